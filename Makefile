@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Picket: `sudo make demo` shows it, `sudo make test` proves it. B=DIR builds elsewhere, V=1 shows
+# the commands, SAN=1 builds with ASan and UBSan (in its own directory), FAULTS=1 with kill points.
+B       ?= build
+CC      ?= gcc
+CLANG   ?= clang-19
+STRIP   ?= llvm-strip-19
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PREFIX  ?= /usr
+Q       := $(if $(V),,@)
+VERSION := 0.1.0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+O := $B$(if $(SAN),/san)$(if $(FAULTS),/faults)
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla \
+          -Wimplicit-fallthrough -Werror
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' \
+          -Iinclude -Ilib -Ilib/policy -I$B/gen -MMD -MP \
+          $(if $(SAN),-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
+          $(if $(FAULTS),-DPK_FAULTS)
+NL_CFLAGS := $(shell pkg-config --cflags libnl-3.0 libnl-route-3.0 2>/dev/null)
+NL_LIBS   := $(shell pkg-config --libs libnl-3.0 libnl-route-3.0 2>/dev/null)
+LIBS_PURE := -lcjson
+LIBS_BASE := $(LIBS_PURE) -lbpf -lelf -lz $(NL_LIBS)
+LIBS_CTL  := $(LIBS_BASE) -levent_core -levent_extra -lcurl
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
+          -I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP
+
+objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
+LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)
+CNI_OBJ    := $(call objs,cni/*.c)
+CTL_OBJ    := $(call objs,controller/*.c)
+CLI_OBJ    := $(call objs,cli/*.c)
+BPF_OBJ    := $(patsubst bpf/%.bpf.c,$B/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELS      := $(patsubst bpf/%.bpf.c,$B/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
+UNIT_BIN   := $(patsubst tests/unit/%.c,$O/unit/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all bpf lib unit-bin clean install format check-format
+.SECONDARY:
+.DELETE_ON_ERROR:
+all: $O/picket-cni $O/picketd $O/picket
+
+bpf: $(BPF_OBJ) $(SKELS)
+lib: $O/libpicket.a
+
+$O/libpicket.a: $(LIB_OBJ)
+$O/libcni.a: $(filter-out %/main.o,$(CNI_OBJ))
+$O/libcontroller.a: $(filter-out %/main.o,$(CTL_OBJ))
+$O/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
+$O/lib%.a:
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The skeletons are there before any C file is compiled: some of them include one.
+$O/%.o: %.c | $(SKELS)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  CC    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -c $< -o $@
+
+$B/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  BPF   $<")
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@ && $(STRIP) -g $@
+
+$B/gen/%.skel.h: $B/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name pk_$* > $@
+
+LINK = $(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o %.a,$^)
+$O/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
+	$(LINK) $(LIBS_BASE)
+$O/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a
+	$(LINK) $(LIBS_CTL)
+$O/picket: $(filter %/main.o,$(CLI_OBJ)) $O/libcli.a $O/libpicket.a
+	$(LINK) $(LIBS_BASE)
+
+# Each tests/unit/test_X.c is one program; it may use the parts of every binary but their mains.
+$O/unit/test_%: tests/unit/test_%.c $O/libcni.a $O/libcontroller.a $O/libcli.a $O/libpicket.a | $(SKELS)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  UNIT  $<")
+	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -Itests -o $@ $< $(filter %.a,$^) -lcmocka $(LIBS_CTL)
+unit-bin: $(UNIT_BIN)
+
+install: all
+	install -D -m 755 $O/picket-cni $(DESTDIR)$(PREFIX)/libexec/cni/picket
+	install -D -m 755 $O/picketd $(DESTDIR)$(PREFIX)/sbin/picketd
+	install -D -m 755 $O/picket $(DESTDIR)$(PREFIX)/bin/picket
+
+FORMATTED = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format-19 -i $(FORMATTED)
+check-format:
+	clang-format-19 --dry-run -Werror $(FORMATTED)
+
+clean:
+	rm -rf $B
+
+include $(wildcard mk/*.mk)
+-include $(shell find $O $B/bpf -name '*.d' 2>/dev/null)

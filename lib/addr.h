@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Addresses, prefixes and MACs as text: strict both ways. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "picket/types.h"
+
+#define PK_ADDR_TEXT 64		/* room for any address or prefix */
+#define PK_MAC_TEXT 18
+
+struct pk_prefix {
+	union pk_addr addr;	/* host bits as given: pk_prefix_parse keeps them, pk_prefix_mask clears */
+	uint8_t len;		/* of the family: 0..32 or 0..128 */
+	bool v6;
+};
+
+/* Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6 text is refused. */
+int pk_addr_parse(const char *text, union pk_addr *out);
+const char *pk_addr_format(const union pk_addr *addr, char text[PK_ADDR_TEXT]);
+/* "a.b.c.d/len", "x::/len"; a bare address is /32 or /128. -EINVAL otherwise. */
+int pk_prefix_parse(const char *text, struct pk_prefix *out);
+const char *pk_prefix_format(const struct pk_prefix *prefix, char text[PK_ADDR_TEXT]);
+void pk_prefix_mask(struct pk_prefix *prefix);
+bool pk_prefix_has(const struct pk_prefix *prefix, const union pk_addr *addr);
+/* a contains every address of b. */
+bool pk_prefix_covers(const struct pk_prefix *a, const struct pk_prefix *b);
+/* Length within the 128 bits of the v4-mapped form: +96 for IPv4. */
+static inline unsigned int pk_prefix_bits(const struct pk_prefix *prefix)
+{
+	return prefix->v6 ? prefix->len : prefix->len + 96u;
+}
+
+int pk_mac_parse(const char *text, uint8_t mac[6]);
+const char *pk_mac_format(const uint8_t mac[6], char text[PK_MAC_TEXT]);
+
+bool pk_addr_is4(const union pk_addr *addr);
+bool pk_addr_is_zero(const union pk_addr *addr);
+bool pk_addr_equal(const union pk_addr *a, const union pk_addr *b);
+union pk_addr pk_addr_from4(__be32 v4);
+__be32 pk_addr_to4(const union pk_addr *addr);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "fault.h"
+
+#ifdef PK_FAULTS
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pk_fault(const char *point)
+{
+	static unsigned long passed;
+	const char *want = getenv("PICKET_FAULT");
+	size_t n = strlen(point);
+
+	if (!want || strncmp(want, point, n) || (want[n] != ':' && want[n] != '\0'))
+		return;
+	if (++passed == (want[n] == ':' ? strtoul(want + n + 1, NULL, 10) : 1))
+		raise(SIGKILL);
+}
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Kill points for tests. A test build (-DPK_FAULTS) reads PICKET_FAULT=point:n and raises
+ * SIGKILL at the n-th passage of that point; `--list-faults` prints all names. In a product
+ * build pk_fault() is nothing. A name, once given, is part of the code's contract.
+ */
+#ifdef PK_FAULTS
+void pk_fault(const char *point);
+#else
+static inline void pk_fault(const char *point)
+{
+	(void)point;
+}
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Release at the end of the scope, and visible moves of ownership. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PK_OWN(fn) __attribute__((cleanup(fn)))
+
+static inline void pk_own_fd_(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+static inline void pk_own_mem_(void *p)
+{
+	free(*(void **)p);
+}
+static inline void pk_own_file_(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+static inline void pk_own_dir_(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+#define own_fd PK_OWN(pk_own_fd_)
+#define own_mem PK_OWN(pk_own_mem_)
+#define own_file PK_OWN(pk_own_file_)
+#define own_dir PK_OWN(pk_own_dir_)
+
+/* Take the value and leave `empty` behind, so that the owner's release finds nothing. */
+#define PK_MOVE(var, empty)                                                                        \
+	({                                                                                         \
+		__typeof__(var) moved_ = (var);                                                    \
+		(var) = (empty);                                                                   \
+		moved_;                                                                            \
+	})
+
+#define PK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Small objects of fixed size: abort when there is no memory (crash-only; enforcement goes on from the pins). */
+static inline void *pk_alloc(size_t size)
+{
+	void *p = calloc(1, size);
+
+	if (!p)
+		abort();
+	return p;
+}
