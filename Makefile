@@ -17,10 +17,11 @@ O := $B$(if $(SAN),/san)$(if $(FAULTS),/faults)
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla \
           -Wimplicit-fallthrough -Werror
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' \
           -Iinclude -Ilib -Ilib/policy -I$B/gen -MMD -MP \
-          $(if $(SAN),-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
+          $(if $(SAN),$(SANITIZE)) \
           $(if $(FAULTS),-DPK_FAULTS)
 NL_CFLAGS := $(shell pkg-config --cflags libnl-3.0 libnl-route-3.0 2>/dev/null)
 NL_LIBS   := $(shell pkg-config --libs libnl-3.0 libnl-route-3.0 2>/dev/null)
