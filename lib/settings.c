@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "json.h"
+#include "own.h"
+#include "picket/limits.h"
+
+static const char *const baseline_names[] = { "tenant", "deny", "open", NULL };
+
+const char *pk_baseline_name(enum pk_baseline b)
+{
+	return baseline_names[b];
+}
+
+int pk_baseline_parse(const char *text, enum pk_baseline *out)
+{
+	for (int i = 0; baseline_names[i]; i++)
+		if (strcmp(text, baseline_names[i]) == 0) {
+			*out = (enum pk_baseline)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+void pk_settings_init(struct pk_settings *s)
+{
+	*s = (struct pk_settings){
+		.baseline = PK_BASELINE_TENANT,
+		.has_nomad = true,
+		.health_checks = true,
+		.masquerade = true,
+		.capacity = PK_CAPACITY_DEFAULT,
+		.flow_budget = PK_FLOW_BUDGET_DEFAULT,
+		.new_flows_per_s = PK_NEW_FLOWS_DEFAULT,
+		.packet_path = "auto",
+	};
+}
+
+void pk_settings_done(struct pk_settings *s)
+{
+	free(s->pools);
+	free(s->resolvers);
+	free(s->reach);
+	*s = (struct pk_settings){ 0 };
+}
+
+int pk_settings_get_baseline(struct pk_settings *s, const struct pk_json_doc *doc,
+			     const struct pk_json *object, struct pk_err *err)
+{
+	const struct pk_json *v = pk_json_get(object, "baseline");
+	const char *text = NULL;
+	int r = pk_json_get_string(doc, object, "baseline", &text, err);
+
+	if (r < 0 || !text)
+		return r;
+	if (pk_baseline_parse(text, &s->baseline) < 0)
+		return pk_json_fail(err, doc, v, false,
+				    "\"%s\" is none of tenant, deny, open", text);
+	s->baseline_given = true;
+	return 0;
+}
+
+/* The list behind key as an array value; 0 with *list NULL where absent or null. */
+static int get_list(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
+		    const struct pk_json **list, struct pk_err *err)
+{
+	const struct pk_json *v = pk_json_get(object, key);
+
+	*list = NULL;
+	if (!v || pk_json_type(v) == PK_JSON_NULL)
+		return 0;
+	if (pk_json_type(v) != PK_JSON_ARRAY)
+		return pk_json_fail(err, doc, v, false, "%s found, expected an array",
+				    pk_json_type_name(pk_json_type(v)));
+	*list = v;
+	return 0;
+}
+
+static int prefix_of(const struct pk_json_doc *doc, const struct pk_json *v, struct pk_prefix *out,
+		     struct pk_err *err)
+{
+	const char *text = pk_json_string(v);
+	struct pk_prefix masked;
+
+	if (!text || pk_prefix_parse(text, out) < 0)
+		return pk_json_fail(err, doc, v, false,
+				    "not a prefix such as \"10.40.0.0/16\" or \"fd40::/48\"");
+	masked = *out;
+	pk_prefix_mask(&masked);
+	if (!pk_addr_equal(&masked.addr, &out->addr)) {
+		char shown[PK_ADDR_TEXT];
+
+		return pk_json_fail(err, doc, v, false, "\"%s\" has host bits set; did you mean \"%s\"?",
+				    text, pk_prefix_format(&masked, shown));
+	}
+	return 0;
+}
+
+int pk_settings_get_pools(struct pk_settings *s, const struct pk_json_doc *doc,
+			  const struct pk_json *object, struct pk_err *err)
+{
+	own_mem struct pk_prefix *pools = NULL;
+	const struct pk_json *list;
+	size_t n = 0;
+	int r = get_list(doc, object, "pools", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	pools = calloc(pk_json_count(list) + 1, sizeof(*pools));
+	if (!pools)
+		return pk_fail(err, ENOMEM, "pools");
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
+		r = prefix_of(doc, v, &pools[n++], err);
+		if (r < 0)
+			return r;
+	}
+	free(s->pools);
+	s->pools = PK_MOVE(pools, NULL);
+	s->n_pools = n;
+	s->pools_given = true;
+	return 0;
+}
+
+int pk_settings_get_resolvers(struct pk_settings *s, const struct pk_json_doc *doc,
+			      const struct pk_json *object, struct pk_err *err)
+{
+	own_mem union pk_addr *resolvers = NULL;
+	const struct pk_json *list;
+	bool host = false;
+	size_t n = 0;
+	int r = get_list(doc, object, "resolvers", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	resolvers = calloc(pk_json_count(list) + 1, sizeof(*resolvers));
+	if (!resolvers)
+		return pk_fail(err, ENOMEM, "resolvers");
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
+		const char *text = pk_json_string(v);
+
+		if (text && strcmp(text, "host") == 0)
+			host = true;
+		else if (!text || pk_addr_parse(text, &resolvers[n++]) < 0)
+			return pk_json_fail(err, doc, v, false,
+					    "neither an address nor \"host\"");
+	}
+	free(s->resolvers);
+	s->resolvers = PK_MOVE(resolvers, NULL);
+	s->n_resolvers = n;
+	s->resolver_host = host;
+	s->resolvers_given = true;
+	return 0;
+}
+
+int pk_settings_get_reach(struct pk_settings *s, const struct pk_json_doc *doc,
+			  const struct pk_json *object, struct pk_err *err)
+{
+	own_mem struct pk_prefix *reach = NULL;
+	const struct pk_json *list;
+	bool host = false, remote = false;
+	size_t n = 0;
+	int r = get_list(doc, object, "tenantReach", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	reach = calloc(pk_json_count(list) + 1, sizeof(*reach));
+	if (!reach)
+		return pk_fail(err, ENOMEM, "tenantReach");
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
+		const char *text = pk_json_string(v);
+
+		if (text && strcmp(text, "host") == 0)
+			host = true;
+		else if (text && strcmp(text, "remote-node") == 0)
+			remote = true;
+		else if ((r = prefix_of(doc, v, &reach[n++], err)) < 0)
+			return r;
+	}
+	free(s->reach);
+	s->reach = PK_MOVE(reach, NULL);
+	s->n_reach = n;
+	s->reach_host = host;
+	s->reach_remote_node = remote;
+	return 0;
+}
+
+static int get_u32(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
+		   struct pk_json_range range, uint32_t *out, struct pk_err *err)
+{
+	int64_t v = *out;
+	int r = pk_json_get_int(doc, object, key, range, &v, err);
+
+	if (r == 0)
+		*out = (uint32_t)v;
+	return r;
+}
+
+int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
+			  const struct pk_json *object, struct pk_err *err)
+{
+	static const char *const capacity_keys[] = { "endpoints", NULL };
+	static const char *const limit_keys[] = { "flowsPerEndpoint", "newFlowsPerSecond", NULL };
+	const struct pk_json *capacity = pk_json_get(object, "capacity");
+	const struct pk_json *limits = pk_json_get(object, "limits");
+	int r = 0;
+
+	if (capacity)
+		r = pk_json_only(doc, capacity, capacity_keys, err);
+	if (r == 0 && capacity)
+		r = get_u32(doc, capacity, "endpoints", (struct pk_json_range){ 1, PK_CAPACITY_MAX },
+			    &s->capacity, err);
+	if (r == 0 && limits)
+		r = pk_json_only(doc, limits, limit_keys, err);
+	if (r == 0 && limits)
+		r = get_u32(doc, limits, "flowsPerEndpoint",
+			    (struct pk_json_range){ 16, PK_FLOW_BUDGET_MAX }, &s->flow_budget, err);
+	if (r == 0 && limits)
+		r = get_u32(doc, limits, "newFlowsPerSecond",
+			    (struct pk_json_range){ 0, 10000000 }, &s->new_flows_per_s, err);
+	return r;
+}
+
+int pk_settings_get_path(struct pk_settings *s, const struct pk_json_doc *doc,
+			 const struct pk_json *object, struct pk_err *err)
+{
+	static const char *const names[] = { "auto", "kfunc", "segmented", NULL };
+	const char *text = NULL;
+	int r = pk_json_get_string(doc, object, "packetPath", &text, err);
+
+	if (r < 0 || !text)
+		return r;
+	for (int i = 0; names[i]; i++)
+		if (strcmp(text, names[i]) == 0) {
+			strcpy(s->packet_path, text);
+			return 0;
+		}
+	return pk_json_fail(err, doc, pk_json_get(object, "packetPath"), false,
+			    "\"%s\" is none of auto, kfunc, segmented", text);
+}
+
+static int get_label(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
+		     char *out, size_t room, struct pk_err *err)
+{
+	const char *text = NULL;
+	int r = pk_json_get_string(doc, object, key, &text, err);
+
+	if (r < 0 || !text)
+		return r;
+	if (strlen(text) >= room)
+		return pk_json_fail(err, doc, pk_json_get(object, key), false,
+				    "longer than %zu bytes", room - 1);
+	strcpy(out, text);
+	return 0;
+}
+
+static int get_labels(struct pk_settings *s, const struct pk_json_doc *doc,
+		      const struct pk_json *object, struct pk_err *err)
+{
+	static const char *const names[] = { "nomad:region", "nomad:node", "nomad:nodepool",
+					     "nomad:datacenter", NULL };
+	const struct pk_json *v = pk_json_get(object, "labels");
+	int r = v ? pk_json_only(doc, v, names, err) : 0;
+
+	if (r < 0 || !v)
+		return r;
+	r = get_label(doc, v, names[0], s->region, sizeof(s->region), err);
+	if (r == 0)
+		r = get_label(doc, v, names[1], s->node, sizeof(s->node), err);
+	if (r == 0)
+		r = get_label(doc, v, names[2], s->node_pool, sizeof(s->node_pool), err);
+	if (r == 0)
+		r = get_label(doc, v, names[3], s->datacenter, sizeof(s->datacenter), err);
+	return r;
+}
+
+static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
+{
+	static const char *const names[] = { "baseline",  "nomad",	  "healthChecks",
+					     "masquerade", "pools",	  "resolvers",
+					     "tenantReach", "capacity",	  "limits",
+					     "packetPath", "labels",	  NULL };
+	const struct pk_json *root = pk_json_root(doc);
+	int r = pk_json_only(doc, root, names, err);
+
+	if (r == 0)
+		r = pk_settings_get_baseline(s, doc, root, err);
+	if (r == 0)
+		r = pk_json_get_bool(doc, root, "nomad", &s->has_nomad, err);
+	if (r == 0)
+		r = pk_json_get_bool(doc, root, "healthChecks", &s->health_checks, err);
+	if (r == 0)
+		r = pk_json_get_bool(doc, root, "masquerade", &s->masquerade, err);
+	if (r == 0)
+		r = pk_settings_get_pools(s, doc, root, err);
+	if (r == 0)
+		r = pk_settings_get_resolvers(s, doc, root, err);
+	if (r == 0)
+		r = pk_settings_get_reach(s, doc, root, err);
+	if (r == 0)
+		r = pk_settings_get_sizes(s, doc, root, err);
+	if (r == 0)
+		r = pk_settings_get_path(s, doc, root, err);
+	if (r == 0)
+		r = get_labels(s, doc, root, err);
+	return r;
+}
+
+int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err)
+{
+	own_mem char *text = NULL;
+	own_json *doc = NULL;
+	size_t len;
+	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
+
+	if (r < 0)
+		return r;
+	r = pk_json_parse(path, text, len, 0, &doc, err);
+	return r < 0 ? r : read_doc(s, doc, err);
+}
+
+static void write_prefixes(struct pk_jw *w, const struct pk_prefix *list, size_t n)
+{
+	char text[PK_ADDR_TEXT];
+
+	for (size_t i = 0; i < n; i++)
+		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
+}
+
+void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w)
+{
+	pk_jw_open(w, "pools", '[');
+	write_prefixes(w, s->pools, s->n_pools);
+	pk_jw_close(w, ']');
+}
+
+void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w)
+{
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(w, "resolvers", '[');
+	for (size_t i = 0; i < s->n_resolvers; i++)
+		pk_jw_string(w, NULL, pk_addr_format(&s->resolvers[i], text));
+	if (s->resolver_host)
+		pk_jw_string(w, NULL, "host");
+	pk_jw_close(w, ']');
+}
+
+void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w)
+{
+	pk_jw_open(w, "tenantReach", '[');
+	write_prefixes(w, s->reach, s->n_reach);
+	if (s->reach_host)
+		pk_jw_string(w, NULL, "host");
+	if (s->reach_remote_node)
+		pk_jw_string(w, NULL, "remote-node");
+	pk_jw_close(w, ']');
+}
+
+static void write_label(struct pk_jw *w, const char *key, const char *value)
+{
+	if (*value)
+		pk_jw_string(w, key, value);
+}
+
+void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out, .indent = 2 };
+
+	pk_jw_open(&w, NULL, '{');
+	if (s->baseline_given)
+		pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
+	pk_jw_bool(&w, "nomad", s->has_nomad);
+	pk_jw_bool(&w, "healthChecks", s->health_checks);
+	pk_jw_bool(&w, "masquerade", s->masquerade);
+	if (s->pools_given)
+		pk_settings_write_pools(s, &w);
+	if (s->resolvers_given)
+		pk_settings_write_resolvers(s, &w);
+	pk_settings_write_reach(s, &w);
+	pk_jw_open(&w, "capacity", '{');
+	pk_jw_uint(&w, "endpoints", s->capacity);
+	pk_jw_close(&w, '}');
+	pk_jw_open(&w, "limits", '{');
+	pk_jw_uint(&w, "flowsPerEndpoint", s->flow_budget);
+	pk_jw_uint(&w, "newFlowsPerSecond", s->new_flows_per_s);
+	pk_jw_close(&w, '}');
+	pk_jw_string(&w, "packetPath", s->packet_path);
+	pk_jw_open(&w, "labels", '{');
+	write_label(&w, "nomad:region", s->region);
+	write_label(&w, "nomad:node", s->node);
+	write_label(&w, "nomad:nodepool", s->node_pool);
+	write_label(&w, "nomad:datacenter", s->datacenter);
+	pk_jw_close(&w, '}');
+	pk_jw_close(&w, '}');
+	pk_str_add(out, "\n");
+}
