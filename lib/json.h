@@ -16,7 +16,12 @@ struct pk_json_doc;		/* owns text and tree */
 
 enum pk_json_flags {
 	PK_JSON_COMMENTS = 1 << 0,	/* // and block comments are blanked in place */
-	PK_JSON_RELAXED = 1 << 1,	/* other programs' output: any number, larger cap and depth, doubled keys still refused */
+	/*
+	 * Other programs' output: any number, larger cap and depth; NUL and lone surrogates in a
+	 * string become U+FFFD and null counts as absent for the typed getters. Doubled keys are
+	 * still refused.
+	 */
+	PK_JSON_RELAXED = 1 << 1,
 };
 
 #define PK_JSON_MAX (1u << 20)		/* bytes; relaxed: 64 MiB */
@@ -62,10 +67,12 @@ struct pk_json_where {
 	int line, col;
 	int width;			/* of the token, for the underline */
 	char path[256];			/* ".rules[0].egress[1]", "." for the root */
-	char source[128];		/* the line's text, cut */
+	char source[128];		/* the line's text, cut; control characters are blanks */
+	int source_col;			/* of the token in source: col, unless source starts later */
 };
 void pk_json_where(const struct pk_json_doc *doc, const struct pk_json *v, bool key,
 		   struct pk_json_where *where);
+int pk_json_line(const struct pk_json_doc *doc, const struct pk_json *v);
 /* "name:line:col: error: path: <fmt>" into err; returns -EINVAL. key: point at the member's key. */
 int pk_json_fail(struct pk_err *err, const struct pk_json_doc *doc, const struct pk_json *v,
 		 bool key, const char *fmt, ...) __attribute__((format(printf, 5, 6)));

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pieces of a JSON text: characters and escapes; places as people read them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "json_scan.h"
+
+size_t pk_json_utf8(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+	if (p[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+int pk_json_hex4(const char *p)
+{
+	int v = 0;
+
+	for (int i = 0; i < 4; i++) {
+		char c = p[i];
+
+		if (c >= '0' && c <= '9')
+			v = v * 16 + (c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v * 16 + (c - 'a' + 10);
+		else if (c >= 'A' && c <= 'F')
+			v = v * 16 + (c - 'A' + 10);
+		else
+			return -1;
+	}
+	return v;
+}
+
+static void put_utf8(struct pk_str *out, unsigned int v)
+{
+	char b[4];
+	size_t n = 0;
+
+	if (v < 0x80) {
+		b[n++] = (char)v;
+	} else if (v < 0x800) {
+		b[n++] = (char)(0xc0 | v >> 6);
+		b[n++] = (char)(0x80 | (v & 0x3f));
+	} else if (v < 0x10000) {
+		b[n++] = (char)(0xe0 | v >> 12);
+		b[n++] = (char)(0x80 | (v >> 6 & 0x3f));
+		b[n++] = (char)(0x80 | (v & 0x3f));
+	} else {
+		b[n++] = (char)(0xf0 | v >> 18);
+		b[n++] = (char)(0x80 | (v >> 12 & 0x3f));
+		b[n++] = (char)(0x80 | (v >> 6 & 0x3f));
+		b[n++] = (char)(0x80 | (v & 0x3f));
+	}
+	pk_str_addn(out, b, n);
+}
+
+void pk_json_unescape(const char *p, const char *end, struct pk_str *out)
+{
+	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+
+	while (p < end) {
+		const char *hit;
+		unsigned int v;
+
+		if (*p != '\\') {
+			pk_str_addn(out, p++, 1);
+			continue;
+		}
+		if (p[1] != 'u') {
+			hit = strchr(from, p[1]);
+			pk_str_addn(out, hit ? &to[hit - from] : &p[1], 1);
+			p += 2;
+			continue;
+		}
+		v = (unsigned int)pk_json_hex4(p + 2);
+		p += 6;
+		if (v >= 0xd800 && v <= 0xdbff) {
+			v = 0x10000 + ((v - 0xd800) << 10) + ((unsigned int)pk_json_hex4(p + 2) - 0xdc00);
+			p += 6;
+		}
+		put_utf8(out, v);
+	}
+}
+
+void pk_json_place(const struct pk_json_text *t, size_t offset, int *line, int *col)
+{
+	size_t lo = 0, hi = t->n_lines;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->lines[mid] <= offset)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	*line = (int)lo + 1;
+	*col = 1;
+	for (size_t i = t->lines[lo]; i < offset; i++)
+		*col += ((unsigned char)t->bytes[i] & 0xc0) != 0x80;
+}
+
+static bool is_plain(const char *p, size_t n)
+{
+	if (n == 0 || (*p >= '0' && *p <= '9'))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!(p[i] == '_' || p[i] == '-' || (p[i] >= '0' && p[i] <= '9') ||
+		      (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z')))
+			return false;
+	return true;
+}
+
+void pk_json_path_key(const struct pk_json_text *t, size_t offset, struct pk_str *path)
+{
+	const char *start = t->bytes + offset + 1, *end = start;
+	char key[256];
+	size_t n;
+
+	while (*end != '"')
+		end += *end == '\\' ? 2 : 1;
+	n = (size_t)(end - start);
+	if (n >= sizeof(key)) {
+		n = sizeof(key) - 1;
+		while (n && ((unsigned char)start[n] & 0xc0) == 0x80)
+			n--;
+	}
+	memcpy(key, start, n);
+	key[n] = '\0';
+	if (is_plain(key, n)) {
+		pk_str_addf(path, ".%s", key);
+		return;
+	}
+	pk_str_add(path, "[\"");
+	pk_str_add_escaped(path, key);
+	pk_str_add(path, "\"]");
+}
+
+void pk_json_path_fit(struct pk_str *path, char *out, size_t room)
+{
+	const char *text = path->text ? path->text : ".", *tail;
+	size_t n = strlen(text), head = room / 4;
+
+	if (n < room) {
+		snprintf(out, room, "%s%s", text[0] == '[' ? "." : "", text);
+		return;
+	}
+	tail = text + n - (room - head - 5);
+	while (((unsigned char)*tail & 0xc0) == 0x80)
+		tail++;
+	while (head && ((unsigned char)text[head] & 0xc0) == 0x80)
+		head--;
+	snprintf(out, room, "%.*s...%s", (int)head, text, tail);
+}
