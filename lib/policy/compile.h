@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The compiler: documents and endpoints in, rule sets out. Pure: no clock, no files, no maps.
+ *
+ *	engine = pk_engine_new(&settings);
+ *	pk_engine_set_documents(engine, docs, n);	the engine keeps the pointers, not the documents
+ *	pk_engine_put(engine, endpoint); pk_engine_remove(engine, key);
+ *	pk_engine_compile(engine, err);			what changed since the last call, and no more
+ *	image = pk_engine_image(engine, key);		compare its digest with what is in force
+ *
+ * Level-triggered: after each compile the caller walks what it wants (images of its local
+ * endpoints, bases of its tenants) and writes the difference to the tables.
+ */
+#include "ast.h"
+#include "err.h"
+#include "ruleset.h"
+#include "settings.h"
+#include "world.h"
+
+struct pk_engine;
+
+struct pk_engine *pk_engine_new(const struct pk_settings *settings);
+void pk_engine_free(struct pk_engine *engine);
+/* Copies what it needs. Everything is compiled anew at the next compile. */
+void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *settings);
+
+/*
+ * The whole set of documents in force. A pointer that was in the last set is taken as unchanged;
+ * documents that are no longer in the set must stay alive until this returns.
+ * Sets the entries' rule numbers.
+ */
+void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n);
+
+/* Takes ownership of ep. Replaces the one of that key, whatever changed. */
+void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep);
+int pk_engine_remove(struct pk_engine *engine, const char *key);	/* -ENOENT */
+const struct pk_world *pk_engine_world(const struct pk_engine *engine);
+/* A tenant whose base is wanted (`bases`), NULL = any other; kept until dropped. */
+void pk_engine_want_base(struct pk_engine *engine, const char *namespace);
+void pk_engine_drop_base(struct pk_engine *engine, const char *namespace);
+
+/* Recompiles what is stale. Never fails half-way: on error (-E2BIG) every image is as it was. */
+int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
+
+/* Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not compiled. */
+struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key);
+struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *namespace);
+
+/*
+ * An endpoint's identity: its labels and the values of those of its port labels that some policy
+ * names. The hash is the key in `labels` (equal to the label set's own where no port counts).
+ */
+struct pk_identity_ref {
+	uint64_t hash[2];
+	const char *text;		/* canonical */
+	const char *namespace;		/* NULL: quarantine */
+};
+int pk_engine_identity(const struct pk_engine *engine, const char *key,
+		       struct pk_identity_ref *out);	/* -ENOENT */
+
+/* The endpoint's own open ports (`open_ports`), by baseline and settings; caller frees. proto is never PK_PROTO_ANY. */
+struct pk_open_entry {
+	uint8_t proto;
+	uint16_t port;
+	uint32_t flags;			/* PK_OPEN_* */
+};
+size_t pk_engine_open_ports(const struct pk_engine *engine, const char *key,
+			    struct pk_open_entry **out);
+
+/* Sizes of everything wanted now, for the capacity check before anything is written. */
+struct pk_engine_size {
+	size_t rule_sets;		/* distinct images */
+	size_t verdicts, peers, cidrs, lists;
+	size_t identities, tenants;
+	size_t largest;			/* verdict entries of the largest rule set */
+};
+void pk_engine_size(const struct pk_engine *engine, struct pk_engine_size *out);
+
+/* For what a selector or a service matches nothing today: one line of text each (document, path, why). */
+struct pk_unresolved {
+	const struct pk_document *doc;
+	const struct pk_rule *rule;
+	const struct pk_entry *entry;	/* NULL: the endpointSelector selects nothing */
+	int dir;
+	char what[160];
+};
+size_t pk_engine_unresolved(const struct pk_engine *engine, struct pk_unresolved **out);
+
+/*
+ * For the plugin: the base rule set of a tenant, that is of an endpoint whose namespace alone is
+ * known (NULL: of any tenant), no other endpoint known. The image is the caller's.
+ */
+int pk_compile_base(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
+		    const char *namespace, struct pk_image **out, struct pk_err *err);
+/* The same for any label set (quarantine, believed claims). */
+int pk_compile_labels(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
+		      const struct pk_label_set *labels, struct pk_image **out, struct pk_err *err);

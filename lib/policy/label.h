@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Label sets: what is known of an endpoint, and what isn't known yet. The canonical text is a JSON
+ * array of the known labels ("key=value", a '=' inside a key as \u003d), sorted, then, if anything
+ * is unknown, an array of those names, sorted:
+ *
+ *	["nomad:job=api","nomad:namespace=acme",["consul:service","meta:*","port:*"]]
+ *
+ * A name of the unknown is a key, "source:*" for every key of a source, or "*". "port:*" stands for
+ * the endpoint's port labels. Ports that some policy names are part of an identity (world.h), and
+ * so of its text: "port:http=8080/tcp".
+ *
+ * An endpoint without a namespace is in quarantine: its set is {reserved:init}, whatever else was
+ * claimed, and nothing else is known of it.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "own.h"
+#include "settings.h"
+
+struct pk_label {
+	char *key;		/* canonical, "nomad:job" */
+	char *value;
+};
+
+struct pk_label_set {
+	struct pk_label *known;	/* sorted by key, then value; a key may have several values */
+	size_t n_known;
+	char **unknown;		/* sorted */
+	size_t n_unknown;
+	const char *namespace;	/* value of nomad:namespace in known; NULL: quarantine, or the namespace is unknown */
+	bool init;		/* {reserved:init} */
+	char *text;		/* canonical, "" until pk_label_set_finish */
+	uint64_t hash[2];	/* pk_hash128 of text: key of the `labels` table */
+};
+
+/* Build: add in any order, then finish (sorts, drops doubles, makes text and hash). All -EINVAL: err says why. */
+struct pk_label_set *pk_label_set_new(void);
+void pk_label_set_add(struct pk_label_set *set, const char *key, const char *value);
+void pk_label_set_add_unknown(struct pk_label_set *set, const char *name);
+int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err);
+struct pk_label_set *pk_label_set_copy(const struct pk_label_set *set);
+void pk_label_set_free(struct pk_label_set *set);
+static inline void pk_label_set_freep(struct pk_label_set **set)
+{
+	pk_label_set_free(*set);
+}
+#define own_labels PK_OWN(pk_label_set_freep) struct pk_label_set
+
+/* The text of a record, or of GET /v1/world, back to a set. */
+int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_err *err);
+
+/* What ADD knows (design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
+struct pk_claims {
+	const char *namespace;	/* NULL: quarantine */
+	const char *job, *group;
+	bool believed;		/* job and group are the operator's word ("nomad": null): known; the rest absent */
+};
+/*
+ * believed: {namespace, job, group, the node's own labels}, nothing unknown. Else the namespace and
+ * the node's own labels are known and job, group, consul:service, meta:*, port:* unknown.
+ * settings gives region, node, node pool, datacenter; those that are empty are unknown, or, where
+ * believed, absent. Never NULL; finished.
+ */
+struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
+					      const struct pk_settings *settings);
+/* "An endpoint of this tenant of which nothing else is known": what `bases` and a tenant's class mean. NULL: of any tenant. */
+struct pk_label_set *pk_label_set_of_tenant(const char *namespace);
+struct pk_label_set *pk_label_set_init(void);		/* {reserved:init} */
+struct pk_label_set *pk_label_set_unknown(void);	/* an address of the pools whose owner isn't known */
+
+/* Three-valued. */
+enum pk_tri { PK_NO = 0, PK_MAYBE = 1, PK_YES = 2 };
+static inline enum pk_tri pk_tri_and(enum pk_tri a, enum pk_tri b)
+{
+	return a < b ? a : b;
+}
+static inline enum pk_tri pk_tri_or(enum pk_tri a, enum pk_tri b)
+{
+	return a > b ? a : b;
+}
+
+/* Is key among the unknown ones (by name, source or "*")? */
+bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key);
+/* First known label of key, NULL if there is none; the next ones of the same key follow it in known[]. */
+const struct pk_label *pk_label_set_get(const struct pk_label_set *set, const char *key);
+
+/* Key of a tenant in a compiled rule set (ruleset.h), where identities have their text's hash. */
+void pk_tenant_hash(const char *namespace, uint64_t out[2]);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A compiled rule set: what the tables hold of one endpoint's policy (state.md, "Tables"), with
+ * peers by content instead of this node's numbers. Immutable, shared by reference count.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "ast.h"
+#include "label.h"
+#include "picket/maps.h"
+
+/* key.rule_set is 0: the writer fills in its place. */
+struct pk_verdict_entry {
+	struct pk_verdict_key key;
+	struct pk_verdict_value value;
+};
+
+/* -> peer_class. An identity or tenant that has no number yet gets one, or is left out until it has (safe: fallback). */
+struct pk_peer_entry {
+	uint64_t hash[2];	/* of the identity's text (pk_identity_text), or pk_tenant_hash of the namespace */
+	uint32_t class;
+	uint8_t dir;		/* enum pk_dir */
+	bool tenant;
+	uint16_t pad;
+};
+
+struct pk_cidr_entry {
+	union pk_addr addr;	/* masked, v4-mapped */
+	uint32_t bits;		/* 0..128 of addr */
+	uint32_t class;
+};
+
+/* One cidr list; equal lists are one object, whose digest is the same wherever it was made. */
+struct pk_cidr_list {
+	unsigned int refs;
+	uint64_t digest[2];
+	struct pk_cidr_entry *entries;
+	size_t n;
+};
+
+/* Which toFQDNs a name class stands for; the pointers live as long as the documents. */
+struct pk_name_class {
+	uint32_t class;
+	const struct pk_entry *entry;
+};
+
+struct pk_image {
+	unsigned int refs;
+	uint64_t digest[2];		/* of everything below: equal content, equal digest */
+	uint32_t flags;			/* PK_RULE_SET_* */
+	bool audit;			/* some audit verdict differs from the live one: PK_WORD_AUDIT */
+	bool uses_names;
+	struct pk_verdict_entry *verdicts;	/* sorted by key */
+	size_t n_verdicts;
+	struct pk_peer_entry *peers;	/* sorted by dir, tenant, hash */
+	size_t n_peers;
+	struct pk_cidr_list *list[2];	/* by enum pk_dir; NULL: the two world classes only */
+	struct pk_name_class *names;
+	size_t n_names;
+};
+
+struct pk_image *pk_image_ref(struct pk_image *image);
+void pk_image_unref(struct pk_image *image);
+static inline void pk_image_unrefp(struct pk_image **image)
+{
+	pk_image_unref(*image);
+}
+#define own_image PK_OWN(pk_image_unrefp) struct pk_image
+/* Sorts, makes the digest. Called once by the compiler. */
+void pk_image_finish(struct pk_image *image);
+
+/* What a peer is, as the data path knows it. */
+enum pk_query_peer {
+	PK_QUERY_ENDPOINT,	/* identity and tenant known */
+	PK_QUERY_UNKNOWN,	/* of the pools, owner unknown */
+	PK_QUERY_INIT,
+	PK_QUERY_HOST,
+	PK_QUERY_REMOTE_NODE,
+	PK_QUERY_WORLD,		/* by address */
+};
+struct pk_image_query {
+	enum pk_dir dir;
+	enum pk_query_peer peer;
+	uint64_t identity[2], tenant[2];	/* ENDPOINT: pk_identity hash and pk_tenant_hash */
+	bool same_tenant;			/* ENDPOINT: tenant equals the subject's */
+	union pk_addr address;			/* WORLD */
+	uint8_t proto;
+	uint16_t port;				/* host order; ICMP: PK_PORT_ICMP(type, code) */
+	const uint32_t *name_classes;		/* granted to (subject, address) */
+	size_t n_name_classes;
+	uint32_t open;				/* PK_OPEN_* of the subject's port, ingress only */
+};
+/* Looks up as the data path does: class by identity, tenant, reserved kind or list; one longest match; open ports and names beside it. */
+void pk_image_lookup(const struct pk_image *image, const struct pk_image_query *q,
+		     struct pk_verdict_value *out);
+uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_query *q);
+
+/*
+ * From one image of a rule set to its next one, in place: possible where every entry of the live
+ * classes and both lists stay as they are (only new classes, new or gone peers). `replace` says
+ * that it isn't: build aside under a new number and switch.
+ */
+struct pk_image_delta {
+	bool replace;
+	const struct pk_verdict_entry **verdicts;	/* to add, first */
+	size_t n_verdicts;
+	const struct pk_peer_entry **peers;		/* to add, second */
+	size_t n_peers;
+	const struct pk_peer_entry **gone;		/* peers to remove, last */
+	size_t n_gone;
+};
+void pk_image_diff(const struct pk_image *from, const struct pk_image *to,
+		   struct pk_image_delta *out);
+void pk_image_delta_done(struct pk_image_delta *delta);
