@@ -332,18 +332,18 @@ static void write_prefixes(struct pk_jw *w, const struct pk_prefix *list, size_t
 		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
 }
 
-void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w)
+void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w, const char *key)
 {
-	pk_jw_open(w, "pools", '[');
+	pk_jw_open(w, key, '[');
 	write_prefixes(w, s->pools, s->n_pools);
 	pk_jw_close(w, ']');
 }
 
-void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w)
+void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w, const char *key)
 {
 	char text[PK_ADDR_TEXT];
 
-	pk_jw_open(w, "resolvers", '[');
+	pk_jw_open(w, key, '[');
 	for (size_t i = 0; i < s->n_resolvers; i++)
 		pk_jw_string(w, NULL, pk_addr_format(&s->resolvers[i], text));
 	if (s->resolver_host)
@@ -351,9 +351,9 @@ void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w)
 	pk_jw_close(w, ']');
 }
 
-void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w)
+void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w, const char *key)
 {
-	pk_jw_open(w, "tenantReach", '[');
+	pk_jw_open(w, key, '[');
 	write_prefixes(w, s->reach, s->n_reach);
 	if (s->reach_host)
 		pk_jw_string(w, NULL, "host");
@@ -379,10 +379,10 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 	pk_jw_bool(&w, "healthChecks", s->health_checks);
 	pk_jw_bool(&w, "masquerade", s->masquerade);
 	if (s->pools_given)
-		pk_settings_write_pools(s, &w);
+		pk_settings_write_pools(s, &w, "pools");
 	if (s->resolvers_given)
-		pk_settings_write_resolvers(s, &w);
-	pk_settings_write_reach(s, &w);
+		pk_settings_write_resolvers(s, &w, "resolvers");
+	pk_settings_write_reach(s, &w, "tenantReach");
 	pk_jw_open(&w, "capacity", '{');
 	pk_jw_uint(&w, "endpoints", s->capacity);
 	pk_jw_close(&w, '}');

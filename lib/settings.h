@@ -62,9 +62,9 @@ int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 			  const struct pk_json *object, struct pk_err *err);
 int pk_settings_get_path(struct pk_settings *s, const struct pk_json_doc *doc,
 			 const struct pk_json *object, struct pk_err *err);
-/* The three lists as array members of the object that w is in. */
-void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w);
-void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w);
-void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w);
+/* The three lists as an array under key (NULL: none, w stands where a value may). */
+void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w, const char *key);
+void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w, const char *key);
+void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w, const char *key);
 const char *pk_baseline_name(enum pk_baseline b);
 int pk_baseline_parse(const char *text, enum pk_baseline *out);

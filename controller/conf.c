@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "conf.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs.h"
+#include "own.h"
+
+enum kind { TEXT, PATH, BOOL, INT, SETTING, SIZE, CHOICE, NOT_BUILT };
+
+typedef int get_fn(struct pk_settings *s, const struct pk_json_doc *doc,
+		   const struct pk_json *object, struct pk_err *err);
+
+struct key {
+	const char *section, *name;
+	enum kind kind;
+	size_t offset, room;
+	bool null_ok;			/* null = the default's "none" */
+	get_fn *get;			/* SETTING: reads from the section that holds the key */
+	const char *const *choices;
+};
+
+static const char *const allowed_choices[] = { "none", "new", NULL };
+
+#define AT(field) offsetof(struct pk_config, field), sizeof(((struct pk_config *)0)->field)
+
+static int get_health(struct pk_settings *s, const struct pk_json_doc *doc,
+		      const struct pk_json *object, struct pk_err *err)
+{
+	return pk_json_get_bool(doc, object, "healthChecks", &s->health_checks, err);
+}
+
+/* pk_settings_get_sizes reads both sections from the top: see read_section. */
+static const struct key keys[] = {
+	{ "", "root", PATH, AT(root), true, NULL, NULL },
+	{ "", "cluster", TEXT, AT(cluster), false, NULL, NULL },
+	{ "", "baseline", SETTING, 0, 0, false, pk_settings_get_baseline, NULL },
+	{ "", "pools", SETTING, 0, 0, true, pk_settings_get_pools, NULL },
+	{ "", "tenantReach", SETTING, 0, 0, false, pk_settings_get_reach, NULL },
+	{ "", "healthChecks", SETTING, 0, 0, false, get_health, NULL },
+	{ "", "resolvers", SETTING, 0, 0, true, pk_settings_get_resolvers, NULL },
+	{ "", "packetPath", SETTING, 0, 0, false, pk_settings_get_path, NULL },
+	{ "", "conflist", PATH, AT(conflist), true, NULL, NULL },
+	{ "", "uplinks", NOT_BUILT, 0, 0, true, NULL, NULL },
+	{ "", "cgroup", NOT_BUILT, 0, 0, true, NULL, NULL },
+	{ "nomad", "address", TEXT, AT(nomad.address), false, NULL, NULL },
+	{ "nomad", "node", TEXT, AT(nomad_node), true, NULL, NULL },
+	{ "nomad", "tokenFile", PATH, AT(nomad.token_file), true, NULL, NULL },
+	{ "nomad", "caFile", PATH, AT(nomad.ca_file), true, NULL, NULL },
+	{ "consul", "address", TEXT, AT(consul.address), false, NULL, NULL },
+	{ "consul", "tokenFile", PATH, AT(consul.token_file), true, NULL, NULL },
+	{ "consul", "caFile", PATH, AT(consul.ca_file), true, NULL, NULL },
+	{ "consul", "prefix", TEXT, AT(consul_prefix), false, NULL, NULL },
+	{ "policies", "directory", PATH, AT(policies_dir), false, NULL, NULL },
+	{ "policies", "kv", BOOL, AT(policies_kv), false, NULL, NULL },
+	{ "masquerade", "ports", TEXT, AT(masquerade_ports), false, NULL, NULL },
+	{ "blocks", "range", NOT_BUILT, 0, 0, true, NULL, NULL },
+	{ "http", "listen", NOT_BUILT, 0, 0, true, NULL, NULL },
+	{ "flows", "file", PATH, AT(flows_file), true, NULL, NULL },
+	{ "flows", "maxSize", SIZE, AT(flows_max_size), false, NULL, NULL },
+	{ "flows", "keep", INT, AT(flows_keep), false, NULL, NULL },
+	{ "flows", "allowed", CHOICE, AT(flows_allowed), false, NULL, allowed_choices },
+	{ "capacity", "endpoints", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
+	{ "limits", "flowsPerEndpoint", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
+	{ "limits", "newFlowsPerSecond", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
+};
+_Static_assert(PK_ARRAY_LEN(keys) <= PK_CONFIG_KEYS_MAX, "an origin for each key");
+
+static const char *const sections[] = { "nomad", "consul", "policies", "masquerade", "blocks",
+					"http",	 "flows",  "capacity", "limits" };
+
+void pk_config_init(struct pk_config *c)
+{
+	memset(c, 0, sizeof(*c));
+	pk_settings_init(&c->settings);
+	strcpy(c->cluster, "default");
+	c->nomad.on = true;
+	strcpy(c->nomad.address, "http://127.0.0.1:4646");
+	strcpy(c->consul.address, "http://127.0.0.1:8500");
+	strcpy(c->consul_prefix, "picket");
+	strcpy(c->masquerade_ports, "10000-19999");
+	c->policies_kv = true;
+	c->flows_max_size = 256u << 20;
+	c->flows_keep = 8;
+	strcpy(c->flows_allowed, "none");
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
+		strcpy(c->origin[i], "default");
+}
+
+void pk_config_done(struct pk_config *c)
+{
+	pk_settings_done(&c->settings);
+	explicit_bzero(c->nomad.token, sizeof(c->nomad.token));
+	explicit_bzero(c->consul.token, sizeof(c->consul.token));
+}
+
+int pk_config_size(const char *text, uint64_t *out)
+{
+	static const struct {
+		const char *unit;
+		uint64_t bytes;
+	} units[] = { { "", 1 },	    { "B", 1 },		   { "kB", 1000 },
+		      { "MB", 1000000 },    { "GB", 1000000000u }, { "KiB", 1u << 10 },
+		      { "MiB", 1u << 20 },  { "GiB", 1u << 30 } };
+	size_t digits = strspn(text, "0123456789");
+	char number[24];
+	uint64_t n;
+
+	if (digits == 0 || digits >= sizeof(number))
+		return -EINVAL;
+	memcpy(number, text, digits);
+	number[digits] = '\0';
+	for (size_t i = 0; i < PK_ARRAY_LEN(units); i++) {
+		if (strcmp(text + digits, units[i].unit) != 0)
+			continue;
+		if (pk_parse_u64(number, UINT64_MAX / units[i].bytes, &n) < 0)
+			return -EINVAL;
+		*out = n * units[i].bytes;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* What is read: the file and the place within. */
+struct place {
+	const struct pk_json_doc *doc;
+	const struct pk_json *section;
+	const struct pk_json *value;
+	struct pk_err *err;
+};
+
+static int put_text(char *to, const struct key *k, const struct place *at)
+{
+	const char *text = pk_json_string(at->value);
+
+	if (k->null_ok && pk_json_type(at->value) == PK_JSON_NULL)
+		text = "";
+	else if (!text || !*text)
+		return pk_json_fail(at->err, at->doc, at->value, false, "%s found, expected text",
+				    text ? "an empty string" :
+					   pk_json_type_name(pk_json_type(at->value)));
+	if (strlen(text) >= k->room)
+		return pk_json_fail(at->err, at->doc, at->value, false, "longer than %zu bytes",
+				    k->room - 1);
+	if (k->kind == PATH && *text && *text != '/')
+		return pk_json_fail(at->err, at->doc, at->value, false,
+				    "\"%s\" is not an absolute path", text);
+	strcpy(to, text);
+	return 0;
+}
+
+static int put_choice(char *to, const struct key *k, const struct place *at)
+{
+	own_str known = { 0 };
+	const char *text = pk_json_string(at->value);
+
+	for (int i = 0; k->choices[i]; i++) {
+		if (text && strcmp(text, k->choices[i]) == 0) {
+			strcpy(to, text);
+			return 0;
+		}
+		pk_str_addf(&known, "%s\"%s\"", i ? ", " : "", k->choices[i]);
+	}
+	return pk_json_fail(at->err, at->doc, at->value, false, "expected one of %s", known.text);
+}
+
+static int put_size(uint64_t *to, const struct place *at)
+{
+	const char *text = pk_json_string(at->value);
+	int64_t n;
+
+	if (text && pk_config_size(text, to) == 0)
+		return *to >= 4096 ? 0 :
+				     pk_json_fail(at->err, at->doc, at->value, false,
+						  "less than 4096 bytes");
+	if (!text && pk_json_int(at->value, 4096, INT64_MAX >> 11, &n) == 0) {
+		*to = (uint64_t)n;
+		return 0;
+	}
+	return pk_json_fail(at->err, at->doc, at->value, false,
+			    "expected bytes such as \"256MiB\" or 1048576");
+}
+
+static int not_built(const struct place *at, const struct key *k)
+{
+	if (pk_json_type(at->value) == PK_JSON_NULL)
+		return 0;
+	return pk_fix(at->err,
+		      pk_json_fail(at->err, at->doc, at->value, false,
+				   "this release cannot do that yet"),
+		      "remove \"%s\", or set it to null", k->name);
+}
+
+static int put(struct pk_config *c, const struct key *k, const struct place *at)
+{
+	char *to = (char *)c + k->offset;
+
+	switch (k->kind) {
+	case TEXT:
+	case PATH:
+		return put_text(to, k, at);
+	case BOOL:
+		return pk_json_get_bool(at->doc, at->section, k->name, (bool *)(void *)to, at->err);
+	case INT:
+		return pk_json_get_int(at->doc, at->section, k->name,
+				       (struct pk_json_range){ 1, 1000 }, (int64_t *)(void *)to,
+				       at->err);
+	case SIZE:
+		return put_size((uint64_t *)(void *)to, at);
+	case CHOICE:
+		return put_choice(to, k, at);
+	case NOT_BUILT:
+		return not_built(at, k);
+	case SETTING:
+		/* Sections of settings are read from the top, where the getter looks for them. */
+		return k->get(&c->settings, at->doc,
+			      *k->section ? pk_json_root(at->doc) : at->section, at->err);
+	}
+	return -EINVAL;
+}
+
+static int check_keys(const struct place *at, const char *section)
+{
+	const char *names[PK_CONFIG_KEYS_MAX + PK_ARRAY_LEN(sections) + 4];
+	size_t n = 0;
+
+	if (pk_json_type(at->section) != PK_JSON_OBJECT)
+		return pk_json_fail(at->err, at->doc, at->section, false,
+				    "%s found, expected an object",
+				    pk_json_type_name(pk_json_type(at->section)));
+	if (pk_json_get(at->section, "token"))
+		return pk_fix(at->err,
+			      pk_json_fail(at->err, at->doc, pk_json_get(at->section, "token"),
+					   true, "a secret does not belong here"),
+			      "put it into a file of mode 0600 and name that in \"tokenFile\"");
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
+		if (strcmp(keys[i].section, section) == 0)
+			names[n++] = keys[i].name;
+	if (!*section) {
+		for (size_t i = 0; i < PK_ARRAY_LEN(sections); i++)
+			names[n++] = sections[i];
+		names[n++] = "$schema";
+	}
+	if (strcmp(section, "blocks") == 0)
+		names[n++] = "size";
+	if (strcmp(section, "http") == 0) {
+		names[n++] = "ui";
+		names[n++] = "metrics";
+	}
+	names[n] = NULL;
+	return pk_json_only(at->doc, at->section, names, at->err);
+}
+
+static int read_section(struct pk_config *c, const char *name, const char *section,
+			struct place at)
+{
+	int r = check_keys(&at, section);
+
+	for (size_t i = 0; r == 0 && i < PK_ARRAY_LEN(keys); i++) {
+		if (strcmp(keys[i].section, section) != 0)
+			continue;
+		at.value = pk_json_get(at.section, keys[i].name);
+		if (!at.value)
+			continue;
+		r = put(c, &keys[i], &at);
+		snprintf(c->origin[i], sizeof(c->origin[i]), "%s", name);
+	}
+	return r;
+}
+
+/* "nomad": null and "consul": null switch the source off; an object switches it on. */
+static bool is_off(struct pk_config *c, const char *section, const struct pk_json *v)
+{
+	bool off = pk_json_type(v) == PK_JSON_NULL;
+
+	if (strcmp(section, "nomad") == 0) {
+		c->nomad.on = !off;
+		c->settings.has_nomad = !off;
+		return off;
+	}
+	if (strcmp(section, "consul") == 0) {
+		c->consul.on = !off;
+		return off;
+	}
+	return false;
+}
+
+int pk_config_parse(struct pk_config *c, const char *name, const char *text, size_t len,
+		    struct pk_err *err)
+{
+	own_json *doc = NULL;
+	int r = pk_json_parse(name, text, len, PK_JSON_COMMENTS, &doc, err);
+	struct place at = { .doc = doc, .err = err };
+
+	if (r < 0)
+		return r;
+	at.section = pk_json_root(doc);
+	r = read_section(c, name, "", at);
+	for (size_t i = 0; r == 0 && i < PK_ARRAY_LEN(sections); i++) {
+		at.section = pk_json_get(pk_json_root(doc), sections[i]);
+		if (at.section && !is_off(c, sections[i], at.section))
+			r = read_section(c, name, sections[i], at);
+	}
+	return r;
+}
+
+static int read_file(struct pk_config *c, const char *path, struct pk_err *err)
+{
+	own_mem char *text = NULL;
+	size_t len;
+	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
+
+	return r < 0 ? r : pk_config_parse(c, path, text, len, err);
+}
+
+static int is_json(const struct dirent *e)
+{
+	size_t n = strlen(e->d_name);
+
+	return e->d_name[0] != '.' && n > 5 && strcmp(e->d_name + n - 5, ".json") == 0;
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_dir(struct pk_config *c, const char *path, struct pk_err *err)
+{
+	struct dirent **list;
+	int n = scandir(path, &list, is_json, by_bytes), r = 0;
+
+	if (n < 0)
+		return pk_fail(err, errno, "read directory %s", path);
+	for (int i = 0; i < n; i++) {
+		char file[PK_PATH_ROOM + 256];
+
+		snprintf(file, sizeof(file), "%s/%s", path, list[i]->d_name);
+		if (r == 0)
+			r = read_file(c, file, err);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+/* Where the key stands in the table; it must be there. */
+static size_t key_of(const char *section, const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+static void from_env(struct pk_config *c, const struct pk_config_args *args, const char *section,
+		     const char *variable)
+{
+	size_t i = key_of(section, "address");
+	const char *v = args->env ? args->env(variable) : NULL;
+	char *to = (char *)c + keys[i].offset;
+
+	if (!v || !*v || strcmp(c->origin[i], "default") != 0 || strlen(v) >= keys[i].room)
+		return;
+	if (strstr(v, "://"))
+		strcpy(to, v);
+	else	/* CONSUL_HTTP_ADDR is usually written without */
+		snprintf(to, keys[i].room, "http://%s", v);
+	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", variable);
+	if (strcmp(section, "consul") == 0)
+		c->consul.on = true;
+}
+
+static void token_env(const struct pk_config_args *args, const char *variable,
+		      struct pk_config_service *service)
+{
+	const char *v = args->env ? args->env(variable) : NULL;
+
+	if (v && !*service->token_file && strlen(v) < sizeof(service->token))
+		strcpy(service->token, v);
+}
+
+static int finish(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
+{
+	const char *consul = args->env ? args->env("CONSUL_HTTP_ADDR") : NULL;
+	int r;
+
+	if (args->root) {
+		if (strlen(args->root) >= sizeof(c->root))
+			return pk_fail(err, ENAMETOOLONG, "root");
+		strcpy(c->root, args->root);
+		strcpy(c->origin[key_of("", "root")], "-root");
+	}
+	r = pk_paths_init(&c->paths, c->root, err);
+	if (r < 0)
+		return r;
+	if (!*c->policies_dir)
+		strcpy(c->policies_dir, c->paths.policies_d);
+	if (strcmp(c->origin[key_of("flows", "file")], "default") == 0)
+		snprintf(c->flows_file, sizeof(c->flows_file), "%.250s/var/log/picket/flows.jsonl",
+			 c->paths.root);
+	if (c->nomad.on)
+		from_env(c, args, "nomad", "NOMAD_ADDR");
+	if (c->consul.on || consul)
+		from_env(c, args, "consul", "CONSUL_HTTP_ADDR");
+	token_env(args, "NOMAD_TOKEN", &c->nomad);
+	token_env(args, "CONSUL_HTTP_TOKEN", &c->consul);
+	return 0;
+}
+
+static int load(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
+{
+	struct pk_paths usual;
+	const char *path = args->path;
+	struct stat st;
+	int r = pk_paths_init(&usual, args->root ?: "", err);
+
+	if (r < 0)
+		return r;
+	if (!path)
+		path = usual.config;
+	if (stat(path, &st) < 0) {
+		if (args->path || errno != ENOENT)
+			return pk_fail(err, errno, "%s", path);
+	} else {
+		r = S_ISDIR(st.st_mode) ? read_dir(c, path, err) : read_file(c, path, err);
+	}
+	return r < 0 ? r : finish(c, args, err);
+}
+
+int pk_config_load(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
+{
+	int r;
+
+	pk_config_init(c);
+	r = load(c, args, err);
+	if (r < 0)
+		pk_config_done(c);
+	return r;
+}
+
+static void write_setting(const struct pk_config *c, const struct key *k, const char *name,
+			  struct pk_jw *w)
+{
+	const struct pk_settings *s = &c->settings;
+
+	/* The list writers name their own member: a list is written under its key's own name. */
+	if (strcmp(k->name, "baseline") == 0)
+		pk_jw_string(w, name, pk_baseline_name(s->baseline));
+	else if (strcmp(k->name, "healthChecks") == 0)
+		pk_jw_bool(w, name, s->health_checks);
+	else if (strcmp(k->name, "packetPath") == 0)
+		pk_jw_string(w, name, s->packet_path);
+	else if (strcmp(k->name, "endpoints") == 0)
+		pk_jw_uint(w, name, s->capacity);
+	else if (strcmp(k->name, "flowsPerEndpoint") == 0)
+		pk_jw_uint(w, name, s->flow_budget);
+	else if (strcmp(k->name, "newFlowsPerSecond") == 0)
+		pk_jw_uint(w, name, s->new_flows_per_s);
+	else if (strcmp(k->name, "pools") == 0)
+		pk_settings_write_pools(s, w, name);
+	else if (strcmp(k->name, "resolvers") == 0)
+		pk_settings_write_resolvers(s, w, name);
+	else
+		pk_settings_write_reach(s, w, name);
+}
+
+static void write_value(const struct pk_config *c, const struct key *k, const char *name,
+			struct pk_jw *w)
+{
+	const char *from = (const char *)c + k->offset;
+
+	switch (k->kind) {
+	case TEXT:
+	case PATH:
+	case CHOICE:
+		pk_jw_string(w, name, *from || !k->null_ok ? from : NULL);
+		break;
+	case BOOL:
+		pk_jw_bool(w, name, *(const bool *)(const void *)from);
+		break;
+	case INT:
+		pk_jw_int(w, name, *(const int64_t *)(const void *)from);
+		break;
+	case SIZE:
+		pk_jw_uint(w, name, *(const uint64_t *)(const void *)from);
+		break;
+	case NOT_BUILT:
+		pk_jw_null(w, name);
+		break;
+	case SETTING:
+		write_setting(c, k, name, w);
+		break;
+	}
+}
+
+static bool section_off(const struct pk_config *c, const char *section)
+{
+	return (strcmp(section, "nomad") == 0 && !c->nomad.on) ||
+	       (strcmp(section, "consul") == 0 && !c->consul.on);
+}
+
+static void print_keys(const struct pk_config *c, const char *section, const char *indent,
+		       struct pk_str *out)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
+		own_str value = { 0 };
+		struct pk_jw w = { .out = &value };
+
+		if (strcmp(keys[i].section, section) != 0)
+			continue;
+		write_value(c, &keys[i], NULL, &w);
+		pk_str_addf(out, "%s%s\"%s\": %s  /* %s */", first ? "" : ",\n", indent,
+			    keys[i].name, value.text ?: "null", c->origin[i]);
+		first = false;
+	}
+}
+
+void pk_config_print(const struct pk_config *c, struct pk_str *out)
+{
+	pk_str_add(out, "{\n");
+	print_keys(c, "", "  ", out);
+	for (size_t s = 0; s < PK_ARRAY_LEN(sections); s++) {
+		if (section_off(c, sections[s])) {
+			pk_str_addf(out, ",\n  \"%s\": null", sections[s]);
+			continue;
+		}
+		pk_str_addf(out, ",\n  \"%s\": {\n", sections[s]);
+		print_keys(c, sections[s], "    ", out);
+		pk_str_add(out, "\n  }");
+	}
+	pk_str_add(out, "\n}\n");
+}
+
+void pk_config_write(const struct pk_config *c, struct pk_jw *w)
+{
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s%s%s", keys[i].section, *keys[i].section ? "." : "",
+			 keys[i].name);
+		pk_jw_open(w, name, '{');
+		if (section_off(c, keys[i].section))
+			pk_jw_null(w, "value");
+		else
+			write_value(c, &keys[i], "value", w);
+		pk_jw_string(w, "origin", c->origin[i]);
+		pk_jw_close(w, '}');
+	}
+}
+
+void pk_config_keys(struct pk_str *out)
+{
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
+		pk_str_addf(out, "%s%s%s\n", keys[i].section, *keys[i].section ? "." : "",
+			    keys[i].name);
+}

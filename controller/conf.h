@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * picketd.json: read whole or not at all, every value with where it came from. Pure but for the
+ * files that it is told to read; the environment is passed in.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "json.h"
+#include "paths.h"
+#include "settings.h"
+
+#define PK_CONFIG_KEYS_MAX 48
+#define PK_CONFIG_ORIGIN 320
+
+struct pk_config_service {		/* how Nomad or Consul is reached */
+	bool on;
+	char address[256];
+	char token_file[PK_PATH_ROOM];
+	char token[128];		/* from the environment only */
+	char ca_file[PK_PATH_ROOM];
+};
+
+struct pk_config {
+	char root[256];
+	char cluster[64];
+	struct pk_settings settings;
+	struct pk_config_service nomad, consul;
+	char nomad_node[128];		/* name or id; "" = this host's name */
+	char consul_prefix[128];
+	char policies_dir[PK_PATH_ROOM];
+	bool policies_kv;
+	char conflist[PK_PATH_ROOM];	/* "" = the first of CNI's directory that is ours */
+	char flows_file[PK_PATH_ROOM];	/* "" = none */
+	uint64_t flows_max_size;
+	int64_t flows_keep;
+	char flows_allowed[16];		/* none | new */
+	char masquerade_ports[16];
+	struct pk_paths paths;		/* of root */
+	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
+};
+
+struct pk_config_args {
+	const char *path;		/* -config: a file or a directory; NULL = the usual place, may be absent */
+	const char *root;		/* -root; NULL = the file's, else "/" */
+	const char *(*env)(const char *name);	/* NULL: no environment */
+};
+
+/* On failure *config is as after pk_config_done. */
+int pk_config_load(struct pk_config *config, const struct pk_config_args *args, struct pk_err *err);
+void pk_config_done(struct pk_config *config);
+/* One text as a whole file, over what config has; for tests and the fuzzer. */
+int pk_config_parse(struct pk_config *config, const char *name, const char *text, size_t len,
+		    struct pk_err *err);
+void pk_config_init(struct pk_config *config);
+
+/* The effective file as JSON with comments: each value with its origin. Never a token. */
+void pk_config_print(const struct pk_config *config, struct pk_str *out);
+/* {"key": {"value":, "origin":}, …} as members of the object that w is in. */
+void pk_config_write(const struct pk_config *config, struct pk_jw *w);
+/* The keys of a section ("" = the top), for the schema's test: writes "section.key" lines. */
+void pk_config_keys(struct pk_str *out);
+
+/* "256MiB", "10kB", "4096": bytes. -EINVAL otherwise. */
+int pk_config_size(const char *text, uint64_t *out);
+
+/*
+ * What the conflist says and picketd.json doesn't (pools, resolvers, baseline): design.md,
+ * "Settings". Finds the first *.conflist of the directory that has a plugin of type picket with
+ * this root, unless config names one. None found: nothing changes, 0.
+ */
+int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk_err *err);
