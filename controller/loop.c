@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "loop.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "own.h"
+
+struct pk_loop {
+	struct event_base *base;
+	uint64_t (*now)(void *arg);
+	void *now_arg;
+};
+
+struct pk_timer {
+	struct event *event;
+	pk_loop_fn *fn;
+	void *arg;
+};
+
+struct pk_watch {
+	struct event *event;
+	pk_loop_fn *fn;
+	void *arg;
+};
+
+struct pk_loop *pk_loop_new(void)
+{
+	struct pk_loop *loop = pk_alloc(sizeof(*loop));
+
+	loop->base = event_base_new();
+	if (loop->base)
+		return loop;
+	free(loop);
+	return NULL;
+}
+
+void pk_loop_free(struct pk_loop *loop)
+{
+	if (!loop)
+		return;
+	event_base_free(loop->base);
+	free(loop);
+}
+
+void pk_loop_run(struct pk_loop *loop)
+{
+	event_base_dispatch(loop->base);
+}
+
+void pk_loop_stop(struct pk_loop *loop)
+{
+	event_base_loopbreak(loop->base);
+}
+
+struct event_base *pk_loop_base(struct pk_loop *loop)
+{
+	return loop->base;
+}
+
+uint64_t pk_loop_now(const struct pk_loop *loop)
+{
+	struct timespec ts;
+
+	if (loop->now)
+		return loop->now(loop->now_arg);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
+void pk_loop_set_clock(struct pk_loop *loop, uint64_t (*now)(void *arg), void *arg)
+{
+	loop->now = now;
+	loop->now_arg = arg;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct pk_timer *t = arg;
+
+	(void)fd;
+	(void)what;
+	t->fn(t->arg);
+}
+
+struct pk_timer *pk_timer_new(struct pk_loop *loop, pk_loop_fn *fn, void *arg)
+{
+	struct pk_timer *t = pk_alloc(sizeof(*t));
+
+	*t = (struct pk_timer){ .fn = fn, .arg = arg };
+	t->event = evtimer_new(loop->base, on_timer, t);
+	if (!t->event)
+		abort();
+	return t;
+}
+
+void pk_timer_set(struct pk_timer *t, uint64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	evtimer_add(t->event, &tv);
+}
+
+void pk_timer_hurry(struct pk_timer *t, uint64_t ms)
+{
+	struct timeval due, now;
+
+	if (evtimer_pending(t->event, &due)) {
+		int64_t left;
+
+		/* libevent gives the due time on the wall clock of this base. */
+		event_base_gettimeofday_cached(event_get_base(t->event), &now);
+		left = (due.tv_sec - now.tv_sec) * 1000 + (due.tv_usec - now.tv_usec) / 1000;
+		if (left <= (int64_t)ms)
+			return;
+	}
+	pk_timer_set(t, ms);
+}
+
+void pk_timer_clear(struct pk_timer *t)
+{
+	evtimer_del(t->event);
+}
+
+bool pk_timer_pending(const struct pk_timer *t)
+{
+	return evtimer_pending(t->event, NULL) != 0;
+}
+
+void pk_timer_free(struct pk_timer *t)
+{
+	if (!t)
+		return;
+	event_free(t->event);
+	free(t);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+	struct pk_watch *w = arg;
+
+	(void)fd;
+	(void)what;
+	w->fn(w->arg);
+}
+
+static struct pk_watch *watch(struct pk_loop *loop, int fd, short what, pk_loop_fn *fn, void *arg)
+{
+	struct pk_watch *w = pk_alloc(sizeof(*w));
+
+	*w = (struct pk_watch){ .fn = fn, .arg = arg };
+	w->event = event_new(loop->base, fd, (short)(what | EV_PERSIST), on_watch, w);
+	if (!w->event || event_add(w->event, NULL) < 0)
+		abort();
+	return w;
+}
+
+struct pk_watch *pk_watch_fd(struct pk_loop *loop, int fd, pk_loop_fn *fn, void *arg)
+{
+	return watch(loop, fd, EV_READ, fn, arg);
+}
+
+struct pk_watch *pk_watch_signal(struct pk_loop *loop, int number, pk_loop_fn *fn, void *arg)
+{
+	return watch(loop, number, EV_SIGNAL, fn, arg);
+}
+
+void pk_watch_free(struct pk_watch *w)
+{
+	if (!w)
+		return;
+	event_free(w->event);
+	free(w);
+}
+
+uint64_t pk_backoff_ms(unsigned int failures, uint64_t base, uint64_t most)
+{
+	uint64_t wait = base;
+	uint32_t dice = 0;
+
+	while (failures-- > 0 && wait < most)
+		wait *= 2;
+	if (wait > most)
+		wait = most;
+	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
+		dice = 0;
+	return wait + wait / 4 * (dice % 1024) / 1024;
+}
