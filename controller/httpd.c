@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "httpd.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "own.h"
+
+#define HEAD_MAX 8192
+#define BODY_MAX 65536
+#define IDLE_S 60
+#define STREAM_ROOM (1u << 20)	/* unread bytes of a stream before lines are refused */
+
+struct pk_httpd {
+	struct evhttp *http;
+	struct pk_exchange *open;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	pk_httpd_fn *fn;
+	void *arg;
+};
+
+struct pk_exchange {
+	struct pk_httpd *httpd;
+	struct pk_exchange *next, **at;
+	struct evhttp_request *req;
+	struct evkeyvalq query;
+	char *path;
+	bool admin, streams;
+	pk_loop_fn *on_close;
+	void *on_close_arg;
+};
+
+static void exchange_free(struct pk_exchange *x)
+{
+	*x->at = x->next;
+	if (x->next)
+		x->next->at = x->at;
+	evhttp_clear_headers(&x->query);
+	free(x->path);
+	free(x);
+}
+
+/* The connection goes while an exchange is open: evhttp frees the request. */
+static void gone(struct evhttp_connection *con, void *arg)
+{
+	struct pk_exchange *x = arg;
+	pk_loop_fn *fn = x->on_close;
+	void *fn_arg = x->on_close_arg;
+
+	(void)con;
+	exchange_free(x);
+	if (fn)
+		fn(fn_arg);
+}
+
+static struct bufferevent *bev_of(const struct pk_exchange *x)
+{
+	return evhttp_connection_get_bufferevent(evhttp_request_get_connection(x->req));
+}
+
+static bool peer_is_root(const struct pk_exchange *x)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	int fd = bufferevent_getfd(bev_of(x));
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.uid == 0;
+}
+
+static void take_uri(struct pk_exchange *x)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(x->req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
+
+	x->path = evhttp_uridecode(path ?: "", 0, NULL);
+	if (!query || evhttp_parse_query_str(query, &x->query) < 0)
+		TAILQ_INIT(&x->query);
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+	struct pk_httpd *httpd = arg;
+	struct pk_exchange *x = pk_alloc(sizeof(*x));
+
+	*x = (struct pk_exchange){ .httpd = httpd, .req = req };
+	TAILQ_INIT(&x->query);
+	x->next = httpd->open;
+	x->at = &httpd->open;
+	if (x->next)
+		x->next->at = &x->next;
+	httpd->open = x;
+	take_uri(x);
+	x->admin = peer_is_root(x);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), gone, x);
+	httpd->fn(httpd->arg, x);
+}
+
+static int listen_at(const char *path, const char *group, struct pk_err *err)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct group *gr = getgrnam(group);
+	own_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	mode_t old;
+	int r;
+
+	if (fd < 0)
+		return pk_fail(err, errno, "socket");
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return pk_fail(err, ENAMETOOLONG, "socket %s", path);
+	strcpy(sun.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return pk_fix(err, pk_fail(err, EADDRINUSE, "socket %s", path),
+			      "another picketd answers there: stop it, or give this one its own -root");
+	if (unlink(path) < 0 && errno != ENOENT)
+		return pk_fail(err, errno, "remove stale socket %s", path);
+	old = umask(0117);
+	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ? -errno : 0;
+	umask(old);
+	if (r < 0 || listen(fd, 64) < 0)
+		return pk_fail(err, r < 0 ? -r : errno, "bind socket %s", path);
+	if (gr && chown(path, 0, gr->gr_gid) < 0)
+		return pk_fail(err, errno, "give socket %s to group %s", path, group);
+	return PK_MOVE(fd, -1);
+}
+
+struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
+			      struct pk_err *err)
+{
+	int fd = listen_at(path, group, err);
+	struct pk_httpd *httpd;
+
+	if (fd < 0)
+		return NULL;
+	httpd = pk_alloc(sizeof(*httpd));
+	strcpy(httpd->path, path);
+	httpd->http = evhttp_new(pk_loop_base(loop));
+	if (!httpd->http || evhttp_accept_socket(httpd->http, fd) < 0)
+		abort();
+	evhttp_set_max_headers_size(httpd->http, HEAD_MAX);
+	evhttp_set_max_body_size(httpd->http, BODY_MAX);
+	evhttp_set_timeout(httpd->http, IDLE_S);
+	evhttp_set_allowed_methods(httpd->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST |
+							EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+							EVHTTP_REQ_HEAD);
+	return httpd;
+}
+
+void pk_httpd_serve(struct pk_httpd *httpd, pk_httpd_fn *fn, void *arg)
+{
+	httpd->fn = fn;
+	httpd->arg = arg;
+	evhttp_set_gencb(httpd->http, on_request, httpd);
+}
+
+void pk_httpd_free(struct pk_httpd *httpd)
+{
+	if (!httpd)
+		return;
+	evhttp_free(httpd->http);	/* closes connections: gone() for each open exchange */
+	unlink(httpd->path);
+	free(httpd);
+}
+
+const char *pk_exchange_method(const struct pk_exchange *x)
+{
+	switch (evhttp_request_get_command(x->req)) {
+	case EVHTTP_REQ_GET:
+		return "GET";
+	case EVHTTP_REQ_POST:
+		return "POST";
+	default:
+		return "";
+	}
+}
+
+const char *pk_exchange_path(const struct pk_exchange *x)
+{
+	return x->path ?: "";
+}
+
+const char *pk_exchange_query(const struct pk_exchange *x, const char *name)
+{
+	return evhttp_find_header(&x->query, name);
+}
+
+const char *pk_exchange_body(struct pk_exchange *x, size_t *len)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(x->req);
+
+	*len = evbuffer_get_length(in);
+	return *len ? (const char *)evbuffer_pullup(in, -1) : "";
+}
+
+bool pk_exchange_admin(const struct pk_exchange *x)
+{
+	return x->admin;
+}
+
+void pk_exchange_on_close(struct pk_exchange *x, pk_loop_fn *fn, void *arg)
+{
+	x->on_close = fn;
+	x->on_close_arg = arg;
+}
+
+/* Ours no longer: evhttp frees the request once it is sent. */
+static struct evhttp_request *let_go(struct pk_exchange *x)
+{
+	struct evhttp_request *req = x->req;
+
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+	exchange_free(x);
+	return req;
+}
+
+static void add_headers(struct evhttp_request *req, const char *type)
+{
+	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+
+	evhttp_add_header(out, "Content-Type", type);
+	evhttp_add_header(out, "Picket-Version", PK_VERSION);
+	evhttp_add_header(out, "Cache-Control", "no-store");
+}
+
+static const char *status_text(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 400:
+		return "Bad Request";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
+	case 503:
+		return "Service Unavailable";
+	default:
+		return "Error";
+	}
+}
+
+void pk_exchange_reply(struct pk_exchange *x, int status, const struct pk_str *json)
+{
+	struct evhttp_request *req;
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body)
+		abort();
+	if (json->failed) {
+		evbuffer_free(body);
+		pk_exchange_error(x, 503, "the answer is too long", NULL);
+		return;
+	}
+	req = let_go(x);
+	add_headers(req, "application/json");
+	evbuffer_add(body, json->text ?: "", json->len);
+	evbuffer_add(body, "\n", 1);
+	evhttp_send_reply(req, status, status_text(status), body);
+	evbuffer_free(body);
+}
+
+void pk_exchange_error(struct pk_exchange *x, int status, const char *error, const char *fix)
+{
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "error", error);
+	pk_jw_string(&w, "fix", fix && *fix ? fix : NULL);
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, status, &json);
+}
+
+void pk_exchange_stream(struct pk_exchange *x)
+{
+	struct bufferevent *bev = bev_of(x);
+
+	add_headers(x->req, "application/x-ndjson");
+	evhttp_send_reply_start(x->req, 200, "OK");
+	x->streams = true;
+	/* A stream may be silent for long; reading again is how the peer's end is seen. */
+	bufferevent_set_timeouts(bev, NULL, NULL);
+	bufferevent_enable(bev, EV_READ);
+}
+
+bool pk_exchange_line(struct pk_exchange *x, const char *line, size_t len)
+{
+	struct evbuffer *out = bufferevent_get_output(bev_of(x)), *chunk;
+
+	if (evbuffer_get_length(out) > STREAM_ROOM)
+		return false;
+	chunk = evbuffer_new();
+	if (!chunk)
+		abort();
+	evbuffer_add(chunk, line, len);
+	evbuffer_add(chunk, "\n", 1);
+	evhttp_send_reply_chunk(x->req, chunk);
+	evbuffer_free(chunk);
+	return true;
+}
+
+void pk_exchange_end(struct pk_exchange *x)
+{
+	evhttp_send_reply_end(let_go(x));
+}
