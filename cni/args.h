@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * CNI_ARGS: Nomad's words about an allocation, mixed with what the job's author added
+ * (docs/cni.md, "Who an endpoint is"). Pure: bytes in, struct out. Nothing here is believed
+ * beyond what these rules say.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "err.h"
+
+#define CNI_ARGS_MAX	65536	/* bytes of the whole string */
+#define CNI_ARGS_KEYS	512
+#define CNI_WORD_MAX	1024	/* a job's or group's name */
+
+/* What a job may set for itself, if the conflist's allowJobArgs names it. */
+enum cni_job_arg {
+	CNI_JOB_MAC = 1 << 0,
+	CNI_JOB_IP = 1 << 1,
+	CNI_JOB_LIMITS = 1 << 2,
+};
+
+struct cni_args {
+	char *text;			/* owned; the words below point into it */
+	const char *region;		/* NULL = absent, here and below */
+	const char *namespace;		/* NULL = quarantine */
+	const char *job, *group;	/* claims of the author until Nomad confirms them */
+	const char *alloc;
+	const char *limits;		/* picket.limits, JSON */
+	bool has_mac, has_ip;
+	uint8_t mac[6];			/* picket.mac: unicast */
+	union pk_addr ip;		/* picket.ip */
+	const char *tap_name;		/* TC_REDIRECT_TAP_NAME */
+	int64_t tap_uid, tap_gid;	/* -1 = not named */
+};
+
+/* allowed: bits of enum cni_job_arg. Errors carry PK_CODE_ARGS. args is valid only on success. */
+int cni_args_parse(const char *text, const char *container_id, unsigned int allowed,
+		   struct cni_args *args, struct pk_err *err);
+void cni_args_done(struct cni_args *args);
+
+/* "picket.mac" and so on -> its bit, 0 if there is none of that name. Names ends with NULL. */
+unsigned int cni_job_arg_bit(const char *name);
+extern const char *const cni_job_arg_names[];
+/* 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils). */
+bool cni_ifname_ok(const char *name);
