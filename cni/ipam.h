@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Which address an endpoint gets: arithmetic only, no file, no clock. The lease files are lease.c's.
+ * Of an IPv4 block the first (network), the gateway and the last (broadcast) address are nobody's;
+ * of an IPv6 block the first (the subnet routers' anycast address, RFC 4291 2.6.1).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+
+#define CNI_REST_S 60	/* a freed address rests this long while others are free */
+
+enum cni_lease_state { CNI_LEASE_FREE, CNI_LEASE_HELD, CNI_LEASE_RESTING };
+
+/* One line of the lease directory, as lease.c read it. */
+struct cni_lease {
+	union pk_addr addr;
+	enum cni_lease_state state;
+	uint64_t freed_s;		/* RESTING: boot time, seconds */
+};
+
+/* Sorts for cni_ipam_pick; an address with a HELD and a RESTING line counts as held. */
+void cni_leases_sort(struct cni_lease *leases, size_t n);
+
+struct cni_ipam {
+	const struct pk_prefix *pool;
+	size_t n_pools;
+	union pk_addr gateway;		/* configured IPv4 gateway, or all zero */
+	const struct cni_lease *leases;	/* sorted */
+	size_t n_leases;
+};
+
+/* How many addresses of this block an endpoint may have (capped at 2^32). */
+uint64_t cni_block_size(const struct pk_prefix *block, const union pk_addr *gateway);
+/* The n-th of them, n from 0. */
+union pk_addr cni_block_addr(const struct pk_prefix *block, const union pk_addr *gateway,
+			     uint64_t n);
+/* The gateway of an IPv4 block: the configured one if it lies there, else the first address. */
+union pk_addr cni_block_gateway(const struct pk_prefix *block, const union pk_addr *gateway);
+/* The block that addr lies in and may be an endpoint's of; NULL if there is none. */
+const struct pk_prefix *cni_block_of(const struct cni_ipam *ipam, const union pk_addr *addr);
+
+/*
+ * The address to try next: the first free one of the family at or after place `hint` (a slot's
+ * number: so that ADDs at the same time try different ones), wrapping round; where none is free
+ * the one that rests longest. false: every address is held.
+ */
+bool cni_ipam_pick(const struct cni_ipam *ipam, bool v6, uint64_t hint, union pk_addr *out);
+bool cni_ipam_has_family(const struct cni_ipam *ipam, bool v6);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "lease.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs.h"
+#include "own.h"
+#include "picket/limits.h"
+#include "str.h"
+
+#define NAME_ROOM 160
+#define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 3)
+#define LEASES_MAX 65536
+
+static unsigned int dots(const char *name)
+{
+	unsigned int n = 0;
+
+	for (; *name; name++)
+		n += *name == '.';
+	return n;
+}
+
+static void epoch_text(const uint64_t epoch[2], char text[33])
+{
+	snprintf(text, 33, "%016" PRIx64 "%016" PRIx64, epoch[0], epoch[1]);
+}
+
+/* "<address>" or "<address>.<seconds>.<epoch>" -> lease; false for any other name. */
+static bool parse_name(const char *name, const struct cni_lease_dir *dir, struct cni_lease *lease)
+{
+	char addr[NAME_ROOM], epoch[33], *time, *stamp;
+	unsigned int n = dots(name);
+
+	if (*name == '.' || strlen(name) >= sizeof(addr))
+		return false;
+	strcpy(addr, name);
+	*lease = (struct cni_lease){ .state = CNI_LEASE_HELD };
+	if (n == 0 || n == 3)
+		return pk_addr_parse(addr, &lease->addr) == 0;
+	stamp = strrchr(addr, '.');
+	*stamp++ = '\0';
+	time = strrchr(addr, '.');
+	if (!time)
+		return false;
+	*time++ = '\0';
+	if (pk_addr_parse(addr, &lease->addr) < 0 ||
+	    pk_parse_u64(time, UINT32_MAX, &lease->freed_s) < 0)
+		return false;
+	epoch_text(dir->epoch, epoch);
+	lease->state = CNI_LEASE_RESTING;
+	if (strcmp(stamp, epoch) || lease->freed_s > dir->now_s ||
+	    dir->now_s - lease->freed_s >= CNI_REST_S)
+		lease->state = CNI_LEASE_FREE;
+	return true;
+}
+
+static int open_dir(const struct cni_lease_dir *dir, DIR **out, struct pk_err *err)
+{
+	*out = opendir(dir->path);
+	if (*out)
+		return 0;
+	return pk_code(err, pk_fail(err, errno, "open %s", dir->path), PK_CODE_STATE);
+}
+
+static int append(struct pk_str *list, const struct cni_lease *lease, struct pk_err *err)
+{
+	pk_str_addn(list, lease, sizeof(*lease));
+	return list->failed ? pk_fail(err, E2BIG, "more than %d leases", LEASES_MAX) : 0;
+}
+
+int cni_leases_read(const struct cni_lease_dir *dir, struct cni_lease **out, size_t *n,
+		    struct pk_err *err)
+{
+	own_str list = { .cap = LEASES_MAX * sizeof(struct cni_lease) };
+	own_dir DIR *d = NULL;
+	struct dirent *e;
+	int r = open_dir(dir, &d, err);
+
+	while (r == 0 && (e = readdir(d))) {
+		struct cni_lease lease;
+
+		if (!parse_name(e->d_name, dir, &lease))
+			continue;
+		if (lease.state == CNI_LEASE_FREE)
+			unlinkat(dirfd(d), e->d_name, 0);
+		else
+			r = append(&list, &lease, err);
+	}
+	if (r < 0)
+		return pk_code(err, r, PK_CODE_STATE);
+	*n = list.len / sizeof(struct cni_lease);
+	*out = (struct cni_lease *)pk_str_take(&list);
+	if (!*out)
+		return pk_fail(err, ENOMEM, "leases");
+	cni_leases_sort(*out, *n);
+	return 0;
+}
+
+static void lease_path(const struct cni_lease_dir *dir, const union pk_addr *addr, char *path,
+		       size_t room)
+{
+	char text[PK_ADDR_TEXT];
+
+	snprintf(path, room, "%s/%s", dir->path, pk_addr_format(addr, text));
+}
+
+int cni_lease_take(const struct cni_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		   struct pk_err *err)
+{
+	char path[512], temp[600], text[PK_ADDR_TEXT];
+	int r;
+
+	lease_path(dir, addr, path, sizeof(path));
+	snprintf(temp, sizeof(temp), "%s/.take.%d.%s", dir->path, (int)getpid(),
+		 pk_addr_format(addr, text));
+	r = pk_fs_write_quick(temp, owner, strlen(owner), 0600, err);
+	if (r < 0)
+		return pk_code(err, r, PK_CODE_STATE);
+	r = link(temp, path) < 0 ? -errno : 0;
+	unlink(temp);
+	if (r < 0)
+		return pk_code(err, pk_fail(err, -r, "lease %s", path), PK_CODE_STATE);
+	return 0;
+}
+
+static int read_owner(const char *path, char owner[OWNER_ROOM])
+{
+	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, owner, OWNER_ROOM - 1);
+	if (n < 0)
+		return -errno;
+	owner[n] = '\0';
+	return 0;
+}
+
+int cni_lease_is(const struct cni_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		 struct pk_err *err)
+{
+	char path[512], text[OWNER_ROOM];
+	int r;
+
+	lease_path(dir, addr, path, sizeof(path));
+	r = read_owner(path, text);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return pk_code(err, pk_fail(err, -r, "read %s", path), PK_CODE_STATE);
+	return !strcmp(text, owner);
+}
+
+int cni_lease_free(const struct cni_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		   struct pk_err *err)
+{
+	char path[512], freed[600], epoch[33];
+	int r = cni_lease_is(dir, addr, owner, err);
+
+	if (r <= 0)
+		return r;
+	lease_path(dir, addr, path, sizeof(path));
+	epoch_text(dir->epoch, epoch);
+	snprintf(freed, sizeof(freed), "%s.%" PRIu64 ".%s", path, dir->now_s, epoch);
+	if (rename(path, freed) < 0 && errno != ENOENT)
+		return pk_code(err, pk_fail(err, errno, "free lease %s", path), PK_CODE_STATE);
+	return 0;
+}
+
+static bool is_in(const char *owner, const char *const *keep)
+{
+	for (; *keep; keep++)
+		if (!strcmp(owner, *keep))
+			return true;
+	return false;
+}
+
+int cni_leases_prune(const struct cni_lease_dir *dir, const char *const *keep, struct pk_err *err)
+{
+	own_dir DIR *d = NULL;
+	struct dirent *e;
+	int r = open_dir(dir, &d, err);
+
+	if (r < 0)
+		return r;
+	while ((e = readdir(d))) {
+		char path[600], owner[OWNER_ROOM];
+		struct cni_lease lease;
+
+		if (!parse_name(e->d_name, dir, &lease) || lease.state != CNI_LEASE_HELD)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir->path, e->d_name);
+		if (read_owner(path, owner) == 0 && !is_in(owner, keep))
+			unlink(path);
+	}
+	return 0;
+}
