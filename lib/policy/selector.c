@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "selector.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define NAMESPACE "nomad:namespace"
+
+static bool has_value(const struct pk_requirement *req, const char *value)
+{
+	for (size_t i = 0; i < req->n_values; i++)
+		if (strcmp(req->values[i], value) == 0)
+			return true;
+	return false;
+}
+
+/* A key that has a value is known, unless it may have more values than those: services, or a key named as unknown itself. */
+static bool is_open(const struct pk_label_set *set, const char *key, bool known)
+{
+	if (!known)
+		return pk_label_set_is_unknown(set, key);
+	if (strcmp(key, "consul:service") == 0)
+		return pk_label_set_is_unknown(set, key);
+	for (size_t i = 0; i < set->n_unknown; i++)
+		if (strcmp(set->unknown[i], key) == 0)
+			return true;
+	return false;
+}
+
+enum pk_tri pk_requirement_match(const struct pk_requirement *req, const struct pk_label_set *set)
+{
+	bool known = false, hit = false, open;
+	bool negative = req->op == PK_OP_NOT_IN || req->op == PK_OP_NOT_EXISTS;
+	bool any = req->op == PK_OP_EXISTS || req->op == PK_OP_NOT_EXISTS;
+
+	for (size_t i = 0; i < set->n_known && !hit; i++) {
+		if (strcmp(set->known[i].key, req->key) != 0)
+			continue;
+		known = true;
+		hit = any || has_value(req, set->known[i].value);
+	}
+	if (hit)
+		return negative ? PK_NO : PK_YES;
+	open = is_open(set, req->key, known);
+	if (open)
+		return PK_MAYBE;
+	return negative ? PK_YES : PK_NO;
+}
+
+enum pk_tri pk_selector_match(const struct pk_selector *sel, const struct pk_label_set *set)
+{
+	enum pk_tri tri = PK_YES;
+
+	if (sel->is_entity)
+		return PK_NO;
+	for (size_t i = 0; i < sel->n_req && tri != PK_NO; i++)
+		tri = pk_tri_and(tri, pk_requirement_match(&sel->req[i], set));
+	return tri;
+}
+
+bool pk_selector_names_namespace(const struct pk_selector *sel)
+{
+	for (size_t i = 0; i < sel->n_req; i++)
+		if (sel->req[i].op == PK_OP_IN && strcmp(sel->req[i].key, NAMESPACE) == 0)
+			return true;
+	return false;
+}
+
+bool pk_selector_reads_namespace(const struct pk_selector *sel)
+{
+	for (size_t i = 0; i < sel->n_req; i++)
+		if (strcmp(sel->req[i].key, NAMESPACE) == 0)
+			return true;
+	return false;
+}
+
+static bool is_name_char(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '_';
+}
+
+/* '*': any number of the characters of one label. */
+static bool glob(const char *pattern, const char *name)
+{
+	for (; *pattern; pattern++, name++) {
+		if (*pattern == '*') {
+			for (;; name++) {
+				if (glob(pattern + 1, name))
+					return true;
+				if (!is_name_char(*name))
+					return false;
+			}
+		}
+		if (tolower((unsigned char)*pattern) != tolower((unsigned char)*name))
+			return false;
+	}
+	return *name == '\0';
+}
+
+bool pk_fqdn_match(const struct pk_fqdn *fqdn, const char *name)
+{
+	if (fqdn->name)
+		return strcasecmp(fqdn->name, name) == 0;
+	if (strcmp(fqdn->pattern, "*") == 0)
+		return true;
+	if (strncmp(fqdn->pattern, "**.", 3) != 0)
+		return glob(fqdn->pattern, name);
+	/* One label or more before the dot. */
+	for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.'))
+		if (dot > name && glob(fqdn->pattern + 3, dot + 1))
+			return true;
+	return false;
+}
