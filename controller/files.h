@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The policy directory: *.json, not hidden, read whole whenever inotify says that something
+ * changed, and every 30 seconds in case it didn't (a link's target). A directory that isn't there
+ * is a source that doesn't answer: what is in force stays.
+ */
+#include "docs.h"
+#include "loop.h"
+#include "source.h"
+
+struct pk_files;
+
+/* changed: after a look that changed something. The first look is made at once. */
+struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
+			      pk_loop_fn *changed, void *arg);
+void pk_files_free(struct pk_files *files);
+const struct pk_source *pk_files_source(const struct pk_files *files);

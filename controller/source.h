@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* How a source is doing, as /v1/status shows it. */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum pk_source_state {
+	PK_SOURCE_OFF,
+	PK_SOURCE_STARTING,	/* no answer yet */
+	PK_SOURCE_OK,
+	PK_SOURCE_STALE,	/* answered once; what it said then is in force */
+};
+
+struct pk_source {
+	enum pk_source_state state;
+	struct timespec contact;	/* CLOCK_REALTIME of the last good answer; 0 = never */
+	uint64_t index;
+	unsigned int errors;		/* since start */
+	unsigned int failures;		/* in a row */
+	char last_error[320];
+	char detail[160];
+};
+
+static inline const char *pk_source_state_name(enum pk_source_state state)
+{
+	static const char *const names[] = { "off", "starting", "ok", "stale" };
+
+	return names[state];
+}
+
+static inline void pk_source_good(struct pk_source *s)
+{
+	s->state = PK_SOURCE_OK;
+	s->failures = 0;
+	clock_gettime(CLOCK_REALTIME, &s->contact);
+}
+
+static inline void pk_source_bad(struct pk_source *s, const char *why)
+{
+	if (s->state == PK_SOURCE_OK)
+		s->state = PK_SOURCE_STALE;
+	s->errors++;
+	s->failures++;
+	snprintf(s->last_error, sizeof(s->last_error), "%s", why);
+}

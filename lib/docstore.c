@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "docstore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "own.h"
+#include "str.h"
+
+#define HEAD "// picket: name="
+#define HEAD_PATH " path="
+#define TEXT_MAX (2u << 20)	/* the largest document and its head */
+#define NAME_PART 160		/* of a file's name before its hash stands for the rest */
+
+static void encode(struct pk_str *out, const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			     (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+			     (c == '.' && p != text);
+
+		if (plain)
+			pk_str_addn(out, p, 1);
+		else
+			pk_str_addf(out, "%%%02X", c);
+	}
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* In place; -EINVAL for what encode didn't write. */
+static int decode(char *text)
+{
+	char *to = text;
+
+	for (char *p = text; *p; p++) {
+		if (*p != '%') {
+			*to++ = *p;
+			continue;
+		}
+		if (hex(p[1]) < 0 || hex(p[2]) < 0 || (p[1] == '0' && p[2] == '0'))
+			return -EINVAL;
+		*to++ = (char)(hex(p[1]) << 4 | hex(p[2]));
+		p += 2;
+	}
+	*to = '\0';
+	return 0;
+}
+
+/* directory/source/file; a source is "file", "operator" or "tenant/" and a namespace. */
+static char *path_of(const char *directory, const char *source, const char *name)
+{
+	const char *slash = strchr(source, '/');
+	own_str path = { 0 };
+	own_str file = { 0 };
+	uint64_t hash[2];
+
+	pk_str_addf(&path, "%s/%.*s/", directory, slash ? (int)(slash - source) : (int)strlen(source),
+		    source);
+	if (slash) {
+		encode(&path, slash + 1);
+		pk_str_add(&path, "/");
+	}
+	encode(&file, name);
+	if (file.len > NAME_PART) {
+		pk_hash128(name, strlen(name), hash);
+		file.text[NAME_PART] = '\0';
+		pk_str_addf(&path, "%s-%016lx%016lx", file.text, hash[0], hash[1]);
+	} else {
+		pk_str_add(&path, file.text ?: "%");
+	}
+	return pk_str_take(&path);
+}
+
+int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err)
+{
+	own_mem char *path = path_of(directory, doc->source, doc->name);
+	own_str text = { 0 };
+	char *slash;
+	int r;
+
+	pk_str_add(&text, HEAD);
+	encode(&text, doc->name);
+	pk_str_add(&text, HEAD_PATH);
+	encode(&text, doc->path);
+	pk_str_add(&text, "\n");
+	pk_str_addn(&text, doc->text, doc->len);
+	if (!path || text.failed)
+		return pk_fail(err, ENOMEM, "store %s", doc->name);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	r = pk_fs_mkdirs(path, 0700, err);
+	*slash = '/';
+	return r < 0 ? r : pk_fs_write(path, text.text, text.len, 0600, err);
+}
+
+int pk_docstore_remove(const char *directory, const char *source, const char *name,
+		       struct pk_err *err)
+{
+	own_mem char *path = path_of(directory, source, name);
+
+	if (!path)
+		return pk_fail(err, ENOMEM, "remove %s", name);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return pk_fail(err, errno, "remove %s", path);
+	return 0;
+}
+
+/* Splits the head off; name and path point into it afterwards. */
+static int read_head(char *text, size_t len, struct pk_stored_doc *doc)
+{
+	char *end = memchr(text, '\n', len), *name = text + strlen(HEAD), *path;
+
+	if (!end || strncmp(text, HEAD, strlen(HEAD)) != 0)
+		return -EINVAL;
+	*end = '\0';
+	path = strstr(name, HEAD_PATH);
+	if (!path)
+		return -EINVAL;
+	*path = '\0';
+	path += strlen(HEAD_PATH);
+	doc->name = name;
+	doc->path = path;
+	doc->text = end + 1;
+	doc->len = len - (size_t)(end + 1 - text);
+	return decode(name) < 0 || decode(path) < 0 ? -EINVAL : 0;
+}
+
+int pk_docstore_text(const char *directory, const char *source, const char *name, char **text,
+		     size_t *len, struct pk_err *err)
+{
+	own_mem char *path = path_of(directory, source, name);
+	own_mem char *whole = NULL;
+	struct pk_stored_doc doc = { 0 };
+	size_t n;
+	int r = path ? pk_fs_read(path, TEXT_MAX, &whole, &n, err) : pk_fail(err, ENOMEM, "%s", name);
+
+	if (r < 0)
+		return r;
+	if (read_head(whole, n, &doc) < 0)
+		return pk_fail(err, 0, "%s is no stored document", path);
+	memmove(whole, doc.text, doc.len);
+	whole[doc.len] = '\0';
+	*len = doc.len;
+	*text = PK_MOVE(whole, NULL);
+	return 0;
+}
+
+struct walk {
+	pk_docstore_fn *fn;
+	void (*bad)(void *arg, const struct pk_err *err);
+	void *arg;
+	struct pk_err *err;
+};
+
+static int visit_file(const struct walk *w, const char *file, struct pk_stored_doc *doc)
+{
+	own_mem char *text = NULL;
+	struct pk_err err = { 0 };
+	struct stat st;
+	size_t len;
+	int r = pk_fs_read(file, TEXT_MAX, &text, &len, &err);
+
+	if (r == 0 && read_head(text, len, doc) < 0)
+		r = pk_fix(&err, pk_fail(&err, 0, "%s is no stored document", file),
+			   "remove it; picketd stores its documents again when it starts");
+	if (r < 0) {
+		if (w->bad) {
+			w->bad(w->arg, &err);
+			return 0;
+		}
+		if (w->err)
+			*w->err = err;
+		return r;
+	}
+	doc->file = file;
+	if (stat(file, &st) == 0)
+		doc->time = st.st_mtim;
+	return w->fn(w->arg, doc, w->err);
+}
+
+static int visible(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int visit_source(const struct walk *w, const char *directory, const char *source,
+			const char *namespace)
+{
+	struct dirent **list;
+	int n = scandir(directory, &list, visible, by_bytes), r = 0;
+
+	if (n < 0)
+		return errno == ENOENT ? 0 : pk_fail(w->err, errno, "read directory %s", directory);
+	for (int i = 0; i < n; i++) {
+		struct pk_stored_doc doc = { .source = source, .namespace = namespace };
+		own_str file = { 0 };
+
+		pk_str_addf(&file, "%s/%s", directory, list[i]->d_name);
+		if (r == 0)
+			r = visit_file(w, file.text, &doc);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+static int visit_tenants(const struct walk *w, const char *directory)
+{
+	struct dirent **list;
+	int n = scandir(directory, &list, visible, by_bytes), r = 0;
+
+	if (n < 0)
+		return errno == ENOENT ? 0 : pk_fail(w->err, errno, "read directory %s", directory);
+	for (int i = 0; i < n; i++) {
+		own_str path = { 0 };
+		own_str source = { 0 };
+
+		pk_str_addf(&path, "%s/%s", directory, list[i]->d_name);
+		if (r == 0 && decode(list[i]->d_name) == 0) {
+			pk_str_addf(&source, "tenant/%s", list[i]->d_name);
+			r = visit_source(w, path.text, source.text, list[i]->d_name);
+		}
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+int pk_docstore_walk(const char *directory, pk_docstore_fn *fn,
+		     void (*bad)(void *arg, const struct pk_err *err), void *arg,
+		     struct pk_err *err)
+{
+	struct walk w = { .fn = fn, .bad = bad, .arg = arg, .err = err };
+	own_str path = { 0 };
+	int r;
+
+	pk_str_addf(&path, "%s/file", directory);
+	r = visit_source(&w, path.text, "file", NULL);
+	pk_str_done(&path);
+	pk_str_addf(&path, "%s/operator", directory);
+	if (r == 0)
+		r = visit_source(&w, path.text, "operator", NULL);
+	pk_str_done(&path);
+	pk_str_addf(&path, "%s/tenant", directory);
+	return r ? r : visit_tenants(&w, path.text);
+}

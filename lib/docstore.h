@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The documents in force, on disk: <directory>/<source>/<file>, one file a document, text as its
+ * author wrote it behind one comment line that holds its name and place:
+ *
+ *	// picket: name=db-only-from-api path=/etc/picket/policies.d/db.json
+ *
+ * (values percent-encoded). Written by picketd; read by it at start and by ADD, which compiles
+ * a tenant's base from them. So line numbers of a stored text are one more than its author's.
+ */
+#include <stddef.h>
+#include <time.h>
+
+#include "err.h"
+
+struct pk_stored_doc {
+	const char *source;		/* "file", "operator", "tenant/<namespace>" */
+	const char *namespace;		/* of the source; NULL: the operator's */
+	const char *name;
+	const char *path;		/* where it came from, for messages */
+	const char *text;		/* without the comment line */
+	size_t len;
+	const char *file;		/* this file's own path */
+	struct timespec time;		/* when it was stored */
+};
+
+/* Nonzero from fn ends the walk and is returned. */
+typedef int pk_docstore_fn(void *arg, const struct pk_stored_doc *doc, struct pk_err *err);
+
+/*
+ * Every stored document, by source and file name. No directory: 0, none (there never was a
+ * controller). A file that can't be read, or isn't one of these: -errno, so that ADD fails closed;
+ * bad, where given, is told of such a file instead and the walk goes on.
+ */
+int pk_docstore_walk(const char *directory, pk_docstore_fn *fn,
+		     void (*bad)(void *arg, const struct pk_err *err), void *arg,
+		     struct pk_err *err);
+
+int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err);
+int pk_docstore_remove(const char *directory, const char *source, const char *name,
+		       struct pk_err *err);	/* the absent: 0 */
+/* One document's text; caller frees. */
+int pk_docstore_text(const char *directory, const char *source, const char *name, char **text,
+		     size_t *len, struct pk_err *err);
