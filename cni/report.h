@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The error object on standard output (CNI spec 1.1.0, "Error"). Nomad shows a job's author
+ * "<msg>; <details>": msg at most CNI_MSG_MAX bytes, details at most CNI_DETAILS_MAX, with `fix:`.
+ */
+#include "conf.h"
+#include "err.h"
+#include "str.h"
+
+#define CNI_MSG_MAX	120
+#define CNI_DETAILS_MAX	240
+
+/* err->code 0 becomes PK_CODE_KERNEL. Text that a tenant wrote is escaped. */
+void cni_report(enum cni_version version, const struct pk_err *err, struct pk_str *out);
+/* The answer to VERSION. */
+void cni_report_versions(struct pk_str *out);
