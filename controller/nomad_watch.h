@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Nomad, watched: which node this is, then its allocs by a blocking query. Errors change nothing
+ * but the source's state; the query is repeated with a growing, jittered pause.
+ */
+#include "conf.h"
+#include "http.h"
+#include "loop.h"
+#include "nomad.h"
+#include "source.h"
+
+struct pk_nomad;
+struct pk_confirm;
+
+struct pk_nomad_fns {
+	void (*node)(void *arg, const struct pk_nomad_node *node);
+	void (*allocs)(void *arg, struct pk_allocs *allocs);	/* may take them (zero what it took) */
+	void *arg;
+};
+
+/* config must outlive it. */
+struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
+			      const struct pk_config *config, const struct pk_nomad_fns *fns);
+void pk_nomad_free(struct pk_nomad *nomad);
+const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
+
+/* Asks for one alloc. alloc NULL: not reachable, or (unknown) Nomad has none of that id. fn may be called at most once, never from within. */
+typedef void pk_confirm_fn(void *arg, struct pk_alloc *alloc, bool unknown);
+struct pk_confirm *pk_nomad_confirm(struct pk_nomad *nomad, const char *alloc_id,
+				    unsigned int timeout_ms, pk_confirm_fn *fn, void *arg);
+void pk_confirm_cancel(struct pk_confirm *confirm);
