@@ -94,4 +94,6 @@ void cni_limits_lower(struct cni_limits *limits, const struct cni_limits *job);
 int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struct pk_err *err);
 int cni_pool_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
+/* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
+bool cni_domain_ok(const char *text);
 int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);

@@ -84,8 +84,7 @@ int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct
 	return 0;
 }
 
-/* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
-static bool domain_ok(const char *text)
+bool cni_domain_ok(const char *text)
 {
 	size_t n = strlen(text);
 
@@ -114,7 +113,7 @@ static int add_search(struct cni_conf *conf, const struct pk_json *v, struct pk_
 	if (dns->n_search == CNI_SEARCH_MAX)
 		return pk_json_fail(err, conf->doc, v, false, "more than %d domains",
 				    CNI_SEARCH_MAX);
-	if (!text || !domain_ok(text))
+	if (!text || !cni_domain_ok(text))
 		return pk_json_fail(err, conf->doc, v, false, "expected a domain name");
 	dns->search[dns->n_search] = strdup(text);
 	if (!dns->search[dns->n_search])
