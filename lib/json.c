@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -84,51 +85,77 @@ static void number_values(cJSON *n, int *next)
 	}
 }
 
-static int load(struct pk_json_doc *doc, const char *text, size_t len, struct pk_err *err)
+__attribute__((format(printf, 2, 3))) static int give_up(struct pk_json_fault *fault,
+							 const char *fmt, ...)
+{
+	va_list ap;
+
+	fault->where = (struct pk_json_where){ .line = 1, .col = 1, .width = 1, .path = "." };
+	fault->where.source_col = 1;
+	va_start(ap, fmt);
+	vsnprintf(fault->what, sizeof(fault->what), fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+static int load(struct pk_json_doc *doc, const char *text, size_t len, struct pk_json_fault *fault)
 {
 	struct pk_json_text *t = &doc->t;
 	size_t max = t->flags & PK_JSON_RELAXED ? PK_JSON_RELAXED_MAX : PK_JSON_MAX;
 	int next = 0, r;
 
 	if (len > max)
-		return pk_code(err,
-			       pk_fail(err, 0, "%s:1:1: error: .: %zu bytes, more than %zu", t->name,
-				       len, max),
-			       PK_CODE_DECODE);
+		return give_up(fault, "%zu bytes, more than %zu", len, max);
 	t->len = len;
 	t->bytes = copy_text(text, len);
 	t->original = t->bytes;
 	if (t->bytes && t->flags & PK_JSON_COMMENTS)
 		t->original = copy_text(text, len);
 	if (!t->bytes || !t->original || find_lines(t) < 0)
-		return pk_fail(err, ENOMEM, "%s", t->name);
-	r = pk_json_scan(t, err);
+		return give_up(fault, "not enough memory");
+	r = pk_json_scan(t, fault);
 	if (r < 0)
 		return r;
 	doc->root = cJSON_ParseWithLength(t->bytes, len + 1);
 	if (!doc->root)
-		return pk_fail(err, ENOMEM, "%s: the parser gave up", t->name);
+		return give_up(fault, "the parser gave up: not enough memory?");
 	number_values(doc->root, &next);
 	if ((size_t)next != t->n_spots)
-		return pk_fail(err, 0, "%s: scan and parser disagree", t->name);
+		return give_up(fault, "scan and parser disagree");
 	return 0;
 }
 
-int pk_json_parse(const char *name, const char *text, size_t len, unsigned int flags,
-		  struct pk_json_doc **out, struct pk_err *err)
+int pk_json_parse_fault(const char *name, const char *text, size_t len, unsigned int flags,
+			struct pk_json_doc **out, struct pk_json_fault *fault)
 {
 	own_json *doc = pk_alloc(sizeof(*doc));
 	int r;
 
+	memset(fault, 0, sizeof(*fault));
 	doc->t.name = copy_text(name, strlen(name));
 	if (!doc->t.name)
-		return pk_fail(err, ENOMEM, "json");
+		return give_up(fault, "not enough memory");
 	doc->t.flags = flags;
-	r = load(doc, text, len, err);
+	r = load(doc, text, len, fault);
 	if (r < 0)
 		return r;
 	*out = PK_MOVE(doc, NULL);
 	return 0;
+}
+
+int pk_json_parse(const char *name, const char *text, size_t len, unsigned int flags,
+		  struct pk_json_doc **doc, struct pk_err *err)
+{
+	struct pk_json_fault fault;
+	int r = pk_json_parse_fault(name, text, len, flags, doc, &fault);
+
+	if (r == 0)
+		return 0;
+	pk_code(err,
+		pk_fail(err, 0, "%s:%d:%d: error: %s: %s", name, fault.where.line, fault.where.col,
+			fault.where.path, fault.what),
+		PK_CODE_DECODE);
+	return fault.fix[0] ? pk_fix(err, r, "%s", fault.fix) : r;
 }
 
 const struct pk_json *pk_json_root(const struct pk_json_doc *doc)
@@ -158,7 +185,7 @@ enum pk_json_type pk_json_type(const struct pk_json *v)
 const char *pk_json_type_name(enum pk_json_type type)
 {
 	static const char *const names[] = {
-		[PK_JSON_NULL] = "null",	    [PK_JSON_BOOL] = "true or false",
+		[PK_JSON_NULL] = "null",       [PK_JSON_BOOL] = "true or false",
 		[PK_JSON_NUMBER] = "a number", [PK_JSON_STRING] = "a string",
 		[PK_JSON_ARRAY] = "an array",  [PK_JSON_OBJECT] = "an object",
 	};
@@ -273,60 +300,7 @@ static void path_of(const struct pk_json_doc *doc, const struct pk_json *v, stru
 
 int pk_json_line(const struct pk_json_doc *doc, const struct pk_json *v)
 {
-	int line, col;
-
-	pk_json_place(&doc->t, spot_of(doc, v)->value, &line, &col);
-	return line;
-}
-
-static bool is_start(char c)
-{
-	return ((unsigned char)c & 0xc0) != 0x80;
-}
-
-/* Characters of the token at p: a string to its quote, a word or number to its end, a bracket alone. */
-static int token_width(const char *p)
-{
-	const char *start = p;
-	int width = 0;
-
-	if (*p == '{' || *p == '[')
-		return 1;
-	if (*p == '"') {
-		for (p++; *p != '"'; p++)
-			if (*p == '\\')
-				p++;
-		p++;
-	} else {
-		p += strspn(p, "+-.0123456789abcdefghijklmnopqrstuvwxyzE");
-	}
-	for (; start < p; start++)
-		width += is_start(*start);
-	return width;
-}
-
-/* The line around the offset into where->source: all of it, or a window with the token in sight. */
-static void cut_source(const struct pk_json_text *t, size_t offset, struct pk_json_where *where)
-{
-	const char *line = t->original + t->lines[where->line - 1], *at = t->original + offset;
-	size_t room = sizeof(where->source) - 1, n;
-
-	where->source_col = where->col;
-	while ((size_t)(at - line) > room * 2 / 3) {
-		do
-			line++;
-		while (!is_start(*line));
-		where->source_col--;
-	}
-	n = strcspn(line, "\r\n");
-	if (n > room) {
-		n = room;
-		while (n && !is_start(line[n]))
-			n--;
-	}
-	for (size_t i = 0; i < n; i++)
-		where->source[i] = (unsigned char)line[i] < 0x20 || line[i] == 0x7f ? ' ' : line[i];
-	where->source[n] = '\0';
+	return pk_json_line_at(&doc->t, spot_of(doc, v)->value);
 }
 
 void pk_json_where(const struct pk_json_doc *doc, const struct pk_json *v, bool key,
@@ -334,11 +308,9 @@ void pk_json_where(const struct pk_json_doc *doc, const struct pk_json *v, bool 
 {
 	const struct pk_json_spot *spot = spot_of(doc, v);
 	size_t offset = key && spot->key != PK_JSON_NO_KEY ? spot->key : spot->value;
-	own_str path = {0};
+	own_str path = { 0 };
 
-	pk_json_place(&doc->t, offset, &where->line, &where->col);
-	where->width = token_width(doc->t.bytes + offset);
-	cut_source(&doc->t, offset, where);
+	pk_json_locate(&doc->t, offset, where);
 	path_of(doc, v, &path);
 	pk_json_path_fit(&path, where->path, sizeof(where->path));
 }

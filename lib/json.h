@@ -77,6 +77,15 @@ int pk_json_line(const struct pk_json_doc *doc, const struct pk_json *v);
 int pk_json_fail(struct pk_err *err, const struct pk_json_doc *doc, const struct pk_json *v,
 		 bool key, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* What pk_json_parse refuses, in its parts: for tools that show the line. */
+struct pk_json_fault {
+	struct pk_json_where where;
+	char what[160];
+	char fix[100];
+};
+int pk_json_parse_fault(const char *name, const char *text, size_t len, unsigned int flags,
+			struct pk_json_doc **doc, struct pk_json_fault *fault);
+
 /* Every key of object must be in names (ends with NULL), else an error with "did you mean". */
 int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 		 const char *const *names, struct pk_err *err);

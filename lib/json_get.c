@@ -13,8 +13,7 @@ static bool is_in(const char *word, const char *const *names)
 	return false;
 }
 
-static int expect_object(const struct pk_json_doc *doc, const struct pk_json *v,
-			 struct pk_err *err)
+static int expect_object(const struct pk_json_doc *doc, const struct pk_json *v, struct pk_err *err)
 {
 	if (pk_json_type(v) == PK_JSON_OBJECT)
 		return 0;
@@ -30,7 +29,7 @@ int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 	if (r < 0)
 		return r;
 	for (const struct pk_json *m = pk_json_first(object); m; m = pk_json_next(m)) {
-		own_str known = {0};
+		own_str known = { 0 };
 		const char *near;
 
 		if (is_in(pk_json_key(m), names))
@@ -66,8 +65,8 @@ static int expect(const struct pk_json_doc *doc, const struct pk_json *v, enum p
 			    pk_json_type_name(pk_json_type(v)), pk_json_type_name(type));
 }
 
-int pk_json_get_string(const struct pk_json_doc *doc, const struct pk_json *object,
-		       const char *key, const char **out, struct pk_err *err)
+int pk_json_get_string(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
+		       const char **out, struct pk_err *err)
 {
 	const struct pk_json *v = given(doc, object, key);
 	int r = v ? expect(doc, v, PK_JSON_STRING, err) : 0;
@@ -98,6 +97,7 @@ int pk_json_get_int(const struct pk_json_doc *doc, const struct pk_json *object,
 		return r;
 	if (pk_json_int(v, range.lo, range.hi, out) == 0)
 		return 0;
-	return pk_json_fail(err, doc, v, false, "found %.17g, expected a whole number of %lld..%lld",
-			    pk_json_number(v), (long long)range.lo, (long long)range.hi);
+	return pk_json_fail(err, doc, v, false,
+			    "found %.17g, expected a whole number of %lld..%lld", pk_json_number(v),
+			    (long long)range.lo, (long long)range.hi);
 }

@@ -15,14 +15,14 @@
 #include "own.h"
 
 #define RELAXED_DEPTH 128
-#define NUMBER_MAX 60			/* characters: cJSON's buffer holds 63 */
-#define SAFE_INTEGER 9007199254740991.0 /* 2^53 - 1 */
+#define NUMBER_MAX    60		 /* characters: cJSON's buffer holds 63 */
+#define SAFE_INTEGER  9007199254740991.0 /* 2^53 - 1 */
 
 /* A container that is being read. */
 struct frame {
 	bool object;
-	uint32_t key;			/* object: the key's quote, or PK_JSON_NO_KEY before the first */
-	size_t index;			/* array */
+	uint32_t key; /* object: the key's quote, or PK_JSON_NO_KEY before the first */
+	size_t index; /* array */
 };
 
 struct key {
@@ -35,10 +35,10 @@ struct scan {
 	char *at;
 	struct frame frame[RELAXED_DEPTH];
 	unsigned int depth;
-	struct key *keys;		/* of all open objects, innermost last */
+	struct key *keys; /* of all open objects, innermost last */
 	size_t n_keys, room_keys;
-	bool patched;			/* the last string held something that relaxed mode replaced */
-	struct pk_err *err;
+	bool patched; /* the last string held something that relaxed mode replaced */
+	struct pk_json_fault *fault;
 };
 
 static void scan_done(struct scan *s)
@@ -59,9 +59,8 @@ static bool is_digit(char c)
 __attribute__((format(printf, 3, 4))) static int refuse(struct scan *s, const char *at,
 							const char *fmt, ...)
 {
-	char what[160], path[160];
-	own_str full = {0};
-	int line, col;
+	struct pk_json_fault *fault = s->fault;
+	own_str full = { 0 };
 	va_list ap;
 
 	for (unsigned int i = 0; i < s->depth; i++) {
@@ -72,15 +71,12 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct scan *s, const ch
 		else if (f->key != PK_JSON_NO_KEY)
 			pk_json_path_key(s->t, f->key, &full);
 	}
-	pk_json_path_fit(&full, path, sizeof(path));
+	pk_json_locate(s->t, offset_of(s, at), &fault->where);
+	pk_json_path_fit(&full, fault->where.path, sizeof(fault->where.path));
 	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
+	vsnprintf(fault->what, sizeof(fault->what), fmt, ap);
 	va_end(ap);
-	pk_json_place(s->t, offset_of(s, at), &line, &col);
-	return pk_code(s->err,
-		       pk_fail(s->err, 0, "%s:%d:%d: error: %s: %s", s->t->name, line, col, path,
-			       what),
-		       PK_CODE_DECODE);
+	return -EINVAL;
 }
 
 /* "found 'x'", safe for a terminal. */
@@ -136,7 +132,8 @@ static int skip(struct scan *s)
 	}
 }
 
-/* Another program's text must not fail as a whole for what one tenant wrote into it: U+FFFD instead. */
+/* Another program's text must not fail as a whole for what one tenant wrote into it: U+FFFD
+ * instead. */
 static int patch(struct scan *s, char *p, const char *what)
 {
 	if (!(s->t->flags & PK_JSON_RELAXED))
@@ -274,7 +271,7 @@ static void add_spot(struct scan *s, uint32_t key)
 /* Remembers the key between the quotes at start and end-1. A patched key is like no other. */
 static void add_key(struct scan *s, const char *start, const char *end)
 {
-	own_str plain = {0};
+	own_str plain = { 0 };
 	struct key *k;
 
 	if (s->patched)
@@ -426,15 +423,16 @@ static int check_start(struct scan *s)
 {
 	const struct pk_json_text *t = s->t;
 
-	if (t->len >= 3 && memcmp(t->bytes, "\xef\xbb\xbf", 3) == 0)
-		return pk_fix(s->err, refuse(s, s->at, "a byte order mark"),
-			      "save the file as UTF-8 without a byte order mark");
-	return 0;
+	if (t->len < 3 || memcmp(t->bytes, "\xef\xbb\xbf", 3) != 0)
+		return 0;
+	snprintf(s->fault->fix, sizeof(s->fault->fix),
+		 "save the file as UTF-8 without a byte order mark");
+	return refuse(s, s->at, "a byte order mark");
 }
 
-int pk_json_scan(struct pk_json_text *t, struct pk_err *err)
+int pk_json_scan(struct pk_json_text *t, struct pk_json_fault *fault)
 {
-	PK_OWN(scan_done) struct scan s = { .t = t, .at = t->bytes, .err = err };
+	PK_OWN(scan_done) struct scan s = { .t = t, .at = t->bytes, .fault = fault };
 	char text[24];
 	int r = check_start(&s);
 

@@ -4,7 +4,7 @@
 #include "json.h"
 
 #define PK_JSON_RELAXED_MAX (64u << 20)
-#define PK_JSON_NO_KEY UINT32_MAX
+#define PK_JSON_NO_KEY	    UINT32_MAX
 
 /* Offsets of one value's first byte and of the quote that opens its key. */
 struct pk_json_spot {
@@ -13,27 +13,31 @@ struct pk_json_spot {
 
 struct pk_json_text {
 	char *name;
-	char *bytes;			/* NUL-terminated; comments blanked, so it is plain JSON */
-	char *original;			/* with comments; the same pointer where there were none */
+	char *bytes;	/* NUL-terminated; comments blanked, so it is plain JSON */
+	char *original; /* with comments; the same pointer where there were none */
 	size_t len;
 	unsigned int flags;
-	struct pk_json_spot *spots;	/* every value in document order, the root first */
+	struct pk_json_spot *spots; /* every value in document order, the root first */
 	size_t n_spots, room_spots;
-	uint32_t *lines;		/* offset of each line's first byte */
+	uint32_t *lines; /* offset of each line's first byte */
 	size_t n_lines;
 };
 
-/* Checks bytes, blanks comments, fills spots. The error says where. */
-int pk_json_scan(struct pk_json_text *t, struct pk_err *err);
+/* Checks bytes, blanks comments, fills spots. -EINVAL: the fault is filled. */
+int pk_json_scan(struct pk_json_text *t, struct pk_json_fault *fault);
 
-/* Bytes of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which continues nothing. */
+/* Bytes of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which continues
+ * nothing. */
 size_t pk_json_utf8(const char *p);
-int pk_json_hex4(const char *p);	/* four hexadecimal digits, or -1 */
+int pk_json_hex4(const char *p); /* four hexadecimal digits, or -1 */
 /* What a checked string between two quotes stands for. */
 void pk_json_unescape(const char *p, const char *end, struct pk_str *out);
 
-/* 1-based line, and column in characters. */
-void pk_json_place(const struct pk_json_text *t, size_t offset, int *line, int *col);
+/* 1-based. Cheap, where pk_json_locate goes through the line. */
+int pk_json_line_at(const struct pk_json_text *t, size_t offset);
+
+/* Line, column, width and source of the token at the offset; not the path. */
+void pk_json_locate(const struct pk_json_text *t, size_t offset, struct pk_json_where *where);
 
 /* Adds .key or ["key"] for the key whose opening quote is at the offset. */
 void pk_json_path_key(const struct pk_json_text *t, size_t offset, struct pk_str *path);

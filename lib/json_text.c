@@ -84,14 +84,15 @@ void pk_json_unescape(const char *p, const char *end, struct pk_str *out)
 		v = (unsigned int)pk_json_hex4(p + 2);
 		p += 6;
 		if (v >= 0xd800 && v <= 0xdbff) {
-			v = 0x10000 + ((v - 0xd800) << 10) + ((unsigned int)pk_json_hex4(p + 2) - 0xdc00);
+			v = 0x10000 + ((v - 0xd800) << 10) +
+			    ((unsigned int)pk_json_hex4(p + 2) - 0xdc00);
 			p += 6;
 		}
 		put_utf8(out, v);
 	}
 }
 
-void pk_json_place(const struct pk_json_text *t, size_t offset, int *line, int *col)
+int pk_json_line_at(const struct pk_json_text *t, size_t offset)
 {
 	size_t lo = 0, hi = t->n_lines;
 
@@ -103,10 +104,68 @@ void pk_json_place(const struct pk_json_text *t, size_t offset, int *line, int *
 		else
 			hi = mid;
 	}
-	*line = (int)lo + 1;
-	*col = 1;
-	for (size_t i = t->lines[lo]; i < offset; i++)
-		*col += ((unsigned char)t->bytes[i] & 0xc0) != 0x80;
+	return (int)lo + 1;
+}
+
+static bool is_start(char c)
+{
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+/* Characters of the token at p (of a bad text too): a string to its quote, a word or number to its
+ * end, a bracket alone. */
+static int token_width(const char *p)
+{
+	const char *start = p;
+	int width = 0;
+
+	if (*p == '{' || *p == '[')
+		return 1;
+	if (*p == '"') {
+		for (p++; *p && *p != '\n' && *p != '"'; p++)
+			if (*p == '\\' && p[1])
+				p++;
+		p += *p == '"';
+	} else {
+		p += strspn(p, "+-.0123456789abcdefghijklmnopqrstuvwxyzE");
+	}
+	for (; start < p; start++)
+		width += is_start(*start);
+	return width ? width : 1;
+}
+
+/* The line around the offset into where->source: all of it, or a window with the token in sight. */
+static void cut_source(const struct pk_json_text *t, size_t offset, struct pk_json_where *where)
+{
+	const char *line = t->original + t->lines[where->line - 1], *at = t->original + offset;
+	size_t room = sizeof(where->source) - 1, n;
+
+	where->source_col = where->col;
+	while ((size_t)(at - line) > room * 2 / 3) {
+		do
+			line++;
+		while (line < at && !is_start(*line));
+		where->source_col--;
+	}
+	n = strcspn(line, "\r\n");
+	if (n > room) {
+		n = room;
+		while (n && !is_start(line[n]))
+			n--;
+	}
+	for (size_t i = 0; i < n; i++)
+		where->source[i] = (unsigned char)line[i] < 0x20 || line[i] == 0x7f ? ' ' : line[i];
+	where->source[n] = '\0';
+}
+
+void pk_json_locate(const struct pk_json_text *t, size_t offset, struct pk_json_where *where)
+{
+	where->line = pk_json_line_at(t, offset);
+	where->col = 1;
+	for (size_t i = t->lines[where->line - 1]; i < offset; i++)
+		where->col += is_start(t->bytes[i]);
+	where->width = token_width(t->bytes + offset);
+	cut_source(t, offset, where);
 }
 
 static bool is_plain(const char *p, size_t n)

@@ -106,7 +106,7 @@ void pk_jw_double(struct pk_jw *w, const char *key, double value)
 			break;
 	}
 	for (char *p = text; *p; p++)
-		if (*p == ',')		/* a locale's decimal comma */
+		if (*p == ',') /* a locale's decimal comma */
 			*p = '.';
 	pk_str_add(w->out, text);
 }

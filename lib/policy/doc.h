@@ -7,31 +7,35 @@
  */
 #include "ast.h"
 #include "json.h"
+#include "own.h"
 #include "str.h"
 
 /* Where a document comes from. Only path is needed; the pointers are copied. */
 struct pk_doc_source {
-	const char *source;	/* "file", "operator", "tenant/<namespace>"; NULL: "" (expectations) */
-	const char *path;	/* file or key, for messages */
-	const char *name;	/* where the document gives none; NULL: path's last part without ".json" */
-	const char *namespace;	/* the place belongs to this namespace: any other is refused. NULL: to the operator */
+	const char *source; /* "file", "operator", "tenant/<namespace>"; NULL: "" (expectations) */
+	const char *path;   /* file or key, for messages */
+	const char
+		*name; /* where the document gives none; NULL: path's last part without ".json" */
+	const char *namespace; /* the place belongs to this namespace: any other is refused. NULL:
+				  to the operator */
 };
 
 struct pk_doc_note {
-	bool error;		/* else a warning: the document is taken */
+	bool error; /* else a warning: the document is taken */
 	struct pk_json_where where;
-	char text[320];		/* what was found, what was expected */
-	char fix[200];		/* "" = not known */
+	char text[320]; /* what was found, what was expected */
+	char fix[200];	/* "" = not known */
 };
 
 #define PK_DOC_NOTES_MAX 50
 
-/* What was said of one document, in the order of its text. Zeroed before use; the caller's pk_doc_notes_done. */
+/* What was said of one document, in the order of its text. Zeroed before use; the caller's
+ * pk_doc_notes_done. */
 struct pk_doc_notes {
 	char *path;
-	struct pk_doc_note *list;	/* the first PK_DOC_NOTES_MAX */
+	struct pk_doc_note *list; /* the first PK_DOC_NOTES_MAX */
 	size_t n;
-	size_t n_errors, n_warnings;	/* all of them */
+	size_t n_errors, n_warnings; /* all of them */
 };
 void pk_doc_notes_done(struct pk_doc_notes *notes);
 #define own_notes PK_OWN(pk_doc_notes_done) struct pk_doc_notes
@@ -52,7 +56,8 @@ static inline void pk_document_freep(struct pk_document **doc)
 }
 #define own_document PK_OWN(pk_document_freep) struct pk_document
 
-/* "path:line:col: error: .path: text", the line, the underline with the fix; safe for a terminal. */
+/* "path:line:col: error: .path: text", the line, the underline with the fix; safe for a terminal.
+ */
 void pk_doc_notes_text(const struct pk_doc_notes *notes, struct pk_str *out);
 /* "1 error, 2 warnings", "" if there is nothing to count. */
 void pk_doc_notes_count(const struct pk_doc_notes *notes, struct pk_str *out);
@@ -61,7 +66,8 @@ void pk_doc_notes_json(const struct pk_doc_notes *notes, struct pk_jw *w, const 
 /* The first error in one line for logs and the API: "path:line:col: error: .path: text; fix: …". */
 void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out);
 
-/* A label key as its author wrote it -> canonical "source:key" (docs/policy.md, "Labels"); caller frees. -EINVAL: why says. */
+/* A label key as its author wrote it -> canonical "source:key" (docs/policy.md, "Labels"); caller
+ * frees. -EINVAL: why says. */
 int pk_doc_label_key(const char *text, char **out, struct pk_err *why);
-const char *pk_entity_name(enum pk_entity entity);	/* "world-ipv4" */
+const char *pk_entity_name(enum pk_entity entity); /* "world-ipv4" */
 int pk_entity_parse(const char *text, enum pk_entity *out);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a reader says of a document, and how it is shown. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doc_read.h"
+#include "own.h"
+
+void pk_doc_notes_done(struct pk_doc_notes *notes)
+{
+	free(notes->path);
+	free(notes->list);
+	memset(notes, 0, sizeof(*notes));
+}
+
+void *pk_read_array(size_t n, size_t size)
+{
+	void *p = calloc(n ? n : 1, size);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+char *pk_read_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+/* The place of a note in a full list: an error takes that of the last warning. */
+static struct pk_doc_note *replace_warning(struct pk_doc_notes *notes, bool error)
+{
+	for (size_t i = notes->n; error && i > 0; i--) {
+		struct pk_doc_note *note = &notes->list[i - 1];
+
+		if (note->error)
+			continue;
+		memmove(note, note + 1, (notes->n - i) * sizeof(*note));
+		return &notes->list[notes->n - 1];
+	}
+	return NULL;
+}
+
+/* NULL where the list is full: the count goes on, the place isn't worked out. */
+static struct pk_doc_note *add(struct pk_doc_notes *notes, bool error)
+{
+	struct pk_doc_note *note;
+
+	if (error)
+		notes->n_errors++;
+	else
+		notes->n_warnings++;
+	if (!notes->list)
+		notes->list = pk_read_array(PK_DOC_NOTES_MAX, sizeof(*notes->list));
+	note = notes->n < PK_DOC_NOTES_MAX ? &notes->list[notes->n++]
+					   : replace_warning(notes, error);
+	if (note)
+		note->error = error;
+	return note;
+}
+
+static bool is_before(const struct pk_doc_note *a, const struct pk_doc_note *b)
+{
+	return a->where.line != b->where.line ? a->where.line < b->where.line
+					      : a->where.col < b->where.col;
+}
+
+void pk_read_sort(struct pk_doc_notes *notes, size_t first)
+{
+	for (size_t i = first + 1; i < notes->n; i++) {
+		struct pk_doc_note note = notes->list[i];
+		size_t j = i;
+
+		for (; j > first && is_before(&note, &notes->list[j - 1]); j--)
+			notes->list[j] = notes->list[j - 1];
+		notes->list[j] = note;
+	}
+}
+
+__attribute__((format(printf, 2, 0))) static void fill(struct pk_doc_note *note, const char *fmt,
+						       va_list ap, const char *fix)
+{
+	vsnprintf(note->text, sizeof(note->text), fmt, ap);
+	snprintf(note->fix, sizeof(note->fix), "%s", fix ? fix : "");
+}
+
+void pk_read_error(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
+		   const char *fmt, ...)
+{
+	struct pk_doc_note *note = add(r->notes, true);
+	va_list ap;
+
+	if (!note)
+		return;
+	pk_json_where(r->json, v, key, &note->where);
+	va_start(ap, fmt);
+	fill(note, fmt, ap, fix);
+	va_end(ap);
+}
+
+void pk_read_warn(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
+		  const char *fmt, ...)
+{
+	struct pk_doc_note *note = add(r->notes, false);
+	va_list ap;
+
+	if (!note)
+		return;
+	pk_json_where(r->json, v, key, &note->where);
+	va_start(ap, fmt);
+	fill(note, fmt, ap, fix);
+	va_end(ap);
+}
+
+void pk_read_fault(struct pk_doc_notes *notes, const struct pk_json_fault *fault)
+{
+	struct pk_doc_note *note = add(notes, true);
+
+	if (!note)
+		return;
+	note->where = fault->where;
+	snprintf(note->text, sizeof(note->text), "%s", fault->what);
+	snprintf(note->fix, sizeof(note->fix), "%s", fault->fix);
+}
+
+static int columns(const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+/* The first n characters of text, escaped: what stands on the screen before the underline. */
+static int shown_width(const char *text, int n)
+{
+	own_str head = { 0 }, shown = { 0 };
+	const char *p = text;
+
+	for (; *p && (n > 0 || ((unsigned char)*p & 0xc0) == 0x80); p++)
+		n -= ((unsigned char)*p & 0xc0) != 0x80;
+	pk_str_addn(&head, text, (size_t)(p - text));
+	pk_str_add_escaped(&shown, head.text ? head.text : "");
+	return columns(shown.text ? shown.text : "");
+}
+
+static void add_source(const struct pk_doc_note *note, struct pk_str *out)
+{
+	const struct pk_json_where *w = &note->where;
+	int start, end;
+
+	if (!w->source[0] || w->source_col < 1)
+		return;
+	start = shown_width(w->source, w->source_col - 1);
+	end = shown_width(w->source, w->source_col - 1 + w->width);
+	pk_str_addf(out, "%5d | ", w->line);
+	pk_str_add_escaped(out, w->source);
+	pk_str_addf(out, "\n      | %*s^", start, "");
+	for (int i = start + 1; i < end; i++)
+		pk_str_add(out, "~");
+	if (note->fix[0]) {
+		pk_str_add(out, " ");
+		pk_str_add_escaped(out, note->fix);
+	}
+	pk_str_add(out, "\n");
+}
+
+static void add_line(const struct pk_doc_notes *notes, const struct pk_doc_note *note,
+		     struct pk_str *out)
+{
+	const struct pk_json_where *w = &note->where;
+
+	pk_str_add_escaped(out, notes->path ? notes->path : "");
+	pk_str_addf(out, ":%d:%d: %s: ", w->line, w->col, note->error ? "error" : "warning");
+	pk_str_add_escaped(out, w->path);
+	pk_str_add(out, ": ");
+	pk_str_add_escaped(out, note->text);
+}
+
+void pk_doc_notes_text(const struct pk_doc_notes *notes, struct pk_str *out)
+{
+	size_t more = notes->n_errors + notes->n_warnings - notes->n;
+
+	for (size_t i = 0; i < notes->n; i++) {
+		add_line(notes, &notes->list[i], out);
+		pk_str_add(out, "\n");
+		add_source(&notes->list[i], out);
+	}
+	if (more)
+		pk_str_addf(out, "... and %zu more\n", more);
+}
+
+void pk_doc_notes_count(const struct pk_doc_notes *notes, struct pk_str *out)
+{
+	if (notes->n_errors)
+		pk_str_addf(out, "%zu error%s", notes->n_errors, notes->n_errors == 1 ? "" : "s");
+	if (notes->n_errors && notes->n_warnings)
+		pk_str_add(out, ", ");
+	if (notes->n_warnings)
+		pk_str_addf(out, "%zu warning%s", notes->n_warnings,
+			    notes->n_warnings == 1 ? "" : "s");
+}
+
+void pk_doc_notes_json(const struct pk_doc_notes *notes, struct pk_jw *w, const char *key)
+{
+	pk_jw_open(w, key, '[');
+	for (size_t i = 0; i < notes->n; i++) {
+		const struct pk_doc_note *note = &notes->list[i];
+
+		pk_jw_open(w, NULL, '{');
+		pk_jw_string(w, "severity", note->error ? "error" : "warning");
+		pk_jw_string(w, "file", notes->path);
+		pk_jw_int(w, "line", note->where.line);
+		pk_jw_int(w, "column", note->where.col);
+		pk_jw_string(w, "path", note->where.path);
+		pk_jw_string(w, "message", note->text);
+		if (note->fix[0])
+			pk_jw_string(w, "fix", note->fix);
+		pk_jw_close(w, '}');
+	}
+	pk_jw_close(w, ']');
+}
+
+void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out)
+{
+	for (size_t i = 0; i < notes->n; i++) {
+		if (!notes->list[i].error)
+			continue;
+		add_line(notes, &notes->list[i], out);
+		if (notes->list[i].fix[0]) {
+			pk_str_add(out, "; fix: ");
+			pk_str_add_escaped(out, notes->list[i].fix);
+		}
+		return;
+	}
+}

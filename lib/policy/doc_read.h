@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Between the parts of the reader (doc*.c). */
+#include "doc.h"
+#include "schema.h"
+
+struct pk_reader {
+	const struct pk_json_doc *json;
+	struct pk_doc_notes *notes;
+	size_t errors_before;	 /* notes may hold those of other documents */
+	struct pk_document *doc; /* tier, namespace are set before the rules are read */
+};
+
+/* What a peer or subject stands in. */
+struct pk_read_place {
+	bool subject; /* endpointSelector */
+	bool deny;
+	enum pk_dir dir;
+};
+
+/* A note at v (key: at its key). fix may be NULL. */
+void pk_read_error(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
+		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void pk_read_warn(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
+		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* The notes from first on in the order of the text. */
+void pk_read_sort(struct pk_doc_notes *notes, size_t first);
+
+/* What the JSON scan refused. */
+void pk_read_fault(struct pk_doc_notes *notes, const struct pk_json_fault *fault);
+
+/* Form: everything that schema.h's table says. Errors are notes. */
+void pk_read_check(struct pk_reader *r, const struct pk_schema *schema, const struct pk_json *v);
+
+/* Meaning: v has passed the check. Errors are notes, what is read so far stays in the document. */
+void pk_read_rule(struct pk_reader *r, const struct pk_json *v, struct pk_rule *rule);
+void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk_read_place *place,
+		   struct pk_entry *entry);
+void pk_read_selector(struct pk_reader *r, const struct pk_json *v,
+		      const struct pk_read_place *place, struct pk_selector *sel);
+void pk_read_ports(struct pk_reader *r, const struct pk_json *entry, struct pk_entry *out);
+
+/* Helpers. An allocation that fails aborts: sizes are bounded by the text's cap. */
+void *pk_read_array(size_t n, size_t size);
+char *pk_read_text(const char *text);

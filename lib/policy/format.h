@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What the strings of a policy document may be (schema.h). */
+#include "schema.h"
+
+extern const struct pk_format pk_format_name, pk_format_namespace, pk_format_tier;
+extern const struct pk_format pk_format_label_key, pk_format_expression_key, pk_format_operator;
+extern const struct pk_format pk_format_cidr, pk_format_entity, pk_format_service;
+extern const struct pk_format pk_format_fqdn_name, pk_format_fqdn_pattern;
+extern const struct pk_format pk_format_port, pk_format_protocol;
+extern const struct pk_format pk_format_family, pk_format_icmp_type;
+
+bool pk_format_ok(const struct pk_format *format, const char *text);
