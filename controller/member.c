@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "member.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "label.h"
+#include "own.h"
+
+const char *pk_confirmed_name(enum pk_confirmed c)
+{
+	static const char *const names[] = { "no", "yes", "contradicted", "believed" };
+
+	return names[c];
+}
+
+void pk_member_free(struct pk_member *m)
+{
+	if (!m)
+		return;
+	free(m->key);
+	free(m->container_id);
+	free(m->ifname);
+	free(m->network);
+	free(m->netns);
+	free(m->namespace);
+	free(m->job);
+	free(m->group);
+	free(m->mappings);
+	free(m->label_text);
+	if (m->facts)
+		pk_alloc_done(m->facts);
+	free(m->facts);
+	free(m);
+}
+
+static bool agrees(const char *claim, const char *fact)
+{
+	return !claim || strcmp(claim, fact) == 0;	/* what wasn't claimed is filled in */
+}
+
+void pk_member_judge(struct pk_member *m, const struct pk_settings *settings)
+{
+	if (!settings->has_nomad) {
+		m->confirmed = PK_BELIEVED;
+		return;
+	}
+	m->confirmed = PK_UNCONFIRMED;
+	if (!m->facts)
+		return;
+	m->confirmed = agrees(m->namespace, m->facts->namespace) &&
+				       agrees(m->job, m->facts->job_id) &&
+				       agrees(m->group, m->facts->group) ?
+			       PK_CONFIRMED :
+			       PK_CONTRADICTED;
+}
+
+static bool has_facts(const struct pk_member *m)
+{
+	return m->confirmed == PK_CONFIRMED || m->confirmed == PK_CONTRADICTED;
+}
+
+bool pk_member_quarantined(const struct pk_member *m)
+{
+	/* A namespace that CNI_ARGS lacked stays lacking: they are how Nomad's client names it. */
+	return !m->namespace || (has_facts(m) && !agrees(m->namespace, m->facts->namespace));
+}
+
+const char *pk_member_namespace(const struct pk_member *m)
+{
+	return pk_member_quarantined(m) ? NULL : m->namespace;
+}
+
+const char *pk_member_job(const struct pk_member *m)
+{
+	if (pk_member_quarantined(m))
+		return NULL;
+	if (has_facts(m))
+		return m->facts->job;
+	return m->confirmed == PK_BELIEVED ? m->job : NULL;
+}
+
+const char *pk_member_group(const struct pk_member *m)
+{
+	if (pk_member_quarantined(m))
+		return NULL;
+	if (has_facts(m))
+		return m->facts->group;
+	return m->confirmed == PK_BELIEVED ? m->group : NULL;
+}
+
+void pk_member_name(const struct pk_member *m, struct pk_str *out)
+{
+	pk_str_addf(out, "%s/%s/%s", pk_member_namespace(m) ?: "?", pk_member_job(m) ?: "?",
+		    pk_member_group(m) ?: "?");
+}
+
+/* A label of the operator's that isn't known yet is unknown, not absent. */
+static void add_or_unknown(struct pk_label_set *set, const char *key, const char *value)
+{
+	if (value && *value)
+		pk_label_set_add(set, key, value);
+	else
+		pk_label_set_add_unknown(set, key);
+}
+
+static void add_facts(struct pk_label_set *set, const struct pk_alloc *facts)
+{
+	for (size_t i = 0; i < facts->n_meta; i++) {
+		own_str key = { 0 };
+
+		pk_str_addf(&key, "meta:%s", facts->meta[i].key);
+		if (facts->meta[i].unknown)
+			pk_label_set_add_unknown(set, key.text);
+		else
+			pk_label_set_add(set, key.text, facts->meta[i].value);
+	}
+	for (size_t i = 0; i < facts->n_services; i++)
+		pk_label_set_add(set, "consul:service", facts->services[i]);
+	if (facts->services_unknown)
+		pk_label_set_add_unknown(set, "consul:service");
+}
+
+static struct pk_label_set *from_facts(const struct pk_member *m, const struct pk_settings *s)
+{
+	struct pk_label_set *set = pk_label_set_new();
+
+	pk_label_set_add(set, "nomad:namespace", m->namespace);
+	pk_label_set_add(set, "nomad:job", m->facts->job);
+	pk_label_set_add(set, "nomad:group", m->facts->group);
+	add_or_unknown(set, "nomad:region", *m->facts->region ? m->facts->region : s->region);
+	add_or_unknown(set, "nomad:node", s->node);
+	add_or_unknown(set, "nomad:nodepool", s->node_pool);
+	add_or_unknown(set, "nomad:datacenter", s->datacenter);
+	add_facts(set, m->facts);
+	if (pk_label_set_finish(set, NULL) == 0)
+		return set;
+	pk_label_set_free(set);
+	return NULL;
+}
+
+static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk_settings *s)
+{
+	const struct pk_claims claims = { .namespace = m->namespace,
+					  .job = m->job,
+					  .group = m->group,
+					  .believed = m->confirmed == PK_BELIEVED };
+	struct pk_label_set *set = NULL;
+
+	if (pk_member_quarantined(m))
+		return pk_label_set_init();
+	if (has_facts(m))
+		set = from_facts(m, s);
+	/* Labels that can't be one (a meta key that is no key) leave the endpoint at its base. */
+	return set ? set : pk_label_set_from_claims(&claims, s);
+}
+
+struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *m,
+					     const struct pk_settings *s)
+{
+	struct pk_world_endpoint *ep = pk_world_endpoint_new(m->key);
+
+	ep->labels = labels_of(m, s);
+	ep->local = true;
+	for (size_t i = 0; i < m->n_addresses; i++)
+		pk_world_endpoint_add_address(ep, &m->addresses[i]);
+	if (pk_member_quarantined(m))
+		return ep;
+	for (size_t i = 0; i < m->n_mappings; i++)
+		pk_world_endpoint_add_published(ep, m->mappings[i].proto, m->mappings[i].own);
+	if (!has_facts(m))
+		return ep;
+	for (size_t i = 0; i < m->facts->n_ports; i++)
+		pk_world_endpoint_add_port(ep, m->facts->ports[i].label, PK_PROTO_ANY,
+					   m->facts->ports[i].own);
+	for (size_t i = 0; i < m->facts->n_checks; i++)
+		pk_world_endpoint_add_check(ep, IPPROTO_TCP, m->facts->checks[i]);
+	return ep;
+}
+
+static void write_service(struct pk_jw *w, const char *name, const struct pk_alloc *a,
+			  bool with_checks)
+{
+	char port[8];
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "Name", name);
+	pk_jw_open(w, "Checks", '[');
+	for (size_t i = 0; with_checks && i < a->n_checks; i++) {
+		snprintf(port, sizeof(port), "%u", a->checks[i]);
+		pk_jw_open(w, NULL, '{');
+		pk_jw_string(w, "Type", "tcp");
+		pk_jw_string(w, "PortLabel", port);
+		pk_jw_close(w, '}');
+	}
+	pk_jw_close(w, ']');
+	pk_jw_close(w, '}');
+}
+
+static void write_job(struct pk_jw *w, const struct pk_alloc *a)
+{
+	pk_jw_open(w, "Job", '{');
+	pk_jw_string(w, "ParentID", strcmp(a->job, a->job_id) ? a->job : "");
+	pk_jw_string(w, "Region", a->region);
+	pk_jw_open(w, "Meta", '{');
+	for (size_t i = 0; i < a->n_meta; i++)
+		pk_jw_string(w, a->meta[i].key, a->meta[i].value);
+	pk_jw_close(w, '}');
+	pk_jw_open(w, "TaskGroups", '[');
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "Name", a->group);
+	pk_jw_open(w, "Services", '[');
+	for (size_t i = 0; i < a->n_services; i++)
+		write_service(w, a->services[i], a, false);
+	if (a->services_unknown)
+		write_service(w, "${}", a, false);
+	write_service(w, "", a, true);
+	pk_jw_close(w, ']');
+	pk_jw_close(w, '}');
+	pk_jw_close(w, ']');
+	pk_jw_close(w, '}');
+}
+
+void pk_alloc_encode(const struct pk_alloc *a, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "ID", a->id);
+	pk_jw_string(&w, "Namespace", a->namespace);
+	pk_jw_string(&w, "JobID", a->job_id);
+	pk_jw_string(&w, "TaskGroup", a->group);
+	pk_jw_string(&w, "ClientStatus", a->terminal ? "complete" : "running");
+	write_job(&w, a);
+	pk_jw_open(&w, "AllocatedResources", '{');
+	pk_jw_open(&w, "Shared", '{');
+	pk_jw_open(&w, "Ports", '[');
+	for (size_t i = 0; i < a->n_ports; i++) {
+		pk_jw_open(&w, NULL, '{');
+		pk_jw_string(&w, "Label", a->ports[i].label);
+		pk_jw_uint(&w, "Value", a->ports[i].host);
+		pk_jw_uint(&w, "To", a->ports[i].own);
+		pk_jw_close(&w, '}');
+	}
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_jw_close(&w, '}');
+	pk_jw_close(&w, '}');
+}
+
+struct pk_alloc *pk_alloc_copy(const struct pk_alloc *a)
+{
+	struct pk_alloc *copy = pk_alloc(sizeof(*copy));
+	own_str text = { 0 };
+
+	pk_alloc_encode(a, &text);
+	if (pk_alloc_decode(text.text ?: "", text.len, copy, NULL) == 0)
+		return copy;
+	free(copy);
+	return NULL;
+}
+
+bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b)
+{
+	own_str x = { 0 };
+	own_str y = { 0 };
+
+	pk_alloc_encode(a, &x);
+	pk_alloc_encode(b, &y);
+	return !x.failed && !y.failed && x.len == y.len && memcmp(x.text, y.text, x.len) == 0;
+}

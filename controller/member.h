@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A member: an endpoint of this node, as its record, its claims and Nomad's word make it. Pure:
+ * what the engine is to believe of it is decided here (design.md, "Who an endpoint is").
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "nomad.h"
+#include "settings.h"
+#include "world.h"
+
+enum pk_confirmed {
+	PK_UNCONFIRMED,		/* claims only: job, group and what Nomad alone knows are unknown */
+	PK_CONFIRMED,
+	PK_CONTRADICTED,	/* Nomad says otherwise: it is what Nomad says; another namespace: quarantine */
+	PK_BELIEVED,		/* "nomad": null */
+};
+const char *pk_confirmed_name(enum pk_confirmed c);
+
+struct pk_mapping {		/* a published port, as CNI's portMappings gave it */
+	uint16_t host, own;
+	uint8_t proto;
+};
+
+struct pk_member {
+	char *key;			/* container id "@" interface */
+	char *container_id, *ifname, *network, *netns;
+	char *namespace, *job, *group;	/* as claimed at ADD; NULL: not given */
+	char mode[16], device[16];	/* "vm" or "process"; host device */
+	uint32_t slot, host_ifindex;
+	uint32_t identity, tenant;	/* of the record; what counts is in the tables */
+	bool open;			/* the record says so */
+	bool epoch_matches;		/* its numbers count */
+	uint8_t mac[6];
+	union pk_addr addresses[2];
+	size_t n_addresses;
+	struct pk_mapping *mappings;
+	size_t n_mappings;
+	char *label_text;		/* canonical text of the record's label set */
+
+	struct pk_alloc *facts;		/* Nomad's word, or NULL */
+	enum pk_confirmed confirmed;
+};
+
+void pk_member_free(struct pk_member *member);
+/* Compares claims with facts, or believes; sets confirmed. */
+void pk_member_judge(struct pk_member *member, const struct pk_settings *settings);
+/* No policy but the operator's on init selects it. */
+bool pk_member_quarantined(const struct pk_member *member);
+/* Namespace, job and group as they count; NULL where unknown. */
+const char *pk_member_namespace(const struct pk_member *member);
+const char *pk_member_job(const struct pk_member *member);
+const char *pk_member_group(const struct pk_member *member);
+/* "acme/api/web", "?" for what isn't known. */
+void pk_member_name(const struct pk_member *member, struct pk_str *out);
+/* What the engine gets; never NULL. */
+struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *member,
+					     const struct pk_settings *settings);
+
+/* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that pk_alloc_decode reads. */
+void pk_alloc_encode(const struct pk_alloc *alloc, struct pk_str *out);
+struct pk_alloc *pk_alloc_copy(const struct pk_alloc *alloc);
+bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);
