@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* examples/picket.conflist is what the plugin accepts; its schema and docs/cni.md know the same keys. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cni/conf.h"
+#include "fs.h"
+#include "json.h"
+#include "own.h"
+
+static char *slurp(const char *path, size_t *len)
+{
+	char *text = NULL;
+	struct pk_err err = { 0 };
+
+	if (pk_fs_read(path, PK_JSON_MAX, &text, len, &err) < 0)
+		fail_msg("%s (run from the top of the tree)", err.text);
+	return text;
+}
+
+static struct pk_json_doc *load(const char *path)
+{
+	size_t len = 0;
+	own_mem char *text = slurp(path, &len);
+	struct pk_json_doc *doc = NULL;
+	struct pk_err err = { 0 };
+
+	if (pk_json_parse(path, text, len, 0, &doc, &err) < 0)
+		fail_msg("%s", err.text);
+	return doc;
+}
+
+/* What libcni does with a list: each plugin's object gets the list's name and version. */
+static void the_example_is_accepted(void **state)
+{
+	own_json *doc = load("examples/picket.conflist");
+	const struct pk_json *root = pk_json_root(doc);
+	const struct pk_json *plugin = pk_json_first(pk_json_get(root, "plugins"));
+	PK_OWN(cni_conf_done) struct cni_conf conf = { 0 };
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+	struct pk_err err = { 0 };
+
+	(void)state;
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "name", pk_json_string(pk_json_get(root, "name")));
+	pk_jw_string(&w, "cniVersion", pk_json_string(pk_json_get(root, "cniVersion")));
+	for (const struct pk_json *m = pk_json_first(plugin); m; m = pk_json_next(m))
+		pk_jw_value(&w, pk_json_key(m), m);
+	pk_jw_close(&w, '}');
+	if (cni_conf_parse(text.text, text.len, CNI_ADD, &conf, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(conf.n_pools, 2);
+}
+
+static bool is_ours(const char *key)
+{
+	static const char *const spec[] = { "type", "cniVersion", "name", "args", "capabilities",
+					    "runtimeConfig", "prevResult", NULL };
+
+	for (size_t i = 0; spec[i]; i++)
+		if (!strcmp(key, spec[i]))
+			return false;
+	return true;
+}
+
+/* Each key of the schema is known to the plugin (a null is the wrong type, not unknown) and documented. */
+static void schema_plugin_and_documentation_agree(void **state)
+{
+	own_json *doc = load("examples/conflist.schema.json");
+	const struct pk_json *keys = pk_json_get(
+		pk_json_get(pk_json_get(pk_json_get(pk_json_root(doc), "definitions"), "picket"),
+			    "properties"), "type");
+	size_t len = 0;
+	own_mem char *docs = slurp("docs/cni.md", &len);
+	size_t n = 0;
+
+	(void)state;
+	assert_non_null(keys);
+	for (const struct pk_json *k = keys; k; k = pk_json_next(k)) {
+		PK_OWN(cni_conf_done) struct cni_conf conf = { 0 };
+		struct pk_err err = { 0 };
+		char text[256], word[80];
+
+		if (!is_ours(pk_json_key(k)))
+			continue;
+		n++;
+		snprintf(text, sizeof(text), "{\"cniVersion\":\"1.0.0\",\"name\":\"p\",\"%s\":null}",
+			 pk_json_key(k));
+		if (cni_conf_parse(text, strlen(text), CNI_ADD, &conf, &err) == 0 ||
+		    strstr(err.text, "unknown key"))
+			fail_msg("%s: \"%s\"", pk_json_key(k), err.text);
+		snprintf(word, sizeof(word), "`%s`", pk_json_key(k));
+		if (!strstr(docs, word))
+			fail_msg("docs/cni.md doesn't have %s", word);
+	}
+	assert_int_equal(n, 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_example_is_accepted),
+		cmocka_unit_test(schema_plugin_and_documentation_agree),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
