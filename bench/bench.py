@@ -1,0 +1,38 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Measures the rows of docs/performance.md, each interleaved with its peer in one run."""
+import argparse
+import os
+import sys
+
+import report
+import row_cni
+import row_path
+import row_policy
+
+ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "D5": row_path.tap_to_tap}
+ROWS.update(row_policy.ROWS)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="one row, or several with commas: C3,D5")
+    options = parser.parse_args()
+    wanted = options.only.split(",") if options.only else list(ROWS)
+    for row in wanted:
+        if row not in ROWS:
+            sys.exit(f"bench: there is no row {row}; rows: {' '.join(ROWS)}")
+    if os.geteuid():
+        sys.exit("bench: it makes network namespaces; fix: sudo make bench")
+    result = report.Report()
+    print(report.HEAD)
+    for row in wanted:
+        ROWS[row](result, options.build)
+        result.write(os.path.join(options.build, "bench.json"))
+    print(f"written: {options.build}/bench.json")
+    return 0 if result.ok() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

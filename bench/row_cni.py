@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""C3 and C4: ADD, DEL and whole lives of endpoints, against Nomad's chain and ptp."""
+import contextlib
+
+from report import percentile
+from sides import Nomad, Picket, Ptp
+
+ROUNDS, EACH = 5, 20
+CYCLES, WORKERS = 200, 8
+
+
+def sample(sides, rounds, each):
+    """Verb times of every side, a batch each in turn: {name: ([add ns], [del ns])}."""
+    times = {side.name: ([], []) for side in sides}
+    for round_nr in range(rounds):
+        for side in sides:
+            got = side.cni("--count", each, "--first", round_nr * each, "--prefix", "v", args=side.args)
+            times[side.name][0].extend(got["add"])
+            times[side.name][1].extend(got["del"])
+    return times
+
+
+def add(result, build):
+    with contextlib.ExitStack() as stack:
+        sides = [side(build) for side in (Picket, Nomad, Ptp)]
+        for side in sides:
+            stack.callback(side.close)
+        times = sample(sides, ROUNDS, EACH)
+        ours, nomad, ptp = (times[side.name][0] for side in sides)
+        result.add("C3.p50", "ADD, controller up", ours, nomad, "Nomad's chain", 0.1)
+        result.add("C3.p50.ptp", "ADD, controller up", ours, ptp, "ptp", 0.6)
+        result.add("C3.p99", "ADD, controller up, p99", [percentile(ours, 99)],
+                   [percentile(nomad, 99)], "Nomad's chain", 0.15)
+        sides[0].stop_controller()
+        times = sample(sides, ROUNDS, EACH)
+        result.add("C3.alone", "ADD, controller down", times["picket"][0], times["nomad"][0],
+                   "Nomad's chain", 0.1)
+        result.add("C3.alone.ptp", "ADD, controller down", times["picket"][0], times["ptp"][0],
+                   "ptp", 0.6)
+
+
+def delete(result, build):
+    with contextlib.ExitStack() as stack:
+        sides = [side(build) for side in (Picket, Nomad, Ptp)]
+        for side in sides:
+            stack.callback(side.close)
+        times = sample(sides, ROUNDS, EACH)
+        result.add("C4.del", "DEL", times["picket"][1], times["nomad"][1], "Nomad's chain", 0.1)
+        rates = {side.name: [] for side in sides}
+        for round_nr in range(ROUNDS):
+            for side in sides:
+                # The chain does some 14 lives a second: fewer of them take as long.
+                cycles = CYCLES if side.name != "nomad" else 40
+                got = side.cni("--cycles", cycles, "--workers", WORKERS, "--first",
+                               round_nr * CYCLES, "--prefix", "w", args=side.args)
+                rates[side.name].append(got["cycles"] / (got["ns"] / 1e9))
+        result.add("C4.cycles", "lives a second, 8 at a time", rates["picket"], rates["nomad"],
+                   "Nomad's chain", -12.5, unit="/s")
+        result.add("C4.cycles.ptp", "lives a second, 8 at a time", rates["picket"], rates["ptp"],
+                   "ptp", -1.2, unit="/s")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""D5: one packet from tap to tap, everything in between, against Nomad's bridge with mirred."""
+import contextlib
+import json
+import subprocess
+
+from sides import Nomad, Picket
+
+PREFIX = "p"
+ROUNDS, PACKETS = 9, 64000
+
+
+def alloc(nr):
+    return f"{PREFIX}-{nr:08x}"
+
+
+def add(side, first, count):
+    """Endpoints that stay; taps for the first two (ours have theirs)."""
+    side.cni("--add", count, "--first", first, "--prefix", PREFIX, args=side.args)
+    if first == 0 and hasattr(side, "add_tap"):
+        for nr in range(2):
+            side.add_tap(alloc(nr))
+
+
+def measure(sides, build):
+    specs = [side.path_spec(alloc(0), alloc(1)) for side in sides]
+    out = subprocess.run([f"{build}/bench/taps", "--rounds", str(ROUNDS), "--packets",
+                          str(PACKETS), *specs], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    return {name: path["ns"] for name, path in json.loads(out).items()}
+
+
+def tap_to_tap(result, build):
+    with contextlib.ExitStack() as stack:
+        sides = [Picket(build, capacity=1024), Picket(build, hook="tcx"), Nomad(build)]
+        sides[1].name = "picket-tcx"
+        for side in sides:
+            stack.callback(side.close)
+            add(side, 0, 2)
+        few = measure(sides, build)
+        result.add("D5.2", "64 B tap to tap, 2 endpoints", few["picket"], few["nomad"],
+                   "Nomad's chain", 0.56)
+        result.add("D5.2.tcx", "64 B tap to tap, 2 endpoints, tcx", few["picket-tcx"],
+                   few["nomad"], "Nomad's chain", 0.52)
+        for side in (sides[0], sides[2]):
+            add(side, 2, 998)
+        many = measure([sides[0], sides[2]], build)
+        result.add("D5.1000", "64 B tap to tap, 1,000 endpoints", many["picket"], many["nomad"],
+                   "Nomad's chain", 0.07)
+        result.add("D5.1000.flat", "1,000 endpoints against 2", many["picket"], few["picket"],
+                   "ours at 2", 1.05)
