@@ -163,7 +163,7 @@ void pk_json_locate(const struct pk_json_text *t, size_t offset, struct pk_json_
 	where->line = pk_json_line_at(t, offset);
 	where->col = 1;
 	for (size_t i = t->lines[where->line - 1]; i < offset; i++)
-		where->col += is_start(t->bytes[i]);
+		where->col += is_start(t->original[i]);
 	where->width = token_width(t->bytes + offset);
 	cut_source(t, offset, where);
 }
