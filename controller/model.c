@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "json.h"
+#include "own.h"
+
+struct pk_model {
+	struct pk_settings settings;
+	struct pk_docs *docs;
+	struct pk_engine *engine;
+	struct pk_rules *rules;
+	char *facts;
+	struct pk_member **list;	/* by key */
+	size_t n, room;
+	struct pk_member **slots;	/* by slot */
+	size_t n_slots;
+	struct pk_member **addresses;	/* open hash by address; twice as large as needed */
+	size_t n_addresses;		/* a power of two */
+	bool addresses_stale;
+	struct pk_allocs allocs;
+};
+
+static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
+{
+	pk_settings_done(to);
+	*to = *from;
+	to->pools = pk_alloc((from->n_pools + 1) * sizeof(*to->pools));
+	to->resolvers = pk_alloc((from->n_resolvers + 1) * sizeof(*to->resolvers));
+	to->reach = pk_alloc((from->n_reach + 1) * sizeof(*to->reach));
+	if (from->n_pools)
+		memcpy(to->pools, from->pools, from->n_pools * sizeof(*to->pools));
+	if (from->n_resolvers)
+		memcpy(to->resolvers, from->resolvers, from->n_resolvers * sizeof(*to->resolvers));
+	if (from->n_reach)
+		memcpy(to->reach, from->reach, from->n_reach * sizeof(*to->reach));
+}
+
+struct pk_model *pk_model_new(const struct pk_model_args *args)
+{
+	struct pk_model *m = pk_alloc(sizeof(*m));
+
+	copy_settings(&m->settings, args->settings);
+	m->docs = args->docs;
+	m->engine = pk_engine_new(&m->settings);
+	m->rules = pk_rules_new(NULL, 0);
+	m->facts = args->facts ? strdup(args->facts) : NULL;
+	return m;
+}
+
+void pk_model_free(struct pk_model *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n; i++)
+		pk_member_free(m->list[i]);
+	pk_rules_free(m->rules);
+	pk_engine_free(m->engine);
+	pk_allocs_done(&m->allocs);
+	pk_settings_done(&m->settings);
+	free(m->list);
+	free(m->slots);
+	free(m->addresses);
+	free(m->facts);
+	free(m);
+}
+
+const struct pk_settings *pk_model_get_settings(const struct pk_model *m)
+{
+	return &m->settings;
+}
+
+struct pk_engine *pk_model_engine(struct pk_model *m)
+{
+	return m->engine;
+}
+
+const struct pk_rules *pk_model_rules(const struct pk_model *m)
+{
+	return m->rules;
+}
+
+static void feed(struct pk_model *m, struct pk_member *member)
+{
+	pk_member_judge(member, &m->settings);
+	if (member->open)
+		pk_engine_put(m->engine, pk_member_endpoint(member, &m->settings));
+	else
+		pk_engine_remove(m->engine, member->key);
+}
+
+void pk_model_settings(struct pk_model *m, const struct pk_settings *settings)
+{
+	copy_settings(&m->settings, settings);
+	pk_engine_set_settings(m->engine, &m->settings);
+	for (size_t i = 0; i < m->n; i++)
+		feed(m, m->list[i]);
+}
+
+void pk_model_documents(struct pk_model *m)
+{
+	struct pk_document **list;
+	size_t n = pk_docs_settle(m->docs, &list);
+
+	pk_engine_set_documents(m->engine, list, n);
+	pk_rules_free(m->rules);
+	m->rules = pk_rules_new(list, n);
+	pk_docs_retire(m->docs);
+}
+
+static size_t find(const struct pk_model *m, const char *key, bool *found)
+{
+	size_t lo = 0, hi = m->n;
+
+	*found = false;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int r = strcmp(m->list[mid]->key, key);
+
+		*found |= r == 0;
+		if (r >= 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+static char *facts_path(const struct pk_model *m, const char *container_id)
+{
+	own_str path = { 0 };
+
+	if (!m->facts)
+		return NULL;
+	pk_str_addf(&path, "%s/%s.json", m->facts, container_id);
+	return pk_str_take(&path);
+}
+
+static void keep_facts(const struct pk_model *m, const struct pk_member *member)
+{
+	own_mem char *path = facts_path(m, member->container_id);
+	own_str text = { 0 };
+
+	if (!path || pk_fs_mkdirs(m->facts, 0700, NULL) < 0)
+		return;
+	pk_alloc_encode(member->facts, &text);
+	/* Lost, they come again with Nomad's next answer: no reason to fail or to sync. */
+	if (!text.failed)
+		pk_fs_write_quick(path, text.text, text.len, 0600, NULL);
+}
+
+static void read_facts(const struct pk_model *m, struct pk_member *member)
+{
+	own_mem char *path = facts_path(m, member->container_id);
+	own_mem char *text = NULL;
+	struct pk_alloc alloc;
+	size_t len;
+
+	if (!path || pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0)
+		return;
+	if (pk_alloc_decode(text, len, &alloc, NULL) < 0)
+		return;
+	member->facts = pk_alloc(sizeof(alloc));
+	*member->facts = alloc;
+}
+
+static bool set_facts(struct pk_model *m, struct pk_member *member, const struct pk_alloc *alloc)
+{
+	struct pk_alloc *copy;
+
+	if (member->facts && pk_alloc_equal(member->facts, alloc))
+		return false;
+	copy = pk_alloc_copy(alloc);
+	if (!copy)
+		return false;
+	if (member->facts)
+		pk_alloc_done(member->facts);
+	free(member->facts);
+	member->facts = copy;
+	keep_facts(m, member);
+	feed(m, member);
+	return true;
+}
+
+static void index_slot(struct pk_model *m, struct pk_member *member)
+{
+	if (!member->open)
+		return;
+	if (member->slot >= m->n_slots) {
+		size_t n = member->slot + 64;
+
+		m->slots = realloc(m->slots, n * sizeof(struct pk_member *));
+		if (!m->slots)
+			abort();
+		memset(m->slots + m->n_slots, 0, (n - m->n_slots) * sizeof(struct pk_member *));
+		m->n_slots = n;
+	}
+	m->slots[member->slot] = member;
+}
+
+static void unindex(struct pk_model *m, const struct pk_member *member)
+{
+	m->addresses_stale = true;
+	if (member->slot < m->n_slots && m->slots[member->slot] == member)
+		m->slots[member->slot] = NULL;
+}
+
+static void insert(struct pk_model *m, size_t at, struct pk_member *member)
+{
+	if (m->n == m->room) {
+		m->room = m->room ? m->room * 2 : 64;
+		m->list = realloc(m->list, m->room * sizeof(struct pk_member *));
+		if (!m->list)
+			abort();
+	}
+	memmove(m->list + at + 1, m->list + at, (m->n - at) * sizeof(struct pk_member *));
+	m->list[at] = member;
+	m->n++;
+}
+
+void pk_model_put(struct pk_model *m, struct pk_member *member)
+{
+	const struct pk_alloc *alloc = pk_model_find_alloc(m, member->container_id);
+	bool found;
+	size_t at = find(m, member->key, &found);
+
+	if (found) {
+		struct pk_member *old = m->list[at];
+
+		unindex(m, old);
+		member->facts = PK_MOVE(old->facts, NULL);
+		pk_member_free(old);
+		m->list[at] = member;
+	} else {
+		insert(m, at, member);
+		read_facts(m, member);
+	}
+	m->addresses_stale = true;
+	index_slot(m, member);
+	if (!alloc || !set_facts(m, member, alloc))
+		feed(m, member);
+}
+
+static void drop(struct pk_model *m, size_t at)
+{
+	struct pk_member *member = m->list[at];
+	own_mem char *path = facts_path(m, member->container_id);
+
+	if (path)
+		unlink(path);
+	unindex(m, member);
+	pk_engine_remove(m->engine, member->key);
+	m->n--;
+	memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(struct pk_member *));
+	pk_member_free(member);
+}
+
+bool pk_model_remove(struct pk_model *m, const char *key)
+{
+	bool found;
+	size_t at = find(m, key, &found);
+
+	if (found)
+		drop(m, at);
+	return found;
+}
+
+bool pk_model_prune(struct pk_model *m, bool (*keep)(void *arg, const char *key), void *arg)
+{
+	bool any = false;
+
+	for (size_t i = m->n; i-- > 0;)
+		if (!keep(arg, m->list[i]->key)) {
+			drop(m, i);
+			any = true;
+		}
+	return any;
+}
+
+bool pk_model_alloc(struct pk_model *m, const struct pk_alloc *alloc)
+{
+	bool any = false;
+
+	/* Keys begin with the container id, so those of one alloc stand together. */
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->list[i]->container_id, alloc->id) == 0)
+			any |= set_facts(m, m->list[i], alloc);
+	return any;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct pk_alloc *)a)->id, ((const struct pk_alloc *)b)->id);
+}
+
+bool pk_model_allocs(struct pk_model *m, struct pk_allocs *allocs)
+{
+	bool any = false;
+
+	pk_allocs_done(&m->allocs);
+	m->allocs = PK_MOVE(*allocs, (struct pk_allocs){ 0 });
+	if (m->allocs.n)
+		qsort(m->allocs.list, m->allocs.n, sizeof(*m->allocs.list), by_id);
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pk_alloc *a = pk_model_find_alloc(m, m->list[i]->container_id);
+
+		if (a)
+			any |= set_facts(m, m->list[i], a);
+	}
+	return any;
+}
+
+const struct pk_alloc *pk_model_find_alloc(const struct pk_model *m, const char *id)
+{
+	const struct pk_alloc key = { .id = (char *)id };
+
+	return m->allocs.n ? bsearch(&key, m->allocs.list, m->allocs.n, sizeof(key), by_id) : NULL;
+}
+
+size_t pk_model_count(const struct pk_model *m)
+{
+	return m->n;
+}
+
+const struct pk_member *pk_model_next(const struct pk_model *m, const struct pk_member *member)
+{
+	bool found;
+	size_t at = member ? find(m, member->key, &found) + 1 : 0;
+
+	return at < m->n ? m->list[at] : NULL;
+}
+
+const struct pk_member *pk_model_get(const struct pk_model *m, const char *key)
+{
+	bool found;
+	size_t at = find(m, key, &found);
+
+	return found ? m->list[at] : NULL;
+}
+
+const struct pk_member *pk_model_by_slot(const struct pk_model *m, uint32_t slot)
+{
+	return slot < m->n_slots ? m->slots[slot] : NULL;
+}
+
+static size_t place_of(const struct pk_model *m, const union pk_addr *a)
+{
+	static const uint64_t key[2] = { 0x7069636b65746431u, 0x6d6f64656c616472u };
+
+	return pk_siphash(a, sizeof(*a), key) & (m->n_addresses - 1);
+}
+
+static void index_addresses(struct pk_model *m)
+{
+	size_t want = 16;
+
+	while (want < m->n * 4)
+		want *= 2;
+	free(m->addresses);
+	m->addresses = pk_alloc(want * sizeof(struct pk_member *));
+	m->n_addresses = want;
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t k = 0; m->list[i]->open && k < m->list[i]->n_addresses; k++) {
+			size_t at = place_of(m, &m->list[i]->addresses[k]);
+
+			while (m->addresses[at])
+				at = (at + 1) & (m->n_addresses - 1);
+			m->addresses[at] = m->list[i];
+		}
+	m->addresses_stale = false;
+}
+
+static bool has_address(const struct pk_member *member, const union pk_addr *a)
+{
+	for (size_t i = 0; i < member->n_addresses; i++)
+		if (pk_addr_equal(&member->addresses[i], a))
+			return true;
+	return false;
+}
+
+const struct pk_member *pk_model_by_address(const struct pk_model *model, const union pk_addr *a)
+{
+	struct pk_model *m = (struct pk_model *)model;	/* the index is a cache */
+	size_t at;
+
+	if (m->addresses_stale || !m->n_addresses)
+		index_addresses(m);
+	for (at = place_of(m, a); m->addresses[at]; at = (at + 1) & (m->n_addresses - 1))
+		if (has_address(m->addresses[at], a))
+			return m->addresses[at];
+	return NULL;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What the sources say, brought together: members (records and Nomad's word), documents in force,
+ * the engine over both. No tables, no sockets; the only files are the facts that must outlive it.
+ */
+#include "compile.h"
+#include "docs.h"
+#include "member.h"
+#include "rules.h"
+
+struct pk_model;
+
+struct pk_model_args {
+	const struct pk_settings *settings;	/* copied by what needs it; see pk_model_settings */
+	struct pk_docs *docs;			/* outlives the model */
+	const char *facts;			/* directory; NULL: facts aren't kept */
+};
+
+struct pk_model *pk_model_new(const struct pk_model_args *args);
+void pk_model_free(struct pk_model *model);
+/* New settings (the node's labels, a reload): everything is judged again. */
+void pk_model_settings(struct pk_model *model, const struct pk_settings *settings);
+const struct pk_settings *pk_model_get_settings(const struct pk_model *model);
+struct pk_engine *pk_model_engine(struct pk_model *model);
+const struct pk_rules *pk_model_rules(const struct pk_model *model);
+
+/* Takes the member; replaces one of its key, whose facts go on. Reads kept facts of a new one. */
+void pk_model_put(struct pk_model *model, struct pk_member *member);
+bool pk_model_remove(struct pk_model *model, const char *key);
+/* Every member that keep() doesn't know goes. */
+bool pk_model_prune(struct pk_model *model, bool (*keep)(void *arg, const char *key), void *arg);
+
+/* Nomad's whole list for this node: takes it. What it lacks changes nothing. Returns whether a member changed. */
+bool pk_model_allocs(struct pk_model *model, struct pk_allocs *allocs);
+/* Nomad's word on one alloc: copied. */
+bool pk_model_alloc(struct pk_model *model, const struct pk_alloc *alloc);
+/* Of the last list; NULL. */
+const struct pk_alloc *pk_model_find_alloc(const struct pk_model *model, const char *id);
+
+/* The documents in force are the engine's from now on. */
+void pk_model_documents(struct pk_model *model);
+
+size_t pk_model_count(const struct pk_model *model);
+/* By key, NULL starts and ends. */
+const struct pk_member *pk_model_next(const struct pk_model *model, const struct pk_member *member);
+const struct pk_member *pk_model_get(const struct pk_model *model, const char *key);
+const struct pk_member *pk_model_by_slot(const struct pk_model *model, uint32_t slot);
+const struct pk_member *pk_model_by_address(const struct pk_model *model,
+					    const union pk_addr *address);
