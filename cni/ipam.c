@@ -5,29 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const void *a, const void *b)
-{
-	const struct cni_lease *x = a, *y = b;
-	int c = memcmp(&x->addr, &y->addr, sizeof(x->addr));
-
-	return c ? c : (int)x->state - (int)y->state;
-}
-
-void cni_leases_sort(struct cni_lease *leases, size_t n)
-{
-	if (n)
-		qsort(leases, n, sizeof(*leases), compare);
-}
-
 static int compare_addr(const void *key, const void *lease)
 {
-	return memcmp(key, &((const struct cni_lease *)lease)->addr, sizeof(union pk_addr));
+	return memcmp(key, &((const struct pk_lease *)lease)->addr, sizeof(union pk_addr));
 }
 
 /* NULL = free. HELD sorts before RESTING, so the first of equals tells. */
-static const struct cni_lease *find(const struct cni_ipam *ipam, const union pk_addr *addr)
+static const struct pk_lease *find(const struct cni_ipam *ipam, const union pk_addr *addr)
 {
-	const struct cni_lease *l;
+	const struct pk_lease *l;
 
 	if (!ipam->n_leases)
 		return NULL;
@@ -126,14 +112,13 @@ static bool pick_free(const struct cni_ipam *ipam, const struct pk_prefix *block
 
 static bool pick_resting(const struct cni_ipam *ipam, bool v6, union pk_addr *out)
 {
-	const struct cni_lease *best = NULL;
+	const struct pk_lease *best = NULL;
 
 	for (size_t i = 0; i < ipam->n_leases; i++) {
-		const struct cni_lease *l = &ipam->leases[i];
+		const struct pk_lease *l = &ipam->leases[i];
 
-		if (l->state != CNI_LEASE_RESTING || pk_addr_is4(&l->addr) == v6 ||
-		    find(ipam, &l->addr)->state == CNI_LEASE_HELD ||
-		    !cni_block_of(ipam, &l->addr))
+		if (l->state != PK_LEASE_RESTING || pk_addr_is4(&l->addr) == v6 ||
+		    find(ipam, &l->addr)->state == PK_LEASE_HELD || !cni_block_of(ipam, &l->addr))
 			continue;
 		if (!best || l->freed_s < best->freed_s)
 			best = l;

@@ -1,35 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Which address an endpoint gets: arithmetic only, no file, no clock. The lease files are lease.c's.
- * Of an IPv4 block the first (network), the gateway and the last (broadcast) address are nobody's;
- * of an IPv6 block the first (the subnet routers' anycast address, RFC 4291 2.6.1).
+ * Which address an endpoint gets: arithmetic only, no file, no clock. The lease files are
+ * lib/lease.c's. Of an IPv4 block the first (network), the gateway and the last (broadcast) address
+ * are nobody's; of an IPv6 block the first (the subnet routers' anycast address, RFC 4291 2.6.1).
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "addr.h"
-
-#define CNI_REST_S 60	/* a freed address rests this long while others are free */
-
-enum cni_lease_state { CNI_LEASE_FREE, CNI_LEASE_HELD, CNI_LEASE_RESTING };
-
-/* One line of the lease directory, as lease.c read it. */
-struct cni_lease {
-	union pk_addr addr;
-	enum cni_lease_state state;
-	uint64_t freed_s;		/* RESTING: boot time, seconds */
-};
-
-/* Sorts for cni_ipam_pick; an address with a HELD and a RESTING line counts as held. */
-void cni_leases_sort(struct cni_lease *leases, size_t n);
+#include "lease.h"
 
 struct cni_ipam {
 	const struct pk_prefix *pool;
 	size_t n_pools;
-	union pk_addr gateway;		/* configured IPv4 gateway, or all zero */
-	const struct cni_lease *leases;	/* sorted */
+	union pk_addr gateway;	       /* configured IPv4 gateway, or all zero */
+	const struct pk_lease *leases; /* sorted */
 	size_t n_leases;
 };
 

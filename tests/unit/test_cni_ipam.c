@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "cni/ipam.h"
-#include "cni/lease.h"
+#include "lease.h"
 #include "fs.h"
 #include "own.h"
 
@@ -77,7 +77,7 @@ static void every_address_of_a_block_comes_once(void **state)
 {
 	struct pk_prefix p = prefix("10.40.7.0/27");
 	union pk_addr g = addr("10.40.7.9");
-	struct cni_lease held[64] = { 0 };
+	struct pk_lease held[64] = { 0 };
 	struct cni_ipam ipam = { .pool = &p, .n_pools = 1, .gateway = g, .leases = held };
 	union pk_addr a;
 
@@ -87,8 +87,8 @@ static void every_address_of_a_block_comes_once(void **state)
 		for (size_t i = 0; i < ipam.n_leases; i++)
 			assert_false(pk_addr_equal(&held[i].addr, &a));
 		assert_true(ipam.n_leases < 29);
-		held[ipam.n_leases++] = (struct cni_lease){ .addr = a, .state = CNI_LEASE_HELD };
-		cni_leases_sort(held, ipam.n_leases);
+		held[ipam.n_leases++] = (struct pk_lease){ .addr = a, .state = PK_LEASE_HELD };
+		pk_leases_sort(held, ipam.n_leases);
 	}
 	assert_int_equal(ipam.n_leases, 29);
 }
@@ -96,24 +96,24 @@ static void every_address_of_a_block_comes_once(void **state)
 static void a_resting_address_is_the_last_choice(void **state)
 {
 	struct pk_prefix p = prefix("10.40.7.0/29"); /* .2 to .6 */
-	struct cni_lease l[8] = {
-		{ .addr = addr("10.40.7.2"), .state = CNI_LEASE_HELD },
-		{ .addr = addr("10.40.7.3"), .state = CNI_LEASE_RESTING, .freed_s = 20 },
-		{ .addr = addr("10.40.7.4"), .state = CNI_LEASE_RESTING, .freed_s = 10 },
-		{ .addr = addr("10.40.7.5"), .state = CNI_LEASE_HELD },
-		{ .addr = addr("10.40.7.5"), .state = CNI_LEASE_RESTING, .freed_s = 1 },
-		{ .addr = addr("10.99.0.1"), .state = CNI_LEASE_RESTING, .freed_s = 1 },
+	struct pk_lease l[8] = {
+		{ .addr = addr("10.40.7.2"), .state = PK_LEASE_HELD },
+		{ .addr = addr("10.40.7.3"), .state = PK_LEASE_RESTING, .freed_s = 20 },
+		{ .addr = addr("10.40.7.4"), .state = PK_LEASE_RESTING, .freed_s = 10 },
+		{ .addr = addr("10.40.7.5"), .state = PK_LEASE_HELD },
+		{ .addr = addr("10.40.7.5"), .state = PK_LEASE_RESTING, .freed_s = 1 },
+		{ .addr = addr("10.99.0.1"), .state = PK_LEASE_RESTING, .freed_s = 1 },
 	};
 	struct cni_ipam ipam = { .pool = &p, .n_pools = 1, .leases = l, .n_leases = 6 };
 	union pk_addr a;
 
 	(void)state;
-	cni_leases_sort(l, 6);
+	pk_leases_sort(l, 6);
 	assert_true(cni_ipam_pick(&ipam, false, 1, &a));
 	assert_addr(&a, "10.40.7.6");
-	l[6] = (struct cni_lease){ .addr = a, .state = CNI_LEASE_HELD };
+	l[6] = (struct pk_lease){ .addr = a, .state = PK_LEASE_HELD };
 	ipam.n_leases = 7;
-	cni_leases_sort(l, 7);
+	pk_leases_sort(l, 7);
 	/* The one freed first; .5 is held again, and 10.99.0.1 is of no block of ours. */
 	assert_true(cni_ipam_pick(&ipam, false, 0, &a));
 	assert_addr(&a, "10.40.7.4");
@@ -124,7 +124,7 @@ static void a_resting_address_is_the_last_choice(void **state)
 static void a_second_block_is_used_when_the_first_is_full(void **state)
 {
 	struct pk_prefix p[2] = { prefix("10.40.7.0/30"), prefix("10.40.8.0/30") };
-	struct cni_lease l = { .addr = addr("10.40.7.2"), .state = CNI_LEASE_HELD };
+	struct pk_lease l = { .addr = addr("10.40.7.2"), .state = PK_LEASE_HELD };
 	struct cni_ipam ipam = { .pool = p, .n_pools = 2, .leases = &l, .n_leases = 1 };
 	union pk_addr a;
 
@@ -177,12 +177,12 @@ static int teardown(void **state)
 	return rmdir(directory);
 }
 
-static size_t leases(const struct cni_lease_dir *dir, struct cni_lease **out)
+static size_t leases(const struct pk_lease_dir *dir, struct pk_lease **out)
 {
 	struct pk_err err = { 0 };
 	size_t n = 0;
 
-	assert_int_equal(cni_leases_read(dir, out, &n, &err), 0);
+	assert_int_equal(pk_leases_read(dir, out, &n, &err), 0);
 	return n;
 }
 
@@ -197,37 +197,37 @@ static bool exists(const char *name)
 
 static void a_lease_is_taken_once_freed_by_its_owner_and_rests(void **state)
 {
-	struct cni_lease_dir dir = { .path = directory, .now_s = 1000, .epoch = { 1, 2 } };
+	struct pk_lease_dir dir = { .path = directory, .now_s = 1000, .epoch = { 1, 2 } };
 	union pk_addr a = addr("10.40.7.2"), b = addr("fd00::2");
-	own_mem struct cni_lease *l = NULL;
-	own_mem struct cni_lease *l2 = NULL;
-	own_mem struct cni_lease *l3 = NULL;
+	own_mem struct pk_lease *l = NULL;
+	own_mem struct pk_lease *l2 = NULL;
+	own_mem struct pk_lease *l3 = NULL;
 	struct pk_err err = { 0 };
 
 	(void)state;
-	assert_int_equal(cni_lease_take(&dir, &a, "x@eth0", &err), 0);
-	assert_int_equal(cni_lease_take(&dir, &b, "x@eth0", &err), 0);
-	assert_int_equal(cni_lease_take(&dir, &a, "y@eth0", &err), -EEXIST);
-	assert_int_equal(cni_lease_take(&dir, &a, "x@eth0", &err), -EEXIST);
-	assert_int_equal(cni_lease_is(&dir, &a, "x@eth0", &err), 1);
-	assert_int_equal(cni_lease_is(&dir, &a, "y@eth0", &err), 0);
+	assert_int_equal(pk_lease_take(&dir, &a, "x@eth0", &err), 0);
+	assert_int_equal(pk_lease_take(&dir, &b, "x@eth0", &err), 0);
+	assert_int_equal(pk_lease_take(&dir, &a, "y@eth0", &err), -EEXIST);
+	assert_int_equal(pk_lease_take(&dir, &a, "x@eth0", &err), -EEXIST);
+	assert_int_equal(pk_lease_is(&dir, &a, "x@eth0", &err), 1);
+	assert_int_equal(pk_lease_is(&dir, &a, "y@eth0", &err), 0);
 	/* Another's is left alone. */
-	assert_int_equal(cni_lease_free(&dir, &a, "y@eth0", &err), 0);
+	assert_int_equal(pk_lease_free(&dir, &a, "y@eth0", &err), 0);
 	assert_true(exists("10.40.7.2"));
-	assert_int_equal(cni_lease_free(&dir, &a, "x@eth0", &err), 0);
+	assert_int_equal(pk_lease_free(&dir, &a, "x@eth0", &err), 0);
 	assert_false(exists("10.40.7.2"));
 	assert_true(exists("10.40.7.2.1000.00000000000000010000000000000002"));
-	assert_int_equal(cni_lease_free(&dir, &a, "x@eth0", &err), 0); /* gone is fine */
+	assert_int_equal(pk_lease_free(&dir, &a, "x@eth0", &err), 0); /* gone is fine */
 	dir.now_s = 1059;
 	assert_int_equal(leases(&dir, &l), 2);
-	assert_int_equal(l[0].state, CNI_LEASE_RESTING);
+	assert_int_equal(l[0].state, PK_LEASE_RESTING);
 	assert_int_equal(l[0].freed_s, 1000);
 	assert_addr(&l[1].addr, "fd00::2");
-	assert_int_equal(l[1].state, CNI_LEASE_HELD);
+	assert_int_equal(l[1].state, PK_LEASE_HELD);
 	dir.now_s = 1060;
 	assert_int_equal(leases(&dir, &l2), 1);
 	assert_false(exists("10.40.7.2.1000.00000000000000010000000000000002"));
-	assert_int_equal(cni_lease_free(&dir, &b, "x@eth0", &err), 0);
+	assert_int_equal(pk_lease_free(&dir, &b, "x@eth0", &err), 0);
 	dir.epoch[0] = 9; /* a reboot: nobody remembers the old owner */
 	assert_int_equal(leases(&dir, &l3), 0);
 }
@@ -236,8 +236,8 @@ static void foreign_names_in_the_directory_are_left_alone(void **state)
 {
 	static const char *const names[] = { "README", "10.40.7.2.x.y", "10.40.7.300",
 					     "10.40.7.2.5", ".take.1.10.40.7.2" };
-	struct cni_lease_dir dir = { .path = directory, .now_s = 1000 };
-	own_mem struct cni_lease *l = NULL;
+	struct pk_lease_dir dir = { .path = directory, .now_s = 1000 };
+	own_mem struct pk_lease *l = NULL;
 	char path[512];
 
 	(void)state;
@@ -252,25 +252,25 @@ static void foreign_names_in_the_directory_are_left_alone(void **state)
 
 static void pruning_keeps_only_the_owners_named(void **state)
 {
-	struct cni_lease_dir dir = { .path = directory, .now_s = 1000 };
+	struct pk_lease_dir dir = { .path = directory, .now_s = 1000 };
 	const char *keep[] = { "x@eth0", NULL };
 	union pk_addr a = addr("10.40.7.2"), b = addr("10.40.7.3");
 	struct pk_err err = { 0 };
 
 	(void)state;
-	assert_int_equal(cni_lease_take(&dir, &a, "x@eth0", &err), 0);
-	assert_int_equal(cni_lease_take(&dir, &b, "y@eth0", &err), 0);
-	assert_int_equal(cni_leases_prune(&dir, keep, &err), 0);
+	assert_int_equal(pk_lease_take(&dir, &a, "x@eth0", &err), 0);
+	assert_int_equal(pk_lease_take(&dir, &b, "y@eth0", &err), 0);
+	assert_int_equal(pk_leases_prune(&dir, keep, &err), 0);
 	assert_true(exists("10.40.7.2"));
 	assert_false(exists("10.40.7.3"));
 }
 
 static void processes_at_once_never_get_one_address_twice(void **state)
 {
-	struct cni_lease_dir dir = { .path = directory, .now_s = 1000 };
+	struct pk_lease_dir dir = { .path = directory, .now_s = 1000 };
 	struct pk_prefix p = prefix("10.40.7.0/28"); /* 13 addresses */
 	int got = 0;
-	own_mem struct cni_lease *l = NULL;
+	own_mem struct pk_lease *l = NULL;
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
@@ -278,19 +278,19 @@ static void processes_at_once_never_get_one_address_twice(void **state)
 			continue;
 		for (;;) {
 			struct cni_ipam ipam = { .pool = &p, .n_pools = 1 };
-			struct cni_lease *held = NULL;
+			struct pk_lease *held = NULL;
 			char owner[32];
 			union pk_addr a;
 			int r;
 
 			snprintf(owner, sizeof(owner), "c%d@eth0", i);
-			if (cni_leases_read(&dir, &held, &ipam.n_leases, NULL) < 0)
+			if (pk_leases_read(&dir, &held, &ipam.n_leases, NULL) < 0)
 				_exit(2);
 			ipam.leases = held;
 			if (!cni_ipam_pick(&ipam, false, 0, &a))
 				_exit(1);
 			free(held);
-			r = cni_lease_take(&dir, &a, owner, NULL);
+			r = pk_lease_take(&dir, &a, owner, NULL);
 			if (r == 0)
 				_exit(0);
 			if (r != -EEXIST)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,9 +14,23 @@
 #include "picket/limits.h"
 #include "str.h"
 
-#define NAME_ROOM 160
+#define NAME_ROOM  160
 #define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 3)
 #define LEASES_MAX 65536
+
+static int compare(const void *a, const void *b)
+{
+	const struct pk_lease *x = a, *y = b;
+	int c = memcmp(&x->addr, &y->addr, sizeof(x->addr));
+
+	return c ? c : (int)x->state - (int)y->state;
+}
+
+void pk_leases_sort(struct pk_lease *leases, size_t n)
+{
+	if (n)
+		qsort(leases, n, sizeof(*leases), compare);
+}
 
 static unsigned int dots(const char *name)
 {
@@ -32,7 +47,7 @@ static void epoch_text(const uint64_t epoch[2], char text[33])
 }
 
 /* "<address>" or "<address>.<seconds>.<epoch>" -> lease; false for any other name. */
-static bool parse_name(const char *name, const struct cni_lease_dir *dir, struct cni_lease *lease)
+static bool parse_name(const char *name, const struct pk_lease_dir *dir, struct pk_lease *lease)
 {
 	char addr[NAME_ROOM], epoch[33], *time, *stamp;
 	unsigned int n = dots(name);
@@ -40,7 +55,7 @@ static bool parse_name(const char *name, const struct cni_lease_dir *dir, struct
 	if (*name == '.' || strlen(name) >= sizeof(addr))
 		return false;
 	strcpy(addr, name);
-	*lease = (struct cni_lease){ .state = CNI_LEASE_HELD };
+	*lease = (struct pk_lease){ .state = PK_LEASE_HELD };
 	if (n == 0 || n == 3)
 		return pk_addr_parse(addr, &lease->addr) == 0;
 	stamp = strrchr(addr, '.');
@@ -53,14 +68,14 @@ static bool parse_name(const char *name, const struct cni_lease_dir *dir, struct
 	    pk_parse_u64(time, UINT32_MAX, &lease->freed_s) < 0)
 		return false;
 	epoch_text(dir->epoch, epoch);
-	lease->state = CNI_LEASE_RESTING;
+	lease->state = PK_LEASE_RESTING;
 	if (strcmp(stamp, epoch) || lease->freed_s > dir->now_s ||
-	    dir->now_s - lease->freed_s >= CNI_REST_S)
-		lease->state = CNI_LEASE_FREE;
+	    dir->now_s - lease->freed_s >= PK_LEASE_REST_S)
+		lease->state = PK_LEASE_FREE;
 	return true;
 }
 
-static int open_dir(const struct cni_lease_dir *dir, DIR **out, struct pk_err *err)
+static int open_dir(const struct pk_lease_dir *dir, DIR **out, struct pk_err *err)
 {
 	*out = opendir(dir->path);
 	if (*out)
@@ -68,41 +83,41 @@ static int open_dir(const struct cni_lease_dir *dir, DIR **out, struct pk_err *e
 	return pk_code(err, pk_fail(err, errno, "open %s", dir->path), PK_CODE_STATE);
 }
 
-static int append(struct pk_str *list, const struct cni_lease *lease, struct pk_err *err)
+static int append(struct pk_str *list, const struct pk_lease *lease, struct pk_err *err)
 {
 	pk_str_addn(list, lease, sizeof(*lease));
 	return list->failed ? pk_fail(err, E2BIG, "more than %d leases", LEASES_MAX) : 0;
 }
 
-int cni_leases_read(const struct cni_lease_dir *dir, struct cni_lease **out, size_t *n,
-		    struct pk_err *err)
+int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t *n,
+		   struct pk_err *err)
 {
-	own_str list = { .cap = LEASES_MAX * sizeof(struct cni_lease) };
+	own_str list = { .cap = LEASES_MAX * sizeof(struct pk_lease) };
 	own_dir DIR *d = NULL;
 	struct dirent *e;
 	int r = open_dir(dir, &d, err);
 
 	while (r == 0 && (e = readdir(d))) {
-		struct cni_lease lease;
+		struct pk_lease lease;
 
 		if (!parse_name(e->d_name, dir, &lease))
 			continue;
-		if (lease.state == CNI_LEASE_FREE)
+		if (lease.state == PK_LEASE_FREE)
 			unlinkat(dirfd(d), e->d_name, 0);
 		else
 			r = append(&list, &lease, err);
 	}
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_STATE);
-	*n = list.len / sizeof(struct cni_lease);
-	*out = (struct cni_lease *)pk_str_take(&list);
+	*n = list.len / sizeof(struct pk_lease);
+	*out = (struct pk_lease *)pk_str_take(&list);
 	if (!*out)
 		return pk_fail(err, ENOMEM, "leases");
-	cni_leases_sort(*out, *n);
+	pk_leases_sort(*out, *n);
 	return 0;
 }
 
-static void lease_path(const struct cni_lease_dir *dir, const union pk_addr *addr, char *path,
+static void lease_path(const struct pk_lease_dir *dir, const union pk_addr *addr, char *path,
 		       size_t room)
 {
 	char text[PK_ADDR_TEXT];
@@ -110,8 +125,8 @@ static void lease_path(const struct cni_lease_dir *dir, const union pk_addr *add
 	snprintf(path, room, "%s/%s", dir->path, pk_addr_format(addr, text));
 }
 
-int cni_lease_take(const struct cni_lease_dir *dir, const union pk_addr *addr, const char *owner,
-		   struct pk_err *err)
+int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		  struct pk_err *err)
 {
 	char path[512], temp[600], text[PK_ADDR_TEXT];
 	int r;
@@ -143,8 +158,8 @@ static int read_owner(const char *path, char owner[OWNER_ROOM])
 	return 0;
 }
 
-int cni_lease_is(const struct cni_lease_dir *dir, const union pk_addr *addr, const char *owner,
-		 struct pk_err *err)
+int pk_lease_is(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		struct pk_err *err)
 {
 	char path[512], text[OWNER_ROOM];
 	int r;
@@ -158,11 +173,11 @@ int cni_lease_is(const struct cni_lease_dir *dir, const union pk_addr *addr, con
 	return !strcmp(text, owner);
 }
 
-int cni_lease_free(const struct cni_lease_dir *dir, const union pk_addr *addr, const char *owner,
-		   struct pk_err *err)
+int pk_lease_free(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		  struct pk_err *err)
 {
 	char path[512], freed[600], epoch[33];
-	int r = cni_lease_is(dir, addr, owner, err);
+	int r = pk_lease_is(dir, addr, owner, err);
 
 	if (r <= 0)
 		return r;
@@ -182,7 +197,7 @@ static bool is_in(const char *owner, const char *const *keep)
 	return false;
 }
 
-int cni_leases_prune(const struct cni_lease_dir *dir, const char *const *keep, struct pk_err *err)
+int pk_leases_prune(const struct pk_lease_dir *dir, const char *const *keep, struct pk_err *err)
 {
 	own_dir DIR *d = NULL;
 	struct dirent *e;
@@ -192,9 +207,9 @@ int cni_leases_prune(const struct cni_lease_dir *dir, const char *const *keep, s
 		return r;
 	while ((e = readdir(d))) {
 		char path[600], owner[OWNER_ROOM];
-		struct cni_lease lease;
+		struct pk_lease lease;
 
-		if (!parse_name(e->d_name, dir, &lease) || lease.state != CNI_LEASE_HELD)
+		if (!parse_name(e->d_name, dir, &lease) || lease.state != PK_LEASE_HELD)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir->path, e->d_name);
 		if (read_owner(path, owner) == 0 && !is_in(owner, keep))
