@@ -38,15 +38,18 @@ static int refuse(struct pk_err *err, int r)
 	return pk_code(err, pk_fix(err, r, FIX_JOB), PK_CODE_ARGS);
 }
 
-/* What a terminal would not show as it stands is refused: control, bidi, bytes that are no UTF-8. */
+/* What a terminal would not show as it stands is refused: control, bidi, bytes that are no UTF-8.
+ */
 static int check_text(const char *text, struct pk_err *err)
 {
 	own_str safe = { 0 };
 
 	pk_str_add_escaped(&safe, text);
 	if (safe.failed || (safe.text && strcmp(safe.text, text)))
-		return refuse(err, pk_fail(err, 0, "CNI_ARGS: a control character or invalid "
-					   "UTF-8 in \"%.80s\"", safe.text ? safe.text : ""));
+		return refuse(err, pk_fail(err, 0,
+					   "CNI_ARGS: a control character or invalid "
+					   "UTF-8 in \"%.80s\"",
+					   safe.text ? safe.text : ""));
 	return 0;
 }
 
@@ -80,8 +83,10 @@ static int take_id(int64_t *to, const char *key, const char *value, struct pk_er
 static int take_tap_name(struct cni_args *args, const char *value, struct pk_err *err)
 {
 	if (!cni_ifname_ok(value) || !strcmp(value, "lo") || strchr(value, '%'))
-		return refuse(err, pk_fail(err, 0, "CNI_ARGS: TC_REDIRECT_TAP_NAME=\"%.40s\" cannot "
-					   "be a tap's name", value));
+		return refuse(err, pk_fail(err, 0,
+					   "CNI_ARGS: TC_REDIRECT_TAP_NAME=\"%.40s\" cannot "
+					   "be a tap's name",
+					   value));
 	args->tap_name = value;
 	return 0;
 }
@@ -92,8 +97,10 @@ static int take_mac(struct cni_args *args, const char *value, struct pk_err *err
 
 	if (pk_mac_parse(value, args->mac) < 0 || args->mac[0] & 1 ||
 	    !memcmp(args->mac, gateway, 6) || !memcmp(args->mac, zero, 6))
-		return refuse(err, pk_fail(err, 0, "CNI_ARGS: picket.mac=\"%.40s\" is no unicast MAC "
-					   "that an endpoint may have", value));
+		return refuse(err, pk_fail(err, 0,
+					   "CNI_ARGS: picket.mac=\"%.40s\" is no unicast MAC "
+					   "that an endpoint may have",
+					   value));
 	args->has_mac = true;
 	return 0;
 }
@@ -101,8 +108,8 @@ static int take_mac(struct cni_args *args, const char *value, struct pk_err *err
 static int take_ip(struct cni_args *args, const char *value, struct pk_err *err)
 {
 	if (pk_addr_parse(value, &args->ip) < 0)
-		return refuse(err, pk_fail(err, 0, "CNI_ARGS: picket.ip=\"%.64s\" is no address",
-					   value));
+		return refuse(
+			err, pk_fail(err, 0, "CNI_ARGS: picket.ip=\"%.64s\" is no address", value));
 	args->has_ip = true;
 	return 0;
 }
@@ -122,8 +129,9 @@ static int take_job_arg(struct cni_args *args, const char *key, const char *valu
 	}
 	if (!(bit & allowed)) {
 		pk_fail(err, 0, "CNI_ARGS: %s is set by the job and not allowed here", key);
-		pk_fix(err, 0, "drop it from the job's cni args, or list it in the conflist's "
-			       "\"allowJobArgs\"");
+		pk_fix(err, 0,
+		       "drop it from the job's cni args, or list it in the conflist's "
+		       "\"allowJobArgs\"");
 		return refuse(err, -EINVAL);
 	}
 	if (bit == CNI_JOB_MAC)
@@ -147,8 +155,10 @@ static int take(struct cni_args *args, const char *key, const char *value, unsig
 		return take_word(&args->alloc, key, value, err);
 	if (!strcmp(key, "NOMAD_NAMESPACE")) {
 		if (!namespace_ok(value))
-			return refuse(err, pk_fail(err, 0, "CNI_ARGS: NOMAD_NAMESPACE=\"%.40s\" is "
-						   "not 1 to 128 of a-z A-Z 0-9 -", value));
+			return refuse(err, pk_fail(err, 0,
+						   "CNI_ARGS: NOMAD_NAMESPACE=\"%.40s\" is "
+						   "not 1 to 128 of a-z A-Z 0-9 -",
+						   value));
 		args->namespace = value;
 		return 0;
 	}
@@ -193,12 +203,12 @@ static int split(struct cni_args *args, unsigned int allowed, struct pk_err *err
 		if (!*pair)
 			continue;
 		if (!value || value == pair)
-			return refuse(err, pk_fail(err, 0, "CNI_ARGS: \"%.64s\" is not KEY=VALUE",
-						   pair));
+			return refuse(
+				err, pk_fail(err, 0, "CNI_ARGS: \"%.64s\" is not KEY=VALUE", pair));
 		*value++ = '\0';
 		if (n == CNI_ARGS_KEYS)
-			return refuse(err, pk_fail(err, 0, "CNI_ARGS: more than %d keys",
-						   CNI_ARGS_KEYS));
+			return refuse(
+				err, pk_fail(err, 0, "CNI_ARGS: more than %d keys", CNI_ARGS_KEYS));
 		keys[n++] = pair;
 		r = take(args, pair, value, allowed, err);
 		if (r < 0)
@@ -207,13 +217,13 @@ static int split(struct cni_args *args, unsigned int allowed, struct pk_err *err
 	return check_twice(keys, n, err);
 }
 
-static int check_together(const struct cni_args *args, const char *container_id,
-			  struct pk_err *err)
+static int check_together(const struct cni_args *args, const char *container_id, struct pk_err *err)
 {
 	bool nomad = args->namespace || args->alloc || args->job || args->group || args->region;
 
 	if (args->alloc && strcmp(args->alloc, container_id))
-		return refuse(err, pk_fail(err, 0, "CNI_ARGS: NOMAD_ALLOC_ID is not the container id"));
+		return refuse(err,
+			      pk_fail(err, 0, "CNI_ARGS: NOMAD_ALLOC_ID is not the container id"));
 	if (nomad && (args->tap_name || args->tap_uid >= 0 || args->tap_gid >= 0)) {
 		pk_fail(err, 0, "CNI_ARGS: TC_REDIRECT_TAP_* is not a job's to set");
 		pk_fix(err, 0, "name \"owner\" and \"group\" in the conflist");
@@ -229,8 +239,8 @@ int cni_args_parse(const char *text, const char *container_id, unsigned int allo
 	int r;
 
 	if (strlen(text) > CNI_ARGS_MAX)
-		return refuse(err, pk_fail(err, 0, "CNI_ARGS is longer than %d bytes",
-					   CNI_ARGS_MAX));
+		return refuse(err,
+			      pk_fail(err, 0, "CNI_ARGS is longer than %d bytes", CNI_ARGS_MAX));
 	r = check_text(text, err);
 	if (r < 0)
 		return r;

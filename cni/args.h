@@ -12,9 +12,9 @@
 #include "addr.h"
 #include "err.h"
 
-#define CNI_ARGS_MAX	65536	/* bytes of the whole string */
-#define CNI_ARGS_KEYS	512
-#define CNI_WORD_MAX	1024	/* a job's or group's name */
+#define CNI_ARGS_MAX  65536 /* bytes of the whole string */
+#define CNI_ARGS_KEYS 512
+#define CNI_WORD_MAX  1024 /* a job's or group's name */
 
 /* What a job may set for itself, if the conflist's allowJobArgs names it. */
 enum cni_job_arg {
@@ -24,17 +24,17 @@ enum cni_job_arg {
 };
 
 struct cni_args {
-	char *text;			/* owned; the words below point into it */
-	const char *region;		/* NULL = absent, here and below */
-	const char *namespace;		/* NULL = quarantine */
-	const char *job, *group;	/* claims of the author until Nomad confirms them */
+	char *text;		 /* owned; the words below point into it */
+	const char *region;	 /* NULL = absent, here and below */
+	const char *namespace;	 /* NULL = quarantine */
+	const char *job, *group; /* claims of the author until Nomad confirms them */
 	const char *alloc;
-	const char *limits;		/* picket.limits, JSON */
+	const char *limits; /* picket.limits, JSON */
 	bool has_mac, has_ip;
-	uint8_t mac[6];			/* picket.mac: unicast */
-	union pk_addr ip;		/* picket.ip */
-	const char *tap_name;		/* TC_REDIRECT_TAP_NAME */
-	int64_t tap_uid, tap_gid;	/* -1 = not named */
+	uint8_t mac[6];		  /* picket.mac: unicast */
+	union pk_addr ip;	  /* picket.ip */
+	const char *tap_name;	  /* TC_REDIRECT_TAP_NAME */
+	int64_t tap_uid, tap_gid; /* -1 = not named */
 };
 
 /* allowed: bits of enum cni_job_arg. Errors carry PK_CODE_ARGS. args is valid only on success. */

@@ -29,7 +29,8 @@ static int add(struct documents *d, struct pk_document *doc, struct pk_err *err)
 {
 	if (d->n == d->room) {
 		size_t room = d->room ? d->room * 2 : 64;
-		void *list = room <= DOCUMENTS_MAX ? realloc(d->list, room * sizeof(*d->list)) : NULL;
+		void *list =
+			room <= DOCUMENTS_MAX ? realloc(d->list, room * sizeof(*d->list)) : NULL;
 
 		if (!list) {
 			pk_document_free(doc);
@@ -50,8 +51,10 @@ static int in_time(uint64_t until_ns, struct pk_err *err)
 static int take(void *arg, const struct pk_stored_doc *stored, struct pk_err *err)
 {
 	struct documents *d = arg;
-	const struct pk_doc_source src = { .source = stored->source, .path = stored->path,
-					   .name = stored->name, .namespace = stored->namespace };
+	const struct pk_doc_source src = { .source = stored->source,
+					   .path = stored->path,
+					   .name = stored->name,
+					   .namespace = stored->namespace };
 	own_notes notes = { 0 };
 	own_str line = { 0 };
 	struct pk_document *doc = NULL;

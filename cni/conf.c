@@ -11,7 +11,7 @@
 #include "picket/limits.h"
 #include "str.h"
 
-#define ID_MAX 4294967294
+#define ID_MAX	     4294967294
 #define DEADLINE_MIN 50
 #define DEADLINE_MAX 60000
 
@@ -233,8 +233,9 @@ static int parse_limits(struct cni_conf *conf, const struct pk_json *value, stru
 static int parse_job_args(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
 	if (pk_json_type(value) != PK_JSON_ARRAY)
-		return bad(conf, value, err, "an array of \"picket.mac\", \"picket.ip\", "
-					     "\"picket.limits\"");
+		return bad(conf, value, err,
+			   "an array of \"picket.mac\", \"picket.ip\", "
+			   "\"picket.limits\"");
 	for (const struct pk_json *v = pk_json_first(value); v; v = pk_json_next(v)) {
 		int r = choice(conf, v, cni_job_arg_names, err);
 
@@ -257,7 +258,8 @@ static int parse_root(struct cni_conf *conf, const struct pk_json *value, struct
 
 static int refuse_ipam(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	pk_json_fail(err, conf->doc, value, true, "\"ipam\" is not used: addresses are Picket's own");
+	pk_json_fail(err, conf->doc, value, true,
+		     "\"ipam\" is not used: addresses are Picket's own");
 	return pk_fix(err, -EINVAL, "remove it and say \"pool\": \"10.40.7.0/24\"");
 }
 
@@ -293,8 +295,7 @@ static int parse_object(struct cni_conf *conf, const struct pk_json *value, stru
 	return pk_json_type(value) == PK_JSON_OBJECT ? 0 : bad(conf, value, err, "an object");
 }
 
-static int parse_prev_result(struct cni_conf *conf, const struct pk_json *value,
-			     struct pk_err *err)
+static int parse_prev_result(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
 	if (pk_json_type(value) == PK_JSON_NULL)
 		return 0;
@@ -352,8 +353,8 @@ static int unknown_key(const struct cni_conf *conf, const struct pk_json *member
 		names[i] = keys[i].name;
 	near = pk_nearest(key, names);
 	pk_json_fail(err, conf->doc, member, true, "unknown key \"%.40s\"", key);
-	return near ? pk_fix(err, -EINVAL, "did you mean \"%s\"?", near) :
-		      pk_fix(err, -EINVAL, "remove it; docs/cni.md lists the keys");
+	return near ? pk_fix(err, -EINVAL, "did you mean \"%s\"?", near)
+		    : pk_fix(err, -EINVAL, "remove it; docs/cni.md lists the keys");
 }
 
 static int parse_member(struct cni_conf *conf, const struct pk_json *member, struct pk_err *err)
@@ -389,14 +390,16 @@ static int parse_version(struct cni_conf *conf, const struct pk_json *root, stru
 	}
 	pk_fail(err, 0, v ? "cniVersion \"%.20s\" is not supported" : "cniVersion is absent",
 		text ? text : "");
-	pk_fix(err, 0, "say \"cniVersion\": \"1.0.0\"; 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported");
+	pk_fix(err, 0,
+	       "say \"cniVersion\": \"1.0.0\"; 0.3.1, 0.4.0, 1.0.0 and 1.1.0 are supported");
 	return pk_code(err, -EINVAL, PK_CODE_VERSION);
 }
 
 static int check_verb(const struct cni_conf *conf, enum cni_verb verb, struct pk_err *err)
 {
-	enum cni_version since = verb == CNI_CHECK ? CNI_0_4_0 :
-				 verb == CNI_GC || verb == CNI_STATUS ? CNI_1_1_0 : CNI_0_3_1;
+	enum cni_version since = verb == CNI_CHECK			? CNI_0_4_0
+				 : verb == CNI_GC || verb == CNI_STATUS ? CNI_1_1_0
+									: CNI_0_3_1;
 
 	if (conf->version >= since)
 		return 0;
@@ -421,9 +424,9 @@ static int parse_head(struct cni_conf *conf, const struct pk_json *root, enum cn
 	v = pk_json_get(root, "name");
 	conf->name = v ? pk_json_string(v) : NULL;
 	if (!conf->name || !is_name(conf->name)) {
-		pk_json_fail(err, conf->doc, v ? v : root, false, v ?
-			     "the network's name is not of a-z A-Z 0-9 _ . -" :
-			     "the network's \"name\" is missing");
+		pk_json_fail(err, conf->doc, v ? v : root, false,
+			     v ? "the network's name is not of a-z A-Z 0-9 _ . -"
+			       : "the network's \"name\" is missing");
 		return pk_fix(err, -EINVAL, "say \"name\": \"picket\"");
 	}
 	v = pk_json_get(root, "root");
@@ -470,9 +473,16 @@ static int well_formed(struct pk_err *err, int r)
 int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *out,
 		   struct pk_err *err)
 {
-	PK_OWN(cni_conf_done) struct cni_conf conf = {
-		.root = "/", .owner = -1, .group = -1, .queues = 1, .masquerade = true,
-		.baseline = PK_BASELINE_TENANT, .wait_ms = 500, .log_level = PK_LOG_WARN,
+	PK_OWN(cni_conf_done)
+	struct cni_conf conf = {
+		.root = "/",
+		.owner = -1,
+		.group = -1,
+		.queues = 1,
+		.masquerade = true,
+		.baseline = PK_BASELINE_TENANT,
+		.wait_ms = 500,
+		.log_level = PK_LOG_WARN,
 		.deadline_ms = verb == CNI_DEL ? 5000 : 2000,
 	};
 	const struct pk_json *root;

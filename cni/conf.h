@@ -16,64 +16,64 @@
 #include "picket/types.h"
 #include "settings.h"
 
-#define CNI_POOLS_MAX	8
-#define CNI_DNS_MAX	4	/* servers */
-#define CNI_SEARCH_MAX	6
-#define CNI_PORTS_MAX	512	/* port mappings of one endpoint */
-#define CNI_QUEUES_MAX	16
+#define CNI_POOLS_MAX  8
+#define CNI_DNS_MAX    4 /* servers */
+#define CNI_SEARCH_MAX 6
+#define CNI_PORTS_MAX  512 /* port mappings of one endpoint */
+#define CNI_QUEUES_MAX 16
 
 enum cni_version { CNI_0_3_1, CNI_0_4_0, CNI_1_0_0, CNI_1_1_0 };
 const char *cni_version_name(enum cni_version version);
 
 struct cni_dns {
-	bool given;			/* the conflist has the key */
+	bool given; /* the conflist has the key */
 	union pk_addr server[CNI_DNS_MAX];
 	size_t n_servers;
-	char *search[CNI_SEARCH_MAX];	/* owned */
+	char *search[CNI_SEARCH_MAX]; /* owned */
 	size_t n_search;
 };
 
-struct cni_limits {			/* 0 = none, or the node's */
-	uint32_t bytes_per_s[2];	/* by enum pk_dir */
+struct cni_limits {		 /* 0 = none, or the node's */
+	uint32_t bytes_per_s[2]; /* by enum pk_dir */
 	uint32_t packets_per_s[2];
 	uint32_t new_flows_per_s;
 	uint32_t flows;
 };
 
 struct cni_port {
-	uint8_t proto;			/* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
 	uint16_t host, container;
-	union pk_addr host_addr;	/* all zero = every address of the node */
+	union pk_addr host_addr; /* all zero = every address of the node */
 };
 
 struct cni_conf {
-	struct pk_json_doc *doc;	/* owned */
+	struct pk_json_doc *doc; /* owned */
 	enum cni_version version;
 	const char *name;
-	const char *root;		/* "/" by default */
+	const char *root; /* "/" by default */
 	struct pk_prefix pool[CNI_POOLS_MAX];
 	size_t n_pools;
-	union pk_addr gateway;		/* all zero = the pool's first address */
-	bool process;			/* mode */
-	int64_t owner, group;		/* -1 = not named */
-	uint32_t mtu;			/* 0 = the uplink's */
+	union pk_addr gateway; /* all zero = the pool's first address */
+	bool process;	       /* mode */
+	int64_t owner, group;  /* -1 = not named */
+	uint32_t mtu;	       /* 0 = the uplink's */
 	uint32_t queues;
 	struct cni_dns dns;
-	const char *uplink;		/* NULL = the default route's device */
+	const char *uplink; /* NULL = the default route's device */
 	bool has_baseline, has_masquerade;
 	enum pk_baseline baseline;
 	bool masquerade;
-	uint32_t wait_ms;		/* waitForController */
+	uint32_t wait_ms; /* waitForController */
 	uint32_t deadline_ms;
 	struct cni_limits limits;
-	unsigned int job_args;		/* enum cni_job_arg bits */
+	unsigned int job_args; /* enum cni_job_arg bits */
 	bool tcx;
 	bool strict_status;
-	int log_level;			/* enum pk_level */
-	struct cni_port *ports;		/* owned; no entry twice */
+	int log_level;		/* enum pk_level */
+	struct cni_port *ports; /* owned; no entry twice */
 	size_t n_ports;
-	const struct pk_json *prev_result;	/* NULL = none */
-	const struct pk_json *attachments;	/* GC: cni.dev/valid-attachments, NULL = absent */
+	const struct pk_json *prev_result; /* NULL = none */
+	const struct pk_json *attachments; /* GC: cni.dev/valid-attachments, NULL = absent */
 };
 
 #define CNI_STDIN_MAX (1u << 20)

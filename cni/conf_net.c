@@ -11,7 +11,7 @@
 
 /* Never an endpoint's: this host, loopback, link-local, multicast and beyond. */
 static const char *const never[] = { "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
-				     "::/8", "fe80::/10", "ff00::/8" };
+				     "::/8",	  "fe80::/10",	 "ff00::/8" };
 
 static bool is_special(const struct pk_prefix *pool)
 {
@@ -32,14 +32,16 @@ static int one_pool(struct cni_conf *conf, const struct pk_json *value, struct p
 	struct pk_prefix p, masked;
 
 	if (!text || !strchr(text, '/') || pk_prefix_parse(text, &p) < 0)
-		return pk_fix(err, pk_json_fail(err, conf->doc, value, false,
-						"expected an address block"),
-			      "write it as \"10.40.7.0/24\" or \"fd00:40:7::/64\"");
+		return pk_fix(
+			err,
+			pk_json_fail(err, conf->doc, value, false, "expected an address block"),
+			"write it as \"10.40.7.0/24\" or \"fd00:40:7::/64\"");
 	masked = p;
 	pk_prefix_mask(&masked);
 	if (!pk_addr_equal(&p.addr, &masked.addr))
-		return pk_fix(err, pk_json_fail(err, conf->doc, value, false,
-						"the block has bits beyond its length"),
+		return pk_fix(err,
+			      pk_json_fail(err, conf->doc, value, false,
+					   "the block has bits beyond its length"),
 			      "write \"%s\"", pk_prefix_format(&masked, shown));
 	if (p.len > (p.v6 ? 126 : 30))
 		return pk_json_fail(err, conf->doc, value, false,
@@ -78,8 +80,9 @@ int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct
 	if (!text || pk_addr_parse(text, &conf->gateway) < 0 || !pk_addr_is4(&conf->gateway)) {
 		conf->gateway = (union pk_addr){ 0 };
 		pk_json_fail(err, conf->doc, value, false, "expected an IPv4 address");
-		return pk_fix(err, -EINVAL, "drop it: the pool's first address is the gateway, and "
-					    "fe80::1 for IPv6");
+		return pk_fix(err, -EINVAL,
+			      "drop it: the pool's first address is the gateway, and "
+			      "fe80::1 for IPv6");
 	}
 	return 0;
 }
@@ -89,7 +92,8 @@ bool cni_domain_ok(const char *text)
 	size_t n = strlen(text);
 
 	return n >= 1 && n <= 253 && text[0] != '-' && text[0] != '.' &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == n;
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+		       n;
 }
 
 static int add_server(struct cni_conf *conf, const struct pk_json *v, struct pk_err *err)
@@ -134,11 +138,12 @@ static int each(struct cni_conf *conf, const struct pk_json *list, struct pk_err
 	return r;
 }
 
-/* "nameservers" is the CNI spec's name for the same list; its "domain" and "options" pass unread. */
+/* "nameservers" is the CNI spec's name for the same list; its "domain" and "options" pass unread.
+ */
 int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	static const char *const names[] = { "servers", "search", "nameservers", "domain",
-					     "options", NULL };
+	static const char *const names[] = { "servers", "search",  "nameservers",
+					     "domain",	"options", NULL };
 	int r;
 
 	if (pk_json_type(value) != PK_JSON_OBJECT)

@@ -91,8 +91,9 @@ int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struc
 	if (pk_json_type(mappings) != PK_JSON_ARRAY)
 		return pk_json_fail(err, conf->doc, mappings, false, "expected an array");
 	if (n > CNI_PORTS_MAX || conf->ports)
-		return pk_json_fail(err, conf->doc, mappings, false, conf->ports ?
-				    "port mappings are given twice" : "more than %d port mappings",
+		return pk_json_fail(err, conf->doc, mappings, false,
+				    conf->ports ? "port mappings are given twice"
+						: "more than %d port mappings",
 				    CNI_PORTS_MAX);
 	conf->ports = pk_alloc((n + 1) * sizeof(*conf->ports));
 	for (const struct pk_json *m = pk_json_first(mappings); m && r == 0; m = pk_json_next(m)) {

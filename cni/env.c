@@ -43,7 +43,8 @@ static int read_verb(const char *text, enum cni_verb *verb, struct pk_err *err)
 /* ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$ (CNI pkg/utils), and short enough for a file's name. */
 static bool id_ok(const char *id)
 {
-	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char first[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 	if (!*id || !strchr(first, *id) || strlen(id) > PK_CNI_ID_MAX)
 		return false;
@@ -56,19 +57,23 @@ static bool id_ok(const char *id)
 static int check_attachment(const struct cni_env *env, struct pk_err *err)
 {
 	if (!id_ok(env->container_id))
-		return refuse(err, pk_fail(err, 0, "CNI_CONTAINERID=\"%.40s\" is not 1 to %d of "
-					   "a-z A-Z 0-9 _ . -", env->container_id, PK_CNI_ID_MAX),
+		return refuse(err,
+			      pk_fail(err, 0,
+				      "CNI_CONTAINERID=\"%.40s\" is not 1 to %d of "
+				      "a-z A-Z 0-9 _ . -",
+				      env->container_id, PK_CNI_ID_MAX),
 			      "use the allocation's or the VM's id");
 	if (!cni_ifname_ok(env->ifname) || strchr(env->ifname, '@') || !strcmp(env->ifname, "lo"))
-		return refuse(err, pk_fail(err, 0, "CNI_IFNAME=\"%.40s\" is no interface name",
-					   env->ifname),
-			      "1 to 15 characters without '/', ':', '@' and blanks, such as eth0");
+		return refuse(
+			err,
+			pk_fail(err, 0, "CNI_IFNAME=\"%.40s\" is no interface name", env->ifname),
+			"1 to 15 characters without '/', ':', '@' and blanks, such as eth0");
 	if (env->verb == CNI_DEL)
 		return 0;
 	if (env->netns[0] != '/')
-		return refuse(err, pk_fail(err, 0, "CNI_NETNS=\"%.40s\" is no absolute path",
-					   env->netns),
-			      "give the path of a network namespace");
+		return refuse(
+			err, pk_fail(err, 0, "CNI_NETNS=\"%.40s\" is no absolute path", env->netns),
+			"give the path of a network namespace");
 	return 0;
 }
 

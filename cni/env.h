@@ -14,12 +14,13 @@ enum cni_verb {
 
 struct cni_env {
 	enum cni_verb verb;
-	const char *container_id;	/* "" where the verb has none, here and below */
+	const char *container_id; /* "" where the verb has none, here and below */
 	const char *netns;
 	const char *ifname;
 	const char *args;
 };
 
-/* get: getenv or a test's. The strings stay the environment's. Errors: PK_CODE_ENV, the variable named. */
+/* get: getenv or a test's. The strings stay the environment's. Errors: PK_CODE_ENV, the variable
+ * named. */
 int cni_env_read(const char *(*get)(const char *name), struct cni_env *env, struct pk_err *err);
 const char *cni_verb_name(enum cni_verb verb);

@@ -9,7 +9,7 @@
 #include "str.h"
 
 #define CNI_MSG_MAX	120
-#define CNI_DETAILS_MAX	240
+#define CNI_DETAILS_MAX 240
 
 /* err->code 0 becomes PK_CODE_KERNEL. Text that a tenant wrote is escaped. */
 void cni_report(enum cni_version version, const struct pk_err *err, struct pk_str *out);

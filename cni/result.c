@@ -45,7 +45,8 @@ static void add_interfaces(struct pk_jw *w, const struct cni_attachment *a,
 static void add_ip(struct pk_jw *w, const struct cni_attachment *a, enum cni_version version,
 		   bool v6, size_t interface)
 {
-	struct pk_prefix p = { .addr = v6 ? a->ipv6 : a->ipv4, .len = v6 ? 128 : a->prefix4,
+	struct pk_prefix p = { .addr = v6 ? a->ipv6 : a->ipv4,
+			       .len = v6 ? 128 : a->prefix4,
 			       .v6 = v6 };
 	char text[PK_ADDR_TEXT];
 
@@ -130,7 +131,8 @@ static int bad_prev(struct pk_err *err, const char *what)
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
-/* An index that points behind the interfaces ends the agent of a Nomad client: never pass one on. */
+/* An index that points behind the interfaces ends the agent of a Nomad client: never pass one on.
+ */
 static int check_prev(const struct cni_attachment *a, const struct pk_json *prev,
 		      struct pk_err *err)
 {

@@ -14,21 +14,23 @@
 /* An endpoint as the result and the driver file tell it. */
 struct cni_attachment {
 	const char *container_id, *ifname, *netns;
-	const char *host_name;		/* pk<slot> */
-	const char *tap_name;		/* NULL: process mode */
-	uint8_t mac[6];			/* the guest's; eth0 has the same */
+	const char *host_name; /* pk<slot> */
+	const char *tap_name;  /* NULL: process mode */
+	uint8_t mac[6];	       /* the guest's; eth0 has the same */
 	uint8_t host_mac[6];
-	union pk_addr ipv4, ipv6;	/* all zero = none */
+	union pk_addr ipv4, ipv6; /* all zero = none */
 	union pk_addr gateway4;
-	uint8_t prefix4;		/* of the pool's block */
+	uint8_t prefix4; /* of the pool's block */
 	uint32_t mtu, queues;
 	const struct cni_dns *dns;
 };
 
-/* prev: prevResult of the same version, or NULL. -EINVAL with code 7 where it can't be passed through. */
+/* prev: prevResult of the same version, or NULL. -EINVAL with code 7 where it can't be passed
+ * through. */
 int cni_result(const struct cni_attachment *a, enum cni_version version, const struct pk_json *prev,
 	       struct pk_str *out, struct pk_err *err);
 /* /run/picket/vm/<container id>.json */
 void cni_driver_file(const struct cni_attachment *a, struct pk_str *out);
-/* ip=<client>::<gateway>:<netmask>:::off:<dns0>:<dns1>: of the kernel's command line; "" without IPv4. */
+/* ip=<client>::<gateway>:<netmask>:::off:<dns0>:<dns1>: of the kernel's command line; "" without
+ * IPv4. */
 void cni_kernel_ip(const struct cni_attachment *a, char *text, size_t room);
