@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "events.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "own.h"
+
+#define BATCH 256		/* events at most before the loop has its turn */
+
+struct follower {
+	struct follower *next, **at;
+	struct pk_events *events;
+	struct pk_exchange *x;
+	uint64_t lost;		/* lines that this reader was too slow for */
+	uint64_t lost_since;	/* loop's clock, ms */
+};
+
+struct pk_events {
+	struct pk_loop *loop;
+	struct pk_flow_names names;
+	struct pk_flowlog *log;
+	struct ring_buffer *ring;
+	struct pk_watch *watch;
+	struct follower *followers;
+	char *last[PK_EVENTS_LAST];
+	unsigned int at, batch;		/* at: where the next line goes */
+	uint64_t second, in_second;	/* of the budget */
+	uint64_t over, over_since;	/* lost in the second that runs */
+	struct pk_events_stats stats;
+};
+
+struct pk_events *pk_events_new(struct pk_loop *loop, const struct pk_flow_names *names,
+				struct pk_flowlog *log)
+{
+	struct pk_events *e = pk_alloc(sizeof(*e));
+
+	*e = (struct pk_events){ .loop = loop, .names = *names, .log = log };
+	return e;
+}
+
+static void close_ring(struct pk_events *e)
+{
+	pk_watch_free(e->watch);
+	ring_buffer__free(e->ring);
+	e->watch = NULL;
+	e->ring = NULL;
+}
+
+static void unfollow(struct follower *f)
+{
+	*f->at = f->next;
+	if (f->next)
+		f->next->at = f->at;
+	f->events->stats.subscribers--;
+	free(f);
+}
+
+void pk_events_free(struct pk_events *e)
+{
+	if (!e)
+		return;
+	while (e->followers) {
+		struct pk_exchange *x = e->followers->x;
+
+		unfollow(e->followers);
+		pk_exchange_end(x);
+	}
+	close_ring(e);
+	for (size_t i = 0; i < PK_EVENTS_LAST; i++)
+		free(e->last[i]);
+	free(e);
+}
+
+void pk_events_set_log(struct pk_events *e, struct pk_flowlog *log)
+{
+	e->log = log;
+}
+
+void pk_events_stats(const struct pk_events *e, struct pk_events_stats *out)
+{
+	*out = e->stats;
+}
+
+bool pk_events_is_open(const struct pk_events *e)
+{
+	return e->ring != NULL;
+}
+
+static void tell(struct pk_events *e, struct follower *f, const char *line, size_t len)
+{
+	uint64_t now = pk_loop_now(e->loop);
+
+	if (f->lost) {
+		own_str record = { 0 };
+
+		pk_flow_lost_json(f->lost, "subscriber", (double)(now - f->lost_since) / 1000,
+				  &record);
+		if (pk_exchange_line(f->x, record.text, record.len))
+			f->lost = 0;
+	}
+	if (f->lost || !pk_exchange_line(f->x, line, len)) {
+		if (f->lost++ == 0)
+			f->lost_since = now;
+	}
+}
+
+static void spread(struct pk_events *e, struct pk_str *line)
+{
+	size_t len = line->len;
+
+	if (line->failed)
+		return;
+	if (e->log)
+		pk_flowlog_line(e->log, line->text, len);
+	for (struct follower *f = e->followers; f; f = f->next)
+		tell(e, f, line->text, len);
+	free(e->last[e->at]);
+	e->last[e->at] = pk_str_take(line);
+	e->at = (e->at + 1) % PK_EVENTS_LAST;
+}
+
+/* The budget of this second; what went over in the one before is told first. */
+static bool within_budget(struct pk_events *e)
+{
+	uint64_t now = pk_loop_now(e->loop), second = now / 1000;
+
+	if (second != e->second) {
+		e->second = second;
+		e->in_second = 0;
+		if (e->over) {
+			own_str record = { 0 };
+
+			pk_flow_lost_json(e->over, "ring", (double)(now - e->over_since) / 1000,
+					  &record);
+			e->over = 0;
+			spread(e, &record);
+		}
+	}
+	if (e->in_second++ < PK_EVENTS_PER_S)
+		return true;
+	if (e->over++ == 0)
+		e->over_since = now;
+	e->stats.lost++;
+	return false;
+}
+
+/* The event's boot time as wall clock: both clocks now, less the difference. */
+static struct timespec wall_time(uint64_t boot_ns)
+{
+	struct timespec wall, boot;
+	int64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	ns = wall.tv_sec * 1000000000LL + wall.tv_nsec -
+	     (boot.tv_sec * 1000000000LL + boot.tv_nsec - (int64_t)boot_ns);
+	return (struct timespec){ .tv_sec = ns / 1000000000LL, .tv_nsec = ns % 1000000000LL };
+}
+
+void pk_events_take(struct pk_events *e, const void *data, size_t size)
+{
+	struct pk_event ev;
+	struct timespec when;
+	own_str line = { 0 };
+
+	if (size < sizeof(ev) || ((const struct pk_event *)data)->version != PK_EVENT_VERSION) {
+		e->stats.lost++;
+		return;
+	}
+	memcpy(&ev, data, sizeof(ev));
+	e->stats.seen++;
+	e->stats.lost += ev.lost;
+	if (!within_budget(e))
+		return;
+	when = wall_time(ev.ns);
+	pk_flow_json(&ev, &when, &e->names, &line);
+	spread(e, &line);
+}
+
+static int on_record(void *arg, void *data, size_t size)
+{
+	struct pk_events *e = arg;
+
+	pk_events_take(e, data, size);
+	/* A negative answer ends this turn; the record itself is consumed (libbpf's ringbuf.c). */
+	return ++e->batch < BATCH ? 0 : -EAGAIN;
+}
+
+static void on_ring(void *arg)
+{
+	struct pk_events *e = arg;
+
+	e->batch = 0;
+	ring_buffer__consume(e->ring);
+}
+
+int pk_events_open(struct pk_events *e, const char *pin, struct pk_err *err)
+{
+	own_fd int fd = bpf_obj_get(pin);
+
+	if (fd < 0)
+		return pk_fail(err, errno, "open %s", pin);
+	close_ring(e);
+	e->ring = ring_buffer__new(fd, on_record, e, NULL);
+	if (!e->ring)
+		return pk_fail(err, errno, "read %s", pin);
+	e->watch = pk_watch_fd(e->loop, ring_buffer__epoll_fd(e->ring), on_ring, e);
+	return 0;
+}
+
+static void on_gone(void *arg)
+{
+	unfollow(arg);
+}
+
+static void follow_on(struct pk_events *e, struct pk_exchange *x)
+{
+	struct follower *f = pk_alloc(sizeof(*f));
+
+	*f = (struct follower){ .events = e, .x = x, .next = e->followers, .at = &e->followers };
+	if (f->next)
+		f->next->at = &f->next;
+	e->followers = f;
+	e->stats.subscribers++;
+	pk_exchange_on_close(x, on_gone, f);
+}
+
+void pk_events_serve(struct pk_events *e, struct pk_exchange *x, unsigned int last, bool follow)
+{
+	if (last > PK_EVENTS_LAST)
+		last = PK_EVENTS_LAST;
+	pk_exchange_stream(x);
+	for (unsigned int i = PK_EVENTS_LAST - last; i < PK_EVENTS_LAST; i++) {
+		const char *line = e->last[(e->at + i) % PK_EVENTS_LAST];
+
+		if (line)
+			pk_exchange_line(x, line, strlen(line));
+	}
+	if (follow)
+		follow_on(e, x);
+	else
+		pk_exchange_end(x);
+}

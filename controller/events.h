@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The one reader of the `events` ring: each event gets its names at once, then goes to the flows
+ * file, the last lines and whoever follows. Never waits for a reader: what is too much is counted.
+ */
+#include "flow.h"
+#include "flowlog.h"
+#include "httpd.h"
+#include "loop.h"
+
+#define PK_EVENTS_LAST 1024		/* lines kept for ?last= */
+#define PK_EVENTS_PER_S 5000		/* named and written in a second; more are counted as lost */
+
+struct pk_events;
+
+struct pk_events_stats {
+	uint64_t seen, lost;		/* lost: over the budget here, and what endpoints reported */
+	unsigned int subscribers;
+};
+
+/* names and log (NULL: no file) outlive it. */
+struct pk_events *pk_events_new(struct pk_loop *loop, const struct pk_flow_names *names,
+				struct pk_flowlog *log);
+void pk_events_free(struct pk_events *events);
+void pk_events_set_log(struct pk_events *events, struct pk_flowlog *log);
+/* Begins to read the pinned ring; again after a new load of the maps. -errno: not there. */
+int pk_events_open(struct pk_events *events, const char *pin, struct pk_err *err);
+bool pk_events_is_open(const struct pk_events *events);
+/* One record as the ring would give it; a record that isn't one is counted as lost. */
+void pk_events_take(struct pk_events *events, const void *data, size_t size);
+/* Answers GET /v1/flows: the last lines, then, where follow, what comes. */
+void pk_events_serve(struct pk_events *events, struct pk_exchange *x, unsigned int last,
+		     bool follow);
+void pk_events_stats(const struct pk_events *events, struct pk_events_stats *out);

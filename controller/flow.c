@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "flow.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "json.h"
+#include "own.h"
+#include "picket/reason.h"
+
+#define REASON_NAME(nr, sym, name, built, help) name,
+static const char *const reasons[] = { PK_REASONS(REASON_NAME) };
+_Static_assert(PK_ARRAY_LEN(reasons) == PK_REASON_COUNT, "one name per reason");
+
+void pk_time_text(const struct timespec *ts, char text[32])
+{
+	struct tm tm;
+
+	gmtime_r(&ts->tv_sec, &tm);
+	strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + strlen(text), 32 - strlen(text), ".%03uZ",
+		 (unsigned int)(ts->tv_nsec / 1000000) % 1000);
+}
+
+const char *pk_tier_name(unsigned int rank)
+{
+	static const char *const names[] = { "builtin", "baseline", "tenant", "operator" };
+
+	return PK_RANK_TIER(rank) < PK_ARRAY_LEN(names) ? names[PK_RANK_TIER(rank)] : "builtin";
+}
+
+const char *pk_rank_kind_name(unsigned int rank)
+{
+	static const char *const names[] = { NULL, "default", "pass", "allow", "deny" };
+
+	return PK_RANK_KIND(rank) < PK_ARRAY_LEN(names) ? names[PK_RANK_KIND(rank)] : NULL;
+}
+
+static const char *verdict_of(const struct pk_event *ev)
+{
+	switch (ev->type) {
+	case PK_EVENT_ALLOWED:
+		return "allowed";
+	case PK_EVENT_REVOKED:
+		return "revoked";
+	case PK_EVENT_AUDIT:
+		return ev->reason == PK_REASON_OK ? "allowed" : "denied";
+	default:
+		return "denied";
+	}
+}
+
+static void write_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
+{
+	pk_jw_open(w, "labels", '[');
+	for (size_t i = 0; ep && i < ep->labels->n_known; i++) {
+		own_str label = { 0 };
+
+		pk_str_addf(&label, "%s=%s", ep->labels->known[i].key, ep->labels->known[i].value);
+		pk_jw_string(w, NULL, label.text);
+	}
+	pk_jw_close(w, ']');
+}
+
+static void write_member(struct pk_jw *w, const struct pk_flow_names *names,
+			 const struct pk_member *m)
+{
+	const struct pk_engine *engine = pk_model_engine((struct pk_model *)names->model);
+	own_str name = { 0 };
+
+	pk_member_name(m, &name);
+	pk_jw_string(w, "namespace", pk_member_namespace(m));
+	pk_jw_string(w, "job", pk_member_job(m));
+	pk_jw_string(w, "group", pk_member_group(m));
+	pk_jw_string(w, "alloc", m->container_id);
+	pk_jw_string(w, "name", name.text);
+	write_labels(w, pk_world_get(pk_engine_world(engine), m->key));
+}
+
+static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
+{
+	for (size_t i = 0; i < s->n_pools; i++)
+		if (pk_prefix_has(&s->pools[i], addr))
+			return true;
+	return false;
+}
+
+static const char *stranger(const struct pk_flow_names *names, const union pk_addr *addr)
+{
+	const char *node = names->node_address ? names->node_address(names->arg, addr) : NULL;
+
+	if (node)
+		return node;
+	return in_pools(pk_model_get_settings(names->model), addr) ? "unknown" : "world";
+}
+
+struct side {
+	const union pk_addr *addr;
+	uint32_t slot;			/* 0: by address */
+	__be16 port;
+	uint32_t identity;
+	bool ports;			/* the protocol has ports */
+};
+
+static void write_side(struct pk_jw *w, const char *key, const struct side *s,
+		       const struct pk_flow_names *names)
+{
+	const struct pk_member *m = s->slot ? pk_model_by_slot(names->model, s->slot) :
+					      pk_model_by_address(names->model, s->addr);
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(w, key, '{');
+	if (m) {
+		write_member(w, names, m);
+	} else {
+		pk_jw_string(w, "name", s->slot ? "unknown" : stranger(names, s->addr));
+		write_labels(w, NULL);
+	}
+	if (pk_addr_is_zero(s->addr))
+		pk_jw_null(w, "ip");
+	else
+		pk_jw_string(w, "ip", pk_addr_format(s->addr, text));
+	if (s->ports)
+		pk_jw_uint(w, "port", ntohs(s->port));
+	else
+		pk_jw_null(w, "port");
+	pk_jw_uint(w, "identity", s->identity);
+	pk_jw_close(w, '}');
+}
+
+static void write_rule(struct pk_jw *w, const struct pk_event *ev,
+		       const struct pk_flow_names *names)
+{
+	struct pk_rule_ref ref;
+	bool known = ev->rule && pk_rules_find(pk_model_rules(names->model), ev->rule, &ref) == 0;
+	own_str policy = { 0 };
+
+	if (known && ref.doc)
+		pk_str_addf(&policy, "%s/%s", ref.doc->source, ref.doc->name);
+	pk_jw_string(w, "policy", policy.text);
+	if (known)
+		pk_rule_json(&ref, w, "rule");
+	else
+		pk_jw_null(w, "rule");
+	if (PK_RANK_KIND(ev->rank)) {
+		pk_jw_string(w, "tier", pk_tier_name(ev->rank));
+		pk_jw_string(w, "kind", pk_rank_kind_name(ev->rank));
+	} else {
+		pk_jw_null(w, "tier");
+		pk_jw_null(w, "kind");
+	}
+}
+
+static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
+{
+	static const char flags[] = "FSRPAUEC";
+	bool icmp = ev->proto == IPPROTO_ICMP || ev->proto == IPPROTO_ICMPV6;
+	char set[9], number[8];
+	size_t n = 0;
+
+	snprintf(number, sizeof(number), "%u", ev->proto);
+	pk_jw_string(w, "protocol",
+		     ev->proto == IPPROTO_TCP	 ? "tcp" :
+		     ev->proto == IPPROTO_UDP	 ? "udp" :
+		     ev->proto == IPPROTO_ICMP	 ? "icmp" :
+		     ev->proto == IPPROTO_ICMPV6 ? "icmpv6" :
+		     ev->proto == IPPROTO_SCTP	 ? "sctp" :
+		     ev->proto			 ? number :
+						   NULL);
+	for (unsigned int i = 0; i < 8; i++)
+		if (ev->tcp_flags & 1u << i)
+			set[n++] = flags[i];
+	set[n] = '\0';
+	pk_jw_string(w, "tcpFlags", ev->proto == IPPROTO_TCP ? set : NULL);
+	if (icmp) {
+		pk_jw_uint(w, "icmpType", ntohs(ev->dport) >> 8);
+		pk_jw_uint(w, "icmpCode", ntohs(ev->dport) & 0xff);
+	} else {
+		pk_jw_null(w, "icmpType");
+		pk_jw_null(w, "icmpCode");
+	}
+	pk_jw_uint(w, "ethertype", ev->ethertype);
+}
+
+void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
+		  const struct pk_flow_names *names, struct pk_str *out)
+{
+	bool ports = ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP ||
+		     ev->proto == IPPROTO_SCTP;
+	bool egress = ev->dir == PK_EGRESS;
+	const struct side source = { &ev->src, egress ? ev->slot : ev->peer_slot, ev->sport,
+				     ev->src_identity, ports };
+	const struct side destination = { &ev->dst, egress ? ev->peer_slot : ev->slot, ev->dport,
+					  ev->dst_identity, ports };
+	struct pk_jw w = { .out = out };
+	char time[32];
+
+	pk_time_text(when, time);
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "time", time);
+	pk_jw_string(&w, "node", names->node);
+	pk_jw_string(&w, "verdict", verdict_of(ev));
+	pk_jw_string(&w, "audit",
+		     ev->type != PK_EVENT_AUDIT	       ? NULL :
+		     ev->audit_verdict == PK_ALLOW ? "allowed" :
+						       "denied");
+	pk_jw_string(&w, "reason", ev->reason < PK_REASON_COUNT ? reasons[ev->reason] : "unknown");
+	pk_jw_string(&w, "direction", egress ? "egress" : "ingress");
+	write_rule(&w, ev, names);
+	pk_jw_uint(&w, "revision", ev->revision);
+	write_side(&w, "source", &source, names);
+	write_side(&w, "destination", &destination, names);
+	write_protocol(&w, ev);
+	pk_jw_uint(&w, "bytes", ev->length);
+	pk_jw_uint(&w, "packets", 1);
+	pk_jw_uint(&w, "lost", ev->lost);
+	pk_jw_close(&w, '}');
+}
+
+void pk_flow_lost_json(uint64_t lost, const char *cause, double since_s, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+	struct timespec now;
+	char time[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	pk_time_text(&now, time);
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "time", time);
+	pk_jw_uint(&w, "lostEvents", lost);
+	pk_jw_string(&w, "cause", cause);
+	pk_jw_double(&w, "sinceSeconds", since_s);
+	pk_jw_close(&w, '}');
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* An event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), names as they are now. Pure. */
+#include <stdint.h>
+#include <time.h>
+
+#include "model.h"
+#include "picket/event.h"
+#include "str.h"
+
+struct pk_flow_names {
+	const struct pk_model *model;
+	const char *node;
+	/* Is it an address of this node's own, or another node's? "host", "remote-node" or NULL. */
+	const char *(*node_address)(void *arg, const union pk_addr *addr);
+	void *arg;
+};
+
+/* when: wall clock of the event. */
+void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
+		  const struct pk_flow_names *names, struct pk_str *out);
+/* {"time", "lostEvents", "cause", "sinceSeconds"} */
+void pk_flow_lost_json(uint64_t lost, const char *cause, double since_s, struct pk_str *out);
+/* RFC 3339, UTC, milliseconds. */
+void pk_time_text(const struct timespec *ts, char text[32]);
+const char *pk_tier_name(unsigned int rank);
+const char *pk_rank_kind_name(unsigned int rank);

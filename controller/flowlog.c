@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "flowlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "log.h"
+#include "own.h"
+
+#define RETRY_S 5
+
+struct pk_flowlog {
+	char *path;
+	uint64_t max_size, size, lost;
+	unsigned int keep;
+	int fd;
+	time_t retry;			/* not before */
+};
+
+struct pk_flowlog *pk_flowlog_new(const char *path, uint64_t max_size, unsigned int keep)
+{
+	struct pk_flowlog *log = pk_alloc(sizeof(*log));
+
+	*log = (struct pk_flowlog){ .max_size = max_size, .keep = keep, .fd = -1 };
+	log->path = strdup(path);
+	if (!log->path)
+		abort();
+	return log;
+}
+
+void pk_flowlog_free(struct pk_flowlog *log)
+{
+	if (!log)
+		return;
+	if (log->fd >= 0)
+		close(log->fd);
+	free(log->path);
+	free(log);
+}
+
+static void complain(struct pk_flowlog *log, const char *what)
+{
+	struct timespec now;
+
+	log_warn("op=flows file=%s err=\"%s: %s\" events go on being counted", log->path, what,
+		 strerror(errno));
+	if (log->fd >= 0)
+		close(log->fd);
+	log->fd = -1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	log->retry = now.tv_sec + RETRY_S;
+}
+
+static void make_directory(const char *path)
+{
+	char dir[PATH_MAX];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return;
+	*slash = '\0';
+	pk_fs_mkdirs(dir, 0755, NULL);	/* what is wrong shows at the open */
+}
+
+/* 0640: names of tenants and who talks to whom. */
+static int open_file(struct pk_flowlog *log)
+{
+	struct timespec now;
+	struct stat st;
+
+	if (log->fd >= 0)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec < log->retry)
+		return -1;
+	make_directory(log->path);
+	log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (log->fd < 0 || fstat(log->fd, &st) < 0) {
+		complain(log, "open");
+		return -1;
+	}
+	log->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static void rotate(struct pk_flowlog *log)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	close(log->fd);
+	log->fd = -1;
+	for (unsigned int i = log->keep; i > 0; i--) {
+		if (i == 1)
+			snprintf(from, sizeof(from), "%s", log->path);
+		else
+			snprintf(from, sizeof(from), "%s.%u", log->path, i - 1);
+		snprintf(to, sizeof(to), "%s.%u", log->path, i);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			complain(log, "rotate");
+	}
+	open_file(log);
+}
+
+void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len)
+{
+	const struct iovec parts[] = { { (void *)line, len }, { (void *)"\n", 1 } };
+	ssize_t n;
+
+	if (log->fd >= 0 && log->size + len + 1 > log->max_size)
+		rotate(log);
+	if (open_file(log) < 0) {
+		log->lost++;
+		return;
+	}
+	n = writev(log->fd, parts, 2);
+	if (n == (ssize_t)len + 1) {
+		log->size += len + 1;
+		return;
+	}
+	/* A line that is half written would spoil the next one: end it there. */
+	if (n > 0 && ftruncate(log->fd, (off_t)log->size) < 0)
+		log_debug("op=flows truncate=%s", strerror(errno));
+	log->lost++;
+	complain(log, "write");
+}
+
+uint64_t pk_flowlog_lost(const struct pk_flowlog *log)
+{
+	return log->lost;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The flows file: one JSON line an event, opened at the first one, rotated by size to FILE.1 …
+ * FILE.<keep>. A write that fails loses lines, counted; nothing waits for a disk that is full.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+struct pk_flowlog;
+
+struct pk_flowlog *pk_flowlog_new(const char *path, uint64_t max_size, unsigned int keep);
+void pk_flowlog_free(struct pk_flowlog *log);
+void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len);
+uint64_t pk_flowlog_lost(const struct pk_flowlog *log);
