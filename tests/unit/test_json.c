@@ -97,7 +97,7 @@ static const struct row rows[] = {
 	{ "a comma before }", TEXT("{\"a\":1,}"), 0, "a comma before '}'" },
 	{ "a comma first", TEXT("[,1]"), 0, "found ',', expected a value" },
 	{ "no comma", TEXT("{\"a\":{\"b\":[1,2 3]}}"), 0,
-	  "t:1:17: error: .a.b[1]: found '3', expected ',' or ']'" },
+	  "t:1:16: error: .a.b[1]: found '3', expected ',' or ']'" },
 	{ "no colon", TEXT("{\"a\" 1}"), 0, "found '1', expected ':'" },
 	{ "a key without quotes", TEXT("{a:1}"), 0, "found 'a', expected a key in double quotes" },
 	{ "single quotes", TEXT("{'a':1}"), 0, "found ''', expected a key in double quotes" },
