@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The pinned maps and programs, by name, and raw access to a map. Only tables.c and its splits
+ * write (style.md 18); everyone may read.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "picket/maps.h"
+
+/* X(SYMBOL, "pin name"): every map of include/picket/maps.h that outlives a build. */
+#define PK_MAPS(X)                                                                                 \
+	X(NODE, "node")                                                                            \
+	X(NUMBERS, "numbers")                                                                      \
+	X(SLOTS, "slots")                                                                          \
+	X(ENDPOINTS, "endpoints")                                                                  \
+	X(WORDS, "words")                                                                          \
+	X(LABELS, "labels")                                                                        \
+	X(BASES, "bases")                                                                          \
+	X(BY_ADDRESS, "by_address")                                                                \
+	X(REMOTE, "remote")                                                                        \
+	X(POOLS, "pools")                                                                          \
+	X(OPEN_PORTS, "open_ports")                                                                \
+	X(PUBLISHED, "published")                                                                  \
+	X(RULE_SETS, "rule_sets")                                                                  \
+	X(CIDR, "cidr")                                                                            \
+	X(PEER_CLASS, "peer_class")                                                                \
+	X(VERDICTS, "verdicts")                                                                    \
+	X(FLOWS, "flows")                                                                          \
+	X(PLACES, "places")                                                                        \
+	X(FRAGMENTS, "fragments")                                                                  \
+	X(BUCKETS, "buckets")                                                                      \
+	X(COUNTERS, "counters")                                                                    \
+	X(EVENTS, "events")
+#define PK_MAP_ENUM_(sym, name) PK_MAP_##sym,
+enum pk_map { PK_MAPS(PK_MAP_ENUM_) PK_MAP_COUNT };
+const char *pk_map_name(enum pk_map map);
+
+/* The programs that are attached to devices; pin name = program name. */
+#define PK_PROGS(X)                                                                                \
+	X(FROM_ENDPOINT, "pk_from_endpoint")                                                       \
+	X(TO_ENDPOINT, "pk_to_endpoint")                                                           \
+	X(FORWARD_TAP, "pk_forward_tap")                                                           \
+	X(FORWARD_ETH, "pk_forward_eth")
+#define PK_PROG_ENUM_(sym, name) PK_PROG_##sym,
+enum pk_prog { PK_PROGS(PK_PROG_ENUM_) PK_PROG_COUNT };
+const char *pk_prog_name(enum pk_prog prog);
+
+/* Raw, by descriptor: 0 or -errno, no text. flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. */
+int pk_map_get(int map, const void *key, void *value);
+int pk_map_set(int map, const void *key, const void *value, uint64_t flags);
+int pk_map_delete(int map, const void *key);
+int pk_map_next(int map, const void *key,
+		void *next); /* key NULL = the first; -ENOENT at the end */
+/* Many at once; single calls where the kernel has no batch for this map. *done counts those
+ * written, also on failure. */
+int pk_map_set_many(int map, const void *keys, const void *values, size_t n, size_t *done);
+int pk_map_delete_many(int map, const void *keys, size_t n);
+
+struct pk_map_info {
+	uint32_t type, key_size, value_size, max_entries, flags, id;
+};
+int pk_map_info(int map, struct pk_map_info *info);
+int pk_prog_id(int prog, uint32_t *id);
+/* Calls each(arg, key, value) for all entries; entries that come or go meanwhile may be missed or
+ * met. Non-zero ends it. */
+int pk_map_each(int map, int (*each)(void *arg, const void *key, const void *value), void *arg);

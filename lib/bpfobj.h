@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Programs and maps of a node: used where they are pinned, loaded where they aren't (state.md,
+ * "Locks, first load, generations").
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpfmap.h"
+#include "err.h"
+#include "own.h"
+#include "paths.h"
+#include "settings.h"
+
+struct pk_bpf {
+	const struct pk_paths *paths; /* the caller's; outlives this */
+	int map[PK_MAP_COUNT];
+	int prog[PK_PROG_COUNT];
+	struct pk_node node;	       /* as read at open: epoch, layout, path, sizes */
+	char build[24];		       /* "g<16 hex digits>" */
+	bool loaded;		       /* by this open */
+	uint64_t *words;	       /* mmap'ed, by slot */
+	struct pk_endpoint *endpoints; /* mmap'ed, by slot */
+	uint64_t *numbers;	       /* mmap'ed, by enum pk_number */
+	struct pk_tables_memo *memo;   /* tables.c's own */
+};
+
+enum pk_bpf_mode {
+	PK_BPF_READ = 0, /* only what is pinned; -ENOENT where nothing is loaded */
+	PK_BPF_LOAD = 1, /* load where nothing is */
+};
+
+/*
+ * settings: sizes, pools and packetPath of a first load; NULL only with PK_BPF_READ.
+ * deadline_ns bounds the wait for another loader. Codes: PK_CODE_LAYOUT (another layout),
+ * PK_CODE_KERNEL (no bpffs, program refused), PK_CODE_DEADLINE.
+ */
+int pk_bpf_open(struct pk_bpf **bpf, const struct pk_paths *paths, enum pk_bpf_mode mode,
+		const struct pk_settings *settings, uint64_t deadline_ns, struct pk_err *err);
+void pk_bpf_close(struct pk_bpf *bpf);
+static inline void pk_bpf_closep(struct pk_bpf **bpf)
+{
+	pk_bpf_close(*bpf);
+}
+#define own_bpf PK_OWN(pk_bpf_closep) struct pk_bpf
+
+/* 0, or PK_CODE_KERNEL with the mount command as fix. */
+int pk_bpffs_check(const struct pk_paths *paths, struct pk_err *err);
+/* The build that this binary embeds, in the form of pk_bpf.build. */
+const char *pk_bpf_own_build(void);
+/* Does this kernel have bpf_cast_to_kern_ctx? 1, 0, -errno. */
+int pk_bpf_has_kfunc(void);
+/*
+ * picketd's alone: loads this binary's build beside the current one, over the same maps, and makes
+ * it current after the caller's switch (called with the new program descriptors) returned 0. The
+ * handle then holds the new ones. -EALREADY: it is current.
+ */
+int pk_bpf_upgrade(struct pk_bpf *bpf, int (*switch_devices)(void *arg, const struct pk_bpf *new),
+		   void *arg, uint64_t deadline_ns, struct pk_err *err);
+/* Removes every pin below pins/. For `sweep -all -apply`, after the devices are gone. */
+int pk_bpf_unpin_all(const struct pk_paths *paths, struct pk_err *err);
+
+static inline bool pk_bpf_same_epoch(const struct pk_bpf *bpf, const uint64_t epoch[2])
+{
+	return bpf->node.epoch[0] == epoch[0] && bpf->node.epoch[1] == epoch[1];
+}

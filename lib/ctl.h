@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Client of picketd's unix socket: one HTTP/1.1 request a connection. No curl. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+struct pk_ctl_request {
+	const char *socket;   /* path */
+	const char *method;   /* "GET", "POST" */
+	const char *path;     /* with query, already encoded */
+	const char *body;     /* JSON, NULL = none */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
+	size_t cap;	      /* of the answer's body; 0 = 64 MiB */
+	/*
+	 * With it a 200's body is given line by line (NUL-terminated, no newline) and not kept; a
+	 * line longer than cap ends it (-EFBIG). Non-zero ends the request and is returned.
+	 */
+	int (*line)(void *arg, char *line, size_t len);
+	void *arg;
+};
+
+struct pk_ctl_answer {
+	int status;
+	char *body; /* NUL-terminated, owned; "" where there is none */
+	size_t len;
+};
+
+/*
+ * 0 for any whole HTTP answer, whatever its status. -ENOENT, -ECONNREFUSED: nobody listens;
+ * -ETIMEDOUT: the deadline; -EPROTO: not HTTP, or cut short. *answer is valid (pk_ctl_answer_done)
+ * on success.
+ */
+int pk_ctl(const struct pk_ctl_request *request, struct pk_ctl_answer *answer, struct pk_err *err);
+void pk_ctl_answer_done(struct pk_ctl_answer *answer);
+/* The same, and a status other than 200 becomes an error with the answer's own "error" and "fix".
+ */
+int pk_ctl_ok(const struct pk_ctl_request *request, struct pk_ctl_answer *answer,
+	      struct pk_err *err);
+/* Appends text percent-encoded for a path or query value. room counts the NUL; -ENAMETOOLONG. */
+int pk_ctl_encode(char *to, size_t room, const char *text);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * An endpoint's record: one durable file `<container id>@<ifname>@<slot>`, `….closed` once DEL (or
+ * its successor) has closed it. What outlives the process, the device and a reboot.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "addr.h"
+#include "err.h"
+#include "own.h"
+#include "paths.h"
+#include "picket/limits.h"
+
+struct pk_record_port {
+	uint8_t proto; /* IPPROTO_TCP, UDP, SCTP */
+	uint16_t host, container;
+	union pk_addr host_addr; /* all zero = every address of the node */
+};
+
+/* Strings are owned; NULL = absent. */
+struct pk_record {
+	char *container_id, *ifname;
+	uint32_t slot;
+	bool closed;
+	char *network; /* the conflist's name */
+	char *netns;   /* path */
+	uint64_t netns_inode;
+	uint64_t epoch[2]; /* numbers and device below count only under it */
+	/* who it is */
+	char *labels;		       /* canonical text of the label set that is in force */
+	char *namespace, *job, *group; /* claims of CNI_ARGS */
+	bool believed;		       /* job and group are the operator's word */
+	bool quarantined;	       /* set by ADD: no namespace, or no policy could be made */
+	uint32_t tenant, identity;
+	/* where it is */
+	union pk_addr ipv4, ipv6, gateway4;
+	uint8_t ipv4_prefix;
+	uint8_t mac[6], host_mac[6];
+	uint32_t mtu;
+	uint32_t host_ifindex, eth_ifindex, tap_ifindex; /* tap 0 = process mode */
+	bool process, tcx, masquerade;
+	char *tap; /* its name */
+	uint32_t tap_owner, tap_group, queues;
+	/* limits as ADD wrote them */
+	uint32_t bytes_per_s[2], packets_per_s[2], new_flows_per_s, flow_budget;
+	union pk_addr dns4[2], dns6[2]; /* all zero = none */
+	struct pk_record_port *ports;
+	size_t n_ports;
+	/* what was answered */
+	char *version; /* cniVersion */
+	char *result;  /* the CNI result, JSON text */
+	char *created; /* RFC 3339, for people */
+};
+void pk_record_done(struct pk_record *record);
+#define own_record PK_OWN(pk_record_done) struct pk_record
+
+/* A file's name, taken apart: nothing of the file is read. */
+struct pk_record_name {
+	char container_id[PK_CNI_ID_MAX + 1];
+	char ifname[PK_IFNAME_MAX + 1];
+	uint32_t slot;
+	bool closed;
+};
+int pk_record_name_parse(const char *file, struct pk_record_name *name); /* -EINVAL */
+/* `<container id>@<ifname>`: the owner in a lease file. */
+const char *pk_record_owner(const struct pk_record_name *name,
+			    char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2]);
+
+/* All records, open ones before closed ones, by container id; the caller frees. No directory: none.
+ */
+int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, size_t *n,
+		    struct pk_err *err);
+/* The open record of a container id and interface: -ENOENT where there is none. */
+int pk_record_find(const struct pk_paths *paths, const char *container_id, const char *ifname,
+		   struct pk_record_name *name, struct pk_err *err);
+
+/* Strict: unknown keys, wrong types, a content that isn't its name's are errors (PK_CODE_STATE). */
+int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *name,
+		   struct pk_record *record, struct pk_err *err);
+/* Durable (temporary file, fsync, rename, fsync of the directory). Makes the directory. */
+int pk_record_write(const struct pk_paths *paths, const struct pk_record *record,
+		    struct pk_err *err);
+/* Open -> closed by rename, not synced. One that is already closed, or gone, is success. */
+int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
+		    struct pk_err *err);
+/* Open or closed; gone is success. */
+int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *name,
+		     struct pk_err *err);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Who stands at a device's hook. TCX programs run before every clsact filter; of the filters the
+ * lowest preference first, of equal ones in the order of the dump. The guard must be first of all.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "nl.h"
+
+struct pk_hook {
+	uint32_t ifindex;
+	bool egress;
+	bool tcx;	  /* ours is a TCX program */
+	int prog;	  /* descriptor of ours */
+	const char *name; /* of the filter */
+};
+
+/* TCX without a link: lives and dies with the device. An older program of ours (old >= 0) is
+ * replaced atomically. */
+int pk_hook_attach_tcx(const struct pk_hook *hook, int old, struct pk_err *err);
+
+enum pk_hook_state {
+	PK_HOOK_OURS_FIRST = 0,
+	PK_HOOK_NOT_FIRST = 1, /* ours is there, another program stands before it */
+	PK_HOOK_MISSING = 2,
+};
+struct pk_hook_seen {
+	enum pk_hook_state state;
+	uint32_t handle;    /* of ours; clsact */
+	uint32_t before_id; /* program id of the first one before ours, 0 = no bpf program */
+	char before[64];    /* and its name or kind */
+};
+int pk_hook_read(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
+		 struct pk_err *err);
+/* Makes ours first: adds it where it is missing, at the head where another is. -EPERM and
+ * PK_CODE_KERNEL where it can't: close the endpoint. */
+int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *err);

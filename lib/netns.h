@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Network namespaces: open with checks, visit and come back. One thread a process. */
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct pk_netns {
+	int fd;	     /* -1 = not open */
+	ino_t inode; /* of nsfs: what a record keeps */
+};
+#define PK_NETNS_NONE { .fd = -1 }
+
+/* path must be a network namespace (nsfs), and not the caller's own. Errors: PK_CODE_NETNS, with a
+ * fix. */
+int pk_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err);
+/* The one that the caller is in. */
+int pk_netns_self(struct pk_netns *ns, struct pk_err *err);
+void pk_netns_close(struct pk_netns *ns);
+#define own_netns PK_OWN(pk_netns_close) struct pk_netns
+
+/* Inode of what is at path: 0, -ENOENT where nothing is there or it is no network namespace (Nomad
+ * leaves the file). */
+int pk_netns_inode(const char *path, ino_t *inode);
+
+/*
+ * A visit: until pk_netns_leave, sockets, devices and /proc/sys/net are those of ns.
+ *	own_visit visit = PK_NETNS_VISIT_NONE;
+ *	r = pk_netns_enter(&ns, &visit, err);
+ * Leaving aborts the process where it fails: nothing must go on in the wrong namespace.
+ */
+struct pk_netns_visit {
+	int home;
+};
+#define PK_NETNS_VISIT_NONE { .home = -1 }
+int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, struct pk_err *err);
+void pk_netns_leave(struct pk_netns_visit *visit);
+#define own_visit PK_OWN(pk_netns_leave) struct pk_netns_visit

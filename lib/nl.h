@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * rtnetlink, in batches: many messages, one system call. A handle belongs to the network
+ * namespace that it was opened in. ifindexes are those of that namespace.
+ *
+ * The kernel goes on with a batch after a message that failed. So what must not happen without
+ * its predecessors (a device up without its guard) is sent as a batch of its own:
+ *
+ *	in the alloc's netns	eth0 + peer, addrgenmode, clsact, filters	[pk_nl_send]
+ *	node			clsact, guard, word closed			[pk_nl_send]
+ *	both			per-device sysctls
+ *	both			up, then addresses, neighbours, routes		[pk_nl_send each]
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "err.h"
+#include "own.h"
+
+struct pk_nl;
+
+int pk_nl_open(struct pk_nl **nl, struct pk_err *err); /* in the current netns */
+void pk_nl_close(struct pk_nl *nl);
+static inline void pk_nl_closep(struct pk_nl **nl)
+{
+	pk_nl_close(*nl);
+}
+#define own_nl PK_OWN(pk_nl_closep) struct pk_nl
+
+/*
+ * Adds to the handle's batch; nothing is sent before pk_nl_send. Never fails by itself: a batch
+ * that grew too large fails at pk_nl_send (-E2BIG). Strings are copied.
+ */
+
+/*
+ * The pair, made from inside: sent on a handle of the alloc's netns, `name` is made there with the
+ * chosen ifindex (the kernel heeds a chosen ifindex of the first end alone), its peer in
+ * host_netns.
+ */
+struct pk_nl_veth {
+	const char *name; /* "eth0" */
+	uint32_t ifindex; /* 2k */
+	uint8_t mac[6];
+	const char *host_name; /* "pk<slot>" */
+	uint8_t host_mac[6];
+	int host_netns; /* descriptor */
+	uint32_t mtu;
+};
+void pk_nl_veth(struct pk_nl *nl, const struct pk_nl_veth *veth);
+void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex); /* no link-local of the kernel's own */
+void pk_nl_up(struct pk_nl *nl, uint32_t ifindex);
+void pk_nl_down(struct pk_nl *nl, uint32_t ifindex);
+void pk_nl_mac(struct pk_nl *nl, uint32_t ifindex, const uint8_t mac[6]);
+void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu);
+void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
+void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex); /* kept where it is already there */
+
+struct pk_nl_filter {
+	uint32_t ifindex;
+	bool egress;
+	int prog;	  /* descriptor */
+	const char *name; /* shown by tc */
+	uint32_t handle;  /* 0 = PK_TC_HANDLE */
+};
+/* Direct-action cls_bpf, preference PK_TC_PREF, protocol all; made or, atomically, replaced. */
+void pk_nl_filter(struct pk_nl *nl, const struct pk_nl_filter *filter);
+void pk_nl_filter_delete(struct pk_nl *nl, uint32_t ifindex, bool egress, uint32_t handle);
+
+/* len is of the family. noprefixroute: no connected route. IPv6: no DAD. */
+void pk_nl_addr(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t len,
+		bool noprefixroute);
+struct pk_nl_route {
+	uint32_t ifindex;
+	struct pk_prefix to;  /* /0 is the default route of its family */
+	union pk_addr via;    /* all zero = on link */
+	bool onlink;	      /* via is taken as a neighbour, whatever the routes say */
+	union pk_addr source; /* all zero = the kernel's choice */
+};
+void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route); /* made or replaced */
+void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
+		 const uint8_t mac[6]); /* permanent */
+
+/*
+ * Sends the batch and waits for every acknowledgement; the batch is empty afterwards, whatever
+ * came. The first failure is returned: -errno, its message named, the kernel's own words
+ * (extended acknowledgement) added. -EEXIST and -EBUSY come as they are (a taken name or ifindex).
+ */
+int pk_nl_send(struct pk_nl *nl, struct pk_err *err);
+
+/* Reading. */
+struct pk_nl_link {
+	uint32_t ifindex;
+	char name[16];
+	char kind[16]; /* "veth", "tun", "" */
+	uint8_t mac[6];
+	uint32_t mtu;
+	bool up, carrier;
+	uint32_t peer; /* IFLA_LINK; 0 = none */
+};
+/* By ifindex, or where that is 0 by name; -ENODEV. */
+int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
+	       struct pk_err *err);
+/* All of the namespace; the caller frees. */
+int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **links, size_t *n, struct pk_err *err);
+
+struct pk_nl_filter_info {
+	uint32_t handle, pref, chain;
+	uint16_t protocol; /* host order; ETH_P_ALL */
+	char kind[16];
+	uint32_t prog_id; /* 0: not a bpf filter */
+	char name[64];
+	bool direct_action;
+};
+/* In the kernel's order; caller frees. No clsact qdisc: none. */
+int pk_nl_filters(struct pk_nl *nl, uint32_t ifindex, bool egress, struct pk_nl_filter_info **list,
+		  size_t *n, struct pk_err *err);
+
+struct pk_nl_route_info {
+	struct pk_prefix to;
+	union pk_addr via; /* all zero = on link */
+	uint32_t ifindex;
+	uint32_t table, metric;
+	uint8_t type, scope; /* RTN_*, RT_SCOPE_* */
+};
+/* All unicast routes of the main table, both families; caller frees. */
+int pk_nl_routes(struct pk_nl *nl, struct pk_nl_route_info **list, size_t *n, struct pk_err *err);
+
+/* A neighbour entry: 0 and its MAC, whether permanent; -ENOENT. */
+int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t mac[6],
+		    bool *permanent, struct pk_err *err);
+
+/* /proc/sys/net/<family>/conf/<link>/<key> of the current netns ("ipv4", "eth0", "forwarding");
+ * value as text. */
+int pk_sysctl_set(const char *family, const char *link, const char *key, const char *value,
+		  struct pk_err *err);
+/* What every host end needs, both families: forwarding, accept_local, rp_filter 0, accept_ra 0,
+ * arp_ignore... */
+int pk_sysctl_host_end(const char *link, struct pk_err *err);
+/* eth0: accept_ra 0, accept_dad 0; tap0: IPv6 off. In the alloc's netns. */
+int pk_sysctl_eth(const char *link, struct pk_err *err);
+int pk_sysctl_tap(const char *link, struct pk_err *err);

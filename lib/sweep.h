@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What is left of endpoints that are gone. Something is removed only on two witnesses: device and
+ * netns are gone, and (DEL recorded, or Nomad knows nothing live of the alloc, or there is no
+ * Nomad). Shared by picketd, `picket sweep` and the plugin.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpfobj.h"
+#include "epstore.h"
+#include "err.h"
+#include "paths.h"
+
+enum pk_alloc_state {
+	PK_ALLOC_LIVE,
+	PK_ALLOC_GONE,	  /* terminal, or unknown to a Nomad that answered; or there is no Nomad */
+	PK_ALLOC_UNKNOWN, /* Nomad didn't answer */
+};
+
+enum pk_orphan_kind {
+	PK_ORPHAN_RECORD, /* with its slot, addresses, lease, driver file */
+	PK_ORPHAN_SLOT,	  /* taken in the tables, in no record: an ADD that was killed early */
+	PK_ORPHAN_LEASE,  /* no record of its owner */
+	PK_ORPHAN_DRIVER_FILE,
+	PK_ORPHAN_DEVICE, /* pk<n> that no record names: reported, removed by `all` only */
+};
+
+struct pk_orphan {
+	enum pk_orphan_kind kind;
+	struct pk_record_name name; /* RECORD; else what is known of it */
+	char what[192];		    /* a sentence's subject: "record 7f3a…@eth0 (slot 12)" */
+	char why[128];		    /* the witnesses, or what keeps it */
+	bool removable;		    /* both witnesses are there */
+	bool removed;
+};
+
+struct pk_sweep {
+	const struct pk_paths *paths;
+	struct pk_bpf *bpf; /* NULL: nothing is loaded; records and files alone */
+	enum pk_alloc_state (*alloc)(void *arg,
+				     const char *container_id);	  /* NULL: no Nomad: GONE */
+	void (*found)(void *arg, const struct pk_orphan *orphan); /* may be NULL */
+	void *arg;
+	bool apply;
+	bool closed_only; /* the plugin's: closed records whose device is gone, nothing else */
+	bool all;	  /* everything of Picket, live or not: devices, records, leases, pins */
+	uint64_t deadline_ns;
+	unsigned int n_found, n_removed; /* out */
+};
+/* In the node's netns. A part that can't be removed is reported (removed = false) and the rest goes
+ * on. */
+int pk_sweep(struct pk_sweep *sweep, struct pk_err *err);

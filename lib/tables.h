@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The only writer of the tables, in state.md's order. Functions that need the node lock take it
+ * themselves, for microseconds (deadline_ns of CLOCK_MONOTONIC bounds the wait: PK_CODE_DEADLINE);
+ * no caller holds it. A full table is -ENOSPC with PK_CODE_CAPACITY, and what was there stays.
+ *
+ * ADD:	pk_slot_take, pk_labels_take, [pk_rule_set_install + pk_base_name], pk_endpoint_write,
+ *	(devices, guard, up, self-test), pk_endpoint_open
+ * DEL:	pk_endpoint_close, (record closed, device gone), pk_slot_free
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpfobj.h"
+#include "picket/reason.h"
+#include "err.h"
+#include "ruleset.h"
+
+/* Slots. */
+
+/*
+ * The lowest free slot, taken in the name of owner ("<container id>@<ifname>"); one that this owner
+ * took before and never made a device for is given again. -ENOSPC, PK_CODE_CAPACITY: none is free.
+ */
+int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, uint32_t *slot,
+		 struct pk_err *err);
+/* Slots that owner has taken; 0 ends it. For DEL without a record. Returns the next one above
+ * `after`. */
+uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after);
+bool pk_slot_taken(const struct pk_bpf *bpf, uint32_t slot);
+/* Seconds since a slot was taken (boot time); for the sweep of slots without record. */
+uint32_t pk_slot_age(const struct pk_bpf *bpf, uint32_t slot);
+/*
+ * The slot's device is seen gone (or was never made): clears all that names it, counters and
+ * buckets too, and the place is free. -EBUSY: its word is open. Free already is success.
+ */
+int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
+
+/* Label sets and tenants. */
+
+struct pk_labels_want {
+	uint64_t hash[2];   /* of the identity's canonical text */
+	uint64_t tenant[2]; /* pk_tenant_hash of its namespace */
+	bool no_tenant;	    /* quarantine: tenant 0 */
+};
+/* The set's numbers, made if need be: one set has one number, whoever asks first. */
+int pk_labels_take(struct pk_bpf *bpf, const struct pk_labels_want *want, uint64_t deadline_ns,
+		   struct pk_labels *out, struct pk_err *err);
+int pk_labels_get(const struct pk_bpf *bpf, const uint64_t hash[2],
+		  struct pk_labels *out); /* -ENOENT */
+int pk_tenant_take(struct pk_bpf *bpf, const uint64_t tenant[2], uint64_t deadline_ns,
+		   uint32_t *out, struct pk_err *err);
+int pk_tenant_get(const struct pk_bpf *bpf, const uint64_t tenant[2], uint32_t *out); /* -ENOENT */
+/* Names the rule set of a label set (0 = use the tenant's base). -ENOENT: the set has no numbers.
+ */
+int pk_labels_name(struct pk_bpf *bpf, const uint64_t hash[2], uint32_t rule_set,
+		   uint64_t deadline_ns, struct pk_err *err);
+/* Forgets a label set that no endpoint has; peer_class entries of it are the caller's to remove
+ * before. */
+int pk_labels_forget(struct pk_bpf *bpf, const uint64_t hash[2], uint64_t deadline_ns,
+		     struct pk_err *err);
+/* A tenant's base (0 = any other tenant); rule_set 0 removes it. */
+int pk_base_name(struct pk_bpf *bpf, uint32_t tenant, uint32_t rule_set, uint64_t deadline_ns,
+		 struct pk_err *err);
+/* What ADD uses: the set's own, else the tenant's base. -ENOENT: neither: compile one. Tenant 0's
+ * base is quarantine's own, never a fallback. */
+int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uint32_t *rule_set);
+
+/* Rule sets. */
+
+/*
+ * A place for image: an equal one that is there (by digest), else built aside in a free place:
+ * size checked first, verdicts, lists, peer classes, its rule_sets entry last. Nothing is switched
+ * and nothing live changes; on failure nothing stays. Peers whose identity has no number yet are
+ * left out (pk_rule_set_peers adds them); tenants get one.
+ */
+int pk_rule_set_install(struct pk_bpf *bpf, struct pk_image *image, uint64_t deadline_ns,
+			uint32_t *rule_set, struct pk_err *err);
+/* In the same step named as tenant's base (an ADD's): between the two nobody can free it. */
+int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_t tenant,
+			     uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
+/* The place of an equal rule set, 0 = none. */
+uint32_t pk_rule_set_find(const struct pk_bpf *bpf, const uint64_t digest[2]);
+int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,
+		    struct pk_rule_set *out); /* -ENOENT: free */
+/*
+ * From one image to the next in place (pk_image_diff said that it can): new classes' verdicts,
+ * then peer classes, then the digest, then what is gone. -EINVAL where the delta says replace.
+ */
+int pk_rule_set_amend(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *from,
+		      const struct pk_image *to, struct pk_err *err);
+/* Writes the peer classes of image whose identity has a number by now. Before that identity's first
+ * address. */
+int pk_rule_set_peers(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
+		      struct pk_err *err);
+/* Is it named by a word, a base or a label set? */
+bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set);
+/*
+ * Frees it: waits for RCU, deletes what is its own. -EBUSY: still named. image: what is in it
+ * (NULL: found by walking the tables, slower). Call only for one that was seen unused by an earlier
+ * pass.
+ */
+int pk_rule_set_free(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
+		     uint64_t deadline_ns, struct pk_err *err);
+
+/* Words. */
+
+uint64_t pk_word(const struct pk_bpf *bpf, uint32_t slot);
+/*
+ * Exchanges the word that was read for {rule set, flags, a new revision}; -EAGAIN: it has changed
+ * since; -EPERM: it is closed (only pk_endpoint_open opens).
+ */
+int pk_word_switch(struct pk_bpf *bpf, uint32_t slot, uint64_t from, uint32_t rule_set,
+		   uint32_t flags, uint64_t *now, struct pk_err *err);
+/* A new revision, everything else as it is; -EPERM: closed. */
+int pk_word_renew(struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);
+/* After it no packet is judged by anything that was replaced before it. Milliseconds. */
+void pk_rcu_wait(void);
+
+/* Endpoints. */
+
+/* Closed: the slot's entry and its device. The word must be 0. `opened`, `spare` are the tables'.
+ */
+int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
+		      struct pk_err *err);
+
+struct pk_publish {
+	struct pk_published_key from;
+	struct pk_published to;
+};
+struct pk_open_port {
+	uint8_t proto;	/* TCP, UDP, SCTP */
+	uint16_t port;	/* the endpoint's own */
+	uint32_t flags; /* PK_OPEN_* */
+};
+struct pk_endpoint_open {
+	uint32_t slot;
+	struct pk_labels labels; /* as pk_labels_take gave them; the rule set is read anew */
+	uint32_t
+		rule_set; /* 0: the label set's, else the tenant's base; quarantine gives its own */
+	uint32_t
+		flags; /* PK_WORD_MASQUERADE, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
+	const struct pk_publish
+		*published; /* an address and port that another slot has: -EADDRINUSE */
+	size_t n_published;
+	const struct pk_open_port *open;
+	size_t n_open;
+};
+/* Addresses, ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -EEXIST: the word is
+ * open already. */
+int pk_endpoint_open(struct pk_bpf *bpf, const struct pk_endpoint_open *open, uint64_t deadline_ns,
+		     struct pk_err *err);
+/* Word to 0, then its addresses and ports, those that are still its own. A closed or free slot is
+ * success. */
+int pk_endpoint_close(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
+/* Host device of another ifindex in the same slot (CHECK): slots and the entry follow. */
+int pk_endpoint_device(struct pk_bpf *bpf, uint32_t slot, uint32_t host_ifindex,
+		       struct pk_err *err);
+
+struct pk_endpoint_switch {
+	uint32_t slot;
+	uint64_t from; /* the word that was read */
+	uint32_t identity, tenant;
+	uint32_t rule_set, flags;
+};
+/* The controller's: identity and tenant, by_address, then the word with a new revision. -EAGAIN as
+ * pk_word_switch. */
+int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
+		       uint64_t deadline_ns, uint64_t *now, struct pk_err *err);
+/* The slot's whole set of open ports; a change is followed by a new revision. */
+int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *ports,
+			   size_t n, uint64_t deadline_ns, struct pk_err *err);
+
+/* The node's. */
+
+/* Makes pools exactly these; pk_pool_add adds one. */
+int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, struct pk_err *err);
+int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, struct pk_err *err);
+int pk_remote_set(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *remote,
+		  struct pk_err *err);
+/* Only where owner and generation are still these; gone is success, another's -EAGAIN. */
+int pk_remote_delete(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *was,
+		     struct pk_err *err);
+/* Read, changed by edit, written, under the node lock. epoch, layout, path and sizes stay what they
+ * are. */
+int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *node), void *arg,
+		   uint64_t deadline_ns, struct pk_err *err);
+
+/* Reading. */
+
+int pk_counter_read(const struct pk_bpf *bpf, uint32_t slot, enum pk_dir dir, unsigned int reason,
+		    struct pk_counter *sum);
+/* Every counter of a slot: row[dir][reason]. One system call. */
+int pk_counter_row(const struct pk_bpf *bpf, uint32_t slot,
+		   struct pk_counter row[2][PK_REASON_SLOTS], struct pk_err *err);
+struct pk_table_use {
+	const char *name;
+	uint64_t used, size;
+};
+/* For status: verdicts, cidr, peer_class, labels, by_address, flows... -> n of them, at most
+ * PK_MAP_COUNT. */
+size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT]);

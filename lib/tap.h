@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The tap that a VMM opens by name, and the offloads of a link. Both act in the netns of the
+ * caller. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct pk_tap {
+	const char *name;
+	uint32_t ifindex; /* chosen; 0 = the kernel's choice */
+	uid_t owner;
+	gid_t group;
+	uint32_t queues; /* above 1: multi-queue, which every opener must then ask for */
+	uint32_t mtu;	 /* 0 = as it is made */
+};
+
+/*
+ * Makes it: persistent, IFF_NO_PI | IFF_VNET_HDR, owned. -EBUSY: the ifindex is taken; -EEXIST: the
+ * name is. *fd is a queue of it that is still open (for pk_selftest_tap); closing it leaves the
+ * tap. Nothing is left of it on failure.
+ */
+int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);
+/* 0: a tap of that name with this ifindex, owner, group and queue mode; -ENODEV, or -EINVAL with
+ * the difference. */
+int pk_tap_check(const struct pk_tap *tap, struct pk_err *err);
+/* Removes a persistent tap that nobody has open; -ENODEV where there is none. */
+int pk_tap_delete(const char *name, struct pk_err *err);
+
+/* The segmented path: checksum and segmentation off on the sending side of link, and read back.
+ * Errors: PK_CODE_KERNEL. */
+int pk_offload_off(const char *link, struct pk_err *err);
+/* 0: they are off; -EINVAL names the first that isn't. */
+int pk_offload_check(const char *link, struct pk_err *err);
