@@ -6,6 +6,7 @@
 #include "doc_read.h"
 #include "format.h"
 
+#define KEYS_MAX  31 /* of one object */
 #define FOUND_MAX 60 /* characters of a string that an error repeats */
 
 /* "found a number", "found "x"". */
@@ -114,19 +115,26 @@ static const char *other_way(const struct pk_schema *s, const char *name)
 	return NULL;
 }
 
-static void unknown_key(struct pk_reader *r, const struct pk_schema *s, const struct pk_json *m)
+/* The known key that was meant by an unknown one, or NULL. names: room for all keys and NULL. */
+static const char *meant_key(const struct pk_schema *s, const char *name, const char **names)
 {
-	const char *name = pk_json_key(m), *near = other_way(s, name), *names[32];
-	char fix[200];
+	const char *near = other_way(s, name);
 	size_t n = 0;
 
-	for (const struct pk_schema_key *k = s->keys; k->name && n < PK_ARRAY_LEN(names) - 1; k++)
+	for (const struct pk_schema_key *k = s->keys; k->name && n < KEYS_MAX; k++)
 		if (k->form->form != PK_FORM_REFUSED)
 			names[n++] = k->name;
 	names[n] = NULL;
-	if (!near)
-		near = pk_nearest(name, names);
-	if (!near && s == &pk_schema_document && find_key(&pk_schema_rule, name)) {
+	return near ? near : pk_nearest(name, names);
+}
+
+static void unknown_key(struct pk_reader *r, const struct pk_schema *s, const struct pk_json *m)
+{
+	const char *names[KEYS_MAX + 1];
+	const char *near = meant_key(s, pk_json_key(m), names);
+	char fix[200];
+
+	if (!near && s == &pk_schema_document && find_key(&pk_schema_rule, pk_json_key(m))) {
 		pk_read_error(r, m, true, "put it into an element of \"rules\"",
 			      "unknown key: it belongs to a rule");
 		return;
@@ -136,11 +144,29 @@ static void unknown_key(struct pk_reader *r, const struct pk_schema *s, const st
 	} else {
 		own_str known = { 0 };
 
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; names[i]; i++)
 			pk_str_addf(&known, "%s%s", i ? ", " : "", names[i]);
 		snprintf(fix, sizeof(fix), "known here: %s", known.text);
 	}
 	pk_read_error(r, m, true, fix, "unknown key");
+}
+
+/* A required key that is missing, unless another one was taken for it: one error is enough. */
+static void check_required(struct pk_reader *r, const struct pk_schema *s, const struct pk_json *v,
+			   const struct pk_schema_key *k)
+{
+	const char *names[KEYS_MAX + 1];
+
+	if (!k->required || pk_json_get(v, k->name))
+		return;
+	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
+		const char *near =
+			find_key(s, pk_json_key(m)) ? NULL : meant_key(s, pk_json_key(m), names);
+
+		if (near && strcmp(near, k->name) == 0)
+			return;
+	}
+	pk_read_error(r, v, false, NULL, "\"%s\" is missing: %s", k->name, k->help);
 }
 
 static void check_either(struct pk_reader *r, const struct pk_schema *s, const struct pk_json *v,
@@ -177,8 +203,7 @@ static void check_object(struct pk_reader *r, const struct pk_schema *s, const s
 			pk_read_check(r, k->form, m);
 	}
 	for (const struct pk_schema_key *k = s->keys; k->name; k++)
-		if (k->required && !pk_json_get(v, k->name))
-			pk_read_error(r, v, false, NULL, "\"%s\" is missing: %s", k->name, k->help);
+		check_required(r, s, v, k);
 	check_either(r, s, v, s->either);
 	check_either(r, s, v, s->either2);
 }
