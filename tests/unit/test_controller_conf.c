@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picketd.json: what is taken, what is refused and with which words, where values come from. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "controller/conf.h"
+#include "fs.h"
+#include "own.h"
+
+static int parse(struct pk_config *c, const char *text, struct pk_err *err)
+{
+	return pk_config_parse(c, "test.json", text, strlen(text), err);
+}
+
+static const struct {
+	const char *what, *text;
+	const char *error;	/* part of it; NULL: taken */
+} rows[] = {
+	{ "an empty object is all defaults", "{}", NULL },
+	{ "comments are allowed", "{ // x\n \"cluster\": /* y */ \"a\" }", NULL },
+	{ "a schema reference is allowed", "{\"$schema\": \"picketd.schema.json\"}", NULL },
+	{ "an unknown key is refused with the nearest", "{\"baselin\": \"deny\"}", "baseline" },
+	{ "an unknown key of a section too", "{\"nomad\": {\"adress\": \"x\"}}", "address" },
+	{ "a key twice", "{\"cluster\": \"a\", \"cluster\": \"b\"}", "twice" },
+	{ "a token has no place here", "{\"nomad\": {\"token\": \"s3cret\"}}", "secret" },
+	{ "baseline is one of three", "{\"baseline\": \"none\"}", "tenant, deny, open" },
+	{ "a section must be an object", "{\"flows\": []}", "expected an object" },
+	{ "a pool with host bits", "{\"pools\": [\"10.1.2.3/16\"]}", "10.1.0.0/16" },
+	{ "a pool that is none", "{\"pools\": [\"10.1.0.0\\/99\"]}", "not a prefix" },
+	{ "null pools are the conflist's", "{\"pools\": null}", NULL },
+	{ "a resolver may be host", "{\"resolvers\": [\"host\", \"10.0.0.53\", \"fd00::1\"]}", NULL },
+	{ "a resolver is no name", "{\"resolvers\": [\"dns.local\"]}", "neither an address" },
+	{ "tenantReach takes prefixes and two entities",
+	  "{\"tenantReach\": [\"10.1.0.0/16\", \"host\", \"remote-node\"]}", NULL },
+	{ "tenantReach takes no other entity", "{\"tenantReach\": [\"world\"]}", "not a prefix" },
+	{ "capacity has a limit", "{\"capacity\": {\"endpoints\": 100000}}", "endpoints" },
+	{ "capacity is a whole number", "{\"capacity\": {\"endpoints\": 1.5}}", "endpoints" },
+	{ "flows.maxSize in words", "{\"flows\": {\"maxSize\": \"1MiB\"}}", NULL },
+	{ "flows.maxSize is no nonsense", "{\"flows\": {\"maxSize\": \"1 parsec\"}}", "256MiB" },
+	{ "flows.maxSize is not tiny", "{\"flows\": {\"maxSize\": 10}}", "maxSize" },
+	{ "flows.allowed is one of two", "{\"flows\": {\"allowed\": \"sampled\"}}", "\"none\"" },
+	{ "no flows file", "{\"flows\": {\"file\": null}}", NULL },
+	{ "paths are absolute", "{\"policies\": {\"directory\": \"policies\"}}", "absolute" },
+	{ "nomad null switches it off", "{\"nomad\": null}", NULL },
+	{ "what isn't built is refused, not ignored", "{\"http\": {\"listen\": \"127.0.0.1:1\"}}",
+	  "cannot do that yet" },
+	{ "and is allowed as null", "{\"http\": {\"listen\": null, \"ui\": true}}", NULL },
+	{ "packetPath is one of three", "{\"packetPath\": \"fast\"}", "segmented" },
+	{ "a key of the wrong type", "{\"cluster\": 5}", "expected text" },
+	{ "nothing behind the document", "{} {}", "after" },
+};
+
+static void test_rows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		struct pk_err err = { 0 };
+		struct pk_config c;
+		int r;
+
+		pk_config_init(&c);
+		r = parse(&c, rows[i].text, &err);
+		if ((r == 0) != !rows[i].error ||
+		    (rows[i].error && !strstr(err.text, rows[i].error) &&
+		     !strstr(err.fix, rows[i].error)))
+			fail_msg("%s: %d \"%s\" fix \"%s\"", rows[i].what, r, err.text, err.fix);
+		if (r < 0 && !strstr(err.text, "test.json:"))
+			fail_msg("%s: no place in \"%s\"", rows[i].what, err.text);
+		pk_config_done(&c);
+	}
+}
+
+static void test_values(void **state)
+{
+	struct pk_config c;
+
+	(void)state;
+	pk_config_init(&c);
+	assert_true(c.settings.has_nomad);
+	assert_false(c.consul.on);
+	assert_int_equal(parse(&c,
+			       "{\"baseline\": \"deny\", \"nomad\": null,"
+			       " \"consul\": {\"prefix\": \"fence\"},"
+			       " \"pools\": [\"10.40.0.0/16\", \"fd40::/48\"],"
+			       " \"resolvers\": [\"host\", \"10.0.0.53\"],"
+			       " \"limits\": {\"flowsPerEndpoint\": 100},"
+			       " \"flows\": {\"maxSize\": \"2MB\"}}",
+			       NULL),
+			 0);
+	assert_int_equal(c.settings.baseline, PK_BASELINE_DENY);
+	assert_true(c.settings.baseline_given);
+	assert_false(c.settings.has_nomad || c.nomad.on);
+	assert_true(c.consul.on);
+	assert_string_equal(c.consul_prefix, "fence");
+	assert_int_equal(c.settings.n_pools, 2);
+	assert_true(c.settings.resolver_host);
+	assert_int_equal(c.settings.n_resolvers, 1);
+	assert_int_equal(c.settings.flow_budget, 100);
+	assert_int_equal(c.flows_max_size, 2000000);
+	pk_config_done(&c);
+}
+
+/* A scratch directory of this test's own. */
+static int make_dir(void **state)
+{
+	char dir[] = "/tmp/pk-conf-XXXXXX";
+
+	*state = mkdtemp(dir) ? strdup(dir) : NULL;
+	return *state ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	static const char *const files[] = { "a.json", "b.json", ".c.json", "d.txt", "x.conflist",
+					     "node.json" };
+	char path[256];
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", (char *)*state, files[i]);
+		unlink(path);
+	}
+	rmdir(*state);
+	free(*state);
+	return 0;
+}
+
+static void put(void **state, const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", (char *)*state, name);
+	assert_int_equal(pk_fs_write_quick(path, text, strlen(text), 0600, NULL), 0);
+}
+
+static void test_directory(void **state)
+{
+	struct pk_config_args args = { .path = *state, .root = *state };
+	struct pk_config c;
+	own_str text = { 0 };
+	char origin[256];
+
+	put(state, "a.json", "{\"cluster\": \"one\", \"baseline\": \"open\"}");
+	put(state, "b.json", "{\"cluster\": \"two\"}");
+	put(state, ".c.json", "not read");
+	put(state, "d.txt", "not read");
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	assert_string_equal(c.cluster, "two");
+	assert_int_equal(c.settings.baseline, PK_BASELINE_OPEN);
+	pk_config_print(&c, &text);
+	snprintf(origin, sizeof(origin), "\"cluster\": \"two\"  /* %s/b.json */", (char *)*state);
+	assert_non_null(strstr(text.text, origin));
+	assert_non_null(strstr(text.text, "\"packetPath\": \"auto\"  /* default */"));
+	pk_config_done(&c);
+
+	put(state, "b.json", "{\"clutser\": \"two\"}");
+	assert_true(pk_config_load(&c, &args, NULL) < 0);
+}
+
+static const char *env(const char *name)
+{
+	if (strcmp(name, "NOMAD_ADDR") == 0)
+		return "https://nomad.example:4646";
+	if (strcmp(name, "NOMAD_TOKEN") == 0)
+		return "t0ken";
+	return strcmp(name, "CONSUL_HTTP_ADDR") == 0 ? "127.0.0.1:8501" : NULL;
+}
+
+static void test_environment(void **state)
+{
+	struct pk_config_args args = { .root = *state, .env = env };
+	struct pk_config c;
+	own_str text = { 0 };
+
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	assert_string_equal(c.nomad.address, "https://nomad.example:4646");
+	assert_string_equal(c.consul.address, "http://127.0.0.1:8501");
+	assert_true(c.consul.on);
+	assert_string_equal(c.nomad.token, "t0ken");
+	pk_config_print(&c, &text);
+	assert_null(strstr(text.text, "t0ken"));
+	assert_non_null(strstr(text.text, "environment NOMAD_ADDR"));
+	pk_config_done(&c);
+
+	put(state, "a.json", "{\"nomad\": {\"address\": \"http://here:1\"}}");
+	args.path = *state;
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	assert_string_equal(c.nomad.address, "http://here:1");
+	pk_config_done(&c);
+}
+
+static void test_printed_is_read(void **state)
+{
+	struct pk_config_args args = { .root = *state };
+	struct pk_config c, again;
+	struct pk_err err = { 0 };
+	own_str text = { 0 };
+
+	put(state, "a.json", "{\"baseline\": \"deny\", \"pools\": [\"10.0.0.0/8\"], \"nomad\": null}");
+	args.path = *state;
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	pk_config_print(&c, &text);
+	pk_config_init(&again);
+	if (pk_config_parse(&again, "printed", text.text, text.len, &err) < 0)
+		fail_msg("%s in\n%s", err.text, text.text);
+	assert_int_equal(again.settings.baseline, PK_BASELINE_DENY);
+	assert_int_equal(again.settings.n_pools, 1);
+	assert_false(again.nomad.on);
+	pk_config_done(&c);
+	pk_config_done(&again);
+}
+
+static void test_conflist(void **state)
+{
+	struct pk_config_args args = { .root = *state };
+	struct pk_config c;
+	own_str conflist = { 0 };
+
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	pk_str_addf(&conflist,
+		    "{\"cniVersion\": \"1.0.0\", \"name\": \"picket\", \"plugins\": [{\"type\": \"picket\","
+		    " \"root\": \"%s\", \"pool\": [\"10.9.0.0/24\"], \"baseline\": \"deny\","
+		    " \"dns\": {\"servers\": [\"10.9.0.53\"]}}]}",
+		    (char *)*state);
+	put(state, "x.conflist", conflist.text);
+	assert_int_equal(pk_conflist_apply(&c, *state, NULL), 0);
+	assert_int_equal(c.settings.n_pools, 1);
+	assert_false(c.settings.pools_given);
+	assert_int_equal(c.settings.n_resolvers, 1);
+	assert_int_equal(c.settings.baseline, PK_BASELINE_DENY);
+	pk_config_done(&c);
+}
+
+/* node.json and back; what no file said stays out of it, for the conflist to say. */
+static void test_node_json(void **state)
+{
+	struct pk_settings s, t;
+	own_str text = { 0 };
+	char path[256];
+
+	pk_settings_init(&s);
+	s.has_nomad = false;
+	strcpy(s.node, "vm-17");
+	pk_settings_json(&s, &text);
+	assert_null(strstr(text.text, "baseline"));
+	assert_null(strstr(text.text, "pools"));
+	put(state, "node.json", text.text);
+	snprintf(path, sizeof(path), "%s/node.json", (char *)*state);
+	pk_settings_init(&t);
+	t.baseline = PK_BASELINE_DENY;
+	assert_int_equal(pk_settings_read(&t, path, NULL), 0);
+	assert_int_equal(t.baseline, PK_BASELINE_DENY);
+	assert_false(t.has_nomad);
+	assert_string_equal(t.node, "vm-17");
+	put(state, "node.json", "{\"nomd\": true}");
+	assert_true(pk_settings_read(&t, path, NULL) < 0);
+	pk_settings_done(&s);
+	pk_settings_done(&t);
+}
+
+static void test_sizes(void **state)
+{
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(pk_config_size("256MiB", &n), 0);
+	assert_int_equal(n, 256u << 20);
+	assert_int_equal(pk_config_size("10", &n), 0);
+	assert_int_equal(n, 10);
+	assert_true(pk_config_size("", &n) < 0);
+	assert_true(pk_config_size("MiB", &n) < 0);
+	assert_true(pk_config_size("99999999999999999999", &n) < 0);
+	assert_true(pk_config_size("99999999999999999GiB", &n) < 0);
+	assert_true(pk_config_size("-1", &n) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test_setup_teardown(test_directory, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_environment, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_printed_is_read, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_conflist, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_node_json, make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests_name("controller: configuration", tests, NULL, NULL);
+}
