@@ -151,18 +151,20 @@ static void unknown_key(struct pk_reader *r, const struct pk_schema *s, const st
 	pk_read_error(r, m, true, fix, "unknown key");
 }
 
-/* A required key that is missing, unless another one was taken for it: one error is enough. */
+/* A required key that is missing, unless another one stands in its place: one error is enough. */
 static void check_required(struct pk_reader *r, const struct pk_schema *s, const struct pk_json *v,
 			   const struct pk_schema_key *k)
 {
-	const char *names[KEYS_MAX + 1];
+	const char *names[KEYS_MAX + 1], *near;
 
 	if (!k->required || pk_json_get(v, k->name))
 		return;
 	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
-		const char *near =
-			find_key(s, pk_json_key(m)) ? NULL : meant_key(s, pk_json_key(m), names);
+		const struct pk_schema_key *known = find_key(s, pk_json_key(m));
 
+		if (known && known->form->form == PK_FORM_REFUSED)
+			return;
+		near = known ? NULL : meant_key(s, pk_json_key(m), names);
 		if (near && strcmp(near, k->name) == 0)
 			return;
 	}

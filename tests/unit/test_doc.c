@@ -80,7 +80,7 @@ static const struct refusal refusals[] = {
 	{ "default deny true, an empty list",
 	  RULE("\"ingress\":[],\"egress\":[{}],\"enableDefaultDeny\":{\"ingress\":true}"),
 	  ".enableDefaultDeny.ingress: default deny without an entry" },
-	{ "nodeSelector", "[{\"nodeSelector\":{},\"ingress\":[{}]}]",
+	{ "nodeSelector", "[" RULE("\"nodeSelector\":{},\"ingress\":[{}]") "]",
 	  ".[0].nodeSelector: not supported: host policies" },
 	{ "rule labels", "[" RULE("\"labels\":[],\"ingress\":[{}]") "]",
 	  ".[0].labels: not supported" },
