@@ -40,6 +40,12 @@ const struct pk_world *pk_engine_world(const struct pk_engine *engine);
 void pk_engine_want_base(struct pk_engine *engine, const char *namespace);
 void pk_engine_drop_base(struct pk_engine *engine, const char *namespace);
 
+/* What the tables hold; 0 = no limit. */
+struct pk_engine_limits {
+	size_t rule_sets, verdicts, peers, cidrs;
+};
+void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits);
+
 /* Recompiles what is stale. Never fails half-way: on error (-E2BIG) every image is as it was. */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 

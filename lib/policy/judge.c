@@ -3,6 +3,7 @@
 #include "judge.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "selector.h"
@@ -263,7 +264,7 @@ static enum pk_tri match_port_label(const struct view *v, const char *label)
 {
 	const struct pk_judge_query *q = v->q;
 	const struct pk_world_endpoint *to = q->subject;
-	enum pk_tri tri = PK_NO;
+	bool known = false;
 	char key[300];
 
 	if (q->dir == PK_EGRESS) {
@@ -280,12 +281,10 @@ static enum pk_tri match_port_label(const struct view *v, const char *label)
 			continue;
 		if (proto_covers(p->proto, q->proto) && p->port == q->port)
 			return PK_YES;
-		tri = PK_NO;
+		known = true;
 	}
 	snprintf(key, sizeof(key), "port:%s", label);
-	if (pk_label_set_is_unknown(to->labels, key))
-		tri = PK_MAYBE;
-	return tri;
+	return !known && pk_label_set_is_unknown(to->labels, key) ? PK_MAYBE : PK_NO;
 }
 
 static enum pk_tri match_port(const struct view *v, const struct pk_port_rule *rule)

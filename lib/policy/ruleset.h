@@ -38,13 +38,15 @@ struct pk_cidr_entry {
 struct pk_cidr_list {
 	unsigned int refs;
 	uint64_t digest[2];
-	struct pk_cidr_entry *entries;
+	struct pk_cidr_entry *entries;	/* sorted by addr, then bits */
 	size_t n;
+	bool has_bits[129];		/* some entry has this length */
 };
 
-/* Which toFQDNs a name class stands for; the pointers live as long as the documents. */
+/* Which toFQDNs a name class stands for; entry lives as long as its document. */
 struct pk_name_class {
 	uint32_t class;
+	uint32_t number;	/* of the rule */
 	const struct pk_entry *entry;
 };
 
@@ -72,6 +74,13 @@ static inline void pk_image_unrefp(struct pk_image **image)
 #define own_image PK_OWN(pk_image_unrefp) struct pk_image
 /* Sorts, makes the digest. Called once by the compiler. */
 void pk_image_finish(struct pk_image *image);
+
+/* A list of entries (taken over, any order); digest and order are made here. */
+struct pk_cidr_list *pk_cidr_list_new(struct pk_cidr_entry *entries, size_t n);
+struct pk_cidr_list *pk_cidr_list_ref(struct pk_cidr_list *list);
+void pk_cidr_list_unref(struct pk_cidr_list *list);
+/* Class of the longest match, PK_CLASS_WORLD4 or 6 where nothing of the list matches (or list is NULL). */
+uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
 /* What a peer is, as the data path knows it. */
 enum pk_query_peer {

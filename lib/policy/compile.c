@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Who is there and what is stale: endpoints, identities and tenants, documents, and which programs they touch. */
+#include "engine.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "str.h"
+
+static char *dup_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+static void *dup_array(const void *from, size_t bytes)
+{
+	void *p;
+
+	if (!bytes)
+		return NULL;
+	p = malloc(bytes);
+	if (!p)
+		abort();
+	return memcpy(p, from, bytes);
+}
+
+static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
+{
+	*to = *from;
+	to->pools = dup_array(from->pools, from->n_pools * sizeof(*from->pools));
+	to->resolvers = dup_array(from->resolvers, from->n_resolvers * sizeof(*from->resolvers));
+	to->reach = dup_array(from->reach, from->n_reach * sizeof(*from->reach));
+}
+
+static void free_settings(struct pk_settings *s)
+{
+	free(s->pools);
+	free(s->resolvers);
+	free(s->reach);
+}
+
+struct pk_engine *pk_engine_new(const struct pk_settings *settings)
+{
+	struct pk_engine *engine = pk_alloc(sizeof(*engine));
+
+	copy_settings(&engine->settings, settings);
+	engine->world = pk_world_new();
+	engine->idents_changed = 1;
+	engine->unknown_labels = pk_label_set_unknown();
+	engine->any_tenant = pk_label_set_of_tenant(NULL);
+	engine->init_labels = pk_label_set_init();
+	engine->resubject = true;
+	return engine;
+}
+
+/* --- programs --- */
+
+static void drop_programs(struct pk_engine *engine, bool unused_only)
+{
+	struct program *p, *next;
+
+	HASH_ITER(hh, engine->programs, p, next) {
+		if (unused_only && p->used)
+			continue;
+		HASH_DEL(engine->programs, p);
+		program_free(p);
+	}
+}
+
+static void unlink_programs(struct pk_engine *engine)
+{
+	for (struct ident *i = engine->idents; i; i = i->hh.next)
+		i->program = NULL;
+	for (struct base *b = engine->bases; b; b = b->hh.next)
+		b->self.program = NULL;
+	drop_programs(engine, false);
+	shapes_free(engine, false);
+}
+
+static bool is_stale(const struct pk_engine *engine, const struct program *p)
+{
+	for (int dir = 0; dir < 2; dir++)
+		for (size_t i = 0; i < p->side[dir].n_acts; i++)
+			if (!documents_find(engine, p->side[dir].acts[i]->doc)->keep)
+				return true;
+	return false;
+}
+
+void programs_forget(struct pk_engine *engine)
+{
+	for (struct program *p = engine->programs; p; p = p->hh.next)
+		p->used = !is_stale(engine, p);
+	for (struct ident *i = engine->idents; i; i = i->hh.next)
+		if (i->program && !i->program->used)
+			i->program = NULL;
+	for (struct base *b = engine->bases; b; b = b->hh.next)
+		if (b->self.program && !b->self.program->used)
+			b->self.program = NULL;
+	drop_programs(engine, true);
+}
+
+void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *settings)
+{
+	free_settings(&engine->settings);
+	copy_settings(&engine->settings, settings);
+	unlink_programs(engine);
+	engine->resubject = true;
+}
+
+void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits)
+{
+	engine->limits = *limits;
+}
+
+/* --- identities --- */
+
+static struct tenant *tenant_get(struct pk_engine *engine, const char *name)
+{
+	struct tenant *t;
+
+	HASH_FIND_STR(engine->tenants, name, t);
+	if (t)
+		return t;
+	t = pk_alloc(sizeof(*t));
+	t->name = dup_text(name);
+	pk_tenant_hash(name, t->hash.h);
+	t->labels = pk_label_set_of_tenant(name);
+	HASH_ADD_KEYPTR(hh, engine->tenants, t->name, strlen(t->name), t);
+	return t;
+}
+
+static int cmp_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_named(const struct pk_engine *engine, const char *port)
+{
+	return engine->n_port_names && bsearch(&port, engine->port_names, engine->n_port_names,
+					       sizeof(*engine->port_names), cmp_text);
+}
+
+static void port_value(const struct pk_port_label *p, char text[32])
+{
+	static const struct {
+		uint8_t proto;
+		const char *name;
+	} names[] = { { IPPROTO_TCP, "/tcp" }, { IPPROTO_UDP, "/udp" }, { IPPROTO_SCTP, "/sctp" } };
+	const char *suffix = "";
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(names); i++)
+		if (names[i].proto == p->proto)
+			suffix = names[i].name;
+	snprintf(text, 32, "%u%s", p->port, suffix);
+}
+
+/* Labels, and the ports that policies name. Quarantine has no ports. */
+static struct pk_label_set *identity_labels(const struct pk_engine *engine,
+					    const struct pk_world_endpoint *ep)
+{
+	struct pk_label_set *set = pk_label_set_copy(ep->labels);
+	bool any = false;
+
+	for (size_t i = 0; i < ep->n_ports && !set->init; i++) {
+		char key[300], value[32];
+
+		if (!is_named(engine, ep->ports[i].name))
+			continue;
+		snprintf(key, sizeof(key), "port:%s", ep->ports[i].name);
+		port_value(&ep->ports[i], value);
+		pk_label_set_add(set, key, value);
+		any = true;
+	}
+	if (any && pk_label_set_finish(set, NULL) < 0)
+		abort();
+	return set;
+}
+
+static void copy_ports(const struct pk_engine *engine, const struct pk_world_endpoint *ep,
+		       struct ident *ident)
+{
+	if (ident->labels->init || !ep->n_ports)
+		return;
+	ident->ports = calloc(ep->n_ports, sizeof(*ident->ports));
+	if (!ident->ports)
+		abort();
+	for (size_t i = 0; i < ep->n_ports; i++) {
+		if (!is_named(engine, ep->ports[i].name))
+			continue;
+		ident->ports[ident->n_ports] = ep->ports[i];
+		ident->ports[ident->n_ports++].name = dup_text(ep->ports[i].name);
+	}
+}
+
+static void enqueue(struct pk_engine *engine, struct ident *ident)
+{
+	if (ident->queued)
+		return;
+	ident->queued = true;
+	vec_push(&engine->queue, ident);
+}
+
+static struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoint *ep)
+{
+	struct pk_label_set *labels = identity_labels(engine, ep);
+	struct hash128 key = { { labels->hash[0], labels->hash[1] } };
+	struct ident *ident;
+
+	HASH_FIND(hh, engine->idents, &key, sizeof(key), ident);
+	if (ident) {
+		pk_label_set_free(labels);
+	} else {
+		ident = pk_alloc(sizeof(*ident));
+		ident->hash = key;
+		ident->labels = labels;
+		copy_ports(engine, ep, ident);
+		if (labels->namespace)
+			ident->tenant = tenant_get(engine, labels->namespace);
+		HASH_ADD(hh, engine->idents, hash, sizeof(ident->hash), ident);
+	}
+	ident->refs++;
+	ident->local_refs += ep->local;
+	enqueue(engine, ident);
+	return ident;
+}
+
+static void ident_drop(struct pk_engine *engine, struct ident *ident, bool local)
+{
+	ident->refs--;
+	ident->local_refs -= local;
+	enqueue(engine, ident);
+}
+
+static void ident_clear(struct ident *ident)
+{
+	for (size_t i = 0; i < ident->n_ports; i++)
+		free(ident->ports[i].name);
+	free(ident->ports);
+	pk_label_set_free(ident->labels);
+	pk_image_unref(ident->published);
+}
+
+/* --- endpoints --- */
+
+static struct endpoint *find_endpoint(const struct pk_engine *engine, const char *key)
+{
+	struct endpoint *e;
+
+	HASH_FIND_STR(engine->endpoints, key, e);
+	return e;
+}
+
+void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep)
+{
+	struct endpoint *e = find_endpoint(engine, ep->key);
+	struct ident *ident = ident_take(engine, ep);
+
+	if (e) {
+		ident_drop(engine, e->ident, e->ep->local);
+	} else {
+		e = pk_alloc(sizeof(*e));
+		e->key = dup_text(ep->key);
+		HASH_ADD_KEYPTR(hh, engine->endpoints, e->key, strlen(e->key), e);
+	}
+	pk_world_put(engine->world, ep);
+	e->ep = ep;
+	e->ident = ident;
+}
+
+static void endpoint_free(struct pk_engine *engine, struct endpoint *e)
+{
+	HASH_DEL(engine->endpoints, e);
+	free(e->key);
+	free(e);
+}
+
+int pk_engine_remove(struct pk_engine *engine, const char *key)
+{
+	struct endpoint *e = find_endpoint(engine, key);
+
+	if (!e)
+		return -ENOENT;
+	ident_drop(engine, e->ident, e->ep->local);
+	pk_world_remove(engine->world, key);
+	endpoint_free(engine, e);
+	return 0;
+}
+
+const struct pk_world *pk_engine_world(const struct pk_engine *engine)
+{
+	return engine->world;
+}
+
+/* Every identity may be another one. */
+void idents_retake(struct pk_engine *engine)
+{
+	for (struct endpoint *e = engine->endpoints; e; e = e->hh.next) {
+		struct ident *ident;
+
+		if (!e->ep->n_ports)
+			continue;
+		ident = ident_take(engine, e->ep);
+		ident_drop(engine, e->ident, e->ep->local);
+		e->ident = ident;
+	}
+}
+
+/* --- bases --- */
+
+static struct base *find_base(const struct pk_engine *engine, const char *name)
+{
+	struct base *b;
+
+	HASH_FIND_STR(engine->bases, name, b);
+	return b;
+}
+
+struct base *base_of_labels(struct pk_engine *engine, const char *name,
+			    const struct pk_label_set *labels)
+{
+	struct base *b = pk_alloc(sizeof(*b));
+
+	b->name = dup_text(name);
+	b->self.labels = pk_label_set_copy(labels);
+	if (labels->namespace)
+		b->self.tenant = tenant_get(engine, labels->namespace);
+	HASH_ADD_KEYPTR(hh, engine->bases, b->name, strlen(b->name), b);
+	return b;
+}
+
+void pk_engine_want_base(struct pk_engine *engine, const char *namespace)
+{
+	own_labels *labels = NULL;
+
+	if (find_base(engine, namespace ? namespace : ""))
+		return;
+	labels = pk_label_set_of_tenant(namespace);
+	base_of_labels(engine, namespace ? namespace : "", labels);
+}
+
+static void base_free(struct pk_engine *engine, struct base *b)
+{
+	HASH_DEL(engine->bases, b);
+	ident_clear(&b->self);
+	free(b->name);
+	free(b);
+}
+
+void pk_engine_drop_base(struct pk_engine *engine, const char *namespace)
+{
+	struct base *b = find_base(engine, namespace ? namespace : "");
+
+	if (b)
+		base_free(engine, b);
+}
+
+/* --- compile --- */
+
+static bool tenant_is_based(const struct pk_engine *engine, const struct tenant *t)
+{
+	for (const struct base *b = engine->bases; b; b = b->hh.next)
+		if (b->self.tenant == t)
+			return true;
+	return false;
+}
+
+static void tenant_drop(struct pk_engine *engine, struct tenant *t)
+{
+	for (struct program *p = engine->programs; p && t->known; p = p->hh.next)
+		program_drop_peer(p, true, &t->hash);
+	t->known = false;
+	if (tenant_is_based(engine, t))
+		return;
+	HASH_DEL(engine->tenants, t);
+	vec_done(&t->idents);
+	pk_label_set_free(t->labels);
+	free(t->name);
+	free(t);
+}
+
+/* Still wanted by an identity that isn't in the index yet? */
+static bool tenant_is_queued(const struct pk_engine *engine, const struct tenant *t)
+{
+	for (size_t i = 0; i < engine->queue.n; i++) {
+		const struct ident *ident = engine->queue.at[i];
+
+		if (ident->tenant == t && ident->refs)
+			return true;
+	}
+	return false;
+}
+
+static void forget_ident(struct pk_engine *engine, struct ident *ident)
+{
+	struct tenant *t = ident->tenant;
+
+	if (ident->known) {
+		for (struct program *p = engine->programs; p; p = p->hh.next)
+			program_drop_peer(p, false, &ident->hash);
+		index_remove(engine, ident);
+	}
+	HASH_DEL(engine->idents, ident);
+	ident_clear(ident);
+	free(ident);
+	if (t && !t->idents.n && !tenant_is_queued(engine, t))
+		tenant_drop(engine, t);
+}
+
+/* Those that are gone leave; those that are new are indexed. *fresh: identities that old programs don't know. */
+static void take_queue(struct pk_engine *engine, struct vec *fresh)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < engine->queue.n; i++) {
+		struct ident *ident = engine->queue.at[i];
+
+		if (ident->refs)
+			engine->queue.at[kept++] = ident;
+		else
+			vec_push(fresh, ident);
+	}
+	engine->queue.n = kept;
+	for (size_t i = 0; i < fresh->n; i++)
+		forget_ident(engine, fresh->at[i]);
+	fresh->n = 0;
+	for (size_t i = 0; i < engine->queue.n; i++) {
+		struct ident *ident = engine->queue.at[i];
+
+		ident->queued = false;
+		if (ident->known)
+			continue;
+		ident->known = true;
+		index_add(engine, ident);
+		vec_push(fresh, ident);
+	}
+	engine->queue.n = 0;
+}
+
+static void use(struct pk_engine *engine, struct ident *subject)
+{
+	if (engine->resubject || !subject->program)
+		subject->program = program_get(engine, subject);
+	subject->program->used = true;
+	if (subject->program->side[0].shape)
+		subject->program->side[0].shape->used = true;
+	if (subject->program->side[1].shape)
+		subject->program->side[1].shape->used = true;
+}
+
+static void link_subjects(struct pk_engine *engine)
+{
+	for (struct program *p = engine->programs; p; p = p->hh.next)
+		p->used = false;
+	for (struct shape *s = engine->shapes; s; s = s->hh.next)
+		s->used = false;
+	for (struct ident *i = engine->idents; i; i = i->hh.next) {
+		if (i->local_refs)
+			use(engine, i);
+		else
+			i->program = NULL;
+	}
+	for (struct base *b = engine->bases; b; b = b->hh.next)
+		use(engine, &b->self);
+	drop_programs(engine, true);
+	shapes_free(engine, true);
+	engine->resubject = false;
+}
+
+static void tell_programs(struct pk_engine *engine, const struct vec *fresh)
+{
+	for (size_t i = 0; i < fresh->n; i++) {
+		struct ident *ident = fresh->at[i];
+		bool first = ident->tenant && !ident->tenant->known;
+
+		for (struct program *p = engine->programs; p; p = p->hh.next) {
+			if (p->built == engine->generation)
+				continue;
+			if (first)
+				program_add_tenant(engine, p, ident->tenant);
+			program_add_ident(engine, p, ident);
+		}
+		if (first)
+			ident->tenant->known = true;
+	}
+}
+
+static int over(struct pk_err *err, const char *what, size_t need, size_t have)
+{
+	int r = pk_fail(err, E2BIG, "the policies need %zu %s, the tables hold %zu", need, what,
+			have);
+
+	return pk_fix(err, r, "raise capacity.endpoints in picketd.json and restart the node's "
+			      "tables, or narrow the policies");
+}
+
+static void measure(const struct pk_engine *engine, struct pk_engine_size *out)
+{
+	*out = (struct pk_engine_size){ 0 };
+	for (const struct program *p = engine->programs; p; p = p->hh.next) {
+		out->rule_sets++;
+		out->verdicts += p->n_verdicts;
+		out->peers += p->n_peers;
+		if (p->n_verdicts > out->largest)
+			out->largest = p->n_verdicts;
+	}
+	for (const struct shape *s = engine->shapes; s; s = s->hh.next) {
+		out->lists += s->list != NULL;
+		out->cidrs += s->list ? s->list->n : 0;
+	}
+	for (const struct ident *i = engine->idents; i; i = i->hh.next)
+		out->identities += i->refs != 0;
+	for (const struct tenant *t = engine->tenants; t; t = t->hh.next)
+		out->tenants += t->idents.n != 0;
+}
+
+void pk_engine_size(const struct pk_engine *engine, struct pk_engine_size *out)
+{
+	measure(engine, out);
+}
+
+static int check(const struct pk_engine *engine, struct pk_err *err)
+{
+	const struct pk_engine_limits *l = &engine->limits;
+	struct pk_engine_size s;
+
+	measure(engine, &s);
+	if (l->rule_sets && s.rule_sets > l->rule_sets)
+		return over(err, "rule sets", s.rule_sets, l->rule_sets);
+	if (l->verdicts && s.verdicts > l->verdicts)
+		return over(err, "verdict entries", s.verdicts, l->verdicts);
+	if (l->peers && s.peers > l->peers)
+		return over(err, "peer classes", s.peers, l->peers);
+	if (l->cidrs && s.cidrs > l->cidrs)
+		return over(err, "prefixes", s.cidrs, l->cidrs);
+	return 0;
+}
+
+static void publish(struct ident *subject)
+{
+	struct pk_image *image = NULL;
+
+	if (subject->program) {
+		program_image(subject->program);
+		image = pk_image_ref(subject->program->image);
+	}
+	pk_image_unref(subject->published);
+	subject->published = image;
+}
+
+int pk_engine_compile(struct pk_engine *engine, struct pk_err *err)
+{
+	struct vec fresh = { 0 };
+	int r;
+
+	engine->generation++;
+	take_queue(engine, &fresh);
+	link_subjects(engine);
+	tell_programs(engine, &fresh);
+	vec_done(&fresh);
+	r = check(engine, err);
+	if (r < 0)
+		return r;
+	for (struct ident *i = engine->idents; i; i = i->hh.next)
+		if (i->local_refs || i->published)
+			publish(i);
+	for (struct base *b = engine->bases; b; b = b->hh.next)
+		publish(&b->self);
+	return 0;
+}
+
+struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key)
+{
+	const struct endpoint *e = find_endpoint(engine, key);
+
+	return e && e->ep->local ? e->ident->published : NULL;
+}
+
+struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *namespace)
+{
+	const struct base *b = find_base(engine, namespace ? namespace : "");
+
+	return b ? b->self.published : NULL;
+}
+
+int pk_engine_identity(const struct pk_engine *engine, const char *key,
+		       struct pk_identity_ref *out)
+{
+	const struct endpoint *e = find_endpoint(engine, key);
+
+	if (!e)
+		return -ENOENT;
+	*out = (struct pk_identity_ref){ .hash = { e->ident->hash.h[0], e->ident->hash.h[1] },
+					 .text = e->ident->labels->text,
+					 .namespace = e->ident->labels->namespace };
+	return 0;
+}
+
+void pk_engine_free(struct pk_engine *engine)
+{
+	struct endpoint *e, *next_e;
+	struct ident *i, *next_i;
+	struct base *b, *next_b;
+	struct tenant *t, *next_t;
+
+	if (!engine)
+		return;
+	unlink_programs(engine);
+	HASH_ITER(hh, engine->endpoints, e, next_e)
+		endpoint_free(engine, e);
+	index_free(engine);
+	HASH_ITER(hh, engine->idents, i, next_i) {
+		HASH_DEL(engine->idents, i);
+		ident_clear(i);
+		free(i);
+	}
+	HASH_ITER(hh, engine->bases, b, next_b)
+		base_free(engine, b);
+	HASH_ITER(hh, engine->tenants, t, next_t) {
+		HASH_DEL(engine->tenants, t);
+		vec_done(&t->idents);
+		pk_label_set_free(t->labels);
+		free(t->name);
+		free(t);
+	}
+	documents_free(engine);
+	vec_done(&engine->queue);
+	pk_world_free(engine->world);
+	free_settings(&engine->settings);
+	pk_label_set_free(engine->unknown_labels);
+	pk_label_set_free(engine->init_labels);
+	pk_label_set_free(engine->any_tenant);
+	free(engine);
+}

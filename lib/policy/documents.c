@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The documents in force, flattened once each, and found by the namespace of those they may select. */
+#include "engine.h"
+
+#include <string.h>
+
+struct doc_obj *documents_find(const struct pk_engine *engine, const struct pk_document *doc)
+{
+	struct doc_obj *d;
+
+	HASH_FIND_PTR(engine->docs, &doc, d);
+	return d;
+}
+
+static void flatten_rule(struct pk_engine *engine, struct rule_obj *r, struct ent **next,
+			 uint32_t index)
+{
+	for (int dir = 0; dir < 2; dir++) {
+		r->ents[dir] = *next;
+		r->n[dir] = r->rule->n_entries[dir];
+		for (size_t i = 0; i < r->n[dir]; i++) {
+			struct ent *ent = (*next)++;
+
+			*ent = (struct ent){ .doc = r->doc,
+					     .rule = r->rule,
+					     .e = &r->rule->entries[dir][i],
+					     .serial = ++engine->serial,
+					     .place = (uint64_t)index << 32 | i,
+					     .dir = (uint8_t)dir };
+			ent_init(ent);
+		}
+	}
+}
+
+static void add_doc(struct pk_engine *engine, const struct pk_document *doc)
+{
+	struct doc_obj *d = pk_alloc(sizeof(*d));
+	struct ent *next;
+	size_t n = 0;
+
+	for (size_t i = 0; i < doc->n_rules; i++)
+		n += doc->rules[i].n_entries[0] + doc->rules[i].n_entries[1];
+	d->doc = doc;
+	d->keep = true;
+	d->n_rules = doc->n_rules;
+	d->rules = calloc(doc->n_rules + 1, sizeof(*d->rules));
+	d->ents = next = calloc(n + 1, sizeof(*d->ents));
+	if (!d->rules || !d->ents)
+		abort();
+	for (size_t i = 0; i < doc->n_rules; i++) {
+		d->rules[i].doc = doc;
+		d->rules[i].rule = &doc->rules[i];
+		flatten_rule(engine, &d->rules[i], &next, (uint32_t)i);
+	}
+	HASH_ADD_PTR(engine->docs, doc, d);
+}
+
+static void drop_doc(struct pk_engine *engine, struct doc_obj *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_rules; i++)
+		n += d->rules[i].n[0] + d->rules[i].n[1];
+	for (size_t i = 0; i < n; i++) {
+		free(d->ents[i].spans);
+		vec_done(&d->ents[i].matched);
+	}
+	HASH_DEL(engine->docs, d);
+	free(d->ents);
+	free(d->rules);
+	free(d);
+}
+
+static void index_in(struct pk_engine *engine, const char *namespace, struct rule_obj *r)
+{
+	struct subject_index *s;
+
+	HASH_FIND_STR(engine->by_namespace, namespace, s);
+	if (!s) {
+		s = pk_alloc(sizeof(*s));
+		s->name = strdup(namespace);
+		if (!s->name)
+			abort();
+		HASH_ADD_KEYPTR(hh, engine->by_namespace, s->name, strlen(s->name), s);
+	}
+	if (!s->rules.n || s->rules.at[s->rules.n - 1] != r)
+		vec_push(&s->rules, r);
+}
+
+static void index_rule(struct pk_engine *engine, struct rule_obj *r)
+{
+	const struct pk_selector *sel = &r->rule->subject;
+
+	if (r->doc->namespace) {
+		index_in(engine, r->doc->namespace, r);
+		return;
+	}
+	for (size_t i = 0; i < sel->n_req && !sel->is_entity; i++) {
+		const struct pk_requirement *req = &sel->req[i];
+
+		if (req->op != PK_OP_IN || strcmp(req->key, "nomad:namespace") != 0)
+			continue;
+		for (size_t j = 0; j < req->n_values; j++)
+			index_in(engine, req->values[j], r);
+		return;
+	}
+	vec_push(&engine->anywhere, r);
+}
+
+static void drop_index(struct pk_engine *engine)
+{
+	struct subject_index *s, *next;
+
+	HASH_ITER(hh, engine->by_namespace, s, next) {
+		HASH_DEL(engine->by_namespace, s);
+		vec_done(&s->rules);
+		free(s->name);
+		free(s);
+	}
+	engine->anywhere.n = 0;
+}
+
+static int cmp_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void free_names(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+static void collect_names(const struct doc_obj *d, struct vec *names)
+{
+	for (size_t i = 0; i < d->n_rules; i++)
+		for (int dir = 0; dir < 2; dir++)
+			for (size_t j = 0; j < d->rules[i].n[dir]; j++) {
+				const struct ent *ent = &d->rules[i].ents[dir][j];
+
+				for (size_t k = 0; k < ent->e->n_ports && ent->label_ports; k++)
+					if (ent->e->ports[k].label)
+						vec_push(names, ent->e->ports[k].label);
+			}
+}
+
+/* True: other port labels than before count. */
+static bool name_ports(struct pk_engine *engine)
+{
+	struct vec all = { 0 };
+	size_t n = 0;
+	char **names;
+	bool same;
+
+	for (const struct doc_obj *d = engine->docs; d; d = d->hh.next)
+		collect_names(d, &all);
+	if (all.n)
+		qsort(all.at, all.n, sizeof(*all.at), cmp_text);
+	names = calloc(all.n + 1, sizeof(*names));
+	if (!names)
+		abort();
+	for (size_t i = 0; i < all.n; i++)
+		if (!n || strcmp(names[n - 1], all.at[i]) != 0) {
+			names[n] = strdup(all.at[i]);
+			if (!names[n++])
+				abort();
+		}
+	vec_done(&all);
+	same = n == engine->n_port_names;
+	for (size_t i = 0; i < n && same; i++)
+		same = strcmp(names[i], engine->port_names[i]) == 0;
+	free_names(engine->port_names, engine->n_port_names);
+	engine->port_names = names;
+	engine->n_port_names = n;
+	return !same;
+}
+
+void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n)
+{
+	struct doc_obj *d, *next;
+
+	for (d = engine->docs; d; d = d->hh.next)
+		d->keep = false;
+	for (size_t i = 0; i < n; i++) {
+		d = documents_find(engine, docs[i]);
+		if (d)
+			d->keep = true;
+		else
+			add_doc(engine, docs[i]);
+	}
+	/* Programs point at entries: those of documents that go are let go first. */
+	programs_forget(engine);
+	HASH_ITER(hh, engine->docs, d, next)
+		if (!d->keep)
+			drop_doc(engine, d);
+	drop_index(engine);
+	for (d = engine->docs; d; d = d->hh.next)
+		for (size_t i = 0; i < d->n_rules; i++)
+			index_rule(engine, &d->rules[i]);
+	pk_rules_free(engine->rules);
+	engine->rules = pk_rules_new(docs, n);
+	if (name_ports(engine))
+		idents_retake(engine);
+	engine->resubject = true;
+}
+
+void documents_free(struct pk_engine *engine)
+{
+	struct doc_obj *d, *next;
+
+	HASH_ITER(hh, engine->docs, d, next)
+		drop_doc(engine, d);
+	drop_index(engine);
+	vec_done(&engine->anywhere);
+	free_names(engine->port_names, engine->n_port_names);
+	pk_rules_free(engine->rules);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "rules.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "own.h"
+
+struct place {			/* where a number stands; 16 bytes matter at 50,000 of them */
+	uint32_t number;
+	uint32_t doc;		/* index into docs */
+	uint32_t rule;
+	uint32_t entry : 31;
+	uint32_t dir : 1;
+};
+
+struct pk_rules {
+	const struct pk_document **docs;
+	size_t n_docs;
+	struct place *places;	/* sorted by number */
+	size_t n;
+};
+
+static const char *const dir_name[] = { "egress", "ingress" };
+
+static uint32_t hash_place(const struct pk_document *doc, const struct place *p)
+{
+	static const uint64_t key[2] = { 0x7069636b65742033, 0x72756c65206e756d };
+	char text[640];
+	int n = snprintf(text, sizeof(text), "%.255s/%.255s#%u.%s.%u", doc->source, doc->name,
+			 p->rule, dir_name[p->dir], p->entry);
+
+	return (uint32_t)pk_siphash(text, (size_t)n, key);
+}
+
+/* Order of the colliding: document, then place. */
+static int place_cmp(const struct pk_rules *rules, const struct place *x, const struct place *y)
+{
+	const struct pk_document *a = rules->docs[x->doc], *b = rules->docs[y->doc];
+	int c = strcmp(a->source, b->source);
+
+	c = c ? c : strcmp(a->name, b->name);
+	c = c ? c : (int)x->rule - (int)y->rule;
+	c = c ? c : (int)x->dir - (int)y->dir;
+	return c ? c : (int)x->entry - (int)y->entry;
+}
+
+static int cmp_number(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	return place_cmp(arg, x, y);
+}
+
+static size_t count(struct pk_document *const *docs, size_t n)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < docs[i]->n_rules; j++)
+			total += docs[i]->rules[j].n_entries[0] + docs[i]->rules[j].n_entries[1];
+	return total;
+}
+
+static void collect(struct pk_rules *rules, uint32_t index)
+{
+	const struct pk_document *doc = rules->docs[index];
+
+	for (size_t r = 0; r < doc->n_rules; r++)
+		for (unsigned int dir = 0; dir < 2; dir++)
+			for (size_t e = 0; e < doc->rules[r].n_entries[dir]; e++) {
+				struct place *p = &rules->places[rules->n++];
+
+				*p = (struct place){ .doc = index,
+						     .rule = (uint32_t)r,
+						     .entry = (uint32_t)e & 0x7fffffff,
+						     .dir = dir & 1 };
+				p->number = hash_place(doc, p);
+			}
+}
+
+/* The places are sorted by their hash: each takes the next number that is free behind the last one. */
+static void settle(struct pk_rules *rules)
+{
+	uint64_t next = PK_RULE_FIRST;
+	size_t wrapped = 0;
+
+	for (size_t i = 0; i < rules->n; i++) {
+		struct place *p = &rules->places[i];
+
+		if (p->number < next)
+			p->number = (uint32_t)next;
+		next = (uint64_t)p->number + 1;
+		if (next > UINT32_MAX) {
+			wrapped = rules->n - i - 1;
+			break;
+		}
+	}
+	/* Behind the last number there is no room: those few stand at the front, shifting what is there. */
+	for (size_t i = 0; i < wrapped; i++)
+		rules->places[rules->n - 1 - i].number = PK_RULE_FIRST + (uint32_t)i;
+	if (!wrapped)
+		return;
+	qsort_r(rules->places, rules->n, sizeof(*rules->places), cmp_number, rules);
+	settle(rules);
+}
+
+struct pk_rules *pk_rules_new(struct pk_document *const *docs, size_t n)
+{
+	struct pk_rules *rules = pk_alloc(sizeof(*rules));
+	size_t total = count(docs, n);
+
+	rules->docs = calloc(n + 1, sizeof(*rules->docs));
+	rules->places = calloc(total + 1, sizeof(*rules->places));
+	if (!rules->docs || !rules->places)
+		abort();
+	for (size_t i = 0; i < n; i++) {
+		rules->docs[i] = docs[i];
+		collect(rules, (uint32_t)i);
+	}
+	rules->n_docs = n;
+	qsort_r(rules->places, rules->n, sizeof(*rules->places), cmp_number, rules);
+	settle(rules);
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct place *p = &rules->places[i];
+
+		docs[p->doc]->rules[p->rule].entries[p->dir][p->entry].number = p->number;
+	}
+	return rules;
+}
+
+void pk_rules_free(struct pk_rules *rules)
+{
+	if (!rules)
+		return;
+	free(rules->docs);
+	free(rules->places);
+	free(rules);
+}
+
+int pk_rules_at(const struct pk_rules *rules, size_t i, struct pk_rule_ref *out)
+{
+	const struct place *p;
+
+	if (i >= rules->n)
+		return -ENOENT;
+	p = &rules->places[i];
+	*out = (struct pk_rule_ref){ .number = p->number,
+				     .doc = rules->docs[p->doc],
+				     .rule = &rules->docs[p->doc]->rules[p->rule],
+				     .dir = p->dir,
+				     .rule_index = p->rule,
+				     .entry_index = p->entry };
+	out->entry = &out->rule->entries[p->dir][p->entry];
+	return 0;
+}
+
+int pk_rules_find(const struct pk_rules *rules, uint32_t number, struct pk_rule_ref *out)
+{
+	size_t lo = 0, hi = rules->n;
+
+	if (number < PK_RULE_BUILTIN_COUNT) {
+		*out = (struct pk_rule_ref){ .number = number };
+		return 0;
+	}
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (rules->places[mid].number == number)
+			return pk_rules_at(rules, mid, out);
+		if (rules->places[mid].number < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return -ENOENT;
+}
+
+size_t pk_rules_count(const struct pk_rules *rules)
+{
+	return rules->n;
+}
+
+#define BUILTIN_TEXT(nr, sym, text) [nr] = text,
+static const char *const builtin_text[] = { PK_BUILTIN_RULES(BUILTIN_TEXT) };
+static const char *const tier_name[] = { "builtin", "baseline", "tenant", "operator" };
+
+void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *out)
+{
+	if (!ref->doc) {
+		pk_str_add(out, ref->number < PK_RULE_BUILTIN_COUNT ? builtin_text[ref->number] :
+								      "unknown rule");
+		return;
+	}
+	if (PK_RANK_KIND(rank) == PK_KIND_DEFAULT)
+		pk_str_addf(out, "default deny of the %s tier, asked for by ",
+			    tier_name[PK_RANK_TIER(rank) & 3]);
+	pk_str_add_escaped(out, ref->doc->name);
+	if (ref->rule->description) {
+		pk_str_add(out, ": ");
+		pk_str_add_escaped(out, ref->rule->description);
+	}
+	pk_str_add(out, " (");
+	pk_str_add_escaped(out, ref->doc->path ? ref->doc->path : ref->doc->name);
+	pk_str_addf(out, ":%d)", ref->entry->line);
+}
+
+void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *key)
+{
+	pk_jw_open(w, key, '{');
+	pk_jw_uint(w, "number", ref->number);
+	if (!ref->doc) {
+		pk_jw_string(w, "document", NULL);
+		pk_jw_string(w, "description",
+			     ref->number < PK_RULE_BUILTIN_COUNT ? builtin_text[ref->number] : NULL);
+		pk_jw_close(w, '}');
+		return;
+	}
+	pk_jw_string(w, "document", ref->doc->name);
+	pk_jw_string(w, "source", ref->doc->source);
+	pk_jw_string(w, "path", ref->doc->path);
+	pk_jw_string(w, "namespace", ref->doc->namespace);
+	pk_jw_int(w, "line", ref->entry->line);
+	pk_jw_string(w, "direction", dir_name[ref->dir]);
+	pk_jw_uint(w, "rule", ref->rule_index);
+	pk_jw_uint(w, "entry", ref->entry_index);
+	pk_jw_string(w, "kind", ref->entry->deny ? "deny" : ref->entry->pass ? "pass" : "allow");
+	pk_jw_string(w, "tier", tier_name[ref->doc->tier]);
+	pk_jw_bool(w, "audit", ref->doc->audit);
+	pk_jw_string(w, "description", ref->rule->description);
+	pk_jw_string(w, "log", ref->rule->log);
+	pk_jw_close(w, '}');
+}
