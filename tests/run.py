@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs every suite, counts, and ends with `N passed, N failed, N skipped`.
+
+A suite that crashes, says nothing or runs over its time counts as one failure. Reasons of the data
+path that no test proved fail the run: tests append the names they proved to the file $PK_PROVED.
+"""
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CLOSING = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def add(self, suite, passed, failed, skipped=0, why=""):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        if failed:
+            self.failures.append(f"{suite}: {failed} failed {why}".rstrip())
+        print(f"== {suite}: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
+
+
+class Runner:
+    def __init__(self, build, fuzz_seconds):
+        self.build, self.fuzz_seconds = os.path.abspath(build), fuzz_seconds
+        self.tally = Tally()
+        self.logs = os.path.join(self.build, "test-logs")
+        os.makedirs(self.logs, exist_ok=True)
+        self.proved = os.path.join(self.build, "proved-reasons")
+        self.env = dict(os.environ, PK_PROVED=self.proved, PK_BUILD=self.build,
+                        PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=1",
+                        UBSAN_OPTIONS="print_stacktrace=1")
+
+    def run(self, name, command, seconds, **env):
+        """(exit status, output); the output is kept beside the build."""
+        path = os.path.join(self.logs, name + ".log")
+        with open(path, "w") as log:
+            try:
+                status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT,
+                                        stdin=subprocess.DEVNULL, timeout=seconds,
+                                        env=dict(self.env, **env), check=False).returncode
+            except subprocess.TimeoutExpired:
+                status = -1
+                log.write(f"\nnot finished after {seconds} s\n")
+        with open(path, errors="replace") as log:
+            text = log.read()
+        if status:
+            print(f"-- {name}: exit status {status}; the end of {path}:")
+            print("\n".join(text.splitlines()[-40:]), flush=True)
+        return status, text
+
+    def counted(self, suite, command, seconds):
+        """A program whose last line is `N passed, N failed[, N skipped]`."""
+        status, text = self.run(suite, command, seconds)
+        found = CLOSING.findall(text)
+        if not found:
+            self.tally.add(suite, 0, 1, why="(no closing line)")
+            return
+        passed, failed, skipped = (int(n or 0) for n in found[-1])
+        if status and not failed:
+            failed = 1
+        self.tally.add(suite, passed, failed, skipped)
+
+    def checked(self, suite, command, seconds=60):
+        status, _ = self.run(suite, command, seconds)
+        self.tally.add(suite, int(status == 0), int(status != 0))
+
+    # The suites, fast ones first.
+
+    def lint(self):
+        self.checked("lint-includes", ["scripts/lint-includes"])
+        self.checked("lint-sizes", ["scripts/lint-sizes"])
+
+    def unit(self):
+        binaries = sorted(p for p in glob.glob(f"{self.build}/san/unit/test_*")
+                          if os.access(p, os.X_OK) and not p.endswith(".d"))
+        if not binaries:
+            self.tally.add("unit", 0, 1, why="(none were built)")
+        for binary in binaries:
+            name = os.path.basename(binary)
+            status, text = self.run(name, [binary], 300)
+            passed = len(re.findall(r"^\[       OK \]", text, re.M))
+            failed = len(set(re.findall(r"^\[  FAILED  \] (?:.*: )?(\w+)$", text, re.M)))
+            skipped = len(re.findall(r"^\[  SKIPPED \] \w+$", text, re.M))
+            if (status and not failed) or not passed + failed + skipped:
+                failed += 1
+            self.tally.add(name, passed, failed, skipped)
+
+    def bpf(self):
+        self.counted("bpf", [f"{self.build}/tests/bpf-test"], 300)
+
+    def policy(self):
+        files = sorted(glob.glob(f"{ROOT}/tests/policy/*.json")) + [f"{ROOT}/examples/reach.json"]
+        for engine in ("reference", "compiled", "kernel"):
+            passed = failed = 0
+            for file in files:
+                name = f"policy-{engine}-{os.path.basename(file)[:-5]}"
+                status, _ = self.run(name, [f"{self.build}/picket", "policy", "test", "--engine",
+                                            engine, file], 120)
+                passed, failed = passed + (status == 0), failed + (status != 0)
+            self.tally.add(f"policy expectations, {engine}", passed, failed)
+        self.counted("policy-property", [f"{self.build}/tests/policy-property"], 900)
+
+    def pytest(self, suite, seconds):
+        report = os.path.join(self.logs, suite + ".xml")
+        if os.path.exists(report):
+            os.unlink(report)
+        status, _ = self.run(suite, ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p",
+                                     "no:cacheprovider", f"--junitxml={report}", f"tests/{suite}"],
+                             seconds)
+        if not os.path.exists(report):
+            self.tally.add(suite, 0, 1, why="(no report)")
+            return
+        root = xml.parse(report).getroot()
+        total = {key: sum(int(s.get(key, 0)) for s in root.iter("testsuite"))
+                 for key in ("tests", "failures", "errors", "skipped")}
+        failed = total["failures"] + total["errors"]
+        if status and not failed:
+            failed = 1
+        for case in root.iter("testcase"):
+            for skip in case.iter("skipped"):
+                print(f"-- skipped: {case.get('name')}: {skip.get('message')}")
+        self.tally.add(suite, total["tests"] - total["failures"] - total["errors"] - total["skipped"],
+                       failed, total["skipped"])
+
+    def netns(self):
+        self.pytest("netns", 1200)
+
+    def e2e(self):
+        self.pytest("e2e", 1500)
+
+    def fuzz(self):
+        targets = sorted(p for p in glob.glob(f"{self.build}/fuzz/fuzz_*")
+                         if os.access(p, os.X_OK) and not p.endswith(".d"))
+        if not targets:
+            self.tally.add("fuzz", 0, 1, why="(none were built)")
+        for binary in targets:
+            self.fuzz_one(binary)
+
+    def fuzz_one(self, binary):
+        name = os.path.basename(binary)
+        found = os.path.join(self.build, "fuzz", "found", name)
+        os.makedirs(found, exist_ok=True)
+        seeds = os.path.join(ROOT, "tests/fuzz/corpus", name.replace("fuzz_", "", 1))
+        dirs = [found] + ([seeds] if os.path.isdir(seeds) else [])
+        status, text = self.run(name, [binary, f"-max_total_time={self.fuzz_seconds}",
+                                       "-timeout=5", "-rss_limit_mb=2048", "-print_final_stats=1",
+                                       f"-artifact_prefix={found}/", *dirs], self.fuzz_seconds + 120)
+        runs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
+        print(f"-- {name}: {runs[-1] if runs else 'no'} executions")
+        self.tally.add(name, int(status == 0), int(status != 0))
+
+    def reasons(self):
+        """Every reason that the data path of this release has was proved by a test of this run."""
+        with open(os.path.join(ROOT, "include/picket/reason.h")) as header:
+            built = re.findall(r'X\(\d+, \w+, "([a-z0-9-]+)", 1,', header.read())
+        proved = set()
+        if os.path.exists(self.proved):
+            with open(self.proved) as names:
+                proved = set(names.read().split())
+        missing = [name for name in built if name not in proved]
+        if missing:
+            print("-- reasons that no test proved:", " ".join(missing))
+        self.tally.add("reasons", len(built) - len(missing), len(missing))
+
+
+SUITES = ("lint", "unit", "bpf", "policy", "netns", "e2e", "fuzz")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--fuzz-seconds", type=int, default=30)
+    parser.add_argument("suites", nargs="*", choices=[[], *SUITES])
+    options = parser.parse_args()
+    runner = Runner(options.build, options.fuzz_seconds)
+    if os.path.exists(runner.proved):
+        os.unlink(runner.proved)
+    if os.geteuid():
+        sys.exit("tests: they make network namespaces; fix: sudo make test")
+    for suite in options.suites or SUITES:
+        start = time.monotonic()
+        getattr(runner, suite)()
+        print(f"== {suite} took {time.monotonic() - start:.0f} s", flush=True)
+    if not options.suites:
+        runner.reasons()
+    tally = runner.tally
+    for failure in tally.failures:
+        print("FAILED", failure)
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return 1 if tally.failed or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
