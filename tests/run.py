@@ -81,7 +81,6 @@ class Runner:
 
     def lint(self):
         self.checked("lint-includes", ["scripts/lint-includes"])
-        self.checked("lint-sizes", ["scripts/lint-sizes"])
 
     def unit(self):
         binaries = sorted(p for p in glob.glob(f"{self.build}/san/unit/test_*")
