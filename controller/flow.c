@@ -8,11 +8,7 @@
 
 #include "json.h"
 #include "own.h"
-#include "picket/reason.h"
-
-#define REASON_NAME(nr, sym, name, built, help) name,
-static const char *const reasons[] = { PK_REASONS(REASON_NAME) };
-_Static_assert(PK_ARRAY_LEN(reasons) == PK_REASON_COUNT, "one name per reason");
+#include "reason.h"
 
 void pk_time_text(const struct timespec *ts, char text[32])
 {
@@ -206,7 +202,7 @@ void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
 		     ev->type != PK_EVENT_AUDIT	       ? NULL :
 		     ev->audit_verdict == PK_ALLOW ? "allowed" :
 						       "denied");
-	pk_jw_string(&w, "reason", ev->reason < PK_REASON_COUNT ? reasons[ev->reason] : "unknown");
+	pk_jw_string(&w, "reason", pk_reason_name(ev->reason));
 	pk_jw_string(&w, "direction", egress ? "egress" : "ingress");
 	write_rule(&w, ev, names);
 	pk_jw_uint(&w, "revision", ev->revision);

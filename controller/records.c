@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "log.h"
+#include "own.h"
+
+#define SETTLE_MS 5
+#define AGAIN_MS 30000
+
+struct known {			/* an open record as it was read last */
+	char *key;
+	uint32_t slot;
+	struct timespec mtime;
+	ino_t inode;
+	bool here, bad;
+};
+
+struct pk_records {
+	struct pk_records_args args;
+	uint64_t epoch[2];
+	bool has_epoch;
+	int inotify;
+	struct pk_watch *watch;
+	struct pk_timer *timer;
+	struct known *list;
+	size_t n, room;
+	unsigned int closed, bad;
+};
+
+static char *copy(const char *text)
+{
+	char *p = text && *text ? strdup(text) : NULL;
+
+	if (text && *text && !p)
+		abort();
+	return p;
+}
+
+static char *key_of(const char *container_id, const char *ifname)
+{
+	own_str key = { 0 };
+	char *text;
+
+	pk_str_addf(&key, "%s@%s", container_id, ifname);
+	text = pk_str_take(&key);
+	if (!text)
+		abort();
+	return text;
+}
+
+static void take_addresses(struct pk_member *m, const struct pk_record *r)
+{
+	if (!pk_addr_is_zero(&r->ipv4))
+		m->addresses[m->n_addresses++] = r->ipv4;
+	if (!pk_addr_is_zero(&r->ipv6))
+		m->addresses[m->n_addresses++] = r->ipv6;
+}
+
+struct pk_member *pk_member_of_record(const struct pk_record *r, const uint64_t epoch[2])
+{
+	struct pk_member *m = pk_alloc(sizeof(*m));
+
+	m->key = key_of(r->container_id, r->ifname);
+	m->container_id = copy(r->container_id);
+	m->ifname = copy(r->ifname);
+	m->network = copy(r->network);
+	m->netns = copy(r->netns);
+	m->namespace = copy(r->namespace);
+	m->job = copy(r->job);
+	m->group = copy(r->group);
+	m->label_text = copy(r->labels);
+	strcpy(m->mode, r->process ? "process" : "vm");
+	snprintf(m->device, sizeof(m->device), "pk%u", r->slot);
+	m->slot = r->slot;
+	m->host_ifindex = r->host_ifindex;
+	m->identity = r->identity;
+	m->tenant = r->tenant;
+	m->open = !r->closed;
+	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
+	memcpy(m->mac, r->mac, sizeof(m->mac));
+	take_addresses(m, r);
+	m->mappings = pk_alloc((r->n_ports + 1) * sizeof(*m->mappings));
+	for (size_t i = 0; i < r->n_ports; i++)
+		m->mappings[m->n_mappings++] = (struct pk_mapping){ .host = r->ports[i].host,
+								    .own = r->ports[i].container,
+								    .proto = r->ports[i].proto };
+	return m;
+}
+
+static struct known *known_of(struct pk_records *r, const char *key)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (strcmp(r->list[i].key, key) == 0)
+			return &r->list[i];
+	if (r->n == r->room) {
+		r->room = r->room ? r->room * 2 : 64;
+		r->list = realloc(r->list, r->room * sizeof(*r->list));
+		if (!r->list)
+			abort();
+	}
+	r->list[r->n] = (struct known){ .key = copy(key) };
+	return &r->list[r->n++];
+}
+
+static bool stat_record(const struct pk_records *r, const struct pk_record_name *name,
+			struct stat *st)
+{
+	own_str path = { 0 };
+
+	pk_str_addf(&path, "%s/%s@%s@%u", r->args.paths->endpoints, name->container_id,
+		    name->ifname, name->slot);
+	return stat(path.text, st) == 0;
+}
+
+static bool unchanged(const struct known *k, uint32_t slot, const struct stat *st)
+{
+	return !k->bad && k->slot == slot && k->inode == st->st_ino &&
+	       memcmp(&k->mtime, &st->st_mtim, sizeof(k->mtime)) == 0;
+}
+
+static bool look_at(struct pk_records *r, const struct pk_record_name *name)
+{
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	struct known *k = known_of(r, pk_record_owner(name, owner));
+	own_record record = { 0 };
+	struct pk_err err = { 0 };
+	struct stat st;
+
+	k->here = true;
+	if (!stat_record(r, name, &st))
+		return false;		/* closed meanwhile: the next look sees it */
+	if (unchanged(k, name->slot, &st))
+		return false;
+	if (pk_record_read(r->args.paths, name, &record, &err) < 0) {
+		if (!k->bad)
+			log_warn("op=record endpoint=%s err=\"%s\" ignoring until it can be read",
+				 k->key, err.text);
+		k->bad = true;
+		return false;
+	}
+	k->bad = false;
+	k->slot = name->slot;
+	k->inode = st.st_ino;
+	k->mtime = st.st_mtim;
+	pk_model_put(r->args.model, pk_member_of_record(&record, r->epoch));
+	return true;
+}
+
+static bool is_here(void *arg, const char *key)
+{
+	struct pk_records *r = arg;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (strcmp(r->list[i].key, key) == 0)
+			return r->list[i].here;
+	return false;
+}
+
+static void forget_gone(struct pk_records *r)
+{
+	size_t kept = 0;
+
+	r->bad = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		if (!r->list[i].here) {
+			free(r->list[i].key);
+			continue;
+		}
+		r->bad += r->list[i].bad;
+		r->list[kept++] = r->list[i];
+	}
+	r->n = kept;
+}
+
+bool pk_records_look(struct pk_records *r)
+{
+	own_mem struct pk_record_name *names = NULL;
+	struct pk_err err = { 0 };
+	bool any = false;
+	size_t n = 0;
+
+	if (pk_records_list(r->args.paths, &names, &n, &err) < 0) {
+		log_warn("op=records err=\"%s\" ignoring until the next look", err.text);
+		return false;
+	}
+	for (size_t i = 0; i < r->n; i++)
+		r->list[i].here = false;
+	r->closed = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (names[i].closed)
+			r->closed++;
+		else
+			any |= look_at(r, &names[i]);
+	}
+	any |= pk_model_prune(r->args.model, is_here, r);
+	forget_gone(r);
+	return any;
+}
+
+static void on_timer(void *arg)
+{
+	struct pk_records *r = arg;
+
+	pk_timer_set(r->timer, AGAIN_MS);
+	if (pk_records_look(r))
+		r->args.changed(r->args.arg);
+}
+
+static void on_inotify(void *arg)
+{
+	_Alignas(struct inotify_event) char buf[8192];
+	struct pk_records *r = arg;
+
+	while (read(r->inotify, buf, sizeof(buf)) > 0)
+		;
+	pk_timer_hurry(r->timer, SETTLE_MS);
+}
+
+struct pk_records *pk_records_new(const struct pk_records_args *args)
+{
+	struct pk_records *r = pk_alloc(sizeof(*r));
+
+	r->args = *args;
+	r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	r->timer = pk_timer_new(args->loop, on_timer, r);
+	pk_timer_set(r->timer, AGAIN_MS);
+	if (r->inotify >= 0 && pk_fs_mkdirs(args->paths->endpoints, 0700, NULL) == 0 &&
+	    inotify_add_watch(r->inotify, args->paths->endpoints,
+			      IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) >= 0)
+		r->watch = pk_watch_fd(args->loop, r->inotify, on_inotify, r);
+	return r;
+}
+
+void pk_records_free(struct pk_records *r)
+{
+	if (!r)
+		return;
+	pk_watch_free(r->watch);
+	pk_timer_free(r->timer);
+	if (r->inotify >= 0)
+		close(r->inotify);
+	for (size_t i = 0; i < r->n; i++)
+		free(r->list[i].key);
+	free(r->list);
+	free(r);
+}
+
+unsigned int pk_records_closed(const struct pk_records *r)
+{
+	return r->closed;
+}
+
+unsigned int pk_records_bad(const struct pk_records *r)
+{
+	return r->bad;
+}
+
+void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
+{
+	if (r->has_epoch && memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0)
+		return;
+	memcpy(r->epoch, epoch, sizeof(r->epoch));
+	r->has_epoch = true;
+	/* What was read is judged again under this epoch. */
+	for (size_t i = 0; i < r->n; i++)
+		r->list[i].inode = 0;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Nomad's and Consul's bodies, what an endpoint is to the engine, documents in force. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controller/consul.h"
+#include "controller/consul_watch.h"
+#include "controller/docs.h"
+#include "controller/member.h"
+#include "controller/nomad.h"
+#include "own.h"
+#include "str.h"
+
+#define ALLOC_ID "4e975ed8-3e04-254e-11a3-5c29b1507321"
+#define ALLOC_HEAD_OK                                                                              \
+	"{\"ID\": \"" ALLOC_ID "\", \"Namespace\": \"acme\", \"JobID\": \"api/dispatch-1\","       \
+	" \"TaskGroup\": \"web\", \"ClientStatus\": \"running\", \"CreateTime\": 1763970000000000000,"
+#define ALLOC_PORTS                                                                                \
+	" \"AllocatedResources\": {\"Shared\": {\"Ports\": ["                                      \
+	"{\"Label\": \"ssh\", \"Value\": 24722, \"To\": 22, \"HostIP\": \"127.0.0.1\"},"           \
+	"{\"Label\": \"raw\", \"Value\": 21570, \"To\": 0}]}},"
+#define ALLOC_JOB                                                                                  \
+	" \"Job\": {\"ID\": \"api/dispatch-1\", \"ParentID\": \"api\", \"Region\": \"global\","    \
+	" \"Meta\": {\"tier\": \"x\", \"owner\": \"me\", \"host\": \"${node.unique.name}\"},"      \
+	" \"TaskGroups\": [{\"Name\": \"other\"}, {\"Name\": \"web\", \"Meta\": {\"tier\": \"web\"}," \
+	" \"Services\": [{\"Name\": \"api\", \"PortLabel\": \"ssh\", \"Checks\": ["                \
+	"{\"Type\": \"tcp\"}, {\"Type\": \"http\", \"PortLabel\": \"raw\"},"                       \
+	"{\"Type\": \"script\", \"PortLabel\": \"ssh\"}, {\"Type\": \"http\", \"PortLabel\": \"8080\"}]}]," \
+	" \"Tasks\": [{\"Name\": \"vm\", \"Services\": [{\"Name\": \"side\"}]}, {\"Name\": \"b\", \"Services\": null}]}]}}"
+#define ALLOC ALLOC_HEAD_OK ALLOC_PORTS ALLOC_JOB
+
+static void test_alloc(void **state)
+{
+	struct pk_alloc a;
+	struct pk_err err = { 0 };
+
+	(void)state;
+	if (pk_alloc_decode(ALLOC, strlen(ALLOC), &a, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(a.job, "api");
+	assert_string_equal(a.job_id, "api/dispatch-1");
+	assert_string_equal(a.group, "web");
+	assert_int_equal(a.n_ports, 2);
+	assert_int_equal(a.ports[0].own, 22);
+	assert_int_equal(a.ports[1].own, 21570);	/* no "to": the same port */
+	assert_int_equal(a.n_meta, 3);
+	assert_string_equal(a.meta[0].value, "web");	/* the group's word over the job's */
+	assert_true(a.meta[2].unknown);
+	assert_int_equal(a.n_services, 2);
+	assert_int_equal(a.n_checks, 3);		/* ssh, raw, 8080; no script */
+	assert_int_equal(a.checks[0], 22);
+	assert_int_equal(a.checks[1], 21570);
+	assert_int_equal(a.checks[2], 8080);
+	assert_false(a.terminal);
+	pk_alloc_done(&a);
+}
+
+static void test_alloc_bad(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"[]",
+		"null",
+		"{\"ID\": \"x\"}",
+		ALLOC_HEAD_OK " \"Job\": null}",
+		ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": [{\"Name\": \"db\"}]}}",
+		ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": 5}}",
+		ALLOC "x",
+	};
+	struct pk_alloc a;
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++)
+		if (pk_alloc_decode(bad[i], strlen(bad[i]), &a, NULL) == 0)
+			fail_msg("taken: %s", bad[i]);
+}
+
+static void test_allocs(void **state)
+{
+	static const char two[] = "[" ALLOC "," ALLOC "]", half[] = "[" ALLOC ", {}]";
+	struct pk_allocs list;
+
+	(void)state;
+	assert_int_equal(pk_allocs_decode(two, strlen(two), &list, NULL), 0);
+	assert_int_equal(list.n, 2);
+	pk_allocs_done(&list);
+	assert_true(pk_allocs_decode(half, strlen(half), &list, NULL) < 0);
+	assert_int_equal(list.n, 0);
+	assert_int_equal(pk_allocs_decode("[]", 2, &list, NULL), 0);
+	assert_true(pk_allocs_decode("{}", 2, &list, NULL) < 0);
+	assert_true(pk_allocs_decode("[", 1, &list, NULL) < 0);
+	pk_allocs_done(&list);
+}
+
+/* What is kept over a restart says the same as what Nomad said. */
+static void test_alloc_kept(void **state)
+{
+	struct pk_alloc a, *b;
+
+	(void)state;
+	assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), &a, NULL), 0);
+	b = pk_alloc_copy(&a);
+	assert_non_null(b);
+	assert_true(pk_alloc_equal(&a, b));
+	assert_int_equal(b->n_checks, a.n_checks);
+	assert_true(b->meta[2].unknown);
+	assert_string_equal(b->job, "api");
+	free(b->ports[0].label);
+	b->ports[0].label = strdup("sshd");
+	assert_false(pk_alloc_equal(&a, b));
+	pk_alloc_done(b);
+	free(b);
+	pk_alloc_done(&a);
+}
+
+static void test_nodes(void **state)
+{
+	static const char nodes[] =
+		"[{\"ID\": \"11111111-0000-0000-0000-000000000001\", \"Name\": \"vm\", \"Status\": \"down\"},"
+		"{\"ID\": \"11111111-0000-0000-0000-000000000002\", \"Name\": \"vm\", \"Status\": \"ready\","
+		" \"Datacenter\": \"dc1\", \"NodePool\": \"default\"},"
+		"{\"ID\": \"11111111-0000-0000-0000-000000000003\", \"Name\": \"two\", \"Status\": \"ready\"},"
+		"{\"ID\": \"11111111-0000-0000-0000-000000000004\", \"Name\": \"two\", \"Status\": \"ready\"}]";
+	struct pk_nomad_node n;
+	struct pk_err err = { 0 };
+
+	(void)state;
+	assert_int_equal(pk_nomad_node_find(nodes, strlen(nodes), "vm", &n, NULL), 0);
+	assert_string_equal(n.id, "11111111-0000-0000-0000-000000000002");
+	assert_string_equal(n.datacenter, "dc1");
+	assert_int_equal(pk_nomad_node_find(nodes, strlen(nodes),
+					    "11111111-0000-0000-0000-000000000004", &n, NULL),
+			 0);
+	assert_true(pk_nomad_node_find(nodes, strlen(nodes), "two", &n, &err) < 0);
+	assert_non_null(strstr(err.text, "2 ready nodes"));
+	assert_true(pk_nomad_node_find(nodes, strlen(nodes), "none", &n, NULL) < 0);
+	assert_true(pk_nomad_node_find("{}", 2, "vm", &n, NULL) < 0);
+}
+
+static void test_base64(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = { { "", "" },	   { "YQ==", "a" },    { "YWI=", "ab" },   { "YWJj", "abc" },
+		     { "eyB9Cg==", "{ }\n" }, { "YQ", NULL },	    { "YQ=", NULL },   { "YR==", NULL },
+		     { "Y===", NULL },	   { "YQ==YQ==", NULL }, { "Y Q=", NULL }, { "====", NULL } };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		own_mem char *out = NULL;
+		size_t len = 0;
+		int r = pk_base64_decode(rows[i].text, &out, &len);
+
+		if ((r == 0) != (rows[i].want != NULL) ||
+		    (rows[i].want && (len != strlen(rows[i].want) || strcmp(out, rows[i].want))))
+			fail_msg("\"%s\": %d", rows[i].text, r);
+	}
+}
+
+static void test_kvs(void **state)
+{
+	static const char good[] = "[{\"Key\": \"a/b\", \"Value\": \"e30=\", \"Flags\": 0},"
+				   "{\"Key\": \"a/c\", \"Value\": null}]";
+	static const char *const bad[] = { "", "{}", "[1]", "[{\"Key\": \"a\"}]",
+					   "[{\"Key\": 1, \"Value\": \"\"}]",
+					   "[{\"Key\": \"a\", \"Value\": \"%%\"}]",
+					   "[{\"Key\": \"a\", \"Value\": \"e30=\"}" };
+	struct pk_kvs kvs;
+
+	(void)state;
+	assert_int_equal(pk_kvs_decode(good, strlen(good), &kvs, NULL), 0);
+	assert_int_equal(kvs.n, 2);
+	assert_string_equal(kvs.list[0].value, "{}");
+	assert_int_equal(kvs.list[1].len, 0);
+	pk_kvs_done(&kvs);
+	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++)
+		if (pk_kvs_decode(bad[i], strlen(bad[i]), &kvs, NULL) == 0)
+			fail_msg("taken: %s", bad[i]);
+}
+
+static void test_places(void **state)
+{
+	static const struct {
+		const char *key, *source, *namespace;
+	} rows[] = {
+		{ "p/operator/a", "operator", NULL },
+		{ "p/tenants/acme/a", "tenant/acme", "acme" },
+		{ "p/tenants/acme/x/y", "tenant/acme", "acme" },
+		{ "p/tenants/acme/", NULL, NULL },
+		{ "p/tenants/acme", NULL, NULL },
+		{ "p/tenants//a", NULL, NULL },
+		{ "p/operators/a", NULL, NULL },
+		{ "q/operator/a", NULL, NULL },
+		{ "p/", NULL, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		struct pk_kv_place place;
+		bool is = pk_kv_place(rows[i].key, "p/", &place);
+
+		if (is != (rows[i].source != NULL) || (is && strcmp(place.source, rows[i].source)) ||
+		    (is && strcmp(place.namespace ?: "", rows[i].namespace ?: "")))
+			fail_msg("%s", rows[i].key);
+	}
+}
+
+static struct pk_member *member(const char *namespace, const char *job, const char *group)
+{
+	struct pk_member *m = pk_alloc(sizeof(*m));
+
+	m->key = strdup(ALLOC_ID "@eth0");
+	m->container_id = strdup(ALLOC_ID);
+	m->namespace = namespace ? strdup(namespace) : NULL;
+	m->job = job ? strdup(job) : NULL;
+	m->group = group ? strdup(group) : NULL;
+	m->open = true;
+	return m;
+}
+
+static const struct member_row {
+	const char *what;
+	const char *namespace, *job, *group;
+	bool nomad, facts;
+	enum pk_confirmed want;
+	const char *name;
+	const char *has, *lacks;	/* in the canonical text */
+} member_rows[] = {
+	{ "no namespace is quarantine", NULL, "api", "web", true, false, PK_UNCONFIRMED, "?/?/?",
+	  "reserved:init", "api" },
+	{ "claims alone leave job and group unknown", "acme", "api/dispatch-1", "web", true, false,
+	  PK_UNCONFIRMED, "acme/?/?", "nomad:namespace=acme", "nomad:job=" },
+	{ "confirmed: the parent's job, group, meta, services", "acme", "api/dispatch-1", "web", true,
+	  true, PK_CONFIRMED, "acme/api/web", "\"meta:tier=web\"", "dispatch" },
+	{ "confirmed: an interpolated meta is unknown", "acme", "api/dispatch-1", "web", true, true,
+	  PK_CONFIRMED, "acme/api/web", "\"meta:host\"", "${" },
+	{ "a claim that was absent is filled in", "acme", NULL, NULL, true, true, PK_CONFIRMED,
+	  "acme/api/web", "\"nomad:job=api\"", "port:*" },
+	{ "another job is Nomad's", "acme", "bank", "web", true, true, PK_CONTRADICTED,
+	  "acme/api/web", "\"nomad:job=api\"", "bank" },
+	{ "another namespace is quarantine", "beta", "api/dispatch-1", "web", true, true,
+	  PK_CONTRADICTED, "?/?/?", "reserved:init", "acme" },
+	{ "no Nomad on this node: believed", "acme", "api", "web", false, false, PK_BELIEVED,
+	  "acme/api/web", "\"nomad:job=api\"", "meta:*" },
+	{ "no Nomad: facts kept from before don't count", "acme", "bank", "web", false, true,
+	  PK_BELIEVED, "acme/bank/web", "\"nomad:job=bank\"", "meta" },
+};
+
+static void test_members(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(member_rows); i++) {
+		const struct member_row *row = &member_rows[i];
+		struct pk_member *m = member(row->namespace, row->job, row->group);
+		struct pk_world_endpoint *ep;
+		struct pk_settings s;
+		own_str name = { 0 };
+
+		pk_settings_init(&s);
+		s.has_nomad = row->nomad;
+		if (row->facts) {
+			m->facts = pk_alloc(sizeof(*m->facts));
+			assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), m->facts, NULL), 0);
+		}
+		pk_member_judge(m, &s);
+		pk_member_name(m, &name);
+		ep = pk_member_endpoint(m, &s);
+		if (m->confirmed != row->want || strcmp(name.text, row->name) != 0 ||
+		    !strstr(ep->labels->text, row->has) || strstr(ep->labels->text, row->lacks))
+			fail_msg("%s: %d %s %s", row->what, m->confirmed, name.text,
+				 ep->labels->text);
+		pk_world_endpoint_free(ep);
+		pk_member_free(m);
+		pk_settings_done(&s);
+	}
+}
+
+#define DENY "{\"endpointSelector\": {}, \"ingress\": [{}]}"
+#define FQDN                                                                                       \
+	"{\"endpointSelector\": {}, \"egress\": [{\"toFQDNs\": [{\"matchName\": \"a.example\"}]}]}"
+
+static bool offer(struct pk_docs *docs, const char *path, const char *text)
+{
+	const struct pk_doc_place place = { .source = "file", .path = path };
+
+	return pk_docs_offer(docs, &place, text, strlen(text));
+}
+
+static size_t in_force(struct pk_docs *docs)
+{
+	struct pk_document **list;
+	size_t n = pk_docs_settle(docs, &list);
+
+	pk_docs_retire(docs);
+	return n;
+}
+
+static void test_docs(void **state)
+{
+	struct pk_docs *docs = pk_docs_new(NULL);
+	const struct pk_doc_entry *e;
+
+	(void)state;
+	assert_true(offer(docs, "/p/a.json", DENY));
+	assert_int_equal(in_force(docs), 1);
+	assert_false(offer(docs, "/p/a.json", DENY));
+
+	/* P44: half written; the last good one stays, the error has its place. */
+	assert_true(offer(docs, "/p/a.json", "{\"endpointSelector\": {}, \"ingr"));
+	assert_int_equal(in_force(docs), 1);
+	e = pk_docs_at(docs, 0);
+	assert_true(e->refused && e->doc && e->notes.n_errors > 0);
+	assert_int_equal(e->notes.list[0].where.line, 1);
+	assert_true(offer(docs, "/p/a.json", "[" DENY "]"));
+	assert_false(pk_docs_at(docs, 0)->refused);
+
+	/* A name twice in one source: the later path is refused, and counts when the first goes. */
+	assert_true(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
+	assert_int_equal(in_force(docs), 1);
+	assert_true(pk_docs_at(docs, 1)->refused);
+	assert_true(pk_docs_waits(docs, "file", "/p/b.json"));
+	assert_true(pk_docs_gone(docs, "file", "/p/a.json"));
+	assert_true(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
+	assert_int_equal(in_force(docs), 1);
+
+	assert_true(offer(docs, "/p/c.json", FQDN));
+	assert_int_equal(in_force(docs), 1);
+	assert_non_null(strstr(pk_docs_at(docs, 1)->refusal, "toFQDNs"));
+	assert_true(pk_docs_gone(docs, "file", "/p/b.json"));
+	assert_int_equal(in_force(docs), 0);
+	pk_docs_free(docs);
+}
+
+static bool no_path(void *arg, const char *path)
+{
+	(void)arg;
+	(void)path;
+	return false;
+}
+
+static void no_error(void *arg, const struct pk_err *err)
+{
+	(void)arg;
+	fail_msg("%s", err->text);
+}
+
+/* A restart: what was in force is, also while its source refuses it or doesn't answer. */
+static void test_docs_kept(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	struct pk_doc_place kv = { "tenant/acme", "consul:x/tenants/acme/we ird%/a-1", "acme" };
+	struct pk_docs *docs;
+	own_mem char *text = NULL;
+	own_str command = { 0 };
+	size_t len;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	assert_true(offer(docs, "/p/a.json", "\n" DENY));
+	assert_true(pk_docs_offer(docs, &kv, DENY, strlen(DENY)));
+	assert_int_equal(in_force(docs), 2);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_int_equal(in_force(docs), 2);
+	assert_true(offer(docs, "/p/a.json", "nonsense"));
+	assert_int_equal(in_force(docs), 2);
+	assert_int_equal(pk_docs_text(docs, pk_docs_at(docs, 0), &text, &len, NULL), 0);
+	assert_string_equal(text, "\n" DENY);
+	assert_string_equal(pk_docs_at(docs, 1)->path, kv.path);
+	assert_true(pk_docs_prune(docs, "file", no_path, NULL));
+	assert_int_equal(in_force(docs), 1);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_int_equal(in_force(docs), 1);
+	assert_string_equal(pk_docs_at(docs, 0)->doc->namespace, "acme");
+	assert_true(pk_docs_prune(docs, "tenant/", no_path, NULL));
+	assert_int_equal(in_force(docs), 0);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+	pk_str_addf(&command, "find %s -type f | grep -q . && exit 1; rm -r %s", dir, dir);
+	assert_int_equal(system(command.text), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_alloc),	   cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_allocs),	   cmocka_unit_test(test_alloc_kept),
+		cmocka_unit_test(test_nodes),	   cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_kvs),	   cmocka_unit_test(test_places),
+		cmocka_unit_test(test_members),	   cmocka_unit_test(test_docs),
+		cmocka_unit_test(test_docs_kept),
+	};
+
+	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
+}
