@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An allocation's network namespace, as Nomad makes it, and what a VMM or a guest does in it."""
+import json
+import os
+import subprocess
+
+from . import netns
+from .frames import PacketSocket, Tap
+from .shell import run
+
+
+class Alloc:
+    def __init__(self, node, alloc_id, path):
+        self.node, self.id, self.path = node, alloc_id, path
+        self.net = f"/proc/{node.holder.pid}/root{path}"
+        self.inode = os.stat(self.net).st_ino
+        self.result = None		# of the last ADD
+
+    def run(self, argv, *, credentials=None, **kw):
+        return run(argv, preexec_fn=netns.entering(self.net, self.node.mnt, credentials), **kw)
+
+    def popen(self, argv, *, credentials=None, **kw):
+        return self.node.track(subprocess.Popen(
+            argv, preexec_fn=netns.entering(self.net, self.node.mnt, credentials), **kw))
+
+    def inside(self):
+        return netns.inside(self.net)
+
+    def links(self):
+        return {link["ifname"]: link
+                for link in json.loads(self.run(["ip", "-j", "-d", "link"]).stdout)}
+
+    def packets(self, device="eth0"):
+        """An AF_PACKET socket on a device of the allocation."""
+        return PacketSocket(self.net, device)
+
+    def tap(self, device="tap0", credentials=None, queues=1):
+        """The tap, opened as a VMM does: by (uid, gid) without capabilities where given."""
+        return Tap(self.net, device, credentials, queues)
+
+    # -- what ADD said
+
+    def address(self, family=4):
+        for ip in self.result["ips"]:
+            host = ip["address"].split("/")[0]
+            if (":" in host) == (family == 6):
+                return host
+        return None
+
+    @property
+    def gateway(self):
+        return self.result["ips"][0]["gateway"]
+
+    @property
+    def mac(self):
+        return next(i["mac"] for i in self.result["interfaces"] if i["name"] == "eth0")
+
+    @property
+    def slot(self):
+        """The endpoint's slot, from the host device's name."""
+        name = self.result["interfaces"][0]["name"]
+        assert name.startswith("pk"), name
+        return int(name[2:])
+
+    def driver_file(self):
+        with open(self.node.path(f"run/picket/vm/{self.id}.json"), encoding="utf-8") as file:
+            return json.load(file)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""picketd and the CLI of a node."""
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from .shell import Failed, binary, wait_for
+
+
+class _Unix(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("picketd", timeout=30)
+        self.unix_path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(self.unix_path)
+
+
+class DaemonMixin:
+    """Of Node: uses its options, root, path and popen."""
+
+    @property
+    def log_path(self):
+        return os.path.join(self.root, "var/log/picketd.log")
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def write_config(self, config=None):
+        """picketd.json, and the conflist that it reads beside it."""
+        directory = os.path.join(self.root, "opt/cni/config")
+        os.makedirs(directory, exist_ok=True)
+        plugin = self.plugin_conf()
+        conflist = {"cniVersion": plugin.pop("cniVersion"), "name": plugin.pop("name"),
+                    "plugins": [plugin]}
+        conflist_path = os.path.join(directory, f"{self.options.network}.conflist")
+        with open(conflist_path, "w", encoding="utf-8") as file:
+            json.dump(conflist, file, indent=1)
+        config = {"root": self.root, "conflist": conflist_path,
+                  **(self.options.config if config is None else config)}
+        path = os.path.join(self.root, "etc/picket/picketd.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file, indent=1)
+        return conflist_path
+
+    def start_picketd(self, config=None, env=None, wait=True):
+        """Write picketd.json and start picketd; wait until its socket answers."""
+        self.write_config(config)
+        with open(self.log_path, "a", encoding="utf-8") as log:
+            self.picketd = self.popen([binary("picketd"), "-root", self.root], env=env,
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            wait_for(self.picketd_answers, f"picketd's answer\n{self.log()[-2000:]}")
+        return self.picketd
+
+    def picketd_answers(self):
+        if self.picketd.poll() is not None:
+            raise Failed(f"picketd ended with {self.picketd.returncode}\n{self.log()[-3000:]}")
+        try:
+            return self.api("/v1/status")
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def kill_picketd(self, number=signal.SIGKILL):
+        process, self.picketd = self.picketd, None
+        process.send_signal(number)
+        process.wait(timeout=15)
+        return process.returncode
+
+    def api(self, path, method="GET", body=None, check=True):
+        """An answer of picketd's HTTP API; check: a status over 299 raises Failed."""
+        connection = _Unix(self.path("run/picket/picketd.sock"))
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if check and answer.status > 299:
+            raise Failed(f"{method} {path}: {answer.status} {text[:500]}")
+        return json.loads(text) if text.strip() else None
+
+    def picket(self, *argv, **kw):
+        """The CLI; CompletedProcess."""
+        return self.run([binary("picket"), "-root", self.root, *argv], **kw)
+
+    def policy(self, name, document):
+        """Put a document into policies.d by rename; None removes it."""
+        path = os.path.join(self.root, "etc/picket/policies.d", name)
+        if document is None:
+            os.unlink(path)
+            return
+        text = document if isinstance(document, str) else json.dumps(document)
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(path + ".new", path)

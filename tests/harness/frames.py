@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Raw frames: through a tap as a VMM sends them, through a packet socket as a process does."""
+import array
+import dataclasses
+import fcntl
+import os
+import select
+import socket
+import struct
+import time
+
+from . import netns
+
+_TUNSETIFF = 0x400454CA
+_TUNSETOFFLOAD = 0x400454D0
+_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
+NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, GSO_TCPV6 = 1, 0, 1, 5, 4
+_ETH_P_ALL = 3
+
+
+@dataclasses.dataclass
+class VnetHeader:
+    """struct virtio_net_hdr: what the guest asks of the kernel for a frame."""
+    flags: int = 0
+    gso_type: int = 0
+    hdr_len: int = 0
+    gso_size: int = 0
+    csum_start: int = 0
+    csum_offset: int = 0
+
+    def pack(self):
+        return struct.pack("<BBHHHH", self.flags, self.gso_type, self.hdr_len, self.gso_size,
+                           self.csum_start, self.csum_offset)
+
+
+def _receive(fileno, read, want, timeout):
+    """The first frame within timeout for which want(frame) holds, else None."""
+    end = time.monotonic() + timeout
+    while (left := end - time.monotonic()) > 0:
+        if not select.select([fileno], [], [], left)[0]:
+            return None
+        frame = read()
+        if want is None or want(frame):
+            return frame
+    return None
+
+
+def _drain(fileno, read):
+    frames = []
+    while select.select([fileno], [], [], 0)[0]:
+        frames.append(read())
+    return frames
+
+
+class Tap:
+    """
+    An opened tap. The file is opened by root (the device node may be root's), the interface is
+    taken by `credentials` (uid, gid) without capabilities: what the tap's owner alone may do.
+    """
+
+    def __init__(self, net, device="tap0", credentials=None, queues=1):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(self._child(theirs, net, device, credentials, queues))
+        theirs.close()
+        _, status = os.waitpid(pid, 0)
+        error = os.waitstatus_to_exitcode(status)
+        if error:
+            ours.close()
+            raise OSError(error, f"tap {device}: {os.strerror(error)}")
+        fds = array.array("i")
+        _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(fds.itemsize))
+        fds.frombytes(ancillary[0][2][:fds.itemsize])
+        ours.close()
+        self.fd = fds[0]
+        os.set_blocking(self.fd, True)
+
+    @staticmethod
+    def _child(channel, net, device, credentials, queues):
+        try:
+            netns.setns(net, netns.CLONE_NEWNET)
+            fd = os.open("/dev/net/tun", os.O_RDWR)
+            if credentials:
+                os.setgroups([])
+                os.setresgid(credentials[1], credentials[1], credentials[1])
+                os.setresuid(credentials[0], credentials[0], credentials[0])
+            flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR
+            flags |= _IFF_MULTI_QUEUE if queues > 1 else 0
+            fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", device.encode(), flags))
+            channel.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                      array.array("i", [fd]))])
+            return 0
+        except OSError as error:
+            return error.errno or 1
+
+    def offload(self, flags):
+        """TUNSETOFFLOAD: what the guest takes (1 csum, 2 TSO4, 4 TSO6, 0x20 USO4, 0x40 USO6)."""
+        fcntl.ioctl(self.fd, _TUNSETOFFLOAD, flags)
+
+    def send(self, frame, header=None):
+        os.write(self.fd, (header or VnetHeader()).pack() + bytes(frame))
+
+    def _read(self):
+        return os.read(self.fd, 70000)[10:]
+
+    def receive(self, want=None, timeout=2.0):
+        """A frame without its vnet header, or None."""
+        return _receive(self.fd, self._read, want, timeout)
+
+    def drain(self):
+        return _drain(self.fd, self._read)
+
+    def close(self):
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+class PacketSocket:
+    """AF_PACKET on one device: send, and see what arrives at and leaves the device."""
+
+    def __init__(self, net, device):
+        with netns.inside(net):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW,
+                                        socket.htons(_ETH_P_ALL))
+            self.socket.bind((device, _ETH_P_ALL))
+
+    def send(self, frame):
+        self.socket.send(bytes(frame))
+
+    def _read(self):
+        return self.socket.recv(70000)
+
+    def receive(self, want=None, timeout=2.0):
+        return _receive(self.socket.fileno(), self._read, want, timeout)
+
+    def drain(self):
+        return _drain(self.socket.fileno(), self._read)
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()

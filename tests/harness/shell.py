@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Commands with their output, and waiting for a condition."""
+import os
+import subprocess
+import time
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Failed(AssertionError):
+    """A command ended otherwise than expected."""
+
+
+def build_dir():
+    return os.path.abspath(os.environ.get("PICKET_BUILD", os.path.join(TREE, "build")))
+
+
+def binary(name):
+    """Path of a built program; the test fails with what to run if it isn't there."""
+    path = os.path.join(build_dir(), name)
+    if not os.access(path, os.X_OK):
+        raise Failed(f"{path} is not built; fix: make B={build_dir()} all")
+    return path
+
+
+def run(argv, *, check=True, timeout=60, stdin=None, **popen):
+    """Run to the end; CompletedProcess with text. check: a status other than 0 raises Failed."""
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout,
+                          check=False, errors="replace", **popen)
+    if check and done.returncode:
+        raise Failed(f"{' '.join(map(str, argv))}: status {done.returncode}\n"
+                     f"{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done
+
+
+def wait_for(condition, what, timeout=10, pause=0.02):
+    """What condition() answers once it is true. A bound on waiting, never a measure of speed."""
+    end = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise Failed(f"waited {timeout} s for {what}")
+        time.sleep(pause)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The harness itself: what other tests take for granted."""
+import os
+import struct
+import subprocess
+
+import pytest
+
+from harness import Failed, Snapshot, Tap, VnetHeader, netns, reasons, wait_for
+
+FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + b"x" * 46
+
+
+def test_a_node_is_gone_after_close(make_node):
+    node = make_node("gone")
+    base, inode = node.base, node.mnt_inode
+    sleeper = node.popen(["sleep", "1000"])
+    node.new_netns("a1").popen(["sleep", "1000"])
+    node.close()
+    assert sleeper.returncode is not None
+    assert not os.path.exists(base)
+    assert not netns.processes_of(inode, "mnt")
+
+
+def test_a_node_has_its_own_network_run_and_bpffs(node):
+    names = {link["ifname"] for link in node.json(["ip", "-j", "link"])}
+    assert names == {"lo", "up0"}
+    kind = node.run(["stat", "-f", "-c", "%T", f"{node.root}/sys/fs/bpf"]).stdout.strip()
+    assert kind == "bpf_fs"
+    assert not os.path.exists(node.path("sys/fs/bpf/picket"))
+    assert not os.path.exists(f"/run/netns/{node.name}")
+
+
+def test_the_world_is_one_hop_away(node):
+    node.run(["ping", "-c", "1", "-W", "2", node.world.address])
+    node.run(["ping", "-6", "-c", "1", "-W", "2", node.world.address6])
+
+
+def test_an_allocation_s_netns_is_empty_and_down(node):
+    alloc = node.new_netns("a1")
+    links = alloc.links()
+    assert set(links) == {"lo"} and "UP" not in links["lo"]["flags"]
+    node.drop_netns(alloc)
+    assert not Snapshot(node).parts["netns"]
+
+
+def test_snapshots_see_what_is_left(node):
+    before = Snapshot(node)
+    node.run(["ip", "link", "add", "left0", "type", "veth", "peer", "name", "left1"])
+    node.run(["ip", "link", "set", "left0", "up"])
+    node.run(["ip", "addr", "add", "10.9.9.1/24", "dev", "left0"])
+    node.new_netns("a1")
+    after = Snapshot(node)
+    lines = before.differences(after)
+    assert "links: left0 is new" in lines and "netns: a1 is new" in lines
+    assert any(line.startswith("routes:") for line in lines)
+    with pytest.raises(AssertionError, match="left behind"):
+        before.assert_same(after)
+    before.assert_same(after, ignore=("links", "netns", "routes"))
+
+
+def make_tap(alloc, owner):
+    alloc.run(["ip", "tuntap", "add", "tap0", "mode", "tap", "user", str(owner), "vnet_hdr"])
+    alloc.run(["ip", "link", "set", "tap0", "up"])
+
+
+def test_frames_through_a_tap_of_an_unprivileged_owner(node):
+    alloc = node.new_netns("a1")
+    make_tap(alloc, 65534)
+    with alloc.tap(credentials=(65534, 65534)) as tap, alloc.packets("tap0") as sniffer:
+        tap.send(FRAME, VnetHeader())
+        assert sniffer.receive(lambda f: f == FRAME) == FRAME
+        sniffer.send(FRAME)
+        assert tap.receive(lambda f: f == FRAME) == FRAME
+    with pytest.raises(PermissionError):
+        Tap(alloc.net, credentials=(65533, 65533))
+
+
+def test_maps_are_read_by_their_pins(node):
+    pin = f"{node.root}/sys/fs/bpf/t"
+    node.run(["/usr/sbin/bpftool", "map", "create", pin, "type", "hash", "key", "4", "value", "8",
+              "entries", "4", "name", "t"])
+    os.mkdir(node.path("sys/fs/bpf/picket"))
+    os.mkdir(node.path("sys/fs/bpf/picket/maps"))
+    os.rename(node.path("sys/fs/bpf/t"), node.path("sys/fs/bpf/picket/maps/t"))
+    with node.tables.map("t") as table:
+        assert (table.key_size, table.value_size, table.keys()) == (4, 8, [])
+        table.set(struct.pack("I", 7), struct.pack("Q", 70))
+        assert table.items() == [(struct.pack("I", 7), struct.pack("Q", 70))]
+        assert table.get(struct.pack("I", 8)) is None
+    assert "picket/maps/t" in Snapshot(node).parts["pins"]
+
+
+def test_a_reboot_keeps_what_is_below_root(node):
+    kept = f"{node.root}/var/lib/kept"
+    with open(kept, "w", encoding="ascii"):
+        pass
+    node.new_netns("a1")
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    try:
+        node.reboot()
+        assert sleeper.poll() is None, "only the node's own processes end"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert os.path.exists(kept)
+    assert not Snapshot(node).parts["netns"]
+
+
+def test_reasons_are_read_from_the_header(tmp_path, monkeypatch):
+    assert reasons.REASONS[0] == "ok" and "policy-denied" in reasons.BUILT
+    monkeypatch.setenv("PK_PROVED", str(tmp_path / "proved"))
+    reasons.prove("vlan")
+    assert (tmp_path / "proved").read_text() == "vlan\n"
+    with pytest.raises(Failed):
+        reasons.prove("no-such-reason")
+
+
+def test_waiting_has_an_end():
+    with pytest.raises(Failed, match="never"):
+        wait_for(lambda: False, "what never comes", timeout=0.05)
