@@ -39,7 +39,7 @@ class Runner:
         self.logs = os.path.join(self.build, "test-logs")
         os.makedirs(self.logs, exist_ok=True)
         self.proved = os.path.join(self.build, "proved-reasons")
-        self.env = dict(os.environ, PK_PROVED=self.proved, PK_BUILD=self.build,
+        self.env = dict(os.environ, PK_PROVED=self.proved, PICKET_BUILD=self.build,
                         PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=1",
                         UBSAN_OPTIONS="print_stacktrace=1")
 
