@@ -98,6 +98,10 @@ struct pk_nl_link {
 	uint8_t mac[6];
 	uint32_t mtu;
 	bool up, carrier;
+	struct {		       /* of a tap */
+		uint32_t owner, group; /* UINT32_MAX = nobody named */
+		bool multi_queue, persist;
+	} tun;
 	uint32_t peer; /* IFLA_LINK; 0 = none */
 };
 /* By ifindex, or where that is 0 by name; -ENODEV. */

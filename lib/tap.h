@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "nl.h"
 
 struct pk_tap {
 	const char *name;
@@ -23,11 +24,11 @@ struct pk_tap {
  * tap. Nothing is left of it on failure.
  */
 int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);
-/* 0: a tap of that name with this ifindex, owner, group and queue mode; -ENODEV, or -EINVAL with
- * the difference. */
-int pk_tap_check(const struct pk_tap *tap, struct pk_err *err);
-/* Removes a persistent tap that nobody has open; -ENODEV where there is none. */
-int pk_tap_delete(const char *name, struct pk_err *err);
+/*
+ * 0: a tap of that name with this ifindex, owner, group and queue mode; -ENODEV, or -EINVAL with
+ * the difference. It goes by pk_nl_delete. nl is of the netns that the tap is in.
+ */
+int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err);
 
 /* The segmented path: checksum and segmentation off on the sending side of link, and read back.
  * Errors: PK_CODE_KERNEL. */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Of the netlink files alone: the handle, and one message of its batch. */
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nl.h"
+
+#define PK_NL_MESSAGES 48
+#define PK_NL_ROOM     32768
+
+struct pk_nl {
+	int fd;
+	uint32_t seq; /* of the next message */
+	size_t len;
+	unsigned int n;
+	bool overflow;
+	char what[PK_NL_MESSAGES][64]; /* for errors: "add filter pk_from_endpoint" */
+	char buf[PK_NL_ROOM];
+};
+
+/* A message under construction; its body and attributes are libnl's. NULL never: small allocations
+ * abort. */
+struct nl_msg *pk_nl_message(uint16_t type, uint16_t flags, const void *body, size_t size);
+/* Takes msg over into the batch. fmt says what it does, for errors. */
+void pk_nl_push(struct pk_nl *nl, struct nl_msg *msg, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Sends msg (taken over), a dump or a single request, and calls each for every answer. 0, -errno.
+ */
+int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
+	      void (*each)(void *arg, struct nlmsghdr *answer), void *arg);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Links: made, changed, read. */
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nl_batch.h"
+
+static void put_mac(struct nl_msg *msg, const uint8_t mac[6])
+{
+	nla_put(msg, IFLA_ADDRESS, 6, mac);
+}
+
+static void put_peer(struct nl_msg *msg, const struct pk_nl_veth *veth)
+{
+	struct nlattr *info = nla_nest_start(msg, IFLA_LINKINFO), *data, *peer;
+	struct ifinfomsg body = { 0 };
+
+	nla_put_string(msg, IFLA_INFO_KIND, "veth");
+	data = nla_nest_start(msg, IFLA_INFO_DATA);
+	peer = nla_nest_start(msg, VETH_INFO_PEER);
+	nlmsg_append(msg, &body, sizeof(body), NLMSG_ALIGNTO);
+	nla_put_string(msg, IFLA_IFNAME, veth->host_name);
+	put_mac(msg, veth->host_mac);
+	nla_put_u32(msg, IFLA_MTU, veth->mtu);
+	nla_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)veth->host_netns);
+	nla_nest_end(msg, peer);
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, info);
+}
+
+void pk_nl_veth(struct pk_nl *nl, const struct pk_nl_veth *veth)
+{
+	struct ifinfomsg body = { .ifi_index = (int)veth->ifindex };
+	struct nl_msg *msg =
+		pk_nl_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof(body));
+
+	nla_put_string(msg, IFLA_IFNAME, veth->name);
+	put_mac(msg, veth->mac);
+	nla_put_u32(msg, IFLA_MTU, veth->mtu);
+	put_peer(msg, veth);
+	pk_nl_push(nl, msg, "create veth %s and %s", veth->name, veth->host_name);
+}
+
+static struct nl_msg *change(uint32_t ifindex, unsigned int flags, unsigned int mask)
+{
+	struct ifinfomsg body = { .ifi_index = (int)ifindex,
+				  .ifi_flags = flags,
+				  .ifi_change = mask };
+
+	return pk_nl_message(RTM_NEWLINK, 0, &body, sizeof(body));
+}
+
+void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex)
+{
+	struct nl_msg *msg = change(ifindex, 0, 0);
+	struct nlattr *spec = nla_nest_start(msg, IFLA_AF_SPEC);
+	struct nlattr *inet6 = nla_nest_start(msg, AF_INET6);
+
+	nla_put_u8(msg, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	nla_nest_end(msg, inet6);
+	nla_nest_end(msg, spec);
+	pk_nl_push(nl, msg, "addrgenmode none on link %u", ifindex);
+}
+
+void pk_nl_up(struct pk_nl *nl, uint32_t ifindex)
+{
+	pk_nl_push(nl, change(ifindex, IFF_UP, IFF_UP), "link %u up", ifindex);
+}
+
+void pk_nl_down(struct pk_nl *nl, uint32_t ifindex)
+{
+	pk_nl_push(nl, change(ifindex, 0, IFF_UP), "link %u down", ifindex);
+}
+
+void pk_nl_mac(struct pk_nl *nl, uint32_t ifindex, const uint8_t mac[6])
+{
+	struct nl_msg *msg = change(ifindex, 0, 0);
+
+	put_mac(msg, mac);
+	pk_nl_push(nl, msg, "MAC of link %u", ifindex);
+}
+
+void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu)
+{
+	struct nl_msg *msg = change(ifindex, 0, 0);
+
+	nla_put_u32(msg, IFLA_MTU, mtu);
+	pk_nl_push(nl, msg, "MTU %u of link %u", mtu, ifindex);
+}
+
+void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex)
+{
+	struct ifinfomsg body = { .ifi_index = (int)ifindex };
+
+	pk_nl_push(nl, pk_nl_message(RTM_DELLINK, 0, &body, sizeof(body)), "delete link %u",
+		   ifindex);
+}
+
+static void read_tun(struct nlattr *data, struct pk_nl_link *link)
+{
+	struct nlattr *tb[IFLA_TUN_MAX + 1];
+
+	link->tun.owner = link->tun.group = UINT32_MAX;
+	if (nla_parse_nested(tb, IFLA_TUN_MAX, data, NULL) < 0)
+		return;
+	if (tb[IFLA_TUN_OWNER])
+		link->tun.owner = nla_get_u32(tb[IFLA_TUN_OWNER]);
+	if (tb[IFLA_TUN_GROUP])
+		link->tun.group = nla_get_u32(tb[IFLA_TUN_GROUP]);
+	link->tun.multi_queue = tb[IFLA_TUN_MULTI_QUEUE] && nla_get_u8(tb[IFLA_TUN_MULTI_QUEUE]);
+	link->tun.persist = tb[IFLA_TUN_PERSIST] && nla_get_u8(tb[IFLA_TUN_PERSIST]);
+}
+
+static void read_info(struct nlattr *attr, struct pk_nl_link *link)
+{
+	struct nlattr *tb[IFLA_INFO_MAX + 1];
+
+	if (nla_parse_nested(tb, IFLA_INFO_MAX, attr, NULL) < 0 || !tb[IFLA_INFO_KIND])
+		return;
+	nla_strlcpy(link->kind, tb[IFLA_INFO_KIND], sizeof(link->kind));
+	if (!strcmp(link->kind, "tun") && tb[IFLA_INFO_DATA])
+		read_tun(tb[IFLA_INFO_DATA], link);
+}
+
+static int read_link(struct nlmsghdr *h, struct pk_nl_link *link)
+{
+	struct nlattr *tb[IFLA_MAX + 1];
+	const struct ifinfomsg *body = nlmsg_data(h);
+
+	memset(link, 0, sizeof(*link));
+	if (h->nlmsg_type != RTM_NEWLINK || nlmsg_parse(h, sizeof(*body), tb, IFLA_MAX, NULL) < 0 ||
+	    !tb[IFLA_IFNAME])
+		return -EINVAL;
+	link->ifindex = (uint32_t)body->ifi_index;
+	link->up = body->ifi_flags & IFF_UP;
+	link->carrier = body->ifi_flags & IFF_RUNNING;
+	nla_strlcpy(link->name, tb[IFLA_IFNAME], sizeof(link->name));
+	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == 6)
+		memcpy(link->mac, nla_data(tb[IFLA_ADDRESS]), 6);
+	if (tb[IFLA_MTU])
+		link->mtu = nla_get_u32(tb[IFLA_MTU]);
+	if (tb[IFLA_LINK])
+		link->peer = nla_get_u32(tb[IFLA_LINK]);
+	if (tb[IFLA_LINKINFO])
+		read_info(tb[IFLA_LINKINFO], link);
+	return 0;
+}
+
+struct links {
+	struct pk_nl_link *list;
+	size_t n, room;
+};
+
+static void add_link(void *arg, struct nlmsghdr *h)
+{
+	struct links *links = arg;
+	struct pk_nl_link link;
+
+	if (read_link(h, &link) < 0)
+		return;
+	if (links->n == links->room) {
+		links->room = links->room ? links->room * 2 : 16;
+		links->list = realloc(links->list, links->room * sizeof(link));
+		if (!links->list)
+			abort();
+	}
+	links->list[links->n++] = link;
+}
+
+int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
+	       struct pk_err *err)
+{
+	struct ifinfomsg body = { .ifi_index = (int)ifindex };
+	struct nl_msg *msg = pk_nl_message(RTM_GETLINK, 0, &body, sizeof(body));
+	struct links links = { 0 };
+	own_mem void *list = NULL;
+	int r;
+
+	if (!ifindex)
+		nla_put_string(msg, IFLA_IFNAME, name);
+	r = pk_nl_ask(nl, msg, add_link, &links);
+	list = links.list;
+	if (r == 0 && links.n != 1)
+		r = -ENODEV;
+	if (r < 0 && ifindex)
+		return pk_code(err, pk_fail(err, -r, "link %u", ifindex), PK_CODE_NETNS);
+	if (r < 0)
+		return pk_code(err, pk_fail(err, -r, "link %s", name), PK_CODE_NETNS);
+	*link = links.list[0];
+	return 0;
+}
+
+int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct pk_err *err)
+{
+	struct ifinfomsg body = { 0 };
+	struct links links = { 0 };
+	int r = pk_nl_ask(nl, pk_nl_message(RTM_GETLINK, NLM_F_DUMP, &body, sizeof(body)), add_link,
+			  &links);
+
+	if (r < 0) {
+		free(links.list);
+		return pk_code(err, pk_fail(err, -r, "list links"), PK_CODE_KERNEL);
+	}
+	*out = links.list;
+	*n = links.n;
+	return 0;
+}

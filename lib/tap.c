@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "own.h"
+
+#define TUN_PATH "/dev/net/tun"
+
+static int open_tun(int *out, struct pk_err *err)
+{
+	int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int r;
+
+	if (fd < 0) {
+		r = pk_code(err, pk_fail(err, errno, "open %s", TUN_PATH), PK_CODE_KERNEL);
+		return pk_fix(err, r, "load the tun module: modprobe tun");
+	}
+	*out = fd;
+	return 0;
+}
+
+static int fail_tap(struct pk_err *err, const struct pk_tap *tap, const char *what)
+{
+	return pk_code(err, pk_fail(err, errno, "tap %s: %s", tap->name, what), PK_CODE_NETNS);
+}
+
+static int set_mtu(const struct pk_tap *tap)
+{
+	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = { .ifr_mtu = (int)tap->mtu };
+
+	if (fd < 0)
+		return -1;
+	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
+	return ioctl(fd, SIOCSIFMTU, &req);
+}
+
+/* Owner and group before anything can open it: a tap without owner is anyone's. */
+static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
+{
+	if (ioctl(fd, TUNSETOWNER, (unsigned long)tap->owner) < 0)
+		return fail_tap(err, tap, "set owner");
+	if (ioctl(fd, TUNSETGROUP, (unsigned long)tap->group) < 0)
+		return fail_tap(err, tap, "set group");
+	if (tap->mtu && set_mtu(tap) < 0)
+		return fail_tap(err, tap, "set MTU");
+	pk_fault("tap-owned");
+	if (ioctl(fd, TUNSETPERSIST, 1) < 0)
+		return fail_tap(err, tap, "make persistent");
+	return 0;
+}
+
+int pk_tap_create(const struct pk_tap *tap, int *out, struct pk_err *err)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL };
+	unsigned int ifindex = tap->ifindex;
+	own_fd int fd = -1;
+	int r = open_tun(&fd, err);
+
+	if (r < 0)
+		return r;
+	if (tap->queues > 1)
+		req.ifr_flags |= IFF_MULTI_QUEUE;
+	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
+	if (ifindex && ioctl(fd, TUNSETIFINDEX, &ifindex) < 0)
+		return fail_tap(err, tap, "choose ifindex");
+	if (ioctl(fd, TUNSETIFF, &req) < 0)
+		return fail_tap(err, tap, "create");
+	r = settle(tap, fd, err);
+	if (r < 0)
+		return r;
+	*out = PK_MOVE(fd, -1);
+	return 0;
+}
+
+int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err)
+{
+	struct pk_nl_link link;
+	const char *what = NULL;
+	int r = pk_nl_link(nl, 0, tap->name, &link, err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(link.kind, "tun"))
+		what = "is no tap";
+	else if (tap->ifindex && link.ifindex != tap->ifindex)
+		what = "has another ifindex";
+	else if (link.tun.owner != tap->owner || link.tun.group != tap->group)
+		what = "belongs to somebody else";
+	else if (link.tun.multi_queue != (tap->queues > 1))
+		what = "has the other queue mode";
+	else if (!link.tun.persist)
+		what = "goes with its user";
+	return what ? pk_code(err, pk_fail(err, 0, "tap %s %s", tap->name, what), PK_CODE_NETNS)
+		    : 0;
+}
