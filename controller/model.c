@@ -24,6 +24,9 @@ struct pk_model {
 	size_t n_addresses;		/* a power of two */
 	bool addresses_stale;
 	struct pk_allocs allocs;
+	char **tenants;			/* whose bases are wanted */
+	size_t n_tenants;
+	bool tenants_stale;
 };
 
 static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
@@ -41,6 +44,15 @@ static void copy_settings(struct pk_settings *to, const struct pk_settings *from
 		memcpy(to->reach, from->reach, from->n_reach * sizeof(*to->reach));
 }
 
+static void feed_init(struct pk_model *m)
+{
+	struct pk_world_endpoint *ep = pk_world_endpoint_new(PK_MODEL_INIT);
+
+	ep->labels = pk_label_set_init();
+	ep->local = true;
+	pk_engine_put(m->engine, ep);
+}
+
 struct pk_model *pk_model_new(const struct pk_model_args *args)
 {
 	struct pk_model *m = pk_alloc(sizeof(*m));
@@ -49,6 +61,7 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 	m->docs = args->docs;
 	m->engine = pk_engine_new(&m->settings);
 	m->rules = pk_rules_new(NULL, 0);
+	feed_init(m);
 	m->facts = args->facts ? strdup(args->facts) : NULL;
 	return m;
 }
@@ -66,6 +79,9 @@ void pk_model_free(struct pk_model *m)
 	free(m->list);
 	free(m->slots);
 	free(m->addresses);
+	for (size_t i = 0; i < m->n_tenants; i++)
+		free(m->tenants[i]);
+	free(m->tenants);
 	free(m->facts);
 	free(m);
 }
@@ -88,6 +104,7 @@ const struct pk_rules *pk_model_rules(const struct pk_model *m)
 static void feed(struct pk_model *m, struct pk_member *member)
 {
 	pk_member_judge(member, &m->settings);
+	m->tenants_stale = true;
 	if (member->open)
 		pk_engine_put(m->engine, pk_member_endpoint(member, &m->settings));
 	else
@@ -254,6 +271,7 @@ static void drop(struct pk_model *m, size_t at)
 	if (path)
 		unlink(path);
 	unindex(m, member);
+	m->tenants_stale = true;
 	pk_engine_remove(m->engine, member->key);
 	m->n--;
 	memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(struct pk_member *));
@@ -320,6 +338,42 @@ const struct pk_alloc *pk_model_find_alloc(const struct pk_model *m, const char 
 	const struct pk_alloc key = { .id = (char *)id };
 
 	return m->allocs.n ? bsearch(&key, m->allocs.list, m->allocs.n, sizeof(key), by_id) : NULL;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A tenant whose last endpoint went keeps its base: its next alloc is likely. */
+static void want_tenants(struct pk_model *m)
+{
+	if (!m->tenants_stale)
+		return;
+	m->tenants_stale = false;
+	for (size_t i = 0; i < m->n; i++) {
+		const char *namespace = m->list[i]->open ? pk_member_namespace(m->list[i]) : NULL;
+
+		if (!namespace || bsearch(&namespace, m->tenants, m->n_tenants, sizeof(char *), by_text))
+			continue;
+		m->tenants = realloc(m->tenants, (m->n_tenants + 1) * sizeof(char *));
+		if (!m->tenants)
+			abort();
+		m->tenants[m->n_tenants++] = strdup(namespace);
+		qsort(m->tenants, m->n_tenants, sizeof(char *), by_text);
+		pk_engine_want_base(m->engine, namespace);
+	}
+}
+
+const char *pk_model_tenant(const struct pk_model *m, size_t i)
+{
+	return i < m->n_tenants ? m->tenants[i] : NULL;
+}
+
+int pk_model_compile(struct pk_model *m, struct pk_err *err)
+{
+	want_tenants(m);
+	return pk_engine_compile(m->engine, err);
 }
 
 size_t pk_model_count(const struct pk_model *m)

@@ -9,6 +9,9 @@
 #include "member.h"
 #include "rules.h"
 
+/* The engine's endpoint that stands for quarantine: {reserved:init}, no address. */
+#define PK_MODEL_INIT "reserved:init"
+
 struct pk_model;
 
 struct pk_model_args {
@@ -40,6 +43,11 @@ const struct pk_alloc *pk_model_find_alloc(const struct pk_model *model, const c
 
 /* The documents in force are the engine's from now on. */
 void pk_model_documents(struct pk_model *model);
+
+/* Brings the engine in step; see pk_engine_compile. */
+int pk_model_compile(struct pk_model *model, struct pk_err *err);
+/* Namespaces that open members have or had, in byte order; NULL after the last. Their bases are wanted. */
+const char *pk_model_tenant(const struct pk_model *model, size_t i);
 
 size_t pk_model_count(const struct pk_model *model);
 /* By key, NULL starts and ends. */

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "sync.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "log.h"
+#include "own.h"
+#include "sync_parts.h"
+
+/* The node lock is held for microseconds; a first load by another takes longer. */
+#define LOCK_NS 2000000000ull
+#define LOAD_NS 10000000000ull
+
+struct pk_sync *pk_sync_new(const struct pk_paths *paths)
+{
+	struct pk_sync *s = pk_alloc(sizeof(*s));
+
+	s->paths = paths;
+	return s;
+}
+
+static void forget_places(struct pk_sync *s)
+{
+	for (size_t i = 0; i < s->n_places; i++)
+		pk_image_unref(s->places[i].image);
+	free(s->places);
+	s->places = NULL;
+	s->n_places = 0;
+}
+
+void pk_sync_free(struct pk_sync *s)
+{
+	if (!s)
+		return;
+	forget_places(s);
+	pk_bpf_close(s->bpf);
+	free(s->ports);
+	free(s);
+}
+
+struct pk_bpf *pk_sync_bpf(struct pk_sync *s)
+{
+	return s->bpf;
+}
+
+uint64_t sync_until(void)
+{
+	return pk_now_ns() + LOCK_NS;
+}
+
+int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct pk_err *err)
+{
+	struct pk_bpf *bpf = NULL;
+	int r = pk_bpf_open(&bpf, s->paths, PK_BPF_LOAD, settings, pk_now_ns() + LOAD_NS, err);
+
+	if (r < 0)
+		return r;
+	forget_places(s);
+	pk_bpf_close(s->bpf);
+	s->bpf = bpf;
+	s->n_places = bpf->node.rule_sets;
+	s->places = pk_alloc((s->n_places + 1) * sizeof(*s->places));
+	free(s->ports);
+	s->ports = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->ports));
+	return 0;
+}
+
+void sync_error(struct sync_pass *p, int r, const struct pk_err *e)
+{
+	if (r >= 0 || p->result < 0)
+		return;
+	p->result = r;
+	if (p->err)
+		*p->err = *e;
+}
+
+/* Endpoints that are this pass's business: open by record and by word, of this epoch. */
+static bool is_live(const struct sync_pass *p, const struct pk_member *m)
+{
+	return m->open && m->epoch_matches && m->slot > 0 &&
+	       m->slot <= p->sync->bpf->node.capacity && pk_word(p->sync->bpf, m->slot) != 0;
+}
+
+static void tenant_of(const struct pk_identity_ref *id, struct pk_labels_want *want)
+{
+	memcpy(want->hash, id->hash, sizeof(want->hash));
+	want->no_tenant = !id->namespace;
+	if (id->namespace)
+		pk_tenant_hash(id->namespace, want->tenant);
+}
+
+/* Numbers first: a rule set that is installed afterwards finds its peers'. */
+static void take_numbers(struct sync_pass *p)
+{
+	struct pk_model *model = p->want->model;
+
+	for (const struct pk_member *m = pk_model_next(model, NULL); m; m = pk_model_next(model, m)) {
+		struct pk_identity_ref id;
+		struct pk_labels_want want = { 0 };
+		struct pk_err err = { 0 };
+		struct target *t;
+		bool is_new;
+		int r;
+
+		if (!is_live(p, m) ||
+		    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0)
+			continue;
+		t = &p->targets[p->n_targets];
+		tenant_of(&id, &want);
+		is_new = pk_labels_get(p->sync->bpf, want.hash, &t->labels) == -ENOENT;
+		r = pk_labels_take(p->sync->bpf, &want, sync_until(), &t->labels, &err);
+		if (r < 0) {
+			sync_error(p, r, &err);
+			continue;
+		}
+		p->new_numbers |= is_new;
+		t->member = m;
+		memcpy(t->hash, id.hash, sizeof(t->hash));
+		t->image = pk_engine_image(pk_model_engine(model), m->key);
+		if (t->image)
+			p->n_targets++;
+	}
+}
+
+static int by_digest(const void *a, const void *b)
+{
+	const struct target *x = a, *y = b;
+	int r = memcmp(x->image->digest, y->image->digest, sizeof(x->image->digest));
+
+	if (r)
+		return r;
+	return x->member->slot < y->member->slot ? -1 : x->member->slot > y->member->slot;
+}
+
+/* Each run of equal images gets one place. */
+static void place_targets(struct sync_pass *p)
+{
+	size_t end;
+
+	qsort(p->targets, p->n_targets, sizeof(*p->targets), by_digest);
+	for (size_t i = 0; i < p->n_targets; i = end) {
+		uint32_t place;
+
+		end = i + 1;
+		while (end < p->n_targets && memcmp(p->targets[i].image->digest,
+						    p->targets[end].image->digest, 16) == 0)
+			end++;
+		place = sync_place(p, p->targets[i].image, &p->targets[i], end - i);
+		for (size_t k = i; k < end; k++)
+			p->targets[k].rule_set = place;
+	}
+}
+
+static void name_label_sets(struct sync_pass *p)
+{
+	for (size_t i = 0; i < p->n_targets; i++) {
+		const struct target *t = &p->targets[i];
+		struct pk_err err = { 0 };
+		int r = 0;
+
+		if (t->rule_set && t->labels.rule_set != t->rule_set)
+			r = pk_labels_name(p->sync->bpf, t->hash, t->rule_set, sync_until(), &err);
+		sync_error(p, r, &err);
+	}
+}
+
+static uint32_t flags_of(const struct sync_pass *p, const struct target *t, uint64_t word)
+{
+	uint32_t flags = PK_WORD_FLAGS(word) & PK_WORD_MASQUERADE;	/* ADD's word on it stays */
+
+	if (t->image->audit)
+		flags |= PK_WORD_AUDIT;
+	if (p->want->log_new)
+		flags |= PK_WORD_LOG_NEW;
+	return flags;
+}
+
+static void switch_one(struct sync_pass *p, const struct target *t)
+{
+	const struct pk_bpf *bpf = p->sync->bpf;
+	struct pk_endpoint_switch to = { .slot = t->member->slot,
+					 .identity = t->labels.identity,
+					 .tenant = t->labels.tenant,
+					 .rule_set = t->rule_set };
+	struct pk_err err = { 0 };
+	uint64_t now;
+	int r;
+
+	to.from = pk_word(bpf, to.slot);
+	if (!to.from)
+		return;		/* closed meanwhile: DEL's */
+	to.flags = flags_of(p, t, to.from);
+	if (PK_WORD_RULE_SET(to.from) == to.rule_set && PK_WORD_FLAGS(to.from) == to.flags &&
+	    bpf->endpoints[to.slot].identity == to.identity &&
+	    bpf->endpoints[to.slot].tenant == to.tenant) {
+		if (p->sync->places[t->rule_set].amended)
+			sync_error(p, pk_word_renew(p->sync->bpf, to.slot, &err), &err);
+		return;
+	}
+	r = pk_endpoint_switch(p->sync->bpf, &to, sync_until(), &now, &err);
+	if (r == -EAGAIN || r == -EPERM) {
+		p->done->again |= r == -EAGAIN;
+		return;
+	}
+	sync_error(p, r, &err);
+	p->done->switched += r == 0;
+}
+
+static void switch_all(struct sync_pass *p)
+{
+	for (size_t i = 0; i < p->n_targets; i++)
+		if (p->targets[i].rule_set)
+			switch_one(p, &p->targets[i]);
+	for (size_t i = 0; i < p->sync->n_places; i++)
+		p->sync->places[i].amended = false;
+}
+
+static void set_ports(struct sync_pass *p, const struct target *t)
+{
+	own_mem struct pk_open_entry *list = NULL;
+	size_t n = pk_engine_open_ports(pk_model_engine(p->want->model), t->member->key, &list);
+	own_mem struct pk_table_port *ports = pk_alloc((n + 1) * sizeof(*ports));
+	struct ports_memo *memo = &p->sync->ports[t->member->slot], now = { 0 };
+	struct pk_err err = { 0 };
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		ports[i] = (struct pk_table_port){ .proto = list[i].proto,
+						  .port = list[i].port,
+						  .flags = list[i].flags };
+	pk_hash128(ports, n * sizeof(*ports), now.hash);
+	now.opened = p->sync->bpf->endpoints[t->member->slot].opened;
+	now.known = true;
+	if (memcmp(memo, &now, sizeof(now)) == 0)
+		return;
+	r = pk_endpoint_open_ports(p->sync->bpf, t->member->slot, ports, n, sync_until(), &err);
+	sync_error(p, r, &err);
+	if (r == 0) {
+		*memo = now;
+		p->done->ports++;
+	}
+}
+
+int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_sync_done *done,
+		 struct pk_err *err)
+{
+	struct sync_pass p = { .sync = s, .want = want, .done = done, .err = err };
+	own_mem struct target *targets =
+		pk_alloc((pk_model_count(want->model) + 1) * sizeof(*targets));
+
+	*done = (struct pk_sync_done){ 0 };
+	if (!s->bpf)
+		return pk_fail(err, ENOTCONN, "the programs are not loaded");
+	p.targets = targets;
+	take_numbers(&p);
+	place_targets(&p);
+	name_label_sets(&p);
+	sync_bases(&p);
+	if (want->all)
+		sync_withdraw(&p);
+	switch_all(&p);
+	for (size_t i = 0; i < p.n_targets; i++)
+		set_ports(&p, &p.targets[i]);
+	return p.result;
+}
+
+void pk_sync_state(struct pk_sync *s, const struct pk_member *m, struct pk_sync_state *out)
+{
+	uint64_t word = 0;
+
+	*out = (struct pk_sync_state){ .identity = m->identity, .tenant = m->tenant };
+	if (!s->bpf || !m->epoch_matches || m->slot > s->bpf->node.capacity)
+		return;
+	word = pk_word(s->bpf, m->slot);
+	out->identity = s->bpf->endpoints[m->slot].identity;
+	out->tenant = s->bpf->endpoints[m->slot].tenant;
+	out->rule_set = PK_WORD_RULE_SET(word);
+	out->revision = PK_WORD_REVISION(word);
+	out->audit = PK_WORD_FLAGS(word) & PK_WORD_AUDIT;
+}
+
+bool pk_sync_in_step(struct pk_sync *s, struct pk_model *model, const struct pk_member *m)
+{
+	struct pk_image *image = pk_engine_image(pk_model_engine(model), m->key);
+	struct pk_sync_state state;
+	struct pk_rule_set rs;
+
+	pk_sync_state(s, m, &state);
+	return image && state.rule_set && pk_rule_set_get(s->bpf, state.rule_set, &rs) == 0 &&
+	       memcmp(rs.digest, image->digest, sizeof(rs.digest)) == 0;
+}

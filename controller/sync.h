@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Wanted -> tables: each pass computes what the engine wants of this node's endpoints, compares
+ * with what the kernel has, and writes the difference in state.md's order: numbers, rule sets
+ * built aside, names for the next ADD, then each endpoint by one exchange of its word. A rule set
+ * that doesn't fit leaves the endpoint under its old one and is an error of the pass.
+ */
+#include "bpfobj.h"
+#include "model.h"
+
+struct pk_sync;
+
+struct pk_sync *pk_sync_new(const struct pk_paths *paths);
+void pk_sync_free(struct pk_sync *sync);
+/* Loads where nothing is loaded, else uses what is pinned. Again is harmless. */
+int pk_sync_open(struct pk_sync *sync, const struct pk_settings *settings, struct pk_err *err);
+/* NULL until open. */
+struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
+
+struct pk_sync_want {
+	struct pk_model *model;		/* compiled */
+	bool all;			/* documents or settings changed: names of others are withdrawn too */
+	bool log_new;			/* events of new allowed flows */
+};
+struct pk_sync_done {
+	unsigned int switched, installed, amended, ports;
+	bool again;			/* something changed under our hands: come back soon */
+};
+/* The first error is returned; the rest is still done. */
+int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct pk_sync_done *done,
+		 struct pk_err *err);
+/* Frees rule sets that no one named in this call and the one before, and label sets nobody has. */
+void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model);
+
+/* What a member lives under now. rule_set 0: closed, or another epoch's. */
+struct pk_sync_state {
+	uint32_t identity, tenant, rule_set, revision;
+	bool audit;
+};
+void pk_sync_state(struct pk_sync *sync, const struct pk_member *member,
+		   struct pk_sync_state *out);
+unsigned int pk_sync_rule_sets(const struct pk_sync *sync);
+/* Whether the member runs under the rule set that its image asks for. */
+bool pk_sync_in_step(struct pk_sync *sync, struct pk_model *model, const struct pk_member *member);

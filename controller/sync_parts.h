@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Between sync.c and sync_sets.c only. */
+#include "sync.h"
+/* world.h has a struct of this name too; the tables' is pk_table_port here. */
+#define pk_open_port pk_table_port
+#include "tables.h"
+#undef pk_open_port
+
+struct place {
+	struct pk_image *image;		/* what is in force there; NULL: free, or an earlier controller's */
+	bool amended;			/* in this pass: words that name it get a new revision */
+	bool idle;			/* nobody named it at the last tidy */
+};
+
+struct ports_memo {
+	uint64_t hash[2];
+	uint32_t opened;		/* of the endpoint that they were written for */
+	bool known;
+};
+
+struct pk_sync {
+	const struct pk_paths *paths;
+	struct pk_bpf *bpf;
+	struct place *places;		/* by rule set number */
+	size_t n_places;
+	struct ports_memo *ports;	/* by slot */
+};
+
+struct target {
+	const struct pk_member *member;
+	struct pk_image *image;
+	uint64_t hash[2];		/* of its identity */
+	struct pk_labels labels;
+	uint32_t rule_set;		/* 0: none could be made; it stays as it is */
+};
+
+struct sync_pass {
+	struct pk_sync *sync;
+	const struct pk_sync_want *want;
+	struct pk_sync_done *done;
+	struct target *targets;
+	size_t n_targets;
+	bool new_numbers;		/* some label set is numbered since this pass began */
+	struct pk_err *err;
+	int result;
+};
+
+uint64_t sync_until(void);
+void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
+/* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error. */
+uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
+		    size_t n);
+void sync_bases(struct sync_pass *p);
+/* Names that no member or wanted base accounts for: the next ADD compiles instead. */
+void sync_withdraw(struct sync_pass *p);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Rule sets, bases and the names that ADD goes by: see sync.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "own.h"
+#include "str.h"
+#include "sync_parts.h"
+
+static void remember(struct pk_sync *s, uint32_t place, struct pk_image *image)
+{
+	if (place >= s->n_places || s->places[place].image == image)
+		return;
+	pk_image_unref(s->places[place].image);
+	s->places[place].image = pk_image_ref(image);
+}
+
+/* Peers that got their number after the rule set was installed. */
+static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *image)
+{
+	struct pk_err err = { 0 };
+
+	if (p->new_numbers || !p->sync->places[place].image)
+		sync_error(p, pk_rule_set_peers(p->sync->bpf, place, image, &err), &err);
+}
+
+/*
+ * The place that all these users live in, if nobody else does and it can become image in place:
+ * only then is amending it invisible to others.
+ */
+static uint32_t amendable(const struct sync_pass *p, const struct pk_image *image,
+			  const struct target *users, size_t n)
+{
+	const struct pk_bpf *bpf = p->sync->bpf;
+	uint32_t place = PK_WORD_RULE_SET(pk_word(bpf, users[0].member->slot));
+	struct pk_image_delta delta;
+	size_t living = 0;
+	bool replace;
+
+	if (n == 0 || place == 0 || place >= p->sync->n_places || !p->sync->places[place].image)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (PK_WORD_RULE_SET(pk_word(bpf, users[i].member->slot)) != place)
+			return 0;
+	for (uint32_t slot = 1; slot <= bpf->node.capacity; slot++)
+		living += PK_WORD_RULE_SET(pk_word(bpf, slot)) == place;
+	if (living != n)
+		return 0;
+	pk_image_diff(p->sync->places[place].image, image, &delta);
+	replace = delta.replace;
+	pk_image_delta_done(&delta);
+	return replace ? 0 : place;
+}
+
+/* True: place holds image now. */
+static bool amend(struct sync_pass *p, uint32_t place, struct pk_image *image)
+{
+	struct place *at = &p->sync->places[place];
+	struct pk_err err = { 0 };
+	int r = pk_rule_set_amend(p->sync->bpf, place, at->image, image, &err);
+
+	if (r < 0) {
+		log_warn("op=sync rule_set=%u err=\"%s\" building a new one", place, err.text);
+		return false;
+	}
+	remember(p->sync, place, image);
+	at->amended = true;
+	p->done->amended++;
+	add_peers(p, place, image);
+	return true;
+}
+
+uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
+		    size_t n)
+{
+	uint32_t place = pk_rule_set_find(p->sync->bpf, image->digest);
+	struct pk_err err = { 0 };
+	int r;
+
+	if (place) {
+		add_peers(p, place, image);
+		remember(p->sync, place, image);
+		return place;
+	}
+	place = n ? amendable(p, image, users, n) : 0;
+	if (place && amend(p, place, image))
+		return place;
+	r = pk_rule_set_install(p->sync->bpf, image, sync_until(), &place, &err);
+	if (r < 0) {
+		sync_error(p, r, &err);
+		return 0;
+	}
+	p->done->installed++;
+	remember(p->sync, place, image);
+	return place;
+}
+
+static void name_base(struct sync_pass *p, uint32_t tenant, struct pk_image *image)
+{
+	uint32_t place = sync_place(p, image, NULL, 0), now = 0;
+	struct pk_err err = { 0 };
+
+	if (!place)
+		return;
+	if (pk_map_get(p->sync->bpf->map[PK_MAP_BASES], &tenant, &now) == 0 && now == place)
+		return;
+	sync_error(p, pk_base_name(p->sync->bpf, tenant, place, sync_until(), &err), &err);
+}
+
+/* The tenants of this node's endpoints, and quarantine's own under tenant 0. */
+void sync_bases(struct sync_pass *p)
+{
+	struct pk_engine *engine = pk_model_engine(p->want->model);
+	struct pk_image *init = pk_engine_image(engine, PK_MODEL_INIT);
+	const char *namespace;
+
+	for (size_t i = 0; (namespace = pk_model_tenant(p->want->model, i)); i++) {
+		struct pk_image *image = pk_engine_base(engine, namespace);
+		struct pk_err err = { 0 };
+		uint64_t hash[2];
+		uint32_t tenant;
+		int r;
+
+		if (!image)
+			continue;
+		pk_tenant_hash(namespace, hash);
+		r = pk_tenant_take(p->sync->bpf, hash, sync_until(), &tenant, &err);
+		sync_error(p, r, &err);
+		if (r == 0)
+			name_base(p, tenant, image);
+	}
+	if (init)
+		name_base(p, 0, init);
+}
+
+struct withdraw {
+	struct sync_pass *p;
+	uint64_t (*labels)[2];
+	uint32_t *bases;
+	size_t n_labels, n_bases;
+};
+
+static int collect_label(void *arg, const void *key, const void *value)
+{
+	const struct pk_labels *labels = value;
+	struct withdraw *w = arg;
+
+	if (labels->rule_set == 0)
+		return 0;
+	for (size_t i = 0; i < w->p->n_targets; i++)
+		if (memcmp(w->p->targets[i].hash, key, 16) == 0)
+			return 0;
+	w->labels = realloc(w->labels, (w->n_labels + 1) * sizeof(*w->labels));
+	if (!w->labels)
+		abort();
+	memcpy(w->labels[w->n_labels++], key, 16);
+	return 0;
+}
+
+static bool wanted_base(const struct withdraw *w, uint32_t tenant)
+{
+	struct pk_model *model = w->p->want->model;
+	const char *namespace;
+	uint64_t hash[2];
+	uint32_t number;
+
+	for (size_t i = 0; tenant && (namespace = pk_model_tenant(model, i)); i++) {
+		pk_tenant_hash(namespace, hash);
+		if (pk_tenant_get(w->p->sync->bpf, hash, &number) == 0 && number == tenant)
+			return true;
+	}
+	return tenant == 0;
+}
+
+static int collect_base(void *arg, const void *key, const void *value)
+{
+	struct withdraw *w = arg;
+	uint32_t tenant;
+
+	(void)value;
+	memcpy(&tenant, key, sizeof(tenant));
+	if (wanted_base(w, tenant))
+		return 0;
+	w->bases = realloc(w->bases, (w->n_bases + 1) * sizeof(*w->bases));
+	if (!w->bases)
+		abort();
+	w->bases[w->n_bases++] = tenant;
+	return 0;
+}
+
+void sync_withdraw(struct sync_pass *p)
+{
+	struct withdraw w = { .p = p };
+	struct pk_err err = { 0 };
+
+	pk_map_each(p->sync->bpf->map[PK_MAP_LABELS], collect_label, &w);
+	pk_map_each(p->sync->bpf->map[PK_MAP_BASES], collect_base, &w);
+	for (size_t i = 0; i < w.n_labels; i++)
+		sync_error(p, pk_labels_name(p->sync->bpf, w.labels[i], 0, sync_until(), &err), &err);
+	for (size_t i = 0; i < w.n_bases; i++)
+		sync_error(p, pk_base_name(p->sync->bpf, w.bases[i], 0, sync_until(), &err), &err);
+	free(w.labels);
+	free(w.bases);
+}
+
+struct tidy {
+	struct pk_model *model;
+	struct pk_sync *sync;
+	uint64_t (*gone)[2];
+	size_t n;
+};
+
+static bool has_identity(struct pk_model *model, const void *hash)
+{
+	for (const struct pk_member *m = pk_model_next(model, NULL); m; m = pk_model_next(model, m)) {
+		struct pk_identity_ref id;
+
+		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0 &&
+		    memcmp(id.hash, hash, 16) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_peer(const struct pk_sync *s, const void *hash)
+{
+	for (size_t i = 0; i < s->n_places; i++)
+		for (size_t k = 0; s->places[i].image && k < s->places[i].image->n_peers; k++)
+			if (!s->places[i].image->peers[k].tenant &&
+			    memcmp(s->places[i].image->peers[k].hash, hash, 16) == 0)
+				return true;
+	return false;
+}
+
+static int collect_unused(void *arg, const void *key, const void *value)
+{
+	struct tidy *t = arg;
+
+	(void)value;
+	if (has_identity(t->model, key) || is_peer(t->sync, key))
+		return 0;
+	t->gone = realloc(t->gone, (t->n + 1) * sizeof(*t->gone));
+	if (!t->gone)
+		abort();
+	memcpy(t->gone[t->n++], key, 16);
+	return 0;
+}
+
+/* An ADD that is under way has a slot but no member yet: its label set must stay. */
+static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
+{
+	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
+		if (pk_slot_taken(s->bpf, slot) && !pk_model_by_slot(model, slot))
+			return false;
+	return true;
+}
+
+/* More label sets than this without an endpoint, and they are forgotten: until then a job that comes back is quick. */
+#define IDLE_LABELS 1024
+
+static void tidy_labels(struct pk_sync *s, struct pk_model *model)
+{
+	struct tidy t = { .model = model, .sync = s };
+
+	if (!is_quiet(s, model))
+		return;
+	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
+	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n; i++)
+		pk_labels_forget(s->bpf, t.gone[i], sync_until(), NULL);
+	free(t.gone);
+}
+
+void pk_sync_tidy(struct pk_sync *s, struct pk_model *model)
+{
+	struct pk_rule_set rs;
+
+	if (!s->bpf)
+		return;
+	for (uint32_t i = 1; i < s->n_places; i++) {
+		struct place *at = &s->places[i];
+		struct pk_err err = { 0 };
+		bool used = pk_rule_set_get(s->bpf, i, &rs) == 0 && pk_rule_set_used(s->bpf, i);
+
+		if (used || pk_rule_set_get(s->bpf, i, &rs) == -ENOENT) {
+			at->idle = false;
+			continue;
+		}
+		if (!at->idle) {
+			at->idle = true;
+			continue;
+		}
+		if (pk_rule_set_free(s->bpf, i, at->image, sync_until(), &err) < 0) {
+			log_warn("op=tidy rule_set=%u err=\"%s\" ignoring until the next pass", i,
+				 err.text);
+			continue;
+		}
+		pk_image_unref(at->image);
+		*at = (struct place){ 0 };
+	}
+	tidy_labels(s, model);
+}
+
+unsigned int pk_sync_rule_sets(const struct pk_sync *s)
+{
+	struct pk_rule_set rs;
+	unsigned int n = 0;
+
+	for (uint32_t i = 1; s->bpf && i < s->n_places; i++)
+		n += pk_rule_set_get(s->bpf, i, &rs) == 0;
+	return n;
+}
