@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What every BPF file needs first: types, helpers, byte order, and the few macros of ours. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include "picket/maps.h"
+#include "picket/query.h"
+#include "picket/reason.h"
+
+#define likely(x)	 __builtin_expect(!!(x), 1)
+#define unlikely(x)	 __builtin_expect(!!(x), 0)
+#define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+
+static __always_inline bool pk_addr_same(const union pk_addr *a, const union pk_addr *b)
+{
+	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
+}
+
+static __always_inline bool pk_addr_zero(const union pk_addr *a)
+{
+	return !(a->d[0] | a->d[1]);
+}
+
+#define PK_V4_MAPPED bpf_htonl(0xffff)
+
+static __always_inline bool pk_addr_is_v4(const union pk_addr *a)
+{
+	return !a->d[0] && a->w[2] == PK_V4_MAPPED;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The two forwarders of an alloc's netns. They need no map: eth0 has an even ifindex 2k, tap0 has
+ * 2k + 1. What the guard decides isn't theirs to know.
+ */
+#include "lib/base.h"
+
+static __always_inline int pk_forward(struct __sk_buff *skb, bool to_eth, bool peer)
+{
+	__u32 own = skb->ifindex;
+
+	/* An ifindex of the wrong parity isn't a device that this filter was made for. */
+	if ((own & 1) != to_eth || own < 2)
+		return 2; /* TC_ACT_SHOT */
+	if (!to_eth)
+		return bpf_redirect(own + 1, 0);
+	return peer ? bpf_redirect_peer(own - 1, 0) : bpf_redirect(own - 1, 0);
+}

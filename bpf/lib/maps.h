@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Every pinned map, by its table's name, beside maps_policy.h. For the loader:
+ * - Set before load (bpf_map__set_max_entries), for capacity C, budget F, rule sets R:
+ *   endpoints, words, buckets C + 1; counters (C + 1) x 2 x 64; rule_sets R;
+ *   places (C + 1) x F; flows C x F (or less); the rest as sized below or larger.
+ * - rodata: pk_hz (jiffies a second), pk_path (enum pk_path).
+ * - `programs` is filled by libbpf at load (its slow path's targets are named here). It is one a
+ *   build: pin it with the build's programs, never share it between builds; without a pin or an
+ *   open descriptor the kernel empties it and every miss is tail-call-missing.
+ * - `scratch` is private to the programs and isn't pinned.
+ */
+#include "lib/maps_policy.h"
+#include "picket/event.h"
+
+/* 0 would make every flow expire at once: the loader sets it. */
+const volatile __u32 pk_hz = 250;
+const volatile __u32 pk_path = PK_PATH_KFUNC;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pk_node);
+} node SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PK_NUMBER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} numbers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * PK_CAPACITY_DEFAULT);
+	__type(key, __u32);
+	__type(value, __u32);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PK_CAPACITY_DEFAULT + 1);
+	__type(key, __u32);
+	__type(value, struct pk_endpoint);
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PK_CAPACITY_DEFAULT + 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} words SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct pk_labels_key);
+	__type(value, struct pk_labels);
+} labels SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u32);
+} bases SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4 * PK_CAPACITY_DEFAULT);
+	__type(key, union pk_addr);
+	__type(value, struct pk_local);
+} by_address SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, union pk_addr);
+	__type(value, struct pk_remote);
+} remote SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, struct pk_pool_key);
+	__type(value, __u32);
+} pools SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct pk_published_key);
+	__type(value, struct pk_published);
+} published SEC(".maps");
+
+/* Not preallocated: 232 MiB a million entries otherwise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PK_CAPACITY_DEFAULT *PK_FLOW_BUDGET_DEFAULT);
+	__type(key, struct pk_flow_key);
+	__type(value, struct pk_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, (PK_CAPACITY_DEFAULT + 1) * PK_FLOW_BUDGET_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct pk_flow_key);
+} places SEC(".maps");
+
+struct pk_fragment_key {
+	union pk_addr src, dst;
+	__u32 id;
+	__u32 slot;
+	__u32 proto;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, struct pk_fragment_key);
+	__type(value, struct pk_flow_key);
+} fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PK_CAPACITY_DEFAULT + 1);
+	__type(key, __u32);
+	__type(value, struct pk_bucket);
+} buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, (PK_CAPACITY_DEFAULT + 1) * 2 * PK_REASON_SLOTS);
+	__type(key, __u32);
+	__type(value, struct pk_counter);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} events SEC(".maps");
+
+/* Places of `programs`. */
+enum pk_tail {
+	PK_TAIL_NONE = 0, /* place 0 stays empty */
+	PK_TAIL_MISS = 1,
+	PK_TAIL_MISS_TO = 2,
+	PK_TAIL_ANSWER = 3,
+	PK_TAIL_COUNT = 4,
+};
