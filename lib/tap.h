@@ -19,8 +19,8 @@ struct pk_tap {
 };
 
 /*
- * Makes it: persistent, IFF_NO_PI | IFF_VNET_HDR, owned. -EBUSY: the ifindex is taken; -EEXIST: the
- * name is. *fd is a queue of it that is still open (for pk_selftest_tap); closing it leaves the
+ * Makes it: persistent, IFF_NO_PI | IFF_VNET_HDR, owned. -EBUSY: the ifindex or the name is taken.
+ * *fd is a queue of it that is still open (for pk_selftest_tap); closing it leaves the
  * tap. Nothing is left of it on failure.
  */
 int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);

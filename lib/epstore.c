@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The directory of records: names, list, close, delete. Content: record_json.c. */
+#include "epstore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "fs.h"
+#include "record_json.h"
+#include "str.h"
+
+#define RECORD_MAX (1u << 20)
+#define CLOSED	   ".closed"
+#define FILE_ROOM  (PK_CNI_ID_MAX + PK_IFNAME_MAX + 32)
+
+void pk_record_done(struct pk_record *record)
+{
+	char **const text[] = {
+		&record->container_id, &record->ifname,	   &record->network, &record->netns,
+		&record->labels,       &record->namespace, &record->job,     &record->group,
+		&record->tap,	       &record->version,   &record->result,  &record->created,
+	};
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(text); i++)
+		free(*text[i]);
+	free(record->ports);
+	memset(record, 0, sizeof(*record));
+}
+
+/* Cuts the last `@…` off text; NULL where there is none. */
+static char *cut(char *text)
+{
+	char *at = strrchr(text, '@');
+
+	if (at)
+		*at++ = '\0';
+	return at;
+}
+
+int pk_record_name_parse(const char *file, struct pk_record_name *name)
+{
+	char text[FILE_ROOM];
+	size_t len = strlen(file), tail = strlen(CLOSED);
+	char *slot, *ifname;
+	uint64_t number;
+
+	memset(name, 0, sizeof(*name));
+	if (len >= sizeof(text) || file[0] == '.')
+		return -EINVAL;
+	memcpy(text, file, len + 1);
+	if (len > tail && !strcmp(text + len - tail, CLOSED)) {
+		name->closed = true;
+		text[len - tail] = '\0';
+	}
+	slot = cut(text);
+	ifname = slot ? cut(text) : NULL;
+	if (!ifname || !*text || !*ifname || strlen(text) > PK_CNI_ID_MAX ||
+	    strlen(ifname) > PK_IFNAME_MAX)
+		return -EINVAL;
+	if (pk_parse_u64(slot, PK_CAPACITY_MAX, &number) < 0 || !number)
+		return -EINVAL;
+	name->slot = (uint32_t)number;
+	strcpy(name->container_id, text);
+	strcpy(name->ifname, ifname);
+	return 0;
+}
+
+const char *pk_record_owner(const struct pk_record_name *name,
+			    char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2])
+{
+	snprintf(text, PK_CNI_ID_MAX + PK_IFNAME_MAX + 2, "%s@%s", name->container_id,
+		 name->ifname);
+	return text;
+}
+
+static void make_path(const struct pk_paths *paths, const struct pk_record_name *name, bool closed,
+		      char path[PK_PATH_ROOM + FILE_ROOM])
+{
+	snprintf(path, PK_PATH_ROOM + FILE_ROOM, "%s/%s@%s@%u%s", paths->endpoints,
+		 name->container_id, name->ifname, name->slot, closed ? CLOSED : "");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct pk_record_name *x = a, *y = b;
+	int r = x->closed - y->closed;
+
+	r = r ? r : strcmp(x->container_id, y->container_id);
+	r = r ? r : strcmp(x->ifname, y->ifname);
+	return r ? r : (int)x->slot - (int)y->slot;
+}
+
+/* Calls each for every record's name until it returns non-zero. */
+static int walk(const struct pk_paths *paths, int (*each)(void *arg, const struct pk_record_name *),
+		void *arg, struct pk_err *err)
+{
+	own_dir DIR *dir = opendir(paths->endpoints);
+	const struct dirent *d;
+	int r = 0;
+
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return pk_code(err, pk_fail(err, errno, "open %s", paths->endpoints),
+			       PK_CODE_STATE);
+	while (r == 0 && (d = readdir(dir))) {
+		struct pk_record_name name;
+
+		if (pk_record_name_parse(d->d_name, &name) == 0)
+			r = each(arg, &name);
+	}
+	return r;
+}
+
+struct names {
+	struct pk_record_name *list;
+	size_t n, room;
+};
+
+static int add_name(void *arg, const struct pk_record_name *name)
+{
+	struct names *names = arg;
+
+	if (names->n == names->room) {
+		names->room = names->room ? names->room * 2 : 32;
+		names->list = realloc(names->list, names->room * sizeof(*name));
+		if (!names->list)
+			abort();
+	}
+	names->list[names->n++] = *name;
+	return 0;
+}
+
+int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, size_t *n,
+		    struct pk_err *err)
+{
+	struct names names = { 0 };
+	int r = walk(paths, add_name, &names, err);
+
+	if (r < 0) {
+		free(names.list);
+		return r;
+	}
+	if (names.n)
+		qsort(names.list, names.n, sizeof(*names.list), by_name);
+	*list = names.list;
+	*n = names.n;
+	return 0;
+}
+
+static int is_it(void *arg, const struct pk_record_name *name)
+{
+	struct pk_record_name *want = arg;
+
+	if (name->closed || strcmp(name->container_id, want->container_id) ||
+	    strcmp(name->ifname, want->ifname))
+		return 0;
+	*want = *name;
+	return 1;
+}
+
+int pk_record_find(const struct pk_paths *paths, const char *container_id, const char *ifname,
+		   struct pk_record_name *name, struct pk_err *err)
+{
+	struct pk_record_name want = { 0 };
+	int r;
+
+	if (strlen(container_id) > PK_CNI_ID_MAX || strlen(ifname) > PK_IFNAME_MAX)
+		return -ENOENT;
+	strcpy(want.container_id, container_id);
+	strcpy(want.ifname, ifname);
+	r = walk(paths, is_it, &want, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return -ENOENT;
+	*name = want;
+	return 0;
+}
+
+static int fail_state(struct pk_err *err, int r, const char *path)
+{
+	pk_code(err, pk_wrap(err, r, "record %s", path), PK_CODE_STATE);
+	return pk_fix(err, r, "picket sweep shows what is left over");
+}
+
+int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *name,
+		   struct pk_record *record, struct pk_err *err)
+{
+	char path[PK_PATH_ROOM + FILE_ROOM];
+	own_record read = { 0 };
+	own_mem char *text = NULL;
+	size_t len;
+	int r;
+
+	make_path(paths, name, name->closed, path);
+	r = pk_fs_read(path, RECORD_MAX, &text, &len, err);
+	if (r == 0)
+		r = pk_record_decode(path, text, len, &read, err);
+	if (r == 0 && (strcmp(read.container_id, name->container_id) ||
+		       strcmp(read.ifname, name->ifname) || read.slot != name->slot))
+		r = pk_fail(err, 0, "tells of another endpoint than its name");
+	if (r < 0)
+		return fail_state(err, r, path);
+	read.closed = name->closed;
+	*record = PK_MOVE(read, (struct pk_record){ 0 });
+	return 0;
+}
+
+static int name_of(const struct pk_record *record, struct pk_record_name *name)
+{
+	memset(name, 0, sizeof(*name));
+	if (!record->container_id || !record->ifname ||
+	    strlen(record->container_id) > PK_CNI_ID_MAX ||
+	    strlen(record->ifname) > PK_IFNAME_MAX || strpbrk(record->container_id, "@/") ||
+	    strpbrk(record->ifname, "@/"))
+		return -EINVAL;
+	strcpy(name->container_id, record->container_id);
+	strcpy(name->ifname, record->ifname);
+	name->slot = record->slot;
+	return 0;
+}
+
+int pk_record_write(const struct pk_paths *paths, const struct pk_record *record,
+		    struct pk_err *err)
+{
+	char path[PK_PATH_ROOM + FILE_ROOM];
+	PK_OWN(pk_str_done) struct pk_str text = { .cap = RECORD_MAX };
+	struct pk_record_name name;
+	int r;
+
+	if (name_of(record, &name) < 0)
+		return pk_code(err, pk_fail(err, 0, "record of an endpoint without a proper name"),
+			       PK_CODE_STATE);
+	make_path(paths, &name, record->closed, path);
+	pk_record_encode(record, &text);
+	if (text.failed)
+		return fail_state(err, pk_fail(err, E2BIG, "too long"), path);
+	r = pk_fs_write(path, text.text, text.len, 0600, err);
+	if (r == -ENOENT) {
+		r = pk_fs_mkdirs(paths->endpoints, 0700, err);
+		if (r == 0)
+			r = pk_fs_write(path, text.text, text.len, 0600, err);
+	}
+	pk_fault("record-written");
+	return r < 0 ? fail_state(err, r, path) : 0;
+}
+
+int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
+		    struct pk_err *err)
+{
+	char from[PK_PATH_ROOM + FILE_ROOM], to[PK_PATH_ROOM + FILE_ROOM];
+
+	make_path(paths, name, false, from);
+	make_path(paths, name, true, to);
+	if (rename(from, to) < 0 && errno != ENOENT)
+		return fail_state(err, pk_fail(err, errno, "close"), from);
+	pk_fault("record-closed");
+	return 0;
+}
+
+int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *name,
+		     struct pk_err *err)
+{
+	char path[PK_PATH_ROOM + FILE_ROOM];
+
+	for (int closed = 0; closed < 2; closed++) {
+		make_path(paths, name, closed, path);
+		if (unlink(path) < 0 && errno != ENOENT)
+			return fail_state(err, pk_fail(err, errno, "delete"), path);
+	}
+	return 0;
+}
