@@ -4,11 +4,12 @@ from .alloc import Alloc
 from .bpfmap import EGRESS, INGRESS, Tables
 from .cni import CniError
 from .frames import PacketSocket, Tap, VnetHeader
+from .guest import Guest
 from .leaks import Snapshot
 from .node import Node, NodeOptions
 from .reasons import BUILT, REASONS, prove, proving
 from .shell import Failed, binary, run, wait_for
 
-__all__ = ["Alloc", "BUILT", "CniError", "EGRESS", "Failed", "INGRESS", "Node", "NodeOptions", "PacketSocket",
-           "REASONS", "Snapshot", "Tables", "Tap", "VnetHeader", "binary", "prove", "proving", "run",
-           "wait_for"]
+__all__ = ["Alloc", "BUILT", "CniError", "EGRESS", "Failed", "Guest", "INGRESS", "Node",
+           "NodeOptions", "PacketSocket", "REASONS", "Snapshot", "Tables", "Tap", "VnetHeader",
+           "binary", "prove", "proving", "run", "wait_for"]

@@ -41,8 +41,9 @@ class Map:
         self.type, _, self.key_size, self.value_size, self.max = struct.unpack_from("5I", info)
         self.cpus = _possible_cpus() if self.type in _PERCPU else 0
         self._key = ctypes.create_string_buffer(self.key_size)
-        each = (self.value_size + 7) & ~7
-        self._value = ctypes.create_string_buffer(each * self.cpus if self.cpus else self.value_size)
+        self._each = (self.value_size + 7) & ~7
+        room = self._each * self.cpus if self.cpus else self.value_size
+        self._value = ctypes.create_string_buffer(room)
 
     def close(self):
         if self.fd >= 0:
@@ -69,8 +70,7 @@ class Map:
         raw = self._value.raw
         if not self.cpus:
             return raw
-        each = (self.value_size + 7) & ~7
-        return [raw[cpu * each:cpu * each + self.value_size] for cpu in range(self.cpus)]
+        return [raw[at:at + self.value_size] for at in range(0, len(raw), self._each)]
 
     def set(self, key, value):
         """For tests that break a table on purpose."""

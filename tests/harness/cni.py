@@ -36,7 +36,8 @@ class CniMixin:
     def cni_raw(self, verb, env, stdin, binary_name="picket-cni", **kw):
         """One call with exactly this environment and standard input."""
         clean = {"PATH": os.environ["PATH"], "CNI_PATH": "/opt/cni/bin"}
-        clean.update({k: v for k, v in os.environ.items() if k.startswith(("PK_", "ASAN_", "UBSAN_"))})
+        kept = ("PK_", "ASAN_", "UBSAN_")
+        clean.update({k: v for k, v in os.environ.items() if k.startswith(kept)})
         return run([binary(binary_name)], check=False, stdin=stdin, timeout=30,
                    preexec_fn=netns.entering(self.net, self.mnt),
                    env={**clean, "CNI_COMMAND": verb, **env}, **kw)

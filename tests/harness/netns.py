@@ -42,7 +42,7 @@ def inside(path):
 
 
 def entering(net, mnt=None, credentials=None, pdeathsig=True):
-    """A preexec_fn: the child in net (and mnt), then with (uid, gid) and no capabilities."""
+    """A preexec_fn: the child in net (and mnt), then as (uid, gid, *groups), no capabilities."""
     def enter():
         net_fd = os.open(net, os.O_RDONLY | os.O_CLOEXEC)
         if mnt:
@@ -55,8 +55,8 @@ def entering(net, mnt=None, credentials=None, pdeathsig=True):
         _call("setns", net_fd, CLONE_NEWNET)
         os.close(net_fd)
         if credentials:
-            uid, gid = credentials
-            os.setgroups([])
+            uid, gid, *groups = credentials
+            os.setgroups(groups)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
         if pdeathsig:

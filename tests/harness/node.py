@@ -4,7 +4,7 @@ A node: network and mount namespace, root directory and bpffs of its own.
 
 A holder process owns the namespaces; when it and every other process in them are gone, so is all
 that the node was in the kernel. /run is a tmpfs of the node's own, so that /run/netns/<id> is what
-it is under Nomad. The machine's own network is never touched.
+it is under Nomad; /dev/net/tun is for everyone, as udev makes it. The machine's own network is never touched.
 """
 import dataclasses
 import json
@@ -23,6 +23,7 @@ from .shell import run, wait_for
 
 _HOLD = ("mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/netns \"$1/sys/fs/bpf\" && "
          "mount -t bpf -o mode=700 bpf \"$1/sys/fs/bpf\" && "
+         "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && "
          "ip link set lo up && echo ready && exec sleep infinity")
 
 
