@@ -328,6 +328,7 @@ struct base *base_of_labels(struct pk_engine *engine, const char *name,
 
 	b->name = dup_text(name);
 	b->self.labels = pk_label_set_copy(labels);
+	b->self.is_base = true;
 	if (labels->namespace)
 		b->self.tenant = tenant_get(engine, labels->namespace);
 	HASH_ADD_KEYPTR(hh, engine->bases, b->name, strlen(b->name), b);

@@ -87,6 +87,7 @@ struct ident {
 	struct tenant *tenant;		/* NULL: quarantine, or the namespace is unknown */
 	unsigned int refs, local_refs;
 	bool known, queued;
+	bool is_base;			/* stands for endpoints to come, of `bases` */
 	uint64_t mark;			/* of index_matched's last walk that met it */
 	struct program *program;	/* of local endpoints */
 	struct pk_image *published;

@@ -274,7 +274,8 @@ static enum pk_tri match_port_label(const struct view *v, const char *label)
 			return PK_NO;
 		to = q->peer.endpoint;
 	}
-	for (size_t i = 0; i < to->n_ports; i++) {
+	/* Of an endpoint in quarantine nothing is known, whatever it says. */
+	for (size_t i = 0; i < to->n_ports && !to->labels->init; i++) {
 		const struct pk_port_label *p = &to->ports[i];
 
 		if (strcmp(p->name, label) != 0)

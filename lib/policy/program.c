@@ -815,6 +815,7 @@ static void free_own(struct side *side)
 static void fill_side(struct side *side, struct gather *g, int dir, const struct ident *subject)
 {
 	bool anonymous = !subject->labels->namespace && !subject->labels->init;
+	bool shared = anonymous && subject->is_base;
 
 	side->acts = (struct ent **)PK_MOVE(g->acts[dir].at, NULL);
 	side->n_acts = g->acts[dir].n;
@@ -822,10 +823,12 @@ static void fill_side(struct side *side, struct gather *g, int dir, const struct
 	if (dir == PK_INGRESS)
 		side->own = own_spans(subject, &(struct vec){ .at = (void **)side->acts,
 							      .n = side->n_acts });
-	/* Of a subject whose namespace isn't known nobody is known to be the same tenant: only the reserved classes are safe. */
-	for (size_t i = 0; i < side->n_acts && !anonymous; i++) {
-		side->selective |= side->acts[i]->ep == EP_SOME;
-		side->varies |= side->acts[i]->ep == EP_SOME && side->acts[i]->varies;
+	/* The base of any tenant serves several: whoever is the same tenant to one is another to the next. */
+	for (size_t i = 0; i < side->n_acts && !shared; i++) {
+		const struct ent *ent = side->acts[i];
+
+		side->selective |= ent->ep == EP_SOME;
+		side->varies |= ent->ep == EP_SOME && (ent->varies || anonymous);
 	}
 }
 
@@ -834,7 +837,10 @@ static struct hash128 program_key(const struct program *p, const struct ident *s
 	struct hash128 key;
 	struct pk_str s = { .cap = (size_t)1 << 30 };
 
-	pk_str_addf(&s, "%d %d %s;", p->init, !subject->labels->namespace,
+	pk_str_addf(&s, "%d %d %s;", p->init,
+		    subject->labels->namespace ? 0 :
+		    subject->is_base	       ? 1 :
+						 2,
 		    p->namespace ? p->namespace : "*");
 	for (int dir = 0; dir < 2; dir++) {
 		const struct side *side = &p->side[dir];

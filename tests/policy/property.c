@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Random policies, endpoints and questions: the compiled rule sets (and, with -kernel, the loaded
+ * tables asked through BPF_PROG_TEST_RUN) answer exactly as the reference evaluator, also after
+ * endpoints and documents came and went; a peer that the compiler hasn't seen is never allowed
+ * what the evaluator denies. A failure is shrunk and printed with its seed.
+ *
+ *	property [-seed N] [-queries N] [-kernel]
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "doc.h"
+#include "random.h"
+#ifdef PK_WITH_KERNEL
+#include "kernel.h"
+#endif
+
+#define QUERIES_A_WORLD 240
+
+struct tally {
+	uint64_t queries, unseen, unseen_allowed, worlds, kernel;
+	uint64_t allow, deny, fallback;	/* live verdicts: allowed, by a deny, by default */
+	uint64_t tier[4], audit_differs;
+};
+
+struct failure {
+	bool found;
+	char text[1024];
+};
+
+static bool with_kernel;
+
+static const char *peer_text(const struct pk_judge_query *q, char text[128])
+{
+	char addr[PK_ADDR_TEXT];
+
+	switch (q->peer.is) {
+	case PK_PEER_IS_ENDPOINT:
+		snprintf(text, 128, "%s", q->peer.endpoint->key);
+		break;
+	case PK_PEER_IS_HOST:
+		snprintf(text, 128, "host");
+		break;
+	case PK_PEER_IS_REMOTE_NODE:
+		snprintf(text, 128, "remote-node");
+		break;
+	case PK_PEER_IS_UNKNOWN:
+		snprintf(text, 128, "unknown");
+		break;
+	case PK_PEER_IS_WORLD:
+		snprintf(text, 128, "world:%s", pk_addr_format(&q->peer.address, addr));
+		break;
+	}
+	return text;
+}
+
+static void fail(struct failure *f, const char *what, const struct pk_judge_query *q,
+		 const struct pk_verdict_value *want, const struct pk_verdict_value *got)
+{
+	char peer[128];
+
+	if (f->found)
+		return;
+	f->found = true;
+	snprintf(f->text, sizeof(f->text),
+		 "%s: %s of %s, peer %s, proto %u port %u: expected live %u/%u/%u audit %u/%u/%u, "
+		 "got live %u/%u/%u audit %u/%u/%u (verdict/rank/rule)",
+		 what, q->dir ? "ingress" : "egress", q->subject->key, peer_text(q, peer), q->proto,
+		 q->port, want->live.verdict, want->live.rank, want->live.rule, want->audit.verdict,
+		 want->audit.rank, want->audit.rule, got->live.verdict, got->live.rank,
+		 got->live.rule, got->audit.verdict, got->audit.rank, got->audit.rule);
+}
+
+static void count(struct tally *t, const struct pk_verdict_value *v)
+{
+	t->queries++;
+	t->tier[PK_RANK_TIER(v->live.rank) & 3]++;
+	t->audit_differs += v->live.verdict != v->audit.verdict;
+	if (v->live.verdict == PK_ALLOW)
+		t->allow++;
+	else if (PK_RANK_KIND(v->live.rank) == PK_KIND_DENY)
+		t->deny++;
+	else
+		t->fallback++;
+}
+
+static bool is_name_rule(struct pk_document *const *docs, size_t n, uint32_t number)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < docs[i]->n_rules; j++)
+			for (size_t k = 0; k < docs[i]->rules[j].n_entries[PK_EGRESS]; k++) {
+				const struct pk_entry *e = &docs[i]->rules[j].entries[PK_EGRESS][k];
+
+				if (e->number == number)
+					return e->kind == PK_PEER_FQDNS;
+			}
+	return false;
+}
+
+static struct docs {
+	struct pk_document *at[DOCS_MAX];
+	size_t n;
+} docs;
+
+/* Of two allows of a rank, one by name and one not, the tables show the other one's rule. */
+static bool same(const struct pk_judgement *want, const struct pk_judgement *got)
+{
+	if (want->verdict != got->verdict || want->rank != got->rank)
+		return false;
+	return want->rule == got->rule || is_name_rule(docs.at, docs.n, want->rule);
+}
+
+static void compare(struct pk_asker *a, enum pk_ask_engine engine, const struct pk_judge_query *q,
+		    const char *what, struct failure *f)
+{
+	struct pk_verdict_value want = { 0 }, got = { 0 };
+	struct pk_err err = { 0 };
+
+	pk_ask(a, PK_ASK_REFERENCE, q, &want, NULL);
+	if (pk_ask(a, engine, q, &got, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		fail(f, "no answer", q, &want, &got);
+	} else if (!same(&want.live, &got.live) || !same(&want.audit, &got.audit)) {
+		fail(f, what, q, &want, &got);
+	}
+}
+
+struct lists {
+	const struct pk_world_endpoint *all[ENDPOINTS_MAX];
+	size_t n;
+};
+
+static void list_world(const struct pk_world *world, struct lists *out)
+{
+	out->n = 0;
+	for (const struct pk_world_endpoint *e = pk_world_next(world, NULL); e;
+	     e = pk_world_next(world, e))
+		out->all[out->n++] = e;
+}
+
+static void ask_many(struct pk_asker *a, size_t n, const char *what, struct tally *t,
+		     struct failure *f)
+{
+	struct lists l;
+
+	list_world(pk_asker_world(a), &l);
+	for (size_t i = 0; i < n && l.n && !f->found; i++) {
+		struct pk_judge_query q;
+		struct pk_verdict_value v;
+
+		g_query(pk_asker_world(a), l.all[rnd_to((uint32_t)l.n)], l.all, l.n, &q);
+		compare(a, PK_ASK_COMPILED, &q, what, f);
+		if (with_kernel) {
+			compare(a, PK_ASK_KERNEL, &q, "kernel", f);
+			t->kernel++;
+		}
+		pk_ask(a, PK_ASK_REFERENCE, &q, &v, NULL);
+		count(t, &v);
+	}
+}
+
+/* Peers that the engine hasn't been told of. */
+static void ask_unseen(struct pk_asker *a, struct pk_world_endpoint *const *unseen, size_t n_unseen,
+		       struct tally *t, struct failure *f)
+{
+	struct lists l;
+
+	list_world(pk_asker_world(a), &l);
+	for (size_t i = 0; i < 40 && l.n && n_unseen && !f->found; i++) {
+		struct pk_verdict_value want, got;
+		struct pk_judge_query q;
+
+		g_query(pk_asker_world(a), l.all[rnd_to((uint32_t)l.n)],
+			(const struct pk_world_endpoint *const *)unseen, n_unseen, &q);
+		q.peer.is = PK_PEER_IS_ENDPOINT;
+		q.peer.endpoint = unseen[rnd_to((uint32_t)n_unseen)];
+		pk_ask(a, PK_ASK_REFERENCE, &q, &want, NULL);
+		pk_ask(a, PK_ASK_COMPILED, &q, &got, NULL);
+		t->unseen++;
+		t->unseen_allowed += got.live.verdict == PK_ALLOW;
+		if ((got.live.verdict == PK_ALLOW && want.live.verdict == PK_DENY) ||
+		    (got.audit.verdict == PK_ALLOW && want.audit.verdict == PK_DENY))
+			fail(f, "an unseen peer is allowed", &q, &want, &got);
+	}
+}
+
+static void docs_done(void)
+{
+	while (docs.n)
+		pk_document_free(docs.at[--docs.n]);
+}
+
+static int docs_read(const struct g_world *w, bool loud)
+{
+	docs.n = 0;
+	for (size_t i = 0; i < w->n_docs; i++) {
+		const struct pk_doc_source src = { .source = "file", .path = w->docs[i].name };
+		own_notes notes = { 0 };
+		own_str text = { 0 };
+
+		g_doc_text(&w->docs[i], &text);
+		if (!text.len)
+			continue;
+		if (pk_document_parse(&src, text.text, text.len, &docs.at[docs.n], &notes) < 0) {
+			own_str said = { 0 };
+
+			pk_doc_notes_text(&notes, &said);
+			if (loud)
+				fprintf(stderr, "%s\n%s\n", text.text, said.text);
+			docs_done();
+			return -1;
+		}
+		docs.n++;
+	}
+	return 0;
+}
+
+static void fill(const struct g_world *w, struct pk_asker *a, struct pk_world_endpoint **unseen,
+		 size_t *n_unseen)
+{
+	for (size_t i = 0; i < w->n_endpoints; i++) {
+		struct pk_world_endpoint *ep;
+
+		if (w->endpoints[i].gone)
+			continue;
+		ep = g_endpoint_make(&w->endpoints[i]);
+		if (i % 4 == 3)
+			unseen[(*n_unseen)++] = ep;
+		else
+			pk_asker_put(a, ep);
+	}
+}
+
+/* One document leaves, then comes back; an endpoint leaves. */
+static void change(struct pk_asker *a, struct tally *t, struct failure *f)
+{
+	struct lists l;
+
+	if (docs.n) {
+		pk_asker_set_documents(a, docs.at, docs.n - 1);
+		pk_asker_compile(a, NULL);
+		ask_many(a, 20, "a document less", t, f);
+		pk_asker_set_documents(a, docs.at, docs.n);
+		pk_asker_compile(a, NULL);
+		ask_many(a, 20, "a document more", t, f);
+	}
+	list_world(pk_asker_world(a), &l);
+	if (l.n > 1) {
+		pk_engine_remove(pk_asker_engine(a), l.all[rnd_to((uint32_t)l.n)]->key);
+		pk_asker_compile(a, NULL);
+		ask_many(a, 20, "an endpoint less", t, f);
+	}
+}
+
+static int run(const struct g_world *w, uint64_t seed, struct tally *t, struct failure *f,
+	       bool loud)
+{
+	struct pk_world_endpoint *unseen[ENDPOINTS_MAX];
+	size_t n_unseen = 0;
+	own_asker *a = NULL;
+
+	if (docs_read(w, loud) < 0)
+		return -1;
+	rnd_seed(seed);
+	a = pk_asker_new(&w->settings, docs.at, docs.n);
+#ifdef PK_WITH_KERNEL
+	pk_asker_set_kernel(a, &pk_kernel);
+#endif
+	fill(w, a, unseen, &n_unseen);
+	pk_asker_compile(a, NULL);
+	ask_unseen(a, unseen, n_unseen, t, f);
+	for (size_t i = 0; i < n_unseen; i++) {
+		pk_asker_put(a, unseen[i]);
+		if (rnd_in(2))
+			pk_asker_compile(a, NULL);
+	}
+	pk_asker_compile(a, NULL);
+	ask_many(a, QUERIES_A_WORLD - 60, "compiled", t, f);
+	change(a, t, f);
+	pk_asker_free(PK_MOVE(a, NULL));
+	docs_done();
+	return 0;
+}
+
+static bool still_fails(const struct g_world *w, uint64_t seed)
+{
+	/* The questions depend on what is left: several rounds of them. */
+	for (uint64_t i = 0; i < 12; i++) {
+		struct failure f = { 0 };
+		struct tally t = { 0 };
+
+		if (run(w, seed + i * 1000003, &t, &f, false) == 0 && f.found)
+			return true;
+	}
+	return false;
+}
+
+static bool try_without(struct g_world *w, bool *gone, uint64_t seed)
+{
+	if (*gone)
+		return false;
+	*gone = true;
+	if (still_fails(w, seed))
+		return true;
+	*gone = false;
+	return false;
+}
+
+static bool shrink_rule(struct g_world *w, struct g_rule *r, uint64_t seed)
+{
+	bool smaller = try_without(w, &r->gone, seed);
+
+	for (int section = 0; section < 4; section++)
+		for (int i = 0; i < ENTRIES_MAX && !r->gone; i++) {
+			char *text = r->entry[section][i];
+
+			if (!text)
+				continue;
+			r->entry[section][i] = NULL;
+			if (still_fails(w, seed)) {
+				free(text);
+				smaller = true;
+			} else {
+				r->entry[section][i] = text;
+			}
+		}
+	return smaller;
+}
+
+static void shrink(struct g_world *w, uint64_t seed)
+{
+	bool smaller = true;
+
+	while (smaller) {
+		smaller = false;
+		for (size_t i = 0; i < w->n_docs; i++) {
+			smaller |= try_without(w, &w->docs[i].gone, seed);
+			for (size_t j = 0; j < w->docs[i].n_rules && !w->docs[i].gone; j++)
+				smaller |= shrink_rule(w, &w->docs[i].rules[j], seed);
+		}
+		for (size_t i = 0; i < w->n_endpoints; i++)
+			smaller |= try_without(w, &w->endpoints[i].gone, seed);
+	}
+}
+
+static void explain(struct g_world *w, uint64_t seed)
+{
+	struct failure f = { 0 };
+	struct tally t = { 0 };
+
+	shrink(w, seed);
+	for (uint64_t i = 0; i < 12 && !f.found; i++)
+		run(w, seed + i * 1000003, &t, &f, false);
+	printf("shrunk: %s\nbaseline %s\n", f.text, pk_baseline_name(w->settings.baseline));
+	for (size_t i = 0; i < w->n_docs; i++) {
+		own_str text = { 0 };
+
+		g_doc_text(&w->docs[i], &text);
+		if (text.len)
+			printf("%s\n", text.text);
+	}
+	for (size_t i = 0; i < w->n_endpoints; i++) {
+		struct pk_world_endpoint *ep = g_endpoint_make(&w->endpoints[i]);
+
+		if (!w->endpoints[i].gone)
+			printf("%s %s\n", ep->key, ep->labels->text);
+		for (size_t j = 0; j < ep->n_ports && !w->endpoints[i].gone; j++)
+			printf("  %s %u %u\n", ep->ports[j].name, ep->ports[j].proto,
+			       ep->ports[j].port);
+		pk_world_endpoint_free(ep);
+	}
+}
+
+static int share(const char *what, uint64_t part, uint64_t of)
+{
+	double percent = of ? 100.0 * (double)part / (double)of : 0;
+
+	printf("  %-18s %5.1f %%\n", what, percent);
+	if (percent >= 3)
+		return 0;
+	printf("  fewer than 3 %% of the questions end there: the test is blind\n");
+	return 1;
+}
+
+static int report(const struct tally *t)
+{
+	int blind = 0;
+
+	printf("%lu questions in %lu worlds (%lu asked of the kernel), %lu about unseen peers "
+	       "(%lu of them allowed), audit differs in %lu\n",
+	       t->queries, t->worlds, t->kernel, t->unseen, t->unseen_allowed, t->audit_differs);
+	blind += share("allowed", t->allow, t->queries);
+	blind += share("denied by a deny", t->deny, t->queries);
+	blind += share("denied by default", t->fallback, t->queries);
+	blind += share("operator tier", t->tier[PK_TIER_OPERATOR], t->queries);
+	blind += share("tenant tier", t->tier[PK_TIER_TENANT], t->queries);
+	blind += share("baseline tier", t->tier[PK_TIER_BASELINE], t->queries);
+	blind += share("built-in baseline", t->tier[PK_TIER_BUILTIN], t->queries);
+	return blind;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seed = (uint64_t)time(NULL), queries = 200000;
+	struct tally t = { 0 };
+	int failed = 0;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-kernel") == 0)
+			with_kernel = true;
+		else if (strcmp(argv[i], "-seed") == 0 && i + 1 < argc)
+			seed = strtoull(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "-queries") == 0 && i + 1 < argc)
+			queries = strtoull(argv[++i], NULL, 10);
+	}
+	printf("seed %lu\n", seed);
+	while (t.queries < queries && !failed) {
+		struct failure f = { 0 };
+		struct g_world w;
+		uint64_t world_seed = seed + t.worlds++;
+
+		rnd_seed(world_seed);
+		g_world_make(&w);
+		if (run(&w, world_seed, &t, &f, true) < 0 || f.found) {
+			failed++;
+			printf("world seed %lu: %s\n", world_seed, f.text);
+			if (f.found)
+				explain(&w, world_seed);
+		}
+		g_world_done(&w);
+	}
+	failed += report(&t);
+	printf("%d passed, %d failed, 0 skipped\n", !failed, failed);
+	return failed ? 1 : 0;
+}
