@@ -20,11 +20,17 @@ def sample(sides, rounds, each):
     return times
 
 
+def started(stack, build):
+    sides = []
+    for kind in (Picket, Nomad, Ptp):
+        sides.append(kind(build))
+        stack.callback(sides[-1].close)
+    return sides
+
+
 def add(result, build):
     with contextlib.ExitStack() as stack:
-        sides = [side(build) for side in (Picket, Nomad, Ptp)]
-        for side in sides:
-            stack.callback(side.close)
+        sides = started(stack, build)
         times = sample(sides, ROUNDS, EACH)
         ours, nomad, ptp = (times[side.name][0] for side in sides)
         result.add("C3.p50", "ADD, controller up", ours, nomad, "Nomad's chain", 0.1)
@@ -41,9 +47,7 @@ def add(result, build):
 
 def delete(result, build):
     with contextlib.ExitStack() as stack:
-        sides = [side(build) for side in (Picket, Nomad, Ptp)]
-        for side in sides:
-            stack.callback(side.close)
+        sides = started(stack, build)
         times = sample(sides, ROUNDS, EACH)
         result.add("C4.del", "DEL", times["picket"][1], times["nomad"][1], "Nomad's chain", 0.1)
         rates = {side.name: [] for side in sides}

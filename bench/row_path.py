@@ -32,11 +32,12 @@ def measure(sides, build):
 
 def tap_to_tap(result, build):
     with contextlib.ExitStack() as stack:
-        sides = [Picket(build, capacity=1024), Picket(build, hook="tcx"), Nomad(build)]
-        sides[1].name = "picket-tcx"
-        for side in sides:
-            stack.callback(side.close)
-            add(side, 0, 2)
+        sides = []
+        for make in (lambda: Picket(build, capacity=1024),
+                     lambda: Picket(build, name="picket-tcx", hook="tcx"), lambda: Nomad(build)):
+            sides.append(make())
+            stack.callback(sides[-1].close)
+            add(sides[-1], 0, 2)
         few = measure(sides, build)
         result.add("D5.2", "64 B tap to tap, 2 endpoints", few["picket"], few["nomad"],
                    "Nomad's chain", 0.56)

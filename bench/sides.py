@@ -5,56 +5,44 @@ Each side is a node of its own: a network and a mount namespace that nothing out
 """
 import json
 import os
-import shutil
-import signal
-import subprocess
-import tempfile
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests"))
+
+from harness import Node, NodeOptions  # noqa: E402 (the tests' nodes serve here too)
+
 DEBIAN_CNI = "/usr/lib/cni"
 ALLOC_ARGS = "IgnoreUnknown=true;NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=bench;NOMAD_GROUP_NAME=g"
 
 
 class Side:
-    """A node and a CNI list in it. `dir` holds the allocs' network namespaces."""
+    """A node and a CNI list in it; the allocs' network namespaces lie where Nomad has them."""
+    dir = "/run/netns"
 
-    def __init__(self, name, build):
+    def __init__(self, name, build, options=None):
         self.name, self.build = name, os.path.abspath(build)
-        self.root = tempfile.mkdtemp(prefix=f"picket-bench-{name}-")
-        self.dir = os.path.join(self.root, "netns")
-        os.mkdir(self.dir)
-        self.holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c",
-             "mount --make-rprivate / && ip link set lo up && echo ready && exec sleep infinity"],
-            stdout=subprocess.PIPE, text=True)
-        if self.holder.stdout.readline() != "ready\n":
-            raise RuntimeError(f"{name}: no namespaces")
-
-    def run(self, *command, **options):
-        return subprocess.run(["nsenter", f"--net=/proc/{self.holder.pid}/ns/net",
-                               f"--mount=/proc/{self.holder.pid}/ns/mnt", *command],
-                              check=True, text=True, **options)
+        os.environ["PICKET_BUILD"] = self.build
+        self.node = Node(name, options)
 
     def cni(self, *options, args=None):
         """cnibench in this node; its JSON answer."""
         extra = ["--args", args] if args else []
-        out = self.run(f"{self.build}/bench/cnibench", "--list", self.list, "--path", self.path,
-                       "--dir", self.dir, *extra, *[str(o) for o in options],
-                       stdout=subprocess.PIPE).stdout
-        return json.loads(out)
+        return self.node.json([f"{self.build}/bench/cnibench", "--list", self.list, "--path",
+                               self.path, "--dir", self.dir, *extra, *map(str, options)],
+                              timeout=1800)
 
     def netns(self, alloc):
         """The alloc's network namespace, seen from outside of the node."""
-        return f"/proc/{self.holder.pid}/root{self.dir}/{alloc}"
+        return f"/proc/{self.node.holder.pid}/root{self.dir}/{alloc}"
 
     def in_alloc(self, alloc, *command):
-        return self.run("nsenter", f"--net={self.dir}/{alloc}", *command,
-                        stdout=subprocess.PIPE).stdout
+        return self.node.run(["nsenter", f"--net={self.dir}/{alloc}", *command]).stdout
 
     def eth0(self, alloc):
         """(MAC, IPv4 address) of the alloc's eth0."""
-        link = json.loads(self.in_alloc(alloc, "ip", "-j", "-4", "addr", "show", "eth0"))[0]
-        return link["address"], link["addr_info"][0]["local"]
+        link = json.loads(self.in_alloc(alloc, "ip", "-j", "addr", "show", "eth0"))[0]
+        return link["address"], next(a["local"] for a in link["addr_info"] if a["family"] == "inet")
 
     def path_spec(self, a, b):
         """What bench/taps wants to know of the path between two allocs' taps."""
@@ -64,9 +52,7 @@ class Side:
                          mac_b, ip_b, self.next_hop])
 
     def close(self):
-        self.holder.send_signal(signal.SIGKILL)
-        self.holder.wait()
-        shutil.rmtree(self.root, ignore_errors=True)
+        self.node.close()
 
 
 class Peer(Side):
@@ -79,12 +65,12 @@ class Peer(Side):
         super().__init__(name, build)
         self.list = os.path.join(HERE, "peers", f"{name}.conflist")
         os.makedirs("/var/lib/cni", exist_ok=True)
-        self.run("sh", "-ec", """
-            mount -t tmpfs none /var/lib/cni; mount -t tmpfs none /run
+        self.node.run(["sh", "-ec", """
+            mount -t tmpfs none /var/lib/cni
             echo 1 > /proc/sys/net/ipv4/ip_forward
             if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then
                 echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
-            fi""")
+            fi"""])
 
     def add_tap(self, alloc):
         """tap0 joined to eth0 by a mirred redirect each way, as tc-redirect-tap makes it."""
@@ -117,46 +103,17 @@ class Picket(Side):
     args = ALLOC_ARGS
     next_hop = "02:70:6b:00:00:01"
 
-    def __init__(self, build, hook="clsact", capacity=256, controller=True):
-        super().__init__("picket", build)
-        self.path = os.path.join(self.root, "cni")
-        os.mkdir(self.path)
+    def __init__(self, build, name="picket", hook="clsact", capacity=256, controller=True):
+        super().__init__(name, build, NodeOptions(
+            pool=("10.40.0.0/16",), conf={"hook": hook, "mtu": 1500, "dns": {"servers": []}},
+            config={"nomad": None, "consul": None, "http": None,
+                    "capacity": {"endpoints": capacity}, "pools": ["10.40.0.0/16"]}))
+        self.path = os.path.join(self.node.root, "opt/cni/bin")
+        os.makedirs(self.path)
         os.symlink(os.path.join(self.build, "picket-cni"), os.path.join(self.path, "picket"))
-        etc = os.path.join(self.root, "etc/picket")
-        os.makedirs(os.path.join(etc, "policies.d"))
-        os.makedirs(os.path.join(self.root, "sys/fs/bpf"))
-        self.config = os.path.join(etc, "picketd.json")
-        self.list = os.path.join(self.root, "picket.conflist")
-        write(self.config, {"root": self.root, "nomad": None, "consul": None, "http": None,
-                            "capacity": {"endpoints": capacity}, "pools": ["10.40.0.0/16"]})
-        write(self.list, {"cniVersion": "1.0.0", "name": "picket", "plugins": [
-            {"type": "picket", "pool": "10.40.0.0/16", "root": self.root, "hook": hook,
-             "mtu": 1500, "dns": {"servers": []}}]})
-        self.run("mount", "-t", "bpf", "bpf", os.path.join(self.root, "sys/fs/bpf"))
-        self.daemon = None
+        self.list = self.node.write_config()
         if controller:
-            self.start_controller()
-
-    def start_controller(self):
-        log = open(os.path.join(self.root, "picketd.log"), "a")
-        self.daemon = subprocess.Popen(
-            ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net",
-             f"--mount=/proc/{self.holder.pid}/ns/mnt"] +
-            [f"{self.build}/picketd", "-root", self.root, "-config", self.config], stderr=log)
-        self.run(f"{self.build}/picket", "-root", self.root, "status", "-wait", "30s",
-                 stdout=subprocess.DEVNULL)
+            self.node.start_picketd()
 
     def stop_controller(self):
-        if self.daemon:
-            self.daemon.terminate()
-            self.daemon.wait()
-            self.daemon = None
-
-    def close(self):
-        self.stop_controller()
-        super().close()
-
-
-def write(path, value):
-    with open(path, "w") as f:
-        json.dump(value, f)
+        self.node.kill_picketd()
