@@ -12,7 +12,7 @@ class Failed(AssertionError):
 
 
 def build_dir():
-    return os.path.abspath(os.environ.get("PK_BUILD") or os.path.join(TREE, "build"))
+    return os.path.abspath(os.environ.get("PICKET_BUILD") or os.path.join(TREE, "build"))
 
 
 def binary(name):
