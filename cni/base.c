@@ -69,8 +69,19 @@ static int take(void *arg, const struct pk_stored_doc *stored, struct pk_err *er
 	return pk_fail(err, 0, "stored policy %s: %s", stored->file, line.text ? line.text : "");
 }
 
+static int compile(const struct pk_settings *settings, const struct documents *d,
+		   const char *namespace, struct pk_image **image, struct pk_err *err)
+{
+	own_labels *init = NULL;
+
+	if (namespace)
+		return pk_compile_base(settings, d->list, d->n, namespace, image, err);
+	init = pk_label_set_init();
+	return pk_compile_labels(settings, d->list, d->n, init, image, err);
+}
+
 int cni_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
-		     const struct pk_label_set *labels, uint64_t until_ns, struct pk_image **out,
+		     const char *namespace, uint64_t until_ns, struct pk_image **out,
 		     struct pk_err *err)
 {
 	PK_OWN(documents_done) struct documents d = { .until_ns = until_ns };
@@ -78,11 +89,18 @@ int cni_base_compile(const struct pk_paths *paths, const struct pk_settings *set
 	int r = pk_docstore_walk(paths->policies, take, NULL, &d, err);
 
 	if (r == 0)
-		r = pk_compile_labels(settings, d.list, d.n, labels, &image, err);
-	if (r < 0)
-		return r;
-	r = in_time(until_ns, err);
+		r = compile(settings, &d, namespace, &image, err);
+	if (r == 0)
+		r = in_time(until_ns, err);
 	if (r == 0)
 		*out = PK_MOVE(image, NULL);
 	return r;
+}
+
+int cni_base_quarantine(const struct pk_settings *settings, struct pk_image **out,
+			struct pk_err *err)
+{
+	const struct documents none = { 0 };
+
+	return compile(settings, &none, NULL, out, err);
 }

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The rule set of a label set that no table knows yet: compiled from the documents that the
+ * The base rule set of a tenant that no table knows yet: compiled from the documents that the
  * controller last had in force, else from the built-in baseline (state.md, "What ADD uses").
  */
 #include <stdint.h>
 
 #include "err.h"
-#include "label.h"
 #include "paths.h"
 #include "ruleset.h"
 #include "settings.h"
 
 /*
+ * namespace NULL: quarantine, {reserved:init}.
  * -errno: a stored document can't be read or compiled, or until_ns (CLOCK_MONOTONIC) has passed:
  * the endpoint belongs in quarantine. The image is the caller's.
  */
 int cni_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
-		     const struct pk_label_set *labels, uint64_t until_ns, struct pk_image **out,
+		     const char *namespace, uint64_t until_ns, struct pk_image **out,
 		     struct pk_err *err);
+/* {reserved:init} under the built-in baseline alone: no document is read. It gives nothing. */
+int cni_base_quarantine(const struct pk_settings *settings, struct pk_image **out,
+			struct pk_err *err);
