@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "plumb.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fault.h"
+#include "hook.h"
+#include "log.h"
+#include "own.h"
+#include "picket/limits.h"
+#include "selftest.h"
+#include "tap.h"
+
+#define PAIRS_TRIED 64 /* even ifindexes looked at for eth0 and tap0 */
+#define LOOPBACK    1
+
+static const uint8_t gateway_mac[6] = PK_GATEWAY_MAC;
+static const union pk_addr gateway6 = { .b = { 0xfe, 0x80, [15] = 1 } };
+
+void cni_host_name(uint32_t slot, char name[16])
+{
+	snprintf(name, 16, "pk%u", slot);
+}
+
+int cni_plumb_open(struct cni_plumb *p, struct pk_err *err)
+{
+	own_visit visit = PK_NETNS_VISIT_NONE;
+	int r = pk_netns_self(&p->home, err);
+
+	if (r == 0)
+		r = pk_nl_open(&p->at_home, err);
+	if (r < 0 || !p->ns)
+		return r;
+	r = pk_netns_enter(p->ns, &visit, err);
+	return r == 0 ? pk_nl_open(&p->inside, err) : r;
+}
+
+void cni_plumb_close(struct cni_plumb *p)
+{
+	if (p->tap_fd >= 0)
+		close(PK_MOVE(p->tap_fd, -1));
+	pk_nl_close(PK_MOVE(p->inside, NULL));
+	pk_nl_close(PK_MOVE(p->at_home, NULL));
+	pk_netns_close(&p->home);
+}
+
+static bool has_tap(const struct cni_plumb *p)
+{
+	return !p->record->process;
+}
+
+static int link_error(struct pk_err *err, int r)
+{
+	return pk_code(err, r, PK_CODE_NETNS);
+}
+
+/* A name that is taken is another's: what was ours has been dropped before. */
+static int check_free(struct cni_plumb *p, const char *name, struct pk_err *err)
+{
+	struct pk_nl_link link;
+	int r = pk_nl_link(p->inside, 0, name, &link, err);
+
+	if (r == -ENODEV)
+		return 0;
+	if (r < 0)
+		return link_error(err, r);
+	pk_fail(err, 0, "\"%s\" is already in %s and not this plugin's", name, p->record->netns);
+	pk_fix(err, 0, "delete it, or give each plugin of the list its own interface");
+	return link_error(err, -EEXIST);
+}
+
+static struct pk_tap tap_of(const struct cni_plumb *p)
+{
+	const struct pk_record *rec = p->record;
+
+	return (struct pk_tap){ .name = rec->tap,
+				.ifindex = rec->tap_ifindex,
+				.owner = rec->tap_owner,
+				.group = rec->tap_group,
+				.queues = rec->queues,
+				.mtu = rec->mtu };
+}
+
+static int make_tap(struct cni_plumb *p, struct pk_err *err)
+{
+	const struct pk_tap tap = tap_of(p);
+
+	return pk_tap_create(&tap, &p->tap_fd, err);
+}
+
+static void add_veth(struct cni_plumb *p)
+{
+	struct pk_nl_veth veth = { .name = p->record->ifname,
+				   .ifindex = p->record->eth_ifindex,
+				   .host_netns = p->home.fd,
+				   .mtu = p->record->mtu };
+	char host[16];
+
+	cni_host_name(p->record->slot, host);
+	veth.host_name = host;
+	memcpy(veth.mac, p->record->mac, 6);
+	memcpy(veth.host_mac, p->record->host_mac, 6);
+	pk_nl_veth(p->inside, &veth);
+	pk_nl_no_addrgen(p->inside, veth.ifindex);
+}
+
+static struct pk_hook forwarder(const struct cni_plumb *p, bool tap)
+{
+	enum pk_prog prog = tap ? PK_PROG_FORWARD_TAP : PK_PROG_FORWARD_ETH;
+
+	return (struct pk_hook){ .ifindex = tap ? p->record->tap_ifindex : p->record->eth_ifindex,
+				 .tcx = p->record->tcx,
+				 .prog = p->bpf->prog[prog],
+				 .name = pk_prog_name(prog) };
+}
+
+static struct pk_hook guard(const struct cni_plumb *p, bool egress)
+{
+	enum pk_prog prog = egress ? PK_PROG_TO_ENDPOINT : PK_PROG_FROM_ENDPOINT;
+
+	return (struct pk_hook){ .ifindex = p->record->host_ifindex,
+				 .egress = egress,
+				 .tcx = p->record->tcx,
+				 .prog = p->bpf->prog[prog],
+				 .name = pk_prog_name(prog) };
+}
+
+/* clsact goes into the batch; TCX is a system call after it, in the netns of the device. */
+static void add_filter(struct pk_nl *nl, const struct pk_hook *hook)
+{
+	const struct pk_nl_filter filter = { .ifindex = hook->ifindex,
+					     .egress = hook->egress,
+					     .prog = hook->prog,
+					     .name = hook->name };
+
+	if (!hook->tcx)
+		pk_nl_filter(nl, &filter);
+}
+
+static int attach_tcx(const struct pk_hook *hook, struct pk_err *err)
+{
+	return hook->tcx ? pk_hook_attach_tcx(hook, -1, err) : 0;
+}
+
+static void add_forwarders(struct cni_plumb *p)
+{
+	for (int tap = 0; tap <= 1; tap++) {
+		const struct pk_hook hook = forwarder(p, tap);
+
+		if (!hook.tcx)
+			pk_nl_clsact(p->inside, hook.ifindex);
+		add_filter(p->inside, &hook);
+	}
+}
+
+static int attach_forwarders(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = 0;
+
+	for (int tap = 0; tap <= 1 && r == 0; tap++) {
+		const struct pk_hook hook = forwarder(p, tap);
+
+		r = attach_tcx(&hook, err);
+	}
+	return r;
+}
+
+static void delete_link(struct pk_nl *nl, const char *name, const char *kind)
+{
+	struct pk_nl_link link;
+
+	if (!nl || pk_nl_link(nl, 0, name, &link, NULL) < 0 || strcmp(link.kind, kind))
+		return;
+	pk_nl_delete(nl, link.ifindex);
+	pk_nl_send(nl, NULL);
+}
+
+/* The tap is the netns's and would go with it, but a retry comes into the same one. */
+static void drop_inside(struct cni_plumb *p)
+{
+	if (p->tap_fd >= 0)
+		close(PK_MOVE(p->tap_fd, -1));
+	if (has_tap(p))
+		delete_link(p->inside, p->record->tap, "tun");
+}
+
+/* One even ifindex: tap0 first, since all of its messages but its making fit into eth0's batch. */
+static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
+{
+	int r = 0;
+
+	p->record->eth_ifindex = even;
+	p->record->tap_ifindex = has_tap(p) ? even + 1 : 0;
+	if (has_tap(p))
+		r = make_tap(p, err);
+	if (r < 0)
+		return r;
+	pk_fault("plumb-tap");
+	add_veth(p);
+	if (has_tap(p))
+		add_forwarders(p);
+	r = pk_nl_send(p->inside, err);
+	if (r < 0)
+		drop_inside(p);
+	return r;
+}
+
+/* Inside. A clash of ifindexes tries the next pair; names were seen free. */
+static int make_pair(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = -EBUSY;
+
+	for (uint32_t k = 1; k <= PAIRS_TRIED && (r == -EBUSY || r == -EEXIST); k++)
+		r = try_pair(p, 2 * k, err);
+	if (r < 0)
+		return link_error(err, pk_wrap(err, r, "make %s", p->record->ifname));
+	pk_fault("plumb-veth");
+	return has_tap(p) ? attach_forwarders(p, err) : 0;
+}
+
+/* What the device's own stack must not do, and on old kernels what the guard couldn't see. */
+static int settle_inside(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = pk_sysctl_eth(p->record->ifname, err);
+
+	if (r == 0 && has_tap(p))
+		r = pk_sysctl_tap(p->record->tap, err);
+	if (r == 0 && p->bpf->node.path == PK_PATH_SEGMENTED)
+		r = pk_offload_off(p->record->ifname, err);
+	return r;
+}
+
+static int find_host_end(struct cni_plumb *p, struct pk_err *err)
+{
+	struct pk_nl_link link;
+	char host[16];
+	int r;
+
+	cni_host_name(p->record->slot, host);
+	r = pk_nl_link(p->at_home, 0, host, &link, err);
+	if (r == 0)
+		p->record->host_ifindex = link.ifindex;
+	return r;
+}
+
+int cni_plumb_make(struct cni_plumb *p, struct pk_err *err)
+{
+	own_visit visit = PK_NETNS_VISIT_NONE;
+	int r = check_free(p, p->record->ifname, err);
+
+	if (r == 0 && has_tap(p))
+		r = check_free(p, p->record->tap, err);
+	if (r == 0)
+		r = pk_netns_enter(p->ns, &visit, err);
+	if (r == 0)
+		r = make_pair(p, err);
+	if (r == 0)
+		r = settle_inside(p, err);
+	if (r == 0)
+		r = find_host_end(p, err);
+	return r < 0 ? link_error(err, r) : 0;
+}
+
+int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err)
+{
+	const struct pk_hook from = guard(p, false), to = guard(p, true);
+	char host[16];
+	int r;
+
+	cni_host_name(p->record->slot, host);
+	if (!from.tcx)
+		pk_nl_clsact(p->at_home, from.ifindex);
+	add_filter(p->at_home, &from);
+	add_filter(p->at_home, &to);
+	pk_nl_no_addrgen(p->at_home, from.ifindex);
+	r = pk_nl_send(p->at_home, err);
+	if (r == 0)
+		r = attach_tcx(&from, err);
+	if (r == 0)
+		r = attach_tcx(&to, err);
+	if (r == 0)
+		r = pk_sysctl_host_end(host, err);
+	return pk_code(err, r, PK_CODE_KERNEL);
+}
+
+static void route_to(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr)
+{
+	const struct pk_nl_route route = {
+		.ifindex = ifindex,
+		.to = { .addr = *addr,
+			.len = pk_addr_is4(addr) ? 32 : 128,
+			.v6 = !pk_addr_is4(addr) },
+	};
+
+	pk_nl_route(nl, &route);
+}
+
+static void default_route(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *via)
+{
+	struct pk_nl_route route = { .ifindex = ifindex, .via = *via, .onlink = true };
+
+	route.to.v6 = !pk_addr_is4(via);
+	if (!route.to.v6)
+		route.to.addr = pk_addr_from4(0);
+
+	pk_nl_neigh(nl, ifindex, via, gateway_mac);
+	pk_nl_route(nl, &route);
+}
+
+static int up_at_home(struct cni_plumb *p, struct pk_err *err)
+{
+	const struct pk_record *rec = p->record;
+	const union pk_addr *addr[] = { &rec->ipv4, &rec->ipv6 };
+
+	pk_nl_up(p->at_home, rec->host_ifindex);
+	for (size_t i = 0; i < PK_ARRAY_LEN(addr); i++) {
+		if (pk_addr_is_zero(addr[i]))
+			continue;
+		pk_nl_neigh(p->at_home, rec->host_ifindex, addr[i], rec->mac);
+		route_to(p->at_home, rec->host_ifindex, addr[i]);
+	}
+	return pk_nl_send(p->at_home, err);
+}
+
+static int up_inside(struct cni_plumb *p, struct pk_err *err)
+{
+	const struct pk_record *rec = p->record;
+
+	pk_nl_up(p->inside, LOOPBACK);
+	pk_nl_up(p->inside, rec->eth_ifindex);
+	if (has_tap(p))
+		pk_nl_up(p->inside, rec->tap_ifindex);
+	if (!pk_addr_is_zero(&rec->ipv4)) {
+		pk_nl_addr(p->inside, rec->eth_ifindex, &rec->ipv4, rec->ipv4_prefix, false);
+		default_route(p->inside, rec->eth_ifindex, &rec->gateway4);
+	}
+	if (!pk_addr_is_zero(&rec->ipv6)) {
+		pk_nl_addr(p->inside, rec->eth_ifindex, &rec->ipv6, 128, true);
+		default_route(p->inside, rec->eth_ifindex, &gateway6);
+	}
+	return pk_nl_send(p->inside, err);
+}
+
+int cni_plumb_up(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = up_at_home(p, err);
+
+	if (r == 0)
+		r = up_inside(p, err);
+	return r < 0 ? link_error(err, r) : 0;
+}
+
+int cni_plumb_test(struct cni_plumb *p, struct pk_err *err)
+{
+	struct pk_selftest test = { .bpf = p->bpf,
+				    .slot = p->record->slot,
+				    .deadline_ns = p->deadline_ns };
+	own_visit visit = PK_NETNS_VISIT_NONE;
+	int r;
+
+	memcpy(test.mac, p->record->mac, 6);
+	if (has_tap(p))
+		return pk_selftest_tap(&test, p->tap_fd, err);
+	r = pk_netns_enter(p->ns, &visit, err);
+	return r == 0 ? pk_selftest_eth(&test, p->record->eth_ifindex, err) : r;
+}
+
+void cni_plumb_drop(struct cni_plumb *p)
+{
+	char host[16];
+
+	cni_host_name(p->record->slot, host);
+	delete_link(p->at_home, host, "veth");
+	drop_inside(p);
+}
+
+bool cni_plumb_lives(struct cni_plumb *p)
+{
+	struct pk_nl_link link;
+	char host[16];
+
+	cni_host_name(p->record->slot, host);
+	return pk_nl_link(p->at_home, 0, host, &link, NULL) == 0 &&
+	       link.ifindex == p->record->host_ifindex;
+}

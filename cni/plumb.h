@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * An endpoint's devices, from its record: made, guarded, up, tested, repaired, dropped. The order
+ * is the caller's to keep (state.md, "Life and death"): nothing is up before the guard stands.
+ */
+#include <stdint.h>
+
+#include "bpfobj.h"
+#include "epstore.h"
+#include "err.h"
+#include "netns.h"
+#include "nl.h"
+
+struct cni_plumb {
+	const struct pk_bpf *bpf;
+	const struct pk_netns *ns; /* the alloc's */
+	struct pk_record *record;  /* ifindexes are filled in by make and repair */
+	uint64_t deadline_ns;
+	struct pk_netns home; /* the node's */
+	struct pk_nl *at_home, *inside;
+	int tap_fd; /* a queue of the tap, from make to close */
+};
+#define CNI_PLUMB_NONE { .home = PK_NETNS_NONE, .tap_fd = -1 }
+
+int cni_plumb_open(struct cni_plumb *p, struct pk_err *err);
+void cni_plumb_close(struct cni_plumb *p);
+#define own_plumb PK_OWN(cni_plumb_close) struct cni_plumb
+
+/* tap0, the veth pair, forwarders: all down. An interface of that name that isn't ours:
+ * PK_CODE_NETNS. */
+int cni_plumb_make(struct cni_plumb *p, struct pk_err *err);
+/* The guard on the host end. The tables know the slot by then, its word closed. */
+int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err);
+/* Up, addresses, neighbours, routes, on both ends. Again on a live endpoint: what is missing. */
+int cni_plumb_up(struct cni_plumb *p, struct pk_err *err);
+/* One packet from tap0 or eth0 must arrive at the guard and be counted as endpoint-closed. */
+int cni_plumb_test(struct cni_plumb *p, struct pk_err *err);
+/* Deletes what make made, for an endpoint that never opened. */
+void cni_plumb_drop(struct cni_plumb *p);
+
+/* Is the host end of the record there, under its name and ifindex? */
+bool cni_plumb_lives(struct cni_plumb *p);
+/*
+ * Mends a live endpoint: eth0 with its pair, tap0 with the same ifindex, filters (ours first),
+ * offloads, addresses, routes. -errno: what can't be mended; the caller closes the endpoint
+ * where the guard doesn't stand.
+ */
+int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err);
+/* "pk<slot>" */
+void cni_host_name(uint32_t slot, char name[16]);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What CHECK, and ADD again, mend on a live endpoint. */
+#include <errno.h>
+#include <string.h>
+
+#include "hook.h"
+#include "log.h"
+#include "own.h"
+#include "plumb.h"
+#include "tap.h"
+
+static struct pk_hook hook_of(const struct cni_plumb *p, enum pk_prog prog)
+{
+	const struct pk_record *rec = p->record;
+	const uint32_t ifindex[] = { [PK_PROG_FROM_ENDPOINT] = rec->host_ifindex,
+				     [PK_PROG_TO_ENDPOINT] = rec->host_ifindex,
+				     [PK_PROG_FORWARD_TAP] = rec->tap_ifindex,
+				     [PK_PROG_FORWARD_ETH] = rec->eth_ifindex };
+
+	return (struct pk_hook){ .ifindex = ifindex[prog],
+				 .egress = prog == PK_PROG_TO_ENDPOINT,
+				 .tcx = rec->tcx,
+				 .prog = p->bpf->prog[prog],
+				 .name = pk_prog_name(prog) };
+}
+
+/* A running device keeps the program that it has: changing builds is picketd's. */
+static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, struct pk_err *err)
+{
+	const struct pk_hook hook = hook_of(p, prog);
+
+	return pk_hook_repair(nl, &hook, err);
+}
+
+/* A VMM may have let its tap go (its owner can clear persistence): the same one again. */
+static int mend_tap(struct cni_plumb *p, struct pk_err *err)
+{
+	const struct pk_record *rec = p->record;
+	const struct pk_tap tap = { .name = rec->tap,
+				    .ifindex = rec->tap_ifindex,
+				    .owner = rec->tap_owner,
+				    .group = rec->tap_group,
+				    .queues = rec->queues,
+				    .mtu = rec->mtu };
+	struct pk_err seen = { 0 };
+	int r = pk_tap_check(p->inside, &tap, &seen);
+
+	if (r == -ENODEV) {
+		r = pk_tap_create(&tap, &p->tap_fd, err);
+		if (r == 0)
+			r = pk_sysctl_tap(rec->tap, err);
+		return r;
+	}
+	if (r < 0)
+		log_warn("op=check container=%s tap=%s err=\"%s\" ignoring: the guard is not there",
+			 rec->container_id, rec->tap, seen.text);
+	return 0;
+}
+
+static int mend_inside(struct cni_plumb *p, struct pk_err *err)
+{
+	own_visit visit = PK_NETNS_VISIT_NONE;
+	int r = pk_netns_enter(p->ns, &visit, err);
+
+	if (r == 0 && p->bpf->node.path == PK_PATH_SEGMENTED)
+		r = pk_offload_off(p->record->ifname, err);
+	if (r < 0 || p->record->process)
+		return r;
+	r = mend_tap(p, err);
+	if (r == 0)
+		r = mend_hook(p, p->inside, PK_PROG_FORWARD_ETH, err);
+	if (r == 0)
+		r = mend_hook(p, p->inside, PK_PROG_FORWARD_TAP, err);
+	return r;
+}
+
+int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = mend_hook(p, p->at_home, PK_PROG_FROM_ENDPOINT, err);
+
+	if (r == 0)
+		r = mend_hook(p, p->at_home, PK_PROG_TO_ENDPOINT, err);
+	if (r == 0)
+		r = mend_inside(p, err);
+	if (r == 0)
+		r = cni_plumb_up(p, err);
+	return r;
+}
