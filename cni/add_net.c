@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A new endpoint's addresses, MAC, MTU and tap: everything of its record but who it is. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "add.h"
+#include "fault.h"
+#include "ipam.h"
+#include "own.h"
+#include "picket/limits.h"
+#include "state.h"
+#include "str.h"
+
+#define RACES	    256 /* addresses that another ADD may take under our eyes */
+#define MTU_DEFAULT 1500
+
+static int no_address(struct cni_add *add, bool v6, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	char text[PK_ADDR_TEXT] = "";
+
+	for (size_t i = conf->n_pools; i-- > 0;)
+		if (conf->pool[i].v6 == v6)
+			pk_prefix_format(&conf->pool[i], text);
+	pk_fail(err, 0, "no free IPv%d address in the pool (%s)", v6 ? 6 : 4, text);
+	pk_fix(err, 0,
+	       "add a block to the conflist's \"pool\"; `picket ip list` shows who has them");
+	return pk_code(err, -EADDRNOTAVAIL, PK_CODE_NO_ADDRESS);
+}
+
+/* -EEXIST: another's. Ours from before (a move, a repeated ADD) is ours. */
+static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union pk_addr *addr,
+		struct pk_err *err)
+{
+	int r = pk_lease_take(dir, addr, add->owner, err);
+
+	if (r != -EEXIST)
+		return r;
+	r = pk_lease_is(dir, addr, add->owner, err);
+	return r == 0 ? -EEXIST : r < 0 ? r : 0;
+}
+
+static int take_free(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
+		     struct pk_err *err)
+{
+	for (int race = 0; race < RACES; race++) {
+		const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+		own_mem struct pk_lease *leases = NULL;
+		int r = pk_leases_read(&dir, &leases, &ipam->n_leases, err);
+
+		ipam->leases = leases;
+		if (r == 0 && !cni_ipam_pick(ipam, v6, add->name.slot - 1u, out))
+			r = no_address(add, v6, err);
+		if (r == 0)
+			r = take(add, &dir, out, err);
+		ipam->leases = NULL;
+		if (r != -EEXIST)
+			return r;
+		*err = (struct pk_err){ 0 };
+	}
+	return no_address(add, v6, err);
+}
+
+/* What the job asked for, if the operator lets it. */
+static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk_addr *out,
+		      struct pk_err *err)
+{
+	const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+	char text[PK_ADDR_TEXT];
+	int r;
+
+	pk_addr_format(&add->args.ip, text);
+	if (!cni_block_of(ipam, &add->args.ip)) {
+		pk_fail(err, 0, "picket.ip=%s is not an endpoint's address of this node's pool",
+			text);
+		pk_fix(err, 0, "let the job ask for one of the pool, or for none");
+		return pk_code(err, -EINVAL, PK_CODE_ARGS);
+	}
+	r = take(add, &dir, &add->args.ip, err);
+	if (r == -EEXIST) {
+		*err = (struct pk_err){ 0 };
+		pk_fail(err, 0, "picket.ip=%s is another endpoint's", text);
+		pk_fix(err, 0, "`picket ip list` shows whose it is");
+		return pk_code(err, r, PK_CODE_NO_ADDRESS);
+	}
+	if (r == 0)
+		*out = add->args.ip;
+	return r;
+}
+
+/* One family: the address asked for, else that of the endpoint replaced, else a free one. */
+static int take_family(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
+		       struct pk_err *err)
+{
+	const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+	const union pk_addr *keep = v6 ? &add->keep6 : &add->keep4;
+
+	if (!cni_ipam_has_family(ipam, v6))
+		return 0;
+	if (add->args.has_ip && pk_addr_is4(&add->args.ip) != v6)
+		return take_asked(add, ipam, out, err);
+	if (!pk_addr_is_zero(keep) && cni_block_of(ipam, keep) &&
+	    take(add, &dir, keep, NULL) == 0) {
+		*out = *keep;
+		return 0;
+	}
+	return take_free(add, ipam, v6, out, err);
+}
+
+int cni_add_addresses(struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	struct cni_ipam ipam = { .pool = conf->pool,
+				 .n_pools = conf->n_pools,
+				 .gateway = conf->gateway };
+	struct pk_record *rec = &add->rec;
+	const struct pk_prefix *block;
+	int r = take_family(add, &ipam, false, &rec->ipv4, err);
+
+	pk_fault("add-leased4");
+	if (r == 0)
+		r = take_family(add, &ipam, true, &rec->ipv6, err);
+	if (r < 0)
+		return r;
+	pk_fault("add-leased");
+	block = cni_block_of(&ipam, &rec->ipv4);
+	if (block) {
+		rec->ipv4_prefix = block->len;
+		rec->gateway4 = cni_block_gateway(block, &ipam.gateway);
+	}
+	return 0;
+}
+
+void cni_add_addresses_undo(struct cni_add *add)
+{
+	const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+
+	if (!pk_addr_is_zero(&add->rec.ipv4))
+		pk_lease_free(&dir, &add->rec.ipv4, add->owner, NULL);
+	if (!pk_addr_is_zero(&add->rec.ipv6))
+		pk_lease_free(&dir, &add->rec.ipv6, add->owner, NULL);
+}
+
+/* 02:70 and 32 bits of a hash: no two endpoints of a network, whatever their node, are likely to
+ * share one. */
+static void make_mac(struct cni_add *add)
+{
+	uint8_t *mac = add->rec.mac;
+	char text[PK_CNI_ID_MAX + 16];
+	uint64_t hash[2];
+	int n = snprintf(text, sizeof(text), "%s@%u", add->call->env.container_id, add->name.slot);
+
+	if (add->args.has_mac) {
+		memcpy(mac, add->args.mac, 6);
+		return;
+	}
+	pk_hash128(text, (size_t)n, hash);
+	mac[0] = PK_MAC_PREFIX0;
+	mac[1] = PK_MAC_PREFIX1;
+	for (int i = 0; i < 4; i++)
+		mac[2 + i] = (uint8_t)(hash[0] >> (8 * i));
+}
+
+/* Never the gateway's, which lies in the same 32 bits. */
+static void settle_macs(struct cni_add *add)
+{
+	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
+
+	make_mac(add);
+	if (!memcmp(add->rec.mac, gateway, 6))
+		add->rec.mac[5] ^= 2;
+	memcpy(add->rec.host_mac, gateway, 6);
+}
+
+/* The uplink's; a node without one carries what Ethernet carries. */
+static int settle_mtu(struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	uint32_t uplink = add->bpf->node.uplinks[0];
+	struct pk_nl_link link;
+
+	add->rec.mtu = conf->mtu ? conf->mtu : MTU_DEFAULT;
+	if (conf->mtu || (!conf->uplink && !uplink))
+		return 0;
+	if (pk_nl_link(add->plumb.at_home, conf->uplink ? 0 : uplink, conf->uplink, &link, err) <
+	    0) {
+		if (!conf->uplink)
+			return 0; /* it went since the load: picketd follows it */
+		pk_fix(err, 0, "name a device of the node as \"uplink\", or drop the key");
+		return pk_code(err, -ENODEV, PK_CODE_CONFIG);
+	}
+	add->rec.mtu = link.mtu < PK_MTU_MIN   ? PK_MTU_MIN
+		       : link.mtu > PK_MTU_MAX ? PK_MTU_MAX
+					       : link.mtu;
+	return 0;
+}
+
+static char *copy(const char *text)
+{
+	char *s = text ? strdup(text) : NULL;
+
+	if (text && !s)
+		abort();
+	return s;
+}
+
+/* Never ownerless: root's alone where nothing is named. A group beside owner 0 would demand both.
+ */
+static int settle_tap(struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	const struct cni_args *args = &add->args;
+	int64_t owner = args->tap_uid >= 0 ? args->tap_uid : conf->owner;
+	int64_t group = args->tap_gid >= 0 ? args->tap_gid : conf->group;
+	struct pk_record *rec = &add->rec;
+
+	rec->process = conf->process;
+	rec->queues = conf->queues;
+	rec->tap_owner = owner >= 0 ? (uint32_t)owner : group >= 0 ? UINT32_MAX : 0;
+	rec->tap_group = group >= 0 ? (uint32_t)group : UINT32_MAX;
+	if (conf->process)
+		return 0;
+	rec->tap = copy(args->tap_name ? args->tap_name : "tap0");
+	if (!strcmp(rec->tap, add->call->env.ifname)) {
+		pk_fail(err, 0, "the tap and the interface are both to be called \"%s\"", rec->tap);
+		pk_fix(err, 0, "use another CNI_IFNAME, such as eth0");
+		return pk_code(err, -EINVAL, PK_CODE_ARGS);
+	}
+	return 0;
+}
+
+static void copy_ports(struct pk_record *rec, const struct cni_conf *conf)
+{
+	rec->ports = pk_alloc((conf->n_ports + 1) * sizeof(*rec->ports));
+	for (size_t i = 0; i < conf->n_ports; i++)
+		rec->ports[i] = (struct pk_record_port){ .proto = conf->ports[i].proto,
+							 .host = conf->ports[i].host,
+							 .container = conf->ports[i].container,
+							 .host_addr = conf->ports[i].host_addr };
+	rec->n_ports = conf->n_ports;
+}
+
+static void copy_dns(struct pk_record *rec, const struct cni_dns *dns)
+{
+	size_t n4 = 0, n6 = 0;
+
+	for (size_t i = 0; i < dns->n_servers; i++) {
+		const union pk_addr *a = &dns->server[i];
+
+		if (pk_addr_is4(a) && n4 < 2)
+			rec->dns4[n4++] = *a;
+		else if (!pk_addr_is4(a) && n6 < 2)
+			rec->dns6[n6++] = *a;
+	}
+}
+
+static void copy_limits(struct pk_record *rec, const struct cni_limits *limits)
+{
+	memcpy(rec->bytes_per_s, limits->bytes_per_s, sizeof(rec->bytes_per_s));
+	memcpy(rec->packets_per_s, limits->packets_per_s, sizeof(rec->packets_per_s));
+	rec->new_flows_per_s = limits->new_flows_per_s;
+	rec->flow_budget = limits->flows;
+}
+
+static char *now_text(void)
+{
+	time_t now = time(NULL);
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return copy(text);
+}
+
+static void copy_names(struct cni_add *add)
+{
+	const struct cni_call *call = add->call;
+	struct pk_record *rec = &add->rec;
+
+	rec->container_id = copy(call->env.container_id);
+	rec->ifname = copy(call->env.ifname);
+	rec->netns = copy(call->env.netns);
+	rec->network = copy(call->conf.name);
+	rec->version = copy(cni_version_name(call->conf.version));
+	rec->labels = copy(add->set->text);
+	rec->namespace = copy(add->args.namespace);
+	rec->job = copy(add->args.job);
+	rec->group = copy(add->args.group);
+	rec->created = now_text();
+}
+
+int cni_add_record(struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	struct pk_record *rec = &add->rec;
+	int r;
+
+	copy_names(add);
+	rec->slot = add->name.slot;
+	rec->netns_inode = add->ns.inode;
+	memcpy(rec->epoch, add->bpf->node.epoch, sizeof(rec->epoch));
+	rec->believed = add->args.namespace && !add->settings.has_nomad;
+	rec->quarantined = !add->set->namespace;
+	rec->tenant = add->labels.tenant;
+	rec->identity = add->labels.identity;
+	rec->tcx = conf->tcx;
+	rec->masquerade = add->settings.masquerade;
+	copy_limits(rec, &conf->limits);
+	copy_dns(rec, &conf->dns);
+	copy_ports(rec, conf);
+	settle_macs(add);
+	r = settle_tap(add, err);
+	return r == 0 ? settle_mtu(add, err) : r;
+}

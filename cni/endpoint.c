@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "endpoint.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+#include "own.h"
+#include "state.h"
+
+int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t deadline_ns,
+		    struct pk_labels *labels, struct pk_err *err)
+{
+	struct pk_labels_want want = { .no_tenant = !set->namespace };
+
+	memcpy(want.hash, set->hash, sizeof(want.hash));
+	if (set->namespace)
+		pk_tenant_hash(set->namespace, want.tenant);
+	return pk_labels_take(bpf, &want, deadline_ns, labels, err);
+}
+
+int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err)
+{
+	struct pk_endpoint e = {
+		.ipv4 = rec->ipv4,
+		.ipv6 = rec->ipv6,
+		.gateway4 = rec->gateway4,
+		.ipv4_prefix = rec->ipv4_prefix,
+		.host_ifindex = rec->host_ifindex,
+		.identity = rec->identity,
+		.tenant = rec->tenant,
+		.mtu = rec->mtu,
+		.flags = rec->process ? PK_EP_PROCESS : 0,
+		.new_flows_per_s = rec->new_flows_per_s,
+		.flow_budget = rec->flow_budget,
+	};
+
+	memcpy(e.mac, rec->mac, sizeof(e.mac));
+	memcpy(e.bytes_per_s, rec->bytes_per_s, sizeof(e.bytes_per_s));
+	memcpy(e.packets_per_s, rec->packets_per_s, sizeof(e.packets_per_s));
+	for (int i = 0; i < 2; i++) {
+		if (!pk_addr_is_zero(&rec->dns4[i]))
+			e.dns4[i] = pk_addr_to4(&rec->dns4[i]);
+		e.dns6[i] = rec->dns6[i];
+	}
+	return pk_endpoint_write(bpf, rec->slot, &e, err);
+}
+
+/* The ports of a record, twice: as the node's addresses see them and as the endpoint's own. */
+struct ports {
+	struct pk_publish *published;
+	struct pk_open_port *open;
+};
+
+static void ports_done(struct ports *p)
+{
+	free(p->published);
+	free(p->open);
+}
+
+static void fill_ports(const struct pk_record *rec, struct ports *p)
+{
+	p->published = pk_alloc((rec->n_ports + 1) * sizeof(*p->published));
+	p->open = pk_alloc((rec->n_ports + 1) * sizeof(*p->open));
+	for (size_t i = 0; i < rec->n_ports; i++) {
+		const struct pk_record_port *port = &rec->ports[i];
+
+		p->published[i].from = (struct pk_published_key){ .addr = port->host_addr,
+								  .proto = port->proto,
+								  .port = htons(port->host) };
+		p->published[i].to =
+			(struct pk_published){ .slot = rec->slot, .port = htons(port->container) };
+		p->open[i] = (struct pk_open_port){ .proto = port->proto,
+						    .port = port->container,
+						    .flags = PK_OPEN_PUBLISHED };
+	}
+}
+
+int cni_endpoint_open(struct pk_bpf *bpf, const struct pk_record *rec,
+		      const struct pk_labels *labels, const struct pk_settings *settings,
+		      uint64_t deadline_ns, struct pk_err *err)
+{
+	PK_OWN(ports_done) struct ports ports = { 0 };
+	struct pk_endpoint_open open = { .slot = rec->slot,
+					 .labels = *labels,
+					 .flags = rec->masquerade ? PK_WORD_MASQUERADE : 0 };
+	int r;
+
+	fill_ports(rec, &ports);
+	open.published = ports.published;
+	open.n_published = rec->n_ports;
+	open.open = ports.open;
+	/* The baseline `deny` opens no published port (policy: nothing is allowed by itself). */
+	open.n_open = settings->baseline == PK_BASELINE_DENY ? 0 : rec->n_ports;
+	r = pk_endpoint_open(bpf, &open, deadline_ns, err);
+	if (r == -EADDRINUSE) {
+		pk_fix(err, r, "stop what has the port, or take another");
+		return pk_code(err, r, PK_CODE_TRY_LATER);
+	}
+	return pk_code(err, r, PK_CODE_KERNEL);
+}
+
+static int reopen(struct pk_bpf *bpf, const struct pk_record *rec,
+		  const struct pk_settings *settings, uint64_t deadline_ns, struct pk_err *err)
+{
+	own_labels *set = NULL;
+	struct pk_labels labels;
+	int r = pk_label_set_parse(rec->labels, &set, err);
+
+	if (r == 0)
+		r = cni_labels_take(bpf, set, deadline_ns, &labels, err);
+	if (r == 0)
+		r = cni_endpoint_open(bpf, rec, &labels, settings, deadline_ns, err);
+	return r;
+}
+
+int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
+			const struct pk_settings *settings, uint64_t deadline_ns,
+			struct pk_err *err)
+{
+	const struct pk_record *rec = plumb->record;
+	int r = cni_plumb_repair(plumb, err);
+
+	if (r == -EPERM)
+		pk_endpoint_close(bpf, rec->slot, deadline_ns, NULL);
+	if (r < 0)
+		return r;
+	return pk_word(bpf, rec->slot) ? 0 : reopen(bpf, rec, settings, deadline_ns, err);
+}
+
+/* Keeps the first failure, goes on with the rest. */
+static int first(int old, int r)
+{
+	return old < 0 ? old : r;
+}
+
+/* 1: the device is there and now down; 0: it is gone; -errno. */
+static int host_end_down(uint32_t slot, struct pk_err *err)
+{
+	own_nl *nl = NULL;
+	struct pk_nl_link link;
+	char host[16];
+	int r = pk_nl_open(&nl, err);
+
+	cni_host_name(slot, host);
+	if (r == 0)
+		r = pk_nl_link(nl, 0, host, &link, err);
+	if (r == -ENODEV)
+		return 0;
+	if (r < 0)
+		return r;
+	pk_nl_down(nl, link.ifindex);
+	r = pk_nl_send(nl, err);
+	return r == -ENODEV ? 0 : r < 0 ? r : 1;
+}
+
+static int free_addresses(const struct pk_paths *paths, const struct pk_bpf *bpf,
+			  const struct pk_record_name *name, struct pk_err *err)
+{
+	const struct pk_lease_dir dir = cni_leases(paths, bpf);
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	struct pk_record_name open;
+	own_record rec = { 0 };
+	int r;
+
+	/* An ADD in another netns has taken the addresses over. */
+	if (pk_record_find(paths, name->container_id, name->ifname, &open, NULL) == 0)
+		return 0;
+	pk_record_owner(name, owner);
+	r = pk_record_read(paths, name, &rec, err);
+	if (r < 0) /* unreadable: the leases themselves say whose they are */
+		return cni_leases_drop(&dir, owner, err);
+	if (!pk_addr_is_zero(&rec.ipv4))
+		r = pk_lease_free(&dir, &rec.ipv4, owner, err);
+	if (!pk_addr_is_zero(&rec.ipv6))
+		r = first(r, pk_lease_free(&dir, &rec.ipv6, owner, err));
+	return r;
+}
+
+static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name)
+{
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+
+	return bpf && pk_slot_of(bpf, pk_record_owner(name, owner), name->slot - 1) == name->slot;
+}
+
+/* The device is gone: slot, addresses and record may be another's. The record goes last. */
+static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
+		uint64_t deadline_ns, struct pk_err *err)
+{
+	int r = 0;
+
+	if (has_slot(bpf, name))
+		r = pk_slot_free(bpf, name->slot, deadline_ns, err);
+	pk_fault("del-slot-freed");
+	r = first(r, free_addresses(paths, bpf, name, err));
+	pk_fault("del-leases-freed");
+	return r < 0 ? r : pk_record_delete(paths, name, err);
+}
+
+int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
+		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err)
+{
+	struct pk_record_name closed = *name;
+	bool ours = has_slot(bpf, name);
+	int r = 0, device = 0;
+
+	if (ours)
+		r = pk_endpoint_close(bpf, name->slot, deadline_ns, err);
+	pk_fault("del-word-closed");
+	/* A record of before a reboot names a slot, and so a device, that may be another's by now.
+	 */
+	if (ours || !bpf || !pk_slot_taken(bpf, name->slot))
+		device = host_end_down(name->slot, err);
+	pk_fault("del-device-down");
+	r = first(r, pk_record_close(paths, name, err));
+	closed.closed = true;
+	pk_fault("del-record-closed");
+	cni_driver_file_remove(paths, name->container_id);
+	if (r < 0 || device != 0)
+		return first(r, device < 0 ? device : 0);
+	return bury(paths, bpf, &closed, deadline_ns, err);
+}
+
+/* A slot whose record is there and closed goes with its device, not before. */
+static bool is_closed(const struct pk_paths *paths, const struct pk_record_name *name)
+{
+	own_record rec = { 0 };
+
+	return pk_record_read(paths, name, &rec, NULL) != -ENOENT;
+}
+
+static int forget_slot(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err)
+{
+	struct pk_record rec = { .slot = slot, .process = true };
+	own_plumb plumb = CNI_PLUMB_NONE;
+	int r = pk_endpoint_close(bpf, slot, deadline_ns, err);
+
+	plumb.record = &rec;
+	if (r == 0)
+		r = cni_plumb_open(&plumb, err);
+	if (r < 0)
+		return r;
+	cni_plumb_drop(&plumb);
+	return pk_slot_free(bpf, slot, deadline_ns, err);
+}
+
+int cni_endpoint_forget(const struct pk_paths *paths, struct pk_bpf *bpf,
+			const struct pk_record_name *who, uint64_t deadline_ns, struct pk_err *err)
+{
+	const struct pk_lease_dir dir = cni_leases(paths, bpf);
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	struct pk_record_name name = *who;
+	bool kept = false;
+	int r = 0;
+
+	pk_record_owner(who, owner);
+	name.slot = 0;
+	name.closed = true;
+	while (r == 0 && (name.slot = pk_slot_of(bpf, owner, name.slot))) {
+		if (is_closed(paths, &name))
+			kept = true;
+		else
+			r = forget_slot(bpf, name.slot, deadline_ns, err);
+	}
+	return r < 0 || kept ? r : cni_leases_drop(&dir, owner, err);
+}
+
+void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns, char host[16],
+		       struct cni_attachment *a)
+{
+	cni_host_name(rec->slot, host);
+	*a = (struct cni_attachment){
+		.container_id = rec->container_id,
+		.ifname = rec->ifname,
+		.netns = rec->netns,
+		.host_name = host,
+		.tap_name = rec->process ? NULL : rec->tap,
+		.ipv4 = rec->ipv4,
+		.ipv6 = rec->ipv6,
+		.gateway4 = rec->gateway4,
+		.prefix4 = rec->ipv4_prefix,
+		.mtu = rec->mtu,
+		.queues = rec->queues,
+		.dns = dns,
+	};
+	memcpy(a->mac, rec->mac, sizeof(a->mac));
+	memcpy(a->host_mac, rec->host_mac, sizeof(a->host_mac));
+}

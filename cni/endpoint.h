@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What ADD, DEL, CHECK and GC do to an endpoint, given its record. */
+#include "bpfobj.h"
+#include "epstore.h"
+#include "label.h"
+#include "plumb.h"
+#include "result.h"
+#include "settings.h"
+#include "tables.h"
+#include "verb.h"
+
+/*
+ * The DEL of one endpoint, its lock held: closed at once, its host end down, its record closed;
+ * and where the device is gone already, everything else of it too. bpf NULL: nothing is loaded.
+ * A part that failed is reported after all others were tried.
+ */
+int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
+		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err);
+/*
+ * What a killed ADD left before its record: slots, host ends and leases in the name of this
+ * container id and interface, which has no open record. Reads every lease: for that case only.
+ */
+int cni_endpoint_forget(const struct pk_paths *paths, struct pk_bpf *bpf,
+			const struct pk_record_name *who, uint64_t deadline_ns, struct pk_err *err);
+/*
+ * Mends devices, hooks, routes and the word of a live endpoint. Where the guard can't be made
+ * first, the endpoint is closed.
+ */
+int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
+			const struct pk_settings *settings, uint64_t deadline_ns,
+			struct pk_err *err);
+/* Numbers of a label set, made if need be. */
+int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t deadline_ns,
+		    struct pk_labels *labels, struct pk_err *err);
+/* Addresses, ports and the word of a record's endpoint, whose word must be closed. */
+int cni_endpoint_open(struct pk_bpf *bpf, const struct pk_record *rec,
+		      const struct pk_labels *labels, const struct pk_settings *settings,
+		      uint64_t deadline_ns, struct pk_err *err);
+/* The slot's entry as the record says it. */
+int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err);
+
+/* The record's view of result.h; host is filled and must live as long. */
+void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns, char host[16],
+		       struct cni_attachment *a);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The verbs. Each takes its checked input and answers with text for standard output, or an error.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "env.h"
+#include "err.h"
+#include "paths.h"
+#include "str.h"
+
+struct cni_call {
+	struct cni_env env;
+	struct cni_conf conf;
+	struct pk_paths paths;
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC; the whole verb */
+};
+
+int cni_verb_add(struct cni_call *call, struct pk_str *out, struct pk_err *err);
+int cni_verb_del(struct cni_call *call, struct pk_str *out, struct pk_err *err);
+int cni_verb_check(struct cni_call *call, struct pk_str *out, struct pk_err *err);
+int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err);
+int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *err);
+
+/* 0, or code 107 once the verb's time is over. */
+int cni_in_time(const struct cni_call *call, const char *what, struct pk_err *err);
+
+/* Names of all kill points, one a line (test builds alone). */
+void cni_list_faults(void);

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ADD, step by step; each is undone when a later one fails, and each may be the last of a process
+ * that is killed: the next ADD or DEL of the container id, or the sweep, mends that (state.md,
+ * "Life and death"). Nothing of the endpoint reaches anything before cni_endpoint_open.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "add.h"
+#include "fault.h"
+#include "fs.h"
+#include "log.h"
+#include "node.h"
+#include "own.h"
+#include "state.h"
+#include "sweep.h"
+#include "txn.h"
+
+static void add_done(struct cni_add *add)
+{
+	cni_plumb_close(&add->plumb);
+	pk_record_done(&add->rec);
+	pk_label_set_free(add->set);
+	pk_bpf_close(add->bpf);
+	if (add->lock >= 0)
+		close(add->lock);
+	pk_netns_close(&add->ns);
+	pk_settings_done(&add->settings);
+	cni_args_done(&add->args);
+}
+
+static int job_limits(struct cni_add *add, struct pk_err *err)
+{
+	struct cni_limits limits = { 0 };
+	own_json *doc = NULL;
+	int r;
+
+	if (!add->args.limits)
+		return 0;
+	r = pk_json_parse("picket.limits", add->args.limits, strlen(add->args.limits), 0, &doc,
+			  err);
+	if (r == 0)
+		r = cni_limits_parse(doc, pk_json_root(doc), &limits, err);
+	if (r < 0) {
+		err->code = PK_CODE_ARGS;
+		return pk_fix(err, r, "write it as {\"bytesPerSecond\":1000000}");
+	}
+	cni_limits_lower(&add->call->conf.limits, &limits);
+	return 0;
+}
+
+static int check_pool(const struct cni_conf *conf, struct pk_err *err)
+{
+	if (conf->n_pools)
+		return 0;
+	pk_fail(err, 0, "the conflist names no \"pool\" and this node has no block");
+	pk_fix(err, 0, "say \"pool\": \"10.40.7.0/24\", another block on each node");
+	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
+}
+
+/* All input, before anything is made. */
+static int gather(struct cni_add *add, struct pk_err *err)
+{
+	struct cni_call *call = add->call;
+	struct pk_err seen = { 0 };
+	int r = check_pool(&call->conf, err);
+
+	if (r == 0)
+		r = cni_args_parse(call->env.args, call->env.container_id, call->conf.job_args,
+				   &add->args, err);
+	if (r == 0)
+		r = job_limits(add, err);
+	if (r == 0)
+		r = pk_netns_open(call->env.netns, &add->ns, err);
+	if (r < 0)
+		return pk_code(err, r, PK_CODE_ENV);
+	cni_dns_fill(&call->conf, &call->paths);
+	if (cni_settings(&call->conf, &add->args, &call->paths, &add->settings, &seen) < 0) {
+		log_warn("op=add container=%s err=\"%s\" starting in quarantine",
+			 call->env.container_id, seen.text);
+		add->no_policy = true;
+	}
+	if (add->settings.baseline == PK_BASELINE_OPEN)
+		log_warn("op=add container=%s baseline=open: nothing is fenced but spoofing",
+			 call->env.container_id);
+	return 0;
+}
+
+/* Directories, the lock, programs and maps. */
+static int enter(struct cni_add *add, struct pk_err *err)
+{
+	struct cni_call *call = add->call;
+	int r = cni_state_make(&call->paths, err);
+
+	if (r == 0)
+		r = cni_lock(&call->paths, call->env.container_id, call->deadline_ns, &add->lock,
+			     err);
+	pk_fault("add-locked");
+	if (r == 0)
+		r = pk_bpf_open(&add->bpf, &call->paths, PK_BPF_LOAD, &add->settings,
+				call->deadline_ns, err);
+	pk_fault("add-loaded");
+	if (r == 0 && add->bpf->loaded)
+		r = cni_leases_rebuild(&call->paths, add->bpf, err);
+	if (r == 0)
+		r = cni_in_time(call, "load or wait for the programs", err);
+	return r;
+}
+
+/* Closed endpoints whose device is gone: their slots and addresses may be this one's. */
+static int free_closed(struct cni_add *add, struct pk_err *err)
+{
+	struct pk_sweep sweep = { .paths = &add->call->paths,
+				  .bpf = add->bpf,
+				  .apply = true,
+				  .closed_only = true,
+				  .deadline_ns = add->call->deadline_ns };
+
+	return pk_sweep(&sweep, err);
+}
+
+/* 1: the record's endpoint is alive in this netns. */
+static bool is_alive(struct cni_add *add, struct pk_record *rec)
+{
+	own_plumb plumb = CNI_PLUMB_NONE;
+
+	plumb.record = rec;
+	return rec->netns_inode == add->ns.inode && pk_bpf_same_epoch(add->bpf, rec->epoch) &&
+	       pk_word(add->bpf, rec->slot) && cni_plumb_open(&plumb, NULL) == 0 &&
+	       cni_plumb_lives(&plumb);
+}
+
+/* ADD again in the same netns: mend it, and say what was said before. */
+static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out,
+		  struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	struct cni_attachment attachment;
+	own_plumb plumb = CNI_PLUMB_NONE;
+	char host[16];
+	int r;
+
+	plumb.bpf = add->bpf;
+	plumb.ns = &add->ns;
+	plumb.record = rec;
+	r = cni_plumb_open(&plumb, err);
+	if (r == 0)
+		r = cni_endpoint_repair(add->bpf, &plumb, &add->settings, add->call->deadline_ns,
+					err);
+	if (r < 0)
+		return r;
+	if (rec->version && rec->result && !strcmp(rec->version, cni_version_name(conf->version))) {
+		pk_str_add(out, rec->result);
+		pk_str_add(out, "\n");
+		return 0;
+	}
+	cni_attachment_of(rec, &conf->dns, host, &attachment);
+	return cni_result(&attachment, conf->version, conf->prev_result, out, err);
+}
+
+/*
+ * Half-built (killed before its word), or in a netns of before: the old one is closed, and what
+ * never opened is deleted, so that eth0's place is free.
+ */
+static int replace(struct cni_add *add, const struct pk_record_name *name, struct pk_record *rec,
+		   struct pk_err *err)
+{
+	const struct cni_call *call = add->call;
+	bool same = pk_bpf_same_epoch(add->bpf, rec->epoch);
+	bool never_opened = same && !pk_word(add->bpf, rec->slot);
+	own_plumb plumb = CNI_PLUMB_NONE;
+
+	add->keep4 = rec->ipv4;
+	add->keep6 = rec->ipv6;
+	if (!same) /* of before a reboot: device and numbers are gone, the addresses stay leased */
+		return pk_record_delete(&call->paths, name, err);
+	plumb.bpf = add->bpf;
+	plumb.record = rec;
+	plumb.ns = rec->netns_inode == add->ns.inode ? &add->ns : NULL;
+	if (never_opened && cni_plumb_open(&plumb, err) == 0)
+		cni_plumb_drop(&plumb);
+	return cni_endpoint_del(&call->paths, add->bpf, name, call->deadline_ns, err);
+}
+
+/* What an earlier ADD of this container id left. *answered: it lives, out has the answer. */
+static int previous(struct cni_add *add, bool *answered, struct pk_str *out, struct pk_err *err)
+{
+	const struct cni_call *call = add->call;
+	struct pk_record_name name;
+	own_record rec = { 0 };
+	int r = pk_record_find(&call->paths, call->env.container_id, call->env.ifname, &name, err);
+
+	if (r == -ENOENT) {
+		*err = (struct pk_err){ 0 };
+		return pk_slot_of(add->bpf, add->owner, 0)
+			       ? cni_endpoint_forget(&call->paths, add->bpf, &add->name,
+						     call->deadline_ns, err)
+			       : 0;
+	}
+	if (r == 0)
+		r = pk_record_read(&call->paths, &name, &rec, err);
+	if (r < 0)
+		return pk_fix(err, pk_code(err, r, PK_CODE_STATE),
+			      "`picket sweep` shows what is left of it");
+	*answered = is_alive(add, &rec);
+	if (*answered)
+		return repeat(add, &rec, out, err);
+	r = replace(add, &name, &rec, err);
+	pk_fault("add-replaced");
+	return r;
+}
+
+static void undo_slot(void *arg)
+{
+	struct cni_add *add = arg;
+
+	pk_slot_free(add->bpf, add->name.slot, pk_now_ns() + 100000000, NULL);
+}
+
+static void undo_addresses(void *arg)
+{
+	cni_add_addresses_undo(arg);
+}
+
+static void undo_devices(void *arg)
+{
+	struct cni_add *add = arg;
+
+	cni_plumb_drop(&add->plumb);
+}
+
+static void undo_record(void *arg)
+{
+	struct cni_add *add = arg;
+
+	pk_record_delete(&add->call->paths, &add->name, NULL);
+}
+
+static void undo_open(void *arg)
+{
+	struct cni_add *add = arg;
+
+	pk_endpoint_close(add->bpf, add->name.slot, pk_now_ns() + 100000000, NULL);
+	cni_driver_file_remove(&add->call->paths, add->rec.container_id);
+}
+
+/* Slot, numbers, rule set, addresses: everything but devices. */
+static int allot(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
+{
+	int r = pk_slot_take(add->bpf, add->owner, add->call->deadline_ns, &add->name.slot, err);
+
+	if (r < 0)
+		return pk_fix(err, pk_code(err, r, PK_CODE_CAPACITY),
+			      "raise picketd's \"capacity\" and reboot, or stop something here");
+	pk_txn_add(txn, undo_slot, add);
+	pk_fault("add-slot");
+	r = cni_add_policy(add, err);
+	pk_fault("add-policy");
+	if (r == 0)
+		r = cni_plumb_open(&add->plumb, err);
+	if (r == 0)
+		r = cni_add_record(add, err);
+	if (r < 0)
+		return r;
+	pk_txn_add(txn, undo_addresses, add);
+	r = cni_add_addresses(add, err);
+	return r == 0 ? cni_in_time(add->call, "make the policy and choose addresses", err) : r;
+}
+
+/* Devices, in state.md's order: maps with the word closed, programs, up, one packet. */
+static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
+{
+	int r;
+
+	pk_txn_add(txn, undo_devices, add);
+	r = cni_plumb_make(&add->plumb, err);
+	pk_fault("add-made");
+	if (r == 0)
+		r = cni_endpoint_write(add->bpf, &add->rec, err);
+	pk_fault("add-written");
+	if (r == 0)
+		r = cni_plumb_guard(&add->plumb, err);
+	pk_fault("add-guarded");
+	if (r == 0)
+		r = cni_in_time(add->call, "make the devices", err);
+	if (r == 0)
+		r = cni_plumb_up(&add->plumb, err);
+	pk_fault("add-up");
+	if (r == 0)
+		r = cni_plumb_test(&add->plumb, err);
+	pk_fault("add-tested");
+	return r;
+}
+
+/* 0640 for the tap's group, so that a VMM's driver may read it. */
+static int write_driver_file(struct cni_add *add, const struct cni_attachment *a,
+			     struct pk_err *err)
+{
+	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 8];
+	own_str text = { 0 };
+	gid_t group = add->rec.tap_group == UINT32_MAX ? 0 : add->rec.tap_group;
+	int r;
+
+	cni_driver_file(a, &text);
+	snprintf(path, sizeof(path), "%s/%s.json", add->call->paths.vm, add->rec.container_id);
+	r = pk_fs_write_quick(path, text.text, text.len, 0640, err);
+	if (r == 0 && chown(path, 0, group) < 0)
+		r = pk_fail(err, errno, "give %s to group %u", path, group);
+	return pk_code(err, r, PK_CODE_STATE);
+}
+
+/* Record, then the word: from there on it is an endpoint that DEL knows of. */
+static int commit(struct cni_add *add, struct pk_txn *txn, struct pk_str *out, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	struct cni_attachment attachment;
+	char host[16];
+	int r;
+
+	cni_attachment_of(&add->rec, &conf->dns, host, &attachment);
+	r = cni_result(&attachment, conf->version, conf->prev_result, out, err);
+	if (r < 0)
+		return r;
+	add->rec.result = strndup(out->text, out->len - 1);
+	pk_txn_add(txn, undo_record, add);
+	r = pk_record_write(&add->call->paths, &add->rec, err);
+	pk_fault("add-recorded");
+	if (r < 0)
+		return pk_code(err, r, PK_CODE_STATE);
+	pk_txn_add(txn, undo_open, add);
+	r = cni_endpoint_open(add->bpf, &add->rec, &add->labels, &add->settings,
+			      add->call->deadline_ns, err);
+	pk_fault("add-opened");
+	if (r == 0)
+		r = write_driver_file(add, &attachment, err);
+	pk_fault("add-driver-file");
+	return r;
+}
+
+static int make(struct cni_add *add, struct pk_str *out, struct pk_err *err)
+{
+	PK_OWN(pk_txn_end) struct pk_txn txn = { 0 };
+	int r = free_closed(add, err);
+
+	pk_fault("add-swept");
+	if (r == 0)
+		r = allot(add, &txn, err);
+	if (r == 0)
+		r = build(add, &txn, err);
+	if (r == 0)
+		r = commit(add, &txn, out, err);
+	txn.keep = r == 0;
+	return r;
+}
+
+int cni_verb_add(struct cni_call *call, struct pk_str *out, struct pk_err *err)
+{
+	PK_OWN(add_done)
+	struct cni_add add = {
+		.call = call, .lock = -1, .ns = PK_NETNS_NONE, .plumb = CNI_PLUMB_NONE
+	};
+	bool answered = false;
+	int r = gather(&add, err);
+
+	if (r < 0)
+		return r;
+	strcpy(add.name.container_id, call->env.container_id);
+	strcpy(add.name.ifname, call->env.ifname);
+	pk_record_owner(&add.name, add.owner);
+	r = enter(&add, err);
+	if (r == 0)
+		r = previous(&add, &answered, out, err);
+	if (r < 0 || answered)
+		return r;
+	add.plumb.bpf = add.bpf;
+	add.plumb.ns = &add.ns;
+	add.plumb.record = &add.rec;
+	add.plumb.deadline_ns = call->deadline_ns;
+	r = make(&add, out, err);
+	if (r == 0)
+		cni_add_confirm(&add);
+	pk_fault("add-confirmed");
+	return r;
+}

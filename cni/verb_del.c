@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DEL works from container id and record alone (it gets no CNI_ARGS and is never repeated), and
+ * succeeds when things are gone. What can't be finished now is recorded as closed: the sweep's.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "endpoint.h"
+#include "fault.h"
+#include "log.h"
+#include "own.h"
+#include "state.h"
+
+/* Nothing loaded (a reboot, never an ADD) leaves the files; tables of another build's layout too.
+ */
+static int open_tables(const struct cni_call *call, struct pk_bpf **bpf)
+{
+	struct pk_err err = { 0 };
+	int r = pk_bpf_open(bpf, &call->paths, PK_BPF_READ, NULL, call->deadline_ns, &err);
+
+	if (r < 0 && r != -ENOENT)
+		log_warn("op=del container=%s err=\"%s\" closing the device and the record alone",
+			 call->env.container_id, err.text);
+	return r;
+}
+
+static int delete_one(struct cni_call *call, struct pk_bpf *bpf, struct pk_record_name *name,
+		      struct pk_err *err)
+{
+	int r = pk_record_find(&call->paths, name->container_id, name->ifname, name, err);
+
+	if (r == -ENOENT) {
+		*err = (struct pk_err){ 0 };
+		return bpf ? cni_endpoint_forget(&call->paths, bpf, name, call->deadline_ns, err)
+			   : 0;
+	}
+	return r < 0 ? r : cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
+}
+
+int cni_verb_del(struct cni_call *call, struct pk_str *out, struct pk_err *err)
+{
+	struct pk_record_name name = { 0 };
+	own_bpf *bpf = NULL;
+	own_fd int lock = -1;
+	int r;
+
+	(void)out;
+	if (access(call->paths.lock, F_OK) < 0 && access(call->paths.endpoints, F_OK) < 0)
+		return 0; /* no ADD was ever here: make nothing */
+	strcpy(name.container_id, call->env.container_id);
+	strcpy(name.ifname, call->env.ifname);
+	r = cni_state_make(&call->paths, err);
+	if (r == 0)
+		r = cni_lock(&call->paths, call->env.container_id, call->deadline_ns, &lock, err);
+	pk_fault("del-locked");
+	if (r < 0)
+		return r;
+	open_tables(call, &bpf);
+	r = delete_one(call, bpf, &name, err);
+	if (r == 0)
+		cni_lock_remove(&call->paths, call->env.container_id);
+	return pk_code(err, r, PK_CODE_STATE);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* GC and STATUS. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "endpoint.h"
+#include "ipam.h"
+#include "log.h"
+#include "own.h"
+#include "state.h"
+
+static bool is_valid(const struct pk_json *attachments, const struct pk_record_name *name)
+{
+	for (const struct pk_json *v = pk_json_first(attachments); v; v = pk_json_next(v)) {
+		const char *id = pk_json_string(pk_json_get(v, "containerID"));
+		const char *ifname = pk_json_string(pk_json_get(v, "ifname"));
+
+		if (id && ifname && !strcmp(id, name->container_id) &&
+		    !strcmp(ifname, name->ifname))
+			return true;
+	}
+	return false;
+}
+
+/* Every element must be what the specification says: a list that is misread deletes too much. */
+static int check_list(const struct cni_call *call, const struct pk_json *list, struct pk_err *err)
+{
+	if (!list || pk_json_type(list) != PK_JSON_ARRAY) {
+		pk_fail(err, 0, "\"cni.dev/valid-attachments\" is missing or no array");
+		return pk_code(err, -EINVAL, PK_CODE_CONFIG);
+	}
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
+		if (pk_json_string(pk_json_get(v, "containerID")) &&
+		    pk_json_string(pk_json_get(v, "ifname")))
+			continue;
+		pk_json_fail(err, call->conf.doc, v, false,
+			     "expected {\"containerID\", \"ifname\"}");
+		if (err)
+			err->code = PK_CODE_CONFIG;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* A record of this network whose netns is gone; a live one is only reported. */
+static int collect(struct cni_call *call, struct pk_bpf *bpf, const struct pk_record_name *name,
+		   struct pk_err *err)
+{
+	own_record rec = { 0 };
+	own_fd int lock = -1;
+	ino_t inode;
+	int r = cni_lock(&call->paths, name->container_id, call->deadline_ns, &lock, err);
+
+	if (r == 0)
+		r = pk_record_read(&call->paths, name, &rec, err);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || !rec.network || strcmp(rec.network, call->conf.name))
+		return r;
+	if (rec.netns && pk_netns_inode(rec.netns, &inode) == 0 && inode == rec.netns_inode) {
+		log_warn("op=gc container=%s netns=%s is not in valid-attachments and lives: "
+			 "keeping it",
+			 rec.container_id, rec.netns);
+		return 0;
+	}
+	r = cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
+	if (r == 0)
+		cni_lock_remove(&call->paths, name->container_id);
+	return r;
+}
+
+int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err)
+{
+	const struct pk_json *list = call->conf.attachments;
+	own_mem struct pk_record_name *names = NULL;
+	own_bpf *bpf = NULL;
+	size_t n = 0;
+	int r = 0, one;
+
+	(void)out;
+	r = check_list(call, list, err);
+	if (r == 0)
+		r = pk_records_list(&call->paths, &names, &n, err);
+	if (r < 0 || n == 0)
+		return pk_code(err, r, PK_CODE_STATE);
+	r = cni_state_make(&call->paths, err);
+	if (r < 0)
+		return r;
+	one = pk_bpf_open(&bpf, &call->paths, PK_BPF_READ, NULL, call->deadline_ns, err);
+	if (one < 0 && one != -ENOENT)
+		return one;
+	*err = (struct pk_err){ 0 };
+	for (size_t i = 0; i < n; i++) {
+		struct pk_err seen = { 0 };
+
+		if (names[i].closed || is_valid(list, &names[i]))
+			continue;
+		one = collect(call, bpf, &names[i], &seen);
+		if (one < 0 && r == 0) {
+			*err = seen;
+			r = one;
+		}
+	}
+	return pk_code(err, r, PK_CODE_STATE);
+}
+
+static int would_fail(struct pk_err *err, int r, const char *fix)
+{
+	if (err)
+		err->code = PK_CODE_NOT_AVAILABLE;
+	return pk_fix(err, r, "%s", fix);
+}
+
+static int check_address(const struct cni_call *call, const struct pk_bpf *bpf, struct pk_err *err)
+{
+	const struct cni_conf *conf = &call->conf;
+	const struct pk_lease_dir dir = cni_leases(&call->paths, bpf);
+	struct cni_ipam ipam = { .pool = conf->pool,
+				 .n_pools = conf->n_pools,
+				 .gateway = conf->gateway };
+	own_mem struct pk_lease *leases = NULL;
+	union pk_addr addr;
+	int r = 0;
+
+	if (access(call->paths.leases, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	r = pk_leases_read(&dir, &leases, &ipam.n_leases, err);
+	ipam.leases = leases;
+	for (int v6 = 0; v6 <= 1 && r == 0; v6++)
+		if (cni_ipam_has_family(&ipam, v6) && !cni_ipam_pick(&ipam, v6, 0, &addr))
+			r = pk_fail(err, ENOSPC, "no free IPv%d address in the pool", v6 ? 6 : 4);
+	return r < 0 ? would_fail(err, r, "add a block to the conflist's \"pool\"") : 0;
+}
+
+/* On a stop Nomad asks STATUS before DEL and skips the DEL when it fails: 0 unless asked to be
+ * strict. */
+int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *err)
+{
+	own_bpf *bpf = NULL;
+	int r;
+
+	(void)out;
+	if (!call->conf.strict_status)
+		return 0;
+	if (!call->conf.n_pools) {
+		pk_fail(err, 0, "the conflist names no \"pool\"");
+		return would_fail(err, -EINVAL, "say \"pool\": \"10.40.7.0/24\"");
+	}
+	r = pk_bpffs_check(&call->paths, err);
+	if (r == 0)
+		r = pk_bpf_open(&bpf, &call->paths, PK_BPF_READ, NULL, call->deadline_ns, err);
+	if (r < 0 && r != -ENOENT)
+		return would_fail(err, r, "`picket check` says more");
+	*err = (struct pk_err){ 0 };
+	return check_address(call, bpf, err);
+}
