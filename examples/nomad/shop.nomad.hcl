@@ -43,8 +43,9 @@ job "shop" {
       }
     }
     restart {
-      attempts = 0
-      mode     = "fail"
+      attempts = 5
+      delay    = "1s"
+      mode     = "delay"
     }
     task "vm" {
       driver       = "qemu"
@@ -84,8 +85,9 @@ job "shop" {
       }
     }
     restart {
-      attempts = 0
-      mode     = "fail"
+      attempts = 5
+      delay    = "1s"
+      mode     = "delay"
     }
     task "vm" {
       driver       = "qemu"
