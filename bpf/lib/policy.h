@@ -123,7 +123,7 @@ __noinline int pk_policy_judge(struct pk_query *q)
 {
 	const struct pk_judgement nothing = {
 		.verdict = PK_DENY,
-		.rank = PK_RANK(PK_TIER_BUILTIN, PK_KIND_DEFAULT),
+		.rank = 0, /* whatever an entry says counts for more */
 		.rule = PK_RULE_DEFAULT,
 	};
 	const struct pk_rule_set *set;
@@ -141,7 +141,8 @@ __noinline int pk_policy_judge(struct pk_query *q)
 	q->found = 1;
 	if (q->party == PK_PARTY_SELF) {
 		q->answer.live.verdict = q->answer.audit.verdict = PK_ALLOW;
-		q->answer.live.rank = q->answer.audit.rank = PK_RANK_PUBLISHED;
+		q->answer.live.rank = q->answer.audit.rank =
+			PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW);
 		q->answer.live.rule = q->answer.audit.rule = PK_RULE_SELF;
 		return 0;
 	}

@@ -239,7 +239,7 @@ static int ask_kernel(struct pk_asker *asker, const struct pk_judge_query *q,
 int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_judge_query *q,
 	   struct pk_verdict_value *out, struct pk_err *err)
 {
-	const struct pk_judge judge = { .settings = asker->settings,
+	const struct pk_judge_by judge = { .settings = asker->settings,
 					.docs = asker->docs,
 					.n_docs = asker->n_docs };
 

@@ -180,6 +180,7 @@ struct side {				/* one direction of a program */
 };
 struct program {
 	struct hash128 key;
+	struct hash128 origin;		/* the same in every process; zero unless selective */
 	uint64_t id;
 	char *namespace;		/* of the subjects; NULL unless the peers depend on it */
 	bool init;

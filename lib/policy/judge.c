@@ -9,7 +9,7 @@
 #include "selector.h"
 
 struct view {			/* one document, one entry, one question */
-	const struct pk_judge *judge;
+	const struct pk_judge_by *judge;
 	const struct pk_judge_query *q;
 	const struct pk_document *doc;
 	const struct pk_rule *rule;
@@ -381,7 +381,7 @@ static void ask_rule(struct view *v, struct tier *t)
 	}
 }
 
-static bool opens(const struct pk_open_port *ports, size_t n, const struct pk_judge_query *q)
+static bool opens(const struct pk_own_port *ports, size_t n, const struct pk_judge_query *q)
 {
 	for (size_t i = 0; i < n; i++)
 		if (has_ports(q->proto) && proto_covers(ports[i].proto, q->proto) &&
@@ -391,7 +391,7 @@ static bool opens(const struct pk_open_port *ports, size_t n, const struct pk_ju
 }
 
 /* "`host` may open what the alloc registered a check for, as an allow of the operator tier". */
-static bool is_checked(const struct pk_judge *judge, const struct pk_judge_query *q)
+static bool is_checked(const struct pk_judge_by *judge, const struct pk_judge_query *q)
 {
 	return judge->settings->health_checks && q->dir == PK_INGRESS &&
 	       q->peer.is == PK_PEER_IS_HOST && !q->subject->labels->init &&
@@ -407,7 +407,7 @@ static struct pk_judgement found(enum pk_verdict verdict, enum pk_tier tier, enu
 }
 
 /* True: the tier decides. */
-static bool ask_tier(const struct pk_judge *judge, const struct pk_judge_query *q,
+static bool ask_tier(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 		     enum pk_tier tier, bool audit, struct pk_judgement *out)
 {
 	struct tier t = { 0 };
@@ -492,7 +492,7 @@ static struct pk_judgement ask_baseline(const struct pk_settings *s, const struc
 	return found(PK_DENY, PK_TIER_BUILTIN, PK_KIND_DEFAULT, rule);
 }
 
-static struct pk_judgement judge_once(const struct pk_judge *judge, const struct pk_judge_query *q,
+static struct pk_judgement judge_once(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 				      bool audit)
 {
 	static const enum pk_tier tiers[] = { PK_TIER_OPERATOR, PK_TIER_TENANT, PK_TIER_BASELINE };
@@ -507,7 +507,7 @@ static struct pk_judgement judge_once(const struct pk_judge *judge, const struct
 	return ask_baseline(judge->settings, q);
 }
 
-void pk_judge(const struct pk_judge *judge, const struct pk_judge_query *q,
+void pk_judge(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 	      struct pk_verdict_value *out)
 {
 	out->live = judge_once(judge, q, false);

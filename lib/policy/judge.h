@@ -30,12 +30,12 @@ struct pk_judge_query {
 	uint16_t port;		/* the responder's, host order; ICMP: PK_PORT_ICMP(type, code) */
 };
 
-struct pk_judge {
+struct pk_judge_by {
 	const struct pk_settings *settings;
 	struct pk_document *const *docs;	/* any order */
 	size_t n_docs;
 };
 
 /* One direction of one endpoint; live and audit judgement with rank and deciding rule. */
-void pk_judge(const struct pk_judge *judge, const struct pk_judge_query *q,
+void pk_judge(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 	      struct pk_verdict_value *out);

@@ -862,6 +862,30 @@ static struct hash128 program_key(const struct program *p, const struct ident *s
 	return key;
 }
 
+/* As program_key, by rule numbers: equal where plugin and controller compile the same. */
+static struct hash128 program_origin(const struct program *p, const struct ident *subject)
+{
+	struct hash128 origin = { { 0, 0 } };
+	struct pk_str s = { .cap = (size_t)1 << 30 };
+
+	if (!p->side[0].selective && !p->side[1].selective)
+		return origin;
+	pk_str_addf(&s, "%d %d %s;", p->init, subject->labels->namespace != NULL,
+		    p->namespace ? p->namespace : "");
+	for (int dir = 0; dir < 2; dir++) {
+		const struct side *side = &p->side[dir];
+
+		pk_str_addf(&s, "%zu:", side->n_acts);
+		for (size_t i = 0; i < side->n_acts; i++)
+			pk_str_addn(&s, &side->acts[i]->e->number, sizeof(uint32_t));
+	}
+	if (s.failed)
+		abort();
+	pk_hash128(s.text, s.len, origin.h);
+	pk_str_done(&s);
+	return origin;
+}
+
 struct program *program_get(struct pk_engine *engine, struct ident *subject)
 {
 	struct program *p = pk_alloc(sizeof(*p)), *found;
@@ -884,6 +908,7 @@ struct program *program_get(struct pk_engine *engine, struct ident *subject)
 	}
 	HASH_ADD(hh, engine->programs, key, sizeof(p->key), p);
 	p->id = ++engine->serial;
+	p->origin = program_origin(p, subject);
 	build(engine, p, subject->labels->namespace ? subject->tenant->labels : engine->any_tenant);
 	return p;
 }
@@ -907,6 +932,7 @@ void program_image(struct program *p)
 		return;
 	image = pk_alloc(sizeof(*image));
 	image->refs = 1;
+	memcpy(image->origin, p->origin.h, sizeof(image->origin));
 	copy(&image->verdicts, p->verdicts, p->n_verdicts, sizeof(*p->verdicts));
 	copy(&image->peers, p->peers, p->n_peers, sizeof(*p->peers));
 	copy(&image->names, p->names, p->n_names, sizeof(*p->names));

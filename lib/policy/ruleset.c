@@ -137,6 +137,7 @@ void pk_image_finish(struct pk_image *image)
 		qsort(image->names, image->n_names, sizeof(*image->names), name_cmp);
 	pk_str_addf(&s, "%u %u %zu %zu %zu ", image->flags, image->audit, image->n_verdicts,
 		    image->n_peers, image->n_names);
+	pk_str_addn(&s, image->origin, sizeof(image->origin));
 	for (int dir = 0; dir < 2; dir++)
 		pk_str_addn(&s, image->list[dir] ? image->list[dir]->digest : none, sizeof(none));
 	pk_str_addn(&s, image->verdicts ? (void *)image->verdicts : "",
@@ -328,6 +329,7 @@ void pk_image_diff(const struct pk_image *from, const struct pk_image *to,
 {
 	*out = (struct pk_image_delta){ 0 };
 	out->replace = from->flags != to->flags || from->audit != to->audit ||
+		       memcmp(from->origin, to->origin, sizeof(from->origin)) != 0 ||
 		       !same_lists(from, to) || !same_names(from, to) ||
 		       !diff_verdicts(from, to, out) || !diff_peers(from, to, out);
 	if (out->replace)

@@ -53,6 +53,8 @@ struct pk_name_class {
 struct pk_image {
 	unsigned int refs;
 	uint64_t digest[2];		/* of everything below: equal content, equal digest */
+	/* Whose rules these are, where endpoints to come may be treated apart: two that are equal today may not be tomorrow. */
+	uint64_t origin[2];
 	uint32_t flags;			/* PK_RULE_SET_* */
 	bool audit;			/* some audit verdict differs from the live one: PK_WORD_AUDIT */
 	bool uses_names;

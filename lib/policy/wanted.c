@@ -19,7 +19,7 @@ static struct pk_open_entry *open_entry(struct pk_open_entry **list, size_t *n, 
 	return &(*list)[(*n)++];
 }
 
-static void open_all(struct pk_open_entry **list, size_t *n, const struct pk_open_port *ports,
+static void open_all(struct pk_open_entry **list, size_t *n, const struct pk_own_port *ports,
 		     size_t n_ports, uint32_t flag)
 {
 	static const uint8_t any[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };

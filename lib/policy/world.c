@@ -105,16 +105,16 @@ void pk_world_endpoint_add_port(struct pk_world_endpoint *ep, const char *name, 
 
 void pk_world_endpoint_add_check(struct pk_world_endpoint *ep, uint8_t proto, uint16_t port)
 {
-	struct pk_open_port *p = append(&ep->checks, &ep->n_checks, sizeof(*p));
+	struct pk_own_port *p = append(&ep->checks, &ep->n_checks, sizeof(*p));
 
-	*p = (struct pk_open_port){ .proto = proto, .port = port };
+	*p = (struct pk_own_port){ .proto = proto, .port = port };
 }
 
 void pk_world_endpoint_add_published(struct pk_world_endpoint *ep, uint8_t proto, uint16_t port)
 {
-	struct pk_open_port *p = append(&ep->published, &ep->n_published, sizeof(*p));
+	struct pk_own_port *p = append(&ep->published, &ep->n_published, sizeof(*p));
 
-	*p = (struct pk_open_port){ .proto = proto, .port = port };
+	*p = (struct pk_own_port){ .proto = proto, .port = port };
 }
 
 void pk_world_endpoint_add_address(struct pk_world_endpoint *ep, const union pk_addr *addr)

@@ -20,7 +20,7 @@ struct pk_port_label {
 };
 
 /* A port of the endpoint's own that a check or a mapping opens; proto may be PK_PROTO_ANY. */
-struct pk_open_port {
+struct pk_own_port {
 	uint8_t proto;
 	uint16_t port;
 };
@@ -37,7 +37,7 @@ struct pk_world_endpoint {
 	struct pk_label_set *labels;	/* finished; "port:*" unknown: its ports aren't known yet */
 	struct pk_port_label *ports;
 	size_t n_ports;
-	struct pk_open_port *checks, *published;
+	struct pk_own_port *checks, *published;
 	size_t n_checks, n_published;
 	union pk_addr *addresses;
 	size_t n_addresses;

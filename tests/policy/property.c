@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Random policies, endpoints and questions: the compiled rule sets (and, with -kernel, the loaded
- * tables asked through BPF_PROG_TEST_RUN) answer exactly as the reference evaluator, also after
+ * Random policies, endpoints and questions: the compiled rule sets and, as root, the loaded tables
+ * asked through BPF_PROG_TEST_RUN answer exactly as the reference evaluator, also after
  * endpoints and documents came and went; a peer that the compiler hasn't seen is never allowed
  * what the evaluator denies. A failure is shrunk and printed with its seed.
  *
- *	property [-seed N] [-queries N] [-kernel]
+ *	policy-property [-seed N] [-queries N] [-no-kernel]
  */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "doc.h"
-#include "random.h"
-#ifdef PK_WITH_KERNEL
 #include "kernel.h"
-#endif
+#include "random.h"
 
 #define QUERIES_A_WORLD 240
 
@@ -30,7 +28,7 @@ struct failure {
 	char text[1024];
 };
 
-static bool with_kernel;
+static bool with_kernel = true;
 
 static const char *peer_text(const struct pk_judge_query *q, char text[128])
 {
@@ -265,9 +263,7 @@ static int run(const struct g_world *w, uint64_t seed, struct tally *t, struct f
 		return -1;
 	rnd_seed(seed);
 	a = pk_asker_new(&w->settings, docs.at, docs.n);
-#ifdef PK_WITH_KERNEL
 	pk_asker_set_kernel(a, &pk_kernel);
-#endif
 	fill(w, a, unseen, &n_unseen);
 	pk_asker_compile(a, NULL);
 	ask_unseen(a, unseen, n_unseen, t, f);
@@ -408,12 +404,16 @@ int main(int argc, char **argv)
 	int failed = 0;
 
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-kernel") == 0)
-			with_kernel = true;
+		if (strcmp(argv[i], "-no-kernel") == 0)
+			with_kernel = false;
 		else if (strcmp(argv[i], "-seed") == 0 && i + 1 < argc)
 			seed = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "-queries") == 0 && i + 1 < argc)
 			queries = strtoull(argv[++i], NULL, 10);
+	}
+	if (with_kernel && geteuid() != 0) {
+		printf("not root: the kernel isn't asked\n");
+		with_kernel = false;
 	}
 	printf("seed %lu\n", seed);
 	while (t.queries < queries && !failed) {
