@@ -33,6 +33,7 @@ struct pk_member {
 	uint32_t slot, host_ifindex;
 	uint32_t identity, tenant;	/* of the record; what counts is in the tables */
 	bool open;			/* the record says so */
+	bool tcx;			/* how its guard is attached */
 	bool epoch_matches;		/* its numbers count */
 	uint8_t mac[6];
 	union pk_addr addresses[2];

@@ -84,6 +84,7 @@ struct pk_member *pk_member_of_record(const struct pk_record *r, const uint64_t 
 	m->identity = r->identity;
 	m->tenant = r->tenant;
 	m->open = !r->closed;
+	m->tcx = r->tcx;
 	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
 	memcpy(m->mac, r->mac, sizeof(m->mac));
 	take_addresses(m, r);

@@ -222,13 +222,13 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 {
 	own_mem struct pk_open_entry *list = NULL;
 	size_t n = pk_engine_open_ports(pk_model_engine(p->want->model), t->member->key, &list);
-	own_mem struct pk_table_port *ports = pk_alloc((n + 1) * sizeof(*ports));
+	own_mem struct pk_open_port *ports = pk_alloc((n + 1) * sizeof(*ports));
 	struct ports_memo *memo = &p->sync->ports[t->member->slot], now = { 0 };
 	struct pk_err err = { 0 };
 	int r;
 
 	for (size_t i = 0; i < n; i++)
-		ports[i] = (struct pk_table_port){ .proto = list[i].proto,
+		ports[i] = (struct pk_open_port){ .proto = list[i].proto,
 						  .port = list[i].port,
 						  .flags = list[i].flags };
 	pk_hash128(ports, n * sizeof(*ports), now.hash);

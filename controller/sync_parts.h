@@ -2,10 +2,7 @@
 #pragma once
 /* Between sync.c and sync_sets.c only. */
 #include "sync.h"
-/* world.h has a struct of this name too; the tables' is pk_table_port here. */
-#define pk_open_port pk_table_port
 #include "tables.h"
-#undef pk_open_port
 
 struct place {
 	struct pk_image *image;		/* what is in force there; NULL: free, or an earlier controller's */

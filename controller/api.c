@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "own.h"
+
+#define FLOWS_LAST 20
+
+void pk_api_time(struct pk_jw *w, const char *key, const struct timespec *ts)
+{
+	char text[32];
+
+	if (ts->tv_sec == 0) {
+		pk_jw_null(w, key);
+		return;
+	}
+	pk_time_text(ts, text);
+	pk_jw_string(w, key, text);
+}
+
+void pk_api_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
+{
+	pk_jw_open(w, "labels", '[');
+	for (size_t i = 0; ep && i < ep->labels->n_known; i++) {
+		own_str label = { 0 };
+
+		pk_str_addf(&label, "%s=%s", ep->labels->known[i].key, ep->labels->known[i].value);
+		pk_jw_string(w, NULL, label.text);
+	}
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "unknown", '[');
+	for (size_t i = 0; ep && i < ep->labels->n_unknown; i++)
+		pk_jw_string(w, NULL, ep->labels->unknown[i]);
+	pk_jw_close(w, ']');
+}
+
+void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x)
+{
+	const char *last = pk_exchange_query(x, "last");
+	const char *follow = pk_exchange_query(x, "follow");
+	uint64_t n = FLOWS_LAST;
+
+	if (last && pk_parse_u64(last, UINT32_MAX, &n) < 0) {
+		pk_exchange_error(x, 400, "last is no number", "?last=20");
+		return;
+	}
+	pk_events_serve(d->events, x, (unsigned int)n, follow && strcmp(follow, "0") != 0);
+}
+
+static void reload(struct pk_daemon *d, struct pk_exchange *x)
+{
+	struct pk_err err = { 0 };
+	own_str json = { 0 };
+
+	if (pk_daemon_reload(d, &err) < 0) {
+		pk_exchange_error(x, 400, err.text, err.fix);
+		return;
+	}
+	pk_str_add(&json, "{}");
+	pk_exchange_reply(x, 200, &json);
+}
+
+static void config(struct pk_daemon *d, struct pk_exchange *x)
+{
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "config", '{');
+	pk_config_write(&d->config, &w);
+	pk_jw_close(&w, '}');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+typedef void verb_fn(struct pk_daemon *d, struct pk_exchange *x);
+
+static const struct verb {
+	const char *method, *path;
+	verb_fn *fn;
+} verbs[] = {
+	{ "GET", "/v1/status", pk_api_status },
+	{ "GET", "/v1/endpoints", pk_api_endpoints },
+	{ "POST", "/v1/endpoints", pk_api_confirm },
+	{ "GET", "/v1/policies", pk_api_policies },
+	{ "GET", "/v1/world", pk_api_world },
+	{ "GET", "/v1/rules", pk_api_rules },
+	{ "GET", "/v1/identities", pk_api_identities },
+	{ "GET", "/v1/counters", pk_api_counters },
+	{ "GET", "/v1/flows", pk_api_flows },
+	{ "GET", "/v1/config", config },
+	{ "POST", "/v1/reload", reload },
+};
+
+static const struct {
+	const char *prefix;
+	void (*fn)(struct pk_daemon *d, struct pk_exchange *x, const char *id);
+} things[] = {
+	{ "/v1/endpoints/", pk_api_endpoint },
+	{ "/v1/policies/", pk_api_policy },
+};
+
+/* GET /v1/NOUN/ID. */
+static bool serve_thing(struct pk_daemon *d, struct pk_exchange *x)
+{
+	const char *path = pk_exchange_path(x);
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(things); i++) {
+		size_t n = strlen(things[i].prefix);
+
+		if (strncmp(path, things[i].prefix, n) != 0 || !path[n])
+			continue;
+		if (strcmp(pk_exchange_method(x), "GET") != 0)
+			pk_exchange_error(x, 405, "only GET works here", NULL);
+		else
+			things[i].fn(d, x, path + n);
+		return true;
+	}
+	return false;
+}
+
+void pk_api_serve(void *arg, struct pk_exchange *x)
+{
+	const char *method = pk_exchange_method(x), *path = pk_exchange_path(x);
+	bool known = false;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(verbs); i++) {
+		if (strcmp(verbs[i].path, path) != 0)
+			continue;
+		known = true;
+		if (strcmp(verbs[i].method, method) != 0)
+			continue;
+		if (strcmp(method, "GET") != 0 && !pk_exchange_admin(x))
+			pk_exchange_error(x, 403, "only root may change anything", "run it as root");
+		else
+			verbs[i].fn(arg, x);
+		return;
+	}
+	if (known)
+		pk_exchange_error(x, 405, "that method does not work here", NULL);
+	else if (!serve_thing(arg, x))
+		pk_exchange_error(x, 404, "no such path", "docs/api.md lists them");
+}
+
+void pk_api_stop(struct pk_daemon *d)
+{
+	(void)d;
+	pk_api_confirm_stop();
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The verbs of docs/api.md. arg of pk_api_serve is the struct pk_daemon. */
+#include <time.h>
+
+#include "httpd.h"
+#include "json.h"
+
+struct pk_daemon;
+struct pk_member;
+
+void pk_api_serve(void *arg, struct pk_exchange *x);
+/* Ends what waits (confirmations). Before the parts go. */
+void pk_api_stop(struct pk_daemon *d);
+
+/* One file each. */
+void pk_api_status(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_endpoints(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_endpoint(struct pk_daemon *d, struct pk_exchange *x, const char *id);
+void pk_api_confirm(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_confirm_stop(void);
+void pk_api_policies(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_policy(struct pk_daemon *d, struct pk_exchange *x, const char *id);
+void pk_api_world(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_rules(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_identities(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x);
+
+/* Shared shapes. */
+void pk_api_time(struct pk_jw *w, const char *key, const struct timespec *ts);	/* null where it is 0 */
+struct pk_world_endpoint;
+void pk_api_labels(struct pk_jw *w, const struct pk_world_endpoint *ep);	/* "labels", "unknown" as lists */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * POST /v1/endpoints: the plugin tells of an endpoint that is open under its base, and waits a
+ * moment for Nomad's word on its claims (docs/api.md).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "daemon.h"
+#include "json.h"
+#include "log.h"
+#include "own.h"
+
+#define CONFIRM_MS 2000
+
+struct waiting {
+	struct waiting *next, **at;
+	struct pk_daemon *d;
+	struct pk_exchange *x;
+	struct pk_confirm *confirm;
+	char *key;
+};
+
+static struct waiting *all;
+
+struct claim {
+	const char *container_id, *ifname, *namespace, *job, *group;
+	int64_t slot;
+};
+
+static int get_text(const struct pk_json_doc *doc, const char *key, const char **out,
+		    struct pk_err *err)
+{
+	const struct pk_json *v = pk_json_get(pk_json_root(doc), key);
+
+	if (v && pk_json_type(v) == PK_JSON_NULL)
+		return 0;
+	return pk_json_get_string(doc, pk_json_root(doc), key, out, err);
+}
+
+static int read_claim(const struct pk_json_doc *doc, struct claim *c, struct pk_err *err)
+{
+	static const char *const keys[] = { "containerId", "ifname", "slot", "namespace",
+					    "job",	   "group",  "ports", NULL };
+	const struct pk_json *root = pk_json_root(doc);
+	int r;
+
+	if (pk_json_type(root) != PK_JSON_OBJECT)
+		return pk_fail(err, 0, "the body is no object");
+	r = pk_json_only(doc, root, keys, err);
+	if (r == 0)
+		r = get_text(doc, "containerId", &c->container_id, err);
+	if (r == 0)
+		r = get_text(doc, "ifname", &c->ifname, err);
+	if (r == 0)
+		r = get_text(doc, "namespace", &c->namespace, err);
+	if (r == 0)
+		r = get_text(doc, "job", &c->job, err);
+	if (r == 0)
+		r = get_text(doc, "group", &c->group, err);
+	if (r == 0)
+		r = pk_json_get_int(doc, root, "slot",
+				    (struct pk_json_range){ 1, PK_CAPACITY_MAX }, &c->slot, err);
+	if (r == 0 && (!c->container_id || !c->ifname || !c->slot))
+		r = pk_fail(err, 0, "containerId, ifname and slot are needed");
+	return r;
+}
+
+static void answer(struct pk_daemon *d, struct pk_exchange *x, const struct pk_member *m)
+{
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	pk_jw_open(&w, NULL, '{');
+	if (m && m->confirmed == PK_CONTRADICTED)
+		pk_jw_string(&w, "confirmed", "contradicted");
+	else
+		pk_jw_bool(&w, "confirmed", m && (m->confirmed == PK_CONFIRMED ||
+						  m->confirmed == PK_BELIEVED));
+	pk_jw_bool(&w, "switched", m && pk_sync_in_step(d->sync, d->model, m));
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+static void waiting_free(struct waiting *w)
+{
+	*w->at = w->next;
+	if (w->next)
+		w->next->at = w->at;
+	free(w->key);
+	free(w);
+}
+
+static void on_alloc(void *arg, struct pk_alloc *alloc, bool unknown)
+{
+	struct waiting *w = arg;
+	struct pk_daemon *d = w->d;
+	struct pk_exchange *x = w->x;
+	own_mem char *key = PK_MOVE(w->key, NULL);
+
+	(void)unknown;
+	waiting_free(w);
+	if (alloc && pk_model_alloc(d->model, alloc))
+		pk_daemon_apply(d);
+	answer(d, x, pk_model_get(d->model, key));
+}
+
+static void on_gone(void *arg)
+{
+	struct waiting *w = arg;
+
+	pk_confirm_cancel(w->confirm);
+	waiting_free(w);
+}
+
+static bool wait_for_nomad(struct pk_daemon *d, struct pk_exchange *x, const struct pk_member *m)
+{
+	struct waiting *w;
+
+	if (!d->nomad)
+		return false;
+	w = pk_alloc(sizeof(*w));
+	*w = (struct waiting){ .d = d, .x = x, .key = strdup(m->key), .next = all, .at = &all };
+	if (w->next)
+		w->next->at = &w->next;
+	all = w;
+	w->confirm = pk_nomad_confirm(d->nomad, m->container_id, CONFIRM_MS, on_alloc, w);
+	if (!w->confirm) {
+		waiting_free(w);
+		return false;
+	}
+	pk_exchange_on_close(x, on_gone, w);
+	return true;
+}
+
+static void serve(struct pk_daemon *d, struct pk_exchange *x, const struct claim *c)
+{
+	const struct pk_member *m;
+	own_str key = { 0 };
+
+	pk_str_addf(&key, "%s@%s", c->container_id, c->ifname);
+	pk_records_look(d->records);
+	m = pk_model_get(d->model, key.text);
+	if (!m || m->slot != (uint32_t)c->slot) {
+		pk_exchange_error(x, 404, "no open record of that endpoint and slot", NULL);
+		return;
+	}
+	/* Already Nomad's word, believed, or quarantine: nothing to wait for. */
+	if (m->confirmed != PK_UNCONFIRMED || !m->namespace || !wait_for_nomad(d, x, m)) {
+		pk_daemon_apply(d);
+		answer(d, x, pk_model_get(d->model, key.text));
+		return;
+	}
+	pk_daemon_apply(d);
+}
+
+void pk_api_confirm(struct pk_daemon *d, struct pk_exchange *x)
+{
+	struct claim c = { 0 };
+	struct pk_err err = { 0 };
+	own_json *doc = NULL;
+	const char *body;
+	size_t len;
+
+	body = pk_exchange_body(x, &len);
+	if (pk_json_parse("body", body, len, 0, &doc, &err) < 0 || read_claim(doc, &c, &err) < 0) {
+		pk_exchange_error(x, 400, err.text, err.fix);
+		return;
+	}
+	serve(d, x, &c);
+}
+
+void pk_api_confirm_stop(void)
+{
+	while (all) {
+		struct pk_exchange *x = all->x;
+
+		pk_confirm_cancel(all->confirm);
+		waiting_free(all);
+		pk_exchange_error(x, 503, "picketd is ending", NULL);
+	}
+}

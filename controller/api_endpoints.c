@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* GET /v1/endpoints, /v1/endpoints/ID, /v1/identities, /v1/counters. */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "daemon.h"
+#include "own.h"
+#include "reason.h"
+#include "selector.h"
+#include "sync_parts.h"
+
+static const char *proto_suffix(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "/tcp";
+	case IPPROTO_UDP:
+		return "/udp";
+	case IPPROTO_SCTP:
+		return "/sctp";
+	default:
+		return "";
+	}
+}
+
+static void write_ports(struct pk_jw *w, const struct pk_member *m,
+			const struct pk_world_endpoint *ep)
+{
+	char text[32];
+
+	pk_jw_open(w, "ports", '{');
+	for (size_t i = 0; ep && i < ep->n_ports; i++) {
+		snprintf(text, sizeof(text), "%u%s", ep->ports[i].port,
+			 proto_suffix(ep->ports[i].proto));
+		pk_jw_string(w, ep->ports[i].name, text);
+	}
+	pk_jw_close(w, '}');
+	pk_jw_open(w, "checks", '[');
+	for (size_t i = 0; ep && i < ep->n_checks; i++) {
+		snprintf(text, sizeof(text), "%u%s", ep->checks[i].port,
+			 proto_suffix(ep->checks[i].proto));
+		pk_jw_string(w, NULL, text);
+	}
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "published", '[');
+	for (size_t i = 0; i < m->n_mappings; i++) {
+		snprintf(text, sizeof(text), "%u:%u%s", m->mappings[i].host, m->mappings[i].own,
+			 proto_suffix(m->mappings[i].proto));
+		pk_jw_string(w, NULL, text);
+	}
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "services", '[');
+	for (size_t i = 0; ep && i < ep->labels->n_known; i++)
+		if (strcmp(ep->labels->known[i].key, "consul:service") == 0)
+			pk_jw_string(w, NULL, ep->labels->known[i].value);
+	pk_jw_close(w, ']');
+}
+
+static bool selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
+{
+	if (doc->namespace &&
+	    (!ep->labels->namespace || strcmp(doc->namespace, ep->labels->namespace) != 0))
+		return false;
+	for (size_t i = 0; i < doc->n_rules; i++) {
+		const struct pk_selector *s = &doc->rules[i].subject;
+
+		if (s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init :
+				   !ep->labels->init && pk_selector_match(s, ep->labels) != PK_NO)
+			return true;
+	}
+	return false;
+}
+
+static void write_policies(struct pk_daemon *d, struct pk_jw *w,
+			   const struct pk_world_endpoint *ep)
+{
+	pk_jw_open(w, "policies", '[');
+	for (size_t i = 0; ep && i < pk_docs_count(d->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+		own_str name = { 0 };
+
+		if (!e->doc || !selects(e->doc, ep))
+			continue;
+		pk_str_addf(&name, "%s/%s", e->source, e->doc->name);
+		pk_jw_string(w, NULL, name.text);
+	}
+	pk_jw_close(w, ']');
+}
+
+static void write_who(struct pk_jw *w, const struct pk_member *m)
+{
+	own_str name = { 0 };
+
+	pk_member_name(m, &name);
+	pk_jw_string(w, "name", name.text);
+	pk_jw_string(w, "namespace", pk_member_namespace(m));
+	pk_jw_string(w, "job", pk_member_job(m));
+	pk_jw_string(w, "group", pk_member_group(m));
+	pk_jw_string(w, "alloc", m->facts ? m->facts->id : NULL);
+	pk_jw_string(w, "confirmed", pk_confirmed_name(m->confirmed));
+}
+
+static void write_where(struct pk_jw *w, const struct pk_member *m)
+{
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(w, "addresses", '[');
+	for (size_t i = 0; i < m->n_addresses; i++)
+		pk_jw_string(w, NULL, pk_addr_format(&m->addresses[i], text));
+	pk_jw_close(w, ']');
+	pk_jw_string(w, "mac", pk_mac_format(m->mac, text));
+	pk_jw_string(w, "mode", m->mode);
+	pk_jw_string(w, "hostDevice", m->device);
+	pk_jw_uint(w, "hostIfindex", m->host_ifindex);
+	pk_jw_string(w, "netns", m->netns);
+}
+
+static void write_member(struct pk_daemon *d, struct pk_jw *w, const struct pk_member *m)
+{
+	const struct pk_world_endpoint *ep =
+		pk_world_get(pk_engine_world(pk_model_engine(d->model)), m->key);
+	struct pk_sync_state state;
+
+	pk_sync_state(d->sync, m, &state);
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "containerId", m->container_id);
+	pk_jw_string(w, "ifname", m->ifname);
+	pk_jw_uint(w, "slot", m->slot);
+	pk_jw_string(w, "network", m->network);
+	pk_jw_string(w, "state", m->open && state.rule_set ? "open" : "closed");
+	pk_jw_bool(w, "quarantined", pk_member_quarantined(m));
+	write_who(w, m);
+	pk_api_labels(w, ep);
+	write_where(w, m);
+	pk_jw_uint(w, "identity", state.identity);
+	pk_jw_uint(w, "tenant", state.tenant);
+	pk_jw_uint(w, "ruleSet", state.rule_set);
+	pk_jw_uint(w, "revision", state.revision);
+	pk_jw_bool(w, "audit", state.audit);
+	pk_jw_bool(w, "inStep", pk_sync_in_step(d->sync, d->model, m));
+	write_ports(w, m, ep);
+	write_policies(d, w, ep);
+	pk_jw_bool(w, "epochMatches", m->epoch_matches);
+	pk_jw_close(w, '}');
+}
+
+static const char *or_mark(const char *text)
+{
+	return text ?: "";
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct pk_member *x = *(const struct pk_member *const *)a;
+	const struct pk_member *y = *(const struct pk_member *const *)b;
+	int r = strcmp(or_mark(pk_member_namespace(x)), or_mark(pk_member_namespace(y)));
+
+	if (r == 0)
+		r = strcmp(or_mark(pk_member_job(x)), or_mark(pk_member_job(y)));
+	if (r == 0)
+		r = strcmp(or_mark(pk_member_group(x)), or_mark(pk_member_group(y)));
+	return r ? r : strcmp(x->key, y->key);
+}
+
+static bool is(const char *want, const char *have)
+{
+	return !want || (have && strcmp(want, have) == 0);
+}
+
+void pk_api_endpoints(struct pk_daemon *d, struct pk_exchange *x)
+{
+	own_mem const struct pk_member **list =
+		pk_alloc((pk_model_count(d->model) + 1) * sizeof(*list));
+	const char *namespace = pk_exchange_query(x, "namespace");
+	const char *job = pk_exchange_query(x, "job");
+	const char *state = pk_exchange_query(x, "state");
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+	size_t n = 0;
+
+	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
+	     m = pk_model_next(d->model, m))
+		if (is(namespace, pk_member_namespace(m)) && is(job, pk_member_job(m)) &&
+		    is(state, m->open ? "open" : "closed"))
+			list[n++] = m;
+	qsort(list, n, sizeof(*list), by_name);
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "endpoints", '[');
+	for (size_t i = 0; i < n; i++)
+		write_member(d, &w, list[i]);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+/* A whole key or address, else the one member whose container id begins so. */
+static const struct pk_member *find(struct pk_daemon *d, const char *id, unsigned int *matches)
+{
+	const struct pk_member *found = pk_model_get(d->model, id);
+	union pk_addr addr;
+
+	*matches = 1;
+	if (!found && pk_addr_parse(id, &addr) == 0)
+		found = pk_model_by_address(d->model, &addr);
+	if (found)
+		return found;
+	*matches = 0;
+	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
+	     m = pk_model_next(d->model, m)) {
+		if (strcmp(m->container_id, id) != 0 &&
+		    (strlen(id) < 4 || strncmp(m->container_id, id, strlen(id)) != 0))
+			continue;
+		found = m;
+		++*matches;
+	}
+	return found;
+}
+
+void pk_api_endpoint(struct pk_daemon *d, struct pk_exchange *x, const char *id)
+{
+	unsigned int matches;
+	const struct pk_member *m = find(d, id, &matches);
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	if (!m) {
+		pk_exchange_error(x, 404, "no such endpoint on this node", "picket endpoint list");
+		return;
+	}
+	if (matches > 1) {
+		pk_exchange_error(x, 400, "several endpoints begin so", "give more of the id");
+		return;
+	}
+	write_member(d, &w, m);
+	pk_exchange_reply(x, 200, &json);
+}
+
+static void write_identity(struct pk_daemon *d, struct pk_jw *w, const struct pk_member *m,
+			   const struct pk_sync_state *state, unsigned int endpoints)
+{
+	const struct pk_world_endpoint *ep =
+		pk_world_get(pk_engine_world(pk_model_engine(d->model)), m->key);
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_uint(w, "identity", state->identity);
+	pk_jw_uint(w, "tenant", state->tenant);
+	pk_jw_string(w, "namespace", pk_member_namespace(m));
+	pk_api_labels(w, ep);
+	pk_jw_uint(w, "endpoints", endpoints);
+	pk_jw_uint(w, "ruleSet", state->rule_set);
+	pk_jw_close(w, '}');
+}
+
+struct seen {
+	const struct pk_member *member;
+	struct pk_sync_state state;
+};
+
+static int by_identity(const void *a, const void *b)
+{
+	const struct seen *x = a, *y = b;
+
+	return x->state.identity < y->state.identity ? -1 : x->state.identity > y->state.identity;
+}
+
+void pk_api_identities(struct pk_daemon *d, struct pk_exchange *x)
+{
+	own_mem struct seen *list = pk_alloc((pk_model_count(d->model) + 1) * sizeof(*list));
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+	size_t n = 0, end;
+
+	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
+	     m = pk_model_next(d->model, m)) {
+		pk_sync_state(d->sync, m, &list[n].state);
+		list[n].member = m;
+		n += m->open && list[n].state.rule_set != 0;
+	}
+	qsort(list, n, sizeof(*list), by_identity);
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "identities", '[');
+	for (size_t i = 0; i < n; i = end) {
+		end = i + 1;
+		while (end < n && list[end].state.identity == list[i].state.identity)
+			end++;
+		write_identity(d, &w, list[i].member, &list[i].state, (unsigned int)(end - i));
+	}
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+struct counter_query {
+	const char *reason;
+	uint64_t slot;
+	bool one_slot;
+};
+
+static void write_slot(struct pk_daemon *d, struct pk_jw *w, uint32_t slot,
+		       const struct counter_query *q)
+{
+	const struct pk_member *m = pk_model_by_slot(d->model, slot);
+	struct pk_counter row[2][PK_REASON_SLOTS];
+
+	if ((q->one_slot && q->slot != slot) ||
+	    pk_counter_row(pk_sync_bpf(d->sync), slot, row, NULL) < 0)
+		return;
+	for (unsigned int k = 0; k < 2 * PK_REASON_SLOTS; k++) {
+		const struct pk_counter *c = &row[k / PK_REASON_SLOTS][k % PK_REASON_SLOTS];
+		const char *reason = pk_reason_name(k % PK_REASON_SLOTS);
+		own_str name = { 0 };
+
+		if (!c->packets || (q->reason && strcmp(q->reason, reason) != 0))
+			continue;
+		if (m)
+			pk_member_name(m, &name);
+		pk_jw_open(w, NULL, '{');
+		pk_jw_uint(w, "slot", slot);
+		pk_jw_string(w, "containerId", m ? m->container_id : NULL);
+		pk_jw_string(w, "name", name.text);
+		pk_jw_string(w, "direction", k / PK_REASON_SLOTS == PK_EGRESS ? "egress" : "ingress");
+		pk_jw_string(w, "reason", reason);
+		pk_jw_uint(w, "packets", c->packets);
+		pk_jw_uint(w, "bytes", c->bytes);
+		pk_jw_close(w, '}');
+	}
+}
+
+void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(d->sync);
+	const char *slot = pk_exchange_query(x, "slot");
+	struct counter_query q = { .reason = pk_exchange_query(x, "reason"), .one_slot = slot };
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	if (!bpf) {
+		pk_exchange_error(x, 503, "the programs are not loaded", d->load_error.fix);
+		return;
+	}
+	if (slot && pk_parse_u64(slot, bpf->node.capacity, &q.slot) < 0) {
+		pk_exchange_error(x, 400, "slot is no slot of this node", NULL);
+		return;
+	}
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "counters", '[');
+	for (uint32_t i = 0; i <= bpf->node.capacity; i++)
+		if (i == 0 || pk_slot_taken(bpf, i))
+			write_slot(d, &w, i, &q);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}

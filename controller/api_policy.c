@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* GET /v1/policies, /v1/policies/SOURCE/NAME, /v1/world, /v1/rules. */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "daemon.h"
+#include "own.h"
+#include "selector.h"
+
+struct view {
+	struct pk_daemon *d;
+	struct pk_jw *w;
+	struct pk_unresolved *unresolved;
+	size_t n_unresolved;
+};
+
+static unsigned int selected(const struct view *v, const struct pk_document *doc)
+{
+	unsigned int n = 0;
+
+	for (const struct pk_member *m = pk_model_next(v->d->model, NULL); m;
+	     m = pk_model_next(v->d->model, m)) {
+		const struct pk_world_endpoint *ep =
+			pk_world_get(pk_engine_world(pk_model_engine(v->d->model)), m->key);
+		bool any = false;
+
+		if (!ep || (doc->namespace && (!ep->labels->namespace ||
+					       strcmp(doc->namespace, ep->labels->namespace) != 0)))
+			continue;
+		for (size_t i = 0; i < doc->n_rules && !any; i++) {
+			const struct pk_selector *s = &doc->rules[i].subject;
+
+			any = s->is_entity ?
+				      s->entity == PK_ENTITY_INIT && ep->labels->init :
+				      !ep->labels->init &&
+					      pk_selector_match(s, ep->labels) != PK_NO;
+		}
+		n += any;
+	}
+	return n;
+}
+
+static bool is_unresolved(const struct view *v, const struct pk_document *doc)
+{
+	for (size_t i = 0; doc && i < v->n_unresolved; i++)
+		if (v->unresolved[i].doc == doc)
+			return true;
+	return false;
+}
+
+static const char *state_of(const struct view *v, const struct pk_doc_entry *e)
+{
+	if (e->refused)
+		return "refused";
+	if (e->doc && is_unresolved(v, e->doc))
+		return "unresolved";
+	return e->doc && e->doc->audit ? "audit" : "active";
+}
+
+static const char *tier_of(const struct pk_document *doc)
+{
+	return pk_tier_name(PK_RANK(doc->tier, 0));
+}
+
+static void write_note(struct pk_jw *w, const struct pk_doc_note *note)
+{
+	pk_jw_open(w, NULL, '{');
+	pk_jw_int(w, "line", note->where.line);
+	pk_jw_int(w, "column", note->where.col);
+	pk_jw_string(w, "path", note->where.path);
+	pk_jw_string(w, "text", note->text);
+	pk_jw_string(w, "fix", *note->fix ? note->fix : NULL);
+	pk_jw_close(w, '}');
+}
+
+static void write_plain_note(struct pk_jw *w, int line, const char *text)
+{
+	pk_jw_open(w, NULL, '{');
+	pk_jw_int(w, "line", line);
+	pk_jw_int(w, "column", 0);
+	pk_jw_string(w, "path", NULL);
+	pk_jw_string(w, "text", text);
+	pk_jw_string(w, "fix", NULL);
+	pk_jw_close(w, '}');
+}
+
+static void write_notes(const struct view *v, const struct pk_doc_entry *e)
+{
+	struct pk_jw *w = v->w;
+
+	pk_jw_open(w, "errors", '[');
+	for (size_t i = 0; i < e->notes.n; i++)
+		if (e->notes.list[i].error)
+			write_note(w, &e->notes.list[i]);
+	if (e->refusal)
+		write_plain_note(w, 0, e->refusal);
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "warnings", '[');
+	for (size_t i = 0; i < e->notes.n; i++)
+		if (!e->notes.list[i].error)
+			write_note(w, &e->notes.list[i]);
+	for (size_t i = 0; e->doc && i < v->n_unresolved; i++)
+		if (v->unresolved[i].doc == e->doc)
+			write_plain_note(w,
+					 v->unresolved[i].entry ? v->unresolved[i].entry->line :
+								  v->unresolved[i].rule->line,
+					 v->unresolved[i].what);
+	pk_jw_close(w, ']');
+}
+
+/* The name that a document goes by while none of it is in force. */
+static const char *name_of(const struct pk_doc_entry *e)
+{
+	const char *slash = strrchr(e->path, '/');
+
+	return e->doc ? e->doc->name : slash ? slash + 1 : e->path;
+}
+
+static void write_document(const struct view *v, const struct pk_doc_entry *e, const char *text)
+{
+	struct pk_jw *w = v->w;
+	char sha[17];
+
+	snprintf(sha, sizeof(sha), "%012llx", (unsigned long long)e->hash[0] >> 16);
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "source", e->source);
+	pk_jw_string(w, "name", name_of(e));
+	pk_jw_string(w, "path", e->path);
+	pk_jw_string(w, "namespace", e->doc ? e->doc->namespace : e->namespace);
+	pk_jw_string(w, "tier", e->doc ? tier_of(e->doc) : NULL);
+	pk_jw_string(w, "state", state_of(v, e));
+	pk_jw_bool(w, "inForce", e->doc != NULL);
+	if (e->doc)
+		pk_api_time(w, "since", &e->since);
+	else
+		pk_jw_null(w, "since");
+	pk_jw_string(w, "sha", e->doc ? sha : NULL);
+	pk_jw_uint(w, "rules", e->doc ? e->doc->n_rules : 0);
+	pk_jw_uint(w, "selects", e->doc ? selected(v, e->doc) : 0);
+	write_notes(v, e);
+	if (text)
+		pk_jw_string(w, "text", text);
+	pk_jw_close(w, '}');
+}
+
+void pk_api_policies(struct pk_daemon *d, struct pk_exchange *x)
+{
+	own_mem struct pk_unresolved *unresolved = NULL;
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+	struct view v = { .d = d, .w = &w };
+
+	v.n_unresolved = pk_engine_unresolved(pk_model_engine(d->model), &unresolved);
+	v.unresolved = unresolved;
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "policies", '[');
+	for (size_t i = 0; i < pk_docs_count(d->docs); i++)
+		write_document(&v, pk_docs_at(d->docs, i), NULL);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+void pk_api_policy(struct pk_daemon *d, struct pk_exchange *x, const char *id)
+{
+	own_mem struct pk_unresolved *unresolved = NULL;
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+	struct view v = { .d = d, .w = &w };
+
+	v.n_unresolved = pk_engine_unresolved(pk_model_engine(d->model), &unresolved);
+	v.unresolved = unresolved;
+	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+		size_t n = strlen(e->source), len;
+		own_mem char *text = NULL;
+
+		if (strncmp(id, e->source, n) != 0 || id[n] != '/' ||
+		    strcmp(id + n + 1, name_of(e)) != 0)
+			continue;
+		if (e->doc)
+			pk_docs_text(d->docs, e, &text, &len, NULL);
+		write_document(&v, e, text ?: "");
+		pk_exchange_reply(x, 200, &json);
+		return;
+	}
+	pk_exchange_error(x, 404, "no such document", "picket policy list");
+}
+
+/* Labels as an expectations file has them: a key with several values is a list. */
+static void write_labels(struct pk_jw *w, const struct pk_label_set *set)
+{
+	size_t end;
+
+	pk_jw_open(w, "labels", '{');
+	for (size_t i = 0; i < set->n_known; i = end) {
+		const char *key = set->known[i].key;
+
+		end = i + 1;
+		while (end < set->n_known && strcmp(set->known[end].key, key) == 0)
+			end++;
+		if (end == i + 1) {
+			pk_jw_string(w, key, set->known[i].value);
+			continue;
+		}
+		pk_jw_open(w, key, '[');
+		for (size_t k = i; k < end; k++)
+			pk_jw_string(w, NULL, set->known[k].value);
+		pk_jw_close(w, ']');
+	}
+	pk_jw_close(w, '}');
+	pk_jw_open(w, "unknown", '[');
+	for (size_t i = 0; i < set->n_unknown; i++)
+		pk_jw_string(w, NULL, set->unknown[i]);
+	pk_jw_close(w, ']');
+}
+
+static void port_text(char text[16], uint8_t proto, uint16_t port)
+{
+	snprintf(text, 16, "%u%s", port,
+		 proto == IPPROTO_TCP  ? "/tcp" :
+		 proto == IPPROTO_UDP  ? "/udp" :
+		 proto == IPPROTO_SCTP ? "/sctp" :
+					 "");
+}
+
+static void write_open(struct pk_jw *w, const char *key, const struct pk_own_port *list, size_t n)
+{
+	char text[16];
+
+	pk_jw_open(w, key, '[');
+	for (size_t i = 0; i < n; i++) {
+		port_text(text, list[i].proto, list[i].port);
+		pk_jw_string(w, NULL, text);
+	}
+	pk_jw_close(w, ']');
+}
+
+static void write_world_endpoint(struct pk_daemon *d, struct pk_jw *w, const struct pk_member *m)
+{
+	const struct pk_world_endpoint *ep =
+		pk_world_get(pk_engine_world(pk_model_engine(d->model)), m->key);
+	struct pk_sync_state state;
+	char text[PK_ADDR_TEXT];
+	own_str name = { 0 };
+
+	if (!ep)
+		return;
+	pk_member_name(m, &name);
+	pk_str_addf(&name, " %s", m->key);
+	pk_sync_state(d->sync, m, &state);
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "name", name.text);
+	write_labels(w, ep->labels);
+	pk_jw_open(w, "addresses", '[');
+	for (size_t i = 0; i < ep->n_addresses; i++)
+		pk_jw_string(w, NULL, pk_addr_format(&ep->addresses[i], text));
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "ports", '{');
+	for (size_t i = 0; i < ep->n_ports; i++) {
+		port_text(text, ep->ports[i].proto, ep->ports[i].port);
+		pk_jw_string(w, ep->ports[i].name, text);
+	}
+	pk_jw_close(w, '}');
+	write_open(w, "checks", ep->checks, ep->n_checks);
+	write_open(w, "published", ep->published, ep->n_published);
+	pk_jw_string(w, "containerId", m->container_id);
+	pk_jw_uint(w, "slot", m->slot);
+	pk_jw_uint(w, "identity", state.identity);
+	pk_jw_uint(w, "tenant", state.tenant);
+	pk_jw_uint(w, "ruleSet", state.rule_set);
+	pk_jw_close(w, '}');
+}
+
+static void write_texts(struct pk_daemon *d, struct pk_jw *w)
+{
+	pk_jw_open(w, "policies", '[');
+	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+		own_mem char *text = NULL;
+		size_t len;
+
+		if (!e->doc || pk_docs_text(d->docs, e, &text, &len, NULL) < 0)
+			continue;
+		pk_jw_open(w, NULL, '{');
+		pk_jw_string(w, "source", e->source);
+		pk_jw_string(w, "name", e->doc->name);
+		pk_jw_string(w, "path", e->path);
+		pk_jw_string(w, "text", text);
+		pk_jw_close(w, '}');
+	}
+	pk_jw_close(w, ']');
+}
+
+void pk_api_world(struct pk_daemon *d, struct pk_exchange *x)
+{
+	const struct pk_settings *s = pk_model_get_settings(d->model);
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
+	pk_jw_bool(&w, "healthChecks", s->health_checks);
+	pk_settings_write_resolvers(s, &w, "resolvers");
+	pk_settings_write_reach(s, &w, "tenantReach");
+	pk_settings_write_pools(s, &w, "pools");
+	pk_jw_uint(&w, "revision", d->revision);
+	pk_jw_open(&w, "endpoints", '[');
+	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
+	     m = pk_model_next(d->model, m))
+		write_world_endpoint(d, &w, m);
+	pk_jw_close(&w, ']');
+	write_texts(d, &w);
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+void pk_api_rules(struct pk_daemon *d, struct pk_exchange *x)
+{
+	const struct pk_rules *rules = pk_model_rules(d->model);
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+	struct pk_rule_ref ref;
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "rules", '[');
+	for (uint32_t i = 1; i < PK_RULE_BUILTIN_COUNT; i++)
+		if (pk_rules_find(rules, i, &ref) == 0)
+			pk_rule_json(&ref, &w, NULL);
+	for (size_t i = 0; i < pk_rules_count(rules); i++)
+		if (pk_rules_at(rules, i, &ref) == 0 && ref.number >= PK_RULE_FIRST)
+			pk_rule_json(&ref, &w, NULL);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}

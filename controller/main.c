@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picketd: options, signals, wiring. */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "own.h"
+
+static const char usage[] =
+	"Usage: picketd [options]\n\n"
+	"  -config FILE|DIR  configuration (default /etc/picket/picketd.json below the root; may be absent)\n"
+	"  -root DIR         prefix of state, pins, socket and configuration\n"
+	"  -print-config     print the effective configuration, each value with its origin, and end\n"
+	"  -log-level LEVEL  error | warn | info | debug (default info)\n"
+	"  -version\n\n"
+	"SIGHUP reads the configuration again, whole or not at all. SIGTERM and SIGINT end the\n"
+	"controller; the fence stays.\n";
+
+struct options {
+	struct pk_config_args args;
+	bool print;
+	enum pk_level level;
+};
+
+static const char *from_env(const char *name)
+{
+	return getenv(name);
+}
+
+static int level_of(const char *name, enum pk_level *out)
+{
+	static const struct {
+		const char *name;
+		enum pk_level level;
+	} levels[] = { { "error", PK_LOG_ERROR },
+		       { "warn", PK_LOG_WARN },
+		       { "info", PK_LOG_INFO },
+		       { "debug", PK_LOG_DEBUG } };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(levels); i++)
+		if (name && strcmp(name, levels[i].name) == 0) {
+			*out = levels[i].level;
+			return 0;
+		}
+	return -1;
+}
+
+/* "-name VALUE", "-name=VALUE", one dash or two: the value, NULL if it isn't this option. */
+static const char *value_of(char **argv, int *i, const char *name)
+{
+	const char *arg = argv[*i] + 1 + (argv[*i][1] == '-');
+	size_t n = strlen(name);
+
+	if (strncmp(arg, name, n) != 0 || (arg[n] && arg[n] != '='))
+		return NULL;
+	if (arg[n] == '=')
+		return arg + n + 1;
+	return argv[*i + 1] ? argv[++*i] : "";
+}
+
+static bool is_flag(const char *arg, const char *name)
+{
+	return arg[0] == '-' && strcmp(arg + 1 + (arg[1] == '-'), name) == 0;
+}
+
+/* -1: go on; else the exit status. */
+static int parse(struct options *o, char **argv)
+{
+	for (int i = 1; argv[i]; i++) {
+		const char *v;
+
+		if (is_flag(argv[i], "help") || is_flag(argv[i], "h")) {
+			fputs(usage, stdout);
+			return 0;
+		}
+		if (is_flag(argv[i], "version")) {
+			puts("picketd " PK_VERSION);
+			return 0;
+		}
+		if (is_flag(argv[i], "print-config")) {
+			o->print = true;
+			continue;
+		}
+		if (argv[i][0] == '-' && (v = value_of(argv, &i, "config")) && *v) {
+			o->args.path = v;
+			continue;
+		}
+		if (argv[i][0] == '-' && (v = value_of(argv, &i, "root")) && *v) {
+			o->args.root = v;
+			continue;
+		}
+		if (argv[i][0] == '-' && (v = value_of(argv, &i, "log-level")) &&
+		    level_of(v, &o->level) == 0)
+			continue;
+		fprintf(stderr, "picketd: what is \"%s\"?\n%s", argv[i], usage);
+		return 2;
+	}
+	return -1;
+}
+
+static int fatal(const struct pk_err *err)
+{
+	fprintf(stderr, "picketd: %s%s%s\n", err->text, *err->fix ? "; fix: " : "", err->fix);
+	return 1;
+}
+
+static int print_config(const struct options *o)
+{
+	struct pk_config config;
+	struct pk_err err = { 0 };
+	own_str text = { 0 };
+
+	if (pk_config_load(&config, &o->args, &err) < 0)
+		return fatal(&err);
+	pk_config_print(&config, &text);
+	fputs(text.text, stdout);
+	pk_config_done(&config);
+	return 0;
+}
+
+/* Type=notify of systemd, where its socket is named. */
+static void notify(const char *state)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	own_fd int fd = -1;
+
+	if (!path || strlen(path) >= sizeof(sun.sun_path))
+		return;
+	strcpy(sun.sun_path, path);
+	if (sun.sun_path[0] == '@')
+		sun.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && sendto(fd, state, strlen(state), MSG_NOSIGNAL, (void *)&sun,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+		log_debug("op=notify err=ignored");
+}
+
+static void on_hup(void *arg)
+{
+	pk_daemon_reload(arg, NULL);	/* what is wrong is logged and in status */
+}
+
+static void on_end(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_loop_stop(d->loop);
+}
+
+static int run(const struct options *o)
+{
+	static struct pk_daemon daemon;
+	struct pk_watch *watches[3];
+	struct pk_err err = { 0 };
+
+	signal(SIGPIPE, SIG_IGN);
+	if (pk_daemon_start(&daemon, &o->args, &err) < 0) {
+		pk_daemon_stop(&daemon);
+		return fatal(&err);
+	}
+	watches[0] = pk_watch_signal(daemon.loop, SIGHUP, on_hup, &daemon);
+	watches[1] = pk_watch_signal(daemon.loop, SIGTERM, on_end, &daemon);
+	watches[2] = pk_watch_signal(daemon.loop, SIGINT, on_end, &daemon);
+	log_info("op=start version=" PK_VERSION " root=\"%s\" endpoints=%zu",
+		 *daemon.config.paths.root ? daemon.config.paths.root : "/",
+		 pk_model_count(daemon.model));
+	notify("READY=1");
+	pk_loop_run(daemon.loop);
+	notify("STOPPING=1");
+	for (size_t i = 0; i < PK_ARRAY_LEN(watches); i++)
+		pk_watch_free(watches[i]);
+	pk_daemon_stop(&daemon);
+	log_info("op=stop");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .args = { .env = from_env }, .level = PK_LOG_INFO };
+	int r;
+
+	(void)argc;
+	r = parse(&o, argv);
+	if (r >= 0)
+		return r;
+	pk_log_init("picketd", o.level);
+	return o.print ? print_config(&o) : run(&o);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "upkeep.h"
+
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "hook.h"
+#include "log.h"
+#include "nl.h"
+#include "own.h"
+#include "sweep.h"
+#include "sync_parts.h"
+
+#define MINUTE_MS 60000
+#define GONE_MS 200		/* a device that goes takes its netns and its record's DEL along */
+#define SWEEP_NS 2000000000ull
+
+struct pk_upkeep {
+	struct pk_upkeep_args args;
+	struct pk_upkeep_stats stats;
+	struct pk_timer *timer, *sweep_timer;
+	struct pk_watch *watch;
+	int links;			/* netlink socket that hears of devices */
+	union pk_addr *local;
+	size_t n_local;
+};
+
+static void read_addresses(struct pk_upkeep *u)
+{
+	struct ifaddrs *list, *i;
+	size_t n = 0;
+
+	if (getifaddrs(&list) < 0)
+		return;
+	for (i = list; i; i = i->ifa_next)
+		n++;
+	free(u->local);
+	u->local = pk_alloc((n + 1) * sizeof(*u->local));
+	u->n_local = 0;
+	for (i = list; i; i = i->ifa_next) {
+		if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET)
+			u->local[u->n_local++] = pk_addr_from4(
+				((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr.s_addr);
+		else if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET6)
+			memcpy(&u->local[u->n_local++],
+			       &((struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr,
+			       sizeof(union pk_addr));
+	}
+	freeifaddrs(list);
+}
+
+bool pk_upkeep_is_local(const struct pk_upkeep *u, const union pk_addr *addr)
+{
+	for (size_t i = 0; i < u->n_local; i++)
+		if (pk_addr_equal(&u->local[i], addr))
+			return true;
+	return false;
+}
+
+static enum pk_alloc_state alloc_state(void *arg, const char *container_id)
+{
+	struct pk_upkeep *u = arg;
+	const struct pk_alloc *alloc;
+
+	if (!u->args.nomad_answers(u->args.arg))
+		return PK_ALLOC_UNKNOWN;
+	alloc = pk_model_find_alloc(u->args.model, container_id);
+	return alloc && !alloc->terminal ? PK_ALLOC_LIVE : PK_ALLOC_GONE;
+}
+
+static void on_orphan(void *arg, const struct pk_orphan *orphan)
+{
+	struct pk_upkeep *u = arg;
+
+	if (orphan->removed) {
+		u->stats.removed++;
+		log_info("op=sweep removed=\"%s\" why=\"%s\"", orphan->what, orphan->why);
+	} else {
+		u->stats.orphans++;
+	}
+}
+
+static void sweep(void *arg)
+{
+	struct pk_upkeep *u = arg;
+	struct pk_err err = { 0 };
+	struct pk_sweep s = { .paths = u->args.paths,
+			      .bpf = pk_sync_bpf(u->args.sync),
+			      .found = on_orphan,
+			      .arg = u,
+			      .apply = true,
+			      .deadline_ns = pk_now_ns() + SWEEP_NS };
+
+	if (u->args.nomad_answers)
+		s.alloc = alloc_state;
+	u->stats.orphans = 0;
+	if (pk_sweep(&s, &err) < 0)
+		log_warn("op=sweep err=\"%s\" ignoring until the next one", err.text);
+	if (s.n_removed)
+		u->args.swept(u->args.arg);
+}
+
+static void audit_hook(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_hook *hook)
+{
+	struct pk_hook_seen seen;
+	struct pk_err err = { 0 };
+
+	if (pk_hook_read(nl, hook, &seen, &err) < 0 || seen.state == PK_HOOK_OURS_FIRST)
+		return;		/* a device that is gone is the sweep's */
+	u->stats.hooks_bad++;
+	log_warn("op=audit ifindex=%u hook=%s state=%s before=\"%s\" repairing", hook->ifindex,
+		 hook->egress ? "egress" : "ingress",
+		 seen.state == PK_HOOK_MISSING ? "missing" : "not-first", seen.before);
+	if (pk_hook_repair(nl, hook, &err) == 0) {
+		u->stats.hooks_repaired++;
+		u->stats.hooks_bad--;
+		return;
+	}
+	snprintf(u->stats.hook_error, sizeof(u->stats.hook_error), "%.250s", err.text);
+	log_error("op=audit ifindex=%u err=\"%s\"", hook->ifindex, err.text);
+}
+
+static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *m)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
+	struct pk_hook hook = { .ifindex = m->host_ifindex,
+				.tcx = m->tcx,
+				.prog = bpf->prog[PK_PROG_FROM_ENDPOINT],
+				.name = pk_prog_name(PK_PROG_FROM_ENDPOINT) };
+
+	audit_hook(u, nl, &hook);
+	hook.egress = true;
+	hook.prog = bpf->prog[PK_PROG_TO_ENDPOINT];
+	hook.name = pk_prog_name(PK_PROG_TO_ENDPOINT);
+	audit_hook(u, nl, &hook);
+}
+
+static void audit(struct pk_upkeep *u)
+{
+	struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
+	struct pk_err err = { 0 };
+	own_nl *nl = NULL;
+
+	if (!bpf)
+		return;
+	if (pk_nl_open(&nl, &err) < 0) {
+		log_warn("op=audit err=\"%s\" ignoring until the next one", err.text);
+		return;
+	}
+	u->stats.hooks_bad = 0;
+	u->stats.hook_error[0] = '\0';
+	for (const struct pk_member *m = pk_model_next(u->args.model, NULL); m;
+	     m = pk_model_next(u->args.model, m))
+		if (m->open && m->epoch_matches && pk_word(bpf, m->slot))
+			audit_member(u, nl, m);
+}
+
+static void minute(void *arg)
+{
+	struct pk_upkeep *u = arg;
+
+	pk_timer_set(u->timer, MINUTE_MS);
+	read_addresses(u);
+	sweep(u);
+	audit(u);
+	pk_sync_tidy(u->args.sync, u->args.model);
+}
+
+void pk_upkeep_now(struct pk_upkeep *u)
+{
+	minute(u);
+}
+
+/* Anything about links may be one that went; the sweep itself looks what is there. */
+static void on_links(void *arg)
+{
+	struct pk_upkeep *u = arg;
+	_Alignas(struct nlmsghdr) char buf[16384];
+	bool gone = false;
+	ssize_t n;
+
+	while ((n = recv(u->links, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		size_t left = (size_t)n;
+
+		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+			gone |= h->nlmsg_type == RTM_DELLINK;
+	}
+	if (gone)
+		pk_timer_hurry(u->sweep_timer, GONE_MS);
+}
+
+static int open_links(void)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -1;
+	return PK_MOVE(fd, -1);
+}
+
+struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
+{
+	struct pk_upkeep *u = pk_alloc(sizeof(*u));
+
+	u->args = *args;
+	u->timer = pk_timer_new(args->loop, minute, u);
+	u->sweep_timer = pk_timer_new(args->loop, sweep, u);
+	u->links = open_links();
+	if (u->links >= 0)
+		u->watch = pk_watch_fd(args->loop, u->links, on_links, u);
+	read_addresses(u);
+	pk_timer_set(u->timer, 100);	/* the first one just after start */
+	return u;
+}
+
+void pk_upkeep_free(struct pk_upkeep *u)
+{
+	if (!u)
+		return;
+	pk_watch_free(u->watch);
+	if (u->links >= 0)
+		close(u->links);
+	pk_timer_free(u->timer);
+	pk_timer_free(u->sweep_timer);
+	free(u->local);
+	free(u);
+}
+
+const struct pk_upkeep_stats *pk_upkeep_stats(const struct pk_upkeep *u)
+{
+	return &u->stats;
+}
