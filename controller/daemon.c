@@ -57,6 +57,7 @@ static int open_tables(struct pk_daemon *d)
 	const struct pk_settings *s = pk_model_get_settings(d->model);
 	struct pk_err err = { 0 };
 	own_str pin = { 0 };
+	uint64_t epoch[2];
 	int r;
 
 	if (pk_sync_bpf(d->sync))
@@ -65,7 +66,8 @@ static int open_tables(struct pk_daemon *d)
 	note(&d->load_error, r, &err, "load");
 	if (r < 0)
 		return r;
-	pk_records_set_epoch(d->records, pk_sync_bpf(d->sync)->node.epoch);
+	memcpy(epoch, pk_sync_bpf(d->sync)->node.epoch, sizeof(epoch));
+	pk_records_set_epoch(d->records, epoch);
 	pk_records_look(d->records);
 	pk_str_addf(&pin, "%s/%s", d->config.paths.maps, pk_map_name(PK_MAP_EVENTS));
 	if (pk_events_open(d->events, pin.text, &err) < 0)
