@@ -206,17 +206,17 @@ void pk_json_path_key(const struct pk_json_text *t, size_t offset, struct pk_str
 
 void pk_json_path_fit(struct pk_str *path, char *out, size_t room)
 {
-	const char *text = path->text ? path->text : ".", *tail;
+	const char *text = path->text ? path->text : "", *dot = text[0] == '.' ? "" : ".", *tail;
 	size_t n = strlen(text), head = room / 4;
 
-	if (n < room) {
-		snprintf(out, room, "%s%s", text[0] == '[' ? "." : "", text);
+	if (n + 1 < room) {
+		snprintf(out, room, "%s%s", dot, text);
 		return;
 	}
-	tail = text + n - (room - head - 5);
+	tail = text + n - (room - head - 6);
 	while (((unsigned char)*tail & 0xc0) == 0x80)
 		tail++;
 	while (head && ((unsigned char)text[head] & 0xc0) == 0x80)
 		head--;
-	snprintf(out, room, "%.*s...%s", (int)head, text, tail);
+	snprintf(out, room, "%s%.*s...%s", dot, (int)head, text, tail);
 }
