@@ -4,6 +4,51 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* As Cilium spells them (1.18), IANA's numbers. The first name of a number is the one printed. */
+#define PK_ICMP4_TYPES(X)                                                                          \
+	X(0, "EchoReply")                                                                          \
+	X(3, "DestinationUnreachable")                                                             \
+	X(5, "Redirect")                                                                           \
+	X(8, "EchoRequest")                                                                        \
+	X(8, "Echo")                                                                               \
+	X(9, "RouterAdvertisement")                                                                \
+	X(10, "RouterSelection")                                                                   \
+	X(11, "TimeExceeded")                                                                      \
+	X(12, "ParameterProblem")                                                                  \
+	X(13, "Timestamp")                                                                         \
+	X(14, "TimestampReply")                                                                    \
+	X(40, "Photuris")                                                                          \
+	X(42, "ExtendedEchoRequest")                                                               \
+	X(43, "ExtendedEchoReply")
+#define PK_ICMP6_TYPES(X)                                                                          \
+	X(1, "DestinationUnreachable")                                                             \
+	X(2, "PacketTooBig")                                                                       \
+	X(3, "TimeExceeded")                                                                       \
+	X(4, "ParameterProblem")                                                                   \
+	X(128, "EchoRequest")                                                                      \
+	X(129, "EchoReply")                                                                        \
+	X(130, "MulticastListenerQuery")                                                           \
+	X(131, "MulticastListenerReport")                                                          \
+	X(132, "MulticastListenerDone")                                                            \
+	X(133, "RouterSolicitation")                                                               \
+	X(134, "RouterAdvertisement")                                                              \
+	X(135, "NeighborSolicitation")                                                             \
+	X(136, "NeighborAdvertisement")                                                            \
+	X(137, "RedirectMessage")                                                                  \
+	X(138, "RouterRenumbering")                                                                \
+	X(139, "ICMPNodeInformationQuery")                                                         \
+	X(140, "ICMPNodeInformationResponse")                                                      \
+	X(141, "InverseNeighborDiscoverySolicitation")                                             \
+	X(142, "InverseNeighborDiscoveryAdvertisement")                                            \
+	X(144, "HomeAgentAddressDiscoveryRequest")                                                 \
+	X(145, "HomeAgentAddressDiscoveryReply")                                                   \
+	X(146, "MobilePrefixSolicitation")                                                         \
+	X(147, "MobilePrefixAdvertisement")                                                        \
+	X(157, "DuplicateAddressRequestCodeSuffix")                                                \
+	X(158, "DuplicateAddressConfirmationCodeSuffix")                                           \
+	X(160, "ExtendedEchoRequest")                                                              \
+	X(161, "ExtendedEchoReply")
+
 /*
  * "EchoRequest" or a number 0..255; -EINVAL. loose: case and hyphens don't matter ("echo-request"),
  * as in expectations and on command lines.

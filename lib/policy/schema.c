@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "schema.h"
 
-#include <string.h>
-#include <strings.h>
-
 #include "format.h"
+#include "icmp.h"
 
 #define STRING(f) { .form = PK_FORM_STRING, .format = &(f) }
 #define LIST(i) { .form = PK_FORM_LIST, .item = &(i) }
@@ -139,6 +137,10 @@ static const struct pk_schema family = STRING(pk_format_family);
 static const struct pk_schema icmp_type = {
 	.form = PK_FORM_WORD, .format = &pk_format_icmp_type, .lo = 0, .hi = 255
 };
+#define QUOTED(nr, name) ",\"" name "\""
+#define TYPE_OF(types)                                                                             \
+	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},{\"enum\":[\"\"" types(      \
+		QUOTED) "]}]}"
 static const struct pk_schema icmp_code = { .form = PK_FORM_INT, .lo = 0, .hi = 255 };
 static const struct pk_schema_key icmp_keys[] = {
 	{ "family", &family, "IPv4 unless said", false },
@@ -147,7 +149,10 @@ static const struct pk_schema_key icmp_keys[] = {
 	END,
 };
 static const struct pk_schema icmp_field = {
-	.form = PK_FORM_OBJECT, .id = "icmpField", .keys = icmp_keys
+	.form = PK_FORM_OBJECT, .id = "icmpField", .keys = icmp_keys,
+	.extra = "{\"if\":{\"required\":[\"family\"],\"properties\":{\"family\":{\"const\":\"IPv6\"}}},"
+		 "\"then\":{\"properties\":{\"type\":" TYPE_OF(PK_ICMP6_TYPES) "}},"
+		 "\"else\":{\"properties\":{\"type\":" TYPE_OF(PK_ICMP4_TYPES) "}}}",
 };
 static const struct pk_schema icmp_fields = FULL_LIST(icmp_field);
 static const struct pk_schema_key icmp_rule_keys[] = {
@@ -290,5 +295,7 @@ static const struct pk_schema_key document_keys[] = {
 const struct pk_schema pk_schema_document = {
 	.form = PK_FORM_OBJECT, .id = "document", .keys = document_keys,
 	.extra = "{\"if\":{\"required\":[\"namespace\"]},"
-		 "\"then\":{\"properties\":{\"tier\":{\"enum\":[\"tenant\",\"baseline\"]}}}}",
+		 "\"then\":{\"properties\":{\"tier\":{\"enum\":[\"tenant\",\"baseline\"]}}}},"
+		 "{\"if\":{\"required\":[\"tier\"],\"properties\":{\"tier\":{\"const\":\"operator\"}}},"
+		 "\"else\":{\"properties\":{\"rules\":{\"items\":" PK_SCHEMA_NO_PASS "}}}}",
 };

@@ -51,6 +51,12 @@ struct pk_schema {
 	const char *extra;
 };
 
+/* JSON Schema of a rule without pass: what any tier but the operator's may have. */
+#define PK_SCHEMA_NO_PASS_(dir)                                                                    \
+	"\"" dir "\":{\"items\":{\"properties\":{\"pass\":{\"const\":false}}}}"
+#define PK_SCHEMA_NO_PASS                                                                          \
+	"{\"properties\":{" PK_SCHEMA_NO_PASS_("ingress") "," PK_SCHEMA_NO_PASS_("egress") "}}"
+
 extern const struct pk_schema pk_schema_rule, pk_schema_rules, pk_schema_document;
 
 /* The JSON Schema file. */

@@ -178,6 +178,8 @@ static void object(struct pk_jw *w, const struct pk_schema *s)
 }
 
 #define OBJECTS_MAX 32
+/* Without a document around it a rule is of the tenant tier. */
+#define BARE_RULE "{\"allOf\":[{\"$ref\":\"#/$defs/rule\"}," PK_SCHEMA_NO_PASS "]}"
 
 /* Every object below s, each once. */
 static void collect(const struct pk_schema *s, const struct pk_schema **found, size_t *n)
@@ -211,11 +213,11 @@ void pk_schema_json(struct pk_str *out)
 		     "A document, an array of rules, or one rule (docs/policy.md). Comments are "
 		     "allowed in the file.");
 	raw(&w, "if", "{\"type\":\"array\"}");
-	value(&w, "then", &pk_schema_rules, NULL);
+	raw(&w, "then", "{\"type\":\"array\",\"items\":" BARE_RULE "}");
 	raw(&w, "else",
 	    "{\"if\":{\"anyOf\":[{\"required\":[\"rules\"]},"
 	    "{\"not\":{\"required\":[\"endpointSelector\"]}}]},"
-	    "\"then\":{\"$ref\":\"#/$defs/document\"},\"else\":{\"$ref\":\"#/$defs/rule\"}}");
+	    "\"then\":{\"$ref\":\"#/$defs/document\"},\"else\":" BARE_RULE "}");
 	collect(&pk_schema_document, objects, &n);
 	pk_jw_open(&w, "$defs", '{');
 	for (size_t i = 0; i < n; i++)
