@@ -66,6 +66,12 @@ void pk_asker_set_documents(struct pk_asker *asker, struct pk_document *const *d
 	pk_engine_set_documents(asker->engine, docs, n);
 }
 
+void pk_asker_set_settings(struct pk_asker *asker, const struct pk_settings *settings)
+{
+	asker->settings = settings;
+	pk_engine_set_settings(asker->engine, settings);
+}
+
 void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep)
 {
 	ep->local = true;

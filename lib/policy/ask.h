@@ -24,6 +24,7 @@ static inline void pk_asker_freep(struct pk_asker **asker)
 
 /* Others in place of the first ones: what was compiled is kept where it can be. */
 void pk_asker_set_documents(struct pk_asker *asker, struct pk_document *const *docs, size_t n);
+void pk_asker_set_settings(struct pk_asker *asker, const struct pk_settings *settings);
 void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep);	/* takes it over */
 struct pk_engine *pk_asker_engine(struct pk_asker *asker);
 const struct pk_world *pk_asker_world(const struct pk_asker *asker);

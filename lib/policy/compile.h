@@ -14,6 +14,7 @@
  */
 #include "ast.h"
 #include "err.h"
+#include "rules.h"
 #include "ruleset.h"
 #include "settings.h"
 #include "world.h"
@@ -31,6 +32,8 @@ void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *
  * Sets the entries' rule numbers.
  */
 void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n);
+/* Where its numbers stand; until the next set_documents. NULL before the first. */
+const struct pk_rules *pk_engine_rules(const struct pk_engine *engine);
 
 /* Takes ownership of ep. Replaces the one of that key, whatever changed. */
 void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep);

@@ -205,6 +205,11 @@ void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const
 	engine->resubject = true;
 }
 
+const struct pk_rules *pk_engine_rules(const struct pk_engine *engine)
+{
+	return engine->rules;
+}
+
 void documents_free(struct pk_engine *engine)
 {
 	struct doc_obj *d, *next;

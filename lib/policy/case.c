@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "case.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "case_read.h"
+#include "fs.h"
+#include "icmp.h"
+#include "rules.h"
+
+#define POLICY_MAX PK_JSON_MAX
+
+void pk_case_free(struct pk_case *c)
+{
+	if (!c)
+		return;
+	pk_asker_free(c->asker);
+	for (size_t i = 0; i < c->n_docs; i++)
+		pk_document_free(c->docs[i]);
+	free(c->docs);
+	free(c->path);
+	pk_settings_done(&c->settings);
+	pk_json_free(c->json);
+	free(c);
+}
+
+static char *dup_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+static struct pk_case *case_new(const char *path)
+{
+	struct pk_case *c = pk_alloc(sizeof(*c));
+
+	c->path = dup_text(path);
+	pk_settings_init(&c->settings);
+	c->asker = pk_asker_new(&c->settings, NULL, 0);
+	return c;
+}
+
+static void push_doc(struct pk_case *c, struct pk_document *doc, struct pk_str *said)
+{
+	for (size_t i = 0; i < c->n_docs; i++)
+		if (strcmp(c->docs[i]->name, doc->name) == 0 &&
+		    strcmp(c->docs[i]->source, doc->source) == 0) {
+			pk_str_add(said, c->path);
+			pk_str_add(said, ": warning: two documents are called '");
+			pk_str_add_escaped(said, doc->name);
+			pk_str_add(said, "'\n");
+		}
+	c->docs = realloc(c->docs, (c->n_docs + 1) * sizeof(*c->docs));
+	if (!c->docs)
+		abort();
+	c->docs[c->n_docs++] = doc;
+}
+
+/* The document, or what was wrong with it. */
+static int took(struct pk_case *c, int r, struct pk_document *doc, const struct pk_doc_notes *notes,
+		struct pk_str *said, struct pk_err *err)
+{
+	pk_doc_notes_text(notes, said);
+	if (r < 0) {
+		own_str line = { 0 };
+
+		pk_doc_notes_line(notes, &line);
+		return pk_fail(err, 0, "%s", line.text ? line.text : "document refused");
+	}
+	push_doc(c, doc, said);
+	return 0;
+}
+
+int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, struct pk_err *err)
+{
+	const struct pk_doc_source src = { .source = "file", .path = path };
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_mem char *text = NULL;
+	size_t len;
+	int r;
+
+	r = pk_fs_read(path, POLICY_MAX, &text, &len, err);
+	if (r < 0)
+		return r;
+	r = pk_document_parse(&src, text, len, &doc, &notes);
+	return took(c, r, doc, &notes, said, err);
+}
+
+static int case_add_text(struct pk_case *c, const struct pk_doc_source *src, const char *text,
+			 struct pk_str *said, struct pk_err *err)
+{
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	int r = pk_document_parse(src, text, strlen(text), &doc, &notes);
+
+	return took(c, r, doc, &notes, said, err);
+}
+
+/* "A policy file's name is relative to the file." */
+static int add_relative(struct pk_case *c, const char *name, struct pk_str *said,
+			struct pk_err *err)
+{
+	own_mem char *copy = dup_text(c->path);
+	own_str path = { 0 };
+
+	if (name[0] != '/')
+		pk_str_addf(&path, "%s/", dirname(copy));
+	pk_str_add(&path, name);
+	return pk_case_add_file(c, path.text, said, err);
+}
+
+static int add_inline(struct pk_case *c, const struct pk_json *v, size_t index,
+		      struct pk_str *said, struct pk_err *err)
+{
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	char name[32];
+	const struct pk_doc_source src = { .path = c->path, .name = name };
+	int r;
+
+	snprintf(name, sizeof(name), "policies[%zu]", index);
+	r = pk_document_read(&src, c->json, v, &doc, &notes);
+	return took(c, r, doc, &notes, said, err);
+}
+
+static int read_policies(struct pk_case *c, struct pk_str *said, struct pk_err *err)
+{
+	const struct pk_json *list = pk_json_get(pk_json_root(c->json), "policies");
+	size_t index = 0;
+	int r = 0;
+
+	if (!list)
+		return 0;
+	if (pk_json_type(list) != PK_JSON_ARRAY)
+		return pk_json_fail(err, c->json, list, false, "%s found, expected an array",
+				    pk_json_type_name(pk_json_type(list)));
+	for (const struct pk_json *v = pk_json_first(list); v && r == 0; v = pk_json_next(v)) {
+		const char *name = pk_json_string(v);
+
+		r = name ? add_relative(c, name, said, err) : add_inline(c, v, index, said, err);
+		index++;
+	}
+	return r;
+}
+
+static int read_settings(struct pk_case *c, struct pk_err *err)
+{
+	const struct pk_json *root = pk_json_root(c->json);
+	int r = pk_settings_get_baseline(&c->settings, c->json, root, err);
+
+	if (r == 0)
+		r = pk_settings_get_resolvers(&c->settings, c->json, root, err);
+	if (r == 0)
+		r = pk_settings_get_reach(&c->settings, c->json, root, err);
+	if (r == 0)
+		r = pk_json_get_bool(c->json, root, "healthChecks", &c->settings.health_checks,
+				     err);
+	return r;
+}
+
+/* Suites that a program wrote may be larger than what people write. */
+static int parse(struct pk_case *c, const char *text, size_t len, struct pk_err *err)
+{
+	unsigned int flags = PK_JSON_COMMENTS | (len > PK_JSON_MAX ? PK_JSON_RELAXED : 0);
+	int r = pk_json_parse(c->path, text, len, flags, &c->json, err);
+
+	if (r < 0)
+		return r;
+	if (pk_json_type(pk_json_root(c->json)) != PK_JSON_OBJECT)
+		return pk_json_fail(err, c->json, pk_json_root(c->json), false,
+				    "%s found, expected an object",
+				    pk_json_type_name(pk_json_type(pk_json_root(c->json))));
+	return 0;
+}
+
+int pk_case_read(const char *path, const char *text, size_t len, struct pk_case **out,
+		 struct pk_str *said, struct pk_err *err)
+{
+	static const char *const keys[] = { "baseline",	   "resolvers", "tenantReach",
+					    "healthChecks", "endpoints", "policies",
+					    "expect",	   "$schema",	"description",
+					    NULL };
+	own_case *c = case_new(path);
+	int r = parse(c, text, len, err);
+
+	if (r == 0)
+		r = pk_json_only(c->json, pk_json_root(c->json), keys, err);
+	if (r == 0)
+		r = read_settings(c, err);
+	if (r == 0)
+		r = case_read_endpoints(c, false, err);
+	if (r == 0)
+		r = read_policies(c, said, err);
+	if (r < 0)
+		return r;
+	*out = PK_MOVE(c, NULL);
+	return 0;
+}
+
+static int read_live_policies(struct pk_case *c, struct pk_str *said, struct pk_err *err)
+{
+	const struct pk_json *list = pk_json_get(pk_json_root(c->json), "policies");
+	int r = 0;
+
+	for (const struct pk_json *v = list ? pk_json_first(list) : NULL; v && r == 0;
+	     v = pk_json_next(v)) {
+		struct pk_doc_source src = { 0 };
+		const char *text = NULL;
+
+		r = pk_json_get_string(c->json, v, "source", &src.source, err);
+		if (r == 0)
+			r = pk_json_get_string(c->json, v, "name", &src.name, err);
+		if (r == 0)
+			r = pk_json_get_string(c->json, v, "path", &src.path, err);
+		if (r == 0)
+			r = pk_json_get_string(c->json, v, "text", &text, err);
+		if (r < 0 || !text)
+			continue;
+		if (src.source && strncmp(src.source, "tenant/", 7) == 0)
+			src.namespace = src.source + 7;
+		r = case_add_text(c, &src, text, said, err);
+	}
+	return r;
+}
+
+int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_str *said,
+		 struct pk_err *err)
+{
+	own_case *c = case_new("the live node");
+	int r = parse(c, text, len, err);
+
+	if (r == 0)
+		r = read_settings(c, err);
+	if (r == 0)
+		r = case_read_endpoints(c, true, err);
+	if (r == 0)
+		r = read_live_policies(c, said, err);
+	if (r < 0)
+		return r;
+	*out = PK_MOVE(c, NULL);
+	return 0;
+}
+
+int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err)
+{
+	struct pk_document **docs;
+
+	/* The live settings first, then whatever the file says. */
+	pk_settings_done(&c->settings);
+	c->settings = live->settings;
+	pk_settings_init(&live->settings);
+	if (read_settings(c, err) < 0)
+		return -EINVAL;
+	docs = calloc(c->n_docs + live->n_docs + 1, sizeof(*docs));
+	if (!docs)
+		abort();
+	memcpy(docs, live->docs, live->n_docs * sizeof(*docs));
+	memcpy(docs + live->n_docs, c->docs, c->n_docs * sizeof(*docs));
+	free(c->docs);
+	c->docs = docs;
+	c->n_docs += live->n_docs;
+	live->n_docs = 0;
+	pk_asker_free(c->asker);
+	c->asker = PK_MOVE(live->asker, NULL);
+	pk_asker_set_settings(c->asker, &c->settings);
+	return 0;
+}
+
+int pk_case_ready(struct pk_case *c, struct pk_err *err)
+{
+	pk_asker_set_settings(c->asker, &c->settings);
+	pk_asker_set_documents(c->asker, c->docs, c->n_docs);
+	return pk_asker_compile(c->asker, err);
+}
+
+static int by_address(const struct pk_case *c, const char *text, enum pk_peer_is is,
+		      struct pk_judge_peer *out, struct pk_err *err)
+{
+	const struct pk_world *world = pk_asker_world(c->asker);
+
+	*out = (struct pk_judge_peer){ .is = is };
+	if (pk_addr_parse(text, &out->address) < 0)
+		return pk_fail(err, EINVAL, "'%s' is not an address", text);
+	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+	     ep = pk_world_next(world, ep))
+		for (size_t i = 0; i < ep->n_addresses; i++)
+			if (pk_addr_equal(&ep->addresses[i], &out->address)) {
+				pk_fail(err, 0, "%s is the address of endpoint '%s'", text,
+					ep->key);
+				return pk_fix(err, -EINVAL, "name the endpoint");
+			}
+	return 0;
+}
+
+int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer *out,
+		 struct pk_err *err)
+{
+	const struct pk_world_endpoint *ep = pk_world_get(pk_asker_world(c->asker), text);
+
+	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = ep };
+	if (ep)
+		return 0;
+	if (strcmp(text, "host") == 0 || strcmp(text, "remote-node") == 0) {
+		out->is = text[0] == 'h' ? PK_PEER_IS_HOST : PK_PEER_IS_REMOTE_NODE;
+		return 0;
+	}
+	if (strncmp(text, "world:", 6) == 0)
+		return by_address(c, text + 6, PK_PEER_IS_WORLD, out, err);
+	if (strncmp(text, "unknown:", 8) == 0)
+		return by_address(c, text + 8, PK_PEER_IS_UNKNOWN, out, err);
+	pk_fail(err, ENOENT, "'%.100s' is no endpoint", text);
+	return pk_fix(err, -ENOENT,
+		      "an endpoint's name, host, remote-node, world:ADDRESS or unknown:ADDRESS");
+}
+
+static int port_of_label(const char *label, const struct pk_judge_peer *to, bool any,
+			 uint8_t *proto, uint16_t *port)
+{
+	const struct pk_world_endpoint *ep = to->endpoint;
+
+	for (size_t i = 0; ep && i < ep->n_ports; i++) {
+		const struct pk_port_label *p = &ep->ports[i];
+
+		if (strcmp(p->name, label) != 0)
+			continue;
+		if (!any && p->proto != PK_PROTO_ANY && p->proto != *proto)
+			continue;
+		if (any && p->proto != PK_PROTO_ANY)
+			*proto = p->proto;
+		*port = p->port;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
+		 struct pk_err *err)
+{
+	own_mem char *copy = dup_text(text);
+	char *slash = strrchr(copy, '/');
+	uint64_t number;
+
+	*proto = IPPROTO_TCP;
+	*port = 0;
+	if (slash) {
+		*slash = '\0';
+		if (pk_protocol_parse(slash + 1, proto) < 0 || *proto == PK_PROTO_ANY)
+			return pk_fail(err, EINVAL, "port '%.60s': '%.20s' is no protocol", text,
+				       slash + 1);
+	}
+	if (pk_parse_u64(copy, 65535, &number) == 0) {
+		*port = (uint16_t)number;
+		return 0;
+	}
+	if (port_of_label(copy, to, !slash, proto, port) == 0)
+		return 0;
+	/* "gre", "47" would be a port: protocols without ports by name. */
+	if (!slash && pk_protocol_parse(copy, proto) == 0 && !pk_protocol_has_ports(*proto))
+		return 0;
+	pk_fail(err, EINVAL, "port '%.60s' is neither a number nor a port label of the destination",
+		text);
+	return pk_fix(err, -EINVAL, "write it as \"80/tcp\"");
+}
+
+int pk_case_protocol(const char *text, uint8_t *proto, struct pk_err *err)
+{
+	uint64_t number;
+
+	if (pk_parse_u64(text, 255, &number) == 0) {
+		*proto = (uint8_t)number;
+		return 0;
+	}
+	if (pk_protocol_parse(text, proto) < 0 || *proto == PK_PROTO_ANY)
+		return pk_fail(err, EINVAL, "'%.40s' is no protocol", text);
+	return 0;
+}
+
+/* Only IPv6 addresses, and at least one. */
+static bool is_v6_only(const struct pk_judge_peer *p)
+{
+	if (p->is == PK_PEER_IS_WORLD || p->is == PK_PEER_IS_UNKNOWN)
+		return !pk_addr_is4(&p->address);
+	if (p->is != PK_PEER_IS_ENDPOINT || !p->endpoint->n_addresses)
+		return false;
+	for (size_t i = 0; i < p->endpoint->n_addresses; i++)
+		if (pk_addr_is4(&p->endpoint->addresses[i]))
+			return false;
+	return true;
+}
+
+int pk_case_icmp(const char *text, const struct pk_judge_peer *from,
+		 const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
+		 struct pk_err *err)
+{
+	bool v6 = is_v6_only(from) || is_v6_only(to);
+	own_mem char *copy = dup_text(text);
+	char *slash = strchr(copy, '/');
+	uint64_t code = 0;
+	uint8_t type;
+
+	if (slash) {
+		*slash = '\0';
+		if (pk_parse_u64(slash + 1, 255, &code) < 0)
+			return pk_fail(err, EINVAL, "icmp '%.60s': the code is not 0..255", text);
+	}
+	if (pk_icmp_type(copy, v6, true, &type) < 0)
+		return pk_fail(err, EINVAL, "icmp '%.60s' is no type of %s", text,
+			       v6 ? "ICMPv6" : "ICMP");
+	*proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	*port = PK_PORT_ICMP(type, code);
+	return 0;
+}
+
+void pk_case_side_text(const struct pk_case *c, const struct pk_judgement *j, struct pk_str *out)
+{
+	const struct pk_rules *rules = pk_engine_rules(pk_asker_engine(c->asker));
+	struct pk_rule_ref ref;
+
+	pk_str_add(out, j->verdict == PK_ALLOW ? "allow, " : "deny, ");
+	if (pk_rules_find(rules, j->rule, &ref) < 0)
+		ref = (struct pk_rule_ref){ .number = j->rule };
+	pk_rule_text(&ref, j->rank, out);
+}

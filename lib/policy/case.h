@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A world to ask about: settings, endpoints, documents; from an expectations file (docs/policy.md,
+ * "Expectations") or from the live node (GET /v1/world, docs/api.md).
+ */
+#include "ask.h"
+#include "doc.h"
+#include "json.h"
+
+struct pk_case {
+	char *path;			/* for messages, and what policy files are relative to */
+	struct pk_json_doc *json;
+	struct pk_settings settings;
+	struct pk_document **docs;
+	size_t n_docs;
+	struct pk_asker *asker;		/* every endpoint is in it; compiled by pk_case_ready */
+	bool has_endpoints;		/* the file gives its own world */
+};
+
+void pk_case_free(struct pk_case *c);
+static inline void pk_case_freep(struct pk_case **c)
+{
+	pk_case_free(*c);
+}
+#define own_case PK_OWN(pk_case_freep) struct pk_case
+
+/*
+ * said: warnings and the notes of documents that were refused, for the terminal. The keys of
+ * expectations files only; "expect" is left to reach.c (find it in json).
+ */
+int pk_case_read(const char *path, const char *text, size_t len, struct pk_case **out,
+		 struct pk_str *said, struct pk_err *err);
+/* What GET /v1/world answered. */
+int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_str *said,
+		 struct pk_err *err);
+/* A file without endpoints takes those of the live node, its settings where the file names none, and its documents beside the file's. */
+int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err);
+/* One more policy file; relative to nothing. */
+int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, struct pk_err *err);
+/* After the last document and endpoint. */
+int pk_case_ready(struct pk_case *c, struct pk_err *err);
+
+/* "x/a", "host", "remote-node", "world:ADDRESS", "unknown:ADDRESS". */
+int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer *out,
+		 struct pk_err *err);
+/* "80/tcp", "53" (TCP), "gre", a port label of `to`. */
+int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
+		 struct pk_err *err);
+/* "gre", "47": a protocol without ports. */
+int pk_case_protocol(const char *text, uint8_t *proto, struct pk_err *err);
+/* "echo-request", "8", "3/1"; ICMPv6 where a side has IPv6 only. */
+int pk_case_icmp(const char *text, const struct pk_judge_peer *from,
+		 const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
+		 struct pk_err *err);
+/* "egress of x/a: allow, baseline: same namespace" */
+void pk_case_side_text(const struct pk_case *c, const struct pk_judgement *j, struct pk_str *out);
