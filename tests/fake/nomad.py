@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nomad's /v1/nodes, /v1/node/ID/allocations (blocking) and /v1/allocation/ID; shapes as a real 1.11.2 gave them."""
+from .server import FakeServer
+
+NODE_ID = "7a94ec5f-0000-4000-8000-000000000001"
+
+
+class FakeNomad(FakeServer):
+    index_header = "X-Nomad-Index"
+
+    def __init__(self, node="fake-node"):
+        self.node = node
+        self.allocs = {}
+        self.token = None
+        self.hidden = set()         # allocs that the node's list lacks, but /v1/allocation/ID gives
+        super().__init__()
+
+    def put(self, alloc_id, namespace, job, group, *, meta=None, ports=None, services=None,
+            parent="", status="running", hidden=False):
+        """An alloc of this node. ports: {label: (host, own)}; services: as in a group of a job."""
+        with self.changed:
+            self.allocs[alloc_id] = {
+                "ID": alloc_id, "Namespace": namespace, "JobID": job, "TaskGroup": group,
+                "NodeID": NODE_ID, "ClientStatus": status, "DesiredStatus": "run",
+                "ModifyTime": 1763970000000000000,
+                "Job": {"ID": job, "ParentID": parent, "Region": "global", "Meta": meta or {},
+                        "TaskGroups": [{"Name": group, "Meta": None, "Services": services or [],
+                                        "Tasks": [{"Name": "vm", "Services": None}]}]},
+                "AllocatedResources": {"Shared": {"Ports": [
+                    {"Label": label, "Value": host, "To": own, "HostIP": "127.0.0.1"}
+                    for label, (host, own) in (ports or {}).items()]}}}
+            (self.hidden.add if hidden else self.hidden.discard)(alloc_id)
+            self.bump()
+
+    def remove(self, alloc_id):
+        with self.changed:
+            del self.allocs[alloc_id]
+            self.bump()
+
+    def answer(self, path, query, headers):
+        if self.token and headers.get("X-Nomad-Token") != self.token:
+            return 403, "Permission denied"
+        if path == "/v1/nodes":
+            return 200, [{"ID": NODE_ID, "Name": self.node, "Datacenter": "dc1",
+                          "NodePool": "default", "Status": "ready"}]
+        if path == f"/v1/node/{NODE_ID}/allocations":
+            return 200, [a for i, a in self.allocs.items() if i not in self.hidden]
+        if path.startswith("/v1/allocation/"):
+            alloc = self.allocs.get(path.rsplit("/", 1)[1])
+            return (200, alloc) if alloc else (404, "alloc not found")
+        return 404, "no such path"

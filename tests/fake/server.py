@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A threaded HTTP server with an index that blocking queries wait for."""
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+class FakeServer:
+    """Open it inside the node whose 127.0.0.1 it shall listen on. mode: "ok", a status number to answer
+    with, "hang" (accept, never answer), or what the subclass adds."""
+
+    index_header = "X-Index"
+
+    def __init__(self):
+        self.index = 10
+        self.mode = "ok"
+        self.requests = []
+        self.changed = threading.Condition()
+        self.stopped = False
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                fake.serve(self)
+
+            def do_PUT(self):
+                fake.serve(self)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        """Connections are refused from now on; who waits is cut off."""
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(timeout=10)
+
+    def set_mode(self, mode):
+        """Queries that wait are answered in the new mode at once."""
+        with self.changed:
+            self.mode = mode
+            self.changed.notify_all()
+
+    def bump(self):
+        self.index += 1
+        self.changed.notify_all()
+
+    def count(self, part):
+        """Requests so far whose path holds part."""
+        return sum(part in path for path in list(self.requests))
+
+    def serve(self, handler):
+        url = urlsplit(handler.path)
+        query = {key: value[0] for key, value in parse_qs(url.query, keep_blank_values=True).items()}
+        self.requests.append(handler.path)
+        with self.changed:
+            mode = self.mode
+            wanted = int(query.get("index", 0))
+            while (mode == "ok" and wanted and self.index <= wanted and not self.stopped
+                   and self.mode == mode):
+                self.changed.wait(timeout=30)
+            mode = self.mode
+            while mode == "hang" and self.mode == "hang" and not self.stopped:
+                self.changed.wait(timeout=30)
+            if self.stopped:
+                handler.close_connection = True
+                try:
+                    handler.connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                return
+            status, body = self.answer(unquote(url.path), query, handler.headers)
+            index = self.shown_index()
+        if isinstance(self.mode, int):
+            status, body = self.mode, "told to fail"
+        text = body if isinstance(body, str) else json.dumps(body)
+        try:
+            handler.send_response(status)
+            handler.send_header("Content-Type", "application/json")
+            if not isinstance(self.mode, int):
+                handler.send_header(self.index_header, str(index))
+            handler.send_header("Content-Length", str(len(text.encode())))
+            handler.end_headers()
+            handler.wfile.write(text.encode())
+        except OSError:
+            pass    # the client went; that is its right
+
+    def shown_index(self):
+        return self.index
+
+    def answer(self, path, query, headers):
+        raise NotImplementedError

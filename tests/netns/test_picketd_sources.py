@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What picketd believes of its sources: policy files, Consul's keys, Nomad. Verdicts are test_picketd.py's."""
+import contextlib
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from fake import FakeConsul, FakeNomad  # noqa: E402
+from harness.shell import binary, wait_for  # noqa: E402
+
+DENY_DB = {"endpointSelector": {"matchLabels": {"nomad:job": "db"}}, "ingress": [{}]}
+OPERATOR = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [
+    {"toCIDR": ["198.51.100.0/24"]}]}]}
+
+
+@contextlib.contextmanager
+def serving(node, kind, *args):
+    with node.inside():
+        fake = kind(*args)
+    try:
+        yield fake
+    finally:
+        fake.stop()
+
+
+def policies(node):
+    """{"source/name": entry} of all places."""
+    return {f"{p['source']}/{p['name']}": p for p in node.api("/v1/policies")["policies"]}
+
+
+def in_force(node):
+    return {name for name, p in policies(node).items() if p["inForce"]}
+
+
+def source(node, name):
+    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
+
+
+def after_requests(fake, part, more=3):
+    """Waits until the fake was asked again a few times, so that what it said has been judged."""
+    before = fake.count(part)
+    wait_for(lambda: fake.count(part) >= before + more, f"{more} more requests for {part}", 60)
+
+
+# -- files
+
+def test_p44_half_written_file_keeps_the_last_good_version(node):
+    node.policy("db.json", DENY_DB)
+    node.start_picketd()
+    good = policies(node)["file/db"]
+    assert good["state"] != "refused" and good["inForce"]
+
+    path = os.path.join(node.root, "etc/picket/policies.d/db.json")
+    text = json.dumps({**DENY_DB, "description": "again"}, indent=1)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text[:60])
+    half = wait_for(lambda: (p := policies(node)["file/db"])["state"] == "refused" and p,
+                    "the half file's refusal")
+    assert half["inForce"] and half["sha"] == good["sha"]
+    assert half["path"] == path and half["errors"][0]["line"] >= 3 and half["errors"][0]["path"]
+    status = node.api("/v1/status")
+    assert status["state"] != "ok" and status["documents"]["refused"] == 1
+    assert any(r["what"] == "policy" for r in status["reasons"])
+
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    whole = wait_for(lambda: (p := policies(node)["file/db"])["state"] != "refused" and p,
+                     "the whole file")
+    assert whole["sha"] != good["sha"] and not whole["errors"]
+
+
+def test_refused_file_keeps_its_stored_version_over_a_restart(node):
+    node.policy("db.json", DENY_DB)
+    node.start_picketd()
+    sha = policies(node)["file/db"]["sha"]
+    wait_for(lambda: os.path.exists(os.path.join(node.root, "var/lib/picket/policies/file/db")),
+             "the stored document")
+    node.kill_picketd()
+    node.policy("db.json", "{ broken")
+    node.start_picketd()
+    again = next(iter(policies(node).values()))
+    assert again["state"] == "refused" and again["inForce"] and again["sha"] == sha
+
+    node.kill_picketd()
+    node.policy("db.json", None)
+    node.start_picketd()
+    assert policies(node) == {}
+    wait_for(lambda: not os.path.exists(os.path.join(node.root, "var/lib/picket/policies/file/db")),
+             "the stored document's removal")
+
+
+def test_files_come_and_go(node):
+    node.start_picketd()
+    assert policies(node) == {}
+    node.policy("a.json", DENY_DB)
+    wait_for(lambda: in_force(node) == {"file/a"}, "a in force")
+    node.policy("b.json", {"name": "a", "rules": [DENY_DB]})
+    refused = wait_for(lambda: [p for p in node.api("/v1/policies")["policies"]
+                                if p["state"] == "refused"], "the namesake's refusal")
+    assert "a.json" in refused[0]["errors"][0]["text"] and not refused[0]["inForce"]
+    node.policy("a.json", None)
+    wait_for(lambda: [p["path"][-6:] for p in node.api("/v1/policies")["policies"]
+                      if p["inForce"]] == ["b.json"], "the namesake in force")
+    node.policy(".hidden.json", DENY_DB)
+    node.policy("note.txt", "no policy")
+    node.policy("names.json", {"endpointSelector": {}, "egress": [
+        {"toFQDNs": [{"matchName": "a.example"}]}]})
+    names = wait_for(lambda: policies(node).get("file/names.json"), "the toFQDNs document")
+    assert names["state"] == "refused" and "toFQDNs" in names["errors"][0]["text"]
+    assert len(policies(node)) == 2
+
+
+def test_directory_that_goes_changes_nothing(node):
+    node.policy("a.json", DENY_DB)
+    node.start_picketd()
+    directory = os.path.join(node.root, "etc/picket/policies.d")
+    os.rename(directory, directory + ".away")
+    wait_for(lambda: source(node, "files")["state"] == "stale", "the source's state")
+    assert in_force(node) == {"file/a"}
+    os.rename(directory + ".away", directory)
+    wait_for(lambda: source(node, "files")["state"] == "ok", "the source again")
+    node.policy("a.json", None)
+    wait_for(lambda: in_force(node) == set(), "the removal")
+
+
+# -- Consul
+
+@pytest.fixture
+def consul(node):
+    with serving(node, FakeConsul) as fake:
+        yield fake
+
+
+def with_consul(fake, **more):
+    return {"nomad": None, "consul": {"address": fake.address, **more}}
+
+
+def test_consul_keys_are_documents(node, consul):
+    consul.put("operator/no-test-net", OPERATOR)
+    consul.put("tenants/acme/db", DENY_DB)
+    consul.put("tenants/acme/other", {"namespace": "beta", "rules": [DENY_DB]})
+    consul.put("tenants/acme/top", OPERATOR)
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: in_force(node) == {"operator/no-test-net", "tenant/acme/db"}, "both keys")
+    found = policies(node)
+    assert found["tenant/acme/db"]["namespace"] == "acme"
+    assert found["tenant/acme/other"]["state"] == "refused"     # another's namespace
+    assert found["tenant/acme/top"]["state"] == "refused"       # a tenant's key is no operator's
+
+    consul.put("tenants/acme/db", "{ broken")
+    wait_for(lambda: policies(node)["tenant/acme/db"]["state"] == "refused", "the refusal")
+    assert "tenant/acme/db" in in_force(node)
+    consul.remove("tenants/acme/db")
+    wait_for(lambda: in_force(node) == {"operator/no-test-net"}, "the key's removal")
+
+
+@pytest.mark.parametrize("mode", [500, 403, 429, "stale", "hang"])
+def test_p46_an_answer_that_is_none_changes_nothing(node, consul, mode):
+    consul.put("operator/a", OPERATOR)
+    consul.put("tenants/acme/b", DENY_DB)
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: len(in_force(node)) == 2, "both keys")
+    consul.set_mode(mode)
+    if mode == "hang":
+        with consul.changed:
+            consul.bump()
+    else:
+        after_requests(consul, "/v1/kv/")
+    assert in_force(node) == {"operator/a", "tenant/acme/b"}
+    if isinstance(mode, int):
+        assert source(node, "consul")["state"] == "stale"
+        assert str(mode) in source(node, "consul")["lastError"]
+
+    consul.set_mode("ok")
+    consul.put("operator/c", OPERATOR)
+    wait_for(lambda: "operator/c" in in_force(node), "Consul's word again", 60)
+    consul.remove("operator/a")
+    wait_for(lambda: in_force(node) == {"operator/c", "tenant/acme/b"}, "the removal", 60)
+
+
+def test_p46_an_empty_list_needs_a_known_token(node, consul):
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: in_force(node) == {"operator/a"}, "the key")
+    consul.token_known = False
+    for mode in ("empty", "none"):
+        consul.set_mode(mode)
+        with consul.changed:
+            consul.bump()
+        after_requests(consul, "/v1/acl/token/self", 2)
+        assert in_force(node) == {"operator/a"}
+    assert consul.count("consistent") >= 2
+    consul.token_known = True
+    wait_for(lambda: in_force(node) == set(), "a confirmed empty list", 60)
+
+
+def test_consul_away_at_start_keeps_what_was_in_force(node, consul):
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: in_force(node) == {"operator/a"}, "the key")
+    wait_for(lambda: os.path.exists(os.path.join(node.root, "var/lib/picket/policies/operator/a")),
+             "the stored document")
+    node.kill_picketd()
+    consul.set_mode(500)
+    node.start_picketd(with_consul(consul))
+    assert in_force(node) == {"operator/a"}
+    after_requests(consul, "/v1/kv/")
+    assert in_force(node) == {"operator/a"}
+    consul.set_mode("ok")
+    consul.remove("operator/a")
+    wait_for(lambda: in_force(node) == set(), "Consul's word again", 60)
+
+
+def test_token_file_is_read_again(node):
+    with serving(node, FakeNomad, "here") as nomad:
+        nomad.token = "right"
+        token = os.path.join(node.root, "etc/picket/nomad.token")
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("wrong\n")
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here", "tokenFile": token},
+                            "consul": None})
+        wait_for(lambda: "403" in (source(node, "nomad")["lastError"] or ""), "the refusal")
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("right\n")
+        wait_for(lambda: source(node, "nomad")["state"] == "ok", "the new token", 60)
+        assert "wrong" not in node.log() and "right" not in node.log()
+
+
+# -- the controller itself
+
+def test_p45_nomad_away_and_back(node):
+    with serving(node, FakeNomad, "here") as nomad:
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
+        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+        nomad.set_mode(500)
+        wait_for(lambda: source(node, "nomad")["state"] == "stale", "the stale state", 60)
+        assert node.api("/v1/status")["state"] != "ok"
+        nomad.set_mode("ok")
+        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer again", 60)
+
+
+def test_reload_is_whole_or_not_at_all(node):
+    node.policy("a.json", DENY_DB)
+    node.start_picketd()
+    node.write_config({"nomad": None, "consul": None, "baselin": "deny"})
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: any(r["what"] == "config" and "baseline" in r["fix"]
+                         for r in node.api("/v1/status")["reasons"]), "the reason")
+    assert node.api("/v1/status")["baseline"] == "tenant"
+    node.write_config({"nomad": None, "consul": None, "baseline": "deny"})
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: node.api("/v1/status")["baseline"] == "deny", "the new baseline")
+    assert not any(r["what"] == "config" for r in node.api("/v1/status")["reasons"])
+    assert in_force(node) == {"file/a"}
+    with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
+        assert json.load(file)["baseline"] == "deny"
+
+
+def test_second_controller_is_refused(node):
+    node.start_picketd()
+    second = node.popen([binary("picketd"),
+                         "-root", node.root], stdout=-1, stderr=-1, text=True)
+    _, err = second.communicate(timeout=30)
+    assert second.returncode == 1 and "fix:" in err and "another picketd" in err
+    assert node.api("/v1/status")["pid"] == node.picketd.pid
+
+
+def test_socket_serves_readers_and_lets_root_alone_change(node):
+    node.start_picketd()
+    path = node.path("run/picket/picketd.sock")
+    assert os.stat(path).st_mode & 0o777 == 0o660
+    with pytest.raises(Exception, match="404"):
+        node.api("/v1/nothing")
+    with pytest.raises(Exception, match="405"):
+        node.api("/v1/status", method="POST", body={})
+    for body in ({"containerId": "x"}, {"containerId": "x", "ifname": "eth0", "slot": 0},
+                 {"containerId": "x", "ifname": "eth0", "slot": 1, "what": 1}):
+        with pytest.raises(Exception, match="400"):
+            node.api("/v1/endpoints", method="POST", body=body)
+    with pytest.raises(Exception, match="404"):
+        node.api("/v1/endpoints", method="POST",
+                 body={"containerId": "none", "ifname": "eth0", "slot": 1})
+    assert node.api("/v1/endpoints") == {"endpoints": []}
