@@ -4,7 +4,8 @@ A node: network and mount namespace, root directory and bpffs of its own.
 
 A holder process owns the namespaces; when it and every other process in them are gone, so is all
 that the node was in the kernel. /run is a tmpfs of the node's own, so that /run/netns/<id> is what
-it is under Nomad; /dev/net/tun is for everyone, as udev makes it. The machine's own network is never touched.
+it is under Nomad; /dev/net/tun is for everyone, as udev makes it. The machine's own network is
+never touched.
 """
 import dataclasses
 import json
