@@ -149,3 +149,20 @@ void cni_driver_file_remove(const struct pk_paths *paths, const char *container_
 	snprintf(path, sizeof(path), "%s/%s.json", paths->vm, container_id);
 	unlink(path);
 }
+
+int cni_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		r = pk_fail(err, 0, "CNI_NETNS=%s is a symbolic link", path);
+	else
+		r = pk_netns_open(path, ns, err);
+	if (r == 0)
+		return 0;
+	if (strncmp(err->text, "CNI_NETNS", 9) != 0)
+		pk_wrap(err, r, "CNI_NETNS");
+	err->code = PK_CODE_ENV;
+	return pk_fix(err, r, "pass the path of a network namespace made for this container");
+}

@@ -7,6 +7,7 @@
 #include "epstore.h"
 #include "err.h"
 #include "lease.h"
+#include "netns.h"
 #include "paths.h"
 
 /* Makes what is missing: endpoints, leases (0700), run (0755), lock (0700), vm (0751), pins (0700).
@@ -27,3 +28,5 @@ int cni_leases_rebuild(const struct pk_paths *paths, const struct pk_bpf *bpf, s
 /* Puts to rest every address that owner holds; for an ADD that was killed before its record. */
 int cni_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err);
 void cni_driver_file_remove(const struct pk_paths *paths, const char *container_id);
+/* CNI_NETNS: a network namespace, not the node's own, and no symbolic link. Errors: PK_CODE_ENV. */
+int cni_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err);

@@ -74,7 +74,7 @@ static int gather(struct cni_add *add, struct pk_err *err)
 	if (r == 0)
 		r = job_limits(add, err);
 	if (r == 0)
-		r = pk_netns_open(call->env.netns, &add->ns, err);
+		r = cni_netns_open(call->env.netns, &add->ns, err);
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_ENV);
 	cni_dns_fill(&call->conf, &call->paths);

@@ -73,7 +73,7 @@ int cni_verb_check(struct cni_call *call, struct pk_str *out, struct pk_err *err
 	(void)out;
 	if (access(call->paths.endpoints, F_OK) < 0)
 		return unknown(call, err);
-	r = pk_code(err, pk_netns_open(call->env.netns, &ns, err), PK_CODE_ENV);
+	r = cni_netns_open(call->env.netns, &ns, err);
 	if (r == 0)
 		r = cni_state_make(&call->paths, err);
 	if (r == 0)
