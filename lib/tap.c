@@ -48,9 +48,11 @@ static int set_mtu(const struct pk_tap *tap)
 /* Owner and group before anything can open it: a tap without owner is anyone's. */
 static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 {
-	if (ioctl(fd, TUNSETOWNER, (unsigned long)tap->owner) < 0)
+	if (tap->owner == (uid_t)-1 && tap->group == (gid_t)-1)
+		return pk_fail(err, EINVAL, "tap %s: neither owner nor group", tap->name);
+	if (tap->owner != (uid_t)-1 && ioctl(fd, TUNSETOWNER, (unsigned long)tap->owner) < 0)
 		return fail_tap(err, tap, "set owner");
-	if (ioctl(fd, TUNSETGROUP, (unsigned long)tap->group) < 0)
+	if (tap->group != (gid_t)-1 && ioctl(fd, TUNSETGROUP, (unsigned long)tap->group) < 0)
 		return fail_tap(err, tap, "set group");
 	if (tap->mtu && set_mtu(tap) < 0)
 		return fail_tap(err, tap, "set MTU");
