@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "ctl.h"
+#include "fs.h"
+#include "own.h"
+
+#define API_SECONDS 10
+
+int cli_fail(const struct cli *cli, const struct pk_err *err, int code)
+{
+	own_str text = { 0 };
+
+	pk_str_addf(&text, "picket%s%s: ", cli->command ? " " : "",
+		    cli->command ? cli->command->noun : "");
+	pk_str_add_escaped(&text, err->text);
+	pk_str_add(&text, "\n");
+	if (err->fix[0]) {
+		pk_str_add(&text, "fix: ");
+		pk_str_add_escaped(&text, err->fix);
+		pk_str_add(&text, "\n");
+	}
+	if (text.text)
+		fputs(text.text, stderr);
+	return code;
+}
+
+bool cli_no_daemon(int ret)
+{
+	return ret == -ENOENT || ret == -ECONNREFUSED;
+}
+
+int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err)
+{
+	struct pk_ctl_request request = {
+		.socket = cli->socket,
+		.method = "GET",
+		.path = path,
+		.deadline_ns = pk_now_ns() + API_SECONDS * 1000000000ull,
+	};
+	PK_OWN(pk_ctl_answer_done) struct pk_ctl_answer answer = { 0 };
+	int r = pk_ctl_ok(&request, &answer, err);
+
+	if (r < 0) {
+		if (cli_no_daemon(r)) {
+			pk_wrap(err, r, "picketd doesn't answer");
+			pk_fix(err, r, "start picketd, or name its socket with -socket or -root");
+		}
+		return r;
+	}
+	return pk_json_parse("picketd", answer.body, answer.len, PK_JSON_RELAXED, doc, err);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket check: is this node fit, before a job finds out. Each line ok, warn or fail, with its fix. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "bpfobj.h"
+#include "check.h"
+#include "ctl.h"
+#include "epstore.h"
+#include "fs.h"
+#include "out.h"
+#include "own.h"
+#include "sweep.h"
+
+static const char *const plugin_dirs[] = { "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni", NULL };
+
+void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
+		const char *fmt, ...)
+{
+	static const char *const names[] = { "ok", "warn", "fail" };
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (state > check->worst)
+		check->worst = state;
+	pk_jw_open(&check->w, NULL, '{');
+	pk_jw_string(&check->w, "state", names[state]);
+	pk_jw_string(&check->w, "what", what);
+	pk_jw_string(&check->w, "text", text);
+	pk_jw_string(&check->w, "fix", state == CHECK_OK ? NULL : fix);
+	pk_jw_close(&check->w, '}');
+}
+
+static void check_kernel(struct check *c)
+{
+	struct utsname uts;
+	int major = 0, minor = 0, kfunc = pk_bpf_has_kfunc();
+
+	uname(&uts);
+	if (sscanf(uts.release, "%d.%d", &major, &minor) != 2 || major < 6 ||
+	    (major == 6 && minor < 1))
+		check_line(c, CHECK_FAIL, "kernel", "boot Linux 6.1 or later", "%s is too old",
+			   uts.release);
+	else
+		check_line(c, CHECK_OK, "kernel", NULL, "%s, packet path %s", uts.release,
+			   kfunc > 0 ? "kfunc" : "segmented");
+	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
+		check_line(c, CHECK_OK, "btf", NULL, "the kernel describes its types");
+	else
+		check_line(c, CHECK_FAIL, "btf", "a kernel with CONFIG_DEBUG_INFO_BTF",
+			   "no /sys/kernel/btf/vmlinux");
+}
+
+static void check_jit(struct check *c)
+{
+	own_mem char *text = NULL;
+
+	if (pk_fs_read("/proc/sys/net/core/bpf_jit_enable", 16, &text, NULL, NULL) < 0)
+		return;
+	if (text[0] == '0')
+		check_line(c, CHECK_WARN, "jit", "sysctl net.core.bpf_jit_enable=1",
+			   "BPF is interpreted: every packet costs several times as much");
+	else
+		check_line(c, CHECK_OK, "jit", NULL, "BPF programs are compiled");
+}
+
+static void check_bpffs(struct check *c)
+{
+	struct pk_err err = { 0 };
+
+	if (pk_bpffs_check(&c->cli->paths, &err) < 0)
+		check_line(c, CHECK_FAIL, "bpffs", err.fix, "%s", err.text);
+	else
+		check_line(c, CHECK_OK, "bpffs", NULL, "%s", c->cli->paths.bpffs);
+}
+
+static void check_plugin(struct check *c)
+{
+	char path[PK_PATH_ROOM];
+
+	for (const char *const *dir = plugin_dirs; *dir; dir++) {
+		snprintf(path, sizeof(path), "%s%s/picket", c->cli->paths.root, *dir);
+		if (access(path, X_OK) == 0) {
+			check_line(c, CHECK_OK, "plugin", NULL, "%s", path);
+			return;
+		}
+	}
+	check_line(c, CHECK_FAIL, "plugin", "copy picket-cni to /opt/cni/bin/picket",
+		   "no plugin \"picket\" in /opt/cni/bin, /usr/libexec/cni, /usr/lib/cni");
+}
+
+static bool names_picket(const struct pk_json *root)
+{
+	const struct pk_json *plugins = pk_json_get(root, "plugins");
+
+	for (const struct pk_json *p = plugins ? pk_json_first(plugins) : NULL; p;
+	     p = pk_json_next(p))
+		if (!strcmp(cli_text(p, "type"), "picket"))
+			return true;
+	return false;
+}
+
+/* One broken file in the directory breaks every alloc and keeps Nomad from starting: all are read. */
+static bool check_conflist_file(struct check *c, const char *path)
+{
+	own_mem char *text = NULL;
+	own_json *doc = NULL;
+	struct pk_err err = { 0 };
+	size_t len;
+
+	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, &err) < 0 ||
+	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, &err) < 0) {
+		check_line(c, CHECK_FAIL, "conflist", "mend or remove the file: Nomad reads them all",
+			   "%s", err.text);
+		return false;
+	}
+	if (!names_picket(pk_json_root(doc)))
+		return false;
+	for (const char *p = cli_text(pk_json_root(doc), "name"); *p; p++)
+		if (*p >= 'A' && *p <= 'Z') {
+			check_line(c, CHECK_FAIL, "conflist", "write the network's name in lower case",
+				   "%s: Nomad looks \"%s\" up in lower case", path,
+				   cli_text(pk_json_root(doc), "name"));
+			return true;
+		}
+	check_line(c, CHECK_OK, "conflist", NULL, "%s: network \"%s\"", path,
+		   cli_text(pk_json_root(doc), "name"));
+	return true;
+}
+
+static void check_conflists(struct check *c)
+{
+	char dir[PK_PATH_ROOM], path[PK_PATH_ROOM + 300];
+	bool found = false;
+
+	snprintf(dir, sizeof(dir), "%s/opt/cni/config", c->cli->paths.root);
+	own_dir DIR *d = opendir(dir);
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		const char *dot = strrchr(e->d_name, '.');
+
+		if (!dot || (strcmp(dot, ".conflist") && strcmp(dot, ".conf") && strcmp(dot, ".json")))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		found |= check_conflist_file(c, path);
+	}
+	if (!found)
+		check_line(c, CHECK_FAIL, "conflist",
+			   "put examples/picket.conflist there, then SIGHUP Nomad; it takes a minute",
+			   "no network of type picket in %s", dir);
+}
+
+static void check_tables(struct check *c)
+{
+	own_bpf *bpf = NULL;
+	struct pk_err err = { 0 };
+	int r = pk_bpf_open(&bpf, &c->cli->paths, PK_BPF_READ, NULL, pk_now_ns() + 2000000000ull,
+			    &err);
+
+	if (r == -ENOENT)
+		check_line(c, CHECK_OK, "programs", NULL, "not loaded yet: the first ADD loads them");
+	else if (r < 0)
+		check_line(c, CHECK_FAIL, "programs", err.fix, "%s", err.text);
+	else
+		check_line(c, strcmp(bpf->build, pk_bpf_own_build()) ? CHECK_WARN : CHECK_OK,
+			   "programs", "restart picketd: it changes builds under traffic",
+			   "build %s, layout %u, capacity %u", bpf->build, bpf->node.layout,
+			   bpf->node.capacity);
+}
+
+static void check_source(struct check *c, const struct pk_json *source)
+{
+	const char *state = cli_text(source, "state"), *name = cli_text(source, "name");
+	enum check_state s = CHECK_OK;
+
+	if (!strcmp(state, "stale") || !strcmp(state, "refused") || !strcmp(state, "starting"))
+		s = CHECK_WARN;
+	check_line(c, s, name, "\"picket status -verbose\" and picketd's log say why", "%s%s%s",
+		   state, *cli_text(source, "lastError") ? ": " : "",
+		   *cli_text(source, "lastError") ? cli_text(source, "lastError") :
+						    cli_text(source, "detail"));
+}
+
+static void check_controller(struct check *c)
+{
+	own_json *doc = NULL;
+	struct pk_err err = { 0 };
+	const struct pk_json *list;
+
+	if (cli_api(c->cli, "/v1/status", &doc, &err) < 0) {
+		check_line(c, CHECK_WARN, "picketd", err.fix, "%s; what is pinned is enforced",
+			   err.text);
+		return;
+	}
+	check_line(c, CHECK_OK, "picketd", NULL, "version %s",
+		   cli_text(pk_json_root(doc), "version"));
+	list = pk_json_get(pk_json_root(doc), "sources");
+	for (const struct pk_json *s = list ? pk_json_first(list) : NULL; s; s = pk_json_next(s))
+		check_source(c, s);
+	list = pk_json_get(pk_json_root(doc), "reasons");
+	for (const struct pk_json *s = list ? pk_json_first(list) : NULL; s; s = pk_json_next(s))
+		check_line(c, CHECK_WARN, cli_text(s, "what"), cli_text(s, "fix"), "%s",
+			   cli_text(s, "text"));
+}
+
+static void count_orphan(void *arg, const struct pk_orphan *orphan)
+{
+	*(unsigned int *)arg += orphan->removable;
+}
+
+static void check_leftovers(struct check *c)
+{
+	unsigned int orphans = 0;
+	own_bpf *bpf = NULL;
+	struct pk_err err = { 0 };
+	struct pk_sweep sweep = { .paths = &c->cli->paths, .found = count_orphan, .arg = &orphans,
+				  .deadline_ns = pk_now_ns() + 5000000000ull };
+
+	if (pk_bpf_open(&bpf, &c->cli->paths, PK_BPF_READ, NULL, sweep.deadline_ns, NULL) == 0)
+		sweep.bpf = bpf;
+	if (pk_sweep(&sweep, &err) < 0)
+		check_line(c, CHECK_WARN, "leftovers", err.fix, "%s", err.text);
+	else
+		check_line(c, orphans ? CHECK_WARN : CHECK_OK, "leftovers", "picket sweep",
+			   "%u of endpoints that are gone", orphans);
+}
+
+static const char *line_color(const struct pk_json *row)
+{
+	const char *state = cli_text(row, "state");
+
+	if (!strcmp(state, "ok"))
+		return CLI_GREEN;
+	return !strcmp(state, "warn") ? CLI_YELLOW : CLI_RED;
+}
+
+static int check(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{ .name = "state", .title = "State", .color = line_color },
+		{ .name = "what", .title = "What" }, { .name = "text", .title = "Finding" },
+		{ .name = "fix", .title = "Fix" }, { 0 },
+	};
+	own_str text = { 0 };
+	own_json *rows = NULL;
+	struct check c = { .cli = cli, .w = { .out = &text } };
+	struct pk_err err = { 0 };
+
+	pk_jw_open(&c.w, NULL, '[');
+	check_kernel(&c);
+	check_jit(&c);
+	check_bpffs(&c);
+	check_plugin(&c);
+	check_conflists(&c);
+	check_tables(&c);
+	check_controller(&c);
+	check_leftovers(&c);
+	pk_jw_close(&c.w, ']');
+	if (pk_json_parse("check", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	cli_list(cli, pk_json_root(rows), columns);
+	return (int)c.worst;
+}
+
+const struct cli_command cli_check_commands[] = {
+	{ "check", NULL, NULL, "is this node fit: kernel, plugin, conflist, controller, leftovers", 0, 0,
+	  NULL, check },
+	{ "preflight", NULL, NULL, "the same as check", 0, 0, NULL, check },
+	{ "doctor", NULL, NULL, "the same as check", 0, 0, NULL, check },
+	{ 0 },
+};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket policy list|show: the documents that picketd knows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "ctl.h"
+#include "out.h"
+#include "own.h"
+
+static void full_name(const struct pk_json *row, struct pk_str *cell)
+{
+	pk_str_add_escaped(cell, cli_text(row, "source"));
+	pk_str_add(cell, "/");
+	pk_str_add_escaped(cell, cli_text(row, "name"));
+}
+
+static void first_error(const struct pk_json *row, struct pk_str *cell)
+{
+	const struct pk_json *errors = pk_json_get(row, "errors");
+	const struct pk_json *e = errors ? pk_json_first(errors) : NULL;
+
+	if (!e) {
+		errors = pk_json_get(row, "warnings");
+		e = errors ? pk_json_first(errors) : NULL;
+	}
+	if (!e)
+		return;
+	pk_str_addf(cell, "%.0f:%.0f: ", pk_json_number(pk_json_get(e, "line")),
+		    pk_json_number(pk_json_get(e, "column")));
+	pk_str_add_escaped(cell, cli_text(e, "text"));
+}
+
+static const char *state_color(const struct pk_json *row)
+{
+	const char *state = cli_text(row, "state");
+
+	if (!strcmp(state, "refused"))
+		return CLI_RED;
+	return !strcmp(state, "active") ? NULL : CLI_YELLOW;
+}
+
+static const struct cli_column columns[] = {
+	{ .name = "name", .title = "Document", .format = full_name },
+	{ .name = "namespace", .title = "Namespace" },
+	{ .name = "tier", .title = "Tier" },
+	{ .name = "state", .title = "State", .color = state_color },
+	{ .name = "inForce", .title = "In force" },
+	{ .name = "rules", .title = "Rules" },
+	{ .name = "selects", .title = "Selects" },
+	{ .name = "since", .title = "Since", .wide = true },
+	{ .name = "path", .title = "Path", .wide = true },
+	{ .name = "errors", .title = "First note", .format = first_error },
+	{ 0 },
+};
+
+static int list(struct cli *cli)
+{
+	own_json *doc = NULL, *rows = NULL;
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+	struct pk_err err = { 0 };
+	const struct pk_json *all;
+
+	if (cli_api(cli, "/v1/policies", &doc, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	all = pk_json_get(pk_json_root(doc), "policies");
+	pk_jw_open(&w, NULL, '[');
+	for (const struct pk_json *row = all ? pk_json_first(all) : NULL; row;
+	     row = pk_json_next(row))
+		if (!cli_has(cli, "refused") || !strcmp(cli_text(row, "state"), "refused"))
+			pk_jw_value(&w, NULL, row);
+	pk_jw_close(&w, ']');
+	if (pk_json_parse("list", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (cli->quiet)
+		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
+	return cli_list(cli, pk_json_root(rows), columns);
+}
+
+static const struct cli_option list_options[] = {
+	{ "refused", NULL, "only those that are refused", 0 },
+	{ 0 },
+};
+const struct cli_command cli_policy_commands[] = {
+	{ "policy", "list", NULL, "the documents, what is in force and what is refused", 0, 0,
+	  list_options, list },
+	{ 0 },
+};

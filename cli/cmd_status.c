@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket status: one screen, what is wrong first. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "epstore.h"
+#include "fs.h"
+#include "out.h"
+#include "own.h"
+
+static const struct cli_column source_columns[] = {
+	{ .name = "name", .title = "Source" },
+	{ .name = "state", .title = "State" },
+	{ .name = "lastContact", .title = "Last word" },
+	{ .name = "detail", .title = "Detail" },
+	{ .name = "lastError", .title = "Last error", .wide = true },
+	{ 0 },
+};
+
+static void used_share(const struct pk_json *row, struct pk_str *cell)
+{
+	double used = pk_json_number(pk_json_get(row, "used"));
+	double size = pk_json_number(pk_json_get(row, "size"));
+
+	if (size > 0)
+		pk_str_addf(cell, "%.0f%%", 100 * used / size);
+}
+
+static const struct cli_column table_columns[] = {
+	{ .name = "name", .title = "Table" },
+	{ .name = "used", .title = "Used" },
+	{ .name = "size", .title = "Size" },
+	{ .name = "full", .title = "Full", .format = used_share },
+	{ 0 },
+};
+
+static const char *state_color(const char *state)
+{
+	if (!strcmp(state, "ok"))
+		return CLI_GREEN;
+	return !strcmp(state, "degraded") ? CLI_YELLOW : CLI_RED;
+}
+
+static int exit_of(const char *state)
+{
+	if (!strcmp(state, "ok"))
+		return CLI_OK;
+	return !strcmp(state, "degraded") ? CLI_NO : CLI_CANNOT;
+}
+
+static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
+{
+	for (const struct pk_json *r = reasons ? pk_json_first(reasons) : NULL; r;
+	     r = pk_json_next(r)) {
+		own_str line = { 0 };
+
+		pk_str_add_escaped(&line, cli_text(r, "what"));
+		pk_str_add(&line, "  ");
+		pk_str_add_escaped(&line, cli_text(r, "text"));
+		if (*cli_text(r, "fix")) {
+			pk_str_add(&line, "  fix: ");
+			pk_str_add_escaped(&line, cli_text(r, "fix"));
+		}
+		printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN),
+		       line.text);
+	}
+}
+
+static void print_counts(const struct pk_json *root, const char *title, const char *member)
+{
+	const struct pk_json *counts = pk_json_get(root, member);
+	own_str line = { 0 };
+
+	for (const struct pk_json *v = counts ? pk_json_first(counts) : NULL; v;
+	     v = pk_json_next(v))
+		pk_str_addf(&line, "%s%.0f %s", line.len ? ", " : "", pk_json_number(v),
+			    pk_json_key(v));
+	printf("%-10s %s\n", title, line.len ? line.text : "-");
+}
+
+static void print_status(const struct cli *cli, const struct pk_json *root)
+{
+	const char *state = cli_text(root, "state");
+	own_str node = { 0 };
+
+	pk_str_add_escaped(&node, cli_text(root, "node"));
+	printf("picketd %s   %s%s%s   up %.0f s   node %s   policy revision %.0f\n",
+	       cli_text(root, "version"), cli_color(cli, state_color(state)), state,
+	       cli_color(cli, CLI_PLAIN), pk_json_number(pk_json_get(root, "uptimeSeconds")),
+	       node.text ? node.text : "-", pk_json_number(pk_json_get(root, "policyRevision")));
+	print_reasons(cli, pk_json_get(root, "reasons"));
+	if (pk_json_get(root, "sources"))
+		cli_list(cli, pk_json_get(root, "sources"), source_columns);
+	if (cli_has(cli, "verbose") && pk_json_get(root, "tables"))
+		cli_list(cli, pk_json_get(root, "tables"), table_columns);
+	print_counts(root, "Endpoints", "endpoints");
+	print_counts(root, "Documents", "documents");
+	print_counts(root, "Events", "events");
+}
+
+/* Without picketd: what records and pins tell. Enforcement goes on, so this is degraded, not failing. */
+static int offline(const struct cli *cli, const struct pk_err *why)
+{
+	struct pk_record_name *list = NULL;
+	size_t n = 0, open = 0;
+	struct pk_err err = { 0 };
+	bool loaded = access(cli->paths.maps, F_OK) == 0;
+
+	if (pk_records_list(&cli->paths, &list, &n, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	for (size_t i = 0; i < n; i++)
+		open += !list[i].closed;
+	free(list);
+	if (cli->quiet)
+		return loaded ? CLI_NO : CLI_CANNOT;
+	if (cli->json || cli->jsonl) {
+		own_str out = { 0 };
+		struct pk_jw w = { .out = &out, .indent = 4 };
+
+		pk_jw_open(&w, NULL, '{');
+		pk_jw_string(&w, "state", loaded ? "degraded" : "failing");
+		pk_jw_bool(&w, "offline", true);
+		pk_jw_uint(&w, "openEndpoints", open);
+		pk_jw_close(&w, '}');
+		puts(out.text);
+	} else {
+		printf("picketd offline   %s%s%s   %zu endpoints open, from records and pins\n",
+		       cli_color(cli, CLI_YELLOW), loaded ? "degraded" : "failing",
+		       cli_color(cli, CLI_PLAIN), open);
+		printf("  ! %s\n    %s\n", why->text,
+		       loaded ? "what is pinned goes on being enforced; policy stays as it was" :
+				"no programs are loaded: the first ADD loads them");
+	}
+	return loaded ? CLI_NO : CLI_CANNOT;
+}
+
+static int ask(const struct cli *cli, double wait, struct pk_json_doc **doc, struct pk_err *err)
+{
+	uint64_t until = pk_now_ns() + (uint64_t)(wait * 1e9);
+	struct timespec pause = { .tv_nsec = 50000000 };
+
+	for (;;) {
+		int r = cli_api(cli, "/v1/status", doc, err);
+
+		if (r == 0 && (wait <= 0 || !strcmp(cli_text(pk_json_root(*doc), "state"), "ok")))
+			return 0;
+		if (pk_now_ns() >= until)
+			return r;
+		if (r == 0)
+			pk_json_free(PK_MOVE(*doc, NULL));
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int status(struct cli *cli)
+{
+	own_json *doc = NULL;
+	struct pk_err err = { 0 };
+	double wait = 0;
+	int r;
+
+	if (cli_get(cli, "wait") && cli_duration(cli_get(cli, "wait"), &wait) < 0)
+		return cli_usage(cli, "-wait \"%s\" is no duration like 30s", cli_get(cli, "wait"));
+	r = ask(cli, wait, &doc, &err);
+	if (cli_no_daemon(r))
+		return offline(cli, &err);
+	if (r < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (cli->json || cli->jsonl)
+		cli_json(pk_json_root(doc));
+	else if (!cli->quiet)
+		print_status(cli, pk_json_root(doc));
+	return exit_of(cli_text(pk_json_root(doc), "state"));
+}
+
+static const struct cli_option options[] = {
+	{ "verbose", NULL, "tables and how full they are, too", 'v' },
+	{ "wait", "TIME", "wait until picketd is ok, at most this long", 0 },
+	{ 0 },
+};
+const struct cli_command cli_status_commands[] = {
+	{ "status", NULL, NULL, "how the node is, what is wrong first", 0, 0, options, status },
+	{ 0 },
+};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket: what an operator asks. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "opt.h"
+#include "out.h"
+
+static const struct cli_command *const tables[] = {
+	cli_status_commands,	   cli_check_commands,	     cli_endpoint_commands,
+	cli_policy_commands, cli_flows_commands, cli_sweep_commands, cli_node_commands,
+	cli_misc_commands, NULL,
+};
+
+const struct cli_command *const *cli_tables(void)
+{
+	return tables;
+}
+
+static int read_form(struct cli *cli)
+{
+	const char *form = cli_get(cli, "o");
+
+	cli->json = cli_has(cli, "json");
+	cli->quiet = cli_has(cli, "q");
+	if (!form)
+		return 0;
+	if (!strcmp(form, "json"))
+		cli->json = true;
+	else if (!strcmp(form, "jsonl"))
+		cli->jsonl = true;
+	else if (!strcmp(form, "wide"))
+		cli->wide = true;
+	else
+		cli->columns = form;
+	return 0;
+}
+
+static int find_places(struct cli *cli)
+{
+	const char *root = cli_get(cli, "root"), *env = getenv("PICKET_ROOT");
+	struct pk_err err = { 0 };
+
+	root = root ? root : env ? env : "/";
+	if (pk_paths_init(&cli->paths, root, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	cli->socket = cli_get(cli, "socket");
+	if (!cli->socket)
+		cli->socket = getenv("PICKET_SOCKET");
+	if (!cli->socket)
+		cli->socket = cli->paths.socket;
+	return 0;
+}
+
+/* A reader that went away (head, less) is no failure. */
+static int finish(int code)
+{
+	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE) {
+		perror("picket: standard output");
+		return CLI_CANNOT;
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { 0 };
+	bool done;
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	r = cli_parse(&cli, argc - 1, argv + 1, &done);
+	if (done || r)
+		return finish(r);
+	cli_color_init(&cli);
+	r = read_form(&cli);
+	if (!r)
+		r = find_places(&cli);
+	if (!r)
+		r = cli.command->run(&cli);
+	free(cli.argv);
+	return finish(r);
+}

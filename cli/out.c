@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "out.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "own.h"
+
+#define COLUMNS_MAX 24
+#define GAP 2
+
+void cli_color_init(struct cli *cli)
+{
+	const char *term = getenv("TERM");
+	struct winsize size = { 0 };
+	const char *codeset;
+
+	setlocale(LC_CTYPE, "");
+	codeset = nl_langinfo(CODESET);
+	cli->utf8 = codeset && !strcmp(codeset, "UTF-8");
+	cli->tty = isatty(STDOUT_FILENO);
+	cli->color = cli->tty && term && strcmp(term, "dumb");
+	if (getenv("NO_COLOR") || getenv("PICKET_NO_COLOR") || cli_has(cli, "no-color"))
+		cli->color = false;
+	if (cli_has(cli, "force-color") || (getenv("CLICOLOR_FORCE") && !cli_has(cli, "no-color")))
+		cli->color = true;
+	if (cli->tty && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+		cli->width = size.ws_col;
+	else if (cli->tty)
+		cli->width = 80;
+}
+
+const char *cli_color(const struct cli *cli, const char *sequence)
+{
+	return cli->color && sequence ? sequence : "";
+}
+
+const struct pk_json *cli_member(const struct pk_json *object, const char *path)
+{
+	char key[64];
+
+	while (object && pk_json_type(object) == PK_JSON_OBJECT) {
+		size_t n = strcspn(path, ".");
+
+		if (n >= sizeof(key))
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = '\0';
+		object = pk_json_get(object, key);
+		if (!path[n])
+			return object;
+		path += n + 1;
+	}
+	return NULL;
+}
+
+const char *cli_text(const struct pk_json *object, const char *path)
+{
+	const struct pk_json *v = cli_member(object, path);
+	const char *text = v ? pk_json_string(v) : NULL;
+
+	return text ? text : "";
+}
+
+void cli_value(struct pk_str *to, const struct pk_json *value)
+{
+	const char *gap = "";
+
+	if (!value)
+		return;
+	switch (pk_json_type(value)) {
+	case PK_JSON_NULL:
+		return;
+	case PK_JSON_BOOL:
+		pk_str_add(to, pk_json_true(value) ? "true" : "false");
+		return;
+	case PK_JSON_NUMBER:
+		pk_str_addf(to, "%.15g", pk_json_number(value));
+		return;
+	case PK_JSON_STRING:
+		pk_str_add_escaped(to, pk_json_string(value));
+		return;
+	case PK_JSON_ARRAY:
+	case PK_JSON_OBJECT:
+		break;
+	}
+	for (const struct pk_json *v = pk_json_first(value); v; v = pk_json_next(v)) {
+		pk_str_add(to, gap);
+		if (pk_json_key(v)) {
+			pk_str_add_escaped(to, pk_json_key(v));
+			pk_str_add(to, "=");
+		}
+		cli_value(to, v);
+		gap = ", ";
+	}
+}
+
+void cli_json(const struct pk_json *value)
+{
+	own_str out = { 0 };
+	struct pk_jw w = { .out = &out, .indent = 4 };
+
+	pk_jw_value(&w, NULL, value);
+	puts(out.text ? out.text : "null");
+}
+
+/* Columns on the screen: characters, not bytes (East Asian width is left to the terminal). */
+static size_t width_of(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0xc0) != 0x80;
+	return n;
+}
+
+struct table {
+	const struct cli *cli;
+	const struct cli_column *column[COLUMNS_MAX];
+	size_t n, width[COLUMNS_MAX];
+	bool header;
+};
+
+static void cell_text(const struct cli_column *c, const struct pk_json *row, struct pk_str *cell)
+{
+	if (c->format)
+		c->format(row, cell);
+	else
+		cli_value(cell, cli_member(row, c->name));
+	if (!cell->len)
+		pk_str_add(cell, "-");
+}
+
+/* `-o a,b`: exactly these, in this order, without header. */
+static int choose_named(struct table *t, const struct cli_column *columns)
+{
+	char names[256], *save = NULL;
+
+	snprintf(names, sizeof(names), "%s", t->cli->columns);
+	for (char *name = strtok_r(names, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
+		const struct cli_column *c = columns;
+
+		while (c->name && strcmp(c->name, name))
+			c++;
+		if (!c->name || t->n == COLUMNS_MAX)
+			return cli_usage(t->cli, "there is no column \"%s\"", name);
+		t->column[t->n++] = c;
+	}
+	t->header = false;
+	return CLI_OK;
+}
+
+static int choose(struct table *t, const struct cli_column *columns)
+{
+	t->header = true;
+	if (t->cli->columns)
+		return choose_named(t, columns);
+	for (const struct cli_column *c = columns; c->name && t->n < COLUMNS_MAX; c++)
+		if (!c->wide || t->cli->wide)
+			t->column[t->n++] = c;
+	return CLI_OK;
+}
+
+static void measure(struct table *t, const struct pk_json *array)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		t->width[i] = t->header ? width_of(t->column[i]->title) : 0;
+		for (const struct pk_json *row = pk_json_first(array); row; row = pk_json_next(row)) {
+			own_str cell = { 0 };
+			size_t width;
+
+			cell_text(t->column[i], row, &cell);
+			width = width_of(cell.text);
+			if (width > t->width[i])
+				t->width[i] = width;
+		}
+	}
+}
+
+/* On a terminal the widest column gives way until the line fits. */
+static void fit(struct table *t)
+{
+	size_t total = 0, widest;
+
+	if (!t->cli->width)
+		return;
+	for (;;) {
+		total = widest = 0;
+		for (size_t i = 0; i < t->n; i++) {
+			total += t->width[i] + (i + 1 < t->n ? GAP : 0);
+			if (t->width[i] > t->width[widest])
+				widest = i;
+		}
+		if (total <= (size_t)t->cli->width || t->width[widest] <= 8)
+			return;
+		t->width[widest]--;
+	}
+}
+
+/* Cut in the middle, as ids want it: both ends tell them apart. */
+static void print_cut(const struct cli *cli, const char *text, size_t room)
+{
+	size_t n = width_of(text), head = (room - 1) / 2, tail = room - 1 - head, at = 0;
+	const char *p = text;
+
+	if (n <= room) {
+		fputs(text, stdout);
+		return;
+	}
+	for (; *p; p++) {
+		bool start = (*p & 0xc0) != 0x80;
+
+		if (start && at++ == head)
+			fputs(cli->utf8 ? "\xe2\x80\xa6" : "~", stdout);
+		if (at <= head || at > n - tail)
+			putchar(*p);
+	}
+}
+
+static void print_cell(const struct table *t, size_t i, const char *text, const char *color)
+{
+	size_t n = width_of(text), room = t->width[i];
+
+	fputs(cli_color(t->cli, color), stdout);
+	print_cut(t->cli, text, room);
+	if (color)
+		fputs(cli_color(t->cli, CLI_PLAIN), stdout);
+	if (i + 1 < t->n)
+		printf("%*s", (int)(room - (n < room ? n : room) + GAP), "");
+	else
+		putchar('\n');
+}
+
+static void print_table(const struct table *t, const struct pk_json *array)
+{
+	for (size_t i = 0; i < t->n && t->header; i++)
+		print_cell(t, i, t->column[i]->title, CLI_BOLD);
+	for (const struct pk_json *row = pk_json_first(array); row; row = pk_json_next(row))
+		for (size_t i = 0; i < t->n; i++) {
+			const struct cli_column *c = t->column[i];
+			own_str cell = { 0 };
+
+			cell_text(c, row, &cell);
+			print_cell(t, i, cell.text, c->color ? c->color(row) : NULL);
+		}
+}
+
+static void print_lines(const struct pk_json *array)
+{
+	for (const struct pk_json *row = pk_json_first(array); row; row = pk_json_next(row)) {
+		own_str out = { 0 };
+		struct pk_jw w = { .out = &out };
+
+		pk_jw_value(&w, NULL, row);
+		puts(out.text);
+	}
+}
+
+int cli_list(const struct cli *cli, const struct pk_json *array, const struct cli_column *columns)
+{
+	struct table t = { .cli = cli };
+	int r;
+
+	if (cli->quiet)
+		return CLI_OK;
+	if (cli->jsonl) {
+		print_lines(array);
+		return CLI_OK;
+	}
+	if (cli->json) {
+		cli_json(array);
+		return CLI_OK;
+	}
+	r = choose(&t, columns);
+	if (r)
+		return r;
+	measure(&t, array);
+	fit(&t);
+	print_table(&t, array);
+	return CLI_OK;
+}
+
+void cli_heading(const struct cli *cli, const char *title)
+{
+	printf("\n%s%s%s\n", cli_color(cli, CLI_BOLD), title, cli_color(cli, CLI_PLAIN));
+}
+
+void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct cli_pair *pairs)
+{
+	size_t width = 0;
+
+	if (cli->quiet)
+		return;
+	for (const struct cli_pair *p = pairs; p->name; p++)
+		if (strlen(p->title) > width)
+			width = strlen(p->title);
+	for (const struct cli_pair *p = pairs; p->name; p++) {
+		own_str value = { 0 };
+
+		cli_value(&value, cli_member(object, p->name));
+		printf("%-*s = %s\n", (int)width, p->title, value.len ? value.text : "<none>");
+	}
+}

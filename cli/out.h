@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What a command prints: one description of columns gives the table, the JSON lines and `-o NAMES`.
+ * Text that tenants wrote is escaped here, so that no command can forget it.
+ */
+#include "cli.h"
+
+struct cli_column {
+	const char *name;	/* JSON member; "a.b" goes inside; for -o too */
+	const char *title;	/* of the table */
+	bool wide;		/* shown with -o wide only */
+	/* Text of a cell from its row, NULL: the member as it is. */
+	void (*format)(const struct pk_json *row, struct pk_str *cell);
+	const char *(*color)(const struct pk_json *row);	/* escape sequence or NULL */
+};
+
+#define CLI_RED "\x1b[31m"
+#define CLI_YELLOW "\x1b[33m"
+#define CLI_GREEN "\x1b[32m"
+#define CLI_BOLD "\x1b[1m"
+#define CLI_PLAIN "\x1b[0m"
+
+/* The array of a list: table, -json (array), -o jsonl, -o NAMES. columns ends with {0}. */
+int cli_list(const struct cli *cli, const struct pk_json *array, const struct cli_column *columns);
+/* One value as indented JSON. */
+void cli_json(const struct pk_json *value);
+
+struct cli_pair {
+	const char *name, *title;
+};
+/* `Title = value`, aligned; lists with ", "; null and absent "<none>". pairs ends with {0}. */
+void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct cli_pair *pairs);
+void cli_heading(const struct cli *cli, const char *title);
+
+/* The member at "a.b"; NULL where absent. */
+const struct pk_json *cli_member(const struct pk_json *object, const char *path);
+const char *cli_text(const struct pk_json *object, const char *path);	/* "" where absent */
+/* A value as people read it: escaped, lists with ", ". */
+void cli_value(struct pk_str *to, const struct pk_json *value);
+void cli_color_init(struct cli *cli);
+const char *cli_color(const struct cli *cli, const char *sequence);	/* "" without colour */
