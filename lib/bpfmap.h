@@ -59,6 +59,13 @@ int pk_map_next(int map, const void *key,
 int pk_map_set_many(int map, const void *keys, const void *values, size_t n, size_t *done);
 int pk_map_delete_many(int map, const void *keys, size_t n);
 
+/* Entries from index `first` on of an array (per CPU: as the kernel lays them out, pk_cpus() values
+ * each). */
+int pk_map_get_range(int map, uint32_t first, size_t n, void *values);
+/* How many keys are there, by walking them. */
+int pk_map_count(int map, size_t *n);
+int pk_cpus(void); /* values of a per-CPU entry */
+
 struct pk_map_info {
 	uint32_t type, key_size, value_size, max_entries, flags, id;
 };

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Of the bpf*.c and tables*.c files alone: the first load of a node, and a new build beside the old
+ * one. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpfobj.h"
+
+/* Nothing current is pinned, the node lock is held: load, fill, pin, make current. */
+int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *settings,
+		      struct pk_err *err);
+/* This binary's build over the maps of bpf, pinned under its name, not made current. */
+int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err);
+
+/* run/lock/node, held until *fd is closed. */
+int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
+
+/* Pins (bpfpin.c). */
+/* pins/current -> "g…"; -ENOENT. */
+int pk_pin_current(const struct pk_paths *paths, char build[24]);
+int pk_pin_make_current(const struct pk_paths *paths, const char *build, struct pk_err *err);
+int pk_pin_dirs(const struct pk_paths *paths, struct pk_err *err);
+/* Removes a directory of pins and what is in it; gone is success. */
+int pk_pin_remove(const char *dir, struct pk_err *err);
+/* Directories of builds but `keep` ("" = none). */
+int pk_pin_remove_builds(const struct pk_paths *paths, const char *keep, struct pk_err *err);
+int pk_pin_object(int fd, const char *dir, const char *name, struct pk_err *err);

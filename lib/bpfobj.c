@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "bpfobj.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bpfload.h"
+#include "fs.h"
+#include "tables_memo.h"
+
+#define ROOM (PK_PATH_ROOM + 64)
+
+static size_t words_size(const struct pk_bpf *bpf)
+{
+	return (bpf->node.capacity + 1) * sizeof(*bpf->words);
+}
+
+static size_t endpoints_size(const struct pk_bpf *bpf)
+{
+	return (bpf->node.capacity + 1) * sizeof(*bpf->endpoints);
+}
+
+static void unmap(void *at, size_t size)
+{
+	if (at)
+		munmap(at, size);
+}
+
+void pk_bpf_close(struct pk_bpf *bpf)
+{
+	if (!bpf)
+		return;
+	unmap(bpf->words, words_size(bpf));
+	unmap(bpf->endpoints, endpoints_size(bpf));
+	unmap(bpf->numbers, PK_NUMBER_COUNT * sizeof(*bpf->numbers));
+	for (int i = 0; i < PK_MAP_COUNT; i++)
+		if (bpf->map[i] >= 0)
+			close(bpf->map[i]);
+	for (int i = 0; i < PK_PROG_COUNT; i++)
+		if (bpf->prog[i] >= 0)
+			close(bpf->prog[i]);
+	pk_tables_memo_free(bpf->memo);
+	free(bpf);
+}
+
+static int fail_layout(struct pk_err *err, int num, const char *what)
+{
+	int r = pk_code(err, pk_fail(err, num, "%s", what), PK_CODE_LAYOUT);
+
+	return pk_fix(err, r, "install the release that loaded it, or reboot the node");
+}
+
+static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
+{
+	static const __u32 zero;
+	char path[ROOM];
+	int r;
+
+	for (int i = 0; i < PK_MAP_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/%s", bpf->paths->maps, pk_map_name(i));
+		bpf->map[i] = bpf_obj_get(path);
+		if (bpf->map[i] < 0)
+			return fail_layout(err, errno, path);
+	}
+	r = pk_map_get(bpf->map[PK_MAP_NODE], &zero, &bpf->node);
+	if (r < 0)
+		return fail_layout(err, -r, "map node");
+	if (bpf->node.layout != PK_LAYOUT) {
+		pk_fail(err, 0, "the node's maps have layout %u, this program has %d",
+			bpf->node.layout, PK_LAYOUT);
+		pk_code(err, 0, PK_CODE_LAYOUT);
+		return pk_fix(err, -EINVAL,
+			      "install the release that loaded them, or reboot the node");
+	}
+	return 0;
+}
+
+static int map_memory(int fd, size_t size, void **out)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*out = at;
+	return 0;
+}
+
+static int map_pages(struct pk_bpf *bpf, struct pk_err *err)
+{
+	int r = map_memory(bpf->map[PK_MAP_WORDS], words_size(bpf), (void **)&bpf->words);
+
+	if (r == 0)
+		r = map_memory(bpf->map[PK_MAP_ENDPOINTS], endpoints_size(bpf),
+			       (void **)&bpf->endpoints);
+	if (r == 0)
+		r = map_memory(bpf->map[PK_MAP_NUMBERS], PK_NUMBER_COUNT * sizeof(*bpf->numbers),
+			       (void **)&bpf->numbers);
+	return r < 0 ? fail_layout(err, -r, "map the tables' pages") : 0;
+}
+
+/* -ENOENT: a program isn't there: another build has become current meanwhile. */
+static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *err)
+{
+	char path[ROOM];
+
+	for (int i = 0; i < PK_PROG_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/%s/%s", bpf->paths->pins, build, pk_prog_name(i));
+		if (bpf->prog[i] >= 0)
+			close(bpf->prog[i]);
+		bpf->prog[i] = bpf_obj_get(path);
+		if (bpf->prog[i] < 0)
+			return fail_layout(err, errno, path);
+	}
+	strcpy(bpf->build, build);
+	return 0;
+}
+
+static struct pk_bpf *new_handle(const struct pk_paths *paths)
+{
+	struct pk_bpf *bpf = pk_alloc(sizeof(*bpf));
+
+	bpf->paths = paths;
+	memset(bpf->map, -1, sizeof(bpf->map));
+	memset(bpf->prog, -1, sizeof(bpf->prog));
+	return bpf;
+}
+
+/* What is current; -ENOENT where nothing is. */
+static int open_current(const struct pk_paths *paths, struct pk_bpf **out, struct pk_err *err)
+{
+	own_bpf *bpf = new_handle(paths);
+	char build[24];
+	int r = 0;
+
+	for (int tries = 0; tries < 3; tries++) {
+		r = pk_pin_current(paths, build);
+		if (r < 0)
+			return pk_code(err, pk_fail(err, -r, "%s/current", paths->pins),
+				       PK_CODE_KERNEL);
+		r = open_programs(bpf, build, err);
+		if (r != -ENOENT)
+			break;
+	}
+	/* A link to nothing would read as "not loaded", and the loader would remove its maps'
+	 * users. */
+	if (r == -ENOENT)
+		r = -ESTALE;
+	if (r == 0)
+		r = open_maps(bpf, err);
+	if (r == 0)
+		r = map_pages(bpf, err);
+	if (r < 0)
+		return r;
+	*out = PK_MOVE(bpf, NULL);
+	return 0;
+}
+
+int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err)
+{
+	char path[ROOM];
+	int r = pk_fs_mkdirs(paths->lock, 0700, err);
+
+	if (r < 0)
+		return pk_code(err, r, PK_CODE_STATE);
+	snprintf(path, sizeof(path), "%s/node", paths->lock);
+	return pk_fs_lock(path, deadline_ns, fd, err);
+}
+
+static int load_and_open(const struct pk_paths *paths, const struct pk_settings *settings,
+			 uint64_t deadline_ns, struct pk_bpf **out, struct pk_err *err)
+{
+	own_fd int lock = -1;
+	int r = pk_node_lock(paths, deadline_ns, &lock, err);
+
+	if (r < 0)
+		return r;
+	r = open_current(paths, out, NULL);
+	if (r != -ENOENT)
+		return r == 0 ? 0 : open_current(paths, out, err);
+	r = pk_bpf_load_first(paths, settings, err);
+	if (r == 0)
+		r = open_current(paths, out, err);
+	if (r == 0)
+		(*out)->loaded = true;
+	return r;
+}
+
+int pk_bpf_open(struct pk_bpf **bpf, const struct pk_paths *paths, enum pk_bpf_mode mode,
+		const struct pk_settings *settings, uint64_t deadline_ns, struct pk_err *err)
+{
+	int r = pk_bpffs_check(paths, err);
+
+	if (r < 0)
+		return r;
+	r = open_current(paths, bpf, err);
+	if (r != -ENOENT || mode == PK_BPF_READ)
+		return r;
+	if (err)
+		*err = (struct pk_err){ 0 };
+	return load_and_open(paths, settings, deadline_ns, bpf, err);
+}
+
+int pk_bpf_upgrade(struct pk_bpf *bpf, int (*switch_devices)(void *arg, const struct pk_bpf *new),
+		   void *arg, uint64_t deadline_ns, struct pk_err *err)
+{
+	own_fd int lock = -1;
+	struct pk_err ignored;
+	char old[sizeof(bpf->build)];
+	int r;
+
+	strcpy(old, bpf->build);
+	if (!strcmp(bpf->build, pk_bpf_own_build()))
+		return -EALREADY;
+	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	if (r == 0)
+		r = pk_bpf_load_beside(bpf, err);
+	if (r == 0)
+		r = open_programs(bpf, pk_bpf_own_build(), err);
+	if (r == 0)
+		r = switch_devices(arg, bpf);
+	if (r == 0)
+		r = pk_pin_make_current(bpf->paths, bpf->build, err);
+	/* The array of the old build's slow path goes with its pin: only when no device runs it. */
+	if (r == 0)
+		pk_pin_remove_builds(bpf->paths, bpf->build, &ignored);
+	else
+		open_programs(bpf, old, &ignored);
+	return r;
+}
