@@ -64,8 +64,10 @@ int pk_labels_forget(struct pk_bpf *bpf, const uint64_t hash[2], uint64_t deadli
 /* A tenant's base (0 = any other tenant); rule_set 0 removes it. */
 int pk_base_name(struct pk_bpf *bpf, uint32_t tenant, uint32_t rule_set, uint64_t deadline_ns,
 		 struct pk_err *err);
-/* What ADD uses: the set's own, else the tenant's base. -ENOENT: neither: compile one. Tenant 0's
- * base is quarantine's own, never a fallback. */
+/*
+ * What ADD uses: the set's own, else its tenant's base. -ENOENT: neither: compile one. The base of
+ * tenant 0 is quarantine's own, never a fallback for a tenant.
+ */
 int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uint32_t *rule_set);
 
 /* Rule sets. */
@@ -78,9 +80,14 @@ int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uin
  */
 int pk_rule_set_install(struct pk_bpf *bpf, struct pk_image *image, uint64_t deadline_ns,
 			uint32_t *rule_set, struct pk_err *err);
-/* In the same step named as tenant's base (an ADD's): between the two nobody can free it. */
+/*
+ * In the same step named as a tenant's base, or as a label set's own (an ADD's, which compiled it):
+ * between the two nobody can free it.
+ */
 int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_t tenant,
 			     uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
+int pk_rule_set_install_labels(struct pk_bpf *bpf, struct pk_image *image, const uint64_t hash[2],
+			       uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
 /* The place of an equal rule set, 0 = none. */
 uint32_t pk_rule_set_find(const struct pk_bpf *bpf, const uint64_t digest[2]);
 int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,
@@ -137,13 +144,15 @@ struct pk_open_port {
 };
 struct pk_endpoint_open {
 	uint32_t slot;
-	struct pk_labels labels; /* as pk_labels_take gave them; the rule set is read anew */
-	uint32_t
-		rule_set; /* 0: the label set's, else the tenant's base; quarantine gives its own */
-	uint32_t
-		flags; /* PK_WORD_MASQUERADE, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
-	const struct pk_publish
-		*published; /* an address and port that another slot has: -EADDRINUSE */
+	struct pk_labels labels; /* as pk_labels_take gave them */
+	/* of the label set: which rule set it names is read anew under the lock; 0, 0: labels' own
+	 */
+	uint64_t hash[2];
+	uint32_t rule_set; /* 0: the label set's, else the tenant's base */
+	/* PK_WORD_MASQUERADE, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
+	uint32_t flags;
+	/* an address and port that another slot has: -EADDRINUSE */
+	const struct pk_publish *published;
 	size_t n_published;
 	const struct pk_open_port *open;
 	size_t n_open;

@@ -67,6 +67,7 @@ struct pk_endpoint {
 };
 PK_ABI(struct pk_endpoint, 152);
 #define PK_EP_PROCESS	(1u << 0)	/* process mode: no tap behind eth0 */
+#define PK_EP_PORTS	(1u << 1)	/* `published` or `open_ports` name this slot */
 
 /*
  * words: array[capacity + 1] of u64, mmap'ed: slot -> word; 0 = closed. Changed by 64-bit
@@ -158,6 +159,7 @@ struct pk_rule_set {
 };
 PK_ABI(struct pk_rule_set, 32);
 #define PK_RULE_SET_ANY	(1u << 0)	/* PK_CLASS_ANY has entries: look it up beside the class */
+#define PK_RULE_SET_AUDIT (1u << 1)	/* audit verdicts differ: words that name it have PK_WORD_AUDIT */
 
 /* cidr: LPM, {list, prefix} -> class (u32): world peers. prefixlen counts 32 bits of list, then addr. */
 struct pk_cidr_key {
@@ -240,6 +242,7 @@ struct pk_flow {
 	union {
 		struct pk_flow_key primary;	/* of an alias */
 		__u64 spare[6];
+		__u32 place;			/* of a primary: its index in `places` */
 	};
 };
 PK_ABI(struct pk_flow, 128);
@@ -259,8 +262,29 @@ struct pk_counter {
 };
 #define PK_COUNTER(slot, dir, reason) (((slot) * 2u + (dir)) * PK_REASON_SLOTS + (reason))
 
-/* fragments: hash (later fragments' flow); buckets: array[capacity + 1]; programs: prog array. Data path only. */
-struct pk_bucket {
-	__u64 tokens[8];		/* by enum pk_bucket_kind: {stamp of ns/1024 in the high, tokens in the low 32} */
+/* fragments: hash (later fragments' flow); programs: prog array. Data path only. */
+
+/* buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path only. */
+enum pk_bucket_kind {
+	PK_BUCKET_BYTES = 0,		/* + enum pk_dir */
+	PK_BUCKET_PACKETS = 2,		/* + enum pk_dir */
+	PK_BUCKET_ANSWERS = 4,
+	PK_BUCKET_NEW_FLOWS = 5,
+	PK_BUCKET_EVENTS = 6,
+	PK_BUCKET_EVENTS_LOST = 7,	/* a count: since the last event that was sent */
+	PK_BUCKET_PLACE = 8,		/* a cursor: where the next new flow looks in `places` */
+	PK_BUCKET_COUNT = 16,
 };
-PK_ABI(struct pk_bucket, 64);
+struct pk_bucket {
+	__u64 tokens[PK_BUCKET_COUNT];	/* {stamp of ns/1024 in the high, tokens in the low 32} */
+};
+PK_ABI(struct pk_bucket, 128);
+
+/* pk_flow.flags */
+#define PK_FLOW_STACK	(1u << 0)	/* the other side is this node's own stack */
+#define PK_FLOW_WORLD	(1u << 1)	/* the other side is routed */
+#define PK_FLOW_FIN(role) (1u << (2 + (role)))	/* that side has sent FIN */
+#define PK_FLOW_AT_RESPONDER (1u << 4)	/* reason is of the responder's ingress */
+
+/* places: pk_flow_key.pad and zone hold this while an entry is being made; never in `flows`. */
+#define PK_PLACE_BUSY	0xffff

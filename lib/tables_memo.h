@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Of the tables*.c files alone: what a handle remembers, and their common helpers. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpfload.h"
+#include "tables.h"
+
+/*
+ * Cidr lists are shared by content. The kernel has no digest of a list: a handle knows those of
+ * the rule sets that it installed or found. Not knowing one costs a second copy, no more.
+ */
+struct pk_tables_list {
+	uint64_t digest[2];
+	uint32_t number;
+};
+struct pk_tables_memo {
+	struct pk_tables_list *lists;
+	size_t n_lists;
+};
+void pk_tables_memo_free(struct pk_tables_memo *memo);
+
+/* A place of rule_sets that is being filled or emptied: its entries have this bit. */
+#define PK_RULE_SET_CLAIM (1u << 31)
+/* Numbers of cidr lists come from this counter. */
+#define PK_NUMBER_LIST PK_NUMBER_SPARE
+
+/* The next number; 0 and, of identities and tenants, the top bit are never given: 0 = used up. */
+uint32_t pk_number_take(struct pk_bpf *bpf, enum pk_number which);
+int pk_tables_fail(struct pk_err *err, int r, enum pk_map map, const char *what);
+/* With the node lock held. */
+int pk_base_write(struct pk_bpf *bpf, uint32_t tenant, uint32_t rule_set, struct pk_err *err);
+int pk_labels_write_rule_set(struct pk_bpf *bpf, const uint64_t hash[2], uint32_t rule_set,
+			     struct pk_err *err);

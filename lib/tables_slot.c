@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Slots and the endpoints in them: taken, written, opened, switched, closed, freed. */
+#include <errno.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "fault.h"
+#include "own.h"
+#include "str.h"
+#include "tables.h"
+#include "tables_memo.h"
+
+/* pk_endpoint.spare of a taken slot: 32 bits of a hash of its owner, and when (boot time, s). */
+static uint32_t boot_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint32_t)ts.tv_sec;
+}
+
+static uint32_t owner_hash(const char *owner)
+{
+	uint64_t hash[2];
+
+	pk_hash128(owner, strlen(owner), hash);
+	return (uint32_t)hash[0] | 1;
+}
+
+static uint64_t stamp_of(const struct pk_bpf *bpf, uint32_t slot)
+{
+	return __atomic_load_n(&bpf->endpoints[slot].spare, __ATOMIC_SEQ_CST);
+}
+
+static bool in_range(const struct pk_bpf *bpf, uint32_t slot)
+{
+	return slot && slot <= bpf->node.capacity;
+}
+
+bool pk_slot_taken(const struct pk_bpf *bpf, uint32_t slot)
+{
+	return in_range(bpf, slot) && stamp_of(bpf, slot);
+}
+
+uint32_t pk_slot_age(const struct pk_bpf *bpf, uint32_t slot)
+{
+	return boot_seconds() - (uint32_t)stamp_of(bpf, slot);
+}
+
+uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after)
+{
+	uint32_t hash = owner_hash(owner);
+
+	for (uint32_t slot = after + 1; slot <= bpf->node.capacity; slot++)
+		if (stamp_of(bpf, slot) >> 32 == hash)
+			return slot;
+	return 0;
+}
+
+/* A device of an earlier load, or of somebody else, has the name: its slot is not ours to give. */
+static bool name_is_free(uint32_t slot)
+{
+	char name[IF_NAMESIZE];
+
+	snprintf(name, sizeof(name), "pk%u", slot);
+	return !if_nametoindex(name);
+}
+
+static bool never_used(const struct pk_bpf *bpf, uint32_t slot)
+{
+	return !bpf->endpoints[slot].host_ifindex && !pk_word(bpf, slot);
+}
+
+static uint32_t choose_slot(const struct pk_bpf *bpf, const char *owner)
+{
+	for (uint32_t slot = pk_slot_of(bpf, owner, 0); slot; slot = pk_slot_of(bpf, owner, slot))
+		if (never_used(bpf, slot) && name_is_free(slot))
+			return slot;
+	for (uint32_t slot = 1; slot <= bpf->node.capacity; slot++)
+		if (!stamp_of(bpf, slot) && !pk_word(bpf, slot) && name_is_free(slot))
+			return slot;
+	return 0;
+}
+
+int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, uint32_t *slot,
+		 struct pk_err *err)
+{
+	own_fd int lock = -1;
+	int r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	uint32_t found;
+
+	if (r < 0)
+		return r;
+	found = choose_slot(bpf, owner);
+	if (!found) {
+		r = pk_code(err,
+			    pk_fail(err, ENOSPC, "all %u places for endpoints are taken",
+				    bpf->node.capacity),
+			    PK_CODE_CAPACITY);
+		return pk_fix(err, r,
+			      "raise capacity (it takes effect at the next boot), or picket sweep");
+	}
+	__atomic_store_n(&bpf->endpoints[found].spare,
+			 (uint64_t)owner_hash(owner) << 32 | boot_seconds(), __ATOMIC_SEQ_CST);
+	pk_fault("slot-taken");
+	*slot = found;
+	return 0;
+}
+
+int pk_endpoint_device(struct pk_bpf *bpf, uint32_t slot, uint32_t host_ifindex, struct pk_err *err)
+{
+	struct pk_endpoint *ep = &bpf->endpoints[slot];
+	uint32_t old = ep->host_ifindex;
+	int r = pk_map_set(bpf->map[PK_MAP_SLOTS], &host_ifindex, &slot, BPF_ANY);
+
+	if (r < 0)
+		return pk_tables_fail(err, r, PK_MAP_SLOTS, "write a device");
+	__atomic_store_n(&ep->host_ifindex, host_ifindex, __ATOMIC_SEQ_CST);
+	if (old && old != host_ifindex)
+		pk_map_delete(bpf->map[PK_MAP_SLOTS], &old);
+	return 0;
+}
+
+int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
+		      struct pk_err *err)
+{
+	struct pk_endpoint *ep = &bpf->endpoints[slot];
+	struct pk_endpoint entry = *endpoint;
+
+	if (!pk_slot_taken(bpf, slot))
+		return pk_fail(err, 0, "slot %u is not taken", slot);
+	if (pk_word(bpf, slot))
+		return pk_fail(err, EBUSY, "slot %u is open", slot);
+	entry.spare = ep->spare;
+	entry.opened = 0;
+	entry.flags &= ~PK_EP_PORTS;
+	entry.host_ifindex = ep->host_ifindex;
+	memcpy(ep, &entry, sizeof(entry));
+	pk_fault("endpoint-written");
+	return pk_endpoint_device(bpf, slot, endpoint->host_ifindex, err);
+}
+
+/* Addresses. */
+
+static const union pk_addr *address_of(const struct pk_bpf *bpf, uint32_t slot, int i)
+{
+	const struct pk_endpoint *ep = &bpf->endpoints[slot];
+	const union pk_addr *addr = i ? &ep->ipv6 : &ep->ipv4;
+
+	return pk_addr_is_zero(addr) ? NULL : addr;
+}
+
+/* An address that another, open endpoint has is never taken from it. */
+static int write_address(struct pk_bpf *bpf, const union pk_addr *addr,
+			 const struct pk_local *local, struct pk_err *err)
+{
+	int map = bpf->map[PK_MAP_BY_ADDRESS], r;
+	char text[PK_ADDR_TEXT];
+	struct pk_local is;
+
+	if (pk_map_get(map, addr, &is) == 0 && is.slot != local->slot && pk_word(bpf, is.slot))
+		return pk_code(err,
+			       pk_fail(err, EADDRINUSE, "address %s: slot %u has it",
+				       pk_addr_format(addr, text), is.slot),
+			       PK_CODE_NO_ADDRESS);
+	r = pk_map_set(map, addr, local, BPF_ANY);
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_BY_ADDRESS, "write an address") : 0;
+}
+
+static int write_addresses(struct pk_bpf *bpf, const struct pk_local *local, struct pk_err *err)
+{
+	for (int i = 0; i < 2; i++) {
+		const union pk_addr *addr = address_of(bpf, local->slot, i);
+		int r = addr ? write_address(bpf, addr, local, err) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void delete_addresses(struct pk_bpf *bpf, uint32_t slot)
+{
+	int map = bpf->map[PK_MAP_BY_ADDRESS];
+
+	for (int i = 0; i < 2; i++) {
+		const union pk_addr *addr = address_of(bpf, slot, i);
+		struct pk_local is;
+
+		if (addr && pk_map_get(map, addr, &is) == 0 && is.slot == slot)
+			pk_map_delete(map, addr);
+	}
+}
+
+/* Ports. */
+
+struct ports {
+	int map;
+	uint32_t slot;
+};
+
+static int drop_published(void *arg, const void *key, const void *value)
+{
+	const struct ports *ports = arg;
+
+	return ((const struct pk_published *)value)->slot == ports->slot
+		       ? pk_map_delete(ports->map, key)
+		       : 0;
+}
+
+static int drop_open(void *arg, const void *key, const void *value)
+{
+	const struct ports *ports = arg;
+
+	(void)value;
+	return ((const struct pk_open_port_key *)key)->slot == ports->slot
+		       ? pk_map_delete(ports->map, key)
+		       : 0;
+}
+
+static void delete_ports(struct pk_bpf *bpf, uint32_t slot)
+{
+	struct ports published = { .map = bpf->map[PK_MAP_PUBLISHED], .slot = slot };
+	struct ports open = { .map = bpf->map[PK_MAP_OPEN_PORTS], .slot = slot };
+
+	if (!(bpf->endpoints[slot].flags & PK_EP_PORTS))
+		return;
+	pk_map_each(published.map, drop_published, &published);
+	pk_map_each(open.map, drop_open, &open);
+	__atomic_and_fetch(&bpf->endpoints[slot].flags, ~PK_EP_PORTS, __ATOMIC_SEQ_CST);
+}
+
+static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p,
+		   struct pk_err *err)
+{
+	struct pk_published to = p->to, is;
+	int map = bpf->map[PK_MAP_PUBLISHED], r;
+
+	to.slot = slot;
+	r = pk_map_set(map, &p->from, &to, BPF_NOEXIST);
+	if (r == -EEXIST && pk_map_get(map, &p->from, &is) == 0 && is.slot != slot)
+		return pk_code(err,
+			       pk_fail(err, EADDRINUSE, "host port %u: slot %u has it",
+				       __builtin_bswap16(p->from.port), is.slot),
+			       PK_CODE_CONFIG);
+	if (r == -EEXIST)
+		r = pk_map_set(map, &p->from, &to, BPF_ANY);
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_PUBLISHED, "publish a port") : 0;
+}
+
+static int open_port(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *p,
+		     struct pk_err *err)
+{
+	struct pk_open_port_key key = { .slot = slot,
+					.proto = p->proto,
+					.port = __builtin_bswap16(p->port) };
+	int r = pk_map_set(bpf->map[PK_MAP_OPEN_PORTS], &key, &p->flags, BPF_ANY);
+
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_OPEN_PORTS, "open a port") : 0;
+}
+
+static int write_ports(struct pk_bpf *bpf, const struct pk_endpoint_open *open, struct pk_err *err)
+{
+	int r = 0;
+
+	if (open->n_published || open->n_open)
+		__atomic_or_fetch(&bpf->endpoints[open->slot].flags, PK_EP_PORTS, __ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < open->n_published && r == 0; i++)
+		r = publish(bpf, open->slot, &open->published[i], err);
+	for (size_t i = 0; i < open->n_open && r == 0; i++)
+		r = open_port(bpf, open->slot, &open->open[i], err);
+	return r;
+}
+
+struct port_diff {
+	int map;
+	uint32_t slot;
+	const struct pk_open_port *ports;
+	size_t n;
+	bool *there;
+	bool changed;
+};
+
+static int compare_port(void *arg, const void *key, const void *value)
+{
+	const struct pk_open_port_key *k = key;
+	struct port_diff *diff = arg;
+
+	if (k->slot != diff->slot)
+		return 0;
+	for (size_t i = 0; i < diff->n; i++) {
+		const struct pk_open_port *p = &diff->ports[i];
+
+		if (p->proto != k->proto || __builtin_bswap16(p->port) != k->port)
+			continue;
+		diff->there[i] = p->flags == *(const uint32_t *)value;
+		return 0;
+	}
+	diff->changed = true;
+	return pk_map_delete(diff->map, key);
+}
+
+int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *ports,
+			   size_t n, uint64_t deadline_ns, struct pk_err *err)
+{
+	own_mem bool *there = pk_alloc((n + 1) * sizeof(*there));
+	struct port_diff diff = { .map = bpf->map[PK_MAP_OPEN_PORTS],
+				  .slot = slot,
+				  .ports = ports,
+				  .n = n,
+				  .there = there };
+	own_fd int lock = -1;
+	int r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+
+	if (r < 0)
+		return r;
+	if (!pk_word(bpf, slot))
+		return pk_fail(err, EPERM, "slot %u is closed", slot);
+	if (n || bpf->endpoints[slot].flags & PK_EP_PORTS)
+		r = pk_map_each(diff.map, compare_port, &diff);
+	if (n)
+		__atomic_or_fetch(&bpf->endpoints[slot].flags, PK_EP_PORTS, __ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (there[i])
+			continue;
+		diff.changed = true;
+		r = open_port(bpf, slot, &ports[i], err);
+	}
+	if (r == 0 && diff.changed)
+		r = pk_word_renew(bpf, slot, err);
+	return r;
+}
+
+/* Opening, switching, closing, freeing. */
+
+static int check_rule_set(const struct pk_bpf *bpf, const struct pk_endpoint_open *open,
+			  struct pk_rule_set *entry, uint32_t *rule_set, struct pk_err *err)
+{
+	struct pk_labels labels = open->labels;
+	int r = 0;
+
+	if (open->hash[0] || open->hash[1])
+		r = pk_labels_get(bpf, open->hash, &labels);
+	*rule_set = open->rule_set;
+	if (r == 0 && !*rule_set)
+		r = pk_rule_set_of(bpf, &labels, rule_set);
+	if (r < 0)
+		return pk_fail(err, ENOENT, "no rule set for slot %u", open->slot);
+	r = pk_rule_set_get(bpf, *rule_set, entry);
+	return r < 0 ? pk_fail(err, ENOENT, "rule set %u is not there", *rule_set) : 0;
+}
+
+/* With the node lock held: nobody frees the rule set between the look and the word. */
+static int open_locked(struct pk_bpf *bpf, const struct pk_endpoint_open *open, struct pk_err *err)
+{
+	struct pk_endpoint *ep = &bpf->endpoints[open->slot];
+	struct pk_local local = { .slot = open->slot,
+				  .identity = open->labels.identity,
+				  .tenant = open->labels.tenant };
+	struct pk_rule_set entry;
+	uint32_t rule_set, flags = open->flags & ~PK_WORD_AUDIT;
+	uint64_t closed = 0, word;
+	int r = check_rule_set(bpf, open, &entry, &rule_set, err);
+
+	if (r < 0)
+		return r;
+	__atomic_store_n(&ep->identity, local.identity, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&ep->tenant, local.tenant, __ATOMIC_SEQ_CST);
+	r = write_addresses(bpf, &local, err);
+	pk_fault("addresses-written");
+	r = r == 0 ? write_ports(bpf, open, err) : r;
+	if (r < 0) {
+		delete_addresses(bpf, open->slot);
+		delete_ports(bpf, open->slot);
+		return r;
+	}
+	flags |= entry.flags & PK_RULE_SET_AUDIT ? PK_WORD_AUDIT : 0;
+	ep->opened = pk_number_take(bpf, PK_NUMBER_REVISION);
+	word = PK_WORD(rule_set, flags, ep->opened);
+	pk_fault("word-opens");
+	if (!__atomic_compare_exchange_n(&bpf->words[open->slot], &closed, word, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return pk_fail(err, EEXIST, "slot %u is open already", open->slot);
+	pk_fault("word-open");
+	return 0;
+}
+
+int pk_endpoint_open(struct pk_bpf *bpf, const struct pk_endpoint_open *open, uint64_t deadline_ns,
+		     struct pk_err *err)
+{
+	own_fd int lock = -1;
+	int r;
+
+	if (!pk_slot_taken(bpf, open->slot))
+		return pk_fail(err, 0, "slot %u is not taken", open->slot);
+	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	if (r < 0)
+		return r;
+	if (pk_word(bpf, open->slot))
+		return pk_fail(err, EEXIST, "slot %u is open already", open->slot);
+	return open_locked(bpf, open, err);
+}
+
+int pk_endpoint_close(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err)
+{
+	own_fd int lock = -1;
+	int r;
+
+	if (!in_range(bpf, slot))
+		return 0;
+	__atomic_store_n(&bpf->words[slot], 0, __ATOMIC_SEQ_CST);
+	pk_fault("word-closed");
+	if (!pk_slot_taken(bpf, slot))
+		return 0;
+	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	if (r < 0)
+		return r;
+	/* An ADD of the same slot can't have come between: its slot is taken until it is freed. */
+	delete_addresses(bpf, slot);
+	delete_ports(bpf, slot);
+	return 0;
+}
+
+static void clear_counts(struct pk_bpf *bpf, uint32_t slot)
+{
+	size_t n = 2 * PK_REASON_SLOTS, done;
+	own_mem struct pk_counter *zero = pk_alloc(n * (size_t)pk_cpus() * sizeof(*zero));
+	static const struct pk_bucket bucket;
+	uint32_t keys[2 * PK_REASON_SLOTS];
+
+	for (size_t i = 0; i < n; i++)
+		keys[i] = PK_COUNTER(slot, 0, 0) + (uint32_t)i;
+	for (size_t at = 0; at < n; at += done ? done : n)
+		pk_map_set_many(bpf->map[PK_MAP_COUNTERS], keys + at, zero + at * (size_t)pk_cpus(),
+				n - at, &done);
+	pk_map_set(bpf->map[PK_MAP_BUCKETS], &slot, &bucket, BPF_ANY);
+}
+
+int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err)
+{
+	static const struct pk_endpoint nothing;
+	struct pk_endpoint *ep = &bpf->endpoints[slot];
+	own_fd int lock = -1;
+	uint32_t named;
+	int r;
+
+	if (!pk_slot_taken(bpf, slot))
+		return 0;
+	if (pk_word(bpf, slot))
+		return pk_fail(err, EBUSY, "slot %u is open", slot);
+	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	if (r < 0)
+		return r;
+	if (pk_map_get(bpf->map[PK_MAP_SLOTS], &ep->host_ifindex, &named) == 0 && named == slot)
+		pk_map_delete(bpf->map[PK_MAP_SLOTS], &ep->host_ifindex);
+	delete_addresses(bpf, slot);
+	delete_ports(bpf, slot);
+	clear_counts(bpf, slot);
+	memcpy(ep, &nothing, offsetof(struct pk_endpoint, spare));
+	pk_fault("slot-cleared");
+	__atomic_store_n(&ep->spare, 0, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
+		       uint64_t deadline_ns, uint64_t *now, struct pk_err *err)
+{
+	struct pk_local local = { .slot = to->slot,
+				  .identity = to->identity,
+				  .tenant = to->tenant };
+	own_fd int lock = -1;
+	int r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	struct pk_endpoint *ep;
+
+	if (r < 0)
+		return r;
+	if (!in_range(bpf, to->slot) || !to->from)
+		return pk_fail(err, EPERM, "slot %u is closed", to->slot);
+	/* Under the lock nobody opens the slot anew: the word that was read is still this
+	 * endpoint's. */
+	if (pk_word(bpf, to->slot) != to->from)
+		return pk_fail(err, EAGAIN, "the word of slot %u has changed", to->slot);
+	ep = &bpf->endpoints[to->slot];
+	if (ep->identity != to->identity || ep->tenant != to->tenant) {
+		__atomic_store_n(&ep->identity, to->identity, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&ep->tenant, to->tenant, __ATOMIC_SEQ_CST);
+		r = write_addresses(bpf, &local, err);
+	}
+	return r == 0 ? pk_word_switch(bpf, to->slot, to->from, to->rule_set, to->flags, now, err)
+		      : r;
+}
