@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""P28 to P30: nothing of a VM reaches the node itself, metadata addresses or a loopback."""
+import json
+import socket
+
+import pytest
+from harness import EGRESS, proving
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import Ether
+
+GATEWAY_MAC = "02:70:6b:00:00:01"
+PORTS = (22, 4646, 4647, 4648, 4680, 8300, 8301, 8302, 8500, 8501, 8502, 8503, 8600)
+QUIET = 0.3
+
+
+@pytest.fixture
+def vm(node):
+    a = node.add("acme", "job", "group")
+    a.vmm = a.tap(credentials=(65534, 65534))
+    a.vmm.drain()
+    yield a
+    a.vmm.close()
+
+
+def ip(a, address):
+    eth = Ether(src=a.mac, dst=GATEWAY_MAC)
+    if ":" in address:
+        return eth / IPv6(src=a.address(6), dst=address)
+    return eth / IP(src=a.address(), dst=address)
+
+
+def node_addresses(node):
+    links = json.loads(node.run(["ip", "-j", "addr"]).stdout)
+    return sorted({a["local"] for link in links for a in link["addr_info"]})
+
+
+class HostSockets:
+    """TCP and UDP sockets of the host on every address and each of the ports."""
+
+    def __init__(self, node):
+        self.sockets = []
+        with node.inside():
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                for port in PORTS:
+                    s = socket.socket(socket.AF_INET6, kind)
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    s.bind(("::", port))
+                    if kind == socket.SOCK_STREAM:
+                        s.listen()
+                    s.setblocking(False)
+                    self.sockets.append((kind, port, s))
+
+    def heard(self):
+        found = []
+        for kind, port, s in self.sockets:
+            try:
+                found.append((port, s.accept() if kind == socket.SOCK_STREAM else s.recv(2000)))
+            except BlockingIOError:
+                pass
+        return found
+
+    def close(self):
+        for _, _, s in self.sockets:
+            s.close()
+
+
+def test_P28_no_port_of_the_node_answers(vm):
+    addresses = node_addresses(vm.node)
+    assert len(addresses) >= 4, addresses		# loopback and uplink, both families
+    sockets = HostSockets(vm.node)
+    try:
+        for address in addresses:
+            for port in PORTS:
+                for probe in (TCP(sport=40000, dport=port, flags="S"),
+                              UDP(sport=40000, dport=port) / b"x"):
+                    before = vm.node.tables.counters(vm.slot)
+                    vm.vmm.send(ip(vm, address) / probe)
+                    counted = vm.node.tables.counted(vm.slot, before)
+                    assert sum(counted.values()) == 1 and (EGRESS, "ok") not in counted, \
+                        (address, port, counted)
+            echo = ICMPv6EchoRequest(id=3) if ":" in address else ICMP(type=8, id=3)
+            vm.vmm.send(ip(vm, address) / echo)
+        assert vm.vmm.receive(lambda raw: TCP in Ether(raw) or ICMP in Ether(raw) or
+                              ICMPv6EchoReply in Ether(raw), QUIET) is None
+        assert sockets.heard() == []
+    finally:
+        sockets.close()
+
+
+def test_P28_uplink_is_policy_denied(vm):
+    with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
+        vm.vmm.send(ip(vm, vm.node.options.up_address.split("/")[0]) /
+                    TCP(sport=40000, dport=22, flags="S"))
+
+
+@pytest.mark.parametrize("family", (4, 6))
+def test_P28_the_gateway_answers_ping_in_the_guard(vm, family):
+    if family == 4:
+        vm.vmm.send(ip(vm, vm.gateway) / ICMP(type=8, id=5, seq=1) / b"hello")
+        reply = vm.vmm.receive(lambda raw: ICMP in Ether(raw) and Ether(raw)[ICMP].type == 0)
+        assert reply and Ether(reply)[IP].src == vm.gateway
+    else:
+        vm.vmm.send(ip(vm, "fe80::1") / ICMPv6EchoRequest(id=5, seq=1, data=b"hello"))
+        reply = vm.vmm.receive(lambda raw: ICMPv6EchoReply in Ether(raw))
+        assert reply and Ether(reply)[IPv6].src == "fe80::1"
+    assert Ether(reply).src == GATEWAY_MAC and Ether(reply).dst == vm.mac
+
+
+@pytest.mark.parametrize("address", ("169.254.169.254", "169.254.170.2", "fd00:ec2::254",
+                                     "100.100.100.200"))
+@pytest.mark.parametrize("protocol", ("tcp", "udp"))
+def test_P29_metadata_is_denied_by_the_baseline(vm, address, protocol):
+    """policy-denied; that the rule is "baseline: protected addresses" is asserted in tests/bpf."""
+    probe = TCP(sport=40000, dport=80, flags="S") if protocol == "tcp" else \
+        UDP(sport=40000, dport=80) / b"x"
+    with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
+        vm.vmm.send(ip(vm, address) / probe)
+
+
+@pytest.mark.parametrize("address", ("127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "0.0.0.0"))
+def test_P30_loopback_of_the_node_is_out_of_reach(vm, address):
+    sockets = HostSockets(vm.node)
+    try:
+        for probe in (TCP(sport=40000, dport=4646, flags="S"), UDP(sport=40000, dport=8600) / b"x"):
+            before = vm.node.tables.counters(vm.slot)
+            vm.vmm.send(ip(vm, address) / probe)
+            counted = vm.node.tables.counted(vm.slot, before)
+            assert sum(counted.values()) == 1 and (EGRESS, "ok") not in counted, counted
+        assert vm.vmm.receive(lambda raw: TCP in Ether(raw), QUIET) is None
+        assert sockets.heard() == []
+    finally:
+        sockets.close()
+
+
+def test_the_world_is_denied_until_it_is_built(vm):
+    with proving(vm.node.tables, vm.slot, EGRESS, "not-built"):
+        vm.vmm.send(ip(vm, "198.51.100.7") / TCP(sport=40000, dport=443, flags="S"))

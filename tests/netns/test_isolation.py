@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""P04, P06, P07, P21, P23, P24: what one tenant's frames reach of another's, on one node."""
+import socket
+
+import pytest
+from harness import EGRESS, INGRESS, proving, wait_for
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA,
+                                ICMPv6NDOptDstLLAddr, ICMPv6NDOptPrefixInfo,
+                                ICMPv6NDOptSrcLLAddr, IPv6)
+from scapy.layers.l2 import ARP, Ether
+from scapy.layers.sctp import SCTP, SCTPChunkInit
+
+GATEWAY_MAC = "02:70:6b:00:00:01"
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+QUIET = 0.3		# seconds in which a delivered frame would long have been seen
+
+
+class Pair:
+    """Two endpoints with open taps, and a sniffer on each: node, a (acme), b (beta)."""
+
+    def __init__(self, node, tenants=("acme", "beta")):
+        self.node = node
+        self.a, self.b = (node.add(t, "job", "group") for t in tenants)
+        self.taps = {e.id: e.tap(credentials=(65534, 65534)) for e in (self.a, self.b)}
+
+    def send(self, endpoint, frame):
+        self.taps[endpoint.id].send(frame)
+
+    def arrives(self, endpoint, want, timeout=2.0):
+        return self.taps[endpoint.id].receive(lambda raw: want(Ether(raw)), timeout)
+
+    def close(self):
+        for tap in self.taps.values():
+            tap.close()
+
+
+@pytest.fixture
+def pair(make_node):
+    made = []
+
+    def make(tenants=("acme", "beta"), **options):
+        pair = Pair(make_node(**options), tenants)
+        made.append(pair)
+        return pair
+    yield make
+    for each in made:
+        each.close()
+
+
+def to(source, target, family=4, ttl=64):
+    """Ethernet and IP from one endpoint to another, as its guest would send."""
+    eth = Ether(src=source.mac, dst=GATEWAY_MAC)
+    if family == 6:
+        return eth / IPv6(src=source.address(6), dst=target.address(6), hlim=ttl)
+    return eth / IP(src=source.address(), dst=target.address(), ttl=ttl)
+
+
+def probes(family):
+    echo = ICMPv6EchoRequest(id=7) if family == 6 else ICMP(type=8, id=7)
+    return {"tcp": TCP(sport=40000, dport=8080, flags="S"), "udp": UDP(sport=40000, dport=53) / b"x",
+            "echo": echo / b"probe", "sctp": SCTP(sport=40000, dport=8080) / SCTPChunkInit()}
+
+
+@pytest.mark.parametrize("family", (4, 6))
+def test_P21_two_namespaces_exchange_nothing(pair, family):
+    p = pair()
+    for source, target in ((p.a, p.b), (p.b, p.a)):
+        for name, probe in probes(family).items():
+            with proving(p.node.tables, source.slot, EGRESS, "policy-denied"):
+                p.send(source, to(source, target, family) / probe)
+            assert p.arrives(target, lambda f: f.src != GATEWAY_MAC or IP in f or IPv6 in f,
+                             QUIET) is None, name
+
+
+@pytest.mark.parametrize("family", (4, 6))
+def test_one_namespace_exchanges_what_the_data_path_carries(pair, family):
+    p = pair(("acme", "acme"))
+    for name, probe in probes(family).items():
+        frame = to(p.a, p.b, family) / probe
+        if name == "sctp":		# judged by policy, then not carried yet
+            with proving(p.node.tables, p.a.slot, EGRESS, "not-built"):
+                p.send(p.a, frame)
+            continue
+        with proving(p.node.tables, p.a.slot, EGRESS, "ok"):
+            p.send(p.a, frame)
+        got = Ether(p.arrives(p.b, lambda f: f.dst == p.b.mac))
+        assert got.src == GATEWAY_MAC, name
+        assert bytes(got.payload.payload)[:4] == bytes(frame.payload.payload)[:4], name
+
+
+def allow(namespace, direction, peer_namespace, name):
+    peers = {"ingress": "fromEndpoints", "egress": "toEndpoints"}[direction]
+    return {"name": name, "namespace": namespace, "rules": [{
+        "endpointSelector": {},
+        direction: [{peers: [{"matchLabels": {"nomad:namespace": peer_namespace}}]}]}]}
+
+
+def revision(node, endpoint):
+    return node.tables.word(endpoint.slot)
+
+
+@pytest.mark.parametrize("open_side", ("egress", "ingress"))
+def test_P23_one_side_alone_opens_nothing(pair, open_side):
+    """Egress allowed and ingress not, and the reverse: denied both times, each by its own side."""
+    p = pair()
+    p.node.start_picketd()
+    owner, other = (p.a, p.b) if open_side == "egress" else (p.b, p.a)
+    before = revision(p.node, owner)
+    names = {p.a.id: "acme", p.b.id: "beta"}
+    p.node.policy("one-side.json", allow(names[owner.id], open_side, names[other.id], "one-side"))
+    wait_for(lambda: revision(p.node, owner) != before, "the policy in force")
+    frame = to(p.a, p.b) / TCP(sport=40000, dport=8080, flags="S")
+    slot, direction = (p.b.slot, INGRESS) if open_side == "egress" else (p.a.slot, EGRESS)
+    with proving(p.node.tables, slot, direction, "policy-denied"):
+        p.send(p.a, frame)
+        assert p.arrives(p.b, lambda f: TCP in f, QUIET) is None
+
+
+def neighbours(run):
+    return run(["ip", "neigh", "show"]).stdout
+
+
+@pytest.mark.parametrize("case", ("reply for the gateway", "reply for a neighbour", "gratuitous"))
+def test_P04_forged_arp_changes_nobodys_table(pair, case):
+    p = pair(("acme", "acme"))
+    sender = {"reply for the gateway": p.a.gateway, "reply for a neighbour": p.b.address(),
+              "gratuitous": p.a.address()}[case]
+    frame = Ether(src=p.a.mac, dst=BROADCAST) / ARP(
+        op=1 if case == "gratuitous" else 2, hwsrc=p.a.mac, psrc=sender, hwdst=BROADCAST,
+        pdst=sender)
+    before = neighbours(p.node.run), neighbours(p.b.run)
+    counted = p.node.tables.counters(p.a.slot)
+    p.send(p.a, frame)
+    assert p.arrives(p.b, lambda f: ARP in f, QUIET) is None
+    assert (neighbours(p.node.run), neighbours(p.b.run)) == before
+    reasons = p.node.tables.counted(p.a.slot, counted)
+    assert sum(reasons.values()) == 1 and (EGRESS, "ok") not in reasons, reasons
+    if case != "gratuitous":
+        assert reasons == {(EGRESS, "spoofed-arp"): 1}
+
+
+def test_P06_forged_neighbour_discovery_changes_nobodys_table(pair):
+    p = pair(("acme", "acme"))
+    eth = Ether(src=p.a.mac, dst="33:33:00:00:00:01")
+    ip = IPv6(src=p.a.address(6), dst="ff02::1", hlim=255)
+    forged = [eth / ip / ICMPv6ND_NA(tgt="fe80::1", R=1, S=0, O=1) /
+              ICMPv6NDOptDstLLAddr(lladdr=p.a.mac),
+              eth / ip / ICMPv6ND_NA(tgt=p.b.address(6), R=0, S=0, O=1) /
+              ICMPv6NDOptDstLLAddr(lladdr=p.a.mac),
+              Ether(src=p.a.mac, dst="33:33:ff:00:00:01") /
+              IPv6(src=p.a.address(6), dst="ff02::1:ff00:1", hlim=255) /
+              ICMPv6ND_NS(tgt="fe80::1") / ICMPv6NDOptSrcLLAddr(lladdr="02:70:00:00:00:99")]
+    before = neighbours(p.node.run), neighbours(p.b.run)
+    for frame in forged:
+        with proving(p.node.tables, p.a.slot, EGRESS, "spoofed-nd"):
+            p.send(p.a, frame)
+        assert p.arrives(p.b, lambda f: IPv6 in f, QUIET) is None
+    assert (neighbours(p.node.run), neighbours(p.b.run)) == before
+
+
+def test_P07_router_advertisement_reaches_neither_host_nor_peer(pair):
+    p = pair(("acme", "acme"))
+    p.node.run(["sh", "-c", "for f in /proc/sys/net/ipv6/conf/*/accept_ra; do echo 2 > $f; done"])
+    routes = p.node.run(["ip", "-6", "route", "show", "table", "all"]).stdout
+    for source in ("fe80::1", p.a.address(6)):
+        frame = (Ether(src=p.a.mac, dst="33:33:00:00:00:01") / IPv6(src=source, dst="ff02::1", hlim=255) /
+                 ICMPv6ND_RA(routerlifetime=1800) /
+                 ICMPv6NDOptPrefixInfo(prefix="2001:db8:bad::", prefixlen=64))
+        with proving(p.node.tables, p.a.slot, EGRESS, "spoofed-nd"):
+            p.send(p.a, frame)
+        assert p.arrives(p.b, lambda f: IPv6 in f, QUIET) is None
+    assert p.node.run(["ip", "-6", "route", "show", "table", "all"]).stdout == routes
+
+
+def multicast_listeners(node):
+    """UDP sockets of the host that would take a broadcast or multicast from any interface."""
+    listeners = []
+    with node.inside():
+        for port in (1900, 5353, 5355, 9999):
+            s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("::", port))
+            s.setblocking(False)
+            listeners.append(s)
+    return listeners
+
+
+def test_P24_broadcast_and_multicast_reach_nobody(pair):
+    p = pair(("acme", "acme"))
+    listeners = multicast_listeners(p.node)
+    subnet = p.a.address().rsplit(".", 1)[0] + ".255"
+    four = [("255.255.255.255", 9999), (subnet, 9999), ("224.0.0.1", 9999), ("224.0.0.251", 5353),
+            ("224.0.0.252", 5355), ("239.255.255.250", 1900)]
+    six = [("ff02::1", 9999), ("ff02::fb", 5353), ("ff02::1:3", 5355), ("ff02::c", 1900)]
+    try:
+        for address, port in four + six:
+            version = IPv6(src=p.a.address(6), dst=address) if ":" in address else \
+                IP(src=p.a.address(), dst=address)
+            for mac in (BROADCAST, GATEWAY_MAC):
+                before = p.node.tables.counters(p.a.slot)
+                p.send(p.a, Ether(src=p.a.mac, dst=mac) / version / UDP(sport=9, dport=port) / b"x")
+                counted = p.node.tables.counted(p.a.slot, before)
+                assert sum(counted.values()) == 1 and (EGRESS, "ok") not in counted, \
+                    (address, mac, counted)
+        with proving(p.node.tables, p.a.slot, EGRESS, "multicast"):
+            p.send(p.a, Ether(src=p.a.mac, dst="01:00:5e:00:00:fb") /
+                   IP(src=p.a.address(), dst="224.0.0.251") / UDP(sport=5353, dport=5353) / b"x")
+        assert p.arrives(p.b, lambda f: IP in f or IPv6 in f, QUIET) is None
+        for listener in listeners:
+            with pytest.raises(BlockingIOError):
+                listener.recv(2000)
+    finally:
+        for listener in listeners:
+            listener.close()
