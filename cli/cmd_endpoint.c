@@ -225,7 +225,7 @@ static int print_vmm(const struct cli *cli, const struct pk_json *row, const cha
 	}
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "boot-source", '{');
-	pk_jw_string(&w, "boot_args", cli_text(pk_json_root(doc), "kernelArgument"));
+	pk_jw_string(&w, "boot_args", cli_text(pk_json_root(doc), "kernelIp"));
 	pk_jw_close(&w, '}');
 	pk_jw_open(&w, "network-interfaces", '[');
 	pk_jw_open(&w, NULL, '{');

@@ -38,7 +38,7 @@ def case(alloc):
     driver = alloc.driver_file()
     return {"containerID": alloc.id, "tap": "tap0", "result": alloc.result,
             "expect": {"mac": alloc.mac, "ip": alloc.address() + "/24", "gateway": alloc.gateway,
-                       "kernelArgument": driver["kernelArgument"], "mtu": 1400}}
+                       "kernelArgument": driver["kernelIp"], "mtu": 1400}}
 
 
 def test_firecracker_sdk_accepts_the_result(make_node, reader):
