@@ -443,15 +443,26 @@ static void take_queue(struct pk_engine *engine, struct vec *fresh)
 	engine->queue.n = 0;
 }
 
+/* Documents that went took their programs along; those that came may select the subject. */
+static bool is_touched(const struct pk_engine *engine, const struct ident *subject)
+{
+	for (size_t i = 0; i < engine->added.n; i++) {
+		const struct doc_obj *d = engine->added.at[i];
+
+		for (size_t j = 0; j < d->n_rules; j++)
+			if (rule_selects(d->doc, d->rules[j].rule, subject->labels) != PK_NO)
+				return true;
+	}
+	return false;
+}
+
 static void use(struct pk_engine *engine, struct ident *subject)
 {
-	if (engine->resubject || !subject->program)
+	if (engine->resubject || !subject->program || is_touched(engine, subject))
 		subject->program = program_get(engine, subject);
 	subject->program->used = true;
-	if (subject->program->side[0].shape)
-		subject->program->side[0].shape->used = true;
-	if (subject->program->side[1].shape)
-		subject->program->side[1].shape->used = true;
+	for (int dir = 0; dir < 2; dir++)
+		subject->program->side[dir].shape->used = true;
 }
 
 static void link_subjects(struct pk_engine *engine)
@@ -471,6 +482,7 @@ static void link_subjects(struct pk_engine *engine)
 	drop_programs(engine, true);
 	shapes_free(engine, true);
 	engine->resubject = false;
+	engine->added.n = 0;
 }
 
 static void tell_programs(struct pk_engine *engine, const struct vec *fresh)

@@ -32,29 +32,6 @@ static void flatten_rule(struct pk_engine *engine, struct rule_obj *r, struct en
 	}
 }
 
-static void add_doc(struct pk_engine *engine, const struct pk_document *doc)
-{
-	struct doc_obj *d = pk_alloc(sizeof(*d));
-	struct ent *next;
-	size_t n = 0;
-
-	for (size_t i = 0; i < doc->n_rules; i++)
-		n += doc->rules[i].n_entries[0] + doc->rules[i].n_entries[1];
-	d->doc = doc;
-	d->keep = true;
-	d->n_rules = doc->n_rules;
-	d->rules = calloc(doc->n_rules + 1, sizeof(*d->rules));
-	d->ents = next = calloc(n + 1, sizeof(*d->ents));
-	if (!d->rules || !d->ents)
-		abort();
-	for (size_t i = 0; i < doc->n_rules; i++) {
-		d->rules[i].doc = doc;
-		d->rules[i].rule = &doc->rules[i];
-		flatten_rule(engine, &d->rules[i], &next, (uint32_t)i);
-	}
-	HASH_ADD_PTR(engine->docs, doc, d);
-}
-
 static void drop_doc(struct pk_engine *engine, struct doc_obj *d)
 {
 	size_t n = 0;
@@ -87,37 +64,92 @@ static void index_in(struct pk_engine *engine, const char *namespace, struct rul
 		vec_push(&s->rules, r);
 }
 
-static void index_rule(struct pk_engine *engine, struct rule_obj *r)
+/* The requirement of an operator's selector that names the namespaces; NULL: none. */
+static const struct pk_requirement *namespace_of(const struct rule_obj *r)
 {
 	const struct pk_selector *sel = &r->rule->subject;
 
-	if (r->doc->namespace) {
-		index_in(engine, r->doc->namespace, r);
-		return;
-	}
-	for (size_t i = 0; i < sel->n_req && !sel->is_entity; i++) {
-		const struct pk_requirement *req = &sel->req[i];
+	for (size_t i = 0; i < sel->n_req && !r->doc->namespace && !sel->is_entity; i++)
+		if (sel->req[i].op == PK_OP_IN && strcmp(sel->req[i].key, "nomad:namespace") == 0)
+			return &sel->req[i];
+	return NULL;
+}
 
-		if (req->op != PK_OP_IN || strcmp(req->key, "nomad:namespace") != 0)
-			continue;
-		for (size_t j = 0; j < req->n_values; j++)
-			index_in(engine, req->values[j], r);
-		return;
+static void index_rule(struct pk_engine *engine, struct rule_obj *r)
+{
+	const struct pk_requirement *req = namespace_of(r);
+
+	for (size_t i = 0; req && i < req->n_values; i++)
+		index_in(engine, req->values[i], r);
+	if (r->doc->namespace)
+		index_in(engine, r->doc->namespace, r);
+	else if (!req)
+		vec_push(&engine->anywhere, r);
+}
+
+static struct doc_obj *add_doc(struct pk_engine *engine, const struct pk_document *doc)
+{
+	struct doc_obj *d = pk_alloc(sizeof(*d));
+	struct ent *next;
+	size_t n = 0;
+
+	for (size_t i = 0; i < doc->n_rules; i++)
+		n += doc->rules[i].n_entries[0] + doc->rules[i].n_entries[1];
+	d->doc = doc;
+	d->n_rules = doc->n_rules;
+	d->rules = calloc(doc->n_rules + 1, sizeof(*d->rules));
+	d->ents = next = calloc(n + 1, sizeof(*d->ents));
+	if (!d->rules || !d->ents)
+		abort();
+	for (size_t i = 0; i < doc->n_rules; i++) {
+		d->rules[i].doc = doc;
+		d->rules[i].rule = &doc->rules[i];
+		flatten_rule(engine, &d->rules[i], &next, (uint32_t)i);
+		index_rule(engine, &d->rules[i]);
 	}
-	vec_push(&engine->anywhere, r);
+	HASH_ADD_PTR(engine->docs, doc, d);
+	return d;
+}
+
+static void drop_subjects(struct pk_engine *engine, struct subject_index *s)
+{
+	HASH_DEL(engine->by_namespace, s);
+	vec_done(&s->rules);
+	free(s->name);
+	free(s);
+}
+
+static void unindex_in(struct pk_engine *engine, const char *namespace, const struct rule_obj *r)
+{
+	struct subject_index *s;
+
+	HASH_FIND_STR(engine->by_namespace, namespace, s);
+	if (!s)
+		return;
+	vec_remove(&s->rules, r);
+	if (!s->rules.n)
+		drop_subjects(engine, s);
+}
+
+static void unindex_rule(struct pk_engine *engine, const struct rule_obj *r)
+{
+	const struct pk_requirement *req = namespace_of(r);
+
+	for (size_t i = 0; req && i < req->n_values; i++)
+		unindex_in(engine, req->values[i], r);
+	if (r->doc->namespace)
+		unindex_in(engine, r->doc->namespace, r);
+	else if (!req)
+		vec_remove(&engine->anywhere, r);
 }
 
 static void drop_index(struct pk_engine *engine)
 {
 	struct subject_index *s, *next;
 
-	HASH_ITER(hh, engine->by_namespace, s, next) {
-		HASH_DEL(engine->by_namespace, s);
-		vec_done(&s->rules);
-		free(s->name);
-		free(s);
-	}
-	engine->anywhere.n = 0;
+	HASH_ITER(hh, engine->by_namespace, s, next)
+		drop_subjects(engine, s);
+	vec_done(&engine->anywhere);
 }
 
 static int cmp_text(const void *a, const void *b)
@@ -176,33 +208,60 @@ static bool name_ports(struct pk_engine *engine)
 	return !same;
 }
 
-void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n)
+static bool names_ports(const struct doc_obj *d)
+{
+	for (size_t i = 0; i < d->n_rules; i++)
+		for (int dir = 0; dir < 2; dir++)
+			for (size_t j = 0; j < d->rules[i].n[dir]; j++)
+				if (d->rules[i].ents[dir][j].label_ports)
+					return true;
+	return false;
+}
+
+/* Programs point at entries: those of documents that go are let go first. True: one of them named ports. */
+static bool drop_old(struct pk_engine *engine, size_t n_kept)
 {
 	struct doc_obj *d, *next;
+	bool ports = false;
+
+	if (HASH_COUNT(engine->docs) == n_kept)
+		return false;
+	programs_forget(engine);
+	HASH_ITER(hh, engine->docs, d, next) {
+		if (d->keep)
+			continue;
+		ports |= names_ports(d);
+		for (size_t i = 0; i < d->n_rules; i++)
+			unindex_rule(engine, &d->rules[i]);
+		vec_remove(&engine->added, d);
+		drop_doc(engine, d);
+	}
+	return ports;
+}
+
+void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n)
+{
+	struct doc_obj *d;
+	bool renumbered, ports = false;
+	size_t n_kept = 0;
 
 	for (d = engine->docs; d; d = d->hh.next)
 		d->keep = false;
 	for (size_t i = 0; i < n; i++) {
 		d = documents_find(engine, docs[i]);
-		if (d)
-			d->keep = true;
-		else
-			add_doc(engine, docs[i]);
+		if (!d) {
+			d = add_doc(engine, docs[i]);
+			ports |= names_ports(d);
+			vec_push(&engine->added, d);
+		}
+		n_kept += !d->keep;
+		d->keep = true;
 	}
-	/* Programs point at entries: those of documents that go are let go first. */
-	programs_forget(engine);
-	HASH_ITER(hh, engine->docs, d, next)
-		if (!d->keep)
-			drop_doc(engine, d);
-	drop_index(engine);
-	for (d = engine->docs; d; d = d->hh.next)
-		for (size_t i = 0; i < d->n_rules; i++)
-			index_rule(engine, &d->rules[i]);
-	pk_rules_free(engine->rules);
-	engine->rules = pk_rules_new(docs, n);
-	if (name_ports(engine))
+	ports |= drop_old(engine, n_kept);
+	engine->rules = pk_rules_renew(engine->rules, docs, n, &renumbered);
+	if (ports && name_ports(engine))
 		idents_retake(engine);
-	engine->resubject = true;
+	engine->resubject |= renumbered;
 }
 
 const struct pk_rules *pk_engine_rules(const struct pk_engine *engine)
@@ -217,7 +276,7 @@ void documents_free(struct pk_engine *engine)
 	HASH_ITER(hh, engine->docs, d, next)
 		drop_doc(engine, d);
 	drop_index(engine);
-	vec_done(&engine->anywhere);
+	vec_done(&engine->added);
 	free_names(engine->port_names, engine->n_port_names);
 	pk_rules_free(engine->rules);
 }

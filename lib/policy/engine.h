@@ -223,6 +223,7 @@ struct pk_engine {
 	struct pk_world *world;
 	struct endpoint *endpoints;
 	struct doc_obj *docs;
+	struct vec added;		/* documents that came since the last compile */
 	struct pk_rules *rules;
 	uint64_t serial, generation, idents_changed, walks;
 	struct subject_index *by_namespace;
@@ -238,7 +239,7 @@ struct pk_engine {
 	struct shape *shapes;
 	struct base *bases;
 	struct pk_label_set *unknown_labels, *init_labels, *any_tenant;
-	bool resubject;			/* documents or settings changed */
+	bool resubject;			/* every subject's program may be another one */
 };
 
 /* compile.c, for documents.c: programs that hold entries of documents with keep unset; identities by the port names. */

@@ -17,11 +17,20 @@ struct place {			/* where a number stands; 16 bytes matter at 50,000 of them */
 	uint32_t dir : 1;
 };
 
+/* Hashes of one document's places, in the order of collect(). */
+struct known {
+	const struct pk_document *doc;
+	const uint32_t *hashes;
+	size_t n;
+};
+
 struct pk_rules {
 	const struct pk_document **docs;
 	size_t n_docs;
 	struct place *places;	/* sorted by number */
 	size_t n;
+	uint32_t *hashes;	/* document by document */
+	struct known *known;	/* sorted by pointer */
 };
 
 static const char *const dir_name[] = { "egress", "ingress" };
@@ -48,13 +57,40 @@ static int place_cmp(const struct pk_rules *rules, const struct place *x, const 
 	return c ? c : (int)x->entry - (int)y->entry;
 }
 
-static int cmp_number(const void *a, const void *b, void *arg)
+static int cmp_place(const void *a, const void *b, void *arg)
 {
-	const struct place *x = a, *y = b;
+	return place_cmp(arg, a, b);
+}
 
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
-	return place_cmp(arg, x, y);
+/* By number, 11 bits a pass; equal numbers then in order of place. */
+static void sort_places(struct pk_rules *rules)
+{
+	struct place *from = rules->places, *to = calloc(rules->n + 1, sizeof(*to));
+	size_t end;
+
+	if (!to)
+		abort();
+	for (unsigned int shift = 0; shift < 33; shift += 11) {
+		size_t at[2049] = { 0 };
+		struct place *swap = from;
+
+		for (size_t i = 0; i < rules->n; i++)
+			at[(from[i].number >> shift & 2047) + 1]++;
+		for (size_t i = 0; i < 2048; i++)
+			at[i + 1] += at[i];
+		for (size_t i = 0; i < rules->n; i++)
+			to[at[from[i].number >> shift & 2047]++] = from[i];
+		from = to;
+		to = swap;
+	}
+	rules->places = from;
+	free(to);
+	for (size_t i = 0; i < rules->n; i = end) {
+		for (end = i + 1; end < rules->n && from[end].number == from[i].number;)
+			end++;
+		if (end - i > 1)
+			qsort_r(&from[i], end - i, sizeof(*from), cmp_place, rules);
+	}
 }
 
 static size_t count(struct pk_document *const *docs, size_t n)
@@ -67,21 +103,44 @@ static size_t count(struct pk_document *const *docs, size_t n)
 	return total;
 }
 
-static void collect(struct pk_rules *rules, uint32_t index)
+static int cmp_known(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	return x->doc < y->doc ? -1 : x->doc > y->doc;
+}
+
+static const struct known *find_known(const struct pk_rules *rules, const struct pk_document *doc)
+{
+	const struct known key = { .doc = doc };
+
+	if (!rules || !rules->n_docs)
+		return NULL;
+	return bsearch(&key, rules->known, rules->n_docs, sizeof(key), cmp_known);
+}
+
+static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rules *old)
 {
 	const struct pk_document *doc = rules->docs[index];
+	const struct known *known = find_known(old, doc);
+	size_t first = rules->n;
 
 	for (size_t r = 0; r < doc->n_rules; r++)
 		for (unsigned int dir = 0; dir < 2; dir++)
 			for (size_t e = 0; e < doc->rules[r].n_entries[dir]; e++) {
-				struct place *p = &rules->places[rules->n++];
+				struct place *p = &rules->places[rules->n];
 
 				*p = (struct place){ .doc = index,
 						     .rule = (uint32_t)r,
 						     .entry = (uint32_t)e & 0x7fffffff,
 						     .dir = dir & 1 };
-				p->number = hash_place(doc, p);
+				p->number = known ? known->hashes[rules->n - first] :
+						    hash_place(doc, p);
+				rules->hashes[rules->n++] = p->number;
 			}
+	rules->known[index] = (struct known){ .doc = doc,
+					      .hashes = rules->hashes + first,
+					      .n = rules->n - first };
 }
 
 /* The places are sorted by their hash: each takes the next number that is free behind the last one. */
@@ -106,32 +165,59 @@ static void settle(struct pk_rules *rules)
 		rules->places[rules->n - 1 - i].number = PK_RULE_FIRST + (uint32_t)i;
 	if (!wrapped)
 		return;
-	qsort_r(rules->places, rules->n, sizeof(*rules->places), cmp_number, rules);
+	sort_places(rules);
 	settle(rules);
 }
 
-struct pk_rules *pk_rules_new(struct pk_document *const *docs, size_t n)
+/* True: one that old knew has another number than it had. */
+static bool write_numbers(const struct pk_rules *rules, struct pk_document *const *docs,
+			  const struct pk_rules *old)
+{
+	bool renumbered = false;
+
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct place *p = &rules->places[i];
+		uint32_t *number = &docs[p->doc]->rules[p->rule].entries[p->dir][p->entry].number;
+
+		if (*number == p->number)
+			continue;
+		renumbered |= find_known(old, docs[p->doc]) != NULL;
+		*number = p->number;
+	}
+	return renumbered;
+}
+
+struct pk_rules *pk_rules_renew(struct pk_rules *old, struct pk_document *const *docs, size_t n,
+				bool *renumbered)
 {
 	struct pk_rules *rules = pk_alloc(sizeof(*rules));
 	size_t total = count(docs, n);
 
 	rules->docs = calloc(n + 1, sizeof(*rules->docs));
+	rules->known = calloc(n + 1, sizeof(*rules->known));
 	rules->places = calloc(total + 1, sizeof(*rules->places));
-	if (!rules->docs || !rules->places)
+	rules->hashes = calloc(total + 1, sizeof(*rules->hashes));
+	if (!rules->docs || !rules->known || !rules->places || !rules->hashes)
 		abort();
 	for (size_t i = 0; i < n; i++) {
 		rules->docs[i] = docs[i];
-		collect(rules, (uint32_t)i);
+		collect(rules, (uint32_t)i, old);
 	}
 	rules->n_docs = n;
-	qsort_r(rules->places, rules->n, sizeof(*rules->places), cmp_number, rules);
+	if (n)
+		qsort(rules->known, n, sizeof(*rules->known), cmp_known);
+	sort_places(rules);
 	settle(rules);
-	for (size_t i = 0; i < rules->n; i++) {
-		const struct place *p = &rules->places[i];
-
-		docs[p->doc]->rules[p->rule].entries[p->dir][p->entry].number = p->number;
-	}
+	*renumbered = write_numbers(rules, docs, old);
+	pk_rules_free(old);
 	return rules;
+}
+
+struct pk_rules *pk_rules_new(struct pk_document *const *docs, size_t n)
+{
+	bool renumbered;
+
+	return pk_rules_renew(NULL, docs, n, &renumbered);
 }
 
 void pk_rules_free(struct pk_rules *rules)
@@ -139,6 +225,8 @@ void pk_rules_free(struct pk_rules *rules)
 	if (!rules)
 		return;
 	free(rules->docs);
+	free(rules->known);
+	free(rules->hashes);
 	free(rules->places);
 	free(rules);
 }

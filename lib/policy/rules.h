@@ -13,6 +13,13 @@ struct pk_rules;
 
 /* Sets entry->number in every document and remembers where each number stands. Keeps pointers into the documents. */
 struct pk_rules *pk_rules_new(struct pk_document *const *docs, size_t n);
+/*
+ * The same for another set, taking over what was worked out for the documents that are in both
+ * (by pointer). old is freed; NULL is as pk_rules_new. *renumbered: a document that is in both has
+ * other numbers now, because of a collision.
+ */
+struct pk_rules *pk_rules_renew(struct pk_rules *old, struct pk_document *const *docs, size_t n,
+				bool *renumbered);
 void pk_rules_free(struct pk_rules *rules);
 
 struct pk_rule_ref {

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Rows P1 to P4 without a node: 10,000 identities in 100 tenants, 5,000 policies of 5 rules, 100
+ * local endpoints; once more with 100 operator rules across namespaces, and with a list of 50,000
+ * prefixes denied to all. A JSON object a line: {"id","ours","unit"} and what belongs to it.
+ *
+ *	policy [-rounds N] [-tenants N] [-jobs N]
+ */
+#include <arpa/inet.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <uthash.h>
+
+#include "compile.h"
+#include "doc.h"
+#include "selector.h"
+
+static unsigned int tenants = 100, jobs = 20, groups = 5, policies = 50, rounds = 5;
+
+static uint32_t rnd(uint32_t n)
+{
+	static uint64_t state = 0x70696b6574;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (uint32_t)(state >> 32) % n;
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);	/* "on one core": others share the machine */
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void row(const char *id, double ours, const char *unit, const char *what)
+{
+	printf("{\"id\":\"%s\",\"ours\":%.4g,\"unit\":\"%s\",\"what\":\"%s\"}\n", id, ours, unit,
+	       what);
+	fflush(stdout);
+}
+
+static void entry(struct pk_str *s, const char *key)
+{
+	static const char *const ports[] = { "80", "443", "5432", "6379", "8080", "9090", "53" };
+	uint32_t kind = rnd(20);
+	size_t start;
+
+	pk_str_add(s, "{");
+	start = s->len;
+	if (kind < 8)
+		pk_str_addf(s, "\"%sEndpoints\":[{\"matchLabels\":{\"nomad:job\":\"j%u\"}}]", key,
+			    rnd(jobs));
+	else if (kind < 11)
+		pk_str_addf(s,
+			    "\"%sEndpoints\":[{\"matchExpressions\":[{\"key\":\"meta:tier\","
+			    "\"operator\":\"In\",\"values\":[\"t%u\",\"t%u\"]}]}]",
+			    key, rnd(3), rnd(3));
+	else if (kind < 13)
+		pk_str_addf(s,
+			    "\"%sEndpoints\":[{\"matchExpressions\":[{\"key\":\"nomad:job\","
+			    "\"operator\":\"NotIn\",\"values\":[\"j%u\"]}]}]",
+			    key, rnd(jobs));
+	else if (kind < 15)
+		pk_str_addf(s, "\"%sEndpoints\":[{}]", key);
+	else if (kind < 17)
+		pk_str_addf(s, "\"%sCIDR\":[\"203.%u.%u.0/24\"]", key, rnd(100), rnd(200));
+	else if (kind < 18)
+		pk_str_addf(s, "\"%sEntities\":[\"world\"]", key);
+	pk_str_add(s, s->len > start ? "," : "");
+	pk_str_addf(s, "\"toPorts\":[{\"ports\":[{\"port\":\"%s\",\"protocol\":\"TCP\"}",
+		    ports[rnd(7)]);
+	if (rnd(3) == 0)
+		pk_str_addf(s, ",{\"port\":\"%u\",\"endPort\":%u,\"protocol\":\"TCP\"}", 9000 + rnd(50),
+			    9100 + rnd(900));
+	pk_str_add(s, "]}]}");
+}
+
+static void policy_text(unsigned int tenant, unsigned int number, struct pk_str *s)
+{
+	pk_str_addf(s, "{\"name\":\"p%u-%u\",\"namespace\":\"n%u\",\"rules\":[", tenant, number,
+		    tenant);
+	for (int i = 0; i < 5; i++) {
+		bool egress = rnd(3) == 0;
+
+		pk_str_addf(s, "%s{\"endpointSelector\":{\"matchLabels\":{\"nomad:job\":\"j%u\"}},\"%s\":[",
+			    i ? "," : "", rnd(jobs), egress ? "egress" : "ingress");
+		entry(s, egress ? "to" : "from");
+		pk_str_add(s, "]}");
+	}
+	pk_str_add(s, "]}");
+}
+
+/* One that reaches across namespaces. */
+static void operator_text(unsigned int number, struct pk_str *s)
+{
+	pk_str_addf(s,
+		    "{\"name\":\"op-%u\",\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
+		    "\"%s\":[{\"fromEndpoints\":[{\"matchLabels\":{\"nomad:namespace\":\"n%u\","
+		    "\"nomad:job\":\"j%u\"}}],\"toPorts\":[{\"ports\":[{\"port\":\"%u\","
+		    "\"protocol\":\"TCP\"}]}]}]}]}",
+		    number, rnd(5) ? "ingress" : "ingressDeny", rnd(tenants), rnd(jobs),
+		    1000 + number);
+}
+
+static void prefixes_text(struct pk_str *s)
+{
+	pk_str_add(s, "{\"name\":\"list\",\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
+		      "\"egressDeny\":[{\"toCIDR\":[");
+	for (unsigned int i = 0; i < 50000; i++)
+		pk_str_addf(s, "%s\"%u.%u.%u.0/24\"", i ? "," : "", 20 + i / 16384, i / 64 % 256,
+			    i % 64 * 4);
+	pk_str_add(s, "]}]}]}");
+}
+
+struct set {
+	struct pk_document *at[8192];
+	size_t n;
+	uint64_t ns;
+};
+
+static void add(struct set *set, const struct pk_str *text)
+{
+	const struct pk_doc_source src = { .source = "file", .path = "bench" };
+	own_notes notes = { 0 };
+	uint64_t start = now();
+
+	if (pk_document_parse(&src, text->text, text->len, &set->at[set->n++], &notes) < 0) {
+		own_str said = { 0 };
+
+		pk_doc_notes_text(&notes, &said);
+		fprintf(stderr, "%.2000s\n", said.text);
+		exit(1);
+	}
+	set->ns += now() - start;
+}
+
+static struct pk_world_endpoint *make_endpoint(unsigned int t, unsigned int j, unsigned int g)
+{
+	char text[64];
+	struct pk_world_endpoint *ep;
+
+	snprintf(text, sizeof(text), "n%u/j%u/g%u", t, j, g);
+	ep = pk_world_endpoint_new(text);
+	ep->labels = pk_label_set_new();
+	snprintf(text, sizeof(text), "n%u", t);
+	pk_label_set_add(ep->labels, "nomad:namespace", text);
+	snprintf(text, sizeof(text), "j%u", j);
+	pk_label_set_add(ep->labels, "nomad:job", text);
+	snprintf(text, sizeof(text), "g%u", g);
+	pk_label_set_add(ep->labels, "nomad:group", text);
+	snprintf(text, sizeof(text), "t%u", (j + g) % 3);
+	pk_label_set_add(ep->labels, "meta:tier", text);
+	pk_label_set_finish(ep->labels, NULL);
+	ep->local = g == 0 && j % 5 == 0 && t % 4 == 0;	/* 4 jobs of every fourth tenant */
+	return ep;
+}
+
+static struct pk_engine *make_engine(const struct pk_settings *s)
+{
+	struct pk_engine *engine = pk_engine_new(s);
+
+	for (unsigned int t = 0; t < tenants; t++)
+		for (unsigned int j = 0; j < jobs; j++)
+			for (unsigned int g = 0; g < groups; g++)
+				pk_engine_put(engine, make_endpoint(t, j, g));
+	return engine;
+}
+
+static int cmp(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Median of full compiles from nothing. */
+static void full(const char *id, const char *what, const struct pk_settings *s, struct set *set)
+{
+	uint64_t *took = calloc(rounds, sizeof(*took));
+	struct pk_engine_size size = { 0 };
+	char text[160];
+
+	for (unsigned int i = 0; i < rounds; i++) {
+		struct pk_engine *engine = make_engine(s);
+		uint64_t start = now();
+
+		pk_engine_set_documents(engine, set->at, set->n);
+		pk_engine_compile(engine, NULL);
+		took[i] = now() - start;
+		pk_engine_size(engine, &size);
+		pk_engine_free(engine);
+	}
+	qsort(took, rounds, sizeof(*took), cmp);
+	snprintf(text, sizeof(text), "%s: %zu rule sets, %zu verdicts, %zu peers, %zu prefixes", what,
+		 size.rule_sets, size.verdicts, size.peers, size.cidrs);
+	row(id, (double)took[rounds / 2], "ns", text);
+	free(took);
+}
+
+/* What one entry an identity and port takes, endpoint by endpoint, counted without doubles. */
+struct pair {
+	char key[96];
+	UT_hash_handle hh;
+};
+
+static void count_pair(struct pair **pairs, const char *peer, const struct pk_port_rule *port,
+		       int dir)
+{
+	struct pair *p = pk_alloc(sizeof(*p)), *have;
+
+	snprintf(p->key, sizeof(p->key), "%d %.60s %u-%u/%u", dir, peer, port->port, port->end,
+		 port->proto);
+	HASH_FIND_STR(*pairs, p->key, have);
+	if (have)
+		free(p);
+	else
+		HASH_ADD_STR(*pairs, key, p);
+}
+
+static bool matches(const struct pk_document *doc, const struct pk_entry *e,
+		    const struct pk_label_set *labels)
+{
+	/* No peer: the tenant's own namespace, and the world. */
+	if (e->kind == PK_PEER_ABSENT)
+		return strcmp(labels->namespace, doc->namespace) == 0;
+	for (size_t i = 0; i < e->n_selectors; i++)
+		if ((!doc->namespace || strcmp(labels->namespace, doc->namespace) == 0) &&
+		    pk_selector_match(&e->selectors[i], labels) == PK_YES)
+			return true;
+	return false;
+}
+
+static void count_entry(struct pair **pairs, const struct pk_world *world,
+			const struct pk_document *doc, const struct pk_entry *e, int dir)
+{
+	char text[PK_ADDR_TEXT];
+
+	for (size_t p = 0; p < e->n_ports; p++) {
+		for (size_t i = 0; i < e->n_cidrs; i++)
+			count_pair(pairs, pk_prefix_format(&e->cidrs[i].cidr, text), &e->ports[p],
+				   dir);
+		if (e->kind == PK_PEER_ENTITIES || e->kind == PK_PEER_ABSENT)
+			count_pair(pairs, "world", &e->ports[p], dir);
+		for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL);
+		     ep; ep = pk_world_next(world, ep))
+			if (matches(doc, e, ep->labels))
+				count_pair(pairs, ep->key, &e->ports[p], dir);
+	}
+}
+
+static size_t count_naive(const struct pk_world *world, const struct set *set)
+{
+	size_t total = 0;
+
+	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+	     ep = pk_world_next(world, ep)) {
+		struct pair *pairs = NULL, *p, *next;
+
+		for (size_t d = 0; d < set->n && ep->local; d++) {
+			const struct pk_document *doc = set->at[d];
+
+			if (doc->namespace && strcmp(doc->namespace, ep->labels->namespace) != 0)
+				continue;
+			for (size_t r = 0; r < doc->n_rules; r++)
+				for (int dir = 0; dir < 2; dir++)
+					for (size_t i = 0; i < doc->rules[r].n_entries[dir] &&
+						    pk_selector_match(&doc->rules[r].subject,
+								      ep->labels) == PK_YES;
+					     i++)
+						count_entry(&pairs, world, doc,
+							    &doc->rules[r].entries[dir][i], dir);
+		}
+		total += HASH_COUNT(pairs);
+		HASH_ITER(hh, pairs, p, next) {
+			HASH_DEL(pairs, p);
+			free(p);
+		}
+	}
+	return total;
+}
+
+static void entries(const struct pk_settings *s, struct set *set)
+{
+	struct pk_engine *engine = make_engine(s);
+	struct pk_engine_size size;
+	char text[160];
+	size_t naive;
+
+	pk_engine_set_documents(engine, set->at, set->n);
+	pk_engine_compile(engine, NULL);
+	pk_engine_size(engine, &size);
+	naive = count_naive(pk_engine_world(engine), set);
+	snprintf(text, sizeof(text), "verdicts and peer classes, against %zu of one an identity and port",
+		 naive);
+	row("P4.entries", (double)(size.verdicts + size.peers), "entries", text);
+	row("P4.naive", (double)naive, "entries", "one entry an identity, port and endpoint");
+	pk_engine_free(engine);
+}
+
+/* p99 of the engine's own part of an incremental change. */
+static void incremental(const struct pk_settings *s, struct set *set)
+{
+	struct pk_engine *engine = make_engine(s);
+	uint64_t took[2][200];
+
+	pk_engine_set_documents(engine, set->at, set->n);
+	pk_engine_compile(engine, NULL);
+	for (unsigned int i = 0; i < 200; i++) {
+		struct pk_world_endpoint *ep = make_endpoint(i % tenants, i % jobs, groups);
+		struct pk_document *edited = set->at[i];
+		own_str text = { 0 };
+		uint64_t start = now();
+
+		if (i % 2)
+			pk_engine_put(engine, ep);
+		else
+			pk_engine_remove(engine, ep->key);
+		if (i % 2 == 0)
+			pk_world_endpoint_free(ep);
+		pk_engine_compile(engine, NULL);
+		took[0][i] = now() - start;
+		policy_text(i / policies, i % policies, &text);
+		{
+			struct set one = { .n = 0 };
+
+			add(&one, &text);
+			set->at[i] = one.at[0];
+		}
+		start = now();
+		pk_engine_set_documents(engine, set->at, set->n);
+		pk_engine_compile(engine, NULL);
+		took[1][i] = now() - start;
+		pk_document_free(edited);
+	}
+	qsort(took[0], 200, sizeof(uint64_t), cmp);
+	qsort(took[1], 200, sizeof(uint64_t), cmp);
+	row("P2.engine-endpoint", (double)took[0][197], "ns", "compiler's part, p99");
+	row("P2.engine-policy", (double)took[1][197], "ns", "compiler's part, p99");
+	pk_engine_free(engine);
+}
+
+int main(int argc, char **argv)
+{
+	struct pk_settings settings;
+	static struct set set;
+	struct pk_engine *engine;
+	struct rusage use;
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		unsigned int *to = strcmp(argv[i], "-rounds") == 0  ? &rounds :
+				   strcmp(argv[i], "-tenants") == 0 ? &tenants :
+								      &jobs;
+
+		*to = (unsigned int)strtoul(argv[i + 1], NULL, 10);
+	}
+	pk_settings_init(&settings);
+	for (unsigned int t = 0; t < tenants; t++)
+		for (unsigned int p = 0; p < policies; p++) {
+			own_str text = { 0 };
+
+			policy_text(t, p, &text);
+			add(&set, &text);
+		}
+	row("P3.validate", (double)set.ns, "ns", "5,000 documents of 5 rules");
+	engine = make_engine(&settings);
+	pk_engine_set_documents(engine, set.at, set.n);
+	pk_engine_compile(engine, NULL);
+	malloc_trim(0);
+	getrusage(RUSAGE_SELF, &use);
+	row("P3.engine-rss", (double)use.ru_maxrss * 1024, "bytes", "largest resident");
+	row("P3.engine-memory", (double)mallinfo2().uordblks, "bytes", "documents and engine, in use");
+	pk_engine_free(engine);
+	full("P1.compile", "tenants' policies", &settings, &set);
+	entries(&settings, &set);
+	incremental(&settings, &set);
+	{
+		own_str text = { 0 };
+
+		prefixes_text(&text);
+		add(&set, &text);
+		full("P1.prefixes", "with 50,000 prefixes denied to all", &settings, &set);
+		pk_document_free(set.at[--set.n]);
+	}
+	for (unsigned int i = 0; i < 100; i++) {
+		own_str text = { 0 };
+
+		operator_text(i, &text);
+		add(&set, &text);
+	}
+	full("P1.operator", "with 100 operator rules across namespaces", &settings, &set);
+	return 0;
+}
