@@ -12,7 +12,8 @@
 
 static const struct cli_command *const tables[] = {
 	cli_status_commands,	   cli_check_commands,	     cli_endpoint_commands,
-	cli_policy_commands, cli_flows_commands, cli_sweep_commands, cli_node_commands,
+	cli_policy_commands,	   cli_policy_test_commands, cli_flows_commands,
+	cli_sweep_commands,	   cli_node_commands,
 	cli_misc_commands, NULL,
 };
 
