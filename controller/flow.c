@@ -8,6 +8,7 @@
 
 #include "json.h"
 #include "own.h"
+#include "picket/query.h"
 #include "reason.h"
 
 void pk_time_text(const struct timespec *ts, char text[32])
@@ -83,10 +84,18 @@ static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
 	return false;
 }
 
-static const char *stranger(const struct pk_flow_names *names, const union pk_addr *addr)
+/* The data path knows what the other side was to it; else the address tells. */
+static const char *stranger(const struct pk_flow_names *names, const union pk_addr *addr,
+			    uint8_t party)
 {
+	static const char *const known[] = { [PK_PARTY_UNKNOWN] = "unknown",
+					     [PK_PARTY_HOST] = "host",
+					     [PK_PARTY_REMOTE_NODE] = "remote-node",
+					     [PK_PARTY_WORLD] = "world" };
 	const char *node = names->node_address ? names->node_address(names->arg, addr) : NULL;
 
+	if (party < PK_ARRAY_LEN(known) && known[party])
+		return known[party];
 	if (node)
 		return node;
 	return in_pools(pk_model_get_settings(names->model), addr) ? "unknown" : "world";
@@ -98,6 +107,7 @@ struct side {
 	__be16 port;
 	uint32_t identity;
 	bool ports;			/* the protocol has ports */
+	uint8_t party;			/* enum pk_party of the other side; 0: the endpoint's own side */
 };
 
 static void write_side(struct pk_jw *w, const char *key, const struct side *s,
@@ -111,7 +121,7 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s,
 	if (m) {
 		write_member(w, names, m);
 	} else {
-		pk_jw_string(w, "name", s->slot ? "unknown" : stranger(names, s->addr));
+		pk_jw_string(w, "name", s->slot ? "unknown" : stranger(names, s->addr, s->party));
 		write_labels(w, NULL);
 	}
 	if (pk_addr_is_zero(s->addr))
@@ -187,9 +197,11 @@ void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
 		     ev->proto == IPPROTO_SCTP;
 	bool egress = ev->dir == PK_EGRESS;
 	const struct side source = { &ev->src, egress ? ev->slot : ev->peer_slot, ev->sport,
-				     ev->src_identity, ports };
+				     ev->src_identity, ports,
+				     egress ? PK_PARTY_NONE : ev->party };
 	const struct side destination = { &ev->dst, egress ? ev->peer_slot : ev->slot, ev->dport,
-					  ev->dst_identity, ports };
+					  ev->dst_identity, ports,
+					  egress ? ev->party : PK_PARTY_NONE };
 	struct pk_jw w = { .out = out };
 	char time[32];
 

@@ -354,7 +354,8 @@ static void want_tenants(struct pk_model *m)
 	for (size_t i = 0; i < m->n; i++) {
 		const char *namespace = m->list[i]->open ? pk_member_namespace(m->list[i]) : NULL;
 
-		if (!namespace || bsearch(&namespace, m->tenants, m->n_tenants, sizeof(char *), by_text))
+		if (!namespace || (m->n_tenants && bsearch(&namespace, m->tenants, m->n_tenants,
+							   sizeof(char *), by_text)))
 			continue;
 		m->tenants = realloc(m->tenants, (m->n_tenants + 1) * sizeof(char *));
 		if (!m->tenants)

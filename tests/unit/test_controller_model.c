@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Members, facts and documents in the engine; events with names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above first */
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controller/events.h"
+#include "controller/flow.h"
+#include "controller/flowlog.h"
+#include "controller/model.h"
+#include "controller/records.h"
+#include "json.h"
+#include "own.h"
+#include "picket/query.h"
+#include "picket/reason.h"
+
+struct fixture {
+	struct pk_settings settings;
+	struct pk_docs *docs;
+	struct pk_model *model;
+	char facts[64];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = pk_alloc(sizeof(*f));
+	struct pk_model_args args = { .settings = &f->settings };
+
+	pk_settings_init(&f->settings);
+	strcpy(f->facts, "/tmp/pk-model-XXXXXX");
+	if (!mkdtemp(f->facts))
+		return -1;
+	f->docs = pk_docs_new(NULL);
+	args.docs = f->docs;
+	args.facts = f->facts;
+	f->model = pk_model_new(&args);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	own_str command = { 0 };
+
+	pk_model_free(f->model);
+	pk_docs_free(f->docs);
+	pk_settings_done(&f->settings);
+	pk_str_addf(&command, "rm -r %s", f->facts);
+	assert_int_equal(system(command.text), 0);
+	free(f);
+	return 0;
+}
+
+static union pk_addr addr(const char *text)
+{
+	union pk_addr a;
+
+	assert_int_equal(pk_addr_parse(text, &a), 0);
+	return a;
+}
+
+/* A member out of a record, as it comes in life. */
+static void put(struct fixture *f, const char *id, uint32_t slot, const char *job)
+{
+	static const uint64_t epoch[2] = { 1, 2 };
+	struct pk_record_port port = { .proto = IPPROTO_TCP, .host = 24722, .container = 22 };
+	struct pk_record r = { .container_id = (char *)id, .ifname = "eth0", .slot = slot,
+			       .namespace = "acme", .job = (char *)job, .group = "web",
+			       .ports = &port, .n_ports = 1 };
+
+	memcpy(r.epoch, epoch, sizeof(epoch));
+	r.ipv4 = addr("10.40.7.10");
+	r.ipv4.b[15] = (uint8_t)(10 + slot);
+	pk_model_put(f->model, pk_member_of_record(&r, epoch));
+}
+
+static void alloc_of(struct pk_alloc *a, const char *id, const char *job)
+{
+	own_str text = { 0 };
+
+	pk_str_addf(&text,
+		    "{\"ID\": \"%s\", \"Namespace\": \"acme\", \"JobID\": \"%s\","
+		    " \"TaskGroup\": \"web\", \"Job\": {\"Region\": \"global\","
+		    " \"Meta\": {\"tier\": \"web\"}, \"TaskGroups\": [{\"Name\": \"web\"}]}}",
+		    id, job);
+	assert_int_equal(pk_alloc_decode(text.text, text.len, a, NULL), 0);
+}
+
+static const char *labels_of(struct fixture *f, const char *key)
+{
+	const struct pk_world_endpoint *ep =
+		pk_world_get(pk_engine_world(pk_model_engine(f->model)), key);
+
+	return ep ? ep->labels->text : "";
+}
+
+static void test_claims_then_facts(void **state)
+{
+	struct fixture *f = *state;
+	const struct pk_member *m;
+	struct pk_alloc a;
+
+	put(f, "aaaa", 1, "api");
+	m = pk_model_get(f->model, "aaaa@eth0");
+	assert_non_null(m);
+	assert_int_equal(m->confirmed, PK_UNCONFIRMED);
+	assert_null(strstr(labels_of(f, "aaaa@eth0"), "nomad:job=api"));
+	assert_ptr_equal(pk_model_by_slot(f->model, 1), m);
+
+	alloc_of(&a, "aaaa", "api");
+	assert_true(pk_model_alloc(f->model, &a));
+	assert_false(pk_model_alloc(f->model, &a));	/* the same again changes nothing */
+	pk_alloc_done(&a);
+	assert_int_equal(m->confirmed, PK_CONFIRMED);
+	assert_non_null(strstr(labels_of(f, "aaaa@eth0"), "nomad:job=api"));
+	assert_non_null(strstr(labels_of(f, "aaaa@eth0"), "meta:tier=web"));
+
+	/* The record again (a repair), then a new controller without Nomad: the facts stay. */
+	put(f, "aaaa", 1, "api");
+	assert_int_equal(pk_model_get(f->model, "aaaa@eth0")->confirmed, PK_CONFIRMED);
+	{
+		struct pk_model_args args = { .settings = &f->settings, .docs = f->docs,
+					      .facts = f->facts };
+		struct pk_model *first = f->model;
+
+		f->model = pk_model_new(&args);
+		put(f, "aaaa", 1, "api");
+		assert_int_equal(pk_model_get(f->model, "aaaa@eth0")->confirmed, PK_CONFIRMED);
+		assert_non_null(strstr(labels_of(f, "aaaa@eth0"), "meta:tier=web"));
+		pk_model_free(first);
+	}
+	assert_true(pk_model_remove(f->model, "aaaa@eth0"));
+	assert_null(pk_model_get(f->model, "aaaa@eth0"));
+	assert_string_equal(labels_of(f, "aaaa@eth0"), "");
+	put(f, "aaaa", 1, "api");	/* gone is gone: its facts too */
+	assert_int_equal(pk_model_get(f->model, "aaaa@eth0")->confirmed, PK_UNCONFIRMED);
+	pk_model_remove(f->model, "aaaa@eth0");
+}
+
+/* Nomad's list comes before the record or after it; what it lacks changes nothing. */
+static void test_lists(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_allocs list = { .list = pk_alloc(2 * sizeof(struct pk_alloc)), .n = 2 };
+	struct pk_allocs none = { 0 };
+
+	alloc_of(&list.list[0], "bbbb", "db");
+	alloc_of(&list.list[1], "aaaa", "api");
+	put(f, "aaaa", 1, "api");
+	assert_true(pk_model_allocs(f->model, &list));
+	assert_int_equal(list.n, 0);
+	put(f, "bbbb", 2, "db");
+	assert_int_equal(pk_model_get(f->model, "bbbb@eth0")->confirmed, PK_CONFIRMED);
+	assert_non_null(pk_model_find_alloc(f->model, "bbbb"));
+	assert_false(pk_model_allocs(f->model, &none));
+	assert_null(pk_model_find_alloc(f->model, "bbbb"));
+	assert_int_equal(pk_model_get(f->model, "bbbb@eth0")->confirmed, PK_CONFIRMED);
+	assert_int_equal(pk_model_count(f->model), 2);
+	pk_model_remove(f->model, "aaaa@eth0");
+	pk_model_remove(f->model, "bbbb@eth0");
+}
+
+static void test_addresses(void **state)
+{
+	struct fixture *f = *state;
+	union pk_addr a = addr("10.40.7.11"), b = addr("10.40.7.12"), c = addr("10.40.7.13");
+
+	put(f, "aaaa", 1, "api");
+	put(f, "bbbb", 2, "db");
+	assert_string_equal(pk_model_by_address(f->model, &a)->container_id, "aaaa");
+	assert_string_equal(pk_model_by_address(f->model, &b)->container_id, "bbbb");
+	assert_null(pk_model_by_address(f->model, &c));
+	pk_model_remove(f->model, "aaaa@eth0");
+	assert_null(pk_model_by_address(f->model, &a));
+	assert_null(pk_model_by_slot(f->model, 1));
+	assert_null(pk_model_by_slot(f->model, 100000));
+}
+
+static void test_compiled(void **state)
+{
+	static const char deny[] = "{\"name\": \"d\", \"namespace\": \"acme\", \"rules\": ["
+				   "{\"endpointSelector\": {}, \"ingress\": [{}]}]}";
+	const struct pk_doc_place place = { .source = "file", .path = "/p/d.json" };
+	struct fixture *f = *state;
+	struct pk_image *before;
+	uint64_t digest[2];
+
+	put(f, "aaaa", 1, "api");
+	assert_int_equal(pk_model_compile(f->model, NULL), 0);
+	before = pk_engine_image(pk_model_engine(f->model), "aaaa@eth0");
+	assert_non_null(before);
+	assert_non_null(pk_engine_base(pk_model_engine(f->model), "acme"));
+	assert_non_null(pk_engine_image(pk_model_engine(f->model), PK_MODEL_INIT));
+	assert_string_equal(pk_model_tenant(f->model, 0), "acme");
+	assert_null(pk_model_tenant(f->model, 1));
+	memcpy(digest, before->digest, sizeof(digest));
+	assert_true(pk_docs_offer(f->docs, &place, deny, strlen(deny)));
+	pk_model_documents(f->model);
+	assert_int_equal(pk_model_compile(f->model, NULL), 0);
+	assert_memory_not_equal(
+		pk_engine_image(pk_model_engine(f->model), "aaaa@eth0")->digest, digest,
+		sizeof(digest));
+	assert_true(pk_rules_count(pk_model_rules(f->model)) >= 1);
+}
+
+static const char *local_host(void *arg, const union pk_addr *a)
+{
+	(void)arg;
+	return a->b[12] == 192 ? "host" : NULL;
+}
+
+static struct pk_event event(const char *src, const char *dst)
+{
+	struct pk_event ev = { .version = PK_EVENT_VERSION, .type = PK_EVENT_DENIED,
+			       .reason = PK_REASON_POLICY_DENIED, .dir = PK_EGRESS, .slot = 1,
+			       .proto = IPPROTO_TCP, .tcp_flags = 2, .ethertype = 0x0800,
+			       .rank = PK_RANK(PK_TIER_TENANT, PK_KIND_DEFAULT), .length = 60 };
+
+	ev.src = addr(src);
+	ev.dst = addr(dst);
+	ev.sport = htons(51544);
+	ev.dport = htons(8443);
+	return ev;
+}
+
+static void expect_line(struct fixture *f, const struct pk_event *ev, const char *const *parts)
+{
+	const struct pk_flow_names names = { .model = f->model, .node = "vm-17",
+					     .node_address = local_host };
+	const struct timespec when = { .tv_sec = 1763906020, .tv_nsec = 122000000 };
+	own_str line = { 0 };
+	own_json *doc = NULL;
+
+	pk_flow_json(ev, &when, &names, &line);
+	if (pk_json_parse("line", line.text, line.len, 0, &doc, NULL) < 0)
+		fail_msg("no JSON: %s", line.text);
+	assert_null(strchr(line.text, '\n'));
+	for (; *parts; parts++)
+		if (!strstr(line.text, *parts))
+			fail_msg("no %s in %s", *parts, line.text);
+}
+
+static void test_flow_names(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_event ev = event("10.40.7.11", "203.0.113.7");
+	struct pk_alloc a;
+
+	put(f, "aaaa", 1, "api");
+	put(f, "bbbb", 2, "db");
+	alloc_of(&a, "aaaa", "api");
+	pk_model_alloc(f->model, &a);
+	pk_alloc_done(&a);
+	expect_line(f, &ev,
+		    (const char *const[]){ "\"time\":\"2025-11-23T13:53:40.122Z\"",
+					   "\"verdict\":\"denied\"", "\"reason\":\"policy-denied\"",
+					   "\"direction\":\"egress\"", "\"policy\":null",
+					   "\"rule\":null", "\"tier\":\"tenant\"",
+					   "\"kind\":\"default\"", "\"name\":\"acme/api/web\"",
+					   "\"name\":\"world\"", "\"port\":8443",
+					   "\"protocol\":\"tcp\"", "\"tcpFlags\":\"S\"", NULL });
+	ev = event("10.40.7.11", "192.0.2.1");
+	expect_line(f, &ev, (const char *const[]){ "\"name\":\"host\"", NULL });
+	ev.party = PK_PARTY_REMOTE_NODE;	/* what the data path saw counts more than the address */
+	expect_line(f, &ev, (const char *const[]){ "\"name\":\"remote-node\"", NULL });
+	ev = event("10.40.7.11", "10.40.7.12");
+	ev.peer_slot = 2;
+	ev.rule = PK_RULE_SAME_TENANT;
+	ev.reason = PK_REASON_OK;
+	ev.type = PK_EVENT_AUDIT;
+	ev.audit_verdict = PK_DENY;
+	expect_line(f, &ev,
+		    (const char *const[]){ "\"name\":\"acme/?/?\"", "\"verdict\":\"allowed\"",
+					   "\"audit\":\"denied\"", "baseline: same namespace",
+					   NULL });
+	ev.proto = IPPROTO_ICMP;
+	ev.dport = htons(8 << 8);
+	ev.reason = 63;
+	ev.dir = PK_INGRESS;
+	expect_line(f, &ev,
+		    (const char *const[]){ "\"icmpType\":8", "\"icmpCode\":0", "\"port\":null",
+					   "\"reason\":\"unknown\"", NULL });
+}
+
+static void test_lost_events(void **state)
+{
+	struct fixture *f = *state;
+	const struct pk_flow_names names = { .model = f->model, .node = "vm-17" };
+	struct pk_loop *loop = pk_loop_new();
+	struct pk_events *events = pk_events_new(loop, &names, NULL);
+	struct pk_event ev = event("10.40.7.11", "203.0.113.7");
+	struct pk_events_stats stats;
+
+	ev.lost = 3;
+	pk_events_take(events, &ev, sizeof(ev));
+	pk_events_take(events, &ev, sizeof(ev) - 1);	/* no event */
+	ev.version = 9;
+	pk_events_take(events, &ev, sizeof(ev));	/* another version's */
+	pk_events_stats(events, &stats);
+	assert_int_equal(stats.seen, 1);
+	assert_int_equal(stats.lost, 5);
+	pk_events_free(events);
+	pk_loop_free(loop);
+}
+
+static void test_flow_file(void **state)
+{
+	struct fixture *f = *state;
+	own_str path = { 0 };
+	own_str command = { 0 };
+	struct pk_flowlog *log;
+	char line[1000];
+
+	memset(line, 'x', sizeof(line));
+	pk_str_addf(&path, "%s/flows/f.jsonl", f->facts);
+	log = pk_flowlog_new(path.text, 4096, 2);
+	for (int i = 0; i < 20; i++)
+		pk_flowlog_line(log, line, sizeof(line));
+	assert_int_equal(pk_flowlog_lost(log), 0);
+	pk_flowlog_free(log);
+	/* 4 lines a file; the two kept ones are whole, the rest is gone. */
+	pk_str_addf(&command,
+		    "set -e; cd %s/flows; test $(ls | wc -l) = 3; test $(wc -l < f.jsonl.1) = 4;"
+		    " test $(wc -l < f.jsonl.2) = 4; test $(stat -c %%a f.jsonl) = 640; cd ..; rm -r flows",
+		    f->facts);
+	assert_int_equal(system(command.text), 0);
+	log = pk_flowlog_new("/proc/none/f.jsonl", 4096, 2);
+	pk_flowlog_line(log, "x", 1);
+	assert_int_equal(pk_flowlog_lost(log), 1);
+	pk_flowlog_free(log);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_claims_then_facts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_compiled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flow_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flow_file, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("controller: model", tests, NULL, NULL);
+}
