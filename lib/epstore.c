@@ -268,7 +268,7 @@ int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *
 {
 	char path[PK_PATH_ROOM + FILE_ROOM];
 
-	for (int closed = 0; closed < 2; closed++) {
+	for (int closed = name->closed; closed < 2; closed++) {
 		make_path(paths, name, closed, path);
 		if (unlink(path) < 0 && errno != ENOENT)
 			return fail_state(err, pk_fail(err, errno, "delete"), path);

@@ -87,6 +87,6 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 /* Open -> closed by rename, not synced. One that is already closed, or gone, is success. */
 int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
 		    struct pk_err *err);
-/* Open or closed; gone is success. */
+/* A closed name: the closed file alone; an open one: either. Gone is success. */
 int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *name,
 		     struct pk_err *err);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Of the sweep*.c files alone. */
+#include "lease.h"
+#include "nl.h"
+#include "sweep.h"
+
+/* What was made less than this ago may be an ADD that is still under way. */
+#define PK_SWEEP_AGE_S 120
+
+struct pk_sweep_run {
+	struct pk_sweep *sweep;
+	struct pk_nl *nl;
+	struct pk_nl_link *links; /* of the node's netns, as the sweep began */
+	size_t n_links;
+	struct pk_record_name *records; /* open ones first */
+	size_t n_records;
+	struct pk_lease_dir leases;
+};
+
+/* Counts it, does it if it may be done and is wanted (remove returns 0 or -errno), tells the
+ * caller. */
+void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
+		     int (*remove)(struct pk_sweep_run *run, void *arg, struct pk_err *err),
+		     void *arg);
+/* Is a link of that name there? By the list that the sweep began with. */
+const struct pk_nl_link *pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot);
+/* Some record, open or closed, of that slot (ifname NULL: of that container). */
+const struct pk_record_name *pk_sweep_record_of(const struct pk_sweep_run *run, const char *owner);
+bool pk_sweep_owns_slot(const struct pk_sweep_run *run, const struct pk_record_name *name);
+
+void pk_sweep_slots(struct pk_sweep_run *run);
+void pk_sweep_leases(struct pk_sweep_run *run);
+void pk_sweep_driver_files(struct pk_sweep_run *run);
+void pk_sweep_devices(struct pk_sweep_run *run);
+/* Addresses of a record that is going: put to rest unless an open record has taken them over. */
+int pk_sweep_free_leases(struct pk_sweep_run *run, const struct pk_record_name *name,
+			 struct pk_err *err);
+void pk_sweep_drop_driver_file(const struct pk_paths *paths, const char *container_id);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What has no record: an ADD that was killed early, a file that outlived its endpoint. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "own.h"
+#include "str.h"
+#include "sweep_parts.h"
+#include "tables.h"
+
+#define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
+
+/* Slots. */
+
+static bool slot_has_record(const struct pk_sweep_run *run, uint32_t slot)
+{
+	for (size_t i = 0; i < run->n_records; i++)
+		if (run->records[i].slot == slot && pk_sweep_owns_slot(run, &run->records[i]))
+			return true;
+	return false;
+}
+
+static int free_slot(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	uint32_t slot = *(uint32_t *)arg;
+	struct pk_sweep *sweep = run->sweep;
+	int r = pk_endpoint_close(sweep->bpf, slot, sweep->deadline_ns, err);
+
+	return r < 0 ? r : pk_slot_free(sweep->bpf, slot, sweep->deadline_ns, err);
+}
+
+void pk_sweep_slots(struct pk_sweep_run *run)
+{
+	const struct pk_bpf *bpf = run->sweep->bpf;
+
+	for (uint32_t slot = 1; bpf && slot <= bpf->node.capacity; slot++) {
+		struct pk_orphan orphan = { .kind = PK_ORPHAN_SLOT, .name.slot = slot };
+
+		if (!pk_slot_taken(bpf, slot) || pk_sweep_device(run, slot) ||
+		    slot_has_record(run, slot))
+			continue;
+		orphan.removable = pk_slot_age(bpf, slot) > PK_SWEEP_AGE_S;
+		snprintf(orphan.what, sizeof(orphan.what), "slot %u", slot);
+		snprintf(orphan.why, sizeof(orphan.why), "taken, without record and device%s",
+			 orphan.removable ? "" : "; too young to tell");
+		pk_sweep_report(run, &orphan, free_slot, &slot);
+	}
+}
+
+/* Files with an owner in them or in their name. */
+
+static bool is_young(const char *path)
+{
+	struct timespec now;
+	struct stat st;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return stat(path, &st) == 0 && now.tv_sec - st.st_mtim.tv_sec <= PK_SWEEP_AGE_S &&
+	       st.st_mtim.tv_sec <= now.tv_sec;
+}
+
+struct lease {
+	union pk_addr addr;
+	char owner[OWNER_ROOM];
+	char path[PK_PATH_ROOM + PK_ADDR_TEXT + 2];
+};
+
+static int free_lease(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	const struct lease *lease = arg;
+
+	if (!run->sweep->all)
+		return pk_lease_free(&run->leases, &lease->addr, lease->owner, err);
+	return unlink(lease->path) < 0 && errno != ENOENT ? pk_fail(err, errno, "%s", lease->path)
+							  : 0;
+}
+
+static int read_lease(const struct pk_sweep_run *run, const union pk_addr *addr,
+		      struct lease *lease)
+{
+	char text[PK_ADDR_TEXT];
+	own_mem char *owner = NULL;
+
+	lease->addr = *addr;
+	snprintf(lease->path, sizeof(lease->path), "%s/%s", run->sweep->paths->leases,
+		 pk_addr_format(addr, text));
+	if (pk_fs_read(lease->path, OWNER_ROOM - 1, &owner, NULL, NULL) < 0)
+		return -ENOENT;
+	snprintf(lease->owner, sizeof(lease->owner), "%s", owner);
+	return 0;
+}
+
+static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
+{
+	struct pk_orphan orphan = { .kind = PK_ORPHAN_LEASE };
+	char text[PK_ADDR_TEXT];
+	struct lease lease;
+
+	if (read_lease(run, addr, &lease) < 0 ||
+	    (pk_sweep_record_of(run, lease.owner) && !run->sweep->all))
+		return;
+	orphan.removable = !is_young(lease.path);
+	snprintf(orphan.what, sizeof(orphan.what), "lease %s", pk_addr_format(addr, text));
+	snprintf(orphan.why, sizeof(orphan.why), "no record of its owner%s",
+		 orphan.removable ? "" : "; too young to tell");
+	pk_sweep_report(run, &orphan, free_lease, &lease);
+}
+
+/* With everything gone nothing needs to rest either. */
+static void drop_resting(const struct pk_sweep_run *run)
+{
+	own_dir DIR *dir = opendir(run->sweep->paths->leases);
+	const struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+			unlinkat(dirfd(dir), d->d_name, 0);
+}
+
+void pk_sweep_leases(struct pk_sweep_run *run)
+{
+	own_mem struct pk_lease *list = NULL;
+	size_t n = 0;
+
+	if (pk_leases_read(&run->leases, &list, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].state == PK_LEASE_HELD)
+			sweep_lease(run, &list[i].addr);
+	if (run->sweep->all && run->sweep->apply)
+		drop_resting(run);
+}
+
+static int free_addr(struct pk_sweep_run *run, const union pk_addr *addr, const char *owner,
+		     struct pk_err *err)
+{
+	return pk_addr_is_zero(addr) ? 0 : pk_lease_free(&run->leases, addr, owner, err);
+}
+
+int pk_sweep_free_leases(struct pk_sweep_run *run, const struct pk_record_name *name,
+			 struct pk_err *err)
+{
+	char owner[OWNER_ROOM];
+	struct pk_record_name open;
+	own_record record = { 0 };
+	int r;
+
+	if (name->closed &&
+	    pk_record_find(run->sweep->paths, name->container_id, name->ifname, &open, NULL) == 0)
+		return 0;
+	/* One that can't be read leaves its leases to the sweep of leases without a record. */
+	if (pk_record_read(run->sweep->paths, name, &record, NULL) < 0)
+		return 0;
+	pk_record_owner(name, owner);
+	r = free_addr(run, &record.ipv4, owner, err);
+	return r < 0 ? r : free_addr(run, &record.ipv6, owner, err);
+}
+
+static void driver_path(const struct pk_paths *paths, const char *container_id,
+			char path[PK_PATH_ROOM + 256])
+{
+	snprintf(path, PK_PATH_ROOM + 256, "%s/%.128s.json", paths->vm, container_id);
+}
+
+void pk_sweep_drop_driver_file(const struct pk_paths *paths, const char *container_id)
+{
+	char path[PK_PATH_ROOM + 256];
+
+	driver_path(paths, container_id, path);
+	unlink(path);
+}
+
+static int drop_driver_file(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	(void)err;
+	pk_sweep_drop_driver_file(run->sweep->paths, arg);
+	return 0;
+}
+
+static bool container_has_record(const struct pk_sweep_run *run, const char *container_id)
+{
+	for (size_t i = 0; i < run->n_records; i++)
+		if (!strcmp(run->records[i].container_id, container_id))
+			return true;
+	return false;
+}
+
+static void sweep_driver_file(struct pk_sweep_run *run, const char *file)
+{
+	struct pk_orphan orphan = { .kind = PK_ORPHAN_DRIVER_FILE };
+	char id[PK_CNI_ID_MAX + 1], path[PK_PATH_ROOM + 256];
+	size_t n = strlen(file), tail = strlen(".json");
+
+	if (file[0] == '.' || n <= tail || n - tail > PK_CNI_ID_MAX ||
+	    strcmp(file + n - tail, ".json"))
+		return;
+	memcpy(id, file, n - tail);
+	id[n - tail] = '\0';
+	if (container_has_record(run, id) && !run->sweep->all)
+		return;
+	driver_path(run->sweep->paths, id, path);
+	orphan.removable = !is_young(path);
+	snprintf(orphan.what, sizeof(orphan.what), "driver file %s", file);
+	snprintf(orphan.why, sizeof(orphan.why), "no record of its container%s",
+		 orphan.removable ? "" : "; too young to tell");
+	pk_sweep_report(run, &orphan, drop_driver_file, id);
+}
+
+void pk_sweep_driver_files(struct pk_sweep_run *run)
+{
+	own_dir DIR *dir = opendir(run->sweep->paths->vm);
+	const struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		sweep_driver_file(run, d->d_name);
+}
+
+/* Devices. */
+
+/* The slot of a name of ours, 0 = not of ours. */
+static uint32_t slot_of_name(const struct pk_nl_link *link)
+{
+	uint64_t slot;
+
+	if (strncmp(link->name, "pk", 2) || strcmp(link->kind, "veth") ||
+	    pk_parse_u64(link->name + 2, PK_CAPACITY_MAX, &slot) < 0)
+		return 0;
+	return (uint32_t)slot;
+}
+
+static int delete_device(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	const struct pk_nl_link *link = arg;
+	int r;
+
+	pk_nl_delete(run->nl, link->ifindex);
+	r = pk_nl_send(run->nl, err);
+	return r == -ENODEV ? 0 : r;
+}
+
+static bool is_known(const struct pk_sweep_run *run, uint32_t slot)
+{
+	for (size_t i = 0; i < run->n_records; i++)
+		if (run->records[i].slot == slot)
+			return true;
+	return false;
+}
+
+void pk_sweep_devices(struct pk_sweep_run *run)
+{
+	for (size_t i = 0; i < run->n_links; i++) {
+		struct pk_nl_link *link = &run->links[i];
+		struct pk_orphan orphan = { .kind = PK_ORPHAN_DEVICE };
+
+		orphan.name.slot = slot_of_name(link);
+		if (!orphan.name.slot || (is_known(run, orphan.name.slot) && !run->sweep->all))
+			continue;
+		snprintf(orphan.what, sizeof(orphan.what), "device %s", link->name);
+		snprintf(orphan.why, sizeof(orphan.why),
+			 "no record names it; it goes with its netns, or with -all");
+		pk_sweep_report(run, &orphan, delete_device, link);
+	}
+}
