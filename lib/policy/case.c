@@ -288,7 +288,7 @@ static int by_address(const struct pk_case *c, const char *text, enum pk_peer_is
 
 	*out = (struct pk_judge_peer){ .is = is };
 	if (pk_addr_parse(text, &out->address) < 0)
-		return pk_fail(err, EINVAL, "'%s' is not an address", text);
+		return pk_fail(err, 0, "'%s' is not an address", text);
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep))
 		for (size_t i = 0; i < ep->n_addresses; i++)
@@ -316,7 +316,7 @@ int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer
 		return by_address(c, text + 6, PK_PEER_IS_WORLD, out, err);
 	if (strncmp(text, "unknown:", 8) == 0)
 		return by_address(c, text + 8, PK_PEER_IS_UNKNOWN, out, err);
-	pk_fail(err, ENOENT, "'%.100s' is no endpoint", text);
+	pk_fail(err, 0, "'%.100s' is no endpoint", text);
 	return pk_fix(err, -ENOENT,
 		      "an endpoint's name, host, remote-node, world:ADDRESS or unknown:ADDRESS");
 }
@@ -353,7 +353,7 @@ int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *prot
 	if (slash) {
 		*slash = '\0';
 		if (pk_protocol_parse(slash + 1, proto) < 0 || *proto == PK_PROTO_ANY)
-			return pk_fail(err, EINVAL, "port '%.60s': '%.20s' is no protocol", text,
+			return pk_fail(err, 0, "port '%.60s': '%.20s' is no protocol", text,
 				       slash + 1);
 	}
 	if (pk_parse_u64(copy, 65535, &number) == 0) {
@@ -365,7 +365,7 @@ int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *prot
 	/* "gre", "47" would be a port: protocols without ports by name. */
 	if (!slash && pk_protocol_parse(copy, proto) == 0 && !pk_protocol_has_ports(*proto))
 		return 0;
-	pk_fail(err, EINVAL, "port '%.60s' is neither a number nor a port label of the destination",
+	pk_fail(err, 0, "port '%.60s' is neither a number nor a port label of the destination",
 		text);
 	return pk_fix(err, -EINVAL, "write it as \"80/tcp\"");
 }
@@ -379,7 +379,7 @@ int pk_case_protocol(const char *text, uint8_t *proto, struct pk_err *err)
 		return 0;
 	}
 	if (pk_protocol_parse(text, proto) < 0 || *proto == PK_PROTO_ANY)
-		return pk_fail(err, EINVAL, "'%.40s' is no protocol", text);
+		return pk_fail(err, 0, "'%.40s' is no protocol", text);
 	return 0;
 }
 
@@ -409,10 +409,10 @@ int pk_case_icmp(const char *text, const struct pk_judge_peer *from,
 	if (slash) {
 		*slash = '\0';
 		if (pk_parse_u64(slash + 1, 255, &code) < 0)
-			return pk_fail(err, EINVAL, "icmp '%.60s': the code is not 0..255", text);
+			return pk_fail(err, 0, "icmp '%.60s': the code is not 0..255", text);
 	}
 	if (pk_icmp_type(copy, v6, true, &type) < 0)
-		return pk_fail(err, EINVAL, "icmp '%.60s' is no type of %s", text,
+		return pk_fail(err, 0, "icmp '%.60s' is no type of %s", text,
 			       v6 ? "ICMPv6" : "ICMP");
 	*proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	*port = PK_PORT_ICMP(type, code);

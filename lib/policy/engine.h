@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Inside the compiler: what compile.c (who is there, what is stale), program.c (one rule set),
- * match.c (does an entry match a peer), index.c (which identities an entry matches) and cidr.c
- * (lists) share.
+ * Inside the compiler: what compile.c (who is there, what is stale), documents.c, program.c (one
+ * rule set), class.c (its classes), peers.c (whom it tells apart), match.c (does an entry match a
+ * peer), index.c (which identities an entry matches) and cidr.c (lists) share.
  */
 #include <uthash.h>
 
@@ -159,7 +159,6 @@ void index_remove(struct pk_engine *engine, struct ident *ident);
 const struct vec *index_matched(struct pk_engine *engine, struct ent *ent);
 void index_free(struct pk_engine *engine);
 
-/* program.c */
 struct class_of {			/* signature or content -> class */
 	struct hash128 key;
 	uint32_t class;
@@ -196,11 +195,45 @@ struct program {
 	bool used;
 	UT_hash_handle hh;
 };
-/* The program of a subject: found or built. */
-struct program *program_get(struct pk_engine *engine, struct ident *subject);
+/* class.c */
+/* What one class is made of. */
+struct recipe {
+	const uint32_t *acts;		/* indexes that match, ascending */
+	size_t n_acts;
+	const struct peer *to;		/* whose ports labels mean on egress; NULL: nobody's */
+	enum peer_is is;
+	bool same;			/* of the subject's namespace */
+	bool is_protected, resolver;	/* WORLD */
+	const struct ent *name;		/* a name class: this entry alone */
+};
+const struct class_of *class_find(const struct class_of *map, const struct hash128 *key);
+void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class,
+		    const struct hash128 *content);
+void classes_forget(struct class_of **map);
+/* A class of a given number; answers what its table holds, as a hash. */
+struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			   const struct recipe *r, uint32_t class);
+/* The class of an endpoint or tenant: known by its signature, or worked out (no number yet). */
+const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p,
+				       enum pk_dir dir, const struct recipe *r);
+/* Its number: one of equal content, else a new one, whose verdicts are written. */
+uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+		      const struct recipe *r);
+
+/* peers.c */
+/* Indexes of the acts that match a peer; acts has room for all. */
+size_t acts_match(const struct pk_engine *engine, const struct side *side,
+		  const struct peer *peer, uint32_t *acts);
+bool acts_any_selective(const struct side *side, const uint32_t *acts, size_t n);
+void peers_place_tenants(struct pk_engine *engine, struct program *p);
+void peers_place_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir);
 void program_add_tenant(struct pk_engine *engine, struct program *p, struct tenant *tenant);
 void program_add_ident(struct pk_engine *engine, struct program *p, struct ident *ident);
 void program_drop_peer(struct program *p, bool tenant, const struct hash128 *hash);
+
+/* program.c */
+/* The program of a subject: found or built. */
+struct program *program_get(struct pk_engine *engine, struct ident *subject);
 void program_image(struct program *p);
 void program_free(struct program *p);
 

@@ -170,7 +170,7 @@ static int check_reserved(const struct pk_label_set *set, bool *init, struct pk_
 		if (strncmp(key, "reserved:", 9) != 0)
 			continue;
 		if (strcmp(key, INIT) != 0)
-			return pk_fail(err, EINVAL, "label '%s' is Picket's own", key);
+			return pk_fail(err, 0, "label '%s' is Picket's own", key);
 		*init = true;
 	}
 	return 0;
@@ -188,9 +188,9 @@ int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err)
 	drop_doubles(set);
 	ns = pk_label_set_get(set, NAMESPACE);
 	if (ns && set->init)
-		return pk_fail(err, EINVAL, "reserved:init beside the namespace '%s'", ns->value);
+		return pk_fail(err, 0, "reserved:init beside the namespace '%s'", ns->value);
 	if (ns && ns + 1 < set->known + set->n_known && strcmp(ns[1].key, NAMESPACE) == 0)
-		return pk_fail(err, EINVAL, "two namespaces, '%s' and '%s'", ns->value,
+		return pk_fail(err, 0, "two namespaces, '%s' and '%s'", ns->value,
 			       ns[1].value);
 	if (set->init || (!ns && !pk_label_set_is_unknown(set, NAMESPACE))) {
 		quarantine(set);
@@ -283,7 +283,7 @@ int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_er
 		return r;
 	root = pk_json_root(doc);
 	if (pk_json_type(root) != PK_JSON_ARRAY)
-		return pk_fail(err, EINVAL, "label set is not an array: %.80s", text);
+		return pk_fail(err, 0, "label set is not an array: %.80s", text);
 	for (const struct pk_json *v = pk_json_first(root); v && r == 0; v = pk_json_next(v)) {
 		const char *label = pk_json_string(v);
 
@@ -297,7 +297,7 @@ int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_er
 	if (r == 0 && strcmp(set->text, text) != 0)
 		r = -EINVAL;
 	if (r < 0)
-		return pk_fail(err, EINVAL, "label set is not canonical: %.80s", text);
+		return pk_fail(err, 0, "label set is not canonical: %.80s", text);
 	*out = PK_MOVE(set, NULL);
 	return 0;
 }

@@ -6,213 +6,9 @@
  */
 #include "engine.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "str.h"
-
-/* What one class is made of. */
-struct recipe {
-	const uint32_t *acts;		/* indexes that match, ascending */
-	size_t n_acts;
-	const struct peer *to;		/* whose ports labels mean on egress; NULL: nobody's */
-	enum peer_is is;
-	bool same;			/* of the subject's namespace */
-	bool is_protected, resolver;	/* WORLD */
-	const struct ent *name;		/* a name class: this entry alone */
-};
-
-struct draft {				/* a class before it has its number */
-	struct pk_port_table table;
-	struct hash128 content;
-};
-
-static bool is_world(enum peer_is is)
-{
-	return is == IS_WORLD4 || is == IS_WORLD6;
-}
-
-/* "The built-in baseline". */
-static size_t baseline(const struct pk_engine *engine, const struct program *p, enum pk_dir dir,
-		       const struct recipe *r, struct pk_claim *claim, uint32_t *otherwise)
-{
-	static const struct pk_span all[] = { { PK_SPAN_ALL, 0, UINT16_MAX } };
-	static const struct pk_span dns[] = { { IPPROTO_TCP, 53, 53 }, { IPPROTO_UDP, 53, 53 } };
-	const struct pk_settings *s = &engine->settings;
-	bool out = dir == PK_EGRESS && is_world(r->is);
-
-	*claim = (struct pk_claim){ .tier = PK_TIER_BUILTIN,
-				    .kind = PK_KIND_ALLOW,
-				    .spans = all,
-				    .n_spans = 1 };
-	*otherwise = PK_RULE_DEFAULT;
-	if (p->init || s->baseline == PK_BASELINE_DENY)
-		return 0;
-	if (s->baseline == PK_BASELINE_OPEN) {
-		claim->rule = PK_RULE_OPEN;
-		return 1;
-	}
-	if (r->same || (out && !r->is_protected)) {
-		claim->rule = r->same ? PK_RULE_SAME_TENANT : PK_RULE_WORLD;
-		return 1;
-	}
-	if (out)
-		*otherwise = PK_RULE_PROTECTED;
-	if (dir != PK_EGRESS || !(r->is == IS_HOST ? s->resolver_host : r->resolver))
-		return 0;
-	claim->rule = PK_RULE_RESOLVER;
-	claim->spans = dns;
-	claim->n_spans = 2;
-	return 1;
-}
-
-/* The act's spans at this peer: its own, or, with labels of the peer's ports, a list that the caller frees. */
-static void spans_at(const struct side *side, uint32_t act, const struct recipe *r,
-		     enum pk_dir dir, struct pk_claim *claim, struct spans *owned)
-{
-	const struct ent *ent = side->acts[act];
-
-	claim->spans = ent->spans;
-	claim->n_spans = ent->n_spans;
-	if (!ent->label_ports)
-		return;
-	if (dir == PK_INGRESS) {
-		claim->spans = side->own[act].at;
-		claim->n_spans = side->own[act].n;
-		return;
-	}
-	for (size_t i = 0; i < ent->n_spans; i++)
-		spans_push(owned, ent->spans[i]);
-	if (r->to)
-		ent_resolve(ent, r->to, owned);
-	claim->spans = owned->at;
-	claim->n_spans = owned->n;
-}
-
-static void draft_done(struct draft *d)
-{
-	free(d->table.entries);
-}
-
-static void draft_make(const struct pk_engine *engine, const struct program *p, enum pk_dir dir,
-		       const struct recipe *r, struct draft *out)
-{
-	const struct side *side = &p->side[dir];
-	struct pk_defaults defaults = side->defaults;
-	struct pk_claim *claims = calloc(r->n_acts + 1, sizeof(*claims));
-	struct spans *owned = calloc(r->n_acts + 1, sizeof(*owned));
-	size_t n = 0;
-
-	if (!claims || !owned)
-		abort();
-	for (size_t i = 0; i < r->n_acts; i++) {
-		const struct ent *ent = side->acts[r->acts[i]];
-
-		claims[n] = (struct pk_claim){ .tier = ent->tier,
-					       .kind = ent->kind,
-					       .audit = ent->doc->audit,
-					       .rule = ent->e->number };
-		spans_at(side, r->acts[i], r, dir, &claims[n], &owned[i]);
-		n += claims[n].n_spans != 0;
-	}
-	defaults.none = r->name != NULL;
-	if (!r->name)
-		n += baseline(engine, p, dir, r, &claims[n], &defaults.builtin);
-	*out = (struct draft){ 0 };
-	pk_ports_compile(claims, n, &defaults, &out->table);
-	pk_hash128(out->table.entries ? (void *)out->table.entries : "",
-		   out->table.n * sizeof(*out->table.entries), out->content.h);
-	for (size_t i = 0; i < r->n_acts; i++)
-		free(owned[i].at);
-	free(owned);
-	free(claims);
-}
-
-static void push_verdicts(struct program *p, enum pk_dir dir, uint32_t class,
-			  const struct pk_port_table *table)
-{
-	while (p->n_verdicts + table->n > p->room_verdicts) {
-		p->room_verdicts = p->room_verdicts ? p->room_verdicts * 2 : 64;
-		p->verdicts = realloc(p->verdicts, p->room_verdicts * sizeof(*p->verdicts));
-		if (!p->verdicts)
-			abort();
-	}
-	for (size_t i = 0; i < table->n; i++) {
-		const struct pk_port_entry *e = &table->entries[i];
-
-		p->verdicts[p->n_verdicts++] = (struct pk_verdict_entry){
-			.key = { .prefixlen = e->prefixlen,
-				 .class = class,
-				 .dir = (uint8_t)dir,
-				 .proto = e->proto,
-				 .port = htons(e->port) },
-			.value = e->value,
-		};
-	}
-}
-
-static const struct class_of *find_class(const struct class_of *map, const struct hash128 *key)
-{
-	struct class_of *found;
-
-	HASH_FIND(hh, map, key, sizeof(*key), found);
-	return found;
-}
-
-static void remember(struct class_of **map, const struct hash128 *key, uint32_t class,
-		     const struct hash128 *content)
-{
-	struct class_of *c;
-
-	if (find_class(*map, key))
-		return;
-	c = pk_alloc(sizeof(*c));
-	*c = (struct class_of){ .key = *key, .class = class, .content = *content };
-	HASH_ADD(hh, *map, key, sizeof(c->key), c);
-}
-
-static void forget(struct class_of **map)
-{
-	struct class_of *c, *next;
-
-	HASH_ITER(hh, *map, c, next) {
-		HASH_DEL(*map, c);
-		free(c);
-	}
-}
-
-/* A class of a given number. */
-static struct hash128 fixed_class(const struct pk_engine *engine, struct program *p,
-				  enum pk_dir dir, const struct recipe *r, uint32_t class)
-{
-	struct draft d;
-
-	draft_make(engine, p, dir, r, &d);
-	push_verdicts(p, dir, class, &d.table);
-	draft_done(&d);
-	return d.content;
-}
-
-/* Acts that match a peer which isn't in the index: asked one by one. */
-static size_t match_all(const struct pk_engine *engine, const struct side *side,
-			const struct peer *peer, uint32_t *acts)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < side->n_acts; i++)
-		if (ent_matches(side->acts[i], peer, &engine->settings))
-			acts[n++] = (uint32_t)i;
-	return n;
-}
-
-static bool any_selective(const struct side *side, const uint32_t *acts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (side->acts[acts[i]]->ep == EP_SOME)
-			return true;
-	return false;
-}
 
 static void reserved_classes(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			     uint32_t *acts, const struct pk_label_set *own)
@@ -235,21 +31,21 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 		struct recipe r = { .acts = acts, .is = peers[class].is };
 		struct hash128 content;
 
-		r.n_acts = match_all(engine, side, &peers[class], acts);
+		r.n_acts = acts_match(engine, side, &peers[class], acts);
 		r.same = class == PK_CLASS_SAME_TENANT;
 		r.to = peers[class].labels ? &peers[class] : NULL;
-		content = fixed_class(engine, p, dir, &r, class);
+		content = class_fixed(engine, p, dir, &r, class);
 		if (class == PK_CLASS_UNKNOWN)
 			side->unknown = content;
 		if (class == PK_CLASS_SAME_TENANT) {
 			side->same = content;
-			side->same_hit = any_selective(side, acts, r.n_acts);
-			remember(&side->contents, &content, class, &content);
+			side->same_hit = acts_any_selective(side, acts, r.n_acts);
+			class_remember(&side->contents, &content, class, &content);
 		}
 		if (class == PK_CLASS_OTHER_TENANT) {
 			side->other = content;
-			side->other_hit = any_selective(side, acts, r.n_acts);
-			remember(&side->contents, &content, class, &content);
+			side->other_hit = acts_any_selective(side, acts, r.n_acts);
+			class_remember(&side->contents, &content, class, &content);
 		}
 	}
 }
@@ -302,7 +98,7 @@ static void world_classes(struct pk_engine *engine, struct program *p, enum pk_d
 				    .resolver = c->resolver };
 
 		r.n_acts = match_world(engine, side, c, acts);
-		fixed_class(engine, p, dir, &r, PK_CLASS_FIRST + (uint32_t)i);
+		class_fixed(engine, p, dir, &r, PK_CLASS_FIRST + (uint32_t)i);
 	}
 	side->next_class = PK_CLASS_FIRST + (uint32_t)side->shape->n_classes;
 }
@@ -325,367 +121,8 @@ static void name_classes(struct pk_engine *engine, struct program *p, enum pk_di
 		p->names[p->n_names++] = (struct pk_name_class){ .class = side->next_class,
 								 .number = side->acts[i]->e->number,
 								 .entry = side->acts[i]->e };
-		fixed_class(engine, p, dir, &r, side->next_class++);
+		class_fixed(engine, p, dir, &r, side->next_class++);
 	}
-}
-
-static void push_peer(struct program *p, const struct pk_peer_entry *peer)
-{
-	if (p->n_peers == p->room_peers) {
-		p->room_peers = p->room_peers ? p->room_peers * 2 : 32;
-		p->peers = realloc(p->peers, p->room_peers * sizeof(*p->peers));
-		if (!p->peers)
-			abort();
-	}
-	p->peers[p->n_peers++] = *peer;
-}
-
-/* Acts and resolved port labels: equal signatures, equal classes. */
-static struct hash128 sign(const struct side *side, const struct recipe *r, enum pk_dir dir)
-{
-	struct hash128 key;
-	struct pk_str s = { 0 };
-
-	pk_str_add(&s, r->same ? "s" : "o");
-	pk_str_addn(&s, r->acts, r->n_acts * sizeof(*r->acts));
-	for (size_t i = 0; i < r->n_acts && dir == PK_EGRESS && r->to; i++) {
-		const struct ent *ent = side->acts[r->acts[i]];
-		struct spans owned = { 0 };
-
-		if (!ent->label_ports)
-			continue;
-		ent_resolve(ent, r->to, &owned);
-		pk_str_addf(&s, "/%zu:", owned.n);
-		for (size_t j = 0; j < owned.n; j++)
-			pk_str_addf(&s, "%d %u %u,", owned.at[j].proto, owned.at[j].lo,
-				    owned.at[j].hi);
-		free(owned.at);
-	}
-	if (s.failed)
-		abort();
-	pk_hash128(s.text, s.len, key.h);
-	pk_str_done(&s);
-	return key;
-}
-
-/* The class of an endpoint or tenant by its recipe: known by signature, by content, or new. */
-static const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p,
-					      enum pk_dir dir, const struct recipe *r)
-{
-	struct side *side = &p->side[dir];
-	struct hash128 key = sign(side, r, dir);
-	const struct class_of *c = find_class(side->signatures, &key);
-	struct draft d;
-	uint32_t class;
-
-	if (c)
-		return c;
-	draft_make(engine, p, dir, r, &d);
-	c = find_class(side->contents, &d.content);
-	class = c ? c->class : 0;
-	remember(&side->signatures, &key, class, &d.content);
-	draft_done(&d);
-	return find_class(side->signatures, &key);
-}
-
-/* Give a recipe's class its number when it is first used by a peer. */
-static uint32_t number_class(struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			     const struct recipe *r)
-{
-	struct side *side = &p->side[dir];
-	const struct class_of *c = class_of_recipe(engine, p, dir, r);
-	const struct class_of *have = find_class(side->contents, &c->content);
-	struct draft d;
-
-	if (have)
-		return have->class;
-	draft_make(engine, p, dir, r, &d);
-	push_verdicts(p, dir, side->next_class, &d.table);
-	draft_done(&d);
-	remember(&side->contents, &c->content, side->next_class, &c->content);
-	return side->next_class++;
-}
-
-static bool equal(const struct hash128 *a, const struct hash128 *b)
-{
-	return a->h[0] == b->h[0] && a->h[1] == b->h[1];
-}
-
-static bool is_own(const struct program *p, const struct tenant *t)
-{
-	return t && p->namespace && strcmp(p->namespace, t->name) == 0;
-}
-
-static struct peer tenant_peer(const struct tenant *t)
-{
-	return (struct peer){ .is = IS_ENDPOINT, .labels = t->labels };
-}
-
-/* What an endpoint of this tenant gets without an entry of its own; *hit: it holds acts that others of the tenant may lack. */
-static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			       struct tenant *t, bool *hit)
-{
-	struct side *side = &p->side[dir];
-	struct peer peer;
-	struct recipe r = { .is = IS_ENDPOINT };
-	uint32_t *acts;
-	struct hash128 content;
-
-	*hit = is_own(p, t) ? side->same_hit : side->other_hit;
-	if (!t)
-		return side->unknown;
-	if (is_own(p, t) || !side->varies)
-		return is_own(p, t) ? side->same : side->other;
-	if (t->asked[dir] == p->id) {
-		*hit = t->hit[dir];
-		return t->content[dir];
-	}
-	peer = tenant_peer(t);
-	acts = calloc(side->n_acts + 1, sizeof(*acts));
-	if (!acts)
-		abort();
-	r.acts = acts;
-	r.to = &peer;
-	r.n_acts = match_all(engine, side, &peer, acts);
-	*hit = any_selective(side, acts, r.n_acts);
-	content = class_of_recipe(engine, p, dir, &r)->content;
-	free(acts);
-	t->asked[dir] = p->id;
-	t->hit[dir] = *hit;
-	t->content[dir] = content;
-	return content;
-}
-
-void program_add_tenant(struct pk_engine *engine, struct program *p, struct tenant *t)
-{
-	for (int dir = 0; dir < 2; dir++) {
-		struct side *side = &p->side[dir];
-		const struct peer peer = tenant_peer(t);
-		struct recipe r = { .is = IS_ENDPOINT, .to = &peer };
-		uint32_t *acts;
-
-		if (!side->varies || is_own(p, t))
-			continue;
-		acts = calloc(side->n_acts + 1, sizeof(*acts));
-		if (!acts)
-			abort();
-		r.acts = acts;
-		r.n_acts = match_all(engine, side, &peer, acts);
-		if (!equal(&class_of_recipe(engine, p, (enum pk_dir)dir, &r)->content,
-			   &side->other)) {
-			push_peer(p, &(struct pk_peer_entry){
-					     .hash = { t->hash.h[0], t->hash.h[1] },
-					     .dir = (uint8_t)dir,
-					     .tenant = true,
-					     .class = number_class(engine, p, (enum pk_dir)dir,
-								   &r) });
-			pk_image_unref(p->image);
-			p->image = NULL;
-		}
-		free(acts);
-	}
-}
-
-/* acts: those that match the identity. */
-static void place_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			const struct ident *ident, const uint32_t *acts, size_t n)
-{
-	const struct peer peer = { .is = IS_ENDPOINT,
-				   .labels = ident->labels,
-				   .ports = ident->ports,
-				   .n_ports = ident->n_ports };
-	const struct recipe r = { .acts = acts,
-				  .n_acts = n,
-				  .to = &peer,
-				  .is = IS_ENDPOINT,
-				  .same = is_own(p, ident->tenant) };
-	const struct class_of *c = class_of_recipe(engine, p, dir, &r);
-	struct hash128 without;
-	bool hit;
-
-	without = fallback(engine, p, dir, ident->tenant, &hit);
-	if (ident->tenant && equal(&c->content, &without))
-		return;
-	push_peer(p, &(struct pk_peer_entry){ .hash = { ident->hash.h[0], ident->hash.h[1] },
-					      .dir = (uint8_t)dir,
-					      .class = number_class(engine, p, dir, &r) });
-	pk_image_unref(p->image);
-	p->image = NULL;
-}
-
-void program_add_ident(struct pk_engine *engine, struct program *p, struct ident *ident)
-{
-	const struct peer peer = { .is = IS_ENDPOINT,
-				   .labels = ident->labels,
-				   .ports = ident->ports,
-				   .n_ports = ident->n_ports };
-
-	for (int dir = 0; dir < 2; dir++) {
-		struct side *side = &p->side[dir];
-		uint32_t *acts;
-
-		if (!side->selective || ident->labels->init)
-			continue;
-		acts = calloc(side->n_acts + 1, sizeof(*acts));
-		if (!acts)
-			abort();
-		place_ident(engine, p, (enum pk_dir)dir, ident, acts,
-			    match_all(engine, side, &peer, acts));
-		free(acts);
-	}
-}
-
-void program_drop_peer(struct program *p, bool tenant, const struct hash128 *hash)
-{
-	size_t out = 0;
-
-	for (size_t i = 0; i < p->n_peers; i++) {
-		const struct pk_peer_entry *e = &p->peers[i];
-
-		if (e->tenant != tenant || e->hash[0] != hash->h[0] || e->hash[1] != hash->h[1])
-			p->peers[out++] = *e;
-	}
-	if (out == p->n_peers)
-		return;
-	p->n_peers = out;
-	pk_image_unref(p->image);
-	p->image = NULL;
-}
-
-struct pair {
-	const struct ident *ident;
-	uint32_t act;		/* UINT32_MAX: no act, but must be looked at */
-};
-
-struct pairs {
-	struct pair *at;
-	size_t n, room;
-};
-
-static void push_pair(struct pairs *s, const struct ident *ident, uint32_t act)
-{
-	if (s->n == s->room) {
-		s->room = s->room ? s->room * 2 : 256;
-		s->at = realloc(s->at, s->room * sizeof(*s->at));
-		if (!s->at)
-			abort();
-	}
-	s->at[s->n++] = (struct pair){ ident, act };
-}
-
-static int hash_cmp(const struct hash128 *a, const struct hash128 *b)
-{
-	if (a->h[0] != b->h[0])
-		return a->h[0] < b->h[0] ? -1 : 1;
-	return a->h[1] < b->h[1] ? -1 : a->h[1] > b->h[1];
-}
-
-static int pair_cmp(const void *a, const void *b)
-{
-	const struct pair *x = a, *y = b;
-	int c = x->ident == y->ident ? 0 : hash_cmp(&x->ident->hash, &y->ident->hash);
-
-	if (c)
-		return c;
-	return x->act < y->act ? -1 : x->act > y->act;
-}
-
-/* Endpoints whose fallback class holds what they may not match themselves are all looked at. */
-static void push_tenants(struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			 struct pairs *pairs)
-{
-	for (struct tenant *t = engine->tenants; t; t = t->hh.next) {
-		bool hit;
-
-		fallback(engine, p, dir, t, &hit);
-		for (size_t i = 0; i < t->idents.n && hit; i++)
-			push_pair(pairs, t->idents.at[i], UINT32_MAX);
-	}
-	for (size_t i = 0; i < engine->uncertain.n; i++) {
-		const struct ident *ident = engine->uncertain.at[i];
-
-		if (!ident->tenant)
-			push_pair(pairs, ident, UINT32_MAX);
-	}
-}
-
-static size_t alike(const struct side *side, uint32_t *alike_acts)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < side->n_acts; i++)
-		if (side->acts[i]->ep == EP_ALL)
-			alike_acts[n++] = (uint32_t)i;
-	return n;
-}
-
-/* Both ascending, without doubles. */
-static size_t merge(const uint32_t *a, size_t na, const struct pair *b, size_t nb, uint32_t *out)
-{
-	size_t i = 0, j = 0, n = 0;
-
-	while (j < nb && b[j].act != UINT32_MAX) {
-		while (i < na && a[i] < b[j].act)
-			out[n++] = a[i++];
-		out[n++] = b[j++].act;
-	}
-	while (i < na)
-		out[n++] = a[i++];
-	return n;
-}
-
-static void place_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir)
-{
-	struct side *side = &p->side[dir];
-	uint32_t *acts = calloc(side->n_acts * 2 + 2, sizeof(*acts));
-	uint32_t *common = acts + side->n_acts + 1;
-	struct pairs pairs = { 0 };
-	size_t n_common, end;
-
-	if (!acts)
-		abort();
-	n_common = alike(side, common);
-	for (uint32_t i = 0; i < side->n_acts; i++) {
-		const struct vec *v;
-
-		if (side->acts[i]->ep != EP_SOME)
-			continue;
-		v = index_matched(engine, side->acts[i]);
-		for (size_t j = 0; j < v->n; j++)
-			push_pair(&pairs, v->at[j], i);
-	}
-	push_tenants(engine, p, dir, &pairs);
-	if (pairs.n)
-		qsort(pairs.at, pairs.n, sizeof(*pairs.at), pair_cmp);
-	for (size_t i = 0; i < pairs.n; i = end) {
-		for (end = i + 1; end < pairs.n && pairs.at[end].ident == pairs.at[i].ident;)
-			end++;
-		if (pairs.at[i].ident->labels->init)
-			continue;
-		place_ident(engine, p, dir, pairs.at[i].ident, acts,
-			    merge(common, n_common, &pairs.at[i], end - i, acts));
-	}
-	free(pairs.at);
-	free(acts);
-}
-
-static int tenant_cmp(const void *a, const void *b)
-{
-	return hash_cmp(&(*(struct tenant *const *)a)->hash, &(*(struct tenant *const *)b)->hash);
-}
-
-static void place_tenants(struct pk_engine *engine, struct program *p)
-{
-	struct vec sorted = { 0 };
-
-	for (struct tenant *t = engine->tenants; t; t = t->hh.next)
-		if (t->idents.n)
-			vec_push(&sorted, t);
-	if (sorted.n)
-		qsort(sorted.at, sorted.n, sizeof(*sorted.at), tenant_cmp);
-	for (size_t i = 0; i < sorted.n; i++)
-		program_add_tenant(engine, p, sorted.at[i]);
-	vec_done(&sorted);
 }
 
 static void build(struct pk_engine *engine, struct program *p, const struct pk_label_set *own)
@@ -702,10 +139,10 @@ static void build(struct pk_engine *engine, struct program *p, const struct pk_l
 		free(acts);
 	}
 	if (p->side[0].varies || p->side[1].varies)
-		place_tenants(engine, p);
+		peers_place_tenants(engine, p);
 	for (int dir = 0; dir < 2; dir++)
 		if (p->side[dir].selective)
-			place_endpoints(engine, p, (enum pk_dir)dir);
+			peers_place_endpoints(engine, p, (enum pk_dir)dir);
 	p->built = engine->generation;
 }
 
@@ -958,8 +395,8 @@ void program_free(struct program *p)
 
 		free_own(side);
 		free(side->acts);
-		forget(&side->signatures);
-		forget(&side->contents);
+		classes_forget(&side->signatures);
+		classes_forget(&side->contents);
 	}
 	free(p->namespace);
 	free(p->verdicts);
