@@ -15,12 +15,23 @@ QUIET = 0.3
 
 
 @pytest.fixture
-def vm(node):
+def vm(make_node):
+    node = make_node(conf={"owner": 65534})
     a = node.add("acme", "job", "group")
     a.vmm = a.tap(credentials=(65534, 65534))
     a.vmm.drain()
     yield a
     a.vmm.close()
+
+
+def egress(counted):
+    """
+    What the endpoint's own frames raised, without `ok` and without the MLD reports that the stack
+    of its netns sends by itself in the first seconds.
+    """
+    assert (EGRESS, "ok") not in counted, counted
+    return {key: count for key, count in counted.items()
+            if key[0] == EGRESS and key[1] != "multicast"}
 
 
 def ip(a, address):
@@ -76,8 +87,8 @@ def test_P28_no_port_of_the_node_answers(vm):
                               UDP(sport=40000, dport=port) / b"x"):
                     before = vm.node.tables.counters(vm.slot)
                     vm.vmm.send(ip(vm, address) / probe)
-                    counted = vm.node.tables.counted(vm.slot, before)
-                    assert sum(counted.values()) == 1 and (EGRESS, "ok") not in counted, \
+                    counted = egress(vm.node.tables.counted(vm.slot, before))
+                    assert sum(counted.values()) == 1, \
                         (address, port, counted)
             echo = ICMPv6EchoRequest(id=3) if ":" in address else ICMP(type=8, id=3)
             vm.vmm.send(ip(vm, address) / echo)
@@ -125,8 +136,8 @@ def test_P30_loopback_of_the_node_is_out_of_reach(vm, address):
         for probe in (TCP(sport=40000, dport=4646, flags="S"), UDP(sport=40000, dport=8600) / b"x"):
             before = vm.node.tables.counters(vm.slot)
             vm.vmm.send(ip(vm, address) / probe)
-            counted = vm.node.tables.counted(vm.slot, before)
-            assert sum(counted.values()) == 1 and (EGRESS, "ok") not in counted, counted
+            counted = egress(vm.node.tables.counted(vm.slot, before))
+            assert sum(counted.values()) == 1, counted
         assert vm.vmm.receive(lambda raw: TCP in Ether(raw), QUIET) is None
         assert sockets.heard() == []
     finally:

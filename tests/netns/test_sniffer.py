@@ -70,7 +70,8 @@ class Sniffers:
 
 
 @pytest.fixture
-def stage(node):
+def stage(make_node):
+    node = make_node(conf={"owner": OWNER[0]})
     node.start_picketd()
     hostile = node.add("evil", "job", "group")
     friend = node.add("acme", "friend", "group")
