@@ -30,7 +30,6 @@ void pk_member_free(struct pk_member *m)
 	free(m->job);
 	free(m->group);
 	free(m->mappings);
-	free(m->label_text);
 	if (m->facts)
 		pk_alloc_done(m->facts);
 	free(m->facts);
@@ -142,6 +141,17 @@ static struct pk_label_set *from_facts(const struct pk_member *m, const struct p
 	return NULL;
 }
 
+/* What ADD was told of the region is the operator's word on this endpoint. */
+static struct pk_label_set *from_claims(const struct pk_member *m, const struct pk_settings *s,
+					const struct pk_claims *claims)
+{
+	struct pk_settings own = *s;
+
+	if (*m->region)
+		strcpy(own.region, m->region);
+	return pk_label_set_from_claims(claims, &own);
+}
+
 static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk_settings *s)
 {
 	const struct pk_claims claims = { .namespace = m->namespace,
@@ -155,7 +165,7 @@ static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk
 	if (has_facts(m))
 		set = from_facts(m, s);
 	/* Labels that can't be one (a meta key that is no key) leave the endpoint at its base. */
-	return set ? set : pk_label_set_from_claims(&claims, s);
+	return set ? set : from_claims(m, s, &claims);
 }
 
 struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *m,

@@ -40,7 +40,7 @@ struct pk_member {
 	size_t n_addresses;
 	struct pk_mapping *mappings;
 	size_t n_mappings;
-	char *label_text;		/* canonical text of the record's label set */
+	char region[64];		/* nomad:region as ADD had it; "": not known */
 
 	struct pk_alloc *facts;		/* Nomad's word, or NULL */
 	enum pk_confirmed confirmed;

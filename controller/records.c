@@ -64,6 +64,18 @@ static void take_addresses(struct pk_member *m, const struct pk_record *r)
 		m->addresses[m->n_addresses++] = r->ipv6;
 }
 
+static void take_region(struct pk_member *m, const char *labels)
+{
+	own_labels *set = NULL;
+	const struct pk_label *region;
+
+	if (!labels || pk_label_set_parse(labels, &set, NULL) < 0)
+		return;
+	region = pk_label_set_get(set, "nomad:region");
+	if (region && strlen(region->value) < sizeof(m->region))
+		strcpy(m->region, region->value);
+}
+
 struct pk_member *pk_member_of_record(const struct pk_record *r, const uint64_t epoch[2])
 {
 	struct pk_member *m = pk_alloc(sizeof(*m));
@@ -76,7 +88,7 @@ struct pk_member *pk_member_of_record(const struct pk_record *r, const uint64_t 
 	m->namespace = copy(r->namespace);
 	m->job = copy(r->job);
 	m->group = copy(r->group);
-	m->label_text = copy(r->labels);
+	take_region(m, r->labels);
 	strcpy(m->mode, r->process ? "process" : "vm");
 	snprintf(m->device, sizeof(m->device), "pk%u", r->slot);
 	m->slot = r->slot;
