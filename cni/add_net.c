@@ -223,7 +223,7 @@ static int settle_tap(struct cni_add *add, struct pk_err *err)
 	rec->tap_group = group >= 0 ? (uint32_t)group : UINT32_MAX;
 	if (conf->process)
 		return 0;
-	rec->tap = copy(args->tap_name ? args->tap_name : "tap0");
+	rec->tap = copy(cni_tap_name(args));
 	if (!strcmp(rec->tap, add->call->env.ifname)) {
 		pk_fail(err, 0, "the tap and the interface are both to be called \"%s\"", rec->tap);
 		pk_fix(err, 0, "use another CNI_IFNAME, such as eth0");

@@ -262,3 +262,8 @@ void cni_args_done(struct cni_args *args)
 	free(args->text);
 	args->text = NULL;
 }
+
+const char *cni_tap_name(const struct cni_args *args)
+{
+	return args->tap_name ? args->tap_name : "tap0";
+}

@@ -467,7 +467,7 @@ static int well_formed(struct pk_err *err, int r)
 {
 	if (err && (err->code == PK_CODE_DECODE || err->code == PK_CODE_NONE))
 		err->code = PK_CODE_CONFIG;
-	return r;
+	return pk_fix(err, r, "correct the conflist; docs/cni.md lists its keys");
 }
 
 int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *out,
@@ -489,8 +489,10 @@ int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_
 	int r;
 
 	r = pk_json_parse("conflist", text, len, 0, &conf.doc, err);
-	if (r < 0)
+	if (r < 0) {
+		pk_fix(err, r, "look at the conflist in the runtime's CNI configuration directory");
 		return pk_code(err, r, PK_CODE_DECODE);
+	}
 	root = pk_json_root(conf.doc);
 	r = parse_head(&conf, root, verb, err);
 	if (r == 0)

@@ -11,8 +11,9 @@
 #include "log.h"
 #include "own.h"
 
-#define MARGIN_NS UINT64_C(50000000) /* of the verb's deadline: the answer must still be printed   \
-				      */
+#define MARGIN_NS                                                                                  \
+	UINT64_C(50000000) /* of the verb's deadline: the answer must still be printed             \
+			    */
 #define ANSWER_MAX 65536
 
 static const char *proto_name(uint8_t proto)

@@ -96,8 +96,8 @@ int cni_endpoint_open(struct pk_bpf *bpf, const struct pk_record *rec,
 	open.n_open = settings->baseline == PK_BASELINE_DENY ? 0 : rec->n_ports;
 	r = pk_endpoint_open(bpf, &open, deadline_ns, err);
 	if (r == -EADDRINUSE) {
-		pk_fix(err, r, "stop what has the port, or take another");
-		return pk_code(err, r, PK_CODE_TRY_LATER);
+		err->code = PK_CODE_TRY_LATER;
+		return pk_fix(err, r, "stop what has the port, or take another");
 	}
 	return pk_code(err, r, PK_CODE_KERNEL);
 }
@@ -232,38 +232,38 @@ static bool is_closed(const struct pk_paths *paths, const struct pk_record_name 
 	return pk_record_read(paths, name, &rec, NULL) != -ENOENT;
 }
 
-static int forget_slot(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err)
+static int forget_slot(const struct cni_leftover *left, uint32_t slot, struct pk_err *err)
 {
-	struct pk_record rec = { .slot = slot, .process = true };
+	struct pk_record rec = { .slot = slot, .process = !left->tap, .tap = left->tap };
 	own_plumb plumb = CNI_PLUMB_NONE;
-	int r = pk_endpoint_close(bpf, slot, deadline_ns, err);
+	int r = pk_endpoint_close(left->bpf, slot, left->deadline_ns, err);
 
 	plumb.record = &rec;
+	plumb.ns = left->ns;
 	if (r == 0)
 		r = cni_plumb_open(&plumb, err);
 	if (r < 0)
 		return r;
 	cni_plumb_drop(&plumb);
-	return pk_slot_free(bpf, slot, deadline_ns, err);
+	return pk_slot_free(left->bpf, slot, left->deadline_ns, err);
 }
 
-int cni_endpoint_forget(const struct pk_paths *paths, struct pk_bpf *bpf,
-			const struct pk_record_name *who, uint64_t deadline_ns, struct pk_err *err)
+int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 {
-	const struct pk_lease_dir dir = cni_leases(paths, bpf);
+	const struct pk_lease_dir dir = cni_leases(left->paths, left->bpf);
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
-	struct pk_record_name name = *who;
+	struct pk_record_name name = *left->who;
 	bool kept = false;
 	int r = 0;
 
-	pk_record_owner(who, owner);
+	pk_record_owner(&name, owner);
 	name.slot = 0;
 	name.closed = true;
-	while (r == 0 && (name.slot = pk_slot_of(bpf, owner, name.slot))) {
-		if (is_closed(paths, &name))
+	while (r == 0 && (name.slot = pk_slot_of(left->bpf, owner, name.slot))) {
+		if (is_closed(left->paths, &name))
 			kept = true;
 		else
-			r = forget_slot(bpf, name.slot, deadline_ns, err);
+			r = forget_slot(left, name.slot, err);
 	}
 	return r < 0 || kept ? r : cni_leases_drop(&dir, owner, err);
 }

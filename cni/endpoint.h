@@ -17,12 +17,17 @@
  */
 int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err);
-/*
- * What a killed ADD left before its record: slots, host ends and leases in the name of this
- * container id and interface, which has no open record. Reads every lease: for that case only.
- */
-int cni_endpoint_forget(const struct pk_paths *paths, struct pk_bpf *bpf,
-			const struct pk_record_name *who, uint64_t deadline_ns, struct pk_err *err);
+/* What a killed ADD may have left before its record. */
+struct cni_leftover {
+	const struct pk_paths *paths;
+	struct pk_bpf *bpf;
+	const struct pk_record_name *who; /* container id and interface, without open record */
+	const struct pk_netns *ns;	  /* ADD: it may be the same; NULL: it goes anyway */
+	char *tap;			  /* its name there; NULL = none */
+	uint64_t deadline_ns;
+};
+/* Slots, devices and leases in its name. Reads every lease: for that case only. */
+int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err);
 /*
  * Mends devices, hooks, routes and the word of a live endpoint. Where the guard can't be made
  * first, the endpoint is closed.

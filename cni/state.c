@@ -53,8 +53,11 @@ int cni_lock(const struct pk_paths *paths, const char *container_id, uint64_t de
 		struct stat ours, there;
 		int r = pk_fs_lock(path, deadline_ns, &held, err);
 
-		if (r == -ETIMEDOUT)
-			pk_fix(err, r, "another verb runs for this container id: wait for it");
+		if (r == -ETIMEDOUT) {
+			pk_fail(err, 0, "another verb for this container id holds its lock");
+			pk_fix(err, 0, "wait for it, or end it: fuser %s", path);
+			return pk_code(err, r, PK_CODE_DEADLINE);
+		}
 		if (r < 0)
 			return pk_code(err, r, PK_CODE_STATE);
 		/* The one before us may have removed the file: then this lock is nobody's. */

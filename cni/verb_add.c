@@ -5,6 +5,7 @@
  * "Life and death"). Nothing of the endpoint reaches anything before cni_endpoint_open.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -89,6 +90,19 @@ static int gather(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
+/* A conflist may bring a block that the first load didn't know; picketd's word stands above it. */
+static int add_pools(struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	int r = 0;
+
+	if (add->settings.pools_given || add->bpf->loaded)
+		return 0;
+	for (size_t i = 0; i < conf->n_pools && r == 0; i++)
+		r = pk_pool_add(add->bpf, &conf->pool[i], err);
+	return r;
+}
+
 /* Directories, the lock, programs and maps. */
 static int enter(struct cni_add *add, struct pk_err *err)
 {
@@ -105,6 +119,8 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	pk_fault("add-loaded");
 	if (r == 0 && add->bpf->loaded)
 		r = cni_leases_rebuild(&call->paths, add->bpf, err);
+	if (r == 0)
+		r = add_pools(add, err);
 	if (r == 0)
 		r = cni_in_time(call, "load or wait for the programs", err);
 	return r;
@@ -185,6 +201,24 @@ static int replace(struct cni_add *add, const struct pk_record_name *name, struc
 	return cni_endpoint_del(&call->paths, add->bpf, name, call->deadline_ns, err);
 }
 
+/* Killed before its record: Nomad comes again into the same netns, where its tap may be. */
+static int forget(struct cni_add *add, struct pk_err *err)
+{
+	char tap[PK_IFNAME_MAX + 1];
+	struct cni_leftover left = { .paths = &add->call->paths,
+				     .bpf = add->bpf,
+				     .who = &add->name,
+				     .ns = &add->ns,
+				     .deadline_ns = add->call->deadline_ns };
+
+	if (!pk_slot_of(add->bpf, add->owner, 0))
+		return 0;
+	snprintf(tap, sizeof(tap), "%s", cni_tap_name(&add->args));
+	if (!add->call->conf.process)
+		left.tap = tap;
+	return cni_endpoint_forget(&left, err);
+}
+
 /* What an earlier ADD of this container id left. *answered: it lives, out has the answer. */
 static int previous(struct cni_add *add, bool *answered, struct pk_str *out, struct pk_err *err)
 {
@@ -195,10 +229,7 @@ static int previous(struct cni_add *add, bool *answered, struct pk_str *out, str
 
 	if (r == -ENOENT) {
 		*err = (struct pk_err){ 0 };
-		return pk_slot_of(add->bpf, add->owner, 0)
-			       ? cni_endpoint_forget(&call->paths, add->bpf, &add->name,
-						     call->deadline_ns, err)
-			       : 0;
+		return forget(add, err);
 	}
 	if (r == 0)
 		r = pk_record_read(&call->paths, &name, &rec, err);

@@ -29,12 +29,14 @@ static int open_tables(const struct cni_call *call, struct pk_bpf **bpf)
 static int delete_one(struct cni_call *call, struct pk_bpf *bpf, struct pk_record_name *name,
 		      struct pk_err *err)
 {
+	const struct cni_leftover left = {
+		.paths = &call->paths, .bpf = bpf, .who = name, .deadline_ns = call->deadline_ns
+	};
 	int r = pk_record_find(&call->paths, name->container_id, name->ifname, name, err);
 
 	if (r == -ENOENT) {
 		*err = (struct pk_err){ 0 };
-		return bpf ? cni_endpoint_forget(&call->paths, bpf, name, call->deadline_ns, err)
-			   : 0;
+		return bpf ? cni_endpoint_forget(&left, err) : 0;
 	}
 	return r < 0 ? r : cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
 }

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""P52: the plugin killed between any two steps. P51: the controller down at ADD."""
+import json
+import os
+import re
+import subprocess
+import uuid
+
+import pytest
+from harness import Failed, Snapshot, wait_for
+from harness.shell import binary
+
+PLUGIN = "faults/picket-cni"
+
+
+def fault_points():
+    try:
+        path = binary(PLUGIN)
+    except Failed:
+        return []
+    return subprocess.run([path, "--list-faults"], capture_output=True, text=True,
+                          check=True).stdout.split()
+
+
+POINTS = fault_points()
+# What lies on DEL's way, and on that of an ADD that replaces or sweeps.
+OF_DEL = [p for p in POINTS if p.startswith("del-") or p in ("record-closed", "word-closed")]
+ELSEWHERE = {"add-replaced", "slot-cleared", "sweep-slot-freed", *OF_DEL}
+OF_ADD = [p for p in POINTS if p not in ELSEWHERE]
+
+
+def killed(node, verb, alloc, point, args="NOMAD_NAMESPACE=acme"):
+    """True where the point lies on this verb's way and the plugin died there."""
+    done = node.cni_raw(verb, {"CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path,
+                               "CNI_IFNAME": "eth0", "PICKET_FAULT": f"{point}:1",
+                               "CNI_ARGS": args if verb == "ADD" else ""},
+                        json.dumps(node.plugin_conf()), binary_name=PLUGIN)
+    assert done.returncode in (0, -9), done.stdout + done.stderr
+    return done.returncode == -9
+
+
+def gone(node, name):
+    return name not in node.run(["ip", "-o", "link"]).stdout
+
+
+def alloc_on(node):
+    return node.new_netns(str(uuid.uuid4()))
+
+
+def held(node):
+    return {n for n in os.listdir(node.path("var/lib/picket/leases"))
+            if not n.startswith(".") and not re.search(r"\.\d+\.[0-9a-f]{32}$", n)}
+
+
+def test_P52_there_are_twenty_points():
+    if not POINTS:
+        pytest.skip("no test build of the plugin: make FAULTS=1 all")
+    assert len(OF_ADD) >= 20 and len(OF_DEL) >= 5
+
+
+@pytest.fixture
+def used(make_node):
+    """A node whose programs are loaded and whose tables know the tenant: what P52 compares with."""
+    node = make_node(uplink=False, pool=("10.40.7.0/24", "fd00:40:7::/64"))
+    warm = node.add("acme", "warm", "up")
+    node.delete(warm)
+    wait_for(lambda: gone(node, "pk1"), "the device to go")
+    return node
+
+
+def settle(node, *allocs):
+    """DEL and the netns's end of each; then an ADD that frees what was left, and its own end."""
+    for alloc in allocs:
+        node.cni("DEL", alloc.id, alloc.path)
+        node.drop_netns(alloc)
+    wait_for(lambda: gone(node, "pk"), "the devices to go")
+    last = node.add("acme", "last", "one")
+    assert {n.split("@")[0] for n in os.listdir(node.path("var/lib/picket/endpoints"))} == {last.id}
+    assert held(node) == {last.address(), last.address(6)}
+    assert node.tables.count("slots") == 1 and node.tables.count("by_address") == 2
+    assert last.slot == 1
+    node.delete(last)
+    wait_for(lambda: gone(node, "pk"), "the device to go")
+    assert [n for n in os.listdir(node.path("run/picket/lock")) if n != "node"] == []
+
+
+@pytest.mark.parametrize("point", OF_ADD)
+def test_P52_killed_add_then_add(make_node, point):
+    """Nomad tries again without a DEL: the second ADD succeeds, in the same netns. The node's first."""
+    used = make_node(uplink=False)
+    alloc = alloc_on(used)
+    died = killed(used, "ADD", alloc, point)
+    alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
+    assert used.tables.word(alloc.slot)[2] != 0
+    assert used.tables.count("slots") == 1 and held(used) == {alloc.address(), alloc.address(6)}
+    assert died, f"{point} is not on ADD's way"
+    settle(used, alloc)
+
+
+@pytest.mark.parametrize("point", OF_ADD)
+def test_P52_killed_add_then_del_then_add(used, point):
+    """No leak, the second ADD succeeds, and the pool's only address is not lost."""
+    before = Snapshot(used)
+    alloc = alloc_on(used)
+    killed(used, "ADD", alloc, point)
+    used.cni("DEL", alloc.id, alloc.path)
+    used.drop_netns(alloc)
+    wait_for(lambda: gone(used, "pk"), "the devices to go")
+    again = alloc_on(used)
+    again.result = used.cni("ADD", again.id, again.path, args="NOMAD_NAMESPACE=acme")
+    settle(used, again)
+    before.assert_same(Snapshot(used), ignore=("records", "leases", "driver files", "table slots",
+                                                   "table labels"))
+
+
+# Before the lease nothing of it survives a reboot; one point of each kind after it.
+SURVIVING = [p for p in OF_ADD if p in ("add-leased4", "add-leased", "add-made", "add-tested",
+                                        "add-recorded", "add-opened")]
+
+
+@pytest.mark.parametrize("point", SURVIVING)
+def test_P52_killed_add_then_a_reboot(make_node, point):
+    """What was killed and never came again is gone with the node's memory; its address is free."""
+    node = make_node(uplink=False, pool=("10.40.7.0/30",))
+    alloc = alloc_on(node)
+    assert killed(node, "ADD", alloc, point)
+    recorded = os.listdir(node.path("var/lib/picket/endpoints"))
+    node.reboot()
+    if recorded:			# its ADD comes again: Nomad's way after a reboot
+        again = node.new_netns(alloc.id)
+        again.result = node.cni("ADD", alloc.id, again.path, args="NOMAD_NAMESPACE=acme")
+    else:
+        again = node.add("acme", "api", "web")
+    assert again.address() == "10.40.7.2"
+
+
+@pytest.mark.parametrize("point", OF_DEL)
+def test_P52_killed_del(used, point):
+    """DEL is never repeated: the next ADD finishes it once the device is gone."""
+    alloc = alloc_on(used)
+    alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
+    if point in ("del-slot-freed", "del-leases-freed"):	# reached when the device went first
+        used.drop_netns(alloc)
+        wait_for(lambda: gone(used, "pk"), "the device to go")
+        assert killed(used, "DEL", alloc, point)
+        used.cni("DEL", alloc.id, alloc.path)
+        settle(used)
+        return
+    assert killed(used, "DEL", alloc, point)
+    if point != "del-locked":
+        assert used.tables.word(alloc.slot) == (0, 0, 0)
+    settle(used, alloc)
+
+
+def test_P52_killed_while_replacing(used):
+    """The third ADD in a row: the second was killed while it closed what the first left."""
+    alloc = alloc_on(used)
+    assert killed(used, "ADD", alloc, "add-recorded")
+    assert killed(used, "ADD", alloc, "add-replaced")
+    alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
+    assert used.tables.word(alloc.slot)[2] != 0
+    settle(used, alloc)
+
+
+def test_P51_add_without_the_controller(make_node):
+    """The tenant's fence stands, what the controller had in force last holds; it comes back and knows all."""
+    node = make_node(conf={"mode": "process"})
+    node.start_picketd()
+    db = node.add("acme", "db", "db")
+    api = node.add("acme", "api", "web")
+    node.policy("db.json", {"name": "db", "namespace": "acme", "rules": [{
+        "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
+        "ingress": [{"fromEndpoints": [{"matchLabels": {"nomad:job": "api"}}]}]}]})
+
+    def ping(a, b):
+        return a.run(["ping", "-c", "1", "-W", "1", b.address()], check=False).returncode == 0
+
+    wait_for(lambda: ping(api, db), "the policy to allow")
+    node.kill_picketd()
+    late = node.add("acme", "late", "one")
+    evil = node.add("evil", "api", "web")
+    assert node.tables.word(late.slot)[2] != 0
+    assert not ping(late, db)			# an allow that might match doesn't; a default deny does
+    assert not ping(evil, db) and not ping(evil, late) and not ping(late, evil)
+    assert ping(api, db)			# what stood, stands
+    node.start_picketd()
+    second = node.add("acme", "api", "web")
+    wait_for(lambda: ping(second, db), "the controller's full policy")
+    assert not ping(late, db)
