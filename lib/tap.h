@@ -12,10 +12,10 @@
 struct pk_tap {
 	const char *name;
 	uint32_t ifindex; /* chosen; 0 = the kernel's choice */
-	uid_t owner;		/* (uid_t)-1 = not named; one of the two must be */
-	gid_t group;		/* (gid_t)-1 = not named */
-	uint32_t queues; /* above 1: multi-queue, which every opener must then ask for */
-	uint32_t mtu;	 /* 0 = as it is made */
+	uid_t owner;	  /* (uid_t)-1 = not named; one of the two must be */
+	gid_t group;	  /* (gid_t)-1 = not named */
+	uint32_t queues;  /* above 1: multi-queue, which every opener must then ask for */
+	uint32_t mtu;	  /* 0 = as it is made */
 };
 
 /*
