@@ -141,8 +141,9 @@ static char *plugin_conf(struct bench *b, int i, const cJSON *prev)
 /* ADD in order, DEL in reverse; prev is the result so far (ADD) or the final one (DEL). */
 static uint64_t verb(struct bench *b, const char *command, const char *id, cJSON **prev)
 {
+	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 	char e[6][PATH_MAX + 64];
-	char *env[] = { e[0], e[1], e[2], e[3], e[4], e[5], "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	char *env[] = { e[0], e[1], e[2], e[3], e[4], e[5], path, NULL };
 	bool add = !strcmp(command, "ADD");
 	int out = memfd_create("out", MFD_CLOEXEC);
 	uint64_t start;

@@ -106,7 +106,7 @@ class Picket(Side):
     def __init__(self, build, name="picket", hook="clsact", capacity=256, controller=True):
         super().__init__(name, build, NodeOptions(
             pool=("10.40.0.0/16",), conf={"hook": hook, "mtu": 1500, "dns": {"servers": []}},
-            config={"nomad": None, "consul": None, "http": None,
+            config={"nomad": None, "consul": None,
                     "capacity": {"endpoints": capacity}, "pools": ["10.40.0.0/16"]}))
         self.path = os.path.join(self.node.root, "opt/cni/bin")
         os.makedirs(self.path)

@@ -34,7 +34,7 @@ class Story:
         self.node = Node("node1", NodeOptions(
             conf={"allowJobArgs": ["picket.mac"]},
             config={"nomad": {"address": f"http://{address}:4646"},
-                    "consul": {"address": "http://127.0.0.1:8500"}, "http": None}))
+                    "consul": {"address": "http://127.0.0.1:8500"}}))
         try:
             self.cluster = Cluster(self.node, nomad, consul)
         except BaseException:
