@@ -83,12 +83,24 @@ static void unlink_programs(struct pk_engine *engine)
 	shapes_free(engine, false);
 }
 
+static bool is_gone(const struct pk_engine *engine, const struct pk_document *doc)
+{
+	return doc && !documents_find(engine, doc)->keep;
+}
+
 static bool is_stale(const struct pk_engine *engine, const struct program *p)
 {
-	for (int dir = 0; dir < 2; dir++)
-		for (size_t i = 0; i < p->side[dir].n_acts; i++)
-			if (!documents_find(engine, p->side[dir].acts[i]->doc)->keep)
+	for (int dir = 0; dir < 2; dir++) {
+		const struct side *side = &p->side[dir];
+
+		for (size_t i = 0; i < side->n_acts; i++)
+			if (is_gone(engine, side->acts[i]->doc))
 				return true;
+		/* A rule whose entries are all empty still asks for default deny. */
+		for (size_t i = 0; i < PK_ARRAY_LEN(side->askers); i++)
+			if (is_gone(engine, side->askers[i]))
+				return true;
+	}
 	return false;
 }
 

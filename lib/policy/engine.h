@@ -169,6 +169,7 @@ struct side {				/* one direction of a program */
 	struct ent **acts;		/* in ent_cmp's order */
 	size_t n_acts;
 	struct pk_defaults defaults;
+	const struct pk_document *askers[8];	/* whose rules those defaults name: 2 x tier + audit */
 	struct spans *own;		/* ingress: spans of each act's port labels at the subject; or NULL */
 	bool selective, varies;		/* some act is EP_SOME; some varies over tenants */
 	struct class_of *signatures, *contents;

@@ -257,6 +257,8 @@ static void fill_side(struct side *side, struct gather *g, int dir, const struct
 	side->acts = (struct ent **)PK_MOVE(g->acts[dir].at, NULL);
 	side->n_acts = g->acts[dir].n;
 	side->defaults = g->defaults[dir];
+	for (size_t i = 0; i < PK_ARRAY_LEN(side->askers); i++)
+		side->askers[i] = g->first[dir][i] ? g->first[dir][i]->doc : NULL;
 	if (dir == PK_INGRESS)
 		side->own = own_spans(subject, &(struct vec){ .at = (void **)side->acts,
 							      .n = side->n_acts });
