@@ -61,7 +61,7 @@ static inline void pk_document_freep(struct pk_document **doc)
 void pk_doc_notes_text(const struct pk_doc_notes *notes, struct pk_str *out);
 /* "1 error, 2 warnings", "" if there is nothing to count. */
 void pk_doc_notes_count(const struct pk_doc_notes *notes, struct pk_str *out);
-/* Array of {"severity", "file", "line", "column", "path", "message", "fix"}. */
+/* Array of {"severity", "file", "line", "column", "path", "text", "fix"}. */
 void pk_doc_notes_json(const struct pk_doc_notes *notes, struct pk_jw *w, const char *key);
 /* The first error in one line for logs and the API: "path:line:col: error: .path: text; fix: …". */
 void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out);

@@ -220,7 +220,7 @@ void pk_doc_notes_json(const struct pk_doc_notes *notes, struct pk_jw *w, const 
 		pk_jw_int(w, "line", note->where.line);
 		pk_jw_int(w, "column", note->where.col);
 		pk_jw_string(w, "path", note->where.path);
-		pk_jw_string(w, "message", note->text);
+		pk_jw_string(w, "text", note->text);
 		if (note->fix[0])
 			pk_jw_string(w, "fix", note->fix);
 		pk_jw_close(w, '}');

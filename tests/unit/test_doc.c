@@ -681,7 +681,7 @@ static void test_screen(void **state)
 	assert_string_equal(
 		json.text,
 		"[{\"severity\":\"error\",\"file\":\"d/web.json\",\"line\":2,\"column\":36,"
-		"\"path\":\".[0].egress[0].toEntity\",\"message\":\"unknown key\","
+		"\"path\":\".[0].egress[0].toEntity\",\"text\":\"unknown key\","
 		"\"fix\":\"did you mean \\\"toEntities\\\"?\"}]");
 }
 

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket policy validate|fmt|schema: files alone; no controller, no root. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+#include "doc.h"
+#include "fmt.h"
+#include "fs.h"
+#include "own.h"
+#include "policy_files.h"
+#include "schema.h"
+
+#define TEXT_MAX (64u << 20)
+
+int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err)
+{
+	if (strcmp(path, "-") == 0)
+		return pk_fs_read_fd(0, TEXT_MAX, text, len, err);
+	return pk_fs_read(path, TEXT_MAX, text, len, err);
+}
+
+/* What one run of validate has seen. */
+struct seen {
+	struct cli *cli;
+	struct pk_jw *w;
+	char **names, **paths; /* of the documents that were taken */
+	size_t n, room;
+	size_t documents, refused, errors, warnings;
+	bool unreadable;
+};
+
+static void seen_done(struct seen *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->names[i]);
+		free(s->paths[i]);
+	}
+	free(s->names);
+	free(s->paths);
+}
+
+static char *copy(const char *text)
+{
+	char *p = strdup(text);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+static void remember(struct seen *s, const struct pk_document *doc)
+{
+	if (s->n == s->room) {
+		s->room = s->room ? s->room * 2 : 16;
+		s->names = reallocarray(s->names, s->room, sizeof(*s->names));
+		s->paths = reallocarray(s->paths, s->room, sizeof(*s->paths));
+		if (!s->names || !s->paths)
+			abort();
+	}
+	s->names[s->n] = copy(doc->name);
+	s->paths[s->n++] = copy(doc->path);
+}
+
+/* A directory's documents are one source: a name is taken once. */
+static const char *taken_by(const struct seen *s, const struct pk_document *doc)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->names[i], doc->name) == 0)
+			return s->paths[i];
+	return NULL;
+}
+
+static void show_json(struct seen *s, const char *path, const struct pk_document *doc, bool valid,
+		      const struct pk_doc_notes *notes)
+{
+	pk_jw_open(s->w, NULL, '{');
+	pk_jw_string(s->w, "file", path);
+	pk_jw_string(s->w, "document", doc ? doc->name : NULL);
+	pk_jw_bool(s->w, "valid", valid);
+	pk_doc_notes_json(notes, s->w, "notes");
+	pk_jw_close(s->w, '}');
+}
+
+static void show(struct seen *s, const char *path, const struct pk_document *doc,
+		 const struct pk_doc_notes *notes)
+{
+	const char *other = doc ? taken_by(s, doc) : NULL;
+	bool valid = doc && !other;
+	own_str text = { 0 };
+
+	s->documents++;
+	s->refused += !valid;
+	s->errors += notes->n_errors + (other != NULL);
+	s->warnings += notes->n_warnings;
+	if (s->w) {
+		show_json(s, path, doc, valid, notes);
+	} else if (!s->cli->quiet) {
+		pk_doc_notes_text(notes, &text);
+		if (other) {
+			pk_str_add_escaped(&text, path);
+			pk_str_add(&text, ":1:1: error: .: the name \"");
+			pk_str_add_escaped(&text, doc->name);
+			pk_str_add(&text, "\" is taken by ");
+			pk_str_add_escaped(&text, other);
+			pk_str_add(&text, "\n");
+		}
+		fputs(text.text ? text.text : "", stdout);
+	}
+	if (valid)
+		remember(s, doc);
+}
+
+static void validate_file(struct seen *s, const char *path)
+{
+	const char *namespace = cli_get(s->cli, "namespace");
+	const struct pk_doc_source src = { .source = "file",
+					   .path = strcmp(path, "-") ? path : "stdin",
+					   .namespace = namespace };
+	own_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_mem char *text = NULL;
+	struct pk_err err = { 0 };
+	size_t len;
+
+	if (cli_read_file(path, &text, &len, &err) < 0) {
+		cli_fail(s->cli, &err, CLI_CANNOT);
+		s->unreadable = true;
+		return;
+	}
+	pk_document_parse(&src, text, len, &doc, &notes);
+	show(s, src.path, doc, &notes);
+}
+
+static int is_document(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && n > 5 && strcmp(entry->d_name + n - 5, ".json") == 0;
+}
+
+/* As picketd reads policies.d: *.json in byte order, nothing below. */
+static void validate_directory(struct seen *s, const char *path)
+{
+	struct dirent **entries = NULL;
+	int n = scandir(path, &entries, is_document, alphasort);
+	struct pk_err err = { 0 };
+
+	if (n < 0) {
+		pk_fail(&err, errno, "%s", path);
+		cli_fail(s->cli, &err, CLI_CANNOT);
+		s->unreadable = true;
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		own_str file = { 0 };
+
+		pk_str_addf(&file, "%s/%s", path, entries[i]->d_name);
+		validate_file(s, file.text);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+static void summary(const struct seen *s)
+{
+	if (s->refused)
+		printf("%zu of %zu document%s refused", s->refused, s->documents,
+		       s->documents == 1 ? "" : "s");
+	else
+		printf("%zu document%s valid", s->documents, s->documents == 1 ? "" : "s");
+	if (s->errors)
+		printf(", %zu error%s", s->errors, s->errors == 1 ? "" : "s");
+	if (s->warnings)
+		printf(", %zu warning%s", s->warnings, s->warnings == 1 ? "" : "s");
+	printf("\n");
+}
+
+static int validate(struct cli *cli)
+{
+	PK_OWN(seen_done) struct seen s = { .cli = cli };
+	own_str out = { 0 };
+	struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 2 };
+	bool json = cli->json || cli->jsonl;
+
+	if (json) {
+		s.w = &w;
+		pk_jw_open(&w, NULL, '[');
+	}
+	for (int i = 0; i < cli->argc; i++) {
+		struct stat st;
+
+		if (stat(cli->argv[i], &st) == 0 && S_ISDIR(st.st_mode))
+			validate_directory(&s, cli->argv[i]);
+		else
+			validate_file(&s, cli->argv[i]);
+	}
+	if (json) {
+		pk_jw_close(&w, ']');
+		puts(out.text);
+	} else if (!cli->quiet) {
+		summary(&s);
+	}
+	if (s.unreadable)
+		return CLI_CANNOT;
+	return s.refused ? CLI_NO : CLI_OK;
+}
+
+/* In place: the file's mode stays, a link is followed. */
+static int rewrite(struct cli *cli, const char *path, const struct pk_str *text)
+{
+	own_mem char *real = realpath(path, NULL);
+	struct pk_err err = { 0 };
+	struct stat st;
+
+	if (!real || stat(real, &st) < 0) {
+		pk_fail(&err, errno, "%s", path);
+		return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	if (pk_fs_write(real, text->text, text->len, st.st_mode & 07777, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	return CLI_OK;
+}
+
+static int fmt_file(struct cli *cli, const char *path)
+{
+	bool in_place = cli_has(cli, "w"), list = cli_has(cli, "l");
+	struct pk_json_fault fault = { 0 };
+	own_mem char *text = NULL;
+	struct pk_err err = { 0 };
+	own_str out = { 0 };
+	bool differs;
+	size_t len;
+
+	if (cli_read_file(path, &text, &len, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (pk_fmt(path, text, len, &out, &fault) < 0) {
+		pk_fail(&err, 0, "%s:%d:%d: error: %s: %s", path, fault.where.line, fault.where.col,
+			fault.where.path, fault.what);
+		return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	differs = strlen(text) != len || strcmp(out.text, text) != 0;
+	if (list && differs && !cli->quiet)
+		printf("%s\n", path);
+	if (!list && !in_place)
+		fputs(out.text, stdout);
+	if (in_place && differs && rewrite(cli, path, &out) != CLI_OK)
+		return CLI_CANNOT;
+	return list && differs && !in_place ? CLI_NO : CLI_OK;
+}
+
+static int fmt(struct cli *cli)
+{
+	int worst = CLI_OK;
+
+	for (int i = 0; i < cli->argc; i++) {
+		int status;
+
+		if (cli_has(cli, "w") && strcmp(cli->argv[i], "-") == 0)
+			return cli_usage(cli, "-w needs a file, not standard input");
+		status = fmt_file(cli, cli->argv[i]);
+		worst = status > worst ? status : worst;
+	}
+	return worst;
+}
+
+static int schema(struct cli *cli)
+{
+	own_str out = { 0 };
+
+	(void)cli;
+	pk_schema_json(&out);
+	fputs(out.text, stdout);
+	return CLI_OK;
+}
+
+static const struct cli_option validate_options[] = {
+	{ "namespace", "NAME", "the documents belong to this namespace, as under tenants/NAME/",
+	  0 },
+	{ 0 },
+};
+static const struct cli_option fmt_options[] = {
+	{ "w", NULL, "write the files instead of printing them", 0 },
+	{ "l", NULL, "list the files whose layout differs; 1 if there are any", 0 },
+	{ 0 },
+};
+const struct cli_command cli_policy_file_commands[] = {
+	{ "policy", "validate", "FILE...",
+	  "would these be taken? 0 yes, 1 no; directories and - too", 1, -1, validate_options,
+	  validate },
+	{ "policy", "fmt", "FILE...", "the one layout, comments kept", 1, -1, fmt_options, fmt },
+	{ "policy", "schema", NULL, "the JSON Schema of a document, for editors", 0, 0, NULL,
+	  schema },
+	{ 0 },
+};

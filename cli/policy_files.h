@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Shared by the commands that read policy files. */
+#include <stddef.h>
+
+#include "err.h"
+
+/* A file, or standard input for "-". The text is the caller's. */
+int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err);
