@@ -116,13 +116,30 @@ static int reopen(struct pk_bpf *bpf, const struct pk_record *rec,
 	return r;
 }
 
+/* A pair made anew: the tables follow, then the guard, and it is still down. */
+static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err *err)
+{
+	int r = cni_plumb_remake(plumb, err);
+
+	if (r <= 0)
+		return r;
+	r = pk_endpoint_device(bpf, plumb->record->slot, plumb->record->host_ifindex, err);
+	if (r == 0)
+		r = cni_plumb_guard(plumb, err);
+	if (r == 0)
+		r = pk_record_write(bpf->paths, plumb->record, err);
+	return r;
+}
+
 int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 			const struct pk_settings *settings, uint64_t deadline_ns,
 			struct pk_err *err)
 {
 	const struct pk_record *rec = plumb->record;
-	int r = cni_plumb_repair(plumb, err);
+	int r = mend_pair(bpf, plumb, err);
 
+	if (r == 0)
+		r = cni_plumb_repair(plumb, err);
 	if (r == -EPERM)
 		pk_endpoint_close(bpf, rec->slot, deadline_ns, NULL);
 	if (r < 0)

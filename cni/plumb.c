@@ -385,3 +385,40 @@ bool cni_plumb_lives(struct cni_plumb *p)
 	return pk_nl_link(p->at_home, 0, host, &link, NULL) == 0 &&
 	       link.ifindex == p->record->host_ifindex;
 }
+
+static int remake_inside(struct cni_plumb *p, struct pk_err *err)
+{
+	own_visit visit = PK_NETNS_VISIT_NONE;
+	int r = pk_netns_enter(p->ns, &visit, err);
+
+	if (r < 0)
+		return r;
+	add_veth(p);
+	r = pk_nl_send(p->inside, err);
+	if (r == 0)
+		r = pk_sysctl_eth(p->record->ifname, err);
+	if (r == 0 && p->bpf->node.path == PK_PATH_SEGMENTED)
+		r = pk_offload_off(p->record->ifname, err);
+	return r;
+}
+
+int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err)
+{
+	struct pk_nl_link link;
+	char host[16];
+	int r = pk_nl_link(p->inside, p->record->eth_ifindex, NULL, &link, err);
+
+	if (r == 0 && cni_plumb_lives(p))
+		return 0;
+	if (r < 0 && r != -ENODEV)
+		return r;
+	/* eth0 was taken out of its netns, or deleted: the other end alone is of no use. */
+	cni_host_name(p->record->slot, host);
+	delete_link(p->at_home, host, "veth");
+	r = check_free(p, p->record->ifname, err);
+	if (r == 0)
+		r = remake_inside(p, err);
+	if (r == 0)
+		r = find_host_end(p, err);
+	return r < 0 ? link_error(err, r) : 1;
+}

@@ -42,9 +42,14 @@ void cni_plumb_drop(struct cni_plumb *p);
 /* Is the host end of the record there, under its name and ifindex? */
 bool cni_plumb_lives(struct cni_plumb *p);
 /*
- * Mends a live endpoint: eth0 with its pair, tap0 with the same ifindex, filters (ours first),
- * offloads, addresses, routes. -errno: what can't be mended; the caller closes the endpoint
- * where the guard doesn't stand.
+ * The veth pair again, with eth0's ifindex, down and without guard, where either end is lost: 1 and
+ * a new host_ifindex in the record; 0: it is there; -errno.
+ */
+int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err);
+/*
+ * Mends a live endpoint whose pair is there: tap0 with the same ifindex, filters (ours first),
+ * offloads, addresses, routes. -errno: what can't be mended; -EPERM: the guard doesn't stand, the
+ * caller closes the endpoint.
  */
 int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err);
 /* "pk<slot>" */

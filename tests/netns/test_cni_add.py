@@ -376,6 +376,24 @@ def test_check_repairs_and_hardly_fails(make_node):
     assert error.value.code == 3
 
 
+def test_check_makes_a_lost_pair_again(make_node):
+    """Root in the alloc's netns deletes eth0, or takes it away: the same ifindex, guarded, and as before."""
+    node = make_node(conf={"mode": "vm"})
+    a = node.add("acme", "api", "web")
+    before = a.links()["eth0"]
+    elsewhere = node.new_netns(str(uuid.uuid4()))
+    for breaking in (["del", "eth0"], ["set", "eth0", "netns", elsewhere.path]):
+        a.run(["ip", "link", *breaking])
+        assert "eth0" not in a.links()
+        node.check(a)
+        after = a.links()["eth0"]
+        assert (after["ifindex"], after["address"]) == (before["ifindex"], before["address"])
+        check_home(node, a)
+        assert filters(a, "eth0", "ingress") == ["pk_forward_eth"]
+        assert record(node, a)["hostIfindex"] == node.json(
+            ["ip", "-j", "link", "show", f"pk{a.slot}"])[0]["ifindex"]
+
+
 def test_check_puts_the_guard_first(make_node):
     """A foreign program before ours would hide the guard (state.md, "Life and death")."""
     node = make_node(conf={"mode": "process"})
