@@ -3,50 +3,36 @@
  * The data path's programs. pk_from_endpoint stands at the host veth's ingress, pk_to_endpoint at
  * its egress, the forwarders at the ingress of tap0 and eth0 in the alloc's netns.
  */
-#include <linux/pkt_cls.h>
-#include "lib/maps.h"
+#include "lib/guard.h"
+#include "lib/finish.h"
 #include "lib/forward.h"
-
-static __always_inline int deny(struct __sk_buff *skb, enum pk_dir dir)
-{
-	__u32 row = PK_COUNTER(0, dir, PK_REASON_NOT_BUILT);
-	struct pk_counter *c = bpf_map_lookup_elem(&counters, &row);
-
-	if (c) {
-		c->packets++;
-		c->bytes += skb->len;
-	}
-	return TC_ACT_SHOT;
-}
-
-SEC("tc")
-int pk_from_endpoint(struct __sk_buff *skb)
-{
-	return deny(skb, PK_EGRESS);
-}
-
-SEC("tc")
-int pk_to_endpoint(struct __sk_buff *skb)
-{
-	return deny(skb, PK_INGRESS);
-}
 
 SEC("tc")
 int pk_miss(struct __sk_buff *skb)
 {
-	return deny(skb, PK_EGRESS);
+	struct pk_scratch *s = scratch_get();
+
+	return s ? pk_finish(skb, &s->pkt, guard_miss(skb, s)) : TC_ACT_SHOT;
 }
 
 SEC("tc")
 int pk_miss_to(struct __sk_buff *skb)
 {
-	return deny(skb, PK_INGRESS);
+	struct pk_scratch *s = scratch_get();
+	int reason;
+
+	if (!s)
+		return TC_ACT_SHOT;
+	reason = guard_miss_to(skb, s);
+	return pk_finish(skb, &s->pkt, reason ? reason : guard_to_deliver(skb, &s->pkt));
 }
 
 SEC("tc")
 int pk_answer(struct __sk_buff *skb)
 {
-	return deny(skb, PK_EGRESS);
+	struct pk_scratch *s = scratch_get();
+
+	return s ? pk_finish(skb, &s->pkt, guard_answer(skb, s)) : TC_ACT_SHOT;
 }
 
 /* The slow path's targets, filled by libbpf at load. */
@@ -62,6 +48,42 @@ struct {
 		[PK_TAIL_ANSWER] = (void *)&pk_answer,
 	},
 };
+
+/* Returns only where the target isn't there. */
+static __always_inline int go_on(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	struct pk_scratch *s = scratch_get();
+
+	if (s) {
+		s->pkt = *pkt;
+		bpf_tail_call(skb, &programs, pkt->tail);
+	}
+	return PK_REASON_TAIL_CALL_MISSING;
+}
+
+SEC("tc")
+int pk_from_endpoint(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
+	int reason = guard_from(skb, &pkt);
+
+	if (pkt.tail)
+		reason = go_on(skb, &pkt);
+	return pk_finish(skb, &pkt, reason);
+}
+
+SEC("tc")
+int pk_to_endpoint(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	int reason = guard_to(skb, &pkt);
+
+	if (pkt.tail)
+		reason = go_on(skb, &pkt);
+	else if (!reason)
+		reason = guard_to_deliver(skb, &pkt);
+	return pk_finish(skb, &pkt, reason);
+}
 
 SEC("tc")
 int pk_forward_tap(struct __sk_buff *skb)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Answers that are built from scratch in the request's packet and go back through the endpoint's
+ * own veth by redirect_peer: a plain redirect would run pk_to_endpoint.
+ */
+#include "lib/deliver.h"
+#include "lib/scratch.h"
+
+/* The frame stands two bytes in, so that its network header is aligned. */
+#define PK_FRAME_PAD 2
+#define PK_L3	     ETH_HLEN
+
+static __always_inline void *answer_at(struct pk_scratch *s, __u32 off)
+{
+	return s->buf + PK_FRAME_PAD + off;
+}
+
+static __always_inline void answer_eth(struct pk_scratch *s, __u16 ethertype)
+{
+	struct ethhdr *eth = answer_at(s, 0);
+
+	__builtin_memcpy(eth->h_dest, s->pkt.smac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, pk_gateway_mac, ETH_ALEN);
+	eth->h_proto = bpf_htons(ethertype);
+}
+
+static __always_inline __u16 answer_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* The sum, not complemented, of len bytes (a multiple of four) at off. */
+static __always_inline __u64 answer_sum(struct pk_scratch *s, __u32 off, __u32 len, __u64 seed)
+{
+	return seed + (__u32)bpf_csum_diff(NULL, 0, answer_at(s, off), len, 0);
+}
+
+static __always_inline void answer_ipv6(struct pk_scratch *s, __u16 payload,
+					const union pk_addr *to)
+{
+	struct ipv6hdr *ip = answer_at(s, PK_L3);
+
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 6;
+	ip->payload_len = bpf_htons(payload);
+	ip->nexthdr = IPPROTO_ICMPV6;
+	ip->hop_limit = 255;
+	ip->saddr.s6_addr32[0] = bpf_htonl(0xfe800000);
+	ip->saddr.s6_addr32[3] = bpf_htonl(1);
+	__builtin_memcpy(&ip->daddr, to, 16);
+}
+
+/* Of an ICMPv6 message of len bytes, a multiple of four, whose checksum field is zero. */
+static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 len)
+{
+	struct icmp6hdr *icmp = answer_at(s, PK_L3 + sizeof(struct ipv6hdr));
+	__u64 sum = bpf_htonl(len) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
+
+	sum = answer_sum(s, PK_L3 + 8, 32 + len, sum); /* both addresses and the message */
+	icmp->icmp6_cksum = ~answer_fold(sum);
+}
+
+/* The frame of len bytes takes the request's place. */
+static __always_inline int answer_send(struct __sk_buff *skb, struct pk_scratch *s, __u32 len)
+{
+	if (bpf_skb_change_tail(skb, len, 0) < 0 ||
+	    bpf_skb_store_bytes(skb, 0, answer_at(s, 0), len, 0) < 0)
+		return PK_REASON_MALFORMED;
+	s->pkt.target = skb->ifindex;
+	s->pkt.action = PK_ACT_PEER;
+	return PK_REASON_OK;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Token buckets of an endpoint, each one aligned word: {stamp of ns/1024, tokens}. */
+#include "lib/maps.h"
+
+#define PK_ANSWERS_PER_S 200
+#define PK_EVENTS_PER_S	 100
+
+/*
+ * Takes n tokens of a bucket that fills at rate a second up to burst. A lost race with another CPU
+ * is tried again a few times; then the packet passes without paying: at most one a CPU.
+ */
+static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n)
+{
+	__u32 now = bpf_ktime_get_ns() >> 10;
+
+	for (int i = 0; i < 4; i++) {
+		__u64 old = READ_ONCE(*word), tokens = (__u32)old, gain, next;
+		__u32 stamp = old >> 32, passed = now - stamp;
+
+		if (!old || passed > 2 << 20) { /* new, or rested two seconds */
+			tokens = burst;
+			stamp = now;
+		} else {
+			gain = passed * rate * 1024 / 1000000000;
+			tokens += gain;
+			/* Only the time that gave whole tokens is spent. */
+			if (gain)
+				stamp += gain * 1000000000 / (rate * 1024);
+			if (tokens > burst)
+				tokens = burst;
+		}
+		if (tokens < n)
+			return false;
+		next = (__u64)stamp << 32 | (__u32)(tokens - n);
+		if (__sync_val_compare_and_swap(word, old, next ? next : 1) == old)
+			return true;
+	}
+	return true;
+}
+
+static __always_inline struct pk_bucket *bucket_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&buckets, &slot);
+}
+
+/* What an endpoint sends (PK_EGRESS) or gets (PK_INGRESS): bytes and packets. */
+static __always_inline bool bucket_traffic(__u32 slot, const struct pk_endpoint *ep,
+					   enum pk_dir dir, __u32 bytes, __u32 packets)
+{
+	__u64 byte_rate = ep->bytes_per_s[dir], packet_rate = ep->packets_per_s[dir];
+	struct pk_bucket *b;
+
+	if (likely(!byte_rate && !packet_rate))
+		return true;
+	b = bucket_of(slot);
+	if (!b)
+		return false;
+	/* The largest packet passes whatever the rate. */
+	if (byte_rate && !bucket_take(&b->tokens[PK_BUCKET_BYTES + dir], byte_rate,
+				      byte_rate > 131072 ? byte_rate : 131072, bytes))
+		return false;
+	return !packet_rate || bucket_take(&b->tokens[PK_BUCKET_PACKETS + dir], packet_rate,
+					   packet_rate > 256 ? packet_rate : 256, packets);
+}
+
+static __always_inline bool bucket_answer(__u32 slot)
+{
+	struct pk_bucket *b = bucket_of(slot);
+
+	return b && bucket_take(&b->tokens[PK_BUCKET_ANSWERS], PK_ANSWERS_PER_S,
+				2 * PK_ANSWERS_PER_S, 1);
+}

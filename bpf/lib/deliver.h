@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The last steps of a packet that may go: hop limit, MACs, the receiver's limits, the target. */
+#include "lib/bucket.h"
+#include "lib/parse.h"
+#include "lib/peer.h"
+#include "lib/sanity.h"
+
+static const __u8 pk_gateway_mac[ETH_ALEN] = PK_GATEWAY_MAC;
+
+/* Direct writes: the packet's pointers are taken anew, after whatever was called before. */
+static __always_inline int deliver_macs(struct __sk_buff *skb, const __u8 *to)
+{
+	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	struct ethhdr *eth = pk_take(&c, 0, sizeof(*eth));
+
+	if (!eth)
+		return PK_REASON_TRUNCATED;
+	__builtin_memcpy(eth->h_dest, to, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, pk_gateway_mac, ETH_ALEN);
+	return PK_REASON_OK;
+}
+
+/* One hop less. RFC 1141: the checksum follows, a sum of one's complement. */
+static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	struct ipv6hdr *ip6;
+	struct iphdr *ip;
+	__u32 sum;
+
+	if (pkt->ttl <= 1)
+		return PK_REASON_TTL;
+	if (pkt->flags & PK_PKT_IPV4) {
+		ip = pk_take(&c, ETH_HLEN, sizeof(*ip));
+		if (!ip)
+			return PK_REASON_TRUNCATED;
+		sum = ip->check + bpf_htons(0x0100);
+		ip->check = sum + (sum >= 0xffff);
+		ip->ttl = pkt->ttl - 1;
+		return PK_REASON_OK;
+	}
+	ip6 = pk_take(&c, ETH_HLEN, sizeof(*ip6));
+	if (!ip6)
+		return PK_REASON_TRUNCATED;
+	ip6->hop_limit = pkt->ttl - 1;
+	return PK_REASON_OK;
+}
+
+/* To the local endpoint at pkt->peer_slot. Denials from here on are its ingress. */
+static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	__u32 slot = pkt->peer_slot;
+	const struct pk_endpoint *to = bpf_map_lookup_elem(&endpoints, &slot);
+	int reason;
+
+	if (!to || !to->host_ifindex)
+		return PK_REASON_ENDPOINT_CLOSED;
+	reason = deliver_hop(skb, pkt);
+	if (reason)
+		return reason;
+	reason = deliver_macs(skb, to->mac);
+	if (reason)
+		return reason;
+	pkt->at_slot = slot;
+	pkt->at_dir = PK_INGRESS;
+	if (!skb->gso_size && skb->len > to->mtu + ETH_HLEN)
+		return PK_REASON_LENGTH;
+	if (!bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
+		return PK_REASON_RATE_LIMIT;
+	pkt->at_slot = pkt->slot;
+	pkt->at_dir = PK_EGRESS;
+	pkt->target = to->host_ifindex;
+	pkt->action = PK_ACT_PEER;
+	return PK_REASON_OK;
+}
+
+/* To this node's own stack: it is the packet's end, no hop. */
+static __always_inline int deliver_stack(struct pk_pkt *pkt)
+{
+	pkt->action = PK_ACT_STACK;
+	return PK_REASON_OK;
+}
+
+/* Routed, by the FIB's own choice of device and neighbour. Only where node.world says so. */
+static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	__u32 ifindex = 0;
+	int route = peer_route(skb, pkt, &ifindex), reason;
+
+	if (route != BPF_FIB_LKUP_RET_SUCCESS && route != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return PK_REASON_NO_ROUTE;
+	reason = deliver_hop(skb, pkt);
+	if (reason)
+		return reason;
+	pkt->target = ifindex;
+	pkt->action = PK_ACT_NEIGH;
+	return PK_REASON_OK;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * DHCPv4 (RFC 2131) with one lease to give: the endpoint's own address. The answer has a fixed
+ * length and fixed places for its options.
+ */
+#include "lib/answer.h"
+
+#define PK_DHCP_OFF	  (PK_L3 + 20 + 8)
+#define PK_DHCP_FIXED	  240 /* with the cookie */
+#define PK_DHCP_BYTES	  300 /* of an answer: some clients refuse less */
+#define PK_DHCP_COOKIE	  0x63825363
+#define PK_DHCP_LEASE	  86400
+#define PK_DHCP_OPTIONS	  32 /* looked at in a request */
+#define PK_DHCP_BROADCAST 0x8000
+
+enum dhcp_type {
+	DHCP_DISCOVER = 1,
+	DHCP_OFFER = 2,
+	DHCP_REQUEST = 3,
+	DHCP_DECLINE = 4,
+	DHCP_ACK = 5,
+	DHCP_NAK = 6,
+	DHCP_RELEASE = 7,
+	DHCP_INFORM = 8,
+};
+
+struct dhcp_head {
+	__u8 op, htype, hlen, hops;
+	__be32 xid;
+	__be16 secs, flags;
+	__be32 ciaddr, yiaddr, siaddr, giaddr;
+	__u8 chaddr[16];
+} __attribute__((packed));
+
+struct dhcp_asked {
+	struct dhcp_head head;
+	__be32 requested, server;
+	__u8 type;
+};
+
+/* Options of an answer, in their places. */
+struct dhcp_options {
+	__be32 cookie;
+	__u8 type_code, type_len, type;
+	__u8 server_code, server_len;
+	__u8 server[4];
+	__u8 lease_code, lease_len;
+	__u8 lease[4];
+	__u8 mask_code, mask_len;
+	__u8 mask[4];
+	__u8 router_code, router_len;
+	__u8 router[4];
+	__u8 mtu_code, mtu_len;
+	__u8 mtu[2];
+	__u8 dns_code, dns_len;
+	__u8 dns[8];
+	__u8 end;
+} __attribute__((packed));
+
+static __always_inline void dhcp_put32(__u8 *at, __be32 value)
+{
+	__builtin_memcpy(at, &value, 4);
+}
+
+/* The options that matter; what is cut off or too long is not asked for. */
+static __always_inline void dhcp_walk(struct __sk_buff *skb, __u32 off, struct dhcp_asked *asked)
+{
+	for (int i = 0; i < PK_DHCP_OPTIONS; i++) {
+		__u8 option[6] = {};
+
+		if (bpf_skb_load_bytes(skb, off, option, 2) < 0 || option[0] == 255)
+			return;
+		if (!option[0]) {
+			off++;
+			continue;
+		}
+		if (option[0] == 53 && option[1] == 1) {
+			if (bpf_skb_load_bytes(skb, off + 2, &asked->type, 1) < 0)
+				return;
+		}
+		if ((option[0] == 50 || option[0] == 54) && option[1] == 4) {
+			if (bpf_skb_load_bytes(skb, off + 2, option + 2, 4) < 0)
+				return;
+			if (option[0] == 50)
+				__builtin_memcpy(&asked->requested, option + 2, 4);
+			else
+				__builtin_memcpy(&asked->server, option + 2, 4);
+		}
+		off += 2 + option[1];
+	}
+}
+
+static __always_inline int dhcp_read(struct __sk_buff *skb, const struct pk_pkt *pkt,
+				     const struct pk_endpoint *ep, struct dhcp_asked *asked)
+{
+	__u32 off = pkt->l4_off + 8;
+	__be32 cookie;
+
+	if (pkt->sport != bpf_htons(68) || pkt->dport != bpf_htons(67))
+		return PK_REASON_SPOOFED_DHCP;
+	if (bpf_skb_load_bytes(skb, off, &asked->head, sizeof(asked->head)) < 0 ||
+	    bpf_skb_load_bytes(skb, off + PK_DHCP_FIXED - 4, &cookie, 4) < 0)
+		return PK_REASON_TRUNCATED;
+	if (cookie != bpf_htonl(PK_DHCP_COOKIE))
+		return PK_REASON_MALFORMED;
+	if (asked->head.op != 1 || asked->head.htype != 1 || asked->head.hlen != ETH_ALEN ||
+	    asked->head.giaddr || __builtin_memcmp(asked->head.chaddr, ep->mac, ETH_ALEN))
+		return PK_REASON_SPOOFED_DHCP;
+	dhcp_walk(skb, off + PK_DHCP_FIXED, asked);
+	return PK_REASON_OK;
+}
+
+/* The answer's type; 0 = none is due. */
+static __always_inline __u8 dhcp_decide(const struct dhcp_asked *asked,
+					const struct pk_endpoint *ep)
+{
+	__be32 wanted = asked->requested ? asked->requested : asked->head.ciaddr;
+
+	switch (asked->type) {
+	case DHCP_DISCOVER:
+		return DHCP_OFFER;
+	case DHCP_REQUEST:
+		if (asked->server && asked->server != ep->gateway4.w[3])
+			return 0; /* another server's offer was taken */
+		return wanted == ep->ipv4.w[3] ? DHCP_ACK : DHCP_NAK;
+	case DHCP_INFORM:
+		return DHCP_ACK;
+	default:
+		return 0;
+	}
+}
+
+static __always_inline void dhcp_options(struct pk_scratch *s, const struct pk_endpoint *ep,
+					 __u8 type)
+{
+	struct dhcp_options *o = answer_at(s, PK_DHCP_OFF + PK_DHCP_FIXED - 4);
+	__u32 bits = ep->ipv4_prefix & 63;
+	__be16 mtu = bpf_htons(ep->mtu);
+
+	o->cookie = bpf_htonl(PK_DHCP_COOKIE);
+	o->type_code = 53, o->type_len = 1, o->type = type;
+	o->server_code = 54, o->server_len = 4;
+	dhcp_put32(o->server, ep->gateway4.w[3]);
+	if (type == DHCP_NAK) {
+		o->lease_code = 255;
+		return;
+	}
+	o->lease_code = 51, o->lease_len = 4;
+	dhcp_put32(o->lease, bpf_htonl(PK_DHCP_LEASE));
+	o->mask_code = 1, o->mask_len = 4;
+	dhcp_put32(o->mask, bits && bits <= 32 ? bpf_htonl(~0u << (32 - bits)) : 0);
+	o->router_code = 3, o->router_len = 4;
+	dhcp_put32(o->router, ep->gateway4.w[3]);
+	o->mtu_code = 26, o->mtu_len = 2;
+	__builtin_memcpy(o->mtu, &mtu, 2);
+	o->end = 255;
+	if (!ep->dns4[0]) {
+		o->dns_code = 255;
+		return;
+	}
+	o->dns_code = 6, o->dns_len = 4;
+	dhcp_put32(o->dns, ep->dns4[0]);
+	o->dns[4] = 255;
+	if (ep->dns4[1]) {
+		o->dns_len = 8;
+		dhcp_put32(o->dns + 4, ep->dns4[1]);
+	}
+}
+
+static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoint *ep, __be32 to)
+{
+	struct iphdr *ip = answer_at(s, PK_L3);
+	struct udphdr *udp = answer_at(s, PK_L3 + 20);
+	__u64 sum;
+
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tot_len = bpf_htons(20 + 8 + PK_DHCP_BYTES);
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_UDP;
+	ip->saddr = ep->gateway4.w[3];
+	ip->daddr = to;
+	ip->check = ~answer_fold(answer_sum(s, PK_L3, 20, 0));
+	udp->source = bpf_htons(67);
+	udp->dest = bpf_htons(68);
+	udp->len = bpf_htons(8 + PK_DHCP_BYTES);
+	udp->check = 0;
+	sum = answer_sum(s, PK_L3 + 12, 8, 0);
+	sum += bpf_htons(IPPROTO_UDP) + (__u64)udp->len;
+	if (s->pkt.flags & PK_PKT_PARTIAL) { /* the pseudo-header's: the rest is added later */
+		udp->check = answer_fold(sum);
+		return;
+	}
+	udp->check = ~answer_fold(answer_sum(s, PK_L3 + 20, 8 + PK_DHCP_BYTES, sum));
+	if (!udp->check)
+		udp->check = 0xffff;
+}
+
+static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch *s,
+				       const struct pk_endpoint *ep, const struct dhcp_asked *asked,
+				       __u8 type)
+{
+	struct dhcp_head *head = answer_at(s, PK_DHCP_OFF);
+	__be32 to = asked->head.ciaddr;
+
+	answer_eth(s, ETH_P_IP);
+	__builtin_memset(head, 0, PK_DHCP_BYTES);
+	*head = asked->head;
+	head->op = 2;
+	head->hops = 0;
+	head->secs = 0;
+	head->siaddr = 0;
+	if (type == DHCP_NAK)
+		head->ciaddr = 0;
+	else if (asked->type != DHCP_INFORM)
+		head->yiaddr = ep->ipv4.w[3];
+	if (type == DHCP_NAK || asked->head.flags & bpf_htons(PK_DHCP_BROADCAST))
+		to = ~0u;
+	else if (!pk_addr_same(&s->pkt.src, &ep->ipv4))
+		to = ep->ipv4.w[3];
+	dhcp_options(s, ep, type);
+	dhcp_ip(s, ep, to);
+	return answer_send(skb, s, PK_DHCP_OFF + PK_DHCP_BYTES);
+}
+
+static __always_inline int pk_dhcp_answer(struct __sk_buff *skb, struct pk_scratch *s,
+					  const struct pk_endpoint *ep)
+{
+	struct dhcp_asked asked = {};
+	int reason = dhcp_read(skb, &s->pkt, ep, &asked);
+	__u8 type;
+
+	if (reason)
+		return reason;
+	/* The answer's checksum would be finished elsewhere than it stands. */
+	if (s->pkt.flags & PK_PKT_PARTIAL && s->pkt.l4_off != PK_L3 + 20)
+		return PK_REASON_CHECKSUM;
+	if (skb->gso_size)
+		return PK_REASON_GSO;
+	type = dhcp_decide(&asked, ep);
+	if (!type || pk_addr_zero(&ep->ipv4))
+		return PK_REASON_MULTICAST;
+	if (!bucket_answer(s->pkt.slot))
+		return PK_REASON_RATE_LIMIT;
+	return dhcp_answer(skb, s, ep, &asked, type);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* One event a decision that somebody wants to hear of, within the endpoint's own budget. */
+#include "lib/bucket.h"
+#include "lib/pkt.h"
+
+static __always_inline bool event_wanted(void)
+{
+	__u32 zero = 0;
+	const struct pk_node *n = bpf_map_lookup_elem(&node, &zero);
+
+	return n && n->events;
+}
+
+static __always_inline void event_fill(struct pk_event *e, const struct pk_pkt *pkt)
+{
+	bool ingress = pkt->dir == PK_INGRESS;
+
+	e->src = pkt->src;
+	e->dst = pkt->dst;
+	e->sport = pkt->sport;
+	e->dport = pkt->flags & PK_PKT_PORTS ? pkt->dport : pkt->judged_port;
+	e->proto = pkt->proto;
+	e->tcp_flags = pkt->tcp_flags;
+	e->ethertype = pkt->ethertype;
+	e->src_identity = ingress ? pkt->peer_identity : pkt->identity;
+	e->dst_identity = ingress ? pkt->identity : pkt->peer_identity;
+	e->src_tenant = ingress ? pkt->peer_tenant : pkt->tenant;
+	e->dst_tenant = ingress ? pkt->tenant : pkt->peer_tenant;
+	e->rule = pkt->verdict.live.rule;
+	e->rank = pkt->verdict.live.rank;
+	e->audit_rule = pkt->verdict.audit.rule;
+	e->audit_verdict = pkt->verdict.audit.verdict;
+	e->audit_rank = pkt->verdict.audit.rank;
+	e->party = pkt->party;
+}
+
+/* A failure is counted as lost and changes nothing else. Verified on its own. */
+__noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reason)
+{
+	struct pk_bucket *b;
+	struct pk_event *e;
+	__u64 lost;
+
+	if (!pkt || !event_wanted())
+		return 0;
+	b = bucket_of(pkt->at_slot);
+	if (!b)
+		return 0;
+	lost = b->tokens[PK_BUCKET_EVENTS_LOST];
+	e = NULL;
+	if (bucket_take(&b->tokens[PK_BUCKET_EVENTS], PK_EVENTS_PER_S, 2 * PK_EVENTS_PER_S, 1))
+		e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], 1);
+		return 0;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	event_fill(e, pkt);
+	e->version = PK_EVENT_VERSION;
+	e->type = pkt->event ? pkt->event : PK_EVENT_DENIED;
+	e->reason = reason;
+	e->dir = pkt->at_dir;
+	e->slot = pkt->at_slot;
+	e->peer_slot = pkt->at_slot == pkt->slot ? pkt->peer_slot : pkt->slot;
+	e->ns = bpf_ktime_get_boot_ns();
+	e->revision = PK_WORD_REVISION(pkt->word);
+	e->length = skb->len;
+	e->lost = lost;
+	/* Others may have lost more meanwhile: only what is told is taken off. */
+	__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], -lost);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The end of every program: counts, tells, acts. Nothing else does any of the three. */
+#include <linux/pkt_cls.h>
+#include "lib/event.h"
+
+static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __u32 bytes)
+{
+	__u32 row = PK_COUNTER(slot, dir & 1, reason & (PK_REASON_SLOTS - 1));
+	struct pk_counter *c = bpf_map_lookup_elem(&counters, &row);
+
+	if (!c)
+		return;
+	c->packets++;
+	c->bytes += bytes;
+}
+
+static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	switch (pkt->action) {
+	case PK_ACT_PEER:
+		return bpf_redirect_peer(pkt->target, 0);
+	case PK_ACT_STACK:
+		/* The frame names the gateway's MAC, which is on no interface. */
+		return bpf_skb_change_type(skb, 0) ? TC_ACT_SHOT : TC_ACT_OK;
+	case PK_ACT_NEIGH:
+		return bpf_redirect_neigh(pkt->target, NULL, 0, 0);
+	case PK_ACT_PASS:
+		return TC_ACT_OK;
+	default:
+		return TC_ACT_SHOT;
+	}
+}
+
+static __always_inline int pk_finish(struct __sk_buff *skb, struct pk_pkt *pkt, int reason)
+{
+	__u32 len = skb->len;
+
+	finish_count(pkt->at_slot, pkt->at_dir, reason, len);
+	if (unlikely(reason || pkt->event))
+		pk_event_send(skb, pkt, reason);
+	if (unlikely(reason))
+		return TC_ACT_SHOT;
+	/* Before the redirect: a wrong target is a silent black hole. */
+	if (pkt->action == PK_ACT_PEER && pkt->peer_slot)
+		finish_count(pkt->peer_slot, PK_INGRESS, PK_REASON_OK, len);
+	return finish_act(skb, pkt);
+}

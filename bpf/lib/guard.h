@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The decisions of the three hooks, in the order of docs/datapath.md. */
+#include "lib/arp.h"
+#include "lib/dhcp.h"
+#include "lib/icmp_error.h"
+#include "lib/miss.h"
+#include "lib/nd.h"
+#include "lib/ping.h"
+#include "lib/sanity.h"
+#include "lib/spoof.h"
+
+/* The hook's endpoint: slot, word, numbers. NULL: the device is nobody's. */
+static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff *skb,
+								struct pk_pkt *pkt)
+{
+	__u32 ifindex = skb->ifindex, slot;
+	const __u32 *found = bpf_map_lookup_elem(&slots, &ifindex);
+	const struct pk_endpoint *ep;
+
+	if (!found)
+		return NULL;
+	slot = *found;
+	ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
+	if (!ep)
+		return NULL;
+	pkt->slot = pkt->at_slot = slot;
+	pkt->word = flow_word(slot);
+	pkt->identity = READ_ONCE(ep->identity);
+	pkt->tenant = READ_ONCE(ep->tenant);
+	return ep;
+}
+
+static __always_inline int guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	struct pk_cursor c;
+	int reason;
+
+	if (skb->vlan_present)
+		return PK_REASON_VLAN;
+	reason = sanity_linear(skb);
+	if (reason)
+		return reason;
+	c.data = (void *)(long)skb->data;
+	c.end = (void *)(long)skb->data_end;
+	return pk_parse(&c, skb->len, pkt);
+}
+
+/* Whose packet is it that the gateway answers itself? */
+static __always_inline bool guard_is_asked(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
+{
+	return pkt->flags & PK_PKT_ARP || spoof_is_nd(pkt) || spoof_is_dhcp4(pkt) ||
+	       ping_is_gateway(pkt, ep);
+}
+
+/* A flow that is as it was judged decides at once; anything else goes to the slow path. */
+static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt, __u8 miss)
+{
+	struct pk_flow_key key;
+	struct pk_flow *flow = flow_find(&key, pkt);
+	__u32 now = flow_now();
+
+	if (!flow || flow_expired(flow, now) || !flow_current(flow, pkt, now) ||
+	    (flow->state == PK_FLOW_CLOSED && flow_is_syn(pkt))) {
+		pkt->tail = miss;
+		return PK_REASON_OK;
+	}
+	pkt->peer_slot = flow->side[!(pkt->role & 1)].slot;
+	if (unlikely(flow->reason)) {
+		bool there = flow->flags & PK_FLOW_AT_RESPONDER;
+
+		pkt->verdict.live.rule = flow->rule;
+		pkt->at_slot = flow->side[there].slot;
+		pkt->at_dir = there ? PK_INGRESS : PK_EGRESS;
+		return flow->reason;
+	}
+	flow_touch(flow, pkt, skb->len, now);
+	if (flow->flags & PK_FLOW_WORLD)
+		pkt->party = PK_PARTY_WORLD;
+	return PK_REASON_OK;
+}
+
+static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	if (likely(pkt->peer_slot))
+		return deliver_endpoint(skb, pkt);
+	if (unlikely(pkt->party == PK_PARTY_WORLD))
+		return deliver_world(skb, pkt);
+	return deliver_stack(pkt);
+}
+
+/* What only some packets are: before any flow is asked. */
+static __always_inline int guard_refused(struct pk_pkt *pkt)
+{
+	if (unlikely(pkt->flags & PK_PKT_IPV6 && spoof_is_dhcp6(pkt)))
+		return pkt->dport == bpf_htons(547) ? PK_REASON_NOT_BUILT : PK_REASON_SPOOFED_DHCP;
+	if (unlikely(pkt->flags & PK_PKT_GROUP))
+		return PK_REASON_MULTICAST;
+	if (unlikely(peer_never(pkt))) {
+		pkt->verdict.live.rule = PK_RULE_PROTECTED;
+		return PK_REASON_POLICY_DENIED;
+	}
+	return PK_REASON_OK;
+}
+
+/* A frame that leaves an endpoint. */
+static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	const struct pk_endpoint *ep = guard_endpoint(skb, pkt);
+	int reason;
+
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (!pkt->word)
+		return PK_REASON_ENDPOINT_CLOSED;
+	reason = guard_bytes(skb, pkt);
+	if (reason)
+		return reason;
+	reason = sanity_metadata(skb, pkt);
+	if (!reason && !(pkt->flags & PK_PKT_ARP))
+		reason = sanity_length(skb, pkt, ep->mtu);
+	if (!reason)
+		reason = pk_spoof(pkt, ep);
+	if (reason)
+		return reason;
+	if (unlikely(guard_is_asked(pkt, ep))) {
+		pkt->tail = PK_TAIL_ANSWER;
+		return PK_REASON_OK;
+	}
+	reason = guard_refused(pkt);
+	if (reason)
+		return reason;
+	if (!bucket_traffic(pkt->slot, ep, PK_EGRESS, skb->len, sanity_packets(skb, pkt)))
+		return PK_REASON_RATE_LIMIT;
+	if (unlikely(pkt->flags & PK_PKT_ICMP_ERROR)) {
+		pkt->tail = PK_TAIL_MISS;
+		return PK_REASON_OK;
+	}
+	reason = guard_flow(skb, pkt, PK_TAIL_MISS);
+	if (reason || pkt->tail)
+		return reason;
+	return guard_deliver(skb, pkt);
+}
+
+/* The slow path of guard_from. */
+static __always_inline int guard_miss(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason;
+
+	if (s->pkt.flags & PK_PKT_ICMP_ERROR) {
+		reason = pk_icmp_error(skb, s);
+	} else {
+		reason = peer_resolve(skb, &s->pkt);
+		if (!reason)
+			reason = miss_decide(s, skb->len);
+	}
+	return reason ? reason : guard_deliver(skb, &s->pkt);
+}
+
+/*
+ * A packet of the node's stack to an endpoint. Who has no ingress interface is the host; what was
+ * forwarded came by a way that isn't built. The stack's own groups and neighbour questions are
+ * nobody's: neighbours are permanent.
+ */
+static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	const struct pk_endpoint *ep = guard_endpoint(skb, pkt);
+	int reason;
+
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (!pkt->word)
+		return PK_REASON_ENDPOINT_CLOSED;
+	reason = guard_bytes(skb, pkt);
+	if (reason)
+		return reason;
+	if (pkt->flags & (PK_PKT_GROUP | PK_PKT_ARP) || spoof_is_nd(pkt))
+		return PK_REASON_MULTICAST;
+	if (skb->ingress_ifindex)
+		return PK_REASON_NOT_BUILT;
+	if (!pk_addr_same(&pkt->dst, pkt->flags & PK_PKT_IPV4 ? &ep->ipv4 : &ep->ipv6))
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (!bucket_traffic(pkt->slot, ep, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
+		return PK_REASON_RATE_LIMIT;
+	pkt->party = PK_PARTY_HOST;
+	if (pkt->flags & PK_PKT_ICMP_ERROR) {
+		pkt->tail = PK_TAIL_MISS_TO;
+		return PK_REASON_OK;
+	}
+	reason = guard_flow(skb, pkt, PK_TAIL_MISS_TO);
+	/* Another endpoint's flow isn't the stack's to carry on. */
+	if (!reason && !pkt->tail && pkt->peer_slot)
+		return PK_REASON_NO_FLOW;
+	return reason;
+}
+
+static __always_inline int guard_to_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	__u32 slot = pkt->slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	pkt->action = PK_ACT_PASS;
+	return deliver_macs(skb, ep->mac);
+}
+
+static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason;
+
+	if (s->pkt.flags & PK_PKT_ICMP_ERROR)
+		reason = pk_icmp_error(skb, s);
+	else
+		reason = miss_decide(s, skb->len);
+	if (!reason && s->pkt.peer_slot)
+		return PK_REASON_NO_FLOW;
+	return reason;
+}
+
+static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (s->pkt.flags & PK_PKT_ARP)
+		return pk_arp_answer(skb, s, ep);
+	if (spoof_is_nd(&s->pkt))
+		return pk_nd_answer(skb, s, ep);
+	if (spoof_is_dhcp4(&s->pkt))
+		return pk_dhcp_answer(skb, s, ep);
+	return pk_ping_answer(skb, s);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A packet without a flow, or whose flow must be judged again. The verdict is always about
+ * initiator to responder, also where a reply's packet asks: the egress of a local initiator and
+ * the ingress of a local responder, in one pass.
+ */
+#include "lib/deliver.h"
+#include "lib/event.h"
+#include "lib/peer.h"
+#include "lib/place.h"
+#include "lib/policy.h"
+
+static __always_inline __be16 miss_port(const struct pk_scratch *s)
+{
+	const struct pk_pkt *pkt = &s->pkt;
+
+	if (pkt->flags & PK_PKT_PORTS)
+		return s->key.dport;
+	if (pkt->flags & PK_PKT_ECHO_REPLY) /* judged is the request that it answers */
+		return bpf_htons(pkt->proto == IPPROTO_ICMP ? PK_PORT_ICMP(ICMP_ECHO, 0)
+							    : PK_PORT_ICMP(ICMPV6_ECHO_REQUEST, 0));
+	return pkt->judged_port;
+}
+
+/* One direction's verdict, of the local end `of` about `about`; kept in pkt->verdict. */
+static __always_inline int miss_judge_end(struct pk_scratch *s, enum pk_dir dir)
+{
+	const struct pk_end *of = &s->end[dir], *about = &s->end[!dir];
+	struct pk_query *q = &s->query;
+	struct pk_pkt *pkt = &s->pkt;
+
+	pkt->at_slot = of->slot;
+	pkt->at_dir = dir;
+	if (!of->word)
+		return PK_REASON_ENDPOINT_CLOSED;
+	q->rule_set = PK_WORD_RULE_SET(of->word);
+	q->slot = of->slot;
+	q->own_tenant = of->tenant;
+	q->identity = about->identity;
+	q->tenant = about->tenant;
+	q->dir = dir;
+	q->party = about->party;
+	q->proto = pkt->proto;
+	q->pad = 0;
+	q->port = miss_port(s);
+	q->addr = about->addr;
+	pk_policy_judge(q);
+	pkt->verdict = q->answer;
+	if (!q->found)
+		return PK_REASON_NO_RULE_SET;
+	if (PK_WORD_FLAGS(of->word) & PK_WORD_AUDIT &&
+	    q->answer.audit.verdict != q->answer.live.verdict)
+		pkt->event = PK_EVENT_AUDIT;
+	if (q->answer.live.verdict != PK_ALLOW)
+		return PK_REASON_POLICY_DENIED;
+	if (PK_WORD_FLAGS(of->word) & PK_WORD_LOG_NEW && !pkt->event)
+		pkt->event = PK_EVENT_ALLOWED;
+	return PK_REASON_OK;
+}
+
+static __always_inline int miss_judge(struct pk_scratch *s)
+{
+	struct pk_pkt *pkt = &s->pkt;
+	int reason = PK_REASON_OK;
+
+	if (s->end[0].slot)
+		reason = miss_judge_end(s, PK_EGRESS);
+	if (!reason && s->end[1].slot)
+		reason = miss_judge_end(s, PK_INGRESS);
+	if (reason)
+		return reason;
+	pkt->at_slot = pkt->slot;
+	pkt->at_dir = pkt->dir;
+	return PK_REASON_OK;
+}
+
+/* Both ends by the connection's roles. */
+static __always_inline void miss_ends(struct pk_scratch *s)
+{
+	const struct pk_pkt *pkt = &s->pkt;
+	bool ingress = pkt->dir == PK_INGRESS;
+	struct pk_end *own = &s->end[pkt->role & 1], *other = &s->end[!(pkt->role & 1)];
+
+	own->slot = pkt->slot;
+	own->word = pkt->word;
+	own->identity = pkt->identity;
+	own->tenant = pkt->tenant;
+	own->party = pkt->party == PK_PARTY_SELF ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
+	own->addr = ingress ? pkt->dst : pkt->src;
+	other->slot = pkt->peer_slot;
+	other->word = pkt->peer_slot ? flow_word(pkt->peer_slot) : 0;
+	other->identity = pkt->peer_identity;
+	other->tenant = pkt->peer_tenant;
+	other->party = pkt->party;
+	other->addr = ingress ? pkt->src : pkt->dst;
+}
+
+/* Is there a way for what policy allows? */
+static __always_inline int miss_built(const struct pk_pkt *pkt)
+{
+	__u32 zero = 0;
+	const struct pk_node *n;
+
+	if (pkt->flags & PK_PKT_ICMP_OTHER || pkt->proto == IPPROTO_SCTP)
+		return PK_REASON_NOT_BUILT;
+	if (pkt->peer_slot || pkt->party == PK_PARTY_HOST)
+		return PK_REASON_OK;
+	n = bpf_map_lookup_elem(&node, &zero);
+	if (n && n->world && pkt->party == PK_PARTY_WORLD && pkt->dir == PK_EGRESS)
+		return PK_REASON_OK;
+	return PK_REASON_NOT_BUILT;
+}
+
+static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
+{
+	if (pkt->peer_slot)
+		return 0;
+	return pkt->party == PK_PARTY_HOST ? PK_FLOW_STACK : PK_FLOW_WORLD;
+}
+
+static __always_inline void miss_side(struct pk_flow_side *side, const struct pk_end *end)
+{
+	__u32 slot = end->slot;
+	const struct pk_endpoint *ep;
+
+	side->slot = slot;
+	side->word = end->word;
+	ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
+	side->opened = ep ? ep->opened : 0;
+}
+
+static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
+{
+	struct pk_bucket *b = bucket_of(slot);
+	const struct pk_node *n;
+	__u32 zero = 0, rate = ep->new_flows_per_s;
+
+	n = bpf_map_lookup_elem(&node, &zero);
+	if (!rate && n)
+		rate = n->new_flows_per_s;
+	if (!rate)
+		return true;
+	return b && bucket_take(&b->tokens[PK_BUCKET_NEW_FLOWS], rate, 2 * (__u64)rate, 1);
+}
+
+/* The owner pays: the initiator where it is local, else the target. */
+static __always_inline int miss_insert(struct pk_scratch *s, __u32 len, __u32 now)
+{
+	__u32 owner = s->end[0].slot ? s->end[0].slot : s->end[1].slot, place;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
+	struct pk_flow *flow = &s->flow;
+	long r;
+
+	if (!ep || !miss_rate(ep, owner))
+		return PK_REASON_FLOW_RATE;
+	place = place_take(s, owner, now);
+	if (!place)
+		return PK_REASON_FLOW_BUDGET;
+	__builtin_memset(flow, 0, sizeof(*flow));
+	miss_side(&flow->side[0], &s->end[0]);
+	miss_side(&flow->side[1], &s->end[1]);
+	flow->packets[0] = 1;
+	flow->bytes[0] = len;
+	flow->judged = now;
+	flow->expires = now + flow_seconds(s->pkt.proto, PK_FLOW_NEW) * pk_hz;
+	flow->rule = s->pkt.verdict.live.rule;
+	flow->place = place - 1;
+	flow->flags = miss_way(&s->pkt);
+	r = bpf_map_update_elem(&flows, &s->key, flow, BPF_NOEXIST);
+	place_settle(s, place - 1, !r);
+	/* -EEXIST: another CPU had the same connection's packet, and the same verdict. */
+	return !r || r == -17 ? PK_REASON_OK : PK_REASON_MAP_FULL;
+}
+
+/* A live flow under new words: the entry stays, marked, so that a revert revives it. */
+static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow, __u32 len,
+				      __u32 now)
+{
+	__u8 flags = flow->flags & ~(PK_FLOW_STACK | PK_FLOW_WORLD | PK_FLOW_AT_RESPONDER);
+	int reason = miss_judge(s);
+	bool was_ok = !flow->reason;
+
+	if (!reason)
+		reason = miss_built(&s->pkt);
+	flags |= miss_way(&s->pkt);
+	if (reason && s->pkt.at_dir == PK_INGRESS)
+		flags |= PK_FLOW_AT_RESPONDER;
+	flow->flags = flags;
+	flow->rule = s->pkt.verdict.live.rule;
+	flow->judged = now;
+	flow->reason = reason;
+	WRITE_ONCE(flow->side[0].word, s->end[0].word);
+	WRITE_ONCE(flow->side[1].word, s->end[1].word);
+	if (reason) {
+		if (was_ok)
+			s->pkt.event = PK_EVENT_REVOKED;
+		return reason;
+	}
+	if (s->pkt.event == PK_EVENT_ALLOWED) /* not a new one */
+		s->pkt.event = 0;
+	flow_touch(flow, &s->pkt, len, now);
+	return PK_REASON_OK;
+}
+
+/* Does the flow still belong to the same openings of its endpoints? */
+static __always_inline bool miss_same(const struct pk_flow *flow, const struct pk_scratch *s)
+{
+	for (int i = 0; i < 2; i++) {
+		__u32 slot = s->end[i].slot;
+		const struct pk_endpoint *ep;
+
+		if (flow->side[i].slot != slot)
+			return false;
+		if (!slot)
+			continue;
+		ep = bpf_map_lookup_elem(&endpoints, &slot);
+		if (!ep || ep->opened != flow->side[i].opened)
+			return false;
+	}
+	return true;
+}
+
+/* A packet that may begin a connection, judged as the first of one. */
+static __always_inline int miss_first(struct pk_scratch *s, __u32 len, __u32 now)
+{
+	int reason;
+
+	s->pkt.role = 0;
+	flow_key(&s->key, &s->pkt, false);
+	miss_ends(s);
+	if (s->pkt.flags & PK_PKT_ECHO_REPLY ||
+	    (s->pkt.proto == IPPROTO_TCP && !flow_is_syn(&s->pkt)))
+		return PK_REASON_NO_FLOW;
+	reason = miss_judge(s);
+	if (reason)
+		return reason;
+	reason = miss_built(&s->pkt);
+	return reason ? reason : miss_insert(s, len, now);
+}
+
+/* The verdict on s->pkt, whose peer is resolved; the flow is made or renewed. */
+static __always_inline int miss_decide(struct pk_scratch *s, __u32 len)
+{
+	struct pk_flow *flow = flow_find(&s->key, &s->pkt);
+	__u32 now = flow_now();
+
+	if (!flow)
+		return miss_first(s, len, now);
+	miss_ends(s);
+	if (!flow_expired(flow, now) && miss_same(flow, s) &&
+	    !(flow->state == PK_FLOW_CLOSED && flow_is_syn(&s->pkt)))
+		return miss_again(s, flow, len, now);
+	place_end(s);
+	return miss_first(s, len, now);
+}

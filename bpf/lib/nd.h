@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Neighbour and router discovery (RFC 4861) with the gateway fe80::1. What a guest says is
+ * checked and swallowed, what it asks is answered here; nothing of it reaches anybody else.
+ */
+#include "lib/answer.h"
+#include "lib/peer.h"
+
+#define PK_ND_OFF      (PK_L3 + sizeof(struct ipv6hdr)) /* of the answers' message */
+#define PK_ND_RS       133
+#define PK_ND_RA       134
+#define PK_ND_NS       135
+#define PK_ND_NA       136
+#define PK_ND_LIFETIME 1800 /* s, of router, prefix and resolvers */
+
+struct nd_message { /* NS and NA */
+	__u8 type, code;
+	__be16 checksum;
+	__be32 flags;
+	union pk_addr target;
+};
+
+struct nd_link { /* source or target link-layer address */
+	__u8 type, units;
+	__u8 mac[ETH_ALEN];
+};
+
+struct nd_router {
+	__u8 type, code;
+	__be16 checksum;
+	__u8 hop_limit, flags;
+	__be16 lifetime;
+	__be32 reachable, retrans;
+};
+
+struct nd_mtu {
+	__u8 type, units;
+	__be16 pad;
+	__be32 mtu;
+};
+
+struct nd_prefix {
+	__u8 type, units, bits, flags;
+	__be32 valid, preferred, pad;
+	union pk_addr prefix;
+};
+
+struct nd_resolvers {
+	__u8 type, units;
+	__be16 pad;
+	__be32 lifetime;
+	union pk_addr addr[2];
+};
+
+static __always_inline bool nd_is_gateway(const union pk_addr *a)
+{
+	return a->w[0] == bpf_htonl(0xfe800000) && !a->w[1] && !a->w[2] && a->w[3] == bpf_htonl(1);
+}
+
+/*
+ * Link-layer options from off to the message's end must name the endpoint's own MAC. At most four
+ * options; what can't be read is refused.
+ */
+static __always_inline bool nd_options_own(struct __sk_buff *skb, const struct pk_pkt *pkt,
+					   const struct pk_endpoint *ep, __u32 off)
+{
+	__u32 end = ETH_HLEN + pkt->l3_len;
+	struct nd_link option;
+
+	for (int i = 0; i < 4; i++) {
+		if (off >= end)
+			return off == end;
+		if (bpf_skb_load_bytes(skb, off, &option, sizeof(option)) < 0 || !option.units)
+			return false;
+		if (option.type == 1 || option.type == 2) {
+			if (option.units != 1 || __builtin_memcmp(option.mac, ep->mac, ETH_ALEN))
+				return false;
+		}
+		off += option.units * 8;
+	}
+	return off == end;
+}
+
+static __always_inline int nd_advertise(struct __sk_buff *skb, struct pk_scratch *s,
+					const union pk_addr *target)
+{
+	struct nd_message *na = answer_at(s, PK_ND_OFF);
+	struct nd_link *link = answer_at(s, PK_ND_OFF + sizeof(*na));
+	struct ipv6hdr *ip = answer_at(s, PK_L3);
+
+	if (!bucket_answer(s->pkt.slot))
+		return PK_REASON_RATE_LIMIT;
+	answer_eth(s, ETH_P_IPV6);
+	answer_ipv6(s, sizeof(*na) + sizeof(*link), &s->pkt.src);
+	__builtin_memcpy(&ip->saddr, target, 16);
+	__builtin_memset(na, 0, sizeof(*na));
+	na->type = PK_ND_NA;
+	na->flags = bpf_htonl(0xe0000000); /* router, solicited, override */
+	na->target = *target;
+	link->type = 2;
+	link->units = 1;
+	__builtin_memcpy(link->mac, pk_gateway_mac, ETH_ALEN);
+	answer_icmp6_checksum(s, sizeof(*na) + sizeof(*link));
+	return answer_send(skb, s, PK_ND_OFF + sizeof(*na) + sizeof(*link));
+}
+
+/* NS: for fe80::1 and the pool's addresses but its own. Duplicate detection gets no answer. */
+static __always_inline int nd_solicited(struct __sk_buff *skb, struct pk_scratch *s,
+					const struct pk_endpoint *ep, const struct nd_message *ns)
+{
+	if (!nd_options_own(skb, &s->pkt, ep, s->pkt.l4_off + sizeof(*ns)))
+		return PK_REASON_SPOOFED_ND;
+	if (pk_addr_zero(&s->pkt.src) || pk_addr_same(&ns->target, &ep->ipv6))
+		return PK_REASON_MULTICAST;
+	if (!nd_is_gateway(&ns->target) && !peer_in_pools(&ns->target))
+		return PK_REASON_MULTICAST;
+	return nd_advertise(skb, s, &ns->target);
+}
+
+static __always_inline int nd_neighbour(struct __sk_buff *skb, struct pk_scratch *s,
+					const struct pk_endpoint *ep)
+{
+	struct nd_message m;
+
+	if (bpf_skb_load_bytes(skb, s->pkt.l4_off, &m, sizeof(m)) < 0)
+		return PK_REASON_TRUNCATED;
+	if (m.type == PK_ND_NS)
+		return nd_solicited(skb, s, ep, &m);
+	/* Its own address or a link-local one of its making, at its own MAC: heard by nobody. */
+	if ((!pk_addr_same(&m.target, &ep->ipv6) && !spoof_link_local(&m.target)) ||
+	    nd_is_gateway(&m.target) ||
+	    !nd_options_own(skb, &s->pkt, ep, s->pkt.l4_off + sizeof(m)))
+		return PK_REASON_SPOOFED_ND;
+	return PK_REASON_MULTICAST;
+}
+
+static __always_inline void nd_router_fixed(struct pk_scratch *s, const struct pk_endpoint *ep)
+{
+	struct nd_router *ra = answer_at(s, PK_ND_OFF);
+	struct nd_link *link = answer_at(s, PK_ND_OFF + 16);
+	struct nd_mtu *mtu = answer_at(s, PK_ND_OFF + 24);
+	struct nd_prefix *prefix = answer_at(s, PK_ND_OFF + 32);
+
+	__builtin_memset(ra, 0, 64);
+	ra->type = PK_ND_RA;
+	ra->hop_limit = 64;
+	ra->flags = 0x80; /* M: addresses by DHCPv6 */
+	ra->lifetime = bpf_htons(PK_ND_LIFETIME);
+	link->type = 1;
+	link->units = 1;
+	__builtin_memcpy(link->mac, pk_gateway_mac, ETH_ALEN);
+	mtu->type = 5;
+	mtu->units = 1;
+	mtu->mtu = bpf_htonl(ep->mtu);
+	prefix->type = 3; /* neither on-link nor autonomous */
+	prefix->units = 4;
+	prefix->bits = 128;
+	prefix->valid = prefix->preferred = bpf_htonl(PK_ND_LIFETIME);
+	prefix->prefix = ep->ipv6;
+}
+
+/* RA: 64 bytes, and 24 or 40 of resolvers where there are some. */
+static __always_inline int nd_router_answer(struct __sk_buff *skb, struct pk_scratch *s,
+					    const struct pk_endpoint *ep)
+{
+	const union pk_addr all_nodes = { .b = { 0xff, 0x02, [15] = 1 } };
+	bool first = !pk_addr_zero(&ep->dns6[0]), second = first && !pk_addr_zero(&ep->dns6[1]);
+	struct nd_resolvers *dns = answer_at(s, PK_ND_OFF + 64);
+	__u32 len = second ? 104 : first ? 88 : 64;
+
+	answer_eth(s, ETH_P_IPV6);
+	answer_ipv6(s, len, pk_addr_zero(&s->pkt.src) ? &all_nodes : &s->pkt.src);
+	nd_router_fixed(s, ep);
+	__builtin_memset(dns, 0, sizeof(*dns));
+	dns->type = 25;
+	dns->units = second ? 5 : 3;
+	dns->lifetime = bpf_htonl(PK_ND_LIFETIME);
+	dns->addr[0] = ep->dns6[0];
+	dns->addr[1] = ep->dns6[1];
+	if (second) {
+		answer_icmp6_checksum(s, 104);
+		return answer_send(skb, s, PK_ND_OFF + 104);
+	}
+	if (first) {
+		answer_icmp6_checksum(s, 88);
+		return answer_send(skb, s, PK_ND_OFF + 88);
+	}
+	answer_icmp6_checksum(s, 64);
+	return answer_send(skb, s, PK_ND_OFF + 64);
+}
+
+/* MLD is heard and not needed: every group is nobody's here. */
+static __always_inline int pk_nd_answer(struct __sk_buff *skb, struct pk_scratch *s,
+					const struct pk_endpoint *ep)
+{
+	const struct pk_pkt *pkt = &s->pkt;
+
+	if ((pkt->icmp_type >= 130 && pkt->icmp_type <= 132) || pkt->icmp_type == 143)
+		return PK_REASON_MULTICAST;
+	if (pkt->ttl != 255 || pkt->icmp_code || pk_addr_zero(&ep->ipv6))
+		return PK_REASON_SPOOFED_ND;
+	switch (pkt->icmp_type) {
+	case PK_ND_RS:
+		if (!nd_options_own(skb, pkt, ep, pkt->l4_off + 8))
+			return PK_REASON_SPOOFED_ND;
+		if (!bucket_answer(pkt->slot))
+			return PK_REASON_RATE_LIMIT;
+		return nd_router_answer(skb, s, ep);
+	case PK_ND_NS:
+	case PK_ND_NA:
+		return nd_neighbour(skb, s, ep);
+	default: /* RA, redirect */
+		return PK_REASON_SPOOFED_ND;
+	}
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What is known of the packet in hand. parse.h fills the first part from the bytes, the guard the
+ * rest as it decides; finish.h alone acts on it. Usable in user space.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+#include <linux/if_ether.h>
+#include "picket/maps.h"
+#include "picket/query.h"
+#include "picket/reason.h"
+
+enum pk_pkt_flag {
+	PK_PKT_ARP = 1 << 0,
+	PK_PKT_IPV4 = 1 << 1,
+	PK_PKT_IPV6 = 1 << 2,
+	PK_PKT_PORTS = 1 << 3, /* sport, dport are the L4 header's */
+	PK_PKT_ECHO_REQUEST = 1 << 4,
+	PK_PKT_ECHO_REPLY = 1 << 5,
+	PK_PKT_ICMP_ERROR = 1 << 6,
+	PK_PKT_ICMP_OTHER = 1 << 7, /* neither echo nor error: no flow */
+	PK_PKT_GROUP = 1 << 8,	    /* destination MAC or address is broadcast or multicast */
+	PK_PKT_PARTIAL = 1 << 9,    /* checksum is finished later */
+};
+
+/* What finish.h does with a packet whose reason is ok. */
+enum pk_action {
+	PK_ACT_DROP = 0, /* denied, or swallowed */
+	PK_ACT_PEER = 1, /* redirect_peer to `target`: another endpoint, or back to its own */
+	PK_ACT_STACK = 2,
+	PK_ACT_NEIGH = 3, /* redirect_neigh to `target` */
+	PK_ACT_PASS = 4,  /* on its way already: to_endpoint */
+};
+
+struct pk_pkt {
+	/* Of the bytes. ARP: src and dst are sender's and target's protocol address. */
+	union pk_addr src, dst;
+	__be16 sport, dport; /* ICMP echo: the id in both; no ports: 0 */
+	__be16 judged_port;  /* as in struct pk_verdict_key: dport, or ICMP type << 8 | code */
+	__u16 ethertype;     /* host order */
+	__u16 flags;	     /* enum pk_pkt_flag */
+	__u16 l4_off;	     /* from the Ethernet header */
+	__u32 l3_len;	     /* as the IP header says */
+	__u32 payload;	     /* behind the L4 header */
+	__u8 dmac[ETH_ALEN], smac[ETH_ALEN]; /* on even places: compared by 16 bits */
+	__u8 proto;
+	__u8 tcp_flags;
+	__u8 ttl;
+	__u8 icmp_type, icmp_code;
+
+	/* Of the decision. */
+	__u8 dir;    /* enum pk_dir: the hook's */
+	__u8 at_dir; /* where the decision counts */
+	__u8 tail;   /* enum pk_tail: the decision goes on there */
+	__u8 action; /* enum pk_action */
+	__u8 role;   /* 0: of the flow's initiator, 1: of its responder */
+	__u8 party;  /* enum pk_party: the peer */
+	__u8 event;  /* enum pk_event_type beside the reason's own; 0 = none */
+	__u32 slot;  /* the hook's endpoint; 0 = none */
+	__u32 at_slot;
+	__u32 peer_slot;
+	__u32 identity, tenant; /* slot's */
+	__u32 peer_identity, peer_tenant;
+	__u32 target;
+	__u64 word; /* slot's, loaded once */
+	struct pk_verdict_value verdict;
+};

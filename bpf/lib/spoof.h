@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Every source field is the endpoint's own, compared with its slot; nothing is trusted of the
+ * device that the frame came by.
+ */
+#include "lib/base.h"
+#include "lib/pkt.h"
+#include "lib/parse.h"
+
+static __always_inline bool spoof_link_local(const union pk_addr *a)
+{
+	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+static __always_inline bool spoof_mac_same(const __u8 *a, const __u8 *b)
+{
+	return *(const __u16 *)a == *(const __u16 *)b &&
+	       *(const __u16 *)(a + 2) == *(const __u16 *)(b + 2) &&
+	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
+
+/* Is it neighbour discovery, RS or MLD? They have rules of their own (nd.h). */
+static __always_inline bool spoof_is_nd(const struct pk_pkt *pkt)
+{
+	__u8 t = pkt->icmp_type;
+
+	if (pkt->proto != IPPROTO_ICMPV6 || !(pkt->flags & PK_PKT_IPV6))
+		return false;
+	return (t >= 133 && t <= 137) || (t >= 130 && t <= 132) || t == 143;
+}
+
+static __always_inline bool spoof_is_dhcp4(const struct pk_pkt *pkt)
+{
+	return pkt->flags & PK_PKT_IPV4 && pkt->proto == IPPROTO_UDP &&
+	       (pkt->dport == bpf_htons(67) ||
+		(pkt->sport == bpf_htons(67) && pkt->dport == bpf_htons(68)));
+}
+
+static __always_inline bool spoof_is_dhcp6(const struct pk_pkt *pkt)
+{
+	return pkt->flags & PK_PKT_IPV6 && pkt->proto == IPPROTO_UDP &&
+	       (pkt->dport == bpf_htons(547) ||
+		(pkt->sport == bpf_htons(547) && pkt->dport == bpf_htons(546)));
+}
+
+static __always_inline int spoof_ipv4(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
+{
+	/* v4-mapped never equals an address that is all zero. */
+	if (pk_addr_same(&pkt->src, &ep->ipv4))
+		return PK_REASON_OK;
+	if (!pkt->src.w[3] && pkt->sport == bpf_htons(68) && spoof_is_dhcp4(pkt))
+		return PK_REASON_OK;
+	return PK_REASON_SPOOFED_IPV4;
+}
+
+static __always_inline int spoof_ipv6(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
+{
+	if (pk_addr_same(&pkt->src, &ep->ipv6) && !pk_addr_zero(&pkt->src))
+		return PK_REASON_OK;
+	if (spoof_is_nd(pkt) && (spoof_link_local(&pkt->src) || pk_addr_zero(&pkt->src)))
+		return PK_REASON_OK;
+	if (spoof_is_dhcp6(pkt) && spoof_link_local(&pkt->src))
+		return PK_REASON_OK;
+	return PK_REASON_SPOOFED_IPV6;
+}
+
+static __always_inline int pk_spoof(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
+{
+	if (!spoof_mac_same(pkt->smac, ep->mac))
+		return PK_REASON_SPOOFED_MAC;
+	if (pkt->flags & PK_PKT_IPV4)
+		return spoof_ipv4(pkt, ep);
+	if (pkt->flags & PK_PKT_IPV6)
+		return spoof_ipv6(pkt, ep);
+	return PK_REASON_OK; /* ARP: arp.h */
+}
