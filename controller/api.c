@@ -24,14 +24,7 @@ void pk_api_time(struct pk_jw *w, const char *key, const struct timespec *ts)
 
 void pk_api_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 {
-	pk_jw_open(w, "labels", '[');
-	for (size_t i = 0; ep && i < ep->labels->n_known; i++) {
-		own_str label = { 0 };
-
-		pk_str_addf(&label, "%s=%s", ep->labels->known[i].key, ep->labels->known[i].value);
-		pk_jw_string(w, NULL, label.text);
-	}
-	pk_jw_close(w, ']');
+	pk_flow_labels(w, ep);
 	pk_jw_open(w, "unknown", '[');
 	for (size_t i = 0; ep && i < ep->labels->n_unknown; i++)
 		pk_jw_string(w, NULL, ep->labels->unknown[i]);

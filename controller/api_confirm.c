@@ -18,7 +18,7 @@
 struct waiting {
 	struct waiting *next, **at;
 	struct pk_daemon *d;
-	struct pk_exchange *x;
+	struct pk_exchange *x;		/* NULL: the plugin waits no longer; Nomad's word counts all the same */
 	struct pk_confirm *confirm;
 	char *key;
 };
@@ -104,15 +104,15 @@ static void on_alloc(void *arg, struct pk_alloc *alloc, bool unknown)
 	waiting_free(w);
 	if (alloc && pk_model_alloc(d->model, alloc))
 		pk_daemon_apply(d);
-	answer(d, x, pk_model_get(d->model, key));
+	if (x)
+		answer(d, x, pk_model_get(d->model, key));
 }
 
 static void on_gone(void *arg)
 {
 	struct waiting *w = arg;
 
-	pk_confirm_cancel(w->confirm);
-	waiting_free(w);
+	w->x = NULL;
 }
 
 static bool wait_for_nomad(struct pk_daemon *d, struct pk_exchange *x, const struct pk_member *m)
@@ -179,6 +179,7 @@ void pk_api_confirm_stop(void)
 
 		pk_confirm_cancel(all->confirm);
 		waiting_free(all);
-		pk_exchange_error(x, 503, "picketd is ending", NULL);
+		if (x)
+			pk_exchange_error(x, 503, "picketd is ending", NULL);
 	}
 }

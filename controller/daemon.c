@@ -20,6 +20,7 @@
 #define TOGETHER_MS 2		/* changes of one moment are applied as one */
 #define AGAIN_MS 20		/* after a word changed under our hands */
 #define RETRY_MS 5000		/* after an error */
+#define FULL_MS 60000		/* what doesn't fit is tried again by a change, or when others may have gone */
 #define TRIM_MS 2000		/* quiet for so long: give memory back */
 
 static void note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
@@ -119,7 +120,7 @@ static int pass(struct pk_daemon *d, bool all)
 		r = pk_sync_pass(d->sync, &want, &done, &err);
 	note(&d->apply_error, r, &err, "apply");
 	if (r < 0) {
-		pk_timer_hurry(d->apply, RETRY_MS);
+		pk_timer_hurry(d->apply, r == -ENOSPC ? FULL_MS : RETRY_MS);
 		return r;
 	}
 	if (done.again)

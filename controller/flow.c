@@ -49,13 +49,15 @@ static const char *verdict_of(const struct pk_event *ev)
 	}
 }
 
-static void write_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
+void pk_flow_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 {
 	pk_jw_open(w, "labels", '[');
 	for (size_t i = 0; ep && i < ep->labels->n_known; i++) {
+		const struct pk_label *l = &ep->labels->known[i];
+		bool reserved = strncmp(l->key, "reserved:", 9) == 0;
 		own_str label = { 0 };
 
-		pk_str_addf(&label, "%s=%s", ep->labels->known[i].key, ep->labels->known[i].value);
+		pk_str_addf(&label, "%s%s%s", l->key, reserved ? "" : "=", reserved ? "" : l->value);
 		pk_jw_string(w, NULL, label.text);
 	}
 	pk_jw_close(w, ']');
@@ -73,7 +75,7 @@ static void write_member(struct pk_jw *w, const struct pk_flow_names *names,
 	pk_jw_string(w, "group", pk_member_group(m));
 	pk_jw_string(w, "alloc", m->container_id);
 	pk_jw_string(w, "name", name.text);
-	write_labels(w, pk_world_get(pk_engine_world(engine), m->key));
+	pk_flow_labels(w, pk_world_get(pk_engine_world(engine), m->key));
 }
 
 static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
@@ -122,7 +124,7 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s,
 		write_member(w, names, m);
 	} else {
 		pk_jw_string(w, "name", s->slot ? "unknown" : stranger(names, s->addr, s->party));
-		write_labels(w, NULL);
+		pk_flow_labels(w, NULL);
 	}
 	if (pk_addr_is_zero(s->addr))
 		pk_jw_null(w, "ip");
@@ -136,27 +138,28 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s,
 	pk_jw_close(w, '}');
 }
 
+/*
+ * The rule that decided. A default deny is the absence of one: policy and rule are null then, and
+ * who asked for it stands apart, so that nobody reads an allow rule's name on a denied packet.
+ */
 static void write_rule(struct pk_jw *w, const struct pk_event *ev,
 		       const struct pk_flow_names *names)
 {
-	struct pk_rule_ref ref;
+	bool absence = PK_RANK_KIND(ev->rank) == PK_KIND_DEFAULT;
+	struct pk_rule_ref ref = { 0 };
 	bool known = ev->rule && pk_rules_find(pk_model_rules(names->model), ev->rule, &ref) == 0;
 	own_str policy = { 0 };
 
 	if (known && ref.doc)
 		pk_str_addf(&policy, "%s/%s", ref.doc->source, ref.doc->name);
-	pk_jw_string(w, "policy", policy.text);
-	if (known)
+	pk_jw_string(w, "policy", absence ? NULL : policy.text);
+	if (known && !absence)
 		pk_rule_json(&ref, w, "rule");
 	else
 		pk_jw_null(w, "rule");
-	if (PK_RANK_KIND(ev->rank)) {
-		pk_jw_string(w, "tier", pk_tier_name(ev->rank));
-		pk_jw_string(w, "kind", pk_rank_kind_name(ev->rank));
-	} else {
-		pk_jw_null(w, "tier");
-		pk_jw_null(w, "kind");
-	}
+	pk_jw_string(w, "defaultDenyBy", absence ? policy.text : NULL);
+	pk_jw_string(w, "tier", PK_RANK_KIND(ev->rank) ? pk_tier_name(ev->rank) : NULL);
+	pk_jw_string(w, "kind", pk_rank_kind_name(ev->rank));
 }
 
 static void write_protocol(struct pk_jw *w, const struct pk_event *ev)

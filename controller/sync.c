@@ -244,6 +244,30 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 	}
 }
 
+/* Which table is too small, with what all rule sets together want of it. */
+static int say_sizes(struct sync_pass *p)
+{
+	struct pk_table_use use[PK_MAP_COUNT];
+	size_t n = pk_tables_use(p->sync->bpf, use);
+	struct pk_engine_size want;
+	struct pk_err *err = p->err;
+	own_str text = { 0 };
+
+	if (!err)
+		return p->result;
+	pk_engine_size(pk_model_engine(p->want->model), &want);
+	pk_str_addf(&text, "the policy does not fit, endpoints stay under the one before: it wants "
+		    "%zu rule sets, %zu verdicts, %zu peer classes, %zu prefixes;", want.rule_sets,
+		    want.verdicts, want.peers, want.cidrs);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(use[i].name, "verdicts") == 0 || strcmp(use[i].name, "cidr") == 0 ||
+		    strcmp(use[i].name, "peer_class") == 0)
+			pk_str_addf(&text, " %s has %llu of %llu taken", use[i].name,
+				    (unsigned long long)use[i].used, (unsigned long long)use[i].size);
+	snprintf(err->text, sizeof(err->text), "%.380s", text.text);
+	return p->result;
+}
+
 int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_sync_done *done,
 		 struct pk_err *err)
 {
@@ -264,7 +288,7 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 	switch_all(&p);
 	for (size_t i = 0; i < p.n_targets; i++)
 		set_ports(&p, &p.targets[i]);
-	return p.result;
+	return p.result == -ENOSPC ? say_sizes(&p) : p.result;
 }
 
 void pk_sync_state(struct pk_sync *s, const struct pk_member *m, struct pk_sync_state *out)

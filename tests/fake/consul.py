@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Consul's KV by prefix (blocking) and /v1/acl/token/self. Modes beside FakeServer's: "empty" (200 with an
 empty list, as a token that may see nothing gets), "none" (404, as a prefix without keys), "stale" (an
-older state under an older index)."""
+older state under an older index; consistent queries see the truth)."""
 import base64
 import json
 
@@ -17,6 +17,7 @@ class FakeConsul(FakeServer):
         self.keys = {}
         self.token_known = True
         self.acls = True
+        self.shows_old = False
         super().__init__()
 
     def put(self, key, document):
@@ -31,20 +32,21 @@ class FakeConsul(FakeServer):
             self.bump()
 
     def shown_index(self):
-        return 3 if self.mode == "stale" else self.index
+        return 3 if self.shows_old else self.index
 
     def answer(self, path, query, headers):
         if path == "/v1/acl/token/self":
             if not self.acls:
                 return 401, "ACL support disabled"
             return (200, {"AccessorID": "x"}) if self.token_known else (403, "ACL not found")
+        self.shows_old = self.mode == "stale" and "consistent" not in query
         if not path.startswith("/v1/kv/"):
             return 404, "no such path"
         prefix = path[len("/v1/kv/"):]
         keys = {k: v for k, v in self.keys.items() if k.startswith(prefix)}
         if self.mode == "empty":
             return 200, []
-        if self.mode in ("none", "stale") or not keys:
+        if self.mode == "none" or self.shows_old or not keys:
             return 404, ""
         return 200, [{"Key": k, "Value": base64.b64encode(v.encode()).decode(), "Flags": 0,
                       "CreateIndex": 1, "ModifyIndex": self.index} for k, v in sorted(keys.items())]

@@ -263,7 +263,7 @@ static void test_flow_names(void **state)
 	expect_line(f, &ev,
 		    (const char *const[]){ "\"time\":\"2025-11-23T13:53:40.122Z\"",
 					   "\"verdict\":\"denied\"", "\"reason\":\"policy-denied\"",
-					   "\"direction\":\"egress\"", "\"policy\":null",
+					   "\"direction\":\"egress\"", "\"policy\":null", 
 					   "\"rule\":null", "\"tier\":\"tenant\"",
 					   "\"kind\":\"default\"", "\"name\":\"acme/api/web\"",
 					   "\"name\":\"world\"", "\"port\":8443",
