@@ -27,14 +27,15 @@ struct pk_doc_note {
 	char fix[200];	/* "" = not known */
 };
 
-#define PK_DOC_NOTES_MAX 50
+#define PK_DOC_NOTES_MAX 50 /* kept, unless the caller sets max */
 
 /* What was said of one document, in the order of its text. Zeroed before use; the caller's
  * pk_doc_notes_done. */
 struct pk_doc_notes {
 	char *path;
-	struct pk_doc_note *list; /* the first PK_DOC_NOTES_MAX */
-	size_t n;
+	struct pk_doc_note *list;
+	size_t n, room;
+	size_t max;			/* how many list may hold; 0 = PK_DOC_NOTES_MAX */
 	size_t n_errors, n_warnings; /* all of them */
 };
 void pk_doc_notes_done(struct pk_doc_notes *notes);

@@ -47,40 +47,48 @@ static struct pk_doc_note *replace_warning(struct pk_doc_notes *notes, bool erro
 	return NULL;
 }
 
+static void grow(struct pk_doc_notes *notes, size_t max)
+{
+	notes->room = notes->room ? notes->room * 2 : 16;
+	notes->room = notes->room < max ? notes->room : max;
+	notes->list = reallocarray(notes->list, notes->room, sizeof(*notes->list));
+	if (!notes->list)
+		abort();
+}
+
 /* NULL where the list is full: the count goes on, the place isn't worked out. */
 static struct pk_doc_note *add(struct pk_doc_notes *notes, bool error)
 {
+	size_t max = notes->max ? notes->max : PK_DOC_NOTES_MAX;
 	struct pk_doc_note *note;
 
 	if (error)
 		notes->n_errors++;
 	else
 		notes->n_warnings++;
-	if (!notes->list)
-		notes->list = pk_read_array(PK_DOC_NOTES_MAX, sizeof(*notes->list));
-	note = notes->n < PK_DOC_NOTES_MAX ? &notes->list[notes->n++]
-					   : replace_warning(notes, error);
-	if (note)
-		note->error = error;
+	if (notes->n == notes->room && notes->n < max)
+		grow(notes, max);
+	note = notes->n < notes->room ? &notes->list[notes->n++] : replace_warning(notes, error);
+	if (!note)
+		return NULL;
+	memset(note, 0, sizeof(*note));
+	note->error = error;
 	return note;
 }
 
-static bool is_before(const struct pk_doc_note *a, const struct pk_doc_note *b)
+static int compare(const void *pa, const void *pb)
 {
-	return a->where.line != b->where.line ? a->where.line < b->where.line
-					      : a->where.col < b->where.col;
+	const struct pk_json_where *a = &((const struct pk_doc_note *)pa)->where;
+	const struct pk_json_where *b = &((const struct pk_doc_note *)pb)->where;
+
+	return a->line != b->line ? (a->line > b->line) - (a->line < b->line)
+				  : (a->col > b->col) - (a->col < b->col);
 }
 
 void pk_read_sort(struct pk_doc_notes *notes, size_t first)
 {
-	for (size_t i = first + 1; i < notes->n; i++) {
-		struct pk_doc_note note = notes->list[i];
-		size_t j = i;
-
-		for (; j > first && is_before(&note, &notes->list[j - 1]); j--)
-			notes->list[j] = notes->list[j - 1];
-		notes->list[j] = note;
-	}
+	if (notes->n > first)
+		qsort(notes->list + first, notes->n - first, sizeof(*notes->list), compare);
 }
 
 __attribute__((format(printf, 2, 0))) static void fill(struct pk_doc_note *note, const char *fmt,

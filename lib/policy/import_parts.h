@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Between import.c (forms, documents, rules) and import_entry.c (entries, selectors). */
+#include "doc_read.h"
+#include "import.h"
+
+struct pk_importer {
+	struct pk_reader r; /* notes, with places in the original */
+	bool deny;			/* of the entries that are being read */
+	struct pk_jw w;	    /* the document that is being written */
+};
+
+/* A repair, and what can't be carried over. */
+#define import_repair(im, v, key, ...) pk_read_warn(&(im)->r, v, key, NULL, __VA_ARGS__)
+#define import_loss(im, v, key, ...)   pk_read_error(&(im)->r, v, key, NULL, __VA_ARGS__)
+
+/* NULL where the selector can be said here, else why not. */
+const char *pk_import_selector_loss(const struct pk_json *selector);
+void pk_import_selector(struct pk_importer *im, const char *key, const struct pk_json *selector);
+/* "ingress", "egress", "ingressDeny", "egressDeny". */
+void pk_import_entries(struct pk_importer *im, const struct pk_json *list);
