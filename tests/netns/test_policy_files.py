@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Policy files as their authors handle them: validate, schema, fmt, import. No node, no controller."""
+
+import glob
+import json
+import os
+import subprocess
+
+import jsonschema
+import pytest
+
+PICKET = os.path.join(os.environ.get("PICKET_BUILD", "build"), "picket")
+SCHEMA = "examples/policy.schema.json"
+TAKEN = sorted(glob.glob("tests/golden/policy/taken/*.json") + glob.glob("examples/policies/*.json"))
+REFUSED = sorted(glob.glob("tests/golden/policy/refused/*.json"))
+
+# What a schema can't say: it compares values, or reads the text and not the value.
+READER_ALONE = {
+    "nothing", "a-key-twice",
+    "a-range-backwards", "an-except-outside", "an-except-that-is-wider", "an-except-of-the-other-family",
+    "meta-of-any-namespace-as-the-operator-s-peer", "meta-of-any-namespace-as-the-operator-s-subject",
+    "meta-the-namespace-by-notin",
+}
+
+
+def picket(*arguments, **more):
+    return subprocess.run([PICKET, *map(str, arguments)], capture_output=True, text=True, timeout=60,
+                          check=False, **more)
+
+
+def without_comments(text):
+    """JSON with comments -> JSON."""
+    out, i = [], 0
+    while i < len(text):
+        if text[i] == '"':
+            end = i + 1
+            while text[end] != '"':
+                end += 2 if text[end] == "\\" else 1
+            out.append(text[i:end + 1])
+            i = end + 1
+        elif text.startswith("//", i):
+            i = text.index("\n", i)
+        elif text.startswith("/*", i):
+            i = text.index("*/", i) + 2
+        else:
+            out.append(text[i])
+            i += 1
+    return "".join(out)
+
+
+def stem(path):
+    return os.path.basename(path)[:-len(".json")]
+
+
+@pytest.fixture(scope="module")
+def schema():
+    with open(SCHEMA, encoding="utf-8") as file:
+        text = json.load(file)
+    jsonschema.Draft202012Validator.check_schema(text)
+    return jsonschema.Draft202012Validator(text)
+
+
+def test_the_schema_file_is_in_step():
+    with open(SCHEMA, encoding="utf-8") as file:
+        assert file.read() == picket("policy", "schema").stdout
+
+
+@pytest.mark.parametrize("path", TAKEN, ids=stem)
+def test_reader_and_schema_take(path, schema):
+    assert picket("policy", "validate", path).returncode == 0
+    with open(path, encoding="utf-8") as file:
+        schema.validate(json.loads(without_comments(file.read())))
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=stem)
+def test_reader_and_schema_refuse(path, schema):
+    answer = picket("policy", "validate", path)
+    assert answer.returncode == 1
+    assert f"{path}:" in answer.stdout and ": error: ." in answer.stdout
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if stem(path) in READER_ALONE:
+        assert not text.strip() or schema.is_valid(json.loads(text)), "the schema can say it after all"
+    else:
+        assert not schema.is_valid(json.loads(text))
+
+
+def test_the_schema_takes_the_documents_of_the_expectations(schema):
+    for path in sorted(glob.glob("tests/policy/*.json")):
+        with open(path, encoding="utf-8") as file:
+            for document in json.loads(without_comments(file.read()))["policies"]:
+                schema.validate(document)
+
+
+@pytest.mark.parametrize("text", [
+    '{"rules":[],"rules":[]}', '[] []', '["a\\u0000b"]', '[{"endpointSelector":{"matchLabels":{"job":"a\\u0000"}},"ingress":[{}]}]',
+    "[" * 2000 + "]" * 2000, '[{"port":080}]', '\ufeff[]', '[{"a":9007199254740993}]',
+])
+def test_P54_bad_text_is_refused_with_line_and_reason(text, tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text(text, encoding="utf-8")
+    answer = picket("policy", "validate", path)
+    assert answer.returncode == 1
+    assert f"{path}:1:" in answer.stdout and "1 of 1 document refused" in answer.stdout
+
+
+def test_P54_bad_utf8_is_refused(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_bytes(b'[{"endpointSelector":{"matchLabels":{"job":"\xff"}},"ingress":[{}]}]')
+    answer = picket("policy", "validate", path)
+    assert answer.returncode == 1 and "byte 0xff is not UTF-8" in answer.stdout
+
+
+def test_an_error_looks_like_a_compilers(tmp_path):
+    path = tmp_path / "db.json"
+    path.write_text('[{\n  "endpointSelector": {},\n  "egress": [{ "toEntity": ["host"] }]\n}]\n', encoding="utf-8")
+    assert picket("policy", "validate", path).stdout == (
+        f"{path}:3:16: error: .[0].egress[0].toEntity: unknown key\n"
+        '    3 |   "egress": [{ "toEntity": ["host"] }]\n'
+        '      |                ^~~~~~~~~~ did you mean "toEntities"?\n'
+        "1 of 1 document refused, 1 error\n")
+    note = json.loads(picket("policy", "validate", "--json", path).stdout)[0]
+    assert note["valid"] is False
+    assert note["notes"][0] == {
+        "severity": "error", "file": str(path), "line": 3, "column": 16, "path": ".[0].egress[0].toEntity",
+        "text": "unknown key", "fix": 'did you mean "toEntities"?'}
+    quiet = picket("policy", "validate", "-q", path)
+    assert quiet.returncode == 1 and quiet.stdout == ""
+
+
+def test_a_hostile_text_is_safe_on_a_terminal(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text('[{"\u202e\u009b31mx": 1}]', encoding="utf-8")
+    out = picket("policy", "validate", path).stdout
+    assert "\u202e" not in out and "\u009b" not in out and "\\xe2\\x80\\xae" in out
+
+
+def test_validate_reads_a_directory_as_picketd_does(tmp_path):
+    rule = '{"name":"same","rules":[{"endpointSelector":{},"ingress":[{}]}]}'
+    (tmp_path / "a.json").write_text(rule, encoding="utf-8")
+    (tmp_path / "ignored.txt").write_text("x", encoding="utf-8")
+    assert picket("policy", "validate", tmp_path).returncode == 0
+    (tmp_path / "b.json").write_text(rule, encoding="utf-8")
+    answer = picket("policy", "validate", tmp_path)
+    assert answer.returncode == 1 and f'the name "same" is taken by {tmp_path}/a.json' in answer.stdout
+
+
+def test_validate_of_a_tenants_place(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text('{"namespace":"beta","rules":[{"endpointSelector":{},"ingress":[{}]}]}', encoding="utf-8")
+    assert picket("policy", "validate", "-namespace", "beta", path).returncode == 0
+    assert picket("policy", "validate", "-namespace", "acme", path).returncode == 1
+
+
+def test_a_file_that_cant_be_read_is_no_answer(tmp_path):
+    for verb in ("validate", "fmt", "import"):
+        answer = picket("policy", verb, tmp_path / "absent.json")
+        assert answer.returncode == 2 and "absent.json" in answer.stderr
+
+
+def test_fmt(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text('// why\n[{"endpointSelector":{},"ingress":[{}] /* all */}]', encoding="utf-8")
+    path.chmod(0o640)
+    wanted = '// why\n[\n  {\n    "endpointSelector": {},\n    "ingress": [{}] /* all */\n  }\n]\n'
+    assert picket("policy", "fmt", path).stdout == wanted
+    assert picket("policy", "fmt", "-", input=path.read_text(encoding="utf-8")).stdout == wanted
+    listed = picket("policy", "fmt", "-l", path)
+    assert (listed.returncode, listed.stdout) == (1, f"{path}\n")
+    assert picket("policy", "fmt", "-w", path).returncode == 0
+    assert path.read_text(encoding="utf-8") == wanted and path.stat().st_mode & 0o777 == 0o640
+    assert picket("policy", "fmt", "-l", path).returncode == 0
+    path.write_text("[", encoding="utf-8")
+    assert picket("policy", "fmt", "-w", path).returncode == 2
+    assert path.read_text(encoding="utf-8") == "["
+
+
+def test_import_of_netreaps_key(tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text('[{"endpointSelector":{"matchLabels":{"netreap:nomad.job_id":"web"}},'
+                    '"egress":[{"toEntity":["host"],"fromEntities":["world"]}]}]', encoding="utf-8")
+    answer = picket("policy", "import", path)
+    assert answer.returncode == 1
+    for said in ('toEntity: written as "toEntities"', "fromEntities: removed: it had no effect",
+                 'written as "nomad:job"'):
+        assert said in answer.stderr
+    new = tmp_path / "new.json"
+    new.write_text(answer.stdout, encoding="utf-8")
+    assert picket("policy", "validate", new).returncode == 0
+    again = picket("policy", "import", new)
+    assert (again.returncode, again.stdout, again.stderr) == (0, answer.stdout, "")
+
+
+def test_import_of_what_kubectl_prints(tmp_path):
+    def item(kind, name, spec, **meta):
+        return {"apiVersion": "cilium.io/v2", "kind": kind, "metadata": {"name": name, **meta}, "spec": spec}
+    path, out = tmp_path / "cnp.json", tmp_path / "out"
+    path.write_text(json.dumps({"kind": "List", "items": [
+        item("CiliumNetworkPolicy", "web", {"endpointSelector": {"matchLabels": {"k8s:app": "web"}},
+                                            "ingress": [{"fromEntities": ["world"]}]}, namespace="shop"),
+        item("CiliumClusterwideNetworkPolicy", "../meta", {
+            "endpointSelector": {}, "egressDeny": [{"toCIDR": ["169.254.169.254/32"]}],
+            "enableDefaultDeny": {"egress": False}})]}), encoding="utf-8")
+    assert picket("policy", "import", path).returncode == 2       # two documents, one standard output
+    answer = picket("policy", "import", "-dir", out, path)
+    assert "shop-web.json" in answer.stdout
+    assert sorted(p.name for p in out.iterdir()) == ["_._meta.json", "shop-web.json"]
+    assert answer.returncode == 2 and 'found "../meta"' in answer.stderr   # a name that is no name here
+    assert picket("policy", "validate", out / "shop-web.json").returncode == 0
+    again = picket("policy", "import", "-dir", out, path)
+    assert again.returncode == 2 and "File exists" in again.stderr
