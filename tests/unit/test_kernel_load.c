@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The first load of a node: once, whole, by whoever comes first; what was left half is removed. */
+#include "kernel_room.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#define PROCESSES 20
+
+struct seen {
+	uint64_t epoch[2];
+	bool loaded, ok;
+};
+static struct seen *seen; /* shared */
+
+static int open_once(int i)
+{
+	struct pk_err err = { 0 };
+	own_bpf *bpf = NULL;
+	int r = pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &err);
+
+	if (r < 0) {
+		fprintf(stderr, "process %d: %s\n", i, err.text);
+		return 1;
+	}
+	memcpy(seen[i].epoch, bpf->node.epoch, sizeof(seen[i].epoch));
+	seen[i].loaded = bpf->loaded;
+	seen[i].ok = true;
+	return 0;
+}
+
+static void unload(void)
+{
+	assert_ok(pk_bpf_unpin_all(&room.paths, &e));
+}
+
+static bool is_there(const char *below)
+{
+	char path[PK_PATH_ROOM + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", room.paths.pins, below);
+	return access(path, F_OK) == 0;
+}
+
+static void test_no_bpffs(void **state)
+{
+	struct pk_err err = { 0 };
+	struct pk_paths elsewhere;
+	struct pk_bpf *bpf;
+	char root[128];
+
+	(void)state;
+	NEED_ROOM();
+	snprintf(root, sizeof(root), "%s/elsewhere", room.dir);
+	assert_ok(pk_paths_init(&elsewhere, root, &e));
+	assert_int_equal(
+		pk_bpf_open(&bpf, &elsewhere, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &err),
+		-EINVAL);
+	assert_int_equal(err.code, PK_CODE_KERNEL);
+	assert_non_null(strstr(err.fix, "mount -t bpf"));
+}
+
+static void test_nothing_loaded(void **state)
+{
+	struct pk_err err = { 0 };
+	struct pk_bpf *bpf;
+
+	(void)state;
+	NEED_ROOM();
+	assert_int_equal(pk_bpf_open(&bpf, &room.paths, PK_BPF_READ, NULL, 0, &err), -ENOENT);
+	assert_false(is_there(""));
+}
+
+/* Twenty ADDs of a fresh node at once: one loads, all use the same maps. */
+static void test_first_load_at_once(void **state)
+{
+	int loaded = 0, failed = 0;
+	pid_t pid[PROCESSES];
+
+	(void)state;
+	NEED_ROOM();
+	seen = mmap(NULL, PROCESSES * sizeof(*seen), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(seen != MAP_FAILED);
+	for (int i = 0; i < PROCESSES; i++)
+		pid[i] = spawn(open_once, i);
+	for (int i = 0; i < PROCESSES; i++) {
+		int status;
+
+		assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+		failed += !WIFEXITED(status) || WEXITSTATUS(status);
+		loaded += seen[i].loaded;
+	}
+	assert_int_equal(failed, 0);
+	assert_int_equal(loaded, 1);
+	for (int i = 1; i < PROCESSES; i++)
+		assert_memory_equal(seen[i].epoch, seen[0].epoch, sizeof(seen[0].epoch));
+	munmap(seen, PROCESSES * sizeof(*seen));
+	unload();
+}
+
+static void make_dir(const char *below)
+{
+	char path[PK_PATH_ROOM + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", room.paths.pins, below);
+	mkdir(room.paths.pins, 0700);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
+/* A loader was killed: build directory not renamed; or pins there and no `current`. */
+static void test_leftovers(void **state)
+{
+	char fresh[64], current[PK_PATH_ROOM + 64];
+	struct pk_node node;
+	struct pk_bpf *bpf;
+
+	(void)state;
+	NEED_ROOM();
+	snprintf(fresh, sizeof(fresh), "%snew", pk_bpf_own_build());
+	make_dir(fresh);
+	make_dir("maps");
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	assert_false(is_there(fresh));
+	node = bpf->node;
+	pk_bpf_close(bpf);
+	/* whole maps, no current: they are used, epoch and all, even with other sizes asked for */
+	snprintf(current, sizeof(current), "%s/current", room.paths.pins);
+	assert_int_equal(unlink(current), 0);
+	room.settings.capacity = 32;
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	room.settings.capacity = 16;
+	assert_true(bpf->loaded);
+	assert_memory_equal(&bpf->node, &node, sizeof(node));
+	pk_bpf_close(bpf);
+	/* maps without `node` are a load that was cut short: a new epoch */
+	assert_int_equal(unlink(current), 0);
+	snprintf(current, sizeof(current), "%s/node", room.paths.maps);
+	assert_int_equal(unlink(current), 0);
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	assert_memory_not_equal(bpf->node.epoch, node.epoch, sizeof(node.epoch));
+	pk_bpf_close(bpf);
+	unload();
+}
+
+static void test_layout(void **state)
+{
+	static const uint32_t zero;
+	struct pk_err err = { 0 };
+	struct pk_bpf *bpf;
+	struct pk_node node;
+
+	(void)state;
+	NEED_ROOM();
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	node = bpf->node;
+	node.layout = PK_LAYOUT + 1;
+	assert_int_equal(pk_map_set(bpf->map[PK_MAP_NODE], &zero, &node, 0), 0);
+	pk_bpf_close(bpf);
+	assert_int_equal(
+		pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &err),
+		-EINVAL);
+	assert_int_equal(err.code, PK_CODE_LAYOUT);
+	assert_non_null(strstr(err.text, "layout"));
+	unload();
+}
+
+static void test_segmented(void **state)
+{
+	struct pk_bpf *bpf;
+
+	(void)state;
+	NEED_ROOM();
+	strcpy(room.settings.packet_path, "segmented");
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	strcpy(room.settings.packet_path, "auto");
+	assert_int_equal(bpf->node.path, PK_PATH_SEGMENTED);
+	assert_int_equal(pk_bpf_upgrade(bpf, NULL, NULL, IN_A_WHILE, NULL), -EALREADY);
+	pk_bpf_close(bpf);
+	unload();
+}
+
+/* Everything that a loader pins is gone afterwards. */
+static void test_unpin(void **state)
+{
+	(void)state;
+	NEED_ROOM();
+	assert_false(is_there(""));
+	unload();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_bpffs),
+		cmocka_unit_test(test_nothing_loaded),
+		cmocka_unit_test(test_first_load_at_once),
+		cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_segmented),
+		cmocka_unit_test(test_unpin),
+	};
+
+	return cmocka_run_group_tests(tests, room_enter, room_leave);
+}
