@@ -110,8 +110,10 @@ static void take_numbers(struct sync_pass *p)
 			continue;
 		t = &p->targets[p->n_targets];
 		tenant_of(&id, &want);
-		is_new = pk_labels_get(p->sync->bpf, want.hash, &t->labels) == -ENOENT;
-		r = pk_labels_take(p->sync->bpf, &want, sync_until(), &t->labels, &err);
+		r = pk_labels_get(p->sync->bpf, want.hash, &t->labels);
+		is_new = r == -ENOENT;
+		if (is_new)
+			r = pk_labels_take(p->sync->bpf, &want, sync_until(), &t->labels, &err);
 		if (r < 0) {
 			sync_error(p, r, &err);
 			continue;

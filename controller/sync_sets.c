@@ -206,22 +206,27 @@ void sync_withdraw(struct sync_pass *p)
 }
 
 struct tidy {
-	struct pk_model *model;
 	struct pk_sync *sync;
+	uint64_t (*used)[2];		/* identities of members, sorted */
 	uint64_t (*gone)[2];
-	size_t n;
+	size_t n_used, n;
 };
 
-static bool has_identity(struct pk_model *model, const void *hash)
+static int by_hash(const void *a, const void *b)
 {
+	return memcmp(a, b, 16);
+}
+
+static void collect_used(struct tidy *t, struct pk_model *model)
+{
+	t->used = pk_alloc((pk_model_count(model) + 1) * sizeof(*t->used));
 	for (const struct pk_member *m = pk_model_next(model, NULL); m; m = pk_model_next(model, m)) {
 		struct pk_identity_ref id;
 
-		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0 &&
-		    memcmp(id.hash, hash, 16) == 0)
-			return true;
+		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0)
+			memcpy(t->used[t->n_used++], id.hash, 16);
 	}
-	return false;
+	qsort(t->used, t->n_used, sizeof(*t->used), by_hash);
 }
 
 static bool is_peer(const struct pk_sync *s, const void *hash)
@@ -239,7 +244,7 @@ static int collect_unused(void *arg, const void *key, const void *value)
 	struct tidy *t = arg;
 
 	(void)value;
-	if (has_identity(t->model, key) || is_peer(t->sync, key))
+	if (bsearch(key, t->used, t->n_used, sizeof(*t->used), by_hash) || is_peer(t->sync, key))
 		return 0;
 	t->gone = realloc(t->gone, (t->n + 1) * sizeof(*t->gone));
 	if (!t->gone)
@@ -262,13 +267,15 @@ static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 
 static void tidy_labels(struct pk_sync *s, struct pk_model *model)
 {
-	struct tidy t = { .model = model, .sync = s };
+	struct tidy t = { .sync = s };
 
 	if (!is_quiet(s, model))
 		return;
+	collect_used(&t, model);
 	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
 	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n; i++)
 		pk_labels_forget(s->bpf, t.gone[i], sync_until(), NULL);
+	free(t.used);
 	free(t.gone);
 }
 

@@ -73,8 +73,9 @@ static void put(struct fixture *f, const char *id, uint32_t slot, const char *jo
 {
 	static const uint64_t epoch[2] = { 1, 2 };
 	struct pk_record_port port = { .proto = IPPROTO_TCP, .host = 24722, .container = 22 };
-	struct pk_record r = { .container_id = (char *)id, .ifname = "eth0", .slot = slot,
-			       .namespace = "acme", .job = (char *)job, .group = "web",
+	char eth0[] = "eth0", acme[] = "acme", web[] = "web";
+	struct pk_record r = { .container_id = (char *)id, .ifname = eth0, .slot = slot,
+			       .namespace = acme, .job = (char *)job, .group = web,
 			       .ports = &port, .n_ports = 1 };
 
 	memcpy(r.epoch, epoch, sizeof(epoch));
@@ -274,6 +275,7 @@ static void test_flow_names(void **state)
 	expect_line(f, &ev, (const char *const[]){ "\"name\":\"remote-node\"", NULL });
 	ev = event("10.40.7.11", "10.40.7.12");
 	ev.peer_slot = 2;
+	ev.rank = PK_RANK(PK_TIER_BUILTIN, PK_KIND_ALLOW);
 	ev.rule = PK_RULE_SAME_TENANT;
 	ev.reason = PK_REASON_OK;
 	ev.type = PK_EVENT_AUDIT;
