@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "fs.h"
@@ -15,11 +14,6 @@
 #include "own.h"
 #include "report.h"
 #include "verb.h"
-
-/* Beyond the verb's own checks of its deadline: the process ends here, whatever it waits for. */
-#define GRACE_MS 250
-
-static char last_word[512];
 
 static const char *get(const char *name)
 {
@@ -61,43 +55,6 @@ static int complain(enum cni_version version, const struct pk_err *err)
 	cni_report(version, err, &out);
 	say(&out);
 	return 1;
-}
-
-/* What is half done is mended by the next ADD, DEL or sweep: killed at any step is a case of
- * theirs. */
-static void on_alarm(int signal)
-{
-	ssize_t n = write(STDOUT_FILENO, last_word, strlen(last_word));
-
-	(void)signal, (void)n;
-	_exit(1);
-}
-
-static void arm(const struct cni_call *call)
-{
-	struct pk_err err = { .code = PK_CODE_DEADLINE,
-			      .fix = "look at what the node is busy with, "
-				     "or raise the conflist's \"deadline\"" };
-	uint32_t ms = call->conf.deadline_ms + GRACE_MS;
-	struct itimerval timer = { .it_value = { ms / 1000, ms % 1000 * 1000 } };
-	struct sigaction action = { .sa_handler = on_alarm };
-	own_str out = { 0 };
-
-	snprintf(err.text, sizeof(err.text), "%s did not end within %u ms",
-		 cni_verb_name(call->env.verb), call->conf.deadline_ms);
-	cni_report(call->conf.version, &err, &out);
-	snprintf(last_word, sizeof(last_word), "%s", out.text ? out.text : "");
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-int cni_in_time(const struct cni_call *call, const char *what, struct pk_err *err)
-{
-	if (pk_now_ns() < call->deadline_ns)
-		return 0;
-	pk_fail(err, ETIMEDOUT, "%s", what);
-	pk_fix(err, 0, "look at what the node is busy with, or raise the conflist's \"deadline\"");
-	return pk_code(err, -ETIMEDOUT, PK_CODE_DEADLINE);
 }
 
 static int run(struct cni_call *call, struct pk_str *out, struct pk_err *err)
@@ -147,7 +104,6 @@ static int prepare(struct cni_call *call, struct pk_err *err)
 	if (r < 0)
 		return r;
 	pk_log_init("picket-cni", (enum pk_level)call->conf.log_level);
-	call->deadline_ns = pk_now_ns() + call->conf.deadline_ms * UINT64_C(1000000);
 	r = pk_paths_init(&call->paths, call->conf.root, err);
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
@@ -171,7 +127,7 @@ static int serve(void)
 	int r = prepare(&call, &err);
 
 	if (r == 0 && call.env.verb != CNI_VERSION)
-		arm(&call);
+		cni_deadline_start(&call, call.conf.deadline_ms);
 	if (r == 0)
 		r = run(&call, &out, &err);
 	if (r < 0)

@@ -24,6 +24,12 @@ int cni_verb_check(struct cni_call *call, struct pk_str *out, struct pk_err *err
 int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err);
 int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *err);
 
+/*
+ * The verb's time starts now. Beyond it (and a grace for its own checks) the process says so on
+ * standard output and ends, whatever it waits for: what is half done is mended by the next ADD, DEL
+ * or sweep, as if it had been killed.
+ */
+void cni_deadline_start(struct cni_call *call, uint32_t ms);
 /* 0, or code 107 once the verb's time is over. */
 int cni_in_time(const struct cni_call *call, const char *what, struct pk_err *err);
 

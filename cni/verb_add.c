@@ -20,6 +20,8 @@
 #include "sweep.h"
 #include "txn.h"
 
+#define LOAD_MS 20000 /* for the first load alone */
+
 static void add_done(struct cni_add *add)
 {
 	cni_plumb_close(&add->plumb);
@@ -103,6 +105,26 @@ static int add_pools(struct cni_add *add, struct pk_err *err)
 	return r;
 }
 
+/*
+ * The first ADD of a node loads the programs; what the verifier takes on a busy machine must not be
+ * lost, or no retry would ever succeed. Others wait for the loader to their own deadline.
+ */
+static int load(struct cni_add *add, struct pk_err *err)
+{
+	struct cni_call *call = add->call;
+	uint64_t wait_until = call->deadline_ns;
+	int r = pk_bpf_open(&add->bpf, &call->paths, PK_BPF_READ, NULL, wait_until, err);
+
+	if (r != -ENOENT)
+		return r;
+	*err = (struct pk_err){ 0 };
+	cni_deadline_start(call, LOAD_MS);
+	r = pk_bpf_open(&add->bpf, &call->paths, PK_BPF_LOAD, &add->settings, wait_until, err);
+	if (r == 0)
+		cni_deadline_start(call, call->conf.deadline_ms);
+	return r;
+}
+
 /* Directories, the lock, programs and maps. */
 static int enter(struct cni_add *add, struct pk_err *err)
 {
@@ -114,8 +136,7 @@ static int enter(struct cni_add *add, struct pk_err *err)
 			     err);
 	pk_fault("add-locked");
 	if (r == 0)
-		r = pk_bpf_open(&add->bpf, &call->paths, PK_BPF_LOAD, &add->settings,
-				call->deadline_ns, err);
+		r = load(add, err);
 	pk_fault("add-loaded");
 	if (r == 0 && add->bpf->loaded)
 		r = cni_leases_rebuild(&call->paths, add->bpf, err);
