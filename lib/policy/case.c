@@ -49,7 +49,7 @@ static struct pk_case *case_new(const char *path)
 
 static void push_doc(struct pk_case *c, struct pk_document *doc, struct pk_str *said)
 {
-	for (size_t i = 0; i < c->n_docs; i++)
+	for (size_t i = 0; i < c->n_docs && !c->replacing; i++)
 		if (strcmp(c->docs[i]->name, doc->name) == 0 &&
 		    strcmp(c->docs[i]->source, doc->source) == 0) {
 			pk_str_add(said, c->path);
@@ -92,6 +92,32 @@ int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, s
 		return r;
 	r = pk_document_parse(&src, text, len, &doc, &notes);
 	return took(c, r, doc, &notes, said, err);
+}
+
+int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, struct pk_str *said,
+			 struct pk_err *err)
+{
+	struct pk_document *doc;
+	int r;
+
+	c->replacing = true;
+	r = pk_case_add_file(c, path, said, err);
+	c->replacing = false;
+	if (r < 0)
+		return r;
+	doc = c->docs[c->n_docs - 1];
+	for (size_t i = 0; i + 1 < c->n_docs; i++) {
+		if (strcmp(c->docs[i]->name, doc->name) != 0 ||
+		    strcmp(c->docs[i]->source, doc->source) != 0)
+			continue;
+		pk_document_free(c->docs[i]);
+		c->docs[i] = doc;
+		c->n_docs--;
+		*index = i;
+		return 0;
+	}
+	*index = c->n_docs - 1;
+	return 0;
 }
 
 static int case_add_text(struct pk_case *c, const struct pk_doc_source *src, const char *text,

@@ -16,6 +16,7 @@ struct pk_case {
 	size_t n_docs;
 	struct pk_asker *asker;		/* every endpoint is in it; compiled by pk_case_ready */
 	bool has_endpoints;		/* the file gives its own world */
+	bool replacing;			/* a document of the same name is about to go */
 };
 
 void pk_case_free(struct pk_case *c);
@@ -38,6 +39,9 @@ int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_s
 int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err);
 /* One more policy file; relative to nothing. */
 int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, struct pk_err *err);
+/* The same, in place of the file document of that name, if there is one. *index: its place in docs. */
+int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, struct pk_str *said,
+			 struct pk_err *err);
 /* After the last document and endpoint. */
 int pk_case_ready(struct pk_case *c, struct pk_err *err);
 

@@ -513,3 +513,55 @@ void pk_judge(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 	out->live = judge_once(judge, q, false);
 	out->audit = judge_once(judge, q, true);
 }
+
+static void push_match(struct pk_judge_match *out, size_t *n, size_t room, const struct view *v,
+		       enum pk_kind kind)
+{
+	if (*n < room)
+		out[*n] = (struct pk_judge_match){ v->doc, v->rule, v->entry, kind };
+	*n += *n < room;
+}
+
+static void match_rule(struct view *v, struct pk_judge_match *out, size_t *n, size_t room)
+{
+	const struct pk_rule *rule = v->rule;
+	enum pk_dir dir = v->q->dir;
+
+	for (size_t i = 0; i < rule->n_entries[dir]; i++) {
+		v->entry = &rule->entries[dir][i];
+		if (entry_decides(v))
+			push_match(out, n, room, v,
+				   v->entry->deny ? PK_KIND_DENY :
+				   v->entry->pass ? PK_KIND_PASS :
+						    PK_KIND_ALLOW);
+	}
+	if (!rule->default_deny[dir] || !rule->n_entries[dir] ||
+	    selects(v->doc, rule, v->q->subject->labels) == PK_NO)
+		return;
+	v->entry = &rule->entries[dir][0];
+	push_match(out, n, room, v, PK_KIND_DEFAULT);
+}
+
+size_t pk_judge_matches(const struct pk_judge_by *judge, const struct pk_judge_query *q,
+			struct pk_judge_match *out, size_t room)
+{
+	size_t n = 0;
+
+	for (int tier = PK_TIER_OPERATOR; tier >= PK_TIER_BASELINE; tier--)
+		for (size_t i = 0; i < judge->n_docs; i++) {
+			const struct pk_document *doc = judge->docs[i];
+
+			for (size_t j = 0; j < doc->n_rules && (int)doc->tier == tier; j++) {
+				struct view v = { judge, q, doc, &doc->rules[j], NULL };
+
+				match_rule(&v, out, &n, room);
+			}
+		}
+	return n;
+}
+
+enum pk_tri pk_judge_selects(const struct pk_document *doc, const struct pk_rule *rule,
+			     const struct pk_label_set *subject)
+{
+	return selects(doc, rule, subject);
+}

@@ -39,3 +39,17 @@ struct pk_judge_by {
 /* One direction of one endpoint; live and audit judgement with rank and deciding rule. */
 void pk_judge(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 	      struct pk_verdict_value *out);
+
+/* Does the rule select this endpoint? */
+enum pk_tri pk_judge_selects(const struct pk_document *doc, const struct pk_rule *rule,
+			     const struct pk_label_set *subject);
+
+/* Every entry that matches the question, whether it decides or not, and each rule that asks for default deny: tier by tier. */
+struct pk_judge_match {
+	const struct pk_document *doc;
+	const struct pk_rule *rule;
+	const struct pk_entry *entry;	/* DEFAULT: the rule's first one of that direction */
+	enum pk_kind kind;
+};
+size_t pk_judge_matches(const struct pk_judge_by *judge, const struct pk_judge_query *q,
+			struct pk_judge_match *out, size_t room);

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Commands of cmd_policy_plan.c's table that have a file of their own. */
+#include "cli.h"
+
+int cli_explain(struct cli *cli);
+int cli_suggest(struct cli *cli);
+int cli_policy_show(struct cli *cli);
