@@ -63,32 +63,39 @@ static __always_inline void dhcp_put32(__u8 *at, __be32 value)
 	__builtin_memcpy(at, &value, 4);
 }
 
-/* The options that matter; what is cut off or too long is not asked for. */
+struct dhcp_walk {
+	struct __sk_buff *skb;
+	struct dhcp_asked *asked;
+	__u32 off;
+};
+
+/* One option; 1 ends the walk. Verified once, not for each round. */
+static int dhcp_option(__u32 i, struct dhcp_walk *w)
+{
+	__u8 option[6] = {};
+
+	if (bpf_skb_load_bytes(w->skb, w->off, option, 2) < 0 || option[0] == 255)
+		return 1;
+	if (!option[0]) {
+		w->off++;
+		return 0;
+	}
+	if (option[0] == 53 && option[1] == 1)
+		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->type, 1);
+	if (option[0] == 50 && option[1] == 4)
+		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->requested, 4);
+	if (option[0] == 54 && option[1] == 4)
+		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->server, 4);
+	w->off += 2 + option[1];
+	return 0;
+}
+
+/* The options that matter; what is cut off or too far is not asked for. */
 static __always_inline void dhcp_walk(struct __sk_buff *skb, __u32 off, struct dhcp_asked *asked)
 {
-	for (int i = 0; i < PK_DHCP_OPTIONS; i++) {
-		__u8 option[6] = {};
+	struct dhcp_walk w = { .skb = skb, .asked = asked, .off = off };
 
-		if (bpf_skb_load_bytes(skb, off, option, 2) < 0 || option[0] == 255)
-			return;
-		if (!option[0]) {
-			off++;
-			continue;
-		}
-		if (option[0] == 53 && option[1] == 1) {
-			if (bpf_skb_load_bytes(skb, off + 2, &asked->type, 1) < 0)
-				return;
-		}
-		if ((option[0] == 50 || option[0] == 54) && option[1] == 4) {
-			if (bpf_skb_load_bytes(skb, off + 2, option + 2, 4) < 0)
-				return;
-			if (option[0] == 50)
-				__builtin_memcpy(&asked->requested, option + 2, 4);
-			else
-				__builtin_memcpy(&asked->server, option + 2, 4);
-		}
-		off += 2 + option[1];
-	}
+	bpf_loop(PK_DHCP_OPTIONS, dhcp_option, &w, 0);
 }
 
 static __always_inline int dhcp_read(struct __sk_buff *skb, const struct pk_pkt *pkt,

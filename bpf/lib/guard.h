@@ -31,11 +31,14 @@ static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff
 	return ep;
 }
 
-static __always_inline int guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
+/* Verified on its own: what follows isn't verified once for each way through the parser. */
+__noinline int pk_guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_cursor c;
 	int reason;
 
+	if (!pkt)
+		return PK_REASON_MALFORMED;
 	if (skb->vlan_present)
 		return PK_REASON_VLAN;
 	reason = sanity_linear(skb);
@@ -113,7 +116,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	if (!pkt->word)
 		return PK_REASON_ENDPOINT_CLOSED;
-	reason = guard_bytes(skb, pkt);
+	reason = pk_guard_bytes(skb, pkt);
 	if (reason)
 		return reason;
 	reason = sanity_metadata(skb, pkt);
@@ -171,7 +174,7 @@ static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	if (!pkt->word)
 		return PK_REASON_ENDPOINT_CLOSED;
-	reason = guard_bytes(skb, pkt);
+	reason = pk_guard_bytes(skb, pkt);
 	if (reason)
 		return reason;
 	if (pkt->flags & (PK_PKT_GROUP | PK_PKT_ARP) || spoof_is_nd(pkt))
