@@ -93,25 +93,46 @@ static const char *found(const struct scan *s, const char *at, char text[24])
 	return text;
 }
 
+/* What a comment may hold: text. */
+static int check_comment(struct scan *s, const char *p, const char *end)
+{
+	while (p < end) {
+		unsigned char c = (unsigned char)*p;
+		size_t n = pk_json_utf8(p);
+
+		if (n == 0)
+			return refuse(s, p, "byte 0x%02x is not UTF-8", c);
+		if (c < 0x20 && c != '\t' && c != '\r' && c != '\n')
+			return refuse(s, p, "control character 0x%02x in a comment", c);
+		p += n;
+	}
+	return 0;
+}
+
 static int blank_comment(struct scan *s)
 {
-	char *p = s->at, *end;
+	char *p = s->at, *stop = s->t->bytes + s->t->len, *end;
+	int r;
 
 	if (!(s->t->flags & PK_JSON_COMMENTS))
 		return refuse(s, p, "comments are not allowed here");
 	if (p[1] == '/') {
-		while (offset_of(s, p) < s->t->len && *p != '\n')
-			*p++ = ' ';
+		end = memchr(p, '\n', (size_t)(stop - p));
+		end = end ? end : stop;
 	} else if (p[1] == '*') {
-		end = memmem(p + 2, s->t->len - offset_of(s, p + 2), "*/", 2);
+		end = memmem(p + 2, (size_t)(stop - p) - 2, "*/", 2);
 		if (!end)
 			return refuse(s, p, "this comment has no end");
-		for (; p < end + 2; p++)
-			if (*p != '\n' && *p != '\r')
-				*p = ' ';
+		end += 2;
 	} else {
 		return refuse(s, p, "found '/', expected a comment");
 	}
+	r = check_comment(s, p, end);
+	if (r < 0)
+		return r;
+	for (; p < end; p++)
+		if (*p != '\n' && *p != '\r')
+			*p = ' ';
 	s->at = p;
 	return 0;
 }

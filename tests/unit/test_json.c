@@ -112,9 +112,13 @@ static const struct row rows[] = {
 	  "t:1:1: error: .: comments are not allowed here" },
 	{ "a comment without end", TEXT("{} /* a"), PK_JSON_COMMENTS, "this comment has no end" },
 	{ "/*/ is no whole comment", TEXT("/*/{}"), PK_JSON_COMMENTS, "this comment has no end" },
+	{ "NUL in a comment", TEXT("// a\0b\n1"), PK_JSON_COMMENTS,
+	  "t:1:5: error: .: control character 0x00 in a comment" },
+	{ "a comment that isn't UTF-8", TEXT("/* \xff */1"), PK_JSON_COMMENTS,
+	  "byte 0xff is not UTF-8" },
 	{ "half a comment", TEXT("/ {}"), PK_JSON_COMMENTS, "found '/', expected a comment" },
 	{ "places behind comments hold", TEXT("/* \xc3\xa9\n */ {\"a\": 01}"), PK_JSON_COMMENTS,
-	  "t:2:12: error: .a: number with a leading zero" },
+	  "t:2:11: error: .a: number with a leading zero" },
 };
 
 static void test_rows(void **state)
