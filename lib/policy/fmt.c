@@ -286,10 +286,14 @@ int pk_fmt(const char *name, const char *text, size_t len, struct pk_str *out,
 {
 	PK_OWN(fmt_done) struct fmt f = { .out = out };
 	own_json *doc = NULL;
+	own_mem char *copy = NULL;
 
 	if (pk_json_parse_fault(name, text, len, PK_JSON_COMMENTS, &doc, fault) < 0)
 		return -EINVAL;
-	read_tokens(&f, text, text + len);
+	copy = strndup(text, len);	/* no byte of a JSON text is NUL */
+	if (!copy)
+		abort();
+	read_tokens(&f, copy, copy + len);
 	put_comments(&f, 0, true);
 	if (out->len)
 		new_line(&f, 0, f.tokens[f.at].breaks > 1);

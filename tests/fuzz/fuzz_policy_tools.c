@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fmt and import. The layout changes no value and is its own layout; what import writes is JSON
+ * that it would leave alone or repair again, and each of its notes has a place. The first byte
+ * chooses a namespace.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fmt.h"
+#include "import.h"
+#include "own.h"
+
+static void check(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void add_flat(const char *text, size_t len, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+	own_json *doc = NULL;
+
+	check(pk_json_parse("fuzz", text, len, PK_JSON_COMMENTS, &doc, NULL) == 0);
+	pk_jw_value(&w, NULL, pk_json_root(doc));
+}
+
+static void fuzz_fmt(const char *text, size_t len)
+{
+	own_str out = { 0 }, again = { 0 }, before = { 0 }, after = { 0 };
+	struct pk_json_fault fault;
+
+	if (pk_fmt("fuzz", text, len, &out, &fault) < 0) {
+		check(fault.what[0] && fault.where.line > 0);
+		return;
+	}
+	/* Blanks may take it beyond the cap of a text. */
+	if (out.len > PK_JSON_MAX)
+		return;
+	check(pk_fmt("again", out.text, out.len, &again, &fault) == 0);
+	check(strcmp(out.text, again.text) == 0);
+	add_flat(text, len, &before);
+	add_flat(out.text, out.len, &after);
+	check(strcmp(before.text, after.text) == 0);
+}
+
+static void fuzz_import(const char *text, size_t len, const char *namespace)
+{
+	own_import import = { 0 };
+	int r = pk_import_text("fuzz", text, len, namespace, &import);
+
+	check((r == 0) == (import.n > 0));
+	check(r == 0 || import.notes.n_errors > 0);
+	for (size_t i = 0; i < import.notes.n; i++)
+		check(import.notes.list[i].where.line > 0 && import.notes.list[i].text[0]);
+	for (size_t i = 0; i < import.n; i++) {
+		own_str flat = { 0 };
+
+		add_flat(import.docs[i].text, strlen(import.docs[i].text), &flat);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *text = (const char *)data + 1;
+
+	if (size == 0)
+		return 0;
+	fuzz_fmt(text, size - 1);
+	fuzz_import(text, size - 1, data[0] & 1 ? "acme" : NULL);
+	return 0;
+}
