@@ -168,6 +168,7 @@ def test_P51_add_without_the_controller(make_node):
     node.start_picketd()
     db = node.add("acme", "db", "db")
     api = node.add("acme", "api", "web")
+    other = node.add("acme", "other", "one")
     node.policy("db.json", {"name": "db", "namespace": "acme", "rules": [{
         "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
         "ingress": [{"fromEndpoints": [{"matchLabels": {"nomad:job": "api"}}]}]}]})
@@ -175,7 +176,8 @@ def test_P51_add_without_the_controller(make_node):
     def ping(a, b):
         return a.run(["ping", "-c", "1", "-W", "1", b.address()], check=False).returncode == 0
 
-    wait_for(lambda: ping(api, db), "the policy to allow")
+    wait_for(lambda: not ping(other, db), "the policy to deny")
+    assert ping(api, db)
     node.kill_picketd()
     late = node.add("acme", "late", "one")
     evil = node.add("evil", "api", "web")
