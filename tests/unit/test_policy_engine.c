@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Label sets, selectors, port tables and what the engine promises its callers (lib/policy/compile.h). */
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compile.h"
+#include "doc.h"
+#include "ports.h"
+#include "selector.h"
+
+static struct pk_label_set *labels(const char *text)
+{
+	struct pk_label_set *set = NULL;
+	struct pk_err err = { 0 };
+
+	if (pk_label_set_parse(text, &set, &err) < 0)
+		fail_msg("%s: %s", text, err.text);
+	return set;
+}
+
+static void a_label_set_has_one_text(void **state)
+{
+	struct pk_label_set *set = pk_label_set_new(), *again;
+
+	(void)state;
+	pk_label_set_add(set, "nomad:namespace", "acme");
+	pk_label_set_add(set, "meta:a=b", "c=\"d\"\n");
+	pk_label_set_add(set, "consul:service", "pg-ro");
+	pk_label_set_add(set, "consul:service", "pg");
+	pk_label_set_add(set, "consul:service", "pg");
+	pk_label_set_add_unknown(set, "port:*");
+	pk_label_set_add_unknown(set, "meta:*");
+	assert_int_equal(pk_label_set_finish(set, NULL), 0);
+	assert_string_equal(set->text, "[\"consul:service=pg\",\"consul:service=pg-ro\","
+				       "\"meta:a\\u003db=c=\\\"d\\\"\\u000a\",\"nomad:namespace=acme\","
+				       "[\"meta:*\",\"port:*\"]]");
+	assert_string_equal(set->namespace, "acme");
+	again = labels(set->text);
+	assert_string_equal(again->text, set->text);
+	assert_string_equal(pk_label_set_get(again, "meta:a=b")->value, "c=\"d\"\n");
+	assert_memory_equal(again->hash, set->hash, sizeof(set->hash));
+	pk_label_set_free(set);
+	pk_label_set_free(again);
+}
+
+static void a_text_that_is_not_canonical_is_refused(void **state)
+{
+	static const char *const bad[] = { "[\"b:x=1\",\"a:x=1\"]", "{}", "[1]", "[\"nokey\"]",
+					   "[\"nomad:namespace=a\",\"nomad:namespace=b\"]",
+					   "[\"nomad:job=a\"]", "[" };
+	struct pk_label_set *set = NULL;
+	struct pk_err err;
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++) {
+		err = (struct pk_err){ 0 };
+		assert_int_equal(pk_label_set_parse(bad[i], &set, &err), -EINVAL);
+		assert_true(err.text[0]);
+	}
+}
+
+static void without_a_namespace_there_is_only_quarantine(void **state)
+{
+	const struct pk_claims nobody = { .job = "a", .believed = true };
+	struct pk_label_set *set = pk_label_set_new(), *claims, *init = pk_label_set_init();
+	struct pk_settings settings;
+
+	(void)state;
+	pk_settings_init(&settings);
+	claims = pk_label_set_from_claims(&nobody, &settings);
+	pk_label_set_add(set, "nomad:job", "api");
+	assert_int_equal(pk_label_set_finish(set, NULL), 0);
+	assert_true(set->init && claims->init);
+	assert_string_equal(set->text, init->text);
+	assert_string_equal(claims->text, init->text);
+	assert_true(pk_label_set_is_unknown(set, "nomad:job"));
+	pk_label_set_add(init, "nomad:namespace", "acme");
+	assert_int_equal(pk_label_set_finish(init, NULL), -EINVAL);
+	pk_label_set_free(set);
+	pk_label_set_free(claims);
+	pk_label_set_free(init);
+	pk_settings_done(&settings);
+}
+
+static void a_claim_is_unknown_until_it_is_believed(void **state)
+{
+	struct pk_claims claims = { .namespace = "acme", .job = "api", .group = "web" };
+	struct pk_settings settings;
+	struct pk_label_set *set;
+
+	(void)state;
+	pk_settings_init(&settings);
+	snprintf(settings.region, sizeof(settings.region), "eu");
+	set = pk_label_set_from_claims(&claims, &settings);
+	assert_string_equal(set->text, "[\"nomad:namespace=acme\",\"nomad:region=eu\",[\"consul:service\","
+				       "\"meta:*\",\"nomad:datacenter\",\"nomad:group\",\"nomad:job\","
+				       "\"nomad:node\",\"nomad:nodepool\",\"port:*\"]]");
+	pk_label_set_free(set);
+	claims.believed = true;
+	set = pk_label_set_from_claims(&claims, &settings);
+	assert_string_equal(set->text, "[\"nomad:group=web\",\"nomad:job=api\",\"nomad:namespace=acme\","
+				       "\"nomad:region=eu\"]");
+	pk_label_set_free(set);
+	pk_settings_done(&settings);
+}
+
+static void a_requirement_has_three_answers(void **state)
+{
+	static const struct {
+		enum pk_op op;
+		const char *set;
+		enum pk_tri want;
+	} rows[] = {
+		{ PK_OP_IN, "[\"meta:t=db\",\"nomad:namespace=x\"]", PK_YES },
+		{ PK_OP_IN, "[\"meta:t=no\",\"nomad:namespace=x\"]", PK_NO },
+		{ PK_OP_IN, "[\"nomad:namespace=x\"]", PK_NO },
+		{ PK_OP_IN, "[\"nomad:namespace=x\",[\"meta:*\"]]", PK_MAYBE },
+		{ PK_OP_IN, "[\"nomad:namespace=x\",[\"*\"]]", PK_MAYBE },
+		{ PK_OP_IN, "[\"meta:t=no\",\"nomad:namespace=x\",[\"meta:*\"]]", PK_NO },
+		{ PK_OP_NOT_IN, "[\"meta:t=db\",\"nomad:namespace=x\"]", PK_NO },
+		{ PK_OP_NOT_IN, "[\"nomad:namespace=x\"]", PK_YES },
+		{ PK_OP_NOT_IN, "[\"nomad:namespace=x\",[\"meta:t\"]]", PK_MAYBE },
+		{ PK_OP_EXISTS, "[\"meta:t=\",\"nomad:namespace=x\"]", PK_YES },
+		{ PK_OP_EXISTS, "[\"nomad:namespace=x\"]", PK_NO },
+		{ PK_OP_EXISTS, "[\"nomad:namespace=x\",[\"meta:*\"]]", PK_MAYBE },
+		{ PK_OP_NOT_EXISTS, "[\"meta:t=1\",\"nomad:namespace=x\"]", PK_NO },
+		{ PK_OP_NOT_EXISTS, "[\"nomad:namespace=x\"]", PK_YES },
+		{ PK_OP_NOT_EXISTS, "[\"reserved:init=\"]", PK_MAYBE },
+	};
+	char *values[] = { (char *)"db" };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		const struct pk_requirement req = { .key = (char *)"meta:t",
+						    .op = rows[i].op,
+						    .values = values,
+						    .n_values = 1 };
+		struct pk_label_set *set = labels(rows[i].set);
+
+		if (pk_requirement_match(&req, set) != rows[i].want)
+			fail_msg("operator %d on %s", rows[i].op, rows[i].set);
+		pk_label_set_free(set);
+	}
+}
+
+static void a_name_pattern_is_ciliums(void **state)
+{
+	static const struct {
+		const char *pattern, *name;
+		bool want;
+	} rows[] = {
+		{ "*", "a.b.c", true },
+		{ "*.example.com", "api.example.com", true },
+		{ "*.example.com", "example.com", false },
+		{ "*.example.com", "a.b.example.com", false },
+		{ "api*.example.com", "api-7.example.com", true },
+		{ "api*.example.com", "xapi.example.com", false },
+		{ "**.example.com", "a.b.example.com", true },
+		{ "**.example.com", "example.com", false },
+		{ "*.example.com", "api.example.com.evil.net", false },
+		{ "API.example.com", "api.EXAMPLE.com", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		const struct pk_fqdn f = { .pattern = (char *)rows[i].pattern };
+
+		if (pk_fqdn_match(&f, rows[i].name) != rows[i].want)
+			fail_msg("%s on %s", rows[i].pattern, rows[i].name);
+	}
+}
+
+/* Longest match over a table, the plain way. */
+static const struct pk_port_entry *look(const struct pk_port_table *t, uint8_t proto, uint16_t port)
+{
+	const struct pk_port_entry *best = NULL;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct pk_port_entry *e = &t->entries[i];
+		unsigned int bits = e->prefixlen > 80 ? e->prefixlen - 80 : 0;
+
+		if (e->prefixlen > 72 && e->proto != proto)
+			continue;
+		if (bits && (e->port ^ port) >> (16 - bits))
+			continue;
+		if (!best || e->prefixlen > best->prefixlen)
+			best = e;
+	}
+	return best;
+}
+
+static void a_range_is_few_prefixes(void **state)
+{
+	static const struct pk_span low[] = { { IPPROTO_TCP, 1, 1024 } };
+	static const struct pk_span web[] = { { IPPROTO_TCP, 80, 80 } };
+	const struct pk_claim claims[] = {
+		{ .tier = PK_TIER_TENANT, .kind = PK_KIND_DENY, .rule = 100, .spans = web, .n_spans = 1 },
+		{ .tier = PK_TIER_TENANT, .kind = PK_KIND_ALLOW, .rule = 101, .spans = low, .n_spans = 1 },
+	};
+	const struct pk_defaults defaults = { .live = { [PK_TIER_TENANT] = true },
+					      .audit = { [PK_TIER_TENANT] = true },
+					      .live_rule = { [PK_TIER_TENANT] = 102 },
+					      .audit_rule = { [PK_TIER_TENANT] = 102 } };
+	struct pk_port_table t = { 0 };
+
+	(void)state;
+	pk_ports_compile(claims, 2, &defaults, &t);
+	for (unsigned int port = 0; port < 65536; port++) {
+		uint32_t want = port == 80 ? 100 : port >= 1 && port <= 1024 ? 101 : 102;
+
+		assert_int_equal(look(&t, IPPROTO_TCP, (uint16_t)port)->value.live.rule, want);
+		assert_int_equal(look(&t, IPPROTO_UDP, (uint16_t)port)->value.live.rule, 102);
+	}
+	/* All, 0..1023, 1024, and the holes at 0 and 80. */
+	assert_int_equal(t.n, 5);
+	free(t.entries);
+}
+
+static struct pk_document *document(const char *path, const char *text)
+{
+	const struct pk_doc_source src = { .source = "file", .path = path };
+	struct pk_doc_notes notes = { 0 };
+	struct pk_document *doc = NULL;
+
+	if (pk_document_parse(&src, text, strlen(text), &doc, &notes) < 0)
+		fail_msg("%s: %s", text, notes.list[0].text);
+	pk_doc_notes_done(&notes);
+	return doc;
+}
+
+static struct pk_world_endpoint *endpoint(const char *name, const char *set, bool local)
+{
+	struct pk_world_endpoint *ep = pk_world_endpoint_new(name);
+
+	ep->labels = labels(set);
+	ep->local = local;
+	return ep;
+}
+
+struct fixture {
+	struct pk_settings settings;
+	struct pk_engine *engine;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = pk_alloc(sizeof(*f));
+
+	pk_settings_init(&f->settings);
+	f->engine = pk_engine_new(&f->settings);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	pk_engine_free(f->engine);
+	pk_settings_done(&f->settings);
+	free(f);
+	return 0;
+}
+
+static void compile(struct fixture *f)
+{
+	struct pk_err err = { 0 };
+
+	if (pk_engine_compile(f->engine, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+#define XA "[\"nomad:job=a\",\"nomad:namespace=x\"]"
+#define XB "[\"nomad:job=b\",\"nomad:namespace=x\"]"
+#define YA "[\"nomad:job=a\",\"nomad:namespace=y\"]"
+
+static void tenants_without_policies_share_one_rule_set(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_image *base = NULL;
+
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_put(f->engine, endpoint("2", YA, true));
+	pk_engine_want_base(f->engine, "z");
+	compile(f);
+	assert_ptr_equal(pk_engine_image(f->engine, "1"), pk_engine_image(f->engine, "2"));
+	assert_ptr_equal(pk_engine_image(f->engine, "1"), pk_engine_base(f->engine, "z"));
+	/* The plugin's own compile, in another process, comes to the same. */
+	assert_int_equal(pk_compile_base(&f->settings, NULL, 0, "q", &base, NULL), 0);
+	assert_memory_equal(base->digest, pk_engine_image(f->engine, "1")->digest, 16);
+	assert_int_equal(base->n_peers, 0);
+	pk_image_unref(base);
+}
+
+static void rule_sets_that_may_part_are_not_shared(void **state)
+{
+	static const char text[] = "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
+				   "[{\"fromEndpoints\":[{\"matchLabels\":{\"nomad:job\":\"late\"}}]}]}]}";
+	struct fixture *f = *state;
+	struct pk_document *doc = document("late.json", text);
+
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_put(f->engine, endpoint("2", YA, true));
+	pk_engine_set_documents(f->engine, &doc, 1);
+	compile(f);
+	/* Equal today; but x/late would be a tenant's own to one and a stranger to the other. */
+	assert_int_equal(pk_engine_image(f->engine, "1")->n_verdicts,
+			 pk_engine_image(f->engine, "2")->n_verdicts);
+	assert_memory_not_equal(pk_engine_image(f->engine, "1")->digest,
+				pk_engine_image(f->engine, "2")->digest, 16);
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	pk_document_free(doc);
+}
+
+static void a_new_endpoint_only_adds(void **state)
+{
+	static const char text[] = "{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
+				   "[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}]}]}]}";
+	struct fixture *f = *state;
+	struct pk_document *doc = document("x.json", text);
+	struct pk_image *before, *after;
+	struct pk_image_delta delta;
+	struct pk_identity_ref ref;
+
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_set_documents(f->engine, &doc, 1);
+	compile(f);
+	before = pk_image_ref(pk_engine_image(f->engine, "1"));
+	assert_int_equal(before->n_peers, 0);
+	pk_engine_put(f->engine, endpoint("2", XB, false));
+	compile(f);
+	after = pk_engine_image(f->engine, "1");
+	pk_image_diff(before, after, &delta);
+	assert_false(delta.replace);
+	assert_int_equal(delta.n_peers, 1);
+	assert_true(delta.n_verdicts > 0);
+	assert_int_equal(delta.n_gone, 0);
+	assert_int_equal(pk_engine_identity(f->engine, "2", &ref), 0);
+	assert_memory_equal(delta.peers[0]->hash, ref.hash, sizeof(ref.hash));
+	pk_image_delta_done(&delta);
+
+	pk_image_unref(before);
+	before = pk_image_ref(after);
+	assert_int_equal(pk_engine_remove(f->engine, "2"), 0);
+	assert_int_equal(pk_engine_remove(f->engine, "2"), -ENOENT);
+	compile(f);
+	pk_image_diff(before, pk_engine_image(f->engine, "1"), &delta);
+	assert_false(delta.replace);
+	assert_int_equal(delta.n_gone, 1);
+	pk_image_delta_done(&delta);
+	pk_image_unref(before);
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	pk_document_free(doc);
+}
+
+static void ports_that_policies_name_part_identities(void **state)
+{
+	static const char text[] = "{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
+				   "[{\"toPorts\":[{\"ports\":[{\"port\":\"http\"}]}]}]}]}";
+	struct fixture *f = *state;
+	struct pk_document *doc = document("http.json", text);
+	struct pk_world_endpoint *one = endpoint("1", XA, true), *two = endpoint("2", XA, true);
+	struct pk_identity_ref a, b;
+
+	pk_world_endpoint_add_port(one, "http", IPPROTO_TCP, 80);
+	pk_world_endpoint_add_port(two, "http", IPPROTO_TCP, 8080);
+	pk_world_endpoint_add_port(two, "other", IPPROTO_TCP, 9);
+	pk_engine_put(f->engine, one);
+	pk_engine_put(f->engine, two);
+	compile(f);
+	pk_engine_identity(f->engine, "1", &a);
+	pk_engine_identity(f->engine, "2", &b);
+	assert_memory_equal(a.hash, b.hash, sizeof(a.hash));
+	assert_string_equal(a.text, XA);
+	pk_engine_set_documents(f->engine, &doc, 1);
+	compile(f);
+	pk_engine_identity(f->engine, "1", &a);
+	pk_engine_identity(f->engine, "2", &b);
+	assert_string_equal(a.text, "[\"nomad:job=a\",\"nomad:namespace=x\",\"port:http=80/tcp\"]");
+	assert_string_equal(b.text, "[\"nomad:job=a\",\"nomad:namespace=x\",\"port:http=8080/tcp\"]");
+	assert_ptr_not_equal(pk_engine_image(f->engine, "1"), pk_engine_image(f->engine, "2"));
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	pk_document_free(doc);
+}
+
+static void rule_numbers_stay(void **state)
+{
+	static const char text[] = "[{\"endpointSelector\":{},\"ingress\":[{\"fromEntities\":[\"host\"]},"
+				   "{\"fromEntities\":[\"world\"]}]}]";
+	struct pk_document *docs[2] = { document("a.json", text), document("b.json", text) };
+	struct pk_rules *rules;
+	struct pk_rule_ref ref;
+	uint32_t number;
+
+	(void)state;
+	rules = pk_rules_new(docs, 1);
+	number = docs[0]->rules[0].entries[PK_INGRESS][1].number;
+	assert_true(number >= PK_RULE_FIRST);
+	pk_rules_free(rules);
+	rules = pk_rules_new(docs, 2);
+	assert_int_equal(docs[0]->rules[0].entries[PK_INGRESS][1].number, number);
+	assert_int_not_equal(docs[1]->rules[0].entries[PK_INGRESS][1].number, number);
+	assert_int_equal(pk_rules_find(rules, number, &ref), 0);
+	assert_string_equal(ref.doc->name, "a");
+	assert_int_equal(ref.entry_index, 1);
+	assert_int_equal(pk_rules_find(rules, PK_RULE_PROTECTED, &ref), 0);
+	assert_null(ref.doc);
+	assert_int_equal(pk_rules_find(rules, 63, &ref), -ENOENT);
+	pk_rules_free(rules);
+	pk_document_free(docs[0]);
+	pk_document_free(docs[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_label_set_has_one_text),
+		cmocka_unit_test(a_text_that_is_not_canonical_is_refused),
+		cmocka_unit_test(without_a_namespace_there_is_only_quarantine),
+		cmocka_unit_test(a_claim_is_unknown_until_it_is_believed),
+		cmocka_unit_test(a_requirement_has_three_answers),
+		cmocka_unit_test(a_name_pattern_is_ciliums),
+		cmocka_unit_test(a_range_is_few_prefixes),
+		cmocka_unit_test_setup_teardown(tenants_without_policies_share_one_rule_set, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(rule_sets_that_may_part_are_not_shared, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_new_endpoint_only_adds, setup, teardown),
+		cmocka_unit_test_setup_teardown(ports_that_policies_name_part_identities, setup,
+						teardown),
+		cmocka_unit_test(rule_numbers_stay),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
