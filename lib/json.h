@@ -11,11 +11,11 @@
 #include "err.h"
 #include "str.h"
 
-struct pk_json;			/* a value inside a document; never freed by itself */
-struct pk_json_doc;		/* owns text and tree */
+struct pk_json;	    /* a value inside a document; never freed by itself */
+struct pk_json_doc; /* owns text and tree */
 
 enum pk_json_flags {
-	PK_JSON_COMMENTS = 1 << 0,	/* // and block comments are blanked in place */
+	PK_JSON_COMMENTS = 1 << 0, /* // and block comments are blanked in place */
 	/*
 	 * Other programs' output: any number, larger cap and depth; NUL and lone surrogates in a
 	 * string become U+FFFD and null counts as absent for the typed getters. Doubled keys are
@@ -24,8 +24,8 @@ enum pk_json_flags {
 	PK_JSON_RELAXED = 1 << 1,
 };
 
-#define PK_JSON_MAX (1u << 20)		/* bytes; relaxed: 64 MiB */
-#define PK_JSON_DEPTH 32		/* relaxed: 128 */
+#define PK_JSON_MAX   (1u << 20) /* bytes; relaxed: 64 MiB */
+#define PK_JSON_DEPTH 32	 /* relaxed: 128 */
 
 /*
  * Refused, each with "name:line:col: error: path: what": empty text, bytes after the document,
@@ -44,9 +44,16 @@ static inline void pk_json_freep(struct pk_json_doc **doc)
 
 const struct pk_json *pk_json_root(const struct pk_json_doc *doc);
 
-enum pk_json_type { PK_JSON_NULL, PK_JSON_BOOL, PK_JSON_NUMBER, PK_JSON_STRING, PK_JSON_ARRAY, PK_JSON_OBJECT };
+enum pk_json_type {
+	PK_JSON_NULL,
+	PK_JSON_BOOL,
+	PK_JSON_NUMBER,
+	PK_JSON_STRING,
+	PK_JSON_ARRAY,
+	PK_JSON_OBJECT
+};
 enum pk_json_type pk_json_type(const struct pk_json *v);
-const char *pk_json_type_name(enum pk_json_type type);	/* "a string", "an object", ... */
+const char *pk_json_type_name(enum pk_json_type type); /* "a string", "an object", ... */
 
 /* NULL where absent. Case-sensitive, but for _nocase (CNI runtimeConfig). */
 const struct pk_json *pk_json_get(const struct pk_json *object, const char *key);
@@ -55,20 +62,20 @@ const struct pk_json *pk_json_get_nocase(const struct pk_json *object, const cha
 const struct pk_json *pk_json_first(const struct pk_json *container);
 const struct pk_json *pk_json_next(const struct pk_json *value);
 size_t pk_json_count(const struct pk_json *container);
-const char *pk_json_key(const struct pk_json *member);		/* NULL for an element */
-const char *pk_json_string(const struct pk_json *v);		/* NULL unless a string */
-bool pk_json_true(const struct pk_json *v);			/* a bool that is true */
+const char *pk_json_key(const struct pk_json *member); /* NULL for an element */
+const char *pk_json_string(const struct pk_json *v);   /* NULL unless a string */
+bool pk_json_true(const struct pk_json *v);	       /* a bool that is true */
 /* A whole number in lo..hi: 0, or -EINVAL without text. */
 int pk_json_int(const struct pk_json *v, int64_t lo, int64_t hi, int64_t *out);
-double pk_json_number(const struct pk_json *v);			/* 0 unless a number */
+double pk_json_number(const struct pk_json *v); /* 0 unless a number */
 
 /* Where a value (or, with key, its member's key) stands: 1-based. */
 struct pk_json_where {
 	int line, col;
-	int width;			/* of the token, for the underline */
-	char path[256];			/* ".rules[0].egress[1]", "." for the root */
-	char source[128];		/* the line's text, cut; control characters are blanks */
-	int source_col;			/* of the token in source: col, unless source starts later */
+	int width;	  /* of the token, for the underline */
+	char path[256];	  /* ".rules[0].egress[1]", "." for the root */
+	char source[128]; /* the line's text, cut; control characters are blanks */
+	int source_col;	  /* of the token in source: col, unless source starts later */
 };
 void pk_json_where(const struct pk_json_doc *doc, const struct pk_json *v, bool key,
 		   struct pk_json_where *where);
@@ -90,9 +97,10 @@ int pk_json_parse_fault(const char *name, const char *text, size_t len, unsigned
 int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 		 const char *const *names, struct pk_err *err);
 
-/* Typed getters of one member: absent leaves *out alone and returns 0; a wrong type or range is an error with place. */
-int pk_json_get_string(const struct pk_json_doc *doc, const struct pk_json *object,
-		       const char *key, const char **out, struct pk_err *err);
+/* Typed getters of one member: absent leaves *out alone and returns 0; a wrong type or range is an
+ * error with place. */
+int pk_json_get_string(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
+		       const char **out, struct pk_err *err);
 int pk_json_get_bool(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
 		     bool *out, struct pk_err *err);
 struct pk_json_range {
@@ -107,9 +115,10 @@ struct pk_jw {
 	int indent, depth;
 	bool comma;
 };
-void pk_jw_open(struct pk_jw *w, const char *key, char bracket);	/* '{' or '['; key NULL in arrays */
-void pk_jw_close(struct pk_jw *w, char bracket);			/* '}' or ']' */
-void pk_jw_string(struct pk_jw *w, const char *key, const char *value);	/* value NULL: null */
+void pk_jw_open(struct pk_jw *w, const char *key,
+		char bracket);			 /* '{' or '['; key NULL in arrays */
+void pk_jw_close(struct pk_jw *w, char bracket); /* '}' or ']' */
+void pk_jw_string(struct pk_jw *w, const char *key, const char *value); /* value NULL: null */
 void pk_jw_int(struct pk_jw *w, const char *key, int64_t value);
 void pk_jw_uint(struct pk_jw *w, const char *key, uint64_t value);
 void pk_jw_double(struct pk_jw *w, const char *key, double value);

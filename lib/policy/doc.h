@@ -35,7 +35,7 @@ struct pk_doc_notes {
 	char *path;
 	struct pk_doc_note *list;
 	size_t n, room;
-	size_t max;			/* how many list may hold; 0 = PK_DOC_NOTES_MAX */
+	size_t max;		     /* how many list may hold; 0 = PK_DOC_NOTES_MAX */
 	size_t n_errors, n_warnings; /* all of them */
 };
 void pk_doc_notes_done(struct pk_doc_notes *notes);

@@ -290,7 +290,7 @@ int pk_fmt(const char *name, const char *text, size_t len, struct pk_str *out,
 
 	if (pk_json_parse_fault(name, text, len, PK_JSON_COMMENTS, &doc, fault) < 0)
 		return -EINVAL;
-	copy = strndup(text, len);	/* no byte of a JSON text is NUL */
+	copy = strndup(text, len); /* no byte of a JSON text is NUL */
 	if (!copy)
 		abort();
 	read_tokens(&f, copy, copy + len);

@@ -86,7 +86,7 @@ static const char *label_key_hint(const char *text)
 }
 
 #define LABEL_KEYS                                                                                 \
-	"nomad:(?!service$)[^\\u0000-\\u001f\\u007f]+|meta:[^\\u0000-\\u001f\\u007f]+|"                        \
+	"nomad:(?!service$)[^\\u0000-\\u001f\\u007f]+|meta:[^\\u0000-\\u001f\\u007f]+|"            \
 	"any:[^\\u0000-\\u001f\\u007f]+|consul:service|[^:\\u0000-\\u001f\\u007f]+|"               \
 	"netreap:nomad\\.(job_id|namespace|task_group_id)"
 const struct pk_format pk_format_label_key = {

@@ -6,7 +6,7 @@
 
 struct pk_importer {
 	struct pk_reader r; /* notes, with places in the original */
-	bool deny;			/* of the entries that are being read */
+	bool deny;	    /* of the entries that are being read */
 	struct pk_jw w;	    /* the document that is being written */
 };
 

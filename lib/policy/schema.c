@@ -4,10 +4,10 @@
 #include "format.h"
 #include "icmp.h"
 
-#define STRING(f) { .form = PK_FORM_STRING, .format = &(f) }
-#define LIST(i) { .form = PK_FORM_LIST, .item = &(i) }
-#define FULL_LIST(i) { .form = PK_FORM_LIST, .item = &(i), .not_empty = true }
-#define END { .name = NULL }
+#define STRING(f)	  { .form = PK_FORM_STRING, .format = &(f) }
+#define LIST(i)		  { .form = PK_FORM_LIST, .item = &(i) }
+#define FULL_LIST(i)	  { .form = PK_FORM_LIST, .item = &(i), .not_empty = true }
+#define END		  { .name = NULL }
 #define REFUSED(key, why) { key, &refused, why, false }
 
 static const struct pk_schema refused = { .form = PK_FORM_REFUSED };
@@ -26,14 +26,16 @@ static const struct pk_schema_key expression_keys[] = {
 	END,
 };
 static const struct pk_schema expression = {
-	.form = PK_FORM_OBJECT, .id = "expression", .keys = expression_keys,
-	.extra = "{\"if\":{\"properties\":{\"operator\":{\"enum\":[\"In\",\"NotIn\"]}}},"
-		 "\"then\":{\"required\":[\"values\"],\"properties\":{\"values\":{\"minItems\":1}}},"
-		 "\"else\":{\"properties\":{\"values\":{\"maxItems\":0}}}}",
+	.form = PK_FORM_OBJECT,
+	.id = "expression",
+	.keys = expression_keys,
+	.extra =
+		"{\"if\":{\"properties\":{\"operator\":{\"enum\":[\"In\",\"NotIn\"]}}},"
+		"\"then\":{\"required\":[\"values\"],\"properties\":{\"values\":{\"minItems\":1}}},"
+		"\"else\":{\"properties\":{\"values\":{\"maxItems\":0}}}}",
 };
-static const struct pk_schema match_labels = {
-	.form = PK_FORM_LABELS, .format = &pk_format_label_key
-};
+static const struct pk_schema match_labels = { .form = PK_FORM_LABELS,
+					       .format = &pk_format_label_key };
 static const struct pk_schema match_expressions = LIST(expression);
 static const struct pk_schema_key selector_keys[] = {
 	{ "matchLabels", &match_labels, "labels that must all be there with these values", false },
@@ -41,7 +43,9 @@ static const struct pk_schema_key selector_keys[] = {
 	END,
 };
 static const struct pk_schema selector = {
-	.form = PK_FORM_OBJECT, .id = "selector", .keys = selector_keys,
+	.form = PK_FORM_OBJECT,
+	.id = "selector",
+	.keys = selector_keys,
 	.extra = "{\"if\":{\"properties\":{\"matchLabels\":{\"propertyNames\":"
 		 "{\"not\":{\"pattern\":\"^reserved:\"}}}}},\"else\":{\"properties\":{"
 		 "\"matchLabels\":{\"maxProperties\":1,\"additionalProperties\":{\"const\":\"\"}},"
@@ -61,7 +65,9 @@ static const struct pk_schema_key cidr_set_keys[] = {
 	END,
 };
 static const struct pk_schema cidr_set = {
-	.form = PK_FORM_OBJECT, .id = "cidrSet", .keys = cidr_set_keys,
+	.form = PK_FORM_OBJECT,
+	.id = "cidrSet",
+	.keys = cidr_set_keys,
 };
 static const struct pk_schema cidr_sets = LIST(cidr_set);
 static const struct pk_schema entity = STRING(pk_format_entity);
@@ -75,9 +81,9 @@ static const struct pk_schema_key service_keys[] = {
 	REFUSED("k8sServiceSelector", "Kubernetes only: write {\"name\": \"...\"}"),
 	END,
 };
-static const struct pk_schema service = {
-	.form = PK_FORM_OBJECT, .id = "service", .keys = service_keys
-};
+static const struct pk_schema service = { .form = PK_FORM_OBJECT,
+					  .id = "service",
+					  .keys = service_keys };
 static const struct pk_schema services = LIST(service);
 static const struct pk_schema fqdn_name = STRING(pk_format_fqdn_name);
 static const struct pk_schema fqdn_pattern = STRING(pk_format_fqdn_pattern);
@@ -88,8 +94,12 @@ static const struct pk_schema_key fqdn_keys[] = {
 };
 static const char *const fqdn_either[] = { "matchName", "matchPattern", NULL };
 static const struct pk_schema fqdn = {
-	.form = PK_FORM_OBJECT, .id = "fqdn", .keys = fqdn_keys, .either = fqdn_either,
-	.too_many = "write two elements", .extra = "{\"minProperties\":1}",
+	.form = PK_FORM_OBJECT,
+	.id = "fqdn",
+	.keys = fqdn_keys,
+	.either = fqdn_either,
+	.too_many = "write two elements",
+	.extra = "{\"minProperties\":1}",
 };
 static const struct pk_schema fqdns = LIST(fqdn);
 
@@ -109,7 +119,9 @@ static const struct pk_schema_key port_keys[] = {
 	END,
 };
 static const struct pk_schema port_form = {
-	.form = PK_FORM_OBJECT, .id = "port", .keys = port_keys,
+	.form = PK_FORM_OBJECT,
+	.id = "port",
+	.keys = port_keys,
 	.extra = "{\"if\":{\"required\":[\"endPort\"]},\"then\":{\"required\":[\"port\"],"
 		 "\"properties\":{\"port\":{\"anyOf\":[{\"type\":\"integer\",\"minimum\":1},"
 		 "{\"type\":\"string\",\"pattern\":\"^[1-9][0-9]*$\"}]}}}},"
@@ -129,9 +141,9 @@ static const struct pk_schema_key port_rule_keys[] = {
 	REFUSED("listener", "proxy listeners are not supported"),
 	END,
 };
-static const struct pk_schema port_rule = {
-	.form = PK_FORM_OBJECT, .id = "portRule", .keys = port_rule_keys
-};
+static const struct pk_schema port_rule = { .form = PK_FORM_OBJECT,
+					    .id = "portRule",
+					    .keys = port_rule_keys };
 static const struct pk_schema port_rules = FULL_LIST(port_rule);
 static const struct pk_schema family = STRING(pk_format_family);
 static const struct pk_schema icmp_type = {
@@ -139,7 +151,7 @@ static const struct pk_schema icmp_type = {
 };
 #define QUOTED(nr, name) ",\"" name "\""
 #define TYPE_OF(types)                                                                             \
-	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},{\"enum\":[\"\"" types(      \
+	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},{\"enum\":[\"\"" types(     \
 		QUOTED) "]}]}"
 static const struct pk_schema icmp_code = { .form = PK_FORM_INT, .lo = 0, .hi = 255 };
 static const struct pk_schema_key icmp_keys[] = {
@@ -149,108 +161,129 @@ static const struct pk_schema_key icmp_keys[] = {
 	END,
 };
 static const struct pk_schema icmp_field = {
-	.form = PK_FORM_OBJECT, .id = "icmpField", .keys = icmp_keys,
-	.extra = "{\"if\":{\"required\":[\"family\"],\"properties\":{\"family\":{\"const\":\"IPv6\"}}},"
-		 "\"then\":{\"properties\":{\"type\":" TYPE_OF(PK_ICMP6_TYPES) "}},"
-		 "\"else\":{\"properties\":{\"type\":" TYPE_OF(PK_ICMP4_TYPES) "}}}",
+	.form = PK_FORM_OBJECT,
+	.id = "icmpField",
+	.keys = icmp_keys,
+	.extra = "{\"if\":{\"required\":[\"family\"],\"properties\":{\"family\":{\"const\":"
+		 "\"IPv6\"}}},"
+		 "\"then\":{\"properties\":{\"type\":" TYPE_OF(
+			 PK_ICMP6_TYPES) "}},"
+					 "\"else\":{\"properties\":{\"type\":" TYPE_OF(
+						 PK_ICMP4_TYPES) "}}}",
 };
 static const struct pk_schema icmp_fields = FULL_LIST(icmp_field);
 static const struct pk_schema_key icmp_rule_keys[] = {
 	{ "fields", &icmp_fields, "any of these", true },
 	END,
 };
-static const struct pk_schema icmp_rule = {
-	.form = PK_FORM_OBJECT, .id = "icmpRule", .keys = icmp_rule_keys
-};
+static const struct pk_schema icmp_rule = { .form = PK_FORM_OBJECT,
+					    .id = "icmpRule",
+					    .keys = icmp_rule_keys };
 static const struct pk_schema icmp_rules = FULL_LIST(icmp_rule);
 
 /* Entries. */
 
 #define PORT_KEYS                                                                                  \
 	{ "toPorts", &port_rules, "and any of these ports", false },                               \
-	{ "icmps", &icmp_rules, "or any of these ICMP types, instead of toPorts", false }
+	{                                                                                          \
+		"icmps", &icmp_rules, "or any of these ICMP types, instead of toPorts", false      \
+	}
 #define FROM_KEYS                                                                                  \
 	{ "fromEndpoints", &selectors, "any endpoint that one of these selects", false },          \
-	{ "fromCIDR", &cidrs, "the world's addresses in these prefixes", false },                  \
-	{ "fromCIDRSet", &cidr_sets, "the same with holes", false },                               \
-	{ "fromEntities", &entities, "kinds of peers", false }
+		{ "fromCIDR", &cidrs, "the world's addresses in these prefixes", false },          \
+		{ "fromCIDRSet", &cidr_sets, "the same with holes", false },                       \
+	{                                                                                          \
+		"fromEntities", &entities, "kinds of peers", false                                 \
+	}
 #define TO_KEYS                                                                                    \
 	{ "toEndpoints", &selectors, "any endpoint that one of these selects", false },            \
-	{ "toCIDR", &cidrs, "the world's addresses in these prefixes", false },                    \
-	{ "toCIDRSet", &cidr_sets, "the same with holes", false },                                 \
-	{ "toEntities", &entities, "kinds of peers", false },                                      \
-	{ "toServices", &services, "the endpoints that register a service", false }
-#define PASS_KEY                                                                                   \
-	{ "pass", &boolean, "operator tier: leave the decision to the next tier", false }
+		{ "toCIDR", &cidrs, "the world's addresses in these prefixes", false },            \
+		{ "toCIDRSet", &cidr_sets, "the same with holes", false },                         \
+		{ "toEntities", &entities, "kinds of peers", false },                              \
+	{                                                                                          \
+		"toServices", &services, "the endpoints that register a service", false            \
+	}
+#define PASS_KEY { "pass", &boolean, "operator tier: leave the decision to the next tier", false }
 #define REFUSED_FROM                                                                               \
 	REFUSED("fromRequires", "deprecated in Cilium: write a deny rule"),                        \
-	REFUSED("fromGroups", "cloud groups are not supported: write the prefixes"),               \
-	REFUSED("fromNodes", "node selectors are not supported: use fromEntities"),                \
-	REFUSED("authentication", "mutual authentication is not supported")
+		REFUSED("fromGroups", "cloud groups are not supported: write the prefixes"),       \
+		REFUSED("fromNodes", "node selectors are not supported: use fromEntities"),        \
+		REFUSED("authentication", "mutual authentication is not supported")
 #define REFUSED_TO                                                                                 \
 	REFUSED("toRequires", "deprecated in Cilium: write a deny rule"),                          \
-	REFUSED("toGroups", "cloud groups are not supported: write the prefixes"),                 \
-	REFUSED("toNodes", "node selectors are not supported: use toEntities"),                    \
-	REFUSED("authentication", "mutual authentication is not supported")
+		REFUSED("toGroups", "cloud groups are not supported: write the prefixes"),         \
+		REFUSED("toNodes", "node selectors are not supported: use toEntities"),            \
+		REFUSED("authentication", "mutual authentication is not supported")
 
-static const char *const from_either[] = {
-	"fromEndpoints", "fromCIDR", "fromCIDRSet", "fromEntities", NULL
-};
-static const char *const to_either[] = {
-	"toEndpoints", "toCIDR", "toCIDRSet", "toEntities", "toServices", "toFQDNs", NULL
-};
+static const char *const from_either[] = { "fromEndpoints", "fromCIDR", "fromCIDRSet",
+					   "fromEntities", NULL };
+static const char *const to_either[] = { "toEndpoints", "toCIDR",  "toCIDRSet", "toEntities",
+					 "toServices",	"toFQDNs", NULL };
 static const char *const ports_either[] = { "toPorts", "icmps", NULL };
 
 #define ENTRY(name, list, kinds, more)                                                             \
-	static const struct pk_schema name = {                                                     \
-		.form = PK_FORM_OBJECT, .id = #name, .keys = list, .either = kinds,                \
-		.either2 = ports_either, .too_many = "write two entries", .extra = more            \
-	};                                                                                         \
+	static const struct pk_schema name = { .form = PK_FORM_OBJECT,                             \
+					       .id = #name,                                        \
+					       .keys = list,                                       \
+					       .either = kinds,                                    \
+					       .either2 = ports_either,                            \
+					       .too_many = "write two entries",                    \
+					       .extra = more };                                    \
 	static const struct pk_schema name##_list = LIST(name)
 #define HAS(key) "{\"required\":[\"" key "\"]}"
 
 static const struct pk_schema_key ingress_keys[] = { FROM_KEYS, PORT_KEYS, PASS_KEY, REFUSED_FROM,
 						     END };
 static const struct pk_schema_key egress_keys[] = {
-	TO_KEYS, { "toFQDNs", &fqdns, "addresses that these names resolved to", false },
-	PORT_KEYS, PASS_KEY, REFUSED_TO, END,
+	TO_KEYS,    { "toFQDNs", &fqdns, "addresses that these names resolved to", false },
+	PORT_KEYS,  PASS_KEY,
+	REFUSED_TO, END,
 };
 static const struct pk_schema_key ingress_deny_keys[] = {
 	FROM_KEYS, PORT_KEYS, REFUSED("pass", "a deny can't pass"), REFUSED_FROM, END,
 };
 static const struct pk_schema_key egress_deny_keys[] = {
-	TO_KEYS, REFUSED("toFQDNs", "a deny can't name DNS names: what isn't resolved would pass"),
-	PORT_KEYS, REFUSED("pass", "a deny can't pass"), REFUSED_TO, END,
+	TO_KEYS,
+	REFUSED("toFQDNs", "a deny can't name DNS names: what isn't resolved would pass"),
+	PORT_KEYS,
+	REFUSED("pass", "a deny can't pass"),
+	REFUSED_TO,
+	END,
 };
 ENTRY(ingress, ingress_keys, from_either,
-      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("fromEndpoints") "," HAS("fromCIDR") ","
-      HAS("fromCIDRSet") "," HAS("fromEntities") "," HAS("toPorts") "," HAS("icmps") "]}}");
+      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("fromEndpoints") "," HAS("fromCIDR") "," HAS(
+	      "fromCIDRSet") "," HAS("fromEntities") "," HAS("toPorts") "," HAS("icmps") "]}}");
 ENTRY(egress, egress_keys, to_either,
-      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") "," HAS("toCIDR") ","
-      HAS("toCIDRSet") "," HAS("toEntities") "," HAS("toServices") "," HAS("toFQDNs") ","
-      HAS("toPorts") "," HAS("icmps") "]}},"
-      "{\"if\":{\"required\":[\"pass\",\"toFQDNs\"]},"
-      "\"then\":{\"properties\":{\"pass\":{\"const\":false}}}}");
+      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") "," HAS("toCIDR") "," HAS("toCIDRSet") "," HAS("toEntities") "," HAS(
+	      "toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("icmps") "]}},"
+										   "{\"if\":{"
+										   "\"required\":["
+										   "\"pass\","
+										   "\"toFQDNs\"]},"
+										   "\"then\":{"
+										   "\"properties\":"
+										   "{\"pass\":{"
+										   "\"const\":"
+										   "false}}}}");
 ENTRY(ingress_deny, ingress_deny_keys, from_either, NULL);
 ENTRY(egress_deny, egress_deny_keys, to_either, NULL);
 
 /* Rules and documents. */
 
 static const struct pk_schema_key default_deny_keys[] = {
-	{ "ingress", &boolean, "what no rule of this tier allows into these endpoints is denied", false },
+	{ "ingress", &boolean, "what no rule of this tier allows into these endpoints is denied",
+	  false },
 	{ "egress", &boolean, "what no rule of this tier allows out of them is denied", false },
 	END,
 };
-static const struct pk_schema default_deny = {
-	.form = PK_FORM_OBJECT, .id = "enableDefaultDeny", .keys = default_deny_keys
-};
+static const struct pk_schema default_deny = { .form = PK_FORM_OBJECT,
+					       .id = "enableDefaultDeny",
+					       .keys = default_deny_keys };
 static const struct pk_schema_key log_keys[] = {
 	{ "value", &any_text, "shown with the flows that this rule decides", false },
 	END,
 };
-static const struct pk_schema log_form = {
-	.form = PK_FORM_OBJECT, .id = "log", .keys = log_keys
-};
+static const struct pk_schema log_form = { .form = PK_FORM_OBJECT, .id = "log", .keys = log_keys };
 static const struct pk_schema_key rule_keys[] = {
 	{ "description", &any_text, "what the rule is for", false },
 	{ "endpointSelector", &selector, "whom the rule is about; {} is everyone", true },
@@ -271,13 +304,22 @@ static const struct pk_schema_key rule_keys[] = {
 	"{\"required\":[\"" dir "\"],\"properties\":{\"" dir "\":{\"const\":true}}}}},"            \
 	"\"then\":{\"anyOf\":[" ANY_ENTRY(dir) "," ANY_ENTRY(dir "Deny") "]}}"
 const struct pk_schema pk_schema_rule = {
-	.form = PK_FORM_OBJECT, .id = "rule", .keys = rule_keys,
-	.extra = "{\"anyOf\":[" ANY_ENTRY("ingress") "," ANY_ENTRY("egress") ","
-		 ANY_ENTRY("ingressDeny") "," ANY_ENTRY("egressDeny") "]},"
-		 DEFAULT_DENY_NEEDS("ingress") "," DEFAULT_DENY_NEEDS("egress") ","
-		 "{\"properties\":{\"endpointSelector\":{\"properties\":{\"matchLabels\":"
-		 "{\"propertyNames\":{\"not\":{\"enum\":[\"reserved:host\",\"reserved:world\","
-		 "\"reserved:remote-node\"]}}}}}}}",
+	.form = PK_FORM_OBJECT,
+	.id = "rule",
+	.keys = rule_keys,
+	.extra =
+		"{\"anyOf\":[" ANY_ENTRY("ingress") "," ANY_ENTRY("egress") "," ANY_ENTRY("ingressD"
+											  "eny") "," ANY_ENTRY("egressDeny") "]}," DEFAULT_DENY_NEEDS(
+			"ingress") "," DEFAULT_DENY_NEEDS("egress") ","
+								    "{\"properties\":{"
+								    "\"endpointSelector\":{"
+								    "\"properties\":{"
+								    "\"matchLabels\":"
+								    "{\"propertyNames\":{\"not\":{"
+								    "\"enum\":[\"reserved:host\","
+								    "\"reserved:world\","
+								    "\"reserved:remote-node\"]}}}}}"
+								    "}}",
 };
 const struct pk_schema pk_schema_rules = LIST(pk_schema_rule);
 
@@ -293,9 +335,12 @@ static const struct pk_schema_key document_keys[] = {
 	END,
 };
 const struct pk_schema pk_schema_document = {
-	.form = PK_FORM_OBJECT, .id = "document", .keys = document_keys,
+	.form = PK_FORM_OBJECT,
+	.id = "document",
+	.keys = document_keys,
 	.extra = "{\"if\":{\"required\":[\"namespace\"]},"
 		 "\"then\":{\"properties\":{\"tier\":{\"enum\":[\"tenant\",\"baseline\"]}}}},"
-		 "{\"if\":{\"required\":[\"tier\"],\"properties\":{\"tier\":{\"const\":\"operator\"}}},"
+		 "{\"if\":{\"required\":[\"tier\"],\"properties\":{\"tier\":{\"const\":"
+		 "\"operator\"}}},"
 		 "\"else\":{\"properties\":{\"rules\":{\"items\":" PK_SCHEMA_NO_PASS "}}}}",
 };

@@ -153,9 +153,11 @@ static void rows_come_out(void **state)
 static void a_list_becomes_documents(void **state)
 {
 	static const char
-		text[] = "{\"kind\":\"List\",\"items\":[" CNP("{\"endpointSelector\":{},"
-							      "\"ingress\":[{}]}") "," CNP(
-			"{\"endpointSelector\":{},\"egress\":[{}]}") ",{\"kind\":\"NetworkPolicy\"}"
+		text[] =
+			"{\"kind\":\"List\",\"items\":[" CNP(
+				"{\"endpointSelector\":{},"
+				"\"ingress\":[{}]}") "," CNP("{\"endpointSelector\":{},\"egress\":["
+							     "{}]}") ",{\"kind\":\"NetworkPolicy\"}"
 								     "]}";
 	own_import import = { 0 };
 
