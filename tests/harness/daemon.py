@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """picketd and the CLI of a node."""
+import datetime
 import http.client
 import json
 import os
@@ -76,8 +77,8 @@ class DaemonMixin:
         process.wait(timeout=15)
         return process.returncode
 
-    def api(self, path, method="GET", body=None, check=True):
-        """An answer of picketd's HTTP API; check: a status over 299 raises Failed."""
+    def api_text(self, path, method="GET", body=None, check=True):
+        """An answer of picketd's HTTP API as text; check: a status over 299 raises Failed."""
         connection = _Unix(self.path("run/picket/picketd.sock"))
         try:
             connection.request(method, path, body=None if body is None else json.dumps(body))
@@ -87,7 +88,17 @@ class DaemonMixin:
             connection.close()
         if check and answer.status > 299:
             raise Failed(f"{method} {path}: {answer.status} {text[:500]}")
+        return text
+
+    def api(self, path, method="GET", body=None, check=True):
+        """The same as an object."""
+        text = self.api_text(path, method, body, check)
         return json.loads(text) if text.strip() else None
+
+    @staticmethod
+    def now():
+        """The time as picketd writes it; such texts sort by time."""
+        return datetime.datetime.utcnow().isoformat(timespec="milliseconds") + "Z"
 
     def picket(self, *argv, **kw):
         """The CLI; CompletedProcess."""
