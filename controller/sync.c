@@ -102,7 +102,6 @@ static void take_numbers(struct sync_pass *p)
 		struct pk_labels_want want = { 0 };
 		struct pk_err err = { 0 };
 		struct target *t;
-		bool is_new;
 		int r;
 
 		if (!is_live(p, m) ||
@@ -111,14 +110,12 @@ static void take_numbers(struct sync_pass *p)
 		t = &p->targets[p->n_targets];
 		tenant_of(&id, &want);
 		r = pk_labels_get(p->sync->bpf, want.hash, &t->labels);
-		is_new = r == -ENOENT;
-		if (is_new)
+		if (r == -ENOENT)
 			r = pk_labels_take(p->sync->bpf, &want, sync_until(), &t->labels, &err);
 		if (r < 0) {
 			sync_error(p, r, &err);
 			continue;
 		}
-		p->new_numbers |= is_new;
 		t->member = m;
 		memcpy(t->hash, id.hash, sizeof(t->hash));
 		t->image = pk_engine_image(pk_model_engine(model), m->key);

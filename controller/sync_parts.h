@@ -7,6 +7,7 @@
 struct place {
 	struct pk_image *image;		/* what is in force there; NULL: free, or an earlier controller's */
 	bool amended;			/* in this pass: words that name it get a new revision */
+	bool complete;			/* every peer of it has a number and a class */
 	bool idle;			/* nobody named it at the last tidy */
 };
 
@@ -38,7 +39,6 @@ struct sync_pass {
 	struct pk_sync_done *done;
 	struct target *targets;
 	size_t n_targets;
-	bool new_numbers;		/* some label set is numbered since this pass began */
 	struct pk_err *err;
 	int result;
 };

@@ -15,15 +15,35 @@ static void remember(struct pk_sync *s, uint32_t place, struct pk_image *image)
 		return;
 	pk_image_unref(s->places[place].image);
 	s->places[place].image = pk_image_ref(image);
+	s->places[place].complete = false;
 }
 
-/* Peers that got their number after the rule set was installed. */
+static bool all_numbered(const struct pk_sync *s, const struct pk_image *image)
+{
+	struct pk_labels labels;
+
+	for (size_t i = 0; i < image->n_peers; i++)
+		if (!image->peers[i].tenant &&
+		    pk_labels_get(s->bpf, image->peers[i].hash, &labels) < 0)
+			return false;
+	return true;
+}
+
+/* Peers may get their number after the rule set was installed: asked again until all have one. */
 static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *image)
 {
+	struct place *at = &p->sync->places[place];
 	struct pk_err err = { 0 };
+	bool complete;
+	int r;
 
-	if (p->new_numbers || !p->sync->places[place].image)
-		sync_error(p, pk_rule_set_peers(p->sync->bpf, place, image, &err), &err);
+	remember(p->sync, place, image);
+	if (at->complete)
+		return;
+	complete = all_numbered(p->sync, image);	/* before: who comes meanwhile is for the next pass */
+	r = pk_rule_set_peers(p->sync->bpf, place, image, &err);
+	sync_error(p, r, &err);
+	at->complete = r == 0 && complete;
 }
 
 /*
@@ -65,23 +85,35 @@ static bool amend(struct sync_pass *p, uint32_t place, struct pk_image *image)
 		log_warn("op=sync rule_set=%u err=\"%s\" building a new one", place, err.text);
 		return false;
 	}
-	remember(p->sync, place, image);
 	at->amended = true;
 	p->done->amended++;
 	add_peers(p, place, image);
 	return true;
 }
 
+/* The place of an equal rule set: most are remembered, and one call shows that it is still so. */
+static uint32_t find_place(const struct pk_sync *s, const struct pk_image *image)
+{
+	struct pk_rule_set rs;
+
+	for (uint32_t i = 1; i < s->n_places; i++)
+		if (s->places[i].image &&
+		    memcmp(s->places[i].image->digest, image->digest, sizeof(rs.digest)) == 0 &&
+		    pk_rule_set_get(s->bpf, i, &rs) == 0 &&
+		    memcmp(rs.digest, image->digest, sizeof(rs.digest)) == 0)
+			return i;
+	return pk_rule_set_find(s->bpf, image->digest);
+}
+
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
 		    size_t n)
 {
-	uint32_t place = pk_rule_set_find(p->sync->bpf, image->digest);
+	uint32_t place = find_place(p->sync, image);
 	struct pk_err err = { 0 };
 	int r;
 
 	if (place) {
 		add_peers(p, place, image);
-		remember(p->sync, place, image);
 		return place;
 	}
 	place = n ? amendable(p, image, users, n) : 0;
@@ -93,7 +125,7 @@ uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct ta
 		return 0;
 	}
 	p->done->installed++;
-	remember(p->sync, place, image);
+	add_peers(p, place, image);
 	return place;
 }
 
