@@ -7,13 +7,14 @@ import json
 import os
 
 from harness import Node, NodeOptions, wait_for
-from harness.guest import files_for
+from harness.guest import files_for, kernel_words
 from harness.nomad import Cluster
 from harness.nomad_guest import NomadGuest
 from harness.shell import TREE, Failed
 
 TENANTS = ("acme", "beta")
 GROUPS = ("api", "db")
+BOOT_SECONDS = 240		# two guests at a time, emulated, on a busy machine
 POLICY = {
     "namespace": "acme",
     "rules": [{
@@ -61,21 +62,14 @@ class Story:
             disk.truncate(65536)
         for tenant in TENANTS:
             self.cluster.run_job(JOB, namespace=tenant, kernel=kernel, initramfs=initramfs,
-                                 run=self.cluster.images)
-        self.meet_guests()
-
-    def meet_guests(self):
-        for guest in self.guests.values():
-            guest.off()
-        self.guests = {}
-        for tenant in TENANTS:
+                                 run=self.cluster.images, words=kernel_words())
             self.meet_tenant(tenant)
 
     def meet_tenant(self, tenant):
         for alloc in self.cluster.running(tenant, "shop", 2):
             group = alloc["TaskGroup"]
             guest = NomadGuest(os.path.join(self.cluster.images, f"{tenant}-{group}.sock"))
-            lease = guest.ready()
+            lease = guest.ready(BOOT_SECONDS)
             address = alloc["NetworkStatus"]["Address"]
             assert lease and lease[0].split("/")[0] == address, \
                 f"{tenant}/{group}: the guest leased {lease}, Nomad says {address}"

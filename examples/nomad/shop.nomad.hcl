@@ -20,6 +20,12 @@ variable "initramfs" {
   type        = string
 }
 
+variable "words" {
+  description = "the guest kernel's command line"
+  type        = string
+  default     = "console=ttyS0 reboot=t panic=-1 quiet"
+}
+
 variable "run" {
   description = "folder with disk.img (empty: these guests have no disk); consoles appear in it"
   type        = string
@@ -59,14 +65,14 @@ job "shop" {
         args = [
           "-m", "96", "-cpu", "max", "-no-reboot",
           "-kernel", var.kernel, "-initrd", var.initramfs,
-          "-append", "console=ttyS0 reboot=t panic=-1 quiet random.trust_cpu=on",
+          "-append", var.words,
           "-serial", "unix:${var.run}/${var.namespace}-api.sock,server=on,wait=off",
           "-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no",
           "-device", "virtio-net-device,netdev=n0,mac=02:70:00:00:0a:01",
         ]
       }
       resources {
-        cpu    = 100
+        cpu    = 800
         memory = 256
       }
     }
@@ -100,14 +106,14 @@ job "shop" {
         args = [
           "-m", "96", "-cpu", "max", "-no-reboot",
           "-kernel", var.kernel, "-initrd", var.initramfs,
-          "-append", "console=ttyS0 reboot=t panic=-1 quiet random.trust_cpu=on",
+          "-append", var.words,
           "-serial", "unix:${var.run}/${var.namespace}-db.sock,server=on,wait=off",
           "-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no",
           "-device", "virtio-net-device,netdev=n0,mac=02:70:00:00:0d:01",
         ]
       }
       resources {
-        cpu    = 100
+        cpu    = 800
         memory = 256
       }
     }

@@ -21,10 +21,13 @@ class CniMixin:
     """Of Node: uses its options, root and run."""
 
     def plugin_conf(self, **more):
-        """What the plugin reads: the conflist's plugin object with name and version."""
+        """
+        What the plugin reads: the conflist's plugin object with name and version. The deadline is
+        long: the first ADD of a node loads the programs, and a test machine may be busy.
+        """
         o = self.options
         return {"cniVersion": o.cni_version, "name": o.network, "type": "picket",
-                "root": self.root, "pool": list(o.pool), **o.conf, **more}
+                "root": self.root, "pool": list(o.pool), "deadline": "20s", **o.conf, **more}
 
     @staticmethod
     def cni_args(alloc_id, namespace=None, job=None, group=None, **more):
