@@ -34,7 +34,7 @@ static uint64_t now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);	/* "on one core": others share the machine */
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts); /* "on one core": others share the machine */
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
@@ -76,8 +76,8 @@ static void entry(struct pk_str *s, const char *key)
 	pk_str_addf(s, "\"toPorts\":[{\"ports\":[{\"port\":\"%s\",\"protocol\":\"TCP\"}",
 		    ports[rnd(7)]);
 	if (rnd(3) == 0)
-		pk_str_addf(s, ",{\"port\":\"%u\",\"endPort\":%u,\"protocol\":\"TCP\"}", 9000 + rnd(50),
-			    9100 + rnd(900));
+		pk_str_addf(s, ",{\"port\":\"%u\",\"endPort\":%u,\"protocol\":\"TCP\"}",
+			    9000 + rnd(50), 9100 + rnd(900));
 	pk_str_add(s, "]}]}");
 }
 
@@ -88,7 +88,9 @@ static void policy_text(unsigned int tenant, unsigned int number, struct pk_str 
 	for (int i = 0; i < 5; i++) {
 		bool egress = rnd(3) == 0;
 
-		pk_str_addf(s, "%s{\"endpointSelector\":{\"matchLabels\":{\"nomad:job\":\"j%u\"}},\"%s\":[",
+		pk_str_addf(s,
+			    "%s{\"endpointSelector\":{\"matchLabels\":{\"nomad:job\":\"j%u\"}},\"%"
+			    "s\":[",
 			    i ? "," : "", rnd(jobs), egress ? "egress" : "ingress");
 		entry(s, egress ? "to" : "from");
 		pk_str_add(s, "]}");
@@ -110,8 +112,9 @@ static void operator_text(unsigned int number, struct pk_str *s)
 
 static void prefixes_text(struct pk_str *s)
 {
-	pk_str_add(s, "{\"name\":\"list\",\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
-		      "\"egressDeny\":[{\"toCIDR\":[");
+	pk_str_add(s,
+		   "{\"name\":\"list\",\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
+		   "\"egressDeny\":[{\"toCIDR\":[");
 	for (unsigned int i = 0; i < 50000; i++)
 		pk_str_addf(s, "%s\"%u.%u.%u.0/24\"", i ? "," : "", 20 + i / 16384, i / 64 % 256,
 			    i % 64 * 4);
@@ -157,7 +160,7 @@ static struct pk_world_endpoint *make_endpoint(unsigned int t, unsigned int j, u
 	snprintf(text, sizeof(text), "t%u", (j + g) % 3);
 	pk_label_set_add(ep->labels, "meta:tier", text);
 	pk_label_set_finish(ep->labels, NULL);
-	ep->local = g == 0 && j % 5 == 0 && t % 4 == 0;	/* 4 jobs of every fourth tenant */
+	ep->local = g == 0 && j % 5 == 0 && t % 4 == 0; /* 4 jobs of every fourth tenant */
 	return ep;
 }
 
@@ -197,8 +200,8 @@ static void full(const char *id, const char *what, const struct pk_settings *s, 
 		pk_engine_free(engine);
 	}
 	qsort(took, rounds, sizeof(*took), cmp);
-	snprintf(text, sizeof(text), "%s: %zu rule sets, %zu verdicts, %zu peers, %zu prefixes", what,
-		 size.rule_sets, size.verdicts, size.peers, size.cidrs);
+	snprintf(text, sizeof(text), "%s: %zu rule sets, %zu verdicts, %zu peers, %zu prefixes",
+		 what, size.rule_sets, size.verdicts, size.peers, size.cidrs);
 	row(id, (double)took[rounds / 2], "ns", text);
 	free(took);
 }
@@ -247,8 +250,8 @@ static void count_entry(struct pair **pairs, const struct pk_world *world,
 				   dir);
 		if (e->kind == PK_PEER_ENTITIES || e->kind == PK_PEER_ABSENT)
 			count_pair(pairs, "world", &e->ports[p], dir);
-		for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL);
-		     ep; ep = pk_world_next(world, ep))
+		for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+		     ep = pk_world_next(world, ep))
 			if (matches(doc, e, ep->labels))
 				count_pair(pairs, ep->key, &e->ports[p], dir);
 	}
@@ -270,14 +273,14 @@ static size_t count_naive(const struct pk_world *world, const struct set *set)
 			for (size_t r = 0; r < doc->n_rules; r++)
 				for (int dir = 0; dir < 2; dir++)
 					for (size_t i = 0; i < doc->rules[r].n_entries[dir] &&
-						    pk_selector_match(&doc->rules[r].subject,
-								      ep->labels) == PK_YES;
+							   pk_selector_match(&doc->rules[r].subject,
+									     ep->labels) == PK_YES;
 					     i++)
 						count_entry(&pairs, world, doc,
 							    &doc->rules[r].entries[dir][i], dir);
 		}
 		total += HASH_COUNT(pairs);
-		HASH_ITER(hh, pairs, p, next) {
+		HASH_ITER (hh, pairs, p, next) {
 			HASH_DEL(pairs, p);
 			free(p);
 		}
@@ -296,8 +299,8 @@ static void entries(const struct pk_settings *s, struct set *set)
 	pk_engine_compile(engine, NULL);
 	pk_engine_size(engine, &size);
 	naive = count_naive(pk_engine_world(engine), set);
-	snprintf(text, sizeof(text), "verdicts and peer classes, against %zu of one an identity and port",
-		 naive);
+	snprintf(text, sizeof(text),
+		 "verdicts and peer classes, against %zu of one an identity and port", naive);
 	row("P4.entries", (double)(size.verdicts + size.peers), "entries", text);
 	row("P4.naive", (double)naive, "entries", "one entry an identity, port and endpoint");
 	pk_engine_free(engine);
@@ -353,9 +356,9 @@ int main(int argc, char **argv)
 	struct rusage use;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
-		unsigned int *to = strcmp(argv[i], "-rounds") == 0  ? &rounds :
-				   strcmp(argv[i], "-tenants") == 0 ? &tenants :
-								      &jobs;
+		unsigned int *to = strcmp(argv[i], "-rounds") == 0    ? &rounds
+				   : strcmp(argv[i], "-tenants") == 0 ? &tenants
+								      : &jobs;
 
 		*to = (unsigned int)strtoul(argv[i + 1], NULL, 10);
 	}
@@ -374,7 +377,8 @@ int main(int argc, char **argv)
 	malloc_trim(0);
 	getrusage(RUSAGE_SELF, &use);
 	row("P3.engine-rss", (double)use.ru_maxrss * 1024, "bytes", "largest resident");
-	row("P3.engine-memory", (double)mallinfo2().uordblks, "bytes", "documents and engine, in use");
+	row("P3.engine-memory", (double)mallinfo2().uordblks, "bytes",
+	    "documents and engine, in use");
 	pk_engine_free(engine);
 	full("P1.compile", "tenants' policies", &settings, &set);
 	entries(&settings, &set);

@@ -16,7 +16,7 @@
 
 struct question {
 	struct pk_case *c;
-	const char *names[2];		/* from, to */
+	const char *names[2]; /* from, to */
 	struct pk_connection conn;
 	struct pk_connection_verdict reference, compiled;
 };
@@ -136,9 +136,9 @@ static void rule_line(const struct question *q, const struct pk_judge_match *m, 
 /* Those that match and don't decide. */
 static void losers(const struct question *q, int dir, struct pk_str *out)
 {
-	static const char *const kind[] = { [PK_KIND_PASS] = "pass",
-					    [PK_KIND_ALLOW] = "allow",
-					    [PK_KIND_DENY] = "deny" };
+	static const char *const kind[] = {
+		[PK_KIND_PASS] = "pass", [PK_KIND_ALLOW] = "allow", [PK_KIND_DENY] = "deny"
+	};
 	static const char *const tier[] = { "", "baseline", "tenant", "operator" };
 	const struct pk_judgement *decided = &q->reference.side[dir].live;
 	struct pk_judge_match m[MATCHES_MAX];
@@ -201,8 +201,9 @@ static void print_text(const struct cli *cli, const struct question *q)
 		    allowed ? "allowed" : "denied", cli_color(cli, CLI_PLAIN));
 	print_side(q, PK_EGRESS, &out);
 	print_side(q, PK_INGRESS, &out);
-	pk_str_add(&out, agree(q) ? "  compiled rule sets and evaluator agree\n" :
-				    "  compiled rule sets and evaluator DIFFER: please report this\n");
+	pk_str_add(&out,
+		   agree(q) ? "  compiled rule sets and evaluator agree\n"
+			    : "  compiled rule sets and evaluator DIFFER: please report this\n");
 	fputs(out.text, stdout);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy plan: what these documents would change. explain and suggest have their own files. */
+/* picket policy plan: what these documents would change. explain and suggest have their own files.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -72,8 +73,8 @@ static void print_text(const struct cli *cli, const struct pk_plan *plan)
 	}
 	pk_str_addf(&out, "  tables: %zu -> %zu verdict entries\n", plan->verdicts_before,
 		    plan->verdicts_after);
-	pk_str_addf(&out, "%zu pairs opened, %zu pairs closed. Nothing was changed.\n", plan->opened,
-		    plan->closed);
+	pk_str_addf(&out, "%zu pairs opened, %zu pairs closed. Nothing was changed.\n",
+		    plan->opened, plan->closed);
 	fputs(out.text, stdout);
 }
 
@@ -132,15 +133,18 @@ static int plan(struct cli *cli)
 }
 
 static const struct cli_option plan_options[] = {
-	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's", 0 },
+	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
+	  0 },
 	{ 0 },
 };
 static const struct cli_option explain_options[] = {
-	{ "from", "PEER", "endpoint, address, host, remote-node, world:ADDRESS, unknown:ADDRESS", 0 },
+	{ "from", "PEER", "endpoint, address, host, remote-node, world:ADDRESS, unknown:ADDRESS",
+	  0 },
 	{ "to", "PEER", "the same", 0 },
 	{ "port", "PORT/PROTO", "80/tcp, a port label, or icmp:TYPE", 0 },
 	{ "with", "FILE", "with this policy file too (or in place of the one of its name)", 0 },
-	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's", 0 },
+	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
+	  0 },
 	{ 0 },
 };
 static const struct cli_option suggest_options[] = {
@@ -150,13 +154,13 @@ static const struct cli_option suggest_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_plan_commands[] = {
-	{ "policy", "plan", "FILE...", "what would change: 0 nothing, 1 something, 2 can't tell", 1, -1,
-	  plan_options, plan },
-	{ "policy", "explain", "[FROM TO [PORT/PROTO]]", "would it pass, and which rule decides", 0, 3,
-	  explain_options, cli_explain },
-	{ "policy", "suggest", NULL, "the smallest policy for the flows seen", 0, 0, suggest_options,
-	  cli_suggest },
-	{ "policy", "show", "NAME", "one document: its rules, their numbers, what they select", 1, 1,
-	  plan_options, cli_policy_show },
+	{ "policy", "plan", "FILE...", "what would change: 0 nothing, 1 something, 2 can't tell", 1,
+	  -1, plan_options, plan },
+	{ "policy", "explain", "[FROM TO [PORT/PROTO]]", "would it pass, and which rule decides", 0,
+	  3, explain_options, cli_explain },
+	{ "policy", "suggest", NULL, "the smallest policy for the flows seen", 0, 0,
+	  suggest_options, cli_suggest },
+	{ "policy", "show", "NAME", "one document: its rules, their numbers, what they select", 1,
+	  1, plan_options, cli_policy_show },
 	{ 0 },
 };

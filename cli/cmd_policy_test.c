@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy test: expectations, judged by the evaluator, the compiled rule sets or the kernel. */
+/* picket policy test: expectations, judged by the evaluator, the compiled rule sets or the kernel.
+ */
 #include <stdio.h>
 
 #include "cli.h"
@@ -41,7 +42,8 @@ static int test(struct cli *cli)
 	int worst = CLI_OK;
 
 	if (engine && pk_ask_engine_parse(engine, &options.engine) < 0)
-		return cli_usage(cli, "-engine '%s' is none of reference, compiled, kernel", engine);
+		return cli_usage(cli, "-engine '%s' is none of reference, compiled, kernel",
+				 engine);
 	for (int i = 0; i < cli->argc; i++) {
 		int status = test_file(cli, cli->argv[i], &options, &total);
 
@@ -57,7 +59,7 @@ static const struct cli_option test_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_test_commands[] = {
-	{ "policy", "test", "FILE...", "do these expectations hold? 0 yes, 1 no, 2 can't tell", 1, -1,
-	  test_options, test },
+	{ "policy", "test", "FILE...", "do these expectations hold? 0 yes, 1 no, 2 can't tell", 1,
+	  -1, test_options, test },
 	{ 0 },
 };

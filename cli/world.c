@@ -46,8 +46,8 @@ int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err)
 	else
 		r = cli_world_text((void *)cli, &text, &len, err);
 	if (r == 0)
-		r = path ? pk_case_read(path, text, len, out, &said, err) :
-			   pk_case_live(text, len, out, &said, err);
+		r = path ? pk_case_read(path, text, len, out, &said, err)
+			 : pk_case_live(text, len, out, &said, err);
 	cli_notes(&said);
 	if (r == 0 && !(*out)->has_endpoints) {
 		pk_fail(err, 0, "%s has no endpoints", path ? path : "the node");

@@ -246,8 +246,8 @@ int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_ju
 	   struct pk_verdict_value *out, struct pk_err *err)
 {
 	const struct pk_judge_by judge = { .settings = asker->settings,
-					.docs = asker->docs,
-					.n_docs = asker->n_docs };
+					   .docs = asker->docs,
+					   .n_docs = asker->n_docs };
 
 	switch (engine) {
 	case PK_ASK_REFERENCE:

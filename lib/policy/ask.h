@@ -8,11 +8,12 @@
 #include "judge.h"
 
 enum pk_ask_engine { PK_ASK_REFERENCE, PK_ASK_COMPILED, PK_ASK_KERNEL };
-int pk_ask_engine_parse(const char *text, enum pk_ask_engine *out);	/* -EINVAL */
+int pk_ask_engine_parse(const char *text, enum pk_ask_engine *out); /* -EINVAL */
 
 struct pk_asker;
 
-/* Every endpoint of the world is taken as local. The documents and settings must outlive the asker. */
+/* Every endpoint of the world is taken as local. The documents and settings must outlive the asker.
+ */
 struct pk_asker *pk_asker_new(const struct pk_settings *settings, struct pk_document *const *docs,
 			      size_t n);
 void pk_asker_free(struct pk_asker *asker);
@@ -25,7 +26,7 @@ static inline void pk_asker_freep(struct pk_asker **asker)
 /* Others in place of the first ones: what was compiled is kept where it can be. */
 void pk_asker_set_documents(struct pk_asker *asker, struct pk_document *const *docs, size_t n);
 void pk_asker_set_settings(struct pk_asker *asker, const struct pk_settings *settings);
-void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep);	/* takes it over */
+void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep); /* takes it over */
 struct pk_engine *pk_asker_engine(struct pk_asker *asker);
 const struct pk_world *pk_asker_world(const struct pk_asker *asker);
 
@@ -40,7 +41,8 @@ int pk_asker_compile(struct pk_asker *asker, struct pk_err *err);
 int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_judge_query *q,
 	   struct pk_verdict_value *out, struct pk_err *err);
 
-/* Who answers for PK_ASK_KERNEL; set by programs that can (kernel.c), so that others needn't link libbpf. */
+/* Who answers for PK_ASK_KERNEL; set by programs that can (kernel.c), so that others needn't link
+ * libbpf. */
 struct pk_ask_kernel {
 	void *(*load)(struct pk_engine *engine, struct pk_err *err);
 	int (*ask)(void *state, const struct pk_judge_query *q, struct pk_verdict_value *out,
@@ -49,14 +51,15 @@ struct pk_ask_kernel {
 };
 void pk_asker_set_kernel(struct pk_asker *asker, const struct pk_ask_kernel *kernel);
 
-/* A connection: the egress verdict of its source and the ingress verdict of its destination; a side that is no endpoint allows. */
+/* A connection: the egress verdict of its source and the ingress verdict of its destination; a side
+ * that is no endpoint allows. */
 struct pk_connection {
 	struct pk_judge_peer from, to;
 	uint8_t proto;
 	uint16_t port;
 };
 struct pk_connection_verdict {
-	struct pk_verdict_value side[2];	/* by enum pk_dir */
+	struct pk_verdict_value side[2]; /* by enum pk_dir */
 	bool asked[2];
 	enum pk_verdict verdict, audit;
 };

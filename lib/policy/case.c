@@ -143,8 +143,8 @@ static int add_relative(struct pk_case *c, const char *name, struct pk_str *said
 	return pk_case_add_file(c, path.text, said, err);
 }
 
-static int add_inline(struct pk_case *c, const struct pk_json *v, size_t index,
-		      struct pk_str *said, struct pk_err *err)
+static int add_inline(struct pk_case *c, const struct pk_json *v, size_t index, struct pk_str *said,
+		      struct pk_err *err)
 {
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
@@ -210,10 +210,10 @@ static int parse(struct pk_case *c, const char *text, size_t len, struct pk_err 
 int pk_case_read(const char *path, const char *text, size_t len, struct pk_case **out,
 		 struct pk_str *said, struct pk_err *err)
 {
-	static const char *const keys[] = { "baseline",	   "resolvers", "tenantReach",
-					    "healthChecks", "endpoints", "policies",
-					    "expect",	   "$schema",	"description",
-					    NULL };
+	static const char *const keys[] = {
+		"baseline", "resolvers", "tenantReach", "healthChecks", "endpoints",
+		"policies", "expect",	 "$schema",	"description",	NULL
+	};
 	own_case *c = case_new(path);
 	int r = parse(c, text, len, err);
 
@@ -422,9 +422,8 @@ static bool is_v6_only(const struct pk_judge_peer *p)
 	return true;
 }
 
-int pk_case_icmp(const char *text, const struct pk_judge_peer *from,
-		 const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
-		 struct pk_err *err)
+int pk_case_icmp(const char *text, const struct pk_judge_peer *from, const struct pk_judge_peer *to,
+		 uint8_t *proto, uint16_t *port, struct pk_err *err)
 {
 	bool v6 = is_v6_only(from) || is_v6_only(to);
 	own_mem char *copy = dup_text(text);

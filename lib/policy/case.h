@@ -9,14 +9,14 @@
 #include "json.h"
 
 struct pk_case {
-	char *path;			/* for messages, and what policy files are relative to */
+	char *path; /* for messages, and what policy files are relative to */
 	struct pk_json_doc *json;
 	struct pk_settings settings;
 	struct pk_document **docs;
 	size_t n_docs;
-	struct pk_asker *asker;		/* every endpoint is in it; compiled by pk_case_ready */
-	bool has_endpoints;		/* the file gives its own world */
-	bool replacing;			/* a document of the same name is about to go */
+	struct pk_asker *asker; /* every endpoint is in it; compiled by pk_case_ready */
+	bool has_endpoints;	/* the file gives its own world */
+	bool replacing;		/* a document of the same name is about to go */
 };
 
 void pk_case_free(struct pk_case *c);
@@ -35,11 +35,13 @@ int pk_case_read(const char *path, const char *text, size_t len, struct pk_case 
 /* What GET /v1/world answered. */
 int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_str *said,
 		 struct pk_err *err);
-/* A file without endpoints takes those of the live node, its settings where the file names none, and its documents beside the file's. */
+/* A file without endpoints takes those of the live node, its settings where the file names none,
+ * and its documents beside the file's. */
 int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err);
 /* One more policy file; relative to nothing. */
 int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, struct pk_err *err);
-/* The same, in place of the file document of that name, if there is one. *index: its place in docs. */
+/* The same, in place of the file document of that name, if there is one. *index: its place in docs.
+ */
 int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, struct pk_str *said,
 			 struct pk_err *err);
 /* After the last document and endpoint. */
@@ -54,8 +56,7 @@ int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *prot
 /* "gre", "47": a protocol without ports. */
 int pk_case_protocol(const char *text, uint8_t *proto, struct pk_err *err);
 /* "echo-request", "8", "3/1"; ICMPv6 where a side has IPv6 only. */
-int pk_case_icmp(const char *text, const struct pk_judge_peer *from,
-		 const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
-		 struct pk_err *err);
+int pk_case_icmp(const char *text, const struct pk_judge_peer *from, const struct pk_judge_peer *to,
+		 uint8_t *proto, uint16_t *port, struct pk_err *err);
 /* "egress of x/a: allow, baseline: same namespace" */
 void pk_case_side_text(const struct pk_case *c, const struct pk_judgement *j, struct pk_str *out);

@@ -277,8 +277,8 @@ static int read_parts(const struct reader *r, const struct pk_json *object)
 static int read_endpoint(struct pk_case *c, const struct pk_json *object, bool live,
 			 struct pk_err *err)
 {
-	static const char *const keys[] = { "name",	 "labels",    "addresses", "ports",
-					    "unknown",	 "checks",    "published", "names",
+	static const char *const keys[] = { "name",	   "labels", "addresses", "ports",
+					    "unknown",	   "checks", "published", "names",
 					    "description", NULL };
 	struct reader r = { .json = c->json, .err = err };
 	const char *name = NULL;

@@ -14,16 +14,16 @@ enum ref_what { REF_CIDR, REF_EXCEPT, REF_PROTECTED, REF_REACH, REF_RESOLVER };
 
 struct ref {
 	union pk_addr addr;
-	uint32_t bits;		/* of the v4-mapped form */
+	uint32_t bits; /* of the v4-mapped form */
 	uint8_t what;
 	bool v6;
-	uint32_t ent, element;	/* CIDR, EXCEPT */
+	uint32_t ent, element; /* CIDR, EXCEPT */
 };
 
 struct frame {
 	union pk_addr addr;
 	uint32_t bits;
-	size_t first, end;	/* its refs */
+	size_t first, end; /* its refs */
 	uint32_t class;
 };
 
@@ -42,8 +42,8 @@ struct walk {
 		int in, out;
 	} *elements;
 	size_t n_elements;
-	int *counts;		/* by ent: elements that match here */
-	uint32_t *active;	/* ents whose count isn't 0, sorted */
+	int *counts;	  /* by ent: elements that match here */
+	uint32_t *active; /* ents whose count isn't 0, sorted */
 	size_t n_active;
 	int flags[REF_RESOLVER + 1];
 	struct signature *signatures;
@@ -298,7 +298,7 @@ static void walk_done(struct walk *w)
 {
 	struct signature *sig, *next;
 
-	HASH_ITER(hh, w->signatures, sig, next) {
+	HASH_ITER (hh, w->signatures, sig, next) {
 		HASH_DEL(w->signatures, sig);
 		free(sig);
 	}
@@ -350,7 +350,7 @@ void shapes_free(struct pk_engine *engine, bool unused_only)
 {
 	struct shape *s, *next;
 
-	HASH_ITER(hh, engine->shapes, s, next) {
+	HASH_ITER (hh, engine->shapes, s, next) {
 		if (unused_only && s->used)
 			continue;
 		HASH_DEL(engine->shapes, s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One class of a rule set: which claims its peers have, what table comes of them, what number it has. */
+/* One class of a rule set: which claims its peers have, what table comes of them, what number it
+ * has. */
 #include "engine.h"
 
 #include <arpa/inet.h>
@@ -8,7 +9,7 @@
 
 #include "str.h"
 
-struct draft {				/* a class before it has its number */
+struct draft { /* a class before it has its number */
 	struct pk_port_table table;
 	struct hash128 content;
 };
@@ -27,10 +28,9 @@ static size_t baseline(const struct pk_engine *engine, const struct program *p, 
 	const struct pk_settings *s = &engine->settings;
 	bool out = dir == PK_EGRESS && is_world(r->is);
 
-	*claim = (struct pk_claim){ .tier = PK_TIER_BUILTIN,
-				    .kind = PK_KIND_ALLOW,
-				    .spans = all,
-				    .n_spans = 1 };
+	*claim = (struct pk_claim){
+		.tier = PK_TIER_BUILTIN, .kind = PK_KIND_ALLOW, .spans = all, .n_spans = 1
+	};
 	*otherwise = PK_RULE_DEFAULT;
 	if (p->init || s->baseline == PK_BASELINE_DENY)
 		return 0;
@@ -52,9 +52,10 @@ static size_t baseline(const struct pk_engine *engine, const struct program *p, 
 	return 1;
 }
 
-/* The act's spans at this peer: its own, or, with labels of the peer's ports, a list that the caller frees. */
-static void spans_at(const struct side *side, uint32_t act, const struct recipe *r,
-		     enum pk_dir dir, struct pk_claim *claim, struct spans *owned)
+/* The act's spans at this peer: its own, or, with labels of the peer's ports, a list that the
+ * caller frees. */
+static void spans_at(const struct side *side, uint32_t act, const struct recipe *r, enum pk_dir dir,
+		     struct pk_claim *claim, struct spans *owned)
 {
 	const struct ent *ent = side->acts[act];
 
@@ -146,7 +147,7 @@ const struct class_of *class_find(const struct class_of *map, const struct hash1
 }
 
 void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class,
-		     const struct hash128 *content)
+		    const struct hash128 *content)
 {
 	struct class_of *c;
 
@@ -161,15 +162,15 @@ void classes_forget(struct class_of **map)
 {
 	struct class_of *c, *next;
 
-	HASH_ITER(hh, *map, c, next) {
+	HASH_ITER (hh, *map, c, next) {
 		HASH_DEL(*map, c);
 		free(c);
 	}
 }
 
 /* A class of a given number. */
-struct hash128 class_fixed(const struct pk_engine *engine, struct program *p,
-				  enum pk_dir dir, const struct recipe *r, uint32_t class)
+struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			   const struct recipe *r, uint32_t class)
 {
 	struct draft d;
 
@@ -208,8 +209,8 @@ static struct hash128 sign(const struct side *side, const struct recipe *r, enum
 }
 
 /* The class of an endpoint or tenant by its recipe: known by signature, by content, or new. */
-const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p,
-					      enum pk_dir dir, const struct recipe *r)
+const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+				       const struct recipe *r)
 {
 	struct side *side = &p->side[dir];
 	struct hash128 key = sign(side, r, dir);
@@ -229,7 +230,7 @@ const struct class_of *class_of_recipe(struct pk_engine *engine, struct program 
 
 /* Give a recipe's class its number when it is first used by a peer. */
 uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			     const struct recipe *r)
+		      const struct recipe *r)
 {
 	struct side *side = &p->side[dir];
 	const struct class_of *c = class_of_recipe(engine, p, dir, r);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Who is there and what is stale: endpoints, identities and tenants, documents, and which programs they touch. */
+/* Who is there and what is stale: endpoints, identities and tenants, documents, and which programs
+ * they touch. */
 #include "engine.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "str.h"
@@ -65,7 +64,7 @@ static void drop_programs(struct pk_engine *engine, bool unused_only)
 {
 	struct program *p, *next;
 
-	HASH_ITER(hh, engine->programs, p, next) {
+	HASH_ITER (hh, engine->programs, p, next) {
 		if (unused_only && p->used)
 			continue;
 		HASH_DEL(engine->programs, p);
@@ -128,134 +127,6 @@ void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *
 void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits)
 {
 	engine->limits = *limits;
-}
-
-/* --- identities --- */
-
-static struct tenant *tenant_get(struct pk_engine *engine, const char *name)
-{
-	struct tenant *t;
-
-	HASH_FIND_STR(engine->tenants, name, t);
-	if (t)
-		return t;
-	t = pk_alloc(sizeof(*t));
-	t->name = dup_text(name);
-	pk_tenant_hash(name, t->hash.h);
-	t->labels = pk_label_set_of_tenant(name);
-	HASH_ADD_KEYPTR(hh, engine->tenants, t->name, strlen(t->name), t);
-	return t;
-}
-
-static int cmp_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_named(const struct pk_engine *engine, const char *port)
-{
-	return engine->n_port_names && bsearch(&port, engine->port_names, engine->n_port_names,
-					       sizeof(*engine->port_names), cmp_text);
-}
-
-static void port_value(const struct pk_port_label *p, char text[32])
-{
-	static const struct {
-		uint8_t proto;
-		const char *name;
-	} names[] = { { IPPROTO_TCP, "/tcp" }, { IPPROTO_UDP, "/udp" }, { IPPROTO_SCTP, "/sctp" } };
-	const char *suffix = "";
-
-	for (size_t i = 0; i < PK_ARRAY_LEN(names); i++)
-		if (names[i].proto == p->proto)
-			suffix = names[i].name;
-	snprintf(text, 32, "%u%s", p->port, suffix);
-}
-
-/* Labels, and the ports that policies name. Quarantine has no ports. */
-static struct pk_label_set *identity_labels(const struct pk_engine *engine,
-					    const struct pk_world_endpoint *ep)
-{
-	struct pk_label_set *set = pk_label_set_copy(ep->labels);
-	bool any = false;
-
-	for (size_t i = 0; i < ep->n_ports && !set->init; i++) {
-		char key[300], value[32];
-
-		if (!is_named(engine, ep->ports[i].name))
-			continue;
-		snprintf(key, sizeof(key), "port:%s", ep->ports[i].name);
-		port_value(&ep->ports[i], value);
-		pk_label_set_add(set, key, value);
-		any = true;
-	}
-	if (any && pk_label_set_finish(set, NULL) < 0)
-		abort();
-	return set;
-}
-
-static void copy_ports(const struct pk_engine *engine, const struct pk_world_endpoint *ep,
-		       struct ident *ident)
-{
-	if (ident->labels->init || !ep->n_ports)
-		return;
-	ident->ports = calloc(ep->n_ports, sizeof(*ident->ports));
-	if (!ident->ports)
-		abort();
-	for (size_t i = 0; i < ep->n_ports; i++) {
-		if (!is_named(engine, ep->ports[i].name))
-			continue;
-		ident->ports[ident->n_ports] = ep->ports[i];
-		ident->ports[ident->n_ports++].name = dup_text(ep->ports[i].name);
-	}
-}
-
-static void enqueue(struct pk_engine *engine, struct ident *ident)
-{
-	if (ident->queued)
-		return;
-	ident->queued = true;
-	vec_push(&engine->queue, ident);
-}
-
-static struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoint *ep)
-{
-	struct pk_label_set *labels = identity_labels(engine, ep);
-	struct hash128 key = { { labels->hash[0], labels->hash[1] } };
-	struct ident *ident;
-
-	HASH_FIND(hh, engine->idents, &key, sizeof(key), ident);
-	if (ident) {
-		pk_label_set_free(labels);
-	} else {
-		ident = pk_alloc(sizeof(*ident));
-		ident->hash = key;
-		ident->labels = labels;
-		copy_ports(engine, ep, ident);
-		if (labels->namespace)
-			ident->tenant = tenant_get(engine, labels->namespace);
-		HASH_ADD(hh, engine->idents, hash, sizeof(ident->hash), ident);
-	}
-	ident->refs++;
-	ident->local_refs += ep->local;
-	enqueue(engine, ident);
-	return ident;
-}
-
-static void ident_drop(struct pk_engine *engine, struct ident *ident, bool local)
-{
-	ident->refs--;
-	ident->local_refs -= local;
-	enqueue(engine, ident);
-}
-
-static void ident_clear(struct ident *ident)
-{
-	for (size_t i = 0; i < ident->n_ports; i++)
-		free(ident->ports[i].name);
-	free(ident->ports);
-	pk_label_set_free(ident->labels);
-	pk_image_unref(ident->published);
 }
 
 /* --- endpoints --- */
@@ -425,7 +296,8 @@ static void forget_ident(struct pk_engine *engine, struct ident *ident)
 		tenant_drop(engine, t);
 }
 
-/* Those that are gone leave; those that are new are indexed. *fresh: identities that old programs don't know. */
+/* Those that are gone leave; those that are new are indexed. *fresh: identities that old programs
+ * don't know. */
 static void take_queue(struct pk_engine *engine, struct vec *fresh)
 {
 	size_t kept = 0;
@@ -520,8 +392,9 @@ static int over(struct pk_err *err, const char *what, size_t need, size_t have)
 	int r = pk_fail(err, E2BIG, "the policies need %zu %s, the tables hold %zu", need, what,
 			have);
 
-	return pk_fix(err, r, "raise capacity.endpoints in picketd.json and restart the node's "
-			      "tables, or narrow the policies");
+	return pk_fix(err, r,
+		      "raise capacity.endpoints in picketd.json and restart the node's "
+		      "tables, or narrow the policies");
 }
 
 static void measure(const struct pk_engine *engine, struct pk_engine_size *out)
@@ -613,8 +486,7 @@ struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *name
 	return b ? b->self.published : NULL;
 }
 
-int pk_engine_identity(const struct pk_engine *engine, const char *key,
-		       struct pk_identity_ref *out)
+int pk_engine_identity(const struct pk_engine *engine, const char *key, struct pk_identity_ref *out)
 {
 	const struct endpoint *e = find_endpoint(engine, key);
 
@@ -636,17 +508,17 @@ void pk_engine_free(struct pk_engine *engine)
 	if (!engine)
 		return;
 	unlink_programs(engine);
-	HASH_ITER(hh, engine->endpoints, e, next_e)
+	HASH_ITER (hh, engine->endpoints, e, next_e)
 		endpoint_free(engine, e);
 	index_free(engine);
-	HASH_ITER(hh, engine->idents, i, next_i) {
+	HASH_ITER (hh, engine->idents, i, next_i) {
 		HASH_DEL(engine->idents, i);
 		ident_clear(i);
 		free(i);
 	}
-	HASH_ITER(hh, engine->bases, b, next_b)
+	HASH_ITER (hh, engine->bases, b, next_b)
 		base_free(engine, b);
-	HASH_ITER(hh, engine->tenants, t, next_t) {
+	HASH_ITER (hh, engine->tenants, t, next_t) {
 		HASH_DEL(engine->tenants, t);
 		vec_done(&t->idents);
 		pk_label_set_free(t->labels);

@@ -4,10 +4,10 @@
  * The compiler: documents and endpoints in, rule sets out. Pure: no clock, no files, no maps.
  *
  *	engine = pk_engine_new(&settings);
- *	pk_engine_set_documents(engine, docs, n);	the engine keeps the pointers, not the documents
- *	pk_engine_put(engine, endpoint); pk_engine_remove(engine, key);
- *	pk_engine_compile(engine, err);			what changed since the last call, and no more
- *	image = pk_engine_image(engine, key);		compare its digest with what is in force
+ *	pk_engine_set_documents(engine, docs, n);	the engine keeps the pointers, not the
+ *documents pk_engine_put(engine, endpoint); pk_engine_remove(engine, key);
+ *	pk_engine_compile(engine, err);			what changed since the last call, and no
+ *more image = pk_engine_image(engine, key);		compare its digest with what is in force
  *
  * Level-triggered: after each compile the caller walks what it wants (images of its local
  * endpoints, bases of its tenants) and writes the difference to the tables.
@@ -37,7 +37,7 @@ const struct pk_rules *pk_engine_rules(const struct pk_engine *engine);
 
 /* Takes ownership of ep. Replaces the one of that key, whatever changed. */
 void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep);
-int pk_engine_remove(struct pk_engine *engine, const char *key);	/* -ENOENT */
+int pk_engine_remove(struct pk_engine *engine, const char *key); /* -ENOENT */
 const struct pk_world *pk_engine_world(const struct pk_engine *engine);
 /* A tenant whose base is wanted (`bases`), NULL = any other; kept until dropped. */
 void pk_engine_want_base(struct pk_engine *engine, const char *namespace);
@@ -52,7 +52,8 @@ void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limit
 /* Recompiles what is stale. Never fails half-way: on error (-E2BIG) every image is as it was. */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 
-/* Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not compiled. */
+/* Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not
+ * compiled. */
 struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key);
 struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *namespace);
 
@@ -62,35 +63,37 @@ struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *name
  */
 struct pk_identity_ref {
 	uint64_t hash[2];
-	const char *text;		/* canonical */
-	const char *namespace;		/* NULL: quarantine */
+	const char *text;      /* canonical */
+	const char *namespace; /* NULL: quarantine */
 };
 int pk_engine_identity(const struct pk_engine *engine, const char *key,
-		       struct pk_identity_ref *out);	/* -ENOENT */
+		       struct pk_identity_ref *out); /* -ENOENT */
 
-/* The endpoint's own open ports (`open_ports`), by baseline and settings; caller frees. proto is never PK_PROTO_ANY. */
+/* The endpoint's own open ports (`open_ports`), by baseline and settings; caller frees. proto is
+ * never PK_PROTO_ANY. */
 struct pk_open_entry {
 	uint8_t proto;
 	uint16_t port;
-	uint32_t flags;			/* PK_OPEN_* */
+	uint32_t flags; /* PK_OPEN_* */
 };
 size_t pk_engine_open_ports(const struct pk_engine *engine, const char *key,
 			    struct pk_open_entry **out);
 
 /* Sizes of everything wanted now, for the capacity check before anything is written. */
 struct pk_engine_size {
-	size_t rule_sets;		/* distinct images */
+	size_t rule_sets; /* distinct images */
 	size_t verdicts, peers, cidrs, lists;
 	size_t identities, tenants;
-	size_t largest;			/* verdict entries of the largest rule set */
+	size_t largest; /* verdict entries of the largest rule set */
 };
 void pk_engine_size(const struct pk_engine *engine, struct pk_engine_size *out);
 
-/* For what a selector or a service matches nothing today: one line of text each (document, path, why). */
+/* For what a selector or a service matches nothing today: one line of text each (document, path,
+ * why). */
 struct pk_unresolved {
 	const struct pk_document *doc;
 	const struct pk_rule *rule;
-	const struct pk_entry *entry;	/* NULL: the endpointSelector selects nothing */
+	const struct pk_entry *entry; /* NULL: the endpointSelector selects nothing */
 	int dir;
 	char what[160];
 };

@@ -18,17 +18,17 @@ struct vec {
 	size_t n, room;
 };
 void vec_push(struct vec *v, void *p);
-void vec_remove(struct vec *v, const void *p);		/* order is not kept */
+void vec_remove(struct vec *v, const void *p); /* order is not kept */
 void vec_done(struct vec *v);
 
 struct hash128 {
 	uint64_t h[2];
 };
 
-enum ep_kind {			/* what an entry makes of endpoints as peers */
-	EP_NONE,		/* matches no endpoint */
-	EP_ALL,			/* matches every endpoint alike, unknown ones too */
-	EP_SOME,
+enum ep_kind {		/* what an entry makes of endpoints as peers */
+	       EP_NONE, /* matches no endpoint */
+	       EP_ALL,	/* matches every endpoint alike, unknown ones too */
+	       EP_SOME,
 };
 
 /* One entry of one rule, flattened. */
@@ -36,15 +36,15 @@ struct ent {
 	const struct pk_document *doc;
 	const struct pk_rule *rule;
 	const struct pk_entry *e;
-	uint64_t serial;	/* never used again in an engine's life */
-	uint64_t place;		/* order within the document */
+	uint64_t serial; /* never used again in an engine's life */
+	uint64_t place;	 /* order within the document */
 	uint8_t dir, tier, kind;
-	uint8_t ep;		/* enum ep_kind */
-	bool label_ports;	/* some port by label */
-	bool varies;		/* EP_SOME: other tenants may differ by their namespace */
-	struct pk_span *spans;	/* of the ports that are numbers */
+	uint8_t ep;	       /* enum ep_kind */
+	bool label_ports;      /* some port by label */
+	bool varies;	       /* EP_SOME: other tenants may differ by their namespace */
+	struct pk_span *spans; /* of the ports that are numbers */
 	size_t n_spans;
-	struct vec matched;	/* identities that match, of generation `fresh` */
+	struct vec matched; /* identities that match, of generation `fresh` */
 	uint64_t fresh;
 };
 
@@ -69,9 +69,9 @@ struct ident;
 struct tenant {
 	char *name;
 	struct hash128 hash;
-	struct pk_label_set *labels;	/* "of this tenant, nothing else known" */
+	struct pk_label_set *labels; /* "of this tenant, nothing else known" */
 	struct vec idents;
-	bool known;			/* the programs have been told */
+	bool known; /* the programs have been told */
 	/* The last program that asked what this tenant's endpoints fall back to, and the answer. */
 	uint64_t asked[2];
 	struct hash128 content[2];
@@ -81,22 +81,22 @@ struct tenant {
 
 struct ident {
 	struct hash128 hash;
-	struct pk_label_set *labels;	/* named ports among them as "port:name" */
-	struct pk_port_label *ports;	/* the named ones */
+	struct pk_label_set *labels; /* named ports among them as "port:name" */
+	struct pk_port_label *ports; /* the named ones */
 	size_t n_ports;
-	struct tenant *tenant;		/* NULL: quarantine, or the namespace is unknown */
+	struct tenant *tenant; /* NULL: quarantine, or the namespace is unknown */
 	unsigned int refs, local_refs;
 	bool known, queued;
-	bool is_base;			/* stands for endpoints to come, of `bases` */
-	uint64_t mark;			/* of index_matched's last walk that met it */
-	struct program *program;	/* of local endpoints */
+	bool is_base;		 /* stands for endpoints to come, of `bases` */
+	uint64_t mark;		 /* of index_matched's last walk that met it */
+	struct program *program; /* of local endpoints */
 	struct pk_image *published;
 	UT_hash_handle hh;
 };
 
 struct base {
-	char *name;			/* "" = of any tenant */
-	struct ident self;		/* labels alone; in no index */
+	char *name;	   /* "" = of any tenant */
+	struct ident self; /* labels alone; in no index */
 	UT_hash_handle hh;
 };
 
@@ -104,16 +104,17 @@ struct base {
 enum peer_is { IS_ENDPOINT, IS_UNKNOWN, IS_HOST, IS_REMOTE_NODE, IS_WORLD4, IS_WORLD6 };
 struct peer {
 	enum peer_is is;
-	const struct pk_label_set *labels;	/* ENDPOINT, UNKNOWN */
-	const char *not_in;			/* its namespace is unknown, but is not this one */
+	const struct pk_label_set *labels; /* ENDPOINT, UNKNOWN */
+	const char *not_in;		   /* its namespace is unknown, but is not this one */
 	const struct pk_port_label *ports;
 	size_t n_ports;
-	bool out_of_reach;			/* WORLD: protected, and not in tenantReach */
+	bool out_of_reach; /* WORLD: protected, and not in tenantReach */
 };
 
 /* match.c */
 void ent_init(struct ent *ent);
-/* Three-valued match of the peer part (never of the CIDR and FQDN kinds), as it counts for the entry's kind. */
+/* Three-valued match of the peer part (never of the CIDR and FQDN kinds), as it counts for the
+ * entry's kind. */
 bool ent_matches(const struct ent *ent, const struct peer *peer, const struct pk_settings *s);
 /* -1, 0, 1: which one wins and is shown first: higher rank, then document name, source, place. */
 int ent_cmp(const struct ent *a, const struct ent *b);
@@ -128,28 +129,30 @@ struct spans {
 void spans_push(struct spans *s, struct pk_span span);
 void ent_resolve(const struct ent *ent, const struct peer *to, struct spans *out);
 
-/* cidr.c: how a set of CIDR entries divides the world, shared by all programs that have the same ones. */
+/* cidr.c: how a set of CIDR entries divides the world, shared by all programs that have the same
+ * ones. */
 struct cidr_class {
-	uint32_t *acts;		/* places in the key's ents */
+	uint32_t *acts; /* places in the key's ents */
 	size_t n_acts;
 	bool v6, is_protected, in_reach, resolver;
 };
 struct shape {
 	struct hash128 key;
-	struct pk_cidr_list *list;	/* NULL: nothing but the two world classes */
-	struct cidr_class *classes;	/* class number PK_CLASS_FIRST + index */
+	struct pk_cidr_list *list;  /* NULL: nothing but the two world classes */
+	struct cidr_class *classes; /* class number PK_CLASS_FIRST + index */
 	size_t n_classes;
 	bool used;
 	UT_hash_handle hh;
 };
-/* ents: those of kind PK_PEER_CIDR of a program's direction, in its order. The shape stays the engine's. */
+/* ents: those of kind PK_PEER_CIDR of a program's direction, in its order. The shape stays the
+ * engine's. */
 struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *const *ents,
 			size_t n);
 void shapes_free(struct pk_engine *engine, bool unused_only);
 
 /* index.c */
 struct posting {
-	char *text;		/* "key=value" */
+	char *text; /* "key=value" */
 	struct vec idents;
 	UT_hash_handle hh;
 };
@@ -159,30 +162,30 @@ void index_remove(struct pk_engine *engine, struct ident *ident);
 const struct vec *index_matched(struct pk_engine *engine, struct ent *ent);
 void index_free(struct pk_engine *engine);
 
-struct class_of {			/* signature or content -> class */
+struct class_of { /* signature or content -> class */
 	struct hash128 key;
 	uint32_t class;
 	struct hash128 content;
 	UT_hash_handle hh;
 };
-struct side {				/* one direction of a program */
-	struct ent **acts;		/* in ent_cmp's order */
+struct side {		   /* one direction of a program */
+	struct ent **acts; /* in ent_cmp's order */
 	size_t n_acts;
 	struct pk_defaults defaults;
-	const struct pk_document *askers[8];	/* whose rules those defaults name: 2 x tier + audit */
-	struct spans *own;		/* ingress: spans of each act's port labels at the subject; or NULL */
-	bool selective, varies;		/* some act is EP_SOME; some varies over tenants */
+	const struct pk_document *askers[8]; /* whose rules those defaults name: 2 x tier + audit */
+	struct spans *own; /* ingress: spans of each act's port labels at the subject; or NULL */
+	bool selective, varies; /* some act is EP_SOME; some varies over tenants */
 	struct class_of *signatures, *contents;
-	struct hash128 same, other, unknown;	/* contents of the fallback classes */
-	bool same_hit, other_hit;	/* their signatures hold acts that other endpoints may lack */
+	struct hash128 same, other, unknown; /* contents of the fallback classes */
+	bool same_hit, other_hit; /* their signatures hold acts that other endpoints may lack */
 	struct shape *shape;
 	uint32_t next_class;
 };
 struct program {
 	struct hash128 key;
-	struct hash128 origin;		/* the same in every process; zero unless selective */
+	struct hash128 origin; /* the same in every process; zero unless selective */
 	uint64_t id;
-	char *namespace;		/* of the subjects; NULL unless the peers depend on it */
+	char *namespace; /* of the subjects; NULL unless the peers depend on it */
 	bool init;
 	struct side side[2];
 	struct pk_verdict_entry *verdicts;
@@ -191,21 +194,21 @@ struct program {
 	size_t n_peers, room_peers;
 	struct pk_name_class *names;
 	size_t n_names;
-	struct pk_image *image;		/* of the state above, or NULL when that has moved on */
-	uint64_t built;			/* engine->generation in which it was made */
+	struct pk_image *image; /* of the state above, or NULL when that has moved on */
+	uint64_t built;		/* engine->generation in which it was made */
 	bool used;
 	UT_hash_handle hh;
 };
 /* class.c */
 /* What one class is made of. */
 struct recipe {
-	const uint32_t *acts;		/* indexes that match, ascending */
+	const uint32_t *acts; /* indexes that match, ascending */
 	size_t n_acts;
-	const struct peer *to;		/* whose ports labels mean on egress; NULL: nobody's */
+	const struct peer *to; /* whose ports labels mean on egress; NULL: nobody's */
 	enum peer_is is;
-	bool same;			/* of the subject's namespace */
-	bool is_protected, resolver;	/* WORLD */
-	const struct ent *name;		/* a name class: this entry alone */
+	bool same;		     /* of the subject's namespace */
+	bool is_protected, resolver; /* WORLD */
+	const struct ent *name;	     /* a name class: this entry alone */
 };
 const struct class_of *class_find(const struct class_of *map, const struct hash128 *key);
 void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class,
@@ -215,16 +218,16 @@ void classes_forget(struct class_of **map);
 struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			   const struct recipe *r, uint32_t class);
 /* The class of an endpoint or tenant: known by its signature, or worked out (no number yet). */
-const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p,
-				       enum pk_dir dir, const struct recipe *r);
+const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+				       const struct recipe *r);
 /* Its number: one of equal content, else a new one, whose verdicts are written. */
 uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 		      const struct recipe *r);
 
 /* peers.c */
 /* Indexes of the acts that match a peer; acts has room for all. */
-size_t acts_match(const struct pk_engine *engine, const struct side *side,
-		  const struct peer *peer, uint32_t *acts);
+size_t acts_match(const struct pk_engine *engine, const struct side *side, const struct peer *peer,
+		  uint32_t *acts);
 bool acts_any_selective(const struct side *side, const uint32_t *acts, size_t n);
 void peers_place_tenants(struct pk_engine *engine, struct program *p);
 void peers_place_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir);
@@ -238,7 +241,7 @@ struct program *program_get(struct pk_engine *engine, struct ident *subject);
 void program_image(struct program *p);
 void program_free(struct program *p);
 
-struct subject_index {			/* rules that may select endpoints of one namespace */
+struct subject_index { /* rules that may select endpoints of one namespace */
 	char *name;
 	struct vec rules;
 	UT_hash_handle hh;
@@ -257,26 +260,34 @@ struct pk_engine {
 	struct pk_world *world;
 	struct endpoint *endpoints;
 	struct doc_obj *docs;
-	struct vec added;		/* documents that came since the last compile */
+	struct vec added; /* documents that came since the last compile */
 	struct pk_rules *rules;
 	uint64_t serial, generation, idents_changed, walks;
 	struct subject_index *by_namespace;
-	struct vec anywhere;		/* rules without a namespace */
-	char **port_names;		/* port labels that some policy names, sorted */
+	struct vec anywhere; /* rules without a namespace */
+	char **port_names;   /* port labels that some policy names, sorted */
 	size_t n_port_names;
 	struct ident *idents;
 	struct tenant *tenants;
 	struct posting *postings;
-	struct vec uncertain;		/* identities with something unknown */
-	struct vec queue;		/* identities that came or went since the last compile */
+	struct vec uncertain; /* identities with something unknown */
+	struct vec queue;     /* identities that came or went since the last compile */
 	struct program *programs;
 	struct shape *shapes;
 	struct base *bases;
 	struct pk_label_set *unknown_labels, *init_labels, *any_tenant;
-	bool resubject;			/* every subject's program may be another one */
+	bool resubject; /* every subject's program may be another one */
 };
 
-/* compile.c, for documents.c: programs that hold entries of documents with keep unset; identities by the port names. */
+/* ident.c */
+struct tenant *tenant_get(struct pk_engine *engine, const char *name); /* made if need be */
+/* The endpoint's identity, one reference more or less; the next compile takes note. */
+struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoint *ep);
+void ident_drop(struct pk_engine *engine, struct ident *ident, bool local);
+void ident_clear(struct ident *ident);
+
+/* compile.c, for documents.c: programs that hold entries of documents with keep unset; identities
+ * by the port names. */
 void programs_forget(struct pk_engine *engine);
 void idents_retake(struct pk_engine *engine);
 /* A subject by labels alone, under a name that is no namespace's. */

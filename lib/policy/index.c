@@ -63,8 +63,8 @@ static void drop_posting(struct pk_engine *engine, struct posting *p)
 void index_remove(struct pk_engine *engine, struct ident *ident)
 {
 	for (size_t i = 0; i < ident->labels->n_known; i++) {
-		own_mem char *text = posting_text(ident->labels->known[i].key,
-						  ident->labels->known[i].value);
+		own_mem char *text =
+			posting_text(ident->labels->known[i].key, ident->labels->known[i].value);
 		struct posting *p = find(engine, text);
 
 		vec_remove(&p->idents, ident);
@@ -82,7 +82,7 @@ void index_free(struct pk_engine *engine)
 {
 	struct posting *p, *next;
 
-	HASH_ITER(hh, engine->postings, p, next)
+	HASH_ITER (hh, engine->postings, p, next)
 		drop_posting(engine, p);
 	vec_done(&engine->uncertain);
 }

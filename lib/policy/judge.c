@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sentence by sentence; quotes are docs/policy.md's. Slow on purpose: nothing is remembered between two questions. */
+/* Sentence by sentence; quotes are docs/policy.md's. Slow on purpose: nothing is remembered between
+ * two questions. */
 #include "judge.h"
 
 #include <netinet/in.h>
@@ -8,7 +9,7 @@
 
 #include "selector.h"
 
-struct view {			/* one document, one entry, one question */
+struct view { /* one document, one entry, one question */
 	const struct pk_judge_by *judge;
 	const struct pk_judge_query *q;
 	const struct pk_document *doc;
@@ -32,7 +33,8 @@ static const struct pk_label_set *peer_labels(const struct pk_judge_query *q)
 	return q->peer.is == PK_PEER_IS_ENDPOINT ? q->peer.endpoint->labels : NULL;
 }
 
-/* "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE. */
+/* "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE.
+ */
 static bool is_endpoint(const struct pk_judge_query *q)
 {
 	return q->peer.is == PK_PEER_IS_ENDPOINT || q->peer.is == PK_PEER_IS_UNKNOWN;
@@ -54,14 +56,16 @@ static enum pk_tri is_init(const struct pk_label_set *labels)
 	return labels->namespace ? PK_NO : PK_MAYBE;
 }
 
-static enum pk_tri selector_of_peer(const struct pk_selector *sel, const struct pk_label_set *labels)
+static enum pk_tri selector_of_peer(const struct pk_selector *sel,
+				    const struct pk_label_set *labels)
 {
 	if (labels)
 		return pk_selector_match(sel, labels);
 	return sel->n_req ? PK_MAYBE : PK_YES;
 }
 
-/* "no tenant policy selects" an endpoint in quarantine; "a tenant policy selects endpoints of this namespace only". */
+/* "no tenant policy selects" an endpoint in quarantine; "a tenant policy selects endpoints of this
+ * namespace only". */
 static enum pk_tri selects(const struct pk_document *doc, const struct pk_rule *rule,
 			   const struct pk_label_set *subject)
 {
@@ -96,7 +100,8 @@ static bool in_reach(const struct pk_settings *s, const union pk_addr *addr)
 	return false;
 }
 
-/* "A tenant policy's egress allow leaves them out, and may not name host or remote-node, unless tenantReach lists …". */
+/* "A tenant policy's egress allow leaves them out, and may not name host or remote-node, unless
+ * tenantReach lists …". */
 static bool out_of_reach(const struct view *v)
 {
 	const struct pk_settings *s = v->judge->settings;
@@ -131,7 +136,8 @@ static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 {
 	const struct pk_judge_peer *p = &v->q->peer;
 	bool world = p->is == PK_PEER_IS_WORLD;
-	/* "There `all` in an allow is its own namespace and the world, `cluster` its own namespace; in a deny … everything". */
+	/* "There `all` in an allow is its own namespace and the world, `cluster` its own namespace;
+	 * in a deny … everything". */
 	bool narrow = v->doc->namespace && !v->entry->deny;
 
 	switch (entity) {
@@ -157,7 +163,8 @@ static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 	return PK_NO;
 }
 
-/* "every peer selector means its own namespace, unless it names others by matchLabels or In (in a deny by any expression on it)". */
+/* "every peer selector means its own namespace, unless it names others by matchLabels or In (in a
+ * deny by any expression on it)". */
 static enum pk_tri match_peer_selector(const struct view *v, const struct pk_selector *sel)
 {
 	enum pk_tri tri;
@@ -168,8 +175,8 @@ static enum pk_tri match_peer_selector(const struct view *v, const struct pk_sel
 	if (!is_endpoint(v->q))
 		return PK_NO;
 	tri = selector_of_peer(sel, peer_labels(v->q));
-	names = v->entry->deny ? pk_selector_reads_namespace(sel) :
-				 pk_selector_names_namespace(sel);
+	names = v->entry->deny ? pk_selector_reads_namespace(sel)
+			       : pk_selector_names_namespace(sel);
 	if (v->doc->namespace && !names)
 		tri = pk_tri_and(tri, own_namespace(v));
 	return tri;
@@ -205,7 +212,8 @@ static enum pk_tri match_service(const struct view *v, const struct pk_service_r
 	return ns ? pk_tri_and(tri, in_namespace(labels, ns)) : tri;
 }
 
-/* "an address in an answer … for that endpoint"; "answers for toFQDNs never open [protected addresses]". */
+/* "an address in an answer … for that endpoint"; "answers for toFQDNs never open [protected
+ * addresses]". */
 static enum pk_tri match_fqdn(const struct view *v, const struct pk_fqdn *fqdn)
 {
 	const struct pk_world_endpoint *subject = v->q->subject;
@@ -259,7 +267,8 @@ static enum pk_tri match_peer(const struct view *v)
 	return PK_NO;
 }
 
-/* "A port label is that of the endpoint connected to: the endpoint's own on ingress, each peer's on egress." */
+/* "A port label is that of the endpoint connected to: the endpoint's own on ingress, each peer's on
+ * egress." */
 static enum pk_tri match_port_label(const struct view *v, const char *label)
 {
 	const struct pk_judge_query *q = v->q;
@@ -369,9 +378,9 @@ static void ask_rule(struct view *v, struct tier *t)
 	for (size_t i = 0; i < rule->n_entries[dir]; i++) {
 		v->entry = &rule->entries[dir][i];
 		if (entry_decides(v))
-			keep_first(v->entry->deny ? &t->deny :
-				   v->entry->pass ? &t->pass :
-						    &t->allow,
+			keep_first(v->entry->deny   ? &t->deny
+				   : v->entry->pass ? &t->pass
+						    : &t->allow,
 				   v);
 	}
 	if (rule->default_deny[dir] && rule->n_entries[dir] &&
@@ -492,14 +501,15 @@ static struct pk_judgement ask_baseline(const struct pk_settings *s, const struc
 	return found(PK_DENY, PK_TIER_BUILTIN, PK_KIND_DEFAULT, rule);
 }
 
-static struct pk_judgement judge_once(const struct pk_judge_by *judge, const struct pk_judge_query *q,
-				      bool audit)
+static struct pk_judgement judge_once(const struct pk_judge_by *judge,
+				      const struct pk_judge_query *q, bool audit)
 {
 	static const enum pk_tier tiers[] = { PK_TIER_OPERATOR, PK_TIER_TENANT, PK_TIER_BASELINE };
 	struct pk_judgement out;
 
 	/* "An endpoint always reaches itself." */
-	if (q->peer.is == PK_PEER_IS_ENDPOINT && strcmp(q->peer.endpoint->key, q->subject->key) == 0)
+	if (q->peer.is == PK_PEER_IS_ENDPOINT &&
+	    strcmp(q->peer.endpoint->key, q->subject->key) == 0)
 		return found(PK_ALLOW, PK_TIER_OPERATOR, PK_KIND_ALLOW, PK_RULE_SELF);
 	for (size_t i = 0; i < PK_ARRAY_LEN(tiers); i++)
 		if (ask_tier(judge, q, tiers[i], audit, &out))
@@ -531,9 +541,9 @@ static void match_rule(struct view *v, struct pk_judge_match *out, size_t *n, si
 		v->entry = &rule->entries[dir][i];
 		if (entry_decides(v))
 			push_match(out, n, room, v,
-				   v->entry->deny ? PK_KIND_DENY :
-				   v->entry->pass ? PK_KIND_PASS :
-						    PK_KIND_ALLOW);
+				   v->entry->deny   ? PK_KIND_DENY
+				   : v->entry->pass ? PK_KIND_PASS
+						    : PK_KIND_ALLOW);
 	}
 	if (!rule->default_deny[dir] || !rule->n_entries[dir] ||
 	    selects(v->doc, rule, v->q->subject->labels) == PK_NO)

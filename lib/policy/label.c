@@ -8,7 +8,7 @@
 #include "str.h"
 
 #define NAMESPACE "nomad:namespace"
-#define INIT "reserved:init"
+#define INIT	  "reserved:init"
 
 static char *dup_text(const char *text)
 {
@@ -190,8 +190,7 @@ int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err)
 	if (ns && set->init)
 		return pk_fail(err, 0, "reserved:init beside the namespace '%s'", ns->value);
 	if (ns && ns + 1 < set->known + set->n_known && strcmp(ns[1].key, NAMESPACE) == 0)
-		return pk_fail(err, 0, "two namespaces, '%s' and '%s'", ns->value,
-			       ns[1].value);
+		return pk_fail(err, 0, "two namespaces, '%s' and '%s'", ns->value, ns[1].value);
 	if (set->init || (!ns && !pk_label_set_is_unknown(set, NAMESPACE))) {
 		quarantine(set);
 		ns = NULL;

@@ -244,8 +244,8 @@ static enum pk_tri by_selector(const struct ent *ent, const struct pk_selector *
 		return by_entity(ent, sel->entity, peer);
 	if (!has_labels(peer))
 		return PK_NO;
-	if (own && !(ent->e->deny ? pk_selector_reads_namespace(sel) :
-				    pk_selector_names_namespace(sel))) {
+	if (own &&
+	    !(ent->e->deny ? pk_selector_reads_namespace(sel) : pk_selector_names_namespace(sel))) {
 		tri = lives_in(peer, own);
 		return tri == PK_NO ? PK_NO : pk_tri_and(tri, pk_selector_match(sel, peer->labels));
 	}
@@ -328,8 +328,8 @@ enum pk_tri rule_selects(const struct pk_document *doc, const struct pk_rule *ru
 	enum pk_tri tri = PK_YES;
 
 	if (rule->subject.is_entity)
-		return doc->namespace || rule->subject.entity != PK_ENTITY_INIT ? PK_NO :
-										  is_init(subject);
+		return doc->namespace || rule->subject.entity != PK_ENTITY_INIT ? PK_NO
+										: is_init(subject);
 	if (doc->namespace && subject->init)
 		return PK_NO;
 	if (doc->namespace && subject->namespace)

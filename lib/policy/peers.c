@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The endpoints and tenants that a rule set treats differently from what they would fall back to. */
+/* The endpoints and tenants that a rule set treats differently from what they would fall back to.
+ */
 #include "engine.h"
 
 #include <string.h>
 
 /* Acts that match a peer which isn't in the index: asked one by one. */
-size_t acts_match(const struct pk_engine *engine, const struct side *side,
-			const struct peer *peer, uint32_t *acts)
+size_t acts_match(const struct pk_engine *engine, const struct side *side, const struct peer *peer,
+		  uint32_t *acts)
 {
 	size_t n = 0;
 
@@ -50,7 +51,8 @@ static struct peer tenant_peer(const struct tenant *t)
 	return (struct peer){ .is = IS_ENDPOINT, .labels = t->labels };
 }
 
-/* What an endpoint of this tenant gets without an entry of its own; *hit: it holds acts that others of the tenant may lack. */
+/* What an endpoint of this tenant gets without an entry of its own; *hit: it holds acts that others
+ * of the tenant may lack. */
 static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			       struct tenant *t, bool *hit)
 {
@@ -102,12 +104,12 @@ void program_add_tenant(struct pk_engine *engine, struct program *p, struct tena
 		r.n_acts = acts_match(engine, side, &peer, acts);
 		if (!equal(&class_of_recipe(engine, p, (enum pk_dir)dir, &r)->content,
 			   &side->other)) {
-			push_peer(p, &(struct pk_peer_entry){
-					     .hash = { t->hash.h[0], t->hash.h[1] },
-					     .dir = (uint8_t)dir,
-					     .tenant = true,
-					     .class = class_number(engine, p, (enum pk_dir)dir,
-								   &r) });
+			push_peer(p,
+				  &(struct pk_peer_entry){
+					  .hash = { t->hash.h[0], t->hash.h[1] },
+					  .dir = (uint8_t)dir,
+					  .tenant = true,
+					  .class = class_number(engine, p, (enum pk_dir)dir, &r) });
 			pk_image_unref(p->image);
 			p->image = NULL;
 		}
@@ -183,7 +185,7 @@ void program_drop_peer(struct program *p, bool tenant, const struct hash128 *has
 
 struct pair {
 	const struct ident *ident;
-	uint32_t act;		/* UINT32_MAX: no act, but must be looked at */
+	uint32_t act; /* UINT32_MAX: no act, but must be looked at */
 };
 
 struct pairs {

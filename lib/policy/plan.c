@@ -9,25 +9,25 @@
 #include "icmp.h"
 #include "selector.h"
 
-#define SAMPLES_MAX 96
-#define PARTIES_MAX 4096
+#define SAMPLES_MAX   96
+#define PARTIES_MAX   4096
 #define QUESTIONS_MAX 4000000
 
 /* One port to ask about. */
 struct sample {
 	uint8_t proto;
 	uint16_t port;
-	bool other;		/* stands for the ports that no changed document names */
+	bool other; /* stands for the ports that no changed document names */
 };
 
 /* A group of endpoints with equal labels and ports, or what is no endpoint. */
 struct party {
-	struct pk_judge_peer peer[2];	/* in before, in after */
-	struct pk_judge_peer next[2];	/* another one of the group, where n > 1 */
+	struct pk_judge_peer peer[2]; /* in before, in after */
+	struct pk_judge_peer next[2]; /* another one of the group, where n > 1 */
 	char *name;
 	uint64_t hash[2];
 	size_t n;
-	bool touched;			/* a changed document may select it */
+	bool touched; /* a changed document may select it */
 };
 
 struct work {
@@ -144,8 +144,8 @@ static bool may_select(const struct work *w, const struct pk_label_set *labels)
 			if (doc->namespace && labels->namespace &&
 			    strcmp(doc->namespace, labels->namespace) != 0)
 				break;
-			if (s->is_entity ? !labels->namespace :
-					   pk_selector_match(s, labels) != PK_NO)
+			if (s->is_entity ? !labels->namespace
+					 : pk_selector_match(s, labels) != PK_NO)
 				return true;
 		}
 	}
@@ -221,7 +221,8 @@ static void add_others(struct work *w)
 	for (size_t d = 0; d < w->n_changed; d++)
 		for (size_t r = 0; r < w->changed[d]->n_rules; r++)
 			for (int dir = 0; dir < 2; dir++)
-				for (size_t i = 0; i < w->changed[d]->rules[r].n_entries[dir]; i++) {
+				for (size_t i = 0; i < w->changed[d]->rules[r].n_entries[dir];
+				     i++) {
 					const struct pk_entry *e =
 						&w->changed[d]->rules[r].entries[dir][i];
 

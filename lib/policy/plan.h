@@ -7,17 +7,18 @@
 #include "case.h"
 
 struct pk_plan_change {
-	const char *from, *to;		/* first endpoint of each group, or host, remote-node, world:ADDRESS */
-	size_t n_from, n_to;		/* endpoints of the group; 1 for those that are none */
-	char what[64];			/* "5432/tcp", "icmp 8", "other tcp ports" */
+	const char *from,
+		*to;	     /* first endpoint of each group, or host, remote-node, world:ADDRESS */
+	size_t n_from, n_to; /* endpoints of the group; 1 for those that are none */
+	char what[64];	     /* "5432/tcp", "icmp 8", "other tcp ports" */
 	enum pk_verdict before, after;
 };
 
 struct pk_plan {
 	struct pk_plan_change *changes;
 	size_t n;
-	size_t opened, closed;		/* pairs with a change of that kind */
-	size_t verdicts_before, verdicts_after;	/* entries in the tables */
+	size_t opened, closed;			/* pairs with a change of that kind */
+	size_t verdicts_before, verdicts_after; /* entries in the tables */
 };
 
 /* before and after hold the same endpoints; changed: the documents that differ, of both sides. */

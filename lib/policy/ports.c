@@ -12,11 +12,11 @@
 #include "own.h"
 #include "str.h"
 
-#define SET_MAX 8	/* values kept at a node: beyond that only the count of entries suffers */
+#define SET_MAX 8 /* values kept at a node: beyond that only the count of entries suffers */
 
 struct cell {
 	uint32_t lo, hi;
-	uint32_t next;		/* first cell at or behind this one that nobody painted */
+	uint32_t next; /* first cell at or behind this one that nobody painted */
 	uint32_t next_audit;
 	const struct pk_claim *live, *audit;
 	bool pass, pass_audit;
@@ -31,7 +31,7 @@ struct work {
 	size_t n_cells;
 	struct pk_verdict_value *values;
 	size_t n_values, room_values;
-	uint32_t *slots;	/* hash of the values: index + 1 */
+	uint32_t *slots; /* hash of the values: index + 1 */
 	size_t n_slots;
 	struct pk_port_table *out;
 	uint8_t proto;
@@ -266,7 +266,7 @@ static void value_cells(struct work *w, int proto)
 }
 
 struct set {
-	uint32_t v[SET_MAX];	/* sorted */
+	uint32_t v[SET_MAX]; /* sorted */
 	unsigned int n;
 };
 
@@ -322,7 +322,8 @@ static struct set gather(const struct work *w, struct span_node n)
 	return join(&a, &b);
 }
 
-/* gather is asked again at each level: 16 levels over a handful of nodes cost less than keeping them. */
+/* gather is asked again at each level: 16 levels over a handful of nodes cost less than keeping
+ * them. */
 static void spread(struct work *w, struct span_node n, uint32_t have)
 {
 	struct set s = gather(w, n);

@@ -10,7 +10,7 @@
 
 #include "picket/maps.h"
 
-#define PK_SPAN_ALL (-1)	/* every protocol */
+#define PK_SPAN_ALL (-1) /* every protocol */
 
 /* Ports lo..hi of a protocol; ICMP: type << 8 | code; protocols without ports: 0..65535. */
 struct pk_span {
@@ -20,8 +20,8 @@ struct pk_span {
 
 /* An entry that matches the class. */
 struct pk_claim {
-	uint8_t tier, kind;		/* enum pk_tier; ALLOW, DENY, PASS */
-	bool audit;			/* counts in the audit judgement only */
+	uint8_t tier, kind; /* enum pk_tier; ALLOW, DENY, PASS */
+	bool audit;	    /* counts in the audit judgement only */
 	uint32_t rule;
 	const struct pk_span *spans;
 	size_t n_spans;
@@ -29,18 +29,18 @@ struct pk_claim {
 
 /* Default deny by tier: the rule that asked for it first. */
 struct pk_defaults {
-	bool live[4], audit[4];		/* audit: with the audit documents too */
+	bool live[4], audit[4]; /* audit: with the audit documents too */
 	uint32_t live_rule[4], audit_rule[4];
-	bool none;			/* a name class: what nothing claims has no verdict at all */
-	uint32_t builtin;		/* PK_RULE_* where nothing decides */
+	bool none;	  /* a name class: what nothing claims has no verdict at all */
+	uint32_t builtin; /* PK_RULE_* where nothing decides */
 };
 
 struct pk_port_entry {
 	struct pk_verdict_value value;
-	uint32_t prefixlen;		/* PK_VERDICT_BITS_DIR .. PK_VERDICT_BITS_PORT */
+	uint32_t prefixlen; /* PK_VERDICT_BITS_DIR .. PK_VERDICT_BITS_PORT */
 	uint8_t proto;
 	uint8_t pad;
-	uint16_t port;			/* host order */
+	uint16_t port; /* host order */
 };
 
 struct pk_port_table {

@@ -108,10 +108,9 @@ static void name_classes(struct pk_engine *engine, struct program *p, enum pk_di
 	struct side *side = &p->side[dir];
 
 	for (uint32_t i = 0; i < side->n_acts; i++) {
-		const struct recipe r = { .acts = &i,
-					  .n_acts = 1,
-					  .is = IS_WORLD4,
-					  .name = side->acts[i] };
+		const struct recipe r = {
+			.acts = &i, .n_acts = 1, .is = IS_WORLD4, .name = side->acts[i]
+		};
 
 		if (side->acts[i]->e->kind != PK_PEER_FQDNS)
 			continue;
@@ -147,8 +146,8 @@ static void build(struct pk_engine *engine, struct program *p, const struct pk_l
 }
 
 /* First in order by tier, without and with the audit documents. */
-static void ask_default(struct pk_defaults *d, const struct rule_obj **first, const struct rule_obj *r,
-			int dir)
+static void ask_default(struct pk_defaults *d, const struct rule_obj **first,
+			const struct rule_obj *r, int dir)
 {
 	unsigned int tier = r->doc->tier;
 	uint32_t number = r->rule->entries[dir][0].number;
@@ -260,9 +259,10 @@ static void fill_side(struct side *side, struct gather *g, int dir, const struct
 	for (size_t i = 0; i < PK_ARRAY_LEN(side->askers); i++)
 		side->askers[i] = g->first[dir][i] ? g->first[dir][i]->doc : NULL;
 	if (dir == PK_INGRESS)
-		side->own = own_spans(subject, &(struct vec){ .at = (void **)side->acts,
-							      .n = side->n_acts });
-	/* The base of any tenant serves several: whoever is the same tenant to one is another to the next. */
+		side->own = own_spans(
+			subject, &(struct vec){ .at = (void **)side->acts, .n = side->n_acts });
+	/* The base of any tenant serves several: whoever is the same tenant to one is another to
+	 * the next. */
 	for (size_t i = 0; i < side->n_acts && !shared; i++) {
 		const struct ent *ent = side->acts[i];
 
@@ -277,9 +277,9 @@ static struct hash128 program_key(const struct program *p, const struct ident *s
 	struct pk_str s = { .cap = (size_t)1 << 30 };
 
 	pk_str_addf(&s, "%d %d %s;", p->init,
-		    subject->labels->namespace ? 0 :
-		    subject->is_base	       ? 1 :
-						 2,
+		    subject->labels->namespace ? 0
+		    : subject->is_base	       ? 1
+					       : 2,
 		    p->namespace ? p->namespace : "*");
 	for (int dir = 0; dir < 2; dir++) {
 		const struct side *side = &p->side[dir];

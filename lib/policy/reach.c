@@ -12,9 +12,9 @@
 struct expectation {
 	const struct pk_json *json;
 	const char *from, *to;
-	char what[64];		/* "80/tcp", "icmp echo-request" */
+	char what[64]; /* "80/tcp", "icmp echo-request" */
 	struct pk_connection c;
-	bool wants[4];		/* verdict, egress, ingress, audit */
+	bool wants[4]; /* verdict, egress, ingress, audit */
 	enum pk_verdict want[4];
 };
 
@@ -112,9 +112,9 @@ static int read_what(struct run *run, struct expectation *x)
 
 static int read_expectation(struct run *run, const struct pk_json *json, struct expectation *x)
 {
-	static const char *const keys[] = { "from",    "to",	  "port",  "icmp",	  "protocol",
-					    "verdict", "egress", "ingress", "audit", "description",
-					    NULL };
+	static const char *const keys[] = { "from",	"to",	       "port",	 "icmp",
+					    "protocol", "verdict",     "egress", "ingress",
+					    "audit",	"description", NULL };
 	int r;
 
 	*x = (struct expectation){ .json = json };

@@ -9,9 +9,9 @@
 
 #include "own.h"
 
-struct place {			/* where a number stands; 16 bytes matter at 50,000 of them */
+struct place { /* where a number stands; 16 bytes matter at 50,000 of them */
 	uint32_t number;
-	uint32_t doc;		/* index into docs */
+	uint32_t doc; /* index into docs */
 	uint32_t rule;
 	uint32_t entry : 31;
 	uint32_t dir : 1;
@@ -27,10 +27,10 @@ struct known {
 struct pk_rules {
 	const struct pk_document **docs;
 	size_t n_docs;
-	struct place *places;	/* sorted by number */
+	struct place *places; /* sorted by number */
 	size_t n;
-	uint32_t *hashes;	/* document by document */
-	struct known *known;	/* sorted by pointer */
+	uint32_t *hashes;    /* document by document */
+	struct known *known; /* sorted by pointer */
 };
 
 static const char *const dir_name[] = { "egress", "ingress" };
@@ -134,8 +134,8 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 						     .rule = (uint32_t)r,
 						     .entry = (uint32_t)e & 0x7fffffff,
 						     .dir = dir & 1 };
-				p->number = known ? known->hashes[rules->n - first] :
-						    hash_place(doc, p);
+				p->number = known ? known->hashes[rules->n - first]
+						  : hash_place(doc, p);
 				rules->hashes[rules->n++] = p->number;
 			}
 	rules->known[index] = (struct known){ .doc = doc,
@@ -143,7 +143,8 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 					      .n = rules->n - first };
 }
 
-/* The places are sorted by their hash: each takes the next number that is free behind the last one. */
+/* The places are sorted by their hash: each takes the next number that is free behind the last one.
+ */
 static void settle(struct pk_rules *rules)
 {
 	uint64_t next = PK_RULE_FIRST;
@@ -160,7 +161,8 @@ static void settle(struct pk_rules *rules)
 			break;
 		}
 	}
-	/* Behind the last number there is no room: those few stand at the front, shifting what is there. */
+	/* Behind the last number there is no room: those few stand at the front, shifting what is
+	 * there. */
 	for (size_t i = 0; i < wrapped; i++)
 		rules->places[rules->n - 1 - i].number = PK_RULE_FIRST + (uint32_t)i;
 	if (!wrapped)
@@ -281,8 +283,8 @@ static const char *const tier_name[] = { "builtin", "baseline", "tenant", "opera
 void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *out)
 {
 	if (!ref->doc) {
-		pk_str_add(out, ref->number < PK_RULE_BUILTIN_COUNT ? builtin_text[ref->number] :
-								      "unknown rule");
+		pk_str_add(out, ref->number < PK_RULE_BUILTIN_COUNT ? builtin_text[ref->number]
+								    : "unknown rule");
 		return;
 	}
 	if (PK_RANK_KIND(rank) == PK_KIND_DEFAULT)
@@ -305,7 +307,8 @@ void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *ke
 	if (!ref->doc) {
 		pk_jw_string(w, "document", NULL);
 		pk_jw_string(w, "description",
-			     ref->number < PK_RULE_BUILTIN_COUNT ? builtin_text[ref->number] : NULL);
+			     ref->number < PK_RULE_BUILTIN_COUNT ? builtin_text[ref->number]
+								 : NULL);
 		pk_jw_close(w, '}');
 		return;
 	}

@@ -11,7 +11,8 @@
 
 struct pk_rules;
 
-/* Sets entry->number in every document and remembers where each number stands. Keeps pointers into the documents. */
+/* Sets entry->number in every document and remembers where each number stands. Keeps pointers into
+ * the documents. */
 struct pk_rules *pk_rules_new(struct pk_document *const *docs, size_t n);
 /*
  * The same for another set, taking over what was worked out for the documents that are in both
@@ -24,10 +25,10 @@ void pk_rules_free(struct pk_rules *rules);
 
 struct pk_rule_ref {
 	uint32_t number;
-	const struct pk_document *doc;	/* NULL: a rule of the built-in baseline */
+	const struct pk_document *doc; /* NULL: a rule of the built-in baseline */
 	const struct pk_rule *rule;
 	const struct pk_entry *entry;
-	int dir;			/* enum pk_dir */
+	int dir; /* enum pk_dir */
 	unsigned int rule_index, entry_index;
 };
 /* Built-in numbers too. -ENOENT. */
@@ -35,7 +36,9 @@ int pk_rules_find(const struct pk_rules *rules, uint32_t number, struct pk_rule_
 size_t pk_rules_count(const struct pk_rules *rules);
 int pk_rules_at(const struct pk_rules *rules, size_t i, struct pk_rule_ref *out);
 
-/* "db-only-from-api: api may query the database (db.json:12)", "baseline: same namespace"; rank adds "default deny of …". */
+/* "db-only-from-api: api may query the database (db.json:12)", "baseline: same namespace"; rank
+ * adds "default deny of …". */
 void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *out);
-/* {"number", "document", "source", "path", "line", "direction", "rule", "entry", "kind", "tier", "audit", "description", "log"} */
+/* {"number", "document", "source", "path", "line", "direction", "rule", "entry", "kind", "tier",
+ * "audit", "description", "log"} */
 void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *key);

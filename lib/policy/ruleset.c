@@ -98,7 +98,7 @@ uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr
 
 static int verdict_cmp(const void *a, const void *b)
 {
-	const struct pk_verdict_key *x = a, *y = b;	/* the key stands first in its entry */
+	const struct pk_verdict_key *x = a, *y = b; /* the key stands first in its entry */
 	int c = by_number(x->class, y->class);
 
 	c = c ? c : by_number(x->dir, y->dir);
@@ -210,7 +210,7 @@ static const struct pk_verdict_value *find_verdict(const struct pk_image *image,
 		key.port = 0;
 		if (bits > PK_VERDICT_BITS_PROTO)
 			key.port = htons((uint16_t)(q->port & (0xffff0000u >>
-							      (bits - PK_VERDICT_BITS_PROTO))));
+							       (bits - PK_VERDICT_BITS_PROTO))));
 		if (bits == PK_VERDICT_BITS_DIR)
 			key.proto = 0;
 		hit = bsearch(&key, image->verdicts, image->n_verdicts, sizeof(*hit), verdict_cmp);
@@ -310,9 +310,9 @@ static bool diff_peers(const struct pk_image *from, const struct pk_image *to,
 	if (!out->peers || !out->gone)
 		abort();
 	while (i < from->n_peers || j < to->n_peers) {
-		int c = i == from->n_peers ? 1 :
-			j == to->n_peers   ? -1 :
-					     peer_cmp(&from->peers[i], &to->peers[j]);
+		int c = i == from->n_peers ? 1
+			: j == to->n_peers ? -1
+					   : peer_cmp(&from->peers[i], &to->peers[j]);
 
 		if (c < 0)
 			out->gone[out->n_gone++] = &from->peers[i++];

@@ -19,18 +19,20 @@ struct pk_verdict_entry {
 	struct pk_verdict_value value;
 };
 
-/* -> peer_class. An identity or tenant that has no number yet gets one, or is left out until it has (safe: fallback). */
+/* -> peer_class. An identity or tenant that has no number yet gets one, or is left out until it has
+ * (safe: fallback). */
 struct pk_peer_entry {
-	uint64_t hash[2];	/* of the identity's text (pk_identity_text), or pk_tenant_hash of the namespace */
+	uint64_t hash[2]; /* of the identity's text (pk_identity_text), or pk_tenant_hash of the
+			     namespace */
 	uint32_t class;
-	uint8_t dir;		/* enum pk_dir */
+	uint8_t dir; /* enum pk_dir */
 	bool tenant;
 	uint16_t pad;
 };
 
 struct pk_cidr_entry {
-	union pk_addr addr;	/* masked, v4-mapped */
-	uint32_t bits;		/* 0..128 of addr */
+	union pk_addr addr; /* masked, v4-mapped */
+	uint32_t bits;	    /* 0..128 of addr */
 	uint32_t class;
 };
 
@@ -38,31 +40,32 @@ struct pk_cidr_entry {
 struct pk_cidr_list {
 	unsigned int refs;
 	uint64_t digest[2];
-	struct pk_cidr_entry *entries;	/* sorted by addr, then bits */
+	struct pk_cidr_entry *entries; /* sorted by addr, then bits */
 	size_t n;
-	bool has_bits[129];		/* some entry has this length */
+	bool has_bits[129]; /* some entry has this length */
 };
 
 /* Which toFQDNs a name class stands for; entry lives as long as its document. */
 struct pk_name_class {
 	uint32_t class;
-	uint32_t number;	/* of the rule */
+	uint32_t number; /* of the rule */
 	const struct pk_entry *entry;
 };
 
 struct pk_image {
 	unsigned int refs;
-	uint64_t digest[2];		/* of everything below: equal content, equal digest */
-	/* Whose rules these are, where endpoints to come may be treated apart: two that are equal today may not be tomorrow. */
+	uint64_t digest[2]; /* of everything below: equal content, equal digest */
+	/* Whose rules these are, where endpoints to come may be treated apart: two that are equal
+	 * today may not be tomorrow. */
 	uint64_t origin[2];
-	uint32_t flags;			/* PK_RULE_SET_* */
-	bool audit;			/* some audit verdict differs from the live one: PK_WORD_AUDIT */
+	uint32_t flags; /* PK_RULE_SET_* */
+	bool audit;	/* some audit verdict differs from the live one: PK_WORD_AUDIT */
 	bool uses_names;
-	struct pk_verdict_entry *verdicts;	/* sorted by key */
+	struct pk_verdict_entry *verdicts; /* sorted by key */
 	size_t n_verdicts;
-	struct pk_peer_entry *peers;	/* sorted by dir, tenant, hash */
+	struct pk_peer_entry *peers; /* sorted by dir, tenant, hash */
 	size_t n_peers;
-	struct pk_cidr_list *list[2];	/* by enum pk_dir; NULL: the two world classes only */
+	struct pk_cidr_list *list[2]; /* by enum pk_dir; NULL: the two world classes only */
 	struct pk_name_class *names;
 	size_t n_names;
 };
@@ -81,31 +84,33 @@ void pk_image_finish(struct pk_image *image);
 struct pk_cidr_list *pk_cidr_list_new(struct pk_cidr_entry *entries, size_t n);
 struct pk_cidr_list *pk_cidr_list_ref(struct pk_cidr_list *list);
 void pk_cidr_list_unref(struct pk_cidr_list *list);
-/* Class of the longest match, PK_CLASS_WORLD4 or 6 where nothing of the list matches (or list is NULL). */
+/* Class of the longest match, PK_CLASS_WORLD4 or 6 where nothing of the list matches (or list is
+ * NULL). */
 uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
 /* What a peer is, as the data path knows it. */
 enum pk_query_peer {
-	PK_QUERY_ENDPOINT,	/* identity and tenant known */
-	PK_QUERY_UNKNOWN,	/* of the pools, owner unknown */
+	PK_QUERY_ENDPOINT, /* identity and tenant known */
+	PK_QUERY_UNKNOWN,  /* of the pools, owner unknown */
 	PK_QUERY_INIT,
 	PK_QUERY_HOST,
 	PK_QUERY_REMOTE_NODE,
-	PK_QUERY_WORLD,		/* by address */
+	PK_QUERY_WORLD, /* by address */
 };
 struct pk_image_query {
 	enum pk_dir dir;
 	enum pk_query_peer peer;
-	uint64_t identity[2], tenant[2];	/* ENDPOINT: pk_identity hash and pk_tenant_hash */
-	bool same_tenant;			/* ENDPOINT: tenant equals the subject's */
-	union pk_addr address;			/* WORLD */
+	uint64_t identity[2], tenant[2]; /* ENDPOINT: pk_identity hash and pk_tenant_hash */
+	bool same_tenant;		 /* ENDPOINT: tenant equals the subject's */
+	union pk_addr address;		 /* WORLD */
 	uint8_t proto;
-	uint16_t port;				/* host order; ICMP: PK_PORT_ICMP(type, code) */
-	const uint32_t *name_classes;		/* granted to (subject, address) */
+	uint16_t port;		      /* host order; ICMP: PK_PORT_ICMP(type, code) */
+	const uint32_t *name_classes; /* granted to (subject, address) */
 	size_t n_name_classes;
-	uint32_t open;				/* PK_OPEN_* of the subject's port, ingress only */
+	uint32_t open; /* PK_OPEN_* of the subject's port, ingress only */
 };
-/* Looks up as the data path does: class by identity, tenant, reserved kind or list; one longest match; open ports and names beside it. */
+/* Looks up as the data path does: class by identity, tenant, reserved kind or list; one longest
+ * match; open ports and names beside it. */
 void pk_image_lookup(const struct pk_image *image, const struct pk_image_query *q,
 		     struct pk_verdict_value *out);
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_query *q);
@@ -117,11 +122,11 @@ uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_quer
  */
 struct pk_image_delta {
 	bool replace;
-	const struct pk_verdict_entry **verdicts;	/* to add, first */
+	const struct pk_verdict_entry **verdicts; /* to add, first */
 	size_t n_verdicts;
-	const struct pk_peer_entry **peers;		/* to add, second */
+	const struct pk_peer_entry **peers; /* to add, second */
 	size_t n_peers;
-	const struct pk_peer_entry **gone;		/* peers to remove, last */
+	const struct pk_peer_entry **gone; /* peers to remove, last */
 	size_t n_gone;
 };
 void pk_image_diff(const struct pk_image *from, const struct pk_image *to,

@@ -14,7 +14,8 @@ static bool has_value(const struct pk_requirement *req, const char *value)
 	return false;
 }
 
-/* A key that has a value is known, unless it may have more values than those: services, or a key named as unknown itself. */
+/* A key that has a value is known, unless it may have more values than those: services, or a key
+ * named as unknown itself. */
 static bool is_open(const struct pk_label_set *set, const char *key, bool known)
 {
 	if (!known)

@@ -8,8 +8,8 @@
 #include "own.h"
 
 struct side {
-	char *namespace, *job;		/* NULL: no endpoint */
-	char *name;			/* host, remote-node, or the address of the world */
+	char *namespace, *job; /* NULL: no endpoint */
+	char *name;	       /* host, remote-node, or the address of the world */
 };
 
 /* One hole in one direction of one job. */
@@ -17,8 +17,8 @@ struct hole {
 	struct side subject, peer;
 	bool ingress;
 	char *protocol;
-	int port;			/* 0: none (ICMP) */
-	int icmp;			/* type, -1 */
+	int port; /* 0: none (ICMP) */
+	int icmp; /* type, -1 */
 };
 
 struct pk_suggest {
@@ -196,9 +196,9 @@ static void write_ports(const struct hole *h, size_t n, struct pk_jw *w)
 		char port[8], upper[16] = "";
 
 		for (size_t j = 0; h[i].protocol[j] && j < sizeof(upper) - 1; j++)
-			upper[j] = (char)(h[i].protocol[j] >= 'a' && h[i].protocol[j] <= 'z' ?
-						  h[i].protocol[j] - 32 :
-						  h[i].protocol[j]);
+			upper[j] = (char)(h[i].protocol[j] >= 'a' && h[i].protocol[j] <= 'z'
+						  ? h[i].protocol[j] - 32
+						  : h[i].protocol[j]);
 		pk_jw_open(w, NULL, '{');
 		if (icmp) {
 			pk_jw_string(w, "family", strchr(h[i].protocol, '6') ? "IPv6" : "IPv4");

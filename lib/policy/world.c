@@ -14,14 +14,8 @@ struct pk_world {
 	struct node *nodes;
 };
 
-#define V4(p, q, r, s, bits)                                                                       \
-	{                                                                                          \
-		.addr.b = { [10] = 0xff, 0xff, p, q, r, s }, .len = bits                           \
-	}
-#define V6(p, q, r, s, t, u, bits)                                                                 \
-	{                                                                                          \
-		.addr.b = { p, q, r, s, t, u }, .len = bits, .v6 = true                            \
-	}
+#define V4(p, q, r, s, bits)	   { .addr.b = { [10] = 0xff, 0xff, p, q, r, s }, .len = bits }
+#define V6(p, q, r, s, t, u, bits) { .addr.b = { p, q, r, s, t, u }, .len = bits, .v6 = true }
 
 const struct pk_prefix pk_protected[] = {
 	V4(0, 0, 0, 0, 8),
@@ -152,7 +146,7 @@ void pk_world_free(struct pk_world *world)
 
 	if (!world)
 		return;
-	HASH_ITER(hh, world->nodes, n, next) {
+	HASH_ITER (hh, world->nodes, n, next) {
 		HASH_DEL(world->nodes, n);
 		pk_world_endpoint_free(n->ep);
 		free(n);

@@ -33,8 +33,8 @@ struct pk_name {
 };
 
 struct pk_world_endpoint {
-	char *key;			/* container id "@" interface, or an expectations file's name */
-	struct pk_label_set *labels;	/* finished; "port:*" unknown: its ports aren't known yet */
+	char *key; /* container id "@" interface, or an expectations file's name */
+	struct pk_label_set *labels; /* finished; "port:*" unknown: its ports aren't known yet */
 	struct pk_port_label *ports;
 	size_t n_ports;
 	struct pk_own_port *checks, *published;
@@ -43,7 +43,7 @@ struct pk_world_endpoint {
 	size_t n_addresses;
 	struct pk_name *names;
 	size_t n_names;
-	bool local;			/* has a rule set on this node */
+	bool local; /* has a rule set on this node */
 };
 
 struct pk_world_endpoint *pk_world_endpoint_new(const char *key);
@@ -63,7 +63,7 @@ struct pk_world *pk_world_new(void);
 void pk_world_free(struct pk_world *world);
 /* Takes ownership of ep; replaces one of the same key. */
 void pk_world_put(struct pk_world *world, struct pk_world_endpoint *ep);
-int pk_world_remove(struct pk_world *world, const char *key);	/* -ENOENT */
+int pk_world_remove(struct pk_world *world, const char *key); /* -ENOENT */
 const struct pk_world_endpoint *pk_world_get(const struct pk_world *world, const char *key);
 /* In order of insertion: NULL starts, NULL ends. */
 const struct pk_world_endpoint *pk_world_next(const struct pk_world *world,

@@ -19,7 +19,7 @@
 
 struct tally {
 	uint64_t queries, unseen, unseen_allowed, worlds, kernel;
-	uint64_t allow, deny, fallback;	/* live verdicts: allowed, by a deny, by default */
+	uint64_t allow, deny, fallback; /* live verdicts: allowed, by a deny, by default */
 	uint64_t tier[4], audit_differs;
 };
 

@@ -45,10 +45,11 @@ static const char *const prefixes[] = { "203.0.113.0/24", "203.0.113.64/26", "10
 					"10.1.0.0/16",	  "10.1.2.3/32",     "0.0.0.0/0",
 					"198.51.100.7",	  "2001:db8::/32",   "2001:db8:1::/48",
 					"::/0",		  "fc00::/7",	     "192.168.7.0/24" };
-static const char *const addresses[] = { "203.0.113.7",	  "203.0.113.70", "10.1.2.3", "10.1.9.9",
-					 "10.2.0.1",	  "198.51.100.7", "8.8.8.8",  "192.168.7.7",
-					 "169.254.169.254", "2001:db8::1",  "2001:db8:1::1",
-					 "2600::1",	  "fd00::9",	  "10.0.0.53" };
+static const char *const addresses[] = { "203.0.113.7", "203.0.113.70",	 "10.1.2.3",
+					 "10.1.9.9",	"10.2.0.1",	 "198.51.100.7",
+					 "8.8.8.8",	"192.168.7.7",	 "169.254.169.254",
+					 "2001:db8::1", "2001:db8:1::1", "2600::1",
+					 "fd00::9",	"10.0.0.53" };
 static const uint16_t ports[] = { 22, 53, 79, 80, 81, 443, 1000, 1024, 5432, 8080, 65535, 1 };
 static const char *const names[] = { "api.example.com", "www.example.com", "db.internal.test" };
 
@@ -127,21 +128,24 @@ static void cidrs(struct pk_str *s, const char *dir)
 	if (rnd_in(2)) {
 		pk_str_addf(s, "\"%sCIDR\":[\"%s\",\"%s\"]", dir, PICK(prefixes), PICK(prefixes));
 	} else if (rnd_in(2)) {
-		pk_str_addf(s, "\"%sCIDRSet\":[{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0/16\"%s]},"
-			       "{\"cidr\":\"%s\"}]",
-			    dir, rnd_in(2) ? ",\"10.1.2.3/32\"" : "", PICK(prefixes));
+		pk_str_addf(
+			s,
+			"\"%sCIDRSet\":[{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0/16\"%s]},"
+			"{\"cidr\":\"%s\"}]",
+			dir, rnd_in(2) ? ",\"10.1.2.3/32\"" : "", PICK(prefixes));
 	} else {
-		pk_str_addf(s, "\"%sCIDRSet\":[{\"cidr\":\"0.0.0.0/0\",\"except\":[\"203.0.113.0/24\","
-			       "\"10.0.0.0/8\"]},{\"cidr\":\"203.0.113.64/26\"}]",
+		pk_str_addf(s,
+			    "\"%sCIDRSet\":[{\"cidr\":\"0.0.0.0/0\",\"except\":[\"203.0.113.0/24\","
+			    "\"10.0.0.0/8\"]},{\"cidr\":\"203.0.113.64/26\"}]",
 			    dir);
 	}
 }
 
 static void entities(struct pk_str *s, const char *dir)
 {
-	static const char *const list[] = { "all",	   "world", "world-ipv4",  "world-ipv6",
-					    "cluster",	   "host",  "remote-node", "init",
-					    "none" };
+	static const char *const list[] = { "all",	   "world",   "world-ipv4",
+					    "world-ipv6",  "cluster", "host",
+					    "remote-node", "init",    "none" };
 
 	pk_str_addf(s, "\"%sEntities\":[\"%s\"", dir, PICK(list));
 	if (rnd_in(3))
@@ -173,8 +177,8 @@ static void peers(struct pk_str *s, bool egress, bool tenant, bool may_name)
 		pk_str_add(s, "}]");
 	} else if (egress && may_name) {
 		pk_str_addf(s, "\"toFQDNs\":[{%s}]",
-			    rnd_in(2) ? "\"matchName\":\"api.example.com\"" :
-					"\"matchPattern\":\"*.example.com\"");
+			    rnd_in(2) ? "\"matchName\":\"api.example.com\""
+				      : "\"matchPattern\":\"*.example.com\"");
 	}
 }
 
@@ -262,8 +266,8 @@ static void make_rule(struct g_rule *r, bool tenant, bool operator_tier)
 				has[section >= 2] = true;
 			}
 	if (flags < 2)
-		pk_str_addf(&s, ",\"enableDefaultDeny\":{\"%s\":%s}",
-			    has[0] ? "ingress" : "egress", flags ? "true" : "false");
+		pk_str_addf(&s, ",\"enableDefaultDeny\":{\"%s\":%s}", has[0] ? "ingress" : "egress",
+			    flags ? "true" : "false");
 	r->flags = s.len ? take(&s) : NULL;
 }
 
@@ -384,8 +388,8 @@ void g_doc_text(const struct g_doc *doc, struct pk_str *out)
 
 static void make_labels(struct pk_label_set *l)
 {
-	static const char *const unknown[] = { "meta:*", "nomad:job", "consul:service", "port:*",
-					       "*", "port:http" };
+	static const char *const unknown[] = { "meta:*", "nomad:job", "consul:service",
+					       "port:*", "*",	      "port:http" };
 
 	if (!rnd_in(12))
 		pk_label_set_add(l, "nomad:namespace", PICK(namespaces));
@@ -440,9 +444,10 @@ void g_query(const struct pk_world *world, const struct pk_world_endpoint *subje
 	     const struct pk_world_endpoint *const *peer_list, size_t n_peers,
 	     struct pk_judge_query *out)
 {
-	static const uint8_t protocols[] = { IPPROTO_TCP,  IPPROTO_TCP,	 IPPROTO_TCP,
-					     IPPROTO_UDP,  IPPROTO_UDP,	 IPPROTO_SCTP,
-					     IPPROTO_ICMP, IPPROTO_ICMPV6, 47, 99 };
+	static const uint8_t protocols[] = {
+		IPPROTO_TCP,  IPPROTO_TCP,  IPPROTO_TCP,    IPPROTO_UDP, IPPROTO_UDP,
+		IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6, 47,		 99
+	};
 	uint32_t kind = rnd_to(10);
 
 	(void)world;

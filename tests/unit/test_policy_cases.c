@@ -24,14 +24,14 @@
 #define DENIED(from, to, port)                                                                     \
 	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port "/tcp\",\"verdict\":\"deny\"}"
 #define ALLOWED(from, to, port)                                                                    \
-	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port "/tcp\",\"verdict\":\"allow\"}"
+	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port "/tcp\",\"verdict\":"          \
+								    "\"allow\"}"
 #define INTO(from, to, port, verdict)                                                              \
 	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port                                \
 	"/tcp\",\"ingress\":\"" verdict "\"}"
 #define TENANT_RULE(ns, rule)                                                                      \
 	"{\"namespace\":\"" ns "\",\"rules\":[{\"endpointSelector\":{}," rule "}]}"
-#define OPERATOR_RULE(rule)                                                                        \
-	"{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{}," rule "}]}"
+#define OPERATOR_RULE(rule) "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{}," rule "}]}"
 
 struct row {
 	const char *sentence;
@@ -70,19 +70,26 @@ static void check_all(const struct row *rows, size_t n)
 
 static const struct row p25[] = {
 	{ "a selector that matches nothing admits nobody",
-	  WORLD(TENANT_RULE("x", "\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"none\"}}]}]"),
-		DENIED("x/b", "x/a", "80") "," DENIED("host", "x/a", "80") ","
-		DENIED("world:203.0.113.1", "x/a", "80") "," DENIED("unknown:10.9.9.9", "x/a", "80")) },
+	  WORLD(TENANT_RULE(
+			"x",
+			"\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"none\"}}]}]"),
+		DENIED("x/b", "x/a", "80") "," DENIED("host", "x/a", "80") "," DENIED(
+			"world:203.0.113.1", "x/a", "80") "," DENIED("unknown:10.9.9.9", "x/a",
+								     "80")) },
 	{ "an empty list of selectors admits nobody",
-	  WORLD(TENANT_RULE("x", "\"ingress\":[{\"fromEndpoints\":[]}]"), DENIED("x/b", "x/a", "80")) },
+	  WORLD(TENANT_RULE("x", "\"ingress\":[{\"fromEndpoints\":[]}]"),
+		DENIED("x/b", "x/a", "80")) },
 	{ "a service without instances is nobody",
 	  WORLD(TENANT_RULE("x", "\"egress\":[{\"toServices\":[{\"name\":\"gone\"}]}]"),
 		DENIED("x/a", "x/b", "80") "," DENIED("x/a", "world:203.0.113.1", "80")) },
 	{ "a CIDR that is all excepted is nobody",
-	  WORLD(TENANT_RULE("x", "\"egress\":[{\"toCIDRSet\":[{\"cidr\":\"203.0.113.0/24\",\"except\":"
-				 "[\"203.0.113.0/25\",\"203.0.113.128/25\"]}]}]"),
-		DENIED("x/a", "world:203.0.113.1", "80") "," DENIED("x/a", "world:203.0.113.200", "80")
-		"," DENIED("x/a", "world:198.51.100.1", "80") "," DENIED("x/a", "x/b", "80")) },
+	  WORLD(TENANT_RULE("x",
+			    "\"egress\":[{\"toCIDRSet\":[{\"cidr\":\"203.0.113.0/24\",\"except\":"
+			    "[\"203.0.113.0/25\",\"203.0.113.128/25\"]}]}]"),
+		DENIED("x/a", "world:203.0.113.1",
+		       "80") "," DENIED("x/a", "world:203.0.113.200",
+					"80") "," DENIED("x/a", "world:198.51.100.1",
+							 "80") "," DENIED("x/a", "x/b", "80")) },
 	{ "the entity none is nobody",
 	  WORLD(TENANT_RULE("x", "\"ingress\":[{\"fromEntities\":[\"none\"]}]"),
 		DENIED("x/b", "x/a", "80")) },
@@ -101,29 +108,28 @@ static void p25_nothing_is_never_all(void **state)
 }
 
 #define OPEN_Y                                                                                     \
-	TENANT_RULE("y", "\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"nomad:namespace\":"  \
-			 "\"x\"}}]}],\"egress\":[{\"toEndpoints\":[{\"matchLabels\":"               \
+	TENANT_RULE("y", "\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"nomad:namespace\":" \
+			 "\"x\"}}]}],\"egress\":[{\"toEndpoints\":[{\"matchLabels\":"              \
 			 "{\"nomad:namespace\":\"x\"}}]}]")
 /* y names x both ways, so that x's own words alone decide. */
 #define ESCAPE(sentence, peers)                                                                    \
-	{                                                                                          \
-		sentence, WORLD(OPEN_Y "," TENANT_RULE("x", "\"ingress\":[{" peers "}]"),          \
-				INTO("y/a", "x/a", "80", "deny") "," INTO("q", "x/a", "80", "deny")) \
-	}
+	{ sentence, WORLD(OPEN_Y "," TENANT_RULE("x", "\"ingress\":[{" peers "}]"),                \
+			  INTO("y/a", "x/a", "80", "deny") "," INTO("q", "x/a", "80", "deny")) }
 static const struct row p26[] = {
 	ESCAPE("{} is the own namespace", "\"fromEndpoints\":[{}]"),
 	ESCAPE("NotIn on a job is the own namespace",
-	       "\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"nomad:job\",\"operator\":\"NotIn\","
+	       "\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"nomad:job\",\"operator\":"
+	       "\"NotIn\","
 	       "\"values\":[\"z\"]}]}]"),
-	ESCAPE("NotIn on the namespace stays in it",
-	       "\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"nomad:namespace\",\"operator\":"
-	       "\"NotIn\",\"values\":[\"z\"]}]}]"),
+	ESCAPE("NotIn on the namespace stays in it", "\"fromEndpoints\":[{\"matchExpressions\":[{"
+						     "\"key\":\"nomad:namespace\",\"operator\":"
+						     "\"NotIn\",\"values\":[\"z\"]}]}]"),
 	ESCAPE("DoesNotExist on a label stays in the namespace",
 	       "\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"meta:none\",\"operator\":"
 	       "\"DoesNotExist\"}]}]"),
-	ESCAPE("Exists on the namespace stays in it",
-	       "\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"nomad:namespace\",\"operator\":"
-	       "\"Exists\"}]}]"),
+	ESCAPE("Exists on the namespace stays in it", "\"fromEndpoints\":[{\"matchExpressions\":[{"
+						      "\"key\":\"nomad:namespace\",\"operator\":"
+						      "\"Exists\"}]}]"),
 	ESCAPE("the entity all is the own namespace and the world", "\"fromEntities\":[\"all\"]"),
 	ESCAPE("the entity cluster is the own namespace", "\"fromEntities\":[\"cluster\"]"),
 	ESCAPE("no peer key is the entity all",
@@ -151,14 +157,16 @@ static void p26_a_tenant_stays_a_tenant(void **state)
 #define DENY_TEN  OPERATOR_RULE("\"egressDeny\":[{\"toCIDR\":[\"10.0.0.0/8\"]}]")
 #define ALLOW_ONE OPERATOR_RULE("\"egress\":[{\"toCIDR\":[\"10.1.2.3/32\"]}]")
 #define DENY_RANGE                                                                                 \
-	OPERATOR_RULE("\"ingressDeny\":[{\"toPorts\":[{\"ports\":[{\"port\":\"1\",\"endPort\":1024," \
-		      "\"protocol\":\"TCP\"}]}]}]")
+	OPERATOR_RULE(                                                                             \
+		"\"ingressDeny\":[{\"toPorts\":[{\"ports\":[{\"port\":\"1\",\"endPort\":1024,"     \
+		"\"protocol\":\"TCP\"}]}]}]")
 #define ALLOW_80                                                                                   \
-	OPERATOR_RULE("\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":\"80\",\"protocol\":\"TCP\"}]}]}]")
-#define TEN_DENIED                                                                                 \
-	DENIED("x/a", "world:10.1.2.3", "443") "," DENIED("x/a", "world:10.1.2.4", "443")
+	OPERATOR_RULE("\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":\"80\",\"protocol\":"      \
+		      "\"TCP\"}]}]}]")
+#define TEN_DENIED DENIED("x/a", "world:10.1.2.3", "443") "," DENIED("x/a", "world:10.1.2.4", "443")
 static const struct row p27[] = {
-	{ "a deny of 10/8 beats an allow of one address in it", WORLD(DENY_TEN "," ALLOW_ONE, TEN_DENIED) },
+	{ "a deny of 10/8 beats an allow of one address in it",
+	  WORLD(DENY_TEN "," ALLOW_ONE, TEN_DENIED) },
 	{ "in the other order too", WORLD(ALLOW_ONE "," DENY_TEN, TEN_DENIED) },
 	{ "in one document too",
 	  WORLD(OPERATOR_RULE("\"egress\":[{\"toCIDR\":[\"10.1.2.3/32\"]}],\"egressDeny\":"
@@ -167,13 +175,16 @@ static const struct row p27[] = {
 	{ "a deny of one address beats an allow of 10/8",
 	  WORLD(OPERATOR_RULE("\"egress\":[{\"toCIDR\":[\"10.0.0.0/8\"]}],\"egressDeny\":"
 			      "[{\"toCIDR\":[\"10.1.2.3/32\"]}]"),
-		DENIED("x/a", "world:10.1.2.3", "443") "," ALLOWED("x/a", "world:10.1.2.4", "443")) },
-	{ "a deny of a range beats a port inside it", WORLD(DENY_RANGE "," ALLOW_80,
-		DENIED("x/b", "x/a", "80") "," DENIED("x/b", "x/a", "1024") ","
-		ALLOWED("x/b", "x/a", "1025")) },
-	{ "in the other order too", WORLD(ALLOW_80 "," DENY_RANGE,
-		DENIED("x/b", "x/a", "80") "," DENIED("x/b", "x/a", "1") ","
-		ALLOWED("x/b", "x/a", "1025")) },
+		DENIED("x/a", "world:10.1.2.3", "443") "," ALLOWED("x/a", "world:10.1.2.4",
+								   "443")) },
+	{ "a deny of a range beats a port inside it",
+	  WORLD(DENY_RANGE "," ALLOW_80,
+		DENIED("x/b", "x/a", "80") "," DENIED("x/b", "x/a",
+						      "1024") "," ALLOWED("x/b", "x/a", "1025")) },
+	{ "in the other order too",
+	  WORLD(ALLOW_80 "," DENY_RANGE,
+		DENIED("x/b", "x/a", "80") "," DENIED("x/b", "x/a", "1") "," ALLOWED("x/b", "x/a",
+										     "1025")) },
 };
 
 static void p27_a_deny_beats_what_is_more_specific(void **state)
@@ -193,8 +204,10 @@ static struct pk_document *many_rules(unsigned int n)
 	pk_str_add(&s, "{\"namespace\":\"x\",\"rules\":[");
 	for (unsigned int i = 0; i < n; i++)
 		pk_str_addf(&s,
-			    "%s{\"endpointSelector\":{},\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":"
-			    "{\"job\":\"b\"}}],\"toPorts\":[{\"ports\":[{\"port\":\"%u\",\"protocol\":\"TCP\"}]}]}]}",
+			    "%s{\"endpointSelector\":{},\"ingress\":[{\"fromEndpoints\":[{"
+			    "\"matchLabels\":"
+			    "{\"job\":\"b\"}}],\"toPorts\":[{\"ports\":[{\"port\":\"%u\","
+			    "\"protocol\":\"TCP\"}]}]}]}",
 			    i ? "," : "", 1 + i * 2);
 	pk_str_add(&s, "]}");
 	assert_int_equal(pk_document_parse(&src, s.text, s.len, &doc, &notes), 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Label sets, selectors, port tables and what the engine promises its callers (lib/policy/compile.h). */
+/* Label sets, selectors, port tables and what the engine promises its callers
+ * (lib/policy/compile.h). */
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -40,9 +41,10 @@ static void a_label_set_has_one_text(void **state)
 	pk_label_set_add_unknown(set, "port:*");
 	pk_label_set_add_unknown(set, "meta:*");
 	assert_int_equal(pk_label_set_finish(set, NULL), 0);
-	assert_string_equal(set->text, "[\"consul:service=pg\",\"consul:service=pg-ro\","
-				       "\"meta:a\\u003db=c=\\\"d\\\"\\u000a\",\"nomad:namespace=acme\","
-				       "[\"meta:*\",\"port:*\"]]");
+	assert_string_equal(set->text,
+			    "[\"consul:service=pg\",\"consul:service=pg-ro\","
+			    "\"meta:a\\u003db=c=\\\"d\\\"\\u000a\",\"nomad:namespace=acme\","
+			    "[\"meta:*\",\"port:*\"]]");
 	assert_string_equal(set->namespace, "acme");
 	again = labels(set->text);
 	assert_string_equal(again->text, set->text);
@@ -54,9 +56,13 @@ static void a_label_set_has_one_text(void **state)
 
 static void a_text_that_is_not_canonical_is_refused(void **state)
 {
-	static const char *const bad[] = { "[\"b:x=1\",\"a:x=1\"]", "{}", "[1]", "[\"nokey\"]",
+	static const char *const bad[] = { "[\"b:x=1\",\"a:x=1\"]",
+					   "{}",
+					   "[1]",
+					   "[\"nokey\"]",
 					   "[\"nomad:namespace=a\",\"nomad:namespace=b\"]",
-					   "[\"nomad:job=a\"]", "[" };
+					   "[\"nomad:job=a\"]",
+					   "[" };
 	struct pk_label_set *set = NULL;
 	struct pk_err err;
 
@@ -101,14 +107,16 @@ static void a_claim_is_unknown_until_it_is_believed(void **state)
 	pk_settings_init(&settings);
 	snprintf(settings.region, sizeof(settings.region), "eu");
 	set = pk_label_set_from_claims(&claims, &settings);
-	assert_string_equal(set->text, "[\"nomad:namespace=acme\",\"nomad:region=eu\",[\"consul:service\","
-				       "\"meta:*\",\"nomad:datacenter\",\"nomad:group\",\"nomad:job\","
-				       "\"nomad:node\",\"nomad:nodepool\",\"port:*\"]]");
+	assert_string_equal(set->text,
+			    "[\"nomad:namespace=acme\",\"nomad:region=eu\",[\"consul:service\","
+			    "\"meta:*\",\"nomad:datacenter\",\"nomad:group\",\"nomad:job\","
+			    "\"nomad:node\",\"nomad:nodepool\",\"port:*\"]]");
 	pk_label_set_free(set);
 	claims.believed = true;
 	set = pk_label_set_from_claims(&claims, &settings);
-	assert_string_equal(set->text, "[\"nomad:group=web\",\"nomad:job=api\",\"nomad:namespace=acme\","
-				       "\"nomad:region=eu\"]");
+	assert_string_equal(set->text,
+			    "[\"nomad:group=web\",\"nomad:job=api\",\"nomad:namespace=acme\","
+			    "\"nomad:region=eu\"]");
 	pk_label_set_free(set);
 	pk_settings_done(&settings);
 }
@@ -140,10 +148,9 @@ static void a_requirement_has_three_answers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		const struct pk_requirement req = { .key = (char *)"meta:t",
-						    .op = rows[i].op,
-						    .values = values,
-						    .n_values = 1 };
+		const struct pk_requirement req = {
+			.key = (char *)"meta:t", .op = rows[i].op, .values = values, .n_values = 1
+		};
 		struct pk_label_set *set = labels(rows[i].set);
 
 		if (pk_requirement_match(&req, set) != rows[i].want)
@@ -203,8 +210,16 @@ static void a_range_is_few_prefixes(void **state)
 	static const struct pk_span low[] = { { IPPROTO_TCP, 1, 1024 } };
 	static const struct pk_span web[] = { { IPPROTO_TCP, 80, 80 } };
 	const struct pk_claim claims[] = {
-		{ .tier = PK_TIER_TENANT, .kind = PK_KIND_DENY, .rule = 100, .spans = web, .n_spans = 1 },
-		{ .tier = PK_TIER_TENANT, .kind = PK_KIND_ALLOW, .rule = 101, .spans = low, .n_spans = 1 },
+		{ .tier = PK_TIER_TENANT,
+		  .kind = PK_KIND_DENY,
+		  .rule = 100,
+		  .spans = web,
+		  .n_spans = 1 },
+		{ .tier = PK_TIER_TENANT,
+		  .kind = PK_KIND_ALLOW,
+		  .rule = 101,
+		  .spans = low,
+		  .n_spans = 1 },
 	};
 	const struct pk_defaults defaults = { .live = { [PK_TIER_TENANT] = true },
 					      .audit = { [PK_TIER_TENANT] = true },
@@ -303,8 +318,9 @@ static void tenants_without_policies_share_one_rule_set(void **state)
 
 static void rule_sets_that_may_part_are_not_shared(void **state)
 {
-	static const char text[] = "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
-				   "[{\"fromEndpoints\":[{\"matchLabels\":{\"nomad:job\":\"late\"}}]}]}]}";
+	static const char text[] =
+		"{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
+		"[{\"fromEndpoints\":[{\"matchLabels\":{\"nomad:job\":\"late\"}}]}]}]}";
 	struct fixture *f = *state;
 	struct pk_document *doc = document("late.json", text);
 
@@ -323,8 +339,9 @@ static void rule_sets_that_may_part_are_not_shared(void **state)
 
 static void a_new_endpoint_only_adds(void **state)
 {
-	static const char text[] = "{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
-				   "[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}]}]}]}";
+	static const char text[] =
+		"{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
+		"[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}]}]}]}";
 	struct fixture *f = *state;
 	struct pk_document *doc = document("x.json", text);
 	struct pk_image *before, *after;
@@ -364,8 +381,9 @@ static void a_new_endpoint_only_adds(void **state)
 
 static void ports_that_policies_name_part_identities(void **state)
 {
-	static const char text[] = "{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
-				   "[{\"toPorts\":[{\"ports\":[{\"port\":\"http\"}]}]}]}]}";
+	static const char text[] =
+		"{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},\"ingress\":"
+		"[{\"toPorts\":[{\"ports\":[{\"port\":\"http\"}]}]}]}]}";
 	struct fixture *f = *state;
 	struct pk_document *doc = document("http.json", text);
 	struct pk_world_endpoint *one = endpoint("1", XA, true), *two = endpoint("2", XA, true);
@@ -386,7 +404,8 @@ static void ports_that_policies_name_part_identities(void **state)
 	pk_engine_identity(f->engine, "1", &a);
 	pk_engine_identity(f->engine, "2", &b);
 	assert_string_equal(a.text, "[\"nomad:job=a\",\"nomad:namespace=x\",\"port:http=80/tcp\"]");
-	assert_string_equal(b.text, "[\"nomad:job=a\",\"nomad:namespace=x\",\"port:http=8080/tcp\"]");
+	assert_string_equal(b.text,
+			    "[\"nomad:job=a\",\"nomad:namespace=x\",\"port:http=8080/tcp\"]");
 	assert_ptr_not_equal(pk_engine_image(f->engine, "1"), pk_engine_image(f->engine, "2"));
 	pk_engine_free(PK_MOVE(f->engine, NULL));
 	pk_document_free(doc);
@@ -394,8 +413,9 @@ static void ports_that_policies_name_part_identities(void **state)
 
 static void rule_numbers_stay(void **state)
 {
-	static const char text[] = "[{\"endpointSelector\":{},\"ingress\":[{\"fromEntities\":[\"host\"]},"
-				   "{\"fromEntities\":[\"world\"]}]}]";
+	static const char text[] =
+		"[{\"endpointSelector\":{},\"ingress\":[{\"fromEntities\":[\"host\"]},"
+		"{\"fromEntities\":[\"world\"]}]}]";
 	struct pk_document *docs[2] = { document("a.json", text), document("b.json", text) };
 	struct pk_rules *rules;
 	struct pk_rule_ref ref;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Identities and tenants: which endpoints are one to every policy. */
+#include "engine.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+static char *dup_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+struct tenant *tenant_get(struct pk_engine *engine, const char *name)
+{
+	struct tenant *t;
+
+	HASH_FIND_STR(engine->tenants, name, t);
+	if (t)
+		return t;
+	t = pk_alloc(sizeof(*t));
+	t->name = dup_text(name);
+	pk_tenant_hash(name, t->hash.h);
+	t->labels = pk_label_set_of_tenant(name);
+	HASH_ADD_KEYPTR(hh, engine->tenants, t->name, strlen(t->name), t);
+	return t;
+}
+
+static int cmp_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_named(const struct pk_engine *engine, const char *port)
+{
+	return engine->n_port_names && bsearch(&port, engine->port_names, engine->n_port_names,
+					       sizeof(*engine->port_names), cmp_text);
+}
+
+static void port_value(const struct pk_port_label *p, char text[32])
+{
+	static const struct {
+		uint8_t proto;
+		const char *name;
+	} names[] = { { IPPROTO_TCP, "/tcp" }, { IPPROTO_UDP, "/udp" }, { IPPROTO_SCTP, "/sctp" } };
+	const char *suffix = "";
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(names); i++)
+		if (names[i].proto == p->proto)
+			suffix = names[i].name;
+	snprintf(text, 32, "%u%s", p->port, suffix);
+}
+
+/* Labels, and the ports that policies name. Quarantine has no ports. */
+static struct pk_label_set *identity_labels(const struct pk_engine *engine,
+					    const struct pk_world_endpoint *ep)
+{
+	struct pk_label_set *set = pk_label_set_copy(ep->labels);
+	bool any = false;
+
+	for (size_t i = 0; i < ep->n_ports && !set->init; i++) {
+		char key[300], value[32];
+
+		if (!is_named(engine, ep->ports[i].name))
+			continue;
+		snprintf(key, sizeof(key), "port:%s", ep->ports[i].name);
+		port_value(&ep->ports[i], value);
+		pk_label_set_add(set, key, value);
+		any = true;
+	}
+	if (any && pk_label_set_finish(set, NULL) < 0)
+		abort();
+	return set;
+}
+
+static void copy_ports(const struct pk_engine *engine, const struct pk_world_endpoint *ep,
+		       struct ident *ident)
+{
+	if (ident->labels->init || !ep->n_ports)
+		return;
+	ident->ports = calloc(ep->n_ports, sizeof(*ident->ports));
+	if (!ident->ports)
+		abort();
+	for (size_t i = 0; i < ep->n_ports; i++) {
+		if (!is_named(engine, ep->ports[i].name))
+			continue;
+		ident->ports[ident->n_ports] = ep->ports[i];
+		ident->ports[ident->n_ports++].name = dup_text(ep->ports[i].name);
+	}
+}
+
+static void enqueue(struct pk_engine *engine, struct ident *ident)
+{
+	if (ident->queued)
+		return;
+	ident->queued = true;
+	vec_push(&engine->queue, ident);
+}
+
+struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoint *ep)
+{
+	struct pk_label_set *labels = identity_labels(engine, ep);
+	struct hash128 key = { { labels->hash[0], labels->hash[1] } };
+	struct ident *ident;
+
+	HASH_FIND(hh, engine->idents, &key, sizeof(key), ident);
+	if (ident) {
+		pk_label_set_free(labels);
+	} else {
+		ident = pk_alloc(sizeof(*ident));
+		ident->hash = key;
+		ident->labels = labels;
+		copy_ports(engine, ep, ident);
+		if (labels->namespace)
+			ident->tenant = tenant_get(engine, labels->namespace);
+		HASH_ADD(hh, engine->idents, hash, sizeof(ident->hash), ident);
+	}
+	ident->refs++;
+	ident->local_refs += ep->local;
+	enqueue(engine, ident);
+	return ident;
+}
+
+void ident_drop(struct pk_engine *engine, struct ident *ident, bool local)
+{
+	ident->refs--;
+	ident->local_refs -= local;
+	enqueue(engine, ident);
+}
+
+void ident_clear(struct ident *ident)
+{
+	for (size_t i = 0; i < ident->n_ports; i++)
+		free(ident->ports[i].name);
+	free(ident->ports);
+	pk_label_set_free(ident->labels);
+	pk_image_unref(ident->published);
+}
