@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket check: is this node fit, before a job finds out. Each line ok, warn or fail, with its fix. */
+/* picket check: is this node fit, before a job finds out. Each line ok, warn or fail, with its fix.
+ */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@
 #include "own.h"
 #include "sweep.h"
 
-static const char *const plugin_dirs[] = { "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni", NULL };
+static const char *const plugin_dirs[] = { "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni",
+					   NULL };
 
 void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
 		const char *fmt, ...)
@@ -96,7 +98,7 @@ static void check_plugin(struct check *c)
 		   "no plugin \"picket\" in /opt/cni/bin, /usr/libexec/cni, /usr/lib/cni");
 }
 
-static bool names_picket(const struct pk_json *root)
+bool check_names_picket(const struct pk_json *root)
 {
 	const struct pk_json *plugins = pk_json_get(root, "plugins");
 
@@ -107,9 +109,11 @@ static bool names_picket(const struct pk_json *root)
 	return false;
 }
 
-/* One broken file in the directory breaks every alloc and keeps Nomad from starting: all are read. */
-static bool check_conflist_file(struct check *c, const char *path)
+/* One broken file in the directory breaks every alloc and keeps Nomad from starting: all are read.
+ */
+static void check_conflist_file(struct check *c, const char *path, void *arg)
 {
+	bool *found = arg;
 	own_mem char *text = NULL;
 	own_json *doc = NULL;
 	struct pk_err err = { 0 };
@@ -117,28 +121,29 @@ static bool check_conflist_file(struct check *c, const char *path)
 
 	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, &err) < 0 ||
 	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, &err) < 0) {
-		check_line(c, CHECK_FAIL, "conflist", "mend or remove the file: Nomad reads them all",
-			   "%s", err.text);
-		return false;
+		check_line(c, CHECK_FAIL, "conflist",
+			   "mend or remove the file: Nomad reads them all", "%s", err.text);
+		return;
 	}
-	if (!names_picket(pk_json_root(doc)))
-		return false;
+	if (!check_names_picket(pk_json_root(doc)))
+		return;
+	*found = true;
 	for (const char *p = cli_text(pk_json_root(doc), "name"); *p; p++)
 		if (*p >= 'A' && *p <= 'Z') {
-			check_line(c, CHECK_FAIL, "conflist", "write the network's name in lower case",
+			check_line(c, CHECK_FAIL, "conflist",
+				   "write the network's name in lower case",
 				   "%s: Nomad looks \"%s\" up in lower case", path,
 				   cli_text(pk_json_root(doc), "name"));
-			return true;
+			return;
 		}
 	check_line(c, CHECK_OK, "conflist", NULL, "%s: network \"%s\"", path,
 		   cli_text(pk_json_root(doc), "name"));
-	return true;
 }
 
-static void check_conflists(struct check *c)
+void check_each_conflist(struct check *c,
+			 void (*each)(struct check *check, const char *path, void *arg), void *arg)
 {
 	char dir[PK_PATH_ROOM], path[PK_PATH_ROOM + 300];
-	bool found = false;
 
 	snprintf(dir, sizeof(dir), "%s/opt/cni/config", c->cli->paths.root);
 	own_dir DIR *d = opendir(dir);
@@ -146,15 +151,24 @@ static void check_conflists(struct check *c)
 	for (struct dirent *e; d && (e = readdir(d));) {
 		const char *dot = strrchr(e->d_name, '.');
 
-		if (!dot || (strcmp(dot, ".conflist") && strcmp(dot, ".conf") && strcmp(dot, ".json")))
+		if (!dot || dot == e->d_name ||
+		    (strcmp(dot, ".conflist") && strcmp(dot, ".conf") && strcmp(dot, ".json")))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		found |= check_conflist_file(c, path);
+		each(c, path, arg);
 	}
+}
+
+static void check_conflists(struct check *c)
+{
+	bool found = false;
+
+	check_each_conflist(c, check_conflist_file, &found);
 	if (!found)
-		check_line(c, CHECK_FAIL, "conflist",
-			   "put examples/picket.conflist there, then SIGHUP Nomad; it takes a minute",
-			   "no network of type picket in %s", dir);
+		check_line(
+			c, CHECK_FAIL, "conflist",
+			"put examples/picket.conflist there, then SIGHUP Nomad; it takes a minute",
+			"no network of type picket in %s/opt/cni/config", c->cli->paths.root);
 }
 
 static void check_tables(struct check *c)
@@ -165,7 +179,8 @@ static void check_tables(struct check *c)
 			    &err);
 
 	if (r == -ENOENT)
-		check_line(c, CHECK_OK, "programs", NULL, "not loaded yet: the first ADD loads them");
+		check_line(c, CHECK_OK, "programs", NULL,
+			   "not loaded yet: the first ADD loads them");
 	else if (r < 0)
 		check_line(c, CHECK_FAIL, "programs", err.fix, "%s", err.text);
 	else
@@ -184,8 +199,8 @@ static void check_source(struct check *c, const struct pk_json *source)
 		s = CHECK_WARN;
 	check_line(c, s, name, "\"picket status -verbose\" and picketd's log say why", "%s%s%s",
 		   state, *cli_text(source, "lastError") ? ": " : "",
-		   *cli_text(source, "lastError") ? cli_text(source, "lastError") :
-						    cli_text(source, "detail"));
+		   *cli_text(source, "lastError") ? cli_text(source, "lastError")
+						  : cli_text(source, "detail"));
 }
 
 static void check_controller(struct check *c)
@@ -220,7 +235,9 @@ static void check_leftovers(struct check *c)
 	unsigned int orphans = 0;
 	own_bpf *bpf = NULL;
 	struct pk_err err = { 0 };
-	struct pk_sweep sweep = { .paths = &c->cli->paths, .found = count_orphan, .arg = &orphans,
+	struct pk_sweep sweep = { .paths = &c->cli->paths,
+				  .found = count_orphan,
+				  .arg = &orphans,
 				  .deadline_ns = pk_now_ns() + 5000000000ull };
 
 	if (pk_bpf_open(&bpf, &c->cli->paths, PK_BPF_READ, NULL, sweep.deadline_ns, NULL) == 0)
@@ -241,37 +258,67 @@ static const char *line_color(const struct pk_json *row)
 	return !strcmp(state, "warn") ? CLI_YELLOW : CLI_RED;
 }
 
+/* One finding a line, its fix below it: a fix is a command to copy, so it is never cut. */
+static void print_findings(const struct cli *cli, const struct pk_json *rows)
+{
+	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
+		own_str text = { 0 }, fix = { 0 };
+
+		pk_str_add_escaped(&text, cli_text(row, "text"));
+		pk_str_add_escaped(&fix, cli_text(row, "fix"));
+		printf("%s%-4s%s  %-10s %s\n", cli_color(cli, line_color(row)),
+		       cli_text(row, "state"), cli_color(cli, CLI_PLAIN), cli_text(row, "what"),
+		       text.text ? text.text : "");
+		if (fix.len)
+			printf("%17sfix: %s\n", "", fix.text);
+	}
+}
+
+static void run_all(struct check *c)
+{
+	check_kernel(c);
+	check_jit(c);
+	check_bpffs(c);
+	check_plugin(c);
+	check_conflists(c);
+	check_tables(c);
+	check_hooks(c);
+	check_controller(c);
+	check_settings(c);
+	check_nomad(c);
+	check_leftovers(c);
+}
+
 static int check(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
 		{ .name = "state", .title = "State", .color = line_color },
-		{ .name = "what", .title = "What" }, { .name = "text", .title = "Finding" },
-		{ .name = "fix", .title = "Fix" }, { 0 },
+		{ .name = "what", .title = "What" },
+		{ .name = "text", .title = "Finding" },
+		{ .name = "fix", .title = "Fix" },
+		{ 0 },
 	};
 	own_str text = { 0 };
 	own_json *rows = NULL;
 	struct check c = { .cli = cli, .w = { .out = &text } };
 	struct pk_err err = { 0 };
+	int r = CLI_OK;
 
 	pk_jw_open(&c.w, NULL, '[');
-	check_kernel(&c);
-	check_jit(&c);
-	check_bpffs(&c);
-	check_plugin(&c);
-	check_conflists(&c);
-	check_tables(&c);
-	check_controller(&c);
-	check_leftovers(&c);
+	run_all(&c);
 	pk_jw_close(&c.w, ']');
 	if (pk_json_parse("check", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	cli_list(cli, pk_json_root(rows), columns);
-	return (int)c.worst;
+	if (cli->json || cli->jsonl || cli->columns)
+		r = cli_list(cli, pk_json_root(rows), columns);
+	else if (!cli->quiet)
+		print_findings(cli, pk_json_root(rows));
+	return r ? r : (int)c.worst;
 }
 
 const struct cli_command cli_check_commands[] = {
-	{ "check", NULL, NULL, "is this node fit: kernel, plugin, conflist, controller, leftovers", 0, 0,
-	  NULL, check },
+	{ "check", NULL, NULL, "is this node fit: kernel, plugin, conflist, controller, leftovers",
+	  0, 0, NULL, check },
 	{ "preflight", NULL, NULL, "the same as check", 0, 0, NULL, check },
 	{ "doctor", NULL, NULL, "the same as check", 0, 0, NULL, check },
 	{ 0 },

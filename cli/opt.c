@@ -21,6 +21,11 @@ const struct cli_option cli_common[] = {
 	{ 0 },
 };
 
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1];
+}
+
 static const struct cli_option *find(const struct cli_option *options, const char *name, size_t n)
 {
 	for (; options && options->name; options++)
@@ -57,8 +62,8 @@ int cli_duration(const char *text, double *seconds)
 	static const struct {
 		const char *unit;
 		double seconds;
-	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 0.001 }, { "m", 60 }, { "h", 3600 },
-		      { "d", 86400 } };
+	} units[] = { { "", 1 },   { "s", 1 },	  { "ms", 0.001 },
+		      { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
 	char *end;
 	double value = strtod(text, &end);
 
@@ -83,15 +88,19 @@ static void print_options(const struct cli_option *options)
 	}
 }
 
-static void print_commands(void)
+/* noun NULL: all of them. */
+static void print_commands(FILE *to, const char *noun)
 {
 	char left[64];
 
 	for (const struct cli_command *const *table = cli_tables(); *table; table++)
 		for (const struct cli_command *c = *table; c->noun; c++) {
+			if (noun && strcmp(c->noun, noun))
+				continue;
 			snprintf(left, sizeof(left), "%s%s%s%s%s", c->noun, c->verb ? " " : "",
-				 c->verb ? c->verb : "", c->args ? " " : "", c->args ? c->args : "");
-			printf("  %-30s %s\n", left, c->summary);
+				 c->verb ? c->verb : "", c->args ? " " : "",
+				 c->args ? c->args : "");
+			fprintf(to, "  %-26s %s\n", left, c->summary);
 		}
 }
 
@@ -99,7 +108,7 @@ void cli_help(const struct cli_command *command)
 {
 	if (!command) {
 		puts("Usage: picket <noun> [verb] [options] [arguments]\n\nCommands:");
-		print_commands();
+		print_commands(stdout, NULL);
 	} else {
 		printf("Usage: picket %s%s%s [options]%s%s\n\n  %s\n", command->noun,
 		       command->verb ? " " : "", command->verb ? command->verb : "",
@@ -112,44 +121,68 @@ void cli_help(const struct cli_command *command)
 	}
 	puts("\nCommon options:");
 	print_options(cli_common);
-	puts("\nExit status: 0 yes or ok, 1 no, denied, degraded or would change, 2 could not tell,\n"
+	puts("\nExit status: 0 yes or ok, 1 no, denied, degraded or would change, 2 could not "
+	     "tell,\n"
 	     "127 unknown command.");
 }
 
-static void print_nearest(const char *word, bool verbs_of)
+/* Verbs of a noun, or (NULL) all nouns; names ends with NULL. */
+static void collect(const char *noun, const char **names, size_t room)
 {
-	const char *names[128] = { 0 };
 	size_t n = 0;
 
 	for (const struct cli_command *const *table = cli_tables(); *table; table++)
-		for (const struct cli_command *c = *table; c->noun && n < 126; c++)
-			names[n++] = verbs_of && c->verb ? c->verb : c->noun;
-	word = pk_nearest(word, names);
-	if (word)
-		fprintf(stderr, "fix: did you mean \"%s\"? \"picket -help\" lists all\n", word);
-	else
-		fprintf(stderr, "fix: \"picket -help\" lists all\n");
+		for (const struct cli_command *c = *table; c->noun && n + 1 < room; c++)
+			if (!noun)
+				names[n++] = c->noun;
+			else if (c->verb && !strcmp(c->noun, noun))
+				names[n++] = c->verb;
+	names[n] = NULL;
 }
 
-/* A noun alone with verbs: list them, as an answer to half a command. */
 static int unknown(const char *noun, const char *verb)
 {
+	const char *names[128], *near;
 	own_str text = { 0 };
-	bool known = false;
 
-	for (const struct cli_command *const *table = cli_tables(); *table; table++)
-		for (const struct cli_command *c = *table; c->noun; c++)
-			known |= !strcmp(c->noun, noun);
-	pk_str_add_escaped(&text, known && verb ? verb : noun);
-	if (known && !verb) {
-		fprintf(stderr, "picket %s: which of its verbs?\n", text.text);
-		print_nearest("", true);
-		return CLI_CANNOT;
-	}
-	fprintf(stderr, "picket: unknown command \"%s%s%s\"\n", known ? noun : "",
-		known ? " " : "", text.text ? text.text : "");
-	print_nearest(known ? verb : noun, known);
+	collect(verb ? noun : NULL, names, PK_ARRAY_LEN(names));
+	near = pk_nearest(verb ? verb : noun, names);
+	pk_str_add_escaped(&text, verb ? verb : noun);
+	fprintf(stderr, "picket: unknown command \"%s%s%s\"\nfix: ", verb ? noun : "",
+		verb ? " " : "", text.text ? text.text : "");
+	if (near)
+		fprintf(stderr, "did you mean \"%s\"? ", near);
+	fprintf(stderr, "\"picket %s%s-help\" lists all\n", verb ? noun : "", verb ? " " : "");
 	return CLI_UNKNOWN;
+}
+
+static bool asks_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (is_option(argv[i]) && find(cli_common, argv[i] + (argv[i][1] == '-' ? 2 : 1),
+					       strlen(argv[i]) - (argv[i][1] == '-' ? 2 : 1)) ==
+						  find(cli_common, "help", 4))
+			return true;
+	return false;
+}
+
+/* A noun without a verb of its own: asked for help, half a command, or a wrong one. */
+static int only_noun(int argc, char **argv, int noun)
+{
+	const char *verb = noun + 1 < argc && !is_option(argv[noun + 1]) ? argv[noun + 1] : NULL;
+	const char *verbs[64];
+
+	collect(argv[noun], verbs, PK_ARRAY_LEN(verbs));
+	if (!verbs[0] || verb)
+		return unknown(argv[noun], verbs[0] ? verb : NULL);
+	if (asks_help(argc, argv)) {
+		printf("Usage: picket %s <verb> [options] [arguments]\n\nCommands:\n", argv[noun]);
+		print_commands(stdout, argv[noun]);
+		return CLI_OK;
+	}
+	fprintf(stderr, "picket %s: a verb is missing\n", argv[noun]);
+	print_commands(stderr, argv[noun]);
+	return CLI_CANNOT;
 }
 
 static const struct cli_command *find_command(const char *noun, const char *verb)
@@ -190,18 +223,13 @@ static int take_option(struct cli *cli, int argc, char **argv, int *i)
 	if (!option)
 		return cli_usage(cli, "unknown option \"%s\"", argv[*i]);
 	if (!option->arg)
-		return equals ? cli_usage(cli, "-%s takes no value", option->name) :
-				add_value(cli, option, "");
+		return equals ? cli_usage(cli, "-%s takes no value", option->name)
+			      : add_value(cli, option, "");
 	if (equals)
 		return add_value(cli, option, equals + 1);
 	if (*i + 1 >= argc)
 		return cli_usage(cli, "-%s needs a value: %s", option->name, option->arg);
 	return add_value(cli, option, argv[++*i]);
-}
-
-static bool is_option(const char *word)
-{
-	return word[0] == '-' && word[1];
 }
 
 /* Words before the noun are common options; the noun and verb are the first two other words. */
@@ -214,7 +242,7 @@ static int find_words(struct cli *cli, int argc, char **argv, int *noun, int *ve
 			const struct cli_option *o = find(cli_common, name, strcspn(name, "="));
 
 			if (*noun >= 0)
-				break;	/* a verb stands right behind its noun */
+				break; /* a verb stands right behind its noun */
 			if (o && o->arg && !strchr(name, '='))
 				i++;
 		} else if (*noun < 0) {
@@ -250,8 +278,7 @@ int cli_parse(struct cli *cli, int argc, char **argv, bool *done)
 	*done = true;
 	find_words(cli, argc, argv, &noun, &verb);
 	if (noun >= 0 && !cli->command)
-		return unknown(argv[noun], noun + 1 < argc && !is_option(argv[noun + 1]) ?
-				argv[noun + 1] : NULL);
+		return only_noun(argc, argv, noun);
 	cli->argv = pk_alloc(((size_t)argc + 1) * sizeof(char *));
 	for (int i = 0; i < argc; i++) {
 		if (i == noun || i == verb)
@@ -289,7 +316,7 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 	pk_str_add_escaped(&line, text);
 	fprintf(stderr, "picket%s%s%s%s: %s\nfix: picket%s%s%s%s -help\n", c ? " " : "",
 		c ? c->noun : "", c && c->verb ? " " : "", c && c->verb ? c->verb : "",
-		line.text ? line.text : "", c ? " " : "", c ? c->noun : "",
-		c && c->verb ? " " : "", c && c->verb ? c->verb : "");
+		line.text ? line.text : "", c ? " " : "", c ? c->noun : "", c && c->verb ? " " : "",
+		c && c->verb ? c->verb : "");
 	return CLI_CANNOT;
 }

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Does Nomad's client know the network? A missing or unread conflist shows nowhere else before a
+ * job is placed ("missing network"). Plain HTTP to the agent of this node; no name is resolved.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "addr.h"
+#include "check.h"
+#include "ctl.h"
+#include "ctl_body.h"
+#include "fs.h"
+#include "out.h"
+#include "own.h"
+#include "settings.h"
+
+#define NOMAD_SECONDS 3
+#define BODY_CAP      (16u << 20)
+
+struct place {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+	socklen_t len;
+	char host[128];
+};
+
+static int find_place(const char *url, struct place *place)
+{
+	const char *at = strncmp(url, "http://", 7) ? NULL : url + 7;
+	bool bracket = at && *at == '[';
+	char *colon;
+	uint64_t port = 80;
+
+	if (!at || (size_t)snprintf(place->host, sizeof(place->host), "%s", at + bracket) >=
+			   sizeof(place->host))
+		return -EINVAL;
+	place->host[strcspn(place->host, "/")] = '\0';
+	colon = bracket ? strstr(place->host, "]:") : strchr(place->host, ':');
+	if (colon) {
+		if (pk_parse_u64(colon + 1 + bracket, 65535, &port) < 0)
+			return -EINVAL;
+		*colon = '\0';
+	}
+	if (!strcmp(place->host, "localhost"))
+		strcpy(place->host, "127.0.0.1");
+	place->v4 =
+		(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	place->len = sizeof(place->v4);
+	if (inet_pton(AF_INET, place->host, &place->v4.sin_addr) == 1)
+		return 0;
+	place->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+					   .sin6_port = htons((uint16_t)port) };
+	place->len = sizeof(place->v6);
+	return inet_pton(AF_INET6, place->host, &place->v6.sin6_addr) == 1 ? 0 : -EINVAL;
+}
+
+static int send_get(const struct pk_ctl_stream *s, const struct place *place, const char *path,
+		    struct pk_err *err)
+{
+	const char *token = getenv("NOMAD_TOKEN");
+	own_str text = { 0 };
+	int r = pk_ctl_wait(s, POLLOUT, err);
+
+	if (r < 0)
+		return r;
+	pk_str_addf(&text, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n", path,
+		    place->host);
+	if (token && *token && !strpbrk(token, "\r\n"))
+		pk_str_addf(&text, "X-Nomad-Token: %s\r\n", token);
+	pk_str_add(&text, "\r\n");
+	if (send(s->fd, text.text, text.len, MSG_NOSIGNAL) != (ssize_t)text.len)
+		return pk_fail(err, errno, "no agent");
+	return 0;
+}
+
+/* 0 and a document, the HTTP status where it isn't 200, or -errno. */
+static int get(const struct place *place, const char *path, struct pk_json_doc **doc,
+	       struct pk_err *err)
+{
+	PK_OWN(pk_ctl_answer_done) struct pk_ctl_answer answer = { 0 };
+	const struct pk_ctl_request q = { .path = path };
+	own_fd int fd = socket(place->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct pk_ctl_stream s = { .fd = fd,
+				   .deadline_ns = pk_now_ns() + NOMAD_SECONDS * 1000000000ull };
+	int r;
+
+	if (fd < 0)
+		return pk_fail(err, errno, "socket");
+	if (connect(fd, &place->any, place->len) < 0 && errno != EINPROGRESS)
+		return pk_fail(err, errno, "connect");
+	r = send_get(&s, place, path, err);
+	if (r == 0)
+		r = pk_ctl_read_head(&s, &answer.status, err);
+	if (r == 0)
+		r = pk_ctl_read_body(&s, &q, &answer, BODY_CAP, err);
+	if (r < 0)
+		return r;
+	if (answer.status != 200)
+		return answer.status;
+	return pk_json_parse("nomad", answer.body, answer.len, PK_JSON_RELAXED, doc, err);
+}
+
+/* The agent's own node, from the agent. */
+static int get_node(const struct place *place, struct pk_json_doc **node, struct pk_err *err)
+{
+	own_json *self = NULL;
+	char path[128] = "/v1/node/";
+	const char *id;
+	int r = get(place, "/v1/agent/self", &self, err);
+
+	if (r)
+		return r;
+	id = cli_text(pk_json_root(self), "stats.client.node_id");
+	if (!*id)
+		return pk_fail(err, 0, "the agent is no client");
+	if (pk_ctl_encode(path, sizeof(path), id) < 0)
+		return pk_fail(err, 0, "the agent's node id is too long");
+	return get(place, path, node, err);
+}
+
+struct networks {
+	const struct pk_json *known; /* NodeResources.Networks: what the scheduler reads */
+};
+
+static void check_network(struct check *c, const char *path, void *arg)
+{
+	const struct networks *networks = arg;
+	own_json *doc = NULL;
+	own_mem char *text = NULL;
+	char mode[160];
+	size_t len;
+
+	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
+	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, NULL) < 0 ||
+	    !check_names_picket(pk_json_root(doc)))
+		return;
+	snprintf(mode, sizeof(mode), "cni/%s", cli_text(pk_json_root(doc), "name"));
+	for (const struct pk_json *n = networks->known ? pk_json_first(networks->known) : NULL; n;
+	     n = pk_json_next(n))
+		if (!strcmp(cli_text(n, "Mode"), mode)) {
+			check_line(c, CHECK_OK, "nomad", NULL, "the node has network %s", mode);
+			return;
+		}
+	check_line(c, CHECK_FAIL, "nomad",
+		   "send Nomad SIGHUP and wait a minute, or restart it; its cni_config_dir must be "
+		   "this one",
+		   "Nomad has not yet noticed network %s (%s)", mode, path);
+}
+
+static bool node_has_nomad(const struct check *c)
+{
+	struct pk_settings settings;
+	bool has = true;
+
+	pk_settings_init(&settings);
+	if (pk_settings_read(&settings, c->cli->paths.node_json, NULL) == 0)
+		has = settings.has_nomad;
+	pk_settings_done(&settings);
+	return has;
+}
+
+void check_nomad(struct check *c)
+{
+	const char *url = getenv("NOMAD_ADDR");
+	struct networks networks = { 0 };
+	struct pk_err err = { 0 };
+	own_json *node = NULL;
+	struct place place;
+	int r;
+
+	if (!node_has_nomad(c)) {
+		check_line(c, CHECK_OK, "nomad", NULL, "none on this node (\"nomad\": null)");
+		return;
+	}
+	url = url && *url ? url : "http://127.0.0.1:4646";
+	if (find_place(url, &place) < 0) {
+		check_line(c, CHECK_WARN, "nomad",
+			   "nomad node status -self -json, NodeResources.Networks has cni/picket?",
+			   "%s: only plain HTTP to an address is asked here", url);
+		return;
+	}
+	r = get_node(&place, &node, &err);
+	if (r > 0)
+		check_line(c, CHECK_WARN, "nomad", "give NOMAD_TOKEN with agent:read and node:read",
+			   "%s answered %d", url, r);
+	else if (r < 0)
+		check_line(c, CHECK_WARN, "nomad", "start the agent, or name it: NOMAD_ADDR",
+			   "%s: %s", url, err.text);
+	if (r)
+		return;
+	networks.known = cli_member(pk_json_root(node), "NodeResources.Networks");
+	check_each_conflist(c, check_network, &networks);
+}
