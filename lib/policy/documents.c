@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The documents in force, flattened once each, and found by the namespace of those they may select. */
+/* The documents in force, flattened once each, and found by the namespace of those they may select.
+ */
 #include "engine.h"
 
 #include <string.h>
@@ -147,7 +148,7 @@ static void drop_index(struct pk_engine *engine)
 {
 	struct subject_index *s, *next;
 
-	HASH_ITER(hh, engine->by_namespace, s, next)
+	HASH_ITER (hh, engine->by_namespace, s, next)
 		drop_subjects(engine, s);
 	vec_done(&engine->anywhere);
 }
@@ -218,7 +219,8 @@ static bool names_ports(const struct doc_obj *d)
 	return false;
 }
 
-/* Programs point at entries: those of documents that go are let go first. True: one of them named ports. */
+/* Programs point at entries: those of documents that go are let go first. True: one of them named
+ * ports. */
 static bool drop_old(struct pk_engine *engine, size_t n_kept)
 {
 	struct doc_obj *d, *next;
@@ -227,7 +229,7 @@ static bool drop_old(struct pk_engine *engine, size_t n_kept)
 	if (HASH_COUNT(engine->docs) == n_kept)
 		return false;
 	programs_forget(engine);
-	HASH_ITER(hh, engine->docs, d, next) {
+	HASH_ITER (hh, engine->docs, d, next) {
 		if (d->keep)
 			continue;
 		ports |= names_ports(d);
@@ -273,7 +275,7 @@ void documents_free(struct pk_engine *engine)
 {
 	struct doc_obj *d, *next;
 
-	HASH_ITER(hh, engine->docs, d, next)
+	HASH_ITER (hh, engine->docs, d, next)
 		drop_doc(engine, d);
 	drop_index(engine);
 	vec_done(&engine->added);
