@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The sweep removes on two witnesses, and nothing else. */
+#include "kernel_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <time.h>
+#include <utime.h>
+
+#include "lease.h"
+#include "nl.h"
+#include "sweep.h"
+
+static enum pk_alloc_state alloc_says;
+
+static enum pk_alloc_state ask_alloc(void *arg, const char *id)
+{
+	(void)arg;
+	(void)id;
+	return alloc_says;
+}
+
+static struct pk_orphan last[8];
+static unsigned int n_last;
+
+static void note(void *arg, const struct pk_orphan *orphan)
+{
+	(void)arg;
+	if (n_last < PK_ARRAY_LEN(last))
+		last[n_last++] = *orphan;
+}
+
+static struct pk_sweep sweep_now(bool apply, bool closed_only, bool all)
+{
+	struct pk_sweep sweep = { .paths = &room.paths,
+				  .bpf = room.bpf,
+				  .alloc = ask_alloc,
+				  .found = note,
+				  .apply = apply,
+				  .closed_only = closed_only,
+				  .all = all,
+				  .deadline_ns = IN_A_WHILE };
+
+	n_last = 0;
+	assert_ok(pk_sweep(&sweep, &e));
+	return sweep;
+}
+
+static struct pk_lease_dir leases(void)
+{
+	return (struct pk_lease_dir){ .path = room.paths.leases,
+				      .now_s = 1000,
+				      .epoch = { room.bpf->node.epoch[0],
+						 room.bpf->node.epoch[1] } };
+}
+
+/* A record with slot and lease, without device; netns NULL = one that is gone. */
+static struct pk_record_name make(const char *id, const char *netns, const char *addr)
+{
+	struct pk_lease_dir dir = leases();
+	struct pk_record record = { .container_id = (char *)id,
+				    .ifname = (char *)"eth0",
+				    .netns = (char *)(netns ? netns : "/nonexistent") };
+	struct pk_endpoint entry = { .host_ifindex = 9000 };
+	struct pk_record_name name = { 0 };
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	struct stat st;
+
+	strcpy(name.container_id, id);
+	strcpy(name.ifname, "eth0");
+	pk_record_owner(&name, owner);
+	if (netns && stat(netns, &st) == 0)
+		record.netns_inode = st.st_ino;
+	assert_int_equal(pk_addr_parse(addr, &record.ipv4), 0);
+	assert_ok(pk_slot_take(room.bpf, owner, IN_A_WHILE, &record.slot, &e));
+	entry.host_ifindex += record.slot;
+	entry.ipv4 = record.ipv4;
+	assert_ok(pk_endpoint_write(room.bpf, record.slot, &entry, &e));
+	assert_ok(pk_fs_mkdirs(room.paths.leases, 0700, &e));
+	assert_ok(pk_lease_take(&dir, &record.ipv4, owner, &e));
+	assert_ok(pk_record_write(&room.paths, &record, &e));
+	name.slot = record.slot;
+	return name;
+}
+
+static int held(const char *addr, const char *owner)
+{
+	struct pk_lease_dir dir = leases();
+	union pk_addr a;
+
+	assert_int_equal(pk_addr_parse(addr, &a), 0);
+	return pk_lease_is(&dir, &a, owner, NULL);
+}
+
+static bool exists(const struct pk_record_name *name)
+{
+	own_record record = { 0 };
+
+	return pk_record_read(&room.paths, name, &record, NULL) == 0;
+}
+
+static void test_witnesses(void **state)
+{
+	struct pk_record_name name;
+
+	(void)state;
+	NEED_ROOM();
+	name = make("gone", NULL, "10.40.0.2");
+	/* device and netns are gone; Nomad doesn't know, or says that it runs: kept */
+	alloc_says = PK_ALLOC_UNKNOWN;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_int_equal(n_last, 1);
+	assert_false(last[0].removable);
+	assert_non_null(strstr(last[0].why, "no answer"));
+	alloc_says = PK_ALLOC_LIVE;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_true(exists(&name));
+	/* both witnesses; without -apply it is only shown */
+	alloc_says = PK_ALLOC_GONE;
+	assert_int_equal(sweep_now(false, false, false).n_removed, 0);
+	assert_true(last[0].removable && exists(&name));
+	assert_int_equal(held("10.40.0.2", "gone@eth0"), 1);
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+	assert_false(exists(&name));
+	assert_false(pk_slot_taken(room.bpf, name.slot));
+	assert_int_equal(held("10.40.0.2", "gone@eth0"), 0);
+	assert_int_equal(sweep_now(true, false, false).n_found, 0);
+}
+
+static void test_live_netns(void **state)
+{
+	struct pk_record_name name;
+
+	(void)state;
+	NEED_ROOM();
+	name = make("alive", "/proc/self/ns/net", "10.40.0.3");
+	alloc_says = PK_ALLOC_GONE;
+	/* its netns lives: not even shown */
+	assert_int_equal(sweep_now(true, false, false).n_found, 0);
+	assert_true(exists(&name));
+	/* DEL is recorded and the device is gone: it goes */
+	assert_ok(pk_record_close(&room.paths, &name, &e));
+	name.closed = true;
+	alloc_says = PK_ALLOC_LIVE;
+	assert_int_equal(sweep_now(true, true, false).n_removed, 1);
+	assert_false(exists(&name));
+	assert_false(pk_slot_taken(room.bpf, name.slot));
+}
+
+static void make_device(const char *name)
+{
+	struct pk_nl_veth veth = { .name = "other",
+				   .ifindex = 60,
+				   .mac = { 2 },
+				   .host_name = name,
+				   .host_mac = { 2, 0, 0, 0, 0, 1 },
+				   .host_netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC),
+				   .mtu = 1500 };
+	own_nl *nl = NULL;
+
+	assert_ok(pk_nl_open(&nl, &e));
+	pk_nl_veth(nl, &veth);
+	assert_ok(pk_nl_send(nl, &e));
+	close(veth.host_netns);
+}
+
+static void drop_device(const char *name)
+{
+	own_nl *nl = NULL;
+
+	assert_ok(pk_nl_open(&nl, &e));
+	pk_nl_delete(nl, if_nametoindex(name));
+	assert_ok(pk_nl_send(nl, &e));
+}
+
+static void test_device_keeps_it(void **state)
+{
+	struct pk_record_name name;
+	char host[16];
+
+	(void)state;
+	NEED_ROOM();
+	name = make("device", NULL, "10.40.0.4");
+	snprintf(host, sizeof(host), "pk%u", name.slot);
+	make_device(host);
+	assert_ok(pk_record_close(&room.paths, &name, &e));
+	name.closed = true;
+	alloc_says = PK_ALLOC_GONE;
+	/* DEL is recorded, but the device lives: slot and address stay its own */
+	assert_int_equal(sweep_now(true, true, false).n_removed, 0);
+	assert_true(exists(&name));
+	assert_true(pk_slot_taken(room.bpf, name.slot));
+	assert_int_equal(held("10.40.0.4", "device@eth0"), 1);
+	drop_device(host);
+	assert_int_equal(sweep_now(true, true, false).n_removed, 1);
+	assert_false(exists(&name));
+}
+
+/* A closed record of an endpoint that was added again elsewhere leaves the new one's lease. */
+static void test_added_again(void **state)
+{
+	struct pk_lease_dir dir;
+	struct pk_record_name old, now;
+	union pk_addr addr;
+
+	(void)state;
+	NEED_ROOM();
+	dir = leases();
+	old = make("again", NULL, "10.40.0.5");
+	assert_ok(pk_record_close(&room.paths, &old, &e));
+	old.closed = true;
+	assert_int_equal(pk_addr_parse("10.40.0.5", &addr), 0);
+	assert_ok(pk_lease_free(&dir, &addr, "again@eth0", &e));
+	now = make("again", "/proc/self/ns/net", "10.40.0.5");
+	assert_int_not_equal(now.slot, old.slot);
+	alloc_says = PK_ALLOC_LIVE;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+	assert_false(exists(&old));
+	assert_true(exists(&now));
+	assert_int_equal(held("10.40.0.5", "again@eth0"), 1);
+	assert_true(pk_slot_taken(room.bpf, now.slot));
+	assert_ok(pk_record_close(&room.paths, &now, &e));
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+}
+
+/* Somebody holds the container's lock: nothing is waited for, nothing is removed. */
+static void test_locked(void **state)
+{
+	char path[PK_PATH_ROOM + 16];
+	struct pk_record_name name;
+	int lock;
+
+	(void)state;
+	NEED_ROOM();
+	name = make("busy", NULL, "10.40.0.6");
+	snprintf(path, sizeof(path), "%s/busy", room.paths.lock);
+	assert_ok(pk_fs_lock(path, IN_A_WHILE, &lock, &e));
+	alloc_says = PK_ALLOC_GONE;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_non_null(strstr(last[0].why, "under way"));
+	assert_true(exists(&name));
+	close(lock);
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+}
+
+/* What an ADD left that was killed before its record: kept while it may still be running. */
+static void test_without_record(void **state)
+{
+	struct utimbuf old = { .actime = 1, .modtime = 1 };
+	struct pk_lease_dir dir;
+	char path[PK_PATH_ROOM + 64];
+	union pk_addr addr;
+	uint32_t slot;
+
+	(void)state;
+	NEED_ROOM();
+	dir = leases();
+	assert_ok(pk_slot_take(room.bpf, "early@eth0", IN_A_WHILE, &slot, &e));
+	assert_int_equal(pk_addr_parse("10.40.0.9", &addr), 0);
+	assert_ok(pk_lease_take(&dir, &addr, "early@eth0", &e));
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_int_equal(n_last, 2);
+	assert_true(pk_slot_taken(room.bpf, slot));
+	/* long ago */
+	room.bpf->endpoints[slot].spare -= 1000;
+	snprintf(path, sizeof(path), "%s/10.40.0.9", room.paths.leases);
+	assert_int_equal(utime(path, &old), 0);
+	assert_int_equal(sweep_now(true, false, false).n_removed, 2);
+	assert_false(pk_slot_taken(room.bpf, slot));
+	assert_int_equal(held("10.40.0.9", "early@eth0"), 0);
+}
+
+/* -all -apply: live or not, and the pins. */
+static void test_all(void **state)
+{
+	struct pk_record_name name;
+	char host[16];
+
+	(void)state;
+	NEED_ROOM();
+	name = make("all", "/proc/self/ns/net", "10.40.0.8");
+	snprintf(host, sizeof(host), "pk%u", name.slot);
+	make_device(host);
+	sweep_now(false, false, true);
+	assert_true(exists(&name) && if_nametoindex(host));
+	sweep_now(true, false, true);
+	assert_false(exists(&name));
+	assert_int_equal(if_nametoindex(host), 0);
+	assert_int_equal(access(room.paths.pins, F_OK), -1);
+	assert_int_equal(held("10.40.0.8", "all@eth0"), 0);
+	assert_int_equal(rmdir(room.paths.leases), 0); /* empty */
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_witnesses),
+		cmocka_unit_test(test_live_netns),
+		cmocka_unit_test(test_device_keeps_it),
+		cmocka_unit_test(test_added_again),
+		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_without_record),
+		cmocka_unit_test(test_all),
+	};
+
+	return cmocka_run_group_tests(tests, room_load, room_leave);
+}
