@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the bytes say: P09 to P11, P13, P14, P16, P17, fragments, lengths. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/bpf/node.h"
+
+enum base { B_TCP4, B_UDP4, B_PING4, B_TCP6, B_UDP6, B_ARP };
+
+struct row {
+	const char *text;
+	enum base base;
+	struct {
+		int off;
+		int value; /* -1 ends */
+	} change[4];
+	enum pk_reason reason;
+};
+
+#define C1(o, v)	      { { o, v }, { 0, -1 } }
+#define C2(o, v, o2, v2)      { { o, v }, { o2, v2 }, { 0, -1 } }
+#define C3(o, v, o2, v2, p, w) { { o, v }, { o2, v2 }, { p, w }, { 0, -1 } }
+
+static const struct row rows[] = {
+	{ "the TCP/IPv4 SYN that is changed below passes", B_TCP4, { { 0, -1 } }, PK_REASON_OK },
+	{ "the UDP/IPv4 datagram passes", B_UDP4, { { 0, -1 } }, PK_REASON_OK },
+	{ "the TCP/IPv6 SYN passes", B_TCP6, { { 0, -1 } }, PK_REASON_OK },
+	{ "the UDP/IPv6 datagram passes", B_UDP6, { { 0, -1 } }, PK_REASON_OK },
+	{ "P10 ihl 0", B_TCP4, C1(14, 0x40), PK_REASON_MALFORMED },
+	{ "P10 ihl 1", B_TCP4, C1(14, 0x41), PK_REASON_MALFORMED },
+	{ "P10 ihl 2", B_TCP4, C1(14, 0x42), PK_REASON_MALFORMED },
+	{ "P10 ihl 3", B_TCP4, C1(14, 0x43), PK_REASON_MALFORMED },
+	{ "P10 ihl 4", B_TCP4, C1(14, 0x44), PK_REASON_MALFORMED },
+	{ "P10 ihl 15 with 20 bytes present", B_TCP4, C1(14, 0x4f), PK_REASON_MALFORMED },
+	{ "P10 total length < ihl * 4", B_TCP4, C2(16, 0, 17, 19), PK_REASON_MALFORMED },
+	{ "P10 total length > frame", B_TCP4, C2(16, 0, 17, 41), PK_REASON_MALFORMED },
+	{ "P10 version 6 in 0x0800", B_TCP4, C1(14, 0x65), PK_REASON_MALFORMED },
+	{ "version 4 in 0x86dd", B_TCP6, C1(14, 0x40), PK_REASON_MALFORMED },
+	{ "IPv6 payload length > frame", B_TCP6, C1(19, 21), PK_REASON_MALFORMED },
+	{ "total length ends inside the TCP header", B_TCP4, C1(17, 39), PK_REASON_TRUNCATED },
+	{ "a jumbogram", B_TCP6, C1(19, 0), PK_REASON_TRUNCATED },
+	{ "P11 doff 0", B_TCP4, C1(46, 0x00), PK_REASON_MALFORMED },
+	{ "P11 doff 4", B_TCP4, C1(46, 0x40), PK_REASON_MALFORMED },
+	{ "P11 doff beyond the packet", B_TCP4, C1(46, 0x60), PK_REASON_MALFORMED },
+	{ "P11 UDP length 0", B_UDP4, C1(39, 0), PK_REASON_MALFORMED },
+	{ "P11 UDP length 7", B_UDP4, C1(39, 7), PK_REASON_MALFORMED },
+	{ "P11 UDP length > IP", B_UDP4, C1(39, 17), PK_REASON_MALFORMED },
+	{ "P11 UDP length > IP, IPv6", B_UDP6, C1(59, 17), PK_REASON_MALFORMED },
+	{ "source port 0", B_TCP4, C2(34, 0, 35, 0), PK_REASON_MALFORMED },
+	{ "destination port 0", B_UDP4, C2(36, 0, 37, 0), PK_REASON_MALFORMED },
+	{ "ICMPv6 in IPv4", B_PING4, C1(23, 58), PK_REASON_MALFORMED },
+	{ "protocol 0 in IPv4", B_PING4, C1(23, 0), PK_REASON_MALFORMED },
+	{ "P13 PPPoE", B_TCP4, C2(12, 0x88, 13, 0x64), PK_REASON_ETHERTYPE },
+	{ "P13 MPLS", B_TCP4, C2(12, 0x88, 13, 0x47), PK_REASON_ETHERTYPE },
+	{ "P13 LLDP", B_TCP4, C2(12, 0x88, 13, 0xcc), PK_REASON_ETHERTYPE },
+	{ "P13 EAPOL", B_TCP4, C2(12, 0x88, 13, 0x8e), PK_REASON_ETHERTYPE },
+	{ "P13 MACsec", B_TCP4, C2(12, 0x88, 13, 0xe5), PK_REASON_ETHERTYPE },
+	{ "P13 loopback", B_TCP4, C2(12, 0x90, 13, 0x00), PK_REASON_ETHERTYPE },
+	{ "P13 RARP", B_TCP4, C2(12, 0x80, 13, 0x35), PK_REASON_ETHERTYPE },
+	{ "P13 802.3 length with LLC/STP", B_TCP4, C3(12, 0, 13, 38, 14, 0x42),
+	  PK_REASON_ETHERTYPE },
+	{ "a VLAN tag in the data", B_TCP4, C2(12, 0x88, 13, 0xa8), PK_REASON_VLAN },
+	{ "more fragments", B_UDP4, C1(20, 0x20), PK_REASON_FRAGMENT },
+	{ "P16 a later fragment without a first", B_UDP4, C1(21, 0xb9), PK_REASON_FRAGMENT },
+	{ "P16 a fragment at offset 1", B_TCP4, C1(21, 1), PK_REASON_FRAGMENT },
+	{ "P16 a fragment that ends beyond 65,535", B_UDP4, C2(20, 0x1f, 21, 0xff),
+	  PK_REASON_FRAGMENT },
+	{ "don't fragment is no fragment", B_UDP4, C1(20, 0x40), PK_REASON_OK },
+	{ "P17 routing header type 0", B_UDP6, C1(20, 43), PK_REASON_EXT_HEADER },
+	{ "P17 next header 59 with data", B_UDP6, C1(20, 59), PK_REASON_EXT_HEADER },
+	{ "P17 hop-by-hop whose length is past the end", B_UDP6, C2(20, 0, 55, 200),
+	  PK_REASON_EXT_HEADER },
+	{ "mobility header", B_UDP6, C1(20, 135), PK_REASON_EXT_HEADER },
+	{ "experimental header 253", B_UDP6, C1(20, 253), PK_REASON_EXT_HEADER },
+	{ "ARP for tokens of another hardware", B_ARP, C1(15, 6), PK_REASON_MALFORMED },
+	{ "ARP with 8-byte protocol addresses", B_ARP, C1(19, 8), PK_REASON_MALFORMED },
+};
+
+static struct pkt base(enum base b)
+{
+	switch (b) {
+	case B_TCP4:
+		return pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	case B_UDP4:
+		return pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
+	case B_PING4:
+		return pkt_v4(WHO_A, WHO_B, PING(7));
+	case B_TCP6:
+		return pkt_v6(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	case B_UDP6:
+		return pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
+	default:
+		return pkt_arp(WHO_A, 1, 0x0a140001);
+	}
+}
+
+/* n bytes of options between the IPv4 header and what follows. */
+static struct pkt with_options(const uint8_t *options, size_t n)
+{
+	struct pkt p = base(B_TCP4);
+
+	memmove(p.b + 34 + n, p.b + 34, p.len - 34);
+	memcpy(p.b + 34, options, n);
+	p.len += n;
+	p.b[14] = 0x45 + n / 4;
+	p.b[17] += n;
+	pkt_seal(&p);
+	return p;
+}
+
+static void options(void)
+{
+	static const struct {
+		const char *text;
+		uint8_t option[4];
+		enum pk_reason reason;
+	} list[] = {
+		{ "P14 LSRR", { 131, 3, 4, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 SSRR", { 137, 3, 4, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 RR", { 7, 3, 4, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 TS", { 68, 4, 5, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 router alert", { 148, 4, 0, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 an option of length 0", { 7, 0, 0, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 an option of length 1", { 1, 130, 1, 0 }, PK_REASON_IP_OPTION },
+		{ "P14 NOP and EOL pass", { 1, 1, 0, 0 }, PK_REASON_OK },
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
+		node_from(list[i].text, 1, with_options(list[i].option, 4), list[i].reason);
+}
+
+/* IPv6 extension headers, 8 bytes each, before UDP. */
+static struct pkt with_ext(const uint8_t *kinds, size_t n)
+{
+	struct pkt p = base(B_UDP6);
+
+	memmove(p.b + 54 + 8 * n, p.b + 54, p.len - 54);
+	memset(p.b + 54, 0, 8 * n);
+	for (size_t i = 0; i < n; i++) {
+		p.b[54 + 8 * i] = i + 1 < n ? kinds[i + 1] : 17;
+		if (kinds[i] != 44) {
+			p.b[54 + 8 * i + 2] = 1; /* PadN of four */
+			p.b[54 + 8 * i + 3] = 4;
+		}
+	}
+	p.b[20] = kinds[0];
+	p.b[19] += 8 * n;
+	p.len += 8 * n;
+	return p;
+}
+
+static void extensions(void)
+{
+	static const struct {
+		const char *text;
+		uint8_t kinds[8];
+		size_t n;
+		enum pk_reason reason;
+	} list[] = {
+		{ "P17 hop-by-hop, destination, atomic fragment and UDP", { 0, 60, 44 }, 3,
+		  PK_REASON_OK },
+		{ "P17 a chain of 7 headers", { 0, 60, 60, 60, 60, 60, 60 }, 7,
+		  PK_REASON_EXT_HEADER },
+		{ "P17 hop-by-hop not first", { 60, 0 }, 2, PK_REASON_EXT_HEADER },
+		{ "P17 a header twice", { 60, 60 }, 2, PK_REASON_EXT_HEADER },
+	};
+	const uint8_t fragment = 44;
+	struct pkt p;
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
+		node_from(list[i].text, 1, with_ext(list[i].kinds, list[i].n), list[i].reason);
+	p = with_ext(&fragment, 1);
+	p.b[57] = 1;
+	node_from("an IPv6 fragment with more to come", 1, p, PK_REASON_FRAGMENT);
+	p.b[57] = 8;
+	node_from("an IPv6 fragment at an offset", 1, p, PK_REASON_FRAGMENT);
+}
+
+/* The shortest that BPF_PROG_TEST_RUN takes; shorter ones: tests/netns and the parser alone. */
+static void truncated(void)
+{
+	char text[64];
+
+	for (int b = B_TCP4; b <= B_ARP; b++) {
+		struct pkt whole = base(b);
+		size_t from = b == B_TCP4 || b == B_UDP4 || b == B_PING4 ? 34 : b == B_ARP ? 14 : 54;
+		size_t to = from + (b == B_TCP4 || b == B_TCP6 ? 20 : b == B_ARP ? 28 : 8);
+
+		for (size_t len = from; len < to; len++) {
+			struct pkt p = whole;
+
+			p.len = len;
+			snprintf(text, sizeof(text), "P09 kind %d cut to %zu bytes", b, len);
+			node_from(text, 1, p, PK_REASON_TRUNCATED);
+		}
+	}
+}
+
+static void lengths(void)
+{
+	struct pkt p = base(B_UDP4);
+	struct node_meta gso = { .gso_size = 600 };
+	struct expect e = { "P19 GSO without a partial checksum", PK_REASON_GSO, 1, PK_EGRESS };
+
+	p.len += 30;
+	node_from("padding after the packet passes", 1, p, PK_REASON_OK);
+	p.len = 1514;
+	node_from("padding up to the MTU passes", 1, p, PK_REASON_OK);
+	p.len = 1515;
+	node_from("longer than the MTU", 1, p, PK_REASON_LENGTH);
+	p = base(B_TCP4);
+	node_expect(&e, NODE_FROM, 1, &p, &gso);
+	p = base(B_UDP4);
+	node_expect(&e, NODE_FROM, 1, &p, &gso);
+	p = base(B_ARP);
+	node_expect(&e, NODE_FROM, 1, &p, &gso);
+}
+
+void cases_parse(void)
+{
+	node_reset();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct pkt p = base(rows[i].base);
+
+		for (int c = 0; rows[i].change[c].value >= 0; c++)
+			p.b[rows[i].change[c].off] = rows[i].change[c].value;
+		node_from(rows[i].text, 1, p, rows[i].reason);
+	}
+	options();
+	extensions();
+	truncated();
+	lengths();
+}

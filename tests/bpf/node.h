@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The really loaded guard, its tables filled by hand, in a network namespace of the test's own;
+ * and the expectations on it: what a packet raised, and nothing else.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "picket/maps.h"
+#include "picket/reason.h"
+#include "tests/bpf/pkt.h"
+
+#define NODE_SLOTS  5 /* 0 and the four endpoints */
+#define NODE_BUDGET 8 /* flows an endpoint */
+
+enum node_prog {
+	NODE_FROM,
+	NODE_TO,
+	NODE_FORWARD_TAP,
+	NODE_FORWARD_ETH,
+};
+
+int node_start(void); /* 0 or -errno, said */
+void node_stop(void);
+/* Every table as at first: flows, buckets and counters empty, words of revision 1. */
+void node_reset(void);
+uint32_t node_ifindex(uint32_t slot); /* of its host veth */
+
+/* Runs a packet; *p is what came out; *gso, *ingress set metadata. The program's return. */
+struct node_meta {
+	uint32_t gso_size, ingress_ifindex, ifindex;
+};
+int node_run(enum node_prog prog, uint32_t slot, struct pkt *p, const struct node_meta *meta);
+
+/*
+ * Passes where the run raised counter {slot, dir, reason} by one and no other denial, and a
+ * denial came to nothing but TC_ACT_SHOT. Counts and prints; the first failure names its sentence.
+ */
+struct expect {
+	const char *text;
+	enum pk_reason reason;
+	uint32_t slot;
+	enum pk_dir dir;
+};
+bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
+		 const struct node_meta *meta);
+/* The usual: from endpoint `slot`, counted at its egress. */
+bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
+/* The same, but denied at the ingress of `at`. */
+bool node_from_at(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_reason reason);
+/* From the node's stack to endpoint `slot`. */
+bool node_to(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
+bool check(const char *text, bool holds);
+void node_totals(int *passed, int *failed);
+
+/* Tables. */
+void node_word(uint32_t slot, uint32_t rule_set, uint32_t flags, uint32_t revision);
+void node_verdict(const struct pk_verdict_key *key, uint8_t verdict, uint8_t rank, uint32_t rule);
+void node_no_verdict(const struct pk_verdict_key *key);
+void node_cidr(uint32_t list, const char *prefix, uint32_t bits, uint32_t class);
+int node_map(const char *name);
+void node_endpoint(uint32_t slot, struct pk_endpoint *out);
+void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
+void node_settings(void (*edit)(struct pk_node *n));
+uint64_t node_flows(void);	/* entries */
+int node_tail(uint32_t place, bool there); /* an entry of `programs` */
+
+void cases_parse(void);
+void cases_spoof(void);
+void cases_answer(void);
+void cases_flow(void);
+void cases_policy(void);
+void cases_limit(void);
+void cases_world(void);
+void cases_judge(void);
