@@ -2,6 +2,7 @@
 """P08, P61: what the guard answers an endpoint with, as its VMM sees it on the tap."""
 import pytest
 from harness import EGRESS, VnetHeader, proving
+from harness.frames import GSO_UDP_L4
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
@@ -153,25 +154,35 @@ def test_P61_ping_of_the_gateway(vm):
     assert icmp6_checksum_is_right(reply)
 
 
-def test_P61_a_request_whose_checksum_is_partial(vm):
-    """What a guest with checksum offload sends: the UDP field holds the pseudo-header's sum alone."""
-    raw = bytearray(bytes(dhcp(vm, "discover")))
+def partial_udp(frame):
+    """The frame with the pseudo-header's sum alone where UDP's checksum is."""
+    raw = bytearray(bytes(frame))
     packet = Ether(bytes(raw))
     pseudo = (bytes(map(int, packet[IP].src.split("."))) + bytes(map(int, packet[IP].dst.split(".")))
               + bytes([0, 17]) + packet[UDP].len.to_bytes(2, "big"))
     raw[14 + 20 + 6:14 + 20 + 8] = (~checksum(pseudo) & 0xffff).to_bytes(2, "big")
-    offer = ask(vm, bytes(raw), lambda p: DHCP in p,
+    return bytes(raw)
+
+
+def test_P61_a_request_whose_checksum_is_partial(vm):
+    """What a guest with checksum offload sends: the UDP field holds the pseudo-header's sum alone."""
+    offer = ask(vm, partial_udp(dhcp(vm, "discover")), lambda p: DHCP in p,
                 VnetHeader(flags=1, csum_start=34, csum_offset=6))
     assert checked(offer)[BOOTP].yiaddr == vm.address()
 
 
-def test_P61_a_request_that_asks_for_segmentation_is_denied(vm):
-    """UDP marked as TCP segments: no honest request. Denied, not answered."""
+def gso(size):
+    return VnetHeader(flags=1, gso_type=GSO_UDP_L4, hdr_len=42, gso_size=size, csum_start=34,
+                      csum_offset=6)
+
+
+def test_P61_a_request_that_asks_for_segmentation(vm):
+    """Of one segment: answered as any other. Of several: no DHCP request; denied, never half answered."""
+    offer = ask(vm, partial_udp(dhcp(vm, "discover")), lambda p: DHCP in p, gso(1400))
+    assert checked(offer)[BOOTP].yiaddr == vm.address()
+    long = dhcp(vm, "discover") / (b"\0" * 1000)
     with proving(vm.node.tables, vm.slot, EGRESS, "gso"):
-        answer = ask(vm, dhcp(vm, "discover"), lambda p: DHCP in p,
-                     VnetHeader(flags=1, gso_type=1, hdr_len=54, gso_size=1000, csum_start=34,
-                                csum_offset=6), timeout=0.5)
-        assert answer is None
+        assert ask(vm, partial_udp(long), lambda p: DHCP in p, gso(700), timeout=0.5) is None
 
 
 def test_P61_a_request_that_is_not_linear(vm):
