@@ -4,120 +4,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "addr.h"
 #include "cli.h"
 #include "ctl.h"
+#include "flow_filter.h"
 #include "out.h"
 #include "own.h"
 
 #define LINE_MAX_BYTES (256u << 10)
-#define KEPT "4096"
-
-/* -x, -from-x, -to-x: either side, the source, the destination. */
-enum side { EITHER, FROM, TO };
-enum what { IP, PORT, SIDE_MEMBER, LABEL, MEMBER, POLICY };
-static const struct {
-	const char *option;
-	enum what what;
-	enum side side;
-	const char *member;
-} filters[] = {
-	{ "ip", IP, EITHER, NULL },
-	{ "from-ip", IP, FROM, NULL },
-	{ "to-ip", IP, TO, NULL },
-	{ "port", PORT, EITHER, NULL },
-	{ "from-port", PORT, FROM, NULL },
-	{ "to-port", PORT, TO, NULL },
-	{ "namespace", SIDE_MEMBER, EITHER, "namespace" },
-	{ "from-namespace", SIDE_MEMBER, FROM, "namespace" },
-	{ "to-namespace", SIDE_MEMBER, TO, "namespace" },
-	{ "job", SIDE_MEMBER, EITHER, "job" },
-	{ "from-job", SIDE_MEMBER, FROM, "job" },
-	{ "to-job", SIDE_MEMBER, TO, "job" },
-	{ "group", SIDE_MEMBER, EITHER, "group" },
-	{ "alloc", SIDE_MEMBER, EITHER, "alloc" },
-	{ "label", LABEL, EITHER, NULL },
-	{ "from-label", LABEL, FROM, NULL },
-	{ "to-label", LABEL, TO, NULL },
-	{ "verdict", MEMBER, EITHER, "verdict" },
-	{ "reason", MEMBER, EITHER, "reason" },
-	{ "protocol", MEMBER, EITHER, "protocol" },
-	{ "direction", MEMBER, EITHER, "direction" },
-	{ "policy", POLICY, EITHER, NULL },
-};
+#define KEPT	       1024 /* what picketd keeps */
 
 struct reader {
 	const struct cli *cli;
 	size_t shown;
+	/* Without -follow: the last `room` that passed, oldest at `at`. */
+	char **kept;
+	size_t room, at;
 };
-
-static bool ip_is(const struct pk_json *side, const char *value)
-{
-	struct pk_prefix prefix;
-	union pk_addr addr;
-
-	return pk_prefix_parse(value, &prefix) == 0 &&
-	       pk_addr_parse(cli_text(side, "ip"), &addr) == 0 && pk_prefix_has(&prefix, &addr);
-}
-
-static bool has_label(const struct pk_json *side, const char *value)
-{
-	const struct pk_json *labels = cli_member(side, "labels");
-
-	for (const struct pk_json *l = labels ? pk_json_first(labels) : NULL; l;
-	     l = pk_json_next(l))
-		if (pk_json_string(l) && !strcmp(pk_json_string(l), value))
-			return true;
-	return false;
-}
-
-static bool side_is(size_t f, const struct pk_json *side, const char *value)
-{
-	switch (filters[f].what) {
-	case IP:
-		return ip_is(side, value);
-	case PORT:
-		return (long)pk_json_number(cli_member(side, "port")) == strtol(value, NULL, 10);
-	case LABEL:
-		return has_label(side, value);
-	case SIDE_MEMBER:
-		if (!strcmp(filters[f].member, "alloc"))
-			return !strncmp(cli_text(side, "alloc"), value, strlen(value));
-		return !strcmp(cli_text(side, filters[f].member), value);
-	case MEMBER:
-	case POLICY:
-		break;
-	}
-	return false;
-}
-
-static bool matches(size_t f, const struct pk_json *flow, const char *value)
-{
-	if (filters[f].what == MEMBER)
-		return !strcmp(cli_text(flow, filters[f].member), value);
-	if (filters[f].what == POLICY)
-		return !strcmp(cli_text(flow, "policy"), value);
-	return (filters[f].side != TO && side_is(f, cli_member(flow, "source"), value)) ||
-	       (filters[f].side != FROM && side_is(f, cli_member(flow, "destination"), value));
-}
-
-/* All options must hold; of one given more than once any value. */
-static bool wanted(const struct cli *cli, const struct pk_json *flow)
-{
-	for (size_t f = 0; f < PK_ARRAY_LEN(filters); f++) {
-		const char *value;
-		bool any = !cli_has(cli, filters[f].option);
-
-		for (size_t n = 0; !any && (value = cli_nth(cli, filters[f].option, n)); n++)
-			any = matches(f, flow, value);
-		if (!any)
-			return false;
-	}
-	if (cli_has(cli, "4") || cli_has(cli, "6"))
-		return !strchr(cli_text(flow, "source.ip"), ':') == cli_has(cli, "4");
-	return true;
-}
 
 static void put_side(struct pk_str *line, const struct cli *cli, const struct pk_json *side)
 {
@@ -158,13 +62,30 @@ static void put_rule(struct pk_str *line, const struct pk_json *flow)
 		pk_str_addf(line, ", audit: %s", cli_text(flow, "audit"));
 }
 
+/* Local time of day, to the millisecond; as it stands where it can't be read. */
+static void put_time(struct pk_str *line, const char *text)
+{
+	double at;
+	struct tm tm;
+	time_t second;
+
+	if (flow_time_parse(text, 0, &at) < 0 || !strchr(text, 'T')) {
+		pk_str_add_escaped(line, text);
+		pk_str_add(line, "  ");
+		return;
+	}
+	second = (time_t)at;
+	localtime_r(&second, &tm);
+	pk_str_addf(line, "%02d:%02d:%02d.%03d  ", tm.tm_hour, tm.tm_min, tm.tm_sec,
+		    (int)((at - (double)second) * 1000 + 0.5) % 1000);
+}
+
 static void print_flow(const struct cli *cli, const struct pk_json *flow)
 {
-	const char *time = cli_text(flow, "time");
 	const char *color = verdict_color(flow);
 	own_str line = { 0 };
 
-	pk_str_addf(&line, "%-12.12s  ", strlen(time) > 11 ? time + 11 : time);
+	put_time(&line, cli_text(flow, "time"));
 	put_side(&line, cli, cli_member(flow, "source"));
 	pk_str_add(&line, "-> ");
 	put_side(&line, cli, cli_member(flow, "destination"));
@@ -176,8 +97,30 @@ static void print_flow(const struct cli *cli, const struct pk_json *flow)
 
 static void print_lost(const struct pk_json *flow)
 {
-	fprintf(stderr, "-- %.0f events lost (%s)\n", pk_json_number(pk_json_get(flow, "lostEvents")),
-		cli_text(flow, "cause"));
+	fprintf(stderr, "-- %.0f events lost (%s)\n",
+		pk_json_number(pk_json_get(flow, "lostEvents")), cli_text(flow, "cause"));
+}
+
+static int show(struct reader *reader, const char *text, const struct pk_json *flow)
+{
+	reader->shown++;
+	if (reader->cli->quiet)
+		return -ECANCELED; /* one is the answer */
+	if (reader->cli->json || reader->cli->jsonl)
+		puts(text);
+	else
+		print_flow(reader->cli, flow);
+	return fflush(stdout) ? -EPIPE : 0;
+}
+
+static void keep(struct reader *reader, const char *text)
+{
+	char **place = &reader->kept[reader->at++ % reader->room];
+
+	free(*place);
+	*place = strdup(text);
+	if (!*place)
+		abort();
 }
 
 static int take_line(void *arg, char *text, size_t len)
@@ -187,7 +130,7 @@ static int take_line(void *arg, char *text, size_t len)
 	const struct pk_json *flow;
 
 	if (!len || pk_json_parse("flow", text, len, PK_JSON_RELAXED, &doc, NULL) < 0)
-		return 0;	/* a keep-alive, or a line cut by picketd's end */
+		return 0; /* a keep-alive, or a line cut by picketd's end */
 	flow = pk_json_root(doc);
 	if (pk_json_get(flow, "lostEvents")) {
 		if (reader->cli->json || reader->cli->jsonl)
@@ -196,104 +139,137 @@ static int take_line(void *arg, char *text, size_t len)
 			print_lost(flow);
 		return 0;
 	}
-	if (!wanted(reader->cli, flow))
+	if (!flow_filter_match(reader->cli, flow))
 		return 0;
-	reader->shown++;
-	if (reader->cli->quiet)
-		return -ECANCELED;	/* one is the answer */
-	if (reader->cli->json || reader->cli->jsonl)
-		puts(text);
-	else
-		print_flow(reader->cli, flow);
-	return fflush(stdout) ? -EPIPE : 0;
+	if (!reader->room || reader->cli->quiet)
+		return show(reader, text, flow);
+	keep(reader, text);
+	return 0;
 }
 
-static bool filtering(const struct cli *cli)
+/* The kept ones, oldest first. */
+static int show_kept(struct reader *reader)
 {
-	for (size_t f = 0; f < PK_ARRAY_LEN(filters); f++)
-		if (cli_has(cli, filters[f].option))
-			return true;
-	return false;
-}
+	int r = 0;
 
-static int check_values(const struct cli *cli)
-{
-	struct pk_prefix prefix;
-	uint64_t number;
+	for (size_t i = 0; i < reader->room; i++) {
+		char *text = reader->kept[(reader->at + i) % reader->room];
+		own_json *doc = NULL;
 
-	for (size_t f = 0; f < PK_ARRAY_LEN(filters); f++) {
-		const char *value;
-
-		for (size_t n = 0; (value = cli_nth(cli, filters[f].option, n)); n++) {
-			if (filters[f].what == IP && pk_prefix_parse(value, &prefix) < 0)
-				return cli_usage(cli, "\"%s\" is no address or prefix", value);
-			if (filters[f].what == PORT && pk_parse_u64(value, 65535, &number) < 0)
-				return cli_usage(cli, "\"%s\" is no port", value);
-		}
+		if (text && r == 0 &&
+		    pk_json_parse("flow", text, strlen(text), PK_JSON_RELAXED, &doc, NULL) == 0)
+			r = show(reader, text, pk_json_root(doc));
+		free(text);
 	}
-	if (cli_get(cli, "last") && pk_parse_u64(cli_get(cli, "last"), 4096, &number) < 0)
-		return cli_usage(cli, "-last \"%s\" is not 0 to 4096", cli_get(cli, "last"));
-	return CLI_OK;
+	free(reader->kept);
+	reader->kept = NULL;
+	return r;
+}
+
+/* Without picketd: the flows file, which has the denials unless configured otherwise. */
+static int read_file(struct reader *reader, struct pk_err *err)
+{
+	char path[PK_PATH_ROOM];
+	own_mem char *line = NULL;
+	own_file FILE *file = NULL;
+	size_t room = 0;
+	ssize_t n;
+	int r = 0;
+
+	snprintf(path, sizeof(path), "%s/var/log/picket/flows.jsonl", reader->cli->paths.root);
+	file = fopen(path, "re");
+	if (!file)
+		return pk_fail(err, errno, "picketd doesn't answer, and %s", path);
+	fprintf(stderr, "picket: picketd doesn't answer; this is from %s (offline)\n", path);
+	while (r == 0 && (n = getline(&line, &room, file)) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		r = take_line(reader, line, strlen(line));
+	}
+	return r;
+}
+
+static int check_values(const struct cli *cli, uint64_t *last)
+{
+	static const char *const times[] = { "since", "until" };
+	double seconds;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(times); i++)
+		if (cli_get(cli, times[i]) &&
+		    flow_time_parse(cli_get(cli, times[i]), 0, &seconds) < 0)
+			return cli_usage(cli, "-%s \"%s\" is neither 15m nor RFC 3339", times[i],
+					 cli_get(cli, times[i]));
+	*last = cli_has(cli, "since") ? KEPT : 20;
+	if (cli_get(cli, "last") && (pk_parse_u64(cli_get(cli, "last"), KEPT, last) < 0 || !*last))
+		return cli_usage(cli, "-last \"%s\" is not 1 to %d", cli_get(cli, "last"), KEPT);
+	return flow_filter_check(cli);
+}
+
+static int ask(struct reader *reader, uint64_t last, struct pk_err *err)
+{
+	const struct cli *cli = reader->cli;
+	bool follow = cli_has(cli, "follow");
+	struct pk_ctl_answer answer = { 0 };
+	char path[64];
+	struct pk_ctl_request request = { .socket = cli->socket,
+					  .method = "GET",
+					  .path = path,
+					  .cap = LINE_MAX_BYTES,
+					  .line = take_line,
+					  .arg = reader };
+	int r;
+
+	/* The last N are those that pass the filters: all that is kept is asked for. */
+	snprintf(path, sizeof(path), "/v1/flows?last=%d%s",
+		 follow && !flow_filter_any(cli) ? (int)last : KEPT, follow ? "&follow=1" : "");
+	r = pk_ctl_ok(&request, &answer, err);
+	pk_ctl_answer_done(&answer);
+	return r;
 }
 
 static int flows(struct cli *cli)
 {
 	struct reader reader = { .cli = cli };
-	struct pk_ctl_answer answer = { 0 };
 	struct pk_err err = { 0 };
-	const char *last = cli_get(cli, "last");
-	char path[64];
-	int r = check_values(cli);
+	uint64_t last;
+	int r = check_values(cli, &last);
 
 	if (r)
 		return r;
-	/* With a filter the last N are those that pass it: ask for all that is kept. */
-	if (!last)
-		last = filtering(cli) ? KEPT : "20";
-	snprintf(path, sizeof(path), "/v1/flows?last=%s%s", last,
-		 cli_has(cli, "follow") ? "&follow=1" : "");
-	struct pk_ctl_request request = { .socket = cli->socket, .method = "GET", .path = path,
-					  .cap = LINE_MAX_BYTES, .line = take_line,
-					  .arg = &reader };
-	r = pk_ctl_ok(&request, &answer, &err);
-	pk_ctl_answer_done(&answer);
+	if (!cli_has(cli, "follow")) {
+		reader.room = last;
+		reader.kept = pk_alloc(last * sizeof(char *));
+	}
+	r = ask(&reader, last, &err);
+	if (cli_no_daemon(r) && !cli_has(cli, "follow"))
+		r = read_file(&reader, &err);
+	if (r == 0)
+		r = show_kept(&reader);
 	if (r < 0 && r != -EPIPE && r != -ECANCELED) {
-		pk_fix(&err, r, "flows come from picketd: start it; older ones are in flows.jsonl");
+		pk_fix(&err, r, "flows come from picketd: start it");
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	return cli->quiet && !reader.shown ? CLI_NO : CLI_OK;
 }
 
-static const struct cli_option options[] = {
+static const struct cli_option own_options[] = {
 	{ "follow", NULL, "go on with what happens", 'f' },
-	{ "last", "N", "so many of the past (default 20)", 0 },
-	{ "ip", "ADDR", "either side's address or prefix; also -from-ip, -to-ip", 0 },
-	{ "from-ip", "ADDR", "the source's", 0 },
-	{ "to-ip", "ADDR", "the destination's", 0 },
-	{ "port", "N", "either side's port; also -from-port, -to-port", 0 },
-	{ "from-port", "N", "the source's", 0 },
-	{ "to-port", "N", "the destination's", 0 },
-	{ "namespace", "NAME", "either side's; also -from-namespace, -to-namespace", 0 },
-	{ "from-namespace", "NAME", "the source's", 0 },
-	{ "to-namespace", "NAME", "the destination's", 0 },
-	{ "job", "NAME", "either side's; also -from-job, -to-job", 0 },
-	{ "from-job", "NAME", "the source's", 0 },
-	{ "to-job", "NAME", "the destination's", 0 },
-	{ "group", "NAME", "either side's", 0 },
-	{ "alloc", "ID", "either side's, a prefix is enough", 0 },
-	{ "label", "K=V", "either side's; also -from-label, -to-label", 0 },
-	{ "from-label", "K=V", "the source's", 0 },
-	{ "to-label", "K=V", "the destination's", 0 },
-	{ "verdict", "WORD", "denied, allowed, revoked", 0 },
-	{ "reason", "NAME", "as docs/datapath.md lists them", 0 },
-	{ "protocol", "NAME", "tcp, udp, icmp, icmpv6, …", 0 },
-	{ "direction", "WORD", "egress, ingress", 0 },
-	{ "policy", "NAME", "decided by this document", 0 },
+	{ "last", "N", "so many of the past that pass the filters (default 20)", 0 },
+	{ "since", "TIME", "15m (ago) or RFC 3339; with it all that is kept", 0 },
+	{ "until", "TIME", "the same", 0 },
+	{ "not", NULL, "turns the next filter round", 0 },
 	{ "numeric", NULL, "addresses, no names", 0 },
 	{ "4", NULL, "IPv4 only", 0 },
 	{ "6", NULL, "IPv6 only", 0 },
-	{ 0 },
 };
+static struct cli_option options[FLOW_OPTIONS_MAX];
+
+/* The filters' table is the one place where they are named: copied before main. */
+static void __attribute__((constructor)) fill_options(void)
+{
+	memcpy(options, own_options, sizeof(own_options));
+	flow_filter_options(options, PK_ARRAY_LEN(own_options));
+}
+
 const struct cli_command cli_flows_commands[] = {
 	{ "flows", NULL, NULL, "decisions of the data path, each with its rule", 0, 0, options,
 	  flows },

@@ -80,16 +80,37 @@ static void print_counts(const struct pk_json *root, const char *title, const ch
 	printf("%-10s %s\n", title, line.len ? line.text : "-");
 }
 
+/* "6d 4h", "3m 10s": the two largest units. */
+static void span_text(double seconds, char *text, size_t room)
+{
+	static const struct {
+		const char *unit;
+		long seconds;
+	} units[] = { { "d", 86400 }, { "h", 3600 }, { "m", 60 }, { "s", 1 } };
+	long left = seconds < 0 ? 0 : (long)seconds;
+	size_t i = 0;
+
+	while (i + 1 < PK_ARRAY_LEN(units) && left < units[i].seconds)
+		i++;
+	if (i + 1 == PK_ARRAY_LEN(units))
+		snprintf(text, room, "%lds", left);
+	else
+		snprintf(text, room, "%ld%s %ld%s", left / units[i].seconds, units[i].unit,
+			 left % units[i].seconds / units[i + 1].seconds, units[i + 1].unit);
+}
+
 static void print_status(const struct cli *cli, const struct pk_json *root)
 {
 	const char *state = cli_text(root, "state");
 	own_str node = { 0 };
+	char up[32];
 
 	pk_str_add_escaped(&node, cli_text(root, "node"));
-	printf("picketd %s   %s%s%s   up %.0f s   node %s   policy revision %.0f\n",
+	span_text(pk_json_number(pk_json_get(root, "uptimeSeconds")), up, sizeof(up));
+	printf("picketd %s   %s%s%s   up %s   node %s   policy revision %.0f\n",
 	       cli_text(root, "version"), cli_color(cli, state_color(state)), state,
-	       cli_color(cli, CLI_PLAIN), pk_json_number(pk_json_get(root, "uptimeSeconds")),
-	       node.text ? node.text : "-", pk_json_number(pk_json_get(root, "policyRevision")));
+	       cli_color(cli, CLI_PLAIN), up, node.text ? node.text : "-",
+	       pk_json_number(pk_json_get(root, "policyRevision")));
 	print_reasons(cli, pk_json_get(root, "reasons"));
 	if (pk_json_get(root, "sources"))
 		cli_list(cli, pk_json_get(root, "sources"), source_columns);
@@ -100,7 +121,8 @@ static void print_status(const struct cli *cli, const struct pk_json *root)
 	print_counts(root, "Events", "events");
 }
 
-/* Without picketd: what records and pins tell. Enforcement goes on, so this is degraded, not failing. */
+/* Without picketd: what records and pins tell. Enforcement goes on, so this is degraded, not
+ * failing. */
 static int offline(const struct cli *cli, const struct pk_err *why)
 {
 	struct pk_record_name *list = NULL;
@@ -130,8 +152,8 @@ static int offline(const struct cli *cli, const struct pk_err *why)
 		       cli_color(cli, CLI_YELLOW), loaded ? "degraded" : "failing",
 		       cli_color(cli, CLI_PLAIN), open);
 		printf("  ! %s\n    %s\n", why->text,
-		       loaded ? "what is pinned goes on being enforced; policy stays as it was" :
-				"no programs are loaded: the first ADD loads them");
+		       loaded ? "what is pinned goes on being enforced; policy stays as it was"
+			      : "no programs are loaded: the first ADD loads them");
 	}
 	return loaded ? CLI_NO : CLI_CANNOT;
 }

@@ -22,6 +22,7 @@ static const struct cli_command *const tables[] = {
 	cli_flows_commands,
 	cli_sweep_commands,
 	cli_node_commands,
+	cli_ip_commands,
 	cli_misc_commands,
 	NULL,
 };
