@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import subprocess
+import threading
 import uuid
 
 import pytest
@@ -458,6 +459,38 @@ def test_published_ports_are_taken_once(make_node):
     b = node.add("acme", "api", "web", conf=conf(node, baseline="deny", runtimeConfig=ports))
     assert node.tables.count("published") == 2 and node.tables.count("open_ports") == 0
     node.delete(b)
+
+
+@pytest.mark.parametrize("answer", (None, b"", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                                    b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{",
+                                    b"\0\xff garbage"))
+def test_a_controller_that_misbehaves_never_stops_an_add(make_node, answer):
+    """It hangs, closes, knows no such path, cuts short, talks nonsense: the base stands."""
+    node = make_node(conf={"waitForController": "200ms", "deadline": "5s"})
+    os.makedirs(node.path("run/picket"), exist_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(node.path("run/picket/picketd.sock"))
+    server.listen(1)
+
+    def serve():
+        peer, _ = server.accept()
+        asked.append(peer.recv(4096))
+        if answer is not None:
+            peer.sendall(answer)
+            peer.close()
+        held.append(peer)
+
+    asked, held = [], []
+    thread = threading.Thread(target=serve)
+    thread.start()
+    a = node.add("acme", "api", "web")
+    thread.join()
+    server.close()
+    assert open_word(node, a.slot)
+    head, body = asked[0].split(b"\r\n\r\n", 1)
+    assert head.startswith(b"POST /v1/endpoints HTTP/1.1")
+    assert json.loads(body) == {"containerId": a.id, "ifname": "eth0", "slot": a.slot,
+                                "namespace": "acme", "job": "api", "group": "web", "ports": []}
 
 
 def test_job_arguments_only_where_allowed(make_node):
