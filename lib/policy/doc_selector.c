@@ -257,12 +257,12 @@ static bool is_authors_word(const char *key)
 static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
 				const struct pk_read_place *place, const struct pk_selector *sel)
 {
-	bool all = sel->n_req > 0;
+	bool all = sel->n_req > 0, named = names_namespace(sel);
 
 	if (r->doc->namespace)
 		return;
 	for (size_t i = 0; i < sel->n_req; i++) {
-		if (strncmp(sel->req[i].key, "meta:", 5) == 0 && !names_namespace(sel)) {
+		if (strncmp(sel->req[i].key, "meta:", 5) == 0 && !named) {
 			pk_read_error(r, v, false, "add \"nomad:namespace\" to its matchLabels",
 				      "an operator's selector that reads \"%s\" must name the "
 				      "namespace: meta is written by the job's author",
