@@ -1,5 +1,244 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Tracked connections: who may begin, reply, judge again, end; ICMP errors; P33, P36 to P38, P63. */
+#include <bpf/bpf.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "tests/bpf/node.h"
+
+static struct pk_verdict_key same_tenant(enum pk_dir dir)
+{
+	return (struct pk_verdict_key){ .prefixlen = PK_VERDICT_BITS_DIR,
+					.rule_set = 1,
+					.class = PK_CLASS_SAME_TENANT,
+					.dir = dir };
+}
+
+static void deny(enum pk_dir dir)
+{
+	struct pk_verdict_key key = same_tenant(dir);
+
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 64);
+}
+
+static void begin(void)
+{
+	static const struct {
+		const char *text;
+		uint8_t flags;
+	} list[] = {
+		{ "P37 SYN-ACK", SYN | ACK }, { "P37 ACK", ACK },	{ "P37 RST", RST },
+		{ "P37 data", ACK | PUSH },   { "P37 SYN+FIN", SYN | FIN }, { "P37 null", 0 },
+		{ "P37 xmas", 0x29 },	      { "SYN+RST", SYN | RST },
+	};
+
+	node_reset();
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		node_from(list[i].text, 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, list[i].flags)),
+			  PK_REASON_NO_FLOW);
+		node_from(list[i].text, 1, pkt_v6(WHO_A, WHO_B, TCP(40000, 80, list[i].flags)),
+			  PK_REASON_NO_FLOW);
+	}
+	node_from("P37 an echo reply", 1, pkt_v4(WHO_A, WHO_B, PONG(7)), PK_REASON_NO_FLOW);
+	node_from("P37 an echo reply, IPv6", 1, pkt_v6(WHO_A, WHO_B, PONG6(7)), PK_REASON_NO_FLOW);
+	check("P37 none of them made a flow", node_flows() == 0);
+}
+
+/* B may not open anything to A; only A to B. */
+static void one_way(void)
+{
+	node_reset();
+	deny(PK_INGRESS);
+	node_word(1, 1, 0, 2); /* A: nobody may enter */
+	node_word(2, 2, 0, 2); /* B has the other rule set: all of its tenant may */
+}
+
+static void replies(void)
+{
+	one_way();
+	node_from_at("B may not open to A", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN)), 1,
+		     PK_REASON_POLICY_DENIED);
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	check("one flow", node_flows() == 1);
+	node_from("B replies", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	node_from("A goes on", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
+	node_from_at("a SYN from the replies' tuple is no reply", 2,
+		     pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN)), 1, PK_REASON_POLICY_DENIED);
+	node_from("another port isn't that flow", 2, pkt_v4(WHO_B, WHO_A, TCP(81, 40000, ACK)),
+		  PK_REASON_NO_FLOW);
+	node_from("P33 A pings B", 1, pkt_v4(WHO_A, WHO_B, PING(7)), PK_REASON_OK);
+	node_from_at("P33 B's request with the id of A's echo", 2,
+		     pkt_v4(WHO_B, WHO_A, PING(7)), 1, PK_REASON_POLICY_DENIED);
+	node_from("P33 B's reply", 2, pkt_v4(WHO_B, WHO_A, PONG(7)), PK_REASON_OK);
+	node_from("A pings B, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(7)), PK_REASON_OK);
+	node_from("B's reply, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(7)), PK_REASON_OK);
+}
+
+static void judged_again(void)
+{
+	one_way();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_word(2, 2, 0, 3);
+	node_from("P63 judged again by a reply: still A to B, which may", 2,
+		  pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+}
+
+/* A denied flow stays marked, and a revert revives it. */
+static void revoked(void)
+{
+	struct pk_verdict_key key = same_tenant(PK_EGRESS);
+	struct expect reply = { "P63 a reply asks: denied as A's egress", PK_REASON_POLICY_DENIED,
+				1, PK_EGRESS };
+	struct pkt p = pkt_v4(WHO_B, WHO_A, TCP(80, 40000, ACK));
+
+	one_way();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	deny(PK_EGRESS);
+	node_word(1, 1, 0, 3);
+	node_expect(&reply, NODE_FROM, 2, &p, NULL);
+	node_from("the flow stays denied", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+		  PK_REASON_POLICY_DENIED);
+	check("and stays in the table", node_flows() == 1);
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW), 65);
+	node_word(1, 1, 0, 4);
+	node_from("a revert revives it", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+		  PK_REASON_OK);
+}
+
+static void opened_again(void)
+{
+	struct pk_endpoint ep;
+
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_endpoint(2, &ep);
+	ep.opened = 7;
+	node_endpoint_set(2, &ep);
+	node_word(2, 1, 0, 7);
+	node_from("another endpoint in B's slot: the flow is dead", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_FLOW);
+	check("and deleted", node_flows() == 0);
+	node_word(2, 1, 0, 0);
+	node_from_at("closed: nothing enters", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), 2,
+		     PK_REASON_ENDPOINT_CLOSED);
+}
+
+static void closed(void)
+{
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("FIN of A", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)), PK_REASON_OK);
+	node_from("FIN of B", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, FIN | ACK)), PK_REASON_OK);
+	node_from("the last ACK", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
+	deny(PK_EGRESS); /* without a new revision: only a new judgement sees it */
+	node_from("P38 the same tuple's SYN is judged as new", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	node_from("P38 and left nothing to ride on", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_FLOW);
+}
+
+static void expired(void)
+{
+	struct pk_flow_key key;
+	struct pk_flow flow;
+	int fd = node_map("flows");
+
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	bpf_map_get_next_key(fd, NULL, &key);
+	bpf_map_lookup_elem(fd, &key, &flow);
+	flow.expires -= 61 * 250; /* jiffies at 250 Hz, the test's rodata */
+	bpf_map_update_elem(fd, &key, &flow, BPF_EXIST);
+	node_from("a flow whose time is over is none", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_FLOW);
+	check("and deleted", node_flows() == 0);
+}
+
+static void errors(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pkt other = pkt_v4(WHO_A, WHO_B, TCP(40001, 80, SYN));
+	struct pkt udp6 = pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
+	struct pkt ping = pkt_v4(WHO_A, WHO_B, PING(9));
+	struct pkt p;
+
+	node_reset();
+	node_from("A opens to B", 1, syn, PK_REASON_OK);
+	node_from("A sends UDP to B, IPv6", 1, udp6, PK_REASON_OK);
+	node_from("A pings B", 1, ping, PK_REASON_OK);
+	node_from("an error about a live flow passes", 2, pkt_error(WHO_B, WHO_A, &syn),
+		  PK_REASON_OK);
+	node_from("and in IPv6", 2, pkt_error(WHO_B, WHO_A, &udp6), PK_REASON_OK);
+	node_from("and about an echo", 2, pkt_error(WHO_B, WHO_A, &ping), PK_REASON_OK);
+	node_from("P36 a flow that never was", 2, pkt_error(WHO_B, WHO_A, &other),
+		  PK_REASON_ICMP_UNRELATED);
+	node_from("P36 somebody else's flow", 3, pkt_error(WHO_C, WHO_A, &syn),
+		  PK_REASON_ICMP_UNRELATED);
+	node_from("P36 its own packet quoted back at the peer", 1, pkt_error(WHO_A, WHO_B, &syn),
+		  PK_REASON_ICMP_UNRELATED);
+	p = pkt_error(WHO_B, WHO_A, &syn);
+	p.len -= 20;
+	p.b[17] -= 20;
+	pkt_seal(&p);
+	node_from("a quote that is cut off", 2, p, PK_REASON_ICMP_UNRELATED);
+	check("no error made a flow", node_flows() == 3);
+}
+
+static void hops(void)
+{
+	struct pkt p;
+
+	node_reset();
+	p = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
+	p.b[22] = 1;
+	pkt_seal(&p);
+	node_from("TTL 1", 1, p, PK_REASON_TTL);
+	p = pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
+	p.b[21] = 0;
+	node_from("hop limit 0", 1, p, PK_REASON_TTL);
+}
+
+/* What arrives: MACs, TTL, checksum, and nothing else changed. */
+static void delivered(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), was = p;
+	struct expect e = { "delivered", PK_REASON_OK, 1, PK_EGRESS };
+	uint8_t mac[6];
+
+	node_reset();
+	for (int i = 0; i < 2; i++) { /* the first packet's way and the established one's */
+		p = was;
+		node_expect(&e, NODE_FROM, 1, &p, NULL);
+		pkt_mac(WHO_B, mac);
+		check("to the peer's MAC", !memcmp(p.b, mac, 6));
+		pkt_mac(WHO_GATEWAY, mac);
+		check("from the gateway's MAC", !memcmp(p.b + 6, mac, 6));
+		check("one hop less, the checksum follows",
+		      p.b[22] == 63 && pkt_ip_sum(&p) == 0xffff);
+		check("nothing else", p.len == was.len &&
+					      !memcmp(p.b + 26, was.b + 26, was.len - 26));
+	}
+	for (int ttl = 2; ttl < 256; ttl++) {
+		p = was;
+		p.b[22] = ttl;
+		p.b[18] = ttl * 7; /* other sums, too */
+		pkt_seal(&p);
+		node_run(NODE_FROM, 1, &p, NULL);
+		if (p.b[22] != ttl - 1 || pkt_ip_sum(&p) != 0xffff)
+			check("the checksum follows every TTL", false);
+	}
+}
+
 void cases_flow(void)
 {
+	begin();
+	replies();
+	judged_again();
+	revoked();
+	opened_again();
+	closed();
+	expired();
+	errors();
+	hops();
+	delivered();
 }

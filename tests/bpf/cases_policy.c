@@ -1,5 +1,197 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Verdicts by party, class, port and rank, each side's own: P21, P23, P27 to P29; events. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "picket/event.h"
+#include "picket/query.h"
 #include "tests/bpf/node.h"
+
+#define OPERATOR_DENY  PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY)
+#define TENANT_ALLOW   PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW)
+
+static void rule(uint32_t set_nr, uint32_t class, enum pk_dir dir, uint8_t verdict, uint8_t rank)
+{
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = set_nr,
+				      .class = class,
+				      .dir = dir };
+
+	node_verdict(&key, verdict, rank, 100);
+}
+
+static void port_rule(uint32_t class, uint16_t port, uint32_t bits, uint8_t verdict, uint8_t rank)
+{
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_PROTO + bits,
+				      .rule_set = 1,
+				      .class = class,
+				      .dir = PK_EGRESS,
+				      .proto = 6,
+				      .port = __builtin_bswap16(port) };
+
+	node_verdict(&key, verdict, rank, 101);
+}
+
+static void isolation(void)
+{
+	node_reset();
+	node_from("P21 TCP to another tenant", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P21 UDP", 1, pkt_v4(WHO_A, WHO_C, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
+	node_from("P21 echo", 1, pkt_v4(WHO_A, WHO_C, PING(7)), PK_REASON_POLICY_DENIED);
+	node_from("P21 SCTP", 1, pkt_v4(WHO_A, WHO_C, (struct l4){ 132, 9, 9, 0, 8 }),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P21 TCP, IPv6", 1, pkt_v6(WHO_A, WHO_C, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P21 UDP, IPv6", 1, pkt_v6(WHO_A, WHO_C, UDP(40000, 53)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P21 echo, IPv6", 1, pkt_v6(WHO_A, WHO_C, PING6(7)), PK_REASON_POLICY_DENIED);
+	node_from("P21 the other way", 3, pkt_v4(WHO_C, WHO_A, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	check("P21 no flow", node_flows() == 0);
+	node_from("SCTP that policy allows isn't built", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 132, 9, 9, 0, 8 }), PK_REASON_NOT_BUILT);
+	node_from("nor an ICMP timestamp", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 13 << 8, 0, 12 }), PK_REASON_NOT_BUILT);
+	node_from("GRE that policy allows passes", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 47, 0, 0, 0, 8 }), PK_REASON_OK);
+}
+
+static void sides(void)
+{
+	node_reset();
+	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
+	node_from_at("P23 egress allowed, ingress not", 1,
+		     pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 3, PK_REASON_POLICY_DENIED);
+	node_reset();
+	rule(2, PK_CLASS_OTHER_TENANT, PK_INGRESS, PK_ALLOW, TENANT_ALLOW);
+	node_from("P23 ingress allowed, egress not", 1,
+		  pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
+	node_from("both", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("an endpoint reaches itself", 1, pkt_v4(WHO_A, WHO_A, UDP(40000, 53)),
+		  PK_REASON_OK);
+	node_word(1, 7, 0, 9);
+	node_from("a rule set that isn't there", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 53)),
+		  PK_REASON_NO_RULE_SET);
+	node_word(1, 0, 0, 10);
+	node_from("rule set 0", 1, pkt_v4(WHO_A, WHO_B, UDP(40001, 53)), PK_REASON_NO_RULE_SET);
+}
+
+static void classes(void)
+{
+	struct pk_peer_class_key by = { 1, 102, PK_EGRESS };
+	uint32_t class = 70;
+
+	node_reset();
+	bpf_map_update_elem(node_map("peer_class"), &by, &class, BPF_ANY);
+	rule(1, 70, PK_EGRESS, PK_DENY, OPERATOR_DENY);
+	node_from("a class by identity comes before the tenant's", 1,
+		  pkt_v4(WHO_A, WHO_B, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
+	bpf_map_delete_elem(node_map("peer_class"), &by);
+	by.peer = 1 | PK_PEER_TENANT;
+	bpf_map_update_elem(node_map("peer_class"), &by, &class, BPF_ANY);
+	node_from("a class by tenant", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 53)),
+		  PK_REASON_POLICY_DENIED);
+	bpf_map_delete_elem(node_map("peer_class"), &by);
+	node_from("the reserved one", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 53)), PK_REASON_OK);
+	node_from("an address of the pool where nobody lives", 1,
+		  pkt_v4(WHO_A, WHO_NOBODY, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
+}
+
+static void ports(void)
+{
+	node_reset();
+	port_rule(PK_CLASS_SAME_TENANT, 0, 6, PK_DENY, OPERATOR_DENY); /* 0..1023 */
+	port_rule(PK_CLASS_SAME_TENANT, 1024, 16, PK_DENY, OPERATOR_DENY);
+	node_from("P27 a denied range, beside its allowed port", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	node_from("P27 its last port", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 1024, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("the next one passes", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 1025, SYN)),
+		  PK_REASON_OK);
+	node_from("so does UDP", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 80)), PK_REASON_OK);
+}
+
+static void protect(void)
+{
+	union pk_addr imds = { .b = { 0xfd, 0, 0x0e, 0xc2, [14] = 2, 0x54 } };
+
+	node_reset();
+	node_from("P29 169.254.169.254, TCP", 1,
+		  pkt_v4_to(WHO_A, 0xa9fea9fe, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	node_from("P29 169.254.170.2, UDP", 1, pkt_v4_to(WHO_A, 0xa9feaa02, UDP(40000, 80)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P29 fd00:ec2::254", 1, pkt_v6_to(WHO_A, &imds, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P27 10.1.2.3 inside a denied prefix", 1,
+		  pkt_v4_to(WHO_A, 0x0a010203, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	node_from("P28 the node's own address", 1, pkt_v4(WHO_A, WHO_HOST, TCP(40000, 4646, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("P28 the node's own address, IPv6", 1,
+		  pkt_v6(WHO_A, WHO_HOST, UDP(40000, 8600)), PK_REASON_POLICY_DENIED);
+	node_from("P28 ping of the node", 1, pkt_v4(WHO_A, WHO_HOST, PING(7)),
+		  PK_REASON_POLICY_DENIED);
+}
+
+/* Keeps the last event. */
+static int keep(void *arg, void *data, size_t size)
+{
+	if (size == sizeof(struct pk_event))
+		memcpy(arg, data, size);
+	return 0;
+}
+
+static void events(void)
+{
+	struct pk_event e = {};
+	struct ring_buffer *ring = ring_buffer__new(node_map("events"), keep, &e, NULL);
+
+	node_reset();
+	ring_buffer__consume(ring);
+	memset(&e, 0, sizeof(e));
+	node_from("a denied packet", 1, pkt_v4_to(WHO_A, 0xa9fea9fe, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
+	ring_buffer__consume(ring);
+	check("its event", e.type == PK_EVENT_DENIED && e.reason == PK_REASON_POLICY_DENIED &&
+				   e.slot == 1 && e.dir == PK_EGRESS && e.src_identity == 101);
+	check("P29 names the rule of protected addresses", e.rule == PK_RULE_PROTECTED &&
+								   e.party == PK_PARTY_WORLD &&
+								   e.proto == 6);
+	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
+	node_from_at("a denial at the peer", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 3,
+		     PK_REASON_POLICY_DENIED);
+	ring_buffer__consume(ring);
+	check("its event is the peer's", e.slot == 3 && e.dir == PK_INGRESS && e.peer_slot == 1 &&
+						 e.src_identity == 101 && e.dst_identity == 103 &&
+						 e.dst_tenant == 2);
+	node_word(1, 1, PK_WORD_LOG_NEW, 5);
+	node_from("a new flow, logged", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)),
+		  PK_REASON_OK);
+	ring_buffer__consume(ring);
+	check("its event allows", e.type == PK_EVENT_ALLOWED && e.slot == 1 && e.peer_slot == 2);
+	memset(&e, 0, sizeof(e));
+	for (int i = 0; i < 300; i++) {
+		struct pkt p = pkt_v4(WHO_C, WHO_A, UDP(40000, 53));
+
+		node_run(NODE_FROM, 3, &p, NULL);
+	}
+	ring_buffer__consume(ring);
+	node_from("C's denials are over its budget", 1, pkt_v4(WHO_A, WHO_NOBODY, UDP(1, 2)),
+		  PK_REASON_POLICY_DENIED);
+	ring_buffer__consume(ring);
+	check("A's events go on", e.slot == 1 && e.lost == 0);
+	ring_buffer__free(ring);
+}
+
 void cases_policy(void)
 {
+	isolation();
+	sides();
+	classes();
+	ports();
+	protect();
+	events();
 }
