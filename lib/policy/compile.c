@@ -213,7 +213,7 @@ struct base *base_of_labels(struct pk_engine *engine, const char *name,
 	b->self.labels = pk_label_set_copy(labels);
 	b->self.is_base = true;
 	if (labels->namespace)
-		b->self.tenant = tenant_get(engine, labels->namespace);
+		b->self.tenant = tenant_take(engine, labels->namespace);
 	HASH_ADD_KEYPTR(hh, engine->bases, b->name, strlen(b->name), b);
 	return b;
 }
@@ -231,6 +231,7 @@ void pk_engine_want_base(struct pk_engine *engine, const char *namespace)
 static void base_free(struct pk_engine *engine, struct base *b)
 {
 	HASH_DEL(engine->bases, b);
+	tenant_drop(engine, b->self.tenant);
 	ident_clear(&b->self);
 	free(b->name);
 	free(b);
@@ -246,38 +247,13 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *namespace)
 
 /* --- compile --- */
 
-static bool tenant_is_based(const struct pk_engine *engine, const struct tenant *t)
-{
-	for (const struct base *b = engine->bases; b; b = b->hh.next)
-		if (b->self.tenant == t)
-			return true;
-	return false;
-}
-
-static void tenant_drop(struct pk_engine *engine, struct tenant *t)
+/* Nobody of the tenant is left among the peers: its class goes, and comes back with the next one.
+ */
+static void tenant_unknown(struct pk_engine *engine, struct tenant *t)
 {
 	for (struct program *p = engine->programs; p && t->known; p = p->hh.next)
 		program_drop_peer(p, true, &t->hash);
 	t->known = false;
-	if (tenant_is_based(engine, t))
-		return;
-	HASH_DEL(engine->tenants, t);
-	vec_done(&t->idents);
-	pk_label_set_free(t->labels);
-	free(t->name);
-	free(t);
-}
-
-/* Still wanted by an identity that isn't in the index yet? */
-static bool tenant_is_queued(const struct pk_engine *engine, const struct tenant *t)
-{
-	for (size_t i = 0; i < engine->queue.n; i++) {
-		const struct ident *ident = engine->queue.at[i];
-
-		if (ident->tenant == t && ident->refs)
-			return true;
-	}
-	return false;
 }
 
 static void forget_ident(struct pk_engine *engine, struct ident *ident)
@@ -292,8 +268,9 @@ static void forget_ident(struct pk_engine *engine, struct ident *ident)
 	HASH_DEL(engine->idents, ident);
 	ident_clear(ident);
 	free(ident);
-	if (t && !t->idents.n && !tenant_is_queued(engine, t))
-		tenant_drop(engine, t);
+	if (t && !t->idents.n)
+		tenant_unknown(engine, t);
+	tenant_drop(engine, t);
 }
 
 /* Those that are gone leave; those that are new are indexed. *fresh: identities that old programs
@@ -503,7 +480,6 @@ void pk_engine_free(struct pk_engine *engine)
 	struct endpoint *e, *next_e;
 	struct ident *i, *next_i;
 	struct base *b, *next_b;
-	struct tenant *t, *next_t;
 
 	if (!engine)
 		return;
@@ -513,18 +489,12 @@ void pk_engine_free(struct pk_engine *engine)
 	index_free(engine);
 	HASH_ITER (hh, engine->idents, i, next_i) {
 		HASH_DEL(engine->idents, i);
+		tenant_drop(engine, i->tenant);
 		ident_clear(i);
 		free(i);
 	}
 	HASH_ITER (hh, engine->bases, b, next_b)
 		base_free(engine, b);
-	HASH_ITER (hh, engine->tenants, t, next_t) {
-		HASH_DEL(engine->tenants, t);
-		vec_done(&t->idents);
-		pk_label_set_free(t->labels);
-		free(t->name);
-		free(t);
-	}
 	documents_free(engine);
 	vec_done(&engine->queue);
 	pk_world_free(engine->world);

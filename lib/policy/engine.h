@@ -67,6 +67,7 @@ struct doc_obj {
 struct ident;
 
 struct tenant {
+	unsigned int refs; /* identities, known to the index or not yet, and bases */
 	char *name;
 	struct hash128 hash;
 	struct pk_label_set *labels; /* "of this tenant, nothing else known" */
@@ -280,7 +281,9 @@ struct pk_engine {
 };
 
 /* ident.c */
-struct tenant *tenant_get(struct pk_engine *engine, const char *name); /* made if need be */
+struct tenant *tenant_take(struct pk_engine *engine, const char *name); /* made if need be */
+void tenant_drop(struct pk_engine *engine,
+		 struct tenant *tenant); /* one reference less; NULL is fine */
 /* The endpoint's identity, one reference more or less; the next compile takes note. */
 struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoint *ep);
 void ident_drop(struct pk_engine *engine, struct ident *ident, bool local);

@@ -15,19 +15,31 @@ static char *dup_text(const char *text)
 	return copy;
 }
 
-struct tenant *tenant_get(struct pk_engine *engine, const char *name)
+struct tenant *tenant_take(struct pk_engine *engine, const char *name)
 {
 	struct tenant *t;
 
 	HASH_FIND_STR(engine->tenants, name, t);
-	if (t)
-		return t;
-	t = pk_alloc(sizeof(*t));
-	t->name = dup_text(name);
-	pk_tenant_hash(name, t->hash.h);
-	t->labels = pk_label_set_of_tenant(name);
-	HASH_ADD_KEYPTR(hh, engine->tenants, t->name, strlen(t->name), t);
+	if (!t) {
+		t = pk_alloc(sizeof(*t));
+		t->name = dup_text(name);
+		pk_tenant_hash(name, t->hash.h);
+		t->labels = pk_label_set_of_tenant(name);
+		HASH_ADD_KEYPTR(hh, engine->tenants, t->name, strlen(t->name), t);
+	}
+	t->refs++;
 	return t;
+}
+
+void tenant_drop(struct pk_engine *engine, struct tenant *t)
+{
+	if (!t || --t->refs)
+		return;
+	HASH_DEL(engine->tenants, t);
+	vec_done(&t->idents);
+	pk_label_set_free(t->labels);
+	free(t->name);
+	free(t);
 }
 
 static int cmp_text(const void *a, const void *b)
@@ -116,7 +128,7 @@ struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoin
 		ident->labels = labels;
 		copy_ports(engine, ep, ident);
 		if (labels->namespace)
-			ident->tenant = tenant_get(engine, labels->namespace);
+			ident->tenant = tenant_take(engine, labels->namespace);
 		HASH_ADD(hh, engine->idents, hash, sizeof(ident->hash), ident);
 	}
 	ident->refs++;

@@ -426,6 +426,7 @@ int main(int argc, char **argv)
 		printf("not root: the kernel isn't asked\n");
 		with_kernel = false;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("seed %lu\n", seed);
 	while (t.queries < queries && !failed) {
 		struct failure f = { 0 };
