@@ -75,7 +75,7 @@ bool cli_no_daemon(int ret);	/* nobody listens: what works offline may go on */
 /* The registry (main.c); each file adds its table, which ends with {0}. */
 extern const struct cli_command cli_status_commands[], cli_check_commands[],
 	cli_endpoint_commands[], cli_policy_commands[], cli_policy_file_commands[],
-	cli_policy_import_commands[],
+	cli_policy_import_commands[], cli_policy_apply_commands[],
 	cli_policy_test_commands[], cli_policy_plan_commands[], cli_flows_commands[],
 	cli_sweep_commands[], cli_node_commands[],
 	cli_ip_commands[], cli_misc_commands[];

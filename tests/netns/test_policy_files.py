@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Policy files as their authors handle them: validate, schema, fmt, import. No node, no controller."""
+"""Policy files as their authors handle them: validate, schema, fmt, import, apply. No node, no controller."""
 
 import glob
 import json
@@ -209,3 +209,60 @@ def test_import_of_what_kubectl_prints(tmp_path):
     assert picket("policy", "validate", out / "shop-web.json").returncode == 0
     again = picket("policy", "import", "-dir", out, path)
     assert again.returncode == 2 and "File exists" in again.stderr
+
+
+def document(name, port):
+    return ('{"name":"%s","namespace":"acme","rules":[{"endpointSelector":{},"ingress":[{"toPorts":'
+            '[{"ports":[{"port":%d}]}]}]}]}' % (name, port))
+
+
+def test_apply_and_delete(tmp_path):
+    directory, new = tmp_path / "root/etc/picket/policies.d", tmp_path / "new.json"
+    root = ("-root", tmp_path / "root")
+
+    def apply(text):
+        new.write_text(text, encoding="utf-8")
+        return picket("policy", "apply", *root, new)
+
+    assert apply(document("web", 80)).stdout == f"web: created ({directory}/web.json)\n"
+    assert apply(document("web", 80)).stdout == f"web: unchanged ({directory}/web.json)\n"
+    assert apply(document("web", 81)).stdout == f"web: changed ({directory}/web.json)\n"
+    (directory / "web.json").rename(directory / "10-web.json")
+    assert "web: changed" in apply(document("web", 82)).stdout
+    assert [p.name for p in directory.iterdir()] == ["10-web.json"]       # where the document is, no second one
+    assert picket("policy", "delete", *root, "web").returncode == 0
+    assert not list(directory.iterdir())
+    assert picket("policy", "delete", *root, "web").returncode == 1
+
+
+def test_apply_writes_nothing_that_a_node_would_refuse(tmp_path):
+    root, good, bad, names = tmp_path / "root", tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"
+    good.write_text(document("good", 80), encoding="utf-8")
+    bad.write_text(document("bad", 65536), encoding="utf-8")
+    names.write_text('{"namespace":"acme","rules":[{"endpointSelector":{},"egress":[{"toFQDNs":[{"matchName":"a.b"}]}]}]}',
+                     encoding="utf-8")
+    assert picket("policy", "apply", "-root", root, good, bad).returncode == 2
+    refused = picket("policy", "apply", "-root", root, good, names)
+    assert refused.returncode == 2 and "toFQDNs can't be in force on a node yet" in refused.stderr
+    assert not (root / "etc/picket/policies.d").exists()
+
+
+def test_apply_never_overwrites_another_document(tmp_path):
+    directory, new = tmp_path / "d", tmp_path / "new.json"
+    directory.mkdir()
+    (directory / "web.json").write_text(document("other", 80), encoding="utf-8")
+    new.write_text(document("web", 80), encoding="utf-8")
+    for arguments in (("apply", "-dir", directory, new), ("delete", "-dir", directory, "web")):
+        answer = picket("policy", *arguments)
+        assert answer.returncode == 2 and 'holds the document "other"' in answer.stderr
+    assert (directory / "web.json").read_text(encoding="utf-8") == document("other", 80)
+
+
+def test_apply_goes_where_the_configuration_says(tmp_path):
+    (tmp_path / "etc/picket").mkdir(parents=True)
+    (tmp_path / "etc/picket/picketd.json").write_text(
+        '{ "policies": { "directory": "%s" } } // ours' % (tmp_path / "elsewhere"), encoding="utf-8")
+    answer = picket("policy", "apply", "-root", tmp_path, "-", input=document("web", 80))
+    assert answer.returncode == 0 and (tmp_path / "elsewhere/web.json").exists()
+    unnamed = picket("policy", "apply", "-root", tmp_path, "-", input='[{"endpointSelector":{},"ingress":[{}]}]')
+    assert unnamed.returncode == 2 and 'needs a "name"' in unnamed.stderr

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket policy apply|delete: documents into and out of this node's policy directory, whole or not
+ * at all. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "doc.h"
+#include "fs.h"
+#include "own.h"
+#include "policy_files.h"
+
+/* -dir, what picketd's configuration says, or below the root. */
+static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *err)
+{
+	const char *said = cli_get(cli, "dir");
+	own_mem char *text = NULL;
+	own_json *doc = NULL;
+	size_t len;
+
+	if (!said && access(cli->paths.config, F_OK) == 0) {
+		if (pk_fs_read(cli->paths.config, PK_JSON_MAX, &text, &len, err) < 0 ||
+		    pk_json_parse(cli->paths.config, text, len, PK_JSON_COMMENTS, &doc, err) < 0)
+			return -EINVAL;
+		said = pk_json_string(
+			pk_json_get(pk_json_get(pk_json_root(doc), "policies"), "directory"));
+	}
+	pk_str_add(dir, said ? said : cli->paths.policies_d);
+	return 0;
+}
+
+static int is_policy(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && n > 5 && strcmp(entry->d_name + n - 5, ".json") == 0;
+}
+
+/* The name of the document in a file; NULL where there is none that would be taken. Caller frees.
+ */
+static char *name_in(const char *path)
+{
+	const struct pk_doc_source src = { .source = "file", .path = path };
+	own_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_mem char *text = NULL;
+	size_t len;
+
+	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
+	    pk_document_parse(&src, text, len, &doc, &notes) < 0)
+		return NULL;
+	return PK_MOVE(doc->name, NULL);
+}
+
+static bool is_named(const char *path, const char *name)
+{
+	own_mem char *found = name_in(path);
+
+	return found && strcmp(found, name) == 0;
+}
+
+/*
+ * The file that holds the document of that name, else where it would go: *there says which. A file
+ * of that name that holds another document is -EEXIST: it is never overwritten or deleted.
+ */
+static int find_file(const char *dir, const char *name, struct pk_str *path, bool *there,
+		     struct pk_err *err)
+{
+	struct dirent **entries = NULL;
+	int n = scandir(dir, &entries, is_policy, alphasort);
+	own_mem char *other = NULL;
+
+	*there = false;
+	for (int i = 0; i < n; i++) {
+		own_str file = { 0 };
+
+		pk_str_addf(&file, "%s/%s", dir, entries[i]->d_name);
+		if (!*there && is_named(file.text, name)) {
+			pk_str_add(path, file.text);
+			*there = true;
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	if (*there)
+		return 0;
+	pk_str_addf(path, "%s/%s.json", dir, name);
+	*there = access(path->text, F_OK) == 0;
+	other = *there ? name_in(path->text) : NULL;
+	if (!other)
+		return 0;
+	return pk_fix(err, pk_fail(err, EEXIST, "%s holds the document \"%s\"", path->text, other),
+		      "rename that file to %s.json", other);
+}
+
+struct candidate {
+	char *text;
+	size_t len;
+	struct pk_document *doc;
+};
+
+static void candidates_done(struct candidate **list)
+{
+	for (struct candidate *c = *list; c && c->text; c++) {
+		free(c->text);
+		pk_document_free(c->doc);
+	}
+	free(*list);
+}
+
+/* Whether the document would be in force: what a node refuses isn't written. */
+static int load(struct cli *cli, const char *path, struct candidate *c)
+{
+	const struct pk_doc_source src = { .source = "file",
+					   .path = strcmp(path, "-") ? path : "stdin" };
+	own_notes notes = { 0 };
+	own_str shown = { 0 };
+	struct pk_err err = { 0 };
+	int r = cli_read_file(path, &c->text, &c->len, &err);
+
+	if (r < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	r = pk_document_parse(&src, c->text, c->len, &c->doc, &notes);
+	pk_doc_notes_text(&notes, &shown);
+	if (shown.text && !cli->quiet)
+		fputs(shown.text, stderr);
+	if (r < 0)
+		return CLI_CANNOT;
+	if (c->doc->uses_fqdn) {
+		pk_fail(&err, 0, "%s: toFQDNs can't be in force on a node yet", src.path);
+		return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	if (strcmp(path, "-") == 0 && strcmp(c->doc->name, "stdin") == 0)
+		return cli_usage(cli, "a document from standard input needs a \"name\"");
+	return CLI_OK;
+}
+
+static int write_one(struct cli *cli, const char *dir, const struct candidate *c)
+{
+	own_str path = { 0 };
+	own_mem char *old = NULL;
+	struct pk_err err = { 0 };
+	bool there, same;
+	size_t len = 0;
+
+	if (find_file(dir, c->doc->name, &path, &there, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	same = there && pk_fs_read(path.text, PK_JSON_MAX, &old, &len, NULL) == 0 &&
+	       len == c->len && memcmp(old, c->text, len) == 0;
+	if (!same && pk_fs_write(path.text, c->text, c->len, 0644, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (!cli->quiet)
+		printf("%s: %s (%s)\n", c->doc->name,
+		       same    ? "unchanged"
+		       : there ? "changed"
+			       : "created",
+		       path.text);
+	return CLI_OK;
+}
+
+/* All are read before the first is written. */
+static int apply(struct cli *cli)
+{
+	PK_OWN(candidates_done) struct candidate *list = NULL;
+	own_str dir = { 0 };
+	struct pk_err err = { 0 };
+
+	list = calloc((size_t)cli->argc + 1, sizeof(*list));
+	if (!list)
+		abort();
+	for (int i = 0; i < cli->argc; i++) {
+		int r = load(cli, cli->argv[i], &list[i]);
+
+		if (r != CLI_OK)
+			return r;
+		for (int j = 0; j < i; j++)
+			if (strcmp(list[j].doc->name, list[i].doc->name) == 0)
+				return cli_usage(cli, "%s and %s have the same name, %s",
+						 cli->argv[j], cli->argv[i], list[i].doc->name);
+	}
+	if (find_directory(cli, &dir, &err) < 0 || pk_fs_mkdirs(dir.text, 0755, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	for (int i = 0; i < cli->argc; i++) {
+		int r = write_one(cli, dir.text, &list[i]);
+
+		if (r != CLI_OK)
+			return i > 0 ? CLI_PARTLY : r;
+	}
+	return CLI_OK;
+}
+
+static int sync_directory(const char *dir)
+{
+	own_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fsync(fd) < 0 ? -errno : 0;
+}
+
+static int delete(struct cli *cli)
+{
+	const char *name = cli->argv[0];
+	own_str dir = { 0 }, path = { 0 };
+	struct pk_err err = { 0 };
+	bool there;
+
+	if (!*name || *name == '.' || strchr(name, '/'))
+		return cli_usage(cli, "'%s' is no document's name", name);
+	if (find_directory(cli, &dir, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (find_file(dir.text, name, &path, &there, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (!there) {
+		pk_fail(&err, 0, "no document '%s' in %s", name, dir.text);
+		pk_fix(&err, 0, "picket policy list shows all; those of Consul are deleted there");
+		return cli_fail(cli, &err, CLI_NO);
+	}
+	if (unlink(path.text) < 0) {
+		pk_fail(&err, errno, "delete %s", path.text);
+		return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	sync_directory(dir.text);
+	if (!cli->quiet)
+		printf("%s: deleted (%s)\n", name, path.text);
+	return CLI_OK;
+}
+
+static const struct cli_option options[] = {
+	{ "dir", "DIR", "the policy directory (default: as picketd.json says)", 0 },
+	{ 0 },
+};
+const struct cli_command cli_policy_apply_commands[] = {
+	{ "policy", "apply", "FILE...", "put documents into this node's policy directory", 1, -1,
+	  options, apply },
+	{ "policy", "delete", "NAME", "take a document out of it; 1 if it isn't there", 1, 1,
+	  options, delete },
+	{ 0 },
+};
