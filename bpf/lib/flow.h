@@ -121,6 +121,12 @@ static __always_inline __u64 flow_word(__u32 slot)
 	return word ? READ_ONCE(*word) : 0;
 }
 
+/* The side of the flow that the hook's endpoint has; role is the packet's sender's. */
+static __always_inline __u32 flow_own(const struct pk_pkt *pkt)
+{
+	return (pkt->role ^ pkt->dir) & 1;
+}
+
 /*
  * Is it as it was judged? Equal words are the same opening of the same endpoints, since revisions
  * aren't used again. Judged once a second where the other side isn't a local endpoint.
@@ -128,8 +134,8 @@ static __always_inline __u64 flow_word(__u32 slot)
 static __always_inline bool flow_current(const struct pk_flow *flow, const struct pk_pkt *pkt,
 					 __u32 now)
 {
-	const struct pk_flow_side *own = &flow->side[pkt->role & 1];
-	const struct pk_flow_side *other = &flow->side[!(pkt->role & 1)];
+	const struct pk_flow_side *own = &flow->side[flow_own(pkt)];
+	const struct pk_flow_side *other = &flow->side[!flow_own(pkt)];
 
 	if (own->slot != pkt->slot || own->word != pkt->word)
 		return false;

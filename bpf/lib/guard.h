@@ -68,7 +68,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 		pkt->tail = miss;
 		return PK_REASON_OK;
 	}
-	pkt->peer_slot = flow->side[!(pkt->role & 1)].slot;
+	pkt->peer_slot = flow->side[!flow_own(pkt)].slot;
 	if (unlikely(flow->reason)) {
 		bool there = flow->flags & PK_FLOW_AT_RESPONDER;
 

@@ -134,11 +134,9 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 		return PK_REASON_ICMP_UNRELATED;
 	/* The error goes against the quoted packet: its sender's role is the other one. */
 	pkt->role = reply ? 0 : 1;
-	if (pkt->dir == PK_INGRESS)
-		pkt->role = !pkt->role;
 	if (!flow_current(flow, pkt, now))
 		return PK_REASON_ICMP_UNRELATED;
-	pkt->peer_slot = flow->side[!(pkt->role & 1)].slot;
+	pkt->peer_slot = flow->side[!flow_own(pkt)].slot;
 	pkt->party = pkt->peer_slot		   ? PK_PARTY_ENDPOINT
 		     : flow->flags & PK_FLOW_STACK ? PK_PARTY_HOST
 						   : PK_PARTY_WORLD;

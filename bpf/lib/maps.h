@@ -151,7 +151,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 18); /* its one reader maps it twice: 1 MiB would cost it 2 of its 12 */
+	__uint(max_entries,
+	       1 << 18); /* its one reader maps it twice: 1 MiB would cost it 2 of its 12 */
 } events SEC(".maps");
 
 /* Places of `programs`. */

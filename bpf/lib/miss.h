@@ -80,7 +80,7 @@ static __always_inline void miss_ends(struct pk_scratch *s)
 {
 	const struct pk_pkt *pkt = &s->pkt;
 	bool ingress = pkt->dir == PK_INGRESS;
-	struct pk_end *own = &s->end[pkt->role & 1], *other = &s->end[!(pkt->role & 1)];
+	struct pk_end *own = &s->end[flow_own(pkt)], *other = &s->end[!flow_own(pkt)];
 
 	own->slot = pkt->slot;
 	own->word = pkt->word;

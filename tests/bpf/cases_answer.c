@@ -20,8 +20,9 @@ static bool answered(const char *text, struct pkt *p)
 static void arp(void)
 {
 	struct pkt p = pkt_arp(WHO_A, 1, 0x0a140001);
-	static const uint8_t wanted[] = { 0, 1, 8, 0, 6, 4, 0, 2, 0x02, 0x70, 0x6b, 0, 0, 1,
-					  10, 20, 0, 1, 0x02, 0x70, 0, 0, 0, 11, 10, 20, 0, 11 };
+	static const uint8_t wanted[] = { 0,	1, 8, 0,  6,  4,  0, 2, 0x02, 0x70,
+					  0x6b, 0, 0, 1,  10, 20, 0, 1, 0x02, 0x70,
+					  0,	0, 0, 11, 10, 20, 0, 11 };
 
 	if (answered("ARP for the gateway", &p))
 		check("ARP reply is right", p.len == 42 && !memcmp(p.b + 14, wanted, 28));
@@ -34,8 +35,7 @@ static void arp(void)
 		  PK_REASON_MULTICAST);
 	p = pkt_arp(WHO_A, 1, 0x0a14000b);
 	memset(p.b + 28, 0, 4);
-	node_from("P61 an ARP probe for its own address isn't answered", 1, p,
-		  PK_REASON_MULTICAST);
+	node_from("P61 an ARP probe for its own address isn't answered", 1, p, PK_REASON_MULTICAST);
 	node_from("ARP beyond the block isn't answered", 1, pkt_arp(WHO_A, 1, 0x0a150001),
 		  PK_REASON_MULTICAST);
 }
@@ -99,8 +99,8 @@ static void router(void)
 	memset(p.b + 22, 0, 16);
 	pkt_seal(&p);
 	if (answered("RS from ::, two resolvers", &p))
-		check("RA: to all nodes", p.len == 54 + 104 && p.b[38] == 0xff &&
-						  pkt_l4_sum(&p) == 0xffff);
+		check("RA: to all nodes",
+		      p.len == 54 + 104 && p.b[38] == 0xff && pkt_l4_sum(&p) == 0xffff);
 	memset(ep.dns6, 0, sizeof(ep.dns6));
 	node_endpoint_set(1, &ep);
 	p = pkt_nd(WHO_A, 133, NULL, 1);
@@ -183,13 +183,13 @@ static void ping(void)
 	struct pkt p = pkt_v4(WHO_A, WHO_GATEWAY, PING(7));
 
 	if (answered("ping of the gateway", &p))
-		check("echo reply is right", p.b[34] == 0 && !memcmp(p.b + 26, "\x0a\x14\0\x01", 4) &&
-						     pkt_ip_sum(&p) == 0xffff &&
-						     pkt_l4_sum(&p) == 0xffff);
+		check("echo reply is right",
+		      p.b[34] == 0 && !memcmp(p.b + 26, "\x0a\x14\0\x01", 4) &&
+			      pkt_ip_sum(&p) == 0xffff && pkt_l4_sum(&p) == 0xffff);
 	p = pkt_v6(WHO_A, WHO_GATEWAY, PING6(7));
 	if (answered("ping of fe80::1", &p))
-		check("echo reply is right, IPv6", p.b[54] == 129 && p.b[22] == 0xfe &&
-							   pkt_l4_sum(&p) == 0xffff);
+		check("echo reply is right, IPv6",
+		      p.b[54] == 129 && p.b[22] == 0xfe && pkt_l4_sum(&p) == 0xffff);
 	node_from("TCP to the gateway is nobody's", 1, pkt_v4(WHO_A, WHO_GATEWAY, TCP(9, 22, SYN)),
 		  PK_REASON_POLICY_DENIED);
 	node_from("ping of the gateway with the neighbour's source", 1,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Tracked connections: who may begin, reply, judge again, end; ICMP errors; P33, P36 to P38, P63. */
+/* Tracked connections: who may begin, reply, judge again, end; ICMP errors; P33, P36 to P38, P63.
+ */
 #include <bpf/bpf.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static void begin(void)
 		const char *text;
 		uint8_t flags;
 	} list[] = {
-		{ "P37 SYN-ACK", SYN | ACK }, { "P37 ACK", ACK },	{ "P37 RST", RST },
+		{ "P37 SYN-ACK", SYN | ACK }, { "P37 ACK", ACK },	    { "P37 RST", RST },
 		{ "P37 data", ACK | PUSH },   { "P37 SYN+FIN", SYN | FIN }, { "P37 null", 0 },
 		{ "P37 xmas", 0x29 },	      { "SYN+RST", SYN | RST },
 	};
@@ -67,8 +68,8 @@ static void replies(void)
 	node_from("another port isn't that flow", 2, pkt_v4(WHO_B, WHO_A, TCP(81, 40000, ACK)),
 		  PK_REASON_NO_FLOW);
 	node_from("P33 A pings B", 1, pkt_v4(WHO_A, WHO_B, PING(7)), PK_REASON_OK);
-	node_from_at("P33 B's request with the id of A's echo", 2,
-		     pkt_v4(WHO_B, WHO_A, PING(7)), 1, PK_REASON_POLICY_DENIED);
+	node_from_at("P33 B's request with the id of A's echo", 2, pkt_v4(WHO_B, WHO_A, PING(7)), 1,
+		     PK_REASON_POLICY_DENIED);
 	node_from("P33 B's reply", 2, pkt_v4(WHO_B, WHO_A, PONG(7)), PK_REASON_OK);
 	node_from("A pings B, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(7)), PK_REASON_OK);
 	node_from("B's reply, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(7)), PK_REASON_OK);
@@ -133,8 +134,8 @@ static void closed(void)
 	deny(PK_EGRESS); /* without a new revision: only a new judgement sees it */
 	node_from("P38 the same tuple's SYN is judged as new", 1,
 		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
-	node_from("P38 and left nothing to ride on", 1,
-		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_FLOW);
+	node_from("P38 and left nothing to ride on", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+		  PK_REASON_NO_FLOW);
 }
 
 static void expired(void)
@@ -149,8 +150,8 @@ static void expired(void)
 	bpf_map_lookup_elem(fd, &key, &flow);
 	flow.expires -= 61 * 250; /* jiffies at 250 Hz, the test's rodata */
 	bpf_map_update_elem(fd, &key, &flow, BPF_EXIST);
-	node_from("a flow whose time is over is none", 1,
-		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_FLOW);
+	node_from("a flow whose time is over is none", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+		  PK_REASON_NO_FLOW);
 	check("and deleted", node_flows() == 0);
 }
 
@@ -215,8 +216,8 @@ static void delivered(void)
 		check("from the gateway's MAC", !memcmp(p.b + 6, mac, 6));
 		check("one hop less, the checksum follows",
 		      p.b[22] == 63 && pkt_ip_sum(&p) == 0xffff);
-		check("nothing else", p.len == was.len &&
-					      !memcmp(p.b + 26, was.b + 26, was.len - 26));
+		check("nothing else",
+		      p.len == was.len && !memcmp(p.b + 26, was.b + 26, was.len - 26));
 	}
 	for (int ttl = 2; ttl < 256; ttl++) {
 		p = was;

@@ -1,5 +1,163 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Budgets and buckets, and what happens where a table or a program is missing. P39, P40. */
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+
 #include "tests/bpf/node.h"
+
+static struct pkt udp(enum who from, uint16_t port)
+{
+	return pkt_v4(from, WHO_B, UDP(port, 53));
+}
+
+static void budget(void)
+{
+	char text[64];
+
+	node_reset();
+	for (int i = 0; i < NODE_BUDGET; i++) {
+		snprintf(text, sizeof(text), "P39 flow %d of A's budget", i + 1);
+		node_from(text, 1, udp(WHO_A, 1000 + i), PK_REASON_OK);
+	}
+	node_from("P39 one more", 1, udp(WHO_A, 2000), PK_REASON_FLOW_BUDGET);
+	node_from("P39 those that are there go on", 1, udp(WHO_A, 1003), PK_REASON_OK);
+	node_from("P39 B has its own budget", 2, pkt_v4(WHO_B, WHO_A, UDP(9, 9)), PK_REASON_OK);
+}
+
+/* A place whose flow closed is taken again; the flow is deleted. */
+static void reclaimed(void)
+{
+	uint64_t n;
+
+	node_reset();
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("a connection", 1, pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)),
+			  PK_REASON_OK);
+	node_from("its reset", 1, pkt_v4(WHO_A, WHO_B, TCP(1002, 80, RST)), PK_REASON_OK);
+	n = node_flows();
+	for (int i = 0; i < 2; i++) { /* the cursor looks at four places a try */
+		struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(3000, 80, SYN));
+
+		node_run(NODE_FROM, 1, &p, NULL);
+	}
+	node_from("its place is taken", 1, pkt_v4(WHO_A, WHO_B, TCP(3000, 80, ACK)), PK_REASON_OK);
+	check("and its entry is gone", node_flows() == n);
+	node_from("the closed one is none any more", 1, pkt_v4(WHO_A, WHO_B, TCP(1002, 80, ACK)),
+		  PK_REASON_NO_FLOW);
+}
+
+/* The table holds two budgets: the host's flows to B are B's. */
+static void full(void)
+{
+	node_reset();
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("A's flows", 1, udp(WHO_A, 1000 + i), PK_REASON_OK);
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("B's flows", 2, pkt_v4(WHO_B, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
+	node_from("P40 C's first flow: the table is full", 3, pkt_v4(WHO_C, WHO_C, UDP(1000, 9)),
+		  PK_REASON_MAP_FULL);
+	node_from("P40 nothing was evicted", 1, udp(WHO_A, 1000), PK_REASON_OK);
+}
+
+static void new_flows(struct pk_node *n)
+{
+	n->new_flows_per_s = 2;
+}
+
+static int denied_after(struct pkt (*next)(enum who, uint16_t), int most)
+{
+	for (int i = 0; i < most; i++) {
+		struct pkt p = next(WHO_A, 5000 + i);
+
+		if (node_run(NODE_FROM, 1, &p, NULL) == 2)
+			return i;
+	}
+	return most;
+}
+
+static void rates(void)
+{
+	struct pk_endpoint ep;
+
+	node_reset();
+	node_settings(new_flows);
+	check("new flows: a burst of twice the rate passes", denied_after(udp, 8) == 4);
+	node_from("then flow-rate", 1, udp(WHO_A, 6000), PK_REASON_FLOW_RATE);
+	node_from("a flow that is there goes on", 1, udp(WHO_A, 5000), PK_REASON_OK);
+	node_reset();
+	node_endpoint(1, &ep);
+	ep.packets_per_s[PK_EGRESS] = 1;
+	node_endpoint_set(1, &ep);
+	for (int i = 0; i < 256; i++) {
+		struct pkt p = udp(WHO_A, 1000);
+
+		node_run(NODE_FROM, 1, &p, NULL);
+	}
+	node_from("over the bucket of packets sent", 1, udp(WHO_A, 1000), PK_REASON_RATE_LIMIT);
+	node_reset();
+	node_endpoint(2, &ep);
+	ep.bytes_per_s[PK_INGRESS] = 1;
+	node_endpoint_set(2, &ep);
+	for (int i = 0; i < 131072 / 1514 + 1; i++) {
+		struct pkt p = udp(WHO_A, 1000);
+
+		p.len = 1514;
+		node_run(NODE_FROM, 1, &p, NULL);
+	}
+	{
+		struct pkt p = udp(WHO_A, 1000);
+
+		p.len = 1514;
+		node_from_at("over the peer's bucket of bytes got", 1, p, 2, PK_REASON_RATE_LIMIT);
+	}
+}
+
+static struct pkt arp(enum who from, uint16_t i)
+{
+	return pkt_arp(from, 1, 0x0a140001 + i % 2 * 76);
+}
+
+static void answers(void)
+{
+	node_reset();
+	check("P32 answers: a burst, then no more", denied_after(arp, 600) < 600);
+	node_from("P32 traffic goes on", 1, udp(WHO_A, 1000), PK_REASON_OK);
+}
+
+static void tails(void)
+{
+	node_reset();
+	for (uint32_t place = 1; place <= 3; place++)
+		node_tail(place, false);
+	node_from("no slow path: a miss", 1, udp(WHO_A, 1000), PK_REASON_TAIL_CALL_MISSING);
+	node_from("no slow path: an answer", 1, pkt_arp(WHO_A, 1, 0x0a140001),
+		  PK_REASON_TAIL_CALL_MISSING);
+	for (uint32_t place = 1; place <= 3; place++)
+		node_tail(place, true);
+	node_from("there again", 1, udp(WHO_A, 1000), PK_REASON_OK);
+}
+
+static void mtu(void)
+{
+	struct pk_endpoint ep;
+	struct pkt p = udp(WHO_A, 1000);
+
+	node_reset();
+	node_endpoint(2, &ep);
+	ep.mtu = 1280;
+	node_endpoint_set(2, &ep);
+	p.len = 1295;
+	node_from_at("longer than the peer's MTU", 1, p, 2, PK_REASON_LENGTH);
+}
+
 void cases_limit(void)
 {
+	budget();
+	reclaimed();
+	full();
+	rates();
+	answers();
+	tails();
+	mtu();
 }

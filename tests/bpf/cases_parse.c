@@ -17,8 +17,8 @@ struct row {
 	enum pk_reason reason;
 };
 
-#define C1(o, v)	      { { o, v }, { 0, -1 } }
-#define C2(o, v, o2, v2)      { { o, v }, { o2, v2 }, { 0, -1 } }
+#define C1(o, v)	       { { o, v }, { 0, -1 } }
+#define C2(o, v, o2, v2)       { { o, v }, { o2, v2 }, { 0, -1 } }
 #define C3(o, v, o2, v2, p, w) { { o, v }, { o2, v2 }, { p, w }, { 0, -1 } }
 
 static const struct row rows[] = {
@@ -157,9 +157,13 @@ static void extensions(void)
 		size_t n;
 		enum pk_reason reason;
 	} list[] = {
-		{ "P17 hop-by-hop, destination, atomic fragment and UDP", { 0, 60, 44 }, 3,
+		{ "P17 hop-by-hop, destination, atomic fragment and UDP",
+		  { 0, 60, 44 },
+		  3,
 		  PK_REASON_OK },
-		{ "P17 a chain of 7 headers", { 0, 60, 60, 60, 60, 60, 60 }, 7,
+		{ "P17 a chain of 7 headers",
+		  { 0, 60, 60, 60, 60, 60, 60 },
+		  7,
 		  PK_REASON_EXT_HEADER },
 		{ "P17 hop-by-hop not first", { 60, 0 }, 2, PK_REASON_EXT_HEADER },
 		{ "P17 a header twice", { 60, 60 }, 2, PK_REASON_EXT_HEADER },
@@ -183,7 +187,9 @@ static void truncated(void)
 
 	for (int b = B_TCP4; b <= B_ARP; b++) {
 		struct pkt whole = base(b);
-		size_t from = b == B_TCP4 || b == B_UDP4 || b == B_PING4 ? 34 : b == B_ARP ? 14 : 54;
+		size_t from = b == B_TCP4 || b == B_UDP4 || b == B_PING4 ? 34
+			      : b == B_ARP				 ? 14
+									 : 54;
 		size_t to = from + (b == B_TCP4 || b == B_TCP6 ? 20 : b == B_ARP ? 28 : 8);
 
 		for (size_t len = from; len < to; len++) {

@@ -9,15 +9,14 @@
 #include "picket/query.h"
 #include "tests/bpf/node.h"
 
-#define OPERATOR_DENY  PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY)
-#define TENANT_ALLOW   PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW)
+#define OPERATOR_DENY PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY)
+#define TENANT_ALLOW  PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW)
 
 static void rule(uint32_t set_nr, uint32_t class, enum pk_dir dir, uint8_t verdict, uint8_t rank)
 {
-	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
-				      .rule_set = set_nr,
-				      .class = class,
-				      .dir = dir };
+	struct pk_verdict_key key = {
+		.prefixlen = PK_VERDICT_BITS_DIR, .rule_set = set_nr, .class = class, .dir = dir
+	};
 
 	node_verdict(&key, verdict, rank, 100);
 }
@@ -67,8 +66,8 @@ static void sides(void)
 		     pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 3, PK_REASON_POLICY_DENIED);
 	node_reset();
 	rule(2, PK_CLASS_OTHER_TENANT, PK_INGRESS, PK_ALLOW, TENANT_ALLOW);
-	node_from("P23 ingress allowed, egress not", 1,
-		  pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	node_from("P23 ingress allowed, egress not", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
 	node_from("both", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), PK_REASON_OK);
 	node_from("an endpoint reaches itself", 1, pkt_v4(WHO_A, WHO_A, UDP(40000, 53)),
@@ -120,8 +119,8 @@ static void protect(void)
 	union pk_addr imds = { .b = { 0xfd, 0, 0x0e, 0xc2, [14] = 2, 0x54 } };
 
 	node_reset();
-	node_from("P29 169.254.169.254, TCP", 1,
-		  pkt_v4_to(WHO_A, 0xa9fea9fe, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
+	node_from("P29 169.254.169.254, TCP", 1, pkt_v4_to(WHO_A, 0xa9fea9fe, TCP(40000, 80, SYN)),
+		  PK_REASON_POLICY_DENIED);
 	node_from("P29 169.254.170.2, UDP", 1, pkt_v4_to(WHO_A, 0xa9feaa02, UDP(40000, 80)),
 		  PK_REASON_POLICY_DENIED);
 	node_from("P29 fd00:ec2::254", 1, pkt_v6_to(WHO_A, &imds, TCP(40000, 80, SYN)),
@@ -130,8 +129,8 @@ static void protect(void)
 		  pkt_v4_to(WHO_A, 0x0a010203, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
 	node_from("P28 the node's own address", 1, pkt_v4(WHO_A, WHO_HOST, TCP(40000, 4646, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P28 the node's own address, IPv6", 1,
-		  pkt_v6(WHO_A, WHO_HOST, UDP(40000, 8600)), PK_REASON_POLICY_DENIED);
+	node_from("P28 the node's own address, IPv6", 1, pkt_v6(WHO_A, WHO_HOST, UDP(40000, 8600)),
+		  PK_REASON_POLICY_DENIED);
 	node_from("P28 ping of the node", 1, pkt_v4(WHO_A, WHO_HOST, PING(7)),
 		  PK_REASON_POLICY_DENIED);
 }
@@ -157,9 +156,8 @@ static void events(void)
 	ring_buffer__consume(ring);
 	check("its event", e.type == PK_EVENT_DENIED && e.reason == PK_REASON_POLICY_DENIED &&
 				   e.slot == 1 && e.dir == PK_EGRESS && e.src_identity == 101);
-	check("P29 names the rule of protected addresses", e.rule == PK_RULE_PROTECTED &&
-								   e.party == PK_PARTY_WORLD &&
-								   e.proto == 6);
+	check("P29 names the rule of protected addresses",
+	      e.rule == PK_RULE_PROTECTED && e.party == PK_PARTY_WORLD && e.proto == 6);
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
 	node_from_at("a denial at the peer", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 3,
 		     PK_REASON_POLICY_DENIED);
@@ -168,8 +166,7 @@ static void events(void)
 						 e.src_identity == 101 && e.dst_identity == 103 &&
 						 e.dst_tenant == 2);
 	node_word(1, 1, PK_WORD_LOG_NEW, 5);
-	node_from("a new flow, logged", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)),
-		  PK_REASON_OK);
+	node_from("a new flow, logged", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
 	ring_buffer__consume(ring);
 	check("its event allows", e.type == PK_EVENT_ALLOWED && e.slot == 1 && e.peer_slot == 2);
 	memset(&e, 0, sizeof(e));

@@ -117,8 +117,7 @@ static void groups(void)
 	struct pkt p = pkt_v4_to(WHO_A, 0xe00000fb, UDP(5353, 5353));
 
 	node_from("P24 mDNS", 1, p, PK_REASON_MULTICAST);
-	node_from("P24 broadcast", 1, pkt_v4_to(WHO_A, 0xffffffff, UDP(9, 9)),
-		  PK_REASON_MULTICAST);
+	node_from("P24 broadcast", 1, pkt_v4_to(WHO_A, 0xffffffff, UDP(9, 9)), PK_REASON_MULTICAST);
 	node_from("P24 SSDP", 1, pkt_v4_to(WHO_A, 0xeffffffa, UDP(1900, 1900)),
 		  PK_REASON_MULTICAST);
 	node_from("P24 mDNS, IPv6", 1, pkt_v6_to(WHO_A, &mdns, UDP(5353, 5353)),
@@ -148,8 +147,7 @@ static void loopback(void)
 	node_from("0.0.0.0", 1, pkt_v4_to(WHO_A, 0, TCP(40000, 4646, SYN)),
 		  PK_REASON_POLICY_DENIED);
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
-		node_from(list[i].text, 1,
-			  pkt_v6_to(WHO_A, &list[i].dst, TCP(40000, 4646, SYN)),
+		node_from(list[i].text, 1, pkt_v6_to(WHO_A, &list[i].dst, TCP(40000, 4646, SYN)),
 			  PK_REASON_POLICY_DENIED);
 }
 

@@ -1,5 +1,149 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Who isn't an endpoint: the host both ways, the world, remote ones; the forwarders. */
+#include <bpf/bpf.h>
+#include <string.h>
+
 #include "tests/bpf/node.h"
+
+static void rule(uint32_t class, enum pk_dir dir, uint8_t verdict)
+{
+	struct pk_verdict_key key = {
+		.prefixlen = PK_VERDICT_BITS_DIR, .rule_set = 1, .class = class, .dir = dir
+	};
+
+	node_verdict(&key, verdict, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 100);
+}
+
+static void egress_to_host(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_HOST, TCP(40000, 4646, SYN));
+	struct pkt reply = pkt_v4(WHO_HOST, WHO_A, TCP(4646, 40000, SYN | ACK));
+	struct pkt p = syn;
+	int ret;
+
+	node_reset();
+	rule(PK_CLASS_HOST, PK_EGRESS, PK_ALLOW);
+	ret = node_run(NODE_FROM, 1, &p, NULL);
+	check("to the host's stack: TC_ACT_OK, unchanged", !ret && !memcmp(p.b, syn.b, syn.len));
+	node_from("the same, counted", 1, syn, PK_REASON_OK);
+	node_to("the stack replies", 1, reply, PK_REASON_OK);
+	node_to("an error of the stack about it", 1, pkt_error(WHO_HOST, WHO_A, &syn),
+		PK_REASON_OK);
+	syn = pkt_v4(WHO_A, WHO_HOST, TCP(40001, 4646, SYN));
+	node_to("an error of the stack about nothing", 1, pkt_error(WHO_HOST, WHO_A, &syn),
+		PK_REASON_ICMP_UNRELATED);
+	node_to("the stack may not open for that", 1, pkt_v4(WHO_HOST, WHO_A, TCP(40000, 80, SYN)),
+		PK_REASON_POLICY_DENIED);
+}
+
+static void ingress_from_host(void)
+{
+	struct pk_open_port_key key = { .slot = 1, .proto = 6, .port = __builtin_bswap16(8080) };
+	uint32_t checked = PK_OPEN_CHECKED, published = PK_OPEN_PUBLISHED;
+	struct pkt p = pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8080, SYN));
+	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(2) };
+	struct expect e = { "what was forwarded isn't the host's", PK_REASON_NOT_BUILT, 1,
+			    PK_INGRESS };
+
+	node_reset();
+	node_to("the host to an endpoint", 1, p, PK_REASON_POLICY_DENIED);
+	node_to("the host to an endpoint, IPv6", 1, pkt_v6(WHO_HOST, WHO_A, UDP(9, 9)),
+		PK_REASON_POLICY_DENIED);
+	bpf_map_update_elem(node_map("open_ports"), &key, &checked, BPF_ANY);
+	node_to("a registered check is open to it", 1, p, PK_REASON_OK);
+	node_from("and is answered", 1, pkt_v4(WHO_A, WHO_HOST, TCP(8080, 40000, SYN | ACK)),
+		  PK_REASON_OK);
+	key.port = __builtin_bswap16(8081);
+	bpf_map_update_elem(node_map("open_ports"), &key, &published, BPF_ANY);
+	node_to("a published port too", 1, pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8081, SYN)),
+		PK_REASON_OK);
+	node_to("not another one", 1, pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8082, SYN)),
+		PK_REASON_POLICY_DENIED);
+	p = pkt_v4(WHO_HOST, WHO_A, TCP(40001, 8080, SYN));
+	node_expect(&e, NODE_TO, 1, &p, &forwarded);
+	node_to("a closed endpoint", 4, pkt_v4(WHO_HOST, WHO_CLOSED, UDP(9, 9)),
+		PK_REASON_ENDPOINT_CLOSED);
+	node_to("somebody else's address on its device", 1, pkt_v4(WHO_HOST, WHO_B, UDP(9, 9)),
+		PK_REASON_UNKNOWN_ENDPOINT);
+	node_to("the stack's own ARP", 1, pkt_arp(WHO_HOST, 1, 0x0a14000b), PK_REASON_MULTICAST);
+}
+
+/* The stack can't carry on a flow between endpoints, whatever source it writes. */
+static void not_its_flow(void)
+{
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_to("its packet from the stack", 2, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+		PK_REASON_NO_FLOW);
+}
+
+static void world_on(struct pk_node *n)
+{
+	n->world = 1;
+}
+
+static void world(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
+
+	node_reset();
+	node_from("the world isn't built", 1, p, PK_REASON_NOT_BUILT);
+	node_from("the world isn't built, IPv6", 1, pkt_v6(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)),
+		  PK_REASON_NOT_BUILT);
+	check("and made no flow", node_flows() == 0);
+	node_from("no route", 1, pkt_v4(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
+	node_from("no route, IPv6", 1, pkt_v6(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
+	node_settings(world_on);
+	node_from("routed, where the node says so", 1, p, PK_REASON_OK);
+	node_from("and its flow goes on", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)),
+		  PK_REASON_OK);
+	node_from("DHCPv6 isn't built", 1,
+		  pkt_v6_to(WHO_A, &(union pk_addr){ .b = { 0xff, 2, [13] = 1, 0, 2 } },
+			    UDP(546, 547)),
+		  PK_REASON_NOT_BUILT);
+	node_from("a DHCPv6 server among the guests", 1, pkt_v6(WHO_A, WHO_B, UDP(547, 546)),
+		  PK_REASON_SPOOFED_DHCP);
+}
+
+static void remote(void)
+{
+	union pk_addr node_addr = pkt_ip4(WHO_WORLD), other = pkt_ip4(WHO_NOBODY);
+	union pk_addr host = pkt_ip4(WHO_HOST);
+	struct pk_remote node = { .flags = PK_REMOTE_NODE }, peer = { 500, 1, 0, 0, 1, 1 };
+
+	node_reset();
+	bpf_map_update_elem(node_map("remote"), &node_addr, &node, BPF_ANY);
+	bpf_map_update_elem(node_map("remote"), &other, &peer, BPF_ANY);
+	bpf_map_update_elem(node_map("remote"), &host, &peer, BPF_ANY);
+	node_from("another node, closed by the baseline", 1, pkt_v4(WHO_A, WHO_WORLD, UDP(9, 9)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("an endpoint of another node, its tenant's: no way is built", 1,
+		  pkt_v4(WHO_A, WHO_NOBODY, UDP(9, 9)), PK_REASON_NOT_BUILT);
+	node_from("who claims the node's own address is still the host", 1,
+		  pkt_v4(WHO_A, WHO_HOST, UDP(9, 9)), PK_REASON_POLICY_DENIED);
+}
+
+/* The test's veth pairs have ifindexes one after the other: host end and its peer. */
+static void forwarders(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(9, 9));
+	struct node_meta odd = { .ifindex = node_ifindex(1) | 1 };
+	struct node_meta even = { .ifindex = (node_ifindex(1) + 1) & ~1u };
+
+	check("from the tap: redirected", node_run(NODE_FORWARD_TAP, 0, &p, &odd) == 7);
+	check("from a device of the wrong parity: dropped",
+	      node_run(NODE_FORWARD_TAP, 0, &p, &even) == 2);
+	check("from eth0: redirected", node_run(NODE_FORWARD_ETH, 0, &p, &even) == 7);
+	check("from a device of the wrong parity: dropped",
+	      node_run(NODE_FORWARD_ETH, 0, &p, &odd) == 2);
+}
+
 void cases_world(void)
 {
+	egress_to_host();
+	ingress_from_host();
+	not_its_flow();
+	world();
+	remote();
+	forwarders();
 }

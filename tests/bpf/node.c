@@ -278,9 +278,9 @@ static void pool(const char *prefix, uint32_t bits)
 
 void node_reset(void)
 {
-	static const char *const hashes[] = { "slots",	    "by_address", "remote",	"pools",
-					      "open_ports", "cidr",	  "peer_class", "verdicts",
-					      "flows" };
+	static const char *const hashes[] = { "slots",	    "by_address", "remote",
+					      "pools",	    "open_ports", "cidr",
+					      "peer_class", "verdicts",	  "flows" };
 	struct pk_node n = { .layout = PK_LAYOUT,
 			     .capacity = NODE_SLOTS - 1,
 			     .flow_budget = NODE_BUDGET,

@@ -48,7 +48,8 @@ bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, str
 /* The usual: from endpoint `slot`, counted at its egress. */
 bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 /* The same, but denied at the ingress of `at`. */
-bool node_from_at(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_reason reason);
+bool node_from_at(const char *text, uint32_t slot, struct pkt p, uint32_t at,
+		  enum pk_reason reason);
 /* From the node's stack to endpoint `slot`. */
 bool node_to(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 bool check(const char *text, bool holds);
@@ -63,7 +64,7 @@ int node_map(const char *name);
 void node_endpoint(uint32_t slot, struct pk_endpoint *out);
 void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
 void node_settings(void (*edit)(struct pk_node *n));
-uint64_t node_flows(void);	/* entries */
+uint64_t node_flows(void);		   /* entries */
 int node_tail(uint32_t place, bool there); /* an entry of `programs` */
 
 void cases_parse(void);

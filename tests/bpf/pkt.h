@@ -40,11 +40,11 @@ struct l4 {
 #define PONG(id)	(struct l4){ 1, id, 0, 0, 8 }
 #define PING6(id)	(struct l4){ 58, id, 128 << 8, 0, 8 }
 #define PONG6(id)	(struct l4){ 58, id, 129 << 8, 0, 8 }
-#define SYN  0x02
-#define ACK  0x10
-#define FIN  0x01
-#define RST  0x04
-#define PUSH 0x08
+#define SYN		0x02
+#define ACK		0x10
+#define FIN		0x01
+#define RST		0x04
+#define PUSH		0x08
 
 /* Ethernet from `from` to the gateway's MAC, right lengths and checksums. */
 struct pkt pkt_v4(enum who from, enum who to, struct l4 l4);
