@@ -4,13 +4,12 @@
  * local endpoints; once more with 100 operator rules across namespaces, and with a list of 50,000
  * prefixes denied to all. A JSON object a line: {"id","ours","unit"} and what belongs to it.
  *
- *	policy [-rounds N] [-tenants N] [-jobs N]
+ *	policy [-rounds N] [P1] [P2] [P3] [P4]
  */
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <uthash.h>
 
@@ -110,6 +109,21 @@ static void operator_text(unsigned int number, struct pk_str *s)
 		    1000 + number);
 }
 
+/* Five rules of the operator's for any peer: scraping from everywhere, a port that is closed to
+ * all. */
+static void any_text(unsigned int number, struct pk_str *s)
+{
+	pk_str_addf(s, "{\"name\":\"any-%u\",\"tier\":\"operator\",\"rules\":[", number);
+	for (unsigned int i = 0; i < 5; i++)
+		pk_str_addf(s,
+			    "%s{\"endpointSelector\":{},\"%s\":[{\"fromEntities\":[\"cluster\"],"
+			    "\"toPorts\":"
+			    "[{\"ports\":[{\"port\":\"%u\",\"protocol\":\"TCP\"}]}]}]}",
+			    i ? "," : "", i < 3 ? "ingress" : "ingressDeny",
+			    20000 + number * 100 + i * 7);
+	pk_str_add(s, "]}");
+}
+
 static void prefixes_text(struct pk_str *s)
 {
 	pk_str_add(s,
@@ -180,30 +194,6 @@ static int cmp(const void *a, const void *b)
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
 	return x < y ? -1 : x > y;
-}
-
-/* Median of full compiles from nothing. */
-static void full(const char *id, const char *what, const struct pk_settings *s, struct set *set)
-{
-	uint64_t *took = calloc(rounds, sizeof(*took));
-	struct pk_engine_size size = { 0 };
-	char text[160];
-
-	for (unsigned int i = 0; i < rounds; i++) {
-		struct pk_engine *engine = make_engine(s);
-		uint64_t start = now();
-
-		pk_engine_set_documents(engine, set->at, set->n);
-		pk_engine_compile(engine, NULL);
-		took[i] = now() - start;
-		pk_engine_size(engine, &size);
-		pk_engine_free(engine);
-	}
-	qsort(took, rounds, sizeof(*took), cmp);
-	snprintf(text, sizeof(text), "%s: %zu rule sets, %zu verdicts, %zu peers, %zu prefixes",
-		 what, size.rule_sets, size.verdicts, size.peers, size.cidrs);
-	row(id, (double)took[rounds / 2], "ns", text);
-	free(took);
 }
 
 /* What one entry an identity and port takes, endpoint by endpoint, counted without doubles. */
@@ -288,115 +278,187 @@ static size_t count_naive(const struct pk_world *world, const struct set *set)
 	return total;
 }
 
-static void entries(const struct pk_settings *s, struct set *set)
-{
-	struct pk_engine *engine = make_engine(s);
-	struct pk_engine_size size;
-	char text[160];
-	size_t naive;
+struct bench {
+	struct pk_settings settings;
+	struct set set;
+};
 
-	pk_engine_set_documents(engine, set->at, set->n);
+/* Full compiles from nothing, a sample a round. */
+static void full(const char *id, const char *what, struct bench *b)
+{
+	struct pk_engine_size size = { 0 };
+
+	printf("{\"id\":\"%s\",\"unit\":\"ns\",\"ours\":[", id);
+	for (unsigned int i = 0; i < rounds; i++) {
+		struct pk_engine *engine = make_engine(&b->settings);
+		uint64_t start = now();
+
+		pk_engine_set_documents(engine, b->set.at, b->set.n);
+		pk_engine_compile(engine, NULL);
+		printf("%s%lu", i ? "," : "", now() - start);
+		pk_engine_size(engine, &size);
+		pk_engine_free(engine);
+	}
+	printf("],\"what\":\"%s: %zu rule sets, %zu verdicts, %zu peers, %zu prefixes\"}\n", what,
+	       size.rule_sets, size.verdicts, size.peers, size.cidrs);
+	fflush(stdout);
+}
+
+/* 4,998 of tenants and 2 of the operator's, whose rules are for any peer. */
+static void make_documents(struct bench *b)
+{
+	for (unsigned int t = 0; t < tenants; t++)
+		for (unsigned int p = 0; p < policies - (t < 2); p++) {
+			own_str text = { 0 };
+
+			policy_text(t, p, &text);
+			add(&b->set, &text);
+		}
+	for (unsigned int i = 0; i < 2; i++) {
+		own_str text = { 0 };
+
+		any_text(i, &text);
+		add(&b->set, &text);
+	}
+}
+
+/* An any-peer rule of the operator's takes an entry for every identity. */
+static size_t count_any(const struct set *set, size_t identities)
+{
+	size_t n = 0;
+
+	for (size_t d = 0; d < set->n; d++)
+		for (size_t r = 0; r < set->at[d]->n_rules && !set->at[d]->namespace; r++)
+			n += set->at[d]->rules[r].n_entries[PK_INGRESS];
+	return n * identities;
+}
+
+static void row_p4(struct bench *b)
+{
+	struct pk_engine *engine = make_engine(&b->settings);
+	struct pk_engine_size size;
+	size_t naive, any;
+
+	pk_engine_set_documents(engine, b->set.at, b->set.n);
 	pk_engine_compile(engine, NULL);
 	pk_engine_size(engine, &size);
-	naive = count_naive(pk_engine_world(engine), set);
-	snprintf(text, sizeof(text),
-		 "verdicts and peer classes, against %zu of one an identity and port", naive);
-	row("P4.entries", (double)(size.verdicts + size.peers), "entries", text);
-	row("P4.naive", (double)naive, "entries", "one entry an identity, port and endpoint");
+	naive = count_naive(pk_engine_world(engine), &b->set);
+	any = 100 * count_any(&b->set, size.identities);
+	printf("{\"id\":\"P4.entries\",\"ours\":%zu,\"peer\":%zu,\"unit\":\"entries\",\"target\":0."
+	       "05,"
+	       "\"peer_name\":\"one entry an identity, port and endpoint\",\"what\":\"verdicts and "
+	       "peer "
+	       "classes, the operator's 10 any-peer rules among them\"}\n",
+	       size.verdicts + size.peers, naive + any);
+	printf("{\"id\":\"P4.tenants\",\"ours\":%zu,\"peer\":%zu,\"unit\":\"entries\","
+	       "\"peer_name\":\"one entry an identity, port and endpoint\",\"what\":\"the same "
+	       "tables "
+	       "against the tenants' own rules alone: informs\"}\n",
+	       size.verdicts + size.peers, naive);
 	pk_engine_free(engine);
 }
 
-/* p99 of the engine's own part of an incremental change. */
-static void incremental(const struct pk_settings *s, struct set *set)
+static void row_p1(struct bench *b)
 {
-	struct pk_engine *engine = make_engine(s);
+	own_str prefixes = { 0 };
+	size_t n = b->set.n;
+
+	full("P1.compile", "10,000 identities, 5,000 policies of 5 rules, 100 endpoints", b);
+	for (unsigned int i = 0; i < 100; i++) {
+		own_str text = { 0 };
+
+		operator_text(i, &text);
+		add(&b->set, &text);
+	}
+	full("P1.operator", "with 100 operator rules across namespaces", b);
+	while (b->set.n > n)
+		pk_document_free(b->set.at[--b->set.n]);
+	prefixes_text(&prefixes);
+	add(&b->set, &prefixes);
+	full("P1.prefixes", "with 50,000 prefixes denied to all", b);
+	pk_document_free(b->set.at[--b->set.n]);
+}
+
+/* The compiler's own part of an incremental change; the controller's and the kernel's come on top.
+ */
+static void row_p2(struct bench *b)
+{
+	struct pk_engine *engine = make_engine(&b->settings);
 	uint64_t took[2][200];
 
-	pk_engine_set_documents(engine, set->at, set->n);
+	pk_engine_set_documents(engine, b->set.at, b->set.n);
 	pk_engine_compile(engine, NULL);
 	for (unsigned int i = 0; i < 200; i++) {
-		struct pk_world_endpoint *ep = make_endpoint(i % tenants, i % jobs, groups);
-		struct pk_document *edited = set->at[i];
+		struct pk_world_endpoint *ep = make_endpoint(i / 2 % tenants, i / 2 % jobs, groups);
+		struct pk_document *edited = b->set.at[i];
+		struct set one = { .n = 0 };
 		own_str text = { 0 };
 		uint64_t start = now();
 
 		if (i % 2)
-			pk_engine_put(engine, ep);
-		else
 			pk_engine_remove(engine, ep->key);
-		if (i % 2 == 0)
-			pk_world_endpoint_free(ep);
+		else
+			pk_engine_put(engine, make_endpoint(i / 2 % tenants, i / 2 % jobs, groups));
 		pk_engine_compile(engine, NULL);
 		took[0][i] = now() - start;
+		pk_world_endpoint_free(ep);
 		policy_text(i / policies, i % policies, &text);
-		{
-			struct set one = { .n = 0 };
-
-			add(&one, &text);
-			set->at[i] = one.at[0];
-		}
+		add(&one, &text);
+		b->set.at[i] = one.at[0];
 		start = now();
-		pk_engine_set_documents(engine, set->at, set->n);
+		pk_engine_set_documents(engine, b->set.at, b->set.n);
 		pk_engine_compile(engine, NULL);
 		took[1][i] = now() - start;
 		pk_document_free(edited);
 	}
 	qsort(took[0], 200, sizeof(uint64_t), cmp);
 	qsort(took[1], 200, sizeof(uint64_t), cmp);
-	row("P2.engine-endpoint", (double)took[0][197], "ns", "compiler's part, p99");
-	row("P2.engine-policy", (double)took[1][197], "ns", "compiler's part, p99");
+	row("P2.engine-endpoint", (double)took[0][197], "ns",
+	    "an endpoint comes or goes: the compiler's part, p99");
+	row("P2.engine-policy", (double)took[1][197], "ns",
+	    "a policy is edited: the compiler's part, p99");
+	pk_engine_free(engine);
+}
+
+static void row_p3(struct bench *b)
+{
+	struct pk_engine *engine = make_engine(&b->settings);
+
+	row("P3.validate", (double)b->set.ns, "ns", "reading and checking the 5,000 documents");
+	pk_engine_set_documents(engine, b->set.at, b->set.n);
+	pk_engine_compile(engine, NULL);
+	row("P3.memory", (double)mallinfo2().uordblks, "bytes",
+	    "documents, endpoints, rule sets: in use by the engine");
 	pk_engine_free(engine);
 }
 
 int main(int argc, char **argv)
 {
-	struct pk_settings settings;
-	static struct set set;
-	struct pk_engine *engine;
-	struct rusage use;
+	static const struct {
+		const char *name;
+		void (*run)(struct bench *b);
+	} rows[] = { { "P1", row_p1 }, { "P2", row_p2 }, { "P3", row_p3 }, { "P4", row_p4 } };
+	static struct bench b;
+	bool all = true;
 
-	for (int i = 1; i + 1 < argc; i += 2) {
-		unsigned int *to = strcmp(argv[i], "-rounds") == 0    ? &rounds
-				   : strcmp(argv[i], "-tenants") == 0 ? &tenants
-								      : &jobs;
-
-		*to = (unsigned int)strtoul(argv[i + 1], NULL, 10);
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-rounds") == 0 && i + 1 < argc)
+			rounds = (unsigned int)strtoul(argv[++i], NULL, 10);
+		else
+			all = false;
 	}
-	pk_settings_init(&settings);
-	for (unsigned int t = 0; t < tenants; t++)
-		for (unsigned int p = 0; p < policies; p++) {
-			own_str text = { 0 };
+	pk_settings_init(&b.settings);
+	make_documents(&b);
+	for (size_t r = 0; r < PK_ARRAY_LEN(rows); r++) {
+		bool wanted = all;
 
-			policy_text(t, p, &text);
-			add(&set, &text);
-		}
-	row("P3.validate", (double)set.ns, "ns", "5,000 documents of 5 rules");
-	engine = make_engine(&settings);
-	pk_engine_set_documents(engine, set.at, set.n);
-	pk_engine_compile(engine, NULL);
-	malloc_trim(0);
-	getrusage(RUSAGE_SELF, &use);
-	row("P3.engine-rss", (double)use.ru_maxrss * 1024, "bytes", "largest resident");
-	row("P3.engine-memory", (double)mallinfo2().uordblks, "bytes",
-	    "documents and engine, in use");
-	pk_engine_free(engine);
-	full("P1.compile", "tenants' policies", &settings, &set);
-	entries(&settings, &set);
-	incremental(&settings, &set);
-	{
-		own_str text = { 0 };
-
-		prefixes_text(&text);
-		add(&set, &text);
-		full("P1.prefixes", "with 50,000 prefixes denied to all", &settings, &set);
-		pk_document_free(set.at[--set.n]);
+		for (int i = 1; i < argc; i++)
+			wanted |= strcmp(argv[i], rows[r].name) == 0;
+		if (wanted)
+			rows[r].run(&b);
 	}
-	for (unsigned int i = 0; i < 100; i++) {
-		own_str text = { 0 };
-
-		operator_text(i, &text);
-		add(&set, &text);
-	}
-	full("P1.operator", "with 100 operator rules across namespaces", &settings, &set);
+	while (b.set.n)
+		pk_document_free(b.set.at[--b.set.n]);
+	pk_settings_done(&b.settings);
 	return 0;
 }
