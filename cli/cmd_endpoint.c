@@ -29,6 +29,13 @@ static void job_group(const struct pk_json *row, struct pk_str *cell)
 	pk_str_add_escaped(cell, *group ? group : "?");
 }
 
+static void first_address(const struct pk_json *row, struct pk_str *cell)
+{
+	const struct pk_json *list = pk_json_get(row, "addresses");
+
+	cli_value(cell, list ? pk_json_first(list) : NULL);
+}
+
 static const char *state_color(const struct pk_json *row)
 {
 	if (pk_json_true(pk_json_get(row, "quarantined")))
@@ -40,10 +47,11 @@ static const struct cli_column columns[] = {
 	{ .name = "containerId", .title = "Endpoint", .format = short_id },
 	{ .name = "namespace", .title = "Namespace" },
 	{ .name = "job", .title = "Job/Group", .format = job_group },
-	{ .name = "addresses", .title = "Address" },
+	{ .name = "address", .title = "Address", .format = first_address },
 	{ .name = "state", .title = "State", .color = state_color },
 	{ .name = "confirmed", .title = "Confirmed" },
 	{ .name = "hostDevice", .title = "Device" },
+	{ .name = "addresses", .title = "Addresses", .wide = true },
 	{ .name = "mode", .title = "Mode", .wide = true },
 	{ .name = "mac", .title = "MAC", .wide = true },
 	{ .name = "identity", .title = "Identity", .wide = true },
@@ -192,7 +200,8 @@ static int find(const struct pk_json *rows, const char *id, const struct pk_json
 		if (!names_it(row, id))
 			continue;
 		if (*found)
-			return pk_fix(err, pk_fail(err, 0, "\"%s\" names more than one endpoint", id),
+			return pk_fix(err,
+				      pk_fail(err, 0, "\"%s\" names more than one endpoint", id),
 				      "give more of its id; \"picket endpoint list\" has them");
 		*found = row;
 	}
@@ -242,16 +251,32 @@ static int print_vmm(const struct cli *cli, const struct pk_json *row, const cha
 static int endpoint_show(struct cli *cli)
 {
 	static const struct cli_pair pairs[] = {
-		{ "containerId", "ID" }, { "name", "Name" }, { "namespace", "Namespace" },
-		{ "job", "Job" }, { "group", "Group" }, { "state", "State" },
-		{ "quarantined", "Quarantined" }, { "confirmed", "Confirmed" },
-		{ "labels", "Labels" }, { "unknown", "Unknown" }, { "addresses", "Addresses" },
-		{ "mac", "MAC" }, { "mode", "Mode" }, { "hostDevice", "Device" },
-		{ "netns", "Netns" }, { "slot", "Slot" }, { "tenant", "Tenant" },
-		{ "identity", "Identity" }, { "ruleSet", "Rule set" },
-		{ "revision", "Revision" }, { "policies", "Policies" }, { "ports", "Ports" },
-		{ "checks", "Checks" }, { "published", "Published" },
-		{ "services", "Services" }, { 0 },
+		{ "containerId", "ID" },
+		{ "name", "Name" },
+		{ "namespace", "Namespace" },
+		{ "job", "Job" },
+		{ "group", "Group" },
+		{ "state", "State" },
+		{ "quarantined", "Quarantined" },
+		{ "confirmed", "Confirmed" },
+		{ "labels", "Labels" },
+		{ "unknown", "Unknown" },
+		{ "addresses", "Addresses" },
+		{ "mac", "MAC" },
+		{ "mode", "Mode" },
+		{ "hostDevice", "Device" },
+		{ "netns", "Netns" },
+		{ "slot", "Slot" },
+		{ "tenant", "Tenant" },
+		{ "identity", "Identity" },
+		{ "ruleSet", "Rule set" },
+		{ "revision", "Revision" },
+		{ "policies", "Policies" },
+		{ "ports", "Ports" },
+		{ "checks", "Checks" },
+		{ "published", "Published" },
+		{ "services", "Services" },
+		{ 0 },
 	};
 	own_json *doc = NULL;
 	const struct pk_json *row;
@@ -286,7 +311,8 @@ static const struct cli_option show_options[] = {
 const struct cli_command cli_endpoint_commands[] = {
 	{ "endpoint", "list", NULL, "the endpoints of this node", 0, 0, list_options,
 	  endpoint_list },
-	{ "endpoint", "show", "ID", "one endpoint: alloc prefix, address, MAC, device, ns/job/group",
-	  1, 1, show_options, endpoint_show },
+	{ "endpoint", "show", "ID",
+	  "one endpoint: alloc prefix, address, MAC, device, ns/job/group", 1, 1, show_options,
+	  endpoint_show },
 	{ 0 },
 };

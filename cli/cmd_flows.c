@@ -95,6 +95,13 @@ static void print_flow(const struct cli *cli, const struct pk_json *flow)
 	puts(line.text);
 }
 
+static void print_header(const struct cli *cli)
+{
+	printf("%s%-12s  %-28s    %-28s %-6s %-8s %s%s\n", cli_color(cli, CLI_BOLD), "Time",
+	       "Source", "Destination", "Proto", "Verdict", "Reason, rule",
+	       cli_color(cli, CLI_PLAIN));
+}
+
 static void print_lost(const struct pk_json *flow)
 {
 	fprintf(stderr, "-- %.0f events lost (%s)\n",
@@ -103,9 +110,12 @@ static void print_lost(const struct pk_json *flow)
 
 static int show(struct reader *reader, const char *text, const struct pk_json *flow)
 {
-	reader->shown++;
-	if (reader->cli->quiet)
+	if (reader->cli->quiet) {
+		reader->shown++;
 		return -ECANCELED; /* one is the answer */
+	}
+	if (!reader->shown++ && !reader->cli->json && !reader->cli->jsonl)
+		print_header(reader->cli);
 	if (reader->cli->json || reader->cli->jsonl)
 		puts(text);
 	else

@@ -15,20 +15,40 @@ static void full_name(const struct pk_json *row, struct pk_str *cell)
 	pk_str_add_escaped(cell, cli_text(row, "name"));
 }
 
+static void put_note(struct pk_str *to, const struct pk_json *note)
+{
+	pk_str_addf(to, "%.0f:%.0f: ", pk_json_number(pk_json_get(note, "line")),
+		    pk_json_number(pk_json_get(note, "column")));
+	pk_str_add_escaped(to, cli_text(note, "text"));
+}
+
 static void first_error(const struct pk_json *row, struct pk_str *cell)
 {
-	const struct pk_json *errors = pk_json_get(row, "errors");
-	const struct pk_json *e = errors ? pk_json_first(errors) : NULL;
+	const struct pk_json *list = pk_json_get(row, "errors");
 
-	if (!e) {
-		errors = pk_json_get(row, "warnings");
-		e = errors ? pk_json_first(errors) : NULL;
+	if (!list || !pk_json_first(list))
+		list = pk_json_get(row, "warnings");
+	if (list && pk_json_first(list))
+		put_note(cell, pk_json_first(list));
+}
+
+/* What is refused must shout: below the table, uncut, each error with its place. */
+static void print_errors(const struct cli *cli, const struct pk_json *rows)
+{
+	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
+		const struct pk_json *errors = pk_json_get(row, "errors");
+
+		for (const struct pk_json *e = errors ? pk_json_first(errors) : NULL; e;
+		     e = pk_json_next(e)) {
+			own_str line = { 0 };
+
+			pk_str_add_escaped(&line, cli_text(row, "path"));
+			pk_str_add(&line, ":");
+			put_note(&line, e);
+			printf("  %s!%s %s\n", cli_color(cli, CLI_RED), cli_color(cli, CLI_PLAIN),
+			       line.text);
+		}
 	}
-	if (!e)
-		return;
-	pk_str_addf(cell, "%.0f:%.0f: ", pk_json_number(pk_json_get(e, "line")),
-		    pk_json_number(pk_json_get(e, "column")));
-	pk_str_add_escaped(cell, cli_text(e, "text"));
 }
 
 static const char *state_color(const struct pk_json *row)
@@ -50,7 +70,7 @@ static const struct cli_column columns[] = {
 	{ .name = "selects", .title = "Selects" },
 	{ .name = "since", .title = "Since", .wide = true },
 	{ .name = "path", .title = "Path", .wide = true },
-	{ .name = "errors", .title = "First note", .format = first_error },
+	{ .name = "errors", .title = "First note", .wide = true, .format = first_error },
 	{ 0 },
 };
 
@@ -75,6 +95,11 @@ static int list(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (cli->quiet)
 		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
+	if (!cli->json && !cli->jsonl && !cli->columns) {
+		cli_list(cli, pk_json_root(rows), columns);
+		print_errors(cli, pk_json_root(rows));
+		return CLI_OK;
+	}
 	return cli_list(cli, pk_json_root(rows), columns);
 }
 

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+The CLI: its screens at several widths against tests/golden/cli (PICKET_GOLDEN=write makes them
+anew), exit codes, JSON, hostile names, filters, pipes, and one real node.
+"""
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+
+import pytest
+from fake.picketd import FakePicketd
+from harness import wait_for
+from harness.shell import TREE, binary, run
+
+from cli_answers import ANSWERS, ENDPOINTS, STATUS
+
+GOLDEN = os.path.join(TREE, "tests/golden/cli")
+SCREENS = {"status": ["status", "-verbose"], "endpoint-list": ["endpoint", "list"],
+           "endpoint-wide": ["endpoint", "list", "-o", "wide"],
+           "endpoint-show": ["endpoint", "show", "10.40.7.12"], "policy-list": ["policy", "list"],
+           "flows": ["flows"], "identity-list": ["identity", "list"], "counters": ["counters"]}
+LISTS = {"endpoint list": "endpoints", "policy list": "policies", "identity list": "identities",
+         "counters": "counters"}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root directory with a fake picketd behind its socket."""
+    fake = FakePicketd(str(tmp_path / "run/picket/picketd.sock"), dict(ANSWERS))
+    yield Cli(tmp_path, fake)
+    fake.close()
+
+
+class Cli:
+    def __init__(self, root, fake=None):
+        self.root, self.fake = str(root), fake
+
+    def argv(self, words):
+        return [binary("picket"), *words, "-root", self.root]
+
+    @staticmethod
+    def env(**more):
+        return {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", "TZ": "UTC", **more}
+
+    def pipe(self, *words, **env):
+        return subprocess.run(self.argv(words), capture_output=True, check=False, timeout=30,
+                              env=self.env(**env))
+
+    def terminal(self, width, *words, **env):
+        """(output, status) on a terminal of that width."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+        process = subprocess.Popen(self.argv(words), stdout=theirs, stderr=subprocess.DEVNULL,
+                                   stdin=theirs, env=self.env(**env))
+        os.close(theirs)
+        text = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:
+                break		# EIO: the other side is closed
+            if not part:
+                break
+            text += part
+        os.close(ours)
+        return text.replace(b"\r\n", b"\n"), process.wait(timeout=30)
+
+
+def same(name, text):
+    path = os.path.join(GOLDEN, name + ".txt")
+    if os.environ.get("PICKET_GOLDEN") == "write":
+        with open(path, "wb") as file:
+            file.write(text)
+    with open(path, "rb") as file:
+        assert text.decode() == file.read().decode(), name
+
+
+@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize("width", (60, 80, 200))
+def test_screen(root, name, width):
+    text, _ = root.terminal(width, *SCREENS[name], NO_COLOR="1")
+    same(f"{name}-{width}", text)
+    assert b"\x1b" not in text
+    if name not in ("endpoint-show", "flows", "status"):	# tables fit, or every column is at its least
+        for line in text.decode().splitlines():
+            assert len(line) <= max(width, 14 * 10), line
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen_piped_is_never_cut(root, name):
+    done = root.pipe(*SCREENS[name])
+    same(f"{name}-piped", done.stdout)
+    assert b"\xe2\x80\xa6" not in done.stdout and b"\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("env, colour", [
+    ({}, True), ({"NO_COLOR": "1"}, False), ({"PICKET_NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_on_a_terminal(root, env, colour):
+    text, _ = root.terminal(120, "policy", "list", **env)
+    assert (b"\x1b[" in text) == colour
+
+
+def test_colour_into_a_pipe_only_by_force(root):
+    assert b"\x1b[31m" in root.pipe("policy", "list", "-force-color").stdout
+    assert b"\x1b[31m" in root.pipe("policy", "list", CLICOLOR_FORCE="1").stdout
+    assert b"\x1b" not in root.pipe("policy", "list", "-no-color", CLICOLOR_FORCE="1").stdout
+
+
+def test_a_locale_without_utf8_gets_no_ellipsis(root):
+    text, _ = root.terminal(60, "endpoint", "list", LANG="C", LC_ALL="C", NO_COLOR="1")
+    assert b"~" in text and b"\xe2\x80\xa6" not in text
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_what_tenants_wrote_cannot_drive_a_terminal(root, name):
+    for text in (root.terminal(200, *SCREENS[name], NO_COLOR="1")[0], root.pipe(*SCREENS[name]).stdout):
+        text = text.decode()
+        for bad in ("\x1b", "\u202e", "\x7f", "\r"):
+            assert bad not in text, repr(bad)
+
+
+@pytest.mark.parametrize("words", LISTS)
+def test_json_of_every_list(root, words):
+    want = ANSWERS["/v1/" + LISTS[words]][LISTS[words]]
+    for flag in ("-json", "--json", "-o=json"):
+        assert json.loads(root.pipe(*words.split(), flag).stdout) == want
+    lines = root.pipe(*words.split(), "-o", "jsonl").stdout.decode().splitlines()
+    assert [json.loads(line) for line in lines] == want
+
+
+def test_json_of_one_thing(root):
+    assert json.loads(root.pipe("status", "-json").stdout) == STATUS
+    assert json.loads(root.pipe("endpoint", "show", "0000000c", "-json").stdout) == ENDPOINTS[0]
+
+
+def test_named_columns_have_no_header(root):
+    done = root.pipe("endpoint", "list", "-namespace", "acme", "-o", "namespace,hostDevice")
+    assert done.stdout == b"acme  pk12\nacme  pk31\n"
+    assert root.pipe("endpoint", "list", "-o", "nope").returncode == 2
+
+
+EXITS = [
+    ("status", 1), ("status -q", 1), ("endpoint list", 0), ("endpoint list -namespace none -q", 1),
+    ("endpoint list -namespace=acme -q", 0), ("endpoint show nope", 1), ("endpoint show", 2),
+    ("endpoint show a b", 2), ("endpoint", 2), ("endpoint -help", 0), ("endpoint lst", 127),
+    ("bogus", 127), ("", 2), ("-help", 0), ("--help", 0), ("status -bogus", 2), ("status extra", 2),
+    ("status -json=yes", 2), ("flows -from-ip nope", 2), ("flows -port 65536", 2), ("flows -not", 2),
+    ("flows -not -last 3", 2), ("flows -last 0", 2), ("flows -since yesterday", 2), ("flows -q -job none", 1),
+    ("flows -q -job api", 0), ("version", 0), ("completion fish", 2), ("completion bash", 0),
+    ("ip show nope", 2), ("ip show 10.0.0.1", 1), ("ip list", 0), ("check", 2)]
+
+
+@pytest.mark.parametrize("words, status", EXITS)
+def test_exit_status(root, words, status):
+    done = root.pipe(*words.split())
+    assert done.returncode == status, done
+    if status == 127 or (status == 2 and words not in ("check", "")):
+        assert b"fix: " in done.stderr or b"verb is missing" in done.stderr, done.stderr
+    if "-q" in words.split():
+        assert done.stdout == b""
+
+
+@pytest.mark.parametrize("words, near", [("statsu", "status"), ("endpoint lst", "list")])
+def test_did_you_mean(root, words, near):
+    assert f'did you mean "{near}"'.encode() in root.pipe(*words.split()).stderr
+
+
+FILTERS = [
+    ("", "12345"), ("-verdict denied", "134"), ("-not -verdict denied", "25"), ("-ip 10.40.7.41", "3"),
+    ("-ip 10.40.7.0/24", "1235"), ("-from-ip 10.40.7.31", ""), ("-to-ip 10.40.7.31", "235"),
+    ("-port 443", "1"), ("-from-port 443", ""), ("-to-port 5432", "235"), ("-namespace evil", "3"),
+    ("-namespace evil -namespace acme", "12345"), ("-not -namespace evil", "1245"), ("-to-job db", "235"),
+    ("-job api -to-job db", "25"), ("-group web", "1245"), ("-alloc 00000029", "3"),
+    ("-label meta:tier=web", "125"), ("-to-label meta:tier=web", ""), ("-identity 41", "3"),
+    ("-reason spoofed-nd", "4"), ("-protocol icmpv6", "4"), ("-direction ingress", "235"),
+    ("-policy file/db-only-from-api", "2"), ("-rule 77", "2"), ("-4", "1235"), ("-6", "4"), ("-4 -6", "12345"),
+    ("-last 2", "45"), ("-last 1 -verdict denied", "4"), ("-since 2026-11-23T14:13:03Z", "345"),
+    ("-since 2026-11-23T15:13:03+01:00 -until 2026-11-23T14:13:04Z", "3"), ("-since 1m", ""), ("-node vm-17 -port 443", "1")]
+
+
+@pytest.mark.parametrize("words, want", FILTERS)
+def test_flow_filters(root, words, want):
+    lines = root.pipe("flows", "-json", *words.split()).stdout.decode().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert "".join(str(int(e["time"][17:19])) for e in events if "lostEvents" not in e) == want
+
+
+def test_flows_from_the_file_without_picketd(tmp_path):
+    cli = Cli(tmp_path)
+    os.makedirs(tmp_path / "var/log/picket")
+    with open(tmp_path / "var/log/picket/flows.jsonl", "w", encoding="utf-8") as file:
+        for event in ANSWERS["/v1/flows"]:
+            file.write(json.dumps(event) + "\n")
+        file.write('{"time": "cut')
+    done = cli.pipe("flows", "-verdict", "denied", "-o", "jsonl")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 4	# the lost ones are said too
+    assert b"offline" in done.stderr
+
+
+def test_lost_events_are_said_on_standard_error(root):
+    assert b"1204 events lost" in root.pipe("flows").stderr
+    assert b"1204" not in root.pipe("flows").stdout
+
+
+def test_a_reader_that_goes_away_is_no_failure(root):
+    many = {"endpoints": [dict(ENDPOINTS[0], slot=n) for n in range(3000)]}
+    root.fake.answers["/v1/endpoints"] = many
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(root.argv(["endpoint", "list", "-json"]), stdout=theirs, env=root.env(),
+                          stderr=subprocess.PIPE, check=False, timeout=30)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_it_starts_without_curl():
+    needed = run(["ldd", binary("picket")], check=False).stdout
+    for library in ("curl", "ssl", "event"):
+        assert library not in needed, needed
+
+
+def test_an_error_of_the_api_is_shown_with_its_fix(root):
+    root.fake.answers["/v1/endpoints"] = (503, {"error": "tables\u001b[2J are not there", "fix": "wait"})
+    done = root.pipe("endpoint", "list")
+    assert done.returncode == 2 and b"fix: wait" in done.stderr
+    assert b"\x1b" not in done.stderr and b"are not there" in done.stderr
+
+
+def test_completion_knows_what_help_knows():
+    script = run([binary("picket"), "completion", "bash"]).stdout
+
+    def complete(*words):
+        code = f"{script}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _picket; " \
+            "printf '%s\\n' \"${COMPREPLY[@]}\""
+        return run(["bash", "-c", code]).stdout.split()
+
+    assert {"endpoint", "status", "policy", "flows"} <= set(complete("picket", "''"))
+    assert set(complete("picket", "endpoint", "''")) >= {"list", "show"}
+    assert "-refused" in complete("picket", "policy", "list", "-re")
+    help_text = run([binary("picket"), "flows", "-help"]).stdout
+    options = set(re.findall(r"^  (-[a-z0-9-]+)", help_text, re.M))
+    assert len(options) > 30 and options <= set(complete("picket", "flows", "-"))
+
+
+def sources():
+    for part in ("cli", "cni", "lib", "lib/policy", "controller"):
+        for name in sorted(os.listdir(os.path.join(TREE, part))):
+            if name.endswith(".c"):
+                with open(os.path.join(TREE, part, name), encoding="utf-8") as file:
+                    yield file.read()
+
+
+def test_every_command_that_a_fix_names_exists():
+    """Texts say "picket noun verb -option": the real parser must know each of them."""
+    nouns = "status|check|endpoint|policy|flows|sweep|ip|identity|counters|version|completion"
+    named = {found for text in sources()
+             for found in re.findall(rf'[ "]picket ((?:{nouns})(?: (?:list|show|validate|plan|test'
+                                     r'|apply|explain|import|suggest|fmt)\b)?(?: -[a-z]+)*)', text)}
+    assert len(named) >= 5, named
+    for words in sorted(named):
+        done = run([binary("picket"), *words.split(), "-help"], check=False)
+        assert done.returncode == 0, (words, done.stderr)
+
+
+def test_a_real_node(make_node):
+    node = make_node(conf={"mode": "process"})
+    assert node.picket("status", "-q", check=False).returncode == 2		# nothing is loaded
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    wait_for(lambda: json.loads(node.picket("endpoint", "list", "-json").stdout), "the endpoint")
+    online = json.loads(node.picket("endpoint", "show", a.address(), "-json").stdout)
+    assert (online["containerId"], online["namespace"], online["job"]) == (a.id, "acme", "api")
+    assert node.picket("status", "-wait", "10s", check=False).returncode == 0, \
+        node.picket("status", check=False).stdout
+    found = json.loads(node.picket("check", "-json", check=False).stdout)
+    assert {c["what"]: c["state"] for c in found}["guard"] == "ok", found
+    assert a.address() in node.picket("ip", "list").stdout
+    assert a.id in node.picket("ip", "show", a.address()).stdout
+    node.kill_picketd()
+    done = node.picket("endpoint", "list", "-json")
+    offline = json.loads(done.stdout)
+    assert "offline" in done.stderr and [e["containerId"] for e in offline] == [a.id]
+    assert offline[0]["addresses"] == online["addresses"]
+    assert node.picket("status", check=False).returncode == 1
+    assert "nothing is left behind" in node.picket("sweep").stdout
+    node.delete(a)
+
+
+def test_check_sees_who_stands_before_the_guard(node):
+    a = node.add("acme", "api", "web")
+    pins = f"{node.root}/sys/fs/bpf/picket"
+    build = os.readlink(node.path("sys/fs/bpf/picket/current"))
+    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", "ingress", "pref", "1", "handle", "7",
+              "protocol", "all", "bpf", "da", "object-pinned", f"{pins}/{build}/pk_forward_tap"])
+    found = json.loads(node.picket("check", "-json", check=False).stdout)
+    guard = [c for c in found if c["what"] == "guard"]
+    assert guard and guard[0]["state"] == "fail" and f"pk{a.slot}" in guard[0]["text"], found
+    node.delete(a)
