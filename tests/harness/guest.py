@@ -31,11 +31,12 @@ def accelerator():
 def image():
     """(kernel, initramfs), made once in the cache and the build directory."""
     kernel = run([os.path.join(TREE, "tests/guest/fetch-kernel")], timeout=600).stdout.strip()
-    parts = [os.path.join(TREE, "tests/guest", name) for name in ("init", "dhcp", "mkinitramfs")]
+    parts = [os.path.join(TREE, "tests/guest", name) for name in
+             ("init", "dhcp", "probe", "mkinitramfs")]
     initramfs = os.path.join(build_dir(), "guest", "initramfs.gz")
     if (not os.path.exists(initramfs)
             or os.path.getmtime(initramfs) < max(map(os.path.getmtime, parts))):
-        run([parts[2], kernel, initramfs])
+        run([parts[-1], kernel, initramfs])
     return glob.glob(os.path.join(kernel, "boot/vmlinuz-*"))[0], initramfs
 
 
@@ -130,7 +131,10 @@ class Guest:
             if self.process.poll() is not None and question not in self._answers:
                 raise Failed(f"QEMU ended with {self.process.returncode}\n{self.tail()}")
             return self._answers.get(question)
-        return wait_for(answered, f"the guest's answer to {question}\n{self.tail()}", timeout)
+        try:
+            return wait_for(answered, f"the guest's answer to {question}", timeout)
+        except Failed as failed:
+            raise Failed(f"{failed}\n{self.tail()}") from failed
 
     def ask(self, *words, timeout=30):
         return self.wait(self.start(*words), timeout)

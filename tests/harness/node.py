@@ -115,6 +115,8 @@ class Node(CniMixin, DaemonMixin):
                 (o.world_address, o.world_address6, "down0", self.world)):
             where.run(["ip", "addr", "add", address, "dev", device])
             where.run(["ip", "addr", "add", address6, "dev", device, "nodad"])
+            # No link-local address: it would come up later and look like something left behind.
+            where.run(["ip", "link", "set", device, "addrgenmode", "none"])
             where.run(["ip", "link", "set", device, "up"])
         self.run(["ip", "route", "add", "default", "via", self.world.address])
         self.run(["ip", "-6", "route", "add", "default", "via", self.world.address6])
