@@ -103,10 +103,20 @@ static bool is_stale(const struct pk_engine *engine, const struct program *p)
 	return false;
 }
 
+/* Classes are never taken back; where most of them have lost their peers, all is made anew. */
+static bool is_wasteful(const struct program *p)
+{
+	size_t classes = 0;
+
+	for (int dir = 0; dir < 2; dir++)
+		classes += p->side[dir].next_class - p->side[dir].first_class;
+	return classes > 64 + 2 * p->n_peers;
+}
+
 void programs_forget(struct pk_engine *engine)
 {
 	for (struct program *p = engine->programs; p; p = p->hh.next)
-		p->used = !is_stale(engine, p);
+		p->used = !is_stale(engine, p) && !is_wasteful(p);
 	for (struct ident *i = engine->idents; i; i = i->hh.next)
 		if (i->program && !i->program->used)
 			i->program = NULL;
@@ -326,8 +336,18 @@ static void use(struct pk_engine *engine, struct ident *subject)
 		subject->program->side[dir].shape->used = true;
 }
 
+static bool any_wasteful(const struct pk_engine *engine)
+{
+	for (const struct program *p = engine->programs; p; p = p->hh.next)
+		if (is_wasteful(p))
+			return true;
+	return false;
+}
+
 static void link_subjects(struct pk_engine *engine)
 {
+	if (any_wasteful(engine))
+		programs_forget(engine);
 	for (struct program *p = engine->programs; p; p = p->hh.next)
 		p->used = false;
 	for (struct shape *s = engine->shapes; s; s = s->hh.next)

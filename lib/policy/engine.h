@@ -180,7 +180,7 @@ struct side {		   /* one direction of a program */
 	struct hash128 same, other, unknown; /* contents of the fallback classes */
 	bool same_hit, other_hit; /* their signatures hold acts that other endpoints may lack */
 	struct shape *shape;
-	uint32_t next_class;
+	uint32_t first_class, next_class; /* of endpoints and tenants */
 };
 struct program {
 	struct hash128 key;

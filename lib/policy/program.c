@@ -135,6 +135,7 @@ static void build(struct pk_engine *engine, struct program *p, const struct pk_l
 		reserved_classes(engine, p, (enum pk_dir)dir, acts, own);
 		world_classes(engine, p, (enum pk_dir)dir, acts);
 		name_classes(engine, p, (enum pk_dir)dir);
+		p->side[dir].first_class = p->side[dir].next_class;
 		free(acts);
 	}
 	if (p->side[0].varies || p->side[1].varies)

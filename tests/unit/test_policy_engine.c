@@ -411,6 +411,35 @@ static void ports_that_policies_name_part_identities(void **state)
 	pk_document_free(doc);
 }
 
+static void what_came_and_went_leaves_nothing(void **state)
+{
+	static const char text[] = "{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{"
+				   "\"matchLabels\":{\"job\":\"a\"}},"
+				   "\"egress\":[{\"toEndpoints\":[{}],\"toPorts\":[{\"ports\":[{"
+				   "\"port\":\"http\"}]}]}]}]}";
+	struct fixture *f = *state;
+	struct pk_document *doc = document("churn.json", text);
+	struct pk_engine_size size;
+	size_t most = 0;
+
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_set_documents(f->engine, &doc, 1);
+	/* Each with a port of its own, so each with a class of its own. */
+	for (unsigned int i = 0; i < 1000; i++) {
+		struct pk_world_endpoint *ep = endpoint("2", XB, false);
+
+		pk_world_endpoint_add_port(ep, "http", IPPROTO_TCP, (uint16_t)(1000 + i));
+		pk_engine_put(f->engine, ep);
+		compile(f);
+		pk_engine_size(f->engine, &size);
+		most = size.verdicts > most ? size.verdicts : most;
+		assert_int_equal(size.peers, 1);
+	}
+	assert_true(most < 250);
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	pk_document_free(doc);
+}
+
 static void rule_numbers_stay(void **state)
 {
 	static const char text[] =
@@ -457,6 +486,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_endpoint_only_adds, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_that_policies_name_part_identities, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(what_came_and_went_leaves_nothing, setup, teardown),
 		cmocka_unit_test(rule_numbers_stay),
 	};
 
