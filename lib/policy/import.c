@@ -92,6 +92,8 @@ static void import_rule(struct pk_importer *im, const struct pk_json *rule)
 {
 	const char *loss = rule_loss(rule);
 
+	if (!pk_import_object(im, NULL, rule))
+		return;
 	if (loss) {
 		import_loss(im, rule, false, "%s can't be carried over: the rule is lost", loss);
 		return;
@@ -166,7 +168,7 @@ static void import_document(struct context *c, const struct pk_json *v)
 
 /* CiliumNetworkPolicy: its Kubernetes namespace is the Nomad namespace; the clusterwide one has
  * none. */
-static void import_object(struct context *c, const struct pk_json *v)
+static void import_kubernetes(struct context *c, const struct pk_json *v)
 {
 	const struct pk_json *meta = pk_json_get(v, "metadata");
 	const char *name = pk_json_string(pk_json_get(meta, "name"));
@@ -217,18 +219,18 @@ static void import_any(struct context *c, const struct pk_json *v)
 
 	if (pk_json_type(list) == PK_JSON_ARRAY && (items || is_object(pk_json_first(list)))) {
 		for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e))
-			import_object(c, e);
+			import_kubernetes(c, e);
 	} else if (pk_json_type(v) == PK_JSON_ARRAY || pk_json_get(v, "endpointSelector") ||
 		   pk_json_get(v, "nodeSelector")) {
 		import_bare(c, v);
 	} else if (is_object(v)) {
-		import_object(c, v);
+		import_kubernetes(c, v);
 	} else if (pk_json_get(v, "rules")) {
 		import_document(c, v);
-	} else {
+	}
+	if (c->out->n == 0 && c->out->notes.n_errors == 0)
 		pk_read_error(&r, v, false, NULL,
 			      "found neither rules nor Cilium's policies: nothing to import");
-	}
 }
 
 int pk_import_text(const char *path, const char *text, size_t len, const char *namespace,

@@ -11,6 +11,14 @@ static bool starts(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
+bool pk_import_object(struct pk_importer *im, const char *key, const struct pk_json *v)
+{
+	if (pk_json_type(v) == PK_JSON_OBJECT)
+		return true;
+	pk_jw_value(&im->w, key, v);
+	return false;
+}
+
 /* A label's key as we write it, NULL where there is no such label here. Caller frees. */
 static char *map_key(const char *key)
 {
@@ -37,6 +45,8 @@ const char *pk_import_selector_loss(const struct pk_json *selector)
 {
 	const struct pk_json *list = pk_json_get(selector, "matchLabels");
 
+	if (pk_json_type(list) != PK_JSON_OBJECT)
+		list = NULL;
 	for (const struct pk_json *m = pk_json_first(list); m; m = pk_json_next(m)) {
 		own_mem char *key = map_key(pk_json_key(m));
 
@@ -80,6 +90,8 @@ static bool is_written(const struct pk_json *labels, const struct pk_json *upto,
 /* Values that differ would be lost with the key: an expression says the second one. */
 static void import_labels(struct pk_importer *im, const struct pk_json *labels)
 {
+	if (!pk_import_object(im, "matchLabels", labels))
+		return;
 	pk_jw_open(&im->w, "matchLabels", '{');
 	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
 		own_mem char *key = map_key(pk_json_key(m));
@@ -98,6 +110,8 @@ static void import_labels(struct pk_importer *im, const struct pk_json *labels)
 
 static void import_expression(struct pk_importer *im, const struct pk_json *e)
 {
+	if (!pk_import_object(im, NULL, e))
+		return;
 	pk_jw_open(&im->w, NULL, '{');
 	for (const struct pk_json *m = pk_json_first(e); m; m = pk_json_next(m)) {
 		const char *text = pk_json_string(m);
@@ -119,6 +133,8 @@ static void import_expression(struct pk_importer *im, const struct pk_json *e)
 
 void pk_import_selector(struct pk_importer *im, const char *key, const struct pk_json *selector)
 {
+	if (!pk_import_object(im, key, selector))
+		return;
 	pk_jw_open(&im->w, key, '{');
 	for (const struct pk_json *m = pk_json_first(selector); m; m = pk_json_next(m)) {
 		if (pk_json_type(m) == PK_JSON_NULL)
@@ -202,6 +218,8 @@ static int protocol_number(const char *name)
 
 static void import_port(struct pk_importer *im, const struct pk_json *port)
 {
+	if (!pk_import_object(im, NULL, port))
+		return;
 	pk_jw_open(&im->w, NULL, '{');
 	for (const struct pk_json *m = pk_json_first(port); m; m = pk_json_next(m)) {
 		int number = strcmp(pk_json_key(m), "protocol") == 0
@@ -223,6 +241,8 @@ static void import_port(struct pk_importer *im, const struct pk_json *port)
 
 static void import_port_rule(struct pk_importer *im, const struct pk_json *rule)
 {
+	if (!pk_import_object(im, NULL, rule))
+		return;
 	pk_jw_open(&im->w, NULL, '{');
 	for (const struct pk_json *m = pk_json_first(rule); m; m = pk_json_next(m)) {
 		if (strcmp(pk_json_key(m), "rules") == 0) {
@@ -314,6 +334,8 @@ static const char *entry_key(struct pk_importer *im, const struct pk_json *entry
 
 static void import_entry(struct pk_importer *im, const struct pk_json *entry, bool ingress)
 {
+	if (!pk_import_object(im, NULL, entry))
+		return;
 	pk_jw_open(&im->w, NULL, '{');
 	for (const struct pk_json *m = pk_json_first(entry); m; m = pk_json_next(m)) {
 		const char *key = entry_key(im, entry, m, ingress);

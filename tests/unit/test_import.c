@@ -112,6 +112,12 @@ static const struct row rows[] = {
 	  "\"endpointSelector\":{},\"ingress\":[{}]}]}",
 	  "{\"name\":\"n\",\"rules\":[{\"endpointSelector\":{},\"ingress\":[{}]}]}", 1, 0,
 	  "becomes a document" },
+	{ "wrong types are left to the reader",
+	  "[{\"endpointSelector\":{\"matchLabels\":[{\"a\":1}]},\"ingress\":[1,[{}],{"
+	  "\"fromEndpoints\":[{\"matchExpressions\":[2]}],\"toPorts\":[[3],{\"ports\":[4]}]}]}]",
+	  "\"matchLabels\":[{\"a\":1}]},\"ingress\":[1,[{}],{\"fromEndpoints\":[{"
+	  "\"matchExpressions\":[2]}],\"toPorts\":[[3],{\"ports\":[4]}]}]",
+	  0, 0, "" },
 	{ "one of ours with a slip",
 	  "{\"name\":\"x\",\"tier\":\"operator\",\"rules\":" EGRESS(
 		  "{\"toCIDRs\":[\"1.0.0.0/8\"]}") "}",
@@ -152,13 +158,11 @@ static void rows_come_out(void **state)
 
 static void a_list_becomes_documents(void **state)
 {
-	static const char
-		text[] =
-			"{\"kind\":\"List\",\"items\":[" CNP(
-				"{\"endpointSelector\":{},"
-				"\"ingress\":[{}]}") "," CNP("{\"endpointSelector\":{},\"egress\":["
-							     "{}]}") ",{\"kind\":\"NetworkPolicy\"}"
-								     "]}";
+	static const char text[] = "{\"kind\":\"List\",\"items\":[" CNP(
+		"{\"endpointSelector\":{},"
+		"\"ingress\":[{}]}") "," CNP("{\"endpointSelector\":{},\"egress\":["
+					     "{}]}") ",{\"kind\":\"NetworkPolicy\"}"
+						     "]}";
 	own_import import = { 0 };
 
 	(void)state;
@@ -187,6 +191,7 @@ static void what_is_nothing_of_the_kind(void **state)
 		"{}",
 		"1",
 		"{\"kind\":\"Pod\",\"spec\":{}}",
+		"{\"items\":[]}",
 		"[{\"a\":1,\"a\":2}]",
 		"[{\"endpointSelector\":{},\"ingress\":[{\"fromEntity\":[],\"fromEntitys\":[]}]}]"
 	};
