@@ -37,10 +37,14 @@ class Screen:
         """One claim; a false one makes the demo's exit status 1. Answers holds."""
         if holds:
             self.held += 1
-            self.say(self.paint("good", "ok    ") + text)
+            mark = self.paint("good", "ok    ")
         else:
             self.failed.append(text)
-            self.say(self.paint("bad", "FAILED ") + text)
+            mark = self.paint("bad", "FAILED")
+        for line in textwrap.wrap(text, 68):
+            self.say(f"{mark} {line}")
+            mark = " " * 6
+        if not holds:
             for line in why.splitlines()[:40]:
                 self.say("       " + line)
         return bool(holds)
