@@ -103,7 +103,7 @@ static void print_status(const struct cli *cli, const struct pk_json *root)
 {
 	const char *state = cli_text(root, "state");
 	own_str node = { 0 };
-	char up[32];
+	char up[64];
 
 	pk_str_add_escaped(&node, cli_text(root, "node"));
 	span_text(pk_json_number(pk_json_get(root, "uptimeSeconds")), up, sizeof(up));
