@@ -70,8 +70,8 @@ void pk_nl_push(struct pk_nl *nl, struct nl_msg *msg, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(nl->what[nl->n], sizeof(nl->what[0]), fmt, ap);
 	va_end(ap);
-	head->nlmsg_flags |= NLM_F_ACK;
 	head->nlmsg_seq = nl->seq + nl->n++;
+	nl->last = nl->len;
 	memset(nl->buf + nl->len, 0, room);
 	memcpy(nl->buf + nl->len, head, head->nlmsg_len);
 	nl->len += room;
@@ -120,14 +120,17 @@ static int note_failure(const struct pk_nl *nl, const struct nlmsghdr *head, uns
 		       PK_CODE_KERNEL);
 }
 
-/* Reads until each message has its acknowledgement; the lowest failed one is reported. */
+/*
+ * Only the last message asks for an acknowledgement; the kernel tells each failure unasked, and
+ * before it, so the first that is read is the first that failed.
+ */
 static int collect(struct pk_nl *nl, struct pk_err *err)
 {
-	unsigned int acked = 0, first = PK_NL_MESSAGES;
+	unsigned int last = nl->n - 1;
 	int result = 0;
 	char buf[8192];
 
-	while (acked < nl->n) {
+	for (;;) {
 		ssize_t n = receive(nl, buf, sizeof(buf));
 		struct nlmsghdr *h = (struct nlmsghdr *)buf;
 
@@ -137,16 +140,22 @@ static int collect(struct pk_nl *nl, struct pk_err *err)
 		for (int left = (int)n; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
 			unsigned int i = h->nlmsg_seq - nl->seq;
 
-			if (h->nlmsg_type != NLMSG_ERROR || i >= nl->n)
+			if (h->nlmsg_type != NLMSG_ERROR || i > last)
 				continue;
-			acked++;
-			if (!((struct nlmsgerr *)NLMSG_DATA(h))->error || i > first)
-				continue;
-			first = i;
-			result = note_failure(nl, h, i, err);
+			if (((struct nlmsgerr *)NLMSG_DATA(h))->error && result == 0)
+				result = note_failure(nl, h, i, err);
+			if (i == last)
+				return result;
 		}
 	}
-	return result;
+}
+
+static int send_batch(struct pk_nl *nl, struct pk_err *err)
+{
+	((struct nlmsghdr *)(nl->buf + nl->last))->nlmsg_flags |= NLM_F_ACK;
+	if (send(nl->fd, nl->buf, nl->len, 0) != (ssize_t)nl->len)
+		return pk_code(err, pk_fail(err, errno, "send netlink batch"), PK_CODE_KERNEL);
+	return collect(nl, err);
 }
 
 int pk_nl_send(struct pk_nl *nl, struct pk_err *err)
@@ -155,10 +164,8 @@ int pk_nl_send(struct pk_nl *nl, struct pk_err *err)
 
 	if (nl->overflow)
 		r = pk_fail(err, E2BIG, "netlink batch");
-	else if (nl->n && send(nl->fd, nl->buf, nl->len, 0) != (ssize_t)nl->len)
-		r = pk_code(err, pk_fail(err, errno, "send netlink batch"), PK_CODE_KERNEL);
 	else if (nl->n)
-		r = collect(nl, err);
+		r = send_batch(nl, err);
 	nl->seq += nl->n;
 	nl->n = 0;
 	nl->len = 0;
