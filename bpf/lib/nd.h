@@ -198,8 +198,11 @@ static __always_inline int pk_nd_answer(struct __sk_buff *skb, struct pk_scratch
 
 	if ((pkt->icmp_type >= 130 && pkt->icmp_type <= 132) || pkt->icmp_type == 143)
 		return PK_REASON_MULTICAST;
-	if (pkt->ttl != 255 || pkt->icmp_code || pk_addr_zero(&ep->ipv6))
+	if (pkt->ttl != 255 || pkt->icmp_code)
 		return PK_REASON_SPOOFED_ND;
+	/* A guest asks for IPv6 also where it has none. */
+	if (pk_addr_zero(&ep->ipv6) && (pkt->icmp_type == PK_ND_RS || pkt->icmp_type == PK_ND_NS))
+		return PK_REASON_MULTICAST;
 	switch (pkt->icmp_type) {
 	case PK_ND_RS:
 		if (!nd_options_own(skb, pkt, ep, pkt->l4_off + 8))

@@ -106,6 +106,12 @@ static void router(void)
 	p = pkt_nd(WHO_A, 133, NULL, 1);
 	if (answered("RS, no resolver", &p))
 		check("RA: without RDNSS", p.len == 54 + 64 && pkt_l4_sum(&p) == 0xffff);
+	memset(&ep.ipv6, 0, sizeof(ep.ipv6));
+	node_endpoint_set(1, &ep);
+	node_from("RS of an endpoint without IPv6", 1, pkt_nd(WHO_A, 133, NULL, 1),
+		  PK_REASON_MULTICAST);
+	node_from("but an RA is still spoofed", 1, pkt_nd(WHO_A, 134, NULL, 1),
+		  PK_REASON_SPOOFED_ND);
 	node_reset();
 }
 
