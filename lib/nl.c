@@ -128,7 +128,7 @@ static int collect(struct pk_nl *nl, struct pk_err *err)
 {
 	unsigned int last = nl->n - 1;
 	int result = 0;
-	char buf[8192];
+	_Alignas(struct nlmsghdr) char buf[8192];
 
 	for (;;) {
 		ssize_t n = receive(nl, buf, sizeof(buf));
@@ -194,7 +194,7 @@ int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
 {
 	struct nlmsghdr *head = nlmsg_hdr(msg);
 	uint32_t seq = nl->seq++;
-	char buf[32768];
+	_Alignas(struct nlmsghdr) char buf[32768];
 	ssize_t n;
 	int r = 0;
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "hook.h"
@@ -31,6 +32,7 @@ static int hold(int fd)
 {
 	char c = 0;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (unshare(CLONE_NEWNET) < 0 || write(fd, &c, 1) != 1)
 		return 1;
 	pause();
