@@ -28,7 +28,7 @@ class FakePicketd:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self.server = socketserver.ThreadingUnixStreamServer(path, Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, handler, path):
         found = self.answers.get(path, (404, {"error": "no such path", "fix": None}))

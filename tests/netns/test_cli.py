@@ -14,6 +14,7 @@ import termios
 
 import pytest
 from fake.picketd import FakePicketd
+from fake.server import FakeServer
 from harness import wait_for
 from harness.shell import TREE, binary, run
 
@@ -301,3 +302,59 @@ def test_check_sees_who_stands_before_the_guard(node):
     guard = [c for c in found if c["what"] == "guard"]
     assert guard and guard[0]["state"] == "fail" and f"pk{a.slot}" in guard[0]["text"], found
     node.delete(a)
+
+
+class FakeAgent(FakeServer):
+    """Nomad's agent, as far as `picket check` asks: its own node and that node's networks."""
+
+    networks, token = [], None
+
+    def answer(self, path, query, headers):
+        if self.token and headers.get("X-Nomad-Token") != self.token:
+            return 403, "Permission denied"
+        if path == "/v1/agent/self":
+            return 200, {"stats": {"client": {"node_id": "7a94ec5f"}}}
+        if path == "/v1/node/7a94ec5f":
+            return 200, {"NodeResources": {"Networks": self.networks}}
+        return 404, "not found"
+
+
+@pytest.fixture
+def agent():
+    fake = FakeAgent()
+    yield fake
+    fake.stop()
+
+
+@pytest.mark.parametrize("networks, token, state, says", [
+    ([{"Mode": "host"}, {"Mode": "cni/picket"}], None, "ok", "cni/picket"),
+    ([{"Mode": "host"}, {"Mode": "cni/other"}], None, "fail", "has not yet noticed network cni/picket"),
+    ([{"Mode": "cni/picket"}], "secret", "warn", "answered 403"),
+    ([{"Mode": "cni/picket"}], "given", "ok", "cni/picket")])
+def test_check_asks_nomad_for_the_network(tmp_path, agent, networks, token, state, says):
+    os.makedirs(tmp_path / "opt/cni/config")
+    with open(tmp_path / "opt/cni/config/picket.conflist", "w", encoding="utf-8") as file:
+        json.dump({"cniVersion": "1.0.0", "name": "picket", "plugins": [{"type": "picket"}]}, file)
+    agent.networks, agent.token = networks, token
+    done = Cli(tmp_path).pipe("check", "-json", NOMAD_ADDR=agent.address, NOMAD_TOKEN="given")
+    found = [c for c in json.loads(done.stdout) if c["what"] == "nomad"]
+    assert [c["state"] for c in found] == [state] and says in found[0]["text"], found
+    assert (found[0]["fix"] is None) == (state == "ok")
+
+
+def test_check_without_an_agent_goes_on(tmp_path):
+    for address in ("http://127.0.0.1:1", "https://127.0.0.1:4646", "http://nomad.example:4646", "nonsense"):
+        done = Cli(tmp_path).pipe("check", "-json", NOMAD_ADDR=address)
+        found = {c["what"]: c["state"] for c in json.loads(done.stdout)}
+        assert found["nomad"] == "warn", (address, found)
+
+
+@pytest.mark.parametrize("conf, config, says", [
+    ({"baseline": "deny"}, {"baseline": "tenant"}, "baseline"),
+    ({}, {"pools": ["10.99.0.0/16"]}, "in none of picketd's pools")])
+def test_check_says_where_conflist_and_picketd_differ(make_node, conf, config, says):
+    node = make_node(conf={"mode": "process", **conf}, config={"nomad": None, "consul": None, **config})
+    node.start_picketd()
+    found = json.loads(node.picket("check", "-json", check=False).stdout)
+    texts = [c["text"] for c in found if c["what"] == "settings" and c["state"] != "ok"]
+    assert texts and says in texts[0], found
