@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The CLI's frame: one table of commands, each with its options, gives parsing, help and completion.
- * A command's run() answers the exit code: 0 yes/ok, 1 no/denied/would change, 2 could not tell.
+ * The CLI's frame: one table of commands, each with its options, gives parsing, help and
+ * completion. A command's run() answers the exit code: 0 yes/ok, 1 no/denied/would change, 2 could
+ * not tell.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,25 +16,25 @@
 
 enum cli_exit {
 	CLI_OK = 0,
-	CLI_NO = 1,		/* no, denied, degraded, would change */
-	CLI_CANNOT = 2,		/* usage, unreachable, a file that can't be used */
+	CLI_NO = 1,	/* no, denied, degraded, would change */
+	CLI_CANNOT = 2, /* usage, unreachable, a file that can't be used */
 	CLI_PARTLY = 3,
 	CLI_UNKNOWN = 127,
 };
 
 struct cli_option {
-	const char *name;	/* without dashes; one or two are taken: -follow, --follow */
-	const char *arg;	/* what its value is called in the help; NULL: a flag */
+	const char *name; /* without dashes; one or two are taken: -follow, --follow */
+	const char *arg;  /* what its value is called in the help; NULL: a flag */
 	const char *help;
-	char letter;		/* a one-letter form, 0 = none: -f */
+	char letter; /* a one-letter form, 0 = none: -f */
 };
 
 struct cli;
 struct cli_command {
-	const char *noun, *verb;	/* verb NULL: the noun alone */
-	const char *args;		/* "ID", "FILE...": for the usage line */
+	const char *noun, *verb; /* verb NULL: the noun alone */
+	const char *args;	 /* "ID", "FILE...": for the usage line */
 	const char *summary;
-	int min_args, max_args;		/* max -1: any number */
+	int min_args, max_args;		  /* max -1: any number */
 	const struct cli_option *options; /* ends with {0}; may be NULL */
 	int (*run)(struct cli *cli);
 };
@@ -42,16 +43,16 @@ struct cli_command {
 struct cli {
 	const struct cli_command *command;
 	struct pk_paths paths;
-	const char *socket;		/* -socket, PICKET_SOCKET, or below the root */
+	const char *socket; /* -socket, PICKET_SOCKET, or below the root */
 	bool json, jsonl, wide, quiet;
-	const char *columns;		/* -o A,B: these only, without header */
+	const char *columns; /* -o A,B: these only, without header */
 	bool color, tty, utf8;
-	int width;			/* of the terminal; 0: piped, nothing is cut */
+	int width; /* of the terminal; 0: piped, nothing is cut */
 	int argc;
-	char **argv;			/* positional arguments */
+	char **argv; /* positional arguments */
 	struct {
 		const struct cli_option *option;
-		const char *value;	/* "" for a flag */
+		const char *value; /* "" for a flag */
 	} values[CLI_VALUES_MAX];
 	size_t n_values;
 };
@@ -70,13 +71,12 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 
 /* GET of picketd; the document is the caller's. Errors say how to go on without it. */
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
-bool cli_no_daemon(int ret);	/* nobody listens: what works offline may go on */
+bool cli_no_daemon(int ret); /* nobody listens: what works offline may go on */
 
 /* The registry (main.c); each file adds its table, which ends with {0}. */
 extern const struct cli_command cli_status_commands[], cli_check_commands[],
 	cli_endpoint_commands[], cli_policy_commands[], cli_policy_file_commands[],
-	cli_policy_import_commands[], cli_policy_apply_commands[],
-	cli_policy_test_commands[], cli_policy_plan_commands[], cli_flows_commands[],
-	cli_sweep_commands[], cli_node_commands[],
+	cli_policy_import_commands[], cli_policy_apply_commands[], cli_policy_test_commands[],
+	cli_policy_plan_commands[], cli_flows_commands[], cli_sweep_commands[], cli_node_commands[],
 	cli_ip_commands[], cli_misc_commands[];
-const struct cli_command *const *cli_tables(void);	/* ends with NULL */
+const struct cli_command *const *cli_tables(void); /* ends with NULL */

@@ -46,7 +46,8 @@ static int completion(struct cli *cli)
 		for (const struct cli_command *c = *t; c->noun; c++)
 			if (c->verb)
 				printf("\t\t%s) words+=\" %s\" ;;&\n", c->noun, c->verb);
-	puts("\t\tesac ;;\n\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+	puts("\t\tesac ;;\n\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- "
+	     "\"${COMP_WORDS[COMP_CWORD]}\"))\n"
 	     "}\ncomplete -o default -F _picket picket");
 	return CLI_OK;
 }

@@ -20,9 +20,13 @@ static int api_list(struct cli *cli, const char *path, const char *member,
 static int identity_list(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
-		{ .name = "identity", .title = "Identity" }, { .name = "namespace", .title = "Namespace" },
-		{ .name = "endpoints", .title = "Endpoints" }, { .name = "ruleSet", .title = "Rule set" },
-		{ .name = "labels", .title = "Labels" }, { .name = "unknown", .title = "Unknown" }, { 0 },
+		{ .name = "identity", .title = "Identity" },
+		{ .name = "namespace", .title = "Namespace" },
+		{ .name = "endpoints", .title = "Endpoints" },
+		{ .name = "ruleSet", .title = "Rule set" },
+		{ .name = "labels", .title = "Labels" },
+		{ .name = "unknown", .title = "Unknown" },
+		{ 0 },
 	};
 
 	return api_list(cli, "/v1/identities", "identities", columns);
@@ -31,9 +35,13 @@ static int identity_list(struct cli *cli)
 static int counters(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
-		{ .name = "name", .title = "Endpoint" }, { .name = "slot", .title = "Slot" },
-		{ .name = "direction", .title = "Direction" }, { .name = "reason", .title = "Reason" },
-		{ .name = "packets", .title = "Packets" }, { .name = "bytes", .title = "Bytes" }, { 0 },
+		{ .name = "name", .title = "Endpoint" },
+		{ .name = "slot", .title = "Slot" },
+		{ .name = "direction", .title = "Direction" },
+		{ .name = "reason", .title = "Reason" },
+		{ .name = "packets", .title = "Packets" },
+		{ .name = "bytes", .title = "Bytes" },
+		{ 0 },
 	};
 
 	return api_list(cli, "/v1/counters", "counters", columns);

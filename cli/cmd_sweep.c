@@ -28,8 +28,10 @@ static void note(void *arg, const struct pk_orphan *orphan)
 	pk_jw_open(&found->w, NULL, '{');
 	pk_jw_string(&found->w, "what", orphan->what);
 	pk_jw_string(&found->w, "why", orphan->why);
-	pk_jw_string(&found->w, "state", orphan->removed ? "removed" :
-			orphan->removable ? "removable" : "kept");
+	pk_jw_string(&found->w, "state",
+		     orphan->removed	 ? "removed"
+		     : orphan->removable ? "removable"
+					 : "kept");
 	pk_jw_close(&found->w, '}');
 	found->left += !orphan->removed;
 }
@@ -59,16 +61,21 @@ static bool has_nomad(const struct cli *cli)
 static int sweep(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
-		{ .name = "state", .title = "State" }, { .name = "what", .title = "What" },
-		{ .name = "why", .title = "Why" }, { 0 },
+		{ .name = "state", .title = "State" },
+		{ .name = "what", .title = "What" },
+		{ .name = "why", .title = "Why" },
+		{ 0 },
 	};
 	struct found found = { .cli = cli };
 	struct pk_err err = { 0 };
 	own_bpf *bpf = NULL;
 	own_json *rows = NULL;
-	struct pk_sweep s = { .paths = &cli->paths, .found = note, .arg = &found,
+	struct pk_sweep s = { .paths = &cli->paths,
+			      .found = note,
+			      .arg = &found,
 			      .alloc = has_nomad(cli) ? unknown : NULL,
-			      .apply = cli_has(cli, "apply"), .all = cli_has(cli, "all"),
+			      .apply = cli_has(cli, "apply"),
+			      .all = cli_has(cli, "all"),
 			      .deadline_ns = pk_now_ns() + SWEEP_SECONDS * 1000000000ull };
 	int r = pk_bpf_open(&bpf, &cli->paths, PK_BPF_READ, NULL, s.deadline_ns, &err);
 
@@ -94,7 +101,8 @@ static int sweep(struct cli *cli)
 
 static const struct cli_option options[] = {
 	{ "apply", NULL, "remove it; without, only shown", 0 },
-	{ "all", NULL, "everything of Picket on this node, live or not: devices, records, pins", 0 },
+	{ "all", NULL, "everything of Picket on this node, live or not: devices, records, pins",
+	  0 },
 	{ 0 },
 };
 const struct cli_command cli_sweep_commands[] = {

@@ -6,4 +6,4 @@
 extern const struct cli_option cli_common[];
 /* argv without the program's name. 0, or an exit code (help printed: CLI_OK with *done). */
 int cli_parse(struct cli *cli, int argc, char **argv, bool *done);
-void cli_help(const struct cli_command *command);	/* NULL: all of it */
+void cli_help(const struct cli_command *command); /* NULL: all of it */

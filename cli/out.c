@@ -12,7 +12,7 @@
 #include "own.h"
 
 #define COLUMNS_MAX 24
-#define GAP 2
+#define GAP	    2
 
 void cli_color_init(struct cli *cli)
 {
@@ -170,7 +170,8 @@ static void measure(struct table *t, const struct pk_json *array)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		t->width[i] = t->header ? width_of(t->column[i]->title) : 0;
-		for (const struct pk_json *row = pk_json_first(array); row; row = pk_json_next(row)) {
+		for (const struct pk_json *row = pk_json_first(array); row;
+		     row = pk_json_next(row)) {
 			own_str cell = { 0 };
 			size_t width;
 

@@ -7,19 +7,19 @@
 #include "cli.h"
 
 struct cli_column {
-	const char *name;	/* JSON member; "a.b" goes inside; for -o too */
-	const char *title;	/* of the table */
-	bool wide;		/* shown with -o wide only */
+	const char *name;  /* JSON member; "a.b" goes inside; for -o too */
+	const char *title; /* of the table */
+	bool wide;	   /* shown with -o wide only */
 	/* Text of a cell from its row, NULL: the member as it is. */
 	void (*format)(const struct pk_json *row, struct pk_str *cell);
-	const char *(*color)(const struct pk_json *row);	/* escape sequence or NULL */
+	const char *(*color)(const struct pk_json *row); /* escape sequence or NULL */
 };
 
-#define CLI_RED "\x1b[31m"
+#define CLI_RED	   "\x1b[31m"
 #define CLI_YELLOW "\x1b[33m"
-#define CLI_GREEN "\x1b[32m"
-#define CLI_BOLD "\x1b[1m"
-#define CLI_PLAIN "\x1b[0m"
+#define CLI_GREEN  "\x1b[32m"
+#define CLI_BOLD   "\x1b[1m"
+#define CLI_PLAIN  "\x1b[0m"
 
 /* The array of a list: table, -json (array), -o jsonl, -o NAMES. columns ends with {0}. */
 int cli_list(const struct cli *cli, const struct pk_json *array, const struct cli_column *columns);
@@ -35,8 +35,8 @@ void cli_heading(const struct cli *cli, const char *title);
 
 /* The member at "a.b"; NULL where absent. */
 const struct pk_json *cli_member(const struct pk_json *object, const char *path);
-const char *cli_text(const struct pk_json *object, const char *path);	/* "" where absent */
+const char *cli_text(const struct pk_json *object, const char *path); /* "" where absent */
 /* A value as people read it: escaped, lists with ", ". */
 void cli_value(struct pk_str *to, const struct pk_json *value);
 void cli_color_init(struct cli *cli);
-const char *cli_color(const struct cli *cli, const char *sequence);	/* "" without colour */
+const char *cli_color(const struct cli *cli, const char *sequence); /* "" without colour */
