@@ -389,6 +389,7 @@ static int over(struct pk_err *err, const char *what, size_t need, size_t have)
 	int r = pk_fail(err, E2BIG, "the policies need %zu %s, the tables hold %zu", need, what,
 			have);
 
+	pk_code(err, r, PK_CODE_CAPACITY);
 	return pk_fix(err, r,
 		      "raise capacity.endpoints in picketd.json and restart the node's "
 		      "tables, or narrow the policies");

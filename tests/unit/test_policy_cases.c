@@ -253,6 +253,7 @@ static void p43_what_does_not_fit_changes_nothing(void **state)
 	assert_int_equal(pk_engine_compile(engine, &err), -E2BIG);
 	assert_non_null(strstr(err.text, "verdict entries, the tables hold 500"));
 	assert_true(err.fix[0]);
+	assert_int_equal(err.code, PK_CODE_CAPACITY);
 	pk_engine_size(engine, &size);
 	assert_true(size.verdicts > 2000);
 	assert_ptr_equal(pk_engine_image(engine, "x/a"), before);
