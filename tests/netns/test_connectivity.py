@@ -7,8 +7,10 @@ guard counted it as policy-denied on either side, so that a broken path never pa
 import socket
 import struct
 import threading
+import uuid
 
 import pytest
+from fake import FakeNomad
 from harness import EGRESS, INGRESS, Node, NodeOptions, wait_for
 
 JOBS = {"client": ("acme", "client"), "client2": ("acme", "client2"), "echo": ("acme", "echo"),
@@ -75,10 +77,15 @@ class Stage:
     def __init__(self):
         self.node = Node("n1", NodeOptions(conf={"mode": "process"}))
         self.servers, self.places, self.turn = [], {}, 0
+        with self.node.inside():
+            self.nomad = FakeNomad("here")
+        self.config = {"nomad": {"address": self.nomad.address, "node": "here"}, "consul": None}
         try:
-            self.node.start_picketd()
-            for name, (namespace, job) in JOBS.items():
-                self.places[name] = self.node.add(namespace, job, "group")
+            self.node.start_picketd(self.config)
+            for number, (name, (namespace, job)) in enumerate(JOBS.items()):
+                ident = str(uuid.uuid4())
+                self.nomad.put(ident, namespace, job, "group", ports={"web": (21570 + number, 8080)})
+                self.places[name] = self.node.add(namespace, job, "group", alloc_id=ident)
             self.servers = [Echo(place.inside()) for place in self.places.values()]
             self.servers.append(Echo(self.node.inside()))
         except BaseException:
@@ -89,6 +96,7 @@ class Stage:
     def close(self):
         for server in self.servers:
             server.close()
+        self.nomad.stop()
         self.node.close()
 
     def address(self, name, family=4):
@@ -216,6 +224,15 @@ SCENARIOS = {
     "client-egress-to-echo-deny": ([tenant(of(
         "client", egress=[{"toEndpoints": [{}]}], egressDeny=[{"toEndpoints": jobs("echo")}]))], [
             ("client", "echo", "tcp/8080", False), ("client", "client2", "tcp/8080", True)]),
+    "echo-ingress-named-port": ([tenant(of("echo", ingress=[
+        {"fromEndpoints": jobs("client"), "toPorts": ports("web")}]))], [
+            ("client", "echo", "tcp/8080", True), ("client", "echo", "tcp/8081", False),
+            ("client2", "echo", "tcp/8080", False)]),
+    "client-ingress-to-echo-named-port-deny": ([tenant(of(
+        "client", egress=[{"toEndpoints": [{}]}],
+        egressDeny=[{"toEndpoints": jobs("echo"), "toPorts": ports("web")}]))], [
+            ("client", "echo", "tcp/8080", False), ("client", "echo", "tcp/8081", True),
+            ("client2", "echo", "tcp/8080", True)]),
     "client-ingress-icmp": ([tenant(of("echo", ingress=[{"fromEndpoints": jobs("client"), "icmps": ECHO_REQUEST}]))], [
         ("client", "echo", "ping", True), ("client", "echo", "tcp/8080", False), ("client2", "echo", "ping", False)]),
     "client-ingress-from-other-client-icmp-deny": ([tenant(of(
@@ -313,7 +330,7 @@ def test_no_unexpected_drops_over_a_restart(stage):
             exchange()
             stage.node.kill_picketd()
             exchange()
-            stage.node.start_picketd()
+            stage.node.start_picketd(stage.config)
             exchange()
     counted = stage.node.tables.counted(target.slot, before)
     assert {key: n for key, n in counted.items() if key[1] not in ("ok", "multicast")} == {}
