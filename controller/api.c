@@ -128,7 +128,8 @@ void pk_api_serve(void *arg, struct pk_exchange *x)
 		if (strcmp(verbs[i].method, method) != 0)
 			continue;
 		if (strcmp(method, "GET") != 0 && !pk_exchange_admin(x))
-			pk_exchange_error(x, 403, "only root may change anything", "run it as root");
+			pk_exchange_error(x, 403, "only root may change anything",
+					  "run it as root");
 		else
 			verbs[i].fn(arg, x);
 		return;

@@ -28,6 +28,8 @@ void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x);
 void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x);
 
 /* Shared shapes. */
-void pk_api_time(struct pk_jw *w, const char *key, const struct timespec *ts);	/* null where it is 0 */
+void pk_api_time(struct pk_jw *w, const char *key,
+		 const struct timespec *ts); /* null where it is 0 */
 struct pk_world_endpoint;
-void pk_api_labels(struct pk_jw *w, const struct pk_world_endpoint *ep);	/* "labels", "unknown" as lists */
+void pk_api_labels(struct pk_jw *w,
+		   const struct pk_world_endpoint *ep); /* "labels", "unknown" as lists */

@@ -18,7 +18,8 @@
 struct waiting {
 	struct waiting *next, **at;
 	struct pk_daemon *d;
-	struct pk_exchange *x;		/* NULL: the plugin waits no longer; Nomad's word counts all the same */
+	struct pk_exchange
+		*x; /* NULL: the plugin waits no longer; Nomad's word counts all the same */
 	struct pk_confirm *confirm;
 	char *key;
 };
@@ -42,7 +43,7 @@ static int get_text(const struct pk_json_doc *doc, const char *key, const char *
 
 static int read_claim(const struct pk_json_doc *doc, struct claim *c, struct pk_err *err)
 {
-	static const char *const keys[] = { "containerId", "ifname", "slot", "namespace",
+	static const char *const keys[] = { "containerId", "ifname", "slot",  "namespace",
 					    "job",	   "group",  "ports", NULL };
 	const struct pk_json *root = pk_json_root(doc);
 	int r;
@@ -61,8 +62,8 @@ static int read_claim(const struct pk_json_doc *doc, struct claim *c, struct pk_
 	if (r == 0)
 		r = get_text(doc, "group", &c->group, err);
 	if (r == 0)
-		r = pk_json_get_int(doc, root, "slot",
-				    (struct pk_json_range){ 1, PK_CAPACITY_MAX }, &c->slot, err);
+		r = pk_json_get_int(doc, root, "slot", (struct pk_json_range){ 1, PK_CAPACITY_MAX },
+				    &c->slot, err);
 	if (r == 0 && (!c->container_id || !c->ifname || !c->slot))
 		r = pk_fail(err, 0, "containerId, ifname and slot are needed");
 	return r;
@@ -77,8 +78,8 @@ static void answer(struct pk_daemon *d, struct pk_exchange *x, const struct pk_m
 	if (m && m->confirmed == PK_CONTRADICTED)
 		pk_jw_string(&w, "confirmed", "contradicted");
 	else
-		pk_jw_bool(&w, "confirmed", m && (m->confirmed == PK_CONFIRMED ||
-						  m->confirmed == PK_BELIEVED));
+		pk_jw_bool(&w, "confirmed",
+			   m && (m->confirmed == PK_CONFIRMED || m->confirmed == PK_BELIEVED));
 	pk_jw_bool(&w, "switched", m && pk_sync_in_step(d->sync, d->model, m));
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);

@@ -67,15 +67,14 @@ static bool selects(const struct pk_document *doc, const struct pk_world_endpoin
 	for (size_t i = 0; i < doc->n_rules; i++) {
 		const struct pk_selector *s = &doc->rules[i].subject;
 
-		if (s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init :
-				   !ep->labels->init && pk_selector_match(s, ep->labels) != PK_NO)
+		if (s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init
+				 : !ep->labels->init && pk_selector_match(s, ep->labels) != PK_NO)
 			return true;
 	}
 	return false;
 }
 
-static void write_policies(struct pk_daemon *d, struct pk_jw *w,
-			   const struct pk_world_endpoint *ep)
+static void write_policies(struct pk_daemon *d, struct pk_jw *w, const struct pk_world_endpoint *ep)
 {
 	pk_jw_open(w, "policies", '[');
 	for (size_t i = 0; ep && i < pk_docs_count(d->docs); i++) {
@@ -321,7 +320,8 @@ static void write_slot(struct pk_daemon *d, struct pk_jw *w, uint32_t slot,
 		pk_jw_uint(w, "slot", slot);
 		pk_jw_string(w, "containerId", m ? m->container_id : NULL);
 		pk_jw_string(w, "name", name.text);
-		pk_jw_string(w, "direction", k / PK_REASON_SLOTS == PK_EGRESS ? "egress" : "ingress");
+		pk_jw_string(w, "direction",
+			     k / PK_REASON_SLOTS == PK_EGRESS ? "egress" : "ingress");
 		pk_jw_string(w, "reason", reason);
 		pk_jw_uint(w, "packets", c->packets);
 		pk_jw_uint(w, "bytes", c->bytes);

@@ -33,10 +33,9 @@ static unsigned int selected(const struct view *v, const struct pk_document *doc
 		for (size_t i = 0; i < doc->n_rules && !any; i++) {
 			const struct pk_selector *s = &doc->rules[i].subject;
 
-			any = s->is_entity ?
-				      s->entity == PK_ENTITY_INIT && ep->labels->init :
-				      !ep->labels->init &&
-					      pk_selector_match(s, ep->labels) != PK_NO;
+			any = s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init
+					   : !ep->labels->init &&
+						     pk_selector_match(s, ep->labels) != PK_NO;
 		}
 		n += any;
 	}
@@ -105,8 +104,8 @@ static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 	for (size_t i = 0; e->doc && i < v->n_unresolved; i++)
 		if (v->unresolved[i].doc == e->doc)
 			write_plain_note(w,
-					 v->unresolved[i].entry ? v->unresolved[i].entry->line :
-								  v->unresolved[i].rule->line,
+					 v->unresolved[i].entry ? v->unresolved[i].entry->line
+								: v->unresolved[i].rule->line,
 					 v->unresolved[i].what);
 	pk_jw_close(w, ']');
 }
@@ -221,10 +220,10 @@ static void write_labels(struct pk_jw *w, const struct pk_label_set *set)
 static void port_text(char text[16], uint8_t proto, uint16_t port)
 {
 	snprintf(text, 16, "%u%s", port,
-		 proto == IPPROTO_TCP  ? "/tcp" :
-		 proto == IPPROTO_UDP  ? "/udp" :
-		 proto == IPPROTO_SCTP ? "/sctp" :
-					 "");
+		 proto == IPPROTO_TCP	 ? "/tcp"
+		 : proto == IPPROTO_UDP	 ? "/udp"
+		 : proto == IPPROTO_SCTP ? "/sctp"
+					 : "");
 }
 
 static void write_open(struct pk_jw *w, const char *key, const struct pk_own_port *list, size_t n)

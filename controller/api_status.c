@@ -26,8 +26,7 @@ static void reason(struct reasons *r, bool failing, const char *what, const char
 	pk_jw_close(r->w, '}');
 }
 
-static void kept_error(struct reasons *r, bool failing, const char *what,
-		       const struct pk_err *err)
+static void kept_error(struct reasons *r, bool failing, const char *what, const struct pk_err *err)
 {
 	if (*err->text)
 		reason(r, failing, what, err->text, err->fix);
@@ -81,8 +80,9 @@ static void document_reason(struct reasons *r, const struct doc_count *c)
 
 	if (!c->refused)
 		return;
-	snprintf(text, sizeof(text), "%u document%s refused, last good version in force if there was one",
-		 c->refused, c->refused == 1 ? "" : "s");
+	snprintf(text, sizeof(text),
+		 "%u document%s refused, last good version in force if there was one", c->refused,
+		 c->refused == 1 ? "" : "s");
 	reason(r, false, "policy", text, "picket policy list -refused");
 }
 

@@ -21,8 +21,8 @@ struct key {
 	const char *section, *name;
 	enum kind kind;
 	size_t offset, room;
-	bool null_ok;			/* null = the default's "none" */
-	get_fn *get;			/* SETTING: reads from the section that holds the key */
+	bool null_ok; /* null = the default's "none" */
+	get_fn *get;  /* SETTING: reads from the section that holds the key */
 	const char *const *choices;
 };
 
@@ -105,9 +105,14 @@ int pk_config_size(const char *text, uint64_t *out)
 	static const struct {
 		const char *unit;
 		uint64_t bytes;
-	} units[] = { { "", 1 },	    { "B", 1 },		   { "kB", 1000 },
-		      { "MB", 1000000 },    { "GB", 1000000000u }, { "KiB", 1u << 10 },
-		      { "MiB", 1u << 20 },  { "GiB", 1u << 30 } };
+	} units[] = { { "", 1 },
+		      { "B", 1 },
+		      { "kB", 1000 },
+		      { "MB", 1000000 },
+		      { "GB", 1000000000u },
+		      { "KiB", 1u << 10 },
+		      { "MiB", 1u << 20 },
+		      { "GiB", 1u << 30 } };
 	size_t digits = strspn(text, "0123456789");
 	char number[24];
 	uint64_t n;
@@ -143,8 +148,8 @@ static int put_text(char *to, const struct key *k, const struct place *at)
 		text = "";
 	else if (!text || !*text)
 		return pk_json_fail(at->err, at->doc, at->value, false, "%s found, expected text",
-				    text ? "an empty string" :
-					   pk_json_type_name(pk_json_type(at->value)));
+				    text ? "an empty string"
+					 : pk_json_type_name(pk_json_type(at->value)));
 	if (strlen(text) >= k->room)
 		return pk_json_fail(at->err, at->doc, at->value, false, "longer than %zu bytes",
 				    k->room - 1);
@@ -176,8 +181,8 @@ static int put_size(uint64_t *to, const struct place *at)
 	int64_t n;
 
 	if (text && pk_config_size(text, to) == 0)
-		return *to >= 4096 ? 0 :
-				     pk_json_fail(at->err, at->doc, at->value, false,
+		return *to >= 4096 ? 0
+				   : pk_json_fail(at->err, at->doc, at->value, false,
 						  "less than 4096 bytes");
 	if (!text && pk_json_int(at->value, 4096, INT64_MAX >> 11, &n) == 0) {
 		*to = (uint64_t)n;
@@ -191,10 +196,10 @@ static int not_built(const struct place *at, const struct key *k)
 {
 	if (pk_json_type(at->value) == PK_JSON_NULL)
 		return 0;
-	return pk_fix(at->err,
-		      pk_json_fail(at->err, at->doc, at->value, false,
-				   "this release cannot do that yet"),
-		      "remove \"%s\", or set it to null", k->name);
+	return pk_fix(
+		at->err,
+		pk_json_fail(at->err, at->doc, at->value, false, "this release cannot do that yet"),
+		"remove \"%s\", or set it to null", k->name);
 }
 
 static int put(struct pk_config *c, const struct key *k, const struct place *at)
@@ -257,8 +262,7 @@ static int check_keys(const struct place *at, const char *section)
 	return pk_json_only(at->doc, at->section, names, at->err);
 }
 
-static int read_section(struct pk_config *c, const char *name, const char *section,
-			struct place at)
+static int read_section(struct pk_config *c, const char *name, const char *section, struct place at)
 {
 	int r = check_keys(&at, section);
 
@@ -371,7 +375,7 @@ static void from_env(struct pk_config *c, const struct pk_config_args *args, con
 		return;
 	if (strstr(v, "://"))
 		strcpy(to, v);
-	else	/* CONSUL_HTTP_ADDR is usually written without */
+	else /* CONSUL_HTTP_ADDR is usually written without */
 		snprintf(to, keys[i].room, "http://%s", v);
 	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", variable);
 	if (strcmp(section, "consul") == 0)

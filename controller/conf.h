@@ -12,13 +12,13 @@
 #include "settings.h"
 
 #define PK_CONFIG_KEYS_MAX 48
-#define PK_CONFIG_ORIGIN 320
+#define PK_CONFIG_ORIGIN   320
 
-struct pk_config_service {		/* how Nomad or Consul is reached */
+struct pk_config_service { /* how Nomad or Consul is reached */
 	bool on;
 	char address[256];
 	char token_file[PK_PATH_ROOM];
-	char token[128];		/* from the environment only */
+	char token[128]; /* from the environment only */
 	char ca_file[PK_PATH_ROOM];
 };
 
@@ -27,24 +27,25 @@ struct pk_config {
 	char cluster[64];
 	struct pk_settings settings;
 	struct pk_config_service nomad, consul;
-	char nomad_node[128];		/* name or id; "" = this host's name */
+	char nomad_node[128]; /* name or id; "" = this host's name */
 	char consul_prefix[128];
 	char policies_dir[PK_PATH_ROOM];
 	bool policies_kv;
-	char conflist[PK_PATH_ROOM];	/* "" = the first of CNI's directory that is ours */
-	char flows_file[PK_PATH_ROOM];	/* "" = none */
+	char conflist[PK_PATH_ROOM];   /* "" = the first of CNI's directory that is ours */
+	char flows_file[PK_PATH_ROOM]; /* "" = none */
 	uint64_t flows_max_size;
 	int64_t flows_keep;
-	char flows_allowed[16];		/* none | new */
+	char flows_allowed[16]; /* none | new */
 	char masquerade_ports[16];
-	struct pk_paths paths;		/* of root */
+	struct pk_paths paths; /* of root */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
 };
 
 struct pk_config_args {
-	const char *path;		/* -config: a file or a directory; NULL = the usual place, may be absent */
-	const char *root;		/* -root; NULL = the file's, else "/" */
-	const char *(*env)(const char *name);	/* NULL: no environment */
+	const char
+		*path; /* -config: a file or a directory; NULL = the usual place, may be absent */
+	const char *root;		      /* -root; NULL = the file's, else "/" */
+	const char *(*env)(const char *name); /* NULL: no environment */
 };
 
 /* On failure *config is as after pk_config_done. */

@@ -199,7 +199,8 @@ static int find_conflist(struct pk_config *c, const char *directory, struct pk_e
 		char path[PK_PATH_ROOM + 256];
 
 		snprintf(path, sizeof(path), "%s/%s", directory, list[i]->d_name);
-		/* A file that can't be read is Nomad's to complain about, and another may be ours. */
+		/* A file that can't be read is Nomad's to complain about, and another may be ours.
+		 */
 		if (!found)
 			try_file(c, path, &found, NULL);
 		free(list[i]);

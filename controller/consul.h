@@ -9,7 +9,7 @@
 
 struct pk_kv {
 	char *key;
-	char *value;		/* decoded, NUL-terminated */
+	char *value; /* decoded, NUL-terminated */
 	size_t len;
 };
 struct pk_kvs {

@@ -10,8 +10,8 @@
 #include "own.h"
 #include "service.h"
 
-#define WAIT_S 60
-#define PAUSE_MS 20
+#define WAIT_S	   60
+#define PAUSE_MS   20
 #define CONFIRM_MS 10000
 
 struct pk_consul {
@@ -23,7 +23,7 @@ struct pk_consul {
 	struct pk_source source;
 	char prefix[256];
 	uint64_t index;
-	struct pk_kvs last;		/* of a consistent answer that waits for the token's check */
+	struct pk_kvs last; /* of a consistent answer that waits for the token's check */
 	pk_loop_fn *changed;
 	void *arg;
 };
@@ -258,8 +258,9 @@ struct pk_consul *pk_consul_new(struct pk_loop *loop, struct pk_http *http,
 {
 	struct pk_consul *c = pk_alloc(sizeof(*c));
 
-	*c = (struct pk_consul){ .http = http, .config = config, .docs = docs,
-				 .changed = changed, .arg = arg };
+	*c = (struct pk_consul){
+		.http = http, .config = config, .docs = docs, .changed = changed, .arg = arg
+	};
 	snprintf(c->prefix, sizeof(c->prefix), "%.100s/v1/%.64s/policies/", config->consul_prefix,
 		 config->cluster);
 	c->source.state = PK_SOURCE_STARTING;

@@ -20,9 +20,10 @@ struct pk_consul *pk_consul_new(struct pk_loop *loop, struct pk_http *http,
 void pk_consul_free(struct pk_consul *consul);
 const struct pk_source *pk_consul_source(const struct pk_consul *consul);
 
-/* Where a key's document belongs, below the prefix: "operator/x", "tenants/acme/x". False: nowhere. source: room for 256 */
+/* Where a key's document belongs, below the prefix: "operator/x", "tenants/acme/x". False: nowhere.
+ * source: room for 256 */
 struct pk_kv_place {
-	char source[256];		/* "operator", "tenant/acme" */
-	const char *namespace;		/* points into source; NULL: the operator's */
+	char source[256];      /* "operator", "tenant/acme" */
+	const char *namespace; /* points into source; NULL: the operator's */
 };
 bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out);

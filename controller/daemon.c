@@ -17,11 +17,12 @@
 #include "own.h"
 #include "sync_parts.h"
 
-#define TOGETHER_MS 2		/* changes of one moment are applied as one */
-#define AGAIN_MS 20		/* after a word changed under our hands */
-#define RETRY_MS 5000		/* after an error */
-#define FULL_MS 60000		/* what doesn't fit is tried again by a change, or when others may have gone */
-#define TRIM_MS 2000		/* quiet for so long: give memory back */
+#define TOGETHER_MS 2	 /* changes of one moment are applied as one */
+#define AGAIN_MS    20	 /* after a word changed under our hands */
+#define RETRY_MS    5000 /* after an error */
+#define FULL_MS                                                                                    \
+	60000	     /* what doesn't fit is tried again by a change, or when others may have gone */
+#define TRIM_MS 2000 /* quiet for so long: give memory back */
 
 static void note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -350,10 +351,12 @@ static void make_parts(struct pk_daemon *d)
 	const struct pk_paths *paths = &d->config.paths;
 	own_str facts = { 0 };
 	struct pk_model_args model = { .settings = &d->config.settings };
-	struct pk_records_args records = { .loop = d->loop, .paths = paths,
-					   .changed = on_records, .arg = d };
+	struct pk_records_args records = {
+		.loop = d->loop, .paths = paths, .changed = on_records, .arg = d
+	};
 	struct pk_flow_names names = { .node = d->node,
-				       .node_address = pk_daemon_node_address, .arg = d };
+				       .node_address = pk_daemon_node_address,
+				       .arg = d };
 
 	pk_str_addf(&facts, "%s/var/lib/picket/facts", paths->root);
 	d->docs = pk_docs_new(paths->policies);
@@ -397,7 +400,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	start_sources(d);
 	pk_records_look(d->records);
 	d->docs_changed = d->settings_changed = true;
-	pk_daemon_apply(d);	/* what is wrong shows in status; it is tried again */
+	pk_daemon_apply(d); /* what is wrong shows in status; it is tried again */
 	d->httpd = pk_httpd_new(d->loop, d->config.paths.socket, "picket", err);
 	if (!d->httpd)
 		return -EIO;

@@ -28,22 +28,22 @@ struct pk_daemon {
 	struct pk_records *records;
 	struct pk_files *files;
 	struct pk_http *http;
-	struct pk_nomad *nomad;		/* NULL: off */
-	struct pk_consul *consul;	/* NULL: off */
+	struct pk_nomad *nomad;	  /* NULL: off */
+	struct pk_consul *consul; /* NULL: off */
 	struct pk_httpd *httpd;
 	struct pk_events *events;
-	struct pk_flowlog *flowlog;	/* NULL: no file */
+	struct pk_flowlog *flowlog; /* NULL: no file */
 	struct pk_upkeep *upkeep;
 	struct pk_timer *apply, *trim;
-	char node[128];			/* this node's name */
+	char node[128]; /* this node's name */
 	int lock;
 
 	bool docs_changed, settings_changed;
-	uint64_t change_ns;		/* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
+	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
 	struct timespec started, applied;
 	uint64_t started_ms;
 	double apply_s;
-	uint64_t revision;		/* policy changes in force since start */
+	uint64_t revision; /* policy changes in force since start */
 	/* What keeps the node from "ok"; "" where nothing does. */
 	struct pk_err load_error, apply_error, store_error, config_error;
 };

@@ -11,11 +11,11 @@
 #include "str.h"
 
 struct pk_docs {
-	char *directory;		/* NULL: nothing is kept on disk */
-	struct pk_doc_entry **list;	/* by source, path */
+	char *directory;	    /* NULL: nothing is kept on disk */
+	struct pk_doc_entry **list; /* by source, path */
 	size_t n, room;
-	struct pk_document **force;	/* what settle handed out */
-	char **stale;			/* "source\nname" of stored files to remove */
+	struct pk_document **force; /* what settle handed out */
+	char **stale;		    /* "source\nname" of stored files to remove */
 	size_t n_stale, room_stale;
 	struct pk_document **retired;
 	size_t n_retired, room_retired;
@@ -201,8 +201,9 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 		return true;
 	}
 	if (doc->uses_fqdn) {
-		refuse(e, "toFQDNs: this release does not learn names from DNS answers yet, and "
-			  "the document would be half obeyed; fix: use toCIDR, or leave the rule out");
+		refuse(e,
+		       "toFQDNs: this release does not learn names from DNS answers yet, and "
+		       "the document would be half obeyed; fix: use toCIDR, or leave the rule out");
 		return true;
 	}
 	if (e->doc && memcmp(hash, e->hash, sizeof(hash)) == 0) {
@@ -416,7 +417,8 @@ void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_er
 	struct both both = { docs, fn, arg };
 	struct pk_err err = { 0 };
 
-	if (docs->directory && pk_docstore_walk(docs->directory, on_stored_both, on_bad, &both, &err) < 0)
+	if (docs->directory &&
+	    pk_docstore_walk(docs->directory, on_stored_both, on_bad, &both, &err) < 0)
 		fn(arg, &err);
 }
 

@@ -18,24 +18,24 @@
 struct pk_docs;
 
 struct pk_doc_place {
-	const char *source;		/* "file", "operator", "tenant/<namespace>" */
-	const char *path;		/* absolute, or "consul:<key>": unique in the source */
-	const char *namespace;		/* of the place; NULL: the operator's */
+	const char *source;    /* "file", "operator", "tenant/<namespace>" */
+	const char *path;      /* absolute, or "consul:<key>": unique in the source */
+	const char *namespace; /* of the place; NULL: the operator's */
 };
 
 struct pk_doc_entry {
 	char *source, *path, *namespace;
-	struct pk_document *doc;	/* in force, or NULL */
-	uint64_t hash[2];		/* of the text in force */
-	uint64_t seen[2];		/* of the text that was offered last */
-	struct timespec since;		/* when it came in force; of a stored one, the file's time */
-	struct pk_doc_notes notes;	/* of the text that was offered last */
-	char *refusal;			/* why that is not in force though it parses, or can't be read; or NULL */
-	char *text;			/* in force and not stored yet, or NULL */
+	struct pk_document *doc;   /* in force, or NULL */
+	uint64_t hash[2];	   /* of the text in force */
+	uint64_t seen[2];	   /* of the text that was offered last */
+	struct timespec since;	   /* when it came in force; of a stored one, the file's time */
+	struct pk_doc_notes notes; /* of the text that was offered last */
+	char *refusal; /* why that is not in force though it parses, or can't be read; or NULL */
+	char *text;    /* in force and not stored yet, or NULL */
 	size_t len;
-	char *stored;			/* the name under which it is stored, or NULL */
-	bool refused;			/* what was offered last is not in force */
-	bool confirmed;			/* offered since start; false: only its stored version is known */
+	char *stored;	/* the name under which it is stored, or NULL */
+	bool refused;	/* what was offered last is not in force */
+	bool confirmed; /* offered since start; false: only its stored version is known */
 };
 
 /* directory: paths.policies; NULL keeps nothing on disk. */
@@ -56,7 +56,8 @@ bool pk_docs_gone(struct pk_docs *docs, const char *source, const char *path);
 bool pk_docs_prune(struct pk_docs *docs, const char *prefix,
 		   bool (*keep)(void *arg, const char *path), void *arg);
 
-/* Refused for a reason outside its text (a namesake, unreadable): worth another offer though unchanged. */
+/* Refused for a reason outside its text (a namesake, unreadable): worth another offer though
+ * unchanged. */
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path);
 /*
  * Documents in force, ordered by source and name; valid until the next change. Of two of a name
@@ -65,11 +66,12 @@ bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *p
  */
 size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list);
 void pk_docs_retire(struct pk_docs *docs);
-/* Brings the stored files in step with what is in force. The first error is reported, the rest still done. */
+/* Brings the stored files in step with what is in force. The first error is reported, the rest
+ * still done. */
 int pk_docs_store(struct pk_docs *docs, struct pk_err *err);
 
 size_t pk_docs_count(const struct pk_docs *docs);
-const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i);	/* by source, path */
+const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* by source, path */
 /* The entry whose document in force this is; NULL. */
 const struct pk_doc_entry *pk_docs_of(const struct pk_docs *docs, const struct pk_document *doc);
 /* The text in force, from the store; caller frees. */

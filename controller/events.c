@@ -9,14 +9,14 @@
 
 #include "own.h"
 
-#define BATCH 256		/* events at most before the loop has its turn */
+#define BATCH 256 /* events at most before the loop has its turn */
 
 struct follower {
 	struct follower *next, **at;
 	struct pk_events *events;
 	struct pk_exchange *x;
-	uint64_t lost;		/* lines that this reader was too slow for */
-	uint64_t lost_since;	/* loop's clock, ms */
+	uint64_t lost;	     /* lines that this reader was too slow for */
+	uint64_t lost_since; /* loop's clock, ms */
 };
 
 struct pk_events {
@@ -27,9 +27,9 @@ struct pk_events {
 	struct pk_watch *watch;
 	struct follower *followers;
 	char *last[PK_EVENTS_LAST];
-	unsigned int at, batch;		/* at: where the next line goes */
-	uint64_t second, in_second;	/* of the budget */
-	uint64_t over, over_since;	/* lost in the second that runs */
+	unsigned int at, batch;	    /* at: where the next line goes */
+	uint64_t second, in_second; /* of the budget */
+	uint64_t over, over_since;  /* lost in the second that runs */
 	struct pk_events_stats stats;
 };
 

@@ -14,9 +14,9 @@
 #include "own.h"
 #include "str.h"
 
-#define SETTLE_MS 15		/* several files of one change are read together */
-#define AGAIN_MS 30000
-#define MISSING_MS 1000		/* until the directory is looked for again */
+#define SETTLE_MS  15 /* several files of one change are read together */
+#define AGAIN_MS   30000
+#define MISSING_MS 1000 /* until the directory is looked for again */
 #define MASK                                                                                       \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |   \
 	 IN_MOVE_SELF | IN_ONLYDIR)

@@ -57,7 +57,8 @@ void pk_flow_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 		bool reserved = strncmp(l->key, "reserved:", 9) == 0;
 		own_str label = { 0 };
 
-		pk_str_addf(&label, "%s%s%s", l->key, reserved ? "" : "=", reserved ? "" : l->value);
+		pk_str_addf(&label, "%s%s%s", l->key, reserved ? "" : "=",
+			    reserved ? "" : l->value);
 		pk_jw_string(w, NULL, label.text);
 	}
 	pk_jw_close(w, ']');
@@ -105,18 +106,18 @@ static const char *stranger(const struct pk_flow_names *names, const union pk_ad
 
 struct side {
 	const union pk_addr *addr;
-	uint32_t slot;			/* 0: by address */
+	uint32_t slot; /* 0: by address */
 	__be16 port;
 	uint32_t identity;
-	bool ports;			/* the protocol has ports */
-	uint8_t party;			/* enum pk_party of the other side; 0: the endpoint's own side */
+	bool ports;    /* the protocol has ports */
+	uint8_t party; /* enum pk_party of the other side; 0: the endpoint's own side */
 };
 
 static void write_side(struct pk_jw *w, const char *key, const struct side *s,
 		       const struct pk_flow_names *names)
 {
-	const struct pk_member *m = s->slot ? pk_model_by_slot(names->model, s->slot) :
-					      pk_model_by_address(names->model, s->addr);
+	const struct pk_member *m = s->slot ? pk_model_by_slot(names->model, s->slot)
+					    : pk_model_by_address(names->model, s->addr);
 	char text[PK_ADDR_TEXT];
 
 	pk_jw_open(w, key, '{');
@@ -171,13 +172,13 @@ static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
 
 	snprintf(number, sizeof(number), "%u", ev->proto);
 	pk_jw_string(w, "protocol",
-		     ev->proto == IPPROTO_TCP	 ? "tcp" :
-		     ev->proto == IPPROTO_UDP	 ? "udp" :
-		     ev->proto == IPPROTO_ICMP	 ? "icmp" :
-		     ev->proto == IPPROTO_ICMPV6 ? "icmpv6" :
-		     ev->proto == IPPROTO_SCTP	 ? "sctp" :
-		     ev->proto			 ? number :
-						   NULL);
+		     ev->proto == IPPROTO_TCP	   ? "tcp"
+		     : ev->proto == IPPROTO_UDP	   ? "udp"
+		     : ev->proto == IPPROTO_ICMP   ? "icmp"
+		     : ev->proto == IPPROTO_ICMPV6 ? "icmpv6"
+		     : ev->proto == IPPROTO_SCTP   ? "sctp"
+		     : ev->proto		   ? number
+						   : NULL);
 	for (unsigned int i = 0; i < 8; i++)
 		if (ev->tcp_flags & 1u << i)
 			set[n++] = flags[i];
@@ -196,15 +197,15 @@ static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
 void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
 		  const struct pk_flow_names *names, struct pk_str *out)
 {
-	bool ports = ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP ||
-		     ev->proto == IPPROTO_SCTP;
+	bool ports =
+		ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP || ev->proto == IPPROTO_SCTP;
 	bool egress = ev->dir == PK_EGRESS;
-	const struct side source = { &ev->src, egress ? ev->slot : ev->peer_slot, ev->sport,
-				     ev->src_identity, ports,
-				     egress ? PK_PARTY_NONE : ev->party };
-	const struct side destination = { &ev->dst, egress ? ev->peer_slot : ev->slot, ev->dport,
-					  ev->dst_identity, ports,
-					  egress ? ev->party : PK_PARTY_NONE };
+	const struct side source = { &ev->src,	egress ? ev->slot : ev->peer_slot,
+				     ev->sport, ev->src_identity,
+				     ports,	egress ? PK_PARTY_NONE : ev->party };
+	const struct side destination = { &ev->dst,  egress ? ev->peer_slot : ev->slot,
+					  ev->dport, ev->dst_identity,
+					  ports,     egress ? ev->party : PK_PARTY_NONE };
 	struct pk_jw w = { .out = out };
 	char time[32];
 
@@ -214,9 +215,9 @@ void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
 	pk_jw_string(&w, "node", names->node);
 	pk_jw_string(&w, "verdict", verdict_of(ev));
 	pk_jw_string(&w, "audit",
-		     ev->type != PK_EVENT_AUDIT	       ? NULL :
-		     ev->audit_verdict == PK_ALLOW ? "allowed" :
-						       "denied");
+		     ev->type != PK_EVENT_AUDIT	     ? NULL
+		     : ev->audit_verdict == PK_ALLOW ? "allowed"
+						     : "denied");
 	pk_jw_string(&w, "reason", pk_reason_name(ev->reason));
 	pk_jw_string(&w, "direction", egress ? "egress" : "ingress");
 	write_rule(&w, ev, names);

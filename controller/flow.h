@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* An event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), names as they are now. Pure. */
+/* An event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), names as they are now.
+ * Pure. */
 #include <stdint.h>
 #include <time.h>
 

@@ -23,7 +23,7 @@ struct pk_flowlog {
 	uint64_t max_size, size, lost;
 	unsigned int keep;
 	int fd;
-	time_t retry;			/* not before */
+	time_t retry; /* not before */
 };
 
 struct pk_flowlog *pk_flowlog_new(const char *path, uint64_t max_size, unsigned int keep)
@@ -70,7 +70,7 @@ static void make_directory(const char *path)
 	if (!slash || slash == dir)
 		return;
 	*slash = '\0';
-	pk_fs_mkdirs(dir, 0755, NULL);	/* what is wrong shows at the open */
+	pk_fs_mkdirs(dir, 0755, NULL); /* what is wrong shows at the open */
 }
 
 /* 0640: names of tenants and who talks to whom. */

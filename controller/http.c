@@ -92,7 +92,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct pk_http *http = arg;
 	int action = (what & EV_READ ? CURL_CSELECT_IN : 0) |
-		     (what & EV_WRITE ? CURL_CSELECT_OUT : 0), running;
+		     (what & EV_WRITE ? CURL_CSELECT_OUT : 0),
+	    running;
 
 	curl_multi_socket_action(http->multi, fd, action, &running);
 	reap(http);
@@ -282,7 +283,8 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 
 void pk_url_add(struct pk_str *url, const char *text, const char *keep)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
 
 	for (; *text; text++) {
 		if (strchr(plain, *text) || (keep && strchr(keep, *text)))

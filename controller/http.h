@@ -13,34 +13,36 @@ struct pk_http;
 struct pk_http_call;
 
 struct pk_http_request {
-	const char *method;		/* NULL: GET */
+	const char *method; /* NULL: GET */
 	const char *url;
-	const char *token_header;	/* "X-Nomad-Token", "X-Consul-Token" */
-	const char *token;		/* NULL or "": none */
-	const char *ca_file;		/* NULL or "": the system's */
-	const char *body;		/* or NULL; copied */
-	unsigned int timeout_ms;	/* of the whole call */
-	size_t cap;			/* bytes of the answer's body */
+	const char *token_header; /* "X-Nomad-Token", "X-Consul-Token" */
+	const char *token;	  /* NULL or "": none */
+	const char *ca_file;	  /* NULL or "": the system's */
+	const char *body;	  /* or NULL; copied */
+	unsigned int timeout_ms;  /* of the whole call */
+	size_t cap;		  /* bytes of the answer's body */
 };
 
 struct pk_http_reply {
-	int status;			/* 0: no answer; error says why */
+	int status; /* 0: no answer; error says why */
 	const char *error;
-	const char *body;		/* NUL-terminated */
+	const char *body; /* NUL-terminated */
 	size_t len;
-	uint64_t index;			/* X-Nomad-Index or X-Consul-Index; 0 = none */
-	int known_leader;		/* of X-Consul-KnownLeader / X-Nomad-KnownLeader: 1, 0; -1 = not said */
+	uint64_t index;	  /* X-Nomad-Index or X-Consul-Index; 0 = none */
+	int known_leader; /* of X-Consul-KnownLeader / X-Nomad-KnownLeader: 1, 0; -1 = not said */
 };
 
-/* reply is valid during the call only. Called once, never from within pk_http_start, never after a cancel. */
+/* reply is valid during the call only. Called once, never from within pk_http_start, never after a
+ * cancel. */
 typedef void pk_http_fn(void *arg, const struct pk_http_reply *reply);
 
 struct pk_http *pk_http_new(struct pk_loop *loop);
-void pk_http_free(struct pk_http *http);	/* cancels what is under way */
+void pk_http_free(struct pk_http *http); /* cancels what is under way */
 /* NULL: the request can't be made (bad URL); fn isn't called then. */
 struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_request *request,
 				   pk_http_fn *fn, void *arg);
 void pk_http_cancel(struct pk_http_call *call);
-/* Appends text with everything but unreserved characters (RFC 3986) as %XX; keep: left as they are too. */
+/* Appends text with everything but unreserved characters (RFC 3986) as %XX; keep: left as they are
+ * too. */
 struct pk_str;
 void pk_url_add(struct pk_str *url, const char *text, const char *keep);

@@ -20,10 +20,10 @@
 #include "json.h"
 #include "own.h"
 
-#define HEAD_MAX 8192
-#define BODY_MAX 65536
-#define IDLE_S 60
-#define STREAM_ROOM (1u << 20)	/* unread bytes of a stream before lines are refused */
+#define HEAD_MAX    8192
+#define BODY_MAX    65536
+#define IDLE_S	    60
+#define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
 
 struct pk_httpd {
 	struct evhttp *http;
@@ -110,7 +110,8 @@ static void on_request(struct evhttp_request *req, void *arg)
 	httpd->fn(httpd->arg, x);
 }
 
-/* Of /etc/group alone: getgrnam would load every library that nsswitch.conf names (0.3 MB for one number). */
+/* Of /etc/group alone: getgrnam would load every library that nsswitch.conf names (0.3 MB for one
+ * number). */
 static int group_id(const char *name, gid_t *gid)
 {
 	own_file FILE *f = fopen("/etc/group", "re");
@@ -139,8 +140,9 @@ static int listen_at(const char *path, const char *group, struct pk_err *err)
 		return pk_fail(err, ENAMETOOLONG, "socket %s", path);
 	strcpy(sun.sun_path, path);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return pk_fix(err, pk_fail(err, EADDRINUSE, "socket %s", path),
-			      "another picketd answers there: stop it, or give this one its own -root");
+		return pk_fix(
+			err, pk_fail(err, EADDRINUSE, "socket %s", path),
+			"another picketd answers there: stop it, or give this one its own -root");
 	if (unlink(path) < 0 && errno != ENOENT)
 		return pk_fail(err, errno, "remove stale socket %s", path);
 	old = umask(0117);
@@ -169,9 +171,8 @@ struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char
 	evhttp_set_max_headers_size(httpd->http, HEAD_MAX);
 	evhttp_set_max_body_size(httpd->http, BODY_MAX);
 	evhttp_set_timeout(httpd->http, IDLE_S);
-	evhttp_set_allowed_methods(httpd->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST |
-							EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
-							EVHTTP_REQ_HEAD);
+	evhttp_set_allowed_methods(httpd->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+							EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD);
 	return httpd;
 }
 
@@ -186,7 +187,7 @@ void pk_httpd_free(struct pk_httpd *httpd)
 {
 	if (!httpd)
 		return;
-	evhttp_free(httpd->http);	/* closes connections: gone() for each open exchange */
+	evhttp_free(httpd->http); /* closes connections: gone() for each open exchange */
 	unlink(httpd->path);
 	free(httpd);
 }

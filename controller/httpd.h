@@ -12,7 +12,7 @@
 #include "str.h"
 
 struct pk_httpd;
-struct pk_exchange;		/* a request and its answer */
+struct pk_exchange; /* a request and its answer */
 
 /*
  * Each request must be answered by exactly one of reply, error or stream…end; at once or later.
@@ -20,18 +20,19 @@ struct pk_exchange;		/* a request and its answer */
  */
 typedef void pk_httpd_fn(void *arg, struct pk_exchange *x);
 
-/* Binds path (0660, group if it exists). A socket that another process listens on is -EADDRINUSE. */
+/* Binds path (0660, group if it exists). A socket that another process listens on is -EADDRINUSE.
+ */
 struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
 			      struct pk_err *err);
 /* Ends what is open, removes the socket's name. */
 void pk_httpd_free(struct pk_httpd *httpd);
 void pk_httpd_serve(struct pk_httpd *httpd, pk_httpd_fn *fn, void *arg);
 
-const char *pk_exchange_method(const struct pk_exchange *x);	/* "GET", "POST", else "" */
-const char *pk_exchange_path(const struct pk_exchange *x);	/* decoded, without the query */
-const char *pk_exchange_query(const struct pk_exchange *x, const char *name);	/* NULL: absent */
+const char *pk_exchange_method(const struct pk_exchange *x); /* "GET", "POST", else "" */
+const char *pk_exchange_path(const struct pk_exchange *x);   /* decoded, without the query */
+const char *pk_exchange_query(const struct pk_exchange *x, const char *name); /* NULL: absent */
 const char *pk_exchange_body(struct pk_exchange *x, size_t *len);
-bool pk_exchange_admin(const struct pk_exchange *x);		/* the peer is root */
+bool pk_exchange_admin(const struct pk_exchange *x); /* the peer is root */
 
 void pk_exchange_reply(struct pk_exchange *x, int status, const struct pk_str *json);
 /* {"error":, "fix":} */
@@ -39,7 +40,7 @@ void pk_exchange_error(struct pk_exchange *x, int status, const char *error, con
 
 /* Called once if the peer goes before the answer is whole; the exchange is gone afterwards. */
 void pk_exchange_on_close(struct pk_exchange *x, pk_loop_fn *fn, void *arg);
-void pk_exchange_stream(struct pk_exchange *x);			/* 200, ndjson, open end */
+void pk_exchange_stream(struct pk_exchange *x); /* 200, ndjson, open end */
 /* False: the reader is too slow, nothing was taken. */
 bool pk_exchange_line(struct pk_exchange *x, const char *line, size_t len);
 void pk_exchange_end(struct pk_exchange *x);

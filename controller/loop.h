@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* One thread, one loop: descriptors, timers, signals. libevent behind it; the clock can be replaced. */
+/* One thread, one loop: descriptors, timers, signals. libevent behind it; the clock can be
+ * replaced. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,11 +12,11 @@ struct pk_watch;
 
 typedef void pk_loop_fn(void *arg);
 
-struct pk_loop *pk_loop_new(void);	/* NULL: no epoll */
+struct pk_loop *pk_loop_new(void); /* NULL: no epoll */
 void pk_loop_free(struct pk_loop *loop);
 void pk_loop_run(struct pk_loop *loop);
 void pk_loop_stop(struct pk_loop *loop);
-struct event_base *pk_loop_base(struct pk_loop *loop);	/* for http.c and httpd.c */
+struct event_base *pk_loop_base(struct pk_loop *loop); /* for http.c and httpd.c */
 /* Milliseconds that only go forward. A test sets now; NULL is CLOCK_MONOTONIC. */
 uint64_t pk_loop_now(const struct pk_loop *loop);
 void pk_loop_set_clock(struct pk_loop *loop, uint64_t (*now)(void *arg), void *arg);

@@ -15,9 +15,11 @@
 
 static const char usage[] =
 	"Usage: picketd [options]\n\n"
-	"  -config FILE|DIR  configuration (default /etc/picket/picketd.json below the root; may be absent)\n"
+	"  -config FILE|DIR  configuration (default /etc/picket/picketd.json below the root; may "
+	"be absent)\n"
 	"  -root DIR         prefix of state, pins, socket and configuration\n"
-	"  -print-config     print the effective configuration, each value with its origin, and end\n"
+	"  -print-config     print the effective configuration, each value with its origin, and "
+	"end\n"
 	"  -log-level LEVEL  error | warn | info | debug (default info)\n"
 	"  -version\n\n"
 	"SIGHUP reads the configuration again, whole or not at all. SIGTERM and SIGINT end the\n"
@@ -138,14 +140,15 @@ static void notify(const char *state)
 	if (sun.sun_path[0] == '@')
 		sun.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && sendto(fd, state, strlen(state), MSG_NOSIGNAL, (void *)&sun,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+	if (fd >= 0 &&
+	    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (void *)&sun,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
 		log_debug("op=notify err=ignored");
 }
 
 static void on_hup(void *arg)
 {
-	pk_daemon_reload(arg, NULL);	/* what is wrong is logged and in status */
+	pk_daemon_reload(arg, NULL); /* what is wrong is logged and in status */
 }
 
 static void on_end(void *arg)

@@ -38,7 +38,7 @@ void pk_member_free(struct pk_member *m)
 
 static bool agrees(const char *claim, const char *fact)
 {
-	return !claim || strcmp(claim, fact) == 0;	/* what wasn't claimed is filled in */
+	return !claim || strcmp(claim, fact) == 0; /* what wasn't claimed is filled in */
 }
 
 void pk_member_judge(struct pk_member *m, const struct pk_settings *settings)
@@ -52,9 +52,9 @@ void pk_member_judge(struct pk_member *m, const struct pk_settings *settings)
 		return;
 	m->confirmed = agrees(m->namespace, m->facts->namespace) &&
 				       agrees(m->job, m->facts->job_id) &&
-				       agrees(m->group, m->facts->group) ?
-			       PK_CONFIRMED :
-			       PK_CONTRADICTED;
+				       agrees(m->group, m->facts->group)
+			       ? PK_CONFIRMED
+			       : PK_CONTRADICTED;
 }
 
 static bool has_facts(const struct pk_member *m)
@@ -168,8 +168,7 @@ static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk
 	return set ? set : from_claims(m, s, &claims);
 }
 
-struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *m,
-					     const struct pk_settings *s)
+struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *m, const struct pk_settings *s)
 {
 	struct pk_world_endpoint *ep = pk_world_endpoint_new(m->key);
 

@@ -13,36 +13,37 @@
 #include "world.h"
 
 enum pk_confirmed {
-	PK_UNCONFIRMED,		/* claims only: job, group and what Nomad alone knows are unknown */
+	PK_UNCONFIRMED, /* claims only: job, group and what Nomad alone knows are unknown */
 	PK_CONFIRMED,
-	PK_CONTRADICTED,	/* Nomad says otherwise: it is what Nomad says; another namespace: quarantine */
-	PK_BELIEVED,		/* "nomad": null */
+	PK_CONTRADICTED, /* Nomad says otherwise: it is what Nomad says; another namespace:
+			    quarantine */
+	PK_BELIEVED,	 /* "nomad": null */
 };
 const char *pk_confirmed_name(enum pk_confirmed c);
 
-struct pk_mapping {		/* a published port, as CNI's portMappings gave it */
+struct pk_mapping { /* a published port, as CNI's portMappings gave it */
 	uint16_t host, own;
 	uint8_t proto;
 };
 
 struct pk_member {
-	char *key;			/* container id "@" interface */
+	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
-	char *namespace, *job, *group;	/* as claimed at ADD; NULL: not given */
-	char mode[16], device[16];	/* "vm" or "process"; host device */
+	char *namespace, *job, *group; /* as claimed at ADD; NULL: not given */
+	char mode[16], device[16];     /* "vm" or "process"; host device */
 	uint32_t slot, host_ifindex;
-	uint32_t identity, tenant;	/* of the record; what counts is in the tables */
-	bool open;			/* the record says so */
-	bool tcx;			/* how its guard is attached */
-	bool epoch_matches;		/* its numbers count */
+	uint32_t identity, tenant; /* of the record; what counts is in the tables */
+	bool open;		   /* the record says so */
+	bool tcx;		   /* how its guard is attached */
+	bool epoch_matches;	   /* its numbers count */
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;
 	struct pk_mapping *mappings;
 	size_t n_mappings;
-	char region[64];		/* nomad:region as ADD had it; "": not known */
+	char region[64]; /* nomad:region as ADD had it; "": not known */
 
-	struct pk_alloc *facts;		/* Nomad's word, or NULL */
+	struct pk_alloc *facts; /* Nomad's word, or NULL */
 	enum pk_confirmed confirmed;
 };
 
@@ -61,7 +62,8 @@ void pk_member_name(const struct pk_member *member, struct pk_str *out);
 struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *member,
 					     const struct pk_settings *settings);
 
-/* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that pk_alloc_decode reads. */
+/* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that
+ * pk_alloc_decode reads. */
 void pk_alloc_encode(const struct pk_alloc *alloc, struct pk_str *out);
 struct pk_alloc *pk_alloc_copy(const struct pk_alloc *alloc);
 bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);

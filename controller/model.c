@@ -16,15 +16,15 @@ struct pk_model {
 	struct pk_engine *engine;
 	struct pk_rules *rules;
 	char *facts;
-	struct pk_member **list;	/* by key */
+	struct pk_member **list; /* by key */
 	size_t n, room;
-	struct pk_member **slots;	/* by slot */
+	struct pk_member **slots; /* by slot */
 	size_t n_slots;
-	struct pk_member **addresses;	/* open hash by address; twice as large as needed */
-	size_t n_addresses;		/* a power of two */
+	struct pk_member **addresses; /* open hash by address; twice as large as needed */
+	size_t n_addresses;	      /* a power of two */
 	bool addresses_stale;
 	struct pk_allocs allocs;
-	char **tenants;			/* whose bases are wanted */
+	char **tenants; /* whose bases are wanted */
 	size_t n_tenants;
 	bool tenants_stale;
 };
@@ -440,7 +440,7 @@ static bool has_address(const struct pk_member *member, const union pk_addr *a)
 
 const struct pk_member *pk_model_by_address(const struct pk_model *model, const union pk_addr *a)
 {
-	struct pk_model *m = (struct pk_model *)model;	/* the index is a cache */
+	struct pk_model *m = (struct pk_model *)model; /* the index is a cache */
 	size_t at;
 
 	if (m->addresses_stale || !m->n_addresses)

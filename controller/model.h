@@ -15,9 +15,9 @@
 struct pk_model;
 
 struct pk_model_args {
-	const struct pk_settings *settings;	/* copied by what needs it; see pk_model_settings */
-	struct pk_docs *docs;			/* outlives the model */
-	const char *facts;			/* directory; NULL: facts aren't kept */
+	const struct pk_settings *settings; /* copied by what needs it; see pk_model_settings */
+	struct pk_docs *docs;		    /* outlives the model */
+	const char *facts;		    /* directory; NULL: facts aren't kept */
 };
 
 struct pk_model *pk_model_new(const struct pk_model_args *args);
@@ -34,7 +34,8 @@ bool pk_model_remove(struct pk_model *model, const char *key);
 /* Every member that keep() doesn't know goes. */
 bool pk_model_prune(struct pk_model *model, bool (*keep)(void *arg, const char *key), void *arg);
 
-/* Nomad's whole list for this node: takes it. What it lacks changes nothing. Returns whether a member changed. */
+/* Nomad's whole list for this node: takes it. What it lacks changes nothing. Returns whether a
+ * member changed. */
 bool pk_model_allocs(struct pk_model *model, struct pk_allocs *allocs);
 /* Nomad's word on one alloc: copied. */
 bool pk_model_alloc(struct pk_model *model, const struct pk_alloc *alloc);
@@ -46,7 +47,8 @@ void pk_model_documents(struct pk_model *model);
 
 /* Brings the engine in step; see pk_engine_compile. */
 int pk_model_compile(struct pk_model *model, struct pk_err *err);
-/* Namespaces that open members have or had, in byte order; NULL after the last. Their bases are wanted. */
+/* Namespaces that open members have or had, in byte order; NULL after the last. Their bases are
+ * wanted. */
 const char *pk_model_tenant(const struct pk_model *model, size_t i);
 
 size_t pk_model_count(const struct pk_model *model);

@@ -77,9 +77,9 @@ static const char *text_at(const struct pk_json *v, const char *key)
 /* First element or member of what may be null or absent. */
 static const struct pk_json *first(const struct pk_json *v)
 {
-	return v && (pk_json_type(v) == PK_JSON_ARRAY || pk_json_type(v) == PK_JSON_OBJECT) ?
-		       pk_json_first(v) :
-		       NULL;
+	return v && (pk_json_type(v) == PK_JSON_ARRAY || pk_json_type(v) == PK_JSON_OBJECT)
+		       ? pk_json_first(v)
+		       : NULL;
 }
 
 static bool interpolated(const char *text)
@@ -113,7 +113,7 @@ static void add_ports(struct pk_alloc *a, const struct pk_json *alloc)
 		port = &a->ports[a->n_ports - 1];
 		port->label = copy(text_at(p, "Label"));
 		port->host = host;
-		port->own = own ? own : host;	/* "to" absent: the same */
+		port->own = own ? own : host; /* "to" absent: the same */
 	}
 }
 
@@ -158,7 +158,7 @@ static void add_check(struct pk_alloc *a, const struct pk_json *service,
 	uint16_t port;
 
 	if (strcmp(type, "http") != 0 && strcmp(type, "tcp") != 0 && strcmp(type, "grpc") != 0)
-		return;		/* a script or a TTL opens nothing */
+		return; /* a script or a TTL opens nothing */
 	port = resolve_port(a, *label ? label : text_at(service, "PortLabel"));
 	if (!port)
 		return;
@@ -309,8 +309,8 @@ int pk_nomad_node_find(const char *body, size_t len, const char *name, struct pk
 		return pk_fix(err, pk_fail(err, ENOENT, "Nomad knows no node \"%s\"", name),
 			      "set \"nomad\": { \"node\": … } to this client's name or id");
 	if (ready > 1)
-		return pk_fix(err, pk_fail(err, 0, "Nomad has %u ready nodes named \"%s\"", ready,
-					   name),
+		return pk_fix(err,
+			      pk_fail(err, 0, "Nomad has %u ready nodes named \"%s\"", ready, name),
 			      "set \"nomad\": { \"node\": … } to this client's id");
 	r = take_node(best, out);
 	return r < 0 ? pk_fail(err, -r, "Nomad's node \"%s\"", name) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Nomad's bodies -> what Picket wants of them. Pure; a body that isn't what it should be is an error, never half taken. */
+/* Nomad's bodies -> what Picket wants of them. Pure; a body that isn't what it should be is an
+ * error, never half taken. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,27 +12,27 @@
 
 struct pk_alloc_port {
 	char *label;
-	uint16_t host, own;		/* on the node, and the endpoint's own */
+	uint16_t host, own; /* on the node, and the endpoint's own */
 };
 
 struct pk_alloc_meta {
 	char *key, *value;
-	bool unknown;			/* the value is an interpolation that only the client resolves */
+	bool unknown; /* the value is an interpolation that only the client resolves */
 };
 
 struct pk_alloc {
 	char *id, *namespace, *job_id;
-	char *job;			/* of the label: the parent of a dispatched or periodic child */
+	char *job; /* of the label: the parent of a dispatched or periodic child */
 	char *group, *region;
-	bool terminal;			/* complete, failed, lost, or told to stop and not running */
+	bool terminal; /* complete, failed, lost, or told to stop and not running */
 	struct pk_alloc_port *ports;
 	size_t n_ports;
-	struct pk_alloc_meta *meta;	/* job's overlaid by group's */
+	struct pk_alloc_meta *meta; /* job's overlaid by group's */
 	size_t n_meta;
 	char **services;
 	size_t n_services;
-	bool services_unknown;		/* a service's name is an interpolation */
-	uint16_t *checks;		/* the endpoint's own TCP ports that have a check */
+	bool services_unknown; /* a service's name is an interpolation */
+	uint16_t *checks;      /* the endpoint's own TCP ports that have a check */
 	size_t n_checks;
 };
 
@@ -50,6 +51,7 @@ void pk_allocs_done(struct pk_allocs *allocs);
 struct pk_nomad_node {
 	char id[40], name[128], datacenter[64], pool[64];
 };
-/* /v1/nodes: the node of that name or id. Of several the ready one; none or two ready ones: an error with a fix. */
+/* /v1/nodes: the node of that name or id. Of several the ready one; none or two ready ones: an
+ * error with a fix. */
 int pk_nomad_node_find(const char *body, size_t len, const char *name, struct pk_nomad_node *out,
 		       struct pk_err *err);

@@ -10,8 +10,8 @@
 #include "own.h"
 #include "service.h"
 
-#define WAIT_S 60
-#define PAUSE_MS 20		/* at least so long between two queries */
+#define WAIT_S		60
+#define PAUSE_MS	20 /* at least so long between two queries */
 #define NODE_TIMEOUT_MS 10000
 
 struct pk_nomad {
@@ -38,7 +38,8 @@ static void failed(struct pk_nomad *n, const char *why)
 	if (n->source.failures == 0)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&n->source, why);
-	/* Never the old index after a failure: another server may answer, and a full answer is cheap. */
+	/* Never the old index after a failure: another server may answer, and a full answer is
+	 * cheap. */
 	n->index = 0;
 	pk_timer_set(n->timer, pk_backoff_ms(n->source.failures - 1, 250, 15000));
 }
@@ -71,7 +72,7 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 	n->call = NULL;
 	if (pk_service_failed(reply, false, why, sizeof(why))) {
 		if (reply->status == 404)
-			n->node.id[0] = '\0';	/* the node may have been purged: look again */
+			n->node.id[0] = '\0'; /* the node may have been purged: look again */
 		failed(n, why);
 		return;
 	}
@@ -124,8 +125,8 @@ static void ask(void *arg)
 		if (n->index)
 			pk_str_addf(&path, "?index=%lu&wait=%ds", n->index, WAIT_S);
 		/* The server adds up to a sixteenth of the wait. */
-		n->call = start(n, path.text, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_allocs, n,
-				&err);
+		n->call =
+			start(n, path.text, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_allocs, n, &err);
 	}
 	if (!n->call)
 		failed(n, err.text);

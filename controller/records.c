@@ -13,9 +13,9 @@
 #include "own.h"
 
 #define SETTLE_MS 5
-#define AGAIN_MS 30000
+#define AGAIN_MS  30000
 
-struct known {			/* an open record as it was read last */
+struct known { /* an open record as it was read last */
 	char *key;
 	uint32_t slot;
 	struct timespec mtime;
@@ -149,7 +149,7 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 
 	k->here = true;
 	if (!stat_record(r, name, &st))
-		return false;		/* closed meanwhile: the next look sees it */
+		return false; /* closed meanwhile: the next look sees it */
 	if (unchanged(k, name->slot, &st))
 		return false;
 	if (pk_record_read(r->args.paths, name, &record, &err) < 0) {

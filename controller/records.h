@@ -14,7 +14,7 @@ struct pk_records_args {
 	struct pk_loop *loop;
 	const struct pk_paths *paths;
 	struct pk_model *model;
-	pk_loop_fn *changed;		/* after a look that changed something */
+	pk_loop_fn *changed; /* after a look that changed something */
 	void *arg;
 };
 
@@ -22,8 +22,8 @@ struct pk_records *pk_records_new(const struct pk_records_args *args);
 void pk_records_free(struct pk_records *records);
 /* Looks now; whether a member changed. changed isn't called. */
 bool pk_records_look(struct pk_records *records);
-unsigned int pk_records_closed(const struct pk_records *records);	/* at the last look */
-unsigned int pk_records_bad(const struct pk_records *records);		/* that can't be read */
+unsigned int pk_records_closed(const struct pk_records *records); /* at the last look */
+unsigned int pk_records_bad(const struct pk_records *records);	  /* that can't be read */
 /* epoch: of the loaded maps; decides which numbers count. */
 void pk_records_set_epoch(struct pk_records *records, const uint64_t epoch[2]);
 /* A record as a member. Pure. */

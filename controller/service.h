@@ -12,11 +12,12 @@
 struct pk_service_call {
 	const struct pk_config_service *service;
 	const char *header;
-	const char *path;		/* "/v1/…", encoded */
+	const char *path; /* "/v1/…", encoded */
 	unsigned int timeout_ms;
 	size_t cap;
 };
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,
 				      pk_http_fn *fn, void *arg, struct pk_err *err);
-/* Why an answer is no good: "status 403: Permission denied", "status 0: …"; false where it is (200, or allow404). */
+/* Why an answer is no good: "status 403: Permission denied", "status 0: …"; false where it is (200,
+ * or allow404). */
 bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *why, size_t room);

@@ -8,17 +8,17 @@
 
 enum pk_source_state {
 	PK_SOURCE_OFF,
-	PK_SOURCE_STARTING,	/* no answer yet */
+	PK_SOURCE_STARTING, /* no answer yet */
 	PK_SOURCE_OK,
-	PK_SOURCE_STALE,	/* answered once; what it said then is in force */
+	PK_SOURCE_STALE, /* answered once; what it said then is in force */
 };
 
 struct pk_source {
 	enum pk_source_state state;
-	struct timespec contact;	/* CLOCK_REALTIME of the last good answer; 0 = never */
+	struct timespec contact; /* CLOCK_REALTIME of the last good answer; 0 = never */
 	uint64_t index;
-	unsigned int errors;		/* since start */
-	unsigned int failures;		/* in a row */
+	unsigned int errors;   /* since start */
+	unsigned int failures; /* in a row */
 	char last_error[320];
 	char detail[160];
 };

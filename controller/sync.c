@@ -97,15 +97,15 @@ static void take_numbers(struct sync_pass *p)
 {
 	struct pk_model *model = p->want->model;
 
-	for (const struct pk_member *m = pk_model_next(model, NULL); m; m = pk_model_next(model, m)) {
+	for (const struct pk_member *m = pk_model_next(model, NULL); m;
+	     m = pk_model_next(model, m)) {
 		struct pk_identity_ref id;
 		struct pk_labels_want want = { 0 };
 		struct pk_err err = { 0 };
 		struct target *t;
 		int r;
 
-		if (!is_live(p, m) ||
-		    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0)
+		if (!is_live(p, m) || pk_engine_identity(pk_model_engine(model), m->key, &id) < 0)
 			continue;
 		t = &p->targets[p->n_targets];
 		tenant_of(&id, &want);
@@ -144,8 +144,8 @@ static void place_targets(struct sync_pass *p)
 		uint32_t place;
 
 		end = i + 1;
-		while (end < p->n_targets && memcmp(p->targets[i].image->digest,
-						    p->targets[end].image->digest, 16) == 0)
+		while (end < p->n_targets &&
+		       memcmp(p->targets[i].image->digest, p->targets[end].image->digest, 16) == 0)
 			end++;
 		place = sync_place(p, p->targets[i].image, &p->targets[i], end - i);
 		for (size_t k = i; k < end; k++)
@@ -168,7 +168,7 @@ static void name_label_sets(struct sync_pass *p)
 
 static uint32_t flags_of(const struct sync_pass *p, const struct target *t, uint64_t word)
 {
-	uint32_t flags = PK_WORD_FLAGS(word) & PK_WORD_MASQUERADE;	/* ADD's word on it stays */
+	uint32_t flags = PK_WORD_FLAGS(word) & PK_WORD_MASQUERADE; /* ADD's word on it stays */
 
 	if (t->image->audit)
 		flags |= PK_WORD_AUDIT;
@@ -190,7 +190,7 @@ static void switch_one(struct sync_pass *p, const struct target *t)
 
 	to.from = pk_word(bpf, to.slot);
 	if (!to.from)
-		return;		/* closed meanwhile: DEL's */
+		return; /* closed meanwhile: DEL's */
 	to.flags = flags_of(p, t, to.from);
 	if (PK_WORD_RULE_SET(to.from) == to.rule_set && PK_WORD_FLAGS(to.from) == to.flags &&
 	    bpf->endpoints[to.slot].identity == to.identity &&
@@ -255,14 +255,16 @@ static int say_sizes(struct sync_pass *p)
 	if (!err)
 		return p->result;
 	pk_engine_size(pk_model_engine(p->want->model), &want);
-	pk_str_addf(&text, "the policy does not fit, endpoints stay under the one before: it wants "
-		    "%zu rule sets, %zu verdicts, %zu peer classes, %zu prefixes;", want.rule_sets,
-		    want.verdicts, want.peers, want.cidrs);
+	pk_str_addf(&text,
+		    "the policy does not fit, endpoints stay under the one before: it wants "
+		    "%zu rule sets, %zu verdicts, %zu peer classes, %zu prefixes;",
+		    want.rule_sets, want.verdicts, want.peers, want.cidrs);
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(use[i].name, "verdicts") == 0 || strcmp(use[i].name, "cidr") == 0 ||
 		    strcmp(use[i].name, "peer_class") == 0)
 			pk_str_addf(&text, " %s has %llu of %llu taken", use[i].name,
-				    (unsigned long long)use[i].used, (unsigned long long)use[i].size);
+				    (unsigned long long)use[i].used,
+				    (unsigned long long)use[i].size);
 	snprintf(err->text, sizeof(err->text), "%.380s", text.text);
 	return p->result;
 }

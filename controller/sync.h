@@ -19,13 +19,13 @@ int pk_sync_open(struct pk_sync *sync, const struct pk_settings *settings, struc
 struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
 
 struct pk_sync_want {
-	struct pk_model *model;		/* compiled */
-	bool all;			/* documents or settings changed: names of others are withdrawn too */
-	bool log_new;			/* events of new allowed flows */
+	struct pk_model *model; /* compiled */
+	bool all;     /* documents or settings changed: names of others are withdrawn too */
+	bool log_new; /* events of new allowed flows */
 };
 struct pk_sync_done {
 	unsigned int switched, installed, amended, ports;
-	bool again;			/* something changed under our hands: come back soon */
+	bool again; /* something changed under our hands: come back soon */
 };
 /* The first error is returned; the rest is still done. */
 int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct pk_sync_done *done,
@@ -38,8 +38,7 @@ struct pk_sync_state {
 	uint32_t identity, tenant, rule_set, revision;
 	bool audit;
 };
-void pk_sync_state(struct pk_sync *sync, const struct pk_member *member,
-		   struct pk_sync_state *out);
+void pk_sync_state(struct pk_sync *sync, const struct pk_member *member, struct pk_sync_state *out);
 unsigned int pk_sync_rule_sets(const struct pk_sync *sync);
 /* Whether the member runs under the rule set that its image asks for. */
 bool pk_sync_in_step(struct pk_sync *sync, struct pk_model *model, const struct pk_member *member);

@@ -5,32 +5,32 @@
 #include "tables.h"
 
 struct place {
-	struct pk_image *image;		/* what is in force there; NULL: free, or an earlier controller's */
-	bool amended;			/* in this pass: words that name it get a new revision */
-	bool complete;			/* every peer of it has a number and a class */
-	bool idle;			/* nobody named it at the last tidy */
+	struct pk_image *image; /* what is in force there; NULL: free, or an earlier controller's */
+	bool amended;		/* in this pass: words that name it get a new revision */
+	bool complete;		/* every peer of it has a number and a class */
+	bool idle;		/* nobody named it at the last tidy */
 };
 
 struct ports_memo {
 	uint64_t hash[2];
-	uint32_t opened;		/* of the endpoint that they were written for */
+	uint32_t opened; /* of the endpoint that they were written for */
 	bool known;
 };
 
 struct pk_sync {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
-	struct place *places;		/* by rule set number */
+	struct place *places; /* by rule set number */
 	size_t n_places;
-	struct ports_memo *ports;	/* by slot */
+	struct ports_memo *ports; /* by slot */
 };
 
 struct target {
 	const struct pk_member *member;
 	struct pk_image *image;
-	uint64_t hash[2];		/* of its identity */
+	uint64_t hash[2]; /* of its identity */
 	struct pk_labels labels;
-	uint32_t rule_set;		/* 0: none could be made; it stays as it is */
+	uint32_t rule_set; /* 0: none could be made; it stays as it is */
 };
 
 struct sync_pass {
@@ -45,7 +45,8 @@ struct sync_pass {
 
 uint64_t sync_until(void);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
-/* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error. */
+/* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
+ */
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
 		    size_t n);
 void sync_bases(struct sync_pass *p);

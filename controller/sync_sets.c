@@ -40,7 +40,8 @@ static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *imag
 	remember(p->sync, place, image);
 	if (at->complete)
 		return;
-	complete = all_numbered(p->sync, image);	/* before: who comes meanwhile is for the next pass */
+	complete =
+		all_numbered(p->sync, image); /* before: who comes meanwhile is for the next pass */
 	r = pk_rule_set_peers(p->sync->bpf, place, image, &err);
 	sync_error(p, r, &err);
 	at->complete = r == 0 && complete;
@@ -230,7 +231,8 @@ void sync_withdraw(struct sync_pass *p)
 	pk_map_each(p->sync->bpf->map[PK_MAP_LABELS], collect_label, &w);
 	pk_map_each(p->sync->bpf->map[PK_MAP_BASES], collect_base, &w);
 	for (size_t i = 0; i < w.n_labels; i++)
-		sync_error(p, pk_labels_name(p->sync->bpf, w.labels[i], 0, sync_until(), &err), &err);
+		sync_error(p, pk_labels_name(p->sync->bpf, w.labels[i], 0, sync_until(), &err),
+			   &err);
 	for (size_t i = 0; i < w.n_bases; i++)
 		sync_error(p, pk_base_name(p->sync->bpf, w.bases[i], 0, sync_until(), &err), &err);
 	free(w.labels);
@@ -239,7 +241,7 @@ void sync_withdraw(struct sync_pass *p)
 
 struct tidy {
 	struct pk_sync *sync;
-	uint64_t (*used)[2];		/* identities of members, sorted */
+	uint64_t (*used)[2]; /* identities of members, sorted */
 	uint64_t (*gone)[2];
 	size_t n_used, n;
 };
@@ -252,7 +254,8 @@ static int by_hash(const void *a, const void *b)
 static void collect_used(struct tidy *t, struct pk_model *model)
 {
 	t->used = pk_alloc((pk_model_count(model) + 1) * sizeof(*t->used));
-	for (const struct pk_member *m = pk_model_next(model, NULL); m; m = pk_model_next(model, m)) {
+	for (const struct pk_member *m = pk_model_next(model, NULL); m;
+	     m = pk_model_next(model, m)) {
 		struct pk_identity_ref id;
 
 		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0)
@@ -294,7 +297,8 @@ static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 	return true;
 }
 
-/* More label sets than this without an endpoint, and they are forgotten: until then a job that comes back is quick. */
+/* More label sets than this without an endpoint, and they are forgotten: until then a job that
+ * comes back is quick. */
 #define IDLE_LABELS 1024
 
 static void tidy_labels(struct pk_sync *s, struct pk_model *model)

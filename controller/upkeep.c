@@ -19,15 +19,15 @@
 #include "sync_parts.h"
 
 #define MINUTE_MS 60000
-#define GONE_MS 200		/* a device that goes takes its netns and its record's DEL along */
-#define SWEEP_NS 2000000000ull
+#define GONE_MS	  200 /* a device that goes takes its netns and its record's DEL along */
+#define SWEEP_NS  2000000000ull
 
 struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
 	struct pk_timer *timer, *sweep_timer;
 	struct pk_watch *watch;
-	int links;			/* netlink socket that hears of devices */
+	int links; /* netlink socket that hears of devices */
 	union pk_addr *local;
 	size_t n_local;
 };
@@ -113,7 +113,7 @@ static void audit_hook(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_ho
 	struct pk_err err = { 0 };
 
 	if (pk_hook_read(nl, hook, &seen, &err) < 0 || seen.state == PK_HOOK_OURS_FIRST)
-		return;		/* a device that is gone is the sweep's */
+		return; /* a device that is gone is the sweep's */
 	u->stats.hooks_bad++;
 	log_warn("op=audit ifindex=%u hook=%s state=%s before=\"%s\" repairing", hook->ifindex,
 		 hook->egress ? "egress" : "ingress",
@@ -217,7 +217,7 @@ struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 	if (u->links >= 0)
 		u->watch = pk_watch_fd(args->loop, u->links, on_links, u);
 	read_addresses(u);
-	pk_timer_set(u->timer, 100);	/* the first one just after start */
+	pk_timer_set(u->timer, 100); /* the first one just after start */
 	return u;
 }
 

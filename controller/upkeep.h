@@ -17,16 +17,16 @@ struct pk_upkeep_args {
 	struct pk_sync *sync;
 	/* Is Nomad there, and did it answer? NULL: no Nomad. */
 	bool (*nomad_answers)(void *arg);
-	void (*swept)(void *arg);	/* records may have gone */
+	void (*swept)(void *arg); /* records may have gone */
 	void *arg;
 };
 
 struct pk_upkeep_stats {
-	unsigned int orphans;		/* that the last sweep left */
+	unsigned int orphans; /* that the last sweep left */
 	uint64_t removed;
-	unsigned int hooks_bad;		/* guards that weren't first at the last audit */
+	unsigned int hooks_bad; /* guards that weren't first at the last audit */
 	uint64_t hooks_repaired;
-	char hook_error[256];		/* why one can't be; "" */
+	char hook_error[256]; /* why one can't be; "" */
 };
 
 struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args);

@@ -14,10 +14,10 @@
 #include "own.h"
 #include "str.h"
 
-#define HEAD "// picket: name="
+#define HEAD	  "// picket: name="
 #define HEAD_PATH " path="
-#define TEXT_MAX (2u << 20)	/* the largest document and its head */
-#define NAME_PART 160		/* of a file's name before its hash stands for the rest */
+#define TEXT_MAX  (2u << 20) /* the largest document and its head */
+#define NAME_PART 160	     /* of a file's name before its hash stands for the rest */
 
 static void encode(struct pk_str *out, const char *text)
 {
@@ -68,8 +68,8 @@ static char *path_of(const char *directory, const char *source, const char *name
 	own_str file = { 0 };
 	uint64_t hash[2];
 
-	pk_str_addf(&path, "%s/%.*s/", directory, slash ? (int)(slash - source) : (int)strlen(source),
-		    source);
+	pk_str_addf(&path, "%s/%.*s/", directory,
+		    slash ? (int)(slash - source) : (int)strlen(source), source);
 	if (slash) {
 		encode(&path, slash + 1);
 		pk_str_add(&path, "/");
@@ -146,7 +146,8 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
 	own_mem char *whole = NULL;
 	struct pk_stored_doc doc = { 0 };
 	size_t n;
-	int r = path ? pk_fs_read(path, TEXT_MAX, &whole, &n, err) : pk_fail(err, ENOMEM, "%s", name);
+	int r = path ? pk_fs_read(path, TEXT_MAX, &whole, &n, err)
+		     : pk_fail(err, ENOMEM, "%s", name);
 
 	if (r < 0)
 		return r;

@@ -15,14 +15,14 @@
 #include "err.h"
 
 struct pk_stored_doc {
-	const char *source;		/* "file", "operator", "tenant/<namespace>" */
-	const char *namespace;		/* of the source; NULL: the operator's */
+	const char *source;    /* "file", "operator", "tenant/<namespace>" */
+	const char *namespace; /* of the source; NULL: the operator's */
 	const char *name;
-	const char *path;		/* where it came from, for messages */
-	const char *text;		/* without the comment line */
+	const char *path; /* where it came from, for messages */
+	const char *text; /* without the comment line */
 	size_t len;
-	const char *file;		/* this file's own path */
-	struct timespec time;		/* when it was stored */
+	const char *file;     /* this file's own path */
+	struct timespec time; /* when it was stored */
 };
 
 /* Nonzero from fn ends the walk and is returned. */
@@ -39,7 +39,7 @@ int pk_docstore_walk(const char *directory, pk_docstore_fn *fn,
 
 int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err);
 int pk_docstore_remove(const char *directory, const char *source, const char *name,
-		       struct pk_err *err);	/* the absent: 0 */
+		       struct pk_err *err); /* the absent: 0 */
 /* One document's text; caller frees. */
 int pk_docstore_text(const char *directory, const char *source, const char *name, char **text,
 		     size_t *len, struct pk_err *err);

@@ -60,8 +60,8 @@ int pk_settings_get_baseline(struct pk_settings *s, const struct pk_json_doc *do
 	if (r < 0 || !text)
 		return r;
 	if (pk_baseline_parse(text, &s->baseline) < 0)
-		return pk_json_fail(err, doc, v, false,
-				    "\"%s\" is none of tenant, deny, open", text);
+		return pk_json_fail(err, doc, v, false, "\"%s\" is none of tenant, deny, open",
+				    text);
 	s->baseline_given = true;
 	return 0;
 }
@@ -96,8 +96,9 @@ static int prefix_of(const struct pk_json_doc *doc, const struct pk_json *v, str
 	if (!pk_addr_equal(&masked.addr, &out->addr)) {
 		char shown[PK_ADDR_TEXT];
 
-		return pk_json_fail(err, doc, v, false, "\"%s\" has host bits set; did you mean \"%s\"?",
-				    text, pk_prefix_format(&masked, shown));
+		return pk_json_fail(err, doc, v, false,
+				    "\"%s\" has host bits set; did you mean \"%s\"?", text,
+				    pk_prefix_format(&masked, shown));
 	}
 	return 0;
 }
@@ -147,8 +148,7 @@ int pk_settings_get_resolvers(struct pk_settings *s, const struct pk_json_doc *d
 		if (text && strcmp(text, "host") == 0)
 			host = true;
 		else if (!text || pk_addr_parse(text, &resolvers[n++]) < 0)
-			return pk_json_fail(err, doc, v, false,
-					    "neither an address nor \"host\"");
+			return pk_json_fail(err, doc, v, false, "neither an address nor \"host\"");
 	}
 	free(s->resolvers);
 	s->resolvers = PK_MOVE(resolvers, NULL);
@@ -213,16 +213,16 @@ int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 	if (capacity)
 		r = pk_json_only(doc, capacity, capacity_keys, err);
 	if (r == 0 && capacity)
-		r = get_u32(doc, capacity, "endpoints", (struct pk_json_range){ 1, PK_CAPACITY_MAX },
-			    &s->capacity, err);
+		r = get_u32(doc, capacity, "endpoints",
+			    (struct pk_json_range){ 1, PK_CAPACITY_MAX }, &s->capacity, err);
 	if (r == 0 && limits)
 		r = pk_json_only(doc, limits, limit_keys, err);
 	if (r == 0 && limits)
 		r = get_u32(doc, limits, "flowsPerEndpoint",
 			    (struct pk_json_range){ 16, PK_FLOW_BUDGET_MAX }, &s->flow_budget, err);
 	if (r == 0 && limits)
-		r = get_u32(doc, limits, "newFlowsPerSecond",
-			    (struct pk_json_range){ 0, 10000000 }, &s->new_flows_per_s, err);
+		r = get_u32(doc, limits, "newFlowsPerSecond", (struct pk_json_range){ 0, 10000000 },
+			    &s->new_flows_per_s, err);
 	return r;
 }
 
@@ -281,10 +281,9 @@ static int get_labels(struct pk_settings *s, const struct pk_json_doc *doc,
 
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
-	static const char *const names[] = { "baseline",  "nomad",	  "healthChecks",
-					     "masquerade", "pools",	  "resolvers",
-					     "tenantReach", "capacity",	  "limits",
-					     "packetPath", "labels",	  NULL };
+	static const char *const names[] = { "baseline", "nomad",      "healthChecks", "masquerade",
+					     "pools",	 "resolvers",  "tenantReach",  "capacity",
+					     "limits",	 "packetPath", "labels",       NULL };
 	const struct pk_json *root = pk_json_root(doc);
 	int r = pk_json_only(doc, root, names, err);
 

@@ -23,24 +23,25 @@ struct pk_settings {
 	enum pk_baseline baseline;
 	/* A file said so; false: node.json leaves it out, and the conflist's word counts at ADD. */
 	bool baseline_given, pools_given, resolvers_given;
-	bool has_nomad;			/* false: "nomad": null, job and group are believed */
+	bool has_nomad; /* false: "nomad": null, job and group are believed */
 	bool health_checks;
 	bool masquerade;
-	struct pk_prefix *pools;	/* the cluster's endpoint prefixes */
+	struct pk_prefix *pools; /* the cluster's endpoint prefixes */
 	size_t n_pools;
 	union pk_addr *resolvers;
 	size_t n_resolvers;
-	bool resolver_host;		/* "host" among the resolvers, or an address of the node */
-	struct pk_prefix *reach;	/* tenantReach: prefixes */
+	bool resolver_host;	 /* "host" among the resolvers, or an address of the node */
+	struct pk_prefix *reach; /* tenantReach: prefixes */
 	size_t n_reach;
 	bool reach_host, reach_remote_node;
-	uint32_t capacity;		/* endpoints */
+	uint32_t capacity; /* endpoints */
 	uint32_t flow_budget, new_flows_per_s;
-	char packet_path[16];		/* auto | kfunc | segmented */
-	char region[64], node[128], node_pool[64], datacenter[64];	/* labels of this node, "" = unknown */
+	char packet_path[16]; /* auto | kfunc | segmented */
+	char region[64], node[128], node_pool[64],
+		datacenter[64]; /* labels of this node, "" = unknown */
 };
 
-void pk_settings_init(struct pk_settings *s);	/* the defaults of ux.md */
+void pk_settings_init(struct pk_settings *s); /* the defaults of ux.md */
 void pk_settings_done(struct pk_settings *s);
 /* node.json -> settings; keys that are absent keep what s has. Unknown keys are refused. */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);

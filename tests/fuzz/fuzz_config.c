@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pk_config c;
 
 	pk_config_init(&c);
-	strcpy(c.policies_dir, "/etc/picket/policies.d");	/* as pk_config_load leaves it */
+	strcpy(c.policies_dir, "/etc/picket/policies.d"); /* as pk_config_load leaves it */
 	if (pk_config_parse(&c, "input", (const char *)data, size, &err) == 0)
 		check_taken(&c);
 	else

@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 64; i++) {
 		event_base_loop(pk_loop_base(loop), EVLOOP_NONBLOCK);
 		if (read(fd, answer, sizeof(answer)) == 0)
-			return 0;	/* it closed: all was said */
+			return 0; /* it closed: all was said */
 	}
 	return 0;
 }

@@ -22,7 +22,7 @@ static int parse(struct pk_config *c, const char *text, struct pk_err *err)
 
 static const struct {
 	const char *what, *text;
-	const char *error;	/* part of it; NULL: taken */
+	const char *error; /* part of it; NULL: taken */
 } rows[] = {
 	{ "an empty object is all defaults", "{}", NULL },
 	{ "comments are allowed", "{ // x\n \"cluster\": /* y */ \"a\" }", NULL },
@@ -36,7 +36,8 @@ static const struct {
 	{ "a pool with host bits", "{\"pools\": [\"10.1.2.3/16\"]}", "10.1.0.0/16" },
 	{ "a pool that is none", "{\"pools\": [\"10.1.0.0\\/99\"]}", "not a prefix" },
 	{ "null pools are the conflist's", "{\"pools\": null}", NULL },
-	{ "a resolver may be host", "{\"resolvers\": [\"host\", \"10.0.0.53\", \"fd00::1\"]}", NULL },
+	{ "a resolver may be host", "{\"resolvers\": [\"host\", \"10.0.0.53\", \"fd00::1\"]}",
+	  NULL },
 	{ "a resolver is no name", "{\"resolvers\": [\"dns.local\"]}", "neither an address" },
 	{ "tenantReach takes prefixes and two entities",
 	  "{\"tenantReach\": [\"10.1.0.0/16\", \"host\", \"remote-node\"]}", NULL },
@@ -119,8 +120,8 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-	static const char *const files[] = { "a.json", "b.json", ".c.json", "d.txt", "x.conflist",
-					     "node.json" };
+	static const char *const files[] = { "a.json", "b.json",     ".c.json",
+					     "d.txt",  "x.conflist", "node.json" };
 	char path[256];
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(files); i++) {
@@ -203,7 +204,8 @@ static void test_printed_is_read(void **state)
 	struct pk_err err = { 0 };
 	own_str text = { 0 };
 
-	put(state, "a.json", "{\"baseline\": \"deny\", \"pools\": [\"10.0.0.0/8\"], \"nomad\": null}");
+	put(state, "a.json",
+	    "{\"baseline\": \"deny\", \"pools\": [\"10.0.0.0/8\"], \"nomad\": null}");
 	args.path = *state;
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
 	pk_config_print(&c, &text);
@@ -225,7 +227,8 @@ static void test_conflist(void **state)
 
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
 	pk_str_addf(&conflist,
-		    "{\"cniVersion\": \"1.0.0\", \"name\": \"picket\", \"plugins\": [{\"type\": \"picket\","
+		    "{\"cniVersion\": \"1.0.0\", \"name\": \"picket\", \"plugins\": [{\"type\": "
+		    "\"picket\","
 		    " \"root\": \"%s\", \"pool\": [\"10.9.0.0/24\"], \"baseline\": \"deny\","
 		    " \"dns\": {\"servers\": [\"10.9.0.53\"]}}]}",
 		    (char *)*state);

@@ -74,9 +74,14 @@ static void put(struct fixture *f, const char *id, uint32_t slot, const char *jo
 	static const uint64_t epoch[2] = { 1, 2 };
 	struct pk_record_port port = { .proto = IPPROTO_TCP, .host = 24722, .container = 22 };
 	char eth0[] = "eth0", acme[] = "acme", web[] = "web";
-	struct pk_record r = { .container_id = (char *)id, .ifname = eth0, .slot = slot,
-			       .namespace = acme, .job = (char *)job, .group = web,
-			       .ports = &port, .n_ports = 1 };
+	struct pk_record r = { .container_id = (char *)id,
+			       .ifname = eth0,
+			       .slot = slot,
+			       .namespace = acme,
+			       .job = (char *)job,
+			       .group = web,
+			       .ports = &port,
+			       .n_ports = 1 };
 
 	memcpy(r.epoch, epoch, sizeof(epoch));
 	r.ipv4 = addr("10.40.7.10");
@@ -119,7 +124,7 @@ static void test_claims_then_facts(void **state)
 
 	alloc_of(&a, "aaaa", "api");
 	assert_true(pk_model_alloc(f->model, &a));
-	assert_false(pk_model_alloc(f->model, &a));	/* the same again changes nothing */
+	assert_false(pk_model_alloc(f->model, &a)); /* the same again changes nothing */
 	pk_alloc_done(&a);
 	assert_int_equal(m->confirmed, PK_CONFIRMED);
 	assert_non_null(strstr(labels_of(f, "aaaa@eth0"), "nomad:job=api"));
@@ -129,7 +134,8 @@ static void test_claims_then_facts(void **state)
 	put(f, "aaaa", 1, "api");
 	assert_int_equal(pk_model_get(f->model, "aaaa@eth0")->confirmed, PK_CONFIRMED);
 	{
-		struct pk_model_args args = { .settings = &f->settings, .docs = f->docs,
+		struct pk_model_args args = { .settings = &f->settings,
+					      .docs = f->docs,
 					      .facts = f->facts };
 		struct pk_model *first = f->model;
 
@@ -142,7 +148,7 @@ static void test_claims_then_facts(void **state)
 	assert_true(pk_model_remove(f->model, "aaaa@eth0"));
 	assert_null(pk_model_get(f->model, "aaaa@eth0"));
 	assert_string_equal(labels_of(f, "aaaa@eth0"), "");
-	put(f, "aaaa", 1, "api");	/* gone is gone: its facts too */
+	put(f, "aaaa", 1, "api"); /* gone is gone: its facts too */
 	assert_int_equal(pk_model_get(f->model, "aaaa@eth0")->confirmed, PK_UNCONFIRMED);
 	pk_model_remove(f->model, "aaaa@eth0");
 }
@@ -207,9 +213,8 @@ static void test_compiled(void **state)
 	assert_true(pk_docs_offer(f->docs, &place, deny, strlen(deny)));
 	pk_model_documents(f->model);
 	assert_int_equal(pk_model_compile(f->model, NULL), 0);
-	assert_memory_not_equal(
-		pk_engine_image(pk_model_engine(f->model), "aaaa@eth0")->digest, digest,
-		sizeof(digest));
+	assert_memory_not_equal(pk_engine_image(pk_model_engine(f->model), "aaaa@eth0")->digest,
+				digest, sizeof(digest));
 	assert_true(pk_rules_count(pk_model_rules(f->model)) >= 1);
 }
 
@@ -221,10 +226,16 @@ static const char *local_host(void *arg, const union pk_addr *a)
 
 static struct pk_event event(const char *src, const char *dst)
 {
-	struct pk_event ev = { .version = PK_EVENT_VERSION, .type = PK_EVENT_DENIED,
-			       .reason = PK_REASON_POLICY_DENIED, .dir = PK_EGRESS, .slot = 1,
-			       .proto = IPPROTO_TCP, .tcp_flags = 2, .ethertype = 0x0800,
-			       .rank = PK_RANK(PK_TIER_TENANT, PK_KIND_DEFAULT), .length = 60 };
+	struct pk_event ev = { .version = PK_EVENT_VERSION,
+			       .type = PK_EVENT_DENIED,
+			       .reason = PK_REASON_POLICY_DENIED,
+			       .dir = PK_EGRESS,
+			       .slot = 1,
+			       .proto = IPPROTO_TCP,
+			       .tcp_flags = 2,
+			       .ethertype = 0x0800,
+			       .rank = PK_RANK(PK_TIER_TENANT, PK_KIND_DEFAULT),
+			       .length = 60 };
 
 	ev.src = addr(src);
 	ev.dst = addr(dst);
@@ -235,7 +246,8 @@ static struct pk_event event(const char *src, const char *dst)
 
 static void expect_line(struct fixture *f, const struct pk_event *ev, const char *const *parts)
 {
-	const struct pk_flow_names names = { .model = f->model, .node = "vm-17",
+	const struct pk_flow_names names = { .model = f->model,
+					     .node = "vm-17",
 					     .node_address = local_host };
 	const struct timespec when = { .tv_sec = 1763906020, .tv_nsec = 122000000 };
 	own_str line = { 0 };
@@ -264,14 +276,14 @@ static void test_flow_names(void **state)
 	expect_line(f, &ev,
 		    (const char *const[]){ "\"time\":\"2025-11-23T13:53:40.122Z\"",
 					   "\"verdict\":\"denied\"", "\"reason\":\"policy-denied\"",
-					   "\"direction\":\"egress\"", "\"policy\":null", 
+					   "\"direction\":\"egress\"", "\"policy\":null",
 					   "\"rule\":null", "\"tier\":\"tenant\"",
 					   "\"kind\":\"default\"", "\"name\":\"acme/api/web\"",
 					   "\"name\":\"world\"", "\"port\":8443",
 					   "\"protocol\":\"tcp\"", "\"tcpFlags\":\"S\"", NULL });
 	ev = event("10.40.7.11", "192.0.2.1");
 	expect_line(f, &ev, (const char *const[]){ "\"name\":\"host\"", NULL });
-	ev.party = PK_PARTY_REMOTE_NODE;	/* what the data path saw counts more than the address */
+	ev.party = PK_PARTY_REMOTE_NODE; /* what the data path saw counts more than the address */
 	expect_line(f, &ev, (const char *const[]){ "\"name\":\"remote-node\"", NULL });
 	ev = event("10.40.7.11", "10.40.7.12");
 	ev.peer_slot = 2;
@@ -304,9 +316,9 @@ static void test_lost_events(void **state)
 
 	ev.lost = 3;
 	pk_events_take(events, &ev, sizeof(ev));
-	pk_events_take(events, &ev, sizeof(ev) - 1);	/* no event */
+	pk_events_take(events, &ev, sizeof(ev) - 1); /* no event */
 	ev.version = 9;
-	pk_events_take(events, &ev, sizeof(ev));	/* another version's */
+	pk_events_take(events, &ev, sizeof(ev)); /* another version's */
 	pk_events_stats(events, &stats);
 	assert_int_equal(stats.seen, 1);
 	assert_int_equal(stats.lost, 5);
@@ -332,7 +344,8 @@ static void test_flow_file(void **state)
 	/* 4 lines a file; the two kept ones are whole, the rest is gone. */
 	pk_str_addf(&command,
 		    "set -e; cd %s/flows; test $(ls | wc -l) = 3; test $(wc -l < f.jsonl.1) = 4;"
-		    " test $(wc -l < f.jsonl.2) = 4; test $(stat -c %%a f.jsonl) = 640; cd ..; rm -r flows",
+		    " test $(wc -l < f.jsonl.2) = 4; test $(stat -c %%a f.jsonl) = 640; cd ..; rm "
+		    "-r flows",
 		    f->facts);
 	assert_int_equal(system(command.text), 0);
 	log = pk_flowlog_new("/proc/none/f.jsonl", 4096, 2);

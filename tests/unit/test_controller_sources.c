@@ -21,7 +21,8 @@
 #define ALLOC_ID "4e975ed8-3e04-254e-11a3-5c29b1507321"
 #define ALLOC_HEAD_OK                                                                              \
 	"{\"ID\": \"" ALLOC_ID "\", \"Namespace\": \"acme\", \"JobID\": \"api/dispatch-1\","       \
-	" \"TaskGroup\": \"web\", \"ClientStatus\": \"running\", \"CreateTime\": 1763970000000000000,"
+	" \"TaskGroup\": \"web\", \"ClientStatus\": \"running\", \"CreateTime\": "                 \
+	"1763970000000000000,"
 #define ALLOC_PORTS                                                                                \
 	" \"AllocatedResources\": {\"Shared\": {\"Ports\": ["                                      \
 	"{\"Label\": \"ssh\", \"Value\": 24722, \"To\": 22, \"HostIP\": \"127.0.0.1\"},"           \
@@ -29,11 +30,14 @@
 #define ALLOC_JOB                                                                                  \
 	" \"Job\": {\"ID\": \"api/dispatch-1\", \"ParentID\": \"api\", \"Region\": \"global\","    \
 	" \"Meta\": {\"tier\": \"x\", \"owner\": \"me\", \"host\": \"${node.unique.name}\"},"      \
-	" \"TaskGroups\": [{\"Name\": \"other\"}, {\"Name\": \"web\", \"Meta\": {\"tier\": \"web\"}," \
+	" \"TaskGroups\": [{\"Name\": \"other\"}, {\"Name\": \"web\", \"Meta\": {\"tier\": "       \
+	"\"web\"},"                                                                                \
 	" \"Services\": [{\"Name\": \"api\", \"PortLabel\": \"ssh\", \"Checks\": ["                \
 	"{\"Type\": \"tcp\"}, {\"Type\": \"http\", \"PortLabel\": \"raw\"},"                       \
-	"{\"Type\": \"script\", \"PortLabel\": \"ssh\"}, {\"Type\": \"http\", \"PortLabel\": \"8080\"}]}]," \
-	" \"Tasks\": [{\"Name\": \"vm\", \"Services\": [{\"Name\": \"side\"}]}, {\"Name\": \"b\", \"Services\": null}]}]}}"
+	"{\"Type\": \"script\", \"PortLabel\": \"ssh\"}, {\"Type\": \"http\", \"PortLabel\": "     \
+	"\"8080\"}]}],"                                                                            \
+	" \"Tasks\": [{\"Name\": \"vm\", \"Services\": [{\"Name\": \"side\"}]}, {\"Name\": "       \
+	"\"b\", \"Services\": null}]}]}}"
 #define ALLOC ALLOC_HEAD_OK ALLOC_PORTS ALLOC_JOB
 
 static void test_alloc(void **state)
@@ -49,12 +53,12 @@ static void test_alloc(void **state)
 	assert_string_equal(a.group, "web");
 	assert_int_equal(a.n_ports, 2);
 	assert_int_equal(a.ports[0].own, 22);
-	assert_int_equal(a.ports[1].own, 21570);	/* no "to": the same port */
+	assert_int_equal(a.ports[1].own, 21570); /* no "to": the same port */
 	assert_int_equal(a.n_meta, 3);
-	assert_string_equal(a.meta[0].value, "web");	/* the group's word over the job's */
+	assert_string_equal(a.meta[0].value, "web"); /* the group's word over the job's */
 	assert_true(a.meta[2].unknown);
 	assert_int_equal(a.n_services, 2);
-	assert_int_equal(a.n_checks, 3);		/* ssh, raw, 8080; no script */
+	assert_int_equal(a.n_checks, 3); /* ssh, raw, 8080; no script */
 	assert_int_equal(a.checks[0], 22);
 	assert_int_equal(a.checks[1], 21570);
 	assert_int_equal(a.checks[2], 8080);
@@ -122,12 +126,15 @@ static void test_alloc_kept(void **state)
 
 static void test_nodes(void **state)
 {
-	static const char nodes[] =
-		"[{\"ID\": \"11111111-0000-0000-0000-000000000001\", \"Name\": \"vm\", \"Status\": \"down\"},"
-		"{\"ID\": \"11111111-0000-0000-0000-000000000002\", \"Name\": \"vm\", \"Status\": \"ready\","
-		" \"Datacenter\": \"dc1\", \"NodePool\": \"default\"},"
-		"{\"ID\": \"11111111-0000-0000-0000-000000000003\", \"Name\": \"two\", \"Status\": \"ready\"},"
-		"{\"ID\": \"11111111-0000-0000-0000-000000000004\", \"Name\": \"two\", \"Status\": \"ready\"}]";
+	static const char nodes[] = "[{\"ID\": \"11111111-0000-0000-0000-000000000001\", \"Name\": "
+				    "\"vm\", \"Status\": \"down\"},"
+				    "{\"ID\": \"11111111-0000-0000-0000-000000000002\", \"Name\": "
+				    "\"vm\", \"Status\": \"ready\","
+				    " \"Datacenter\": \"dc1\", \"NodePool\": \"default\"},"
+				    "{\"ID\": \"11111111-0000-0000-0000-000000000003\", \"Name\": "
+				    "\"two\", \"Status\": \"ready\"},"
+				    "{\"ID\": \"11111111-0000-0000-0000-000000000004\", \"Name\": "
+				    "\"two\", \"Status\": \"ready\"}]";
 	struct pk_nomad_node n;
 	struct pk_err err = { 0 };
 
@@ -148,9 +155,10 @@ static void test_base64(void **state)
 {
 	static const struct {
 		const char *text, *want;
-	} rows[] = { { "", "" },	   { "YQ==", "a" },    { "YWI=", "ab" },   { "YWJj", "abc" },
-		     { "eyB9Cg==", "{ }\n" }, { "YQ", NULL },	    { "YQ=", NULL },   { "YR==", NULL },
-		     { "Y===", NULL },	   { "YQ==YQ==", NULL }, { "Y Q=", NULL }, { "====", NULL } };
+	} rows[] = { { "", "" },	   { "YQ==", "a" },	    { "YWI=", "ab" },
+		     { "YWJj", "abc" },	   { "eyB9Cg==", "{ }\n" }, { "YQ", NULL },
+		     { "YQ=", NULL },	   { "YR==", NULL },	    { "Y===", NULL },
+		     { "YQ==YQ==", NULL }, { "Y Q=", NULL },	    { "====", NULL } };
 
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
@@ -168,7 +176,10 @@ static void test_kvs(void **state)
 {
 	static const char good[] = "[{\"Key\": \"a/b\", \"Value\": \"e30=\", \"Flags\": 0},"
 				   "{\"Key\": \"a/c\", \"Value\": null}]";
-	static const char *const bad[] = { "", "{}", "[1]", "[{\"Key\": \"a\"}]",
+	static const char *const bad[] = { "",
+					   "{}",
+					   "[1]",
+					   "[{\"Key\": \"a\"}]",
 					   "[{\"Key\": 1, \"Value\": \"\"}]",
 					   "[{\"Key\": \"a\", \"Value\": \"%%\"}]",
 					   "[{\"Key\": \"a\", \"Value\": \"e30=\"}" };
@@ -206,7 +217,8 @@ static void test_places(void **state)
 		struct pk_kv_place place;
 		bool is = pk_kv_place(rows[i].key, "p/", &place);
 
-		if (is != (rows[i].source != NULL) || (is && strcmp(place.source, rows[i].source)) ||
+		if (is != (rows[i].source != NULL) ||
+		    (is && strcmp(place.source, rows[i].source)) ||
 		    (is && strcmp(place.namespace ?: "", rows[i].namespace ?: "")))
 			fail_msg("%s", rows[i].key);
 	}
@@ -231,14 +243,14 @@ static const struct member_row {
 	bool nomad, facts;
 	enum pk_confirmed want;
 	const char *name;
-	const char *has, *lacks;	/* in the canonical text */
+	const char *has, *lacks; /* in the canonical text */
 } member_rows[] = {
 	{ "no namespace is quarantine", NULL, "api", "web", true, false, PK_UNCONFIRMED, "?/?/?",
 	  "reserved:init", "api" },
 	{ "claims alone leave job and group unknown", "acme", "api/dispatch-1", "web", true, false,
 	  PK_UNCONFIRMED, "acme/?/?", "nomad:namespace=acme", "nomad:job=" },
-	{ "confirmed: the parent's job, group, meta, services", "acme", "api/dispatch-1", "web", true,
-	  true, PK_CONFIRMED, "acme/api/web", "\"meta:tier=web\"", "dispatch" },
+	{ "confirmed: the parent's job, group, meta, services", "acme", "api/dispatch-1", "web",
+	  true, true, PK_CONFIRMED, "acme/api/web", "\"meta:tier=web\"", "dispatch" },
 	{ "confirmed: an interpolated meta is unknown", "acme", "api/dispatch-1", "web", true, true,
 	  PK_CONFIRMED, "acme/api/web", "\"meta:host\"", "${" },
 	{ "a claim that was absent is filled in", "acme", NULL, NULL, true, true, PK_CONFIRMED,
@@ -284,7 +296,8 @@ static void test_members(void **state)
 
 #define DENY "{\"endpointSelector\": {}, \"ingress\": [{}]}"
 #define FQDN                                                                                       \
-	"{\"endpointSelector\": {}, \"egress\": [{\"toFQDNs\": [{\"matchName\": \"a.example\"}]}]}"
+	"{\"endpointSelector\": {}, \"egress\": [{\"toFQDNs\": [{\"matchName\": "                  \
+	"\"a.example\"}]}]}"
 
 static bool offer(struct pk_docs *docs, const char *path, const char *text)
 {
@@ -398,11 +411,11 @@ static void test_docs_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alloc),	   cmocka_unit_test(test_alloc_bad),
-		cmocka_unit_test(test_allocs),	   cmocka_unit_test(test_alloc_kept),
-		cmocka_unit_test(test_nodes),	   cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_kvs),	   cmocka_unit_test(test_places),
-		cmocka_unit_test(test_members),	   cmocka_unit_test(test_docs),
+		cmocka_unit_test(test_alloc),	  cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_allocs),	  cmocka_unit_test(test_alloc_kept),
+		cmocka_unit_test(test_nodes),	  cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_kvs),	  cmocka_unit_test(test_places),
+		cmocka_unit_test(test_members),	  cmocka_unit_test(test_docs),
 		cmocka_unit_test(test_docs_kept),
 	};
 
