@@ -9,5 +9,5 @@ $B/bench/%: bench/%.c $O/libpicket.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -o $@ $< $O/libpicket.a $(LIBS_BASE)
 bench-bin: $(BENCH_BIN)
 
-bench: setup all bench-bin
+bench: setup all bench-bin test-bin
 	$(Q)/usr/bin/python3 bench/bench.py --build $B $(if $(ONLY),--only $(ONLY))
