@@ -11,8 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/types"
-	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/firecracker-microvm/firecracker-go-sdk/cni/vmconf"
 )
 
@@ -55,8 +54,7 @@ func TestFirecrackerReadsResult(t *testing.T) {
 	for _, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			c := load(t, path)
-			var result types.Result
-			result, err := current.NewResult(c.Result)
+			result, err := create.CreateFromBytes(c.Result)
 			if err != nil {
 				t.Fatalf("the result is none: %v", err)
 			}
@@ -68,7 +66,7 @@ func TestFirecrackerReadsResult(t *testing.T) {
 			check(t, "MAC", conf.VMMacAddr, c.Expect.MAC)
 			check(t, "address", conf.VMIPConfig.Address.String(), c.Expect.IP)
 			check(t, "gateway", conf.VMIPConfig.Gateway.String(), c.Expect.Gateway)
-			check(t, "kernel argument", conf.IPBootParam(), c.Expect.KernelArgument)
+			check(t, "kernel argument", "ip="+conf.IPBootParam(), c.Expect.KernelArgument)
 			if conf.VMMTU != c.Expect.MTU {
 				t.Errorf("MTU is %d, expected %d", conf.VMMTU, c.Expect.MTU)
 			}
