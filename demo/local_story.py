@@ -108,7 +108,7 @@ class Story:
 
     def policy(self):
         screen, node = self.screen, self.node
-        screen.say("demo/policy.json: beta/api may use acme/db on TCP 8080; acme/db answers no ping")
+        screen.say("demo/policy.json: beta/api may use acme/db's TCP 8080; acme/db takes no ping")
         before = self._words()
         start = time.monotonic()
         shutil.copy(os.path.join(HERE, "policy.json"), os.path.join(node.root, "policy.new"))
@@ -138,7 +138,7 @@ class Story:
             self.screen.say(f"{source:<10} {target:<10} {protocol:<5} "
                             f"{self.screen.verdict(base[key].verdict)} -> "
                             f"{self.screen.verdict(now[key].verdict)} {now[key].reason} "
-                            f"{now[key].rule}")
+                            f"{now[key].rule}".rstrip())
         self.screen.check(
             set(changed) == {OPENED, CLOSED} and now[OPENED].verdict == "allowed"
             and now[CLOSED].verdict == "denied",
