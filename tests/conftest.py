@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fixtures of every Python test: nodes that are gone afterwards, also when the test failed."""
 import os
+import signal
 import sys
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import Node, NodeOptions, Snapshot  # noqa: E402
+
+
+def pytest_configure():
+    # A run that is told to end takes its nodes along, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
