@@ -282,61 +282,62 @@ bool pk_docs_prune(struct pk_docs *docs, const char *prefix,
 	return changed;
 }
 
-/* An earlier path of this source that has the name in force; list is sorted by source, path. */
-static const struct pk_doc_entry *namesake(const struct pk_docs *docs, size_t at)
-{
-	const struct pk_doc_entry *e = docs->list[at];
-
-	for (size_t i = at; i-- > 0;) {
-		const struct pk_doc_entry *b = docs->list[i];
-
-		if (strcmp(b->source, e->source) != 0)
-			break;
-		if (b->doc && strcmp(b->doc->name, e->doc->name) == 0)
-			return b;
-	}
-	return NULL;
-}
-
 static int by_name(const void *a, const void *b)
 {
-	const struct pk_document *x = *(struct pk_document *const *)a;
-	const struct pk_document *y = *(struct pk_document *const *)b;
+	const struct pk_doc_entry *x = *(struct pk_doc_entry *const *)a;
+	const struct pk_doc_entry *y = *(struct pk_doc_entry *const *)b;
 	int r = strcmp(x->source, y->source);
 
-	return r ? r : strcmp(x->name, y->name);
+	if (r == 0)
+		r = strcmp(x->doc->name, y->doc->name);
+	return r ? r : strcmp(x->path, y->path);
+}
+
+static bool is_namesake(const struct pk_doc_entry *first, const struct pk_doc_entry *e)
+{
+	return first && strcmp(first->source, e->source) == 0 &&
+	       strcmp(first->doc->name, e->doc->name) == 0;
+}
+
+static void refuse_namesake(struct pk_docs *docs, const struct pk_doc_entry *first,
+			    struct pk_doc_entry *e)
+{
+	char why[PK_ADDR_TEXT + 512];
+
+	snprintf(why, sizeof(why),
+		 "the name \"%.120s\" is that of %.250s, which comes first; "
+		 "fix: give it a \"name\" of its own",
+		 e->doc->name, first->path);
+	retire(docs, PK_MOVE(e->doc, NULL));
+	unstore(docs, e);
+	memset(e->hash, 0, sizeof(e->hash));
+	refuse(e, why);
 }
 
 size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 {
-	size_t n = 0;
+	own_mem struct pk_doc_entry **entry = calloc(docs->n + 1, sizeof(struct pk_doc_entry *));
+	const struct pk_doc_entry *first = NULL;
+	size_t n = 0, kept = 0;
 
 	free(docs->force);
 	docs->force = calloc(docs->n + 1, sizeof(struct pk_document *));
-	if (!docs->force)
+	if (!docs->force || !entry)
 		abort();
-	for (size_t i = 0; i < docs->n; i++) {
-		struct pk_doc_entry *e = docs->list[i];
-		const struct pk_doc_entry *other = e->doc ? namesake(docs, i) : NULL;
-
-		if (other) {
-			char why[PK_ADDR_TEXT + 512];
-
-			snprintf(why, sizeof(why),
-				 "the name \"%.120s\" is that of %.250s, which comes first; "
-				 "fix: give it a \"name\" of its own",
-				 e->doc->name, other->path);
-			retire(docs, PK_MOVE(e->doc, NULL));
-			unstore(docs, e);
-			memset(e->hash, 0, sizeof(e->hash));
-			refuse(e, why);
+	for (size_t i = 0; i < docs->n; i++)
+		if (docs->list[i]->doc)
+			entry[n++] = docs->list[i];
+	qsort(entry, n, sizeof(struct pk_doc_entry *), by_name);
+	for (size_t i = 0; i < n; i++) {
+		if (is_namesake(first, entry[i])) {
+			refuse_namesake(docs, first, entry[i]);
+			continue;
 		}
-		if (e->doc)
-			docs->force[n++] = e->doc;
+		first = entry[i];
+		docs->force[kept++] = first->doc;
 	}
-	qsort(docs->force, n, sizeof(struct pk_document *), by_name);
 	*list = docs->force;
-	return n;
+	return kept;
 }
 
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path)

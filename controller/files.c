@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <uthash.h>
 
 #include "fs.h"
 #include "json.h"
@@ -27,6 +28,7 @@ struct seen {
 	off_t size;
 	ino_t inode;
 	bool here;
+	UT_hash_handle hh; /* by path */
 };
 
 struct pk_files {
@@ -37,26 +39,30 @@ struct pk_files {
 	struct pk_timer *timer;
 	struct pk_source source;
 	struct seen *seen;
-	size_t n, room;
 	pk_loop_fn *changed;
 	void *arg;
 };
 
 static struct seen *seen_of(struct pk_files *f, const char *path)
 {
-	for (size_t i = 0; i < f->n; i++)
-		if (strcmp(f->seen[i].path, path) == 0)
-			return &f->seen[i];
-	if (f->n == f->room) {
-		f->room = f->room ? f->room * 2 : 16;
-		f->seen = realloc(f->seen, f->room * sizeof(*f->seen));
-		if (!f->seen)
-			abort();
-	}
-	f->seen[f->n] = (struct seen){ .path = strdup(path) };
-	if (!f->seen[f->n].path)
+	struct seen *s;
+
+	HASH_FIND_STR(f->seen, path, s);
+	if (s)
+		return s;
+	s = pk_alloc(sizeof(*s));
+	s->path = strdup(path);
+	if (!s->path)
 		abort();
-	return &f->seen[f->n++];
+	HASH_ADD_KEYPTR(hh, f->seen, s->path, strlen(s->path), s);
+	return s;
+}
+
+static void seen_free(struct pk_files *f, struct seen *s)
+{
+	HASH_DEL(f->seen, s);
+	free(s->path);
+	free(s);
 }
 
 static bool same(const struct seen *s, const struct stat *st)
@@ -103,24 +109,19 @@ static bool look_at(struct pk_files *f, const char *name)
 static bool is_here(void *arg, const char *path)
 {
 	struct pk_files *f = arg;
+	struct seen *s;
 
-	for (size_t i = 0; i < f->n; i++)
-		if (strcmp(f->seen[i].path, path) == 0)
-			return true;
-	return false;
+	HASH_FIND_STR(f->seen, path, s);
+	return s != NULL;
 }
 
 static void forget_gone(struct pk_files *f)
 {
-	size_t kept = 0;
+	struct seen *s, *next;
 
-	for (size_t i = 0; i < f->n; i++) {
-		if (f->seen[i].here)
-			f->seen[kept++] = f->seen[i];
-		else
-			free(f->seen[i].path);
-	}
-	f->n = kept;
+	HASH_ITER (hh, f->seen, s, next)
+		if (!s->here)
+			seen_free(f, s);
 }
 
 static bool wanted(const char *name)
@@ -138,8 +139,8 @@ static int scan(struct pk_files *f, bool *any)
 
 	if (!dir)
 		return -errno;
-	for (size_t i = 0; i < f->n; i++)
-		f->seen[i].here = false;
+	for (struct seen *s = f->seen; s; s = s->hh.next)
+		s->here = false;
 	errno = 0;
 	while ((e = readdir(dir))) {
 		if (wanted(e->d_name))
@@ -222,9 +223,8 @@ void pk_files_free(struct pk_files *f)
 	pk_timer_free(f->timer);
 	if (f->inotify >= 0)
 		close(f->inotify);
-	for (size_t i = 0; i < f->n; i++)
-		free(f->seen[i].path);
-	free(f->seen);
+	while (f->seen)
+		seen_free(f, f->seen);
 	free(f->directory);
 	free(f);
 }
