@@ -155,6 +155,7 @@ class Story:
         self.node.reboot()
         self.cluster.start()
         self.node.start_picketd()
+        wait_for(lambda: len(self.endpoints("acme")) == 2, "Nomad to attach acme again", 180)
         self.meet_tenant("acme")
         api, db = ("acme", "api"), ("acme", "db")
         self.expect({(api, db, "tcp"): True, (db, api, "ping"): True})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest that Nomad started: the same console protocol, over the unix socket of its job file."""
 import collections
-import os
 import socket
 import threading
 
@@ -22,14 +21,23 @@ class _Task:
 
 class NomadGuest(Guest):
     def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        wait_for(lambda: os.path.exists(path), f"the console {path}", timeout=60)
-        self.socket.connect(path)
+        # A socket of the VMM that went before may still lie there: connect until one answers.
+        self.socket = wait_for(lambda: self._connected(path), f"the console {path}", timeout=120)
         self.process = _Task(self.socket.makefile("rw", encoding="utf-8", errors="replace",
                                                   newline="\n", buffering=1))
         self.console = collections.deque(maxlen=200)
         self._answers, self._next, self._lock = {}, 0, threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
+
+    @staticmethod
+    def _connected(path):
+        console = socket.socket(socket.AF_UNIX)
+        try:
+            console.connect(path)
+            return console
+        except OSError:
+            console.close()
+            return None
 
     def ready(self, timeout=90):
         """Its lease; asked for, since what it said before the console was open is gone."""
