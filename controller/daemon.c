@@ -108,6 +108,19 @@ static void acknowledge(struct pk_daemon *d, const struct pk_sync_done *done)
 		 d->revision, done->switched, done->installed, done->amended, d->apply_s);
 }
 
+/* A document that was in force is unknown: what it denied must not open because of that. */
+static int check_lost(struct pk_daemon *d, struct pk_err *err)
+{
+	const char *lost = pk_docs_lost(d->docs);
+
+	if (!lost)
+		return 0;
+	pk_fail(err, 0, "stored policy %s can't be read: policy stays as it is", lost);
+	return pk_fix(err, -EIO,
+		      "wait for its source; mend what `picket policy list -refused` shows; or "
+		      "remove that file if what it said may be forgotten");
+}
+
 static int pass(struct pk_daemon *d, bool all)
 {
 	const struct pk_sync_want want = { .model = d->model,
@@ -115,8 +128,10 @@ static int pass(struct pk_daemon *d, bool all)
 					   .log_new = strcmp(d->config.flows_allowed, "new") == 0 };
 	struct pk_sync_done done;
 	struct pk_err err = { 0 };
-	int r = pk_model_compile(d->model, &err);
+	int r = check_lost(d, &err);
 
+	if (r == 0)
+		r = pk_model_compile(d->model, &err);
 	if (r == 0)
 		r = pk_sync_pass(d->sync, &want, &done, &err);
 	note(&d->apply_error, r, &err, "apply");
@@ -326,7 +341,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 static void stored_bad(void *arg, const struct pk_err *err)
 {
 	(void)arg;
-	log_warn("op=policies err=\"%s\" ignoring it", err->text);
+	log_warn("op=policies err=\"%s\" waiting for its source", err->text);
 }
 
 /* One picketd a root; the lock goes with the process. */

@@ -5,10 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "docstore.h"
 #include "own.h"
 #include "str.h"
+
+struct lost {
+	char *source, *file;
+	bool heard; /* its source was looked at whole since */
+};
 
 struct pk_docs {
 	char *directory;	    /* NULL: nothing is kept on disk */
@@ -19,6 +25,8 @@ struct pk_docs {
 	size_t n_stale, room_stale;
 	struct pk_document **retired;
 	size_t n_retired, room_retired;
+	struct lost *lost;
+	size_t n_lost, room_lost;
 };
 
 struct pk_docs *pk_docs_new(const char *directory)
@@ -49,6 +57,13 @@ void pk_docs_retire(struct pk_docs *docs)
 	docs->n_retired = 0;
 }
 
+static void lost_drop(struct pk_docs *docs, size_t at)
+{
+	free(docs->lost[at].source);
+	free(docs->lost[at].file);
+	docs->lost[at] = docs->lost[--docs->n_lost];
+}
+
 void pk_docs_free(struct pk_docs *docs)
 {
 	if (!docs)
@@ -60,6 +75,9 @@ void pk_docs_free(struct pk_docs *docs)
 	for (size_t i = 0; i < docs->n_stale; i++)
 		free(docs->stale[i]);
 	free(docs->stale);
+	while (docs->n_lost)
+		lost_drop(docs, docs->n_lost - 1);
+	free(docs->lost);
 	free(docs->list);
 	free(docs->force);
 	free(docs->retired);
@@ -271,6 +289,9 @@ bool pk_docs_prune(struct pk_docs *docs, const char *prefix,
 {
 	bool changed = false;
 
+	for (size_t i = 0; i < docs->n_lost; i++)
+		if (strncmp(docs->lost[i].source, prefix, strlen(prefix)) == 0)
+			docs->lost[i].heard = true;
 	for (size_t i = docs->n; i-- > 0;) {
 		struct pk_doc_entry *e = docs->list[i];
 
@@ -366,6 +387,53 @@ const struct pk_doc_entry *pk_docs_of(const struct pk_docs *docs, const struct p
 	return NULL;
 }
 
+static void lost_add(struct pk_docs *docs, const struct pk_stored_doc *s)
+{
+	docs->lost = room_for(docs->lost, docs->n_lost, &docs->room_lost, sizeof(*docs->lost));
+	docs->lost[docs->n_lost++] =
+		(struct lost){ .source = copy(s->source), .file = copy(s->file) };
+}
+
+static bool is_back(const struct pk_docs *docs, const struct lost *lost)
+{
+	for (size_t i = 0; i < docs->n; i++) {
+		const struct pk_doc_entry *e = docs->list[i];
+
+		if (e->doc && strcmp(e->source, lost->source) == 0 &&
+		    pk_docstore_is(docs->directory, e->source, e->doc->name, lost->file))
+			return true;
+	}
+	return false;
+}
+
+/* Is a document there that has no version in force? It may be the one. */
+static bool has_gap(const struct pk_docs *docs, const char *source)
+{
+	for (size_t i = 0; i < docs->n; i++)
+		if (!docs->list[i]->doc &&
+		    strncmp(docs->list[i]->source, source, strlen(source)) == 0)
+			return true;
+	return false;
+}
+
+const char *pk_docs_lost(struct pk_docs *docs)
+{
+	for (size_t i = docs->n_lost; i-- > 0;) {
+		const struct lost *lost = &docs->lost[i];
+
+		if (is_back(docs, lost)) {
+			lost_drop(docs, i);
+		} else if (access(lost->file, F_OK) < 0 && errno == ENOENT) {
+			lost_drop(docs, i);
+		} else if (lost->heard && !has_gap(docs, lost->source)) {
+			/* Nobody's any more; ADD would start in quarantine because of it. */
+			remove(lost->file);
+			lost_drop(docs, i);
+		}
+	}
+	return docs->n_lost ? docs->lost[0].file : NULL;
+}
+
 /* A stored document is in force until its source speaks. */
 static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
 {
@@ -384,6 +452,7 @@ static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *er
 		return 0;
 	if (pk_document_parse(&src, s->text, s->len, &doc, &e->notes) < 0) {
 		refuse(e, "the stored version cannot be read by this release");
+		lost_add(docs, s);
 		return 0;
 	}
 	pk_hash128(s->text, s->len, e->hash);
@@ -406,10 +475,11 @@ static int on_stored_both(void *arg, const struct pk_stored_doc *s, struct pk_er
 	return on_stored(both->docs, s, err);
 }
 
-static void on_bad(void *arg, const struct pk_err *err)
+static void on_bad(void *arg, const struct pk_stored_doc *doc, const struct pk_err *err)
 {
 	struct both *both = arg;
 
+	lost_add(both->docs, doc);
 	both->fn(both->arg, err);
 }
 

@@ -41,8 +41,15 @@ struct pk_doc_entry {
 /* directory: paths.policies; NULL keeps nothing on disk. */
 struct pk_docs *pk_docs_new(const char *directory);
 void pk_docs_free(struct pk_docs *docs);
-/* What was in force when the last controller ended. An unreadable one is skipped: fn is told. */
+/* What was in force when the last controller ended. fn is told of what can't be read. */
 void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_err *err), void *arg);
+/*
+ * A stored file that couldn't be read and may have been a denial, or NULL: as long as there is one
+ * nothing may be compiled from the rest. It is settled when its document is in force again, when
+ * its source has been looked at whole and no document of it is without a version in force, or
+ * when the operator removes the file.
+ */
+const char *pk_docs_lost(struct pk_docs *docs);
 
 /* Returns whether anything changed that a settle must see. */
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,

@@ -85,6 +85,13 @@ static char *path_of(const char *directory, const char *source, const char *name
 	return pk_str_take(&path);
 }
 
+bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file)
+{
+	own_mem char *path = path_of(directory, source, name);
+
+	return path && strcmp(path, file) == 0;
+}
+
 int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err)
 {
 	own_mem char *path = path_of(directory, doc->source, doc->name);
@@ -162,10 +169,31 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
 
 struct walk {
 	pk_docstore_fn *fn;
-	void (*bad)(void *arg, const struct pk_err *err);
+	pk_docstore_bad_fn *bad;
 	void *arg;
 	struct pk_err *err;
 };
+
+/* What can't be read: the end, unless somebody wants to know of all of it. */
+static int skip(const struct walk *w, const struct pk_stored_doc *doc, int r,
+		const struct pk_err *err)
+{
+	if (w->bad) {
+		w->bad(w->arg, doc, err);
+		return 0;
+	}
+	if (w->err)
+		*w->err = *err;
+	return r;
+}
+
+static int skip_directory(const struct walk *w, const char *directory, const char *source, int num)
+{
+	const struct pk_stored_doc doc = { .source = source, .file = directory };
+	struct pk_err err = { 0 };
+
+	return skip(w, &doc, pk_fail(&err, num, "read directory %s", directory), &err);
+}
 
 static int visit_file(const struct walk *w, const char *file, struct pk_stored_doc *doc)
 {
@@ -178,16 +206,9 @@ static int visit_file(const struct walk *w, const char *file, struct pk_stored_d
 	if (r == 0 && read_head(text, len, doc) < 0)
 		r = pk_fix(&err, pk_fail(&err, 0, "%s is no stored document", file),
 			   "remove it; picketd stores its documents again when it starts");
-	if (r < 0) {
-		if (w->bad) {
-			w->bad(w->arg, &err);
-			return 0;
-		}
-		if (w->err)
-			*w->err = err;
-		return r;
-	}
 	doc->file = file;
+	if (r < 0)
+		return skip(w, doc, r, &err);
 	if (stat(file, &st) == 0)
 		doc->time = st.st_mtim;
 	return w->fn(w->arg, doc, w->err);
@@ -210,7 +231,7 @@ static int visit_source(const struct walk *w, const char *directory, const char 
 	int n = scandir(directory, &list, visible, by_bytes), r = 0;
 
 	if (n < 0)
-		return errno == ENOENT ? 0 : pk_fail(w->err, errno, "read directory %s", directory);
+		return errno == ENOENT ? 0 : skip_directory(w, directory, source, errno);
 	for (int i = 0; i < n; i++) {
 		struct pk_stored_doc doc = { .source = source, .namespace = namespace };
 		own_str file = { 0 };
@@ -230,7 +251,7 @@ static int visit_tenants(const struct walk *w, const char *directory)
 	int n = scandir(directory, &list, visible, by_bytes), r = 0;
 
 	if (n < 0)
-		return errno == ENOENT ? 0 : pk_fail(w->err, errno, "read directory %s", directory);
+		return errno == ENOENT ? 0 : skip_directory(w, directory, "tenant/", errno);
 	for (int i = 0; i < n; i++) {
 		own_str path = { 0 };
 		own_str source = { 0 };
@@ -246,8 +267,7 @@ static int visit_tenants(const struct walk *w, const char *directory)
 	return r;
 }
 
-int pk_docstore_walk(const char *directory, pk_docstore_fn *fn,
-		     void (*bad)(void *arg, const struct pk_err *err), void *arg,
+int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err)
 {
 	struct walk w = { .fn = fn, .bad = bad, .arg = arg, .err = err };

@@ -9,6 +9,7 @@
  * (values percent-encoded). Written by picketd; read by it at start and by ADD, which compiles
  * a tenant's base from them. So line numbers of a stored text are one more than its author's.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -28,14 +29,19 @@ struct pk_stored_doc {
 /* Nonzero from fn ends the walk and is returned. */
 typedef int pk_docstore_fn(void *arg, const struct pk_stored_doc *doc, struct pk_err *err);
 
+/* Of doc only source and file (or a directory of several) are known. */
+typedef void pk_docstore_bad_fn(void *arg, const struct pk_stored_doc *doc,
+				const struct pk_err *err);
+
 /*
  * Every stored document, by source and file name. No directory: 0, none (there never was a
  * controller). A file that can't be read, or isn't one of these: -errno, so that ADD fails closed;
  * bad, where given, is told of such a file instead and the walk goes on.
  */
-int pk_docstore_walk(const char *directory, pk_docstore_fn *fn,
-		     void (*bad)(void *arg, const struct pk_err *err), void *arg,
+int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err);
+/* Is file where that document is, or would be, stored? */
+bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file);
 
 int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err);
 int pk_docstore_remove(const char *directory, const char *source, const char *name,

@@ -94,6 +94,30 @@ def test_refused_file_keeps_its_stored_version_over_a_restart(node):
              "the stored document's removal")
 
 
+@pytest.mark.parametrize("text", ("", "no document"))
+def test_a_lost_stored_version_opens_nothing(node, text):
+    """The file is half written and its stored version can't be read: what it denied stays so."""
+    node.policy("db.json", DENY_DB)
+    node.start_picketd()
+    endpoint = node.add("acme", "db", "db")
+    stored = os.path.join(node.root, "var/lib/picket/policies/file/db")
+    rule_set, _, _ = node.tables.word(endpoint.slot)
+    node.kill_picketd()
+    with open(stored, "w", encoding="utf-8") as file:
+        file.write(text)
+    node.policy("db.json", "{ broken")
+    node.start_picketd()
+
+    status = node.api("/v1/status")
+    reason = next(r for r in status["reasons"] if "var/lib/picket/policies/file/db" in r["text"])
+    assert status["state"] != "ok" and "refused" in reason["fix"]
+    assert node.tables.word(endpoint.slot)[0] == rule_set
+
+    node.policy("db.json", DENY_DB)
+    wait_for(lambda: not node.api("/v1/status")["reasons"], "the document again")
+    assert in_force(node) == {"file/db"} and node.tables.word(endpoint.slot)[0] == rule_set
+
+
 def test_files_come_and_go(node):
     node.start_picketd()
     assert policies(node) == {}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -351,6 +352,12 @@ static void test_docs(void **state)
 	pk_docs_free(docs);
 }
 
+static bool every_path(void *arg, const char *path)
+{
+	(void)arg;
+	return path != NULL;
+}
+
 static bool no_path(void *arg, const char *path)
 {
 	(void)arg;
@@ -408,6 +415,91 @@ static void test_docs_kept(void **state)
 	assert_int_equal(system(command.text), 0);
 }
 
+static void count_error(void *arg, const struct pk_err *err)
+{
+	assert_true(strlen(err->text) > 0);
+	++*(int *)arg;
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* What a stored file said that can't be read any more is unknown, until its source has spoken. */
+static void test_docs_lost(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX", file[64], other[64];
+	struct pk_docs *docs;
+	own_str command = { 0 };
+	int errors = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/file/a", dir);
+	snprintf(other, sizeof(other), "%s/operator/gone", dir);
+	docs = pk_docs_new(dir);
+	assert_true(offer(docs, "/p/a.json", DENY));
+	assert_int_equal(in_force(docs), 1);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_null(pk_docs_lost(docs));
+	pk_docs_free(docs);
+
+	write_text(file, "nonsense");
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_int_equal(errors, 1);
+	assert_string_equal(pk_docs_lost(docs), file);
+	/* Its place is there, and refused: what it said before is still unknown. */
+	assert_true(offer(docs, "/p/a.json", "{ half"));
+	pk_docs_prune(docs, "file", every_path, NULL);
+	assert_string_equal(pk_docs_lost(docs), file);
+	assert_true(offer(docs, "/p/a.json", DENY));
+	assert_null(pk_docs_lost(docs));
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+
+	/* Nobody's: gone once its source was looked at whole. Another source's word doesn't count.
+	 */
+	pk_str_addf(&command, "mkdir %s/operator", dir);
+	assert_int_equal(system(command.text), 0);
+	write_text(other, "");
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_int_equal(errors, 2);
+	pk_docs_prune(docs, "file", every_path, NULL);
+	assert_string_equal(pk_docs_lost(docs), other);
+	pk_docs_prune(docs, "operator", every_path, NULL);
+	assert_null(pk_docs_lost(docs));
+	assert_int_equal(access(other, F_OK), -1);
+	pk_docs_free(docs);
+
+	/* The operator's own way out. */
+	write_text(other, "");
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_string_equal(pk_docs_lost(docs), other);
+	assert_int_equal(unlink(other), 0);
+	assert_null(pk_docs_lost(docs));
+	pk_docs_free(docs);
+
+	/* A whole source that can't be read. */
+	pk_str_done(&command);
+	pk_str_addf(&command, "rm -r %s/file && touch %s/file", dir, dir);
+	assert_int_equal(system(command.text), 0);
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_non_null(pk_docs_lost(docs));
+	pk_docs_free(docs);
+	pk_str_done(&command);
+	pk_str_addf(&command, "rm -r %s", dir);
+	assert_int_equal(system(command.text), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,7 +508,7 @@ int main(void)
 		cmocka_unit_test(test_nodes),	  cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_kvs),	  cmocka_unit_test(test_places),
 		cmocka_unit_test(test_members),	  cmocka_unit_test(test_docs),
-		cmocka_unit_test(test_docs_kept),
+		cmocka_unit_test(test_docs_kept), cmocka_unit_test(test_docs_lost),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
