@@ -30,13 +30,18 @@ static __always_inline void flow_key(struct pk_flow_key *key, const struct pk_pk
 	key->zone = 0;
 }
 
-/* key and pkt->role are those of the flow found; of none: key is the one to make. */
+/*
+ * key and pkt->role are those of the flow found; of none: key is the one to make. An ICMP message
+ * that is no echo has no id: its key would be that of the echo with id 0.
+ */
 static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct pk_pkt *pkt)
 {
 	struct pk_flow *flow = NULL;
 
 	pkt->role = 0;
 	flow_key(key, pkt, false);
+	if (unlikely(pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR)))
+		return NULL;
 	if (!(pkt->flags & PK_PKT_ECHO_REPLY))
 		flow = bpf_map_lookup_elem(&flows, key);
 	/* A SYN or an echo request begins something: it never rides a reply's way. */

@@ -95,18 +95,17 @@ static __always_inline void icmp_error_reverse(struct pk_flow_key *key)
 static __always_inline struct pk_flow *
 icmp_error_flow(struct pk_scratch *s, const struct icmp_error_quote *q, bool *reply)
 {
-	bool icmp = q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6;
-	bool request = q->type == ICMP_ECHO || q->type == ICMPV6_ECHO_REQUEST;
-	bool answer = (q->proto == IPPROTO_ICMP && q->type == ICMP_ECHOREPLY) ||
-		      (q->proto == IPPROTO_ICMPV6 && q->type == ICMPV6_ECHO_REPLY);
+	bool v4 = q->proto == IPPROTO_ICMP, v6 = q->proto == IPPROTO_ICMPV6;
+	bool request = (v4 && q->type == ICMP_ECHO) || (v6 && q->type == ICMPV6_ECHO_REQUEST);
+	bool answer = (v4 && q->type == ICMP_ECHOREPLY) || (v6 && q->type == ICMPV6_ECHO_REPLY);
 	struct pk_flow *flow = NULL;
 
-	if (icmp && !request && !answer)
+	if ((v4 || v6) && !request && !answer)
 		return NULL;
 	*reply = false;
 	if (!answer)
 		flow = bpf_map_lookup_elem(&flows, &s->key);
-	if (flow || (icmp && request))
+	if (flow || request)
 		return flow;
 	icmp_error_reverse(&s->key);
 	*reply = true;

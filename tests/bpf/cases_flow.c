@@ -75,6 +75,35 @@ static void replies(void)
 	node_from("B's reply, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(7)), PK_REASON_OK);
 }
 
+/* What isn't an echo has no id: it never rides the flow of the echo with id 0. */
+static void not_an_echo(void)
+{
+	static const struct {
+		const char *text;
+		uint8_t type;
+	} list[] = { { "P33 a redirect", 5 },
+		     { "P33 a router advertisement", 9 },
+		     { "P33 a timestamp request", 13 },
+		     { "P33 an address mask request", 17 } };
+
+	one_way();
+	node_from("P33 A pings B with id 0", 1, pkt_v4(WHO_A, WHO_B, PING(0)), PK_REASON_OK);
+	node_from("P33 A pings B with id 0, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(0)), PK_REASON_OK);
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		struct l4 l4 = { 1, 0, list[i].type << 8, 0, 12 };
+
+		node_from(list[i].text, 1, pkt_v4(WHO_A, WHO_B, l4), PK_REASON_NOT_BUILT);
+		node_from_at(list[i].text, 2, pkt_v4(WHO_B, WHO_A, l4), 1, PK_REASON_POLICY_DENIED);
+	}
+	node_from("P33 a node information query, IPv6", 1,
+		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 139 << 8, 0, 12 }), PK_REASON_NOT_BUILT);
+	node_from_at("P33 the same from B", 2,
+		     pkt_v6(WHO_B, WHO_A, (struct l4){ 58, 0, 139 << 8, 0, 12 }), 1,
+		     PK_REASON_POLICY_DENIED);
+	node_from("B's replies still pass", 2, pkt_v4(WHO_B, WHO_A, PONG(0)), PK_REASON_OK);
+	node_from("B's replies still pass, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(0)), PK_REASON_OK);
+}
+
 static void judged_again(void)
 {
 	one_way();
@@ -234,6 +263,7 @@ void cases_flow(void)
 {
 	begin();
 	replies();
+	not_an_echo();
 	judged_again();
 	revoked();
 	opened_again();
