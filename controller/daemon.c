@@ -305,6 +305,25 @@ static int load_config(struct pk_config *config, const struct pk_config_args *ar
 	return r;
 }
 
+/* What Nomad said of this node stays said: its labels are part of every endpoint's identity. */
+static void keep_node(struct pk_settings *to, const struct pk_settings *from)
+{
+	memcpy(to->node, from->node, sizeof(to->node));
+	memcpy(to->datacenter, from->datacenter, sizeof(to->datacenter));
+	memcpy(to->node_pool, from->node_pool, sizeof(to->node_pool));
+}
+
+/* Also over a restart: else every identity would change twice, before Nomad answers and after. */
+static void remember_node(struct pk_daemon *d)
+{
+	struct pk_settings before;
+
+	pk_settings_init(&before);
+	if (d->config.nomad.on && pk_settings_read(&before, d->config.paths.node_json, NULL) == 0)
+		keep_node(&d->config.settings, &before);
+	pk_settings_done(&before);
+}
+
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 {
 	struct pk_config config;
@@ -322,12 +341,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	if (r < 0)
 		return r;
 	stop_sources(d);
-	/* What Nomad said of this node stays said. */
-	memcpy(config.settings.node, d->config.settings.node, sizeof(config.settings.node));
-	memcpy(config.settings.datacenter, d->config.settings.datacenter,
-	       sizeof(config.settings.datacenter));
-	memcpy(config.settings.node_pool, d->config.settings.node_pool,
-	       sizeof(config.settings.node_pool));
+	keep_node(&config.settings, &d->config.settings);
 	pk_config_done(&d->config);
 	d->config = config;
 	pk_model_settings(d->model, &d->config.settings);
@@ -403,6 +417,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	r = take_lock(d, err);
 	if (r < 0)
 		return r;
+	remember_node(d);
 	d->loop = pk_loop_new();
 	if (!d->loop)
 		return pk_fail(err, ENOMEM, "event loop");

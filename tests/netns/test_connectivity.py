@@ -313,7 +313,7 @@ def test_counters_match_the_packets_sent(stage):
 
 
 def test_no_unexpected_drops_over_a_restart(stage):
-    """no-interrupted-connections: one TCP connection lives through a kill and a start of picketd."""
+    """no-interrupted-connections: a flow lives through a kill and a start of picketd, which changes no word."""
     stage.policies([tenant(of("echo", ingress=[{"fromEndpoints": jobs("client")}]))])
     source, target = stage.places["client"], stage.places["echo"]
     with source.inside():
@@ -321,6 +321,7 @@ def test_no_unexpected_drops_over_a_restart(stage):
             s.settimeout(YES)
             s.connect((target.address(), 9000))
             before = stage.node.tables.counters(target.slot)
+            words = [stage.node.tables.word(place.slot) for place in stage.places.values()]
 
             def exchange():
                 for n in range(50):
@@ -332,5 +333,9 @@ def test_no_unexpected_drops_over_a_restart(stage):
             exchange()
             stage.node.start_picketd(stage.config)
             exchange()
+            wait_for(lambda: {"ok"} == {each["state"] for each in stage.node.api("/v1/status")["sources"]
+                                        if each["name"] == "nomad"}, "Nomad's answer")
+            exchange()
+    assert words == [stage.node.tables.word(place.slot) for place in stage.places.values()]
     counted = stage.node.tables.counted(target.slot, before)
     assert {key: n for key, n in counted.items() if key[1] not in ("ok", "multicast")} == {}
