@@ -80,35 +80,44 @@ static bool is_name_char(char c)
 	return isalnum((unsigned char)c) || c == '-' || c == '_';
 }
 
-/* '*': any number of the characters of one label. */
+/* '*': any number of the characters of one label. Dots stand against dots, so only the last star is
+ * ever tried again. */
 static bool glob(const char *pattern, const char *name)
 {
-	for (; *pattern; pattern++, name++) {
+	const char *behind_star = NULL, *taken = NULL;
+
+	for (;;) {
 		if (*pattern == '*') {
-			for (;; name++) {
-				if (glob(pattern + 1, name))
-					return true;
-				if (!is_name_char(*name))
-					return false;
-			}
-		}
-		if (tolower((unsigned char)*pattern) != tolower((unsigned char)*name))
+			behind_star = ++pattern;
+			taken = name;
+		} else if (tolower((unsigned char)*pattern) == tolower((unsigned char)*name)) {
+			if (!*name)
+				return true;
+			pattern++;
+			name++;
+		} else if (behind_star && is_name_char(*taken)) {
+			pattern = behind_star;
+			name = ++taken;
+		} else {
 			return false;
+		}
 	}
-	return *name == '\0';
 }
 
+/* As Cilium: stars alone are every name; two or more and a dot in front are one label or more. */
 bool pk_fqdn_match(const struct pk_fqdn *fqdn, const char *name)
 {
+	size_t stars;
+
 	if (fqdn->name)
 		return strcasecmp(fqdn->name, name) == 0;
-	if (strcmp(fqdn->pattern, "*") == 0)
+	stars = strspn(fqdn->pattern, "*");
+	if (stars && !fqdn->pattern[stars])
 		return true;
-	if (strncmp(fqdn->pattern, "**.", 3) != 0)
+	if (stars < 2 || fqdn->pattern[stars] != '.')
 		return glob(fqdn->pattern, name);
-	/* One label or more before the dot. */
 	for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.'))
-		if (dot > name && glob(fqdn->pattern + 3, dot + 1))
+		if (dot > name && glob(fqdn->pattern + stars + 1, dot + 1))
 			return true;
 	return false;
 }

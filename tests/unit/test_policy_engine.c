@@ -175,6 +175,21 @@ static void a_name_pattern_is_ciliums(void **state)
 		{ "**.example.com", "example.com", false },
 		{ "*.example.com", "api.example.com.evil.net", false },
 		{ "API.example.com", "api.EXAMPLE.com", true },
+		{ "**", "a.b.c", true },
+		{ "***.example.com", "a.b.example.com", true },
+		{ "***.example.com", "example.com", false },
+		{ "**.*.example.com", "a.b.example.com", true },
+		{ "**.*.example.com", "b.example.com", false },
+		{ "a**c.example.com", "abbc.example.com", true },
+		{ "**example.com", "my-example.com", true },
+		{ "**example.com", "a.example.com", false },
+		{ "*a*b*.example.com", "xaybz.example.com", true },
+		{ "*a*b*.example.com", "xbya.example.com", false },
+		{ "*.com", "a.com.net", false },
+		{ "a.*", "a.b.c", false },
+		{ "a.*", "a", false },
+		{ "*a", "aba", true },
+		{ "*-", "a.-", false },
 	};
 
 	(void)state;
@@ -184,6 +199,22 @@ static void a_name_pattern_is_ciliums(void **state)
 		if (pk_fqdn_match(&f, rows[i].name) != rows[i].want)
 			fail_msg("%s on %s", rows[i].pattern, rows[i].name);
 	}
+}
+
+/* Whoever writes the pattern doesn't decide how long it takes: by trying out every way to divide
+ * the name between the stars this one would never end. */
+static void a_name_pattern_of_many_stars_ends(void **state)
+{
+	char pattern[256], name[256];
+	const struct pk_fqdn f = { .pattern = pattern };
+
+	(void)state;
+	for (size_t i = 0; i < 254; i += 2)
+		memcpy(pattern + i, "*a", 2);
+	memcpy(pattern + 252, "*b", 3);
+	memset(name, 'a', 255);
+	name[255] = '\0';
+	assert_false(pk_fqdn_match(&f, name));
 }
 
 /* Longest match over a table, the plain way. */
@@ -478,6 +509,7 @@ int main(void)
 		cmocka_unit_test(a_claim_is_unknown_until_it_is_believed),
 		cmocka_unit_test(a_requirement_has_three_answers),
 		cmocka_unit_test(a_name_pattern_is_ciliums),
+		cmocka_unit_test(a_name_pattern_of_many_stars_ends),
 		cmocka_unit_test(a_range_is_few_prefixes),
 		cmocka_unit_test_setup_teardown(tenants_without_policies_share_one_rule_set, setup,
 						teardown),
