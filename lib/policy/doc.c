@@ -120,6 +120,21 @@ static void read_document(struct pk_reader *r, const struct pk_doc_source *src,
 	read_rules(r, pk_json_first(rules), pk_json_count(rules));
 }
 
+/* What kubectl prints: one error instead of one for each of its keys. */
+static const struct pk_json *find_kubernetes(const struct pk_json *v)
+{
+	static const char *const keys[] = { "apiVersion", "kind", "spec", "specs" };
+	const struct pk_json *found = NULL;
+
+	if (pk_json_type(v) == PK_JSON_ARRAY)
+		v = pk_json_first(v);
+	if (pk_json_get(v, "rules") || pk_json_get(v, "endpointSelector"))
+		return NULL;
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys) && !found; i++)
+		found = pk_json_get(v, keys[i]);
+	return found;
+}
+
 /* An array of rules, a rule, or a document that wraps them. */
 static void read_any(struct pk_reader *r, const struct pk_doc_source *src, const struct pk_json *v)
 {
@@ -128,11 +143,18 @@ static void read_any(struct pk_reader *r, const struct pk_doc_source *src, const
 	const struct pk_schema *schema = list	    ? &pk_schema_rules
 					 : document ? &pk_schema_document
 						    : &pk_schema_rule;
+	const struct pk_json *kubernetes;
 
 	if (!list && pk_json_type(v) != PK_JSON_OBJECT) {
 		pk_read_error(r, v, false, NULL,
 			      "found %s, expected a rule, an array of rules or a document",
 			      pk_json_type_name(pk_json_type(v)));
+		return;
+	}
+	kubernetes = find_kubernetes(v);
+	if (kubernetes) {
+		pk_read_error(r, kubernetes, true, "picket policy import FILE carries it over",
+			      "an object of Kubernetes is no document here");
 		return;
 	}
 	pk_read_check(r, schema, v);

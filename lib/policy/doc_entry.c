@@ -6,6 +6,7 @@
 
 #include "doc_read.h"
 #include "own.h"
+#include "world.h"
 
 static void read_prefix(struct pk_reader *r, const struct pk_json *v, struct pk_prefix *out)
 {
@@ -21,11 +22,30 @@ static void read_prefix(struct pk_reader *r, const struct pk_json *v, struct pk_
 	pk_read_warn(r, v, false, fix, "the address has bits beyond its prefix: they are ignored");
 }
 
-static void read_cidrs(struct pk_reader *r, const struct pk_json *list, struct pk_entry *entry)
+/* docs/policy.md, "Protected addresses": what a tenant's egress allow never opens by itself. */
+static bool needs_reach(const struct pk_reader *r, const struct pk_read_place *place)
+{
+	return r->doc->namespace && !place->deny && place->dir == PK_EGRESS;
+}
+
+static void read_cidr(struct pk_reader *r, const struct pk_json *v,
+		      const struct pk_read_place *place, struct pk_prefix *out)
+{
+	read_prefix(r, v, out);
+	for (size_t i = 0; i < pk_n_protected && needs_reach(r, place); i++)
+		if (pk_prefix_covers(&pk_protected[i], out))
+			pk_read_warn(
+				r, v, false, "the operator's \"tenantReach\" must list it",
+				"a tenant's policy doesn't open the way to protected addresses "
+				"by itself");
+}
+
+static void read_cidrs(struct pk_reader *r, const struct pk_json *list,
+		       const struct pk_read_place *place, struct pk_entry *entry)
 {
 	entry->cidrs = pk_read_array(pk_json_count(list), sizeof(*entry->cidrs));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
-		read_prefix(r, v, &entry->cidrs[entry->n_cidrs++].cidr);
+		read_cidr(r, v, place, &entry->cidrs[entry->n_cidrs++].cidr);
 }
 
 static void read_except(struct pk_reader *r, const struct pk_json *list, struct pk_cidr_rule *cidr)
@@ -45,23 +65,22 @@ static void read_except(struct pk_reader *r, const struct pk_json *list, struct 
 	}
 }
 
-static void read_cidr_sets(struct pk_reader *r, const struct pk_json *list, struct pk_entry *entry)
+static void read_cidr_sets(struct pk_reader *r, const struct pk_json *list,
+			   const struct pk_read_place *place, struct pk_entry *entry)
 {
 	entry->cidrs = pk_read_array(pk_json_count(list), sizeof(*entry->cidrs));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		struct pk_cidr_rule *cidr = &entry->cidrs[entry->n_cidrs++];
 
-		read_prefix(r, pk_json_get(v, "cidr"), &cidr->cidr);
+		read_cidr(r, pk_json_get(v, "cidr"), place, &cidr->cidr);
 		read_except(r, pk_json_get(v, "except"), cidr);
 	}
 }
 
-/* docs/policy.md, "Protected addresses": what a tenant's egress allow never opens by itself. */
 static void warn_tenant_reach(struct pk_reader *r, const struct pk_json *at, bool key,
 			      const struct pk_read_place *place, enum pk_entity entity)
 {
-	if (!r->doc->namespace || place->deny || place->dir != PK_EGRESS ||
-	    (entity != PK_ENTITY_HOST && entity != PK_ENTITY_REMOTE_NODE))
+	if (!needs_reach(r, place) || (entity != PK_ENTITY_HOST && entity != PK_ENTITY_REMOTE_NODE))
 		return;
 	pk_read_warn(r, at, key, "the operator's \"tenantReach\" must list it",
 		     "a tenant's policy doesn't open the way to \"%s\" by itself",
@@ -178,9 +197,9 @@ static void read_peers(struct pk_reader *r, const struct pk_json *m,
 		break;
 	case PK_PEER_CIDR:
 		if (pk_json_type(pk_json_first(m)) == PK_JSON_OBJECT)
-			read_cidr_sets(r, m, entry);
+			read_cidr_sets(r, m, place, entry);
 		else
-			read_cidrs(r, m, entry);
+			read_cidrs(r, m, place, entry);
 		break;
 	case PK_PEER_ENTITIES:
 		read_entities(r, m, place, entry);

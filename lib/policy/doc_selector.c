@@ -7,6 +7,7 @@
 
 #include "doc_read.h"
 #include "own.h"
+#include "selector.h"
 
 static const struct {
 	const char *name, *key;
@@ -64,6 +65,11 @@ static int nomad_key(const char *name, char **out, struct pk_err *why)
 		      "write \"%s\" or \"meta:%s\"", key, name);
 }
 
+static bool is_reserved(const char *key)
+{
+	return strncmp(key, "reserved:", 9) == 0;
+}
+
 static int unknown_source(const char *text, struct pk_err *why)
 {
 	static const char *const known[] = { "nomad:namespace",
@@ -86,6 +92,9 @@ static int unknown_source(const char *text, struct pk_err *why)
 		return pk_fix(why, r, "did you mean \"%s\"?", near);
 	if (strncmp(text, "k8s:", 4) == 0)
 		return pk_fix(why, r, "Kubernetes' labels don't exist here");
+	if (is_reserved(text))
+		return pk_fix(why, r,
+			      "of \"reserved:\" there are host, world, remote-node and init");
 	return pk_fix(why, r, "a label starts with nomad:, consul:, meta: or reserved:");
 }
 
@@ -135,11 +144,6 @@ int pk_entity_parse(const char *text, enum pk_entity *out)
 			return 0;
 		}
 	return -EINVAL;
-}
-
-static bool is_reserved(const char *key)
-{
-	return strncmp(key, "reserved:", 9) == 0;
 }
 
 /* The pair of matchLabels that stands for an entity, or NULL. */
@@ -235,14 +239,6 @@ static void read_expression(struct pk_reader *r, const struct pk_json *v,
 		req->values[req->n_values++] = pk_read_text(pk_json_string(e));
 }
 
-static bool names_namespace(const struct pk_selector *sel)
-{
-	for (size_t i = 0; i < sel->n_req; i++)
-		if (sel->req[i].op == PK_OP_IN && strcmp(sel->req[i].key, "nomad:namespace") == 0)
-			return true;
-	return false;
-}
-
 static bool is_authors_word(const char *key)
 {
 	if (strncmp(key, "meta:", 5) == 0)
@@ -257,7 +253,7 @@ static bool is_authors_word(const char *key)
 static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
 				const struct pk_read_place *place, const struct pk_selector *sel)
 {
-	bool all = sel->n_req > 0, named = names_namespace(sel);
+	bool all = sel->n_req > 0, named = pk_selector_names_namespace(sel);
 
 	if (r->doc->namespace)
 		return;
@@ -295,6 +291,42 @@ static void check_contradiction(struct pk_reader *r, const struct pk_json *v,
 		}
 }
 
+/* Does the requirement leave out the endpoints of this namespace? */
+static bool excludes(const struct pk_requirement *req, const char *namespace)
+{
+	bool named = false;
+
+	if (strcmp(req->key, "nomad:namespace") != 0)
+		return false;
+	for (size_t i = 0; i < req->n_values; i++)
+		named |= strcmp(req->values[i], namespace) == 0;
+	return req->op == PK_OP_IN	 ? !named
+	       : req->op == PK_OP_NOT_IN ? named
+					 : req->op == PK_OP_NOT_EXISTS;
+}
+
+/* What a tenant's policy can't reach, however it is written. */
+static void check_namespace(struct pk_reader *r, const struct pk_json *v,
+			    const struct pk_read_place *place, const struct pk_selector *sel)
+{
+	const char *own = r->doc->namespace;
+
+	for (size_t i = 0; i < sel->n_req && own && place->subject; i++)
+		if (excludes(&sel->req[i], own)) {
+			pk_read_warn(r, v, false, NULL,
+				     "selects nothing: a policy of the namespace \"%s\" is about "
+				     "its own endpoints",
+				     own);
+			return;
+		}
+	if (own && !place->subject && !place->deny && pk_selector_reads_namespace(sel) &&
+	    !pk_selector_names_namespace(sel))
+		pk_read_warn(r, v, false, "name them by matchLabels or In",
+			     "no namespace but \"%s\" is allowed by this: a tenant's allow must "
+			     "name the others",
+			     own);
+}
+
 void pk_read_selector(struct pk_reader *r, const struct pk_json *v,
 		      const struct pk_read_place *place, struct pk_selector *sel)
 {
@@ -313,5 +345,6 @@ void pk_read_selector(struct pk_reader *r, const struct pk_json *v,
 	for (const struct pk_json *e = pk_json_first(expressions); e; e = pk_json_next(e))
 		read_expression(r, e, &sel->req[sel->n_req++]);
 	check_authors_words(r, v, place, sel);
+	check_namespace(r, v, place, sel);
 	check_contradiction(r, v, sel);
 }

@@ -189,7 +189,13 @@ static const struct refusal refusals[] = {
 	{ "a reserved key with a value", PEER("{\"matchLabels\":{\"reserved:host\":\"x\"}}"),
 	  "an entity has no value" },
 	{ "reserved:all", PEER("{\"matchLabels\":{\"reserved:all\":\"\"}}"),
-	  "expected a label like" },
+	  "fix: of \"reserved:\" there are host, world, remote-node and init" },
+	{ "an object of Kubernetes",
+	  "{\"apiVersion\":\"cilium.io/"
+	  "v2\",\"kind\":\"CiliumNetworkPolicy\",\"metadata\":{},\"spec\":{}}",
+	  ".apiVersion: an object of Kubernetes is no document here" },
+	{ "a list of them", "[{\"kind\":\"CiliumNetworkPolicy\",\"spec\":{}}]",
+	  ".[0].kind: an object of Kubernetes" },
 	{ "a subject that is the host", SUBJECT("{\"matchLabels\":{\"reserved:host\":\"\"}}"),
 	  "rules select endpoints: of the entities only \"reserved:init\"" },
 	{ "meta of any namespace as the operator's peer",
@@ -291,6 +297,21 @@ static const struct refusal warnings[] = {
 	{ "an empty peer list", EGRESS("{\"toEndpoints\":[]}"), "an empty list matches nothing" },
 	{ "a tenant that names the host", EGRESS("{\"toEntities\":[\"host\"]}"),
 	  "\"tenantReach\" must list it" },
+	{ "a tenant that names protected addresses", EGRESS("{\"toCIDR\":[\"10.1.0.0/16\"]}"),
+	  "protected addresses by itself" },
+	{ "the same by a set", EGRESS("{\"toCIDRSet\":[{\"cidr\":\"fd00::/8\"}]}"),
+	  "\"tenantReach\" must list it" },
+	{ "a tenant about another's endpoints", SUBJECT("{\"matchLabels\":{\"namespace\":\"b\"}}"),
+	  "selects nothing: a policy of the namespace \"acme\"" },
+	{ "the same by an expression",
+	  SUBJECT("{\"matchExpressions\":[{\"key\":\"namespace\",\"operator\":\"NotIn\",\"values\":"
+		  "["
+		  "\"b\",\"acme\"]}]}"),
+	  "selects nothing" },
+	{ "a tenant that allows others without naming them",
+	  PEER("{\"matchExpressions\":[{\"key\":\"namespace\",\"operator\":\"NotIn\",\"values\":["
+	       "\"acme\"]}]}"),
+	  "name them by matchLabels or In" },
 	{ "the same by selector", PEER("{\"matchLabels\":{\"reserved:remote-node\":\"\"}}"),
 	  "to \"remote-node\" by itself" },
 	{ "a slip of the pen", PEER("{\"matchLabels\":{\"nomad:jobb\":\"x\"}}"),
@@ -328,6 +349,15 @@ static const char *const silent[] = {
 	RULE("\"egress\":[{}],\"ingress\":[],\"enableDefaultDeny\":{\"egress\":true,\"ingress\":"
 	     "false}"),
 	INGRESS("{\"fromEntities\":[\"host\",\"none\"]}"),
+	INGRESS("{\"fromCIDR\":[\"10.0.0.0/8\"]}"),
+	EGRESS("{\"toCIDR\":[\"0.0.0.0/0\",\"8.0.0.0/5\",\"::/0\"]}"),
+	TENANT("\"egressDeny\":[{\"toCIDR\":[\"10.0.0.0/"
+	       "8\"]},{\"toEndpoints\":[{\"matchExpressions\":["
+	       "{\"key\":\"namespace\",\"operator\":\"NotIn\",\"values\":[\"acme\"]}]}]}]"),
+	SUBJECT("{\"matchExpressions\":[{\"key\":\"namespace\",\"operator\":\"Exists\"}]}"),
+	PEER("{\"matchExpressions\":[{\"key\":\"namespace\",\"operator\":\"In\",\"values\":[\"b\"]}"
+	     ",{"
+	     "\"key\":\"namespace\",\"operator\":\"NotIn\",\"values\":[\"c\"]}]}"),
 	TENANT("\"egressDeny\":[{\"toEntities\":[\"host\"]}]"),
 	TENANT("\"ingressDeny\":[{}]"),
 	EGRESS("{\"toServices\":[{\"name\":\"redis\"}],\"pass\":false}"),
