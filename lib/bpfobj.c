@@ -51,7 +51,9 @@ static int fail_layout(struct pk_err *err, int num, const char *what)
 {
 	int r = pk_code(err, pk_fail(err, num, "%s", what), PK_CODE_LAYOUT);
 
-	return pk_fix(err, r, "install the release that loaded it, or reboot the node");
+	return pk_fix(err, r,
+		      "install the release that loaded it, or reboot the node, or stop its "
+		      "allocations and `picket sweep -all -apply`");
 }
 
 static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
@@ -115,6 +117,10 @@ static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *e
 		if (bpf->prog[i] < 0)
 			return fail_layout(err, errno, path);
 	}
+	/* Its pin holds the slow path: without it every device denies what has no flow. */
+	snprintf(path, sizeof(path), "%s/%s/programs", bpf->paths->pins, build);
+	if (access(path, F_OK) < 0)
+		return fail_layout(err, errno, path);
 	strcpy(bpf->build, build);
 	return 0;
 }
@@ -145,12 +151,12 @@ static int open_current(const struct pk_paths *paths, struct pk_bpf **out, struc
 		if (r != -ENOENT)
 			break;
 	}
-	/* A link to nothing would read as "not loaded", and the loader would remove its maps'
-	 * users. */
-	if (r == -ENOENT)
-		r = -ESTALE;
 	if (r == 0)
 		r = open_maps(bpf, err);
+	/* `current` with a part missing would read as "not loaded", and the loader would take the
+	 * slow path from the devices that run: what is left goes on until somebody decides. */
+	if (r == -ENOENT)
+		r = -ESTALE;
 	if (r == 0)
 		r = map_pages(bpf, err);
 	if (r < 0)

@@ -145,6 +145,38 @@ static void test_leftovers(void **state)
 	unload();
 }
 
+/* Something took a pin away: no load anew, which would cut the devices that run; a clear error. */
+static void test_a_pin_is_gone(void **state)
+{
+	const char *const gone[] = { "maps/flows", "maps/node", "%s/pk_from_endpoint",
+				     "%s/programs" };
+
+	(void)state;
+	NEED_ROOM();
+	for (size_t i = 0; i < PK_ARRAY_LEN(gone); i++) {
+		char pin[64], path[PK_PATH_ROOM + 80];
+		struct pk_err err = { 0 };
+		struct pk_bpf *bpf;
+
+		assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE,
+				      &e));
+		pk_bpf_close(bpf);
+		snprintf(pin, sizeof(pin), gone[i], pk_bpf_own_build());
+		snprintf(path, sizeof(path), "%s/%s", room.paths.pins, pin);
+		assert_int_equal(unlink(path), 0);
+		assert_int_equal(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings,
+					     IN_A_WHILE, &err),
+				 -ESTALE);
+		assert_int_equal(err.code, PK_CODE_LAYOUT);
+		assert_non_null(strstr(err.text, pin));
+		assert_non_null(strstr(err.fix, "reboot"));
+		assert_true(is_there("current"));
+		assert_true(is_there("maps/words"));
+		assert_ok(pk_bpf_unpin_all(&room.paths, &e));
+	}
+	unload();
+}
+
 static void test_layout(void **state)
 {
 	static const uint32_t zero;
@@ -194,13 +226,10 @@ static void test_unpin(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_no_bpffs),
-		cmocka_unit_test(test_nothing_loaded),
-		cmocka_unit_test(test_first_load_at_once),
-		cmocka_unit_test(test_leftovers),
-		cmocka_unit_test(test_layout),
-		cmocka_unit_test(test_segmented),
-		cmocka_unit_test(test_unpin),
+		cmocka_unit_test(test_no_bpffs),	   cmocka_unit_test(test_nothing_loaded),
+		cmocka_unit_test(test_first_load_at_once), cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_a_pin_is_gone),	   cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_segmented),	   cmocka_unit_test(test_unpin),
 	};
 
 	return cmocka_run_group_tests(tests, room_enter, room_leave);
