@@ -35,5 +35,7 @@ int cni_add_addresses(struct cni_add *add, struct pk_err *err);
 void cni_add_addresses_undo(struct cni_add *add);
 /* Everything of the record that the conflist, CNI_ARGS and the slot decide. */
 int cni_add_record(struct cni_add *add, struct pk_err *err);
+/* The record's endpoint opens under what cni_add_policy found, or what is true by now. */
+int cni_add_open(const struct cni_add *add, struct pk_err *err);
 /* Asks picketd to have the claims confirmed; bounded by waitForController. Nobody there is fine. */
 void cni_add_confirm(const struct cni_add *add);

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Which rule set a new endpoint starts under. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "add.h"
-#include "base.h"
 #include "fault.h"
-#include "fs.h"
 #include "log.h"
-#include "own.h"
 
 static struct pk_label_set *label_set(const struct cni_add *add)
 {
@@ -29,37 +24,22 @@ static int take_numbers(struct cni_add *add, struct pk_err *err)
 	return cni_labels_take(add->bpf, add->set, add->call->deadline_ns, &add->labels, err);
 }
 
-/* Compiling may take half of what is left; the other half is the plumbing's. */
-static uint64_t compile_until(const struct cni_call *call)
+static struct cni_opening opening_of(const struct cni_add *add)
 {
-	uint64_t now = pk_now_ns();
-
-	return now < call->deadline_ns ? now + (call->deadline_ns - now) / 2 : now;
+	return (struct cni_opening){ .bpf = add->bpf,
+				     .paths = &add->call->paths,
+				     .settings = &add->settings,
+				     .set = add->set,
+				     .labels = add->labels,
+				     .no_policy = add->no_policy,
+				     .deadline_ns = add->call->deadline_ns };
 }
 
-static int compile(struct cni_add *add, struct pk_image **image, struct pk_err *err)
+static int find_rule_set(const struct cni_add *add, struct pk_err *err)
 {
-	if (add->no_policy)
-		return cni_base_quarantine(&add->settings, image, err);
-	return cni_base_compile(&add->call->paths, &add->settings, add->set->namespace,
-				compile_until(add->call), image, err);
-}
+	const struct cni_opening o = opening_of(add);
 
-/* The rule set of the label set, else its tenant's base, else a base made here. */
-static int find_rule_set(struct cni_add *add, struct pk_err *err)
-{
-	own_image *image = NULL;
-	uint32_t rule_set;
-	int r = pk_rule_set_of(add->bpf, &add->labels, &rule_set);
-
-	if (r != -ENOENT)
-		return r < 0 ? pk_fail(err, -r, "find the rule set") : 0;
-	r = compile(add, &image, err);
-	pk_fault("add-compiled");
-	if (r == 0)
-		r = pk_rule_set_install_base(add->bpf, image, add->labels.tenant,
-					     add->call->deadline_ns, &rule_set, err);
-	return r;
+	return cni_opening_rule_set(&o, err);
 }
 
 /* Fail closed: without a policy that can be trusted the endpoint starts, and reaches nothing. */
@@ -88,4 +68,11 @@ int cni_add_policy(struct cni_add *add, struct pk_err *err)
 			r = find_rule_set(add, err);
 	}
 	return pk_code(err, r, PK_CODE_KERNEL);
+}
+
+int cni_add_open(const struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_opening o = opening_of(add);
+
+	return cni_endpoint_open(&o, &add->rec, err);
 }

@@ -78,23 +78,32 @@ static void fill_ports(const struct pk_record *rec, struct ports *p)
 	}
 }
 
-int cni_endpoint_open(struct pk_bpf *bpf, const struct pk_record *rec,
-		      const struct pk_labels *labels, const struct pk_settings *settings,
-		      uint64_t deadline_ns, struct pk_err *err)
+/* A base that picketd withdraws at that moment is found or made anew; then it hears of the tenant.
+ */
+#define OPEN_TRIES 4
+
+int cni_endpoint_open(const struct cni_opening *o, const struct pk_record *rec, struct pk_err *err)
 {
 	PK_OWN(ports_done) struct ports ports = { 0 };
 	struct pk_endpoint_open open = { .slot = rec->slot,
-					 .labels = *labels,
+					 .labels = o->labels,
 					 .flags = rec->masquerade ? PK_WORD_MASQUERADE : 0 };
 	int r;
 
+	memcpy(open.hash, o->set->hash, sizeof(open.hash));
 	fill_ports(rec, &ports);
 	open.published = ports.published;
 	open.n_published = rec->n_ports;
 	open.open = ports.open;
 	/* The baseline `deny` opens no published port (policy: nothing is allowed by itself). */
-	open.n_open = settings->baseline == PK_BASELINE_DENY ? 0 : rec->n_ports;
-	r = pk_endpoint_open(bpf, &open, deadline_ns, err);
+	open.n_open = o->settings->baseline == PK_BASELINE_DENY ? 0 : rec->n_ports;
+	r = pk_endpoint_open(o->bpf, &open, o->deadline_ns, err);
+	for (int tries = 1; r == -ENOENT && tries < OPEN_TRIES; tries++) {
+		*err = (struct pk_err){ 0 };
+		r = cni_opening_rule_set(o, err);
+		if (r == 0)
+			r = pk_endpoint_open(o->bpf, &open, o->deadline_ns, err);
+	}
 	if (r == -EADDRINUSE) {
 		err->code = PK_CODE_TRY_LATER;
 		return pk_fix(err, r, "stop what has the port, or take another");
@@ -106,13 +115,16 @@ static int reopen(struct pk_bpf *bpf, const struct pk_record *rec,
 		  const struct pk_settings *settings, uint64_t deadline_ns, struct pk_err *err)
 {
 	own_labels *set = NULL;
-	struct pk_labels labels;
+	struct cni_opening o = {
+		.bpf = bpf, .paths = bpf->paths, .settings = settings, .deadline_ns = deadline_ns
+	};
 	int r = pk_label_set_parse(rec->labels, &set, err);
 
+	o.set = set;
 	if (r == 0)
-		r = cni_labels_take(bpf, set, deadline_ns, &labels, err);
+		r = cni_labels_take(bpf, set, deadline_ns, &o.labels, err);
 	if (r == 0)
-		r = cni_endpoint_open(bpf, rec, &labels, settings, deadline_ns, err);
+		r = cni_endpoint_open(&o, rec, err);
 	return r;
 }
 

@@ -383,8 +383,7 @@ static int commit(struct cni_add *add, struct pk_txn *txn, struct pk_str *out, s
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_STATE);
 	pk_txn_add(txn, undo_open, add);
-	r = cni_endpoint_open(add->bpf, &add->rec, &add->labels, &add->settings,
-			      add->call->deadline_ns, err);
+	r = cni_add_open(add, err);
 	pk_fault("add-opened");
 	if (r == 0)
 		r = write_driver_file(add, &attachment, err);

@@ -11,10 +11,11 @@ void pk_fault(const char *point)
 	static unsigned long passed;
 	const char *want = getenv("PICKET_FAULT");
 	size_t n = strlen(point);
+	char *end;
 
 	if (!want || strncmp(want, point, n) || (want[n] != ':' && want[n] != '\0'))
 		return;
-	if (++passed == (want[n] == ':' ? strtoul(want + n + 1, NULL, 10) : 1))
-		raise(SIGKILL);
+	if (++passed == (want[n] == ':' ? strtoul(want + n + 1, &end, 10) : 1))
+		raise(want[n] == ':' && strcmp(end, ":stop") == 0 ? SIGSTOP : SIGKILL);
 }
 #endif

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Kill points for tests. A test build (-DPK_FAULTS) reads PICKET_FAULT=point:n and raises
- * SIGKILL at the n-th passage of that point; `--list-faults` prints all names. In a product
+ * SIGKILL at the n-th passage of that point (point:n:stop: SIGSTOP, so that a test does something
+ * there and sends SIGCONT); `--list-faults` prints all names. In a product
  * build pk_fault() is nothing. A name, once given, is part of the code's contract.
  */
 #ifdef PK_FAULTS

@@ -79,7 +79,7 @@ class Map:
 
     def delete(self, key):
         self._key.raw = key
-        _bpf(_DELETE, self._attr(self._value))
+        _bpf(_DELETE, struct.pack("IxxxxQ", self.fd, ctypes.addressof(self._key)))
 
     def keys(self):
         after, found = None, []

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import signal
+import struct
 import subprocess
 import uuid
 
@@ -189,3 +191,65 @@ def test_P51_add_without_the_controller(make_node):
     second = node.add("acme", "api", "web")
     wait_for(lambda: ping(second, db), "the controller's full policy")
     assert not ping(late, db)
+
+
+@pytest.fixture
+def stopped(node):
+    """stopped(alloc, point): an ADD of tenant acme that stands at that point until resume()."""
+    begun = []
+
+    def begin(alloc, point):
+        add = node.popen([binary(PLUGIN)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                         env={"PATH": os.environ["PATH"], "CNI_PATH": "/opt/cni/bin", "CNI_COMMAND": "ADD",
+                              "CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0",
+                              "CNI_ARGS": "NOMAD_NAMESPACE=acme", "PICKET_FAULT": f"{point}:1:stop"})
+        begun.append(add)
+        add.stdin.write(json.dumps(node.plugin_conf(deadline="20s")))
+        add.stdin.close()
+        pid, status = os.waitpid(add.pid, os.WUNTRACED)
+        assert pid == add.pid and os.WIFSTOPPED(status), f"ADD did not stop at {point}"
+        return add
+
+    def resume(add):
+        os.kill(add.pid, signal.SIGCONT)
+        answer = json.loads(add.stdout.read())
+        assert add.wait(30) == 0, answer
+        return answer
+
+    begin.resume = resume
+    yield begin
+    for add in begun:
+        if add.poll() is None:
+            add.kill()
+            add.wait()
+
+
+def rule_set(node, slot):
+    return node.tables.word(slot)[0]
+
+
+def test_a_base_withdrawn_during_add_is_made_again(node, stopped):
+    """picketd may withdraw the base of a tenant that it hasn't heard of, between ADD's look and its word."""
+    alloc = alloc_on(node)
+    add = stopped(alloc, "add-recorded")
+    [(tenant, _)] = list(node.tables.items("bases"))
+    node.tables.map("bases").delete(tenant)
+    alloc.result = stopped.resume(add)
+    assert node.tables.word(alloc.slot)[2] != 0
+    assert struct.pack("I", rule_set(node, alloc.slot)) == dict(node.tables.items("bases"))[tenant]
+    node.delete(alloc)
+
+
+def test_add_opens_under_what_its_label_set_names_by_then(node, stopped):
+    """A rule set that picketd names while an ADD is on its way is the one that the ADD opens under."""
+    node.start_picketd()
+    first = alloc_on(node)
+    first.result = node.cni("ADD", first.id, first.path, args="NOMAD_NAMESPACE=acme")
+    before = rule_set(node, first.slot)
+    second = alloc_on(node)
+    add = stopped(second, "add-recorded")
+    node.policy("closed.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{}]}]})
+    wait_for(lambda: rule_set(node, first.slot) != before, "the policy at the first endpoint")
+    node.kill_picketd()                 # nobody mends it afterwards
+    second.result = stopped.resume(add)
+    assert rule_set(node, second.slot) == rule_set(node, first.slot)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What an endpoint is about to open under (state.md, "What ADD uses"). */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpfobj.h"
+#include "label.h"
+#include "paths.h"
+#include "settings.h"
+#include "tables.h"
+
+struct cni_opening {
+	struct pk_bpf *bpf;
+	const struct pk_paths *paths;
+	const struct pk_settings *settings;
+	const struct pk_label_set *set;
+	struct pk_labels labels; /* as cni_labels_take gave them */
+	bool no_policy;		 /* quarantine: no document is read */
+	uint64_t deadline_ns;
+};
+
+/*
+ * The rule set of the label set, else its tenant's base, else a base made here: afterwards one of
+ * them is named in the tables.
+ */
+int cni_opening_rule_set(const struct cni_opening *o, struct pk_err *err);
