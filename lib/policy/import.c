@@ -2,6 +2,7 @@
 #include "import.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,61 @@ static const char *rule_key(struct pk_importer *im, const struct pk_json *rule,
 	return NULL;
 }
 
+/* A list of entries that isn't one is the reader's to refuse. */
+static bool has_entries(const struct pk_json *rule, const char *direction)
+{
+	const struct pk_json *lists[2];
+	char deny[16];
+
+	snprintf(deny, sizeof(deny), "%sDeny", direction);
+	lists[0] = pk_json_get(rule, direction);
+	lists[1] = pk_json_get(rule, deny);
+	for (size_t i = 0; i < 2; i++)
+		if (lists[i] && pk_json_type(lists[i]) != PK_JSON_NULL &&
+		    (pk_json_type(lists[i]) != PK_JSON_ARRAY || pk_json_first(lists[i])))
+			return true;
+	return false;
+}
+
+/* Cilium takes it where the direction has no entry, and it does nothing there. */
+static void import_default_deny(struct pk_importer *im, const struct pk_json *rule,
+				const struct pk_json *v)
+{
+	if (!pk_import_object(im, "enableDefaultDeny", v))
+		return;
+	pk_jw_open(&im->w, "enableDefaultDeny", '{');
+	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
+		const char *key = pk_json_key(m);
+		bool direction = strcmp(key, "ingress") == 0 || strcmp(key, "egress") == 0;
+
+		if (pk_json_type(m) == PK_JSON_NULL)
+			import_repair(im, m, true, "removed: it says nothing");
+		else if (direction && pk_json_true(m) && !has_entries(rule, key))
+			import_repair(im, m, true, "removed: without an entry it had no effect");
+		else
+			pk_jw_value(&im->w, key, m);
+	}
+	pk_jw_close(&im->w, '}');
+}
+
+/* Nothing but empty lists beside what every rule may have. */
+static bool says_nothing(const struct pk_json *rule)
+{
+	static const char *const beside[] = { "endpointSelector",  "description", "labels", "log",
+					      "enableDefaultDeny", NULL };
+
+	for (const struct pk_json *m = pk_json_first(rule); m; m = pk_json_next(m)) {
+		bool empty = pk_json_type(m) == PK_JSON_NULL ||
+			     (pk_json_type(m) == PK_JSON_ARRAY && !pk_json_first(m));
+
+		for (size_t i = 0; beside[i] && !empty; i++)
+			empty = strcmp(beside[i], pk_json_key(m)) == 0;
+		if (!empty)
+			return false;
+	}
+	return pk_json_first(rule);
+}
+
 static void import_rule(struct pk_importer *im, const struct pk_json *rule)
 {
 	const char *loss = rule_loss(rule);
@@ -95,7 +151,14 @@ static void import_rule(struct pk_importer *im, const struct pk_json *rule)
 	if (!pk_import_object(im, NULL, rule))
 		return;
 	if (loss) {
-		import_loss(im, rule, false, "%s can't be carried over: the rule is lost", loss);
+		import_loss(im, rule, false,
+			    "%s can't be carried over: the rule is lost, and what it closed is "
+			    "open",
+			    loss);
+		return;
+	}
+	if (says_nothing(rule)) {
+		import_repair(im, rule, false, "removed: a rule without an entry says nothing");
 		return;
 	}
 	pk_jw_open(&im->w, NULL, '{');
@@ -106,6 +169,8 @@ static void import_rule(struct pk_importer *im, const struct pk_json *rule)
 			continue;
 		if (strcmp(key, "endpointSelector") == 0 && pk_json_type(m) == PK_JSON_OBJECT)
 			pk_import_selector(im, key, m);
+		else if (strcmp(key, "enableDefaultDeny") == 0)
+			import_default_deny(im, rule, m);
 		else if (is_entries(pk_json_key(m)) && pk_json_type(m) == PK_JSON_ARRAY)
 			pk_import_entries(im, m);
 		else
@@ -129,6 +194,7 @@ static void import_bare(struct context *c, const struct pk_json *v)
 {
 	own_str text = { 0 };
 	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
+				  .tenant = c->namespace,
 				  .w = { .out = &text, .indent = 2 } };
 
 	if (c->namespace) {
@@ -176,6 +242,7 @@ static void import_kubernetes(struct context *c, const struct pk_json *v)
 	const char *kind = pk_json_string(pk_json_get(v, "kind"));
 	own_str text = { 0 }, full = { 0 };
 	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
+				  .kubernetes = true,
 				  .w = { .out = &text, .indent = 2 } };
 
 	if (!kind || (strcmp(kind, "CiliumNetworkPolicy") != 0 &&
@@ -188,6 +255,7 @@ static void import_kubernetes(struct context *c, const struct pk_json *v)
 	if (strcmp(kind, "CiliumNetworkPolicy") != 0)
 	namespace = NULL;
 	else if (!namespace) namespace = c->namespace ? c->namespace : "default";
+	im.tenant = namespace;
 	pk_jw_open(&im.w, NULL, '{');
 	/* One directory holds them all, and names are often the same in every namespace. */
 	pk_str_addf(&full, "%s%s%s", namespace ? namespace : "", namespace ? "-" : "",

@@ -6,8 +6,9 @@
  * in them.
  *
  * Nothing is opened that the original kept closed: an allow entry with a condition that can't be
- * carried over becomes {}, which allows nothing. A deny that can't be carried over is lost, and
- * said to be. Every repair is a warning among the notes, every loss an error, both at their place.
+ * carried over becomes {}, which allows nothing. But a deny that can't be carried over is lost, and
+ * a rule whose endpoints can't be named here goes with what it closed: both are said. Every repair
+ * is a warning among the notes, every loss an error, both at their place.
  */
 #include "doc.h"
 

@@ -64,18 +64,24 @@ const char *pk_import_selector_loss(const struct pk_json *selector)
 	return NULL;
 }
 
+/* What a key became; of a pod's bare label what it means from now on. */
 static void say_key(struct pk_importer *im, const struct pk_json *at, bool key, const char *from,
 		    const char *to)
 {
-	if (strcmp(from, to) != 0)
-		pk_read_warn(&im->r, at, key,
-			     starts(from, "k8s:") && starts(to, "meta:")
-				     ? "give the jobs this meta key"
-				     : NULL,
-			     "written as \"%s\"", to);
+	own_mem char *means = NULL;
+	bool bare = strcmp(from, to) == 0;
+
+	if (bare && (!im->kubernetes || strchr(from, ':')))
+		return;
+	pk_doc_label_key(to, &means, NULL);
+	pk_read_warn(&im->r, at, key,
+		     im->kubernetes && starts(means ? means : "", "meta:")
+			     ? "give the jobs this meta key"
+			     : NULL,
+		     bare ? "means \"%s\" here" : "written as \"%s\"", bare ? means : to);
 }
 
-/* Two spellings of one label: the first stays; another value is the final check's to find. */
+/* Two spellings of one label can't be two keys of one name. */
 static bool is_written(const struct pk_json *labels, const struct pk_json *upto, const char *key)
 {
 	for (const struct pk_json *m = pk_json_first(labels); m != upto; m = pk_json_next(m)) {
@@ -87,7 +93,6 @@ static bool is_written(const struct pk_json *labels, const struct pk_json *upto,
 	return false;
 }
 
-/* Values that differ would be lost with the key: an expression says the second one. */
 static void import_labels(struct pk_importer *im, const struct pk_json *labels)
 {
 	if (!pk_import_object(im, "matchLabels", labels))
@@ -96,16 +101,46 @@ static void import_labels(struct pk_importer *im, const struct pk_json *labels)
 	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
 		own_mem char *key = map_key(pk_json_key(m));
 
-		if (!key)
+		if (!key || is_written(labels, m, key))
 			continue;
-		if (is_written(labels, m, key)) {
-			import_loss(im, m, true, "\"%s\" a second time: removed", key);
-			continue;
-		}
 		say_key(im, m, true, pk_json_key(m), key);
 		pk_jw_value(&im->w, key, m);
 	}
 	pk_jw_close(&im->w, '}');
+}
+
+/* The second spelling of a label as an expression: both must hold, as before. */
+static void import_doubles(struct pk_importer *im, const struct pk_json *labels)
+{
+	if (pk_json_type(labels) != PK_JSON_OBJECT)
+		return;
+	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
+		own_mem char *key = map_key(pk_json_key(m));
+
+		if (!key || !is_written(labels, m, key))
+			continue;
+		import_repair(im, m, true, "\"%s\" a second time: written as an expression", key);
+		pk_jw_open(&im->w, NULL, '{');
+		pk_jw_string(&im->w, "key", key);
+		pk_jw_string(&im->w, "operator", "In");
+		pk_jw_open(&im->w, "values", '[');
+		pk_jw_value(&im->w, NULL, m);
+		pk_jw_close(&im->w, ']');
+		pk_jw_close(&im->w, '}');
+	}
+}
+
+static bool has_doubles(const struct pk_json *labels)
+{
+	if (pk_json_type(labels) != PK_JSON_OBJECT)
+		return false;
+	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
+		own_mem char *key = map_key(pk_json_key(m));
+
+		if (key && is_written(labels, m, key))
+			return true;
+	}
+	return false;
 }
 
 static void import_expression(struct pk_importer *im, const struct pk_json *e)
@@ -131,25 +166,36 @@ static void import_expression(struct pk_importer *im, const struct pk_json *e)
 	pk_jw_close(&im->w, '}');
 }
 
+static void import_expressions(struct pk_importer *im, const struct pk_json *list,
+			       const struct pk_json *labels)
+{
+	pk_jw_open(&im->w, "matchExpressions", '[');
+	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e))
+		import_expression(im, e);
+	import_doubles(im, labels);
+	pk_jw_close(&im->w, ']');
+}
+
 void pk_import_selector(struct pk_importer *im, const char *key, const struct pk_json *selector)
 {
+	const struct pk_json *labels = pk_json_get(selector, "matchLabels");
+	const struct pk_json *expressions = pk_json_get(selector, "matchExpressions");
+
 	if (!pk_import_object(im, key, selector))
 		return;
 	pk_jw_open(&im->w, key, '{');
 	for (const struct pk_json *m = pk_json_first(selector); m; m = pk_json_next(m)) {
 		if (pk_json_type(m) == PK_JSON_NULL)
 			continue;
-		if (strcmp(pk_json_key(m), "matchLabels") == 0) {
+		if (m == labels)
 			import_labels(im, m);
-		} else if (strcmp(pk_json_key(m), "matchExpressions") == 0) {
-			pk_jw_open(&im->w, "matchExpressions", '[');
-			for (const struct pk_json *e = pk_json_first(m); e; e = pk_json_next(e))
-				import_expression(im, e);
-			pk_jw_close(&im->w, ']');
-		} else {
+		else if (m == expressions)
+			import_expressions(im, m, labels);
+		else
 			pk_jw_value(&im->w, pk_json_key(m), m);
-		}
 	}
+	if (has_doubles(labels) && (!expressions || pk_json_type(expressions) == PK_JSON_NULL))
+		import_expressions(im, NULL, labels);
 	pk_jw_close(&im->w, '}');
 }
 
@@ -190,6 +236,19 @@ static void import_service(struct pk_importer *im, const struct pk_json *e)
 	pk_jw_close(&im->w, '}');
 }
 
+/* What an allow of a namespace's document means is less than what it meant to Cilium. */
+static void say_narrower(struct pk_importer *im, const struct pk_json *at, const char *what)
+{
+	bool all = strcmp(what, "cluster") != 0;
+
+	if (!im->tenant || im->deny || (all && strcmp(what, "all") != 0 && *what))
+		return;
+	import_repair(im, at, !*what,
+		      "%s%s%s means the namespace's own endpoints%s here: others must be named",
+		      *what ? "\"" : "no peer", what, *what ? "\"" : "",
+		      all ? " and the world" : "");
+}
+
 /* kind: the key without its direction. */
 static void import_peers(struct pk_importer *im, const char *key, const char *kind,
 			 const struct pk_json *list)
@@ -207,6 +266,8 @@ static void import_peers(struct pk_importer *im, const char *key, const char *ki
 			import_service(im, e);
 		else
 			pk_jw_value(&im->w, NULL, e);
+		if (strcmp(kind, "Entities") == 0 && pk_json_string(e))
+			say_narrower(im, e, pk_json_string(e));
 	}
 	pk_jw_close(&im->w, ']');
 }
@@ -294,9 +355,14 @@ static const char *entry_loss(const struct pk_json *entry)
 	const struct pk_json *auth = pk_json_get(entry, "authentication");
 	const char *mode = pk_json_string(pk_json_get(auth, "mode"));
 
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
-		if (pk_json_first(pk_json_get(entry, keys[i])))
+	/* An empty list of them matches nothing: without the key the entry would match everything.
+	 */
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
+		const struct pk_json *v = pk_json_get(entry, keys[i]);
+
+		if (v && pk_json_type(v) != PK_JSON_NULL)
 			return keys[i];
+	}
 	if (auth && (!mode || strcmp(mode, "disabled") != 0))
 		return "authentication";
 	return ports_loss(pk_json_get(entry, "toPorts"));
@@ -334,6 +400,9 @@ static const char *entry_key(struct pk_importer *im, const struct pk_json *entry
 
 static void import_entry(struct pk_importer *im, const struct pk_json *entry, bool ingress)
 {
+	const struct pk_json *ports = NULL;
+	bool peers = false;
+
 	if (!pk_import_object(im, NULL, entry))
 		return;
 	pk_jw_open(&im->w, NULL, '{');
@@ -344,6 +413,9 @@ static void import_entry(struct pk_importer *im, const struct pk_json *entry, bo
 
 		if (!key)
 			continue;
+		peers |= *kind && strcmp(kind, "Ports") != 0;
+		if (strcmp(key, "toPorts") == 0 || strcmp(key, "icmps") == 0)
+			ports = m;
 		if (strcmp(key, "toPorts") == 0) {
 			pk_jw_open(&im->w, key, '[');
 			for (const struct pk_json *p = pk_json_first(m); p; p = pk_json_next(p))
@@ -355,6 +427,8 @@ static void import_entry(struct pk_importer *im, const struct pk_json *entry, bo
 			pk_jw_value(&im->w, key, m);
 		}
 	}
+	if (ports && !peers)
+		say_narrower(im, ports, "");
 	pk_jw_close(&im->w, '}');
 }
 

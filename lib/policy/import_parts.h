@@ -7,6 +7,8 @@
 struct pk_importer {
 	struct pk_reader r; /* notes, with places in the original */
 	bool deny;	    /* of the entries that are being read */
+	bool tenant;	    /* the document will be a namespace's: its allows mean less */
+	bool kubernetes;    /* bare keys were labels of pods */
 	struct pk_jw w;	    /* the document that is being written */
 };
 

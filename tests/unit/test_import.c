@@ -96,8 +96,55 @@ static const struct row rows[] = {
 	  "\"toEndpoints\":[]", 0, 1, "this peer is removed" },
 	{ "the same label twice",
 	  EGRESS("{\"toEndpoints\":[{\"matchLabels\":{\"k8s:io.kubernetes.pod.namespace\":\"a\","
-		 "\"io.kubernetes.pod.namespace\":\"a\"}}]}"),
-	  "{\"nomad:namespace\":\"a\"}", 1, 1, "a second time" },
+		 "\"io.kubernetes.pod.namespace\":\"b\"}}]}"),
+	  "{\"matchLabels\":{\"nomad:namespace\":\"a\"},\"matchExpressions\":[{\"key\":\"nomad:"
+	  "namespace\",\"operator\":\"In\",\"values\":[\"b\"]}]}",
+	  2, 0, "a second time: written as an expression" },
+	{ "the same beside an expression",
+	  EGRESS("{\"toEndpoints\":[{\"matchExpressions\":[{\"key\":\"x\",\"operator\":\"Exists\"}]"
+		 ","
+		 "\"matchLabels\":{\"k8s:x\":\"a\",\"any:x\":\"a\"}}]}"),
+	  "\"matchExpressions\":[{\"key\":\"x\",\"operator\":\"Exists\"},{\"key\":\"meta:x\","
+	  "\"operator\":\"In\",\"values\":[\"a\"]}]",
+	  2, 0, "" },
+	{ "an empty list of what doesn't exist here",
+	  EGRESS("{\"toNodes\":[],\"toPorts\":[{\"ports\":[{\"port\":\"80\"}]}]}"),
+	  "\"egress\":[{}]", 0, 1, "toNodes can't be carried over" },
+	{ "default deny without an entry",
+	  RULE("\"egress\":[{}],\"enableDefaultDeny\":{\"ingress\":true,\"egress\":true}"),
+	  "\"enableDefaultDeny\":{\"egress\":true}", 1, 0, "without an entry it had no effect" },
+	{ "default deny by a deny",
+	  RULE("\"egressDeny\":[{}],\"enableDefaultDeny\":{\"egress\":true}"),
+	  "\"enableDefaultDeny\":{\"egress\":true}", 0, 0, "" },
+	{ "a rule that says nothing",
+	  "[{\"endpointSelector\":{},\"ingress\":[],\"egress\":null},{\"endpointSelector\":{},"
+	  "\"egress\":[{}]}]",
+	  "[{\"endpointSelector\":{},\"egress\":[{}]}]", 1, 0, "a rule without an entry" },
+	{ "a rule that is lost takes its default deny along",
+	  "[{\"endpointSelector\":{\"matchLabels\":{\"io.cilium.k8s.policy.serviceaccount\":\"x\"}}"
+	  ","
+	  "\"ingress\":[{}]}]",
+	  "[]", 0, 1, "what it closed is open" },
+	{ "all and cluster in a namespace's allow",
+	  CNP("{\"endpointSelector\":{},\"ingress\":[{\"fromEntities\":[\"all\",\"cluster\","
+	      "\"host\"]"
+	      "}]}"),
+	  "[\"all\",\"cluster\",\"host\"]", 3, 0,
+	  "\"cluster\" means the namespace's own endpoints here" },
+	{ "no peer in a namespace's allow",
+	  CNP("{\"endpointSelector\":{},\"egress\":[{\"toPorts\":[{\"ports\":[{\"port\":\"80\"}]}]}"
+	      "]}"),
+	  "[{\"toPorts\":[{\"ports\":[{\"port\":\"80\"}]}]}]", 2, 0,
+	  "no peer means the namespace's own endpoints and the world here" },
+	{ "the same in a deny",
+	  CNP("{\"endpointSelector\":{},\"egressDeny\":[{\"toEntities\":[\"all\"]},{\"icmps\":[{"
+	      "\"fields\":[{\"type\":8}]}]}]}"),
+	  "[{\"toEntities\":[\"all\"]},{\"icmps\"", 1, 0, "" },
+	{ "a pod's bare labels",
+	  CNP("{\"endpointSelector\":{\"matchLabels\":{\"service\":\"a\",\"app\":\"b\"}},"
+	      "\"ingress\":[{"
+	      "}]}"),
+	  "{\"service\":\"a\",\"app\":\"b\"}", 3, 0, "means \"consul:service\" here" },
 	{ "an object of Cilium's",
 	  CNP("{\"endpointSelector\":{\"matchLabels\":{\"k8s:app\":\"w\"}},\"ingress\":[{}]}"),
 	  "{\"name\":\"a-n\",\"namespace\":\"a\",\"rules\":[{\"endpointSelector\":{\"matchLabels\":"
@@ -106,7 +153,7 @@ static const struct row rows[] = {
 	{ "its empty expression values",
 	  CNP("{\"endpointSelector\":{\"matchExpressions\":[{\"key\":\"app\",\"operator\":"
 	      "\"Exists\",\"values\":null}]},\"ingress\":[{}]}"),
-	  "[{\"key\":\"app\",\"operator\":\"Exists\"}]", 1, 0, "becomes a document" },
+	  "[{\"key\":\"app\",\"operator\":\"Exists\"}]", 2, 0, "becomes a document" },
 	{ "a clusterwide one",
 	  "{\"kind\":\"CiliumClusterwideNetworkPolicy\",\"metadata\":{\"name\":\"n\"},\"specs\":[{"
 	  "\"endpointSelector\":{},\"ingress\":[{}]}]}",
