@@ -377,6 +377,8 @@ static __always_inline int pk_parse(const struct pk_cursor *c, __u32 frame, stru
 	}
 	if (reason)
 		return reason;
-	/* After the headers: a frame that ends inside one is truncated, not malformed. */
+	/* A frame that ends inside a header, TCP's options among them, is truncated. */
+	if (pkt->l3_len - pkt->payload > frame - ETH_HLEN)
+		return PK_REASON_TRUNCATED;
 	return pkt->l3_len > frame - ETH_HLEN ? PK_REASON_MALFORMED : PK_REASON_OK;
 }

@@ -180,6 +180,26 @@ static void extensions(void)
 	node_from("an IPv6 fragment at an offset", 1, p, PK_REASON_FRAGMENT);
 }
 
+/* TCP with 12 bytes of options: the frame ends inside them. */
+static void truncated_options(void)
+{
+	struct pkt whole = base(B_TCP4);
+	char text[64];
+
+	whole.b[46] = 8 << 4;
+	whole.b[17] += 12;
+	whole.len += 12;
+	pkt_seal(&whole);
+	node_from("TCP with options passes", 1, whole, PK_REASON_OK);
+	for (size_t len = 54; len < 66; len++) {
+		struct pkt p = whole;
+
+		p.len = len;
+		snprintf(text, sizeof(text), "P09 TCP options cut to %zu bytes", len - 54);
+		node_from(text, 1, p, PK_REASON_TRUNCATED);
+	}
+}
+
 /* The shortest that BPF_PROG_TEST_RUN takes; shorter ones: tests/netns and the parser alone. */
 static void truncated(void)
 {
@@ -235,5 +255,6 @@ void cases_parse(void)
 	options();
 	extensions();
 	truncated();
+	truncated_options();
 	lengths();
 }
