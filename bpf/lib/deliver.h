@@ -64,7 +64,7 @@ static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt
 		return reason;
 	pkt->at_slot = slot;
 	pkt->at_dir = PK_INGRESS;
-	if (!skb->gso_size && skb->len > to->mtu + ETH_HLEN)
+	if (!sanity_fits(skb, pkt, to->mtu))
 		return PK_REASON_LENGTH;
 	if (!bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
 		return PK_REASON_RATE_LIMIT;

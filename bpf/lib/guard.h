@@ -120,7 +120,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 	if (reason)
 		return reason;
 	reason = sanity_metadata(skb, pkt);
-	if (!reason && !(pkt->flags & PK_PKT_ARP))
+	if (!reason)
 		reason = sanity_length(skb, pkt, ep->mtu);
 	if (!reason)
 		reason = pk_spoof(pkt, ep);

@@ -106,12 +106,20 @@ static __always_inline int sanity_metadata(struct __sk_buff *skb, struct pk_pkt 
 	return PK_REASON_OK;
 }
 
+/* The longest packet that will be on the wire; padding counts. */
+static __always_inline bool sanity_fits(struct __sk_buff *skb, const struct pk_pkt *pkt, __u32 mtu)
+{
+	if (unlikely(skb->gso_size))
+		return pkt->l3_len - pkt->payload + skb->gso_size <= mtu;
+	return skb->len <= mtu + ETH_HLEN;
+}
+
 /* Trailing padding is the only disagreement that passes. */
 static __always_inline int sanity_length(struct __sk_buff *skb, const struct pk_pkt *pkt, __u32 mtu)
 {
-	if (skb->gso_size)
-		return pkt->l3_len == skb->len - ETH_HLEN ? PK_REASON_OK : PK_REASON_LENGTH;
-	return skb->len > mtu + ETH_HLEN ? PK_REASON_LENGTH : PK_REASON_OK;
+	if (skb->gso_size && pkt->l3_len != skb->len - ETH_HLEN)
+		return PK_REASON_LENGTH;
+	return sanity_fits(skb, pkt, mtu) ? PK_REASON_OK : PK_REASON_LENGTH;
 }
 
 /* Packets on the wire: gso_segs is what the writer said, often 0. */

@@ -234,6 +234,9 @@ static void lengths(void)
 	node_from("padding up to the MTU passes", 1, p, PK_REASON_OK);
 	p.len = 1515;
 	node_from("longer than the MTU", 1, p, PK_REASON_LENGTH);
+	p = base(B_ARP);
+	p.len = 1515;
+	node_from("ARP longer than the MTU", 1, p, PK_REASON_LENGTH);
 	p = base(B_TCP4);
 	node_expect(&e, NODE_FROM, 1, &p, &gso);
 	p = base(B_UDP4);

@@ -140,6 +140,21 @@ def test_p19_small_segments(pair, size):
     assert sum(a.tables.counted(a.slot, before).values()) >= 1  # each segment judged and counted
 
 
+def test_p20_segments_longer_than_the_mtu(pair):
+    a, b = pair
+    frame = pseudo(tcp(a, b, payload=bytes(9000)), TCP)
+    for size in (1461, 4000):		# 1460 and 40 of headers are the MTU of 1500
+        header = VnetHeader(gso_type=GSO_TCPV4, gso_size=size, hdr_len=54, **TCP_CSUM)
+        if a.path == "kfunc":
+            with proving(a.tables, a.slot, EGRESS, "length"):
+                a.vmm.send(frame, header)
+                assert silent(b.vmm)
+        else:				# what is longer than eth0's own MTU stops there
+            a.vmm.send(frame, header)
+            got = b.vmm.receive(is_ip, timeout=0.3)
+            assert got is None or len(got) <= 1514
+
+
 @pytest.mark.parametrize("what", ["udp", "arp", "ipv6", "no checksum"])
 def test_p19_p60_segments_that_do_not_fit(pair, what):
     a, b = pair
