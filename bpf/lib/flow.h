@@ -126,6 +126,18 @@ static __always_inline __u64 flow_word(__u32 slot)
 	return word ? READ_ONCE(*word) : 0;
 }
 
+/* Is the endpoint of this side the one that the flow was made with? A side that isn't local is. */
+static __always_inline bool flow_side_same(const struct pk_flow_side *side)
+{
+	__u32 slot = side->slot;
+	const struct pk_endpoint *ep;
+
+	if (!slot)
+		return true;
+	ep = bpf_map_lookup_elem(&endpoints, &slot);
+	return ep && ep->opened == side->opened;
+}
+
 /* The side of the flow that the hook's endpoint has; role is the packet's sender's. */
 static __always_inline __u32 flow_own(const struct pk_pkt *pkt)
 {

@@ -206,19 +206,8 @@ static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow
 /* Does the flow still belong to the same openings of its endpoints? */
 static __always_inline bool miss_same(const struct pk_flow *flow, const struct pk_scratch *s)
 {
-	for (int i = 0; i < 2; i++) {
-		__u32 slot = s->end[i].slot;
-		const struct pk_endpoint *ep;
-
-		if (flow->side[i].slot != slot)
-			return false;
-		if (!slot)
-			continue;
-		ep = bpf_map_lookup_elem(&endpoints, &slot);
-		if (!ep || ep->opened != flow->side[i].opened)
-			return false;
-	}
-	return true;
+	return flow->side[0].slot == s->end[0].slot && flow->side[1].slot == s->end[1].slot &&
+	       flow_side_same(&flow->side[0]) && flow_side_same(&flow->side[1]);
 }
 
 /* A packet that may begin a connection, judged as the first of one. */

@@ -27,22 +27,22 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 }
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
 
+/* A closed endpoint is opened again under another revision: its flows are over, either side's. */
+static __always_inline bool place_alive(const struct pk_flow_side *side)
+{
+	return !side->slot || (flow_word(side->slot) && flow_side_same(side));
+}
+
 /* Does the flow of this place, whose key is in s->old, still hold it? */
 static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 now)
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
-	const struct pk_endpoint *ep;
-	const struct pk_flow_side *side;
-	__u32 slot;
 
 	if (!flow || flow->place != index)
 		return false;
 	if (flow_expired(flow, now) || flow->state == PK_FLOW_CLOSED)
 		return false;
-	side = flow->side[0].slot ? &flow->side[0] : &flow->side[1];
-	slot = side->slot;
-	ep = bpf_map_lookup_elem(&endpoints, &slot);
-	return ep && ep->opened == side->opened;
+	return place_alive(&flow->side[0]) && place_alive(&flow->side[1]);
 }
 
 /* Deletes a flow that came to its end, if it is still this place's. */

@@ -47,6 +47,30 @@ static void reclaimed(void)
 		  PK_REASON_NO_FLOW);
 }
 
+/* A peer that was closed, or opened again, holds none of the initiator's places. */
+static void reclaimed_of_the_gone(void)
+{
+	struct pk_endpoint ep;
+
+	for (int again = 0; again < 2; again++) {
+		node_reset();
+		for (int i = 0; i < NODE_BUDGET; i++)
+			node_from("a connection", 1, pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)),
+				  PK_REASON_OK);
+		node_from("P39 the budget is spent", 1, pkt_v4(WHO_A, WHO_A, UDP(9, 9)),
+			  PK_REASON_FLOW_BUDGET);
+		node_endpoint(2, &ep);
+		ep.opened = 7;
+		if (again)
+			node_endpoint_set(2, &ep);
+		node_word(2, 1, 0, again ? 7 : 0);
+		for (int i = 0; i < NODE_BUDGET; i++)
+			node_from(again ? "its peer opened again" : "its peer closed", 1,
+				  pkt_v4(WHO_A, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
+		check("the dead ones are deleted", node_flows() == NODE_BUDGET);
+	}
+}
+
 /* The table holds two budgets: the host's flows to B are B's. */
 static void full(void)
 {
@@ -155,6 +179,7 @@ void cases_limit(void)
 {
 	budget();
 	reclaimed();
+	reclaimed_of_the_gone();
 	full();
 	rates();
 	answers();
