@@ -3,8 +3,10 @@
 /* Token buckets of an endpoint, each one aligned word: {stamp of ns/1024, tokens}. */
 #include "lib/maps.h"
 
-#define PK_ANSWERS_PER_S 200
-#define PK_EVENTS_PER_S	 100
+#define PK_ANSWERS_PER_S  200
+#define PK_EVENTS_PER_S	  100
+#define PK_BUCKET_STEP	  20 /* bits of a stamp's units of 1,024 ns */
+#define PK_BUCKET_STEP_MS 1073ull
 
 /*
  * Takes n tokens of a bucket that fills at rate a second up to burst. A lost race with another CPU
@@ -18,18 +20,21 @@ static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __
 		__u64 old = READ_ONCE(*word), tokens = (__u32)old, gain, next;
 		__u32 stamp = old >> 32, passed = now - stamp;
 
-		if (!old || passed > 2 << 20) { /* new, or rested two seconds */
+		if (!old) {
 			tokens = burst;
 			stamp = now;
+		} else if (passed >> 21) { /* over two seconds: in whole steps, or it overflows */
+			tokens += (passed >> PK_BUCKET_STEP) * rate * PK_BUCKET_STEP_MS / 1000;
+			stamp += passed >> PK_BUCKET_STEP << PK_BUCKET_STEP;
 		} else {
 			gain = passed * rate * 1024 / 1000000000;
 			tokens += gain;
 			/* Only the time that gave whole tokens is spent. */
 			if (gain)
 				stamp += gain * 1000000000 / (rate * 1024);
-			if (tokens > burst)
-				tokens = burst;
 		}
+		if (tokens > burst)
+			tokens = burst;
 		if (tokens < n)
 			return false;
 		next = (__u64)stamp << 32 | (__u32)(tokens - n);
