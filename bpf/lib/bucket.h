@@ -20,6 +20,9 @@ static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __
 		__u64 old = READ_ONCE(*word), tokens = (__u32)old, gain, next;
 		__u32 stamp = old >> 32, passed = now - stamp;
 
+		/* Another CPU's clock read was later than ours: it is no rest of an hour. */
+		if (passed > ~0u >> PK_BUCKET_STEP << PK_BUCKET_STEP)
+			passed = 0;
 		if (!old) {
 			tokens = burst;
 			stamp = now;
