@@ -10,7 +10,7 @@ static __always_inline bool arp_in_block(const struct pk_pkt *pkt, const struct 
 {
 	__u32 bits = ep->ipv4_prefix & 63, mask;
 
-	if (bits > 32 || pk_addr_same(&pkt->dst, &ep->ipv4))
+	if (bits > 32 || pk_addr_zero(&ep->ipv4) || pk_addr_same(&pkt->dst, &ep->ipv4))
 		return false;
 	mask = bits ? ~0u << (32 - bits) : 0;
 	return !((bpf_ntohl(pkt->dst.w[3]) ^ bpf_ntohl(ep->ipv4.w[3])) & mask);

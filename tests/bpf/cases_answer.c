@@ -23,6 +23,7 @@ static void arp(void)
 	static const uint8_t wanted[] = { 0,	1, 8, 0,  6,  4,  0, 2, 0x02, 0x70,
 					  0x6b, 0, 0, 1,  10, 20, 0, 1, 0x02, 0x70,
 					  0,	0, 0, 11, 10, 20, 0, 11 };
+	struct pk_endpoint ep;
 
 	if (answered("ARP for the gateway", &p))
 		check("ARP reply is right", p.len == 42 && !memcmp(p.b + 14, wanted, 28));
@@ -38,6 +39,16 @@ static void arp(void)
 	node_from("P61 an ARP probe for its own address isn't answered", 1, p, PK_REASON_MULTICAST);
 	node_from("ARP beyond the block isn't answered", 1, pkt_arp(WHO_A, 1, 0x0a150001),
 		  PK_REASON_MULTICAST);
+	node_endpoint(1, &ep);
+	memset(&ep.ipv4, 0, sizeof(ep.ipv4));
+	ep.ipv4_prefix = 0;
+	node_endpoint_set(1, &ep);
+	p = pkt_arp(WHO_A, 1, 0x0a140001);
+	memset(p.b + 28, 0, 4);
+	node_from("ARP probe of an endpoint without IPv4", 1, p, PK_REASON_MULTICAST);
+	node_from("ARP with a sender of an endpoint without IPv4", 1, pkt_arp(WHO_A, 1, 0x0a140001),
+		  PK_REASON_SPOOFED_ARP);
+	node_reset();
 }
 
 static void neighbours(void)
