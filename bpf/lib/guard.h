@@ -63,12 +63,19 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	struct pk_flow *flow = flow_find(&key, pkt);
 	__u32 now = flow_now();
 
-	if (!flow || flow_expired(flow, now) || !flow_current(flow, pkt, now) ||
+	if (!flow || flow_expired(flow, now) ||
 	    (flow->state == PK_FLOW_CLOSED && flow_is_syn(pkt))) {
 		pkt->tail = miss;
 		return PK_REASON_OK;
 	}
 	pkt->peer_slot = flow->side[!flow_own(pkt)].slot;
+	/* Another endpoint's flow isn't the stack's to carry on, to end or to have judged. */
+	if (miss == PK_TAIL_MISS_TO && pkt->peer_slot)
+		return PK_REASON_NO_FLOW;
+	if (!flow_current(flow, pkt, now)) {
+		pkt->tail = miss;
+		return PK_REASON_OK;
+	}
 	if (unlikely(flow->reason)) {
 		bool there = flow->flags & PK_FLOW_AT_RESPONDER;
 
@@ -190,11 +197,7 @@ static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 		pkt->tail = PK_TAIL_MISS_TO;
 		return PK_REASON_OK;
 	}
-	reason = guard_flow(skb, pkt, PK_TAIL_MISS_TO);
-	/* Another endpoint's flow isn't the stack's to carry on. */
-	if (!reason && !pkt->tail && pkt->peer_slot)
-		return PK_REASON_NO_FLOW;
-	return reason;
+	return guard_flow(skb, pkt, PK_TAIL_MISS_TO);
 }
 
 static __always_inline int guard_to_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
@@ -212,13 +215,10 @@ static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratc
 {
 	int reason;
 
-	if (s->pkt.flags & PK_PKT_ICMP_ERROR)
-		reason = pk_icmp_error(skb, s);
-	else
-		reason = miss_decide(s, skb->len);
-	if (!reason && s->pkt.peer_slot)
-		return PK_REASON_NO_FLOW;
-	return reason;
+	if (!(s->pkt.flags & PK_PKT_ICMP_ERROR))
+		return miss_decide(s, skb->len);
+	reason = pk_icmp_error(skb, s);
+	return !reason && s->pkt.peer_slot ? PK_REASON_NO_FLOW : reason;
 }
 
 static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)

@@ -68,13 +68,30 @@ static void ingress_from_host(void)
 	node_to("the stack's own ARP", 1, pkt_arp(WHO_HOST, 1, 0x0a14000b), PK_REASON_MULTICAST);
 }
 
-/* The stack can't carry on a flow between endpoints, whatever source it writes. */
+/* The stack can't carry on a flow between endpoints, whatever source it writes, nor end it. */
 static void not_its_flow(void)
 {
+	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pk_flow_key key;
+	struct pk_flow flow;
+
 	node_reset();
-	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("A opens to B", 1, syn, PK_REASON_OK);
 	node_to("its packet from the stack", 2, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
 		PK_REASON_NO_FLOW);
+	node_to("a reset from the stack", 2, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, RST)),
+		PK_REASON_NO_FLOW);
+	node_to("the other side's reset from the stack", 1,
+		pkt_v4(WHO_B, WHO_A, TCP(80, 40000, RST)), PK_REASON_NO_FLOW);
+	node_to("an error about it from the stack", 1, pkt_error(WHO_HOST, WHO_A, &syn),
+		PK_REASON_NO_FLOW);
+	node_word(2, 1, 0, 2);
+	node_to("its packet from the stack, under new words", 2,
+		pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_FLOW);
+	bpf_map_get_next_key(node_map("flows"), NULL, &key);
+	check("the flow is as it was", !bpf_map_lookup_elem(node_map("flows"), &key, &flow) &&
+					       flow.state == PK_FLOW_NEW && flow.packets[0] == 1 &&
+					       !flow.packets[1] && !flow.reason);
 }
 
 static void world_on(struct pk_node *n)
