@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Asks the tables what the guard would be told, for `picket policy test --engine kernel` and the
- * property tests: one struct pk_query in, the same with its answer out (picket/query.h).
+ * Asks the tables what the guard would be told, for `picket policy test --engine kernel`, `picket
+ * policy explain` and the property tests: one struct pk_query in, the same with its answer out
+ * (picket/query.h).
  */
 #include "lib/policy.h"
 
@@ -13,6 +14,7 @@ int pk_judge_query(struct __sk_buff *skb)
 	if (bpf_skb_load_bytes(skb, PK_QUERY_OFFSET, &q, sizeof(q)) < 0)
 		return 2;
 	pk_policy_judge(&q);
+	q.jiffies = bpf_jiffies64();
 	if (bpf_skb_store_bytes(skb, PK_QUERY_OFFSET, &q, sizeof(q), 0) < 0)
 		return 2;
 	return 0;

@@ -1,70 +1,157 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy explain: would it pass, which rule decides, which ones lose. */
+/* picket policy explain: would it pass, which rule decides, which ones lose; by the documents and
+ * by the tables that the data path reads. */
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
-#include "out.h"
+#include "explain.h"
 #include "own.h"
 #include "policy_ask.h"
-#include "rules.h"
-#include "world.h"
 
-#define MATCHES_MAX 64
+#define ALLOC_MIN 4 /* characters of an allocation's id that count as one */
 
-struct question {
-	struct pk_case *c;
-	const char *names[2]; /* from, to */
-	struct pk_connection conn;
-	struct pk_connection_verdict reference, compiled;
-};
-
-static const char *const word[] = { [PK_DENY] = "deny", [PK_ALLOW] = "allow" };
-
-static const struct pk_world_endpoint *by_prefix(const struct pk_world *world, const char *text)
+/* "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc. */
+static bool is_meant(const char *key, const char *text)
 {
-	const struct pk_world_endpoint *found = NULL;
+	const char *space = strrchr(key, ' ');
 	size_t n = strlen(text);
+
+	if (n >= ALLOC_MIN && space && strncmp(space + 1, text, n) == 0)
+		return true;
+	return n && strncmp(key, text, n) == 0 && strchr(" /", key[n]);
+}
+
+static int ambiguous(const struct pk_world_endpoint *a, const struct pk_world_endpoint *b,
+		     const char *text, struct pk_err *err)
+{
+	own_str first = { 0 }, second = { 0 };
+
+	cli_endpoint_name(a->key, &first);
+	cli_endpoint_name(b->key, &second);
+	pk_fail(err, 0, "\"%.60s\" may be %.80s or %.80s, which policy tells apart", text,
+		first.text, second.text);
+	return pk_fix(err, -EINVAL, "give the whole name, or more of the allocation's id");
+}
+
+/*
+ * Several endpoints may be meant where they are one identity: then they are judged alike, and one
+ * that isn't `not` is taken where there is one, since an endpoint always reaches itself.
+ */
+static int by_name(const struct pk_case *c, const char *text, const struct pk_world_endpoint * not,
+		   struct pk_judge_peer *out, struct pk_err *err)
+{
+	const struct pk_engine *engine = pk_asker_engine(c->asker);
+	const struct pk_world *world = pk_asker_world(c->asker);
+	const struct pk_world_endpoint *found = NULL;
+	struct pk_identity_ref first = { 0 }, other;
 
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep)) {
-		const char *space = strrchr(ep->key, ' ');
-
-		/* "acme/api/web 7f3a21c4" by its name or by its alloc. */
-		if (strncmp(ep->key, text, n) == 0 || (space && strncmp(space + 1, text, n) == 0)) {
-			if (!found)
-				found = ep;
+		if (!is_meant(ep->key, text))
+			continue;
+		if (!found) {
+			found = ep;
+			if (pk_engine_identity(engine, ep->key, &first) < 0)
+				return pk_fail(err, ENOENT, "identity of \"%.100s\"", ep->key);
+		} else if (pk_engine_identity(engine, ep->key, &other) < 0 ||
+			   memcmp(first.hash, other.hash, sizeof(first.hash)) != 0) {
+			return ambiguous(found, ep, text, err);
+		} else if (found == not) {
+			found = ep;
 		}
 	}
+	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = found };
+	return found ? 0 : -ENOENT;
+}
+
+/* Of this network namespace, as the guard's route look-up would say. */
+static bool is_own_address(const union pk_addr *addr)
+{
+	struct ifaddrs *list = NULL;
+	union pk_addr own;
+	bool found = false;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
+		if (!i->ifa_addr)
+			continue;
+		if (i->ifa_addr->sa_family == AF_INET)
+			own = pk_addr_from4(((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr);
+		else if (i->ifa_addr->sa_family == AF_INET6)
+			memcpy(&own, &((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, sizeof(own));
+		else
+			continue;
+		found = pk_addr_equal(&own, addr);
+	}
+	freeifaddrs(list);
 	return found;
 }
 
-static bool by_address(const struct pk_world *world, const char *text, struct pk_judge_peer *out)
+static bool in_pools(const struct pk_settings *settings, const union pk_addr *addr)
 {
+	for (size_t i = 0; i < settings->n_pools; i++)
+		if (pk_prefix_has(&settings->pools[i], addr))
+			return true;
+	return false;
+}
+
+/* Who is at a plain address: as the data path would find out. */
+static bool by_address(const struct question *q, const struct pk_live *live,
+		       const struct pk_bpf *bpf, const char *text, struct pk_judge_peer *out)
+{
+	const struct pk_world *world = pk_asker_world(q->c->asker);
+	struct pk_query who = { .party = PK_PARTY_WORLD };
+
 	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_WORLD };
 	if (pk_addr_parse(text, &out->address) < 0)
 		return false;
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep))
 		for (size_t i = 0; i < ep->n_addresses; i++)
-			if (pk_addr_equal(&ep->addresses[i], &out->address))
+			if (pk_addr_equal(&ep->addresses[i], &out->address)) {
 				*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT,
 							       .endpoint = ep };
+				return true;
+			}
+	if (live)
+		pk_live_who(bpf, &out->address, &who);
+	if (q->wants_live && is_own_address(&out->address))
+		out->is = PK_PEER_IS_HOST;
+	else if (who.party == PK_PARTY_REMOTE_NODE)
+		out->is = PK_PEER_IS_REMOTE_NODE;
+	else if (who.party != PK_PARTY_WORLD || in_pools(&q->c->settings, &out->address))
+		out->is = PK_PEER_IS_UNKNOWN;
 	return true;
 }
 
-static int find_peer(const struct question *q, const char *text, struct pk_judge_peer *out,
+struct tables {
+	struct pk_bpf *bpf;
+	struct pk_live *live;
+};
+
+static void tables_done(struct tables *t)
+{
+	pk_live_close(t->live);
+	pk_bpf_close(t->bpf);
+}
+
+static int find_peer(const struct question *q, const struct tables *t, const char *text,
+		     const struct pk_world_endpoint * not, struct pk_judge_peer *out,
 		     struct pk_err *err)
 {
-	const struct pk_world *world = pk_asker_world(q->c->asker);
+	struct pk_err why = { 0 };
+	int r;
 
-	if (pk_case_peer(q->c, text, out, err) == 0 || by_address(world, text, out))
+	if (pk_case_peer(q->c, text, out, err) == 0 || by_address(q, t->live, t->bpf, text, out))
 		return 0;
-	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT,
-				       .endpoint = by_prefix(world, text) };
-	return out->endpoint ? 0 : -ENOENT;
+	r = by_name(q->c, text, not, out, &why);
+	if (r < 0 && r != -ENOENT)
+		*err = why;
+	return r;
 }
 
 static const char *given(const struct cli *cli, const char *option, int arg)
@@ -74,7 +161,8 @@ static const char *given(const struct cli *cli, const char *option, int arg)
 	return value ? value : arg < cli->argc ? cli->argv[arg] : NULL;
 }
 
-static int read_question(const struct cli *cli, struct question *q, struct pk_err *err)
+static int read_question(const struct cli *cli, const struct tables *t, struct question *q,
+			 struct pk_err *err)
 {
 	const char *port = given(cli, "port", 2);
 	struct pk_connection *c = &q->conn;
@@ -82,15 +170,24 @@ static int read_question(const struct cli *cli, struct question *q, struct pk_er
 
 	q->names[0] = given(cli, "from", 0);
 	q->names[1] = given(cli, "to", 1);
-	if (!q->names[0] || !q->names[1])
-		return pk_fail(err, 0, "from and to are needed");
-	if (!port)
-		return pk_fail(err, 0, "a port is needed, as 80/tcp or icmp:echo-request");
-	r = find_peer(q, q->names[0], &c->from, err);
+	if (!q->names[0] || !q->names[1] || !port) {
+		pk_fail(err, 0, "%s is missing",
+			!q->names[0]   ? "from"
+			: !q->names[1] ? "to"
+				       : "the port");
+		return pk_fix(err, -EINVAL,
+			      "picket policy explain -from acme/api -to acme/db -port 5432/tcp "
+			      "(or icmp:echo-request)");
+	}
+	r = find_peer(q, t, q->names[0], NULL, &c->from, err);
 	if (r == 0)
-		r = find_peer(q, q->names[1], &c->to, err);
+		r = find_peer(q, t, q->names[1], c->from.endpoint, &c->to, err);
 	if (r < 0)
 		return r;
+	if (c->from.is != PK_PEER_IS_ENDPOINT && c->to.is != PK_PEER_IS_ENDPOINT) {
+		pk_fail(err, 0, "neither side is an endpoint of this node: no policy is asked");
+		return pk_fix(err, -EINVAL, "\"picket endpoint list\" has them");
+	}
 	if (strncmp(port, "icmp:", 5) == 0)
 		return pk_case_icmp(port + 5, &c->from, &c->to, &c->proto, &c->port, err);
 	return pk_case_port(port, &c->to, &c->proto, &c->port, err);
@@ -109,169 +206,102 @@ static int add_files(const struct cli *cli, struct pk_case *c, struct pk_err *er
 	return r;
 }
 
-static size_t matches_of(const struct question *q, int dir, struct pk_judge_match *out)
+static void live_peer(const struct pk_judge_peer *peer, struct pk_live_query *ask)
 {
-	const struct pk_judge_by by = { .settings = &q->c->settings,
-					.docs = q->c->docs,
-					.n_docs = q->c->n_docs };
-	const struct pk_judge_peer *side = dir == PK_EGRESS ? &q->conn.from : &q->conn.to;
-	const struct pk_judge_query query = { .subject = side->endpoint,
-					      .dir = (enum pk_dir)dir,
-					      .peer = dir == PK_EGRESS ? q->conn.to : q->conn.from,
-					      .proto = q->conn.proto,
-					      .port = q->conn.port };
-
-	return pk_judge_matches(&by, &query, out, MATCHES_MAX);
-}
-
-static void rule_line(const struct question *q, const struct pk_judge_match *m, struct pk_str *out)
-{
-	const struct pk_rules *rules = pk_engine_rules(pk_asker_engine(q->c->asker));
-	struct pk_rule_ref ref;
-
-	if (pk_rules_find(rules, m->entry->number, &ref) == 0)
-		pk_rule_text(&ref, PK_RANK(m->doc->tier, m->kind), out);
-}
-
-/* Those that match and don't decide. */
-static void losers(const struct question *q, int dir, struct pk_str *out)
-{
-	static const char *const kind[] = {
-		[PK_KIND_PASS] = "pass", [PK_KIND_ALLOW] = "allow", [PK_KIND_DENY] = "deny"
+	static const enum pk_party party[] = {
+		[PK_PEER_IS_ENDPOINT] = PK_PARTY_NONE,
+		[PK_PEER_IS_UNKNOWN] = PK_PARTY_UNKNOWN,
+		[PK_PEER_IS_HOST] = PK_PARTY_HOST,
+		[PK_PEER_IS_REMOTE_NODE] = PK_PARTY_REMOTE_NODE,
+		[PK_PEER_IS_WORLD] = PK_PARTY_NONE,
 	};
-	static const char *const tier[] = { "", "baseline", "tenant", "operator" };
-	const struct pk_judgement *decided = &q->reference.side[dir].live;
-	struct pk_judge_match m[MATCHES_MAX];
-	size_t n = matches_of(q, dir, m);
 
-	for (size_t i = 0; i < n; i++) {
-		if (m[i].entry->number == decided->rule &&
-		    PK_RANK(m[i].doc->tier, m[i].kind) == decided->rank)
-			continue;
-		pk_str_addf(out, "      beside it: %s", m[i].doc->audit ? "audit only, " : "");
-		if (m[i].kind != PK_KIND_DEFAULT)
-			pk_str_addf(out, "%s of the %s tier, ", kind[m[i].kind],
-				    tier[m[i].doc->tier & 3]);
-		rule_line(q, &m[i], out);
-		pk_str_add(out, "\n");
-	}
+	ask->party = party[peer->is];
+	ask->peer = peer->is == PK_PEER_IS_ENDPOINT ? peer->endpoint->addresses[0] : peer->address;
 }
 
-static void print_side(const struct question *q, int dir, struct pk_str *out)
+/* Both ends by the tables; q->no_live says why they couldn't be asked. */
+static void ask_live(struct question *q, const struct tables *t)
 {
-	const struct pk_judge_peer *side = dir == PK_EGRESS ? &q->conn.from : &q->conn.to;
-	const struct pk_verdict_value *v = &q->reference.side[dir];
+	const struct pk_judge_peer *sides[2] = {
+		[PK_EGRESS] = &q->conn.from, [PK_INGRESS] = &q->conn.to
+	};
 
-	pk_str_add(out, dir == PK_EGRESS ? "  out of " : "  into   ");
-	pk_str_add_escaped(out, q->reference.asked[dir] ? side->endpoint->key : q->names[dir]);
-	pk_str_add(out, "  ");
-	if (!q->reference.asked[dir]) {
-		pk_str_add(out, "not an endpoint: no policy of its own\n");
-		return;
-	}
-	pk_case_side_text(q->c, &v->live, out);
-	pk_str_add(out, "\n");
-	if (v->audit.verdict != v->live.verdict) {
-		pk_str_add(out, "      with the audit documents: ");
-		pk_case_side_text(q->c, &v->audit, out);
-		pk_str_add(out, "\n");
-	}
-	losers(q, dir, out);
-}
-
-static bool agree(const struct question *q)
-{
+	q->live = (struct pk_connection_verdict){ .verdict = PK_ALLOW, .audit = PK_ALLOW };
 	for (int dir = 0; dir < 2; dir++) {
-		const struct pk_verdict_value *a = &q->reference.side[dir];
-		const struct pk_verdict_value *b = &q->compiled.side[dir];
+		struct pk_live_query ask = { .dir = (enum pk_dir)dir,
+					     .proto = q->conn.proto,
+					     .port = q->conn.port };
 
-		if (a->live.verdict != b->live.verdict || a->audit.verdict != b->audit.verdict ||
-		    a->live.rank != b->live.rank)
-			return false;
+		if (sides[dir]->is != PK_PEER_IS_ENDPOINT)
+			continue;
+		if (!sides[dir]->endpoint->n_addresses) {
+			pk_fail(&q->no_live, 0, "it has no address");
+			return;
+		}
+		ask.subject = sides[dir]->endpoint->addresses[0];
+		live_peer(sides[!dir], &ask);
+		if (pk_live_ask(t->live, &ask, &q->live.side[dir], &q->no_live) < 0)
+			return;
+		q->live.asked[dir] = true;
+		if (q->live.side[dir].live.verdict != PK_ALLOW)
+			q->live.verdict = PK_DENY;
+		if (q->live.side[dir].audit.verdict != PK_ALLOW)
+			q->live.audit = PK_DENY;
 	}
-	return true;
+	q->has_live = true;
 }
 
-static void print_text(const struct cli *cli, const struct question *q)
+/* What policy allows and the data path has no way for yet (bpf/lib/miss.h, miss_built). */
+static const char *not_built(const struct pk_connection *c, const struct pk_bpf *bpf)
 {
-	bool allowed = q->reference.verdict == PK_ALLOW;
-	own_str out = { 0 };
+	enum pk_peer_is other = c->from.is == PK_PEER_IS_ENDPOINT ? c->to.is : c->from.is;
+	uint16_t echo = c->proto == IPPROTO_ICMP ? PK_PORT_ICMP(8, 0) : PK_PORT_ICMP(128, 0);
 
-	pk_str_addf(&out, "%s%s%s\n", cli_color(cli, allowed ? CLI_GREEN : CLI_RED),
-		    allowed ? "allowed" : "denied", cli_color(cli, CLI_PLAIN));
-	print_side(q, PK_EGRESS, &out);
-	print_side(q, PK_INGRESS, &out);
-	pk_str_add(&out,
-		   agree(q) ? "  compiled rule sets and evaluator agree\n"
-			    : "  compiled rule sets and evaluator DIFFER: please report this\n");
-	fputs(out.text, stdout);
-}
-
-static void json_side(const struct question *q, int dir, struct pk_jw *w)
-{
-	const struct pk_rules *rules = pk_engine_rules(pk_asker_engine(q->c->asker));
-	const struct pk_verdict_value *v = &q->reference.side[dir];
-	struct pk_rule_ref ref;
-	own_str text = { 0 };
-
-	if (!q->reference.asked[dir]) {
-		pk_jw_null(w, dir == PK_EGRESS ? "egress" : "ingress");
-		return;
-	}
-	if (pk_rules_find(rules, v->live.rule, &ref) < 0)
-		ref = (struct pk_rule_ref){ .number = v->live.rule };
-	pk_rule_text(&ref, v->live.rank, &text);
-	pk_jw_open(w, dir == PK_EGRESS ? "egress" : "ingress", '{');
-	pk_jw_string(w, "verdict", word[v->live.verdict]);
-	pk_jw_string(w, "audit", word[v->audit.verdict]);
-	pk_jw_string(w, "text", text.text);
-	pk_rule_json(&ref, w, "rule");
-	pk_jw_close(w, '}');
-}
-
-static void print_json(const struct question *q)
-{
-	own_str out = { 0 };
-	struct pk_jw w = { .out = &out, .indent = 4 };
-
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "from", q->names[0]);
-	pk_jw_string(&w, "to", q->names[1]);
-	pk_jw_uint(&w, "protocol", q->conn.proto);
-	pk_jw_uint(&w, "port", q->conn.port);
-	pk_jw_string(&w, "verdict", word[q->reference.verdict]);
-	pk_jw_string(&w, "audit", word[q->reference.audit]);
-	pk_jw_bool(&w, "agree", agree(q));
-	json_side(q, PK_EGRESS, &w);
-	json_side(q, PK_INGRESS, &w);
-	pk_jw_close(&w, '}');
-	pk_str_add(&out, "\n");
-	fputs(out.text, stdout);
+	if (c->proto == IPPROTO_SCTP)
+		return "SCTP";
+	if ((c->proto == IPPROTO_ICMP || c->proto == IPPROTO_ICMPV6) && c->port != echo)
+		return "ICMP but echo and errors";
+	if (other == PK_PEER_IS_ENDPOINT || other == PK_PEER_IS_HOST)
+		return NULL;
+	if (other == PK_PEER_IS_WORLD && c->to.is == other && bpf->node.world)
+		return NULL;
+	return other == PK_PEER_IS_WORLD ? "way to or from the world"
+					 : "way to or from other nodes";
 }
 
 int cli_explain(struct cli *cli)
 {
 	own_case *c = NULL;
-	struct question q = { 0 };
+	PK_OWN(tables_done) struct tables t = { 0 };
+	struct question q = { .wants_live = !cli_has(cli, "world") && !cli_has(cli, "with") };
 	struct pk_err err = { 0 };
 	int r = cli_world(cli, &c, &err);
 
 	q.c = c;
+	if (r == 0 && q.wants_live)
+		cli_live_open(cli, &t.bpf, &t.live, &q.no_live);
 	if (r == 0)
 		r = add_files(cli, c, &err);
 	if (r == 0)
 		r = pk_case_ready(c, &err);
 	if (r == 0)
-		r = read_question(cli, &q, &err);
+		r = read_question(cli, &t, &q, &err);
 	if (r == 0)
 		r = pk_ask_connection(c->asker, PK_ASK_REFERENCE, &q.conn, &q.reference, &err);
 	if (r == 0)
 		r = pk_ask_connection(c->asker, PK_ASK_COMPILED, &q.conn, &q.compiled, &err);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (cli->json && !cli->quiet)
-		print_json(&q);
+	if (t.live) {
+		ask_live(&q, &t);
+		q.not_built = not_built(&q.conn, t.bpf);
+	}
+	if ((cli->json || cli->jsonl) && !cli->quiet)
+		explain_json(cli, &q);
 	else if (!cli->quiet)
-		print_text(cli, &q);
-	return q.reference.verdict == PK_ALLOW ? CLI_OK : CLI_NO;
+		explain_text(cli, &q);
+	if (!explain_agree(&q))
+		return CLI_CANNOT;
+	return q.reference.verdict == PK_ALLOW && !q.not_built ? CLI_OK : CLI_NO;
 }

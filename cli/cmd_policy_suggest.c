@@ -147,7 +147,6 @@ static void show_unresolved(const struct pk_case *c, const struct pk_document *d
 
 int cli_policy_show(struct cli *cli)
 {
-	static const char *const tier[] = { "", "baseline", "tenant", "operator" };
 	own_case *c = NULL;
 	own_str out = { 0 };
 	struct pk_err err = { 0 };
@@ -163,7 +162,7 @@ int cli_policy_show(struct cli *cli)
 		if (strcmp(doc->name, cli->argv[0]) != 0)
 			continue;
 		pk_str_add_escaped(&out, doc->name);
-		pk_str_addf(&out, "  %s tier%s%s%s%s\n  ", tier[doc->tier & 3],
+		pk_str_addf(&out, "  %s tier%s%s%s%s\n  ", pk_tier_name(PK_RANK(doc->tier, 0)),
 			    doc->audit ? ", audit only" : "", doc->namespace ? ", namespace " : "",
 			    doc->namespace ? doc->namespace : "",
 			    doc->uses_fqdn ? ", toFQDNs: not in force on a node yet" : "");

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
@@ -33,26 +34,58 @@ void cli_notes(const struct pk_str *said)
 		fputs(said->text, stderr);
 }
 
-int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err)
+void cli_world_done(struct cli_world *world)
 {
-	const char *path = cli_get(cli, "world");
-	own_mem char *text = NULL;
-	own_str said = { 0 };
-	size_t len = 0;
-	int r;
+	free(world->text);
+}
 
-	if (path)
-		r = pk_fs_read(path, WORLD_MAX, &text, &len, err);
-	else
-		r = cli_world_text((void *)cli, &text, &len, err);
-	if (r == 0)
-		r = path ? pk_case_read(path, text, len, out, &said, err)
-			 : pk_case_live(text, len, out, &said, err);
-	cli_notes(&said);
+int cli_world_read(const struct cli *cli, struct cli_world *world, struct pk_err *err)
+{
+	*world = (struct cli_world){ .path = cli_get(cli, "world") };
+	return world->path ? pk_fs_read(world->path, WORLD_MAX, &world->text, &world->len, err)
+			   : cli_world_text((void *)cli, &world->text, &world->len, err);
+}
+
+int cli_world_case(struct cli_world *world, struct pk_case **out, struct pk_err *err)
+{
+	own_str said = { 0 };
+	int r = world->path ? pk_case_read(world->path, world->text, world->len, out, &said, err)
+			    : pk_case_live(world->text, world->len, out, &said, err);
+
+	if (world->path && !world->said)
+		cli_notes(&said);
+	world->said = true;
 	if (r == 0 && !(*out)->has_endpoints) {
-		pk_fail(err, 0, "%s has no endpoints", path ? path : "the node");
+		pk_fail(err, 0, "%s has no endpoints", world->path ? world->path : "the node");
 		r = pk_fix(err, -EINVAL, "give a file with \"endpoints\" by -world");
 		pk_case_free(PK_MOVE(*out, NULL));
 	}
 	return r;
+}
+
+int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err)
+{
+	own_world world = { 0 };
+	int r = cli_world_read(cli, &world, err);
+
+	return r < 0 ? r : cli_world_case(&world, out, err);
+}
+
+void cli_endpoint_name(const char *key, struct pk_str *out)
+{
+	const char *space = strrchr(key, ' '), *at = space ? strchr(space, '@') : NULL;
+	size_t n = at && at - space > 9 ? (size_t)(space - key) + 9 : strlen(key);
+	own_mem char *name = strndup(key, n);
+
+	if (!name)
+		abort();
+	pk_str_add_escaped(out, name);
+}
+
+int cli_live_open(const struct cli *cli, struct pk_bpf **bpf, struct pk_live **live,
+		  struct pk_err *err)
+{
+	int r = pk_bpf_open(bpf, &cli->paths, PK_BPF_READ, NULL, pk_now_ns() + 2000000000ull, err);
+
+	return r < 0 ? r : pk_live_open(live, *bpf, err);
 }

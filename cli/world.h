@@ -3,11 +3,32 @@
 /* The world that policy commands ask about: files, or the live node through picketd. */
 #include "case.h"
 #include "cli.h"
+#include "kernel.h"
 
 /* What GET /v1/world answers, as text; the form of pk_reach_options.live with the cli as arg. */
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
-/* -world FILE where it is given, else the live node; the notes go to standard error. Not ready yet.
+
+/* -world FILE where it is given, else the live node: read once, made a case of as often as wanted.
  */
+struct cli_world {
+	const char *path; /* NULL: the live node */
+	char *text;
+	size_t len;
+	bool said; /* a file's notes are printed once; picket policy list has the live documents' */
+};
+int cli_world_read(const struct cli *cli, struct cli_world *world, struct pk_err *err);
+int cli_world_case(struct cli_world *world, struct pk_case **out,
+		   struct pk_err *err); /* not ready */
+void cli_world_done(struct cli_world *world);
+#define own_world PK_OWN(cli_world_done) struct cli_world
+/* Both at once. */
 int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err);
+
 /* Notes of documents, where there are any. */
 void cli_notes(const struct pk_str *said);
+/* "acme/api/web 7f3a21c4": the world's name with 8 digits of the container id; escaped. */
+void cli_endpoint_name(const char *key, struct pk_str *out);
+
+/* The node's own tables; -ENOENT: nothing is loaded. Close live before bpf. */
+int cli_live_open(const struct cli *cli, struct pk_bpf **bpf, struct pk_live **live,
+		  struct pk_err *err);

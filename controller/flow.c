@@ -21,13 +21,6 @@ void pk_time_text(const struct timespec *ts, char text[32])
 		 (unsigned int)(ts->tv_nsec / 1000000) % 1000);
 }
 
-const char *pk_tier_name(unsigned int rank)
-{
-	static const char *const names[] = { "builtin", "baseline", "tenant", "operator" };
-
-	return PK_RANK_TIER(rank) < PK_ARRAY_LEN(names) ? names[PK_RANK_TIER(rank)] : "builtin";
-}
-
 const char *pk_rank_kind_name(unsigned int rank)
 {
 	static const char *const names[] = { NULL, "default", "pass", "allow", "deny" };

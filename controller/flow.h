@@ -27,5 +27,4 @@ void pk_time_text(const struct timespec *ts, char text[32]);
 /* "labels": ["key=value", "reserved:init"]; ep NULL: none. */
 struct pk_jw;
 void pk_flow_labels(struct pk_jw *w, const struct pk_world_endpoint *ep);
-const char *pk_tier_name(unsigned int rank);
 const char *pk_rank_kind_name(unsigned int rank);

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "judge.skel.h"
+#include "kernel_parts.h"
 #include "picket/query.h"
 
 /* 128-bit key -> number, counted from 1. */
@@ -210,6 +211,16 @@ static void kernel_unload(void *arg)
 	free(st);
 }
 
+static int load_program(struct pk_judge *skel, struct pk_err *err)
+{
+	int r = pk_judge__load(skel);
+
+	if (r == 0)
+		return 0;
+	pk_fail(err, -r, "load the judge program");
+	return pk_fix(err, r, "the kernel is asked by root (CAP_BPF and CAP_NET_ADMIN)");
+}
+
 static int load(struct state *st)
 {
 	int r;
@@ -218,13 +229,8 @@ static int load(struct state *st)
 	if (!st->skel)
 		return pk_fail(st->err, errno, "open the judge program");
 	size_maps(st);
-	r = pk_judge__load(st->skel);
-	if (r < 0) {
-		pk_fail(st->err, -r, "load the judge program");
-		return pk_fix(st->err, r,
-			      "the kernel engine needs root (CAP_BPF and CAP_NET_ADMIN)");
-	}
-	return put_all(st);
+	r = load_program(st->skel, st->err);
+	return r < 0 ? r : put_all(st);
 }
 
 static void *kernel_load(struct pk_engine *engine, struct pk_err *err)
@@ -274,7 +280,7 @@ static uint32_t own_tenant(struct state *st, const struct pk_world_endpoint *sub
 	return plain_number(&st->tenants, hash);
 }
 
-static int run_query(struct state *st, struct pk_query *q, struct pk_err *err)
+int pk_judge_run(const struct pk_judge *skel, struct pk_query *q, struct pk_err *err)
 {
 	unsigned char packet[PK_QUERY_OFFSET + sizeof(*q)] = { [12] = 0x88, [13] = 0xb5 };
 	unsigned char out[sizeof(packet)];
@@ -282,14 +288,21 @@ static int run_query(struct state *st, struct pk_query *q, struct pk_err *err)
 		    .data_out = out, .data_size_out = sizeof(out));
 
 	memcpy(packet + PK_QUERY_OFFSET, q, sizeof(*q));
-	if (bpf_prog_test_run_opts(bpf_program__fd(st->skel->progs.pk_judge_query), &opts) < 0)
+	if (bpf_prog_test_run_opts(bpf_program__fd(skel->progs.pk_judge_query), &opts) < 0)
 		return pk_fail(err, errno, "run the judge program");
 	if (opts.retval != 0 || opts.data_size_out != sizeof(packet))
 		return pk_fail(err, EPROTO, "the judge program answered %u", opts.retval);
 	memcpy(q, out + PK_QUERY_OFFSET, sizeof(*q));
-	if (!q->found)
-		return pk_fail(err, ENOENT, "rule set %u is not in the tables", q->rule_set);
 	return 0;
+}
+
+static int run_query(const struct pk_judge *skel, struct pk_query *q, struct pk_err *err)
+{
+	int r = pk_judge_run(skel, q, err);
+
+	if (r == 0 && !q->found)
+		return pk_fail(err, ENOENT, "rule set %u is not in the tables", q->rule_set);
+	return r;
 }
 
 static void raise(struct pk_judgement *to, const struct pk_judgement *from)
@@ -340,7 +353,7 @@ static int kernel_ask(void *arg, const struct pk_judge_query *q, struct pk_verdi
 				   .proto = q->proto,
 				   .port = htons(q->port) };
 	fill_party(st, q, &iq, &query);
-	r = run_query(st, &query, err);
+	r = run_query(st->skel, &query, err);
 	if (r < 0)
 		return r;
 	*out = query.answer;
@@ -351,3 +364,27 @@ static int kernel_ask(void *arg, const struct pk_judge_query *q, struct pk_verdi
 const struct pk_ask_kernel pk_kernel = { .load = kernel_load,
 					 .ask = kernel_ask,
 					 .unload = kernel_unload };
+
+struct pk_judge *pk_judge_start(const int *fds, struct pk_err *err)
+{
+	PK_OWN(pk_judge_endp) struct pk_judge *skel = pk_judge__open();
+
+	if (!skel) {
+		pk_fail(err, errno, "open the judge program");
+		return NULL;
+	}
+	for (enum pk_map i = 0; i < PK_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, pk_map_name(i));
+
+		if (map && bpf_map__reuse_fd(map, fds[i]) < 0) {
+			pk_fail(err, errno, "take table '%s'", pk_map_name(i));
+			return NULL;
+		}
+	}
+	return load_program(skel, err) < 0 ? NULL : PK_MOVE(skel, NULL);
+}
+
+void pk_judge_end(struct pk_judge *skel)
+{
+	pk_judge__destroy(skel);
+}

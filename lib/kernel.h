@@ -6,5 +6,40 @@
  * BPF_PROG_TEST_RUN. Needs root.
  */
 #include "ask.h"
+#include "bpfobj.h"
+#include "picket/query.h"
 
 extern const struct pk_ask_kernel pk_kernel;
+
+/*
+ * The same program over the node's own pinned tables: what the guard is told, not what it should
+ * be. Reads only. bpf is the caller's and outlives it.
+ */
+struct pk_live;
+int pk_live_open(struct pk_live **out, const struct pk_bpf *bpf, struct pk_err *err);
+void pk_live_close(struct pk_live *live);
+static inline void pk_live_closep(struct pk_live **live)
+{
+	pk_live_close(*live);
+}
+#define own_live PK_OWN(pk_live_closep) struct pk_live
+
+/* Who the tables say is at an address, into party, identity, tenant, addr; returns the slot of a
+ * local endpoint, else 0. The host isn't in the tables. */
+uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct pk_query *q);
+
+struct pk_live_query {
+	union pk_addr subject; /* an address of a local endpoint */
+	enum pk_dir dir;
+	enum pk_party party; /* NONE: whoever the tables say is at `peer` */
+	union pk_addr peer;
+	uint8_t proto;
+	uint16_t port; /* host order; ICMP: type << 8 | code */
+};
+/* -ENOENT: no open endpoint at the subject's address, or its rule set isn't there. */
+int pk_live_ask(const struct pk_live *live, const struct pk_live_query *ask,
+		struct pk_verdict_value *out, struct pk_err *err);
+
+/* Every tracked connection that packets still pass on: not closed, expired, or denied since. */
+typedef int pk_live_flow_fn(void *arg, const struct pk_flow_key *key, const struct pk_flow *flow);
+int pk_live_flows(const struct pk_live *live, pk_live_flow_fn *each, void *arg, struct pk_err *err);

@@ -34,8 +34,8 @@ struct pk_query {
 	__u32 class;	    /* out: enum pk_class, or the rule set's own */
 	union pk_addr addr; /* the peer's, WORLD */
 	struct pk_verdict_value answer;
-	__u32 found; /* out: 1 = the rule set is there; 0: denied without a rule (no-rule-set) */
-	__u32 pad3;
+	__u32 found;   /* out: 1 = the rule set is there; 0: denied without a rule (no-rule-set) */
+	__u32 jiffies; /* out, by judge.bpf.c: the clock that flows expire by */
 };
 PK_ABI(struct pk_query, 72);
 #define PK_QUERY_OFFSET 14

@@ -266,6 +266,8 @@ int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_s
 	if (r == 0)
 		r = read_settings(c, err);
 	if (r == 0)
+		r = pk_settings_get_pools(&c->settings, c->json, pk_json_root(c->json), err);
+	if (r == 0)
 		r = case_read_endpoints(c, true, err);
 	if (r == 0)
 		r = read_live_policies(c, said, err);

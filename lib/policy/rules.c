@@ -278,7 +278,12 @@ size_t pk_rules_count(const struct pk_rules *rules)
 
 #define BUILTIN_TEXT(nr, sym, text) [nr] = text,
 static const char *const builtin_text[] = { PK_BUILTIN_RULES(BUILTIN_TEXT) };
-static const char *const tier_name[] = { "builtin", "baseline", "tenant", "operator" };
+const char *pk_tier_name(unsigned int rank)
+{
+	static const char *const names[] = { "builtin", "baseline", "tenant", "operator" };
+
+	return PK_RANK_TIER(rank) < PK_ARRAY_LEN(names) ? names[PK_RANK_TIER(rank)] : "builtin";
+}
 
 void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *out)
 {
@@ -288,8 +293,7 @@ void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *ou
 		return;
 	}
 	if (PK_RANK_KIND(rank) == PK_KIND_DEFAULT)
-		pk_str_addf(out, "default deny of the %s tier, asked for by ",
-			    tier_name[PK_RANK_TIER(rank) & 3]);
+		pk_str_addf(out, "default deny of the %s tier, asked for by ", pk_tier_name(rank));
 	pk_str_add_escaped(out, ref->doc->name);
 	if (ref->rule->description) {
 		pk_str_add(out, ": ");
@@ -321,7 +325,7 @@ void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *ke
 	pk_jw_uint(w, "rule", ref->rule_index);
 	pk_jw_uint(w, "entry", ref->entry_index);
 	pk_jw_string(w, "kind", ref->entry->deny ? "deny" : ref->entry->pass ? "pass" : "allow");
-	pk_jw_string(w, "tier", tier_name[ref->doc->tier]);
+	pk_jw_string(w, "tier", pk_tier_name(PK_RANK(ref->doc->tier, 0)));
 	pk_jw_bool(w, "audit", ref->doc->audit);
 	pk_jw_string(w, "description", ref->rule->description);
 	pk_jw_string(w, "log", ref->rule->log);

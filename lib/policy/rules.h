@@ -39,6 +39,8 @@ int pk_rules_at(const struct pk_rules *rules, size_t i, struct pk_rule_ref *out)
 /* "db-only-from-api: api may query the database (db.json:12)", "baseline: same namespace"; rank
  * adds "default deny of …". */
 void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *out);
+/* operator, tenant, baseline; builtin for all else. */
+const char *pk_tier_name(unsigned int rank);
 /* {"number", "document", "source", "path", "line", "direction", "rule", "entry", "kind", "tier",
  * "audit", "description", "log"} */
 void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *key);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* One connection, asked of all who can answer: cmd_policy_explain.c asks, explain_show.c shows. */
+#include "cli.h"
+#include "world.h"
+
+#define EXPLAIN_MATCHES_MAX 64
+
+struct question {
+	struct pk_case *c;
+	const char *names[2]; /* from, to */
+	struct pk_connection conn;
+	struct pk_connection_verdict reference, compiled;
+	/* The node's tables, unless files take its place. */
+	bool wants_live, has_live;
+	struct pk_connection_verdict live;
+	struct pk_err no_live; /* why not */
+	const char *not_built; /* what of it this release lacks: dropped whatever policy says */
+};
+
+bool explain_same(const struct pk_connection_verdict *a, const struct pk_connection_verdict *b);
+bool explain_agree(const struct question *q); /* all who were asked */
+void explain_text(const struct cli *cli, const struct question *q);
+void explain_json(const struct cli *cli, const struct question *q);

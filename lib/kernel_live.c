@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The node's own tables, asked by the judge program; and its connections. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "kernel.h"
+#include "kernel_parts.h"
+
+struct pk_live {
+	const struct pk_bpf *bpf;
+	struct pk_judge *judge;
+};
+
+void pk_live_close(struct pk_live *live)
+{
+	if (!live)
+		return;
+	pk_judge_end(live->judge);
+	free(live);
+}
+
+int pk_live_open(struct pk_live **out, const struct pk_bpf *bpf, struct pk_err *err)
+{
+	own_live *live = pk_alloc(sizeof(*live));
+
+	live->bpf = bpf;
+	live->judge = pk_judge_start(bpf->map, err);
+	if (!live->judge)
+		return -EIO;
+	*out = PK_MOVE(live, NULL);
+	return 0;
+}
+
+/* As the guard finds its peer, but for the route: who is the host is the caller's to say. */
+uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct pk_query *q)
+{
+	const struct pk_pool_key pool = { .prefixlen = 128, .addr = *addr };
+	struct pk_remote remote;
+	struct pk_local local;
+	uint32_t one;
+
+	q->addr = *addr;
+	q->identity = q->tenant = 0;
+	if (pk_map_get(bpf->map[PK_MAP_BY_ADDRESS], addr, &local) == 0) {
+		q->party = PK_PARTY_ENDPOINT;
+		q->identity = local.identity;
+		q->tenant = local.tenant;
+		return local.slot;
+	}
+	if (pk_map_get(bpf->map[PK_MAP_REMOTE], addr, &remote) == 0) {
+		q->party = remote.flags & PK_REMOTE_NODE ? PK_PARTY_REMOTE_NODE : PK_PARTY_ENDPOINT;
+		q->identity = remote.identity;
+		q->tenant = remote.tenant;
+	} else {
+		q->party = pk_map_get(bpf->map[PK_MAP_POOLS], &pool, &one) == 0 ? PK_PARTY_UNKNOWN
+										: PK_PARTY_WORLD;
+	}
+	return 0;
+}
+
+int pk_live_ask(const struct pk_live *live, const struct pk_live_query *ask,
+		struct pk_verdict_value *out, struct pk_err *err)
+{
+	struct pk_query q = { 0 }, own = { 0 };
+	uint32_t slot = pk_live_who(live->bpf, &ask->subject, &own), peer = 0;
+	char text[PK_ADDR_TEXT];
+	int r;
+
+	if (!slot || slot > live->bpf->node.capacity || !live->bpf->words[slot])
+		return pk_fail(err, ENOENT, "the tables have no open endpoint at %s",
+			       pk_addr_format(&ask->subject, text));
+	if (ask->party == PK_PARTY_NONE)
+		peer = pk_live_who(live->bpf, &ask->peer, &q);
+	else
+		q.party = (uint8_t)ask->party;
+	if (peer == slot)
+		q.party = PK_PARTY_SELF;
+	q.rule_set = PK_WORD_RULE_SET(live->bpf->words[slot]);
+	q.slot = slot;
+	q.own_tenant = own.tenant;
+	q.dir = (uint8_t)ask->dir;
+	q.proto = ask->proto;
+	q.port = htons(ask->port);
+	r = pk_judge_run(live->judge, &q, err);
+	if (r < 0)
+		return r;
+	if (!q.found)
+		return pk_fail(err, ENOENT, "rule set %u is not in the tables", q.rule_set);
+	*out = q.answer;
+	return 0;
+}
+
+struct flow_walk {
+	const struct pk_bpf *bpf;
+	pk_live_flow_fn *each;
+	void *arg;
+	uint32_t now;
+};
+
+/* Is this side's endpoint still the one that the flow was made for? (bpf/lib/miss.h, miss_same) */
+static bool is_same(const struct pk_bpf *bpf, const struct pk_flow_side *side)
+{
+	return !side->slot || (side->slot <= bpf->node.capacity && bpf->words[side->slot] &&
+			       bpf->endpoints[side->slot].opened == side->opened);
+}
+
+static int walk_flow(void *arg, const void *k, const void *v)
+{
+	const struct flow_walk *walk = arg;
+	const struct pk_flow *flow = v;
+
+	if (flow->role != PK_FLOW_PRIMARY || flow->state == PK_FLOW_CLOSED || flow->reason ||
+	    (int32_t)(flow->expires - walk->now) < 0 || !is_same(walk->bpf, &flow->side[0]) ||
+	    !is_same(walk->bpf, &flow->side[1]))
+		return 0;
+	return walk->each(walk->arg, k, flow);
+}
+
+int pk_live_flows(const struct pk_live *live, pk_live_flow_fn *each, void *arg, struct pk_err *err)
+{
+	struct flow_walk walk = { .bpf = live->bpf, .each = each, .arg = arg };
+	struct pk_query q = { 0 };
+	int r = pk_judge_run(live->judge, &q, err); /* for its clock alone */
+
+	if (r < 0)
+		return r;
+	walk.now = q.jiffies;
+	r = pk_map_each(live->bpf->map[PK_MAP_FLOWS], walk_flow, &walk);
+	return r < 0 ? pk_fail(err, -r, "read the table of flows") : r;
+}

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`picket policy plan` and `explain` on a real node: its connections, its tables."""
+import contextlib
+import json
+import socket
+import struct
+
+import pytest
+from harness import wait_for
+
+DB_FROM_BATCH = {"namespace": "acme", "rules": [{
+    "description": "batch may query the database",
+    "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
+    "ingress": [{"fromEndpoints": [{"matchLabels": {"nomad:job": "batch"}}],
+                 "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}]}]}
+
+
+class Shop:
+    """acme/api (two), acme/db, beta/ledger; connections from the first api to the database."""
+
+    def __init__(self, node):
+        self.node = node
+        node.start_picketd()
+        self.api, self.api2 = node.add("acme", "api", "web"), node.add("acme", "api", "web")
+        self.db, self.other = node.add("acme", "db", "pg"), node.add("beta", "ledger", "srv")
+        wait_for(lambda: len(node.api("/v1/world")["endpoints"]) == 4 and
+                 node.api("/v1/status")["endpoints"]["inStep"] == 4, "four endpoints in step")
+
+    @contextlib.contextmanager
+    def connected(self, family, ports):
+        """TCP connections api -> db, one to each port, open until the end."""
+        kind = socket.AF_INET6 if family == 6 else socket.AF_INET
+        with contextlib.ExitStack() as stack:
+            for port in ports:
+                with self.db.inside():
+                    server = stack.enter_context(socket.socket(kind))
+                    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    server.bind((self.db.address(family), port))
+                    server.listen()
+                with self.api.inside():
+                    client = stack.enter_context(socket.socket(kind))
+                    client.settimeout(10)
+                    client.connect((self.db.address(family), port))
+                stack.enter_context(server.accept()[0])
+            yield
+
+    def ask(self, *words, status=None):
+        done = self.node.picket("policy", *words, "-json", check=False)
+        assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def explain(self, source, target, port, status):
+        return self.ask("explain", source, target, port, status=status)
+
+
+@pytest.fixture
+def shop(make_node):
+    return Shop(make_node(conf={"mode": "process"}))
+
+
+def write(path, document):
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return str(path)
+
+
+def test_explain_asks_the_live_tables(shop):
+    answer = shop.explain("acme/api", "acme/db/pg", "5432/tcp", 0)
+    assert answer["agree"] and answer["live"] == answer["verdict"] == "allow"
+    assert shop.explain("beta", "acme/db", "5432", 1)["live"] == "deny"
+    shop.node.policy("db.json", DB_FROM_BATCH)
+    wait_for(lambda: shop.explain("acme/api", "acme/db", "5432/tcp", None)["live"] == "deny",
+             "the policy in the tables")
+    answer = shop.explain("acme/api", shop.db.address(6), "5432/tcp", 1)
+    assert answer["agree"] and answer["ingress"]["rule"]["document"] == "db"
+    assert answer["ingress"]["rule"]["path"].endswith("db.json") and answer["ingress"]["rule"]["line"] == 1
+
+
+def test_explain_says_where_tables_and_documents_differ(shop):
+    """The database is moved to the api's rule set behind picketd's back: open, against its policy."""
+    shop.node.policy("db.json", DB_FROM_BATCH)
+    wait_for(lambda: shop.explain("acme/api", "acme/db", "80", None)["live"] == "deny", "the policy in the tables")
+    rule_set, flags, revision = shop.node.tables.word(shop.db.slot)
+    other = shop.node.tables.word(shop.api.slot)[0]
+    assert other != rule_set
+    with shop.node.tables.map("words") as words:
+        words.set(struct.pack("I", shop.db.slot), struct.pack("Q", other << 40 | flags << 32 | revision))
+    answer = shop.explain("acme/api", "acme/db", "80", 2)		# not 0, not 1: it can't be told
+    assert (answer["agree"], answer["verdict"], answer["live"]) == (False, "deny", "allow"), answer
+    shown = shop.node.picket("policy", "explain", "acme/api", "acme/db", "80", check=False).stdout
+    assert "DIFFER" in shown and "the live tables say: allow" in shown, shown
+
+
+@pytest.mark.parametrize("target, port, is_, status", [
+    ("10.40.7.99", "80", "an unknown endpoint of the pools", 1),	# never world
+    ("192.0.2.2", "80", "this node", 1), ("2001:db8::2", "80", "this node", 1),
+    ("10.200.0.1", "80", "the world", 1), ("host", "icmp:8", "this node", 1)])
+def test_explain_finds_out_who_is_at_an_address(shop, target, port, is_, status):
+    shown = shop.node.picket("policy", "explain", "acme/api", target, port, check=False)
+    assert (shown.returncode, f"{target}  {is_}" in shown.stdout) == (status, True), shown.stdout
+    assert "live tables, compiled rule sets and evaluator agree" in shown.stdout
+
+
+def test_explain_says_what_is_not_built(shop):
+    shown = shop.node.picket("policy", "explain", "acme/api", "203.0.113.7", "443/tcp", check=False)
+    assert shown.returncode == 1 and "not-built" in shown.stdout.splitlines()[0], shown.stdout
+
+
+@pytest.mark.parametrize("source, target, says", [
+    ("acme", "acme/db", '"acme" may be'), ("acme/a", "acme/db", "'acme/a' is no endpoint"),
+    ("host", "world:203.0.113.1", "neither side"), ("acme/api", None, "to is missing")])
+def test_explain_refuses_what_it_cannot_tell(shop, source, target, says):
+    done = shop.node.picket("policy", "explain", source, *([target, "80"] if target else []), check=False)
+    assert done.returncode == 2 and says in done.stderr and "fix: " in done.stderr, done.stderr
+
+
+def test_explain_of_a_group_takes_two_of_it(shop):
+    """Two allocations of one identity: not "reaches itself"."""
+    answer = shop.explain("acme/api", "acme/api/web", "80", 0)
+    assert answer["egress"]["endpoint"] != answer["ingress"]["endpoint"]
