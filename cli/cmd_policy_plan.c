@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* picket policy plan: what these documents would change. explain and suggest have their own files.
  */
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -52,83 +54,193 @@ static int replace(struct cli *cli, struct pk_case *before, struct pk_case *afte
 	return r;
 }
 
-static void print_text(const struct cli *cli, const struct pk_plan *plan)
+/* The node's connections. Not counted: why says the reason. */
+struct live {
+	bool counted;
+	struct pk_err why;
+	struct pk_plan_flow *flows;
+	size_t n, room;
+};
+
+static void live_done(struct live *live)
+{
+	free(live->flows);
+}
+
+static int take_flow(void *arg, const struct pk_flow_key *key, const struct pk_flow *flow)
+{
+	struct live *live = arg;
+	bool stack = flow->flags & PK_FLOW_STACK;
+	uint16_t port = key->proto == IPPROTO_ICMP     ? PK_PORT_ICMP(8, 0)
+			: key->proto == IPPROTO_ICMPV6 ? PK_PORT_ICMP(128, 0)
+						       : ntohs(key->dport);
+
+	if (live->n == live->room) {
+		live->room = live->room ? 2 * live->room : 1024;
+		live->flows = reallocarray(live->flows, live->room, sizeof(*live->flows));
+		if (!live->flows)
+			abort();
+	}
+	live->flows[live->n++] = (struct pk_plan_flow){
+		.addr = { key->src, key->dst },
+		.host = { stack && !flow->side[0].slot, stack && !flow->side[1].slot },
+		.proto = key->proto,
+		.port = port,
+	};
+	return 0;
+}
+
+static void read_live(const struct cli *cli, struct live *out)
+{
+	own_bpf *bpf = NULL;
+	own_live *live = NULL;
+
+	if (cli_has(cli, "world"))
+		pk_fail(&out->why, 0, "the world is a file's");
+	else
+		out->counted = cli_live_open(cli, &bpf, &live, &out->why) == 0 &&
+			       pk_live_flows(live, take_flow, out, &out->why) == 0;
+}
+
+static void add_count(struct pk_str *out, size_t n, const char *what)
+{
+	pk_str_addf(out, "%zu %s%s", n, what, n == 1 ? "" : "s");
+}
+
+/* A group by its path; an endpoint alone with its allocation too. */
+static void add_party(struct pk_str *out, const char *name, size_t n)
+{
+	const char *space = n > 1 ? strrchr(name, ' ') : NULL;
+	own_mem char *path = space ? strndup(name, (size_t)(space - name)) : NULL;
+
+	if (path)
+		pk_str_add_escaped(out, path);
+	else
+		cli_endpoint_name(name, out);
+}
+
+static void text_change(const struct cli *cli, const struct pk_plan_change *c, struct pk_str *out)
+{
+	bool opens = c->after == PK_ALLOW;
+
+	pk_str_add(out, cli_color(cli, opens ? CLI_GREEN : CLI_RED));
+	pk_str_add(out, opens ? "  + " : "  - ");
+	add_party(out, c->from, c->n_from);
+	pk_str_add(out, " -> ");
+	add_party(out, c->to, c->n_to);
+	pk_str_addf(out, "  %s  %s -> %s%s", c->what, word[c->before], word[c->after],
+		    cli_color(cli, CLI_PLAIN));
+	if (c->n_from > 1 || c->n_to > 1)
+		pk_str_addf(out, "  (%zu x %zu endpoints)", c->n_from, c->n_to);
+	if (c->cut) {
+		pk_str_add(out, ", cuts ");
+		add_count(out, c->cut, "live connection");
+	}
+	pk_str_add(out, "\n");
+}
+
+static void print_text(const struct cli *cli, const struct pk_plan *plan, const struct live *live)
 {
 	own_str out = { 0 };
 
-	for (size_t i = 0; i < plan->n; i++) {
-		const struct pk_plan_change *c = &plan->changes[i];
-		bool opens = c->after == PK_ALLOW;
-
-		pk_str_add(&out, cli_color(cli, opens ? CLI_GREEN : CLI_RED));
-		pk_str_add(&out, opens ? "  + " : "  - ");
-		pk_str_add_escaped(&out, c->from);
-		pk_str_add(&out, " -> ");
-		pk_str_add_escaped(&out, c->to);
-		pk_str_addf(&out, "  %s  %s -> %s", c->what, word[c->before], word[c->after]);
-		if (c->n_from > 1 || c->n_to > 1)
-			pk_str_addf(&out, "  (%zu x %zu endpoints)", c->n_from, c->n_to);
-		pk_str_add(&out, cli_color(cli, CLI_PLAIN));
-		pk_str_add(&out, "\n");
-	}
+	for (size_t i = 0; i < plan->n; i++)
+		text_change(cli, &plan->changes[i], &out);
+	if (plan->partial)
+		pk_str_add(&out, "  not every prefix was compared: there are too many\n");
 	pk_str_addf(&out, "  tables: %zu -> %zu verdict entries\n", plan->verdicts_before,
 		    plan->verdicts_after);
-	pk_str_addf(&out, "%zu pairs opened, %zu pairs closed. Nothing was changed.\n",
-		    plan->opened, plan->closed);
+	pk_str_add(&out, "  live connections: ");
+	if (live->counted) {
+		pk_str_addf(&out, "%zu of %zu would be cut\n", plan->cut, live->n);
+	} else {
+		pk_str_add(&out, "not counted: ");
+		pk_str_add_escaped(&out, live->why.text);
+		pk_str_add(&out, "\n");
+	}
+	add_count(&out, plan->opened, "pair");
+	pk_str_add(&out, " opened, ");
+	add_count(&out, plan->closed, "pair");
+	pk_str_add(&out, " closed. Nothing was changed.\n");
 	fputs(out.text, stdout);
 }
 
-static void print_json(const struct pk_plan *plan)
+static void json_change(const struct pk_plan_change *c, bool counted, struct pk_jw *w)
+{
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "from", c->from);
+	pk_jw_string(w, "to", c->to);
+	pk_jw_string(w, "what", c->what);
+	pk_jw_string(w, "before", word[c->before]);
+	pk_jw_string(w, "after", word[c->after]);
+	pk_jw_uint(w, "fromEndpoints", c->n_from);
+	pk_jw_uint(w, "toEndpoints", c->n_to);
+	if (counted)
+		pk_jw_uint(w, "connectionsCut", c->cut);
+	else
+		pk_jw_null(w, "connectionsCut");
+	pk_jw_close(w, '}');
+}
+
+static void print_json(const struct cli *cli, const struct pk_plan *plan, const struct live *live)
 {
 	own_str out = { 0 };
-	struct pk_jw w = { .out = &out, .indent = 4 };
+	struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 4 };
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_uint(&w, "opened", plan->opened);
 	pk_jw_uint(&w, "closed", plan->closed);
+	if (live->counted) {
+		pk_jw_uint(&w, "connections", live->n);
+		pk_jw_uint(&w, "connectionsCut", plan->cut);
+	} else {
+		pk_jw_null(&w, "connections");
+		pk_jw_null(&w, "connectionsCut");
+	}
+	pk_jw_bool(&w, "partial", plan->partial);
 	pk_jw_uint(&w, "verdictsBefore", plan->verdicts_before);
 	pk_jw_uint(&w, "verdictsAfter", plan->verdicts_after);
 	pk_jw_open(&w, "changes", '[');
-	for (size_t i = 0; i < plan->n; i++) {
-		const struct pk_plan_change *c = &plan->changes[i];
-
-		pk_jw_open(&w, NULL, '{');
-		pk_jw_string(&w, "from", c->from);
-		pk_jw_string(&w, "to", c->to);
-		pk_jw_string(&w, "what", c->what);
-		pk_jw_string(&w, "before", word[c->before]);
-		pk_jw_string(&w, "after", word[c->after]);
-		pk_jw_uint(&w, "fromEndpoints", c->n_from);
-		pk_jw_uint(&w, "toEndpoints", c->n_to);
-		pk_jw_close(&w, '}');
-	}
+	for (size_t i = 0; i < plan->n; i++)
+		json_change(&plan->changes[i], live->counted, &w);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
-	pk_str_add(&out, "\n");
-	fputs(out.text, stdout);
+	puts(out.text);
 }
 
 static int plan(struct cli *cli)
 {
+	own_world world = { 0 };
 	own_case *before = NULL, *after = NULL;
 	PK_OWN(pk_plan_done) struct pk_plan result = { 0 };
+	PK_OWN(live_done) struct live live = { 0 };
 	struct changed changed = { 0 };
 	struct pk_err err = { 0 };
-	int r = cli_world(cli, &before, &err);
+	int r = cli_world_read(cli, &world, &err);
 
 	if (r == 0)
-		r = cli_world(cli, &after, &err);
+		r = cli_world_case(&world, &before, &err);
+	if (r == 0)
+		r = cli_world_case(&world, &after, &err);
 	if (r == 0)
 		r = replace(cli, before, after, &changed, &err);
-	if (r == 0)
-		r = pk_plan_make(before, after, changed.docs, changed.n, &result, &err);
+	if (r == 0) {
+		struct pk_plan_ask ask = { .before = before,
+					   .after = after,
+					   .changed = changed.docs,
+					   .n_changed = changed.n };
+
+		read_live(cli, &live);
+		ask.flows = live.flows;
+		ask.n_flows = live.n;
+		r = pk_plan_make(&ask, &result, &err);
+	}
 	free(changed.docs);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (cli->json && !cli->quiet)
-		print_json(&result);
+	if ((cli->json || cli->jsonl) && !cli->quiet)
+		print_json(cli, &result, &live);
 	else if (!cli->quiet)
-		print_text(cli, &result);
+		print_text(cli, &result, &live);
 	return result.n ? CLI_NO : CLI_OK;
 }
 

@@ -7,51 +7,25 @@
 #include <string.h>
 
 #include "icmp.h"
+#include "plan_parts.h"
 #include "selector.h"
 
-#define SAMPLES_MAX   96
 #define PARTIES_MAX   4096
+#define ADDRESSES_MAX 1024 /* of the documents' prefixes */
 #define QUESTIONS_MAX 4000000
 
-/* One port to ask about. */
-struct sample {
-	uint8_t proto;
-	uint16_t port;
-	bool other; /* stands for the ports that no changed document names */
-};
-
-/* A group of endpoints with equal labels and ports, or what is no endpoint. */
-struct party {
-	struct pk_judge_peer peer[2]; /* in before, in after */
-	struct pk_judge_peer next[2]; /* another one of the group, where n > 1 */
-	char *name;
-	uint64_t hash[2];
-	size_t n;
-	bool touched; /* a changed document may select it */
-};
-
-struct work {
-	struct pk_case *side[2];
-	const struct pk_document *const *changed;
-	size_t n_changed;
-	struct sample samples[SAMPLES_MAX];
-	size_t n_samples;
-	struct party *parties;
-	size_t n_parties;
-	struct pk_plan *out;
-	struct pk_err *err;
-};
-
-static void add_sample(struct work *w, uint8_t proto, uint16_t port, bool other)
+static void add_sample(struct plan_work *w, uint8_t proto, uint16_t port, bool other)
 {
 	for (size_t i = 0; i < w->n_samples; i++)
 		if (w->samples[i].proto == proto && w->samples[i].port == port)
 			return;
-	if (w->n_samples < SAMPLES_MAX)
-		w->samples[w->n_samples++] = (struct sample){ proto, port, other };
+	w->samples = realloc(w->samples, (w->n_samples + 1) * sizeof(*w->samples));
+	if (!w->samples)
+		abort();
+	w->samples[w->n_samples++] = (struct plan_sample){ proto, port, other };
 }
 
-static void add_ports(struct work *w, uint8_t proto, uint16_t port)
+static void add_ports(struct plan_work *w, uint8_t proto, uint16_t port)
 {
 	if (proto != PK_PROTO_ANY) {
 		add_sample(w, proto, port, false);
@@ -61,7 +35,7 @@ static void add_ports(struct work *w, uint8_t proto, uint16_t port)
 	add_sample(w, IPPROTO_UDP, port, false);
 }
 
-static void add_label(struct work *w, const char *label)
+static void add_label(struct plan_work *w, const char *label)
 {
 	const struct pk_world *world = pk_asker_world(w->side[0]->asker);
 
@@ -72,7 +46,7 @@ static void add_label(struct work *w, const char *label)
 				add_ports(w, ep->ports[i].proto, ep->ports[i].port);
 }
 
-static void add_rule(struct work *w, const struct pk_port_rule *rule)
+static void add_rule(struct plan_work *w, const struct pk_port_rule *rule)
 {
 	if (rule->icmp) {
 		add_sample(w, rule->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
@@ -89,7 +63,7 @@ static void add_rule(struct work *w, const struct pk_port_rule *rule)
 	}
 }
 
-static bool is_named(const struct work *w, uint16_t port)
+static bool is_named(const struct plan_work *w, uint16_t port)
 {
 	for (size_t i = 0; i < w->n_samples; i++)
 		if (w->samples[i].port == port)
@@ -97,17 +71,17 @@ static bool is_named(const struct work *w, uint16_t port)
 	return false;
 }
 
-static void collect_samples(struct work *w)
+static void collect_samples(struct plan_work *w)
 {
 	uint16_t other = 61999;
 
-	for (size_t d = 0; d < w->n_changed; d++)
-		for (size_t r = 0; r < w->changed[d]->n_rules; r++)
+	for (size_t d = 0; d < w->ask->n_changed; d++)
+		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
 			for (int dir = 0; dir < 2; dir++)
-				for (size_t i = 0; i < w->changed[d]->rules[r].n_entries[dir];
+				for (size_t i = 0; i < w->ask->changed[d]->rules[r].n_entries[dir];
 				     i++) {
 					const struct pk_entry *e =
-						&w->changed[d]->rules[r].entries[dir][i];
+						&w->ask->changed[d]->rules[r].entries[dir][i];
 
 					for (size_t p = 0; p < e->n_ports; p++)
 						add_rule(w, &e->ports[p]);
@@ -117,26 +91,27 @@ static void collect_samples(struct work *w)
 	add_sample(w, IPPROTO_TCP, other, true);
 	add_sample(w, IPPROTO_UDP, other, true);
 	add_sample(w, IPPROTO_ICMP, PK_PORT_ICMP(8, 0), false);
+	add_sample(w, IPPROTO_ICMPV6, PK_PORT_ICMP(128, 0), false);
 }
 
-static struct party *add_party(struct work *w, const char *name)
+static struct plan_party *add_party(struct plan_work *w, const char *name)
 {
-	struct party *p;
+	struct plan_party *p;
 
 	w->parties = realloc(w->parties, (w->n_parties + 1) * sizeof(*w->parties));
 	if (!w->parties)
 		abort();
 	p = &w->parties[w->n_parties++];
-	*p = (struct party){ .name = strdup(name), .n = 1 };
+	*p = (struct plan_party){ .name = strdup(name), .n = 1 };
 	if (!p->name)
 		abort();
 	return p;
 }
 
-static bool may_select(const struct work *w, const struct pk_label_set *labels)
+static bool may_select(const struct plan_work *w, const struct pk_label_set *labels)
 {
-	for (size_t d = 0; d < w->n_changed; d++) {
-		const struct pk_document *doc = w->changed[d];
+	for (size_t d = 0; d < w->ask->n_changed; d++) {
+		const struct pk_document *doc = w->ask->changed[d];
 
 		for (size_t r = 0; r < doc->n_rules; r++) {
 			const struct pk_selector *s = &doc->rules[r].subject;
@@ -152,7 +127,7 @@ static bool may_select(const struct work *w, const struct pk_label_set *labels)
 	return false;
 }
 
-static void set_peers(struct work *w, const struct pk_world_endpoint *ep,
+static void set_peers(struct plan_work *w, const struct pk_world_endpoint *ep,
 		      struct pk_judge_peer to[2])
 {
 	for (int i = 0; i < 2; i++)
@@ -162,20 +137,35 @@ static void set_peers(struct work *w, const struct pk_world_endpoint *ep,
 		};
 }
 
-static int add_endpoints(struct work *w)
+static struct plan_party *party_of(const struct plan_work *w, const uint64_t hash[2])
+{
+	for (size_t i = 0; i < w->n_parties; i++)
+		if (memcmp(w->parties[i].hash, hash, sizeof(w->parties[i].hash)) == 0)
+			return &w->parties[i];
+	return NULL;
+}
+
+const struct plan_party *plan_party_of(const struct plan_work *w, const char *key)
+{
+	struct pk_identity_ref ref;
+
+	if (pk_engine_identity(pk_asker_engine(w->side[1]->asker), key, &ref) < 0)
+		return NULL;
+	return party_of(w, ref.hash);
+}
+
+static int add_endpoints(struct plan_work *w)
 {
 	const struct pk_world *world = pk_asker_world(w->side[0]->asker);
 
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep)) {
 		struct pk_identity_ref ref;
-		struct party *p = NULL;
+		struct plan_party *p;
 
 		if (pk_engine_identity(pk_asker_engine(w->side[1]->asker), ep->key, &ref) < 0)
 			continue;
-		for (size_t i = 0; i < w->n_parties && !p; i++)
-			if (memcmp(w->parties[i].hash, ref.hash, sizeof(ref.hash)) == 0)
-				p = &w->parties[i];
+		p = party_of(w, ref.hash);
 		if (p) {
 			if (p->n++ == 1)
 				set_peers(w, ep, p->next);
@@ -191,48 +181,60 @@ static int add_endpoints(struct work *w)
 	return 0;
 }
 
-static void add_address(struct work *w, const union pk_addr *addr)
+static void add_address(struct plan_work *w, const union pk_addr *addr)
 {
 	char text[PK_ADDR_TEXT], name[PK_ADDR_TEXT + 8];
-	struct party *p;
+	struct plan_party *p;
 
 	snprintf(name, sizeof(name), "world:%s", pk_addr_format(addr, text));
-	for (size_t i = 0; i < w->n_parties; i++)
+	for (size_t i = w->first_address; i < w->n_parties; i++)
 		if (strcmp(w->parties[i].name, name) == 0)
 			return;
+	if (w->n_parties - w->first_address == ADDRESSES_MAX) {
+		w->out->partial = true;
+		return;
+	}
 	p = add_party(w, name);
 	p->peer[0] = (struct pk_judge_peer){ .is = PK_PEER_IS_WORLD, .address = *addr };
 	p->peer[1] = p->peer[0];
 }
 
-static void add_others(struct work *w)
+static void add_prefix(struct plan_work *w, const struct pk_cidr_rule *cidr)
+{
+	add_address(w, &cidr->cidr.addr);
+	for (size_t i = 0; i < cidr->n_except; i++)
+		add_address(w, &cidr->except[i].addr);
+}
+
+static void add_others(struct plan_work *w)
 {
 	static const char *const sample[] = { "203.0.113.1", "10.255.255.1", "2001:db8::1" };
 	union pk_addr addr;
-	struct party *p;
+	struct plan_party *p;
 
 	p = add_party(w, "host");
 	p->peer[0] = p->peer[1] = (struct pk_judge_peer){ .is = PK_PEER_IS_HOST };
 	p = add_party(w, "remote-node");
 	p->peer[0] = p->peer[1] = (struct pk_judge_peer){ .is = PK_PEER_IS_REMOTE_NODE };
+	w->first_address = w->n_parties;
 	for (size_t i = 0; i < PK_ARRAY_LEN(sample); i++)
 		if (pk_addr_parse(sample[i], &addr) == 0)
 			add_address(w, &addr);
-	for (size_t d = 0; d < w->n_changed; d++)
-		for (size_t r = 0; r < w->changed[d]->n_rules; r++)
+	for (size_t d = 0; d < w->ask->n_changed; d++)
+		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
 			for (int dir = 0; dir < 2; dir++)
-				for (size_t i = 0; i < w->changed[d]->rules[r].n_entries[dir];
+				for (size_t i = 0; i < w->ask->changed[d]->rules[r].n_entries[dir];
 				     i++) {
 					const struct pk_entry *e =
-						&w->changed[d]->rules[r].entries[dir][i];
+						&w->ask->changed[d]->rules[r].entries[dir][i];
 
-					for (size_t c = 0; c < e->n_cidrs && c < 16; c++)
-						add_address(w, &e->cidrs[c].cidr.addr);
+					for (size_t c = 0; c < e->n_cidrs; c++)
+						add_prefix(w, &e->cidrs[c]);
 				}
 }
 
-static int ask(struct work *w, const struct party *from, const struct party *to,
-	       const struct sample *s, enum pk_verdict got[2])
+static int ask(struct plan_work *w, const struct plan_party *from, const struct plan_party *to,
+	       const struct plan_sample *s, enum pk_verdict got[2])
 {
 	for (int i = 0; i < 2; i++) {
 		const struct pk_connection c = { .from = from->peer[i],
@@ -249,7 +251,7 @@ static int ask(struct work *w, const struct party *from, const struct party *to,
 	return 0;
 }
 
-static void name_sample(const struct sample *s, char what[64])
+static void name_sample(const struct plan_sample *s, char what[64])
 {
 	const char *name = pk_protocol_name(s->proto);
 	char lower[16] = "";
@@ -266,8 +268,8 @@ static void name_sample(const struct sample *s, char what[64])
 		snprintf(what, 64, "protocol %u", s->proto);
 }
 
-static void add_change(struct work *w, const struct party *from, const struct party *to,
-		       const struct sample *s, const enum pk_verdict got[2])
+struct pk_plan_change *plan_add_change(struct plan_work *w, const char *from, const char *to,
+				       const struct plan_sample *s)
 {
 	struct pk_plan_change *c;
 
@@ -275,18 +277,30 @@ static void add_change(struct work *w, const struct party *from, const struct pa
 	if (!w->out->changes)
 		abort();
 	c = &w->out->changes[w->out->n++];
-	*c = (struct pk_plan_change){ .from = strdup(from->name),
-				      .to = strdup(to->name),
-				      .n_from = from->n,
-				      .n_to = to->n,
-				      .before = got[0],
-				      .after = got[1] };
+	*c = (struct pk_plan_change){ .from = strdup(from),
+				      .to = strdup(to),
+				      .n_from = 1,
+				      .n_to = 1,
+				      .proto = s->proto,
+				      .port = s->port,
+				      .other = s->other,
+				      .before = PK_ALLOW,
+				      .after = PK_DENY };
 	if (!c->from || !c->to)
 		abort();
 	name_sample(s, c->what);
+	return c;
 }
 
-static int compare(struct work *w, const struct party *from, const struct party *to)
+/* Is there no packet of that protocol between them? */
+static bool is_other_family(const struct plan_party *p, const struct plan_sample *s)
+{
+	if (p->peer[0].is != PK_PEER_IS_WORLD)
+		return false;
+	return s->proto == (pk_addr_is4(&p->peer[0].address) ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+static int compare(struct plan_work *w, const struct plan_party *from, const struct plan_party *to)
 {
 	bool opened = false, closed = false;
 
@@ -294,13 +308,20 @@ static int compare(struct work *w, const struct party *from, const struct party 
 	if (from == to && from->n == 1)
 		return 0;
 	for (size_t i = 0; i < w->n_samples; i++) {
+		struct pk_plan_change *c;
 		enum pk_verdict got[2];
 
+		if (is_other_family(from, &w->samples[i]) || is_other_family(to, &w->samples[i]))
+			continue;
 		if (ask(w, from, to, &w->samples[i], got) < 0)
 			return -EINVAL;
 		if (got[0] == got[1])
 			continue;
-		add_change(w, from, to, &w->samples[i], got);
+		c = plan_add_change(w, from->name, to->name, &w->samples[i]);
+		c->n_from = from->n;
+		c->n_to = to->n;
+		c->before = got[0];
+		c->after = got[1];
 		opened |= got[1] == PK_ALLOW;
 		closed |= got[1] == PK_DENY;
 	}
@@ -309,7 +330,7 @@ static int compare(struct work *w, const struct party *from, const struct party 
 	return 0;
 }
 
-static int compare_all(struct work *w)
+static int compare_all(struct plan_work *w)
 {
 	size_t touched = 0;
 
@@ -336,33 +357,38 @@ static size_t verdicts_of(struct pk_case *c)
 	return size.verdicts;
 }
 
-int pk_plan_make(struct pk_case *before, struct pk_case *after,
-		 const struct pk_document *const *changed, size_t n_changed, struct pk_plan *out,
-		 struct pk_err *err)
+static int make(struct plan_work *w)
 {
-	struct work w = { .side = { before, after },
-			  .changed = changed,
-			  .n_changed = n_changed,
-			  .out = out,
-			  .err = err };
+	int r = pk_case_ready(w->side[0], w->err);
+
+	if (r == 0)
+		r = pk_case_ready(w->side[1], w->err);
+	if (r == 0)
+		r = add_endpoints(w);
+	if (r < 0)
+		return r;
+	collect_samples(w);
+	add_others(w);
+	w->out->verdicts_before = verdicts_of(w->side[0]);
+	w->out->verdicts_after = verdicts_of(w->side[1]);
+	r = compare_all(w);
+	return r < 0 ? r : plan_count_flows(w);
+}
+
+int pk_plan_make(const struct pk_plan_ask *question, struct pk_plan *out, struct pk_err *err)
+{
+	struct plan_work w = { .ask = question,
+			       .side = { question->before, question->after },
+			       .out = out,
+			       .err = err };
 	int r;
 
 	*out = (struct pk_plan){ 0 };
-	r = pk_case_ready(before, err);
-	if (r == 0)
-		r = pk_case_ready(after, err);
-	if (r == 0)
-		r = add_endpoints(&w);
-	if (r == 0) {
-		collect_samples(&w);
-		add_others(&w);
-		r = compare_all(&w);
-		out->verdicts_before = verdicts_of(before);
-		out->verdicts_after = verdicts_of(after);
-	}
+	r = make(&w);
 	for (size_t i = 0; i < w.n_parties; i++)
 		free(w.parties[i].name);
 	free(w.parties);
+	free(w.samples);
 	if (r < 0)
 		pk_plan_done(out);
 	return r;

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What changed documents would change: every pair of workloads that one of them selects, on every
- * port that one of them speaks of and one that none does, before and after.
+ * port that one of them speaks of and one that none does, before and after; and how many of the
+ * connections that are live now that would cut.
  */
 #include "case.h"
 
@@ -11,7 +12,11 @@ struct pk_plan_change {
 		*to;	     /* first endpoint of each group, or host, remote-node, world:ADDRESS */
 	size_t n_from, n_to; /* endpoints of the group; 1 for those that are none */
 	char what[64];	     /* "5432/tcp", "icmp 8", "other tcp ports" */
+	uint8_t proto;
+	uint16_t port;
+	bool other; /* port stands for all that no document names */
 	enum pk_verdict before, after;
+	size_t cut; /* live connections of this kind */
 };
 
 struct pk_plan {
@@ -19,10 +24,24 @@ struct pk_plan {
 	size_t n;
 	size_t opened, closed;			/* pairs with a change of that kind */
 	size_t verdicts_before, verdicts_after; /* entries in the tables */
+	size_t cut;				/* live connections, exactly */
+	bool partial;				/* too many prefixes: not each was compared */
 };
 
-/* before and after hold the same endpoints; changed: the documents that differ, of both sides. */
-int pk_plan_make(struct pk_case *before, struct pk_case *after,
-		 const struct pk_document *const *changed, size_t n_changed, struct pk_plan *out,
-		 struct pk_err *err);
+/* A connection that is live, from its initiator to its responder. */
+struct pk_plan_flow {
+	union pk_addr addr[2];
+	bool host[2]; /* that end is the node itself */
+	uint8_t proto;
+	uint16_t port; /* as a policy asks: ICMP's is type << 8 | code */
+};
+
+struct pk_plan_ask {
+	struct pk_case *before, *after;		  /* of the same endpoints */
+	const struct pk_document *const *changed; /* the documents that differ, of both sides */
+	size_t n_changed;
+	struct pk_plan_flow *flows; /* sorted in place */
+	size_t n_flows;
+};
+int pk_plan_make(const struct pk_plan_ask *ask, struct pk_plan *out, struct pk_err *err);
 void pk_plan_done(struct pk_plan *plan);

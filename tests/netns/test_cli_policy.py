@@ -63,6 +63,45 @@ def write(path, document):
     return str(path)
 
 
+def test_plan_counts_the_connections_that_it_would_cut(shop, tmp_path):
+    file = write(tmp_path / "db.json", DB_FROM_BATCH)
+    with shop.connected(4, [5432, 5433, 5433 + 1]), shop.connected(6, [5432]):
+        plan = shop.ask("plan", file, status=1)
+        cut = {(c["from"].split()[0], c["to"].split()[0], c["what"]): c["connectionsCut"]
+               for c in plan["changes"] if c["connectionsCut"]}
+        assert cut == {("acme/api/web", "acme/db/pg", "5432/tcp"): 2,
+                       ("acme/api/web", "acme/db/pg", "other tcp ports"): 2}
+        assert plan["connections"] == plan["connectionsCut"] == 4
+        text = shop.node.picket("policy", "plan", file, check=False).stdout
+        assert "cuts 2 live connections" in text and "4 of 4 would be cut" in text, text
+        # Once it is in force nothing is left to cut, though the sockets stay open.
+        shop.node.policy("db.json", DB_FROM_BATCH)
+        wait_for(lambda: shop.explain("acme/api", "acme/db", "5432/tcp", None)["live"] == "deny",
+                 "the policy in the tables")
+        assert shop.ask("plan", str(tmp_path / "db.json"), status=0)["connectionsCut"] == 0
+
+
+def test_plan_counts_inside_a_range_and_spares_what_stays(shop, tmp_path):
+    ports = [{"port": "6000", "endPort": 6100, "protocol": "TCP"}]
+    file = write(tmp_path / "range.json", {
+        "namespace": "acme", "rules": [{
+            "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
+            "enableDefaultDeny": {"ingress": False},
+            "ingressDeny": [{"toPorts": [{"ports": ports}]}]}]})
+    with shop.connected(4, [6050, 7000]):
+        plan = shop.ask("plan", file, status=1)
+        assert (plan["connections"], plan["connectionsCut"]) == (2, 1)
+        assert [c["what"] for c in plan["changes"] if c["connectionsCut"]] == ["6050/tcp"]
+
+
+def test_plan_of_a_file_world_counts_no_connections(shop, tmp_path):
+    world = write(tmp_path / "world.json", {"endpoints": [
+        {"name": "acme/db", "labels": {"nomad:namespace": "acme", "nomad:job": "db"}, "addresses": ["10.1.0.1"]},
+        {"name": "acme/api", "labels": {"nomad:namespace": "acme", "nomad:job": "api"}, "addresses": ["10.1.0.2"]}]})
+    plan = shop.ask("plan", "-world", world, write(tmp_path / "db.json", DB_FROM_BATCH), status=1)
+    assert plan["connectionsCut"] is None and plan["closed"] == 1
+
+
 def test_explain_asks_the_live_tables(shop):
     answer = shop.explain("acme/api", "acme/db/pg", "5432/tcp", 0)
     assert answer["agree"] and answer["live"] == answer["verdict"] == "allow"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* picket policy plan and suggest, by their library. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,10 +16,14 @@
 
 static const char world[] =
 	"{\"endpoints\":["
-	"{\"name\":\"x/a 1\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"a\"}},"
-	"{\"name\":\"x/a 2\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"a\"}},"
-	"{\"name\":\"x/b\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"b\"}},"
-	"{\"name\":\"y/c\",\"labels\":{\"nomad:namespace\":\"y\",\"nomad:job\":\"c\"}}]}";
+	"{\"name\":\"x/a 1\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"a\"},"
+	"\"addresses\":[\"10.0.0.1\"]},"
+	"{\"name\":\"x/a 2\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"a\"},"
+	"\"addresses\":[\"10.0.0.2\"]},"
+	"{\"name\":\"x/b\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"b\"},"
+	"\"addresses\":[\"10.0.0.3\"]},"
+	"{\"name\":\"y/c\",\"labels\":{\"nomad:namespace\":\"y\",\"nomad:job\":\"c\"},"
+	"\"addresses\":[\"10.0.0.4\"]}]}";
 static const char policy[] =
 	"{\"name\":\"p\",\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{\"matchLabels\":{"
 	"\"job\":"
@@ -49,10 +54,35 @@ static bool has_change(const struct pk_plan *plan, const char *from, const char 
 	return false;
 }
 
+static size_t cut_of(const struct pk_plan *plan, const char *from, const char *to, const char *what)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct pk_plan_change *c = &plan->changes[i];
+
+		if (!strcmp(c->from, from) && !strcmp(c->to, to) && !strcmp(c->what, what))
+			return c->cut;
+	}
+	return 0;
+}
+
+static struct pk_plan_flow flow(const char *from, const char *to, uint16_t port)
+{
+	struct pk_plan_flow f = { .proto = IPPROTO_TCP, .port = port };
+
+	assert_int_equal(pk_addr_parse(from, &f.addr[0]), 0);
+	assert_int_equal(pk_addr_parse(to, &f.addr[1]), 0);
+	return f;
+}
+
 static void a_plan_says_what_changes_and_nothing_else(void **state)
 {
 	struct pk_case *before = read_case(), *after = read_case();
 	char path[] = "/tmp/picket-plan-XXXXXX";
+	struct pk_plan_flow flows[] = {
+		flow("10.0.0.3", "10.0.0.1", 80),   flow("10.0.0.3", "10.0.0.1", 5432),
+		flow("10.0.0.2", "10.0.0.1", 5432), flow("10.0.0.1", "10.0.0.3", 80),
+		flow("10.0.0.4", "10.0.0.1", 80),   flow("10.0.0.3", "10.0.0.1", 80),
+	};
 	const struct pk_document *changed[1];
 	struct pk_str said = { 0 };
 	struct pk_err err = { 0 };
@@ -66,7 +96,18 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 	assert_int_equal(pk_case_replace_file(after, path, &index, &said, &err), 0);
 	unlink(path);
 	changed[0] = after->docs[index];
-	assert_int_equal(pk_plan_make(before, after, changed, 1, &plan, &err), 0);
+	assert_int_equal(pk_plan_make(&(struct pk_plan_ask){ .before = before,
+							     .after = after,
+							     .changed = changed,
+							     .n_changed = 1,
+							     .flows = flows,
+							     .n_flows = PK_ARRAY_LEN(flows) },
+				      &plan, &err),
+			 0);
+	/* Not what stays (5432 from b, a's own to b), not what was denied before (from y). */
+	assert_int_equal(plan.cut, 3);
+	assert_int_equal(cut_of(&plan, "x/b", "x/a 1", "other tcp ports"), 2);
+	assert_int_equal(cut_of(&plan, "x/a 1", "x/a 1", "5432/tcp"), 1);
 	assert_true(has_change(&plan, "x/b", "x/a 1", "other tcp ports"));
 	assert_true(has_change(&plan, "x/a 1", "x/a 1", "5432/tcp"));
 	assert_false(has_change(&plan, "x/b", "x/a 1", "5432/tcp"));
@@ -81,8 +122,16 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 	assert_true(plan.verdicts_after > plan.verdicts_before);
 	pk_plan_done(&plan);
 	/* Nothing differs from itself. */
-	assert_int_equal(pk_plan_make(after, after, changed, 1, &plan, &err), 0);
+	assert_int_equal(pk_plan_make(&(struct pk_plan_ask){ .before = after,
+							     .after = after,
+							     .changed = changed,
+							     .n_changed = 1,
+							     .flows = flows,
+							     .n_flows = PK_ARRAY_LEN(flows) },
+				      &plan, &err),
+			 0);
 	assert_int_equal(plan.n, 0);
+	assert_int_equal(plan.cut, 0);
 	pk_plan_done(&plan);
 	pk_str_done(&said);
 	pk_case_free(before);
