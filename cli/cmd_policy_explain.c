@@ -176,7 +176,7 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 			: !q->names[1] ? "to"
 				       : "the port");
 		return pk_fix(err, -EINVAL,
-			      "picket policy explain -from acme/api -to acme/db -port 5432/tcp "
+			      "picket policy explain acme/api acme/db 5432/tcp "
 			      "(or icmp:echo-request)");
 	}
 	r = find_peer(q, t, q->names[0], NULL, &c->from, err);
