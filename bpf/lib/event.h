@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* One event a decision that somebody wants to hear of, within the endpoint's own budget. */
+/*
+ * One event a decision that somebody wants to hear of, within the budget of the hook's endpoint:
+ * who sends what others deny spends its own, and hides nothing of theirs.
+ */
 #include "lib/bucket.h"
 #include "lib/pkt.h"
 
@@ -44,7 +47,7 @@ __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reas
 
 	if (!pkt || !event_wanted())
 		return 0;
-	b = bucket_of(pkt->at_slot);
+	b = bucket_of(pkt->slot);
 	if (!b)
 		return 0;
 	lost = b->tokens[PK_BUCKET_EVENTS_LOST];

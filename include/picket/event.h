@@ -36,7 +36,7 @@ struct pk_event {
 	__u8 audit_verdict;	/* enum pk_verdict */
 	__u8 audit_rank;
 	__u8 party;		/* enum pk_party (query.h): what the other side is to slot */
-	__u32 lost;		/* events of this endpoint over its budget since its last one */
+	__u32 lost;		/* events over the sender's budget since its last one */
 	__u32 pad2;
 };
 _Static_assert(sizeof(struct pk_event) == 104, "event ABI: pk_event");

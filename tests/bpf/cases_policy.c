@@ -143,6 +143,16 @@ static int keep(void *arg, void *data, size_t size)
 	return 0;
 }
 
+/* The endpoint hasn't spent any of its events. */
+static void fill_events(__u32 slot)
+{
+	struct pk_bucket b;
+
+	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
+	b.tokens[PK_BUCKET_EVENTS] = b.tokens[PK_BUCKET_EVENTS_LOST] = 0;
+	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
+}
+
 static void events(void)
 {
 	struct pk_event e = {};
@@ -180,6 +190,17 @@ static void events(void)
 		  PK_REASON_POLICY_DENIED);
 	ring_buffer__consume(ring);
 	check("A's events go on", e.slot == 1 && e.lost == 0);
+	fill_events(3);
+	for (int i = 0; i < 300; i++) {
+		struct pkt p = pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN));
+
+		node_run(NODE_FROM, 1, &p, NULL);
+	}
+	ring_buffer__consume(ring);
+	node_from("A's flood is denied at C, which has an event of its own", 3,
+		  pkt_v4(WHO_C, WHO_NOBODY, UDP(1, 2)), PK_REASON_POLICY_DENIED);
+	ring_buffer__consume(ring);
+	check("C's budget isn't A's to spend", e.slot == 3 && e.dir == PK_EGRESS && e.lost == 0);
 	ring_buffer__free(ring);
 }
 
