@@ -61,6 +61,20 @@ static void test_slots(void **state)
 	assert_int_equal(pk_map_get(b()->map[PK_MAP_SLOTS], &ep.host_ifindex, &slot), -ENOENT);
 }
 
+/* Two owners whose hashes have the same lower half: neither's DEL may find the other's slot. */
+static void test_owners_are_told_apart(void **state)
+{
+	uint32_t slot;
+
+	(void)state;
+	NEED_ROOM();
+	slot = take("vm29866@eth0");
+	assert_int_equal(pk_slot_of(b(), "vm29866@eth0", 0), slot);
+	assert_int_equal(pk_slot_of(b(), "vm146968@eth0", 0), 0);
+	assert_true(pk_slot_age(b(), slot) < 60);
+	give_back(slot);
+}
+
 /* P62: the same new label sets from several processes at once. */
 static struct pk_labels (*numbers)[SETS];
 
@@ -388,6 +402,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_owners_are_told_apart),
 		cmocka_unit_test(test_numbers_at_once),
 		cmocka_unit_test(test_quarantine_has_no_tenant),
 		cmocka_unit_test(test_endpoint_life),
