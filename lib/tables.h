@@ -145,7 +145,9 @@ struct pk_open_port {
 struct pk_endpoint_open {
 	uint32_t slot;
 	struct pk_labels labels; /* as pk_labels_take gave them */
-	/* of the label set: which rule set it names is read anew under the lock; 0, 0: labels' own
+	/*
+	 * of the label set: which rule set it names is read anew under the lock (since the labels
+	 * were taken that one may be freed, its place another tenant's); 0, 0: labels' own
 	 */
 	uint64_t hash[2];
 	uint32_t rule_set; /* 0: the label set's, else the tenant's base */
@@ -157,8 +159,8 @@ struct pk_endpoint_open {
 	const struct pk_open_port *open;
 	size_t n_open;
 };
-/* Addresses, ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -EEXIST: the word is
- * open already. */
+/* Addresses, ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -ESTALE: the label
+ * set was forgotten since its numbers were taken; -EEXIST: the word is open already. */
 int pk_endpoint_open(struct pk_bpf *bpf, const struct pk_endpoint_open *open, uint64_t deadline_ns,
 		     struct pk_err *err);
 /* Word to 0, then its addresses and ports, those that are still its own. A closed or free slot is

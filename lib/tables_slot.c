@@ -352,6 +352,10 @@ static int check_rule_set(const struct pk_bpf *bpf, const struct pk_endpoint_ope
 
 	if (open->hash[0] || open->hash[1])
 		r = pk_labels_get(bpf, open->hash, &labels);
+	/* Forgotten since they were taken, and perhaps given anew: the numbers name nobody. */
+	if (r == -ENOENT || labels.identity != open->labels.identity)
+		return pk_fail(err, ESTALE, "the label set of slot %u has other numbers by now",
+			       open->slot);
 	*rule_set = open->rule_set;
 	if (r == 0 && !*rule_set)
 		r = pk_rule_set_of(bpf, &labels, rule_set);

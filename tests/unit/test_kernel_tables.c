@@ -237,6 +237,44 @@ static void test_endpoint_life(void **state)
 	assert_ok(pk_rule_set_free(b(), base, NULL, IN_A_WHILE, &e));
 }
 
+/* Between an ADD's taking of the numbers and its opening: the set's rule set was switched. */
+static void test_the_label_set_is_read_anew(void **state)
+{
+	struct pk_labels_want want = { .hash = { 31, 1 }, .tenant = { 32, 1 } };
+	own_image *old_image = image_of(100, 2), *new_image = image_of(200, 2);
+	uint32_t slot, old, new;
+	struct pk_err err = { 0 };
+	struct opened o;
+
+	(void)state;
+	NEED_ROOM();
+	slot = take("anew@eth0");
+	o = fill(slot, "10.40.0.21", "fd40::21");
+	assert_ok(pk_endpoint_write(b(), slot, &o.ep, &e));
+	assert_ok(pk_labels_take(b(), &want, IN_A_WHILE, &o.open.labels, &e));
+	assert_ok(pk_rule_set_install_labels(b(), old_image, want.hash, IN_A_WHILE, &old, &e));
+	assert_ok(pk_labels_get(b(), want.hash, &o.open.labels));
+	memcpy(o.open.hash, want.hash, sizeof(want.hash));
+	assert_int_equal(o.open.labels.rule_set, old);
+	assert_ok(pk_rule_set_install_labels(b(), new_image, want.hash, IN_A_WHILE, &new, &e));
+	assert_ok(pk_rule_set_free(b(), old, NULL, IN_A_WHILE, &e));
+	assert_ok(pk_endpoint_open(b(), &o.open, IN_A_WHILE, &e));
+	assert_int_equal(PK_WORD_RULE_SET(pk_word(b(), slot)), new);
+	/* forgotten meanwhile, and perhaps numbered anew: the old numbers open nothing */
+	assert_ok(pk_endpoint_close(b(), slot, IN_A_WHILE, &e));
+	assert_ok(pk_labels_name(b(), want.hash, 0, IN_A_WHILE, &e));
+	assert_ok(pk_labels_forget(b(), want.hash, IN_A_WHILE, &e));
+	assert_int_equal(pk_endpoint_open(b(), &o.open, IN_A_WHILE, &err), -ESTALE);
+	assert_ok(pk_rule_set_install_base(b(), new_image, o.open.labels.tenant, IN_A_WHILE, &new,
+					   &e));
+	assert_ok(pk_labels_take(b(), &want, IN_A_WHILE, &(struct pk_labels){ 0 }, &e));
+	assert_int_equal(pk_endpoint_open(b(), &o.open, IN_A_WHILE, &err), -ESTALE);
+	assert_int_equal(pk_word(b(), slot), 0);
+	give_back(slot);
+	assert_ok(pk_base_name(b(), o.open.labels.tenant, 0, IN_A_WHILE, &e));
+	assert_ok(pk_rule_set_free(b(), new, NULL, IN_A_WHILE, &e));
+}
+
 static void test_identity_switch(void **state)
 {
 	struct pk_endpoint_switch to = { .identity = 21, .tenant = 3 };
@@ -406,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_at_once),
 		cmocka_unit_test(test_quarantine_has_no_tenant),
 		cmocka_unit_test(test_endpoint_life),
+		cmocka_unit_test(test_the_label_set_is_read_anew),
 		cmocka_unit_test(test_identity_switch),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_switching),
