@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "doc.h"
@@ -22,6 +23,35 @@ int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err
 	if (strcmp(path, "-") == 0)
 		return pk_fs_read_fd(0, TEXT_MAX, text, len, err);
 	return pk_fs_read(path, TEXT_MAX, text, len, err);
+}
+
+/* A name that another program chose, as a file's: no way out of the directory, no hidden file. */
+static void file_name(const char *dir, const char *name, struct pk_str *path)
+{
+	pk_str_addf(path, "%s/", dir);
+	for (const char *p = name; *p; p++) {
+		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+			     (*p >= '0' && *p <= '9') || (p > name && strchr("._-", *p));
+
+		pk_str_addn(path, plain ? p : "_", 1);
+	}
+	pk_str_add(path, ".json");
+}
+
+int cli_write_new(const struct cli *cli, const char *dir, const char *name, const char *text,
+		  struct pk_err *err)
+{
+	own_str path = { 0 };
+	int r;
+
+	file_name(dir, name, &path);
+	if (access(path.text, F_OK) == 0)
+		return pk_fix(err, pk_fail(err, EEXIST, "%s", path.text),
+			      "give an empty directory");
+	r = pk_fs_write(path.text, text, strlen(text), 0644, err);
+	if (r == 0 && !cli->quiet)
+		printf("%s\n", path.text);
+	return r;
 }
 
 /* What one run of validate has seen. */

@@ -34,34 +34,16 @@ static bool check(const struct cli *cli, const struct pk_imported *doc, const ch
 	return ok;
 }
 
-/* A name that another program chose, as a file's: no way out of the directory, no hidden file. */
-static void file_name(const char *dir, const char *name, struct pk_str *path)
-{
-	pk_str_addf(path, "%s/", dir);
-	for (const char *p = name; *p; p++) {
-		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-			     (*p >= '0' && *p <= '9') || (p > name && strchr("._-", *p));
-
-		pk_str_addn(path, plain ? p : "_", 1);
-	}
-	pk_str_add(path, ".json");
-}
-
 static int write_one(const struct cli *cli, const struct pk_imported *doc, const char *dir,
 		     struct pk_err *err)
 {
+	const char *name = doc->name ? doc->name : "imported";
 	own_str path = { 0 };
-	int r;
+	int r = cli_write_new(cli, dir, name, doc->text, err);
 
-	file_name(dir, doc->name ? doc->name : "imported", &path);
-	if (access(path.text, F_OK) == 0)
-		return pk_fix(err, pk_fail(err, EEXIST, "%s", path.text),
-			      "give an empty directory");
-	r = pk_fs_write(path.text, doc->text, strlen(doc->text), 0644, err);
 	if (r < 0)
 		return r;
-	if (!cli->quiet)
-		printf("%s\n", path.text);
+	pk_str_addf(&path, "%s/%s.json", dir, name);
 	return check(cli, doc, path.text) ? 0 : 1;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* picket policy plan: what these documents would change. explain and suggest have their own files.
  */
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,36 +57,12 @@ static int replace(struct cli *cli, struct pk_case *before, struct pk_case *afte
 struct live {
 	bool counted;
 	struct pk_err why;
-	struct pk_plan_flow *flows;
-	size_t n, room;
+	struct cli_flows flows;
 };
 
 static void live_done(struct live *live)
 {
-	free(live->flows);
-}
-
-static int take_flow(void *arg, const struct pk_flow_key *key, const struct pk_flow *flow)
-{
-	struct live *live = arg;
-	bool stack = flow->flags & PK_FLOW_STACK;
-	uint16_t port = key->proto == IPPROTO_ICMP     ? PK_PORT_ICMP(8, 0)
-			: key->proto == IPPROTO_ICMPV6 ? PK_PORT_ICMP(128, 0)
-						       : ntohs(key->dport);
-
-	if (live->n == live->room) {
-		live->room = live->room ? 2 * live->room : 1024;
-		live->flows = reallocarray(live->flows, live->room, sizeof(*live->flows));
-		if (!live->flows)
-			abort();
-	}
-	live->flows[live->n++] = (struct pk_plan_flow){
-		.addr = { key->src, key->dst },
-		.host = { stack && !flow->side[0].slot, stack && !flow->side[1].slot },
-		.proto = key->proto,
-		.port = port,
-	};
-	return 0;
+	cli_flows_done(&live->flows);
 }
 
 static void read_live(const struct cli *cli, struct live *out)
@@ -99,7 +74,7 @@ static void read_live(const struct cli *cli, struct live *out)
 		pk_fail(&out->why, 0, "the world is a file's");
 	else
 		out->counted = cli_live_open(cli, &bpf, &live, &out->why) == 0 &&
-			       pk_live_flows(live, take_flow, out, &out->why) == 0;
+			       cli_flows_live(live, &out->flows, &out->why) == 0;
 }
 
 static void add_count(struct pk_str *out, size_t n, const char *what)
@@ -151,7 +126,7 @@ static void print_text(const struct cli *cli, const struct pk_plan *plan, const 
 		    plan->verdicts_after);
 	pk_str_add(&out, "  live connections: ");
 	if (live->counted) {
-		pk_str_addf(&out, "%zu of %zu would be cut\n", plan->cut, live->n);
+		pk_str_addf(&out, "%zu of %zu would be cut\n", plan->cut, live->flows.n);
 	} else {
 		pk_str_add(&out, "not counted: ");
 		pk_str_add_escaped(&out, live->why.text);
@@ -190,7 +165,7 @@ static void print_json(const struct cli *cli, const struct pk_plan *plan, const 
 	pk_jw_uint(&w, "opened", plan->opened);
 	pk_jw_uint(&w, "closed", plan->closed);
 	if (live->counted) {
-		pk_jw_uint(&w, "connections", live->n);
+		pk_jw_uint(&w, "connections", live->flows.n);
 		pk_jw_uint(&w, "connectionsCut", plan->cut);
 	} else {
 		pk_jw_null(&w, "connections");
@@ -230,8 +205,8 @@ static int plan(struct cli *cli)
 					   .n_changed = changed.n };
 
 		read_live(cli, &live);
-		ask.flows = live.flows;
-		ask.n_flows = live.n;
+		ask.flows = live.flows.list;
+		ask.n_flows = live.flows.n;
 		r = pk_plan_make(&ask, &result, &err);
 	}
 	free(changed.docs);
@@ -260,9 +235,10 @@ static const struct cli_option explain_options[] = {
 	{ 0 },
 };
 static const struct cli_option suggest_options[] = {
-	{ "flows", "FILE", "a flows file (JSON lines), not what picketd remembers", 0 },
+	{ "flows", "FILE", "a flows file (JSON lines), not what this node has seen", 0 },
 	{ "namespace", "NAME", "for this tenant alone", 0 },
-	{ "denied", NULL, "from denied flows too", 0 },
+	{ "denied", NULL, "from flows that policy denied, too", 0 },
+	{ "dir", "DIR", "write a file a document there instead of printing the one", 0 },
 	{ 0 },
 };
 const struct cli_command cli_policy_plan_commands[] = {

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy suggest, and show. */
+/* picket policy suggest: the smallest policies for the flows seen: those that picketd remembers and
+ * those that are live now, or a flows file's. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cli.h"
 #include "ctl.h"
+#include "fmt.h"
 #include "fs.h"
 #include "own.h"
 #include "policy_ask.h"
-#include "rules.h"
+#include "policy_files.h"
 #include "suggest.h"
 #include "world.h"
-
-#define FLOWS_MAX (256u << 20)
 
 struct taking {
 	struct pk_suggest *s;
@@ -35,20 +37,24 @@ static int take_line(void *arg, char *line, size_t len)
 	return 0;
 }
 
+/* Line by line: a flows file may be larger than memory. */
 static int read_file(struct taking *t, const char *path, struct pk_err *err)
 {
-	own_mem char *text = NULL;
-	size_t len;
-	int r = pk_fs_read(path, FLOWS_MAX, &text, &len, err);
-	char *save = NULL;
+	own_file FILE *file = strcmp(path, "-") ? fopen(path, "re") : fdopen(dup(0), "r");
+	own_mem char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
 
-	for (char *line = r < 0 ? NULL : strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save))
+	if (!file)
+		return pk_fail(err, errno, "open %s", path);
+	while ((n = getline(&line, &room, file)) > 0) {
+		line[strcspn(line, "\n")] = '\0';
 		take_line(t, line, strlen(line));
-	return r;
+	}
+	return ferror(file) ? pk_fail(err, errno, "read %s", path) : 0;
 }
 
-static int read_live(struct cli *cli, struct taking *t, struct pk_err *err)
+static int read_events(const struct cli *cli, struct taking *t, struct pk_err *err)
 {
 	const struct pk_ctl_request request = { .socket = cli->socket,
 						.method = "GET",
@@ -61,123 +67,216 @@ static int read_live(struct cli *cli, struct taking *t, struct pk_err *err)
 	return pk_ctl_ok(&request, &answer, err);
 }
 
+struct naming {
+	struct taking *t;
+	const struct pk_json *endpoints;
+	const struct pk_bpf *bpf;
+};
+
+static const struct pk_json *endpoint_at(const struct naming *naming, const char *addr)
+{
+	for (const struct pk_json *e = pk_json_first(naming->endpoints); e; e = pk_json_next(e)) {
+		const struct pk_json *list = pk_json_get(e, "addresses");
+
+		for (const struct pk_json *a = list ? pk_json_first(list) : NULL; a;
+		     a = pk_json_next(a))
+			if (pk_json_string(a) && strcmp(pk_json_string(a), addr) == 0)
+				return e;
+	}
+	return NULL;
+}
+
+/* A side in the form of GET /v1/flows. */
+static void put_side(const struct naming *naming, struct pk_jw *w, const char *key,
+		     const struct pk_plan_flow *f, int end)
+{
+	static const char *const party[] = { [PK_PARTY_NONE] = "unknown",
+					     [PK_PARTY_ENDPOINT] = "unknown",
+					     [PK_PARTY_UNKNOWN] = "unknown",
+					     [PK_PARTY_REMOTE_NODE] = "remote-node",
+					     [PK_PARTY_WORLD] = "world" };
+	char text[PK_ADDR_TEXT];
+	const struct pk_json *e = endpoint_at(naming, pk_addr_format(&f->addr[end], text));
+	struct pk_query who = { 0 };
+
+	pk_jw_open(w, key, '{');
+	if (e) {
+		pk_jw_value(w, "namespace", pk_json_get(e, "namespace"));
+		pk_jw_value(w, "job", pk_json_get(e, "job"));
+		pk_jw_value(w, "labels", pk_json_get(e, "labels"));
+	} else {
+		pk_live_who(naming->bpf, &f->addr[end], &who);
+		pk_jw_string(w, "name", f->host[end] ? "host" : party[who.party]);
+	}
+	pk_jw_string(w, "ip", text);
+	if (end == 1 && f->proto != IPPROTO_ICMP && f->proto != IPPROTO_ICMPV6)
+		pk_jw_uint(w, "port", f->port);
+	pk_jw_close(w, '}');
+}
+
+static void take_live(const struct naming *naming, const struct pk_plan_flow *f)
+{
+	static const char *const name[256] = { [IPPROTO_TCP] = "tcp",
+					       [IPPROTO_UDP] = "udp",
+					       [IPPROTO_ICMP] = "icmp",
+					       [IPPROTO_ICMPV6] = "icmpv6" };
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+
+	if (!name[f->proto])
+		return;
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "verdict", "allowed");
+	pk_jw_string(&w, "protocol", name[f->proto]);
+	put_side(naming, &w, "source", f, 0);
+	put_side(naming, &w, "destination", f, 1);
+	if (f->proto == IPPROTO_ICMP || f->proto == IPPROTO_ICMPV6)
+		pk_jw_uint(&w, "icmpType", f->port >> 8);
+	pk_jw_close(&w, '}');
+	take_line(naming->t, text.text, text.len);
+}
+
+/* The connections of now: what picketd remembers are denials unless it is told to keep more. */
+static int read_connections(const struct cli *cli, struct taking *t, struct pk_err *err)
+{
+	PK_OWN(cli_flows_done) struct cli_flows flows = { 0 };
+	struct naming naming = { .t = t };
+	own_bpf *bpf = NULL;
+	own_live *live = NULL;
+	own_json *doc = NULL;
+	int r = cli_live_open(cli, &bpf, &live, err);
+
+	if (r == 0)
+		r = cli_flows_live(live, &flows, err);
+	if (r == 0)
+		r = cli_api(cli, "/v1/endpoints", &doc, err);
+	if (r < 0)
+		return r;
+	naming.bpf = bpf;
+	naming.endpoints = pk_json_get(pk_json_root(doc), "endpoints");
+	for (size_t i = 0; naming.endpoints && i < flows.n; i++)
+		take_live(&naming, &flows.list[i]);
+	return 0;
+}
+
+static int read_node(const struct cli *cli, struct taking *t, struct pk_err *err)
+{
+	struct pk_err why = { 0 };
+	int r = read_events(cli, t, err);
+
+	if (r == 0 && read_connections(cli, t, &why) < 0) {
+		own_str text = { 0 };
+
+		pk_str_add_escaped(&text, why.text);
+		fprintf(stderr, "picket policy: live connections are not among them: %s\n",
+			text.text);
+	}
+	return r;
+}
+
+/* In the one layout. */
+static void document_text(const struct pk_suggest *s, size_t i, struct pk_str *out)
+{
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+	struct pk_json_fault fault = { 0 };
+
+	pk_suggest_write(s, i, &w);
+	if (pk_fmt("suggested", text.text, text.len, out, &fault) < 0)
+		pk_str_add(out, text.text); /* too large for a document: validate will say so */
+}
+
+static int write_files(const struct cli *cli, const struct pk_suggest *s, size_t n, const char *dir)
+{
+	struct pk_err err = { 0 };
+
+	if (pk_fs_mkdirs(dir, 0755, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	for (size_t i = 0; i < n; i++) {
+		own_str text = { 0 }, name = { 0 };
+
+		document_text(s, i, &text);
+		pk_suggest_name(s, i, &name);
+		if (cli_write_new(cli, dir, name.text, text.text, &err) < 0)
+			return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	return CLI_OK;
+}
+
+static void print_array(const struct cli *cli, const struct pk_suggest *s, size_t n)
+{
+	own_str out = { 0 };
+	struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 4 };
+
+	if (!cli->jsonl)
+		pk_jw_open(&w, NULL, '[');
+	for (size_t i = 0; i < n; i++) {
+		pk_suggest_write(s, i, &w);
+		if (cli->jsonl)
+			pk_str_add(&out, "\n");
+	}
+	if (!cli->jsonl) {
+		pk_jw_close(&w, ']');
+		pk_str_add(&out, "\n");
+	}
+	if (out.text)
+		fputs(out.text, stdout);
+}
+
+static int print(struct cli *cli, const struct pk_suggest *s, size_t n)
+{
+	const char *dir = cli_get(cli, "dir");
+	own_str out = { 0 };
+
+	if (cli->quiet)
+		return CLI_OK;
+	if (dir)
+		return write_files(cli, s, n, dir);
+	if (cli->json || cli->jsonl) {
+		print_array(cli, s, n);
+		return CLI_OK;
+	}
+	if (n > 1)
+		return cli_usage(cli,
+				 "%zu documents: say -dir DIR where to put them, or -namespace", n);
+	if (n)
+		document_text(s, 0, &out);
+	fputs(out.text ? out.text : "", stdout);
+	return CLI_OK;
+}
+
+static void say(const struct cli *cli, const struct taking *t, size_t n)
+{
+	if (t->bad)
+		fprintf(stderr, "picket policy: %zu lines were no JSON, ignoring them\n", t->bad);
+	if (pk_suggest_skipped(t->s))
+		fprintf(stderr,
+			"picket policy: %zu sides of flows left out: nobody knows their job\n",
+			pk_suggest_skipped(t->s));
+	if (!n)
+		fprintf(stderr,
+			"picket policy: no %s flow was seen\nfix: let picketd keep allowed flows: "
+			"\"flows\": { \"allowed\": \"new\" } in %s\n",
+			t->denied ? "allowed or denied" : "allowed", cli->paths.config);
+}
+
 int cli_suggest(struct cli *cli)
 {
 	const char *path = cli_get(cli, "flows");
 	struct taking t = { .s = pk_suggest_new(cli_get(cli, "namespace")),
 			    .denied = cli_has(cli, "denied") };
-	own_str out = { 0 };
-	struct pk_jw w = { .out = &out, .indent = 2 };
 	struct pk_err err = { 0 };
 	size_t n = 0;
-	int r = path ? read_file(&t, path, &err) : read_live(cli, &t, &err);
+	int r = path ? read_file(&t, path, &err) : read_node(cli, &t, &err), status;
 
-	if (r == 0)
-		n = pk_suggest_write(t.s, &w);
+	if (r < 0) {
+		pk_suggest_free(t.s);
+		return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	n = pk_suggest_finish(t.s);
+	if (!cli->quiet)
+		say(cli, &t, n);
+	status = print(cli, t.s, n);
 	pk_suggest_free(t.s);
-	if (r < 0)
-		return cli_fail(cli, &err, CLI_CANNOT);
-	if (t.bad)
-		fprintf(stderr, "%zu lines were no JSON, ignoring them\n", t.bad);
-	pk_str_add(&out, "\n");
-	if (!cli->quiet)
-		fputs(out.text, stdout);
-	return n ? CLI_OK : CLI_NO;
-}
-
-static void show_selected(const struct pk_case *c, const struct pk_document *doc,
-			  const struct pk_rule *rule, struct pk_str *out)
-{
-	const struct pk_world *world = pk_asker_world(c->asker);
-	size_t n = 0;
-
-	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
-	     ep = pk_world_next(world, ep)) {
-		enum pk_tri tri = pk_judge_selects(doc, rule, ep->labels);
-
-		if (tri == PK_NO)
-			continue;
-		pk_str_add(out, n++ ? ", " : "    selects ");
-		pk_str_add_escaped(out, ep->key);
-		pk_str_add(out, tri == PK_MAYBE ? " (perhaps)" : "");
-	}
-	pk_str_add(out, n ? "\n" : "    selects no endpoint\n");
-}
-
-static void show_rule(const struct pk_case *c, const struct pk_document *doc,
-		      const struct pk_rule *rule, struct pk_str *out)
-{
-	static const char *const dir_name[] = { "egress", "ingress" };
-
-	pk_str_addf(out, "  rule %zu, line %d: ", (size_t)(rule - doc->rules), rule->line);
-	pk_str_add_escaped(out, rule->description ? rule->description : "(no description)");
-	pk_str_add(out, "\n");
-	show_selected(c, doc, rule, out);
-	for (int dir = 0; dir < 2; dir++) {
-		for (size_t i = 0; i < rule->n_entries[dir]; i++) {
-			const struct pk_entry *e = &rule->entries[dir][i];
-
-			pk_str_addf(out, "    %s %s, line %d, number %u\n", dir_name[dir],
-				    e->deny   ? "deny"
-				    : e->pass ? "pass"
-					      : "allow",
-				    e->line, e->number);
-		}
-		if (rule->default_deny[dir])
-			pk_str_addf(out, "    default deny of %s\n", dir_name[dir]);
-	}
-}
-
-static void show_unresolved(const struct pk_case *c, const struct pk_document *doc,
-			    struct pk_str *out)
-{
-	struct pk_unresolved *list = NULL;
-	size_t n = pk_engine_unresolved(pk_asker_engine(c->asker), &list);
-
-	for (size_t i = 0; i < n; i++) {
-		if (list[i].doc != doc)
-			continue;
-		pk_str_addf(out, "  unresolved, line %d: ",
-			    list[i].entry ? list[i].entry->line : list[i].rule->line);
-		pk_str_add_escaped(out, list[i].what);
-		pk_str_add(out, "\n");
-	}
-	free(list);
-}
-
-int cli_policy_show(struct cli *cli)
-{
-	own_case *c = NULL;
-	own_str out = { 0 };
-	struct pk_err err = { 0 };
-	int r = cli_world(cli, &c, &err);
-
-	if (r == 0)
-		r = pk_case_ready(c, &err);
-	if (r < 0)
-		return cli_fail(cli, &err, CLI_CANNOT);
-	for (size_t i = 0; i < c->n_docs; i++) {
-		const struct pk_document *doc = c->docs[i];
-
-		if (strcmp(doc->name, cli->argv[0]) != 0)
-			continue;
-		pk_str_add_escaped(&out, doc->name);
-		pk_str_addf(&out, "  %s tier%s%s%s%s\n  ", pk_tier_name(PK_RANK(doc->tier, 0)),
-			    doc->audit ? ", audit only" : "", doc->namespace ? ", namespace " : "",
-			    doc->namespace ? doc->namespace : "",
-			    doc->uses_fqdn ? ", toFQDNs: not in force on a node yet" : "");
-		pk_str_add_escaped(&out, doc->path);
-		pk_str_add(&out, "\n");
-		for (size_t j = 0; j < doc->n_rules; j++)
-			show_rule(c, doc, &doc->rules[j], &out);
-		show_unresolved(c, doc, &out);
-	}
-	if (!out.len) {
-		pk_fail(&err, 0, "no document is called '%.100s'", cli->argv[0]);
-		pk_fix(&err, 0, "picket policy list");
-		return cli_fail(cli, &err, CLI_NO);
-	}
-	if (!cli->quiet)
-		fputs(out.text, stdout);
-	return CLI_OK;
+	return status == CLI_OK && !n ? CLI_NO : status;
 }

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,4 +89,37 @@ int cli_live_open(const struct cli *cli, struct pk_bpf **bpf, struct pk_live **l
 	int r = pk_bpf_open(bpf, &cli->paths, PK_BPF_READ, NULL, pk_now_ns() + 2000000000ull, err);
 
 	return r < 0 ? r : pk_live_open(live, *bpf, err);
+}
+
+static int take_flow(void *arg, const struct pk_flow_key *key, const struct pk_flow *flow)
+{
+	struct cli_flows *to = arg;
+	bool stack = flow->flags & PK_FLOW_STACK;
+	uint16_t port = key->proto == IPPROTO_ICMP     ? PK_PORT_ICMP(8, 0)
+			: key->proto == IPPROTO_ICMPV6 ? PK_PORT_ICMP(128, 0)
+						       : ntohs(key->dport);
+
+	if (to->n == to->room) {
+		to->room = to->room ? 2 * to->room : 1024;
+		to->list = reallocarray(to->list, to->room, sizeof(*to->list));
+		if (!to->list)
+			abort();
+	}
+	to->list[to->n++] = (struct pk_plan_flow){
+		.addr = { key->src, key->dst },
+		.host = { stack && !flow->side[0].slot, stack && !flow->side[1].slot },
+		.proto = key->proto,
+		.port = port,
+	};
+	return 0;
+}
+
+int cli_flows_live(const struct pk_live *live, struct cli_flows *out, struct pk_err *err)
+{
+	return pk_live_flows(live, take_flow, out, err);
+}
+
+void cli_flows_done(struct cli_flows *flows)
+{
+	free(flows->list);
 }

@@ -4,6 +4,7 @@
 #include "case.h"
 #include "cli.h"
 #include "kernel.h"
+#include "plan.h"
 
 /* What GET /v1/world answers, as text; the form of pk_reach_options.live with the cli as arg. */
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
@@ -32,3 +33,10 @@ void cli_endpoint_name(const char *key, struct pk_str *out);
 /* The node's own tables; -ENOENT: nothing is loaded. Close live before bpf. */
 int cli_live_open(const struct cli *cli, struct pk_bpf **bpf, struct pk_live **live,
 		  struct pk_err *err);
+/* The node's live connections. */
+struct cli_flows {
+	struct pk_plan_flow *list;
+	size_t n, room;
+};
+int cli_flows_live(const struct pk_live *live, struct cli_flows *out, struct pk_err *err);
+void cli_flows_done(struct cli_flows *flows);

@@ -5,34 +5,55 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "own.h"
+#include "world.h"
+
+#define NAME_ROOM 100 /* of a namespace in a document's name, which has 128 bytes */
+
+enum kind { NOTHING, ENDPOINT, ENTITY, ADDRESS };
 
 struct side {
-	char *namespace, *job; /* NULL: no endpoint */
-	char *name;	       /* host, remote-node, or the address of the world */
+	enum kind kind;
+	char *namespace, *job; /* ENDPOINT */
+	char *name;	       /* ENTITY, ADDRESS */
 };
 
 /* One hole in one direction of one job. */
 struct hole {
 	struct side subject, peer;
-	bool ingress;
+	bool ingress, by_operator;
 	char *protocol;
-	int port; /* 0: none (ICMP) */
+	int port; /* -1: the protocol has none */
 	int icmp; /* type, -1 */
+};
+
+struct document {
+	size_t first, end; /* of the holes */
 };
 
 struct pk_suggest {
 	char *namespace;
 	struct hole *holes;
-	size_t n;
+	size_t n, room, skipped;
+	struct document *docs;
+	size_t n_docs;
 };
+
+static char *copy(const char *text)
+{
+	char *p = strdup(text);
+
+	if (!p)
+		abort();
+	return p;
+}
 
 struct pk_suggest *pk_suggest_new(const char *namespace)
 {
 	struct pk_suggest *s = pk_alloc(sizeof(*s));
 
-	if (namespace && !(s->namespace = strdup(namespace)))
-		abort();
+	s->namespace = namespace ? copy(namespace) : NULL;
 	return s;
 }
 
@@ -57,42 +78,70 @@ void pk_suggest_free(struct pk_suggest *s)
 	for (size_t i = 0; i < s->n; i++)
 		hole_done(&s->holes[i]);
 	free(s->holes);
+	free(s->docs);
 	free(s->namespace);
 	free(s);
 }
 
-static char *member(const struct pk_json *object, const char *key)
+static const char *member(const struct pk_json *object, const char *key)
 {
 	const struct pk_json *v = object ? pk_json_get(object, key) : NULL;
-	char *copy;
 
-	if (!v || !pk_json_string(v))
-		return NULL;
-	copy = strdup(pk_json_string(v));
-	if (!copy)
-		abort();
-	return copy;
+	return v ? pk_json_string(v) : NULL;
 }
 
-static int number(const struct pk_json *object, const char *key, int otherwise)
+static int number(const struct pk_json *object, const char *key)
 {
-	const struct pk_json *v = pk_json_get(object, key);
+	const struct pk_json *v = object ? pk_json_get(object, key) : NULL;
 	int64_t n;
 
-	return v && pk_json_int(v, 0, 65535, &n) == 0 ? (int)n : otherwise;
+	return v && pk_json_int(v, 0, 65535, &n) == 0 ? (int)n : -1;
+}
+
+/* The label, which is what policy sees: a dispatched child has its parent's job. */
+static const char *job_of(const struct pk_json *side)
+{
+	const struct pk_json *labels = side ? pk_json_get(side, "labels") : NULL;
+
+	for (const struct pk_json *l = labels ? pk_json_first(labels) : NULL; l;
+	     l = pk_json_next(l)) {
+		const char *text = pk_json_string(l);
+
+		if (text && strncmp(text, "nomad:job=", 10) == 0)
+			return text + 10;
+	}
+	return member(side, "job");
 }
 
 static struct side read_side(const struct pk_json *v)
 {
-	struct side s = { .namespace = member(v, "namespace"),
-			  .job = member(v, "job"),
-			  .name = member(v, "name") };
+	const char *namespace = member(v, "namespace"), *job = job_of(v);
+	const char *name = member(v, "name"), *ip = member(v, "ip");
+	struct side s = { 0 };
+	union pk_addr addr;
 
-	if (!s.namespace && s.name && strcmp(s.name, "world") == 0) {
-		free(s.name);
-		s.name = member(v, "ip");
+	if (namespace && job) {
+		s = (struct side){ ENDPOINT, copy(namespace), copy(job), NULL };
+	} else if (namespace || !name) {
+		return s;
+	} else if (strcmp(name, "host") == 0 || strcmp(name, "remote-node") == 0) {
+		s = (struct side){ ENTITY, .name = copy(name) };
+	} else if (strcmp(name, "world") == 0 && ip && pk_addr_parse(ip, &addr) == 0) {
+		s = (struct side){ ADDRESS, .name = copy(ip) };
 	}
 	return s;
+}
+
+static bool is_protected(const char *text)
+{
+	union pk_addr addr;
+
+	if (pk_addr_parse(text, &addr) < 0)
+		return true;
+	for (size_t i = 0; i < pk_n_protected; i++)
+		if (pk_prefix_has(&pk_protected[i], &addr))
+			return true;
+	return false;
 }
 
 static int cmp_text(const char *a, const char *b)
@@ -102,177 +151,288 @@ static int cmp_text(const char *a, const char *b)
 
 static int side_cmp(const struct side *a, const struct side *b)
 {
-	int c = cmp_text(a->namespace, b->namespace);
+	int c = (int)a->kind - (int)b->kind;
 
+	c = c ? c : cmp_text(a->namespace, b->namespace);
 	c = c ? c : cmp_text(a->job, b->job);
-	return c || a->namespace ? c : cmp_text(a->name, b->name);
+	return c ? c : cmp_text(a->name, b->name);
 }
 
-/* Subject first, so that holes of one rule stand together. */
+static int port_cmp(const struct hole *a, const struct hole *b)
+{
+	int c = cmp_text(a->protocol, b->protocol);
+
+	c = c ? c : a->port - b->port;
+	return c ? c : a->icmp - b->icmp;
+}
+
+static bool is_icmp(const struct hole *h)
+{
+	return h->icmp >= 0;
+}
+
+/* So that holes of one document, rule, direction and peer stand together, ports and ICMP apart. */
 static int hole_cmp(const void *x, const void *y)
 {
 	const struct hole *a = x, *b = y;
-	int c = side_cmp(&a->subject, &b->subject);
+	int c = strcmp(a->subject.namespace, b->subject.namespace);
 
-	c = c ? c : a->ingress - b->ingress;
+	c = c ? c : a->by_operator - b->by_operator;
+	c = c ? c : strcmp(a->subject.job, b->subject.job);
+	c = c ? c : b->ingress - a->ingress;
 	c = c ? c : side_cmp(&a->peer, &b->peer);
-	c = c ? c : cmp_text(a->protocol, b->protocol);
-	c = c ? c : a->port - b->port;
-	return c ? c : a->icmp - b->icmp;
+	c = c ? c : is_icmp(a) - is_icmp(b);
+	return c ? c : port_cmp(a, b);
+}
+
+static void forget_doubles(struct pk_suggest *s)
+{
+	size_t kept = 0;
+
+	if (s->n)
+		qsort(s->holes, s->n, sizeof(*s->holes), hole_cmp);
+	for (size_t i = 0; i < s->n; i++)
+		if (kept && hole_cmp(&s->holes[kept - 1], &s->holes[i]) == 0)
+			hole_done(&s->holes[i]);
+		else
+			s->holes[kept++] = s->holes[i];
+	s->n = kept;
+}
+
+static void make_room(struct pk_suggest *s)
+{
+	forget_doubles(s);
+	if (2 * s->n < s->room)
+		return;
+	s->room = s->room ? 2 * s->room : 64;
+	s->holes = reallocarray(s->holes, s->room, sizeof(*s->holes));
+	if (!s->holes)
+		abort();
 }
 
 static void add_hole(struct pk_suggest *s, const struct pk_json *flow, bool ingress)
 {
 	const struct pk_json *from = pk_json_get(flow, "source");
 	const struct pk_json *to = pk_json_get(flow, "destination");
+	const char *protocol = member(flow, "protocol");
 	struct hole h = { .subject = read_side(ingress ? to : from),
 			  .peer = read_side(ingress ? from : to),
 			  .ingress = ingress,
-			  .protocol = member(flow, "protocol"),
-			  .port = to ? number(to, "port", 0) : 0,
-			  .icmp = number(flow, "icmpType", -1) };
-	bool wanted = h.subject.namespace && h.subject.job && h.protocol &&
-		      (h.peer.namespace ? h.peer.job != NULL : h.peer.name != NULL) &&
-		      (!s->namespace || strcmp(s->namespace, h.subject.namespace) == 0);
+			  .protocol = protocol ? copy(protocol) : NULL,
+			  .port = number(to, "port"),
+			  .icmp = number(flow, "icmpType") };
 
-	for (size_t i = 0; i < s->n && wanted; i++)
-		wanted = hole_cmp(&s->holes[i], &h) != 0;
-	if (!wanted) {
+	if (h.subject.kind != ENDPOINT ||
+	    (s->namespace && strcmp(s->namespace, h.subject.namespace) != 0)) {
 		hole_done(&h);
 		return;
 	}
-	s->holes = realloc(s->holes, (s->n + 1) * sizeof(*s->holes));
-	if (!s->holes)
-		abort();
+	if (h.peer.kind == NOTHING || !protocol) {
+		s->skipped++;
+		hole_done(&h);
+		return;
+	}
+	h.by_operator = !ingress && (h.peer.kind == ENTITY ||
+				     (h.peer.kind == ADDRESS && is_protected(h.peer.name)));
+	if (s->n == s->room)
+		make_room(s);
 	s->holes[s->n++] = h;
 }
 
 void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denied)
 {
-	const struct pk_json *verdict = pk_json_get(flow, "verdict");
-	const char *text = verdict ? pk_json_string(verdict) : NULL;
+	const char *verdict = member(flow, "verdict"), *reason = member(flow, "reason");
+	bool by_policy = reason && strcmp(reason, "policy-denied") == 0;
 
-	if (!text || (strcmp(text, "allowed") != 0 && !(denied && strcmp(text, "denied") == 0)))
+	/* What was dropped for another reason (spoofed, malformed, not built) no policy opens. */
+	if (!verdict || (strcmp(verdict, "allowed") != 0 &&
+			 !(denied && by_policy && strcmp(verdict, "denied") == 0)))
 		return;
 	add_hole(s, flow, false);
 	add_hole(s, flow, true);
 }
 
-static void write_peer(const struct hole *h, struct pk_jw *w)
+size_t pk_suggest_skipped(const struct pk_suggest *s)
 {
-	const char *key = h->ingress ? "from" : "to";
-	char name[32];
-
-	if (h->peer.namespace) {
-		snprintf(name, sizeof(name), "%sEndpoints", key);
-		pk_jw_open(w, name, '[');
-		pk_jw_open(w, NULL, '{');
-		pk_jw_open(w, "matchLabels", '{');
-		if (strcmp(h->peer.namespace, h->subject.namespace) != 0)
-			pk_jw_string(w, "nomad:namespace", h->peer.namespace);
-		pk_jw_string(w, "nomad:job", h->peer.job);
-		pk_jw_close(w, '}');
-		pk_jw_close(w, '}');
-	} else if (strcmp(h->peer.name, "host") == 0 || strcmp(h->peer.name, "remote-node") == 0) {
-		snprintf(name, sizeof(name), "%sEntities", key);
-		pk_jw_open(w, name, '[');
-		pk_jw_string(w, NULL, h->peer.name);
-	} else {
-		snprintf(name, sizeof(name), "%sCIDR", key);
-		pk_jw_open(w, name, '[');
-		pk_jw_string(w, NULL, h->peer.name);
-	}
-	pk_jw_close(w, ']');
+	return s->skipped;
 }
 
-static void write_ports(const struct hole *h, size_t n, struct pk_jw *w)
+static bool same_document(const struct hole *a, const struct hole *b)
 {
-	bool icmp = h->icmp >= 0;
-
-	pk_jw_open(w, icmp ? "icmps" : "toPorts", '[');
-	pk_jw_open(w, NULL, '{');
-	pk_jw_open(w, icmp ? "fields" : "ports", '[');
-	for (size_t i = 0; i < n; i++) {
-		char port[8], upper[16] = "";
-
-		for (size_t j = 0; h[i].protocol[j] && j < sizeof(upper) - 1; j++)
-			upper[j] = (char)(h[i].protocol[j] >= 'a' && h[i].protocol[j] <= 'z'
-						  ? h[i].protocol[j] - 32
-						  : h[i].protocol[j]);
-		pk_jw_open(w, NULL, '{');
-		if (icmp) {
-			pk_jw_string(w, "family", strchr(h[i].protocol, '6') ? "IPv6" : "IPv4");
-			pk_jw_int(w, "type", h[i].icmp);
-		} else {
-			snprintf(port, sizeof(port), "%d", h[i].port);
-			pk_jw_string(w, "port", port);
-			pk_jw_string(w, "protocol", upper);
-		}
-		pk_jw_close(w, '}');
-	}
-	pk_jw_close(w, ']');
-	pk_jw_close(w, '}');
-	pk_jw_close(w, ']');
+	return a->by_operator == b->by_operator &&
+	       strcmp(a->subject.namespace, b->subject.namespace) == 0;
 }
 
-/* Holes to one peer of one direction, ports and ICMP apart. */
-static size_t same_entry(const struct hole *h, size_t n)
+size_t pk_suggest_finish(struct pk_suggest *s)
+{
+	forget_doubles(s);
+	free(s->docs);
+	s->docs = pk_alloc((s->n + 1) * sizeof(*s->docs));
+	s->n_docs = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		if (i == 0 || !same_document(&s->holes[i], &s->holes[i - 1]))
+			s->docs[s->n_docs++].first = i;
+		s->docs[s->n_docs - 1].end = i + 1;
+	}
+	return s->n_docs;
+}
+
+/* Those of the holes that go to one peer; *n of them. */
+static size_t run_of(const struct hole *h, size_t n)
 {
 	size_t i = 1;
 
-	while (i < n && h[i].ingress == h[0].ingress && side_cmp(&h[i].peer, &h[0].peer) == 0 &&
-	       (h[i].icmp >= 0) == (h[0].icmp >= 0))
+	while (i < n && h[i].ingress == h[0].ingress && is_icmp(&h[i]) == is_icmp(&h[0]) &&
+	       side_cmp(&h[i].peer, &h[0].peer) == 0)
 		i++;
 	return i;
 }
 
-static void write_document(const struct hole *h, size_t n, struct pk_jw *w)
+static bool same_ports(const struct hole *a, size_t n, const struct hole *b, size_t m)
 {
-	char name[300];
-	size_t end;
+	if (n != m || is_icmp(a) != is_icmp(b) || a->peer.kind != b->peer.kind)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (port_cmp(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
 
-	snprintf(name, sizeof(name), "%.120s-%.120s", h->subject.namespace, h->subject.job);
+static void write_peer(const struct hole *h, struct pk_jw *w)
+{
+	if (h->peer.kind != ENDPOINT) {
+		pk_jw_string(w, NULL, h->peer.name);
+		return;
+	}
 	pk_jw_open(w, NULL, '{');
-	pk_jw_string(w, "name", name);
-	pk_jw_string(w, "namespace", h->subject.namespace);
-	pk_jw_open(w, "rules", '[');
+	pk_jw_open(w, "matchLabels", '{');
+	/* An operator's selector means every namespace, a tenant's its own. */
+	if (h->by_operator || strcmp(h->peer.namespace, h->subject.namespace) != 0)
+		pk_jw_string(w, "nomad:namespace", h->peer.namespace);
+	pk_jw_string(w, "nomad:job", h->peer.job);
+	pk_jw_close(w, '}');
+	pk_jw_close(w, '}');
+}
+
+static void write_port(const struct hole *h, struct pk_jw *w)
+{
+	char port[8], upper[16] = "";
+
+	pk_jw_open(w, NULL, '{');
+	if (is_icmp(h)) {
+		pk_jw_string(w, "family", strchr(h->protocol, '6') ? "IPv6" : "IPv4");
+		pk_jw_int(w, "type", h->icmp);
+	} else {
+		for (size_t j = 0; h->protocol[j] && j < sizeof(upper) - 1; j++)
+			upper[j] = (char)(h->protocol[j] >= 'a' && h->protocol[j] <= 'z'
+						  ? h->protocol[j] - 32
+						  : h->protocol[j]);
+		snprintf(port, sizeof(port), "%d", h->port);
+		if (h->port >= 0)
+			pk_jw_string(w, "port", port);
+		pk_jw_string(w, "protocol", upper);
+	}
+	pk_jw_close(w, '}');
+}
+
+static void write_ports(const struct hole *h, size_t n, struct pk_jw *w)
+{
+	bool icmp = is_icmp(h);
+
+	pk_jw_open(w, icmp ? "icmps" : "toPorts", '[');
+	pk_jw_open(w, NULL, '{');
+	pk_jw_open(w, icmp ? "fields" : "ports", '[');
+	for (size_t i = 0; i < n; i++)
+		write_port(&h[i], w);
+	pk_jw_close(w, ']');
+	pk_jw_close(w, '}');
+	pk_jw_close(w, ']');
+}
+
+/* The run at h and those behind it with the same ports; done marks what is written. */
+static void write_entry(const struct hole *h, size_t n, bool *done, struct pk_jw *w)
+{
+	static const char *const key[] = {
+		[ENDPOINT] = "Endpoints", [ENTITY] = "Entities", [ADDRESS] = "CIDR"
+	};
+	size_t own = run_of(h, n), run;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s%s", h->ingress ? "from" : "to", key[h->peer.kind]);
+	pk_jw_open(w, NULL, '{');
+	pk_jw_open(w, name, '[');
+	for (size_t i = 0; i < n; i += run) {
+		run = run_of(h + i, n - i);
+		if (done[i] || !same_ports(h, own, h + i, run))
+			continue;
+		write_peer(h + i, w);
+		done[i] = true;
+	}
+	pk_jw_close(w, ']');
+	write_ports(h, own, w);
+	pk_jw_close(w, '}');
+}
+
+/* All holes of one direction of a job. */
+static void write_direction(const struct hole *h, size_t n, struct pk_jw *w)
+{
+	own_mem bool *done = pk_alloc(n * sizeof(*done));
+
+	pk_jw_open(w, h->ingress ? "ingress" : "egress", '[');
+	for (size_t i = 0; i < n; i += run_of(h + i, n - i))
+		if (!done[i])
+			write_entry(h + i, n - i, done + i, w);
+	pk_jw_close(w, ']');
+}
+
+static void write_rule(const struct hole *h, size_t n, struct pk_jw *w)
+{
+	size_t ingress = 0;
+
+	while (ingress < n && h[ingress].ingress)
+		ingress++;
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "description", "from the flows seen");
 	pk_jw_open(w, "endpointSelector", '{');
 	pk_jw_open(w, "matchLabels", '{');
+	if (h->by_operator)
+		pk_jw_string(w, "nomad:namespace", h->subject.namespace);
 	pk_jw_string(w, "nomad:job", h->subject.job);
 	pk_jw_close(w, '}');
 	pk_jw_close(w, '}');
-	for (size_t i = 0; i < n; i = end) {
-		end = i + same_entry(h + i, n - i);
-		if (i == 0 || h[i].ingress != h[i - 1].ingress)
-			pk_jw_open(w, h[i].ingress ? "ingress" : "egress", '[');
-		pk_jw_open(w, NULL, '{');
-		write_peer(&h[i], w);
-		write_ports(&h[i], end - i, w);
-		pk_jw_close(w, '}');
-		if (end == n || h[end].ingress != h[i].ingress)
-			pk_jw_close(w, ']');
-	}
-	pk_jw_close(w, '}');
-	pk_jw_close(w, ']');
+	if (ingress)
+		write_direction(h, ingress, w);
+	if (ingress < n)
+		write_direction(h + ingress, n - ingress, w);
 	pk_jw_close(w, '}');
 }
 
-size_t pk_suggest_write(const struct pk_suggest *s, struct pk_jw *w)
+void pk_suggest_name(const struct pk_suggest *s, size_t i, struct pk_str *out)
 {
-	size_t count = 0, end;
+	const struct hole *h = &s->holes[s->docs[i].first];
 
-	if (s->n)
-		qsort(s->holes, s->n, sizeof(*s->holes), hole_cmp);
-	pk_jw_open(w, NULL, '[');
-	for (size_t i = 0; i < s->n; i = end) {
-		for (end = i + 1; end < s->n; end++)
-			if (side_cmp(&s->holes[i].subject, &s->holes[end].subject) != 0)
+	pk_str_addf(out, "%s%.*s", h->by_operator ? "suggested-operator-" : "suggested-", NAME_ROOM,
+		    h->subject.namespace);
+}
+
+void pk_suggest_write(const struct pk_suggest *s, size_t i, struct pk_jw *w)
+{
+	const struct document *d = &s->docs[i];
+	const struct hole *h = &s->holes[d->first];
+	own_str name = { 0 };
+
+	pk_suggest_name(s, i, &name);
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "name", name.text);
+	if (!h->by_operator)
+		pk_jw_string(w, "namespace", h->subject.namespace);
+	pk_jw_open(w, "rules", '[');
+	for (size_t at = d->first, end; at < d->end; at = end) {
+		for (end = at + 1; end < d->end; end++)
+			if (strcmp(s->holes[at].subject.job, s->holes[end].subject.job) != 0)
 				break;
-		write_document(&s->holes[i], end - i, w);
-		count++;
+		write_rule(&s->holes[at], end - at, w);
 	}
 	pk_jw_close(w, ']');
-	return count;
+	pk_jw_close(w, '}');
 }

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Flows that were seen -> the smallest tenant policies that allow them and nothing else. */
+/*
+ * Flows that were seen -> the smallest policies that allow them: a document a namespace, a rule a
+ * job, an entry for peers with equal ports. What a tenant's document can't allow (egress to
+ * protected addresses, host or remote-node) is in an operator's document beside it.
+ */
 #include "json.h"
 
 struct pk_suggest;
 
 struct pk_suggest *pk_suggest_new(const char *namespace); /* NULL: every tenant */
 void pk_suggest_free(struct pk_suggest *s);
-/* One line of GET /v1/flows (docs/api.md). denied: those that were denied count too. */
+/* One line of GET /v1/flows (docs/api.md). denied: those that policy denied count too. */
 void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denied);
-/* An array of documents; returns how many. */
-size_t pk_suggest_write(const struct pk_suggest *s, struct pk_jw *w);
+/* Flows that no document can name: a side without a job, or of which nothing is known. */
+size_t pk_suggest_skipped(const struct pk_suggest *s);
+
+/* After the last flow: how many documents that makes. */
+size_t pk_suggest_finish(struct pk_suggest *s);
+void pk_suggest_name(const struct pk_suggest *s, size_t i, struct pk_str *out);
+void pk_suggest_write(const struct pk_suggest *s, size_t i, struct pk_jw *w);

@@ -156,3 +156,25 @@ def test_explain_of_a_group_takes_two_of_it(shop):
     """Two allocations of one identity: not "reaches itself"."""
     answer = shop.explain("acme/api", "acme/api/web", "80", 0)
     assert answer["egress"]["endpoint"] != answer["ingress"]["endpoint"]
+
+
+def test_what_is_suggested_spares_what_is_live(shop, tmp_path):
+    """From the connections of now, with nothing configured: one document, as picketd would take it."""
+    assert shop.node.picket("policy", "suggest", check=False).returncode == 1
+    file = tmp_path / "suggested.json"
+    with shop.connected(4, [5432]), shop.connected(6, [5433]):
+        done = shop.node.picket("policy", "suggest", "-namespace", "acme")
+        file.write_text(done.stdout, encoding="utf-8")
+        assert [(r["endpointSelector"]["matchLabels"]["nomad:job"], "ingress" in r, "egress" in r)
+                for r in json.loads(done.stdout)["rules"]] == [("api", False, True), ("db", True, False)]
+        assert shop.node.picket("policy", "validate", str(file)).returncode == 0
+        assert shop.node.picket("policy", "fmt", "-l", str(file)).stdout == ""
+        plan = shop.ask("plan", str(file), status=1)
+        assert (plan["connections"], plan["connectionsCut"], plan["opened"]) == (2, 0, 0) and plan["closed"]
+        again = shop.node.picket("policy", "suggest", "-dir", str(tmp_path / "out"))
+    assert again.stdout.splitlines() == [f"{tmp_path}/out/suggested-acme.json"]
+
+
+def test_suggest_without_flows_says_what_to_do(shop):
+    done = shop.node.picket("policy", "suggest", check=False)
+    assert (done.returncode, done.stdout) == (1, "") and '"allowed": "new"' in done.stderr

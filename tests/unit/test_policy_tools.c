@@ -139,13 +139,20 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 }
 
 #define FLOW(verdict, from, to, rest)                                                              \
-	"{\"verdict\":\"" verdict "\",\"source\":" from ",\"destination\":" to "," rest "}"
-#define XB "{\"namespace\":\"x\",\"job\":\"b\",\"port\":4000}"
-#define XA "{\"namespace\":\"x\",\"job\":\"a\",\"port\":5432}"
+	"{\"verdict\":\"" verdict "\",\"reason\":\"policy-denied\",\"source\":" from               \
+	",\"destination\":" to "," rest "}"
+#define TCP		   "\"protocol\":\"tcp\""
+#define UDP		   "\"protocol\":\"udp\""
+#define XB		   "{\"namespace\":\"x\",\"job\":\"b\",\"port\":4000}"
+#define XA(port)	   "{\"namespace\":\"x\",\"job\":\"a\",\"port\":" port "}"
+#define YQ		   "{\"namespace\":\"y\",\"job\":\"q\",\"port\":9}"
+#define AT(name, ip, port) "{\"name\":\"" name "\",\"ip\":\"" ip "\",\"port\":" port "}"
 
-static size_t suggest(const char *const *flows, size_t n, bool denied, struct pk_str *out)
+/* The documents that the flows make, as an array; returns how many. */
+static size_t suggest(const char *const *flows, size_t n, bool denied, const char *namespace,
+		      struct pk_str *out)
 {
-	struct pk_suggest *s = pk_suggest_new("x");
+	struct pk_suggest *s = pk_suggest_new(namespace);
 	struct pk_jw w = { .out = out };
 	size_t count;
 
@@ -157,7 +164,11 @@ static size_t suggest(const char *const *flows, size_t n, bool denied, struct pk
 				 0);
 		pk_suggest_add(s, pk_json_root(doc), denied);
 	}
-	count = pk_suggest_write(s, &w);
+	count = pk_suggest_finish(s);
+	pk_jw_open(&w, NULL, '[');
+	for (size_t i = 0; i < count; i++)
+		pk_suggest_write(s, i, &w);
+	pk_jw_close(&w, ']');
 	pk_suggest_free(s);
 	return count;
 }
@@ -165,36 +176,146 @@ static size_t suggest(const char *const *flows, size_t n, bool denied, struct pk
 static void flows_become_the_smallest_policies(void **state)
 {
 	static const char *const flows[] = {
-		FLOW("allowed", XB, XA, "\"protocol\":\"tcp\""),
-		FLOW("allowed", XB, XA, "\"protocol\":\"tcp\""),
-		FLOW("denied", XB, "{\"name\":\"host\",\"port\":22}", "\"protocol\":\"tcp\""),
-		FLOW("allowed", "{\"namespace\":\"y\",\"job\":\"q\"}", XA, "\"protocol\":\"tcp\""),
+		FLOW("allowed", XB, XA("5432"), TCP),
+		FLOW("allowed", XB, XA("5432"), TCP), /* once */
+		FLOW("allowed", YQ, XA("5432"), TCP), /* the same port: one entry */
+		FLOW("denied", XB, AT("host", "10.0.0.1", "22"), TCP),
+		FLOW("revoked", XB, XA("81"), TCP),
 	};
 	struct pk_str out = { 0 };
 
 	(void)state;
-	assert_int_equal(suggest(flows, PK_ARRAY_LEN(flows), false, &out), 2);
-	assert_string_equal(out.text, "[{\"name\":\"x-a\",\"namespace\":\"x\",\"rules\":[{"
-				      "\"description\":\"from the flows seen\","
-				      "\"endpointSelector\":{\"matchLabels\":{\"nomad:job\":\"a\"}}"
-				      ",\"ingress\":[{\"fromEndpoints\":"
-				      "[{\"matchLabels\":{\"nomad:job\":\"b\"}}],\"toPorts\":[{"
-				      "\"ports\":[{\"port\":\"5432\","
-				      "\"protocol\":\"TCP\"}]}]},{\"fromEndpoints\":[{"
-				      "\"matchLabels\":{\"nomad:namespace\":\"y\","
-				      "\"nomad:job\":\"q\"}}],\"toPorts\":[{\"ports\":[{\"port\":"
-				      "\"5432\",\"protocol\":\"TCP\"}]}]}]}]},"
-				      "{\"name\":\"x-b\",\"namespace\":\"x\",\"rules\":[{"
-				      "\"description\":\"from the flows seen\","
-				      "\"endpointSelector\":{\"matchLabels\":{\"nomad:job\":\"b\"}}"
-				      ",\"egress\":[{\"toEndpoints\":"
-				      "[{\"matchLabels\":{\"nomad:job\":\"a\"}}],\"toPorts\":[{"
-				      "\"ports\":[{\"port\":\"5432\","
-				      "\"protocol\":\"TCP\"}]}]}]}]}]");
+	assert_int_equal(suggest(flows, PK_ARRAY_LEN(flows), false, "x", &out), 1);
+	assert_string_equal(
+		out.text,
+		"[{\"name\":\"suggested-x\",\"namespace\":\"x\",\"rules\":["
+		"{\"description\":\"from the flows seen\",\"endpointSelector\":"
+		"{\"matchLabels\":{\"nomad:job\":\"a\"}},\"ingress\":[{\"fromEndpoints\":["
+		"{\"matchLabels\":{\"nomad:job\":\"b\"}},"
+		"{\"matchLabels\":{\"nomad:namespace\":\"y\",\"nomad:job\":\"q\"}}],"
+		"\"toPorts\":[{\"ports\":[{\"port\":\"5432\",\"protocol\":\"TCP\"}]}]}]},"
+		"{\"description\":\"from the flows seen\",\"endpointSelector\":"
+		"{\"matchLabels\":{\"nomad:job\":\"b\"}},\"egress\":[{\"toEndpoints\":["
+		"{\"matchLabels\":{\"nomad:job\":\"a\"}}],"
+		"\"toPorts\":[{\"ports\":[{\"port\":\"5432\",\"protocol\":\"TCP\"}]}]}]}]}]");
 	pk_str_done(&out);
-	assert_int_equal(suggest(flows, PK_ARRAY_LEN(flows), true, &out), 2);
-	assert_non_null(strstr(out.text, "\"toEntities\":[\"host\"]"));
+}
+
+/* No document may be made of what nobody can name, nor a hole for what policy didn't deny. */
+static void flows_of_nobody_make_nothing(void **state)
+{
+	static const char *const flows[] = {
+		FLOW("allowed", AT("unknown", "10.9.9.9", "1"), AT("world", "203.0.113.7", "1"),
+		     TCP),
+		FLOW("allowed", "{\"name\":\"?/?/?\",\"ip\":\"10.9.9.1\"}",
+		     AT("host", "10.0.0.1", "1"), TCP),
+		"{\"verdict\":\"denied\",\"reason\":\"spoofed-mac\",\"source\":" XB
+		",\"destination\":" XA("80") "," TCP "}",
+		"{\"verdict\":\"allowed\"}",
+		"{\"lostEvents\":3}",
+	};
+	static const char *const half[] = {
+		FLOW("allowed", XB, AT("unknown", "10.9.9.9", "1"), TCP),
+		FLOW("allowed", XB, "{\"namespace\":\"x\",\"job\":null,\"port\":1}", TCP),
+	};
+	struct pk_str out = { 0 };
+
+	(void)state;
+	assert_int_equal(suggest(flows, PK_ARRAY_LEN(flows), true, NULL, &out), 0);
 	pk_str_done(&out);
+	assert_int_equal(suggest(half, PK_ARRAY_LEN(half), true, NULL, &out), 0);
+	pk_str_done(&out);
+}
+
+static const char *const seen[] = {
+	FLOW("allowed", XB, XA("5432"), TCP),
+	FLOW("allowed", YQ, XA("5432"), TCP),
+	FLOW("allowed", XB, XA("53"), UDP),
+	FLOW("allowed", XB, XA("null"), "\"protocol\":\"icmp\",\"icmpType\":8"),
+	FLOW("allowed", XB, XA("null"), "\"protocol\":\"icmpv6\",\"icmpType\":128"),
+	FLOW("allowed", XB, XA("null"), "\"protocol\":\"47\""),
+	FLOW("allowed", XB, AT("world", "203.0.113.7", "443"), TCP),
+	FLOW("allowed", XB, AT("world", "10.9.0.53", "53"), UDP), /* protected: the operator's */
+	FLOW("allowed", XB, AT("host", "10.0.0.1", "53"), UDP),
+	FLOW("allowed", AT("host", "10.0.0.1", "40000"), XA("8080"), TCP),
+	FLOW("allowed", AT("world", "198.51.100.9", "40000"), XA("8443"), TCP),
+	FLOW("denied", XB, AT("remote-node", "192.0.2.9", "22"), TCP),
+	/* A child has its parent's job in its labels. */
+	FLOW("allowed",
+	     "{\"namespace\":\"x\",\"job\":\"c/"
+	     "dispatch-1\",\"labels\":[\"nomad:job=c\"],\"port\":1}",
+	     XA("5432"), TCP),
+};
+
+static const char replay_world[] =
+	"\"baseline\":\"deny\",\"endpoints\":["
+	"{\"name\":\"x/a\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"a\"}},"
+	"{\"name\":\"x/b\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"b\"}},"
+	"{\"name\":\"x/c\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"c\"}},"
+	"{\"name\":\"y/q\",\"labels\":{\"nomad:namespace\":\"y\",\"nomad:job\":\"q\"}}]";
+
+static const struct {
+	const char *from, *to;
+	uint8_t proto;
+	uint16_t port;
+	enum pk_verdict want;
+} replayed[] = {
+	{ "x/b", "x/a", IPPROTO_TCP, 5432, PK_ALLOW },
+	{ "y/q", "x/a", IPPROTO_TCP, 5432, PK_ALLOW },
+	{ "x/c", "x/a", IPPROTO_TCP, 5432, PK_ALLOW },
+	{ "x/b", "x/a", IPPROTO_UDP, 53, PK_ALLOW },
+	{ "x/b", "x/a", IPPROTO_ICMP, PK_PORT_ICMP(8, 0), PK_ALLOW },
+	{ "x/b", "x/a", IPPROTO_ICMPV6, PK_PORT_ICMP(128, 0), PK_ALLOW },
+	{ "x/b", "x/a", IPPROTO_GRE, 0, PK_ALLOW },
+	{ "x/b", "world:203.0.113.7", IPPROTO_TCP, 443, PK_ALLOW },
+	{ "x/b", "world:10.9.0.53", IPPROTO_UDP, 53, PK_ALLOW },
+	{ "x/b", "host", IPPROTO_UDP, 53, PK_ALLOW },
+	{ "host", "x/a", IPPROTO_TCP, 8080, PK_ALLOW },
+	{ "world:198.51.100.9", "x/a", IPPROTO_TCP, 8443, PK_ALLOW },
+	{ "x/b", "remote-node", IPPROTO_TCP, 22, PK_ALLOW },
+	{ "x/b", "x/a", IPPROTO_TCP, 5433, PK_DENY },
+	{ "x/b", "x/a", IPPROTO_TCP, 53, PK_DENY },
+	{ "x/c", "x/a", IPPROTO_UDP, 53, PK_DENY },
+	{ "x/b", "x/c", IPPROTO_TCP, 5432, PK_DENY },
+	{ "y/q", "x/a", IPPROTO_UDP, 53, PK_DENY },
+	{ "x/b", "world:203.0.113.8", IPPROTO_TCP, 443, PK_DENY },
+	{ "x/b", "world:10.9.0.54", IPPROTO_UDP, 53, PK_DENY },
+	{ "x/b", "host", IPPROTO_TCP, 53, PK_DENY },
+	{ "x/a", "host", IPPROTO_UDP, 53, PK_DENY },
+	{ "world:198.51.100.8", "x/a", IPPROTO_TCP, 8443, PK_DENY },
+};
+
+/* The promise: put in force, what is suggested allows every flow that was seen, and no other. */
+static void suggested_policies_allow_what_was_seen(void **state)
+{
+	struct pk_str docs = { 0 }, text = { 0 }, said = { 0 };
+	struct pk_err err = { 0 };
+	struct pk_case *c = NULL;
+
+	(void)state;
+	/* x's, what x's needs of the operator, y's. */
+	assert_int_equal(suggest(seen, PK_ARRAY_LEN(seen), true, NULL, &docs), 3);
+	pk_str_addf(&text, "{%s,\"policies\":%s}", replay_world, docs.text);
+	if (pk_case_read("replay", text.text, text.len, &c, &said, &err) < 0 ||
+	    pk_case_ready(c, &err) < 0)
+		fail_msg("%s\n%s", err.text, docs.text);
+	assert_int_equal(said.len, 0);
+	for (size_t i = 0; i < PK_ARRAY_LEN(replayed); i++) {
+		struct pk_connection conn = { .proto = replayed[i].proto,
+					      .port = replayed[i].port };
+		struct pk_connection_verdict v;
+
+		assert_int_equal(pk_case_peer(c, replayed[i].from, &conn.from, &err), 0);
+		assert_int_equal(pk_case_peer(c, replayed[i].to, &conn.to, &err), 0);
+		assert_int_equal(pk_ask_connection(c->asker, PK_ASK_REFERENCE, &conn, &v, &err), 0);
+		if (v.verdict != replayed[i].want)
+			fail_msg("%s -> %s %u/%u\n%s", replayed[i].from, replayed[i].to, conn.port,
+				 conn.proto, docs.text);
+	}
+	pk_case_free(c);
+	pk_str_done(&docs);
+	pk_str_done(&text);
+	pk_str_done(&said);
 }
 
 int main(void)
@@ -202,6 +323,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_says_what_changes_and_nothing_else),
 		cmocka_unit_test(flows_become_the_smallest_policies),
+		cmocka_unit_test(flows_of_nobody_make_nothing),
+		cmocka_unit_test(suggested_policies_allow_what_was_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

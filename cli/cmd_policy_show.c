@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* picket policy show: one document of the world that is asked about. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out.h"
+#include "own.h"
+#include "policy_ask.h"
+#include "rules.h"
+#include "world.h"
+
+static void show_selected(const struct pk_case *c, const struct pk_document *doc,
+			  const struct pk_rule *rule, struct pk_str *out)
+{
+	const struct pk_world *world = pk_asker_world(c->asker);
+	size_t n = 0;
+
+	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+	     ep = pk_world_next(world, ep)) {
+		enum pk_tri tri = pk_judge_selects(doc, rule, ep->labels);
+
+		if (tri == PK_NO)
+			continue;
+		pk_str_add(out, n++ ? ", " : "    selects ");
+		pk_str_add_escaped(out, ep->key);
+		pk_str_add(out, tri == PK_MAYBE ? " (perhaps)" : "");
+	}
+	pk_str_add(out, n ? "\n" : "    selects no endpoint\n");
+}
+
+static void show_rule(const struct pk_case *c, const struct pk_document *doc,
+		      const struct pk_rule *rule, struct pk_str *out)
+{
+	static const char *const dir_name[] = { "egress", "ingress" };
+
+	pk_str_addf(out, "  rule %zu, line %d: ", (size_t)(rule - doc->rules), rule->line);
+	pk_str_add_escaped(out, rule->description ? rule->description : "(no description)");
+	pk_str_add(out, "\n");
+	show_selected(c, doc, rule, out);
+	for (int dir = 0; dir < 2; dir++) {
+		for (size_t i = 0; i < rule->n_entries[dir]; i++) {
+			const struct pk_entry *e = &rule->entries[dir][i];
+
+			pk_str_addf(out, "    %s %s, line %d, number %u\n", dir_name[dir],
+				    e->deny   ? "deny"
+				    : e->pass ? "pass"
+					      : "allow",
+				    e->line, e->number);
+		}
+		if (rule->default_deny[dir])
+			pk_str_addf(out, "    default deny of %s\n", dir_name[dir]);
+	}
+}
+
+static void show_unresolved(const struct pk_case *c, const struct pk_document *doc,
+			    struct pk_str *out)
+{
+	struct pk_unresolved *list = NULL;
+	size_t n = pk_engine_unresolved(pk_asker_engine(c->asker), &list);
+
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].doc != doc)
+			continue;
+		pk_str_addf(out, "  unresolved, line %d: ",
+			    list[i].entry ? list[i].entry->line : list[i].rule->line);
+		pk_str_add_escaped(out, list[i].what);
+		pk_str_add(out, "\n");
+	}
+	free(list);
+}
+
+int cli_policy_show(struct cli *cli)
+{
+	own_case *c = NULL;
+	own_str out = { 0 };
+	struct pk_err err = { 0 };
+	int r = cli_world(cli, &c, &err);
+
+	if (r == 0)
+		r = pk_case_ready(c, &err);
+	if (r < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	for (size_t i = 0; i < c->n_docs; i++) {
+		const struct pk_document *doc = c->docs[i];
+
+		if (strcmp(doc->name, cli->argv[0]) != 0)
+			continue;
+		pk_str_add_escaped(&out, doc->name);
+		pk_str_addf(&out, "  %s tier%s%s%s%s\n  ", pk_tier_name(PK_RANK(doc->tier, 0)),
+			    doc->audit ? ", audit only" : "", doc->namespace ? ", namespace " : "",
+			    doc->namespace ? doc->namespace : "",
+			    doc->uses_fqdn ? ", toFQDNs: not in force on a node yet" : "");
+		pk_str_add_escaped(&out, doc->path);
+		pk_str_add(&out, "\n");
+		for (size_t j = 0; j < doc->n_rules; j++)
+			show_rule(c, doc, &doc->rules[j], &out);
+		show_unresolved(c, doc, &out);
+	}
+	if (!out.len) {
+		pk_fail(&err, 0, "no document is called '%.100s'", cli->argv[0]);
+		pk_fix(&err, 0, "picket policy list");
+		return cli_fail(cli, &err, CLI_NO);
+	}
+	if (!cli->quiet)
+		fputs(out.text, stdout);
+	return CLI_OK;
+}
