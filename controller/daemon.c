@@ -21,8 +21,11 @@
 #define AGAIN_MS    20	 /* after a word changed under our hands */
 #define RETRY_MS    5000 /* after an error */
 #define FULL_MS                                                                                    \
-	60000	     /* what doesn't fit is tried again by a change, or when others may have gone */
-#define TRIM_MS 2000 /* quiet for so long: give memory back */
+	60000 /* what doesn't fit is tried again by a change, or when others may have gone */
+#define SYNC_MS	     20 /* between two turns of making documents outlive a power cut */
+#define SYNC_NS	     10000000
+#define SYNC_STOP_NS 1000000000
+#define TRIM_MS	     2000 /* quiet for so long: give memory back */
 
 static void note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -95,6 +98,34 @@ static void store_documents(struct pk_daemon *d)
 	note(&d->store_error, pk_docs_store(d->docs, &err), &err, "store");
 }
 
+/* A policy that isn't in force must be heard of. */
+static void tell_refused(struct pk_daemon *d)
+{
+	const struct pk_doc_entry *e;
+
+	while ((e = pk_docs_untold(d->docs))) {
+		own_str why = { 0 };
+
+		pk_doc_notes_line(&e->notes, &why);
+		log_warn("op=policy source=%s path=\"%s\" err=\"%s\" refused, %s", e->source,
+			 e->path, e->refusal ?: why.text ?: "",
+			 e->doc ? "the last good version stays in force" : "nothing of it is in force");
+	}
+}
+
+/* In turns, for it can take long: nobody's packets wait for the disk. */
+static void sync_documents(void *arg)
+{
+	struct pk_daemon *d = arg;
+	struct pk_err err = { 0 };
+	int r;
+
+	if (!pk_docs_sync(d->docs, pk_now_ns() + SYNC_NS, &r, &err))
+		pk_timer_set(d->sync_docs, SYNC_MS);
+	if (r < 0)
+		note(&d->store_error, r, &err, "store");
+}
+
 /* Acknowledged: no packet can be judged by the old rule sets any more. */
 static void acknowledge(struct pk_daemon *d, const struct pk_sync_done *done)
 {
@@ -155,8 +186,10 @@ int pk_daemon_apply(struct pk_daemon *d)
 	pk_timer_set(d->trim, TRIM_MS);
 	if (d->docs_changed) {
 		pk_model_documents(d->model);
+		tell_refused(d);
 		/* Before any name is withdrawn: an ADD that finds none compiles from these. */
 		store_documents(d);
+		pk_timer_set(d->sync_docs, 0);
 	}
 	if (d->settings_changed)
 		write_node_json(d);
@@ -400,6 +433,7 @@ static void make_parts(struct pk_daemon *d)
 	d->events = pk_events_new(d->loop, &names, NULL);
 	d->http = pk_http_new(d->loop);
 	d->apply = pk_timer_new(d->loop, apply_now, d);
+	d->sync_docs = pk_timer_new(d->loop, sync_documents, d);
 	d->trim = pk_timer_new(d->loop, trim, d);
 }
 
@@ -453,10 +487,14 @@ static void edit_node_quiet(void *arg, struct pk_node *node)
 
 void pk_daemon_stop(struct pk_daemon *d)
 {
+	int r;
+
 	if (d->sync && pk_sync_bpf(d->sync))
 		pk_node_update(pk_sync_bpf(d->sync), edit_node_quiet, NULL, sync_until(), NULL);
 	if (d->events)
 		stop_sources(d);
+	if (d->docs)
+		pk_docs_sync(d->docs, pk_now_ns() + SYNC_STOP_NS, &r, NULL);
 	pk_api_stop(d);
 	pk_events_free(d->events);
 	pk_httpd_free(d->httpd);
@@ -468,6 +506,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	pk_docs_free(d->docs);
 	if (d->apply) {
 		pk_timer_free(d->apply);
+		pk_timer_free(d->sync_docs);
 		pk_timer_free(d->trim);
 	}
 	pk_loop_free(d->loop);

@@ -34,7 +34,7 @@ struct pk_daemon {
 	struct pk_events *events;
 	struct pk_flowlog *flowlog; /* NULL: no file */
 	struct pk_upkeep *upkeep;
-	struct pk_timer *apply, *trim;
+	struct pk_timer *apply, *sync_docs, *trim;
 	char node[128]; /* this node's name */
 	int lock;
 

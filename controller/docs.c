@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "docstore.h"
+#include "fs.h"
 #include "own.h"
 #include "str.h"
 
@@ -21,7 +22,10 @@ struct pk_docs {
 	struct pk_doc_entry **list; /* by source, path */
 	size_t n, room;
 	struct pk_document **force; /* what settle handed out */
-	char **stale;		    /* "source\nname" of stored files to remove */
+	struct pk_doc_entry *
+		*named; /* those with a document, by source, name, path at the last settle */
+	size_t n_named, room_named;
+	char **stale; /* "source\nname" of stored files to remove */
 	size_t n_stale, room_stale;
 	struct pk_document **retired;
 	size_t n_retired, room_retired;
@@ -43,6 +47,7 @@ static void entry_free(struct pk_doc_entry *e)
 	free(e->path);
 	free(e->namespace);
 	free(e->refusal);
+	free(e->namesake);
 	free(e->text);
 	free(e->stored);
 	pk_doc_notes_done(&e->notes);
@@ -80,6 +85,7 @@ void pk_docs_free(struct pk_docs *docs)
 	free(docs->lost);
 	free(docs->list);
 	free(docs->force);
+	free(docs->named);
 	free(docs->retired);
 	free(docs);
 }
@@ -169,6 +175,7 @@ static struct pk_doc_source source_of(const struct pk_doc_place *place)
 
 static void refuse(struct pk_doc_entry *e, const char *why)
 {
+	e->told &= e->refused && why && e->refusal && strcmp(why, e->refusal) == 0;
 	free(e->refusal);
 	e->refusal = copy(why);
 	e->refused = true;
@@ -192,10 +199,26 @@ static void take(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_documen
 	retire(docs, e->doc);
 	e->doc = doc;
 	memcpy(e->hash, hash, sizeof(e->hash));
-	free(e->refusal);
-	e->refusal = NULL;
+	free(PK_MOVE(e->refusal, NULL));
+	free(PK_MOVE(e->namesake, NULL));
 	e->refused = false;
 	clock_gettime(CLOCK_REALTIME, &e->since);
+}
+
+/* Does another document in force still have the name that this one was refused for? */
+static bool is_taken(const struct pk_docs *docs, const struct pk_doc_entry *e)
+{
+	for (size_t i = 0; i < docs->n; i++)
+		if (docs->list[i]->doc && strcmp(docs->list[i]->source, e->source) == 0 &&
+		    strcmp(docs->list[i]->doc->name, e->namesake) == 0)
+			return true;
+	return false;
+}
+
+/* The same text again: does it still wait for what it waited for? */
+static bool still_refused(const struct pk_docs *docs, const struct pk_doc_entry *e)
+{
+	return !e->namesake || is_taken(docs, e);
 }
 
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
@@ -208,10 +231,12 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 	uint64_t hash[2];
 
 	pk_hash128(text, len, hash);
-	if (!first && memcmp(hash, e->seen, sizeof(hash)) == 0 && !e->refusal)
+	if (!first && memcmp(hash, e->seen, sizeof(hash)) == 0 && still_refused(docs, e))
 		return false;
 	memcpy(e->seen, hash, sizeof(hash));
 	e->confirmed = true;
+	e->told = false;
+	free(PK_MOVE(e->namesake, NULL));
 	pk_doc_notes_done(&e->notes);
 	memset(&e->notes, 0, sizeof(e->notes));
 	if (pk_document_parse(&src, text, len, &doc, &e->notes) < 0) {
@@ -242,6 +267,7 @@ bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, 
 		return false;
 	e->confirmed = true;
 	memset(e->seen, 0, sizeof(e->seen));
+	free(PK_MOVE(e->namesake, NULL));
 	refuse(e, why);
 	return true;
 }
@@ -263,12 +289,23 @@ static void unstore(struct pk_docs *docs, struct pk_doc_entry *e)
 	free(PK_MOVE(e->stored, NULL));
 }
 
+static void unlist(struct pk_docs *docs, const struct pk_doc_entry *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; e->listed && i < docs->n_named; i++)
+		if (docs->named[i] != e)
+			docs->named[n++] = docs->named[i];
+	docs->n_named -= e->listed;
+}
+
 static void drop(struct pk_docs *docs, size_t at)
 {
 	struct pk_doc_entry *e = docs->list[at];
 
 	unstore(docs, e);
 	retire(docs, PK_MOVE(e->doc, NULL));
+	unlist(docs, e);
 	entry_free(e);
 	docs->n--;
 	memmove(docs->list + at, docs->list + at + 1, (docs->n - at) * sizeof(*docs->list));
@@ -329,36 +366,70 @@ static void refuse_namesake(struct pk_docs *docs, const struct pk_doc_entry *fir
 		 "the name \"%.120s\" is that of %.250s, which comes first; "
 		 "fix: give it a \"name\" of its own",
 		 e->doc->name, first->path);
+	free(e->namesake);
+	e->namesake = copy(e->doc->name);
 	retire(docs, PK_MOVE(e->doc, NULL));
 	unstore(docs, e);
 	memset(e->hash, 0, sizeof(e->hash));
 	refuse(e, why);
 }
 
+/* Most settles find the order of the last one: a sort of what is sorted costs more than a look. */
+static void sort_named(struct pk_docs *docs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < docs->n_named; i++)
+		if (docs->named[i]->doc)
+			docs->named[n++] = docs->named[i];
+		else
+			docs->named[i]->listed = false;
+	docs->n_named = n;
+	for (size_t i = 0; i < docs->n; i++) {
+		struct pk_doc_entry *e = docs->list[i];
+
+		if (!e->doc || e->listed)
+			continue;
+		e->listed = true;
+		docs->named = room_for(docs->named, docs->n_named, &docs->room_named,
+				       sizeof(*docs->named));
+		docs->named[docs->n_named++] = e;
+	}
+	for (size_t i = 1; i < docs->n_named; i++)
+		if (by_name(&docs->named[i - 1], &docs->named[i]) > 0) {
+			qsort(docs->named, docs->n_named, sizeof(*docs->named), by_name);
+			return;
+		}
+}
+
 size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 {
-	own_mem struct pk_doc_entry **entry = calloc(docs->n + 1, sizeof(struct pk_doc_entry *));
 	const struct pk_doc_entry *first = NULL;
-	size_t n = 0, kept = 0;
+	size_t kept = 0;
 
 	free(docs->force);
 	docs->force = calloc(docs->n + 1, sizeof(struct pk_document *));
-	if (!docs->force || !entry)
+	if (!docs->force)
 		abort();
-	for (size_t i = 0; i < docs->n; i++)
-		if (docs->list[i]->doc)
-			entry[n++] = docs->list[i];
-	qsort(entry, n, sizeof(struct pk_doc_entry *), by_name);
-	for (size_t i = 0; i < n; i++) {
-		if (is_namesake(first, entry[i])) {
-			refuse_namesake(docs, first, entry[i]);
+	sort_named(docs);
+	for (size_t i = 0; i < docs->n_named; i++) {
+		if (is_namesake(first, docs->named[i])) {
+			refuse_namesake(docs, first, docs->named[i]);
 			continue;
 		}
-		first = entry[i];
+		first = docs->named[i];
 		docs->force[kept++] = first->doc;
 	}
 	*list = docs->force;
 	return kept;
+}
+
+/* An unreadable one has no text that was seen. */
+static bool waits(const struct pk_doc_entry *e)
+{
+	static const uint64_t none[2];
+
+	return e->refused && (e->namesake || !memcmp(e->seen, none, sizeof(none)));
 }
 
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path)
@@ -366,7 +437,28 @@ bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *p
 	bool found;
 	size_t at = find(docs, source, path, &found);
 
-	return found && docs->list[at]->refusal;
+	return found && waits(docs->list[at]);
+}
+
+bool pk_docs_any_waits(const struct pk_docs *docs)
+{
+	for (size_t i = 0; i < docs->n; i++)
+		if (waits(docs->list[i]))
+			return true;
+	return false;
+}
+
+const struct pk_doc_entry *pk_docs_untold(struct pk_docs *docs)
+{
+	for (size_t i = 0; i < docs->n; i++) {
+		struct pk_doc_entry *e = docs->list[i];
+
+		if (!e->refused || e->told)
+			continue;
+		e->told = true;
+		return e;
+	}
+	return NULL;
 }
 
 size_t pk_docs_count(const struct pk_docs *docs)
@@ -519,6 +611,7 @@ static int store_entry(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_e
 		pk_docstore_remove(docs->directory, e->source, e->stored, NULL);
 	free(e->stored);
 	e->stored = copy(doc.name);
+	e->unsynced = true;
 	free(PK_MOVE(e->text, NULL));
 	return 0;
 }
@@ -556,6 +649,40 @@ int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
 	}
 	docs->n_stale = 0;
 	return r;
+}
+
+/* The entries of one source from *i on; true: all of them are done. */
+static bool sync_source(struct pk_docs *docs, size_t *i, uint64_t until_ns, int *r,
+			struct pk_err *err)
+{
+	const char *source = docs->list[*i]->source;
+	struct pk_err e = { 0 };
+	bool any = false, late = false;
+
+	for (; *i < docs->n && strcmp(docs->list[*i]->source, source) == 0 && !late; ++*i) {
+		struct pk_doc_entry *at = docs->list[*i];
+
+		if (!at->unsynced)
+			continue;
+		at->unsynced = false;
+		any = true;
+		if (at->stored)
+			first_error(r, pk_docstore_sync(docs->directory, source, at->stored, &e),
+				    err, &e);
+		late = pk_now_ns() > until_ns;
+	}
+	if (any)
+		first_error(r, pk_docstore_sync(docs->directory, source, NULL, &e), err, &e);
+	return !late;
+}
+
+bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err)
+{
+	*r = 0;
+	for (size_t i = 0; docs->directory && i < docs->n;)
+		if (!sync_source(docs, &i, until_ns, r, err))
+			return false;
+	return true;
 }
 
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *e, char **text, size_t *len,

@@ -30,11 +30,15 @@ struct pk_doc_entry {
 	uint64_t seen[2];	   /* of the text that was offered last */
 	struct timespec since;	   /* when it came in force; of a stored one, the file's time */
 	struct pk_doc_notes notes; /* of the text that was offered last */
-	char *refusal; /* why that is not in force though it parses, or can't be read; or NULL */
-	char *text;    /* in force and not stored yet, or NULL */
+	char *refusal;	/* why that is not in force though it parses, or can't be read; or NULL */
+	char *namesake; /* the name that another has; NULL: refused for no other document's sake */
+	char *text;	/* in force and not stored yet, or NULL */
 	size_t len;
 	char *stored;	/* the name under which it is stored, or NULL */
 	bool refused;	/* what was offered last is not in force */
+	bool listed;	/* in the order of names */
+	bool told;	/* see pk_docs_untold */
+	bool unsynced;	/* stored, but a power cut may still lose it */
 	bool confirmed; /* offered since start; false: only its stored version is known */
 };
 
@@ -66,6 +70,9 @@ bool pk_docs_prune(struct pk_docs *docs, const char *prefix,
 /* Refused for a reason outside its text (a namesake, unreadable): worth another offer though
  * unchanged. */
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path);
+bool pk_docs_any_waits(const struct pk_docs *docs);
+/* The next one that is refused for a reason that this call hasn't given yet; NULL: all are told. */
+const struct pk_doc_entry *pk_docs_untold(struct pk_docs *docs);
 /*
  * Documents in force, ordered by source and name; valid until the next change. Of two of a name
  * in one source the later path is refused. Those that went out of force since the last call
@@ -73,9 +80,13 @@ bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *p
  */
 size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list);
 void pk_docs_retire(struct pk_docs *docs);
-/* Brings the stored files in step with what is in force. The first error is reported, the rest
- * still done. */
+/*
+ * Brings the stored files in step with what is in force, for every process that reads them from
+ * now on; pk_docs_sync makes that outlive a power cut, until until_ns (CLOCK_MONOTONIC), and says
+ * whether nothing is left to do. The first error is reported, the rest still done.
+ */
 int pk_docs_store(struct pk_docs *docs, struct pk_err *err);
+bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err);
 
 size_t pk_docs_count(const struct pk_docs *docs);
 const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* by source, path */

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +112,23 @@ int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, stru
 	*slash = '\0';
 	r = pk_fs_mkdirs(path, 0700, err);
 	*slash = '/';
-	return r < 0 ? r : pk_fs_write(path, text.text, text.len, 0600, err);
+	return r < 0 ? r : pk_fs_write_quick(path, text.text, text.len, 0600, err);
+}
+
+int pk_docstore_sync(const char *directory, const char *source, const char *name,
+		     struct pk_err *err)
+{
+	own_mem char *path = path_of(directory, source, name ?: "");
+	own_fd int fd = -1;
+
+	if (!path)
+		return pk_fail(err, ENOMEM, "sync %s", directory);
+	if (!name)
+		*strrchr(path, '/') = '\0';
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return pk_fail(err, errno, "sync %s", path);
+	return 0;
 }
 
 int pk_docstore_remove(const char *directory, const char *source, const char *name,

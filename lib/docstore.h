@@ -43,7 +43,10 @@ int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_
 /* Is file where that document is, or would be, stored? */
 bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file);
 
+/* Others see it whole or not at all; a power cut may lose it until it and its source are synced. */
 int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err);
+int pk_docstore_sync(const char *directory, const char *source, const char *name,
+		     struct pk_err *err); /* name NULL: the source's names */
 int pk_docstore_remove(const char *directory, const char *source, const char *name,
 		       struct pk_err *err); /* the absent: 0 */
 /* One document's text; caller frees. */

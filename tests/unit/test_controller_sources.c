@@ -340,6 +340,8 @@ static void test_docs(void **state)
 	assert_int_equal(in_force(docs), 1);
 	assert_true(pk_docs_at(docs, 1)->refused);
 	assert_true(pk_docs_waits(docs, "file", "/p/b.json"));
+	assert_true(pk_docs_any_waits(docs));
+	assert_false(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
 	assert_true(pk_docs_gone(docs, "file", "/p/a.json"));
 	assert_true(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
 	assert_int_equal(in_force(docs), 1);
@@ -347,8 +349,36 @@ static void test_docs(void **state)
 	assert_true(offer(docs, "/p/c.json", FQDN));
 	assert_int_equal(in_force(docs), 1);
 	assert_non_null(strstr(pk_docs_at(docs, 1)->refusal, "toFQDNs"));
+	/* Nothing outside of its text can change that. */
+	assert_false(pk_docs_any_waits(docs));
+	assert_false(offer(docs, "/p/c.json", FQDN));
 	assert_true(pk_docs_gone(docs, "file", "/p/b.json"));
 	assert_int_equal(in_force(docs), 0);
+	pk_docs_free(docs);
+}
+
+/* Each refusal is told once, and again when it is another one. */
+static void test_docs_told(void **state)
+{
+	const struct pk_doc_place place = { .source = "file", .path = "/p/u.json" };
+	struct pk_docs *docs = pk_docs_new(NULL);
+
+	(void)state;
+	offer(docs, "/p/a.json", DENY);
+	assert_null(pk_docs_untold(docs));
+	offer(docs, "/p/a.json", "{");
+	assert_ptr_equal(pk_docs_untold(docs), pk_docs_at(docs, 0));
+	assert_null(pk_docs_untold(docs));
+	offer(docs, "/p/a.json", "{");
+	assert_null(pk_docs_untold(docs));
+	offer(docs, "/p/a.json", "[");
+	assert_non_null(pk_docs_untold(docs));
+	pk_docs_unreadable(docs, &place, "no");
+	assert_ptr_equal(pk_docs_untold(docs), pk_docs_at(docs, 1));
+	pk_docs_unreadable(docs, &place, "no");
+	assert_null(pk_docs_untold(docs));
+	pk_docs_unreadable(docs, &place, "never");
+	assert_non_null(pk_docs_untold(docs));
 	pk_docs_free(docs);
 }
 
@@ -380,6 +410,7 @@ static void test_docs_kept(void **state)
 	own_mem char *text = NULL;
 	own_str command = { 0 };
 	size_t len;
+	int r;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
@@ -388,6 +419,11 @@ static void test_docs_kept(void **state)
 	assert_true(pk_docs_offer(docs, &kv, DENY, strlen(DENY)));
 	assert_int_equal(in_force(docs), 2);
 	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	/* One at least a turn, however little time there is. */
+	assert_false(pk_docs_sync(docs, 0, &r, NULL));
+	assert_false(pk_docs_sync(docs, 0, &r, NULL));
+	assert_true(pk_docs_sync(docs, 0, &r, NULL));
+	assert_int_equal(r, 0);
 	pk_docs_free(docs);
 
 	docs = pk_docs_new(dir);
@@ -508,7 +544,8 @@ int main(void)
 		cmocka_unit_test(test_nodes),	  cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_kvs),	  cmocka_unit_test(test_places),
 		cmocka_unit_test(test_members),	  cmocka_unit_test(test_docs),
-		cmocka_unit_test(test_docs_kept), cmocka_unit_test(test_docs_lost),
+		cmocka_unit_test(test_docs_told), cmocka_unit_test(test_docs_kept),
+		cmocka_unit_test(test_docs_lost),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
