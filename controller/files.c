@@ -15,20 +15,24 @@
 #include "own.h"
 #include "str.h"
 
-#define SETTLE_MS  15 /* several files of one change are read together */
+#define SETTLE_MS                                                                                  \
+	15 /* what went may be on its way back: an editor renames away, then writes anew */
+#define LATER_MS   1000 /* a new file that nobody closed */
 #define AGAIN_MS   30000
-#define MISSING_MS 1000 /* until the directory is looked for again */
+#define MISSING_MS 1000	     /* until the directory is looked for again */
+#define YOUNG_NS   100000000 /* times of files go in steps: a file so young may change unseen */
 #define MASK                                                                                       \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |   \
-	 IN_MOVE_SELF | IN_ONLYDIR)
+	(IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB |        \
+	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct seen {
-	char *path;
+	char *name;
 	struct timespec mtime, ctime;
 	off_t size;
 	ino_t inode;
+	bool young; /* when it was read: the next look reads it again */
 	bool here;
-	UT_hash_handle hh; /* by path */
+	UT_hash_handle hh; /* by name */
 };
 
 struct pk_files {
@@ -43,33 +47,54 @@ struct pk_files {
 	void *arg;
 };
 
-static struct seen *seen_of(struct pk_files *f, const char *path)
+static struct seen *seen_of(struct pk_files *f, const char *name)
 {
 	struct seen *s;
 
-	HASH_FIND_STR(f->seen, path, s);
+	HASH_FIND_STR(f->seen, name, s);
 	if (s)
 		return s;
 	s = pk_alloc(sizeof(*s));
-	s->path = strdup(path);
-	if (!s->path)
+	s->name = strdup(name);
+	if (!s->name)
 		abort();
-	HASH_ADD_KEYPTR(hh, f->seen, s->path, strlen(s->path), s);
+	HASH_ADD_KEYPTR(hh, f->seen, s->name, strlen(s->name), s);
 	return s;
 }
 
 static void seen_free(struct pk_files *f, struct seen *s)
 {
 	HASH_DEL(f->seen, s);
-	free(s->path);
+	free(s->name);
 	free(s);
 }
 
 static bool same(const struct seen *s, const struct stat *st)
 {
-	return s->inode == st->st_ino && s->size == st->st_size &&
+	return !s->young && s->inode == st->st_ino && s->size == st->st_size &&
 	       memcmp(&s->mtime, &st->st_mtim, sizeof(s->mtime)) == 0 &&
 	       memcmp(&s->ctime, &st->st_ctim, sizeof(s->ctime)) == 0;
+}
+
+static void remember(struct seen *s, const struct stat *st)
+{
+	struct timespec now;
+	int64_t age;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	age = (now.tv_sec - st->st_ctim.tv_sec) * 1000000000LL + now.tv_nsec - st->st_ctim.tv_nsec;
+	s->young = age < YOUNG_NS;
+	s->inode = st->st_ino;
+	s->size = st->st_size;
+	s->mtime = st->st_mtim;
+	s->ctime = st->st_ctim;
+}
+
+static bool unreadable(struct pk_files *f, const char *path, const char *why)
+{
+	const struct pk_doc_place place = { .source = "file", .path = path };
+
+	return pk_docs_unreadable(f->docs, &place, why);
 }
 
 static bool offer(struct pk_files *f, const char *path)
@@ -79,39 +104,57 @@ static bool offer(struct pk_files *f, const char *path)
 	struct pk_err err = { 0 };
 	size_t len;
 
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, &err) < 0) {
-		log_warn("op=policy path=%s err=\"%s\" keeping what is in force", path, err.text);
-		return pk_docs_unreadable(f->docs, &place, err.text);
-	}
+	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, &err) < 0)
+		return unreadable(f, path, err.text);
 	return pk_docs_offer(f->docs, &place, text, len);
 }
 
-static bool look_at(struct pk_files *f, const char *name)
+static char *path_of(const struct pk_files *f, const char *name)
 {
 	own_str path = { 0 };
-	struct seen *s;
-	struct stat st;
+	char *text;
 
 	pk_str_addf(&path, "%s/%s", f->directory, name);
-	s = seen_of(f, path.text);
+	text = pk_str_take(&path);
+	if (!text)
+		abort();
+	return text;
+}
+
+/* A document refused for what is outside of its text may be taken now. */
+static bool waits(struct pk_files *f, const char *name)
+{
+	own_mem char *path = path_of(f, name);
+
+	return pk_docs_waits(f->docs, "file", path);
+}
+
+/* st NULL: a link to nothing, or a directory that can't be searched. */
+static bool look_at(struct pk_files *f, const char *name, const struct stat *st, bool any_waits)
+{
+	struct seen *s = seen_of(f, name);
+	own_mem char *path = NULL;
+
 	s->here = true;
-	if (stat(path.text, &st) == 0) {
-		if (same(s, &st) && !pk_docs_waits(f->docs, "file", path.text))
-			return false;
-		s->inode = st.st_ino;
-		s->size = st.st_size;
-		s->mtime = st.st_mtim;
-		s->ctime = st.st_ctim;
-	}
-	return offer(f, path.text);
+	if (st && same(s, st) && !(any_waits && waits(f, name)))
+		return false;
+	path = path_of(f, name);
+	if (st)
+		remember(s, st);
+	/* Opening a pipe would wait for its writer. */
+	if (st && !S_ISREG(st->st_mode))
+		return unreadable(f, path, "not a regular file");
+	return offer(f, path);
 }
 
 static bool is_here(void *arg, const char *path)
 {
 	struct pk_files *f = arg;
-	struct seen *s;
+	size_t n = strlen(f->directory);
+	struct seen *s = NULL;
 
-	HASH_FIND_STR(f->seen, path, s);
+	if (strncmp(path, f->directory, n) == 0 && path[n] == '/')
+		HASH_FIND_STR(f->seen, path + n + 1, s);
 	return s != NULL;
 }
 
@@ -135,7 +178,9 @@ static bool wanted(const char *name)
 static int scan(struct pk_files *f, bool *any)
 {
 	own_dir DIR *dir = opendir(f->directory);
+	bool any_waits = pk_docs_any_waits(f->docs);
 	struct dirent *e;
+	struct stat st;
 
 	if (!dir)
 		return -errno;
@@ -144,7 +189,9 @@ static int scan(struct pk_files *f, bool *any)
 	errno = 0;
 	while ((e = readdir(dir))) {
 		if (wanted(e->d_name))
-			*any |= look_at(f, e->d_name);
+			*any |= look_at(f, e->d_name,
+					fstatat(dirfd(dir), e->d_name, &st, 0) == 0 ? &st : NULL,
+					any_waits);
 		errno = 0;
 	}
 	if (errno)
@@ -154,14 +201,33 @@ static int scan(struct pk_files *f, bool *any)
 	return 0;
 }
 
+/* Each look makes sure of the watch: the directory may be another by now, also of the same name. */
+static void watch_directory(struct pk_files *f)
+{
+	int watch = inotify_add_watch(f->inotify, f->directory, MASK);
+
+	if (f->watch >= 0 && watch != f->watch)
+		inotify_rm_watch(f->inotify, f->watch);
+	f->watch = watch;
+}
+
+/* What changed may be what a refused document waits for. */
+static void tell(struct pk_files *f, bool any)
+{
+	if (!any)
+		return;
+	if (pk_docs_any_waits(f->docs))
+		pk_timer_hurry(f->timer, SETTLE_MS);
+	f->changed(f->arg);
+}
+
 static void look(void *arg)
 {
 	struct pk_files *f = arg;
 	bool any = false;
 	int r;
 
-	if (f->watch < 0)
-		f->watch = inotify_add_watch(f->inotify, f->directory, MASK);
+	watch_directory(f);
 	r = scan(f, &any);
 	if (r < 0) {
 		if (f->source.failures == 0)
@@ -172,28 +238,74 @@ static void look(void *arg)
 		pk_source_good(&f->source);
 	}
 	pk_timer_set(f->timer, r < 0 || f->watch < 0 ? MISSING_MS : AGAIN_MS);
-	if (any)
-		f->changed(f->arg);
+	tell(f, any);
+}
+
+enum todo { NOTHING, READ_IT, LOOK_LATER, LOOK_SOON };
+
+/* A file that is whole by now is read alone, whatever the directory's size. */
+static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e)
+{
+	own_mem char *path = NULL;
+	struct stat st;
+
+	if (e->wd != f->watch || !e->len)
+		return LOOK_SOON;
+	if (!wanted(e->name))
+		return NOTHING;
+	if (!(e->mask & (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO)))
+		return LOOK_SOON;
+	path = path_of(f, e->name);
+	/* Of a new file its writer's close will tell; of a new link nothing more. */
+	if (e->mask & IN_CREATE && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+		return LOOK_LATER;
+	return READ_IT;
+}
+
+static void read_named(struct pk_files *f, const struct inotify_event *e, bool *any)
+{
+	own_mem char *path = path_of(f, e->name);
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		*any |= look_at(f, e->name, &st, true);
+	else
+		pk_timer_hurry(f->timer, SETTLE_MS);
+}
+
+static const struct inotify_event *next_of(const struct inotify_event *e)
+{
+	return (const void *)((const char *)(e + 1) + e->len);
+}
+
+/* first to end: what one read gave. */
+static void take_events(struct pk_files *f, const struct inotify_event *first,
+			const struct inotify_event *end, bool *any)
+{
+	enum todo most = NOTHING;
+
+	for (const struct inotify_event *e = first; e < end; e = next_of(e)) {
+		enum todo todo = todo_of(f, e);
+
+		most = todo > most ? todo : most;
+	}
+	if (most > READ_IT)
+		pk_timer_hurry(f->timer, most == LOOK_SOON ? SETTLE_MS : LATER_MS);
+	for (const struct inotify_event *e = first; most < LOOK_SOON && e < end; e = next_of(e))
+		if (todo_of(f, e) == READ_IT)
+			read_named(f, e, any);
 }
 
 static void on_inotify(void *arg)
 {
 	_Alignas(struct inotify_event) char buf[8192];
 	struct pk_files *f = arg;
+	bool any = false;
 	ssize_t n;
 
-	while ((n = read(f->inotify, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
-			const struct inotify_event *e = (const void *)p;
-
-			if (e->mask & IN_MOVE_SELF && e->wd == f->watch)
-				inotify_rm_watch(f->inotify, f->watch);
-			if (e->mask & (IN_IGNORED | IN_MOVE_SELF) && e->wd == f->watch)
-				f->watch = -1;
-			p += sizeof(*e) + e->len;
-		}
-	}
-	pk_timer_hurry(f->timer, SETTLE_MS);
+	while ((n = read(f->inotify, buf, sizeof(buf))) > 0)
+		take_events(f, (const void *)buf, (const void *)(buf + n), &any);
+	tell(f, any);
 }
 
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The policy directory: *.json, not hidden, read whole whenever inotify says that something
- * changed, and every 30 seconds in case it didn't (a link's target). A directory that isn't there
- * is a source that doesn't answer: what is in force stays.
+ * The policy directory: *.json, not hidden. A file that inotify says was written or moved in is
+ * read at once and alone; whatever else it says makes the whole directory looked at, and so do 30
+ * seconds (a link's target). A directory that isn't there is a source that doesn't answer: what is
+ * in force stays.
  */
 #include "docs.h"
 #include "loop.h"
