@@ -14,7 +14,6 @@ struct pk_model {
 	struct pk_settings settings;
 	struct pk_docs *docs;
 	struct pk_engine *engine;
-	struct pk_rules *rules;
 	char *facts;
 	struct pk_member **list; /* by key */
 	size_t n, room;
@@ -60,7 +59,7 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 	copy_settings(&m->settings, args->settings);
 	m->docs = args->docs;
 	m->engine = pk_engine_new(&m->settings);
-	m->rules = pk_rules_new(NULL, 0);
+	pk_engine_set_documents(m->engine, NULL, 0);
 	feed_init(m);
 	m->facts = args->facts ? strdup(args->facts) : NULL;
 	return m;
@@ -72,7 +71,6 @@ void pk_model_free(struct pk_model *m)
 		return;
 	for (size_t i = 0; i < m->n; i++)
 		pk_member_free(m->list[i]);
-	pk_rules_free(m->rules);
 	pk_engine_free(m->engine);
 	pk_allocs_done(&m->allocs);
 	pk_settings_done(&m->settings);
@@ -98,7 +96,7 @@ struct pk_engine *pk_model_engine(struct pk_model *m)
 
 const struct pk_rules *pk_model_rules(const struct pk_model *m)
 {
-	return m->rules;
+	return pk_engine_rules(m->engine);
 }
 
 static void feed(struct pk_model *m, struct pk_member *member)
@@ -125,8 +123,6 @@ void pk_model_documents(struct pk_model *m)
 	size_t n = pk_docs_settle(m->docs, &list);
 
 	pk_engine_set_documents(m->engine, list, n);
-	pk_rules_free(m->rules);
-	m->rules = pk_rules_new(list, n);
 	pk_docs_retire(m->docs);
 }
 

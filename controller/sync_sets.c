@@ -170,41 +170,38 @@ void sync_bases(struct sync_pass *p)
 
 struct withdraw {
 	struct sync_pass *p;
+	uint64_t (*known)[2]; /* label sets of this pass's endpoints, sorted */
+	uint32_t *wanted;     /* tenants, sorted */
 	uint64_t (*labels)[2];
 	uint32_t *bases;
-	size_t n_labels, n_bases;
+	size_t n_wanted, n_labels, n_bases;
 };
+
+static int by_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, 16);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
 
 static int collect_label(void *arg, const void *key, const void *value)
 {
 	const struct pk_labels *labels = value;
 	struct withdraw *w = arg;
 
-	if (labels->rule_set == 0)
+	if (labels->rule_set == 0 ||
+	    bsearch(key, w->known, w->p->n_targets, sizeof(*w->known), by_hash))
 		return 0;
-	for (size_t i = 0; i < w->p->n_targets; i++)
-		if (memcmp(w->p->targets[i].hash, key, 16) == 0)
-			return 0;
 	w->labels = realloc(w->labels, (w->n_labels + 1) * sizeof(*w->labels));
 	if (!w->labels)
 		abort();
 	memcpy(w->labels[w->n_labels++], key, 16);
 	return 0;
-}
-
-static bool wanted_base(const struct withdraw *w, uint32_t tenant)
-{
-	struct pk_model *model = w->p->want->model;
-	const char *namespace;
-	uint64_t hash[2];
-	uint32_t number;
-
-	for (size_t i = 0; tenant && (namespace = pk_model_tenant(model, i)); i++) {
-		pk_tenant_hash(namespace, hash);
-		if (pk_tenant_get(w->p->sync->bpf, hash, &number) == 0 && number == tenant)
-			return true;
-	}
-	return tenant == 0;
 }
 
 static int collect_base(void *arg, const void *key, const void *value)
@@ -214,7 +211,7 @@ static int collect_base(void *arg, const void *key, const void *value)
 
 	(void)value;
 	memcpy(&tenant, key, sizeof(tenant));
-	if (wanted_base(w, tenant))
+	if (tenant == 0 || bsearch(&tenant, w->wanted, w->n_wanted, sizeof(*w->wanted), by_number))
 		return 0;
 	w->bases = realloc(w->bases, (w->n_bases + 1) * sizeof(*w->bases));
 	if (!w->bases)
@@ -223,11 +220,35 @@ static int collect_base(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+/* What members and wanted bases account for. */
+static void collect_known(struct withdraw *w)
+{
+	const struct sync_pass *p = w->p;
+	const char *namespace;
+	uint64_t hash[2];
+	size_t n = 0;
+
+	w->known = pk_alloc((p->n_targets + 1) * sizeof(*w->known));
+	for (size_t i = 0; i < p->n_targets; i++)
+		memcpy(w->known[i], p->targets[i].hash, 16);
+	qsort(w->known, p->n_targets, sizeof(*w->known), by_hash);
+	while (pk_model_tenant(p->want->model, n))
+		n++;
+	w->wanted = pk_alloc((n + 1) * sizeof(*w->wanted));
+	for (size_t i = 0; (namespace = pk_model_tenant(p->want->model, i)); i++) {
+		pk_tenant_hash(namespace, hash);
+		if (pk_tenant_get(p->sync->bpf, hash, &w->wanted[w->n_wanted]) == 0)
+			w->n_wanted++;
+	}
+	qsort(w->wanted, w->n_wanted, sizeof(*w->wanted), by_number);
+}
+
 void sync_withdraw(struct sync_pass *p)
 {
 	struct withdraw w = { .p = p };
 	struct pk_err err = { 0 };
 
+	collect_known(&w);
 	pk_map_each(p->sync->bpf->map[PK_MAP_LABELS], collect_label, &w);
 	pk_map_each(p->sync->bpf->map[PK_MAP_BASES], collect_base, &w);
 	for (size_t i = 0; i < w.n_labels; i++)
@@ -235,6 +256,8 @@ void sync_withdraw(struct sync_pass *p)
 			   &err);
 	for (size_t i = 0; i < w.n_bases; i++)
 		sync_error(p, pk_base_name(p->sync->bpf, w.bases[i], 0, sync_until(), &err), &err);
+	free(w.known);
+	free(w.wanted);
 	free(w.labels);
 	free(w.bases);
 }
@@ -245,11 +268,6 @@ struct tidy {
 	uint64_t (*gone)[2];
 	size_t n_used, n;
 };
-
-static int by_hash(const void *a, const void *b)
-{
-	return memcmp(a, b, 16);
-}
 
 static void collect_used(struct tidy *t, struct pk_model *model)
 {
