@@ -27,9 +27,25 @@ void pk_api_identities(struct pk_daemon *d, struct pk_exchange *x);
 void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x);
 void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x);
 
+/* What selectors and services match nothing now, found by document. */
+struct pk_document;
+struct pk_unresolved;
+struct pk_api_unresolved {
+	struct pk_unresolved *list;  /* those of a document stand together */
+	struct pk_api_group *groups; /* by document */
+	size_t n_groups;
+};
+void pk_api_unresolved_read(struct pk_daemon *d, struct pk_api_unresolved *out);
+void pk_api_unresolved_done(struct pk_api_unresolved *u);
+/* NULL, *n 0: nothing of doc. doc may be NULL. */
+const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved *u,
+						 const struct pk_document *doc, size_t *n);
+#define own_unresolved PK_OWN(pk_api_unresolved_done) struct pk_api_unresolved
+
 /* Shared shapes. */
 void pk_api_time(struct pk_jw *w, const char *key,
 		 const struct timespec *ts); /* null where it is 0 */
 struct pk_world_endpoint;
 void pk_api_labels(struct pk_jw *w,
 		   const struct pk_world_endpoint *ep); /* "labels", "unknown" as lists */
+bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep);

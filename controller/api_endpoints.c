@@ -9,7 +9,6 @@
 #include "daemon.h"
 #include "own.h"
 #include "reason.h"
-#include "selector.h"
 #include "sync_parts.h"
 
 static const char *proto_suffix(uint8_t proto)
@@ -59,21 +58,6 @@ static void write_ports(struct pk_jw *w, const struct pk_member *m,
 	pk_jw_close(w, ']');
 }
 
-static bool selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
-{
-	if (doc->namespace &&
-	    (!ep->labels->namespace || strcmp(doc->namespace, ep->labels->namespace) != 0))
-		return false;
-	for (size_t i = 0; i < doc->n_rules; i++) {
-		const struct pk_selector *s = &doc->rules[i].subject;
-
-		if (s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init
-				 : !ep->labels->init && pk_selector_match(s, ep->labels) != PK_NO)
-			return true;
-	}
-	return false;
-}
-
 static void write_policies(struct pk_daemon *d, struct pk_jw *w, const struct pk_world_endpoint *ep)
 {
 	pk_jw_open(w, "policies", '[');
@@ -81,7 +65,7 @@ static void write_policies(struct pk_daemon *d, struct pk_jw *w, const struct pk
 		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
 		own_str name = { 0 };
 
-		if (!e->doc || !selects(e->doc, ep))
+		if (!e->doc || !pk_api_selects(e->doc, ep))
 			continue;
 		pk_str_addf(&name, "%s/%s", e->source, e->doc->name);
 		pk_jw_string(w, NULL, name.text);

@@ -13,41 +13,104 @@
 struct view {
 	struct pk_daemon *d;
 	struct pk_jw *w;
-	struct pk_unresolved *unresolved;
-	size_t n_unresolved;
+	struct pk_api_unresolved unresolved;
+	const struct pk_world_endpoint **endpoints; /* this node's */
+	size_t n_endpoints;
 };
+
+struct pk_api_group {
+	const struct pk_document *doc;
+	size_t first, n;
+};
+
+static int by_document(const void *a, const void *b)
+{
+	const struct pk_api_group *x = a, *y = b;
+
+	return x->doc < y->doc ? -1 : x->doc > y->doc;
+}
+
+void pk_api_unresolved_read(struct pk_daemon *d, struct pk_api_unresolved *out)
+{
+	size_t n = pk_engine_unresolved(pk_model_engine(d->model), &out->list);
+	struct pk_api_group *g = pk_alloc((n + 1) * sizeof(*g));
+
+	out->groups = g;
+	out->n_groups = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (i == 0 || out->list[i].doc != out->list[i - 1].doc)
+			g[out->n_groups++] =
+				(struct pk_api_group){ .doc = out->list[i].doc, .first = i };
+		g[out->n_groups - 1].n++;
+	}
+	qsort(g, out->n_groups, sizeof(*g), by_document);
+}
+
+void pk_api_unresolved_done(struct pk_api_unresolved *u)
+{
+	free(u->list);
+	free(u->groups);
+}
+
+const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved *u,
+						 const struct pk_document *doc, size_t *n)
+{
+	const struct pk_api_group key = { .doc = doc }, *g;
+
+	g = bsearch(&key, u->groups, u->n_groups, sizeof(key), by_document);
+	*n = g ? g->n : 0;
+	return g ? &u->list[g->first] : NULL;
+}
+
+bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
+{
+	if (doc->namespace &&
+	    (!ep->labels->namespace || strcmp(doc->namespace, ep->labels->namespace) != 0))
+		return false;
+	for (size_t i = 0; i < doc->n_rules; i++) {
+		const struct pk_selector *s = &doc->rules[i].subject;
+
+		if (s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init
+				 : !ep->labels->init && pk_selector_match(s, ep->labels) != PK_NO)
+			return true;
+	}
+	return false;
+}
+
+static void view_open(struct view *v)
+{
+	struct pk_model *model = v->d->model;
+	const struct pk_world *world = pk_engine_world(pk_model_engine(model));
+
+	pk_api_unresolved_read(v->d, &v->unresolved);
+	v->endpoints = pk_alloc((pk_model_count(model) + 1) * sizeof(*v->endpoints));
+	for (const struct pk_member *m = pk_model_next(model, NULL); m;
+	     m = pk_model_next(model, m)) {
+		v->endpoints[v->n_endpoints] = pk_world_get(world, m->key);
+		v->n_endpoints += v->endpoints[v->n_endpoints] != NULL;
+	}
+}
+
+static void view_close(struct view *v)
+{
+	pk_api_unresolved_done(&v->unresolved);
+	free(v->endpoints);
+}
 
 static unsigned int selected(const struct view *v, const struct pk_document *doc)
 {
 	unsigned int n = 0;
 
-	for (const struct pk_member *m = pk_model_next(v->d->model, NULL); m;
-	     m = pk_model_next(v->d->model, m)) {
-		const struct pk_world_endpoint *ep =
-			pk_world_get(pk_engine_world(pk_model_engine(v->d->model)), m->key);
-		bool any = false;
-
-		if (!ep || (doc->namespace && (!ep->labels->namespace ||
-					       strcmp(doc->namespace, ep->labels->namespace) != 0)))
-			continue;
-		for (size_t i = 0; i < doc->n_rules && !any; i++) {
-			const struct pk_selector *s = &doc->rules[i].subject;
-
-			any = s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init
-					   : !ep->labels->init &&
-						     pk_selector_match(s, ep->labels) != PK_NO;
-		}
-		n += any;
-	}
+	for (size_t i = 0; i < v->n_endpoints; i++)
+		n += pk_api_selects(doc, v->endpoints[i]);
 	return n;
 }
 
 static bool is_unresolved(const struct view *v, const struct pk_document *doc)
 {
-	for (size_t i = 0; doc && i < v->n_unresolved; i++)
-		if (v->unresolved[i].doc == doc)
-			return true;
-	return false;
+	size_t n;
+
+	return pk_api_unresolved_of(&v->unresolved, doc, &n) != NULL;
 }
 
 static const char *state_of(const struct view *v, const struct pk_doc_entry *e)
@@ -88,7 +151,9 @@ static void write_plain_note(struct pk_jw *w, int line, const char *text)
 
 static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 {
+	const struct pk_unresolved *found;
 	struct pk_jw *w = v->w;
+	size_t n;
 
 	pk_jw_open(w, "errors", '[');
 	for (size_t i = 0; i < e->notes.n; i++)
@@ -101,12 +166,10 @@ static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 	for (size_t i = 0; i < e->notes.n; i++)
 		if (!e->notes.list[i].error)
 			write_note(w, &e->notes.list[i]);
-	for (size_t i = 0; e->doc && i < v->n_unresolved; i++)
-		if (v->unresolved[i].doc == e->doc)
-			write_plain_note(w,
-					 v->unresolved[i].entry ? v->unresolved[i].entry->line
-								: v->unresolved[i].rule->line,
-					 v->unresolved[i].what);
+	found = pk_api_unresolved_of(&v->unresolved, e->doc, &n);
+	for (size_t i = 0; i < n; i++)
+		write_plain_note(w, found[i].entry ? found[i].entry->line : found[i].rule->line,
+				 found[i].what);
 	pk_jw_close(w, ']');
 }
 
@@ -147,13 +210,11 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 
 void pk_api_policies(struct pk_daemon *d, struct pk_exchange *x)
 {
-	own_mem struct pk_unresolved *unresolved = NULL;
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	struct view v = { .d = d, .w = &w };
+	PK_OWN(view_close) struct view v = { .d = d, .w = &w };
 
-	v.n_unresolved = pk_engine_unresolved(pk_model_engine(d->model), &unresolved);
-	v.unresolved = unresolved;
+	view_open(&v);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "policies", '[');
 	for (size_t i = 0; i < pk_docs_count(d->docs); i++)
@@ -165,13 +226,11 @@ void pk_api_policies(struct pk_daemon *d, struct pk_exchange *x)
 
 void pk_api_policy(struct pk_daemon *d, struct pk_exchange *x, const char *id)
 {
-	own_mem struct pk_unresolved *unresolved = NULL;
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	struct view v = { .d = d, .w = &w };
+	PK_OWN(view_close) struct view v = { .d = d, .w = &w };
 
-	v.n_unresolved = pk_engine_unresolved(pk_model_engine(d->model), &unresolved);
-	v.unresolved = unresolved;
+	view_open(&v);
 	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
 		size_t n = strlen(e->source), len;

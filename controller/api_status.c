@@ -36,19 +36,13 @@ struct doc_count {
 	unsigned int active, refused, unresolved, audit;
 };
 
-static bool is_unresolved(const struct pk_unresolved *list, size_t n, const struct pk_document *doc)
-{
-	for (size_t i = 0; i < n; i++)
-		if (list[i].doc == doc)
-			return true;
-	return false;
-}
-
 static struct doc_count count_documents(struct pk_daemon *d)
 {
-	own_mem struct pk_unresolved *list = NULL;
-	size_t n = pk_engine_unresolved(pk_model_engine(d->model), &list);
+	own_unresolved unresolved = { 0 };
 	struct doc_count c = { 0 };
+	size_t n;
+
+	pk_api_unresolved_read(d, &unresolved);
 
 	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
@@ -57,7 +51,7 @@ static struct doc_count count_documents(struct pk_daemon *d)
 		if (!e->doc)
 			continue;
 		c.audit += e->doc->audit;
-		c.unresolved += is_unresolved(list, n, e->doc);
+		c.unresolved += pk_api_unresolved_of(&unresolved, e->doc, &n) != NULL;
 		c.active += !e->doc->audit;
 	}
 	return c;
