@@ -14,6 +14,7 @@
 #include "doc.h"
 #include "kernel.h"
 #include "random.h"
+#include "schema.h"
 
 #define QUERIES_A_WORLD 240
 
@@ -184,6 +185,46 @@ static void ask_unseen(struct pk_asker *a, struct pk_world_endpoint *const *unse
 	}
 }
 
+/* Every key of the language, and whether some document had it. */
+static struct {
+	const char *name;
+	bool seen;
+} language[64];
+static size_t n_language;
+
+static void learn_key(const char *name)
+{
+	for (size_t i = 0; i < n_language; i++)
+		if (strcmp(language[i].name, name) == 0)
+			return;
+	if (n_language == PK_ARRAY_LEN(language))
+		abort();
+	language[n_language++].name = name;
+}
+
+static void learn_language(const struct pk_schema *s)
+{
+	if (s->form == PK_FORM_LIST)
+		learn_language(s->item);
+	if (s->form != PK_FORM_OBJECT)
+		return;
+	for (const struct pk_schema_key *k = s->keys; k->name; k++)
+		if (k->form->form != PK_FORM_REFUSED) {
+			learn_key(k->name);
+			learn_language(k->form);
+		}
+}
+
+static void see_keys(const char *text)
+{
+	for (size_t i = 0; i < n_language; i++) {
+		char key[64];
+
+		snprintf(key, sizeof(key), "\"%s\":", language[i].name);
+		language[i].seen = language[i].seen || strstr(text, key);
+	}
+}
+
 static void docs_done(void)
 {
 	while (docs.n)
@@ -210,6 +251,7 @@ static int docs_read(const struct g_world *w, bool loud)
 			docs_done();
 			return -1;
 		}
+		see_keys(text.text);
 		docs.n++;
 	}
 	return 0;
@@ -315,6 +357,77 @@ static bool try_without(struct g_world *w, bool *gone, uint64_t seed)
 	return false;
 }
 
+/* Writes v but for its n-th part, counted over all depths. *n < 0 afterwards: there was one. */
+static void write_without(struct pk_jw *w, const char *key, const struct pk_json *v, int *n)
+{
+	bool array = pk_json_type(v) == PK_JSON_ARRAY;
+
+	if (!array && pk_json_type(v) != PK_JSON_OBJECT) {
+		pk_jw_value(w, key, v);
+		return;
+	}
+	pk_jw_open(w, key, array ? '[' : '{');
+	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m))
+		if ((*n)-- != 0)
+			write_without(w, array ? NULL : pk_json_key(m), m, n);
+	pk_jw_close(w, array ? ']' : '}');
+}
+
+/* NULL: it has no n-th part. */
+static char *without(const char *text, int n)
+{
+	own_json *json = NULL;
+	struct pk_str s = { 0 };
+	struct pk_jw w = { .out = &s };
+
+	if (pk_json_parse("shrink", text, strlen(text), 0, &json, NULL) < 0)
+		abort();
+	write_without(&w, NULL, pk_json_root(json), &n);
+	if (n >= 0) {
+		pk_str_done(&s);
+		return NULL;
+	}
+	return pk_str_take(&s);
+}
+
+/* Every member and element that the failure can do without goes; what becomes no document stays. */
+static bool shrink_text(struct g_world *w, char **text, uint64_t seed)
+{
+	bool smaller = false;
+	int n = 0;
+
+	for (;;) {
+		char *kept = *text, *shorter = without(kept, n);
+
+		if (!shorter)
+			return smaller;
+		*text = shorter;
+		if (still_fails(w, seed)) {
+			free(kept);
+			smaller = true;
+		} else {
+			free(shorter);
+			*text = kept;
+			n++;
+		}
+	}
+}
+
+static bool shrink_flags(struct g_world *w, struct g_rule *r, uint64_t seed)
+{
+	char *text = r->flags;
+
+	if (!text || r->gone)
+		return false;
+	r->flags = NULL;
+	if (still_fails(w, seed)) {
+		free(text);
+		return true;
+	}
+	r->flags = text;
+	return false;
+}
+
 static bool shrink_rule(struct g_world *w, struct g_rule *r, uint64_t seed)
 {
 	bool smaller = try_without(w, &r->gone, seed);
@@ -331,8 +444,13 @@ static bool shrink_rule(struct g_world *w, struct g_rule *r, uint64_t seed)
 				smaller = true;
 			} else {
 				r->entry[section][i] = text;
+				smaller |= shrink_text(w, &r->entry[section][i], seed);
 			}
 		}
+	if (!r->gone) {
+		smaller |= shrink_flags(w, r, seed);
+		smaller |= shrink_text(w, &r->subject, seed);
+	}
 	return smaller;
 }
 
@@ -405,6 +523,11 @@ static int report(const struct tally *t)
 	blind += share("tenant tier", t->tier[PK_TIER_TENANT], t->queries);
 	blind += share("baseline tier", t->tier[PK_TIER_BASELINE], t->queries);
 	blind += share("built-in baseline", t->tier[PK_TIER_BUILTIN], t->queries);
+	for (size_t i = 0; i < n_language; i++)
+		if (!language[i].seen) {
+			printf("  no document had \"%s\": the test is blind\n", language[i].name);
+			blind++;
+		}
 	return blind;
 }
 
@@ -426,6 +549,7 @@ int main(int argc, char **argv)
 		printf("not root: the kernel isn't asked\n");
 		with_kernel = false;
 	}
+	learn_language(&pk_schema_document);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("seed %lu\n", seed);
 	while (t.queries < queries && !failed) {

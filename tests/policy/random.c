@@ -38,6 +38,7 @@ bool rnd_in(uint32_t n)
 
 static const char *const namespaces[] = { "x", "y", "z" };
 static const char *const jobs[] = { "a", "b", "c" };
+static const char *const groups[] = { "g", "h" };
 static const char *const tiers[] = { "web", "db" };
 static const char *const services[] = { "pg", "redis" };
 static const char *const port_names[] = { "http", "dns", "admin" };
@@ -51,7 +52,12 @@ static const char *const addresses[] = { "203.0.113.7", "203.0.113.70",	 "10.1.2
 					 "2001:db8::1", "2001:db8:1::1", "2600::1",
 					 "fd00::9",	"10.0.0.53" };
 static const uint16_t ports[] = { 22, 53, 79, 80, 81, 443, 1000, 1024, 5432, 8080, 65535, 1 };
-static const char *const names[] = { "api.example.com", "www.example.com", "db.internal.test" };
+static const char *const names[] = { "api.example.com", "www.example.com", "a.b.example.com",
+				     "db.internal.test" };
+static const char *const patterns[] = {
+	"*",	"*.example.com",   "**.example.com", "***.example.com",
+	"a*.*", "*.*.example.com", "API.*ample.com."
+};
 
 static char *take(struct pk_str *s)
 {
@@ -62,36 +68,46 @@ static char *take(struct pk_str *s)
 	return text;
 }
 
-/* One expression or label; own: the document's namespace. */
-static void expression(struct pk_str *s, bool *first)
+/* Labels, the ways to write each, and values that endpoints have. */
+static const struct {
+	const char *spelling[3], *const *values;
+	size_t n;
+} labels[] = {
+	{ { "nomad:namespace", "namespace", "netreap:nomad.namespace" }, namespaces, 3 },
+	{ { "nomad:job", "any:job", "netreap:nomad.job_id" }, jobs, 3 },
+	{ { "nomad:group", "group", "netreap:nomad.task_group_id" }, groups, 2 },
+	{ { "consul:service", "service", "any:service" }, services, 2 },
+	{ { "meta:tier", "tier", "nomad:tier" }, tiers, 2 },
+};
+#define META (PK_ARRAY_LEN(labels) - 1)
+
+static const char *spelling(size_t label)
 {
-	static const struct {
-		const char *key, *const *values;
-		size_t n;
-	} keys[] = { { "nomad:job", jobs, 3 },
-		     { "meta:tier", tiers, 2 },
-		     { "consul:service", services, 2 },
-		     { "nomad:namespace", namespaces, 3 } };
-	size_t k = rnd_to(PK_ARRAY_LEN(keys));
+	return labels[label].spelling[rnd_in(3) ? 1 + rnd_to(2) : 0];
+}
+
+static void expression(struct pk_str *s, bool meta, bool *first)
+{
+	size_t k = rnd_to(PK_ARRAY_LEN(labels) - !meta);
 	uint32_t op = rnd_to(5);
 
-	pk_str_addf(s, "%s{\"key\":\"%s\",", *first ? "" : ",", keys[k].key);
+	pk_str_addf(s, "%s{\"key\":\"%s\",", *first ? "" : ",", spelling(k));
 	*first = false;
 	if (op >= 3) {
 		pk_str_addf(s, "\"operator\":\"%s\"}", op == 3 ? "Exists" : "DoesNotExist");
 		return;
 	}
 	pk_str_addf(s, "\"operator\":\"%s\",\"values\":[\"%s\"", op == 2 ? "NotIn" : "In",
-		    keys[k].values[0]);
-	for (size_t i = 1; i < keys[k].n; i++)
+		    labels[k].values[0]);
+	for (size_t i = 1; i < labels[k].n; i++)
 		if (rnd_in(3))
-			pk_str_addf(s, ",\"%s\"", keys[k].values[i]);
+			pk_str_addf(s, ",\"%s\"", labels[k].values[i]);
 	pk_str_add(s, "]}");
 }
 
 static void selector(struct pk_str *s, bool tenant, bool subject)
 {
-	bool first = true, named = rnd_in(3);
+	bool first = true, named = rnd_in(3), meta = tenant || named;
 
 	if (rnd_in(8) && (!subject || !tenant)) {
 		static const char *const reserved[] = { "init", "host", "world", "remote-node" };
@@ -106,18 +122,18 @@ static void selector(struct pk_str *s, bool tenant, bool subject)
 	}
 	pk_str_add(s, "{\"matchLabels\":{");
 	if (named)
-		pk_str_addf(s, "\"nomad:namespace\":\"%s\"", PICK(namespaces));
+		pk_str_addf(s, "\"%s\":\"%s\"", spelling(0), PICK(namespaces));
 	if (rnd_in(2))
-		pk_str_addf(s, "%s\"nomad:job\":\"%s\"", named ? "," : "", PICK(jobs));
+		pk_str_addf(s, "%s\"%s\":\"%s\"", named ? "," : "", spelling(1), PICK(jobs));
 	/* "In an operator policy a selector that reads meta: must name the namespace." */
-	else if ((tenant || named) && rnd_in(2))
-		pk_str_addf(s, "%s\"meta:tier\":\"%s\"", named ? "," : "", PICK(tiers));
+	else if (meta && rnd_in(2))
+		pk_str_addf(s, "%s\"%s\":\"%s\"", named ? "," : "", spelling(META), PICK(tiers));
 	pk_str_add(s, "}");
-	if ((tenant || named) && rnd_in(2)) {
+	if (rnd_in(meta ? 2 : 4)) {
 		pk_str_add(s, ",\"matchExpressions\":[");
-		expression(s, &first);
+		expression(s, meta, &first);
 		if (rnd_in(3))
-			expression(s, &first);
+			expression(s, meta, &first);
 		pk_str_add(s, "]");
 	}
 	pk_str_add(s, "}");
@@ -133,6 +149,11 @@ static void cidrs(struct pk_str *s, const char *dir)
 			"\"%sCIDRSet\":[{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0/16\"%s]},"
 			"{\"cidr\":\"%s\"}]",
 			dir, rnd_in(2) ? ",\"10.1.2.3/32\"" : "", PICK(prefixes));
+	} else if (rnd_in(3)) {
+		pk_str_addf(s,
+			    "\"%sCIDRSet\":[{\"cidr\":\"::/0\",\"except\":[\"2001:db8::/32\"]},"
+			    "{\"cidr\":\"2001:db8:1::/48\"}]",
+			    dir);
 	} else {
 		pk_str_addf(s,
 			    "\"%sCIDRSet\":[{\"cidr\":\"0.0.0.0/0\",\"except\":[\"203.0.113.0/24\","
@@ -153,12 +174,22 @@ static void entities(struct pk_str *s, const char *dir)
 	pk_str_add(s, "]");
 }
 
+/* "A peer list that is empty … matches nothing." */
+static void no_peers(struct pk_str *s, bool egress)
+{
+	static const char *const kinds[] = { "Endpoints", "CIDR", "CIDRSet", "Entities" };
+
+	pk_str_addf(s, "\"%s%s\":[]", egress ? "to" : "from", PICK(kinds));
+}
+
 static void peers(struct pk_str *s, bool egress, bool tenant, bool may_name)
 {
 	const char *dir = egress ? "to" : "from";
 	uint32_t kind = rnd_to(12);
 
-	if (kind < 5) {
+	if (rnd_in(30)) {
+		no_peers(s, egress);
+	} else if (kind < 5) {
 		pk_str_addf(s, "\"%sEndpoints\":[", dir);
 		selector(s, tenant, false);
 		if (rnd_in(3)) {
@@ -174,54 +205,75 @@ static void peers(struct pk_str *s, bool egress, bool tenant, bool may_name)
 		pk_str_addf(s, "\"toServices\":[{\"name\":\"%s\"", PICK(services));
 		if (rnd_in(2))
 			pk_str_addf(s, ",\"namespace\":\"%s\"", PICK(namespaces));
-		pk_str_add(s, "}]");
+		pk_str_addf(s, "}%s]", rnd_in(4) ? ",{\"name\":\"pg\"}" : "");
 	} else if (egress && may_name) {
-		pk_str_addf(s, "\"toFQDNs\":[{%s}]",
-			    rnd_in(2) ? "\"matchName\":\"api.example.com\""
-				      : "\"matchPattern\":\"*.example.com\"");
+		bool name = rnd_in(3);
+
+		pk_str_addf(s, "\"toFQDNs\":[{\"%s\":\"%s\"}%s]",
+			    name ? "matchName" : "matchPattern",
+			    name ? "Api.example.com." : PICK(patterns),
+			    rnd_in(3) ? ",{\"matchName\":\"db.internal.test\"}" : "");
 	}
 }
 
 static void one_port(struct pk_str *s)
 {
-	static const char *const protocols[] = { "TCP", "UDP", "SCTP", "ANY" };
-	static const char *const bare[] = { "ICMP", "ICMPv6", "GRE", "47", "ESP" };
+	static const char *const protocols[] = { "TCP", "UDP", "SCTP", "ANY", "tcp" };
+	static const char *const bare[] = { "\"ICMP\"", "\"ICMPv6\"", "\"GRE\"",  "\"47\"",
+					    "\"ESP\"",	"\"AH\"",     "\"IPIP\"", "6",
+					    "17",	"58" };
 	uint32_t kind = rnd_to(10);
 	uint16_t port = PICK(ports);
+	const char *quote = rnd_in(3) ? "" : "\"";
 
 	if (kind < 4)
-		pk_str_addf(s, "{\"port\":\"%u\",\"protocol\":\"%s\"}", port, PICK(protocols));
-	else if (kind < 6 && port < 60000)
+		pk_str_addf(s, "{\"port\":%s%u%s,\"protocol\":\"%s\"}", quote, port, quote,
+			    PICK(protocols));
+	else if (kind == 4)
+		pk_str_addf(s, "{\"port\":\"%u\"}", port);
+	else if (kind < 7 && port < 60000)
 		pk_str_addf(s, "{\"port\":\"%u\",\"endPort\":%u,\"protocol\":\"%s\"}", port,
 			    port + rnd_to(2000), PICK(protocols));
-	else if (kind < 8)
+	else if (kind < 8 + (kind > 6))
 		pk_str_addf(s, "{\"port\":\"%s\"%s}", PICK(port_names),
 			    rnd_in(2) ? ",\"protocol\":\"TCP\"" : "");
 	else if (kind == 8)
-		pk_str_addf(s, "{\"protocol\":\"%s\"}", PICK(bare));
+		pk_str_addf(s, "{\"protocol\":%s}", PICK(bare));
 	else
 		pk_str_addf(s, "{\"port\":\"0\",\"protocol\":\"%s\"}", PICK(protocols));
 }
 
+static void icmp_field(struct pk_str *s)
+{
+	static const char *const types4[] = { "8", "\"8\"", "\"EchoRequest\"",
+					      "\"DestinationUnreachable\"" };
+	static const char *const types6[] = { "128", "\"EchoRequest\"", "3" };
+	bool v6 = rnd_in(3);
+
+	pk_str_addf(s, "{%s\"type\":%s", v6 ? "\"family\":\"IPv6\"," : "",
+		    v6 ? PICK(types6) : PICK(types4));
+	if (rnd_in(3))
+		pk_str_addf(s, ",\"code\":%u", rnd_to(2));
+	pk_str_add(s, "}");
+}
+
+/* One element or two, with one or two parts each. */
 static void port_part(struct pk_str *s)
 {
-	if (rnd_in(5)) {
-		pk_str_add(s, "\"icmps\":[{\"fields\":[{\"type\":8");
-		if (rnd_in(2))
-			pk_str_addf(s, ",\"code\":%u", rnd_to(2));
-		pk_str_add(s, "}");
-		if (rnd_in(2))
-			pk_str_add(s, ",{\"family\":\"IPv6\",\"type\":128}");
-		pk_str_add(s, "]}]");
-		return;
+	bool icmp = rnd_in(5);
+	void (*part)(struct pk_str *) = icmp ? icmp_field : one_port;
+
+	pk_str_add(s, icmp ? "\"icmps\":[" : "\"toPorts\":[");
+	for (bool first = true; first || rnd_in(6); first = false) {
+		pk_str_addf(s, "%s{\"%s\":[", first ? "" : ",", icmp ? "fields" : "ports");
+		part(s);
+		if (rnd_in(3)) {
+			pk_str_add(s, ",");
+			part(s);
+		}
+		pk_str_add(s, "]}");
 	}
-	pk_str_add(s, "\"toPorts\":[{\"ports\":[");
-	one_port(s);
-	if (rnd_in(3)) {
-		pk_str_add(s, ",");
-		one_port(s);
-	}
-	pk_str_add(s, "]}]");
+	pk_str_add(s, "]");
 }
 
 static char *entry(int section, bool tenant, bool may_pass)
@@ -244,6 +296,8 @@ static char *entry(int section, bool tenant, bool may_pass)
 	}
 	if (pass)
 		pk_str_add(&s, ",\"pass\":true");
+	else if (!deny && rnd_in(20))
+		pk_str_add(&s, ",\"pass\":false");
 	pk_str_add(&s, "}");
 	pk_str_done(&part);
 	return take(&s);
@@ -265,9 +319,14 @@ static void make_rule(struct g_rule *r, bool tenant, bool operator_tier)
 				r->entry[section][i] = entry(section, tenant, operator_tier);
 				has[section >= 2] = true;
 			}
-	if (flags < 2)
+	if (flags < 2 && has[0] && has[1])
+		pk_str_addf(&s, ",\"enableDefaultDeny\":{\"ingress\":%s,\"egress\":%s}",
+			    flags ? "true" : "false", rnd_in(2) ? "true" : "false");
+	else if (flags < 2)
 		pk_str_addf(&s, ",\"enableDefaultDeny\":{\"%s\":%s}", has[0] ? "ingress" : "egress",
 			    flags ? "true" : "false");
+	if (rnd_in(20))
+		pk_str_add(&s, ",\"description\":\"why\",\"log\":{\"value\":\"note\"}");
 	r->flags = s.len ? take(&s) : NULL;
 }
 
@@ -368,7 +427,8 @@ void g_doc_text(const struct g_doc *doc, struct pk_str *out)
 
 	if (doc->gone)
 		return;
-	pk_str_addf(out, "{\"name\":\"%s\",\"tier\":\"%s\",", doc->name, doc->tier);
+	pk_str_addf(out, "{\"$schema\":\"s\",\"name\":\"%s\",\"tier\":\"%s\",", doc->name,
+		    doc->tier);
 	if (doc->namespace)
 		pk_str_addf(out, "\"namespace\":\"%s\",", doc->namespace);
 	pk_str_addf(out, "\"audit\":%s,\"rules\":[", doc->audit ? "true" : "false");
@@ -388,8 +448,9 @@ void g_doc_text(const struct g_doc *doc, struct pk_str *out)
 
 static void make_labels(struct pk_label_set *l)
 {
-	static const char *const unknown[] = { "meta:*", "nomad:job", "consul:service",
-					       "port:*", "*",	      "port:http" };
+	static const char *const unknown[] = { "meta:*",  "nomad:job", "consul:service",
+					       "port:*",  "*",	       "port:http",
+					       "nomad:*", "consul:*",  "nomad:group" };
 
 	if (!rnd_in(12))
 		pk_label_set_add(l, "nomad:namespace", PICK(namespaces));
@@ -397,6 +458,8 @@ static void make_labels(struct pk_label_set *l)
 		pk_label_set_add_unknown(l, "nomad:namespace");
 	if (!rnd_in(6))
 		pk_label_set_add(l, "nomad:job", PICK(jobs));
+	if (rnd_in(2))
+		pk_label_set_add(l, "nomad:group", PICK(groups));
 	if (rnd_in(2))
 		pk_label_set_add(l, "meta:tier", PICK(tiers));
 	for (size_t i = 0; i < PK_ARRAY_LEN(services); i++)
@@ -444,10 +507,10 @@ void g_query(const struct pk_world *world, const struct pk_world_endpoint *subje
 	     const struct pk_world_endpoint *const *peer_list, size_t n_peers,
 	     struct pk_judge_query *out)
 {
-	static const uint8_t protocols[] = {
-		IPPROTO_TCP,  IPPROTO_TCP,  IPPROTO_TCP,    IPPROTO_UDP, IPPROTO_UDP,
-		IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6, 47,		 99
-	};
+	static const uint8_t others[] = { 50, 51, 4, 99 };
+	const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_TCP,	 IPPROTO_TCP,  IPPROTO_UDP,
+				      IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6,
+				      47,	   PICK(others) };
 	uint32_t kind = rnd_to(10);
 
 	(void)world;
