@@ -38,6 +38,7 @@ void pk_sync_free(struct pk_sync *s)
 	forget_places(s);
 	pk_bpf_close(s->bpf);
 	free(s->ports);
+	free(s->carried);
 	free(s);
 }
 
@@ -61,6 +62,8 @@ int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct p
 	forget_places(s);
 	pk_bpf_close(s->bpf);
 	s->bpf = bpf;
+	s->n_carried = 0;
+	s->stripped = false;
 	s->n_places = bpf->node.rule_sets;
 	s->places = pk_alloc((s->n_places + 1) * sizeof(*s->places));
 	free(s->ports);
@@ -281,12 +284,14 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 		return pk_fail(err, ENOTCONN, "the programs are not loaded");
 	p.targets = targets;
 	take_numbers(&p);
+	sync_move_identities(&p);
 	place_targets(&p);
 	name_label_sets(&p);
 	sync_bases(&p);
 	if (want->all)
 		sync_withdraw(&p);
 	switch_all(&p);
+	sync_settle_identities(&p);
 	for (size_t i = 0; i < p.n_targets; i++)
 		set_ports(&p, &p.targets[i]);
 	return p.result == -ENOSPC ? say_sizes(&p) : p.result;

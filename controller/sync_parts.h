@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Between sync.c and sync_sets.c only. */
+/* Between sync.c, sync_sets.c and sync_identity.c only. */
 #include "sync.h"
 #include "tables.h"
 
@@ -17,12 +17,20 @@ struct ports_memo {
 	bool known;
 };
 
+/* An identity that stands, in a rule set, for the one that its endpoint had before. */
+struct carried {
+	uint32_t rule_set, identity;
+};
+
 struct pk_sync {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
 	struct place *places; /* by rule set number */
 	size_t n_places;
 	struct ports_memo *ports; /* by slot */
+	struct carried *carried;
+	size_t n_carried;
+	bool stripped; /* of what an earlier controller left half done */
 };
 
 struct target {
@@ -52,3 +60,7 @@ uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct ta
 void sync_bases(struct sync_pass *p);
 /* Names that no member or wanted base accounts for: the next ADD compiles instead. */
 void sync_withdraw(struct sync_pass *p);
+/* Before any rule set changes: each endpoint gets its identity, under the verdicts it had. */
+void sync_move_identities(struct sync_pass *p);
+/* After the words are switched: rule sets speak of the new identities themselves. */
+void sync_settle_identities(struct sync_pass *p);

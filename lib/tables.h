@@ -102,6 +102,23 @@ int pk_rule_set_amend(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_ima
  * address. */
 int pk_rule_set_peers(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
 		      struct pk_err *err);
+/*
+ * An endpoint is about to change its identity: in this rule set the new one gets the classes of the
+ * old one, where nothing is said of it, until the rule set itself has changed. 1: written; 0: there
+ * was nothing to carry.
+ */
+int pk_rule_set_carry(struct pk_bpf *bpf, uint32_t rule_set, uint32_t from, uint32_t to,
+		      struct pk_err *err);
+/* Takes back what was carried; image is what the rule set says by now (NULL: nothing of it). */
+void pk_rule_set_uncarry(struct pk_bpf *bpf, uint32_t rule_set, uint32_t identity,
+			 const struct pk_image *image);
+/* A rule set and what is to be in it. */
+struct pk_placed {
+	uint32_t rule_set;
+	const struct pk_image *image;
+};
+/* Deletes the peer classes that these images don't have (a killed controller's); how many. */
+size_t pk_rule_sets_strip(struct pk_bpf *bpf, const struct pk_placed *placed, size_t n);
 /* Is it named by a word, a base or a label set? */
 bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set);
 /*

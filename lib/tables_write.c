@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "own.h"
@@ -95,6 +96,93 @@ int pk_rule_set_peers(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_ima
 			return r;
 	}
 	return 0;
+}
+
+int pk_rule_set_carry(struct pk_bpf *bpf, uint32_t rule_set, uint32_t from, uint32_t to,
+		      struct pk_err *err)
+{
+	int map = bpf->map[PK_MAP_PEER_CLASS], r = 0, written = 0;
+
+	for (uint32_t dir = 0; dir < 2 && r == 0; dir++) {
+		struct pk_peer_class_key old = { .rule_set = rule_set, .peer = from, .dir = dir };
+		struct pk_peer_class_key new = { .rule_set = rule_set, .peer = to, .dir = dir };
+		uint32_t class;
+
+		if (pk_map_get(map, &new, &class) == 0 || pk_map_get(map, &old, &class) < 0)
+			continue;
+		r = pk_map_set(map, &new, &class, BPF_ANY);
+		written = 1;
+	}
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_PEER_CLASS, "write") : written;
+}
+
+void pk_rule_set_uncarry(struct pk_bpf *bpf, uint32_t rule_set, uint32_t identity,
+			 const struct pk_image *image)
+{
+	bool said[2] = { false, false };
+
+	for (size_t i = 0; image && i < image->n_peers; i++)
+		if (!image->peers[i].tenant && peer_number(bpf, &image->peers[i]) == identity)
+			said[image->peers[i].dir] = true;
+	for (uint32_t dir = 0; dir < 2; dir++) {
+		struct pk_peer_class_key key = { .rule_set = rule_set,
+						 .peer = identity,
+						 .dir = dir };
+
+		if (!said[dir])
+			pk_map_delete(bpf->map[PK_MAP_PEER_CLASS], &key);
+	}
+}
+
+struct strip {
+	int map;
+	const bool *known; /* by rule set */
+	const struct pk_peer_class_key *wanted;
+	size_t n, n_known, gone;
+};
+
+static int by_peer_key(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct pk_peer_class_key));
+}
+
+static int strip_peer(void *arg, const void *key, const void *value)
+{
+	const struct pk_peer_class_key *k = key;
+	struct strip *s = arg;
+
+	(void)value;
+	if (k->rule_set >= s->n_known || !s->known[k->rule_set] ||
+	    bsearch(k, s->wanted, s->n, sizeof(*k), by_peer_key))
+		return 0;
+	s->gone += pk_map_delete(s->map, k) == 0;
+	return 0;
+}
+
+size_t pk_rule_sets_strip(struct pk_bpf *bpf, const struct pk_placed *placed, size_t n)
+{
+	own_mem bool *known = pk_alloc((bpf->node.rule_sets + 1) * sizeof(*known));
+	own_mem struct pk_peer_class_key *wanted = NULL;
+	struct strip s = { .map = bpf->map[PK_MAP_PEER_CLASS],
+			   .known = known,
+			   .n_known = bpf->node.rule_sets };
+	size_t room = 1;
+
+	for (size_t i = 0; i < n; i++)
+		room += placed[i].image->n_peers;
+	wanted = pk_alloc(room * sizeof(*wanted));
+	for (size_t i = 0; i < n; i++) {
+		const struct pk_image *image = placed[i].image;
+
+		known[placed[i].rule_set] = true;
+		for (size_t k = 0; k < image->n_peers; k++)
+			wanted[s.n++] = peer_key(placed[i].rule_set, &image->peers[k],
+						 peer_number(bpf, &image->peers[k]));
+	}
+	qsort(wanted, s.n, sizeof(*wanted), by_peer_key);
+	s.wanted = wanted;
+	pk_map_each(s.map, strip_peer, &s);
+	return s.gone;
 }
 
 /* Lists. */

@@ -339,3 +339,36 @@ def test_no_unexpected_drops_over_a_restart(stage):
     assert words == [stage.node.tables.word(place.slot) for place in stage.places.values()]
     counted = stage.node.tables.counted(target.slot, before)
     assert {key: n for key, n in counted.items() if key[1] not in ("ok", "multicast")} == {}
+
+
+def test_no_unexpected_drops_while_labels_change(stage):
+    """Both policies allow the flow, under the labels before and after: no packet between them is denied."""
+    stage.policies([tenant(of("echo", ingress=[{"fromEndpoints": jobs("client")}]))])
+    source, target = stage.places["client"], stage.places["echo"]
+    before = stage.node.tables.counters(target.slot)
+    told, ended = 0, threading.Event()
+
+    def identity():
+        return stage.node.tables.get("endpoints", struct.pack("I", source.slot))
+
+    def tell():
+        nonlocal told
+        for told in range(1, 61):
+            was = identity()
+            stage.nomad.put(source.id, "acme", "client", "group", meta={"turn": str(told)})
+            wait_for(lambda: identity() != was, "the new identity", pause=0.001)
+        ended.set()
+
+    teller = threading.Thread(target=tell)
+    with source.inside():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(YES)
+            s.connect((target.address(), 9000))
+            teller.start()
+            while not ended.is_set() and teller.is_alive():
+                s.send(b"?")
+                assert s.recv(100) == b"?"
+    teller.join()
+    assert told == 60 and ended.is_set()
+    counted = stage.node.tables.counted(target.slot, before)
+    assert {key: n for key, n in counted.items() if key[1] not in ("ok", "multicast")} == {}

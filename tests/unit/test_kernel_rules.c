@@ -227,6 +227,57 @@ static void test_late_identity(void **state)
 	assert_use(0, 0, 0);
 }
 
+/* The class of an identity as a peer of set, 0 = it has none of its own. */
+static uint32_t class_of(uint32_t set, uint32_t identity)
+{
+	struct pk_peer_class_key key = { .rule_set = set, .peer = identity, .dir = PK_EGRESS };
+	uint32_t class = 0;
+
+	pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class);
+	return class;
+}
+
+static void test_carried_identity(void **state)
+{
+	struct pk_labels_want old = { .hash = { 9, 1 }, .tenant = { 8, 1 } };
+	struct pk_labels_want new = { .hash = { 9, 3 }, .tenant = { 8, 1 } };
+	own_image *image = NULL, *next = NULL;
+	struct pk_labels was, is;
+	struct pk_placed placed;
+	uint32_t set;
+
+	(void)state;
+	NEED_ROOM();
+	image = image_of(30, 2);
+	next = image_of(31, 2);
+	next->peers[1].hash[1] = 3;
+	assert_ok(pk_labels_take(b(), &old, IN_A_WHILE, &was, &e));
+	assert_ok(pk_labels_take(b(), &new, IN_A_WHILE, &is, &e));
+	set = install(image);
+	/* an identity of which the rule set says nothing carries nothing */
+	assert_int_equal(pk_rule_set_carry(b(), set, is.identity + 100, is.identity, NULL), 0);
+	assert_int_equal(class_of(set, is.identity), 0);
+	assert_int_equal(pk_rule_set_carry(b(), set, was.identity, is.identity, NULL), 1);
+	assert_int_equal(class_of(set, is.identity), PK_CLASS_FIRST + 1);
+	assert_int_equal(class_of(set, was.identity), PK_CLASS_FIRST + 1);
+	/* what is said of the new one already stays as it is */
+	assert_int_equal(pk_rule_set_carry(b(), set, was.identity, is.identity, NULL), 0);
+	pk_rule_set_uncarry(b(), set, is.identity, image);
+	assert_int_equal(class_of(set, is.identity), 0);
+	/* a rule set that speaks of it by then keeps it */
+	assert_int_equal(pk_rule_set_carry(b(), set, was.identity, is.identity, NULL), 1);
+	pk_rule_set_uncarry(b(), set, is.identity, next);
+	assert_int_equal(class_of(set, is.identity), PK_CLASS_FIRST + 1);
+	/* a controller was killed before it took it back: only what the image has stays */
+	placed = (struct pk_placed){ set, image };
+	assert_int_equal(pk_rule_sets_strip(b(), &placed, 1), 1);
+	assert_int_equal(class_of(set, is.identity), 0);
+	assert_int_equal(class_of(set, was.identity), PK_CLASS_FIRST + 1);
+	assert_int_equal(pk_rule_sets_strip(b(), &placed, 1), 0);
+	assert_ok(pk_rule_set_free(b(), set, image, IN_A_WHILE, &e));
+	assert_use(0, 0, 0);
+}
+
 static void test_amend(void **state)
 {
 	struct pk_labels_want want = { .hash = { 9, 2 }, .tenant = { 8, 1 } };
@@ -322,10 +373,15 @@ static void test_pools(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_share),		cmocka_unit_test(test_named_is_kept),
-		cmocka_unit_test(test_capacity),	cmocka_unit_test(test_rollback),
-		cmocka_unit_test(test_late_identity),	cmocka_unit_test(test_amend),
-		cmocka_unit_test(test_install_at_once), cmocka_unit_test(test_pools),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_named_is_kept),
+		cmocka_unit_test(test_capacity),
+		cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_late_identity),
+		cmocka_unit_test(test_amend),
+		cmocka_unit_test(test_install_at_once),
+		cmocka_unit_test(test_pools),
+		cmocka_unit_test(test_carried_identity),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Labels change (Nomad confirms, meta is edited, the node gets a name): an endpoint gets another
+ * identity, and every rule set that tells it apart must hear of it. Were one first and the other
+ * second, a packet between the two would find an identity that its judge doesn't know, and be
+ * denied though both policies allow it. So the new identity first stands for the old one wherever
+ * that one is known, then the endpoint moves, then rule sets and words change, then what was
+ * carried is taken back and the endpoint's flows are judged again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "own.h"
+#include "sync_parts.h"
+
+static bool moves(const struct sync_pass *p, const struct target *t)
+{
+	const struct pk_endpoint *ep = &p->sync->bpf->endpoints[t->member->slot];
+
+	return ep->identity != t->labels.identity || ep->tenant != t->labels.tenant;
+}
+
+/* Only an identity that nobody else has, or comes to from another one, may stand for another. */
+static bool stands_for_one(const struct sync_pass *p, const struct target *t)
+{
+	const struct pk_endpoint *endpoints = p->sync->bpf->endpoints;
+	uint32_t before = endpoints[t->member->slot].identity;
+
+	if (endpoints[t->member->slot].tenant != t->labels.tenant)
+		return false;
+	for (size_t i = 0; i < p->n_targets; i++)
+		if (p->targets[i].labels.identity == t->labels.identity &&
+		    endpoints[p->targets[i].member->slot].identity != before)
+			return false;
+	for (uint32_t slot = 1; slot <= p->sync->bpf->node.capacity; slot++)
+		if (pk_word(p->sync->bpf, slot) && endpoints[slot].identity == t->labels.identity)
+			return false;
+	return true;
+}
+
+static void carry(struct sync_pass *p, const struct target *t, const bool *in_force)
+{
+	uint32_t before = p->sync->bpf->endpoints[t->member->slot].identity;
+	struct pk_sync *s = p->sync;
+
+	for (uint32_t place = 1; place < s->n_places; place++) {
+		struct pk_err err = { 0 };
+		int r = in_force[place]
+				? pk_rule_set_carry(s->bpf, place, before, t->labels.identity, &err)
+				: 0;
+
+		sync_error(p, r, &err);
+		if (r <= 0)
+			continue;
+		s->carried = realloc(s->carried, (s->n_carried + 1) * sizeof(*s->carried));
+		if (!s->carried)
+			abort();
+		s->carried[s->n_carried++] = (struct carried){ place, t->labels.identity };
+	}
+}
+
+/* Marks the rule sets that words name. */
+static void mark_in_force(const struct pk_sync *s, bool *in_force)
+{
+	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++) {
+		uint32_t rule_set = PK_WORD_RULE_SET(pk_word(s->bpf, slot));
+
+		if (rule_set < s->n_places)
+			in_force[rule_set] = true;
+	}
+}
+
+static void move(struct sync_pass *p, const struct target *t)
+{
+	uint64_t word = pk_word(p->sync->bpf, t->member->slot);
+	const struct pk_endpoint_switch to = { .slot = t->member->slot,
+					       .from = word,
+					       .identity = t->labels.identity,
+					       .tenant = t->labels.tenant,
+					       .rule_set = PK_WORD_RULE_SET(word),
+					       .flags = PK_WORD_FLAGS(word) };
+	struct pk_err err = { 0 };
+	int r = word ? pk_endpoint_switch(p->sync->bpf, &to, sync_until(), NULL, &err) : 0;
+
+	if (r == -EAGAIN || r == -EPERM)
+		p->done->again |= r == -EAGAIN;
+	else
+		sync_error(p, r, &err);
+}
+
+void sync_move_identities(struct sync_pass *p)
+{
+	own_mem bool *in_force = NULL;
+
+	for (size_t i = 0; i < p->n_targets; i++) {
+		const struct target *t = &p->targets[i];
+
+		if (!moves(p, t))
+			continue;
+		if (!in_force) {
+			in_force = pk_alloc((p->sync->n_places + 1) * sizeof(*in_force));
+			mark_in_force(p->sync, in_force);
+		}
+		if (stands_for_one(p, t))
+			carry(p, t, in_force);
+	}
+	for (size_t i = 0; in_force && i < p->n_targets; i++)
+		if (moves(p, &p->targets[i]))
+			move(p, &p->targets[i]);
+}
+
+static void renew(struct sync_pass *p, uint32_t slot)
+{
+	struct pk_err err = { 0 };
+	int r = pk_word(p->sync->bpf, slot) ? pk_word_renew(p->sync->bpf, slot, &err) : 0;
+
+	if (r != -EPERM) /* closed meanwhile */
+		sync_error(p, r, &err);
+}
+
+/* What a controller that was killed between carrying and taking back has left. */
+static void strip(struct sync_pass *p)
+{
+	struct pk_sync *s = p->sync;
+	own_mem struct pk_placed *placed = pk_alloc((s->n_places + 1) * sizeof(*placed));
+	size_t n = 0, gone;
+
+	for (uint32_t i = 1; i < s->n_places; i++)
+		if (s->places[i].image)
+			placed[n++] = (struct pk_placed){ i, s->places[i].image };
+	gone = pk_rule_sets_strip(s->bpf, placed, n);
+	for (size_t i = 0; gone && i < p->n_targets; i++)
+		renew(p, p->targets[i].member->slot);
+	s->stripped = true;
+}
+
+static bool was_carried(const struct pk_sync *s, uint32_t identity)
+{
+	for (size_t i = 0; i < s->n_carried; i++)
+		if (s->carried[i].identity == identity)
+			return true;
+	return false;
+}
+
+void sync_settle_identities(struct sync_pass *p)
+{
+	struct pk_sync *s = p->sync;
+
+	if (p->result < 0) /* the old rule sets are in force: what was carried belongs to them */
+		return;
+	for (size_t i = 0; i < s->n_carried; i++)
+		pk_rule_set_uncarry(s->bpf, s->carried[i].rule_set, s->carried[i].identity,
+				    s->places[s->carried[i].rule_set].image);
+	for (size_t i = 0; i < p->n_targets; i++)
+		if (was_carried(s, p->targets[i].labels.identity))
+			renew(p, p->targets[i].member->slot);
+	s->n_carried = 0;
+	if (!s->stripped)
+		strip(p);
+}
