@@ -24,6 +24,7 @@
 #define MASK                                                                                       \
 	(IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB |        \
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define ABOVE (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
 struct seen {
 	char *name;
@@ -37,8 +38,8 @@ struct seen {
 
 struct pk_files {
 	struct pk_docs *docs;
-	char *directory;
-	int inotify, watch;
+	char *directory, *above; /* above: where its name stands, which may be a link's */
+	int inotify, watch, watch_above;
 	struct pk_watch *fd_watch;
 	struct pk_timer *timer;
 	struct pk_source source;
@@ -202,13 +203,20 @@ static int scan(struct pk_files *f, bool *any)
 }
 
 /* Each look makes sure of the watch: the directory may be another by now, also of the same name. */
-static void watch_directory(struct pk_files *f)
+static void watch_path(const struct pk_files *f, const char *path, uint32_t mask, int *watch)
 {
-	int watch = inotify_add_watch(f->inotify, f->directory, MASK);
+	int now = inotify_add_watch(f->inotify, path, mask);
 
-	if (f->watch >= 0 && watch != f->watch)
-		inotify_rm_watch(f->inotify, f->watch);
-	f->watch = watch;
+	if (*watch >= 0 && now != *watch)
+		inotify_rm_watch(f->inotify, *watch);
+	*watch = now;
+}
+
+static bool is_its_name(const struct pk_files *f, const struct inotify_event *e)
+{
+	const char *slash = strrchr(f->directory, '/');
+
+	return e->len && strcmp(e->name, slash ? slash + 1 : f->directory) == 0;
 }
 
 /* What changed may be what a refused document waits for. */
@@ -227,7 +235,8 @@ static void look(void *arg)
 	bool any = false;
 	int r;
 
-	watch_directory(f);
+	watch_path(f, f->above, ABOVE, &f->watch_above);
+	watch_path(f, f->directory, MASK, &f->watch);
 	r = scan(f, &any);
 	if (r < 0) {
 		if (f->source.failures == 0)
@@ -249,6 +258,8 @@ static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e
 	own_mem char *path = NULL;
 	struct stat st;
 
+	if (e->wd == f->watch_above)
+		return is_its_name(f, e) ? LOOK_SOON : NOTHING;
 	if (e->wd != f->watch || !e->len)
 		return LOOK_SOON;
 	if (!wanted(e->name))
@@ -308,16 +319,31 @@ static void on_inotify(void *arg)
 	tell(f, any);
 }
 
+static void name_directory(struct pk_files *f, const char *directory)
+{
+	size_t n = strlen(directory);
+	const char *slash;
+
+	while (n > 1 && directory[n - 1] == '/')
+		n--;
+	f->directory = strndup(directory, n);
+	slash = f->directory ? strrchr(f->directory, '/') : NULL;
+	f->above = slash ? strndup(f->directory, slash == f->directory ? 1 : slash - f->directory)
+			 : strdup(".");
+	if (!f->directory || !f->above)
+		abort();
+}
+
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
 			      pk_loop_fn *changed, void *arg)
 {
 	struct pk_files *f = pk_alloc(sizeof(*f));
 
-	*f = (struct pk_files){ .docs = docs, .watch = -1, .changed = changed, .arg = arg };
-	f->directory = strdup(directory);
+	*f = (struct pk_files){
+		.docs = docs, .watch = -1, .watch_above = -1, .changed = changed, .arg = arg
+	};
+	name_directory(f, directory);
 	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (!f->directory)
-		abort();
 	f->source.state = PK_SOURCE_STARTING;
 	snprintf(f->source.detail, sizeof(f->source.detail), "%s", directory);
 	f->timer = pk_timer_new(loop, look, f);
@@ -338,6 +364,7 @@ void pk_files_free(struct pk_files *f)
 	while (f->seen)
 		seen_free(f, f->seen);
 	free(f->directory);
+	free(f->above);
 	free(f);
 }
 

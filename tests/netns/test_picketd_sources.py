@@ -154,6 +154,30 @@ def test_directory_that_goes_changes_nothing(node):
 
 # -- Consul
 
+def test_a_directory_that_becomes_another_is_followed(node):
+    """Its name is a link that is set anew, then nothing, then a directory: each is seen at once."""
+    node.policy("a.json", DENY_DB)
+    directory = os.path.join(node.root, "etc/picket/policies.d")
+    second = os.path.join(node.root, "etc/picket/second")
+    os.rename(directory, directory + ".1")
+    os.symlink(directory + ".1", directory)
+    os.mkdir(second)
+    node.start_picketd()
+    assert in_force(node) == {"file/a"}
+    os.symlink(second, directory + ".new")
+    os.rename(directory + ".new", directory)
+    wait_for(lambda: in_force(node) == set(), "the second directory, which is empty")
+    node.policy("b.json", DENY_DB)
+    wait_for(lambda: in_force(node) == {"file/b"}, "its document")
+    os.unlink(directory)
+    wait_for(lambda: source(node, "files")["state"] == "stale", "the source's state")
+    assert in_force(node) == {"file/b"}
+    os.mkdir(directory)
+    wait_for(lambda: in_force(node) == set(), "the new directory")
+    node.policy("c.json", DENY_DB)
+    wait_for(lambda: in_force(node) == {"file/c"}, "its document")
+
+
 @pytest.fixture
 def consul(node):
     with serving(node, FakeConsul) as fake:
