@@ -3,7 +3,7 @@
 import contextlib
 
 from report import percentile
-from sides import Nomad, Picket, Ptp
+from sides import FakeNomad, Nomad, Picket, Ptp
 
 ROUNDS, EACH = 5, 20
 CYCLES, WORKERS = 200, 8
@@ -43,6 +43,23 @@ def add(result, build):
                    "Nomad's chain", 0.1)
         result.add("C3.alone.ptp", "ADD, controller down", times["picket"][0], times["ptp"][0],
                    "ptp", 0.6)
+        confirmed(result, build, sides[2])
+
+
+def confirmed(result, build, ptp):
+    """ADD that waits for Nomad's word on its claims: a server that answers at once stands for Nomad."""
+    with contextlib.ExitStack() as stack:
+        side = Picket(build, name="picket-nomad", controller=False)
+        stack.callback(side.close)
+        with side.node.inside():
+            nomad = FakeNomad("here")
+        stack.callback(nomad.stop)
+        for number in range(ROUNDS * EACH):
+            nomad.put(f"v-{number:08x}", "acme", "bench", "g")
+        side.node.start_picketd({**side.node.options.config,
+                                 "nomad": {"address": nomad.address, "node": "here"}})
+        times = sample([side, ptp], ROUNDS, EACH)
+        result.add("C3.nomad", "ADD, with Nomad's confirmation", times[side.name][0], times["ptp"][0], "ptp")
 
 
 def delete(result, build):

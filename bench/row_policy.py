@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import subprocess
+import threading
 import time
 
 from report import percentile
@@ -71,6 +72,13 @@ class Words:
                 raise AssertionError(f"slot {slot}: no change within {timeout} s")
         return time.monotonic_ns()
 
+    @staticmethod
+    def wait(condition, timeout=20):
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError("the node does not settle")
+
 
 def attach(side):
     """100 local endpoints of 20 tenants; the slot of the first of tenant 0."""
@@ -85,30 +93,79 @@ def acknowledged(node, revision):
             return status["applySeconds"], status["policyRevision"]
 
 
+def edits(side, words, slot):
+    """One policy edited, over and over: ns to the guard's word, ns to the acknowledgement."""
+    force, ack = [], []
+    revision = side.node.api("/v1/status")["policyRevision"]
+    for change in range(CHANGES):
+        old = words.get(slot)
+        start = time.monotonic_ns()
+        side.node.policy("d0000.json", document(0, 8000 + change * 10))
+        force.append(words.change(slot, old) - start)
+        seconds, revision = acknowledged(side.node, revision)
+        ack.append(seconds * 1e9)
+    return force, ack
+
+
+def comings(side, words, slot):
+    """
+    An endpoint of new labels that the rules of the one at slot name: ns from its own word's opening
+    (ADD's end; the controller hears of it then) until the one at slot is judged anew.
+    """
+    came, own = [], ENDPOINTS + 1
+    for change in range(CHANGES):
+        old = words.get(slot)
+        adding = threading.Thread(target=lambda: added.append(
+            side.node.add("tenant0", "job0-1", f"g{change}")))
+        added = []
+        adding.start()
+        opened = words.change(own, 0)
+        came.append(words.change(slot, old) - opened)
+        adding.join()
+        side.node.delete(added[0])
+        words.wait(lambda: side.node.api("/v1/status")["endpoints"]["open"] == ENDPOINTS
+                   and not os.path.exists(f"/proc/{side.node.holder.pid}/root/sys/class/net/pk{own}"))
+    return came
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as text:
+        return int(next(line for line in text if line.startswith("Rss:")).split()[1]) * 1024
+
+
+def started(stack, build):
+    """A node with picketd, the 5,000 documents and 100 endpoints; slot of the first of tenant 0."""
+    side = Picket(build, controller=False)
+    stack.callback(side.close)
+    for number in range(DOCUMENTS):
+        side.node.policy(f"d{number:04d}.json", document(number, 7000))
+    side.node.start_picketd()
+    slot = attach(side)[0].slot
+    time.sleep(4)               # until what the start took is given back
+    return side, slot
+
+
 def live(result, build):
-    """One policy edited among 5,000, 100 endpoints attached: p99 over the changes."""
     with contextlib.ExitStack() as stack:
-        side = Picket(build, controller=False)
-        stack.callback(side.close)
-        for number in range(DOCUMENTS):
-            side.node.policy(f"d{number:04d}.json", document(number, 7000))
-        side.node.start_picketd()
-        slot = attach(side)[0].slot
-        words, force, ack = Words(side), [], []
-        time.sleep(2)
-        revision = side.node.api("/v1/status")["policyRevision"]
-        for change in range(CHANGES):
-            old = words.get(slot)
-            start = time.monotonic_ns()
-            side.node.policy("d0000.json", document(0, 8000 + change * 10))
-            force.append(words.change(slot, old) - start)
-            seconds, revision = acknowledged(side.node, revision)
-            ack.append(seconds * 1e9)
+        side, slot = started(stack, build)
+        words = Words(side)
+        force, ack = edits(side, words, slot)
         result.add("P2.force", "one policy edited: rename to the guard's word, p99",
                    [percentile(force, 99)], limit=10e6)
         result.add("P2.force.p50", "the same, median", force)
         result.add("P2.ack", "one policy edited: to the acknowledgement, p99",
                    [percentile(ack, 99)], limit=50e6)
+        came = comings(side, words, slot)
+        result.add("P2.endpoint", "an endpoint comes: its word to its peer's, p99",
+                   [percentile(came, 99)], limit=10e6)
+
+
+def memory(result, build):
+    measure(result, build, ["P3"])
+    with contextlib.ExitStack() as stack:
+        side, _ = started(stack, build)
+        result.add("P3.picketd", "picketd, 5,000 policies and 100 endpoints: resident",
+                   [resident(side.node.picketd.pid)], limit=100 * MIB, unit="bytes")
 
 
 def change(result, build):
@@ -125,4 +182,4 @@ def agree(result, build):
                limit=-200000, unit="")
 
 
-ROWS = {name: row(name) for name in ("P1", "P3", "P4")} | {"P2": change, "P5": agree}
+ROWS = {name: row(name) for name in ("P1", "P4")} | {"P2": change, "P3": memory, "P5": agree}

@@ -10,6 +10,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests"))
 
+from fake import FakeNomad  # noqa: E402, F401 (for the rows)
 from harness import Node, NodeOptions  # noqa: E402 (the tests' nodes serve here too)
 
 DEBIAN_CNI = "/usr/lib/cni"
