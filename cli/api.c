@@ -12,10 +12,11 @@
 
 int cli_fail(const struct cli *cli, const struct pk_err *err, int code)
 {
+	const struct cli_command *c = cli->command;
 	own_str text = { 0 };
 
-	pk_str_addf(&text, "picket%s%s: ", cli->command ? " " : "",
-		    cli->command ? cli->command->noun : "");
+	pk_str_addf(&text, "picket%s%s%s%s: ", c ? " " : "", c ? c->noun : "",
+		    c && c->verb ? " " : "", c && c->verb ? c->verb : "");
 	pk_str_add_escaped(&text, err->text);
 	pk_str_add(&text, "\n");
 	if (err->fix[0]) {

@@ -37,6 +37,7 @@ struct cli_command {
 	int min_args, max_args;		  /* max -1: any number */
 	const struct cli_option *options; /* ends with {0}; may be NULL */
 	int (*run)(struct cli *cli);
+	bool rows; /* prints a list: -o NAMES chooses columns */
 };
 
 #define CLI_VALUES_MAX 64
@@ -65,7 +66,7 @@ const char *cli_nth(const struct cli *cli, const char *name, size_t n);
 /* Seconds, or with ms, s, m, h, d behind; -EINVAL. */
 int cli_duration(const char *text, double *seconds);
 
-/* "picket <noun>: text" and "fix: …" on standard error; returns code. */
+/* "picket <noun> <verb>: text" and "fix: …" on standard error; returns code. */
 int cli_fail(const struct cli *cli, const struct pk_err *err, int code);
 int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -192,15 +192,15 @@ static void check_tables(struct check *c)
 
 static void check_source(struct check *c, const struct pk_json *source)
 {
-	const char *state = cli_text(source, "state"), *name = cli_text(source, "name");
+	const char *state = cli_text(source, "state"), *name = cli_text(source, "name"), *said;
 	enum check_state s = CHECK_OK;
 
 	if (!strcmp(state, "stale") || !strcmp(state, "refused") || !strcmp(state, "starting"))
 		s = CHECK_WARN;
+	said = *cli_text(source, "lastError") ? cli_text(source, "lastError")
+					      : cli_text(source, "detail");
 	check_line(c, s, name, "\"picket status -verbose\" and picketd's log say why", "%s%s%s",
-		   state, *cli_text(source, "lastError") ? ": " : "",
-		   *cli_text(source, "lastError") ? cli_text(source, "lastError")
-						  : cli_text(source, "detail"));
+		   state, *said ? ": " : "", said);
 }
 
 static void check_controller(struct check *c)
@@ -318,8 +318,8 @@ static int check(struct cli *cli)
 
 const struct cli_command cli_check_commands[] = {
 	{ "check", NULL, NULL, "is this node fit: kernel, plugin, conflist, controller, leftovers",
-	  0, 0, NULL, check },
-	{ "preflight", NULL, NULL, "the same as check", 0, 0, NULL, check },
-	{ "doctor", NULL, NULL, "the same as check", 0, 0, NULL, check },
+	  0, 0, NULL, check, true },
+	{ "preflight", NULL, NULL, "the same as check", 0, 0, NULL, check, true },
+	{ "doctor", NULL, NULL, "the same as check", 0, 0, NULL, check, true },
 	{ 0 },
 };

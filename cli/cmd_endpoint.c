@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "addr.h"
 #include "cli.h"
@@ -174,17 +175,22 @@ static int endpoint_list(struct cli *cli)
 static bool names_it(const struct pk_json *row, const char *id)
 {
 	const struct pk_json *addresses = pk_json_get(row, "addresses");
-	const char *fields[] = { "mac", "hostDevice", "name" };
-	char path[256];
+	const char *fields[] = { "hostDevice", "name" };
+	union pk_addr wanted, has;
+	bool is_address = pk_addr_parse(id, &wanted) == 0;
+	char path[512];
 
 	if (strlen(id) >= 4 && !strncmp(cli_text(row, "containerId"), id, strlen(id)))
 		return true;
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields); i++)
 		if (!strcmp(cli_text(row, fields[i]), id))
 			return true;
-	for (const struct pk_json *a = addresses ? pk_json_first(addresses) : NULL; a;
+	if (!strcasecmp(cli_text(row, "mac"), id))
+		return true;
+	for (const struct pk_json *a = addresses ? pk_json_first(addresses) : NULL; a && is_address;
 	     a = pk_json_next(a))
-		if (pk_json_string(a) && !strcmp(pk_json_string(a), id))
+		if (pk_json_string(a) && pk_addr_parse(pk_json_string(a), &has) == 0 &&
+		    pk_addr_equal(&has, &wanted))
 			return true;
 	snprintf(path, sizeof(path), "%s/%s/%s", cli_text(row, "namespace"), cli_text(row, "job"),
 		 cli_text(row, "group"));
@@ -201,12 +207,14 @@ static int find(const struct pk_json *rows, const char *id, const struct pk_json
 			continue;
 		if (*found)
 			return pk_fix(err,
-				      pk_fail(err, 0, "\"%s\" names more than one endpoint", id),
-				      "give more of its id; \"picket endpoint list\" has them");
+				      pk_fail(err, 0, "\"%s\" names %.8s and %.8s, at least", id,
+					      cli_text(*found, "containerId"),
+					      cli_text(row, "containerId")),
+				      "give one's id; \"picket endpoint list\" has them all");
 		*found = row;
 	}
 	if (!*found)
-		return pk_fix(err, pk_fail(err, ENOENT, "endpoint \"%s\"", id),
+		return pk_fix(err, pk_fail(err, ENOENT, "endpoint \"%.120s\"", id),
 			      "\"picket endpoint list\" has what there is");
 	return 0;
 }
@@ -229,7 +237,7 @@ static int print_vmm(const struct cli *cli, const struct pk_json *row, const cha
 	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (!strcmp(vmm, "json")) {
-		cli_json(pk_json_root(doc));
+		cli_json(cli, pk_json_root(doc));
 		return CLI_OK;
 	}
 	pk_jw_open(&w, NULL, '{');
@@ -291,7 +299,7 @@ static int endpoint_show(struct cli *cli)
 	if (cli_get(cli, "vmm"))
 		return print_vmm(cli, row, cli_get(cli, "vmm"));
 	if (cli->json || cli->jsonl)
-		cli_json(row);
+		cli_json(cli, row);
 	else
 		cli_pairs(cli, row, pairs);
 	return CLI_OK;
@@ -309,10 +317,10 @@ static const struct cli_option show_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_endpoint_commands[] = {
-	{ "endpoint", "list", NULL, "the endpoints of this node", 0, 0, list_options,
-	  endpoint_list },
+	{ "endpoint", "list", NULL, "the endpoints of this node", 0, 0, list_options, endpoint_list,
+	  true },
 	{ "endpoint", "show", "ID",
 	  "one endpoint: alloc prefix, address, MAC, device, ns/job/group", 1, 1, show_options,
-	  endpoint_show },
+	  endpoint_show, false },
 	{ 0 },
 };

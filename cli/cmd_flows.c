@@ -23,18 +23,58 @@ struct reader {
 	size_t room, at;
 };
 
+/*
+ * A line is time, two sides, protocol, verdict, then reason and rule. On a terminal that is too
+ * narrow for all of it the sides give way first, then reason and rule stand on a line of their own.
+ */
+#define SIDE_WIDE   28
+#define SIDE_NARROW 16
+#define BESIDES	    (14 + 1 + 3 + 1 + 7 + 9) /* what isn't side or reason */
+#define REASON_ROOM 40
+
+static bool is_narrow(const struct cli *cli)
+{
+	return cli->width && cli->width < BESIDES + 2 * SIDE_WIDE + REASON_ROOM;
+}
+
+static size_t side_room(const struct cli *cli)
+{
+	int room = is_narrow(cli) ? (cli->width - BESIDES) / 2 : SIDE_WIDE;
+
+	return (size_t)(room < SIDE_NARROW ? SIDE_NARROW : room > SIDE_WIDE ? SIDE_WIDE : room);
+}
+
+static const char *before_reason(const struct cli *cli)
+{
+	return is_narrow(cli) ? "\n              " : " ";
+}
+
+static void pad(struct pk_str *line, size_t have, size_t room)
+{
+	pk_str_addf(line, "%*s", (int)(have < room ? room - have : 0), "");
+}
+
 static void put_side(struct pk_str *line, const struct cli *cli, const struct pk_json *side)
 {
-	const char *name = cli_text(side, "name");
+	const char *name = cli_text(side, "name"), *ip = cli_text(side, "ip");
 	int port = (int)pk_json_number(cli_member(side, "port"));
+	int identity = (int)pk_json_number(cli_member(side, "identity"));
 	bool numeric = cli_has(cli, "numeric") || !*name || !strcmp(name, "world") ||
 		       !strcmp(name, "unknown");
-	own_str text = { 0 };
+	own_str text = { 0 }, cut = { 0 };
 
-	pk_str_add_escaped(&text, numeric ? cli_text(side, "ip") : name);
+	pk_str_add_escaped(&text, numeric ? ip : name);
+	if (!text.len && identity)
+		pk_str_addf(&text, "identity %d", identity);
 	if (port)
 		pk_str_addf(&text, ":%d", port);
-	pk_str_addf(line, "%-28s ", text.text ? text.text : "-");
+	if (cli->width)
+		cli_cut(cli, &cut, text.text ? text.text : "-", side_room(cli));
+	else
+		pk_str_add(&cut, text.text ? text.text : "-");
+	pk_str_add(line, cut.text);
+	pad(line, cli_width(cut.text), side_room(cli));
+	pk_str_add(line, " ");
 }
 
 static const char *verdict_color(const struct pk_json *flow)
@@ -89,17 +129,20 @@ static void print_flow(const struct cli *cli, const struct pk_json *flow)
 	put_side(&line, cli, cli_member(flow, "source"));
 	pk_str_add(&line, "-> ");
 	put_side(&line, cli, cli_member(flow, "destination"));
-	pk_str_addf(&line, "%-6s %s%-8s%s ", cli_text(flow, "protocol"), cli_color(cli, color),
-		    cli_text(flow, "verdict"), color ? cli_color(cli, CLI_PLAIN) : "");
+	pk_str_addf(&line, "%-6s %s%-*s%s%s", cli_text(flow, "protocol"), cli_color(cli, color),
+		    is_narrow(cli) ? 0 : 8, cli_text(flow, "verdict"),
+		    color ? cli_color(cli, CLI_PLAIN) : "", before_reason(cli));
 	put_rule(&line, flow);
 	puts(line.text);
 }
 
 static void print_header(const struct cli *cli)
 {
-	printf("%s%-12s  %-28s    %-28s %-6s %-8s %s%s\n", cli_color(cli, CLI_BOLD), "Time",
-	       "Source", "Destination", "Proto", "Verdict", "Reason, rule",
-	       cli_color(cli, CLI_PLAIN));
+	int room = (int)side_room(cli);
+
+	printf("%s%-12s  %-*s    %-*s %-6s %-*s%sReason, rule%s\n", cli_color(cli, CLI_BOLD),
+	       "Time", room, "Source", room, "Destination", "Proto", is_narrow(cli) ? 0 : 8,
+	       "Verdict", before_reason(cli), cli_color(cli, CLI_PLAIN));
 }
 
 static void print_lost(const struct pk_json *flow)
@@ -258,6 +301,8 @@ static int flows(struct cli *cli)
 		pk_fix(&err, r, "flows come from picketd: start it");
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
+	if (!reader.shown && !cli->quiet && !cli->json && !cli->jsonl)
+		puts("nothing to show");
 	return cli->quiet && !reader.shown ? CLI_NO : CLI_OK;
 }
 
@@ -282,6 +327,6 @@ static void __attribute__((constructor)) fill_options(void)
 
 const struct cli_command cli_flows_commands[] = {
 	{ "flows", NULL, NULL, "decisions of the data path, each with its rule", 0, 0, options,
-	  flows },
+	  flows, false },
 	{ 0 },
 };

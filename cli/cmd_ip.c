@@ -138,7 +138,8 @@ static int ip_show(struct cli *cli)
 }
 
 const struct cli_command cli_ip_commands[] = {
-	{ "ip", "list", NULL, "leased and resting addresses of this node", 0, 0, NULL, ip_list },
-	{ "ip", "show", "ADDR", "who has this address", 1, 1, NULL, ip_show },
+	{ "ip", "list", NULL, "leased and resting addresses of this node", 0, 0, NULL, ip_list,
+	  true },
+	{ "ip", "show", "ADDR", "who has this address", 1, 1, NULL, ip_show, true },
 	{ 0 },
 };

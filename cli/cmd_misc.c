@@ -53,7 +53,8 @@ static int completion(struct cli *cli)
 }
 
 const struct cli_command cli_misc_commands[] = {
-	{ "version", NULL, NULL, "version and layout of the tables", 0, 0, NULL, version },
-	{ "completion", NULL, "bash", "a script for bash to source", 1, 1, NULL, completion },
+	{ "version", NULL, NULL, "version and layout of the tables", 0, 0, NULL, version, false },
+	{ "completion", NULL, "bash", "a script for bash to source", 1, 1, NULL, completion,
+	  false },
 	{ 0 },
 };

@@ -49,7 +49,7 @@ static int counters(struct cli *cli)
 
 const struct cli_command cli_node_commands[] = {
 	{ "identity", "list", NULL, "label sets and their numbers on this node", 0, 0, NULL,
-	  identity_list },
-	{ "counters", NULL, NULL, "packets by endpoint and reason", 0, 0, NULL, counters },
+	  identity_list, true },
+	{ "counters", NULL, NULL, "packets by endpoint and reason", 0, 0, NULL, counters, true },
 	{ 0 },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy list|show: the documents that picketd knows. */
+/* picket policy list: the documents that picketd knows. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,11 +15,20 @@ static void full_name(const struct pk_json *row, struct pk_str *cell)
 	pk_str_add_escaped(cell, cli_text(row, "name"));
 }
 
+static void since(const struct pk_json *row, struct pk_str *cell)
+{
+	cli_time(cell, cli_text(row, "since"));
+}
+
 static void put_note(struct pk_str *to, const struct pk_json *note)
 {
 	pk_str_addf(to, "%.0f:%.0f: ", pk_json_number(pk_json_get(note, "line")),
 		    pk_json_number(pk_json_get(note, "column")));
 	pk_str_add_escaped(to, cli_text(note, "text"));
+	if (*cli_text(note, "fix")) {
+		pk_str_add(to, "; ");
+		pk_str_add_escaped(to, cli_text(note, "fix"));
+	}
 }
 
 static void first_error(const struct pk_json *row, struct pk_str *cell)
@@ -68,7 +77,7 @@ static const struct cli_column columns[] = {
 	{ .name = "inForce", .title = "In force" },
 	{ .name = "rules", .title = "Rules" },
 	{ .name = "selects", .title = "Selects" },
-	{ .name = "since", .title = "Since", .wide = true },
+	{ .name = "since", .title = "Since", .wide = true, .format = since },
 	{ .name = "path", .title = "Path", .wide = true },
 	{ .name = "errors", .title = "First note", .wide = true, .format = first_error },
 	{ 0 },
@@ -109,6 +118,6 @@ static const struct cli_option list_options[] = {
 };
 const struct cli_command cli_policy_commands[] = {
 	{ "policy", "list", NULL, "the documents, what is in force and what is refused", 0, 0,
-	  list_options, list },
+	  list_options, list, true },
 	{ 0 },
 };

@@ -203,13 +203,14 @@ static int sync_directory(const char *dir)
 
 static int delete(struct cli *cli)
 {
-	const char *name = cli->argv[0];
+	/* As picket policy list has it, too. */
+	const char *name = cli->argv[0] + (strncmp(cli->argv[0], "file/", 5) ? 0 : 5);
 	own_str dir = { 0 }, path = { 0 };
 	struct pk_err err = { 0 };
 	bool there;
 
 	if (!*name || *name == '.' || strchr(name, '/'))
-		return cli_usage(cli, "'%s' is no document's name", name);
+		return cli_usage(cli, "'%s' is no name of a document of this directory", name);
 	if (find_directory(cli, &dir, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (find_file(dir.text, name, &path, &there, &err) < 0)
@@ -235,8 +236,8 @@ static const struct cli_option options[] = {
 };
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...", "put documents into this node's policy directory", 1, -1,
-	  options, apply },
+	  options, apply, false },
 	{ "policy", "delete", "NAME", "take a document out of it; 1 if it isn't there", 1, 1,
-	  options, delete },
+	  options, delete, false },
 	{ 0 },
 };

@@ -108,12 +108,16 @@ static const char *taken_by(const struct seen *s, const struct pk_document *doc)
 static void show_json(struct seen *s, const char *path, const struct pk_document *doc, bool valid,
 		      const struct pk_doc_notes *notes)
 {
-	pk_jw_open(s->w, NULL, '{');
-	pk_jw_string(s->w, "file", path);
-	pk_jw_string(s->w, "document", doc ? doc->name : NULL);
-	pk_jw_bool(s->w, "valid", valid);
-	pk_doc_notes_json(notes, s->w, "notes");
-	pk_jw_close(s->w, '}');
+	struct pk_jw line = { .out = s->w->out }, *w = s->cli->jsonl ? &line : s->w;
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "file", path);
+	pk_jw_string(w, "document", doc ? doc->name : NULL);
+	pk_jw_bool(w, "valid", valid);
+	pk_doc_notes_json(notes, w, "notes");
+	pk_jw_close(w, '}');
+	if (s->cli->jsonl)
+		pk_str_add(w->out, "\n");
 }
 
 static void show(struct seen *s, const char *path, const struct pk_document *doc,
@@ -219,7 +223,8 @@ static int validate(struct cli *cli)
 
 	if (json) {
 		s.w = &w;
-		pk_jw_open(&w, NULL, '[');
+		if (!cli->jsonl)
+			pk_jw_open(&w, NULL, '[');
 	}
 	for (int i = 0; i < cli->argc; i++) {
 		struct stat st;
@@ -230,8 +235,12 @@ static int validate(struct cli *cli)
 			validate_file(&s, cli->argv[i]);
 	}
 	if (json) {
-		pk_jw_close(&w, ']');
-		puts(out.text);
+		if (!cli->jsonl) {
+			pk_jw_close(&w, ']');
+			pk_str_add(&out, "\n");
+		}
+		if (!cli->quiet)
+			fputs(out.text ? out.text : "", stdout);
 	} else if (!cli->quiet) {
 		summary(&s);
 	}
@@ -321,9 +330,10 @@ static const struct cli_option fmt_options[] = {
 const struct cli_command cli_policy_file_commands[] = {
 	{ "policy", "validate", "FILE...",
 	  "would these be taken? 0 yes, 1 no; directories and - too", 1, -1, validate_options,
-	  validate },
-	{ "policy", "fmt", "FILE...", "the one layout, comments kept", 1, -1, fmt_options, fmt },
+	  validate, false },
+	{ "policy", "fmt", "FILE...", "the one layout, comments kept", 1, -1, fmt_options, fmt,
+	  false },
 	{ "policy", "schema", NULL, "the JSON Schema of a document, for editors", 0, 0, NULL,
-	  schema },
+	  schema, false },
 	{ 0 },
 };

@@ -107,6 +107,6 @@ static const struct cli_option import_options[] = {
 };
 const struct cli_command cli_policy_import_commands[] = {
 	{ "policy", "import", "FILE", "netreap's or Cilium's as ours; 1 if anything was changed", 1,
-	  1, import_options, import },
+	  1, import_options, import, false },
 	{ 0 },
 };

@@ -243,12 +243,12 @@ static const struct cli_option suggest_options[] = {
 };
 const struct cli_command cli_policy_plan_commands[] = {
 	{ "policy", "plan", "FILE...", "what would change: 0 nothing, 1 something, 2 can't tell", 1,
-	  -1, plan_options, plan },
+	  -1, plan_options, plan, false },
 	{ "policy", "explain", "[FROM TO [PORT/PROTO]]", "would it pass, and which rule decides", 0,
-	  3, explain_options, cli_explain },
+	  3, explain_options, cli_explain, false },
 	{ "policy", "suggest", NULL, "the smallest policy for the flows seen", 0, 0,
-	  suggest_options, cli_suggest },
+	  suggest_options, cli_suggest, false },
 	{ "policy", "show", "NAME", "one document: its rules, their numbers, what they select", 1,
-	  1, plan_options, cli_policy_show },
+	  1, plan_options, cli_policy_show, false },
 	{ 0 },
 };

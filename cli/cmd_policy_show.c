@@ -23,7 +23,7 @@ static void show_selected(const struct pk_case *c, const struct pk_document *doc
 		if (tri == PK_NO)
 			continue;
 		pk_str_add(out, n++ ? ", " : "    selects ");
-		pk_str_add_escaped(out, ep->key);
+		cli_endpoint_name(ep->key, out);
 		pk_str_add(out, tri == PK_MAYBE ? " (perhaps)" : "");
 	}
 	pk_str_add(out, n ? "\n" : "    selects no endpoint\n");
@@ -70,35 +70,133 @@ static void show_unresolved(const struct pk_case *c, const struct pk_document *d
 	free(list);
 }
 
+static void show_document(const struct pk_case *c, const struct pk_document *doc,
+			  struct pk_str *out)
+{
+	pk_str_add_escaped(out, doc->name);
+	pk_str_addf(out, "  %s tier%s%s%s%s\n  ", pk_tier_name(PK_RANK(doc->tier, 0)),
+		    doc->audit ? ", audit only" : "", doc->namespace ? ", namespace " : "",
+		    doc->namespace ? doc->namespace : "",
+		    doc->uses_fqdn ? ", toFQDNs: not in force on a node yet" : "");
+	pk_str_add_escaped(out, doc->path);
+	pk_str_add(out, "\n");
+	for (size_t j = 0; j < doc->n_rules; j++)
+		show_rule(c, doc, &doc->rules[j], out);
+	show_unresolved(c, doc, out);
+}
+
+static void json_rule(const struct pk_case *c, const struct pk_document *doc,
+		      const struct pk_rule *rule, struct pk_jw *w)
+{
+	const struct pk_rules *rules = pk_engine_rules(pk_asker_engine(c->asker));
+	const struct pk_world *world = pk_asker_world(c->asker);
+	struct pk_rule_ref ref;
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_int(w, "line", rule->line);
+	pk_jw_string(w, "description", rule->description);
+	pk_jw_open(w, "selects", '[');
+	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+	     ep = pk_world_next(world, ep)) {
+		enum pk_tri tri = pk_judge_selects(doc, rule, ep->labels);
+
+		if (tri == PK_NO)
+			continue;
+		pk_jw_open(w, NULL, '{');
+		pk_jw_string(w, "endpoint", ep->key);
+		pk_jw_bool(w, "certain", tri == PK_YES);
+		pk_jw_close(w, '}');
+	}
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "entries", '[');
+	for (int dir = 0; dir < 2; dir++)
+		for (size_t i = 0; i < rule->n_entries[dir]; i++)
+			if (pk_rules_find(rules, rule->entries[dir][i].number, &ref) == 0)
+				pk_rule_json(&ref, w, NULL);
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "defaultDeny", '{');
+	pk_jw_bool(w, "egress", rule->default_deny[PK_EGRESS]);
+	pk_jw_bool(w, "ingress", rule->default_deny[PK_INGRESS]);
+	pk_jw_close(w, '}');
+	pk_jw_close(w, '}');
+}
+
+static void json_document(const struct pk_case *c, const struct pk_document *doc, struct pk_jw *w)
+{
+	struct pk_unresolved *list = NULL;
+	size_t n = pk_engine_unresolved(pk_asker_engine(c->asker), &list);
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "source", doc->source);
+	pk_jw_string(w, "name", doc->name);
+	pk_jw_string(w, "path", doc->path);
+	pk_jw_string(w, "namespace", doc->namespace);
+	pk_jw_string(w, "tier", pk_tier_name(PK_RANK(doc->tier, 0)));
+	pk_jw_bool(w, "audit", doc->audit);
+	pk_jw_open(w, "rules", '[');
+	for (size_t j = 0; j < doc->n_rules; j++)
+		json_rule(c, doc, &doc->rules[j], w);
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "unresolved", '[');
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].doc != doc)
+			continue;
+		pk_jw_open(w, NULL, '{');
+		pk_jw_int(w, "line", list[i].entry ? list[i].entry->line : list[i].rule->line);
+		pk_jw_string(w, "text", list[i].what);
+		pk_jw_close(w, '}');
+	}
+	pk_jw_close(w, ']');
+	pk_jw_close(w, '}');
+	free(list);
+}
+
+/* NAME, or SOURCE/NAME as picket policy list has it. */
+static bool is_named(const struct pk_document *doc, const char *name)
+{
+	size_t n = strlen(doc->source);
+
+	if (strcmp(doc->name, name) == 0)
+		return true;
+	return n && strncmp(name, doc->source, n) == 0 && name[n] == '/' &&
+	       strcmp(doc->name, name + n + 1) == 0;
+}
+
 int cli_policy_show(struct cli *cli)
 {
+	bool json = cli->json || cli->jsonl;
 	own_case *c = NULL;
 	own_str out = { 0 };
+	struct pk_jw w = { .out = &out, .indent = 4 };
 	struct pk_err err = { 0 };
+	size_t found = 0;
 	int r = cli_world(cli, &c, &err);
 
 	if (r == 0)
 		r = pk_case_ready(c, &err);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
+	if (cli->json)
+		pk_jw_open(&w, NULL, '[');
 	for (size_t i = 0; i < c->n_docs; i++) {
-		const struct pk_document *doc = c->docs[i];
+		struct pk_jw line = { .out = &out };
 
-		if (strcmp(doc->name, cli->argv[0]) != 0)
+		if (!is_named(c->docs[i], cli->argv[0]))
 			continue;
-		pk_str_add_escaped(&out, doc->name);
-		pk_str_addf(&out, "  %s tier%s%s%s%s\n  ", pk_tier_name(PK_RANK(doc->tier, 0)),
-			    doc->audit ? ", audit only" : "", doc->namespace ? ", namespace " : "",
-			    doc->namespace ? doc->namespace : "",
-			    doc->uses_fqdn ? ", toFQDNs: not in force on a node yet" : "");
-		pk_str_add_escaped(&out, doc->path);
-		pk_str_add(&out, "\n");
-		for (size_t j = 0; j < doc->n_rules; j++)
-			show_rule(c, doc, &doc->rules[j], &out);
-		show_unresolved(c, doc, &out);
+		found++;
+		if (!json)
+			show_document(c, c->docs[i], &out);
+		else
+			json_document(c, c->docs[i], cli->json ? &w : &line);
+		if (cli->jsonl)
+			pk_str_add(&out, "\n");
 	}
-	if (!out.len) {
-		pk_fail(&err, 0, "no document is called '%.100s'", cli->argv[0]);
+	if (cli->json) {
+		pk_jw_close(&w, ']');
+		pk_str_add(&out, "\n");
+	}
+	if (!found) {
+		pk_fail(&err, 0, "no document in force is called '%.100s'", cli->argv[0]);
 		pk_fix(&err, 0, "picket policy list");
 		return cli_fail(cli, &err, CLI_NO);
 	}

@@ -206,21 +206,22 @@ static int write_files(const struct cli *cli, const struct pk_suggest *s, size_t
 static void print_array(const struct cli *cli, const struct pk_suggest *s, size_t n)
 {
 	own_str out = { 0 };
-	struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 4 };
+	struct pk_jw w = { .out = &out, .indent = 4 };
 
-	if (!cli->jsonl)
-		pk_jw_open(&w, NULL, '[');
-	for (size_t i = 0; i < n; i++) {
-		pk_suggest_write(s, i, &w);
-		if (cli->jsonl)
-			pk_str_add(&out, "\n");
+	for (size_t i = 0; i < n && cli->jsonl; i++) {
+		struct pk_jw line = { .out = &out };
+
+		pk_suggest_write(s, i, &line);
+		pk_str_add(&out, "\n");
 	}
 	if (!cli->jsonl) {
+		pk_jw_open(&w, NULL, '[');
+		for (size_t i = 0; i < n; i++)
+			pk_suggest_write(s, i, &w);
 		pk_jw_close(&w, ']');
 		pk_str_add(&out, "\n");
 	}
-	if (out.text)
-		fputs(out.text, stdout);
+	fputs(out.text ? out.text : "", stdout);
 }
 
 static int print(struct cli *cli, const struct pk_suggest *s, size_t n)

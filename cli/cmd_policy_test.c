@@ -60,6 +60,6 @@ static const struct cli_option test_options[] = {
 };
 const struct cli_command cli_policy_test_commands[] = {
 	{ "policy", "test", "FILE...", "do these expectations hold? 0 yes, 1 no, 2 can't tell", 1,
-	  -1, test_options, test },
+	  -1, test_options, test, false },
 	{ 0 },
 };

@@ -10,10 +10,15 @@
 #include "out.h"
 #include "own.h"
 
+static void last_word(const struct pk_json *row, struct pk_str *cell)
+{
+	cli_time(cell, cli_text(row, "lastContact"));
+}
+
 static const struct cli_column source_columns[] = {
 	{ .name = "name", .title = "Source" },
 	{ .name = "state", .title = "State" },
-	{ .name = "lastContact", .title = "Last word" },
+	{ .name = "lastContact", .title = "Last word", .format = last_word },
 	{ .name = "detail", .title = "Detail" },
 	{ .name = "lastError", .title = "Last error", .wide = true },
 	{ 0 },
@@ -60,7 +65,7 @@ static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 		pk_str_add(&line, "  ");
 		pk_str_add_escaped(&line, cli_text(r, "text"));
 		if (*cli_text(r, "fix")) {
-			pk_str_add(&line, "  fix: ");
+			pk_str_add(&line, "\n    fix: ");
 			pk_str_add_escaped(&line, cli_text(r, "fix"));
 		}
 		printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN),
@@ -68,15 +73,29 @@ static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 	}
 }
 
+/* "inStep" -> "in step" */
+static void add_words(struct pk_str *line, const char *name)
+{
+	for (; *name; name++)
+		if (*name >= 'A' && *name <= 'Z')
+			pk_str_addf(line, " %c", *name | 0x20);
+		else
+			pk_str_addn(line, name, 1);
+}
+
+/* The first, and those that aren't zero. */
 static void print_counts(const struct pk_json *root, const char *title, const char *member)
 {
 	const struct pk_json *counts = pk_json_get(root, member);
 	own_str line = { 0 };
 
 	for (const struct pk_json *v = counts ? pk_json_first(counts) : NULL; v;
-	     v = pk_json_next(v))
-		pk_str_addf(&line, "%s%.0f %s", line.len ? ", " : "", pk_json_number(v),
-			    pk_json_key(v));
+	     v = pk_json_next(v)) {
+		if (line.len && !pk_json_number(v))
+			continue;
+		pk_str_addf(&line, "%s%.0f ", line.len ? ", " : "", pk_json_number(v));
+		add_words(&line, pk_json_key(v));
+	}
 	printf("%-10s %s\n", title, line.len ? line.text : "-");
 }
 
@@ -191,7 +210,7 @@ static int status(struct cli *cli)
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (cli->json || cli->jsonl)
-		cli_json(pk_json_root(doc));
+		cli_json(cli, pk_json_root(doc));
 	else if (!cli->quiet)
 		print_status(cli, pk_json_root(doc));
 	return exit_of(cli_text(pk_json_root(doc), "state"));
@@ -203,6 +222,7 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 const struct cli_command cli_status_commands[] = {
-	{ "status", NULL, NULL, "how the node is, what is wrong first", 0, 0, options, status },
+	{ "status", NULL, NULL, "how the node is, what is wrong first", 0, 0, options, status,
+	  false },
 	{ 0 },
 };

@@ -106,6 +106,7 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 const struct cli_command cli_sweep_commands[] = {
-	{ "sweep", NULL, NULL, "what endpoints that are gone left behind", 0, 0, options, sweep },
+	{ "sweep", NULL, NULL, "what endpoints that are gone left behind", 0, 0, options, sweep,
+	  true },
 	{ 0 },
 };

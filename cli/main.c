@@ -47,6 +47,8 @@ static int read_form(struct cli *cli)
 		cli->jsonl = true;
 	else if (!strcmp(form, "wide"))
 		cli->wide = true;
+	else if (!cli->command->rows)
+		return cli_usage(cli, "-o \"%s\" is none of wide, json, jsonl", form);
 	else
 		cli->columns = form;
 	return 0;

@@ -77,14 +77,41 @@ int cli_duration(const char *text, double *seconds)
 	return -EINVAL;
 }
 
+#define HELP_WIDTH 80
+
+/* left, then text beside it in its own column, wrapped at words. */
+static void print_item(FILE *to, int column, const char *left, const char *text)
+{
+	int at = fprintf(to, "  %-*s", column - 3, left);
+
+	if (at >= column) {
+		fputc('\n', to);
+		at = 0;
+	}
+	while (*text) {
+		int n = (int)strcspn(text, " ");
+
+		if (at && at + 1 + n > HELP_WIDTH) {
+			fputc('\n', to);
+			at = 0;
+		}
+		at += fprintf(to, "%*s%.*s", at ? at < column ? column - at : 1 : column, "", n,
+			      text);
+		text += n + (text[n] == ' ');
+	}
+	fputc('\n', to);
+}
+
 static void print_options(const struct cli_option *options)
 {
 	for (; options && options->name; options++) {
-		char left[64];
+		char left[64], letter[8] = "";
 
-		snprintf(left, sizeof(left), "-%s%s%s", options->name, options->arg ? " " : "",
-			 options->arg ? options->arg : "");
-		printf("  %-22s %s\n", left, options->help);
+		if (options->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", options->letter);
+		snprintf(left, sizeof(left), "%s-%s%s%s", letter, options->name,
+			 options->arg ? " " : "", options->arg ? options->arg : "");
+		print_item(stdout, 25, left, options->help);
 	}
 }
 
@@ -100,7 +127,7 @@ static void print_commands(FILE *to, const char *noun)
 			snprintf(left, sizeof(left), "%s%s%s%s%s", c->noun, c->verb ? " " : "",
 				 c->verb ? c->verb : "", c->args ? " " : "",
 				 c->args ? c->args : "");
-			fprintf(to, "  %-26s %s\n", left, c->summary);
+			print_item(to, 29, left, c->summary);
 		}
 }
 
@@ -121,9 +148,8 @@ void cli_help(const struct cli_command *command)
 	}
 	puts("\nCommon options:");
 	print_options(cli_common);
-	puts("\nExit status: 0 yes or ok, 1 no, denied, degraded or would change, 2 could not "
-	     "tell,\n"
-	     "127 unknown command.");
+	puts("\nExit status: 0 yes or ok, 1 no, denied, degraded or would change, 2 could not\n"
+	     "tell, 127 unknown command.");
 }
 
 /* Verbs of a noun, or (NULL) all nouns; names ends with NULL. */
@@ -182,6 +208,7 @@ static int only_noun(int argc, char **argv, int noun)
 	}
 	fprintf(stderr, "picket %s: a verb is missing\n", argv[noun]);
 	print_commands(stderr, argv[noun]);
+	fprintf(stderr, "fix: picket %s -help\n", argv[noun]);
 	return CLI_CANNOT;
 }
 
@@ -210,6 +237,23 @@ static int add_value(struct cli *cli, const struct cli_option *option, const cha
 	return 0;
 }
 
+static int unknown_option(const struct cli *cli, const char *word, const char *name, size_t n)
+{
+	const char *names[128], *near;
+	own_mem char *text = strndup(name, n);
+	size_t count = 0;
+
+	for (const struct cli_option *o = cli_common; o->name; o++)
+		names[count++] = o->name;
+	for (const struct cli_option *o = cli->command ? cli->command->options : NULL;
+	     o && o->name && count + 1 < PK_ARRAY_LEN(names); o++)
+		names[count++] = o->name;
+	names[count] = NULL;
+	near = text ? pk_nearest(text, names) : NULL;
+	return near ? cli_usage(cli, "unknown option \"%s\", did you mean \"-%s\"?", word, near)
+		    : cli_usage(cli, "unknown option \"%s\"", word);
+}
+
 /* One word that begins with a dash; *i is moved over its value. */
 static int take_option(struct cli *cli, int argc, char **argv, int *i)
 {
@@ -221,7 +265,7 @@ static int take_option(struct cli *cli, int argc, char **argv, int *i)
 	if (!option && cli->command)
 		option = find(cli->command->options, name, n);
 	if (!option)
-		return cli_usage(cli, "unknown option \"%s\"", argv[*i]);
+		return unknown_option(cli, argv[*i], name, n);
 	if (!option->arg)
 		return equals ? cli_usage(cli, "-%s takes no value", option->name)
 			      : add_value(cli, option, "");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "own.h"
@@ -14,8 +15,18 @@
 #define COLUMNS_MAX 24
 #define GAP	    2
 
+/* no-color.org: set and not empty. */
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value;
+}
+
 void cli_color_init(struct cli *cli)
 {
+	bool force = is_set("CLICOLOR_FORCE") && strcmp(getenv("CLICOLOR_FORCE"), "0") != 0;
+
 	const char *term = getenv("TERM");
 	struct winsize size = { 0 };
 	const char *codeset;
@@ -25,9 +36,9 @@ void cli_color_init(struct cli *cli)
 	cli->utf8 = codeset && !strcmp(codeset, "UTF-8");
 	cli->tty = isatty(STDOUT_FILENO);
 	cli->color = cli->tty && term && strcmp(term, "dumb");
-	if (getenv("NO_COLOR") || getenv("PICKET_NO_COLOR") || cli_has(cli, "no-color"))
+	if (is_set("NO_COLOR") || is_set("PICKET_NO_COLOR") || cli_has(cli, "no-color"))
 		cli->color = false;
-	if (cli_has(cli, "force-color") || (getenv("CLICOLOR_FORCE") && !cli_has(cli, "no-color")))
+	if (cli_has(cli, "force-color") || (force && !cli_has(cli, "no-color")))
 		cli->color = true;
 	if (cli->tty && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
 		cli->width = size.ws_col;
@@ -100,17 +111,35 @@ void cli_value(struct pk_str *to, const struct pk_json *value)
 	}
 }
 
-void cli_json(const struct pk_json *value)
+void cli_time(struct pk_str *to, const char *text)
+{
+	struct tm utc = { 0 }, tm;
+	char day[32], zone[8];
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+	size_t ms = end ? strcspn(end, "Z") : 0;
+	time_t at;
+
+	if (!end || end[ms] != 'Z') {
+		pk_str_add_escaped(to, text);
+		return;
+	}
+	at = timegm(&utc);
+	localtime_r(&at, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	strftime(zone, sizeof(zone), "%z", &tm);
+	pk_str_addf(to, "%s%.3s:%s", day, zone, zone + 3);
+}
+
+void cli_json(const struct cli *cli, const struct pk_json *value)
 {
 	own_str out = { 0 };
-	struct pk_jw w = { .out = &out, .indent = 4 };
+	struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 4 };
 
 	pk_jw_value(&w, NULL, value);
 	puts(out.text ? out.text : "null");
 }
 
-/* Columns on the screen: characters, not bytes (East Asian width is left to the terminal). */
-static size_t width_of(const char *text)
+size_t cli_width(const char *text)
 {
 	size_t n = 0;
 
@@ -136,6 +165,15 @@ static void cell_text(const struct cli_column *c, const struct pk_json *row, str
 		pk_str_add(cell, "-");
 }
 
+static int no_column(const struct table *t, const struct cli_column *columns, const char *name)
+{
+	own_str names = { 0 };
+
+	for (; columns->name; columns++)
+		pk_str_addf(&names, "%s%s", names.len ? ", " : "", columns->name);
+	return cli_usage(t->cli, "there is no column \"%s\"; there are %s", name, names.text);
+}
+
 /* `-o a,b`: exactly these, in this order, without header. */
 static int choose_named(struct table *t, const struct cli_column *columns)
 {
@@ -148,7 +186,7 @@ static int choose_named(struct table *t, const struct cli_column *columns)
 		while (c->name && strcmp(c->name, name))
 			c++;
 		if (!c->name || t->n == COLUMNS_MAX)
-			return cli_usage(t->cli, "there is no column \"%s\"", name);
+			return no_column(t, columns, name);
 		t->column[t->n++] = c;
 	}
 	t->header = false;
@@ -169,14 +207,14 @@ static int choose(struct table *t, const struct cli_column *columns)
 static void measure(struct table *t, const struct pk_json *array)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		t->width[i] = t->header ? width_of(t->column[i]->title) : 0;
+		t->width[i] = t->header ? cli_width(t->column[i]->title) : 0;
 		for (const struct pk_json *row = pk_json_first(array); row;
 		     row = pk_json_next(row)) {
 			own_str cell = { 0 };
 			size_t width;
 
 			cell_text(t->column[i], row, &cell);
-			width = width_of(cell.text);
+			width = cli_width(cell.text);
 			if (width > t->width[i])
 				t->width[i] = width;
 		}
@@ -203,32 +241,32 @@ static void fit(struct table *t)
 	}
 }
 
-/* Cut in the middle, as ids want it: both ends tell them apart. */
-static void print_cut(const struct cli *cli, const char *text, size_t room)
+void cli_cut(const struct cli *cli, struct pk_str *to, const char *text, size_t room)
 {
-	size_t n = width_of(text), head = (room - 1) / 2, tail = room - 1 - head, at = 0;
-	const char *p = text;
+	size_t n = cli_width(text), head = (room - 1) / 2, tail = room - 1 - head, at = 0;
 
 	if (n <= room) {
-		fputs(text, stdout);
+		pk_str_add(to, text);
 		return;
 	}
-	for (; *p; p++) {
+	for (const char *p = text; *p; p++) {
 		bool start = (*p & 0xc0) != 0x80;
 
 		if (start && at++ == head)
-			fputs(cli->utf8 ? "\xe2\x80\xa6" : "~", stdout);
+			pk_str_add(to, cli->utf8 ? "\xe2\x80\xa6" : "~");
 		if (at <= head || at > n - tail)
-			putchar(*p);
+			pk_str_addn(to, p, 1);
 	}
 }
 
 static void print_cell(const struct table *t, size_t i, const char *text, const char *color)
 {
-	size_t n = width_of(text), room = t->width[i];
+	size_t n = cli_width(text), room = t->width[i];
+	own_str cut = { 0 };
 
+	cli_cut(t->cli, &cut, text, room);
 	fputs(cli_color(t->cli, color), stdout);
-	print_cut(t->cli, text, room);
+	fputs(cut.text, stdout);
 	if (color)
 		fputs(cli_color(t->cli, CLI_PLAIN), stdout);
 	if (i + 1 < t->n)
@@ -274,12 +312,16 @@ int cli_list(const struct cli *cli, const struct pk_json *array, const struct cl
 		return CLI_OK;
 	}
 	if (cli->json) {
-		cli_json(array);
+		cli_json(cli, array);
 		return CLI_OK;
 	}
 	r = choose(&t, columns);
 	if (r)
 		return r;
+	if (t.header && !pk_json_first(array)) {
+		puts("nothing to show");
+		return CLI_OK;
+	}
 	measure(&t, array);
 	fit(&t);
 	print_table(&t, array);

@@ -23,8 +23,8 @@ struct cli_column {
 
 /* The array of a list: table, -json (array), -o jsonl, -o NAMES. columns ends with {0}. */
 int cli_list(const struct cli *cli, const struct pk_json *array, const struct cli_column *columns);
-/* One value as indented JSON. */
-void cli_json(const struct pk_json *value);
+/* One value as indented JSON; a line with -o jsonl. */
+void cli_json(const struct cli *cli, const struct pk_json *value);
 
 struct cli_pair {
 	const char *name, *title;
@@ -38,5 +38,11 @@ const struct pk_json *cli_member(const struct pk_json *object, const char *path)
 const char *cli_text(const struct pk_json *object, const char *path); /* "" where absent */
 /* A value as people read it: escaped, lists with ", ". */
 void cli_value(struct pk_str *to, const struct pk_json *value);
+/* RFC 3339 in UTC, as the API has it -> the same in the local zone, to the second. */
+void cli_time(struct pk_str *to, const char *text);
+/* Columns on the screen: characters, not bytes (East Asian width is left to the terminal). */
+size_t cli_width(const char *text);
+/* At most room columns of it: cut in the middle, as ids want it: both ends tell them apart. */
+void cli_cut(const struct cli *cli, struct pk_str *to, const char *text, size_t room);
 void cli_color_init(struct cli *cli);
 const char *cli_color(const struct cli *cli, const char *sequence); /* "" without colour */
