@@ -129,8 +129,8 @@ static const char *explain(const struct pk_record_name *name, const struct witne
  * Never waits: whoever holds it may be an ADD that waits for picketd, whose sweep this may be. A
  * lock file that was unlinked by its last holder counts as held.
  */
-static int lock_container(const struct pk_sweep *sweep, const char *container_id, int *fd,
-			  struct pk_err *err)
+int pk_sweep_lock(const struct pk_sweep *sweep, const char *container_id, int *fd,
+		  struct pk_err *err)
 {
 	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 2];
 	struct stat held, named;
@@ -208,7 +208,7 @@ static int bury(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 	own_fd int lock = -1;
 	own_record record = { 0 };
 	struct pk_record_name other;
-	int r = lock_container(sweep, name->container_id, &lock, err);
+	int r = pk_sweep_lock(sweep, name->container_id, &lock, err);
 
 	if (r == 0 && sweep->all && has_device(run, name))
 		r = delete_device(run, name->slot, err);
@@ -302,6 +302,7 @@ int pk_sweep(struct pk_sweep *sweep, struct pk_err *err)
 	pk_sweep_slots(&run);
 	pk_sweep_leases(&run);
 	pk_sweep_driver_files(&run);
+	pk_sweep_files(&run);
 	if (sweep->all && sweep->apply)
 		r = pk_bpf_unpin_all(sweep->paths, err);
 	return r;

@@ -33,6 +33,10 @@ void pk_sweep_slots(struct pk_sweep_run *run);
 void pk_sweep_leases(struct pk_sweep_run *run);
 void pk_sweep_driver_files(struct pk_sweep_run *run);
 void pk_sweep_devices(struct pk_sweep_run *run);
+void pk_sweep_files(struct pk_sweep_run *run);
+/* The container's lock, without waiting; -EBUSY: an ADD or DEL of it is under way. */
+int pk_sweep_lock(const struct pk_sweep *sweep, const char *container_id, int *fd,
+		  struct pk_err *err);
 /* Addresses of a record that is going: put to rest unless an open record has taken them over. */
 int pk_sweep_free_leases(struct pk_sweep_run *run, const struct pk_record_name *name,
 			 struct pk_err *err);

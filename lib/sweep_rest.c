@@ -221,6 +221,83 @@ void pk_sweep_driver_files(struct pk_sweep_run *run)
 		sweep_driver_file(run, d->d_name);
 }
 
+/* Files that a killed process left: what it was writing, and its lock. */
+
+static int drop_temp(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	const char *path = arg;
+
+	(void)run;
+	return unlink(path) < 0 && errno != ENOENT ? pk_fail(err, errno, "%s", path) : 0;
+}
+
+static int drop_lock(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	char path[PK_PATH_ROOM + 256];
+	own_fd int lock = -1;
+	int r = pk_sweep_lock(run->sweep, arg, &lock, err);
+
+	snprintf(path, sizeof(path), "%s/%s", run->sweep->paths->lock, (char *)arg);
+	return r < 0 ? r : drop_temp(run, path, err);
+}
+
+static bool is_temp(const char *name)
+{
+	return name[0] == '.' && strcmp(name, ".") && strcmp(name, "..");
+}
+
+/* What is young is somebody's who is at work: no leftover. */
+static void sweep_temps(struct pk_sweep_run *run, const char *directory)
+{
+	own_dir DIR *dir = opendir(directory);
+	const struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		struct pk_orphan orphan = { .kind = PK_ORPHAN_FILE, .removable = true };
+		char path[PK_PATH_ROOM + 256];
+
+		if (!is_temp(d->d_name))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", directory, d->d_name);
+		if (is_young(path) && !run->sweep->all)
+			continue;
+		snprintf(orphan.what, sizeof(orphan.what), "file %.180s", d->d_name);
+		snprintf(orphan.why, sizeof(orphan.why), "its writing was cut short");
+		pk_sweep_report(run, &orphan, drop_temp, path);
+	}
+}
+
+static void sweep_locks(struct pk_sweep_run *run)
+{
+	own_dir DIR *dir = opendir(run->sweep->paths->lock);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		struct pk_orphan orphan = { .kind = PK_ORPHAN_FILE, .removable = true };
+		char path[PK_PATH_ROOM + 256];
+
+		if (d->d_name[0] == '.' || !strcmp(d->d_name, "node") ||
+		    container_has_record(run, d->d_name))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", run->sweep->paths->lock, d->d_name);
+		if (is_young(path) && !run->sweep->all)
+			continue;
+		snprintf(orphan.what, sizeof(orphan.what), "lock %.180s", d->d_name);
+		snprintf(orphan.why, sizeof(orphan.why), "no record of its container");
+		pk_sweep_report(run, &orphan, drop_lock, d->d_name);
+	}
+}
+
+void pk_sweep_files(struct pk_sweep_run *run)
+{
+	const struct pk_paths *paths = run->sweep->paths;
+
+	sweep_temps(run, paths->endpoints);
+	sweep_temps(run, paths->leases);
+	sweep_temps(run, paths->vm);
+	sweep_locks(run);
+}
+
 /* Devices. */
 
 /* The slot of a name of ours, 0 = not of ours. */

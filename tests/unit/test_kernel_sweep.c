@@ -273,6 +273,65 @@ static void test_without_record(void **state)
 	assert_int_equal(held("10.40.0.9", "early@eth0"), 0);
 }
 
+static void touch(const char *directory, const char *name, bool old)
+{
+	const struct utimbuf long_ago = { .actime = 1, .modtime = 1 };
+	char path[PK_PATH_ROOM + 64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fclose(file);
+	if (old)
+		assert_int_equal(utime(path, &long_ago), 0);
+}
+
+static bool is_file(const char *directory, const char *name)
+{
+	char path[PK_PATH_ROOM + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return access(path, F_OK) == 0;
+}
+
+/* A process was killed while it wrote or held a lock: what is young may be another's at work. */
+static void test_cut_short(void **state)
+{
+	const char *const dirs[] = { room.paths.endpoints, room.paths.leases, room.paths.vm };
+	char path[PK_PATH_ROOM + 64];
+	struct pk_record_name name;
+	int lock;
+
+	(void)state;
+	NEED_ROOM();
+	assert_ok(pk_fs_mkdirs(room.paths.vm, 0751, &e));
+	name = make("here", "/proc/self/ns/net", "10.40.0.7");
+	for (size_t i = 0; i < PK_ARRAY_LEN(dirs); i++) {
+		touch(dirs[i], ".old.1", true);
+		touch(dirs[i], ".young.2", false);
+	}
+	touch(room.paths.lock, "gone", true);
+	touch(room.paths.lock, "young", false);
+	touch(room.paths.lock, "here", true);
+	touch(room.paths.lock, "busy", true);
+	touch(room.paths.lock, "node", true);
+	snprintf(path, sizeof(path), "%s/busy", room.paths.lock);
+	assert_ok(pk_fs_lock(path, IN_A_WHILE, &lock, &e));
+	assert_int_equal(sweep_now(false, false, false).n_removed, 0);
+	assert_true(is_file(room.paths.lock, "gone"));
+	assert_int_equal(sweep_now(true, false, false).n_removed, 4);
+	for (size_t i = 0; i < PK_ARRAY_LEN(dirs); i++) {
+		assert_false(is_file(dirs[i], ".old.1"));
+		assert_true(is_file(dirs[i], ".young.2"));
+	}
+	assert_false(is_file(room.paths.lock, "gone"));
+	assert_true(is_file(room.paths.lock, "young") && is_file(room.paths.lock, "here") &&
+		    is_file(room.paths.lock, "busy") && is_file(room.paths.lock, "node"));
+	close(lock);
+	assert_true(exists(&name));
+}
+
 /* -all -apply: live or not, and the pins. */
 static void test_all(void **state)
 {
@@ -291,19 +350,18 @@ static void test_all(void **state)
 	assert_int_equal(if_nametoindex(host), 0);
 	assert_int_equal(access(room.paths.pins, F_OK), -1);
 	assert_int_equal(held("10.40.0.8", "all@eth0"), 0);
-	assert_int_equal(rmdir(room.paths.leases), 0); /* empty */
+	assert_int_equal(rmdir(room.paths.leases), 0); /* empty, of what was cut short too */
+	assert_int_equal(rmdir(room.paths.endpoints), 0);
+	assert_false(is_file(room.paths.lock, "young"));
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_witnesses),
-		cmocka_unit_test(test_live_netns),
-		cmocka_unit_test(test_device_keeps_it),
-		cmocka_unit_test(test_added_again),
-		cmocka_unit_test(test_locked),
-		cmocka_unit_test(test_without_record),
-		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_witnesses),	cmocka_unit_test(test_live_netns),
+		cmocka_unit_test(test_device_keeps_it), cmocka_unit_test(test_added_again),
+		cmocka_unit_test(test_locked),		cmocka_unit_test(test_without_record),
+		cmocka_unit_test(test_cut_short),	cmocka_unit_test(test_all),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);
