@@ -154,9 +154,11 @@ static __always_inline bool flow_current(const struct pk_flow *flow, const struc
 	const struct pk_flow_side *own = &flow->side[flow_own(pkt)];
 	const struct pk_flow_side *other = &flow->side[!flow_own(pkt)];
 
-	if (own->slot != pkt->slot || own->word != pkt->word)
+	__u64 word = READ_ONCE(other->word);
+
+	if (own->slot != pkt->slot || READ_ONCE(own->word) != pkt->word)
 		return false;
 	if (!other->slot)
 		return now - flow->judged < pk_hz;
-	return other->word && other->word == flow_word(other->slot);
+	return word && word == flow_word(other->slot);
 }

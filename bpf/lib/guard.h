@@ -62,6 +62,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	struct pk_flow_key key;
 	struct pk_flow *flow = flow_find(&key, pkt);
 	__u32 now = flow_now();
+	int reason;
 
 	if (!flow || flow_expired(flow, now) ||
 	    (flow->state == PK_FLOW_CLOSED && flow_is_syn(pkt))) {
@@ -76,13 +77,14 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 		pkt->tail = miss;
 		return PK_REASON_OK;
 	}
-	if (unlikely(flow->reason)) {
+	reason = READ_ONCE(flow->reason); /* after the words: miss_keep */
+	if (unlikely(reason)) {
 		bool there = flow->flags & PK_FLOW_AT_RESPONDER;
 
 		pkt->verdict.live.rule = flow->rule;
 		pkt->at_slot = flow->side[there].slot;
 		pkt->at_dir = there ? PK_INGRESS : PK_EGRESS;
-		return flow->reason;
+		return reason;
 	}
 	flow_touch(flow, pkt, skb->len, now);
 	if (flow->flags & PK_FLOW_WORLD)

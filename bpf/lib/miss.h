@@ -173,25 +173,52 @@ static __always_inline int miss_insert(struct pk_scratch *s, __u32 len, __u32 no
 	return !r || r == -17 ? PK_REASON_OK : PK_REASON_MAP_FULL;
 }
 
+/* Is it still under the words that it was judged under, and still the flow of its key? */
+static __always_inline bool miss_fresh(const struct pk_scratch *s, const struct pk_flow *flow)
+{
+	for (int i = 0; i < 2; i++)
+		if (s->end[i].slot && s->end[i].word != flow_word(s->end[i].slot))
+			return false;
+	return bpf_map_lookup_elem(&flows, &s->key) == flow;
+}
+
+/*
+ * The judgement becomes the flow's: one CPU's at a time, whole, and never an older one's over a
+ * newer; the words come last. So who finds the words current finds what was judged under them.
+ * A judgement that isn't kept was right for its packet; the next one is judged again.
+ */
+static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow *flow, int reason,
+				      __u32 now)
+{
+	__u8 flags;
+
+	if (__sync_val_compare_and_swap(&flow->judging, 0, 1))
+		return;
+	if (miss_fresh(s, flow)) {
+		flags = flow->flags & ~(PK_FLOW_STACK | PK_FLOW_WORLD | PK_FLOW_AT_RESPONDER);
+		flags |= miss_way(&s->pkt);
+		if (reason && s->pkt.at_dir == PK_INGRESS)
+			flags |= PK_FLOW_AT_RESPONDER;
+		flow->flags = flags;
+		flow->rule = s->pkt.verdict.live.rule;
+		flow->judged = now;
+		WRITE_ONCE(flow->reason, reason);
+		WRITE_ONCE(flow->side[0].word, s->end[0].word);
+		WRITE_ONCE(flow->side[1].word, s->end[1].word);
+	}
+	__sync_lock_test_and_set(&flow->judging, 0);
+}
+
 /* A live flow under new words: the entry stays, marked, so that a revert revives it. */
 static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow, __u32 len,
 				      __u32 now)
 {
-	__u8 flags = flow->flags & ~(PK_FLOW_STACK | PK_FLOW_WORLD | PK_FLOW_AT_RESPONDER);
-	int reason = miss_judge(s);
 	bool was_ok = !flow->reason;
+	int reason = miss_judge(s);
 
 	if (!reason)
 		reason = miss_built(&s->pkt);
-	flags |= miss_way(&s->pkt);
-	if (reason && s->pkt.at_dir == PK_INGRESS)
-		flags |= PK_FLOW_AT_RESPONDER;
-	flow->flags = flags;
-	flow->rule = s->pkt.verdict.live.rule;
-	flow->judged = now;
-	flow->reason = reason;
-	WRITE_ONCE(flow->side[0].word, s->end[0].word);
-	WRITE_ONCE(flow->side[1].word, s->end[1].word);
+	miss_keep(s, flow, reason, now);
 	if (reason) {
 		if (was_ok)
 			s->pkt.event = PK_EVENT_REVOKED;

@@ -242,7 +242,10 @@ struct pk_flow {
 	union {
 		struct pk_flow_key primary;	/* of an alias */
 		__u64 spare[6];
-		__u32 place;			/* of a primary: its index in `places` */
+		struct {			/* of a primary */
+			__u32 place;		/* its index in `places` */
+			__u32 judging;		/* 1: a CPU writes its judgement */
+		};
 	};
 };
 PK_ABI(struct pk_flow, 128);

@@ -26,6 +26,7 @@ int main(void)
 	cases_limit();
 	cases_world();
 	cases_judge();
+	cases_race();
 	node_stop();
 	node_totals(&passed, &failed);
 	printf("%d passed, %d failed, 0 skipped\n", passed, failed);

@@ -237,8 +237,7 @@ int node_tail(uint32_t place, bool there)
 	return bpf_map_update_elem(fd, &place, &prog, BPF_ANY);
 }
 
-/* The built-in baseline `tenant`, as a compiler would write it, in rule set `set_nr`. */
-static void baseline(uint32_t set_nr)
+void node_baseline(uint32_t set_nr)
 {
 	struct pk_rule_set rs = { .list = { set_nr, 0 }, .entries = 4, .digest = { set_nr } };
 	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR, .rule_set = set_nr };
@@ -295,8 +294,8 @@ void node_reset(void)
 	set("node", &at, &n);
 	pool("10.20.0.0", 24);
 	pool("fd00:20::", 64);
-	baseline(1);
-	baseline(2);
+	node_baseline(1);
+	node_baseline(2);
 	for (uint32_t slot = 1; slot < NODE_SLOTS; slot++) {
 		endpoint(slot);
 		node_word(slot, slot == 3 ? 2 : 1, 0, slot == 4 ? 0 : 1);
