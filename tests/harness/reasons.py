@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 
-from .shell import TREE, Failed
+from .shell import TREE, Failed, wait_for
 
 
 def _read():
@@ -34,7 +34,10 @@ def proving(tables, slot, direction, name, packets=1):
     """What happens inside must raise this one counter of the slot by exactly `packets`."""
     before = tables.counters(slot)
     yield
+    # What crosses a veth may be judged a moment later.
+    wait_for(lambda: tables.counted(slot, before).get((direction, name), 0) >= packets,
+             lambda: f"{name}: counted {tables.counted(slot, before)}, not {packets} packets")
     seen = tables.counted(slot, before)
-    if seen.get((direction, name), 0) != packets:
+    if seen[direction, name] != packets:
         raise Failed(f"{name}: counted {seen}, not {packets} packets")
     prove(name)

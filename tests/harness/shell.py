@@ -34,12 +34,15 @@ def run(argv, *, check=True, timeout=60, stdin=None, **popen):
 
 
 def wait_for(condition, what, timeout=10, pause=0.02):
-    """What condition() answers once it is true. A bound on waiting, never a measure of speed."""
+    """
+    What condition() answers once it is true; what: a text, or what makes one. A bound on waiting,
+    never a measure of speed.
+    """
     end = time.monotonic() + timeout
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise Failed(f"waited {timeout} s for {what}")
+            raise Failed(f"waited {timeout} s for {what() if callable(what) else what}")
         time.sleep(pause)
