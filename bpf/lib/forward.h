@@ -4,7 +4,38 @@
  * The two forwarders of an alloc's netns. They need no map: eth0 has an even ifindex 2k, tap0 has
  * 2k + 1. What the guard decides isn't theirs to know.
  */
-#include "lib/base.h"
+#include "lib/sanity.h"
+
+/* In the segmented path: would the kernel make more packets of it than an honest frame is? */
+static __always_inline bool forward_small(struct __sk_buff *skb)
+{
+	__u32 gso = skb->gso_size;
+	bool v4 = skb->protocol == bpf_htons(ETH_P_IP);
+	__u32 at = ETH_HLEN +
+		   (v4 ? offsetof(struct iphdr, protocol) : offsetof(struct ipv6hdr, nexthdr));
+	__u8 proto;
+
+	if (likely(!gso))
+		return false;
+	if (bpf_skb_load_bytes(skb, at, &proto, 1) < 0)
+		return true;
+	if (proto == IPPROTO_TCP)
+		return gso < (v4 ? PK_GSO_MIN_TCP4 : PK_GSO_MIN_TCP6);
+	return skb->len > gso * PK_GSO_MAX_UDP;
+}
+
+/*
+ * Such a frame goes on as its first bytes, one packet, which the guard knows, denies and counts as
+ * `gso`. A checksum place beyond them is refused by the helper: dropped here.
+ */
+static __always_inline bool forward_cut(struct __sk_buff *skb)
+{
+	__be16 mark = bpf_htons(PK_ETH_P_CUT);
+	__u32 len = skb->len < PK_MTU_MIN ? skb->len : PK_MTU_MIN;
+
+	return !bpf_skb_change_tail(skb, len, 0) &&
+	       !bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &mark, 2, 0);
+}
 
 static __always_inline int pk_forward(struct __sk_buff *skb, bool to_eth, bool peer)
 {
@@ -15,5 +46,7 @@ static __always_inline int pk_forward(struct __sk_buff *skb, bool to_eth, bool p
 		return 2; /* TC_ACT_SHOT */
 	if (!to_eth)
 		return bpf_redirect(own + 1, 0);
+	if (!peer && forward_small(skb) && !forward_cut(skb))
+		return 2;
 	return peer ? bpf_redirect_peer(own - 1, 0) : bpf_redirect(own - 1, 0);
 }

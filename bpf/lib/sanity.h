@@ -36,6 +36,9 @@ __ksym __weak;
 #define PK_GSO_MIN_TCP4 496
 #define PK_GSO_MIN_TCP6 1180
 #define PK_GSO_MAX_UDP	128 /* segments */
+/* For local use (IEEE 802): in the segmented path, what is left of too small segments (forward.h).
+ */
+#define PK_ETH_P_CUT 0x88b5
 
 /* Makes the headers linear. The packet's pointers are stale after it. */
 static __always_inline int sanity_linear(struct __sk_buff *skb)
@@ -97,13 +100,12 @@ static __always_inline int sanity_metadata(struct __sk_buff *skb, struct pk_pkt 
 	if (pk_path != PK_PATH_KFUNC) /* the kernel has finished both */
 		return gso ? PK_REASON_GSO : PK_REASON_OK;
 	kskb = bpf_cast_to_kern_ctx(skb);
+	if (unlikely(gso) && (!sanity_gso_size(pkt, gso) || !sanity_gso_type(kskb, pkt)))
+		return PK_REASON_GSO;
 	reason = sanity_checksum(kskb, pkt);
 	if (reason || likely(!gso))
 		return reason;
-	if (!(pkt->flags & PK_PKT_PARTIAL) || !sanity_gso_size(pkt, gso) ||
-	    !sanity_gso_type(kskb, pkt))
-		return PK_REASON_GSO;
-	return PK_REASON_OK;
+	return pkt->flags & PK_PKT_PARTIAL ? PK_REASON_OK : PK_REASON_GSO;
 }
 
 /* The longest packet that will be on the wire; padding counts. */
