@@ -30,9 +30,9 @@ class Alloc:
         return {link["ifname"]: link
                 for link in json.loads(self.run(["ip", "-j", "-d", "link"]).stdout)}
 
-    def packets(self, device="eth0"):
+    def packets(self, device="eth0", vnet=False):
         """An AF_PACKET socket on a device of the allocation."""
-        return PacketSocket(self.net, device)
+        return PacketSocket(self.net, device, vnet)
 
     def tap(self, device="tap0", credentials=None, queues=1):
         """The tap, opened as a VMM does: by (uid, gid) without capabilities where given."""

@@ -16,6 +16,7 @@ _TUNSETOFFLOAD = 0x400454D0
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
 NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, GSO_TCPV6 = 1, 0, 1, 5, 4
 _ETH_P_ALL = 3
+_SOL_PACKET, _PACKET_VNET_HDR = 263, 15
 
 
 @dataclasses.dataclass
@@ -124,19 +125,25 @@ class Tap:
 
 
 class PacketSocket:
-    """AF_PACKET on one device: send, and see what arrives at and leaves the device."""
+    """
+    AF_PACKET on one device: send, and see what arrives at and leaves the device. vnet: frames are
+    sent with a vnet header, as by a process with CAP_NET_RAW that plays the VMM.
+    """
 
-    def __init__(self, net, device):
+    def __init__(self, net, device, vnet=False):
+        self.head = VnetHeader().pack() if vnet else b""
         with netns.inside(net):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW,
                                         socket.htons(_ETH_P_ALL))
             self.socket.bind((device, _ETH_P_ALL))
+            if vnet:
+                self.socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
 
-    def send(self, frame):
-        self.socket.send(bytes(frame))
+    def send(self, frame, header=None):
+        self.socket.send((header.pack() if header else self.head) + bytes(frame))
 
     def _read(self):
-        return self.socket.recv(70000)
+        return self.socket.recv(70000)[len(self.head):]
 
     def receive(self, want=None, timeout=2.0):
         return _receive(self.socket.fileno(), self._read, want, timeout)

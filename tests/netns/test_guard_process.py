@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+P01 to P07, P12, P18, P19 in process mode: root of the allocation, with CAP_NET_RAW, on its eth0.
+There is no tap and no forwarder: the guard on the host end is all that stands there.
+"""
+import pytest
+from harness import EGRESS, VnetHeader, proving
+from harness.frames import GSO_TCPV4, NEEDS_CSUM
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+
+GATEWAY_MAC = "02:70:6b:00:00:01"
+QUIET = 0.3
+
+
+@pytest.fixture(params=["kfunc", "segmented"])
+def pair(request, make_node):
+    """Two process endpoints of one namespace: what a sends, what b sees, on each packet path."""
+    node = make_node(conf={"mode": "process"}, config={"packetPath": request.param, "nomad": None})
+    node.start_picketd()
+    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+    a.path, a.tables = request.param, node.tables
+    with a.packets(vnet=True) as a.out, b.packets() as b.sniffer:
+        yield a, b
+
+
+def ether(a):
+    return Ether(src=a.mac, dst=GATEWAY_MAC)
+
+
+def udp(a, b):
+    return ether(a) / IP(src=a.address(), dst=b.address()) / UDP(sport=40000, dport=9) / b"probe"
+
+
+def udp6(a, b):
+    return ether(a) / IPv6(src=a.address(6), dst=b.address(6)) / UDP(sport=40000, dport=9) / b"probe"
+
+
+def changed(packet, layer, **fields):
+    for name, value in fields.items():
+        setattr(packet[layer], name, value)
+    return packet
+
+
+def from_gateway(raw):
+    return raw[6:12] == bytes.fromhex(GATEWAY_MAC.replace(":", "")) and b"probe" in raw
+
+
+def silent(b):
+    return b.sniffer.receive(from_gateway, QUIET) is None
+
+
+def test_the_honest_frame_arrives(pair):
+    a, b = pair
+    for frame in (udp(a, b), udp6(a, b)):
+        a.out.send(frame)
+        assert b.sniffer.receive(from_gateway)
+
+
+FORGED = {
+    "P01": ("spoofed-mac", lambda a, b: changed(udp(a, b), Ether, src=b.mac)),
+    "P01-ipv6": ("spoofed-mac", lambda a, b: changed(udp6(a, b), Ether, src=b.mac)),
+    "P02": ("spoofed-ipv4", lambda a, b: changed(udp(a, b), IP, src=a.gateway)),
+    "P02-loopback": ("spoofed-ipv4", lambda a, b: changed(udp(a, b), IP, src="127.0.0.1")),
+    "P03": ("spoofed-ipv6", lambda a, b: changed(udp6(a, b), IPv6, src="fe80::99")),
+    "P03-neighbour": ("spoofed-ipv6", lambda a, b: changed(udp6(a, b), IPv6, src=b.address(6))),
+    "P04": ("spoofed-arp", lambda a, b: ether(a) / ARP(op=2, hwsrc=a.mac, psrc=a.gateway) / b"probe"),
+    "P06": ("spoofed-nd", lambda a, b: ether(a) /
+            IPv6(src=a.address(6), dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt="fe80::1") /
+            ICMPv6NDOptDstLLAddr(lladdr=a.mac)),
+    "P07": ("spoofed-nd", lambda a, b: ether(a) /
+            IPv6(src="fe80::1", dst="ff02::1", hlim=255) / ICMPv6ND_RA(routerlifetime=1800)),
+    "P12": ("vlan", lambda a, b: ether(a) / Dot1Q(vlan=5) / udp(a, b)[IP]),
+    "P13": ("ethertype", lambda a, b: changed(udp(a, b), Ether, type=0x88cc)),
+    "P24": ("multicast", lambda a, b: changed(udp(a, b), IP, dst="255.255.255.255")),
+    "P28": ("policy-denied", lambda a, b: changed(udp(a, b), IP, dst="192.0.2.2")),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_forged_frame_is_denied(pair, case):
+    a, b = pair
+    reason, make = FORGED[case]
+    with proving(a.tables, a.slot, EGRESS, reason):
+        a.out.send(make(a, b))
+        assert silent(b)
+
+
+@pytest.mark.parametrize("start, offset", [(34, 2), (30, 0), (26, 0)])
+def test_P18_a_checksum_elsewhere(pair, start, offset):
+    """Denied, or written before the guard looks: then what is delivered is what was judged."""
+    a, b = pair
+    header = VnetHeader(flags=NEEDS_CSUM, csum_start=start, csum_offset=offset)
+    if a.path == "kfunc":
+        with proving(a.tables, a.slot, EGRESS, "checksum"):
+            a.out.send(udp(a, b), header)
+            assert silent(b)
+        return
+    a.out.send(udp(a, b), header)
+    got = b.sniffer.receive(from_gateway, QUIET)
+    if got:
+        assert Ether(got)[IP].src == a.address() and Ether(got)[IP].dst == b.address()
+
+
+@pytest.mark.parametrize("size", [40, 100])
+def test_P19_small_segments(pair, size):
+    """Segmented: nothing of ours stands before the kernel's segmentation; each is judged."""
+    a, b = pair
+    frame = ether(a) / IP(src=a.address(), dst=b.address()) / TCP(dport=80) / (b"probe" * 1000)
+    header = VnetHeader(flags=NEEDS_CSUM, gso_type=GSO_TCPV4, gso_size=size, hdr_len=54,
+                        csum_start=34, csum_offset=16)
+    if a.path == "segmented":
+        with proving(a.tables, a.slot, EGRESS, "ok", packets=5000 // size):
+            a.out.send(frame, header)
+        return
+    with proving(a.tables, a.slot, EGRESS, "gso"):
+        a.out.send(frame, header)
+        assert silent(b)
+
+
+def test_P61_the_answers_arrive(pair):
+    """At the allocation's own stack: as packets to this host, with right checksums."""
+    a, _ = pair
+    with a.packets() as seen:
+        a.out.send(Ether(src=a.mac, dst="ff:ff:ff:ff:ff:ff") /
+                   ARP(op=1, hwsrc=a.mac, psrc=a.address(), pdst="10.40.7.200"))
+        reply = seen.receive(lambda raw: ARP in Ether(raw) and Ether(raw)[ARP].op == 2)
+        assert Ether(reply)[ARP].hwsrc == GATEWAY_MAC and Ether(reply).dst == a.mac
+    done = a.run(["ping", "-c", "1", "-W", "5", a.gateway], check=False)
+    assert done.returncode == 0, done.stdout
