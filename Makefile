@@ -31,7 +31,7 @@ LIBS_BASE := $(LIBS_PURE) -lbpf -lelf -lz $(NL_LIBS)
 LIBS_SHORT := -Wl,-Bstatic -lbpf -lelf -lz -lnl-route-3 -lnl-3 -Wl,-Bdynamic $(LIBS_PURE) -Wl,--as-needed,-z,now
 LIBS_CTL  := $(LIBS_BASE) -levent_core -levent_extra -lcurl
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
-          -I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP
+          -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP
 
 objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
 LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)
