@@ -12,7 +12,7 @@
 #include "fs.h"
 #include "own.h"
 
-enum kind { TEXT, PATH, BOOL, INT, SETTING, SIZE, CHOICE, NOT_BUILT };
+enum kind { TEXT, PATH, ADDRESS, KEY_PATH, BOOL, INT, SETTING, SIZE, CHOICE, NOT_BUILT };
 
 typedef int get_fn(struct pk_settings *s, const struct pk_json_doc *doc,
 		   const struct pk_json *object, struct pk_err *err);
@@ -39,7 +39,7 @@ static int get_health(struct pk_settings *s, const struct pk_json_doc *doc,
 /* pk_settings_get_sizes reads both sections from the top: see read_section. */
 static const struct key keys[] = {
 	{ "", "root", PATH, AT(root), true, NULL, NULL },
-	{ "", "cluster", TEXT, AT(cluster), false, NULL, NULL },
+	{ "", "cluster", KEY_PATH, AT(cluster), false, NULL, NULL },
 	{ "", "baseline", SETTING, 0, 0, false, pk_settings_get_baseline, NULL },
 	{ "", "pools", SETTING, 0, 0, true, pk_settings_get_pools, NULL },
 	{ "", "tenantReach", SETTING, 0, 0, false, pk_settings_get_reach, NULL },
@@ -49,14 +49,14 @@ static const struct key keys[] = {
 	{ "", "conflist", PATH, AT(conflist), true, NULL, NULL },
 	{ "", "uplinks", NOT_BUILT, 0, 0, true, NULL, NULL },
 	{ "", "cgroup", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "nomad", "address", TEXT, AT(nomad.address), false, NULL, NULL },
+	{ "nomad", "address", ADDRESS, AT(nomad.address), false, NULL, NULL },
 	{ "nomad", "node", TEXT, AT(nomad_node), true, NULL, NULL },
 	{ "nomad", "tokenFile", PATH, AT(nomad.token_file), true, NULL, NULL },
 	{ "nomad", "caFile", PATH, AT(nomad.ca_file), true, NULL, NULL },
-	{ "consul", "address", TEXT, AT(consul.address), false, NULL, NULL },
+	{ "consul", "address", ADDRESS, AT(consul.address), false, NULL, NULL },
 	{ "consul", "tokenFile", PATH, AT(consul.token_file), true, NULL, NULL },
 	{ "consul", "caFile", PATH, AT(consul.ca_file), true, NULL, NULL },
-	{ "consul", "prefix", TEXT, AT(consul_prefix), false, NULL, NULL },
+	{ "consul", "prefix", KEY_PATH, AT(consul_prefix), false, NULL, NULL },
 	{ "policies", "directory", PATH, AT(policies_dir), false, NULL, NULL },
 	{ "policies", "kv", BOOL, AT(policies_kv), false, NULL, NULL },
 	{ "masquerade", "ports", TEXT, AT(masquerade_ports), false, NULL, NULL },
@@ -140,6 +140,53 @@ struct place {
 	struct pk_err *err;
 };
 
+/* http or https, a host, maybe a port and a path. A password would be shown with it: refused. */
+static bool is_address(const char *text)
+{
+	const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
+			   : strncmp(text, "https://", 8) == 0 ? text + 8
+							       : "";
+
+	for (const char *p = text; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f || strchr("@?#\"\\", *p))
+			return false;
+	return *host && *host != '/' && *host != ':';
+}
+
+/* Parts of a key in Consul, joined by slashes. */
+static bool is_key_path(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-._/";
+
+	return strspn(text, plain) == strlen(text) && *text != '/' && !strstr(text, "//") &&
+	       text[strlen(text) - 1] != '/';
+}
+
+static int check_text(const struct key *k, const char *text, const struct place *at)
+{
+	const char *expected = k->kind == PATH && *text != '/' ? "an absolute path"
+			       : k->kind == ADDRESS && !is_address(text)
+				       ? "http://HOST:PORT or https://HOST:PORT, without a password"
+			       : k->kind == KEY_PATH && !is_key_path(text)
+				       ? "letters, digits, - . _ and / between them"
+				       : NULL;
+
+	if (!*text || !expected)
+		return 0;
+	/* Not with what was found: it may hold a password. */
+	return pk_json_fail(at->err, at->doc, at->value, false, "expected %s", expected);
+}
+
+/* A path is put behind it. */
+static void drop_slashes(char *text)
+{
+	size_t n = strlen(text);
+
+	while (n && text[n - 1] == '/')
+		text[--n] = '\0';
+}
+
 static int put_text(char *to, const struct key *k, const struct place *at)
 {
 	const char *text = pk_json_string(at->value);
@@ -153,10 +200,11 @@ static int put_text(char *to, const struct key *k, const struct place *at)
 	if (strlen(text) >= k->room)
 		return pk_json_fail(at->err, at->doc, at->value, false, "longer than %zu bytes",
 				    k->room - 1);
-	if (k->kind == PATH && *text && *text != '/')
-		return pk_json_fail(at->err, at->doc, at->value, false,
-				    "\"%s\" is not an absolute path", text);
+	if (check_text(k, text, at) < 0)
+		return -EINVAL;
 	strcpy(to, text);
+	if (k->kind == ADDRESS)
+		drop_slashes(to);
 	return 0;
 }
 
@@ -209,6 +257,8 @@ static int put(struct pk_config *c, const struct key *k, const struct place *at)
 	switch (k->kind) {
 	case TEXT:
 	case PATH:
+	case ADDRESS:
+	case KEY_PATH:
 		return put_text(to, k, at);
 	case BOOL:
 		return pk_json_get_bool(at->doc, at->section, k->name, (bool *)(void *)to, at->err);
@@ -364,22 +414,33 @@ static size_t key_of(const char *section, const char *name)
 	return i;
 }
 
-static void from_env(struct pk_config *c, const struct pk_config_args *args, const char *section,
-		     const char *variable)
+void pk_config_origin(struct pk_config *c, const char *key, const char *origin)
+{
+	size_t i = key_of("", key);
+
+	snprintf(c->origin[i], sizeof(c->origin[i]), "%s", origin);
+}
+
+static int from_env(struct pk_config *c, const struct pk_config_args *args, const char *section,
+		    const char *variable, struct pk_err *err)
 {
 	size_t i = key_of(section, "address");
 	const char *v = args->env ? args->env(variable) : NULL;
-	char *to = (char *)c + keys[i].offset;
+	char text[sizeof(c->nomad.address) + 8];
 
-	if (!v || !*v || strcmp(c->origin[i], "default") != 0 || strlen(v) >= keys[i].room)
-		return;
-	if (strstr(v, "://"))
-		strcpy(to, v);
-	else /* CONSUL_HTTP_ADDR is usually written without */
-		snprintf(to, keys[i].room, "http://%s", v);
+	if (!v || !*v || strcmp(c->origin[i], "default") != 0)
+		return 0;
+	/* CONSUL_HTTP_ADDR is usually written without */
+	snprintf(text, sizeof(text), "%s%.256s", strstr(v, "://") ? "" : "http://", v);
+	drop_slashes(text);
+	if (strlen(text) >= keys[i].room || !is_address(text))
+		return pk_fix(err, pk_fail(err, 0, "%s in the environment is no address", variable),
+			      "set it to http://HOST:PORT, or unset it");
+	strcpy((char *)c + keys[i].offset, text);
 	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", variable);
 	if (strcmp(section, "consul") == 0)
 		c->consul.on = true;
+	return 0;
 }
 
 static void token_env(const struct pk_config_args *args, const char *variable,
@@ -411,12 +472,12 @@ static int finish(struct pk_config *c, const struct pk_config_args *args, struct
 		snprintf(c->flows_file, sizeof(c->flows_file), "%.250s/var/log/picket/flows.jsonl",
 			 c->paths.root);
 	if (c->nomad.on)
-		from_env(c, args, "nomad", "NOMAD_ADDR");
-	if (c->consul.on || consul)
-		from_env(c, args, "consul", "CONSUL_HTTP_ADDR");
+		r = from_env(c, args, "nomad", "NOMAD_ADDR", err);
+	if (r == 0 && (c->consul.on || consul))
+		r = from_env(c, args, "consul", "CONSUL_HTTP_ADDR", err);
 	token_env(args, "NOMAD_TOKEN", &c->nomad);
 	token_env(args, "CONSUL_HTTP_TOKEN", &c->consul);
-	return 0;
+	return r;
 }
 
 static int load(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
@@ -484,6 +545,8 @@ static void write_value(const struct pk_config *c, const struct key *k, const ch
 	switch (k->kind) {
 	case TEXT:
 	case PATH:
+	case ADDRESS:
+	case KEY_PATH:
 	case CHOICE:
 		pk_jw_string(w, name, *from || !k->null_ok ? from : NULL);
 		break;

@@ -72,3 +72,8 @@ int pk_config_size(const char *text, uint64_t *out);
  * this root, unless config names one. None found: nothing changes, 0.
  */
 int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk_err *err);
+/* pk_config_load and then the conflist in CNI's usual directory below the root. */
+int pk_config_effective(struct pk_config *config, const struct pk_config_args *args,
+			struct pk_err *err);
+/* Where a key's value is from. The key must be one. */
+void pk_config_origin(struct pk_config *config, const char *key, const char *origin);

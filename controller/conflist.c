@@ -71,18 +71,25 @@ static void take_resolvers(struct pk_settings *s, const struct pk_json *servers)
 	s->n_resolvers = n;
 }
 
-static void take(struct pk_settings *s, const struct pk_json *plugin)
+static void take(struct pk_config *c, const struct pk_json *plugin, const char *path)
 {
 	const struct pk_json *pool = pk_json_get(plugin, "pool");
 	const struct pk_json *servers = pk_json_get(pk_json_get(plugin, "dns"), "servers");
 	const char *baseline = pk_json_string(pk_json_get(plugin, "baseline"));
+	struct pk_settings *s = &c->settings;
+	char origin[PK_CONFIG_ORIGIN];
 
-	if (pool && !s->pools_given)
+	snprintf(origin, sizeof(origin), "conflist %.300s", path);
+	if (pool && !s->pools_given) {
 		take_pools(s, pool);
-	if (servers && !s->resolvers_given)
+		pk_config_origin(c, "pools", origin);
+	}
+	if (servers && !s->resolvers_given) {
 		take_resolvers(s, servers);
-	if (baseline && !s->baseline_given)
-		pk_baseline_parse(baseline, &s->baseline);
+		pk_config_origin(c, "resolvers", origin);
+	}
+	if (baseline && !s->baseline_given && pk_baseline_parse(baseline, &s->baseline) == 0)
+		pk_config_origin(c, "baseline", origin);
 }
 
 static int try_file(struct pk_config *c, const char *path, bool *found, struct pk_err *err)
@@ -100,7 +107,7 @@ static int try_file(struct pk_config *c, const char *path, bool *found, struct p
 	plugin = our_plugin(c, pk_json_root(doc));
 	*found = plugin != NULL;
 	if (plugin)
-		take(&c->settings, plugin);
+		take(c, plugin, path);
 	return 0;
 }
 
@@ -161,6 +168,7 @@ static void take_resolv_conf(struct pk_config *c)
 		if (!s->resolvers)
 			abort();
 		s->resolvers[s->n_resolvers++] = a;
+		pk_config_origin(c, "resolvers", path);
 	}
 }
 
@@ -207,4 +215,18 @@ static int find_conflist(struct pk_config *c, const char *directory, struct pk_e
 	}
 	free(list);
 	return 0;
+}
+
+int pk_config_effective(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
+{
+	char directory[PK_PATH_ROOM];
+	int r = pk_config_load(c, args, err);
+
+	if (r < 0)
+		return r;
+	snprintf(directory, sizeof(directory), "%s/opt/cni/config", c->paths.root);
+	r = pk_conflist_apply(c, directory, err);
+	if (r < 0)
+		pk_config_done(c);
+	return r;
 }

@@ -119,7 +119,7 @@ static int print_config(const struct options *o)
 	struct pk_err err = { 0 };
 	own_str text = { 0 };
 
-	if (pk_config_load(&config, &o->args, &err) < 0)
+	if (pk_config_effective(&config, &o->args, &err) < 0)
 		return fatal(&err);
 	pk_config_print(&config, &text);
 	fputs(text.text, stdout);

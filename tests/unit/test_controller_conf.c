@@ -50,6 +50,15 @@ static const struct {
 	{ "flows.allowed is one of two", "{\"flows\": {\"allowed\": \"sampled\"}}", "\"none\"" },
 	{ "no flows file", "{\"flows\": {\"file\": null}}", NULL },
 	{ "paths are absolute", "{\"policies\": {\"directory\": \"policies\"}}", "absolute" },
+	{ "an address is a URL", "{\"nomad\": {\"address\": \"127.0.0.1:4646\"}}", "http://HOST" },
+	{ "an address has a host", "{\"nomad\": {\"address\": \"http:///v1\"}}", "http://HOST" },
+	{ "an address has no password", "{\"consul\": {\"address\": \"http://u:p@h:1\"}}",
+	  "without a password" },
+	{ "an address may have a path", "{\"consul\": {\"address\": \"https://[::1]:1/consul/\"}}",
+	  NULL },
+	{ "a prefix is a path of keys", "{\"consul\": {\"prefix\": \"ops/picket-1\"}}", NULL },
+	{ "a prefix has no empty parts", "{\"consul\": {\"prefix\": \"picket/\"}}", "between" },
+	{ "a cluster is part of a key", "{\"cluster\": \"a b\"}", "letters" },
 	{ "nomad null switches it off", "{\"nomad\": null}", NULL },
 	{ "what isn't built is refused, not ignored", "{\"http\": {\"listen\": \"127.0.0.1:1\"}}",
 	  "cannot do that yet" },
@@ -224,6 +233,8 @@ static void test_conflist(void **state)
 	struct pk_config_args args = { .root = *state };
 	struct pk_config c;
 	own_str conflist = { 0 };
+	own_str print = { 0 };
+	static const char *const keys[] = { "\"pools\"", "\"resolvers\"", "\"baseline\"" };
 
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
 	pk_str_addf(&conflist,
@@ -238,6 +249,13 @@ static void test_conflist(void **state)
 	assert_false(c.settings.pools_given);
 	assert_int_equal(c.settings.n_resolvers, 1);
 	assert_int_equal(c.settings.baseline, PK_BASELINE_DENY);
+	pk_config_print(&c, &print);
+	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
+		const char *at = strstr(print.text, keys[i]);
+
+		if (!at || !strstr(at, "x.conflist") || strstr(at, "x.conflist") > strchr(at, '\n'))
+			fail_msg("%s isn't shown as the conflist's: %s", keys[i], print.text);
+	}
 	pk_config_done(&c);
 }
 
