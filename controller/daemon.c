@@ -247,11 +247,14 @@ static void trim(void *arg)
 	malloc_trim(0);
 }
 
-static bool nomad_answers(void *arg)
+static enum pk_nomad_word nomad_word(void *arg)
 {
 	struct pk_daemon *d = arg;
 
-	return d->nomad && pk_nomad_source(d->nomad)->state == PK_SOURCE_OK;
+	if (!d->nomad)
+		return PK_NOMAD_OFF;
+	return pk_nomad_source(d->nomad)->state == PK_SOURCE_OK ? PK_NOMAD_ANSWERS
+								: PK_NOMAD_SILENT;
 }
 
 static void on_allocs(void *arg, struct pk_allocs *allocs)
@@ -323,21 +326,6 @@ static void stop_sources(struct pk_daemon *d)
 	pk_flowlog_free(PK_MOVE(d->flowlog, NULL));
 }
 
-static int load_config(struct pk_config *config, const struct pk_config_args *args,
-		       struct pk_err *err)
-{
-	char dir[PK_PATH_ROOM];
-	int r = pk_config_load(config, args, err);
-
-	if (r < 0)
-		return r;
-	snprintf(dir, sizeof(dir), "%s/opt/cni/config", config->paths.root);
-	r = pk_conflist_apply(config, dir, err);
-	if (r < 0)
-		pk_config_done(config);
-	return r;
-}
-
 /* What Nomad said of this node stays said: its labels are part of every endpoint's identity. */
 static void keep_node(struct pk_settings *to, const struct pk_settings *from)
 {
@@ -361,7 +349,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 {
 	struct pk_config config;
 	struct pk_err own = { 0 };
-	int r = load_config(&config, &d->args, &own);
+	int r = pk_config_effective(&config, &d->args, &own);
 
 	if (r == 0 && strcmp(config.root, d->config.root) != 0) {
 		r = pk_fix(&own, pk_fail(&own, 0, "\"root\" cannot change while picketd runs"),
@@ -380,6 +368,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	pk_model_settings(d->model, &d->config.settings);
 	d->settings_changed = true;
 	start_sources(d);
+	pk_upkeep_now(d->upkeep);
 	pk_daemon_apply_soon(d);
 	log_info("op=reload");
 	return 0;
@@ -445,7 +434,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	*d = (struct pk_daemon){ .args = *args, .lock = -1 };
 	clock_gettime(CLOCK_REALTIME, &d->started);
 	d->change_ns = pk_now_ns();
-	r = load_config(&d->config, args, err);
+	r = pk_config_effective(&d->config, args, err);
 	if (r < 0)
 		return r;
 	r = take_lock(d, err);
@@ -473,7 +462,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	upkeep.paths = &d->config.paths;
 	upkeep.model = d->model;
 	upkeep.sync = d->sync;
-	upkeep.nomad_answers = d->config.nomad.on ? nomad_answers : NULL;
+	upkeep.nomad = nomad_word;
 	d->upkeep = pk_upkeep_new(&upkeep);
 	pk_timer_set(d->trim, TRIM_MS);
 	return 0;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "upkeep.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +25,12 @@
 #define GONE_MS	  200 /* a device that goes takes its netns and its record's DEL along */
 #define SWEEP_NS  2000000000ull
 
+/* An endpoint that was closed here, since its guard can't be first. */
+struct shut {
+	char *key;
+	char why[256];
+};
+
 struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
@@ -30,6 +39,8 @@ struct pk_upkeep {
 	int links; /* netlink socket that hears of devices */
 	union pk_addr *local;
 	size_t n_local;
+	struct shut *shut;
+	size_t n_shut;
 };
 
 static void read_addresses(struct pk_upkeep *u)
@@ -69,7 +80,7 @@ static enum pk_alloc_state alloc_state(void *arg, const char *container_id)
 	struct pk_upkeep *u = arg;
 	const struct pk_alloc *alloc;
 
-	if (!u->args.nomad_answers(u->args.arg))
+	if (u->args.nomad(u->args.arg) != PK_NOMAD_ANSWERS)
 		return PK_ALLOC_UNKNOWN;
 	alloc = pk_model_find_alloc(u->args.model, container_id);
 	return alloc && !alloc->terminal ? PK_ALLOC_LIVE : PK_ALLOC_GONE;
@@ -98,7 +109,7 @@ static void sweep(void *arg)
 			      .apply = true,
 			      .deadline_ns = pk_now_ns() + SWEEP_NS };
 
-	if (u->args.nomad_answers)
+	if (u->args.nomad(u->args.arg) != PK_NOMAD_OFF)
 		s.alloc = alloc_state;
 	u->stats.orphans = 0;
 	if (pk_sweep(&s, &err) < 0)
@@ -107,24 +118,68 @@ static void sweep(void *arg)
 		u->args.swept(u->args.arg);
 }
 
-static void audit_hook(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_hook *hook)
+/* Unguarded it must reach nothing, whoever stands before the guard: ADD or CHECK opens it again. */
+static void shut(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *m,
+		 const struct pk_err *why)
+{
+	struct pk_err err = { 0 };
+	struct shut *at;
+
+	pk_nl_down(nl, m->host_ifindex);
+	if (pk_nl_send(nl, &err) < 0)
+		log_error("op=audit endpoint=%s err=\"%s\"", m->key, err.text);
+	if (pk_endpoint_close(pk_sync_bpf(u->args.sync), m->slot, sync_until(), &err) < 0)
+		log_error("op=audit endpoint=%s err=\"%s\"", m->key, err.text);
+	log_error("op=audit endpoint=%s device=%s err=\"%s\" closed", m->key, m->device, why->text);
+	u->shut = realloc(u->shut, (u->n_shut + 1) * sizeof(*u->shut));
+	if (!u->shut)
+		abort();
+	at = &u->shut[u->n_shut++];
+	at->key = strdup(m->key);
+	if (!at->key)
+		abort();
+	snprintf(at->why, sizeof(at->why), "%s is closed: %.200s", m->device, why->text);
+}
+
+/* Still closed by us? Its record goes, or somebody who mended it opens it. */
+static bool is_shut(const struct pk_upkeep *u, const char *key)
+{
+	const struct pk_member *m = pk_model_get(u->args.model, key);
+
+	return m && m->open && m->epoch_matches && !pk_word(pk_sync_bpf(u->args.sync), m->slot);
+}
+
+static void recount(struct pk_upkeep *u)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->n_shut; i++)
+		if (is_shut(u, u->shut[i].key))
+			u->shut[n++] = u->shut[i];
+		else
+			free(u->shut[i].key);
+	u->n_shut = n;
+	u->stats.hooks_bad = (unsigned int)n;
+	snprintf(u->stats.hook_error, sizeof(u->stats.hook_error), "%s", n ? u->shut[0].why : "");
+}
+
+/* False: the guard isn't first and can't be put there. */
+static bool audit_hook(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_hook *hook,
+		       struct pk_err *err)
 {
 	struct pk_hook_seen seen;
-	struct pk_err err = { 0 };
 
-	if (pk_hook_read(nl, hook, &seen, &err) < 0 || seen.state == PK_HOOK_OURS_FIRST)
-		return; /* a device that is gone is the sweep's */
-	u->stats.hooks_bad++;
+	if (pk_hook_read(nl, hook, &seen, err) < 0 || seen.state == PK_HOOK_OURS_FIRST)
+		return true; /* a device that is gone is the sweep's */
 	log_warn("op=audit ifindex=%u hook=%s state=%s before=\"%s\" repairing", hook->ifindex,
 		 hook->egress ? "egress" : "ingress",
 		 seen.state == PK_HOOK_MISSING ? "missing" : "not-first", seen.before);
-	if (pk_hook_repair(nl, hook, &err) == 0) {
+	if (pk_hook_repair(nl, hook, err) == 0) {
 		u->stats.hooks_repaired++;
-		u->stats.hooks_bad--;
-		return;
+		return true;
 	}
-	snprintf(u->stats.hook_error, sizeof(u->stats.hook_error), "%.250s", err.text);
-	log_error("op=audit ifindex=%u err=\"%s\"", hook->ifindex, err.text);
+	/* Gone meanwhile: the sweep's. */
+	return !if_indextoname(hook->ifindex, (char[IF_NAMESIZE]){ 0 });
 }
 
 static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *m)
@@ -134,12 +189,15 @@ static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_
 				.tcx = m->tcx,
 				.prog = bpf->prog[PK_PROG_FROM_ENDPOINT],
 				.name = pk_prog_name(PK_PROG_FROM_ENDPOINT) };
+	struct pk_err err = { 0 };
+	bool good = audit_hook(u, nl, &hook, &err);
 
-	audit_hook(u, nl, &hook);
 	hook.egress = true;
 	hook.prog = bpf->prog[PK_PROG_TO_ENDPOINT];
 	hook.name = pk_prog_name(PK_PROG_TO_ENDPOINT);
-	audit_hook(u, nl, &hook);
+	good = good && audit_hook(u, nl, &hook, &err);
+	if (!good)
+		shut(u, nl, m, &err);
 }
 
 static void audit(struct pk_upkeep *u)
@@ -154,12 +212,11 @@ static void audit(struct pk_upkeep *u)
 		log_warn("op=audit err=\"%s\" ignoring until the next one", err.text);
 		return;
 	}
-	u->stats.hooks_bad = 0;
-	u->stats.hook_error[0] = '\0';
 	for (const struct pk_member *m = pk_model_next(u->args.model, NULL); m;
 	     m = pk_model_next(u->args.model, m))
 		if (m->open && m->epoch_matches && pk_word(bpf, m->slot))
 			audit_member(u, nl, m);
+	recount(u);
 }
 
 static void minute(void *arg)
@@ -192,6 +249,8 @@ static void on_links(void *arg)
 		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
 			gone |= h->nlmsg_type == RTM_DELLINK;
 	}
+	/* More was said than fits: one of it may be that. */
+	gone |= n < 0 && errno == ENOBUFS;
 	if (gone)
 		pk_timer_hurry(u->sweep_timer, GONE_MS);
 }
@@ -230,6 +289,9 @@ void pk_upkeep_free(struct pk_upkeep *u)
 		close(u->links);
 	pk_timer_free(u->timer);
 	pk_timer_free(u->sweep_timer);
+	for (size_t i = 0; i < u->n_shut; i++)
+		free(u->shut[i].key);
+	free(u->shut);
 	free(u->local);
 	free(u);
 }

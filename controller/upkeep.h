@@ -10,21 +10,22 @@
 
 struct pk_upkeep;
 
+enum pk_nomad_word { PK_NOMAD_OFF, PK_NOMAD_SILENT, PK_NOMAD_ANSWERS };
+
 struct pk_upkeep_args {
 	struct pk_loop *loop;
 	const struct pk_paths *paths;
 	struct pk_model *model;
 	struct pk_sync *sync;
-	/* Is Nomad there, and did it answer? NULL: no Nomad. */
-	bool (*nomad_answers)(void *arg);
-	void (*swept)(void *arg); /* records may have gone */
+	enum pk_nomad_word (*nomad)(void *arg); /* asked at each sweep: a reload may change it */
+	void (*swept)(void *arg);		/* records may have gone */
 	void *arg;
 };
 
 struct pk_upkeep_stats {
 	unsigned int orphans; /* that the last sweep left */
 	uint64_t removed;
-	unsigned int hooks_bad; /* guards that weren't first at the last audit */
+	unsigned int hooks_bad; /* endpoints closed because their guard can't be first */
 	uint64_t hooks_repaired;
 	char hook_error[256]; /* why one can't be; "" */
 };

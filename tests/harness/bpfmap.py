@@ -15,7 +15,7 @@ EGRESS, INGRESS = 0, 1
 REASON_SLOTS = 64
 
 
-def _bpf(command, attr):
+def bpf(command, attr):
     buffer = ctypes.create_string_buffer(attr.ljust(128, b"\0"), 128)
     got = _libc.syscall(_SYS_BPF, command, buffer, 128)
     if got < 0:
@@ -35,9 +35,9 @@ class Map:
 
     def __init__(self, path):
         name = ctypes.create_string_buffer(os.fsencode(path))
-        self.fd = _bpf(_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
+        self.fd = bpf(_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
         info = ctypes.create_string_buffer(128)
-        _bpf(_INFO, struct.pack("IIQ", self.fd, 128, ctypes.addressof(info)))
+        bpf(_INFO, struct.pack("IIQ", self.fd, 128, ctypes.addressof(info)))
         self.type, _, self.key_size, self.value_size, self.max = struct.unpack_from("5I", info)
         self.cpus = _possible_cpus() if self.type in _PERCPU else 0
         self._key = ctypes.create_string_buffer(self.key_size)
@@ -64,7 +64,7 @@ class Map:
         """The value, or None."""
         self._key.raw = key
         try:
-            _bpf(_LOOKUP, self._attr(self._value))
+            bpf(_LOOKUP, self._attr(self._value))
         except FileNotFoundError:
             return None
         raw = self._value.raw
@@ -75,11 +75,11 @@ class Map:
     def set(self, key, value):
         """For tests that break a table on purpose."""
         self._key.raw, self._value.raw = key, value
-        _bpf(_UPDATE, self._attr(self._value))
+        bpf(_UPDATE, self._attr(self._value))
 
     def delete(self, key):
         self._key.raw = key
-        _bpf(_DELETE, struct.pack("IxxxxQ", self.fd, ctypes.addressof(self._key)))
+        bpf(_DELETE, struct.pack("IxxxxQ", self.fd, ctypes.addressof(self._key)))
 
     def keys(self):
         after, found = None, []
@@ -91,7 +91,7 @@ class Map:
                                ctypes.addressof(self._key) if after is not None else 0,
                                ctypes.addressof(following), 0)
             try:
-                _bpf(_NEXT, attr)
+                bpf(_NEXT, attr)
             except FileNotFoundError:
                 return found
             after = following.raw

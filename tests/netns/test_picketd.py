@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """picketd and the fence together: what a source says is what packets meet, and only that."""
 import contextlib
+import ctypes
 import http.client
 import json
 import os
+import signal
 import socket
+import struct
 import sys
 import uuid
 
@@ -13,6 +16,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from fake import FakeConsul, FakeNomad  # noqa: E402
+from harness.bpfmap import bpf  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 ONLY_API = {"namespace": "acme", "rules": [{
@@ -288,6 +292,68 @@ def test_policy_that_does_not_fit_leaves_the_old_one(node):
              "a set that fits", 60)
     wait_for(lambda: in_step(node), "every endpoint in step", 30)
     assert not reaches(batch, db)
+
+
+PASSES = bytes([0xb7] + 7 * [0] + [0x95] + 7 * [0])         # r0 = 0 (TC_ACT_OK); exit
+PROG_LOAD, OBJ_PIN, PROG_ATTACH, SCHED_CLS, TCX_INGRESS, BEFORE = 5, 6, 8, 3, 46, 8
+
+
+def passing_program():
+    code, licence = ctypes.create_string_buffer(PASSES), ctypes.create_string_buffer(b"GPL")
+    return bpf(PROG_LOAD, struct.pack("IIQQ", SCHED_CLS, len(PASSES) // 8, ctypes.addressof(code),
+                                      ctypes.addressof(licence)))
+
+
+def test_p57_audit_puts_the_guard_first_again(node):
+    a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
+    pin = node.path("sys/fs/bpf/foreign")
+    path = ctypes.create_string_buffer(os.fsencode(pin))
+    program = passing_program()
+    bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(path), program))
+    os.close(program)
+    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", "ingress", "pref", "1", "protocol", "all",
+              "handle", "9", "bpf", "da", "object-pinned", os.path.join(node.root, "sys/fs/bpf/foreign")])
+    node.run(["tc", "filter", "del", "dev", f"pk{b.slot}", "egress"])
+    node.start_picketd()
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsRepaired"] == 2, "both guards")
+    assert node.api("/v1/status")["state"] == "ok"
+    assert not reaches(a, b) and not reaches(b, a)
+    node.picketd_answers()
+    node.picketd.send_signal(signal.SIGHUP)                 # looks again, and finds nothing to do
+    wait_for(lambda: node.log().count("op=reload") == 1, "the reload")
+    assert node.api("/v1/status")["upkeep"]["guardsRepaired"] == 2
+
+
+def test_p57_what_cannot_be_guarded_is_closed(node):
+    a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+    node.start_picketd()
+    assert reaches(a, b)
+    program = passing_program()
+    with node.inside():
+        index = socket.if_nametoindex(f"pk{a.slot}")
+        try:
+            bpf(PROG_ATTACH, struct.pack("IIIIIIQ", index, program, TCX_INGRESS, BEFORE, 0, 0, 0))
+        except OSError as error:
+            pytest.skip(f"this kernel has no TCX: {error}")
+        finally:
+            os.close(program)
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")
+    status = node.api("/v1/status")
+    assert status["state"] == "failing"
+    assert any(f"pk{a.slot} is closed" in r["text"] and r["fix"] == "picket check"
+               for r in status["reasons"])
+    assert node.tables.word(a.slot)[0] == 0 and node.tables.word(b.slot)[0] != 0
+    assert not reaches(a, b) and not reaches(b, a)
+    link = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]
+    assert "UP" not in link["flags"]
+    node.picketd.send_signal(signal.SIGHUP)                 # it stays said
+    wait_for(lambda: node.log().count("op=reload") == 2, "the reload")
+    assert node.api("/v1/status")["upkeep"]["guardsBad"] == 1
+    node.delete(a)
+    wait_for(lambda: node.api("/v1/endpoints")["endpoints"][0]["containerId"] == b.id, "the DEL")
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing left to say")
 
 
 class Lines:
