@@ -93,6 +93,18 @@ static int decode(const struct pk_json_doc *doc, const struct pk_json *v, struct
 	return kv->key ? 0 : pk_fail(err, ENOMEM, "Consul's keys");
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
+}
+
+const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key)
+{
+	const struct pk_kv wanted = { .key = (char *)key };
+
+	return kvs->n ? bsearch(&wanted, kvs->list, kvs->n, sizeof(wanted), by_key) : NULL;
+}
+
 int pk_kvs_decode(const char *body, size_t len, struct pk_kvs *out, struct pk_err *err)
 {
 	own_json *doc = NULL;
@@ -112,5 +124,7 @@ int pk_kvs_decode(const char *body, size_t len, struct pk_kvs *out, struct pk_er
 		r = decode(doc, v, &out->list[out->n++], err);
 	if (r < 0)
 		pk_kvs_done(out);
+	else
+		qsort(out->list, out->n, sizeof(*out->list), by_key);
 	return r;
 }

@@ -17,8 +17,9 @@ struct pk_kvs {
 	size_t n;
 };
 
-/* /v1/kv/PREFIX?recurse. All or nothing. */
+/* /v1/kv/PREFIX?recurse, by key. All or nothing. */
 int pk_kvs_decode(const char *body, size_t len, struct pk_kvs *out, struct pk_err *err);
+const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: not there */
 void pk_kvs_done(struct pk_kvs *kvs);
 /* Strict base64 with padding; caller frees. -EINVAL. */
 int pk_base64_decode(const char *text, char **out, size_t *len);

@@ -11,18 +11,18 @@
 #include "service.h"
 
 #define WAIT_S	   60
-#define PAUSE_MS   20
 #define CONFIRM_MS 10000
 
 struct pk_consul {
+	struct pk_loop *loop;
 	struct pk_http *http;
 	const struct pk_config *config;
 	struct pk_docs *docs;
 	struct pk_timer *timer;
 	struct pk_http_call *call;
 	struct pk_source source;
-	char prefix[256];
-	uint64_t index;
+	char prefix[320];
+	uint64_t index, asked_ms;
 	struct pk_kvs last; /* of a consistent answer that waits for the token's check */
 	pk_loop_fn *changed;
 	void *arg;
@@ -74,35 +74,42 @@ bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out)
 	return true;
 }
 
+/* A key that ends with a slash is a folder, as Consul's own page makes them. */
+static bool is_folder(const char *key)
+{
+	return *key && key[strlen(key) - 1] == '/';
+}
+
+static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
+{
+	struct pk_doc_place place = { .source = "operator" };
+	struct pk_kv_place where;
+	own_str path = { 0 };
+
+	pk_str_addf(&path, "consul:%s", kv->key);
+	place.path = path.text;
+	if (!pk_kv_place(kv->key, c->prefix, &where))
+		return pk_docs_unreadable(c->docs, &place,
+					  "this key is no policy's place: below the prefix are "
+					  "operator/NAME and tenants/NAMESPACE/NAME");
+	place.source = where.source;
+	place.namespace = where.namespace;
+	return pk_docs_offer(c->docs, &place, kv->value, kv->len);
+}
+
 static bool offer_all(struct pk_consul *c, const struct pk_kvs *kvs)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < kvs->n; i++) {
-		const struct pk_kv *kv = &kvs->list[i];
-		struct pk_doc_place place = { 0 };
-		struct pk_kv_place where;
-		own_str path = { 0 };
-
-		if (!pk_kv_place(kv->key, c->prefix, &where))
-			continue;
-		pk_str_addf(&path, "consul:%s", kv->key);
-		place.source = where.source;
-		place.namespace = where.namespace;
-		place.path = path.text;
-		any |= pk_docs_offer(c->docs, &place, kv->value, kv->len);
-	}
+	for (size_t i = 0; i < kvs->n; i++)
+		if (!is_folder(kvs->list[i].key))
+			any |= offer_key(c, &kvs->list[i]);
 	return any;
 }
 
 static bool has_key(void *arg, const char *path)
 {
-	const struct pk_kvs *kvs = arg;
-
-	for (size_t i = 0; i < kvs->n; i++)
-		if (strncmp(path, "consul:", 7) == 0 && strcmp(path + 7, kvs->list[i].key) == 0)
-			return true;
-	return false;
+	return strncmp(path, "consul:", 7) == 0 && pk_kvs_find(arg, path + 7);
 }
 
 static bool ours(const char *source)
@@ -123,12 +130,12 @@ static size_t missing(struct pk_consul *c, const struct pk_kvs *kvs)
 	return n;
 }
 
-static void good(struct pk_consul *c, size_t keys)
+static void good(struct pk_consul *c, size_t keys, unsigned int pause_ms)
 {
 	pk_source_good(&c->source);
 	snprintf(c->source.detail, sizeof(c->source.detail), "%zu keys below %.100s", keys,
 		 c->prefix);
-	pk_timer_set(c->timer, PAUSE_MS);
+	pk_timer_set(c->timer, pause_ms);
 }
 
 static void remove_missing(struct pk_consul *c)
@@ -136,7 +143,10 @@ static void remove_missing(struct pk_consul *c)
 	bool any = pk_docs_prune(c->docs, "operator", has_key, &c->last);
 
 	any |= pk_docs_prune(c->docs, "tenant/", has_key, &c->last);
-	good(c, c->last.n);
+	/* What went may be what a refused document waits for. */
+	if (any && pk_docs_any_waits(c->docs))
+		c->index = 0;
+	good(c, c->last.n, pk_service_pause(0, 0, 0));
 	pk_kvs_done(&c->last);
 	if (any)
 		c->changed(c->arg);
@@ -164,16 +174,32 @@ static int decode(const struct pk_http_reply *reply, struct pk_kvs *kvs, char *w
 	*kvs = (struct pk_kvs){ 0 };
 	if (pk_service_failed(reply, true, why, room))
 		return -1;
-	if (reply->status == 404) {
-		if (reply->index)
-			return 0;
-		snprintf(why, room, "404 without an index: not Consul's KV");
+	if (!reply->index) {
+		snprintf(why, room, "%d without an index: not Consul's KV", reply->status);
 		return -1;
 	}
+	if (reply->status == 404)
+		return 0;
 	if (pk_kvs_decode(reply->body, reply->len, kvs, &err) == 0)
 		return 0;
 	snprintf(why, room, "%.250s", err.text);
 	return -1;
+}
+
+/* What a token may not see looks like what is gone. */
+static bool is_filtered(struct pk_consul *c, const struct pk_http_reply *reply)
+{
+	char why[400];
+
+	if (!reply->filtered)
+		return false;
+	snprintf(
+		why, sizeof(why),
+		"the token may not read all keys below %.100s: none is taken as gone; fix: give it "
+		"key_prefix \"%.100s\" { policy = \"read\" }",
+		c->prefix, c->prefix);
+	failed(c, why);
+	return true;
 }
 
 static void on_consistent(void *arg, const struct pk_http_reply *reply)
@@ -189,6 +215,10 @@ static void on_consistent(void *arg, const struct pk_http_reply *reply)
 	}
 	if (offer_all(c, &c->last))
 		c->changed(c->arg);
+	if (is_filtered(c, reply)) {
+		pk_kvs_done(&c->last);
+		return;
+	}
 	if (c->last.n == 0)
 		start(c, "/v1/acl/token/self", CONFIRM_MS, on_token);
 	else
@@ -207,6 +237,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	struct pk_consul *c = arg;
 	struct pk_kvs kvs;
 	char why[300];
+	uint64_t asked = c->index;
 	bool any, gone;
 	size_t n;
 
@@ -219,7 +250,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	if (reply->index < c->index) {
 		pk_kvs_done(&kvs);
 		c->index = 0;
-		pk_timer_set(c->timer, PAUSE_MS);
+		pk_timer_set(c->timer, pk_service_pause(0, 0, 0));
 		return;
 	}
 	c->index = reply->index;
@@ -230,6 +261,8 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	pk_kvs_done(&kvs);
 	if (any)
 		c->changed(c->arg);
+	if (is_filtered(c, reply))
+		return;
 	if (gone) {
 		own_str path = { 0 };
 
@@ -238,7 +271,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 		start(c, path.text, CONFIRM_MS, on_consistent);
 		return;
 	}
-	good(c, n);
+	good(c, n, pk_service_pause(asked, c->index, pk_loop_now(c->loop) - c->asked_ms));
 }
 
 static void ask(void *arg)
@@ -247,6 +280,7 @@ static void ask(void *arg)
 	own_str path = { 0 };
 
 	query(c, &path);
+	c->asked_ms = pk_loop_now(c->loop);
 	if (c->index)
 		pk_str_addf(&path, "&index=%lu&wait=%ds", c->index, WAIT_S);
 	start(c, path.text, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_keys);
@@ -258,10 +292,13 @@ struct pk_consul *pk_consul_new(struct pk_loop *loop, struct pk_http *http,
 {
 	struct pk_consul *c = pk_alloc(sizeof(*c));
 
-	*c = (struct pk_consul){
-		.http = http, .config = config, .docs = docs, .changed = changed, .arg = arg
-	};
-	snprintf(c->prefix, sizeof(c->prefix), "%.100s/v1/%.64s/policies/", config->consul_prefix,
+	*c = (struct pk_consul){ .loop = loop,
+				 .http = http,
+				 .config = config,
+				 .docs = docs,
+				 .changed = changed,
+				 .arg = arg };
+	snprintf(c->prefix, sizeof(c->prefix), "%s/v1/%s/policies/", config->consul_prefix,
 		 config->cluster);
 	c->source.state = PK_SOURCE_STARTING;
 	c->timer = pk_timer_new(loop, ask, c);

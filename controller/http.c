@@ -26,6 +26,7 @@ struct pk_http_call {
 	struct curl_slist *headers;
 	struct pk_str body;
 	uint64_t index;
+	bool filtered;
 	int known_leader;
 	pk_http_fn *fn;
 	void *arg;
@@ -52,7 +53,9 @@ void pk_http_cancel(struct pk_http_call *call)
 
 static void finish(struct pk_http_call *c, CURLcode result)
 {
-	struct pk_http_reply reply = { .index = c->index, .known_leader = c->known_leader };
+	struct pk_http_reply reply = { .index = c->index,
+				       .filtered = c->filtered,
+				       .known_leader = c->known_leader };
 	pk_http_fn *fn = c->fn;
 	void *arg = c->arg;
 	long status = 0;
@@ -213,6 +216,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 		if (header_is(data, n, leader_names[i], value))
 			c->known_leader = strcmp(value, "true") == 0;
 	}
+	if (header_is(data, n, "X-Consul-Results-Filtered-By-ACLs", value))
+		c->filtered = strcmp(value, "true") == 0;
 	return n;
 }
 

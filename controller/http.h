@@ -4,6 +4,7 @@
  * The HTTP client: libcurl's multi interface on the loop. Every request has a time limit and a cap
  * on its body; redirects and proxies are not followed. libcurl appears in http.c alone.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +29,8 @@ struct pk_http_reply {
 	const char *error;
 	const char *body; /* NUL-terminated */
 	size_t len;
-	uint64_t index;	  /* X-Nomad-Index or X-Consul-Index; 0 = none */
+	uint64_t index; /* X-Nomad-Index or X-Consul-Index; 0 = none */
+	bool filtered; /* X-Consul-Results-Filtered-By-ACLs: there is more than the token may see */
 	int known_leader; /* of X-Consul-KnownLeader / X-Nomad-KnownLeader: 1, 0; -1 = not said */
 };
 

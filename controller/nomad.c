@@ -22,6 +22,7 @@ void pk_alloc_done(struct pk_alloc *a)
 	free(a->id);
 	free(a->namespace);
 	free(a->job_id);
+	free(a->node);
 	free(a->job);
 	free(a->group);
 	free(a->region);
@@ -219,6 +220,7 @@ static int decode(const struct pk_json_doc *doc, const struct pk_json *v, struct
 	a->id = copy(text_at(v, "ID"));
 	a->namespace = copy(text_at(v, "Namespace"));
 	a->job_id = copy(text_at(v, "JobID"));
+	a->node = copy(text_at(v, "NodeID"));
 	a->job = copy(*text_at(job, "ParentID") ? text_at(job, "ParentID") : a->job_id);
 	a->group = copy(text_at(v, "TaskGroup"));
 	a->region = copy(text_at(job, "Region"));

@@ -22,7 +22,8 @@ struct pk_alloc_meta {
 
 struct pk_alloc {
 	char *id, *namespace, *job_id;
-	char *job; /* of the label: the parent of a dispatched or periodic child */
+	char *node; /* its id; "" where facts were kept: they are this node's */
+	char *job;  /* of the label: the parent of a dispatched or periodic child */
 	char *group, *region;
 	bool terminal; /* complete, failed, lost, or told to stop and not running */
 	struct pk_alloc_port *ports;

@@ -11,7 +11,6 @@
 #include "service.h"
 
 #define WAIT_S		60
-#define PAUSE_MS	20 /* at least so long between two queries */
 #define NODE_TIMEOUT_MS 10000
 
 struct pk_nomad {
@@ -23,12 +22,13 @@ struct pk_nomad {
 	struct pk_http_call *call;
 	struct pk_nomad_node node;
 	struct pk_source source;
-	uint64_t index;
+	uint64_t index, asked_ms;
 	char name[128];
 };
 
 struct pk_confirm {
 	struct pk_http_call *call;
+	char node[sizeof(((struct pk_nomad_node *)0)->id)]; /* "": not known yet */
 	pk_confirm_fn *fn;
 	void *arg;
 };
@@ -39,8 +39,10 @@ static void failed(struct pk_nomad *n, const char *why)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&n->source, why);
 	/* Never the old index after a failure: another server may answer, and a full answer is
-	 * cheap. */
+	 * cheap. Nor the old node: a client that comes back may have another id, or other labels.
+	 */
 	n->index = 0;
+	n->node.id[0] = '\0';
 	pk_timer_set(n->timer, pk_backoff_ms(n->source.failures - 1, 250, 15000));
 }
 
@@ -56,10 +58,10 @@ static struct pk_http_call *start(struct pk_nomad *n, const char *path, unsigned
 	return pk_service_start(n->http, &call, fn, arg, err);
 }
 
-/* Blocking queries: an index that goes back means another history; 0 would not block. */
+/* An index that goes back means another history: ask from none. */
 static uint64_t next_index(uint64_t old, uint64_t new)
 {
-	return new < old || new == 0 ? 0 : new;
+	return new < old ? 0 : new;
 }
 
 static void on_allocs(void *arg, const struct pk_http_reply *reply)
@@ -67,13 +69,16 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 	struct pk_nomad *n = arg;
 	struct pk_allocs allocs;
 	struct pk_err err = { 0 };
+	uint64_t asked = n->index;
 	char why[300];
 
 	n->call = NULL;
 	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		if (reply->status == 404)
-			n->node.id[0] = '\0'; /* the node may have been purged: look again */
 		failed(n, why);
+		return;
+	}
+	if (!reply->index) {
+		failed(n, "an answer without an index: not Nomad's");
 		return;
 	}
 	if (pk_allocs_decode(reply->body, reply->len, &allocs, &err) < 0) {
@@ -87,7 +92,8 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 		 allocs.n);
 	n->fns.allocs(n->fns.arg, &allocs);
 	pk_allocs_done(&allocs);
-	pk_timer_set(n->timer, PAUSE_MS);
+	pk_timer_set(n->timer,
+		     pk_service_pause(asked, reply->index, pk_loop_now(n->loop) - n->asked_ms));
 }
 
 static void on_nodes(void *arg, const struct pk_http_reply *reply)
@@ -115,6 +121,7 @@ static void ask(void *arg)
 	own_str path = { 0 };
 	struct pk_err err = { 0 };
 
+	n->asked_ms = pk_loop_now(n->loop);
 	if (!*n->node.id) {
 		pk_str_add(&path, "/v1/nodes");
 		n->call = start(n, path.text, NODE_TIMEOUT_MS, on_nodes, n, &err);
@@ -168,8 +175,9 @@ static void on_confirm(void *arg, const struct pk_http_reply *reply)
 	char why[300];
 	bool good = !pk_service_failed(reply, false, why, sizeof(why)) &&
 		    pk_alloc_decode(reply->body, reply->len, &alloc, NULL) == 0;
+	bool elsewhere = good && *c->node && strcmp(alloc.node, c->node) != 0;
 
-	c->fn(c->arg, good ? &alloc : NULL, reply->status == 404);
+	c->fn(c->arg, good && !elsewhere ? &alloc : NULL, elsewhere || reply->status == 404);
 	if (good)
 		pk_alloc_done(&alloc);
 	free(c);
@@ -182,6 +190,7 @@ struct pk_confirm *pk_nomad_confirm(struct pk_nomad *n, const char *alloc_id,
 	own_str path = { 0 };
 
 	*c = (struct pk_confirm){ .fn = fn, .arg = arg };
+	strcpy(c->node, n->node.id);
 	pk_str_add(&path, "/v1/allocation/");
 	pk_url_add(&path, alloc_id, NULL);
 	c->call = start(n, path.text, timeout_ms, on_confirm, c, NULL);

@@ -25,8 +25,8 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
 
-/* Asks for one alloc. alloc NULL: not reachable, or (unknown) Nomad has none of that id. fn may be
- * called at most once, never from within. */
+/* Asks for one alloc. alloc NULL: not reachable, or (unknown) this node has none of that id. fn may
+ * be called at most once, never from within. */
 typedef void pk_confirm_fn(void *arg, struct pk_alloc *alloc, bool unknown);
 struct pk_confirm *pk_nomad_confirm(struct pk_nomad *nomad, const char *alloc_id,
 				    unsigned int timeout_ms, pk_confirm_fn *fn, void *arg);

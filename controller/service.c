@@ -9,6 +9,8 @@
 #include "own.h"
 
 #define TOKEN_MAX 4096
+#define PAUSE_MS  20   /* at least so long between two queries */
+#define BUSY_MS	  1000 /* of a server that doesn't block as it should */
 
 /* The first word of the token file, or the environment's token; "" for none. */
 static int token_of(const struct pk_config_service *s, char token[TOKEN_MAX + 1],
@@ -70,4 +72,9 @@ bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *w
 		snprintf(why, room, "status %d: %.*s", reply->status,
 			 (int)strcspn(reply->body, "\r\n"), reply->body);
 	return true;
+}
+
+unsigned int pk_service_pause(uint64_t asked, uint64_t answered, uint64_t took_ms)
+{
+	return asked && asked == answered && took_ms < BUSY_MS ? BUSY_MS : PAUSE_MS;
 }

@@ -21,3 +21,8 @@ struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_serv
 /* Why an answer is no good: "status 403: Permission denied", "status 0: …"; false where it is (200,
  * or allow404). */
 bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *why, size_t room);
+/*
+ * Milliseconds until a blocking query is asked again: hardly any, but for an answer that came at
+ * once and says nothing new. asked: its index; took_ms: how long it blocked.
+ */
+unsigned int pk_service_pause(uint64_t asked, uint64_t answered, uint64_t took_ms);

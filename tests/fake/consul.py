@@ -18,6 +18,7 @@ class FakeConsul(FakeServer):
         self.token_known = True
         self.acls = True
         self.shows_old = False
+        self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
     def put(self, key, document):
@@ -44,6 +45,10 @@ class FakeConsul(FakeServer):
             return 404, "no such path"
         prefix = path[len("/v1/kv/"):]
         keys = {k: v for k, v in self.keys.items() if k.startswith(prefix)}
+        if self.unseen:
+            seen = {k: v for k, v in keys.items() if not k.startswith(PREFIX + self.unseen)}
+            self.more_headers = {"X-Consul-Results-Filtered-By-ACLs": str(seen != keys).lower()}
+            keys = seen
         if self.mode == "empty":
             return 200, []
         if self.mode == "none" or self.shows_old or not keys:

@@ -9,19 +9,20 @@ class FakeNomad(FakeServer):
     index_header = "X-Nomad-Index"
 
     def __init__(self, node="fake-node"):
-        self.node = node
+        self.node, self.node_id = node, NODE_ID
         self.allocs = {}
         self.token = None
         self.hidden = set()         # allocs that the node's list lacks, but /v1/allocation/ID gives
         super().__init__()
 
     def put(self, alloc_id, namespace, job, group, *, meta=None, ports=None, services=None,
-            parent="", status="running", hidden=False):
-        """An alloc of this node. ports: {label: (host, own)}; services: as in a group of a job."""
+            parent="", status="running", hidden=False, elsewhere=False):
+        """An alloc of this node, unless elsewhere. ports: {label: (host, own)}; services: as in a
+        group of a job."""
         with self.changed:
             self.allocs[alloc_id] = {
                 "ID": alloc_id, "Namespace": namespace, "JobID": job, "TaskGroup": group,
-                "NodeID": NODE_ID, "ClientStatus": status, "DesiredStatus": "run",
+                "NodeID": "elsewhere" if elsewhere else self.node_id, "ClientStatus": status, "DesiredStatus": "run",
                 "ModifyTime": 1763970000000000000,
                 "Job": {"ID": job, "ParentID": parent, "Region": "global", "Meta": meta or {},
                         "TaskGroups": [{"Name": group, "Meta": None, "Services": services or [],
@@ -29,7 +30,7 @@ class FakeNomad(FakeServer):
                 "AllocatedResources": {"Shared": {"Ports": [
                     {"Label": label, "Value": host, "To": own, "HostIP": "127.0.0.1"}
                     for label, (host, own) in (ports or {}).items()]}}}
-            (self.hidden.add if hidden else self.hidden.discard)(alloc_id)
+            (self.hidden.add if hidden or elsewhere else self.hidden.discard)(alloc_id)
             self.bump()
 
     def remove(self, alloc_id):
@@ -41,9 +42,9 @@ class FakeNomad(FakeServer):
         if self.token and headers.get("X-Nomad-Token") != self.token:
             return 403, "Permission denied"
         if path == "/v1/nodes":
-            return 200, [{"ID": NODE_ID, "Name": self.node, "Datacenter": "dc1",
+            return 200, [{"ID": self.node_id, "Name": self.node, "Datacenter": "dc1",
                           "NodePool": "default", "Status": "ready"}]
-        if path == f"/v1/node/{NODE_ID}/allocations":
+        if path == f"/v1/node/{self.node_id}/allocations":
             return 200, [a for i, a in self.allocs.items() if i not in self.hidden]
         if path.startswith("/v1/allocation/"):
             alloc = self.allocs.get(path.rsplit("/", 1)[1])

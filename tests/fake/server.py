@@ -17,6 +17,8 @@ class FakeServer:
         self.index = 10
         self.mode = "ok"
         self.requests = []
+        self.indexes = True         # False: as a proxy that drops the header
+        self.more_headers = {}
         self.changed = threading.Condition()
         self.stopped = False
         fake = self
@@ -82,8 +84,11 @@ class FakeServer:
                 except OSError:
                     pass
                 return
+            self.more_headers = {}
             status, body = self.answer(unquote(url.path), query, handler.headers)
-            index = self.shown_index()
+            headers = self.more_headers
+            if self.indexes:
+                headers = {self.index_header: str(self.shown_index()), **headers}
         if isinstance(self.mode, int):
             status, body = self.mode, "told to fail"
         text = body if isinstance(body, str) else json.dumps(body)
@@ -91,7 +96,8 @@ class FakeServer:
             handler.send_response(status)
             handler.send_header("Content-Type", "application/json")
             if not isinstance(self.mode, int):
-                handler.send_header(self.index_header, str(index))
+                for name, value in headers.items():
+                    handler.send_header(name, value)
             handler.send_header("Content-Length", str(len(text.encode())))
             handler.end_headers()
             handler.wfile.write(text.encode())

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import uuid
 
 import pytest
 
@@ -247,6 +248,58 @@ def test_p46_an_empty_list_needs_a_known_token(node, consul):
     wait_for(lambda: in_force(node) == set(), "a confirmed empty list", 60)
 
 
+def test_what_a_token_may_not_see_is_not_gone(node, consul):
+    consul.put("operator/a", OPERATOR)
+    consul.put("tenants/acme/b", DENY_DB)
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: len(in_force(node)) == 2, "both keys")
+    consul.unseen = "tenants/"
+    consul.put("operator/c", OPERATOR)
+    wait_for(lambda: "operator/c" in in_force(node), "the key that it may see")
+    after_requests(consul, "/v1/kv/")
+    assert in_force(node) == {"operator/a", "operator/c", "tenant/acme/b"}
+    assert source(node, "consul")["state"] == "stale"
+    assert "key_prefix" in source(node, "consul")["lastError"]
+    consul.unseen = ""
+    consul.remove("tenants/acme/b")
+    wait_for(lambda: in_force(node) == {"operator/a", "operator/c"}, "the removal", 60)
+
+
+def test_a_key_in_no_policys_place_is_said(node, consul):
+    consul.put("operators/a", OPERATOR)
+    consul.put("tenants/acme/", "")                 # a folder
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: node.api("/v1/status")["documents"]["refused"] == 1, "the refusal")
+    (found,) = policies(node).values()
+    assert "operators/a" in found["path"] and "operator/NAME" in found["errors"][0]["text"]
+    assert "operators/a" in node.log()
+    consul.remove("operators/a")
+    wait_for(lambda: policies(node) == {}, "the removal")
+
+
+def test_a_name_that_becomes_free_in_consul(node, consul):
+    for key in "ab":
+        consul.put(f"operator/{key}", {**OPERATOR, "name": "same"})
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: {d["path"][-1]: d["state"] for d in node.api("/v1/policies")["policies"]}
+             == {"a": "active", "b": "refused"}, "one of them")
+    consul.remove("operator/a")
+    wait_for(lambda: [(d["path"][-1], d["state"]) for d in node.api("/v1/policies")["policies"]]
+             == [("b", "active")], "the other")
+
+
+def test_an_answer_without_an_index_is_none(node, consul):
+    consul.indexes = False
+    consul.put("operator/a", OPERATOR)
+    with serving(node, FakeNomad, "here") as nomad:
+        nomad.indexes = False
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here"},
+                            "consul": {"address": consul.address}})
+        for name in ("nomad", "consul"):
+            wait_for(lambda n=name: "without an index" in (source(node, n)["lastError"] or ""), name)
+    assert in_force(node) == set()
+
+
 def test_consul_away_at_start_keeps_what_was_in_force(node, consul):
     consul.put("operator/a", OPERATOR)
     node.start_picketd(with_consul(consul))
@@ -290,6 +343,45 @@ def test_p45_nomad_away_and_back(node):
         assert node.api("/v1/status")["state"] != "ok"
         nomad.set_mode("ok")
         wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer again", 60)
+
+
+def test_nomads_client_comes_back_as_another_node(node):
+    with serving(node, FakeNomad, "here") as nomad:
+        nomad.put("a", "acme", "api", "g")
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
+        wait_for(lambda: "1 allocs" in source(node, "nomad")["detail"], "Nomad's list")
+        nomad.set_mode(500)
+        wait_for(lambda: source(node, "nomad")["state"] == "stale", "the outage")
+        nomad.node_id = "0b5e4c11-0000-4000-8000-000000000002"
+        nomad.set_mode("ok")
+        wait_for(lambda: source(node, "nomad")["detail"].startswith("node 0b5e4c11"), "the new id", 60)
+
+
+def test_an_alloc_of_another_node_confirms_nothing(node):
+    with serving(node, FakeNomad, "here") as nomad:
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
+        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's list")
+        here, away = str(uuid.uuid4()), str(uuid.uuid4())
+        nomad.put(here, "acme", "api", "g", hidden=True)
+        nomad.put(away, "acme", "api", "g", elsewhere=True)
+        for alloc, confirmed in ((here, "yes"), (away, "no")):
+            node.add("acme", "api", "g", alloc_id=alloc)
+            assert node.api(f"/v1/endpoints/{alloc}")["confirmed"] == confirmed
+        assert nomad.count(f"/v1/allocation/{away}") == 1
+
+
+def test_a_reload_that_names_nomad_asks_it_before_it_sweeps(node):
+    node.start_picketd({"nomad": None, "consul": None})
+    gone, lost = node.add("acme", "api", "g"), node.add("acme", "api", "g")
+    records = os.path.join(node.root, "var/lib/picket/endpoints")
+    node.drop_netns(gone)
+    wait_for(lambda: not any(gone.id in name for name in os.listdir(records)), "the sweep")
+    node.write_config({"nomad": {"address": "http://127.0.0.1:1", "node": "here"}, "consul": None})
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: source(node, "nomad")["lastError"], "Nomad's silence")
+    node.drop_netns(lost)
+    wait_for(lambda: node.api("/v1/status")["endpoints"]["orphans"] == 1, "the sweep's look")
+    assert any(lost.id in name for name in os.listdir(records))
 
 
 def test_reload_is_whole_or_not_at_all(node):

@@ -16,6 +16,7 @@
 #include "controller/docs.h"
 #include "controller/member.h"
 #include "controller/nomad.h"
+#include "controller/service.h"
 #include "own.h"
 #include "str.h"
 
@@ -173,10 +174,22 @@ static void test_base64(void **state)
 	}
 }
 
+/* A server that answers at once with nothing new is asked less often. */
+static void test_pause(void **state)
+{
+	unsigned int usual = pk_service_pause(0, 0, 0);
+
+	(void)state;
+	assert_int_equal(pk_service_pause(0, 5, 0), usual);
+	assert_int_equal(pk_service_pause(5, 6, 0), usual);
+	assert_int_equal(pk_service_pause(5, 5, 60000), usual);
+	assert_true(pk_service_pause(5, 5, 3) > usual);
+}
+
 static void test_kvs(void **state)
 {
-	static const char good[] = "[{\"Key\": \"a/b\", \"Value\": \"e30=\", \"Flags\": 0},"
-				   "{\"Key\": \"a/c\", \"Value\": null}]";
+	static const char good[] = "[{\"Key\": \"a/c\", \"Value\": null},"
+				   "{\"Key\": \"a/b\", \"Value\": \"e30=\", \"Flags\": 0}]";
 	static const char *const bad[] = { "",
 					   "{}",
 					   "[1]",
@@ -191,6 +204,8 @@ static void test_kvs(void **state)
 	assert_int_equal(kvs.n, 2);
 	assert_string_equal(kvs.list[0].value, "{}");
 	assert_int_equal(kvs.list[1].len, 0);
+	assert_ptr_equal(pk_kvs_find(&kvs, "a/c"), &kvs.list[1]);
+	assert_null(pk_kvs_find(&kvs, "a"));
 	pk_kvs_done(&kvs);
 	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++)
 		if (pk_kvs_decode(bad[i], strlen(bad[i]), &kvs, NULL) == 0)
@@ -542,10 +557,10 @@ int main(void)
 		cmocka_unit_test(test_alloc),	  cmocka_unit_test(test_alloc_bad),
 		cmocka_unit_test(test_allocs),	  cmocka_unit_test(test_alloc_kept),
 		cmocka_unit_test(test_nodes),	  cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_kvs),	  cmocka_unit_test(test_places),
-		cmocka_unit_test(test_members),	  cmocka_unit_test(test_docs),
-		cmocka_unit_test(test_docs_told), cmocka_unit_test(test_docs_kept),
-		cmocka_unit_test(test_docs_lost),
+		cmocka_unit_test(test_kvs),	  cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_places),	  cmocka_unit_test(test_members),
+		cmocka_unit_test(test_docs),	  cmocka_unit_test(test_docs_told),
+		cmocka_unit_test(test_docs_kept), cmocka_unit_test(test_docs_lost),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
