@@ -255,8 +255,7 @@ static int previous(struct cni_add *add, bool *answered, struct pk_str *out, str
 	if (r == 0)
 		r = pk_record_read(&call->paths, &name, &rec, err);
 	if (r < 0)
-		return pk_fix(err, pk_code(err, r, PK_CODE_STATE),
-			      "`picket sweep` shows what is left of it");
+		return pk_code(err, r, PK_CODE_STATE);
 	*answered = is_alive(add, &rec);
 	if (*answered)
 		return repeat(add, &rec, out, err);

@@ -82,8 +82,14 @@ static void document_reason(struct reasons *r, const struct doc_count *c)
 
 static void upkeep_reason(struct reasons *r, const struct pk_upkeep_stats *u)
 {
+	char text[96];
+
 	if (*u->hook_error)
 		reason(r, true, "enforcement", u->hook_error, "picket check");
+	snprintf(text, sizeof(text),
+		 "pk%u is open and its record is gone: it keeps its last policy", u->stray);
+	if (u->stray)
+		reason(r, false, "records", text, "stop its allocation: DEL needs no record");
 }
 
 static void write_reasons(struct pk_daemon *d, struct reasons *r, const struct doc_count *docs)

@@ -86,10 +86,27 @@ static enum pk_alloc_state alloc_state(void *arg, const char *container_id)
 	return alloc && !alloc->terminal ? PK_ALLOC_LIVE : PK_ALLOC_GONE;
 }
 
+/* ADD writes the record before the word: what is open without one has lost it. */
+static bool is_stray(const struct pk_upkeep *u, uint32_t slot)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
+	own_mem struct pk_record_name *list = NULL;
+	size_t n = 0;
+
+	if (!bpf || !pk_word(bpf, slot) || pk_records_list(u->args.paths, &list, &n, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].slot == slot)
+			return false;
+	return true;
+}
+
 static void on_orphan(void *arg, const struct pk_orphan *orphan)
 {
 	struct pk_upkeep *u = arg;
 
+	if (orphan->kind == PK_ORPHAN_DEVICE && is_stray(u, orphan->name.slot))
+		u->stats.stray = orphan->name.slot;
 	if (orphan->removed) {
 		u->stats.removed++;
 		log_info("op=sweep removed=\"%s\" why=\"%s\"", orphan->what, orphan->why);
@@ -112,6 +129,7 @@ static void sweep(void *arg)
 	if (u->args.nomad(u->args.arg) != PK_NOMAD_OFF)
 		s.alloc = alloc_state;
 	u->stats.orphans = 0;
+	u->stats.stray = 0;
 	if (pk_sweep(&s, &err) < 0)
 		log_warn("op=sweep err=\"%s\" ignoring until the next one", err.text);
 	if (s.n_removed)

@@ -24,6 +24,7 @@ struct pk_upkeep_args {
 
 struct pk_upkeep_stats {
 	unsigned int orphans; /* that the last sweep left */
+	uint32_t stray;	      /* slot of an endpoint that is open and whose record is gone, or 0 */
 	uint64_t removed;
 	unsigned int hooks_bad; /* endpoints closed because their guard can't be first */
 	uint64_t hooks_repaired;

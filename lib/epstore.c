@@ -185,7 +185,7 @@ int pk_record_find(const struct pk_paths *paths, const char *container_id, const
 static int fail_state(struct pk_err *err, int r, const char *path)
 {
 	pk_code(err, pk_wrap(err, r, "record %s", path), PK_CODE_STATE);
-	return pk_fix(err, r, "picket sweep shows what is left over");
+	return pk_fix(err, r, "make room in the state directory, writable for root");
 }
 
 int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *name,
@@ -204,8 +204,10 @@ int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *na
 	if (r == 0 && (strcmp(read.container_id, name->container_id) ||
 		       strcmp(read.ifname, name->ifname) || read.slot != name->slot))
 		r = pk_fail(err, 0, "tells of another endpoint than its name");
-	if (r < 0)
+	if (r < 0) {
+		pk_fix(err, r, "stop the allocation: DEL needs no more than the record's name");
 		return fail_state(err, r, path);
+	}
 	read.closed = name->closed;
 	*record = PK_MOVE(read, (struct pk_record){ 0 });
 	return 0;

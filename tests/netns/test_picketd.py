@@ -424,6 +424,21 @@ def test_what_endpoints_leave_is_swept(node, no_leaks):
              "their records", 30)
 
 
+def test_an_open_endpoint_without_its_record_is_said(node):
+    """Somebody emptied the state directory: policy can't reach the endpoint, DEL still closes it."""
+    node.start_picketd()
+    stray, other = node.add("acme", "api", "g"), node.add("acme", "db", "g")
+    wait_for(lambda: in_step(node), "both known")
+    os.unlink(os.path.join(node.root, f"var/lib/picket/endpoints/{stray.id}@eth0@{stray.slot}"))
+    node.delete(other)              # a device that goes is when picketd looks
+    reason, = wait_for(lambda: node.api("/v1/status")["reasons"], "the reason", 30)
+    assert f"pk{stray.slot} is open and its record is gone" in reason["text"]
+    assert node.tables.word(stray.slot) != (0, 0, 0)
+    node.delete(stray)
+    assert node.tables.word(stray.slot) == (0, 0, 0)
+    wait_for(lambda: not node.api("/v1/status")["reasons"], "no reason any more", 30)
+
+
 def test_world_is_what_the_tools_need(node):
     node.policy("db.json", ONLY_API)
     node.start_picketd()
