@@ -46,10 +46,10 @@ int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, s
 	int r = pk_ctl_ok(&request, &answer, err);
 
 	if (r < 0) {
-		if (cli_no_daemon(r)) {
+		if (cli_no_daemon(r))
 			pk_wrap(err, r, "picketd doesn't answer");
-			pk_fix(err, r, "start picketd, or name its socket with -socket or -root");
-		}
+		else if (r == -EACCES || r == -EPERM)
+			pk_fix(err, r, "run it as root, or as a member of the group picket");
 		return r;
 	}
 	return pk_json_parse("picketd", answer.body, answer.len, PK_JSON_RELAXED, doc, err);

@@ -184,7 +184,9 @@ void check_settings(struct check *c)
 				   "conflist and tables agree with picketd's");
 		c->worst = before > c->worst ? before : c->worst;
 	} else if (r != -ENOENT) {
-		check_line(c, CHECK_FAIL, "settings", "restart picketd: it writes the file anew",
+		check_line(c, CHECK_FAIL, "settings",
+			   r == -EACCES ? "run picket check as root"
+					: "restart picketd: it writes the file anew",
 			   "%s", err.text);
 	}
 	pk_settings_done(&s);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bpfobj.h"
 #include "check.h"
@@ -38,6 +39,14 @@ void check_line(struct check *check, enum check_state state, const char *what, c
 	pk_jw_string(&check->w, "text", text);
 	pk_jw_string(&check->w, "fix", state == CHECK_OK ? NULL : fix);
 	pk_jw_close(&check->w, '}');
+}
+
+/* Without root half of what follows can't be looked at, and its fixes would lead astray. */
+static void check_user(struct check *c)
+{
+	if (geteuid() != 0)
+		check_line(c, CHECK_FAIL, "user", "run picket check as root",
+			   "not root: what is not permitted below says nothing about the node");
 }
 
 static void check_kernel(struct check *c)
@@ -276,6 +285,7 @@ static void print_findings(const struct cli *cli, const struct pk_json *rows)
 
 static void run_all(struct check *c)
 {
+	check_user(c);
 	check_kernel(c);
 	check_jit(c);
 	check_bpffs(c);

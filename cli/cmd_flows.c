@@ -298,7 +298,7 @@ static int flows(struct cli *cli)
 	if (r == 0)
 		r = show_kept(&reader);
 	if (r < 0 && r != -EPIPE && r != -ECANCELED) {
-		pk_fix(&err, r, "flows come from picketd: start it");
+		pk_fix(&err, r, "flows come from picketd: start it, or run this as root");
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	if (!reader.shown && !cli->quiet && !cli->json && !cli->jsonl)

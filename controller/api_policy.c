@@ -173,23 +173,26 @@ static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 	pk_jw_close(w, ']');
 }
 
-/* The name that a document goes by while none of it is in force. */
-static const char *name_of(const struct pk_doc_entry *e)
+/* Its name; while none of it is in force the one that its file or key gives it. Caller frees. */
+static char *name_of(const struct pk_doc_entry *e)
 {
-	const char *slash = strrchr(e->path, '/');
+	char *name = e->doc ? strdup(e->doc->name) : pk_doc_name_of_path(e->path);
 
-	return e->doc ? e->doc->name : slash ? slash + 1 : e->path;
+	if (!name)
+		abort();
+	return name;
 }
 
 static void write_document(const struct view *v, const struct pk_doc_entry *e, const char *text)
 {
 	struct pk_jw *w = v->w;
+	own_mem char *name = name_of(e);
 	char sha[17];
 
 	snprintf(sha, sizeof(sha), "%012llx", (unsigned long long)e->hash[0] >> 16);
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "source", e->source);
-	pk_jw_string(w, "name", name_of(e));
+	pk_jw_string(w, "name", name);
 	pk_jw_string(w, "path", e->path);
 	pk_jw_string(w, "namespace", e->doc ? e->doc->namespace : e->namespace);
 	pk_jw_string(w, "tier", e->doc ? tier_of(e->doc) : NULL);
@@ -234,10 +237,9 @@ void pk_api_policy(struct pk_daemon *d, struct pk_exchange *x, const char *id)
 	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
 		size_t n = strlen(e->source), len;
-		own_mem char *text = NULL;
+		own_mem char *text = NULL, *name = name_of(e);
 
-		if (strncmp(id, e->source, n) != 0 || id[n] != '/' ||
-		    strcmp(id + n + 1, name_of(e)) != 0)
+		if (strncmp(id, e->source, n) != 0 || id[n] != '/' || strcmp(id + n + 1, name) != 0)
 			continue;
 		if (e->doc)
 			pk_docs_text(d->docs, e, &text, &len, NULL);

@@ -22,7 +22,8 @@ static int fail_socket(struct pk_err *err, int num, const char *socket)
 {
 	int r = pk_fail(err, num, "connect to %s", socket);
 
-	return pk_fix(err, r, "is picketd running? systemctl status picketd");
+	return num == EACCES ? r
+			     : pk_fix(err, r, "start picketd, or name its socket: -socket, -root");
 }
 
 static int connect_socket(const char *path, int *out, struct pk_err *err)

@@ -171,8 +171,7 @@ static void read_any(struct pk_reader *r, const struct pk_doc_source *src, const
 	read_rules(r, list ? pk_json_first(v) : v, list ? pk_json_count(v) : 1);
 }
 
-/* The path's last part without ".json". */
-static char *name_of_path(const char *path)
+char *pk_doc_name_of_path(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *name = pk_read_text(slash ? slash + 1 : path);
@@ -197,7 +196,7 @@ int pk_document_read(const struct pk_doc_source *src, const struct pk_json_doc *
 		notes->path = pk_read_text(src->path ? src->path : "");
 	doc->source = pk_read_text(src->source ? src->source : "");
 	doc->path = pk_read_text(src->path ? src->path : "");
-	doc->name = src->name ? pk_read_text(src->name) : name_of_path(doc->path);
+	doc->name = src->name ? pk_read_text(src->name) : pk_doc_name_of_path(doc->path);
 	read_any(&r, src, value);
 	if (!src->name && src->path && !pk_format_ok(&pk_format_name, doc->name))
 		pk_read_error(&r, value, false, "give it a \"name\"",

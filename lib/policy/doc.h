@@ -72,3 +72,6 @@ void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out);
 int pk_doc_label_key(const char *text, char **out, struct pk_err *why);
 const char *pk_entity_name(enum pk_entity entity); /* "world-ipv4" */
 int pk_entity_parse(const char *text, enum pk_entity *out);
+/* The name of a document that gives itself none: the path's last part without ".json". Caller
+ * frees. */
+char *pk_doc_name_of_path(const char *path);

@@ -354,6 +354,19 @@ def test_a_real_node(make_node):
     node.delete(a)
 
 
+def test_who_may_not_is_told_who_may(make_node, tmp_path):
+    """Not root and not of the group: the cause, never "restart picketd"."""
+    node = make_node(conf={"mode": "process"})
+    node.start_picketd()
+    node.run(["cp", binary("picket"), f"{node.root}/picket"])
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", f"{node.root}/picket", "-root", node.root]
+    done = node.run([*nobody, "status"], check=False)
+    assert done.returncode == 2 and "fix: run it as root" in done.stderr, done.stderr
+    found = json.loads(node.run([*nobody, "check", "-json"], check=False).stdout)
+    assert found[0]["what"] == "user" and found[0]["state"] == "fail"
+    assert not [c for c in found if "restart picketd" in (c["fix"] or "")], found
+
+
 def test_check_sees_who_stands_before_the_guard(node):
     a = node.add("acme", "api", "web")
     pins = f"{node.root}/sys/fs/bpf/picket"

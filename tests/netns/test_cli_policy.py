@@ -178,3 +178,14 @@ def test_what_is_suggested_spares_what_is_live(shop, tmp_path):
 def test_suggest_without_flows_says_what_to_do(shop):
     done = shop.node.picket("policy", "suggest", check=False)
     assert (done.returncode, done.stdout) == (1, "") and '"allowed": "new"' in done.stderr
+
+
+def test_a_document_has_one_name_in_force_or_not(node):
+    node.start_picketd()
+    for document, refused in (({"nme": 1}, True), (DB_FROM_BATCH, False), ({"nme": 1}, True)):
+        node.policy("db.json", document)
+        wait_for(lambda: [p["state"] == "refused" for p in node.api("/v1/policies")["policies"]] == [refused],
+                 "the document to be read")
+        assert node.picket("policy", "list", "-o", "name").stdout.strip() == "file/db"
+        assert (node.api("/v1/policies/file/db")["state"] == "refused") == refused
+    assert "; did you mean" in node.picket("policy", "list").stdout

@@ -135,7 +135,7 @@ def test_files_come_and_go(node):
     node.policy("note.txt", "no policy")
     node.policy("names.json", {"endpointSelector": {}, "egress": [
         {"toFQDNs": [{"matchName": "a.example"}]}]})
-    names = wait_for(lambda: policies(node).get("file/names.json"), "the toFQDNs document")
+    names = wait_for(lambda: policies(node).get("file/names"), "the toFQDNs document")
     assert names["state"] == "refused" and "toFQDNs" in names["errors"][0]["text"]
     assert len(policies(node)) == 2
 
