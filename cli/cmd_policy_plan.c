@@ -216,7 +216,8 @@ static int plan(struct cli *cli)
 		print_json(cli, &result, &live);
 	else if (!cli->quiet)
 		print_text(cli, &result, &live);
-	return result.n ? CLI_NO : CLI_OK;
+	/* Nothing found is nothing changed only where all was compared. */
+	return result.n ? CLI_NO : result.partial ? CLI_CANNOT : CLI_OK;
 }
 
 static const struct cli_option plan_options[] = {

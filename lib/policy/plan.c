@@ -11,8 +11,9 @@
 #include "selector.h"
 
 #define PARTIES_MAX   4096
-#define ADDRESSES_MAX 1024 /* of the documents' prefixes */
-#define QUESTIONS_MAX 4000000
+#define ADDRESSES_MAX 1024     /* of the documents' prefixes */
+#define PAIRS_MAX     10000000 /* most are the same before and after, which costs little */
+#define QUESTIONS_MAX 20000000 /* about the others */
 
 static void add_sample(struct plan_work *w, uint8_t proto, uint16_t port, bool other)
 {
@@ -22,7 +23,7 @@ static void add_sample(struct plan_work *w, uint8_t proto, uint16_t port, bool o
 	w->samples = realloc(w->samples, (w->n_samples + 1) * sizeof(*w->samples));
 	if (!w->samples)
 		abort();
-	w->samples[w->n_samples++] = (struct plan_sample){ proto, port, other };
+	w->samples[w->n_samples++] = (struct plan_sample){ proto, port, port, other };
 }
 
 static void add_ports(struct plan_work *w, uint8_t proto, uint16_t port)
@@ -57,10 +58,21 @@ static void add_rule(struct plan_work *w, const struct pk_port_rule *rule)
 	} else if (rule->port == 0 && rule->end == UINT16_MAX) {
 		if (rule->proto != PK_PROTO_ANY && !pk_protocol_has_ports(rule->proto))
 			add_sample(w, rule->proto, 0, false);
-	} else {
+	} else if (rule->port == rule->end) {
 		add_ports(w, rule->proto, rule->port);
-		add_ports(w, rule->proto, rule->end);
 	}
+}
+
+static bool names(const struct pk_entry *e, uint16_t port)
+{
+	for (size_t i = 0; i < e->n_ports; i++) {
+		const struct pk_port_rule *rule = &e->ports[i];
+
+		if (!rule->icmp && !rule->label && rule->port <= port && port <= rule->end &&
+		    !(rule->port == 0 && rule->end == UINT16_MAX))
+			return true;
+	}
+	return false;
 }
 
 static bool is_named(const struct plan_work *w, uint16_t port)
@@ -68,6 +80,14 @@ static bool is_named(const struct plan_work *w, uint16_t port)
 	for (size_t i = 0; i < w->n_samples; i++)
 		if (w->samples[i].port == port)
 			return true;
+	for (size_t d = 0; d < w->ask->n_changed; d++)
+		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
+			for (int dir = 0; dir < 2; dir++)
+				for (size_t i = 0; i < w->ask->changed[d]->rules[r].n_entries[dir];
+				     i++)
+					if (names(&w->ask->changed[d]->rules[r].entries[dir][i],
+						  port))
+						return true;
 	return false;
 }
 
@@ -86,7 +106,7 @@ static void collect_samples(struct plan_work *w)
 					for (size_t p = 0; p < e->n_ports; p++)
 						add_rule(w, &e->ports[p]);
 				}
-	while (is_named(w, other))
+	while (other && is_named(w, other))
 		other--;
 	add_sample(w, IPPROTO_TCP, other, true);
 	add_sample(w, IPPROTO_UDP, other, true);
@@ -137,7 +157,19 @@ static void set_peers(struct plan_work *w, const struct pk_world_endpoint *ep,
 		};
 }
 
-static struct plan_party *party_of(const struct plan_work *w, const uint64_t hash[2])
+static bool hash_of(const struct plan_work *w, const char *key, uint64_t hash[4])
+{
+	struct pk_identity_ref ref;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (pk_engine_identity(pk_asker_engine(w->side[i]->asker), key, &ref) < 0)
+			return false;
+		memcpy(hash + 2 * i, ref.hash, sizeof(ref.hash));
+	}
+	return true;
+}
+
+static struct plan_party *party_of(const struct plan_work *w, const uint64_t hash[4])
 {
 	for (size_t i = 0; i < w->n_parties; i++)
 		if (memcmp(w->parties[i].hash, hash, sizeof(w->parties[i].hash)) == 0)
@@ -147,11 +179,9 @@ static struct plan_party *party_of(const struct plan_work *w, const uint64_t has
 
 const struct plan_party *plan_party_of(const struct plan_work *w, const char *key)
 {
-	struct pk_identity_ref ref;
+	uint64_t hash[4];
 
-	if (pk_engine_identity(pk_asker_engine(w->side[1]->asker), key, &ref) < 0)
-		return NULL;
-	return party_of(w, ref.hash);
+	return hash_of(w, key, hash) ? party_of(w, hash) : NULL;
 }
 
 static int add_endpoints(struct plan_work *w)
@@ -160,12 +190,12 @@ static int add_endpoints(struct plan_work *w)
 
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep)) {
-		struct pk_identity_ref ref;
 		struct plan_party *p;
+		uint64_t hash[4];
 
-		if (pk_engine_identity(pk_asker_engine(w->side[1]->asker), ep->key, &ref) < 0)
+		if (!hash_of(w, ep->key, hash))
 			continue;
-		p = party_of(w, ref.hash);
+		p = party_of(w, hash);
 		if (p) {
 			if (p->n++ == 1)
 				set_peers(w, ep, p->next);
@@ -174,36 +204,57 @@ static int add_endpoints(struct plan_work *w)
 		if (w->n_parties == PARTIES_MAX)
 			return pk_fail(w->err, 0, "more than %d kinds of endpoints", PARTIES_MAX);
 		p = add_party(w, ep->key);
-		memcpy(p->hash, ref.hash, sizeof(p->hash));
+		memcpy(p->hash, hash, sizeof(p->hash));
 		p->touched = may_select(w, ep->labels);
 		set_peers(w, ep, p->peer);
 	}
 	return 0;
 }
 
-static void add_address(struct plan_work *w, const union pk_addr *addr)
+/* An address of the pools is an endpoint's, or nobody's yet. */
+static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
+{
+	for (size_t i = 0; i < s->n_pools; i++)
+		if (pk_prefix_has(&s->pools[i], addr))
+			return true;
+	return false;
+}
+
+bool plan_add_address(struct plan_work *w, const union pk_addr *addr, enum pk_dir dir)
 {
 	char text[PK_ADDR_TEXT], name[PK_ADDR_TEXT + 8];
 	struct plan_party *p;
 
+	if (in_pools(&w->side[1]->settings, addr))
+		return false;
 	snprintf(name, sizeof(name), "world:%s", pk_addr_format(addr, text));
 	for (size_t i = w->first_address; i < w->n_parties; i++)
-		if (strcmp(w->parties[i].name, name) == 0)
-			return;
+		if (strcmp(w->parties[i].name, name) == 0) {
+			w->parties[i].role[dir] = true;
+			return true;
+		}
 	if (w->n_parties - w->first_address == ADDRESSES_MAX) {
 		w->out->partial = true;
-		return;
+		return false;
 	}
 	p = add_party(w, name);
 	p->peer[0] = (struct pk_judge_peer){ .is = PK_PEER_IS_WORLD, .address = *addr };
 	p->peer[1] = p->peer[0];
+	p->role[dir] = true;
+	return true;
+}
+
+static void add_both(struct plan_work *w, const union pk_addr *addr)
+{
+	plan_add_address(w, addr, PK_EGRESS);
+	plan_add_address(w, addr, PK_INGRESS);
 }
 
 static void add_prefix(struct plan_work *w, const struct pk_cidr_rule *cidr)
 {
-	add_address(w, &cidr->cidr.addr);
+	add_both(w, &cidr->cidr.addr);
 	for (size_t i = 0; i < cidr->n_except; i++)
-		add_address(w, &cidr->except[i].addr);
+		add_both(w, &cidr->except[i].addr);
 }
 
 static void add_others(struct plan_work *w)
@@ -219,7 +270,7 @@ static void add_others(struct plan_work *w)
 	w->first_address = w->n_parties;
 	for (size_t i = 0; i < PK_ARRAY_LEN(sample); i++)
 		if (pk_addr_parse(sample[i], &addr) == 0)
-			add_address(w, &addr);
+			add_both(w, &addr);
 	for (size_t d = 0; d < w->ask->n_changed; d++)
 		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
 			for (int dir = 0; dir < 2; dir++)
@@ -233,12 +284,15 @@ static void add_others(struct plan_work *w)
 				}
 }
 
-static int ask(struct plan_work *w, const struct plan_party *from, const struct plan_party *to,
-	       const struct plan_sample *s, enum pk_verdict got[2])
+int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struct plan_sample *s,
+		  enum pk_verdict got[2])
 {
+	if (w->questions++ == QUESTIONS_MAX)
+		return pk_fail(w->err, 0, "more than %d verdicts may differ: too many to compare",
+			       QUESTIONS_MAX);
 	for (int i = 0; i < 2; i++) {
-		const struct pk_connection c = { .from = from->peer[i],
-						 .to = from == to ? to->next[i] : to->peer[i],
+		const struct pk_connection c = { .from = pair->ends.from[i],
+						 .to = pair->ends.to[i],
 						 .proto = s->proto,
 						 .port = s->port };
 		struct pk_connection_verdict v;
@@ -251,6 +305,19 @@ static int ask(struct plan_work *w, const struct plan_party *from, const struct 
 	return 0;
 }
 
+static void name_types(const struct plan_sample *s, const char *name, char what[64])
+{
+	unsigned int type[2] = { s->port >> 8, s->end >> 8 };
+	unsigned int code[2] = { s->port & 0xff, s->end & 0xff };
+
+	if (code[0] != 0 || code[1] != 0xff)
+		snprintf(what, 64, "%s %u/%u-%u/%u", name, type[0], code[0], type[1], code[1]);
+	else if (type[0] != type[1])
+		snprintf(what, 64, "%s %u-%u", name, type[0], type[1]);
+	else
+		snprintf(what, 64, "%s %u", name, type[0]);
+}
+
 static void name_sample(const struct plan_sample *s, char what[64])
 {
 	const char *name = pk_protocol_name(s->proto);
@@ -258,12 +325,18 @@ static void name_sample(const struct plan_sample *s, char what[64])
 
 	for (size_t i = 0; name && name[i] && i < sizeof(lower) - 1; i++)
 		lower[i] = (char)(name[i] | 0x20);
-	if (s->proto == IPPROTO_ICMP || s->proto == IPPROTO_ICMPV6)
+	if ((s->proto == IPPROTO_ICMP || s->proto == IPPROTO_ICMPV6) && s->port != s->end)
+		name_types(s, lower, what);
+	else if (s->proto == IPPROTO_ICMP || s->proto == IPPROTO_ICMPV6)
 		snprintf(what, 64, "%s %u/%u", lower, s->port >> 8, s->port & 0xff);
 	else if (s->other)
 		snprintf(what, 64, "other %s ports", lower);
+	else if (pk_protocol_has_ports(s->proto) && s->port != s->end)
+		snprintf(what, 64, "%u-%u/%s", s->port, s->end, lower);
 	else if (pk_protocol_has_ports(s->proto))
 		snprintf(what, 64, "%u/%s", s->port, lower);
+	else if (s->proto == PLAN_UNNAMED)
+		snprintf(what, 64, "other protocols");
 	else
 		snprintf(what, 64, "protocol %u", s->proto);
 }
@@ -283,6 +356,7 @@ struct pk_plan_change *plan_add_change(struct plan_work *w, const char *from, co
 				      .n_to = 1,
 				      .proto = s->proto,
 				      .port = s->port,
+				      .end = s->end,
 				      .other = s->other,
 				      .before = PK_ALLOW,
 				      .after = PK_DENY };
@@ -292,38 +366,66 @@ struct pk_plan_change *plan_add_change(struct plan_work *w, const char *from, co
 	return c;
 }
 
-/* Is there no packet of that protocol between them? */
-static bool is_other_family(const struct plan_party *p, const struct plan_sample *s)
+static bool is_other_family(const struct plan_party *p, uint8_t proto)
 {
 	if (p->peer[0].is != PK_PEER_IS_WORLD)
 		return false;
-	return s->proto == (pk_addr_is4(&p->peer[0].address) ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	return proto == (pk_addr_is4(&p->peer[0].address) ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+bool plan_is_possible(const struct plan_pair *pair, uint8_t proto)
+{
+	return !is_other_family(pair->from, proto) && !is_other_family(pair->to, proto);
+}
+
+void plan_add_pair_change(struct plan_work *w, const struct plan_pair *pair,
+			  const struct plan_sample *s, const enum pk_verdict got[2])
+{
+	struct pk_plan_change *c = plan_add_change(w, pair->from->name, pair->to->name, s);
+
+	c->n_from = pair->from->n;
+	c->n_to = pair->to->n;
+	c->before = got[0];
+	c->after = got[1];
+}
+
+static int compare_samples(struct plan_work *w, const struct plan_pair *pair)
+{
+	for (size_t i = 0; i < w->n_samples; i++) {
+		const struct plan_sample *s = &w->samples[i];
+		enum pk_verdict got[2];
+
+		if (!plan_is_possible(pair, s->proto))
+			continue;
+		if (plan_ask_pair(w, pair, s, got) < 0)
+			return -EINVAL;
+		if (got[0] != got[1])
+			plan_add_pair_change(w, pair, s, got);
+	}
+	return 0;
 }
 
 static int compare(struct plan_work *w, const struct plan_party *from, const struct plan_party *to)
 {
+	struct plan_pair pair = { .from = from, .to = to };
 	bool opened = false, closed = false;
+	size_t first = w->out->n;
 
+	if ((from->peer[0].is == PK_PEER_IS_WORLD && !from->role[PK_INGRESS]) ||
+	    (to->peer[0].is == PK_PEER_IS_WORLD && !to->role[PK_EGRESS]))
+		return 0;
 	/* One endpoint alone only reaches itself: nothing can change. */
 	if (from == to && from->n == 1)
 		return 0;
-	for (size_t i = 0; i < w->n_samples; i++) {
-		struct pk_plan_change *c;
-		enum pk_verdict got[2];
-
-		if (is_other_family(from, &w->samples[i]) || is_other_family(to, &w->samples[i]))
-			continue;
-		if (ask(w, from, to, &w->samples[i], got) < 0)
-			return -EINVAL;
-		if (got[0] == got[1])
-			continue;
-		c = plan_add_change(w, from->name, to->name, &w->samples[i]);
-		c->n_from = from->n;
-		c->n_to = to->n;
-		c->before = got[0];
-		c->after = got[1];
-		opened |= got[1] == PK_ALLOW;
-		closed |= got[1] == PK_DENY;
+	memcpy(pair.ends.from, from->peer, sizeof(from->peer));
+	memcpy(pair.ends.to, from == to ? to->next : to->peer, sizeof(to->peer));
+	if (!plan_may_differ(w, &pair))
+		return 0;
+	if (compare_samples(w, &pair) < 0 || plan_compare_tables(w, &pair, first) < 0)
+		return -EINVAL;
+	for (size_t i = first; i < w->out->n; i++) {
+		opened |= w->out->changes[i].after == PK_ALLOW;
+		closed |= w->out->changes[i].after == PK_DENY;
 	}
 	w->out->opened += opened;
 	w->out->closed += closed;
@@ -336,9 +438,9 @@ static int compare_all(struct plan_work *w)
 
 	for (size_t i = 0; i < w->n_parties; i++)
 		touched += w->parties[i].touched;
-	if (touched * w->n_parties * w->n_samples > QUESTIONS_MAX)
-		return pk_fail(w->err, 0, "%zu workloads of %zu on %zu ports: too many to compare",
-			       touched, w->n_parties, w->n_samples);
+	if (touched * w->n_parties > PAIRS_MAX)
+		return pk_fail(w->err, 0, "%zu workloads of %zu: too many to compare", touched,
+			       w->n_parties);
 	for (size_t i = 0; i < w->n_parties; i++)
 		for (size_t j = 0; j < w->n_parties; j++) {
 			if (!w->parties[i].touched && !w->parties[j].touched)
@@ -369,6 +471,7 @@ static int make(struct plan_work *w)
 		return r;
 	collect_samples(w);
 	add_others(w);
+	plan_add_world(w);
 	w->out->verdicts_before = verdicts_of(w->side[0]);
 	w->out->verdicts_after = verdicts_of(w->side[1]);
 	r = compare_all(w);

@@ -2,8 +2,9 @@
 #pragma once
 /*
  * What changed documents would change: every pair of workloads that one of them selects, on every
- * port that one of them speaks of and one that none does, before and after; and how many of the
- * connections that are live now that would cut.
+ * port that one of them speaks of, one that none does, and wherever else the compiled tables tell
+ * ports or addresses of the world apart, before and after; and how many of the connections that are
+ * live now that would cut.
  */
 #include "case.h"
 
@@ -11,9 +12,9 @@ struct pk_plan_change {
 	const char *from,
 		*to;	     /* first endpoint of each group, or host, remote-node, world:ADDRESS */
 	size_t n_from, n_to; /* endpoints of the group; 1 for those that are none */
-	char what[64];	     /* "5432/tcp", "icmp 8", "other tcp ports" */
+	char what[64];	     /* "5432/tcp", "6000-6100/tcp", "icmp 8/0", "other tcp ports" */
 	uint8_t proto;
-	uint16_t port;
+	uint16_t port, end;
 	bool other; /* port stands for all that no document names */
 	enum pk_verdict before, after;
 	size_t cut; /* live connections of this kind */
@@ -25,7 +26,7 @@ struct pk_plan {
 	size_t opened, closed;			/* pairs with a change of that kind */
 	size_t verdicts_before, verdicts_after; /* entries in the tables */
 	size_t cut;				/* live connections, exactly */
-	bool partial;				/* too many prefixes: not each was compared */
+	bool partial; /* too many ways to tell the world apart: not each was compared */
 };
 
 /* A connection that is live, from its initiator to its responder. */

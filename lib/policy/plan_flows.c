@@ -107,11 +107,11 @@ static bool same_end(const char *name, const char *end)
 }
 
 /* The line of the plan that a cut connection belongs to: of its port, else of "other ports", else
- * one of its own (of a range only the ends were asked). */
+ * one of its own (another address of the world may differ). */
 static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_flow *f,
 				      const char *from, const char *to)
 {
-	const struct plan_sample own = { .proto = f->proto, .port = f->port };
+	const struct plan_sample own = { .proto = f->proto, .port = f->port, .end = f->port };
 	struct pk_plan_change *other = NULL;
 	bool closes = false;
 
@@ -123,7 +123,7 @@ static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_
 		closes = true;
 		if (c->proto != f->proto)
 			continue;
-		if (!c->other && c->port == f->port)
+		if (!c->other && c->port <= f->port && f->port <= c->end)
 			return c;
 		if (c->other && !other)
 			other = c;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Inside plan.c (what changes) and plan_flows.c (which connections that cuts). */
+/* Inside plan.c (what changes), plan_tables.c (where the tables differ) and plan_flows.c (which
+ * connections that cuts). */
 #include "plan.h"
 
-/* One port to ask about. */
+#define PLAN_UNNAMED 253 /* a protocol for those that no table names */
+
+/* Ports to ask about by their first one: all of them have its verdict. */
 struct plan_sample {
 	uint8_t proto;
-	uint16_t port;
+	uint16_t port, end;
 	bool other; /* stands for the ports that no changed document names */
 };
 
@@ -15,14 +18,16 @@ struct plan_party {
 	struct pk_judge_peer peer[2]; /* in before, in after */
 	struct pk_judge_peer next[2]; /* another one of the group, where n > 1 */
 	char *name;
-	uint64_t hash[2];
+	uint64_t hash[4]; /* its identity in before and in after */
 	size_t n;
+	bool role[2]; /* an address: asked as destination of egress, as source of ingress */
 	bool touched; /* a changed document may select it */
 };
 
 struct plan_work {
 	const struct pk_plan_ask *ask;
 	struct pk_case *side[2]; /* before, after */
+	size_t questions;
 	struct plan_sample *samples;
 	size_t n_samples;
 	struct plan_party *parties;
@@ -30,6 +35,32 @@ struct plan_work {
 	struct pk_plan *out;
 	struct pk_err *err;
 };
+
+/* Two parties, as they stand in before and in after. */
+struct plan_ends {
+	struct pk_judge_peer from[2], to[2];
+};
+struct plan_pair {
+	const struct plan_party *from, *to;
+	struct plan_ends ends;
+};
+/* Is there a packet of that protocol between them? */
+bool plan_is_possible(const struct plan_pair *pair, uint8_t proto);
+/* Before and after. */
+int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struct plan_sample *s,
+		  enum pk_verdict got[2]);
+void plan_add_pair_change(struct plan_work *w, const struct plan_pair *pair,
+			  const struct plan_sample *s, const enum pk_verdict got[2]);
+/* One end of connections in that direction. False: there are enough already, or no world address is
+ * there. */
+bool plan_add_address(struct plan_work *w, const union pk_addr *addr, enum pk_dir dir);
+
+/* plan_tables.c: do the tables decide the pair alike? Then nothing of it has changed. */
+bool plan_may_differ(const struct plan_work *w, const struct plan_pair *pair);
+/* Adds what the lines from `first` on, this pair's, don't say yet. */
+int plan_compare_tables(struct plan_work *w, const struct plan_pair *pair, size_t first);
+/* Addresses of the world, one for each way in which the touched endpoints tell them apart. */
+void plan_add_world(struct plan_work *w);
 
 /* The party of an endpoint's identity; NULL: none. */
 const struct plan_party *plan_party_of(const struct plan_work *w, const char *key);

@@ -91,7 +91,7 @@ def test_plan_counts_inside_a_range_and_spares_what_stays(shop, tmp_path):
     with shop.connected(4, [6050, 7000]):
         plan = shop.ask("plan", file, status=1)
         assert (plan["connections"], plan["connectionsCut"]) == (2, 1)
-        assert [c["what"] for c in plan["changes"] if c["connectionsCut"]] == ["6050/tcp"]
+        assert [c["what"] for c in plan["changes"] if c["connectionsCut"]] == ["6000-6100/tcp"]
 
 
 def test_plan_of_a_file_world_counts_no_connections(shop, tmp_path):

@@ -74,6 +74,111 @@ static struct pk_plan_flow flow(const char *from, const char *to, uint16_t port)
 	return f;
 }
 
+#define A(name, job, address, more)                                                                \
+	"{\"name\":\"" name "\",\"labels\":{\"nomad:namespace\":\"x\",\"nomad:job\":\"" job        \
+	"\"},\"addresses\":[\"" address "\"]" more "}"
+#define INGRESS(subject, more)                                                                     \
+	"\"rules\":[{\"endpointSelector\":" subject ",\"ingress\":[{" more "}]}]"
+
+/* A document in force, one that comes, and a line that must be said (NULL: nothing changes). */
+static const struct told {
+	const char *sentence, *world, *policies, *comes, *from, *to, *what;
+	enum pk_verdict after;
+} told[] = {
+	{ "what another document opened", A("a", "a", "10.0.0.1", ""),
+	  "{\"name\":\"o\"," INGRESS("{}", "\"fromEntities\":[\"world\"],\"toPorts\":[{\"ports\":[{"
+					   "\"port\":\"443\",\"protocol\":\"TCP\"}]}]") "}",
+	  "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},\"ingressDeny\":[{"
+	  "\"fromEntities\":[\"world\"]}]}]}",
+	  "world:203.0.113.1", "a", "443/tcp", PK_DENY },
+	{ "the same of a prefix", A("a", "a", "10.0.0.1", ""),
+	  "{\"name\":\"o\"," INGRESS("{}",
+				     "\"fromCIDRSet\":[{\"cidr\":\"198.51.100.0/24\",\"except\":["
+				     "\"198.51.100.0/25\"]}]") "}",
+	  "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},\"ingressDeny\":[{"
+	  "\"fromEntities\":[\"world\"]}]}]}",
+	  "world:198.51.100.128", "a", "other tcp ports", PK_DENY },
+	{ "the same of the other side's document",
+	  A("a", "a", "10.0.0.1", "") "," A("b", "b", "10.0.0.2", ""),
+	  "{\"name\":\"o\"," INGRESS(
+		  "{\"matchLabels\":{\"job\":\"b\"}}",
+		  "\"toPorts\":[{\"ports\":[{\"port\":\"7\",\"endPort\":9}]}]") "}",
+	  "{\"rules\":[{\"endpointSelector\":{\"matchLabels\":{\"job\":\"a\"}},\"egress\":[{}]}]}",
+	  "a", "b", "7-9/udp", PK_DENY },
+	{ "a published port",
+	  A("a", "a", "10.0.0.1", ",\"ports\":{\"http\":\"8080/tcp\"},\"published\":[\"http\"]"),
+	  "", "{" INGRESS("{}", "") "}", "host", "a", "8080/tcp", PK_DENY },
+	{ "SCTP alone", A("a", "a", "10.0.0.1", ""), "",
+	  "{" INGRESS("{}", "\"toPorts\":[{\"ports\":[{\"protocol\":\"SCTP\"}]}]") "}",
+	  "remote-node", "a", "other sctp ports", PK_ALLOW },
+	{ "a protocol by its number", A("a", "a", "10.0.0.1", ""), "",
+	  "{" INGRESS("{}", "\"toPorts\":[{\"ports\":[{\"protocol\":99}]}]") "}", "host", "a",
+	  "protocol 99", PK_ALLOW },
+	{ "every other protocol", A("a", "a", "10.0.0.1", ""),
+	  "{\"name\":\"o\"," INGRESS("{}", "\"toPorts\":[{\"ports\":[{},{\"protocol\":\"ICMP\"},{"
+					   "\"protocol\":\"ICMPv6\"}]}]") "}",
+	  "{" INGRESS("{}", "\"fromEntities\":[\"host\"]") "}", "host", "a", "other protocols",
+	  PK_ALLOW },
+	{ "a type of ICMP, any code", A("a", "a", "10.0.0.1", ""),
+	  "{\"name\":\"o\"," INGRESS("{}", "\"icmps\":[{\"fields\":[{\"type\":3}]}]") "}",
+	  "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},\"ingressDeny\":[{"
+	  "\"fromEntities\":[\"host\"]}]}]}",
+	  "host", "a", "icmp 3", PK_DENY },
+	{ "what is only said again", A("a", "a", "10.0.0.1", ""),
+	  "{\"name\":\"o\"," INGRESS("{}", "\"fromEntities\":[\"host\"]") "}",
+	  "{" INGRESS("{\"matchLabels\":{\"job\":\"a\"}}", "\"fromEntities\":[\"host\"]") "}", NULL,
+	  NULL, NULL, PK_DENY },
+};
+
+static struct pk_case *case_of(const struct told *row, bool after)
+{
+	struct pk_case *c = NULL;
+	struct pk_str said = { 0 };
+	own_str text = { 0 };
+	struct pk_err err = { 0 };
+
+	pk_str_addf(&text, "{\"baseline\":\"tenant\",\"endpoints\":[%s],\"policies\":[%s%s%s]}",
+		    row->world, row->policies, *row->policies && after ? "," : "",
+		    after ? row->comes : "");
+	if (pk_case_read("world", text.text, text.len, &c, &said, &err) < 0)
+		fail_msg("%s: %s", row->sentence, err.text);
+	pk_str_done(&said);
+	return c;
+}
+
+static void a_plan_sees_what_it_does_not_name(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(told); i++) {
+		const struct told *row = &told[i];
+		struct pk_case *before = case_of(row, false), *after = case_of(row, true);
+		const struct pk_document *changed[] = { after->docs[after->n_docs - 1] };
+		struct pk_err err = { 0 };
+		struct pk_plan plan;
+		bool found = !row->what;
+
+		assert_int_equal(pk_plan_make(&(struct pk_plan_ask){ .before = before,
+								     .after = after,
+								     .changed = changed,
+								     .n_changed = 1 },
+					      &plan, &err),
+				 0);
+		for (size_t j = 0; j < plan.n && row->what; j++)
+			found |= !strcmp(plan.changes[j].from, row->from) &&
+				 !strcmp(plan.changes[j].to, row->to) &&
+				 !strcmp(plan.changes[j].what, row->what) &&
+				 plan.changes[j].after == row->after;
+		if (!found || (!row->what && plan.n))
+			fail_msg("%s: %zu lines, the first %s -> %s %s", row->sentence, plan.n,
+				 plan.n ? plan.changes[0].from : "",
+				 plan.n ? plan.changes[0].to : "",
+				 plan.n ? plan.changes[0].what : "");
+		pk_plan_done(&plan);
+		pk_case_free(before);
+		pk_case_free(after);
+	}
+}
+
 static void a_plan_says_what_changes_and_nothing_else(void **state)
 {
 	struct pk_case *before = read_case(), *after = read_case();
@@ -322,6 +427,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_says_what_changes_and_nothing_else),
+		cmocka_unit_test(a_plan_sees_what_it_does_not_name),
 		cmocka_unit_test(flows_become_the_smallest_policies),
 		cmocka_unit_test(flows_of_nobody_make_nothing),
 		cmocka_unit_test(suggested_policies_allow_what_was_seen),
