@@ -15,14 +15,20 @@ static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __
 	c->bytes += bytes;
 }
 
+/* The frame named the gateway's MAC, which is on no interface: no stack takes it as it came. */
+static __always_inline bool finish_for_host(struct __sk_buff *skb)
+{
+	return !skb->pkt_type || !bpf_skb_change_type(skb, 0);
+}
+
 static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	switch (pkt->action) {
 	case PK_ACT_PEER:
-		return bpf_redirect_peer(pkt->target, 0);
+		/* For a process endpoint's stack: older redirect_peer doesn't scrub the packet. */
+		return finish_for_host(skb) ? bpf_redirect_peer(pkt->target, 0) : TC_ACT_SHOT;
 	case PK_ACT_STACK:
-		/* The frame names the gateway's MAC, which is on no interface. */
-		return bpf_skb_change_type(skb, 0) ? TC_ACT_SHOT : TC_ACT_OK;
+		return finish_for_host(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 	case PK_ACT_NEIGH:
 		return bpf_redirect_neigh(pkt->target, NULL, 0, 0);
 	case PK_ACT_PASS:
