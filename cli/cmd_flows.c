@@ -95,6 +95,8 @@ static void put_rule(struct pk_str *line, const struct pk_json *flow)
 			pk_str_add_escaped(line, cli_text(flow, "rule.description"));
 			pk_str_add(line, "\"");
 		}
+	} else if (*cli_text(flow, "rule.description")) { /* the built-in baseline's */
+		pk_str_addf(line, ", %s", cli_text(flow, "rule.description"));
 	} else if (!strcmp(cli_text(flow, "reason"), "policy-denied")) {
 		pk_str_addf(line, ", no rule (%s)", cli_text(flow, "tier"));
 	}

@@ -134,12 +134,13 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s,
 
 /*
  * The rule that decided. A default deny is the absence of one: policy and rule are null then, and
- * who asked for it stands apart, so that nobody reads an allow rule's name on a denied packet.
+ * who asked for it stands apart, so that nobody reads an allow rule's name on a denied packet. The
+ * baseline's protected addresses are a rule, though what it denies has the default's rank.
  */
 static void write_rule(struct pk_jw *w, const struct pk_event *ev,
 		       const struct pk_flow_names *names)
 {
-	bool absence = PK_RANK_KIND(ev->rank) == PK_KIND_DEFAULT;
+	bool absence = PK_RANK_KIND(ev->rank) == PK_KIND_DEFAULT && ev->rule != PK_RULE_PROTECTED;
 	struct pk_rule_ref ref = { 0 };
 	bool known = ev->rule && pk_rules_find(pk_model_rules(names->model), ev->rule, &ref) == 0;
 	own_str policy = { 0 };

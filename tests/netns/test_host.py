@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from harness import EGRESS, proving
+from harness import EGRESS, proving, wait_for
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
@@ -22,16 +22,6 @@ def vm(make_node):
     a.vmm.drain()
     yield a
     a.vmm.close()
-
-
-def egress(counted):
-    """
-    What the endpoint's own frames raised, without `ok` and without the MLD reports that the stack
-    of its netns sends by itself in the first seconds.
-    """
-    assert (EGRESS, "ok") not in counted, counted
-    return {key: count for key, count in counted.items()
-            if key[0] == EGRESS and key[1] != "multicast"}
 
 
 def ip(a, address):
@@ -85,13 +75,11 @@ def test_P28_no_port_of_the_node_answers(vm):
             for port in PORTS:
                 for probe in (TCP(sport=40000, dport=port, flags="S"),
                               UDP(sport=40000, dport=port) / b"x"):
-                    before = vm.node.tables.counters(vm.slot)
-                    vm.vmm.send(ip(vm, address) / probe)
-                    counted = egress(vm.node.tables.counted(vm.slot, before))
-                    assert sum(counted.values()) == 1, \
-                        (address, port, counted)
+                    with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
+                        vm.vmm.send(ip(vm, address) / probe)
             echo = ICMPv6EchoRequest(id=3) if ":" in address else ICMP(type=8, id=3)
-            vm.vmm.send(ip(vm, address) / echo)
+            with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
+                vm.vmm.send(ip(vm, address) / echo)
         assert vm.vmm.receive(lambda raw: TCP in Ether(raw) or ICMP in Ether(raw) or
                               ICMPv6EchoReply in Ether(raw), QUIET) is None
         assert sockets.heard() == []
@@ -118,15 +106,38 @@ def test_P28_the_gateway_answers_ping_in_the_guard(vm, family):
     assert Ether(reply).src == GATEWAY_MAC and Ether(reply).dst == vm.mac
 
 
-@pytest.mark.parametrize("address", ("169.254.169.254", "169.254.170.2", "fd00:ec2::254",
-                                     "100.100.100.200"))
+METADATA = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200")
+
+
+def probe_of(protocol):
+    return TCP(sport=40000, dport=80, flags="S") if protocol == "tcp" else \
+        UDP(sport=40000, dport=80) / b"x"
+
+
+@pytest.mark.parametrize("address", METADATA)
 @pytest.mark.parametrize("protocol", ("tcp", "udp"))
 def test_P29_metadata_is_denied_by_the_baseline(vm, address, protocol):
-    """policy-denied; that the rule is "baseline: protected addresses" is asserted in tests/bpf."""
-    probe = TCP(sport=40000, dport=80, flags="S") if protocol == "tcp" else \
-        UDP(sport=40000, dport=80) / b"x"
+    """By the tenant's base alone, before any controller."""
     with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
-        vm.vmm.send(ip(vm, address) / probe)
+        vm.vmm.send(ip(vm, address) / probe_of(protocol))
+
+
+def test_P29_the_rule_is_that_of_protected_addresses(vm):
+    vm.node.start_picketd()
+    for address in METADATA + ("127.0.0.1", "::1"):
+        for protocol in ("tcp", "udp"):
+            vm.vmm.send(ip(vm, address) / probe_of(protocol))
+
+    def rules():
+        events = [json.loads(line) for line in vm.node.api_text("/v1/flows?last=100").splitlines()]
+        return {(e["destination"]["ip"], e["protocol"]): (e["reason"], e["rule"]["description"])
+                for e in events if e.get("rule")}
+    wanted = {(address, protocol): ("policy-denied", "baseline: protected addresses")
+              for address in METADATA + ("127.0.0.1", "::1") for protocol in ("tcp", "udp")}
+    wait_for(lambda: rules().keys() >= wanted.keys(), lambda: f"the events, now {rules()}")
+    assert {key: rules()[key] for key in wanted} == wanted
+    shown = vm.node.picket("flows", "-port", "80", "-last", "100").stdout
+    assert shown.count("policy-denied egress, baseline: protected addresses") == len(wanted), shown
 
 
 @pytest.mark.parametrize("address", ("127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "0.0.0.0"))
@@ -134,10 +145,8 @@ def test_P30_loopback_of_the_node_is_out_of_reach(vm, address):
     sockets = HostSockets(vm.node)
     try:
         for probe in (TCP(sport=40000, dport=4646, flags="S"), UDP(sport=40000, dport=8600) / b"x"):
-            before = vm.node.tables.counters(vm.slot)
-            vm.vmm.send(ip(vm, address) / probe)
-            counted = egress(vm.node.tables.counted(vm.slot, before))
-            assert sum(counted.values()) == 1, counted
+            with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
+                vm.vmm.send(ip(vm, address) / probe)
         assert vm.vmm.receive(lambda raw: TCP in Ether(raw), QUIET) is None
         assert sockets.heard() == []
     finally:

@@ -30,6 +30,10 @@ class Pair:
     def arrives(self, endpoint, want, timeout=2.0):
         return self.taps[endpoint.id].receive(lambda raw: want(Ether(raw)), timeout)
 
+    def quiet(self, endpoint):
+        """Ends what the stack of the endpoint's netns says by itself: only its tap speaks."""
+        endpoint.run(["sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=1"])
+
     def close(self):
         for tap in self.taps.values():
             tap.close()
@@ -196,6 +200,7 @@ def multicast_listeners(node):
 
 def test_P24_broadcast_and_multicast_reach_nobody(pair):
     p = pair(("acme", "acme"))
+    p.quiet(p.a)
     listeners = multicast_listeners(p.node)
     subnet = p.a.address().rsplit(".", 1)[0] + ".255"
     four = [("255.255.255.255", 9999), (subnet, 9999), ("224.0.0.1", 9999), ("224.0.0.251", 5353),
@@ -206,13 +211,11 @@ def test_P24_broadcast_and_multicast_reach_nobody(pair):
             version = IPv6(src=p.a.address(6), dst=address) if ":" in address else \
                 IP(src=p.a.address(), dst=address)
             for mac in (BROADCAST, GATEWAY_MAC):
-                before = p.node.tables.counters(p.a.slot)
-                p.send(p.a, Ether(src=p.a.mac, dst=mac) / version / UDP(sport=9, dport=port) / b"x")
-                counted = egress(p.node.tables.counted(p.a.slot, before))
-                assert sum(counted.values()) <= 1, (address, mac, counted)
-        with proving(p.node.tables, p.a.slot, EGRESS, "multicast"):
-            p.send(p.a, Ether(src=p.a.mac, dst="01:00:5e:00:00:fb") /
-                   IP(src=p.a.address(), dst="224.0.0.251") / UDP(sport=5353, dport=5353) / b"x")
+                # The block's own broadcast address, in a frame for the gateway, is nobody's.
+                reason = "policy-denied" if (address, mac) == (subnet, GATEWAY_MAC) else "multicast"
+                with proving(p.node.tables, p.a.slot, EGRESS, reason):
+                    p.send(p.a, Ether(src=p.a.mac, dst=mac) / version /
+                           UDP(sport=9, dport=port) / b"x")
         assert p.arrives(p.b, lambda f: IP in f or IPv6 in f, QUIET) is None
         for listener in listeners:
             with pytest.raises(BlockingIOError):
