@@ -58,18 +58,40 @@ static void isolation(void)
 		  pkt_v4(WHO_A, WHO_B, (struct l4){ 47, 0, 0, 0, 8 }), PK_REASON_OK);
 }
 
+/* From A to C, of another tenant. */
+#define N_PROBES 6
+static struct pkt probe(int i)
+{
+	switch (i) {
+	case 0:
+		return pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN));
+	case 1:
+		return pkt_v4(WHO_A, WHO_C, UDP(40000, 53));
+	case 2:
+		return pkt_v4(WHO_A, WHO_C, PING(7));
+	case 3:
+		return pkt_v6(WHO_A, WHO_C, TCP(40000, 80, SYN));
+	case 4:
+		return pkt_v6(WHO_A, WHO_C, UDP(40000, 53));
+	default:
+		return pkt_v6(WHO_A, WHO_C, PING6(7));
+	}
+}
+
 static void sides(void)
 {
 	node_reset();
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
-	node_from_at("P23 egress allowed, ingress not", 1,
-		     pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 3, PK_REASON_POLICY_DENIED);
+	for (int i = 0; i < N_PROBES; i++)
+		node_from_at("P23 egress allowed, ingress not", 1, probe(i), 3,
+			     PK_REASON_POLICY_DENIED);
 	node_reset();
 	rule(2, PK_CLASS_OTHER_TENANT, PK_INGRESS, PK_ALLOW, TENANT_ALLOW);
-	node_from("P23 ingress allowed, egress not", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)),
-		  PK_REASON_POLICY_DENIED);
+	for (int i = 0; i < N_PROBES; i++)
+		node_from("P23 ingress allowed, egress not", 1, probe(i), PK_REASON_POLICY_DENIED);
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
-	node_from("both", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), PK_REASON_OK);
+	for (int i = 0; i < N_PROBES; i++)
+		node_from("both", 1, probe(i), PK_REASON_OK);
 	node_from("an endpoint reaches itself", 1, pkt_v4(WHO_A, WHO_A, UDP(40000, 53)),
 		  PK_REASON_OK);
 	node_word(1, 7, 0, 9);

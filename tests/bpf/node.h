@@ -35,7 +35,8 @@ int node_run(enum node_prog prog, uint32_t slot, struct pkt *p, const struct nod
 
 /*
  * Passes where the run raised counter {slot, dir, reason} by one and no other denial, and a
- * denial came to nothing but TC_ACT_SHOT. Counts and prints; the first failure names its sentence.
+ * denial raised no other counter, made no flow and came to nothing but TC_ACT_SHOT. Counts and
+ * prints; the first failure names its sentence.
  */
 struct expect {
 	const char *text;
