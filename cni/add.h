@@ -21,7 +21,8 @@ struct cni_add {
 	struct pk_bpf *bpf;
 	struct pk_record_name name; /* slot 0 until it is taken */
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
-	union pk_addr keep4, keep6; /* addresses of the endpoint that this one replaces */
+	union pk_addr keep4, keep6;  /* addresses of the endpoint that this one replaces */
+	struct pk_record_name stale; /* its record, where that is of another epoch; slot 0: none */
 	struct pk_label_set *set;
 	struct pk_labels labels;
 	struct pk_record rec;

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "fault.h"
+#include "fs.h"
+#include "log.h"
 #include "own.h"
 #include "state.h"
 
@@ -185,29 +187,6 @@ static int host_end_down(uint32_t slot, struct pk_err *err)
 	return r == -ENODEV ? 0 : r < 0 ? r : 1;
 }
 
-static int free_addresses(const struct pk_paths *paths, const struct pk_bpf *bpf,
-			  const struct pk_record_name *name, struct pk_err *err)
-{
-	const struct pk_lease_dir dir = cni_leases(paths, bpf);
-	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
-	struct pk_record_name open;
-	own_record rec = { 0 };
-	int r;
-
-	/* An ADD in another netns has taken the addresses over. */
-	if (pk_record_find(paths, name->container_id, name->ifname, &open, NULL) == 0)
-		return 0;
-	pk_record_owner(name, owner);
-	r = pk_record_read(paths, name, &rec, err);
-	if (r < 0) /* unreadable: the leases themselves say whose they are */
-		return cni_leases_drop(&dir, owner, err);
-	if (!pk_addr_is_zero(&rec.ipv4))
-		r = pk_lease_free(&dir, &rec.ipv4, owner, err);
-	if (!pk_addr_is_zero(&rec.ipv6))
-		r = first(r, pk_lease_free(&dir, &rec.ipv6, owner, err));
-	return r;
-}
-
 static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name)
 {
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
@@ -219,46 +198,69 @@ static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name
 static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
 		uint64_t deadline_ns, struct pk_err *err)
 {
+	const struct pk_lease_dir dir = cni_leases(paths, bpf);
 	int r = 0;
 
 	if (has_slot(bpf, name))
 		r = pk_slot_free(bpf, name->slot, deadline_ns, err);
 	pk_fault("del-slot-freed");
-	r = first(r, free_addresses(paths, bpf, name, err));
+	r = first(r, pk_leases_give_back(paths, &dir, name, err));
 	pk_fault("del-leases-freed");
 	return r < 0 ? r : pk_record_delete(paths, name, err);
+}
+
+/* A part that waits for the sweep: the closed record tells it. */
+static void later(const struct pk_record_name *name, int r, const struct pk_err *err)
+{
+	if (r < 0)
+		log_warn("op=del container=%s slot=%u err=\"%s\" leaving it to the sweep",
+			 name->container_id, name->slot, err->text);
+}
+
+/* The node lock is held for microseconds. Who waits longer waits for somebody who hangs, and DEL
+ * needs time for the rest. */
+static uint64_t half_of(uint64_t deadline_ns)
+{
+	uint64_t now = pk_now_ns();
+
+	return now < deadline_ns ? now + (deadline_ns - now) / 2 : deadline_ns;
+}
+
+/* Closed at once, and its host end down: 1 while the device is there, 0: it is gone; -errno. */
+static int shut(struct pk_bpf *bpf, const struct pk_record_name *name, uint64_t deadline_ns)
+{
+	struct pk_err err = { 0 };
+	bool ours = has_slot(bpf, name);
+	int r = 0;
+
+	if (ours)
+		r = pk_endpoint_close(bpf, name->slot, half_of(deadline_ns), &err);
+	later(name, r, &err);
+	pk_fault("del-word-closed");
+	/* A record of before a reboot names a slot, and so a device, that may be another's by now.
+	 */
+	if (!ours && bpf && pk_slot_taken(bpf, name->slot))
+		return 0;
+	r = host_end_down(name->slot, &err);
+	later(name, r, &err);
+	return r;
 }
 
 int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err)
 {
 	struct pk_record_name closed = *name;
-	bool ours = has_slot(bpf, name);
-	int r = 0, device = 0;
+	int device = shut(bpf, name, deadline_ns), r;
+	struct pk_err seen = { 0 };
 
-	if (ours)
-		r = pk_endpoint_close(bpf, name->slot, deadline_ns, err);
-	pk_fault("del-word-closed");
-	/* A record of before a reboot names a slot, and so a device, that may be another's by now.
-	 */
-	if (ours || !bpf || !pk_slot_taken(bpf, name->slot))
-		device = host_end_down(name->slot, err);
 	pk_fault("del-device-down");
-	r = first(r, pk_record_close(paths, name, err));
+	r = pk_record_close(paths, name, err);
 	closed.closed = true;
 	pk_fault("del-record-closed");
 	cni_driver_file_remove(paths, name->container_id);
-	if (r < 0 || device != 0)
-		return first(r, device < 0 ? device : 0);
-	return bury(paths, bpf, &closed, deadline_ns, err);
-}
-
-/* A slot whose record is there and closed goes with its device, not before. */
-static bool is_closed(const struct pk_paths *paths, const struct pk_record_name *name)
-{
-	own_record rec = { 0 };
-
-	return pk_record_read(paths, name, &rec, NULL) != -ENOENT;
+	if (r == 0 && device == 0)
+		later(name, bury(paths, bpf, &closed, deadline_ns, &seen), &seen);
+	return r;
 }
 
 static int forget_slot(const struct cni_leftover *left, uint32_t slot, struct pk_err *err)
@@ -277,6 +279,31 @@ static int forget_slot(const struct cni_leftover *left, uint32_t slot, struct pk
 	return pk_slot_free(left->bpf, slot, left->deadline_ns, err);
 }
 
+/*
+ * A slot whose closed record is there goes with its device, not before: 1. Unless an ADD comes into
+ * the same netns after the DEL: the device is of no use to anybody, and its names are needed.
+ */
+static int forget_closed(const struct cni_leftover *left, const struct pk_record_name *name,
+			 struct pk_err *err)
+{
+	own_record rec = { 0 };
+	own_plumb plumb = CNI_PLUMB_NONE;
+	int r = pk_record_read(left->paths, name, &rec, NULL);
+
+	if (r == -ENOENT)
+		return forget_slot(left, name->slot, err);
+	if (r < 0 || !left->ns || rec.netns_inode != left->ns->inode ||
+	    !pk_bpf_same_epoch(left->bpf, rec.epoch))
+		return 1;
+	plumb.record = &rec;
+	plumb.ns = left->ns;
+	r = cni_plumb_open(&plumb, err);
+	if (r < 0)
+		return r;
+	cni_plumb_drop(&plumb);
+	return bury(left->paths, left->bpf, name, left->deadline_ns, err);
+}
+
 int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 {
 	const struct pk_lease_dir dir = cni_leases(left->paths, left->bpf);
@@ -288,13 +315,32 @@ int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 	pk_record_owner(&name, owner);
 	name.slot = 0;
 	name.closed = true;
-	while (r == 0 && (name.slot = pk_slot_of(left->bpf, owner, name.slot))) {
-		if (is_closed(left->paths, &name))
-			kept = true;
-		else
-			r = forget_slot(left, name.slot, err);
+	while (r >= 0 && (name.slot = pk_slot_of(left->bpf, owner, name.slot))) {
+		r = forget_closed(left, &name, err);
+		kept |= r > 0;
 	}
-	return r < 0 || kept ? r : cni_leases_drop(&dir, owner, err);
+	if (r < 0)
+		return r;
+	return kept ? 0 : pk_leases_drop(&dir, owner, err);
+}
+
+bool cni_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record *rec)
+{
+	struct pk_record_name name = { .slot = rec->slot };
+
+	strcpy(name.container_id, rec->container_id);
+	strcpy(name.ifname, rec->ifname);
+	return pk_bpf_same_epoch(bpf, rec->epoch) && has_slot(bpf, &name);
+}
+
+bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_name *name)
+{
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	uint32_t slot = pk_slot_of(bpf, pk_record_owner(name, owner), 0);
+
+	while (slot == name->slot && slot)
+		slot = pk_slot_of(bpf, owner, slot);
+	return slot;
 }
 
 void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns, char host[16],

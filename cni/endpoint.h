@@ -14,7 +14,8 @@
 /*
  * The DEL of one endpoint, its lock held: closed at once, its host end down, its record closed;
  * and where the device is gone already, everything else of it too. bpf NULL: nothing is loaded.
- * A part that failed is reported after all others were tried.
+ * What can't be finished now is the sweep's, which finds the closed record: an error is only that
+ * the record couldn't be closed, after everything else was tried.
  */
 int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err);
@@ -29,6 +30,10 @@ struct cni_leftover {
 };
 /* Slots, devices and leases in its name. Reads every lease: for that case only. */
 int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err);
+/* Is there a slot of this owner beside the one that is named? */
+bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_name *name);
+/* Do the tables still give the record's slot to its endpoint? */
+bool cni_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record *rec);
 /*
  * Mends devices, hooks, routes and the word of a live endpoint. Where the guard can't be made
  * first, the endpoint is closed.

@@ -56,7 +56,6 @@ static int link_error(struct pk_err *err, int r)
 	return pk_code(err, r, PK_CODE_NETNS);
 }
 
-/* A name that is taken is another's: what was ours has been dropped before. */
 static int check_free(struct cni_plumb *p, const char *name, struct pk_err *err)
 {
 	struct pk_nl_link link;
@@ -245,15 +244,18 @@ static int find_host_end(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
+int cni_plumb_free(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = check_free(p, p->record->ifname, err);
+
+	return r == 0 && has_tap(p) ? check_free(p, p->record->tap, err) : r;
+}
+
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err)
 {
 	own_visit visit = PK_NETNS_VISIT_NONE;
-	int r = check_free(p, p->record->ifname, err);
+	int r = pk_netns_enter(p->ns, &visit, err);
 
-	if (r == 0 && has_tap(p))
-		r = check_free(p, p->record->tap, err);
-	if (r == 0)
-		r = pk_netns_enter(p->ns, &visit, err);
 	if (r == 0)
 		r = make_pair(p, err);
 	if (r == 0)
@@ -347,6 +349,7 @@ int cni_plumb_up(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = up_at_home(p, err);
 
+	pk_fault("plumb-home-up");
 	if (r == 0)
 		r = up_inside(p, err);
 	return r < 0 ? link_error(err, r) : 0;
@@ -376,7 +379,8 @@ void cni_plumb_drop(struct cni_plumb *p)
 	drop_inside(p);
 }
 
-bool cni_plumb_lives(struct cni_plumb *p)
+/* Is the host end of the record there, under its name and ifindex? */
+static bool is_alive(struct cni_plumb *p)
 {
 	struct pk_nl_link link;
 	char host[16];
@@ -408,7 +412,7 @@ int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err)
 	char host[16];
 	int r = pk_nl_link(p->inside, p->record->eth_ifindex, NULL, &link, err);
 
-	if (r == 0 && cni_plumb_lives(p))
+	if (r == 0 && is_alive(p))
 		return 0;
 	if (r < 0 && r != -ENODEV)
 		return r;

@@ -27,8 +27,10 @@ int cni_plumb_open(struct cni_plumb *p, struct pk_err *err);
 void cni_plumb_close(struct cni_plumb *p);
 #define own_plumb PK_OWN(cni_plumb_close) struct cni_plumb
 
-/* tap0, the veth pair, forwarders: all down. An interface of that name that isn't ours:
- * PK_CODE_NETNS. */
+/* An interface of eth0's or tap0's name is there: another's, since what was ours has been dropped.
+ * PK_CODE_NETNS; before make, so that drop never meets it. */
+int cni_plumb_free(struct cni_plumb *p, struct pk_err *err);
+/* tap0, the veth pair, forwarders: all down. */
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err);
 /* The guard on the host end. The tables know the slot by then, its word closed. */
 int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err);
@@ -39,8 +41,6 @@ int cni_plumb_test(struct cni_plumb *p, struct pk_err *err);
 /* Deletes what make made, for an endpoint that never opened. */
 void cni_plumb_drop(struct cni_plumb *p);
 
-/* Is the host end of the record there, under its name and ifindex? */
-bool cni_plumb_lives(struct cni_plumb *p);
 /*
  * The veth pair again, with eth0's ifindex, down and without guard, where either end is lost: 1 and
  * a new host_ifindex in the record; 0: it is there; -errno.

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "fs.h"
 #include "own.h"
 
@@ -79,77 +78,37 @@ void cni_lock_remove(const struct pk_paths *paths, const char *container_id)
 
 struct pk_lease_dir cni_leases(const struct pk_paths *paths, const struct pk_bpf *bpf)
 {
-	struct pk_lease_dir dir = { .path = paths->leases };
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	dir.now_s = (uint64_t)ts.tv_sec;
-	if (bpf)
-		memcpy(dir.epoch, bpf->node.epoch, sizeof(dir.epoch));
-	return dir;
+	return pk_leases_now(paths, bpf ? &bpf->node : NULL);
 }
 
-static int take_again(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
-		      struct pk_err *err)
+static void driver_path(const struct pk_paths *paths, const char *container_id, char *path,
+			size_t room)
 {
-	int r = pk_addr_is_zero(addr) ? 0 : pk_lease_take(dir, addr, owner, err);
-
-	return r == -EEXIST ? 0 : r;
+	snprintf(path, room, "%s/%s.json", paths->vm, container_id);
 }
 
-/* One record's addresses; a record that can't be read keeps what leases it has. */
-static int rebuild_one(const struct pk_paths *paths, const struct pk_lease_dir *dir,
-		       const struct pk_record_name *name, const char *owner, struct pk_err *err)
+int cni_driver_file_write(const struct pk_paths *paths, const struct pk_record *rec,
+			  const struct cni_attachment *a, struct pk_err *err)
 {
-	own_record rec = { 0 };
+	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 8];
+	gid_t group = rec->tap_group == UINT32_MAX ? 0 : rec->tap_group;
+	own_str text = { 0 };
 	int r;
 
-	if (pk_record_read(paths, name, &rec, NULL) < 0)
-		return 0;
-	r = take_again(dir, &rec.ipv4, owner, err);
-	return r == 0 ? take_again(dir, &rec.ipv6, owner, err) : r;
-}
-
-int cni_leases_rebuild(const struct pk_paths *paths, const struct pk_bpf *bpf, struct pk_err *err)
-{
-	const struct pk_lease_dir dir = cni_leases(paths, bpf);
-	own_mem struct pk_record_name *list = NULL;
-	own_mem const char **keep = NULL;
-	own_mem char(*owner)[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2] = NULL;
-	size_t n = 0;
-	int r = pk_records_list(paths, &list, &n, err);
-
-	if (r < 0)
-		return pk_code(err, r, PK_CODE_STATE);
-	owner = calloc(n + 1, sizeof(*owner));
-	keep = calloc(n + 1, sizeof(*keep));
-	if (!owner || !keep)
-		return pk_fail(err, ENOMEM, "leases");
-	for (size_t i = 0; i < n; i++)
-		keep[i] = pk_record_owner(&list[i], owner[i]);
-	r = pk_leases_prune(&dir, keep, err);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = rebuild_one(paths, &dir, &list[i], keep[i], err);
-	return r;
-}
-
-int cni_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err)
-{
-	own_mem struct pk_lease *list = NULL;
-	size_t n = 0;
-	int r = pk_leases_read(dir, &list, &n, err);
-
-	for (size_t i = 0; i < n && r == 0; i++)
-		if (list[i].state == PK_LEASE_HELD)
-			r = pk_lease_free(dir, &list[i].addr, owner, err);
-	return r;
+	cni_driver_file(a, &text);
+	driver_path(paths, rec->container_id, path, sizeof(path));
+	r = pk_fs_write_quick(path, text.text, text.len, 0640, err);
+	pk_fault("driver-file-written");
+	if (r == 0 && chown(path, 0, group) < 0)
+		r = pk_fail(err, errno, "give %s to group %u", path, group);
+	return pk_code(err, r, PK_CODE_STATE);
 }
 
 void cni_driver_file_remove(const struct pk_paths *paths, const char *container_id)
 {
 	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 8];
 
-	snprintf(path, sizeof(path), "%s/%s.json", paths->vm, container_id);
+	driver_path(paths, container_id, path, sizeof(path));
 	unlink(path);
 }
 

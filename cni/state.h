@@ -4,11 +4,12 @@
 #include <stdint.h>
 
 #include "bpfobj.h"
+#include "eplease.h"
 #include "epstore.h"
 #include "err.h"
-#include "lease.h"
 #include "netns.h"
 #include "paths.h"
+#include "result.h"
 
 /* Makes what is missing: endpoints, leases (0700), run (0755), lock (0700), vm (0751), pins (0700).
  */
@@ -23,10 +24,9 @@ void cni_lock_remove(const struct pk_paths *paths, const char *container_id);
 
 /* The lease directory as of now. bpf NULL: under no epoch. */
 struct pk_lease_dir cni_leases(const struct pk_paths *paths, const struct pk_bpf *bpf);
-/* After a first load: the leases are made what the records say (they aren't synced). */
-int cni_leases_rebuild(const struct pk_paths *paths, const struct pk_bpf *bpf, struct pk_err *err);
-/* Puts to rest every address that owner holds; for an ADD that was killed before its record. */
-int cni_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err);
+/* 0640 for the tap's group, so that a VMM's driver may read it. */
+int cni_driver_file_write(const struct pk_paths *paths, const struct pk_record *rec,
+			  const struct cni_attachment *a, struct pk_err *err);
 void cni_driver_file_remove(const struct pk_paths *paths, const char *container_id);
 /* CNI_NETNS: a network namespace, not the node's own, and no symbolic link. Errors: PK_CODE_ENV. */
 int cni_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err);

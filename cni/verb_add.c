@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "add.h"
@@ -138,8 +137,6 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	if (r == 0)
 		r = load(add, err);
 	pk_fault("add-loaded");
-	if (r == 0 && add->bpf->loaded)
-		r = cni_leases_rebuild(&call->paths, add->bpf, err);
 	if (r == 0)
 		r = add_pools(add, err);
 	if (r == 0)
@@ -159,15 +156,11 @@ static int free_closed(struct cni_add *add, struct pk_err *err)
 	return pk_sweep(&sweep, err);
 }
 
-/* 1: the record's endpoint is alive in this netns. */
-static bool is_alive(struct cni_add *add, struct pk_record *rec)
+/* The record's endpoint is open, in this netns. Devices that it lost there are made again. */
+static bool is_alive(const struct cni_add *add, const struct pk_record *rec)
 {
-	own_plumb plumb = CNI_PLUMB_NONE;
-
-	plumb.record = rec;
-	return rec->netns_inode == add->ns.inode && pk_bpf_same_epoch(add->bpf, rec->epoch) &&
-	       pk_word(add->bpf, rec->slot) && cni_plumb_open(&plumb, NULL) == 0 &&
-	       cni_plumb_lives(&plumb);
+	return rec->netns_inode == add->ns.inode && cni_endpoint_owns(add->bpf, rec) &&
+	       pk_word(add->bpf, rec->slot);
 }
 
 /* ADD again in the same netns: mend it, and say what was said before. */
@@ -187,6 +180,10 @@ static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out
 	if (r == 0)
 		r = cni_endpoint_repair(add->bpf, &plumb, &add->settings, add->call->deadline_ns,
 					err);
+	/* Killed after its word it has none; in /run it may have been lost. */
+	cni_attachment_of(rec, &conf->dns, host, &attachment);
+	if (r == 0)
+		r = cni_driver_file_write(&add->call->paths, rec, &attachment, err);
 	if (r < 0)
 		return r;
 	if (rec->version && rec->result && !strcmp(rec->version, cni_version_name(conf->version))) {
@@ -194,7 +191,6 @@ static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out
 		pk_str_add(out, "\n");
 		return 0;
 	}
-	cni_attachment_of(rec, &conf->dns, host, &attachment);
 	return cni_result(&attachment, conf->version, conf->prev_result, out, err);
 }
 
@@ -206,14 +202,15 @@ static int replace(struct cni_add *add, const struct pk_record_name *name, struc
 		   struct pk_err *err)
 {
 	const struct cni_call *call = add->call;
-	bool same = pk_bpf_same_epoch(add->bpf, rec->epoch);
-	bool never_opened = same && !pk_word(add->bpf, rec->slot);
+	bool never_opened = cni_endpoint_owns(add->bpf, rec) && !pk_word(add->bpf, rec->slot);
 	own_plumb plumb = CNI_PLUMB_NONE;
 
 	add->keep4 = rec->ipv4;
 	add->keep6 = rec->ipv6;
-	if (!same) /* of before a reboot: device and numbers are gone, the addresses stay leased */
-		return pk_record_delete(&call->paths, name, err);
+	if (!pk_bpf_same_epoch(add->bpf, rec->epoch)) { /* device and numbers are gone */
+		add->stale = *name;
+		return 0;
+	}
 	plumb.bpf = add->bpf;
 	plumb.record = rec;
 	plumb.ns = rec->netns_inode == add->ns.inode ? &add->ns : NULL;
@@ -326,6 +323,9 @@ static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 {
 	int r;
 
+	r = cni_plumb_free(&add->plumb, err);
+	if (r < 0)
+		return r;
 	pk_txn_add(txn, undo_devices, add);
 	r = cni_plumb_make(&add->plumb, err);
 	pk_fault("add-made");
@@ -346,20 +346,22 @@ static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 	return r;
 }
 
-/* 0640 for the tap's group, so that a VMM's driver may read it. */
-static int write_driver_file(struct cni_add *add, const struct cni_attachment *a,
-			     struct pk_err *err)
+/*
+ * The record of before a reboot keeps the address of an ADD that doesn't come to its end. It goes
+ * when everything of the new endpoint but its record is there: by slot and leases whoever comes
+ * next finds the rest.
+ */
+static int write_record(struct cni_add *add, struct pk_err *err)
 {
-	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 8];
-	own_str text = { 0 };
-	gid_t group = add->rec.tap_group == UINT32_MAX ? 0 : add->rec.tap_group;
-	int r;
+	const struct pk_paths *paths = &add->call->paths;
+	int r = 0;
 
-	cni_driver_file(a, &text);
-	snprintf(path, sizeof(path), "%s/%s.json", add->call->paths.vm, add->rec.container_id);
-	r = pk_fs_write_quick(path, text.text, text.len, 0640, err);
-	if (r == 0 && chown(path, 0, group) < 0)
-		r = pk_fail(err, errno, "give %s to group %u", path, group);
+	if (add->stale.slot && add->stale.slot != add->rec.slot)
+		r = pk_record_delete(paths, &add->stale, err);
+	pk_fault("add-stale-gone");
+	if (r == 0)
+		r = pk_record_write(paths, &add->rec, err);
+	pk_fault("add-recorded");
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
@@ -377,15 +379,14 @@ static int commit(struct cni_add *add, struct pk_txn *txn, struct pk_str *out, s
 		return r;
 	add->rec.result = strndup(out->text, out->len - 1);
 	pk_txn_add(txn, undo_record, add);
-	r = pk_record_write(&add->call->paths, &add->rec, err);
-	pk_fault("add-recorded");
+	r = write_record(add, err);
 	if (r < 0)
-		return pk_code(err, r, PK_CODE_STATE);
+		return r;
 	pk_txn_add(txn, undo_open, add);
 	r = cni_add_open(add, err);
 	pk_fault("add-opened");
 	if (r == 0)
-		r = write_driver_file(add, &attachment, err);
+		r = cni_driver_file_write(&add->call->paths, &add->rec, &attachment, err);
 	pk_fault("add-driver-file");
 	return r;
 }

@@ -34,11 +34,16 @@ static int delete_one(struct cni_call *call, struct pk_bpf *bpf, struct pk_recor
 	};
 	int r = pk_record_find(&call->paths, name->container_id, name->ifname, name, err);
 
-	if (r == -ENOENT) {
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0)
+		r = cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
+	else
 		*err = (struct pk_err){ 0 };
-		return bpf ? cni_endpoint_forget(&left, err) : 0;
-	}
-	return r < 0 ? r : cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
+	/* Without a record, or beside one of before a reboot: what a killed ADD took. */
+	if (bpf && (r == -ENOENT || (r == 0 && cni_endpoint_has_other(bpf, name))))
+		r = cni_endpoint_forget(&left, err);
+	return r == -ENOENT ? 0 : r;
 }
 
 int cni_verb_del(struct cni_call *call, struct pk_str *out, struct pk_err *err)

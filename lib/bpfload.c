@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "addr.h"
+#include "eplease.h"
 #include "fault.h"
 #include "guard.skel.h"
 #include "picket/reason.h"
@@ -347,6 +348,11 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 		r = pin_maps(paths, skel, err);
 	if (r == 0)
 		r = pin_programs(paths, skel, err);
+	/* Before anybody can find the tables, and so take a lease: whoever loads, also again after
+	 * a loader that was killed. */
+	if (r == 0)
+		r = pk_leases_rebuild(paths, &node, err);
+	pk_fault("leases-rebuilt");
 	return r == 0 ? pk_pin_make_current(paths, pk_bpf_own_build(), err) : r;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fault.h"
 #include "fs.h"
 #include "own.h"
 #include "picket/limits.h"
@@ -135,6 +136,7 @@ int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, con
 	snprintf(temp, sizeof(temp), "%s/.take.%d.%s", dir->path, (int)getpid(),
 		 pk_addr_format(addr, text));
 	r = pk_fs_write_quick(temp, owner, strlen(owner), 0600, err);
+	pk_fault("lease-written");
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_STATE);
 	r = link(temp, path) < 0 ? -errno : 0;

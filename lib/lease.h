@@ -5,6 +5,7 @@
  * Made by link(2), so that a lease never exists without its owner in it and two ADDs never get
  * one address. Not synced: rebuilt from the records. Freed = renamed to
  * "<address>.<boot time, s>.<epoch>", which rests PK_LEASE_REST_S and counts under its epoch only.
+ * With the records beside them: eplease.h.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -44,5 +45,6 @@ int pk_lease_is(const struct pk_lease_dir *dir, const union pk_addr *addr, const
 /* Puts the address to rest if owner holds it; nobody's or another's stays as it is. */
 int pk_lease_free(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err);
-/* Removes every lease whose owner is not in keep (ends with NULL): what a power loss left. */
+/* Removes every lease whose owner is not in keep (ends with NULL): what a power loss left. Nobody
+ * may be taking one. */
 int pk_leases_prune(const struct pk_lease_dir *dir, const char *const *keep, struct pk_err *err);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "eplease.h"
 #include "fault.h"
 #include "fs.h"
 #include "netns.h"
@@ -222,7 +223,7 @@ static int bury(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 		r = free_slot(run, name, err);
 	pk_fault("sweep-slot-freed");
 	if (r == 0)
-		r = pk_sweep_free_leases(run, name, err);
+		r = pk_leases_give_back(sweep->paths, &run->leases, name, err);
 	if (r < 0)
 		return r;
 	r = pk_record_delete(sweep->paths, name, err);
@@ -259,18 +260,13 @@ static void run_done(struct pk_sweep_run *run)
 static int begin(struct pk_sweep_run *run, struct pk_err *err)
 {
 	struct pk_sweep *sweep = run->sweep;
-	struct timespec ts;
 	int r = pk_records_list(sweep->paths, &run->records, &run->n_records, err);
 
 	if (r == 0)
 		r = pk_nl_open(&run->nl, err);
 	if (r == 0)
 		r = pk_nl_links(run->nl, &run->links, &run->n_links, err);
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	run->leases =
-		(struct pk_lease_dir){ .path = sweep->paths->leases, .now_s = (uint64_t)ts.tv_sec };
-	if (sweep->bpf)
-		memcpy(run->leases.epoch, sweep->bpf->node.epoch, sizeof(run->leases.epoch));
+	run->leases = pk_leases_now(sweep->paths, sweep->bpf ? &sweep->bpf->node : NULL);
 	return r;
 }
 

@@ -37,7 +37,4 @@ void pk_sweep_files(struct pk_sweep_run *run);
 /* The container's lock, without waiting; -EBUSY: an ADD or DEL of it is under way. */
 int pk_sweep_lock(const struct pk_sweep *sweep, const char *container_id, int *fd,
 		  struct pk_err *err);
-/* Addresses of a record that is going: put to rest unless an open record has taken them over. */
-int pk_sweep_free_leases(struct pk_sweep_run *run, const struct pk_record_name *name,
-			 struct pk_err *err);
 void pk_sweep_drop_driver_file(const struct pk_paths *paths, const char *container_id);

@@ -137,31 +137,6 @@ void pk_sweep_leases(struct pk_sweep_run *run)
 		drop_resting(run);
 }
 
-static int free_addr(struct pk_sweep_run *run, const union pk_addr *addr, const char *owner,
-		     struct pk_err *err)
-{
-	return pk_addr_is_zero(addr) ? 0 : pk_lease_free(&run->leases, addr, owner, err);
-}
-
-int pk_sweep_free_leases(struct pk_sweep_run *run, const struct pk_record_name *name,
-			 struct pk_err *err)
-{
-	char owner[OWNER_ROOM];
-	struct pk_record_name open;
-	own_record record = { 0 };
-	int r;
-
-	if (name->closed &&
-	    pk_record_find(run->sweep->paths, name->container_id, name->ifname, &open, NULL) == 0)
-		return 0;
-	/* One that can't be read leaves its leases to the sweep of leases without a record. */
-	if (pk_record_read(run->sweep->paths, name, &record, NULL) < 0)
-		return 0;
-	pk_record_owner(name, owner);
-	r = free_addr(run, &record.ipv4, owner, err);
-	return r < 0 ? r : free_addr(run, &record.ipv6, owner, err);
-}
-
 static void driver_path(const struct pk_paths *paths, const char *container_id,
 			char path[PK_PATH_ROOM + 256])
 {

@@ -27,7 +27,8 @@ def fault_points():
 POINTS = fault_points()
 # What lies on DEL's way, and on that of an ADD that replaces or sweeps.
 OF_DEL = [p for p in POINTS if p.startswith("del-") or p in ("record-closed", "word-closed")]
-ELSEWHERE = {"add-replaced", "slot-cleared", "sweep-slot-freed", *OF_DEL}
+BURYING = ("slot-cleared", "sweep-slot-freed")	# of an endpoint whose device is gone
+ELSEWHERE = {"add-replaced", *BURYING, *OF_DEL}
 OF_ADD = [p for p in POINTS if p not in ELSEWHERE]
 
 
@@ -151,6 +152,18 @@ def test_P52_killed_del(used, point):
     assert killed(used, "DEL", alloc, point)
     if point != "del-locked":
         assert used.tables.word(alloc.slot) == (0, 0, 0)
+    settle(used, alloc)
+
+
+@pytest.mark.parametrize("point", BURYING)
+def test_P52_killed_while_it_buries_another(used, point):
+    """An ADD frees closed endpoints whose device is gone: the next one does what it didn't."""
+    assert point in POINTS
+    old = used.add("acme", "old", "one")
+    used.delete(old)
+    wait_for(lambda: gone(used, "pk"), "the device to go")
+    alloc = alloc_on(used)
+    assert killed(used, "ADD", alloc, point)
     settle(used, alloc)
 
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "eplease.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs.h"
+#include "own.h"
+
+#define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
+
+struct pk_lease_dir pk_leases_now(const struct pk_paths *paths, const struct pk_node *node)
+{
+	struct pk_lease_dir dir = { .path = paths->leases };
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	dir.now_s = (uint64_t)ts.tv_sec;
+	if (node)
+		memcpy(dir.epoch, node->epoch, sizeof(dir.epoch));
+	return dir;
+}
+
+static int take_again(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
+		      struct pk_err *err)
+{
+	int r = pk_addr_is_zero(addr) ? 0 : pk_lease_take(dir, addr, owner, err);
+
+	return r == -EEXIST ? 0 : r;
+}
+
+/* One record's addresses; a record that can't be read keeps what leases it has. */
+static int rebuild_one(const struct pk_paths *paths, const struct pk_lease_dir *dir,
+		       const struct pk_record_name *name, const char *owner, struct pk_err *err)
+{
+	own_record rec = { 0 };
+	int r;
+
+	if (pk_record_read(paths, name, &rec, NULL) < 0)
+		return 0;
+	r = take_again(dir, &rec.ipv4, owner, err);
+	return r == 0 ? take_again(dir, &rec.ipv6, owner, err) : r;
+}
+
+static int rebuild(const struct pk_paths *paths, const struct pk_lease_dir *dir,
+		   const struct pk_record_name *list, size_t n, struct pk_err *err)
+{
+	own_mem char(*owner)[OWNER_ROOM] = pk_alloc((n + 1) * sizeof(*owner));
+	own_mem const char **keep = pk_alloc((n + 1) * sizeof(*keep));
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		keep[i] = pk_record_owner(&list[i], owner[i]);
+	r = pk_leases_prune(dir, keep, err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = rebuild_one(paths, dir, &list[i], keep[i], err);
+	return r;
+}
+
+int pk_leases_rebuild(const struct pk_paths *paths, const struct pk_node *node, struct pk_err *err)
+{
+	const struct pk_lease_dir dir = pk_leases_now(paths, node);
+	own_mem struct pk_record_name *list = NULL;
+	size_t n = 0;
+	int r = pk_records_list(paths, &list, &n, err);
+
+	if (r == 0 && (n || access(dir.path, F_OK) == 0)) {
+		r = pk_fs_mkdirs(dir.path, 0700, err);
+		if (r == 0)
+			r = rebuild(paths, &dir, list, n, err);
+	}
+	return pk_code(err, r, PK_CODE_STATE);
+}
+
+int pk_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err)
+{
+	own_mem struct pk_lease *list = NULL;
+	size_t n = 0;
+	int r = pk_leases_read(dir, &list, &n, err);
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (list[i].state == PK_LEASE_HELD)
+			r = pk_lease_free(dir, &list[i].addr, owner, err);
+	return r;
+}
+
+static int give_back(const struct pk_lease_dir *dir, const union pk_addr *addr,
+		     const union pk_addr *taken_over, const char *owner, struct pk_err *err)
+{
+	if (pk_addr_is_zero(addr) || pk_addr_equal(addr, taken_over))
+		return 0;
+	return pk_lease_free(dir, addr, owner, err);
+}
+
+/* 1: another record of the owner is open, and read; 0: none is; -errno. */
+static int read_open(const struct pk_paths *paths, const struct pk_record_name *name,
+		     struct pk_record *record)
+{
+	struct pk_record_name open;
+	int r = pk_record_find(paths, name->container_id, name->ifname, &open, NULL);
+
+	if (r == -ENOENT || (r == 0 && !name->closed && open.slot == name->slot))
+		return 0;
+	if (r == 0)
+		r = pk_record_read(paths, &open, record, NULL);
+	return r < 0 ? r : 1;
+}
+
+int pk_leases_give_back(const struct pk_paths *paths, const struct pk_lease_dir *dir,
+			const struct pk_record_name *name, struct pk_err *err)
+{
+	own_record rec = { 0 }, open = { 0 };
+	int moved = read_open(paths, name, &open), r;
+	char owner[OWNER_ROOM];
+
+	if (moved < 0)
+		return 0; /* which of them it has can't be told: they go with that record */
+	pk_record_owner(name, owner);
+	r = pk_record_read(paths, name, &rec, err);
+	if (r < 0) /* the leases themselves say whose they are */
+		return moved ? 0 : pk_leases_drop(dir, owner, err);
+	r = give_back(dir, &rec.ipv4, &open.ipv4, owner, err);
+	return r < 0 ? r : give_back(dir, &rec.ipv6, &open.ipv6, owner, err);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Leases as the records have them: rebuilt at the first load, given back with an endpoint. */
+#include "epstore.h"
+#include "err.h"
+#include "lease.h"
+#include "paths.h"
+#include "picket/maps.h"
+
+/* The lease directory as of now. node NULL: nothing is loaded. */
+struct pk_lease_dir pk_leases_now(const struct pk_paths *paths, const struct pk_node *node);
+/*
+ * Leases aren't synced: after a power loss they are made what the records say. The node lock is
+ * held and nothing is current yet, so no ADD is taking one. No records: nothing is made.
+ */
+int pk_leases_rebuild(const struct pk_paths *paths, const struct pk_node *node, struct pk_err *err);
+/* Puts to rest what the record of name holds, but for what an open record of the same container id
+ * and interface has taken over. A record that can't be read: all that its owner holds. */
+int pk_leases_give_back(const struct pk_paths *paths, const struct pk_lease_dir *dir,
+			const struct pk_record_name *name, struct pk_err *err);
+/* Puts to rest every address that owner holds. Reads every lease. */
+int pk_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err);

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verbs over what is already there: of an earlier life of the container id, or of somebody else."""
+import fcntl
+import json
+import os
+import re
+import struct
+import subprocess
+import uuid
+
+import pytest
+from harness import CniError, Snapshot, wait_for
+from harness.netns import entering
+from harness.shell import binary
+
+FAULTY = "faults/picket-cni"
+ARGS = "NOMAD_NAMESPACE=acme"
+
+
+@pytest.fixture
+def node(make_node):
+    return make_node(uplink=False)
+
+
+def held(node):
+    """Leases in use."""
+    return {name for name in os.listdir(node.path("var/lib/picket/leases"))
+            if not name.startswith(".") and not re.search(r"\.\d+\.[0-9a-f]{32}$", name)}
+
+
+def records(node):
+    return sorted(os.listdir(node.path("var/lib/picket/endpoints")))
+
+
+def is_open(node, slot):
+    return node.tables.word(slot)[2] != 0
+
+
+def device_goes(node, slot):
+    wait_for(lambda: f"pk{slot}:" not in node.run(["ip", "-o", "link"]).stdout.replace("@", ":"),
+             f"pk{slot} to go")
+
+
+def killed_at(node, verb, alloc, point):
+    try:
+        binary(FAULTY)
+    except Exception:			# noqa: BLE001 (the harness names what to build)
+        pytest.skip("no test build of the plugin: make FAULTS=1 all")
+    done = node.cni_raw(verb, {"CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path,
+                               "CNI_IFNAME": "eth0", "CNI_ARGS": ARGS if verb == "ADD" else "",
+                               "PICKET_FAULT": f"{point}:1"},
+                        json.dumps(node.plugin_conf()), binary_name=FAULTY)
+    assert done.returncode == -9, done.stdout + done.stderr
+
+
+def another_netns(node, alloc):
+    """The same path, another namespace: what Nomad does after a failed CHECK."""
+    node.run(["umount", "-l", alloc.path])
+    node.run(["unshare", f"--net={alloc.path}", "true"])
+
+
+def test_a_tap_of_another_is_left_alone(node):
+    node.add("acme", "warm", "up")
+    before = Snapshot(node)
+    alloc = node.new_netns(str(uuid.uuid4()))
+    alloc.run(["ip", "tuntap", "add", "tap0", "mode", "tap"])
+    with pytest.raises(CniError) as error:
+        node.cni("ADD", alloc.id, alloc.path, args=ARGS)
+    assert error.value.code == 100 and "tap0" in error.value.msg
+    assert set(alloc.links()) == {"lo", "tap0"}
+    before.assert_same(Snapshot(node), ignore=("netns", "table labels"))
+
+
+@pytest.mark.parametrize("mode", ("vm", "process"))
+def test_add_after_del_in_the_same_netns(make_node, mode):
+    """Firecracker's SDK calls DEL, then ADD, for each start: the netns may be the one of before."""
+    node = make_node(uplink=False, conf={"mode": mode})
+    a = node.add("acme", "api", "web")
+    for _ in range(2):
+        node.delete(a, drop=False)
+        assert not is_open(node, a.slot)
+        a.result = node.cni("ADD", a.id, a.path, args=a.args)
+        assert is_open(node, a.slot) and held(node) == {a.address(), a.address(6)}
+        assert records(node) == [f"{a.id}@eth0@{a.slot}"]
+        assert node.tables.count("slots") == 1
+
+
+def test_add_again_makes_a_lost_pair_again(node):
+    """Somebody deleted the host end: eth0 went with it, tap0 and the record are there."""
+    a = node.add("acme", "api", "web")
+    node.run(["ip", "link", "del", f"pk{a.slot}"])
+    assert node.cni("ADD", a.id, a.path, args=a.args) == a.result
+    assert is_open(node, a.slot) and set(a.links()) == {"lo", "eth0", "tap0"}
+    node.check(a)
+
+
+def test_P52_killed_between_word_and_driver_file(node):
+    alloc = node.new_netns(str(uuid.uuid4()))
+    killed_at(node, "ADD", alloc, "add-opened")
+    alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
+    assert alloc.driver_file()["ipv4"]["address"] == alloc.address()
+
+
+AFTER_A_REBOOT = ("leases-rebuilt", "add-loaded", "add-replaced", "add-slot", "add-leased",
+                  "add-stale-gone", "add-recorded")
+
+
+@pytest.mark.parametrize("point", AFTER_A_REBOOT)
+def test_P52_killed_after_a_reboot_then_add(make_node, point):
+    """The address is the pool's only one: the record of before keeps it until the new one stands."""
+    node = make_node(uplink=False, pool=("10.40.7.0/30",))
+    a = node.add("acme", "api", "web")
+    node.reboot()
+    again = node.new_netns(a.id)
+    killed_at(node, "ADD", again, point)
+    node.drop_netns(again)
+    again = node.new_netns(a.id)
+    again.result = node.cni("ADD", a.id, again.path, args=ARGS)
+    assert again.address() == a.address() and held(node) == {a.address()}
+    assert records(node) == [f"{a.id}@eth0@{again.slot}"]
+
+
+@pytest.mark.parametrize("point", AFTER_A_REBOOT[2:])
+def test_P52_killed_after_a_reboot_then_del(make_node, point):
+    """DEL finds the record of before, and what the killed ADD took besides."""
+    node = make_node(uplink=False, pool=("10.40.7.0/30",))
+    b = node.add("acme", "b", "b")
+    node.delete(b)
+    device_goes(node, b.slot)
+    a = node.add("acme", "api", "web")
+    node.reboot()
+    warm = node.add("acme", "warm", "up", conf=node.plugin_conf(pool="10.40.8.0/30"))
+    again = node.new_netns(a.id)		# in slot 2; its record says 1
+    killed_at(node, "ADD", again, point)
+    node.cni("DEL", a.id, again.path)
+    node.drop_netns(again)
+    device_goes(node, 2)
+    last = node.add("acme", "last", "one")
+    assert last.address() == a.address() and last.slot == 2
+    assert {name.split("@")[0] for name in records(node)} == {warm.id, last.id}
+    assert held(node) == {warm.address(), last.address()}
+
+
+def test_P52_killed_while_moving(node):
+    """The old record is closed, the new one isn't written: nothing of the old address is lost."""
+    a = node.add("acme", "api", "web")
+    slot = a.slot
+    left = a.popen(["sleep", "300"])
+    another_netns(node, a)
+    killed_at(node, "ADD", a, "add-replaced")
+    a.result = node.cni("ADD", a.id, a.path, args=ARGS)
+    left.kill()
+    left.wait()
+    device_goes(node, slot)
+    b = node.add("acme", "b", "b")			# buries the old one
+    assert len(records(node)) == 2
+    assert held(node) == {a.address(), a.address(6), b.address(), b.address(6)}
+
+
+@pytest.mark.parametrize("loader", ("picketd", "plugin"))
+def test_leases_are_what_the_records_say_after_a_power_loss(make_node, loader):
+    """They aren't synced. Whoever loads first makes them again, and forgets what has no record."""
+    node = make_node(uplink=False, pool=("10.40.7.0/29",))
+    a, b = node.add("acme", "a", "a"), node.add("acme", "b", "b")
+    wanted = {a.address(), b.address()}
+    node.reboot()
+    where = node.path("var/lib/picket/leases")
+    os.unlink(os.path.join(where, a.address()))
+    with open(os.path.join(where, "10.40.7.5"), "w", encoding="ascii") as file:
+        file.write("gone@eth0")
+    if loader == "picketd":
+        node.start_picketd()
+    else:
+        c = node.add("acme", "c", "c")
+        wanted.add(c.address())
+        assert len(wanted) == 3
+    assert held(node) == wanted
+
+
+def test_del_while_the_node_lock_is_held(node):
+    """By somebody who hangs. The endpoint is closed all the same, and the record tells the sweep."""
+    a = node.add("acme", "api", "web")
+    with open(node.path("run/picket/lock/node"), "r+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        node.cni("DEL", a.id, a.path, conf=node.plugin_conf(deadline="400ms"))
+        assert not is_open(node, a.slot) and records(node) == [f"{a.id}@eth0@{a.slot}.closed"]
+        flags = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]["flags"]
+        assert "UP" not in flags
+    node.drop_netns(a)
+    device_goes(node, a.slot)
+    b = node.add("acme", "b", "b")
+    assert records(node) == [f"{b.id}@eth0@{b.slot}"] and node.tables.count("by_address") == 2
