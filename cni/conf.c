@@ -23,6 +23,9 @@ const char *cni_version_name(enum cni_version version)
 	return version_names[version];
 }
 
+/* The specification's name, and the one that it had by mistake: libcni writes both. */
+const char *const cni_attachment_keys[2] = { "cni.dev/valid-attachments", "cni.dev/attachments" };
+
 /* One key of the conflist: how its value gets into the struct. */
 struct key {
 	const char *name;
@@ -408,22 +411,31 @@ static int check_verb(const struct cni_conf *conf, enum cni_verb verb, struct pk
 	return pk_code(err, -EINVAL, PK_CODE_VERSION);
 }
 
+/* DEL and CHECK ask for neither version nor name: both may have been edited since ADD. */
+static bool is_lenient(enum cni_verb verb)
+{
+	return verb == CNI_DEL || verb == CNI_CHECK;
+}
+
 static int parse_head(struct cni_conf *conf, const struct pk_json *root, enum cni_verb verb,
 		      struct pk_err *err)
 {
+	struct pk_err ignored = { 0 };
 	const struct pk_json *v;
 	int r;
 
 	if (pk_json_type(root) != PK_JSON_OBJECT)
 		return bad(conf, root, err, "an object");
-	r = parse_version(conf, root, err);
+	r = parse_version(conf, root, is_lenient(verb) ? &ignored : err);
 	if (r == 0)
 		r = check_verb(conf, verb, err);
+	else if (is_lenient(verb))
+		r = 0;
 	if (r < 0)
 		return r;
 	v = pk_json_get(root, "name");
 	conf->name = v ? pk_json_string(v) : NULL;
-	if (!conf->name || !is_name(conf->name)) {
+	if (!is_lenient(verb) && (!conf->name || !is_name(conf->name))) {
 		pk_json_fail(err, conf->doc, v ? v : root, false,
 			     v ? "the network's name is not of a-z A-Z 0-9 _ . -"
 			       : "the network's \"name\" is missing");
@@ -470,11 +482,17 @@ static int well_formed(struct pk_err *err, int r)
 	return pk_fix(err, r, "correct the conflist; docs/cni.md lists its keys");
 }
 
+uint32_t cni_deadline_default(enum cni_verb verb)
+{
+	return verb == CNI_DEL ? 5000 : 2000;
+}
+
 int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *out,
 		   struct pk_err *err)
 {
 	PK_OWN(cni_conf_done)
 	struct cni_conf conf = {
+		.version = CNI_1_0_0,
 		.root = "/",
 		.owner = -1,
 		.group = -1,
@@ -483,7 +501,7 @@ int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_
 		.baseline = PK_BASELINE_TENANT,
 		.wait_ms = 500,
 		.log_level = PK_LOG_WARN,
-		.deadline_ms = verb == CNI_DEL ? 5000 : 2000,
+		.deadline_ms = cni_deadline_default(verb),
 	};
 	const struct pk_json *root;
 	int r;
@@ -499,9 +517,12 @@ int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_
 		r = parse_all(&conf, root, verb, err);
 	if (r == 0 && verb == CNI_ADD)
 		r = check_gateway(&conf, err);
-	if (r < 0)
+	if (r < 0) {
+		out->version = conf.version; /* of the error object */
 		return well_formed(err, r);
-	conf.attachments = pk_json_get(root, "cni.dev/valid-attachments");
+	}
+	for (size_t i = 0; i < PK_ARRAY_LEN(cni_attachment_keys); i++)
+		conf.attachments[i] = pk_json_get(root, cni_attachment_keys[i]);
 	*out = conf;
 	memset(&conf, 0, sizeof(conf));
 	return 0;

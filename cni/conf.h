@@ -73,10 +73,15 @@ struct cni_conf {
 	struct cni_port *ports; /* owned; no entry twice */
 	size_t n_ports;
 	const struct pk_json *prev_result; /* NULL = none */
-	const struct pk_json *attachments; /* GC: cni.dev/valid-attachments, NULL = absent */
+	/* GC: cni.dev/valid-attachments, and cni.dev/attachments; NULL = absent */
+	const struct pk_json *attachments[2];
 };
+extern const char *const cni_attachment_keys[2];
 
 #define CNI_STDIN_MAX (1u << 20)
+
+/* The whole verb's time, where the conflist doesn't say it (yet), in milliseconds. */
+uint32_t cni_deadline_default(enum cni_verb verb);
 
 int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *conf,
 		   struct pk_err *err);

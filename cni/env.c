@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "own.h"
+#include "paths.h"
 #include "picket/limits.h"
 
 static const char *const verb_names[] = { "ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION" };
@@ -63,6 +64,10 @@ static int check_attachment(const struct cni_env *env, struct pk_err *err)
 				      "a-z A-Z 0-9 _ . -",
 				      env->container_id, PK_CNI_ID_MAX),
 			      "use the allocation's or the VM's id");
+	if (!strcmp(env->container_id, PK_LOCK_NODE))
+		return refuse(err,
+			      pk_fail(err, 0, "CNI_CONTAINERID=\"" PK_LOCK_NODE "\" is reserved"),
+			      "use another id");
 	if (!cni_ifname_ok(env->ifname) || strchr(env->ifname, '@') || !strcmp(env->ifname, "lo"))
 		return refuse(
 			err,

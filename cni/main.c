@@ -98,6 +98,7 @@ static int prepare(struct cni_call *call, struct pk_err *err)
 
 	if (r < 0 || call->env.verb == CNI_VERSION)
 		return r;
+	cni_deadline_start(call, cni_deadline_default(call->env.verb));
 	r = read_stdin(&text, &len, err);
 	if (r == 0)
 		r = cni_conf_parse(text, len, call->env.verb, &call->conf, err);

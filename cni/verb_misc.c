@@ -11,7 +11,7 @@
 #include "own.h"
 #include "state.h"
 
-static bool is_valid(const struct pk_json *attachments, const struct pk_record_name *name)
+static bool is_in(const struct pk_json *attachments, const struct pk_record_name *name)
 {
 	for (const struct pk_json *v = pk_json_first(attachments); v; v = pk_json_next(v)) {
 		const char *id = pk_json_string(pk_json_get(v, "containerID"));
@@ -24,11 +24,17 @@ static bool is_valid(const struct pk_json *attachments, const struct pk_record_n
 	return false;
 }
 
-/* Every element must be what the specification says: a list that is misread deletes too much. */
-static int check_list(const struct cni_call *call, const struct pk_json *list, struct pk_err *err)
+/* In either list: what one of them calls valid stays. */
+static bool is_valid(const struct cni_conf *conf, const struct pk_record_name *name)
 {
-	if (!list || pk_json_type(list) != PK_JSON_ARRAY) {
-		pk_fail(err, 0, "\"cni.dev/valid-attachments\" is missing or no array");
+	return is_in(conf->attachments[0], name) || is_in(conf->attachments[1], name);
+}
+
+static int check_list(const struct cni_call *call, const char *key, const struct pk_json *list,
+		      struct pk_err *err)
+{
+	if (pk_json_type(list) != PK_JSON_ARRAY) {
+		pk_fail(err, 0, "\"%s\" is no array", key);
 		return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 	}
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
@@ -42,6 +48,22 @@ static int check_list(const struct cni_call *call, const struct pk_json *list, s
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Every element must be what the specification says: a list that is misread deletes too much. */
+static int check_lists(const struct cni_call *call, struct pk_err *err)
+{
+	const struct pk_json *const *list = call->conf.attachments;
+	int r = 0;
+
+	if (!list[0] && !list[1]) {
+		pk_fail(err, 0, "\"%s\" is missing", cni_attachment_keys[0]);
+		pk_fix(err, 0, "call GC with the attachments that are in use, [] where none is");
+		return pk_code(err, -EINVAL, PK_CODE_CONFIG);
+	}
+	for (size_t i = 0; i < PK_ARRAY_LEN(cni_attachment_keys) && r == 0; i++)
+		r = list[i] ? check_list(call, cni_attachment_keys[i], list[i], err) : 0;
+	return r;
 }
 
 /* A record of this network whose netns is gone; a live one is only reported. */
@@ -73,14 +95,13 @@ static int collect(struct cni_call *call, struct pk_bpf *bpf, const struct pk_re
 
 int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 {
-	const struct pk_json *list = call->conf.attachments;
 	own_mem struct pk_record_name *names = NULL;
 	own_bpf *bpf = NULL;
 	size_t n = 0;
 	int r = 0, one;
 
 	(void)out;
-	r = check_list(call, list, err);
+	r = check_lists(call, err);
 	if (r == 0)
 		r = pk_records_list(&call->paths, &names, &n, err);
 	if (r < 0 || n == 0)
@@ -95,7 +116,7 @@ int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 	for (size_t i = 0; i < n; i++) {
 		struct pk_err seen = { 0 };
 
-		if (names[i].closed || is_valid(list, &names[i]))
+		if (names[i].closed || is_valid(&call->conf, &names[i]))
 			continue;
 		one = collect(call, bpf, &names[i], &seen);
 		if (one < 0 && r == 0) {

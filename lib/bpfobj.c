@@ -172,7 +172,7 @@ int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, st
 
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_STATE);
-	snprintf(path, sizeof(path), "%s/node", paths->lock);
+	snprintf(path, sizeof(path), "%s/" PK_LOCK_NODE, paths->lock);
 	return pk_fs_lock(path, deadline_ns, fd, err);
 }
 

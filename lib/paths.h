@@ -5,6 +5,8 @@
 
 #define PK_PATH_ROOM 512
 
+#define PK_LOCK_NODE "node" /* below lock/: the node's own, and so no container id */
+
 struct pk_paths {
 	char root[256];				/* "" for / */
 	char endpoints[PK_PATH_ROOM];		/* root/var/lib/picket/endpoints */

@@ -190,3 +190,54 @@ def test_del_while_the_node_lock_is_held(node):
     device_goes(node, a.slot)
     b = node.add("acme", "b", "b")
     assert records(node) == [f"{b.id}@eth0@{b.slot}"] and node.tables.count("by_address") == 2
+
+
+def test_a_container_called_node(node):
+    """The name of the node's own lock."""
+    alloc = node.new_netns("node")
+    for verb in ("ADD", "DEL", "CHECK"):
+        with pytest.raises(CniError) as error:
+            node.cni(verb, alloc.id, alloc.path, args=ARGS)
+        assert error.value.code == 4 and "CNI_CONTAINERID" in error.value.msg
+
+
+def test_gc_takes_the_list_under_either_name(make_node):
+    """libcni sends both; the specification once had the shorter one."""
+    node = make_node(uplink=False, cni_version="1.1.0")
+    listed, dead = node.add("acme", "a", "a"), node.add("acme", "b", "b")
+    for alloc in (listed, dead):
+        node.drop_netns(alloc)
+    both = [{"containerID": a.id, "ifname": "eth0"} for a in (listed, dead)]
+    for lists in ({"cni.dev/valid-attachments": [], "cni.dev/attachments": both},
+                  {"cni.dev/valid-attachments": both, "cni.dev/attachments": []}):
+        node.cni("GC", conf=node.plugin_conf(**lists))
+        assert is_open(node, listed.slot) and is_open(node, dead.slot)
+    with pytest.raises(CniError) as error:
+        node.cni("GC", conf=node.plugin_conf(**{"cni.dev/attachments": None}))
+    assert error.value.code == 7
+    node.cni("GC", conf=node.plugin_conf(**{"cni.dev/attachments": both[:1]}))
+    assert is_open(node, listed.slot) and not is_open(node, dead.slot)
+
+
+@pytest.mark.parametrize("verb", ("ADD", "DEL"))
+def test_a_runtime_that_never_ends_its_input(node, verb):
+    """The verb's time runs from the start, whatever it waits for."""
+    env = {"CNI_COMMAND": verb, "CNI_CONTAINERID": "x", "CNI_NETNS": "/run/netns/x",
+           "CNI_IFNAME": "eth0"}
+    with subprocess.Popen([binary("picket-cni")], env=env, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, preexec_fn=entering(node.net, node.mnt)) as plugin:
+        plugin.stdin.write(b"{")
+        plugin.stdin.flush()
+        try:
+            assert plugin.wait(timeout=60) == 1
+        finally:
+            plugin.kill()
+        said = plugin.stdout.read()
+    assert json.loads(said)["code"] == 107
+
+
+def test_a_conflist_of_another_version_stops_no_del(node):
+    """Edited after ADD: the version is of tomorrow, the name is gone."""
+    a = node.add("acme", "api", "web")
+    node.cni("DEL", a.id, a.path, conf={"cniVersion": "9.0.0", "type": "picket", "root": node.root})
+    assert not is_open(node, a.slot)
