@@ -16,13 +16,14 @@
 #define FIX	 "look at what the node is busy with, or raise the conflist's \"deadline\""
 
 static char last_word[512];
+static int last_to, last_status;
 
 static void on_alarm(int signal)
 {
-	ssize_t n = write(STDOUT_FILENO, last_word, strlen(last_word));
+	ssize_t n = write(last_to, last_word, strlen(last_word));
 
 	(void)signal, (void)n;
-	_exit(1);
+	_exit(last_status);
 }
 
 void cni_deadline_start(struct cni_call *call, uint32_t ms)
@@ -37,6 +38,10 @@ void cni_deadline_start(struct cni_call *call, uint32_t ms)
 		 cni_verb_name(call->env.verb), ms);
 	cni_report(call->conf.version, &err, &out);
 	snprintf(last_word, sizeof(last_word), "%s", out.text ? out.text : "");
+	/* A CHECK that fails costs a running VM its network (verb_check.c): it says so in the log.
+	 */
+	last_to = call->env.verb == CNI_CHECK ? STDERR_FILENO : STDOUT_FILENO;
+	last_status = call->env.verb != CNI_CHECK;
 	call->deadline_ns = pk_now_ns() + ms * UINT64_C(1000000);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);

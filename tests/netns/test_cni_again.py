@@ -94,6 +94,16 @@ def test_add_again_makes_a_lost_pair_again(node):
     node.check(a)
 
 
+def test_add_again_writes_a_lost_driver_file(node):
+    a = node.add("acme", "api", "web")
+    path = node.path(f"run/picket/vm/{a.id}.json")
+    was = a.driver_file()
+    for again in (lambda: node.cni("ADD", a.id, a.path, args=a.args), lambda: node.check(a)):
+        os.unlink(path)
+        again()
+        assert a.driver_file() == was and os.stat(path).st_mode & 0o777 == 0o640
+
+
 def test_P52_killed_between_word_and_driver_file(node):
     alloc = node.new_netns(str(uuid.uuid4()))
     killed_at(node, "ADD", alloc, "add-opened")
@@ -190,6 +200,39 @@ def test_del_while_the_node_lock_is_held(node):
     device_goes(node, a.slot)
     b = node.add("acme", "b", "b")
     assert records(node) == [f"{b.id}@eth0@{b.slot}"] and node.tables.count("by_address") == 2
+
+
+def other_layout(node):
+    with node.tables.map("node") as table:
+        value = bytearray(table.get(struct.pack("I", 0)))
+        value[16:20] = struct.pack("I", 9999)
+        table.set(struct.pack("I", 0), bytes(value))
+
+
+def broken_record(node):
+    name, = records(node)
+    with open(node.path(f"var/lib/picket/endpoints/{name}"), "w", encoding="ascii") as file:
+        file.write("{}")
+
+
+def no_pins(node):
+    node.run(["rm", "-r", os.path.join(node.root, "sys/fs/bpf/picket")])
+
+
+@pytest.mark.parametrize("breaking", (other_layout, broken_record, no_pins))
+def test_check_runs_on_where_it_cannot_mend(node, breaking):
+    """On an error Nomad would move the allocation into a new netns, and leave the VM in the old one."""
+    a = node.add("acme", "api", "web")
+    breaking(node)
+    node.check(a)
+    assert f"pk{a.slot}" in node.run(["ip", "-o", "link", "show", "up"]).stdout
+
+
+def test_check_waits_for_a_lock_and_runs_on(node):
+    a = node.add("acme", "api", "web")
+    with open(node.path(f"run/picket/lock/{a.id}"), "r+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        node.check(a, conf=node.plugin_conf(deadline="100ms"))
 
 
 def test_a_container_called_node(node):
