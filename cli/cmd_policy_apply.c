@@ -140,6 +140,29 @@ static int load(struct cli *cli, const char *path, struct candidate *c)
 	return CLI_OK;
 }
 
+/* A line a document, also as JSON: what is done is said before the next one fails. */
+static void say(const struct cli *cli, const char *name, const char *what, const char *path)
+{
+	own_str out = { 0 };
+	struct pk_jw w = { .out = &out };
+
+	if (cli->quiet)
+		return;
+	if (!cli->json && !cli->jsonl) {
+		pk_str_add_escaped(&out, name);
+		pk_str_addf(&out, ": %s (", what);
+		pk_str_add_escaped(&out, path);
+		pk_str_add(&out, ")");
+	} else {
+		pk_jw_open(&w, NULL, '{');
+		pk_jw_string(&w, "name", name);
+		pk_jw_string(&w, "state", what);
+		pk_jw_string(&w, "path", path);
+		pk_jw_close(&w, '}');
+	}
+	puts(out.text);
+}
+
 static int write_one(struct cli *cli, const char *dir, const struct candidate *c)
 {
 	own_str path = { 0 };
@@ -154,12 +177,7 @@ static int write_one(struct cli *cli, const char *dir, const struct candidate *c
 	       len == c->len && memcmp(old, c->text, len) == 0;
 	if (!same && pk_fs_write(path.text, c->text, c->len, 0644, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (!cli->quiet)
-		printf("%s: %s (%s)\n", c->doc->name,
-		       same    ? "unchanged"
-		       : there ? "changed"
-			       : "created",
-		       path.text);
+	say(cli, c->doc->name, same ? "unchanged" : there ? "changed" : "created", path.text);
 	return CLI_OK;
 }
 
@@ -225,8 +243,7 @@ static int delete(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	sync_directory(dir.text);
-	if (!cli->quiet)
-		printf("%s: deleted (%s)\n", name, path.text);
+	say(cli, name, "deleted", path.text);
 	return CLI_OK;
 }
 

@@ -11,62 +11,6 @@
 #include "own.h"
 #include "policy_ask.h"
 
-#define ALLOC_MIN 4 /* characters of an allocation's id that count as one */
-
-/* "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc. */
-static bool is_meant(const char *key, const char *text)
-{
-	const char *space = strrchr(key, ' ');
-	size_t n = strlen(text);
-
-	if (n >= ALLOC_MIN && space && strncmp(space + 1, text, n) == 0)
-		return true;
-	return n && strncmp(key, text, n) == 0 && strchr(" /", key[n]);
-}
-
-static int ambiguous(const struct pk_world_endpoint *a, const struct pk_world_endpoint *b,
-		     const char *text, struct pk_err *err)
-{
-	own_str first = { 0 }, second = { 0 };
-
-	cli_endpoint_name(a->key, &first);
-	cli_endpoint_name(b->key, &second);
-	pk_fail(err, 0, "\"%.60s\" may be %.80s or %.80s, which policy tells apart", text,
-		first.text, second.text);
-	return pk_fix(err, -EINVAL, "give the whole name, or more of the allocation's id");
-}
-
-/*
- * Several endpoints may be meant where they are one identity: then they are judged alike, and one
- * that isn't `not` is taken where there is one, since an endpoint always reaches itself.
- */
-static int by_name(const struct pk_case *c, const char *text, const struct pk_world_endpoint * not,
-		   struct pk_judge_peer *out, struct pk_err *err)
-{
-	const struct pk_engine *engine = pk_asker_engine(c->asker);
-	const struct pk_world *world = pk_asker_world(c->asker);
-	const struct pk_world_endpoint *found = NULL;
-	struct pk_identity_ref first = { 0 }, other;
-
-	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
-	     ep = pk_world_next(world, ep)) {
-		if (!is_meant(ep->key, text))
-			continue;
-		if (!found) {
-			found = ep;
-			if (pk_engine_identity(engine, ep->key, &first) < 0)
-				return pk_fail(err, ENOENT, "identity of \"%.100s\"", ep->key);
-		} else if (pk_engine_identity(engine, ep->key, &other) < 0 ||
-			   memcmp(first.hash, other.hash, sizeof(first.hash)) != 0) {
-			return ambiguous(found, ep, text, err);
-		} else if (found == not) {
-			found = ep;
-		}
-	}
-	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = found };
-	return found ? 0 : -ENOENT;
-}
-
 /* Of this network namespace, as the guard's route look-up would say. */
 static bool is_own_address(const union pk_addr *addr)
 {
@@ -143,15 +87,11 @@ static int find_peer(const struct question *q, const struct tables *t, const cha
 		     const struct pk_world_endpoint * not, struct pk_judge_peer *out,
 		     struct pk_err *err)
 {
-	struct pk_err why = { 0 };
-	int r;
+	int r = pk_case_find(q->c, text, not, out, err);
 
-	if (pk_case_peer(q->c, text, out, err) == 0 || by_address(q, t->live, t->bpf, text, out))
-		return 0;
-	r = by_name(q->c, text, not, out, &why);
-	if (r < 0 && r != -ENOENT)
-		*err = why;
-	return r;
+	if (r != -ENOENT)
+		return r;
+	return by_address(q, t->live, t->bpf, text, out) ? 0 : pk_case_peer(q->c, text, out, err);
 }
 
 static const char *given(const struct cli *cli, const char *option, int arg)
@@ -202,7 +142,7 @@ static int add_files(const struct cli *cli, struct pk_case *c, struct pk_err *er
 
 	for (size_t i = 0; r == 0 && (path = cli_nth(cli, "with", i)); i++)
 		r = pk_case_replace_file(c, path, &index, &said, err);
-	cli_notes(&said);
+	cli_notes(&said, err);
 	return r;
 }
 

@@ -49,7 +49,7 @@ static int replace(struct cli *cli, struct pk_case *before, struct pk_case *afte
 		for (int j = 0; j < cli->argc; j++)
 			if (!strcmp(after->docs[i]->path, cli->argv[j]))
 				push(changed, after->docs[i]);
-	cli_notes(&said);
+	cli_notes(&said, err);
 	return r;
 }
 

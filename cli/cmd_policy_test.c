@@ -21,7 +21,7 @@ static int test_file(struct cli *cli, const char *path, const struct pk_reach_op
 		if (out.len)
 			fputs(out.text, stdout);
 		fflush(stdout);
-		cli_notes(&said);
+		cli_notes(&said, &err);
 	}
 	total->held += tally.held;
 	total->failed += tally.failed;

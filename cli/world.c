@@ -29,10 +29,23 @@ int cli_world_text(void *arg, char **text, size_t *len, struct pk_err *err)
 	return *text ? 0 : pk_fail(err, ENOMEM, "the node's world");
 }
 
-void cli_notes(const struct pk_str *said)
+void cli_notes(const struct pk_str *said, struct pk_err *err)
 {
-	if (said->len)
-		fputs(said->text, stderr);
+	char *fix;
+
+	if (!said->len)
+		return;
+	fputs(said->text, stderr);
+	if (!err || !err->text[0])
+		return;
+	/* A document's first error is a line of its notes, the fix below it there. */
+	fix = strstr(err->text, "; fix: ");
+	if (fix)
+		*fix = '\0';
+	if (strstr(said->text, err->text))
+		*err = (struct pk_err){ .text = "a document is refused: see above" };
+	else if (fix)
+		*fix = ';';
 }
 
 void cli_world_done(struct cli_world *world)
@@ -54,7 +67,7 @@ int cli_world_case(struct cli_world *world, struct pk_case **out, struct pk_err 
 			    : pk_case_live(world->text, world->len, out, &said, err);
 
 	if (world->path && !world->said)
-		cli_notes(&said);
+		cli_notes(&said, err);
 	world->said = true;
 	if (r == 0 && !(*out)->has_endpoints) {
 		pk_fail(err, 0, "%s has no endpoints", world->path ? world->path : "the node");

@@ -13,6 +13,7 @@
 #include "rules.h"
 
 #define POLICY_MAX PK_JSON_MAX
+#define ALLOC_MIN  4 /* characters of an allocation's id that count as one */
 
 void pk_case_free(struct pk_case *c)
 {
@@ -263,6 +264,7 @@ int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_s
 	own_case *c = case_new("the live node");
 	int r = parse(c, text, len, err);
 
+	c->live = true;
 	if (r == 0)
 		r = read_settings(c, err);
 	if (r == 0)
@@ -295,6 +297,7 @@ int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err)
 	free(c->docs);
 	c->docs = docs;
 	c->n_docs += live->n_docs;
+	c->live = true;
 	live->n_docs = 0;
 	pk_asker_free(c->asker);
 	c->asker = PK_MOVE(live->asker, NULL);
@@ -328,15 +331,69 @@ static int by_address(const struct pk_case *c, const char *text, enum pk_peer_is
 	return 0;
 }
 
+static bool is_entity(const char *text)
+{
+	return strcmp(text, "host") == 0 || strcmp(text, "remote-node") == 0;
+}
+
+/* "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc. */
+static bool is_meant(const char *key, const char *text)
+{
+	const char *space = strrchr(key, ' ');
+	size_t n = strlen(text);
+
+	if (n >= ALLOC_MIN && space && strncmp(space + 1, text, n) == 0)
+		return true;
+	return n && strncmp(key, text, n) == 0 && strchr(" /", key[n]);
+}
+
+static int ambiguous(const char *a, const char *b, const char *text, struct pk_err *err)
+{
+	pk_fail(err, 0, "\"%.60s\" may be \"%.70s\" or \"%.70s\", which policy tells apart", text,
+		a, b);
+	return pk_fix(err, -EINVAL, "give the whole name, or more of the allocation's id");
+}
+
+int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint * not,
+		 struct pk_judge_peer *out, struct pk_err *err)
+{
+	const struct pk_engine *engine = pk_asker_engine(c->asker);
+	const struct pk_world *world = pk_asker_world(c->asker);
+	const struct pk_world_endpoint *found = NULL;
+	struct pk_identity_ref first = { 0 }, other;
+
+	if (is_entity(text))
+		return -ENOENT; /* also where a tenant is called so */
+	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+	     ep = pk_world_next(world, ep)) {
+		if (!is_meant(ep->key, text))
+			continue;
+		if (!found) {
+			found = ep;
+			if (pk_engine_identity(engine, ep->key, &first) < 0)
+				return pk_fail(err, ENOENT, "identity of \"%.100s\"", ep->key);
+		} else if (pk_engine_identity(engine, ep->key, &other) < 0 ||
+			   memcmp(first.hash, other.hash, sizeof(first.hash)) != 0) {
+			return ambiguous(found->key, ep->key, text, err);
+		} else if (found == not) {
+			found = ep;
+		}
+	}
+	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = found };
+	return found ? 0 : -ENOENT;
+}
+
 int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer *out,
 		 struct pk_err *err)
 {
+	int r;
+
 	const struct pk_world_endpoint *ep = pk_world_get(pk_asker_world(c->asker), text);
 
 	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = ep };
 	if (ep)
 		return 0;
-	if (strcmp(text, "host") == 0 || strcmp(text, "remote-node") == 0) {
+	if (is_entity(text)) {
 		out->is = text[0] == 'h' ? PK_PEER_IS_HOST : PK_PEER_IS_REMOTE_NODE;
 		return 0;
 	}
@@ -344,6 +401,9 @@ int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer
 		return by_address(c, text + 6, PK_PEER_IS_WORLD, out, err);
 	if (strncmp(text, "unknown:", 8) == 0)
 		return by_address(c, text + 8, PK_PEER_IS_UNKNOWN, out, err);
+	r = c->live ? pk_case_find(c, text, NULL, out, err) : -ENOENT;
+	if (r != -ENOENT)
+		return r;
 	pk_fail(err, 0, "'%.100s' is no endpoint", text);
 	return pk_fix(err, -ENOENT,
 		      "an endpoint's name, host, remote-node, world:ADDRESS or unknown:ADDRESS");
@@ -381,8 +441,10 @@ int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *prot
 	if (slash) {
 		*slash = '\0';
 		if (pk_protocol_parse(slash + 1, proto) < 0 || *proto == PK_PROTO_ANY)
-			return pk_fail(err, 0, "port '%.60s': '%.20s' is no protocol", text,
-				       slash + 1);
+			return pk_fix(err,
+				      pk_fail(err, 0, "port '%.60s': '%.20s' is no protocol", text,
+					      slash + 1),
+				      "write it as \"80/tcp\", udp, sctp");
 	}
 	if (pk_parse_u64(copy, 65535, &number) == 0) {
 		*port = (uint16_t)number;
@@ -439,8 +501,10 @@ int pk_case_icmp(const char *text, const struct pk_judge_peer *from, const struc
 			return pk_fail(err, 0, "icmp '%.60s': the code is not 0..255", text);
 	}
 	if (pk_icmp_type(copy, v6, true, &type) < 0)
-		return pk_fail(err, 0, "icmp '%.60s' is no type of %s", text,
-			       v6 ? "ICMPv6" : "ICMP");
+		return pk_fix(err,
+			      pk_fail(err, 0, "icmp '%.60s' is no type of %s", text,
+				      v6 ? "ICMPv6" : "ICMP"),
+			      "a name like echo-request, TYPE or TYPE/CODE");
 	*proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	*port = PK_PORT_ICMP(type, code);
 	return 0;

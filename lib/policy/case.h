@@ -17,6 +17,7 @@ struct pk_case {
 	struct pk_asker *asker; /* every endpoint is in it; compiled by pk_case_ready */
 	bool has_endpoints;	/* the file gives its own world */
 	bool replacing;		/* a document of the same name is about to go */
+	bool live; /* the endpoints are a node's: their names have the allocation behind */
 };
 
 void pk_case_free(struct pk_case *c);
@@ -50,6 +51,14 @@ int pk_case_ready(struct pk_case *c, struct pk_err *err);
 /* "x/a", "host", "remote-node", "world:ADDRESS", "unknown:ADDRESS". */
 int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer *out,
 		 struct pk_err *err);
+/*
+ * An endpoint by less than its name: whole parts from the left ("acme/api"), or 4 characters or
+ * more of the allocation behind it. Several may be meant where they are one identity, since they
+ * are judged alike: then one that isn't `not` is taken where there is one, since an endpoint always
+ * reaches itself. -ENOENT: none, err is left alone. pk_case_peer does it for a live node's.
+ */
+int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint * not,
+		 struct pk_judge_peer *out, struct pk_err *err);
 /* "80/tcp", "53" (TCP), "gre", a port label of `to`. */
 int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
 		 struct pk_err *err);

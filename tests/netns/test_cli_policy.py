@@ -152,6 +152,25 @@ def test_explain_refuses_what_it_cannot_tell(shop, source, target, says):
     assert done.returncode == 2 and says in done.stderr and "fix: " in done.stderr, done.stderr
 
 
+def test_a_tenant_called_host_is_not_the_host(shop):
+    shop.node.add("host", "a", "b")
+    wait_for(lambda: len(shop.node.api("/v1/world")["endpoints"]) == 5, "its endpoint")
+    assert shop.explain("host", "acme/db", "80", 1)["egress"] is None
+    assert shop.explain("host/a", "acme/db", "80", 1)["egress"]["endpoint"].startswith("host/a/b ")
+
+
+def test_expectations_of_the_live_node_name_its_endpoints_as_people_do(shop, tmp_path):
+    file = write(tmp_path / "live.json", {"expect": [
+        {"from": "acme/api", "to": "acme/db/pg", "port": "5432/tcp", "verdict": "allow"},
+        {"from": "beta/ledger/srv", "to": shop.db.id[:8], "port": "5432/tcp", "verdict": "deny"}]})
+    for engine in ("reference", "compiled", "kernel"):
+        assert shop.node.picket("policy", "test", "-engine", engine, file).stdout == "2 expectations hold, 0 don't\n"
+    file = write(tmp_path / "unclear.json", {"expect": [
+        {"from": "acme", "to": "acme/db", "port": "5432/tcp", "verdict": "allow"}]})
+    done = shop.node.picket("policy", "test", file, check=False)
+    assert done.returncode == 2 and "may be" in done.stderr, done.stderr
+
+
 def test_explain_of_a_group_takes_two_of_it(shop):
     """Two allocations of one identity: not "reaches itself"."""
     answer = shop.explain("acme/api", "acme/api/web", "80", 0)

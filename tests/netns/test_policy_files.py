@@ -52,6 +52,16 @@ def stem(path):
     return os.path.basename(path)[:-len(".json")]
 
 
+def test_a_refused_document_is_said_once(tmp_path):
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"endpointSelector": {}, "egres": [{}]}', encoding="utf-8")
+    for words in (["plan", "-world", "examples/reach.json", bad],
+                  ["explain", "-world", "examples/reach.json", "-with", bad, "acme/api", "acme/db", "80"]):
+        done = picket("policy", *words)
+        assert done.returncode == 2 and done.stderr.count("unknown key") == 1, done.stderr
+        assert 'did you mean "egress"' in done.stderr
+
+
 @pytest.mark.parametrize("recipe", sorted(glob.glob("examples/policies/*.json")), ids=stem)
 def test_each_recipe_is_proven(tmp_path, recipe):
     """Without it, something that examples/reach.json expects doesn't hold."""
