@@ -16,6 +16,7 @@
 /* The system's <linux/bpf.h> may be older than TCX (6.6). */
 #define ATTACH_TCX_INGRESS 46
 #define ATTACH_TCX_EGRESS  47
+#define ATTACH_BEFORE	   (1u << 3) /* BPF_F_BEFORE; before nobody named: at the head */
 #define TCX_MAX		   64
 
 static int bpf_call(int cmd, union bpf_attr *attr)
@@ -37,6 +38,7 @@ int pk_hook_attach_tcx(const struct pk_hook *hook, int old, struct pk_err *err)
 	attr.target_fd = hook->ifindex;
 	attr.attach_bpf_fd = (__u32)hook->prog;
 	attr.attach_type = tcx_type(hook);
+	attr.attach_flags = ATTACH_BEFORE;
 	if (old >= 0) {
 		attr.attach_flags = BPF_F_REPLACE;
 		attr.replace_bpf_fd = (__u32)old;

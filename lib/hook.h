@@ -18,8 +18,8 @@ struct pk_hook {
 	const char *name; /* of the filter */
 };
 
-/* TCX without a link: lives and dies with the device. An older program of ours (old >= 0) is
- * replaced atomically. */
+/* TCX without a link: lives and dies with the device; goes to the head. An older program of ours
+ * (old >= 0) is replaced atomically, in its place. */
 int pk_hook_attach_tcx(const struct pk_hook *hook, int old, struct pk_err *err);
 
 enum pk_hook_state {

@@ -274,10 +274,16 @@ static void test_tcx(void **state)
 	assert_int_equal(look(&hook), PK_HOOK_MISSING);
 	assert_ok(pk_hook_attach_tcx(&hook, ep.foreign, &e));
 	assert_int_equal(look(&hook), PK_HOOK_OURS_FIRST);
-	/* the foreign one first: said, not passed over */
+	/* lost, and a foreign one came: ours goes before it */
 	detach_tcx(hook.prog);
 	assert_ok(pk_hook_attach_tcx(&foreign, -1, &e));
-	assert_ok(pk_hook_attach_tcx(&hook, -1, &e));
+	assert_int_equal(look(&hook), PK_HOOK_MISSING);
+	assert_ok(pk_hook_repair(ep.host, &hook, &e));
+	assert_int_equal(look(&hook), PK_HOOK_OURS_FIRST);
+	assert_ok(selftest(&e));
+	/* the foreign one put itself before it: said, not passed over */
+	detach_tcx(ep.foreign);
+	assert_ok(pk_hook_attach_tcx(&foreign, -1, &e));
 	assert_int_equal(look(&hook), PK_HOOK_NOT_FIRST);
 	assert_int_equal(pk_hook_repair(ep.host, &hook, &err), -EPERM);
 	detach_tcx(ep.foreign);
