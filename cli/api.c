@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "fs.h"
@@ -53,4 +56,24 @@ int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, s
 		return r;
 	}
 	return pk_json_parse("picketd", answer.body, answer.len, PK_JSON_RELAXED, doc, err);
+}
+
+int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
+		      struct pk_err *err)
+{
+	const char *path = cli->paths.config, *said;
+	own_mem char *text = NULL;
+	own_json *doc = NULL;
+	size_t len;
+
+	*out = NULL;
+	if (access(path, F_OK) < 0)
+		return 0;
+	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, err) < 0 ||
+	    pk_json_parse(path, text, len, PK_JSON_COMMENTS, &doc, err) < 0)
+		return -EINVAL;
+	said = pk_json_string(pk_json_get(pk_json_get(pk_json_root(doc), section), key));
+	if (said && !(*out = strdup(said)))
+		abort();
+	return 0;
 }

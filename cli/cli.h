@@ -72,6 +72,12 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 
 /* GET of picketd; the document is the caller's. Errors say how to go on without it. */
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
+/*
+ * A string of picketd.json (section.key), the caller's; NULL where it isn't given. -EINVAL: the
+ * file can't be read. What is said there is where things are when picketd doesn't answer.
+ */
+int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
+		      struct pk_err *err);
 bool cli_no_daemon(int ret); /* nobody listens: what works offline may go on */
 
 /* The registry (main.c); each file adds its table, which ends with {0}. */

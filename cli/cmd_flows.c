@@ -225,13 +225,19 @@ static int show_kept(struct reader *reader)
 static int read_file(struct reader *reader, struct pk_err *err)
 {
 	char path[PK_PATH_ROOM];
-	own_mem char *line = NULL;
+	own_mem char *line = NULL, *said = NULL;
 	own_file FILE *file = NULL;
 	size_t room = 0;
 	ssize_t n;
 	int r = 0;
 
-	snprintf(path, sizeof(path), "%s/var/log/picket/flows.jsonl", reader->cli->paths.root);
+	if (cli_config_string(reader->cli, "flows", "file", &said, err) < 0)
+		return -EINVAL;
+	if (said)
+		snprintf(path, sizeof(path), "%s", said);
+	else
+		snprintf(path, sizeof(path), "%s/var/log/picket/flows.jsonl",
+			 reader->cli->paths.root);
 	file = fopen(path, "re");
 	if (!file)
 		return pk_fail(err, errno, "picketd doesn't answer, and %s", path);

@@ -18,19 +18,12 @@
 /* -dir, what picketd's configuration says, or below the root. */
 static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *err)
 {
-	const char *said = cli_get(cli, "dir");
-	own_mem char *text = NULL;
-	own_json *doc = NULL;
-	size_t len;
+	const char *given = cli_get(cli, "dir");
+	own_mem char *said = NULL;
 
-	if (!said && access(cli->paths.config, F_OK) == 0) {
-		if (pk_fs_read(cli->paths.config, PK_JSON_MAX, &text, &len, err) < 0 ||
-		    pk_json_parse(cli->paths.config, text, len, PK_JSON_COMMENTS, &doc, err) < 0)
-			return -EINVAL;
-		said = pk_json_string(
-			pk_json_get(pk_json_get(pk_json_root(doc), "policies"), "directory"));
-	}
-	pk_str_add(dir, said ? said : cli->paths.policies_d);
+	if (!given && cli_config_string(cli, "policies", "directory", &said, err) < 0)
+		return -EINVAL;
+	pk_str_add(dir, given ? given : said ? said : cli->paths.policies_d);
 	return 0;
 }
 

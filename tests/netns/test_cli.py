@@ -263,6 +263,12 @@ def test_flows_from_the_file_without_picketd(tmp_path):
     done = cli.pipe("flows", "-verdict", "denied", "-o", "jsonl")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 4	# the lost ones are said too
     assert b"offline" in done.stderr
+    # Where picketd was told to write it.
+    os.makedirs(tmp_path / "etc/picket")
+    os.rename(tmp_path / "var/log/picket/flows.jsonl", tmp_path / "elsewhere.jsonl")
+    (tmp_path / "etc/picket/picketd.json").write_text(
+        json.dumps({"flows": {"file": str(tmp_path / "elsewhere.jsonl")}}), encoding="utf-8")
+    assert cli.pipe("flows", "-verdict", "denied", "-o", "jsonl").stdout == done.stdout
 
 
 def test_lost_events_are_said_on_standard_error(root):
@@ -328,6 +334,52 @@ def test_every_command_that_a_fix_names_exists():
     for words in sorted(named):
         done = run([binary("picket"), *words.split(), "-help"], check=False)
         assert done.returncode == 0, (words, done.stderr)
+
+
+DOCS = ["README.md", "examples/policies/README.md",
+        *sorted(os.path.join("docs", n) for n in os.listdir(os.path.join(TREE, "docs")) if n.endswith(".md"))]
+
+
+def commands_of(text):
+    """(noun and verb, options) of each "picket ..." that stands in code."""
+    code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^    (picket .*)$", text, re.M)
+    for found in code:
+        words = found.replace("\\|", " ").replace("[", " ").replace("]", " ").split()
+        if words[:1] != ["picket"] or len(words) < 2 or "<" in found or not re.fullmatch("[a-z]+", words[1]):
+            continue
+        verb = [w for w in words[2:3] if re.fullmatch("[a-z]+", w)]
+        yield [words[1], *verb], [w.split("=")[0] for w in words[2:] if re.fullmatch("--?[a-z]+(=.*)?", w)]
+
+
+@pytest.mark.parametrize("path", DOCS)
+def test_every_command_in_the_docs_exists(path):
+    with open(os.path.join(TREE, path), encoding="utf-8") as file:
+        text = file.read()
+    for command, options in commands_of(text):
+        done = run([binary("picket"), *command, "-help"], check=False)
+        if done.returncode and len(command) > 1:		# a word that is an argument, or prose
+            done = run([binary("picket"), command[0], "-help"], check=False)
+        assert done.returncode == 0, (path, command, done.stderr)
+        for option in options:
+            assert re.search(rf"(^|[ ,])-{option.lstrip('-')}\b", done.stdout), (path, command, option)
+
+
+@pytest.mark.parametrize("path", DOCS)
+def test_every_link_in_the_docs_leads_somewhere(path):
+    with open(os.path.join(TREE, path), encoding="utf-8") as file:
+        links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", file.read())
+    missing = [link for link in links if not link.startswith("http") and "performance" not in link and not os.path.exists(
+        os.path.join(TREE, os.path.dirname(path), link))]
+    assert not missing
+
+
+def test_the_table_of_commands_is_whole():
+    """docs/cli.md names every command that there is."""
+    with open(os.path.join(TREE, "docs/cli.md"), encoding="utf-8") as file:
+        table = file.read()
+    listed = re.findall(r"^  ([a-z]+)(?: ([a-z]+))?", run([binary("picket"), "-help"]).stdout.split("Common options")[0], re.M)
+    for noun, verb in listed:
+        assert re.search(rf"`{noun}\b", table) and (not verb or re.search(rf"\b{verb}\b", table)), (noun, verb)
 
 
 def test_a_real_node(make_node):
