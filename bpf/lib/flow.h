@@ -19,6 +19,12 @@ static __always_inline bool flow_is_syn(const struct pk_pkt *pkt)
 	       (pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK | PK_TH_RST | PK_TH_FIN)) == PK_TH_SYN;
 }
 
+/* May it be a connection's first packet? */
+static __always_inline bool flow_may_begin(const struct pk_pkt *pkt)
+{
+	return !(pkt->flags & PK_PKT_ECHO_REPLY) && (pkt->proto != IPPROTO_TCP || flow_is_syn(pkt));
+}
+
 static __always_inline void flow_key(struct pk_flow_key *key, const struct pk_pkt *pkt, bool reply)
 {
 	key->src = reply ? pkt->dst : pkt->src;

@@ -64,6 +64,8 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	__u32 now = flow_now();
 	int reason;
 
+	if (!flow && !flow_may_begin(pkt)) /* nobody need be asked */
+		return PK_REASON_NO_FLOW;
 	if (!flow || flow_expired(flow, now) ||
 	    (flow->state == PK_FLOW_CLOSED && flow_is_syn(pkt))) {
 		pkt->tail = miss;

@@ -245,8 +245,7 @@ static __always_inline int miss_first(struct pk_scratch *s, __u32 len, __u32 now
 	s->pkt.role = 0;
 	flow_key(&s->key, &s->pkt, false);
 	miss_ends(s);
-	if (s->pkt.flags & PK_PKT_ECHO_REPLY ||
-	    (s->pkt.proto == IPPROTO_TCP && !flow_is_syn(&s->pkt)))
+	if (!flow_may_begin(&s->pkt))
 		return PK_REASON_NO_FLOW;
 	reason = miss_judge(s);
 	if (reason)
