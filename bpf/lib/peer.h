@@ -79,24 +79,23 @@ static __always_inline bool peer_remote(struct pk_pkt *pkt)
 }
 
 /*
- * Of pkt->dst. What the FIB calls local is the host, whatever `remote` says. It gives the same
- * answer where it has no route at all: then too the packet is judged as the host's, and the
- * stack, which has no route either, drops what that would let pass; addresses of the pools stay
- * unknown endpoints.
+ * Of pkt->dst. What the FIB calls local is the host, whatever the tables say: ADD gives each
+ * endpoint a route of its own. It gives the same answer where it has no route at all: then too the
+ * packet is judged as the host's, and the stack, which has no route either, drops what that would
+ * let pass; addresses of the pools stay unknown endpoints.
  */
 static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	__u32 ifindex = 0;
-	int route;
+	int route = peer_route(skb, pkt, &ifindex);
 
 	pkt->peer_slot = 0;
-	if (peer_local(pkt))
-		return PK_REASON_OK;
-	route = peer_route(skb, pkt, &ifindex);
 	if (route == BPF_FIB_LKUP_RET_NOT_FWDED) {
 		pkt->party = peer_in_pools(&pkt->dst) ? PK_PARTY_UNKNOWN : PK_PARTY_HOST;
 		return PK_REASON_OK;
 	}
+	if (peer_local(pkt))
+		return PK_REASON_OK;
 	pkt->target = ifindex;
 	if (peer_remote(pkt))
 		return PK_REASON_OK;

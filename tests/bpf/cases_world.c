@@ -126,7 +126,9 @@ static void remote(void)
 {
 	union pk_addr node_addr = pkt_ip4(WHO_WORLD), other = pkt_ip4(WHO_NOBODY);
 	union pk_addr host = pkt_ip4(WHO_HOST);
+	union pk_addr host6 = pkt_ip6(WHO_HOST);
 	struct pk_remote node = { .flags = PK_REMOTE_NODE }, peer = { 500, 1, 0, 0, 1, 1 };
+	struct pk_local local = { 2, 102, 1, 0 };
 
 	node_reset();
 	bpf_map_update_elem(node_map("remote"), &node_addr, &node, BPF_ANY);
@@ -138,6 +140,12 @@ static void remote(void)
 		  pkt_v4(WHO_A, WHO_NOBODY, UDP(9, 9)), PK_REASON_NOT_BUILT);
 	node_from("who claims the node's own address is still the host", 1,
 		  pkt_v4(WHO_A, WHO_HOST, UDP(9, 9)), PK_REASON_POLICY_DENIED);
+	bpf_map_update_elem(node_map("by_address"), &host, &local, BPF_ANY);
+	bpf_map_update_elem(node_map("by_address"), &host6, &local, BPF_ANY);
+	node_from("so it is where an endpoint has it", 1, pkt_v4(WHO_A, WHO_HOST, UDP(9, 9)),
+		  PK_REASON_POLICY_DENIED);
+	node_from("so it is where an endpoint has it, IPv6", 1, pkt_v6(WHO_A, WHO_HOST, UDP(9, 9)),
+		  PK_REASON_POLICY_DENIED);
 }
 
 /* The test's veth pairs have ifindexes one after the other: host end and its peer. */
