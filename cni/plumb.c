@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "fault.h"
-#include "hook.h"
 #include "log.h"
 #include "own.h"
 #include "picket/limits.h"
+#include "plumb_parts.h"
 #include "selftest.h"
-#include "tap.h"
 
 #define PAIRS_TRIED 64 /* even ifindexes looked at for eth0 and tap0 */
 #define LOOPBACK    1
@@ -70,7 +69,7 @@ static int check_free(struct cni_plumb *p, const char *name, struct pk_err *err)
 	return link_error(err, -EEXIST);
 }
 
-static struct pk_tap tap_of(const struct cni_plumb *p)
+struct pk_tap cni_plumb_tap(const struct cni_plumb *p)
 {
 	const struct pk_record *rec = p->record;
 
@@ -84,7 +83,7 @@ static struct pk_tap tap_of(const struct cni_plumb *p)
 
 static int make_tap(struct cni_plumb *p, struct pk_err *err)
 {
-	const struct pk_tap tap = tap_of(p);
+	const struct pk_tap tap = cni_plumb_tap(p);
 
 	return pk_tap_create(&tap, &p->tap_fd, err);
 }
@@ -105,26 +104,23 @@ static void add_veth(struct cni_plumb *p)
 	pk_nl_no_addrgen(p->inside, veth.ifindex);
 }
 
-static struct pk_hook forwarder(const struct cni_plumb *p, bool tap)
+struct pk_hook cni_plumb_hook(const struct cni_plumb *p, enum pk_prog prog)
 {
-	enum pk_prog prog = tap ? PK_PROG_FORWARD_TAP : PK_PROG_FORWARD_ETH;
+	const struct pk_record *rec = p->record;
+	const uint32_t ifindex[] = { [PK_PROG_FROM_ENDPOINT] = rec->host_ifindex,
+				     [PK_PROG_TO_ENDPOINT] = rec->host_ifindex,
+				     [PK_PROG_FORWARD_TAP] = rec->tap_ifindex,
+				     [PK_PROG_FORWARD_ETH] = rec->eth_ifindex };
 
-	return (struct pk_hook){ .ifindex = tap ? p->record->tap_ifindex : p->record->eth_ifindex,
-				 .tcx = p->record->tcx,
+	return (struct pk_hook){ .ifindex = ifindex[prog],
+				 .egress = prog == PK_PROG_TO_ENDPOINT,
+				 .tcx = rec->tcx,
 				 .prog = p->bpf->prog[prog],
 				 .name = pk_prog_name(prog) };
 }
 
-static struct pk_hook guard(const struct cni_plumb *p, bool egress)
-{
-	enum pk_prog prog = egress ? PK_PROG_TO_ENDPOINT : PK_PROG_FROM_ENDPOINT;
-
-	return (struct pk_hook){ .ifindex = p->record->host_ifindex,
-				 .egress = egress,
-				 .tcx = p->record->tcx,
-				 .prog = p->bpf->prog[prog],
-				 .name = pk_prog_name(prog) };
-}
+/* What stands in the alloc's netns in vm mode. */
+static const enum pk_prog forwarders[] = { PK_PROG_FORWARD_ETH, PK_PROG_FORWARD_TAP };
 
 /* clsact goes into the batch; TCX is a system call after it, in the netns of the device. */
 static void add_filter(struct pk_nl *nl, const struct pk_hook *hook)
@@ -145,8 +141,8 @@ static int attach_tcx(const struct pk_hook *hook, struct pk_err *err)
 
 static void add_forwarders(struct cni_plumb *p)
 {
-	for (int tap = 0; tap <= 1; tap++) {
-		const struct pk_hook hook = forwarder(p, tap);
+	for (size_t i = 0; i < PK_ARRAY_LEN(forwarders); i++) {
+		const struct pk_hook hook = cni_plumb_hook(p, forwarders[i]);
 
 		if (!hook.tcx)
 			pk_nl_clsact(p->inside, hook.ifindex);
@@ -158,8 +154,8 @@ static int attach_forwarders(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = 0;
 
-	for (int tap = 0; tap <= 1 && r == 0; tap++) {
-		const struct pk_hook hook = forwarder(p, tap);
+	for (size_t i = 0; i < PK_ARRAY_LEN(forwarders) && r == 0; i++) {
+		const struct pk_hook hook = cni_plumb_hook(p, forwarders[i]);
 
 		r = attach_tcx(&hook, err);
 	}
@@ -267,7 +263,8 @@ int cni_plumb_make(struct cni_plumb *p, struct pk_err *err)
 
 int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err)
 {
-	const struct pk_hook from = guard(p, false), to = guard(p, true);
+	const struct pk_hook from = cni_plumb_hook(p, PK_PROG_FROM_ENDPOINT);
+	const struct pk_hook to = cni_plumb_hook(p, PK_PROG_TO_ENDPOINT);
 	char host[16];
 	int r;
 

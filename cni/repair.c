@@ -3,31 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hook.h"
 #include "log.h"
 #include "own.h"
-#include "plumb.h"
-#include "tap.h"
+#include "plumb_parts.h"
 
-static struct pk_hook hook_of(const struct cni_plumb *p, enum pk_prog prog)
-{
-	const struct pk_record *rec = p->record;
-	const uint32_t ifindex[] = { [PK_PROG_FROM_ENDPOINT] = rec->host_ifindex,
-				     [PK_PROG_TO_ENDPOINT] = rec->host_ifindex,
-				     [PK_PROG_FORWARD_TAP] = rec->tap_ifindex,
-				     [PK_PROG_FORWARD_ETH] = rec->eth_ifindex };
-
-	return (struct pk_hook){ .ifindex = ifindex[prog],
-				 .egress = prog == PK_PROG_TO_ENDPOINT,
-				 .tcx = rec->tcx,
-				 .prog = p->bpf->prog[prog],
-				 .name = pk_prog_name(prog) };
-}
-
-/* A running device keeps the program that it has: changing builds is picketd's. */
+/* The current build's program, where it is lost or another stands before it. */
 static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, struct pk_err *err)
 {
-	const struct pk_hook hook = hook_of(p, prog);
+	const struct pk_hook hook = cni_plumb_hook(p, prog);
 
 	return pk_hook_repair(nl, &hook, err);
 }
@@ -36,12 +19,7 @@ static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, s
 static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 {
 	const struct pk_record *rec = p->record;
-	const struct pk_tap tap = { .name = rec->tap,
-				    .ifindex = rec->tap_ifindex,
-				    .owner = rec->tap_owner,
-				    .group = rec->tap_group,
-				    .queues = rec->queues,
-				    .mtu = rec->mtu };
+	const struct pk_tap tap = cni_plumb_tap(p);
 	struct pk_err seen = { 0 };
 	int r = pk_tap_check(p->inside, &tap, &seen);
 
