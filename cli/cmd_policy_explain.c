@@ -128,6 +128,8 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 		pk_fail(err, 0, "neither side is an endpoint of this node: no policy is asked");
 		return pk_fix(err, -EINVAL, "\"picket endpoint list\" has them");
 	}
+	if (strncmp(port, "icmpv6:", 7) == 0)
+		return pk_case_icmp_of(port + 7, true, &c->proto, &c->port, err);
 	if (strncmp(port, "icmp:", 5) == 0)
 		return pk_case_icmp(port + 5, &c->from, &c->to, &c->proto, &c->port, err);
 	return pk_case_port(port, &c->to, &c->proto, &c->port, err);
@@ -221,6 +223,8 @@ int cli_explain(struct cli *cli)
 	q.c = c;
 	if (r == 0 && q.wants_live)
 		cli_live_open(cli, &t.bpf, &t.live, &q.no_live);
+	if (r == 0)
+		r = cli_source(cli, c, &err);
 	if (r == 0)
 		r = add_files(cli, c, &err);
 	if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* picket policy plan: what these documents would change. explain and suggest have their own files.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,29 @@ static void push(struct changed *c, const struct pk_document *doc)
 	if (!c->docs)
 		abort();
 	c->docs[c->n++] = doc;
+}
+
+/* -without NAME: as if it were deleted. */
+static int drop(struct cli *cli, struct pk_case *before, struct pk_case *after,
+		struct changed *changed, struct pk_err *err)
+{
+	const char *name;
+
+	for (size_t n = 0; (name = cli_nth(cli, "without", n)); n++) {
+		size_t had = after->n_docs;
+
+		for (size_t i = after->n_docs; i-- > 0;)
+			if (cli_names_document(after->docs[i], name))
+				pk_case_drop(after, i);
+		for (size_t i = 0; i < before->n_docs; i++)
+			if (cli_names_document(before->docs[i], name))
+				push(changed, before->docs[i]);
+		if (after->n_docs == had)
+			return pk_fix(err,
+				      pk_fail(err, 0, "no document '%.100s' is in force", name),
+				      "picket policy list");
+	}
+	return 0;
 }
 
 /* The documents of the files, and what they take the place of. */
@@ -190,12 +214,19 @@ static int plan(struct cli *cli)
 	PK_OWN(live_done) struct live live = { 0 };
 	struct changed changed = { 0 };
 	struct pk_err err = { 0 };
-	int r = cli_world_read(cli, &world, &err);
+	int r;
 
+	if (!cli->argc && !cli_has(cli, "without"))
+		return cli_usage(cli, "FILE... is missing");
+	r = cli_world_read(cli, &world, &err);
 	if (r == 0)
 		r = cli_world_case(&world, &before, &err);
 	if (r == 0)
 		r = cli_world_case(&world, &after, &err);
+	if (r == 0)
+		r = cli_source(cli, after, &err);
+	if (r == 0)
+		r = drop(cli, before, after, &changed, &err);
 	if (r == 0)
 		r = replace(cli, before, after, &changed, &err);
 	if (r == 0) {
@@ -220,7 +251,16 @@ static int plan(struct cli *cli)
 	return result.n ? CLI_NO : result.partial ? CLI_CANNOT : CLI_OK;
 }
 
+#define AS_OPTION                                                                                  \
+	{ "as", "SOURCE", "whose the files are: file (default), operator, tenant/NAMESPACE", 0 }
+static const struct cli_option show_options[] = {
+	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
+	  0 },
+	{ 0 },
+};
 static const struct cli_option plan_options[] = {
+	AS_OPTION,
+	{ "without", "NAME", "as if this document were deleted", 0 },
 	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
 	  0 },
 	{ 0 },
@@ -229,8 +269,9 @@ static const struct cli_option explain_options[] = {
 	{ "from", "PEER", "endpoint, address, host, remote-node, world:ADDRESS, unknown:ADDRESS",
 	  0 },
 	{ "to", "PEER", "the same", 0 },
-	{ "port", "PORT/PROTO", "80/tcp, a port label, or icmp:TYPE", 0 },
+	{ "port", "PORT/PROTO", "80/tcp, a port label, icmp:TYPE, icmpv6:TYPE", 0 },
 	{ "with", "FILE", "with this policy file too (or in place of the one of its name)", 0 },
+	AS_OPTION,
 	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
 	  0 },
 	{ 0 },
@@ -243,13 +284,13 @@ static const struct cli_option suggest_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_plan_commands[] = {
-	{ "policy", "plan", "FILE...", "what would change: 0 nothing, 1 something, 2 can't tell", 1,
+	{ "policy", "plan", "FILE...", "what would change: 0 nothing, 1 something, 2 can't tell", 0,
 	  -1, plan_options, plan, false },
 	{ "policy", "explain", "[FROM TO [PORT/PROTO]]", "would it pass, and which rule decides", 0,
 	  3, explain_options, cli_explain, false },
 	{ "policy", "suggest", NULL, "the smallest policy for the flows seen", 0, 0,
 	  suggest_options, cli_suggest, false },
 	{ "policy", "show", "NAME", "one document: its rules, their numbers, what they select", 1,
-	  1, plan_options, cli_policy_show, false },
+	  1, show_options, cli_policy_show, false },
 	{ 0 },
 };

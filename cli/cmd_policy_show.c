@@ -151,8 +151,7 @@ static void json_document(const struct pk_case *c, const struct pk_document *doc
 	free(list);
 }
 
-/* NAME, or SOURCE/NAME as picket policy list has it. */
-static bool is_named(const struct pk_document *doc, const char *name)
+bool cli_names_document(const struct pk_document *doc, const char *name)
 {
 	size_t n = strlen(doc->source);
 
@@ -181,7 +180,7 @@ int cli_policy_show(struct cli *cli)
 	for (size_t i = 0; i < c->n_docs; i++) {
 		struct pk_jw line = { .out = &out };
 
-		if (!is_named(c->docs[i], cli->argv[0]))
+		if (!cli_names_document(c->docs[i], cli->argv[0]))
 			continue;
 		found++;
 		if (!json)

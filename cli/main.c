@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* picket: what an operator asks. */
-#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "opt.h"
@@ -70,11 +71,19 @@ static int find_places(struct cli *cli)
 	return 0;
 }
 
+/* Of what was written before the last flush errno isn't known any more: the pipe is asked. */
+static bool reader_is_gone(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	return poll(&out, 1, 0) == 1 && out.revents & POLLERR;
+}
+
 /* A reader that went away (head, less) is no failure. */
 static int finish(int code)
 {
-	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE) {
-		perror("picket: standard output");
+	if ((fflush(stdout) == EOF || ferror(stdout)) && !reader_is_gone()) {
+		fprintf(stderr, "picket: standard output can't be written\n");
 		return CLI_CANNOT;
 	}
 	return code;

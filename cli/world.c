@@ -85,6 +85,18 @@ int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err)
 	return r < 0 ? r : cli_world_case(&world, out, err);
 }
 
+int cli_source(const struct cli *cli, struct pk_case *c, struct pk_err *err)
+{
+	const char *as = cli_get(cli, "as");
+
+	if (as && strcmp(as, "file") && strcmp(as, "operator") &&
+	    (strncmp(as, "tenant/", 7) || !as[7]))
+		return pk_fix(err, pk_fail(err, 0, "-as \"%.100s\" is no source", as),
+			      "file, operator, or tenant/NAMESPACE");
+	c->file_source = as;
+	return 0;
+}
+
 void cli_endpoint_name(const char *key, struct pk_str *out)
 {
 	const char *space = strrchr(key, ' '), *at = space ? strchr(space, '@') : NULL;

@@ -25,6 +25,8 @@ void cli_world_done(struct cli_world *world);
 /* Both at once. */
 int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err);
 
+/* -as SOURCE, for the files that are added from now on. */
+int cli_source(const struct cli *cli, struct pk_case *c, struct pk_err *err);
 /* Notes of documents, where there are any. err (NULL: none): what they said isn't said again. */
 void cli_notes(const struct pk_str *said, struct pk_err *err);
 /* "acme/api/web 7f3a21c4": the world's name with 8 digits of the container id; escaped. */

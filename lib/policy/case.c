@@ -79,9 +79,18 @@ static int took(struct pk_case *c, int r, struct pk_document *doc, const struct 
 	return 0;
 }
 
+/* "tenant/acme" -> "acme"; NULL: no tenant's. */
+static const char *tenant_of(const char *source)
+{
+	return strncmp(source, "tenant/", 7) == 0 ? source + 7 : NULL;
+}
+
 int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, struct pk_err *err)
 {
-	const struct pk_doc_source src = { .source = "file", .path = path };
+	const char *source = c->file_source ? c->file_source : "file";
+	const struct pk_doc_source src = { .source = source,
+					   .path = path,
+					   .namespace = tenant_of(source) };
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_mem char *text = NULL;
@@ -119,6 +128,12 @@ int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, str
 	}
 	*index = c->n_docs - 1;
 	return 0;
+}
+
+void pk_case_drop(struct pk_case *c, size_t index)
+{
+	pk_document_free(c->docs[index]);
+	memmove(&c->docs[index], &c->docs[index + 1], (--c->n_docs - index) * sizeof(*c->docs));
 }
 
 static int case_add_text(struct pk_case *c, const struct pk_doc_source *src, const char *text,
@@ -251,8 +266,8 @@ static int read_live_policies(struct pk_case *c, struct pk_str *said, struct pk_
 			r = pk_json_get_string(c->json, v, "text", &text, err);
 		if (r < 0 || !text)
 			continue;
-		if (src.source && strncmp(src.source, "tenant/", 7) == 0)
-			src.namespace = src.source + 7;
+		if (src.source)
+			src.namespace = tenant_of(src.source);
 		r = case_add_text(c, &src, text, said, err);
 	}
 	return r;
@@ -489,7 +504,11 @@ static bool is_v6_only(const struct pk_judge_peer *p)
 int pk_case_icmp(const char *text, const struct pk_judge_peer *from, const struct pk_judge_peer *to,
 		 uint8_t *proto, uint16_t *port, struct pk_err *err)
 {
-	bool v6 = is_v6_only(from) || is_v6_only(to);
+	return pk_case_icmp_of(text, is_v6_only(from) || is_v6_only(to), proto, port, err);
+}
+
+int pk_case_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port, struct pk_err *err)
+{
 	own_mem char *copy = dup_text(text);
 	char *slash = strchr(copy, '/');
 	uint64_t code = 0;

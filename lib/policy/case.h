@@ -14,9 +14,10 @@ struct pk_case {
 	struct pk_settings settings;
 	struct pk_document **docs;
 	size_t n_docs;
-	struct pk_asker *asker; /* every endpoint is in it; compiled by pk_case_ready */
-	bool has_endpoints;	/* the file gives its own world */
-	bool replacing;		/* a document of the same name is about to go */
+	struct pk_asker *asker;	 /* every endpoint is in it; compiled by pk_case_ready */
+	bool has_endpoints;	 /* the file gives its own world */
+	const char *file_source; /* whose files added from now on are: NULL: "file" */
+	bool replacing;		 /* a document of the same name is about to go */
 	bool live; /* the endpoints are a node's: their names have the allocation behind */
 };
 
@@ -45,6 +46,8 @@ int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, s
  */
 int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, struct pk_str *said,
 			 struct pk_err *err);
+/* Out of it, by its place in docs. */
+void pk_case_drop(struct pk_case *c, size_t index);
 /* After the last document and endpoint. */
 int pk_case_ready(struct pk_case *c, struct pk_err *err);
 
@@ -65,6 +68,7 @@ int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *prot
 /* "gre", "47": a protocol without ports. */
 int pk_case_protocol(const char *text, uint8_t *proto, struct pk_err *err);
 /* "echo-request", "8", "3/1"; ICMPv6 where a side has IPv6 only. */
+int pk_case_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port, struct pk_err *err);
 int pk_case_icmp(const char *text, const struct pk_judge_peer *from, const struct pk_judge_peer *to,
 		 uint8_t *proto, uint16_t *port, struct pk_err *err);
 /* "egress of x/a: allow, baseline: same namespace" */

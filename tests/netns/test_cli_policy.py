@@ -102,6 +102,34 @@ def test_plan_of_a_file_world_counts_no_connections(shop, tmp_path):
     assert plan["connectionsCut"] is None and plan["closed"] == 1
 
 
+def test_plan_of_a_deletion(shop):
+    shop.node.policy("db.json", DB_FROM_BATCH)
+    wait_for(lambda: shop.explain("acme/api", "acme/db", "5432/tcp", None)["live"] == "deny",
+             "the policy in the tables")
+    for name in ("db", "file/db"):
+        plan = shop.ask("plan", "-without", name, status=1)
+        assert (plan["opened"], plan["closed"]) == (1, 0)
+    done = shop.node.picket("policy", "plan", "-without", "nope", check=False)
+    assert done.returncode == 2 and "fix: picket policy list" in done.stderr
+
+
+def test_plan_as_a_tenant_of_consul_would_have_it(shop, tmp_path):
+    """A bare rule is its tenant's there, the operator's in the directory."""
+    rule = {"endpointSelector": {"matchLabels": {"nomad:job": "api"}}, "ingressDeny": [{"fromEntities": ["all"]}]}
+    file = write(tmp_path / "bare.json", rule)
+    shop.node.add("beta", "api", "web")
+    shop.node.add("beta", "db", "pg")
+    wait_for(lambda: len(shop.node.api("/v1/world")["endpoints"]) == 6, "six endpoints")
+
+    def closed_to(*words):
+        return {c["to"].split("/")[0] for c in shop.ask("plan", *words, file, status=1)["changes"]}
+    assert closed_to() == {"acme", "beta"}
+    assert closed_to("-as", "tenant/beta") == {"beta"}
+    own = write(tmp_path / "own.json", {"namespace": "acme", "rules": [rule]})
+    done = shop.node.picket("policy", "plan", "-as", "tenant/beta", own, check=False)
+    assert done.returncode == 2 and "acme" in done.stderr, done.stderr
+
+
 def test_explain_asks_the_live_tables(shop):
     answer = shop.explain("acme/api", "acme/db/pg", "5432/tcp", 0)
     assert answer["agree"] and answer["live"] == answer["verdict"] == "allow"
