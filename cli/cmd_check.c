@@ -299,6 +299,36 @@ static void run_all(struct check *c)
 	check_leftovers(c);
 }
 
+/* One look at all of it. */
+static int look(struct cli *cli, struct pk_json_doc **rows, enum check_state *worst,
+		struct pk_err *err)
+{
+	own_str text = { 0 };
+	struct check c = { .cli = cli, .w = { .out = &text } };
+
+	pk_jw_open(&c.w, NULL, '[');
+	run_all(&c);
+	pk_jw_close(&c.w, ']');
+	*worst = c.worst;
+	return pk_json_parse("check", text.text, text.len, PK_JSON_RELAXED, rows, err);
+}
+
+/* Again and again until nothing fails: Nomad takes a minute to notice a network. */
+static int look_until(struct cli *cli, double wait, struct pk_json_doc **rows,
+		      enum check_state *worst, struct pk_err *err)
+{
+	uint64_t until = pk_now_ns() + (uint64_t)(wait * 1e9);
+	const struct timespec pause = { .tv_sec = 1 };
+	int r = look(cli, rows, worst, err);
+
+	while (r == 0 && *worst == CHECK_FAIL && pk_now_ns() < until) {
+		nanosleep(&pause, NULL);
+		pk_json_free(PK_MOVE(*rows, NULL));
+		r = look(cli, rows, worst, err);
+	}
+	return r;
+}
+
 static int check(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
@@ -308,28 +338,32 @@ static int check(struct cli *cli)
 		{ .name = "fix", .title = "Fix" },
 		{ 0 },
 	};
-	own_str text = { 0 };
+	const char *wait = cli_get(cli, "wait");
 	own_json *rows = NULL;
-	struct check c = { .cli = cli, .w = { .out = &text } };
 	struct pk_err err = { 0 };
+	enum check_state worst;
+	double seconds = 0;
 	int r = CLI_OK;
 
-	pk_jw_open(&c.w, NULL, '[');
-	run_all(&c);
-	pk_jw_close(&c.w, ']');
-	if (pk_json_parse("check", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
+	if (wait && cli_duration(wait, &seconds) < 0)
+		return cli_usage(cli, "-wait \"%s\" is no duration like 90s", wait);
+	if (look_until(cli, seconds, &rows, &worst, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (cli->json || cli->jsonl || cli->columns)
 		r = cli_list(cli, pk_json_root(rows), columns);
 	else if (!cli->quiet)
 		print_findings(cli, pk_json_root(rows));
-	return r ? r : (int)c.worst;
+	return r ? r : (int)worst;
 }
 
+static const struct cli_option options[] = {
+	{ "wait", "TIME", "look again until nothing fails, at most this long", 0 },
+	{ 0 },
+};
 const struct cli_command cli_check_commands[] = {
 	{ "check", NULL, NULL, "is this node fit: kernel, plugin, conflist, controller, leftovers",
-	  0, 0, NULL, check, true },
-	{ "preflight", NULL, NULL, "the same as check", 0, 0, NULL, check, true },
-	{ "doctor", NULL, NULL, "the same as check", 0, 0, NULL, check, true },
+	  0, 0, options, check, true },
+	{ "preflight", NULL, NULL, "the same as check", 0, 0, options, check, true },
+	{ "doctor", NULL, NULL, "the same as check", 0, 0, options, check, true },
 	{ 0 },
 };

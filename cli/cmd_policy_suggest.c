@@ -154,6 +154,7 @@ static int read_connections(const struct cli *cli, struct taking *t, struct pk_e
 		return r;
 	naming.bpf = bpf;
 	naming.endpoints = pk_json_get(pk_json_root(doc), "endpoints");
+	cli_flows_unique(&flows);
 	for (size_t i = 0; naming.endpoints && i < flows.n; i++)
 		take_live(&naming, &flows.list[i]);
 	return 0;

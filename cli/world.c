@@ -144,6 +144,23 @@ int cli_flows_live(const struct pk_live *live, struct cli_flows *out, struct pk_
 	return pk_live_flows(live, take_flow, out, err);
 }
 
+static int by_flow(const void *a, const void *b)
+{
+	return pk_plan_flow_cmp(a, b);
+}
+
+void cli_flows_unique(struct cli_flows *flows)
+{
+	size_t kept = 0;
+
+	if (flows->n)
+		qsort(flows->list, flows->n, sizeof(*flows->list), by_flow);
+	for (size_t i = 0; i < flows->n; i++)
+		if (!kept || pk_plan_flow_cmp(&flows->list[kept - 1], &flows->list[i]) != 0)
+			flows->list[kept++] = flows->list[i];
+	flows->n = kept;
+}
+
 void cli_flows_done(struct cli_flows *flows)
 {
 	free(flows->list);

@@ -41,4 +41,5 @@ struct cli_flows {
 	size_t n, room;
 };
 int cli_flows_live(const struct pk_live *live, struct cli_flows *out, struct pk_err *err);
+void cli_flows_unique(struct cli_flows *flows); /* one of those that are alike */
 void cli_flows_done(struct cli_flows *flows);

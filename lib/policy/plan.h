@@ -37,6 +37,8 @@ struct pk_plan_flow {
 	uint16_t port; /* as a policy asks: ICMP's is type << 8 | code */
 };
 
+int pk_plan_flow_cmp(const struct pk_plan_flow *a, const struct pk_plan_flow *b);
+
 struct pk_plan_ask {
 	struct pk_case *before, *after;		  /* of the same endpoints */
 	const struct pk_document *const *changed; /* the documents that differ, of both sides */

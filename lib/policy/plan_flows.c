@@ -164,15 +164,19 @@ static int count_alike(struct plan_work *w, const struct places *places,
 	return 0;
 }
 
-static int cmp_flow(const void *x, const void *y)
+int pk_plan_flow_cmp(const struct pk_plan_flow *a, const struct pk_plan_flow *b)
 {
-	const struct pk_plan_flow *a = x, *b = y;
 	int c = memcmp(a->addr, b->addr, sizeof(a->addr));
 
 	c = c ? c : a->proto - b->proto;
 	c = c ? c : a->port - b->port;
 	c = c ? c : a->host[0] - b->host[0];
 	return c ? c : a->host[1] - b->host[1];
+}
+
+static int cmp_flow(const void *a, const void *b)
+{
+	return pk_plan_flow_cmp(a, b);
 }
 
 int plan_count_flows(struct plan_work *w)

@@ -469,6 +469,23 @@ def test_check_asks_nomad_for_the_network(tmp_path, agent, networks, token, stat
     assert (found[0]["fix"] is None) == (state == "ok")
 
 
+def test_check_waits_until_nomad_has_noticed(node):
+    with node.inside():
+        fake = FakeAgent()
+    try:
+        node.write_config()
+        node.run(["install", "-D", binary("picket-cni"), f"{node.root}/opt/cni/bin/picket"])
+        waiting = node.popen([binary("picket"), "-root", node.root, "check", "-json", "-wait", "60s"],
+                             stdout=subprocess.PIPE, env={"NOMAD_ADDR": fake.address})
+        wait_for(lambda: fake.requests, "the first look")
+        assert waiting.poll() is None
+        fake.networks = [{"Mode": "cni/picket"}]
+        found = {c["what"]: c["state"] for c in json.loads(waiting.communicate(timeout=60)[0])}
+        assert "fail" not in found.values() and found["nomad"] == "ok", found
+    finally:
+        fake.stop()
+
+
 def test_check_without_an_agent_goes_on(tmp_path):
     for address in ("http://127.0.0.1:1", "https://127.0.0.1:4646", "http://nomad.example:4646", "nonsense"):
         done = Cli(tmp_path).pipe("check", "-json", NOMAD_ADDR=address)
