@@ -97,7 +97,7 @@ struct pk_unresolved {
 	int dir;
 	char what[160];
 };
-size_t pk_engine_unresolved(const struct pk_engine *engine, struct pk_unresolved **out);
+size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out);
 
 /*
  * For the plugin: the base rule set of a tenant, that is of an endpoint whose namespace alone is

@@ -47,32 +47,68 @@ size_t pk_engine_open_ports(const struct pk_engine *engine, const char *key,
 	return n;
 }
 
-static bool selects_any(const struct pk_engine *engine, const struct rule_obj *r)
+/* Those whom the rule may be about: of one namespace, and whoever isn't known well enough. */
+static bool any_selected(const struct pk_engine *engine, const struct rule_obj *r,
+			 bool (*wanted)(const struct ident *ident, const char *text),
+			 const char *text)
 {
-	for (const struct ident *i = engine->idents; i; i = i->hh.next)
-		if (i->refs && rule_selects(r->doc, r->rule, i->labels) != PK_NO)
+	struct tenant *t = NULL;
+
+	for (size_t i = 0; i < engine->uncertain.n; i++) {
+		const struct ident *ident = engine->uncertain.at[i];
+
+		if (rule_selects(r->doc, r->rule, ident->labels) != PK_NO && wanted(ident, text))
 			return true;
-	return false;
-}
+	}
+	if (!r->doc->namespace) {
+		for (const struct ident *i = engine->idents; i; i = i->hh.next)
+			if (i->refs && rule_selects(r->doc, r->rule, i->labels) != PK_NO &&
+			    wanted(i, text))
+				return true;
+		return false;
+	}
+	HASH_FIND_STR(engine->tenants, r->doc->namespace, t);
+	for (size_t i = 0; t && i < t->idents.n; i++) {
+		const struct ident *ident = t->idents.at[i];
 
-static bool matches_any(const struct pk_engine *engine, const struct ent *ent)
-{
-	for (const struct ident *i = engine->idents; i; i = i->hh.next) {
-		const struct peer peer = { .is = IS_ENDPOINT, .labels = i->labels };
-
-		if (i->refs && ent_matches(ent, &peer, &engine->settings))
+		if (rule_selects(r->doc, r->rule, ident->labels) != PK_NO && wanted(ident, text))
 			return true;
 	}
 	return false;
 }
 
-static bool has_port(const struct pk_engine *engine, const char *label)
+static bool whoever(const struct ident *ident, const char *text)
 {
-	for (const struct ident *i = engine->idents; i; i = i->hh.next)
-		for (size_t j = 0; j < i->n_ports && i->refs; j++)
-			if (strcmp(i->ports[j].name, label) == 0)
-				return true;
-	return false;
+	(void)ident;
+	(void)text;
+	return true;
+}
+
+/* "that an endpoint is known not to have": one whose ports aren't known may have it. */
+static bool may_have_port(const struct ident *ident, const char *label)
+{
+	char key[300];
+
+	for (size_t i = 0; i < ident->n_ports; i++)
+		if (strcmp(ident->ports[i].name, label) == 0)
+			return true;
+	snprintf(key, sizeof(key), "port:%s", label);
+	return pk_label_set_is_unknown(ident->labels, key);
+}
+
+/* One element of a list of peers: does it match an endpoint? */
+static bool matches_any(struct pk_engine *engine, const struct ent *ent,
+			const struct pk_entry *part)
+{
+	struct ent one = *ent;
+	bool any;
+
+	one.e = part;
+	one.matched = (struct vec){ 0 };
+	one.fresh = 0;
+	any = index_matched(engine, &one)->n != 0;
+	vec_done(&one.matched);
+	return any;
 }
 
 struct findings {
@@ -96,28 +132,74 @@ static struct pk_unresolved *found(struct findings *f, const struct rule_obj *r,
 	return u;
 }
 
-static void find_in_entry(const struct pk_engine *engine, const struct rule_obj *r,
-			  const struct ent *ent, struct findings *f)
+static void find_selectors(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
+			   struct findings *f)
 {
-	const struct pk_entry *e = ent->e;
-	bool endpoints = e->kind == PK_PEER_ENDPOINTS || e->kind == PK_PEER_SERVICES;
+	for (size_t i = 0; i < ent->e->n_selectors; i++) {
+		struct pk_entry part = *ent->e;
 
-	if (endpoints && ent->ep == EP_SOME && !matches_any(engine, ent)) {
-		struct pk_unresolved *u = found(f, r, ent);
-
-		if (e->kind == PK_PEER_SERVICES)
-			snprintf(u->what, sizeof(u->what), "no endpoint registers service '%.80s'",
-				 e->services[0].name);
-		else
-			snprintf(u->what, sizeof(u->what), "the peers match no endpoint");
+		part.selectors = &ent->e->selectors[i];
+		part.n_selectors = 1;
+		if (part.selectors->is_entity || !part.selectors->n_req ||
+		    matches_any(engine, ent, &part))
+			continue;
+		snprintf(found(f, r, ent)->what, sizeof(f->at->what),
+			 "%sEndpoints[%zu] matches no endpoint",
+			 ent->dir == PK_INGRESS ? "from" : "to", i);
 	}
-	for (size_t i = 0; i < e->n_ports; i++)
-		if (e->ports[i].label && !has_port(engine, e->ports[i].label))
-			snprintf(found(f, r, ent)->what, sizeof(f->at->what),
-				 "no endpoint has a port labelled '%.80s'", e->ports[i].label);
 }
 
-size_t pk_engine_unresolved(const struct pk_engine *engine, struct pk_unresolved **out)
+static void find_services(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
+			  struct findings *f)
+{
+	for (size_t i = 0; i < ent->e->n_services; i++) {
+		struct pk_entry part = *ent->e;
+
+		part.services = &ent->e->services[i];
+		part.n_services = 1;
+		if (!matches_any(engine, ent, &part))
+			snprintf(found(f, r, ent)->what, sizeof(f->at->what),
+				 "no endpoint registers service '%.80s'", part.services->name);
+	}
+}
+
+/* A label is that of the endpoint connected to: whom the rule selects, on egress whom it names. */
+static bool is_port_of_any(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
+			   const char *label)
+{
+	const struct vec *peers;
+
+	if (ent->dir == PK_INGRESS)
+		return any_selected(engine, r, may_have_port, label);
+	if (ent->ep == EP_NONE)
+		return false;
+	peers = index_matched(engine, ent);
+	for (size_t i = 0; i < peers->n; i++)
+		if (may_have_port(peers->at[i], label))
+			return true;
+	/* Peers that match nothing are said themselves. */
+	return !peers->n && (ent->e->kind == PK_PEER_ENDPOINTS || ent->e->kind == PK_PEER_SERVICES);
+}
+
+static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
+			  struct findings *f)
+{
+	const struct pk_entry *e = ent->e;
+
+	if (e->kind == PK_PEER_ENDPOINTS)
+		find_selectors(engine, r, ent, f);
+	if (e->kind == PK_PEER_SERVICES)
+		find_services(engine, r, ent, f);
+	for (size_t i = 0; i < e->n_ports; i++)
+		if (e->ports[i].label && !is_port_of_any(engine, r, ent, e->ports[i].label))
+			snprintf(found(f, r, ent)->what, sizeof(f->at->what),
+				 ent->dir == PK_INGRESS
+					 ? "no endpoint that it selects has a port labelled '%.80s'"
+					 : "none of the peers has a port labelled '%.80s'",
+				 e->ports[i].label);
+}
+
+size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out)
 {
 	struct findings f = { 0 };
 
@@ -125,7 +207,7 @@ size_t pk_engine_unresolved(const struct pk_engine *engine, struct pk_unresolved
 		for (size_t i = 0; i < d->n_rules; i++) {
 			const struct rule_obj *r = &d->rules[i];
 
-			if (!r->rule->subject.is_entity && !selects_any(engine, r))
+			if (!r->rule->subject.is_entity && !any_selected(engine, r, whoever, NULL))
 				snprintf(found(&f, r, NULL)->what, sizeof(f.at->what),
 					 "endpointSelector selects no endpoint");
 			for (int dir = 0; dir < 2; dir++)

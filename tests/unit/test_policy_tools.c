@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "own.h"
 #include "plan.h"
 #include "suggest.h"
 
@@ -423,11 +425,127 @@ static void suggested_policies_allow_what_was_seen(void **state)
 	pk_str_done(&said);
 }
 
+#define X(more) "{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":" more "}]}"
+
+/* "A label or service that an endpoint is known not to have … is shown as unresolved". */
+static const struct {
+	const char *document, *what; /* NULL: all is resolved */
+} unresolved[] = {
+	{ X("{\"matchLabels\":{\"job\":\"nobody\"}},\"ingress\":[{}]"),
+	  "endpointSelector selects no endpoint" },
+	{ X("{},\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"a\"}},{"
+	    "\"matchLabels\":{"
+	    "\"job\":\"nobody\"}},{}]}]"),
+	  "fromEndpoints[1] matches no endpoint" },
+	{ X("{},\"egressDeny\":[{\"toEndpoints\":[{\"matchLabels\":{\"namespace\":\"z\"}}]}]"),
+	  "toEndpoints[0] matches no endpoint" },
+	{ X("{},\"egress\":[{\"toServices\":[{\"name\":\"pg\"},{\"name\":\"redis\"}]}]"),
+	  "no endpoint registers service 'redis'" },
+	{ X("{},\"egress\":[{\"toServices\":[{\"name\":\"pg\",\"namespace\":\"y\"}]}]"),
+	  "no endpoint registers service 'pg'" },
+	{ X("{\"matchLabels\":{\"job\":\"b\"}},\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":"
+	    "\"http\"}]"
+	    "}]}]"),
+	  "no endpoint that it selects has a port labelled 'http'" },
+	{ X("{},\"egress\":[{\"toEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}],\"toPorts\":[{"
+	    "\"ports\":[{"
+	    "\"port\":\"http\"}]}]}]"),
+	  "none of the peers has a port labelled 'http'" },
+	{ X("{},\"egress\":[{\"toCIDR\":[\"203.0.113.0/"
+	    "24\"],\"toPorts\":[{\"ports\":[{\"port\":\"http\"}]}]}"
+	    "]"),
+	  "none of the peers has a port labelled 'http'" },
+	{ X("{},\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":\"http\"},{\"port\":80}]}]}]"),
+	  NULL },
+	{ X("{},\"egress\":[{\"toEndpoints\":[{\"matchLabels\":{\"job\":\"a\"}}],\"toPorts\":[{"
+	    "\"ports\":[{"
+	    "\"port\":\"http\"}]}]},{\"toServices\":[{\"name\":\"pg\"}]}]"),
+	  NULL },
+	/* The ports of "u" aren't known: it may have it. */
+	{ X("{\"matchLabels\":{\"job\":\"u\"}},\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":"
+	    "\"http\"}]"
+	    "}]}]"),
+	  NULL },
+	{ X("{},\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"reserved:host\":\"\"}}]}]"),
+	  NULL },
+};
+
+static void what_resolves_to_nothing_is_said(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(unresolved); i++) {
+		struct pk_unresolved *list = NULL;
+		struct pk_str said = { 0 };
+		struct pk_err err = { 0 };
+		own_case *c = NULL;
+		own_str text = { 0 };
+		size_t n;
+
+		pk_str_addf(&text,
+			    "{\"endpoints\":[" A(
+				    "a", "a", "10.0.0.1",
+				    ",\"ports\":{\"http\":\"80/tcp\"}") "," A("b", "b", "10.0.0.2",
+									      "") "," A("u", "u",
+											"10.0.0.3",
+											",\"unknown"
+											"\":["
+											"\"port:*"
+											"\"]") ","
+											       "{\""
+											       "nam"
+											       "e\""
+											       ":\""
+											       "s\""
+											       ",\""
+											       "lab"
+											       "els"
+											       "\":"
+											       "{\""
+											       "nam"
+											       "esp"
+											       "ace"
+											       "\":"
+											       "\"x"
+											       "\","
+											       "\"j"
+											       "ob"
+											       "\":"
+											       "\"s"
+											       "\","
+											       "\"s"
+											       "erv"
+											       "ice"
+											       "\":"
+											       "\"p"
+											       "g\""
+											       "}}]"
+											       ",\""
+											       "pol"
+											       "ici"
+											       "es"
+											       "\":"
+											       "[%"
+											       "s]"
+											       "}",
+			    unresolved[i].document);
+		assert_int_equal(pk_case_read("w", text.text, text.len, &c, &said, &err), 0);
+		pk_str_done(&said);
+		assert_int_equal(pk_case_ready(c, &err), 0);
+		n = pk_engine_unresolved(pk_asker_engine(c->asker), &list);
+		if (n != (unresolved[i].what != NULL) ||
+		    (n && strcmp(list[0].what, unresolved[i].what) != 0))
+			fail_msg("%s: %zu findings, '%s'", unresolved[i].document, n,
+				 n ? list[0].what : "");
+		free(list);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_says_what_changes_and_nothing_else),
 		cmocka_unit_test(a_plan_sees_what_it_does_not_name),
+		cmocka_unit_test(what_resolves_to_nothing_is_said),
 		cmocka_unit_test(flows_become_the_smallest_policies),
 		cmocka_unit_test(flows_of_nobody_make_nothing),
 		cmocka_unit_test(suggested_policies_allow_what_was_seen),
