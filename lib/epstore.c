@@ -184,7 +184,10 @@ int pk_record_find(const struct pk_paths *paths, const char *container_id, const
 
 static int fail_state(struct pk_err *err, int r, const char *path)
 {
-	pk_code(err, pk_wrap(err, r, "record %s", path), PK_CODE_STATE);
+	pk_wrap(err, r, "record %s", path);
+	/* Whatever is wrong inside: a record that is no JSON isn't the caller's input. */
+	if (err)
+		err->code = PK_CODE_STATE;
 	return pk_fix(err, r, "make room in the state directory, writable for root");
 }
 

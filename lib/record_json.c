@@ -279,13 +279,16 @@ static int check_keys(const struct reader *rd, const struct pk_json *root)
 
 static int read_all(const struct reader *rd, const struct pk_json *root, struct pk_record *record)
 {
+	const struct pk_json *v = pk_json_get(root, "version");
 	uint32_t version = 0, prefix = 0;
-	int r = check_keys(rd, root);
+	int r = v ? read_number(rd, v, UINT32_MAX, &version)
+		  : pk_json_fail(rd->err, rd->doc, root, false, "lacks version");
 
-	if (r == 0)
-		r = read_number(rd, pk_json_get(root, "version"), UINT32_MAX, &version);
+	/* Before its keys, which another release has others of. */
 	if (r == 0 && version != RECORD_VERSION)
 		r = pk_fail(rd->err, 0, "version %u is not this release's", version);
+	if (r == 0)
+		r = check_keys(rd, root);
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields) && r == 0; i++)
 		r = read_field(rd, &fields[i], pk_json_get(root, fields[i].key), record);
 	if (r == 0)

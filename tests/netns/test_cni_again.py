@@ -202,6 +202,60 @@ def test_del_while_the_node_lock_is_held(node):
     assert records(node) == [f"{b.id}@eth0@{b.slot}"] and node.tables.count("by_address") == 2
 
 
+@pytest.mark.parametrize("loaded", (True, False))
+def test_add_while_the_node_lock_is_held(node, loaded):
+    """By somebody who hangs, at the first load or later: code 107 in the verb's time, and nothing left."""
+    if loaded:
+        node.add("acme", "warm", "up")
+    else:
+        os.makedirs(node.path("run/picket/lock"))
+    alloc = node.new_netns(str(uuid.uuid4()))
+    with open(node.path("run/picket/lock/node"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = Snapshot(node)
+        with pytest.raises(CniError) as error:
+            node.cni("ADD", alloc.id, alloc.path, args=ARGS,
+                     conf=node.plugin_conf(deadline="300ms"))
+        assert error.value.code == 107
+        assert set(alloc.links()) == {"lo"}
+        before.assert_same(Snapshot(node))
+    alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
+    assert is_open(node, alloc.slot)
+
+
+def test_settings_that_cannot_be_read_are_quarantine(make_node):
+    """picketd's word is there and can't be understood: nothing opens by the conflist's instead."""
+    node = make_node(uplink=False, conf={"mode": "process", "baseline": "open"})
+    os.makedirs(os.path.join(node.root, "var/lib/picket"))
+    with open(os.path.join(node.root, "var/lib/picket/node.json"), "w", encoding="ascii") as file:
+        file.write('{"baseline": "sesame"}')
+    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+    for x, y in ((a, b), (b, a)):
+        assert x.run(["ping", "-c", "1", "-W", "1", y.address()], check=False).returncode != 0
+
+
+UNREADABLE = {"empty": "", "no record": "{}", "another release's": '{"version": 99}',
+              "deep": "[" * 5000, "zeros": "\0" * 64}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_record_that_cannot_be_read(node, content):
+    """Malformed, or another release's: ADD says so and touches nothing, DEL needs the name alone."""
+    a = node.add("acme", "api", "web")
+    name, = records(node)
+    with open(node.path(f"var/lib/picket/endpoints/{name}"), "w", encoding="ascii") as file:
+        file.write(content)
+    with pytest.raises(CniError) as error:
+        node.cni("ADD", a.id, a.path, args=a.args)
+    assert error.value.code == 104 and "fix: " in error.value.details
+    assert is_open(node, a.slot) and records(node) == [name]
+    node.delete(a)
+    assert not is_open(node, a.slot) and records(node) == [name + ".closed"]
+    device_goes(node, a.slot)
+    b = node.add("acme", "b", "b")			# frees the address that the lease says is its
+    assert records(node) == [f"{b.id}@eth0@1"] and held(node) == {b.address(), b.address(6)}
+
+
 def other_layout(node):
     with node.tables.map("node") as table:
         value = bytearray(table.get(struct.pack("I", 0)))
