@@ -47,6 +47,13 @@ void cni_deadline_start(struct cni_call *call, uint32_t ms)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+void cni_deadline_end(void)
+{
+	static const struct itimerval never;
+
+	setitimer(ITIMER_REAL, &never, NULL);
+}
+
 int cni_in_time(const struct cni_call *call, const char *what, struct pk_err *err)
 {
 	if (pk_now_ns() < call->deadline_ns)

@@ -131,6 +131,7 @@ static int serve(void)
 		cni_deadline_start(&call, call.conf.deadline_ms);
 	if (r == 0)
 		r = run(&call, &out, &err);
+	cni_deadline_end();
 	if (r < 0)
 		r = complain(call.conf.version, &err);
 	else

@@ -30,6 +30,8 @@ int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *er
  * or sweep, as if it had been killed.
  */
 void cni_deadline_start(struct cni_call *call, uint32_t ms);
+/* The verb has its answer: exactly one goes to standard output. */
+void cni_deadline_end(void);
 /* 0, or code 107 once the verb's time is over. */
 int cni_in_time(const struct cni_call *call, const char *what, struct pk_err *err);
 
