@@ -192,9 +192,10 @@ static bool names_it(const struct pk_json *row, const char *id)
 		if (pk_json_string(a) && pk_addr_parse(pk_json_string(a), &has) == 0 &&
 		    pk_addr_equal(&has, &wanted))
 			return true;
+	/* Whole parts from the left: "acme/api" too, where that is one. */
 	snprintf(path, sizeof(path), "%s/%s/%s", cli_text(row, "namespace"), cli_text(row, "job"),
 		 cli_text(row, "group"));
-	return !strcmp(path, id);
+	return *id && !strncmp(path, id, strlen(id)) && strchr("/", path[strlen(id)]);
 }
 
 static int find(const struct pk_json *rows, const char *id, const struct pk_json **found,
@@ -213,9 +214,10 @@ static int find(const struct pk_json *rows, const char *id, const struct pk_json
 				      "give one's id; \"picket endpoint list\" has them all");
 		*found = row;
 	}
-	if (!*found)
-		return pk_fix(err, pk_fail(err, ENOENT, "endpoint \"%.120s\"", id),
-			      "\"picket endpoint list\" has what there is");
+	if (!*found) {
+		pk_fail(err, 0, "no endpoint is called \"%.120s\"", id);
+		return pk_fix(err, -ENOENT, "\"picket endpoint list\" has what there is");
+	}
 	return 0;
 }
 
@@ -239,6 +241,11 @@ static int print_vmm(const struct cli *cli, const struct pk_json *row, const cha
 	if (!strcmp(vmm, "json")) {
 		cli_json(cli, pk_json_root(doc));
 		return CLI_OK;
+	}
+	if (!*cli_text(pk_json_root(doc), "tap")) {
+		pk_fail(&err, 0, "this endpoint has no tap: its mode is process");
+		pk_fix(&err, 0, "say \"mode\": \"vm\" in the conflist");
+		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "boot-source", '{');

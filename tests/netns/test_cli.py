@@ -181,7 +181,7 @@ def test_times_in_text_are_local(root):
     assert "2026-11-23T19:43:39+05:30" in text, text
 
 
-@pytest.mark.parametrize("spelling", ["10.40.7.12", "FD40:0::7:c", "02:70:1A:2B:3C:0c", "pk12", "0000000c", "acme/api/web"])
+@pytest.mark.parametrize("spelling", ["10.40.7.12", "FD40:0::7:c", "02:70:1A:2B:3C:0c", "pk12", "0000000c", "acme/api/web", "acme/api"])
 def test_an_endpoint_by_any_of_its_names(root, spelling):
     assert json.loads(root.pipe("endpoint", "show", spelling, "-json").stdout)["slot"] == 12
 
@@ -396,6 +396,8 @@ def test_a_real_node(make_node):
     assert {c["what"]: c["state"] for c in found}["guard"] == "ok", found
     assert a.address() in node.picket("ip", "list").stdout
     assert a.id in node.picket("ip", "show", a.address()).stdout
+    done = node.picket("endpoint", "show", "acme/api", "-vmm", "firecracker", check=False)
+    assert done.returncode == 2 and "has no tap" in done.stderr
     node.kill_picketd()
     done = node.picket("endpoint", "list", "-json")
     offline = json.loads(done.stdout)
@@ -404,6 +406,15 @@ def test_a_real_node(make_node):
     assert node.picket("status", check=False).returncode == 1
     assert "nothing is left behind" in node.picket("sweep").stdout
     node.delete(a)
+
+
+def test_what_a_vmm_needs(node):
+    a = node.add("acme", "api", "web")
+    fragment = json.loads(node.picket("endpoint", "show", a.id[:8], "-vmm", "firecracker").stdout)
+    assert fragment["network-interfaces"] == [
+        {"iface_id": "eth0", "host_dev_name": "tap0", "guest_mac": a.mac}]
+    assert fragment["boot-source"]["boot_args"].startswith(f"ip={a.address()}::{a.gateway}:")
+    assert json.loads(node.picket("endpoint", "show", a.id[:8], "-vmm", "json").stdout) == a.driver_file()
 
 
 def test_who_may_not_is_told_who_may(make_node, tmp_path):
