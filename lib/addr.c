@@ -124,17 +124,29 @@ bool pk_prefix_covers(const struct pk_prefix *a, const struct pk_prefix *b)
 	       same_bits(&a->addr, &b->addr, pk_prefix_bits(a));
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 int pk_mac_parse(const char *text, uint8_t mac[6])
 {
-	unsigned int v[6];
-	int n = 0;
+	uint8_t v[6];
 
-	if (strlen(text) != PK_MAC_TEXT - 1 ||
-	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
-		   &n) != 6 || n != PK_MAC_TEXT - 1)
+	if (strlen(text) != PK_MAC_TEXT - 1)
 		return -EINVAL;
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)v[i];
+	for (int i = 0; i < 6; i++, text += 3) {
+		int high = hex_digit(text[0]), low = hex_digit(text[1]);
+
+		if (high < 0 || low < 0 || text[2] != (i < 5 ? ':' : '\0'))
+			return -EINVAL;
+		v[i] = (uint8_t)(high << 4 | low);
+	}
+	memcpy(mac, v, sizeof(v));
 	return 0;
 }
 

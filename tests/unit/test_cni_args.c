@@ -25,7 +25,9 @@ static void nomad_args_are_split_at_the_first_equals(void **state)
 	assert_int_equal(cni_args_parse("NOMAD_REGION=global;NOMAD_NAMESPACE=default;"
 					"NOMAD_JOB_ID=cx-demo;NOMAD_GROUP_NAME=web;"
 					"IgnoreUnknown=true;eq=a=b;policy=web-acme;"
-					"NOMAD_ALLOC_ID=" ID, ID, 0, &a, &err), 0);
+					"NOMAD_ALLOC_ID=" ID,
+					ID, 0, &a, &err),
+			 0);
 	assert_string_equal(a.region, "global");
 	assert_string_equal(a.namespace, "default");
 	assert_string_equal(a.job, "cx-demo");
@@ -37,8 +39,8 @@ static void nomad_args_are_split_at_the_first_equals(void **state)
 
 static void absent_words_stay_absent(void **state)
 {
-	static const char *const texts[] = { "", ";;", "IgnoreUnknown=true",
-					     "nomad_namespace=x", "NOMAD_NAMESPACE_=x" };
+	static const char *const texts[] = { "", ";;", "IgnoreUnknown=true", "nomad_namespace=x",
+					     "NOMAD_NAMESPACE_=x" };
 
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(texts); i++) {
@@ -55,7 +57,7 @@ static void absent_words_stay_absent(void **state)
 struct refusal {
 	const char *why;
 	const char *text;
-	const char *said;		/* part of the message */
+	const char *said; /* part of the message */
 };
 
 static const struct refusal refusals[] = {
@@ -67,7 +69,10 @@ static const struct refusal refusals[] = {
 	{ "F1: newline in a value", "NOMAD_JOB_ID=a\nb", "control character" },
 	{ "control character in a key", "a\x01=b", "control character" },
 	{ "a terminal's escape", "x=\x1b[31m", "control character" },
-	{ "right-to-left override", "NOMAD_JOB_ID=\xe2\x80\xae" "a", "control character" },
+	{ "right-to-left override",
+	  "NOMAD_JOB_ID=\xe2\x80\xae"
+	  "a",
+	  "control character" },
 	{ "invalid UTF-8", "NOMAD_JOB_ID=\xff\xfe", "UTF-8" },
 	{ "no =", "NOMAD_NAMESPACE", "KEY=VALUE" },
 	{ "empty key", "=x", "KEY=VALUE" },
@@ -144,7 +149,8 @@ static void what_the_operator_allows_a_job_may_set(void **state)
 
 	(void)state;
 	assert_int_equal(cni_args_parse("picket.mac=02:70:00:00:00:09;picket.ip=10.0.0.9", ID,
-					CNI_JOB_MAC | CNI_JOB_IP, &a, &err), 0);
+					CNI_JOB_MAC | CNI_JOB_IP, &a, &err),
+			 0);
 	assert_true(a.has_mac && a.has_ip);
 	assert_memory_equal(a.mac, mac, 6);
 	cni_args_done(&a);
@@ -152,6 +158,11 @@ static void what_the_operator_allows_a_job_may_set(void **state)
 	assert_true(cni_args_parse("picket.mac=01:70:00:00:00:09", ID, CNI_JOB_MAC, &a, &err) < 0);
 	assert_true(cni_args_parse("picket.mac=02:70:6b:00:00:01", ID, CNI_JOB_MAC, &a, &err) < 0);
 	assert_true(cni_args_parse("picket.mac=00:00:00:00:00:00", ID, CNI_JOB_MAC, &a, &err) < 0);
+	/* what scanf would read as digits */
+	assert_true(cni_args_parse("picket.mac=02:70:00:00:00:-9", ID, CNI_JOB_MAC, &a, &err) < 0);
+	assert_true(cni_args_parse("picket.mac=02:70:00: 0:00:09", ID, CNI_JOB_MAC, &a, &err) < 0);
+	assert_true(cni_args_parse("picket.mac=02:70:00:+0:00:09", ID, CNI_JOB_MAC, &a, &err) < 0);
+	assert_true(cni_args_parse("picket.mac=02-70-00-00-00-09", ID, CNI_JOB_MAC, &a, &err) < 0);
 	assert_true(cni_args_parse("picket.ip=10.0.0.256", ID, CNI_JOB_IP, &a, &err) < 0);
 }
 
@@ -162,8 +173,9 @@ static void tc_redirect_tap_arguments_are_taken_without_nomad(void **state)
 
 	(void)state;
 	assert_int_equal(cni_args_parse("IgnoreUnknown=1;TC_REDIRECT_TAP_NAME=vm0;"
-					"TC_REDIRECT_TAP_UID=1001;TC_REDIRECT_TAP_GID=1002", "vm-1",
-					0, &a, &err), 0);
+					"TC_REDIRECT_TAP_UID=1001;TC_REDIRECT_TAP_GID=1002",
+					"vm-1", 0, &a, &err),
+			 0);
 	assert_string_equal(a.tap_name, "vm0");
 	assert_int_equal(a.tap_uid, 1001);
 	assert_int_equal(a.tap_gid, 1002);
@@ -181,9 +193,12 @@ static const char *fake_getenv(const char *name)
 }
 
 #define LONG300                                                                                    \
-	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"   \
-	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"   \
-	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"   \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+	"aaaa"                                                                                     \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+	"aaaa"                                                                                     \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+	"aaaa"                                                                                     \
 	"aaaaaaaaaaaaaaaaaaaaaaaa"
 
 static const struct {
@@ -210,10 +225,9 @@ static void bad_variables_are_named_with_code_4(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(bad_env); i++) {
-		const char *vars[] = { "CNI_COMMAND", bad_env[i].command,
-				       "CNI_CONTAINERID", bad_env[i].id,
-				       "CNI_IFNAME", bad_env[i].ifname,
-				       "CNI_NETNS", bad_env[i].netns, NULL };
+		const char *vars[] = { "CNI_COMMAND", bad_env[i].command, "CNI_CONTAINERID",
+				       bad_env[i].id, "CNI_IFNAME",	  bad_env[i].ifname,
+				       "CNI_NETNS",   bad_env[i].netns,	  NULL };
 		struct cni_env env;
 		struct pk_err err = { 0 };
 
@@ -227,8 +241,8 @@ static void bad_variables_are_named_with_code_4(void **state)
 
 static void del_needs_no_netns_and_status_nothing(void **state)
 {
-	const char *del[] = { "CNI_COMMAND", "DEL", "CNI_CONTAINERID", "vm1", "CNI_IFNAME", "eth0",
-			      NULL };
+	const char *del[] = { "CNI_COMMAND", "DEL", "CNI_CONTAINERID", "vm1", "CNI_IFNAME",
+			      "eth0",	     NULL };
 	const char *status[] = { "CNI_COMMAND", "STATUS", "CNI_CONTAINERID", "", "CNI_IFNAME", "",
 				 NULL };
 	struct cni_env env;
