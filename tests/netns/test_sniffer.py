@@ -13,7 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 
 GATEWAY_MAC = "02:70:6b:00:00:01"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-HOSTILE, PLANTED = b"HOSTILE-TENANT", b"PLANTED-BY-OWN"
+HOSTILE, PLANTED, PLANTED6 = b"HOSTILE-TENANT", b"PLANTED-BY-OWN", b"PLANTED-IN-IPV6"
 FRAMES_MAX = 40000
 OWNER = (65534, 65534)
 
@@ -25,7 +25,7 @@ class Attacker(threading.Thread):
         super().__init__(daemon=True)
         self.stop, self.sent, self.tap = threading.Event(), 0, tap
         eth = Ether(src=endpoint.mac, dst=GATEWAY_MAC)
-        self.frames = []
+        self.frames, self.targets = [], set(targets)
         for target in targets:
             version = IPv6(src=endpoint.address(6), dst=target) if ":" in target else \
                 IP(src=endpoint.address(), dst=target)
@@ -77,7 +77,9 @@ def stage(make_node):
     friend = node.add("acme", "friend", "group")
     with hostile.tap(credentials=OWNER) as hostile_tap, friend.tap(credentials=OWNER) as friend_tap:
         targets = [f"10.40.7.{host}" for host in range(2, 8)]
-        attacker = Attacker(hostile, hostile_tap, targets + [friend.address(6)])
+        targets += [f"fd00:40:7::{host}" for host in range(1, 8)]
+        assert friend.address() in targets and friend.address(6) in targets
+        attacker = Attacker(hostile, hostile_tap, targets)
         attacker.start()
         yield node, friend, friend_tap, attacker
         attacker.stop.set()
@@ -86,8 +88,9 @@ def stage(make_node):
 
 
 def plant(friend, tap, victim):
-    tap.send(Ether(src=friend.mac, dst=GATEWAY_MAC) /
-             IP(src=friend.address(), dst=victim.address()) / UDP(sport=5000, dport=8080) / PLANTED)
+    eth, udp = Ether(src=friend.mac, dst=GATEWAY_MAC), UDP(sport=5000, dport=8080)
+    tap.send(eth / IP(src=friend.address(), dst=victim.address()) / udp / PLANTED)
+    tap.send(eth / IPv6(src=friend.address(6), dst=victim.address(6)) / udp / PLANTED6)
 
 
 def own_rule(port):
@@ -102,6 +105,7 @@ def test_a_cross_tenant_frame_never_arrives(stage):
     victim = node.new_netns("7f3a21c4-0000-4000-8000-000000000001")
     victim.args = node.cni_args(victim.id, "acme", "victim", "group")
     victim.result = node.cni("ADD", victim.id, victim.path, args=victim.args)
+    assert {victim.address(), victim.address(6)} <= attacker.targets, "nobody attacks the victim"
     sniffers = Sniffers(victim)
     try:
         with victim.tap(credentials=OWNER):
@@ -113,7 +117,8 @@ def test_a_cross_tenant_frame_never_arrives(stage):
                 word = node.tables.word(victim.slot)
                 attacker.more()
             plant(friend, friend_tap, victim)
-            wait_for(lambda: sniffers.count(PLANTED), "the planted frame of the own tenant")
+            wait_for(lambda: sniffers.count(PLANTED) and sniffers.count(PLANTED6),
+                     "the planted frames of the own tenant")
             node.kill_picketd()						# controller kill
             attacker.more()
             node.start_picketd()
@@ -121,7 +126,7 @@ def test_a_cross_tenant_frame_never_arrives(stage):
             node.cni("DEL", victim.id, victim.path, prev=victim.result)	# removal
             attacker.more()
         assert sniffers.count(HOSTILE) == 0
-        assert sniffers.count(PLANTED) >= 1, "the sniffer is deaf"
+        assert sniffers.count(PLANTED) and sniffers.count(PLANTED6), "the sniffer is deaf"
     finally:
         sniffers.close()
     node.drop_netns(victim)
