@@ -149,8 +149,11 @@ static void print_header(const struct cli *cli)
 
 static void print_lost(const struct pk_json *flow)
 {
+	own_str cause = { 0 };
+
+	pk_str_add_escaped(&cause, cli_text(flow, "cause"));
 	fprintf(stderr, "-- %.0f events lost (%s)\n",
-		pk_json_number(pk_json_get(flow, "lostEvents")), cli_text(flow, "cause"));
+		pk_json_number(pk_json_get(flow, "lostEvents")), cause.text ? cause.text : "");
 }
 
 static int show(struct reader *reader, const char *text, const struct pk_json *flow)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "suggest.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"
+#include "format.h"
+#include "icmp.h"
 #include "own.h"
 #include "world.h"
 
@@ -23,7 +27,7 @@ struct side {
 struct hole {
 	struct side subject, peer;
 	bool ingress, by_operator;
-	char *protocol;
+	uint8_t proto;
 	int port; /* -1: the protocol has none */
 	int icmp; /* type, -1 */
 };
@@ -68,7 +72,6 @@ static void hole_done(struct hole *h)
 {
 	side_done(&h->subject);
 	side_done(&h->peer);
-	free(h->protocol);
 }
 
 void pk_suggest_free(struct pk_suggest *s)
@@ -120,7 +123,7 @@ static struct side read_side(const struct pk_json *v)
 	struct side s = { 0 };
 	union pk_addr addr;
 
-	if (namespace && job) {
+	if (namespace && job && pk_format_ok(&pk_format_namespace, namespace)) {
 		s = (struct side){ ENDPOINT, copy(namespace), copy(job), NULL };
 	} else if (namespace || !name) {
 		return s;
@@ -160,7 +163,7 @@ static int side_cmp(const struct side *a, const struct side *b)
 
 static int port_cmp(const struct hole *a, const struct hole *b)
 {
-	int c = cmp_text(a->protocol, b->protocol);
+	int c = a->proto - b->proto;
 
 	c = c ? c : a->port - b->port;
 	return c ? c : a->icmp - b->icmp;
@@ -210,24 +213,38 @@ static void make_room(struct pk_suggest *s)
 		abort();
 }
 
+/* What the port is to a rule. -EINVAL: no rule can say it. Port 0 would mean every port there. */
+static int read_port(const struct pk_json *flow, struct hole *h)
+{
+	const char *protocol = member(flow, "protocol");
+
+	h->port = h->icmp = -1;
+	if (!protocol || pk_protocol_parse(protocol, &h->proto) < 0 || h->proto == PK_PROTO_ANY)
+		return -EINVAL;
+	if (h->proto == IPPROTO_ICMP || h->proto == IPPROTO_ICMPV6) {
+		h->icmp = number(flow, "icmpType");
+		return h->icmp < 0 || h->icmp > UINT8_MAX ? -EINVAL : 0;
+	}
+	if (!pk_protocol_has_ports(h->proto))
+		return 0;
+	h->port = number(pk_json_get(flow, "destination"), "port");
+	return h->port <= 0 ? -EINVAL : 0;
+}
+
 static void add_hole(struct pk_suggest *s, const struct pk_json *flow, bool ingress)
 {
 	const struct pk_json *from = pk_json_get(flow, "source");
 	const struct pk_json *to = pk_json_get(flow, "destination");
-	const char *protocol = member(flow, "protocol");
 	struct hole h = { .subject = read_side(ingress ? to : from),
 			  .peer = read_side(ingress ? from : to),
-			  .ingress = ingress,
-			  .protocol = protocol ? copy(protocol) : NULL,
-			  .port = number(to, "port"),
-			  .icmp = number(flow, "icmpType") };
+			  .ingress = ingress };
 
 	if (h.subject.kind != ENDPOINT ||
 	    (s->namespace && strcmp(s->namespace, h.subject.namespace) != 0)) {
 		hole_done(&h);
 		return;
 	}
-	if (h.peer.kind == NOTHING || !protocol) {
+	if (h.peer.kind == NOTHING || read_port(flow, &h) < 0) {
 		s->skipped++;
 		hole_done(&h);
 		return;
@@ -316,22 +333,22 @@ static void write_peer(const struct hole *h, struct pk_jw *w)
 
 static void write_port(const struct hole *h, struct pk_jw *w)
 {
-	char port[8], upper[16] = "";
+	const char *name = pk_protocol_name(h->proto);
+	char text[16];
 
 	pk_jw_open(w, NULL, '{');
 	if (is_icmp(h)) {
-		pk_jw_string(w, "family", strchr(h->protocol, '6') ? "IPv6" : "IPv4");
+		pk_jw_string(w, "family", h->proto == IPPROTO_ICMP ? "IPv4" : "IPv6");
 		pk_jw_int(w, "type", h->icmp);
-	} else {
-		for (size_t j = 0; h->protocol[j] && j < sizeof(upper) - 1; j++)
-			upper[j] = (char)(h->protocol[j] >= 'a' && h->protocol[j] <= 'z'
-						  ? h->protocol[j] - 32
-						  : h->protocol[j]);
-		snprintf(port, sizeof(port), "%d", h->port);
-		if (h->port >= 0)
-			pk_jw_string(w, "port", port);
-		pk_jw_string(w, "protocol", upper);
+		pk_jw_close(w, '}');
+		return;
 	}
+	if (h->port >= 0) {
+		snprintf(text, sizeof(text), "%d", h->port);
+		pk_jw_string(w, "port", text);
+	}
+	snprintf(text, sizeof(text), "%u", h->proto);
+	pk_jw_string(w, "protocol", name ? name : text);
 	pk_jw_close(w, '}');
 }
 

@@ -13,7 +13,8 @@ struct pk_suggest *pk_suggest_new(const char *namespace); /* NULL: every tenant 
 void pk_suggest_free(struct pk_suggest *s);
 /* One line of GET /v1/flows (docs/api.md). denied: those that policy denied count too. */
 void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denied);
-/* Flows that no document can name: a side without a job, or of which nothing is known. */
+/* Sides of flows that no document can name: a peer without a job or of which nothing is known, no
+ * port, or port 0. */
 size_t pk_suggest_skipped(const struct pk_suggest *s);
 
 /* After the last flow: how many documents that makes. */

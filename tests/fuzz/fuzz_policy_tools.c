@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fmt and import. The layout changes no value and is its own layout; what import writes is JSON
- * that it would leave alone or repair again, and each of its notes has a place. The first byte
- * chooses a namespace.
+ * fmt, import and suggest. The layout changes no value and is its own layout; what import writes is
+ * JSON that it would leave alone or repair again, and each of its notes has a place; what is
+ * suggested for any flows is a document that the reader takes. The first byte chooses a namespace.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "fmt.h"
 #include "import.h"
 #include "own.h"
+#include "suggest.h"
 
 static void check(bool ok)
 {
@@ -62,6 +63,36 @@ static void fuzz_import(const char *text, size_t len, const char *namespace)
 	}
 }
 
+/* A line a flow. */
+static void fuzz_suggest(const char *text, size_t len, bool denied)
+{
+	struct pk_suggest *s = pk_suggest_new(NULL);
+	size_t n;
+
+	for (const char *end = text + len, *line = text; line < end;) {
+		const char *stop = memchr(line, '\n', (size_t)(end - line));
+		size_t size = (size_t)((stop ? stop : end) - line);
+		own_json *doc = NULL;
+
+		if (pk_json_parse("flow", line, size, PK_JSON_RELAXED, &doc, NULL) == 0)
+			pk_suggest_add(s, pk_json_root(doc), denied);
+		line += size + 1;
+	}
+	n = pk_suggest_finish(s);
+	for (size_t i = 0; i < n; i++) {
+		const struct pk_doc_source src = { .source = "file", .path = "fuzz" };
+		own_document *doc = NULL;
+		own_notes notes = { 0 };
+		own_str out = { 0 };
+		struct pk_jw w = { .out = &out };
+
+		pk_suggest_write(s, i, &w);
+		check(out.len > PK_JSON_MAX ||
+		      pk_document_parse(&src, out.text, out.len, &doc, &notes) == 0);
+	}
+	pk_suggest_free(s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data + 1;
@@ -70,5 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	fuzz_fmt(text, size - 1);
 	fuzz_import(text, size - 1, data[0] & 1 ? "acme" : NULL);
+	fuzz_suggest(text, size - 1, data[0] & 1);
 	return 0;
 }

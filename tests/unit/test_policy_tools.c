@@ -324,6 +324,11 @@ static void flows_of_nobody_make_nothing(void **state)
 	static const char *const half[] = {
 		FLOW("allowed", XB, AT("unknown", "10.9.9.9", "1"), TCP),
 		FLOW("allowed", XB, "{\"namespace\":\"x\",\"job\":null,\"port\":1}", TCP),
+		FLOW("allowed", XB, XA("0"), TCP), /* would be every port */
+		FLOW("allowed", XB, XA("null"), TCP),
+		FLOW("allowed", XB, XA("80"), "\"protocol\":\"any\""),
+		FLOW("allowed", XB, XA("null"), "\"protocol\":\"icmp\""),
+		FLOW("allowed", "{\"namespace\":\"../x\",\"job\":\"b\"}", XA("80"), TCP),
 	};
 	struct pk_str out = { 0 };
 
