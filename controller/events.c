@@ -9,7 +9,8 @@
 
 #include "own.h"
 
-#define BATCH 256 /* events at most before the loop has its turn */
+#define FOLLOWERS_MAX 16  /* each may leave a megabyte unread */
+#define BATCH	      256 /* events at most before the loop has its turn */
 
 struct follower {
 	struct follower *next, **at;
@@ -233,6 +234,11 @@ void pk_events_serve(struct pk_events *e, struct pk_exchange *x, unsigned int la
 {
 	if (last > PK_EVENTS_LAST)
 		last = PK_EVENTS_LAST;
+	if (follow && e->stats.subscribers >= FOLLOWERS_MAX) {
+		pk_exchange_error(x, 503, "too many follow the flows already",
+				  "read the flows file");
+		return;
+	}
 	pk_exchange_stream(x);
 	for (unsigned int i = PK_EVENTS_LAST - last; i < PK_EVENTS_LAST; i++) {
 		const char *line = e->last[(e->at + i) % PK_EVENTS_LAST];

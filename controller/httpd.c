@@ -8,7 +8,9 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -22,11 +24,16 @@
 
 #define HEAD_MAX    8192
 #define BODY_MAX    65536
-#define IDLE_S	    60
+#define IDLE_S	    10
+#define OPEN_MAX    64	/* connections: descriptors are needed for the rest of the work, too */
+#define FULL_MS	    100 /* until it is looked whether one went */
 #define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
 
 struct pk_httpd {
 	struct evhttp *http;
+	struct evconnlistener *listener;
+	struct pk_timer *full;
+	int first_fd; /* the lowest that was free before any connection */
 	struct pk_exchange *open;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	pk_httpd_fn *fn;
@@ -155,10 +162,44 @@ static int listen_at(const char *path, const char *group, struct pk_err *err)
 	return PK_MOVE(fd, -1);
 }
 
+static int lowest_free_fd(const struct pk_httpd *httpd)
+{
+	int fd = fcntl(evconnlistener_get_fd(httpd->listener), F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return INT_MAX;
+	close(fd);
+	return fd;
+}
+
+/*
+ * evhttp tells of a connection that comes (arg of its bufferevent's maker) but not of one that
+ * goes. A new one always has the lowest free descriptor, so that one tells how many there can be.
+ */
+static void make_room(void *arg)
+{
+	struct pk_httpd *httpd = arg;
+
+	if (lowest_free_fd(httpd) - httpd->first_fd < OPEN_MAX) {
+		evconnlistener_enable(httpd->listener);
+		return;
+	}
+	evconnlistener_disable(httpd->listener);
+	pk_timer_set(httpd->full, FULL_MS);
+}
+
+static struct bufferevent *on_accept(struct event_base *base, void *arg)
+{
+	(void)base;
+	make_room(arg);
+	return NULL; /* evhttp's own kind */
+}
+
 struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
 			      struct pk_err *err)
 {
 	int fd = listen_at(path, group, err);
+	struct evhttp_bound_socket *bound;
 	struct pk_httpd *httpd;
 
 	if (fd < 0)
@@ -166,8 +207,13 @@ struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char
 	httpd = pk_alloc(sizeof(*httpd));
 	strcpy(httpd->path, path);
 	httpd->http = evhttp_new(pk_loop_base(loop));
-	if (!httpd->http || evhttp_accept_socket(httpd->http, fd) < 0)
+	bound = httpd->http ? evhttp_accept_socket_with_handle(httpd->http, fd) : NULL;
+	if (!bound)
 		abort();
+	httpd->listener = evhttp_bound_socket_get_listener(bound);
+	httpd->full = pk_timer_new(loop, make_room, httpd);
+	httpd->first_fd = lowest_free_fd(httpd);
+	evhttp_set_bevcb(httpd->http, on_accept, httpd);
 	evhttp_set_max_headers_size(httpd->http, HEAD_MAX);
 	evhttp_set_max_body_size(httpd->http, BODY_MAX);
 	evhttp_set_timeout(httpd->http, IDLE_S);
@@ -187,6 +233,7 @@ void pk_httpd_free(struct pk_httpd *httpd)
 {
 	if (!httpd)
 		return;
+	pk_timer_free(httpd->full);
 	evhttp_free(httpd->http); /* closes connections: gone() for each open exchange */
 	unlink(httpd->path);
 	free(httpd);

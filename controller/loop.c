@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "log.h"
 #include "own.h"
 
 struct pk_loop {
@@ -26,10 +27,17 @@ struct pk_watch {
 	void *arg;
 };
 
+static void on_log(int severity, const char *text)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warn("op=loop err=\"%s\"", text);
+}
+
 struct pk_loop *pk_loop_new(void)
 {
 	struct pk_loop *loop = pk_alloc(sizeof(*loop));
 
+	event_set_log_callback(on_log);
 	loop->base = event_base_new();
 	if (loop->base)
 		return loop;

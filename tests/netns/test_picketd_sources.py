@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import uuid
 
@@ -426,3 +427,61 @@ def test_socket_serves_readers_and_lets_root_alone_change(node):
         node.api("/v1/endpoints", method="POST",
                  body={"containerId": "none", "ifname": "eth0", "slot": 1})
     assert node.api("/v1/endpoints") == {"endpoints": []}
+
+
+def connections(node, number):
+    found = []
+    for _ in range(number):
+        found.append(socket.socket(socket.AF_UNIX))
+        found[-1].setblocking(False)
+        try:
+            found[-1].connect(node.path("run/picket/picketd.sock"))
+        except BlockingIOError:         # picketd takes no more for now
+            break
+    return found
+
+
+def test_more_clients_than_descriptors_stop_nothing(node):
+    node.start_picketd()
+    directory = f"/proc/{node.picketd.pid}/fd"
+    before = len(os.listdir(directory))
+    clients = connections(node, 300)
+    wait_for(lambda: len(os.listdir(directory)) >= before + 60, "connections")
+    node.policy("a.json", DENY_DB)
+    wait_for(lambda: "revision=2 " in node.log(), "the policy in force")
+    assert len(os.listdir(directory)) < before + 80
+    for client in clients:
+        client.close()
+    assert in_force(node) == {"file/a"}
+    wait_for(lambda: len(os.listdir(directory)) <= before + 1, "the connections' end")
+
+
+def test_followers_are_limited_and_readers_are_not(node):
+    node.start_picketd()
+    streams = []
+    for _ in range(16):
+        streams.append(socket.socket(socket.AF_UNIX))
+        streams[-1].connect(node.path("run/picket/picketd.sock"))
+        streams[-1].sendall(b"GET /v1/flows?follow=1&last=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_for(lambda: node.api("/v1/status")["events"]["subscribers"] == 16, "the followers")
+    with pytest.raises(Exception, match="503"):
+        node.api("/v1/flows?follow=1")
+    node.api_text("/v1/flows?last=1")
+    streams.pop().close()
+    wait_for(lambda: node.api("/v1/status")["events"]["subscribers"] == 15, "one less")
+    for stream in streams:
+        stream.close()
+
+
+def test_curl_speaks_to_the_socket(node):
+    node.start_picketd()
+    path = node.path("run/picket/picketd.sock")
+    told = json.loads(node.run(["curl", "-sS", "--fail-with-body", "--unix-socket", path,
+                                "http://picketd/v1/status"]).stdout)
+    assert told["pid"] == node.picketd.pid
+    big = node.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", path,
+                    "-H", "Expect:", "-d", "x" * 70000, "http://picketd/v1/endpoints"], check=False)
+    assert big.stdout == "413"
+    head = node.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", path,
+                     "-H", "X: " + "x" * 9000, "http://picketd/v1/status"], check=False)
+    assert head.stdout in ("400", "413") or head.returncode != 0
