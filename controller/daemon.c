@@ -154,15 +154,16 @@ static int check_lost(struct pk_daemon *d, struct pk_err *err)
 
 static int pass(struct pk_daemon *d, bool all)
 {
-	const struct pk_sync_want want = { .model = d->model,
-					   .all = all,
-					   .log_new = strcmp(d->config.flows_allowed, "new") == 0 };
+	struct pk_sync_want want = { .model = d->model,
+				     .log_new = strcmp(d->config.flows_allowed, "new") == 0 };
 	struct pk_sync_done done;
 	struct pk_err err = { 0 };
 	int r = check_lost(d, &err);
 
 	if (r == 0)
 		r = pk_model_compile(d->model, &err);
+	d->withdraw |= all || pk_model_tenant_dropped(d->model);
+	want.all = d->withdraw;
 	if (r == 0)
 		r = pk_sync_pass(d->sync, &want, &done, &err);
 	note(&d->apply_error, r, &err, "apply");
@@ -170,6 +171,7 @@ static int pass(struct pk_daemon *d, bool all)
 		pk_timer_hurry(d->apply, r == -ENOSPC ? FULL_MS : RETRY_MS);
 		return r;
 	}
+	d->withdraw = false;
 	if (done.again)
 		pk_timer_hurry(d->apply, AGAIN_MS);
 	if (all)

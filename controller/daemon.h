@@ -39,6 +39,7 @@ struct pk_daemon {
 	int lock;
 
 	bool docs_changed, settings_changed;
+	bool withdraw;	    /* names of others are to go at the next pass */
 	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
 	struct timespec started, applied;
 	uint64_t started_ms;

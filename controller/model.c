@@ -10,6 +10,14 @@
 #include "json.h"
 #include "own.h"
 
+/* Tenants without an endpoint keep their base, for their next alloc is likely: so many of them. */
+#define IDLE_TENANTS 32
+
+struct tenant {
+	char *name;
+	uint64_t turn; /* the last one in which it had an endpoint */
+};
+
 struct pk_model {
 	struct pk_settings settings;
 	struct pk_docs *docs;
@@ -23,9 +31,10 @@ struct pk_model {
 	size_t n_addresses;	      /* a power of two */
 	bool addresses_stale;
 	struct pk_allocs allocs;
-	char **tenants; /* whose bases are wanted */
+	struct tenant *tenants; /* whose bases are wanted, by name */
 	size_t n_tenants;
-	bool tenants_stale;
+	uint64_t turn; /* counts looks at who has endpoints */
+	bool tenants_stale, tenant_dropped;
 };
 
 static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
@@ -78,7 +87,7 @@ void pk_model_free(struct pk_model *m)
 	free(m->slots);
 	free(m->addresses);
 	for (size_t i = 0; i < m->n_tenants; i++)
-		free(m->tenants[i]);
+		free(m->tenants[i].name);
 	free(m->tenants);
 	free(m->facts);
 	free(m);
@@ -336,35 +345,80 @@ const struct pk_alloc *pk_model_find_alloc(const struct pk_model *m, const char 
 	return m->allocs.n ? bsearch(&key, m->allocs.list, m->allocs.n, sizeof(key), by_id) : NULL;
 }
 
-static int by_text(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return strcmp(((const struct tenant *)a)->name, ((const struct tenant *)b)->name);
 }
 
-/* A tenant whose last endpoint went keeps its base: its next alloc is likely. */
+static struct tenant *tenant_of(const struct pk_model *m, const char *name)
+{
+	const struct tenant key = { .name = (char *)name };
+
+	return m->n_tenants ? bsearch(&key, m->tenants, m->n_tenants, sizeof(key), by_name) : NULL;
+}
+
+static struct tenant *add_tenant(struct pk_model *m, const char *name)
+{
+	struct tenant *t;
+
+	m->tenants = realloc(m->tenants, (m->n_tenants + 1) * sizeof(*m->tenants));
+	if (!m->tenants)
+		abort();
+	t = &m->tenants[m->n_tenants++];
+	*t = (struct tenant){ .name = strdup(name) };
+	if (!t->name)
+		abort();
+	qsort(m->tenants, m->n_tenants, sizeof(*m->tenants), by_name);
+	pk_engine_want_base(m->engine, name);
+	return tenant_of(m, name);
+}
+
+/* Else every namespace that ever had an alloc here would hold a rule set for ever. */
+static void drop_longest_idle(struct pk_model *m)
+{
+	size_t idle = 0, oldest = 0;
+
+	for (size_t i = 0; i < m->n_tenants; i++) {
+		idle += m->tenants[i].turn != m->turn;
+		if (m->tenants[i].turn < m->tenants[oldest].turn)
+			oldest = i;
+	}
+	if (idle <= IDLE_TENANTS)
+		return;
+	pk_engine_drop_base(m->engine, m->tenants[oldest].name);
+	free(m->tenants[oldest].name);
+	memmove(m->tenants + oldest, m->tenants + oldest + 1,
+		(--m->n_tenants - oldest) * sizeof(*m->tenants));
+	m->tenant_dropped = true;
+	drop_longest_idle(m);
+}
+
 static void want_tenants(struct pk_model *m)
 {
 	if (!m->tenants_stale)
 		return;
 	m->tenants_stale = false;
+	m->turn++;
 	for (size_t i = 0; i < m->n; i++) {
-		const char *namespace = m->list[i]->open ? pk_member_namespace(m->list[i]) : NULL;
+		const char *name = m->list[i]->open ? pk_member_namespace(m->list[i]) : NULL;
+		struct tenant *t = name ? tenant_of(m, name) : NULL;
 
-		if (!namespace || (m->n_tenants && bsearch(&namespace, m->tenants, m->n_tenants,
-							   sizeof(char *), by_text)))
-			continue;
-		m->tenants = realloc(m->tenants, (m->n_tenants + 1) * sizeof(char *));
-		if (!m->tenants)
-			abort();
-		m->tenants[m->n_tenants++] = strdup(namespace);
-		qsort(m->tenants, m->n_tenants, sizeof(char *), by_text);
-		pk_engine_want_base(m->engine, namespace);
+		if (name && !t)
+			t = add_tenant(m, name);
+		if (t)
+			t->turn = m->turn;
 	}
+	drop_longest_idle(m);
 }
 
 const char *pk_model_tenant(const struct pk_model *m, size_t i)
 {
-	return i < m->n_tenants ? m->tenants[i] : NULL;
+	return i < m->n_tenants ? m->tenants[i].name : NULL;
+}
+
+bool pk_model_tenant_dropped(struct pk_model *m)
+{
+	return PK_MOVE(m->tenant_dropped, false);
 }
 
 int pk_model_compile(struct pk_model *m, struct pk_err *err)

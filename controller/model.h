@@ -47,9 +47,11 @@ void pk_model_documents(struct pk_model *model);
 
 /* Brings the engine in step; see pk_engine_compile. */
 int pk_model_compile(struct pk_model *model, struct pk_err *err);
-/* Namespaces that open members have or had, in byte order; NULL after the last. Their bases are
- * wanted. */
+/* Namespaces that open members have, or had not long ago, in byte order; NULL after the last. Their
+ * bases are wanted. */
 const char *pk_model_tenant(const struct pk_model *model, size_t i);
+/* Whether one went since this was asked last: its base must be withdrawn. */
+bool pk_model_tenant_dropped(struct pk_model *model);
 
 size_t pk_model_count(const struct pk_model *model);
 /* By key, NULL starts and ends. */

@@ -20,7 +20,7 @@ struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
 
 struct pk_sync_want {
 	struct pk_model *model; /* compiled */
-	bool all;     /* documents or settings changed: names of others are withdrawn too */
+	bool all;     /* documents or settings changed, a tenant went: names of others go too */
 	bool log_new; /* events of new allowed flows */
 };
 struct pk_sync_done {

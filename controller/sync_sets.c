@@ -297,7 +297,7 @@ static int collect_unused(void *arg, const void *key, const void *value)
 	struct tidy *t = arg;
 
 	(void)value;
-	if (bsearch(key, t->used, t->n_used, sizeof(*t->used), by_hash) || is_peer(t->sync, key))
+	if (bsearch(key, t->used, t->n_used, sizeof(*t->used), by_hash))
 		return 0;
 	t->gone = realloc(t->gone, (t->n + 1) * sizeof(*t->gone));
 	if (!t->gone)
@@ -306,18 +306,22 @@ static int collect_unused(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+/* No ADD takes so long. */
+#define ADD_S 60
+
 /* An ADD that is under way has a slot but no member yet: its label set must stay. */
 static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 {
 	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
-		if (pk_slot_taken(s->bpf, slot) && !pk_model_by_slot(model, slot))
+		if (pk_slot_taken(s->bpf, slot) && !pk_model_by_slot(model, slot) &&
+		    pk_slot_age(s->bpf, slot) < ADD_S)
 			return false;
 	return true;
 }
 
 /* More label sets than this without an endpoint, and they are forgotten: until then a job that
- * comes back is quick. */
-#define IDLE_LABELS 1024
+ * comes back is quick. Each may name a rule set of its own, and places for those are few. */
+#define IDLE_LABELS 32
 
 static void tidy_labels(struct pk_sync *s, struct pk_model *model)
 {
@@ -328,7 +332,8 @@ static void tidy_labels(struct pk_sync *s, struct pk_model *model)
 	collect_used(&t, model);
 	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
 	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n; i++)
-		pk_labels_forget(s->bpf, t.gone[i], sync_until(), NULL);
+		if (!is_peer(s, t.gone[i]))
+			pk_labels_forget(s->bpf, t.gone[i], sync_until(), NULL);
 	free(t.used);
 	free(t.gone);
 }

@@ -69,15 +69,16 @@ static union pk_addr addr(const char *text)
 }
 
 /* A member out of a record, as it comes in life. */
-static void put(struct fixture *f, const char *id, uint32_t slot, const char *job)
+static void put_in(struct fixture *f, const char *namespace, const char *id, uint32_t slot,
+		   const char *job)
 {
 	static const uint64_t epoch[2] = { 1, 2 };
 	struct pk_record_port port = { .proto = IPPROTO_TCP, .host = 24722, .container = 22 };
-	char eth0[] = "eth0", acme[] = "acme", web[] = "web";
+	char eth0[] = "eth0", web[] = "web";
 	struct pk_record r = { .container_id = (char *)id,
 			       .ifname = eth0,
 			       .slot = slot,
-			       .namespace = acme,
+			       .namespace = (char *)namespace,
 			       .job = (char *)job,
 			       .group = web,
 			       .ports = &port,
@@ -87,6 +88,11 @@ static void put(struct fixture *f, const char *id, uint32_t slot, const char *jo
 	r.ipv4 = addr("10.40.7.10");
 	r.ipv4.b[15] = (uint8_t)(10 + slot);
 	pk_model_put(f->model, pk_member_of_record(&r, epoch));
+}
+
+static void put(struct fixture *f, const char *id, uint32_t slot, const char *job)
+{
+	put_in(f, "acme", id, slot, job);
 }
 
 static void alloc_of(struct pk_alloc *a, const char *id, const char *job)
@@ -216,6 +222,43 @@ static void test_compiled(void **state)
 	assert_memory_not_equal(pk_engine_image(pk_model_engine(f->model), "aaaa@eth0")->digest,
 				digest, sizeof(digest));
 	assert_true(pk_rules_count(pk_model_rules(f->model)) >= 1);
+}
+
+static size_t tenants(struct fixture *f)
+{
+	size_t n = 0;
+
+	assert_int_equal(pk_model_compile(f->model, NULL), 0);
+	while (pk_model_tenant(f->model, n))
+		n++;
+	return n;
+}
+
+/* Tenants come and go for years: some that left keep their base, those that are here always do. */
+static void test_tenants_that_left(void **state)
+{
+	struct fixture *f = *state;
+	char name[16];
+
+	put(f, "aaaa", 1, "api");
+	assert_int_equal(tenants(f), 1);
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		put_in(f, name, "bbbb", 2, "api");
+		tenants(f);
+		assert_non_null(pk_engine_base(pk_model_engine(f->model), name));
+		pk_model_remove(f->model, "bbbb@eth0");
+		if (i == 10) {
+			assert_int_equal(tenants(f), 12);
+			assert_false(pk_model_tenant_dropped(f->model));
+		}
+	}
+	assert_true(tenants(f) < 50);
+	assert_true(pk_model_tenant_dropped(f->model));
+	assert_false(pk_model_tenant_dropped(f->model));
+	assert_non_null(pk_engine_base(pk_model_engine(f->model), "acme"));
+	assert_non_null(pk_engine_base(pk_model_engine(f->model), "t199"));
+	assert_null(pk_engine_base(pk_model_engine(f->model), "t0"));
 }
 
 static const char *local_host(void *arg, const union pk_addr *a)
@@ -361,6 +404,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compiled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tenants_that_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_file, setup, teardown),
