@@ -187,6 +187,11 @@ static void read_facts(const struct pk_model *m, struct pk_member *member)
 		return;
 	if (pk_alloc_decode(text, len, &alloc, NULL) < 0)
 		return;
+	/* A file that was copied or renamed says who somebody else is. */
+	if (strcmp(alloc.id, member->container_id) != 0) {
+		pk_alloc_done(&alloc);
+		return;
+	}
 	member->facts = pk_alloc(sizeof(alloc));
 	*member->facts = alloc;
 }

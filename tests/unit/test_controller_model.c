@@ -120,6 +120,7 @@ static void test_claims_then_facts(void **state)
 	struct fixture *f = *state;
 	const struct pk_member *m;
 	struct pk_alloc a;
+	own_str copy = { 0 };
 
 	put(f, "aaaa", 1, "api");
 	m = pk_model_get(f->model, "aaaa@eth0");
@@ -151,6 +152,12 @@ static void test_claims_then_facts(void **state)
 		assert_non_null(strstr(labels_of(f, "aaaa@eth0"), "meta:tier=web"));
 		pk_model_free(first);
 	}
+	/* Another's facts under this one's name are nobody's. */
+	pk_str_addf(&copy, "cp %s/aaaa.json %s/bbbb.json", f->facts, f->facts);
+	assert_int_equal(system(copy.text), 0);
+	put(f, "bbbb", 2, "api");
+	assert_int_equal(pk_model_get(f->model, "bbbb@eth0")->confirmed, PK_UNCONFIRMED);
+	assert_true(pk_model_remove(f->model, "bbbb@eth0"));
 	assert_true(pk_model_remove(f->model, "aaaa@eth0"));
 	assert_null(pk_model_get(f->model, "aaaa@eth0"));
 	assert_string_equal(labels_of(f, "aaaa@eth0"), "");
