@@ -98,7 +98,12 @@ static void put_rule(struct pk_str *line, const struct pk_json *flow)
 	} else if (*cli_text(flow, "rule.description")) { /* the built-in baseline's */
 		pk_str_addf(line, ", %s", cli_text(flow, "rule.description"));
 	} else if (!strcmp(cli_text(flow, "reason"), "policy-denied")) {
-		pk_str_addf(line, ", no rule (%s)", cli_text(flow, "tier"));
+		pk_str_addf(line, ", no rule (%s", cli_text(flow, "tier"));
+		if (*cli_text(flow, "defaultDenyBy")) {
+			pk_str_add(line, ", closed by ");
+			pk_str_add_escaped(line, cli_text(flow, "defaultDenyBy"));
+		}
+		pk_str_add(line, ")");
 	}
 	if (*cli_text(flow, "audit"))
 		pk_str_addf(line, ", audit: %s", cli_text(flow, "audit"));

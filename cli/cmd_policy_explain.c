@@ -162,33 +162,39 @@ static void live_peer(const struct pk_judge_peer *peer, struct pk_live_query *as
 	ask->peer = peer->is == PK_PEER_IS_ENDPOINT ? peer->endpoint->addresses[0] : peer->address;
 }
 
-/* Both ends by the tables; q->no_live says why they couldn't be asked. */
+/* One end by the tables. -ENOENT: it is closed, or its rule set isn't there: then nothing passes.
+ */
+static int ask_live_side(struct question *q, const struct tables *t, int dir)
+{
+	const struct pk_judge_peer *own = dir == PK_EGRESS ? &q->conn.from : &q->conn.to;
+	struct pk_live_query ask = { .dir = (enum pk_dir)dir,
+				     .proto = q->conn.proto,
+				     .port = q->conn.port };
+
+	if (!own->endpoint->n_addresses)
+		return pk_fail(&q->no_live, 0, "it has no address");
+	ask.subject = own->endpoint->addresses[0];
+	live_peer(dir == PK_EGRESS ? &q->conn.to : &q->conn.from, &ask);
+	return pk_live_ask(t->live, &ask, &q->live.side[dir], &q->no_live);
+}
+
+/* Both ends; q->no_live says why they couldn't be asked, or what the tables lack. */
 static void ask_live(struct question *q, const struct tables *t)
 {
-	const struct pk_judge_peer *sides[2] = {
-		[PK_EGRESS] = &q->conn.from, [PK_INGRESS] = &q->conn.to
-	};
-
 	q->live = (struct pk_connection_verdict){ .verdict = PK_ALLOW, .audit = PK_ALLOW };
 	for (int dir = 0; dir < 2; dir++) {
-		struct pk_live_query ask = { .dir = (enum pk_dir)dir,
-					     .proto = q->conn.proto,
-					     .port = q->conn.port };
+		const struct pk_verdict_value *v = &q->live.side[dir];
+		int r;
 
-		if (sides[dir]->is != PK_PEER_IS_ENDPOINT)
+		if (!q->reference.asked[dir])
 			continue;
-		if (!sides[dir]->endpoint->n_addresses) {
-			pk_fail(&q->no_live, 0, "it has no address");
-			return;
-		}
-		ask.subject = sides[dir]->endpoint->addresses[0];
-		live_peer(sides[!dir], &ask);
-		if (pk_live_ask(t->live, &ask, &q->live.side[dir], &q->no_live) < 0)
+		r = ask_live_side(q, t, dir);
+		if (r < 0 && r != -ENOENT)
 			return;
 		q->live.asked[dir] = true;
-		if (q->live.side[dir].live.verdict != PK_ALLOW)
+		if (v->live.verdict != PK_ALLOW)
 			q->live.verdict = PK_DENY;
-		if (q->live.side[dir].audit.verdict != PK_ALLOW)
+		if (v->audit.verdict != PK_ALLOW)
 			q->live.audit = PK_DENY;
 	}
 	q->has_live = true;

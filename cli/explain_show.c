@@ -97,7 +97,10 @@ static void text_live(const struct question *q, int dir, struct pk_str *out)
 			     same_judgement(&v->audit, &q->reference.side[dir].audit)))
 		return;
 	pk_str_add(out, "      the live tables say: ");
-	pk_case_side_text(q->c, &v->live, out);
+	if (v->live.rank)
+		pk_case_side_text(q->c, &v->live, out);
+	else
+		pk_str_addf(out, "deny, %s", q->no_live.text);
 	pk_str_add(out, "\n");
 }
 
@@ -227,7 +230,7 @@ void explain_json(const struct cli *cli, const struct question *q)
 	pk_jw_string(&w, "verdict", word[q->reference.verdict]);
 	pk_jw_string(&w, "audit", word[q->reference.audit]);
 	pk_jw_string(&w, "live", q->has_live ? word[q->live.verdict] : NULL);
-	pk_jw_string(&w, "liveError", q->wants_live && !q->has_live ? q->no_live.text : NULL);
+	pk_jw_string(&w, "liveError", q->no_live.text[0] ? q->no_live.text : NULL);
 	pk_jw_bool(&w, "agree", explain_agree(q));
 	pk_jw_string(&w, "notBuilt", q->not_built);
 	json_side(q, PK_EGRESS, &w);

@@ -157,6 +157,25 @@ def test_explain_says_where_tables_and_documents_differ(shop):
     assert "DIFFER" in shown and "the live tables say: allow" in shown, shown
 
 
+def test_explain_of_what_is_closed_in_the_tables(shop):
+    """No rule says it, yet nothing passes: the documents' "allowed" is not the answer."""
+    with shop.node.tables.map("words") as words:
+        words.set(struct.pack("I", shop.db.slot), struct.pack("Q", 0))
+    answer = shop.explain("acme/api", "acme/db", "80", 2)
+    assert (answer["verdict"], answer["live"], answer["agree"]) == ("allow", "deny", False), answer
+    assert "no open endpoint" in answer["liveError"]
+
+
+def test_flows_say_which_document_closed(shop):
+    shop.node.policy("db.json", DB_FROM_BATCH)
+    wait_for(lambda: shop.explain("acme/api", "acme/db", "80", None)["live"] == "deny", "the policy in the tables")
+    with shop.api.inside(), socket.socket() as client:
+        client.setblocking(False)
+        client.connect_ex((shop.db.address(), 80))
+        wait_for(lambda: "no rule (tenant, closed by file/db)" in
+                 shop.node.picket("flows", "-verdict", "denied", "-port", "80").stdout, "the denial")
+
+
 @pytest.mark.parametrize("target, port, is_, status", [
     ("10.40.7.99", "80", "an unknown endpoint of the pools", 1),	# never world
     ("192.0.2.2", "80", "this node", 1), ("2001:db8::2", "80", "this node", 1),
