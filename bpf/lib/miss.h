@@ -75,10 +75,30 @@ static __always_inline int miss_judge(struct pk_scratch *s)
 	return PK_REASON_OK;
 }
 
+/*
+ * A local peer's word, and what it is only then: who it is changes before its word does, so what
+ * was read before (by_address) could be judged under a word that no longer stands for it.
+ */
+static __always_inline void miss_peer(struct pk_pkt *pkt, struct pk_end *other)
+{
+	__u32 slot = pkt->peer_slot;
+	const struct pk_endpoint *ep;
+
+	other->slot = slot;
+	other->word = slot ? flow_word(slot) : 0;
+	ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
+	if (ep) {
+		pkt->peer_identity = READ_ONCE(ep->identity);
+		pkt->peer_tenant = READ_ONCE(ep->tenant);
+	}
+	other->identity = pkt->peer_identity;
+	other->tenant = pkt->peer_tenant;
+}
+
 /* Both ends by the connection's roles. */
 static __always_inline void miss_ends(struct pk_scratch *s)
 {
-	const struct pk_pkt *pkt = &s->pkt;
+	struct pk_pkt *pkt = &s->pkt;
 	bool ingress = pkt->dir == PK_INGRESS;
 	struct pk_end *own = &s->end[flow_own(pkt)], *other = &s->end[!flow_own(pkt)];
 
@@ -88,10 +108,7 @@ static __always_inline void miss_ends(struct pk_scratch *s)
 	own->tenant = pkt->tenant;
 	own->party = pkt->party == PK_PARTY_SELF ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
 	own->addr = ingress ? pkt->dst : pkt->src;
-	other->slot = pkt->peer_slot;
-	other->word = pkt->peer_slot ? flow_word(pkt->peer_slot) : 0;
-	other->identity = pkt->peer_identity;
-	other->tenant = pkt->peer_tenant;
+	miss_peer(pkt, other);
 	other->party = pkt->party;
 	other->addr = ingress ? pkt->src : pkt->dst;
 }

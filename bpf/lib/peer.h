@@ -59,9 +59,7 @@ static __always_inline bool peer_local(struct pk_pkt *pkt)
 
 	if (!local)
 		return false;
-	pkt->peer_slot = local->slot;
-	pkt->peer_identity = local->identity;
-	pkt->peer_tenant = local->tenant;
+	pkt->peer_slot = local->slot; /* its identity: miss_peer */
 	pkt->party = local->slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
 	return true;
 }

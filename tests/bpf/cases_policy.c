@@ -104,6 +104,8 @@ static void sides(void)
 static void classes(void)
 {
 	struct pk_peer_class_key by = { 1, 102, PK_EGRESS };
+	struct pk_local was = { 2, 99, 1, 0 };
+	union pk_addr addr = pkt_ip4(WHO_B);
 	uint32_t class = 70;
 
 	node_reset();
@@ -118,6 +120,12 @@ static void classes(void)
 		  PK_REASON_POLICY_DENIED);
 	bpf_map_delete_elem(node_map("peer_class"), &by);
 	node_from("the reserved one", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 53)), PK_REASON_OK);
+	/* by_address is read before B's word: who B is, is read after it. */
+	bpf_map_update_elem(node_map("by_address"), &addr, &was, BPF_ANY);
+	by.peer = 102;
+	bpf_map_update_elem(node_map("peer_class"), &by, &class, BPF_ANY);
+	node_from("the identity is the one of the word, not by_address's", 1,
+		  pkt_v4(WHO_A, WHO_B, UDP(40001, 53)), PK_REASON_POLICY_DENIED);
 	node_from("an address of the pool where nobody lives", 1,
 		  pkt_v4(WHO_A, WHO_NOBODY, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
 }
