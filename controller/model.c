@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "model.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,6 +309,26 @@ bool pk_model_prune(struct pk_model *m, bool (*keep)(void *arg, const char *key)
 			any = true;
 		}
 	return any;
+}
+
+void pk_model_tidy_facts(struct pk_model *m, bool (*keep)(void *arg, const char *container_id),
+			 void *arg)
+{
+	own_dir DIR *dir = m->facts ? opendir(m->facts) : NULL;
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		size_t n = strlen(e->d_name);
+		char id[sizeof(e->d_name)];
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		strcpy(id, e->d_name);
+		if (n > 5 && strcmp(id + n - 5, ".json") == 0)
+			id[n - 5] = '\0';
+		if (!keep(arg, id))
+			unlinkat(dirfd(dir), e->d_name, 0);
+	}
 }
 
 bool pk_model_alloc(struct pk_model *m, const struct pk_alloc *alloc)

@@ -34,6 +34,10 @@ bool pk_model_remove(struct pk_model *model, const char *key);
 /* Every member that keep() doesn't know goes. */
 bool pk_model_prune(struct pk_model *model, bool (*keep)(void *arg, const char *key), void *arg);
 
+/* Removes kept facts of container ids that keep() doesn't know. */
+void pk_model_tidy_facts(struct pk_model *model, bool (*keep)(void *arg, const char *container_id),
+			 void *arg);
+
 /* Nomad's whole list for this node: takes it. What it lacks changes nothing. Returns whether a
  * member changed. */
 bool pk_model_allocs(struct pk_model *model, struct pk_allocs *allocs);

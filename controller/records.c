@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "fs.h"
 #include "log.h"
@@ -21,6 +22,7 @@ struct known { /* an open record as it was read last */
 	struct timespec mtime;
 	ino_t inode;
 	bool here, bad;
+	UT_hash_handle hh; /* by key */
 };
 
 struct pk_records {
@@ -30,8 +32,8 @@ struct pk_records {
 	int inotify;
 	struct pk_watch *watch;
 	struct pk_timer *timer;
-	struct known *list;
-	size_t n, room;
+	struct known *known;
+	bool looked; /* whole, once */
 	unsigned int closed, bad;
 };
 
@@ -110,17 +112,22 @@ struct pk_member *pk_member_of_record(const struct pk_record *r, const uint64_t 
 
 static struct known *known_of(struct pk_records *r, const char *key)
 {
-	for (size_t i = 0; i < r->n; i++)
-		if (strcmp(r->list[i].key, key) == 0)
-			return &r->list[i];
-	if (r->n == r->room) {
-		r->room = r->room ? r->room * 2 : 64;
-		r->list = realloc(r->list, r->room * sizeof(*r->list));
-		if (!r->list)
-			abort();
-	}
-	r->list[r->n] = (struct known){ .key = copy(key) };
-	return &r->list[r->n++];
+	struct known *k;
+
+	HASH_FIND_STR(r->known, key, k);
+	if (k)
+		return k;
+	k = pk_alloc(sizeof(*k));
+	k->key = copy(key);
+	HASH_ADD_KEYPTR(hh, r->known, k->key, strlen(k->key), k);
+	return k;
+}
+
+static void known_free(struct pk_records *r, struct known *k)
+{
+	HASH_DEL(r->known, k);
+	free(k->key);
+	free(k);
 }
 
 static bool stat_record(const struct pk_records *r, const struct pk_record_name *name,
@@ -170,27 +177,48 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 static bool is_here(void *arg, const char *key)
 {
 	struct pk_records *r = arg;
+	struct known *k;
 
-	for (size_t i = 0; i < r->n; i++)
-		if (strcmp(r->list[i].key, key) == 0)
-			return r->list[i].here;
-	return false;
+	HASH_FIND_STR(r->known, key, k);
+	return k && k->here;
 }
 
 static void forget_gone(struct pk_records *r)
 {
-	size_t kept = 0;
+	struct known *k, *next;
 
 	r->bad = 0;
-	for (size_t i = 0; i < r->n; i++) {
-		if (!r->list[i].here) {
-			free(r->list[i].key);
-			continue;
-		}
-		r->bad += r->list[i].bad;
-		r->list[kept++] = r->list[i];
+	HASH_ITER (hh, r->known, k, next) {
+		r->bad += k->here && k->bad;
+		if (!k->here)
+			known_free(r, k);
 	}
-	r->n = kept;
+}
+
+struct names {
+	const struct pk_record_name *list;
+	size_t n;
+};
+
+static bool has_open_record(void *arg, const char *container_id)
+{
+	const struct names *names = arg;
+
+	for (size_t i = 0; i < names->n; i++)
+		if (!names->list[i].closed &&
+		    strcmp(names->list[i].container_id, container_id) == 0)
+			return true;
+	return false;
+}
+
+/* What Nomad said of endpoints that went while no controller ran. */
+static void tidy_facts(struct pk_records *r, const struct pk_record_name *list, size_t n)
+{
+	struct names names = { list, n };
+
+	if (!r->looked)
+		pk_model_tidy_facts(r->args.model, has_open_record, &names);
+	r->looked = true;
 }
 
 bool pk_records_look(struct pk_records *r)
@@ -204,8 +232,8 @@ bool pk_records_look(struct pk_records *r)
 		log_warn("op=records err=\"%s\" ignoring until the next look", err.text);
 		return false;
 	}
-	for (size_t i = 0; i < r->n; i++)
-		r->list[i].here = false;
+	for (struct known *k = r->known; k; k = k->hh.next)
+		k->here = false;
 	r->closed = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (names[i].closed)
@@ -215,13 +243,22 @@ bool pk_records_look(struct pk_records *r)
 	}
 	any |= pk_model_prune(r->args.model, is_here, r);
 	forget_gone(r);
+	tidy_facts(r, names, n);
 	return any;
+}
+
+/* Each time, for the directory may be another by now. */
+static void watch_directory(const struct pk_records *r)
+{
+	inotify_add_watch(r->inotify, r->args.paths->endpoints,
+			  IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR);
 }
 
 static void on_timer(void *arg)
 {
 	struct pk_records *r = arg;
 
+	watch_directory(r);
 	pk_timer_set(r->timer, AGAIN_MS);
 	if (pk_records_look(r))
 		r->args.changed(r->args.arg);
@@ -245,9 +282,9 @@ struct pk_records *pk_records_new(const struct pk_records_args *args)
 	r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	r->timer = pk_timer_new(args->loop, on_timer, r);
 	pk_timer_set(r->timer, AGAIN_MS);
-	if (r->inotify >= 0 && pk_fs_mkdirs(args->paths->endpoints, 0700, NULL) == 0 &&
-	    inotify_add_watch(r->inotify, args->paths->endpoints,
-			      IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) >= 0)
+	pk_fs_mkdirs(args->paths->endpoints, 0700, NULL);
+	watch_directory(r);
+	if (r->inotify >= 0)
 		r->watch = pk_watch_fd(args->loop, r->inotify, on_inotify, r);
 	return r;
 }
@@ -260,9 +297,8 @@ void pk_records_free(struct pk_records *r)
 	pk_timer_free(r->timer);
 	if (r->inotify >= 0)
 		close(r->inotify);
-	for (size_t i = 0; i < r->n; i++)
-		free(r->list[i].key);
-	free(r->list);
+	while (r->known)
+		known_free(r, r->known);
 	free(r);
 }
 
@@ -283,6 +319,6 @@ void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
 	memcpy(r->epoch, epoch, sizeof(r->epoch));
 	r->has_epoch = true;
 	/* What was read is judged again under this epoch. */
-	for (size_t i = 0; i < r->n; i++)
-		r->list[i].inode = 0;
+	for (struct known *k = r->known; k; k = k->hh.next)
+		k->inode = 0;
 }

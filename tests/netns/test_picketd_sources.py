@@ -371,6 +371,24 @@ def test_an_alloc_of_another_node_confirms_nothing(node):
         assert nomad.count(f"/v1/allocation/{away}") == 1
 
 
+def test_facts_go_with_their_endpoint(node):
+    facts = os.path.join(node.root, "var/lib/picket/facts")
+    with serving(node, FakeNomad, "here") as nomad:
+        config = {"nomad": {"address": nomad.address, "node": "here"}, "consul": None}
+        node.start_picketd(config)
+        allocs = []
+        for _ in range(2):
+            nomad.put(str(uuid.uuid4()), "acme", "api", "g")
+            allocs.append(node.add("acme", "api", "g", alloc_id=list(nomad.allocs)[-1]))
+        wait_for(lambda: len(os.listdir(facts)) == 2, "the facts of both")
+        node.kill_picketd()
+        node.delete(allocs[0])
+        node.start_picketd(config)
+        assert os.listdir(facts) == [f"{allocs[1].id}.json"]
+        node.delete(allocs[1])
+        wait_for(lambda: os.listdir(facts) == [], "the end of both")
+
+
 def test_a_reload_that_names_nomad_asks_it_before_it_sweeps(node):
     node.start_picketd({"nomad": None, "consul": None})
     gone, lost = node.add("acme", "api", "g"), node.add("acme", "api", "g")

@@ -231,6 +231,35 @@ static void test_compiled(void **state)
 	assert_true(pk_rules_count(pk_model_rules(f->model)) >= 1);
 }
 
+static bool only_bbbb(void *arg, const char *container_id)
+{
+	(void)arg;
+	return strcmp(container_id, "bbbb") == 0;
+}
+
+/* Facts of endpoints that went while no controller ran, and a half-written file of them. */
+static void test_facts_are_tidied(void **state)
+{
+	struct fixture *f = *state;
+	own_str command = { 0 };
+	struct pk_alloc a;
+
+	for (int i = 0; i < 2; i++) {
+		put(f, i ? "bbbb" : "aaaa", 1 + (uint32_t)i, "api");
+		alloc_of(&a, i ? "bbbb" : "aaaa", "api");
+		assert_true(pk_model_alloc(f->model, &a));
+		pk_alloc_done(&a);
+	}
+	pk_str_addf(&command,
+		    "set -e; cd %s; test -e aaaa.json; test -e bbbb.json; touch .aaaa.json.7",
+		    f->facts);
+	assert_int_equal(system(command.text), 0);
+	pk_model_tidy_facts(f->model, only_bbbb, NULL);
+	pk_str_done(&command);
+	pk_str_addf(&command, "test \"$(ls -A %s)\" = bbbb.json", f->facts);
+	assert_int_equal(system(command.text), 0);
+}
+
 static size_t tenants(struct fixture *f)
 {
 	size_t n = 0;
@@ -411,6 +440,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compiled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_facts_are_tidied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tenants_that_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
