@@ -7,13 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "ctl.h"
 #include "doc.h"
 #include "fs.h"
+#include "out.h"
 #include "own.h"
 #include "policy_files.h"
+
+#define TAKEN_SECONDS 3 /* how long picketd may be about a document */
 
 /* -dir, what picketd's configuration says, or below the root. */
 static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *err)
@@ -156,6 +161,23 @@ static void say(const struct cli *cli, const char *name, const char *what, const
 	puts(out.text);
 }
 
+/* Would it have the same name there? Not where it gives itself none and the file is called
+ * otherwise. */
+static int keeps_name(const struct candidate *c, const char *path, struct pk_err *err)
+{
+	const struct pk_doc_source src = { .source = "file", .path = path };
+	own_document *doc = NULL;
+	own_notes notes = { 0 };
+
+	if (pk_document_parse(&src, c->text, c->len, &doc, &notes) < 0 ||
+	    strcmp(doc->name, c->doc->name) == 0)
+		return 0;
+	return pk_fix(err,
+		      pk_fail(err, 0, "%s holds \"%s\", and the new text gives itself no name",
+			      path, c->doc->name),
+		      "write \"name\": \"%s\" into it", c->doc->name);
+}
+
 static int write_one(struct cli *cli, const char *dir, const struct candidate *c)
 {
 	own_str path = { 0 };
@@ -164,7 +186,8 @@ static int write_one(struct cli *cli, const char *dir, const struct candidate *c
 	bool there, same;
 	size_t len = 0;
 
-	if (find_file(dir, c->doc->name, &path, &there, &err) < 0)
+	if (find_file(dir, c->doc->name, &path, &there, &err) < 0 ||
+	    keeps_name(c, path.text, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	same = there && pk_fs_read(path.text, PK_JSON_MAX, &old, &len, NULL) == 0 &&
 	       len == c->len && memcmp(old, c->text, len) == 0;
@@ -174,16 +197,63 @@ static int write_one(struct cli *cli, const char *dir, const struct candidate *c
 	return CLI_OK;
 }
 
-/* All are read before the first is written. */
-static int apply(struct cli *cli)
-{
-	PK_OWN(candidates_done) struct candidate *list = NULL;
-	own_str dir = { 0 };
-	struct pk_err err = { 0 };
+enum taken {
+	TAKEN,	 /* this very text is in force */
+	REFUSED, /* picketd refuses the document, this text or one before it */
+	NOT_YET,
+	NOBODY, /* no picketd, or not for us to ask */
+};
 
-	list = calloc((size_t)cli->argc + 1, sizeof(*list));
-	if (!list)
-		abort();
+static enum taken ask_taken(const struct cli *cli, const struct candidate *c, struct pk_err *why)
+{
+	char path[64 + 3 * 128] = "/v1/policies/file/";
+	own_json *doc = NULL;
+	struct pk_err err = { 0 };
+	const struct pk_json *root, *errors;
+	int r;
+
+	if (pk_ctl_encode(path, sizeof(path), c->doc->name) < 0)
+		return NOBODY;
+	r = cli_api(cli, path, &doc, &err);
+	if (cli_no_daemon(r) || r == -EACCES || r == -EPERM)
+		return NOBODY;
+	if (r < 0)
+		return NOT_YET;
+	root = pk_json_root(doc);
+	if (strcmp(cli_text(root, "state"), "refused") != 0)
+		return strcmp(cli_text(root, "text"), c->text) == 0 ? TAKEN : NOT_YET;
+	errors = pk_json_get(root, "errors");
+	*why = (struct pk_err){ 0 };
+	pk_fail(why, 0, "picketd refuses %s: %s", c->doc->name,
+		errors && pk_json_first(errors) ? cli_text(pk_json_first(errors), "text") : "?");
+	pk_fix(why, 0, "picket policy list -refused");
+	return REFUSED;
+}
+
+/* What is written and not in force must shout: until picketd has said one or the other. */
+static int wait_taken(const struct cli *cli, const struct candidate *c)
+{
+	const uint64_t until = pk_now_ns() + TAKEN_SECONDS * 1000000000ull;
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct pk_err why = { 0 };
+	enum taken taken = ask_taken(cli, c, &why);
+
+	while ((taken == NOT_YET || taken == REFUSED) && pk_now_ns() < until) {
+		nanosleep(&pause, NULL);
+		taken = ask_taken(cli, c, &why);
+	}
+	if (taken == REFUSED)
+		return cli_fail(cli, &why, CLI_NO);
+	if (taken != TAKEN && !cli->quiet)
+		fprintf(stderr, "picket policy apply: %s\n",
+			taken == NOBODY ? "picketd can't be asked: it takes effect when it reads it"
+					: "picketd has not taken it yet: picket policy list");
+	return CLI_OK;
+}
+
+/* All are read before the first is written. */
+static int load_all(struct cli *cli, struct candidate *list)
+{
 	for (int i = 0; i < cli->argc; i++) {
 		int r = load(cli, cli->argv[i], &list[i]);
 
@@ -194,15 +264,34 @@ static int apply(struct cli *cli)
 				return cli_usage(cli, "%s and %s have the same name, %s",
 						 cli->argv[j], cli->argv[i], list[i].doc->name);
 	}
+	return CLI_OK;
+}
+
+static int apply(struct cli *cli)
+{
+	PK_OWN(candidates_done) struct candidate *list = NULL;
+	own_str dir = { 0 };
+	struct pk_err err = { 0 };
+	int r, worst = CLI_OK;
+
+	list = calloc((size_t)cli->argc + 1, sizeof(*list));
+	if (!list)
+		abort();
+	r = load_all(cli, list);
+	if (r != CLI_OK)
+		return r;
 	if (find_directory(cli, &dir, &err) < 0 || pk_fs_mkdirs(dir.text, 0755, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	for (int i = 0; i < cli->argc; i++) {
-		int r = write_one(cli, dir.text, &list[i]);
-
+		r = write_one(cli, dir.text, &list[i]);
 		if (r != CLI_OK)
 			return i > 0 ? CLI_PARTLY : r;
 	}
-	return CLI_OK;
+	for (int i = 0; i < cli->argc && !cli_has(cli, "dir"); i++) {
+		r = wait_taken(cli, &list[i]);
+		worst = r > worst ? r : worst;
+	}
+	return worst;
 }
 
 static int sync_directory(const char *dir)
@@ -245,7 +334,8 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_apply_commands[] = {
-	{ "policy", "apply", "FILE...", "put documents into this node's policy directory", 1, -1,
+	{ "policy", "apply", "FILE...",
+	  "put documents into this node's policy directory; 1 if picketd refuses one", 1, -1,
 	  options, apply, false },
 	{ "policy", "delete", "NAME", "take a document out of it; 1 if it isn't there", 1, 1,
 	  options, delete, false },

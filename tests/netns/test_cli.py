@@ -300,6 +300,20 @@ def test_an_error_of_the_api_is_shown_with_its_fix(root):
     assert b"\x1b" not in done.stderr and b"are not there" in done.stderr
 
 
+def test_apply_shouts_when_picketd_refuses(root, tmp_path):
+    """Written, valid, and not in force: a full table, say."""
+    file = tmp_path / "db.json"
+    file.write_text('{"endpointSelector": {}, "ingress": [{}]}', encoding="utf-8")
+    root.fake.answers["/v1/policies/file/db"] = {
+        "state": "refused", "errors": [{"line": 0, "text": "table verdicts is full\u001b[2J: 65536 of 65536"}]}
+    done = root.pipe("policy", "apply", str(file))
+    assert done.returncode == 1 and b"picketd refuses db: table verdicts is full" in done.stderr, done
+    assert b"\x1b" not in done.stderr and b"fix: picket policy list -refused" in done.stderr
+    root.fake.answers["/v1/policies/file/db"] = {"state": "active", "text": file.read_text(encoding="utf-8")}
+    done = root.pipe("policy", "apply", str(file))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_completion_knows_what_help_knows():
     script = run([binary("picket"), "completion", "bash"]).stdout
 

@@ -255,3 +255,19 @@ def test_a_document_has_one_name_in_force_or_not(node):
         assert node.picket("policy", "list", "-o", "name").stdout.strip() == "file/db"
         assert (node.api("/v1/policies/file/db")["state"] == "refused") == refused
     assert "; did you mean" in node.picket("policy", "list").stdout
+
+
+def test_apply_says_whether_it_is_in_force(shop, tmp_path):
+    file = write(tmp_path / "db.json", DB_FROM_BATCH)
+    done = shop.node.picket("policy", "apply", file)
+    assert done.stderr == "" and shop.node.api("/v1/policies/file/db")["text"] == json.dumps(DB_FROM_BATCH)
+    # picketd refuses what no reader of one file can: the name is another file's.
+    with open(f"{shop.node.root}/etc/picket/policies.d/a-namesake.json", "w", encoding="utf-8") as other:
+        json.dump({**DB_FROM_BATCH, "name": "web"}, other)
+    wait_for(lambda: "file/web" in shop.node.picket("policy", "list", "-o", "name").stdout, "the namesake")
+    nameless = write(tmp_path / "web.json", DB_FROM_BATCH)
+    done = shop.node.picket("policy", "apply", nameless, check=False)	# it would not be "web" there
+    assert done.returncode == 2 and 'fix: write "name": "web" into it' in done.stderr, done.stderr
+    shop.node.kill_picketd()
+    done = shop.node.picket("policy", "apply", write(tmp_path / "new.json", DB_FROM_BATCH))
+    assert "can't be asked" in done.stderr
