@@ -34,9 +34,9 @@ struct shut {
 struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
-	struct pk_timer *timer, *sweep_timer;
+	struct pk_timer *timer, *sweep_timer, *audit_timer;
 	struct pk_watch *watch;
-	int links; /* netlink socket that hears of devices */
+	int links; /* netlink socket that hears of devices and their filters */
 	union pk_addr *local;
 	size_t n_local;
 	struct shut *shut;
@@ -218,8 +218,16 @@ static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_
 		shut(u, nl, m, &err);
 }
 
-static void audit(struct pk_upkeep *u)
+static bool is_audited(const struct pk_upkeep *u, const struct pk_member *m)
 {
+	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
+
+	return bpf && m->open && m->epoch_matches && pk_word(bpf, m->slot);
+}
+
+static void audit(void *arg)
+{
+	struct pk_upkeep *u = arg;
 	struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
 	struct pk_err err = { 0 };
 	own_nl *nl = NULL;
@@ -232,7 +240,7 @@ static void audit(struct pk_upkeep *u)
 	}
 	for (const struct pk_member *m = pk_model_next(u->args.model, NULL); m;
 	     m = pk_model_next(u->args.model, m))
-		if (m->open && m->epoch_matches && pk_word(bpf, m->slot))
+		if (is_audited(u, m))
 			audit_member(u, nl, m);
 	recount(u);
 }
@@ -253,29 +261,49 @@ void pk_upkeep_now(struct pk_upkeep *u)
 	minute(u);
 }
 
+/* Somebody changed what stands at a guard's hook. ADD's own work comes before its record. */
+static bool is_guards(const struct pk_upkeep *u, const struct nlmsghdr *h)
+{
+	const struct tcmsg *tc = NLMSG_DATA(h);
+
+	if (h->nlmsg_type != RTM_NEWTFILTER && h->nlmsg_type != RTM_DELTFILTER &&
+	    h->nlmsg_type != RTM_DELQDISC)
+		return false;
+	for (const struct pk_member *m = pk_model_next(u->args.model, NULL); m;
+	     m = pk_model_next(u->args.model, m))
+		if (is_audited(u, m) && (int)m->host_ifindex == tc->tcm_ifindex)
+			return true;
+	return false;
+}
+
 /* Anything about links may be one that went; the sweep itself looks what is there. */
 static void on_links(void *arg)
 {
 	struct pk_upkeep *u = arg;
 	_Alignas(struct nlmsghdr) char buf[16384];
-	bool gone = false;
+	bool gone = false, guards = false;
 	ssize_t n;
 
 	while ((n = recv(u->links, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
 		size_t left = (size_t)n;
 
-		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
 			gone |= h->nlmsg_type == RTM_DELLINK;
+			guards |= is_guards(u, h);
+		}
 	}
 	/* More was said than fits: one of it may be that. */
-	gone |= n < 0 && errno == ENOBUFS;
+	if (n < 0 && errno == ENOBUFS)
+		gone = guards = true;
 	if (gone)
 		pk_timer_hurry(u->sweep_timer, GONE_MS);
+	if (guards)
+		pk_timer_hurry(u->audit_timer, GONE_MS);
 }
 
 static int open_links(void)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_TC };
 	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -290,6 +318,7 @@ struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 	u->args = *args;
 	u->timer = pk_timer_new(args->loop, minute, u);
 	u->sweep_timer = pk_timer_new(args->loop, sweep, u);
+	u->audit_timer = pk_timer_new(args->loop, audit, u);
 	u->links = open_links();
 	if (u->links >= 0)
 		u->watch = pk_watch_fd(args->loop, u->links, on_links, u);
@@ -307,6 +336,7 @@ void pk_upkeep_free(struct pk_upkeep *u)
 		close(u->links);
 	pk_timer_free(u->timer);
 	pk_timer_free(u->sweep_timer);
+	pk_timer_free(u->audit_timer);
 	for (size_t i = 0; i < u->n_shut; i++)
 		free(u->shut[i].key);
 	free(u->shut);

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What nobody asks for: the sweep of what endpoints left behind (at start, when a host device
- * goes, each minute), the audit of what is really attached, tidying of tables.
+ * goes, each minute), the audit of what is really attached (each minute, when a filter of a guard's
+ * device changes), tidying of tables.
  */
 #include "loop.h"
 #include "model.h"

@@ -324,6 +324,19 @@ def test_p57_audit_puts_the_guard_first_again(node):
     assert node.api("/v1/status")["upkeep"]["guardsRepaired"] == 2
 
 
+@pytest.mark.parametrize("what", (["filter", "del", "dev", "DEV", "ingress"],
+                                  ["qdisc", "del", "dev", "DEV", "clsact"]))
+def test_p57_a_guard_that_is_taken_away_comes_back(node, what):
+    """Not at the next minute: picketd hears of it."""
+    node.start_picketd()
+    a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+    wait_for(lambda: in_step(node) and endpoint(node, a), "both known")
+    hooks = 1 if what[0] == "filter" else 2
+    node.run(["tc", *(f"pk{a.slot}" if word == "DEV" else word for word in what)])
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsRepaired"] == hooks, "the guard", 20)
+    assert reaches(a, b) and node.api("/v1/status")["state"] == "ok"
+
+
 def test_p57_what_cannot_be_guarded_is_closed(node):
     a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
     node.start_picketd()
