@@ -158,15 +158,16 @@ static int pass(struct pk_daemon *d, bool all)
 				     .log_new = strcmp(d->config.flows_allowed, "new") == 0 };
 	struct pk_sync_done done;
 	struct pk_err err = { 0 };
-	int r = check_lost(d, &err);
+	int r = check_lost(d, &err), fit = 0;
 
 	if (r == 0)
-		r = pk_model_compile(d->model, &err);
+		r = fit = pk_model_compile(d->model, &err);
 	d->withdraw |= all || pk_model_tenant_dropped(d->model);
 	want.all = d->withdraw;
-	if (r == 0)
-		r = pk_sync_pass(d->sync, &want, &done, &err);
-	note(&d->apply_error, r, &err, "apply");
+	/* One tenant's rule set that is too large holds up nobody else's. */
+	if (r == 0 || r == -EFBIG)
+		r = pk_sync_pass(d->sync, &want, &done, r == 0 ? &err : NULL);
+	note(&d->apply_error, r == 0 ? fit : r, &err, "apply");
 	if (r < 0) {
 		pk_timer_hurry(d->apply, r == -ENOSPC ? FULL_MS : RETRY_MS);
 		return r;

@@ -11,6 +11,8 @@
 #define PK_FLOW_BUDGET_MAX	65536
 #define PK_NEW_FLOWS_DEFAULT	500	/* new flows a second; the burst is twice that */
 
+/* Entries of one rule set: what takes more is refused while it is compiled, before it is large. */
+#define PK_RULE_SET_VERDICTS_MAX 65536
 #define PK_VERDICTS_PER_SLOT	1024	/* entries; at least 65,536 */
 #define PK_CIDR_DEFAULT		131072
 #define PK_CNI_ID_MAX		128	/* container id, RFC-less: CNI pkg/utils has no bound, we do */

@@ -10,6 +10,9 @@
 
 #include "str.h"
 
+/* Entries of all classes together. Who needs more would need as many verdicts. */
+#define CLASS_ACTS_MAX (1u << 22)
+
 enum ref_what { REF_CIDR, REF_EXCEPT, REF_PROTECTED, REF_REACH, REF_RESOLVER };
 
 struct ref {
@@ -48,7 +51,8 @@ struct walk {
 	int flags[REF_RESOLVER + 1];
 	struct signature *signatures;
 	struct cidr_class *classes;
-	size_t n_classes, room_classes;
+	size_t n_classes, room_classes, n_acts;
+	bool too_large;
 	struct pk_cidr_entry *entries;
 	size_t n_entries, room_entries;
 };
@@ -189,6 +193,7 @@ static uint32_t new_class(struct walk *w, bool v6)
 	if (!c->acts)
 		abort();
 	memcpy(c->acts, w->active, w->n_active * sizeof(*c->acts));
+	w->n_acts += w->n_active;
 	return PK_CLASS_FIRST + (uint32_t)w->n_classes - 1;
 }
 
@@ -199,7 +204,9 @@ static uint32_t class_here(struct walk *w, bool v6)
 	struct signature *sig;
 	struct hash128 key;
 
-	if (!w->n_active && !w->flags[REF_PROTECTED] && !w->flags[REF_RESOLVER])
+	if (w->n_acts > CLASS_ACTS_MAX)
+		w->too_large = true;
+	if (w->too_large || (!w->n_active && !w->flags[REF_PROTECTED] && !w->flags[REF_RESOLVER]))
 		return v6 ? PK_CLASS_WORLD6 : PK_CLASS_WORLD4;
 	/* tenantReach only matters where addresses are protected. */
 	pk_str_addf(&s, "%d%d%d%d", v6, !!w->flags[REF_PROTECTED],
@@ -339,6 +346,7 @@ struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *c
 	walk_all(&w, n);
 	shape->classes = w.classes;
 	shape->n_classes = w.n_classes;
+	shape->too_large = w.too_large;
 	if (w.n_entries)
 		shape->list = pk_cidr_list_new(w.entries, w.n_entries);
 	walk_done(&w);

@@ -86,10 +86,15 @@ static void draft_make(const struct pk_engine *engine, const struct program *p, 
 {
 	const struct side *side = &p->side[dir];
 	struct pk_defaults defaults = side->defaults;
-	struct pk_claim *claims = calloc(r->n_acts + 1, sizeof(*claims));
-	struct spans *owned = calloc(r->n_acts + 1, sizeof(*owned));
+	struct pk_claim *claims;
+	struct spans *owned;
 	size_t n = 0;
 
+	*out = (struct draft){ 0 };
+	if (p->too_large)
+		return;
+	claims = calloc(r->n_acts + 1, sizeof(*claims));
+	owned = calloc(r->n_acts + 1, sizeof(*owned));
 	if (!claims || !owned)
 		abort();
 	for (size_t i = 0; i < r->n_acts; i++) {
@@ -105,7 +110,6 @@ static void draft_make(const struct pk_engine *engine, const struct program *p, 
 	defaults.none = r->name != NULL;
 	if (!r->name)
 		n += baseline(engine, p, dir, r, &claims[n], &defaults.builtin);
-	*out = (struct draft){ 0 };
 	pk_ports_compile(claims, n, &defaults, &out->table);
 	pk_hash128(out->table.entries ? (void *)out->table.entries : "",
 		   out->table.n * sizeof(*out->table.entries), out->content.h);
@@ -118,6 +122,10 @@ static void draft_make(const struct pk_engine *engine, const struct program *p, 
 static void push_verdicts(struct program *p, enum pk_dir dir, uint32_t class,
 			  const struct pk_port_table *table)
 {
+	if (p->n_verdicts + table->n > p->max_verdicts)
+		p->too_large = true;
+	if (p->too_large)
+		return;
 	while (p->n_verdicts + table->n > p->room_verdicts) {
 		p->room_verdicts = p->room_verdicts ? p->room_verdicts * 2 : 64;
 		p->verdicts = realloc(p->verdicts, p->room_verdicts * sizeof(*p->verdicts));

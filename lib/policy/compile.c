@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "picket/limits.h"
 #include "str.h"
 
 static char *dup_text(const char *text)
@@ -386,11 +387,9 @@ static void tell_programs(struct pk_engine *engine, const struct vec *fresh)
 
 static int over(struct pk_err *err, const char *what, size_t need, size_t have)
 {
-	int r = pk_fail(err, E2BIG, "the policies need %zu %s, the tables hold %zu", need, what,
-			have);
-
-	pk_code(err, r, PK_CODE_CAPACITY);
-	return pk_fix(err, r,
+	pk_fail(err, 0, "the policies need %zu %s, the tables hold %zu", need, what, have);
+	pk_code(err, -E2BIG, PK_CODE_CAPACITY);
+	return pk_fix(err, -E2BIG,
 		      "raise capacity.endpoints in picketd.json and restart the node's "
 		      "tables, or narrow the policies");
 }
@@ -437,10 +436,35 @@ static int check(const struct pk_engine *engine, struct pk_err *err)
 	return 0;
 }
 
-static void publish(struct ident *subject)
+struct oversize {
+	const struct ident *first;
+	size_t n;
+};
+
+static int too_large(const struct pk_engine *engine, const struct oversize *o, struct pk_err *err)
+{
+	const char *namespace = o->first->labels->namespace;
+	size_t max = engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
+
+	pk_fail(err, 0,
+		"a rule set for '%.128s' is too large, of more than %zu verdict entries or of "
+		"prefixes that overlap too often: it stays as it was (%zu alike)",
+		namespace ? namespace : "init", max, o->n);
+	pk_code(err, -EFBIG, PK_CODE_CAPACITY);
+	return pk_fix(err, -EFBIG,
+		      "narrow those policies: what grows is prefixes with holes times ports");
+}
+
+/* What doesn't fit leaves in force what was there. */
+static void publish(struct ident *subject, struct oversize *o)
 {
 	struct pk_image *image = NULL;
 
+	if (subject->program && subject->program->too_large) {
+		o->first = o->first ? o->first : subject;
+		o->n++;
+		return;
+	}
 	if (subject->program) {
 		program_image(subject->program);
 		image = pk_image_ref(subject->program->image);
@@ -451,6 +475,7 @@ static void publish(struct ident *subject)
 
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err)
 {
+	struct oversize oversize = { 0 };
 	struct vec fresh = { 0 };
 	int r;
 
@@ -464,10 +489,10 @@ int pk_engine_compile(struct pk_engine *engine, struct pk_err *err)
 		return r;
 	for (struct ident *i = engine->idents; i; i = i->hh.next)
 		if (i->local_refs || i->published)
-			publish(i);
+			publish(i, &oversize);
 	for (struct base *b = engine->bases; b; b = b->hh.next)
-		publish(&b->self);
-	return 0;
+		publish(&b->self, &oversize);
+	return oversize.n ? too_large(engine, &oversize, err) : 0;
 }
 
 struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key)

@@ -46,10 +46,15 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *namespace);
 /* What the tables hold; 0 = no limit. */
 struct pk_engine_limits {
 	size_t rule_sets, verdicts, peers, cidrs;
+	size_t rule_set; /* verdict entries of one; 0 = PK_RULE_SET_VERDICTS_MAX */
 };
 void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits);
 
-/* Recompiles what is stale. Never fails half-way: on error (-E2BIG) every image is as it was. */
+/*
+ * Recompiles what is stale. -E2BIG, over a limit of pk_engine_limits: every image is as it was.
+ * -EFBIG: one rule set is larger than a rule set may be; those of its endpoints are as they were
+ * (NULL if there never was one), all others are compiled.
+ */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 
 /* Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not

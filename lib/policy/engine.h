@@ -142,6 +142,7 @@ struct shape {
 	struct pk_cidr_list *list;  /* NULL: nothing but the two world classes */
 	struct cidr_class *classes; /* class number PK_CLASS_FIRST + index */
 	size_t n_classes;
+	bool too_large; /* the division was given up */
 	bool used;
 	UT_hash_handle hh;
 };
@@ -190,7 +191,8 @@ struct program {
 	bool init;
 	struct side side[2];
 	struct pk_verdict_entry *verdicts;
-	size_t n_verdicts, room_verdicts;
+	size_t n_verdicts, room_verdicts, max_verdicts;
+	bool too_large; /* the rest was left out: it is never published */
 	struct pk_peer_entry *peers;
 	size_t n_peers, room_peers;
 	struct pk_name_class *names;

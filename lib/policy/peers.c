@@ -89,7 +89,7 @@ static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum
 
 void program_add_tenant(struct pk_engine *engine, struct program *p, struct tenant *t)
 {
-	for (int dir = 0; dir < 2; dir++) {
+	for (int dir = 0; dir < 2 && !p->too_large; dir++) {
 		struct side *side = &p->side[dir];
 		const struct peer peer = tenant_peer(t);
 		struct recipe r = { .is = IS_ENDPOINT, .to = &peer };
@@ -151,7 +151,7 @@ void program_add_ident(struct pk_engine *engine, struct program *p, struct ident
 				   .ports = ident->ports,
 				   .n_ports = ident->n_ports };
 
-	for (int dir = 0; dir < 2; dir++) {
+	for (int dir = 0; dir < 2 && !p->too_large; dir++) {
 		struct side *side = &p->side[dir];
 		uint32_t *acts;
 
@@ -288,7 +288,7 @@ void peers_place_endpoints(struct pk_engine *engine, struct program *p, enum pk_
 	push_tenants(engine, p, dir, &pairs);
 	if (pairs.n)
 		qsort(pairs.at, pairs.n, sizeof(*pairs.at), pair_cmp);
-	for (size_t i = 0; i < pairs.n; i = end) {
+	for (size_t i = 0; i < pairs.n && !p->too_large; i = end) {
 		for (end = i + 1; end < pairs.n && pairs.at[end].ident == pairs.at[i].ident;)
 			end++;
 		if (pairs.at[i].ident->labels->init)

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "picket/limits.h"
 #include "str.h"
 
 static void reserved_classes(struct pk_engine *engine, struct program *p, enum pk_dir dir,
@@ -90,7 +91,7 @@ static void world_classes(struct pk_engine *engine, struct program *p, enum pk_d
 			vec_push(&cidrs, side->acts[i]);
 	side->shape = shape_get(engine, dir, (struct ent **)cidrs.at, cidrs.n);
 	vec_done(&cidrs);
-	for (size_t i = 0; i < side->shape->n_classes; i++) {
+	for (size_t i = 0; i < side->shape->n_classes && !p->too_large; i++) {
 		const struct cidr_class *c = &side->shape->classes[i];
 		struct recipe r = { .acts = acts,
 				    .is = c->v6 ? IS_WORLD6 : IS_WORLD4,
@@ -100,6 +101,7 @@ static void world_classes(struct pk_engine *engine, struct program *p, enum pk_d
 		r.n_acts = match_world(engine, side, c, acts);
 		class_fixed(engine, p, dir, &r, PK_CLASS_FIRST + (uint32_t)i);
 	}
+	p->too_large |= side->shape->too_large;
 	side->next_class = PK_CLASS_FIRST + (uint32_t)side->shape->n_classes;
 }
 
@@ -138,10 +140,10 @@ static void build(struct pk_engine *engine, struct program *p, const struct pk_l
 		p->side[dir].first_class = p->side[dir].next_class;
 		free(acts);
 	}
-	if (p->side[0].varies || p->side[1].varies)
+	if ((p->side[0].varies || p->side[1].varies) && !p->too_large)
 		peers_place_tenants(engine, p);
 	for (int dir = 0; dir < 2; dir++)
-		if (p->side[dir].selective)
+		if (p->side[dir].selective && !p->too_large)
 			peers_place_endpoints(engine, p, (enum pk_dir)dir);
 	p->built = engine->generation;
 }
@@ -348,6 +350,8 @@ struct program *program_get(struct pk_engine *engine, struct ident *subject)
 	}
 	HASH_ADD(hh, engine->programs, key, sizeof(p->key), p);
 	p->id = ++engine->serial;
+	p->max_verdicts =
+		engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
 	p->origin = program_origin(p, subject);
 	build(engine, p, subject->labels->namespace ? subject->tenant->labels : engine->any_tenant);
 	return p;

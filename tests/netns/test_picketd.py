@@ -304,6 +304,28 @@ def passing_program():
                                       ctypes.addressof(licence)))
 
 
+def test_p43_a_tenants_rule_set_that_explodes_is_its_own(node):
+    """Entries with holes times ports: the rule set would be the square of the document."""
+    node.policy("beta.json", {**ONLY_API, "namespace": "beta"})
+    node.start_picketd()
+    a, b, c = (node.add("acme", job, "g") for job in ("api", "batch", "db"))
+    api, batch, db = (node.add("beta", job, "g") for job in ("api", "batch", "db"))
+    assert reaches(a, b) and reaches(api, db) and not reaches(batch, db)
+    before = [endpoint(node, e)["ruleSet"] for e in (a, b)]
+
+    node.policy("bomb.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "egress": [
+        {"toCIDRSet": [{"cidr": "0.0.0.0/0", "except": [f"1.0.{n >> 8}.{n & 255}"]}],
+         "toPorts": [{"ports": [{"port": 3 * n + 1}]}]} for n in range(3000)]}]})
+    wait_for(lambda: "too large" in json.dumps(node.api("/v1/status")), "the refusal")
+    assert [endpoint(node, e)["ruleSet"] for e in (a, b)] == before and reaches(a, b)
+
+    node.policy("beta.json", None)
+    until(node, batch, db, True)
+    node.policy("bomb.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "egress": [{}]}]})
+    until(node, a, c, False)
+    assert "too large" not in json.dumps(node.api("/v1/status"))
+
+
 def test_p57_audit_puts_the_guard_first_again(node):
     a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
     pin = node.path("sys/fs/bpf/foreign")

@@ -25,7 +25,7 @@
 	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port "/tcp\",\"verdict\":\"deny\"}"
 #define ALLOWED(from, to, port)                                                                    \
 	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port "/tcp\",\"verdict\":"          \
-								    "\"allow\"}"
+	"\"allow\"}"
 #define INTO(from, to, port, verdict)                                                              \
 	"{\"from\":\"" from "\",\"to\":\"" to "\",\"port\":\"" port                                \
 	"/tcp\",\"ingress\":\"" verdict "\"}"
@@ -267,6 +267,76 @@ static void p43_what_does_not_fit_changes_nothing(void **state)
 	pk_document_free(large);
 }
 
+/* n entries of all the world but one address each, on one port each: n classes of n ports. */
+static struct pk_document *many_holes(const char *namespace, int n)
+{
+	const struct pk_doc_source src = { .source = "file", .path = namespace };
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_str s = { 0 };
+
+	pk_str_addf(&s, "{\"namespace\":\"%s\",\"rules\":[{\"endpointSelector\":{},\"egress\":[",
+		    namespace);
+	for (int i = 0; i < n; i++)
+		pk_str_addf(
+			&s,
+			"%s{\"toCIDRSet\":[{\"cidr\":\"0.0.0.0/0\",\"except\":[\"1.0.%d.%d\"]}],"
+			"\"toPorts\":[{\"ports\":[{\"port\":%d}]}]}",
+			i ? "," : "", i >> 8, i & 255, 3 * i + 1);
+	pk_str_add(&s, "]}]}");
+	assert_int_equal(pk_document_parse(&src, s.text, s.len, &doc, &notes), 0);
+	return doc;
+}
+
+/* A tenant's document whose rule set would grow with the square of its size costs neither memory
+ * nor time, and nobody else's policy. */
+static void p43_a_bomb_is_its_tenants_alone(void **state)
+{
+	struct pk_document *docs[] = { many_holes("x", 4), many_holes("y", 4) };
+	struct pk_document *bomb = many_holes("x", 4000), *other = many_holes("y", 5);
+	struct pk_settings settings;
+	struct pk_err err = { 0 };
+	struct pk_engine *engine;
+	struct pk_image *before[2];
+
+	(void)state;
+	pk_settings_init(&settings);
+	engine = pk_engine_new(&settings);
+	pk_engine_put(engine, endpoint("x/a", "x", "a"));
+	pk_engine_put(engine, endpoint("y/b", "y", "b"));
+	pk_engine_want_base(engine, "x");
+	pk_engine_set_documents(engine, docs, 2);
+	assert_int_equal(pk_engine_compile(engine, &err), 0);
+	before[0] = pk_image_ref(pk_engine_image(engine, "x/a"));
+	before[1] = pk_image_ref(pk_engine_image(engine, "y/b"));
+
+	pk_engine_set_documents(engine, (struct pk_document *[]){ bomb, other }, 2);
+	assert_int_equal(pk_engine_compile(engine, &err), -EFBIG);
+	assert_int_equal(err.code, PK_CODE_CAPACITY);
+	assert_non_null(strstr(err.text, "a rule set for 'x' is too large"));
+	assert_true(err.fix[0]);
+	assert_ptr_equal(pk_engine_image(engine, "x/a"), before[0]);
+	assert_ptr_not_equal(pk_engine_image(engine, "y/b"), before[1]);
+	assert_non_null(pk_engine_base(engine, "x"));
+	/* One who comes finds nothing new, and is no one's opening. */
+	pk_engine_put(engine, endpoint("x/c", "x", "c"));
+	assert_int_equal(pk_engine_compile(engine, &err), -EFBIG);
+	assert_null(pk_engine_image(engine, "x/c"));
+
+	pk_engine_set_documents(engine, docs, 2);
+	assert_int_equal(pk_engine_compile(engine, &err), 0);
+	assert_memory_equal(pk_engine_image(engine, "x/a")->digest, before[0]->digest, 16);
+	assert_memory_equal(pk_engine_image(engine, "y/b")->digest, before[1]->digest, 16);
+	assert_non_null(pk_engine_image(engine, "x/c"));
+	pk_image_unref(before[0]);
+	pk_image_unref(before[1]);
+	pk_engine_free(engine);
+	pk_document_free(docs[0]);
+	pk_document_free(docs[1]);
+	pk_document_free(bomb);
+	pk_document_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +344,7 @@ int main(void)
 		cmocka_unit_test(p26_a_tenant_stays_a_tenant),
 		cmocka_unit_test(p27_a_deny_beats_what_is_more_specific),
 		cmocka_unit_test(p43_what_does_not_fit_changes_nothing),
+		cmocka_unit_test(p43_a_bomb_is_its_tenants_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
