@@ -62,12 +62,14 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 	return flow;
 }
 
+#define PK_FLOW_LONGEST (6 * 3600) /* of flow_seconds */
+
 static __always_inline __u32 flow_seconds(__u8 proto, __u8 state)
 {
 	if (proto == IPPROTO_TCP) {
 		switch (state) {
 		case PK_FLOW_OPEN:
-			return 6 * 3600;
+			return PK_FLOW_LONGEST;
 		case PK_FLOW_CLOSED:
 			return 10;
 		default:
@@ -79,9 +81,14 @@ static __always_inline __u32 flow_seconds(__u8 proto, __u8 state)
 	return state == PK_FLOW_NEW ? 30 : 180;
 }
 
+/*
+ * Nothing sweeps what is over, and at 1,000 jiffies a second 32 bits come round in 50 days: what
+ * ends later than any flow could is one that ended long ago. A minute more: another CPU's now may
+ * be later than ours.
+ */
 static __always_inline bool flow_expired(const struct pk_flow *flow, __u32 now)
 {
-	return (__s32)(flow->expires - now) < 0;
+	return flow->expires - now > (PK_FLOW_LONGEST + 60) * pk_hz;
 }
 
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
