@@ -210,7 +210,7 @@ static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch 
 				       __u8 type)
 {
 	struct dhcp_head *head = answer_at(s, PK_DHCP_OFF);
-	__be32 to = asked->head.ciaddr;
+	bool broadcast = type == DHCP_NAK || asked->head.flags & bpf_htons(PK_DHCP_BROADCAST);
 
 	answer_eth(s, ETH_P_IP);
 	__builtin_memset(head, 0, PK_DHCP_BYTES);
@@ -223,12 +223,8 @@ static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch 
 		head->ciaddr = 0;
 	else if (asked->type != DHCP_INFORM)
 		head->yiaddr = ep->ipv4.w[3];
-	if (type == DHCP_NAK || asked->head.flags & bpf_htons(PK_DHCP_BROADCAST))
-		to = ~0u;
-	else if (!pk_addr_same(&s->pkt.src, &ep->ipv4))
-		to = ep->ipv4.w[3];
 	dhcp_options(s, ep, type);
-	dhcp_ip(s, ep, to);
+	dhcp_ip(s, ep, broadcast ? ~0u : ep->ipv4.w[3]);
 	return answer_send(skb, s, PK_DHCP_OFF + PK_DHCP_BYTES);
 }
 

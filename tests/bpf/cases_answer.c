@@ -181,6 +181,17 @@ static void dhcp(void)
 	pkt_seal(&p);
 	if (answered("a renewal", &p))
 		lease(&p, 5);
+	for (int with = 0; with < 2; with++) {
+		p = pkt_dhcp(WHO_A, 8, 0, 0);
+		memcpy(p.b + 26, pkt_ip4(WHO_A).b + 12, 4);
+		memcpy(p.b + 42 + 12, pkt_ip4(with ? WHO_B : WHO_A).b + 12, with ? 4 : 0);
+		pkt_seal(&p);
+		if (answered("an inform, without an address or with another's", &p))
+			check("DHCP: to its own address, which isn't given again",
+			      option_is(&p, 53, "\x05", 1) && !p.b[58] && !p.b[61] &&
+				      !memcmp(p.b + 30, pkt_ip4(WHO_A).b + 12, 4) &&
+				      pkt_ip_sum(&p) == 0xffff && pkt_l4_sum(&p) == 0xffff);
+	}
 	node_from("another server's offer was taken", 1, pkt_dhcp(WHO_A, 3, own, 0x0a140063),
 		  PK_REASON_MULTICAST);
 	node_from("a release", 1, pkt_dhcp(WHO_A, 7, 0, gateway), PK_REASON_MULTICAST);
