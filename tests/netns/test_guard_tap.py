@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P09, P12, P18 to P20, P60: what a tap's writer can set beside a frame's bytes."""
+"""P01, P09, P12, P13, P18 to P20, P60: what a tap's writer can set beside a frame's bytes."""
 import struct
 
 import pytest
@@ -80,6 +80,28 @@ def test_the_honest_frame_arrives(pair):
     a.vmm.send(tcp(a, b))
     got = b.vmm.receive(is_ip)
     assert got and right(got) and Ether(got).ttl == 63
+
+
+def test_p01_source_mac(pair):
+    a, b = pair
+    other = a.mac[:-2] + f"{(int(a.mac[-2:], 16) + 1) & 0xff:02x}"
+    for frame in (udp(a, b), tcp6(a, b)):
+        frame[Ether].src = other
+        with proving(a.tables, a.slot, EGRESS, "spoofed-mac"):
+            a.vmm.send(frame)
+            assert silent(b.vmm)
+
+
+def test_p13_ethertypes(pair):
+    a, b = pair
+    frame = bytes(udp(a, b))
+    for ethertype in (0x8864, 0x8847, 0x88cc, 0x888e, 0x88e5, 0x9000, 0x8035):
+        with proving(a.tables, a.slot, EGRESS, "ethertype"):
+            a.vmm.send(frame[:12] + struct.pack("!H", ethertype) + frame[14:])
+    stp = bytes.fromhex("0180c2000000") + mac_bytes(a.mac) + b"\0\x26\x42\x42\x03" + bytes(35)
+    with proving(a.tables, a.slot, EGRESS, "ethertype"):
+        a.vmm.send(stp)
+    assert b.vmm.receive(lambda raw: raw[6:12] == mac_bytes(GATEWAY_MAC), timeout=0.3) is None
 
 
 @pytest.mark.parametrize("tag", ["vid 5", "vid 0", "802.1ad", "triple"])
