@@ -210,11 +210,9 @@ static int take_line(void *arg, char *text, size_t len)
 	return 0;
 }
 
-/* The kept ones, oldest first. */
-static int show_kept(struct reader *reader)
+/* The kept ones, oldest first; none where reading them ended with r. They are gone then. */
+static int show_kept(struct reader *reader, int r)
 {
-	int r = 0;
-
 	for (size_t i = 0; i < reader->room; i++) {
 		char *text = reader->kept[(reader->at + i) % reader->room];
 		own_json *doc = NULL;
@@ -311,8 +309,7 @@ static int flows(struct cli *cli)
 	r = ask(&reader, last, &err);
 	if (cli_no_daemon(r) && !cli_has(cli, "follow"))
 		r = read_file(&reader, &err);
-	if (r == 0)
-		r = show_kept(&reader);
+	r = show_kept(&reader, r);
 	if (r < 0 && r != -EPIPE && r != -ECANCELED) {
 		pk_fix(&err, r, "flows come from picketd: start it, or run this as root");
 		return cli_fail(cli, &err, CLI_CANNOT);

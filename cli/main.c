@@ -97,14 +97,14 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	r = cli_parse(&cli, argc - 1, argv + 1, &done);
-	if (done || r)
-		return finish(r);
-	cli_color_init(&cli);
-	r = read_form(&cli);
-	if (!r)
-		r = find_places(&cli);
-	if (!r)
-		r = cli.command->run(&cli);
+	if (!r && !done) {
+		cli_color_init(&cli);
+		r = read_form(&cli);
+		if (!r)
+			r = find_places(&cli);
+		if (!r)
+			r = cli.command->run(&cli);
+	}
 	free(cli.argv);
 	return finish(r);
 }

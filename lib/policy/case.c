@@ -307,8 +307,10 @@ int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err)
 	docs = calloc(c->n_docs + live->n_docs + 1, sizeof(*docs));
 	if (!docs)
 		abort();
-	memcpy(docs, live->docs, live->n_docs * sizeof(*docs));
-	memcpy(docs + live->n_docs, c->docs, c->n_docs * sizeof(*docs));
+	for (size_t i = 0; i < live->n_docs; i++)
+		docs[i] = live->docs[i];
+	for (size_t i = 0; i < c->n_docs; i++)
+		docs[live->n_docs + i] = c->docs[i];
 	free(c->docs);
 	c->docs = docs;
 	c->n_docs += live->n_docs;
