@@ -158,11 +158,12 @@ static int offline(const struct cli *cli, const struct pk_err *why)
 		return loaded ? CLI_NO : CLI_CANNOT;
 	if (cli->json || cli->jsonl) {
 		own_str out = { 0 };
-		struct pk_jw w = { .out = &out, .indent = 4 };
+		struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 4 };
 
 		pk_jw_open(&w, NULL, '{');
 		pk_jw_string(&w, "state", loaded ? "degraded" : "failing");
 		pk_jw_bool(&w, "offline", true);
+		pk_jw_string(&w, "error", why->text);
 		pk_jw_uint(&w, "openEndpoints", open);
 		pk_jw_close(&w, '}');
 		puts(out.text);
@@ -173,6 +174,8 @@ static int offline(const struct cli *cli, const struct pk_err *why)
 		printf("  ! %s\n    %s\n", why->text,
 		       loaded ? "what is pinned goes on being enforced; policy stays as it was"
 			      : "no programs are loaded: the first ADD loads them");
+		if (why->fix[0])
+			printf("    fix: %s\n", why->fix);
 	}
 	return loaded ? CLI_NO : CLI_CANNOT;
 }

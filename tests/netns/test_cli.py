@@ -417,7 +417,9 @@ def test_a_real_node(make_node):
     offline = json.loads(done.stdout)
     assert "offline" in done.stderr and [e["containerId"] for e in offline] == [a.id]
     assert offline[0]["addresses"] == online["addresses"]
-    assert node.picket("status", check=False).returncode == 1
+    done = node.picket("status", check=False)
+    assert done.returncode == 1 and "    fix: start picketd" in done.stdout
+    assert len(node.picket("status", "-o", "jsonl", check=False).stdout.splitlines()) == 1
     assert "nothing is left behind" in node.picket("sweep").stdout
     node.delete(a)
 
