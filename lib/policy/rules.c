@@ -20,8 +20,8 @@ struct place { /* where a number stands; 16 bytes matter at 50,000 of them */
 /* Hashes of one document's places, in the order of collect(). */
 struct known {
 	const struct pk_document *doc;
-	const uint32_t *hashes;
-	size_t n;
+	const uint32_t *hashes; /* NULL: not kept */
+	uint32_t index;		/* into docs */
 };
 
 struct pk_rules {
@@ -31,6 +31,7 @@ struct pk_rules {
 	size_t n;
 	uint32_t *hashes;    /* document by document */
 	struct known *known; /* sorted by pointer */
+	bool plain;	     /* no two collide: each number is its hash */
 };
 
 static const char *const dir_name[] = { "egress", "ingress" };
@@ -134,13 +135,12 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 						     .rule = (uint32_t)r,
 						     .entry = (uint32_t)e & 0x7fffffff,
 						     .dir = dir & 1 };
-				p->number = known ? known->hashes[rules->n - first]
-						  : hash_place(doc, p);
+				p->number = known && known->hashes ? known->hashes[rules->n - first]
+								   : hash_place(doc, p);
 				rules->hashes[rules->n++] = p->number;
 			}
-	rules->known[index] = (struct known){ .doc = doc,
-					      .hashes = rules->hashes + first,
-					      .n = rules->n - first };
+	rules->known[index] =
+		(struct known){ .doc = doc, .hashes = rules->hashes + first, .index = index };
 }
 
 /* The places are sorted by their hash: each takes the next number that is free behind the last one.
@@ -153,8 +153,10 @@ static void settle(struct pk_rules *rules)
 	for (size_t i = 0; i < rules->n; i++) {
 		struct place *p = &rules->places[i];
 
-		if (p->number < next)
+		if (p->number < next) {
 			p->number = (uint32_t)next;
+			rules->plain = false;
+		}
 		next = (uint64_t)p->number + 1;
 		if (next > UINT32_MAX) {
 			wrapped = rules->n - i - 1;
@@ -189,8 +191,7 @@ static bool write_numbers(const struct pk_rules *rules, struct pk_document *cons
 	return renumbered;
 }
 
-struct pk_rules *pk_rules_renew(struct pk_rules *old, struct pk_document *const *docs, size_t n,
-				bool *renumbered)
+static struct pk_rules *rules_of(struct pk_document *const *docs, size_t n)
 {
 	struct pk_rules *rules = pk_alloc(sizeof(*rules));
 	size_t total = count(docs, n);
@@ -198,19 +199,153 @@ struct pk_rules *pk_rules_renew(struct pk_rules *old, struct pk_document *const 
 	rules->docs = calloc(n + 1, sizeof(*rules->docs));
 	rules->known = calloc(n + 1, sizeof(*rules->known));
 	rules->places = calloc(total + 1, sizeof(*rules->places));
-	rules->hashes = calloc(total + 1, sizeof(*rules->hashes));
-	if (!rules->docs || !rules->known || !rules->places || !rules->hashes)
+	if (!rules->docs || !rules->known || !rules->places)
 		abort();
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		rules->docs[i] = docs[i];
-		collect(rules, (uint32_t)i, old);
-	}
 	rules->n_docs = n;
-	if (n)
-		qsort(rules->known, n, sizeof(*rules->known), cmp_known);
+	rules->plain = true;
+	return rules;
+}
+
+/* Every number worked out anew. */
+static void renew_all(struct pk_rules *rules, const struct pk_rules *old)
+{
+	rules->hashes = calloc(count((struct pk_document *const *)rules->docs, rules->n_docs) + 1,
+			       sizeof(*rules->hashes));
+	if (!rules->hashes)
+		abort();
+	rules->plain = true;
+	rules->n = 0;
+	for (size_t i = 0; i < rules->n_docs; i++)
+		collect(rules, (uint32_t)i, old);
+	if (rules->n_docs)
+		qsort(rules->known, rules->n_docs, sizeof(*rules->known), cmp_known);
 	sort_places(rules);
 	settle(rules);
-	*renumbered = write_numbers(rules, docs, old);
+}
+
+#define GONE UINT32_MAX
+
+/*
+ * now[i]: where old's document i stands in rules; fresh lists those that old hasn't. Both sets are
+ * mostly in the same order, so that few are searched for.
+ */
+static size_t compare_sets(const struct pk_rules *old, const struct pk_rules *rules, uint32_t *now,
+			   struct known *fresh)
+{
+	size_t at = 0, n = 0;
+
+	for (size_t i = 0; i < old->n_docs; i++)
+		now[i] = GONE;
+	for (size_t i = 0; i < rules->n_docs; i++) {
+		const struct known *known = NULL;
+
+		if (at < old->n_docs && old->docs[at] == rules->docs[i]) {
+			now[at++] = (uint32_t)i;
+			continue;
+		}
+		known = find_known(old, rules->docs[i]);
+		if (known)
+			now[known->index] = (uint32_t)i;
+		else
+			fresh[n++] = (struct known){ .doc = rules->docs[i], .index = (uint32_t)i };
+		/* One that is new most often stands for one that went. */
+		at = known ? known->index + 1 : at + 1;
+	}
+	qsort(fresh, n, sizeof(*fresh), cmp_known);
+	return n;
+}
+
+static void merge_known(struct pk_rules *rules, const struct pk_rules *old, const uint32_t *now,
+			const struct known *fresh, size_t n_fresh)
+{
+	struct known *to = rules->known;
+	size_t at = 0;
+
+	for (size_t i = 0; i < old->n_docs; i++) {
+		struct known k = { .doc = old->known[i].doc, .index = now[old->known[i].index] };
+
+		if (k.index == GONE)
+			continue;
+		while (at < n_fresh && fresh[at].doc < k.doc)
+			*to++ = fresh[at++];
+		*to++ = k;
+	}
+	memcpy(to, fresh + at, (n_fresh - at) * sizeof(*to));
+}
+
+/* The places of new documents, by number, with their entries' numbers written. */
+static struct pk_rules *places_of(const struct pk_rules *rules, const struct known *fresh, size_t n)
+{
+	own_mem struct pk_document **docs = calloc(n + 1, sizeof(struct pk_document *));
+	struct pk_rules *small;
+
+	if (!docs)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		docs[i] = (struct pk_document *)rules->docs[fresh[i].index];
+	small = pk_rules_new(docs, n);
+	for (size_t i = 0; i < small->n; i++)
+		small->places[i].doc = fresh[small->places[i].doc].index;
+	return small;
+}
+
+/* False: two numbers collide. */
+static bool merge_places(struct pk_rules *rules, const struct pk_rules *old, const uint32_t *now,
+			 const struct pk_rules *small)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < old->n; i++) {
+		struct place p = old->places[i];
+
+		p.doc = now[p.doc];
+		if (p.doc == GONE)
+			continue;
+		while (at < small->n && small->places[at].number < p.number)
+			rules->places[rules->n++] = small->places[at++];
+		if (at < small->n && small->places[at].number == p.number)
+			return false;
+		rules->places[rules->n++] = p;
+	}
+	while (at < small->n)
+		rules->places[rules->n++] = small->places[at++];
+	return true;
+}
+
+/*
+ * As long as no two numbers collide, those of a document depend on nobody else: what is in both
+ * sets stays, and an edit costs one pass over the places. False: they do, all must be settled.
+ */
+static bool renew_some(struct pk_rules *rules, const struct pk_rules *old)
+{
+	own_mem uint32_t *now = calloc(old->n_docs + 1, sizeof(*now));
+	own_mem struct known *fresh = calloc(rules->n_docs + 1, sizeof(*fresh));
+	struct pk_rules *small;
+	size_t n;
+	bool plain;
+
+	if (!now || !fresh)
+		abort();
+	n = compare_sets(old, rules, now, fresh);
+	merge_known(rules, old, now, fresh, n);
+	small = places_of(rules, fresh, n);
+	plain = small->plain && merge_places(rules, old, now, small);
+	pk_rules_free(small);
+	return plain;
+}
+
+struct pk_rules *pk_rules_renew(struct pk_rules *old, struct pk_document *const *docs, size_t n,
+				bool *renumbered)
+{
+	struct pk_rules *rules = rules_of(docs, n);
+
+	*renumbered = false;
+	if (!old || !old->plain || !renew_some(rules, old)) {
+		renew_all(rules, old);
+		*renumbered = write_numbers(rules, docs, old);
+	}
 	pk_rules_free(old);
 	return rules;
 }
