@@ -24,13 +24,23 @@ static __always_inline bool forward_small(struct __sk_buff *skb)
 	return skb->len > gso * PK_GSO_MAX_UDP;
 }
 
-/*
- * Such a frame goes on as its first bytes, one packet, which the guard knows, denies and counts as
- * `gso`. A checksum place beyond them is refused by the helper: dropped here.
- */
-static __always_inline bool forward_cut(struct __sk_buff *skb)
+/* What the guard is to call a frame that must not reach the kernel's segmentation; 0: none. */
+static __always_inline __u16 forward_refused(struct __sk_buff *skb, __u32 eth)
 {
-	__be16 mark = bpf_htons(PK_ETH_P_CUT);
+	__u32 mtu = 0;
+
+	if (forward_small(skb))
+		return PK_ETH_P_CUT_GSO;
+	return bpf_check_mtu(skb, eth, &mtu, 0, BPF_MTU_CHK_SEGS) ? PK_ETH_P_CUT_LENGTH : 0;
+}
+
+/*
+ * Such a frame goes on as its first bytes, one packet that the guard denies and counts by its mark.
+ * A checksum place beyond them is refused by the helper: dropped here.
+ */
+static __always_inline bool forward_cut(struct __sk_buff *skb, __u16 refused)
+{
+	__be16 mark = bpf_htons(refused);
 	__u32 len = skb->len < PK_MTU_MIN ? skb->len : PK_MTU_MIN;
 
 	return !bpf_skb_change_tail(skb, len, 0) &&
@@ -40,13 +50,17 @@ static __always_inline bool forward_cut(struct __sk_buff *skb)
 static __always_inline int pk_forward(struct __sk_buff *skb, bool to_eth, bool peer)
 {
 	__u32 own = skb->ifindex;
+	__u16 refused;
 
 	/* An ifindex of the wrong parity isn't a device that this filter was made for. */
 	if ((own & 1) != to_eth || own < 2)
 		return 2; /* TC_ACT_SHOT */
 	if (!to_eth)
 		return bpf_redirect(own + 1, 0);
-	if (!peer && forward_small(skb) && !forward_cut(skb))
+	if (peer)
+		return bpf_redirect_peer(own - 1, 0);
+	refused = forward_refused(skb, own - 1);
+	if (unlikely(refused) && !forward_cut(skb, refused))
 		return 2;
-	return peer ? bpf_redirect_peer(own - 1, 0) : bpf_redirect(own - 1, 0);
+	return bpf_redirect(own - 1, 0);
 }

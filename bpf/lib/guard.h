@@ -129,8 +129,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_ENDPOINT_CLOSED;
 	reason = pk_guard_bytes(skb, pkt);
 	if (unlikely(reason))
-		return pk_path != PK_PATH_KFUNC && pkt->ethertype == PK_ETH_P_CUT ? PK_REASON_GSO
-										  : reason;
+		return sanity_cut(pkt, reason);
 	reason = sanity_metadata(skb, pkt);
 	if (!reason)
 		reason = sanity_length(skb, pkt, ep->mtu);

@@ -36,9 +36,22 @@ __ksym __weak;
 #define PK_GSO_MIN_TCP4 496
 #define PK_GSO_MIN_TCP6 1180
 #define PK_GSO_MAX_UDP	128 /* segments */
-/* For local use (IEEE 802): in the segmented path, what is left of too small segments (forward.h).
+/*
+ * For local use (IEEE 802). In the segmented path, what is left of a frame that the kernel must
+ * neither segment nor drop unseen (forward.h).
  */
-#define PK_ETH_P_CUT 0x88b5
+#define PK_ETH_P_CUT_GSO    0x88b5
+#define PK_ETH_P_CUT_LENGTH 0x88b6
+
+/* The reason of a frame that can't be parsed: the forwarder may have said it. */
+static __always_inline int sanity_cut(const struct pk_pkt *pkt, int reason)
+{
+	if (pk_path == PK_PATH_KFUNC)
+		return reason;
+	return pkt->ethertype == PK_ETH_P_CUT_GSO      ? PK_REASON_GSO
+	       : pkt->ethertype == PK_ETH_P_CUT_LENGTH ? PK_REASON_LENGTH
+						       : reason;
+}
 
 /* Makes the headers linear. The packet's pointers are stale after it. */
 static __always_inline int sanity_linear(struct __sk_buff *skb)
