@@ -12,8 +12,6 @@
 #include "own.h"
 #include "str.h"
 
-#define SET_MAX 8 /* values kept at a node: beyond that only the count of entries suffers */
-
 struct cell {
 	uint32_t lo, hi;
 	uint32_t next; /* first cell at or behind this one that nobody painted */
@@ -21,6 +19,19 @@ struct cell {
 	const struct pk_claim *live, *audit;
 	bool pass, pass_audit;
 	uint32_t value;
+};
+
+#define SET_MAX 8 /* values kept at a node: beyond that only the count of entries suffers */
+
+struct set {
+	uint32_t v[SET_MAX]; /* sorted */
+	unsigned int n;
+};
+
+/* A node of the tree over a protocol's ports, in preorder: the left child is the next one. */
+struct node {
+	struct set set; /* what costs least below */
+	uint32_t right; /* 0: a leaf, all ports alike */
 };
 
 struct work {
@@ -33,6 +44,8 @@ struct work {
 	size_t n_values, room_values;
 	uint32_t *slots; /* hash of the values: index + 1 */
 	size_t n_slots;
+	struct node *nodes;
+	size_t n_nodes, room_nodes;
 	struct pk_port_table *out;
 	uint8_t proto;
 };
@@ -265,11 +278,6 @@ static void value_cells(struct work *w, int proto)
 	}
 }
 
-struct set {
-	uint32_t v[SET_MAX]; /* sorted */
-	unsigned int n;
-};
-
 static bool has(const struct set *s, uint32_t v)
 {
 	for (unsigned int i = 0; i < s->n; i++)
@@ -311,32 +319,39 @@ static bool constant(const struct work *w, struct span_node n, uint32_t *value)
 	return n.lo + (1u << (16 - n.bits)) - 1 <= c->hi;
 }
 
-static struct set gather(const struct work *w, struct span_node n)
+/* Bottom up. */
+static uint32_t gather(struct work *w, struct span_node n)
 {
-	struct set a = { .n = 1 }, b;
+	uint32_t at = (uint32_t)w->n_nodes, right;
+	struct set set = { .n = 1 };
 
-	if (constant(w, n, &a.v[0]))
-		return a;
-	a = gather(w, (struct span_node){ n.lo, n.bits + 1 });
-	b = gather(w, (struct span_node){ n.lo + (1u << (15 - n.bits)), n.bits + 1 });
-	return join(&a, &b);
+	w->nodes = more(w->nodes, &w->room_nodes, w->n_nodes, sizeof(*w->nodes));
+	w->n_nodes++;
+	if (constant(w, n, &set.v[0])) {
+		w->nodes[at] = (struct node){ .set = set };
+		return at;
+	}
+	gather(w, (struct span_node){ n.lo, n.bits + 1 });
+	right = gather(w, (struct span_node){ n.lo + (1u << (15 - n.bits)), n.bits + 1 });
+	w->nodes[at] = (struct node){ .set = join(&w->nodes[at + 1].set, &w->nodes[right].set),
+				      .right = right };
+	return at;
 }
 
-/* gather is asked again at each level: 16 levels over a handful of nodes cost less than keeping
- * them. */
-static void spread(struct work *w, struct span_node n, uint32_t have)
+/* Top down. */
+static void spread(struct work *w, uint32_t at, struct span_node n, uint32_t have)
 {
-	struct set s = gather(w, n);
-	uint32_t value;
+	const struct node *node = &w->nodes[at];
 
-	if (!has(&s, have)) {
-		have = s.v[0];
+	if (!has(&node->set, have)) {
+		have = node->set.v[0];
 		emit(w, PK_VERDICT_BITS_PROTO + n.bits, n.lo, have);
 	}
-	if (constant(w, n, &value))
+	if (!node->right)
 		return;
-	spread(w, (struct span_node){ n.lo, n.bits + 1 }, have);
-	spread(w, (struct span_node){ n.lo + (1u << (15 - n.bits)), n.bits + 1 }, have);
+	spread(w, at + 1, (struct span_node){ n.lo, n.bits + 1 }, have);
+	spread(w, node->right, (struct span_node){ n.lo + (1u << (15 - n.bits)), n.bits + 1 },
+	       have);
 }
 
 static void mark_protocols(const struct work *w, bool used[256])
@@ -366,9 +381,12 @@ void pk_ports_compile(const struct pk_claim *claims, size_t n, const struct pk_d
 			continue;
 		w.proto = (uint8_t)proto;
 		value_cells(&w, (int)proto);
-		spread(&w, (struct span_node){ 0, 0 }, base);
+		w.n_nodes = 0;
+		spread(&w, gather(&w, (struct span_node){ 0, 0 }), (struct span_node){ 0, 0 },
+		       base);
 		free(w.cells);
 	}
+	free(w.nodes);
 	free(w.values);
 	free(w.slots);
 }
