@@ -265,5 +265,5 @@ void cni_args_done(struct cni_args *args)
 
 const char *cni_tap_name(const struct cni_args *args)
 {
-	return args->tap_name ? args->tap_name : "tap0";
+	return args->tap_name ? args->tap_name : CNI_TAP_NAME;
 }

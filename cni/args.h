@@ -47,5 +47,6 @@ unsigned int cni_job_arg_bit(const char *name);
 extern const char *const cni_job_arg_names[];
 /* 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils). */
 bool cni_ifname_ok(const char *name);
-/* TC_REDIRECT_TAP_NAME, else "tap0". */
+#define CNI_TAP_NAME "tap0"
+/* TC_REDIRECT_TAP_NAME, else CNI_TAP_NAME. */
 const char *cni_tap_name(const struct cni_args *args);

@@ -194,6 +194,22 @@ static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name
 	return bpf && pk_slot_of(bpf, pk_record_owner(name, owner), name->slot - 1) == name->slot;
 }
 
+/* The pair was deleted, not its netns: the tap is still there. */
+static void drop_tap(const struct pk_paths *paths, const struct pk_record_name *name)
+{
+	own_record rec = { 0 };
+	own_netns ns = PK_NETNS_NONE;
+	own_plumb plumb = CNI_PLUMB_NONE;
+
+	if (pk_record_read(paths, name, &rec, NULL) < 0 || !rec.tap || !rec.netns ||
+	    pk_netns_open(rec.netns, &ns, NULL) < 0 || ns.inode != rec.netns_inode)
+		return;
+	plumb.record = &rec;
+	plumb.ns = &ns;
+	if (cni_plumb_open(&plumb, NULL) == 0)
+		cni_plumb_drop_tap(&plumb);
+}
+
 /* The device is gone: slot, addresses and record may be another's. The record goes last. */
 static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
 		uint64_t deadline_ns, struct pk_err *err)
@@ -201,6 +217,7 @@ static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct p
 	const struct pk_lease_dir dir = cni_leases(paths, bpf);
 	int r = 0;
 
+	drop_tap(paths, name);
 	if (has_slot(bpf, name))
 		r = pk_slot_free(bpf, name->slot, deadline_ns, err);
 	pk_fault("del-slot-freed");
@@ -280,7 +297,7 @@ static int forget_slot(const struct cni_leftover *left, uint32_t slot, struct pk
 }
 
 /*
- * A slot whose closed record is there goes with its device, not before: 1. Unless an ADD comes into
+ * A slot whose closed record is there goes with its device, not before. Unless an ADD comes into
  * the same netns after the DEL: the device is of no use to anybody, and its names are needed.
  */
 static int forget_closed(const struct cni_leftover *left, const struct pk_record_name *name,
@@ -292,9 +309,9 @@ static int forget_closed(const struct cni_leftover *left, const struct pk_record
 
 	if (r == -ENOENT)
 		return forget_slot(left, name->slot, err);
-	if (r < 0 || !left->ns || rec.netns_inode != left->ns->inode ||
+	if (r < 0 || !left->in_the_way || rec.netns_inode != left->ns->inode ||
 	    !pk_bpf_same_epoch(left->bpf, rec.epoch))
-		return 1;
+		return 0;
 	plumb.record = &rec;
 	plumb.ns = left->ns;
 	r = cni_plumb_open(&plumb, err);
@@ -309,19 +326,43 @@ int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 	const struct pk_lease_dir dir = cni_leases(left->paths, left->bpf);
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
 	struct pk_record_name name = *left->who;
-	bool kept = false;
 	int r = 0;
 
 	pk_record_owner(&name, owner);
 	name.slot = 0;
 	name.closed = true;
-	while (r >= 0 && (name.slot = pk_slot_of(left->bpf, owner, name.slot))) {
+	while (r == 0 && (name.slot = pk_slot_of(left->bpf, owner, name.slot)))
 		r = forget_closed(left, &name, err);
-		kept |= r > 0;
+	return r < 0 ? r : pk_leases_drop_unrecorded(left->paths, &dir, &name, err);
+}
+
+/* One that can't be read is of this load where its slot is. */
+static bool is_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
+		   const struct pk_record_name *name)
+{
+	own_record rec = { 0 };
+
+	return pk_record_read(paths, name, &rec, NULL) < 0 ? !has_slot(bpf, name)
+							   : !pk_bpf_same_epoch(bpf, rec.epoch);
+}
+
+int cni_endpoint_bury_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
+			  const struct pk_record_name *who, struct pk_err *err)
+{
+	const struct pk_lease_dir dir = cni_leases(paths, bpf);
+	own_mem struct pk_record_name *list = NULL;
+	size_t n = 0;
+	int r = pk_records_list(paths, &list, &n, err);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (!list[i].closed || strcmp(list[i].container_id, who->container_id) ||
+		    strcmp(list[i].ifname, who->ifname) || !is_old(paths, bpf, &list[i]))
+			continue;
+		r = pk_leases_give_back(paths, &dir, &list[i], err);
+		if (r == 0)
+			r = pk_record_delete(paths, &list[i], err);
 	}
-	if (r < 0)
-		return r;
-	return kept ? 0 : pk_leases_drop(&dir, owner, err);
+	return pk_code(err, r, PK_CODE_STATE);
 }
 
 bool cni_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record *rec)

@@ -24,12 +24,19 @@ struct cni_leftover {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
 	const struct pk_record_name *who; /* container id and interface, without open record */
-	const struct pk_netns *ns;	  /* ADD: it may be the same; NULL: it goes anyway */
+	const struct pk_netns *ns;	  /* where its tap may be; NULL: gone */
 	char *tap;			  /* its name there; NULL = none */
+	bool in_the_way; /* ADD: closed endpoints' devices in ns go too, not with their netns */
 	uint64_t deadline_ns;
 };
 /* Slots, devices and leases in its name. Reads every lease: for that case only. */
 int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err);
+/*
+ * Its closed records of before the tables were loaded: their devices are gone, and their slots'
+ * numbers, which are in the files' names, may be given again. Its lock is held.
+ */
+int cni_endpoint_bury_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
+			  const struct pk_record_name *who, struct pk_err *err);
 /* Is there a slot of this owner beside the one that is named? */
 bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_name *name);
 /* Do the tables still give the record's slot to its endpoint? */

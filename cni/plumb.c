@@ -376,6 +376,15 @@ void cni_plumb_drop(struct cni_plumb *p)
 	drop_inside(p);
 }
 
+void cni_plumb_drop_tap(struct cni_plumb *p)
+{
+	struct pk_nl_link link;
+
+	if (has_tap(p) && pk_nl_link(p->inside, 0, p->record->tap, &link, NULL) == 0 &&
+	    link.ifindex == p->record->tap_ifindex)
+		drop_inside(p);
+}
+
 /* Is the host end of the record there, under its name and ifindex? */
 static bool is_alive(struct cni_plumb *p)
 {

@@ -40,6 +40,8 @@ int cni_plumb_up(struct cni_plumb *p, struct pk_err *err);
 int cni_plumb_test(struct cni_plumb *p, struct pk_err *err);
 /* Deletes what make made, for an endpoint that never opened. */
 void cni_plumb_drop(struct cni_plumb *p);
+/* The tap alone, if it is the one of the record. */
+void cni_plumb_drop_tap(struct cni_plumb *p);
 
 /*
  * The veth pair again, with eth0's ifindex, down and without guard, where either end is lost: 1 and

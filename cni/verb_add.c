@@ -227,10 +227,12 @@ static int forget(struct cni_add *add, struct pk_err *err)
 				     .bpf = add->bpf,
 				     .who = &add->name,
 				     .ns = &add->ns,
+				     .in_the_way = true,
 				     .deadline_ns = add->call->deadline_ns };
+	int r = cni_endpoint_bury_old(&add->call->paths, add->bpf, &add->name, err);
 
-	if (!pk_slot_of(add->bpf, add->owner, 0))
-		return 0;
+	if (r < 0 || !pk_slot_of(add->bpf, add->owner, 0))
+		return r;
 	snprintf(tap, sizeof(tap), "%s", cni_tap_name(&add->args));
 	if (!add->call->conf.process)
 		left.tap = tap;
@@ -258,7 +260,8 @@ static int previous(struct cni_add *add, bool *answered, struct pk_str *out, str
 		return repeat(add, &rec, out, err);
 	r = replace(add, &name, &rec, err);
 	pk_fault("add-replaced");
-	return r;
+	/* Beside a record of before a reboot there may be what a killed ADD took since. */
+	return r < 0 ? r : forget(add, err);
 }
 
 static void undo_slot(void *arg)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "endpoint.h"
 #include "fault.h"
 #include "log.h"
@@ -26,24 +27,39 @@ static int open_tables(const struct cni_call *call, struct pk_bpf **bpf)
 	return r;
 }
 
+/* Without a record, or beside one of before a reboot: what a killed ADD took. */
+static int forget(const struct cni_call *call, struct pk_bpf *bpf,
+		  const struct pk_record_name *name, struct pk_err *err)
+{
+	own_netns ns = PK_NETNS_NONE;
+	char tap[] = CNI_TAP_NAME;
+	struct pk_err gone = { 0 };
+	int r = cni_endpoint_bury_old(&call->paths, bpf, name, err);
+	struct cni_leftover left = {
+		.paths = &call->paths, .bpf = bpf, .who = name, .deadline_ns = call->deadline_ns
+	};
+
+	if (cni_netns_open(call->env.netns, &ns, &gone) == 0) {
+		left.ns = &ns;
+		left.tap = call->conf.process ? NULL : tap;
+	}
+	return r == 0 ? cni_endpoint_forget(&left, err) : r;
+}
+
 static int delete_one(struct cni_call *call, struct pk_bpf *bpf, struct pk_record_name *name,
 		      struct pk_err *err)
 {
-	const struct cni_leftover left = {
-		.paths = &call->paths, .bpf = bpf, .who = name, .deadline_ns = call->deadline_ns
-	};
 	int r = pk_record_find(&call->paths, name->container_id, name->ifname, name, err);
+	bool unknown = r == -ENOENT;
 
-	if (r < 0 && r != -ENOENT)
-		return r;
-	if (r == 0)
-		r = cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
-	else
+	if (unknown)
 		*err = (struct pk_err){ 0 };
-	/* Without a record, or beside one of before a reboot: what a killed ADD took. */
-	if (bpf && (r == -ENOENT || (r == 0 && cni_endpoint_has_other(bpf, name))))
-		r = cni_endpoint_forget(&left, err);
-	return r == -ENOENT ? 0 : r;
+	if (r < 0 && !unknown)
+		return r;
+	r = unknown ? 0 : cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
+	if (r == 0 && bpf && (unknown || cni_endpoint_has_other(bpf, name)))
+		r = forget(call, bpf, name, err);
+	return r;
 }
 
 int cni_verb_del(struct cni_call *call, struct pk_str *out, struct pk_err *err)

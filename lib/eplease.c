@@ -7,6 +7,7 @@
 
 #include "fs.h"
 #include "own.h"
+#include "str.h"
 
 #define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
 
@@ -73,16 +74,59 @@ int pk_leases_rebuild(const struct pk_paths *paths, const struct pk_node *node, 
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
-int pk_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err)
+static bool is_in(const struct pk_str *addresses, const union pk_addr *addr)
+{
+	for (size_t at = 0; addresses && at < addresses->len; at += sizeof(*addr))
+		if (!memcmp(addresses->text + at, addr, sizeof(*addr)))
+			return true;
+	return false;
+}
+
+/* keep may be NULL: none. */
+static int drop(const struct pk_lease_dir *dir, const char *owner, const struct pk_str *keep,
+		struct pk_err *err)
 {
 	own_mem struct pk_lease *list = NULL;
 	size_t n = 0;
 	int r = pk_leases_read(dir, &list, &n, err);
 
 	for (size_t i = 0; i < n && r == 0; i++)
-		if (list[i].state == PK_LEASE_HELD)
+		if (list[i].state == PK_LEASE_HELD && !is_in(keep, &list[i].addr))
 			r = pk_lease_free(dir, &list[i].addr, owner, err);
 	return r;
+}
+
+/* Addresses of every record of who, one after the other. */
+static int recorded(const struct pk_paths *paths, const struct pk_record_name *who,
+		    struct pk_str *out, struct pk_err *err)
+{
+	own_mem struct pk_record_name *list = NULL;
+	size_t n = 0;
+	int r = pk_records_list(paths, &list, &n, err);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		own_record rec = { 0 };
+
+		if (strcmp(list[i].container_id, who->container_id) ||
+		    strcmp(list[i].ifname, who->ifname))
+			continue;
+		r = pk_record_read(paths, &list[i], &rec, err);
+		pk_str_addn(out, &rec.ipv4, sizeof(rec.ipv4));
+		pk_str_addn(out, &rec.ipv6, sizeof(rec.ipv6));
+	}
+	return r;
+}
+
+int pk_leases_drop_unrecorded(const struct pk_paths *paths, const struct pk_lease_dir *dir,
+			      const struct pk_record_name *who, struct pk_err *err)
+{
+	struct pk_err unreadable = { 0 };
+	char owner[OWNER_ROOM];
+	own_str keep = { 0 };
+
+	if (recorded(paths, who, &keep, &unreadable) < 0)
+		return 0;
+	return drop(dir, pk_record_owner(who, owner), &keep, err);
 }
 
 static int give_back(const struct pk_lease_dir *dir, const union pk_addr *addr,
@@ -119,7 +163,7 @@ int pk_leases_give_back(const struct pk_paths *paths, const struct pk_lease_dir 
 	pk_record_owner(name, owner);
 	r = pk_record_read(paths, name, &rec, err);
 	if (r < 0) /* the leases themselves say whose they are */
-		return moved ? 0 : pk_leases_drop(dir, owner, err);
+		return moved ? 0 : drop(dir, owner, NULL, err);
 	r = give_back(dir, &rec.ipv4, &open.ipv4, owner, err);
 	return r < 0 ? r : give_back(dir, &rec.ipv6, &open.ipv6, owner, err);
 }

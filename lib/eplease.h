@@ -18,5 +18,7 @@ int pk_leases_rebuild(const struct pk_paths *paths, const struct pk_node *node, 
  * and interface has taken over. A record that can't be read: all that its owner holds. */
 int pk_leases_give_back(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 			const struct pk_record_name *name, struct pk_err *err);
-/* Puts to rest every address that owner holds. Reads every lease. */
-int pk_leases_drop(const struct pk_lease_dir *dir, const char *owner, struct pk_err *err);
+/* Puts to rest what a container id and interface hold and no record of theirs names: a killed
+ * ADD's. Reads every lease. Nothing where one of the records can't be read. */
+int pk_leases_drop_unrecorded(const struct pk_paths *paths, const struct pk_lease_dir *dir,
+			      const struct pk_record_name *who, struct pk_err *err);
