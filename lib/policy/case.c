@@ -188,6 +188,12 @@ static int read_policies(struct pk_case *c, struct pk_str *said, struct pk_err *
 		const char *name = pk_json_string(v);
 
 		r = name ? add_relative(c, name, said, err) : add_inline(c, v, index, said, err);
+		if (name && r < 0) {
+			struct pk_json_where where;
+
+			pk_json_where(c->json, v, false, &where);
+			return pk_wrap(err, r, "%s:%d: %s", c->path, where.line, where.path);
+		}
 		index++;
 	}
 	return r;

@@ -288,3 +288,11 @@ def test_apply_goes_where_the_configuration_says(tmp_path):
     assert answer.returncode == 0 and (tmp_path / "elsewhere/web.json").exists()
     unnamed = picket("policy", "apply", "-root", tmp_path, "-", input='[{"endpointSelector":{},"ingress":[{}]}]')
     assert unnamed.returncode == 2 and 'needs a "name"' in unnamed.stderr
+
+
+def test_a_suite_says_which_of_its_policies_is_missing(tmp_path):
+    suite = tmp_path / "suite.json"
+    suite.write_text('{ "endpoints": [],\n  "policies": [{ "rules": [] }, "gone.json"],\n  "expect": [] }')
+    answer = picket("policy", "test", suite)
+    assert answer.returncode == 2
+    assert f"{suite}:2: .policies[1]: open {tmp_path}/gone.json: No such file" in answer.stderr
