@@ -52,9 +52,9 @@ static void start(void)
 {
 	struct pk_httpd *httpd;
 
-	event_set_log_callback(quiet);
 	snprintf(path, sizeof(path), "/tmp/pk-fuzz-http-%d.sock", (int)getpid());
 	loop = pk_loop_new();
+	event_set_log_callback(quiet);
 	httpd = pk_httpd_new(loop, path, "nogroup", NULL);
 	if (!httpd)
 		abort();
