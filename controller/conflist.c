@@ -2,16 +2,14 @@
 /* What the conflist says and picketd.json doesn't: see conf.h. */
 #include <dirent.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "conf.h"
 #include "fs.h"
 #include "own.h"
+#include "resolv.h"
 
 static bool same_root(const struct pk_config *c, const struct pk_json *plugin)
 {
@@ -123,53 +121,14 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Is addr one of this machine's? A socket can be bound to no other. */
-static bool is_local(const union pk_addr *addr)
+static void add_resolver(void *arg, const union pk_addr *addr)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = pk_addr_to4(addr) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-	bool is4 = pk_addr_is4(addr);
-	own_fd int fd = socket(is4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pk_settings *s = arg;
 
-	memcpy(&v6.sin6_addr, addr, sizeof(v6.sin6_addr));
-	if (fd < 0)
-		return false;
-	return bind(fd, is4 ? (void *)&v4 : (void *)&v6, is4 ? sizeof(v4) : sizeof(v6)) == 0;
-}
-
-static bool is_loopback(const union pk_addr *a)
-{
-	static const union pk_addr one = { .b = { [15] = 1 } };
-
-	return pk_addr_is4(a) ? a->b[12] == 127 : pk_addr_equal(a, &one);
-}
-
-/* As the plugin does where the conflist has no "dns": the node's own servers but loopback ones. */
-static void take_resolv_conf(struct pk_config *c)
-{
-	own_mem char *text = NULL;
-	char path[PK_PATH_ROOM], *at, *line;
-	struct pk_settings *s = &c->settings;
-
-	snprintf(path, sizeof(path), "%s/etc/resolv.conf", c->paths.root);
-	if (pk_fs_read(path, 65536, &text, NULL, NULL) < 0)
-		return;
-	for (at = text; (line = strsep(&at, "\n"));) {
-		char *key = strsep(&line, " \t");
-		union pk_addr a;
-
-		if (strcmp(key, "nameserver") != 0 || !line)
-			continue;
-		line += strspn(line, " \t");
-		line[strcspn(line, " \t")] = '\0';
-		if (pk_addr_parse(line, &a) < 0 || is_loopback(&a))
-			continue;
-		s->resolvers = realloc(s->resolvers, (s->n_resolvers + 1) * sizeof(a));
-		if (!s->resolvers)
-			abort();
-		s->resolvers[s->n_resolvers++] = a;
-		pk_config_origin(c, "resolvers", path);
-	}
+	s->resolvers = realloc(s->resolvers, (s->n_resolvers + 1) * sizeof(*addr));
+	if (!s->resolvers)
+		abort();
+	s->resolvers[s->n_resolvers++] = *addr;
 }
 
 static int find_conflist(struct pk_config *c, const char *directory, struct pk_err *err);
@@ -179,10 +138,12 @@ int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err 
 	struct pk_settings *s = &c->settings;
 	int r = find_conflist(c, directory, err);
 
+	/* As the plugin does where the conflist has no "dns". */
 	if (r == 0 && !s->resolvers_given && s->n_resolvers == 0)
-		take_resolv_conf(c);
+		pk_resolv_conf_read(&c->paths,
+				    &(struct pk_resolv_fns){ .server = add_resolver, .arg = s });
 	for (size_t i = 0; r == 0 && i < s->n_resolvers; i++)
-		s->resolver_host |= is_local(&s->resolvers[i]);
+		s->resolver_host |= pk_addr_is_local(&s->resolvers[i]);
 	return r;
 }
 
