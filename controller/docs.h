@@ -90,8 +90,6 @@ bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err
 
 size_t pk_docs_count(const struct pk_docs *docs);
 const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* by source, path */
-/* The entry whose document in force this is; NULL. */
-const struct pk_doc_entry *pk_docs_of(const struct pk_docs *docs, const struct pk_document *doc);
 /* The text in force, from the store; caller frees. */
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *entry, char **text,
 		 size_t *len, struct pk_err *err);

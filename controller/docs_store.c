@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The documents in force on disk, and back: see docs.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "docs_parts.h"
+#include "docstore.h"
+#include "fs.h"
+#include "own.h"
+#include "str.h"
+
+static void lost_add(struct pk_docs *docs, const struct pk_stored_doc *s)
+{
+	docs->lost = docs_room_for(docs->lost, docs->n_lost, &docs->room_lost, sizeof(*docs->lost));
+	docs->lost[docs->n_lost++] =
+		(struct lost){ .source = docs_copy(s->source), .file = docs_copy(s->file) };
+}
+
+static bool is_back(const struct pk_docs *docs, const struct lost *lost)
+{
+	for (size_t i = 0; i < docs->n; i++) {
+		const struct pk_doc_entry *e = docs->list[i];
+
+		if (e->doc && strcmp(e->source, lost->source) == 0 &&
+		    pk_docstore_is(docs->directory, e->source, e->doc->name, lost->file))
+			return true;
+	}
+	return false;
+}
+
+/* Is a document there that has no version in force? It may be the one. */
+static bool has_gap(const struct pk_docs *docs, const char *source)
+{
+	for (size_t i = 0; i < docs->n; i++)
+		if (!docs->list[i]->doc &&
+		    strncmp(docs->list[i]->source, source, strlen(source)) == 0)
+			return true;
+	return false;
+}
+
+const char *pk_docs_lost(struct pk_docs *docs)
+{
+	for (size_t i = docs->n_lost; i-- > 0;) {
+		const struct lost *lost = &docs->lost[i];
+
+		if (is_back(docs, lost)) {
+			docs_lost_drop(docs, i);
+		} else if (access(lost->file, F_OK) < 0 && errno == ENOENT) {
+			docs_lost_drop(docs, i);
+		} else if (lost->heard && !has_gap(docs, lost->source)) {
+			/* Nobody's any more; ADD would start in quarantine because of it. */
+			remove(lost->file);
+			docs_lost_drop(docs, i);
+		}
+	}
+	return docs->n_lost ? docs->lost[0].file : NULL;
+}
+
+/* A stored document is in force until its source speaks. */
+static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
+{
+	struct pk_docs *docs = arg;
+	const struct pk_doc_place place = { s->source, s->path, s->namespace };
+	struct pk_doc_source src = docs_source_of(&place);
+	struct pk_doc_entry *e = docs_entry_of(docs, &place);
+	own_document *doc = NULL;
+
+	(void)err;
+	src.name = s->name;
+	/* A second file of one place: its name changed and the old file's removal was cut short. */
+	if (e->doc && strcmp(e->stored, s->name) != 0)
+		docs_stale(docs, s->source, s->name);
+	if (e->doc)
+		return 0;
+	if (pk_document_parse(&src, s->text, s->len, &doc, &e->notes) < 0) {
+		docs_refuse(e, "the stored version cannot be read by this release");
+		lost_add(docs, s);
+		return 0;
+	}
+	pk_hash128(s->text, s->len, e->hash);
+	e->doc = PK_MOVE(doc, NULL);
+	e->stored = docs_copy(s->name);
+	e->since = s->time;
+	return 0;
+}
+
+struct both {
+	struct pk_docs *docs;
+	void (*fn)(void *arg, const struct pk_err *err);
+	void *arg;
+};
+
+static int on_stored_both(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
+{
+	struct both *both = arg;
+
+	return on_stored(both->docs, s, err);
+}
+
+static void on_bad(void *arg, const struct pk_stored_doc *doc, const struct pk_err *err)
+{
+	struct both *both = arg;
+
+	lost_add(both->docs, doc);
+	both->fn(both->arg, err);
+}
+
+void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_err *err), void *arg)
+{
+	struct both both = { docs, fn, arg };
+	struct pk_err err = { 0 };
+
+	if (docs->directory &&
+	    pk_docstore_walk(docs->directory, on_stored_both, on_bad, &both, &err) < 0)
+		fn(arg, &err);
+}
+
+static void first_error(int *r, int got, struct pk_err *err, const struct pk_err *e)
+{
+	if (got >= 0 || *r < 0)
+		return;
+	*r = got;
+	if (err)
+		*err = *e;
+}
+
+static int store_entry(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_err *err)
+{
+	struct pk_stored_doc doc = { .source = e->source, .path = e->path };
+	int r;
+
+	if (!e->doc || !e->text)
+		return 0;
+	doc.name = e->doc->name;
+	doc.text = e->text;
+	doc.len = e->len;
+	r = pk_docstore_put(docs->directory, &doc, err);
+	if (r < 0)
+		return r;
+	if (e->stored && strcmp(e->stored, doc.name) != 0)
+		pk_docstore_remove(docs->directory, e->source, e->stored, NULL);
+	free(e->stored);
+	e->stored = docs_copy(doc.name);
+	e->unsynced = true;
+	free(PK_MOVE(e->text, NULL));
+	return 0;
+}
+
+/* A name that is stored again by now isn't stale. */
+static bool is_stored(const struct pk_docs *docs, const char *source, const char *name)
+{
+	for (size_t i = 0; i < docs->n; i++)
+		if (docs->list[i]->stored && strcmp(docs->list[i]->source, source) == 0 &&
+		    strcmp(docs->list[i]->stored, name) == 0)
+			return true;
+	return false;
+}
+
+int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
+{
+	int r = 0;
+
+	if (!docs->directory)
+		return 0;
+	for (size_t i = 0; i < docs->n; i++) {
+		struct pk_err e = { 0 };
+
+		first_error(&r, store_entry(docs, docs->list[i], &e), err, &e);
+	}
+	for (size_t i = 0; i < docs->n_stale; i++) {
+		own_mem char *source = docs->stale[i];
+		char *name = strchr(source, '\n');
+		struct pk_err e = { 0 };
+
+		*name++ = '\0';
+		if (!is_stored(docs, source, name))
+			first_error(&r, pk_docstore_remove(docs->directory, source, name, &e), err,
+				    &e);
+	}
+	docs->n_stale = 0;
+	return r;
+}
+
+/* The entries of one source from *i on; true: all of them are done. */
+static bool sync_source(struct pk_docs *docs, size_t *i, uint64_t until_ns, int *r,
+			struct pk_err *err)
+{
+	const char *source = docs->list[*i]->source;
+	struct pk_err e = { 0 };
+	bool any = false, late = false;
+
+	for (; *i < docs->n && strcmp(docs->list[*i]->source, source) == 0 && !late; ++*i) {
+		struct pk_doc_entry *at = docs->list[*i];
+
+		if (!at->unsynced)
+			continue;
+		at->unsynced = false;
+		any = true;
+		if (at->stored)
+			first_error(r, pk_docstore_sync(docs->directory, source, at->stored, &e),
+				    err, &e);
+		late = pk_now_ns() > until_ns;
+	}
+	if (any)
+		first_error(r, pk_docstore_sync(docs->directory, source, NULL, &e), err, &e);
+	return !late;
+}
+
+bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err)
+{
+	*r = 0;
+	for (size_t i = 0; docs->directory && i < docs->n;)
+		if (!sync_source(docs, &i, until_ns, r, err))
+			return false;
+	return true;
+}
+
+int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *e, char **text, size_t *len,
+		 struct pk_err *err)
+{
+	if (!e->text && e->stored)
+		return pk_docstore_text(docs->directory, e->source, e->stored, text, len, err);
+	*text = docs_copy(e->text ?: "");
+	*len = e->text ? e->len : 0;
+	return 0;
+}
