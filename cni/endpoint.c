@@ -182,6 +182,8 @@ static int host_end_down(uint32_t slot, struct pk_err *err)
 		return 0;
 	if (r < 0)
 		return r;
+	if (strcmp(link.kind, "veth")) /* somebody else's of that name, since a reboot */
+		return 0;
 	pk_nl_down(nl, link.ifindex);
 	r = pk_nl_send(nl, err);
 	return r == -ENODEV ? 0 : r < 0 ? r : 1;

@@ -45,7 +45,7 @@ const struct pk_nl_link *pk_sweep_device(const struct pk_sweep_run *run, uint32_
 
 	snprintf(name, sizeof(name), "pk%u", slot);
 	for (size_t i = 0; i < run->n_links; i++)
-		if (!strcmp(run->links[i].name, name))
+		if (!strcmp(run->links[i].name, name) && !strcmp(run->links[i].kind, "veth"))
 			return &run->links[i];
 	return NULL;
 }

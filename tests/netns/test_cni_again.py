@@ -4,12 +4,14 @@ import fcntl
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
+import time
 import uuid
 
 import pytest
-from harness import CniError, Snapshot, wait_for
+from harness import CniError, Failed, Snapshot, wait_for
 from harness.netns import entering
 from harness.shell import binary
 
@@ -41,11 +43,15 @@ def device_goes(node, slot):
              f"pk{slot} to go")
 
 
-def killed_at(node, verb, alloc, point):
+def faulty():
     try:
-        binary(FAULTY)
-    except Exception:			# noqa: BLE001 (the harness names what to build)
+        return binary(FAULTY)
+    except Failed:
         pytest.skip("no test build of the plugin: make FAULTS=1 all")
+
+
+def killed_at(node, verb, alloc, point):
+    faulty()
     done = node.cni_raw(verb, {"CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path,
                                "CNI_IFNAME": "eth0", "CNI_ARGS": ARGS if verb == "ADD" else "",
                                "PICKET_FAULT": f"{point}:1"},
@@ -256,6 +262,23 @@ def test_a_record_that_cannot_be_read(node, content):
     assert records(node) == [f"{b.id}@eth0@1"] and held(node) == {b.address(), b.address(6)}
 
 
+def test_del_leaves_a_device_of_another_alone(node):
+    """After a reboot the record's slot is a number: a device of that name may be the operator's."""
+    a, c = node.add("acme", "api", "web"), node.add("acme", "c", "c")
+    node.reboot()
+    for name in ("pk1", "pk2"):
+        node.run(["ip", "link", "add", name, "type", "bridge"])
+        node.run(["ip", "link", "set", name, "up"])
+    node.cni("DEL", a.id, "")
+    assert records(node) == [f"{c.id}@eth0@2"] and held(node) == {c.address(), c.address(6)}
+    b = node.add("acme", "b", "b")
+    assert b.slot == 3
+    node.picket("sweep", "-all", "-apply")
+    for name in ("pk1", "pk2"):
+        assert "UP" in node.json(["ip", "-j", "link", "show", name])[0]["flags"]
+    assert records(node) == [] and "pk3" not in node.run(["ip", "-o", "link"]).stdout
+
+
 def other_layout(node):
     with node.tables.map("node") as table:
         value = bytearray(table.get(struct.pack("I", 0)))
@@ -280,6 +303,31 @@ def test_check_runs_on_where_it_cannot_mend(node, breaking):
     breaking(node)
     node.check(a)
     assert f"pk{a.slot}" in node.run(["ip", "-o", "link", "show", "up"]).stdout
+
+
+@pytest.mark.parametrize("verb, point, status", (("ADD", "add-up", 1), ("CHECK", "plumb-home-up", 0)))
+def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, status):
+    """ADD says so, and the next one mends what it left. CHECK says it in the log: the VM runs on."""
+    alloc = node.new_netns(str(uuid.uuid4()))
+    if verb == "CHECK":
+        alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
+    env = {"CNI_COMMAND": verb, "CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path,
+           "CNI_IFNAME": "eth0", "CNI_ARGS": ARGS, "PICKET_FAULT": f"{point}:1:stop"}
+    with subprocess.Popen([faulty()], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True,
+                          preexec_fn=entering(node.net, node.mnt)) as plugin:
+        plugin.stdin.write(json.dumps(node.plugin_conf(deadline="1s")))
+        plugin.stdin.close()
+        os.waitpid(plugin.pid, os.WUNTRACED)
+        time.sleep(2)			# the alarm waits for it to go on
+        plugin.send_signal(signal.SIGCONT)
+        said, log = plugin.stdout.read(), plugin.stderr.read()
+        assert plugin.wait() == status
+    error = json.loads(said if status else log)
+    assert error["code"] == 107 and f"{verb} did not end" in error["msg"]
+    assert bool(said) == bool(status)
+    alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
+    assert is_open(node, alloc.slot) and len(records(node)) == 1
 
 
 def test_check_waits_for_a_lock_and_runs_on(node):
