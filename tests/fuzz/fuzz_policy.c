@@ -2,12 +2,15 @@
 /*
  * Policy documents. The first byte chooses the place that a document comes from. A document is
  * taken whole or refused whole with an error that names its place; one that is taken keeps the
- * promises of ast.h.
+ * promises of ast.h, and compiled it says what the reference evaluator says.
  */
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "doc.h"
 #include "own.h"
 
@@ -75,6 +78,93 @@ static void check_document(const struct pk_document *doc)
 	}
 }
 
+static void put(struct pk_asker *a, const char *key, const char *namespace, const char *job)
+{
+	struct pk_world_endpoint *ep = pk_world_endpoint_new(key);
+
+	ep->labels = pk_label_set_new();
+	if (namespace)
+		pk_label_set_add(ep->labels, "nomad:namespace", namespace);
+	if (job)
+		pk_label_set_add(ep->labels, "nomad:job", job);
+	else if (namespace)
+		pk_label_set_add_unknown(ep->labels, "*");
+	check(pk_label_set_finish(ep->labels, NULL) == 0);
+	pk_world_endpoint_add_port(ep, "http", IPPROTO_TCP, 80);
+	pk_asker_put(a, ep);
+}
+
+/* Every way of being a peer. */
+static struct pk_judge_peer peer_of(const struct pk_asker *a, size_t i)
+{
+	static const char *const keys[] = { "api", "db", "web", "other", "vague", "init" };
+	static const char *const world[] = { "203.0.113.7", "10.1.2.3", "2001:db8::1" };
+	struct pk_judge_peer p = { .is = PK_PEER_IS_ENDPOINT };
+
+	if (i < PK_ARRAY_LEN(keys)) {
+		p.endpoint = pk_world_get(pk_asker_world(a), keys[i]);
+		return p;
+	}
+	i -= PK_ARRAY_LEN(keys);
+	if (i < PK_ARRAY_LEN(world)) {
+		p.is = PK_PEER_IS_WORLD;
+		check(pk_addr_parse(world[i], &p.address) == 0);
+		return p;
+	}
+	i -= PK_ARRAY_LEN(world);
+	p.is = i == 0 ? PK_PEER_IS_HOST : i == 1 ? PK_PEER_IS_REMOTE_NODE : PK_PEER_IS_UNKNOWN;
+	return p;
+}
+#define SUBJECTS 6
+#define PEERS	 (SUBJECTS + 6)
+
+static void ask_both(struct pk_asker *a, const struct pk_judge_query *q)
+{
+	struct pk_verdict_value want, got;
+
+	check(pk_ask(a, PK_ASK_REFERENCE, q, &want, NULL) == 0);
+	check(pk_ask(a, PK_ASK_COMPILED, q, &got, NULL) == 0);
+	check(want.live.verdict == got.live.verdict && want.live.rank == got.live.rank);
+	check(want.audit.verdict == got.audit.verdict && want.audit.rank == got.audit.rank);
+}
+
+static void check_engines(struct pk_document *doc)
+{
+	static const struct {
+		uint8_t proto;
+		uint16_t port;
+	} what[] = { { IPPROTO_TCP, 80 },
+		     { IPPROTO_UDP, 53 },
+		     { IPPROTO_SCTP, 9 },
+		     { IPPROTO_ICMP, PK_PORT_ICMP(8, 0) },
+		     { 47, 0 } };
+	struct pk_settings settings;
+	own_asker *a = NULL;
+	int r;
+
+	pk_settings_init(&settings);
+	a = pk_asker_new(&settings, &doc, 1);
+	put(a, "api", "acme", "api");
+	put(a, "db", "acme", "db");
+	put(a, "web", "acme", "web");
+	put(a, "other", "lab", "crawler");
+	put(a, "vague", "acme", NULL);
+	put(a, "init", NULL, NULL);
+	r = pk_asker_compile(a, NULL);
+	check(r == 0 || r == -EFBIG);
+	for (size_t i = 0; i < (size_t)SUBJECTS * PEERS && r == 0; i++)
+		for (size_t j = 0; j < PK_ARRAY_LEN(what); j++) {
+			struct pk_judge_query q = { .subject = peer_of(a, i / PEERS).endpoint,
+						    .peer = peer_of(a, i % PEERS),
+						    .proto = what[j].proto,
+						    .port = what[j].port };
+
+			ask_both(a, &q);
+			q.dir = PK_INGRESS;
+			ask_both(a, &q);
+		}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct pk_doc_source src = { .source = "file", .path = "fuzz.json" };
@@ -91,6 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (pk_document_parse(&src, (const char *)data + 1, size - 1, &doc, &notes) == 0) {
 		check(notes.n_errors == 0);
 		check_document(doc);
+		check_engines(doc);
 	} else {
 		check(!doc && notes.n_errors > 0);
 		pk_doc_notes_line(&notes, &text);
