@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The conflist as the plugin reads it (P53, P54): what is taken, what is refused, and how it says so. */
+/* The conflist as the plugin reads it (P53, P54): what is taken, what is refused, and how it says
+ * so. */
 #include <netinet/in.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,16 +59,21 @@ static void every_key_is_read(void **state)
 
 	(void)state;
 	assert_int_equal(
-		parse(HEAD ",\"pool\":[\"10.40.7.0/24\",\"fd00:40:7::/64\"],\"gateway\":\"10.40.7.254\","
+		parse(HEAD
+		      ",\"pool\":[\"10.40.7.0/24\",\"fd00:40:7::/64\"],\"gateway\":\"10.40.7.254\","
 		      "\"mode\":\"process\",\"attach\":\"netns-tap\",\"owner\":1001,\"group\":1002,"
 		      "\"mtu\":1400,\"queues\":4,\"dns\":{\"servers\":[\"10.0.0.53\",\"fd00::53\"],"
 		      "\"search\":[\"svc.test\"]},\"uplink\":\"up0\",\"baseline\":\"deny\","
 		      "\"masquerade\":false,\"waitForController\":0,\"deadline\":\"1m\","
-		      "\"limits\":{\"bytesPerSecond\":{\"in\":1000,\"out\":2000},\"packetsPerSecond\":5,"
+		      "\"limits\":{\"bytesPerSecond\":{\"in\":1000,\"out\":2000},"
+		      "\"packetsPerSecond\":5,"
 		      "\"newFlowsPerSecond\":7,\"flows\":9},\"allowJobArgs\":[\"picket.ip\"],"
-		      "\"root\":\"/tmp/x\",\"hook\":\"tcx\",\"strictStatus\":true,\"logLevel\":\"debug\","
+		      "\"root\":\"/tmp/"
+		      "x\",\"hook\":\"tcx\",\"strictStatus\":true,\"logLevel\":\"debug\","
 		      "\"args\":{\"static\":\"kept\"},\"capabilities\":{\"portMappings\":true},"
-		      "\"example.com/x\":1,\"a.b\":2}", CNI_ADD, &c, &err), 0);
+		      "\"example.com/x\":1,\"a.b\":2}",
+		      CNI_ADD, &c, &err),
+		0);
 	assert_int_equal(c.n_pools, 2);
 	assert_true(c.pool[1].v6 && c.process && c.tcx && c.strict_status && c.has_baseline);
 	assert_int_equal(c.baseline, PK_BASELINE_DENY);
@@ -97,8 +104,8 @@ struct refusal {
 	const char *why;
 	const char *text;
 	int code;
-	const char *said;	/* part of the message */
-	const char *fix;	/* part of the fix; NULL = any, also none */
+	const char *said; /* part of the message */
+	const char *fix;  /* part of the fix; NULL = any, also none */
 };
 
 static const struct refusal refusals[] = {
@@ -107,7 +114,8 @@ static const struct refusal refusals[] = {
 	{ "P53: an array", "[]", PK_CODE_CONFIG, "object", NULL },
 	{ "P53: wrong version", "{\"cniVersion\":\"9.9.9\",\"name\":\"p\"}", PK_CODE_VERSION,
 	  "9.9.9", "1.0.0" },
-	{ "P53: 0.3.0", "{\"cniVersion\":\"0.3.0\",\"name\":\"p\"}", PK_CODE_VERSION, "0.3.0", NULL },
+	{ "P53: 0.3.0", "{\"cniVersion\":\"0.3.0\",\"name\":\"p\"}", PK_CODE_VERSION, "0.3.0",
+	  NULL },
 	{ "version a number", "{\"cniVersion\":1.0,\"name\":\"p\"}", PK_CODE_VERSION, "", NULL },
 	{ "no version", "{\"name\":\"p\"}", PK_CODE_VERSION, "absent", "1.0.0" },
 	{ "P53: missing name", "{\"cniVersion\":\"1.0.0\"}", PK_CODE_CONFIG, "\"name\" is missing",
@@ -143,8 +151,10 @@ static const struct refusal refusals[] = {
 	{ "pool too small", HEAD ",\"pool\":\"10.40.7.0/31\"}", PK_CODE_CONFIG, "too small", NULL },
 	{ "pool of loopback", HEAD ",\"pool\":\"127.0.0.0/24\"}", PK_CODE_CONFIG, "no endpoint",
 	  NULL },
-	{ "pool of everything", HEAD ",\"pool\":\"0.0.0.0/0\"}", PK_CODE_CONFIG, "no endpoint", NULL },
-	{ "pool of link-local", HEAD ",\"pool\":\"fe80::/64\"}", PK_CODE_CONFIG, "no endpoint", NULL },
+	{ "pool of everything", HEAD ",\"pool\":\"0.0.0.0/0\"}", PK_CODE_CONFIG, "no endpoint",
+	  NULL },
+	{ "pool of link-local", HEAD ",\"pool\":\"fe80::/64\"}", PK_CODE_CONFIG, "no endpoint",
+	  NULL },
 	{ "overlap", HEAD ",\"pool\":[\"10.40.0.0/16\",\"10.40.7.0/24\"]}", PK_CODE_CONFIG,
 	  "overlaps", NULL },
 	{ "empty pool", HEAD ",\"pool\":[]}", PK_CODE_CONFIG, "empty", NULL },
@@ -162,28 +172,40 @@ static const struct refusal refusals[] = {
 	{ "limits of 0", HEAD ",\"limits\":{\"flows\":0}}", PK_CODE_CONFIG, "1 to", NULL },
 	{ "flows in two directions", HEAD ",\"limits\":{\"flows\":{\"in\":1}}}", PK_CODE_CONFIG,
 	  "whole number", NULL },
-	{ "job args", HEAD ",\"allowJobArgs\":[\"picket.dns\"]}", PK_CODE_CONFIG, "picket.mac", NULL },
+	{ "job args", HEAD ",\"allowJobArgs\":[\"picket.dns\"]}", PK_CODE_CONFIG, "picket.mac",
+	  NULL },
 	{ "dns server", HEAD ",\"dns\":{\"servers\":[\"localhost\"]}}", PK_CODE_CONFIG, "address",
 	  NULL },
-	{ "dns search with a newline", HEAD ",\"dns\":{\"search\":[\"a\\nb\"]}}", PK_CODE_CONFIG, "domain",
-	  NULL },
+	{ "dns search with a newline", HEAD ",\"dns\":{\"search\":[\"a\\nb\"]}}", PK_CODE_CONFIG,
+	  "domain", NULL },
 	{ "relative root", HEAD ",\"root\":\"x\"}", PK_CODE_CONFIG, "absolute", NULL },
 	{ "other runtime capability",
 	  HEAD ",\"runtimeConfig\":{\"bandwidth\":{\"ingressRate\":1}}}", PK_CODE_UNSUPPORTED,
 	  "bandwidth", "capabilities" },
-	{ "P54: port 80.9", HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80.9,"
-	  "\"containerPort\":80}]}}", PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "P54: port 65616", HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":65616,"
-	  "\"containerPort\":80}]}}", PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "P54: port 4294967376", HEAD ",\"runtimeConfig\":{\"portMappings\":[{"
-	  "\"hostPort\":4294967376,\"containerPort\":80}]}}", PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "P54: port -1", HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
-	  "\"containerPort\":-1}]}}", PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "port without container port", HEAD ",\"runtimeConfig\":{\"portMappings\":[{"
-	  "\"hostPort\":80}]}}", PK_CODE_CONFIG, "containerPort", NULL },
-	{ "host port to two ports", HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
-	  "\"containerPort\":80},{\"hostPort\":80,\"containerPort\":81}]}}", PK_CODE_CONFIG,
-	  "two ports", NULL },
+	{ "P54: port 80.9",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80.9,"
+	       "\"containerPort\":80}]}}",
+	  PK_CODE_CONFIG, "1 to 65535", NULL },
+	{ "P54: port 65616",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":65616,"
+	       "\"containerPort\":80}]}}",
+	  PK_CODE_CONFIG, "1 to 65535", NULL },
+	{ "P54: port 4294967376",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{"
+	       "\"hostPort\":4294967376,\"containerPort\":80}]}}",
+	  PK_CODE_CONFIG, "1 to 65535", NULL },
+	{ "P54: port -1",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
+	       "\"containerPort\":-1}]}}",
+	  PK_CODE_CONFIG, "1 to 65535", NULL },
+	{ "port without container port",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{"
+	       "\"hostPort\":80}]}}",
+	  PK_CODE_CONFIG, "containerPort", NULL },
+	{ "host port to two ports",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
+	       "\"containerPort\":80},{\"hostPort\":80,\"containerPort\":81}]}}",
+	  PK_CODE_CONFIG, "two ports", NULL },
 };
 
 static void refused_with_code_place_and_fix(void **state)
@@ -213,8 +235,10 @@ static void del_check_and_gc_ignore_what_add_refuses(void **state)
 		struct pk_err err;
 
 		if (parse("{\"cniVersion\":\"1.1.0\",\"name\":\"n\",\"pol\":1,\"ipam\":{},"
-			  "\"mtu\":\"x\",\"deadline\":\"forever\",\"runtimeConfig\":{\"mac\":\"x\"},"
-			  "\"dns\":{\"search\":[\"a b\"]}}", verbs[i], &c, &err) < 0)
+			  "\"mtu\":\"x\",\"deadline\":\"forever\",\"runtimeConfig\":{\"mac\":\"x\"}"
+			  ","
+			  "\"dns\":{\"search\":[\"a b\"]}}",
+			  verbs[i], &c, &err) < 0)
 			fail_msg("%s: %s", cni_verb_name(verbs[i]), err.text);
 		assert_int_equal(c.deadline_ms, verbs[i] == CNI_DEL ? 5000 : 2000);
 	}
@@ -247,20 +271,58 @@ static void verbs_need_their_version(void **state)
 	}
 }
 
+/* Edited since ADD: a version of tomorrow, no name. */
+static void del_and_check_need_no_version_and_no_name(void **state)
+{
+	static const char *const texts[] = { "{\"cniVersion\":\"9.0.0\",\"name\":\"p\"}",
+					     "{\"cniVersion\":\"1.0.0\"}", "{\"name\":\"\"}",
+					     "{\"cniVersion\":1,\"name\":2}" };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(texts); i++) {
+		for (int verb = CNI_ADD; verb <= CNI_STATUS; verb++) {
+			PK_OWN(cni_conf_done) struct cni_conf c = { 0 };
+			struct pk_err err = { 0 };
+			bool ok = parse(texts[i], (enum cni_verb)verb, &c, &err) == 0;
+
+			if (ok != (verb == CNI_DEL || verb == CNI_CHECK))
+				fail_msg("%s: verb %d: %s", texts[i], verb, err.text);
+		}
+	}
+}
+
+static void an_error_has_the_conflists_version(void **state)
+{
+	PK_OWN(cni_conf_done) struct cni_conf c = { 0 };
+	struct pk_err err = { 0 };
+
+	(void)state;
+	assert_int_equal(
+		parse("{\"cniVersion\":\"0.4.0\",\"name\":\"p\",\"pol\":1}", CNI_ADD, &c, &err),
+		-EINVAL);
+	assert_int_equal(c.version, CNI_0_4_0);
+	assert_true(parse("{\"cniVersion\":\"7.0.0\",\"name\":\"p\"}", CNI_ADD, &c, &err) < 0);
+	assert_int_equal(c.version, CNI_1_0_0);
+}
+
 static void nomads_port_mappings_are_read_whatever_their_case(void **state)
 {
 	PK_OWN(cni_conf_done) struct cni_conf c = { 0 };
 	struct pk_err err;
 
 	(void)state;
-	assert_int_equal(
-		parse(HEAD ",\"runtimeConfig\":{\"portMappings\":["
-		      "{\"HostPort\":24722,\"ContainerPort\":22,\"Protocol\":\"tcp\",\"HostIP\":\"\"},"
-		      "{\"HostPort\":24722,\"ContainerPort\":22,\"Protocol\":\"udp\",\"HostIP\":\"\"},"
-		      "{\"hostPort\":24722,\"containerPort\":22,\"protocol\":\"TCP\"},"
-		      "{\"hostport\":80,\"containerport\":8080,\"hostip\":\"10.0.0.1\"},"
-		      "{\"hostPort\":81,\"containerPort\":8080,\"hostIP\":\"0.0.0.0\"}"
-		      "]}}", CNI_ADD, &c, &err), 0);
+	assert_int_equal(parse(HEAD
+			       ",\"runtimeConfig\":{\"portMappings\":["
+			       "{\"HostPort\":24722,\"ContainerPort\":22,\"Protocol\":\"tcp\","
+			       "\"HostIP\":\"\"},"
+			       "{\"HostPort\":24722,\"ContainerPort\":22,\"Protocol\":\"udp\","
+			       "\"HostIP\":\"\"},"
+			       "{\"hostPort\":24722,\"containerPort\":22,\"protocol\":\"TCP\"},"
+			       "{\"hostport\":80,\"containerport\":8080,\"hostip\":\"10.0.0.1\"},"
+			       "{\"hostPort\":81,\"containerPort\":8080,\"hostIP\":\"0.0.0.0\"}"
+			       "]}}",
+			       CNI_ADD, &c, &err),
+			 0);
 	assert_int_equal(c.n_ports, 4); /* the third says the first again */
 	assert_int_equal(c.ports[0].proto, IPPROTO_TCP);
 	assert_int_equal(c.ports[1].proto, IPPROTO_UDP);
@@ -273,7 +335,8 @@ static void nomads_port_mappings_are_read_whatever_their_case(void **state)
 static void limits_of_a_job_only_lower(void **state)
 {
 	struct cni_limits l = { .bytes_per_s = { 100, 0 }, .flows = 10 };
-	const struct cni_limits job = { .bytes_per_s = { 200, 50 }, .packets_per_s = { 1, 0 },
+	const struct cni_limits job = { .bytes_per_s = { 200, 50 },
+					.packets_per_s = { 1, 0 },
 					.flows = 5 };
 
 	(void)state;
@@ -312,6 +375,8 @@ int main(void)
 		cmocka_unit_test(refused_with_code_place_and_fix),
 		cmocka_unit_test(del_check_and_gc_ignore_what_add_refuses),
 		cmocka_unit_test(verbs_need_their_version),
+		cmocka_unit_test(del_and_check_need_no_version_and_no_name),
+		cmocka_unit_test(an_error_has_the_conflists_version),
 		cmocka_unit_test(nomads_port_mappings_are_read_whatever_their_case),
 		cmocka_unit_test(limits_of_a_job_only_lower),
 		cmocka_unit_test(durations),
