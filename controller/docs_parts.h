@@ -20,6 +20,7 @@ struct pk_docs {
 	size_t n_stale, room_stale;
 	struct pk_document **retired;
 	size_t n_retired, room_retired;
+	size_t sync_at; /* where the last turn of syncing ended */
 	struct lost *lost;
 	size_t n_lost, room_lost;
 };

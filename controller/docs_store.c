@@ -211,11 +211,17 @@ static bool sync_source(struct pk_docs *docs, size_t *i, uint64_t until_ns, int 
 
 bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err)
 {
+	size_t i = docs->sync_at < docs->n ? docs->sync_at : 0;
+	bool whole = i == 0;
+
 	*r = 0;
-	for (size_t i = 0; docs->directory && i < docs->n;)
-		if (!sync_source(docs, &i, until_ns, r, err))
+	docs->sync_at = 0;
+	while (docs->directory && i < docs->n)
+		if (!sync_source(docs, &i, until_ns, r, err)) {
+			docs->sync_at = i;
 			return false;
-	return true;
+		}
+	return whole; /* else what stands before the start has a turn of its own */
 }
 
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *e, char **text, size_t *len,
