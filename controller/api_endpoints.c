@@ -123,7 +123,7 @@ static void write_member(struct pk_daemon *d, struct pk_jw *w, const struct pk_m
 	pk_jw_uint(w, "ruleSet", state.rule_set);
 	pk_jw_uint(w, "revision", state.revision);
 	pk_jw_bool(w, "audit", state.audit);
-	pk_jw_bool(w, "inStep", pk_sync_in_step(d->sync, d->model, m));
+	pk_jw_bool(w, "inStep", pk_daemon_in_step(d, m));
 	write_ports(w, m, ep);
 	write_policies(d, w, ep);
 	pk_jw_bool(w, "epochMatches", m->epoch_matches);

@@ -171,7 +171,7 @@ static void write_endpoints(struct pk_daemon *d, struct pk_jw *w)
 		quarantined += pk_member_quarantined(m);
 		unconfirmed += m->confirmed == PK_UNCONFIRMED;
 		contradicted += m->confirmed == PK_CONTRADICTED;
-		in_step += pk_sync_in_step(d->sync, d->model, m);
+		in_step += pk_daemon_in_step(d, m);
 	}
 	pk_jw_open(w, "endpoints", '{');
 	pk_jw_uint(w, "open", open);

@@ -223,6 +223,11 @@ void pk_daemon_apply_soon(struct pk_daemon *d)
 	pk_timer_hurry(d->apply, TOGETHER_MS);
 }
 
+bool pk_daemon_in_step(const struct pk_daemon *d, const struct pk_member *m)
+{
+	return !d->docs_changed && !d->settings_changed && pk_sync_in_step(d->sync, d->model, m);
+}
+
 static void on_documents(void *arg)
 {
 	struct pk_daemon *d = arg;

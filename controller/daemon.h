@@ -56,6 +56,8 @@ void pk_daemon_stop(struct pk_daemon *d);
 int pk_daemon_apply(struct pk_daemon *d);
 /* Soon, together with whatever else changes. */
 void pk_daemon_apply_soon(struct pk_daemon *d);
+/* Does it run under exactly what its policies compile to now? Not while a change waits its turn. */
+bool pk_daemon_in_step(const struct pk_daemon *d, const struct pk_member *m);
 /* SIGHUP: the whole configuration anew, or the old one with config_error set. */
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err);
 /* For flow names and api: "host", "remote-node" or NULL. */

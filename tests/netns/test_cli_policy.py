@@ -271,3 +271,14 @@ def test_apply_says_whether_it_is_in_force(shop, tmp_path):
     shop.node.kill_picketd()
     done = shop.node.picket("policy", "apply", write(tmp_path / "new.json", DB_FROM_BATCH))
     assert "can't be asked" in done.stderr
+
+
+def test_in_step_means_the_tables(shop):
+    """Whenever picketd says that all run as the documents say, the tables agree with them."""
+    for turn in range(12):
+        document = DB_FROM_BATCH if turn % 2 == 0 else None
+        shop.node.policy("db.json", document)
+        wait_for(lambda: bool(shop.node.api("/v1/policies")["policies"]) == bool(document) and
+                 shop.node.api("/v1/status")["endpoints"]["inStep"] == 4, "all in step", pause=0.001)
+        words = [shop.node.tables.word(e.slot) for e in (shop.db, shop.api)]
+        assert (words[0][0] != words[1][0]) == bool(document), (turn, words)
