@@ -26,8 +26,11 @@ struct pk_lease_dir pk_leases_now(const struct pk_paths *paths, const struct pk_
 static int take_again(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		      struct pk_err *err)
 {
-	int r = pk_addr_is_zero(addr) ? 0 : pk_lease_take(dir, addr, owner, err);
+	int r = pk_addr_is_zero(addr) ? 1 : pk_lease_is(dir, addr, owner, err);
 
+	if (r) /* nothing is written where nothing was lost: a read-only disk stops no load */
+		return r < 0 ? r : 0;
+	r = pk_lease_take(dir, addr, owner, err);
 	return r == -EEXIST ? 0 : r;
 }
 

@@ -111,3 +111,16 @@ def test_check_on_a_read_only_disk(node):
     node.run(["tc", "qdisc", "del", "dev", "pk1", "clsact"])
     node.check(node.warm, conf=node.plugin_conf())
     assert "pk_from_endpoint" in node.run(["tc", "filter", "show", "dev", "pk1", "ingress"]).stdout
+
+
+def test_a_first_load_on_a_read_only_disk(node):
+    """picketd comes up, and what is stored stays; the pins went as they do at a reboot."""
+    leases = sorted(os.listdir(state(node, "leases")))
+    node.run(["rm", "-r", os.path.join(node.root, "sys/fs/bpf/picket")])
+    mount(node, "-o", "remount,ro")
+    with pytest.raises(CniError) as error:
+        alloc = node.new_netns(str(uuid.uuid4()))
+        node.cni("ADD", alloc.id, alloc.path, args=ARGS)
+    assert error.value.code == 104
+    assert os.path.exists(node.path("sys/fs/bpf/picket/current"))
+    assert sorted(os.listdir(state(node, "leases"))) == leases
