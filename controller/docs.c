@@ -173,6 +173,7 @@ static void keep_text(struct pk_doc_entry *e, const char *text, size_t len)
 static void take(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc,
 		 const uint64_t hash[2])
 {
+	docs->reorder |= !e->doc || strcmp(e->doc->name, doc->name) != 0;
 	retire(docs, e->doc);
 	e->doc = doc;
 	memcpy(e->hash, hash, sizeof(e->hash));
@@ -368,12 +369,12 @@ static void sort_named(struct pk_docs *docs)
 
 		if (!e->doc || e->listed)
 			continue;
-		e->listed = true;
+		e->listed = docs->reorder = true;
 		docs->named = docs_room_for(docs->named, docs->n_named, &docs->room_named,
 					    sizeof(*docs->named));
 		docs->named[docs->n_named++] = e;
 	}
-	for (size_t i = 1; i < docs->n_named; i++)
+	for (size_t i = 1; docs->reorder && i < docs->n_named; i++)
 		if (by_name(&docs->named[i - 1], &docs->named[i]) > 0) {
 			qsort(docs->named, docs->n_named, sizeof(*docs->named), by_name);
 			return;
@@ -391,13 +392,14 @@ size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 		abort();
 	sort_named(docs);
 	for (size_t i = 0; i < docs->n_named; i++) {
-		if (is_namesake(first, docs->named[i])) {
+		if (docs->reorder && is_namesake(first, docs->named[i])) {
 			refuse_namesake(docs, first, docs->named[i]);
 			continue;
 		}
 		first = docs->named[i];
 		docs->force[kept++] = first->doc;
 	}
+	docs->reorder = false;
 	*list = docs->force;
 	return kept;
 }

@@ -16,6 +16,7 @@ struct pk_docs {
 	struct pk_doc_entry *
 		*named; /* those with a document, by source, name, path at the last settle */
 	size_t n_named, room_named;
+	bool reorder; /* since the last settle a name came or changed */
 	char **stale; /* "source\nname" of stored files to remove */
 	size_t n_stale, room_stale;
 	struct pk_document **retired;
