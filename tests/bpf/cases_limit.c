@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Budgets and buckets, and what happens where a table or a program is missing. P39, P40. */
+/* Budgets and buckets, and what happens where a table or a program is missing. P39, P40, P58. */
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/bpf/node.h"
 
@@ -45,6 +46,29 @@ static void reclaimed(void)
 	check("and its entry is gone", node_flows() == n);
 	node_from("the closed one is none any more", 1, pkt_v4(WHO_A, WHO_B, TCP(1002, 80, ACK)),
 		  PK_REASON_NO_FLOW);
+}
+
+/* Ten budgets of flows whose time is over, one after the other: nobody but the guard makes room. */
+static void reclaimed_of_the_expired(void)
+{
+	int fd = node_map("flows");
+
+	node_reset();
+	for (int i = 0; i < 10 * NODE_BUDGET; i++) {
+		struct pkt p = udp(WHO_A, 1000 + i);
+		struct pk_flow_key key = { .src = pkt_ip4(WHO_A),
+					   .dst = pkt_ip4(WHO_B),
+					   .proto = 17 };
+		struct pk_flow flow;
+
+		node_from("P58 a short flow", 1, p, PK_REASON_OK);
+		memcpy(&key.sport, p.b + 34, 4);
+		if (!check("P58 it is there", !bpf_map_lookup_elem(fd, &key, &flow)))
+			return;
+		flow.expires -= 31 * 250; /* the test's rodata: 250 Hz */
+		bpf_map_update_elem(fd, &key, &flow, BPF_EXIST);
+	}
+	check("P58 no more entries than places", node_flows() <= NODE_BUDGET);
 }
 
 /* A peer that was closed, or opened again, holds none of the initiator's places. */
@@ -223,6 +247,7 @@ void cases_limit(void)
 {
 	budget();
 	reclaimed();
+	reclaimed_of_the_expired();
 	reclaimed_of_the_gone();
 	full();
 	rates();
