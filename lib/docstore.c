@@ -220,6 +220,8 @@ static int visit_file(const struct walk *w, const char *file, struct pk_stored_d
 	size_t len;
 	int r = pk_fs_read(file, TEXT_MAX, &text, &len, &err);
 
+	if (r == -ENOENT) /* removed since the directory was read: out of force */
+		return 0;
 	if (r == 0 && read_head(text, len, doc) < 0)
 		r = pk_fix(&err, pk_fail(&err, 0, "%s is no stored document", file),
 			   "remove it; picketd stores its documents again when it starts");
