@@ -145,28 +145,6 @@ static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err 
 	return r;
 }
 
-int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
-			const struct pk_settings *settings, uint64_t deadline_ns,
-			struct pk_err *err)
-{
-	const struct pk_record *rec = plumb->record;
-	int r = mend_pair(bpf, plumb, err);
-
-	if (r == 0)
-		r = cni_plumb_repair(plumb, err);
-	if (r == -EPERM)
-		pk_endpoint_close(bpf, rec->slot, deadline_ns, NULL);
-	if (r < 0)
-		return r;
-	return pk_word(bpf, rec->slot) ? 0 : reopen(bpf, rec, settings, deadline_ns, err);
-}
-
-/* Keeps the first failure, goes on with the rest. */
-static int first(int old, int r)
-{
-	return old < 0 ? old : r;
-}
-
 /* 1: the device is there and now down; 0: it is gone; -errno. */
 static int host_end_down(uint32_t slot, struct pk_err *err)
 {
@@ -187,6 +165,30 @@ static int host_end_down(uint32_t slot, struct pk_err *err)
 	pk_nl_down(nl, link.ifindex);
 	r = pk_nl_send(nl, err);
 	return r == -ENODEV ? 0 : r < 0 ? r : 1;
+}
+
+int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
+			const struct pk_settings *settings, uint64_t deadline_ns,
+			struct pk_err *err)
+{
+	const struct pk_record *rec = plumb->record;
+	int r = mend_pair(bpf, plumb, err);
+
+	if (r == 0)
+		r = cni_plumb_repair(plumb, err);
+	if (r == -EPERM) { /* what stands before the guard may pass packets on to the stack */
+		pk_endpoint_close(bpf, rec->slot, deadline_ns, NULL);
+		host_end_down(rec->slot, NULL);
+	}
+	if (r < 0)
+		return r;
+	return pk_word(bpf, rec->slot) ? 0 : reopen(bpf, rec, settings, deadline_ns, err);
+}
+
+/* Keeps the first failure, goes on with the rest. */
+static int first(int old, int r)
+{
+	return old < 0 ? old : r;
 }
 
 static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name)

@@ -13,6 +13,7 @@
 #include "api.h"
 #include "bpfmap.h"
 #include "fs.h"
+#include "guard.h"
 #include "log.h"
 #include "own.h"
 #include "sync_parts.h"
@@ -56,6 +57,19 @@ static void edit_node(void *arg, struct pk_node *node)
 	node->events = 1;
 }
 
+/* A new release's programs take the place of the old ones' under traffic. */
+static void upgrade(struct pk_daemon *d)
+{
+	struct pk_bpf *bpf = pk_sync_bpf(d->sync);
+	struct pk_err err = { 0 };
+	int r = pk_guard_upgrade(bpf, d->model, &err);
+
+	if (r < 0)
+		log_error("op=upgrade err=\"%s\" ignoring: build %s goes on", err.text, bpf->build);
+	else if (r)
+		log_info("op=upgrade build=%s", bpf->build);
+}
+
 /* The kernel's side, as soon as it can be had; what needs it is told. */
 static int open_tables(struct pk_daemon *d)
 {
@@ -74,6 +88,7 @@ static int open_tables(struct pk_daemon *d)
 	memcpy(epoch, pk_sync_bpf(d->sync)->node.epoch, sizeof(epoch));
 	pk_records_set_epoch(d->records, epoch);
 	pk_records_look(d->records);
+	upgrade(d);
 	pk_str_addf(&pin, "%s/%s", d->config.paths.maps, pk_map_name(PK_MAP_EVENTS));
 	if (pk_events_open(d->events, pin.text, &err) < 0)
 		log_warn("op=events err=\"%s\" ignoring: no flows are shown", err.text);

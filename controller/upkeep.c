@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "fs.h"
-#include "hook.h"
+#include "guard.h"
 #include "log.h"
 #include "nl.h"
 #include "own.h"
@@ -203,17 +203,11 @@ static bool audit_hook(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_ho
 static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *m)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
-	struct pk_hook hook = { .ifindex = m->host_ifindex,
-				.tcx = m->tcx,
-				.prog = bpf->prog[PK_PROG_FROM_ENDPOINT],
-				.name = pk_prog_name(PK_PROG_FROM_ENDPOINT) };
+	struct pk_hook in = pk_guard_hook(m, bpf->prog, false);
+	struct pk_hook out = pk_guard_hook(m, bpf->prog, true);
 	struct pk_err err = { 0 };
-	bool good = audit_hook(u, nl, &hook, &err);
+	bool good = audit_hook(u, nl, &in, &err) && audit_hook(u, nl, &out, &err);
 
-	hook.egress = true;
-	hook.prog = bpf->prog[PK_PROG_TO_ENDPOINT];
-	hook.name = pk_prog_name(PK_PROG_TO_ENDPOINT);
-	good = good && audit_hook(u, nl, &hook, &err);
 	if (!good)
 		shut(u, nl, m, &err);
 }

@@ -356,11 +356,24 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 	return r == 0 ? pk_pin_make_current(paths, pk_bpf_own_build(), err) : r;
 }
 
+/* Pins of a build appear whole, by rename. */
+static bool is_pinned(const struct pk_paths *paths, const char *build)
+{
+	char path[PK_PATH_ROOM + 64];
+
+	snprintf(path, sizeof(path), "%s/%s/programs", paths->pins, build);
+	return access(path, F_OK) == 0;
+}
+
 int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err)
 {
 	PK_OWN(close_skel) struct pk_guard *skel = NULL;
-	int r = pk_pin_remove_builds(bpf->paths, bpf->build, err);
+	int r;
 
+	/* A controller was killed between loading and making it current: devices may run it. */
+	if (is_pinned(bpf->paths, pk_bpf_own_build()))
+		return 0;
+	r = pk_pin_remove_builds(bpf->paths, bpf->build, err);
 	if (r == 0)
 		r = load(&bpf->node, bpf->map, &skel, err);
 	return r == 0 ? pin_programs(bpf->paths, skel, err) : r;

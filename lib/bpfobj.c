@@ -210,30 +210,52 @@ int pk_bpf_open(struct pk_bpf **bpf, const struct pk_paths *paths, enum pk_bpf_m
 	return load_and_open(paths, settings, deadline_ns, bpf, err);
 }
 
-int pk_bpf_upgrade(struct pk_bpf *bpf, int (*switch_devices)(void *arg, const struct pk_bpf *new),
-		   void *arg, uint64_t deadline_ns, struct pk_err *err)
+static void close_programs(int (*prog)[PK_PROG_COUNT])
 {
+	for (int i = 0; i < PK_PROG_COUNT; i++)
+		if ((*prog)[i] >= 0)
+			close((*prog)[i]);
+}
+
+/* All devices, or none: what a failed switch left is switched back. */
+static int switch_or_back(struct pk_bpf *bpf, const int *old, pk_bpf_switch_fn *switch_devices,
+			  void *arg, struct pk_err *err)
+{
+	int r = switch_devices(arg, bpf->prog, old, err);
+
+	if (r == 0)
+		r = pk_pin_make_current(bpf->paths, bpf->build, err);
+	if (r < 0)
+		switch_devices(arg, old, bpf->prog, NULL);
+	return r;
+}
+
+int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,
+		   uint64_t deadline_ns, struct pk_err *err)
+{
+	PK_OWN(close_programs) int old[PK_PROG_COUNT];
+	char was[sizeof(bpf->build)];
 	own_fd int lock = -1;
-	struct pk_err ignored;
-	char old[sizeof(bpf->build)];
 	int r;
 
-	strcpy(old, bpf->build);
+	memset(old, -1, sizeof(old));
 	if (!strcmp(bpf->build, pk_bpf_own_build()))
 		return -EALREADY;
+	strcpy(was, bpf->build);
 	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	if (r == 0)
 		r = pk_bpf_load_beside(bpf, err);
+	if (r < 0)
+		return r;
+	memcpy(old, bpf->prog, sizeof(old));
+	memset(bpf->prog, -1, sizeof(bpf->prog));
+	r = open_programs(bpf, pk_bpf_own_build(), err);
 	if (r == 0)
-		r = open_programs(bpf, pk_bpf_own_build(), err);
-	if (r == 0)
-		r = switch_devices(arg, bpf);
-	if (r == 0)
-		r = pk_pin_make_current(bpf->paths, bpf->build, err);
+		r = switch_or_back(bpf, old, switch_devices, arg, err);
 	/* The array of the old build's slow path goes with its pin: only when no device runs it. */
 	if (r == 0)
-		pk_pin_remove_builds(bpf->paths, bpf->build, &ignored);
+		pk_pin_remove_builds(bpf->paths, bpf->build, NULL);
 	else
-		open_programs(bpf, old, &ignored);
+		open_programs(bpf, was, NULL);
 	return r;
 }

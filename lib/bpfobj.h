@@ -52,12 +52,14 @@ const char *pk_bpf_own_build(void);
 /* Does this kernel have bpf_cast_to_kern_ctx? 1, 0, -errno. */
 int pk_bpf_has_kfunc(void);
 /*
- * picketd's alone: loads this binary's build beside the current one, over the same maps, and makes
- * it current after the caller's switch (called with the new program descriptors) returned 0. The
- * handle then holds the new ones. -EALREADY: it is current.
+ * picketd's alone: loads this binary's build beside the current one, over the same maps, has the
+ * devices switched, and makes it current. to and from: descriptors of the programs, by enum
+ * pk_prog; where the switch fails it is asked once more, the other way round, and the old build
+ * stays. The handle then holds the new ones. -EALREADY: it is current.
  */
-int pk_bpf_upgrade(struct pk_bpf *bpf, int (*switch_devices)(void *arg, const struct pk_bpf *new),
-		   void *arg, uint64_t deadline_ns, struct pk_err *err);
+typedef int pk_bpf_switch_fn(void *arg, const int *to, const int *from, struct pk_err *err);
+int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,
+		   uint64_t deadline_ns, struct pk_err *err);
 /* Removes every pin below pins/. For `sweep -all -apply`, after the devices are gone. */
 int pk_bpf_unpin_all(const struct pk_paths *paths, struct pk_err *err);
 

@@ -220,3 +220,26 @@ int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *
 		return r;
 	return seen.state == PK_HOOK_OURS_FIRST ? 0 : fail_first(hook, &seen, err);
 }
+
+int pk_hook_replace(struct pk_nl *nl, const struct pk_hook *hook, int old, struct pk_err *err)
+{
+	struct pk_hook was = *hook;
+	struct pk_hook_seen seen;
+	struct pk_nl_filter filter = { .ifindex = hook->ifindex,
+				       .egress = hook->egress,
+				       .prog = hook->prog,
+				       .name = hook->name };
+	int r;
+
+	was.prog = old;
+	r = pk_hook_read(nl, &was, &seen, err);
+	if (r < 0)
+		return r;
+	if (seen.state == PK_HOOK_MISSING)
+		return pk_hook_repair(nl, hook, err);
+	if (hook->tcx)
+		return pk_hook_attach_tcx(hook, old, err);
+	filter.handle = seen.handle;
+	pk_nl_filter(nl, &filter);
+	return pk_nl_send(nl, err);
+}

@@ -38,3 +38,8 @@ int pk_hook_read(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_se
 /* Makes ours first: adds it where it is missing, at the head where another is. -EPERM and
  * PK_CODE_KERNEL where it can't: close the endpoint. */
 int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *err);
+/*
+ * Another build's program of ours (old: its descriptor) gives way to this one in its place, by one
+ * step: a packet is judged by the old or the new. Where the old one isn't there: as pk_hook_repair.
+ */
+int pk_hook_replace(struct pk_nl *nl, const struct pk_hook *hook, int old, struct pk_err *err);

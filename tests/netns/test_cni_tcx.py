@@ -25,13 +25,8 @@ def program(node, name):
     return fd, struct.unpack_from("I", info, 4)[0]
 
 
-def names(node, where, device, hook):
-    """The TCX programs of a device's hook, in order, by pinned name."""
-    known = {}
-    for name in ("pk_from_endpoint", "pk_to_endpoint", "pk_forward_tap", "pk_forward_eth"):
-        fd, number = program(node, name)
-        os.close(fd)
-        known[number] = name
+def attached(where, device, hook):
+    """Ids of the TCX programs of a device's hook, in order."""
     with where.inside():
         ids = (ctypes.c_uint32 * 8)()
         attr = bytearray(struct.pack("IIIIQI", index_of(where, device), TYPES[hook], 0, 0,
@@ -39,7 +34,17 @@ def names(node, where, device, hook):
         buffer = (ctypes.c_char * 128).from_buffer(attr)
         query(buffer)
         count, = struct.unpack_from("I", attr, 24)
-    return [known.get(ids[i], "foreign") for i in range(count)]
+    return [ids[i] for i in range(count)]
+
+
+def names(node, where, device, hook):
+    """The same by pinned name."""
+    known = {}
+    for name in ("pk_from_endpoint", "pk_to_endpoint", "pk_forward_tap", "pk_forward_eth"):
+        fd, number = program(node, name)
+        os.close(fd)
+        known[number] = name
+    return [known.get(number, "foreign") for number in attached(where, device, hook)]
 
 
 def query(buffer):
@@ -136,6 +141,7 @@ def test_P57_a_foreign_program_before_the_guard(node):
     assert names(node, node, host, "ingress") == ["pk_forward_eth", "pk_from_endpoint"]
     node.check(a)
     assert node.tables.word(a.slot) == (0, 0, 0)
+    assert "UP" not in json.loads(node.run(["ip", "-j", "link", "show", host]).stdout)[0]["flags"]
     change(node, node, host, "ingress", "pk_forward_eth", DETACH)
     node.check(a)
     assert node.tables.word(a.slot)[2] != 0 and answered(a)

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "guard.h"
+
+#include <errno.h>
+#include <net/if.h>
+
+#include "fs.h"
+#include "own.h"
+
+#define UPGRADE_NS 20000000000ull /* the verifier reads the whole build */
+
+struct pk_hook pk_guard_hook(const struct pk_member *m, const int *prog, bool egress)
+{
+	enum pk_prog which = egress ? PK_PROG_TO_ENDPOINT : PK_PROG_FROM_ENDPOINT;
+
+	return (struct pk_hook){ .ifindex = m->host_ifindex,
+				 .egress = egress,
+				 .tcx = m->tcx,
+				 .prog = prog[which],
+				 .name = pk_prog_name(which) };
+}
+
+static bool is_gone(const struct pk_member *m)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname(m->host_ifindex, name);
+}
+
+static int switch_member(struct pk_nl *nl, const struct pk_member *m, const int *to,
+			 const int *from, struct pk_err *err)
+{
+	struct pk_hook in = pk_guard_hook(m, to, false), out = pk_guard_hook(m, to, true);
+	int r = pk_hook_replace(nl, &in, from[PK_PROG_FROM_ENDPOINT], err);
+
+	if (r == 0)
+		r = pk_hook_replace(nl, &out, from[PK_PROG_TO_ENDPOINT], err);
+	return r < 0 && is_gone(m) ? 0 : r;
+}
+
+/* The first failure ends it on the way there; on the way back each is tried. */
+static int switch_devices(void *arg, const int *to, const int *from, struct pk_err *err)
+{
+	struct pk_model *model = arg;
+	own_nl *nl = NULL;
+	int r = pk_nl_open(&nl, err);
+
+	for (const struct pk_member *m = pk_model_next(model, NULL); m && (r == 0 || (nl && !err));
+	     m = pk_model_next(model, m))
+		if (m->open && m->epoch_matches)
+			r = switch_member(nl, m, to, from, err);
+	return r;
+}
+
+int pk_guard_upgrade(struct pk_bpf *bpf, struct pk_model *model, struct pk_err *err)
+{
+	int r = pk_bpf_upgrade(bpf, switch_devices, model, pk_now_ns() + UPGRADE_NS, err);
+
+	return r == -EALREADY ? 0 : r == 0 ? 1 : r;
+}

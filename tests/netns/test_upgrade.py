@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+A new build of the programs under traffic. The build that this picketd embeds is given another name in the
+bpffs: for the picketd that starts next, what runs is an older release's.
+"""
+import json
+import os
+import signal
+import threading
+
+import pytest
+from harness import wait_for
+from test_cni_tcx import attached
+from test_connectivity import YES, Echo, asks, socket
+
+OLD = "g00000000"
+
+
+def pins(node):
+    return node.path("sys/fs/bpf/picket")
+
+
+def current(node):
+    return node.run(["readlink", f"{pins(node)}/current"]).stdout.strip()
+
+
+def builds(node):
+    return {name for name in node.run(["ls", pins(node)]).stdout.split() if name.startswith("g")}
+
+
+def as_old(node):
+    """What is loaded has another build's name; its own is answered."""
+    own = current(node)
+    node.run(["mv", f"{pins(node)}/{own}", f"{pins(node)}/{OLD}"])
+    node.run(["ln", "-sfn", OLD, f"{pins(node)}/current"])
+    return own
+
+
+def programs(node, slot, tcx):
+    """Ids of the programs at a host device, ingress then egress, in order."""
+    ways = ("ingress", "egress")
+    if tcx:
+        return [attached(node, f"pk{slot}", way) for way in ways]
+    return [[f["options"]["prog"]["id"] for f in json.loads(
+        node.run(["tc", "-j", "filter", "show", "dev", f"pk{slot}", way]).stdout)
+        if "prog" in f.get("options", {})] for way in ways]
+
+
+class Traffic(threading.Thread):
+    """Question and answer over one flow without a pause."""
+
+    def __init__(self, source, target):
+        super().__init__(daemon=True)
+        self.stop, self.sent, self.lost = threading.Event(), 0, 0
+        with source.inside():
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(YES)
+        self.socket.connect((target.address(), 9000))
+
+    def run(self):
+        while not self.stop.is_set():
+            self.socket.send(b"?")
+            self.sent += 1
+            try:
+                self.socket.recv(100)
+            except TimeoutError:
+                self.lost += 1
+
+    def end(self):
+        self.stop.set()
+        self.join()
+        self.socket.close()
+
+
+@pytest.mark.parametrize("hook", ["clsact", "tcx"])
+def test_a_new_build_takes_over_under_traffic(make_node, hook):
+    node = make_node(conf={"mode": "process", "hook": hook})
+    node.start_picketd()
+    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+    echo = Echo(b.inside())
+    before = [node.tables.counters(each.slot) for each in (a, b)]
+    traffic = Traffic(a, b)
+    traffic.start()
+    try:
+        old = [programs(node, each.slot, hook == "tcx") for each in (a, b)]
+        assert all(len(way) == 1 for device in old for way in device), old
+        node.kill_picketd(signal.SIGTERM)
+        own = as_old(node)
+        node.start_picketd()
+        wait_for(lambda: current(node) == own, "the build of this picketd")
+        new = [programs(node, each.slot, hook == "tcx") for each in (a, b)]
+        assert all(len(way) == 1 for device in new for way in device), new
+        assert not {i for d in old for way in d for i in way} & {i for d in new for way in d for i in way}
+        assert builds(node) == {own}
+        with a.inside():
+            assert asks(socket.SOCK_STREAM, b.address(), 8080, YES)      # a new flow: the slow path's array
+        assert node.api("/v1/status")["state"] == "ok", node.api("/v1/status")
+    finally:
+        traffic.end()
+        echo.close()
+    assert traffic.sent > 100 and traffic.lost == 0
+    for each, counted in zip((a, b), before):
+        seen = node.tables.counted(each.slot, counted)
+        assert all(reason in ("ok", "multicast") for _, reason in seen), seen
+
+
+def test_a_switch_that_was_cut_short_is_finished(make_node):
+    """Killed between the devices and `current`: what is pinned is used, and nothing is loaded again."""
+    node = make_node(conf={"mode": "process"})
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    node.kill_picketd(signal.SIGKILL)
+    own = current(node)
+    node.run(["mkdir", f"{pins(node)}/{OLD}"])
+    for name in node.run(["ls", f"{pins(node)}/{own}"]).stdout.split():
+        node.run(["bpftool", "-f", "prog" if name != "programs" else "map", "pin", "pinned",
+                  f"{pins(node)}/{own}/{name}", f"{pins(node)}/{OLD}/{name}"])
+    node.run(["ln", "-sfn", OLD, f"{pins(node)}/current"])
+    before = programs(node, a.slot, False)
+    node.start_picketd()
+    wait_for(lambda: current(node) == own, "the build of this picketd")
+    assert builds(node) == {own} and programs(node, a.slot, False) == before
+    assert os.path.basename(node.run(["readlink", f"{pins(node)}/current"]).stdout.strip()) == own
