@@ -11,6 +11,7 @@
 #include "ipam.h"
 #include "own.h"
 #include "picket/limits.h"
+#include "resolv.h"
 #include "state.h"
 #include "str.h"
 
@@ -73,7 +74,7 @@ static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk
 	int r;
 
 	pk_addr_format(&add->args.ip, text);
-	if (!cni_block_of(ipam, &add->args.ip)) {
+	if (!cni_block_of(ipam, &add->args.ip) || pk_addr_is_local(&add->args.ip)) {
 		pk_fail(err, 0, "picket.ip=%s is not an endpoint's address of this node's pool",
 			text);
 		pk_fix(err, 0, "let the job ask for one of the pool, or for none");
@@ -115,7 +116,8 @@ int cni_add_addresses(struct cni_add *add, struct pk_err *err)
 	const struct cni_conf *conf = &add->call->conf;
 	struct cni_ipam ipam = { .pool = conf->pool,
 				 .n_pools = conf->n_pools,
-				 .gateway = conf->gateway };
+				 .gateway = conf->gateway,
+				 .is_local = pk_addr_is_local };
 	struct pk_record *rec = &add->rec;
 	const struct pk_prefix *block;
 	int r = take_family(add, &ipam, false, &rec->ipv4, err);

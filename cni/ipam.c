@@ -92,7 +92,8 @@ bool cni_ipam_has_family(const struct cni_ipam *ipam, bool v6)
 	return false;
 }
 
-/* Visits at most n_leases + 1 addresses a block and start: a free one must be among them. */
+/* Visits at most n_leases + 1 addresses a block and start, and the node's own: a free one must be
+ * among them. */
 static bool pick_free(const struct cni_ipam *ipam, const struct pk_prefix *block, uint64_t start,
 		      union pk_addr *out)
 {
@@ -104,8 +105,11 @@ static bool pick_free(const struct cni_ipam *ipam, const struct pk_prefix *block
 
 		if (find(ipam, &a))
 			continue;
-		*out = a;
-		return true;
+		if (!ipam->is_local || !ipam->is_local(&a)) {
+			*out = a;
+			return true;
+		}
+		tries += tries < size;
 	}
 	return false;
 }

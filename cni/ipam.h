@@ -18,6 +18,7 @@ struct cni_ipam {
 	union pk_addr gateway;	       /* configured IPv4 gateway, or all zero */
 	const struct pk_lease *leases; /* sorted */
 	size_t n_leases;
+	bool (*is_local)(const union pk_addr *addr); /* the node's own are no endpoint's; or NULL */
 };
 
 /* How many addresses of this block an endpoint may have (capped at 2^32). */

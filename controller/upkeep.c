@@ -110,7 +110,7 @@ static void on_orphan(void *arg, const struct pk_orphan *orphan)
 	if (orphan->removed) {
 		u->stats.removed++;
 		log_info("op=sweep removed=\"%s\" why=\"%s\"", orphan->what, orphan->why);
-	} else {
+	} else if (!orphan->young) {
 		u->stats.orphans++;
 	}
 }

@@ -193,7 +193,7 @@ static int prepare_maps(struct pk_guard *skel, const struct pk_node *node, const
 	return 0;
 }
 
-static uint32_t jiffies_a_second(void)
+uint32_t pk_jiffies_a_second(void)
 {
 	struct timespec ts = { .tv_nsec = 4000000 };
 
@@ -212,7 +212,7 @@ static int load(const struct pk_node *node, const int *fds, struct pk_guard **ou
 	skel = pk_guard__open();
 	if (!skel)
 		return fail_load(err, errno, "open the programs");
-	skel->rodata->pk_hz = jiffies_a_second();
+	skel->rodata->pk_hz = pk_jiffies_a_second();
 	skel->rodata->pk_path = node->path;
 	r = prepare_maps(skel, node, fds, err);
 	if (r < 0)

@@ -49,6 +49,7 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
 int pk_bpffs_check(const struct pk_paths *paths, struct pk_err *err);
 /* The build that this binary embeds, in the form of pk_bpf.build. */
 const char *pk_bpf_own_build(void);
+uint32_t pk_jiffies_a_second(void);
 /* Does this kernel have bpf_cast_to_kern_ctx? 1, 0, -errno. */
 int pk_bpf_has_kfunc(void);
 /*

@@ -95,7 +95,7 @@ struct flow_walk {
 	const struct pk_bpf *bpf;
 	pk_live_flow_fn *each;
 	void *arg;
-	uint32_t now;
+	uint32_t now, hz;
 };
 
 /* Is this side's endpoint still the one that the flow was made for? (bpf/lib/miss.h, miss_same) */
@@ -111,7 +111,7 @@ static int walk_flow(void *arg, const void *k, const void *v)
 	const struct pk_flow *flow = v;
 
 	if (flow->role != PK_FLOW_PRIMARY || flow->state == PK_FLOW_CLOSED || flow->reason ||
-	    (int32_t)(flow->expires - walk->now) < 0 || !is_same(walk->bpf, &flow->side[0]) ||
+	    pk_flow_expired(flow, walk->now, walk->hz) || !is_same(walk->bpf, &flow->side[0]) ||
 	    !is_same(walk->bpf, &flow->side[1]))
 		return 0;
 	return walk->each(walk->arg, k, flow);
@@ -126,6 +126,7 @@ int pk_live_flows(const struct pk_live *live, pk_live_flow_fn *each, void *arg, 
 	if (r < 0)
 		return r;
 	walk.now = q.jiffies;
+	walk.hz = pk_jiffies_a_second();
 	r = pk_map_each(live->bpf->map[PK_MAP_FLOWS], walk_flow, &walk);
 	return r < 0 ? pk_fail(err, -r, "read the table of flows") : r;
 }

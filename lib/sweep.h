@@ -34,6 +34,7 @@ struct pk_orphan {
 	char what[192];		    /* a sentence's subject: "record 7f3a…@eth0 (slot 12)" */
 	char why[128];		    /* the witnesses, or what keeps it */
 	bool removable;		    /* both witnesses are there */
+	bool young;		    /* may be an ADD's that is under way */
 	bool removed;
 };
 

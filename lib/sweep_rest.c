@@ -105,7 +105,8 @@ static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
 	if (read_lease(run, addr, &lease) < 0 ||
 	    (pk_sweep_record_of(run, lease.owner) && !run->sweep->all))
 		return;
-	orphan.removable = !is_young(lease.path);
+	orphan.young = is_young(lease.path);
+	orphan.removable = !orphan.young;
 	snprintf(orphan.what, sizeof(orphan.what), "lease %s", pk_addr_format(addr, text));
 	snprintf(orphan.why, sizeof(orphan.why), "no record of its owner%s",
 		 orphan.removable ? "" : "; too young to tell");
@@ -180,7 +181,8 @@ static void sweep_driver_file(struct pk_sweep_run *run, const char *file)
 	if (container_has_record(run, id) && !run->sweep->all)
 		return;
 	driver_path(run->sweep->paths, id, path);
-	orphan.removable = !is_young(path);
+	orphan.young = is_young(path);
+	orphan.removable = !orphan.young;
 	snprintf(orphan.what, sizeof(orphan.what), "driver file %s", file);
 	snprintf(orphan.why, sizeof(orphan.why), "no record of its container%s",
 		 orphan.removable ? "" : "; too young to tell");

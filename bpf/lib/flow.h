@@ -19,6 +19,12 @@ static __always_inline bool flow_is_syn(const struct pk_pkt *pkt)
 	       (pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK | PK_TH_RST | PK_TH_FIN)) == PK_TH_SYN;
 }
 
+/* SYN without ACK, whatever else it says: never a reply. */
+static __always_inline bool flow_is_opening(const struct pk_pkt *pkt)
+{
+	return pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK)) == PK_TH_SYN;
+}
+
 /* May it be a connection's first packet? */
 static __always_inline bool flow_may_begin(const struct pk_pkt *pkt)
 {
@@ -51,7 +57,7 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 	if (!(pkt->flags & PK_PKT_ECHO_REPLY))
 		flow = bpf_map_lookup_elem(&flows, key);
 	/* A SYN or an echo request begins something: it never rides a reply's way. */
-	if (flow || pkt->flags & PK_PKT_ECHO_REQUEST || flow_is_syn(pkt))
+	if (flow || pkt->flags & PK_PKT_ECHO_REQUEST || flow_is_opening(pkt))
 		return flow;
 	flow_key(key, pkt, true);
 	flow = bpf_map_lookup_elem(&flows, key);
@@ -61,8 +67,6 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 		flow_key(key, pkt, false);
 	return flow;
 }
-
-#define PK_FLOW_LONGEST (6 * 3600) /* of flow_seconds */
 
 static __always_inline __u32 flow_seconds(__u8 proto, __u8 state)
 {
@@ -79,16 +83,6 @@ static __always_inline __u32 flow_seconds(__u8 proto, __u8 state)
 	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
 		return 30;
 	return state == PK_FLOW_NEW ? 30 : 180;
-}
-
-/*
- * Nothing sweeps what is over, and at 1,000 jiffies a second 32 bits come round in 50 days: what
- * ends later than any flow could is one that ended long ago. A minute more: another CPU's now may
- * be later than ours.
- */
-static __always_inline bool flow_expired(const struct pk_flow *flow, __u32 now)
-{
-	return flow->expires - now > (PK_FLOW_LONGEST + 60) * pk_hz;
 }
 
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)

@@ -66,7 +66,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 
 	if (!flow && !flow_may_begin(pkt)) /* nobody need be asked */
 		return PK_REASON_NO_FLOW;
-	if (!flow || flow_expired(flow, now) ||
+	if (!flow || pk_flow_expired(flow, now, pk_hz) ||
 	    (flow->state == PK_FLOW_CLOSED && flow_is_syn(pkt))) {
 		pkt->tail = miss;
 		return PK_REASON_OK;

@@ -129,7 +129,7 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	if (pkt->dir == PK_EGRESS && !pk_addr_same(&s->key.dst, &pkt->src))
 		return PK_REASON_ICMP_UNRELATED;
 	flow = icmp_error_flow(s, &q, &reply);
-	if (!flow || flow->reason || flow_expired(flow, now))
+	if (!flow || flow->reason || pk_flow_expired(flow, now, pk_hz))
 		return PK_REASON_ICMP_UNRELATED;
 	/* The error goes against the quoted packet: its sender's role is the other one. */
 	pkt->role = reply ? 0 : 1;

@@ -280,7 +280,7 @@ static __always_inline int miss_decide(struct pk_scratch *s, __u32 len)
 	if (!flow)
 		return miss_first(s, len, now);
 	miss_ends(s);
-	if (!flow_expired(flow, now) && miss_same(flow, s) &&
+	if (!pk_flow_expired(flow, now, pk_hz) && miss_same(flow, s) &&
 	    !(flow->state == PK_FLOW_CLOSED && flow_is_syn(&s->pkt)))
 		return miss_again(s, flow, len, now);
 	place_end(s);

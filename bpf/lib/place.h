@@ -40,7 +40,7 @@ static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 
 
 	if (!flow || flow->place != index)
 		return false;
-	if (flow_expired(flow, now) || flow->state == PK_FLOW_CLOSED)
+	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED)
 		return false;
 	return place_alive(&flow->side[0]) && place_alive(&flow->side[1]);
 }

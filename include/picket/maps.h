@@ -14,17 +14,17 @@
 
 /* node: array[1]. What can change while the programs are loaded. Written by loader, picketd. */
 struct pk_node {
-	__u64 epoch[2];			/* random, of this load; a record's numbers count only under it */
-	__u32 layout;			/* PK_LAYOUT */
-	__u32 path;			/* enum pk_path */
-	__u32 capacity;			/* slots are 1..capacity */
-	__u32 flow_budget;		/* places an endpoint owns in `places` */
-	__u32 new_flows_per_s;		/* default bucket of new flows; 0 = no limit */
-	__u32 rule_sets;		/* entries of `rule_sets` */
-	__u32 uplinks[4];		/* ifindexes, 0 = none */
-	__u16 masquerade_low, masquerade_high;	/* ports; 0,0 = not set */
-	__u32 world;			/* 1: the world is routed without masquerade; 0: not-built */
-	__u32 events;			/* 1: events are wanted (a reader is there) */
+	__u64 epoch[2];	       /* random, of this load; a record's numbers count only under it */
+	__u32 layout;	       /* PK_LAYOUT */
+	__u32 path;	       /* enum pk_path */
+	__u32 capacity;	       /* slots are 1..capacity */
+	__u32 flow_budget;     /* places an endpoint owns in `places` */
+	__u32 new_flows_per_s; /* default bucket of new flows; 0 = no limit */
+	__u32 rule_sets;       /* entries of `rule_sets` */
+	__u32 uplinks[4];      /* ifindexes, 0 = none */
+	__u16 masquerade_low, masquerade_high; /* ports; 0,0 = not set */
+	__u32 world;  /* 1: the world is routed without masquerade; 0: not-built */
+	__u32 events; /* 1: events are wanted (a reader is there) */
 	__u32 pad;
 };
 PK_ABI(struct pk_node, 72);
@@ -45,29 +45,29 @@ enum pk_number {
  * only identity, tenant and the limits change, by aligned single stores, a new revision after them.
  */
 struct pk_endpoint {
-	union pk_addr ipv4;		/* v4-mapped; all zero = none */
-	union pk_addr ipv6;		/* all zero = none */
-	union pk_addr gateway4;		/* v4-mapped: the pool block's first address */
+	union pk_addr ipv4;	/* v4-mapped; all zero = none */
+	union pk_addr ipv6;	/* all zero = none */
+	union pk_addr gateway4; /* v4-mapped: the pool block's first address */
 	__u8 mac[6];
-	__u8 ipv4_prefix;		/* of the pool's block: 24 = /24 */
+	__u8 ipv4_prefix; /* of the pool's block: 24 = /24 */
 	__u8 pad0;
-	__u32 host_ifindex;		/* host end of the veth */
+	__u32 host_ifindex; /* host end of the veth */
 	__u32 identity;
-	__u32 tenant;			/* 0 = quarantine ({reserved:init}) */
+	__u32 tenant; /* 0 = quarantine ({reserved:init}) */
 	__u32 mtu;
-	__u32 flags;			/* PK_EP_* */
-	__u32 opened;			/* revision at which this endpoint was opened */
-	__u32 bytes_per_s[2];		/* by enum pk_dir; 0 = no limit */
+	__u32 flags;	      /* PK_EP_* */
+	__u32 opened;	      /* revision at which this endpoint was opened */
+	__u32 bytes_per_s[2]; /* by enum pk_dir; 0 = no limit */
 	__u32 packets_per_s[2];
-	__u32 new_flows_per_s;		/* 0 = the node's */
-	__u32 flow_budget;		/* 0 = the node's; never more */
-	__be32 dns4[2];			/* DHCP option 6; 0 = none */
-	union pk_addr dns6[2];		/* RDNSS; all zero = none */
+	__u32 new_flows_per_s; /* 0 = the node's */
+	__u32 flow_budget;     /* 0 = the node's; never more */
+	__be32 dns4[2];	       /* DHCP option 6; 0 = none */
+	union pk_addr dns6[2]; /* RDNSS; all zero = none */
 	__u64 spare;
 };
 PK_ABI(struct pk_endpoint, 152);
-#define PK_EP_PROCESS	(1u << 0)	/* process mode: no tap behind eth0 */
-#define PK_EP_PORTS	(1u << 1)	/* `published` or `open_ports` name this slot */
+#define PK_EP_PROCESS (1u << 0) /* process mode: no tap behind eth0 */
+#define PK_EP_PORTS   (1u << 1) /* `published` or `open_ports` name this slot */
 
 /*
  * words: array[capacity + 1] of u64, mmap'ed: slot -> word; 0 = closed. Changed by 64-bit
@@ -75,12 +75,12 @@ PK_ABI(struct pk_endpoint, 152);
  */
 #define PK_WORD(rule_set, flags, revision)                                                         \
 	((__u64)(rule_set) << 40 | (__u64)((flags) & 0xff) << 32 | (__u32)(revision))
-#define PK_WORD_RULE_SET(word)	((__u32)((word) >> 40))
-#define PK_WORD_FLAGS(word)	((__u32)((word) >> 32 & 0xff))
-#define PK_WORD_REVISION(word)	((__u32)(word))
-#define PK_WORD_AUDIT		(1u << 0)	/* the rule set's audit verdicts differ: report */
-#define PK_WORD_MASQUERADE	(1u << 1)
-#define PK_WORD_LOG_NEW		(1u << 2)	/* an event for each new allowed flow */
+#define PK_WORD_RULE_SET(word) ((__u32)((word) >> 40))
+#define PK_WORD_FLAGS(word)    ((__u32)((word) >> 32 & 0xff))
+#define PK_WORD_REVISION(word) ((__u32)(word))
+#define PK_WORD_AUDIT	       (1u << 0) /* the rule set's audit verdicts differ: report */
+#define PK_WORD_MASQUERADE     (1u << 1)
+#define PK_WORD_LOG_NEW	       (1u << 2) /* an event for each new allowed flow */
 
 /* labels: hash, 128-bit hash of a label set's canonical text -> its numbers. */
 struct pk_labels_key {
@@ -89,12 +89,13 @@ struct pk_labels_key {
 struct pk_labels {
 	__u32 identity;
 	__u32 tenant;
-	__u32 rule_set;			/* 0 = use the tenant's base */
+	__u32 rule_set; /* 0 = use the tenant's base */
 	__u32 pad;
 };
 PK_ABI(struct pk_labels, 16);
 
-/* bases: hash, tenant (u32; 0 = any other tenant) -> rule set (u32) for an endpoint whose other labels are unknown. */
+/* bases: hash, tenant (u32; 0 = any other tenant) -> rule set (u32) for an endpoint whose other
+ * labels are unknown. */
 
 /* by_address: hash, union pk_addr -> local endpoint. */
 struct pk_local {
@@ -109,15 +110,16 @@ PK_ABI(struct pk_local, 16);
 struct pk_remote {
 	__u32 identity;
 	__u32 tenant;
-	__u32 flags;			/* PK_REMOTE_NODE */
+	__u32 flags; /* PK_REMOTE_NODE */
 	__u32 pad;
-	__u64 owner;			/* stamp: hash of node and container id */
+	__u64 owner; /* stamp: hash of node and container id */
 	__u64 generation;
 };
 PK_ABI(struct pk_remote, 32);
-#define PK_REMOTE_NODE	(1u << 0)
+#define PK_REMOTE_NODE (1u << 0)
 
-/* pools: LPM over the cluster's endpoint prefixes -> u32 1. prefixlen counts the 128 bits of addr. */
+/* pools: LPM over the cluster's endpoint prefixes -> u32 1. prefixlen counts the 128 bits of addr.
+ */
 struct pk_pool_key {
 	__u32 prefixlen;
 	union pk_addr addr;
@@ -129,11 +131,11 @@ struct pk_open_port_key {
 	__u32 slot;
 	__u8 proto;
 	__u8 pad;
-	__be16 port;			/* the endpoint's own */
+	__be16 port; /* the endpoint's own */
 };
 PK_ABI(struct pk_open_port_key, 8);
-#define PK_OPEN_PUBLISHED	(1u << 0)
-#define PK_OPEN_CHECKED		(1u << 1)
+#define PK_OPEN_PUBLISHED (1u << 0)
+#define PK_OPEN_CHECKED	  (1u << 1)
 
 /* published: hash -> endpoint's port. Written by ADD; the translation is later work. */
 struct pk_published_key {
@@ -152,16 +154,18 @@ PK_ABI(struct pk_published_key, 24);
 
 /* rule_sets: array[node.rule_sets]; place 0 is unused. */
 struct pk_rule_set {
-	__u32 list[2];			/* cidr list by enum pk_dir; 0 = the two world classes only */
-	__u32 entries;			/* verdict entries; 0 = this place is free */
-	__u32 flags;			/* PK_RULE_SET_ANY */
-	__u64 digest[2];		/* of the content, so that equal rule sets are shared */
+	__u32 list[2];	 /* cidr list by enum pk_dir; 0 = the two world classes only */
+	__u32 entries;	 /* verdict entries; 0 = this place is free */
+	__u32 flags;	 /* PK_RULE_SET_ANY */
+	__u64 digest[2]; /* of the content, so that equal rule sets are shared */
 };
 PK_ABI(struct pk_rule_set, 32);
-#define PK_RULE_SET_ANY	(1u << 0)	/* PK_CLASS_ANY has entries: look it up beside the class */
-#define PK_RULE_SET_AUDIT (1u << 1)	/* audit verdicts differ: words that name it have PK_WORD_AUDIT */
+#define PK_RULE_SET_ANY (1u << 0) /* PK_CLASS_ANY has entries: look it up beside the class */
+#define PK_RULE_SET_AUDIT                                                                          \
+	(1u << 1) /* audit verdicts differ: words that name it have PK_WORD_AUDIT */
 
-/* cidr: LPM, {list, prefix} -> class (u32): world peers. prefixlen counts 32 bits of list, then addr. */
+/* cidr: LPM, {list, prefix} -> class (u32): world peers. prefixlen counts 32 bits of list, then
+ * addr. */
 struct pk_cidr_key {
 	__u32 prefixlen;
 	__u32 list;
@@ -172,11 +176,11 @@ PK_ABI(struct pk_cidr_key, 24);
 /* peer_class: hash -> class (u32). */
 struct pk_peer_class_key {
 	__u32 rule_set;
-	__u32 peer;			/* an identity; with PK_PEER_TENANT a tenant */
-	__u32 dir;			/* enum pk_dir, of the endpoint whose rule set it is */
+	__u32 peer; /* an identity; with PK_PEER_TENANT a tenant */
+	__u32 dir;  /* enum pk_dir, of the endpoint whose rule set it is */
 };
 PK_ABI(struct pk_peer_class_key, 12);
-#define PK_PEER_TENANT	(1u << 31)
+#define PK_PEER_TENANT (1u << 31)
 
 /*
  * verdicts: LPM -> verdict. prefixlen counts, after the 32 bits of rule set, class, direction,
@@ -186,79 +190,94 @@ struct pk_verdict_key {
 	__u32 prefixlen;
 	__u32 rule_set;
 	__u32 class;
-	__u8 dir;			/* enum pk_dir */
-	__u8 proto;			/* IP protocol number */
-	__be16 port;			/* the responder's */
+	__u8 dir;    /* enum pk_dir */
+	__u8 proto;  /* IP protocol number */
+	__be16 port; /* the responder's */
 };
 PK_ABI(struct pk_verdict_key, 16);
-#define PK_VERDICT_BITS_DIR	72	/* any protocol */
-#define PK_VERDICT_BITS_PROTO	80	/* any port */
-#define PK_VERDICT_BITS_TYPE	88	/* an ICMP type, any code */
-#define PK_VERDICT_BITS_PORT	96
+#define PK_VERDICT_BITS_DIR   72 /* any protocol */
+#define PK_VERDICT_BITS_PROTO 80 /* any port */
+#define PK_VERDICT_BITS_TYPE  88 /* an ICMP type, any code */
+#define PK_VERDICT_BITS_PORT  96
 
 struct pk_judgement {
-	__u8 verdict;			/* enum pk_verdict */
-	__u8 rank;			/* PK_RANK */
+	__u8 verdict; /* enum pk_verdict */
+	__u8 rank;    /* PK_RANK */
 	__u16 pad;
-	__u32 rule;			/* number of the deciding rule, PK_RULE_* */
+	__u32 rule; /* number of the deciding rule, PK_RULE_* */
 };
 struct pk_verdict_value {
-	struct pk_judgement live;	/* without the audit documents */
-	struct pk_judgement audit;	/* with all of them */
+	struct pk_judgement live;  /* without the audit documents */
+	struct pk_judgement audit; /* with all of them */
 };
 PK_ABI(struct pk_verdict_value, 16);
 
-/* flows: hash, not preallocated. Not sorted: who began is part of the key. Looked up as initiator, then as responder. */
+/* flows: hash, not preallocated. Not sorted: who began is part of the key. Looked up as initiator,
+ * then as responder. */
 struct pk_flow_key {
-	union pk_addr src, dst;		/* initiator, responder */
-	__be16 sport, dport;		/* ICMP echo: the id in both */
+	union pk_addr src, dst; /* initiator, responder */
+	__be16 sport, dport;	/* ICMP echo: the id in both */
 	__u8 proto;
 	__u8 pad;
-	__u16 zone;			/* 0, reserved */
+	__u16 zone; /* 0, reserved */
 };
 PK_ABI(struct pk_flow_key, 40);
 
 enum pk_flow_role {
 	PK_FLOW_PRIMARY = 0,
-	PK_FLOW_ALIAS_REPLY = 1,	/* stands for the replies' tuple */
+	PK_FLOW_ALIAS_REPLY = 1, /* stands for the replies' tuple */
 };
 
-struct pk_flow_side {			/* of a local endpoint; slot 0 = not local */
+struct pk_flow_side { /* of a local endpoint; slot 0 = not local */
 	__u32 slot;
-	__u32 opened;			/* pk_endpoint.opened of that slot when the flow was made */
-	__u64 word;			/* the word that the flow was judged under */
+	__u32 opened; /* pk_endpoint.opened of that slot when the flow was made */
+	__u64 word;   /* the word that the flow was judged under */
 };
 
 struct pk_flow {
-	struct pk_flow_side side[2];	/* 0 initiator, 1 responder */
-	__u64 packets[2], bytes[2];	/* from initiator, from responder */
-	__u32 expires;			/* jiffies, low 32 bits */
-	__u32 judged;			/* jiffies, low 32 bits: last judgement (remote peers: once a second) */
-	__u8 role;			/* enum pk_flow_role */
-	__u8 state;			/* enum pk_flow_state */
-	__u8 reason;			/* enum pk_reason under which it was judged last: OK or a denial */
+	struct pk_flow_side side[2]; /* 0 initiator, 1 responder */
+	__u64 packets[2], bytes[2];  /* from initiator, from responder */
+	__u32 expires;		     /* jiffies, low 32 bits */
+	__u32 judged; /* jiffies, low 32 bits: last judgement (remote peers: once a second) */
+	__u8 role;    /* enum pk_flow_role */
+	__u8 state;   /* enum pk_flow_state */
+	__u8 reason;  /* enum pk_reason under which it was judged last: OK or a denial */
 	__u8 flags;
-	__u32 rule;			/* deciding rule */
+	__u32 rule; /* deciding rule */
 	union {
-		struct pk_flow_key primary;	/* of an alias */
+		struct pk_flow_key primary; /* of an alias */
 		__u64 spare[6];
-		struct {			/* of a primary */
-			__u32 place;		/* its index in `places` */
-			__u32 judging;		/* 1: a CPU writes its judgement */
+		struct {	       /* of a primary */
+			__u32 place;   /* its index in `places` */
+			__u32 judging; /* 1: a CPU writes its judgement */
 		};
 	};
 };
 PK_ABI(struct pk_flow, 128);
+
+/* The longest that a flow lives without a packet, in seconds. */
+#define PK_FLOW_LONGEST (6 * 3600)
+/*
+ * now in jiffies, hz of them a second. Nothing sweeps what is over, and at 1,000 a second 32 bits
+ * come round in 50 days: what ends later than any flow could is one that ended long ago. A minute
+ * more: another CPU's now may be later than ours.
+ */
+static inline int pk_flow_expired(const struct pk_flow *flow, __u32 now, __u32 hz)
+{
+	return flow->expires - now > (PK_FLOW_LONGEST + 60) * hz;
+}
 enum pk_flow_state {
-	PK_FLOW_NEW = 0,		/* no reply seen */
-	PK_FLOW_OPEN = 1,		/* answered */
-	PK_FLOW_CLOSING = 2,		/* FIN seen one way */
-	PK_FLOW_CLOSED = 3,		/* RST, or FIN both ways */
+	PK_FLOW_NEW = 0,     /* no reply seen */
+	PK_FLOW_OPEN = 1,    /* answered */
+	PK_FLOW_CLOSING = 2, /* FIN seen one way */
+	PK_FLOW_CLOSED = 3,  /* RST, or FIN both ways */
 };
 
-/* places: array[capacity x flow_budget + budget]: slot x budget + n -> key of a live flow (zero = free). */
+/* places: array[capacity x flow_budget + budget]: slot x budget + n -> key of a live flow (zero =
+ * free). */
 
-/* counters: per-CPU array[(capacity + 1) x 2 x 64]: (slot x 2 + dir) x 64 + reason. Slot 0: no endpoint. */
+/* counters: per-CPU array[(capacity + 1) x 2 x 64]: (slot x 2 + dir) x 64 + reason. Slot 0: no
+ * endpoint. */
 struct pk_counter {
 	__u64 packets;
 	__u64 bytes;
@@ -267,27 +286,28 @@ struct pk_counter {
 
 /* fragments: hash (later fragments' flow); programs: prog array. Data path only. */
 
-/* buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path only. */
+/* buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path
+ * only. */
 enum pk_bucket_kind {
-	PK_BUCKET_BYTES = 0,		/* + enum pk_dir */
-	PK_BUCKET_PACKETS = 2,		/* + enum pk_dir */
+	PK_BUCKET_BYTES = 0,   /* + enum pk_dir */
+	PK_BUCKET_PACKETS = 2, /* + enum pk_dir */
 	PK_BUCKET_ANSWERS = 4,
 	PK_BUCKET_NEW_FLOWS = 5,
 	PK_BUCKET_EVENTS = 6,
-	PK_BUCKET_EVENTS_LOST = 7,	/* a count: since the last event that was sent */
-	PK_BUCKET_PLACE = 8,		/* a cursor: where the next new flow looks in `places` */
+	PK_BUCKET_EVENTS_LOST = 7, /* a count: since the last event that was sent */
+	PK_BUCKET_PLACE = 8,	   /* a cursor: where the next new flow looks in `places` */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {
-	__u64 tokens[PK_BUCKET_COUNT];	/* {stamp of ns/1024 in the high, tokens in the low 32} */
+	__u64 tokens[PK_BUCKET_COUNT]; /* {stamp of ns/1024 in the high, tokens in the low 32} */
 };
 PK_ABI(struct pk_bucket, 128);
 
 /* pk_flow.flags */
-#define PK_FLOW_STACK	(1u << 0)	/* the other side is this node's own stack */
-#define PK_FLOW_WORLD	(1u << 1)	/* the other side is routed */
-#define PK_FLOW_FIN(role) (1u << (2 + (role)))	/* that side has sent FIN */
-#define PK_FLOW_AT_RESPONDER (1u << 4)	/* reason is of the responder's ingress */
+#define PK_FLOW_STACK	     (1u << 0)		  /* the other side is this node's own stack */
+#define PK_FLOW_WORLD	     (1u << 1)		  /* the other side is routed */
+#define PK_FLOW_FIN(role)    (1u << (2 + (role))) /* that side has sent FIN */
+#define PK_FLOW_AT_RESPONDER (1u << 4)		  /* reason is of the responder's ingress */
 
 /* places: pk_flow_key.pad and zone hold this while an entry is being made; never in `flows`. */
-#define PK_PLACE_BUSY	0xffff
+#define PK_PLACE_BUSY 0xffff

@@ -65,6 +65,8 @@ static void replies(void)
 	node_from("A goes on", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
 	node_from_at("a SYN from the replies' tuple is no reply", 2,
 		     pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN)), 1, PK_REASON_POLICY_DENIED);
+	node_from("P37 nor is SYN+FIN", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | FIN)),
+		  PK_REASON_NO_FLOW);
 	node_from("another port isn't that flow", 2, pkt_v4(WHO_B, WHO_A, TCP(81, 40000, ACK)),
 		  PK_REASON_NO_FLOW);
 	node_from("P33 A pings B", 1, pkt_v4(WHO_A, WHO_B, PING(7)), PK_REASON_OK);

@@ -322,6 +322,12 @@ def test_a_freed_address_rests(make_node):
     assert error.value.code == 102
 
 
+def test_an_address_of_the_node_is_not_given_away(make_node):
+    """A pool that covers the uplink's network: the node's own address stays its own."""
+    node = make_node(pool=("192.0.2.0/29",))		# the node is .2, the world's end .1
+    assert node.add("acme", "api", "web").address() == "192.0.2.3"
+
+
 def test_P56_a_process_left_in_the_netns_reaches_nothing(make_node):
     node = make_node(conf={"mode": "process"}, pool=("10.40.7.0/30",))
     other = make_node("n2", conf={"mode": "process"})

@@ -133,11 +133,35 @@ static void a_second_block_is_used_when_the_first_is_full(void **state)
 	assert_addr(&a, "10.40.8.2");
 }
 
+static bool first_three(const union pk_addr *a)
+{
+	return pk_addr_is4(a) && a->b[15] < 5;
+}
+
+static bool every_one(const union pk_addr *a)
+{
+	(void)a;
+	return true;
+}
+
+static void the_node_s_own_addresses_are_no_endpoint_s(void **state)
+{
+	struct pk_prefix p = prefix("10.40.7.0/29");
+	struct cni_ipam ipam = { .pool = &p, .n_pools = 1, .is_local = first_three };
+	union pk_addr a;
+
+	(void)state;
+	assert_true(cni_ipam_pick(&ipam, false, 0, &a));
+	assert_addr(&a, "10.40.7.5");
+	ipam.is_local = every_one;
+	assert_false(cni_ipam_pick(&ipam, false, 0, &a));
+}
+
 static void what_no_endpoint_may_have(void **state)
 {
 	struct pk_prefix p[2] = { prefix("10.40.7.0/24"), prefix("fd00:40:7::/64") };
 	struct cni_ipam ipam = { .pool = p, .n_pools = 2 };
-	static const char *const no[] = { "10.40.7.0", "10.40.7.1", "10.40.7.255", "10.40.8.2",
+	static const char *const no[] = { "10.40.7.0",	 "10.40.7.1",	 "10.40.7.255", "10.40.8.2",
 					  "fd00:40:7::", "fd00:40:8::2", "fe80::2" };
 	static const char *const yes[] = { "10.40.7.2", "10.40.7.254", "fd00:40:7::1" };
 
@@ -316,6 +340,7 @@ int main(void)
 		cmocka_unit_test(a_resting_address_is_the_last_choice),
 		cmocka_unit_test(a_second_block_is_used_when_the_first_is_full),
 		cmocka_unit_test(what_no_endpoint_may_have),
+		cmocka_unit_test(the_node_s_own_addresses_are_no_endpoint_s),
 		cmocka_unit_test_setup_teardown(a_lease_is_taken_once_freed_by_its_owner_and_rests,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign_names_in_the_directory_are_left_alone,
