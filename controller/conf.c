@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "conf.h"
+#include "conf_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,69 +10,6 @@
 
 #include "fs.h"
 #include "own.h"
-
-enum kind { TEXT, PATH, ADDRESS, KEY_PATH, BOOL, INT, SETTING, SIZE, CHOICE, NOT_BUILT };
-
-typedef int get_fn(struct pk_settings *s, const struct pk_json_doc *doc,
-		   const struct pk_json *object, struct pk_err *err);
-
-struct key {
-	const char *section, *name;
-	enum kind kind;
-	size_t offset, room;
-	bool null_ok; /* null = the default's "none" */
-	get_fn *get;  /* SETTING: reads from the section that holds the key */
-	const char *const *choices;
-};
-
-static const char *const allowed_choices[] = { "none", "new", NULL };
-
-#define AT(field) offsetof(struct pk_config, field), sizeof(((struct pk_config *)0)->field)
-
-static int get_health(struct pk_settings *s, const struct pk_json_doc *doc,
-		      const struct pk_json *object, struct pk_err *err)
-{
-	return pk_json_get_bool(doc, object, "healthChecks", &s->health_checks, err);
-}
-
-/* pk_settings_get_sizes reads both sections from the top: see read_section. */
-static const struct key keys[] = {
-	{ "", "root", PATH, AT(root), true, NULL, NULL },
-	{ "", "cluster", KEY_PATH, AT(cluster), false, NULL, NULL },
-	{ "", "baseline", SETTING, 0, 0, false, pk_settings_get_baseline, NULL },
-	{ "", "pools", SETTING, 0, 0, true, pk_settings_get_pools, NULL },
-	{ "", "tenantReach", SETTING, 0, 0, false, pk_settings_get_reach, NULL },
-	{ "", "healthChecks", SETTING, 0, 0, false, get_health, NULL },
-	{ "", "resolvers", SETTING, 0, 0, true, pk_settings_get_resolvers, NULL },
-	{ "", "packetPath", SETTING, 0, 0, false, pk_settings_get_path, NULL },
-	{ "", "conflist", PATH, AT(conflist), true, NULL, NULL },
-	{ "", "uplinks", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "", "cgroup", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "nomad", "address", ADDRESS, AT(nomad.address), false, NULL, NULL },
-	{ "nomad", "node", TEXT, AT(nomad_node), true, NULL, NULL },
-	{ "nomad", "tokenFile", PATH, AT(nomad.token_file), true, NULL, NULL },
-	{ "nomad", "caFile", PATH, AT(nomad.ca_file), true, NULL, NULL },
-	{ "consul", "address", ADDRESS, AT(consul.address), false, NULL, NULL },
-	{ "consul", "tokenFile", PATH, AT(consul.token_file), true, NULL, NULL },
-	{ "consul", "caFile", PATH, AT(consul.ca_file), true, NULL, NULL },
-	{ "consul", "prefix", KEY_PATH, AT(consul_prefix), false, NULL, NULL },
-	{ "policies", "directory", PATH, AT(policies_dir), false, NULL, NULL },
-	{ "policies", "kv", BOOL, AT(policies_kv), false, NULL, NULL },
-	{ "masquerade", "ports", TEXT, AT(masquerade_ports), false, NULL, NULL },
-	{ "blocks", "range", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "http", "listen", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "flows", "file", PATH, AT(flows_file), true, NULL, NULL },
-	{ "flows", "maxSize", SIZE, AT(flows_max_size), false, NULL, NULL },
-	{ "flows", "keep", INT, AT(flows_keep), false, NULL, NULL },
-	{ "flows", "allowed", CHOICE, AT(flows_allowed), false, NULL, allowed_choices },
-	{ "capacity", "endpoints", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
-	{ "limits", "flowsPerEndpoint", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
-	{ "limits", "newFlowsPerSecond", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
-};
-_Static_assert(PK_ARRAY_LEN(keys) <= PK_CONFIG_KEYS_MAX, "an origin for each key");
-
-static const char *const sections[] = { "nomad", "consul", "policies", "masquerade", "blocks",
-					"http",	 "flows",  "capacity", "limits" };
 
 void pk_config_init(struct pk_config *c)
 {
@@ -89,7 +25,7 @@ void pk_config_init(struct pk_config *c)
 	c->flows_max_size = 256u << 20;
 	c->flows_keep = 8;
 	strcpy(c->flows_allowed, "none");
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
+	for (size_t i = 0; i < conf_n_keys; i++)
 		strcpy(c->origin[i], "default");
 }
 
@@ -163,7 +99,7 @@ static bool is_key_path(const char *text)
 	       text[strlen(text) - 1] != '/';
 }
 
-static int check_text(const struct key *k, const char *text, const struct place *at)
+static int check_text(const struct conf_key *k, const char *text, const struct place *at)
 {
 	const char *expected = k->kind == PATH && *text != '/' ? "an absolute path"
 			       : k->kind == ADDRESS && !is_address(text)
@@ -187,7 +123,7 @@ static void drop_slashes(char *text)
 		text[--n] = '\0';
 }
 
-static int put_text(char *to, const struct key *k, const struct place *at)
+static int put_text(char *to, const struct conf_key *k, const struct place *at)
 {
 	const char *text = pk_json_string(at->value);
 
@@ -208,7 +144,7 @@ static int put_text(char *to, const struct key *k, const struct place *at)
 	return 0;
 }
 
-static int put_choice(char *to, const struct key *k, const struct place *at)
+static int put_choice(char *to, const struct conf_key *k, const struct place *at)
 {
 	own_str known = { 0 };
 	const char *text = pk_json_string(at->value);
@@ -240,7 +176,7 @@ static int put_size(uint64_t *to, const struct place *at)
 			    "expected bytes such as \"256MiB\" or 1048576");
 }
 
-static int not_built(const struct place *at, const struct key *k)
+static int not_built(const struct place *at, const struct conf_key *k)
 {
 	if (pk_json_type(at->value) == PK_JSON_NULL)
 		return 0;
@@ -250,7 +186,7 @@ static int not_built(const struct place *at, const struct key *k)
 		"remove \"%s\", or set it to null", k->name);
 }
 
-static int put(struct pk_config *c, const struct key *k, const struct place *at)
+static int put(struct pk_config *c, const struct conf_key *k, const struct place *at)
 {
 	char *to = (char *)c + k->offset;
 
@@ -282,7 +218,7 @@ static int put(struct pk_config *c, const struct key *k, const struct place *at)
 
 static int check_keys(const struct place *at, const char *section)
 {
-	const char *names[PK_CONFIG_KEYS_MAX + PK_ARRAY_LEN(sections) + 4];
+	const char *names[PK_CONFIG_KEYS_MAX + CONF_SECTIONS_MAX + 4];
 	size_t n = 0;
 
 	if (pk_json_type(at->section) != PK_JSON_OBJECT)
@@ -294,12 +230,12 @@ static int check_keys(const struct place *at, const char *section)
 			      pk_json_fail(at->err, at->doc, pk_json_get(at->section, "token"),
 					   true, "a secret does not belong here"),
 			      "put it into a file of mode 0600 and name that in \"tokenFile\"");
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
-		if (strcmp(keys[i].section, section) == 0)
-			names[n++] = keys[i].name;
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (strcmp(conf_keys[i].section, section) == 0)
+			names[n++] = conf_keys[i].name;
 	if (!*section) {
-		for (size_t i = 0; i < PK_ARRAY_LEN(sections); i++)
-			names[n++] = sections[i];
+		for (size_t i = 0; i < conf_n_sections; i++)
+			names[n++] = conf_sections[i];
 		names[n++] = "$schema";
 	}
 	if (strcmp(section, "blocks") == 0)
@@ -316,13 +252,13 @@ static int read_section(struct pk_config *c, const char *name, const char *secti
 {
 	int r = check_keys(&at, section);
 
-	for (size_t i = 0; r == 0 && i < PK_ARRAY_LEN(keys); i++) {
-		if (strcmp(keys[i].section, section) != 0)
+	for (size_t i = 0; r == 0 && i < conf_n_keys; i++) {
+		if (strcmp(conf_keys[i].section, section) != 0)
 			continue;
-		at.value = pk_json_get(at.section, keys[i].name);
+		at.value = pk_json_get(at.section, conf_keys[i].name);
 		if (!at.value)
 			continue;
-		r = put(c, &keys[i], &at);
+		r = put(c, &conf_keys[i], &at);
 		snprintf(c->origin[i], sizeof(c->origin[i]), "%s", name);
 	}
 	return r;
@@ -356,10 +292,10 @@ int pk_config_parse(struct pk_config *c, const char *name, const char *text, siz
 		return r;
 	at.section = pk_json_root(doc);
 	r = read_section(c, name, "", at);
-	for (size_t i = 0; r == 0 && i < PK_ARRAY_LEN(sections); i++) {
-		at.section = pk_json_get(pk_json_root(doc), sections[i]);
-		if (at.section && !is_off(c, sections[i], at.section))
-			r = read_section(c, name, sections[i], at);
+	for (size_t i = 0; r == 0 && i < conf_n_sections; i++) {
+		at.section = pk_json_get(pk_json_root(doc), conf_sections[i]);
+		if (at.section && !is_off(c, conf_sections[i], at.section))
+			r = read_section(c, name, conf_sections[i], at);
 	}
 	return r;
 }
@@ -409,7 +345,7 @@ static size_t key_of(const char *section, const char *name)
 {
 	size_t i = 0;
 
-	while (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].name, name) != 0)
+	while (strcmp(conf_keys[i].section, section) != 0 || strcmp(conf_keys[i].name, name) != 0)
 		i++;
 	return i;
 }
@@ -433,10 +369,10 @@ static int from_env(struct pk_config *c, const struct pk_config_args *args, cons
 	/* CONSUL_HTTP_ADDR is usually written without */
 	snprintf(text, sizeof(text), "%s%.256s", strstr(v, "://") ? "" : "http://", v);
 	drop_slashes(text);
-	if (strlen(text) >= keys[i].room || !is_address(text))
+	if (strlen(text) >= conf_keys[i].room || !is_address(text))
 		return pk_fix(err, pk_fail(err, 0, "%s in the environment is no address", variable),
 			      "set it to http://HOST:PORT, or unset it");
-	strcpy((char *)c + keys[i].offset, text);
+	strcpy((char *)c + conf_keys[i].offset, text);
 	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", variable);
 	if (strcmp(section, "consul") == 0)
 		c->consul.on = true;
@@ -509,125 +445,4 @@ int pk_config_load(struct pk_config *c, const struct pk_config_args *args, struc
 	if (r < 0)
 		pk_config_done(c);
 	return r;
-}
-
-static void write_setting(const struct pk_config *c, const struct key *k, const char *name,
-			  struct pk_jw *w)
-{
-	const struct pk_settings *s = &c->settings;
-
-	/* The list writers name their own member: a list is written under its key's own name. */
-	if (strcmp(k->name, "baseline") == 0)
-		pk_jw_string(w, name, pk_baseline_name(s->baseline));
-	else if (strcmp(k->name, "healthChecks") == 0)
-		pk_jw_bool(w, name, s->health_checks);
-	else if (strcmp(k->name, "packetPath") == 0)
-		pk_jw_string(w, name, s->packet_path);
-	else if (strcmp(k->name, "endpoints") == 0)
-		pk_jw_uint(w, name, s->capacity);
-	else if (strcmp(k->name, "flowsPerEndpoint") == 0)
-		pk_jw_uint(w, name, s->flow_budget);
-	else if (strcmp(k->name, "newFlowsPerSecond") == 0)
-		pk_jw_uint(w, name, s->new_flows_per_s);
-	else if (strcmp(k->name, "pools") == 0)
-		pk_settings_write_pools(s, w, name);
-	else if (strcmp(k->name, "resolvers") == 0)
-		pk_settings_write_resolvers(s, w, name);
-	else
-		pk_settings_write_reach(s, w, name);
-}
-
-static void write_value(const struct pk_config *c, const struct key *k, const char *name,
-			struct pk_jw *w)
-{
-	const char *from = (const char *)c + k->offset;
-
-	switch (k->kind) {
-	case TEXT:
-	case PATH:
-	case ADDRESS:
-	case KEY_PATH:
-	case CHOICE:
-		pk_jw_string(w, name, *from || !k->null_ok ? from : NULL);
-		break;
-	case BOOL:
-		pk_jw_bool(w, name, *(const bool *)(const void *)from);
-		break;
-	case INT:
-		pk_jw_int(w, name, *(const int64_t *)(const void *)from);
-		break;
-	case SIZE:
-		pk_jw_uint(w, name, *(const uint64_t *)(const void *)from);
-		break;
-	case NOT_BUILT:
-		pk_jw_null(w, name);
-		break;
-	case SETTING:
-		write_setting(c, k, name, w);
-		break;
-	}
-}
-
-static bool section_off(const struct pk_config *c, const char *section)
-{
-	return (strcmp(section, "nomad") == 0 && !c->nomad.on) ||
-	       (strcmp(section, "consul") == 0 && !c->consul.on);
-}
-
-static void print_keys(const struct pk_config *c, const char *section, const char *indent,
-		       struct pk_str *out)
-{
-	bool first = true;
-
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
-		own_str value = { 0 };
-		struct pk_jw w = { .out = &value };
-
-		if (strcmp(keys[i].section, section) != 0)
-			continue;
-		write_value(c, &keys[i], NULL, &w);
-		pk_str_addf(out, "%s%s\"%s\": %s  /* %s */", first ? "" : ",\n", indent,
-			    keys[i].name, value.text ?: "null", c->origin[i]);
-		first = false;
-	}
-}
-
-void pk_config_print(const struct pk_config *c, struct pk_str *out)
-{
-	pk_str_add(out, "{\n");
-	print_keys(c, "", "  ", out);
-	for (size_t s = 0; s < PK_ARRAY_LEN(sections); s++) {
-		if (section_off(c, sections[s])) {
-			pk_str_addf(out, ",\n  \"%s\": null", sections[s]);
-			continue;
-		}
-		pk_str_addf(out, ",\n  \"%s\": {\n", sections[s]);
-		print_keys(c, sections[s], "    ", out);
-		pk_str_add(out, "\n  }");
-	}
-	pk_str_add(out, "\n}\n");
-}
-
-void pk_config_write(const struct pk_config *c, struct pk_jw *w)
-{
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "%s%s%s", keys[i].section, *keys[i].section ? "." : "",
-			 keys[i].name);
-		pk_jw_open(w, name, '{');
-		if (section_off(c, keys[i].section))
-			pk_jw_null(w, "value");
-		else
-			write_value(c, &keys[i], "value", w);
-		pk_jw_string(w, "origin", c->origin[i]);
-		pk_jw_close(w, '}');
-	}
-}
-
-void pk_config_keys(struct pk_str *out)
-{
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
-		pk_str_addf(out, "%s%s%s\n", keys[i].section, *keys[i].section ? "." : "",
-			    keys[i].name);
 }
