@@ -95,9 +95,9 @@ install: all
 
 FORMATTED = $(shell git ls-files '*.c' '*.h')
 format:
-	clang-format-19 -i $(FORMATTED)
+	$(Q)clang-format-19 -i $(FORMATTED)
 check-format:
-	clang-format-19 --dry-run -Werror $(FORMATTED)
+	$(Q)clang-format-19 --dry-run -Werror $(FORMATTED)
 
 clean:
 	rm -rf $B

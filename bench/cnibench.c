@@ -37,7 +37,7 @@ struct bench {
 	char binary[PLUGINS_MAX][PATH_MAX];
 	int n_plugins;
 	int first;
-	int home;	/* our own network namespace */
+	int home; /* our own network namespace */
 };
 
 static void die(const char *what)
@@ -127,10 +127,9 @@ static char *plugin_conf(struct bench *b, int i, const cJSON *prev)
 	char *text;
 
 	for (int k = 0; k < 2; k++)
-		cJSON_AddItemToObject(conf, keys[k],
-				      cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(b->list,
-										       keys[k]),
-						      1));
+		cJSON_AddItemToObject(
+			conf, keys[k],
+			cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(b->list, keys[k]), 1));
 	if (prev)
 		cJSON_AddItemToObject(conf, "prevResult", cJSON_Duplicate(prev, 1));
 	text = cJSON_PrintUnformatted(conf);
@@ -216,8 +215,8 @@ static cJSON *numbers(const uint64_t *v, int n)
 
 static void run_count(struct bench *b, int count)
 {
-	uint64_t *add = calloc((size_t)count, sizeof(*add)), *del = calloc((size_t)count,
-									   sizeof(*del));
+	uint64_t *add = calloc((size_t)count, sizeof(*add)),
+		 *del = calloc((size_t)count, sizeof(*del));
 	cJSON *out = cJSON_CreateObject();
 
 	for (int i = 0; i < count; i++) {
@@ -336,10 +335,10 @@ static void load_list(struct bench *b, const char *path)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "list", 1, NULL, 'l' },    { "path", 1, NULL, 'p' },	 { "dir", 1, NULL, 'd' },
-		{ "args", 1, NULL, 'a' },    { "prefix", 1, NULL, 'x' }, { "first", 1, NULL, 'f' },
-		{ "count", 1, NULL, 'c' },   { "cycles", 1, NULL, 'y' }, { "workers", 1, NULL, 'w' },
-		{ "add", 1, NULL, 'A' },     { "del", 1, NULL, 'D' },	 { 0 },
+		{ "list", 1, NULL, 'l' },  { "path", 1, NULL, 'p' },   { "dir", 1, NULL, 'd' },
+		{ "args", 1, NULL, 'a' },  { "prefix", 1, NULL, 'x' }, { "first", 1, NULL, 'f' },
+		{ "count", 1, NULL, 'c' }, { "cycles", 1, NULL, 'y' }, { "workers", 1, NULL, 'w' },
+		{ "add", 1, NULL, 'A' },   { "del", 1, NULL, 'D' },    { 0 },
 	};
 	struct bench b = { .prefix = "bench" };
 	int o, mode = 0, n = 0, workers = 8;
@@ -347,14 +346,31 @@ int main(int argc, char **argv)
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
-		case 'l': list = optarg; break;
-		case 'p': b.path = optarg; break;
-		case 'd': b.dir = optarg; break;
-		case 'a': b.args = optarg; break;
-		case 'x': b.prefix = optarg; break;
-		case 'f': b.first = atoi(optarg); break;
-		case 'w': workers = atoi(optarg); break;
-		case 'c': case 'y': case 'A': case 'D':
+		case 'l':
+			list = optarg;
+			break;
+		case 'p':
+			b.path = optarg;
+			break;
+		case 'd':
+			b.dir = optarg;
+			break;
+		case 'a':
+			b.args = optarg;
+			break;
+		case 'x':
+			b.prefix = optarg;
+			break;
+		case 'f':
+			b.first = atoi(optarg);
+			break;
+		case 'w':
+			workers = atoi(optarg);
+			break;
+		case 'c':
+		case 'y':
+		case 'A':
+		case 'D':
 			mode = o;
 			n = atoi(optarg);
 			break;
@@ -363,7 +379,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!list || !b.path || !b.dir || n <= 0 || workers <= 0)
-		return fprintf(stderr, "cnibench: --list, --path, --dir and a count are needed\n"), 2;
+		return fprintf(stderr, "cnibench: --list, --path, --dir and a count are needed\n"),
+		       2;
 	b.home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	load_list(&b, list);
 	if (mode == 'c')

@@ -30,17 +30,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BURST 32
-#define PATHS_MAX 8
+#define BURST	   32
+#define PATHS_MAX  8
 #define ROUNDS_MAX 1000
-#define VNET 12
-#define FRAME_MAX 9014
+#define VNET	   12
+#define FRAME_MAX  9014
 
 struct path {
 	const char *name;
 	int a, b;
-	uint8_t frame[VNET + FRAME_MAX];	/* A to B */
-	uint8_t reply[VNET + FRAME_MAX];	/* B to A: opens the flow both ways */
+	uint8_t frame[VNET + FRAME_MAX]; /* A to B */
+	uint8_t reply[VNET + FRAME_MAX]; /* B to A: opens the flow both ways */
 	size_t len;
 	uint64_t ns[ROUNDS_MAX];
 	uint64_t lost;

@@ -6,16 +6,18 @@
 
 #include "picket/types.h"
 
-#define PK_ADDR_TEXT 64		/* room for any address or prefix */
-#define PK_MAC_TEXT 18
+#define PK_ADDR_TEXT 64 /* room for any address or prefix */
+#define PK_MAC_TEXT  18
 
 struct pk_prefix {
-	union pk_addr addr;	/* host bits as given: pk_prefix_parse keeps them, pk_prefix_mask clears */
-	uint8_t len;		/* of the family: 0..32 or 0..128 */
+	union pk_addr
+		addr; /* host bits as given: pk_prefix_parse keeps them, pk_prefix_mask clears */
+	uint8_t len;  /* of the family: 0..32 or 0..128 */
 	bool v6;
 };
 
-/* Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6 text is refused. */
+/* Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6
+ * text is refused. */
 int pk_addr_parse(const char *text, union pk_addr *out);
 const char *pk_addr_format(const union pk_addr *addr, char text[PK_ADDR_TEXT]);
 /* "a.b.c.d/len", "x::/len"; a bare address is /32 or /128. -EINVAL otherwise. */

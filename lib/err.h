@@ -7,7 +7,7 @@
 
 /* CNI error codes (CNI spec 1.1.0 "Error", and state.md "Error codes of the plugin"). */
 enum pk_code {
-	PK_CODE_NONE = 0,	/* no code chosen: an internal error */
+	PK_CODE_NONE = 0, /* no code chosen: an internal error */
 	PK_CODE_VERSION = 1,
 	PK_CODE_UNSUPPORTED = 2,
 	PK_CODE_UNKNOWN_CONTAINER = 3,
@@ -28,15 +28,17 @@ enum pk_code {
 };
 
 struct pk_err {
-	int code;		/* enum pk_code; the first one set stays */
-	char text[384];		/* what and where */
-	char fix[256];		/* how to mend it, "" = not known */
+	int code;	/* enum pk_code; the first one set stays */
+	char text[384]; /* what and where */
+	char fix[256];	/* how to mend it, "" = not known */
 };
 
 /* Set text (": strerror" is added when num > 0) and return -num (-EINVAL where num is 0). */
-int pk_fail(struct pk_err *err, int num, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int pk_fail(struct pk_err *err, int num, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Put context and ": " before the text; returns ret. */
-int pk_wrap(struct pk_err *err, int ret, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int pk_wrap(struct pk_err *err, int ret, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Set the code unless one is set; returns ret, so that it sits in the return. */
 int pk_code(struct pk_err *err, int ret, enum pk_code code);
 /* Set the fix unless one is set; returns ret. */

@@ -7,6 +7,6 @@ void pk_log_init(const char *program, enum pk_level max);
 /* fmt is logfmt text: op=sync ep=4 err="..."; control characters in values are escaped. */
 void pk_log(enum pk_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) pk_log(PK_LOG_ERROR, __VA_ARGS__)
-#define log_warn(...) pk_log(PK_LOG_WARN, __VA_ARGS__)
-#define log_info(...) pk_log(PK_LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  pk_log(PK_LOG_WARN, __VA_ARGS__)
+#define log_info(...)  pk_log(PK_LOG_INFO, __VA_ARGS__)
 #define log_debug(...) pk_log(PK_LOG_DEBUG, __VA_ARGS__)

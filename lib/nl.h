@@ -84,8 +84,8 @@ void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
 		 const uint8_t mac[6]); /* permanent */
 
 /*
- * Sends the batch and waits until the kernel has done with it; the batch is empty afterwards, whatever
- * came. The first failure is returned: -errno, its message named, the kernel's own words
+ * Sends the batch and waits until the kernel has done with it; the batch is empty afterwards,
+ * whatever came. The first failure is returned: -errno, its message named, the kernel's own words
  * (extended acknowledgement) added. -EEXIST and -EBUSY come as they are (a taken name or ifindex).
  */
 int pk_nl_send(struct pk_nl *nl, struct pk_err *err);

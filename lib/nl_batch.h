@@ -15,11 +15,11 @@
 
 struct pk_nl {
 	int fd;
-	uint32_t seq; /* of the next message */
-	size_t len, last;		/* of the batch, and where its last message begins */
+	uint32_t seq;	  /* of the next message */
+	size_t len, last; /* of the batch, and where its last message begins */
 	unsigned int n;
 	bool overflow;
-	char what[PK_NL_MESSAGES][64]; /* for errors: "add filter pk_from_endpoint" */
+	char what[PK_NL_MESSAGES][64];	  /* for errors: "add filter pk_from_endpoint" */
 	_Alignas(8) char buf[PK_NL_ROOM]; /* of struct nlmsghdr, one after the other */
 };
 

@@ -42,15 +42,15 @@ static bool is_offload(const char *name)
 
 static int read_count(struct features *f)
 {
-	struct {
-		struct ethtool_sset_info head;
-		__u32 count;
-	} info = { .head = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES } };
-	int r = query(f, &info);
+	own_mem struct ethtool_sset_info *info = pk_alloc(sizeof(*info) + sizeof(info->data[0]));
+	int r;
 
+	info->cmd = ETHTOOL_GSSET_INFO;
+	info->sset_mask = 1ull << ETH_SS_FEATURES;
+	r = query(f, info);
 	if (r < 0)
 		return r;
-	f->n = info.count < FEATURES_MAX ? info.count : FEATURES_MAX;
+	f->n = info->data[0] < FEATURES_MAX ? info->data[0] : FEATURES_MAX;
 	return 0;
 }
 

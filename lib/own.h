@@ -27,10 +27,10 @@ static inline void pk_own_dir_(DIR **d)
 	if (*d)
 		closedir(*d);
 }
-#define own_fd PK_OWN(pk_own_fd_)
-#define own_mem PK_OWN(pk_own_mem_)
+#define own_fd	 PK_OWN(pk_own_fd_)
+#define own_mem	 PK_OWN(pk_own_mem_)
 #define own_file PK_OWN(pk_own_file_)
-#define own_dir PK_OWN(pk_own_dir_)
+#define own_dir	 PK_OWN(pk_own_dir_)
 
 /* Take the value and leave `empty` behind, so that the owner's release finds nothing. */
 #define PK_MOVE(var, empty)                                                                        \
@@ -42,7 +42,8 @@ static inline void pk_own_dir_(DIR **d)
 
 #define PK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Small objects of fixed size: abort when there is no memory (crash-only; enforcement goes on from the pins). */
+/* Small objects of fixed size: abort when there is no memory (crash-only; enforcement goes on from
+ * the pins). */
 static inline void *pk_alloc(size_t size)
 {
 	void *p = calloc(1, size);

@@ -8,20 +8,20 @@
 #define PK_LOCK_NODE "node" /* below lock/: the node's own, and so no container id */
 
 struct pk_paths {
-	char root[256];				/* "" for / */
-	char endpoints[PK_PATH_ROOM];		/* root/var/lib/picket/endpoints */
+	char root[256];		      /* "" for / */
+	char endpoints[PK_PATH_ROOM]; /* root/var/lib/picket/endpoints */
 	char leases[PK_PATH_ROOM];
-	char policies[PK_PATH_ROOM];		/* accepted documents, <source>/<name> */
-	char node_json[PK_PATH_ROOM];		/* picketd's effective settings */
-	char run[PK_PATH_ROOM];			/* root/run/picket */
-	char lock[PK_PATH_ROOM];		/* run/lock */
-	char vm[PK_PATH_ROOM];			/* run/vm: driver files */
-	char socket[PK_PATH_ROOM];		/* run/picketd.sock */
-	char bpffs[PK_PATH_ROOM];		/* root/sys/fs/bpf: must be a bpffs */
-	char pins[PK_PATH_ROOM];		/* bpffs/picket, 0700 */
-	char maps[PK_PATH_ROOM];		/* pins/maps */
-	char config[PK_PATH_ROOM];		/* root/etc/picket/picketd.json */
-	char policies_d[PK_PATH_ROOM];		/* root/etc/picket/policies.d */
+	char policies[PK_PATH_ROOM];   /* accepted documents, <source>/<name> */
+	char node_json[PK_PATH_ROOM];  /* picketd's effective settings */
+	char run[PK_PATH_ROOM];	       /* root/run/picket */
+	char lock[PK_PATH_ROOM];       /* run/lock */
+	char vm[PK_PATH_ROOM];	       /* run/vm: driver files */
+	char socket[PK_PATH_ROOM];     /* run/picketd.sock */
+	char bpffs[PK_PATH_ROOM];      /* root/sys/fs/bpf: must be a bpffs */
+	char pins[PK_PATH_ROOM];       /* bpffs/picket, 0700 */
+	char maps[PK_PATH_ROOM];       /* pins/maps */
+	char config[PK_PATH_ROOM];     /* root/etc/picket/picketd.json */
+	char policies_d[PK_PATH_ROOM]; /* root/etc/picket/policies.d */
 };
 
 /* root: absolute, no "..", at most 255 bytes; "/" and "" are the same. */

@@ -81,6 +81,7 @@ class Runner:
 
     def lint(self):
         self.checked("lint-includes", ["scripts/lint-includes"])
+        self.checked("lint-format", ["make", "--no-print-directory", "check-format"])
 
     def unit(self):
         binaries = sorted(p for p in glob.glob(f"{self.build}/san/unit/test_*")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* Records of the `events` ring buffer. One event a decision; a lost one is counted, never waited for. */
+/* Records of the `events` ring buffer. One event a decision; a lost one is counted, never waited
+ * for. */
 #include <linux/types.h>
 #include "picket/types.h"
 
@@ -8,9 +9,9 @@
 
 enum pk_event_type {
 	PK_EVENT_DENIED = 1,
-	PK_EVENT_ALLOWED = 2,	/* a new flow, where the word asks for it */
-	PK_EVENT_AUDIT = 3,	/* the audit documents would have decided otherwise */
-	PK_EVENT_REVOKED = 4,	/* a live flow judged again and denied */
+	PK_EVENT_ALLOWED = 2, /* a new flow, where the word asks for it */
+	PK_EVENT_AUDIT = 3,   /* the audit documents would have decided otherwise */
+	PK_EVENT_REVOKED = 4, /* a live flow judged again and denied */
 };
 
 struct pk_event {
@@ -20,23 +21,23 @@ struct pk_event {
 	__u8 dir;		/* enum pk_dir: whose verdict, seen from slot */
 	__u32 slot;		/* the endpoint that it happened at */
 	__u64 ns;		/* CLOCK_BOOTTIME */
-	union pk_addr src, dst;	/* of the packet */
+	union pk_addr src, dst; /* of the packet */
 	__be16 sport, dport;	/* ICMP: type << 8 | code in dport */
 	__u8 proto;
 	__u8 tcp_flags;
-	__u16 ethertype;	/* host order */
+	__u16 ethertype; /* host order */
 	__u32 src_identity, dst_identity;
 	__u32 src_tenant, dst_tenant;
-	__u32 peer_slot;	/* local peer, else 0 */
-	__u32 rule;		/* deciding rule; PK_RULE_NONE where no policy decided */
+	__u32 peer_slot; /* local peer, else 0 */
+	__u32 rule;	 /* deciding rule; PK_RULE_NONE where no policy decided */
 	__u32 audit_rule;
 	__u32 revision;
-	__u32 length;		/* bytes of the packet */
-	__u8 rank;		/* of the deciding rule */
-	__u8 audit_verdict;	/* enum pk_verdict */
+	__u32 length;	    /* bytes of the packet */
+	__u8 rank;	    /* of the deciding rule */
+	__u8 audit_verdict; /* enum pk_verdict */
 	__u8 audit_rank;
-	__u8 party;		/* enum pk_party (query.h): what the other side is to slot */
-	__u32 lost;		/* events over the sender's budget since its last one */
+	__u8 party; /* enum pk_party (query.h): what the other side is to slot */
+	__u32 lost; /* events over the sender's budget since its last one */
 	__u32 pad2;
 };
 _Static_assert(sizeof(struct pk_event) == 104, "event ABI: pk_event");

@@ -2,29 +2,29 @@
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
 
-#define PK_LAYOUT		1	/* of everything under maps/: raise with any change of maps.h */
+#define PK_LAYOUT 1 /* of everything under maps/: raise with any change of maps.h */
 
-#define PK_CAPACITY_DEFAULT	256	/* endpoints on a node; slots are 1..capacity */
-#define PK_CAPACITY_MAX		4096
-#define PK_RULE_SETS_PER_SLOT	2	/* rule_sets holds 2 x capacity + 64 */
-#define PK_FLOW_BUDGET_DEFAULT	4096	/* live flows an endpoint may own */
-#define PK_FLOW_BUDGET_MAX	65536
-#define PK_NEW_FLOWS_DEFAULT	500	/* new flows a second; the burst is twice that */
+#define PK_CAPACITY_DEFAULT    256 /* endpoints on a node; slots are 1..capacity */
+#define PK_CAPACITY_MAX	       4096
+#define PK_RULE_SETS_PER_SLOT  2    /* rule_sets holds 2 x capacity + 64 */
+#define PK_FLOW_BUDGET_DEFAULT 4096 /* live flows an endpoint may own */
+#define PK_FLOW_BUDGET_MAX     65536
+#define PK_NEW_FLOWS_DEFAULT   500 /* new flows a second; the burst is twice that */
 
 /* Entries of one rule set: what takes more is refused while it is compiled, before it is large. */
 #define PK_RULE_SET_VERDICTS_MAX 65536
-#define PK_VERDICTS_PER_SLOT	1024	/* entries; at least 65,536 */
-#define PK_CIDR_DEFAULT		131072
-#define PK_CNI_ID_MAX		128	/* container id, RFC-less: CNI pkg/utils has no bound, we do */
-#define PK_IFNAME_MAX		15
-#define PK_MTU_MIN		1280	/* RFC 8200 5 */
-#define PK_MTU_MAX		9000
+#define PK_VERDICTS_PER_SLOT	 1024 /* entries; at least 65,536 */
+#define PK_CIDR_DEFAULT		 131072
+#define PK_CNI_ID_MAX		 128 /* container id, RFC-less: CNI pkg/utils has no bound, we do */
+#define PK_IFNAME_MAX		 15
+#define PK_MTU_MIN		 1280 /* RFC 8200 5 */
+#define PK_MTU_MAX		 9000
 
 /* The gateway as every guest sees it: on no interface, answered by the guard. */
 #define PK_GATEWAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x01 }
-#define PK_MAC_PREFIX0 0x02	/* endpoint MACs: 02:70 and 32 bits of a hash */
+#define PK_MAC_PREFIX0 0x02 /* endpoint MACs: 02:70 and 32 bits of a hash */
 #define PK_MAC_PREFIX1 0x70
 
 /* All filters of ours stand here (state.md, "Life and death"). */
-#define PK_TC_PREF	1
-#define PK_TC_HANDLE	1
+#define PK_TC_PREF   1
+#define PK_TC_HANDLE 1

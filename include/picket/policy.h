@@ -10,7 +10,7 @@ enum pk_verdict {
 
 /* The higher tier is asked first. */
 enum pk_tier {
-	PK_TIER_BUILTIN = 0,	/* the baseline of the configuration */
+	PK_TIER_BUILTIN = 0, /* the baseline of the configuration */
 	PK_TIER_BASELINE = 1,
 	PK_TIER_TENANT = 2,
 	PK_TIER_OPERATOR = 3,
@@ -18,18 +18,18 @@ enum pk_tier {
 
 enum pk_kind {
 	PK_KIND_NONE = 0,
-	PK_KIND_DEFAULT = 1,	/* default deny of a tier (of BUILTIN: nothing allowed it) */
+	PK_KIND_DEFAULT = 1, /* default deny of a tier (of BUILTIN: nothing allowed it) */
 	PK_KIND_PASS = 2,
 	PK_KIND_ALLOW = 3,
 	PK_KIND_DENY = 4,
 };
 
 /* Where a verdict comes from; the higher one wins. 0 = no verdict. */
-#define PK_RANK(tier, kind)	((__u8)((tier) * 8 + (kind)))
-#define PK_RANK_TIER(rank)	((rank) >> 3)
-#define PK_RANK_KIND(rank)	((rank) & 7)
-#define PK_RANK_PUBLISHED	PK_RANK(PK_TIER_BUILTIN, PK_KIND_ALLOW)
-#define PK_RANK_CHECKED		PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW)
+#define PK_RANK(tier, kind) ((__u8)((tier) * 8 + (kind)))
+#define PK_RANK_TIER(rank)  ((rank) >> 3)
+#define PK_RANK_KIND(rank)  ((rank) & 7)
+#define PK_RANK_PUBLISHED   PK_RANK(PK_TIER_BUILTIN, PK_KIND_ALLOW)
+#define PK_RANK_CHECKED	    PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW)
 
 /*
  * Classes: peers that a rule set treats alike in one direction. 1 to 63 are reserved;
@@ -43,10 +43,10 @@ enum pk_class {
 	PK_CLASS_WORLD6 = 3,
 	PK_CLASS_REMOTE_NODE = 4,
 	PK_CLASS_INIT = 5,
-	PK_CLASS_UNKNOWN = 6,		/* an endpoint of which nothing is known */
+	PK_CLASS_UNKNOWN = 6, /* an endpoint of which nothing is known */
 	PK_CLASS_SAME_TENANT = 7,
 	PK_CLASS_OTHER_TENANT = 8,
-	PK_CLASS_ANY = 9,		/* rules for any peer, kept once: see above */
+	PK_CLASS_ANY = 9, /* rules for any peer, kept once: see above */
 	PK_CLASS_FIRST = 64,
 };
 
@@ -67,4 +67,4 @@ enum pk_builtin_rule { PK_BUILTIN_RULES(PK_RULE_ENUM_) PK_RULE_BUILTIN_COUNT };
 #define PK_RULE_FIRST 64
 
 /* Protocol of a verdict entry beside the IP protocol numbers. */
-#define PK_PORT_ICMP(type, code) ((__u16)((type) << 8 | (code)))	/* ICMP's place for the port */
+#define PK_PORT_ICMP(type, code) ((__u16)((type) << 8 | (code))) /* ICMP's place for the port */

@@ -14,17 +14,18 @@
 
 enum pk_op { PK_OP_IN, PK_OP_NOT_IN, PK_OP_EXISTS, PK_OP_NOT_EXISTS };
 
-/* One requirement; a matchLabels pair is IN with one value. All requirements of a selector must hold. */
+/* One requirement; a matchLabels pair is IN with one value. All requirements of a selector must
+ * hold. */
 struct pk_requirement {
-	char *key;		/* canonical, "source:key": aliases and bare keys are resolved by the parser */
+	char *key; /* canonical, "source:key": aliases and bare keys are resolved by the parser */
 	enum pk_op op;
 	char **values;
 	size_t n_values;
-	bool from_labels;	/* written under matchLabels */
+	bool from_labels; /* written under matchLabels */
 };
 
 enum pk_entity {
-	PK_ENTITY_NONE,		/* matches nothing */
+	PK_ENTITY_NONE, /* matches nothing */
 	PK_ENTITY_ALL,
 	PK_ENTITY_WORLD,
 	PK_ENTITY_WORLD4,
@@ -38,53 +39,54 @@ enum pk_entity {
 struct pk_selector {
 	struct pk_requirement *req;
 	size_t n_req;
-	bool is_entity;		/* exactly matchLabels: {reserved:X} */
+	bool is_entity; /* exactly matchLabels: {reserved:X} */
 	enum pk_entity entity;
 };
 
 struct pk_cidr_rule {
-	struct pk_prefix cidr;	/* masked */
+	struct pk_prefix cidr; /* masked */
 	struct pk_prefix *except;
 	size_t n_except;
 };
 
 struct pk_service_ref {
 	char *name;
-	char *namespace;	/* NULL: the document's (an operator document without one: any namespace) */
+	char *namespace; /* NULL: the document's (an operator document without one: any namespace)
+			  */
 };
 
 struct pk_fqdn {
-	char *name;		/* matchName, lower case, no trailing dot; NULL if pattern */
-	char *pattern;		/* matchPattern */
+	char *name;    /* matchName, lower case, no trailing dot; NULL if pattern */
+	char *pattern; /* matchPattern */
 };
 
 enum pk_peer_kind {
-	PK_PEER_ABSENT,		/* no peer key: entity all */
+	PK_PEER_ABSENT, /* no peer key: entity all */
 	PK_PEER_ENDPOINTS,
-	PK_PEER_CIDR,		/* CIDR and CIDRSet alike */
+	PK_PEER_CIDR, /* CIDR and CIDRSet alike */
 	PK_PEER_ENTITIES,
 	PK_PEER_SERVICES,
 	PK_PEER_FQDNS,
 };
 
-#define PK_PROTO_ANY 0xff	/* TCP, UDP and SCTP (not ICMP) */
+#define PK_PROTO_ANY 0xff /* TCP, UDP and SCTP (not ICMP) */
 
 struct pk_port_rule {
-	bool icmp;		/* an `icmps` field */
-	uint8_t proto;		/* IP protocol number, or PK_PROTO_ANY */
-	bool v6;		/* icmp: family IPv6 */
-	char *label;		/* a Nomad port label, or NULL */
-	uint16_t port, end;	/* inclusive, host order; 0..65535 = every port */
-	uint8_t type;		/* icmp */
-	int16_t code;		/* icmp; -1 = any */
+	bool icmp;	    /* an `icmps` field */
+	uint8_t proto;	    /* IP protocol number, or PK_PROTO_ANY */
+	bool v6;	    /* icmp: family IPv6 */
+	char *label;	    /* a Nomad port label, or NULL */
+	uint16_t port, end; /* inclusive, host order; 0..65535 = every port */
+	uint8_t type;	    /* icmp */
+	int16_t code;	    /* icmp; -1 = any */
 };
 
 /* One allow or deny entry of a direction. */
 struct pk_entry {
-	bool empty;		/* {}: matches nothing, turns default deny on */
+	bool empty; /* {}: matches nothing, turns default deny on */
 	bool deny, pass;
 	enum pk_peer_kind kind;
-	struct pk_selector *selectors;		/* PK_PEER_ENDPOINTS; empty list matches nothing */
+	struct pk_selector *selectors; /* PK_PEER_ENDPOINTS; empty list matches nothing */
 	size_t n_selectors;
 	struct pk_cidr_rule *cidrs;
 	size_t n_cidrs;
@@ -94,29 +96,31 @@ struct pk_entry {
 	size_t n_services;
 	struct pk_fqdn *fqdns;
 	size_t n_fqdns;
-	bool has_ports;				/* toPorts or icmps given; else every protocol */
+	bool has_ports; /* toPorts or icmps given; else every protocol */
 	struct pk_port_rule *ports;
 	size_t n_ports;
-	int line;				/* of the entry in its file, 1-based */
-	uint32_t number;			/* rule number, set by pk_rules_number(); 0 = none yet */
+	int line;	 /* of the entry in its file, 1-based */
+	uint32_t number; /* rule number, set by pk_rules_number(); 0 = none yet */
 };
 
 struct pk_rule {
-	char *description;			/* or NULL */
-	char *log;				/* log.value or NULL */
-	struct pk_selector subject;		/* endpointSelector */
-	struct pk_entry *entries[2];		/* by enum pk_dir; allow and deny, in file order (allow list first) */
+	char *description;	    /* or NULL */
+	char *log;		    /* log.value or NULL */
+	struct pk_selector subject; /* endpointSelector */
+	struct pk_entry
+		*entries[2]; /* by enum pk_dir; allow and deny, in file order (allow list first) */
 	size_t n_entries[2];
-	bool default_deny[2];			/* effective: tier and enableDefaultDeny applied; false without entries */
+	bool default_deny[2]; /* effective: tier and enableDefaultDeny applied; false without
+				 entries */
 	int line;
 };
 
 struct pk_document {
-	char *source;		/* "file", "operator", "tenant/<namespace>", or "" (expectations) */
-	char *name;		/* unique in its source */
-	char *path;		/* file or key, for messages */
-	char *namespace;	/* tenant policy, or NULL: operator policy */
-	enum pk_tier tier;	/* BASELINE, TENANT or OPERATOR */
+	char *source;	   /* "file", "operator", "tenant/<namespace>", or "" (expectations) */
+	char *name;	   /* unique in its source */
+	char *path;	   /* file or key, for messages */
+	char *namespace;   /* tenant policy, or NULL: operator policy */
+	enum pk_tier tier; /* BASELINE, TENANT or OPERATOR */
 	bool audit;
 	bool uses_fqdn;
 	struct pk_rule *rules;

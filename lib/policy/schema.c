@@ -254,17 +254,19 @@ ENTRY(ingress, ingress_keys, from_either,
       "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("fromEndpoints") "," HAS("fromCIDR") "," HAS(
 	      "fromCIDRSet") "," HAS("fromEntities") "," HAS("toPorts") "," HAS("icmps") "]}}");
 ENTRY(egress, egress_keys, to_either,
-      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") "," HAS("toCIDR") "," HAS("toCIDRSet") "," HAS("toEntities") "," HAS(
-	      "toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("icmps") "]}},"
-										   "{\"if\":{"
-										   "\"required\":["
-										   "\"pass\","
-										   "\"toFQDNs\"]},"
-										   "\"then\":{"
-										   "\"properties\":"
-										   "{\"pass\":{"
-										   "\"const\":"
-										   "false}}}}");
+      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") "," HAS("toCIDR") "," HAS("toCIDRSet") "," HAS(
+	      "toEntities") "," HAS("toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("ic"
+												"mp"
+												"s") "]}},"
+												     "{\"if\":{"
+												     "\"required\":["
+												     "\"pass\","
+												     "\"toFQDNs\"]},"
+												     "\"then\":{"
+												     "\"properties\":"
+												     "{\"pass\":{"
+												     "\"const\":"
+												     "false}}}}");
 ENTRY(ingress_deny, ingress_deny_keys, from_either, NULL);
 ENTRY(egress_deny, egress_deny_keys, to_either, NULL);
 
@@ -307,19 +309,18 @@ const struct pk_schema pk_schema_rule = {
 	.form = PK_FORM_OBJECT,
 	.id = "rule",
 	.keys = rule_keys,
-	.extra =
-		"{\"anyOf\":[" ANY_ENTRY("ingress") "," ANY_ENTRY("egress") "," ANY_ENTRY("ingressD"
-											  "eny") "," ANY_ENTRY("egressDeny") "]}," DEFAULT_DENY_NEEDS(
-			"ingress") "," DEFAULT_DENY_NEEDS("egress") ","
-								    "{\"properties\":{"
-								    "\"endpointSelector\":{"
-								    "\"properties\":{"
-								    "\"matchLabels\":"
-								    "{\"propertyNames\":{\"not\":{"
-								    "\"enum\":[\"reserved:host\","
-								    "\"reserved:world\","
-								    "\"reserved:remote-node\"]}}}}}"
-								    "}}",
+	.extra = "{\"anyOf\":[" ANY_ENTRY("ingress") "," ANY_ENTRY("egress") "," ANY_ENTRY(
+		"ingressD"
+		"eny") "," ANY_ENTRY("egressDeny") "]}," DEFAULT_DENY_NEEDS("ingress") "," DEFAULT_DENY_NEEDS("egress") ","
+															"{\"properties\":{"
+															"\"endpointSelector\":{"
+															"\"properties\":{"
+															"\"matchLabels\":"
+															"{\"propertyNames\":{\"not\":{"
+															"\"enum\":[\"reserved:host\","
+															"\"reserved:world\","
+															"\"reserved:remote-node\"]}}}}}"
+															"}}",
 };
 const struct pk_schema pk_schema_rules = LIST(pk_schema_rule);
 

@@ -42,9 +42,13 @@ static void fuzz_args(const char *text, unsigned int allowed)
 
 static void check_result(const struct cni_conf *conf)
 {
-	struct cni_attachment a = { .container_id = "vm-1", .ifname = "eth0", .netns = "/n",
-				    .host_name = "pk1", .tap_name = conf->process ? NULL : "tap0",
-				    .prefix4 = 24, .dns = &conf->dns };
+	struct cni_attachment a = { .container_id = "vm-1",
+				    .ifname = "eth0",
+				    .netns = "/n",
+				    .host_name = "pk1",
+				    .tap_name = conf->process ? NULL : "tap0",
+				    .prefix4 = 24,
+				    .dns = &conf->dns };
 	own_str out = { 0 };
 	own_json *doc = NULL;
 	const struct pk_json *ips;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* examples/picket.conflist is what the plugin accepts; its schema and docs/cni.md know the same keys. */
+/* examples/picket.conflist is what the plugin accepts; its schema and docs/cni.md know the same
+ * keys. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,8 +63,8 @@ static void the_example_is_accepted(void **state)
 
 static bool is_ours(const char *key)
 {
-	static const char *const spec[] = { "type", "cniVersion", "name", "args", "capabilities",
-					    "runtimeConfig", "prevResult", NULL };
+	static const char *const spec[] = { "type",	    "cniVersion",    "name",	   "args",
+					    "capabilities", "runtimeConfig", "prevResult", NULL };
 
 	for (size_t i = 0; spec[i]; i++)
 		if (!strcmp(key, spec[i]))
@@ -71,13 +72,15 @@ static bool is_ours(const char *key)
 	return true;
 }
 
-/* Each key of the schema is known to the plugin (a null is the wrong type, not unknown) and documented. */
+/* Each key of the schema is known to the plugin (a null is the wrong type, not unknown) and
+ * documented. */
 static void schema_plugin_and_documentation_agree(void **state)
 {
 	own_json *doc = load("examples/conflist.schema.json");
 	const struct pk_json *keys = pk_json_get(
 		pk_json_get(pk_json_get(pk_json_get(pk_json_root(doc), "definitions"), "picket"),
-			    "properties"), "type");
+			    "properties"),
+		"type");
 	size_t len = 0;
 	own_mem char *docs = slurp("docs/cni.md", &len);
 	size_t n = 0;
@@ -92,8 +95,8 @@ static void schema_plugin_and_documentation_agree(void **state)
 		if (!is_ours(pk_json_key(k)))
 			continue;
 		n++;
-		snprintf(text, sizeof(text), "{\"cniVersion\":\"1.0.0\",\"name\":\"p\",\"%s\":null}",
-			 pk_json_key(k));
+		snprintf(text, sizeof(text),
+			 "{\"cniVersion\":\"1.0.0\",\"name\":\"p\",\"%s\":null}", pk_json_key(k));
 		if (cni_conf_parse(text, strlen(text), CNI_ADD, &conf, &err) == 0 ||
 		    strstr(err.text, "unknown key"))
 			fail_msg("%s: \"%s\"", pk_json_key(k), err.text);

@@ -15,8 +15,10 @@
 #include "fs.h"
 #include "own.h"
 
-#define CONF "{\"cniVersion\":\"1.0.0\",\"name\":\"p\",\"pool\":\"10.40.7.0/24\",\"baseline\":\"deny\"," \
-	     "\"dns\":{\"servers\":[\"10.0.0.53\"]}}"
+#define CONF                                                                                       \
+	"{\"cniVersion\":\"1.0.0\",\"name\":\"p\",\"pool\":\"10.40.7.0/"                           \
+	"24\",\"baseline\":\"deny\","                                                              \
+	"\"dns\":{\"servers\":[\"10.0.0.53\"]}}"
 
 static char root[64];
 
@@ -57,7 +59,8 @@ static int settings(const char *node_json, struct pk_settings *s)
 	assert_int_equal(pk_paths_init(&paths, root, &err), 0);
 	if (node_json)
 		assert_int_equal(pk_fs_write_quick(paths.node_json, node_json, strlen(node_json),
-						   0600, &err), 0);
+						   0600, &err),
+				 0);
 	return cni_settings(&conf, &args, &paths, s, &err);
 }
 

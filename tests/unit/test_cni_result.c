@@ -21,9 +21,16 @@ static char search0[] = "svc.test";
 static struct cni_attachment attachment(void)
 {
 	struct cni_attachment a = {
-		.container_id = "vm-1", .ifname = "eth0", .netns = "/run/netns/vm-1",
-		.host_name = "pk12", .tap_name = "tap0", .mac = { 2, 0x70, 1, 2, 3, 4 },
-		.host_mac = { 2, 0x70, 0x6b, 0, 0, 1 }, .prefix4 = 24, .mtu = 1500, .queues = 1,
+		.container_id = "vm-1",
+		.ifname = "eth0",
+		.netns = "/run/netns/vm-1",
+		.host_name = "pk12",
+		.tap_name = "tap0",
+		.mac = { 2, 0x70, 1, 2, 3, 4 },
+		.host_mac = { 2, 0x70, 0x6b, 0, 0, 1 },
+		.prefix4 = 24,
+		.mtu = 1500,
+		.queues = 1,
 		.dns = &dns,
 	};
 
@@ -83,12 +90,13 @@ static void shape_of_process_mode(void **state)
 	a.ipv6 = (union pk_addr){ 0 };
 	text = result(&a, CNI_1_0_0, NULL);
 	assert_string_equal(
-		text,
-		"{\"cniVersion\":\"1.0.0\",\"interfaces\":["
-		"{\"name\":\"pk12\",\"mac\":\"02:70:6b:00:00:01\"},"
-		"{\"name\":\"eth0\",\"mac\":\"02:70:01:02:03:04\",\"sandbox\":\"/run/netns/vm-1\"}],"
-		"\"ips\":[{\"interface\":1,\"address\":\"10.66.0.2/24\",\"gateway\":\"10.66.0.1\"}],"
-		"\"routes\":[{\"dst\":\"0.0.0.0/0\",\"gw\":\"10.66.0.1\"}],\"dns\":{}}\n");
+		text, "{\"cniVersion\":\"1.0.0\",\"interfaces\":["
+		      "{\"name\":\"pk12\",\"mac\":\"02:70:6b:00:00:01\"},"
+		      "{\"name\":\"eth0\",\"mac\":\"02:70:01:02:03:04\",\"sandbox\":\"/run/netns/"
+		      "vm-1\"}],"
+		      "\"ips\":[{\"interface\":1,\"address\":\"10.66.0.2/"
+		      "24\",\"gateway\":\"10.66.0.1\"}],"
+		      "\"routes\":[{\"dst\":\"0.0.0.0/0\",\"gw\":\"10.66.0.1\"}],\"dns\":{}}\n");
 }
 
 /* Every ips[].interface is below the number of interfaces; only the tap's name comes twice. */
@@ -104,7 +112,8 @@ static void check_indexes(const char *text)
 	n = (int64_t)pk_json_count(interfaces);
 	for (const struct pk_json *v = pk_json_first(ips); v; v = pk_json_next(v))
 		if (pk_json_get(v, "interface"))
-			assert_int_equal(pk_json_int(pk_json_get(v, "interface"), 0, n - 1, &at), 0);
+			assert_int_equal(pk_json_int(pk_json_get(v, "interface"), 0, n - 1, &at),
+					 0);
 	for (const struct pk_json *x = pk_json_first(interfaces); x; x = pk_json_next(x))
 		for (const struct pk_json *y = pk_json_next(x); y; y = pk_json_next(y)) {
 			const char *name = pk_json_string(pk_json_get(x, "name"));
@@ -231,7 +240,8 @@ static void report(const struct pk_err *err, char *msg, char *details)
 static void an_error_is_short_whole_and_ends_in_its_fix(void **state)
 {
 	char msg[1024], details[1024];
-	struct pk_err err = { .code = 102, .text = "no free address in 10.0.0.0/30",
+	struct pk_err err = { .code = 102,
+			      .text = "no free address in 10.0.0.0/30",
 			      .fix = "give the node a larger \"pool\"" };
 
 	(void)state;
