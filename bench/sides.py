@@ -5,7 +5,9 @@ Each side is a node of its own: a network and a mount namespace that nothing out
 """
 import json
 import os
+import shutil
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests"))
@@ -109,12 +111,24 @@ class Picket(Side):
             pool=("10.40.0.0/16",), conf={"hook": hook, "mtu": 1500, "dns": {"servers": []}},
             config={"nomad": None, "consul": None,
                     "capacity": {"endpoints": capacity}, "pools": ["10.40.0.0/16"]}))
+        self._run_in_memory()
         self.path = os.path.join(self.node.root, "opt/cni/bin")
         os.makedirs(self.path)
         os.symlink(os.path.join(self.build, "picket-cni"), os.path.join(self.path, "picket"))
         self.list = self.node.write_config()
         if controller:
             self.node.start_picketd()
+
+    def _run_in_memory(self):
+        """/run is a tmpfs on any Debian; what is durable lies on the disk that /tmp is on."""
+        self.memory = tempfile.mkdtemp(prefix="picket-run-", dir="/dev/shm")
+        os.chmod(self.memory, 0o755)
+        os.rmdir(os.path.join(self.node.root, "run"))
+        os.symlink(self.memory, os.path.join(self.node.root, "run"))
+
+    def close(self):
+        super().close()
+        shutil.rmtree(self.memory, ignore_errors=True)
 
     def stop_controller(self):
         self.node.kill_picketd()

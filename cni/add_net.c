@@ -36,8 +36,13 @@ static int no_address(struct cni_add *add, bool v6, struct pk_err *err)
 static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union pk_addr *addr,
 		struct pk_err *err)
 {
-	int r = pk_lease_take(dir, addr, add->owner, err);
+	const union pk_addr *held = &add->rec.ipv4;
+	int r = -ENOENT;
 
+	if (!pk_addr_is4(addr) && !pk_addr_is_zero(held)) /* a file less to make */
+		r = pk_lease_take_beside(dir, addr, held, NULL);
+	if (r < 0 && r != -EEXIST)
+		r = pk_lease_take(dir, addr, add->owner, err);
 	if (r != -EEXIST)
 		return r;
 	r = pk_lease_is(dir, addr, add->owner, err);

@@ -145,6 +145,7 @@ int main(int argc, char **argv)
 	hold_standard_files();
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
+	setenv("TZ", "UTC0", 1); /* its times are UTC: no zone is read */
 	pk_log_init("picket-cni", PK_LOG_WARN);
 #ifdef PK_FAULTS
 	if (argc == 2 && !strcmp(argv[1], "--list-faults")) {

@@ -22,11 +22,8 @@ int cni_state_make(const struct pk_paths *paths, struct pk_err *err)
 	};
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(dirs); i++) {
-		int r;
+		int r = pk_fs_mkdirs(dirs[i].path, dirs[i].mode, err);
 
-		if (mkdir(dirs[i].path, dirs[i].mode) == 0 || errno == EEXIST)
-			continue;
-		r = pk_fs_mkdirs(dirs[i].path, dirs[i].mode, err);
 		if (r < 0) {
 			pk_fix(err, r, "make it writable for root, or move it with \"root\"");
 			return pk_code(err, r, PK_CODE_STATE);

@@ -23,6 +23,7 @@
 
 #define MINUTE_MS 60000
 #define GONE_MS	  200 /* a device that goes takes its netns and its record's DEL along */
+#define LINKS_MS  10
 #define SWEEP_NS  2000000000ull
 
 /* An endpoint that was closed here, since its guard can't be first. */
@@ -34,7 +35,7 @@ struct shut {
 struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
-	struct pk_timer *timer, *sweep_timer, *audit_timer;
+	struct pk_timer *timer, *sweep_timer, *audit_timer, *links_timer;
 	struct pk_watch *watch;
 	int links; /* netlink socket that hears of devices and their filters */
 	union pk_addr *local;
@@ -270,8 +271,25 @@ static bool is_guards(const struct pk_upkeep *u, const struct nlmsghdr *h)
 	return false;
 }
 
-/* Anything about links may be one that went; the sweep itself looks what is there. */
+static void on_links(void *arg);
+
+static void watch_links(struct pk_upkeep *u)
+{
+	if (u->links >= 0)
+		u->watch = pk_watch_fd(u->args.loop, u->links, on_links, u);
+}
+
+/* An ADD is a dozen of messages: they are read together, and don't wake anybody in the midst. */
 static void on_links(void *arg)
+{
+	struct pk_upkeep *u = arg;
+
+	pk_watch_free(PK_MOVE(u->watch, NULL));
+	pk_timer_set(u->links_timer, LINKS_MS);
+}
+
+/* Anything about links may be one that went; the sweep itself looks what is there. */
+static void read_links(void *arg)
 {
 	struct pk_upkeep *u = arg;
 	_Alignas(struct nlmsghdr) char buf[16384];
@@ -293,13 +311,16 @@ static void on_links(void *arg)
 		pk_timer_hurry(u->sweep_timer, GONE_MS);
 	if (guards)
 		pk_timer_hurry(u->audit_timer, GONE_MS);
+	watch_links(u);
 }
 
 static int open_links(void)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_TC };
 	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	const int room = 4 << 20; /* what comes in LINKS_MS while many are added and deleted */
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -1;
 	return PK_MOVE(fd, -1);
@@ -314,8 +335,8 @@ struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 	u->sweep_timer = pk_timer_new(args->loop, sweep, u);
 	u->audit_timer = pk_timer_new(args->loop, audit, u);
 	u->links = open_links();
-	if (u->links >= 0)
-		u->watch = pk_watch_fd(args->loop, u->links, on_links, u);
+	u->links_timer = pk_timer_new(args->loop, read_links, u);
+	watch_links(u);
 	read_addresses(u);
 	pk_timer_set(u->timer, 100); /* the first one just after start */
 	return u;
@@ -331,6 +352,7 @@ void pk_upkeep_free(struct pk_upkeep *u)
 	pk_timer_free(u->timer);
 	pk_timer_free(u->sweep_timer);
 	pk_timer_free(u->audit_timer);
+	pk_timer_free(u->links_timer);
 	for (size_t i = 0; i < u->n_shut; i++)
 		free(u->shut[i].key);
 	free(u->shut);

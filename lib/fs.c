@@ -152,6 +152,8 @@ int pk_fs_mkdirs(const char *path, mode_t mode, struct pk_err *err)
 
 	if (len >= sizeof(part))
 		return pk_fail(err, ENAMETOOLONG, "%s", path);
+	if (mkdir(path, mode) == 0 || errno == EEXIST) /* nearly always */
+		return 0;
 	memcpy(part, path, len + 1);
 	for (char *p = part + 1;; p++) {
 		char c = *p;

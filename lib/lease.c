@@ -126,6 +126,22 @@ static void lease_path(const struct pk_lease_dir *dir, const union pk_addr *addr
 	snprintf(path, room, "%s/%s", dir->path, pk_addr_format(addr, text));
 }
 
+/* A file that says whose the lease is, under a name that only a killed process leaves. */
+static int write_owner(const char *path, const char *owner, struct pk_err *err)
+{
+	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	ssize_t len = (ssize_t)strlen(owner), n;
+
+	if (fd < 0)
+		return pk_code(err, pk_fail(err, errno, "create %s", path), PK_CODE_STATE);
+	n = write(fd, owner, (size_t)len);
+	if (n == len)
+		return 0;
+	n = n < 0 ? errno : ENOSPC;
+	unlink(path);
+	return pk_code(err, pk_fail(err, (int)n, "write %s", path), PK_CODE_STATE);
+}
+
 int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err)
 {
@@ -135,15 +151,27 @@ int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, con
 	lease_path(dir, addr, path, sizeof(path));
 	snprintf(temp, sizeof(temp), "%s/.take.%d.%s", dir->path, (int)getpid(),
 		 pk_addr_format(addr, text));
-	r = pk_fs_write_quick(temp, owner, strlen(owner), 0600, err);
+	r = write_owner(temp, owner, err);
 	pk_fault("lease-written");
 	if (r < 0)
-		return pk_code(err, r, PK_CODE_STATE);
+		return r;
 	r = link(temp, path) < 0 ? -errno : 0;
 	unlink(temp);
 	if (r < 0)
 		return pk_code(err, pk_fail(err, -r, "lease %s", path), PK_CODE_STATE);
 	return 0;
+}
+
+int pk_lease_take_beside(const struct pk_lease_dir *dir, const union pk_addr *addr,
+			 const union pk_addr *held, struct pk_err *err)
+{
+	char path[512], there[512];
+
+	lease_path(dir, addr, path, sizeof(path));
+	lease_path(dir, held, there, sizeof(there));
+	if (link(there, path) == 0)
+		return 0;
+	return pk_code(err, pk_fail(err, errno, "lease %s", path), PK_CODE_STATE);
 }
 
 static int read_owner(const char *path, char owner[OWNER_ROOM])

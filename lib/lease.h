@@ -39,6 +39,9 @@ int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t
 /* -EEXIST: held by another, or already by this owner. */
 int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err);
+/* The same for an owner that holds the lease of another address: one file serves both. */
+int pk_lease_take_beside(const struct pk_lease_dir *dir, const union pk_addr *addr,
+			 const union pk_addr *held, struct pk_err *err);
 /* 1 held by owner, 0 by another or nobody, -errno. */
 int pk_lease_is(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		struct pk_err *err);
