@@ -43,7 +43,7 @@ def row(name):
     return lambda result, build: measure(result, build, [name])
 
 
-TENANTS, DOCUMENTS, ENDPOINTS, CHANGES = 500, 5000, 100, 60
+TENANTS, DOCUMENTS, ENDPOINTS, CHANGES = 500, 5000, 100, 200
 
 
 def document(number, port):

@@ -18,9 +18,10 @@
 #include "own.h"
 #include "sync_parts.h"
 
-#define TOGETHER_MS 2	 /* changes of one moment are applied as one */
-#define AGAIN_MS    20	 /* after a word changed under our hands */
-#define RETRY_MS    5000 /* after an error */
+#define TOGETHER_MS 2		/* changes of one moment are applied as one */
+#define QUIET_NS    20000000ull /* after so long without one, a change waits for no other */
+#define AGAIN_MS    20		/* after a word changed under our hands */
+#define RETRY_MS    5000	/* after an error */
 #define FULL_MS                                                                                    \
 	60000 /* what doesn't fit is tried again by a change, or when others may have gone */
 #define SYNC_MS	     20 /* between two turns of making documents outlive a power cut */
@@ -202,6 +203,7 @@ int pk_daemon_apply(struct pk_daemon *d)
 
 	pk_timer_clear(d->apply);
 	pk_timer_set(d->trim, TRIM_MS);
+	d->last_ns = pk_now_ns();
 	if (d->docs_changed) {
 		pk_model_documents(d->model);
 		tell_refused(d);
@@ -233,9 +235,11 @@ static void apply_now(void *arg)
 
 void pk_daemon_apply_soon(struct pk_daemon *d)
 {
+	uint64_t now = pk_now_ns();
+
 	if (!d->change_ns)
-		d->change_ns = pk_now_ns();
-	pk_timer_hurry(d->apply, TOGETHER_MS);
+		d->change_ns = now;
+	pk_timer_hurry(d->apply, now - d->last_ns > QUIET_NS ? 0 : TOGETHER_MS);
 }
 
 bool pk_daemon_in_step(const struct pk_daemon *d, const struct pk_member *m)

@@ -41,6 +41,7 @@ struct pk_daemon {
 	bool docs_changed, settings_changed;
 	bool withdraw;	    /* names of others are to go at the next pass */
 	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
+	uint64_t last_ns;   /* of the last pass's begin */
 	struct timespec started, applied;
 	uint64_t started_ms;
 	double apply_s;
