@@ -504,9 +504,12 @@ def test_curl_speaks_to_the_socket(node):
     told = json.loads(node.run(["curl", "-sS", "--fail-with-body", "--unix-socket", path,
                                 "http://picketd/v1/status"]).stdout)
     assert told["pid"] == node.picketd.pid
-    big = node.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", path,
-                    "-H", "Expect:", "-d", "x" * 70000, "http://picketd/v1/endpoints"], check=False)
-    assert big.stdout == "413"
+    # By hand: a client that is still sending when the answer comes may see the connection cut instead.
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as big:
+        big.settimeout(30)
+        big.connect(path)
+        big.sendall(b"POST /v1/endpoints HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n")
+        assert big.recv(100).startswith(b"HTTP/1.1 413 ")
     head = node.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", path,
                      "-H", "X: " + "x" * 9000, "http://picketd/v1/status"], check=False)
     assert head.stdout in ("400", "413") or head.returncode != 0
