@@ -15,15 +15,16 @@ def alloc(nr):
 
 
 def add(side, first, count):
-    """Endpoints that stay; taps for the first two (ours have theirs)."""
+    """Endpoints that stay; taps for the last two (ours have theirs)."""
     side.cni("--add", count, "--first", first, "--prefix", PREFIX, args=side.args)
-    if first == 0 and hasattr(side, "add_tap"):
-        for nr in range(2):
+    if hasattr(side, "add_tap"):
+        for nr in range(first + count - 2, first + count):
             side.add_tap(alloc(nr))
 
 
-def measure(sides, build):
-    specs = [side.path_spec(alloc(0), alloc(1)) for side in sides]
+def measure(sides, build, last):
+    """Between the two newest: a chain of rules is walked to those that came last."""
+    specs = [side.path_spec(alloc(last - 1), alloc(last)) for side in sides]
     out = subprocess.run([f"{build}/bench/taps", "--rounds", str(ROUNDS), "--packets",
                           str(PACKETS), *specs], check=True, text=True,
                          stdout=subprocess.PIPE).stdout
@@ -38,14 +39,14 @@ def tap_to_tap(result, build):
             sides.append(make())
             stack.callback(sides[-1].close)
             add(sides[-1], 0, 2)
-        few = measure(sides, build)
+        few = measure(sides, build, 1)
         result.add("D5.2", "64 B tap to tap, 2 endpoints", few["picket"], few["nomad"],
                    "Nomad's chain", 0.56)
         result.add("D5.2.tcx", "64 B tap to tap, 2 endpoints, tcx", few["picket-tcx"],
                    few["nomad"], "Nomad's chain", 0.52)
         for side in (sides[0], sides[2]):
             add(side, 2, 998)
-        many = measure([sides[0], sides[2]], build)
+        many = measure([sides[0], sides[2]], build, 999)
         result.add("D5.1000", "64 B tap to tap, 1,000 endpoints", many["picket"], many["nomad"],
                    "Nomad's chain", 0.07)
         result.add("D5.1000.flat", "1,000 endpoints against 2", many["picket"], few["picket"],
