@@ -32,7 +32,7 @@ static int no_address(struct cni_add *add, bool v6, struct pk_err *err)
 	return pk_code(err, -EADDRNOTAVAIL, PK_CODE_NO_ADDRESS);
 }
 
-/* -EEXIST: another's. Ours from before (a move, a repeated ADD) is ours. */
+/* -EEXIST: another endpoint holds it. A lease that this endpoint holds already counts as taken. */
 static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union pk_addr *addr,
 		struct pk_err *err)
 {
@@ -46,7 +46,9 @@ static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union
 	if (r != -EEXIST)
 		return r;
 	r = pk_lease_is(dir, addr, add->owner, err);
-	return r == 0 ? -EEXIST : r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	return r ? 0 : -EEXIST;
 }
 
 static int take_free(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
@@ -70,7 +72,7 @@ static int take_free(struct cni_add *add, struct cni_ipam *ipam, bool v6, union 
 	return no_address(add, v6, err);
 }
 
-/* What the job asked for, if the operator lets it. */
+/* Takes the address that the job asked for, where the operator allows jobs to ask. */
 static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk_addr *out,
 		      struct pk_err *err)
 {
@@ -97,7 +99,8 @@ static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk
 	return r;
 }
 
-/* One family: the address asked for, else that of the endpoint replaced, else a free one. */
+/* Takes one family's address: the one asked for, else that of the endpoint replaced, else a free
+ * one. */
 static int take_family(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
 		       struct pk_err *err)
 {
@@ -171,7 +174,7 @@ static void make_mac(struct cni_add *add)
 		mac[2 + i] = (uint8_t)(hash[0] >> (8 * i));
 }
 
-/* Never the gateway's, which lies in the same 32 bits. */
+/* The gateway's MAC lies in the same 32 bits: no endpoint gets it. */
 static void settle_macs(struct cni_add *add)
 {
 	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
@@ -182,7 +185,15 @@ static void settle_macs(struct cni_add *add)
 	memcpy(add->rec.host_mac, gateway, 6);
 }
 
-/* The uplink's; a node without one carries what Ethernet carries. */
+/* The link's MTU, within what this release carries. */
+static uint32_t bounded_mtu(uint32_t mtu)
+{
+	if (mtu < PK_MTU_MIN)
+		return PK_MTU_MIN;
+	return mtu > PK_MTU_MAX ? PK_MTU_MAX : mtu;
+}
+
+/* The endpoint gets the uplink's MTU; on a node without an uplink it gets Ethernet's. */
 static int settle_mtu(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
@@ -199,9 +210,7 @@ static int settle_mtu(struct cni_add *add, struct pk_err *err)
 		pk_fix(err, 0, "name a device of the node as \"uplink\", or drop the key");
 		return pk_code(err, -ENODEV, PK_CODE_CONFIG);
 	}
-	add->rec.mtu = link.mtu < PK_MTU_MIN   ? PK_MTU_MIN
-		       : link.mtu > PK_MTU_MAX ? PK_MTU_MAX
-					       : link.mtu;
+	add->rec.mtu = bounded_mtu(link.mtu);
 	return 0;
 }
 
@@ -214,8 +223,15 @@ static char *copy(const char *text)
 	return s;
 }
 
-/* Never ownerless: root's alone where nothing is named. A group beside owner 0 would demand both.
+/* A tap without owner and group is anyone's. Owner 0 beside a group would demand both of an opener.
  */
+static uint32_t tap_owner(int64_t owner, int64_t group)
+{
+	if (owner >= 0)
+		return (uint32_t)owner;
+	return group >= 0 ? UINT32_MAX : 0;
+}
+
 static int settle_tap(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
@@ -226,7 +242,7 @@ static int settle_tap(struct cni_add *add, struct pk_err *err)
 
 	rec->process = conf->process;
 	rec->queues = conf->queues;
-	rec->tap_owner = owner >= 0 ? (uint32_t)owner : group >= 0 ? UINT32_MAX : 0;
+	rec->tap_owner = tap_owner(owner, group);
 	rec->tap_group = group >= 0 ? (uint32_t)group : UINT32_MAX;
 	if (conf->process)
 		return 0;

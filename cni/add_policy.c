@@ -24,25 +24,25 @@ static int take_numbers(struct cni_add *add, struct pk_err *err)
 	return cni_labels_take(add->bpf, add->set, add->call->deadline_ns, &add->labels, err);
 }
 
-static struct cni_opening opening_of(const struct cni_add *add)
+static struct cni_start_policy start_policy_of(const struct cni_add *add)
 {
-	return (struct cni_opening){ .bpf = add->bpf,
-				     .paths = &add->call->paths,
-				     .settings = &add->settings,
-				     .set = add->set,
-				     .labels = add->labels,
-				     .no_policy = add->no_policy,
-				     .deadline_ns = add->call->deadline_ns };
+	return (struct cni_start_policy){ .bpf = add->bpf,
+					  .paths = &add->call->paths,
+					  .settings = &add->settings,
+					  .set = add->set,
+					  .labels = add->labels,
+					  .no_policy = add->no_policy,
+					  .deadline_ns = add->call->deadline_ns };
 }
 
 static int find_rule_set(const struct cni_add *add, struct pk_err *err)
 {
-	const struct cni_opening o = opening_of(add);
+	const struct cni_start_policy o = start_policy_of(add);
 
-	return cni_opening_rule_set(&o, err);
+	return cni_start_policy_rule_set(&o, err);
 }
 
-/* Fail closed: without a policy that can be trusted the endpoint starts, and reaches nothing. */
+/* Without a policy that can be trusted the endpoint starts all the same, and reaches nothing. */
 static int quarantine(struct cni_add *add, const struct pk_err *why, struct pk_err *err)
 {
 	log_warn("op=add container=%s err=\"%s\" starting in quarantine",
@@ -72,7 +72,7 @@ int cni_add_policy(struct cni_add *add, struct pk_err *err)
 
 int cni_add_open(const struct cni_add *add, struct pk_err *err)
 {
-	const struct cni_opening o = opening_of(add);
+	const struct cni_start_policy o = start_policy_of(add);
 
 	return cni_endpoint_open(&o, &add->rec, err);
 }

@@ -11,14 +11,14 @@
 #include "log.h"
 #include "own.h"
 
-#define MARGIN_NS                                                                                  \
-	UINT64_C(50000000) /* of the verb's deadline: the answer must still be printed             \
-			    */
+#define MARGIN_NS  UINT64_C(50000000) /* kept of the verb's deadline, to print the answer in */
 #define ANSWER_MAX 65536
 
 static const char *proto_name(uint8_t proto)
 {
-	return proto == IPPROTO_UDP ? "udp" : proto == IPPROTO_SCTP ? "sctp" : "tcp";
+	if (proto == IPPROTO_UDP)
+		return "udp";
+	return proto == IPPROTO_SCTP ? "sctp" : "tcp";
 }
 
 static void write_body(const struct pk_record *rec, struct pk_str *out)
@@ -52,7 +52,7 @@ static uint64_t until(const struct cni_call *call)
 	return wait < last ? wait : last;
 }
 
-/* 404, another version, a time-out, nobody there: all the same, the base stands. */
+/* Whatever goes wrong (404, another version, a time-out, nobody there), the base stands. */
 void cni_add_confirm(const struct cni_add *add)
 {
 	own_str body = { 0 };

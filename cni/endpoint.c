@@ -50,7 +50,7 @@ int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct p
 	return pk_endpoint_write(bpf, rec->slot, &e, err);
 }
 
-/* The ports of a record, twice: as the node's addresses see them and as the endpoint's own. */
+/* The ports of a record in both forms: published on the node, and the endpoint's own. */
 struct ports {
 	struct pk_publish *published;
 	struct pk_open_port *open;
@@ -80,11 +80,11 @@ static void fill_ports(const struct pk_record *rec, struct ports *p)
 	}
 }
 
-/* A base that picketd withdraws at that moment is found or made anew; then it hears of the tenant.
- */
+/* picketd may withdraw the base at that moment: it is then found or made again. */
 #define OPEN_TRIES 4
 
-int cni_endpoint_open(const struct cni_opening *o, const struct pk_record *rec, struct pk_err *err)
+int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
+		      struct pk_err *err)
 {
 	PK_OWN(ports_done) struct ports ports = { 0 };
 	struct pk_endpoint_open open = { .slot = rec->slot,
@@ -102,7 +102,7 @@ int cni_endpoint_open(const struct cni_opening *o, const struct pk_record *rec, 
 	r = pk_endpoint_open(o->bpf, &open, o->deadline_ns, err);
 	for (int tries = 1; r == -ENOENT && tries < OPEN_TRIES; tries++) {
 		*err = (struct pk_err){ 0 };
-		r = cni_opening_rule_set(o, err);
+		r = cni_start_policy_rule_set(o, err);
 		if (r == 0)
 			r = pk_endpoint_open(o->bpf, &open, o->deadline_ns, err);
 	}
@@ -117,7 +117,7 @@ static int reopen(struct pk_bpf *bpf, const struct pk_record *rec,
 		  const struct pk_settings *settings, uint64_t deadline_ns, struct pk_err *err)
 {
 	own_labels *set = NULL;
-	struct cni_opening o = {
+	struct cni_start_policy o = {
 		.bpf = bpf, .paths = bpf->paths, .settings = settings, .deadline_ns = deadline_ns
 	};
 	int r = pk_label_set_parse(rec->labels, &set, err);
@@ -130,7 +130,7 @@ static int reopen(struct pk_bpf *bpf, const struct pk_record *rec,
 	return r;
 }
 
-/* A pair made anew: the tables follow, then the guard, and it is still down. */
+/* The pair is made again where it is lost: the tables follow, then the guard; it is still down. */
 static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err *err)
 {
 	int r = cni_plumb_remake(plumb, err);
@@ -160,11 +160,13 @@ static int host_end_down(uint32_t slot, struct pk_err *err)
 		return 0;
 	if (r < 0)
 		return r;
-	if (strcmp(link.kind, "veth")) /* somebody else's of that name, since a reboot */
+	if (strcmp(link.kind, "veth")) /* somebody else made it, since a reboot */
 		return 0;
 	pk_nl_down(nl, link.ifindex);
 	r = pk_nl_send(nl, err);
-	return r == -ENODEV ? 0 : r < 0 ? r : 1;
+	if (r == -ENODEV)
+		return 0;
+	return r < 0 ? r : 1;
 }
 
 int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
@@ -185,8 +187,8 @@ int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 	return pk_word(bpf, rec->slot) ? 0 : reopen(bpf, rec, settings, deadline_ns, err);
 }
 
-/* Keeps the first failure, goes on with the rest. */
-static int first(int old, int r)
+/* The first failure is what the caller hears of; the steps after it are done all the same. */
+static int keep_first_error(int old, int r)
 {
 	return old < 0 ? old : r;
 }
@@ -198,7 +200,7 @@ static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name
 	return bpf && pk_slot_of(bpf, pk_record_owner(name, owner), name->slot - 1) == name->slot;
 }
 
-/* The pair was deleted, not its netns: the tap is still there. */
+/* Where the pair was deleted and its netns was not, the tap is still there. */
 static void drop_tap(const struct pk_paths *paths, const struct pk_record_name *name)
 {
 	own_record rec = { 0 };
@@ -214,7 +216,7 @@ static void drop_tap(const struct pk_paths *paths, const struct pk_record_name *
 		cni_plumb_drop_tap(&plumb);
 }
 
-/* The device is gone: slot, addresses and record may be another's. The record goes last. */
+/* Once the device is gone, slot and addresses may be given to another. The record goes last. */
 static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
 		uint64_t deadline_ns, struct pk_err *err)
 {
@@ -225,20 +227,20 @@ static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct p
 	if (has_slot(bpf, name))
 		r = pk_slot_free(bpf, name->slot, deadline_ns, err);
 	pk_fault("del-slot-freed");
-	r = first(r, pk_leases_give_back(paths, &dir, name, err));
+	r = keep_first_error(r, pk_leases_give_back(paths, &dir, name, err));
 	pk_fault("del-leases-freed");
 	return r < 0 ? r : pk_record_delete(paths, name, err);
 }
 
-/* A part that waits for the sweep: the closed record tells it. */
-static void later(const struct pk_record_name *name, int r, const struct pk_err *err)
+/* What DEL cannot finish is the sweep's work: the closed record tells it. */
+static void log_left_to_sweep(const struct pk_record_name *name, int r, const struct pk_err *err)
 {
 	if (r < 0)
 		log_warn("op=del container=%s slot=%u err=\"%s\" leaving it to the sweep",
 			 name->container_id, name->slot, err->text);
 }
 
-/* The node lock is held for microseconds. Who waits longer waits for somebody who hangs, and DEL
+/* The node lock is held for microseconds: a longer wait means that its holder hangs, and DEL still
  * needs time for the rest. */
 static uint64_t half_of(uint64_t deadline_ns)
 {
@@ -247,7 +249,7 @@ static uint64_t half_of(uint64_t deadline_ns)
 	return now < deadline_ns ? now + (deadline_ns - now) / 2 : deadline_ns;
 }
 
-/* Closed at once, and its host end down: 1 while the device is there, 0: it is gone; -errno. */
+/* Closes the endpoint at once and sets its host end down. 1: the device is there; 0: it is gone. */
 static int shut(struct pk_bpf *bpf, const struct pk_record_name *name, uint64_t deadline_ns)
 {
 	struct pk_err err = { 0 };
@@ -256,14 +258,13 @@ static int shut(struct pk_bpf *bpf, const struct pk_record_name *name, uint64_t 
 
 	if (ours)
 		r = pk_endpoint_close(bpf, name->slot, half_of(deadline_ns), &err);
-	later(name, r, &err);
+	log_left_to_sweep(name, r, &err);
 	pk_fault("del-word-closed");
-	/* A record of before a reboot names a slot, and so a device, that may be another's by now.
-	 */
+	/* A record from before a reboot names a slot that another endpoint may have by now. */
 	if (!ours && bpf && pk_slot_taken(bpf, name->slot))
 		return 0;
 	r = host_end_down(name->slot, &err);
-	later(name, r, &err);
+	log_left_to_sweep(name, r, &err);
 	return r;
 }
 
@@ -280,7 +281,7 @@ int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 	pk_fault("del-record-closed");
 	cni_driver_file_remove(paths, name->container_id);
 	if (r == 0 && device == 0)
-		later(name, bury(paths, bpf, &closed, deadline_ns, &seen), &seen);
+		log_left_to_sweep(name, bury(paths, bpf, &closed, deadline_ns, &seen), &seen);
 	return r;
 }
 
@@ -340,14 +341,15 @@ int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 	return r < 0 ? r : pk_leases_drop_unrecorded(left->paths, &dir, &name, err);
 }
 
-/* One that can't be read is of this load where its slot is. */
+/* An unreadable record counts as current while the tables still give its slot to this owner. */
 static bool is_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
 		   const struct pk_record_name *name)
 {
 	own_record rec = { 0 };
 
-	return pk_record_read(paths, name, &rec, NULL) < 0 ? !has_slot(bpf, name)
-							   : !pk_bpf_same_epoch(bpf, rec.epoch);
+	if (pk_record_read(paths, name, &rec, NULL) < 0)
+		return !has_slot(bpf, name);
+	return !pk_bpf_same_epoch(bpf, rec.epoch);
 }
 
 int cni_endpoint_bury_old(const struct pk_paths *paths, const struct pk_bpf *bpf,

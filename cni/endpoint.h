@@ -4,7 +4,7 @@
 #include "bpfobj.h"
 #include "epstore.h"
 #include "label.h"
-#include "opening.h"
+#include "start_policy.h"
 #include "plumb.h"
 #include "result.h"
 #include "settings.h"
@@ -52,7 +52,8 @@ int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t deadline_ns,
 		    struct pk_labels *labels, struct pk_err *err);
 /* Addresses, ports and the word of a record's endpoint, whose word must be closed. */
-int cni_endpoint_open(const struct cni_opening *o, const struct pk_record *rec, struct pk_err *err);
+int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
+		      struct pk_err *err);
 /* The slot's entry as the record says it. */
 int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err);
 

@@ -119,7 +119,7 @@ struct pk_hook cni_plumb_hook(const struct cni_plumb *p, enum pk_prog prog)
 				 .name = pk_prog_name(prog) };
 }
 
-/* What stands in the alloc's netns in vm mode. */
+/* These two stand in the alloc's netns in vm mode. */
 static const enum pk_prog forwarders[] = { PK_PROG_FORWARD_ETH, PK_PROG_FORWARD_TAP };
 
 /* clsact goes into the batch; TCX is a system call after it, in the netns of the device. */
@@ -172,7 +172,7 @@ static void delete_link(struct pk_nl *nl, const char *name, const char *kind)
 	pk_nl_send(nl, NULL);
 }
 
-/* The tap is the netns's and would go with it, but a retry comes into the same one. */
+/* The tap would go with its netns, but a retry comes into the same one. */
 static void drop_inside(struct cni_plumb *p)
 {
 	if (p->tap_fd >= 0)
@@ -181,7 +181,8 @@ static void drop_inside(struct cni_plumb *p)
 		delete_link(p->inside, p->record->tap, "tun");
 }
 
-/* One even ifindex: tap0 first, since all of its messages but its making fit into eth0's batch. */
+/* Makes both devices at one even ifindex. tap0 comes first: all of its messages but its making fit
+ * into eth0's batch. */
 static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 {
 	int r = 0;
@@ -202,7 +203,7 @@ static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 	return r;
 }
 
-/* Inside. A clash of ifindexes tries the next pair; names were seen free. */
+/* A clash of ifindexes tries the next pair; the names were seen free before. */
 static int make_pair(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = -EBUSY;
@@ -215,7 +216,8 @@ static int make_pair(struct cni_plumb *p, struct pk_err *err)
 	return has_tap(p) ? attach_forwarders(p, err) : 0;
 }
 
-/* What the device's own stack must not do, and on old kernels what the guard couldn't see. */
+/* Turns off what the device's own stack must not do, and offloads that the guard could not see
+ * through on old kernels. */
 static int settle_inside(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = pk_sysctl_eth(p->record->ifname, err);
@@ -240,7 +242,7 @@ static int find_host_end(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
-int cni_plumb_free(struct cni_plumb *p, struct pk_err *err)
+int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = check_free(p, p->record->ifname, err);
 

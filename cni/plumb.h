@@ -27,9 +27,9 @@ int cni_plumb_open(struct cni_plumb *p, struct pk_err *err);
 void cni_plumb_close(struct cni_plumb *p);
 #define own_plumb PK_OWN(cni_plumb_close) struct cni_plumb
 
-/* An interface of eth0's or tap0's name is there: another's, since what was ours has been dropped.
- * PK_CODE_NETNS; before make, so that drop never meets it. */
-int cni_plumb_free(struct cni_plumb *p, struct pk_err *err);
+/* Fails (PK_CODE_NETNS) where the netns has an interface of eth0's or tap0's name: what was this
+ * endpoint's is dropped by then. Called before make, so that drop never meets a stranger. */
+int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err);
 /* tap0, the veth pair, forwarders: all down. */
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err);
 /* The guard on the host end. The tables know the slot by then, its word closed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Of plumb.c and repair.c alone: the record's tap and hooks. */
+/* Private to plumb.c and repair.c: the record's tap and hooks. */
 #include "hook.h"
 #include "plumb.h"
 #include "tap.h"

@@ -7,7 +7,7 @@
 #include "own.h"
 #include "plumb_parts.h"
 
-/* The current build's program, where it is lost or another stands before it. */
+/* Attaches the current build's program again where it is lost or another stands before it. */
 static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, struct pk_err *err)
 {
 	const struct pk_hook hook = cni_plumb_hook(p, prog);
@@ -15,7 +15,8 @@ static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, s
 	return pk_hook_repair(nl, &hook, err);
 }
 
-/* A VMM may have let its tap go (its owner can clear persistence): the same one again. */
+/* A tap's owner can clear its persistence, and the VMM's end then takes it away: it is made again.
+ */
 static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 {
 	const struct pk_record *rec = p->record;

@@ -144,7 +144,7 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	return r;
 }
 
-/* Closed endpoints whose device is gone: their slots and addresses may be this one's. */
+/* Slots and addresses of closed endpoints whose device is gone may be used by this ADD. */
 static int free_closed(struct cni_add *add, struct pk_err *err)
 {
 	struct pk_sweep sweep = { .paths = &add->call->paths,
@@ -156,14 +156,14 @@ static int free_closed(struct cni_add *add, struct pk_err *err)
 	return pk_sweep(&sweep, err);
 }
 
-/* The record's endpoint is open, in this netns. Devices that it lost there are made again. */
+/* Is the record's endpoint open in this netns? Devices that it lost there are made again. */
 static bool is_alive(const struct cni_add *add, const struct pk_record *rec)
 {
 	return rec->netns_inode == add->ns.inode && cni_endpoint_owns(add->bpf, rec) &&
 	       pk_word(add->bpf, rec->slot);
 }
 
-/* ADD again in the same netns: mend it, and say what was said before. */
+/* ADD again in the same netns mends the endpoint and gives the answer of the first time. */
 static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out,
 		  struct pk_err *err)
 {
@@ -180,7 +180,7 @@ static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out
 	if (r == 0)
 		r = cni_endpoint_repair(add->bpf, &plumb, &add->settings, add->call->deadline_ns,
 					err);
-	/* Killed after its word it has none; in /run it may have been lost. */
+	/* The driver file may be missing: killed after opening, or /run was cleared. */
 	cni_attachment_of(rec, &conf->dns, host, &attachment);
 	if (r == 0)
 		r = cni_driver_file_write(&add->call->paths, rec, &attachment, err);
@@ -219,7 +219,8 @@ static int replace(struct cni_add *add, const struct pk_record_name *name, struc
 	return cni_endpoint_del(&call->paths, add->bpf, name, call->deadline_ns, err);
 }
 
-/* Killed before its record: Nomad comes again into the same netns, where its tap may be. */
+/* An ADD that was killed before its record: Nomad tries again in the same netns, and its tap may
+ * still be there. */
 static int forget(struct cni_add *add, struct pk_err *err)
 {
 	char tap[PK_IFNAME_MAX + 1];
@@ -239,7 +240,8 @@ static int forget(struct cni_add *add, struct pk_err *err)
 	return cni_endpoint_forget(&left, err);
 }
 
-/* What an earlier ADD of this container id left. *answered: it lives, out has the answer. */
+/* Deals with what an earlier ADD of this container id left. *answered: its endpoint lives, and out
+ * has the answer. */
 static int previous(struct cni_add *add, bool *answered, struct pk_str *out, struct pk_err *err)
 {
 	const struct cni_call *call = add->call;
@@ -326,7 +328,7 @@ static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 {
 	int r;
 
-	r = cni_plumb_free(&add->plumb, err);
+	r = cni_plumb_names_free(&add->plumb, err);
 	if (r < 0)
 		return r;
 	pk_txn_add(txn, undo_devices, add);

@@ -99,7 +99,7 @@ static int drop(const struct pk_lease_dir *dir, const char *owner, const struct 
 	return r;
 }
 
-/* Addresses of every record of who, one after the other. */
+/* Lists the addresses of every record of that owner, one after the other. */
 static int recorded(const struct pk_paths *paths, const struct pk_record_name *who,
 		    struct pk_str *out, struct pk_err *err)
 {

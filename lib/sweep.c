@@ -68,10 +68,10 @@ bool pk_sweep_owns_slot(const struct pk_sweep_run *run, const struct pk_record_n
 	return bpf && pk_slot_of(bpf, pk_record_owner(name, owner), name->slot - 1) == name->slot;
 }
 
-/* What is known of a record's endpoint: each a witness. */
+/* The witnesses of a record's endpoint. */
 struct witness {
-	bool device; /* its host end is there */
-	bool netns;  /* the recorded one is there */
+	bool device; /* the host end is there */
+	bool netns;  /* the recorded network namespace is there */
 	enum pk_alloc_state alloc;
 };
 
@@ -151,7 +151,7 @@ int pk_sweep_lock(const struct pk_sweep *sweep, const char *container_id, int *f
 	return 0;
 }
 
-/* Its lock is held: with the last record its file goes too. */
+/* Removes the container's lock file with its last record. The lock is held. */
 static void drop_lock_file(const struct pk_sweep *sweep, const struct pk_record_name *name)
 {
 	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 2];
@@ -187,7 +187,7 @@ static int free_slot(struct pk_sweep_run *run, const struct pk_record_name *name
 	return r < 0 ? r : pk_slot_free(sweep->bpf, name->slot, sweep->deadline_ns, err);
 }
 
-/* What the sweep saw at its start may be old: an ADD again has made the device since. */
+/* The sweep's first look may be old by now: an ADD again may have made the device since. */
 static bool is_back(const struct pk_sweep_run *run, const struct pk_record_name *name,
 		    const struct pk_record *record)
 {
@@ -201,7 +201,7 @@ static bool is_back(const struct pk_sweep_run *run, const struct pk_record_name 
 	       inode == record->netns_inode;
 }
 
-/* Under the container's lock what was seen may be different by now: an ADD again, a DEL. */
+/* Under the container's lock the witnesses are asked again: an ADD or a DEL may have come since. */
 static int bury(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
 	const struct pk_record_name *name = arg;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Of the sweep*.c files alone. */
+/* Private to the sweep*.c files. */
 #include "lease.h"
 #include "nl.h"
 #include "sweep.h"
 
-/* What was made less than this ago may be an ADD that is still under way. */
+/* A file younger than this may be that of an ADD which is still under way. */
 #define PK_SWEEP_AGE_S 120
 
 struct pk_sweep_run {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What has no record: an ADD that was killed early, a file that outlived its endpoint. */
+/* Leftovers without a record: an ADD that was killed early, a file that outlived its endpoint. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -61,7 +61,8 @@ static bool is_young(const char *path)
 	struct stat st;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	/* Of the future: the clock was set back, and how old it is nobody can tell. */
+	/* A time in the future means that the clock was set back: nobody can tell the file's age.
+	 */
 	return stat(path, &st) == 0 && now.tv_sec - st.st_mtim.tv_sec <= PK_SWEEP_AGE_S;
 }
 
@@ -113,7 +114,7 @@ static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
 	pk_sweep_report(run, &orphan, free_lease, &lease);
 }
 
-/* With everything gone nothing needs to rest either. */
+/* Where everything goes no address needs to rest. */
 static void drop_resting(const struct pk_sweep_run *run)
 {
 	own_dir DIR *dir = opendir(run->sweep->paths->leases);
@@ -223,7 +224,7 @@ static bool is_temp(const char *name)
 	return name[0] == '.' && strcmp(name, ".") && strcmp(name, "..");
 }
 
-/* What is young is somebody's who is at work: no leftover. */
+/* A young file belongs to somebody who is at work: it is no leftover. */
 static void sweep_temps(struct pk_sweep_run *run, const char *directory)
 {
 	own_dir DIR *dir = opendir(directory);
@@ -277,7 +278,7 @@ void pk_sweep_files(struct pk_sweep_run *run)
 
 /* Devices. */
 
-/* The slot of a name of ours, 0 = not of ours. */
+/* The slot that a name of our form stands for, 0 for any other name or kind. */
 static uint32_t slot_of_name(const struct pk_nl_link *link)
 {
 	uint64_t slot;

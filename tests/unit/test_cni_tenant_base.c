@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "cni/base.h"
+#include "cni/tenant_base.h"
 #include "docstore.h"
 #include "fs.h"
 #include "own.h"
@@ -69,7 +69,7 @@ static int compile(uint64_t until_ns, struct pk_image **image, struct pk_err *er
 	PK_OWN(pk_settings_done) struct pk_settings settings = { 0 };
 
 	pk_settings_init(&settings);
-	return cni_base_compile(&paths, &settings, "acme", until_ns, image, err);
+	return cni_tenant_base_compile(&paths, &settings, "acme", until_ns, image, err);
 }
 
 static void the_documents_decide(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* What an endpoint is about to open under (state.md, "What ADD uses"). */
+/* The rule set that a new endpoint starts under (state.md, "What ADD uses"). */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,7 +10,7 @@
 #include "settings.h"
 #include "tables.h"
 
-struct cni_opening {
+struct cni_start_policy {
 	struct pk_bpf *bpf;
 	const struct pk_paths *paths;
 	const struct pk_settings *settings;
@@ -24,4 +24,4 @@ struct cni_opening {
  * The rule set of the label set, else its tenant's base, else a base made here: afterwards one of
  * them is named in the tables.
  */
-int cni_opening_rule_set(const struct cni_opening *o, struct pk_err *err);
+int cni_start_policy_rule_set(const struct cni_start_policy *o, struct pk_err *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "base.h"
+#include "tenant_base.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -80,9 +80,9 @@ static int compile(const struct pk_settings *settings, const struct documents *d
 	return pk_compile_labels(settings, d->list, d->n, init, image, err);
 }
 
-int cni_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
-		     const char *namespace, uint64_t until_ns, struct pk_image **out,
-		     struct pk_err *err)
+int cni_tenant_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
+			    const char *namespace, uint64_t until_ns, struct pk_image **out,
+			    struct pk_err *err)
 {
 	PK_OWN(documents_done) struct documents d = { .until_ns = until_ns };
 	own_image *image = NULL;
@@ -97,8 +97,8 @@ int cni_base_compile(const struct pk_paths *paths, const struct pk_settings *set
 	return r;
 }
 
-int cni_base_quarantine(const struct pk_settings *settings, struct pk_image **out,
-			struct pk_err *err)
+int cni_tenant_base_quarantine(const struct pk_settings *settings, struct pk_image **out,
+			       struct pk_err *err)
 {
 	const struct documents none = { 0 };
 

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "opening.h"
+#include "start_policy.h"
 
 #include <errno.h>
 
-#include "base.h"
+#include "tenant_base.h"
 #include "fault.h"
 #include "fs.h"
 
 /* Compiling may take half of what is left; the other half is the plumbing's. */
-static uint64_t compile_until(const struct cni_opening *o)
+static uint64_t compile_until(const struct cni_start_policy *o)
 {
 	uint64_t now = pk_now_ns();
 
 	return now < o->deadline_ns ? now + (o->deadline_ns - now) / 2 : now;
 }
 
-static int compile(const struct cni_opening *o, struct pk_image **image, struct pk_err *err)
+static int compile(const struct cni_start_policy *o, struct pk_image **image, struct pk_err *err)
 {
 	if (o->no_policy)
-		return cni_base_quarantine(o->settings, image, err);
-	return cni_base_compile(o->paths, o->settings, o->set->namespace, compile_until(o), image,
-				err);
+		return cni_tenant_base_quarantine(o->settings, image, err);
+	return cni_tenant_base_compile(o->paths, o->settings, o->set->namespace, compile_until(o),
+				       image, err);
 }
 
-int cni_opening_rule_set(const struct cni_opening *o, struct pk_err *err)
+int cni_start_policy_rule_set(const struct cni_start_policy *o, struct pk_err *err)
 {
 	struct pk_labels labels = o->labels;
 	own_image *image = NULL;
