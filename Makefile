@@ -38,6 +38,7 @@ LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)
 CNI_OBJ    := $(call objs,cni/*.c)
 CTL_OBJ    := $(call objs,controller/*.c)
 CLI_OBJ    := $(call objs,cli/*.c)
+TOOLS_OBJ  := $(call objs,lib/policy/tools/*.c)
 BPF_OBJ    := $(patsubst bpf/%.bpf.c,$B/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELS      := $(patsubst bpf/%.bpf.c,$B/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$O/unit/%,$(wildcard tests/unit/test_*.c))
@@ -51,12 +52,17 @@ bpf: $(BPF_OBJ) $(SKELS)
 lib: $O/libpicket.a
 
 $O/libpicket.a: $(LIB_OBJ)
+$O/libpolicytools.a: $(TOOLS_OBJ)
 $O/libcni.a: $(filter-out %/main.o,$(CNI_OBJ))
 $O/libcontroller.a: $(filter-out %/main.o,$(CTL_OBJ))
 $O/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
 $O/lib%.a:
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The policy tools are linked by the CLI and the tests alone: nobody else finds their headers.
+TOOLS_I := -Ilib/policy/tools
+$(TOOLS_OBJ) $(CLI_OBJ): ALL_CFLAGS += $(TOOLS_I)
 
 # The skeletons are there before any C file is compiled: some of them include one.
 $O/%.o: %.c | $(SKELS)
@@ -78,14 +84,15 @@ $O/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
 	$(LINK) $(LIBS_SHORT)
 $O/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a
 	$(LINK) $(LIBS_CTL)
-$O/picket: $(filter %/main.o,$(CLI_OBJ)) $O/libcli.a $O/libpicket.a
+$O/picket: $(filter %/main.o,$(CLI_OBJ)) $O/libcli.a $O/libpolicytools.a $O/libpicket.a
 	$(LINK) $(LIBS_SHORT)
 
 # Each tests/unit/test_X.c is one program; it may use the parts of every binary but their mains.
-$O/unit/test_%: tests/unit/test_%.c $O/libcni.a $O/libcontroller.a $O/libcli.a $O/libpicket.a | $(SKELS)
+UNIT_LIBS := $O/libcni.a $O/libcontroller.a $O/libcli.a $O/libpolicytools.a $O/libpicket.a
+$O/unit/test_%: tests/unit/test_%.c $(UNIT_LIBS) | $(SKELS)
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  UNIT  $<")
-	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -Itests -o $@ $< $(filter %.a,$^) -lcmocka $(LIBS_CTL)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -Itests -o $@ $< $(filter %.a,$^) -lcmocka $(LIBS_CTL)
 unit-bin: $(UNIT_BIN)
 
 install: all

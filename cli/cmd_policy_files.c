@@ -10,11 +10,12 @@
 
 #include "cli.h"
 #include "doc.h"
-#include "fmt.h"
+#include "layout.h"
 #include "fs.h"
 #include "own.h"
 #include "policy_files.h"
 #include "schema.h"
+#include "schema_json.h"
 
 #define TEXT_MAX (64u << 20)
 

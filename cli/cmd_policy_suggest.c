@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
-#include "fmt.h"
+#include "layout.h"
 #include "fs.h"
 #include "own.h"
 #include "policy_ask.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "cli.h"
-#include "kernel.h"
+#include "ask_kernel.h"
 #include "own.h"
 #include "reach.h"
 #include "world.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* The world that policy commands ask about: files, or the live node through picketd. */
-#include "case.h"
+#include "scenario.h"
 #include "cli.h"
-#include "kernel.h"
+#include "ask_kernel.h"
 #include "plan.h"
 
 /* What GET /v1/world answers, as text; the form of pk_reach_options.live with the cli as arg. */

@@ -6,9 +6,9 @@ comma := ,
 FUZZ_SECONDS ?= 30
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' -DPK_FUZZ -Iinclude -Ilib \
-          -Ilib/policy -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
+          -Ilib/policy $(TOOLS_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
           -fno-sanitize-recover=undefined
-FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c cni/*.c controller/*.c cli/*.c)))
+FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c controller/*.c cli/*.c)))
 
 # The two commands of the README do all the set-up: what is missing is installed first.
 setup:
@@ -31,9 +31,9 @@ $B/tests/bpf-test: $(BPF_TEST_SRC) $O/libpicket.a | $(SKELS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(BPF_TEST_SRC) $O/libpicket.a -lcmocka $(LIBS_BASE)
 bpf-test-bin: $(if $(BPF_TEST_SRC),$B/tests/bpf-test)
 PROPERTY_SRC := $(wildcard tests/policy/*.c)
-$B/tests/policy-property: $(PROPERTY_SRC) $O/libpicket.a | $(SKELS)
+$B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $(SKELS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $O/libpicket.a $(LIBS_BASE)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $(filter %.a,$^) $(LIBS_BASE)
 test-bin: bpf-test-bin $(if $(PROPERTY_SRC),$B/tests/policy-property)
 
 lint:

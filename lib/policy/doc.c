@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "doc_read.h"
-#include "format.h"
+#include "string_forms.h"
 #include "own.h"
 
 /* One direction: what is allowed, then what is denied. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "doc_read.h"
-#include "format.h"
+#include "string_forms.h"
 
 #define KEYS_MAX  31 /* of one object */
 #define FOUND_MAX 60 /* characters of a string that an error repeats */

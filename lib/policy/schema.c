@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "schema.h"
 
-#include "format.h"
+#include "string_forms.h"
 #include "icmp.h"
 
 #define STRING(f)	  { .form = PK_FORM_STRING, .format = &(f) }

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The form of a policy document as one table: keys, types, patterns. doc_check.c reads documents
- * by it, schema_json.c prints it as a JSON Schema (2020-12), so the two can't drift apart.
+ * by it, tools/schema_json.c prints it as a JSON Schema (2020-12), so the two can't drift apart.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +58,3 @@ struct pk_schema {
 	"{\"properties\":{" PK_SCHEMA_NO_PASS_("ingress") "," PK_SCHEMA_NO_PASS_("egress") "}}"
 
 extern const struct pk_schema pk_schema_rule, pk_schema_rules, pk_schema_document;
-
-/* The JSON Schema file. */
-void pk_schema_json(struct pk_str *out);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fmt.h"
+#include "layout.h"
 #include "import.h"
 #include "own.h"
 #include "suggest.h"

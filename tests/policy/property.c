@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "doc.h"
-#include "kernel.h"
+#include "ask_kernel.h"
 #include "random.h"
 #include "schema.h"
 

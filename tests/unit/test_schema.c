@@ -9,11 +9,12 @@
 
 #include <cmocka.h>
 
-#include "format.h"
+#include "string_forms.h"
 #include "fs.h"
 #include "json.h"
 #include "own.h"
 #include "schema.h"
+#include "schema_json.h"
 
 static void the_file_is_in_step(void **state)
 {

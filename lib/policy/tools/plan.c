@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "icmp.h"
-#include "plan_parts.h"
+#include "plan_private.h"
 #include "selector.h"
 
 #define PARTIES_MAX   4096

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "import_parts.h"
+#include "import_private.h"
 #include "own.h"
 
 static bool starts(const char *text, const char *with)

@@ -14,7 +14,7 @@
 
 struct pk_imported {
 	char *name; /* of the document: the object's, or the file's; NULL: as the file */
-	char *text; /* formatted (fmt.h); pk_document_parse says whether it is taken */
+	char *text; /* formatted (layout.h); pk_document_parse says whether it is taken */
 };
 
 struct pk_import {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "addr.h"
-#include "format.h"
+#include "string_forms.h"
 #include "icmp.h"
 #include "own.h"
 #include "world.h"

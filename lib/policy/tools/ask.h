@@ -2,7 +2,7 @@
 #pragma once
 /*
  * One question, three who can answer it: the reference evaluator, the compiled rule sets looked up
- * as the data path does, and the data path itself on loaded tables (kernel.h).
+ * as the data path does, and the data path itself on loaded tables (ask_kernel.h).
  */
 #include "compile.h"
 #include "judge.h"
@@ -41,8 +41,7 @@ int pk_asker_compile(struct pk_asker *asker, struct pk_err *err);
 int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_judge_query *q,
 	   struct pk_verdict_value *out, struct pk_err *err);
 
-/* Who answers for PK_ASK_KERNEL; set by programs that can (kernel.c), so that others needn't link
- * libbpf. */
+/* The answerer of PK_ASK_KERNEL (ask_kernel.c). Programs set it; others need not link libbpf. */
 struct pk_ask_kernel {
 	void *(*load)(struct pk_engine *engine, struct pk_err *err);
 	int (*ask)(void *state, const struct pk_judge_query *q, struct pk_verdict_value *out,

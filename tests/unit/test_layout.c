@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "fmt.h"
+#include "layout.h"
 #include "fs.h"
 #include "own.h"
 

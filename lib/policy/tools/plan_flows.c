@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan_parts.h"
+#include "plan_private.h"
 
 struct place {
 	union pk_addr addr;

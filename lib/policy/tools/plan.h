@@ -6,7 +6,7 @@
  * ports or addresses of the world apart, before and after; and how many of the connections that are
  * live now that would cut.
  */
-#include "case.h"
+#include "scenario.h"
 
 struct pk_plan_change {
 	const char *from,

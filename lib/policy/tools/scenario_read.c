@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "case_read.h"
+#include "scenario_private.h"
 
 #include <errno.h>
 #include <string.h>

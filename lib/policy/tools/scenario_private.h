@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* case_read.c's half of case.c: the endpoints. */
-#include "case.h"
+/* scenario_read.c's half of scenario.c: the endpoints. */
+#include "scenario.h"
 
 /* live: GET /v1/world's keys too. Sets c->has_endpoints. */
 int case_read_endpoints(struct pk_case *c, bool live, struct pk_err *err);

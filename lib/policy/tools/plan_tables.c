@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "icmp.h"
-#include "plan_parts.h"
+#include "plan_private.h"
 
 #define NAMES_MAX      256
 #define EVERY_PORT     (UINT16_MAX + 1u)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "case.h"
+#include "scenario.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "case_read.h"
+#include "scenario_private.h"
 #include "fs.h"
 #include "icmp.h"
 #include "rules.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* schema.c's table as a JSON Schema (2020-12). */
+#include "schema_json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "format.h"
+#include "string_forms.h"
 #include "json.h"
 #include "own.h"
 #include "schema.h"

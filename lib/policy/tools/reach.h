@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* Expectations (docs/policy.md): does the network do what the file says? */
-#include "case.h"
+#include "scenario.h"
 
 struct pk_reach_options {
 	enum pk_ask_engine engine;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* The judge program, for kernel.c and kernel_live.c. */
+/* The judge program, for ask_kernel.c and ask_live.c. */
 #include "bpfmap.h"
 #include "own.h"
 #include "picket/query.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fmt.h"
-#include "import_parts.h"
+#include "layout.h"
+#include "import_private.h"
 #include "own.h"
 
 #define IMPORT_NOTES_MAX 20000 /* every repair is listed */

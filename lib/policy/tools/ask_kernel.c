@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "kernel.h"
+#include "ask_kernel.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -9,7 +9,7 @@
 #include <uthash.h>
 
 #include "judge.skel.h"
-#include "kernel_parts.h"
+#include "ask_private.h"
 #include "picket/query.h"
 
 /* 128-bit key -> number, counted from 1. */

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "kernel.h"
-#include "kernel_parts.h"
+#include "ask_kernel.h"
+#include "ask_private.h"
 
 struct pk_live {
 	const struct pk_bpf *bpf;

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The form of a policy document (schema.h) as a JSON Schema file (2020-12). */
+#include "str.h"
+
+void pk_schema_json(struct pk_str *out);
