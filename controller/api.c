@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon.h"
+#include "parts.h"
 #include "log.h"
 #include "own.h"
 
@@ -31,7 +31,7 @@ void pk_api_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 	pk_jw_close(w, ']');
 }
 
-void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x)
 {
 	const char *last = pk_exchange_query(x, "last");
 	const char *follow = pk_exchange_query(x, "follow");
@@ -41,15 +41,15 @@ void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x)
 		pk_exchange_error(x, 400, "last is no number", "?last=20");
 		return;
 	}
-	pk_events_serve(d->events, x, (unsigned int)n, follow && strcmp(follow, "0") != 0);
+	pk_events_serve(p->events, x, (unsigned int)n, follow && strcmp(follow, "0") != 0);
 }
 
-static void reload(struct pk_daemon *d, struct pk_exchange *x)
+static void reload(const struct pk_parts *p, struct pk_exchange *x)
 {
 	struct pk_err err = { 0 };
 	own_str json = { 0 };
 
-	if (pk_daemon_reload(d, &err) < 0) {
+	if (p->reload(p->arg, &err) < 0) {
 		pk_exchange_error(x, 400, err.text, err.fix);
 		return;
 	}
@@ -57,20 +57,20 @@ static void reload(struct pk_daemon *d, struct pk_exchange *x)
 	pk_exchange_reply(x, 200, &json);
 }
 
-static void config(struct pk_daemon *d, struct pk_exchange *x)
+static void config(const struct pk_parts *p, struct pk_exchange *x)
 {
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "config", '{');
-	pk_config_write(&d->config, &w);
+	pk_config_write(p->config, &w);
 	pk_jw_close(&w, '}');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }
 
-typedef void verb_fn(struct pk_daemon *d, struct pk_exchange *x);
+typedef void verb_fn(const struct pk_parts *p, struct pk_exchange *x);
 
 static const struct verb {
 	const char *method, *path;
@@ -91,14 +91,14 @@ static const struct verb {
 
 static const struct {
 	const char *prefix;
-	void (*fn)(struct pk_daemon *d, struct pk_exchange *x, const char *id);
+	void (*fn)(const struct pk_parts *p, struct pk_exchange *x, const char *id);
 } things[] = {
 	{ "/v1/endpoints/", pk_api_endpoint },
 	{ "/v1/policies/", pk_api_policy },
 };
 
 /* GET /v1/NOUN/ID. */
-static bool serve_thing(struct pk_daemon *d, struct pk_exchange *x)
+static bool serve_thing(const struct pk_parts *p, struct pk_exchange *x)
 {
 	const char *path = pk_exchange_path(x);
 
@@ -110,7 +110,7 @@ static bool serve_thing(struct pk_daemon *d, struct pk_exchange *x)
 		if (strcmp(pk_exchange_method(x), "GET") != 0)
 			pk_exchange_error(x, 405, "only GET works here", NULL);
 		else
-			things[i].fn(d, x, path + n);
+			things[i].fn(p, x, path + n);
 		return true;
 	}
 	return false;
@@ -140,8 +140,7 @@ void pk_api_serve(void *arg, struct pk_exchange *x)
 		pk_exchange_error(x, 404, "no such path", "docs/api.md lists them");
 }
 
-void pk_api_stop(struct pk_daemon *d)
+void pk_api_stop(void)
 {
-	(void)d;
 	pk_api_confirm_stop();
 }

@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* The verbs of docs/api.md. arg of pk_api_serve is the struct pk_daemon. */
+/* The verbs of docs/api.md. */
 #include <time.h>
 
 #include "httpd.h"
 #include "json.h"
 
-struct pk_daemon;
-struct pk_member;
+struct pk_parts;
+struct pk_local_endpoint;
 
+/* arg: the struct pk_parts. */
 void pk_api_serve(void *arg, struct pk_exchange *x);
 /* Ends what waits (confirmations). Before the parts go. */
-void pk_api_stop(struct pk_daemon *d);
+void pk_api_stop(void);
 
 /* One file each. */
-void pk_api_status(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_endpoints(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_endpoint(struct pk_daemon *d, struct pk_exchange *x, const char *id);
-void pk_api_confirm(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_status(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char *id);
+void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_confirm_stop(void);
-void pk_api_policies(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_policy(struct pk_daemon *d, struct pk_exchange *x, const char *id);
-void pk_api_world(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_rules(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_identities(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x);
-void pk_api_flows(struct pk_daemon *d, struct pk_exchange *x);
+void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id);
+void pk_api_world(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
 
 /* What selectors and services match nothing now, found by document. */
 struct pk_document;
@@ -35,7 +36,7 @@ struct pk_api_unresolved {
 	struct pk_api_group *groups; /* by document */
 	size_t n_groups;
 };
-void pk_api_unresolved_read(struct pk_daemon *d, struct pk_api_unresolved *out);
+void pk_api_unresolved_read(const struct pk_parts *p, struct pk_api_unresolved *out);
 void pk_api_unresolved_done(struct pk_api_unresolved *u);
 /* NULL, *n 0: nothing of doc. doc may be NULL. */
 const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved *u,

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "api.h"
-#include "daemon.h"
+#include "parts.h"
 #include "json.h"
 #include "log.h"
 #include "own.h"
@@ -17,7 +17,7 @@
 
 struct waiting {
 	struct waiting *next, **at;
-	struct pk_daemon *d;
+	const struct pk_parts *parts;
 	struct pk_exchange
 		*x; /* NULL: the plugin waits no longer; Nomad's word counts all the same */
 	struct pk_confirm *confirm;
@@ -69,7 +69,8 @@ static int read_claim(const struct pk_json_doc *doc, struct claim *c, struct pk_
 	return r;
 }
 
-static void answer(struct pk_daemon *d, struct pk_exchange *x, const struct pk_member *m)
+static void answer(const struct pk_parts *p, struct pk_exchange *x,
+		   const struct pk_local_endpoint *m)
 {
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
@@ -80,7 +81,7 @@ static void answer(struct pk_daemon *d, struct pk_exchange *x, const struct pk_m
 	else
 		pk_jw_bool(&w, "confirmed",
 			   m && (m->confirmed == PK_CONFIRMED || m->confirmed == PK_BELIEVED));
-	pk_jw_bool(&w, "switched", m && pk_sync_in_step(d->sync, d->model, m));
+	pk_jw_bool(&w, "switched", m && pk_sync_in_step(p->sync, p->model, m));
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }
@@ -97,16 +98,16 @@ static void waiting_free(struct waiting *w)
 static void on_alloc(void *arg, struct pk_alloc *alloc, bool unknown)
 {
 	struct waiting *w = arg;
-	struct pk_daemon *d = w->d;
+	const struct pk_parts *p = w->parts;
 	struct pk_exchange *x = w->x;
 	own_mem char *key = PK_MOVE(w->key, NULL);
 
 	(void)unknown;
 	waiting_free(w);
-	if (alloc && pk_model_alloc(d->model, alloc))
-		pk_daemon_apply(d);
+	if (alloc && pk_model_alloc(p->model, alloc))
+		pk_apply_now(p->apply);
 	if (x)
-		answer(d, x, pk_model_get(d->model, key));
+		answer(p, x, pk_model_get(p->model, key));
 }
 
 static void on_gone(void *arg)
@@ -116,18 +117,19 @@ static void on_gone(void *arg)
 	w->x = NULL;
 }
 
-static bool wait_for_nomad(struct pk_daemon *d, struct pk_exchange *x, const struct pk_member *m)
+static bool wait_for_nomad(const struct pk_parts *p, struct pk_exchange *x,
+			   const struct pk_local_endpoint *m)
 {
 	struct waiting *w;
 
-	if (!d->nomad)
+	if (!p->nomad)
 		return false;
 	w = pk_alloc(sizeof(*w));
-	*w = (struct waiting){ .d = d, .x = x, .key = strdup(m->key), .next = all, .at = &all };
+	*w = (struct waiting){ .parts = p, .x = x, .key = strdup(m->key), .next = all, .at = &all };
 	if (w->next)
 		w->next->at = &w->next;
 	all = w;
-	w->confirm = pk_nomad_confirm(d->nomad, m->container_id, CONFIRM_MS, on_alloc, w);
+	w->confirm = pk_nomad_confirm(p->nomad, m->container_id, CONFIRM_MS, on_alloc, w);
 	if (!w->confirm) {
 		waiting_free(w);
 		return false;
@@ -136,28 +138,28 @@ static bool wait_for_nomad(struct pk_daemon *d, struct pk_exchange *x, const str
 	return true;
 }
 
-static void serve(struct pk_daemon *d, struct pk_exchange *x, const struct claim *c)
+static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct claim *c)
 {
-	const struct pk_member *m;
+	const struct pk_local_endpoint *m;
 	own_str key = { 0 };
 
 	pk_str_addf(&key, "%s@%s", c->container_id, c->ifname);
-	pk_records_look(d->records);
-	m = pk_model_get(d->model, key.text);
+	pk_records_look(p->records);
+	m = pk_model_get(p->model, key.text);
 	if (!m || m->slot != (uint32_t)c->slot) {
 		pk_exchange_error(x, 404, "no open record of that endpoint and slot", NULL);
 		return;
 	}
 	/* Already Nomad's word, believed, or quarantine: nothing to wait for. */
-	if (m->confirmed != PK_UNCONFIRMED || !m->namespace || !wait_for_nomad(d, x, m)) {
-		pk_daemon_apply(d);
-		answer(d, x, pk_model_get(d->model, key.text));
+	if (m->confirmed != PK_UNCONFIRMED || !m->namespace || !wait_for_nomad(p, x, m)) {
+		pk_apply_now(p->apply);
+		answer(p, x, pk_model_get(p->model, key.text));
 		return;
 	}
-	pk_daemon_apply(d);
+	pk_apply_now(p->apply);
 }
 
-void pk_api_confirm(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x)
 {
 	struct claim c = { 0 };
 	struct pk_err err = { 0 };
@@ -170,7 +172,7 @@ void pk_api_confirm(struct pk_daemon *d, struct pk_exchange *x)
 		pk_exchange_error(x, 400, err.text, err.fix);
 		return;
 	}
-	serve(d, x, &c);
+	serve(p, x, &c);
 }
 
 void pk_api_confirm_stop(void)

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "api.h"
-#include "daemon.h"
+#include "parts.h"
 #include "own.h"
 #include "reason.h"
-#include "sync_parts.h"
+#include "tables.h"
 
 static const char *proto_suffix(uint8_t proto)
 {
@@ -25,7 +25,7 @@ static const char *proto_suffix(uint8_t proto)
 	}
 }
 
-static void write_ports(struct pk_jw *w, const struct pk_member *m,
+static void write_ports(struct pk_jw *w, const struct pk_local_endpoint *m,
 			const struct pk_world_endpoint *ep)
 {
 	char text[32];
@@ -58,11 +58,12 @@ static void write_ports(struct pk_jw *w, const struct pk_member *m,
 	pk_jw_close(w, ']');
 }
 
-static void write_policies(struct pk_daemon *d, struct pk_jw *w, const struct pk_world_endpoint *ep)
+static void write_policies(const struct pk_parts *p, struct pk_jw *w,
+			   const struct pk_world_endpoint *ep)
 {
 	pk_jw_open(w, "policies", '[');
-	for (size_t i = 0; ep && i < pk_docs_count(d->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+	for (size_t i = 0; ep && i < pk_docs_count(p->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		own_str name = { 0 };
 
 		if (!e->doc || !pk_api_selects(e->doc, ep))
@@ -73,20 +74,20 @@ static void write_policies(struct pk_daemon *d, struct pk_jw *w, const struct pk
 	pk_jw_close(w, ']');
 }
 
-static void write_who(struct pk_jw *w, const struct pk_member *m)
+static void write_who(struct pk_jw *w, const struct pk_local_endpoint *m)
 {
 	own_str name = { 0 };
 
-	pk_member_name(m, &name);
+	pk_local_endpoint_name(m, &name);
 	pk_jw_string(w, "name", name.text);
-	pk_jw_string(w, "namespace", pk_member_namespace(m));
-	pk_jw_string(w, "job", pk_member_job(m));
-	pk_jw_string(w, "group", pk_member_group(m));
+	pk_jw_string(w, "namespace", pk_local_endpoint_namespace(m));
+	pk_jw_string(w, "job", pk_local_endpoint_job(m));
+	pk_jw_string(w, "group", pk_local_endpoint_group(m));
 	pk_jw_string(w, "alloc", m->facts ? m->facts->id : NULL);
 	pk_jw_string(w, "confirmed", pk_confirmed_name(m->confirmed));
 }
 
-static void write_where(struct pk_jw *w, const struct pk_member *m)
+static void write_where(struct pk_jw *w, const struct pk_local_endpoint *m)
 {
 	char text[PK_ADDR_TEXT];
 
@@ -101,20 +102,21 @@ static void write_where(struct pk_jw *w, const struct pk_member *m)
 	pk_jw_string(w, "netns", m->netns);
 }
 
-static void write_member(struct pk_daemon *d, struct pk_jw *w, const struct pk_member *m)
+static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
+			   const struct pk_local_endpoint *m)
 {
 	const struct pk_world_endpoint *ep =
-		pk_world_get(pk_engine_world(pk_model_engine(d->model)), m->key);
+		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
 	struct pk_sync_state state;
 
-	pk_sync_state(d->sync, m, &state);
+	pk_sync_state(p->sync, m, &state);
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "containerId", m->container_id);
 	pk_jw_string(w, "ifname", m->ifname);
 	pk_jw_uint(w, "slot", m->slot);
 	pk_jw_string(w, "network", m->network);
 	pk_jw_string(w, "state", m->open && state.rule_set ? "open" : "closed");
-	pk_jw_bool(w, "quarantined", pk_member_quarantined(m));
+	pk_jw_bool(w, "quarantined", pk_local_endpoint_quarantined(m));
 	write_who(w, m);
 	pk_api_labels(w, ep);
 	write_where(w, m);
@@ -123,9 +125,9 @@ static void write_member(struct pk_daemon *d, struct pk_jw *w, const struct pk_m
 	pk_jw_uint(w, "ruleSet", state.rule_set);
 	pk_jw_uint(w, "revision", state.revision);
 	pk_jw_bool(w, "audit", state.audit);
-	pk_jw_bool(w, "inStep", pk_daemon_in_step(d, m));
+	pk_jw_bool(w, "inStep", pk_apply_in_step(p->apply, m));
 	write_ports(w, m, ep);
-	write_policies(d, w, ep);
+	write_policies(p, w, ep);
 	pk_jw_bool(w, "epochMatches", m->epoch_matches);
 	pk_jw_close(w, '}');
 }
@@ -137,14 +139,16 @@ static const char *or_mark(const char *text)
 
 static int by_name(const void *a, const void *b)
 {
-	const struct pk_member *x = *(const struct pk_member *const *)a;
-	const struct pk_member *y = *(const struct pk_member *const *)b;
-	int r = strcmp(or_mark(pk_member_namespace(x)), or_mark(pk_member_namespace(y)));
+	const struct pk_local_endpoint *x = *(const struct pk_local_endpoint *const *)a;
+	const struct pk_local_endpoint *y = *(const struct pk_local_endpoint *const *)b;
+	int r = strcmp(or_mark(pk_local_endpoint_namespace(x)),
+		       or_mark(pk_local_endpoint_namespace(y)));
 
 	if (r == 0)
-		r = strcmp(or_mark(pk_member_job(x)), or_mark(pk_member_job(y)));
+		r = strcmp(or_mark(pk_local_endpoint_job(x)), or_mark(pk_local_endpoint_job(y)));
 	if (r == 0)
-		r = strcmp(or_mark(pk_member_group(x)), or_mark(pk_member_group(y)));
+		r = strcmp(or_mark(pk_local_endpoint_group(x)),
+			   or_mark(pk_local_endpoint_group(y)));
 	return r ? r : strcmp(x->key, y->key);
 }
 
@@ -153,10 +157,10 @@ static bool is(const char *want, const char *have)
 	return !want || (have && strcmp(want, have) == 0);
 }
 
-void pk_api_endpoints(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 {
-	own_mem const struct pk_member **list =
-		pk_alloc((pk_model_count(d->model) + 1) * sizeof(*list));
+	own_mem const struct pk_local_endpoint **list =
+		pk_alloc((pk_model_count(p->model) + 1) * sizeof(*list));
 	const char *namespace = pk_exchange_query(x, "namespace");
 	const char *job = pk_exchange_query(x, "job");
 	const char *state = pk_exchange_query(x, "state");
@@ -164,35 +168,36 @@ void pk_api_endpoints(struct pk_daemon *d, struct pk_exchange *x)
 	struct pk_jw w = { .out = &json };
 	size_t n = 0;
 
-	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
-	     m = pk_model_next(d->model, m))
-		if (is(namespace, pk_member_namespace(m)) && is(job, pk_member_job(m)) &&
-		    is(state, m->open ? "open" : "closed"))
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m))
+		if (is(namespace, pk_local_endpoint_namespace(m)) &&
+		    is(job, pk_local_endpoint_job(m)) && is(state, m->open ? "open" : "closed"))
 			list[n++] = m;
 	qsort(list, n, sizeof(*list), by_name);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "endpoints", '[');
 	for (size_t i = 0; i < n; i++)
-		write_member(d, &w, list[i]);
+		write_endpoint(p, &w, list[i]);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }
 
-/* A whole key or address, else the one member whose container id begins so. */
-static const struct pk_member *find(struct pk_daemon *d, const char *id, unsigned int *matches)
+/* A whole key or address, else the one endpoint whose container id begins so. */
+static const struct pk_local_endpoint *find(const struct pk_parts *p, const char *id,
+					    unsigned int *matches)
 {
-	const struct pk_member *found = pk_model_get(d->model, id);
+	const struct pk_local_endpoint *found = pk_model_get(p->model, id);
 	union pk_addr addr;
 
 	*matches = 1;
 	if (!found && pk_addr_parse(id, &addr) == 0)
-		found = pk_model_by_address(d->model, &addr);
+		found = pk_model_by_address(p->model, &addr);
 	if (found)
 		return found;
 	*matches = 0;
-	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
-	     m = pk_model_next(d->model, m)) {
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m)) {
 		if (strcmp(m->container_id, id) != 0 &&
 		    (strlen(id) < 4 || strncmp(m->container_id, id, strlen(id)) != 0))
 			continue;
@@ -202,10 +207,10 @@ static const struct pk_member *find(struct pk_daemon *d, const char *id, unsigne
 	return found;
 }
 
-void pk_api_endpoint(struct pk_daemon *d, struct pk_exchange *x, const char *id)
+void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char *id)
 {
 	unsigned int matches;
-	const struct pk_member *m = find(d, id, &matches);
+	const struct pk_local_endpoint *m = find(p, id, &matches);
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
@@ -217,20 +222,21 @@ void pk_api_endpoint(struct pk_daemon *d, struct pk_exchange *x, const char *id)
 		pk_exchange_error(x, 400, "several endpoints begin so", "give more of the id");
 		return;
 	}
-	write_member(d, &w, m);
+	write_endpoint(p, &w, m);
 	pk_exchange_reply(x, 200, &json);
 }
 
-static void write_identity(struct pk_daemon *d, struct pk_jw *w, const struct pk_member *m,
-			   const struct pk_sync_state *state, unsigned int endpoints)
+static void write_identity(const struct pk_parts *p, struct pk_jw *w,
+			   const struct pk_local_endpoint *m, const struct pk_sync_state *state,
+			   unsigned int endpoints)
 {
 	const struct pk_world_endpoint *ep =
-		pk_world_get(pk_engine_world(pk_model_engine(d->model)), m->key);
+		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
 
 	pk_jw_open(w, NULL, '{');
 	pk_jw_uint(w, "identity", state->identity);
 	pk_jw_uint(w, "tenant", state->tenant);
-	pk_jw_string(w, "namespace", pk_member_namespace(m));
+	pk_jw_string(w, "namespace", pk_local_endpoint_namespace(m));
 	pk_api_labels(w, ep);
 	pk_jw_uint(w, "endpoints", endpoints);
 	pk_jw_uint(w, "ruleSet", state->rule_set);
@@ -238,7 +244,7 @@ static void write_identity(struct pk_daemon *d, struct pk_jw *w, const struct pk
 }
 
 struct seen {
-	const struct pk_member *member;
+	const struct pk_local_endpoint *ep;
 	struct pk_sync_state state;
 };
 
@@ -249,17 +255,17 @@ static int by_identity(const void *a, const void *b)
 	return x->state.identity < y->state.identity ? -1 : x->state.identity > y->state.identity;
 }
 
-void pk_api_identities(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x)
 {
-	own_mem struct seen *list = pk_alloc((pk_model_count(d->model) + 1) * sizeof(*list));
+	own_mem struct seen *list = pk_alloc((pk_model_count(p->model) + 1) * sizeof(*list));
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 	size_t n = 0, end;
 
-	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
-	     m = pk_model_next(d->model, m)) {
-		pk_sync_state(d->sync, m, &list[n].state);
-		list[n].member = m;
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m)) {
+		pk_sync_state(p->sync, m, &list[n].state);
+		list[n].ep = m;
 		n += m->open && list[n].state.rule_set != 0;
 	}
 	qsort(list, n, sizeof(*list), by_identity);
@@ -269,7 +275,7 @@ void pk_api_identities(struct pk_daemon *d, struct pk_exchange *x)
 		end = i + 1;
 		while (end < n && list[end].state.identity == list[i].state.identity)
 			end++;
-		write_identity(d, &w, list[i].member, &list[i].state, (unsigned int)(end - i));
+		write_identity(p, &w, list[i].ep, &list[i].state, (unsigned int)(end - i));
 	}
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
@@ -282,14 +288,14 @@ struct counter_query {
 	bool one_slot;
 };
 
-static void write_slot(struct pk_daemon *d, struct pk_jw *w, uint32_t slot,
+static void write_slot(const struct pk_parts *p, struct pk_jw *w, uint32_t slot,
 		       const struct counter_query *q)
 {
-	const struct pk_member *m = pk_model_by_slot(d->model, slot);
+	const struct pk_local_endpoint *m = pk_model_by_slot(p->model, slot);
 	struct pk_counter row[2][PK_REASON_SLOTS];
 
 	if ((q->one_slot && q->slot != slot) ||
-	    pk_counter_row(pk_sync_bpf(d->sync), slot, row, NULL) < 0)
+	    pk_counter_row(pk_sync_bpf(p->sync), slot, row, NULL) < 0)
 		return;
 	for (unsigned int k = 0; k < 2 * PK_REASON_SLOTS; k++) {
 		const struct pk_counter *c = &row[k / PK_REASON_SLOTS][k % PK_REASON_SLOTS];
@@ -299,7 +305,7 @@ static void write_slot(struct pk_daemon *d, struct pk_jw *w, uint32_t slot,
 		if (!c->packets || (q->reason && strcmp(q->reason, reason) != 0))
 			continue;
 		if (m)
-			pk_member_name(m, &name);
+			pk_local_endpoint_name(m, &name);
 		pk_jw_open(w, NULL, '{');
 		pk_jw_uint(w, "slot", slot);
 		pk_jw_string(w, "containerId", m ? m->container_id : NULL);
@@ -313,16 +319,17 @@ static void write_slot(struct pk_daemon *d, struct pk_jw *w, uint32_t slot,
 	}
 }
 
-void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct pk_bpf *bpf = pk_sync_bpf(d->sync);
+	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
 	const char *slot = pk_exchange_query(x, "slot");
 	struct counter_query q = { .reason = pk_exchange_query(x, "reason"), .one_slot = slot };
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
 	if (!bpf) {
-		pk_exchange_error(x, 503, "the programs are not loaded", d->load_error.fix);
+		pk_exchange_error(x, 503, "the programs are not loaded",
+				  pk_apply_state(p->apply)->load_error.fix);
 		return;
 	}
 	if (slot && pk_parse_u64(slot, bpf->node.capacity, &q.slot) < 0) {
@@ -333,7 +340,7 @@ void pk_api_counters(struct pk_daemon *d, struct pk_exchange *x)
 	pk_jw_open(&w, "counters", '[');
 	for (uint32_t i = 0; i <= bpf->node.capacity; i++)
 		if (i == 0 || pk_slot_taken(bpf, i))
-			write_slot(d, &w, i, &q);
+			write_slot(p, &w, i, &q);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "api.h"
-#include "daemon.h"
+#include "parts.h"
 #include "own.h"
 #include "selector.h"
 
 struct view {
-	struct pk_daemon *d;
+	const struct pk_parts *parts;
 	struct pk_jw *w;
 	struct pk_api_unresolved unresolved;
 	const struct pk_world_endpoint **endpoints; /* this node's */
@@ -30,9 +30,9 @@ static int by_document(const void *a, const void *b)
 	return x->doc < y->doc ? -1 : x->doc > y->doc;
 }
 
-void pk_api_unresolved_read(struct pk_daemon *d, struct pk_api_unresolved *out)
+void pk_api_unresolved_read(const struct pk_parts *p, struct pk_api_unresolved *out)
 {
-	size_t n = pk_engine_unresolved(pk_model_engine(d->model), &out->list);
+	size_t n = pk_engine_unresolved(pk_model_engine(p->model), &out->list);
 	struct pk_api_group *g = pk_alloc((n + 1) * sizeof(*g));
 
 	out->groups = g;
@@ -79,12 +79,12 @@ bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoin
 
 static void view_open(struct view *v)
 {
-	struct pk_model *model = v->d->model;
+	struct pk_model *model = v->parts->model;
 	const struct pk_world *world = pk_engine_world(pk_model_engine(model));
 
-	pk_api_unresolved_read(v->d, &v->unresolved);
+	pk_api_unresolved_read(v->parts, &v->unresolved);
 	v->endpoints = pk_alloc((pk_model_count(model) + 1) * sizeof(*v->endpoints));
-	for (const struct pk_member *m = pk_model_next(model, NULL); m;
+	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
 	     m = pk_model_next(model, m)) {
 		v->endpoints[v->n_endpoints] = pk_world_get(world, m->key);
 		v->n_endpoints += v->endpoints[v->n_endpoints] != NULL;
@@ -211,38 +211,38 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_close(w, '}');
 }
 
-void pk_api_policies(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x)
 {
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	PK_OWN(view_close) struct view v = { .d = d, .w = &w };
+	PK_OWN(view_close) struct view v = { .parts = p, .w = &w };
 
 	view_open(&v);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "policies", '[');
-	for (size_t i = 0; i < pk_docs_count(d->docs); i++)
-		write_document(&v, pk_docs_at(d->docs, i), NULL);
+	for (size_t i = 0; i < pk_docs_count(p->docs); i++)
+		write_document(&v, pk_docs_at(p->docs, i), NULL);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }
 
-void pk_api_policy(struct pk_daemon *d, struct pk_exchange *x, const char *id)
+void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id)
 {
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	PK_OWN(view_close) struct view v = { .d = d, .w = &w };
+	PK_OWN(view_close) struct view v = { .parts = p, .w = &w };
 
 	view_open(&v);
-	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		size_t n = strlen(e->source), len;
 		own_mem char *text = NULL, *name = name_of(e);
 
 		if (strncmp(id, e->source, n) != 0 || id[n] != '/' || strcmp(id + n + 1, name) != 0)
 			continue;
 		if (e->doc)
-			pk_docs_text(d->docs, e, &text, &len, NULL);
+			pk_docs_text(p->docs, e, &text, &len, NULL);
 		write_document(&v, e, text ?: "");
 		pk_exchange_reply(x, 200, &json);
 		return;
@@ -299,19 +299,20 @@ static void write_open(struct pk_jw *w, const char *key, const struct pk_own_por
 	pk_jw_close(w, ']');
 }
 
-static void write_world_endpoint(struct pk_daemon *d, struct pk_jw *w, const struct pk_member *m)
+static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
+				 const struct pk_local_endpoint *m)
 {
 	const struct pk_world_endpoint *ep =
-		pk_world_get(pk_engine_world(pk_model_engine(d->model)), m->key);
+		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
 	struct pk_sync_state state;
 	char text[PK_ADDR_TEXT];
 	own_str name = { 0 };
 
 	if (!ep)
 		return;
-	pk_member_name(m, &name);
+	pk_local_endpoint_name(m, &name);
 	pk_str_addf(&name, " %s", m->key);
-	pk_sync_state(d->sync, m, &state);
+	pk_sync_state(p->sync, m, &state);
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "name", name.text);
 	write_labels(w, ep->labels);
@@ -335,15 +336,15 @@ static void write_world_endpoint(struct pk_daemon *d, struct pk_jw *w, const str
 	pk_jw_close(w, '}');
 }
 
-static void write_texts(struct pk_daemon *d, struct pk_jw *w)
+static void write_texts(const struct pk_parts *p, struct pk_jw *w)
 {
 	pk_jw_open(w, "policies", '[');
-	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		own_mem char *text = NULL;
 		size_t len;
 
-		if (!e->doc || pk_docs_text(d->docs, e, &text, &len, NULL) < 0)
+		if (!e->doc || pk_docs_text(p->docs, e, &text, &len, NULL) < 0)
 			continue;
 		pk_jw_open(w, NULL, '{');
 		pk_jw_string(w, "source", e->source);
@@ -355,9 +356,9 @@ static void write_texts(struct pk_daemon *d, struct pk_jw *w)
 	pk_jw_close(w, ']');
 }
 
-void pk_api_world(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct pk_settings *s = pk_model_get_settings(d->model);
+	const struct pk_settings *s = pk_model_get_settings(p->model);
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
@@ -367,20 +368,20 @@ void pk_api_world(struct pk_daemon *d, struct pk_exchange *x)
 	pk_settings_write_resolvers(s, &w, "resolvers");
 	pk_settings_write_reach(s, &w, "tenantReach");
 	pk_settings_write_pools(s, &w, "pools");
-	pk_jw_uint(&w, "revision", d->revision);
+	pk_jw_uint(&w, "revision", pk_apply_state(p->apply)->revision);
 	pk_jw_open(&w, "endpoints", '[');
-	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
-	     m = pk_model_next(d->model, m))
-		write_world_endpoint(d, &w, m);
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m))
+		write_world_endpoint(p, &w, m);
 	pk_jw_close(&w, ']');
-	write_texts(d, &w);
+	write_texts(p, &w);
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }
 
-void pk_api_rules(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct pk_rules *rules = pk_model_rules(d->model);
+	const struct pk_rules *rules = pk_model_rules(p->model);
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 	struct pk_rule_ref ref;

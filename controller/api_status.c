@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "daemon.h"
+#include "parts.h"
 #include "own.h"
-#include "sync_parts.h"
+#include "tables.h"
 
 struct reasons {
 	struct pk_jw *w;
@@ -36,16 +36,16 @@ struct doc_count {
 	unsigned int active, refused, unresolved, audit;
 };
 
-static struct doc_count count_documents(struct pk_daemon *d)
+static struct doc_count count_documents(const struct pk_parts *p)
 {
 	own_unresolved unresolved = { 0 };
 	struct doc_count c = { 0 };
 	size_t n;
 
-	pk_api_unresolved_read(d, &unresolved);
+	pk_api_unresolved_read(p, &unresolved);
 
-	for (size_t i = 0; i < pk_docs_count(d->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(d->docs, i);
+	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 
 		c.refused += e->refused;
 		if (!e->doc)
@@ -92,20 +92,20 @@ static void upkeep_reason(struct reasons *r, const struct pk_upkeep_stats *u)
 		reason(r, false, "records", text, "stop its allocation: DEL needs no record");
 }
 
-static void write_reasons(struct pk_daemon *d, struct reasons *r, const struct doc_count *docs)
+static void write_reasons(const struct pk_parts *p, struct reasons *r, const struct doc_count *docs)
 {
 	pk_jw_open(r->w, "reasons", '[');
-	kept_error(r, true, "load", &d->load_error);
-	if (d->upkeep)
-		upkeep_reason(r, pk_upkeep_stats(d->upkeep));
-	kept_error(r, false, "apply", &d->apply_error);
+	kept_error(r, true, "load", &pk_apply_state(p->apply)->load_error);
+	if (p->upkeep)
+		upkeep_reason(r, pk_upkeep_stats(p->upkeep));
+	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
 	document_reason(r, docs);
-	kept_error(r, false, "config", &d->config_error);
-	kept_error(r, false, "store", &d->store_error);
-	source_reason(r, "nomad", d->nomad ? pk_nomad_source(d->nomad) : NULL);
-	source_reason(r, "consul", d->consul ? pk_consul_source(d->consul) : NULL);
-	source_reason(r, "files", pk_files_source(d->files));
-	if (pk_records_bad(d->records))
+	kept_error(r, false, "config", p->config_error);
+	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
+	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
+	source_reason(r, "consul", p->consul ? pk_consul_source(p->consul) : NULL);
+	source_reason(r, "files", pk_files_source(p->files));
+	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",
 		       "see the log for its name");
 	pk_jw_close(r->w, ']');
@@ -127,18 +127,18 @@ static void write_source(struct pk_jw *w, const char *name, const struct pk_sour
 	pk_jw_close(w, '}');
 }
 
-static void write_sources(struct pk_daemon *d, struct pk_jw *w)
+static void write_sources(const struct pk_parts *p, struct pk_jw *w)
 {
 	pk_jw_open(w, "sources", '[');
-	write_source(w, "nomad", d->nomad ? pk_nomad_source(d->nomad) : NULL);
-	write_source(w, "consul", d->consul ? pk_consul_source(d->consul) : NULL);
-	write_source(w, "files", pk_files_source(d->files));
+	write_source(w, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
+	write_source(w, "consul", p->consul ? pk_consul_source(p->consul) : NULL);
+	write_source(w, "files", pk_files_source(p->files));
 	pk_jw_close(w, ']');
 }
 
-static void write_enforcement(struct pk_daemon *d, struct pk_jw *w)
+static void write_enforcement(const struct pk_parts *p, struct pk_jw *w)
 {
-	const struct pk_bpf *bpf = pk_sync_bpf(d->sync);
+	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
 	char epoch[40];
 
 	pk_jw_open(w, "enforcement", '{');
@@ -157,30 +157,33 @@ static void write_enforcement(struct pk_daemon *d, struct pk_jw *w)
 		pk_jw_null(w, "path");
 		pk_jw_null(w, "build");
 	}
-	pk_jw_string(w, "error", *d->load_error.text ? d->load_error.text : NULL);
+	pk_jw_string(w, "error",
+		     *pk_apply_state(p->apply)->load_error.text
+			     ? pk_apply_state(p->apply)->load_error.text
+			     : NULL);
 	pk_jw_close(w, '}');
 }
 
-static void write_endpoints(struct pk_daemon *d, struct pk_jw *w)
+static void write_endpoints(const struct pk_parts *p, struct pk_jw *w)
 {
 	unsigned int open = 0, quarantined = 0, unconfirmed = 0, contradicted = 0, in_step = 0;
 
-	for (const struct pk_member *m = pk_model_next(d->model, NULL); m;
-	     m = pk_model_next(d->model, m)) {
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m)) {
 		open += m->open;
-		quarantined += pk_member_quarantined(m);
+		quarantined += pk_local_endpoint_quarantined(m);
 		unconfirmed += m->confirmed == PK_UNCONFIRMED;
 		contradicted += m->confirmed == PK_CONTRADICTED;
-		in_step += pk_daemon_in_step(d, m);
+		in_step += pk_apply_in_step(p->apply, m);
 	}
 	pk_jw_open(w, "endpoints", '{');
 	pk_jw_uint(w, "open", open);
-	pk_jw_uint(w, "closed", pk_records_closed(d->records));
+	pk_jw_uint(w, "closed", pk_records_closed(p->records));
 	pk_jw_uint(w, "inStep", in_step);
 	pk_jw_uint(w, "quarantined", quarantined);
 	pk_jw_uint(w, "unconfirmed", unconfirmed);
 	pk_jw_uint(w, "contradicted", contradicted);
-	pk_jw_uint(w, "orphans", d->upkeep ? pk_upkeep_stats(d->upkeep)->orphans : 0);
+	pk_jw_uint(w, "orphans", p->upkeep ? pk_upkeep_stats(p->upkeep)->orphans : 0);
 	pk_jw_close(w, '}');
 }
 
@@ -194,10 +197,10 @@ static void write_documents(struct pk_jw *w, const struct doc_count *c)
 	pk_jw_close(w, '}');
 }
 
-static void write_tables(struct pk_daemon *d, struct pk_jw *w)
+static void write_tables(const struct pk_parts *p, struct pk_jw *w)
 {
 	struct pk_table_use use[PK_MAP_COUNT];
-	size_t n = pk_sync_bpf(d->sync) ? pk_tables_use(pk_sync_bpf(d->sync), use) : 0;
+	size_t n = pk_sync_bpf(p->sync) ? pk_tables_use(pk_sync_bpf(p->sync), use) : 0;
 
 	pk_jw_open(w, "tables", '[');
 	for (size_t i = 0; i < n; i++) {
@@ -210,23 +213,23 @@ static void write_tables(struct pk_daemon *d, struct pk_jw *w)
 	pk_jw_close(w, ']');
 }
 
-static void write_events(struct pk_daemon *d, struct pk_jw *w)
+static void write_events(const struct pk_parts *p, struct pk_jw *w)
 {
 	struct pk_events_stats stats;
 
-	pk_events_stats(d->events, &stats);
+	pk_events_stats(p->events, &stats);
 	pk_jw_open(w, "events", '{');
 	pk_jw_uint(w, "seen", stats.seen);
 	pk_jw_uint(w, "lost", stats.lost);
-	pk_jw_uint(w, "fileLost", d->flowlog ? pk_flowlog_lost(d->flowlog) : 0);
+	pk_jw_uint(w, "fileLost", p->flowlog ? pk_flowlog_lost(p->flowlog) : 0);
 	pk_jw_uint(w, "subscribers", stats.subscribers);
 	pk_jw_close(w, '}');
 }
 
-static void write_audit(struct pk_daemon *d, struct pk_jw *w)
+static void write_audit(const struct pk_parts *p, struct pk_jw *w)
 {
 	static const struct pk_upkeep_stats none;
-	const struct pk_upkeep_stats *u = d->upkeep ? pk_upkeep_stats(d->upkeep) : &none;
+	const struct pk_upkeep_stats *u = p->upkeep ? pk_upkeep_stats(p->upkeep) : &none;
 
 	pk_jw_open(w, "upkeep", '{');
 	pk_jw_uint(w, "swept", u->removed);
@@ -235,34 +238,34 @@ static void write_audit(struct pk_daemon *d, struct pk_jw *w)
 	pk_jw_close(w, '}');
 }
 
-void pk_api_status(struct pk_daemon *d, struct pk_exchange *x)
+void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct doc_count docs = count_documents(d);
+	const struct doc_count docs = count_documents(p);
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 	struct reasons r = { .w = &w };
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "version", PK_VERSION);
-	pk_jw_string(&w, "node", d->node);
-	pk_jw_string(&w, "cluster", d->config.cluster);
+	pk_jw_string(&w, "node", p->node);
+	pk_jw_string(&w, "cluster", p->config->cluster);
 	pk_jw_uint(&w, "pid", (uint64_t)getpid());
-	write_reasons(d, &r, &docs);
+	write_reasons(p, &r, &docs);
 	pk_jw_string(&w, "state", r.failing ? "failing" : r.degraded ? "degraded" : "ok");
-	pk_api_time(&w, "startedAt", &d->started);
-	pk_jw_uint(&w, "uptimeSeconds", (pk_loop_now(d->loop) - d->started_ms) / 1000);
-	pk_jw_string(&w, "baseline", pk_baseline_name(d->config.settings.baseline));
-	write_enforcement(d, &w);
-	pk_jw_uint(&w, "policyRevision", d->revision);
-	pk_api_time(&w, "policyAppliedAt", &d->applied);
-	pk_jw_double(&w, "applySeconds", d->apply_s);
-	write_sources(d, &w);
+	pk_api_time(&w, "startedAt", &p->started);
+	pk_jw_uint(&w, "uptimeSeconds", (pk_loop_now(p->loop) - p->started_ms) / 1000);
+	pk_jw_string(&w, "baseline", pk_baseline_name(p->config->settings.baseline));
+	write_enforcement(p, &w);
+	pk_jw_uint(&w, "policyRevision", pk_apply_state(p->apply)->revision);
+	pk_api_time(&w, "policyAppliedAt", &pk_apply_state(p->apply)->applied);
+	pk_jw_double(&w, "applySeconds", pk_apply_state(p->apply)->seconds);
+	write_sources(p, &w);
 	write_documents(&w, &docs);
-	write_endpoints(d, &w);
-	pk_jw_uint(&w, "ruleSets", pk_sync_rule_sets(d->sync));
-	write_tables(d, &w);
-	write_events(d, &w);
-	write_audit(d, &w);
+	write_endpoints(p, &w);
+	pk_jw_uint(&w, "ruleSets", pk_sync_rule_sets(p->sync));
+	write_tables(p, &w);
+	write_events(p, &w);
+	write_audit(p, &w);
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }

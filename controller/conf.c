@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "conf_parts.h"
+#include "conf_private.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <stddef.h>
 
-#include "conf_parts.h"
+#include "conf_private.h"
 #include "own.h"
 
 static const char *const allowed_choices[] = { "none", "new", NULL };

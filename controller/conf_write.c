@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "conf_parts.h"
+#include "conf_private.h"
 #include "own.h"
 
 static void write_setting(const struct pk_config *c, const struct conf_key *k, const char *name,

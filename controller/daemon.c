@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,285 +10,48 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "bpfmap.h"
 #include "fs.h"
-#include "guard.h"
 #include "log.h"
 #include "own.h"
-#include "sync_parts.h"
-
-#define TOGETHER_MS 2		/* changes of one moment are applied as one */
-#define QUIET_NS    20000000ull /* after so long without one, a change waits for no other */
-#define AGAIN_MS    20		/* after a word changed under our hands */
-#define RETRY_MS    5000	/* after an error */
-#define FULL_MS                                                                                    \
-	60000 /* what doesn't fit is tried again by a change, or when others may have gone */
-#define SYNC_MS	     20 /* between two turns of making documents outlive a power cut */
-#define SYNC_NS	     10000000
-#define SYNC_STOP_NS 1000000000
-#define TRIM_MS	     2000 /* quiet for so long: give memory back */
-
-static void note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
-{
-	if (r == 0) {
-		memset(kept, 0, sizeof(*kept));
-		return;
-	}
-	if (strcmp(kept->text, err->text) != 0)
-		log_error("op=%s err=\"%s\" fix=\"%s\"", what, err->text, err->fix);
-	*kept = *err;
-}
-
-static void write_node_json(struct pk_daemon *d)
-{
-	const struct pk_settings *s = pk_model_get_settings(d->model);
-	struct pk_err err = { 0 };
-	own_str text = { 0 };
-
-	pk_settings_json(s, &text);
-	note(&d->store_error,
-	     pk_fs_write(d->config.paths.node_json, text.text, text.len, 0644, &err), &err,
-	     "store");
-}
-
-static void edit_node(void *arg, struct pk_node *node)
-{
-	(void)arg;
-	node->events = 1;
-}
-
-/* A new release's programs take the place of the old ones' under traffic. */
-static void upgrade(struct pk_daemon *d)
-{
-	struct pk_bpf *bpf = pk_sync_bpf(d->sync);
-	struct pk_err err = { 0 };
-	int r = pk_guard_upgrade(bpf, d->model, &err);
-
-	if (r < 0)
-		log_error("op=upgrade err=\"%s\" ignoring: build %s goes on", err.text, bpf->build);
-	else if (r)
-		log_info("op=upgrade build=%s", bpf->build);
-}
-
-/* The kernel's side, as soon as it can be had; what needs it is told. */
-static int open_tables(struct pk_daemon *d)
-{
-	const struct pk_settings *s = pk_model_get_settings(d->model);
-	struct pk_err err = { 0 };
-	own_str pin = { 0 };
-	uint64_t epoch[2];
-	int r;
-
-	if (pk_sync_bpf(d->sync))
-		return 0;
-	r = pk_sync_open(d->sync, s, &err);
-	note(&d->load_error, r, &err, "load");
-	if (r < 0)
-		return r;
-	memcpy(epoch, pk_sync_bpf(d->sync)->node.epoch, sizeof(epoch));
-	pk_records_set_epoch(d->records, epoch);
-	pk_records_look(d->records);
-	upgrade(d);
-	pk_str_addf(&pin, "%s/%s", d->config.paths.maps, pk_map_name(PK_MAP_EVENTS));
-	if (pk_events_open(d->events, pin.text, &err) < 0)
-		log_warn("op=events err=\"%s\" ignoring: no flows are shown", err.text);
-	else
-		pk_node_update(pk_sync_bpf(d->sync), edit_node, NULL, sync_until(), NULL);
-	return 0;
-}
-
-static void set_pools(struct pk_daemon *d)
-{
-	const struct pk_settings *s = pk_model_get_settings(d->model);
-	struct pk_err err = { 0 };
-
-	if (s->n_pools && pk_pools_set(pk_sync_bpf(d->sync), s->pools, s->n_pools, &err) < 0)
-		log_warn("op=pools err=\"%s\" ignoring until the next change", err.text);
-}
-
-static void store_documents(struct pk_daemon *d)
-{
-	struct pk_err err = { 0 };
-
-	note(&d->store_error, pk_docs_store(d->docs, &err), &err, "store");
-}
-
-/* A policy that isn't in force must be heard of. */
-static void tell_refused(struct pk_daemon *d)
-{
-	const struct pk_doc_entry *e;
-
-	while ((e = pk_docs_untold(d->docs))) {
-		own_str why = { 0 };
-
-		pk_doc_notes_line(&e->notes, &why);
-		log_warn("op=policy source=%s path=\"%s\" err=\"%s\" refused, %s", e->source,
-			 e->path, e->refusal ?: why.text ?: "",
-			 e->doc ? "the last good version stays in force" : "nothing of it is in force");
-	}
-}
-
-/* In turns, for it can take long: nobody's packets wait for the disk. */
-static void sync_documents(void *arg)
-{
-	struct pk_daemon *d = arg;
-	struct pk_err err = { 0 };
-	int r;
-
-	if (!pk_docs_sync(d->docs, pk_now_ns() + SYNC_NS, &r, &err))
-		pk_timer_set(d->sync_docs, SYNC_MS);
-	if (r < 0)
-		note(&d->store_error, r, &err, "store");
-}
-
-/* Acknowledged: no packet can be judged by the old rule sets any more. */
-static void acknowledge(struct pk_daemon *d, const struct pk_sync_done *done)
-{
-	if (done->switched || done->amended)
-		pk_rcu_wait();
-	d->revision++;
-	clock_gettime(CLOCK_REALTIME, &d->applied);
-	if (d->change_ns)
-		d->apply_s = (double)(pk_now_ns() - d->change_ns) / 1e9;
-	log_info("op=policy revision=%lu switched=%u installed=%u amended=%u seconds=%.4f",
-		 d->revision, done->switched, done->installed, done->amended, d->apply_s);
-}
-
-/* A document that was in force is unknown: what it denied must not open because of that. */
-static int check_lost(struct pk_daemon *d, struct pk_err *err)
-{
-	const char *lost = pk_docs_lost(d->docs);
-
-	if (!lost)
-		return 0;
-	pk_fail(err, 0, "stored policy %s can't be read: policy stays as it is", lost);
-	return pk_fix(err, -EIO,
-		      "wait for its source; mend what `picket policy list -refused` shows; or "
-		      "remove that file if what it said may be forgotten");
-}
-
-static int pass(struct pk_daemon *d, bool all)
-{
-	struct pk_sync_want want = { .model = d->model,
-				     .log_new = strcmp(d->config.flows_allowed, "new") == 0 };
-	struct pk_sync_done done;
-	struct pk_err err = { 0 };
-	int r = check_lost(d, &err), fit = 0;
-
-	if (r == 0)
-		r = fit = pk_model_compile(d->model, &err);
-	d->withdraw |= all || pk_model_tenant_dropped(d->model);
-	want.all = d->withdraw;
-	/* One tenant's rule set that is too large holds up nobody else's. */
-	if (r == 0 || r == -EFBIG)
-		r = pk_sync_pass(d->sync, &want, &done, r == 0 ? &err : NULL);
-	note(&d->apply_error, r == 0 ? fit : r, &err, "apply");
-	if (r < 0) {
-		pk_timer_hurry(d->apply, r == -ENOSPC ? FULL_MS : RETRY_MS);
-		return r;
-	}
-	d->withdraw = false;
-	if (done.again)
-		pk_timer_hurry(d->apply, AGAIN_MS);
-	if (all)
-		acknowledge(d, &done);
-	return 0;
-}
-
-int pk_daemon_apply(struct pk_daemon *d)
-{
-	bool all = d->docs_changed || d->settings_changed;
-	int r;
-
-	pk_timer_clear(d->apply);
-	pk_timer_set(d->trim, TRIM_MS);
-	d->last_ns = pk_now_ns();
-	if (d->docs_changed) {
-		pk_model_documents(d->model);
-		tell_refused(d);
-		/* Before any name is withdrawn: an ADD that finds none compiles from these. */
-		store_documents(d);
-		pk_timer_set(d->sync_docs, 0);
-	}
-	if (d->settings_changed)
-		write_node_json(d);
-	r = open_tables(d);
-	if (r < 0) {
-		pk_timer_set(d->apply, RETRY_MS);
-		return r;
-	}
-	if (d->settings_changed)
-		set_pools(d);
-	r = pass(d, all);
-	if (r == 0) {
-		d->docs_changed = d->settings_changed = false;
-		d->change_ns = 0;
-	}
-	return r;
-}
-
-static void apply_now(void *arg)
-{
-	pk_daemon_apply(arg);
-}
-
-void pk_daemon_apply_soon(struct pk_daemon *d)
-{
-	uint64_t now = pk_now_ns();
-
-	if (!d->change_ns)
-		d->change_ns = now;
-	pk_timer_hurry(d->apply, now - d->last_ns > QUIET_NS ? 0 : TOGETHER_MS);
-}
-
-bool pk_daemon_in_step(const struct pk_daemon *d, const struct pk_member *m)
-{
-	return !d->docs_changed && !d->settings_changed && pk_sync_in_step(d->sync, d->model, m);
-}
 
 static void on_documents(void *arg)
 {
 	struct pk_daemon *d = arg;
 
-	d->docs_changed = true;
-	pk_daemon_apply_soon(d);
+	pk_apply_documents(d->parts.apply);
 }
 
 static void on_records(void *arg)
 {
-	pk_daemon_apply_soon(arg);
+	struct pk_daemon *d = arg;
+
+	pk_apply_soon(d->parts.apply);
 }
 
 static void on_swept(void *arg)
 {
 	struct pk_daemon *d = arg;
 
-	if (pk_records_look(d->records))
-		pk_daemon_apply_soon(d);
-}
-
-static void trim(void *arg)
-{
-	(void)arg;
-	malloc_trim(0);
+	if (pk_records_look(d->parts.records))
+		pk_apply_soon(d->parts.apply);
 }
 
 static enum pk_nomad_word nomad_word(void *arg)
 {
 	struct pk_daemon *d = arg;
 
-	if (!d->nomad)
+	if (!d->parts.nomad)
 		return PK_NOMAD_OFF;
-	return pk_nomad_source(d->nomad)->state == PK_SOURCE_OK ? PK_NOMAD_ANSWERS
-								: PK_NOMAD_SILENT;
+	return pk_nomad_source(d->parts.nomad)->state == PK_SOURCE_OK ? PK_NOMAD_ANSWERS
+								      : PK_NOMAD_SILENT;
 }
 
 static void on_allocs(void *arg, struct pk_allocs *allocs)
 {
 	struct pk_daemon *d = arg;
 
-	if (pk_model_allocs(d->model, allocs))
-		pk_daemon_apply_soon(d);
+	if (pk_model_allocs(d->parts.model, allocs))
+		pk_apply_soon(d->parts.apply);
 }
 
 /* The node's own labels: the operator's word, part of every endpoint's set from now on. */
@@ -304,16 +66,15 @@ static void on_node(void *arg, const struct pk_nomad_node *node)
 	snprintf(s->node, sizeof(s->node), "%s", node->name);
 	snprintf(s->datacenter, sizeof(s->datacenter), "%s", node->datacenter);
 	snprintf(s->node_pool, sizeof(s->node_pool), "%s", node->pool);
-	pk_model_settings(d->model, s);
-	d->settings_changed = true;
-	pk_daemon_apply_soon(d);
+	pk_model_settings(d->parts.model, s);
+	pk_apply_settings(d->parts.apply);
 }
 
 const char *pk_daemon_node_address(void *arg, const union pk_addr *addr)
 {
 	struct pk_daemon *d = arg;
 
-	return d->upkeep && pk_upkeep_is_local(d->upkeep, addr) ? "host" : NULL;
+	return d->parts.upkeep && pk_upkeep_is_local(d->parts.upkeep, addr) ? "host" : NULL;
 }
 
 static bool keeps_nothing(void *arg, const char *path)
@@ -323,34 +84,41 @@ static bool keeps_nothing(void *arg, const char *path)
 	return false;
 }
 
+static int on_reload(void *arg, struct pk_err *err)
+{
+	return pk_daemon_reload(arg, err);
+}
+
 /* Files, Nomad, Consul, as the configuration says now. */
 static void start_sources(struct pk_daemon *d)
 {
 	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
 	bool kv = d->config.consul.on && d->config.policies_kv;
 
-	d->files = pk_files_new(d->loop, d->docs, d->config.policies_dir, on_documents, d);
+	d->parts.files =
+		pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir, on_documents, d);
 	if (d->config.nomad.on)
-		d->nomad = pk_nomad_new(d->loop, d->http, &d->config, &fns);
+		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
 	if (kv)
-		d->consul = pk_consul_new(d->loop, d->http, &d->config, d->docs, on_documents, d);
+		d->parts.consul = pk_consul_new(d->parts.loop, d->http, &d->config, d->parts.docs,
+						on_documents, d);
 	/* Switched off is the operator's word, other than silent: its documents are gone. */
-	if (!kv && (pk_docs_prune(d->docs, "operator", keeps_nothing, NULL) |
-		    pk_docs_prune(d->docs, "tenant/", keeps_nothing, NULL)))
+	if (!kv && (pk_docs_prune(d->parts.docs, "operator", keeps_nothing, NULL) |
+		    pk_docs_prune(d->parts.docs, "tenant/", keeps_nothing, NULL)))
 		on_documents(d);
 	if (*d->config.flows_file)
-		d->flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,
-					    (unsigned int)d->config.flows_keep);
-	pk_events_set_log(d->events, d->flowlog);
+		d->parts.flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,
+						  (unsigned int)d->config.flows_keep);
+	pk_events_set_log(d->parts.events, d->parts.flowlog);
 }
 
 static void stop_sources(struct pk_daemon *d)
 {
-	pk_files_free(PK_MOVE(d->files, NULL));
-	pk_nomad_free(PK_MOVE(d->nomad, NULL));
-	pk_consul_free(PK_MOVE(d->consul, NULL));
-	pk_events_set_log(d->events, NULL);
-	pk_flowlog_free(PK_MOVE(d->flowlog, NULL));
+	pk_files_free(PK_MOVE(d->parts.files, NULL));
+	pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
+	pk_consul_free(PK_MOVE(d->parts.consul, NULL));
+	pk_events_set_log(d->parts.events, NULL);
+	pk_flowlog_free(PK_MOVE(d->parts.flowlog, NULL));
 }
 
 /* What Nomad said of this node stays said: its labels are part of every endpoint's identity. */
@@ -383,7 +151,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 			   "restart picketd");
 		pk_config_done(&config);
 	}
-	note(&d->config_error, r, &own, "reload");
+	pk_apply_note(&d->config_error, r, &own, "reload");
 	if (err)
 		*err = own;
 	if (r < 0)
@@ -392,11 +160,10 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	keep_node(&config.settings, &d->config.settings);
 	pk_config_done(&d->config);
 	d->config = config;
-	pk_model_settings(d->model, &d->config.settings);
-	d->settings_changed = true;
+	pk_model_settings(d->parts.model, &d->config.settings);
 	start_sources(d);
-	pk_upkeep_now(d->upkeep);
-	pk_daemon_apply_soon(d);
+	pk_upkeep_now(d->parts.upkeep);
+	pk_apply_settings(d->parts.apply);
 	log_info("op=reload");
 	return 0;
 }
@@ -430,27 +197,31 @@ static void make_parts(struct pk_daemon *d)
 	own_str facts = { 0 };
 	struct pk_model_args model = { .settings = &d->config.settings };
 	struct pk_records_args records = {
-		.loop = d->loop, .paths = paths, .changed = on_records, .arg = d
+		.loop = d->parts.loop, .paths = paths, .changed = on_records, .arg = d
 	};
 	struct pk_flow_names names = { .node = d->node,
 				       .node_address = pk_daemon_node_address,
 				       .arg = d };
 
 	pk_str_addf(&facts, "%s/var/lib/picket/facts", paths->root);
-	d->docs = pk_docs_new(paths->policies);
-	pk_docs_load(d->docs, stored_bad, d);
-	model.docs = d->docs;
+	d->parts.docs = pk_docs_new(paths->policies);
+	pk_docs_load(d->parts.docs, stored_bad, d);
+	model.docs = d->parts.docs;
 	model.facts = facts.text;
-	d->model = pk_model_new(&model);
-	d->sync = pk_sync_new(paths);
-	records.model = d->model;
-	d->records = pk_records_new(&records);
-	names.model = d->model;
-	d->events = pk_events_new(d->loop, &names, NULL);
-	d->http = pk_http_new(d->loop);
-	d->apply = pk_timer_new(d->loop, apply_now, d);
-	d->sync_docs = pk_timer_new(d->loop, sync_documents, d);
-	d->trim = pk_timer_new(d->loop, trim, d);
+	d->parts.model = pk_model_new(&model);
+	d->parts.sync = pk_sync_new(paths);
+	records.model = d->parts.model;
+	d->parts.records = pk_records_new(&records);
+	names.model = d->parts.model;
+	d->parts.events = pk_events_new(d->parts.loop, &names, NULL);
+	d->http = pk_http_new(d->parts.loop);
+	d->parts.apply = pk_apply_new(&(struct pk_apply_args){ .loop = d->parts.loop,
+							       .config = &d->config,
+							       .docs = d->parts.docs,
+							       .model = d->parts.model,
+							       .sync = d->parts.sync,
+							       .records = d->parts.records,
+							       .events = d->parts.events });
 }
 
 int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err)
@@ -459,8 +230,12 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	int r;
 
 	*d = (struct pk_daemon){ .args = *args, .lock = -1 };
-	clock_gettime(CLOCK_REALTIME, &d->started);
-	d->change_ns = pk_now_ns();
+	d->parts.config = &d->config;
+	d->parts.config_error = &d->config_error;
+	d->parts.node = d->node;
+	d->parts.reload = on_reload;
+	d->parts.arg = d;
+	clock_gettime(CLOCK_REALTIME, &d->parts.started);
 	r = pk_config_effective(&d->config, args, err);
 	if (r < 0)
 		return r;
@@ -468,64 +243,46 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	if (r < 0)
 		return r;
 	remember_node(d);
-	d->loop = pk_loop_new();
-	if (!d->loop)
+	d->parts.loop = pk_loop_new();
+	if (!d->parts.loop)
 		return pk_fail(err, ENOMEM, "event loop");
-	d->started_ms = pk_loop_now(d->loop);
+	d->parts.started_ms = pk_loop_now(d->parts.loop);
 	if (*d->config.nomad_node)
 		snprintf(d->node, sizeof(d->node), "%s", d->config.nomad_node);
 	else if (gethostname(d->node, sizeof(d->node) - 1) < 0)
 		strcpy(d->node, "localhost");
 	make_parts(d);
 	start_sources(d);
-	pk_records_look(d->records);
-	d->docs_changed = d->settings_changed = true;
-	pk_daemon_apply(d); /* what is wrong shows in status; it is tried again */
-	d->httpd = pk_httpd_new(d->loop, d->config.paths.socket, "picket", err);
+	pk_records_look(d->parts.records);
+	pk_apply_now(d->parts.apply); /* what is wrong shows in status; it is tried again */
+	d->httpd = pk_httpd_new(d->parts.loop, d->config.paths.socket, "picket", err);
 	if (!d->httpd)
 		return -EIO;
-	pk_httpd_serve(d->httpd, pk_api_serve, d);
-	upkeep.loop = d->loop;
+	pk_httpd_serve(d->httpd, pk_api_serve, &d->parts);
+	upkeep.loop = d->parts.loop;
 	upkeep.paths = &d->config.paths;
-	upkeep.model = d->model;
-	upkeep.sync = d->sync;
+	upkeep.model = d->parts.model;
+	upkeep.sync = d->parts.sync;
 	upkeep.nomad = nomad_word;
-	d->upkeep = pk_upkeep_new(&upkeep);
-	pk_timer_set(d->trim, TRIM_MS);
+	d->parts.upkeep = pk_upkeep_new(&upkeep);
 	return 0;
-}
-
-static void edit_node_quiet(void *arg, struct pk_node *node)
-{
-	(void)arg;
-	node->events = 0;
 }
 
 void pk_daemon_stop(struct pk_daemon *d)
 {
-	int r;
-
-	if (d->sync && pk_sync_bpf(d->sync))
-		pk_node_update(pk_sync_bpf(d->sync), edit_node_quiet, NULL, sync_until(), NULL);
-	if (d->events)
+	if (d->parts.events)
 		stop_sources(d);
-	if (d->docs)
-		pk_docs_sync(d->docs, pk_now_ns() + SYNC_STOP_NS, &r, NULL);
-	pk_api_stop(d);
-	pk_events_free(d->events);
+	pk_api_stop();
+	pk_apply_free(d->parts.apply);
+	pk_events_free(d->parts.events);
 	pk_httpd_free(d->httpd);
-	pk_upkeep_free(d->upkeep);
-	pk_records_free(d->records);
+	pk_upkeep_free(d->parts.upkeep);
+	pk_records_free(d->parts.records);
 	pk_http_free(d->http);
-	pk_sync_free(d->sync);
-	pk_model_free(d->model);
-	pk_docs_free(d->docs);
-	if (d->apply) {
-		pk_timer_free(d->apply);
-		pk_timer_free(d->sync_docs);
-		pk_timer_free(d->trim);
-	}
-	pk_loop_free(d->loop);
+	pk_sync_free(d->parts.sync);
+	pk_model_free(d->parts.model);
+	pk_docs_free(d->parts.docs);
+	pk_loop_free(d->parts.loop);
 	if (d->lock >= 0)
 		close(d->lock);
 	pk_config_done(&d->config);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "docs_parts.h"
+#include "docs_private.h"
 #include "own.h"
 #include "str.h"
 

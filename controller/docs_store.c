@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "docs_parts.h"
+#include "docs_private.h"
 #include "docstore.h"
 #include "fs.h"
 #include "own.h"

@@ -57,16 +57,16 @@ void pk_flow_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 	pk_jw_close(w, ']');
 }
 
-static void write_member(struct pk_jw *w, const struct pk_flow_names *names,
-			 const struct pk_member *m)
+static void write_endpoint(struct pk_jw *w, const struct pk_flow_names *names,
+			   const struct pk_local_endpoint *m)
 {
 	const struct pk_engine *engine = pk_model_engine((struct pk_model *)names->model);
 	own_str name = { 0 };
 
-	pk_member_name(m, &name);
-	pk_jw_string(w, "namespace", pk_member_namespace(m));
-	pk_jw_string(w, "job", pk_member_job(m));
-	pk_jw_string(w, "group", pk_member_group(m));
+	pk_local_endpoint_name(m, &name);
+	pk_jw_string(w, "namespace", pk_local_endpoint_namespace(m));
+	pk_jw_string(w, "job", pk_local_endpoint_job(m));
+	pk_jw_string(w, "group", pk_local_endpoint_group(m));
 	pk_jw_string(w, "alloc", m->container_id);
 	pk_jw_string(w, "name", name.text);
 	pk_flow_labels(w, pk_world_get(pk_engine_world(engine), m->key));
@@ -109,13 +109,13 @@ struct side {
 static void write_side(struct pk_jw *w, const char *key, const struct side *s,
 		       const struct pk_flow_names *names)
 {
-	const struct pk_member *m = s->slot ? pk_model_by_slot(names->model, s->slot)
-					    : pk_model_by_address(names->model, s->addr);
+	const struct pk_local_endpoint *m = s->slot ? pk_model_by_slot(names->model, s->slot)
+						    : pk_model_by_address(names->model, s->addr);
 	char text[PK_ADDR_TEXT];
 
 	pk_jw_open(w, key, '{');
 	if (m) {
-		write_member(w, names, m);
+		write_endpoint(w, names, m);
 	} else {
 		pk_jw_string(w, "name", s->slot ? "unknown" : stranger(names, s->addr, s->party));
 		pk_flow_labels(w, NULL);

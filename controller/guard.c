@@ -9,7 +9,7 @@
 
 #define UPGRADE_NS 20000000000ull /* the verifier reads the whole build */
 
-struct pk_hook pk_guard_hook(const struct pk_member *m, const int *prog, bool egress)
+struct pk_hook pk_guard_hook(const struct pk_local_endpoint *m, const int *prog, bool egress)
 {
 	enum pk_prog which = egress ? PK_PROG_TO_ENDPOINT : PK_PROG_FROM_ENDPOINT;
 
@@ -20,14 +20,14 @@ struct pk_hook pk_guard_hook(const struct pk_member *m, const int *prog, bool eg
 				 .name = pk_prog_name(which) };
 }
 
-static bool is_gone(const struct pk_member *m)
+static bool is_gone(const struct pk_local_endpoint *m)
 {
 	char name[IF_NAMESIZE];
 
 	return !if_indextoname(m->host_ifindex, name);
 }
 
-static int switch_member(struct pk_nl *nl, const struct pk_member *m, const int *to,
+static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, const int *to,
 			 const int *from, struct pk_err *err)
 {
 	struct pk_hook in = pk_guard_hook(m, to, false), out = pk_guard_hook(m, to, true);
@@ -45,8 +45,8 @@ static int switch_devices(void *arg, const int *to, const int *from, struct pk_e
 	own_nl *nl = NULL;
 	int r = pk_nl_open(&nl, err);
 
-	for (const struct pk_member *m = pk_model_next(model, NULL); m && (r == 0 || (nl && !err));
-	     m = pk_model_next(model, m))
+	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL);
+	     m && (r == 0 || (nl && !err)); m = pk_model_next(model, m))
 		if (m->open && m->epoch_matches)
 			r = switch_member(nl, m, to, from, err);
 	return r;

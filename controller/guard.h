@@ -5,8 +5,8 @@
 #include "hook.h"
 #include "model.h"
 
-/* The guard's place at a member's device; prog: descriptors by enum pk_prog. */
-struct pk_hook pk_guard_hook(const struct pk_member *m, const int *prog, bool egress);
+/* The guard's place at an endpoint's device; prog: descriptors by enum pk_prog. */
+struct pk_hook pk_guard_hook(const struct pk_local_endpoint *m, const int *prog, bool egress);
 /*
  * Another build than this binary's is loaded: loads ours beside it and switches device by device.
  * The forwarders in the allocs' namespaces stay: they have no maps, and any build's do the same.

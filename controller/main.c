@@ -155,7 +155,7 @@ static void on_end(void *arg)
 {
 	struct pk_daemon *d = arg;
 
-	pk_loop_stop(d->loop);
+	pk_loop_stop(d->parts.loop);
 }
 
 static int run(const struct options *o)
@@ -169,14 +169,14 @@ static int run(const struct options *o)
 		pk_daemon_stop(&daemon);
 		return fatal(&err);
 	}
-	watches[0] = pk_watch_signal(daemon.loop, SIGHUP, on_hup, &daemon);
-	watches[1] = pk_watch_signal(daemon.loop, SIGTERM, on_end, &daemon);
-	watches[2] = pk_watch_signal(daemon.loop, SIGINT, on_end, &daemon);
+	watches[0] = pk_watch_signal(daemon.parts.loop, SIGHUP, on_hup, &daemon);
+	watches[1] = pk_watch_signal(daemon.parts.loop, SIGTERM, on_end, &daemon);
+	watches[2] = pk_watch_signal(daemon.parts.loop, SIGINT, on_end, &daemon);
 	log_info("op=start version=" PK_VERSION " root=\"%s\" endpoints=%zu",
 		 *daemon.config.paths.root ? daemon.config.paths.root : "/",
-		 pk_model_count(daemon.model));
+		 pk_model_count(daemon.parts.model));
 	notify("READY=1");
-	pk_loop_run(daemon.loop);
+	pk_loop_run(daemon.parts.loop);
 	notify("STOPPING=1");
 	for (size_t i = 0; i < PK_ARRAY_LEN(watches); i++)
 		pk_watch_free(watches[i]);

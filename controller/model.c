@@ -24,12 +24,12 @@ struct pk_model {
 	struct pk_docs *docs;
 	struct pk_engine *engine;
 	char *facts;
-	struct pk_member **list; /* by key */
+	struct pk_local_endpoint **list; /* by key */
 	size_t n, room;
-	struct pk_member **slots; /* by slot */
+	struct pk_local_endpoint **slots; /* by slot */
 	size_t n_slots;
-	struct pk_member **addresses; /* open hash by address; twice as large as needed */
-	size_t n_addresses;	      /* a power of two */
+	struct pk_local_endpoint **addresses; /* open hash by address; twice as large as needed */
+	size_t n_addresses;		      /* a power of two */
 	bool addresses_stale;
 	struct pk_allocs allocs;
 	struct tenant *tenants; /* whose bases are wanted, by name */
@@ -80,7 +80,7 @@ void pk_model_free(struct pk_model *m)
 	if (!m)
 		return;
 	for (size_t i = 0; i < m->n; i++)
-		pk_member_free(m->list[i]);
+		pk_local_endpoint_free(m->list[i]);
 	pk_engine_free(m->engine);
 	pk_allocs_done(&m->allocs);
 	pk_settings_done(&m->settings);
@@ -109,14 +109,14 @@ const struct pk_rules *pk_model_rules(const struct pk_model *m)
 	return pk_engine_rules(m->engine);
 }
 
-static void feed(struct pk_model *m, struct pk_member *member)
+static void feed(struct pk_model *m, struct pk_local_endpoint *ep)
 {
-	pk_member_judge(member, &m->settings);
+	pk_local_endpoint_judge(ep, &m->settings);
 	m->tenants_stale = true;
-	if (member->open)
-		pk_engine_put(m->engine, pk_member_endpoint(member, &m->settings));
+	if (ep->open)
+		pk_engine_put(m->engine, pk_local_endpoint_world(ep, &m->settings));
 	else
-		pk_engine_remove(m->engine, member->key);
+		pk_engine_remove(m->engine, ep->key);
 }
 
 void pk_model_settings(struct pk_model *m, const struct pk_settings *settings)
@@ -164,22 +164,22 @@ static char *facts_path(const struct pk_model *m, const char *container_id)
 	return pk_str_take(&path);
 }
 
-static void keep_facts(const struct pk_model *m, const struct pk_member *member)
+static void keep_facts(const struct pk_model *m, const struct pk_local_endpoint *ep)
 {
-	own_mem char *path = facts_path(m, member->container_id);
+	own_mem char *path = facts_path(m, ep->container_id);
 	own_str text = { 0 };
 
 	if (!path || pk_fs_mkdirs(m->facts, 0700, NULL) < 0)
 		return;
-	pk_alloc_encode(member->facts, &text);
+	pk_alloc_encode(ep->facts, &text);
 	/* Lost, they come again with Nomad's next answer: no reason to fail or to sync. */
 	if (!text.failed)
 		pk_fs_write_quick(path, text.text, text.len, 0600, NULL);
 }
 
-static void read_facts(const struct pk_model *m, struct pk_member *member)
+static void read_facts(const struct pk_model *m, struct pk_local_endpoint *ep)
 {
-	own_mem char *path = facts_path(m, member->container_id);
+	own_mem char *path = facts_path(m, ep->container_id);
 	own_mem char *text = NULL;
 	struct pk_alloc alloc;
 	size_t len;
@@ -189,104 +189,106 @@ static void read_facts(const struct pk_model *m, struct pk_member *member)
 	if (pk_alloc_decode(text, len, &alloc, NULL) < 0)
 		return;
 	/* A file that was copied or renamed says who somebody else is. */
-	if (strcmp(alloc.id, member->container_id) != 0) {
+	if (strcmp(alloc.id, ep->container_id) != 0) {
 		pk_alloc_done(&alloc);
 		return;
 	}
-	member->facts = pk_alloc(sizeof(alloc));
-	*member->facts = alloc;
+	ep->facts = pk_alloc(sizeof(alloc));
+	*ep->facts = alloc;
 }
 
-static bool set_facts(struct pk_model *m, struct pk_member *member, const struct pk_alloc *alloc)
+static bool set_facts(struct pk_model *m, struct pk_local_endpoint *ep,
+		      const struct pk_alloc *alloc)
 {
 	struct pk_alloc *copy;
 
-	if (member->facts && pk_alloc_equal(member->facts, alloc))
+	if (ep->facts && pk_alloc_equal(ep->facts, alloc))
 		return false;
 	copy = pk_alloc_copy(alloc);
 	if (!copy)
 		return false;
-	if (member->facts)
-		pk_alloc_done(member->facts);
-	free(member->facts);
-	member->facts = copy;
-	keep_facts(m, member);
-	feed(m, member);
+	if (ep->facts)
+		pk_alloc_done(ep->facts);
+	free(ep->facts);
+	ep->facts = copy;
+	keep_facts(m, ep);
+	feed(m, ep);
 	return true;
 }
 
-static void index_slot(struct pk_model *m, struct pk_member *member)
+static void index_slot(struct pk_model *m, struct pk_local_endpoint *ep)
 {
-	if (!member->open)
+	if (!ep->open)
 		return;
-	if (member->slot >= m->n_slots) {
-		size_t n = member->slot + 64;
+	if (ep->slot >= m->n_slots) {
+		size_t n = ep->slot + 64;
 
-		m->slots = realloc(m->slots, n * sizeof(struct pk_member *));
+		m->slots = realloc(m->slots, n * sizeof(struct pk_local_endpoint *));
 		if (!m->slots)
 			abort();
-		memset(m->slots + m->n_slots, 0, (n - m->n_slots) * sizeof(struct pk_member *));
+		memset(m->slots + m->n_slots, 0,
+		       (n - m->n_slots) * sizeof(struct pk_local_endpoint *));
 		m->n_slots = n;
 	}
-	m->slots[member->slot] = member;
+	m->slots[ep->slot] = ep;
 }
 
-static void unindex(struct pk_model *m, const struct pk_member *member)
+static void unindex(struct pk_model *m, const struct pk_local_endpoint *ep)
 {
 	m->addresses_stale = true;
-	if (member->slot < m->n_slots && m->slots[member->slot] == member)
-		m->slots[member->slot] = NULL;
+	if (ep->slot < m->n_slots && m->slots[ep->slot] == ep)
+		m->slots[ep->slot] = NULL;
 }
 
-static void insert(struct pk_model *m, size_t at, struct pk_member *member)
+static void insert(struct pk_model *m, size_t at, struct pk_local_endpoint *ep)
 {
 	if (m->n == m->room) {
 		m->room = m->room ? m->room * 2 : 64;
-		m->list = realloc(m->list, m->room * sizeof(struct pk_member *));
+		m->list = realloc(m->list, m->room * sizeof(struct pk_local_endpoint *));
 		if (!m->list)
 			abort();
 	}
-	memmove(m->list + at + 1, m->list + at, (m->n - at) * sizeof(struct pk_member *));
-	m->list[at] = member;
+	memmove(m->list + at + 1, m->list + at, (m->n - at) * sizeof(struct pk_local_endpoint *));
+	m->list[at] = ep;
 	m->n++;
 }
 
-void pk_model_put(struct pk_model *m, struct pk_member *member)
+void pk_model_put(struct pk_model *m, struct pk_local_endpoint *ep)
 {
-	const struct pk_alloc *alloc = pk_model_find_alloc(m, member->container_id);
+	const struct pk_alloc *alloc = pk_model_find_alloc(m, ep->container_id);
 	bool found;
-	size_t at = find(m, member->key, &found);
+	size_t at = find(m, ep->key, &found);
 
 	if (found) {
-		struct pk_member *old = m->list[at];
+		struct pk_local_endpoint *old = m->list[at];
 
 		unindex(m, old);
-		member->facts = PK_MOVE(old->facts, NULL);
-		pk_member_free(old);
-		m->list[at] = member;
+		ep->facts = PK_MOVE(old->facts, NULL);
+		pk_local_endpoint_free(old);
+		m->list[at] = ep;
 	} else {
-		insert(m, at, member);
-		read_facts(m, member);
+		insert(m, at, ep);
+		read_facts(m, ep);
 	}
 	m->addresses_stale = true;
-	index_slot(m, member);
-	if (!alloc || !set_facts(m, member, alloc))
-		feed(m, member);
+	index_slot(m, ep);
+	if (!alloc || !set_facts(m, ep, alloc))
+		feed(m, ep);
 }
 
 static void drop(struct pk_model *m, size_t at)
 {
-	struct pk_member *member = m->list[at];
-	own_mem char *path = facts_path(m, member->container_id);
+	struct pk_local_endpoint *ep = m->list[at];
+	own_mem char *path = facts_path(m, ep->container_id);
 
 	if (path)
 		unlink(path);
-	unindex(m, member);
+	unindex(m, ep);
 	m->tenants_stale = true;
-	pk_engine_remove(m->engine, member->key);
+	pk_engine_remove(m->engine, ep->key);
 	m->n--;
-	memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(struct pk_member *));
-	pk_member_free(member);
+	memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(struct pk_local_endpoint *));
+	pk_local_endpoint_free(ep);
 }
 
 bool pk_model_remove(struct pk_model *m, const char *key)
@@ -426,7 +428,8 @@ static void want_tenants(struct pk_model *m)
 	m->tenants_stale = false;
 	m->turn++;
 	for (size_t i = 0; i < m->n; i++) {
-		const char *name = m->list[i]->open ? pk_member_namespace(m->list[i]) : NULL;
+		const char *name =
+			m->list[i]->open ? pk_local_endpoint_namespace(m->list[i]) : NULL;
 		struct tenant *t = name ? tenant_of(m, name) : NULL;
 
 		if (name && !t)
@@ -458,15 +461,16 @@ size_t pk_model_count(const struct pk_model *m)
 	return m->n;
 }
 
-const struct pk_member *pk_model_next(const struct pk_model *m, const struct pk_member *member)
+const struct pk_local_endpoint *pk_model_next(const struct pk_model *m,
+					      const struct pk_local_endpoint *ep)
 {
 	bool found;
-	size_t at = member ? find(m, member->key, &found) + 1 : 0;
+	size_t at = ep ? find(m, ep->key, &found) + 1 : 0;
 
 	return at < m->n ? m->list[at] : NULL;
 }
 
-const struct pk_member *pk_model_get(const struct pk_model *m, const char *key)
+const struct pk_local_endpoint *pk_model_get(const struct pk_model *m, const char *key)
 {
 	bool found;
 	size_t at = find(m, key, &found);
@@ -474,7 +478,7 @@ const struct pk_member *pk_model_get(const struct pk_model *m, const char *key)
 	return found ? m->list[at] : NULL;
 }
 
-const struct pk_member *pk_model_by_slot(const struct pk_model *m, uint32_t slot)
+const struct pk_local_endpoint *pk_model_by_slot(const struct pk_model *m, uint32_t slot)
 {
 	return slot < m->n_slots ? m->slots[slot] : NULL;
 }
@@ -493,7 +497,7 @@ static void index_addresses(struct pk_model *m)
 	while (want < m->n * 4)
 		want *= 2;
 	free(m->addresses);
-	m->addresses = pk_alloc(want * sizeof(struct pk_member *));
+	m->addresses = pk_alloc(want * sizeof(struct pk_local_endpoint *));
 	m->n_addresses = want;
 	for (size_t i = 0; i < m->n; i++)
 		for (size_t k = 0; m->list[i]->open && k < m->list[i]->n_addresses; k++) {
@@ -506,15 +510,16 @@ static void index_addresses(struct pk_model *m)
 	m->addresses_stale = false;
 }
 
-static bool has_address(const struct pk_member *member, const union pk_addr *a)
+static bool has_address(const struct pk_local_endpoint *ep, const union pk_addr *a)
 {
-	for (size_t i = 0; i < member->n_addresses; i++)
-		if (pk_addr_equal(&member->addresses[i], a))
+	for (size_t i = 0; i < ep->n_addresses; i++)
+		if (pk_addr_equal(&ep->addresses[i], a))
 			return true;
 	return false;
 }
 
-const struct pk_member *pk_model_by_address(const struct pk_model *model, const union pk_addr *a)
+const struct pk_local_endpoint *pk_model_by_address(const struct pk_model *model,
+						    const union pk_addr *a)
 {
 	struct pk_model *m = (struct pk_model *)model; /* the index is a cache */
 	size_t at;

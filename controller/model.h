@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * What the sources say, brought together: members (records and Nomad's word), documents in force,
+ * What the sources say, brought together: endpoints (records and Nomad's word), documents in force,
  * the engine over both. No tables, no sockets; the only files are the facts that must outlive it.
  */
 #include "compile.h"
 #include "docs.h"
-#include "member.h"
+#include "local_endpoint.h"
 #include "rules.h"
 
 /* The engine's endpoint that stands for quarantine: {reserved:init}, no address. */
@@ -28,10 +28,10 @@ const struct pk_settings *pk_model_get_settings(const struct pk_model *model);
 struct pk_engine *pk_model_engine(struct pk_model *model);
 const struct pk_rules *pk_model_rules(const struct pk_model *model);
 
-/* Takes the member; replaces one of its key, whose facts go on. Reads kept facts of a new one. */
-void pk_model_put(struct pk_model *model, struct pk_member *member);
+/* Takes the endpoint; replaces one of its key, whose facts go on. Reads kept facts of a new one. */
+void pk_model_put(struct pk_model *model, struct pk_local_endpoint *ep);
 bool pk_model_remove(struct pk_model *model, const char *key);
-/* Every member that keep() doesn't know goes. */
+/* Every endpoint that keep() doesn't know goes. */
 bool pk_model_prune(struct pk_model *model, bool (*keep)(void *arg, const char *key), void *arg);
 
 /* Removes kept facts of container ids that keep() doesn't know. */
@@ -39,7 +39,7 @@ void pk_model_tidy_facts(struct pk_model *model, bool (*keep)(void *arg, const c
 			 void *arg);
 
 /* Nomad's whole list for this node: takes it. What it lacks changes nothing. Returns whether a
- * member changed. */
+ * endpoint changed. */
 bool pk_model_allocs(struct pk_model *model, struct pk_allocs *allocs);
 /* Nomad's word on one alloc: copied. */
 bool pk_model_alloc(struct pk_model *model, const struct pk_alloc *alloc);
@@ -51,16 +51,17 @@ void pk_model_documents(struct pk_model *model);
 
 /* Brings the engine in step; see pk_engine_compile. */
 int pk_model_compile(struct pk_model *model, struct pk_err *err);
-/* Namespaces that open members have, or had not long ago, in byte order; NULL after the last. Their
- * bases are wanted. */
+/* Namespaces that open endpoints have, or had not long ago, in byte order; NULL after the last.
+ * Their bases are wanted. */
 const char *pk_model_tenant(const struct pk_model *model, size_t i);
 /* Whether one went since this was asked last: its base must be withdrawn. */
 bool pk_model_tenant_dropped(struct pk_model *model);
 
 size_t pk_model_count(const struct pk_model *model);
 /* By key, NULL starts and ends. */
-const struct pk_member *pk_model_next(const struct pk_model *model, const struct pk_member *member);
-const struct pk_member *pk_model_get(const struct pk_model *model, const char *key);
-const struct pk_member *pk_model_by_slot(const struct pk_model *model, uint32_t slot);
-const struct pk_member *pk_model_by_address(const struct pk_model *model,
-					    const union pk_addr *address);
+const struct pk_local_endpoint *pk_model_next(const struct pk_model *model,
+					      const struct pk_local_endpoint *ep);
+const struct pk_local_endpoint *pk_model_get(const struct pk_model *model, const char *key);
+const struct pk_local_endpoint *pk_model_by_slot(const struct pk_model *model, uint32_t slot);
+const struct pk_local_endpoint *pk_model_by_address(const struct pk_model *model,
+						    const union pk_addr *address);

@@ -58,7 +58,7 @@ static char *key_of(const char *container_id, const char *ifname)
 	return text;
 }
 
-static void take_addresses(struct pk_member *m, const struct pk_record *r)
+static void take_addresses(struct pk_local_endpoint *m, const struct pk_record *r)
 {
 	if (!pk_addr_is_zero(&r->ipv4))
 		m->addresses[m->n_addresses++] = r->ipv4;
@@ -66,7 +66,7 @@ static void take_addresses(struct pk_member *m, const struct pk_record *r)
 		m->addresses[m->n_addresses++] = r->ipv6;
 }
 
-static void take_region(struct pk_member *m, const char *labels)
+static void take_region(struct pk_local_endpoint *m, const char *labels)
 {
 	own_labels *set = NULL;
 	const struct pk_label *region;
@@ -78,9 +78,10 @@ static void take_region(struct pk_member *m, const char *labels)
 		strcpy(m->region, region->value);
 }
 
-struct pk_member *pk_member_of_record(const struct pk_record *r, const uint64_t epoch[2])
+struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
+						      const uint64_t epoch[2])
 {
-	struct pk_member *m = pk_alloc(sizeof(*m));
+	struct pk_local_endpoint *m = pk_alloc(sizeof(*m));
 
 	m->key = key_of(r->container_id, r->ifname);
 	m->container_id = copy(r->container_id);
@@ -170,7 +171,7 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 	k->slot = name->slot;
 	k->inode = st.st_ino;
 	k->mtime = st.st_mtim;
-	pk_model_put(r->args.model, pk_member_of_record(&record, r->epoch));
+	pk_model_put(r->args.model, pk_local_endpoint_of_record(&record, r->epoch));
 	return true;
 }
 

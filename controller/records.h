@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The endpoints' records, as ADD and DEL leave them: looked at whenever inotify says so, when the
- * plugin asks about one, and every 30 seconds. Only open records are members.
+ * plugin asks about one, and every 30 seconds. Only open records are endpoints.
  */
 #include "epstore.h"
 #include "loop.h"
@@ -20,11 +20,12 @@ struct pk_records_args {
 
 struct pk_records *pk_records_new(const struct pk_records_args *args);
 void pk_records_free(struct pk_records *records);
-/* Looks now; whether a member changed. changed isn't called. */
+/* Looks now; whether an endpoint changed. changed isn't called. */
 bool pk_records_look(struct pk_records *records);
 unsigned int pk_records_closed(const struct pk_records *records); /* at the last look */
 unsigned int pk_records_bad(const struct pk_records *records);	  /* that can't be read */
 /* epoch: of the loaded maps; decides which numbers count. */
 void pk_records_set_epoch(struct pk_records *records, const uint64_t epoch[2]);
-/* A record as a member. Pure. */
-struct pk_member *pk_member_of_record(const struct pk_record *record, const uint64_t epoch[2]);
+/* A record as an endpoint. Pure. */
+struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *record,
+						      const uint64_t epoch[2]);

@@ -8,7 +8,7 @@
 #include "fs.h"
 #include "log.h"
 #include "own.h"
-#include "sync_parts.h"
+#include "sync_private.h"
 
 /* The node lock is held for microseconds; a first load by another takes longer. */
 #define LOCK_NS 2000000000ull
@@ -47,7 +47,7 @@ struct pk_bpf *pk_sync_bpf(struct pk_sync *s)
 	return s->bpf;
 }
 
-uint64_t sync_until(void)
+uint64_t pk_sync_until(void)
 {
 	return pk_now_ns() + LOCK_NS;
 }
@@ -81,7 +81,7 @@ void sync_error(struct sync_pass *p, int r, const struct pk_err *e)
 }
 
 /* Endpoints that are this pass's business: open by record and by word, of this epoch. */
-static bool is_live(const struct sync_pass *p, const struct pk_member *m)
+static bool is_live(const struct sync_pass *p, const struct pk_local_endpoint *m)
 {
 	return m->open && m->epoch_matches && m->slot > 0 &&
 	       m->slot <= p->sync->bpf->node.capacity && pk_word(p->sync->bpf, m->slot) != 0;
@@ -100,7 +100,7 @@ static void take_numbers(struct sync_pass *p)
 {
 	struct pk_model *model = p->want->model;
 
-	for (const struct pk_member *m = pk_model_next(model, NULL); m;
+	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
 	     m = pk_model_next(model, m)) {
 		struct pk_identity_ref id;
 		struct pk_labels_want want = { 0 };
@@ -114,12 +114,12 @@ static void take_numbers(struct sync_pass *p)
 		tenant_of(&id, &want);
 		r = pk_labels_get(p->sync->bpf, want.hash, &t->labels);
 		if (r == -ENOENT)
-			r = pk_labels_take(p->sync->bpf, &want, sync_until(), &t->labels, &err);
+			r = pk_labels_take(p->sync->bpf, &want, pk_sync_until(), &t->labels, &err);
 		if (r < 0) {
 			sync_error(p, r, &err);
 			continue;
 		}
-		t->member = m;
+		t->ep = m;
 		memcpy(t->hash, id.hash, sizeof(t->hash));
 		t->image = pk_engine_image(pk_model_engine(model), m->key);
 		if (t->image)
@@ -134,7 +134,7 @@ static int by_digest(const void *a, const void *b)
 
 	if (r)
 		return r;
-	return x->member->slot < y->member->slot ? -1 : x->member->slot > y->member->slot;
+	return x->ep->slot < y->ep->slot ? -1 : x->ep->slot > y->ep->slot;
 }
 
 /* Each run of equal images gets one place. */
@@ -164,7 +164,8 @@ static void name_label_sets(struct sync_pass *p)
 		int r = 0;
 
 		if (t->rule_set && t->labels.rule_set != t->rule_set)
-			r = pk_labels_name(p->sync->bpf, t->hash, t->rule_set, sync_until(), &err);
+			r = pk_labels_name(p->sync->bpf, t->hash, t->rule_set, pk_sync_until(),
+					   &err);
 		sync_error(p, r, &err);
 	}
 }
@@ -183,7 +184,7 @@ static uint32_t flags_of(const struct sync_pass *p, const struct target *t, uint
 static void switch_one(struct sync_pass *p, const struct target *t)
 {
 	const struct pk_bpf *bpf = p->sync->bpf;
-	struct pk_endpoint_switch to = { .slot = t->member->slot,
+	struct pk_endpoint_switch to = { .slot = t->ep->slot,
 					 .identity = t->labels.identity,
 					 .tenant = t->labels.tenant,
 					 .rule_set = t->rule_set };
@@ -202,7 +203,7 @@ static void switch_one(struct sync_pass *p, const struct target *t)
 			sync_error(p, pk_word_renew(p->sync->bpf, to.slot, &err), &err);
 		return;
 	}
-	r = pk_endpoint_switch(p->sync->bpf, &to, sync_until(), &now, &err);
+	r = pk_endpoint_switch(p->sync->bpf, &to, pk_sync_until(), &now, &err);
 	if (r == -EAGAIN || r == -EPERM) {
 		p->done->again |= r == -EAGAIN;
 		return;
@@ -223,9 +224,9 @@ static void switch_all(struct sync_pass *p)
 static void set_ports(struct sync_pass *p, const struct target *t)
 {
 	own_mem struct pk_open_entry *list = NULL;
-	size_t n = pk_engine_open_ports(pk_model_engine(p->want->model), t->member->key, &list);
+	size_t n = pk_engine_open_ports(pk_model_engine(p->want->model), t->ep->key, &list);
 	own_mem struct pk_open_port *ports = pk_alloc((n + 1) * sizeof(*ports));
-	struct ports_memo *memo = &p->sync->ports[t->member->slot], now = { 0 };
+	struct ports_memo *memo = &p->sync->ports[t->ep->slot], now = { 0 };
 	struct pk_err err = { 0 };
 	int r;
 
@@ -234,11 +235,11 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 						  .port = list[i].port,
 						  .flags = list[i].flags };
 	pk_hash128(ports, n * sizeof(*ports), now.hash);
-	now.opened = p->sync->bpf->endpoints[t->member->slot].opened;
+	now.opened = p->sync->bpf->endpoints[t->ep->slot].opened;
 	now.known = true;
 	if (memcmp(memo, &now, sizeof(now)) == 0)
 		return;
-	r = pk_endpoint_open_ports(p->sync->bpf, t->member->slot, ports, n, sync_until(), &err);
+	r = pk_endpoint_open_ports(p->sync->bpf, t->ep->slot, ports, n, pk_sync_until(), &err);
 	sync_error(p, r, &err);
 	if (r == 0) {
 		*memo = now;
@@ -297,7 +298,7 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 	return p.result == -ENOSPC ? say_sizes(&p) : p.result;
 }
 
-void pk_sync_state(struct pk_sync *s, const struct pk_member *m, struct pk_sync_state *out)
+void pk_sync_state(struct pk_sync *s, const struct pk_local_endpoint *m, struct pk_sync_state *out)
 {
 	uint64_t word = 0;
 
@@ -312,7 +313,7 @@ void pk_sync_state(struct pk_sync *s, const struct pk_member *m, struct pk_sync_
 	out->audit = PK_WORD_FLAGS(word) & PK_WORD_AUDIT;
 }
 
-bool pk_sync_in_step(struct pk_sync *s, struct pk_model *model, const struct pk_member *m)
+bool pk_sync_in_step(struct pk_sync *s, struct pk_model *model, const struct pk_local_endpoint *m)
 {
 	struct pk_image *image = pk_engine_image(pk_model_engine(model), m->key);
 	struct pk_sync_state state;

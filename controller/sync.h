@@ -17,6 +17,8 @@ void pk_sync_free(struct pk_sync *sync);
 int pk_sync_open(struct pk_sync *sync, const struct pk_settings *settings, struct pk_err *err);
 /* NULL until open. */
 struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
+/* How long a call of picketd may wait for the node lock from now on (CLOCK_MONOTONIC). */
+uint64_t pk_sync_until(void);
 
 struct pk_sync_want {
 	struct pk_model *model; /* compiled */
@@ -33,12 +35,14 @@ int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct p
 /* Frees rule sets that no one named in this call and the one before, and label sets nobody has. */
 void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model);
 
-/* What a member lives under now. rule_set 0: closed, or another epoch's. */
+/* What an endpoint lives under now. rule_set 0: closed, or another epoch's. */
 struct pk_sync_state {
 	uint32_t identity, tenant, rule_set, revision;
 	bool audit;
 };
-void pk_sync_state(struct pk_sync *sync, const struct pk_member *member, struct pk_sync_state *out);
+void pk_sync_state(struct pk_sync *sync, const struct pk_local_endpoint *ep,
+		   struct pk_sync_state *out);
 unsigned int pk_sync_rule_sets(const struct pk_sync *sync);
-/* Whether the member runs under the rule set that its image asks for. */
-bool pk_sync_in_step(struct pk_sync *sync, struct pk_model *model, const struct pk_member *member);
+/* Whether the endpoint runs under the rule set that its image asks for. */
+bool pk_sync_in_step(struct pk_sync *sync, struct pk_model *model,
+		     const struct pk_local_endpoint *ep);

@@ -11,11 +11,11 @@
 #include <stdlib.h>
 
 #include "own.h"
-#include "sync_parts.h"
+#include "sync_private.h"
 
 static bool moves(const struct sync_pass *p, const struct target *t)
 {
-	const struct pk_endpoint *ep = &p->sync->bpf->endpoints[t->member->slot];
+	const struct pk_endpoint *ep = &p->sync->bpf->endpoints[t->ep->slot];
 
 	return ep->identity != t->labels.identity || ep->tenant != t->labels.tenant;
 }
@@ -24,13 +24,13 @@ static bool moves(const struct sync_pass *p, const struct target *t)
 static bool stands_for_one(const struct sync_pass *p, const struct target *t)
 {
 	const struct pk_endpoint *endpoints = p->sync->bpf->endpoints;
-	uint32_t before = endpoints[t->member->slot].identity;
+	uint32_t before = endpoints[t->ep->slot].identity;
 
-	if (endpoints[t->member->slot].tenant != t->labels.tenant)
+	if (endpoints[t->ep->slot].tenant != t->labels.tenant)
 		return false;
 	for (size_t i = 0; i < p->n_targets; i++)
 		if (p->targets[i].labels.identity == t->labels.identity &&
-		    endpoints[p->targets[i].member->slot].identity != before)
+		    endpoints[p->targets[i].ep->slot].identity != before)
 			return false;
 	for (uint32_t slot = 1; slot <= p->sync->bpf->node.capacity; slot++)
 		if (pk_word(p->sync->bpf, slot) && endpoints[slot].identity == t->labels.identity)
@@ -40,7 +40,7 @@ static bool stands_for_one(const struct sync_pass *p, const struct target *t)
 
 static void carry(struct sync_pass *p, const struct target *t, const bool *in_force)
 {
-	uint32_t before = p->sync->bpf->endpoints[t->member->slot].identity;
+	uint32_t before = p->sync->bpf->endpoints[t->ep->slot].identity;
 	struct pk_sync *s = p->sync;
 
 	for (uint32_t place = 1; place < s->n_places; place++) {
@@ -72,15 +72,15 @@ static void mark_in_force(const struct pk_sync *s, bool *in_force)
 
 static void move(struct sync_pass *p, const struct target *t)
 {
-	uint64_t word = pk_word(p->sync->bpf, t->member->slot);
-	const struct pk_endpoint_switch to = { .slot = t->member->slot,
+	uint64_t word = pk_word(p->sync->bpf, t->ep->slot);
+	const struct pk_endpoint_switch to = { .slot = t->ep->slot,
 					       .from = word,
 					       .identity = t->labels.identity,
 					       .tenant = t->labels.tenant,
 					       .rule_set = PK_WORD_RULE_SET(word),
 					       .flags = PK_WORD_FLAGS(word) };
 	struct pk_err err = { 0 };
-	int r = word ? pk_endpoint_switch(p->sync->bpf, &to, sync_until(), NULL, &err) : 0;
+	int r = word ? pk_endpoint_switch(p->sync->bpf, &to, pk_sync_until(), NULL, &err) : 0;
 
 	if (r == -EAGAIN || r == -EPERM)
 		p->done->again |= r == -EAGAIN;
@@ -130,7 +130,7 @@ static void strip(struct sync_pass *p)
 			placed[n++] = (struct pk_placed){ i, s->places[i].image };
 	gone = pk_rule_sets_strip(s->bpf, placed, n);
 	for (size_t i = 0; gone && i < p->n_targets; i++)
-		renew(p, p->targets[i].member->slot);
+		renew(p, p->targets[i].ep->slot);
 	s->stripped = true;
 }
 
@@ -153,7 +153,7 @@ void sync_settle_identities(struct sync_pass *p)
 				    s->places[s->carried[i].rule_set].image);
 	for (size_t i = 0; i < p->n_targets; i++)
 		if (was_carried(s, p->targets[i].labels.identity))
-			renew(p, p->targets[i].member->slot);
+			renew(p, p->targets[i].ep->slot);
 	s->n_carried = 0;
 	if (!s->stripped)
 		strip(p);

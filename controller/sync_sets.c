@@ -7,7 +7,7 @@
 #include "log.h"
 #include "own.h"
 #include "str.h"
-#include "sync_parts.h"
+#include "sync_private.h"
 
 static void remember(struct pk_sync *s, uint32_t place, struct pk_image *image)
 {
@@ -55,7 +55,7 @@ static uint32_t amendable(const struct sync_pass *p, const struct pk_image *imag
 			  const struct target *users, size_t n)
 {
 	const struct pk_bpf *bpf = p->sync->bpf;
-	uint32_t place = PK_WORD_RULE_SET(pk_word(bpf, users[0].member->slot));
+	uint32_t place = PK_WORD_RULE_SET(pk_word(bpf, users[0].ep->slot));
 	struct pk_image_delta delta;
 	size_t living = 0;
 	bool replace;
@@ -63,7 +63,7 @@ static uint32_t amendable(const struct sync_pass *p, const struct pk_image *imag
 	if (n == 0 || place == 0 || place >= p->sync->n_places || !p->sync->places[place].image)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		if (PK_WORD_RULE_SET(pk_word(bpf, users[i].member->slot)) != place)
+		if (PK_WORD_RULE_SET(pk_word(bpf, users[i].ep->slot)) != place)
 			return 0;
 	for (uint32_t slot = 1; slot <= bpf->node.capacity; slot++)
 		living += PK_WORD_RULE_SET(pk_word(bpf, slot)) == place;
@@ -120,7 +120,7 @@ uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct ta
 	place = n ? amendable(p, image, users, n) : 0;
 	if (place && amend(p, place, image))
 		return place;
-	r = pk_rule_set_install(p->sync->bpf, image, sync_until(), &place, &err);
+	r = pk_rule_set_install(p->sync->bpf, image, pk_sync_until(), &place, &err);
 	if (r < 0) {
 		sync_error(p, r, &err);
 		return 0;
@@ -139,7 +139,7 @@ static void name_base(struct sync_pass *p, uint32_t tenant, struct pk_image *ima
 		return;
 	if (pk_map_get(p->sync->bpf->map[PK_MAP_BASES], &tenant, &now) == 0 && now == place)
 		return;
-	sync_error(p, pk_base_name(p->sync->bpf, tenant, place, sync_until(), &err), &err);
+	sync_error(p, pk_base_name(p->sync->bpf, tenant, place, pk_sync_until(), &err), &err);
 }
 
 /* The tenants of this node's endpoints, and quarantine's own under tenant 0. */
@@ -159,7 +159,7 @@ void sync_bases(struct sync_pass *p)
 		if (!image)
 			continue;
 		pk_tenant_hash(namespace, hash);
-		r = pk_tenant_take(p->sync->bpf, hash, sync_until(), &tenant, &err);
+		r = pk_tenant_take(p->sync->bpf, hash, pk_sync_until(), &tenant, &err);
 		sync_error(p, r, &err);
 		if (r == 0)
 			name_base(p, tenant, image);
@@ -220,7 +220,7 @@ static int collect_base(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* What members and wanted bases account for. */
+/* What endpoints and wanted bases account for. */
 static void collect_known(struct withdraw *w)
 {
 	const struct sync_pass *p = w->p;
@@ -252,10 +252,11 @@ void sync_withdraw(struct sync_pass *p)
 	pk_map_each(p->sync->bpf->map[PK_MAP_LABELS], collect_label, &w);
 	pk_map_each(p->sync->bpf->map[PK_MAP_BASES], collect_base, &w);
 	for (size_t i = 0; i < w.n_labels; i++)
-		sync_error(p, pk_labels_name(p->sync->bpf, w.labels[i], 0, sync_until(), &err),
+		sync_error(p, pk_labels_name(p->sync->bpf, w.labels[i], 0, pk_sync_until(), &err),
 			   &err);
 	for (size_t i = 0; i < w.n_bases; i++)
-		sync_error(p, pk_base_name(p->sync->bpf, w.bases[i], 0, sync_until(), &err), &err);
+		sync_error(p, pk_base_name(p->sync->bpf, w.bases[i], 0, pk_sync_until(), &err),
+			   &err);
 	free(w.known);
 	free(w.wanted);
 	free(w.labels);
@@ -264,7 +265,7 @@ void sync_withdraw(struct sync_pass *p)
 
 struct tidy {
 	struct pk_sync *sync;
-	uint64_t (*used)[2]; /* identities of members, sorted */
+	uint64_t (*used)[2]; /* identities of endpoints, sorted */
 	uint64_t (*gone)[2];
 	size_t n_used, n;
 };
@@ -272,7 +273,7 @@ struct tidy {
 static void collect_used(struct tidy *t, struct pk_model *model)
 {
 	t->used = pk_alloc((pk_model_count(model) + 1) * sizeof(*t->used));
-	for (const struct pk_member *m = pk_model_next(model, NULL); m;
+	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
 	     m = pk_model_next(model, m)) {
 		struct pk_identity_ref id;
 
@@ -309,7 +310,7 @@ static int collect_unused(void *arg, const void *key, const void *value)
 /* No ADD takes so long. */
 #define ADD_S 60
 
-/* An ADD that is under way has a slot but no member yet: its label set must stay. */
+/* An ADD that is under way has a slot but no endpoint yet: its label set must stay. */
 static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 {
 	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
@@ -333,7 +334,7 @@ static void tidy_labels(struct pk_sync *s, struct pk_model *model)
 	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
 	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n; i++)
 		if (!is_peer(s, t.gone[i]))
-			pk_labels_forget(s->bpf, t.gone[i], sync_until(), NULL);
+			pk_labels_forget(s->bpf, t.gone[i], pk_sync_until(), NULL);
 	free(t.used);
 	free(t.gone);
 }
@@ -357,7 +358,7 @@ void pk_sync_tidy(struct pk_sync *s, struct pk_model *model)
 			at->idle = true;
 			continue;
 		}
-		if (pk_rule_set_free(s->bpf, i, at->image, sync_until(), &err) < 0) {
+		if (pk_rule_set_free(s->bpf, i, at->image, pk_sync_until(), &err) < 0) {
 			log_warn("op=tidy rule_set=%u err=\"%s\" ignoring until the next pass", i,
 				 err.text);
 			continue;

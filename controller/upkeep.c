@@ -19,7 +19,7 @@
 #include "nl.h"
 #include "own.h"
 #include "sweep.h"
-#include "sync_parts.h"
+#include "tables.h"
 
 #define MINUTE_MS 60000
 #define GONE_MS	  200 /* a device that goes takes its netns and its record's DEL along */
@@ -138,7 +138,7 @@ static void sweep(void *arg)
 }
 
 /* Unguarded it must reach nothing, whoever stands before the guard: ADD or CHECK opens it again. */
-static void shut(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *m,
+static void shut(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_local_endpoint *m,
 		 const struct pk_err *why)
 {
 	struct pk_err err = { 0 };
@@ -147,7 +147,7 @@ static void shut(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *
 	pk_nl_down(nl, m->host_ifindex);
 	if (pk_nl_send(nl, &err) < 0)
 		log_error("op=audit endpoint=%s err=\"%s\"", m->key, err.text);
-	if (pk_endpoint_close(pk_sync_bpf(u->args.sync), m->slot, sync_until(), &err) < 0)
+	if (pk_endpoint_close(pk_sync_bpf(u->args.sync), m->slot, pk_sync_until(), &err) < 0)
 		log_error("op=audit endpoint=%s err=\"%s\"", m->key, err.text);
 	log_error("op=audit endpoint=%s device=%s err=\"%s\" closed", m->key, m->device, why->text);
 	u->shut = realloc(u->shut, (u->n_shut + 1) * sizeof(*u->shut));
@@ -163,7 +163,7 @@ static void shut(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *
 /* Still closed by us? Its record goes, or somebody who mended it opens it. */
 static bool is_shut(const struct pk_upkeep *u, const char *key)
 {
-	const struct pk_member *m = pk_model_get(u->args.model, key);
+	const struct pk_local_endpoint *m = pk_model_get(u->args.model, key);
 
 	return m && m->open && m->epoch_matches && !pk_word(pk_sync_bpf(u->args.sync), m->slot);
 }
@@ -201,7 +201,7 @@ static bool audit_hook(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_ho
 	return !if_indextoname(hook->ifindex, (char[IF_NAMESIZE]){ 0 });
 }
 
-static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_member *m)
+static void audit_endpoint(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_local_endpoint *m)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
 	struct pk_hook in = pk_guard_hook(m, bpf->prog, false);
@@ -213,7 +213,7 @@ static void audit_member(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_
 		shut(u, nl, m, &err);
 }
 
-static bool is_audited(const struct pk_upkeep *u, const struct pk_member *m)
+static bool is_audited(const struct pk_upkeep *u, const struct pk_local_endpoint *m)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
 
@@ -233,10 +233,10 @@ static void audit(void *arg)
 		log_warn("op=audit err=\"%s\" ignoring until the next one", err.text);
 		return;
 	}
-	for (const struct pk_member *m = pk_model_next(u->args.model, NULL); m;
+	for (const struct pk_local_endpoint *m = pk_model_next(u->args.model, NULL); m;
 	     m = pk_model_next(u->args.model, m))
 		if (is_audited(u, m))
-			audit_member(u, nl, m);
+			audit_endpoint(u, nl, m);
 	recount(u);
 }
 
@@ -264,7 +264,7 @@ static bool is_guards(const struct pk_upkeep *u, const struct nlmsghdr *h)
 	if (h->nlmsg_type != RTM_NEWTFILTER && h->nlmsg_type != RTM_DELTFILTER &&
 	    h->nlmsg_type != RTM_DELQDISC)
 		return false;
-	for (const struct pk_member *m = pk_model_next(u->args.model, NULL); m;
+	for (const struct pk_local_endpoint *m = pk_model_next(u->args.model, NULL); m;
 	     m = pk_model_next(u->args.model, m))
 		if (is_audited(u, m) && (int)m->host_ifindex == tc->tcm_ifindex)
 			return true;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/member.h"
+#include "controller/local_endpoint.h"
 #include "controller/nomad.h"
 #include "own.h"
 
@@ -19,20 +19,20 @@ static void check(bool ok)
 
 static void check_member(struct pk_alloc *alloc)
 {
-	struct pk_member m = { .key = "k@eth0",
-			       .container_id = alloc->id,
-			       .namespace = alloc->namespace,
-			       .job = alloc->job_id,
-			       .group = alloc->group,
-			       .open = true,
-			       .facts = alloc };
+	struct pk_local_endpoint m = { .key = "k@eth0",
+				       .container_id = alloc->id,
+				       .namespace = alloc->namespace,
+				       .job = alloc->job_id,
+				       .group = alloc->group,
+				       .open = true,
+				       .facts = alloc };
 	struct pk_world_endpoint *ep;
 	struct pk_settings s;
 
 	pk_settings_init(&s);
-	pk_member_judge(&m, &s);
+	pk_local_endpoint_judge(&m, &s);
 	check(m.confirmed == PK_CONFIRMED);
-	ep = pk_member_endpoint(&m, &s);
+	ep = pk_local_endpoint_world(&m, &s);
 	check(ep && ep->labels && *ep->labels->text == '[');
 	pk_world_endpoint_free(ep);
 	pk_settings_done(&s);

@@ -87,7 +87,7 @@ static void put_in(struct fixture *f, const char *namespace, const char *id, uin
 	memcpy(r.epoch, epoch, sizeof(epoch));
 	r.ipv4 = addr("10.40.7.10");
 	r.ipv4.b[15] = (uint8_t)(10 + slot);
-	pk_model_put(f->model, pk_member_of_record(&r, epoch));
+	pk_model_put(f->model, pk_local_endpoint_of_record(&r, epoch));
 }
 
 static void put(struct fixture *f, const char *id, uint32_t slot, const char *job)
@@ -118,7 +118,7 @@ static const char *labels_of(struct fixture *f, const char *key)
 static void test_claims_then_facts(void **state)
 {
 	struct fixture *f = *state;
-	const struct pk_member *m;
+	const struct pk_local_endpoint *m;
 	struct pk_alloc a;
 	own_str copy = { 0 };
 

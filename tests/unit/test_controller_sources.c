@@ -14,7 +14,7 @@
 #include "controller/consul.h"
 #include "controller/consul_watch.h"
 #include "controller/docs.h"
-#include "controller/member.h"
+#include "controller/local_endpoint.h"
 #include "controller/nomad.h"
 #include "controller/service.h"
 #include "own.h"
@@ -240,9 +240,9 @@ static void test_places(void **state)
 	}
 }
 
-static struct pk_member *member(const char *namespace, const char *job, const char *group)
+static struct pk_local_endpoint *member(const char *namespace, const char *job, const char *group)
 {
-	struct pk_member *m = pk_alloc(sizeof(*m));
+	struct pk_local_endpoint *m = pk_alloc(sizeof(*m));
 
 	m->key = strdup(ALLOC_ID "@eth0");
 	m->container_id = strdup(ALLOC_ID);
@@ -286,7 +286,7 @@ static void test_members(void **state)
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(member_rows); i++) {
 		const struct member_row *row = &member_rows[i];
-		struct pk_member *m = member(row->namespace, row->job, row->group);
+		struct pk_local_endpoint *m = member(row->namespace, row->job, row->group);
 		struct pk_world_endpoint *ep;
 		struct pk_settings s;
 		own_str name = { 0 };
@@ -297,15 +297,15 @@ static void test_members(void **state)
 			m->facts = pk_alloc(sizeof(*m->facts));
 			assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), m->facts, NULL), 0);
 		}
-		pk_member_judge(m, &s);
-		pk_member_name(m, &name);
-		ep = pk_member_endpoint(m, &s);
+		pk_local_endpoint_judge(m, &s);
+		pk_local_endpoint_name(m, &name);
+		ep = pk_local_endpoint_world(m, &s);
 		if (m->confirmed != row->want || strcmp(name.text, row->name) != 0 ||
 		    !strstr(ep->labels->text, row->has) || strstr(ep->labels->text, row->lacks))
 			fail_msg("%s: %d %s %s", row->what, m->confirmed, name.text,
 				 ep->labels->text);
 		pk_world_endpoint_free(ep);
-		pk_member_free(m);
+		pk_local_endpoint_free(m);
 		pk_settings_done(&s);
 	}
 }

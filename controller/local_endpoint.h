@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A member: an endpoint of this node, as its record, its claims and Nomad's word make it. Pure:
+ * An endpoint of this node, as its record, its claims and Nomad's word make it. Pure:
  * what the engine is to believe of it is decided here (design.md, "Who an endpoint is").
  */
 #include <stdbool.h>
@@ -26,7 +26,7 @@ struct pk_mapping { /* a published port, as CNI's portMappings gave it */
 	uint8_t proto;
 };
 
-struct pk_member {
+struct pk_local_endpoint {
 	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
 	char *namespace, *job, *group; /* as claimed at ADD; NULL: not given */
@@ -47,20 +47,20 @@ struct pk_member {
 	enum pk_confirmed confirmed;
 };
 
-void pk_member_free(struct pk_member *member);
+void pk_local_endpoint_free(struct pk_local_endpoint *ep);
 /* Compares claims with facts, or believes; sets confirmed. */
-void pk_member_judge(struct pk_member *member, const struct pk_settings *settings);
+void pk_local_endpoint_judge(struct pk_local_endpoint *ep, const struct pk_settings *settings);
 /* No policy but the operator's on init selects it. */
-bool pk_member_quarantined(const struct pk_member *member);
+bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *ep);
 /* Namespace, job and group as they count; NULL where unknown. */
-const char *pk_member_namespace(const struct pk_member *member);
-const char *pk_member_job(const struct pk_member *member);
-const char *pk_member_group(const struct pk_member *member);
+const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *ep);
+const char *pk_local_endpoint_job(const struct pk_local_endpoint *ep);
+const char *pk_local_endpoint_group(const struct pk_local_endpoint *ep);
 /* "acme/api/web", "?" for what isn't known. */
-void pk_member_name(const struct pk_member *member, struct pk_str *out);
+void pk_local_endpoint_name(const struct pk_local_endpoint *ep, struct pk_str *out);
 /* What the engine gets; never NULL. */
-struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *member,
-					     const struct pk_settings *settings);
+struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint *ep,
+						  const struct pk_settings *settings);
 
 /* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that
  * pk_alloc_decode reads. */

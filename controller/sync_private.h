@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Between sync.c, sync_sets.c and sync_identity.c only. */
+/* Shared by sync.c, sync_sets.c and sync_identity.c. */
 #include "sync.h"
 #include "tables.h"
 
@@ -34,7 +34,7 @@ struct pk_sync {
 };
 
 struct target {
-	const struct pk_member *member;
+	const struct pk_local_endpoint *ep;
 	struct pk_image *image;
 	uint64_t hash[2]; /* of its identity */
 	struct pk_labels labels;
@@ -51,14 +51,13 @@ struct sync_pass {
 	int result;
 };
 
-uint64_t sync_until(void);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
 /* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
  */
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
 		    size_t n);
 void sync_bases(struct sync_pass *p);
-/* Names that no member or wanted base accounts for: the next ADD compiles instead. */
+/* Names that no endpoint or wanted base accounts for: the next ADD compiles instead. */
 void sync_withdraw(struct sync_pass *p);
 /* Before any rule set changes: each endpoint gets its identity, under the verdicts it had. */
 void sync_move_identities(struct sync_pass *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Between docs.c and docs_store.c only. */
+/* Shared by docs.c and docs_store.c. */
 #include "docs.h"
 
 struct lost {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "member.h"
+#include "local_endpoint.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,7 +17,7 @@ const char *pk_confirmed_name(enum pk_confirmed c)
 	return names[c];
 }
 
-void pk_member_free(struct pk_member *m)
+void pk_local_endpoint_free(struct pk_local_endpoint *m)
 {
 	if (!m)
 		return;
@@ -41,7 +41,7 @@ static bool agrees(const char *claim, const char *fact)
 	return !claim || strcmp(claim, fact) == 0; /* what wasn't claimed is filled in */
 }
 
-void pk_member_judge(struct pk_member *m, const struct pk_settings *settings)
+void pk_local_endpoint_judge(struct pk_local_endpoint *m, const struct pk_settings *settings)
 {
 	if (!settings->has_nomad) {
 		m->confirmed = PK_BELIEVED;
@@ -57,44 +57,44 @@ void pk_member_judge(struct pk_member *m, const struct pk_settings *settings)
 			       : PK_CONTRADICTED;
 }
 
-static bool has_facts(const struct pk_member *m)
+static bool has_facts(const struct pk_local_endpoint *m)
 {
 	return m->confirmed == PK_CONFIRMED || m->confirmed == PK_CONTRADICTED;
 }
 
-bool pk_member_quarantined(const struct pk_member *m)
+bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *m)
 {
 	/* A namespace that CNI_ARGS lacked stays lacking: they are how Nomad's client names it. */
 	return !m->namespace || (has_facts(m) && !agrees(m->namespace, m->facts->namespace));
 }
 
-const char *pk_member_namespace(const struct pk_member *m)
+const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *m)
 {
-	return pk_member_quarantined(m) ? NULL : m->namespace;
+	return pk_local_endpoint_quarantined(m) ? NULL : m->namespace;
 }
 
-const char *pk_member_job(const struct pk_member *m)
+const char *pk_local_endpoint_job(const struct pk_local_endpoint *m)
 {
-	if (pk_member_quarantined(m))
+	if (pk_local_endpoint_quarantined(m))
 		return NULL;
 	if (has_facts(m))
 		return m->facts->job;
 	return m->confirmed == PK_BELIEVED ? m->job : NULL;
 }
 
-const char *pk_member_group(const struct pk_member *m)
+const char *pk_local_endpoint_group(const struct pk_local_endpoint *m)
 {
-	if (pk_member_quarantined(m))
+	if (pk_local_endpoint_quarantined(m))
 		return NULL;
 	if (has_facts(m))
 		return m->facts->group;
 	return m->confirmed == PK_BELIEVED ? m->group : NULL;
 }
 
-void pk_member_name(const struct pk_member *m, struct pk_str *out)
+void pk_local_endpoint_name(const struct pk_local_endpoint *m, struct pk_str *out)
 {
-	pk_str_addf(out, "%s/%s/%s", pk_member_namespace(m) ?: "?", pk_member_job(m) ?: "?",
-		    pk_member_group(m) ?: "?");
+	pk_str_addf(out, "%s/%s/%s", pk_local_endpoint_namespace(m) ?: "?",
+		    pk_local_endpoint_job(m) ?: "?", pk_local_endpoint_group(m) ?: "?");
 }
 
 /* A label of the operator's that isn't known yet is unknown, not absent. */
@@ -123,7 +123,8 @@ static void add_facts(struct pk_label_set *set, const struct pk_alloc *facts)
 		pk_label_set_add_unknown(set, "consul:service");
 }
 
-static struct pk_label_set *from_facts(const struct pk_member *m, const struct pk_settings *s)
+static struct pk_label_set *from_facts(const struct pk_local_endpoint *m,
+				       const struct pk_settings *s)
 {
 	struct pk_label_set *set = pk_label_set_new();
 
@@ -142,8 +143,8 @@ static struct pk_label_set *from_facts(const struct pk_member *m, const struct p
 }
 
 /* What ADD was told of the region is the operator's word on this endpoint. */
-static struct pk_label_set *from_claims(const struct pk_member *m, const struct pk_settings *s,
-					const struct pk_claims *claims)
+static struct pk_label_set *from_claims(const struct pk_local_endpoint *m,
+					const struct pk_settings *s, const struct pk_claims *claims)
 {
 	struct pk_settings own = *s;
 
@@ -152,7 +153,8 @@ static struct pk_label_set *from_claims(const struct pk_member *m, const struct 
 	return pk_label_set_from_claims(claims, &own);
 }
 
-static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk_settings *s)
+static struct pk_label_set *labels_of(const struct pk_local_endpoint *m,
+				      const struct pk_settings *s)
 {
 	const struct pk_claims claims = { .namespace = m->namespace,
 					  .job = m->job,
@@ -160,7 +162,7 @@ static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk
 					  .believed = m->confirmed == PK_BELIEVED };
 	struct pk_label_set *set = NULL;
 
-	if (pk_member_quarantined(m))
+	if (pk_local_endpoint_quarantined(m))
 		return pk_label_set_init();
 	if (has_facts(m))
 		set = from_facts(m, s);
@@ -168,7 +170,8 @@ static struct pk_label_set *labels_of(const struct pk_member *m, const struct pk
 	return set ? set : from_claims(m, s, &claims);
 }
 
-struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *m, const struct pk_settings *s)
+struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint *m,
+						  const struct pk_settings *s)
 {
 	struct pk_world_endpoint *ep = pk_world_endpoint_new(m->key);
 
@@ -176,7 +179,7 @@ struct pk_world_endpoint *pk_member_endpoint(const struct pk_member *m, const st
 	ep->local = true;
 	for (size_t i = 0; i < m->n_addresses; i++)
 		pk_world_endpoint_add_address(ep, &m->addresses[i]);
-	if (pk_member_quarantined(m))
+	if (pk_local_endpoint_quarantined(m))
 		return ep;
 	for (size_t i = 0; i < m->n_mappings; i++)
 		pk_world_endpoint_add_published(ep, m->mappings[i].proto, m->mappings[i].own);

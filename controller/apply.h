@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * From what the sources say to what is in the tables: when a change is compiled, written and
+ * acknowledged, what is done together with it, and what is tried again.
+ */
+#include <time.h>
+
+#include "conf.h"
+#include "docs.h"
+#include "events.h"
+#include "loop.h"
+#include "model.h"
+#include "records.h"
+#include "sync.h"
+
+struct pk_apply;
+
+struct pk_apply_args {
+	struct pk_loop *loop;
+	const struct pk_config *config; /* what it says may change */
+	struct pk_docs *docs;
+	struct pk_model *model;
+	struct pk_sync *sync;
+	struct pk_records *records;
+	struct pk_events *events;
+};
+
+struct pk_apply_state {
+	uint64_t revision;	  /* policy changes in force since start */
+	struct timespec applied;  /* when the last one was acknowledged; 0: none yet */
+	double seconds;		  /* how long that took, from source to acknowledged */
+	struct pk_err load_error; /* these keep the node from "ok"; "" where nothing does */
+	struct pk_err apply_error, store_error;
+};
+
+struct pk_apply *pk_apply_new(const struct pk_apply_args *args);
+/* Brings the stored documents to the disk first, for a second at most. */
+void pk_apply_free(struct pk_apply *apply);
+const struct pk_apply_state *pk_apply_state(const struct pk_apply *apply);
+
+/* Keeps an error for as long as it holds (r < 0), and logs it when it is another one. */
+void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what);
+
+/* Documents or settings changed since the last pass: everything follows, soon. */
+void pk_apply_documents(struct pk_apply *apply);
+void pk_apply_settings(struct pk_apply *apply);
+/* Soon, together with whatever else changes. */
+void pk_apply_soon(struct pk_apply *apply);
+/* Now: compile, write, acknowledge. The error stays in the state. */
+int pk_apply_now(struct pk_apply *apply);
+/* Does it run under exactly what its policies compile to now? Not while a change waits its turn. */
+bool pk_apply_in_step(const struct pk_apply *apply, const struct pk_local_endpoint *ep);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* picketd's parts as the API reads them. The daemon alone makes, replaces and ends them. */
+#include <time.h>
+
+#include "apply.h"
+#include "conf.h"
+#include "consul_watch.h"
+#include "docs.h"
+#include "events.h"
+#include "files.h"
+#include "loop.h"
+#include "model.h"
+#include "nomad_watch.h"
+#include "records.h"
+#include "sync.h"
+#include "upkeep.h"
+
+struct pk_parts {
+	const struct pk_config *config;
+	const char *node; /* this node's name */
+	struct timespec started;
+	uint64_t started_ms;
+	const struct pk_err *config_error; /* of the last reload; "" */
+	struct pk_loop *loop;
+	struct pk_docs *docs;
+	struct pk_model *model;
+	struct pk_sync *sync;
+	struct pk_apply *apply;
+	struct pk_records *records;
+	struct pk_events *events;
+	struct pk_upkeep *upkeep;
+	/* A reload may replace these. */
+	struct pk_files *files;
+	struct pk_nomad *nomad;	    /* NULL: off */
+	struct pk_consul *consul;   /* NULL: off */
+	struct pk_flowlog *flowlog; /* NULL: no file */
+
+	int (*reload)(void *arg, struct pk_err *err); /* as SIGHUP does */
+	void *arg;
+};
