@@ -221,9 +221,9 @@ static bool matches(const struct pk_document *doc, const struct pk_entry *e,
 {
 	/* No peer: the tenant's own namespace, and the world. */
 	if (e->kind == PK_PEER_ABSENT)
-		return strcmp(labels->namespace, doc->namespace) == 0;
+		return strcmp(labels->tenant_name, doc->tenant_name) == 0;
 	for (size_t i = 0; i < e->n_selectors; i++)
-		if ((!doc->namespace || strcmp(labels->namespace, doc->namespace) == 0) &&
+		if ((!doc->tenant_name || strcmp(labels->tenant_name, doc->tenant_name) == 0) &&
 		    pk_selector_match(&e->selectors[i], labels) == PK_YES)
 			return true;
 	return false;
@@ -258,7 +258,8 @@ static size_t count_naive(const struct pk_world *world, const struct set *set)
 		for (size_t d = 0; d < set->n && ep->local; d++) {
 			const struct pk_document *doc = set->at[d];
 
-			if (doc->namespace && strcmp(doc->namespace, ep->labels->namespace) != 0)
+			if (doc->tenant_name &&
+			    strcmp(doc->tenant_name, ep->labels->tenant_name) != 0)
 				continue;
 			for (size_t r = 0; r < doc->n_rules; r++)
 				for (int dir = 0; dir < 2; dir++)
@@ -328,7 +329,7 @@ static size_t count_any(const struct set *set, size_t identities)
 	size_t n = 0;
 
 	for (size_t d = 0; d < set->n; d++)
-		for (size_t r = 0; r < set->at[d]->n_rules && !set->at[d]->namespace; r++)
+		for (size_t r = 0; r < set->at[d]->n_rules && !set->at[d]->tenant_name; r++)
 			n += set->at[d]->rules[r].n_entries[PK_INGRESS];
 	return n * identities;
 }

@@ -83,7 +83,7 @@ static void put_record(struct pk_jw *w, const struct pk_record *r)
 	pk_jw_string(w, "network", r->network);
 	pk_jw_string(w, "state", r->closed ? "closed" : "open");
 	pk_jw_bool(w, "quarantined", r->quarantined);
-	pk_jw_string(w, "namespace", r->namespace);
+	pk_jw_string(w, "namespace", r->tenant_name);
 	pk_jw_string(w, "job", r->job);
 	pk_jw_string(w, "group", r->group);
 	pk_jw_string(w, "confirmed", r->believed ? "believed" : "no");

@@ -84,10 +84,10 @@ static void tables_done(struct tables *t)
 }
 
 static int find_peer(const struct question *q, const struct tables *t, const char *text,
-		     const struct pk_world_endpoint * not, struct pk_judge_peer *out,
+		     const struct pk_world_endpoint *except, struct pk_judge_peer *out,
 		     struct pk_err *err)
 {
-	int r = pk_case_find(q->c, text, not, out, err);
+	int r = pk_case_find(q->c, text, except, out, err);
 
 	if (r != -ENOENT)
 		return r;

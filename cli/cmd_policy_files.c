@@ -152,10 +152,10 @@ static void show(struct seen *s, const char *path, const struct pk_document *doc
 
 static void validate_file(struct seen *s, const char *path)
 {
-	const char *namespace = cli_get(s->cli, "namespace");
+	const char *tenant_name = cli_get(s->cli, "namespace");
 	const struct pk_doc_source src = { .source = "file",
 					   .path = strcmp(path, "-") ? path : "stdin",
-					   .namespace = namespace };
+					   .tenant_name = tenant_name };
 	own_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_mem char *text = NULL;

@@ -75,8 +75,8 @@ static void show_document(const struct pk_case *c, const struct pk_document *doc
 {
 	pk_str_add_escaped(out, doc->name);
 	pk_str_addf(out, "  %s tier%s%s%s%s\n  ", pk_tier_name(PK_RANK(doc->tier, 0)),
-		    doc->audit ? ", audit only" : "", doc->namespace ? ", namespace " : "",
-		    doc->namespace ? doc->namespace : "",
+		    doc->audit ? ", audit only" : "", doc->tenant_name ? ", namespace " : "",
+		    doc->tenant_name ? doc->tenant_name : "",
 		    doc->uses_fqdn ? ", toFQDNs: not in force on a node yet" : "");
 	pk_str_add_escaped(out, doc->path);
 	pk_str_add(out, "\n");
@@ -130,7 +130,7 @@ static void json_document(const struct pk_case *c, const struct pk_document *doc
 	pk_jw_string(w, "source", doc->source);
 	pk_jw_string(w, "name", doc->name);
 	pk_jw_string(w, "path", doc->path);
-	pk_jw_string(w, "namespace", doc->namespace);
+	pk_jw_string(w, "namespace", doc->tenant_name);
 	pk_jw_string(w, "tier", pk_tier_name(PK_RANK(doc->tier, 0)));
 	pk_jw_bool(w, "audit", doc->audit);
 	pk_jw_open(w, "rules", '[');

@@ -77,7 +77,7 @@ static int check_value(const struct cli *cli, const struct filter *f, const char
 
 int flow_filter_check(const struct cli *cli)
 {
-	bool not = false;
+	bool negated = false;
 
 	for (size_t i = 0; i < cli->n_values; i++) {
 		const struct filter *f = filter_of(cli->values[i].option->name);
@@ -85,12 +85,12 @@ int flow_filter_check(const struct cli *cli)
 
 		if (r)
 			return r;
-		if (not&&!f)
+		if (negated && !f)
 			return cli_usage(cli, "-not stands before a filter, not before -%s",
 					 cli->values[i].option->name);
-		not = !strcmp(cli->values[i].option->name, "not");
+		negated = !strcmp(cli->values[i].option->name, "not");
 	}
-	return not ? cli_usage(cli, "-not stands before a filter") : CLI_OK;
+	return negated ? cli_usage(cli, "-not stands before a filter") : CLI_OK;
 }
 
 bool flow_filter_any(const struct cli *cli)
@@ -224,15 +224,15 @@ static bool holds(const struct cli *cli, const struct filter *f, const struct pk
 	bool asked = false, any = false;
 
 	for (size_t i = 0; i < cli->n_values; i++) {
-		bool not = i && !strcmp(cli->values[i - 1].option->name, "not"), hit;
+		bool negated = i && !strcmp(cli->values[i - 1].option->name, "not"), hit;
 
 		if (strcmp(cli->values[i].option->name, f->option))
 			continue;
 		hit = matches(f, flow, cli->values[i].value);
-		if (not&&hit)
+		if (negated && hit)
 			return false;
-		asked |= !not;
-		any |= !not && hit;
+		asked |= !negated;
+		any |= !negated && hit;
 	}
 	return any || !asked;
 }

@@ -310,7 +310,7 @@ static void copy_names(struct cni_add *add)
 	rec->network = copy(call->conf.name);
 	rec->version = copy(cni_version_name(call->conf.version));
 	rec->labels = copy(add->set->text);
-	rec->namespace = copy(add->args.namespace);
+	rec->tenant_name = copy(add->args.tenant_name);
 	rec->job = copy(add->args.job);
 	rec->group = copy(add->args.group);
 	rec->created = now_text();
@@ -326,8 +326,8 @@ int cni_add_record(struct cni_add *add, struct pk_err *err)
 	rec->slot = add->name.slot;
 	rec->netns_inode = add->ns.inode;
 	memcpy(rec->epoch, add->bpf->node.epoch, sizeof(rec->epoch));
-	rec->believed = add->args.namespace && !add->settings.has_nomad;
-	rec->quarantined = !add->set->namespace;
+	rec->believed = add->args.tenant_name && !add->settings.has_nomad;
+	rec->quarantined = !add->set->tenant_name;
 	rec->tenant = add->labels.tenant;
 	rec->identity = add->labels.identity;
 	rec->tcx = conf->tcx;

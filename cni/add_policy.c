@@ -8,7 +8,7 @@
 
 static struct pk_label_set *label_set(const struct cni_add *add)
 {
-	const struct pk_claims claims = { .namespace = add->args.namespace,
+	const struct pk_claims claims = { .tenant_name = add->args.tenant_name,
 					  .job = add->args.job,
 					  .group = add->args.group,
 					  .believed = !add->settings.has_nomad };

@@ -159,7 +159,7 @@ static int take(struct cni_args *args, const char *key, const char *value, unsig
 						   "CNI_ARGS: NOMAD_NAMESPACE=\"%.40s\" is "
 						   "not 1 to 128 of a-z A-Z 0-9 -",
 						   value));
-		args->namespace = value;
+		args->tenant_name = value;
 		return 0;
 	}
 	if (!strcmp(key, "TC_REDIRECT_TAP_NAME"))
@@ -219,7 +219,7 @@ static int split(struct cni_args *args, unsigned int allowed, struct pk_err *err
 
 static int check_together(const struct cni_args *args, const char *container_id, struct pk_err *err)
 {
-	bool nomad = args->namespace || args->alloc || args->job || args->group || args->region;
+	bool nomad = args->tenant_name || args->alloc || args->job || args->group || args->region;
 
 	if (args->alloc && strcmp(args->alloc, container_id))
 		return refuse(err,

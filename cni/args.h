@@ -26,7 +26,7 @@ enum cni_job_arg {
 struct cni_args {
 	char *text;		 /* owned; the words below point into it */
 	const char *region;	 /* NULL = absent, here and below */
-	const char *namespace;	 /* NULL = quarantine */
+	const char *tenant_name; /* NULL = quarantine */
 	const char *job, *group; /* claims of the author until Nomad confirms them */
 	const char *alloc;
 	const char *limits; /* picket.limits, JSON */

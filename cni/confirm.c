@@ -29,7 +29,7 @@ static void write_body(const struct pk_record *rec, struct pk_str *out)
 	pk_jw_string(&w, "containerId", rec->container_id);
 	pk_jw_string(&w, "ifname", rec->ifname);
 	pk_jw_uint(&w, "slot", rec->slot);
-	pk_jw_string(&w, "namespace", rec->namespace);
+	pk_jw_string(&w, "namespace", rec->tenant_name);
 	pk_jw_string(&w, "job", rec->job);
 	pk_jw_string(&w, "group", rec->group);
 	pk_jw_open(&w, "ports", '[');

@@ -15,11 +15,11 @@
 int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t deadline_ns,
 		    struct pk_labels *labels, struct pk_err *err)
 {
-	struct pk_labels_want want = { .no_tenant = !set->namespace };
+	struct pk_labels_want want = { .no_tenant = !set->tenant_name };
 
 	memcpy(want.hash, set->hash, sizeof(want.hash));
-	if (set->namespace)
-		pk_tenant_hash(set->namespace, want.tenant);
+	if (set->tenant_name)
+		pk_tenant_hash(set->tenant_name, want.tenant);
 	return pk_labels_take(bpf, &want, deadline_ns, labels, err);
 }
 

@@ -19,7 +19,7 @@ static int compile(const struct cni_start_policy *o, struct pk_image **image, st
 {
 	if (o->no_policy)
 		return cni_tenant_base_quarantine(o->settings, image, err);
-	return cni_tenant_base_compile(o->paths, o->settings, o->set->namespace, compile_until(o),
+	return cni_tenant_base_compile(o->paths, o->settings, o->set->tenant_name, compile_until(o),
 				       image, err);
 }
 

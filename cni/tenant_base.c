@@ -54,7 +54,7 @@ static int take(void *arg, const struct pk_stored_doc *stored, struct pk_err *er
 	const struct pk_doc_source src = { .source = stored->source,
 					   .path = stored->path,
 					   .name = stored->name,
-					   .namespace = stored->namespace };
+					   .tenant_name = stored->tenant_name };
 	own_notes notes = { 0 };
 	own_str line = { 0 };
 	struct pk_document *doc = NULL;
@@ -70,18 +70,18 @@ static int take(void *arg, const struct pk_stored_doc *stored, struct pk_err *er
 }
 
 static int compile(const struct pk_settings *settings, const struct documents *d,
-		   const char *namespace, struct pk_image **image, struct pk_err *err)
+		   const char *tenant_name, struct pk_image **image, struct pk_err *err)
 {
 	own_labels *init = NULL;
 
-	if (namespace)
-		return pk_compile_base(settings, d->list, d->n, namespace, image, err);
+	if (tenant_name)
+		return pk_compile_base(settings, d->list, d->n, tenant_name, image, err);
 	init = pk_label_set_init();
 	return pk_compile_labels(settings, d->list, d->n, init, image, err);
 }
 
 int cni_tenant_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
-			    const char *namespace, uint64_t until_ns, struct pk_image **out,
+			    const char *tenant_name, uint64_t until_ns, struct pk_image **out,
 			    struct pk_err *err)
 {
 	PK_OWN(documents_done) struct documents d = { .until_ns = until_ns };
@@ -89,7 +89,7 @@ int cni_tenant_base_compile(const struct pk_paths *paths, const struct pk_settin
 	int r = pk_docstore_walk(paths->policies, take, NULL, &d, err);
 
 	if (r == 0)
-		r = compile(settings, &d, namespace, &image, err);
+		r = compile(settings, &d, tenant_name, &image, err);
 	if (r == 0)
 		r = in_time(until_ns, err);
 	if (r == 0)

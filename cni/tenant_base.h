@@ -17,7 +17,7 @@
  * the endpoint belongs in quarantine. The image is the caller's.
  */
 int cni_tenant_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
-			    const char *namespace, uint64_t until_ns, struct pk_image **out,
+			    const char *tenant_name, uint64_t until_ns, struct pk_image **out,
 			    struct pk_err *err);
 /* {reserved:init} under the built-in baseline alone: no document is read. It gives nothing. */
 int cni_tenant_base_quarantine(const struct pk_settings *settings, struct pk_image **out,

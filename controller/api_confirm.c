@@ -27,7 +27,7 @@ struct waiting {
 static struct waiting *all;
 
 struct claim {
-	const char *container_id, *ifname, *namespace, *job, *group;
+	const char *container_id, *ifname, *tenant_name, *job, *group;
 	int64_t slot;
 };
 
@@ -56,7 +56,7 @@ static int read_claim(const struct pk_json_doc *doc, struct claim *c, struct pk_
 	if (r == 0)
 		r = get_text(doc, "ifname", &c->ifname, err);
 	if (r == 0)
-		r = get_text(doc, "namespace", &c->namespace, err);
+		r = get_text(doc, "namespace", &c->tenant_name, err);
 	if (r == 0)
 		r = get_text(doc, "job", &c->job, err);
 	if (r == 0)
@@ -151,7 +151,7 @@ static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct 
 		return;
 	}
 	/* Already Nomad's word, believed, or quarantine: nothing to wait for. */
-	if (m->confirmed != PK_UNCONFIRMED || !m->namespace || !wait_for_nomad(p, x, m)) {
+	if (m->confirmed != PK_UNCONFIRMED || !m->tenant_name || !wait_for_nomad(p, x, m)) {
 		pk_apply_now(p->apply);
 		answer(p, x, pk_model_get(p->model, key.text));
 		return;

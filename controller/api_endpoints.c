@@ -161,7 +161,7 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 {
 	own_mem const struct pk_local_endpoint **list =
 		pk_alloc((pk_model_count(p->model) + 1) * sizeof(*list));
-	const char *namespace = pk_exchange_query(x, "namespace");
+	const char *tenant_name = pk_exchange_query(x, "namespace");
 	const char *job = pk_exchange_query(x, "job");
 	const char *state = pk_exchange_query(x, "state");
 	own_str json = { 0 };
@@ -170,7 +170,7 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 
 	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
 	     m = pk_model_next(p->model, m))
-		if (is(namespace, pk_local_endpoint_namespace(m)) &&
+		if (is(tenant_name, pk_local_endpoint_namespace(m)) &&
 		    is(job, pk_local_endpoint_job(m)) && is(state, m->open ? "open" : "closed"))
 			list[n++] = m;
 	qsort(list, n, sizeof(*list), by_name);

@@ -64,8 +64,8 @@ const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved 
 
 bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
 {
-	if (doc->namespace &&
-	    (!ep->labels->namespace || strcmp(doc->namespace, ep->labels->namespace) != 0))
+	if (doc->tenant_name &&
+	    (!ep->labels->tenant_name || strcmp(doc->tenant_name, ep->labels->tenant_name) != 0))
 		return false;
 	for (size_t i = 0; i < doc->n_rules; i++) {
 		const struct pk_selector *s = &doc->rules[i].subject;
@@ -194,7 +194,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_string(w, "source", e->source);
 	pk_jw_string(w, "name", name);
 	pk_jw_string(w, "path", e->path);
-	pk_jw_string(w, "namespace", e->doc ? e->doc->namespace : e->namespace);
+	pk_jw_string(w, "namespace", e->doc ? e->doc->tenant_name : e->tenant_name);
 	pk_jw_string(w, "tier", e->doc ? tier_of(e->doc) : NULL);
 	pk_jw_string(w, "state", state_of(v, e));
 	pk_jw_bool(w, "inForce", e->doc != NULL);

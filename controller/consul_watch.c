@@ -70,7 +70,7 @@ bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out)
 	if (!slash || slash == rest || (size_t)(slash - rest) > 128)
 		return false;
 	snprintf(out->source, sizeof(out->source), "tenant/%.*s", (int)(slash - rest), rest);
-	out->namespace = out->source + strlen("tenant/");
+	out->tenant_name = out->source + strlen("tenant/");
 	return true;
 }
 
@@ -93,7 +93,7 @@ static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 					  "this key is no policy's place: below the prefix are "
 					  "operator/NAME and tenants/NAMESPACE/NAME");
 	place.source = where.source;
-	place.namespace = where.namespace;
+	place.tenant_name = where.tenant_name;
 	return pk_docs_offer(c->docs, &place, kv->value, kv->len);
 }
 

@@ -22,7 +22,7 @@ static void entry_free(struct pk_doc_entry *e)
 {
 	free(e->source);
 	free(e->path);
-	free(e->namespace);
+	free(e->tenant_name);
 	free(e->refusal);
 	free(e->namesake);
 	free(e->text);
@@ -129,7 +129,7 @@ struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_pla
 	e = pk_alloc(sizeof(*e));
 	e->source = docs_copy(place->source);
 	e->path = docs_copy(place->path);
-	e->namespace = docs_copy(place->namespace);
+	e->tenant_name = docs_copy(place->tenant_name);
 	docs->list[at] = e;
 	return e;
 }
@@ -147,7 +147,7 @@ struct pk_doc_source docs_source_of(const struct pk_doc_place *place)
 {
 	return (struct pk_doc_source){ .source = place->source,
 				       .path = place->path,
-				       .namespace = place->namespace };
+				       .tenant_name = place->tenant_name };
 }
 
 void docs_refuse(struct pk_doc_entry *e, const char *why)

@@ -18,13 +18,13 @@
 struct pk_docs;
 
 struct pk_doc_place {
-	const char *source;    /* "file", "operator", "tenant/<namespace>" */
-	const char *path;      /* absolute, or "consul:<key>": unique in the source */
-	const char *namespace; /* of the place; NULL: the operator's */
+	const char *source;	 /* "file", "operator", "tenant/<namespace>" */
+	const char *path;	 /* absolute, or "consul:<key>": unique in the source */
+	const char *tenant_name; /* of the place; NULL: the operator's */
 };
 
 struct pk_doc_entry {
-	char *source, *path, *namespace;
+	char *source, *path, *tenant_name;
 	struct pk_document *doc;   /* in force, or NULL */
 	uint64_t hash[2];	   /* of the text in force */
 	uint64_t seen[2];	   /* of the text that was offered last */

@@ -63,7 +63,7 @@ const char *pk_docs_lost(struct pk_docs *docs)
 static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
 {
 	struct pk_docs *docs = arg;
-	const struct pk_doc_place place = { s->source, s->path, s->namespace };
+	const struct pk_doc_place place = { s->source, s->path, s->tenant_name };
 	struct pk_doc_source src = docs_source_of(&place);
 	struct pk_doc_entry *e = docs_entry_of(docs, &place);
 	own_document *doc = NULL;

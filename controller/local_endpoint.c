@@ -26,7 +26,7 @@ void pk_local_endpoint_free(struct pk_local_endpoint *m)
 	free(m->ifname);
 	free(m->network);
 	free(m->netns);
-	free(m->namespace);
+	free(m->tenant_name);
 	free(m->job);
 	free(m->group);
 	free(m->mappings);
@@ -50,7 +50,7 @@ void pk_local_endpoint_judge(struct pk_local_endpoint *m, const struct pk_settin
 	m->confirmed = PK_UNCONFIRMED;
 	if (!m->facts)
 		return;
-	m->confirmed = agrees(m->namespace, m->facts->namespace) &&
+	m->confirmed = agrees(m->tenant_name, m->facts->tenant_name) &&
 				       agrees(m->job, m->facts->job_id) &&
 				       agrees(m->group, m->facts->group)
 			       ? PK_CONFIRMED
@@ -65,12 +65,12 @@ static bool has_facts(const struct pk_local_endpoint *m)
 bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *m)
 {
 	/* A namespace that CNI_ARGS lacked stays lacking: they are how Nomad's client names it. */
-	return !m->namespace || (has_facts(m) && !agrees(m->namespace, m->facts->namespace));
+	return !m->tenant_name || (has_facts(m) && !agrees(m->tenant_name, m->facts->tenant_name));
 }
 
 const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *m)
 {
-	return pk_local_endpoint_quarantined(m) ? NULL : m->namespace;
+	return pk_local_endpoint_quarantined(m) ? NULL : m->tenant_name;
 }
 
 const char *pk_local_endpoint_job(const struct pk_local_endpoint *m)
@@ -128,7 +128,7 @@ static struct pk_label_set *from_facts(const struct pk_local_endpoint *m,
 {
 	struct pk_label_set *set = pk_label_set_new();
 
-	pk_label_set_add(set, "nomad:namespace", m->namespace);
+	pk_label_set_add(set, "nomad:namespace", m->tenant_name);
 	pk_label_set_add(set, "nomad:job", m->facts->job);
 	pk_label_set_add(set, "nomad:group", m->facts->group);
 	add_or_unknown(set, "nomad:region", *m->facts->region ? m->facts->region : s->region);
@@ -156,7 +156,7 @@ static struct pk_label_set *from_claims(const struct pk_local_endpoint *m,
 static struct pk_label_set *labels_of(const struct pk_local_endpoint *m,
 				      const struct pk_settings *s)
 {
-	const struct pk_claims claims = { .namespace = m->namespace,
+	const struct pk_claims claims = { .tenant_name = m->tenant_name,
 					  .job = m->job,
 					  .group = m->group,
 					  .believed = m->confirmed == PK_BELIEVED };
@@ -242,7 +242,7 @@ void pk_alloc_encode(const struct pk_alloc *a, struct pk_str *out)
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "ID", a->id);
-	pk_jw_string(&w, "Namespace", a->namespace);
+	pk_jw_string(&w, "Namespace", a->tenant_name);
 	pk_jw_string(&w, "JobID", a->job_id);
 	pk_jw_string(&w, "TaskGroup", a->group);
 	pk_jw_string(&w, "ClientStatus", a->terminal ? "complete" : "running");

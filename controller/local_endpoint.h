@@ -29,8 +29,8 @@ struct pk_mapping { /* a published port, as CNI's portMappings gave it */
 struct pk_local_endpoint {
 	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
-	char *namespace, *job, *group; /* as claimed at ADD; NULL: not given */
-	char mode[16], device[16];     /* "vm" or "process"; host device */
+	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
+	char mode[16], device[16];	 /* "vm" or "process"; host device */
 	uint32_t slot, host_ifindex;
 	uint32_t identity, tenant; /* of the record; what counts is in the tables */
 	bool open;		   /* the record says so */

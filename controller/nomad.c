@@ -20,7 +20,7 @@ void pk_alloc_done(struct pk_alloc *a)
 	for (size_t i = 0; i < a->n_services; i++)
 		free(a->services[i]);
 	free(a->id);
-	free(a->namespace);
+	free(a->tenant_name);
 	free(a->job_id);
 	free(a->node);
 	free(a->job);
@@ -218,7 +218,7 @@ static int decode(const struct pk_json_doc *doc, const struct pk_json *v, struct
 	if (!group)
 		return pk_json_fail(err, doc, v, false, "an alloc without its job's group");
 	a->id = copy(text_at(v, "ID"));
-	a->namespace = copy(text_at(v, "Namespace"));
+	a->tenant_name = copy(text_at(v, "Namespace"));
 	a->job_id = copy(text_at(v, "JobID"));
 	a->node = copy(text_at(v, "NodeID"));
 	a->job = copy(*text_at(job, "ParentID") ? text_at(job, "ParentID") : a->job_id);

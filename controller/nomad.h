@@ -21,7 +21,7 @@ struct pk_alloc_meta {
 };
 
 struct pk_alloc {
-	char *id, *namespace, *job_id;
+	char *id, *tenant_name, *job_id;
 	char *node; /* its id; "" where facts were kept: they are this node's */
 	char *job;  /* of the label: the parent of a dispatched or periodic child */
 	char *group, *region;

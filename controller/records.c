@@ -88,7 +88,7 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->ifname = copy(r->ifname);
 	m->network = copy(r->network);
 	m->netns = copy(r->netns);
-	m->namespace = copy(r->namespace);
+	m->tenant_name = copy(r->tenant_name);
 	m->job = copy(r->job);
 	m->group = copy(r->group);
 	take_region(m, r->labels);

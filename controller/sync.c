@@ -90,9 +90,9 @@ static bool is_live(const struct sync_pass *p, const struct pk_local_endpoint *m
 static void tenant_of(const struct pk_identity_ref *id, struct pk_labels_want *want)
 {
 	memcpy(want->hash, id->hash, sizeof(want->hash));
-	want->no_tenant = !id->namespace;
-	if (id->namespace)
-		pk_tenant_hash(id->namespace, want->tenant);
+	want->no_tenant = !id->tenant_name;
+	if (id->tenant_name)
+		pk_tenant_hash(id->tenant_name, want->tenant);
 }
 
 /* Numbers first: a rule set that is installed afterwards finds its peers'. */

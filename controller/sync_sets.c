@@ -147,10 +147,10 @@ void sync_bases(struct sync_pass *p)
 {
 	struct pk_engine *engine = pk_model_engine(p->want->model);
 	struct pk_image *init = pk_engine_image(engine, PK_MODEL_INIT);
-	const char *namespace;
+	const char *tenant_name;
 
-	for (size_t i = 0; (namespace = pk_model_tenant(p->want->model, i)); i++) {
-		struct pk_image *image = pk_engine_base(engine, namespace);
+	for (size_t i = 0; (tenant_name = pk_model_tenant(p->want->model, i)); i++) {
+		struct pk_image *image = pk_engine_base(engine, tenant_name);
 		struct pk_err err = { 0 };
 		uint64_t hash[2];
 		uint32_t tenant;
@@ -158,7 +158,7 @@ void sync_bases(struct sync_pass *p)
 
 		if (!image)
 			continue;
-		pk_tenant_hash(namespace, hash);
+		pk_tenant_hash(tenant_name, hash);
 		r = pk_tenant_take(p->sync->bpf, hash, pk_sync_until(), &tenant, &err);
 		sync_error(p, r, &err);
 		if (r == 0)
@@ -224,7 +224,7 @@ static int collect_base(void *arg, const void *key, const void *value)
 static void collect_known(struct withdraw *w)
 {
 	const struct sync_pass *p = w->p;
-	const char *namespace;
+	const char *tenant_name;
 	uint64_t hash[2];
 	size_t n = 0;
 
@@ -235,8 +235,8 @@ static void collect_known(struct withdraw *w)
 	while (pk_model_tenant(p->want->model, n))
 		n++;
 	w->wanted = pk_alloc((n + 1) * sizeof(*w->wanted));
-	for (size_t i = 0; (namespace = pk_model_tenant(p->want->model, i)); i++) {
-		pk_tenant_hash(namespace, hash);
+	for (size_t i = 0; (tenant_name = pk_model_tenant(p->want->model, i)); i++) {
+		pk_tenant_hash(tenant_name, hash);
 		if (pk_tenant_get(p->sync->bpf, hash, &w->wanted[w->n_wanted]) == 0)
 			w->n_wanted++;
 	}

@@ -244,7 +244,7 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 }
 
 static int visit_source(const struct walk *w, const char *directory, const char *source,
-			const char *namespace)
+			const char *tenant_name)
 {
 	struct dirent **list;
 	int n = scandir(directory, &list, visible, by_bytes), r = 0;
@@ -252,7 +252,7 @@ static int visit_source(const struct walk *w, const char *directory, const char 
 	if (n < 0)
 		return errno == ENOENT ? 0 : skip_directory(w, directory, source, errno);
 	for (int i = 0; i < n; i++) {
-		struct pk_stored_doc doc = { .source = source, .namespace = namespace };
+		struct pk_stored_doc doc = { .source = source, .tenant_name = tenant_name };
 		own_str file = { 0 };
 
 		pk_str_addf(&file, "%s/%s", directory, list[i]->d_name);

@@ -16,8 +16,8 @@
 #include "err.h"
 
 struct pk_stored_doc {
-	const char *source;    /* "file", "operator", "tenant/<namespace>" */
-	const char *namespace; /* of the source; NULL: the operator's */
+	const char *source;	 /* "file", "operator", "tenant/<namespace>" */
+	const char *tenant_name; /* of the source; NULL: the operator's */
 	const char *name;
 	const char *path; /* where it came from, for messages */
 	const char *text; /* without the comment line */

@@ -20,9 +20,9 @@
 void pk_record_done(struct pk_record *record)
 {
 	char **const text[] = {
-		&record->container_id, &record->ifname,	   &record->network, &record->netns,
-		&record->labels,       &record->namespace, &record->job,     &record->group,
-		&record->tap,	       &record->version,   &record->result,  &record->created,
+		&record->container_id, &record->ifname,	     &record->network, &record->netns,
+		&record->labels,       &record->tenant_name, &record->job,     &record->group,
+		&record->tap,	       &record->version,     &record->result,  &record->created,
 	};
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(text); i++)

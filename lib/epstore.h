@@ -31,10 +31,10 @@ struct pk_record {
 	uint64_t netns_inode;
 	uint64_t epoch[2]; /* numbers and device below count only under it */
 	/* who it is */
-	char *labels;		       /* canonical text of the label set that is in force */
-	char *namespace, *job, *group; /* claims of CNI_ARGS */
-	bool believed;		       /* job and group are the operator's word */
-	bool quarantined;	       /* set by ADD: no namespace, or no policy could be made */
+	char *labels;			 /* canonical text of the label set that is in force */
+	char *tenant_name, *job, *group; /* claims of CNI_ARGS */
+	bool believed;			 /* job and group are the operator's word */
+	bool quarantined;		 /* set by ADD: no namespace, or no policy could be made */
 	uint32_t tenant, identity;
 	/* where it is */
 	union pk_addr ipv4, ipv6, gateway4;

@@ -32,7 +32,7 @@ static const struct field {
 	FIELD("epochHigh", BIG, epoch[0], true),
 	FIELD("epochLow", BIG, epoch[1], true),
 	FIELD("labels", TEXT, labels, false),
-	FIELD("namespace", TEXT, namespace, false),
+	FIELD("namespace", TEXT, tenant_name, false),
 	FIELD("job", TEXT, job, false),
 	FIELD("group", TEXT, group, false),
 	FIELD("believed", FLAG, believed, true),

@@ -66,7 +66,8 @@ static int write_peer(struct pk_bpf *bpf, uint32_t place, const struct pk_peer_e
 {
 	uint32_t number = peer_number(bpf, peer);
 	struct pk_peer_class_key key = peer_key(place, peer, number);
-	int r = number ? pk_map_set(bpf->map[PK_MAP_PEER_CLASS], &key, &peer->class, BPF_ANY) : 0;
+	int r = number ? pk_map_set(bpf->map[PK_MAP_PEER_CLASS], &key, &peer->class_nr, BPF_ANY)
+		       : 0;
 
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_PEER_CLASS, "write") : 0;
 }
@@ -106,11 +107,11 @@ int pk_rule_set_carry(struct pk_bpf *bpf, uint32_t rule_set, uint32_t from, uint
 	for (uint32_t dir = 0; dir < 2 && r == 0; dir++) {
 		struct pk_peer_class_key old = { .rule_set = rule_set, .peer = from, .dir = dir };
 		struct pk_peer_class_key new = { .rule_set = rule_set, .peer = to, .dir = dir };
-		uint32_t class;
+		uint32_t class_nr;
 
-		if (pk_map_get(map, &new, &class) == 0 || pk_map_get(map, &old, &class) < 0)
+		if (pk_map_get(map, &new, &class_nr) == 0 || pk_map_get(map, &old, &class_nr) < 0)
 			continue;
-		r = pk_map_set(map, &new, &class, BPF_ANY);
+		r = pk_map_set(map, &new, &class_nr, BPF_ANY);
 		written = 1;
 	}
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_PEER_CLASS, "write") : written;
@@ -215,7 +216,7 @@ static int write_list(struct pk_bpf *bpf, const struct pk_cidr_list *list, uint3
 
 		for (size_t i = 0; i < part; i++) {
 			keys[i] = cidr_key(number, &list->entries[at + i]);
-			values[i] = list->entries[at + i].class;
+			values[i] = list->entries[at + i].class_nr;
 		}
 		r = pk_map_set_many(bpf->map[PK_MAP_CIDR], keys, values, part, &done);
 		if (r < 0) {

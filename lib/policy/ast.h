@@ -51,8 +51,8 @@ struct pk_cidr_rule {
 
 struct pk_service_ref {
 	char *name;
-	char *namespace; /* NULL: the document's (an operator document without one: any namespace)
-			  */
+	char *tenant_name; /* NULL: the document's (an operator document without one: any namespace)
+			    */
 };
 
 struct pk_fqdn {
@@ -119,7 +119,7 @@ struct pk_document {
 	char *source;	   /* "file", "operator", "tenant/<namespace>", or "" (expectations) */
 	char *name;	   /* unique in its source */
 	char *path;	   /* file or key, for messages */
-	char *namespace;   /* tenant policy, or NULL: operator policy */
+	char *tenant_name; /* tenant policy, or NULL: operator policy */
 	enum pk_tier tier; /* BASELINE, TENANT or OPERATOR */
 	bool audit;
 	bool uses_fqdn;

@@ -27,12 +27,12 @@ struct frame {
 	union pk_addr addr;
 	uint32_t bits;
 	size_t first, end; /* its refs */
-	uint32_t class;
+	uint32_t class_nr;
 };
 
 struct signature {
 	struct hash128 key;
-	uint32_t class;
+	uint32_t class_nr;
 	UT_hash_handle hh;
 };
 
@@ -218,10 +218,10 @@ static uint32_t class_here(struct walk *w, bool v6)
 	if (!sig) {
 		sig = pk_alloc(sizeof(*sig));
 		sig->key = key;
-		sig->class = new_class(w, v6);
+		sig->class_nr = new_class(w, v6);
 		HASH_ADD(hh, w->signatures, key, sizeof(sig->key), sig);
 	}
-	return sig->class;
+	return sig->class_nr;
 }
 
 static void pop(struct walk *w)
@@ -232,11 +232,11 @@ static void pop(struct walk *w)
 		apply(w, &w->refs[i], -1);
 }
 
-static void emit(struct walk *w, const union pk_addr *addr, uint32_t bits, uint32_t class)
+static void emit(struct walk *w, const union pk_addr *addr, uint32_t bits, uint32_t class_nr)
 {
 	w->entries = more(w->entries, &w->room_entries, w->n_entries, sizeof(*w->entries));
 	w->entries[w->n_entries++] =
-		(struct pk_cidr_entry){ .addr = *addr, .bits = bits, .class = class };
+		(struct pk_cidr_entry){ .addr = *addr, .bits = bits, .class_nr = class_nr };
 }
 
 /* One prefix: refs first..end all stand for it. */
@@ -249,14 +249,14 @@ static void visit(struct walk *w, size_t first, size_t end)
 	while (w->depth && !is_inside(r, &w->stack[w->depth - 1]))
 		pop(w);
 	if (w->depth)
-		around = w->stack[w->depth - 1].class;
+		around = w->stack[w->depth - 1].class_nr;
 	for (size_t i = first; i < end; i++)
 		apply(w, &w->refs[i], 1);
 	f = &w->stack[w->depth++];
 	*f = (struct frame){ .addr = r->addr, .bits = r->bits, .first = first, .end = end };
-	f->class = class_here(w, r->v6);
-	if (f->class != around)
-		emit(w, &r->addr, r->bits, f->class);
+	f->class_nr = class_here(w, r->v6);
+	if (f->class_nr != around)
+		emit(w, &r->addr, r->bits, f->class_nr);
 }
 
 /* IPv4 stands inside ::/n in the v4-mapped form: a short IPv6 prefix must not catch it. */

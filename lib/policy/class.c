@@ -119,7 +119,7 @@ static void draft_make(const struct pk_engine *engine, const struct program *p, 
 	free(claims);
 }
 
-static void push_verdicts(struct program *p, enum pk_dir dir, uint32_t class,
+static void push_verdicts(struct program *p, enum pk_dir dir, uint32_t class_nr,
 			  const struct pk_port_table *table)
 {
 	if (p->n_verdicts + table->n > p->max_verdicts)
@@ -137,7 +137,7 @@ static void push_verdicts(struct program *p, enum pk_dir dir, uint32_t class,
 
 		p->verdicts[p->n_verdicts++] = (struct pk_verdict_entry){
 			.key = { .prefixlen = e->prefixlen,
-				 .class = class,
+				 .class = class_nr,
 				 .dir = (uint8_t)dir,
 				 .proto = e->proto,
 				 .port = htons(e->port) },
@@ -154,7 +154,7 @@ const struct class_of *class_find(const struct class_of *map, const struct hash1
 	return found;
 }
 
-void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class,
+void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class_nr,
 		    const struct hash128 *content)
 {
 	struct class_of *c;
@@ -162,7 +162,7 @@ void class_remember(struct class_of **map, const struct hash128 *key, uint32_t c
 	if (class_find(*map, key))
 		return;
 	c = pk_alloc(sizeof(*c));
-	*c = (struct class_of){ .key = *key, .class = class, .content = *content };
+	*c = (struct class_of){ .key = *key, .class_nr = class_nr, .content = *content };
 	HASH_ADD(hh, *map, key, sizeof(c->key), c);
 }
 
@@ -178,12 +178,12 @@ void classes_forget(struct class_of **map)
 
 /* A class of a given number. */
 struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			   const struct recipe *r, uint32_t class)
+			   const struct recipe *r, uint32_t class_nr)
 {
 	struct draft d;
 
 	draft_make(engine, p, dir, r, &d);
-	push_verdicts(p, dir, class, &d.table);
+	push_verdicts(p, dir, class_nr, &d.table);
 	draft_done(&d);
 	return d.content;
 }
@@ -224,14 +224,14 @@ const struct class_of *class_of_recipe(struct pk_engine *engine, struct program 
 	struct hash128 key = sign(side, r, dir);
 	const struct class_of *c = class_find(side->signatures, &key);
 	struct draft d;
-	uint32_t class;
+	uint32_t class_nr;
 
 	if (c)
 		return c;
 	draft_make(engine, p, dir, r, &d);
 	c = class_find(side->contents, &d.content);
-	class = c ? c->class : 0;
-	class_remember(&side->signatures, &key, class, &d.content);
+	class_nr = c ? c->class_nr : 0;
+	class_remember(&side->signatures, &key, class_nr, &d.content);
 	draft_done(&d);
 	return class_find(side->signatures, &key);
 }
@@ -246,7 +246,7 @@ uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir d
 	struct draft d;
 
 	if (have)
-		return have->class;
+		return have->class_nr;
 	draft_make(engine, p, dir, r, &d);
 	push_verdicts(p, dir, side->next_class, &d.table);
 	draft_done(&d);

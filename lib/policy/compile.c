@@ -223,20 +223,20 @@ struct base *base_of_labels(struct pk_engine *engine, const char *name,
 	b->name = dup_text(name);
 	b->self.labels = pk_label_set_copy(labels);
 	b->self.is_base = true;
-	if (labels->namespace)
-		b->self.tenant = tenant_take(engine, labels->namespace);
+	if (labels->tenant_name)
+		b->self.tenant = tenant_take(engine, labels->tenant_name);
 	HASH_ADD_KEYPTR(hh, engine->bases, b->name, strlen(b->name), b);
 	return b;
 }
 
-void pk_engine_want_base(struct pk_engine *engine, const char *namespace)
+void pk_engine_want_base(struct pk_engine *engine, const char *tenant_name)
 {
 	own_labels *labels = NULL;
 
-	if (find_base(engine, namespace ? namespace : ""))
+	if (find_base(engine, tenant_name ? tenant_name : ""))
 		return;
-	labels = pk_label_set_of_tenant(namespace);
-	base_of_labels(engine, namespace ? namespace : "", labels);
+	labels = pk_label_set_of_tenant(tenant_name);
+	base_of_labels(engine, tenant_name ? tenant_name : "", labels);
 }
 
 static void base_free(struct pk_engine *engine, struct base *b)
@@ -248,9 +248,9 @@ static void base_free(struct pk_engine *engine, struct base *b)
 	free(b);
 }
 
-void pk_engine_drop_base(struct pk_engine *engine, const char *namespace)
+void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name)
 {
-	struct base *b = find_base(engine, namespace ? namespace : "");
+	struct base *b = find_base(engine, tenant_name ? tenant_name : "");
 
 	if (b)
 		base_free(engine, b);
@@ -443,13 +443,13 @@ struct oversize {
 
 static int too_large(const struct pk_engine *engine, const struct oversize *o, struct pk_err *err)
 {
-	const char *namespace = o->first->labels->namespace;
+	const char *tenant_name = o->first->labels->tenant_name;
 	size_t max = engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
 
 	pk_fail(err, 0,
 		"a rule set for '%.128s' is too large, of more than %zu verdict entries or of "
 		"prefixes that overlap too often: it stays as it was (%zu alike)",
-		namespace ? namespace : "init", max, o->n);
+		tenant_name ? tenant_name : "init", max, o->n);
 	pk_code(err, -EFBIG, PK_CODE_CAPACITY);
 	return pk_fix(err, -EFBIG,
 		      "narrow those policies: what grows is prefixes with holes times ports");
@@ -502,9 +502,9 @@ struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key
 	return e && e->ep->local ? e->ident->published : NULL;
 }
 
-struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *namespace)
+struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *tenant_name)
 {
-	const struct base *b = find_base(engine, namespace ? namespace : "");
+	const struct base *b = find_base(engine, tenant_name ? tenant_name : "");
 
 	return b ? b->self.published : NULL;
 }
@@ -517,7 +517,7 @@ int pk_engine_identity(const struct pk_engine *engine, const char *key, struct p
 		return -ENOENT;
 	*out = (struct pk_identity_ref){ .hash = { e->ident->hash.h[0], e->ident->hash.h[1] },
 					 .text = e->ident->labels->text,
-					 .namespace = e->ident->labels->namespace };
+					 .tenant_name = e->ident->labels->tenant_name };
 	return 0;
 }
 

@@ -40,8 +40,8 @@ void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep);
 int pk_engine_remove(struct pk_engine *engine, const char *key); /* -ENOENT */
 const struct pk_world *pk_engine_world(const struct pk_engine *engine);
 /* A tenant whose base is wanted (`bases`), NULL = any other; kept until dropped. */
-void pk_engine_want_base(struct pk_engine *engine, const char *namespace);
-void pk_engine_drop_base(struct pk_engine *engine, const char *namespace);
+void pk_engine_want_base(struct pk_engine *engine, const char *tenant_name);
+void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name);
 
 /* What the tables hold; 0 = no limit. */
 struct pk_engine_limits {
@@ -60,7 +60,7 @@ int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 /* Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not
  * compiled. */
 struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key);
-struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *namespace);
+struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *tenant_name);
 
 /*
  * An endpoint's identity: its labels and the values of those of its port labels that some policy
@@ -68,8 +68,8 @@ struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *name
  */
 struct pk_identity_ref {
 	uint64_t hash[2];
-	const char *text;      /* canonical */
-	const char *namespace; /* NULL: quarantine */
+	const char *text;	 /* canonical */
+	const char *tenant_name; /* NULL: quarantine */
 };
 int pk_engine_identity(const struct pk_engine *engine, const char *key,
 		       struct pk_identity_ref *out); /* -ENOENT */
@@ -109,7 +109,7 @@ size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out
  * known (NULL: of any tenant), no other endpoint known. The image is the caller's.
  */
 int pk_compile_base(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
-		    const char *namespace, struct pk_image **out, struct pk_err *err);
+		    const char *tenant_name, struct pk_image **out, struct pk_err *err);
 /* The same for any label set (quarantine, believed claims). */
 int pk_compile_labels(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
 		      const struct pk_label_set *labels, struct pk_image **out, struct pk_err *err);

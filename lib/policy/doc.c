@@ -79,14 +79,14 @@ static void read_namespace(struct pk_reader *r, const struct pk_doc_source *src,
 {
 	const char *given = pk_json_string(v);
 
-	if (given && src->namespace && strcmp(given, src->namespace) != 0)
+	if (given && src->tenant_name && strcmp(given, src->tenant_name) != 0)
 		pk_read_error(r, v, false, "remove it, or move the document",
 			      "found \"%s\", but this place belongs to the namespace \"%s\"", given,
-			      src->namespace);
+			      src->tenant_name);
 	if (!given)
-		given = src->namespace;
+		given = src->tenant_name;
 	if (given)
-		r->doc->namespace = pk_read_text(given);
+		r->doc->tenant_name = pk_read_text(given);
 }
 
 static void read_tier(struct pk_reader *r, const struct pk_json *v)
@@ -96,10 +96,10 @@ static void read_tier(struct pk_reader *r, const struct pk_json *v)
 	r->doc->tier = strcmp(text, "operator") == 0   ? PK_TIER_OPERATOR
 		       : strcmp(text, "baseline") == 0 ? PK_TIER_BASELINE
 						       : PK_TIER_TENANT;
-	if (r->doc->tier == PK_TIER_OPERATOR && r->doc->namespace)
+	if (r->doc->tier == PK_TIER_OPERATOR && r->doc->tenant_name)
 		pk_read_error(r, v, false, NULL,
 			      "a policy of the namespace \"%s\" can't be of the operator tier",
-			      r->doc->namespace);
+			      r->doc->tenant_name);
 }
 
 static void read_document(struct pk_reader *r, const struct pk_doc_source *src,

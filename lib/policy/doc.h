@@ -16,7 +16,7 @@ struct pk_doc_source {
 	const char *path;   /* file or key, for messages */
 	const char
 		*name; /* where the document gives none; NULL: path's last part without ".json" */
-	const char *namespace; /* the place belongs to this namespace: any other is refused. NULL:
+	const char *tenant_name; /* the place belongs to this namespace: any other is refused. NULL:
 				  to the operator */
 };
 

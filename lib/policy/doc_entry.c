@@ -25,7 +25,7 @@ static void read_prefix(struct pk_reader *r, const struct pk_json *v, struct pk_
 /* docs/policy.md, "Protected addresses": what a tenant's egress allow never opens by itself. */
 static bool needs_reach(const struct pk_reader *r, const struct pk_read_place *place)
 {
-	return r->doc->namespace && !place->deny && place->dir == PK_EGRESS;
+	return r->doc->tenant_name && !place->deny && place->dir == PK_EGRESS;
 }
 
 static void read_cidr(struct pk_reader *r, const struct pk_json *v,
@@ -117,13 +117,13 @@ static void read_services(struct pk_reader *r, const struct pk_json *list, struc
 	entry->services = pk_read_array(pk_json_count(list), sizeof(*entry->services));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		struct pk_service_ref *ref = &entry->services[entry->n_services++];
-		const char *namespace = pk_json_string(pk_json_get(v, "namespace"));
+		const char *tenant_name = pk_json_string(pk_json_get(v, "namespace"));
 
 		ref->name = pk_read_text(pk_json_string(pk_json_get(v, "name")));
-		if (!namespace)
-		namespace = r->doc->namespace;
-		if (namespace)
-			ref->namespace = pk_read_text(namespace);
+		if (!tenant_name)
+			tenant_name = r->doc->tenant_name;
+		if (tenant_name)
+			ref->tenant_name = pk_read_text(tenant_name);
 		else
 			pk_read_warn(r, v, false, "add \"namespace\"",
 				     "means this service of every namespace: any tenant can "

@@ -22,7 +22,7 @@ static void entry_done(struct pk_entry *entry)
 		free(entry->cidrs[i].except);
 	for (size_t i = 0; i < entry->n_services; i++) {
 		free(entry->services[i].name);
-		free(entry->services[i].namespace);
+		free(entry->services[i].tenant_name);
 	}
 	for (size_t i = 0; i < entry->n_fqdns; i++) {
 		free(entry->fqdns[i].name);
@@ -60,6 +60,6 @@ void pk_document_free(struct pk_document *doc)
 	free(doc->source);
 	free(doc->name);
 	free(doc->path);
-	free(doc->namespace);
+	free(doc->tenant_name);
 	free(doc);
 }

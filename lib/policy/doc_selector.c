@@ -177,7 +177,7 @@ static void read_entity(struct pk_reader *r, const struct pk_json *v, const stru
 	if (sel->entity != PK_ENTITY_INIT)
 		pk_read_error(r, pair, true, NULL,
 			      "rules select endpoints: of the entities only \"reserved:init\"");
-	else if (r->doc->namespace)
+	else if (r->doc->tenant_name)
 		pk_read_warn(r, pair, true, NULL,
 			     "selects nothing: a tenant's policy is about its own namespace");
 }
@@ -255,7 +255,7 @@ static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
 {
 	bool all = sel->n_req > 0, named = pk_selector_names_namespace(sel);
 
-	if (r->doc->namespace)
+	if (r->doc->tenant_name)
 		return;
 	for (size_t i = 0; i < sel->n_req; i++) {
 		if (strncmp(sel->req[i].key, "meta:", 5) == 0 && !named) {
@@ -292,14 +292,14 @@ static void check_contradiction(struct pk_reader *r, const struct pk_json *v,
 }
 
 /* Does the requirement leave out the endpoints of this namespace? */
-static bool excludes(const struct pk_requirement *req, const char *namespace)
+static bool excludes(const struct pk_requirement *req, const char *tenant_name)
 {
 	bool named = false;
 
 	if (strcmp(req->key, "nomad:namespace") != 0)
 		return false;
 	for (size_t i = 0; i < req->n_values; i++)
-		named |= strcmp(req->values[i], namespace) == 0;
+		named |= strcmp(req->values[i], tenant_name) == 0;
 	return req->op == PK_OP_IN	 ? !named
 	       : req->op == PK_OP_NOT_IN ? named
 					 : req->op == PK_OP_NOT_EXISTS;
@@ -309,7 +309,7 @@ static bool excludes(const struct pk_requirement *req, const char *namespace)
 static void check_namespace(struct pk_reader *r, const struct pk_json *v,
 			    const struct pk_read_place *place, const struct pk_selector *sel)
 {
-	const char *own = r->doc->namespace;
+	const char *own = r->doc->tenant_name;
 
 	for (size_t i = 0; i < sel->n_req && own && place->subject; i++)
 		if (excludes(&sel->req[i], own)) {

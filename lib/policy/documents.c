@@ -49,14 +49,14 @@ static void drop_doc(struct pk_engine *engine, struct doc_obj *d)
 	free(d);
 }
 
-static void index_in(struct pk_engine *engine, const char *namespace, struct rule_obj *r)
+static void index_in(struct pk_engine *engine, const char *tenant_name, struct rule_obj *r)
 {
 	struct subject_index *s;
 
-	HASH_FIND_STR(engine->by_namespace, namespace, s);
+	HASH_FIND_STR(engine->by_namespace, tenant_name, s);
 	if (!s) {
 		s = pk_alloc(sizeof(*s));
-		s->name = strdup(namespace);
+		s->name = strdup(tenant_name);
 		if (!s->name)
 			abort();
 		HASH_ADD_KEYPTR(hh, engine->by_namespace, s->name, strlen(s->name), s);
@@ -70,7 +70,7 @@ static const struct pk_requirement *namespace_of(const struct rule_obj *r)
 {
 	const struct pk_selector *sel = &r->rule->subject;
 
-	for (size_t i = 0; i < sel->n_req && !r->doc->namespace && !sel->is_entity; i++)
+	for (size_t i = 0; i < sel->n_req && !r->doc->tenant_name && !sel->is_entity; i++)
 		if (sel->req[i].op == PK_OP_IN && strcmp(sel->req[i].key, "nomad:namespace") == 0)
 			return &sel->req[i];
 	return NULL;
@@ -82,8 +82,8 @@ static void index_rule(struct pk_engine *engine, struct rule_obj *r)
 
 	for (size_t i = 0; req && i < req->n_values; i++)
 		index_in(engine, req->values[i], r);
-	if (r->doc->namespace)
-		index_in(engine, r->doc->namespace, r);
+	if (r->doc->tenant_name)
+		index_in(engine, r->doc->tenant_name, r);
 	else if (!req)
 		vec_push(&engine->anywhere, r);
 }
@@ -120,11 +120,11 @@ static void drop_subjects(struct pk_engine *engine, struct subject_index *s)
 	free(s);
 }
 
-static void unindex_in(struct pk_engine *engine, const char *namespace, const struct rule_obj *r)
+static void unindex_in(struct pk_engine *engine, const char *tenant_name, const struct rule_obj *r)
 {
 	struct subject_index *s;
 
-	HASH_FIND_STR(engine->by_namespace, namespace, s);
+	HASH_FIND_STR(engine->by_namespace, tenant_name, s);
 	if (!s)
 		return;
 	vec_remove(&s->rules, r);
@@ -138,8 +138,8 @@ static void unindex_rule(struct pk_engine *engine, const struct rule_obj *r)
 
 	for (size_t i = 0; req && i < req->n_values; i++)
 		unindex_in(engine, req->values[i], r);
-	if (r->doc->namespace)
-		unindex_in(engine, r->doc->namespace, r);
+	if (r->doc->tenant_name)
+		unindex_in(engine, r->doc->tenant_name, r);
 	else if (!req)
 		vec_remove(&engine->anywhere, r);
 }

@@ -166,7 +166,7 @@ void index_free(struct pk_engine *engine);
 
 struct class_of { /* signature or content -> class */
 	struct hash128 key;
-	uint32_t class;
+	uint32_t class_nr;
 	struct hash128 content;
 	UT_hash_handle hh;
 };
@@ -187,7 +187,7 @@ struct program {
 	struct hash128 key;
 	struct hash128 origin; /* the same in every process; zero unless selective */
 	uint64_t id;
-	char *namespace; /* of the subjects; NULL unless the peers depend on it */
+	char *tenant_name; /* of the subjects; NULL unless the peers depend on it */
 	bool init;
 	struct side side[2];
 	struct pk_verdict_entry *verdicts;
@@ -214,12 +214,12 @@ struct recipe {
 	const struct ent *name;	     /* a name class: this entry alone */
 };
 const struct class_of *class_find(const struct class_of *map, const struct hash128 *key);
-void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class,
+void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class_nr,
 		    const struct hash128 *content);
 void classes_forget(struct class_of **map);
 /* A class of a given number; answers what its table holds, as a hash. */
 struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			   const struct recipe *r, uint32_t class);
+			   const struct recipe *r, uint32_t class_nr);
 /* The class of an endpoint or tenant: known by its signature, or worked out (no number yet). */
 const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 				       const struct recipe *r);

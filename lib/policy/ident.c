@@ -127,8 +127,8 @@ struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoin
 		ident->hash = key;
 		ident->labels = labels;
 		copy_ports(engine, ep, ident);
-		if (labels->namespace)
-			ident->tenant = tenant_take(engine, labels->namespace);
+		if (labels->tenant_name)
+			ident->tenant = tenant_take(engine, labels->tenant_name);
 		HASH_ADD(hh, engine->idents, hash, sizeof(ident->hash), ident);
 	}
 	ident->refs++;

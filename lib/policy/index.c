@@ -26,7 +26,7 @@ static struct posting *find(const struct pk_engine *engine, const char *text)
 
 static bool is_uncertain(const struct ident *ident)
 {
-	return ident->labels->n_unknown || !ident->labels->namespace;
+	return ident->labels->n_unknown || !ident->labels->tenant_name;
 }
 
 void index_add(struct pk_engine *engine, struct ident *ident)
@@ -179,8 +179,8 @@ static void consider_selector(struct pk_engine *engine, struct ent *ent,
 	req = narrowest(engine, sel);
 	if (req)
 		consider_values(engine, ent, req->key, req->values, req->n_values);
-	else if (ent->doc->namespace && !pk_selector_reads_namespace(sel))
-		consider_tenant(engine, ent, ent->doc->namespace);
+	else if (ent->doc->tenant_name && !pk_selector_reads_namespace(sel))
+		consider_tenant(engine, ent, ent->doc->tenant_name);
 	else
 		consider_everyone(engine, ent);
 }
@@ -203,8 +203,8 @@ const struct vec *index_matched(struct pk_engine *engine, struct ent *ent)
 		consider_values(engine, ent, "consul:service", &e->services[i].name, 1);
 	if (e->kind != PK_PEER_ABSENT && e->kind != PK_PEER_ENTITIES)
 		return &ent->matched;
-	if (ent->doc->namespace && !e->deny)
-		consider_tenant(engine, ent, ent->doc->namespace);
+	if (ent->doc->tenant_name && !e->deny)
+		consider_tenant(engine, ent, ent->doc->tenant_name);
 	else
 		consider_everyone(engine, ent);
 	return &ent->matched;

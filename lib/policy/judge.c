@@ -40,11 +40,11 @@ static bool is_endpoint(const struct pk_judge_query *q)
 	return q->peer.is == PK_PEER_IS_ENDPOINT || q->peer.is == PK_PEER_IS_UNKNOWN;
 }
 
-static enum pk_tri in_namespace(const struct pk_label_set *labels, const char *namespace)
+static enum pk_tri in_namespace(const struct pk_label_set *labels, const char *tenant_name)
 {
-	if (!labels || !labels->namespace)
+	if (!labels || !labels->tenant_name)
 		return PK_MAYBE;
-	return strcmp(labels->namespace, namespace) == 0 ? PK_YES : PK_NO;
+	return strcmp(labels->tenant_name, tenant_name) == 0 ? PK_YES : PK_NO;
 }
 
 static enum pk_tri is_init(const struct pk_label_set *labels)
@@ -53,7 +53,7 @@ static enum pk_tri is_init(const struct pk_label_set *labels)
 		return PK_MAYBE;
 	if (labels->init)
 		return PK_YES;
-	return labels->namespace ? PK_NO : PK_MAYBE;
+	return labels->tenant_name ? PK_NO : PK_MAYBE;
 }
 
 static enum pk_tri selector_of_peer(const struct pk_selector *sel,
@@ -72,15 +72,15 @@ static enum pk_tri selects(const struct pk_document *doc, const struct pk_rule *
 	enum pk_tri tri;
 
 	if (rule->subject.is_entity) {
-		if (doc->namespace || rule->subject.entity != PK_ENTITY_INIT)
+		if (doc->tenant_name || rule->subject.entity != PK_ENTITY_INIT)
 			return PK_NO;
 		return is_init(subject);
 	}
-	if (doc->namespace && subject->init)
+	if (doc->tenant_name && subject->init)
 		return PK_NO;
 	tri = pk_selector_match(&rule->subject, subject);
-	if (doc->namespace)
-		tri = pk_tri_and(tri, in_namespace(subject, doc->namespace));
+	if (doc->tenant_name)
+		tri = pk_tri_and(tri, in_namespace(subject, doc->tenant_name));
 	return tri;
 }
 
@@ -106,7 +106,7 @@ static bool out_of_reach(const struct view *v)
 {
 	const struct pk_settings *s = v->judge->settings;
 
-	if (!v->doc->namespace || v->entry->deny || v->q->dir != PK_EGRESS)
+	if (!v->doc->tenant_name || v->entry->deny || v->q->dir != PK_EGRESS)
 		return false;
 	switch (v->q->peer.is) {
 	case PK_PEER_IS_HOST:
@@ -124,7 +124,7 @@ static enum pk_tri own_namespace(const struct view *v)
 {
 	if (!is_endpoint(v->q))
 		return PK_NO;
-	return in_namespace(peer_labels(v->q), v->doc->namespace);
+	return in_namespace(peer_labels(v->q), v->doc->tenant_name);
 }
 
 static enum pk_tri yes_if(bool condition)
@@ -138,7 +138,7 @@ static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 	bool world = p->is == PK_PEER_IS_WORLD;
 	/* "There `all` in an allow is its own namespace and the world, `cluster` its own namespace;
 	 * in a deny … everything". */
-	bool narrow = v->doc->namespace && !v->entry->deny;
+	bool narrow = v->doc->tenant_name && !v->entry->deny;
 
 	switch (entity) {
 	case PK_ENTITY_NONE:
@@ -177,7 +177,7 @@ static enum pk_tri match_peer_selector(const struct view *v, const struct pk_sel
 	tri = selector_of_peer(sel, peer_labels(v->q));
 	names = v->entry->deny ? pk_selector_reads_namespace(sel)
 			       : pk_selector_names_namespace(sel);
-	if (v->doc->namespace && !names)
+	if (v->doc->tenant_name && !names)
 		tri = pk_tri_and(tri, own_namespace(v));
 	return tri;
 }
@@ -198,7 +198,7 @@ static enum pk_tri match_cidr(const struct view *v, const struct pk_cidr_rule *r
 /* "the endpoints that register it, namespace the document's unless given". */
 static enum pk_tri match_service(const struct view *v, const struct pk_service_ref *ref)
 {
-	const char *ns = ref->namespace ? ref->namespace : v->doc->namespace;
+	const char *ns = ref->tenant_name ? ref->tenant_name : v->doc->tenant_name;
 	char *values[] = { ref->name };
 	const struct pk_requirement req = {
 		.key = (char *)"consul:service", .op = PK_OP_IN, .values = values, .n_values = 1
@@ -463,8 +463,8 @@ static bool same_namespace(const struct pk_judge_query *q)
 {
 	const struct pk_label_set *peer = peer_labels(q);
 
-	return peer && peer->namespace && q->subject->labels->namespace &&
-	       strcmp(peer->namespace, q->subject->labels->namespace) == 0;
+	return peer && peer->tenant_name && q->subject->labels->tenant_name &&
+	       strcmp(peer->tenant_name, q->subject->labels->tenant_name) == 0;
 }
 
 /* "The built-in baseline (config `baseline`)"; 0 = nothing allows it. */

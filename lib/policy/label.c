@@ -195,7 +195,7 @@ int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err)
 		quarantine(set);
 		ns = NULL;
 	}
-	set->namespace = ns ? ns->value : NULL;
+	set->tenant_name = ns ? ns->value : NULL;
 	free(set->text);
 	set->text = canonical(set);
 	pk_hash128(set->text, strlen(set->text), set->hash);
@@ -325,10 +325,10 @@ struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 					     "port:*" };
 	struct pk_label_set *set;
 
-	if (!claims->namespace || !claims->namespace[0])
+	if (!claims->tenant_name || !claims->tenant_name[0])
 		return pk_label_set_init();
 	set = pk_label_set_new();
-	pk_label_set_add(set, NAMESPACE, claims->namespace);
+	pk_label_set_add(set, NAMESPACE, claims->tenant_name);
 	add_node_labels(set, settings, claims->believed);
 	if (claims->believed && claims->job)
 		pk_label_set_add(set, "nomad:job", claims->job);
@@ -340,12 +340,12 @@ struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 	return set;
 }
 
-struct pk_label_set *pk_label_set_of_tenant(const char *namespace)
+struct pk_label_set *pk_label_set_of_tenant(const char *tenant_name)
 {
 	struct pk_label_set *set = pk_label_set_new();
 
-	if (namespace)
-		pk_label_set_add(set, NAMESPACE, namespace);
+	if (tenant_name)
+		pk_label_set_add(set, NAMESPACE, tenant_name);
 	pk_label_set_add_unknown(set, "*");
 	finish(set);
 	return set;
@@ -392,7 +392,7 @@ bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key)
 	return false;
 }
 
-void pk_tenant_hash(const char *namespace, uint64_t out[2])
+void pk_tenant_hash(const char *tenant_name, uint64_t out[2])
 {
-	pk_hash128(namespace, strlen(namespace), out);
+	pk_hash128(tenant_name, strlen(tenant_name), out);
 }

@@ -32,11 +32,11 @@ struct pk_label_set {
 	size_t n_known;
 	char **unknown; /* sorted */
 	size_t n_unknown;
-	const char *namespace; /* value of nomad:namespace in known; NULL: quarantine, or the
+	const char *tenant_name; /* value of nomad:namespace in known; NULL: quarantine, or the
 				  namespace is unknown */
-	bool init;	       /* {reserved:init} */
-	char *text;	       /* canonical, "" until pk_label_set_finish */
-	uint64_t hash[2];      /* pk_hash128 of text: key of the `labels` table */
+	bool init;		 /* {reserved:init} */
+	char *text;		 /* canonical, "" until pk_label_set_finish */
+	uint64_t hash[2];	 /* pk_hash128 of text: key of the `labels` table */
 };
 
 /* Build: add in any order, then finish (sorts, drops doubles, makes text and hash). All -EINVAL:
@@ -58,7 +58,7 @@ int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_er
 
 /* What ADD knows (design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
 struct pk_claims {
-	const char *namespace; /* NULL: quarantine */
+	const char *tenant_name; /* NULL: quarantine */
 	const char *job, *group;
 	bool believed; /* job and group are the operator's word ("nomad": null): known; the rest
 			  absent */
@@ -73,7 +73,7 @@ struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 					      const struct pk_settings *settings);
 /* "An endpoint of this tenant of which nothing else is known": what `bases` and a tenant's class
  * mean. NULL: of any tenant. */
-struct pk_label_set *pk_label_set_of_tenant(const char *namespace);
+struct pk_label_set *pk_label_set_of_tenant(const char *tenant_name);
 struct pk_label_set *pk_label_set_init(void); /* {reserved:init} */
 struct pk_label_set *
 pk_label_set_unknown(void); /* an address of the pools whose owner isn't known */
@@ -96,4 +96,4 @@ bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key);
 const struct pk_label *pk_label_set_get(const struct pk_label_set *set, const char *key);
 
 /* Key of a tenant in a compiled rule set (ruleset.h), where identities have their text's hash. */
-void pk_tenant_hash(const char *namespace, uint64_t out[2]);
+void pk_tenant_hash(const char *tenant_name, uint64_t out[2]);

@@ -97,7 +97,7 @@ static void init_spans(struct ent *ent)
 /* A tenant's allow means its own namespace by `all` and `cluster`. */
 static bool is_narrow(const struct ent *ent)
 {
-	return ent->doc->namespace && !ent->e->deny;
+	return ent->doc->tenant_name && !ent->e->deny;
 }
 
 static uint8_t kind_of_entity(const struct ent *ent, enum pk_entity entity)
@@ -117,7 +117,7 @@ static uint8_t kind_of_selector(const struct ent *ent, const struct pk_selector 
 {
 	if (sel->is_entity)
 		return kind_of_entity(ent, sel->entity);
-	return ent->doc->namespace || sel->n_req ? EP_SOME : EP_ALL;
+	return ent->doc->tenant_name || sel->n_req ? EP_SOME : EP_ALL;
 }
 
 static uint8_t wider(uint8_t a, uint8_t b)
@@ -158,7 +158,7 @@ static bool reads_namespace(const struct pk_entry *e)
 		if (pk_selector_reads_namespace(&e->selectors[i]))
 			return true;
 	for (size_t i = 0; i < e->n_services; i++)
-		if (e->services[i].namespace)
+		if (e->services[i].tenant_name)
 			return true;
 	return false;
 }
@@ -177,13 +177,13 @@ void ent_init(struct ent *ent)
 }
 
 /* Is the peer of this namespace? */
-static enum pk_tri lives_in(const struct peer *peer, const char *namespace)
+static enum pk_tri lives_in(const struct peer *peer, const char *tenant_name)
 {
-	if (peer->not_in && strcmp(peer->not_in, namespace) == 0)
+	if (peer->not_in && strcmp(peer->not_in, tenant_name) == 0)
 		return PK_NO;
-	if (!peer->labels->namespace)
+	if (!peer->labels->tenant_name)
 		return PK_MAYBE;
-	return strcmp(peer->labels->namespace, namespace) == 0 ? PK_YES : PK_NO;
+	return strcmp(peer->labels->tenant_name, tenant_name) == 0 ? PK_YES : PK_NO;
 }
 
 static bool has_labels(const struct peer *peer)
@@ -200,7 +200,7 @@ static enum pk_tri is_init(const struct pk_label_set *labels)
 {
 	if (labels->init)
 		return PK_YES;
-	return labels->namespace ? PK_NO : PK_MAYBE;
+	return labels->tenant_name ? PK_NO : PK_MAYBE;
 }
 
 static enum pk_tri by_entity(const struct ent *ent, enum pk_entity entity, const struct peer *peer)
@@ -214,7 +214,7 @@ static enum pk_tri by_entity(const struct ent *ent, enum pk_entity entity, const
 			return yes_if(entity == PK_ENTITY_ALL);
 		if (!is_narrow(ent))
 			return PK_YES;
-		return has_labels(peer) ? lives_in(peer, ent->doc->namespace) : PK_NO;
+		return has_labels(peer) ? lives_in(peer, ent->doc->tenant_name) : PK_NO;
 	case PK_ENTITY_WORLD:
 		return yes_if(world);
 	case PK_ENTITY_WORLD4:
@@ -237,7 +237,7 @@ static enum pk_tri by_entity(const struct ent *ent, enum pk_entity entity, const
 static enum pk_tri by_selector(const struct ent *ent, const struct pk_selector *sel,
 			       const struct peer *peer)
 {
-	const char *own = ent->doc->namespace;
+	const char *own = ent->doc->tenant_name;
 	enum pk_tri tri;
 
 	if (sel->is_entity)
@@ -255,7 +255,7 @@ static enum pk_tri by_selector(const struct ent *ent, const struct pk_selector *
 static enum pk_tri by_service(const struct ent *ent, const struct pk_service_ref *ref,
 			      const struct peer *peer)
 {
-	const char *namespace = ref->namespace ? ref->namespace : ent->doc->namespace;
+	const char *tenant_name = ref->tenant_name ? ref->tenant_name : ent->doc->tenant_name;
 	struct pk_requirement req = { .key = (char *)"consul:service",
 				      .op = PK_OP_IN,
 				      .values = (char **)&ref->name,
@@ -264,8 +264,8 @@ static enum pk_tri by_service(const struct ent *ent, const struct pk_service_ref
 
 	if (!has_labels(peer))
 		return PK_NO;
-	if (namespace)
-		tri = lives_in(peer, namespace);
+	if (tenant_name)
+		tri = lives_in(peer, tenant_name);
 	return tri == PK_NO ? PK_NO : pk_tri_and(tri, pk_requirement_match(&req, peer->labels));
 }
 
@@ -287,7 +287,7 @@ static enum pk_tri by_peers(const struct ent *ent, const struct peer *peer)
 
 static bool in_reach(const struct ent *ent, const struct peer *peer, const struct pk_settings *s)
 {
-	if (!ent->doc->namespace || ent->e->deny || ent->dir != PK_EGRESS)
+	if (!ent->doc->tenant_name || ent->e->deny || ent->dir != PK_EGRESS)
 		return true;
 	if (peer->is == IS_HOST)
 		return s->reach_host;
@@ -328,13 +328,14 @@ enum pk_tri rule_selects(const struct pk_document *doc, const struct pk_rule *ru
 	enum pk_tri tri = PK_YES;
 
 	if (rule->subject.is_entity)
-		return doc->namespace || rule->subject.entity != PK_ENTITY_INIT ? PK_NO
-										: is_init(subject);
-	if (doc->namespace && subject->init)
+		return doc->tenant_name || rule->subject.entity != PK_ENTITY_INIT
+			       ? PK_NO
+			       : is_init(subject);
+	if (doc->tenant_name && subject->init)
 		return PK_NO;
-	if (doc->namespace && subject->namespace)
-		tri = yes_if(strcmp(doc->namespace, subject->namespace) == 0);
-	else if (doc->namespace)
+	if (doc->tenant_name && subject->tenant_name)
+		tri = yes_if(strcmp(doc->tenant_name, subject->tenant_name) == 0);
+	else if (doc->tenant_name)
 		tri = PK_MAYBE;
 	return tri == PK_NO ? PK_NO : pk_tri_and(tri, pk_selector_match(&rule->subject, subject));
 }

@@ -43,7 +43,7 @@ static bool equal(const struct hash128 *a, const struct hash128 *b)
 
 static bool is_own(const struct program *p, const struct tenant *t)
 {
-	return t && p->namespace && strcmp(p->namespace, t->name) == 0;
+	return t && p->tenant_name && strcmp(p->tenant_name, t->name) == 0;
 }
 
 static struct peer tenant_peer(const struct tenant *t)
@@ -104,12 +104,12 @@ void program_add_tenant(struct pk_engine *engine, struct program *p, struct tena
 		r.n_acts = acts_match(engine, side, &peer, acts);
 		if (!equal(&class_of_recipe(engine, p, (enum pk_dir)dir, &r)->content,
 			   &side->other)) {
-			push_peer(p,
-				  &(struct pk_peer_entry){
-					  .hash = { t->hash.h[0], t->hash.h[1] },
-					  .dir = (uint8_t)dir,
-					  .tenant = true,
-					  .class = class_number(engine, p, (enum pk_dir)dir, &r) });
+			push_peer(p, &(struct pk_peer_entry){
+					     .hash = { t->hash.h[0], t->hash.h[1] },
+					     .dir = (uint8_t)dir,
+					     .tenant = true,
+					     .class_nr = class_number(engine, p, (enum pk_dir)dir,
+								      &r) });
 			pk_image_unref(p->image);
 			p->image = NULL;
 		}
@@ -139,7 +139,7 @@ static void place_ident(struct pk_engine *engine, struct program *p, enum pk_dir
 		return;
 	push_peer(p, &(struct pk_peer_entry){ .hash = { ident->hash.h[0], ident->hash.h[1] },
 					      .dir = (uint8_t)dir,
-					      .class = class_number(engine, p, dir, &r) });
+					      .class_nr = class_number(engine, p, dir, &r) });
 	pk_image_unref(p->image);
 	p->image = NULL;
 }

@@ -25,28 +25,28 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 		[PK_CLASS_SAME_TENANT] = { .is = IS_ENDPOINT, .labels = own },
 		[PK_CLASS_OTHER_TENANT] = { .is = IS_ENDPOINT,
 					    .labels = engine->any_tenant,
-					    .not_in = own->namespace ? own->namespace : "" },
+					    .not_in = own->tenant_name ? own->tenant_name : "" },
 	};
 
-	for (uint32_t class = PK_CLASS_HOST; class < PK_ARRAY_LEN(peers); class ++) {
-		struct recipe r = { .acts = acts, .is = peers[class].is };
+	for (uint32_t class_nr = PK_CLASS_HOST; class_nr < PK_ARRAY_LEN(peers); class_nr++) {
+		struct recipe r = { .acts = acts, .is = peers[class_nr].is };
 		struct hash128 content;
 
-		r.n_acts = acts_match(engine, side, &peers[class], acts);
-		r.same = class == PK_CLASS_SAME_TENANT;
-		r.to = peers[class].labels ? &peers[class] : NULL;
-		content = class_fixed(engine, p, dir, &r, class);
-		if (class == PK_CLASS_UNKNOWN)
+		r.n_acts = acts_match(engine, side, &peers[class_nr], acts);
+		r.same = class_nr == PK_CLASS_SAME_TENANT;
+		r.to = peers[class_nr].labels ? &peers[class_nr] : NULL;
+		content = class_fixed(engine, p, dir, &r, class_nr);
+		if (class_nr == PK_CLASS_UNKNOWN)
 			side->unknown = content;
-		if (class == PK_CLASS_SAME_TENANT) {
+		if (class_nr == PK_CLASS_SAME_TENANT) {
 			side->same = content;
 			side->same_hit = acts_any_selective(side, acts, r.n_acts);
-			class_remember(&side->contents, &content, class, &content);
+			class_remember(&side->contents, &content, class_nr, &content);
 		}
-		if (class == PK_CLASS_OTHER_TENANT) {
+		if (class_nr == PK_CLASS_OTHER_TENANT) {
 			side->other = content;
 			side->other_hit = acts_any_selective(side, acts, r.n_acts);
-			class_remember(&side->contents, &content, class, &content);
+			class_remember(&side->contents, &content, class_nr, &content);
 		}
 	}
 }
@@ -68,7 +68,7 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 			hit = next < c->n_acts && c->acts[next] == cidr++;
 			next += hit;
 			/* "A tenant policy's egress allow leaves them out". */
-			if (hit && peer.out_of_reach && ent->doc->namespace && !ent->e->deny &&
+			if (hit && peer.out_of_reach && ent->doc->tenant_name && !ent->e->deny &&
 			    ent->dir == PK_EGRESS)
 				hit = false;
 		} else {
@@ -119,7 +119,7 @@ static void name_classes(struct pk_engine *engine, struct program *p, enum pk_di
 		p->names = realloc(p->names, (p->n_names + 1) * sizeof(*p->names));
 		if (!p->names)
 			abort();
-		p->names[p->n_names++] = (struct pk_name_class){ .class = side->next_class,
+		p->names[p->n_names++] = (struct pk_name_class){ .class_nr = side->next_class,
 								 .number = side->acts[i]->e->number,
 								 .entry = side->acts[i]->e };
 		class_fixed(engine, p, dir, &r, side->next_class++);
@@ -203,12 +203,12 @@ static int act_cmp(const void *a, const void *b)
 
 static void gather_subject(struct pk_engine *engine, const struct ident *subject, struct gather *g)
 {
-	const char *namespace = subject->labels->namespace;
+	const char *tenant_name = subject->labels->tenant_name;
 	struct subject_index *s;
 
 	gather_rules(&engine->anywhere, subject->labels, g);
-	if (namespace) {
-		HASH_FIND_STR(engine->by_namespace, namespace, s);
+	if (tenant_name) {
+		HASH_FIND_STR(engine->by_namespace, tenant_name, s);
 		if (s)
 			gather_rules(&s->rules, subject->labels, g);
 	} else {
@@ -253,7 +253,7 @@ static void free_own(struct side *side)
 
 static void fill_side(struct side *side, struct gather *g, int dir, const struct ident *subject)
 {
-	bool anonymous = !subject->labels->namespace && !subject->labels->init;
+	bool anonymous = !subject->labels->tenant_name && !subject->labels->init;
 	bool shared = anonymous && subject->is_base;
 
 	side->acts = (struct ent **)PK_MOVE(g->acts[dir].at, NULL);
@@ -280,10 +280,10 @@ static struct hash128 program_key(const struct program *p, const struct ident *s
 	struct pk_str s = { .cap = (size_t)1 << 30 };
 
 	pk_str_addf(&s, "%d %d %s;", p->init,
-		    subject->labels->namespace ? 0
-		    : subject->is_base	       ? 1
-					       : 2,
-		    p->namespace ? p->namespace : "*");
+		    subject->labels->tenant_name ? 0
+		    : subject->is_base		 ? 1
+						 : 2,
+		    p->tenant_name ? p->tenant_name : "*");
 	for (int dir = 0; dir < 2; dir++) {
 		const struct side *side = &p->side[dir];
 
@@ -312,8 +312,8 @@ static struct hash128 program_origin(const struct program *p, const struct ident
 
 	if (!p->side[0].selective && !p->side[1].selective)
 		return origin;
-	pk_str_addf(&s, "%d %d %s;", p->init, subject->labels->namespace != NULL,
-		    p->namespace ? p->namespace : "");
+	pk_str_addf(&s, "%d %d %s;", p->init, subject->labels->tenant_name != NULL,
+		    p->tenant_name ? p->tenant_name : "");
 	for (int dir = 0; dir < 2; dir++) {
 		const struct side *side = &p->side[dir];
 
@@ -337,9 +337,9 @@ struct program *program_get(struct pk_engine *engine, struct ident *subject)
 	p->init = subject->labels->init;
 	for (int dir = 0; dir < 2; dir++)
 		fill_side(&p->side[dir], &g, dir, subject);
-	if (subject->labels->namespace && (p->side[0].selective || p->side[1].selective)) {
-		p->namespace = strdup(subject->labels->namespace);
-		if (!p->namespace)
+	if (subject->labels->tenant_name && (p->side[0].selective || p->side[1].selective)) {
+		p->tenant_name = strdup(subject->labels->tenant_name);
+		if (!p->tenant_name)
 			abort();
 	}
 	p->key = program_key(p, subject);
@@ -353,7 +353,8 @@ struct program *program_get(struct pk_engine *engine, struct ident *subject)
 	p->max_verdicts =
 		engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
 	p->origin = program_origin(p, subject);
-	build(engine, p, subject->labels->namespace ? subject->tenant->labels : engine->any_tenant);
+	build(engine, p,
+	      subject->labels->tenant_name ? subject->tenant->labels : engine->any_tenant);
 	return p;
 }
 
@@ -405,7 +406,7 @@ void program_free(struct program *p)
 		classes_forget(&side->signatures);
 		classes_forget(&side->contents);
 	}
-	free(p->namespace);
+	free(p->tenant_name);
 	free(p->verdicts);
 	free(p->peers);
 	free(p->names);

@@ -454,7 +454,7 @@ void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *ke
 	pk_jw_string(w, "document", ref->doc->name);
 	pk_jw_string(w, "source", ref->doc->source);
 	pk_jw_string(w, "path", ref->doc->path);
-	pk_jw_string(w, "namespace", ref->doc->namespace);
+	pk_jw_string(w, "namespace", ref->doc->tenant_name);
 	pk_jw_int(w, "line", ref->entry->line);
 	pk_jw_string(w, "direction", dir_name[ref->dir]);
 	pk_jw_uint(w, "rule", ref->rule_index);

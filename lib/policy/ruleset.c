@@ -91,7 +91,7 @@ uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr
 					      .bits = (uint32_t)bits };
 		hit = bsearch(&key, list->entries, list->n, sizeof(key), cidr_cmp);
 		if (hit)
-			return hit->class;
+			return hit->class_nr;
 	}
 	return pk_addr_is4(addr) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6;
 }
@@ -121,7 +121,7 @@ static int name_cmp(const void *a, const void *b)
 {
 	const struct pk_name_class *x = a, *y = b;
 
-	return by_number(x->class, y->class);
+	return by_number(x->class_nr, y->class_nr);
 }
 
 void pk_image_finish(struct pk_image *image)
@@ -145,7 +145,7 @@ void pk_image_finish(struct pk_image *image)
 	pk_str_addn(&s, image->peers ? (void *)image->peers : "",
 		    image->n_peers * sizeof(*image->peers));
 	for (size_t i = 0; i < image->n_names; i++)
-		pk_str_addf(&s, " %u:%u", image->names[i].class, image->names[i].number);
+		pk_str_addf(&s, " %u:%u", image->names[i].class_nr, image->names[i].number);
 	if (s.failed)
 		abort();
 	pk_hash128(s.text, s.len, image->digest);
@@ -171,7 +171,7 @@ static uint32_t class_of_endpoint(const struct pk_image *image, const struct pk_
 	if (!p && !q->same_tenant)
 		p = find_peer(image, q->dir, true, q->tenant);
 	if (p)
-		return p->class;
+		return p->class_nr;
 	if (q->same_tenant)
 		return PK_CLASS_SAME_TENANT;
 	return q->tenant[0] || q->tenant[1] ? PK_CLASS_OTHER_TENANT : PK_CLASS_UNKNOWN;
@@ -196,10 +196,12 @@ uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_quer
 	return PK_CLASS_NONE;
 }
 
-static const struct pk_verdict_value *find_verdict(const struct pk_image *image, uint32_t class,
+static const struct pk_verdict_value *find_verdict(const struct pk_image *image, uint32_t class_nr,
 						   const struct pk_image_query *q)
 {
-	struct pk_verdict_key key = { .class = class, .dir = (uint8_t)q->dir, .proto = q->proto };
+	struct pk_verdict_key key = { .class = class_nr,
+				      .dir = (uint8_t)q->dir,
+				      .proto = q->proto };
 	const struct pk_verdict_entry *hit;
 
 	for (int bits = PK_VERDICT_BITS_PORT; bits >= PK_VERDICT_BITS_DIR && image->n_verdicts;
@@ -272,7 +274,7 @@ static bool same_names(const struct pk_image *a, const struct pk_image *b)
 	if (a->n_names != b->n_names)
 		return false;
 	for (size_t i = 0; i < a->n_names; i++)
-		if (a->names[i].class != b->names[i].class ||
+		if (a->names[i].class_nr != b->names[i].class_nr ||
 		    a->names[i].number != b->names[i].number)
 			return false;
 	return true;
@@ -318,7 +320,7 @@ static bool diff_peers(const struct pk_image *from, const struct pk_image *to,
 			out->gone[out->n_gone++] = &from->peers[i++];
 		else if (c > 0)
 			out->peers[out->n_peers++] = &to->peers[j++];
-		else if (from->peers[i++].class != to->peers[j++].class)
+		else if (from->peers[i++].class_nr != to->peers[j++].class_nr)
 			return false;
 	}
 	return true;

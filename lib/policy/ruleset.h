@@ -24,7 +24,7 @@ struct pk_verdict_entry {
 struct pk_peer_entry {
 	uint64_t hash[2]; /* of the identity's text (pk_identity_text), or pk_tenant_hash of the
 			     namespace */
-	uint32_t class;
+	uint32_t class_nr;
 	uint8_t dir; /* enum pk_dir */
 	bool tenant;
 	uint16_t pad;
@@ -33,7 +33,7 @@ struct pk_peer_entry {
 struct pk_cidr_entry {
 	union pk_addr addr; /* masked, v4-mapped */
 	uint32_t bits;	    /* 0..128 of addr */
-	uint32_t class;
+	uint32_t class_nr;
 };
 
 /* One cidr list; equal lists are one object, whose digest is the same wherever it was made. */
@@ -47,7 +47,7 @@ struct pk_cidr_list {
 
 /* Which toFQDNs a name class stands for; entry lives as long as its document. */
 struct pk_name_class {
-	uint32_t class;
+	uint32_t class_nr;
 	uint32_t number; /* of the rule */
 	const struct pk_entry *entry;
 };

@@ -73,10 +73,10 @@ static const struct pk_schema cidr_sets = LIST(cidr_set);
 static const struct pk_schema entity = STRING(pk_format_entity);
 static const struct pk_schema entities = LIST(entity);
 static const struct pk_schema service_name = STRING(pk_format_service);
-static const struct pk_schema namespace = STRING(pk_format_namespace);
+static const struct pk_schema namespace_form = STRING(pk_format_namespace);
 static const struct pk_schema_key service_keys[] = {
 	{ "name", &service_name, "as the job registers it", true },
-	{ "namespace", &namespace, "the document's unless given", false },
+	{ "namespace", &namespace_form, "the document's unless given", false },
 	REFUSED("k8sService", "Kubernetes only: write {\"name\": \"...\", \"namespace\": \"...\"}"),
 	REFUSED("k8sServiceSelector", "Kubernetes only: write {\"name\": \"...\"}"),
 	END,
@@ -329,7 +329,7 @@ static const struct pk_schema tier = STRING(pk_format_tier);
 static const struct pk_schema_key document_keys[] = {
 	{ "$schema", &any_text, "for editors", false },
 	{ "name", &document_name, "the file's or key's name unless given", false },
-	{ "namespace", &namespace, "a tenant's policy; absent: the operator's", false },
+	{ "namespace", &namespace_form, "a tenant's policy; absent: the operator's", false },
 	{ "tier", &tier, "tenant unless given", false },
 	{ "audit", &boolean, "true: judge and report, change no verdict", false },
 	{ "rules", &pk_schema_rules, "the rules", true },

@@ -60,14 +60,14 @@ static bool any_selected(const struct pk_engine *engine, const struct rule_obj *
 		if (rule_selects(r->doc, r->rule, ident->labels) != PK_NO && wanted(ident, text))
 			return true;
 	}
-	if (!r->doc->namespace) {
+	if (!r->doc->tenant_name) {
 		for (const struct ident *i = engine->idents; i; i = i->hh.next)
 			if (i->refs && rule_selects(r->doc, r->rule, i->labels) != PK_NO &&
 			    wanted(i, text))
 				return true;
 		return false;
 	}
-	HASH_FIND_STR(engine->tenants, r->doc->namespace, t);
+	HASH_FIND_STR(engine->tenants, r->doc->tenant_name, t);
 	for (size_t i = 0; t && i < t->idents.n; i++) {
 		const struct ident *ident = t->idents.at[i];
 
@@ -234,9 +234,9 @@ int pk_compile_labels(const struct pk_settings *settings, struct pk_document *co
 }
 
 int pk_compile_base(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
-		    const char *namespace, struct pk_image **out, struct pk_err *err)
+		    const char *tenant_name, struct pk_image **out, struct pk_err *err)
 {
-	own_labels *labels = pk_label_set_of_tenant(namespace);
+	own_labels *labels = pk_label_set_of_tenant(tenant_name);
 
 	return pk_compile_labels(settings, docs, n, labels, out, err);
 }

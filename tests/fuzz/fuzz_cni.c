@@ -34,7 +34,7 @@ static void fuzz_args(const char *text, unsigned int allowed)
 		return;
 	}
 	check(!args.alloc || !strcmp(args.alloc, "vm-1"));
-	check(!args.namespace || strlen(args.namespace) <= 128);
+	check(!args.tenant_name || strlen(args.tenant_name) <= 128);
 	check(!args.has_mac || allowed & CNI_JOB_MAC);
 	check(!args.has_ip || allowed & CNI_JOB_IP);
 	check(!args.limits || allowed & CNI_JOB_LIMITS);

@@ -22,14 +22,14 @@ static void check_key(const struct pk_kv *kv)
 	check(kv->key && kv->value && kv->value[kv->len] == '\0');
 	if (!pk_kv_place(kv->key, "p/", &place))
 		return;
-	if (!place.namespace) {
+	if (!place.tenant_name) {
 		check(strcmp(place.source, "operator") == 0);
 		return;
 	}
 	/* The namespace is exactly what stands between the second and the third slash. */
 	check(strncmp(kv->key, "p/tenants/", 10) == 0);
-	check(strncmp(kv->key + 10, place.namespace, strlen(place.namespace)) == 0);
-	check(kv->key[10 + strlen(place.namespace)] == '/' && !strchr(place.namespace, '/'));
+	check(strncmp(kv->key + 10, place.tenant_name, strlen(place.tenant_name)) == 0);
+	check(kv->key[10 + strlen(place.tenant_name)] == '/' && !strchr(place.tenant_name, '/'));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -21,7 +21,7 @@ static void check_member(struct pk_alloc *alloc)
 {
 	struct pk_local_endpoint m = { .key = "k@eth0",
 				       .container_id = alloc->id,
-				       .namespace = alloc->namespace,
+				       .tenant_name = alloc->tenant_name,
 				       .job = alloc->job_id,
 				       .group = alloc->group,
 				       .open = true,
@@ -42,7 +42,7 @@ static void check_alloc(struct pk_alloc *a)
 {
 	struct pk_alloc *copy;
 
-	check(*a->id && *a->namespace && *a->job_id && *a->job && *a->group && a->region);
+	check(*a->id && *a->tenant_name && *a->job_id && *a->job && *a->group && a->region);
 	for (size_t i = 0; i < a->n_ports; i++)
 		check(*a->ports[i].label && a->ports[i].host && a->ports[i].own);
 	for (size_t i = 0; i < a->n_checks; i++)

@@ -22,18 +22,18 @@ static void check(bool ok)
 
 static void check_selector(const struct pk_document *doc, const struct pk_selector *sel)
 {
-	bool namespace = doc->namespace != NULL;
+	bool tenant_name = doc->tenant_name != NULL;
 
 	check(!sel->is_entity || sel->n_req == 0);
 	for (size_t i = 0; i < sel->n_req; i++) {
 		const struct pk_requirement *req = &sel->req[i];
 
-		namespace |= req->op == PK_OP_IN && strcmp(req->key, "nomad:namespace") == 0;
+		tenant_name |= req->op == PK_OP_IN && strcmp(req->key, "nomad:namespace") == 0;
 		check(strchr(req->key, ':') && strncmp(req->key, "reserved:", 9) != 0);
 		check((req->op == PK_OP_IN || req->op == PK_OP_NOT_IN) == (req->n_values > 0));
 	}
 	for (size_t i = 0; i < sel->n_req; i++)
-		check(namespace || strncmp(sel->req[i].key, "meta:", 5) != 0);
+		check(tenant_name || strncmp(sel->req[i].key, "meta:", 5) != 0);
 }
 
 static void check_entry(const struct pk_document *doc, const struct pk_entry *e)
@@ -49,7 +49,7 @@ static void check_entry(const struct pk_document *doc, const struct pk_entry *e)
 		for (size_t j = 0; j < e->cidrs[i].n_except; j++)
 			check(pk_prefix_covers(&e->cidrs[i].cidr, &e->cidrs[i].except[j]));
 	for (size_t i = 0; i < e->n_services; i++)
-		check(e->services[i].namespace || !doc->namespace);
+		check(e->services[i].tenant_name || !doc->tenant_name);
 	for (size_t i = 0; i < e->n_fqdns; i++)
 		check(!e->fqdns[i].name != !e->fqdns[i].pattern && doc->uses_fqdn);
 	for (size_t i = 0; i < e->n_ports; i++) {
@@ -63,7 +63,7 @@ static void check_entry(const struct pk_document *doc, const struct pk_entry *e)
 static void check_document(const struct pk_document *doc)
 {
 	check(doc->source && doc->name && doc->name[0] && doc->path);
-	check(!doc->namespace || doc->tier != PK_TIER_OPERATOR);
+	check(!doc->tenant_name || doc->tier != PK_TIER_OPERATOR);
 	for (size_t i = 0; i < doc->n_rules; i++) {
 		const struct pk_rule *rule = &doc->rules[i];
 
@@ -78,16 +78,16 @@ static void check_document(const struct pk_document *doc)
 	}
 }
 
-static void put(struct pk_asker *a, const char *key, const char *namespace, const char *job)
+static void put(struct pk_asker *a, const char *key, const char *tenant_name, const char *job)
 {
 	struct pk_world_endpoint *ep = pk_world_endpoint_new(key);
 
 	ep->labels = pk_label_set_new();
-	if (namespace)
-		pk_label_set_add(ep->labels, "nomad:namespace", namespace);
+	if (tenant_name)
+		pk_label_set_add(ep->labels, "nomad:namespace", tenant_name);
 	if (job)
 		pk_label_set_add(ep->labels, "nomad:job", job);
-	else if (namespace)
+	else if (tenant_name)
 		pk_label_set_add_unknown(ep->labels, "*");
 	check(pk_label_set_finish(ep->labels, NULL) == 0);
 	pk_world_endpoint_add_port(ep, "http", IPPROTO_TCP, 80);
@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	if (data[0] & 1)
-		src.namespace = "acme";
+		src.tenant_name = "acme";
 	if (pk_document_parse(&src, (const char *)data + 1, size - 1, &doc, &notes) == 0) {
 		check(notes.n_errors == 0);
 		check_document(doc);

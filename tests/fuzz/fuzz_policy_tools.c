@@ -47,10 +47,10 @@ static void fuzz_fmt(const char *text, size_t len)
 	check(strcmp(before.text, after.text) == 0);
 }
 
-static void fuzz_import(const char *text, size_t len, const char *namespace)
+static void fuzz_import(const char *text, size_t len, const char *tenant_name)
 {
 	own_import import = { 0 };
-	int r = pk_import_text("fuzz", text, len, namespace, &import);
+	int r = pk_import_text("fuzz", text, len, tenant_name, &import);
 
 	check((r == 0) == (import.n > 0));
 	check(r == 0 || import.notes.n_errors > 0);

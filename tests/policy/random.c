@@ -336,12 +336,12 @@ static void make_doc(struct g_doc *d, size_t index)
 
 	snprintf(d->name, sizeof(d->name), "d%zu", rnd_to(2) * 50 + index);
 	if (rnd_in(2))
-		d->namespace = PICK(namespaces);
-	d->tier = d->namespace ? some[1 + rnd_in(4)] : PICK(some);
+		d->tenant_name = PICK(namespaces);
+	d->tier = d->tenant_name ? some[1 + rnd_in(4)] : PICK(some);
 	d->audit = rnd_in(6);
 	d->n_rules = 1 + rnd_to(RULES_MAX);
 	for (size_t i = 0; i < d->n_rules; i++)
-		make_rule(&d->rules[i], d->namespace, strcmp(d->tier, "operator") == 0);
+		make_rule(&d->rules[i], d->tenant_name, strcmp(d->tier, "operator") == 0);
 }
 
 static void make_settings(struct pk_settings *s)
@@ -429,8 +429,8 @@ void g_doc_text(const struct g_doc *doc, struct pk_str *out)
 		return;
 	pk_str_addf(out, "{\"$schema\":\"s\",\"name\":\"%s\",\"tier\":\"%s\",", doc->name,
 		    doc->tier);
-	if (doc->namespace)
-		pk_str_addf(out, "\"namespace\":\"%s\",", doc->namespace);
+	if (doc->tenant_name)
+		pk_str_addf(out, "\"namespace\":\"%s\",", doc->tenant_name);
 	pk_str_addf(out, "\"audit\":%s,\"rules\":[", doc->audit ? "true" : "false");
 	for (size_t i = 0; i < doc->n_rules; i++) {
 		struct pk_str rule = { 0 };

@@ -22,7 +22,7 @@ struct g_rule {
 struct g_doc {
 	bool gone;
 	char name[24];
-	const char *namespace, *tier;
+	const char *tenant_name, *tier;
 	bool audit;
 	struct g_rule rules[RULES_MAX];
 	size_t n_rules;

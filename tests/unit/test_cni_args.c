@@ -29,7 +29,7 @@ static void nomad_args_are_split_at_the_first_equals(void **state)
 					ID, 0, &a, &err),
 			 0);
 	assert_string_equal(a.region, "global");
-	assert_string_equal(a.namespace, "default");
+	assert_string_equal(a.tenant_name, "default");
 	assert_string_equal(a.job, "cx-demo");
 	assert_string_equal(a.group, "web");
 	assert_string_equal(a.alloc, ID);
@@ -48,7 +48,7 @@ static void absent_words_stay_absent(void **state)
 		struct pk_err err = { 0 };
 
 		assert_int_equal(cni_args_parse(texts[i], ID, 0, &a, &err), 0);
-		assert_null(a.namespace);
+		assert_null(a.tenant_name);
 		assert_null(a.job);
 		assert_null(a.group);
 	}

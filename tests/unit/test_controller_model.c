@@ -69,7 +69,7 @@ static union pk_addr addr(const char *text)
 }
 
 /* A member out of a record, as it comes in life. */
-static void put_in(struct fixture *f, const char *namespace, const char *id, uint32_t slot,
+static void put_in(struct fixture *f, const char *tenant_name, const char *id, uint32_t slot,
 		   const char *job)
 {
 	static const uint64_t epoch[2] = { 1, 2 };
@@ -78,7 +78,7 @@ static void put_in(struct fixture *f, const char *namespace, const char *id, uin
 	struct pk_record r = { .container_id = (char *)id,
 			       .ifname = eth0,
 			       .slot = slot,
-			       .namespace = (char *)namespace,
+			       .tenant_name = (char *)tenant_name,
 			       .job = (char *)job,
 			       .group = web,
 			       .ports = &port,

@@ -215,7 +215,7 @@ static void test_kvs(void **state)
 static void test_places(void **state)
 {
 	static const struct {
-		const char *key, *source, *namespace;
+		const char *key, *source, *tenant_name;
 	} rows[] = {
 		{ "p/operator/a", "operator", NULL },
 		{ "p/tenants/acme/a", "tenant/acme", "acme" },
@@ -235,18 +235,18 @@ static void test_places(void **state)
 
 		if (is != (rows[i].source != NULL) ||
 		    (is && strcmp(place.source, rows[i].source)) ||
-		    (is && strcmp(place.namespace ?: "", rows[i].namespace ?: "")))
+		    (is && strcmp(place.tenant_name ?: "", rows[i].tenant_name ?: "")))
 			fail_msg("%s", rows[i].key);
 	}
 }
 
-static struct pk_local_endpoint *member(const char *namespace, const char *job, const char *group)
+static struct pk_local_endpoint *member(const char *tenant_name, const char *job, const char *group)
 {
 	struct pk_local_endpoint *m = pk_alloc(sizeof(*m));
 
 	m->key = strdup(ALLOC_ID "@eth0");
 	m->container_id = strdup(ALLOC_ID);
-	m->namespace = namespace ? strdup(namespace) : NULL;
+	m->tenant_name = tenant_name ? strdup(tenant_name) : NULL;
 	m->job = job ? strdup(job) : NULL;
 	m->group = group ? strdup(group) : NULL;
 	m->open = true;
@@ -255,7 +255,7 @@ static struct pk_local_endpoint *member(const char *namespace, const char *job, 
 
 static const struct member_row {
 	const char *what;
-	const char *namespace, *job, *group;
+	const char *tenant_name, *job, *group;
 	bool nomad, facts;
 	enum pk_confirmed want;
 	const char *name;
@@ -286,7 +286,7 @@ static void test_members(void **state)
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(member_rows); i++) {
 		const struct member_row *row = &member_rows[i];
-		struct pk_local_endpoint *m = member(row->namespace, row->job, row->group);
+		struct pk_local_endpoint *m = member(row->tenant_name, row->job, row->group);
 		struct pk_world_endpoint *ep;
 		struct pk_settings s;
 		own_str name = { 0 };
@@ -457,7 +457,7 @@ static void test_docs_kept(void **state)
 	docs = pk_docs_new(dir);
 	pk_docs_load(docs, no_error, NULL);
 	assert_int_equal(in_force(docs), 1);
-	assert_string_equal(pk_docs_at(docs, 0)->doc->namespace, "acme");
+	assert_string_equal(pk_docs_at(docs, 0)->doc->tenant_name, "acme");
 	assert_true(pk_docs_prune(docs, "tenant/", no_path, NULL));
 	assert_int_equal(in_force(docs), 0);
 	assert_int_equal(pk_docs_store(docs, NULL), 0);

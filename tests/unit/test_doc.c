@@ -48,7 +48,7 @@ static void test_document(void **state)
 	assert_string_equal(doc->source, "file");
 	assert_string_equal(doc->path, "d/web.json");
 	assert_string_equal(doc->name, "n");
-	assert_string_equal(doc->namespace, "acme");
+	assert_string_equal(doc->tenant_name, "acme");
 	assert_int_equal(doc->tier, PK_TIER_TENANT);
 	assert_true(doc->audit);
 	assert_string_equal(rule->description, "d");
@@ -60,7 +60,7 @@ static void test_document(void **state)
 	assert_false(entry(doc, PK_INGRESS, 1)->empty);
 	assert_true(entry(doc, PK_INGRESS, 2)->empty && entry(doc, PK_INGRESS, 2)->deny);
 	assert_string_equal(bare->name, "web");
-	assert_null(bare->namespace);
+	assert_null(bare->tenant_name);
 	assert_int_equal(bare->tier, PK_TIER_TENANT);
 	assert_false(bare->audit);
 }
@@ -70,7 +70,7 @@ static void test_place(void **state)
 {
 	const struct pk_doc_source src = { .source = "tenant/acme",
 					   .path = "p/tenants/acme/web",
-					   .namespace = "acme" };
+					   .tenant_name = "acme" };
 	static const char *const good[] = { RULE("\"ingress\":[{}]"),
 					    "[" RULE("\"ingress\":[{}]") "]", INGRESS("{}"),
 					    "{\"rules\":[" RULE("\"ingress\":[{}]") "]}" };
@@ -83,7 +83,7 @@ static void test_place(void **state)
 		own_notes notes = { 0 };
 
 		assert_int_equal(parse(good[i], &src, &doc, &notes), 0);
-		assert_string_equal(doc->namespace, "acme");
+		assert_string_equal(doc->tenant_name, "acme");
 		assert_string_equal(doc->name, "web");
 		assert_string_equal(doc->source, "tenant/acme");
 	}
@@ -275,9 +275,9 @@ static void test_peers(void **state)
 	assert_string_equal(pk_prefix_format(&e[0].cidrs[0].cidr, text), "10.1.2.3/32");
 	assert_true(e[1].kind == PK_PEER_CIDR && e[1].cidrs[0].n_except == 1);
 	assert_string_equal(pk_prefix_format(&e[1].cidrs[0].except[0], text), "10.1.0.0/16");
-	assert_string_equal(e[2].services[0].namespace, "acme");
-	assert_string_equal(e[2].services[1].namespace, "beta");
-	assert_null(entry(any, PK_EGRESS, 0)->services[0].namespace);
+	assert_string_equal(e[2].services[0].tenant_name, "acme");
+	assert_string_equal(e[2].services[1].tenant_name, "beta");
+	assert_null(entry(any, PK_EGRESS, 0)->services[0].tenant_name);
 	assert_string_equal(e[3].fqdns[0].name, "api.example.com");
 	assert_string_equal(e[3].fqdns[1].pattern, "*.x");
 	assert_true(doc->uses_fqdn && !any->uses_fqdn);

@@ -78,7 +78,7 @@ static void fill(struct pk_record *r)
 	r->epoch[0] = 0xfedcba9876543210u;
 	r->epoch[1] = 7;
 	r->labels = copy("[\"nomad:namespace=acme\",[\"meta:*\"]]");
-	r->namespace = copy("acme");
+	r->tenant_name = copy("acme");
 	r->group = copy("a \"quoted\" \xc3\xbc group");
 	r->tenant = 2;
 	r->identity = 9;

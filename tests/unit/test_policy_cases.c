@@ -268,15 +268,15 @@ static void p43_what_does_not_fit_changes_nothing(void **state)
 }
 
 /* n entries of all the world but one address each, on one port each: n classes of n ports. */
-static struct pk_document *many_holes(const char *namespace, int n)
+static struct pk_document *many_holes(const char *tenant_name, int n)
 {
-	const struct pk_doc_source src = { .source = "file", .path = namespace };
+	const struct pk_doc_source src = { .source = "file", .path = tenant_name };
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_str s = { 0 };
 
 	pk_str_addf(&s, "{\"namespace\":\"%s\",\"rules\":[{\"endpointSelector\":{},\"egress\":[",
-		    namespace);
+		    tenant_name);
 	for (int i = 0; i < n; i++)
 		pk_str_addf(
 			&s,

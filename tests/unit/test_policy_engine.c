@@ -45,7 +45,7 @@ static void a_label_set_has_one_text(void **state)
 			    "[\"consul:service=pg\",\"consul:service=pg-ro\","
 			    "\"meta:a\\u003db=c=\\\"d\\\"\\u000a\",\"nomad:namespace=acme\","
 			    "[\"meta:*\",\"port:*\"]]");
-	assert_string_equal(set->namespace, "acme");
+	assert_string_equal(set->tenant_name, "acme");
 	again = labels(set->text);
 	assert_string_equal(again->text, set->text);
 	assert_string_equal(pk_label_set_get(again, "meta:a=b")->value, "c=\"d\"\n");
@@ -99,7 +99,7 @@ static void without_a_namespace_there_is_only_quarantine(void **state)
 
 static void a_claim_is_unknown_until_it_is_believed(void **state)
 {
-	struct pk_claims claims = { .namespace = "acme", .job = "api", .group = "web" };
+	struct pk_claims claims = { .tenant_name = "acme", .job = "api", .group = "web" };
 	struct pk_settings settings;
 	struct pk_label_set *set;
 

@@ -256,10 +256,10 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 #define AT(name, ip, port) "{\"name\":\"" name "\",\"ip\":\"" ip "\",\"port\":" port "}"
 
 /* The documents that the flows make, as an array; returns how many. */
-static size_t suggest(const char *const *flows, size_t n, bool denied, const char *namespace,
+static size_t suggest(const char *const *flows, size_t n, bool denied, const char *tenant_name,
 		      struct pk_str *out)
 {
-	struct pk_suggest *s = pk_suggest_new(namespace);
+	struct pk_suggest *s = pk_suggest_new(tenant_name);
 	struct pk_jw w = { .out = out };
 	size_t count;
 

@@ -21,7 +21,7 @@ static struct pk_cidr_list *list_of(uint64_t digest, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		list->entries[i].addr = pk_addr_from4(__builtin_bswap32((__u32)i + 1));
 		list->entries[i].bits = 128;
-		list->entries[i].class = PK_CLASS_FIRST;
+		list->entries[i].class_nr = PK_CLASS_FIRST;
 	}
 	return list;
 }
@@ -44,9 +44,11 @@ static struct pk_image *image_of(uint64_t digest, size_t n)
 	}
 	image->peers = pk_alloc(2 * sizeof(*image->peers));
 	image->n_peers = 2;
-	image->peers[0] =
-		(struct pk_peer_entry){ .hash = { 8, 1 }, .class = PK_CLASS_FIRST, .tenant = true };
-	image->peers[1] = (struct pk_peer_entry){ .hash = { 9, 1 }, .class = PK_CLASS_FIRST + 1 };
+	image->peers[0] = (struct pk_peer_entry){ .hash = { 8, 1 },
+						  .class_nr = PK_CLASS_FIRST,
+						  .tenant = true };
+	image->peers[1] =
+		(struct pk_peer_entry){ .hash = { 9, 1 }, .class_nr = PK_CLASS_FIRST + 1 };
 	return image;
 }
 
@@ -208,7 +210,7 @@ static void test_late_identity(void **state)
 	struct pk_peer_class_key key = { .dir = PK_EGRESS };
 	own_image *image = NULL;
 	struct pk_labels labels;
-	uint32_t set, class;
+	uint32_t set, class_nr;
 
 	(void)state;
 	NEED_ROOM();
@@ -219,10 +221,10 @@ static void test_late_identity(void **state)
 	assert_ok(pk_rule_set_peers(b(), set, image, &e));
 	key.rule_set = set;
 	key.peer = labels.identity;
-	assert_int_equal(pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class), 0);
-	assert_int_equal(class, PK_CLASS_FIRST + 1);
+	assert_int_equal(pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class_nr), 0);
+	assert_int_equal(class_nr, PK_CLASS_FIRST + 1);
 	key.peer = labels.tenant | PK_PEER_TENANT;
-	assert_int_equal(pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class), 0);
+	assert_int_equal(pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class_nr), 0);
 	assert_ok(pk_rule_set_free(b(), set, image, IN_A_WHILE, &e));
 	assert_use(0, 0, 0);
 }
@@ -231,10 +233,10 @@ static void test_late_identity(void **state)
 static uint32_t class_of(uint32_t set, uint32_t identity)
 {
 	struct pk_peer_class_key key = { .rule_set = set, .peer = identity, .dir = PK_EGRESS };
-	uint32_t class = 0;
+	uint32_t class_nr = 0;
 
-	pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class);
-	return class;
+	pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class_nr);
+	return class_nr;
 }
 
 static void test_carried_identity(void **state)
@@ -285,13 +287,13 @@ static void test_amend(void **state)
 	struct pk_peer_class_key key = { .dir = PK_EGRESS };
 	struct pk_labels labels;
 	struct pk_err err = { 0 };
-	uint32_t set, class;
+	uint32_t set, class_nr;
 
 	(void)state;
 	NEED_ROOM();
 	from = image_of(10, 2);
 	to = image_of(11, 3);
-	to->peers[1] = (struct pk_peer_entry){ .hash = { 9, 2 }, .class = PK_CLASS_FIRST + 2 };
+	to->peers[1] = (struct pk_peer_entry){ .hash = { 9, 2 }, .class_nr = PK_CLASS_FIRST + 2 };
 	set = install(from);
 	assert_ok(pk_labels_take(b(), &want, IN_A_WHILE, &labels, &e));
 	assert_ok(pk_rule_set_amend(b(), set, from, to, &e));
@@ -299,8 +301,8 @@ static void test_amend(void **state)
 	assert_int_equal(pk_rule_set_find(b(), from->digest), 0);
 	key.rule_set = set;
 	key.peer = labels.identity;
-	assert_int_equal(pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class), 0);
-	assert_int_equal(class, PK_CLASS_FIRST + 2);
+	assert_int_equal(pk_map_get(b()->map[PK_MAP_PEER_CLASS], &key, &class_nr), 0);
+	assert_int_equal(class_nr, PK_CLASS_FIRST + 2);
 	assert_use(3, 2, 0);
 	/* a live class that would change is not for this place */
 	other = image_of(12, 3);

@@ -134,7 +134,7 @@ static void grant_names(const struct pk_image *image, const struct pk_judge_quer
 		return;
 	for (size_t i = 0; i < image->n_names && out->n_name_classes < room; i++)
 		if (is_granted(q->subject, image->names[i].entry, &q->peer.address))
-			classes[out->n_name_classes++] = image->names[i].class;
+			classes[out->n_name_classes++] = image->names[i].class_nr;
 }
 
 static uint32_t open_flags(const struct pk_engine *engine, const struct pk_judge_query *q)
@@ -168,7 +168,7 @@ static void fill_endpoint(const struct pk_engine *engine, const struct pk_judge_
 			  struct pk_image_query *out)
 {
 	const struct pk_world_endpoint *peer = q->peer.endpoint;
-	const char *own = q->subject->labels->namespace, *other = peer->labels->namespace;
+	const char *own = q->subject->labels->tenant_name, *other = peer->labels->tenant_name;
 	struct pk_identity_ref ref;
 
 	out->peer = peer->labels->init ? PK_QUERY_INIT : PK_QUERY_ENDPOINT;

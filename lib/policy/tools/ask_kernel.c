@@ -87,7 +87,7 @@ static int put_list(struct state *st, const struct pk_cidr_list *list, uint32_t 
 						 .list = *number,
 						 .addr = list->entries[i].addr };
 
-		r = put(st, st->skel->maps.cidr, &key, &list->entries[i].class);
+		r = put(st, st->skel->maps.cidr, &key, &list->entries[i].class_nr);
 	}
 	return r;
 }
@@ -105,7 +105,7 @@ static int put_peers(struct state *st, const struct pk_image *image, uint32_t ru
 			.dir = p->dir,
 		};
 
-		r = put(st, st->skel->maps.peer_class, &key, &p->class);
+		r = put(st, st->skel->maps.peer_class, &key, &p->class_nr);
 	}
 	return r;
 }
@@ -266,7 +266,7 @@ static void fill_party(struct state *st, const struct pk_judge_query *q,
 	if (q->peer.endpoint == q->subject)
 		out->party = PK_PARTY_SELF;
 	out->identity = plain_number(&st->identities, iq->identity);
-	if (q->peer.endpoint->labels->namespace)
+	if (q->peer.endpoint->labels->tenant_name)
 		out->tenant = plain_number(&st->tenants, iq->tenant);
 }
 
@@ -274,9 +274,9 @@ static uint32_t own_tenant(struct state *st, const struct pk_world_endpoint *sub
 {
 	uint64_t hash[2];
 
-	if (!subject->labels->namespace)
+	if (!subject->labels->tenant_name)
 		return 0;
-	pk_tenant_hash(subject->labels->namespace, hash);
+	pk_tenant_hash(subject->labels->tenant_name, hash);
 	return plain_number(&st->tenants, hash);
 }
 

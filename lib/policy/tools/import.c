@@ -24,7 +24,7 @@ void pk_import_done(struct pk_import *import)
 
 struct context {
 	const struct pk_json_doc *json;
-	const char *namespace;
+	const char *tenant_name;
 	struct pk_import *out;
 };
 
@@ -194,17 +194,17 @@ static void import_bare(struct context *c, const struct pk_json *v)
 {
 	own_str text = { 0 };
 	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
-				  .tenant = c->namespace,
+				  .tenant = c->tenant_name,
 				  .w = { .out = &text, .indent = 2 } };
 
-	if (c->namespace) {
+	if (c->tenant_name) {
 		pk_jw_open(&im.w, NULL, '{');
-		pk_jw_string(&im.w, "namespace", c->namespace);
+		pk_jw_string(&im.w, "namespace", c->tenant_name);
 	}
-	pk_jw_open(&im.w, c->namespace ? "rules" : NULL, '[');
+	pk_jw_open(&im.w, c->tenant_name ? "rules" : NULL, '[');
 	import_rules(&im, v);
 	pk_jw_close(&im.w, ']');
-	if (c->namespace)
+	if (c->tenant_name)
 		pk_jw_close(&im.w, '}');
 	add_document(c, v, NULL, &text);
 }
@@ -217,8 +217,8 @@ static void import_document(struct context *c, const struct pk_json *v)
 				  .w = { .out = &text, .indent = 2 } };
 
 	pk_jw_open(&im.w, NULL, '{');
-	if (c->namespace && !pk_json_get(v, "namespace"))
-		pk_jw_string(&im.w, "namespace", c->namespace);
+	if (c->tenant_name && !pk_json_get(v, "namespace"))
+		pk_jw_string(&im.w, "namespace", c->tenant_name);
 	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
 		if (strcmp(pk_json_key(m), "rules") != 0 || pk_json_type(m) != PK_JSON_ARRAY) {
 			pk_jw_value(&im.w, pk_json_key(m), m);
@@ -238,7 +238,7 @@ static void import_kubernetes(struct context *c, const struct pk_json *v)
 {
 	const struct pk_json *meta = pk_json_get(v, "metadata");
 	const char *name = pk_json_string(pk_json_get(meta, "name"));
-	const char *namespace = pk_json_string(pk_json_get(meta, "namespace"));
+	const char *tenant_name = pk_json_string(pk_json_get(meta, "namespace"));
 	const char *kind = pk_json_string(pk_json_get(v, "kind"));
 	own_str text = { 0 }, full = { 0 };
 	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
@@ -253,16 +253,17 @@ static void import_kubernetes(struct context *c, const struct pk_json *v)
 		return;
 	}
 	if (strcmp(kind, "CiliumNetworkPolicy") != 0)
-	namespace = NULL;
-	else if (!namespace) namespace = c->namespace ? c->namespace : "default";
-	im.tenant = namespace;
+		tenant_name = NULL;
+	else if (!tenant_name)
+		tenant_name = c->tenant_name ? c->tenant_name : "default";
+	im.tenant = tenant_name;
 	pk_jw_open(&im.w, NULL, '{');
 	/* One directory holds them all, and names are often the same in every namespace. */
-	pk_str_addf(&full, "%s%s%s", namespace ? namespace : "", namespace ? "-" : "",
+	pk_str_addf(&full, "%s%s%s", tenant_name ? tenant_name : "", tenant_name ? "-" : "",
 		    name ? name : "policy");
 	pk_jw_string(&im.w, "name", full.text);
-	if (namespace)
-		pk_jw_string(&im.w, "namespace", namespace);
+	if (tenant_name)
+		pk_jw_string(&im.w, "namespace", tenant_name);
 	pk_jw_open(&im.w, "rules", '[');
 	if (pk_json_get(v, "spec"))
 		import_rules(&im, pk_json_get(v, "spec"));
@@ -301,10 +302,10 @@ static void import_any(struct context *c, const struct pk_json *v)
 			      "found neither rules nor Cilium's policies: nothing to import");
 }
 
-int pk_import_text(const char *path, const char *text, size_t len, const char *namespace,
+int pk_import_text(const char *path, const char *text, size_t len, const char *tenant_name,
 		   struct pk_import *out)
 {
-	struct context c = { .namespace = namespace, .out = out };
+	struct context c = { .tenant_name = tenant_name, .out = out };
 	struct pk_json_fault fault;
 	own_json *json = NULL;
 

@@ -27,5 +27,5 @@ void pk_import_done(struct pk_import *import);
 
 /* namespace: of documents that have none (netreap's keys), or NULL. -EINVAL: nothing to import, a
  * note says why. */
-int pk_import_text(const char *path, const char *text, size_t len, const char *namespace,
+int pk_import_text(const char *path, const char *text, size_t len, const char *tenant_name,
 		   struct pk_import *out);

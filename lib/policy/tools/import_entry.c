@@ -22,12 +22,12 @@ bool pk_import_object(struct pk_importer *im, const char *key, const struct pk_j
 /* A label's key as we write it, NULL where there is no such label here. Caller frees. */
 static char *map_key(const char *key)
 {
-	static const char namespace[] = "io.kubernetes.pod.namespace";
+	static const char namespace_label[] = "io.kubernetes.pod.namespace";
 	const char *rest = starts(key, "k8s:") || starts(key, "any:") ? key + 4 : key;
 	own_mem char *canonical = NULL;
 	char *out = NULL;
 
-	if (strcmp(rest, namespace) == 0)
+	if (strcmp(rest, namespace_label) == 0)
 		return pk_read_text("nomad:namespace");
 	if (starts(rest, "io.cilium.k8s.") || starts(rest, "io.kubernetes."))
 		return NULL;
@@ -222,7 +222,7 @@ static const char *element_loss(const char *kind, const struct pk_json *e)
 static void import_service(struct pk_importer *im, const struct pk_json *e)
 {
 	const struct pk_json *k8s = pk_json_get(e, "k8sService");
-	const struct pk_json *namespace = pk_json_get(k8s, "namespace");
+	const struct pk_json *k8s_namespace = pk_json_get(k8s, "namespace");
 
 	if (!k8s) {
 		pk_jw_value(&im->w, NULL, e);
@@ -231,8 +231,8 @@ static void import_service(struct pk_importer *im, const struct pk_json *e)
 	import_repair(im, e, false, "written as \"name\" and \"namespace\"");
 	pk_jw_open(&im->w, NULL, '{');
 	pk_jw_value(&im->w, "name", pk_json_get(k8s, "serviceName"));
-	if (namespace)
-		pk_jw_value(&im->w, "namespace", namespace);
+	if (k8s_namespace)
+		pk_jw_value(&im->w, "namespace", k8s_namespace);
 	pk_jw_close(&im->w, '}');
 }
 

@@ -136,10 +136,10 @@ static bool may_select(const struct plan_work *w, const struct pk_label_set *lab
 		for (size_t r = 0; r < doc->n_rules; r++) {
 			const struct pk_selector *s = &doc->rules[r].subject;
 
-			if (doc->namespace && labels->namespace &&
-			    strcmp(doc->namespace, labels->namespace) != 0)
+			if (doc->tenant_name && labels->tenant_name &&
+			    strcmp(doc->tenant_name, labels->tenant_name) != 0)
 				break;
-			if (s->is_entity ? !labels->namespace
+			if (s->is_entity ? !labels->tenant_name
 					 : pk_selector_match(s, labels) != PK_NO)
 				return true;
 		}

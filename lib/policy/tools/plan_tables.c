@@ -59,7 +59,7 @@ static void table_done(struct table *t)
 }
 
 /* The first entry of a class and direction, as pk_image_finish sorts them. */
-static size_t first_of(const struct pk_image *image, uint32_t class, enum pk_dir dir)
+static size_t first_of(const struct pk_image *image, uint32_t class_nr, enum pk_dir dir)
 {
 	size_t lo = 0, hi = image->n_verdicts;
 
@@ -67,7 +67,7 @@ static size_t first_of(const struct pk_image *image, uint32_t class, enum pk_dir
 		size_t mid = lo + (hi - lo) / 2;
 		const struct pk_verdict_key *key = &image->verdicts[mid].key;
 
-		if (key->class < class || (key->class == class && key->dir < dir))
+		if (key->class < class_nr || (key->class == class_nr && key->dir < dir))
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -86,7 +86,7 @@ static void table_of(const struct plan_work *w, int i, enum pk_dir dir,
 					  .dir = dir,
 					  .peer = *sides[!dir] };
 	const struct pk_image *image;
-	uint32_t names[NAMES_MAX], class;
+	uint32_t names[NAMES_MAX], class_nr;
 	struct pk_image_query iq;
 	size_t end;
 
@@ -95,10 +95,10 @@ static void table_of(const struct plan_work *w, int i, enum pk_dir dir,
 	if (!image)
 		return;
 	pk_ask_image_query(engine, image, &q, &iq, names, NAMES_MAX);
-	class = pk_image_class(image, &iq);
-	end = first_of(image, class, dir);
+	class_nr = pk_image_class(image, &iq);
+	end = first_of(image, class_nr, dir);
 	out->at = image->verdicts + end;
-	while (end < image->n_verdicts && image->verdicts[end].key.class == class &&
+	while (end < image->n_verdicts && image->verdicts[end].key.class == class_nr &&
 	       image->verdicts[end].key.dir == dir)
 		end++;
 	out->n = (size_t)(image->verdicts + end - out->at);
@@ -285,7 +285,7 @@ static union pk_addr behind(const struct pk_cidr_entry *e, bool *wraps)
 }
 
 struct seen { /* what an address is to a list before and a list after */
-	uint32_t class[2];
+	uint32_t class_nr[2];
 	bool v4;
 };
 
@@ -304,8 +304,8 @@ static void look(struct sweep *s, const union pk_addr *addr, bool known)
 				   pk_addr_is4(addr) };
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->seen[i].class[0] == here.class[0] && s->seen[i].class[1] == here.class[1] &&
-		    s->seen[i].v4 == here.v4)
+		if (s->seen[i].class_nr[0] == here.class_nr[0] &&
+		    s->seen[i].class_nr[1] == here.class_nr[1] && s->seen[i].v4 == here.v4)
 			return;
 	if (!known && !plan_add_address(s->w, addr, s->dir))
 		return;

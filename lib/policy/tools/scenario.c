@@ -90,7 +90,7 @@ int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, s
 	const char *source = c->file_source ? c->file_source : "file";
 	const struct pk_doc_source src = { .source = source,
 					   .path = path,
-					   .namespace = tenant_of(source) };
+					   .tenant_name = tenant_of(source) };
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_mem char *text = NULL;
@@ -273,7 +273,7 @@ static int read_live_policies(struct pk_case *c, struct pk_str *said, struct pk_
 		if (r < 0 || !text)
 			continue;
 		if (src.source)
-			src.namespace = tenant_of(src.source);
+			src.tenant_name = tenant_of(src.source);
 		r = case_add_text(c, &src, text, said, err);
 	}
 	return r;
@@ -377,7 +377,7 @@ static int ambiguous(const char *a, const char *b, const char *text, struct pk_e
 	return pk_fix(err, -EINVAL, "give the whole name, or more of the allocation's id");
 }
 
-int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint * not,
+int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint *except,
 		 struct pk_judge_peer *out, struct pk_err *err)
 {
 	const struct pk_engine *engine = pk_asker_engine(c->asker);
@@ -398,7 +398,7 @@ int pk_case_find(const struct pk_case *c, const char *text, const struct pk_worl
 		} else if (pk_engine_identity(engine, ep->key, &other) < 0 ||
 			   memcmp(first.hash, other.hash, sizeof(first.hash)) != 0) {
 			return ambiguous(found->key, ep->key, text, err);
-		} else if (found == not) {
+		} else if (found == except) {
 			found = ep;
 		}
 	}

@@ -60,7 +60,7 @@ int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer
  * are judged alike: then one that isn't `not` is taken where there is one, since an endpoint always
  * reaches itself. -ENOENT: none, err is left alone. pk_case_peer does it for a live node's.
  */
-int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint * not,
+int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint *except,
 		 struct pk_judge_peer *out, struct pk_err *err);
 /* "80/tcp", "53" (TCP), "gre", a port label of `to`. */
 int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,

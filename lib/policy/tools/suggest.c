@@ -19,8 +19,8 @@ enum kind { NOTHING, ENDPOINT, ENTITY, ADDRESS };
 
 struct side {
 	enum kind kind;
-	char *namespace, *job; /* ENDPOINT */
-	char *name;	       /* ENTITY, ADDRESS */
+	char *tenant_name, *job; /* ENDPOINT */
+	char *name;		 /* ENTITY, ADDRESS */
 };
 
 /* One hole in one direction of one job. */
@@ -37,7 +37,7 @@ struct document {
 };
 
 struct pk_suggest {
-	char *namespace;
+	char *tenant_name;
 	struct hole *holes;
 	size_t n, room, skipped;
 	struct document *docs;
@@ -53,17 +53,17 @@ static char *copy(const char *text)
 	return p;
 }
 
-struct pk_suggest *pk_suggest_new(const char *namespace)
+struct pk_suggest *pk_suggest_new(const char *tenant_name)
 {
 	struct pk_suggest *s = pk_alloc(sizeof(*s));
 
-	s->namespace = namespace ? copy(namespace) : NULL;
+	s->tenant_name = tenant_name ? copy(tenant_name) : NULL;
 	return s;
 }
 
 static void side_done(struct side *s)
 {
-	free(s->namespace);
+	free(s->tenant_name);
 	free(s->job);
 	free(s->name);
 }
@@ -82,7 +82,7 @@ void pk_suggest_free(struct pk_suggest *s)
 		hole_done(&s->holes[i]);
 	free(s->holes);
 	free(s->docs);
-	free(s->namespace);
+	free(s->tenant_name);
 	free(s);
 }
 
@@ -118,14 +118,14 @@ static const char *job_of(const struct pk_json *side)
 
 static struct side read_side(const struct pk_json *v)
 {
-	const char *namespace = member(v, "namespace"), *job = job_of(v);
+	const char *tenant_name = member(v, "namespace"), *job = job_of(v);
 	const char *name = member(v, "name"), *ip = member(v, "ip");
 	struct side s = { 0 };
 	union pk_addr addr;
 
-	if (namespace && job && pk_format_ok(&pk_format_namespace, namespace)) {
-		s = (struct side){ ENDPOINT, copy(namespace), copy(job), NULL };
-	} else if (namespace || !name) {
+	if (tenant_name && job && pk_format_ok(&pk_format_namespace, tenant_name)) {
+		s = (struct side){ ENDPOINT, copy(tenant_name), copy(job), NULL };
+	} else if (tenant_name || !name) {
 		return s;
 	} else if (strcmp(name, "host") == 0 || strcmp(name, "remote-node") == 0) {
 		s = (struct side){ ENTITY, .name = copy(name) };
@@ -156,7 +156,7 @@ static int side_cmp(const struct side *a, const struct side *b)
 {
 	int c = (int)a->kind - (int)b->kind;
 
-	c = c ? c : cmp_text(a->namespace, b->namespace);
+	c = c ? c : cmp_text(a->tenant_name, b->tenant_name);
 	c = c ? c : cmp_text(a->job, b->job);
 	return c ? c : cmp_text(a->name, b->name);
 }
@@ -178,7 +178,7 @@ static bool is_icmp(const struct hole *h)
 static int hole_cmp(const void *x, const void *y)
 {
 	const struct hole *a = x, *b = y;
-	int c = strcmp(a->subject.namespace, b->subject.namespace);
+	int c = strcmp(a->subject.tenant_name, b->subject.tenant_name);
 
 	c = c ? c : a->by_operator - b->by_operator;
 	c = c ? c : strcmp(a->subject.job, b->subject.job);
@@ -240,7 +240,7 @@ static void add_hole(struct pk_suggest *s, const struct pk_json *flow, bool ingr
 			  .ingress = ingress };
 
 	if (h.subject.kind != ENDPOINT ||
-	    (s->namespace && strcmp(s->namespace, h.subject.namespace) != 0)) {
+	    (s->tenant_name && strcmp(s->tenant_name, h.subject.tenant_name) != 0)) {
 		hole_done(&h);
 		return;
 	}
@@ -277,7 +277,7 @@ size_t pk_suggest_skipped(const struct pk_suggest *s)
 static bool same_document(const struct hole *a, const struct hole *b)
 {
 	return a->by_operator == b->by_operator &&
-	       strcmp(a->subject.namespace, b->subject.namespace) == 0;
+	       strcmp(a->subject.tenant_name, b->subject.tenant_name) == 0;
 }
 
 size_t pk_suggest_finish(struct pk_suggest *s)
@@ -324,8 +324,8 @@ static void write_peer(const struct hole *h, struct pk_jw *w)
 	pk_jw_open(w, NULL, '{');
 	pk_jw_open(w, "matchLabels", '{');
 	/* An operator's selector means every namespace, a tenant's its own. */
-	if (h->by_operator || strcmp(h->peer.namespace, h->subject.namespace) != 0)
-		pk_jw_string(w, "nomad:namespace", h->peer.namespace);
+	if (h->by_operator || strcmp(h->peer.tenant_name, h->subject.tenant_name) != 0)
+		pk_jw_string(w, "nomad:namespace", h->peer.tenant_name);
 	pk_jw_string(w, "nomad:job", h->peer.job);
 	pk_jw_close(w, '}');
 	pk_jw_close(w, '}');
@@ -413,7 +413,7 @@ static void write_rule(const struct hole *h, size_t n, struct pk_jw *w)
 	pk_jw_open(w, "endpointSelector", '{');
 	pk_jw_open(w, "matchLabels", '{');
 	if (h->by_operator)
-		pk_jw_string(w, "nomad:namespace", h->subject.namespace);
+		pk_jw_string(w, "nomad:namespace", h->subject.tenant_name);
 	pk_jw_string(w, "nomad:job", h->subject.job);
 	pk_jw_close(w, '}');
 	pk_jw_close(w, '}');
@@ -429,7 +429,7 @@ void pk_suggest_name(const struct pk_suggest *s, size_t i, struct pk_str *out)
 	const struct hole *h = &s->holes[s->docs[i].first];
 
 	pk_str_addf(out, "%s%.*s", h->by_operator ? "suggested-operator-" : "suggested-", NAME_ROOM,
-		    h->subject.namespace);
+		    h->subject.tenant_name);
 }
 
 void pk_suggest_write(const struct pk_suggest *s, size_t i, struct pk_jw *w)
@@ -442,7 +442,7 @@ void pk_suggest_write(const struct pk_suggest *s, size_t i, struct pk_jw *w)
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "name", name.text);
 	if (!h->by_operator)
-		pk_jw_string(w, "namespace", h->subject.namespace);
+		pk_jw_string(w, "namespace", h->subject.tenant_name);
 	pk_jw_open(w, "rules", '[');
 	for (size_t at = d->first, end; at < d->end; at = end) {
 		for (end = at + 1; end < d->end; end++)

@@ -9,7 +9,7 @@
 
 struct pk_suggest;
 
-struct pk_suggest *pk_suggest_new(const char *namespace); /* NULL: every tenant */
+struct pk_suggest *pk_suggest_new(const char *tenant_name); /* NULL: every tenant */
 void pk_suggest_free(struct pk_suggest *s);
 /* One line of GET /v1/flows (docs/api.md). denied: those that policy denied count too. */
 void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denied);
