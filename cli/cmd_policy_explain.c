@@ -87,11 +87,12 @@ static int find_peer(const struct question *q, const struct tables *t, const cha
 		     const struct pk_world_endpoint *except, struct pk_judge_peer *out,
 		     struct pk_err *err)
 {
-	int r = pk_case_find(q->c, text, except, out, err);
+	int r = pk_scenario_find(q->c, text, except, out, err);
 
 	if (r != -ENOENT)
 		return r;
-	return by_address(q, t->live, t->bpf, text, out) ? 0 : pk_case_peer(q->c, text, out, err);
+	return by_address(q, t->live, t->bpf, text, out) ? 0
+							 : pk_scenario_peer(q->c, text, out, err);
 }
 
 static const char *given(const struct cli *cli, const char *option, int arg)
@@ -129,13 +130,13 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 		return pk_fix(err, -EINVAL, "\"picket endpoint list\" has them");
 	}
 	if (strncmp(port, "icmpv6:", 7) == 0)
-		return pk_case_icmp_of(port + 7, true, &c->proto, &c->port, err);
+		return pk_scenario_icmp_of(port + 7, true, &c->proto, &c->port, err);
 	if (strncmp(port, "icmp:", 5) == 0)
-		return pk_case_icmp(port + 5, &c->from, &c->to, &c->proto, &c->port, err);
-	return pk_case_port(port, &c->to, &c->proto, &c->port, err);
+		return pk_scenario_icmp(port + 5, &c->from, &c->to, &c->proto, &c->port, err);
+	return pk_scenario_port(port, &c->to, &c->proto, &c->port, err);
 }
 
-static int add_files(const struct cli *cli, struct pk_case *c, struct pk_err *err)
+static int add_files(const struct cli *cli, struct pk_scenario *c, struct pk_err *err)
 {
 	own_str said = { 0 };
 	const char *path;
@@ -143,7 +144,7 @@ static int add_files(const struct cli *cli, struct pk_case *c, struct pk_err *er
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && (path = cli_nth(cli, "with", i)); i++)
-		r = pk_case_replace_file(c, path, &index, &said, err);
+		r = pk_scenario_replace_file(c, path, &index, &said, err);
 	cli_notes(&said, err);
 	return r;
 }
@@ -220,7 +221,7 @@ static const char *not_built(const struct pk_connection *c, const struct pk_bpf 
 
 int cli_explain(struct cli *cli)
 {
-	own_case *c = NULL;
+	own_scenario *c = NULL;
 	PK_OWN(tables_done) struct tables t = { 0 };
 	struct question q = { .wants_live = !cli_has(cli, "world") && !cli_has(cli, "with") };
 	struct pk_err err = { 0 };
@@ -234,7 +235,7 @@ int cli_explain(struct cli *cli)
 	if (r == 0)
 		r = add_files(cli, c, &err);
 	if (r == 0)
-		r = pk_case_ready(c, &err);
+		r = pk_scenario_ready(c, &err);
 	if (r == 0)
 		r = read_question(cli, &t, &q, &err);
 	if (r == 0)

@@ -278,7 +278,7 @@ static int fmt_file(struct cli *cli, const char *path)
 
 	if (cli_read_file(path, &text, &len, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (pk_fmt(path, text, len, &out, &fault) < 0) {
+	if (pk_layout(path, text, len, &out, &fault) < 0) {
 		pk_fail(&err, 0, "%s:%d:%d: error: %s: %s", path, fault.where.line, fault.where.col,
 			fault.where.path, fault.what);
 		return cli_fail(cli, &err, CLI_CANNOT);

@@ -29,7 +29,7 @@ static void push(struct changed *c, const struct pk_document *doc)
 }
 
 /* -without NAME: as if it were deleted. */
-static int drop(struct cli *cli, struct pk_case *before, struct pk_case *after,
+static int drop(struct cli *cli, struct pk_scenario *before, struct pk_scenario *after,
 		struct changed *changed, struct pk_err *err)
 {
 	const char *name;
@@ -39,7 +39,7 @@ static int drop(struct cli *cli, struct pk_case *before, struct pk_case *after,
 
 		for (size_t i = after->n_docs; i-- > 0;)
 			if (cli_names_document(after->docs[i], name))
-				pk_case_drop(after, i);
+				pk_scenario_drop(after, i);
 		for (size_t i = 0; i < before->n_docs; i++)
 			if (cli_names_document(before->docs[i], name))
 				push(changed, before->docs[i]);
@@ -52,7 +52,7 @@ static int drop(struct cli *cli, struct pk_case *before, struct pk_case *after,
 }
 
 /* The documents of the files, and what they take the place of. */
-static int replace(struct cli *cli, struct pk_case *before, struct pk_case *after,
+static int replace(struct cli *cli, struct pk_scenario *before, struct pk_scenario *after,
 		   struct changed *changed, struct pk_err *err)
 {
 	own_str said = { 0 };
@@ -61,7 +61,7 @@ static int replace(struct cli *cli, struct pk_case *before, struct pk_case *afte
 	for (int i = 0; i < cli->argc && r == 0; i++) {
 		size_t index = 0, had = after->n_docs;
 
-		r = pk_case_replace_file(after, cli->argv[i], &index, &said, err);
+		r = pk_scenario_replace_file(after, cli->argv[i], &index, &said, err);
 		if (r == 0 && after->n_docs == had)
 			for (size_t j = 0; j < before->n_docs; j++)
 				if (!strcmp(before->docs[j]->name, after->docs[index]->name) &&
@@ -209,7 +209,7 @@ static void print_json(const struct cli *cli, const struct pk_plan *plan, const 
 static int plan(struct cli *cli)
 {
 	own_world world = { 0 };
-	own_case *before = NULL, *after = NULL;
+	own_scenario *before = NULL, *after = NULL;
 	PK_OWN(pk_plan_done) struct pk_plan result = { 0 };
 	PK_OWN(live_done) struct live live = { 0 };
 	struct changed changed = { 0 };

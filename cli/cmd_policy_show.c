@@ -10,7 +10,7 @@
 #include "rules.h"
 #include "world.h"
 
-static void show_selected(const struct pk_case *c, const struct pk_document *doc,
+static void show_selected(const struct pk_scenario *c, const struct pk_document *doc,
 			  const struct pk_rule *rule, struct pk_str *out)
 {
 	const struct pk_world *world = pk_asker_world(c->asker);
@@ -29,7 +29,7 @@ static void show_selected(const struct pk_case *c, const struct pk_document *doc
 	pk_str_add(out, n ? "\n" : "    selects no endpoint\n");
 }
 
-static void show_rule(const struct pk_case *c, const struct pk_document *doc,
+static void show_rule(const struct pk_scenario *c, const struct pk_document *doc,
 		      const struct pk_rule *rule, struct pk_str *out)
 {
 	static const char *const dir_name[] = { "egress", "ingress" };
@@ -53,7 +53,7 @@ static void show_rule(const struct pk_case *c, const struct pk_document *doc,
 	}
 }
 
-static void show_unresolved(const struct pk_case *c, const struct pk_document *doc,
+static void show_unresolved(const struct pk_scenario *c, const struct pk_document *doc,
 			    struct pk_str *out)
 {
 	struct pk_unresolved *list = NULL;
@@ -70,7 +70,7 @@ static void show_unresolved(const struct pk_case *c, const struct pk_document *d
 	free(list);
 }
 
-static void show_document(const struct pk_case *c, const struct pk_document *doc,
+static void show_document(const struct pk_scenario *c, const struct pk_document *doc,
 			  struct pk_str *out)
 {
 	pk_str_add_escaped(out, doc->name);
@@ -85,7 +85,7 @@ static void show_document(const struct pk_case *c, const struct pk_document *doc
 	show_unresolved(c, doc, out);
 }
 
-static void json_rule(const struct pk_case *c, const struct pk_document *doc,
+static void json_rule(const struct pk_scenario *c, const struct pk_document *doc,
 		      const struct pk_rule *rule, struct pk_jw *w)
 {
 	const struct pk_rules *rules = pk_engine_rules(pk_asker_engine(c->asker));
@@ -121,7 +121,8 @@ static void json_rule(const struct pk_case *c, const struct pk_document *doc,
 	pk_jw_close(w, '}');
 }
 
-static void json_document(const struct pk_case *c, const struct pk_document *doc, struct pk_jw *w)
+static void json_document(const struct pk_scenario *c, const struct pk_document *doc,
+			  struct pk_jw *w)
 {
 	struct pk_unresolved *list = NULL;
 	size_t n = pk_engine_unresolved(pk_asker_engine(c->asker), &list);
@@ -164,7 +165,7 @@ bool cli_names_document(const struct pk_document *doc, const char *name)
 int cli_policy_show(struct cli *cli)
 {
 	bool json = cli->json || cli->jsonl;
-	own_case *c = NULL;
+	own_scenario *c = NULL;
 	own_str out = { 0 };
 	struct pk_jw w = { .out = &out, .indent = 4 };
 	struct pk_err err = { 0 };
@@ -172,7 +173,7 @@ int cli_policy_show(struct cli *cli)
 	int r = cli_world(cli, &c, &err);
 
 	if (r == 0)
-		r = pk_case_ready(c, &err);
+		r = pk_scenario_ready(c, &err);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (cli->json)

@@ -183,7 +183,7 @@ static void document_text(const struct pk_suggest *s, size_t i, struct pk_str *o
 	struct pk_json_fault fault = { 0 };
 
 	pk_suggest_write(s, i, &w);
-	if (pk_fmt("suggested", text.text, text.len, out, &fault) < 0)
+	if (pk_layout("suggested", text.text, text.len, out, &fault) < 0)
 		pk_str_add(out, text.text); /* too large for a document: validate will say so */
 }
 

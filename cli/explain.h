@@ -7,7 +7,7 @@
 #define EXPLAIN_MATCHES_MAX 64
 
 struct question {
-	struct pk_case *c;
+	struct pk_scenario *c;
 	const char *names[2]; /* from, to */
 	struct pk_connection conn;
 	struct pk_connection_verdict reference, compiled;

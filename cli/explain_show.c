@@ -98,7 +98,7 @@ static void text_live(const struct question *q, int dir, struct pk_str *out)
 		return;
 	pk_str_add(out, "      the live tables say: ");
 	if (v->live.rank)
-		pk_case_side_text(q->c, &v->live, out);
+		pk_scenario_side_text(q->c, &v->live, out);
 	else
 		pk_str_addf(out, "deny, %s", q->no_live.text);
 	pk_str_add(out, "\n");
@@ -123,11 +123,11 @@ static void text_side(const struct question *q, int dir, struct pk_str *out)
 	}
 	cli_endpoint_name(side_of(q, dir)->endpoint->key, out);
 	pk_str_add(out, "  ");
-	pk_case_side_text(q->c, &v->live, out);
+	pk_scenario_side_text(q->c, &v->live, out);
 	pk_str_add(out, "\n");
 	if (v->audit.verdict != v->live.verdict) {
 		pk_str_add(out, "      with the audit documents: ");
-		pk_case_side_text(q->c, &v->audit, out);
+		pk_scenario_side_text(q->c, &v->audit, out);
 		pk_str_add(out, "\n");
 	}
 	text_live(q, dir, out);

@@ -60,11 +60,12 @@ int cli_world_read(const struct cli *cli, struct cli_world *world, struct pk_err
 			   : cli_world_text((void *)cli, &world->text, &world->len, err);
 }
 
-int cli_world_case(struct cli_world *world, struct pk_case **out, struct pk_err *err)
+int cli_world_case(struct cli_world *world, struct pk_scenario **out, struct pk_err *err)
 {
 	own_str said = { 0 };
-	int r = world->path ? pk_case_read(world->path, world->text, world->len, out, &said, err)
-			    : pk_case_live(world->text, world->len, out, &said, err);
+	int r = world->path
+			? pk_scenario_read(world->path, world->text, world->len, out, &said, err)
+			: pk_scenario_live(world->text, world->len, out, &said, err);
 
 	if (world->path && !world->said)
 		cli_notes(&said, err);
@@ -72,12 +73,12 @@ int cli_world_case(struct cli_world *world, struct pk_case **out, struct pk_err 
 	if (r == 0 && !(*out)->has_endpoints) {
 		pk_fail(err, 0, "%s has no endpoints", world->path ? world->path : "the node");
 		r = pk_fix(err, -EINVAL, "give a file with \"endpoints\" by -world");
-		pk_case_free(PK_MOVE(*out, NULL));
+		pk_scenario_free(PK_MOVE(*out, NULL));
 	}
 	return r;
 }
 
-int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err)
+int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *err)
 {
 	own_world world = { 0 };
 	int r = cli_world_read(cli, &world, err);
@@ -85,7 +86,7 @@ int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err)
 	return r < 0 ? r : cli_world_case(&world, out, err);
 }
 
-int cli_source(const struct cli *cli, struct pk_case *c, struct pk_err *err)
+int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err)
 {
 	const char *as = cli_get(cli, "as");
 

@@ -18,15 +18,15 @@ struct cli_world {
 	bool said; /* a file's notes are printed once; picket policy list has the live documents' */
 };
 int cli_world_read(const struct cli *cli, struct cli_world *world, struct pk_err *err);
-int cli_world_case(struct cli_world *world, struct pk_case **out,
+int cli_world_case(struct cli_world *world, struct pk_scenario **out,
 		   struct pk_err *err); /* not ready */
 void cli_world_done(struct cli_world *world);
 #define own_world PK_OWN(cli_world_done) struct cli_world
 /* Both at once. */
-int cli_world(const struct cli *cli, struct pk_case **out, struct pk_err *err);
+int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *err);
 
 /* -as SOURCE, for the files that are added from now on. */
-int cli_source(const struct cli *cli, struct pk_case *c, struct pk_err *err);
+int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err);
 /* Notes of documents, where there are any. err (NULL: none): what they said isn't said again. */
 void cli_notes(const struct pk_str *said, struct pk_err *err);
 /* "acme/api/web 7f3a21c4": the world's name with 8 digits of the container id; escaped. */

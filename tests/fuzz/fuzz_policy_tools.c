@@ -33,14 +33,14 @@ static void fuzz_fmt(const char *text, size_t len)
 	own_str out = { 0 }, again = { 0 }, before = { 0 }, after = { 0 };
 	struct pk_json_fault fault;
 
-	if (pk_fmt("fuzz", text, len, &out, &fault) < 0) {
+	if (pk_layout("fuzz", text, len, &out, &fault) < 0) {
 		check(fault.what[0] && fault.where.line > 0);
 		return;
 	}
 	/* Blanks may take it beyond the cap of a text. */
 	if (out.len > PK_JSON_MAX)
 		return;
-	check(pk_fmt("again", out.text, out.len, &again, &fault) == 0);
+	check(pk_layout("again", out.text, out.len, &again, &fault) == 0);
 	check(strcmp(out.text, again.text) == 0);
 	add_flat(text, len, &before);
 	add_flat(out.text, out.len, &after);

@@ -47,7 +47,7 @@ static void fmt(const char *name, const char *in, struct pk_str *out)
 {
 	struct pk_json_fault fault;
 
-	if (pk_fmt(name, in, strlen(in), out, &fault) < 0)
+	if (pk_layout(name, in, strlen(in), out, &fault) < 0)
 		fail_msg("%s: %d:%d %s", name, fault.where.line, fault.where.col, fault.what);
 }
 
@@ -71,7 +71,7 @@ static void what_is_no_json_is_refused(void **state)
 	own_str out = { 0 };
 
 	(void)state;
-	assert_true(pk_fmt("t", "[1", 2, &out, &fault) < 0);
+	assert_true(pk_layout("t", "[1", 2, &out, &fault) < 0);
 	assert_int_equal(fault.where.col, 3);
 	assert_true(out.len == 0);
 }

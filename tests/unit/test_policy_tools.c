@@ -32,13 +32,13 @@ static const char policy[] =
 	"\"a\"}},\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}],\"toPorts\":[{"
 	"\"ports\":[{\"port\":\"5432\",\"protocol\":\"TCP\"}]}]}]}]}";
 
-static struct pk_case *read_case(void)
+static struct pk_scenario *read_case(void)
 {
-	struct pk_case *c = NULL;
+	struct pk_scenario *c = NULL;
 	struct pk_str said = { 0 };
 	struct pk_err err = { 0 };
 
-	if (pk_case_read("world", world, strlen(world), &c, &said, &err) < 0)
+	if (pk_scenario_read("world", world, strlen(world), &c, &said, &err) < 0)
 		fail_msg("%s", err.text);
 	pk_str_done(&said);
 	return c;
@@ -132,9 +132,9 @@ static const struct told {
 	  NULL, NULL, PK_DENY },
 };
 
-static struct pk_case *case_of(const struct told *row, bool after)
+static struct pk_scenario *case_of(const struct told *row, bool after)
 {
-	struct pk_case *c = NULL;
+	struct pk_scenario *c = NULL;
 	struct pk_str said = { 0 };
 	own_str text = { 0 };
 	struct pk_err err = { 0 };
@@ -142,7 +142,7 @@ static struct pk_case *case_of(const struct told *row, bool after)
 	pk_str_addf(&text, "{\"baseline\":\"tenant\",\"endpoints\":[%s],\"policies\":[%s%s%s]}",
 		    row->world, row->policies, *row->policies && after ? "," : "",
 		    after ? row->comes : "");
-	if (pk_case_read("world", text.text, text.len, &c, &said, &err) < 0)
+	if (pk_scenario_read("world", text.text, text.len, &c, &said, &err) < 0)
 		fail_msg("%s: %s", row->sentence, err.text);
 	pk_str_done(&said);
 	return c;
@@ -153,7 +153,7 @@ static void a_plan_sees_what_it_does_not_name(void **state)
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(told); i++) {
 		const struct told *row = &told[i];
-		struct pk_case *before = case_of(row, false), *after = case_of(row, true);
+		struct pk_scenario *before = case_of(row, false), *after = case_of(row, true);
 		const struct pk_document *changed[] = { after->docs[after->n_docs - 1] };
 		struct pk_err err = { 0 };
 		struct pk_plan plan;
@@ -176,14 +176,14 @@ static void a_plan_sees_what_it_does_not_name(void **state)
 				 plan.n ? plan.changes[0].to : "",
 				 plan.n ? plan.changes[0].what : "");
 		pk_plan_done(&plan);
-		pk_case_free(before);
-		pk_case_free(after);
+		pk_scenario_free(before);
+		pk_scenario_free(after);
 	}
 }
 
 static void a_plan_says_what_changes_and_nothing_else(void **state)
 {
-	struct pk_case *before = read_case(), *after = read_case();
+	struct pk_scenario *before = read_case(), *after = read_case();
 	char path[] = "/tmp/picket-plan-XXXXXX";
 	struct pk_plan_flow flows[] = {
 		flow("10.0.0.3", "10.0.0.1", 80),   flow("10.0.0.3", "10.0.0.1", 5432),
@@ -200,7 +200,7 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 	(void)state;
 	assert_int_equal(write(fd, policy, strlen(policy)), strlen(policy));
 	close(fd);
-	assert_int_equal(pk_case_replace_file(after, path, &index, &said, &err), 0);
+	assert_int_equal(pk_scenario_replace_file(after, path, &index, &said, &err), 0);
 	unlink(path);
 	changed[0] = after->docs[index];
 	assert_int_equal(pk_plan_make(&(struct pk_plan_ask){ .before = before,
@@ -241,8 +241,8 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 	assert_int_equal(plan.cut, 0);
 	pk_plan_done(&plan);
 	pk_str_done(&said);
-	pk_case_free(before);
-	pk_case_free(after);
+	pk_scenario_free(before);
+	pk_scenario_free(after);
 }
 
 #define FLOW(verdict, from, to, rest)                                                              \
@@ -402,14 +402,14 @@ static void suggested_policies_allow_what_was_seen(void **state)
 {
 	struct pk_str docs = { 0 }, text = { 0 }, said = { 0 };
 	struct pk_err err = { 0 };
-	struct pk_case *c = NULL;
+	struct pk_scenario *c = NULL;
 
 	(void)state;
 	/* x's, what x's needs of the operator, y's. */
 	assert_int_equal(suggest(seen, PK_ARRAY_LEN(seen), true, NULL, &docs), 3);
 	pk_str_addf(&text, "{%s,\"policies\":%s}", replay_world, docs.text);
-	if (pk_case_read("replay", text.text, text.len, &c, &said, &err) < 0 ||
-	    pk_case_ready(c, &err) < 0)
+	if (pk_scenario_read("replay", text.text, text.len, &c, &said, &err) < 0 ||
+	    pk_scenario_ready(c, &err) < 0)
 		fail_msg("%s\n%s", err.text, docs.text);
 	assert_int_equal(said.len, 0);
 	for (size_t i = 0; i < PK_ARRAY_LEN(replayed); i++) {
@@ -417,14 +417,14 @@ static void suggested_policies_allow_what_was_seen(void **state)
 					      .port = replayed[i].port };
 		struct pk_connection_verdict v;
 
-		assert_int_equal(pk_case_peer(c, replayed[i].from, &conn.from, &err), 0);
-		assert_int_equal(pk_case_peer(c, replayed[i].to, &conn.to, &err), 0);
+		assert_int_equal(pk_scenario_peer(c, replayed[i].from, &conn.from, &err), 0);
+		assert_int_equal(pk_scenario_peer(c, replayed[i].to, &conn.to, &err), 0);
 		assert_int_equal(pk_ask_connection(c->asker, PK_ASK_REFERENCE, &conn, &v, &err), 0);
 		if (v.verdict != replayed[i].want)
 			fail_msg("%s -> %s %u/%u\n%s", replayed[i].from, replayed[i].to, conn.port,
 				 conn.proto, docs.text);
 	}
-	pk_case_free(c);
+	pk_scenario_free(c);
 	pk_str_done(&docs);
 	pk_str_done(&text);
 	pk_str_done(&said);
@@ -482,7 +482,7 @@ static void what_resolves_to_nothing_is_said(void **state)
 		struct pk_unresolved *list = NULL;
 		struct pk_str said = { 0 };
 		struct pk_err err = { 0 };
-		own_case *c = NULL;
+		own_scenario *c = NULL;
 		own_str text = { 0 };
 		size_t n;
 
@@ -533,9 +533,9 @@ static void what_resolves_to_nothing_is_said(void **state)
 											       "s]"
 											       "}",
 			    unresolved[i].document);
-		assert_int_equal(pk_case_read("w", text.text, text.len, &c, &said, &err), 0);
+		assert_int_equal(pk_scenario_read("w", text.text, text.len, &c, &said, &err), 0);
 		pk_str_done(&said);
-		assert_int_equal(pk_case_ready(c, &err), 0);
+		assert_int_equal(pk_scenario_ready(c, &err), 0);
 		n = pk_engine_unresolved(pk_asker_engine(c->asker), &list);
 		if (n != (unresolved[i].what != NULL) ||
 		    (n && strcmp(list[0].what, unresolved[i].what) != 0))

@@ -38,7 +38,7 @@ static void add_document(struct context *c, const struct pk_json *from, const ch
 	struct pk_json_fault fault;
 	own_str formatted = { 0 };
 
-	if (pk_fmt("import", text->text, text->len, &formatted, &fault) < 0) {
+	if (pk_layout("import", text->text, text->len, &formatted, &fault) < 0) {
 		pk_read_error(&r, from, false, NULL, "the result is no document: %s: %s",
 			      fault.where.path, fault.what);
 		return;

@@ -281,8 +281,8 @@ static void put_value(struct fmt *f, int indent)
 		put_open(f, indent);
 }
 
-int pk_fmt(const char *name, const char *text, size_t len, struct pk_str *out,
-	   struct pk_json_fault *fault)
+int pk_layout(const char *name, const char *text, size_t len, struct pk_str *out,
+	      struct pk_json_fault *fault)
 {
 	PK_OWN(fmt_done) struct fmt f = { .out = out };
 	own_json *doc = NULL;

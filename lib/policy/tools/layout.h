@@ -9,5 +9,5 @@
 #include "str.h"
 
 /* Any JSON text with comments, a policy or not. -EINVAL: the fault says where it isn't JSON. */
-int pk_fmt(const char *name, const char *text, size_t len, struct pk_str *out,
-	   struct pk_json_fault *fault);
+int pk_layout(const char *name, const char *text, size_t len, struct pk_str *out,
+	      struct pk_json_fault *fault);

@@ -451,7 +451,7 @@ static int compare_all(struct plan_work *w)
 	return 0;
 }
 
-static size_t verdicts_of(struct pk_case *c)
+static size_t verdicts_of(struct pk_scenario *c)
 {
 	struct pk_engine_size size;
 
@@ -461,10 +461,10 @@ static size_t verdicts_of(struct pk_case *c)
 
 static int make(struct plan_work *w)
 {
-	int r = pk_case_ready(w->side[0], w->err);
+	int r = pk_scenario_ready(w->side[0], w->err);
 
 	if (r == 0)
-		r = pk_case_ready(w->side[1], w->err);
+		r = pk_scenario_ready(w->side[1], w->err);
 	if (r == 0)
 		r = add_endpoints(w);
 	if (r < 0)

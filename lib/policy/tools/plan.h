@@ -40,7 +40,7 @@ struct pk_plan_flow {
 int pk_plan_flow_cmp(const struct pk_plan_flow *a, const struct pk_plan_flow *b);
 
 struct pk_plan_ask {
-	struct pk_case *before, *after;		  /* of the same endpoints */
+	struct pk_scenario *before, *after;	  /* of the same endpoints */
 	const struct pk_document *const *changed; /* the documents that differ, of both sides */
 	size_t n_changed;
 	struct pk_plan_flow *flows; /* sorted in place */

@@ -26,7 +26,7 @@ struct plan_party {
 
 struct plan_work {
 	const struct pk_plan_ask *ask;
-	struct pk_case *side[2]; /* before, after */
+	struct pk_scenario *side[2]; /* before, after */
 	size_t questions;
 	struct plan_sample *samples;
 	size_t n_samples;

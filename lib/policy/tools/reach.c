@@ -22,7 +22,7 @@ static const char *const asked[] = { "verdict", "egress", "ingress", "audit" };
 static const char *const word[] = { [PK_DENY] = "deny", [PK_ALLOW] = "allow" };
 
 struct run {
-	struct pk_case *c;
+	struct pk_scenario *c;
 	const struct pk_reach_options *options;
 	struct pk_str *out;
 	struct pk_reach_tally *tally;
@@ -56,7 +56,7 @@ static int read_peer(struct run *run, const struct expectation *x, const char *k
 		return r;
 	if (!*name)
 		return pk_json_fail(run->err, json, x->json, false, "\"%s\" is missing", key);
-	if (pk_case_peer(run->c, *name, out, &why) == 0)
+	if (pk_scenario_peer(run->c, *name, out, &why) == 0)
 		return 0;
 	pk_json_fail(run->err, json, pk_json_get(x->json, key), false, "%s", why.text);
 	return pk_fix(run->err, -EINVAL, "%s", why.fix);
@@ -99,11 +99,11 @@ static int read_what(struct run *run, struct expectation *x)
 				    "expected a \"port\" like \"80/tcp\" or an \"icmp\" type");
 	snprintf(x->what, sizeof(x->what), "%s%.40s", kind == 1 ? "icmp " : "", text);
 	if (kind == 1)
-		r = pk_case_icmp(text, &x->c.from, &x->c.to, &x->c.proto, &x->c.port, &why);
+		r = pk_scenario_icmp(text, &x->c.from, &x->c.to, &x->c.proto, &x->c.port, &why);
 	else if (kind == 0)
-		r = pk_case_port(text, &x->c.to, &x->c.proto, &x->c.port, &why);
+		r = pk_scenario_port(text, &x->c.to, &x->c.proto, &x->c.port, &why);
 	else
-		r = pk_case_protocol(text, &x->c.proto, &why);
+		r = pk_scenario_protocol(text, &x->c.proto, &why);
 	if (r == 0)
 		return 0;
 	pk_json_fail(run->err, run->c->json, v, false, "%s", why.text);
@@ -160,10 +160,10 @@ static void side_text(struct run *run, const struct expectation *x,
 	pk_str_addf(run->out, "  %s of ", dir == PK_EGRESS ? "egress" : "ingress");
 	pk_str_add_escaped(run->out, dir == PK_EGRESS ? x->from : x->to);
 	pk_str_add(run->out, ": ");
-	pk_case_side_text(run->c, &side->live, run->out);
+	pk_scenario_side_text(run->c, &side->live, run->out);
 	if (side->audit.verdict != side->live.verdict) {
 		pk_str_add(run->out, "; with the audit documents ");
-		pk_case_side_text(run->c, &side->audit, run->out);
+		pk_scenario_side_text(run->c, &side->audit, run->out);
 	}
 	pk_str_add(run->out, "\n");
 }
@@ -279,11 +279,11 @@ static int check_all(struct run *run)
 	return r;
 }
 
-static int adopt_live(struct pk_case *c, const struct pk_reach_options *options,
+static int adopt_live(struct pk_scenario *c, const struct pk_reach_options *options,
 		      struct pk_str *said, struct pk_err *err)
 {
 	own_mem char *text = NULL;
-	own_case *live = NULL;
+	own_scenario *live = NULL;
 	size_t len = 0;
 	int r;
 
@@ -293,8 +293,8 @@ static int adopt_live(struct pk_case *c, const struct pk_reach_options *options,
 	}
 	r = options->live(options->live_arg, &text, &len, err);
 	if (r == 0)
-		r = pk_case_live(text, len, &live, said, err);
-	return r < 0 ? r : pk_case_adopt(c, live, err);
+		r = pk_scenario_live(text, len, &live, said, err);
+	return r < 0 ? r : pk_scenario_adopt(c, live, err);
 }
 
 int pk_reach(const char *path, const struct pk_reach_options *options, struct pk_str *out,
@@ -302,19 +302,19 @@ int pk_reach(const char *path, const struct pk_reach_options *options, struct pk
 {
 	struct run run = { .options = options, .out = out, .tally = tally, .err = err };
 	own_mem char *text = NULL;
-	own_case *c = NULL;
+	own_scenario *c = NULL;
 	size_t len;
 	int r;
 
 	r = pk_fs_read(path, SUITE_MAX, &text, &len, err);
 	if (r == 0)
-		r = pk_case_read(path, text, len, &c, said, err);
+		r = pk_scenario_read(path, text, len, &c, said, err);
 	if (r == 0 && !c->has_endpoints)
 		r = adopt_live(c, options, said, err);
 	if (r < 0)
 		return r;
 	pk_asker_set_kernel(c->asker, options->kernel);
-	r = pk_case_ready(c, err);
+	r = pk_scenario_ready(c, err);
 	run.c = c;
 	return r < 0 ? r : check_all(&run);
 }

@@ -15,7 +15,7 @@
 #define POLICY_MAX PK_JSON_MAX
 #define ALLOC_MIN  4 /* characters of an allocation's id that count as one */
 
-void pk_case_free(struct pk_case *c)
+void pk_scenario_free(struct pk_scenario *c)
 {
 	if (!c)
 		return;
@@ -38,9 +38,9 @@ static char *dup_text(const char *text)
 	return copy;
 }
 
-static struct pk_case *case_new(const char *path)
+static struct pk_scenario *case_new(const char *path)
 {
-	struct pk_case *c = pk_alloc(sizeof(*c));
+	struct pk_scenario *c = pk_alloc(sizeof(*c));
 
 	c->path = dup_text(path);
 	pk_settings_init(&c->settings);
@@ -48,7 +48,7 @@ static struct pk_case *case_new(const char *path)
 	return c;
 }
 
-static void push_doc(struct pk_case *c, struct pk_document *doc, struct pk_str *said)
+static void push_doc(struct pk_scenario *c, struct pk_document *doc, struct pk_str *said)
 {
 	for (size_t i = 0; i < c->n_docs && !c->replacing; i++)
 		if (strcmp(c->docs[i]->name, doc->name) == 0 &&
@@ -65,8 +65,8 @@ static void push_doc(struct pk_case *c, struct pk_document *doc, struct pk_str *
 }
 
 /* The document, or what was wrong with it. */
-static int took(struct pk_case *c, int r, struct pk_document *doc, const struct pk_doc_notes *notes,
-		struct pk_str *said, struct pk_err *err)
+static int took(struct pk_scenario *c, int r, struct pk_document *doc,
+		const struct pk_doc_notes *notes, struct pk_str *said, struct pk_err *err)
 {
 	pk_doc_notes_text(notes, said);
 	if (r < 0) {
@@ -85,7 +85,8 @@ static const char *tenant_of(const char *source)
 	return strncmp(source, "tenant/", 7) == 0 ? source + 7 : NULL;
 }
 
-int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, struct pk_err *err)
+int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
+			 struct pk_err *err)
 {
 	const char *source = c->file_source ? c->file_source : "file";
 	const struct pk_doc_source src = { .source = source,
@@ -104,14 +105,14 @@ int pk_case_add_file(struct pk_case *c, const char *path, struct pk_str *said, s
 	return took(c, r, doc, &notes, said, err);
 }
 
-int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, struct pk_str *said,
-			 struct pk_err *err)
+int pk_scenario_replace_file(struct pk_scenario *c, const char *path, size_t *index,
+			     struct pk_str *said, struct pk_err *err)
 {
 	struct pk_document *doc;
 	int r;
 
 	c->replacing = true;
-	r = pk_case_add_file(c, path, said, err);
+	r = pk_scenario_add_file(c, path, said, err);
 	c->replacing = false;
 	if (r < 0)
 		return r;
@@ -130,13 +131,13 @@ int pk_case_replace_file(struct pk_case *c, const char *path, size_t *index, str
 	return 0;
 }
 
-void pk_case_drop(struct pk_case *c, size_t index)
+void pk_scenario_drop(struct pk_scenario *c, size_t index)
 {
 	pk_document_free(c->docs[index]);
 	memmove(&c->docs[index], &c->docs[index + 1], (--c->n_docs - index) * sizeof(*c->docs));
 }
 
-static int case_add_text(struct pk_case *c, const struct pk_doc_source *src, const char *text,
+static int case_add_text(struct pk_scenario *c, const struct pk_doc_source *src, const char *text,
 			 struct pk_str *said, struct pk_err *err)
 {
 	struct pk_document *doc = NULL;
@@ -147,7 +148,7 @@ static int case_add_text(struct pk_case *c, const struct pk_doc_source *src, con
 }
 
 /* "A policy file's name is relative to the file." */
-static int add_relative(struct pk_case *c, const char *name, struct pk_str *said,
+static int add_relative(struct pk_scenario *c, const char *name, struct pk_str *said,
 			struct pk_err *err)
 {
 	own_mem char *copy = dup_text(c->path);
@@ -156,11 +157,11 @@ static int add_relative(struct pk_case *c, const char *name, struct pk_str *said
 	if (name[0] != '/')
 		pk_str_addf(&path, "%s/", dirname(copy));
 	pk_str_add(&path, name);
-	return pk_case_add_file(c, path.text, said, err);
+	return pk_scenario_add_file(c, path.text, said, err);
 }
 
-static int add_inline(struct pk_case *c, const struct pk_json *v, size_t index, struct pk_str *said,
-		      struct pk_err *err)
+static int add_inline(struct pk_scenario *c, const struct pk_json *v, size_t index,
+		      struct pk_str *said, struct pk_err *err)
 {
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
@@ -173,7 +174,7 @@ static int add_inline(struct pk_case *c, const struct pk_json *v, size_t index, 
 	return took(c, r, doc, &notes, said, err);
 }
 
-static int read_policies(struct pk_case *c, struct pk_str *said, struct pk_err *err)
+static int read_policies(struct pk_scenario *c, struct pk_str *said, struct pk_err *err)
 {
 	const struct pk_json *list = pk_json_get(pk_json_root(c->json), "policies");
 	size_t index = 0;
@@ -199,7 +200,7 @@ static int read_policies(struct pk_case *c, struct pk_str *said, struct pk_err *
 	return r;
 }
 
-static int read_settings(struct pk_case *c, struct pk_err *err)
+static int read_settings(struct pk_scenario *c, struct pk_err *err)
 {
 	const struct pk_json *root = pk_json_root(c->json);
 	int r = pk_settings_get_baseline(&c->settings, c->json, root, err);
@@ -215,7 +216,7 @@ static int read_settings(struct pk_case *c, struct pk_err *err)
 }
 
 /* Suites that a program wrote may be larger than what people write. */
-static int parse(struct pk_case *c, const char *text, size_t len, struct pk_err *err)
+static int parse(struct pk_scenario *c, const char *text, size_t len, struct pk_err *err)
 {
 	unsigned int flags = PK_JSON_COMMENTS | (len > PK_JSON_MAX ? PK_JSON_RELAXED : 0);
 	int r = pk_json_parse(c->path, text, len, flags, &c->json, err);
@@ -229,14 +230,14 @@ static int parse(struct pk_case *c, const char *text, size_t len, struct pk_err 
 	return 0;
 }
 
-int pk_case_read(const char *path, const char *text, size_t len, struct pk_case **out,
-		 struct pk_str *said, struct pk_err *err)
+int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_scenario **out,
+		     struct pk_str *said, struct pk_err *err)
 {
 	static const char *const keys[] = {
 		"baseline", "resolvers", "tenantReach", "healthChecks", "endpoints",
 		"policies", "expect",	 "$schema",	"description",	NULL
 	};
-	own_case *c = case_new(path);
+	own_scenario *c = case_new(path);
 	int r = parse(c, text, len, err);
 
 	if (r == 0)
@@ -244,7 +245,7 @@ int pk_case_read(const char *path, const char *text, size_t len, struct pk_case 
 	if (r == 0)
 		r = read_settings(c, err);
 	if (r == 0)
-		r = case_read_endpoints(c, false, err);
+		r = scenario_read_endpoints(c, false, err);
 	if (r == 0)
 		r = read_policies(c, said, err);
 	if (r < 0)
@@ -253,7 +254,7 @@ int pk_case_read(const char *path, const char *text, size_t len, struct pk_case 
 	return 0;
 }
 
-static int read_live_policies(struct pk_case *c, struct pk_str *said, struct pk_err *err)
+static int read_live_policies(struct pk_scenario *c, struct pk_str *said, struct pk_err *err)
 {
 	const struct pk_json *list = pk_json_get(pk_json_root(c->json), "policies");
 	int r = 0;
@@ -279,10 +280,10 @@ static int read_live_policies(struct pk_case *c, struct pk_str *said, struct pk_
 	return r;
 }
 
-int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_str *said,
-		 struct pk_err *err)
+int pk_scenario_live(const char *text, size_t len, struct pk_scenario **out, struct pk_str *said,
+		     struct pk_err *err)
 {
-	own_case *c = case_new("the live node");
+	own_scenario *c = case_new("the live node");
 	int r = parse(c, text, len, err);
 
 	c->live = true;
@@ -291,7 +292,7 @@ int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_s
 	if (r == 0)
 		r = pk_settings_get_pools(&c->settings, c->json, pk_json_root(c->json), err);
 	if (r == 0)
-		r = case_read_endpoints(c, true, err);
+		r = scenario_read_endpoints(c, true, err);
 	if (r == 0)
 		r = read_live_policies(c, said, err);
 	if (r < 0)
@@ -300,7 +301,7 @@ int pk_case_live(const char *text, size_t len, struct pk_case **out, struct pk_s
 	return 0;
 }
 
-int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err)
+int pk_scenario_adopt(struct pk_scenario *c, struct pk_scenario *live, struct pk_err *err)
 {
 	struct pk_document **docs;
 
@@ -328,14 +329,14 @@ int pk_case_adopt(struct pk_case *c, struct pk_case *live, struct pk_err *err)
 	return 0;
 }
 
-int pk_case_ready(struct pk_case *c, struct pk_err *err)
+int pk_scenario_ready(struct pk_scenario *c, struct pk_err *err)
 {
 	pk_asker_set_settings(c->asker, &c->settings);
 	pk_asker_set_documents(c->asker, c->docs, c->n_docs);
 	return pk_asker_compile(c->asker, err);
 }
 
-static int by_address(const struct pk_case *c, const char *text, enum pk_peer_is is,
+static int by_address(const struct pk_scenario *c, const char *text, enum pk_peer_is is,
 		      struct pk_judge_peer *out, struct pk_err *err)
 {
 	const struct pk_world *world = pk_asker_world(c->asker);
@@ -377,8 +378,9 @@ static int ambiguous(const char *a, const char *b, const char *text, struct pk_e
 	return pk_fix(err, -EINVAL, "give the whole name, or more of the allocation's id");
 }
 
-int pk_case_find(const struct pk_case *c, const char *text, const struct pk_world_endpoint *except,
-		 struct pk_judge_peer *out, struct pk_err *err)
+int pk_scenario_find(const struct pk_scenario *c, const char *text,
+		     const struct pk_world_endpoint *except, struct pk_judge_peer *out,
+		     struct pk_err *err)
 {
 	const struct pk_engine *engine = pk_asker_engine(c->asker);
 	const struct pk_world *world = pk_asker_world(c->asker);
@@ -406,8 +408,8 @@ int pk_case_find(const struct pk_case *c, const char *text, const struct pk_worl
 	return found ? 0 : -ENOENT;
 }
 
-int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer *out,
-		 struct pk_err *err)
+int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_judge_peer *out,
+		     struct pk_err *err)
 {
 	int r;
 
@@ -424,7 +426,7 @@ int pk_case_peer(const struct pk_case *c, const char *text, struct pk_judge_peer
 		return by_address(c, text + 6, PK_PEER_IS_WORLD, out, err);
 	if (strncmp(text, "unknown:", 8) == 0)
 		return by_address(c, text + 8, PK_PEER_IS_UNKNOWN, out, err);
-	r = c->live ? pk_case_find(c, text, NULL, out, err) : -ENOENT;
+	r = c->live ? pk_scenario_find(c, text, NULL, out, err) : -ENOENT;
 	if (r != -ENOENT)
 		return r;
 	pk_fail(err, 0, "'%.100s' is no endpoint", text);
@@ -452,8 +454,8 @@ static int port_of_label(const char *label, const struct pk_judge_peer *to, bool
 	return -ENOENT;
 }
 
-int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
-		 struct pk_err *err)
+int pk_scenario_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto,
+		     uint16_t *port, struct pk_err *err)
 {
 	own_mem char *copy = dup_text(text);
 	char *slash = strrchr(copy, '/');
@@ -483,7 +485,7 @@ int pk_case_port(const char *text, const struct pk_judge_peer *to, uint8_t *prot
 	return pk_fix(err, -EINVAL, "write it as \"80/tcp\"");
 }
 
-int pk_case_protocol(const char *text, uint8_t *proto, struct pk_err *err)
+int pk_scenario_protocol(const char *text, uint8_t *proto, struct pk_err *err)
 {
 	uint64_t number;
 
@@ -509,13 +511,15 @@ static bool is_v6_only(const struct pk_judge_peer *p)
 	return true;
 }
 
-int pk_case_icmp(const char *text, const struct pk_judge_peer *from, const struct pk_judge_peer *to,
-		 uint8_t *proto, uint16_t *port, struct pk_err *err)
+int pk_scenario_icmp(const char *text, const struct pk_judge_peer *from,
+		     const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
+		     struct pk_err *err)
 {
-	return pk_case_icmp_of(text, is_v6_only(from) || is_v6_only(to), proto, port, err);
+	return pk_scenario_icmp_of(text, is_v6_only(from) || is_v6_only(to), proto, port, err);
 }
 
-int pk_case_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port, struct pk_err *err)
+int pk_scenario_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port,
+			struct pk_err *err)
 {
 	own_mem char *copy = dup_text(text);
 	char *slash = strchr(copy, '/');
@@ -537,7 +541,8 @@ int pk_case_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port, s
 	return 0;
 }
 
-void pk_case_side_text(const struct pk_case *c, const struct pk_judgement *j, struct pk_str *out)
+void pk_scenario_side_text(const struct pk_scenario *c, const struct pk_judgement *j,
+			   struct pk_str *out)
 {
 	const struct pk_rules *rules = pk_engine_rules(pk_asker_engine(c->asker));
 	struct pk_rule_ref ref;

@@ -4,4 +4,4 @@
 #include "scenario.h"
 
 /* live: GET /v1/world's keys too. Sets c->has_endpoints. */
-int case_read_endpoints(struct pk_case *c, bool live, struct pk_err *err);
+int scenario_read_endpoints(struct pk_scenario *c, bool live, struct pk_err *err);

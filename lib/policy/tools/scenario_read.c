@@ -274,7 +274,7 @@ static int read_parts(const struct reader *r, const struct pk_json *object)
 	return ret;
 }
 
-static int read_endpoint(struct pk_case *c, const struct pk_json *object, bool live,
+static int read_endpoint(struct pk_scenario *c, const struct pk_json *object, bool live,
 			 struct pk_err *err)
 {
 	static const char *const keys[] = { "name",	   "labels", "addresses", "ports",
@@ -306,7 +306,7 @@ static int read_endpoint(struct pk_case *c, const struct pk_json *object, bool l
 	return ret;
 }
 
-int case_read_endpoints(struct pk_case *c, bool live, struct pk_err *err)
+int scenario_read_endpoints(struct pk_scenario *c, bool live, struct pk_err *err)
 {
 	const struct pk_json *list = pk_json_get(pk_json_root(c->json), "endpoints");
 	const struct reader r = { .json = c->json, .err = err };
