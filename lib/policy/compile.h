@@ -4,10 +4,11 @@
  * The compiler: documents and endpoints in, rule sets out. Pure: no clock, no files, no maps.
  *
  *	engine = pk_engine_new(&settings);
- *	pk_engine_set_documents(engine, docs, n);	the engine keeps the pointers, not the
- *documents pk_engine_put(engine, endpoint); pk_engine_remove(engine, key);
- *	pk_engine_compile(engine, err);			what changed since the last call, and no
- *more image = pk_engine_image(engine, key);		compare its digest with what is in force
+ *	pk_engine_set_documents(engine, docs, n);	the engine keeps the pointers alone
+ *	pk_engine_put(engine, endpoint);
+ *	pk_engine_remove(engine, key);
+ *	pk_engine_compile(engine, err);			what changed since the last call
+ *	image = pk_engine_image(engine, key);		compare its digest with what is in force
  *
  * Level-triggered: after each compile the caller walks what it wants (images of its local
  * endpoints, bases of its tenants) and writes the difference to the tables.
@@ -57,8 +58,10 @@ void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limit
  */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 
-/* Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not
- * compiled. */
+/*
+ * Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not
+ * compiled.
+ */
 struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key);
 struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *tenant_name);
 
@@ -74,8 +77,10 @@ struct pk_identity_ref {
 int pk_engine_identity(const struct pk_engine *engine, const char *key,
 		       struct pk_identity_ref *out); /* -ENOENT */
 
-/* The endpoint's own open ports (`open_ports`), by baseline and settings; caller frees. proto is
- * never PK_PROTO_ANY. */
+/*
+ * The endpoint's own open ports (`open_ports`), by baseline and settings; caller frees. proto is
+ * never PK_PROTO_ANY.
+ */
 struct pk_open_entry {
 	uint8_t proto;
 	uint16_t port;
@@ -93,8 +98,10 @@ struct pk_engine_size {
 };
 void pk_engine_size(const struct pk_engine *engine, struct pk_engine_size *out);
 
-/* For what a selector or a service matches nothing today: one line of text each (document, path,
- * why). */
+/*
+ * For what a selector or a service matches nothing today: one line of text each (document, path,
+ * why).
+ */
 struct pk_unresolved {
 	const struct pk_document *doc;
 	const struct pk_rule *rule;

@@ -150,9 +150,11 @@ static const struct pk_schema icmp_type = {
 	.form = PK_FORM_WORD, .format = &pk_format_icmp_type, .lo = 0, .hi = 255
 };
 #define QUOTED(nr, name) ",\"" name "\""
+/* clang-format off: strings that macros make pieces of are laid out by hand. */
 #define TYPE_OF(types)                                                                             \
-	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},{\"enum\":[\"\"" types(     \
-		QUOTED) "]}]}"
+	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},"                           \
+	"{\"enum\":[\"\"" types(QUOTED) "]}]}"
+/* clang-format on */
 static const struct pk_schema icmp_code = { .form = PK_FORM_INT, .lo = 0, .hi = 255 };
 static const struct pk_schema_key icmp_keys[] = {
 	{ "family", &family, "IPv4 unless said", false },
@@ -164,12 +166,12 @@ static const struct pk_schema icmp_field = {
 	.form = PK_FORM_OBJECT,
 	.id = "icmpField",
 	.keys = icmp_keys,
-	.extra = "{\"if\":{\"required\":[\"family\"],\"properties\":{\"family\":{\"const\":"
-		 "\"IPv6\"}}},"
-		 "\"then\":{\"properties\":{\"type\":" TYPE_OF(
-			 PK_ICMP6_TYPES) "}},"
-					 "\"else\":{\"properties\":{\"type\":" TYPE_OF(
-						 PK_ICMP4_TYPES) "}}}",
+	/* clang-format off */
+	.extra = "{\"if\":{\"required\":[\"family\"],"
+		 "\"properties\":{\"family\":{\"const\":\"IPv6\"}}},"
+		 "\"then\":{\"properties\":{\"type\":" TYPE_OF(PK_ICMP6_TYPES) "}},"
+		 "\"else\":{\"properties\":{\"type\":" TYPE_OF(PK_ICMP4_TYPES) "}}}",
+	/* clang-format on */
 };
 static const struct pk_schema icmp_fields = FULL_LIST(icmp_field);
 static const struct pk_schema_key icmp_rule_keys[] = {
@@ -183,6 +185,7 @@ static const struct pk_schema icmp_rules = FULL_LIST(icmp_rule);
 
 /* Entries. */
 
+/* clang-format off: lists of keys, one a line. */
 #define PORT_KEYS                                                                                  \
 	{ "toPorts", &port_rules, "and any of these ports", false },                               \
 	{                                                                                          \
@@ -222,18 +225,21 @@ static const char *const to_either[] = { "toEndpoints", "toCIDR",  "toCIDRSet", 
 static const char *const ports_either[] = { "toPorts", "icmps", NULL };
 
 #define ENTRY(name, list, kinds, more)                                                             \
-	static const struct pk_schema name = { .form = PK_FORM_OBJECT,                             \
-					       .id = #name,                                        \
-					       .keys = list,                                       \
-					       .either = kinds,                                    \
-					       .either2 = ports_either,                            \
-					       .too_many = "write two entries",                    \
-					       .extra = more };                                    \
+	static const struct pk_schema name = {                                                     \
+		.form = PK_FORM_OBJECT,                                                            \
+		.id = #name,                                                                       \
+		.keys = list,                                                                      \
+		.either = kinds,                                                                   \
+		.either2 = ports_either,                                                           \
+		.too_many = "write two entries",                                                   \
+		.extra = more,                                                                     \
+	};                                                                                         \
 	static const struct pk_schema name##_list = LIST(name)
 #define HAS(key) "{\"required\":[\"" key "\"]}"
 
-static const struct pk_schema_key ingress_keys[] = { FROM_KEYS, PORT_KEYS, PASS_KEY, REFUSED_FROM,
-						     END };
+static const struct pk_schema_key ingress_keys[] = {
+	FROM_KEYS, PORT_KEYS, PASS_KEY, REFUSED_FROM, END,
+};
 static const struct pk_schema_key egress_keys[] = {
 	TO_KEYS,    { "toFQDNs", &fqdns, "addresses that these names resolved to", false },
 	PORT_KEYS,  PASS_KEY,
@@ -255,20 +261,12 @@ ENTRY(ingress, ingress_keys, from_either,
 	      "fromCIDRSet") "," HAS("fromEntities") "," HAS("toPorts") "," HAS("icmps") "]}}");
 ENTRY(egress, egress_keys, to_either,
       "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") "," HAS("toCIDR") "," HAS("toCIDRSet") "," HAS(
-	      "toEntities") "," HAS("toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("ic"
-												"mp"
-												"s") "]}},"
-												     "{\"if\":{"
-												     "\"required\":["
-												     "\"pass\","
-												     "\"toFQDNs\"]},"
-												     "\"then\":{"
-												     "\"properties\":"
-												     "{\"pass\":{"
-												     "\"const\":"
-												     "false}}}}");
+	      "toEntities") "," HAS("toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("icmps") "]}},"
+													 "{\"if\":{\"required\":[\"pass\",\"toFQDNs\"]},"
+													 "\"then\":{\"properties\":{\"pass\":{\"const\":false}}}}");
 ENTRY(ingress_deny, ingress_deny_keys, from_either, NULL);
 ENTRY(egress_deny, egress_deny_keys, to_either, NULL);
+/* clang-format on */
 
 /* Rules and documents. */
 
@@ -300,28 +298,24 @@ static const struct pk_schema_key rule_keys[] = {
 	REFUSED("authentication", "mutual authentication is not supported"),
 	END,
 };
+/* clang-format off */
 #define ANY_ENTRY(dir) "{\"required\":[\"" dir "\"],\"properties\":{\"" dir "\":{\"minItems\":1}}}"
-#define DEFAULT_DENY_NEEDS(dir)                                                                    \
-	"{\"if\":{\"required\":[\"enableDefaultDeny\"],\"properties\":{\"enableDefaultDeny\":"     \
-	"{\"required\":[\"" dir "\"],\"properties\":{\"" dir "\":{\"const\":true}}}}},"            \
+#define DEFAULT_DENY_NEEDS(dir)                                                                 \
+	"{\"if\":{\"required\":[\"enableDefaultDeny\"],\"properties\":{\"enableDefaultDeny\":"  \
+	"{\"required\":[\"" dir "\"],\"properties\":{\"" dir "\":{\"const\":true}}}}},"         \
 	"\"then\":{\"anyOf\":[" ANY_ENTRY(dir) "," ANY_ENTRY(dir "Deny") "]}}"
 const struct pk_schema pk_schema_rule = {
 	.form = PK_FORM_OBJECT,
 	.id = "rule",
 	.keys = rule_keys,
-	.extra = "{\"anyOf\":[" ANY_ENTRY("ingress") "," ANY_ENTRY("egress") "," ANY_ENTRY(
-		"ingressD"
-		"eny") "," ANY_ENTRY("egressDeny") "]}," DEFAULT_DENY_NEEDS("ingress") "," DEFAULT_DENY_NEEDS("egress") ","
-															"{\"properties\":{"
-															"\"endpointSelector\":{"
-															"\"properties\":{"
-															"\"matchLabels\":"
-															"{\"propertyNames\":{\"not\":{"
-															"\"enum\":[\"reserved:host\","
-															"\"reserved:world\","
-															"\"reserved:remote-node\"]}}}}}"
-															"}}",
+	.extra = "{\"anyOf\":[" ANY_ENTRY("ingress") "," ANY_ENTRY("egress") ","
+		 ANY_ENTRY("ingressDeny") "," ANY_ENTRY("egressDeny") "]},"
+		 DEFAULT_DENY_NEEDS("ingress") "," DEFAULT_DENY_NEEDS("egress") ","
+		 "{\"properties\":{\"endpointSelector\":{\"properties\":{\"matchLabels\":"
+		 "{\"propertyNames\":{\"not\":{\"enum\":[\"reserved:host\",\"reserved:world\","
+		 "\"reserved:remote-node\"]}}}}}}}",
 };
+/* clang-format on */
 const struct pk_schema pk_schema_rules = LIST(pk_schema_rule);
 
 static const struct pk_schema document_name = STRING(pk_format_name);
