@@ -109,8 +109,10 @@ static void operator_text(unsigned int number, struct pk_str *s)
 		    1000 + number);
 }
 
-/* Five rules of the operator's for any peer: scraping from everywhere, a port that is closed to
- * all. */
+/*
+ * Five rules of the operator's for any peer: scraping from everywhere, a port that is closed to
+ * all.
+ */
 static void any_text(unsigned int number, struct pk_str *s)
 {
 	pk_str_addf(s, "{\"name\":\"any-%u\",\"tier\":\"operator\",\"rules\":[", number);
@@ -380,7 +382,8 @@ static void row_p1(struct bench *b)
 	pk_document_free(b->set.at[--b->set.n]);
 }
 
-/* The compiler's own part of an incremental change; the controller's and the kernel's come on top.
+/*
+ * The compiler's own part of an incremental change; the controller's and the kernel's come on top.
  */
 static void row_p2(struct bench *b)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket check: is this node fit, before a job finds out. Each line ok, warn or fail, with its fix.
+/*
+ * picket check: is this node fit, before a job finds out. Each line ok, warn or fail, with its fix.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -118,7 +119,8 @@ bool check_names_picket(const struct pk_json *root)
 	return false;
 }
 
-/* One broken file in the directory breaks every alloc and keeps Nomad from starting: all are read.
+/*
+ * One broken file in the directory breaks every alloc and keeps Nomad from starting: all are read.
  */
 static void check_conflist_file(struct check *c, const char *path, void *arg)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket ip list|show: the leases, from their files; who holds an address. Works without picketd.
+/*
+ * picket ip list|show: the leases, from their files; who holds an address. Works without picketd.
  */
 #include <dirent.h>
 #include <errno.h>

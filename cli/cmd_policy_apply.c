@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy apply|delete: documents into and out of this node's policy directory, whole or not
- * at all. */
+/*
+ * picket policy apply|delete: documents into and out of this node's policy directory, whole or not
+ * at all.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +41,8 @@ static int is_policy(const struct dirent *entry)
 	return entry->d_name[0] != '.' && n > 5 && strcmp(entry->d_name + n - 5, ".json") == 0;
 }
 
-/* The name of the document in a file; NULL where there is none that would be taken. Caller frees.
+/*
+ * The name of the document in a file; NULL where there is none that would be taken. Caller frees.
  */
 static char *name_in(const char *path)
 {
@@ -161,8 +164,10 @@ static void say(const struct cli *cli, const char *name, const char *what, const
 	puts(out.text);
 }
 
-/* Would it have the same name there? Not where it gives itself none and the file is called
- * otherwise. */
+/*
+ * Would it have the same name there? Not where it gives itself none and the file is called
+ * otherwise.
+ */
 static int keeps_name(const struct candidate *c, const char *path, struct pk_err *err)
 {
 	const struct pk_doc_source src = { .source = "file", .path = path };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy explain: would it pass, which rule decides, which ones lose; by the documents and
- * by the tables that the data path reads. */
+/*
+ * picket policy explain: would it pass, which rule decides, which ones lose; by the documents and
+ * by the tables that the data path reads.
+ */
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -163,7 +165,8 @@ static void live_peer(const struct pk_judge_peer *peer, struct pk_live_query *as
 	ask->peer = peer->is == PK_PEER_IS_ENDPOINT ? peer->endpoint->addresses[0] : peer->address;
 }
 
-/* One end by the tables. -ENOENT: it is closed, or its rule set isn't there: then nothing passes.
+/*
+ * One end by the tables. -ENOENT: it is closed, or its rule set isn't there: then nothing passes.
  */
 static int ask_live_side(struct question *q, const struct tables *t, int dir)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy plan: what these documents would change. explain and suggest have their own files.
+/*
+ * picket policy plan: what these documents would change. explain and suggest have their own files.
  */
 #include <errno.h>
 #include <stdio.h>

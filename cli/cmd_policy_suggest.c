@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy suggest: the smallest policies for the flows seen: those that picketd remembers and
- * those that are live now, or a flows file's. */
+/*
+ * picket policy suggest: the smallest policies for the flows seen: those that picketd remembers and
+ * those that are live now, or a flows file's.
+ */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* picket policy test: expectations, judged by the evaluator, the compiled rule sets or the kernel.
+/*
+ * picket policy test: expectations, judged by the evaluator, the compiled rule sets or the kernel.
  */
 #include <stdio.h>
 

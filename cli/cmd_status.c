@@ -140,8 +140,10 @@ static void print_status(const struct cli *cli, const struct pk_json *root)
 	print_counts(root, "Events", "events");
 }
 
-/* Without picketd: what records and pins tell. Enforcement goes on, so this is degraded, not
- * failing. */
+/*
+ * Without picketd: what records and pins tell. Enforcement goes on, so this is degraded, not
+ * failing.
+ */
 static int offline(const struct cli *cli, const struct pk_err *why)
 {
 	struct pk_record_name *list = NULL;

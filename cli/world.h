@@ -9,7 +9,8 @@
 /* What GET /v1/world answers, as text; the form of pk_reach_options.live with the cli as arg. */
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
 
-/* -world FILE where it is given, else the live node: read once, made a case of as often as wanted.
+/*
+ * -world FILE where it is given, else the live node: read once, made a case of as often as wanted.
  */
 struct cli_world {
 	const char *path; /* NULL: the live node */

@@ -16,8 +16,10 @@ struct pk_prefix {
 	bool v6;
 };
 
-/* Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6
- * text is refused. */
+/*
+ * Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6
+ * text is refused.
+ */
 int pk_addr_parse(const char *text, union pk_addr *out);
 const char *pk_addr_format(const union pk_addr *addr, char text[PK_ADDR_TEXT]);
 /* "a.b.c.d/len", "x::/len"; a bare address is /32 or /128. -EINVAL otherwise. */

@@ -348,8 +348,10 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 		r = pin_maps(paths, skel, err);
 	if (r == 0)
 		r = pin_programs(paths, skel, err);
-	/* Before anybody can find the tables, and so take a lease: whoever loads, also again after
-	 * a loader that was killed. */
+	/*
+	 * Before anybody can find the tables, and so take a lease: whoever loads, also again after
+	 * a loader that was killed.
+	 */
 	if (r == 0)
 		r = pk_leases_rebuild(paths, &node, err);
 	pk_fault("leases-rebuilt");

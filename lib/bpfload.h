@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Of the bpf*.c and tables*.c files alone: the first load of a node, and a new build beside the old
- * one. */
+/*
+ * Of the bpf*.c and tables*.c files alone: the first load of a node, and a new build beside the old
+ * one.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 

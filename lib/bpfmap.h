@@ -54,13 +54,17 @@ int pk_map_set(int map, const void *key, const void *value, uint64_t flags);
 int pk_map_delete(int map, const void *key);
 int pk_map_next(int map, const void *key,
 		void *next); /* key NULL = the first; -ENOENT at the end */
-/* Many at once; single calls where the kernel has no batch for this map. *done counts those
- * written, also on failure. */
+/*
+ * Many at once; single calls where the kernel has no batch for this map. *done counts those
+ * written, also on failure.
+ */
 int pk_map_set_many(int map, const void *keys, const void *values, size_t n, size_t *done);
 int pk_map_delete_many(int map, const void *keys, size_t n);
 
-/* Entries from index `first` on of an array (per CPU: as the kernel lays them out, pk_cpus() values
- * each). */
+/*
+ * Entries from index `first` on of an array (per CPU: as the kernel lays them out, pk_cpus() values
+ * each).
+ */
 int pk_map_get_range(int map, uint32_t first, size_t n, void *values);
 /* How many keys are there, by walking them. */
 int pk_map_count(int map, size_t *n);
@@ -71,6 +75,8 @@ struct pk_map_info {
 };
 int pk_map_info(int map, struct pk_map_info *info);
 int pk_prog_id(int prog, uint32_t *id);
-/* Calls each(arg, key, value) for all entries; entries that come or go meanwhile may be missed or
- * met. Non-zero ends it. */
+/*
+ * Calls each(arg, key, value) for all entries; entries that come or go meanwhile may be missed or
+ * met. Non-zero ends it.
+ */
 int pk_map_each(int map, int (*each)(void *arg, const void *key, const void *value), void *arg);

@@ -153,8 +153,10 @@ static int open_current(const struct pk_paths *paths, struct pk_bpf **out, struc
 	}
 	if (r == 0)
 		r = open_maps(bpf, err);
-	/* `current` with a part missing would read as "not loaded", and the loader would take the
-	 * slow path from the devices that run: what is left goes on until somebody decides. */
+	/*
+	 * `current` with a part missing would read as "not loaded", and the loader would take the
+	 * slow path from the devices that run: what is left goes on until somebody decides.
+	 */
 	if (r == -ENOENT)
 		r = -ESTALE;
 	if (r == 0)

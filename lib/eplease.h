@@ -14,11 +14,15 @@ struct pk_lease_dir pk_leases_now(const struct pk_paths *paths, const struct pk_
  * held and nothing is current yet, so no ADD is taking one. No records: nothing is made.
  */
 int pk_leases_rebuild(const struct pk_paths *paths, const struct pk_node *node, struct pk_err *err);
-/* Puts to rest what the record of name holds, but for what an open record of the same container id
- * and interface has taken over. A record that can't be read: all that its owner holds. */
+/*
+ * Puts to rest what the record of name holds, but for what an open record of the same container id
+ * and interface has taken over. A record that can't be read: all that its owner holds.
+ */
 int pk_leases_give_back(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 			const struct pk_record_name *name, struct pk_err *err);
-/* Puts to rest what a container id and interface hold and no record of theirs names: a killed
- * ADD's. Reads every lease. Nothing where one of the records can't be read. */
+/*
+ * Puts to rest what a container id and interface hold and no record of theirs names: a killed
+ * ADD's. Reads every lease. Nothing where one of the records can't be read.
+ */
 int pk_leases_drop_unrecorded(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 			      const struct pk_record_name *who, struct pk_err *err);

@@ -185,8 +185,10 @@ int pk_record_find(const struct pk_paths *paths, const char *container_id, const
 static int fail_state(struct pk_err *err, int r, const char *path)
 {
 	pk_wrap(err, r, "record %s", path);
-	/* A record that is no JSON is trouble with the state directory, not with the caller's
-	 * input. */
+	/*
+	 * A record that is no JSON is trouble with the state directory, not with the caller's
+	 * input.
+	 */
 	if (err)
 		err->code = PK_CODE_STATE;
 	return pk_fix(err, r, "make room in the state directory, writable for root");

@@ -70,7 +70,8 @@ int pk_record_name_parse(const char *file, struct pk_record_name *name); /* -EIN
 const char *pk_record_owner(const struct pk_record_name *name,
 			    char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2]);
 
-/* All records, open ones before closed ones, by container id; the caller frees. No directory: none.
+/*
+ * All records, open ones before closed ones, by container id; the caller frees. No directory: none.
  */
 int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, size_t *n,
 		    struct pk_err *err);

@@ -7,13 +7,17 @@
 
 #include "err.h"
 
-/* Reads at most cap bytes into a NUL-terminated text (caller frees); -EFBIG beyond the cap. fd
- * variant reads to EOF. */
+/*
+ * Reads at most cap bytes into a NUL-terminated text (caller frees); -EFBIG beyond the cap. fd
+ * variant reads to EOF.
+ */
 int pk_fs_read(const char *path, size_t cap, char **text, size_t *len, struct pk_err *err);
 int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *err);
 
-/* Temporary file, write, fsync, rename, fsync of the directory. The temporary is dot-named and
- * removed on failure. */
+/*
+ * Temporary file, write, fsync, rename, fsync of the directory. The temporary is dot-named and
+ * removed on failure.
+ */
 int pk_fs_write(const char *path, const void *data, size_t len, mode_t mode, struct pk_err *err);
 /* The same without any fsync, for what a restart rebuilds. */
 int pk_fs_write_quick(const char *path, const void *data, size_t len, mode_t mode,
@@ -22,8 +26,10 @@ int pk_fs_write_quick(const char *path, const void *data, size_t len, mode_t mod
 /* mkdir -p with mode for what is made. */
 int pk_fs_mkdirs(const char *path, mode_t mode, struct pk_err *err);
 
-/* flock(LOCK_EX) on path (made if needed); waits until deadline_ns of CLOCK_MONOTONIC; -ETIMEDOUT.
- * Close fd to release. */
+/*
+ * flock(LOCK_EX) on path (made if needed); waits until deadline_ns of CLOCK_MONOTONIC; -ETIMEDOUT.
+ * Close fd to release.
+ */
 int pk_fs_lock(const char *path, uint64_t deadline_ns, int *fd, struct pk_err *err);
 
 uint64_t pk_now_ns(void); /* CLOCK_MONOTONIC */

@@ -152,7 +152,8 @@ static bool handle_taken(const struct pk_nl_filter_info *list, size_t n, uint32_
 	return false;
 }
 
-/* A new filter of the same preference goes to the head of its list; the old one of ours goes after.
+/*
+ * A new filter of the same preference goes to the head of its list; the old one of ours goes after.
  */
 static int move_to_head(struct pk_nl *nl, const struct pk_hook *hook,
 			const struct pk_hook_seen *seen, const struct pk_nl_filter_info *list,

@@ -18,8 +18,10 @@ struct pk_hook {
 	const char *name; /* of the filter */
 };
 
-/* TCX without a link: lives and dies with the device; goes to the head. An older program of ours
- * (old >= 0) is replaced atomically, in its place. */
+/*
+ * TCX without a link: lives and dies with the device; goes to the head. An older program of ours
+ * (old >= 0) is replaced atomically, in its place.
+ */
 int pk_hook_attach_tcx(const struct pk_hook *hook, int old, struct pk_err *err);
 
 enum pk_hook_state {
@@ -35,8 +37,10 @@ struct pk_hook_seen {
 };
 int pk_hook_read(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		 struct pk_err *err);
-/* Makes ours first: adds it where it is missing, at the head where another is. -EPERM and
- * PK_CODE_KERNEL where it can't: close the endpoint. */
+/*
+ * Makes ours first: adds it where it is missing, at the head where another is. -EPERM and
+ * PK_CODE_KERNEL where it can't: close the endpoint.
+ */
 int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *err);
 /*
  * Another build's program of ours (old: its descriptor) gives way to this one in its place, by one

@@ -97,8 +97,10 @@ int pk_json_parse_fault(const char *name, const char *text, size_t len, unsigned
 int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 		 const char *const *names, struct pk_err *err);
 
-/* Typed getters of one member: absent leaves *out alone and returns 0; a wrong type or range is an
- * error with place. */
+/*
+ * Typed getters of one member: absent leaves *out alone and returns 0; a wrong type or range is an
+ * error with place.
+ */
 int pk_json_get_string(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
 		       const char **out, struct pk_err *err);
 int pk_json_get_bool(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,

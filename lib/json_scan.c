@@ -153,8 +153,10 @@ static int skip(struct scan *s)
 	}
 }
 
-/* Another program's text must not fail as a whole for what one tenant wrote into it: U+FFFD
- * instead. */
+/*
+ * Another program's text must not fail as a whole for what one tenant wrote into it: U+FFFD
+ * instead.
+ */
 static int patch(struct scan *s, char *p, const char *what)
 {
 	if (!(s->t->flags & PK_JSON_RELAXED))

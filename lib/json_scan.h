@@ -26,8 +26,10 @@ struct pk_json_text {
 /* Checks bytes, blanks comments, fills spots. -EINVAL: the fault is filled. */
 int pk_json_scan(struct pk_json_text *t, struct pk_json_fault *fault);
 
-/* Bytes of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which continues
- * nothing. */
+/*
+ * Bytes of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which continues
+ * nothing.
+ */
 size_t pk_json_utf8(const char *p);
 int pk_json_hex4(const char *p); /* four hexadecimal digits, or -1 */
 /* What a checked string between two quotes stands for. */

@@ -112,8 +112,10 @@ static bool is_start(char c)
 	return ((unsigned char)c & 0xc0) != 0x80;
 }
 
-/* Characters of the token at p (of a bad text too): a string to its quote, a word or number to its
- * end, a bracket alone. */
+/*
+ * Characters of the token at p (of a bad text too): a string to its quote, a word or number to its
+ * end, a bracket alone.
+ */
 static int token_width(const char *p)
 {
 	const char *start = p;

@@ -48,6 +48,8 @@ int pk_lease_is(const struct pk_lease_dir *dir, const union pk_addr *addr, const
 /* Puts the address to rest if owner holds it; nobody's or another's stays as it is. */
 int pk_lease_free(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err);
-/* Removes every lease whose owner is not in keep (ends with NULL): what a power loss left. Nobody
- * may be taking one. */
+/*
+ * Removes every lease whose owner is not in keep (ends with NULL): what a power loss left. Nobody
+ * may be taking one.
+ */
 int pk_leases_prune(const struct pk_lease_dir *dir, const char *const *keep, struct pk_err *err);

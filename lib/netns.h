@@ -12,16 +12,20 @@ struct pk_netns {
 };
 #define PK_NETNS_NONE { .fd = -1 }
 
-/* path must be a network namespace (nsfs), and not the caller's own. Errors: PK_CODE_NETNS, with a
- * fix. */
+/*
+ * path must be a network namespace (nsfs), and not the caller's own. Errors: PK_CODE_NETNS, with a
+ * fix.
+ */
 int pk_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err);
 /* The one that the caller is in. */
 int pk_netns_self(struct pk_netns *ns, struct pk_err *err);
 void pk_netns_close(struct pk_netns *ns);
 #define own_netns PK_OWN(pk_netns_close) struct pk_netns
 
-/* Inode of what is at path: 0, -ENOENT where nothing is there or it is no network namespace (Nomad
- * leaves the file). */
+/*
+ * Inode of what is at path: 0, -ENOENT where nothing is there or it is no network namespace (Nomad
+ * leaves the file).
+ */
 int pk_netns_inode(const char *path, ino_t *inode);
 
 /*

@@ -136,12 +136,16 @@ int pk_nl_routes(struct pk_nl *nl, struct pk_nl_route_info **list, size_t *n, st
 int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t mac[6],
 		    bool *permanent, struct pk_err *err);
 
-/* /proc/sys/net/<family>/conf/<link>/<key> of the current netns ("ipv4", "eth0", "forwarding");
- * value as text. */
+/*
+ * /proc/sys/net/<family>/conf/<link>/<key> of the current netns ("ipv4", "eth0", "forwarding");
+ * value as text.
+ */
 int pk_sysctl_set(const char *family, const char *link, const char *key, const char *value,
 		  struct pk_err *err);
-/* What every host end needs, both families: forwarding, accept_local, rp_filter 0, accept_ra 0,
- * arp_ignore... */
+/*
+ * What every host end needs, both families: forwarding, accept_local, rp_filter 0, accept_ra 0,
+ * arp_ignore...
+ */
 int pk_sysctl_host_end(const char *link, struct pk_err *err);
 /* eth0: accept_ra 0, accept_dad 0; tap0: IPv6 off. In the alloc's netns. */
 int pk_sysctl_eth(const char *link, struct pk_err *err);

@@ -23,13 +23,16 @@ struct pk_nl {
 	_Alignas(8) char buf[PK_NL_ROOM]; /* of struct nlmsghdr, one after the other */
 };
 
-/* A message under construction; its body and attributes are libnl's. NULL never: small allocations
- * abort. */
+/*
+ * A message under construction; its body and attributes are libnl's. NULL never: small allocations
+ * abort.
+ */
 struct nl_msg *pk_nl_message(uint16_t type, uint16_t flags, const void *body, size_t size);
 /* Takes msg over into the batch. fmt says what it does, for errors. */
 void pk_nl_push(struct pk_nl *nl, struct nl_msg *msg, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Sends msg (taken over), a dump or a single request, and calls each for every answer. 0, -errno.
+/*
+ * Sends msg (taken over), a dump or a single request, and calls each for every answer. 0, -errno.
  */
 int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
 	      void (*each)(void *arg, struct nlmsghdr *answer), void *arg);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Features of a link by name (ethtool): what the kernel must have finished before the guard looks.
+/*
+ * Features of a link by name (ethtool): what the kernel must have finished before the guard looks.
  */
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -131,7 +132,8 @@ int pk_offload_check(const char *link, struct pk_err *err)
 	return r < 0 ? r : first_on(&f, err);
 }
 
-/* The kernel's own answer to the request (it may refuse single bits) counts for nothing: read back.
+/*
+ * The kernel's own answer to the request (it may refuse single bits) counts for nothing: read back.
  */
 int pk_offload_off(const char *link, struct pk_err *err)
 {

@@ -42,8 +42,10 @@ static inline void pk_own_dir_(DIR **d)
 
 #define PK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Small objects of fixed size: abort when there is no memory (crash-only; enforcement goes on from
- * the pins). */
+/*
+ * Small objects of fixed size: abort when there is no memory (crash-only; enforcement goes on from
+ * the pins).
+ */
 static inline void *pk_alloc(size_t size)
 {
 	void *p = calloc(1, size);

@@ -19,7 +19,8 @@ void pk_str_addf(struct pk_str *s, const char *fmt, ...) __attribute__((format(p
 char *pk_str_take(struct pk_str *s);
 #define own_str PK_OWN(pk_str_done) struct pk_str
 
-/* Control characters, bidi controls, and bytes that are no UTF-8 become \xNN: safe for a terminal.
+/*
+ * Control characters, bidi controls, and bytes that are no UTF-8 become \xNN: safe for a terminal.
  */
 void pk_str_add_escaped(struct pk_str *s, const char *text);
 
@@ -29,7 +30,8 @@ int pk_parse_u64(const char *text, uint64_t max, uint64_t *out);
 /* Edit distance up to 3 for "did you mean"; NULL if nothing is near. Names ends with NULL. */
 const char *pk_nearest(const char *word, const char *const *names);
 
-/* SipHash-2-4 with a fixed key a table; 128-bit digest of canonical text (two of them, fixed keys).
+/*
+ * SipHash-2-4 with a fixed key a table; 128-bit digest of canonical text (two of them, fixed keys).
  */
 uint64_t pk_siphash(const void *data, size_t n, const uint64_t key[2]);
 void pk_hash128(const void *data, size_t n, uint64_t out[2]);

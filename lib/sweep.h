@@ -51,6 +51,8 @@ struct pk_sweep {
 	uint64_t deadline_ns;
 	unsigned int n_found, n_removed; /* out */
 };
-/* In the node's netns. A part that can't be removed is reported (removed = false) and the rest goes
- * on. */
+/*
+ * In the node's netns. A part that can't be removed is reported (removed = false) and the rest goes
+ * on.
+ */
 int pk_sweep(struct pk_sweep *sweep, struct pk_err *err);

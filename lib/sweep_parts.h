@@ -18,13 +18,17 @@ struct pk_sweep_run {
 	struct pk_lease_dir leases;
 };
 
-/* Counts it, does it if it may be done and is wanted (remove returns 0 or -errno), tells the
- * caller. */
+/*
+ * Counts it, does it if it may be done and is wanted (remove returns 0 or -errno), tells the
+ * caller.
+ */
 void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
 		     int (*remove)(struct pk_sweep_run *run, void *arg, struct pk_err *err),
 		     void *arg);
-/* Is a veth of that name there? Another kind is somebody else's. By the list that the sweep began
- * with. */
+/*
+ * Is a veth of that name there? Another kind is somebody else's. By the list that the sweep began
+ * with.
+ */
 const struct pk_nl_link *pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot);
 /* Some record, open or closed, of that slot (ifname NULL: of that container). */
 const struct pk_record_name *pk_sweep_record_of(const struct pk_sweep_run *run, const char *owner);

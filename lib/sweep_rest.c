@@ -61,7 +61,8 @@ static bool is_young(const char *path)
 	struct stat st;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	/* A time in the future means that the clock was set back: nobody can tell the file's age.
+	/*
+	 * A time in the future means that the clock was set back: nobody can tell the file's age.
 	 */
 	return stat(path, &st) == 0 && now.tv_sec - st.st_mtim.tv_sec <= PK_SWEEP_AGE_S;
 }

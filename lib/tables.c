@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Numbers, words, label sets, and what is the node's. Slots: tables_slot.c; rule sets:
- * tables_rules.c. */
+/*
+ * Numbers, words, label sets, and what is the node's. Slots: tables_slot.c; rule sets:
+ * tables_rules.c.
+ */
 #include "tables.h"
 
 #include <errno.h>

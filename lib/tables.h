@@ -26,8 +26,10 @@
  */
 int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, uint32_t *slot,
 		 struct pk_err *err);
-/* Slots that owner has taken; 0 ends it. For DEL without a record. Returns the next one above
- * `after`. */
+/*
+ * Slots that owner has taken; 0 ends it. For DEL without a record. Returns the next one above
+ * `after`.
+ */
 uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after);
 bool pk_slot_taken(const struct pk_bpf *bpf, uint32_t slot);
 /* Seconds since a slot was taken (boot time); for the sweep of slots without record. */
@@ -53,12 +55,15 @@ int pk_labels_get(const struct pk_bpf *bpf, const uint64_t hash[2],
 int pk_tenant_take(struct pk_bpf *bpf, const uint64_t tenant[2], uint64_t deadline_ns,
 		   uint32_t *out, struct pk_err *err);
 int pk_tenant_get(const struct pk_bpf *bpf, const uint64_t tenant[2], uint32_t *out); /* -ENOENT */
-/* Names the rule set of a label set (0 = use the tenant's base). -ENOENT: the set has no numbers.
+/*
+ * Names the rule set of a label set (0 = use the tenant's base). -ENOENT: the set has no numbers.
  */
 int pk_labels_name(struct pk_bpf *bpf, const uint64_t hash[2], uint32_t rule_set,
 		   uint64_t deadline_ns, struct pk_err *err);
-/* Forgets a label set that no endpoint has; peer_class entries of it are the caller's to remove
- * before. */
+/*
+ * Forgets a label set that no endpoint has; peer_class entries of it are the caller's to remove
+ * before.
+ */
 int pk_labels_forget(struct pk_bpf *bpf, const uint64_t hash[2], uint64_t deadline_ns,
 		     struct pk_err *err);
 /* A tenant's base (0 = any other tenant); rule_set 0 removes it. */
@@ -98,8 +103,10 @@ int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,
  */
 int pk_rule_set_amend(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *from,
 		      const struct pk_image *to, struct pk_err *err);
-/* Writes the peer classes of image whose identity has a number by now. Before that identity's first
- * address. */
+/*
+ * Writes the peer classes of image whose identity has a number by now. Before that identity's first
+ * address.
+ */
 int pk_rule_set_peers(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
 		      struct pk_err *err);
 /*
@@ -145,7 +152,8 @@ void pk_rcu_wait(void);
 
 /* Endpoints. */
 
-/* Closed: the slot's entry and its device. The word must be 0. `opened`, `spare` are the tables'.
+/*
+ * Closed: the slot's entry and its device. The word must be 0. `opened`, `spare` are the tables'.
  */
 int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
 		      struct pk_err *err);
@@ -176,12 +184,16 @@ struct pk_endpoint_open {
 	const struct pk_open_port *open;
 	size_t n_open;
 };
-/* Addresses, ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -ESTALE: the label
- * set was forgotten since its numbers were taken; -EEXIST: the word is open already. */
+/*
+ * Addresses, ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -ESTALE: the label
+ * set was forgotten since its numbers were taken; -EEXIST: the word is open already.
+ */
 int pk_endpoint_open(struct pk_bpf *bpf, const struct pk_endpoint_open *open, uint64_t deadline_ns,
 		     struct pk_err *err);
-/* Word to 0, then its addresses and ports, those that are still its own. A closed or free slot is
- * success. */
+/*
+ * Word to 0, then its addresses and ports, those that are still its own. A closed or free slot is
+ * success.
+ */
 int pk_endpoint_close(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
 /* Host device of another ifindex in the same slot (CHECK): slots and the entry follow. */
 int pk_endpoint_device(struct pk_bpf *bpf, uint32_t slot, uint32_t host_ifindex,
@@ -193,8 +205,10 @@ struct pk_endpoint_switch {
 	uint32_t identity, tenant;
 	uint32_t rule_set, flags;
 };
-/* The controller's: identity and tenant, by_address, then the word with a new revision. -EAGAIN as
- * pk_word_switch. */
+/*
+ * The controller's: identity and tenant, by_address, then the word with a new revision. -EAGAIN as
+ * pk_word_switch.
+ */
 int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
 		       uint64_t deadline_ns, uint64_t *now, struct pk_err *err);
 /* The slot's whole set of open ports; a change is followed by a new revision. */
@@ -211,8 +225,10 @@ int pk_remote_set(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk
 /* Only where owner and generation are still these; gone is success, another's -EAGAIN. */
 int pk_remote_delete(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *was,
 		     struct pk_err *err);
-/* Read, changed by edit, written, under the node lock. epoch, layout, path and sizes stay what they
- * are. */
+/*
+ * Read, changed by edit, written, under the node lock. epoch, layout, path and sizes stay what they
+ * are.
+ */
 int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *node), void *arg,
 		   uint64_t deadline_ns, struct pk_err *err);
 
@@ -227,6 +243,8 @@ struct pk_table_use {
 	const char *name;
 	uint64_t used, size;
 };
-/* For status: verdicts, cidr, peer_class, labels, by_address, flows... -> n of them, at most
- * PK_MAP_COUNT. */
+/*
+ * For status: verdicts, cidr, peer_class, labels, by_address, flows... -> n of them, at most
+ * PK_MAP_COUNT.
+ */
 size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT]);

@@ -491,8 +491,10 @@ int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
 		return r;
 	if (!in_range(bpf, to->slot) || !to->from)
 		return pk_fail(err, EPERM, "slot %u is closed", to->slot);
-	/* Under the lock nobody opens the slot anew: the word that was read is still this
-	 * endpoint's. */
+	/*
+	 * Under the lock nobody opens the slot anew: the word that was read is still this
+	 * endpoint's.
+	 */
 	if (pk_word(bpf, to->slot) != to->from)
 		return pk_fail(err, EAGAIN, "the word of slot %u has changed", to->slot);
 	ep = &bpf->endpoints[to->slot];

@@ -3,11 +3,14 @@
 /* Of tables_rules.c and tables_write.c alone: a rule set's entries in a place that is claimed. */
 #include "tables.h"
 
-/* Verdicts, lists (their numbers into entry->list), peer classes. On failure what was written
- * stays: scrub. */
+/*
+ * Verdicts, lists (their numbers into entry->list), peer classes. On failure what was written
+ * stays: scrub.
+ */
 int pk_rule_set_write(struct pk_bpf *bpf, uint32_t place, const struct pk_image *image,
 		      uint64_t deadline_ns, struct pk_rule_set *entry, struct pk_err *err);
-/* Removes verdicts and peer classes of a place; image NULL or not its own: by walking the tables.
+/*
+ * Removes verdicts and peer classes of a place; image NULL or not its own: by walking the tables.
  */
 void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t place, const struct pk_image *image);
 

@@ -14,8 +14,10 @@
 
 enum pk_op { PK_OP_IN, PK_OP_NOT_IN, PK_OP_EXISTS, PK_OP_NOT_EXISTS };
 
-/* One requirement; a matchLabels pair is IN with one value. All requirements of a selector must
- * hold. */
+/*
+ * One requirement; a matchLabels pair is IN with one value. All requirements of a selector must
+ * hold.
+ */
 struct pk_requirement {
 	char *key; /* canonical, "source:key": aliases and bare keys are resolved by the parser */
 	enum pk_op op;
@@ -51,8 +53,8 @@ struct pk_cidr_rule {
 
 struct pk_service_ref {
 	char *name;
-	char *tenant_name; /* NULL: the document's (an operator document without one: any namespace)
-			    */
+	/* NULL: the document's own namespace; in an operator document without one, any. */
+	char *tenant_name;
 };
 
 struct pk_fqdn {
@@ -110,8 +112,8 @@ struct pk_rule {
 	struct pk_entry
 		*entries[2]; /* by enum pk_dir; allow and deny, in file order (allow list first) */
 	size_t n_entries[2];
-	bool default_deny[2]; /* effective: tier and enableDefaultDeny applied; false without
-				 entries */
+	/* Tier and enableDefaultDeny are applied; false without entries. */
+	bool default_deny[2];
 	int line;
 };
 

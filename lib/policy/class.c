@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One class of a rule set: which claims its peers have, what table comes of them, what number it
- * has. */
+/*
+ * One class of a rule set: which claims its peers have, what table comes of them, what number it
+ * has.
+ */
 #include "engine.h"
 
 #include <arpa/inet.h>
@@ -52,8 +54,10 @@ static size_t baseline(const struct pk_engine *engine, const struct program *p, 
 	return 1;
 }
 
-/* The act's spans at this peer: its own, or, with labels of the peer's ports, a list that the
- * caller frees. */
+/*
+ * The act's spans at this peer: its own, or, with labels of the peer's ports, a list that the
+ * caller frees.
+ */
 static void spans_at(const struct side *side, uint32_t act, const struct recipe *r, enum pk_dir dir,
 		     struct pk_claim *claim, struct spans *owned)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Who is there and what is stale: endpoints, identities and tenants, documents, and which programs
- * they touch. */
+/*
+ * Who is there and what is stale: endpoints, identities and tenants, documents, and which programs
+ * they touch.
+ */
 #include "engine.h"
 
 #include <errno.h>
@@ -258,7 +260,8 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name)
 
 /* --- compile --- */
 
-/* Nobody of the tenant is left among the peers: its class goes, and comes back with the next one.
+/*
+ * Nobody of the tenant is left among the peers: its class goes, and comes back with the next one.
  */
 static void tenant_unknown(struct pk_engine *engine, struct tenant *t)
 {
@@ -284,8 +287,10 @@ static void forget_ident(struct pk_engine *engine, struct ident *ident)
 	tenant_drop(engine, t);
 }
 
-/* Those that are gone leave; those that are new are indexed. *fresh: identities that old programs
- * don't know. */
+/*
+ * Those that are gone leave; those that are new are indexed. *fresh: identities that old programs
+ * don't know.
+ */
 static void take_queue(struct pk_engine *engine, struct vec *fresh)
 {
 	size_t kept = 0;

@@ -27,8 +27,10 @@ static void read_direction(struct pk_reader *r, const struct pk_json *v, enum pk
 		pk_read_entry(r, e, &place, &rule->entries[dir][rule->n_entries[dir]++]);
 }
 
-/* A rule of the tenant tier asks for default deny unless it says no; one of another only if it says
- * so. */
+/*
+ * A rule of the tenant tier asks for default deny unless it says no; one of another only if it says
+ * so.
+ */
 static void read_default_deny(struct pk_reader *r, const struct pk_json *v, enum pk_dir dir,
 			      struct pk_rule *rule)
 {

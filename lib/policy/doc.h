@@ -16,8 +16,8 @@ struct pk_doc_source {
 	const char *path;   /* file or key, for messages */
 	const char
 		*name; /* where the document gives none; NULL: path's last part without ".json" */
-	const char *tenant_name; /* the place belongs to this namespace: any other is refused. NULL:
-				  to the operator */
+	/* The location belongs to this namespace, any other is refused. NULL: to the operator. */
+	const char *tenant_name;
 };
 
 struct pk_doc_note {
@@ -29,8 +29,10 @@ struct pk_doc_note {
 
 #define PK_DOC_NOTES_MAX 50 /* kept, unless the caller sets max */
 
-/* What was said of one document, in the order of its text. Zeroed before use; the caller's
- * pk_doc_notes_done. */
+/*
+ * What was said of one document, in the order of its text. Zeroed before use; the caller's
+ * pk_doc_notes_done.
+ */
 struct pk_doc_notes {
 	char *path;
 	struct pk_doc_note *list;
@@ -57,7 +59,8 @@ static inline void pk_document_freep(struct pk_document **doc)
 }
 #define own_document PK_OWN(pk_document_freep) struct pk_document
 
-/* "path:line:col: error: .path: text", the line, the underline with the fix; safe for a terminal.
+/*
+ * "path:line:col: error: .path: text", the line, the underline with the fix; safe for a terminal.
  */
 void pk_doc_notes_text(const struct pk_doc_notes *notes, struct pk_str *out);
 /* "1 error, 2 warnings", "" if there is nothing to count. */
@@ -67,11 +70,15 @@ void pk_doc_notes_json(const struct pk_doc_notes *notes, struct pk_jw *w, const 
 /* The first error in one line for logs and the API: "path:line:col: error: .path: text; fix: …". */
 void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out);
 
-/* A label key as its author wrote it -> canonical "source:key" (docs/policy.md, "Labels"); caller
- * frees. -EINVAL: why says. */
+/*
+ * A label key as its author wrote it -> canonical "source:key" (docs/policy.md, "Labels"); caller
+ * frees. -EINVAL: why says.
+ */
 int pk_doc_label_key(const char *text, char **out, struct pk_err *why);
 const char *pk_entity_name(enum pk_entity entity); /* "world-ipv4" */
 int pk_entity_parse(const char *text, enum pk_entity *out);
-/* The name of a document that gives itself none: the path's last part without ".json". Caller
- * frees. */
+/*
+ * The name of a document that gives itself none: the path's last part without ".json". Caller
+ * frees.
+ */
 char *pk_doc_name_of_path(const char *path);

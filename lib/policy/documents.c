@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The documents in force, flattened once each, and found by the namespace of those they may select.
+/*
+ * The documents in force, flattened once each, and found by the namespace of those they may select.
  */
 #include "engine.h"
 
@@ -219,8 +220,10 @@ static bool names_ports(const struct doc_obj *d)
 	return false;
 }
 
-/* Programs point at entries: those of documents that go are let go first. True: one of them named
- * ports. */
+/*
+ * Programs point at entries: those of documents that go are let go first. True: one of them named
+ * ports.
+ */
 static bool drop_old(struct pk_engine *engine, size_t n_kept)
 {
 	struct doc_obj *d, *next;

@@ -114,8 +114,10 @@ struct peer {
 
 /* match.c */
 void ent_init(struct ent *ent);
-/* Three-valued match of the peer part (never of the CIDR and FQDN kinds), as it counts for the
- * entry's kind. */
+/*
+ * Three-valued match of the peer part (never of the CIDR and FQDN kinds), as it counts for the
+ * entry's kind.
+ */
 bool ent_matches(const struct ent *ent, const struct peer *peer, const struct pk_settings *s);
 /* -1, 0, 1: which one wins and is shown first: higher rank, then document name, source, place. */
 int ent_cmp(const struct ent *a, const struct ent *b);
@@ -130,8 +132,10 @@ struct spans {
 void spans_push(struct spans *s, struct pk_span span);
 void ent_resolve(const struct ent *ent, const struct peer *to, struct spans *out);
 
-/* cidr.c: how a set of CIDR entries divides the world, shared by all programs that have the same
- * ones. */
+/*
+ * cidr.c: how a set of CIDR entries divides the world, shared by all programs that have the same
+ * ones.
+ */
 struct cidr_class {
 	uint32_t *acts; /* places in the key's ents */
 	size_t n_acts;
@@ -146,8 +150,10 @@ struct shape {
 	bool used;
 	UT_hash_handle hh;
 };
-/* ents: those of kind PK_PEER_CIDR of a program's direction, in its order. The shape stays the
- * engine's. */
+/*
+ * ents: those of kind PK_PEER_CIDR of a program's direction, in its order. The shape stays the
+ * engine's.
+ */
 struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *const *ents,
 			size_t n);
 void shapes_free(struct pk_engine *engine, bool unused_only);
@@ -291,8 +297,10 @@ struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoin
 void ident_drop(struct pk_engine *engine, struct ident *ident, bool local);
 void ident_clear(struct ident *ident);
 
-/* compile.c, for documents.c: programs that hold entries of documents with keep unset; identities
- * by the port names. */
+/*
+ * compile.c, for documents.c: programs that hold entries of documents with keep unset; identities
+ * by the port names.
+ */
 void programs_forget(struct pk_engine *engine);
 void idents_retake(struct pk_engine *engine);
 /* A subject by labels alone, under a name that is no namespace's. */

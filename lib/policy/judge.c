@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sentence by sentence; quotes are docs/policy.md's. Slow on purpose: nothing is remembered between
- * two questions. */
+/*
+ * Sentence by sentence; quotes are docs/policy.md's. Slow on purpose: nothing is remembered between
+ * two questions.
+ */
 #include "judge.h"
 
 #include <netinet/in.h>
@@ -33,7 +35,8 @@ static const struct pk_label_set *peer_labels(const struct pk_judge_query *q)
 	return q->peer.is == PK_PEER_IS_ENDPOINT ? q->peer.endpoint->labels : NULL;
 }
 
-/* "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE.
+/*
+ * "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE.
  */
 static bool is_endpoint(const struct pk_judge_query *q)
 {
@@ -64,8 +67,10 @@ static enum pk_tri selector_of_peer(const struct pk_selector *sel,
 	return sel->n_req ? PK_MAYBE : PK_YES;
 }
 
-/* "no tenant policy selects" an endpoint in quarantine; "a tenant policy selects endpoints of this
- * namespace only". */
+/*
+ * "no tenant policy selects" an endpoint in quarantine; "a tenant policy selects endpoints of this
+ * namespace only".
+ */
 static enum pk_tri selects(const struct pk_document *doc, const struct pk_rule *rule,
 			   const struct pk_label_set *subject)
 {
@@ -100,8 +105,10 @@ static bool in_reach(const struct pk_settings *s, const union pk_addr *addr)
 	return false;
 }
 
-/* "A tenant policy's egress allow leaves them out, and may not name host or remote-node, unless
- * tenantReach lists …". */
+/*
+ * "A tenant policy's egress allow leaves them out, and may not name host or remote-node, unless
+ * tenantReach lists …".
+ */
 static bool out_of_reach(const struct view *v)
 {
 	const struct pk_settings *s = v->judge->settings;
@@ -136,8 +143,10 @@ static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 {
 	const struct pk_judge_peer *p = &v->q->peer;
 	bool world = p->is == PK_PEER_IS_WORLD;
-	/* "There `all` in an allow is its own namespace and the world, `cluster` its own namespace;
-	 * in a deny … everything". */
+	/*
+	 * "There `all` in an allow is its own namespace and the world, `cluster` its own namespace;
+	 * in a deny … everything".
+	 */
 	bool narrow = v->doc->tenant_name && !v->entry->deny;
 
 	switch (entity) {
@@ -163,8 +172,10 @@ static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 	return PK_NO;
 }
 
-/* "every peer selector means its own namespace, unless it names others by matchLabels or In (in a
- * deny by any expression on it)". */
+/*
+ * "every peer selector means its own namespace, unless it names others by matchLabels or In (in a
+ * deny by any expression on it)".
+ */
 static enum pk_tri match_peer_selector(const struct view *v, const struct pk_selector *sel)
 {
 	enum pk_tri tri;
@@ -212,8 +223,10 @@ static enum pk_tri match_service(const struct view *v, const struct pk_service_r
 	return ns ? pk_tri_and(tri, in_namespace(labels, ns)) : tri;
 }
 
-/* "an address in an answer … for that endpoint"; "answers for toFQDNs never open [protected
- * addresses]". */
+/*
+ * "an address in an answer … for that endpoint"; "answers for toFQDNs never open [protected
+ * addresses]".
+ */
 static enum pk_tri match_fqdn(const struct view *v, const struct pk_fqdn *fqdn)
 {
 	const struct pk_world_endpoint *subject = v->q->subject;
@@ -267,8 +280,10 @@ static enum pk_tri match_peer(const struct view *v)
 	return PK_NO;
 }
 
-/* "A port label is that of the endpoint connected to: the endpoint's own on ingress, each peer's on
- * egress." */
+/*
+ * "A port label is that of the endpoint connected to: the endpoint's own on ingress, each peer's on
+ * egress."
+ */
 static enum pk_tri match_port_label(const struct view *v, const char *label)
 {
 	const struct pk_judge_query *q = v->q;

@@ -44,8 +44,10 @@ void pk_judge(const struct pk_judge_by *judge, const struct pk_judge_query *q,
 enum pk_tri pk_judge_selects(const struct pk_document *doc, const struct pk_rule *rule,
 			     const struct pk_label_set *subject);
 
-/* Every entry that matches the question, whether it decides or not, and each rule that asks for
- * default deny: tier by tier. */
+/*
+ * Every entry that matches the question, whether it decides or not, and each rule that asks for
+ * default deny: tier by tier.
+ */
 struct pk_judge_match {
 	const struct pk_document *doc;
 	const struct pk_rule *rule;

@@ -32,15 +32,17 @@ struct pk_label_set {
 	size_t n_known;
 	char **unknown; /* sorted */
 	size_t n_unknown;
-	const char *tenant_name; /* value of nomad:namespace in known; NULL: quarantine, or the
-				  namespace is unknown */
-	bool init;		 /* {reserved:init} */
-	char *text;		 /* canonical, "" until pk_label_set_finish */
-	uint64_t hash[2];	 /* pk_hash128 of text: key of the `labels` table */
+	/* The value of nomad:namespace in known; NULL: quarantine, or the namespace is unknown. */
+	const char *tenant_name;
+	bool init;	  /* {reserved:init} */
+	char *text;	  /* canonical, "" until pk_label_set_finish */
+	uint64_t hash[2]; /* pk_hash128 of text: key of the `labels` table */
 };
 
-/* Build: add in any order, then finish (sorts, drops doubles, makes text and hash). All -EINVAL:
- * err says why. */
+/*
+ * Build: add in any order, then finish (sorts, drops doubles, makes text and hash). All -EINVAL:
+ * err says why.
+ */
 struct pk_label_set *pk_label_set_new(void);
 void pk_label_set_add(struct pk_label_set *set, const char *key, const char *value);
 void pk_label_set_add_unknown(struct pk_label_set *set, const char *name);
@@ -60,8 +62,8 @@ int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_er
 struct pk_claims {
 	const char *tenant_name; /* NULL: quarantine */
 	const char *job, *group;
-	bool believed; /* job and group are the operator's word ("nomad": null): known; the rest
-			  absent */
+	/* Job and group are the operator's word ("nomad": null): known; the rest is absent. */
+	bool believed;
 };
 /*
  * believed: {namespace, job, group, the node's own labels}, nothing unknown. Else the namespace and
@@ -71,8 +73,10 @@ struct pk_claims {
  */
 struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 					      const struct pk_settings *settings);
-/* "An endpoint of this tenant of which nothing else is known": what `bases` and a tenant's class
- * mean. NULL: of any tenant. */
+/*
+ * "An endpoint of this tenant of which nothing else is known": what `bases` and a tenant's class
+ * mean. NULL: of any tenant.
+ */
 struct pk_label_set *pk_label_set_of_tenant(const char *tenant_name);
 struct pk_label_set *pk_label_set_init(void); /* {reserved:init} */
 struct pk_label_set *
@@ -91,8 +95,10 @@ static inline enum pk_tri pk_tri_or(enum pk_tri a, enum pk_tri b)
 
 /* Is key among the unknown ones (by name, source or "*")? */
 bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key);
-/* First known label of key, NULL if there is none; the next ones of the same key follow it in
- * known[]. */
+/*
+ * First known label of key, NULL if there is none; the next ones of the same key follow it in
+ * known[].
+ */
 const struct pk_label *pk_label_set_get(const struct pk_label_set *set, const char *key);
 
 /* Key of a tenant in a compiled rule set (ruleset.h), where identities have their text's hash. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The endpoints and tenants that a rule set treats differently from what they would fall back to.
+/*
+ * The endpoints and tenants that a rule set treats differently from what they would fall back to.
  */
 #include "engine.h"
 
@@ -51,8 +52,10 @@ static struct peer tenant_peer(const struct tenant *t)
 	return (struct peer){ .is = IS_ENDPOINT, .labels = t->labels };
 }
 
-/* What an endpoint of this tenant gets without an entry of its own; *hit: it holds acts that others
- * of the tenant may lack. */
+/*
+ * What an endpoint of this tenant gets without an entry of its own; *hit: it holds acts that others
+ * of the tenant may lack.
+ */
 static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			       struct tenant *t, bool *hit)
 {

@@ -264,8 +264,10 @@ static void fill_side(struct side *side, struct gather *g, int dir, const struct
 	if (dir == PK_INGRESS)
 		side->own = own_spans(
 			subject, &(struct vec){ .at = (void **)side->acts, .n = side->n_acts });
-	/* The base of any tenant serves several: whoever is the same tenant to one is another to
-	 * the next. */
+	/*
+	 * The base of any tenant serves several: whoever is the same tenant to one is another to
+	 * the next.
+	 */
 	for (size_t i = 0; i < side->n_acts && !shared; i++) {
 		const struct ent *ent = side->acts[i];
 

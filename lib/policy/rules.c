@@ -143,7 +143,8 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 		(struct known){ .doc = doc, .hashes = rules->hashes + first, .index = index };
 }
 
-/* The places are sorted by their hash: each takes the next number that is free behind the last one.
+/*
+ * The places are sorted by their hash: each takes the next number that is free behind the last one.
  */
 static void settle(struct pk_rules *rules)
 {
@@ -163,8 +164,10 @@ static void settle(struct pk_rules *rules)
 			break;
 		}
 	}
-	/* Behind the last number there is no room: those few stand at the front, shifting what is
-	 * there. */
+	/*
+	 * Behind the last number there is no room: those few stand at the front, shifting what is
+	 * there.
+	 */
 	for (size_t i = 0; i < wrapped; i++)
 		rules->places[rules->n - 1 - i].number = PK_RULE_FIRST + (uint32_t)i;
 	if (!wrapped)

@@ -11,8 +11,10 @@
 
 struct pk_rules;
 
-/* Sets entry->number in every document and remembers where each number stands. Keeps pointers into
- * the documents. */
+/*
+ * Sets entry->number in every document and remembers where each number stands. Keeps pointers into
+ * the documents.
+ */
 struct pk_rules *pk_rules_new(struct pk_document *const *docs, size_t n);
 /*
  * The same for another set, taking over what was worked out for the documents that are in both
@@ -36,11 +38,15 @@ int pk_rules_find(const struct pk_rules *rules, uint32_t number, struct pk_rule_
 size_t pk_rules_count(const struct pk_rules *rules);
 int pk_rules_at(const struct pk_rules *rules, size_t i, struct pk_rule_ref *out);
 
-/* "db-only-from-api: api may query the database (db.json:12)", "baseline: same namespace"; rank
- * adds "default deny of …". */
+/*
+ * "db-only-from-api: api may query the database (db.json:12)", "baseline: same namespace"; rank
+ * adds "default deny of …".
+ */
 void pk_rule_text(const struct pk_rule_ref *ref, uint8_t rank, struct pk_str *out);
 /* operator, tenant, baseline; builtin for all else. */
 const char *pk_tier_name(unsigned int rank);
-/* {"number", "document", "source", "path", "line", "direction", "rule", "entry", "kind", "tier",
- * "audit", "description", "log"} */
+/*
+ * {"number", "document", "source", "path", "line", "direction", "rule", "entry", "kind", "tier",
+ * "audit", "description", "log"}
+ */
 void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *key);

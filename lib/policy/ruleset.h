@@ -19,11 +19,13 @@ struct pk_verdict_entry {
 	struct pk_verdict_value value;
 };
 
-/* -> peer_class. An identity or tenant that has no number yet gets one, or is left out until it has
- * (safe: fallback). */
+/*
+ * -> peer_class. An identity or tenant that has no number yet gets one, or is left out until it has
+ * (safe: fallback).
+ */
 struct pk_peer_entry {
-	uint64_t hash[2]; /* of the identity's text (pk_identity_text), or pk_tenant_hash of the
-			     namespace */
+	/* The hash of the identity's text (pk_identity_text), or pk_tenant_hash of the namespace. */
+	uint64_t hash[2];
 	uint32_t class_nr;
 	uint8_t dir; /* enum pk_dir */
 	bool tenant;
@@ -55,8 +57,10 @@ struct pk_name_class {
 struct pk_image {
 	unsigned int refs;
 	uint64_t digest[2]; /* of everything below: equal content, equal digest */
-	/* Whose rules these are, where endpoints to come may be treated apart: two that are equal
-	 * today may not be tomorrow. */
+	/*
+	 * Whose rules these are, where endpoints to come may be treated apart: two that are equal
+	 * today may not be tomorrow.
+	 */
 	uint64_t origin[2];
 	uint32_t flags; /* PK_RULE_SET_* */
 	bool audit;	/* some audit verdict differs from the live one: PK_WORD_AUDIT */
@@ -84,8 +88,10 @@ void pk_image_finish(struct pk_image *image);
 struct pk_cidr_list *pk_cidr_list_new(struct pk_cidr_entry *entries, size_t n);
 struct pk_cidr_list *pk_cidr_list_ref(struct pk_cidr_list *list);
 void pk_cidr_list_unref(struct pk_cidr_list *list);
-/* Class of the longest match, PK_CLASS_WORLD4 or 6 where nothing of the list matches (or list is
- * NULL). */
+/*
+ * Class of the longest match, PK_CLASS_WORLD4 or 6 where nothing of the list matches (or list is
+ * NULL).
+ */
 uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
 /* What a peer is, as the data path knows it. */
@@ -109,8 +115,10 @@ struct pk_image_query {
 	size_t n_name_classes;
 	uint32_t open; /* PK_OPEN_* of the subject's port, ingress only */
 };
-/* Looks up as the data path does: class by identity, tenant, reserved kind or list; one longest
- * match; open ports and names beside it. */
+/*
+ * Looks up as the data path does: class by identity, tenant, reserved kind or list; one longest
+ * match; open ports and names beside it.
+ */
 void pk_image_lookup(const struct pk_image *image, const struct pk_image_query *q,
 		     struct pk_verdict_value *out);
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_query *q);

@@ -14,8 +14,10 @@ static bool has_value(const struct pk_requirement *req, const char *value)
 	return false;
 }
 
-/* A key that has a value is known, unless it may have more values than those: services, or a key
- * named as unknown itself. */
+/*
+ * A key that has a value is known, unless it may have more values than those: services, or a key
+ * named as unknown itself.
+ */
 static bool is_open(const struct pk_label_set *set, const char *key, bool known)
 {
 	if (!known)
@@ -80,8 +82,10 @@ static bool is_name_char(char c)
 	return isalnum((unsigned char)c) || c == '-' || c == '_';
 }
 
-/* '*': any number of the characters of one label. Dots stand against dots, so only the last star is
- * ever tried again. */
+/*
+ * '*': any number of the characters of one label. Dots stand against dots, so only the last star is
+ * ever tried again.
+ */
 static bool glob(const char *pattern, const char *name)
 {
 	const char *behind_star = NULL, *taken = NULL;

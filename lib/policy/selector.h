@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* A selector's requirements against a label set, three-valued. Scoping is the caller's (judge.c,
- * compile.c). */
+/*
+ * A selector's requirements against a label set, three-valued. Scoping is the caller's (judge.c,
+ * compile.c).
+ */
 #include "ast.h"
 #include "label.h"
 
@@ -12,6 +14,8 @@ enum pk_tri pk_selector_match(const struct pk_selector *sel, const struct pk_lab
 bool pk_selector_names_namespace(const struct pk_selector *sel);
 /* Has it any expression on nomad:namespace? */
 bool pk_selector_reads_namespace(const struct pk_selector *sel);
-/* Cilium's matchPattern ('*' any number of characters but '.', '**.' prefixes any depth; "*" alone
- * everything) and matchName. */
+/*
+ * Cilium's matchPattern ('*' any number of characters but '.', '**.' prefixes any depth; "*" alone
+ * everything) and matchName.
+ */
 bool pk_fqdn_match(const struct pk_fqdn *fqdn, const char *name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is asked of the engine beside rule sets: open ports, what resolves to nothing, single bases.
+/*
+ * What is asked of the engine beside rule sets: open ports, what resolves to nothing, single bases.
  */
 #include "engine.h"
 

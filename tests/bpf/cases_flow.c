@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Tracked connections: who may begin, reply, judge again, end; ICMP errors; P33, P36 to P38, P63.
+/*
+ * Tracked connections: who may begin, reply, judge again, end; ICMP errors; P33, P36 to P38, P63.
  */
 #include <bpf/bpf.h>
 #include <stdio.h>

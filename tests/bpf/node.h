@@ -61,7 +61,8 @@ void node_word(uint32_t slot, uint32_t rule_set, uint32_t flags, uint32_t revisi
 void node_verdict(const struct pk_verdict_key *key, uint8_t verdict, uint8_t rank, uint32_t rule);
 void node_no_verdict(const struct pk_verdict_key *key);
 void node_cidr(uint32_t list, const char *prefix, uint32_t bits, uint32_t class);
-/* The built-in baseline `tenant`, as a compiler would write it; rule sets 1 and 2 are it at first.
+/*
+ * The built-in baseline `tenant`, as a compiler would write it; rule sets 1 and 2 are it at first.
  */
 void node_baseline(uint32_t set_nr);
 int node_map(const char *name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Consul's keys and the places that they belong to: all or nothing, and never another's namespace.
+/*
+ * Consul's keys and the places that they belong to: all or nothing, and never another's namespace.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -48,8 +48,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	linear = data[0] == 0xff ? size - 1 : data[0] * 2u;
 	if (linear > size - 1)
 		linear = size - 1;
-	/* Its own allocation, so that a read behind the linear part is seen; two bytes of room
-	 * align IP. */
+	/*
+	 * Its own allocation, so that a read behind the linear part is seen; two bytes of room
+	 * align IP.
+	 */
 	copy = malloc(linear + 2);
 	if (!copy)
 		return 0;

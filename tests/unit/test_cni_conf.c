@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The conflist as the plugin reads it (P53, P54): what is taken, what is refused, and how it says
- * so. */
+/*
+ * The conflist as the plugin reads it (P53, P54): what is taken, what is refused, and how it says
+ * so.
+ */
 #include <netinet/in.h>
 #include <errno.h>
 #include <setjmp.h>

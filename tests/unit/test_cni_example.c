@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* examples/picket.conflist is what the plugin accepts; its schema and docs/cni.md know the same
- * keys. */
+/*
+ * examples/picket.conflist is what the plugin accepts; its schema and docs/cni.md know the same
+ * keys.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,8 +74,10 @@ static bool is_ours(const char *key)
 	return true;
 }
 
-/* Each key of the schema is known to the plugin (a null is the wrong type, not unknown) and
- * documented. */
+/*
+ * Each key of the schema is known to the plugin (a null is the wrong type, not unknown) and
+ * documented.
+ */
 static void schema_plugin_and_documentation_agree(void **state)
 {
 	own_json *doc = load("examples/conflist.schema.json");

@@ -514,7 +514,8 @@ static void test_docs_lost(void **state)
 	assert_int_equal(pk_docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
 
-	/* Nobody's: gone once its source was looked at whole. Another source's word doesn't count.
+	/*
+	 * Nobody's: gone once its source was looked at whole. Another source's word doesn't count.
 	 */
 	pk_str_addf(&command, "mkdir %s/operator", dir);
 	assert_int_equal(system(command.text), 0);

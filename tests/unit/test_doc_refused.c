@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* docs/policy.md: what is refused, with which error; what gets a warning; what is taken silently.
+/*
+ * docs/policy.md: what is refused, with which error; what gets a warning; what is taken silently.
  */
 #include <errno.h>
 #include <setjmp.h>

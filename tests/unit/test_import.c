@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Other programs' policies: what is carried over, what is repaired, and that nothing opens by it.
+/*
+ * Other programs' policies: what is carried over, what is repaired, and that nothing opens by it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -185,7 +185,8 @@ static void test_depth(void **state)
 	assert_int_equal(parse_nested(2000, PK_JSON_RELAXED), -EINVAL);
 }
 
-/* 100,000 keys, all different, then one of them again: found, and not by comparing each with each.
+/*
+ * 100,000 keys, all different, then one of them again: found, and not by comparing each with each.
  */
 static void test_many_keys(void **state)
 {

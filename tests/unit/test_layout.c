@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The layout: what it makes of a text, that it keeps every comment, and that it changes nothing
- * else. */
+/*
+ * The layout: what it makes of a text, that it keeps every comment, and that it changes nothing
+ * else.
+ */
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -288,8 +288,10 @@ static struct pk_document *many_holes(const char *tenant_name, int n)
 	return doc;
 }
 
-/* A tenant's document whose rule set would grow with the square of its size costs neither memory
- * nor time, and nobody else's policy. */
+/*
+ * A tenant's document whose rule set would grow with the square of its size costs neither memory
+ * nor time, and nobody else's policy.
+ */
 static void p43_a_bomb_is_its_tenants_alone(void **state)
 {
 	struct pk_document *docs[] = { many_holes("x", 4), many_holes("y", 4) };

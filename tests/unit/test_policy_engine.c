@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Label sets, selectors, port tables and what the engine promises its callers
- * (lib/policy/compile.h). */
+/*
+ * Label sets, selectors, port tables and what the engine promises its callers
+ * (lib/policy/compile.h).
+ */
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -201,8 +203,10 @@ static void a_name_pattern_is_ciliums(void **state)
 	}
 }
 
-/* Whoever writes the pattern doesn't decide how long it takes: by trying out every way to divide
- * the name between the stars this one would never end. */
+/*
+ * Whoever writes the pattern doesn't decide how long it takes: by trying out every way to divide
+ * the name between the stars this one would never end.
+ */
 static void a_name_pattern_of_many_stars_ends(void **state)
 {
 	char pattern[256], name[256];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* examples/policy.schema.json is what the reader's table says (tests/netns/test_policy_files.py:
- * and both agree). */
+/*
+ * examples/policy.schema.json is what the reader's table says (tests/netns/test_policy_files.py:
+ * and both agree).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Rule sets in real maps: shared, built aside, changed in place, freed; nothing left of a failure.
+/*
+ * Rule sets in real maps: shared, built aside, changed in place, freed; nothing left of a failure.
  */
 #include "kernel_room.h"
 

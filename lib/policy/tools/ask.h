@@ -12,7 +12,8 @@ int pk_ask_engine_parse(const char *text, enum pk_ask_engine *out); /* -EINVAL *
 
 struct pk_asker;
 
-/* Every endpoint of the world is taken as local. The documents and settings must outlive the asker.
+/*
+ * Every endpoint of the world is taken as local. The documents and settings must outlive the asker.
  */
 struct pk_asker *pk_asker_new(const struct pk_settings *settings, struct pk_document *const *docs,
 			      size_t n);
@@ -50,8 +51,10 @@ struct pk_ask_kernel {
 };
 void pk_asker_set_kernel(struct pk_asker *asker, const struct pk_ask_kernel *kernel);
 
-/* A connection: the egress verdict of its source and the ingress verdict of its destination; a side
- * that is no endpoint allows. */
+/*
+ * A connection: the egress verdict of its source and the ingress verdict of its destination; a side
+ * that is no endpoint allows.
+ */
 struct pk_connection {
 	struct pk_judge_peer from, to;
 	uint8_t proto;

@@ -24,8 +24,10 @@ static inline void pk_live_closep(struct pk_live **live)
 }
 #define own_live PK_OWN(pk_live_closep) struct pk_live
 
-/* Who the tables say is at an address, into party, identity, tenant, addr; returns the slot of a
- * local endpoint, else 0. The host isn't in the tables. */
+/*
+ * Who the tables say is at an address, into party, identity, tenant, addr; returns the slot of a
+ * local endpoint, else 0. The host isn't in the tables.
+ */
 uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct pk_query *q);
 
 struct pk_live_query {

@@ -28,8 +28,10 @@ struct context {
 	struct pk_import *out;
 };
 
-/* What was written is JSON, but it may be too large or too deep, or two repairs may have met in one
- * key. */
+/*
+ * What was written is JSON, but it may be too large or too deep, or two repairs may have met in one
+ * key.
+ */
 static void add_document(struct context *c, const struct pk_json *from, const char *name,
 			 const struct pk_str *text)
 {
@@ -232,8 +234,10 @@ static void import_document(struct context *c, const struct pk_json *v)
 	add_document(c, v, pk_json_string(pk_json_get(v, "name")), &text);
 }
 
-/* CiliumNetworkPolicy: its Kubernetes namespace is the Nomad namespace; the clusterwide one has
- * none. */
+/*
+ * CiliumNetworkPolicy: its Kubernetes namespace is the Nomad namespace; the clusterwide one has
+ * none.
+ */
 static void import_kubernetes(struct context *c, const struct pk_json *v)
 {
 	const struct pk_json *meta = pk_json_get(v, "metadata");

@@ -25,7 +25,9 @@ struct pk_import {
 void pk_import_done(struct pk_import *import);
 #define own_import PK_OWN(pk_import_done) struct pk_import
 
-/* namespace: of documents that have none (netreap's keys), or NULL. -EINVAL: nothing to import, a
- * note says why. */
+/*
+ * namespace: of documents that have none (netreap's keys), or NULL. -EINVAL: nothing to import, a
+ * note says why.
+ */
 int pk_import_text(const char *path, const char *text, size_t len, const char *tenant_name,
 		   struct pk_import *out);

@@ -355,7 +355,8 @@ static const char *entry_loss(const struct pk_json *entry)
 	const struct pk_json *auth = pk_json_get(entry, "authentication");
 	const char *mode = pk_json_string(pk_json_get(auth, "mode"));
 
-	/* An empty list of them matches nothing: without the key the entry would match everything.
+	/*
+	 * An empty list of them matches nothing: without the key the entry would match everything.
 	 */
 	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
 		const struct pk_json *v = pk_json_get(entry, keys[i]);

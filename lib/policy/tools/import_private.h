@@ -16,7 +16,8 @@ struct pk_importer {
 #define import_repair(im, v, key, ...) pk_read_warn(&(im)->r, v, key, NULL, __VA_ARGS__)
 #define import_loss(im, v, key, ...)   pk_read_error(&(im)->r, v, key, NULL, __VA_ARGS__)
 
-/* Is it an object? What has a wrong type is written as it is: the check of the result speaks of it.
+/*
+ * Is it an object? What has a wrong type is written as it is: the check of the result speaks of it.
  */
 bool pk_import_object(struct pk_importer *im, const char *key, const struct pk_json *v);
 /* NULL where the selector can be said here, else why not. */

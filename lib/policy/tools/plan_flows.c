@@ -106,8 +106,10 @@ static bool same_end(const char *name, const char *end)
 	return strcmp(name, end) == 0;
 }
 
-/* The line of the plan that a cut connection belongs to: of its port, else of "other ports", else
- * one of its own (another address of the world may differ). */
+/*
+ * The line of the plan that a cut connection belongs to: of its port, else of "other ports", else
+ * one of its own (another address of the world may differ).
+ */
 static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_flow *f,
 				      const char *from, const char *to)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Inside plan.c (what changes), plan_tables.c (where the tables differ) and plan_flows.c (which
- * connections that cuts). */
+/*
+ * Inside plan.c (what changes), plan_tables.c (where the tables differ) and plan_flows.c (which
+ * connections that cuts).
+ */
 #include "plan.h"
 
 #define PLAN_UNNAMED 253 /* a protocol for those that no table names */
@@ -51,8 +53,10 @@ int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struc
 		  enum pk_verdict got[2]);
 void plan_add_pair_change(struct plan_work *w, const struct plan_pair *pair,
 			  const struct plan_sample *s, const enum pk_verdict got[2]);
-/* One end of connections in that direction. False: there are enough already, or no world address is
- * there. */
+/*
+ * One end of connections in that direction. False: there are enough already, or no world address is
+ * there.
+ */
 bool plan_add_address(struct plan_work *w, const union pk_addr *addr, enum pk_dir dir);
 
 /* plan_tables.c: do the tables decide the pair alike? Then nothing of it has changed. */

@@ -165,8 +165,10 @@ static bool same(const enum pk_verdict a[2], const enum pk_verdict b[2])
 	return a[0] == b[0] && a[1] == b[1];
 }
 
-/* Has the plan a line for it already? The same change of a named port inside, of "other ports", or
- * of what differs by the protocol alone. */
+/*
+ * Has the plan a line for it already? The same change of a named port inside, of "other ports", or
+ * of what differs by the protocol alone.
+ */
 static bool is_told(const struct plan_work *w, size_t first, const struct plan_sample *s,
 		    const enum pk_verdict got[2])
 {

@@ -37,13 +37,16 @@ int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_s
 /* What GET /v1/world answered. */
 int pk_scenario_live(const char *text, size_t len, struct pk_scenario **out, struct pk_str *said,
 		     struct pk_err *err);
-/* A file without endpoints takes those of the live node, its settings where the file names none,
- * and its documents beside the file's. */
+/*
+ * A file without endpoints takes those of the live node, its settings where the file names none,
+ * and its documents beside the file's.
+ */
 int pk_scenario_adopt(struct pk_scenario *c, struct pk_scenario *live, struct pk_err *err);
 /* One more policy file; relative to nothing. */
 int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
 			 struct pk_err *err);
-/* The same, in place of the file document of that name, if there is one. *index: its place in docs.
+/*
+ * The same, in place of the file document of that name, if there is one. *index: its place in docs.
  */
 int pk_scenario_replace_file(struct pk_scenario *c, const char *path, size_t *index,
 			     struct pk_str *said, struct pk_err *err);

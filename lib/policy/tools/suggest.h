@@ -13,8 +13,10 @@ struct pk_suggest *pk_suggest_new(const char *tenant_name); /* NULL: every tenan
 void pk_suggest_free(struct pk_suggest *s);
 /* One line of GET /v1/flows (docs/api.md). denied: those that policy denied count too. */
 void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denied);
-/* Sides of flows that no document can name: a peer without a job or of which nothing is known, no
- * port, or port 0. */
+/*
+ * Sides of flows that no document can name: a peer without a job or of which nothing is known, no
+ * port, or port 0.
+ */
 size_t pk_suggest_skipped(const struct pk_suggest *s);
 
 /* After the last flow: how many documents that makes. */
