@@ -11,28 +11,6 @@
 
 #define FIX_JOB "look at the job's network { cni { args } }, its name and its group's"
 
-const char *const cni_job_arg_names[] = { "picket.mac", "picket.ip", "picket.limits", NULL };
-
-unsigned int cni_job_arg_bit(const char *name)
-{
-	for (unsigned int i = 0; cni_job_arg_names[i]; i++)
-		if (!strcmp(name, cni_job_arg_names[i]))
-			return 1u << i;
-	return 0;
-}
-
-bool cni_ifname_ok(const char *name)
-{
-	size_t n = strlen(name);
-
-	if (n == 0 || n > PK_IFNAME_MAX || !strcmp(name, ".") || !strcmp(name, ".."))
-		return false;
-	for (; *name; name++)
-		if (*name <= ' ' || *name >= 0x7f || *name == '/' || *name == ':')
-			return false;
-	return true;
-}
-
 static int refuse(struct pk_err *err, int r)
 {
 	return pk_code(err, pk_fix(err, r, FIX_JOB), PK_CODE_ARGS);

@@ -10,18 +10,12 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "cni_conf.h"
 #include "err.h"
 
 #define CNI_ARGS_MAX  65536 /* bytes of the whole string */
 #define CNI_ARGS_KEYS 512
 #define CNI_WORD_MAX  1024 /* a job's or group's name */
-
-/* What a job may set for itself, if the conflist's allowJobArgs names it. */
-enum cni_job_arg {
-	CNI_JOB_MAC = 1 << 0,
-	CNI_JOB_IP = 1 << 1,
-	CNI_JOB_LIMITS = 1 << 2,
-};
 
 struct cni_args {
 	char *text;		 /* owned; the words below point into it */
@@ -42,11 +36,6 @@ int cni_args_parse(const char *text, const char *container_id, unsigned int allo
 		   struct cni_args *args, struct pk_err *err);
 void cni_args_done(struct cni_args *args);
 
-/* "picket.mac" and so on -> its bit, 0 if there is none of that name. Names ends with NULL. */
-unsigned int cni_job_arg_bit(const char *name);
-extern const char *const cni_job_arg_names[];
-/* 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils). */
-bool cni_ifname_ok(const char *name);
 #define CNI_TAP_NAME "tap0"
 /* TC_REDIRECT_TAP_NAME, else CNI_TAP_NAME. */
 const char *cni_tap_name(const struct cni_args *args);

@@ -9,14 +9,6 @@
 #include "paths.h"
 #include "picket/limits.h"
 
-static const char *const verb_names[] = { "ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION" };
-_Static_assert(PK_ARRAY_LEN(verb_names) == CNI_VERSION + 1, "one name per verb");
-
-const char *cni_verb_name(enum cni_verb verb)
-{
-	return verb_names[verb];
-}
-
 static const char *word(const char *(*get)(const char *name), const char *name)
 {
 	const char *value = get(name);
@@ -31,8 +23,8 @@ static int refuse(struct pk_err *err, int r, const char *fix)
 
 static int read_verb(const char *text, enum cni_verb *verb, struct pk_err *err)
 {
-	for (unsigned int i = 0; i < PK_ARRAY_LEN(verb_names); i++) {
-		if (!strcmp(text, verb_names[i])) {
+	for (unsigned int i = 0; i <= CNI_VERSION; i++) {
+		if (!strcmp(text, cni_verb_name((enum cni_verb)i))) {
 			*verb = (enum cni_verb)i;
 			return 0;
 		}

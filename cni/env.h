@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* The variables that a CNI runtime sets (CNI spec 1.1.0, "Parameters"), checked for their verb. */
+#include "cni_conf.h"
 #include "err.h"
-
-enum cni_verb {
-	CNI_ADD,
-	CNI_DEL,
-	CNI_CHECK,
-	CNI_GC,
-	CNI_STATUS,
-	CNI_VERSION,
-};
 
 struct cni_env {
 	enum cni_verb verb;
@@ -23,4 +15,3 @@ struct cni_env {
 /* get: getenv or a test's. The strings stay the environment's. Errors: PK_CODE_ENV, the variable
  * named. */
 int cni_env_read(const char *(*get)(const char *name), struct cni_env *env, struct pk_err *err);
-const char *cni_verb_name(enum cni_verb verb);

@@ -5,7 +5,7 @@
  * it lacks (design.md, "Settings"); and what the machine itself says (resolv.conf).
  */
 #include "args.h"
-#include "conf.h"
+#include "cni_conf.h"
 #include "paths.h"
 #include "settings.h"
 

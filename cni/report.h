@@ -4,7 +4,7 @@
  * The error object on standard output (CNI spec 1.1.0, "Error"). Nomad shows a job's author
  * "<msg>; <details>": msg at most CNI_MSG_MAX bytes, details at most CNI_DETAILS_MAX, with `fix:`.
  */
-#include "conf.h"
+#include "cni_conf.h"
 #include "err.h"
 #include "str.h"
 

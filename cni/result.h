@@ -7,7 +7,7 @@
  * address points at eth0 and at the guest's side, the IPv6 address at eth0 alone (the SDK takes
  * exactly one address).
  */
-#include "conf.h"
+#include "cni_conf.h"
 #include "picket/limits.h"
 #include "str.h"
 

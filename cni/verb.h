@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conf.h"
+#include "cni_conf.h"
 #include "env.h"
 #include "err.h"
 #include "paths.h"

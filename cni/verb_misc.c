@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cni_status.h"
 #include "endpoint.h"
-#include "ipam.h"
 #include "log.h"
 #include "own.h"
 #include "state.h"
@@ -127,53 +127,12 @@ int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
-static int would_fail(struct pk_err *err, int r, const char *fix)
-{
-	if (err)
-		err->code = PK_CODE_NOT_AVAILABLE;
-	return pk_fix(err, r, "%s", fix);
-}
-
-static int check_address(const struct cni_call *call, const struct pk_bpf *bpf, struct pk_err *err)
-{
-	const struct cni_conf *conf = &call->conf;
-	const struct pk_lease_dir dir = cni_leases(&call->paths, bpf);
-	struct cni_ipam ipam = { .pool = conf->pool,
-				 .n_pools = conf->n_pools,
-				 .gateway = conf->gateway };
-	own_mem struct pk_lease *leases = NULL;
-	union pk_addr addr;
-	int r = 0;
-
-	if (access(call->paths.leases, F_OK) < 0 && errno == ENOENT)
-		return 0;
-	r = pk_leases_read(&dir, &leases, &ipam.n_leases, err);
-	ipam.leases = leases;
-	for (int v6 = 0; v6 <= 1 && r == 0; v6++)
-		if (cni_ipam_has_family(&ipam, v6) && !cni_ipam_pick(&ipam, v6, 0, &addr))
-			r = pk_fail(err, ENOSPC, "no free IPv%d address in the pool", v6 ? 6 : 4);
-	return r < 0 ? would_fail(err, r, "add a block to the conflist's \"pool\"") : 0;
-}
-
 /* On a stop Nomad asks STATUS before DEL and skips the DEL when it fails: 0 unless asked to be
  * strict. */
 int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 {
-	own_bpf *bpf = NULL;
-	int r;
-
 	(void)out;
 	if (!call->conf.strict_status)
 		return 0;
-	if (!call->conf.n_pools) {
-		pk_fail(err, 0, "the conflist names no \"pool\"");
-		return would_fail(err, -EINVAL, "say \"pool\": \"10.40.7.0/24\"");
-	}
-	r = pk_bpffs_check(&call->paths, err);
-	if (r == 0)
-		r = pk_bpf_open(&bpf, &call->paths, PK_BPF_READ, NULL, call->deadline_ns, err);
-	if (r < 0 && r != -ENOENT)
-		return would_fail(err, r, "`picket check` says more");
-	*err = (struct pk_err){ 0 };
-	return check_address(call, bpf, err);
+	return cni_status(&call->paths, &call->conf, call->deadline_ns, err);
 }

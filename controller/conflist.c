@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What the conflist says and picketd.json doesn't: see conf.h. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf.h"
-#include "fs.h"
+#include "conflist.h"
 #include "own.h"
 #include "resolv.h"
-
-static bool same_root(const struct pk_config *c, const struct pk_json *plugin)
-{
-	const char *root = pk_json_string(pk_json_get(plugin, "root"));
-	struct pk_paths paths;
-
-	return pk_paths_init(&paths, root ?: "", NULL) == 0 &&
-	       strcmp(paths.root, c->paths.root) == 0;
-}
-
-static const struct pk_json *our_plugin(const struct pk_config *c, const struct pk_json *root)
-{
-	const struct pk_json *list = pk_json_get(root, "plugins");
-
-	for (const struct pk_json *p = pk_json_first(list); p; p = pk_json_next(p)) {
-		const char *type = pk_json_string(pk_json_get(p, "type"));
-
-		if (type && strcmp(type, "picket") == 0 && same_root(c, p))
-			return p;
-	}
-	return NULL;
-}
 
 /* "pool" is one prefix or a list of them; host bits are the plugin's to judge. */
 static int take_pools(struct pk_settings *s, const struct pk_json *pool)
@@ -92,33 +68,31 @@ static void take(struct pk_config *c, const struct pk_json *plugin, const char *
 
 static int try_file(struct pk_config *c, const char *path, bool *found, struct pk_err *err)
 {
-	own_mem char *text = NULL;
-	own_json *doc = NULL;
+	own_conflist list = { 0 };
 	const struct pk_json *plugin;
-	size_t len;
-	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
+	int r = pk_conflist_read(path, &list, err);
 
-	if (r == 0)
-		r = pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, err);
 	if (r < 0)
 		return r;
-	plugin = our_plugin(c, pk_json_root(doc));
+	plugin = pk_conflist_plugin_of(&list, c->paths.root);
 	*found = plugin != NULL;
 	if (plugin)
 		take(c, plugin, path);
 	return 0;
 }
 
-static int is_conflist(const struct dirent *e)
-{
-	size_t n = strlen(e->d_name);
+struct search {
+	struct pk_config *config;
+	bool found;
+};
 
-	return e->d_name[0] != '.' && n > 9 && strcmp(e->d_name + n - 9, ".conflist") == 0;
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
+/* A file that can't be read is Nomad's to complain about, and another may be ours. */
+static void try_each(void *arg, const char *path)
 {
-	return strcmp((*a)->d_name, (*b)->d_name);
+	struct search *search = arg;
+
+	if (!search->found)
+		try_file(search->config, path, &search->found, NULL);
 }
 
 static void add_resolver(void *arg, const union pk_addr *addr)
@@ -149,33 +123,18 @@ int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err 
 
 static int find_conflist(struct pk_config *c, const char *directory, struct pk_err *err)
 {
-	struct dirent **list;
-	bool found = false;
-	int n;
+	struct search search = { .config = c };
+	int r;
 
-	if (*c->conflist) {
-		int r = try_file(c, c->conflist, &found, err);
-
-		if (r == 0 && !found)
-			r = pk_fail(err, 0, "%s has no plugin of type picket for root \"%s\"",
-				    c->conflist, *c->paths.root ? c->paths.root : "/");
-		return r;
-	}
-	n = scandir(directory, &list, is_conflist, by_bytes);
-	if (n < 0)
+	if (!*c->conflist) {
+		pk_conflist_each(directory, try_each, &search);
 		return 0;
-	for (int i = 0; i < n; i++) {
-		char path[PK_PATH_ROOM + 256];
-
-		snprintf(path, sizeof(path), "%s/%s", directory, list[i]->d_name);
-		/* A file that can't be read is Nomad's to complain about, and another may be ours.
-		 */
-		if (!found)
-			try_file(c, path, &found, NULL);
-		free(list[i]);
 	}
-	free(list);
-	return 0;
+	r = try_file(c, c->conflist, &search.found, err);
+	if (r == 0 && !search.found)
+		r = pk_fail(err, 0, "%s has no plugin of type picket for root \"%s\"", c->conflist,
+			    *c->paths.root ? c->paths.root : "/");
+	return r;
 }
 
 int pk_config_effective(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
@@ -185,7 +144,7 @@ int pk_config_effective(struct pk_config *c, const struct pk_config_args *args, 
 
 	if (r < 0)
 		return r;
-	snprintf(directory, sizeof(directory), "%s/opt/cni/config", c->paths.root);
+	snprintf(directory, sizeof(directory), "%s/" PK_CONFLIST_DIR, c->paths.root);
 	r = pk_conflist_apply(c, directory, err);
 	if (r < 0)
 		pk_config_done(c);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cni/args.h"
-#include "cni/conf.h"
+#include "cni_conf.h"
 #include "cni/node.h"
 #include "cni/report.h"
 #include "cni/result.h"

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "cni/args.h"
-#include "cni/conf.h"
+#include "cni_conf.h"
 #include "log.h"
 #include "own.h"
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "cni/conf.h"
+#include "cni_conf.h"
 #include "fs.h"
 #include "json.h"
 #include "own.h"

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "cni/ipam.h"
+#include "ipam.h"
 #include "lease.h"
 #include "fs.h"
 #include "own.h"

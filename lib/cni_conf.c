@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "conf.h"
+#include "cni_conf.h"
 
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 
-#include "args.h"
 #include "log.h"
 #include "own.h"
 #include "picket/limits.h"
@@ -17,6 +16,36 @@
 
 static const char *const version_names[] = { "0.3.1", "0.4.0", "1.0.0", "1.1.0", NULL };
 _Static_assert(PK_ARRAY_LEN(version_names) == CNI_1_1_0 + 2, "one name per version");
+
+static const char *const verb_names[] = { "ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION" };
+_Static_assert(PK_ARRAY_LEN(verb_names) == CNI_VERSION + 1, "one name per verb");
+
+const char *cni_verb_name(enum cni_verb verb)
+{
+	return verb_names[verb];
+}
+
+const char *const cni_job_arg_names[] = { "picket.mac", "picket.ip", "picket.limits", NULL };
+
+unsigned int cni_job_arg_bit(const char *name)
+{
+	for (unsigned int i = 0; cni_job_arg_names[i]; i++)
+		if (!strcmp(name, cni_job_arg_names[i]))
+			return 1u << i;
+	return 0;
+}
+
+bool cni_ifname_ok(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n > PK_IFNAME_MAX || !strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	for (; *name; name++)
+		if (*name <= ' ' || *name >= 0x7f || *name == '/' || *name == ':')
+			return false;
+	return true;
+}
 
 const char *cni_version_name(enum cni_version version)
 {
@@ -380,9 +409,8 @@ static bool is_name(const char *name)
 	return true;
 }
 
-static int parse_version(struct cni_conf *conf, const struct pk_json *root, struct pk_err *err)
+static int parse_version(struct cni_conf *conf, const struct pk_json *v, struct pk_err *err)
 {
-	const struct pk_json *v = pk_json_get(root, "cniVersion");
 	const char *text = v ? pk_json_string(v) : "0.1.0";
 
 	for (unsigned int i = 0; text && version_names[i]; i++) {
@@ -417,31 +445,31 @@ static bool is_lenient(enum cni_verb verb)
 	return verb == CNI_DEL || verb == CNI_CHECK;
 }
 
-static int parse_head(struct cni_conf *conf, const struct pk_json *root, enum cni_verb verb,
+static int parse_head(struct cni_conf *conf, const struct cni_conf_text *in, enum cni_verb verb,
 		      struct pk_err *err)
 {
 	struct pk_err ignored = { 0 };
 	const struct pk_json *v;
 	int r;
 
-	if (pk_json_type(root) != PK_JSON_OBJECT)
-		return bad(conf, root, err, "an object");
-	r = parse_version(conf, root, is_lenient(verb) ? &ignored : err);
+	if (pk_json_type(in->plugin) != PK_JSON_OBJECT)
+		return bad(conf, in->plugin, err, "an object");
+	r = parse_version(conf, in->version, is_lenient(verb) ? &ignored : err);
 	if (r == 0)
 		r = check_verb(conf, verb, err);
 	else if (is_lenient(verb))
 		r = 0;
 	if (r < 0)
 		return r;
-	v = pk_json_get(root, "name");
+	v = in->name;
 	conf->name = v ? pk_json_string(v) : NULL;
 	if (!is_lenient(verb) && (!conf->name || !is_name(conf->name))) {
-		pk_json_fail(err, conf->doc, v ? v : root, false,
+		pk_json_fail(err, conf->doc, v ? v : in->plugin, false,
 			     v ? "the network's name is not of a-z A-Z 0-9 _ . -"
 			       : "the network's \"name\" is missing");
 		return pk_fix(err, -EINVAL, "say \"name\": \"picket\"");
 	}
-	v = pk_json_get(root, "root");
+	v = pk_json_get(in->plugin, "root");
 	return v ? parse_root(conf, v, err) : 0;
 }
 
@@ -461,9 +489,10 @@ static int parse_all(struct cni_conf *conf, const struct pk_json *root, enum cni
 }
 
 /* What needs two keys. The gateway may stand before the pool in the text. */
-static int check_gateway(const struct cni_conf *conf, struct pk_err *err)
+static int check_gateway(const struct cni_conf *conf, const struct pk_json *plugin,
+			 struct pk_err *err)
 {
-	const struct pk_json *v = pk_json_get(pk_json_root(conf->doc), "gateway");
+	const struct pk_json *v = pk_json_get(plugin, "gateway");
 
 	if (pk_addr_is_zero(&conf->gateway))
 		return 0;
@@ -487,11 +516,12 @@ uint32_t cni_deadline_default(enum cni_verb verb)
 	return verb == CNI_DEL ? 5000 : 2000;
 }
 
-int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *out,
-		   struct pk_err *err)
+int cni_conf_take(const struct cni_conf_text *in, enum cni_verb verb, struct cni_conf *out,
+		  struct pk_err *err)
 {
 	PK_OWN(cni_conf_done)
 	struct cni_conf conf = {
+		.doc = in->doc,
 		.version = CNI_1_0_0,
 		.root = "/",
 		.owner = -1,
@@ -503,29 +533,43 @@ int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_
 		.log_level = PK_LOG_WARN,
 		.deadline_ms = cni_deadline_default(verb),
 	};
-	const struct pk_json *root;
-	int r;
+	int r = parse_head(&conf, in, verb, err);
 
-	r = pk_json_parse("conflist", text, len, 0, &conf.doc, err);
-	if (r < 0) {
-		pk_fix(err, r, "look at the conflist in the runtime's CNI configuration directory");
-		return pk_code(err, r, PK_CODE_DECODE);
-	}
-	root = pk_json_root(conf.doc);
-	r = parse_head(&conf, root, verb, err);
 	if (r == 0)
-		r = parse_all(&conf, root, verb, err);
+		r = parse_all(&conf, in->plugin, verb, err);
 	if (r == 0 && verb == CNI_ADD)
-		r = check_gateway(&conf, err);
+		r = check_gateway(&conf, in->plugin, err);
+	conf.doc = NULL; /* still the caller's */
 	if (r < 0) {
 		out->version = conf.version; /* of the error object */
 		return well_formed(err, r);
 	}
 	for (size_t i = 0; i < PK_ARRAY_LEN(cni_attachment_keys); i++)
-		conf.attachments[i] = pk_json_get(root, cni_attachment_keys[i]);
+		conf.attachments[i] = pk_json_get(in->plugin, cni_attachment_keys[i]);
 	*out = conf;
 	memset(&conf, 0, sizeof(conf));
 	return 0;
+}
+
+int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *conf,
+		   struct pk_err *err)
+{
+	struct cni_conf_text in = { 0 };
+	own_json *doc = NULL;
+	int r = pk_json_parse("conflist", text, len, 0, &doc, err);
+
+	if (r < 0) {
+		pk_fix(err, r, "look at the conflist in the runtime's CNI configuration directory");
+		return pk_code(err, r, PK_CODE_DECODE);
+	}
+	in.doc = doc;
+	in.plugin = pk_json_root(doc);
+	in.name = pk_json_get(in.plugin, "name");
+	in.version = pk_json_get(in.plugin, "cniVersion");
+	r = cni_conf_take(&in, verb, conf, err);
+	if (r == 0)
+		conf->doc = PK_MOVE(doc, NULL);
+	return r;
 }
 
 void cni_conf_done(struct cni_conf *conf)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
+#include "cni_conf.h"
 #include "own.h"
 #include "picket/limits.h"
 #include "str.h"

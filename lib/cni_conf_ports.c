@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conf.h"
+#include "cni_conf.h"
 #include "own.h"
 
 static int get_port(const struct cni_conf *conf, const struct pk_json *mapping, const char *key,

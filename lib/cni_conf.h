@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Standard input of the plugin -> struct (docs/cni.md, "Conflist"). Pure: no file, no clock.
+ * The plugin's configuration -> struct (docs/cni.md, "Conflist"): from the plugin's standard input,
+ * or from a conflist's file for whom looks at it beforehand. Pure: no file, no clock.
  * ADD and STATUS refuse what they don't know; DEL, CHECK and GC take what they need and ignore
  * the rest, so that a conflist edited after ADD never stops a DEL.
  */
@@ -10,7 +11,6 @@
 #include <stdint.h>
 
 #include "addr.h"
-#include "env.h"
 #include "err.h"
 #include "json.h"
 #include "picket/types.h"
@@ -21,6 +21,29 @@
 #define CNI_SEARCH_MAX 6
 #define CNI_PORTS_MAX  512 /* port mappings of one endpoint */
 #define CNI_QUEUES_MAX 16
+
+enum cni_verb {
+	CNI_ADD,
+	CNI_DEL,
+	CNI_CHECK,
+	CNI_GC,
+	CNI_STATUS,
+	CNI_VERSION,
+};
+const char *cni_verb_name(enum cni_verb verb);
+
+/* What a job may set for itself, if the conflist's allowJobArgs names it. */
+enum cni_job_arg {
+	CNI_JOB_MAC = 1 << 0,
+	CNI_JOB_IP = 1 << 1,
+	CNI_JOB_LIMITS = 1 << 2,
+};
+
+/* "picket.mac" and so on -> its bit, 0 if there is none of that name. Names ends with NULL. */
+unsigned int cni_job_arg_bit(const char *name);
+extern const char *const cni_job_arg_names[];
+/* 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils). */
+bool cni_ifname_ok(const char *name);
 
 enum cni_version { CNI_0_3_1, CNI_0_4_0, CNI_1_0_0, CNI_1_1_0 };
 const char *cni_version_name(enum cni_version version);
@@ -47,7 +70,7 @@ struct cni_port {
 };
 
 struct cni_conf {
-	struct pk_json_doc *doc; /* owned */
+	struct pk_json_doc *doc; /* owned; NULL after cni_conf_take */
 	enum cni_version version;
 	const char *name;
 	const char *root; /* "/" by default */
@@ -85,6 +108,14 @@ uint32_t cni_deadline_default(enum cni_verb verb);
 
 int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *conf,
 		   struct pk_err *err);
+/* One plugin's object inside a document, and what a runtime adds to it from the list's head. */
+struct cni_conf_text {
+	struct pk_json_doc *doc; /* stays the caller's, and must outlive the conf */
+	const struct pk_json *plugin;
+	const struct pk_json *name, *version; /* NULL = absent */
+};
+int cni_conf_take(const struct cni_conf_text *in, enum cni_verb verb, struct cni_conf *conf,
+		  struct pk_err *err);
 void cni_conf_done(struct cni_conf *conf);
 
 /* "500ms", "2s", "1m", or the number 0 -> milliseconds; -EINVAL otherwise. */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cni_status.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "bpfobj.h"
+#include "ipam.h"
+#include "eplease.h"
+#include "own.h"
+
+static int would_fail(struct pk_err *err, int r, const char *fix)
+{
+	if (err)
+		err->code = PK_CODE_NOT_AVAILABLE;
+	return pk_fix(err, r, "%s", fix);
+}
+
+static int check_address(const struct pk_paths *paths, const struct cni_conf *conf,
+			 const struct pk_bpf *bpf, struct pk_err *err)
+{
+	const struct pk_lease_dir dir = pk_leases_now(paths, bpf ? &bpf->node : NULL);
+	struct cni_ipam ipam = { .pool = conf->pool,
+				 .n_pools = conf->n_pools,
+				 .gateway = conf->gateway };
+	own_mem struct pk_lease *leases = NULL;
+	union pk_addr addr;
+	int r = 0;
+
+	if (access(paths->leases, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	r = pk_leases_read(&dir, &leases, &ipam.n_leases, err);
+	ipam.leases = leases;
+	for (int v6 = 0; v6 <= 1 && r == 0; v6++)
+		if (cni_ipam_has_family(&ipam, v6) && !cni_ipam_pick(&ipam, v6, 0, &addr))
+			r = pk_fail(err, ENOSPC, "no free IPv%d address in the pool", v6 ? 6 : 4);
+	return r < 0 ? would_fail(err, r, "add a block to the conflist's \"pool\"") : 0;
+}
+
+int cni_status(const struct pk_paths *paths, const struct cni_conf *conf, uint64_t deadline_ns,
+	       struct pk_err *err)
+{
+	struct pk_err seen = { 0 };
+	own_bpf *bpf = NULL;
+	int r;
+
+	if (!conf->n_pools) {
+		pk_fail(err, 0, "the conflist names no \"pool\"");
+		return would_fail(err, -EINVAL, "say \"pool\": \"10.40.7.0/24\"");
+	}
+	r = pk_bpffs_check(paths, err);
+	if (r < 0)
+		return would_fail(err, r, "`picket check` says more");
+	r = pk_bpf_open(&bpf, paths, PK_BPF_READ, NULL, deadline_ns, &seen);
+	if (r < 0 && r != -ENOENT) {
+		if (err)
+			*err = seen;
+		return would_fail(err, r, "`picket check` says more");
+	}
+	return check_address(paths, conf, bpf, err);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* Would an ADD surely fail? The plugin's STATUS with "strictStatus" asks it, and `picket check`. */
+#include <stdint.h>
+
+#include "cni_conf.h"
+#include "paths.h"
+
+/* 0, or an error with its fix: no pool, no bpffs, tables of another layout, no free address. */
+int cni_status(const struct pk_paths *paths, const struct cni_conf *conf, uint64_t deadline_ns,
+	       struct pk_err *err);
