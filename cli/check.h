@@ -1,22 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* One line of `picket check`. */
+/* The parts of `picket check`. Each adds its findings as lines. */
 #include "cli.h"
+#include "cni_conf.h"
+#include "conflist.h"
 
 enum check_state { CHECK_OK, CHECK_WARN, CHECK_FAIL };
+
+/* One file of CNI's configuration directory that Nomad can read. */
+struct check_network {
+	char path[PK_PATH_ROOM + 256];
+	struct pk_conflist list;      /* owned */
+	const struct pk_json *plugin; /* of type picket, NULL: another's network */
+	bool taken;		      /* the plugin takes it at ADD */
+	struct cni_conf conf;	      /* owned, valid where taken */
+};
+
 struct check {
 	struct cli *cli;
 	struct pk_jw w;
 	enum check_state worst;
+	struct check_network *networks; /* owned; in Nomad's order */
+	size_t n_networks;
+	char plugin[PK_PATH_ROOM]; /* the plugin's file, "" = none was found */
+	char plugin_version[32];   /* of that file, "" = unknown */
 };
 void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* check_node.c, check_nomad.c */
+/* check_conflist.c */
+void check_conflists(struct check *check); /* reads them all; the other parts need it done */
+void check_conflists_done(struct check *check);
+void check_status(struct check *check); /* the plugin's own word on each of our networks */
+/* check_net.c: the machine's own networks, IPv6 and name servers against the conflists */
+void check_net(struct check *check);
+/* check_plugin.c */
+void check_plugin(struct check *check); /* is its file there, and of which version */
+/* Says where a version isn't the CLI's own. */
+void check_version(struct check *check, const char *what, const char *version, const char *fix);
+/* check_node.c */
 void check_hooks(struct check *check);	  /* is the guard the first at each live device */
 void check_settings(struct check *check); /* does the conflist say what picketd made effective */
-void check_nomad(struct check *check);	  /* does Nomad know the network */
-/* Calls each() for every *.conflist, *.conf, *.json of CNI's configuration directory. */
-void check_each_conflist(struct check *check,
-			 void (*each)(struct check *check, const char *path, void *arg), void *arg);
-bool check_names_picket(const struct pk_json *conflist); /* one of its plugins is ours */
+/* check_nomad.c */
+void check_nomad(struct check *check); /* does Nomad know the network, and the plugin */

@@ -10,6 +10,7 @@
 #include "epstore.h"
 #include "fs.h"
 #include "hook.h"
+#include "netns.h"
 #include "out.h"
 #include "own.h"
 #include "settings.h"
@@ -50,6 +51,31 @@ static void audit_hook(struct audit *a, const struct pk_record *record, bool egr
 			seen.before_id, hook.name);
 }
 
+/* A driver that makes a tap of its own in the netns sends its guest past the prepared one. */
+static void audit_taps(struct audit *a, const struct pk_record *record)
+{
+	own_netns ns = PK_NETNS_NONE;
+	own_visit visit = PK_NETNS_VISIT_NONE;
+	own_nl *nl = NULL;
+	own_mem struct pk_nl_link *links = NULL;
+	size_t n = 0;
+
+	if (!record->tap_ifindex || !record->tap || !record->netns ||
+	    pk_netns_open(record->netns, &ns, NULL) < 0 || ns.inode != record->netns_inode ||
+	    pk_netns_enter(&ns, &visit, NULL) < 0 || pk_nl_open(&nl, NULL) < 0 ||
+	    pk_nl_links(nl, &links, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(links[i].kind, "tun") && strcmp(links[i].name, record->tap) != 0)
+			check_line(
+				a->check, CHECK_WARN, "tap",
+				"say \"mode\": \"process\" in the conflist for drivers that make "
+				"their own tap",
+				"pk%u: \"%s\" beside %s in the netns: the driver made a tap of its "
+				"own",
+				record->slot, links[i].name, record->tap);
+}
+
 static void audit_records(struct audit *a)
 {
 	own_mem struct pk_record_name *names = NULL;
@@ -73,6 +99,7 @@ static void audit_records(struct audit *a)
 			continue;
 		audit_hook(a, &record, false);
 		audit_hook(a, &record, true);
+		audit_taps(a, &record);
 	}
 }
 
@@ -97,59 +124,36 @@ void check_hooks(struct check *c)
 		check_line(c, CHECK_OK, "guard", NULL, "first at all %u hooks", a.first);
 }
 
-static bool covered(const struct pk_settings *s, const struct pk_json *pool)
+static bool covered(const struct pk_settings *s, const struct pk_prefix *pool)
 {
-	struct pk_prefix prefix;
-
-	if (!pk_json_string(pool) || pk_prefix_parse(pk_json_string(pool), &prefix) < 0)
-		return true; /* the plugin says so itself */
 	for (size_t i = 0; i < s->n_pools; i++)
-		if (pk_prefix_covers(&s->pools[i], &prefix))
+		if (pk_prefix_covers(&s->pools[i], pool))
 			return true;
 	return false;
 }
 
-static void compare_pools(struct check *c, const struct pk_settings *s, const struct pk_json *pool,
-			  const char *path)
+static void compare_pools(struct check *c, const struct pk_settings *s,
+			  const struct check_network *n)
 {
-	bool list = pool && pk_json_type(pool) == PK_JSON_ARRAY;
+	char text[PK_ADDR_TEXT];
 
-	for (const struct pk_json *p = list ? pk_json_first(pool) : pool; p;
-	     p = list ? pk_json_next(p) : NULL)
-		if (s->pools_given && !covered(s, p))
+	for (size_t i = 0; i < n->conf.n_pools && s->pools_given; i++)
+		if (!covered(s, &n->conf.pool[i]))
 			check_line(c, CHECK_FAIL, "settings",
 				   "add it to \"pools\" of picketd.json: its endpoints are unknown "
 				   "else",
-				   "%s: pool %s is in none of picketd's pools", path,
-				   pk_json_string(p));
+				   "%s: pool %s is in none of picketd's pools", n->path,
+				   pk_prefix_format(&n->conf.pool[i], text));
 }
 
-static void compare(struct check *c, const char *path, void *arg)
+static void compare(struct check *c, const struct pk_settings *s, const struct check_network *n)
 {
-	const struct pk_settings *s = arg;
-	own_mem char *text = NULL;
-	own_json *doc = NULL;
-	const struct pk_json *plugins;
-	size_t len;
-
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
-	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, NULL) < 0)
-		return;
-	plugins = pk_json_get(pk_json_root(doc), "plugins");
-	for (const struct pk_json *p = plugins ? pk_json_first(plugins) : NULL; p;
-	     p = pk_json_next(p)) {
-		const char *baseline = cli_text(p, "baseline");
-
-		if (strcmp(cli_text(p, "type"), "picket"))
-			continue;
-		if (*baseline && s->baseline_given &&
-		    strcmp(baseline, pk_baseline_name(s->baseline)))
-			check_line(c, CHECK_WARN, "settings",
-				   "make them the same; the node lives by picketd's",
-				   "%s: baseline \"%s\", picketd's is \"%s\"", path, baseline,
-				   pk_baseline_name(s->baseline));
-		compare_pools(c, s, pk_json_get(p, "pool"), path);
-	}
+	if (n->conf.has_baseline && s->baseline_given && n->conf.baseline != s->baseline)
+		check_line(c, CHECK_WARN, "settings",
+			   "make them the same; the node lives by picketd's",
+			   "%s: baseline \"%s\", picketd's is \"%s\"", n->path,
+			   pk_baseline_name(n->conf.baseline), pk_baseline_name(s->baseline));
+	compare_pools(c, s, n);
 }
 
 static void compare_capacity(struct check *c, const struct pk_settings *s)
@@ -177,7 +181,9 @@ void check_settings(struct check *c)
 	r = pk_settings_read(&s, c->cli->paths.node_json, &err);
 	if (r == 0) {
 		c->worst = CHECK_OK;
-		check_each_conflist(c, compare, &s);
+		for (size_t i = 0; i < c->n_networks; i++)
+			if (c->networks[i].taken)
+				compare(c, &s, &c->networks[i]);
 		compare_capacity(c, &s);
 		if (c->worst == CHECK_OK)
 			check_line(c, CHECK_OK, "settings", NULL,

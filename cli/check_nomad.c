@@ -127,33 +127,72 @@ static int get_node(const struct place *place, struct pk_json_doc **node, struct
 	return get(place, path, node, err);
 }
 
-struct networks {
-	const struct pk_json *known; /* NodeResources.Networks: what the scheduler reads */
-};
-
-static void check_network(struct check *c, const char *path, void *arg)
+static void check_network(struct check *c, const struct pk_json *known,
+			  const struct check_network *n)
 {
-	const struct networks *networks = arg;
-	own_json *doc = NULL;
-	own_mem char *text = NULL;
 	char mode[160];
-	size_t len;
 
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
-	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, NULL) < 0 ||
-	    !check_names_picket(pk_json_root(doc)))
-		return;
-	snprintf(mode, sizeof(mode), "cni/%s", cli_text(pk_json_root(doc), "name"));
-	for (const struct pk_json *n = networks->known ? pk_json_first(networks->known) : NULL; n;
-	     n = pk_json_next(n))
-		if (!strcmp(cli_text(n, "Mode"), mode)) {
+	snprintf(mode, sizeof(mode), "cni/%.140s", n->list.name);
+	for (const struct pk_json *k = known ? pk_json_first(known) : NULL; k; k = pk_json_next(k))
+		if (!strcmp(cli_text(k, "Mode"), mode)) {
 			check_line(c, CHECK_OK, "nomad", NULL, "the node has network %s", mode);
 			return;
 		}
 	check_line(c, CHECK_FAIL, "nomad",
 		   "send Nomad SIGHUP and wait a minute, or restart it; its cni_config_dir must be "
 		   "this one",
-		   "Nomad has not yet noticed network %s (%s)", mode, path);
+		   "Nomad has not yet noticed network %s (%s)", mode, n->path);
+}
+
+/* An attribute's name has dots of its own. */
+static const char *plugin_version(const struct pk_json *attributes, const char *plugin)
+{
+	char key[64];
+	const char *text;
+
+	snprintf(key, sizeof(key), "plugins.cni.version.%s", plugin);
+	text = pk_json_string(pk_json_get(attributes, key));
+	return text ? text + (*text == 'v') : NULL;
+}
+
+/* What Nomad's fingerprint found in its cni_path; a file that lies elsewhere is never run. */
+static void check_seen_plugin(struct check *c, const struct pk_json *attributes)
+{
+	const char *version = plugin_version(attributes, "picket");
+	char fix[PK_PATH_ROOM + 100];
+
+	if (!version) {
+		snprintf(fix, sizeof(fix),
+			 "ln -s %.400s /opt/cni/bin/picket (or add its directory to the client's "
+			 "cni_path), then restart Nomad",
+			 *c->plugin ? c->plugin : "/usr/libexec/cni/picket");
+		check_line(c, CHECK_FAIL, "nomad", fix,
+			   "Nomad found no plugin \"picket\" in its cni_path (node attribute "
+			   "plugins.cni.version.picket)");
+	} else if (*c->plugin_version && strcmp(version, c->plugin_version) != 0) {
+		check_line(c, CHECK_WARN, "version",
+			   "restart Nomad, or remove the file that it still finds first in its "
+			   "cni_path",
+			   "Nomad found the plugin's version %s, %s is %s", version, c->plugin,
+			   c->plugin_version);
+	}
+}
+
+/* Nomad asks CHECK of any network only where a `bridge` plugin of 1.3.0 or later is found. */
+static void check_seen_bridge(struct check *c, const struct pk_json *attributes)
+{
+	const char *version = plugin_version(attributes, "bridge");
+	unsigned int major = 0, minor = 0;
+
+	if (version && sscanf(version, "%u.%u", &major, &minor) == 2 &&
+	    (major > 1 || (major == 1 && minor >= 3)))
+		return;
+	check_line(
+		c, CHECK_WARN, "nomad",
+		"put the reference plugin bridge, 1.3.0 or later, into Nomad's cni_path",
+		"Nomad calls CHECK only beside a plugin \"bridge\" of 1.3.0 or later, found %s: an "
+		"allocation whose netns is lost runs on without a network",
+		version ? version : "none");
 }
 
 static bool node_has_nomad(const struct check *c)
@@ -171,7 +210,7 @@ static bool node_has_nomad(const struct check *c)
 void check_nomad(struct check *c)
 {
 	const char *url = getenv("NOMAD_ADDR");
-	struct networks networks = { 0 };
+	const struct pk_json *attributes, *known;
 	struct pk_err err = { 0 };
 	own_json *node = NULL;
 	struct place place;
@@ -197,6 +236,11 @@ void check_nomad(struct check *c)
 			   "%s: %s", url, err.text);
 	if (r)
 		return;
-	networks.known = cli_member(pk_json_root(node), "NodeResources.Networks");
-	check_each_conflist(c, check_network, &networks);
+	known = cli_member(pk_json_root(node), "NodeResources.Networks");
+	for (size_t i = 0; i < c->n_networks; i++)
+		if (c->networks[i].plugin)
+			check_network(c, known, &c->networks[i]);
+	attributes = pk_json_get(pk_json_root(node), "Attributes");
+	check_seen_plugin(c, attributes);
+	check_seen_bridge(c, attributes);
 }

@@ -19,9 +19,6 @@
 #include "own.h"
 #include "sweep.h"
 
-static const char *const plugin_dirs[] = { "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni",
-					   NULL };
-
 void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
 		const char *fmt, ...)
 {
@@ -93,95 +90,6 @@ static void check_bpffs(struct check *c)
 		check_line(c, CHECK_OK, "bpffs", NULL, "%s", c->cli->paths.bpffs);
 }
 
-static void check_plugin(struct check *c)
-{
-	char path[PK_PATH_ROOM];
-
-	for (const char *const *dir = plugin_dirs; *dir; dir++) {
-		snprintf(path, sizeof(path), "%s%s/picket", c->cli->paths.root, *dir);
-		if (access(path, X_OK) == 0) {
-			check_line(c, CHECK_OK, "plugin", NULL, "%s", path);
-			return;
-		}
-	}
-	check_line(c, CHECK_FAIL, "plugin", "copy picket-cni to /opt/cni/bin/picket",
-		   "no plugin \"picket\" in /opt/cni/bin, /usr/libexec/cni, /usr/lib/cni");
-}
-
-bool check_names_picket(const struct pk_json *root)
-{
-	const struct pk_json *plugins = pk_json_get(root, "plugins");
-
-	for (const struct pk_json *p = plugins ? pk_json_first(plugins) : NULL; p;
-	     p = pk_json_next(p))
-		if (!strcmp(cli_text(p, "type"), "picket"))
-			return true;
-	return false;
-}
-
-/*
- * One broken file in the directory breaks every alloc and keeps Nomad from starting: all are read.
- */
-static void check_conflist_file(struct check *c, const char *path, void *arg)
-{
-	bool *found = arg;
-	own_mem char *text = NULL;
-	own_json *doc = NULL;
-	struct pk_err err = { 0 };
-	size_t len;
-
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, &err) < 0 ||
-	    pk_json_parse(path, text, len, PK_JSON_RELAXED, &doc, &err) < 0) {
-		check_line(c, CHECK_FAIL, "conflist",
-			   "mend or remove the file: Nomad reads them all", "%s", err.text);
-		return;
-	}
-	if (!check_names_picket(pk_json_root(doc)))
-		return;
-	*found = true;
-	for (const char *p = cli_text(pk_json_root(doc), "name"); *p; p++)
-		if (*p >= 'A' && *p <= 'Z') {
-			check_line(c, CHECK_FAIL, "conflist",
-				   "write the network's name in lower case",
-				   "%s: Nomad looks \"%s\" up in lower case", path,
-				   cli_text(pk_json_root(doc), "name"));
-			return;
-		}
-	check_line(c, CHECK_OK, "conflist", NULL, "%s: network \"%s\"", path,
-		   cli_text(pk_json_root(doc), "name"));
-}
-
-void check_each_conflist(struct check *c,
-			 void (*each)(struct check *check, const char *path, void *arg), void *arg)
-{
-	char dir[PK_PATH_ROOM], path[PK_PATH_ROOM + 300];
-
-	snprintf(dir, sizeof(dir), "%s/opt/cni/config", c->cli->paths.root);
-	own_dir DIR *d = opendir(dir);
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		const char *dot = strrchr(e->d_name, '.');
-
-		if (!dot || dot == e->d_name ||
-		    (strcmp(dot, ".conflist") && strcmp(dot, ".conf") && strcmp(dot, ".json")))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		each(c, path, arg);
-	}
-}
-
-static void check_conflists(struct check *c)
-{
-	bool found = false;
-
-	check_each_conflist(c, check_conflist_file, &found);
-	if (!found)
-		check_line(
-			c, CHECK_FAIL, "conflist",
-			"put examples/picket.conflist there, then SIGHUP Nomad; it takes a minute",
-			"no network of type picket in %s/opt/cni/config", c->cli->paths.root);
-}
-
 static void check_tables(struct check *c)
 {
 	own_bpf *bpf = NULL;
@@ -227,6 +135,8 @@ static void check_controller(struct check *c)
 	}
 	check_line(c, CHECK_OK, "picketd", NULL, "version %s",
 		   cli_text(pk_json_root(doc), "version"));
+	check_version(c, "picketd", cli_text(pk_json_root(doc), "version"),
+		      "install plugin, picketd and CLI of one release, then restart picketd");
 	list = pk_json_get(pk_json_root(doc), "sources");
 	for (const struct pk_json *s = list ? pk_json_first(list) : NULL; s; s = pk_json_next(s))
 		check_source(c, s);
@@ -293,7 +203,9 @@ static void run_all(struct check *c)
 	check_bpffs(c);
 	check_plugin(c);
 	check_conflists(c);
+	check_net(c);
 	check_tables(c);
+	check_status(c);
 	check_hooks(c);
 	check_controller(c);
 	check_settings(c);
@@ -310,6 +222,7 @@ static int look(struct cli *cli, struct pk_json_doc **rows, enum check_state *wo
 
 	pk_jw_open(&c.w, NULL, '[');
 	run_all(&c);
+	check_conflists_done(&c);
 	pk_jw_close(&c.w, ']');
 	*worst = c.worst;
 	return pk_json_parse("check", text.text, text.len, PK_JSON_RELAXED, rows, err);

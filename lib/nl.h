@@ -150,3 +150,5 @@ int pk_sysctl_host_end(const char *link, struct pk_err *err);
 /* eth0: accept_ra 0, accept_dad 0; tap0: IPv6 off. In the alloc's netns. */
 int pk_sysctl_eth(const char *link, struct pk_err *err);
 int pk_sysctl_tap(const char *link, struct pk_err *err);
+/* No IPv6 on new devices of the current netns: the kernel has none, or a sysctl switched it off. */
+bool pk_ipv6_is_off(void);

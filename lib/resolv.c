@@ -13,7 +13,7 @@
 
 #define RESOLV_CONF_MAX 65536
 
-static bool is_loopback(const union pk_addr *a)
+bool pk_addr_is_loopback(const union pk_addr *a)
 {
 	static const union pk_addr one = { .b = { [15] = 1 } };
 
@@ -33,7 +33,7 @@ static void take_line(char *line, const struct pk_resolv_fns *fns)
 			continue;
 		if (search && fns->search)
 			fns->search(fns->arg, word, first);
-		else if (!search && pk_addr_parse(word, &a) == 0 && !is_loopback(&a))
+		else if (!search && pk_addr_parse(word, &a) == 0 && !pk_addr_is_loopback(&a))
 			fns->server(fns->arg, &a);
 		first = false;
 	}

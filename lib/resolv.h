@@ -18,5 +18,7 @@ struct pk_resolv_fns {
 void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns);
 /* ROOT/etc/resolv.conf; one that can't be read says nothing. */
 void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fns *fns);
+/* 127/8 and ::1: each machine, and each guest, means itself by it. */
+bool pk_addr_is_loopback(const union pk_addr *addr);
 /* Is addr one of this machine's? A socket can be bound to no other. */
 bool pk_addr_is_local(const union pk_addr *addr);

@@ -22,6 +22,21 @@ int pk_sysctl_set(const char *family, const char *link, const char *key, const c
 	return 0;
 }
 
+static bool reads_one(const char *path)
+{
+	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c = '0';
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && c == '1';
+}
+
+bool pk_ipv6_is_off(void)
+{
+	return access("/proc/sys/net/ipv6", F_OK) < 0 ||
+	       reads_one("/proc/sys/net/ipv6/conf/all/disable_ipv6") ||
+	       reads_one("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+}
+
 struct setting {
 	const char *family, *key, *value;
 };

@@ -40,7 +40,7 @@ class DaemonMixin:
         """picketd.json, and the conflist that it reads beside it."""
         directory = os.path.join(self.root, "opt/cni/config")
         os.makedirs(directory, exist_ok=True)
-        plugin = self.plugin_conf()
+        plugin = {"capabilities": {"portMappings": True}, **self.plugin_conf()}
         conflist = {"cniVersion": plugin.pop("cniVersion"), "name": plugin.pop("name"),
                     "plugins": [plugin]}
         conflist_path = os.path.join(directory, f"{self.options.network}.conflist")

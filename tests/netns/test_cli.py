@@ -14,7 +14,6 @@ import termios
 
 import pytest
 from fake.picketd import FakePicketd
-from fake.server import FakeServer
 from harness import wait_for
 from harness.shell import TREE, binary, run
 
@@ -444,88 +443,3 @@ def test_who_may_not_is_told_who_may(make_node, tmp_path):
     found = json.loads(node.run([*nobody, "check", "-json"], check=False).stdout)
     assert found[0]["what"] == "user" and found[0]["state"] == "fail"
     assert not [c for c in found if "restart picketd" in (c["fix"] or "")], found
-
-
-def test_check_sees_who_stands_before_the_guard(node):
-    a = node.add("acme", "api", "web")
-    pins = f"{node.root}/sys/fs/bpf/picket"
-    build = os.readlink(node.path("sys/fs/bpf/picket/current"))
-    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", "ingress", "pref", "1", "handle", "7",
-              "protocol", "all", "bpf", "da", "object-pinned", f"{pins}/{build}/pk_forward_tap"])
-    found = json.loads(node.picket("check", "-json", check=False).stdout)
-    guard = [c for c in found if c["what"] == "guard"]
-    assert guard and guard[0]["state"] == "fail" and f"pk{a.slot}" in guard[0]["text"], found
-    node.delete(a)
-
-
-class FakeAgent(FakeServer):
-    """Nomad's agent, as far as `picket check` asks: its own node and that node's networks."""
-
-    networks, token = [], None
-
-    def answer(self, path, query, headers):
-        if self.token and headers.get("X-Nomad-Token") != self.token:
-            return 403, "Permission denied"
-        if path == "/v1/agent/self":
-            return 200, {"stats": {"client": {"node_id": "7a94ec5f"}}}
-        if path == "/v1/node/7a94ec5f":
-            return 200, {"NodeResources": {"Networks": self.networks}}
-        return 404, "not found"
-
-
-@pytest.fixture
-def agent():
-    fake = FakeAgent()
-    yield fake
-    fake.stop()
-
-
-@pytest.mark.parametrize("networks, token, state, says", [
-    ([{"Mode": "host"}, {"Mode": "cni/picket"}], None, "ok", "cni/picket"),
-    ([{"Mode": "host"}, {"Mode": "cni/other"}], None, "fail", "has not yet noticed network cni/picket"),
-    ([{"Mode": "cni/picket"}], "secret", "warn", "answered 403"),
-    ([{"Mode": "cni/picket"}], "given", "ok", "cni/picket")])
-def test_check_asks_nomad_for_the_network(tmp_path, agent, networks, token, state, says):
-    os.makedirs(tmp_path / "opt/cni/config")
-    with open(tmp_path / "opt/cni/config/picket.conflist", "w", encoding="utf-8") as file:
-        json.dump({"cniVersion": "1.0.0", "name": "picket", "plugins": [{"type": "picket"}]}, file)
-    agent.networks, agent.token = networks, token
-    done = Cli(tmp_path).pipe("check", "-json", NOMAD_ADDR=agent.address, NOMAD_TOKEN="given")
-    found = [c for c in json.loads(done.stdout) if c["what"] == "nomad"]
-    assert [c["state"] for c in found] == [state] and says in found[0]["text"], found
-    assert (found[0]["fix"] is None) == (state == "ok")
-
-
-def test_check_waits_until_nomad_has_noticed(node):
-    with node.inside():
-        fake = FakeAgent()
-    try:
-        node.write_config()
-        node.run(["install", "-D", binary("picket-cni"), f"{node.root}/opt/cni/bin/picket"])
-        waiting = node.popen([binary("picket"), "-root", node.root, "check", "-json", "-wait", "60s"],
-                             stdout=subprocess.PIPE, env={"NOMAD_ADDR": fake.address})
-        wait_for(lambda: fake.requests, "the first look")
-        assert waiting.poll() is None
-        fake.networks = [{"Mode": "cni/picket"}]
-        found = {c["what"]: c["state"] for c in json.loads(waiting.communicate(timeout=60)[0])}
-        assert "fail" not in found.values() and found["nomad"] == "ok", found
-    finally:
-        fake.stop()
-
-
-def test_check_without_an_agent_goes_on(tmp_path):
-    for address in ("http://127.0.0.1:1", "https://127.0.0.1:4646", "http://nomad.example:4646", "nonsense"):
-        done = Cli(tmp_path).pipe("check", "-json", NOMAD_ADDR=address)
-        found = {c["what"]: c["state"] for c in json.loads(done.stdout)}
-        assert found["nomad"] == "warn", (address, found)
-
-
-@pytest.mark.parametrize("conf, config, says", [
-    ({"baseline": "deny"}, {"baseline": "tenant"}, "baseline"),
-    ({}, {"pools": ["10.99.0.0/16"]}, "in none of picketd's pools")])
-def test_check_says_where_conflist_and_picketd_differ(make_node, conf, config, says):
-    node = make_node(conf={"mode": "process", **conf}, config={"nomad": None, "consul": None, **config})
-    node.start_picketd()
-    found = json.loads(node.picket("check", "-json", check=False).stdout)
-    texts = [c["text"] for c in found if c["what"] == "settings" and c["state"] != "ok"]
-    assert texts and says in texts[0], found
