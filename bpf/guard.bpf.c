@@ -49,8 +49,8 @@ struct {
 	},
 };
 
-/* Returns only where the target isn't there. */
-static __always_inline int go_on(struct __sk_buff *skb, struct pk_pkt *pkt)
+/* Goes on in the slow path that pkt->tail names; returns only where it isn't loaded. */
+static __always_inline int tail_call(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_scratch *s = scratch_get();
 
@@ -68,7 +68,7 @@ int pk_from_endpoint(struct __sk_buff *skb)
 	int reason = guard_from(skb, &pkt);
 
 	if (pkt.tail)
-		reason = go_on(skb, &pkt);
+		reason = tail_call(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);
 }
 
@@ -79,7 +79,7 @@ int pk_to_endpoint(struct __sk_buff *skb)
 	int reason = guard_to(skb, &pkt);
 
 	if (pkt.tail)
-		reason = go_on(skb, &pkt);
+		reason = tail_call(skb, &pkt);
 	else if (!reason)
 		reason = guard_to_deliver(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);
@@ -88,13 +88,13 @@ int pk_to_endpoint(struct __sk_buff *skb)
 SEC("tc")
 int pk_forward_tap(struct __sk_buff *skb)
 {
-	return pk_forward(skb, true, pk_path == PK_PATH_KFUNC);
+	return pk_forward(skb, true);
 }
 
 SEC("tc")
 int pk_forward_eth(struct __sk_buff *skb)
 {
-	return pk_forward(skb, false, false);
+	return pk_forward(skb, false);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -58,8 +58,8 @@ static void check_kernel(struct check *c)
 		check_line(c, CHECK_FAIL, "kernel", "boot Linux 6.1 or later", "%s is too old",
 			   uts.release);
 	else
-		check_line(c, CHECK_OK, "kernel", NULL, "%s, packet path %s", uts.release,
-			   kfunc > 0 ? "kfunc" : "segmented");
+		check_line(c, CHECK_OK, "kernel", NULL, "%s, metadata by %s", uts.release,
+			   kfunc > 0 ? "kfunc" : "probe reads");
 	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
 		check_line(c, CHECK_OK, "btf", NULL, "the kernel describes its types");
 	else

@@ -205,7 +205,7 @@ static void ask_live(struct question *q, const struct tables *t)
 }
 
 /* What policy allows and the data path has no way for yet (bpf/lib/miss.h, miss_built). */
-static const char *not_built(const struct pk_connection *c, const struct pk_bpf *bpf)
+static const char *not_built(const struct pk_connection *c)
 {
 	enum pk_peer_is other = c->from.is == PK_PEER_IS_ENDPOINT ? c->to.is : c->from.is;
 	uint16_t echo = c->proto == IPPROTO_ICMP ? PK_PORT_ICMP(8, 0) : PK_PORT_ICMP(128, 0);
@@ -215,8 +215,6 @@ static const char *not_built(const struct pk_connection *c, const struct pk_bpf 
 	if ((c->proto == IPPROTO_ICMP || c->proto == IPPROTO_ICMPV6) && c->port != echo)
 		return "ICMP but echo and errors";
 	if (other == PK_PEER_IS_ENDPOINT || other == PK_PEER_IS_HOST)
-		return NULL;
-	if (other == PK_PEER_IS_WORLD && c->to.is == other && bpf->node.world)
 		return NULL;
 	return other == PK_PEER_IS_WORLD ? "way to or from the world"
 					 : "way to or from other nodes";
@@ -249,7 +247,7 @@ int cli_explain(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (t.live) {
 		ask_live(&q, &t);
-		q.not_built = not_built(&q.conn, t.bpf);
+		q.not_built = not_built(&q.conn);
 	}
 	if ((cli->json || cli->jsonl) && !cli->quiet)
 		explain_json(cli, &q);

@@ -133,7 +133,7 @@ static int take_flow(void *arg, const struct pk_flow_key *key, const struct pk_f
 	}
 	to->list[to->n++] = (struct pk_plan_flow){
 		.addr = { key->src, key->dst },
-		.host = { stack && !flow->side[0].slot, stack && !flow->side[1].slot },
+		.host = { stack && !flow->slot[0], stack && !flow->slot[1] },
 		.proto = key->proto,
 		.port = port,
 	};

@@ -197,7 +197,7 @@ static uint32_t bounded_mtu(uint32_t mtu)
 static int settle_mtu(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
-	uint32_t uplink = add->bpf->node.uplinks[0];
+	uint32_t uplink = add->bpf->node.uplink[0].ifindex;
 	struct pk_nl_link link;
 
 	add->rec.mtu = conf->mtu ? conf->mtu : MTU_DEFAULT;

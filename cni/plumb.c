@@ -216,16 +216,13 @@ static int make_pair(struct cni_plumb *p, struct pk_err *err)
 	return has_tap(p) ? attach_forwarders(p, err) : 0;
 }
 
-/* Turns off what the device's own stack must not do, and offloads that the guard could not see
- * through on old kernels. */
+/* What the devices' own stack must not do. */
 static int settle_inside(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = pk_sysctl_eth(p->record->ifname, err);
 
 	if (r == 0 && has_tap(p))
 		r = pk_sysctl_tap(p->record->tap, err);
-	if (r == 0 && p->bpf->node.path == PK_PATH_SEGMENTED)
-		r = pk_offload_off(p->record->ifname, err);
 	return r;
 }
 
@@ -409,8 +406,6 @@ static int remake_inside(struct cni_plumb *p, struct pk_err *err)
 	r = pk_nl_send(p->inside, err);
 	if (r == 0)
 		r = pk_sysctl_eth(p->record->ifname, err);
-	if (r == 0 && p->bpf->node.path == PK_PATH_SEGMENTED)
-		r = pk_offload_off(p->record->ifname, err);
 	return r;
 }
 

@@ -50,7 +50,7 @@ void cni_plumb_drop_tap(struct cni_plumb *p);
 int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err);
 /*
  * Mends a live endpoint whose pair is there: tap0 with the same ifindex, filters (ours first),
- * offloads, addresses, routes. -errno: what can't be mended; -EPERM: the guard doesn't stand, the
+ * addresses, routes. -errno: what can't be mended; -EPERM: the guard doesn't stand, the
  * caller closes the endpoint.
  */
 int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err);

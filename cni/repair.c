@@ -41,8 +41,6 @@ static int mend_inside(struct cni_plumb *p, struct pk_err *err)
 	own_visit visit = PK_NETNS_VISIT_NONE;
 	int r = pk_netns_enter(p->ns, &visit, err);
 
-	if (r == 0 && p->bpf->node.path == PK_PATH_SEGMENTED)
-		r = pk_offload_off(p->record->ifname, err);
 	if (r < 0 || p->record->process)
 		return r;
 	r = mend_tap(p, err);

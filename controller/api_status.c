@@ -149,12 +149,10 @@ static void write_enforcement(const struct pk_parts *p, struct pk_jw *w)
 			 (unsigned long long)bpf->node.epoch[1]);
 		pk_jw_string(w, "epoch", epoch);
 		pk_jw_uint(w, "layout", bpf->node.layout);
-		pk_jw_string(w, "path", bpf->node.path == PK_PATH_KFUNC ? "kfunc" : "segmented");
 		pk_jw_string(w, "build", bpf->build);
 	} else {
 		pk_jw_null(w, "epoch");
 		pk_jw_null(w, "layout");
-		pk_jw_null(w, "path");
 		pk_jw_null(w, "build");
 	}
 	pk_jw_string(w, "error",

@@ -23,7 +23,6 @@ const struct conf_key conf_keys[] = {
 	{ "", "tenantReach", SETTING, 0, 0, false, pk_settings_get_reach, NULL },
 	{ "", "healthChecks", SETTING, 0, 0, false, get_health, NULL },
 	{ "", "resolvers", SETTING, 0, 0, true, pk_settings_get_resolvers, NULL },
-	{ "", "packetPath", SETTING, 0, 0, false, pk_settings_get_path, NULL },
 	{ "", "conflist", PATH, AT(conflist), true, NULL, NULL },
 	{ "", "uplinks", NOT_BUILT, 0, 0, true, NULL, NULL },
 	{ "", "cgroup", NOT_BUILT, 0, 0, true, NULL, NULL },

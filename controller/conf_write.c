@@ -16,8 +16,6 @@ static void write_setting(const struct pk_config *c, const struct conf_key *k, c
 		pk_jw_string(w, name, pk_baseline_name(s->baseline));
 	else if (strcmp(k->name, "healthChecks") == 0)
 		pk_jw_bool(w, name, s->health_checks);
-	else if (strcmp(k->name, "packetPath") == 0)
-		pk_jw_string(w, name, s->packet_path);
 	else if (strcmp(k->name, "endpoints") == 0)
 		pk_jw_uint(w, name, s->capacity);
 	else if (strcmp(k->name, "flowsPerEndpoint") == 0)

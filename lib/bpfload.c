@@ -21,8 +21,7 @@
 #include "picket/reason.h"
 #include "str.h"
 
-#define ROOM	  (PK_PATH_ROOM + 64)
-#define FLOWS_MAX (1u << 21) /* buckets alone are 16 bytes each */
+#define ROOM (PK_PATH_ROOM + 64)
 
 static inline void close_skel(struct pk_guard **skel)
 {
@@ -75,24 +74,20 @@ int pk_bpf_has_kfunc(void)
 	return id > 0;
 }
 
-static int choose_path(const char *wanted, uint32_t *path, struct pk_err *err)
+/* Flows are never evicted, so there is room for as many as the budgets promise, or no load. */
+static int check_flows(const struct pk_node *node, struct pk_err *err)
 {
-	int has;
+	uint64_t flows = (uint64_t)node->capacity * node->flow_budget;
+	int r;
 
-	if (!strcmp(wanted, "segmented")) {
-		*path = PK_PATH_SEGMENTED;
+	if (flows <= PK_FLOWS_MAX)
 		return 0;
-	}
-	has = pk_bpf_has_kfunc();
-	if (has < 0)
-		return fail_load(err, -has, "read the kernel's types (BTF)");
-	if (!has && !strcmp(wanted, "kfunc"))
-		return pk_fix(err,
-			      fail_load(err, 0,
-					"packetPath kfunc: this kernel lacks bpf_cast_to_kern_ctx"),
-			      "use packetPath auto, or Linux 6.2 and up");
-	*path = has ? PK_PATH_KFUNC : PK_PATH_SEGMENTED;
-	return 0;
+	r = pk_fail(
+		err, EINVAL,
+		"%u endpoints with %u live flows each are %llu flows; a node carries at most %u",
+		node->capacity, node->flow_budget, (unsigned long long)flows, PK_FLOWS_MAX);
+	pk_fix(err, r, "lower capacity.endpoints or limits.flowsPerEndpoint in picketd.json");
+	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
 static int make_node(const struct pk_settings *s, struct pk_node *node, struct pk_err *err)
@@ -109,7 +104,9 @@ static int make_node(const struct pk_settings *s, struct pk_node *node, struct p
 		if (getrandom(node->epoch, sizeof(node->epoch), 0) != sizeof(node->epoch))
 			return fail_load(err, errno, "random epoch");
 	} while (!node->epoch[0]);
-	return choose_path(s->packet_path, &node->path, err);
+	node->masquerade_low = PK_MASQUERADE_LOW;
+	node->masquerade_high = PK_MASQUERADE_HIGH;
+	return check_flows(node, err);
 }
 
 static uint32_t larger(uint64_t a, uint64_t b)
@@ -122,7 +119,7 @@ static uint32_t larger(uint64_t a, uint64_t b)
 /* 0 = as the object says. */
 static uint32_t size_of(enum pk_map map, const struct pk_node *node)
 {
-	uint64_t c = node->capacity, flows = c * node->flow_budget;
+	uint64_t c = node->capacity;
 
 	switch (map) {
 	case PK_MAP_ENDPOINTS:
@@ -142,7 +139,7 @@ static uint32_t size_of(enum pk_map map, const struct pk_node *node)
 	case PK_MAP_PLACES:
 		return larger((c + 1) * node->flow_budget, 1);
 	case PK_MAP_FLOWS:
-		return flows < FLOWS_MAX ? (uint32_t)flows : FLOWS_MAX;
+		return larger(2 * c * node->flow_budget, 1); /* a primary and an alias each */
 	default:
 		return 0;
 	}
@@ -201,6 +198,29 @@ uint32_t pk_jiffies_a_second(void)
 	return ts.tv_nsec > 0 ? (uint32_t)(1000000000 / ts.tv_nsec) : 250;
 }
 
+/* How the guard reads the kernel's sk_buff (bpf/lib/sanity.h). */
+static int choose_read(struct pk_guard *skel, struct pk_err *err)
+{
+	int has = pk_bpf_has_kfunc();
+
+	if (has < 0)
+		return fail_load(err, -has, "read the kernel's types (BTF)");
+	skel->rodata->pk_kfunc = has && !pk_fault_asked("no-kfunc");
+	return 0;
+}
+
+/* Kernel lockdown refuses probe reads, which is all that there is before Linux 6.2. */
+static int fail_programs(const struct pk_guard *skel, int r, struct pk_err *err)
+{
+	r = fail_load(err, -r, "load the programs");
+	if (!skel->rodata->pk_kfunc)
+		pk_fix(err, r,
+		       "boot Linux 6.2 or later, or without lockdown=confidentiality: before 6.2 "
+		       "the "
+		       "guard reads checksum and segmentation by bpf_probe_read_kernel");
+	return r;
+}
+
 static int load(const struct pk_node *node, const int *fds, struct pk_guard **out,
 		struct pk_err *err)
 {
@@ -213,13 +233,15 @@ static int load(const struct pk_node *node, const int *fds, struct pk_guard **ou
 	if (!skel)
 		return fail_load(err, errno, "open the programs");
 	skel->rodata->pk_hz = pk_jiffies_a_second();
-	skel->rodata->pk_path = node->path;
+	r = choose_read(skel, err);
+	if (r < 0)
+		return r;
 	r = prepare_maps(skel, node, fds, err);
 	if (r < 0)
 		return r;
 	r = pk_guard__load(skel);
 	if (r < 0)
-		return fail_load(err, -r, "load the programs");
+		return fail_programs(skel, r, err);
 	*out = PK_MOVE(skel, NULL);
 	return 0;
 }

@@ -32,7 +32,7 @@ enum pk_bpf_mode {
 };
 
 /*
- * settings: sizes, pools and packetPath of a first load; NULL only with PK_BPF_READ.
+ * settings: sizes and pools of a first load; NULL only with PK_BPF_READ.
  * deadline_ns bounds the wait for another loader. Codes: PK_CODE_LAYOUT (another layout),
  * PK_CODE_KERNEL (no bpffs, program refused), PK_CODE_DEADLINE.
  */

@@ -3,6 +3,7 @@
 
 #ifdef PK_FAULTS
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,5 +18,12 @@ void pk_fault(const char *point)
 		return;
 	if (++passed == (want[n] == ':' ? strtoul(want + n + 1, &end, 10) : 1))
 		raise(want[n] == ':' && strcmp(end, ":stop") == 0 ? SIGSTOP : SIGKILL);
+}
+
+bool pk_fault_asked(const char *name)
+{
+	const char *want = getenv("PICKET_FAULT");
+
+	return want && !strcmp(want, name);
 }
 #endif

@@ -6,11 +6,20 @@
  * there and sends SIGCONT); `--list-faults` prints all names. In a product
  * build pk_fault() is nothing. A name, once given, is part of the code's contract.
  */
+#include <stdbool.h>
+
 #ifdef PK_FAULTS
 void pk_fault(const char *point);
+/* Does PICKET_FAULT ask for this and nothing else? For what a test can't bring about otherwise. */
+bool pk_fault_asked(const char *name);
 #else
 static inline void pk_fault(const char *point)
 {
 	(void)point;
+}
+static inline bool pk_fault_asked(const char *name)
+{
+	(void)name;
+	return false;
 }
 #endif

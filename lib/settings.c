@@ -38,7 +38,6 @@ void pk_settings_init(struct pk_settings *s)
 		.capacity = PK_CAPACITY_DEFAULT,
 		.flow_budget = PK_FLOW_BUDGET_DEFAULT,
 		.new_flows_per_s = PK_NEW_FLOWS_DEFAULT,
-		.packet_path = "auto",
 	};
 }
 
@@ -226,24 +225,6 @@ int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 	return r;
 }
 
-int pk_settings_get_path(struct pk_settings *s, const struct pk_json_doc *doc,
-			 const struct pk_json *object, struct pk_err *err)
-{
-	static const char *const names[] = { "auto", "kfunc", "segmented", NULL };
-	const char *text = NULL;
-	int r = pk_json_get_string(doc, object, "packetPath", &text, err);
-
-	if (r < 0 || !text)
-		return r;
-	for (int i = 0; names[i]; i++)
-		if (strcmp(text, names[i]) == 0) {
-			strcpy(s->packet_path, text);
-			return 0;
-		}
-	return pk_json_fail(err, doc, pk_json_get(object, "packetPath"), false,
-			    "\"%s\" is none of auto, kfunc, segmented", text);
-}
-
 static int get_label(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
 		     char *out, size_t room, struct pk_err *err)
 {
@@ -279,6 +260,7 @@ static int get_labels(struct pk_settings *s, const struct pk_json_doc *doc,
 	return r;
 }
 
+/* packetPath: written by release 0.1, of no meaning any more. */
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
 	static const char *const names[] = { "baseline", "nomad",      "healthChecks", "masquerade",
@@ -303,8 +285,6 @@ static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct
 		r = pk_settings_get_reach(s, doc, root, err);
 	if (r == 0)
 		r = pk_settings_get_sizes(s, doc, root, err);
-	if (r == 0)
-		r = pk_settings_get_path(s, doc, root, err);
 	if (r == 0)
 		r = get_labels(s, doc, root, err);
 	return r;
@@ -389,7 +369,6 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 	pk_jw_uint(&w, "flowsPerEndpoint", s->flow_budget);
 	pk_jw_uint(&w, "newFlowsPerSecond", s->new_flows_per_s);
 	pk_jw_close(&w, '}');
-	pk_jw_string(&w, "packetPath", s->packet_path);
 	pk_jw_open(&w, "labels", '{');
 	write_label(&w, "nomad:region", s->region);
 	write_label(&w, "nomad:node", s->node);

@@ -36,7 +36,6 @@ struct pk_settings {
 	bool reach_host, reach_remote_node;
 	uint32_t capacity; /* endpoints */
 	uint32_t flow_budget, new_flows_per_s;
-	char packet_path[16]; /* auto | kfunc | segmented */
 	char region[64], node[128], node_pool[64],
 		datacenter[64]; /* labels of this node, "" = unknown */
 };
@@ -61,8 +60,6 @@ int pk_settings_get_reach(struct pk_settings *s, const struct pk_json_doc *doc,
 			  const struct pk_json *object, struct pk_err *err);
 int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 			  const struct pk_json *object, struct pk_err *err);
-int pk_settings_get_path(struct pk_settings *s, const struct pk_json_doc *doc,
-			 const struct pk_json *object, struct pk_err *err);
 /* The three lists as an array under key (NULL: none, w stands where a value may). */
 void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w, const char *key);
 void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w, const char *key);

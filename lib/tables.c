@@ -354,7 +354,6 @@ int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *n
 		edit(arg, &now);
 		memcpy(now.epoch, was.epoch, sizeof(now.epoch));
 		now.layout = was.layout;
-		now.path = was.path;
 		now.capacity = was.capacity;
 		now.rule_sets = was.rule_sets;
 		if (now.flow_budget > was.flow_budget)

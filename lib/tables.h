@@ -153,7 +153,7 @@ void pk_rcu_wait(void);
 /* Endpoints. */
 
 /*
- * Closed: the slot's entry and its device. The word must be 0. `opened`, `spare` are the tables'.
+ * Closed: the slot's entry and its device. The word must be 0. `opened`, `owner` are the tables'.
  */
 int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
 		      struct pk_err *err);

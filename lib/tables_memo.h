@@ -21,11 +21,6 @@ struct pk_tables_memo {
 };
 void pk_tables_memo_free(struct pk_tables_memo *memo);
 
-/* A place of rule_sets that is being filled or emptied: its entries have this bit. */
-#define PK_RULE_SET_CLAIM (1u << 31)
-/* Numbers of cidr lists come from this counter. */
-#define PK_NUMBER_LIST PK_NUMBER_SPARE
-
 /* The next number; 0 and, of identities and tenants, the top bit are never given: 0 = used up. */
 uint32_t pk_number_take(struct pk_bpf *bpf, enum pk_number which);
 int pk_tables_fail(struct pk_err *err, int r, enum pk_map map, const char *what);

@@ -15,7 +15,7 @@
 #include "tables_memo.h"
 
 /*
- * pk_endpoint.spare of a taken slot: 48 bits of a hash of its owner, never 0, and when (boot time,
+ * pk_endpoint.owner of a taken slot: 48 bits of a hash of its owner, never 0, and when (boot time,
  * s, 16 bits). DEL and ADD take what has their hash for their own: 32 bits of it met another's
  * endpoint once in some ten million of them on a busy node. An age is right for 18 hours, and short
  * for a while after each.
@@ -40,7 +40,7 @@ static uint64_t owner_hash(const char *owner)
 
 static uint64_t stamp_of(const struct pk_bpf *bpf, uint32_t slot)
 {
-	return __atomic_load_n(&bpf->endpoints[slot].spare, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&bpf->endpoints[slot].owner, __ATOMIC_SEQ_CST);
 }
 
 static bool in_range(const struct pk_bpf *bpf, uint32_t slot)
@@ -111,7 +111,7 @@ int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, ui
 		return pk_fix(err, r,
 			      "raise capacity (it takes effect at the next boot), or picket sweep");
 	}
-	__atomic_store_n(&bpf->endpoints[found].spare, owner_hash(owner) | boot_seconds(),
+	__atomic_store_n(&bpf->endpoints[found].owner, owner_hash(owner) | boot_seconds(),
 			 __ATOMIC_SEQ_CST);
 	pk_fault("slot-taken");
 	*slot = found;
@@ -142,7 +142,7 @@ int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoin
 		return pk_fail(err, 0, "slot %u is not taken", slot);
 	if (pk_word(bpf, slot))
 		return pk_fail(err, EBUSY, "slot %u is open", slot);
-	entry.spare = ep->spare;
+	entry.owner = ep->owner;
 	entry.opened = 0;
 	entry.flags &= ~PK_EP_PORTS;
 	entry.host_ifindex = ep->host_ifindex;
@@ -471,9 +471,9 @@ int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct
 	delete_addresses(bpf, slot);
 	delete_ports(bpf, slot);
 	clear_counts(bpf, slot);
-	memcpy(ep, &nothing, offsetof(struct pk_endpoint, spare));
+	memcpy(ep, &nothing, offsetof(struct pk_endpoint, owner));
 	pk_fault("slot-cleared");
-	__atomic_store_n(&ep->spare, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&ep->owner, 0, __ATOMIC_SEQ_CST);
 	return 0;
 }
 

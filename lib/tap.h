@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/*
- * The tap that a VMM opens by name, and the offloads of a link. Both act in the netns of the
- * caller.
- */
+/* The tap that a VMM opens by name, in the netns of the caller. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,11 +28,3 @@ int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);
  * the difference. It goes by pk_nl_delete. nl is of the netns that the tap is in.
  */
 int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err);
-
-/*
- * The segmented path: checksum and segmentation off on the sending side of link, and read back.
- * Errors: PK_CODE_KERNEL.
- */
-int pk_offload_off(const char *link, struct pk_err *err);
-/* 0: they are off; -EINVAL names the first that isn't. */
-int pk_offload_check(const char *link, struct pk_err *err);

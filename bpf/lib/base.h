@@ -12,12 +12,36 @@
 
 #define likely(x)	 __builtin_expect(!!(x), 1)
 #define unlikely(x)	 __builtin_expect(!!(x), 0)
+#define PK_EEXIST	 17 /* <errno.h> needs a C library */
 #define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+
+/*
+ * `p`, for a load that must come after the one that gave `value`. A weakly ordered processor keeps
+ * two loads in order where the address of the second depends on the first, so it is made to: by
+ * nothing, which neither compiler nor verifier may leave out.
+ */
+#define pk_after(p, value)                                                                         \
+	({                                                                                         \
+		__u64 nothing_ = (value);                                                          \
+		__typeof__(p) after_ = (p);                                                        \
+		asm volatile("%[n] &= 0; %[a] += %[n]" : [a] "+r"(after_), [n] "+r"(nothing_));    \
+		after_;                                                                            \
+	})
 
 static __always_inline bool pk_addr_same(const union pk_addr *a, const union pk_addr *b)
 {
 	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
+}
+
+/* As numbers of 16 bytes. */
+static __always_inline bool pk_addr_below(const union pk_addr *a, const union pk_addr *b)
+{
+	__u64 high_a = bpf_be64_to_cpu(a->d[0]), high_b = bpf_be64_to_cpu(b->d[0]);
+
+	if (high_a != high_b)
+		return high_a < high_b;
+	return bpf_be64_to_cpu(a->d[1]) < bpf_be64_to_cpu(b->d[1]);
 }
 
 static __always_inline bool pk_addr_zero(const union pk_addr *a)

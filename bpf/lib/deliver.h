@@ -47,7 +47,24 @@ static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pk
 	return PK_REASON_OK;
 }
 
-/* To the local endpoint at pkt->peer_slot. Denials from here on are its ingress. */
+/* Whoever a flow or a table names as the receiver: its address is what the packet is sent to. */
+static __always_inline bool deliver_is_for(const struct pk_pkt *pkt, const struct pk_endpoint *to)
+{
+	return pk_addr_same(&pkt->dst, pkt->flags & PK_PKT_IPV4 ? &to->ipv4 : &to->ipv6);
+}
+
+/* What the receiver itself refuses: counted at its ingress. */
+static __always_inline int deliver_limits(struct __sk_buff *skb, const struct pk_pkt *pkt,
+					  const struct pk_endpoint *to)
+{
+	if (!sanity_fits(skb, pkt, to->mtu))
+		return PK_REASON_LENGTH;
+	if (!bucket_traffic(pkt->peer_slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
+		return PK_REASON_RATE_LIMIT;
+	return PK_REASON_OK;
+}
+
+/* To the local endpoint at pkt->peer_slot. */
 static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	__u32 slot = pkt->peer_slot;
@@ -56,20 +73,19 @@ static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt
 
 	if (!to || !to->host_ifindex)
 		return PK_REASON_ENDPOINT_CLOSED;
+	if (!deliver_is_for(pkt, to))
+		return PK_REASON_UNKNOWN_ENDPOINT;
 	reason = deliver_hop(skb, pkt);
+	if (!reason)
+		reason = deliver_macs(skb, to->mac);
 	if (reason)
 		return reason;
-	reason = deliver_macs(skb, to->mac);
-	if (reason)
+	reason = deliver_limits(skb, pkt, to);
+	if (reason) {
+		pkt->at_slot = slot;
+		pkt->at_dir = PK_INGRESS;
 		return reason;
-	pkt->at_slot = slot;
-	pkt->at_dir = PK_INGRESS;
-	if (!sanity_fits(skb, pkt, to->mtu))
-		return PK_REASON_LENGTH;
-	if (!bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
-		return PK_REASON_RATE_LIMIT;
-	pkt->at_slot = pkt->slot;
-	pkt->at_dir = PK_EGRESS;
+	}
 	pkt->target = to->host_ifindex;
 	pkt->action = PK_ACT_PEER;
 	return PK_REASON_OK;
@@ -82,7 +98,7 @@ static __always_inline int deliver_stack(struct pk_pkt *pkt)
 	return PK_REASON_OK;
 }
 
-/* Routed, by the FIB's own choice of device and neighbour. Only where node.world says so. */
+/* Routed, by the FIB's own choice of device and neighbour. */
 static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	__u32 ifindex = 0;

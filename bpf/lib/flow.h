@@ -42,6 +42,72 @@ static __always_inline void flow_key(struct pk_flow_key *key, const struct pk_pk
 	key->zone = 0;
 }
 
+/* The key of the same two ends' connection, begun by the other one. */
+static __always_inline void flow_key_mirror(struct pk_flow_key *to, const struct pk_flow_key *key)
+{
+	to->src = key->dst;
+	to->dst = key->src;
+	to->sport = key->dport;
+	to->dport = key->sport;
+	to->proto = key->proto;
+	to->pad = 0;
+	to->zone = key->zone;
+}
+
+/*
+ * Tells one key from another in the element that held it. It is no secret: it only closes the
+ * moment in which a deleted flow's memory is another's already.
+ */
+static __always_inline __u64 flow_tag(const struct pk_flow_key *key)
+{
+	__u64 tag = key->src.d[0] + 0x9e3779b97f4a7c15;
+
+	tag = (tag ^ key->src.d[1]) * 0xff51afd7ed558ccd;
+	tag = (tag ^ tag >> 32 ^ key->dst.d[0]) * 0xc4ceb9fe1a85ec53;
+	tag = (tag ^ tag >> 32 ^ key->dst.d[1]) * 0xff51afd7ed558ccd;
+	return tag ^ tag >> 32 ^ *(const __u64 *)&key->sport;
+}
+
+/* Is the element still that of key? `last` is what was read of it last. */
+static __always_inline bool flow_is_of(const struct pk_flow *flow, const struct pk_flow_key *key,
+				       __u64 last)
+{
+	return READ_ONCE(pk_after(flow, last)->tag) == flow_tag(key);
+}
+
+/* The primary that the alias under key names, and its key; NULL where either is gone. */
+static __always_inline struct pk_flow *flow_of_alias(const struct pk_flow *alias,
+						     struct pk_flow_key *key)
+{
+	struct pk_flow_key primary = alias->primary;
+	struct pk_flow *flow;
+
+	if (!flow_is_of(alias, key, primary.sport))
+		return NULL;
+	*key = primary;
+	flow = bpf_map_lookup_elem(&flows, key);
+	return flow && flow->kind == PK_FLOW_PRIMARY ? flow : NULL;
+}
+
+/* The flow whose initiator, or by an alias whose responder, sent pkt. */
+static __always_inline struct pk_flow *flow_find_as_sent(struct pk_flow_key *key,
+							 struct pk_pkt *pkt)
+{
+	struct pk_flow *flow;
+
+	flow_key(key, pkt, false);
+	flow = bpf_map_lookup_elem(&flows, key);
+	if (likely(!flow || flow->kind == PK_FLOW_PRIMARY))
+		return flow;
+	/* A SYN begins something: it never rides a reply's way. */
+	flow = flow_is_opening(pkt) ? NULL : flow_of_alias(flow, key);
+	if (flow)
+		pkt->role = 1;
+	else
+		flow_key(key, pkt, false);
+	return flow;
+}
+
 /*
  * key and pkt->role are those of the flow found; of none: key is the one to make. An ICMP message
  * that is no echo has no id: its key would be that of the echo with id 0.
@@ -51,38 +117,48 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 	struct pk_flow *flow = NULL;
 
 	pkt->role = 0;
-	flow_key(key, pkt, false);
-	if (unlikely(pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR)))
-		return NULL;
-	if (!(pkt->flags & PK_PKT_ECHO_REPLY))
-		flow = bpf_map_lookup_elem(&flows, key);
-	/* A SYN or an echo request begins something: it never rides a reply's way. */
-	if (flow || pkt->flags & PK_PKT_ECHO_REQUEST || flow_is_opening(pkt))
+	if (unlikely(pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR | PK_PKT_ECHO_REPLY)))
+		flow_key(key, pkt, false);
+	else
+		flow = flow_find_as_sent(key, pkt);
+	if (flow || pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR | PK_PKT_ECHO_REQUEST) ||
+	    flow_is_opening(pkt))
 		return flow;
 	flow_key(key, pkt, true);
 	flow = bpf_map_lookup_elem(&flows, key);
-	if (flow)
+	if (flow && flow->kind == PK_FLOW_PRIMARY) {
 		pkt->role = 1;
-	else
-		flow_key(key, pkt, false);
-	return flow;
+		return flow;
+	}
+	flow_key(key, pkt, false);
+	return NULL;
 }
 
-static __always_inline __u32 flow_seconds(__u8 proto, __u8 state)
+/* How long a flow lives without a packet. */
+static __always_inline __u32 flow_seconds_tcp(__u8 state)
 {
-	if (proto == IPPROTO_TCP) {
-		switch (state) {
-		case PK_FLOW_OPEN:
-			return PK_FLOW_LONGEST;
-		case PK_FLOW_CLOSED:
-			return 10;
-		default:
-			return 60;
-		}
+	switch (state) {
+	case PK_FLOW_OPEN:
+		return PK_FLOW_LONGEST;
+	case PK_FLOW_CLOSING:
+		return 120;
+	case PK_FLOW_CLOSED:
+		return 10;
+	default:
+		return 60;
 	}
-	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
-		return 30;
-	return state == PK_FLOW_NEW ? 30 : 180;
+}
+
+static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 state)
+{
+	if (key->proto == IPPROTO_TCP)
+		return flow_seconds_tcp(state);
+	if (state == PK_FLOW_STREAM)
+		return 180;
+	/* An answered DNS question is over. */
+	if (state == PK_FLOW_OPEN && key->proto == IPPROTO_UDP && key->dport == bpf_htons(53))
+		return 10;
+	return 30;
 }
 
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
@@ -99,12 +175,20 @@ static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk
 	}
 }
 
+/* An exchange that its initiator carries on two seconds after it began is a stream. */
+static __always_inline bool flow_is_stream(const struct pk_flow *flow, const struct pk_pkt *pkt,
+					   __u32 now)
+{
+	return flow->state == PK_FLOW_OPEN && !pkt->role && pkt->proto != IPPROTO_TCP &&
+	       !(pkt->flags & PK_PKT_ECHO_REQUEST) && now - flow->begun > 2 * pk_hz;
+}
+
 /*
  * Counters and time-out of a packet that passes. Two CPUs that carry one direction of a flow may
  * lose a count to each other, never a state: those only go up.
  */
-static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_pkt *pkt, __u32 len,
-				       __u32 now)
+static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flow_key *key,
+				       const struct pk_pkt *pkt, __u32 len, __u32 now)
 {
 	__u32 role = pkt->role & 1, expires;
 
@@ -112,17 +196,27 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_pkt
 	flow->bytes[role] += len;
 	if (unlikely(role && flow->state == PK_FLOW_NEW))
 		flow->state = PK_FLOW_OPEN;
+	else if (unlikely(flow_is_stream(flow, pkt, now)))
+		flow->state = PK_FLOW_STREAM;
 	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST))) {
 		flow_state_tcp(flow, pkt);
-		flow->expires = now + flow_seconds(pkt->proto, flow->state) * pk_hz;
+		flow->expires = now + flow_seconds(key, flow->state) * pk_hz;
 		return;
 	}
-	/* A line that others read isn't written for less than a second; closing never rests. */
-	if (pkt->proto == IPPROTO_TCP && flow->state >= PK_FLOW_CLOSING)
+	/* After both FINs or a RST the time-out runs, whatever is still on its way. */
+	if (unlikely(flow->state == PK_FLOW_CLOSED))
 		return;
-	expires = now + flow_seconds(pkt->proto, flow->state) * pk_hz;
+	/* The time-out isn't written more often than once a second: others read its line. */
+	expires = now + flow_seconds(key, flow->state) * pk_hz;
 	if (expires - flow->expires >= pk_hz)
 		flow->expires = expires;
+}
+
+/* A SYN on a flow that is closing or closed begins another connection. */
+static __always_inline bool flow_begins_anew(const struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	return unlikely(flow_is_syn(pkt)) &&
+	       (flow->state == PK_FLOW_CLOSING || flow->state == PK_FLOW_CLOSED);
 }
 
 /* The word of an endpoint, read once; 0 = closed or no such slot. */
@@ -134,15 +228,15 @@ static __always_inline __u64 flow_word(__u32 slot)
 }
 
 /* Is the endpoint of this side the one that the flow was made with? A side that isn't local is. */
-static __always_inline bool flow_side_same(const struct pk_flow_side *side)
+static __always_inline bool flow_side_same(const struct pk_flow *flow, int side)
 {
-	__u32 slot = side->slot;
+	__u32 slot = READ_ONCE(flow->slot[side]);
 	const struct pk_endpoint *ep;
 
 	if (!slot)
 		return true;
 	ep = bpf_map_lookup_elem(&endpoints, &slot);
-	return ep && ep->opened == side->opened;
+	return ep && ep->opened == flow->opened[side];
 }
 
 /* The side of the flow that the hook's endpoint has; role is the packet's sender's. */
@@ -151,21 +245,32 @@ static __always_inline __u32 flow_own(const struct pk_pkt *pkt)
 	return (pkt->role ^ pkt->dir) & 1;
 }
 
+static __always_inline __u32 flow_other(const struct pk_pkt *pkt)
+{
+	return (pkt->role ^ pkt->dir ^ 1) & 1;
+}
+
 /*
  * Is it as it was judged? Equal words are the same opening of the same endpoints, since revisions
- * aren't used again. Judged once a second where the other side isn't a local endpoint.
+ * aren't used again. Judged once a second where the other side isn't a local endpoint. *last: what
+ * was read last; what was judged is to be read after it.
  */
 static __always_inline bool flow_current(const struct pk_flow *flow, const struct pk_pkt *pkt,
-					 __u32 now)
+					 __u32 now, __u64 *last)
 {
-	const struct pk_flow_side *own = &flow->side[flow_own(pkt)];
-	const struct pk_flow_side *other = &flow->side[!flow_own(pkt)];
+	__u32 own = flow_own(pkt), other = flow_other(pkt), slot = READ_ONCE(flow->slot[other]);
+	__u64 word = READ_ONCE(flow->word[own]), peer = READ_ONCE(flow->word[other]);
 
-	__u64 word = READ_ONCE(other->word);
-
-	if (own->slot != pkt->slot || READ_ONCE(own->word) != pkt->word)
+	*last = word + peer;
+	if (READ_ONCE(flow->slot[own]) != pkt->slot || word != pkt->word)
 		return false;
-	if (!other->slot)
-		return now - flow->judged < pk_hz;
-	return word && word == flow_word(other->slot);
+	if (!slot)
+		return word && now - READ_ONCE(flow->judged) < pk_hz;
+	return peer && peer == flow_word(slot);
+}
+
+/* Another endpoint's flow isn't the node's stack's to carry on, to end or to have judged. */
+static __always_inline bool flow_is_others(const struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	return pkt->dir == PK_INGRESS && READ_ONCE(flow->slot[flow_other(pkt)]);
 }

@@ -26,6 +26,7 @@ static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff
 		return NULL;
 	pkt->slot = pkt->at_slot = slot;
 	pkt->word = flow_word(slot);
+	ep = pk_after(ep, pkt->word);
 	pkt->identity = READ_ONCE(ep->identity);
 	pkt->tenant = READ_ONCE(ep->tenant);
 	return ep;
@@ -49,11 +50,22 @@ __noinline int pk_guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
 	return pk_parse(&c, skb->len, pkt);
 }
 
-/* Whose packet is it that the gateway answers itself? */
-static __always_inline bool guard_is_asked(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
+/* Is this a question that the guard answers itself (ARP, ND, DHCP, ping)? */
+static __always_inline bool guard_answers(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
 {
 	return pkt->flags & PK_PKT_ARP || spoof_is_nd(pkt) || spoof_is_dhcp4(pkt) ||
 	       ping_is_gateway(pkt, ep);
+}
+
+/* A flow that was denied: its denial counts where it was judged. */
+static __always_inline int guard_denied(const struct pk_flow *flow, struct pk_pkt *pkt, int reason)
+{
+	bool there = flow->flags & PK_FLOW_AT_RESPONDER;
+
+	pkt->verdict.live.rule = flow->rule;
+	pkt->at_slot = flow->slot[there];
+	pkt->at_dir = there ? PK_INGRESS : PK_EGRESS;
+	return reason;
 }
 
 /* A flow that is as it was judged decides at once; anything else goes to the slow path. */
@@ -62,34 +74,30 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	struct pk_flow_key key;
 	struct pk_flow *flow = flow_find(&key, pkt);
 	__u32 now = flow_now();
+	__u64 last;
 	int reason;
+	__u8 flags;
 
-	if (!flow && !flow_may_begin(pkt)) /* nobody need be asked */
+	/* Without a flow, what can begin none is nobody's. */
+	if (!flow && !flow_may_begin(pkt))
 		return PK_REASON_NO_FLOW;
-	if (!flow || pk_flow_expired(flow, now, pk_hz) ||
-	    (flow->state == PK_FLOW_CLOSED && flow_is_syn(pkt))) {
-		pkt->tail = miss;
-		return PK_REASON_OK;
-	}
-	pkt->peer_slot = flow->side[!flow_own(pkt)].slot;
-	/* Another endpoint's flow isn't the stack's to carry on, to end or to have judged. */
-	if (miss == PK_TAIL_MISS_TO && pkt->peer_slot)
+	if (flow && unlikely(flow_is_others(flow, pkt)))
 		return PK_REASON_NO_FLOW;
-	if (!flow_current(flow, pkt, now)) {
-		pkt->tail = miss;
+	pkt->tail = miss;
+	if (!flow || pk_flow_expired(flow, now, pk_hz) || flow_begins_anew(flow, pkt) ||
+	    !flow_current(flow, pkt, now, &last))
 		return PK_REASON_OK;
-	}
-	reason = READ_ONCE(flow->reason); /* after the words: miss_keep */
-	if (unlikely(reason)) {
-		bool there = flow->flags & PK_FLOW_AT_RESPONDER;
-
-		pkt->verdict.live.rule = flow->rule;
-		pkt->at_slot = flow->side[there].slot;
-		pkt->at_dir = there ? PK_INGRESS : PK_EGRESS;
-		return reason;
-	}
-	flow_touch(flow, pkt, skb->len, now);
-	if (flow->flags & PK_FLOW_WORLD)
+	flow = pk_after(flow, last);
+	pkt->peer_slot = READ_ONCE(flow->slot[flow_other(pkt)]);
+	flags = READ_ONCE(flow->flags);
+	reason = READ_ONCE(flow->reason);
+	if (!flow_is_of(flow, &key, reason + flags))
+		return PK_REASON_OK;
+	pkt->tail = PK_TAIL_NONE;
+	if (unlikely(reason))
+		return guard_denied(flow, pkt, reason);
+	flow_touch(flow, &key, pkt, skb->len, now);
+	if (flags & PK_FLOW_WORLD)
 		pkt->party = PK_PARTY_WORLD;
 	return PK_REASON_OK;
 }
@@ -129,7 +137,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_ENDPOINT_CLOSED;
 	reason = pk_guard_bytes(skb, pkt);
 	if (unlikely(reason))
-		return sanity_cut(pkt, reason);
+		return reason;
 	reason = sanity_metadata(skb, pkt);
 	if (!reason)
 		reason = sanity_length(skb, pkt, ep->mtu);
@@ -137,7 +145,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 		reason = pk_spoof(pkt, ep);
 	if (reason)
 		return reason;
-	if (unlikely(guard_is_asked(pkt, ep))) {
+	if (unlikely(guard_answers(pkt, ep))) {
 		pkt->tail = PK_TAIL_ANSWER;
 		return PK_REASON_OK;
 	}

@@ -2,10 +2,9 @@
 #pragma once
 /*
  * An ICMP error passes where what it quotes is a packet of a live flow that its receiver sent, and
- * never makes, refreshes or judges one. The quote is read wherever it lies, linear or not.
+ * never makes or refreshes one. The quote is read wherever it lies, linear or not.
  */
-#include "lib/flow.h"
-#include "lib/scratch.h"
+#include "lib/miss.h"
 
 struct icmp_error_quote {
 	__be16 sport, dport;
@@ -123,21 +122,27 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	struct pk_flow *flow;
 	bool reply = false;
 	__u32 now = flow_now();
+	__u64 last;
 
 	if (icmp_error_quote(skb, s, &q) < 0 || !pk_addr_same(&s->key.src, &pkt->dst))
 		return PK_REASON_ICMP_UNRELATED;
 	if (pkt->dir == PK_EGRESS && !pk_addr_same(&s->key.dst, &pkt->src))
 		return PK_REASON_ICMP_UNRELATED;
 	flow = icmp_error_flow(s, &q, &reply);
-	if (!flow || flow->reason || pk_flow_expired(flow, now, pk_hz))
+	if (!flow || flow->kind != PK_FLOW_PRIMARY || pk_flow_expired(flow, now, pk_hz))
 		return PK_REASON_ICMP_UNRELATED;
 	/* The error goes against the quoted packet: its sender's role is the other one. */
 	pkt->role = reply ? 0 : 1;
-	if (!flow_current(flow, pkt, now))
+	pkt->peer_slot = READ_ONCE(flow->slot[flow_other(pkt)]);
+	if (READ_ONCE(flow->slot[flow_own(pkt)]) != pkt->slot)
 		return PK_REASON_ICMP_UNRELATED;
-	pkt->peer_slot = flow->side[!flow_own(pkt)].slot;
 	pkt->party = pkt->peer_slot		   ? PK_PARTY_ENDPOINT
 		     : flow->flags & PK_FLOW_STACK ? PK_PARTY_HOST
 						   : PK_PARTY_WORLD;
-	return PK_REASON_OK;
+	if (!flow_current(flow, pkt, now, &last))
+		return miss_quoted(s, flow, now);
+	flow = pk_after(flow, last);
+	return READ_ONCE(flow->reason) || !flow_is_of(flow, &s->key, last)
+		       ? PK_REASON_ICMP_UNRELATED
+		       : PK_REASON_OK;
 }

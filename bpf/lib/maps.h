@@ -4,8 +4,9 @@
  * Every pinned map, by its table's name, beside maps_policy.h. For the loader:
  * - Set before load (bpf_map__set_max_entries), for capacity C, budget F, rule sets R:
  *   endpoints, words, buckets C + 1; counters (C + 1) x 2 x 64; rule_sets R;
- *   places (C + 1) x F; flows C x F (or less); the rest as sized below or larger.
- * - rodata: pk_hz (jiffies a second), pk_path (enum pk_path).
+ *   places (C + 1) x F; flows 2 x C x F, a primary and an alias for each place; the rest as sized
+ *   below or larger.
+ * - rodata: pk_hz (jiffies a second), pk_kfunc (the kernel has bpf_cast_to_kern_ctx).
  * - `programs` is filled by libbpf at load (its slow path's targets are named here). It is one a
  *   build: pin it with the build's programs, never share it between builds; without a pin or an
  *   open descriptor the kernel empties it and every miss is tail-call-missing.
@@ -16,7 +17,7 @@
 
 /* 0 would make every flow expire at once: the loader sets it. */
 const volatile __u32 pk_hz = 250;
-const volatile __u32 pk_path = PK_PATH_KFUNC;
+const volatile bool pk_kfunc = true;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -107,7 +108,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, PK_CAPACITY_DEFAULT *PK_FLOW_BUDGET_DEFAULT);
+	__uint(max_entries, 2 * (PK_CAPACITY_DEFAULT) * (PK_FLOW_BUDGET_DEFAULT));
 	__type(key, struct pk_flow_key);
 	__type(value, struct pk_flow);
 } flows SEC(".maps");

@@ -32,7 +32,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, PK_CAPACITY_DEFAULT *PK_VERDICTS_PER_SLOT);
+	__uint(max_entries, (PK_CAPACITY_DEFAULT) * (PK_VERDICTS_PER_SLOT));
 	__type(key, struct pk_verdict_key);
 	__type(value, struct pk_verdict_value);
 } verdicts SEC(".maps");

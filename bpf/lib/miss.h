@@ -88,6 +88,7 @@ static __always_inline void miss_peer(struct pk_pkt *pkt, struct pk_end *other)
 	other->word = slot ? flow_word(slot) : 0;
 	ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 	if (ep) {
+		ep = pk_after(ep, other->word);
 		pkt->peer_identity = READ_ONCE(ep->identity);
 		pkt->peer_tenant = READ_ONCE(ep->tenant);
 	}
@@ -95,38 +96,29 @@ static __always_inline void miss_peer(struct pk_pkt *pkt, struct pk_end *other)
 	other->tenant = pkt->peer_tenant;
 }
 
-/* Both ends by the connection's roles. */
+/* Both ends by the connection's roles; their addresses are the key's. */
 static __always_inline void miss_ends(struct pk_scratch *s)
 {
 	struct pk_pkt *pkt = &s->pkt;
-	bool ingress = pkt->dir == PK_INGRESS;
-	struct pk_end *own = &s->end[flow_own(pkt)], *other = &s->end[!flow_own(pkt)];
+	struct pk_end *own = &s->end[flow_own(pkt)], *other = &s->end[flow_other(pkt)];
 
+	s->end[0].addr = s->key.src;
+	s->end[1].addr = s->key.dst;
 	own->slot = pkt->slot;
 	own->word = pkt->word;
 	own->identity = pkt->identity;
 	own->tenant = pkt->tenant;
 	own->party = pkt->party == PK_PARTY_SELF ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
-	own->addr = ingress ? pkt->dst : pkt->src;
 	miss_peer(pkt, other);
 	other->party = pkt->party;
-	other->addr = ingress ? pkt->src : pkt->dst;
 }
 
 /* Is there a way for what policy allows? */
 static __always_inline int miss_built(const struct pk_pkt *pkt)
 {
-	__u32 zero = 0;
-	const struct pk_node *n;
-
 	if (pkt->flags & PK_PKT_ICMP_OTHER || pkt->proto == IPPROTO_SCTP)
 		return PK_REASON_NOT_BUILT;
-	if (pkt->peer_slot || pkt->party == PK_PARTY_HOST)
-		return PK_REASON_OK;
-	n = bpf_map_lookup_elem(&node, &zero);
-	if (n && n->world && pkt->party == PK_PARTY_WORLD && pkt->dir == PK_EGRESS)
-		return PK_REASON_OK;
-	return PK_REASON_NOT_BUILT;
+	return pkt->peer_slot || pkt->party == PK_PARTY_HOST ? PK_REASON_OK : PK_REASON_NOT_BUILT;
 }
 
 static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
@@ -136,15 +128,13 @@ static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
 	return pkt->party == PK_PARTY_HOST ? PK_FLOW_STACK : PK_FLOW_WORLD;
 }
 
-static __always_inline void miss_side(struct pk_flow_side *side, const struct pk_end *end)
+static __always_inline void miss_side(struct pk_flow *flow, int side, const struct pk_end *end)
 {
 	__u32 slot = end->slot;
-	const struct pk_endpoint *ep;
+	const struct pk_endpoint *ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 
-	side->slot = slot;
-	side->word = end->word;
-	ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
-	side->opened = ep ? ep->opened : 0;
+	flow->slot[side] = slot;
+	flow->opened[side] = ep ? ep->opened : 0;
 }
 
 static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
@@ -161,12 +151,55 @@ static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
 	return b && bucket_take(&b->tokens[PK_BUCKET_NEW_FLOWS], rate, 2 * (__u64)rate, 1);
 }
 
+/* Everything of a new flow but its words: without them nobody takes it for judged. */
+static __always_inline void miss_fill(struct pk_scratch *s, __u32 len, __u32 place, __u32 now)
+{
+	struct pk_flow *flow = &s->flow;
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->tag = flow_tag(&s->key);
+	miss_side(flow, 0, &s->end[0]);
+	miss_side(flow, 1, &s->end[1]);
+	flow->packets[0] = 1;
+	flow->bytes[0] = len;
+	flow->judged = flow->begun = now;
+	flow->expires = now + flow_seconds(&s->key, PK_FLOW_NEW) * pk_hz;
+	flow->rule = s->pkt.verdict.live.rule;
+	flow->place = place;
+	flow->flags = miss_way(&s->pkt);
+}
+
+/* Each exchange is a full barrier: who sees the words sees everything that was judged with them. */
+static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flow *flow)
+{
+	__sync_lock_test_and_set(&flow->word[0], s->end[0].word);
+	__sync_lock_test_and_set(&flow->word[1], s->end[1].word);
+}
+
+/*
+ * Both ends may have opened at once (DNS and IKE between fixed ports): of the two flows the one
+ * whose initiator has the lower address stays.
+ */
+static __always_inline void miss_one_of_two(struct pk_scratch *s)
+{
+	struct pk_flow_key *mirror = &s->old;
+	const struct pk_flow *other;
+	bool lower;
+
+	flow_key_mirror(mirror, &s->key);
+	other = bpf_map_lookup_elem(&flows, mirror);
+	if (likely(!other) || other->kind != PK_FLOW_PRIMARY)
+		return;
+	lower = pk_addr_below(&s->key.src, &s->key.dst);
+	bpf_map_delete_elem(&flows, lower ? mirror : &s->key);
+}
+
 /* The owner pays: the initiator where it is local, else the target. */
 static __always_inline int miss_insert(struct pk_scratch *s, __u32 len, __u32 now)
 {
 	__u32 owner = s->end[0].slot ? s->end[0].slot : s->end[1].slot, place;
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
-	struct pk_flow *flow = &s->flow;
+	struct pk_flow *flow;
 	long r;
 
 	if (!ep || !miss_rate(ep, owner))
@@ -174,20 +207,16 @@ static __always_inline int miss_insert(struct pk_scratch *s, __u32 len, __u32 no
 	place = place_take(s, owner, now);
 	if (!place)
 		return PK_REASON_FLOW_BUDGET;
-	__builtin_memset(flow, 0, sizeof(*flow));
-	miss_side(&flow->side[0], &s->end[0]);
-	miss_side(&flow->side[1], &s->end[1]);
-	flow->packets[0] = 1;
-	flow->bytes[0] = len;
-	flow->judged = now;
-	flow->expires = now + flow_seconds(s->pkt.proto, PK_FLOW_NEW) * pk_hz;
-	flow->rule = s->pkt.verdict.live.rule;
-	flow->place = place - 1;
-	flow->flags = miss_way(&s->pkt);
-	r = bpf_map_update_elem(&flows, &s->key, flow, BPF_NOEXIST);
+	miss_fill(s, len, place - 1, now);
+	r = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
+	flow = r ? NULL : bpf_map_lookup_elem(&flows, &s->key);
+	if (flow)
+		miss_words(s, flow);
 	place_settle(s, place - 1, !r);
-	/* -EEXIST: another CPU had the same connection's packet, and the same verdict. */
-	return !r || r == -17 ? PK_REASON_OK : PK_REASON_MAP_FULL;
+	if (!r && !(s->pkt.flags & PK_PKT_ECHO_REQUEST))
+		miss_one_of_two(s);
+	/* Another CPU had the same connection's packet, and the same verdict. */
+	return !r || r == -PK_EEXIST ? PK_REASON_OK : PK_REASON_MAP_FULL;
 }
 
 /* Is it still under the words that it was judged under, and still the flow of its key? */
@@ -219,9 +248,10 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		flow->flags = flags;
 		flow->rule = s->pkt.verdict.live.rule;
 		flow->judged = now;
+		if (reason && !flow->reason)
+			flow->revoked = now;
 		WRITE_ONCE(flow->reason, reason);
-		WRITE_ONCE(flow->side[0].word, s->end[0].word);
-		WRITE_ONCE(flow->side[1].word, s->end[1].word);
+		miss_words(s, flow);
 	}
 	__sync_lock_test_and_set(&flow->judging, 0);
 }
@@ -243,15 +273,41 @@ static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow
 	}
 	if (s->pkt.event == PK_EVENT_ALLOWED) /* not a new one */
 		s->pkt.event = 0;
-	flow_touch(flow, &s->pkt, len, now);
+	flow_touch(flow, &s->key, &s->pkt, len, now);
 	return PK_REASON_OK;
 }
 
 /* Does the flow still belong to the same openings of its endpoints? */
 static __always_inline bool miss_same(const struct pk_flow *flow, const struct pk_scratch *s)
 {
-	return flow->side[0].slot == s->end[0].slot && flow->side[1].slot == s->end[1].slot &&
-	       flow_side_same(&flow->side[0]) && flow_side_same(&flow->side[1]);
+	return flow->slot[0] == s->end[0].slot && flow->slot[1] == s->end[1].slot &&
+	       flow_side_same(flow, 0) && flow_side_same(flow, 1);
+}
+
+/*
+ * The flow under s->key that an ICMP error is about, judged as its own packets would be: s->pkt is
+ * for so long one of them.
+ */
+static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flow, __u32 now)
+{
+	struct pk_pkt *pkt = &s->pkt;
+	__u16 flags = pkt->flags;
+	__u8 proto = pkt->proto;
+	int reason = PK_REASON_ICMP_UNRELATED;
+
+	pkt->proto = s->key.proto;
+	pkt->flags = flags & ~PK_PKT_ICMP_ERROR;
+	pkt->flags |= pkt->proto == IPPROTO_ICMP || pkt->proto == IPPROTO_ICMPV6 ? PK_PKT_ECHO_REPLY
+										 : PK_PKT_PORTS;
+	miss_ends(s);
+	if (miss_same(flow, s)) {
+		reason = miss_judge(s);
+		miss_keep(s, flow, reason, now);
+	}
+	pkt->event = 0;
+	pkt->proto = proto;
+	pkt->flags = flags;
+	return reason;
 }
 
 /* A packet that may begin a connection, judged as the first of one. */
@@ -279,9 +335,11 @@ static __always_inline int miss_decide(struct pk_scratch *s, __u32 len)
 
 	if (!flow)
 		return miss_first(s, len, now);
+	if (flow_is_others(flow, &s->pkt))
+		return PK_REASON_NO_FLOW;
 	miss_ends(s);
 	if (!pk_flow_expired(flow, now, pk_hz) && miss_same(flow, s) &&
-	    !(flow->state == PK_FLOW_CLOSED && flow_is_syn(&s->pkt)))
+	    !flow_begins_anew(flow, &s->pkt))
 		return miss_again(s, flow, len, now);
 	place_end(s);
 	return miss_first(s, len, now);

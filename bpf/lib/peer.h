@@ -88,6 +88,8 @@ static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_pkt *pk
 	int route = peer_route(skb, pkt, &ifindex);
 
 	pkt->peer_slot = 0;
+	if (route == BPF_FIB_LKUP_RET_FWD_DISABLED)
+		return PK_REASON_FORWARDING_OFF;
 	if (route == BPF_FIB_LKUP_RET_NOT_FWDED) {
 		pkt->party = peer_in_pools(&pkt->dst) ? PK_PARTY_UNKNOWN : PK_PARTY_HOST;
 		return PK_REASON_OK;

@@ -11,7 +11,14 @@
 #include "lib/flow.h"
 #include "lib/scratch.h"
 
-#define PK_PLACE_TRIES 4
+/*
+ * Places that a new flow looks at, each some 60 ns. Where none is free, none is looked at for
+ * another PK_PLACE_REST_US for each place of the budget: a full endpoint's new flows cost nobody
+ * more than a four-hundredth of a processor.
+ */
+#define PK_PLACE_TRIES	 1024
+#define PK_PLACE_REST_US 25
+#define PK_PLACE_REVOKED 10 /* s: as long a revoked flow is kept for a revert, then it may go */
 
 static __always_inline __u64 place_tail(const struct pk_flow_key *key, bool busy)
 {
@@ -28,9 +35,20 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
 
 /* A closed endpoint is opened again under another revision: its flows are over, either side's. */
-static __always_inline bool place_alive(const struct pk_flow_side *side)
+static __always_inline bool place_alive(const struct pk_flow *flow, int side)
 {
-	return !side->slot || (flow_word(side->slot) && flow_side_same(side));
+	__u32 slot = READ_ONCE(flow->slot[side]);
+
+	return !slot || (flow_word(slot) && flow_side_same(flow, side));
+}
+
+static __always_inline bool place_is_over(const struct pk_flow *flow, __u32 now)
+{
+	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED)
+		return true;
+	if (flow->reason && now - flow->revoked > PK_PLACE_REVOKED * pk_hz)
+		return true;
+	return !place_alive(flow, 0) || !place_alive(flow, 1);
 }
 
 /* Does the flow of this place, whose key is in s->old, still hold it? */
@@ -38,11 +56,8 @@ static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
 
-	if (!flow || flow->place != index)
-		return false;
-	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED)
-		return false;
-	return place_alive(&flow->side[0]) && place_alive(&flow->side[1]);
+	return flow && flow->kind == PK_FLOW_PRIMARY && flow->place == index &&
+	       !place_is_over(flow, now);
 }
 
 /* Deletes a flow that came to its end, if it is still this place's. */
@@ -50,7 +65,7 @@ static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
 
-	if (flow && flow->place == index)
+	if (flow && flow->kind == PK_FLOW_PRIMARY && flow->place == index)
 		bpf_map_delete_elem(&flows, &s->old);
 }
 
@@ -80,30 +95,67 @@ static __always_inline bool place_try(struct pk_scratch *s, __u32 index, __u32 n
 	return true;
 }
 
+/* What the search for a place needs in each of its steps. */
+struct place_search {
+	struct pk_scratch *s;
+	__u32 first;  /* index of the owner's first place */
+	__u32 budget; /* of them, how many it may use */
+	__u32 start;  /* below budget */
+	__u32 now;
+	__u32 found; /* index + 1 */
+};
+
+static int place_step(__u32 i, struct place_search *search)
+{
+	__u32 index = search->first + (search->start + i) % search->budget;
+
+	if (!place_try(search->s, index, search->now))
+		return 0;
+	search->found = index + 1;
+	return 1;
+}
+
+static __always_inline __u32 place_budget(const struct pk_node *n, const struct pk_endpoint *ep)
+{
+	return ep->flow_budget && ep->flow_budget < n->flow_budget ? ep->flow_budget
+								   : n->flow_budget;
+}
+
+/* The next one starts where this one ended: flows that began one after another end so, too. */
+static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search)
+{
+	__u32 tries = search->budget < PK_PLACE_TRIES ? search->budget : PK_PLACE_TRIES;
+	__u32 rest = search->budget * PK_PLACE_REST_US / (1000000 / pk_hz);
+
+	if (b->tokens[PK_BUCKET_FULL] && search->now - (__u32)b->tokens[PK_BUCKET_FULL] < rest)
+		return 0;
+	search->start = (__u32)b->tokens[PK_BUCKET_PLACE] % search->budget;
+	bpf_loop(tries, place_step, search, 0);
+	if (!search->found) {
+		b->tokens[PK_BUCKET_PLACE] = search->start + tries;
+		b->tokens[PK_BUCKET_FULL] = search->now | 1ull << 32;
+		return 0;
+	}
+	b->tokens[PK_BUCKET_PLACE] = search->found - search->first;
+	b->tokens[PK_BUCKET_FULL] = 0;
+	return search->found;
+}
+
 /* A place of owner's for s->key: its index + 1, or 0: the budget is spent. */
 static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32 now)
 {
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
 	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
+	struct place_search search = { .s = s, .now = now };
 	const struct pk_node *n;
-	__u32 zero = 0, budget, cursor;
+	__u32 zero = 0;
 
 	n = bpf_map_lookup_elem(&node, &zero);
 	if (!n || !ep || !b || !owner)
 		return 0;
-	budget = n->flow_budget;
-	if (ep->flow_budget && ep->flow_budget < budget)
-		budget = ep->flow_budget;
-	if (!budget)
-		return 0;
-	cursor = __sync_fetch_and_add(&b->tokens[PK_BUCKET_PLACE], PK_PLACE_TRIES);
-	for (__u32 i = 0; i < PK_PLACE_TRIES; i++) {
-		__u32 index = owner * n->flow_budget + (cursor + i) % budget;
-
-		if (place_try(s, index, now))
-			return index + 1;
-	}
-	return 0;
+	search.first = owner * n->flow_budget;
+	search.budget = place_budget(n, ep);
+	return search.budget ? place_search(b, &search) : 0;
 }
 
 /* The flow is in the table (keep), or won't be. */

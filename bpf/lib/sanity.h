@@ -10,17 +10,17 @@
 
 /* The kernel's own, as far as they are read; offsets are the running kernel's (CO-RE). */
 struct sk_buff {
-	unsigned char *head, *data;
-	unsigned int end;
 	__u8 ip_summed : 2;
 	__u16 csum_start, csum_offset;
+	unsigned int end;
+	unsigned char *head, *data;
 } __attribute__((preserve_access_index));
 
 struct skb_shared_info {
 	unsigned int gso_type;
 } __attribute__((preserve_access_index));
 
-/* Both from 6.2. Weak: without them the segmented path is chosen and the calls are dead code. */
+/* Both from 6.2. Weak: without them pk_kfunc is false and the calls are dead code. */
 extern void *bpf_cast_to_kern_ctx(void *) __ksym __weak;
 extern void *bpf_rdonly_cast(void *, __u32)
 __ksym __weak;
@@ -36,22 +36,14 @@ __ksym __weak;
 #define PK_GSO_MIN_TCP4 496
 #define PK_GSO_MIN_TCP6 1180
 #define PK_GSO_MAX_UDP	128 /* segments */
-/*
- * For local use (IEEE 802). In the segmented path, what is left of a frame that the kernel must
- * neither segment nor drop unseen (forward.h).
- */
-#define PK_ETH_P_CUT_GSO    0x88b5
-#define PK_ETH_P_CUT_LENGTH 0x88b6
 
-/* The reason of a frame that can't be parsed: the forwarder may have said it. */
-static __always_inline int sanity_cut(const struct pk_pkt *pkt, int reason)
-{
-	if (pk_path == PK_PATH_KFUNC)
-		return reason;
-	return pkt->ethertype == PK_ETH_P_CUT_GSO      ? PK_REASON_GSO
-	       : pkt->ethertype == PK_ETH_P_CUT_LENGTH ? PK_REASON_LENGTH
-						       : reason;
-}
+/* What is needed of the kernel's sk_buff. */
+struct sanity_skb {
+	bool partial;	    /* the checksum is finished later */
+	__u32 csum_start;   /* from the Ethernet header */
+	__u32 csum_offset;  /* from csum_start */
+	const void *shared; /* struct skb_shared_info, the kernel's address */
+};
 
 /* Makes the headers linear. The packet's pointers are stale after it. */
 static __always_inline int sanity_linear(struct __sk_buff *skb)
@@ -67,29 +59,86 @@ static __always_inline int sanity_linear(struct __sk_buff *skb)
 	return PK_REASON_OK;
 }
 
-/* A partial checksum only where the L4 header that was judged has its own. */
-static __always_inline int sanity_checksum(const struct sk_buff *kskb, struct pk_pkt *pkt)
+/* By plain loads of the kernel's sk_buff: the verifier knows its type. */
+static __always_inline void sanity_read_kfunc(struct __sk_buff *skb, struct sanity_skb *out)
 {
-	__u32 start;
+	const struct sk_buff *k = bpf_cast_to_kern_ctx(skb);
 
-	if (BPF_CORE_READ_BITFIELD(kskb, ip_summed) != PK_CHECKSUM_PARTIAL)
+	out->partial = BPF_CORE_READ_BITFIELD(k, ip_summed) == PK_CHECKSUM_PARTIAL;
+	out->csum_start = k->csum_start - (__u32)(k->data - k->head);
+	out->csum_offset = k->csum_offset;
+	out->shared = k->head + k->end;
+}
+
+/*
+ * Before Linux 6.2 a tc program's context still is the sk_buff, and a probe read copies from it
+ * (tried on 6.1 and 6.18). One read brings all fields: they lie within 128 bytes of each other, the
+ * checksum's first and data last. A kernel that laid them out otherwise fails the read, and so
+ * everything is denied.
+ */
+static __always_inline int sanity_read_probe(struct __sk_buff *skb, struct sanity_skb *out)
+{
+	const struct sk_buff *k = (void *)skb;
+	__u32 first = __CORE_RELO(k, ip_summed, BYTE_OFFSET);
+	__u32 size = bpf_core_field_offset(k->data) + sizeof(k->data) - first;
+	__u8 copy[128];
+	__u64 bits;
+
+	if (size > sizeof(copy) || bpf_probe_read_kernel(copy, size, (const __u8 *)k + first) < 0)
+		return -1;
+#define COPIED(type, field) (*(const type *)&copy[(bpf_core_field_offset(k->field) - first) & 127])
+	bits = *(const __u64 *)copy;
+	bits <<= __CORE_RELO(k, ip_summed, LSHIFT_U64);
+	bits >>= __CORE_RELO(k, ip_summed, RSHIFT_U64);
+	out->partial = bits == PK_CHECKSUM_PARTIAL;
+	out->csum_start =
+		COPIED(__u16, csum_start) - (__u32)(COPIED(__u64, data) - COPIED(__u64, head));
+	out->csum_offset = COPIED(__u16, csum_offset);
+	out->shared = (const void *)(COPIED(__u64, head) + COPIED(__u32, end));
+#undef COPIED
+	return 0;
+}
+
+static __always_inline int sanity_read(struct __sk_buff *skb, struct sanity_skb *out)
+{
+	if (!pk_kfunc)
+		return sanity_read_probe(skb, out);
+	sanity_read_kfunc(skb, out);
+	return 0;
+}
+
+/* A partial checksum only where the L4 header that was judged has its own. */
+static __always_inline int sanity_checksum(const struct sanity_skb *k, struct pk_pkt *pkt)
+{
+	if (!k->partial)
 		return PK_REASON_OK;
 	pkt->flags |= PK_PKT_PARTIAL;
-	start = kskb->csum_start - (__u32)(kskb->data - kskb->head);
-	if (start != pkt->l4_off || !(pkt->flags & (PK_PKT_IPV4 | PK_PKT_IPV6)))
+	if (k->csum_start != pkt->l4_off || !(pkt->flags & (PK_PKT_IPV4 | PK_PKT_IPV6)))
 		return PK_REASON_CHECKSUM;
-	if (pkt->proto == IPPROTO_TCP && kskb->csum_offset == offsetof(struct tcphdr, check))
+	if (pkt->proto == IPPROTO_TCP && k->csum_offset == offsetof(struct tcphdr, check))
 		return PK_REASON_OK;
-	if (pkt->proto == IPPROTO_UDP && kskb->csum_offset == offsetof(struct udphdr, check))
+	if (pkt->proto == IPPROTO_UDP && k->csum_offset == offsetof(struct udphdr, check))
 		return PK_REASON_OK;
 	return PK_REASON_CHECKSUM;
 }
 
-static __always_inline bool sanity_gso_type(const struct sk_buff *kskb, const struct pk_pkt *pkt)
+static __always_inline __u32 sanity_gso_type_of(const struct sanity_skb *k)
 {
-	const struct skb_shared_info *info = bpf_rdonly_cast(
-		kskb->head + kskb->end, bpf_core_type_id_kernel(struct skb_shared_info));
-	__u32 type = info->gso_type & ~PK_GSO_ALSO;
+	const struct skb_shared_info *info = k->shared;
+	__u32 type = 0;
+
+	if (pk_kfunc) {
+		info = bpf_rdonly_cast((void *)k->shared,
+				       bpf_core_type_id_kernel(struct skb_shared_info));
+		return info->gso_type;
+	}
+	bpf_probe_read_kernel(&type, sizeof(type), &info->gso_type);
+	return type;
+}
+
+static __always_inline bool sanity_gso_type(const struct sanity_skb *k, const struct pk_pkt *pkt)
+{
+	__u32 type = sanity_gso_type_of(k) & ~PK_GSO_ALSO;
 
 	if (pkt->proto == IPPROTO_UDP)
 		return type == PK_GSO_UDP_L4;
@@ -106,16 +155,15 @@ static __always_inline bool sanity_gso_size(const struct pk_pkt *pkt, __u32 size
 /* After parsing, of a frame from an endpoint's tap. */
 static __always_inline int sanity_metadata(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
+	struct sanity_skb k = {};
 	__u32 gso = skb->gso_size;
-	const struct sk_buff *kskb;
 	int reason;
 
-	if (pk_path != PK_PATH_KFUNC) /* the kernel has finished both */
-		return gso ? PK_REASON_GSO : PK_REASON_OK;
-	kskb = bpf_cast_to_kern_ctx(skb);
-	if (unlikely(gso) && (!sanity_gso_size(pkt, gso) || !sanity_gso_type(kskb, pkt)))
+	if (sanity_read(skb, &k) < 0)
+		return PK_REASON_CHECKSUM;
+	if (unlikely(gso) && (!sanity_gso_size(pkt, gso) || !sanity_gso_type(&k, pkt)))
 		return PK_REASON_GSO;
-	reason = sanity_checksum(kskb, pkt);
+	reason = sanity_checksum(&k, pkt);
 	if (reason || likely(!gso))
 		return reason;
 	return pkt->flags & PK_PKT_PARTIAL ? PK_REASON_OK : PK_REASON_GSO;

@@ -2,20 +2,23 @@
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
 
-#define PK_LAYOUT 1 /* of everything under maps/: raise with any change of maps.h */
+#define PK_LAYOUT 2 /* of everything under maps/: raise with any change of maps.h */
 
 #define PK_CAPACITY_DEFAULT    256 /* endpoints on a node; slots are 1..capacity */
 #define PK_CAPACITY_MAX	       4096
 #define PK_RULE_SETS_PER_SLOT  2    /* rule_sets holds 2 x capacity + 64 */
 #define PK_FLOW_BUDGET_DEFAULT 4096 /* live flows an endpoint may own */
 #define PK_FLOW_BUDGET_MAX     65536
-#define PK_NEW_FLOWS_DEFAULT   500 /* new flows a second; the burst is twice that */
+#define PK_FLOWS_MAX	       (1u << 22) /* capacity x flow budget: more is refused at load */
+#define PK_NEW_FLOWS_DEFAULT   500	  /* new flows a second; the burst is twice that */
+#define PK_MASQUERADE_LOW      10000 /* ports, outside Nomad's 20000 to 32000 and the node's own */
+#define PK_MASQUERADE_HIGH     19999
 
 /* Entries of one rule set: what takes more is refused while it is compiled, before it is large. */
 #define PK_RULE_SET_VERDICTS_MAX 65536
 #define PK_VERDICTS_PER_SLOT	 1024 /* entries; at least 65,536 */
 #define PK_CIDR_DEFAULT		 131072
-#define PK_CNI_ID_MAX		 128 /* container id, RFC-less: CNI pkg/utils has no bound, we do */
+#define PK_CNI_ID_MAX		 128 /* container id, bytes; CNI sets no bound, we do */
 #define PK_IFNAME_MAX		 15
 #define PK_MTU_MIN		 1280 /* RFC 8200 5 */
 #define PK_MTU_MAX		 9000

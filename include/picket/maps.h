@@ -12,37 +12,61 @@
 
 #define PK_ABI(type, size) _Static_assert(sizeof(type) == (size), "map ABI: " #type)
 
+/*
+ * A device that leads out of the node. FROM_UPLINK stands at its ingress; a masqueraded packet
+ * leaves with one of its addresses. Written by the loader and by picketd, which follows netlink.
+ */
+struct pk_uplink {
+	__u32 ifindex;	    /* 0 = no uplink */
+	__u32 mtu;	    /* of the device, bytes behind the Ethernet header */
+	union pk_addr ipv4; /* the device's own, v4-mapped; all zero = none */
+	union pk_addr ipv6; /* global unicast; all zero = none */
+};
+PK_ABI(struct pk_uplink, 40);
+
+/* A block of this node's endpoint addresses: addr has no bit outside mask. */
+struct pk_block {
+	union pk_addr addr, mask; /* mask all zero = no block */
+};
+PK_ABI(struct pk_block, 32);
+
+#define PK_UPLINKS 4 /* a node has at most */
+#define PK_BLOCKS  4 /* that the uplink program compares without a lookup */
+
 /* node: array[1]. What can change while the programs are loaded. Written by loader, picketd. */
 struct pk_node {
 	__u64 epoch[2];	       /* random, of this load; a record's numbers count only under it */
 	__u32 layout;	       /* PK_LAYOUT */
-	__u32 path;	       /* enum pk_path */
 	__u32 capacity;	       /* slots are 1..capacity */
 	__u32 flow_budget;     /* places an endpoint owns in `places` */
 	__u32 new_flows_per_s; /* default bucket of new flows; 0 = no limit */
 	__u32 rule_sets;       /* entries of `rule_sets` */
-	__u32 uplinks[4];      /* ifindexes, 0 = none */
-	__u16 masquerade_low, masquerade_high; /* ports; 0,0 = not set */
-	__u32 world;  /* 1: the world is routed without masquerade; 0: not-built */
-	__u32 events; /* 1: events are wanted (a reader is there) */
-	__u32 pad;
+	__u32 events;	       /* 1: events are wanted (a reader is there) */
+	__u16 masquerade_low, masquerade_high; /* ports, both included; 0,0 = not set */
+	__u32 more_blocks; /* 1: `block` is not all of them: every destination is looked up */
+	struct pk_uplink uplink[PK_UPLINKS];
+	struct pk_block block[PK_BLOCKS];
 };
-PK_ABI(struct pk_node, 72);
+PK_ABI(struct pk_node, 336);
 
-/* numbers: array[4] of u64, mmap'ed: counters, taken by atomic add; 0 is never a number. */
+/*
+ * numbers: array[4] of u64, mmap'ed: counters, taken by atomic add; 0 is never a number. Written by
+ * whoever takes one.
+ */
 enum pk_number {
 	PK_NUMBER_TENANT = 0,
 	PK_NUMBER_IDENTITY = 1,
 	PK_NUMBER_REVISION = 2,
-	PK_NUMBER_SPARE = 3,
+	PK_NUMBER_LIST = 3, /* of a rule set's cidr list */
 	PK_NUMBER_COUNT = 4,
 };
 
-/* slots: hash, host ifindex (u32) -> slot (u32). */
+/* slots: hash, host ifindex (u32) -> slot (u32). Written by ADD, DEL and the sweep. */
 
 /*
  * endpoints: array[capacity + 1], mmap'ed. Written before the endpoint opens; while it is open
  * only identity, tenant and the limits change, by aligned single stores, a new revision after them.
+ * Written by ADD, by DEL and the sweep (owner), and by picketd.
  */
 struct pk_endpoint {
 	union pk_addr ipv4;	/* v4-mapped; all zero = none */
@@ -63,7 +87,11 @@ struct pk_endpoint {
 	__u32 flow_budget;     /* 0 = the node's; never more */
 	__be32 dns4[2];	       /* DHCP option 6; 0 = none */
 	union pk_addr dns6[2]; /* RDNSS; all zero = none */
-	__u64 spare;
+	/*
+	 * Who holds the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>" and,
+	 * in the low 16, the boot time in seconds at which it was taken. Not read by the programs.
+	 */
+	__u64 owner;
 };
 PK_ABI(struct pk_endpoint, 152);
 #define PK_EP_PROCESS (1u << 0) /* process mode: no tap behind eth0 */
@@ -79,8 +107,9 @@ PK_ABI(struct pk_endpoint, 152);
 #define PK_WORD_FLAGS(word)    ((__u32)((word) >> 32 & 0xff))
 #define PK_WORD_REVISION(word) ((__u32)(word))
 #define PK_WORD_AUDIT	       (1u << 0) /* the rule set's audit verdicts differ: report */
-#define PK_WORD_MASQUERADE     (1u << 1)
+#define PK_WORD_MASQUERADE     (1u << 1) /* IPv4 to the world leaves with the node's address */
 #define PK_WORD_LOG_NEW	       (1u << 2) /* an event for each new allowed flow */
+#define PK_WORD_MASQUERADE6    (1u << 3) /* the same for IPv6 */
 
 /* labels: hash, 128-bit hash of a label set's canonical text -> its numbers. */
 struct pk_labels_key {
@@ -137,32 +166,44 @@ PK_ABI(struct pk_open_port_key, 8);
 #define PK_OPEN_PUBLISHED (1u << 0)
 #define PK_OPEN_CHECKED	  (1u << 1)
 
-/* published: hash -> endpoint's port. Written by ADD; the translation is later work. */
+/*
+ * published: hash, node address, protocol and port -> endpoint's port. Written by ADD and DEL.
+ * An entry with the address all zero is asked first: with a slot it is a mapping on every address
+ * of the node; without one (slot 0) it says that mappings on single addresses exist.
+ */
 struct pk_published_key {
 	union pk_addr addr;
 	__u8 proto;
 	__u8 pad;
-	__be16 port;
+	__be16 port; /* the node's */
 	__u32 pad2;
 };
 struct pk_published {
 	__u32 slot;
-	__be16 port;
+	__be16 port; /* the endpoint's */
 	__u16 pad;
 };
 PK_ABI(struct pk_published_key, 24);
 
-/* rule_sets: array[node.rule_sets]; place 0 is unused. */
+/*
+ * rule_sets: array[node.rule_sets]; entry 0 is unused. Written by ADD and picketd under the node
+ * lock.
+ */
 struct pk_rule_set {
-	__u32 list[2];	 /* cidr list by enum pk_dir; 0 = the two world classes only */
-	__u32 entries;	 /* verdict entries; 0 = this place is free */
-	__u32 flags;	 /* PK_RULE_SET_ANY */
-	__u64 digest[2]; /* of the content, so that equal rule sets are shared */
+	__u32 list[2]; /* cidr list by enum pk_dir; 0 = the two world classes only */
+	__u32 entries; /* verdict entries; 0 = this entry is free; PK_RULE_SET_CLAIM: being built */
+	__u32 flags;   /* PK_RULE_SET_* */
+	/*
+	 * Of the content, so that equal rule sets are shared; while it is claimed: when, in
+	 * CLOCK_BOOTTIME seconds, and 1.
+	 */
+	__u64 digest[2];
 };
 PK_ABI(struct pk_rule_set, 32);
-#define PK_RULE_SET_ANY (1u << 0) /* PK_CLASS_ANY has entries: look it up beside the class */
-#define PK_RULE_SET_AUDIT                                                                          \
-	(1u << 1) /* audit verdicts differ: words that name it have PK_WORD_AUDIT */
+#define PK_RULE_SET_ANY	  (1u << 0) /* PK_CLASS_ANY has entries: read by BPF, set by nobody yet */
+#define PK_RULE_SET_AUDIT (1u << 1) /* audit differs: words that name it have PK_WORD_AUDIT */
+#define PK_RULE_SET_CLAIM                                                                          \
+	(1u << 31) /* in `entries`: somebody builds it; BPF never meets a word of it */
 
 /* cidr: LPM, {list, prefix} -> class (u32): world peers. prefixlen counts 32 bits of list, then
  * addr. */
@@ -223,37 +264,60 @@ struct pk_flow_key {
 };
 PK_ABI(struct pk_flow_key, 40);
 
-enum pk_flow_role {
+enum pk_flow_kind {
 	PK_FLOW_PRIMARY = 0,
-	PK_FLOW_ALIAS_REPLY = 1, /* stands for the replies' tuple */
+	PK_FLOW_ALIAS =
+		1, /* stands for the responder's packets where translation changed the tuple */
 };
 
-struct pk_flow_side { /* of a local endpoint; slot 0 = not local */
-	__u32 slot;
-	__u32 opened; /* pk_endpoint.opened of that slot when the flow was made */
-	__u64 word;   /* the word that the flow was judged under */
-};
-
+/*
+ * The protocol of a primary. `word` holds the words of the two endpoints that the flow was judged
+ * under, and a packet is carried at once only where both are the endpoints' words of now. So who
+ * writes a judgement writes, as the only CPU (`judging`): the rule, the judged time, the flags, the
+ * translation, then `reason`, then the words, each behind a release; who reads takes the words
+ * first, each once, then `reason` and the rest. An element that was deleted is used again at once,
+ * also under a reader's eyes: `tag` is written with the first copy and never changes, and a reader
+ * compares it last, after everything that it acts on. All of it that a packet of an established
+ * flow reads lies in the first 32 bytes, which the element's header puts into one cache line with
+ * the key's end; counters, which each packet writes, lie in the last 64.
+ *
+ * state and flags only ever go up in the life of a connection; two CPUs that write them at once may
+ * lose one FIN, which makes CLOSING last its time-out.
+ */
 struct pk_flow {
-	struct pk_flow_side side[2]; /* 0 initiator, 1 responder */
-	__u64 packets[2], bytes[2];  /* from initiator, from responder */
-	__u32 expires;		     /* jiffies, low 32 bits */
-	__u32 judged; /* jiffies, low 32 bits: last judgement (remote peers: once a second) */
-	__u8 role;    /* enum pk_flow_role */
-	__u8 state;   /* enum pk_flow_state */
-	__u8 reason;  /* enum pk_reason under which it was judged last: OK or a denial */
-	__u8 flags;
-	__u32 rule; /* deciding rule */
+	__u64 tag;     /* pk_flow_tag of the key */
+	__u64 word[2]; /* initiator's, responder's; 0 where that side is not local */
+	__u16 slot[2]; /* local endpoints; 0 = not local */
+	__u8 kind;     /* enum pk_flow_kind */
+	__u8 state;    /* enum pk_flow_state */
+	__u8 reason;   /* enum pk_reason under which it was judged last: OK or a denial */
+	__u8 flags;    /* PK_FLOW_* */
 	union {
 		struct pk_flow_key primary; /* of an alias */
-		__u64 spare[6];
-		struct {	       /* of a primary */
-			__u32 place;   /* its index in `places` */
-			__u32 judging; /* 1: a CPU writes its judgement */
+		struct {
+			__u32 expires; /* jiffies, low 32 bits */
+			__u32 judged;  /* jiffies, low 32 bits: last judgement */
+			__u32 rule;    /* deciding rule */
+			__u32 target;  /* ifindex that leads to the world; 0 = not looked up */
+			union pk_addr address;	/* PK_FLOW_SOURCE, PK_FLOW_DESTINATION */
+			union pk_addr next_hop; /* of target; all zero = the destination itself */
+			__be16 port;		/* beside address; ICMP echo: the id */
+			__u16 pad0;
+			__u32 pad1[3];
+			__u64 packets[2], bytes[2]; /* from initiator, from responder */
+			__u32 opened[2]; /* pk_endpoint.opened of the slots when the flow was made
+					  */
+			__u32 place;	 /* its index in `places` */
+			__u32 judging;	 /* 1: a CPU writes its judgement */
+			__u32 begun;	 /* jiffies, low 32 bits */
+			__u32 revoked;	 /* jiffies, low 32 bits: when reason became a denial */
+			__u64 pad2;
 		};
 	};
 };
-PK_ABI(struct pk_flow, 128);
+PK_ABI(struct pk_flow, 160);
+_Static_assert(__builtin_offsetof(struct pk_flow, expires) == 32, "map ABI: the hot line ends");
+_Static_assert(__builtin_offsetof(struct pk_flow, packets) == 96, "map ABI: counters' own line");
 
 /* The longest that a flow lives without a packet, in seconds. */
 #define PK_FLOW_LONGEST (6 * 3600)
@@ -271,6 +335,7 @@ enum pk_flow_state {
 	PK_FLOW_OPEN = 1,    /* answered */
 	PK_FLOW_CLOSING = 2, /* FIN seen one way */
 	PK_FLOW_CLOSED = 3,  /* RST, or FIN both ways */
+	PK_FLOW_STREAM = 4,  /* not TCP: answered, and still sending two seconds after its begin */
 };
 
 /* places: array[capacity x flow_budget + budget]: slot x budget + n -> key of a live flow (zero =
@@ -296,6 +361,7 @@ enum pk_bucket_kind {
 	PK_BUCKET_EVENTS = 6,
 	PK_BUCKET_EVENTS_LOST = 7, /* a count: since the last event that was sent */
 	PK_BUCKET_PLACE = 8,	   /* a cursor: where the next new flow looks in `places` */
+	PK_BUCKET_FULL = 9,	   /* bit 32 and jiffies: no place was free then; 0 = some may be */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {
@@ -308,6 +374,15 @@ PK_ABI(struct pk_bucket, 128);
 #define PK_FLOW_WORLD	     (1u << 1)		  /* the other side is routed */
 #define PK_FLOW_FIN(role)    (1u << (2 + (role))) /* that side has sent FIN */
 #define PK_FLOW_AT_RESPONDER (1u << 4)		  /* reason is of the responder's ingress */
+/*
+ * Translation. The key is what the initiator sends; policy sees the endpoints. SOURCE: the
+ * responder sees address:port in the initiator's place (masquerade). DESTINATION: the responder is
+ * address:port, the initiator sees key.dst:key.dport (a published port). HAIRPIN, with
+ * DESTINATION: initiator and responder are one endpoint, which sees its gateway as the initiator.
+ */
+#define PK_FLOW_SOURCE	    (1u << 5)
+#define PK_FLOW_DESTINATION (1u << 6)
+#define PK_FLOW_HAIRPIN	    (1u << 7)
 
 /* places: pk_flow_key.pad and zone hold this while an entry is being made; never in `flows`. */
 #define PK_PLACE_BUSY 0xffff

@@ -33,8 +33,7 @@ enum pk_kind {
 
 /*
  * Classes: peers that a rule set treats alike in one direction. 1 to 63 are reserved;
- * a rule set numbers its own from PK_CLASS_FIRST. NAMED holds what its place is named for:
- * CLASS_ANY is looked up beside the peer's own class, the higher rank wins.
+ * a rule set numbers its own from PK_CLASS_FIRST.
  */
 enum pk_class {
 	PK_CLASS_NONE = 0,
@@ -46,7 +45,7 @@ enum pk_class {
 	PK_CLASS_UNKNOWN = 6, /* an endpoint of which nothing is known */
 	PK_CLASS_SAME_TENANT = 7,
 	PK_CLASS_OTHER_TENANT = 8,
-	PK_CLASS_ANY = 9, /* rules for any peer, kept once: see above */
+	PK_CLASS_ANY = 9, /* looked up beside the peer's own where PK_RULE_SET_ANY says so */
 	PK_CLASS_FIRST = 64,
 };
 
@@ -66,5 +65,5 @@ enum pk_class {
 enum pk_builtin_rule { PK_BUILTIN_RULES(PK_RULE_ENUM_) PK_RULE_BUILTIN_COUNT };
 #define PK_RULE_FIRST 64
 
-/* Protocol of a verdict entry beside the IP protocol numbers. */
-#define PK_PORT_ICMP(type, code) ((__u16)((type) << 8 | (code))) /* ICMP's place for the port */
+/* ICMP's stand-in for a port: type in the high byte, code in the low one; host byte order. */
+#define PK_PORT_ICMP(type, code) ((__u16)((type) << 8 | (code)))

@@ -19,10 +19,3 @@ enum pk_dir {
 	PK_EGRESS = 0,
 	PK_INGRESS = 1,
 };
-
-/* Where an endpoint's packets are finished before the guard sees them (datapath.md, "The guard").
- */
-enum pk_path {
-	PK_PATH_KFUNC = 0,     /* bpf_cast_to_kern_ctx shows what the tap's writer set */
-	PK_PATH_SEGMENTED = 1, /* eth0 sends without offloads: the kernel finished the packet */
-};

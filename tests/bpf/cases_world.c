@@ -94,11 +94,6 @@ static void not_its_flow(void)
 					       !flow.packets[1] && !flow.reason);
 }
 
-static void world_on(struct pk_node *n)
-{
-	n->world = 1;
-}
-
 static void world(void)
 {
 	struct pkt p = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
@@ -110,10 +105,6 @@ static void world(void)
 	check("and made no flow", node_flows() == 0);
 	node_from("no route", 1, pkt_v4(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
 	node_from("no route, IPv6", 1, pkt_v6(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
-	node_settings(world_on);
-	node_from("routed, where the node says so", 1, p, PK_REASON_OK);
-	node_from("and its flow goes on", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)),
-		  PK_REASON_OK);
 	node_from("DHCPv6 isn't built", 1,
 		  pkt_v6_to(WHO_A, &(union pk_addr){ .b = { 0xff, 2, [13] = 1, 0, 2 } },
 			    UDP(546, 547)),

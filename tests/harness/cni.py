@@ -36,14 +36,15 @@ class CniMixin:
                 "NOMAD_ALLOC_ID": alloc_id if namespace else None, **more}
         return ";".join(f"{key}={value}" for key, value in args.items() if value is not None)
 
-    def cni_raw(self, verb, env, stdin, binary_name="picket-cni", **kw):
+    def cni_raw(self, verb, env, stdin, binary_name=None, **kw):
         """One call with exactly this environment and standard input."""
         clean = {"PATH": os.environ["PATH"], "CNI_PATH": "/opt/cni/bin"}
         kept = ("PK_", "ASAN_", "UBSAN_")
         clean.update({k: v for k, v in os.environ.items() if k.startswith(kept)})
-        return run([binary(binary_name)], check=False, stdin=stdin, timeout=30,
+        program = binary(binary_name) if binary_name else self.program("picket-cni")
+        return run([program], check=False, stdin=stdin, timeout=30,
                    preexec_fn=netns.entering(self.net, self.mnt),
-                   env={**clean, "CNI_COMMAND": verb, **env}, **kw)
+                   env={**clean, **self.fault_env(), "CNI_COMMAND": verb, **env}, **kw)
 
     def cni(self, verb, alloc_id="", netns_path="", *, ifname="eth0", args="", conf=None,
             prev=None, **kw):

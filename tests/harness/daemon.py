@@ -57,7 +57,9 @@ class DaemonMixin:
         """Write picketd.json and start picketd; wait until its socket answers."""
         self.write_config(config)
         with open(self.log_path, "a", encoding="utf-8") as log:
-            self.picketd = self.popen([binary("picketd"), "-root", self.root], env=env,
+            if self.options.fault:
+                env = {**(env or os.environ), **self.fault_env()}
+            self.picketd = self.popen([self.program("picketd"), "-root", self.root], env=env,
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
             wait_for(self.picketd_answers, f"picketd's answer\n{self.log()[-2000:]}")

@@ -20,7 +20,7 @@ from .alloc import Alloc
 from .bpfmap import Tables
 from .cni import CniMixin
 from .daemon import DaemonMixin
-from .shell import run, wait_for
+from .shell import binary, run, wait_for
 
 _HOLD = ("mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/netns \"$1/sys/fs/bpf\" && "
          "mount -t bpf -o mode=700 bpf \"$1/sys/fs/bpf\" && "
@@ -35,6 +35,7 @@ class NodeOptions:
     cni_version: str = "1.0.0"
     network: str = "picket"
     config: dict = dataclasses.field(default_factory=lambda: {"nomad": None, "consul": None})
+    fault: str = ""			# PICKET_FAULT of every program: test builds are run then
     uplink: bool = True			# a veth pair up0 - world
     up_address: str = "192.0.2.2/24"
     world_address: str = "192.0.2.1/24"
@@ -120,6 +121,13 @@ class Node(CniMixin, DaemonMixin):
             where.run(["ip", "link", "set", device, "up"])
         self.run(["ip", "route", "add", "default", "via", self.world.address])
         self.run(["ip", "-6", "route", "add", "default", "via", self.world.address6])
+
+    def program(self, name):
+        """A program of the build; of the test build where a fault is asked for."""
+        return binary(f"faults/{name}" if self.options.fault else name)
+
+    def fault_env(self):
+        return {"PICKET_FAULT": self.options.fault} if self.options.fault else {}
 
     def track(self, process):
         self.processes.append(process)

@@ -28,7 +28,7 @@ STATUS = {
     "reasons": [{"what": "policy", "text": "2 documents refused, last good version in force",
                  "fix": "picket policy list -refused"}],
     "startedAt": "2026-11-23T08:00:00.000Z", "uptimeSeconds": 532800, "baseline": "tenant",
-    "enforcement": {"loaded": True, "epoch": "9f31", "layout": 1, "path": "kfunc", "error": None},
+    "enforcement": {"loaded": True, "epoch": "9f31", "layout": 2, "error": None},
     "policyRevision": 42, "policyAppliedAt": "2026-11-23T14:03:00.120Z", "applySeconds": 0.0031,
     "sources": [{"name": "nomad", "state": "ok", "lastContact": "2026-11-23T14:13:39.700Z",
                  "index": 918224, "detail": "node 7a94ec5f, 3 allocs", "errors": 0, "lastError": None},

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """ADD, DEL, CHECK, GC and STATUS on real devices: what they make, leave and take away."""
-import array
-import fcntl
 import json
 import os
 import re
@@ -513,29 +511,6 @@ def test_job_arguments_only_where_allowed(make_node):
     with pytest.raises(CniError) as error:
         node.add("acme", "api", "web", conf=more, **{"picket.limits": '{"bytes":1}'})
     assert error.value.code == 105
-
-
-def test_segmented_path_is_chosen_by_its_switch(make_node):
-    """Kernels before 6.2: checksum and segmentation are finished before the guard looks."""
-    node = make_node(conf={"mode": "process"})
-    os.makedirs(os.path.join(node.root, "var/lib/picket"), exist_ok=True)
-    with open(os.path.join(node.root, "var/lib/picket/node.json"), "w", encoding="ascii") as file:
-        json.dump({"nomad": False, "packetPath": "segmented"}, file)
-    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
-    with a.inside():
-        assert ethtool("eth0", 0x16) == ethtool("eth0", 0x1e) == 0	# tx checksum, TSO
-    path, = struct.unpack_from("I", node.tables.get("node", struct.pack("I", 0)), 20)
-    assert path == 1
-    assert reaches(a, b) and reaches(a, b, 6)
-
-
-def ethtool(device, command):
-    """A flag of a device of the caller's netns (ETHTOOL_GTXCSUM, ETHTOOL_GTSO)."""
-    value = array.array("I", [command, 0])
-    request = struct.pack("16sP", device.encode(), value.buffer_info()[0]).ljust(40, b"\0")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        fcntl.ioctl(probe, 0x8946, request)
-    return value[1]
 
 
 def together(node, calls):

@@ -133,9 +133,9 @@ def header(rnd):
         csum_offset=rnd.choice((0, 6, 16, 2, rnd.randrange(40))))
 
 
-@pytest.mark.parametrize("path", ("kfunc", "segmented"))
-def test_mutated_frames_reach_nobody_else(make_node, path):
-    stage = Stage(make_node(config={"nomad": None, "consul": None, "packetPath": path}))
+@pytest.mark.parametrize("fault", ("", "no-kfunc"))
+def test_mutated_frames_reach_nobody_else(make_node, fault):
+    stage = Stage(make_node(config={"nomad": None, "consul": None}, fault=fault))
     seed = random.randrange(1 << 32)
     rnd, frames, changes = random.Random(seed), seeds(stage), list(values(stage))
     written = 0

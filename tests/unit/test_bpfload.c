@@ -199,18 +199,21 @@ static void test_layout(void **state)
 	unload();
 }
 
-static void test_segmented(void **state)
+/* Room for every flow that the settings promise, or no load. */
+static void test_too_many_flows(void **state)
 {
+	struct pk_err err = { 0 };
 	struct pk_bpf *bpf;
 
 	(void)state;
 	NEED_ROOM();
-	strcpy(room.settings.packet_path, "segmented");
-	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
-	strcpy(room.settings.packet_path, "auto");
-	assert_int_equal(bpf->node.path, PK_PATH_SEGMENTED);
-	assert_int_equal(pk_bpf_upgrade(bpf, NULL, NULL, IN_A_WHILE, NULL), -EALREADY);
-	pk_bpf_close(bpf);
+	room.settings.capacity = PK_CAPACITY_MAX;
+	room.settings.flow_budget = 2 * PK_FLOWS_MAX / PK_CAPACITY_MAX;
+	assert_int_equal(
+		pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &err),
+		-EINVAL);
+	assert_non_null(strstr(err.fix, "flowsPerEndpoint"));
+	room.settings.capacity = room.settings.flow_budget = 0;
 	unload();
 }
 
@@ -229,7 +232,7 @@ int main(void)
 		cmocka_unit_test(test_no_bpffs),	   cmocka_unit_test(test_nothing_loaded),
 		cmocka_unit_test(test_first_load_at_once), cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_a_pin_is_gone),	   cmocka_unit_test(test_layout),
-		cmocka_unit_test(test_segmented),	   cmocka_unit_test(test_unpin),
+		cmocka_unit_test(test_too_many_flows),	   cmocka_unit_test(test_unpin),
 	};
 
 	return cmocka_run_group_tests(tests, room_enter, room_leave);

@@ -63,7 +63,6 @@ static const struct {
 	{ "what isn't built is refused, not ignored", "{\"http\": {\"listen\": \"127.0.0.1:1\"}}",
 	  "cannot do that yet" },
 	{ "and is allowed as null", "{\"http\": {\"listen\": null, \"ui\": true}}", NULL },
-	{ "packetPath is one of three", "{\"packetPath\": \"fast\"}", "segmented" },
 	{ "a key of the wrong type", "{\"cluster\": 5}", "expected text" },
 	{ "nothing behind the document", "{} {}", "after" },
 };
@@ -167,7 +166,7 @@ static void test_directory(void **state)
 	pk_config_print(&c, &text);
 	snprintf(origin, sizeof(origin), "\"cluster\": \"two\"  /* %s/b.json */", (char *)*state);
 	assert_non_null(strstr(text.text, origin));
-	assert_non_null(strstr(text.text, "\"packetPath\": \"auto\"  /* default */"));
+	assert_non_null(strstr(text.text, "\"healthChecks\": true  /* default */"));
 	pk_config_done(&c);
 
 	put(state, "b.json", "{\"clutser\": \"two\"}");

@@ -290,21 +290,6 @@ static void test_tcx(void **state)
 	detach_tcx(hook.prog);
 }
 
-/* What the segmented path rests on. */
-static void test_offloads(void **state)
-{
-	own_visit visit = PK_NETNS_VISIT_NONE;
-	struct pk_err err = { 0 };
-
-	(void)state;
-	NEED_ROOM();
-	assert_ok(pk_netns_enter(&ep.ns, &visit, &e));
-	assert_int_equal(pk_offload_check("eth0", &err), -EINVAL);
-	assert_ok(pk_offload_off("eth0", &e));
-	assert_ok(pk_offload_check("eth0", &e));
-	assert_int_equal(pk_offload_off("nosuch", &err), -ENODEV);
-}
-
 static void test_netns(void **state)
 {
 	struct pk_netns ns = PK_NETNS_NONE;
@@ -376,9 +361,11 @@ static int leave(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcx),	    cmocka_unit_test(test_clsact),
-		cmocka_unit_test(test_foreign_tcx), cmocka_unit_test(test_offloads),
-		cmocka_unit_test(test_netns),	    cmocka_unit_test(test_names_and_numbers_taken),
+		cmocka_unit_test(test_tcx),
+		cmocka_unit_test(test_clsact),
+		cmocka_unit_test(test_foreign_tcx),
+		cmocka_unit_test(test_netns),
+		cmocka_unit_test(test_names_and_numbers_taken),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);

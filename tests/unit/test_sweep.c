@@ -264,7 +264,7 @@ static void test_without_record(void **state)
 	assert_int_equal(n_last, 2);
 	assert_true(pk_slot_taken(room.bpf, slot));
 	/* long ago */
-	stamp = &room.bpf->endpoints[slot].spare; /* its low 16 bits are the time */
+	stamp = &room.bpf->endpoints[slot].owner; /* its low 16 bits are the time */
 	*stamp = (*stamp & ~UINT64_C(0xffff)) | (uint16_t)(*stamp - 1000);
 	snprintf(path, sizeof(path), "%s/10.40.0.9", room.paths.leases);
 	assert_int_equal(utime(path, &old), 0);

@@ -99,10 +99,12 @@ struct flow_walk {
 };
 
 /* Is this side's endpoint still the one that the flow was made for? (bpf/lib/miss.h, miss_same) */
-static bool is_same(const struct pk_bpf *bpf, const struct pk_flow_side *side)
+static bool is_same(const struct pk_bpf *bpf, const struct pk_flow *flow, int side)
 {
-	return !side->slot || (side->slot <= bpf->node.capacity && bpf->words[side->slot] &&
-			       bpf->endpoints[side->slot].opened == side->opened);
+	uint32_t slot = flow->slot[side];
+
+	return !slot || (slot <= bpf->node.capacity && bpf->words[slot] &&
+			 bpf->endpoints[slot].opened == flow->opened[side]);
 }
 
 static int walk_flow(void *arg, const void *k, const void *v)
@@ -110,9 +112,9 @@ static int walk_flow(void *arg, const void *k, const void *v)
 	const struct flow_walk *walk = arg;
 	const struct pk_flow *flow = v;
 
-	if (flow->role != PK_FLOW_PRIMARY || flow->state == PK_FLOW_CLOSED || flow->reason ||
-	    pk_flow_expired(flow, walk->now, walk->hz) || !is_same(walk->bpf, &flow->side[0]) ||
-	    !is_same(walk->bpf, &flow->side[1]))
+	if (flow->kind != PK_FLOW_PRIMARY || flow->state == PK_FLOW_CLOSED || flow->reason ||
+	    pk_flow_expired(flow, walk->now, walk->hz) || !is_same(walk->bpf, flow, 0) ||
+	    !is_same(walk->bpf, flow, 1))
 		return 0;
 	return walk->each(walk->arg, k, flow);
 }
