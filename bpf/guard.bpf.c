@@ -85,6 +85,13 @@ int pk_to_endpoint(struct __sk_buff *skb)
 	return pk_finish(skb, &pkt, reason);
 }
 
+/* At an uplink's ingress. What isn't ours goes on to the host untouched. */
+SEC("tc")
+int pk_from_uplink(struct __sk_buff *skb)
+{
+	return TC_ACT_OK;
+}
+
 SEC("tc")
 int pk_forward_tap(struct __sk_buff *skb)
 {
