@@ -222,7 +222,7 @@ static bool matches(const struct pk_document *doc, const struct pk_entry *e,
 		    const struct pk_label_set *labels)
 {
 	/* No peer: the tenant's own namespace, and the world. */
-	if (e->kind == PK_PEER_ABSENT)
+	if (e->kind == PK_PEERS_ABSENT)
 		return strcmp(labels->tenant_name, doc->tenant_name) == 0;
 	for (size_t i = 0; i < e->n_selectors; i++)
 		if ((!doc->tenant_name || strcmp(labels->tenant_name, doc->tenant_name) == 0) &&
@@ -240,7 +240,7 @@ static void count_entry(struct pair **pairs, const struct pk_world *world,
 		for (size_t i = 0; i < e->n_cidrs; i++)
 			count_pair(pairs, pk_prefix_format(&e->cidrs[i].cidr, text), &e->ports[p],
 				   dir);
-		if (e->kind == PK_PEER_ENTITIES || e->kind == PK_PEER_ABSENT)
+		if (e->kind == PK_PEERS_ENTITIES || e->kind == PK_PEERS_ABSENT)
 			count_pair(pairs, "world", &e->ports[p], dir);
 		for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 		     ep = pk_world_next(world, ep))

@@ -47,30 +47,30 @@ static bool in_pools(const struct pk_settings *settings, const union pk_addr *ad
 
 /* Who is at a plain address: as the data path would find out. */
 static bool by_address(const struct question *q, const struct pk_live *live,
-		       const struct pk_bpf *bpf, const char *text, struct pk_judge_peer *out)
+		       const struct pk_bpf *bpf, const char *text, struct pk_peer *out)
 {
 	const struct pk_world *world = pk_asker_world(q->c->asker);
 	struct pk_query who = { .party = PK_PARTY_WORLD };
 
-	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_WORLD };
+	*out = (struct pk_peer){ .party = PK_PARTY_WORLD };
 	if (pk_addr_parse(text, &out->address) < 0)
 		return false;
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep))
 		for (size_t i = 0; i < ep->n_addresses; i++)
 			if (pk_addr_equal(&ep->addresses[i], &out->address)) {
-				*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT,
-							       .endpoint = ep };
+				*out = (struct pk_peer){ .party = PK_PARTY_ENDPOINT,
+							 .endpoint = ep };
 				return true;
 			}
 	if (live)
 		pk_live_who(bpf, &out->address, &who);
 	if (q->wants_live && is_own_address(&out->address))
-		out->is = PK_PEER_IS_HOST;
+		out->party = PK_PARTY_HOST;
 	else if (who.party == PK_PARTY_REMOTE_NODE)
-		out->is = PK_PEER_IS_REMOTE_NODE;
+		out->party = PK_PARTY_REMOTE_NODE;
 	else if (who.party != PK_PARTY_WORLD || in_pools(&q->c->settings, &out->address))
-		out->is = PK_PEER_IS_UNKNOWN;
+		out->party = PK_PARTY_UNKNOWN;
 	return true;
 }
 
@@ -86,7 +86,7 @@ static void tables_done(struct tables *t)
 }
 
 static int find_peer(const struct question *q, const struct tables *t, const char *text,
-		     const struct pk_world_endpoint *except, struct pk_judge_peer *out,
+		     const struct pk_world_endpoint *except, struct pk_peer *out,
 		     struct pk_err *err)
 {
 	int r = pk_scenario_find(q->c, text, except, out, err);
@@ -127,7 +127,7 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 		r = find_peer(q, t, q->names[1], c->from.endpoint, &c->to, err);
 	if (r < 0)
 		return r;
-	if (c->from.is != PK_PEER_IS_ENDPOINT && c->to.is != PK_PEER_IS_ENDPOINT) {
+	if (c->from.party != PK_PARTY_ENDPOINT && c->to.party != PK_PARTY_ENDPOINT) {
 		pk_fail(err, 0, "neither side is an endpoint of this node: no policy is asked");
 		return pk_fix(err, -EINVAL, "\"picket endpoint list\" has them");
 	}
@@ -151,35 +151,14 @@ static int add_files(const struct cli *cli, struct pk_scenario *c, struct pk_err
 	return r;
 }
 
-static void live_peer(const struct pk_judge_peer *peer, struct pk_live_query *ask)
-{
-	static const enum pk_party party[] = {
-		[PK_PEER_IS_ENDPOINT] = PK_PARTY_NONE,
-		[PK_PEER_IS_UNKNOWN] = PK_PARTY_UNKNOWN,
-		[PK_PEER_IS_HOST] = PK_PARTY_HOST,
-		[PK_PEER_IS_REMOTE_NODE] = PK_PARTY_REMOTE_NODE,
-		[PK_PEER_IS_WORLD] = PK_PARTY_NONE,
-	};
-
-	ask->party = party[peer->is];
-	ask->peer = peer->is == PK_PEER_IS_ENDPOINT ? peer->endpoint->addresses[0] : peer->address;
-}
-
 /*
  * One end by the tables. -ENOENT: it is closed, or its rule set isn't there: then nothing passes.
  */
 static int ask_live_side(struct question *q, const struct tables *t, int dir)
 {
-	const struct pk_judge_peer *own = dir == PK_EGRESS ? &q->conn.from : &q->conn.to;
-	struct pk_live_query ask = { .dir = (enum pk_dir)dir,
-				     .proto = q->conn.proto,
-				     .port = q->conn.port };
+	const struct pk_question side = explain_side(q, dir);
 
-	if (!own->endpoint->n_addresses)
-		return pk_fail(&q->no_live, 0, "it has no address");
-	ask.subject = own->endpoint->addresses[0];
-	live_peer(dir == PK_EGRESS ? &q->conn.to : &q->conn.from, &ask);
-	return pk_live_ask(t->live, &ask, &q->live.side[dir], &q->no_live);
+	return pk_live_ask(t->live, &side, &q->live.side[dir], &q->no_live);
 }
 
 /* Both ends; q->no_live says why they couldn't be asked, or what the tables lack. */
@@ -207,17 +186,16 @@ static void ask_live(struct question *q, const struct tables *t)
 /* What policy allows and the data path has no way for yet (bpf/lib/miss.h, miss_built). */
 static const char *not_built(const struct pk_connection *c)
 {
-	enum pk_peer_is other = c->from.is == PK_PEER_IS_ENDPOINT ? c->to.is : c->from.is;
+	enum pk_party other = c->from.party == PK_PARTY_ENDPOINT ? c->to.party : c->from.party;
 	uint16_t echo = c->proto == IPPROTO_ICMP ? PK_PORT_ICMP(8, 0) : PK_PORT_ICMP(128, 0);
 
 	if (c->proto == IPPROTO_SCTP)
 		return "SCTP";
 	if ((c->proto == IPPROTO_ICMP || c->proto == IPPROTO_ICMPV6) && c->port != echo)
 		return "ICMP but echo and errors";
-	if (other == PK_PEER_IS_ENDPOINT || other == PK_PEER_IS_HOST)
+	if (other == PK_PARTY_ENDPOINT || other == PK_PARTY_HOST)
 		return NULL;
-	return other == PK_PEER_IS_WORLD ? "way to or from the world"
-					 : "way to or from other nodes";
+	return other == PK_PARTY_WORLD ? "way to or from the world" : "way to or from other nodes";
 }
 
 int cli_explain(struct cli *cli)

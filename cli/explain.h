@@ -18,6 +18,8 @@ struct question {
 	const char *not_built; /* what of it this release lacks: dropped whatever policy says */
 };
 
+/* One end's part of the connection, for an engine. */
+struct pk_question explain_side(const struct question *q, int dir);
 bool explain_same(const struct pk_connection_verdict *a, const struct pk_connection_verdict *b);
 bool explain_agree(const struct question *q); /* all who were asked */
 void explain_text(const struct cli *cli, const struct question *q);

@@ -30,9 +30,18 @@ bool explain_agree(const struct question *q)
 	       (!q->has_live || explain_same(&q->reference, &q->live));
 }
 
-static const struct pk_judge_peer *side_of(const struct question *q, int dir)
+static const struct pk_peer *side_of(const struct question *q, int dir)
 {
 	return dir == PK_EGRESS ? &q->conn.from : &q->conn.to;
+}
+
+struct pk_question explain_side(const struct question *q, int dir)
+{
+	return (struct pk_question){ .subject = side_of(q, dir)->endpoint,
+				     .dir = (enum pk_dir)dir,
+				     .peer = *side_of(q, !dir),
+				     .proto = q->conn.proto,
+				     .port = q->conn.port };
 }
 
 /* Those that match and don't decide; returns how many match. */
@@ -42,11 +51,7 @@ static size_t losers(const struct question *q, int dir,
 	const struct pk_judge_by by = { .settings = &q->c->settings,
 					.docs = q->c->docs,
 					.n_docs = q->c->n_docs };
-	const struct pk_judge_query query = { .subject = side_of(q, dir)->endpoint,
-					      .dir = (enum pk_dir)dir,
-					      .peer = *side_of(q, !dir),
-					      .proto = q->conn.proto,
-					      .port = q->conn.port };
+	const struct pk_question query = explain_side(q, dir);
 	const struct pk_judgement *decided = &q->reference.side[dir].live;
 	size_t all = pk_judge_matches(&by, &query, m, EXPLAIN_MATCHES_MAX), kept = 0;
 
@@ -107,18 +112,18 @@ static void text_live(const struct question *q, int dir, struct pk_str *out)
 static void text_side(const struct question *q, int dir, struct pk_str *out)
 {
 	static const char *const what[] = {
-		[PK_PEER_IS_ENDPOINT] = "",
-		[PK_PEER_IS_UNKNOWN] = "an unknown endpoint of the pools",
-		[PK_PEER_IS_HOST] = "this node",
-		[PK_PEER_IS_REMOTE_NODE] = "another node",
-		[PK_PEER_IS_WORLD] = "the world",
+		[PK_PARTY_ENDPOINT] = "",
+		[PK_PARTY_UNKNOWN] = "an unknown endpoint of the pools",
+		[PK_PARTY_HOST] = "this node",
+		[PK_PARTY_REMOTE_NODE] = "another node",
+		[PK_PARTY_WORLD] = "the world",
 	};
 	const struct pk_verdict_value *v = &q->reference.side[dir];
 
 	pk_str_add(out, dir == PK_EGRESS ? "  out of " : "  into   ");
 	if (!q->reference.asked[dir]) {
 		pk_str_add_escaped(out, q->names[dir]);
-		pk_str_addf(out, "  %s: no policy of its own here\n", what[side_of(q, dir)->is]);
+		pk_str_addf(out, "  %s: no policy of its own here\n", what[side_of(q, dir)->party]);
 		return;
 	}
 	cli_endpoint_name(side_of(q, dir)->endpoint->key, out);

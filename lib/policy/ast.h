@@ -62,13 +62,13 @@ struct pk_fqdn {
 	char *pattern; /* matchPattern */
 };
 
-enum pk_peer_kind {
-	PK_PEER_ABSENT, /* no peer key: entity all */
-	PK_PEER_ENDPOINTS,
-	PK_PEER_CIDR, /* CIDR and CIDRSet alike */
-	PK_PEER_ENTITIES,
-	PK_PEER_SERVICES,
-	PK_PEER_FQDNS,
+enum pk_peers_kind {
+	PK_PEERS_ABSENT, /* no peer key: entity all */
+	PK_PEERS_ENDPOINTS,
+	PK_PEERS_CIDR, /* CIDR and CIDRSet alike */
+	PK_PEERS_ENTITIES,
+	PK_PEERS_SERVICES,
+	PK_PEERS_FQDNS,
 };
 
 #define PK_PROTO_ANY 0xff /* TCP, UDP and SCTP (not ICMP) */
@@ -87,8 +87,8 @@ struct pk_port_rule {
 struct pk_entry {
 	bool empty; /* {}: matches nothing, turns default deny on */
 	bool deny, pass;
-	enum pk_peer_kind kind;
-	struct pk_selector *selectors; /* PK_PEER_ENDPOINTS; empty list matches nothing */
+	enum pk_peers_kind kind;
+	struct pk_selector *selectors; /* PK_PEERS_ENDPOINTS; empty list matches nothing */
 	size_t n_selectors;
 	struct pk_cidr_rule *cidrs;
 	size_t n_cidrs;

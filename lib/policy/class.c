@@ -16,11 +16,6 @@ struct draft { /* a class before it has its number */
 	struct hash128 content;
 };
 
-static bool is_world(enum peer_is is)
-{
-	return is == IS_WORLD4 || is == IS_WORLD6;
-}
-
 /* "The built-in baseline". */
 static size_t baseline(const struct pk_engine *engine, const struct program *p, enum pk_dir dir,
 		       const struct recipe *r, struct pk_claim *claim, uint32_t *otherwise)
@@ -28,7 +23,7 @@ static size_t baseline(const struct pk_engine *engine, const struct program *p, 
 	static const struct pk_span all[] = { { PK_SPAN_ALL, 0, UINT16_MAX } };
 	static const struct pk_span dns[] = { { IPPROTO_TCP, 53, 53 }, { IPPROTO_UDP, 53, 53 } };
 	const struct pk_settings *s = &engine->settings;
-	bool out = dir == PK_EGRESS && is_world(r->is);
+	bool out = dir == PK_EGRESS && r->party == PK_PARTY_WORLD;
 
 	*claim = (struct pk_claim){
 		.tier = PK_TIER_BUILTIN, .kind = PK_KIND_ALLOW, .spans = all, .n_spans = 1
@@ -46,7 +41,7 @@ static size_t baseline(const struct pk_engine *engine, const struct program *p, 
 	}
 	if (out)
 		*otherwise = PK_RULE_PROTECTED;
-	if (dir != PK_EGRESS || !(r->is == IS_HOST ? s->resolver_host : r->resolver))
+	if (dir != PK_EGRESS || !(r->party == PK_PARTY_HOST ? s->resolver_host : r->resolver))
 		return 0;
 	claim->rule = PK_RULE_RESOLVER;
 	claim->spans = dns;

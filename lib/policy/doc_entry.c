@@ -168,14 +168,14 @@ static void read_fqdns(struct pk_reader *r, const struct pk_json *list, struct p
 
 static const struct {
 	const char *suffix;
-	enum pk_peer_kind kind;
+	enum pk_peers_kind kind;
 } kinds[] = {
-	{ "Endpoints", PK_PEER_ENDPOINTS }, { "CIDR", PK_PEER_CIDR },
-	{ "CIDRSet", PK_PEER_CIDR },	    { "Entities", PK_PEER_ENTITIES },
-	{ "Services", PK_PEER_SERVICES },   { "FQDNs", PK_PEER_FQDNS },
+	{ "Endpoints", PK_PEERS_ENDPOINTS }, { "CIDR", PK_PEERS_CIDR },
+	{ "CIDRSet", PK_PEERS_CIDR },	     { "Entities", PK_PEERS_ENTITIES },
+	{ "Services", PK_PEERS_SERVICES },   { "FQDNs", PK_PEERS_FQDNS },
 };
 
-static enum pk_peer_kind peer_kind(const char *key, enum pk_dir dir)
+static enum pk_peers_kind peer_kind(const char *key, enum pk_dir dir)
 {
 	const char *prefix = dir == PK_INGRESS ? "from" : "to";
 	size_t n = strlen(prefix);
@@ -183,31 +183,31 @@ static enum pk_peer_kind peer_kind(const char *key, enum pk_dir dir)
 	for (size_t i = 0; i < PK_ARRAY_LEN(kinds); i++)
 		if (strncmp(key, prefix, n) == 0 && strcmp(key + n, kinds[i].suffix) == 0)
 			return kinds[i].kind;
-	return PK_PEER_ABSENT;
+	return PK_PEERS_ABSENT;
 }
 
 static void read_peers(struct pk_reader *r, const struct pk_json *m,
 		       const struct pk_read_place *place, struct pk_entry *entry)
 {
 	switch (entry->kind) {
-	case PK_PEER_ABSENT:
+	case PK_PEERS_ABSENT:
 		return;
-	case PK_PEER_ENDPOINTS:
+	case PK_PEERS_ENDPOINTS:
 		read_selectors(r, m, place, entry);
 		break;
-	case PK_PEER_CIDR:
+	case PK_PEERS_CIDR:
 		if (pk_json_type(pk_json_first(m)) == PK_JSON_OBJECT)
 			read_cidr_sets(r, m, place, entry);
 		else
 			read_cidrs(r, m, place, entry);
 		break;
-	case PK_PEER_ENTITIES:
+	case PK_PEERS_ENTITIES:
 		read_entities(r, m, place, entry);
 		break;
-	case PK_PEER_SERVICES:
+	case PK_PEERS_SERVICES:
 		read_services(r, m, entry);
 		break;
-	case PK_PEER_FQDNS:
+	case PK_PEERS_FQDNS:
 		read_fqdns(r, m, entry);
 		break;
 	}
@@ -220,14 +220,14 @@ static void read_pass(struct pk_reader *r, const struct pk_json *v, struct pk_en
 	const struct pk_json *pass = pk_json_get(v, "pass");
 
 	entry->pass = pk_json_true(pass);
-	if (entry->kind == PK_PEER_ABSENT && !entry->has_ports && pass)
+	if (entry->kind == PK_PEERS_ABSENT && !entry->has_ports && pass)
 		pk_read_error(r, v, false, "name the peers, if need be the entity \"all\"",
 			      "neither peers nor ports");
 	if (!entry->pass)
 		return;
 	if (r->doc->tier != PK_TIER_OPERATOR)
 		pk_read_error(r, pass, true, NULL, "only the operator tier can pass");
-	if (entry->kind == PK_PEER_FQDNS)
+	if (entry->kind == PK_PEERS_FQDNS)
 		pk_read_error(r, pass, true, NULL, "pass doesn't go with toFQDNs");
 }
 
@@ -238,9 +238,9 @@ void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk
 	entry->deny = place->deny;
 	entry->empty = !pk_json_first(v);
 	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
-		enum pk_peer_kind kind = peer_kind(pk_json_key(m), place->dir);
+		enum pk_peers_kind kind = peer_kind(pk_json_key(m), place->dir);
 
-		if (kind == PK_PEER_ABSENT)
+		if (kind == PK_PEERS_ABSENT)
 			continue;
 		entry->kind = kind;
 		read_peers(r, m, place, entry);

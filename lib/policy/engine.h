@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "compile.h"
+#include "picket/query.h"
 #include "ports.h"
 #include "rules.h"
 #include "selector.h"
@@ -102,9 +103,9 @@ struct base {
 };
 
 /* What a peer is to an entry; of the world see cidr.c. */
-enum peer_is { IS_ENDPOINT, IS_UNKNOWN, IS_HOST, IS_REMOTE_NODE, IS_WORLD4, IS_WORLD6 };
 struct peer {
-	enum peer_is is;
+	enum pk_party party;
+	bool v6;			   /* WORLD */
 	const struct pk_label_set *labels; /* ENDPOINT, UNKNOWN */
 	const char *not_in;		   /* its namespace is unknown, but is not this one */
 	const struct pk_port_label *ports;
@@ -151,7 +152,7 @@ struct shape {
 	UT_hash_handle hh;
 };
 /*
- * ents: those of kind PK_PEER_CIDR of a program's direction, in its order. The shape stays the
+ * ents: those of kind PK_PEERS_CIDR of a program's direction, in its order. The shape stays the
  * engine's.
  */
 struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *const *ents,
@@ -214,7 +215,7 @@ struct recipe {
 	const uint32_t *acts; /* indexes that match, ascending */
 	size_t n_acts;
 	const struct peer *to; /* whose ports labels mean on egress; NULL: nobody's */
-	enum peer_is is;
+	enum pk_party party;
 	bool same;		     /* of the subject's namespace */
 	bool is_protected, resolver; /* WORLD */
 	const struct ent *name;	     /* a name class: this entry alone */

@@ -89,7 +89,7 @@ void index_free(struct pk_engine *engine)
 
 static void consider(struct pk_engine *engine, struct ent *ent, struct ident *ident)
 {
-	const struct peer peer = { .is = IS_ENDPOINT,
+	const struct peer peer = { .party = PK_PARTY_ENDPOINT,
 				   .labels = ident->labels,
 				   .ports = ident->ports,
 				   .n_ports = ident->n_ports };
@@ -197,11 +197,11 @@ const struct vec *index_matched(struct pk_engine *engine, struct ent *ent)
 	/* What isn't known may match a deny: those are asked one by one. */
 	if (e->deny)
 		consider_all(engine, ent, &engine->uncertain);
-	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEER_ENDPOINTS; i++)
+	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEERS_ENDPOINTS; i++)
 		consider_selector(engine, ent, &e->selectors[i]);
-	for (size_t i = 0; i < e->n_services && e->kind == PK_PEER_SERVICES; i++)
+	for (size_t i = 0; i < e->n_services && e->kind == PK_PEERS_SERVICES; i++)
 		consider_values(engine, ent, "consul:service", &e->services[i].name, 1);
-	if (e->kind != PK_PEER_ABSENT && e->kind != PK_PEER_ENTITIES)
+	if (e->kind != PK_PEERS_ABSENT && e->kind != PK_PEERS_ENTITIES)
 		return &ent->matched;
 	if (ent->doc->tenant_name && !e->deny)
 		consider_tenant(engine, ent, ent->doc->tenant_name);

@@ -13,7 +13,7 @@
 
 struct view { /* one document, one entry, one question */
 	const struct pk_judge_by *judge;
-	const struct pk_judge_query *q;
+	const struct pk_question *q;
 	const struct pk_document *doc;
 	const struct pk_rule *rule;
 	const struct pk_entry *entry;
@@ -30,17 +30,17 @@ static bool proto_covers(uint8_t rule, uint8_t proto)
 	return rule == PK_PROTO_ANY ? has_ports(proto) : rule == proto;
 }
 
-static const struct pk_label_set *peer_labels(const struct pk_judge_query *q)
+static const struct pk_label_set *peer_labels(const struct pk_question *q)
 {
-	return q->peer.is == PK_PEER_IS_ENDPOINT ? q->peer.endpoint->labels : NULL;
+	return q->peer.party == PK_PARTY_ENDPOINT ? q->peer.endpoint->labels : NULL;
 }
 
 /*
  * "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE.
  */
-static bool is_endpoint(const struct pk_judge_query *q)
+static bool is_endpoint(const struct pk_question *q)
 {
-	return q->peer.is == PK_PEER_IS_ENDPOINT || q->peer.is == PK_PEER_IS_UNKNOWN;
+	return q->peer.party == PK_PARTY_ENDPOINT || q->peer.party == PK_PARTY_UNKNOWN;
 }
 
 static enum pk_tri in_namespace(const struct pk_label_set *labels, const char *tenant_name)
@@ -115,12 +115,12 @@ static bool out_of_reach(const struct view *v)
 
 	if (!v->doc->tenant_name || v->entry->deny || v->q->dir != PK_EGRESS)
 		return false;
-	switch (v->q->peer.is) {
-	case PK_PEER_IS_HOST:
+	switch (v->q->peer.party) {
+	case PK_PARTY_HOST:
 		return !s->reach_host;
-	case PK_PEER_IS_REMOTE_NODE:
+	case PK_PARTY_REMOTE_NODE:
 		return !s->reach_remote_node;
-	case PK_PEER_IS_WORLD:
+	case PK_PARTY_WORLD:
 		return is_protected(&v->q->peer.address) && !in_reach(s, &v->q->peer.address);
 	default:
 		return false;
@@ -141,8 +141,8 @@ static enum pk_tri yes_if(bool condition)
 
 static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 {
-	const struct pk_judge_peer *p = &v->q->peer;
-	bool world = p->is == PK_PEER_IS_WORLD;
+	const struct pk_peer *p = &v->q->peer;
+	bool world = p->party == PK_PARTY_WORLD;
 	/*
 	 * "There `all` in an allow is its own namespace and the world, `cluster` its own namespace;
 	 * in a deny … everything".
@@ -163,9 +163,9 @@ static enum pk_tri match_entity(const struct view *v, enum pk_entity entity)
 	case PK_ENTITY_WORLD6:
 		return yes_if(world && !pk_addr_is4(&p->address));
 	case PK_ENTITY_HOST:
-		return yes_if(p->is == PK_PEER_IS_HOST);
+		return yes_if(p->party == PK_PARTY_HOST);
 	case PK_ENTITY_REMOTE_NODE:
-		return yes_if(p->is == PK_PEER_IS_REMOTE_NODE);
+		return yes_if(p->party == PK_PARTY_REMOTE_NODE);
 	case PK_ENTITY_INIT:
 		return is_endpoint(v->q) ? is_init(peer_labels(v->q)) : PK_NO;
 	}
@@ -198,7 +198,7 @@ static enum pk_tri match_cidr(const struct view *v, const struct pk_cidr_rule *r
 {
 	const union pk_addr *addr = &v->q->peer.address;
 
-	if (v->q->peer.is != PK_PEER_IS_WORLD || !pk_prefix_has(&rule->cidr, addr))
+	if (v->q->peer.party != PK_PARTY_WORLD || !pk_prefix_has(&rule->cidr, addr))
 		return PK_NO;
 	for (size_t i = 0; i < rule->n_except; i++)
 		if (pk_prefix_has(&rule->except[i], addr))
@@ -232,7 +232,7 @@ static enum pk_tri match_fqdn(const struct view *v, const struct pk_fqdn *fqdn)
 	const struct pk_world_endpoint *subject = v->q->subject;
 	const union pk_addr *addr = &v->q->peer.address;
 
-	if (v->q->peer.is != PK_PEER_IS_WORLD || is_protected(addr))
+	if (v->q->peer.party != PK_PARTY_WORLD || is_protected(addr))
 		return PK_NO;
 	for (size_t i = 0; i < subject->n_names; i++) {
 		const struct pk_name *name = &subject->names[i];
@@ -254,25 +254,25 @@ static enum pk_tri match_peer(const struct view *v)
 	if (out_of_reach(v))
 		return PK_NO;
 	switch (e->kind) {
-	case PK_PEER_ABSENT: /* "Ports and no peer key: entity `all`" */
+	case PK_PEERS_ABSENT: /* "Ports and no peer key: entity `all`" */
 		return match_entity(v, PK_ENTITY_ALL);
-	case PK_PEER_ENDPOINTS:
+	case PK_PEERS_ENDPOINTS:
 		for (size_t i = 0; i < e->n_selectors; i++)
 			tri = pk_tri_or(tri, match_peer_selector(v, &e->selectors[i]));
 		return tri;
-	case PK_PEER_CIDR:
+	case PK_PEERS_CIDR:
 		for (size_t i = 0; i < e->n_cidrs; i++)
 			tri = pk_tri_or(tri, match_cidr(v, &e->cidrs[i]));
 		return tri;
-	case PK_PEER_ENTITIES:
+	case PK_PEERS_ENTITIES:
 		for (size_t i = 0; i < e->n_entities; i++)
 			tri = pk_tri_or(tri, match_entity(v, e->entities[i]));
 		return tri;
-	case PK_PEER_SERVICES:
+	case PK_PEERS_SERVICES:
 		for (size_t i = 0; i < e->n_services; i++)
 			tri = pk_tri_or(tri, match_service(v, &e->services[i]));
 		return tri;
-	case PK_PEER_FQDNS:
+	case PK_PEERS_FQDNS:
 		for (size_t i = 0; i < e->n_fqdns; i++)
 			tri = pk_tri_or(tri, match_fqdn(v, &e->fqdns[i]));
 		return tri;
@@ -286,15 +286,15 @@ static enum pk_tri match_peer(const struct view *v)
  */
 static enum pk_tri match_port_label(const struct view *v, const char *label)
 {
-	const struct pk_judge_query *q = v->q;
+	const struct pk_question *q = v->q;
 	const struct pk_world_endpoint *to = q->subject;
 	bool known = false;
 	char key[300];
 
 	if (q->dir == PK_EGRESS) {
-		if (q->peer.is == PK_PEER_IS_UNKNOWN)
+		if (q->peer.party == PK_PARTY_UNKNOWN)
 			return PK_MAYBE;
-		if (q->peer.is != PK_PEER_IS_ENDPOINT)
+		if (q->peer.party != PK_PARTY_ENDPOINT)
 			return PK_NO;
 		to = q->peer.endpoint;
 	}
@@ -314,7 +314,7 @@ static enum pk_tri match_port_label(const struct view *v, const char *label)
 
 static enum pk_tri match_port(const struct view *v, const struct pk_port_rule *rule)
 {
-	const struct pk_judge_query *q = v->q;
+	const struct pk_question *q = v->q;
 
 	if (rule->icmp) {
 		if (q->proto != (rule->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
@@ -405,7 +405,7 @@ static void ask_rule(struct view *v, struct tier *t)
 	}
 }
 
-static bool opens(const struct pk_own_port *ports, size_t n, const struct pk_judge_query *q)
+static bool opens(const struct pk_own_port *ports, size_t n, const struct pk_question *q)
 {
 	for (size_t i = 0; i < n; i++)
 		if (has_ports(q->proto) && proto_covers(ports[i].proto, q->proto) &&
@@ -415,10 +415,10 @@ static bool opens(const struct pk_own_port *ports, size_t n, const struct pk_jud
 }
 
 /* "`host` may open what the alloc registered a check for, as an allow of the operator tier". */
-static bool is_checked(const struct pk_judge_by *judge, const struct pk_judge_query *q)
+static bool is_checked(const struct pk_judge_by *judge, const struct pk_question *q)
 {
 	return judge->settings->health_checks && q->dir == PK_INGRESS &&
-	       q->peer.is == PK_PEER_IS_HOST && !q->subject->labels->init &&
+	       q->peer.party == PK_PARTY_HOST && !q->subject->labels->init &&
 	       opens(q->subject->checks, q->subject->n_checks, q);
 }
 
@@ -431,7 +431,7 @@ static struct pk_judgement found(enum pk_verdict verdict, enum pk_tier tier, enu
 }
 
 /* True: the tier decides. */
-static bool ask_tier(const struct pk_judge_by *judge, const struct pk_judge_query *q,
+static bool ask_tier(const struct pk_judge_by *judge, const struct pk_question *q,
 		     enum pk_tier tier, bool audit, struct pk_judgement *out)
 {
 	struct tier t = { 0 };
@@ -462,19 +462,19 @@ static bool ask_tier(const struct pk_judge_by *judge, const struct pk_judge_quer
 	return true;
 }
 
-static bool is_resolver(const struct pk_settings *s, const struct pk_judge_query *q)
+static bool is_resolver(const struct pk_settings *s, const struct pk_question *q)
 {
 	if ((q->proto != IPPROTO_UDP && q->proto != IPPROTO_TCP) || q->port != 53)
 		return false;
-	if (q->peer.is == PK_PEER_IS_HOST)
+	if (q->peer.party == PK_PARTY_HOST)
 		return s->resolver_host;
-	for (size_t i = 0; i < s->n_resolvers && q->peer.is == PK_PEER_IS_WORLD; i++)
+	for (size_t i = 0; i < s->n_resolvers && q->peer.party == PK_PARTY_WORLD; i++)
 		if (pk_addr_equal(&s->resolvers[i], &q->peer.address))
 			return true;
 	return false;
 }
 
-static bool same_namespace(const struct pk_judge_query *q)
+static bool same_namespace(const struct pk_question *q)
 {
 	const struct pk_label_set *peer = peer_labels(q);
 
@@ -483,9 +483,9 @@ static bool same_namespace(const struct pk_judge_query *q)
 }
 
 /* "The built-in baseline (config `baseline`)"; 0 = nothing allows it. */
-static uint32_t baseline_allow(const struct pk_settings *s, const struct pk_judge_query *q)
+static uint32_t baseline_allow(const struct pk_settings *s, const struct pk_question *q)
 {
-	bool world = q->peer.is == PK_PEER_IS_WORLD;
+	bool world = q->peer.party == PK_PARTY_WORLD;
 
 	if (q->subject->labels->init || s->baseline == PK_BASELINE_DENY)
 		return 0;
@@ -503,7 +503,7 @@ static uint32_t baseline_allow(const struct pk_settings *s, const struct pk_judg
 	return 0;
 }
 
-static struct pk_judgement ask_baseline(const struct pk_settings *s, const struct pk_judge_query *q)
+static struct pk_judgement ask_baseline(const struct pk_settings *s, const struct pk_question *q)
 {
 	uint32_t rule = baseline_allow(s, q);
 
@@ -511,19 +511,19 @@ static struct pk_judgement ask_baseline(const struct pk_settings *s, const struc
 		return found(PK_ALLOW, PK_TIER_BUILTIN, PK_KIND_ALLOW, rule);
 	rule = PK_RULE_DEFAULT;
 	if (s->baseline == PK_BASELINE_TENANT && q->dir == PK_EGRESS && !q->subject->labels->init &&
-	    q->peer.is == PK_PEER_IS_WORLD)
+	    q->peer.party == PK_PARTY_WORLD)
 		rule = PK_RULE_PROTECTED;
 	return found(PK_DENY, PK_TIER_BUILTIN, PK_KIND_DEFAULT, rule);
 }
 
-static struct pk_judgement judge_once(const struct pk_judge_by *judge,
-				      const struct pk_judge_query *q, bool audit)
+static struct pk_judgement judge_once(const struct pk_judge_by *judge, const struct pk_question *q,
+				      bool audit)
 {
 	static const enum pk_tier tiers[] = { PK_TIER_OPERATOR, PK_TIER_TENANT, PK_TIER_BASELINE };
 	struct pk_judgement out;
 
 	/* "An endpoint always reaches itself." */
-	if (q->peer.is == PK_PEER_IS_ENDPOINT &&
+	if (q->peer.party == PK_PARTY_ENDPOINT &&
 	    strcmp(q->peer.endpoint->key, q->subject->key) == 0)
 		return found(PK_ALLOW, PK_TIER_OPERATOR, PK_KIND_ALLOW, PK_RULE_SELF);
 	for (size_t i = 0; i < PK_ARRAY_LEN(tiers); i++)
@@ -532,7 +532,7 @@ static struct pk_judgement judge_once(const struct pk_judge_by *judge,
 	return ask_baseline(judge->settings, q);
 }
 
-void pk_judge(const struct pk_judge_by *judge, const struct pk_judge_query *q,
+void pk_judge(const struct pk_judge_by *judge, const struct pk_question *q,
 	      struct pk_verdict_value *out)
 {
 	out->live = judge_once(judge, q, false);
@@ -567,7 +567,7 @@ static void match_rule(struct view *v, struct pk_judge_match *out, size_t *n, si
 	push_match(out, n, room, v, PK_KIND_DEFAULT);
 }
 
-size_t pk_judge_matches(const struct pk_judge_by *judge, const struct pk_judge_query *q,
+size_t pk_judge_matches(const struct pk_judge_by *judge, const struct pk_question *q,
 			struct pk_judge_match *out, size_t room)
 {
 	size_t n = 0;

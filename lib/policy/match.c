@@ -133,20 +133,20 @@ static uint8_t kind_of_peers(const struct ent *ent)
 	uint8_t kind = EP_NONE;
 
 	switch (e->kind) {
-	case PK_PEER_ABSENT:
+	case PK_PEERS_ABSENT:
 		return kind_of_entity(ent, PK_ENTITY_ALL);
-	case PK_PEER_ENDPOINTS:
+	case PK_PEERS_ENDPOINTS:
 		for (size_t i = 0; i < e->n_selectors; i++)
 			kind = wider(kind, kind_of_selector(ent, &e->selectors[i]));
 		return kind;
-	case PK_PEER_ENTITIES:
+	case PK_PEERS_ENTITIES:
 		for (size_t i = 0; i < e->n_entities; i++)
 			kind = wider(kind, kind_of_entity(ent, e->entities[i]));
 		return kind;
-	case PK_PEER_SERVICES:
+	case PK_PEERS_SERVICES:
 		return e->n_services ? EP_SOME : EP_NONE;
-	case PK_PEER_CIDR:
-	case PK_PEER_FQDNS:
+	case PK_PEERS_CIDR:
+	case PK_PEERS_FQDNS:
 		return EP_NONE;
 	}
 	return EP_NONE;
@@ -188,7 +188,7 @@ static enum pk_tri lives_in(const struct peer *peer, const char *tenant_name)
 
 static bool has_labels(const struct peer *peer)
 {
-	return peer->is == IS_ENDPOINT || peer->is == IS_UNKNOWN;
+	return peer->party == PK_PARTY_ENDPOINT || peer->party == PK_PARTY_UNKNOWN;
 }
 
 static enum pk_tri yes_if(bool condition)
@@ -205,7 +205,7 @@ static enum pk_tri is_init(const struct pk_label_set *labels)
 
 static enum pk_tri by_entity(const struct ent *ent, enum pk_entity entity, const struct peer *peer)
 {
-	bool world = peer->is == IS_WORLD4 || peer->is == IS_WORLD6;
+	bool world = peer->party == PK_PARTY_WORLD;
 
 	switch (entity) {
 	case PK_ENTITY_ALL:
@@ -218,13 +218,13 @@ static enum pk_tri by_entity(const struct ent *ent, enum pk_entity entity, const
 	case PK_ENTITY_WORLD:
 		return yes_if(world);
 	case PK_ENTITY_WORLD4:
-		return yes_if(peer->is == IS_WORLD4);
+		return yes_if(world && !peer->v6);
 	case PK_ENTITY_WORLD6:
-		return yes_if(peer->is == IS_WORLD6);
+		return yes_if(world && peer->v6);
 	case PK_ENTITY_HOST:
-		return yes_if(peer->is == IS_HOST);
+		return yes_if(peer->party == PK_PARTY_HOST);
 	case PK_ENTITY_REMOTE_NODE:
-		return yes_if(peer->is == IS_REMOTE_NODE);
+		return yes_if(peer->party == PK_PARTY_REMOTE_NODE);
 	case PK_ENTITY_INIT:
 		/* Another tenant's endpoint has a namespace, if an unknown one. */
 		return has_labels(peer) && !peer->not_in ? is_init(peer->labels) : PK_NO;
@@ -274,13 +274,13 @@ static enum pk_tri by_peers(const struct ent *ent, const struct peer *peer)
 	const struct pk_entry *e = ent->e;
 	enum pk_tri tri = PK_NO;
 
-	if (e->kind == PK_PEER_ABSENT)
+	if (e->kind == PK_PEERS_ABSENT)
 		return by_entity(ent, PK_ENTITY_ALL, peer);
-	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEER_ENDPOINTS; i++)
+	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEERS_ENDPOINTS; i++)
 		tri = pk_tri_or(tri, by_selector(ent, &e->selectors[i], peer));
-	for (size_t i = 0; i < e->n_entities && e->kind == PK_PEER_ENTITIES; i++)
+	for (size_t i = 0; i < e->n_entities && e->kind == PK_PEERS_ENTITIES; i++)
 		tri = pk_tri_or(tri, by_entity(ent, e->entities[i], peer));
-	for (size_t i = 0; i < e->n_services && e->kind == PK_PEER_SERVICES; i++)
+	for (size_t i = 0; i < e->n_services && e->kind == PK_PEERS_SERVICES; i++)
 		tri = pk_tri_or(tri, by_service(ent, &e->services[i], peer));
 	return tri;
 }
@@ -289,9 +289,9 @@ static bool in_reach(const struct ent *ent, const struct peer *peer, const struc
 {
 	if (!ent->doc->tenant_name || ent->e->deny || ent->dir != PK_EGRESS)
 		return true;
-	if (peer->is == IS_HOST)
+	if (peer->party == PK_PARTY_HOST)
 		return s->reach_host;
-	if (peer->is == IS_REMOTE_NODE)
+	if (peer->party == PK_PARTY_REMOTE_NODE)
 		return s->reach_remote_node;
 	return !peer->out_of_reach;
 }

@@ -49,7 +49,7 @@ static bool is_own(const struct program *p, const struct tenant *t)
 
 static struct peer tenant_peer(const struct tenant *t)
 {
-	return (struct peer){ .is = IS_ENDPOINT, .labels = t->labels };
+	return (struct peer){ .party = PK_PARTY_ENDPOINT, .labels = t->labels };
 }
 
 /*
@@ -61,7 +61,7 @@ static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum
 {
 	struct side *side = &p->side[dir];
 	struct peer peer;
-	struct recipe r = { .is = IS_ENDPOINT };
+	struct recipe r = { .party = PK_PARTY_ENDPOINT };
 	uint32_t *acts;
 	struct hash128 content;
 
@@ -95,7 +95,7 @@ void program_add_tenant(struct pk_engine *engine, struct program *p, struct tena
 	for (int dir = 0; dir < 2 && !p->too_large; dir++) {
 		struct side *side = &p->side[dir];
 		const struct peer peer = tenant_peer(t);
-		struct recipe r = { .is = IS_ENDPOINT, .to = &peer };
+		struct recipe r = { .party = PK_PARTY_ENDPOINT, .to = &peer };
 		uint32_t *acts;
 
 		if (!side->varies || is_own(p, t))
@@ -124,14 +124,14 @@ void program_add_tenant(struct pk_engine *engine, struct program *p, struct tena
 static void place_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			const struct ident *ident, const uint32_t *acts, size_t n)
 {
-	const struct peer peer = { .is = IS_ENDPOINT,
+	const struct peer peer = { .party = PK_PARTY_ENDPOINT,
 				   .labels = ident->labels,
 				   .ports = ident->ports,
 				   .n_ports = ident->n_ports };
 	const struct recipe r = { .acts = acts,
 				  .n_acts = n,
 				  .to = &peer,
-				  .is = IS_ENDPOINT,
+				  .party = PK_PARTY_ENDPOINT,
 				  .same = is_own(p, ident->tenant) };
 	const struct class_of *c = class_of_recipe(engine, p, dir, &r);
 	struct hash128 without;
@@ -149,7 +149,7 @@ static void place_ident(struct pk_engine *engine, struct program *p, enum pk_dir
 
 void program_add_ident(struct pk_engine *engine, struct program *p, struct ident *ident)
 {
-	const struct peer peer = { .is = IS_ENDPOINT,
+	const struct peer peer = { .party = PK_PARTY_ENDPOINT,
 				   .labels = ident->labels,
 				   .ports = ident->ports,
 				   .n_ports = ident->n_ports };

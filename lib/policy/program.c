@@ -16,20 +16,21 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 {
 	struct side *side = &p->side[dir];
 	const struct peer peers[] = {
-		[PK_CLASS_HOST] = { .is = IS_HOST },
-		[PK_CLASS_WORLD4] = { .is = IS_WORLD4 },
-		[PK_CLASS_WORLD6] = { .is = IS_WORLD6 },
-		[PK_CLASS_REMOTE_NODE] = { .is = IS_REMOTE_NODE },
-		[PK_CLASS_INIT] = { .is = IS_ENDPOINT, .labels = engine->init_labels },
-		[PK_CLASS_UNKNOWN] = { .is = IS_UNKNOWN, .labels = engine->unknown_labels },
-		[PK_CLASS_SAME_TENANT] = { .is = IS_ENDPOINT, .labels = own },
-		[PK_CLASS_OTHER_TENANT] = { .is = IS_ENDPOINT,
+		[PK_CLASS_HOST] = { .party = PK_PARTY_HOST },
+		[PK_CLASS_WORLD4] = { .party = PK_PARTY_WORLD },
+		[PK_CLASS_WORLD6] = { .party = PK_PARTY_WORLD, .v6 = true },
+		[PK_CLASS_REMOTE_NODE] = { .party = PK_PARTY_REMOTE_NODE },
+		[PK_CLASS_INIT] = { .party = PK_PARTY_ENDPOINT, .labels = engine->init_labels },
+		[PK_CLASS_UNKNOWN] = { .party = PK_PARTY_UNKNOWN,
+				       .labels = engine->unknown_labels },
+		[PK_CLASS_SAME_TENANT] = { .party = PK_PARTY_ENDPOINT, .labels = own },
+		[PK_CLASS_OTHER_TENANT] = { .party = PK_PARTY_ENDPOINT,
 					    .labels = engine->any_tenant,
 					    .not_in = own->tenant_name ? own->tenant_name : "" },
 	};
 
 	for (uint32_t class_nr = PK_CLASS_HOST; class_nr < PK_ARRAY_LEN(peers); class_nr++) {
-		struct recipe r = { .acts = acts, .is = peers[class_nr].is };
+		struct recipe r = { .acts = acts, .party = peers[class_nr].party };
 		struct hash128 content;
 
 		r.n_acts = acts_match(engine, side, &peers[class_nr], acts);
@@ -55,7 +56,8 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 static size_t match_world(const struct pk_engine *engine, const struct side *side,
 			  const struct cidr_class *c, uint32_t *acts)
 {
-	const struct peer peer = { .is = c->v6 ? IS_WORLD6 : IS_WORLD4,
+	const struct peer peer = { .party = PK_PARTY_WORLD,
+				   .v6 = c->v6,
 				   .out_of_reach = c->is_protected && !c->in_reach };
 	size_t n = 0, next = 0;
 	uint32_t cidr = 0;
@@ -64,7 +66,7 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 		const struct ent *ent = side->acts[i];
 		bool hit;
 
-		if (ent->e->kind == PK_PEER_CIDR) {
+		if (ent->e->kind == PK_PEERS_CIDR) {
 			hit = next < c->n_acts && c->acts[next] == cidr++;
 			next += hit;
 			/* "A tenant policy's egress allow leaves them out". */
@@ -87,14 +89,14 @@ static void world_classes(struct pk_engine *engine, struct program *p, enum pk_d
 	struct vec cidrs = { 0 };
 
 	for (size_t i = 0; i < side->n_acts; i++)
-		if (side->acts[i]->e->kind == PK_PEER_CIDR)
+		if (side->acts[i]->e->kind == PK_PEERS_CIDR)
 			vec_push(&cidrs, side->acts[i]);
 	side->shape = shape_get(engine, dir, (struct ent **)cidrs.at, cidrs.n);
 	vec_done(&cidrs);
 	for (size_t i = 0; i < side->shape->n_classes && !p->too_large; i++) {
 		const struct cidr_class *c = &side->shape->classes[i];
 		struct recipe r = { .acts = acts,
-				    .is = c->v6 ? IS_WORLD6 : IS_WORLD4,
+				    .party = PK_PARTY_WORLD,
 				    .is_protected = c->is_protected,
 				    .resolver = c->resolver };
 
@@ -111,10 +113,10 @@ static void name_classes(struct pk_engine *engine, struct program *p, enum pk_di
 
 	for (uint32_t i = 0; i < side->n_acts; i++) {
 		const struct recipe r = {
-			.acts = &i, .n_acts = 1, .is = IS_WORLD4, .name = side->acts[i]
+			.acts = &i, .n_acts = 1, .party = PK_PARTY_WORLD, .name = side->acts[i]
 		};
 
-		if (side->acts[i]->e->kind != PK_PEER_FQDNS)
+		if (side->acts[i]->e->kind != PK_PEERS_FQDNS)
 			continue;
 		p->names = realloc(p->names, (p->n_names + 1) * sizeof(*p->names));
 		if (!p->names)
@@ -222,7 +224,7 @@ static void gather_subject(struct pk_engine *engine, const struct ident *subject
 
 static struct spans *own_spans(const struct ident *subject, const struct vec *acts)
 {
-	const struct peer self = { .is = IS_ENDPOINT,
+	const struct peer self = { .party = PK_PARTY_ENDPOINT,
 				   .labels = subject->labels,
 				   .ports = subject->ports,
 				   .n_ports = subject->n_ports };

@@ -164,40 +164,46 @@ static const struct pk_peer_entry *find_peer(const struct pk_image *image, enum 
 	return bsearch(&key, image->peers, image->n_peers, sizeof(key), peer_cmp);
 }
 
-static uint32_t class_of_endpoint(const struct pk_image *image, const struct pk_image_query *q)
+static uint32_t class_of_endpoint(const struct pk_image *image, enum pk_dir dir,
+				  const struct pk_image_facts *facts)
 {
-	const struct pk_peer_entry *p = find_peer(image, q->dir, false, q->identity);
+	const struct pk_peer_entry *p;
 
-	if (!p && !q->same_tenant)
-		p = find_peer(image, q->dir, true, q->tenant);
+	if (facts->init)
+		return PK_CLASS_INIT;
+	p = find_peer(image, dir, false, facts->identity);
+	if (!p && !facts->same_tenant)
+		p = find_peer(image, dir, true, facts->tenant);
 	if (p)
 		return p->class_nr;
-	if (q->same_tenant)
+	if (facts->same_tenant)
 		return PK_CLASS_SAME_TENANT;
-	return q->tenant[0] || q->tenant[1] ? PK_CLASS_OTHER_TENANT : PK_CLASS_UNKNOWN;
+	return facts->tenant[0] || facts->tenant[1] ? PK_CLASS_OTHER_TENANT : PK_CLASS_UNKNOWN;
 }
 
-uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_query *q)
+uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
+			const struct pk_image_facts *facts)
 {
-	switch (q->peer) {
-	case PK_QUERY_ENDPOINT:
-		return class_of_endpoint(image, q);
-	case PK_QUERY_UNKNOWN:
+	switch (q->peer.party) {
+	case PK_PARTY_ENDPOINT:
+		return class_of_endpoint(image, q->dir, facts);
+	case PK_PARTY_UNKNOWN:
 		return PK_CLASS_UNKNOWN;
-	case PK_QUERY_INIT:
-		return PK_CLASS_INIT;
-	case PK_QUERY_HOST:
+	case PK_PARTY_HOST:
 		return PK_CLASS_HOST;
-	case PK_QUERY_REMOTE_NODE:
+	case PK_PARTY_REMOTE_NODE:
 		return PK_CLASS_REMOTE_NODE;
-	case PK_QUERY_WORLD:
-		return pk_cidr_list_class(image->list[q->dir], &q->address);
+	case PK_PARTY_WORLD:
+		return pk_cidr_list_class(image->list[q->dir], &q->peer.address);
+	case PK_PARTY_NONE:
+	case PK_PARTY_SELF:
+		break;
 	}
 	return PK_CLASS_NONE;
 }
 
 static const struct pk_verdict_value *find_verdict(const struct pk_image *image, uint32_t class_nr,
-						   const struct pk_image_query *q)
+						   const struct pk_question *q)
 {
 	struct pk_verdict_key key = { .class = class_nr,
 				      .dir = (uint8_t)q->dir,
@@ -236,25 +242,25 @@ static void raise_open(struct pk_verdict_value *out, uint8_t rank, uint32_t rule
 	raise(&out->audit, &allow);
 }
 
-void pk_image_lookup(const struct pk_image *image, const struct pk_image_query *q,
-		     struct pk_verdict_value *out)
+void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
+		     const struct pk_image_facts *facts, struct pk_verdict_value *out)
 {
-	const struct pk_verdict_value *v = find_verdict(image, pk_image_class(image, q), q);
+	const struct pk_verdict_value *v = find_verdict(image, pk_image_class(image, q, facts), q);
 
 	*out = v ? *v : (struct pk_verdict_value){ 0 };
-	for (size_t i = 0; i < q->n_name_classes; i++) {
-		v = find_verdict(image, q->name_classes[i], q);
+	for (size_t i = 0; i < facts->n_name_classes; i++) {
+		v = find_verdict(image, facts->name_classes[i], q);
 		if (v) {
 			raise(&out->live, &v->live);
 			raise(&out->audit, &v->audit);
 		}
 	}
-	if (q->dir != PK_INGRESS || q->peer == PK_QUERY_ENDPOINT || q->peer == PK_QUERY_UNKNOWN ||
-	    q->peer == PK_QUERY_INIT)
+	if (q->dir != PK_INGRESS || q->peer.party == PK_PARTY_ENDPOINT ||
+	    q->peer.party == PK_PARTY_UNKNOWN)
 		return;
-	if (q->open & PK_OPEN_PUBLISHED)
+	if (facts->open & PK_OPEN_PUBLISHED)
 		raise_open(out, PK_RANK_PUBLISHED, PK_RULE_PUBLISHED);
-	if (q->open & PK_OPEN_CHECKED && q->peer == PK_QUERY_HOST)
+	if (facts->open & PK_OPEN_CHECKED && q->peer.party == PK_PARTY_HOST)
 		raise_open(out, PK_RANK_CHECKED, PK_RULE_CHECKED);
 }
 

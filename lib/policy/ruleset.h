@@ -12,6 +12,7 @@
 #include "ast.h"
 #include "label.h"
 #include "picket/maps.h"
+#include "question.h"
 
 /* key.rule_set is 0: the writer fills in its place. */
 struct pk_verdict_entry {
@@ -94,24 +95,12 @@ void pk_cidr_list_unref(struct pk_cidr_list *list);
  */
 uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
-/* What a peer is, as the data path knows it. */
-enum pk_query_peer {
-	PK_QUERY_ENDPOINT, /* identity and tenant known */
-	PK_QUERY_UNKNOWN,  /* of the pools, owner unknown */
-	PK_QUERY_INIT,
-	PK_QUERY_HOST,
-	PK_QUERY_REMOTE_NODE,
-	PK_QUERY_WORLD, /* by address */
-};
-struct pk_image_query {
-	enum pk_dir dir;
-	enum pk_query_peer peer;
+/* What the tables know of a question's peer, by content in place of this node's numbers. */
+struct pk_image_facts {
+	bool init;			 /* ENDPOINT of no tenant */
 	uint64_t identity[2], tenant[2]; /* ENDPOINT: pk_identity hash and pk_tenant_hash */
 	bool same_tenant;		 /* ENDPOINT: tenant equals the subject's */
-	union pk_addr address;		 /* WORLD */
-	uint8_t proto;
-	uint16_t port;		      /* host order; ICMP: PK_PORT_ICMP(type, code) */
-	const uint32_t *name_classes; /* granted to (subject, address) */
+	const uint32_t *name_classes;	 /* granted to (subject, address) */
 	size_t n_name_classes;
 	uint32_t open; /* PK_OPEN_* of the subject's port, ingress only */
 };
@@ -119,9 +108,10 @@ struct pk_image_query {
  * Looks up as the data path does: class by identity, tenant, reserved kind or list; one longest
  * match; open ports and names beside it.
  */
-void pk_image_lookup(const struct pk_image *image, const struct pk_image_query *q,
-		     struct pk_verdict_value *out);
-uint32_t pk_image_class(const struct pk_image *image, const struct pk_image_query *q);
+void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
+		     const struct pk_image_facts *facts, struct pk_verdict_value *out);
+uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
+			const struct pk_image_facts *facts);
 
 /*
  * From one image of a rule set to its next one, in place: possible where every entry of the live

@@ -179,7 +179,8 @@ static bool is_port_of_any(struct pk_engine *engine, const struct rule_obj *r, s
 		if (may_have_port(peers->at[i], label))
 			return true;
 	/* Peers that match nothing are said themselves. */
-	return !peers->n && (ent->e->kind == PK_PEER_ENDPOINTS || ent->e->kind == PK_PEER_SERVICES);
+	return !peers->n &&
+	       (ent->e->kind == PK_PEERS_ENDPOINTS || ent->e->kind == PK_PEERS_SERVICES);
 }
 
 static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
@@ -187,9 +188,9 @@ static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, st
 {
 	const struct pk_entry *e = ent->e;
 
-	if (e->kind == PK_PEER_ENDPOINTS)
+	if (e->kind == PK_PEERS_ENDPOINTS)
 		find_selectors(engine, r, ent, f);
-	if (e->kind == PK_PEER_SERVICES)
+	if (e->kind == PK_PEERS_SERVICES)
 		find_services(engine, r, ent, f);
 	for (size_t i = 0; i < e->n_ports; i++)
 		if (e->ports[i].label && !is_port_of_any(engine, r, ent, e->ports[i].label))

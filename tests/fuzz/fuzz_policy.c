@@ -38,11 +38,11 @@ static void check_selector(const struct pk_document *doc, const struct pk_select
 
 static void check_entry(const struct pk_document *doc, const struct pk_entry *e)
 {
-	check(!e->empty || (e->kind == PK_PEER_ABSENT && !e->has_ports && !e->pass));
-	check(e->empty || e->kind != PK_PEER_ABSENT || e->has_ports);
+	check(!e->empty || (e->kind == PK_PEERS_ABSENT && !e->has_ports && !e->pass));
+	check(e->empty || e->kind != PK_PEERS_ABSENT || e->has_ports);
 	check(e->has_ports == (e->n_ports > 0));
-	check(!e->pass || (doc->tier == PK_TIER_OPERATOR && !e->deny && e->kind != PK_PEER_FQDNS));
-	check(!e->deny || e->kind != PK_PEER_FQDNS);
+	check(!e->pass || (doc->tier == PK_TIER_OPERATOR && !e->deny && e->kind != PK_PEERS_FQDNS));
+	check(!e->deny || e->kind != PK_PEERS_FQDNS);
 	for (size_t i = 0; i < e->n_selectors; i++)
 		check_selector(doc, &e->selectors[i]);
 	for (size_t i = 0; i < e->n_cidrs; i++)
@@ -95,11 +95,11 @@ static void put(struct pk_asker *a, const char *key, const char *tenant_name, co
 }
 
 /* Every way of being a peer. */
-static struct pk_judge_peer peer_of(const struct pk_asker *a, size_t i)
+static struct pk_peer peer_of(const struct pk_asker *a, size_t i)
 {
 	static const char *const keys[] = { "api", "db", "web", "other", "vague", "init" };
 	static const char *const world[] = { "203.0.113.7", "10.1.2.3", "2001:db8::1" };
-	struct pk_judge_peer p = { .is = PK_PEER_IS_ENDPOINT };
+	struct pk_peer p = { .party = PK_PARTY_ENDPOINT };
 
 	if (i < PK_ARRAY_LEN(keys)) {
 		p.endpoint = pk_world_get(pk_asker_world(a), keys[i]);
@@ -107,18 +107,18 @@ static struct pk_judge_peer peer_of(const struct pk_asker *a, size_t i)
 	}
 	i -= PK_ARRAY_LEN(keys);
 	if (i < PK_ARRAY_LEN(world)) {
-		p.is = PK_PEER_IS_WORLD;
+		p.party = PK_PARTY_WORLD;
 		check(pk_addr_parse(world[i], &p.address) == 0);
 		return p;
 	}
 	i -= PK_ARRAY_LEN(world);
-	p.is = i == 0 ? PK_PEER_IS_HOST : i == 1 ? PK_PEER_IS_REMOTE_NODE : PK_PEER_IS_UNKNOWN;
+	p.party = i == 0 ? PK_PARTY_HOST : i == 1 ? PK_PARTY_REMOTE_NODE : PK_PARTY_UNKNOWN;
 	return p;
 }
 #define SUBJECTS 6
 #define PEERS	 (SUBJECTS + 6)
 
-static void ask_both(struct pk_asker *a, const struct pk_judge_query *q)
+static void ask_both(struct pk_asker *a, const struct pk_question *q)
 {
 	struct pk_verdict_value want, got;
 
@@ -154,10 +154,10 @@ static void check_engines(struct pk_document *doc)
 	check(r == 0 || r == -EFBIG);
 	for (size_t i = 0; i < (size_t)SUBJECTS * PEERS && r == 0; i++)
 		for (size_t j = 0; j < PK_ARRAY_LEN(what); j++) {
-			struct pk_judge_query q = { .subject = peer_of(a, i / PEERS).endpoint,
-						    .peer = peer_of(a, i % PEERS),
-						    .proto = what[j].proto,
-						    .port = what[j].port };
+			struct pk_question q = { .subject = peer_of(a, i / PEERS).endpoint,
+						 .peer = peer_of(a, i % PEERS),
+						 .proto = what[j].proto,
+						 .port = what[j].port };
 
 			ask_both(a, &q);
 			q.dir = PK_INGRESS;

@@ -31,31 +31,34 @@ struct failure {
 
 static bool with_kernel = true;
 
-static const char *peer_text(const struct pk_judge_query *q, char text[128])
+static const char *peer_text(const struct pk_question *q, char text[128])
 {
 	char addr[PK_ADDR_TEXT];
 
-	switch (q->peer.is) {
-	case PK_PEER_IS_ENDPOINT:
+	switch (q->peer.party) {
+	case PK_PARTY_ENDPOINT:
 		snprintf(text, 128, "%s", q->peer.endpoint->key);
 		break;
-	case PK_PEER_IS_HOST:
+	case PK_PARTY_HOST:
 		snprintf(text, 128, "host");
 		break;
-	case PK_PEER_IS_REMOTE_NODE:
+	case PK_PARTY_REMOTE_NODE:
 		snprintf(text, 128, "remote-node");
 		break;
-	case PK_PEER_IS_UNKNOWN:
+	case PK_PARTY_UNKNOWN:
 		snprintf(text, 128, "unknown");
 		break;
-	case PK_PEER_IS_WORLD:
+	case PK_PARTY_WORLD:
 		snprintf(text, 128, "world:%s", pk_addr_format(&q->peer.address, addr));
 		break;
+	case PK_PARTY_NONE:
+	case PK_PARTY_SELF:
+		abort();
 	}
 	return text;
 }
 
-static void fail(struct failure *f, const char *what, const struct pk_judge_query *q,
+static void fail(struct failure *f, const char *what, const struct pk_question *q,
 		 const struct pk_verdict_value *want, const struct pk_verdict_value *got)
 {
 	char peer[128];
@@ -93,7 +96,7 @@ static bool is_name_rule(struct pk_document *const *docs, size_t n, uint32_t num
 				const struct pk_entry *e = &docs[i]->rules[j].entries[PK_EGRESS][k];
 
 				if (e->number == number)
-					return e->kind == PK_PEER_FQDNS;
+					return e->kind == PK_PEERS_FQDNS;
 			}
 	return false;
 }
@@ -111,7 +114,7 @@ static bool same(const struct pk_judgement *want, const struct pk_judgement *got
 	return want->rule == got->rule || is_name_rule(docs.at, docs.n, want->rule);
 }
 
-static void compare(struct pk_asker *a, enum pk_ask_engine engine, const struct pk_judge_query *q,
+static void compare(struct pk_asker *a, enum pk_ask_engine engine, const struct pk_question *q,
 		    const char *what, struct failure *f)
 {
 	struct pk_verdict_value want = { 0 }, got = { 0 };
@@ -146,7 +149,7 @@ static void ask_many(struct pk_asker *a, size_t n, const char *what, struct tall
 
 	list_world(pk_asker_world(a), &l);
 	for (size_t i = 0; i < n && l.n && !f->found; i++) {
-		struct pk_judge_query q;
+		struct pk_question q;
 		struct pk_verdict_value v;
 
 		g_query(pk_asker_world(a), l.all[rnd_to((uint32_t)l.n)], l.all, l.n, &q);
@@ -169,11 +172,11 @@ static void ask_unseen(struct pk_asker *a, struct pk_world_endpoint *const *unse
 	list_world(pk_asker_world(a), &l);
 	for (size_t i = 0; i < 40 && l.n && n_unseen && !f->found; i++) {
 		struct pk_verdict_value want, got;
-		struct pk_judge_query q;
+		struct pk_question q;
 
 		g_query(pk_asker_world(a), l.all[rnd_to((uint32_t)l.n)],
 			(const struct pk_world_endpoint *const *)unseen, n_unseen, &q);
-		q.peer.is = PK_PEER_IS_ENDPOINT;
+		q.peer.party = PK_PARTY_ENDPOINT;
 		q.peer.endpoint = unseen[rnd_to((uint32_t)n_unseen)];
 		pk_ask(a, PK_ASK_REFERENCE, &q, &want, NULL);
 		pk_ask(a, PK_ASK_COMPILED, &q, &got, NULL);

@@ -505,7 +505,7 @@ struct pk_world_endpoint *g_endpoint_make(const struct g_endpoint *e)
 
 void g_query(const struct pk_world *world, const struct pk_world_endpoint *subject,
 	     const struct pk_world_endpoint *const *peer_list, size_t n_peers,
-	     struct pk_judge_query *out)
+	     struct pk_question *out)
 {
 	static const uint8_t others[] = { 50, 51, 4, 99 };
 	const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_TCP,	 IPPROTO_TCP,  IPPROTO_UDP,
@@ -514,24 +514,24 @@ void g_query(const struct pk_world *world, const struct pk_world_endpoint *subje
 	uint32_t kind = rnd_to(10);
 
 	(void)world;
-	*out = (struct pk_judge_query){ .subject = subject,
-					.dir = (enum pk_dir)rnd_to(2),
-					.proto = PICK(protocols),
-					.port = PICK(ports) };
+	*out = (struct pk_question){ .subject = subject,
+				     .dir = (enum pk_dir)rnd_to(2),
+				     .proto = PICK(protocols),
+				     .port = PICK(ports) };
 	if (rnd_in(6))
 		out->port = (uint16_t)rnd();
 	if (out->proto == IPPROTO_ICMP || out->proto == IPPROTO_ICMPV6)
 		out->port = PK_PORT_ICMP(rnd_in(2) ? 8 : rnd_in(2) ? 128 : 3, rnd_to(2));
 	if (kind < 5 && n_peers) {
-		out->peer.is = PK_PEER_IS_ENDPOINT;
+		out->peer.party = PK_PARTY_ENDPOINT;
 		out->peer.endpoint = peer_list[rnd_to((uint32_t)n_peers)];
 	} else if (kind < 6) {
-		out->peer.is = PK_PEER_IS_UNKNOWN;
+		out->peer.party = PK_PARTY_UNKNOWN;
 		pk_addr_parse("10.40.0.9", &out->peer.address);
 	} else if (kind < 7) {
-		out->peer.is = rnd_in(2) ? PK_PEER_IS_HOST : PK_PEER_IS_REMOTE_NODE;
+		out->peer.party = rnd_in(2) ? PK_PARTY_HOST : PK_PARTY_REMOTE_NODE;
 	} else {
-		out->peer.is = PK_PEER_IS_WORLD;
+		out->peer.party = PK_PARTY_WORLD;
 		pk_addr_parse(PICK(addresses), &out->peer.address);
 	}
 }

@@ -46,5 +46,4 @@ void g_doc_text(const struct g_doc *doc, struct pk_str *out); /* "" if nothing o
 struct pk_world_endpoint *g_endpoint_make(const struct g_endpoint *e);
 /* world: who may be asked about; subject by key. */
 void g_query(const struct pk_world *world, const struct pk_world_endpoint *subject,
-	     const struct pk_world_endpoint *const *peers, size_t n_peers,
-	     struct pk_judge_query *out);
+	     const struct pk_world_endpoint *const *peers, size_t n_peers, struct pk_question *out);

@@ -205,7 +205,7 @@ static void test_selector(void **state)
 	const struct pk_requirement *req = e->selectors[0].req;
 
 	(void)state;
-	assert_int_equal(e->kind, PK_PEER_ENDPOINTS);
+	assert_int_equal(e->kind, PK_PEERS_ENDPOINTS);
 	assert_int_equal(e->n_selectors, 3);
 	assert_int_equal(e->selectors[0].n_req, 4);
 	assert_true(req[0].op == PK_OP_IN && req[0].from_labels && req[0].n_values == 1);
@@ -230,7 +230,7 @@ static void test_ports(void **state)
 	const struct pk_port_rule *p = e->ports;
 
 	(void)state;
-	assert_int_equal(e->kind, PK_PEER_ABSENT);
+	assert_int_equal(e->kind, PK_PEERS_ABSENT);
 	assert_true(e->has_ports && !e->empty);
 	assert_int_equal(e->n_ports, 7);
 	assert_true(p[0].proto == IPPROTO_TCP && p[0].port == 80 && p[0].end == 80 && !p[0].icmp);
@@ -271,9 +271,9 @@ static void test_peers(void **state)
 	char text[PK_ADDR_TEXT];
 
 	(void)state;
-	assert_true(e[0].kind == PK_PEER_CIDR && e[0].n_cidrs == 2 && !e[0].has_ports);
+	assert_true(e[0].kind == PK_PEERS_CIDR && e[0].n_cidrs == 2 && !e[0].has_ports);
 	assert_string_equal(pk_prefix_format(&e[0].cidrs[0].cidr, text), "10.1.2.3/32");
-	assert_true(e[1].kind == PK_PEER_CIDR && e[1].cidrs[0].n_except == 1);
+	assert_true(e[1].kind == PK_PEERS_CIDR && e[1].cidrs[0].n_except == 1);
 	assert_string_equal(pk_prefix_format(&e[1].cidrs[0].except[0], text), "10.1.0.0/16");
 	assert_string_equal(e[2].services[0].tenant_name, "acme");
 	assert_string_equal(e[2].services[1].tenant_name, "beta");
@@ -282,7 +282,7 @@ static void test_peers(void **state)
 	assert_string_equal(e[3].fqdns[1].pattern, "*.x");
 	assert_true(doc->uses_fqdn && !any->uses_fqdn);
 	assert_true(e[4].entities[0] == PK_ENTITY_WORLD6 && e[4].entities[1] == PK_ENTITY_NONE);
-	assert_true(e[5].kind == PK_PEER_CIDR && e[5].n_cidrs == 0 && !e[5].empty);
+	assert_true(e[5].kind == PK_PEERS_CIDR && e[5].n_cidrs == 0 && !e[5].empty);
 }
 
 static void test_screen(void **state)

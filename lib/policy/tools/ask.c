@@ -126,18 +126,19 @@ static bool is_granted(const struct pk_world_endpoint *subject, const struct pk_
 	return false;
 }
 
-static void grant_names(const struct pk_image *image, const struct pk_judge_query *q,
-			struct pk_image_query *out, uint32_t *classes, size_t room)
+static void grant_names(const struct pk_image *image, const struct pk_question *q,
+			struct pk_image_facts *out, uint32_t *classes, size_t room)
 {
 	out->name_classes = classes;
-	if (q->peer.is != PK_PEER_IS_WORLD || q->dir != PK_EGRESS || is_protected(&q->peer.address))
+	if (q->peer.party != PK_PARTY_WORLD || q->dir != PK_EGRESS ||
+	    is_protected(&q->peer.address))
 		return;
 	for (size_t i = 0; i < image->n_names && out->n_name_classes < room; i++)
 		if (is_granted(q->subject, image->names[i].entry, &q->peer.address))
 			classes[out->n_name_classes++] = image->names[i].class_nr;
 }
 
-static uint32_t open_flags(const struct pk_engine *engine, const struct pk_judge_query *q)
+static uint32_t open_flags(const struct pk_engine *engine, const struct pk_question *q)
 {
 	struct pk_open_entry *list;
 	size_t n;
@@ -164,14 +165,14 @@ static void unseen_identity(const struct pk_world_endpoint *ep, uint64_t hash[2]
 	memcpy(hash, labels->hash, sizeof(labels->hash));
 }
 
-static void fill_endpoint(const struct pk_engine *engine, const struct pk_judge_query *q,
-			  struct pk_image_query *out)
+static void fill_endpoint(const struct pk_engine *engine, const struct pk_question *q,
+			  struct pk_image_facts *out)
 {
 	const struct pk_world_endpoint *peer = q->peer.endpoint;
 	const char *own = q->subject->labels->tenant_name, *other = peer->labels->tenant_name;
 	struct pk_identity_ref ref;
 
-	out->peer = peer->labels->init ? PK_QUERY_INIT : PK_QUERY_ENDPOINT;
+	out->init = peer->labels->init;
 	if (pk_engine_identity(engine, peer->key, &ref) == 0)
 		memcpy(out->identity, ref.hash, sizeof(out->identity));
 	else
@@ -181,56 +182,40 @@ static void fill_endpoint(const struct pk_engine *engine, const struct pk_judge_
 	out->same_tenant = own && other && strcmp(own, other) == 0;
 }
 
-void pk_ask_image_query(const struct pk_engine *engine, const struct pk_image *image,
-			const struct pk_judge_query *q, struct pk_image_query *out,
-			uint32_t *name_classes, size_t room)
+void pk_ask_facts(const struct pk_engine *engine, const struct pk_image *image,
+		  const struct pk_question *q, struct pk_image_facts *out, uint32_t *name_classes,
+		  size_t room)
 {
-	*out = (struct pk_image_query){ .dir = q->dir, .proto = q->proto, .port = q->port };
-	switch (q->peer.is) {
-	case PK_PEER_IS_ENDPOINT:
+	*out = (struct pk_image_facts){ 0 };
+	if (q->peer.party == PK_PARTY_ENDPOINT)
 		fill_endpoint(engine, q, out);
-		break;
-	case PK_PEER_IS_UNKNOWN:
-		out->peer = PK_QUERY_UNKNOWN;
-		break;
-	case PK_PEER_IS_HOST:
-		out->peer = PK_QUERY_HOST;
-		break;
-	case PK_PEER_IS_REMOTE_NODE:
-		out->peer = PK_QUERY_REMOTE_NODE;
-		break;
-	case PK_PEER_IS_WORLD:
-		out->peer = PK_QUERY_WORLD;
-		out->address = q->peer.address;
-		break;
-	}
 	grant_names(image, q, out, name_classes, room);
 	out->open = open_flags(engine, q);
 }
 
-static int ask_compiled(struct pk_asker *asker, const struct pk_judge_query *q,
+static int ask_compiled(struct pk_asker *asker, const struct pk_question *q,
 			struct pk_verdict_value *out, struct pk_err *err)
 {
 	const struct pk_image *image = pk_engine_image(asker->engine, q->subject->key);
 	uint32_t classes[NAME_CLASSES_MAX];
-	struct pk_image_query iq;
+	struct pk_image_facts facts;
 
 	if (!image)
 		return pk_fail(err, ENOENT, "endpoint '%s' has no rule set", q->subject->key);
 	/* The data path answers an endpoint's packets to itself before it asks any table. */
-	if (q->peer.is == PK_PEER_IS_ENDPOINT && q->peer.endpoint == q->subject) {
+	if (q->peer.party == PK_PARTY_ENDPOINT && q->peer.endpoint == q->subject) {
 		out->live = (struct pk_judgement){ .verdict = PK_ALLOW,
 						   .rank = PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW),
 						   .rule = PK_RULE_SELF };
 		out->audit = out->live;
 		return 0;
 	}
-	pk_ask_image_query(asker->engine, image, q, &iq, classes, NAME_CLASSES_MAX);
-	pk_image_lookup(image, &iq, out);
+	pk_ask_facts(asker->engine, image, q, &facts, classes, NAME_CLASSES_MAX);
+	pk_image_lookup(image, q, &facts, out);
 	return 0;
 }
 
-static int ask_kernel(struct pk_asker *asker, const struct pk_judge_query *q,
+static int ask_kernel(struct pk_asker *asker, const struct pk_question *q,
 		      struct pk_verdict_value *out, struct pk_err *err)
 {
 	if (!asker->kernel)
@@ -242,7 +227,7 @@ static int ask_kernel(struct pk_asker *asker, const struct pk_judge_query *q,
 	return asker->kernel->ask(asker->loaded, q, out, err);
 }
 
-int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_judge_query *q,
+int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_question *q,
 	   struct pk_verdict_value *out, struct pk_err *err)
 {
 	const struct pk_judge_by judge = { .settings = asker->settings,
@@ -265,17 +250,17 @@ int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 		      const struct pk_connection *c, struct pk_connection_verdict *out,
 		      struct pk_err *err)
 {
-	const struct pk_judge_peer *sides[2] = { [PK_EGRESS] = &c->from, [PK_INGRESS] = &c->to };
+	const struct pk_peer *sides[2] = { [PK_EGRESS] = &c->from, [PK_INGRESS] = &c->to };
 
 	*out = (struct pk_connection_verdict){ .verdict = PK_ALLOW, .audit = PK_ALLOW };
 	for (int dir = 0; dir < 2; dir++) {
-		struct pk_judge_query q = { .dir = (enum pk_dir)dir,
-					    .peer = *sides[!dir],
-					    .proto = c->proto,
-					    .port = c->port };
+		struct pk_question q = { .dir = (enum pk_dir)dir,
+					 .peer = *sides[!dir],
+					 .proto = c->proto,
+					 .port = c->port };
 		int r;
 
-		if (sides[dir]->is != PK_PEER_IS_ENDPOINT)
+		if (sides[dir]->party != PK_PARTY_ENDPOINT)
 			continue;
 		q.subject = sides[dir]->endpoint;
 		r = pk_ask(asker, engine, &q, &out->side[dir], err);

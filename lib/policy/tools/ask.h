@@ -31,21 +31,21 @@ void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep); /* take
 struct pk_engine *pk_asker_engine(struct pk_asker *asker);
 const struct pk_world *pk_asker_world(const struct pk_asker *asker);
 
-/* What the compiled engine asks its image for a query: class lookups, names, open ports. */
-void pk_ask_image_query(const struct pk_engine *engine, const struct pk_image *image,
-			const struct pk_judge_query *q, struct pk_image_query *out,
-			uint32_t *name_classes, size_t room);
+/* What the tables know of a question's peer: its identity, its names, the subject's open ports. */
+void pk_ask_facts(const struct pk_engine *engine, const struct pk_image *image,
+		  const struct pk_question *q, struct pk_image_facts *out, uint32_t *name_classes,
+		  size_t room);
 
 /* Before the first question after a change. */
 int pk_asker_compile(struct pk_asker *asker, struct pk_err *err);
 /* Tables are loaded on first use of PK_ASK_KERNEL (root). */
-int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_judge_query *q,
+int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_question *q,
 	   struct pk_verdict_value *out, struct pk_err *err);
 
 /* The answerer of PK_ASK_KERNEL (ask_kernel.c). Programs set it; others need not link libbpf. */
 struct pk_ask_kernel {
 	void *(*load)(struct pk_engine *engine, struct pk_err *err);
-	int (*ask)(void *state, const struct pk_judge_query *q, struct pk_verdict_value *out,
+	int (*ask)(void *state, const struct pk_question *q, struct pk_verdict_value *out,
 		   struct pk_err *err);
 	void (*unload)(void *state);
 };
@@ -56,7 +56,7 @@ void pk_asker_set_kernel(struct pk_asker *asker, const struct pk_ask_kernel *ker
  * that is no endpoint allows.
  */
 struct pk_connection {
-	struct pk_judge_peer from, to;
+	struct pk_peer from, to;
 	uint8_t proto;
 	uint16_t port;
 };

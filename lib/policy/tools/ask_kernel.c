@@ -247,27 +247,18 @@ static void *kernel_load(struct pk_engine *engine, struct pk_err *err)
 	return st;
 }
 
-static void fill_party(struct state *st, const struct pk_judge_query *q,
-		       const struct pk_image_query *iq, struct pk_query *out)
+static void fill_peer(struct state *st, const struct pk_question *q,
+		      const struct pk_image_facts *facts, struct pk_query *out)
 {
-	static const uint8_t party[] = {
-		[PK_QUERY_ENDPOINT] = PK_PARTY_ENDPOINT,
-		[PK_QUERY_UNKNOWN] = PK_PARTY_UNKNOWN,
-		[PK_QUERY_INIT] = PK_PARTY_ENDPOINT,
-		[PK_QUERY_HOST] = PK_PARTY_HOST,
-		[PK_QUERY_REMOTE_NODE] = PK_PARTY_REMOTE_NODE,
-		[PK_QUERY_WORLD] = PK_PARTY_WORLD,
-	};
-
-	out->party = party[iq->peer];
-	out->addr = iq->address;
-	if (iq->peer != PK_QUERY_ENDPOINT && iq->peer != PK_QUERY_INIT)
+	out->party = (uint8_t)q->peer.party;
+	out->addr = q->peer.address;
+	if (q->peer.party != PK_PARTY_ENDPOINT)
 		return;
 	if (q->peer.endpoint == q->subject)
 		out->party = PK_PARTY_SELF;
-	out->identity = plain_number(&st->identities, iq->identity);
+	out->identity = plain_number(&st->identities, facts->identity);
 	if (q->peer.endpoint->labels->tenant_name)
-		out->tenant = plain_number(&st->tenants, iq->tenant);
+		out->tenant = plain_number(&st->tenants, facts->tenant);
 }
 
 static uint32_t own_tenant(struct state *st, const struct pk_world_endpoint *subject)
@@ -312,13 +303,13 @@ static void raise(struct pk_judgement *to, const struct pk_judgement *from)
 }
 
 /* Name classes are looked up beside, in the same loaded table: the data path learns names later. */
-static void ask_names(struct state *st, const struct pk_query *q, const struct pk_image_query *iq,
-		      struct pk_verdict_value *out)
+static void ask_names(struct state *st, const struct pk_query *q,
+		      const struct pk_image_facts *facts, struct pk_verdict_value *out)
 {
-	for (size_t i = 0; i < iq->n_name_classes; i++) {
+	for (size_t i = 0; i < facts->n_name_classes; i++) {
 		const struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_PORT,
 						    .rule_set = q->rule_set,
-						    .class = iq->name_classes[i],
+						    .class = facts->name_classes[i],
 						    .dir = q->dir,
 						    .proto = q->proto,
 						    .port = q->port };
@@ -331,13 +322,13 @@ static void ask_names(struct state *st, const struct pk_query *q, const struct p
 	}
 }
 
-static int kernel_ask(void *arg, const struct pk_judge_query *q, struct pk_verdict_value *out,
+static int kernel_ask(void *arg, const struct pk_question *q, struct pk_verdict_value *out,
 		      struct pk_err *err)
 {
 	struct state *st = arg;
 	const struct pk_image *image = pk_engine_image(st->engine, q->subject->key);
 	uint32_t classes[256];
-	struct pk_image_query iq;
+	struct pk_image_facts facts;
 	struct pk_query query;
 	struct subject *s;
 	int r;
@@ -345,19 +336,19 @@ static int kernel_ask(void *arg, const struct pk_judge_query *q, struct pk_verdi
 	HASH_FIND_STR(st->subjects, q->subject->key, s);
 	if (!s || !image)
 		return pk_fail(err, ENOENT, "endpoint '%s' has no rule set", q->subject->key);
-	pk_ask_image_query(st->engine, image, q, &iq, classes, PK_ARRAY_LEN(classes));
+	pk_ask_facts(st->engine, image, q, &facts, classes, PK_ARRAY_LEN(classes));
 	query = (struct pk_query){ .rule_set = s->rule_set,
 				   .slot = s->slot,
 				   .own_tenant = own_tenant(st, q->subject),
 				   .dir = (uint8_t)q->dir,
 				   .proto = q->proto,
 				   .port = htons(q->port) };
-	fill_party(st, q, &iq, &query);
+	fill_peer(st, q, &facts, &query);
 	r = run_query(st->skel, &query, err);
 	if (r < 0)
 		return r;
 	*out = query.answer;
-	ask_names(st, &query, &iq, out);
+	ask_names(st, &query, &facts, out);
 	return 0;
 }
 

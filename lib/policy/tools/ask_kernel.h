@@ -30,16 +30,12 @@ static inline void pk_live_closep(struct pk_live **live)
  */
 uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct pk_query *q);
 
-struct pk_live_query {
-	union pk_addr subject; /* an address of a local endpoint */
-	enum pk_dir dir;
-	enum pk_party party; /* NONE: whoever the tables say is at `peer` */
-	union pk_addr peer;
-	uint8_t proto;
-	uint16_t port; /* host order; ICMP: type << 8 | code */
-};
-/* -ENOENT: no open endpoint at the subject's address, or its rule set isn't there. */
-int pk_live_ask(const struct pk_live *live, const struct pk_live_query *ask,
+/*
+ * The endpoints' first addresses are what is asked about; whoever the tables say is at an address
+ * of ENDPOINT or WORLD counts. -EINVAL: an end has no address. -ENOENT: no open endpoint at
+ * it, or its rule set isn't there.
+ */
+int pk_live_ask(const struct pk_live *live, const struct pk_question *q,
 		struct pk_verdict_value *out, struct pk_err *err);
 
 /* Every tracked connection that packets still pass on: not closed, expired, or denied since. */

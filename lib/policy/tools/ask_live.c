@@ -59,22 +59,35 @@ uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct
 	return 0;
 }
 
-int pk_live_ask(const struct pk_live *live, const struct pk_live_query *ask,
+/* Returns the slot of a local peer, else 0. */
+static uint32_t peer_by_tables(const struct pk_live *live, const struct pk_peer *peer,
+			       struct pk_query *q)
+{
+	if (peer->party == PK_PARTY_ENDPOINT)
+		return pk_live_who(live->bpf, &peer->endpoint->addresses[0], q);
+	if (peer->party == PK_PARTY_WORLD)
+		return pk_live_who(live->bpf, &peer->address, q);
+	q->party = (uint8_t)peer->party;
+	return 0;
+}
+
+int pk_live_ask(const struct pk_live *live, const struct pk_question *ask,
 		struct pk_verdict_value *out, struct pk_err *err)
 {
+	const union pk_addr *subject = ask->subject->addresses;
 	struct pk_query q = { 0 }, own = { 0 };
-	uint32_t slot = pk_live_who(live->bpf, &ask->subject, &own), peer = 0;
 	char text[PK_ADDR_TEXT];
+	uint32_t slot;
 	int r;
 
+	if (!ask->subject->n_addresses ||
+	    (ask->peer.party == PK_PARTY_ENDPOINT && !ask->peer.endpoint->n_addresses))
+		return pk_fail(err, EINVAL, "an end has no address");
+	slot = pk_live_who(live->bpf, subject, &own);
 	if (!slot || slot > live->bpf->node.capacity || !live->bpf->words[slot])
 		return pk_fail(err, ENOENT, "the tables have no open endpoint at %s",
-			       pk_addr_format(&ask->subject, text));
-	if (ask->party == PK_PARTY_NONE)
-		peer = pk_live_who(live->bpf, &ask->peer, &q);
-	else
-		q.party = (uint8_t)ask->party;
-	if (peer == slot)
+			       pk_addr_format(subject, text));
+	if (peer_by_tables(live, &ask->peer, &q) == slot)
 		q.party = PK_PARTY_SELF;
 	q.rule_set = PK_WORD_RULE_SET(live->bpf->words[slot]);
 	q.slot = slot;

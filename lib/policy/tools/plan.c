@@ -147,12 +147,11 @@ static bool may_select(const struct plan_work *w, const struct pk_label_set *lab
 	return false;
 }
 
-static void set_peers(struct plan_work *w, const struct pk_world_endpoint *ep,
-		      struct pk_judge_peer to[2])
+static void set_peers(struct plan_work *w, const struct pk_world_endpoint *ep, struct pk_peer to[2])
 {
 	for (int i = 0; i < 2; i++)
-		to[i] = (struct pk_judge_peer){
-			.is = PK_PEER_IS_ENDPOINT,
+		to[i] = (struct pk_peer){
+			.party = PK_PARTY_ENDPOINT,
 			.endpoint = pk_world_get(pk_asker_world(w->side[i]->asker), ep->key),
 		};
 }
@@ -238,7 +237,7 @@ bool plan_add_address(struct plan_work *w, const union pk_addr *addr, enum pk_di
 		return false;
 	}
 	p = add_party(w, name);
-	p->peer[0] = (struct pk_judge_peer){ .is = PK_PEER_IS_WORLD, .address = *addr };
+	p->peer[0] = (struct pk_peer){ .party = PK_PARTY_WORLD, .address = *addr };
 	p->peer[1] = p->peer[0];
 	p->role[dir] = true;
 	return true;
@@ -264,9 +263,9 @@ static void add_others(struct plan_work *w)
 	struct plan_party *p;
 
 	p = add_party(w, "host");
-	p->peer[0] = p->peer[1] = (struct pk_judge_peer){ .is = PK_PEER_IS_HOST };
+	p->peer[0] = p->peer[1] = (struct pk_peer){ .party = PK_PARTY_HOST };
 	p = add_party(w, "remote-node");
-	p->peer[0] = p->peer[1] = (struct pk_judge_peer){ .is = PK_PEER_IS_REMOTE_NODE };
+	p->peer[0] = p->peer[1] = (struct pk_peer){ .party = PK_PARTY_REMOTE_NODE };
 	w->first_address = w->n_parties;
 	for (size_t i = 0; i < PK_ARRAY_LEN(sample); i++)
 		if (pk_addr_parse(sample[i], &addr) == 0)
@@ -368,7 +367,7 @@ struct pk_plan_change *plan_add_change(struct plan_work *w, const char *from, co
 
 static bool is_other_family(const struct plan_party *p, uint8_t proto)
 {
-	if (p->peer[0].is != PK_PEER_IS_WORLD)
+	if (p->peer[0].party != PK_PARTY_WORLD)
 		return false;
 	return proto == (pk_addr_is4(&p->peer[0].address) ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 }
@@ -411,8 +410,8 @@ static int compare(struct plan_work *w, const struct plan_party *from, const str
 	bool opened = false, closed = false;
 	size_t first = w->out->n;
 
-	if ((from->peer[0].is == PK_PEER_IS_WORLD && !from->role[PK_INGRESS]) ||
-	    (to->peer[0].is == PK_PEER_IS_WORLD && !to->role[PK_EGRESS]))
+	if ((from->peer[0].party == PK_PARTY_WORLD && !from->role[PK_INGRESS]) ||
+	    (to->peer[0].party == PK_PARTY_WORLD && !to->role[PK_EGRESS]))
 		return 0;
 	/* One endpoint alone only reaches itself: nothing can change. */
 	if (from == to && from->n == 1)

@@ -56,7 +56,7 @@ static bool in_pools(const struct pk_settings *settings, const union pk_addr *ad
 
 /* One end of a flow, before and after. */
 static void find_end(const struct plan_work *w, const struct places *places,
-		     const struct pk_plan_flow *f, int end, struct pk_judge_peer out[2])
+		     const struct pk_plan_flow *f, int end, struct pk_peer out[2])
 {
 	const struct place key = { .addr = f->addr[end] }, *place = NULL;
 
@@ -64,32 +64,31 @@ static void find_end(const struct plan_work *w, const struct places *places,
 		place = bsearch(&key, places->list, places->n, sizeof(key), cmp_place);
 	for (int i = 0; i < 2; i++)
 		out[i] = place && place->ep[i]
-				 ? (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT,
-							   .endpoint = place->ep[i] }
-				 : (struct pk_judge_peer){ .is = f->host[end] ? PK_PEER_IS_HOST
-								 : in_pools(&w->side[i]->settings,
-									    &f->addr[end])
-									 ? PK_PEER_IS_UNKNOWN
-									 : PK_PEER_IS_WORLD,
-							   .address = f->addr[end] };
+				 ? (struct pk_peer){ .party = PK_PARTY_ENDPOINT,
+						     .endpoint = place->ep[i] }
+				 : (struct pk_peer){ .party = f->host[end] ? PK_PARTY_HOST
+							      : in_pools(&w->side[i]->settings,
+									 &f->addr[end])
+								      ? PK_PARTY_UNKNOWN
+								      : PK_PARTY_WORLD,
+						     .address = f->addr[end] };
 }
 
 /* What the plan calls that end. */
-static void name_end(const struct plan_work *w, const struct pk_judge_peer *peer,
-		     struct pk_str *out)
+static void name_end(const struct plan_work *w, const struct pk_peer *peer, struct pk_str *out)
 {
 	const struct plan_party *party =
-		peer->is == PK_PEER_IS_ENDPOINT ? plan_party_of(w, peer->endpoint->key) : NULL;
+		peer->party == PK_PARTY_ENDPOINT ? plan_party_of(w, peer->endpoint->key) : NULL;
 	char text[PK_ADDR_TEXT];
 
 	if (party)
 		pk_str_add(out, party->name);
-	else if (peer->is == PK_PEER_IS_ENDPOINT)
+	else if (peer->party == PK_PARTY_ENDPOINT)
 		pk_str_add(out, peer->endpoint->key);
-	else if (peer->is == PK_PEER_IS_HOST)
+	else if (peer->party == PK_PARTY_HOST)
 		pk_str_add(out, "host");
 	else
-		pk_str_addf(out, "%s:%s", peer->is == PK_PEER_IS_WORLD ? "world" : "unknown",
+		pk_str_addf(out, "%s:%s", peer->party == PK_PARTY_WORLD ? "world" : "unknown",
 			    pk_addr_format(&peer->address, text));
 }
 
@@ -140,7 +139,7 @@ static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_
 static int count_alike(struct plan_work *w, const struct places *places,
 		       const struct pk_plan_flow *f, size_t n)
 {
-	struct pk_judge_peer from[2], to[2];
+	struct pk_peer from[2], to[2];
 	own_str from_name = { 0 }, to_name = { 0 };
 	enum pk_verdict got[2];
 

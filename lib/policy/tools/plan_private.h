@@ -17,8 +17,8 @@ struct plan_sample {
 
 /* A group of endpoints with equal labels and ports, or what is no endpoint. */
 struct plan_party {
-	struct pk_judge_peer peer[2]; /* in before, in after */
-	struct pk_judge_peer next[2]; /* another one of the group, where n > 1 */
+	struct pk_peer peer[2]; /* in before, in after */
+	struct pk_peer next[2]; /* another one of the group, where n > 1 */
 	char *name;
 	uint64_t hash[4]; /* its identity in before and in after */
 	size_t n;
@@ -40,7 +40,7 @@ struct plan_work {
 
 /* Two parties, as they stand in before and in after. */
 struct plan_ends {
-	struct pk_judge_peer from[2], to[2];
+	struct pk_peer from[2], to[2];
 };
 struct plan_pair {
 	const struct plan_party *from, *to;

@@ -79,31 +79,31 @@ static void table_of(const struct plan_work *w, int i, enum pk_dir dir,
 		     const struct plan_ends *ends, struct table *out)
 {
 	const struct pk_engine *engine = pk_asker_engine(w->side[i]->asker);
-	const struct pk_judge_peer *sides[2] = {
+	const struct pk_peer *sides[2] = {
 		[PK_EGRESS] = &ends->from[i], [PK_INGRESS] = &ends->to[i]
 	};
-	const struct pk_judge_query q = { .subject = sides[dir]->endpoint,
-					  .dir = dir,
-					  .peer = *sides[!dir] };
+	const struct pk_question q = { .subject = sides[dir]->endpoint,
+				       .dir = dir,
+				       .peer = *sides[!dir] };
 	const struct pk_image *image;
 	uint32_t names[NAMES_MAX], class_nr;
-	struct pk_image_query iq;
+	struct pk_image_facts facts;
 	size_t end;
 
 	*out = (struct table){ 0 };
 	image = q.subject ? pk_engine_image(engine, q.subject->key) : NULL;
 	if (!image)
 		return;
-	pk_ask_image_query(engine, image, &q, &iq, names, NAMES_MAX);
-	class_nr = pk_image_class(image, &iq);
+	pk_ask_facts(engine, image, &q, &facts, names, NAMES_MAX);
+	class_nr = pk_image_class(image, &q, &facts);
 	end = first_of(image, class_nr, dir);
 	out->at = image->verdicts + end;
 	while (end < image->n_verdicts && image->verdicts[end].key.class == class_nr &&
 	       image->verdicts[end].key.dir == dir)
 		end++;
 	out->n = (size_t)(image->verdicts + end - out->at);
-	out->names = iq.n_name_classes != 0;
-	if (dir == PK_INGRESS && q.peer.is != PK_PEER_IS_ENDPOINT)
+	out->names = facts.n_name_classes != 0;
+	if (dir == PK_INGRESS && q.peer.party != PK_PARTY_ENDPOINT)
 		out->n_open = pk_engine_open_ports(engine, q.subject->key, &out->open);
 }
 

@@ -46,7 +46,7 @@ static int read_verdict(struct run *run, struct expectation *x, int i)
 }
 
 static int read_peer(struct run *run, const struct expectation *x, const char *key,
-		     const char **name, struct pk_judge_peer *out)
+		     const char **name, struct pk_peer *out)
 {
 	const struct pk_json_doc *json = run->c->json;
 	struct pk_err why = { 0 };

@@ -336,12 +336,12 @@ int pk_scenario_ready(struct pk_scenario *c, struct pk_err *err)
 	return pk_asker_compile(c->asker, err);
 }
 
-static int by_address(const struct pk_scenario *c, const char *text, enum pk_peer_is is,
-		      struct pk_judge_peer *out, struct pk_err *err)
+static int by_address(const struct pk_scenario *c, const char *text, enum pk_party is,
+		      struct pk_peer *out, struct pk_err *err)
 {
 	const struct pk_world *world = pk_asker_world(c->asker);
 
-	*out = (struct pk_judge_peer){ .is = is };
+	*out = (struct pk_peer){ .party = is };
 	if (pk_addr_parse(text, &out->address) < 0)
 		return pk_fail(err, 0, "'%s' is not an address", text);
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
@@ -379,7 +379,7 @@ static int ambiguous(const char *a, const char *b, const char *text, struct pk_e
 }
 
 int pk_scenario_find(const struct pk_scenario *c, const char *text,
-		     const struct pk_world_endpoint *except, struct pk_judge_peer *out,
+		     const struct pk_world_endpoint *except, struct pk_peer *out,
 		     struct pk_err *err)
 {
 	const struct pk_engine *engine = pk_asker_engine(c->asker);
@@ -404,28 +404,28 @@ int pk_scenario_find(const struct pk_scenario *c, const char *text,
 			found = ep;
 		}
 	}
-	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = found };
+	*out = (struct pk_peer){ .party = PK_PARTY_ENDPOINT, .endpoint = found };
 	return found ? 0 : -ENOENT;
 }
 
-int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_judge_peer *out,
+int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_peer *out,
 		     struct pk_err *err)
 {
 	int r;
 
 	const struct pk_world_endpoint *ep = pk_world_get(pk_asker_world(c->asker), text);
 
-	*out = (struct pk_judge_peer){ .is = PK_PEER_IS_ENDPOINT, .endpoint = ep };
+	*out = (struct pk_peer){ .party = PK_PARTY_ENDPOINT, .endpoint = ep };
 	if (ep)
 		return 0;
 	if (is_entity(text)) {
-		out->is = text[0] == 'h' ? PK_PEER_IS_HOST : PK_PEER_IS_REMOTE_NODE;
+		out->party = text[0] == 'h' ? PK_PARTY_HOST : PK_PARTY_REMOTE_NODE;
 		return 0;
 	}
 	if (strncmp(text, "world:", 6) == 0)
-		return by_address(c, text + 6, PK_PEER_IS_WORLD, out, err);
+		return by_address(c, text + 6, PK_PARTY_WORLD, out, err);
 	if (strncmp(text, "unknown:", 8) == 0)
-		return by_address(c, text + 8, PK_PEER_IS_UNKNOWN, out, err);
+		return by_address(c, text + 8, PK_PARTY_UNKNOWN, out, err);
 	r = c->live ? pk_scenario_find(c, text, NULL, out, err) : -ENOENT;
 	if (r != -ENOENT)
 		return r;
@@ -434,8 +434,8 @@ int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_ju
 		      "an endpoint's name, host, remote-node, world:ADDRESS or unknown:ADDRESS");
 }
 
-static int port_of_label(const char *label, const struct pk_judge_peer *to, bool any,
-			 uint8_t *proto, uint16_t *port)
+static int port_of_label(const char *label, const struct pk_peer *to, bool any, uint8_t *proto,
+			 uint16_t *port)
 {
 	const struct pk_world_endpoint *ep = to->endpoint;
 
@@ -454,8 +454,8 @@ static int port_of_label(const char *label, const struct pk_judge_peer *to, bool
 	return -ENOENT;
 }
 
-int pk_scenario_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto,
-		     uint16_t *port, struct pk_err *err)
+int pk_scenario_port(const char *text, const struct pk_peer *to, uint8_t *proto, uint16_t *port,
+		     struct pk_err *err)
 {
 	own_mem char *copy = dup_text(text);
 	char *slash = strrchr(copy, '/');
@@ -499,11 +499,11 @@ int pk_scenario_protocol(const char *text, uint8_t *proto, struct pk_err *err)
 }
 
 /* Only IPv6 addresses, and at least one. */
-static bool is_v6_only(const struct pk_judge_peer *p)
+static bool is_v6_only(const struct pk_peer *p)
 {
-	if (p->is == PK_PEER_IS_WORLD || p->is == PK_PEER_IS_UNKNOWN)
+	if (p->party == PK_PARTY_WORLD || p->party == PK_PARTY_UNKNOWN)
 		return !pk_addr_is4(&p->address);
-	if (p->is != PK_PEER_IS_ENDPOINT || !p->endpoint->n_addresses)
+	if (p->party != PK_PARTY_ENDPOINT || !p->endpoint->n_addresses)
 		return false;
 	for (size_t i = 0; i < p->endpoint->n_addresses; i++)
 		if (pk_addr_is4(&p->endpoint->addresses[i]))
@@ -511,9 +511,8 @@ static bool is_v6_only(const struct pk_judge_peer *p)
 	return true;
 }
 
-int pk_scenario_icmp(const char *text, const struct pk_judge_peer *from,
-		     const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
-		     struct pk_err *err)
+int pk_scenario_icmp(const char *text, const struct pk_peer *from, const struct pk_peer *to,
+		     uint8_t *proto, uint16_t *port, struct pk_err *err)
 {
 	return pk_scenario_icmp_of(text, is_v6_only(from) || is_v6_only(to), proto, port, err);
 }

@@ -56,7 +56,7 @@ void pk_scenario_drop(struct pk_scenario *c, size_t index);
 int pk_scenario_ready(struct pk_scenario *c, struct pk_err *err);
 
 /* "x/a", "host", "remote-node", "world:ADDRESS", "unknown:ADDRESS". */
-int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_judge_peer *out,
+int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_peer *out,
 		     struct pk_err *err);
 /*
  * An endpoint by less than its name: whole parts from the left ("acme/api"), or 4 characters or
@@ -65,19 +65,18 @@ int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_ju
  * reaches itself. -ENOENT: none, err is left alone. pk_scenario_peer does it for a live node's.
  */
 int pk_scenario_find(const struct pk_scenario *c, const char *text,
-		     const struct pk_world_endpoint *except, struct pk_judge_peer *out,
+		     const struct pk_world_endpoint *except, struct pk_peer *out,
 		     struct pk_err *err);
 /* "80/tcp", "53" (TCP), "gre", a port label of `to`. */
-int pk_scenario_port(const char *text, const struct pk_judge_peer *to, uint8_t *proto,
-		     uint16_t *port, struct pk_err *err);
+int pk_scenario_port(const char *text, const struct pk_peer *to, uint8_t *proto, uint16_t *port,
+		     struct pk_err *err);
 /* "gre", "47": a protocol without ports. */
 int pk_scenario_protocol(const char *text, uint8_t *proto, struct pk_err *err);
 /* "echo-request", "8", "3/1"; ICMPv6 where a side has IPv6 only. */
 int pk_scenario_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port,
 			struct pk_err *err);
-int pk_scenario_icmp(const char *text, const struct pk_judge_peer *from,
-		     const struct pk_judge_peer *to, uint8_t *proto, uint16_t *port,
-		     struct pk_err *err);
+int pk_scenario_icmp(const char *text, const struct pk_peer *from, const struct pk_peer *to,
+		     uint8_t *proto, uint16_t *port, struct pk_err *err);
 /* "egress of x/a: allow, baseline: same namespace" */
 void pk_scenario_side_text(const struct pk_scenario *c, const struct pk_judgement *j,
 			   struct pk_str *out);

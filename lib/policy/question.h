@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What every engine is asked: may this endpoint and this peer talk, in this direction? */
+#include <stdint.h>
+
+#include "picket/query.h"
+#include "world.h"
+
+struct pk_peer {
+	enum pk_party party; /* never NONE or SELF */
+	const struct pk_world_endpoint
+		*endpoint;     /* ENDPOINT; the subject itself: SELF to the guard */
+	union pk_addr address; /* UNKNOWN, WORLD */
+};
+
+struct pk_question {
+	const struct pk_world_endpoint *subject;
+	enum pk_dir dir; /* seen from the subject */
+	struct pk_peer peer;
+	uint8_t proto;
+	uint16_t port; /* the responder's, host order; ICMP: PK_PORT_ICMP(type, code) */
+};
