@@ -25,16 +25,30 @@ $B/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $B/fuzz/libfuzzed.a
 fuzz-bin: $(FUZZ_BIN)
 
 # Programs that need more than libpicket: BPF unit tests and the engines' property test.
-BPF_TEST_SRC := $(wildcard tests/bpf/*.c)
-$B/tests/bpf-test: $(BPF_TEST_SRC) $O/libpicket.a | $(SKELS)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(BPF_TEST_SRC) $O/libpicket.a -lcmocka $(LIBS_BASE)
-bpf-test-bin: $(if $(BPF_TEST_SRC),$B/tests/bpf-test)
+BPF_TEST_OBJ := $(call objs,tests/bpf/*.c)
+$(BPF_TEST_OBJ): ALL_CFLAGS += -I.
+$B/tests/bpf-test: $(BPF_TEST_OBJ) $O/libpicket.a
+	$(LINK) $(LIBS_BASE)
+bpf-test-bin: $B/tests/bpf-test
 PROPERTY_SRC := $(wildcard tests/policy/*.c)
 $B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $(filter %.a,$^) $(LIBS_BASE)
 test-bin: bpf-test-bin $(if $(PROPERTY_SRC),$B/tests/policy-property)
+
+# `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
+# (tests/mutate). The syntax trees are what it reads them by.
+.PHONY: mutate
+mutate: N ?= 20
+mutate: SEED ?= 1
+$B/ast/bpf/%.json: bpf/%
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MF $(@:.json=.d) -MT $@ -fsyntax-only -Xclang -ast-dump=json $< > $@
+mutate: setup
+	$(Q)$(MAKE) --no-print-directory all test-bin
+	$(Q)/usr/bin/python3 tests/mutate --build $B --count $(N) $(addprefix --seed ,$(SEED)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(SIDE),--side $(SIDE)); \
+		status=$$?; scripts/give-back; exit $$status
 
 lint:
 	$(Q)scripts/lint-includes

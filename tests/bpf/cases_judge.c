@@ -2,6 +2,7 @@
 /* judge.bpf.c over the guard's own tables: one question, both judgements. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "judge.skel.h"
@@ -24,7 +25,7 @@ static bool ask(struct pk_query *q)
 	return true;
 }
 
-static bool share(void)
+int judge_start(void)
 {
 	static const char *const names[] = { "rule_sets", "cidr", "peer_class", "verdicts",
 					     "open_ports" };
@@ -33,7 +34,12 @@ static bool share(void)
 	for (size_t i = 0; judge && i < sizeof(names) / sizeof(*names); i++)
 		bpf_map__reuse_fd(bpf_object__find_map_by_name(judge->obj, names[i]),
 				  node_map(names[i]));
-	return judge && !pk_judge__load(judge);
+	return judge && !pk_judge__load(judge) ? 0 : -ENOEXEC;
+}
+
+void judge_stop(void)
+{
+	pk_judge__destroy(judge);
 }
 
 /* Rules for any peer, kept once, and audit beside live. */
@@ -72,8 +78,6 @@ void cases_judge(void)
 			      .addr = pkt_ip4(WHO_WORLD) };
 
 	node_reset();
-	if (!check("judge loads over the same tables", share()))
-		return;
 	check("judge: the world", ask(&q) && q.found && q.class == PK_CLASS_WORLD4 &&
 					  q.answer.live.verdict == PK_ALLOW &&
 					  q.answer.live.rule == PK_RULE_WORLD);
@@ -86,5 +90,4 @@ void cases_judge(void)
 	check("judge: tenant 0 is init",
 	      ask(&q) && q.class == PK_CLASS_INIT && q.answer.live.verdict == PK_DENY);
 	beside();
-	pk_judge__destroy(judge);
 }

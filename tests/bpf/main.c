@@ -1,32 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The BPF unit tests: every subject, then `N passed, N failed, N skipped`. */
+/*
+ * The BPF unit tests: every subject, then `N passed, N failed, N skipped`.
+ *
+ *	bpf-test [-first]
+ *
+ * -first ends at the first failure. The exit status is 3 where the kernel refused the programs.
+ */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tests/bpf/node.h"
 
-int main(void)
+static void (*const subjects[])(void) = {
+	cases_parse, cases_spoof, cases_answer, cases_flow, cases_policy,
+	cases_limit, cases_world, cases_judge,	cases_race,
+};
+
+int main(int argc, char **argv)
 {
-	int passed, failed;
+	int passed, failed, r;
 
 	if (geteuid()) {
 		printf("0 passed, 0 failed, 1 skipped\n");
 		fprintf(stderr, "bpf-test: it loads programs; fix: sudo\n");
 		return 77;
 	}
-	if (node_start()) {
+	r = node_start(argc == 2 && !strcmp(argv[1], "-first"));
+	if (!r)
+		r = judge_start();
+	if (r) {
 		printf("0 passed, 1 failed, 0 skipped\n");
-		return 1;
+		return r == -ENOEXEC ? 3 : 1;
 	}
-	cases_parse();
-	cases_spoof();
-	cases_answer();
-	cases_flow();
-	cases_policy();
-	cases_limit();
-	cases_world();
-	cases_judge();
-	cases_race();
+	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
+		subjects[i]();
+	judge_stop();
 	node_stop();
 	node_totals(&passed, &failed);
 	printf("%d passed, %d failed, 0 skipped\n", passed, failed);

@@ -21,7 +21,8 @@ enum node_prog {
 	NODE_FORWARD_ETH,
 };
 
-int node_start(void); /* 0 or -errno, said */
+/* 0 or -errno, said; -ENOEXEC: the kernel refused a program. only_first: a failure is the end. */
+int node_start(bool only_first);
 void node_stop(void);
 /* Every table as at first: flows, buckets and counters empty, words of revision 1. */
 void node_reset(void);
@@ -71,6 +72,10 @@ void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
 void node_settings(void (*edit)(struct pk_node *n));
 uint64_t node_flows(void);		   /* entries */
 int node_tail(uint32_t place, bool there); /* an entry of `programs` */
+
+/* judge.bpf.c over the same tables. */
+int judge_start(void);
+void judge_stop(void);
 
 void cases_parse(void);
 void cases_spoof(void);

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is mutated, what of it is compiled, and which tests are to notice, cheapest first."""
+import os
+import re
+
+class Suite:
+    """Tests of one kind: what to build for them, how to run them, who failed."""
+
+    refused = None		# the exit status that says that the kernel took no program
+
+    def __init__(self, name, targets, command, seconds, failed):
+        self.name, self.targets, self.command, self.seconds = name, targets, command, seconds
+        self.failed = re.compile(failed, re.M)
+
+    def failure(self, text):
+        """The first test that failed, by its own name; empty where none is named."""
+        found = self.failed.search(text)
+        return found[1].strip() if found else ""
+
+    def steady(self, _name):
+        """Is a failure the mutant's for sure, since nothing in the suite waits?"""
+        return True
+
+    def narrowed(self, _name):
+        """The command that runs the named test, and as little else as can be."""
+        return self.command
+
+
+class BpfTest(Suite):
+    refused = 3
+
+
+class Pytest(Suite):
+    def __init__(self, name, targets, files, seconds):
+        super().__init__(name, targets, ["/usr/bin/python3", "-m", "pytest", "-x", "-q", "-p",
+                                         "no:cacheprovider", *files], seconds, r"^FAILED (\S+)")
+
+    def steady(self, name):
+        return not name
+
+    def narrowed(self, name):
+        return [*self.command[:7], name] if name else self.command
+
+    def without(self, command, name):
+        return [*command, f"--deselect={name}"]
+
+
+class Bpf:
+    """The data path: every function that is compiled into a BPF program."""
+
+    name = "bpf"
+    products = ("gen", "bpf", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
+                "libpolicytools.a", "libcni.a", "libcontroller.a", "libcli.a", "picket",
+                "picket-cni", "picketd")
+    unit = BpfTest("bpf-test", ["build/tests/bpf-test"], ["build/tests/bpf-test", "-first"], 180,
+                   r"^FAILED (.*)$")
+    tap = Pytest("netns tap", ["all"], ["tests/netns/test_guard_tap.py"], 900)
+    prop = Suite("policy-property", ["build/tests/policy-property"],
+                 ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
+                 r"^(world seed .*)$")
+
+    def __init__(self, root):
+        self.programs = sorted(f for f in os.listdir(os.path.join(root, "bpf"))
+                               if f.endswith(".bpf.c"))
+
+    def wanted(self, file):
+        return file.startswith(("bpf/", "include/picket/"))
+
+    def dumps(self):
+        """Make targets: the syntax trees of everything that is mutated."""
+        return [f"ast/bpf/{name}.json" for name in self.programs]
+
+    def objects(self, _file):
+        """Make targets: what a mutant of the file may change."""
+        return [f"bpf/{name.removesuffix('.c')}.o" for name in self.programs]
+
+    def suites(self, file):
+        if os.path.basename(file) in ("policy.h", "maps_policy.h", "judge.bpf.c"):
+            return [self.unit, self.prop]
+        return [self.unit, self.tap]
+
+
+SIDES = {side.name: side for side in (Bpf,)}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One mutant's trial: built, compared with the original, shown to the tests."""
+import os
+import threading
+
+from objects import code
+from scratch import ROOT, environment, run
+
+BUILD_SECONDS = 300
+TRIES = 4		# of a suite whose tests wait for real devices
+
+
+class Verdict:
+    """How it ended. Only killed and survived are counted; the others are no mutants."""
+
+    def __init__(self, kind, by=""):
+        self.kind, self.by = kind, by
+
+    @property
+    def counts(self):
+        return self.kind in ("killed", "survived")
+
+
+class Original:
+    """The unchanged tree's build, which must pass whatever kills a mutant."""
+
+    def __init__(self, build):
+        self.build, self.lock, self.passed = build, threading.Lock(), {}
+        self.env = environment(build)
+
+    def code(self, name):
+        return code(os.path.join(self.build, name))
+
+    def passes(self, suite, command):
+        """Runs a command of the suite on the original, once; its outcome."""
+        command = [part.replace("build/", self.build + "/", 1) if part.startswith("build/") else part
+                   for part in command]
+        with self.lock:
+            if tuple(command) not in self.passed:
+                self.passed[tuple(command)] = run(command, suite.seconds, ROOT, self.env)
+            return self.passed[tuple(command)]
+
+
+class OriginalFails(Exception):
+    """The tests that were to kill a mutant fail without it, too."""
+
+
+def shown(scratch, original, suite):
+    """Verdict of one suite on what is in the scratch copy."""
+    built = scratch.make(suite.targets, BUILD_SECONDS)
+    if built.status != 0:
+        return Verdict("not built", built.tail())
+    command = suite.command
+    for _ in range(TRIES):
+        outcome = scratch.run(command, suite.seconds)
+        if outcome.status == 0:
+            return Verdict("survived")
+        if outcome.status == suite.refused:
+            return Verdict("refused")
+        name = suite.failure(outcome.text)
+        sound = original.passes(suite, suite.narrowed(name))
+        if sound.status != 0:
+            raise OriginalFails(f"{suite.name} fails without a mutant, too: {name}\n{sound.tail()}")
+        if not suite.steady(name) and scratch.run(suite.narrowed(name), suite.seconds).status == 0:
+            command = suite.without(command, name)	# it was the machine's mood, not the mutant
+            continue
+        said = "ran over its time" if outcome.status is None else name or outcome.tail()
+        return Verdict("killed", f"{suite.name}: {said}")
+    raise OriginalFails(f"{suite.name} fails now and then: {name}")
+
+
+def trial(mutant, side, scratch, original, most=None):
+    """Builds and tests the mutant in the scratch copy, which is as before afterwards; at most so
+    many suites are asked."""
+    with open(os.path.join(ROOT, mutant.file), "rb") as file:
+        data = file.read()
+    objects = side.objects(mutant.file)
+    scratch.write(mutant.file, mutant.apply(data))
+    try:
+        built = scratch.make([f"build/{name}" for name in objects], BUILD_SECONDS)
+        if built.status != 0:
+            return Verdict("not built", built.tail())
+        if all(code(os.path.join(scratch.build, name)) == original.code(name) for name in objects):
+            return Verdict("the same code")
+        for suite in side.suites(mutant.file)[:most]:
+            verdict = shown(scratch, original, suite)
+            if verdict.kind != "survived":
+                return verdict
+        return verdict
+    finally:
+        scratch.write(mutant.file, data)
