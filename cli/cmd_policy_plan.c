@@ -253,7 +253,8 @@ static int plan(struct cli *cli)
 }
 
 #define AS_OPTION                                                                                  \
-	{ "as", "SOURCE", "whose the files are: file (default), operator, tenant/NAMESPACE", 0 }
+	{ "as", "SOURCE",                                                                          \
+	  "whose the files are: file (default), consul/operator, consul/tenant/NAMESPACE", 0 }
 static const struct cli_option show_options[] = {
 	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
 	  0 },

@@ -154,12 +154,14 @@ static void json_document(const struct pk_scenario *c, const struct pk_document 
 
 bool cli_names_document(const struct pk_document *doc, const char *name)
 {
-	size_t n = strlen(doc->source);
+	const char *slash = strrchr(name, '/');
+	size_t n = slash ? (size_t)(slash - name) : 0, all = strlen(doc->source);
 
-	if (strcmp(doc->name, name) == 0)
-		return true;
-	return n && strncmp(name, doc->source, n) == 0 && name[n] == '/' &&
-	       strcmp(doc->name, name + n + 1) == 0;
+	if (strcmp(doc->name, slash ? slash + 1 : name) != 0 || n > all)
+		return false;
+	/* Whole parts of the source from the right: tenant/acme/db is consul/tenant/acme/db. */
+	return !n || (strncmp(doc->source + all - n, name, n) == 0 &&
+		      (n == all || doc->source[all - n - 1] == '/'));
 }
 
 int cli_policy_show(struct cli *cli)

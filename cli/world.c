@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "docsource.h"
 #include "fs.h"
 #include "own.h"
 
@@ -90,10 +91,11 @@ int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err)
 {
 	const char *as = cli_get(cli, "as");
 
-	if (as && strcmp(as, "file") && strcmp(as, "operator") &&
-	    (strncmp(as, "tenant/", 7) || !as[7]))
+	if (as && strcmp(as, PK_SOURCE_FILE) && strcmp(as, PK_SOURCE_OPERATOR) &&
+	    (!pk_source_in(as, PK_SOURCE_TENANTS) || !*(pk_source_namespace(as) ?: "")))
 		return pk_fix(err, pk_fail(err, 0, "-as \"%.100s\" is no source", as),
-			      "file, operator, or tenant/NAMESPACE");
+			      PK_SOURCE_FILE ", " PK_SOURCE_OPERATOR ", or " PK_SOURCE_TENANT
+					     "NAMESPACE");
 	c->file_source = as;
 	return 0;
 }

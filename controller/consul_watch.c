@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "consul.h"
+#include "docsource.h"
 #include "log.h"
 #include "own.h"
 #include "service.h"
@@ -60,7 +61,7 @@ bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out)
 		return false;
 	*out = (struct pk_kv_place){ 0 };
 	if (strncmp(rest, "operator/", 9) == 0) {
-		strcpy(out->source, "operator");
+		strcpy(out->source, PK_SOURCE_OPERATOR);
 		return true;
 	}
 	if (strncmp(rest, "tenants/", 8) != 0)
@@ -69,8 +70,9 @@ bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out)
 	slash = strchr(rest, '/');
 	if (!slash || slash == rest || (size_t)(slash - rest) > 128)
 		return false;
-	snprintf(out->source, sizeof(out->source), "tenant/%.*s", (int)(slash - rest), rest);
-	out->tenant_name = out->source + strlen("tenant/");
+	snprintf(out->source, sizeof(out->source), PK_SOURCE_TENANT "%.*s", (int)(slash - rest),
+		 rest);
+	out->tenant_name = pk_source_namespace(out->source);
 	return true;
 }
 
@@ -82,7 +84,7 @@ static bool is_folder(const char *key)
 
 static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 {
-	struct pk_doc_place place = { .source = "operator" };
+	struct pk_doc_place place = { .source = PK_SOURCE_OPERATOR };
 	struct pk_kv_place where;
 	own_str path = { 0 };
 
@@ -112,11 +114,6 @@ static bool has_key(void *arg, const char *path)
 	return strncmp(path, "consul:", 7) == 0 && pk_kvs_find(arg, path + 7);
 }
 
-static bool ours(const char *source)
-{
-	return strcmp(source, "operator") == 0 || strncmp(source, "tenant/", 7) == 0;
-}
-
 /* How many of our places the answer lacks. */
 static size_t missing(struct pk_consul *c, const struct pk_kvs *kvs)
 {
@@ -125,7 +122,7 @@ static size_t missing(struct pk_consul *c, const struct pk_kvs *kvs)
 	for (size_t i = 0; i < pk_docs_count(c->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(c->docs, i);
 
-		n += ours(e->source) && !has_key((void *)kvs, e->path);
+		n += pk_source_in(e->source, PK_ORIGIN_CONSUL) && !has_key((void *)kvs, e->path);
 	}
 	return n;
 }
@@ -140,9 +137,8 @@ static void good(struct pk_consul *c, size_t keys, unsigned int pause_ms)
 
 static void remove_missing(struct pk_consul *c)
 {
-	bool any = pk_docs_prune(c->docs, "operator", has_key, &c->last);
+	bool any = pk_docs_prune(c->docs, PK_ORIGIN_CONSUL, has_key, &c->last);
 
-	any |= pk_docs_prune(c->docs, "tenant/", has_key, &c->last);
 	/* What went may be what a refused document waits for. */
 	if (any && pk_docs_any_waits(c->docs))
 		c->index = 0;

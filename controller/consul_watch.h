@@ -23,7 +23,7 @@ const struct pk_source *pk_consul_source(const struct pk_consul *consul);
 /* Where a key's document belongs, below the prefix: "operator/x", "tenants/acme/x". False: nowhere.
  * source: room for 256 */
 struct pk_kv_place {
-	char source[256];	 /* "operator", "tenant/acme" */
+	char source[256];	 /* "consul/operator", "consul/tenant/acme" */
 	const char *tenant_name; /* points into source; NULL: the operator's */
 };
 bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out);

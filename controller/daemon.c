@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "docsource.h"
 #include "fs.h"
 #include "log.h"
 #include "own.h"
@@ -103,8 +104,7 @@ static void start_sources(struct pk_daemon *d)
 		d->parts.consul = pk_consul_new(d->parts.loop, d->http, &d->config, d->parts.docs,
 						on_documents, d);
 	/* Switched off is the operator's word, other than silent: its documents are gone. */
-	if (!kv && (pk_docs_prune(d->parts.docs, "operator", keeps_nothing, NULL) |
-		    pk_docs_prune(d->parts.docs, "tenant/", keeps_nothing, NULL)))
+	if (!kv && pk_docs_prune(d->parts.docs, PK_ORIGIN_CONSUL, keeps_nothing, NULL))
 		on_documents(d);
 	if (*d->config.flows_file)
 		d->parts.flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,

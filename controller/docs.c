@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "docs_private.h"
+#include "docsource.h"
 #include "own.h"
 #include "str.h"
 
@@ -300,18 +301,18 @@ bool pk_docs_gone(struct pk_docs *docs, const char *source, const char *path)
 	return found;
 }
 
-bool pk_docs_prune(struct pk_docs *docs, const char *prefix,
-		   bool (*keep)(void *arg, const char *path), void *arg)
+bool pk_docs_prune(struct pk_docs *docs, const char *of, bool (*keep)(void *arg, const char *path),
+		   void *arg)
 {
 	bool changed = false;
 
 	for (size_t i = 0; i < docs->n_lost; i++)
-		if (strncmp(docs->lost[i].source, prefix, strlen(prefix)) == 0)
+		if (pk_source_in(docs->lost[i].source, of))
 			docs->lost[i].heard = true;
 	for (size_t i = docs->n; i-- > 0;) {
 		struct pk_doc_entry *e = docs->list[i];
 
-		if (strncmp(e->source, prefix, strlen(prefix)) != 0 || keep(arg, e->path))
+		if (!pk_source_in(e->source, of) || keep(arg, e->path))
 			continue;
 		drop(docs, i);
 		changed = true;

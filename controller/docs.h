@@ -18,7 +18,7 @@
 struct pk_docs;
 
 struct pk_doc_place {
-	const char *source;	 /* "file", "operator", "tenant/<namespace>" */
+	const char *source;	 /* docsource.h */
 	const char *path;	 /* absolute, or "consul:<key>": unique in the source */
 	const char *tenant_name; /* of the place; NULL: the operator's */
 };
@@ -61,11 +61,11 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, const char *why);
 bool pk_docs_gone(struct pk_docs *docs, const char *source, const char *path);
 /*
- * After a whole look at a source: every place of it that keep() doesn't know is gone. prefix
- * narrows it to sources that begin so ("tenant/").
+ * After a whole look at the sources of (docsource.h): every place there that keep() doesn't know
+ * is gone.
  */
-bool pk_docs_prune(struct pk_docs *docs, const char *prefix,
-		   bool (*keep)(void *arg, const char *path), void *arg);
+bool pk_docs_prune(struct pk_docs *docs, const char *of, bool (*keep)(void *arg, const char *path),
+		   void *arg);
 
 /* Refused for a reason outside its text (a namesake, unreadable): worth another offer though
  * unchanged. */

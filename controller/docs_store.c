@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "docs_private.h"
+#include "docsource.h"
 #include "docstore.h"
 #include "fs.h"
 #include "own.h"
@@ -35,8 +36,7 @@ static bool is_back(const struct pk_docs *docs, const struct lost *lost)
 static bool has_gap(const struct pk_docs *docs, const char *source)
 {
 	for (size_t i = 0; i < docs->n; i++)
-		if (!docs->list[i]->doc &&
-		    strncmp(docs->list[i]->source, source, strlen(source)) == 0)
+		if (!docs->list[i]->doc && pk_source_in(docs->list[i]->source, source))
 			return true;
 	return false;
 }

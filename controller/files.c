@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <uthash.h>
 
+#include "docsource.h"
 #include "fs.h"
 #include "json.h"
 #include "log.h"
@@ -93,14 +94,14 @@ static void remember(struct seen *s, const struct stat *st)
 
 static bool unreadable(struct pk_files *f, const char *path, const char *why)
 {
-	const struct pk_doc_place place = { .source = "file", .path = path };
+	const struct pk_doc_place place = { .source = PK_SOURCE_FILE, .path = path };
 
 	return pk_docs_unreadable(f->docs, &place, why);
 }
 
 static bool offer(struct pk_files *f, const char *path)
 {
-	const struct pk_doc_place place = { .source = "file", .path = path };
+	const struct pk_doc_place place = { .source = PK_SOURCE_FILE, .path = path };
 	own_mem char *text = NULL;
 	struct pk_err err = { 0 };
 	size_t len;
@@ -127,7 +128,7 @@ static bool waits(struct pk_files *f, const char *name)
 {
 	own_mem char *path = path_of(f, name);
 
-	return pk_docs_waits(f->docs, "file", path);
+	return pk_docs_waits(f->docs, PK_SOURCE_FILE, path);
 }
 
 /* st NULL: a link to nothing, or a directory that can't be searched. */
@@ -198,7 +199,7 @@ static int scan(struct pk_files *f, bool *any)
 	if (errno)
 		return -errno;
 	forget_gone(f);
-	*any |= pk_docs_prune(f->docs, "file", is_here, f);
+	*any |= pk_docs_prune(f->docs, PK_SOURCE_FILE, is_here, f);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "docsource.h"
 #include "fs.h"
 #include "own.h"
 #include "str.h"
@@ -61,16 +62,21 @@ static int decode(char *text)
 	return 0;
 }
 
-/* directory/source/file; a source is "file", "operator" or "tenant/" and a namespace. */
+/*
+ * directory/source/file. Consul's stand without their origin, where the release before wrote them
+ * and looks for them: neither an upgrade nor the way back may lose a document.
+ */
 static char *path_of(const char *directory, const char *source, const char *name)
 {
-	const char *slash = strchr(source, '/');
+	const char *part =
+		pk_source_in(source, PK_ORIGIN_CONSUL) ? strchr(source, '/') + 1 : source;
+	const char *slash = strchr(part, '/');
 	own_str path = { 0 };
 	own_str file = { 0 };
 	uint64_t hash[2];
 
-	pk_str_addf(&path, "%s/%.*s/", directory,
-		    slash ? (int)(slash - source) : (int)strlen(source), source);
+	pk_str_addf(&path, "%s/%.*s/", directory, slash ? (int)(slash - part) : (int)strlen(part),
+		    part);
 	if (slash) {
 		encode(&path, slash + 1);
 		pk_str_add(&path, "/");
@@ -270,14 +276,14 @@ static int visit_tenants(const struct walk *w, const char *directory)
 	int n = scandir(directory, &list, visible, by_bytes), r = 0;
 
 	if (n < 0)
-		return errno == ENOENT ? 0 : skip_directory(w, directory, "tenant/", errno);
+		return errno == ENOENT ? 0 : skip_directory(w, directory, PK_SOURCE_TENANTS, errno);
 	for (int i = 0; i < n; i++) {
 		own_str path = { 0 };
 		own_str source = { 0 };
 
 		pk_str_addf(&path, "%s/%s", directory, list[i]->d_name);
 		if (r == 0 && decode(list[i]->d_name) == 0) {
-			pk_str_addf(&source, "tenant/%s", list[i]->d_name);
+			pk_str_addf(&source, PK_SOURCE_TENANT "%s", list[i]->d_name);
 			r = visit_source(w, path.text, source.text, list[i]->d_name);
 		}
 		free(list[i]);
@@ -294,11 +300,11 @@ int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_
 	int r;
 
 	pk_str_addf(&path, "%s/file", directory);
-	r = visit_source(&w, path.text, "file", NULL);
+	r = visit_source(&w, path.text, PK_SOURCE_FILE, NULL);
 	pk_str_done(&path);
 	pk_str_addf(&path, "%s/operator", directory);
 	if (r == 0)
-		r = visit_source(&w, path.text, "operator", NULL);
+		r = visit_source(&w, path.text, PK_SOURCE_OPERATOR, NULL);
 	pk_str_done(&path);
 	pk_str_addf(&path, "%s/tenant", directory);
 	return r ? r : visit_tenants(&w, path.text);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The documents in force, on disk: <directory>/<source>/<file>, one file a document, text as its
+ * The documents in force, on disk: <directory>/<source>/<file>, one file a document (Consul's
+ * sources without "consul/"), text as its
  * author wrote it behind one comment line that holds its name and place:
  *
  *	// picket: name=db-only-from-api path=/etc/picket/policies.d/db.json
@@ -16,7 +17,7 @@
 #include "err.h"
 
 struct pk_stored_doc {
-	const char *source;	 /* "file", "operator", "tenant/<namespace>" */
+	const char *source;	 /* docsource.h */
 	const char *tenant_name; /* of the source; NULL: the operator's */
 	const char *name;
 	const char *path; /* where it came from, for messages */

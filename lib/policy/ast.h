@@ -118,7 +118,7 @@ struct pk_rule {
 };
 
 struct pk_document {
-	char *source;	   /* "file", "operator", "tenant/<namespace>", or "" (expectations) */
+	char *source;	   /* docsource.h, or "" (expectations) */
 	char *name;	   /* unique in its source */
 	char *path;	   /* file or key, for messages */
 	char *tenant_name; /* tenant policy, or NULL: operator policy */

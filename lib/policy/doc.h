@@ -12,7 +12,7 @@
 
 /* Where a document comes from. Only path is needed; the pointers are copied. */
 struct pk_doc_source {
-	const char *source; /* "file", "operator", "tenant/<namespace>"; NULL: "" (expectations) */
+	const char *source; /* docsource.h; NULL: "" (expectations) */
 	const char *path;   /* file or key, for messages */
 	const char
 		*name; /* where the document gives none; NULL: path's last part without ".json" */

@@ -24,7 +24,7 @@ static void check_key(const struct pk_kv *kv)
 	if (!pk_kv_place(kv->key, "p/", &place))
 		return;
 	if (!place.tenant_name) {
-		check(strcmp(place.source, "operator") == 0);
+		check(strcmp(place.source, "consul/operator") == 0);
 		return;
 	}
 	/* The namespace is exactly what stands between the second and the third slash. */

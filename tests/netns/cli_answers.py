@@ -46,7 +46,7 @@ POLICIES = [
      "namespace": "acme", "tier": "tenant", "state": "active", "inForce": True,
      "since": "2026-11-23T14:03:00.000Z", "sha": "9f31c0", "rules": 3, "selects": 2, "errors": [],
      "warnings": []},
-    {"source": "tenant/beta", "name": HOSTILE, "path": "consul:x", "namespace": "beta",
+    {"source": "consul/tenant/beta", "name": HOSTILE, "path": "consul:x", "namespace": "beta",
      "tier": "tenant", "state": "refused", "inForce": False, "since": None, "sha": None, "rules": 0,
      "selects": 0, "warnings": [],
      "errors": [{"line": 9, "column": 15, "path": ".rules[0].egress[0].toEntity",

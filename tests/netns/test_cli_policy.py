@@ -124,9 +124,9 @@ def test_plan_as_a_tenant_of_consul_would_have_it(shop, tmp_path):
     def closed_to(*words):
         return {c["to"].split("/")[0] for c in shop.ask("plan", *words, file, status=1)["changes"]}
     assert closed_to() == {"acme", "beta"}
-    assert closed_to("-as", "tenant/beta") == {"beta"}
+    assert closed_to("-as", "consul/tenant/beta") == {"beta"}
     own = write(tmp_path / "own.json", {"namespace": "acme", "rules": [rule]})
-    done = shop.node.picket("policy", "plan", "-as", "tenant/beta", own, check=False)
+    done = shop.node.picket("policy", "plan", "-as", "consul/tenant/beta", own, check=False)
     assert done.returncode == 2 and "acme" in done.stderr, done.stderr
 
 

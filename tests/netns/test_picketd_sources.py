@@ -196,17 +196,17 @@ def test_consul_keys_are_documents(node, consul):
     consul.put("tenants/acme/other", {"namespace": "beta", "rules": [DENY_DB]})
     consul.put("tenants/acme/top", OPERATOR)
     node.start_picketd(with_consul(consul))
-    wait_for(lambda: in_force(node) == {"operator/no-test-net", "tenant/acme/db"}, "both keys")
+    wait_for(lambda: in_force(node) == {"consul/operator/no-test-net", "consul/tenant/acme/db"}, "both keys")
     found = policies(node)
-    assert found["tenant/acme/db"]["namespace"] == "acme"
-    assert found["tenant/acme/other"]["state"] == "refused"     # another's namespace
-    assert found["tenant/acme/top"]["state"] == "refused"       # a tenant's key is no operator's
+    assert found["consul/tenant/acme/db"]["namespace"] == "acme"
+    assert found["consul/tenant/acme/other"]["state"] == "refused"     # another's namespace
+    assert found["consul/tenant/acme/top"]["state"] == "refused"       # a tenant's key is no operator's
 
     consul.put("tenants/acme/db", "{ broken")
-    wait_for(lambda: policies(node)["tenant/acme/db"]["state"] == "refused", "the refusal")
-    assert "tenant/acme/db" in in_force(node)
+    wait_for(lambda: policies(node)["consul/tenant/acme/db"]["state"] == "refused", "the refusal")
+    assert "consul/tenant/acme/db" in in_force(node)
     consul.remove("tenants/acme/db")
-    wait_for(lambda: in_force(node) == {"operator/no-test-net"}, "the key's removal")
+    wait_for(lambda: in_force(node) == {"consul/operator/no-test-net"}, "the key's removal")
 
 
 @pytest.mark.parametrize("mode", [500, 403, 429, "stale", "hang"])
@@ -221,29 +221,29 @@ def test_p46_an_answer_that_is_none_changes_nothing(node, consul, mode):
             consul.bump()
     else:
         after_requests(consul, "/v1/kv/")
-    assert in_force(node) == {"operator/a", "tenant/acme/b"}
+    assert in_force(node) == {"consul/operator/a", "consul/tenant/acme/b"}
     if isinstance(mode, int):
         assert source(node, "consul")["state"] == "stale"
         assert str(mode) in source(node, "consul")["lastError"]
 
     consul.set_mode("ok")
     consul.put("operator/c", OPERATOR)
-    wait_for(lambda: "operator/c" in in_force(node), "Consul's word again", 60)
+    wait_for(lambda: "consul/operator/c" in in_force(node), "Consul's word again", 60)
     consul.remove("operator/a")
-    wait_for(lambda: in_force(node) == {"operator/c", "tenant/acme/b"}, "the removal", 60)
+    wait_for(lambda: in_force(node) == {"consul/operator/c", "consul/tenant/acme/b"}, "the removal", 60)
 
 
 def test_p46_an_empty_list_needs_a_known_token(node, consul):
     consul.put("operator/a", OPERATOR)
     node.start_picketd(with_consul(consul))
-    wait_for(lambda: in_force(node) == {"operator/a"}, "the key")
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the key")
     consul.token_known = False
     for mode in ("empty", "none"):
         consul.set_mode(mode)
         with consul.changed:
             consul.bump()
         after_requests(consul, "/v1/acl/token/self", 2)
-        assert in_force(node) == {"operator/a"}
+        assert in_force(node) == {"consul/operator/a"}
     assert consul.count("consistent") >= 2
     consul.token_known = True
     wait_for(lambda: in_force(node) == set(), "a confirmed empty list", 60)
@@ -256,14 +256,14 @@ def test_what_a_token_may_not_see_is_not_gone(node, consul):
     wait_for(lambda: len(in_force(node)) == 2, "both keys")
     consul.unseen = "tenants/"
     consul.put("operator/c", OPERATOR)
-    wait_for(lambda: "operator/c" in in_force(node), "the key that it may see")
+    wait_for(lambda: "consul/operator/c" in in_force(node), "the key that it may see")
     after_requests(consul, "/v1/kv/")
-    assert in_force(node) == {"operator/a", "operator/c", "tenant/acme/b"}
+    assert in_force(node) == {"consul/operator/a", "consul/operator/c", "consul/tenant/acme/b"}
     assert source(node, "consul")["state"] == "stale"
     assert "key_prefix" in source(node, "consul")["lastError"]
     consul.unseen = ""
     consul.remove("tenants/acme/b")
-    wait_for(lambda: in_force(node) == {"operator/a", "operator/c"}, "the removal", 60)
+    wait_for(lambda: in_force(node) == {"consul/operator/a", "consul/operator/c"}, "the removal", 60)
 
 
 def test_a_key_in_no_policys_place_is_said(node, consul):
@@ -304,15 +304,15 @@ def test_an_answer_without_an_index_is_none(node, consul):
 def test_consul_away_at_start_keeps_what_was_in_force(node, consul):
     consul.put("operator/a", OPERATOR)
     node.start_picketd(with_consul(consul))
-    wait_for(lambda: in_force(node) == {"operator/a"}, "the key")
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the key")
     wait_for(lambda: os.path.exists(os.path.join(node.root, "var/lib/picket/policies/operator/a")),
              "the stored document")
     node.kill_picketd()
     consul.set_mode(500)
     node.start_picketd(with_consul(consul))
-    assert in_force(node) == {"operator/a"}
+    assert in_force(node) == {"consul/operator/a"}
     after_requests(consul, "/v1/kv/")
-    assert in_force(node) == {"operator/a"}
+    assert in_force(node) == {"consul/operator/a"}
     consul.set_mode("ok")
     consul.remove("operator/a")
     wait_for(lambda: in_force(node) == set(), "Consul's word again", 60)

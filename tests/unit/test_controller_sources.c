@@ -217,9 +217,9 @@ static void test_places(void **state)
 	static const struct {
 		const char *key, *source, *tenant_name;
 	} rows[] = {
-		{ "p/operator/a", "operator", NULL },
-		{ "p/tenants/acme/a", "tenant/acme", "acme" },
-		{ "p/tenants/acme/x/y", "tenant/acme", "acme" },
+		{ "p/operator/a", "consul/operator", NULL },
+		{ "p/tenants/acme/a", "consul/tenant/acme", "acme" },
+		{ "p/tenants/acme/x/y", "consul/tenant/acme", "acme" },
 		{ "p/tenants/acme/", NULL, NULL },
 		{ "p/tenants/acme", NULL, NULL },
 		{ "p/tenants//a", NULL, NULL },
@@ -420,7 +420,8 @@ static void no_error(void *arg, const struct pk_err *err)
 static void test_docs_kept(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	struct pk_doc_place kv = { "tenant/acme", "consul:x/tenants/acme/we ird%/a-1", "acme" };
+	struct pk_doc_place kv = { "consul/tenant/acme", "consul:x/tenants/acme/we ird%/a-1",
+				   "acme" };
 	struct pk_docs *docs;
 	own_mem char *text = NULL;
 	own_str command = { 0 };
@@ -446,9 +447,9 @@ static void test_docs_kept(void **state)
 	assert_int_equal(in_force(docs), 2);
 	assert_true(offer(docs, "/p/a.json", "nonsense"));
 	assert_int_equal(in_force(docs), 2);
-	assert_int_equal(pk_docs_text(docs, pk_docs_at(docs, 0), &text, &len, NULL), 0);
+	assert_int_equal(pk_docs_text(docs, pk_docs_at(docs, 1), &text, &len, NULL), 0);
 	assert_string_equal(text, "\n" DENY);
-	assert_string_equal(pk_docs_at(docs, 1)->path, kv.path);
+	assert_string_equal(pk_docs_at(docs, 0)->path, kv.path);
 	assert_true(pk_docs_prune(docs, "file", no_path, NULL));
 	assert_int_equal(in_force(docs), 1);
 	assert_int_equal(pk_docs_store(docs, NULL), 0);
@@ -458,7 +459,7 @@ static void test_docs_kept(void **state)
 	pk_docs_load(docs, no_error, NULL);
 	assert_int_equal(in_force(docs), 1);
 	assert_string_equal(pk_docs_at(docs, 0)->doc->tenant_name, "acme");
-	assert_true(pk_docs_prune(docs, "tenant/", no_path, NULL));
+	assert_true(pk_docs_prune(docs, "consul/tenant/acme", no_path, NULL));
 	assert_int_equal(in_force(docs), 0);
 	assert_int_equal(pk_docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
@@ -525,7 +526,7 @@ static void test_docs_lost(void **state)
 	assert_int_equal(errors, 2);
 	pk_docs_prune(docs, "file", every_path, NULL);
 	assert_string_equal(pk_docs_lost(docs), other);
-	pk_docs_prune(docs, "operator", every_path, NULL);
+	pk_docs_prune(docs, "consul/operator", every_path, NULL);
 	assert_null(pk_docs_lost(docs));
 	assert_int_equal(access(other, F_OK), -1);
 	pk_docs_free(docs);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "scenario_private.h"
+#include "docsource.h"
 #include "fs.h"
 #include "icmp.h"
 #include "rules.h"
@@ -79,19 +80,13 @@ static int took(struct pk_scenario *c, int r, struct pk_document *doc,
 	return 0;
 }
 
-/* "tenant/acme" -> "acme"; NULL: no tenant's. */
-static const char *tenant_of(const char *source)
-{
-	return strncmp(source, "tenant/", 7) == 0 ? source + 7 : NULL;
-}
-
 int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
 			 struct pk_err *err)
 {
 	const char *source = c->file_source ? c->file_source : "file";
 	const struct pk_doc_source src = { .source = source,
 					   .path = path,
-					   .tenant_name = tenant_of(source) };
+					   .tenant_name = pk_source_namespace(source) };
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_mem char *text = NULL;
@@ -274,7 +269,7 @@ static int read_live_policies(struct pk_scenario *c, struct pk_str *said, struct
 		if (r < 0 || !text)
 			continue;
 		if (src.source)
-			src.tenant_name = tenant_of(src.source);
+			src.tenant_name = pk_source_namespace(src.source);
 		r = case_add_text(c, &src, text, said, err);
 	}
 	return r;
