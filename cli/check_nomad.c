@@ -23,7 +23,7 @@
 #define NOMAD_SECONDS 3
 #define BODY_CAP      (16u << 20)
 
-struct place {
+struct agent {
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -33,37 +33,37 @@ struct place {
 	char host[128];
 };
 
-static int find_place(const char *url, struct place *place)
+static int find_agent(const char *url, struct agent *agent)
 {
 	const char *at = strncmp(url, "http://", 7) ? NULL : url + 7;
 	bool bracket = at && *at == '[';
 	char *colon;
 	uint64_t port = 80;
 
-	if (!at || (size_t)snprintf(place->host, sizeof(place->host), "%s", at + bracket) >=
-			   sizeof(place->host))
+	if (!at || (size_t)snprintf(agent->host, sizeof(agent->host), "%s", at + bracket) >=
+			   sizeof(agent->host))
 		return -EINVAL;
-	place->host[strcspn(place->host, "/")] = '\0';
-	colon = bracket ? strstr(place->host, "]:") : strchr(place->host, ':');
+	agent->host[strcspn(agent->host, "/")] = '\0';
+	colon = bracket ? strstr(agent->host, "]:") : strchr(agent->host, ':');
 	if (colon) {
 		if (pk_parse_u64(colon + 1 + bracket, 65535, &port) < 0)
 			return -EINVAL;
 		*colon = '\0';
 	}
-	if (!strcmp(place->host, "localhost"))
-		strcpy(place->host, "127.0.0.1");
-	place->v4 =
+	if (!strcmp(agent->host, "localhost"))
+		strcpy(agent->host, "127.0.0.1");
+	agent->v4 =
 		(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	place->len = sizeof(place->v4);
-	if (inet_pton(AF_INET, place->host, &place->v4.sin_addr) == 1)
+	agent->len = sizeof(agent->v4);
+	if (inet_pton(AF_INET, agent->host, &agent->v4.sin_addr) == 1)
 		return 0;
-	place->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+	agent->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
 					   .sin6_port = htons((uint16_t)port) };
-	place->len = sizeof(place->v6);
-	return inet_pton(AF_INET6, place->host, &place->v6.sin6_addr) == 1 ? 0 : -EINVAL;
+	agent->len = sizeof(agent->v6);
+	return inet_pton(AF_INET6, agent->host, &agent->v6.sin6_addr) == 1 ? 0 : -EINVAL;
 }
 
-static int send_get(const struct pk_ctl_stream *s, const struct place *place, const char *path,
+static int send_get(const struct pk_ctl_stream *s, const struct agent *agent, const char *path,
 		    struct pk_err *err)
 {
 	const char *token = getenv("NOMAD_TOKEN");
@@ -73,7 +73,7 @@ static int send_get(const struct pk_ctl_stream *s, const struct place *place, co
 	if (r < 0)
 		return r;
 	pk_str_addf(&text, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n", path,
-		    place->host);
+		    agent->host);
 	if (token && *token && !strpbrk(token, "\r\n"))
 		pk_str_addf(&text, "X-Nomad-Token: %s\r\n", token);
 	pk_str_add(&text, "\r\n");
@@ -83,21 +83,21 @@ static int send_get(const struct pk_ctl_stream *s, const struct place *place, co
 }
 
 /* 0 and a document, the HTTP status where it isn't 200, or -errno. */
-static int get(const struct place *place, const char *path, struct pk_json_doc **doc,
+static int get(const struct agent *agent, const char *path, struct pk_json_doc **doc,
 	       struct pk_err *err)
 {
 	PK_OWN(pk_ctl_answer_done) struct pk_ctl_answer answer = { 0 };
 	const struct pk_ctl_request q = { .path = path };
-	own_fd int fd = socket(place->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	own_fd int fd = socket(agent->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct pk_ctl_stream s = { .fd = fd,
 				   .deadline_ns = pk_now_ns() + NOMAD_SECONDS * 1000000000ull };
 	int r;
 
 	if (fd < 0)
 		return pk_fail(err, errno, "socket");
-	if (connect(fd, &place->any, place->len) < 0 && errno != EINPROGRESS)
+	if (connect(fd, &agent->any, agent->len) < 0 && errno != EINPROGRESS)
 		return pk_fail(err, errno, "connect");
-	r = send_get(&s, place, path, err);
+	r = send_get(&s, agent, path, err);
 	if (r == 0)
 		r = pk_ctl_read_head(&s, &answer.status, err);
 	if (r == 0)
@@ -110,12 +110,12 @@ static int get(const struct place *place, const char *path, struct pk_json_doc *
 }
 
 /* The agent's own node, from the agent. */
-static int get_node(const struct place *place, struct pk_json_doc **node, struct pk_err *err)
+static int get_node(const struct agent *agent, struct pk_json_doc **node, struct pk_err *err)
 {
 	own_json *self = NULL;
 	char path[128] = "/v1/node/";
 	const char *id;
-	int r = get(place, "/v1/agent/self", &self, err);
+	int r = get(agent, "/v1/agent/self", &self, err);
 
 	if (r)
 		return r;
@@ -124,7 +124,7 @@ static int get_node(const struct place *place, struct pk_json_doc **node, struct
 		return pk_fail(err, 0, "the agent is no client");
 	if (pk_ctl_encode(path, sizeof(path), id) < 0)
 		return pk_fail(err, 0, "the agent's node id is too long");
-	return get(place, path, node, err);
+	return get(agent, path, node, err);
 }
 
 static void check_network(struct check *c, const struct pk_json *known,
@@ -213,7 +213,7 @@ void check_nomad(struct check *c)
 	const struct pk_json *attributes, *known;
 	struct pk_err err = { 0 };
 	own_json *node = NULL;
-	struct place place;
+	struct agent agent;
 	int r;
 
 	if (!node_has_nomad(c)) {
@@ -221,13 +221,13 @@ void check_nomad(struct check *c)
 		return;
 	}
 	url = url && *url ? url : "http://127.0.0.1:4646";
-	if (find_place(url, &place) < 0) {
+	if (find_agent(url, &agent) < 0) {
 		check_line(c, CHECK_WARN, "nomad",
 			   "nomad node status -self -json, NodeResources.Networks has cni/picket?",
 			   "%s: only plain HTTP to an address is asked here", url);
 		return;
 	}
-	r = get_node(&place, &node, &err);
+	r = get_node(&agent, &node, &err);
 	if (r > 0)
 		check_line(c, CHECK_WARN, "nomad", "give NOMAD_TOKEN with agent:read and node:read",
 			   "%s answered %d", url, r);

@@ -178,11 +178,11 @@ static int show(struct reader *reader, const char *text, const struct pk_json *f
 
 static void keep(struct reader *reader, const char *text)
 {
-	char **place = &reader->kept[reader->at++ % reader->room];
+	char **kept = &reader->kept[reader->at++ % reader->room];
 
-	free(*place);
-	*place = strdup(text);
-	if (!*place)
+	free(*kept);
+	*kept = strdup(text);
+	if (!*kept)
 		abort();
 }
 

@@ -41,7 +41,7 @@ static void first_error(const struct pk_json *row, struct pk_str *cell)
 		put_note(cell, pk_json_first(list));
 }
 
-/* What is refused must shout: below the table, uncut, each error with its place. */
+/* Refused documents are shown below the table, uncut, each error with its line and column. */
 static void print_errors(const struct cli *cli, const struct pk_json *rows)
 {
 	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {

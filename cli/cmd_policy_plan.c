@@ -69,7 +69,7 @@ static int replace(struct cli *cli, struct pk_scenario *before, struct pk_scenar
 				    !strcmp(before->docs[j]->source, after->docs[index]->source))
 					push(changed, before->docs[j]);
 	}
-	/* Only now do the places stand still. */
+	/* Only now do the indexes stand still. */
 	for (size_t i = 0; i < after->n_docs && r == 0; i++)
 		for (int j = 0; j < cli->argc; j++)
 			if (!strcmp(after->docs[i]->path, cli->argv[j]))

@@ -55,7 +55,7 @@ static int read_form(struct cli *cli)
 	return 0;
 }
 
-static int find_places(struct cli *cli)
+static int find_paths(struct cli *cli)
 {
 	const char *root = cli_get(cli, "root"), *env = getenv("PICKET_ROOT");
 	struct pk_err err = { 0 };
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 		cli_color_init(&cli);
 		r = read_form(&cli);
 		if (!r)
-			r = find_places(&cli);
+			r = find_paths(&cli);
 		if (!r)
 			r = cli.command->run(&cli);
 	}

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The documents in force, on disk: <directory>/<source>/<file>, one file a document (Consul's
- * sources without "consul/"), text as its
- * author wrote it behind one comment line that holds its name and place:
+ * sources without "consul/"), text as its author wrote it behind one comment line that holds its
+ * name and origin:
  *
  *	// picket: name=db-only-from-api path=/etc/picket/policies.d/db.json
  *

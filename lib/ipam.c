@@ -34,7 +34,7 @@ union pk_addr cni_block_gateway(const struct pk_prefix *block, const union pk_ad
 }
 
 /* Offset of an IPv4 gateway inside its block. */
-static uint64_t gateway_place(const struct pk_prefix *block, const union pk_addr *gateway)
+static uint64_t gateway_index(const struct pk_prefix *block, const union pk_addr *gateway)
 {
 	union pk_addr g = cni_block_gateway(block, gateway);
 
@@ -45,24 +45,24 @@ uint64_t cni_block_size(const struct pk_prefix *block, const union pk_addr *gate
 {
 	unsigned int bits = (block->v6 ? 128u : 32u) - block->len;
 	uint64_t all = bits >= 32 ? UINT64_C(1) << 32 : UINT64_C(1) << bits;
-	uint64_t place;
+	uint64_t index;
 
 	if (block->v6)
 		return all - 1;
-	place = gateway_place(block, gateway);
-	return all - 2 - (place != 0 && place != all - 1);
+	index = gateway_index(block, gateway);
+	return all - 2 - (index != 0 && index != all - 1);
 }
 
 union pk_addr cni_block_addr(const struct pk_prefix *block, const union pk_addr *gateway,
 			     uint64_t n)
 {
 	union pk_addr a = block->addr;
-	uint64_t place = n + 1;
+	uint64_t index = n + 1;
 
-	if (!block->v6 && place >= gateway_place(block, gateway))
-		place++;
+	if (!block->v6 && index >= gateway_index(block, gateway))
+		index++;
 	/* A block's host bits are zero, and at most 32 of them are used. */
-	a.w[3] = htonl(ntohl(a.w[3]) + (uint32_t)place);
+	a.w[3] = htonl(ntohl(a.w[3]) + (uint32_t)index);
 	return a;
 }
 

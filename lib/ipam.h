@@ -32,7 +32,7 @@ union pk_addr cni_block_gateway(const struct pk_prefix *block, const union pk_ad
 const struct pk_prefix *cni_block_of(const struct cni_ipam *ipam, const union pk_addr *addr);
 
 /*
- * The address to try next: the first free one of the family at or after place `hint` (a slot's
+ * The address to try next: the first free one of the family at or after index `hint` (a slot's
  * number: so that ADDs at the same time try different ones), wrapping round; where none is free
  * the one that rests longest. false: every address is held.
  */

@@ -2,7 +2,7 @@
 /*
  * struct pk_json is cJSON's node. Of cJSON the parser is used and the tree; its fields that
  * lose something (valueint, the search without case) are not: valueint holds the number of the
- * value in document order, by which its place is known.
+ * value in document order, by which its line and column are known.
  */
 #include "json.h"
 

@@ -99,7 +99,7 @@ int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 
 /*
  * Typed getters of one member: absent leaves *out alone and returns 0; a wrong type or range is an
- * error with place.
+ * error with line and column.
  */
 int pk_json_get_string(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
 		       const char **out, struct pk_err *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* For lib/json*.c alone: the strict scan and what it learns about places. */
+/* For lib/json*.c alone: the strict scan, and the lines and columns that it notes. */
 #include "json.h"
 
 #define PK_JSON_RELAXED_MAX (64u << 20)

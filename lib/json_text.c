@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Pieces of a JSON text: characters and escapes; places as people read them. */
+/* Pieces of a JSON text: characters and escapes; line and column as people count them. */
 #include <stdio.h>
 #include <string.h>
 

@@ -47,7 +47,7 @@ int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err
 void pk_settings_json(const struct pk_settings *s, struct pk_str *out);
 /*
  * One key of an object each, for the files that share it (node.json, picketd.json): absent or null
- * keeps what s has, anything wrong is an error with its place and leaves s as it was.
+ * keeps what s has, anything wrong is an error with its path and leaves s as it was.
  * Sizes are "capacity" and "limits".
  */
 int pk_settings_get_baseline(struct pk_settings *s, const struct pk_json_doc *doc,

@@ -36,7 +36,7 @@ bool pk_slot_taken(const struct pk_bpf *bpf, uint32_t slot);
 uint32_t pk_slot_age(const struct pk_bpf *bpf, uint32_t slot);
 /*
  * The slot's device is seen gone (or was never made): clears all that names it, counters and
- * buckets too, and the place is free. -EBUSY: its word is open. Free already is success.
+ * buckets too, and the slot is free. -EBUSY: its word is open. Free already is success.
  */
 int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
 
@@ -78,7 +78,7 @@ int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uin
 /* Rule sets. */
 
 /*
- * A place for image: an equal one that is there (by digest), else built aside in a free place:
+ * An index for image: that of an equal one (by digest), else of one built aside under a free index:
  * size checked first, verdicts, lists, peer classes, its rule_sets entry last. Nothing is switched
  * and nothing live changes; on failure nothing stays. Peers whose identity has no number yet are
  * left out (pk_rule_set_peers adds them); tenants get one.
@@ -93,7 +93,7 @@ int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_
 			     uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
 int pk_rule_set_install_labels(struct pk_bpf *bpf, struct pk_image *image, const uint64_t hash[2],
 			       uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
-/* The place of an equal rule set, 0 = none. */
+/* The index of an equal rule set, 0 = none. */
 uint32_t pk_rule_set_find(const struct pk_bpf *bpf, const uint64_t digest[2]);
 int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,
 		    struct pk_rule_set *out); /* -ENOENT: free */
@@ -172,7 +172,7 @@ struct pk_endpoint_open {
 	struct pk_labels labels; /* as pk_labels_take gave them */
 	/*
 	 * of the label set: which rule set it names is read anew under the lock (since the labels
-	 * were taken that one may be freed, its place another tenant's); 0, 0: labels' own
+	 * were taken that one may be freed, its index another tenant's); 0, 0: labels' own
 	 */
 	uint64_t hash[2];
 	uint32_t rule_set; /* 0: the label set's, else the tenant's base */

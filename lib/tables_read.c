@@ -53,15 +53,15 @@ static uint64_t used_slots(const struct pk_bpf *bpf)
 }
 
 /* Places taken, and the verdicts that they say they hold. */
-static void used_rule_sets(const struct pk_bpf *bpf, uint64_t *places, uint64_t *verdicts)
+static void used_rule_sets(const struct pk_bpf *bpf, uint64_t *sets, uint64_t *verdicts)
 {
 	own_mem struct pk_rule_set *all = pk_alloc(bpf->node.rule_sets * sizeof(*all));
 
-	*places = *verdicts = 0;
+	*sets = *verdicts = 0;
 	if (pk_map_get_range(bpf->map[PK_MAP_RULE_SETS], 0, bpf->node.rule_sets, all) < 0)
 		return;
 	for (uint32_t i = 1; i < bpf->node.rule_sets; i++) {
-		*places += all[i].entries != 0;
+		*sets += all[i].entries != 0;
 		*verdicts += all[i].entries & ~PK_RULE_SET_CLAIM;
 	}
 }
@@ -79,12 +79,12 @@ size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_CO
 					       PK_MAP_REMOTE,	 PK_MAP_POOLS, PK_MAP_OPEN_PORTS,
 					       PK_MAP_PUBLISHED, PK_MAP_CIDR,  PK_MAP_PEER_CLASS,
 					       PK_MAP_FLOWS };
-	uint64_t places, verdicts;
+	uint64_t sets, verdicts;
 	size_t n = 0;
 
-	used_rule_sets(bpf, &places, &verdicts);
+	used_rule_sets(bpf, &sets, &verdicts);
 	use[n++] = (struct pk_table_use){ "endpoints", used_slots(bpf), bpf->node.capacity };
-	use[n++] = (struct pk_table_use){ "rule_sets", places, bpf->node.rule_sets - 1 };
+	use[n++] = (struct pk_table_use){ "rule_sets", sets, bpf->node.rule_sets - 1 };
 	use[n++] = (struct pk_table_use){ "verdicts", verdicts, size_of(bpf, PK_MAP_VERDICTS) };
 	for (size_t i = 0; i < PK_ARRAY_LEN(counted); i++) {
 		size_t used = 0;

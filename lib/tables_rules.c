@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rule sets: built aside in a place that is claimed under the node lock, filled without it, made
+ * Rule sets: built aside under an index that is claimed under the node lock, filled without it, made
  * real by their rule_sets entry. Whatever fails takes away all that it wrote.
  */
 #include <errno.h>
@@ -86,8 +86,8 @@ static int no_room(struct pk_err *err, const char *what, size_t used, size_t siz
 	return pk_fix(err, r, "raise capacity (it takes effect at the next boot)");
 }
 
-/* Node lock held: the lowest free place, marked with what it will hold. */
-static int claim(struct pk_bpf *bpf, const struct pk_rule_set *all, size_t n, uint32_t *place,
+/* Node lock held: the lowest free index, marked with what it will hold. */
+static int claim(struct pk_bpf *bpf, const struct pk_rule_set *all, size_t n, uint32_t *index,
 		 struct pk_err *err)
 {
 	struct pk_rule_set mark = { .entries = PK_RULE_SET_CLAIM | (uint32_t)n,
@@ -111,15 +111,15 @@ static int claim(struct pk_bpf *bpf, const struct pk_rule_set *all, size_t n, ui
 	/* What a dead claimant left there would mix with ours. */
 	if (all[found].entries)
 		pk_rule_set_scrub(bpf, found, NULL);
-	*place = found;
+	*index = found;
 	return write_entry(bpf, found, &mark, err);
 }
 
-static void unclaim(struct pk_bpf *bpf, uint32_t place)
+static void unclaim(struct pk_bpf *bpf, uint32_t index)
 {
 	static const struct pk_rule_set nothing;
 
-	write_entry(bpf, place, &nothing, NULL);
+	write_entry(bpf, index, &nothing, NULL);
 }
 
 /* How the caller wants the rule set named in the same step. */
@@ -129,17 +129,17 @@ struct naming {
 	const uint64_t *labels;
 };
 
-static int name_it(struct pk_bpf *bpf, const struct naming *name, uint32_t place,
+static int name_it(struct pk_bpf *bpf, const struct naming *name, uint32_t index,
 		   struct pk_err *err)
 {
 	if (name->base)
-		return pk_base_write(bpf, name->tenant, place, err);
-	return name->labels ? pk_labels_write_rule_set(bpf, name->labels, place, err) : 0;
+		return pk_base_write(bpf, name->tenant, index, err);
+	return name->labels ? pk_labels_write_rule_set(bpf, name->labels, index, err) : 0;
 }
 
-/* 1: an equal one is there, and named. 0: *place is claimed. */
+/* 1: an equal one is there, and named. 0: *index is claimed. */
 static int find_or_claim(struct pk_bpf *bpf, struct pk_image *image, const struct naming *name,
-			 uint64_t deadline_ns, uint32_t *place, struct pk_err *err)
+			 uint64_t deadline_ns, uint32_t *index, struct pk_err *err)
 {
 	own_mem struct pk_rule_set *all = NULL;
 	own_fd int lock = -1;
@@ -150,17 +150,17 @@ static int find_or_claim(struct pk_bpf *bpf, struct pk_image *image, const struc
 	all = read_all(bpf);
 	if (!all)
 		return pk_tables_fail(err, -EIO, PK_MAP_RULE_SETS, "read");
-	*place = find_in(bpf, all, image->digest);
-	if (!*place)
-		return claim(bpf, all, image->n_verdicts, place, err);
-	pk_list_learn(bpf, image, &all[*place]);
-	r = name_it(bpf, name, *place, err);
+	*index = find_in(bpf, all, image->digest);
+	if (!*index)
+		return claim(bpf, all, image->n_verdicts, index, err);
+	pk_list_learn(bpf, image, &all[*index]);
+	r = name_it(bpf, name, *index, err);
 	return r < 0 ? r : 1;
 }
 
-/* The claimed place is full: make it real, or use one that somebody else made meanwhile. */
+/* The claimed rule set is written whole: make it real, or use one that somebody else made meanwhile. */
 static int finish(struct pk_bpf *bpf, struct pk_image *image, const struct naming *name,
-		  uint64_t deadline_ns, uint32_t *place, struct pk_rule_set *entry,
+		  uint64_t deadline_ns, uint32_t *index, struct pk_rule_set *entry,
 		  struct pk_err *err)
 {
 	own_fd int lock = -1;
@@ -171,15 +171,15 @@ static int finish(struct pk_bpf *bpf, struct pk_image *image, const struct namin
 		return r;
 	other = pk_rule_set_find(bpf, image->digest);
 	if (other) {
-		pk_rule_set_scrub(bpf, *place, image);
+		pk_rule_set_scrub(bpf, *index, image);
 		pk_list_drop_new(bpf, entry);
-		unclaim(bpf, *place);
-		*place = other;
+		unclaim(bpf, *index);
+		*index = other;
 		return name_it(bpf, name, other, err);
 	}
-	r = write_entry(bpf, *place, entry, err);
+	r = write_entry(bpf, *index, entry, err);
 	pk_fault("rule-set-made");
-	return r == 0 ? name_it(bpf, name, *place, err) : r;
+	return r == 0 ? name_it(bpf, name, *index, err) : r;
 }
 
 static int install(struct pk_bpf *bpf, struct pk_image *image, const struct naming *name,
@@ -190,26 +190,26 @@ static int install(struct pk_bpf *bpf, struct pk_image *image, const struct nami
 		.flags = image->flags | (image->audit ? PK_RULE_SET_AUDIT : 0),
 		.digest = { image->digest[0], image->digest[1] },
 	};
-	uint32_t place = 0;
-	int r = find_or_claim(bpf, image, name, deadline_ns, &place, err);
+	uint32_t index = 0;
+	int r = find_or_claim(bpf, image, name, deadline_ns, &index, err);
 
 	if (r != 0) {
-		*rule_set = r > 0 ? place : *rule_set;
+		*rule_set = r > 0 ? index : *rule_set;
 		return r > 0 ? 0 : r;
 	}
 	pk_fault("rule-set-claimed");
-	r = pk_rule_set_write(bpf, place, image, deadline_ns, &entry, err);
+	r = pk_rule_set_write(bpf, index, image, deadline_ns, &entry, err);
 	pk_fault("rule-set-filled");
 	if (r == 0)
-		r = finish(bpf, image, name, deadline_ns, &place, &entry, err);
+		r = finish(bpf, image, name, deadline_ns, &index, &entry, err);
 	if (r < 0) {
-		pk_rule_set_scrub(bpf, place, image);
+		pk_rule_set_scrub(bpf, index, image);
 		pk_list_drop_new(bpf, &entry);
-		unclaim(bpf, place);
+		unclaim(bpf, index);
 		return r;
 	}
 	pk_list_learn(bpf, image, &entry);
-	*rule_set = place;
+	*rule_set = index;
 	return 0;
 }
 

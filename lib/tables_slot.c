@@ -105,7 +105,7 @@ int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, ui
 	found = choose_slot(bpf, owner);
 	if (!found) {
 		r = pk_code(err,
-			    pk_fail(err, ENOSPC, "all %u places for endpoints are taken",
+			    pk_fail(err, ENOSPC, "all %u slots for endpoints are taken",
 				    bpf->node.capacity),
 			    PK_CODE_CAPACITY);
 		return pk_fix(err, r,

@@ -13,15 +13,15 @@
 
 /* Verdicts. */
 
-static void place_key(struct pk_verdict_key *key, const struct pk_verdict_entry *entry,
-		      uint32_t place)
+static void verdict_key(struct pk_verdict_key *key, const struct pk_verdict_entry *entry,
+			uint32_t rule_set)
 {
 	*key = entry->key;
-	key->rule_set = place;
+	key->rule_set = rule_set;
 }
 
-static int write_verdicts(struct pk_bpf *bpf, uint32_t place, const struct pk_verdict_entry *list,
-			  size_t n, struct pk_err *err)
+static int write_verdicts(struct pk_bpf *bpf, uint32_t rule_set,
+			  const struct pk_verdict_entry *list, size_t n, struct pk_err *err)
 {
 	own_mem struct pk_verdict_key *keys = pk_alloc(CHUNK * sizeof(*keys));
 	own_mem struct pk_verdict_value *values = pk_alloc(CHUNK * sizeof(*values));
@@ -31,7 +31,7 @@ static int write_verdicts(struct pk_bpf *bpf, uint32_t place, const struct pk_ve
 		int r;
 
 		for (size_t i = 0; i < part; i++) {
-			place_key(&keys[i], &list[at + i], place);
+			verdict_key(&keys[i], &list[at + i], rule_set);
 			values[i] = list[at + i].value;
 		}
 		r = pk_map_set_many(bpf->map[PK_MAP_VERDICTS], keys, values, part, &done);
@@ -43,10 +43,10 @@ static int write_verdicts(struct pk_bpf *bpf, uint32_t place, const struct pk_ve
 
 /* Peers. */
 
-static struct pk_peer_class_key peer_key(uint32_t place, const struct pk_peer_entry *peer,
+static struct pk_peer_class_key peer_key(uint32_t rule_set, const struct pk_peer_entry *peer,
 					 uint32_t number)
 {
-	return (struct pk_peer_class_key){ .rule_set = place,
+	return (struct pk_peer_class_key){ .rule_set = rule_set,
 					   .peer = peer->tenant ? number | PK_PEER_TENANT : number,
 					   .dir = peer->dir };
 }
@@ -61,11 +61,11 @@ static uint32_t peer_number(const struct pk_bpf *bpf, const struct pk_peer_entry
 	return peer->tenant ? labels.tenant : labels.identity;
 }
 
-static int write_peer(struct pk_bpf *bpf, uint32_t place, const struct pk_peer_entry *peer,
+static int write_peer(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_peer_entry *peer,
 		      struct pk_err *err)
 {
 	uint32_t number = peer_number(bpf, peer);
-	struct pk_peer_class_key key = peer_key(place, peer, number);
+	struct pk_peer_class_key key = peer_key(rule_set, peer, number);
 	int r = number ? pk_map_set(bpf->map[PK_MAP_PEER_CLASS], &key, &peer->class_nr, BPF_ANY)
 		       : 0;
 
@@ -273,8 +273,8 @@ void pk_list_learn(struct pk_bpf *bpf, const struct pk_image *image,
  * frees, and it installs from the same thread; what the plugin finds it found through its own
  * handle, which has installed nothing before.
  */
-static int place_list(struct pk_bpf *bpf, const struct pk_cidr_list *list, uint32_t *number,
-		      struct pk_err *err)
+static int take_list(struct pk_bpf *bpf, const struct pk_cidr_list *list, uint32_t *number,
+		     struct pk_err *err)
 {
 	struct pk_tables_list *known = list ? find_list(bpf, list->digest) : NULL;
 	int r;
@@ -337,13 +337,13 @@ void pk_list_drop_new(struct pk_bpf *bpf, const struct pk_rule_set *entry)
 	pk_list_release(bpf, 0, entry, NULL);
 }
 
-void pk_list_release(struct pk_bpf *bpf, uint32_t place, const struct pk_rule_set *was,
+void pk_list_release(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_rule_set *was,
 		     const struct pk_image *image)
 {
 	for (int dir = 0; dir < 2; dir++) {
 		uint32_t number = was->list[dir];
 
-		if (!number || (dir && number == was->list[0]) || list_used(bpf, number, place))
+		if (!number || (dir && number == was->list[0]) || list_used(bpf, number, rule_set))
 			continue;
 		delete_list(bpf, number, image ? image->list[dir] : NULL);
 	}
@@ -351,48 +351,48 @@ void pk_list_release(struct pk_bpf *bpf, uint32_t place, const struct pk_rule_se
 
 /* The whole. */
 
-int pk_rule_set_write(struct pk_bpf *bpf, uint32_t place, const struct pk_image *image,
+int pk_rule_set_write(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
 		      uint64_t deadline_ns, struct pk_rule_set *entry, struct pk_err *err)
 {
-	int r = write_verdicts(bpf, place, image->verdicts, image->n_verdicts, err);
+	int r = write_verdicts(bpf, rule_set, image->verdicts, image->n_verdicts, err);
 
 	for (int dir = 0; dir < 2 && r == 0; dir++)
-		r = place_list(bpf, image->list[dir], &entry->list[dir], err);
+		r = take_list(bpf, image->list[dir], &entry->list[dir], err);
 	if (r == 0)
 		r = number_tenants(bpf, image, deadline_ns, err);
-	return r == 0 ? pk_rule_set_peers(bpf, place, image, err) : r;
+	return r == 0 ? pk_rule_set_peers(bpf, rule_set, image, err) : r;
 }
 
-struct in_place {
+struct of_rule_set {
 	int map;
-	uint32_t place;
+	uint32_t rule_set;
 };
 
 static int drop_verdict(void *arg, const void *key, const void *value)
 {
-	const struct in_place *in = arg;
+	const struct of_rule_set *in = arg;
 
 	(void)value;
-	if (((const struct pk_verdict_key *)key)->rule_set == in->place)
+	if (((const struct pk_verdict_key *)key)->rule_set == in->rule_set)
 		pk_map_delete(in->map, key);
 	return 0;
 }
 
 static int drop_peer(void *arg, const void *key, const void *value)
 {
-	const struct in_place *in = arg;
+	const struct of_rule_set *in = arg;
 
 	(void)value;
-	if (((const struct pk_peer_class_key *)key)->rule_set == in->place)
+	if (((const struct pk_peer_class_key *)key)->rule_set == in->rule_set)
 		pk_map_delete(in->map, key);
 	return 0;
 }
 
 /* Peer classes always by walking: numbers of peers that are forgotten by now have entries too. */
-void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t place, const struct pk_image *image)
+void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image)
 {
-	struct in_place verdicts = { .map = bpf->map[PK_MAP_VERDICTS], .place = place };
-	struct in_place peers = { .map = bpf->map[PK_MAP_PEER_CLASS], .place = place };
+	struct of_rule_set verdicts = { .map = bpf->map[PK_MAP_VERDICTS], .rule_set = rule_set };
+	struct of_rule_set peers = { .map = bpf->map[PK_MAP_PEER_CLASS], .rule_set = rule_set };
 
 	pk_map_each(peers.map, drop_peer, &peers);
 	if (!image)
@@ -400,7 +400,7 @@ void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t place, const struct pk_image
 	for (size_t i = 0; image && i < image->n_verdicts; i++) {
 		struct pk_verdict_key key;
 
-		place_key(&key, &image->verdicts[i], place);
+		verdict_key(&key, &image->verdicts[i], rule_set);
 		pk_map_delete(verdicts.map, &key);
 	}
 }

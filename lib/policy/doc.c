@@ -16,15 +16,15 @@ static void read_direction(struct pk_reader *r, const struct pk_json *v, enum pk
 	const struct pk_json *allow = pk_json_get(v, dir == PK_INGRESS ? "ingress" : "egress");
 	const struct pk_json *deny =
 		pk_json_get(v, dir == PK_INGRESS ? "ingressDeny" : "egressDeny");
-	struct pk_read_place place = { .dir = dir };
+	struct pk_read_context in = { .dir = dir };
 
 	rule->entries[dir] = pk_read_array(pk_json_count(allow) + pk_json_count(deny),
 					   sizeof(*rule->entries[dir]));
 	for (const struct pk_json *e = pk_json_first(allow); e; e = pk_json_next(e))
-		pk_read_entry(r, e, &place, &rule->entries[dir][rule->n_entries[dir]++]);
-	place.deny = true;
+		pk_read_entry(r, e, &in, &rule->entries[dir][rule->n_entries[dir]++]);
+	in.deny = true;
 	for (const struct pk_json *e = pk_json_first(deny); e; e = pk_json_next(e))
-		pk_read_entry(r, e, &place, &rule->entries[dir][rule->n_entries[dir]++]);
+		pk_read_entry(r, e, &in, &rule->entries[dir][rule->n_entries[dir]++]);
 }
 
 /*
@@ -52,12 +52,12 @@ void pk_read_rule(struct pk_reader *r, const struct pk_json *v, struct pk_rule *
 {
 	const char *description = pk_json_string(pk_json_get(v, "description"));
 	const char *log = pk_json_string(pk_json_get(pk_json_get(v, "log"), "value"));
-	struct pk_read_place place = { .subject = true };
+	struct pk_read_context in = { .subject = true };
 
 	rule->line = pk_json_line(r->json, v);
 	rule->description = description ? pk_read_text(description) : NULL;
 	rule->log = log ? pk_read_text(log) : NULL;
-	pk_read_selector(r, pk_json_get(v, "endpointSelector"), &place, &rule->subject);
+	pk_read_selector(r, pk_json_get(v, "endpointSelector"), &in, &rule->subject);
 	for (int dir = 0; dir < 2; dir++) {
 		read_direction(r, v, (enum pk_dir)dir, rule);
 		read_default_deny(r, v, (enum pk_dir)dir, rule);
@@ -83,8 +83,8 @@ static void read_namespace(struct pk_reader *r, const struct pk_doc_source *src,
 
 	if (given && src->tenant_name && strcmp(given, src->tenant_name) != 0)
 		pk_read_error(r, v, false, "remove it, or move the document",
-			      "found \"%s\", but this place belongs to the namespace \"%s\"", given,
-			      src->tenant_name);
+			      "found \"%s\", but this location belongs to the namespace \"%s\"",
+			      given, src->tenant_name);
 	if (!given)
 		given = src->tenant_name;
 	if (given)

@@ -151,7 +151,7 @@ static void unknown_key(struct pk_reader *r, const struct pk_schema *s, const st
 	pk_read_error(r, m, true, fix, "unknown key");
 }
 
-/* A required key that is missing, unless another one stands in its place: one error is enough. */
+/* A required key that is missing, unless another one stands for it: one error is enough. */
 static void check_required(struct pk_reader *r, const struct pk_schema *s, const struct pk_json *v,
 			   const struct pk_schema_key *k)
 {

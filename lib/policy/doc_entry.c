@@ -23,16 +23,16 @@ static void read_prefix(struct pk_reader *r, const struct pk_json *v, struct pk_
 }
 
 /* docs/policy.md, "Protected addresses": what a tenant's egress allow never opens by itself. */
-static bool needs_reach(const struct pk_reader *r, const struct pk_read_place *place)
+static bool needs_reach(const struct pk_reader *r, const struct pk_read_context *in)
 {
-	return r->doc->tenant_name && !place->deny && place->dir == PK_EGRESS;
+	return r->doc->tenant_name && !in->deny && in->dir == PK_EGRESS;
 }
 
 static void read_cidr(struct pk_reader *r, const struct pk_json *v,
-		      const struct pk_read_place *place, struct pk_prefix *out)
+		      const struct pk_read_context *in, struct pk_prefix *out)
 {
 	read_prefix(r, v, out);
-	for (size_t i = 0; i < pk_n_protected && needs_reach(r, place); i++)
+	for (size_t i = 0; i < pk_n_protected && needs_reach(r, in); i++)
 		if (pk_prefix_covers(&pk_protected[i], out))
 			pk_read_warn(
 				r, v, false, "the operator's \"tenantReach\" must list it",
@@ -41,11 +41,11 @@ static void read_cidr(struct pk_reader *r, const struct pk_json *v,
 }
 
 static void read_cidrs(struct pk_reader *r, const struct pk_json *list,
-		       const struct pk_read_place *place, struct pk_entry *entry)
+		       const struct pk_read_context *in, struct pk_entry *entry)
 {
 	entry->cidrs = pk_read_array(pk_json_count(list), sizeof(*entry->cidrs));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
-		read_cidr(r, v, place, &entry->cidrs[entry->n_cidrs++].cidr);
+		read_cidr(r, v, in, &entry->cidrs[entry->n_cidrs++].cidr);
 }
 
 static void read_except(struct pk_reader *r, const struct pk_json *list, struct pk_cidr_rule *cidr)
@@ -66,21 +66,21 @@ static void read_except(struct pk_reader *r, const struct pk_json *list, struct 
 }
 
 static void read_cidr_sets(struct pk_reader *r, const struct pk_json *list,
-			   const struct pk_read_place *place, struct pk_entry *entry)
+			   const struct pk_read_context *in, struct pk_entry *entry)
 {
 	entry->cidrs = pk_read_array(pk_json_count(list), sizeof(*entry->cidrs));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		struct pk_cidr_rule *cidr = &entry->cidrs[entry->n_cidrs++];
 
-		read_cidr(r, pk_json_get(v, "cidr"), place, &cidr->cidr);
+		read_cidr(r, pk_json_get(v, "cidr"), in, &cidr->cidr);
 		read_except(r, pk_json_get(v, "except"), cidr);
 	}
 }
 
 static void warn_tenant_reach(struct pk_reader *r, const struct pk_json *at, bool key,
-			      const struct pk_read_place *place, enum pk_entity entity)
+			      const struct pk_read_context *in, enum pk_entity entity)
 {
-	if (!needs_reach(r, place) || (entity != PK_ENTITY_HOST && entity != PK_ENTITY_REMOTE_NODE))
+	if (!needs_reach(r, in) || (entity != PK_ENTITY_HOST && entity != PK_ENTITY_REMOTE_NODE))
 		return;
 	pk_read_warn(r, at, key, "the operator's \"tenantReach\" must list it",
 		     "a tenant's policy doesn't open the way to \"%s\" by itself",
@@ -88,27 +88,27 @@ static void warn_tenant_reach(struct pk_reader *r, const struct pk_json *at, boo
 }
 
 static void read_entities(struct pk_reader *r, const struct pk_json *list,
-			  const struct pk_read_place *place, struct pk_entry *entry)
+			  const struct pk_read_context *in, struct pk_entry *entry)
 {
 	entry->entities = pk_read_array(pk_json_count(list), sizeof(*entry->entities));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		enum pk_entity *entity = &entry->entities[entry->n_entities++];
 
 		pk_entity_parse(pk_json_string(v), entity);
-		warn_tenant_reach(r, v, false, place, *entity);
+		warn_tenant_reach(r, v, false, in, *entity);
 	}
 }
 
 static void read_selectors(struct pk_reader *r, const struct pk_json *list,
-			   const struct pk_read_place *place, struct pk_entry *entry)
+			   const struct pk_read_context *in, struct pk_entry *entry)
 {
 	entry->selectors = pk_read_array(pk_json_count(list), sizeof(*entry->selectors));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		struct pk_selector *sel = &entry->selectors[entry->n_selectors++];
 
-		pk_read_selector(r, v, place, sel);
+		pk_read_selector(r, v, in, sel);
 		if (sel->is_entity)
-			warn_tenant_reach(r, v, false, place, sel->entity);
+			warn_tenant_reach(r, v, false, in, sel->entity);
 	}
 }
 
@@ -187,22 +187,22 @@ static enum pk_peers_kind peer_kind(const char *key, enum pk_dir dir)
 }
 
 static void read_peers(struct pk_reader *r, const struct pk_json *m,
-		       const struct pk_read_place *place, struct pk_entry *entry)
+		       const struct pk_read_context *in, struct pk_entry *entry)
 {
 	switch (entry->kind) {
 	case PK_PEERS_ABSENT:
 		return;
 	case PK_PEERS_ENDPOINTS:
-		read_selectors(r, m, place, entry);
+		read_selectors(r, m, in, entry);
 		break;
 	case PK_PEERS_CIDR:
 		if (pk_json_type(pk_json_first(m)) == PK_JSON_OBJECT)
-			read_cidr_sets(r, m, place, entry);
+			read_cidr_sets(r, m, in, entry);
 		else
-			read_cidrs(r, m, place, entry);
+			read_cidrs(r, m, in, entry);
 		break;
 	case PK_PEERS_ENTITIES:
-		read_entities(r, m, place, entry);
+		read_entities(r, m, in, entry);
 		break;
 	case PK_PEERS_SERVICES:
 		read_services(r, m, entry);
@@ -231,19 +231,19 @@ static void read_pass(struct pk_reader *r, const struct pk_json *v, struct pk_en
 		pk_read_error(r, pass, true, NULL, "pass doesn't go with toFQDNs");
 }
 
-void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk_read_place *place,
+void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk_read_context *in,
 		   struct pk_entry *entry)
 {
 	entry->line = pk_json_line(r->json, v);
-	entry->deny = place->deny;
+	entry->deny = in->deny;
 	entry->empty = !pk_json_first(v);
 	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
-		enum pk_peers_kind kind = peer_kind(pk_json_key(m), place->dir);
+		enum pk_peers_kind kind = peer_kind(pk_json_key(m), in->dir);
 
 		if (kind == PK_PEERS_ABSENT)
 			continue;
 		entry->kind = kind;
-		read_peers(r, m, place, entry);
+		read_peers(r, m, in, entry);
 	}
 	pk_read_ports(r, v, entry);
 	read_pass(r, v, entry);

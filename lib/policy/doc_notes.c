@@ -33,7 +33,7 @@ char *pk_read_text(const char *text)
 	return copy;
 }
 
-/* The place of a note in a full list: an error takes that of the last warning. */
+/* The index of a note in a full list: an error takes that of the last warning. */
 static struct pk_doc_note *replace_warning(struct pk_doc_notes *notes, bool error)
 {
 	for (size_t i = notes->n; error && i > 0; i--) {
@@ -56,7 +56,7 @@ static void grow(struct pk_doc_notes *notes, size_t max)
 		abort();
 }
 
-/* NULL where the list is full: the count goes on, the place isn't worked out. */
+/* NULL where the list is full: the count goes on, line and column are not worked out. */
 static struct pk_doc_note *add(struct pk_doc_notes *notes, bool error)
 {
 	size_t max = notes->max ? notes->max : PK_DOC_NOTES_MAX;

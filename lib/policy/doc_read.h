@@ -12,7 +12,7 @@ struct pk_reader {
 };
 
 /* What a peer or subject stands in. */
-struct pk_read_place {
+struct pk_read_context {
 	bool subject; /* endpointSelector */
 	bool deny;
 	enum pk_dir dir;
@@ -35,10 +35,10 @@ void pk_read_check(struct pk_reader *r, const struct pk_schema *schema, const st
 
 /* Meaning: v has passed the check. Errors are notes, what is read so far stays in the document. */
 void pk_read_rule(struct pk_reader *r, const struct pk_json *v, struct pk_rule *rule);
-void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk_read_place *place,
+void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk_read_context *in,
 		   struct pk_entry *entry);
 void pk_read_selector(struct pk_reader *r, const struct pk_json *v,
-		      const struct pk_read_place *place, struct pk_selector *sel);
+		      const struct pk_read_context *in, struct pk_selector *sel);
 void pk_read_ports(struct pk_reader *r, const struct pk_json *entry, struct pk_entry *out);
 
 /* Helpers. An allocation that fails aborts: sizes are bounded by the text's cap. */

@@ -156,7 +156,7 @@ static const struct pk_json *find_reserved(const struct pk_json *match_labels)
 }
 
 static void read_entity(struct pk_reader *r, const struct pk_json *v, const struct pk_json *pair,
-			const struct pk_read_place *place, struct pk_selector *sel)
+			const struct pk_read_context *in, struct pk_selector *sel)
 {
 	const char *name = pk_json_key(pair) + strlen("reserved:");
 
@@ -172,7 +172,7 @@ static void read_entity(struct pk_reader *r, const struct pk_json *v, const stru
 	}
 	pk_entity_parse(name, &sel->entity);
 	sel->is_entity = true;
-	if (!place->subject)
+	if (!in->subject)
 		return;
 	if (sel->entity != PK_ENTITY_INIT)
 		pk_read_error(r, pair, true, NULL,
@@ -251,7 +251,7 @@ static bool is_authors_word(const char *key)
 
 /* Whoever writes jobs decides what such a selector selects. */
 static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
-				const struct pk_read_place *place, const struct pk_selector *sel)
+				const struct pk_read_context *in, const struct pk_selector *sel)
 {
 	bool all = sel->n_req > 0, named = pk_selector_names_namespace(sel);
 
@@ -267,7 +267,7 @@ static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
 		}
 		all = all && is_authors_word(sel->req[i].key);
 	}
-	if (all && !place->subject)
+	if (all && !in->subject)
 		pk_read_warn(r, v, false, "add \"nomad:namespace\"",
 			     "rests on the job author's words alone: any tenant can call a job so");
 }
@@ -307,11 +307,11 @@ static bool excludes(const struct pk_requirement *req, const char *tenant_name)
 
 /* What a tenant's policy can't reach, however it is written. */
 static void check_namespace(struct pk_reader *r, const struct pk_json *v,
-			    const struct pk_read_place *place, const struct pk_selector *sel)
+			    const struct pk_read_context *in, const struct pk_selector *sel)
 {
 	const char *own = r->doc->tenant_name;
 
-	for (size_t i = 0; i < sel->n_req && own && place->subject; i++)
+	for (size_t i = 0; i < sel->n_req && own && in->subject; i++)
 		if (excludes(&sel->req[i], own)) {
 			pk_read_warn(r, v, false, NULL,
 				     "selects nothing: a policy of the namespace \"%s\" is about "
@@ -319,7 +319,7 @@ static void check_namespace(struct pk_reader *r, const struct pk_json *v,
 				     own);
 			return;
 		}
-	if (own && !place->subject && !place->deny && pk_selector_reads_namespace(sel) &&
+	if (own && !in->subject && !in->deny && pk_selector_reads_namespace(sel) &&
 	    !pk_selector_names_namespace(sel))
 		pk_read_warn(r, v, false, "name them by matchLabels or In",
 			     "no namespace but \"%s\" is allowed by this: a tenant's allow must "
@@ -328,14 +328,14 @@ static void check_namespace(struct pk_reader *r, const struct pk_json *v,
 }
 
 void pk_read_selector(struct pk_reader *r, const struct pk_json *v,
-		      const struct pk_read_place *place, struct pk_selector *sel)
+		      const struct pk_read_context *in, struct pk_selector *sel)
 {
 	const struct pk_json *match_labels = pk_json_get(v, "matchLabels");
 	const struct pk_json *expressions = pk_json_get(v, "matchExpressions");
 	const struct pk_json *reserved = find_reserved(match_labels);
 
 	if (reserved) {
-		read_entity(r, v, reserved, place, sel);
+		read_entity(r, v, reserved, in, sel);
 		return;
 	}
 	sel->req = pk_read_array(pk_json_count(match_labels) + pk_json_count(expressions),
@@ -344,7 +344,7 @@ void pk_read_selector(struct pk_reader *r, const struct pk_json *v,
 		read_pair(r, m, &sel->req[sel->n_req++]);
 	for (const struct pk_json *e = pk_json_first(expressions); e; e = pk_json_next(e))
 		read_expression(r, e, &sel->req[sel->n_req++]);
-	check_authors_words(r, v, place, sel);
-	check_namespace(r, v, place, sel);
+	check_authors_words(r, v, in, sel);
+	check_namespace(r, v, in, sel);
 	check_contradiction(r, v, sel);
 }

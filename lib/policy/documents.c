@@ -27,7 +27,7 @@ static void flatten_rule(struct pk_engine *engine, struct rule_obj *r, struct en
 					     .rule = r->rule,
 					     .e = &r->rule->entries[dir][i],
 					     .serial = ++engine->serial,
-					     .place = (uint64_t)index << 32 | i,
+					     .order = (uint64_t)index << 32 | i,
 					     .dir = (uint8_t)dir };
 			ent_init(ent);
 		}

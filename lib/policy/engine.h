@@ -38,7 +38,7 @@ struct ent {
 	const struct pk_rule *rule;
 	const struct pk_entry *e;
 	uint64_t serial; /* never used again in an engine's life */
-	uint64_t place;	 /* order within the document */
+	uint64_t order;	 /* order within the document */
 	uint8_t dir, tier, kind;
 	uint8_t ep;	       /* enum ep_kind */
 	bool label_ports;      /* some port by label */
@@ -120,7 +120,7 @@ void ent_init(struct ent *ent);
  * entry's kind.
  */
 bool ent_matches(const struct ent *ent, const struct peer *peer, const struct pk_settings *s);
-/* -1, 0, 1: which one wins and is shown first: higher rank, then document name, source, place. */
+/* -1, 0, 1: which one wins and is shown first: higher rank, then document name, source, order. */
 int ent_cmp(const struct ent *a, const struct ent *b);
 bool ent_selects(const struct ent *ent, const struct pk_label_set *subject);
 enum pk_tri rule_selects(const struct pk_document *doc, const struct pk_rule *rule,
@@ -138,7 +138,7 @@ void ent_resolve(const struct ent *ent, const struct peer *to, struct spans *out
  * ones.
  */
 struct cidr_class {
-	uint32_t *acts; /* places in the key's ents */
+	uint32_t *acts; /* indexes into the key's ents */
 	size_t n_acts;
 	bool v6, is_protected, in_reach, resolver;
 };
@@ -239,8 +239,8 @@ uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir d
 size_t acts_match(const struct pk_engine *engine, const struct side *side, const struct peer *peer,
 		  uint32_t *acts);
 bool acts_any_selective(const struct side *side, const uint32_t *acts, size_t n);
-void peers_place_tenants(struct pk_engine *engine, struct program *p);
-void peers_place_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir);
+void peers_assign_tenants(struct pk_engine *engine, struct program *p);
+void peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir);
 void program_add_tenant(struct pk_engine *engine, struct program *p, struct tenant *tenant);
 void program_add_ident(struct pk_engine *engine, struct program *p, struct ident *ident);
 void program_drop_peer(struct program *p, bool tenant, const struct hash128 *hash);

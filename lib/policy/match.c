@@ -319,7 +319,7 @@ int ent_cmp(const struct ent *a, const struct ent *b)
 		if (c)
 			return c;
 	}
-	return a->place < b->place ? -1 : a->place > b->place;
+	return a->order < b->order ? -1 : a->order > b->order;
 }
 
 enum pk_tri rule_selects(const struct pk_document *doc, const struct pk_rule *rule,

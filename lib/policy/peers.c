@@ -121,8 +121,8 @@ void program_add_tenant(struct pk_engine *engine, struct program *p, struct tena
 }
 
 /* acts: those that match the identity. */
-static void place_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
-			const struct ident *ident, const uint32_t *acts, size_t n)
+static void assign_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			 const struct ident *ident, const uint32_t *acts, size_t n)
 {
 	const struct peer peer = { .party = PK_PARTY_ENDPOINT,
 				   .labels = ident->labels,
@@ -163,8 +163,8 @@ void program_add_ident(struct pk_engine *engine, struct program *p, struct ident
 		acts = calloc(side->n_acts + 1, sizeof(*acts));
 		if (!acts)
 			abort();
-		place_ident(engine, p, (enum pk_dir)dir, ident, acts,
-			    acts_match(engine, side, &peer, acts));
+		assign_ident(engine, p, (enum pk_dir)dir, ident, acts,
+			     acts_match(engine, side, &peer, acts));
 		free(acts);
 	}
 }
@@ -268,7 +268,7 @@ static size_t merge(const uint32_t *a, size_t na, const struct pair *b, size_t n
 	return n;
 }
 
-void peers_place_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir)
+void peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir)
 {
 	struct side *side = &p->side[dir];
 	uint32_t *acts = calloc(side->n_acts * 2 + 2, sizeof(*acts));
@@ -296,8 +296,8 @@ void peers_place_endpoints(struct pk_engine *engine, struct program *p, enum pk_
 			end++;
 		if (pairs.at[i].ident->labels->init)
 			continue;
-		place_ident(engine, p, dir, pairs.at[i].ident, acts,
-			    merge(common, n_common, &pairs.at[i], end - i, acts));
+		assign_ident(engine, p, dir, pairs.at[i].ident, acts,
+			     merge(common, n_common, &pairs.at[i], end - i, acts));
 	}
 	free(pairs.at);
 	free(acts);
@@ -308,7 +308,7 @@ static int tenant_cmp(const void *a, const void *b)
 	return hash_cmp(&(*(struct tenant *const *)a)->hash, &(*(struct tenant *const *)b)->hash);
 }
 
-void peers_place_tenants(struct pk_engine *engine, struct program *p)
+void peers_assign_tenants(struct pk_engine *engine, struct program *p)
 {
 	struct vec sorted = { 0 };
 

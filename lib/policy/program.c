@@ -143,10 +143,10 @@ static void build(struct pk_engine *engine, struct program *p, const struct pk_l
 		free(acts);
 	}
 	if ((p->side[0].varies || p->side[1].varies) && !p->too_large)
-		peers_place_tenants(engine, p);
+		peers_assign_tenants(engine, p);
 	for (int dir = 0; dir < 2; dir++)
 		if (p->side[dir].selective && !p->too_large)
-			peers_place_endpoints(engine, p, (enum pk_dir)dir);
+			peers_assign_endpoints(engine, p, (enum pk_dir)dir);
 	p->built = engine->generation;
 }
 

@@ -9,7 +9,7 @@
 
 #include "own.h"
 
-struct place { /* where a number stands; 16 bytes matter at 50,000 of them */
+struct location { /* where a number stands; 16 bytes matter at 50,000 of them */
 	uint32_t number;
 	uint32_t doc; /* index into docs */
 	uint32_t rule;
@@ -17,7 +17,7 @@ struct place { /* where a number stands; 16 bytes matter at 50,000 of them */
 	uint32_t dir : 1;
 };
 
-/* Hashes of one document's places, in the order of collect(). */
+/* Hashes of one document's locations, in the order of collect(). */
 struct known {
 	const struct pk_document *doc;
 	const uint32_t *hashes; /* NULL: not kept */
@@ -27,7 +27,7 @@ struct known {
 struct pk_rules {
 	const struct pk_document **docs;
 	size_t n_docs;
-	struct place *places; /* sorted by number */
+	struct location *locations; /* sorted by number */
 	size_t n;
 	uint32_t *hashes;    /* document by document */
 	struct known *known; /* sorted by pointer */
@@ -36,7 +36,7 @@ struct pk_rules {
 
 static const char *const dir_name[] = { "egress", "ingress" };
 
-static uint32_t hash_place(const struct pk_document *doc, const struct place *p)
+static uint32_t hash_location(const struct pk_document *doc, const struct location *p)
 {
 	static const uint64_t key[2] = { 0x7069636b65742033, 0x72756c65206e756d };
 	char text[640];
@@ -46,8 +46,9 @@ static uint32_t hash_place(const struct pk_document *doc, const struct place *p)
 	return (uint32_t)pk_siphash(text, (size_t)n, key);
 }
 
-/* Order of the colliding: document, then place. */
-static int place_cmp(const struct pk_rules *rules, const struct place *x, const struct place *y)
+/* The order of locations whose hashes collide: document, then location. */
+static int location_cmp(const struct pk_rules *rules, const struct location *x,
+			const struct location *y)
 {
 	const struct pk_document *a = rules->docs[x->doc], *b = rules->docs[y->doc];
 	int c = strcmp(a->source, b->source);
@@ -58,22 +59,22 @@ static int place_cmp(const struct pk_rules *rules, const struct place *x, const 
 	return c ? c : (int)x->entry - (int)y->entry;
 }
 
-static int cmp_place(const void *a, const void *b, void *arg)
+static int cmp_location(const void *a, const void *b, void *arg)
 {
-	return place_cmp(arg, a, b);
+	return location_cmp(arg, a, b);
 }
 
-/* By number, 11 bits a pass; equal numbers then in order of place. */
-static void sort_places(struct pk_rules *rules)
+/* By number, 11 bits a pass; equal numbers then in order of location. */
+static void sort_locations(struct pk_rules *rules)
 {
-	struct place *from = rules->places, *to = calloc(rules->n + 1, sizeof(*to));
+	struct location *from = rules->locations, *to = calloc(rules->n + 1, sizeof(*to));
 	size_t end;
 
 	if (!to)
 		abort();
 	for (unsigned int shift = 0; shift < 33; shift += 11) {
 		size_t at[2049] = { 0 };
-		struct place *swap = from;
+		struct location *swap = from;
 
 		for (size_t i = 0; i < rules->n; i++)
 			at[(from[i].number >> shift & 2047) + 1]++;
@@ -84,13 +85,13 @@ static void sort_places(struct pk_rules *rules)
 		from = to;
 		to = swap;
 	}
-	rules->places = from;
+	rules->locations = from;
 	free(to);
 	for (size_t i = 0; i < rules->n; i = end) {
 		for (end = i + 1; end < rules->n && from[end].number == from[i].number;)
 			end++;
 		if (end - i > 1)
-			qsort_r(&from[i], end - i, sizeof(*from), cmp_place, rules);
+			qsort_r(&from[i], end - i, sizeof(*from), cmp_location, rules);
 	}
 }
 
@@ -129,14 +130,14 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 	for (size_t r = 0; r < doc->n_rules; r++)
 		for (unsigned int dir = 0; dir < 2; dir++)
 			for (size_t e = 0; e < doc->rules[r].n_entries[dir]; e++) {
-				struct place *p = &rules->places[rules->n];
+				struct location *p = &rules->locations[rules->n];
 
-				*p = (struct place){ .doc = index,
-						     .rule = (uint32_t)r,
-						     .entry = (uint32_t)e & 0x7fffffff,
-						     .dir = dir & 1 };
+				*p = (struct location){ .doc = index,
+							.rule = (uint32_t)r,
+							.entry = (uint32_t)e & 0x7fffffff,
+							.dir = dir & 1 };
 				p->number = known && known->hashes ? known->hashes[rules->n - first]
-								   : hash_place(doc, p);
+								   : hash_location(doc, p);
 				rules->hashes[rules->n++] = p->number;
 			}
 	rules->known[index] =
@@ -144,7 +145,7 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 }
 
 /*
- * The places are sorted by their hash: each takes the next number that is free behind the last one.
+ * The locations are sorted by their hash: each takes the next number that is free behind the last one.
  */
 static void settle(struct pk_rules *rules)
 {
@@ -152,7 +153,7 @@ static void settle(struct pk_rules *rules)
 	size_t wrapped = 0;
 
 	for (size_t i = 0; i < rules->n; i++) {
-		struct place *p = &rules->places[i];
+		struct location *p = &rules->locations[i];
 
 		if (p->number < next) {
 			p->number = (uint32_t)next;
@@ -169,10 +170,10 @@ static void settle(struct pk_rules *rules)
 	 * there.
 	 */
 	for (size_t i = 0; i < wrapped; i++)
-		rules->places[rules->n - 1 - i].number = PK_RULE_FIRST + (uint32_t)i;
+		rules->locations[rules->n - 1 - i].number = PK_RULE_FIRST + (uint32_t)i;
 	if (!wrapped)
 		return;
-	sort_places(rules);
+	sort_locations(rules);
 	settle(rules);
 }
 
@@ -183,7 +184,7 @@ static bool write_numbers(const struct pk_rules *rules, struct pk_document *cons
 	bool renumbered = false;
 
 	for (size_t i = 0; i < rules->n; i++) {
-		const struct place *p = &rules->places[i];
+		const struct location *p = &rules->locations[i];
 		uint32_t *number = &docs[p->doc]->rules[p->rule].entries[p->dir][p->entry].number;
 
 		if (*number == p->number)
@@ -201,8 +202,8 @@ static struct pk_rules *rules_of(struct pk_document *const *docs, size_t n)
 
 	rules->docs = calloc(n + 1, sizeof(*rules->docs));
 	rules->known = calloc(n + 1, sizeof(*rules->known));
-	rules->places = calloc(total + 1, sizeof(*rules->places));
-	if (!rules->docs || !rules->known || !rules->places)
+	rules->locations = calloc(total + 1, sizeof(*rules->locations));
+	if (!rules->docs || !rules->known || !rules->locations)
 		abort();
 	for (size_t i = 0; i < n; i++)
 		rules->docs[i] = docs[i];
@@ -224,7 +225,7 @@ static void renew_all(struct pk_rules *rules, const struct pk_rules *old)
 		collect(rules, (uint32_t)i, old);
 	if (rules->n_docs)
 		qsort(rules->known, rules->n_docs, sizeof(*rules->known), cmp_known);
-	sort_places(rules);
+	sort_locations(rules);
 	settle(rules);
 }
 
@@ -278,7 +279,7 @@ static void merge_known(struct pk_rules *rules, const struct pk_rules *old, cons
 	memcpy(to, fresh + at, (n_fresh - at) * sizeof(*to));
 }
 
-/* The places of new documents, by number, with their entries' numbers written. */
+/* The locations of new documents, by number, with their entries' numbers written. */
 static struct pk_rules *places_of(const struct pk_rules *rules, const struct known *fresh, size_t n)
 {
 	own_mem struct pk_document **docs = calloc(n + 1, sizeof(struct pk_document *));
@@ -290,36 +291,36 @@ static struct pk_rules *places_of(const struct pk_rules *rules, const struct kno
 		docs[i] = (struct pk_document *)rules->docs[fresh[i].index];
 	small = pk_rules_new(docs, n);
 	for (size_t i = 0; i < small->n; i++)
-		small->places[i].doc = fresh[small->places[i].doc].index;
+		small->locations[i].doc = fresh[small->locations[i].doc].index;
 	return small;
 }
 
 /* False: two numbers collide. */
-static bool merge_places(struct pk_rules *rules, const struct pk_rules *old, const uint32_t *now,
-			 const struct pk_rules *small)
+static bool merge_locations(struct pk_rules *rules, const struct pk_rules *old, const uint32_t *now,
+			    const struct pk_rules *small)
 {
 	size_t at = 0;
 
 	for (size_t i = 0; i < old->n; i++) {
-		struct place p = old->places[i];
+		struct location p = old->locations[i];
 
 		p.doc = now[p.doc];
 		if (p.doc == GONE)
 			continue;
-		while (at < small->n && small->places[at].number < p.number)
-			rules->places[rules->n++] = small->places[at++];
-		if (at < small->n && small->places[at].number == p.number)
+		while (at < small->n && small->locations[at].number < p.number)
+			rules->locations[rules->n++] = small->locations[at++];
+		if (at < small->n && small->locations[at].number == p.number)
 			return false;
-		rules->places[rules->n++] = p;
+		rules->locations[rules->n++] = p;
 	}
 	while (at < small->n)
-		rules->places[rules->n++] = small->places[at++];
+		rules->locations[rules->n++] = small->locations[at++];
 	return true;
 }
 
 /*
  * As long as no two numbers collide, those of a document depend on nobody else: what is in both
- * sets stays, and an edit costs one pass over the places. False: they do, all must be settled.
+ * sets stays, and an edit costs one pass over the locations. False: they do, all must be settled.
  */
 static bool renew_some(struct pk_rules *rules, const struct pk_rules *old)
 {
@@ -334,7 +335,7 @@ static bool renew_some(struct pk_rules *rules, const struct pk_rules *old)
 	n = compare_sets(old, rules, now, fresh);
 	merge_known(rules, old, now, fresh, n);
 	small = places_of(rules, fresh, n);
-	plain = small->plain && merge_places(rules, old, now, small);
+	plain = small->plain && merge_locations(rules, old, now, small);
 	pk_rules_free(small);
 	return plain;
 }
@@ -367,17 +368,17 @@ void pk_rules_free(struct pk_rules *rules)
 	free(rules->docs);
 	free(rules->known);
 	free(rules->hashes);
-	free(rules->places);
+	free(rules->locations);
 	free(rules);
 }
 
 int pk_rules_at(const struct pk_rules *rules, size_t i, struct pk_rule_ref *out)
 {
-	const struct place *p;
+	const struct location *p;
 
 	if (i >= rules->n)
 		return -ENOENT;
-	p = &rules->places[i];
+	p = &rules->locations[i];
 	*out = (struct pk_rule_ref){ .number = p->number,
 				     .doc = rules->docs[p->doc],
 				     .rule = &rules->docs[p->doc]->rules[p->rule],
@@ -399,9 +400,9 @@ int pk_rules_find(const struct pk_rules *rules, uint32_t number, struct pk_rule_
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (rules->places[mid].number == number)
+		if (rules->locations[mid].number == number)
 			return pk_rules_at(rules, mid, out);
-		if (rules->places[mid].number < number)
+		if (rules->locations[mid].number < number)
 			lo = mid + 1;
 		else
 			hi = mid;

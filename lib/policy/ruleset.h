@@ -14,7 +14,7 @@
 #include "picket/maps.h"
 #include "question.h"
 
-/* key.rule_set is 0: the writer fills in its place. */
+/* key.rule_set is 0: the writer fills in the rule set's index. */
 struct pk_verdict_entry {
 	struct pk_verdict_key key;
 	struct pk_verdict_value value;

@@ -48,7 +48,7 @@ static char *dup_text(const char *text)
 	return copy;
 }
 
-/* One more place at the end of *array, zeroed. */
+/* One more element at the end of *array, zeroed. */
 static void *append(void *array, size_t *n, size_t size)
 {
 	char **p = array;

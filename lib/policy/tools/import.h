@@ -8,7 +8,7 @@
  * Nothing is opened that the original kept closed: an allow entry with a condition that can't be
  * carried over becomes {}, which allows nothing. But a deny that can't be carried over is lost, and
  * a rule whose endpoints can't be named here goes with what it closed: both are said. Every repair
- * is a warning among the notes, every loss an error, both at their place.
+ * is a warning among the notes, every loss an error, both with line and column.
  */
 #include "doc.h"
 

@@ -5,7 +5,7 @@
 #include "import.h"
 
 struct pk_importer {
-	struct pk_reader r; /* notes, with places in the original */
+	struct pk_reader r; /* notes, with lines of the original */
 	bool deny;	    /* of the entries that are being read */
 	bool tenant;	    /* the document will be a namespace's: its allows mean less */
 	bool kubernetes;    /* bare keys were labels of pods */

@@ -5,28 +5,28 @@
 
 #include "plan_private.h"
 
-struct place {
+struct owner {
 	union pk_addr addr;
 	const struct pk_world_endpoint *ep[2]; /* before, after */
 };
 
-struct places {
-	struct place *list;
+struct owners {
+	struct owner *list;
 	size_t n;
 };
 
-static void places_done(struct places *p)
+static void owners_done(struct owners *p)
 {
 	free(p->list);
 }
 
-static int cmp_place(const void *a, const void *b)
+static int cmp_owner(const void *a, const void *b)
 {
-	return memcmp(&((const struct place *)a)->addr, &((const struct place *)b)->addr,
+	return memcmp(&((const struct owner *)a)->addr, &((const struct owner *)b)->addr,
 		      sizeof(union pk_addr));
 }
 
-static void find_places(const struct plan_work *w, struct places *out)
+static void find_owners(const struct plan_work *w, struct owners *out)
 {
 	const struct pk_world *before = pk_asker_world(w->side[0]->asker);
 	const struct pk_world *after = pk_asker_world(w->side[1]->asker);
@@ -37,13 +37,13 @@ static void find_places(const struct plan_work *w, struct places *out)
 			out->list = realloc(out->list, (out->n + 1) * sizeof(*out->list));
 			if (!out->list)
 				abort();
-			out->list[out->n++] = (struct place){
+			out->list[out->n++] = (struct owner){
 				.addr = ep->addresses[i],
 				.ep = { ep, pk_world_get(after, ep->key) },
 			};
 		}
 	if (out->n)
-		qsort(out->list, out->n, sizeof(*out->list), cmp_place);
+		qsort(out->list, out->n, sizeof(*out->list), cmp_owner);
 }
 
 static bool in_pools(const struct pk_settings *settings, const union pk_addr *addr)
@@ -55,17 +55,17 @@ static bool in_pools(const struct pk_settings *settings, const union pk_addr *ad
 }
 
 /* One end of a flow, before and after. */
-static void find_end(const struct plan_work *w, const struct places *places,
+static void find_end(const struct plan_work *w, const struct owners *owners,
 		     const struct pk_plan_flow *f, int end, struct pk_peer out[2])
 {
-	const struct place key = { .addr = f->addr[end] }, *place = NULL;
+	const struct owner key = { .addr = f->addr[end] }, *owner = NULL;
 
-	if (places->n)
-		place = bsearch(&key, places->list, places->n, sizeof(key), cmp_place);
+	if (owners->n)
+		owner = bsearch(&key, owners->list, owners->n, sizeof(key), cmp_owner);
 	for (int i = 0; i < 2; i++)
-		out[i] = place && place->ep[i]
+		out[i] = owner && owner->ep[i]
 				 ? (struct pk_peer){ .party = PK_PARTY_ENDPOINT,
-						     .endpoint = place->ep[i] }
+						     .endpoint = owner->ep[i] }
 				 : (struct pk_peer){ .party = f->host[end] ? PK_PARTY_HOST
 							      : in_pools(&w->side[i]->settings,
 									 &f->addr[end])
@@ -136,15 +136,15 @@ static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_
 }
 
 /* Is it cut? n connections are alike. */
-static int count_alike(struct plan_work *w, const struct places *places,
+static int count_alike(struct plan_work *w, const struct owners *owners,
 		       const struct pk_plan_flow *f, size_t n)
 {
 	struct pk_peer from[2], to[2];
 	own_str from_name = { 0 }, to_name = { 0 };
 	enum pk_verdict got[2];
 
-	find_end(w, places, f, 0, from);
-	find_end(w, places, f, 1, to);
+	find_end(w, owners, f, 0, from);
+	find_end(w, owners, f, 1, to);
 	for (int i = 0; i < 2; i++) {
 		const struct pk_connection c = {
 			.from = from[i], .to = to[i], .proto = f->proto, .port = f->port
@@ -182,18 +182,18 @@ static int cmp_flow(const void *a, const void *b)
 
 int plan_count_flows(struct plan_work *w)
 {
-	PK_OWN(places_done) struct places places = { 0 };
+	PK_OWN(owners_done) struct owners owners = { 0 };
 	struct pk_plan_flow *f = w->ask->flows;
 	size_t n = w->ask->n_flows, end;
 
 	if (!n)
 		return 0;
-	find_places(w, &places);
+	find_owners(w, &owners);
 	qsort(f, n, sizeof(*f), cmp_flow);
 	for (size_t i = 0; i < n; i = end) {
 		for (end = i + 1; end < n && cmp_flow(&f[i], &f[end]) == 0; end++)
 			;
-		if (count_alike(w, &places, &f[i], end - i) < 0)
+		if (count_alike(w, &owners, &f[i], end - i) < 0)
 			return -1;
 	}
 	return 0;

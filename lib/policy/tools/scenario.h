@@ -46,11 +46,11 @@ int pk_scenario_adopt(struct pk_scenario *c, struct pk_scenario *live, struct pk
 int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
 			 struct pk_err *err);
 /*
- * The same, in place of the file document of that name, if there is one. *index: its place in docs.
+ * The same, in place of the file document of that name, if there is one. *index: where it stands in docs.
  */
 int pk_scenario_replace_file(struct pk_scenario *c, const char *path, size_t *index,
 			     struct pk_str *said, struct pk_err *err);
-/* Out of it, by its place in docs. */
+/* Removes the document at that index of docs. */
 void pk_scenario_drop(struct pk_scenario *c, size_t index);
 /* After the last document and endpoint. */
 int pk_scenario_ready(struct pk_scenario *c, struct pk_err *err);
