@@ -41,7 +41,9 @@ static size_t side_room(const struct cli *cli)
 {
 	int room = is_narrow(cli) ? (cli->width - BESIDES) / 2 : SIDE_WIDE;
 
-	return (size_t)(room < SIDE_NARROW ? SIDE_NARROW : room > SIDE_WIDE ? SIDE_WIDE : room);
+	if (room < SIDE_NARROW)
+		return SIDE_NARROW;
+	return (size_t)(room > SIDE_WIDE ? SIDE_WIDE : room);
 }
 
 static const char *before_reason(const struct cli *cli)

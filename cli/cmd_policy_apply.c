@@ -30,7 +30,9 @@ static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *er
 
 	if (!given && cli_config_string(cli, "policies", "directory", &said, err) < 0)
 		return -EINVAL;
-	pk_str_add(dir, given ? given : said ? said : cli->paths.policies_d);
+	if (!given)
+		given = said ? said : cli->paths.policies_d;
+	pk_str_add(dir, given);
 	return 0;
 }
 
@@ -198,7 +200,10 @@ static int write_one(struct cli *cli, const char *dir, const struct candidate *c
 	       len == c->len && memcmp(old, c->text, len) == 0;
 	if (!same && pk_fs_write(path.text, c->text, c->len, 0644, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	say(cli, c->doc->name, same ? "unchanged" : there ? "changed" : "created", path.text);
+	if (same)
+		say(cli, c->doc->name, "unchanged", path.text);
+	else
+		say(cli, c->doc->name, there ? "changed" : "created", path.text);
 	return CLI_OK;
 }
 
@@ -303,7 +308,7 @@ static int sync_directory(const char *dir)
 {
 	own_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fsync(fd) < 0 ? -errno : 0;
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 static int delete(struct cli *cli)

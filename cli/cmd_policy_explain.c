@@ -101,7 +101,9 @@ static const char *given(const struct cli *cli, const char *option, int arg)
 {
 	const char *value = cli_get(cli, option);
 
-	return value ? value : arg < cli->argc ? cli->argv[arg] : NULL;
+	if (value)
+		return value;
+	return arg < cli->argc ? cli->argv[arg] : NULL;
 }
 
 static int read_question(const struct cli *cli, const struct tables *t, struct question *q,
@@ -114,10 +116,9 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 	q->names[0] = given(cli, "from", 0);
 	q->names[1] = given(cli, "to", 1);
 	if (!q->names[0] || !q->names[1] || !port) {
-		pk_fail(err, 0, "%s is missing",
-			!q->names[0]   ? "from"
-			: !q->names[1] ? "to"
-				       : "the port");
+		const char *what = q->names[1] ? "the port" : "to";
+
+		pk_fail(err, 0, "%s is missing", q->names[0] ? what : "from");
 		return pk_fix(err, -EINVAL,
 			      "picket policy explain acme/api acme/db 5432/tcp "
 			      "(or icmp:echo-request)");

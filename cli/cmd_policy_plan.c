@@ -249,7 +249,9 @@ static int plan(struct cli *cli)
 	else if (!cli->quiet)
 		print_text(cli, &result, &live);
 	/* Nothing found is nothing changed only where all was compared. */
-	return result.n ? CLI_NO : result.partial ? CLI_CANNOT : CLI_OK;
+	if (result.n)
+		return CLI_NO;
+	return result.partial ? CLI_CANNOT : CLI_OK;
 }
 
 #define AS_OPTION                                                                                  \

@@ -43,10 +43,7 @@ static void show_rule(const struct pk_scenario *c, const struct pk_document *doc
 			const struct pk_entry *e = &rule->entries[dir][i];
 
 			pk_str_addf(out, "    %s %s, line %d, number %u\n", dir_name[dir],
-				    e->deny   ? "deny"
-				    : e->pass ? "pass"
-					      : "allow",
-				    e->line, e->number);
+				    pk_entry_word(e), e->line, e->number);
 		}
 		if (rule->default_deny[dir])
 			pk_str_addf(out, "    default deny of %s\n", dir_name[dir]);

@@ -24,14 +24,12 @@ struct found {
 static void note(void *arg, const struct pk_orphan *orphan)
 {
 	struct found *found = arg;
+	const char *left = orphan->removable ? "removable" : "kept";
 
 	pk_jw_open(&found->w, NULL, '{');
 	pk_jw_string(&found->w, "what", orphan->what);
 	pk_jw_string(&found->w, "why", orphan->why);
-	pk_jw_string(&found->w, "state",
-		     orphan->removed	 ? "removed"
-		     : orphan->removable ? "removable"
-					 : "kept");
+	pk_jw_string(&found->w, "state", orphan->removed ? "removed" : left);
 	pk_jw_close(&found->w, '}');
 	found->left += !orphan->removed;
 }

@@ -162,13 +162,11 @@ static void text_agreement(const struct question *q, struct pk_str *out)
 void explain_text(const struct cli *cli, const struct question *q)
 {
 	bool allowed = q->reference.verdict == PK_ALLOW, passes = allowed && !q->not_built;
+	const char *denied = allowed ? "denied: allowed by policy, dropped as not-built" : "denied";
 	own_str out = { 0 };
 
 	pk_str_addf(&out, "%s%s%s\n", cli_color(cli, passes ? CLI_GREEN : CLI_RED),
-		    passes    ? "allowed"
-		    : allowed ? "denied: allowed by policy, dropped as not-built"
-			      : "denied",
-		    cli_color(cli, CLI_PLAIN));
+		    passes ? "allowed" : denied, cli_color(cli, CLI_PLAIN));
 	if (allowed && !passes)
 		pk_str_addf(&out, "  this release has no %s\n", q->not_built);
 	text_side(q, PK_EGRESS, &out);

@@ -60,7 +60,8 @@ static int find_paths(struct cli *cli)
 	const char *root = cli_get(cli, "root"), *env = getenv("PICKET_ROOT");
 	struct pk_err err = { 0 };
 
-	root = root ? root : env ? env : "/";
+	if (!root)
+		root = env ? env : "/";
 	if (pk_paths_init(&cli->paths, root, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	cli->socket = cli_get(cli, "socket");

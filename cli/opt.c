@@ -95,8 +95,7 @@ static void print_item(FILE *to, int column, const char *left, const char *text)
 			fputc('\n', to);
 			at = 0;
 		}
-		at += fprintf(to, "%*s%.*s", at ? at < column ? column - at : 1 : column, "", n,
-			      text);
+		at += fprintf(to, "%*s%.*s", at < column ? column - at : 1, "", n, text);
 		text += n + (text[n] == ' ');
 	}
 	fputc('\n', to);

@@ -123,10 +123,12 @@ static int take_flow(void *arg, const struct pk_flow_key *key, const struct pk_f
 {
 	struct cli_flows *to = arg;
 	bool stack = flow->flags & PK_FLOW_STACK;
-	uint16_t port = key->proto == IPPROTO_ICMP     ? PK_PORT_ICMP(8, 0)
-			: key->proto == IPPROTO_ICMPV6 ? PK_PORT_ICMP(128, 0)
-						       : ntohs(key->dport);
+	uint16_t port = ntohs(key->dport);
 
+	if (key->proto == IPPROTO_ICMP)
+		port = PK_PORT_ICMP(8, 0);
+	else if (key->proto == IPPROTO_ICMPV6)
+		port = PK_PORT_ICMP(128, 0);
 	if (to->n == to->room) {
 		to->room = to->room ? 2 * to->room : 1024;
 		to->list = reallocarray(to->list, to->room, sizeof(*to->list));

@@ -428,10 +428,12 @@ static int parse_version(struct cni_conf *conf, const struct pk_json *v, struct 
 
 static int check_verb(const struct cni_conf *conf, enum cni_verb verb, struct pk_err *err)
 {
-	enum cni_version since = verb == CNI_CHECK			? CNI_0_4_0
-				 : verb == CNI_GC || verb == CNI_STATUS ? CNI_1_1_0
-									: CNI_0_3_1;
+	enum cni_version since = CNI_0_3_1;
 
+	if (verb == CNI_CHECK)
+		since = CNI_0_4_0;
+	else if (verb == CNI_GC || verb == CNI_STATUS)
+		since = CNI_1_1_0;
 	if (conf->version >= since)
 		return 0;
 	pk_fail(err, 0, "cniVersion %s has no %s", version_names[conf->version],

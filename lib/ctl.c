@@ -124,14 +124,25 @@ void pk_ctl_answer_done(struct pk_ctl_answer *answer)
 	answer->body = NULL;
 }
 
+static int status_error(int status)
+{
+	switch (status) {
+	case 403:
+		return EPERM;
+	case 404:
+		return ENOENT;
+	case 503:
+		return EAGAIN;
+	default:
+		return EIO;
+	}
+}
+
 static int answer_error(const struct pk_ctl_answer *answer, struct pk_err *err)
 {
 	own_json *doc = NULL;
 	const char *what, *fix;
-	int num = answer->status == 404	  ? ENOENT
-		  : answer->status == 403 ? EPERM
-		  : answer->status == 503 ? EAGAIN
-					  : EIO;
+	int num = status_error(answer->status);
 
 	if (pk_json_parse("answer", answer->body, answer->len, PK_JSON_RELAXED, &doc, NULL) < 0 ||
 	    pk_json_type(pk_json_root(doc)) != PK_JSON_OBJECT)

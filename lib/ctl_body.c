@@ -214,8 +214,8 @@ int pk_ctl_read_body(struct pk_ctl_stream *s, const struct pk_ctl_request *q,
 	struct body b = {
 		.q = q, .text.cap = cap, .lines = q->line && answer->status == 200, .err = err
 	};
-	int r = s->chunked ? take_chunks(s, &b)
-			   : take_bytes(s, &b, s->has_length ? s->length : UINT64_MAX);
+	uint64_t length = s->has_length ? s->length : UINT64_MAX;
+	int r = s->chunked ? take_chunks(s, &b) : take_bytes(s, &b, length);
 
 	if (r == 0 && b.lines && b.text.len)
 		r = take_lines(&b, "\n", 1);

@@ -237,8 +237,10 @@ static int read_port(const struct reader *rd, const struct pk_json *v, struct pk
 
 		if (!m)
 			return pk_json_fail(rd->err, rd->doc, v, false, "lacks %s", keys[i]);
-		r = i < 3 ? read_number(rd, m, i ? UINT16_MAX : UINT8_MAX, &n[i])
-			  : read_addr(rd, m, &port->host_addr);
+		if (i < 3)
+			r = read_number(rd, m, i ? UINT16_MAX : UINT8_MAX, &n[i]);
+		else
+			r = read_addr(rd, m, &port->host_addr);
 	}
 	if (r < 0)
 		return r;

@@ -105,6 +105,20 @@ struct pk_entry {
 	uint32_t number; /* rule number, set by pk_rules_number(); 0 = none yet */
 };
 
+static inline enum pk_kind pk_entry_kind(const struct pk_entry *entry)
+{
+	if (entry->deny)
+		return PK_KIND_DENY;
+	return entry->pass ? PK_KIND_PASS : PK_KIND_ALLOW;
+}
+/* "deny", "pass", "allow". */
+static inline const char *pk_entry_word(const struct pk_entry *entry)
+{
+	if (entry->deny)
+		return "deny";
+	return entry->pass ? "pass" : "allow";
+}
+
 struct pk_rule {
 	char *description;	    /* or NULL */
 	char *log;		    /* log.value or NULL */

@@ -95,9 +95,11 @@ static void read_tier(struct pk_reader *r, const struct pk_json *v)
 {
 	const char *text = v ? pk_json_string(v) : "tenant";
 
-	r->doc->tier = strcmp(text, "operator") == 0   ? PK_TIER_OPERATOR
-		       : strcmp(text, "baseline") == 0 ? PK_TIER_BASELINE
-						       : PK_TIER_TENANT;
+	r->doc->tier = PK_TIER_TENANT;
+	if (strcmp(text, "operator") == 0)
+		r->doc->tier = PK_TIER_OPERATOR;
+	else if (strcmp(text, "baseline") == 0)
+		r->doc->tier = PK_TIER_BASELINE;
 	if (r->doc->tier == PK_TIER_OPERATOR && r->doc->tenant_name)
 		pk_read_error(r, v, false, NULL,
 			      "a policy of the namespace \"%s\" can't be of the operator tier",
@@ -142,9 +144,8 @@ static void read_any(struct pk_reader *r, const struct pk_doc_source *src, const
 {
 	bool list = pk_json_type(v) == PK_JSON_ARRAY;
 	bool document = pk_json_get(v, "rules") || !pk_json_get(v, "endpointSelector");
-	const struct pk_schema *schema = list	    ? &pk_schema_rules
-					 : document ? &pk_schema_document
-						    : &pk_schema_rule;
+	const struct pk_schema *one = document ? &pk_schema_document : &pk_schema_rule;
+	const struct pk_schema *schema = list ? &pk_schema_rules : one;
 	const struct pk_json *kubernetes;
 
 	if (!list && pk_json_type(v) != PK_JSON_OBJECT) {

@@ -100,10 +100,12 @@ static const struct pk_schema_key *find_key(const struct pk_schema *s, const cha
 /* "toEntities" where "fromEntities" is known, and the other way round. */
 static const char *other_way(const struct pk_schema *s, const char *name)
 {
-	const char *rest = strncmp(name, "to", 2) == 0	   ? name + 2
-			   : strncmp(name, "from", 4) == 0 ? name + 4
-							   : NULL;
+	const char *rest = NULL;
 
+	if (strncmp(name, "to", 2) == 0)
+		rest = name + 2;
+	else if (strncmp(name, "from", 4) == 0)
+		rest = name + 4;
 	for (const struct pk_schema_key *k = s->keys; rest && k->name; k++) {
 		size_t skip = strncmp(k->name, "from", 4) == 0 ? 4 : 2;
 

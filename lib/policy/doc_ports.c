@@ -45,6 +45,24 @@ static void read_end(struct pk_reader *r, const struct pk_json *v, struct pk_por
 		out->end = (uint16_t)end;
 }
 
+/* The fix for a port that is given with a protocol that has none. */
+static const char *ports_fix(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "write the protocol as \"TCP\"";
+	case IPPROTO_UDP:
+		return "write the protocol as \"UDP\"";
+	case IPPROTO_SCTP:
+		return "write the protocol as \"SCTP\"";
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return "types of ICMP go under \"icmps\"";
+	default:
+		return "remove it";
+	}
+}
+
 static void read_port(struct pk_reader *r, const struct pk_json *v, struct pk_port_rule *out)
 {
 	const struct pk_json *port = pk_json_get(v, "port"), *end = pk_json_get(v, "endPort");
@@ -58,13 +76,7 @@ static void read_port(struct pk_reader *r, const struct pk_json *v, struct pk_po
 	out->port = number > 0 ? (uint16_t)number : 0;
 	out->end = number > 0 ? (uint16_t)number : 65535;
 	if (!has_ports && number != 0) {
-		pk_read_error(r, port, true,
-			      out->proto == IPPROTO_TCP	     ? "write the protocol as \"TCP\""
-			      : out->proto == IPPROTO_UDP    ? "write the protocol as \"UDP\""
-			      : out->proto == IPPROTO_SCTP   ? "write the protocol as \"SCTP\""
-			      : out->proto == IPPROTO_ICMP   ? "types of ICMP go under \"icmps\""
-			      : out->proto == IPPROTO_ICMPV6 ? "types of ICMP go under \"icmps\""
-							     : "remove it",
+		pk_read_error(r, port, true, ports_fix(out->proto),
 			      "this protocol has no ports here: TCP, UDP, SCTP and ANY have");
 		return;
 	}

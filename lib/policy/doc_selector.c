@@ -300,9 +300,9 @@ static bool excludes(const struct pk_requirement *req, const char *tenant_name)
 		return false;
 	for (size_t i = 0; i < req->n_values; i++)
 		named |= strcmp(req->values[i], tenant_name) == 0;
-	return req->op == PK_OP_IN	 ? !named
-	       : req->op == PK_OP_NOT_IN ? named
-					 : req->op == PK_OP_NOT_EXISTS;
+	if (req->op == PK_OP_IN)
+		return !named;
+	return req->op == PK_OP_NOT_IN ? named : req->op == PK_OP_NOT_EXISTS;
 }
 
 /* What a tenant's policy can't reach, however it is written. */

@@ -392,11 +392,12 @@ static void ask_rule(struct view *v, struct tier *t)
 
 	for (size_t i = 0; i < rule->n_entries[dir]; i++) {
 		v->entry = &rule->entries[dir][i];
-		if (entry_decides(v))
-			keep_first(v->entry->deny   ? &t->deny
-				   : v->entry->pass ? &t->pass
-						    : &t->allow,
-				   v);
+		if (!entry_decides(v))
+			continue;
+		if (v->entry->deny)
+			keep_first(&t->deny, v);
+		else
+			keep_first(v->entry->pass ? &t->pass : &t->allow, v);
 	}
 	if (rule->default_deny[dir] && rule->n_entries[dir] &&
 	    selects(v->doc, rule, v->q->subject->labels) != PK_NO) {
@@ -555,10 +556,7 @@ static void match_rule(struct view *v, struct pk_judge_match *out, size_t *n, si
 	for (size_t i = 0; i < rule->n_entries[dir]; i++) {
 		v->entry = &rule->entries[dir][i];
 		if (entry_decides(v))
-			push_match(out, n, room, v,
-				   v->entry->deny   ? PK_KIND_DENY
-				   : v->entry->pass ? PK_KIND_PASS
-						    : PK_KIND_ALLOW);
+			push_match(out, n, room, v, pk_entry_kind(v->entry));
 	}
 	if (!rule->default_deny[dir] || !rule->n_entries[dir] ||
 	    selects(v->doc, rule, v->q->subject->labels) == PK_NO)

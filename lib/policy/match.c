@@ -168,7 +168,7 @@ void ent_init(struct ent *ent)
 	const struct pk_entry *e = ent->e;
 
 	ent->tier = (uint8_t)ent->doc->tier;
-	ent->kind = e->deny ? PK_KIND_DENY : e->pass ? PK_KIND_PASS : PK_KIND_ALLOW;
+	ent->kind = (uint8_t)pk_entry_kind(e);
 	init_spans(ent);
 	ent->ep = e->empty ? EP_NONE : kind_of_peers(ent);
 	if (ent->ep == EP_ALL && ent->label_ports && ent->dir == PK_EGRESS)

@@ -282,12 +282,11 @@ static struct hash128 program_key(const struct program *p, const struct ident *s
 {
 	struct hash128 key;
 	struct pk_str s = { .cap = (size_t)1 << 30 };
+	int nameless = 0;
 
-	pk_str_addf(&s, "%d %d %s;", p->init,
-		    subject->labels->tenant_name ? 0
-		    : subject->is_base		 ? 1
-						 : 2,
-		    p->tenant_name ? p->tenant_name : "*");
+	if (!subject->labels->tenant_name)
+		nameless = subject->is_base ? 1 : 2;
+	pk_str_addf(&s, "%d %d %s;", p->init, nameless, p->tenant_name ? p->tenant_name : "*");
 	for (int dir = 0; dir < 2; dir++) {
 		const struct side *side = &p->side[dir];
 

@@ -463,7 +463,7 @@ void pk_rule_json(const struct pk_rule_ref *ref, struct pk_jw *w, const char *ke
 	pk_jw_string(w, "direction", dir_name[ref->dir]);
 	pk_jw_uint(w, "rule", ref->rule_index);
 	pk_jw_uint(w, "entry", ref->entry_index);
-	pk_jw_string(w, "kind", ref->entry->deny ? "deny" : ref->entry->pass ? "pass" : "allow");
+	pk_jw_string(w, "kind", pk_entry_word(ref->entry));
 	pk_jw_string(w, "tier", pk_tier_name(PK_RANK(ref->doc->tier, 0)));
 	pk_jw_bool(w, "audit", ref->doc->audit);
 	pk_jw_string(w, "description", ref->rule->description);

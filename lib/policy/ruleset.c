@@ -318,10 +318,14 @@ static bool diff_peers(const struct pk_image *from, const struct pk_image *to,
 	if (!out->peers || !out->gone)
 		abort();
 	while (i < from->n_peers || j < to->n_peers) {
-		int c = i == from->n_peers ? 1
-			: j == to->n_peers ? -1
-					   : peer_cmp(&from->peers[i], &to->peers[j]);
+		int c;
 
+		if (i == from->n_peers)
+			c = 1;
+		else if (j == to->n_peers)
+			c = -1;
+		else
+			c = peer_cmp(&from->peers[i], &to->peers[j]);
 		if (c < 0)
 			out->gone[out->n_gone++] = &from->peers[i++];
 		else if (c > 0)

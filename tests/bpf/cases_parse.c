@@ -207,11 +207,15 @@ static void truncated(void)
 
 	for (int b = B_TCP4; b <= B_ARP; b++) {
 		struct pkt whole = base(b);
-		size_t from = b == B_TCP4 || b == B_UDP4 || b == B_PING4 ? 34
-			      : b == B_ARP				 ? 14
-									 : 54;
-		size_t to = from + (b == B_TCP4 || b == B_TCP6 ? 20 : b == B_ARP ? 28 : 8);
+		size_t from = 54, to;
 
+		if (b == B_TCP4 || b == B_UDP4 || b == B_PING4)
+			from = 34;
+		if (b == B_ARP)
+			from = 14;
+		to = from + (b == B_TCP4 || b == B_TCP6 ? 20 : 8);
+		if (b == B_ARP)
+			to = from + 28;
 		for (size_t len = from; len < to; len++) {
 			struct pkt p = whole;
 

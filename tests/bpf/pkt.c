@@ -85,7 +85,9 @@ static void ethernet(struct pkt *p, enum who from, uint16_t type)
 
 static size_t l4_header(uint8_t proto)
 {
-	return proto == 6 ? 20 : proto == 132 ? 12 : 8;
+	if (proto == IPPROTO_TCP)
+		return 20;
+	return proto == IPPROTO_SCTP ? 12 : 8;
 }
 
 static void put_l4(uint8_t *at, const struct l4 *l4)

@@ -112,7 +112,9 @@ static struct pk_peer peer_of(const struct pk_asker *a, size_t i)
 		return p;
 	}
 	i -= PK_ARRAY_LEN(world);
-	p.party = i == 0 ? PK_PARTY_HOST : i == 1 ? PK_PARTY_REMOTE_NODE : PK_PARTY_UNKNOWN;
+	p.party = i == 0 ? PK_PARTY_HOST : PK_PARTY_UNKNOWN;
+	if (i == 1)
+		p.party = PK_PARTY_REMOTE_NODE;
 	return p;
 }
 #define SUBJECTS 6

@@ -507,7 +507,7 @@ void g_query(const struct pk_world *world, const struct pk_world_endpoint *subje
 	     const struct pk_world_endpoint *const *peer_list, size_t n_peers,
 	     struct pk_question *out)
 {
-	static const uint8_t others[] = { 50, 51, 4, 99 };
+	static const uint8_t others[] = { 50, 51, 4, 99 }, types[] = { 8, 8, 128, 3 };
 	const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_TCP,	 IPPROTO_TCP,  IPPROTO_UDP,
 				      IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6,
 				      47,	   PICK(others) };
@@ -521,7 +521,7 @@ void g_query(const struct pk_world *world, const struct pk_world_endpoint *subje
 	if (rnd_in(6))
 		out->port = (uint16_t)rnd();
 	if (out->proto == IPPROTO_ICMP || out->proto == IPPROTO_ICMPV6)
-		out->port = PK_PORT_ICMP(rnd_in(2) ? 8 : rnd_in(2) ? 128 : 3, rnd_to(2));
+		out->port = PK_PORT_ICMP(PICK(types), rnd_to(2));
 	if (kind < 5 && n_peers) {
 		out->peer.party = PK_PARTY_ENDPOINT;
 		out->peer.endpoint = peer_list[rnd_to((uint32_t)n_peers)];

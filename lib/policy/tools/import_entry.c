@@ -199,6 +199,13 @@ void pk_import_selector(struct pk_importer *im, const char *key, const struct pk
 	pk_jw_close(&im->w, '}');
 }
 
+static const char *first_key(const struct pk_json *v, const char *a, const char *b)
+{
+	if (pk_json_get(v, a))
+		return a;
+	return pk_json_get(v, b) ? b : NULL;
+}
+
 /* Elements of a peer list that exist here; the others are dropped: the list matches less. */
 static const char *element_loss(const char *kind, const struct pk_json *e)
 {
@@ -211,9 +218,7 @@ static const char *element_loss(const char *kind, const struct pk_json *e)
 			       ? pk_json_string(e)
 			       : NULL;
 	if (strcmp(kind, "CIDRSet") == 0)
-		return pk_json_get(e, "cidrGroupRef")	     ? "cidrGroupRef"
-		       : pk_json_get(e, "cidrGroupSelector") ? "cidrGroupSelector"
-							     : NULL;
+		return first_key(e, "cidrGroupRef", "cidrGroupSelector");
 	if (strcmp(kind, "Services") == 0 && pk_json_get(e, "k8sServiceSelector"))
 		return "k8sServiceSelector";
 	return NULL;
@@ -274,7 +279,9 @@ static void import_peers(struct pk_importer *im, const char *key, const char *ki
 
 static int protocol_number(const char *name)
 {
-	return !name ? 0 : strcmp(name, "VRRP") == 0 ? 112 : strcmp(name, "IGMP") == 0 ? 2 : 0;
+	if (name && strcmp(name, "VRRP") == 0)
+		return 112;
+	return name && strcmp(name, "IGMP") == 0 ? 2 : 0;
 }
 
 static void import_port(struct pk_importer *im, const struct pk_json *port)
@@ -409,8 +416,8 @@ static void import_entry(struct pk_importer *im, const struct pk_json *entry, bo
 	pk_jw_open(&im->w, NULL, '{');
 	for (const struct pk_json *m = pk_json_first(entry); m; m = pk_json_next(m)) {
 		const char *key = entry_key(im, entry, m, ingress);
-		const char *kind =
-			key && starts(key, ingress ? "from" : "to") ? key + (ingress ? 4 : 2) : "";
+		const char *way = ingress ? "from" : "to";
+		const char *kind = key && starts(key, way) ? key + strlen(way) : "";
 
 		if (!key)
 			continue;

@@ -72,16 +72,30 @@ static size_t scalar_len(const char *p)
 	return n + 1;
 }
 
+static enum token_kind kind_of(char c)
+{
+	switch (c) {
+	case '{':
+	case '[':
+		return OPEN;
+	case '}':
+	case ']':
+		return CLOSE;
+	case ',':
+		return COMMA;
+	case ':':
+		return COLON;
+	default:
+		return SCALAR;
+	}
+}
+
 static void read_tokens(struct fmt *f, const char *p, const char *end)
 {
 	int breaks = 0;
 
 	while (p < end) {
-		enum token_kind kind = *p == '{' || *p == '['	? OPEN
-				       : *p == '}' || *p == ']' ? CLOSE
-				       : *p == ','		? COMMA
-				       : *p == ':'		? COLON
-								: SCALAR;
+		enum token_kind kind = kind_of(*p);
 		size_t len = 1;
 
 		if (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n') {

@@ -54,6 +54,18 @@ static bool in_pools(const struct pk_settings *settings, const union pk_addr *ad
 	return false;
 }
 
+static struct pk_peer no_endpoint(const struct pk_settings *settings, const struct pk_plan_flow *f,
+				  int end)
+{
+	struct pk_peer peer = { .party = PK_PARTY_WORLD, .address = f->addr[end] };
+
+	if (f->host[end])
+		peer.party = PK_PARTY_HOST;
+	else if (in_pools(settings, &f->addr[end]))
+		peer.party = PK_PARTY_UNKNOWN;
+	return peer;
+}
+
 /* One end of a flow, before and after. */
 static void find_end(const struct plan_work *w, const struct owners *owners,
 		     const struct pk_plan_flow *f, int end, struct pk_peer out[2])
@@ -63,15 +75,9 @@ static void find_end(const struct plan_work *w, const struct owners *owners,
 	if (owners->n)
 		owner = bsearch(&key, owners->list, owners->n, sizeof(key), cmp_owner);
 	for (int i = 0; i < 2; i++)
-		out[i] = owner && owner->ep[i]
-				 ? (struct pk_peer){ .party = PK_PARTY_ENDPOINT,
-						     .endpoint = owner->ep[i] }
-				 : (struct pk_peer){ .party = f->host[end] ? PK_PARTY_HOST
-							      : in_pools(&w->side[i]->settings,
-									 &f->addr[end])
-								      ? PK_PARTY_UNKNOWN
-								      : PK_PARTY_WORLD,
-						     .address = f->addr[end] };
+		out[i] = owner && owner->ep[i] ? (struct pk_peer){ .party = PK_PARTY_ENDPOINT,
+								   .endpoint = owner->ep[i] }
+					       : no_endpoint(&w->side[i]->settings, f, end);
 }
 
 /* What the plan calls that end. */
