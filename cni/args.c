@@ -156,7 +156,7 @@ static int compare_keys(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* F1: a key that comes twice is how an author would slip in a second NOMAD_NAMESPACE. */
+/* A key that comes twice is how an author would slip in a second NOMAD_NAMESPACE. */
 static int check_twice(const char **keys, size_t n, struct pk_err *err)
 {
 	qsort(keys, n, sizeof(*keys), compare_keys);

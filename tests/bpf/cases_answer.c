@@ -32,11 +32,11 @@ static void arp(void)
 		check("sender MAC", !memcmp(p.b + 22, gateway_mac, 6));
 	p = pkt_arp(WHO_A, 1, 0x0a14004d);
 	answered("and the same for an address where nobody lives", &p);
-	node_from("P61 gratuitous ARP isn't answered", 1, pkt_arp(WHO_A, 1, 0x0a14000b),
+	node_from("gratuitous ARP isn't answered", 1, pkt_arp(WHO_A, 1, 0x0a14000b),
 		  PK_REASON_MULTICAST);
 	p = pkt_arp(WHO_A, 1, 0x0a14000b);
 	memset(p.b + 28, 0, 4);
-	node_from("P61 an ARP probe for its own address isn't answered", 1, p, PK_REASON_MULTICAST);
+	node_from("an ARP probe for its own address isn't answered", 1, p, PK_REASON_MULTICAST);
 	node_from("ARP beyond the block isn't answered", 1, pkt_arp(WHO_A, 1, 0x0a150001),
 		  PK_REASON_MULTICAST);
 	node_endpoint(1, &ep);
@@ -70,12 +70,12 @@ static void neighbours(void)
 		check("NA: of that address", !memcmp(p.b + 62, b.b, 16) &&
 						     !memcmp(p.b + 22, b.b, 16) &&
 						     pkt_l4_sum(&p) == 0xffff);
-	node_from("P61 its own address is never answered for", 1, pkt_nd(WHO_A, 135, &a, 1),
+	node_from("its own address is never answered for", 1, pkt_nd(WHO_A, 135, &a, 1),
 		  PK_REASON_MULTICAST);
 	p = pkt_nd(WHO_A, 135, &a, 0);
 	memset(p.b + 22, 0, 16);
 	pkt_seal(&p);
-	node_from("P61 DAD for its own address isn't answered", 1, p, PK_REASON_MULTICAST);
+	node_from("DAD for its own address isn't answered", 1, p, PK_REASON_MULTICAST);
 	node_from("NS for the world isn't answered", 1, pkt_nd(WHO_A, 135, &else_where, 0),
 		  PK_REASON_MULTICAST);
 	node_from("an NA of its own is swallowed", 1, pkt_nd(WHO_A, 136, &a, 0),
@@ -166,13 +166,13 @@ static void dhcp(void)
 	struct pkt p = pkt_dhcp(WHO_A, 1, 0, 0);
 	uint8_t nak = 6;
 
-	if (answered("P08 its own discover", &p))
+	if (answered("its own discover", &p))
 		lease(&p, 2);
 	p = pkt_dhcp(WHO_A, 3, own, gateway);
-	if (answered("P08 its own request", &p))
+	if (answered("its own request", &p))
 		lease(&p, 5);
 	p = pkt_dhcp(WHO_A, 3, 0x0a14000c, gateway);
-	if (answered("P08 a request for the neighbour's address", &p))
+	if (answered("a request for the neighbour's address", &p))
 		check("DHCP: refused", option_is(&p, 53, &nak, 1) && !p.b[58] && !p.b[61] &&
 					       pkt_l4_sum(&p) == 0xffff);
 	p = pkt_dhcp(WHO_A, 3, 0, 0);

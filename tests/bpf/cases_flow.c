@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tracked connections: who may begin, reply, judge again, end; ICMP errors; P33, P36 to P38, P63.
+ * Tracked connections: who may begin, reply, judge again, end; ICMP errors.
  */
 #include <bpf/bpf.h>
 #include <stdio.h>
@@ -29,9 +29,9 @@ static void begin(void)
 		const char *text;
 		uint8_t flags;
 	} list[] = {
-		{ "P37 SYN-ACK", SYN | ACK }, { "P37 ACK", ACK },	    { "P37 RST", RST },
-		{ "P37 data", ACK | PUSH },   { "P37 SYN+FIN", SYN | FIN }, { "P37 null", 0 },
-		{ "P37 xmas", 0x29 },	      { "SYN+RST", SYN | RST },
+		{ "SYN-ACK", SYN | ACK }, { "ACK", ACK },	    { "RST", RST },
+		{ "data", ACK | PUSH },	  { "SYN+FIN", SYN | FIN }, { "null", 0 },
+		{ "xmas", 0x29 },	  { "SYN+RST", SYN | RST },
 	};
 
 	node_reset();
@@ -41,9 +41,9 @@ static void begin(void)
 		node_from(list[i].text, 1, pkt_v6(WHO_A, WHO_B, TCP(40000, 80, list[i].flags)),
 			  PK_REASON_NO_FLOW);
 	}
-	node_from("P37 an echo reply", 1, pkt_v4(WHO_A, WHO_B, PONG(7)), PK_REASON_NO_FLOW);
-	node_from("P37 an echo reply, IPv6", 1, pkt_v6(WHO_A, WHO_B, PONG6(7)), PK_REASON_NO_FLOW);
-	check("P37 none of them made a flow", node_flows() == 0);
+	node_from("an echo reply", 1, pkt_v4(WHO_A, WHO_B, PONG(7)), PK_REASON_NO_FLOW);
+	node_from("an echo reply, IPv6", 1, pkt_v6(WHO_A, WHO_B, PONG6(7)), PK_REASON_NO_FLOW);
+	check("none of them made a flow", node_flows() == 0);
 }
 
 /* B may not open anything to A; only A to B. */
@@ -66,14 +66,14 @@ static void replies(void)
 	node_from("A goes on", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
 	node_from_at("a SYN from the replies' tuple is no reply", 2,
 		     pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN)), 1, PK_REASON_POLICY_DENIED);
-	node_from("P37 nor is SYN+FIN", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | FIN)),
+	node_from("nor is SYN+FIN", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | FIN)),
 		  PK_REASON_NO_FLOW);
 	node_from("another port isn't that flow", 2, pkt_v4(WHO_B, WHO_A, TCP(81, 40000, ACK)),
 		  PK_REASON_NO_FLOW);
-	node_from("P33 A pings B", 1, pkt_v4(WHO_A, WHO_B, PING(7)), PK_REASON_OK);
-	node_from_at("P33 B's request with the id of A's echo", 2, pkt_v4(WHO_B, WHO_A, PING(7)), 1,
+	node_from("A pings B", 1, pkt_v4(WHO_A, WHO_B, PING(7)), PK_REASON_OK);
+	node_from_at("B's request with the id of A's echo", 2, pkt_v4(WHO_B, WHO_A, PING(7)), 1,
 		     PK_REASON_POLICY_DENIED);
-	node_from("P33 B's reply", 2, pkt_v4(WHO_B, WHO_A, PONG(7)), PK_REASON_OK);
+	node_from("B's reply", 2, pkt_v4(WHO_B, WHO_A, PONG(7)), PK_REASON_OK);
 	node_from("A pings B, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(7)), PK_REASON_OK);
 	node_from("B's reply, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(7)), PK_REASON_OK);
 }
@@ -84,23 +84,23 @@ static void not_an_echo(void)
 	static const struct {
 		const char *text;
 		uint8_t type;
-	} list[] = { { "P33 a redirect", 5 },
-		     { "P33 a router advertisement", 9 },
-		     { "P33 a timestamp request", 13 },
-		     { "P33 an address mask request", 17 } };
+	} list[] = { { "a redirect", 5 },
+		     { "a router advertisement", 9 },
+		     { "a timestamp request", 13 },
+		     { "an address mask request", 17 } };
 
 	one_way();
-	node_from("P33 A pings B with id 0", 1, pkt_v4(WHO_A, WHO_B, PING(0)), PK_REASON_OK);
-	node_from("P33 A pings B with id 0, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(0)), PK_REASON_OK);
+	node_from("A pings B with id 0", 1, pkt_v4(WHO_A, WHO_B, PING(0)), PK_REASON_OK);
+	node_from("A pings B with id 0, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(0)), PK_REASON_OK);
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
 		struct l4 l4 = { 1, 0, list[i].type << 8, 0, 12 };
 
 		node_from(list[i].text, 1, pkt_v4(WHO_A, WHO_B, l4), PK_REASON_NOT_BUILT);
 		node_from_at(list[i].text, 2, pkt_v4(WHO_B, WHO_A, l4), 1, PK_REASON_POLICY_DENIED);
 	}
-	node_from("P33 a node information query, IPv6", 1,
+	node_from("a node information query, IPv6", 1,
 		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 139 << 8, 0, 12 }), PK_REASON_NOT_BUILT);
-	node_from_at("P33 the same from B", 2,
+	node_from_at("the same from B", 2,
 		     pkt_v6(WHO_B, WHO_A, (struct l4){ 58, 0, 139 << 8, 0, 12 }), 1,
 		     PK_REASON_POLICY_DENIED);
 	node_from("B's replies still pass", 2, pkt_v4(WHO_B, WHO_A, PONG(0)), PK_REASON_OK);
@@ -112,7 +112,7 @@ static void judged_again(void)
 	one_way();
 	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
 	node_word(2, 2, 0, 3);
-	node_from("P63 judged again by a reply: still A to B, which may", 2,
+	node_from("judged again by a reply: still A to B, which may", 2,
 		  pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
 }
 
@@ -120,8 +120,8 @@ static void judged_again(void)
 static void revoked(void)
 {
 	struct pk_verdict_key key = same_tenant(PK_EGRESS);
-	struct expect reply = { "P63 a reply asks: denied as A's egress", PK_REASON_POLICY_DENIED,
-				1, PK_EGRESS };
+	struct expect reply = { "a reply asks: denied as A's egress", PK_REASON_POLICY_DENIED, 1,
+				PK_EGRESS };
 	struct pkt p = pkt_v4(WHO_B, WHO_A, TCP(80, 40000, ACK));
 
 	one_way();
@@ -164,9 +164,9 @@ static void closed(void)
 	node_from("FIN of B", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, FIN | ACK)), PK_REASON_OK);
 	node_from("the last ACK", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
 	deny(PK_EGRESS); /* without a new revision: only a new judgement sees it */
-	node_from("P38 the same tuple's SYN is judged as new", 1,
+	node_from("the same tuple's SYN is judged as new", 1,
 		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
-	node_from("P38 and left nothing to ride on", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+	node_from("and left nothing to ride on", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
 		  PK_REASON_NO_FLOW);
 }
 
@@ -209,11 +209,11 @@ static void errors(void)
 		  PK_REASON_OK);
 	node_from("and in IPv6", 2, pkt_error(WHO_B, WHO_A, &udp6), PK_REASON_OK);
 	node_from("and about an echo", 2, pkt_error(WHO_B, WHO_A, &ping), PK_REASON_OK);
-	node_from("P36 a flow that never was", 2, pkt_error(WHO_B, WHO_A, &other),
+	node_from("a flow that never was", 2, pkt_error(WHO_B, WHO_A, &other),
 		  PK_REASON_ICMP_UNRELATED);
-	node_from("P36 somebody else's flow", 3, pkt_error(WHO_C, WHO_A, &syn),
+	node_from("somebody else's flow", 3, pkt_error(WHO_C, WHO_A, &syn),
 		  PK_REASON_ICMP_UNRELATED);
-	node_from("P36 its own packet quoted back at the peer", 1, pkt_error(WHO_A, WHO_B, &syn),
+	node_from("its own packet quoted back at the peer", 1, pkt_error(WHO_A, WHO_B, &syn),
 		  PK_REASON_ICMP_UNRELATED);
 	p = pkt_error(WHO_B, WHO_A, &syn);
 	p.len -= 20;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Budgets and buckets, and what happens where a table or a program is missing. P39, P40, P58. */
+/* Budgets and buckets, and what happens where a table or a program is missing. */
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <stdio.h>
@@ -18,12 +18,12 @@ static void budget(void)
 
 	node_reset();
 	for (int i = 0; i < NODE_BUDGET; i++) {
-		snprintf(text, sizeof(text), "P39 flow %d of A's budget", i + 1);
+		snprintf(text, sizeof(text), "flow %d of A's budget", i + 1);
 		node_from(text, 1, udp(WHO_A, 1000 + i), PK_REASON_OK);
 	}
-	node_from("P39 one more", 1, udp(WHO_A, 2000), PK_REASON_FLOW_BUDGET);
-	node_from("P39 those that are there go on", 1, udp(WHO_A, 1003), PK_REASON_OK);
-	node_from("P39 B has its own budget", 2, pkt_v4(WHO_B, WHO_A, UDP(9, 9)), PK_REASON_OK);
+	node_from("one more", 1, udp(WHO_A, 2000), PK_REASON_FLOW_BUDGET);
+	node_from("those that are there go on", 1, udp(WHO_A, 1003), PK_REASON_OK);
+	node_from("B has its own budget", 2, pkt_v4(WHO_B, WHO_A, UDP(9, 9)), PK_REASON_OK);
 }
 
 /* A place whose flow closed is taken again; the flow is deleted. */
@@ -61,14 +61,14 @@ static void reclaimed_of_the_expired(void)
 					   .proto = 17 };
 		struct pk_flow flow;
 
-		node_from("P58 a short flow", 1, p, PK_REASON_OK);
+		node_from("a short flow", 1, p, PK_REASON_OK);
 		memcpy(&key.sport, p.b + 34, 4);
-		if (!check("P58 it is there", !bpf_map_lookup_elem(fd, &key, &flow)))
+		if (!check("it is there", !bpf_map_lookup_elem(fd, &key, &flow)))
 			return;
 		flow.expires -= 31 * 250; /* the test's rodata: 250 Hz */
 		bpf_map_update_elem(fd, &key, &flow, BPF_EXIST);
 	}
-	check("P58 no more entries than places", node_flows() <= NODE_BUDGET);
+	check("no more entries than places", node_flows() <= NODE_BUDGET);
 }
 
 /* A peer that was closed, or opened again, holds none of the initiator's places. */
@@ -81,7 +81,7 @@ static void reclaimed_of_the_gone(void)
 		for (int i = 0; i < NODE_BUDGET; i++)
 			node_from("a connection", 1, pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)),
 				  PK_REASON_OK);
-		node_from("P39 the budget is spent", 1, pkt_v4(WHO_A, WHO_A, UDP(9, 9)),
+		node_from("the budget is spent", 1, pkt_v4(WHO_A, WHO_A, UDP(9, 9)),
 			  PK_REASON_FLOW_BUDGET);
 		node_endpoint(2, &ep);
 		ep.opened = 7;
@@ -103,9 +103,9 @@ static void full(void)
 		node_from("A's flows", 1, udp(WHO_A, 1000 + i), PK_REASON_OK);
 	for (int i = 0; i < NODE_BUDGET; i++)
 		node_from("B's flows", 2, pkt_v4(WHO_B, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
-	node_from("P40 C's first flow: the table is full", 3, pkt_v4(WHO_C, WHO_C, UDP(1000, 9)),
+	node_from("C's first flow: the table is full", 3, pkt_v4(WHO_C, WHO_C, UDP(1000, 9)),
 		  PK_REASON_MAP_FULL);
-	node_from("P40 nothing was evicted", 1, udp(WHO_A, 1000), PK_REASON_OK);
+	node_from("nothing was evicted", 1, udp(WHO_A, 1000), PK_REASON_OK);
 }
 
 static void new_flows(struct pk_node *n)
@@ -213,8 +213,8 @@ static struct pkt arp(enum who from, uint16_t i)
 static void answers(void)
 {
 	node_reset();
-	check("P32 answers: a burst, then no more", denied_after(arp, 600) < 600);
-	node_from("P32 traffic goes on", 1, udp(WHO_A, 1000), PK_REASON_OK);
+	check("answers: a burst, then no more", denied_after(arp, 600) < 600);
+	node_from("traffic goes on", 1, udp(WHO_A, 1000), PK_REASON_OK);
 }
 
 static void tails(void)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the bytes say: P09 to P11, P13, P14, P16, P17, fragments, lengths. */
+/* What the bytes say: cut headers, options, extension headers, fragments, lengths. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,49 +26,48 @@ static const struct row rows[] = {
 	{ "the UDP/IPv4 datagram passes", B_UDP4, { { 0, -1 } }, PK_REASON_OK },
 	{ "the TCP/IPv6 SYN passes", B_TCP6, { { 0, -1 } }, PK_REASON_OK },
 	{ "the UDP/IPv6 datagram passes", B_UDP6, { { 0, -1 } }, PK_REASON_OK },
-	{ "P10 ihl 0", B_TCP4, C1(14, 0x40), PK_REASON_MALFORMED },
-	{ "P10 ihl 1", B_TCP4, C1(14, 0x41), PK_REASON_MALFORMED },
-	{ "P10 ihl 2", B_TCP4, C1(14, 0x42), PK_REASON_MALFORMED },
-	{ "P10 ihl 3", B_TCP4, C1(14, 0x43), PK_REASON_MALFORMED },
-	{ "P10 ihl 4", B_TCP4, C1(14, 0x44), PK_REASON_MALFORMED },
-	{ "P10 ihl 15 with 20 bytes present", B_TCP4, C1(14, 0x4f), PK_REASON_MALFORMED },
-	{ "P10 total length < ihl * 4", B_TCP4, C2(16, 0, 17, 19), PK_REASON_MALFORMED },
-	{ "P10 total length > frame", B_TCP4, C2(16, 0, 17, 41), PK_REASON_MALFORMED },
-	{ "P10 version 6 in 0x0800", B_TCP4, C1(14, 0x65), PK_REASON_MALFORMED },
+	{ "ihl 0", B_TCP4, C1(14, 0x40), PK_REASON_MALFORMED },
+	{ "ihl 1", B_TCP4, C1(14, 0x41), PK_REASON_MALFORMED },
+	{ "ihl 2", B_TCP4, C1(14, 0x42), PK_REASON_MALFORMED },
+	{ "ihl 3", B_TCP4, C1(14, 0x43), PK_REASON_MALFORMED },
+	{ "ihl 4", B_TCP4, C1(14, 0x44), PK_REASON_MALFORMED },
+	{ "ihl 15 with 20 bytes present", B_TCP4, C1(14, 0x4f), PK_REASON_MALFORMED },
+	{ "total length < ihl * 4", B_TCP4, C2(16, 0, 17, 19), PK_REASON_MALFORMED },
+	{ "total length > frame", B_TCP4, C2(16, 0, 17, 41), PK_REASON_MALFORMED },
+	{ "version 6 in 0x0800", B_TCP4, C1(14, 0x65), PK_REASON_MALFORMED },
 	{ "version 4 in 0x86dd", B_TCP6, C1(14, 0x40), PK_REASON_MALFORMED },
 	{ "IPv6 payload length > frame", B_TCP6, C1(19, 21), PK_REASON_MALFORMED },
 	{ "total length ends inside the TCP header", B_TCP4, C1(17, 39), PK_REASON_TRUNCATED },
 	{ "a jumbogram", B_TCP6, C1(19, 0), PK_REASON_TRUNCATED },
-	{ "P11 doff 0", B_TCP4, C1(46, 0x00), PK_REASON_MALFORMED },
-	{ "P11 doff 4", B_TCP4, C1(46, 0x40), PK_REASON_MALFORMED },
-	{ "P11 doff beyond the packet", B_TCP4, C1(46, 0x60), PK_REASON_MALFORMED },
-	{ "P11 UDP length 0", B_UDP4, C1(39, 0), PK_REASON_MALFORMED },
-	{ "P11 UDP length 7", B_UDP4, C1(39, 7), PK_REASON_MALFORMED },
-	{ "P11 UDP length > IP", B_UDP4, C1(39, 17), PK_REASON_MALFORMED },
-	{ "P11 UDP length > IP, IPv6", B_UDP6, C1(59, 17), PK_REASON_MALFORMED },
+	{ "doff 0", B_TCP4, C1(46, 0x00), PK_REASON_MALFORMED },
+	{ "doff 4", B_TCP4, C1(46, 0x40), PK_REASON_MALFORMED },
+	{ "doff beyond the packet", B_TCP4, C1(46, 0x60), PK_REASON_MALFORMED },
+	{ "UDP length 0", B_UDP4, C1(39, 0), PK_REASON_MALFORMED },
+	{ "UDP length 7", B_UDP4, C1(39, 7), PK_REASON_MALFORMED },
+	{ "UDP length > IP", B_UDP4, C1(39, 17), PK_REASON_MALFORMED },
+	{ "UDP length > IP, IPv6", B_UDP6, C1(59, 17), PK_REASON_MALFORMED },
 	{ "source port 0", B_TCP4, C2(34, 0, 35, 0), PK_REASON_MALFORMED },
 	{ "destination port 0", B_UDP4, C2(36, 0, 37, 0), PK_REASON_MALFORMED },
 	{ "ICMPv6 in IPv4", B_PING4, C1(23, 58), PK_REASON_MALFORMED },
 	{ "protocol 0 in IPv4", B_PING4, C1(23, 0), PK_REASON_MALFORMED },
-	{ "P13 PPPoE", B_TCP4, C2(12, 0x88, 13, 0x64), PK_REASON_ETHERTYPE },
-	{ "P13 MPLS", B_TCP4, C2(12, 0x88, 13, 0x47), PK_REASON_ETHERTYPE },
-	{ "P13 LLDP", B_TCP4, C2(12, 0x88, 13, 0xcc), PK_REASON_ETHERTYPE },
-	{ "P13 EAPOL", B_TCP4, C2(12, 0x88, 13, 0x8e), PK_REASON_ETHERTYPE },
-	{ "P13 MACsec", B_TCP4, C2(12, 0x88, 13, 0xe5), PK_REASON_ETHERTYPE },
-	{ "P13 loopback", B_TCP4, C2(12, 0x90, 13, 0x00), PK_REASON_ETHERTYPE },
-	{ "P13 RARP", B_TCP4, C2(12, 0x80, 13, 0x35), PK_REASON_ETHERTYPE },
-	{ "P13 802.3 length with LLC/STP", B_TCP4, C3(12, 0, 13, 38, 14, 0x42),
-	  PK_REASON_ETHERTYPE },
+	{ "PPPoE", B_TCP4, C2(12, 0x88, 13, 0x64), PK_REASON_ETHERTYPE },
+	{ "MPLS", B_TCP4, C2(12, 0x88, 13, 0x47), PK_REASON_ETHERTYPE },
+	{ "LLDP", B_TCP4, C2(12, 0x88, 13, 0xcc), PK_REASON_ETHERTYPE },
+	{ "EAPOL", B_TCP4, C2(12, 0x88, 13, 0x8e), PK_REASON_ETHERTYPE },
+	{ "MACsec", B_TCP4, C2(12, 0x88, 13, 0xe5), PK_REASON_ETHERTYPE },
+	{ "loopback", B_TCP4, C2(12, 0x90, 13, 0x00), PK_REASON_ETHERTYPE },
+	{ "RARP", B_TCP4, C2(12, 0x80, 13, 0x35), PK_REASON_ETHERTYPE },
+	{ "802.3 length with LLC/STP", B_TCP4, C3(12, 0, 13, 38, 14, 0x42), PK_REASON_ETHERTYPE },
 	{ "a VLAN tag in the data", B_TCP4, C2(12, 0x88, 13, 0xa8), PK_REASON_VLAN },
 	{ "more fragments", B_UDP4, C1(20, 0x20), PK_REASON_FRAGMENT },
-	{ "P16 a later fragment without a first", B_UDP4, C1(21, 0xb9), PK_REASON_FRAGMENT },
-	{ "P16 a fragment at offset 1", B_TCP4, C1(21, 1), PK_REASON_FRAGMENT },
-	{ "P16 a fragment that ends beyond 65,535", B_UDP4, C2(20, 0x1f, 21, 0xff),
+	{ "a later fragment without a first", B_UDP4, C1(21, 0xb9), PK_REASON_FRAGMENT },
+	{ "a fragment at offset 1", B_TCP4, C1(21, 1), PK_REASON_FRAGMENT },
+	{ "a fragment that ends beyond 65,535", B_UDP4, C2(20, 0x1f, 21, 0xff),
 	  PK_REASON_FRAGMENT },
 	{ "don't fragment is no fragment", B_UDP4, C1(20, 0x40), PK_REASON_OK },
-	{ "P17 routing header type 0", B_UDP6, C1(20, 43), PK_REASON_EXT_HEADER },
-	{ "P17 next header 59 with data", B_UDP6, C1(20, 59), PK_REASON_EXT_HEADER },
-	{ "P17 hop-by-hop whose length is past the end", B_UDP6, C2(20, 0, 55, 200),
+	{ "routing header type 0", B_UDP6, C1(20, 43), PK_REASON_EXT_HEADER },
+	{ "next header 59 with data", B_UDP6, C1(20, 59), PK_REASON_EXT_HEADER },
+	{ "hop-by-hop whose length is past the end", B_UDP6, C2(20, 0, 55, 200),
 	  PK_REASON_EXT_HEADER },
 	{ "mobility header", B_UDP6, C1(20, 135), PK_REASON_EXT_HEADER },
 	{ "experimental header 253", B_UDP6, C1(20, 253), PK_REASON_EXT_HEADER },
@@ -115,14 +114,14 @@ static void options(void)
 		uint8_t option[4];
 		enum pk_reason reason;
 	} list[] = {
-		{ "P14 LSRR", { 131, 3, 4, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 SSRR", { 137, 3, 4, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 RR", { 7, 3, 4, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 TS", { 68, 4, 5, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 router alert", { 148, 4, 0, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 an option of length 0", { 7, 0, 0, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 an option of length 1", { 1, 130, 1, 0 }, PK_REASON_IP_OPTION },
-		{ "P14 NOP and EOL pass", { 1, 1, 0, 0 }, PK_REASON_OK },
+		{ "LSRR", { 131, 3, 4, 0 }, PK_REASON_IP_OPTION },
+		{ "SSRR", { 137, 3, 4, 0 }, PK_REASON_IP_OPTION },
+		{ "RR", { 7, 3, 4, 0 }, PK_REASON_IP_OPTION },
+		{ "TS", { 68, 4, 5, 0 }, PK_REASON_IP_OPTION },
+		{ "router alert", { 148, 4, 0, 0 }, PK_REASON_IP_OPTION },
+		{ "an option of length 0", { 7, 0, 0, 0 }, PK_REASON_IP_OPTION },
+		{ "an option of length 1", { 1, 130, 1, 0 }, PK_REASON_IP_OPTION },
+		{ "NOP and EOL pass", { 1, 1, 0, 0 }, PK_REASON_OK },
 	};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
@@ -157,16 +156,13 @@ static void extensions(void)
 		size_t n;
 		enum pk_reason reason;
 	} list[] = {
-		{ "P17 hop-by-hop, destination, atomic fragment and UDP",
+		{ "hop-by-hop, destination, atomic fragment and UDP",
 		  { 0, 60, 44 },
 		  3,
 		  PK_REASON_OK },
-		{ "P17 a chain of 7 headers",
-		  { 0, 60, 60, 60, 60, 60, 60 },
-		  7,
-		  PK_REASON_EXT_HEADER },
-		{ "P17 hop-by-hop not first", { 60, 0 }, 2, PK_REASON_EXT_HEADER },
-		{ "P17 a header twice", { 60, 60 }, 2, PK_REASON_EXT_HEADER },
+		{ "a chain of 7 headers", { 0, 60, 60, 60, 60, 60, 60 }, 7, PK_REASON_EXT_HEADER },
+		{ "hop-by-hop not first", { 60, 0 }, 2, PK_REASON_EXT_HEADER },
+		{ "a header twice", { 60, 60 }, 2, PK_REASON_EXT_HEADER },
 	};
 	const uint8_t fragment = 44;
 	struct pkt p;
@@ -195,7 +191,7 @@ static void truncated_options(void)
 		struct pkt p = whole;
 
 		p.len = len;
-		snprintf(text, sizeof(text), "P09 TCP options cut to %zu bytes", len - 54);
+		snprintf(text, sizeof(text), "TCP options cut to %zu bytes", len - 54);
 		node_from(text, 1, p, PK_REASON_TRUNCATED);
 	}
 }
@@ -220,7 +216,7 @@ static void truncated(void)
 			struct pkt p = whole;
 
 			p.len = len;
-			snprintf(text, sizeof(text), "P09 kind %d cut to %zu bytes", b, len);
+			snprintf(text, sizeof(text), "kind %d cut to %zu bytes", b, len);
 			node_from(text, 1, p, PK_REASON_TRUNCATED);
 		}
 	}
@@ -230,7 +226,7 @@ static void lengths(void)
 {
 	struct pkt p = base(B_UDP4);
 	struct node_meta gso = { .gso_size = 600 };
-	struct expect e = { "P19 GSO without a partial checksum", PK_REASON_GSO, 1, PK_EGRESS };
+	struct expect e = { "GSO without a partial checksum", PK_REASON_GSO, 1, PK_EGRESS };
 
 	p.len += 30;
 	node_from("padding after the packet passes", 1, p, PK_REASON_OK);

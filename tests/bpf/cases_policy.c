@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Verdicts by party, class, port and rank, each side's own: P21, P23, P27 to P29; events. */
+/* Verdicts by party, class, port and rank, each side's own; events. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -36,20 +36,19 @@ static void port_rule(uint32_t class, uint16_t port, uint32_t bits, uint8_t verd
 static void isolation(void)
 {
 	node_reset();
-	node_from("P21 TCP to another tenant", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)),
+	node_from("TCP to another tenant", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P21 UDP", 1, pkt_v4(WHO_A, WHO_C, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
-	node_from("P21 echo", 1, pkt_v4(WHO_A, WHO_C, PING(7)), PK_REASON_POLICY_DENIED);
-	node_from("P21 SCTP", 1, pkt_v4(WHO_A, WHO_C, (struct l4){ 132, 9, 9, 0, 8 }),
+	node_from("UDP", 1, pkt_v4(WHO_A, WHO_C, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
+	node_from("echo", 1, pkt_v4(WHO_A, WHO_C, PING(7)), PK_REASON_POLICY_DENIED);
+	node_from("SCTP", 1, pkt_v4(WHO_A, WHO_C, (struct l4){ 132, 9, 9, 0, 8 }),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P21 TCP, IPv6", 1, pkt_v6(WHO_A, WHO_C, TCP(40000, 80, SYN)),
+	node_from("TCP, IPv6", 1, pkt_v6(WHO_A, WHO_C, TCP(40000, 80, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P21 UDP, IPv6", 1, pkt_v6(WHO_A, WHO_C, UDP(40000, 53)),
+	node_from("UDP, IPv6", 1, pkt_v6(WHO_A, WHO_C, UDP(40000, 53)), PK_REASON_POLICY_DENIED);
+	node_from("echo, IPv6", 1, pkt_v6(WHO_A, WHO_C, PING6(7)), PK_REASON_POLICY_DENIED);
+	node_from("the other way", 3, pkt_v4(WHO_C, WHO_A, TCP(40000, 80, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P21 echo, IPv6", 1, pkt_v6(WHO_A, WHO_C, PING6(7)), PK_REASON_POLICY_DENIED);
-	node_from("P21 the other way", 3, pkt_v4(WHO_C, WHO_A, TCP(40000, 80, SYN)),
-		  PK_REASON_POLICY_DENIED);
-	check("P21 no flow", node_flows() == 0);
+	check("no flow", node_flows() == 0);
 	node_from("SCTP that policy allows isn't built", 1,
 		  pkt_v4(WHO_A, WHO_B, (struct l4){ 132, 9, 9, 0, 8 }), PK_REASON_NOT_BUILT);
 	node_from("nor an ICMP timestamp", 1,
@@ -83,12 +82,12 @@ static void sides(void)
 	node_reset();
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
 	for (int i = 0; i < N_PROBES; i++)
-		node_from_at("P23 egress allowed, ingress not", 1, probe(i), 3,
+		node_from_at("egress allowed, ingress not", 1, probe(i), 3,
 			     PK_REASON_POLICY_DENIED);
 	node_reset();
 	rule(2, PK_CLASS_OTHER_TENANT, PK_INGRESS, PK_ALLOW, TENANT_ALLOW);
 	for (int i = 0; i < N_PROBES; i++)
-		node_from("P23 ingress allowed, egress not", 1, probe(i), PK_REASON_POLICY_DENIED);
+		node_from("ingress allowed, egress not", 1, probe(i), PK_REASON_POLICY_DENIED);
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
 	for (int i = 0; i < N_PROBES; i++)
 		node_from("both", 1, probe(i), PK_REASON_OK);
@@ -135,9 +134,9 @@ static void ports(void)
 	node_reset();
 	port_rule(PK_CLASS_SAME_TENANT, 0, 6, PK_DENY, OPERATOR_DENY); /* 0..1023 */
 	port_rule(PK_CLASS_SAME_TENANT, 1024, 16, PK_DENY, OPERATOR_DENY);
-	node_from("P27 a denied range, beside its allowed port", 1,
+	node_from("a denied range, beside its allowed port", 1,
 		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
-	node_from("P27 its last port", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 1024, SYN)),
+	node_from("its last port", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 1024, SYN)),
 		  PK_REASON_POLICY_DENIED);
 	node_from("the next one passes", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 1025, SYN)),
 		  PK_REASON_OK);
@@ -149,20 +148,19 @@ static void protect(void)
 	union pk_addr imds = { .b = { 0xfd, 0, 0x0e, 0xc2, [14] = 2, 0x54 } };
 
 	node_reset();
-	node_from("P29 169.254.169.254, TCP", 1, pkt_v4_to(WHO_A, 0xa9fea9fe, TCP(40000, 80, SYN)),
+	node_from("169.254.169.254, TCP", 1, pkt_v4_to(WHO_A, 0xa9fea9fe, TCP(40000, 80, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P29 169.254.170.2, UDP", 1, pkt_v4_to(WHO_A, 0xa9feaa02, UDP(40000, 80)),
+	node_from("169.254.170.2, UDP", 1, pkt_v4_to(WHO_A, 0xa9feaa02, UDP(40000, 80)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P29 fd00:ec2::254", 1, pkt_v6_to(WHO_A, &imds, TCP(40000, 80, SYN)),
+	node_from("fd00:ec2::254", 1, pkt_v6_to(WHO_A, &imds, TCP(40000, 80, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P27 10.1.2.3 inside a denied prefix", 1,
+	node_from("10.1.2.3 inside a denied prefix", 1,
 		  pkt_v4_to(WHO_A, 0x0a010203, TCP(40000, 80, SYN)), PK_REASON_POLICY_DENIED);
-	node_from("P28 the node's own address", 1, pkt_v4(WHO_A, WHO_HOST, TCP(40000, 4646, SYN)),
+	node_from("the node's own address", 1, pkt_v4(WHO_A, WHO_HOST, TCP(40000, 4646, SYN)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P28 the node's own address, IPv6", 1, pkt_v6(WHO_A, WHO_HOST, UDP(40000, 8600)),
+	node_from("the node's own address, IPv6", 1, pkt_v6(WHO_A, WHO_HOST, UDP(40000, 8600)),
 		  PK_REASON_POLICY_DENIED);
-	node_from("P28 ping of the node", 1, pkt_v4(WHO_A, WHO_HOST, PING(7)),
-		  PK_REASON_POLICY_DENIED);
+	node_from("ping of the node", 1, pkt_v4(WHO_A, WHO_HOST, PING(7)), PK_REASON_POLICY_DENIED);
 }
 
 /* Keeps the last event. */
@@ -196,7 +194,7 @@ static void events(void)
 	ring_buffer__consume(ring);
 	check("its event", e.type == PK_EVENT_DENIED && e.reason == PK_REASON_POLICY_DENIED &&
 				   e.slot == 1 && e.dir == PK_EGRESS && e.src_identity == 101);
-	check("P29 names the rule of protected addresses",
+	check("names the rule of protected addresses",
 	      e.rule == PK_RULE_PROTECTED && e.party == PK_PARTY_WORLD && e.proto == 6);
 	rule(1, PK_CLASS_OTHER_TENANT, PK_EGRESS, PK_ALLOW, TENANT_ALLOW);
 	node_from_at("a denial at the peer", 1, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 3,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * P59 in the guard: an endpoint is switched between two rule sets while two other CPUs carry its
+ * An endpoint is switched between two rule sets while two other CPUs carry its
  * flow. What the guard says after a switch is what the new rule set says, and stays so.
  */
 #include <pthread.h>
@@ -85,13 +85,13 @@ void cases_race(void)
 	atomic_store(&over, false);
 	for (int i = 0; i < 2; i++)
 		if (pthread_create(&threads[i], NULL, carry, &sides[i]))
-			return (void)check("P59 threads", false);
+			return (void)check("threads", false);
 	wrong = switched();
 	atomic_store(&over, true);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
-	if (!check("P59 each verdict is the last switch's", !wrong))
+	if (!check("each verdict is the last switch's", !wrong))
 		printf("  %d packets were judged by the other rule set\n", wrong);
-	node_from("P59 what the last switch says holds", 1, sides[0].p, PK_REASON_OK);
-	check("P59 one flow throughout", node_flows() == 1);
+	node_from("what the last switch says holds", 1, sides[0].p, PK_REASON_OK);
+	check("one flow throughout", node_flows() == 1);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Sources that aren't the endpoint's: P01 to P03, P05, P07, P08, P24, P30. */
+/* Sources that aren't the endpoint's, and destinations that are nobody's. */
 #include <string.h>
 
 #include "tests/bpf/node.h"
@@ -9,16 +9,16 @@ static void mac(void)
 	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
 
 	p.b[11]++;
-	node_from("P01 source MAC + 1", 1, p, PK_REASON_SPOOFED_MAC);
+	node_from("source MAC + 1", 1, p, PK_REASON_SPOOFED_MAC);
 	p = pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
 	pkt_mac(WHO_B, p.b + 6);
 	node_from("the neighbour's MAC, IPv6", 1, p, PK_REASON_SPOOFED_MAC);
 	p = pkt_arp(WHO_A, 1, 0x0a140001);
 	p.b[11]++;
-	node_from("P05 ARP, Ethernet source wrong", 1, p, PK_REASON_SPOOFED_MAC);
+	node_from("ARP, Ethernet source wrong", 1, p, PK_REASON_SPOOFED_MAC);
 	p = pkt_arp(WHO_A, 1, 0x0a140001);
 	p.b[27]++;
-	node_from("P05 ARP, sender MAC wrong", 1, p, PK_REASON_SPOOFED_ARP);
+	node_from("ARP, sender MAC wrong", 1, p, PK_REASON_SPOOFED_ARP);
 }
 
 static void ipv4(void)
@@ -27,13 +27,13 @@ static void ipv4(void)
 		const char *text;
 		uint8_t src[4];
 	} list[] = {
-		{ "P02 the neighbour's IPv4", { 10, 20, 0, 12 } },
-		{ "P02 the gateway's IPv4", { 10, 20, 0, 1 } },
-		{ "P02 the node's IPv4", { 192, 0, 2, 1 } },
-		{ "P02 127.0.0.1", { 127, 0, 0, 1 } },
-		{ "P02 0.0.0.0, not DHCP", { 0, 0, 0, 0 } },
-		{ "P02 255.255.255.255", { 255, 255, 255, 255 } },
-		{ "P02 224.0.0.1", { 224, 0, 0, 1 } },
+		{ "the neighbour's IPv4", { 10, 20, 0, 12 } },
+		{ "the gateway's IPv4", { 10, 20, 0, 1 } },
+		{ "the node's IPv4", { 192, 0, 2, 1 } },
+		{ "127.0.0.1", { 127, 0, 0, 1 } },
+		{ "0.0.0.0, not DHCP", { 0, 0, 0, 0 } },
+		{ "255.255.255.255", { 255, 255, 255, 255 } },
+		{ "224.0.0.1", { 224, 0, 0, 1 } },
 	};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
@@ -51,12 +51,12 @@ static void ipv6(void)
 		const char *text;
 		union pk_addr src;
 	} list[] = {
-		{ "P03 the neighbour's IPv6", { .b = { 0xfd, 0, 0, 0x20, [15] = 12 } } },
-		{ "P03 link-local with UDP", { .b = { 0xfe, 0x80, [15] = 11 } } },
-		{ "P03 :: with UDP", { .b = { 0 } } },
-		{ "P03 ::1", { .b = { [15] = 1 } } },
-		{ "P03 ff02::1", { .b = { 0xff, 2, [15] = 1 } } },
-		{ "P03 IPv4-mapped, its own", { .b = { [10] = 0xff, 0xff, 10, 20, 0, 11 } } },
+		{ "the neighbour's IPv6", { .b = { 0xfd, 0, 0, 0x20, [15] = 12 } } },
+		{ "link-local with UDP", { .b = { 0xfe, 0x80, [15] = 11 } } },
+		{ ":: with UDP", { .b = { 0 } } },
+		{ "::1", { .b = { [15] = 1 } } },
+		{ "ff02::1", { .b = { 0xff, 2, [15] = 1 } } },
+		{ "IPv4-mapped, its own", { .b = { [10] = 0xff, 0xff, 10, 20, 0, 11 } } },
 	};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
@@ -73,19 +73,18 @@ static void discovery(void)
 	union pk_addr gateway = pkt_ip6(WHO_GATEWAY), b = pkt_ip6(WHO_B);
 	struct pkt p = pkt_nd(WHO_A, 134, NULL, 1);
 
-	node_from("P07 a router advertisement", 1, p, PK_REASON_SPOOFED_ND);
+	node_from("a router advertisement", 1, p, PK_REASON_SPOOFED_ND);
 	node_from("an ICMPv6 redirect", 1, pkt_nd(WHO_A, 137, &b, 1), PK_REASON_SPOOFED_ND);
-	node_from("P06 NA for the gateway", 1, pkt_nd(WHO_A, 136, &gateway, 0),
-		  PK_REASON_SPOOFED_ND);
+	node_from("NA for the gateway", 1, pkt_nd(WHO_A, 136, &gateway, 0), PK_REASON_SPOOFED_ND);
 	node_from("NA for the neighbour", 1, pkt_nd(WHO_A, 136, &b, 0), PK_REASON_SPOOFED_ND);
 	p = pkt_nd(WHO_A, 135, &gateway, 0);
 	p.b[85]++;
 	pkt_seal(&p);
-	node_from("P06 NS with a foreign link-layer option", 1, p, PK_REASON_SPOOFED_ND);
+	node_from("NS with a foreign link-layer option", 1, p, PK_REASON_SPOOFED_ND);
 	p = pkt_nd(WHO_A, 135, &gateway, 0);
 	p.b[21] = 64;
 	node_from("NS from beyond the link", 1, p, PK_REASON_SPOOFED_ND);
-	node_from("P04 an ARP reply", 1, pkt_arp(WHO_A, 2, 0x0a140001), PK_REASON_SPOOFED_ARP);
+	node_from("an ARP reply", 1, pkt_arp(WHO_A, 2, 0x0a140001), PK_REASON_SPOOFED_ARP);
 	p = pkt_arp(WHO_A, 1, 0x0a140001);
 	p.b[31] = 12;
 	node_from("an ARP request with the neighbour's sender", 1, p, PK_REASON_SPOOFED_ARP);
@@ -97,14 +96,14 @@ static void dhcp(void)
 
 	p.b[42 + 33]++;
 	pkt_seal(&p);
-	node_from("P08 a discover with a foreign chaddr", 1, p, PK_REASON_SPOOFED_DHCP);
+	node_from("a discover with a foreign chaddr", 1, p, PK_REASON_SPOOFED_DHCP);
 	p = pkt_dhcp(WHO_A, 2, 0, 0);
 	memcpy(p.b + 26, pkt_ip4(WHO_A).b + 12, 4);
 	p.b[42] = 2;
 	p.b[35] = 67;
 	p.b[37] = 68;
 	pkt_seal(&p);
-	node_from("P08 an offer from a guest", 1, p, PK_REASON_SPOOFED_DHCP);
+	node_from("an offer from a guest", 1, p, PK_REASON_SPOOFED_DHCP);
 	p = pkt_dhcp(WHO_A, 1, 0, 0);
 	p.b[42 + 27] = 9;
 	pkt_seal(&p);
@@ -116,16 +115,14 @@ static void groups(void)
 	union pk_addr mdns = { .b = { 0xff, 2, [15] = 0xfb } };
 	struct pkt p = pkt_v4_to(WHO_A, 0xe00000fb, UDP(5353, 5353));
 
-	node_from("P24 mDNS", 1, p, PK_REASON_MULTICAST);
-	node_from("P24 broadcast", 1, pkt_v4_to(WHO_A, 0xffffffff, UDP(9, 9)), PK_REASON_MULTICAST);
-	node_from("P24 SSDP", 1, pkt_v4_to(WHO_A, 0xeffffffa, UDP(1900, 1900)),
-		  PK_REASON_MULTICAST);
-	node_from("P24 mDNS, IPv6", 1, pkt_v6_to(WHO_A, &mdns, UDP(5353, 5353)),
-		  PK_REASON_MULTICAST);
+	node_from("mDNS", 1, p, PK_REASON_MULTICAST);
+	node_from("broadcast", 1, pkt_v4_to(WHO_A, 0xffffffff, UDP(9, 9)), PK_REASON_MULTICAST);
+	node_from("SSDP", 1, pkt_v4_to(WHO_A, 0xeffffffa, UDP(1900, 1900)), PK_REASON_MULTICAST);
+	node_from("mDNS, IPv6", 1, pkt_v6_to(WHO_A, &mdns, UDP(5353, 5353)), PK_REASON_MULTICAST);
 	p = pkt_v4(WHO_A, WHO_B, UDP(9, 9));
 	memset(p.b, 0xff, 6);
 	node_from("a peer's address in a broadcast frame", 1, p, PK_REASON_MULTICAST);
-	node_from("P24 the block's broadcast address is nobody's", 1,
+	node_from("the block's broadcast address is nobody's", 1,
 		  pkt_v4_to(WHO_A, 0x0a1400ff, UDP(9, 9)), PK_REASON_POLICY_DENIED);
 }
 
@@ -135,14 +132,14 @@ static void loopback(void)
 		const char *text;
 		union pk_addr dst;
 	} list[] = {
-		{ "P30 ::1", { .b = { [15] = 1 } } },
-		{ "P30 ::ffff:127.0.0.1", { .b = { [10] = 0xff, 0xff, 127, 0, 0, 1 } } },
+		{ "::1", { .b = { [15] = 1 } } },
+		{ "::ffff:127.0.0.1", { .b = { [10] = 0xff, 0xff, 127, 0, 0, 1 } } },
 		{ "::ffff:10.20.0.12 is no spelling of a peer",
 		  { .b = { [10] = 0xff, 0xff, 10, 20, 0, 12 } } },
 		{ "fe80::99", { .b = { 0xfe, 0x80, [15] = 0x99 } } },
 	};
 
-	node_from("P30 127.0.0.1", 1, pkt_v4_to(WHO_A, 0x7f000001, TCP(40000, 4646, SYN)),
+	node_from("127.0.0.1", 1, pkt_v4_to(WHO_A, 0x7f000001, TCP(40000, 4646, SYN)),
 		  PK_REASON_POLICY_DENIED);
 	node_from("0.0.0.0", 1, pkt_v4_to(WHO_A, 0, TCP(40000, 4646, SYN)),
 		  PK_REASON_POLICY_DENIED);

@@ -326,7 +326,7 @@ def test_an_address_of_the_node_is_not_given_away(make_node):
     assert node.add("acme", "api", "web").address() == "192.0.2.3"
 
 
-def test_P56_a_process_left_in_the_netns_reaches_nothing(make_node):
+def test_a_process_left_in_the_netns_reaches_nothing(make_node):
     node = make_node(conf={"mode": "process"}, pool=("10.40.7.0/30",))
     other = make_node("n2", conf={"mode": "process"})
     assert other

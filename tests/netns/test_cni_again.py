@@ -110,7 +110,7 @@ def test_add_again_writes_a_lost_driver_file(node):
         assert a.driver_file() == was and os.stat(path).st_mode & 0o777 == 0o640
 
 
-def test_P52_killed_between_word_and_driver_file(node):
+def test_killed_between_word_and_driver_file(node):
     alloc = node.new_netns(str(uuid.uuid4()))
     killed_at(node, "ADD", alloc, "add-opened")
     alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
@@ -122,7 +122,7 @@ AFTER_A_REBOOT = ("leases-rebuilt", "add-loaded", "add-replaced", "add-slot", "a
 
 
 @pytest.mark.parametrize("point", AFTER_A_REBOOT)
-def test_P52_killed_after_a_reboot_then_add(make_node, point):
+def test_killed_after_a_reboot_then_add(make_node, point):
     """The address is the pool's only one: the record of before keeps it until the new one stands."""
     node = make_node(uplink=False, pool=("10.40.7.0/30",))
     a = node.add("acme", "api", "web")
@@ -137,7 +137,7 @@ def test_P52_killed_after_a_reboot_then_add(make_node, point):
 
 
 @pytest.mark.parametrize("point", AFTER_A_REBOOT[2:])
-def test_P52_killed_after_a_reboot_then_del(make_node, point):
+def test_killed_after_a_reboot_then_del(make_node, point):
     """DEL finds the record of before, and what the killed ADD took besides."""
     node = make_node(uplink=False, pool=("10.40.7.0/30",))
     b = node.add("acme", "b", "b")
@@ -157,7 +157,7 @@ def test_P52_killed_after_a_reboot_then_del(make_node, point):
     assert held(node) == {warm.address(), last.address()}
 
 
-def test_P52_killed_while_moving(node):
+def test_killed_while_moving(node):
     """The old record is closed, the new one isn't written: nothing of the old address is lost."""
     a = node.add("acme", "api", "web")
     slot = a.slot

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P08, P61: what the guard answers an endpoint with, as its VMM sees it on the tap."""
+"""What the guard answers an endpoint with, as its VMM sees it on the tap."""
 import pytest
 from harness import EGRESS, VnetHeader, proving
 from harness.frames import GSO_UDP_L4
@@ -21,7 +21,7 @@ def mac_bytes(mac):
 
 @pytest.fixture(params=["kfunc", "probe"])
 def vm(request, make_node):
-    """An endpoint and its open tap; the host end's egress drops everything (P61)."""
+    """An endpoint and its open tap. The host end's egress drops everything: the guard alone answers."""
     node = make_node(conf={"dns": {"servers": ["10.0.0.53"]}, "mtu": 1400},
                      config={"nomad": None, "consul": None},
                      fault="no-kfunc" if request.param == "probe" else "")
@@ -67,7 +67,7 @@ def option(packet, name):
     return next((o[1] for o in packet[DHCP].options if o[0] == name), None)
 
 
-def test_P08_own_discover_gets_the_own_lease_only(vm):
+def test_own_discover_gets_the_own_lease_only(vm):
     offer = checked(ask(vm, dhcp(vm, "discover"), lambda p: DHCP in p))
     assert offer[Ether].src == GATEWAY_MAC and offer[BOOTP].yiaddr == vm.address()
     assert offer[BOOTP].xid == 0x1234 and option(offer, "message-type") == 2
@@ -82,7 +82,7 @@ def test_P08_own_discover_gets_the_own_lease_only(vm):
     assert other is None or option(other, "message-type") == 6
 
 
-def test_P08_foreign_chaddr_and_a_guests_offer_are_dropped(vm):
+def test_foreign_chaddr_and_a_guests_offer_are_dropped(vm):
     tables = vm.node.tables
     with proving(tables, vm.slot, EGRESS, "spoofed-dhcp"):
         assert ask(vm, dhcp(vm, "discover", chaddr="02:70:00:00:00:99"), lambda p: DHCP in p,
@@ -104,14 +104,14 @@ def is_arp_reply(packet):
     return ARP in packet and packet[ARP].op == 2
 
 
-def test_P61_arp(vm):
+def test_arp(vm):
     for target in (vm.gateway, "10.40.7.200"):	# nobody's: an answer tells nothing
         reply = ask(vm, arp(vm, target), is_arp_reply)
         assert reply[ARP].hwsrc == GATEWAY_MAC and reply[ARP].psrc == target
         assert reply[ARP].hwdst == vm.mac and reply[Ether].dst == vm.mac
 
 
-def test_P61_the_own_address_is_never_answered_for(vm):
+def test_the_own_address_is_never_answered_for(vm):
     """ARP probe, gratuitous ARP, duplicate address detection."""
     for sender in ("0.0.0.0", vm.address()):
         assert ask(vm, arp(vm, vm.address(), sender), is_arp_reply, timeout=0.5) is None
@@ -120,7 +120,7 @@ def test_P61_the_own_address_is_never_answered_for(vm):
     assert ask(vm, dad, lambda p: ICMPv6ND_NA in p, timeout=0.5) is None
 
 
-def test_P61_neighbour_discovery(vm):
+def test_neighbour_discovery(vm):
     for target in ("fe80::1", "fd00:40:7::77"):
         ns = (Ether(src=vm.mac, dst=ND) / IPv6(src=vm.address(6), dst="ff02::1:ff00:1", hlim=255) /
               ICMPv6ND_NS(tgt=target) / ICMPv6NDOptSrcLLAddr(lladdr=vm.mac))
@@ -147,7 +147,7 @@ def is_echo_reply(packet):
     return ICMP in packet and packet[ICMP].type == 0
 
 
-def test_P61_ping_of_the_gateway(vm):
+def test_ping_of_the_gateway(vm):
     reply = checked(ask(vm, echo(vm), is_echo_reply))
     assert reply[IP].src == vm.gateway and reply[IP].dst == vm.address()
     assert bytes(reply[ICMP].payload) == b"x" * 56 and checksum(bytes(reply[IP])[:20]) == 0
@@ -168,7 +168,7 @@ def partial_udp(frame):
     return bytes(raw)
 
 
-def test_P61_a_request_whose_checksum_is_partial(vm):
+def test_a_request_whose_checksum_is_partial(vm):
     """What a guest with checksum offload sends: the UDP field holds the pseudo-header's sum alone."""
     offer = ask(vm, partial_udp(dhcp(vm, "discover")), lambda p: DHCP in p,
                 VnetHeader(flags=1, csum_start=34, csum_offset=6))
@@ -180,7 +180,7 @@ def gso(size):
                       csum_offset=6)
 
 
-def test_P61_a_request_that_asks_for_segmentation(vm):
+def test_a_request_that_asks_for_segmentation(vm):
     """Of one segment: answered as any other. Of several: no DHCP request; denied, never half answered."""
     offer = ask(vm, partial_udp(dhcp(vm, "discover")), lambda p: DHCP in p, gso(1400))
     assert checked(offer)[BOOTP].yiaddr == vm.address()
@@ -189,7 +189,7 @@ def test_P61_a_request_that_asks_for_segmentation(vm):
         assert ask(vm, partial_udp(long), lambda p: DHCP in p, gso(700), timeout=0.5) is None
 
 
-def test_P61_a_request_that_is_not_linear(vm):
-    """F4: the sender picks where the linear part ends (hdr_len): the answer is whole all the same."""
+def test_a_request_that_is_not_linear(vm):
+    """The sender picks where the linear part ends (hdr_len): the answer is whole all the same."""
     reply = ask(vm, echo(vm, b"z" * 1300), is_echo_reply, VnetHeader(hdr_len=34))
     assert bytes(checked(reply)[ICMP].payload) == b"z" * 1300

@@ -55,7 +55,7 @@ def conf(node, **more):
     return json.dumps(node.plugin_conf(**more))
 
 
-def test_P53_standard_input(plain):
+def test_standard_input(plain):
     good = plain.plugin_conf()
     unnamed = {k: v for k, v in good.items() if k != "name"}
     for stdin, code in (("", 6), ("   \n", 6), (" " * (10 << 20), 6), ("hello", 6), ("[]", 7),
@@ -65,21 +65,21 @@ def test_P53_standard_input(plain):
         refused(plain, "ADD", stdin, code)
 
 
-def test_P53_container_id(plain):
+def test_container_id(plain):
     for bad in ("", "/", "..", "a/b", "../../etc/passwd", "a" * 300, "a@eth0", "-a", "a b", "a\n"):
         for verb in ("ADD", "DEL", "CHECK"):
             error = refused(plain, verb, conf(plain), 4, CNI_CONTAINERID=bad)
             assert "CNI_CONTAINERID" in error["msg"]
 
 
-def test_P53_interface_name(plain):
+def test_interface_name(plain):
     for bad in ("", "a" * 16, "et/h0", "..", ".", "eth 0", "eth:0", "lo"):
         for verb in ("ADD", "DEL", "CHECK"):
             error = refused(plain, verb, conf(plain), 4, CNI_IFNAME=bad)
             assert "CNI_IFNAME" in error["msg"]
 
 
-def test_P53_network_namespace(plain):
+def test_network_namespace(plain):
     plain.run(["sh", "-c", "echo x > /run/file; ln -s /run/netns/$1 /run/link; mkdir /run/dir; "
                "mkfifo /run/fifo", "sh", ID])
     for bad in ("", "run/netns/x", "/run/nothing", "/run/file", "/run/link", "/run/dir",
@@ -88,18 +88,18 @@ def test_P53_network_namespace(plain):
         assert "CNI_NETNS" in error["msg"], error
 
 
-def test_P53_host_network_namespace(plain):
+def test_host_network_namespace(plain):
     """/proc/1/ns/net is no allocation's: of the node itself, or of the machine."""
     refused(plain, "ADD", conf(plain), 4, CNI_NETNS="/proc/1/ns/net")
 
 
-def test_P53_verb(plain):
+def test_verb(plain):
     for bad in ("", "add", "DELETE", "ADD\n"):
         error = refused(plain, bad, conf(plain), 4)
         assert "CNI_COMMAND" in error["msg"]
 
 
-def test_P54_json(plain):
+def test_json(plain):
     good = conf(plain)
     deep = "[" * 2000 + "]" * 2000
     for stdin in (good[:-1] + ',"mtu":1400,"mtu":1500}', good + "x", good + "{}",
@@ -114,7 +114,7 @@ def test_P54_json(plain):
         assert "conflist:1:" in error["msg"] and "65535" in error["msg"], error
 
 
-def test_P54_invalid_utf8(plain):
+def test_invalid_utf8(plain):
     """CNI_ARGS can hold any byte but NUL; standard input's are the unit tests' (test_cni_conf)."""
     bad = os.fsdecode(b"NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=\xff\xfe")
     error = refused(plain, "ADD", conf(plain), 105, CNI_ARGS=bad)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P52: the plugin killed between any two steps. P51: the controller down at ADD."""
+"""The plugin killed between any two steps; the controller down at ADD."""
 import json
 import os
 import re
@@ -55,7 +55,7 @@ def held(node):
             if not n.startswith(".") and not re.search(r"\.\d+\.[0-9a-f]{32}$", n)}
 
 
-def test_P52_there_are_twenty_points():
+def test_there_are_twenty_points():
     if not POINTS:
         pytest.skip("no test build of the plugin: make FAULTS=1 all")
     assert len(OF_ADD) >= 20 and len(OF_DEL) >= 5
@@ -63,7 +63,7 @@ def test_P52_there_are_twenty_points():
 
 @pytest.fixture
 def used(make_node):
-    """A node whose programs are loaded and whose tables know the tenant: what P52 compares with."""
+    """A node whose programs are loaded and whose tables know the tenant: the state to compare with."""
     node = make_node(uplink=False, pool=("10.40.7.0/24", "fd00:40:7::/64"))
     warm = node.add("acme", "warm", "up")
     node.delete(warm)
@@ -88,7 +88,7 @@ def settle(node, *allocs):
 
 
 @pytest.mark.parametrize("point", OF_ADD)
-def test_P52_killed_add_then_add(make_node, point):
+def test_killed_add_then_add(make_node, point):
     """Nomad tries again without a DEL: the second ADD succeeds, in the same netns. The node's first."""
     used = make_node(uplink=False)
     alloc = alloc_on(used)
@@ -101,7 +101,7 @@ def test_P52_killed_add_then_add(make_node, point):
 
 
 @pytest.mark.parametrize("point", OF_ADD)
-def test_P52_killed_add_then_del_then_add(used, point):
+def test_killed_add_then_del_then_add(used, point):
     """No leak, the second ADD succeeds, and the pool's only address is not lost."""
     before = Snapshot(used)
     alloc = alloc_on(used)
@@ -122,7 +122,7 @@ SURVIVING = [p for p in OF_ADD if p in ("add-leased4", "add-leased", "add-made",
 
 
 @pytest.mark.parametrize("point", SURVIVING)
-def test_P52_killed_add_then_a_reboot(make_node, point):
+def test_killed_add_then_a_reboot(make_node, point):
     """What was killed and never came again is gone with the node's memory; its address is free."""
     node = make_node(uplink=False, pool=("10.40.7.0/30",))
     alloc = alloc_on(node)
@@ -138,7 +138,7 @@ def test_P52_killed_add_then_a_reboot(make_node, point):
 
 
 @pytest.mark.parametrize("point", OF_DEL)
-def test_P52_killed_del(used, point):
+def test_killed_del(used, point):
     """DEL is never repeated: the next ADD finishes it once the device is gone."""
     alloc = alloc_on(used)
     alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
@@ -156,7 +156,7 @@ def test_P52_killed_del(used, point):
 
 
 @pytest.mark.parametrize("point", BURYING)
-def test_P52_killed_while_it_buries_another(used, point):
+def test_killed_while_it_buries_another(used, point):
     """An ADD frees closed endpoints whose device is gone: the next one does what it didn't."""
     assert point in POINTS
     old = used.add("acme", "old", "one")
@@ -167,7 +167,7 @@ def test_P52_killed_while_it_buries_another(used, point):
     settle(used, alloc)
 
 
-def test_P52_killed_while_replacing(used):
+def test_killed_while_replacing(used):
     """The third ADD in a row: the second was killed while it closed what the first left."""
     alloc = alloc_on(used)
     assert killed(used, "ADD", alloc, "add-recorded")
@@ -177,7 +177,7 @@ def test_P52_killed_while_replacing(used):
     settle(used, alloc)
 
 
-def test_P51_add_without_the_controller(make_node):
+def test_add_without_the_controller(make_node):
     """The tenant's fence stands, what the controller had in force last holds; it comes back and knows all."""
     node = make_node(conf={"mode": "process"})
     node.start_picketd()

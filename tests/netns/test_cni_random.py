@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P52 at random: verbs in any order, killed anywhere, netns that move, reboots. Nothing is lost or left."""
+"""The plugin killed at random: verbs in any order, killed anywhere, netns that move, reboots. Nothing is lost or left."""
 import json
 import os
 import random
@@ -156,7 +156,7 @@ def node(make_node):
 
 
 @pytest.mark.parametrize("seed", (1, 2, 20, 112))
-def test_P52_random_lives(node, seed):
+def test_random_lives(node, seed):
     life = Life(node, seed)
     for _ in range(STEPS):
         life.step()
@@ -164,7 +164,7 @@ def test_P52_random_lives(node, seed):
 
 
 @pytest.mark.parametrize("seed", (1, 2))
-def test_P52_random_lives_side_by_side(node, seed):
+def test_random_lives_side_by_side(node, seed):
     life = Life(node, seed)
     life.new()
     for _ in range(12):

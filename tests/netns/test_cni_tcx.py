@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`"hook": "tcx"`: as whole as the clsact form. P57's part of CHECK."""
+"""`"hook": "tcx"`: as whole as the clsact form; CHECK puts the guard first again."""
 import ctypes
 import json
 import os
@@ -133,7 +133,7 @@ def test_a_lost_pair_is_made_again(node):
     assert answered(a)
 
 
-def test_P57_a_foreign_program_before_the_guard(node):
+def test_a_foreign_program_before_the_guard(node):
     """A TCX program can't be overtaken: the endpoint is closed, and opens once the program is gone."""
     a = node.add("acme", "api", "web")
     host = f"pk{a.slot}"
@@ -147,7 +147,7 @@ def test_P57_a_foreign_program_before_the_guard(node):
     assert node.tables.word(a.slot)[2] != 0 and answered(a)
 
 
-def test_P57_the_guard_goes_before_a_program_that_came_while_it_was_lost(node):
+def test_the_guard_goes_before_a_program_that_came_while_it_was_lost(node):
     a = node.add("acme", "api", "web")
     host = f"pk{a.slot}"
     change(node, node, host, "ingress", "pk_from_endpoint", DETACH)

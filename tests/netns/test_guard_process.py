@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-P01 to P07, P12, P18, P19 in process mode: root of the allocation, with CAP_NET_RAW, on its eth0.
+Forged frames in process mode: root of the allocation, with CAP_NET_RAW, on its eth0.
 There is no tap and no forwarder: the guard on the host end is all that stands there.
 """
 import array
@@ -66,22 +66,22 @@ def test_the_honest_frame_arrives(pair):
 
 
 FORGED = {
-    "P01": ("spoofed-mac", lambda a, b: changed(udp(a, b), Ether, src=b.mac)),
-    "P01-ipv6": ("spoofed-mac", lambda a, b: changed(udp6(a, b), Ether, src=b.mac)),
-    "P02": ("spoofed-ipv4", lambda a, b: changed(udp(a, b), IP, src=a.gateway)),
-    "P02-loopback": ("spoofed-ipv4", lambda a, b: changed(udp(a, b), IP, src="127.0.0.1")),
-    "P03": ("spoofed-ipv6", lambda a, b: changed(udp6(a, b), IPv6, src="fe80::99")),
-    "P03-neighbour": ("spoofed-ipv6", lambda a, b: changed(udp6(a, b), IPv6, src=b.address(6))),
-    "P04": ("spoofed-arp", lambda a, b: ether(a) / ARP(op=2, hwsrc=a.mac, psrc=a.gateway) / b"probe"),
-    "P06": ("spoofed-nd", lambda a, b: ether(a) /
+    "source MAC": ("spoofed-mac", lambda a, b: changed(udp(a, b), Ether, src=b.mac)),
+    "source MAC, IPv6": ("spoofed-mac", lambda a, b: changed(udp6(a, b), Ether, src=b.mac)),
+    "IPv4 source: the gateway": ("spoofed-ipv4", lambda a, b: changed(udp(a, b), IP, src=a.gateway)),
+    "IPv4 source: loopback": ("spoofed-ipv4", lambda a, b: changed(udp(a, b), IP, src="127.0.0.1")),
+    "IPv6 source: a link-local address": ("spoofed-ipv6", lambda a, b: changed(udp6(a, b), IPv6, src="fe80::99")),
+    "IPv6 source: the neighbour": ("spoofed-ipv6", lambda a, b: changed(udp6(a, b), IPv6, src=b.address(6))),
+    "ARP reply": ("spoofed-arp", lambda a, b: ether(a) / ARP(op=2, hwsrc=a.mac, psrc=a.gateway) / b"probe"),
+    "neighbour advertisement": ("spoofed-nd", lambda a, b: ether(a) /
             IPv6(src=a.address(6), dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt="fe80::1") /
             ICMPv6NDOptDstLLAddr(lladdr=a.mac)),
-    "P07": ("spoofed-nd", lambda a, b: ether(a) /
+    "router advertisement": ("spoofed-nd", lambda a, b: ether(a) /
             IPv6(src="fe80::1", dst="ff02::1", hlim=255) / ICMPv6ND_RA(routerlifetime=1800)),
-    "P12": ("vlan", lambda a, b: ether(a) / Dot1Q(vlan=5) / udp(a, b)[IP]),
-    "P13": ("ethertype", lambda a, b: changed(udp(a, b), Ether, type=0x88cc)),
-    "P24": ("multicast", lambda a, b: changed(udp(a, b), IP, dst="255.255.255.255")),
-    "P28": ("policy-denied", lambda a, b: changed(udp(a, b), IP, dst="192.0.2.2")),
+    "VLAN tag": ("vlan", lambda a, b: ether(a) / Dot1Q(vlan=5) / udp(a, b)[IP]),
+    "LLDP": ("ethertype", lambda a, b: changed(udp(a, b), Ether, type=0x88cc)),
+    "broadcast": ("multicast", lambda a, b: changed(udp(a, b), IP, dst="255.255.255.255")),
+    "the node itself": ("policy-denied", lambda a, b: changed(udp(a, b), IP, dst="192.0.2.2")),
 }
 
 
@@ -99,7 +99,7 @@ def test_a_forged_frame_is_denied(pair, case):
 
 
 @pytest.mark.parametrize("start, offset", [(34, 2), (30, 0), (26, 0)])
-def test_P18_a_checksum_elsewhere(pair, start, offset):
+def test_a_checksum_elsewhere(pair, start, offset):
     """Also by a task that turns its eth0's offloads on again, which its CAP_NET_ADMIN allows."""
     a, b = pair
     header = VnetHeader(flags=NEEDS_CSUM, csum_start=start, csum_offset=offset)
@@ -119,7 +119,7 @@ def switch_on(device, command):
 
 
 @pytest.mark.parametrize("size", [40, 100])
-def test_P19_small_segments(pair, size):
+def test_small_segments(pair, size):
     a, b = pair
     frame = ether(a) / IP(src=a.address(), dst=b.address()) / TCP(dport=80) / (b"probe" * 1000)
     header = VnetHeader(flags=NEEDS_CSUM, gso_type=GSO_TCPV4, gso_size=size, hdr_len=54,
@@ -129,7 +129,7 @@ def test_P19_small_segments(pair, size):
         assert silent(b)
 
 
-def test_P61_the_answers_arrive(pair):
+def test_the_answers_arrive(pair):
     """At the allocation's own stack: as packets to this host, with right checksums."""
     a, _ = pair
     with a.packets() as seen:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P01, P09, P12, P13, P18 to P20, P60: what a tap's writer can set beside a frame's bytes."""
+"""What a tap's writer can set beside a frame's bytes."""
 import struct
 
 import pytest
@@ -82,7 +82,7 @@ def test_the_honest_frame_arrives(pair):
     assert got and right(got) and Ether(got).ttl == 63
 
 
-def test_p01_source_mac(pair):
+def test_source_mac(pair):
     a, b = pair
     other = a.mac[:-2] + f"{(int(a.mac[-2:], 16) + 1) & 0xff:02x}"
     for frame in (udp(a, b), tcp6(a, b)):
@@ -92,7 +92,7 @@ def test_p01_source_mac(pair):
             assert silent(b.vmm)
 
 
-def test_p13_ethertypes(pair):
+def test_ethertypes(pair):
     a, b = pair
     frame = bytes(udp(a, b))
     for ethertype in (0x8864, 0x8847, 0x88cc, 0x888e, 0x88e5, 0x9000, 0x8035):
@@ -105,7 +105,7 @@ def test_p13_ethertypes(pair):
 
 
 @pytest.mark.parametrize("tag", ["vid 5", "vid 0", "802.1ad", "triple"])
-def test_p12_vlan(pair, tag):
+def test_vlan(pair, tag):
     a, b = pair
     inner = tcp(a, b)
     ether, rest = Ether(src=a.mac, dst=GATEWAY_MAC), inner[IP]
@@ -140,8 +140,8 @@ def sum_at(frame, start, wanted):
 
 @pytest.mark.parametrize("make", [lambda a, b: tcp(a, b, 80), lambda a, b: udp(a, b, b"", 80)],
                          ids=["tcp", "udp"])
-def test_p18_a_port_that_the_checksum_rewrites(only80, make):
-    """F0: port 80 when it was sent, port 22 when the kernel has written the sum."""
+def test_a_port_that_the_checksum_rewrites(only80, make):
+    """Port 80 when it was sent, port 22 when the kernel has written the sum."""
     a, b = only80
     a.vmm.send(make(a, b))
     assert b.vmm.receive(is_ip), "port 80 is open"
@@ -153,7 +153,7 @@ def test_p18_a_port_that_the_checksum_rewrites(only80, make):
 
 
 @pytest.mark.parametrize("start, offset", [(34, 0), (34, 6), (38, 16), (30, 0), (26, 0)])
-def test_p18_a_checksum_elsewhere_changes_nothing(pair, start, offset):
+def test_a_checksum_elsewhere_changes_nothing(pair, start, offset):
     a, b = pair
     with proving(a.tables, a.slot, EGRESS, "checksum"):
         a.vmm.send(bytes(tcp(a, b, 80, b"\0\0")),
@@ -162,7 +162,7 @@ def test_p18_a_checksum_elsewhere_changes_nothing(pair, start, offset):
 
 
 @pytest.mark.parametrize("kind", [TCP, UDP])
-def test_p18_the_honest_partial_checksum_is_right_in_the_end(pair, kind):
+def test_the_honest_partial_checksum_is_right_in_the_end(pair, kind):
     a, b = pair
     packet = tcp(a, b, payload=b"hello") if kind is TCP else udp(a, b, b"hello")
     a.vmm.send(pseudo(packet, kind), VnetHeader(**(TCP_CSUM if kind is TCP else UDP_CSUM)))
@@ -172,8 +172,8 @@ def test_p18_the_honest_partial_checksum_is_right_in_the_end(pair, kind):
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("size", [1, 8, 100, 495])
-def test_p19_small_segments(pair, size, family):
-    """F5: no amplification, on either way: none is made, one frame is counted."""
+def test_small_segments(pair, size, family):
+    """No amplification, on either way: none is made, one frame is counted."""
     a, b = pair
     packet = tcp(a, b, payload=bytes(9000)) if family == 4 else tcp6(a, b, bytes(9000))
     header = VnetHeader(gso_type=GSO_TCPV4 if family == 4 else GSO_TCPV6, gso_size=size,
@@ -184,7 +184,7 @@ def test_p19_small_segments(pair, size, family):
         assert b.vmm.receive(lambda raw: TCP in Ether(raw), timeout=0.3) is None
 
 
-def test_p20_segments_longer_than_the_mtu(pair):
+def test_segments_longer_than_the_mtu(pair):
     a, b = pair
     frame = pseudo(tcp(a, b, payload=bytes(9000)), TCP)
     for size in (1461, 4000):		# 1460 and 40 of headers are the MTU of 1500
@@ -195,7 +195,7 @@ def test_p20_segments_longer_than_the_mtu(pair):
 
 
 @pytest.mark.parametrize("what", ["udp", "arp", "ipv6", "no checksum"])
-def test_p19_p60_segments_that_do_not_fit(pair, what):
+def test_segments_that_do_not_fit(pair, what):
     a, b = pair
     header = VnetHeader(gso_type=GSO_TCPV4, gso_size=1448, hdr_len=54,
                         **({} if what == "no checksum" else TCP_CSUM))
@@ -210,8 +210,8 @@ def test_p19_p60_segments_that_do_not_fit(pair, what):
 
 
 @pytest.mark.parametrize("port, opened", [(80, True), (81, False)])
-def test_p20_ports_outside_the_linear_part(only80, port, opened):
-    """F4: the same verdicts as the linear twin's; F6: nothing longer than the MTU."""
+def test_ports_outside_the_linear_part(only80, port, opened):
+    """The same verdicts as the linear twin's; nothing longer than the MTU."""
     a, b = only80
     for linear in (0, 34):
         frame, header = bytes(udp(a, b, bytes(1400 - 42), port)), VnetHeader(hdr_len=linear)
@@ -244,7 +244,7 @@ def headers(a, b):
 
 
 @pytest.mark.parametrize("kind", ["arp", "tcp", "udp", "icmp", "tcp6", "udp6", "icmp6"])
-def test_p09_every_cut_of_a_header(pair, kind):
+def test_every_cut_of_a_header(pair, kind):
     a, b = pair
     frame, whole = headers(a, b)[kind]
     frame = bytes(frame)

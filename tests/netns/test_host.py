@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P28 to P30: nothing of a VM reaches the node itself, metadata addresses or a loopback."""
+"""Nothing of a VM reaches the node itself, metadata addresses or a loopback."""
 import json
 import socket
 
@@ -66,7 +66,7 @@ class HostSockets:
             s.close()
 
 
-def test_P28_no_port_of_the_node_answers(vm):
+def test_no_port_of_the_node_answers(vm):
     addresses = node_addresses(vm.node)
     assert len(addresses) >= 4, addresses		# loopback and uplink, both families
     sockets = HostSockets(vm.node)
@@ -87,14 +87,14 @@ def test_P28_no_port_of_the_node_answers(vm):
         sockets.close()
 
 
-def test_P28_uplink_is_policy_denied(vm):
+def test_uplink_is_policy_denied(vm):
     with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
         vm.vmm.send(ip(vm, vm.node.options.up_address.split("/")[0]) /
                     TCP(sport=40000, dport=22, flags="S"))
 
 
 @pytest.mark.parametrize("family", (4, 6))
-def test_P28_the_gateway_answers_ping_in_the_guard(vm, family):
+def test_the_gateway_answers_ping_in_the_guard(vm, family):
     if family == 4:
         vm.vmm.send(ip(vm, vm.gateway) / ICMP(type=8, id=5, seq=1) / b"hello")
         reply = vm.vmm.receive(lambda raw: ICMP in Ether(raw) and Ether(raw)[ICMP].type == 0)
@@ -116,13 +116,13 @@ def probe_of(protocol):
 
 @pytest.mark.parametrize("address", METADATA)
 @pytest.mark.parametrize("protocol", ("tcp", "udp"))
-def test_P29_metadata_is_denied_by_the_baseline(vm, address, protocol):
+def test_metadata_is_denied_by_the_baseline(vm, address, protocol):
     """By the tenant's base alone, before any controller."""
     with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
         vm.vmm.send(ip(vm, address) / probe_of(protocol))
 
 
-def test_P29_the_rule_is_that_of_protected_addresses(vm):
+def test_the_rule_is_that_of_protected_addresses(vm):
     vm.node.start_picketd()
     for address in METADATA + ("127.0.0.1", "::1"):
         for protocol in ("tcp", "udp"):
@@ -141,7 +141,7 @@ def test_P29_the_rule_is_that_of_protected_addresses(vm):
 
 
 @pytest.mark.parametrize("address", ("127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "0.0.0.0"))
-def test_P30_loopback_of_the_node_is_out_of_reach(vm, address):
+def test_loopback_of_the_node_is_out_of_reach(vm, address):
     sockets = HostSockets(vm.node)
     try:
         for probe in (TCP(sport=40000, dport=4646, flags="S"), UDP(sport=40000, dport=8600) / b"x"):

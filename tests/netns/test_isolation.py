@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""P04, P06, P07, P21, P23, P24: what one tenant's frames reach of another's, on one node."""
+"""What one tenant's frames reach of another's, on one node."""
 import socket
 
 import pytest
@@ -77,7 +77,7 @@ def probes(family):
 
 
 @pytest.mark.parametrize("family", (4, 6))
-def test_P21_two_namespaces_exchange_nothing(pair, family):
+def test_two_namespaces_exchange_nothing(pair, family):
     p = pair()
     for source, target in ((p.a, p.b), (p.b, p.a)):
         for name, probe in probes(family).items():
@@ -115,7 +115,7 @@ def revision(node, endpoint):
 
 
 @pytest.mark.parametrize("open_side", ("egress", "ingress"))
-def test_P23_one_side_alone_opens_nothing(pair, open_side):
+def test_one_side_alone_opens_nothing(pair, open_side):
     """Egress allowed and ingress not, and the reverse: denied both times, each by its own side."""
     p = pair()
     p.node.start_picketd()
@@ -136,7 +136,7 @@ def neighbours(run):
 
 
 @pytest.mark.parametrize("case", ("reply for the gateway", "reply for a neighbour", "gratuitous"))
-def test_P04_forged_arp_changes_nobodys_table(pair, case):
+def test_forged_arp_changes_nobodys_table(pair, case):
     p = pair(("acme", "acme"))
     sender = {"reply for the gateway": p.a.gateway, "reply for a neighbour": p.b.address(),
               "gratuitous": p.a.address()}[case]
@@ -152,7 +152,7 @@ def test_P04_forged_arp_changes_nobodys_table(pair, case):
     assert reasons == ({} if case == "gratuitous" else {(EGRESS, "spoofed-arp"): 1})
 
 
-def test_P06_forged_neighbour_discovery_changes_nobodys_table(pair):
+def test_forged_neighbour_discovery_changes_nobodys_table(pair):
     p = pair(("acme", "acme"))
     eth = Ether(src=p.a.mac, dst="33:33:00:00:00:01")
     ip = IPv6(src=p.a.address(6), dst="ff02::1", hlim=255)
@@ -171,7 +171,7 @@ def test_P06_forged_neighbour_discovery_changes_nobodys_table(pair):
     assert (neighbours(p.node.run), neighbours(p.b.run)) == before
 
 
-def test_P07_router_advertisement_reaches_neither_host_nor_peer(pair):
+def test_router_advertisement_reaches_neither_host_nor_peer(pair):
     p = pair(("acme", "acme"))
     p.node.run(["sh", "-c", "for f in /proc/sys/net/ipv6/conf/*/accept_ra; do echo 2 > $f; done"])
     for source in ("fe80::1", p.a.address(6)):
@@ -198,7 +198,7 @@ def multicast_listeners(node):
     return listeners
 
 
-def test_P24_broadcast_and_multicast_reach_nobody(pair):
+def test_broadcast_and_multicast_reach_nobody(pair):
     p = pair(("acme", "acme"))
     p.quiet(p.a)
     listeners = multicast_listeners(p.node)

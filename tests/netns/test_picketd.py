@@ -85,7 +85,7 @@ def test_policy_file_is_enforced_and_its_removal_too(node):
     assert endpoint(node, db)["ruleSet"] == endpoint(node, api)["ruleSet"]
 
 
-def test_p44_verdicts_outlive_a_half_written_file(node):
+def test_verdicts_outlive_a_half_written_file(node):
     node.policy("db.json", ONLY_API)
     node.start_picketd()
     batch, db = node.add("acme", "batch", "g"), node.add("acme", "db", "g")
@@ -121,7 +121,7 @@ def test_restart_changes_nothing_and_knows_everything(node):
     assert reaches(api, db) and not reaches(batch, db)
 
 
-def test_p51_add_without_the_controller(node):
+def test_add_without_the_controller(node):
     node.start_picketd()
     old = node.add("acme", "api", "g")
     node.policy("db.json", ONLY_API)
@@ -140,7 +140,7 @@ def test_p51_add_without_the_controller(node):
     assert reaches(fresh, db) and reaches(old, fresh) and not reaches(other, db)
 
 
-def test_p51_add_on_a_node_without_any_controller(node):
+def test_add_on_a_node_without_any_controller(node):
     a, b, other = (node.add(*who, "g") for who in
                    (("acme", "api"), ("acme", "db"), ("beta", "api")))
     assert reaches(a, b) and not reaches(other, b) and not reaches(a, other)
@@ -152,7 +152,7 @@ def test_p51_add_on_a_node_without_any_controller(node):
     assert reaches(a, b) and not reaches(other, b)
 
 
-def test_p51_unconfirmed_claims_are_fenced_as_unknown(node):
+def test_unconfirmed_claims_are_fenced_as_unknown(node):
     """Nomad is there but away, and so is picketd: job is a claim, a policy on it denies what it might."""
     with serving(node, FakeNomad, "here") as nomad:
         config = {"nomad": {"address": nomad.address, "node": "here"}, "consul": None}
@@ -233,7 +233,7 @@ def test_nomad_contradicts(node):
         until(node, late, db, True)
 
 
-def test_p46_consul_policy_in_force_survives_every_bad_answer(node):
+def test_consul_policy_in_force_survives_every_bad_answer(node):
     with serving(node, FakeConsul) as consul:
         consul.put("tenants/acme/db", {"rules": ONLY_API["rules"]})
         node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
@@ -304,7 +304,7 @@ def passing_program():
                                       ctypes.addressof(licence)))
 
 
-def test_p43_a_tenants_rule_set_that_explodes_is_its_own(node):
+def test_a_tenants_rule_set_that_explodes_is_its_own(node):
     """Entries with holes times ports: the rule set would be the square of the document."""
     node.policy("beta.json", {**ONLY_API, "namespace": "beta"})
     node.start_picketd()
@@ -326,7 +326,7 @@ def test_p43_a_tenants_rule_set_that_explodes_is_its_own(node):
     assert "too large" not in json.dumps(node.api("/v1/status"))
 
 
-def test_p57_audit_puts_the_guard_first_again(node):
+def test_audit_puts_the_guard_first_again(node):
     a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
     pin = node.path("sys/fs/bpf/foreign")
     path = ctypes.create_string_buffer(os.fsencode(pin))
@@ -348,7 +348,7 @@ def test_p57_audit_puts_the_guard_first_again(node):
 
 @pytest.mark.parametrize("what", (["filter", "del", "dev", "DEV", "ingress"],
                                   ["qdisc", "del", "dev", "DEV", "clsact"]))
-def test_p57_a_guard_that_is_taken_away_comes_back(node, what):
+def test_a_guard_that_is_taken_away_comes_back(node, what):
     """Not at the next minute: picketd hears of it."""
     node.start_picketd()
     a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
@@ -359,7 +359,7 @@ def test_p57_a_guard_that_is_taken_away_comes_back(node, what):
     assert reaches(a, b) and node.api("/v1/status")["state"] == "ok"
 
 
-def test_p57_what_cannot_be_guarded_is_closed(node):
+def test_what_cannot_be_guarded_is_closed(node):
     a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
     node.start_picketd()
     assert reaches(a, b)

@@ -51,7 +51,7 @@ def after_requests(fake, part, more=3):
 
 # -- files
 
-def test_p44_half_written_file_keeps_the_last_good_version(node):
+def test_half_written_file_keeps_the_last_good_version(node):
     node.policy("db.json", DENY_DB)
     node.start_picketd()
     good = policies(node)["file/db"]
@@ -210,7 +210,7 @@ def test_consul_keys_are_documents(node, consul):
 
 
 @pytest.mark.parametrize("mode", [500, 403, 429, "stale", "hang"])
-def test_p46_an_answer_that_is_none_changes_nothing(node, consul, mode):
+def test_an_answer_that_is_none_changes_nothing(node, consul, mode):
     consul.put("operator/a", OPERATOR)
     consul.put("tenants/acme/b", DENY_DB)
     node.start_picketd(with_consul(consul))
@@ -233,7 +233,7 @@ def test_p46_an_answer_that_is_none_changes_nothing(node, consul, mode):
     wait_for(lambda: in_force(node) == {"consul/operator/c", "consul/tenant/acme/b"}, "the removal", 60)
 
 
-def test_p46_an_empty_list_needs_a_known_token(node, consul):
+def test_an_empty_list_needs_a_known_token(node, consul):
     consul.put("operator/a", OPERATOR)
     node.start_picketd(with_consul(consul))
     wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the key")
@@ -335,7 +335,7 @@ def test_token_file_is_read_again(node):
 
 # -- the controller itself
 
-def test_p45_nomad_away_and_back(node):
+def test_nomad_away_and_back(node):
     with serving(node, FakeNomad, "here") as nomad:
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
         wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")

@@ -118,7 +118,7 @@ def test_the_schema_takes_the_documents_of_the_expectations(schema):
     '{"rules":[],"rules":[]}', '[] []', '["a\\u0000b"]', '[{"endpointSelector":{"matchLabels":{"job":"a\\u0000"}},"ingress":[{}]}]',
     "[" * 2000 + "]" * 2000, '[{"port":080}]', '\ufeff[]', '[{"a":9007199254740993}]',
 ])
-def test_P54_bad_text_is_refused_with_line_and_reason(text, tmp_path):
+def test_bad_text_is_refused_with_line_and_reason(text, tmp_path):
     path = tmp_path / "p.json"
     path.write_text(text, encoding="utf-8")
     answer = picket("policy", "validate", path)
@@ -126,7 +126,7 @@ def test_P54_bad_text_is_refused_with_line_and_reason(text, tmp_path):
     assert f"{path}:1:" in answer.stdout and "1 of 1 document refused" in answer.stdout
 
 
-def test_P54_bad_utf8_is_refused(tmp_path):
+def test_bad_utf8_is_refused(tmp_path):
     path = tmp_path / "p.json"
     path.write_bytes(b'[{"endpointSelector":{"matchLabels":{"job":"\xff"}},"ingress":[{}]}]')
     answer = picket("policy", "validate", path)

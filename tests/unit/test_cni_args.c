@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* CNI_ARGS and the CNI environment: what is refused, and what is believed (F1, P53, P54). */
+/* CNI_ARGS and the CNI environment: what is refused, and what is believed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,12 +61,12 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
-	{ "F1: a second namespace", "NOMAD_NAMESPACE=a;x=1;NOMAD_NAMESPACE=b", "given twice" },
-	{ "F1: the same value twice", "NOMAD_NAMESPACE=a;NOMAD_NAMESPACE=a", "given twice" },
-	{ "F1: any key twice", "foo=1;foo=2", "given twice" },
-	{ "F1: a key with = in it makes a second key", "NOMAD_NAMESPACE=evil=1;NOMAD_NAMESPACE=a",
+	{ "a second namespace", "NOMAD_NAMESPACE=a;x=1;NOMAD_NAMESPACE=b", "given twice" },
+	{ "the same value twice", "NOMAD_NAMESPACE=a;NOMAD_NAMESPACE=a", "given twice" },
+	{ "any key twice", "foo=1;foo=2", "given twice" },
+	{ "a key with = in it makes a second key", "NOMAD_NAMESPACE=evil=1;NOMAD_NAMESPACE=a",
 	  "NOMAD_NAMESPACE" },
-	{ "F1: newline in a value", "NOMAD_JOB_ID=a\nb", "control character" },
+	{ "newline in a value", "NOMAD_JOB_ID=a\nb", "control character" },
 	{ "control character in a key", "a\x01=b", "control character" },
 	{ "a terminal's escape", "x=\x1b[31m", "control character" },
 	{ "right-to-left override",
@@ -207,13 +207,13 @@ static const struct {
 	{ "no verb", NULL, ID, "eth0", "/n", "CNI_COMMAND" },
 	{ "unknown verb", "add", ID, "eth0", "/n", "CNI_COMMAND" },
 	{ "no id", "ADD", NULL, "eth0", "/n", "CNI_CONTAINERID" },
-	{ "P53: id with a slash", "ADD", "a/b", "eth0", "/n", "CNI_CONTAINERID" },
-	{ "P53: id ..", "ADD", "..", "eth0", "/n", "CNI_CONTAINERID" },
-	{ "P53: id of 300", "ADD", LONG300, "eth0", "/n", "CNI_CONTAINERID" },
-	{ "P53: id with @", "DEL", "a@eth0", "eth0", "/n", "CNI_CONTAINERID" },
-	{ "P53: interface of 16", "ADD", ID, "eth0123456789012", "/n", "CNI_IFNAME" },
-	{ "P53: interface with a slash", "ADD", ID, "et/h0", "/n", "CNI_IFNAME" },
-	{ "P53: interface ..", "DEL", ID, "..", "/n", "CNI_IFNAME" },
+	{ "id with a slash", "ADD", "a/b", "eth0", "/n", "CNI_CONTAINERID" },
+	{ "id ..", "ADD", "..", "eth0", "/n", "CNI_CONTAINERID" },
+	{ "id of 300", "ADD", LONG300, "eth0", "/n", "CNI_CONTAINERID" },
+	{ "id with @", "DEL", "a@eth0", "eth0", "/n", "CNI_CONTAINERID" },
+	{ "interface of 16", "ADD", ID, "eth0123456789012", "/n", "CNI_IFNAME" },
+	{ "interface with a slash", "ADD", ID, "et/h0", "/n", "CNI_IFNAME" },
+	{ "interface ..", "DEL", ID, "..", "/n", "CNI_IFNAME" },
 	{ "interface with a blank", "ADD", ID, "eth 0", "/n", "CNI_IFNAME" },
 	{ "no interface", "CHECK", ID, "", "/n", "CNI_IFNAME" },
 	{ "lo", "ADD", ID, "lo", "/n", "CNI_IFNAME" },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The conflist as the plugin reads it (P53, P54): what is taken, what is refused, and how it says
+ * The conflist as the plugin reads it: what is taken, what is refused, and how it says
  * so.
  */
 #include <netinet/in.h>
@@ -111,33 +111,32 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
-	{ "P53: empty", "", PK_CODE_DECODE, "conflist", NULL },
-	{ "P53: not JSON", "hello", PK_CODE_DECODE, "conflist:1:1", NULL },
-	{ "P53: an array", "[]", PK_CODE_CONFIG, "object", NULL },
-	{ "P53: wrong version", "{\"cniVersion\":\"9.9.9\",\"name\":\"p\"}", PK_CODE_VERSION,
-	  "9.9.9", "1.0.0" },
-	{ "P53: 0.3.0", "{\"cniVersion\":\"0.3.0\",\"name\":\"p\"}", PK_CODE_VERSION, "0.3.0",
-	  NULL },
+	{ "empty", "", PK_CODE_DECODE, "conflist", NULL },
+	{ "not JSON", "hello", PK_CODE_DECODE, "conflist:1:1", NULL },
+	{ "an array", "[]", PK_CODE_CONFIG, "object", NULL },
+	{ "wrong version", "{\"cniVersion\":\"9.9.9\",\"name\":\"p\"}", PK_CODE_VERSION, "9.9.9",
+	  "1.0.0" },
+	{ "0.3.0", "{\"cniVersion\":\"0.3.0\",\"name\":\"p\"}", PK_CODE_VERSION, "0.3.0", NULL },
 	{ "version a number", "{\"cniVersion\":1.0,\"name\":\"p\"}", PK_CODE_VERSION, "", NULL },
 	{ "no version", "{\"name\":\"p\"}", PK_CODE_VERSION, "absent", "1.0.0" },
-	{ "P53: missing name", "{\"cniVersion\":\"1.0.0\"}", PK_CODE_CONFIG, "\"name\" is missing",
+	{ "missing name", "{\"cniVersion\":\"1.0.0\"}", PK_CODE_CONFIG, "\"name\" is missing",
 	  "\"name\"" },
 	{ "name with a slash", "{\"cniVersion\":\"1.0.0\",\"name\":\"../x\"}", PK_CODE_CONFIG,
 	  "name", NULL },
-	{ "P53: unknown key", HEAD ",\"pol\":\"10.40.7.0/24\"}", PK_CODE_CONFIG,
-	  "unknown key \"pol\"", "did you mean \"pool\"?" },
+	{ "unknown key", HEAD ",\"pol\":\"10.40.7.0/24\"}", PK_CODE_CONFIG, "unknown key \"pol\"",
+	  "did you mean \"pool\"?" },
 	{ "unknown key, nothing near", HEAD ",\"zzzzzzzzzz\":1}", PK_CODE_CONFIG, "unknown key",
 	  "remove it" },
 	{ "case matters", HEAD ",\"Pool\":\"10.40.7.0/24\"}", PK_CODE_CONFIG, "unknown key", NULL },
 	{ "ipam", HEAD ",\"ipam\":{\"type\":\"host-local\"}}", PK_CODE_CONFIG, "ipam", "\"pool\"" },
 	{ "host-tap is not built", HEAD ",\"attach\":\"host-tap\"}", PK_CODE_UNSUPPORTED,
 	  "\"attach\": \"host-tap\"", "netns-tap" },
-	{ "P54: keys twice", HEAD ",\"mtu\":1400,\"mtu\":1500}", PK_CODE_DECODE, "mtu", NULL },
-	{ "P54: keys twice by escape", HEAD ",\"mtu\":1400,\"\\u006dtu\":1500}", PK_CODE_DECODE,
+	{ "keys twice", HEAD ",\"mtu\":1400,\"mtu\":1500}", PK_CODE_DECODE, "mtu", NULL },
+	{ "keys twice by escape", HEAD ",\"mtu\":1400,\"\\u006dtu\":1500}", PK_CODE_DECODE,
 	  "conflist:1:", NULL },
-	{ "P54: bytes after the document", HEAD "}x", PK_CODE_DECODE, "conflist:1:", NULL },
-	{ "P54: \\u0000", HEAD ",\"uplink\":\"up\\u0000x\"}", PK_CODE_DECODE, "conflist:1:", NULL },
-	{ "P54: invalid UTF-8", HEAD ",\"uplink\":\"\xff\"}", PK_CODE_DECODE, "conflist:1:", NULL },
+	{ "bytes after the document", HEAD "}x", PK_CODE_DECODE, "conflist:1:", NULL },
+	{ "\\u0000", HEAD ",\"uplink\":\"up\\u0000x\"}", PK_CODE_DECODE, "conflist:1:", NULL },
+	{ "invalid UTF-8", HEAD ",\"uplink\":\"\xff\"}", PK_CODE_DECODE, "conflist:1:", NULL },
 	{ "a BOM", "\xef\xbb\xbf" HEAD "}", PK_CODE_DECODE, "conflist:1:", NULL },
 	{ "mtu too small", HEAD ",\"mtu\":1279}", PK_CODE_CONFIG, "1280", NULL },
 	{ "mtu 1400.5", HEAD ",\"mtu\":1400.5}", PK_CODE_CONFIG, "whole number", NULL },
@@ -184,19 +183,19 @@ static const struct refusal refusals[] = {
 	{ "other runtime capability",
 	  HEAD ",\"runtimeConfig\":{\"bandwidth\":{\"ingressRate\":1}}}", PK_CODE_UNSUPPORTED,
 	  "bandwidth", "capabilities" },
-	{ "P54: port 80.9",
+	{ "port 80.9",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80.9,"
 	       "\"containerPort\":80}]}}",
 	  PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "P54: port 65616",
+	{ "port 65616",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":65616,"
 	       "\"containerPort\":80}]}}",
 	  PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "P54: port 4294967376",
+	{ "port 4294967376",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{"
 	       "\"hostPort\":4294967376,\"containerPort\":80}]}}",
 	  PK_CODE_CONFIG, "1 to 65535", NULL },
-	{ "P54: port -1",
+	{ "port -1",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
 	       "\"containerPort\":-1}]}}",
 	  PK_CODE_CONFIG, "1 to 65535", NULL },

@@ -341,7 +341,7 @@ static void test_docs(void **state)
 	assert_int_equal(in_force(docs), 1);
 	assert_false(offer(docs, "/p/a.json", DENY));
 
-	/* P44: half written; the last good one stays, the error has its place. */
+	/* Half written; the last good one stays, the error has its place. */
 	assert_true(offer(docs, "/p/a.json", "{\"endpointSelector\": {}, \"ingr"));
 	assert_int_equal(in_force(docs), 1);
 	e = pk_docs_at(docs, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* P57: the guard stands first, whoever came before or after; one packet proves that it judges. */
+/* The guard stands first, whoever came before or after; one packet proves that it judges. */
 #include "kernel_room.h"
 
 #include <errno.h>
@@ -204,7 +204,7 @@ static void test_clsact(void **state)
 	assert_int_equal(look(&hook), PK_HOOK_OURS_FIRST);
 	assert_ok(selftest(&e));
 	assert_ok(selftest_eth(&e));
-	/* P57: a filter of the same preference added later goes to the head */
+	/* A filter of the same preference added later goes to the head */
 	add_foreign(7);
 	assert_ok(pk_hook_read(ep.host, &hook, &seen, &e));
 	assert_int_equal(seen.state, PK_HOOK_NOT_FIRST);

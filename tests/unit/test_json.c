@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* lib/json.h's contract, row by row. F11 and P54 of the case list are here. */
+/* lib/json.h's contract, row by row. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Cases P25, P26, P27, P43 of the engine, by the evaluator and by compiled rule sets. */
+/* Scenarios of several documents, by the evaluator and by compiled rule sets. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +68,7 @@ static void check_all(const struct row *rows, size_t n)
 	}
 }
 
-static const struct row p25[] = {
+static const struct row nobody[] = {
 	{ "a selector that matches nothing admits nobody",
 	  WORLD(TENANT_RULE(
 			"x",
@@ -101,10 +101,10 @@ static const struct row p25[] = {
 		DENIED("x/a", "world:203.0.113.1", "443")) },
 };
 
-static void p25_nothing_is_never_all(void **state)
+static void nothing_is_never_all(void **state)
 {
 	(void)state;
-	check_all(p25, sizeof(p25) / sizeof(p25[0]));
+	check_all(nobody, sizeof(nobody) / sizeof(nobody[0]));
 }
 
 #define OPEN_Y                                                                                     \
@@ -115,7 +115,7 @@ static void p25_nothing_is_never_all(void **state)
 #define ESCAPE(sentence, peers)                                                                    \
 	{ sentence, WORLD(OPEN_Y "," TENANT_RULE("x", "\"ingress\":[{" peers "}]"),                \
 			  INTO("y/a", "x/a", "80", "deny") "," INTO("q", "x/a", "80", "deny")) }
-static const struct row p26[] = {
+static const struct row inside[] = {
 	ESCAPE("{} is the own namespace", "\"fromEndpoints\":[{}]"),
 	ESCAPE("NotIn on a job is the own namespace",
 	       "\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"nomad:job\",\"operator\":"
@@ -148,10 +148,10 @@ static const struct row p26[] = {
 		ALLOWED("y/a", "x/a", "80")) },
 };
 
-static void p26_a_tenant_stays_a_tenant(void **state)
+static void a_tenant_stays_a_tenant(void **state)
 {
 	(void)state;
-	check_all(p26, sizeof(p26) / sizeof(p26[0]));
+	check_all(inside, sizeof(inside) / sizeof(inside[0]));
 }
 
 #define DENY_TEN  OPERATOR_RULE("\"egressDeny\":[{\"toCIDR\":[\"10.0.0.0/8\"]}]")
@@ -164,7 +164,7 @@ static void p26_a_tenant_stays_a_tenant(void **state)
 	OPERATOR_RULE("\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":\"80\",\"protocol\":"      \
 		      "\"TCP\"}]}]}]")
 #define TEN_DENIED DENIED("x/a", "world:10.1.2.3", "443") "," DENIED("x/a", "world:10.1.2.4", "443")
-static const struct row p27[] = {
+static const struct row denied_first[] = {
 	{ "a deny of 10/8 beats an allow of one address in it",
 	  WORLD(DENY_TEN "," ALLOW_ONE, TEN_DENIED) },
 	{ "in the other order too", WORLD(ALLOW_ONE "," DENY_TEN, TEN_DENIED) },
@@ -187,10 +187,10 @@ static const struct row p27[] = {
 										     "1025")) },
 };
 
-static void p27_a_deny_beats_what_is_more_specific(void **state)
+static void a_deny_beats_what_is_more_specific(void **state)
 {
 	(void)state;
-	check_all(p27, sizeof(p27) / sizeof(p27[0]));
+	check_all(denied_first, sizeof(denied_first) / sizeof(denied_first[0]));
 }
 
 /* A rule of a port and a peer of its own. */
@@ -228,7 +228,7 @@ static struct pk_world_endpoint *endpoint(const char *name, const char *ns, cons
 	return ep;
 }
 
-static void p43_what_does_not_fit_changes_nothing(void **state)
+static void what_does_not_fit_changes_nothing(void **state)
 {
 	const struct pk_engine_limits limits = { .verdicts = 500 };
 	struct pk_document *small = many_rules(2), *large = many_rules(2000);
@@ -292,7 +292,7 @@ static struct pk_document *many_holes(const char *tenant_name, int n)
  * A tenant's document whose rule set would grow with the square of its size costs neither memory
  * nor time, and nobody else's policy.
  */
-static void p43_a_bomb_is_its_tenants_alone(void **state)
+static void a_bomb_is_its_tenants_alone(void **state)
 {
 	struct pk_document *docs[] = { many_holes("x", 4), many_holes("y", 4) };
 	struct pk_document *bomb = many_holes("x", 4000), *other = many_holes("y", 5);
@@ -342,11 +342,11 @@ static void p43_a_bomb_is_its_tenants_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(p25_nothing_is_never_all),
-		cmocka_unit_test(p26_a_tenant_stays_a_tenant),
-		cmocka_unit_test(p27_a_deny_beats_what_is_more_specific),
-		cmocka_unit_test(p43_what_does_not_fit_changes_nothing),
-		cmocka_unit_test(p43_a_bomb_is_its_tenants_alone),
+		cmocka_unit_test(nothing_is_never_all),
+		cmocka_unit_test(a_tenant_stays_a_tenant),
+		cmocka_unit_test(a_deny_beats_what_is_more_specific),
+		cmocka_unit_test(what_does_not_fit_changes_nothing),
+		cmocka_unit_test(a_bomb_is_its_tenants_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static void test_owners_are_told_apart(void **state)
 	give_back(slot);
 }
 
-/* P62: the same new label sets from several processes at once. */
+/* The same new label sets from several processes at once. */
 static struct pk_labels (*numbers)[SETS];
 
 static int take_sets(int who)
@@ -360,7 +360,7 @@ static void test_ports(void **state)
 	assert_ok(pk_rule_set_free(b(), base, NULL, IN_A_WHILE, &e));
 }
 
-/* P59: switched between two rule sets while another CPU reads. */
+/* Switched between two rule sets while another CPU reads. */
 #define SWITCHES 100000
 static uint32_t switched;
 

@@ -315,7 +315,7 @@ static void test_amend(void **state)
 	assert_use(0, 0, 0);
 }
 
-/* P62's other half: two processes install the same image at once; one place, whole. */
+/* Two processes install the same image at once; one place, whole. */
 static int install_same(int i)
 {
 	own_image *image = image_of(20, 2000);
