@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What this node really runs, against its records and its settings. */
+/* The checks of what this node really runs, against its records and its settings. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

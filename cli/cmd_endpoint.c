@@ -98,7 +98,7 @@ static void put_record(struct pk_jw *w, const struct pk_record *r)
 	pk_jw_close(w, '}');
 }
 
-/* What picketd would have listed, from the records alone. */
+/* The list that picketd would have given, from the records alone. */
 static int list_records(const struct cli *cli, struct pk_json_doc **doc, struct pk_err *err)
 {
 	own_mem struct pk_record_name *names = NULL;
@@ -172,6 +172,14 @@ static int endpoint_list(struct cli *cli)
 	return cli_list(cli, pk_json_root(rows), columns);
 }
 
+/* True for "acme" and "acme/api" of "acme/api/web". */
+static bool is_path_prefix(const char *path, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return len && strncmp(path, prefix, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
 static bool names_it(const struct pk_json *row, const char *id)
 {
 	const struct pk_json *addresses = pk_json_get(row, "addresses");
@@ -195,7 +203,7 @@ static bool names_it(const struct pk_json *row, const char *id)
 	/* Whole parts from the left: "acme/api" too, where that is one. */
 	snprintf(path, sizeof(path), "%s/%s/%s", cli_text(row, "namespace"), cli_text(row, "job"),
 		 cli_text(row, "group"));
-	return *id && !strncmp(path, id, strlen(id)) && strchr("/", path[strlen(id)]);
+	return is_path_prefix(path, id);
 }
 
 static int find(const struct pk_json *rows, const char *id, const struct pk_json **found,

@@ -240,7 +240,7 @@ static enum taken ask_taken(const struct cli *cli, const struct candidate *c, st
 	return REFUSED;
 }
 
-/* What is written and not in force must shout: until picketd has said one or the other. */
+/* A written document is reported as not in force until picketd has said one or the other. */
 static int wait_taken(const struct cli *cli, const struct candidate *c)
 {
 	const uint64_t until = pk_now_ns() + TAKEN_SECONDS * 1000000000ull;

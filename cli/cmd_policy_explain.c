@@ -13,7 +13,7 @@
 #include "own.h"
 #include "policy_ask.h"
 
-/* Of this network namespace, as the guard's route look-up would say. */
+/* Whether the address is one of this network namespace, as the guard's route look-up would say. */
 static bool is_own_address(const union pk_addr *addr)
 {
 	struct ifaddrs *list = NULL;
@@ -45,7 +45,7 @@ static bool in_pools(const struct pk_settings *settings, const union pk_addr *ad
 	return false;
 }
 
-/* Who is at a plain address: as the data path would find out. */
+/* Finds the owner of a plain address, as the data path would. */
 static bool by_address(const struct question *q, const struct pk_live *live,
 		       const struct pk_bpf *bpf, const char *text, struct pk_peer *out)
 {
@@ -184,7 +184,7 @@ static void ask_live(struct question *q, const struct tables *t)
 	q->has_live = true;
 }
 
-/* What policy allows and the data path has no way for yet (bpf/lib/miss.h, miss_built). */
+/* Names what policy allows and the data path can't carry yet (bpf/lib/miss.h, miss_built). */
 static const char *not_built(const struct pk_connection *c)
 {
 	enum pk_party other = c->from.party == PK_PARTY_ENDPOINT ? c->to.party : c->from.party;

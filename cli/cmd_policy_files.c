@@ -55,7 +55,7 @@ int cli_write_new(const struct cli *cli, const char *dir, const char *name, cons
 	return r;
 }
 
-/* What one run of validate has seen. */
+/* The findings of one run of validate. */
 struct seen {
 	struct cli *cli;
 	struct pk_jw *w;

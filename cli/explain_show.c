@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What picket policy explain prints. */
+/* The output of picket policy explain. */
 #include <stdio.h>
 #include <string.h>
 

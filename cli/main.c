@@ -72,7 +72,7 @@ static int find_paths(struct cli *cli)
 	return 0;
 }
 
-/* Of what was written before the last flush errno isn't known any more: the pipe is asked. */
+/* The errno of a write before the last flush is lost: the pipe is asked whether it is broken. */
 static bool reader_is_gone(void)
 {
 	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };

@@ -6,7 +6,7 @@
 #include "ask_kernel.h"
 #include "plan.h"
 
-/* What GET /v1/world answers, as text; the form of pk_reach_options.live with the cli as arg. */
+/* Fetches GET /v1/world as text; has the form of pk_reach_options.live with the cli as arg. */
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
 
 /*

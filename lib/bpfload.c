@@ -28,7 +28,7 @@ static inline void close_skel(struct pk_guard **skel)
 	pk_guard__destroy(*skel);
 }
 
-/* What libbpf said last: the reason in an error's text. One thread a process loads. */
+/* The last line that libbpf logged, for an error's text. One thread of a process loads. */
 static char last_words[200];
 
 static int keep_words(enum libbpf_print_level level, const char *fmt, va_list ap)

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The pinned maps and programs, by name, and raw access to a map. Only tables.c and its splits
- * write (style.md 18); everyone may read.
+ * write; everyone may read.
  */
 #include <stddef.h>
 #include <stdint.h>

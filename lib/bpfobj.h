@@ -50,7 +50,7 @@ int pk_bpffs_check(const struct pk_paths *paths, struct pk_err *err);
 /* The build that this binary embeds, in the form of pk_bpf.build. */
 const char *pk_bpf_own_build(void);
 uint32_t pk_jiffies_a_second(void);
-/* Does this kernel have bpf_cast_to_kern_ctx? 1, 0, -errno. */
+/* 1 where this kernel has bpf_cast_to_kern_ctx, 0 where it lacks it, else -errno. */
 int pk_bpf_has_kfunc(void);
 /*
  * picketd's alone: loads this binary's build beside the current one, over the same maps, has the

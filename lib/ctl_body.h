@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Of ctl.c and ctl_body.c alone: HTTP/1.1 answers from a stream. */
+/* Reads HTTP/1.1 answers from a stream. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

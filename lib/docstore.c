@@ -197,7 +197,7 @@ struct walk {
 	struct pk_err *err;
 };
 
-/* What can't be read: the end, unless somebody wants to know of all of it. */
+/* A document that can't be read ends the walk, unless the caller wants to know of all of them. */
 static int skip(const struct walk *w, const struct pk_stored_doc *doc, int r,
 		const struct pk_err *err)
 {

@@ -30,7 +30,7 @@ struct pk_stored_doc {
 /* Nonzero from fn ends the walk and is returned. */
 typedef int pk_docstore_fn(void *arg, const struct pk_stored_doc *doc, struct pk_err *err);
 
-/* Of doc only source and file (or a directory of several) are known. */
+/* Only source and file (or a directory of several) of doc are known. */
 typedef void pk_docstore_bad_fn(void *arg, const struct pk_stored_doc *doc,
 				const struct pk_err *err);
 
@@ -41,7 +41,7 @@ typedef void pk_docstore_bad_fn(void *arg, const struct pk_stored_doc *doc,
  */
 int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err);
-/* Is file where that document is, or would be, stored? */
+/* True where file is the one that holds the document, or would hold it. */
 bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file);
 
 /* Others see it whole or not at all; a power cut may lose it until it and its source are synced. */

@@ -27,6 +27,10 @@ enum pk_code {
 	PK_CODE_DEADLINE = 107,
 };
 
+/* The fix of a full table, begun: the sizes of tables are those of the boot. */
+#define PK_FIX_CAPACITY                                                                            \
+	"raise capacity.endpoints in picketd.json (it takes effect at the next boot)"
+
 struct pk_err {
 	int code;	/* enum pk_code; the first one set stays */
 	char text[384]; /* what and where */

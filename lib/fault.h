@@ -10,7 +10,7 @@
 
 #ifdef PK_FAULTS
 void pk_fault(const char *point);
-/* Does PICKET_FAULT ask for this and nothing else? For what a test can't bring about otherwise. */
+/* True where PICKET_FAULT asks for this point alone: for failures that a test can't bring about. */
 bool pk_fault_asked(const char *name);
 #else
 static inline void pk_fault(const char *point)

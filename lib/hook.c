@@ -85,7 +85,7 @@ static void look_tcx(const uint32_t *ids, uint32_t n, uint32_t own, struct pk_ho
 	}
 }
 
-/* Of several of ours (a repair that was cut short) the first counts. */
+/* The first of several of ours (left by a repair that was cut short) counts. */
 static void look_filters(const struct pk_nl_filter_info *list, size_t n, uint32_t own,
 			 struct pk_hook_seen *seen)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * JSON: a strict scan (ux.md 4.1) in front of cJSON, typed getters whose errors carry
+ * JSON: a strict scan in front of cJSON, typed getters whose errors carry
  * file:line:col and the JSON path, and a writer. cJSON appears in json.c alone.
  */
 #include <stdbool.h>
@@ -69,7 +69,7 @@ bool pk_json_true(const struct pk_json *v);	       /* a bool that is true */
 int pk_json_int(const struct pk_json *v, int64_t lo, int64_t hi, int64_t *out);
 double pk_json_number(const struct pk_json *v); /* 0 unless a number */
 
-/* Where a value (or, with key, its member's key) stands: 1-based. */
+/* Line and column of a value or, with key, of its member's key, from 1. */
 struct pk_json_where {
 	int line, col;
 	int width;	  /* of the token, for the underline */
@@ -84,7 +84,7 @@ int pk_json_line(const struct pk_json_doc *doc, const struct pk_json *v);
 int pk_json_fail(struct pk_err *err, const struct pk_json_doc *doc, const struct pk_json *v,
 		 bool key, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* What pk_json_parse refuses, in its parts: for tools that show the line. */
+/* A refusal of pk_json_parse in its parts, for tools that show the line. */
 struct pk_json_fault {
 	struct pk_json_where where;
 	char what[160];

@@ -93,7 +93,7 @@ static const char *found(const struct scan *s, const char *at, char text[24])
 	return text;
 }
 
-/* What a comment may hold: text. */
+/* A comment may hold any text that a string may. */
 static int check_comment(struct scan *s, const char *p, const char *end)
 {
 	while (p < end) {

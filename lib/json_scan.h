@@ -32,7 +32,7 @@ int pk_json_scan(struct pk_json_text *t, struct pk_json_fault *fault);
  */
 size_t pk_json_utf8(const char *p);
 int pk_json_hex4(const char *p); /* four hexadecimal digits, or -1 */
-/* What a checked string between two quotes stands for. */
+/* The text that a checked string between two quotes stands for. */
 void pk_json_unescape(const char *p, const char *end, struct pk_str *out);
 /*
  * The same for a string that nothing has checked, as relaxed mode takes it: NUL and lone surrogates

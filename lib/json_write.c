@@ -39,7 +39,7 @@ static void put_string(struct pk_jw *w, const char *text)
 	pk_str_add(w->out, "\"");
 }
 
-/* What stands before any value: comma, line, key. */
+/* Writes whatever stands before a value: comma, line, key. */
 static void begin(struct pk_jw *w, const char *key)
 {
 	if (w->comma)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Of the netlink files alone: the handle, and one message of its batch. */
+/* For the nl*.c files alone: the handle, and one message of its batch. */
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Where everything lies below one root (state.md, "A test, a demo, a laptop"). */
+/* The paths of everything below one root (state.md, "A test, a demo, a laptop"). */
 #include "err.h"
 
 #define PK_PATH_ROOM 512

@@ -20,5 +20,5 @@ void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns);
 void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fns *fns);
 /* 127/8 and ::1: each machine, and each guest, means itself by it. */
 bool pk_addr_is_loopback(const union pk_addr *addr);
-/* Is addr one of this machine's? A socket can be bound to no other. */
+/* True where addr is one of this machine's: a socket can be bound to no other. */
 bool pk_addr_is_local(const union pk_addr *addr);

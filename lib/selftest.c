@@ -19,7 +19,7 @@
 #define FRAME 60
 #define TRIES 3
 
-/* What a guest might send: its own MAC, to the gateway, IPv4, no options, nothing behind it. */
+/* A guest's packet: its own MAC, to the gateway, IPv4, no options, nothing behind it. */
 static void make_frame(const struct pk_selftest *test, uint8_t frame[FRAME])
 {
 	static const uint8_t gateway[6] = PK_GATEWAY_MAC;

@@ -40,7 +40,7 @@ struct pk_settings {
 		datacenter[64]; /* labels of this node, "" = unknown */
 };
 
-void pk_settings_init(struct pk_settings *s); /* the defaults of ux.md */
+void pk_settings_init(struct pk_settings *s); /* the defaults of docs/install.md */
 void pk_settings_done(struct pk_settings *s);
 /* node.json -> settings; keys that are absent keep what s has. Unknown keys are refused. */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);

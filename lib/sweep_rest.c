@@ -115,7 +115,7 @@ static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
 	pk_sweep_report(run, &orphan, free_lease, &lease);
 }
 
-/* Where everything goes no address needs to rest. */
+/* No address needs to rest where everything goes. */
 static void drop_resting(const struct pk_sweep_run *run)
 {
 	own_dir DIR *dir = opendir(run->sweep->paths->leases);

@@ -30,7 +30,7 @@ int pk_tables_fail(struct pk_err *err, int r, enum pk_map map, const char *what)
 			       PK_CODE_KERNEL);
 	pk_code(err, pk_fail(err, ENOSPC, "table %s: %s", pk_map_name(map), what),
 		PK_CODE_CAPACITY);
-	return pk_fix(err, -ENOSPC, "raise capacity (it takes effect at the next boot)");
+	return pk_fix(err, -ENOSPC, PK_FIX_CAPACITY);
 }
 
 static int flush_one(void *arg, const void *key, const void *value)

@@ -126,7 +126,7 @@ struct pk_placed {
 };
 /* Deletes the peer classes that these images don't have (a killed controller's); how many. */
 size_t pk_rule_sets_strip(struct pk_bpf *bpf, const struct pk_placed *placed, size_t n);
-/* Is it named by a word, a base or a label set? */
+/* True where a word, a base or a label set names it. */
 bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set);
 /*
  * Frees it: waits for RCU, deletes what is its own. -EBUSY: still named. image: what is in it

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rule sets: built aside under an index that is claimed under the node lock, filled without it, made
+ * Rule sets: built aside under an index that the node lock gives out, filled without it, made
  * real by their rule_sets entry. Whatever fails takes away all that it wrote.
  */
 #include <errno.h>
@@ -83,7 +83,7 @@ static int no_room(struct pk_err *err, const char *what, size_t used, size_t siz
 	int r = pk_code(err, pk_fail(err, ENOSPC, "%s: %zu of %zu are taken", what, used, size),
 			PK_CODE_CAPACITY);
 
-	return pk_fix(err, r, "raise capacity (it takes effect at the next boot)");
+	return pk_fix(err, r, PK_FIX_CAPACITY);
 }
 
 /* Node lock held: the lowest free index, marked with what it will hold. */
@@ -108,7 +108,7 @@ static int claim(struct pk_bpf *bpf, const struct pk_rule_set *all, size_t n, ui
 		return no_room(err, "verdicts", used, info.max_entries);
 	if (!found)
 		return no_room(err, "rule sets", bpf->node.rule_sets - 1, bpf->node.rule_sets - 1);
-	/* What a dead claimant left there would mix with ours. */
+	/* Entries that a dead claimant left there would mix with ours. */
 	if (all[found].entries)
 		pk_rule_set_scrub(bpf, found, NULL);
 	*index = found;
@@ -158,7 +158,7 @@ static int find_or_claim(struct pk_bpf *bpf, struct pk_image *image, const struc
 	return r < 0 ? r : 1;
 }
 
-/* The claimed rule set is written whole: make it real, or use one that somebody else made meanwhile. */
+/* The claimed rule set is written whole: make it real, or use one that somebody else made. */
 static int finish(struct pk_bpf *bpf, struct pk_image *image, const struct naming *name,
 		  uint64_t deadline_ns, uint32_t *index, struct pk_rule_set *entry,
 		  struct pk_err *err)
@@ -263,7 +263,7 @@ static bool word_or_base_names(const struct pk_bpf *bpf, uint32_t rule_set)
 	return pk_map_each(bpf->map[PK_MAP_BASES], base_names, &named) != 0;
 }
 
-/* A table that can't be read names it, for all we know. */
+/* If a table cannot be read, assume that it still refers to the rule set. */
 bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set)
 {
 	struct named named = { .rule_set = rule_set };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Slots and the endpoints in them: taken, written, opened, switched, closed, freed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <net/if.h>
@@ -108,8 +109,7 @@ int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, ui
 			    pk_fail(err, ENOSPC, "all %u slots for endpoints are taken",
 				    bpf->node.capacity),
 			    PK_CODE_CAPACITY);
-		return pk_fix(err, r,
-			      "raise capacity (it takes effect at the next boot), or picket sweep");
+		return pk_fix(err, r, PK_FIX_CAPACITY ", or picket sweep");
 	}
 	__atomic_store_n(&bpf->endpoints[found].owner, owner_hash(owner) | boot_seconds(),
 			 __ATOMIC_SEQ_CST);
@@ -252,7 +252,7 @@ static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p
 	if (r == -EEXIST && pk_map_get(map, &p->from, &is) == 0 && is.slot != slot)
 		return pk_code(err,
 			       pk_fail(err, EADDRINUSE, "host port %u: slot %u has it",
-				       __builtin_bswap16(p->from.port), is.slot),
+				       ntohs(p->from.port), is.slot),
 			       PK_CODE_CONFIG);
 	if (r == -EEXIST)
 		r = pk_map_set(map, &p->from, &to, BPF_ANY);
@@ -262,9 +262,7 @@ static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p
 static int open_port(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *p,
 		     struct pk_err *err)
 {
-	struct pk_open_port_key key = { .slot = slot,
-					.proto = p->proto,
-					.port = __builtin_bswap16(p->port) };
+	struct pk_open_port_key key = { .slot = slot, .proto = p->proto, .port = htons(p->port) };
 	int r = pk_map_set(bpf->map[PK_MAP_OPEN_PORTS], &key, &p->flags, BPF_ANY);
 
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_OPEN_PORTS, "open a port") : 0;
@@ -302,7 +300,7 @@ static int compare_port(void *arg, const void *key, const void *value)
 	for (size_t i = 0; i < diff->n; i++) {
 		const struct pk_open_port *p = &diff->ports[i];
 
-		if (p->proto != k->proto || __builtin_bswap16(p->port) != k->port)
+		if (p->proto != k->proto || htons(p->port) != k->port)
 			continue;
 		diff->there[i] = p->flags == *(const uint32_t *)value;
 		return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Of tables_rules.c and tables_write.c alone: a rule set's entries under an index that is claimed. */
+/* For tables_rules.c and tables_write.c alone: the entries of a rule set that is claimed. */
 #include "tables.h"
 
 /*
@@ -10,7 +10,7 @@
 int pk_rule_set_write(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
 		      uint64_t deadline_ns, struct pk_rule_set *entry, struct pk_err *err);
 /*
- * Removes verdicts and peer classes of a rule set; image NULL or not its own: by walking the tables.
+ * Removes a rule set's verdicts and peer classes; image NULL or not its own: by walking the tables.
  */
 void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image);
 

@@ -193,7 +193,7 @@ const struct pk_world *pk_engine_world(const struct pk_engine *engine)
 	return engine->world;
 }
 
-/* Every identity may be another one. */
+/* Recomputes every identity: the set of port labels that policies name has changed. */
 void idents_retake(struct pk_engine *engine)
 {
 	for (struct endpoint *e = engine->endpoints; e; e = e->hh.next) {
@@ -394,9 +394,7 @@ static int over(struct pk_err *err, const char *what, size_t need, size_t have)
 {
 	pk_fail(err, 0, "the policies need %zu %s, the tables hold %zu", need, what, have);
 	pk_code(err, -E2BIG, PK_CODE_CAPACITY);
-	return pk_fix(err, -E2BIG,
-		      "raise capacity.endpoints in picketd.json and restart the node's "
-		      "tables, or narrow the policies");
+	return pk_fix(err, -E2BIG, PK_FIX_CAPACITY ", or narrow the policies");
 }
 
 static void measure(const struct pk_engine *engine, struct pk_engine_size *out)
@@ -460,7 +458,7 @@ static int too_large(const struct pk_engine *engine, const struct oversize *o, s
 		      "narrow those policies: what grows is prefixes with holes times ports");
 }
 
-/* What doesn't fit leaves in force what was there. */
+/* A rule set that doesn't fit leaves the one before it in force. */
 static void publish(struct ident *subject, struct oversize *o)
 {
 	struct pk_image *image = NULL;

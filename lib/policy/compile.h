@@ -33,7 +33,7 @@ void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *
  * Sets the entries' rule numbers.
  */
 void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n);
-/* Where its numbers stand; until the next set_documents. NULL before the first. */
+/* The rule numbers; valid until the next set_documents. NULL before the first. */
 const struct pk_rules *pk_engine_rules(const struct pk_engine *engine);
 
 /* Takes ownership of ep. Replaces the one of that key, whatever changed. */
@@ -44,7 +44,7 @@ const struct pk_world *pk_engine_world(const struct pk_engine *engine);
 void pk_engine_want_base(struct pk_engine *engine, const char *tenant_name);
 void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name);
 
-/* What the tables hold; 0 = no limit. */
+/* The room of the tables; 0 = no limit. */
 struct pk_engine_limits {
 	size_t rule_sets, verdicts, peers, cidrs;
 	size_t rule_set; /* verdict entries of one; 0 = PK_RULE_SET_VERDICTS_MAX */

@@ -124,7 +124,7 @@ static void read_document(struct pk_reader *r, const struct pk_doc_source *src,
 	read_rules(r, pk_json_first(rules), pk_json_count(rules));
 }
 
-/* What kubectl prints: one error instead of one for each of its keys. */
+/* A document as kubectl prints it gets one error instead of one for each of its keys. */
 static const struct pk_json *find_kubernetes(const struct pk_json *v)
 {
 	static const char *const keys[] = { "apiVersion", "kind", "spec", "specs" };

@@ -10,7 +10,7 @@
 #include "own.h"
 #include "str.h"
 
-/* Where a document comes from. Only path is needed; the pointers are copied. */
+/* The origin of a document. Only path is needed; the pointers are copied. */
 struct pk_doc_source {
 	const char *source; /* docsource.h; NULL: "" (expectations) */
 	const char *path;   /* file or key, for messages */

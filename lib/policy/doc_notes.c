@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a reader says of a document, and how it is shown. */
+/* The notes that a reader makes on a document, and how they are shown. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

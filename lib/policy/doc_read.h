@@ -11,7 +11,7 @@ struct pk_reader {
 	struct pk_document *doc; /* tier, namespace are set before the rules are read */
 };
 
-/* What a peer or subject stands in. */
+/* The part of the document that a peer or subject stands in. */
 struct pk_read_context {
 	bool subject; /* endpointSelector */
 	bool deny;
@@ -27,7 +27,7 @@ void pk_read_warn(struct pk_reader *r, const struct pk_json *v, bool key, const 
 /* The notes from first on in the order of the text. */
 void pk_read_sort(struct pk_doc_notes *notes, size_t first);
 
-/* What the JSON scan refused. */
+/* Notes a refusal of the JSON scan. */
 void pk_read_fault(struct pk_doc_notes *notes, const struct pk_json_fault *fault);
 
 /* Form: everything that schema.h's table says. Errors are notes. */

@@ -291,7 +291,7 @@ static void check_contradiction(struct pk_reader *r, const struct pk_json *v,
 		}
 }
 
-/* Does the requirement leave out the endpoints of this namespace? */
+/* True where the requirement leaves out the endpoints of this namespace. */
 static bool excludes(const struct pk_requirement *req, const char *tenant_name)
 {
 	bool named = false;
@@ -305,7 +305,7 @@ static bool excludes(const struct pk_requirement *req, const char *tenant_name)
 	return req->op == PK_OP_NOT_IN ? named : req->op == PK_OP_NOT_EXISTS;
 }
 
-/* What a tenant's policy can't reach, however it is written. */
+/* Warns of selectors that a tenant's policy can never match, however they are written. */
 static void check_namespace(struct pk_reader *r, const struct pk_json *v,
 			    const struct pk_read_context *in, const struct pk_selector *sel)
 {

@@ -102,7 +102,7 @@ struct base {
 	UT_hash_handle hh;
 };
 
-/* What a peer is to an entry; of the world see cidr.c. */
+/* A peer as an entry sees it; prefixes of the world are cidr.c's. */
 struct peer {
 	enum pk_party party;
 	bool v6;			   /* WORLD */
@@ -210,7 +210,7 @@ struct program {
 	UT_hash_handle hh;
 };
 /* class.c */
-/* What one class is made of. */
+/* The things that make one class. */
 struct recipe {
 	const uint32_t *acts; /* indexes that match, ascending */
 	size_t n_acts;
@@ -230,7 +230,7 @@ struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, en
 /* The class of an endpoint or tenant: known by its signature, or worked out (no number yet). */
 const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 				       const struct recipe *r);
-/* Its number: one of equal content, else a new one, whose verdicts are written. */
+/* The class's number: that of one of equal content, else a new one, whose verdicts are written. */
 uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 		      const struct recipe *r);
 

@@ -62,5 +62,5 @@ const char *const *pk_icmp_type_names(bool v6);
 /* "TCP", "icmpv6", "any", "47": any case; -EINVAL. ANY is PK_PROTO_ANY. */
 int pk_protocol_parse(const char *text, uint8_t *out);
 const char *pk_protocol_name(uint8_t proto); /* "TCP"; NULL where it has none */
-/* Has ports: TCP, UDP, SCTP, and PK_PROTO_ANY. */
+/* True for protocols with ports: TCP, UDP, SCTP, and PK_PROTO_ANY. */
 bool pk_protocol_has_ports(uint8_t proto);

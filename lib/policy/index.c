@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Which identities an entry matches, without asking all of them: by label value, by tenant. */
+/* Finds the identities that an entry matches by label value and tenant, without asking all. */
 #include "engine.h"
 
 #include <stdio.h>
@@ -194,7 +194,7 @@ const struct vec *index_matched(struct pk_engine *engine, struct ent *ent)
 	ent->fresh = engine->idents_changed;
 	ent->matched.n = 0;
 	engine->walks++;
-	/* What isn't known may match a deny: those are asked one by one. */
+	/* Identities with something unknown may match a deny: they are asked one by one. */
 	if (e->deny)
 		consider_all(engine, ent, &engine->uncertain);
 	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEERS_ENDPOINTS; i++)

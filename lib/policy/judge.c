@@ -298,7 +298,7 @@ static enum pk_tri match_port_label(const struct view *v, const char *label)
 			return PK_NO;
 		to = q->peer.endpoint;
 	}
-	/* Of an endpoint in quarantine nothing is known, whatever it says. */
+	/* Nothing is known of an endpoint in quarantine, whatever it says. */
 	for (size_t i = 0; i < to->n_ports && !to->labels->init; i++) {
 		const struct pk_port_label *p = &to->ports[i];
 

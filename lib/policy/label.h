@@ -58,7 +58,7 @@ static inline void pk_label_set_freep(struct pk_label_set **set)
 /* The text of a record, or of GET /v1/world, back to a set. */
 int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_err *err);
 
-/* What ADD knows (design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
+/* The claims that ADD knows (design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
 struct pk_claims {
 	const char *tenant_name; /* NULL: quarantine */
 	const char *job, *group;
@@ -93,7 +93,7 @@ static inline enum pk_tri pk_tri_or(enum pk_tri a, enum pk_tri b)
 	return a > b ? a : b;
 }
 
-/* Is key among the unknown ones (by name, source or "*")? */
+/* True where key is among the unknown ones (by name, source or "*"). */
 bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key);
 /*
  * First known label of key, NULL if there is none; the next ones of the same key follow it in

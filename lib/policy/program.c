@@ -52,7 +52,7 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 	}
 }
 
-/* Of a cidr class: entries by prefix, and those that match the world anyway. */
+/* The acts of a cidr class: entries by prefix, and those that match the world anyway. */
 static size_t match_world(const struct pk_engine *engine, const struct side *side,
 			  const struct cidr_class *c, uint32_t *acts)
 {
@@ -150,7 +150,7 @@ static void build(struct pk_engine *engine, struct program *p, const struct pk_l
 	p->built = engine->generation;
 }
 
-/* First in order by tier, without and with the audit documents. */
+/* Remembers the first rule of each tier that asks for default deny, with and without audit. */
 static void ask_default(struct pk_defaults *d, const struct rule_obj **first,
 			const struct rule_obj *r, int dir)
 {

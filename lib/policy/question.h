@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* What every engine is asked: may this endpoint and this peer talk, in this direction? */
+/* The question to every engine: may this endpoint and this peer talk, in this direction? */
 #include <stdint.h>
 
 #include "picket/query.h"

@@ -145,7 +145,7 @@ static void collect(struct pk_rules *rules, uint32_t index, const struct pk_rule
 }
 
 /*
- * The locations are sorted by their hash: each takes the next number that is free behind the last one.
+ * The locations are sorted by hash: each takes the next number that is free behind the last one.
  */
 static void settle(struct pk_rules *rules)
 {
@@ -177,7 +177,7 @@ static void settle(struct pk_rules *rules)
 	settle(rules);
 }
 
-/* True: one that old knew has another number than it had. */
+/* Returns whether a rule that stands in both sets was renumbered. */
 static bool write_numbers(const struct pk_rules *rules, struct pk_document *const *docs,
 			  const struct pk_rules *old)
 {

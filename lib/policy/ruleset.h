@@ -25,7 +25,7 @@ struct pk_verdict_entry {
  * (safe: fallback).
  */
 struct pk_peer_entry {
-	/* The hash of the identity's text (pk_identity_text), or pk_tenant_hash of the namespace. */
+	/* Hash of the identity's text (pk_identity_text), or pk_tenant_hash of the namespace. */
 	uint64_t hash[2];
 	uint32_t class_nr;
 	uint8_t dir; /* enum pk_dir */
@@ -48,7 +48,7 @@ struct pk_cidr_list {
 	bool has_bits[129]; /* some entry has this length */
 };
 
-/* Which toFQDNs a name class stands for; entry lives as long as its document. */
+/* The toFQDNs entry that a name class stands for; it lives as long as its document. */
 struct pk_name_class {
 	uint32_t class_nr;
 	uint32_t number; /* of the rule */
@@ -95,7 +95,7 @@ void pk_cidr_list_unref(struct pk_cidr_list *list);
  */
 uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
-/* What the tables know of a question's peer, by content in place of this node's numbers. */
+/* The tables' knowledge of a question's peer, by content in place of this node's numbers. */
 struct pk_image_facts {
 	bool init;			 /* ENDPOINT of no tenant */
 	uint64_t identity[2], tenant[2]; /* ENDPOINT: pk_identity hash and pk_tenant_hash */

@@ -150,9 +150,10 @@ static const struct pk_schema icmp_type = {
 	.form = PK_FORM_WORD, .format = &pk_format_icmp_type, .lo = 0, .hi = 255
 };
 #define QUOTED(nr, name) ",\"" name "\""
-/* clang-format off: strings that macros make pieces of are laid out by hand. */
-#define TYPE_OF(types)                                                                             \
-	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},"                           \
+/* Strings that macros make pieces of, and lists of keys, are laid out by hand. */
+/* clang-format off */
+#define TYPE_OF(types)                                                                          \
+	"{\"anyOf\":[{\"type\":\"integer\"},{\"pattern\":\"^[0-9]+$\"},"                         \
 	"{\"enum\":[\"\"" types(QUOTED) "]}]}"
 /* clang-format on */
 static const struct pk_schema icmp_code = { .form = PK_FORM_INT, .lo = 0, .hi = 255 };
@@ -185,55 +186,51 @@ static const struct pk_schema icmp_rules = FULL_LIST(icmp_rule);
 
 /* Entries. */
 
-/* clang-format off: lists of keys, one a line. */
-#define PORT_KEYS                                                                                  \
-	{ "toPorts", &port_rules, "and any of these ports", false },                               \
-	{                                                                                          \
-		"icmps", &icmp_rules, "or any of these ICMP types, instead of toPorts", false      \
-	}
-#define FROM_KEYS                                                                                  \
-	{ "fromEndpoints", &selectors, "any endpoint that one of these selects", false },          \
-		{ "fromCIDR", &cidrs, "the world's addresses in these prefixes", false },          \
-		{ "fromCIDRSet", &cidr_sets, "the same with holes", false },                       \
-	{                                                                                          \
-		"fromEntities", &entities, "kinds of peers", false                                 \
-	}
-#define TO_KEYS                                                                                    \
-	{ "toEndpoints", &selectors, "any endpoint that one of these selects", false },            \
-		{ "toCIDR", &cidrs, "the world's addresses in these prefixes", false },            \
-		{ "toCIDRSet", &cidr_sets, "the same with holes", false },                         \
-		{ "toEntities", &entities, "kinds of peers", false },                              \
-	{                                                                                          \
-		"toServices", &services, "the endpoints that register a service", false            \
-	}
+/* clang-format off */
+#define PORT_KEYS                                                                               \
+	{ "toPorts", &port_rules, "and any of these ports", false },                            \
+	{ "icmps", &icmp_rules, "or any of these ICMP types, instead of toPorts", false }
+#define FROM_KEYS                                                                               \
+	{ "fromEndpoints", &selectors, "any endpoint that one of these selects", false },       \
+	{ "fromCIDR", &cidrs, "the world's addresses in these prefixes", false },               \
+	{ "fromCIDRSet", &cidr_sets, "the same with holes", false },                            \
+	{ "fromEntities", &entities, "kinds of peers", false }
+#define TO_KEYS                                                                                 \
+	{ "toEndpoints", &selectors, "any endpoint that one of these selects", false },         \
+	{ "toCIDR", &cidrs, "the world's addresses in these prefixes", false },                 \
+	{ "toCIDRSet", &cidr_sets, "the same with holes", false },                              \
+	{ "toEntities", &entities, "kinds of peers", false },                                   \
+	{ "toServices", &services, "the endpoints that register a service", false }
 #define PASS_KEY { "pass", &boolean, "operator tier: leave the decision to the next tier", false }
-#define REFUSED_FROM                                                                               \
-	REFUSED("fromRequires", "deprecated in Cilium: write a deny rule"),                        \
-		REFUSED("fromGroups", "cloud groups are not supported: write the prefixes"),       \
-		REFUSED("fromNodes", "node selectors are not supported: use fromEntities"),        \
-		REFUSED("authentication", "mutual authentication is not supported")
-#define REFUSED_TO                                                                                 \
-	REFUSED("toRequires", "deprecated in Cilium: write a deny rule"),                          \
-		REFUSED("toGroups", "cloud groups are not supported: write the prefixes"),         \
-		REFUSED("toNodes", "node selectors are not supported: use toEntities"),            \
-		REFUSED("authentication", "mutual authentication is not supported")
+#define REFUSED_FROM                                                                            \
+	REFUSED("fromRequires", "deprecated in Cilium: write a deny rule"),                     \
+	REFUSED("fromGroups", "cloud groups are not supported: write the prefixes"),            \
+	REFUSED("fromNodes", "node selectors are not supported: use fromEntities"),             \
+	REFUSED("authentication", "mutual authentication is not supported")
+#define REFUSED_TO                                                                              \
+	REFUSED("toRequires", "deprecated in Cilium: write a deny rule"),                       \
+	REFUSED("toGroups", "cloud groups are not supported: write the prefixes"),              \
+	REFUSED("toNodes", "node selectors are not supported: use toEntities"),                 \
+	REFUSED("authentication", "mutual authentication is not supported")
 
-static const char *const from_either[] = { "fromEndpoints", "fromCIDR", "fromCIDRSet",
-					   "fromEntities", NULL };
-static const char *const to_either[] = { "toEndpoints", "toCIDR",  "toCIDRSet", "toEntities",
-					 "toServices",	"toFQDNs", NULL };
+static const char *const from_either[] = {
+	"fromEndpoints", "fromCIDR", "fromCIDRSet", "fromEntities", NULL
+};
+static const char *const to_either[] = {
+	"toEndpoints", "toCIDR", "toCIDRSet", "toEntities", "toServices", "toFQDNs", NULL
+};
 static const char *const ports_either[] = { "toPorts", "icmps", NULL };
 
-#define ENTRY(name, list, kinds, more)                                                             \
-	static const struct pk_schema name = {                                                     \
-		.form = PK_FORM_OBJECT,                                                            \
-		.id = #name,                                                                       \
-		.keys = list,                                                                      \
-		.either = kinds,                                                                   \
-		.either2 = ports_either,                                                           \
-		.too_many = "write two entries",                                                   \
-		.extra = more,                                                                     \
-	};                                                                                         \
+#define ENTRY(name, list, kinds, more)                                                          \
+	static const struct pk_schema name = {                                                  \
+		.form = PK_FORM_OBJECT,                                                         \
+		.id = #name,                                                                    \
+		.keys = list,                                                                   \
+		.either = kinds,                                                                \
+		.either2 = ports_either,                                                        \
+		.too_many = "write two entries",                                                \
+		.extra = more,                                                                  \
+	};                                                                                      \
 	static const struct pk_schema name##_list = LIST(name)
 #define HAS(key) "{\"required\":[\"" key "\"]}"
 
@@ -241,9 +238,9 @@ static const struct pk_schema_key ingress_keys[] = {
 	FROM_KEYS, PORT_KEYS, PASS_KEY, REFUSED_FROM, END,
 };
 static const struct pk_schema_key egress_keys[] = {
-	TO_KEYS,    { "toFQDNs", &fqdns, "addresses that these names resolved to", false },
-	PORT_KEYS,  PASS_KEY,
-	REFUSED_TO, END,
+	TO_KEYS,
+	{ "toFQDNs", &fqdns, "addresses that these names resolved to", false },
+	PORT_KEYS, PASS_KEY, REFUSED_TO, END,
 };
 static const struct pk_schema_key ingress_deny_keys[] = {
 	FROM_KEYS, PORT_KEYS, REFUSED("pass", "a deny can't pass"), REFUSED_FROM, END,
@@ -251,19 +248,18 @@ static const struct pk_schema_key ingress_deny_keys[] = {
 static const struct pk_schema_key egress_deny_keys[] = {
 	TO_KEYS,
 	REFUSED("toFQDNs", "a deny can't name DNS names: what isn't resolved would pass"),
-	PORT_KEYS,
-	REFUSED("pass", "a deny can't pass"),
-	REFUSED_TO,
-	END,
+	PORT_KEYS, REFUSED("pass", "a deny can't pass"), REFUSED_TO, END,
 };
 ENTRY(ingress, ingress_keys, from_either,
-      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("fromEndpoints") "," HAS("fromCIDR") "," HAS(
-	      "fromCIDRSet") "," HAS("fromEntities") "," HAS("toPorts") "," HAS("icmps") "]}}");
+      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("fromEndpoints") ","
+      HAS("fromCIDR") "," HAS("fromCIDRSet") "," HAS("fromEntities") ","
+      HAS("toPorts") "," HAS("icmps") "]}}");
 ENTRY(egress, egress_keys, to_either,
-      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") "," HAS("toCIDR") "," HAS("toCIDRSet") "," HAS(
-	      "toEntities") "," HAS("toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("icmps") "]}},"
-													 "{\"if\":{\"required\":[\"pass\",\"toFQDNs\"]},"
-													 "\"then\":{\"properties\":{\"pass\":{\"const\":false}}}}");
+      "{\"if\":" HAS("pass") ",\"then\":{\"anyOf\":[" HAS("toEndpoints") ","
+      HAS("toCIDR") "," HAS("toCIDRSet") "," HAS("toEntities") ","
+      HAS("toServices") "," HAS("toFQDNs") "," HAS("toPorts") "," HAS("icmps") "]}},"
+      "{\"if\":{\"required\":[\"pass\",\"toFQDNs\"]},"
+      "\"then\":{\"properties\":{\"pass\":{\"const\":false}}}}");
 ENTRY(ingress_deny, ingress_deny_keys, from_either, NULL);
 ENTRY(egress_deny, egress_deny_keys, to_either, NULL);
 /* clang-format on */

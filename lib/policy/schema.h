@@ -20,7 +20,7 @@ enum pk_form {
 	PK_FORM_REFUSED, /* Cilium has this key; here it is an error with its own text */
 };
 
-/* What a string may be: words, or fits() which says the same as pattern. Neither: any text. */
+/* The form of a string: words, or fits() which says the same as pattern. Neither: any text. */
 struct pk_format {
 	const char *expected; /* "a CIDR like 10.0.0.0/8" */
 	const char *pattern;  /* an ECMAScript regular expression, anchored */

@@ -248,7 +248,7 @@ const struct pk_format pk_format_protocol = {
 static const char *const family_words[] = { "IPv4", "IPv6", NULL };
 const struct pk_format pk_format_family = { .expected = "IPv4 or IPv6", .words = family_words };
 
-/* Of either family; doc_ports.c knows which. */
+/* Types of either family; doc_ports.c knows which one is meant. */
 static bool fits_icmp_type(const char *text)
 {
 	uint8_t type;

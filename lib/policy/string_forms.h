@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* What the strings of a policy document may be (schema.h). */
+/* The forms of a policy document's strings (schema.h). */
 #include "schema.h"
 
 extern const struct pk_format pk_format_name, pk_format_namespace, pk_format_tier;

@@ -108,7 +108,7 @@ static bool is_protected(const union pk_addr *addr)
 	return false;
 }
 
-/* Did one of this subject's answers give it the address under a name that the entry names? */
+/* True where a DNS answer gave this subject the address under a name that the entry names. */
 static bool is_granted(const struct pk_world_endpoint *subject, const struct pk_entry *entry,
 		       const union pk_addr *addr)
 {

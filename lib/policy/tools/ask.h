@@ -31,7 +31,7 @@ void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep); /* take
 struct pk_engine *pk_asker_engine(struct pk_asker *asker);
 const struct pk_world *pk_asker_world(const struct pk_asker *asker);
 
-/* What the tables know of a question's peer: its identity, its names, the subject's open ports. */
+/* The facts of a question's peer: its identity, its names, the subject's open ports. */
 void pk_ask_facts(const struct pk_engine *engine, const struct pk_image *image,
 		  const struct pk_question *q, struct pk_image_facts *out, uint32_t *name_classes,
 		  size_t room);

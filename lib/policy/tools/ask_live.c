@@ -111,7 +111,7 @@ struct flow_walk {
 	uint32_t now, hz;
 };
 
-/* Is this side's endpoint still the one that the flow was made for? (bpf/lib/miss.h, miss_same) */
+/* True where this side's endpoint is still the one of the flow (bpf/lib/miss.h, miss_same). */
 static bool is_same(const struct pk_bpf *bpf, const struct pk_flow *flow, int side)
 {
 	uint32_t slot = flow->slot[side];

@@ -64,7 +64,7 @@ const char *pk_import_selector_loss(const struct pk_json *selector)
 	return NULL;
 }
 
-/* What a key became; of a pod's bare label what it means from now on. */
+/* Notes what a key became or, for a pod's bare label, what it means from now on. */
 static void say_key(struct pk_importer *im, const struct pk_json *at, bool key, const char *from,
 		    const char *to)
 {
@@ -241,7 +241,7 @@ static void import_service(struct pk_importer *im, const struct pk_json *e)
 	pk_jw_close(&im->w, '}');
 }
 
-/* What an allow of a namespace's document means is less than what it meant to Cilium. */
+/* An allow in a namespace's document means less than it meant to Cilium. */
 static void say_narrower(struct pk_importer *im, const struct pk_json *at, const char *what)
 {
 	bool all = strcmp(what, "cluster") != 0;

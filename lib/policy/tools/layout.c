@@ -182,7 +182,7 @@ static void new_line(struct fmt *f, int indent, bool blank)
 		pk_str_add(f->out, " ");
 }
 
-/* Where the next character goes, from 0. */
+/* The column of the next character, from 0. */
 static int column(const struct fmt *f)
 {
 	const char *line = f->out->len ? memrchr(f->out->text, '\n', f->out->len) : NULL;
@@ -249,7 +249,7 @@ static void put_comma(struct fmt *f)
 	for (; f->at < comma; f->at++) {
 		pk_str_add(f->out, " ");
 		put(f, &f->tokens[f->at]);
-		/* What follows stands on its own line, whatever it was. */
+		/* The next token stands on its own line, whatever it was. */
 		f->tokens[f->at + 1].breaks += f->tokens[f->at].kind == LINE_COMMENT;
 	}
 	if (comma > 0 && f->tokens[comma - 1].kind == LINE_COMMENT)

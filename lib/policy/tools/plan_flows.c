@@ -80,7 +80,7 @@ static void find_end(const struct plan_work *w, const struct owners *owners,
 					       : no_endpoint(&w->side[i]->settings, f, end);
 }
 
-/* What the plan calls that end. */
+/* Writes the name that the plan gives to that end. */
 static void name_end(const struct plan_work *w, const struct pk_peer *peer, struct pk_str *out)
 {
 	const struct plan_party *party =
@@ -141,7 +141,7 @@ static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_
 	return plan_add_change(w, from, to, &own);
 }
 
-/* Is it cut? n connections are alike. */
+/* Counts n connections that are alike where the change cuts them. */
 static int count_alike(struct plan_work *w, const struct owners *owners,
 		       const struct pk_plan_flow *f, size_t n)
 {

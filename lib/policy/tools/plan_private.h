@@ -46,7 +46,7 @@ struct plan_pair {
 	const struct plan_party *from, *to;
 	struct plan_ends ends;
 };
-/* Is there a packet of that protocol between them? */
+/* True where a packet of that protocol can pass between them. */
 bool plan_is_possible(const struct plan_pair *pair, uint8_t proto);
 /* Before and after. */
 int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struct plan_sample *s,

@@ -34,7 +34,7 @@ static inline void pk_scenario_freep(struct pk_scenario **c)
  */
 int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_scenario **out,
 		     struct pk_str *said, struct pk_err *err);
-/* What GET /v1/world answered. */
+/* Reads an answer of GET /v1/world. */
 int pk_scenario_live(const char *text, size_t len, struct pk_scenario **out, struct pk_str *said,
 		     struct pk_err *err);
 /*
@@ -46,7 +46,7 @@ int pk_scenario_adopt(struct pk_scenario *c, struct pk_scenario *live, struct pk
 int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
 			 struct pk_err *err);
 /*
- * The same, in place of the file document of that name, if there is one. *index: where it stands in docs.
+ * The same in place of the file document of that name, if there is one. *index: its index in docs.
  */
 int pk_scenario_replace_file(struct pk_scenario *c, const char *path, size_t *index,
 			     struct pk_str *said, struct pk_err *err);

@@ -213,7 +213,7 @@ static void make_room(struct pk_suggest *s)
 		abort();
 }
 
-/* What the port is to a rule. -EINVAL: no rule can say it. Port 0 would mean every port there. */
+/* The port as a rule writes it. -EINVAL: no rule can say it. Port 0 would mean every port there. */
 static int read_port(const struct pk_json *flow, struct hole *h)
 {
 	const char *protocol = member(flow, "protocol");
@@ -261,7 +261,7 @@ void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denie
 	const char *verdict = member(flow, "verdict"), *reason = member(flow, "reason");
 	bool by_policy = reason && strcmp(reason, "policy-denied") == 0;
 
-	/* What was dropped for another reason (spoofed, malformed, not built) no policy opens. */
+	/* No policy opens what was dropped for another reason (spoofed, malformed, not built). */
 	if (!verdict || (strcmp(verdict, "allowed") != 0 &&
 			 !(denied && by_policy && strcmp(verdict, "denied") == 0)))
 		return;
