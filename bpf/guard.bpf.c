@@ -1,41 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The data path's programs. pk_from_endpoint stands at the host veth's ingress, pk_to_endpoint at
- * its egress, the forwarders at the ingress of tap0 and eth0 in the alloc's netns.
+ * its egress, pk_from_uplink at the uplinks' ingress, the forwarders at the ingress of tap0 and eth0
+ * in the alloc's netns.
  */
 #include "lib/guard.h"
+#include "lib/uplink.h"
 #include "lib/finish.h"
 #include "lib/forward.h"
 
-SEC("tc")
-int pk_miss(struct __sk_buff *skb)
-{
-	struct pk_scratch *s = scratch_get();
+/* The slow path's targets. Each may name another one to go on in. */
+#define PK_SLOW(name, decide)                                                                      \
+	SEC("tc")                                                                                  \
+	int name(struct __sk_buff *skb)                                                            \
+	{                                                                                          \
+		struct pk_scratch *s = scratch_get();                                              \
+		int reason;                                                                        \
+                                                                                                   \
+		if (!s)                                                                            \
+			return TC_ACT_SHOT;                                                        \
+		reason = decide(skb, s);                                                           \
+		return slow_finish(skb, s, reason);                                                \
+	}
 
-	return s ? pk_finish(skb, &s->pkt, guard_miss(skb, s)) : TC_ACT_SHOT;
-}
+int pk_miss(struct __sk_buff *skb);
+int pk_miss_to(struct __sk_buff *skb);
+int pk_answer(struct __sk_buff *skb);
+int pk_miss_up(struct __sk_buff *skb);
+int pk_error(struct __sk_buff *skb);
+int pk_error_to(struct __sk_buff *skb);
+int pk_error_up(struct __sk_buff *skb);
 
-SEC("tc")
-int pk_miss_to(struct __sk_buff *skb)
-{
-	struct pk_scratch *s = scratch_get();
-	int reason;
-
-	if (!s)
-		return TC_ACT_SHOT;
-	reason = guard_miss_to(skb, s);
-	return pk_finish(skb, &s->pkt, reason ? reason : guard_to_deliver(skb, &s->pkt));
-}
-
-SEC("tc")
-int pk_answer(struct __sk_buff *skb)
-{
-	struct pk_scratch *s = scratch_get();
-
-	return s ? pk_finish(skb, &s->pkt, guard_answer(skb, s)) : TC_ACT_SHOT;
-}
-
-/* The slow path's targets, filled by libbpf at load. */
+/* Filled by libbpf at load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, PK_TAIL_COUNT);
@@ -46,8 +42,50 @@ struct {
 		[PK_TAIL_MISS] = (void *)&pk_miss,
 		[PK_TAIL_MISS_TO] = (void *)&pk_miss_to,
 		[PK_TAIL_ANSWER] = (void *)&pk_answer,
+		[PK_TAIL_MISS_UP] = (void *)&pk_miss_up,
+		[PK_TAIL_ERROR] = (void *)&pk_error,
+		[PK_TAIL_ERROR_TO] = (void *)&pk_error_to,
+		[PK_TAIL_ERROR_UP] = (void *)&pk_error_up,
 	},
 };
+
+static __always_inline int slow_finish(struct __sk_buff *skb, struct pk_scratch *s, int reason)
+{
+	if (unlikely(s->pkt.tail)) {
+		bpf_tail_call(skb, &programs, s->pkt.tail);
+		reason = PK_REASON_TAIL_CALL_MISSING;
+	}
+	return pk_finish(skb, &s->pkt, reason);
+}
+
+static __always_inline int decide_miss_to(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason = guard_miss_to(skb, s);
+
+	return reason || s->pkt.tail ? reason : guard_end(s, guard_to_deliver(skb, &s->pkt));
+}
+
+PK_SLOW(pk_miss, guard_miss)
+PK_SLOW(pk_miss_to, decide_miss_to)
+PK_SLOW(pk_answer, guard_answer)
+PK_SLOW(pk_miss_up, guard_miss_up)
+PK_SLOW(pk_error, guard_error)
+PK_SLOW(pk_error_to, guard_error_to)
+
+/* What isn't about a flow of ours is the host's. */
+SEC("tc")
+int pk_error_up(struct __sk_buff *skb)
+{
+	struct pk_scratch *s = scratch_get();
+	int reason;
+
+	if (!s)
+		return TC_ACT_SHOT;
+	reason = guard_error_up(skb, s);
+	if (reason == PK_REASON_ICMP_UNRELATED && !s->pkt.slot)
+		return TC_ACT_UNSPEC;
+	return pk_finish(skb, &s->pkt, reason);
+}
 
 /* Goes on in the slow path that pkt->tail names; returns only where it isn't loaded. */
 static __always_inline int tail_call(struct __sk_buff *skb, struct pk_pkt *pkt)
@@ -85,11 +123,18 @@ int pk_to_endpoint(struct __sk_buff *skb)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* At an uplink's ingress. What isn't ours goes on to the host untouched. */
+/* At an uplink's ingress. What isn't ours goes on to the host, and to the next filter, untouched. */
 SEC("tc")
 int pk_from_uplink(struct __sk_buff *skb)
 {
-	return TC_ACT_OK;
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	int reason = guard_up(skb, &pkt);
+
+	if (likely(reason == UPLINK_NOT_OURS))
+		return TC_ACT_UNSPEC;
+	if (pkt.tail)
+		reason = tail_call(skb, &pkt);
+	return pk_finish(skb, &pkt, reason);
 }
 
 SEC("tc")

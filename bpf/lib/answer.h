@@ -5,7 +5,7 @@
  * own veth by redirect_peer: a plain redirect would run pk_to_endpoint.
  */
 #include "lib/deliver.h"
-#include "lib/scratch.h"
+#include "lib/rewrite.h"
 
 /* The frame stands two bytes in, so that its network header is aligned. */
 #define PK_FRAME_PAD 2
@@ -23,15 +23,6 @@ static __always_inline void answer_eth(struct pk_scratch *s, __u16 ethertype)
 	__builtin_memcpy(eth->h_dest, s->pkt.smac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, pk_gateway_mac, ETH_ALEN);
 	eth->h_proto = bpf_htons(ethertype);
-}
-
-static __always_inline __u16 answer_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
 }
 
 /* The sum, not complemented, of len bytes (a multiple of four) at off. */
@@ -62,7 +53,7 @@ static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 le
 	__u64 sum = bpf_htonl(len) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
 
 	sum = answer_sum(s, PK_L3 + 8, 32 + len, sum); /* both addresses and the message */
-	icmp->icmp6_cksum = ~answer_fold(sum);
+	icmp->icmp6_cksum = ~rewrite_fold(sum);
 }
 
 /* The frame of len bytes takes the request's place. */

@@ -10,9 +10,12 @@
 #include "picket/query.h"
 #include "picket/reason.h"
 
-#define likely(x)	 __builtin_expect(!!(x), 1)
-#define unlikely(x)	 __builtin_expect(!!(x), 0)
-#define PK_EEXIST	 17 /* <errno.h> needs a C library */
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+/* <errno.h> and <sys/socket.h> need a C library. */
+#define PK_EEXIST	 17
+#define AF_INET		 2
+#define AF_INET6	 10
 #define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 

@@ -44,6 +44,8 @@ static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pk
 	if (!ip6)
 		return PK_REASON_TRUNCATED;
 	ip6->hop_limit = pkt->ttl - 1;
+	if (pkt->dir == PK_INGRESS) /* its driver may have summed it up */
+		bpf_csum_update(skb, (__u16)~bpf_htons(1));
 	return PK_REASON_OK;
 }
 
@@ -55,19 +57,18 @@ static __always_inline bool deliver_is_for(const struct pk_pkt *pkt, const struc
 
 /* What the receiver itself refuses: counted at its ingress. */
 static __always_inline int deliver_limits(struct __sk_buff *skb, const struct pk_pkt *pkt,
-					  const struct pk_endpoint *to)
+					  __u32 slot, const struct pk_endpoint *to)
 {
 	if (!sanity_fits(skb, pkt, to->mtu))
 		return PK_REASON_LENGTH;
-	if (!bucket_traffic(pkt->peer_slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
+	if (!bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
 		return PK_REASON_RATE_LIMIT;
 	return PK_REASON_OK;
 }
 
-/* To the local endpoint at pkt->peer_slot. */
-static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt)
+/* To the local endpoint at slot, by redirect_peer. */
+static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 slot)
 {
-	__u32 slot = pkt->peer_slot;
 	const struct pk_endpoint *to = bpf_map_lookup_elem(&endpoints, &slot);
 	int reason;
 
@@ -80,7 +81,7 @@ static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt
 		reason = deliver_macs(skb, to->mac);
 	if (reason)
 		return reason;
-	reason = deliver_limits(skb, pkt, to);
+	reason = deliver_limits(skb, pkt, slot, to);
 	if (reason) {
 		pkt->at_slot = slot;
 		pkt->at_dir = PK_INGRESS;
@@ -98,18 +99,20 @@ static __always_inline int deliver_stack(struct pk_pkt *pkt)
 	return PK_REASON_OK;
 }
 
-/* Routed, by the FIB's own choice of device and neighbour. */
-static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt)
+/* Out of the node, by the device and the neighbour that the FIB chose for the flow. */
+static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt,
+					 const struct pk_way *way)
 {
-	__u32 ifindex = 0;
-	int route = peer_route(skb, pkt, &ifindex), reason;
+	int reason;
 
-	if (route != BPF_FIB_LKUP_RET_SUCCESS && route != BPF_FIB_LKUP_RET_NO_NEIGH)
+	if (!way->target)
 		return PK_REASON_NO_ROUTE;
+	if (way->mtu && !sanity_fits(skb, pkt, way->mtu))
+		return PK_REASON_LENGTH;
 	reason = deliver_hop(skb, pkt);
 	if (reason)
 		return reason;
-	pkt->target = ifindex;
+	pkt->target = way->target;
 	pkt->action = PK_ACT_NEIGH;
 	return PK_REASON_OK;
 }

@@ -189,7 +189,7 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 	ip->protocol = IPPROTO_UDP;
 	ip->saddr = ep->gateway4.w[3];
 	ip->daddr = to;
-	ip->check = ~answer_fold(answer_sum(s, PK_L3, 20, 0));
+	ip->check = ~rewrite_fold(answer_sum(s, PK_L3, 20, 0));
 	udp->source = bpf_htons(67);
 	udp->dest = bpf_htons(68);
 	udp->len = bpf_htons(8 + PK_DHCP_BYTES);
@@ -197,10 +197,10 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 	sum = answer_sum(s, PK_L3 + 12, 8, 0);
 	sum += bpf_htons(IPPROTO_UDP) + (__u64)udp->len;
 	if (s->pkt.flags & PK_PKT_PARTIAL) { /* the pseudo-header's: the rest is added later */
-		udp->check = answer_fold(sum);
+		udp->check = rewrite_fold(sum);
 		return;
 	}
-	udp->check = ~answer_fold(answer_sum(s, PK_L3 + 20, 8 + PK_DHCP_BYTES, sum));
+	udp->check = ~rewrite_fold(answer_sum(s, PK_L3 + 20, 8 + PK_DHCP_BYTES, sum));
 	if (!udp->check)
 		udp->check = 0xffff;
 }

@@ -3,6 +3,7 @@
 /* The end of every program: counts, tells, acts. Nothing else does any of the three. */
 #include <linux/pkt_cls.h>
 #include "lib/event.h"
+#include "lib/scratch.h"
 
 static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __u32 bytes)
 {
@@ -21,6 +22,24 @@ static __always_inline bool finish_for_host(struct __sk_buff *skb)
 	return !skb->pkt_type || !bpf_skb_change_type(skb, 0);
 }
 
+/* By the neighbour that the flow's way names; the FIB isn't asked again. */
+static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	struct bpf_redir_neigh next = {};
+	const struct pk_scratch *s = scratch_get();
+
+	if (!s)
+		return TC_ACT_SHOT;
+	if (pk_addr_is_v4(&s->way.next_hop)) {
+		next.nh_family = AF_INET;
+		next.ipv4_nh = s->way.next_hop.w[3];
+	} else {
+		next.nh_family = AF_INET6;
+		__builtin_memcpy(next.ipv6_nh, &s->way.next_hop, 16);
+	}
+	return bpf_redirect_neigh(pkt->target, &next, sizeof(next), 0);
+}
+
 static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	switch (pkt->action) {
@@ -30,7 +49,7 @@ static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt
 	case PK_ACT_STACK:
 		return finish_for_host(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 	case PK_ACT_NEIGH:
-		return bpf_redirect_neigh(pkt->target, NULL, 0, 0);
+		return finish_neigh(skb, pkt);
 	case PK_ACT_PASS:
 		return TC_ACT_OK;
 	default:

@@ -7,6 +7,7 @@
  */
 #include "lib/maps.h"
 #include "lib/parse.h"
+#include "lib/scratch.h"
 
 static __always_inline __u32 flow_now(void)
 {
@@ -117,10 +118,13 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 	struct pk_flow *flow = NULL;
 
 	pkt->role = 0;
-	if (unlikely(pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR | PK_PKT_ECHO_REPLY)))
+	if (unlikely(pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR)))
 		flow_key(key, pkt, false);
 	else
 		flow = flow_find_as_sent(key, pkt);
+	/* An echo reply begins nothing: only an alias may stand under its own tuple. */
+	if (unlikely(pkt->flags & PK_PKT_ECHO_REPLY && !pkt->role))
+		flow = NULL;
 	if (flow || pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR | PK_PKT_ECHO_REQUEST) ||
 	    flow_is_opening(pkt))
 		return flow;
@@ -132,6 +136,72 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 	}
 	flow_key(key, pkt, false);
 	return NULL;
+}
+
+/* The alias of a translated flow: what its responder sends. */
+static __always_inline void flow_alias_key(struct pk_flow_key *alias, const struct pk_flow *flow,
+					   const struct pk_flow_key *key)
+{
+	bool source = flow->flags & PK_FLOW_SOURCE;
+
+	alias->src = source ? key->dst : flow->address;
+	alias->sport = source ? key->dport : flow->port;
+	alias->dst = source ? flow->address : key->src;
+	alias->dport = source ? flow->port : key->sport;
+	if (flow->flags & PK_FLOW_HAIRPIN)
+		alias->dst = key->dst;
+	alias->proto = key->proto;
+	alias->pad = 0;
+	alias->zone = key->zone;
+	if (key->proto == IPPROTO_ICMP || key->proto == IPPROTO_ICMPV6)
+		alias->sport = alias->dport; /* an echo has one id */
+}
+
+static __always_inline bool flow_key_same(const struct pk_flow_key *a, const struct pk_flow_key *b)
+{
+	return pk_addr_same(&a->src, &b->src) && pk_addr_same(&a->dst, &b->dst) &&
+	       *(const __u64 *)&a->sport == *(const __u64 *)&b->sport;
+}
+
+/* The flow under key is over: it goes, and its alias before it. */
+static __always_inline void flow_end(struct pk_scratch *s, const struct pk_flow *flow,
+				     const struct pk_flow_key *key)
+{
+	const struct pk_flow *alias;
+
+	if (unlikely(flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION))) {
+		flow_alias_key(&s->alias, flow, key);
+		alias = bpf_map_lookup_elem(&flows, &s->alias);
+		if (alias && alias->kind == PK_FLOW_ALIAS && flow_key_same(&alias->primary, key))
+			bpf_map_delete_elem(&flows, &s->alias);
+	}
+	bpf_map_delete_elem(&flows, key);
+}
+
+/* How the packets of that role go on. */
+static __always_inline void flow_way(struct pk_way *way, const struct pk_flow *flow,
+				     const struct pk_flow_key *key, __u8 role)
+{
+	bool source = flow->flags & PK_FLOW_SOURCE, of_initiator = !(role & 1);
+
+	way->target = flow->target;
+	way->mtu = flow->mtu;
+	way->next_hop = flow->next_hop;
+	way->rewrite = PK_REWRITE_NONE;
+	if (!(flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION)))
+		return;
+	way->rewrite = source == of_initiator ? PK_REWRITE_SOURCE : PK_REWRITE_DESTINATION;
+	if (of_initiator) {
+		way->address = flow->address;
+		way->port = flow->port;
+		way->hairpin = key->dst;
+	} else {
+		way->address = source ? key->src : key->dst;
+		way->port = source ? key->sport : key->dport;
+		way->hairpin = key->src;
+	}
+	if (flow->flags & PK_FLOW_HAIRPIN)
+		way->rewrite |= PK_REWRITE_HAIRPIN;
 }
 
 /* How long a flow lives without a packet. */

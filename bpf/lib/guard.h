@@ -68,6 +68,20 @@ static __always_inline int guard_denied(const struct pk_flow *flow, struct pk_pk
 	return reason;
 }
 
+/* The flow's way is copied before its tag is compared. */
+static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *flow,
+				      const struct pk_flow_key *key, __u8 flags)
+{
+	struct pk_scratch *s = scratch_get();
+
+	if (!s)
+		return;
+	pkt->flags |= PK_PKT_WAY;
+	if (flags & PK_FLOW_WORLD)
+		pkt->party = PK_PARTY_WORLD;
+	flow_way(&s->way, flow, key, pkt->role);
+}
+
 /* A flow that is as it was judged decides at once; anything else goes to the slow path. */
 static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt, __u8 miss)
 {
@@ -91,23 +105,39 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	pkt->peer_slot = READ_ONCE(flow->slot[flow_other(pkt)]);
 	flags = READ_ONCE(flow->flags);
 	reason = READ_ONCE(flow->reason);
+	if (unlikely(flags & PK_FLOW_ELSEWHERE))
+		guard_way(pkt, flow, &key, flags);
 	if (!flow_is_of(flow, &key, reason + flags))
 		return PK_REASON_OK;
 	pkt->tail = PK_TAIL_NONE;
 	if (unlikely(reason))
 		return guard_denied(flow, pkt, reason);
 	flow_touch(flow, &key, pkt, skb->len, now);
-	if (flags & PK_FLOW_WORLD)
-		pkt->party = PK_PARTY_WORLD;
 	return PK_REASON_OK;
+}
+
+/* What is translated or routed: scratch knows the way. */
+static __always_inline int guard_deliver_way(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	struct pk_scratch *s = scratch_get();
+	int reason = PK_REASON_OK;
+
+	if (!s)
+		return PK_REASON_TAIL_CALL_MISSING;
+	if (s->way.rewrite)
+		reason = pk_rewrite(skb, pkt, &s->way);
+	if (reason)
+		return reason;
+	return pkt->peer_slot ? deliver_endpoint(skb, pkt, pkt->peer_slot)
+			      : deliver_world(skb, pkt, &s->way);
 }
 
 static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
+	if (unlikely(pkt->flags & PK_PKT_WAY))
+		return guard_deliver_way(skb, pkt);
 	if (likely(pkt->peer_slot))
-		return deliver_endpoint(skb, pkt);
-	if (unlikely(pkt->party == PK_PARTY_WORLD))
-		return deliver_world(skb, pkt);
+		return deliver_endpoint(skb, pkt, pkt->peer_slot);
 	return deliver_stack(pkt);
 }
 
@@ -155,7 +185,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 	if (!bucket_traffic(pkt->slot, ep, PK_EGRESS, skb->len, sanity_packets(skb, pkt)))
 		return PK_REASON_RATE_LIMIT;
 	if (unlikely(pkt->flags & PK_PKT_ICMP_ERROR)) {
-		pkt->tail = PK_TAIL_MISS;
+		pkt->tail = PK_TAIL_ERROR;
 		return PK_REASON_OK;
 	}
 	reason = guard_flow(skb, pkt, PK_TAIL_MISS);
@@ -164,25 +194,51 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 	return guard_deliver(skb, pkt);
 }
 
+/* What a slow path begins with: nothing is known of a way. */
+static __always_inline void guard_begin(struct pk_scratch *s)
+{
+	s->pkt.tail = PK_TAIL_NONE;
+	s->pkt.peer_slot = 0;
+	s->pkt.peer_identity = s->pkt.peer_tenant = 0;
+	s->way.target = s->way.mtu = 0;
+	s->way.rewrite = PK_REWRITE_NONE;
+	s->translation = 0;
+	s->made = false;
+}
+
+/* A flow that its first packet can't be delivered by is none: it goes again. */
+static __always_inline int guard_end(struct pk_scratch *s, int reason)
+{
+	if (unlikely(reason && s->made))
+		place_end(s);
+	return reason;
+}
+
+static __always_inline void guard_mark_way(struct pk_scratch *s)
+{
+	if (s->way.rewrite || miss_is_routed(&s->pkt))
+		s->pkt.flags |= PK_PKT_WAY;
+}
+
 /* The slow path of guard_from. */
 static __always_inline int guard_miss(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason;
 
-	if (s->pkt.flags & PK_PKT_ICMP_ERROR) {
-		reason = pk_icmp_error(skb, s);
-	} else {
-		reason = peer_resolve(skb, &s->pkt);
-		if (!reason)
-			reason = miss_decide(s, skb->len);
-	}
-	return reason ? reason : guard_deliver(skb, &s->pkt);
+	guard_begin(s);
+	reason = peer_resolve(skb, s);
+	if (!reason)
+		reason = miss_decide(skb, s, PK_TAIL_MISS);
+	if (reason || s->pkt.tail)
+		return reason;
+	guard_mark_way(s);
+	return guard_end(s, guard_deliver(skb, &s->pkt));
 }
 
 /*
  * A packet of the node's stack to an endpoint. Who has no ingress interface is the host; what was
- * forwarded came by a way that isn't built. The stack's own groups and neighbour questions are
- * nobody's: neighbours are permanent.
+ * forwarded is judged by its source. The stack's own groups and neighbour questions are nobody's:
+ * neighbours are permanent.
  */
 static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
@@ -198,15 +254,13 @@ static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return reason;
 	if (pkt->flags & (PK_PKT_GROUP | PK_PKT_ARP) || spoof_is_nd(pkt))
 		return PK_REASON_MULTICAST;
-	if (skb->ingress_ifindex)
-		return PK_REASON_NOT_BUILT;
-	if (!pk_addr_same(&pkt->dst, pkt->flags & PK_PKT_IPV4 ? &ep->ipv4 : &ep->ipv6))
+	if (!deliver_is_for(pkt, ep))
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	if (!bucket_traffic(pkt->slot, ep, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
 		return PK_REASON_RATE_LIMIT;
-	pkt->party = PK_PARTY_HOST;
+	pkt->party = skb->ingress_ifindex ? PK_PARTY_WORLD : PK_PARTY_HOST;
 	if (pkt->flags & PK_PKT_ICMP_ERROR) {
-		pkt->tail = PK_TAIL_MISS_TO;
+		pkt->tail = PK_TAIL_ERROR_TO;
 		return PK_REASON_OK;
 	}
 	return guard_flow(skb, pkt, PK_TAIL_MISS_TO);
@@ -223,14 +277,61 @@ static __always_inline int guard_to_deliver(struct __sk_buff *skb, struct pk_pkt
 	return deliver_macs(skb, ep->mac);
 }
 
+/* Whoever the node forwards for is outside; the node itself has no ingress interface. */
+static __always_inline int guard_to_resolve(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (skb->ingress_ifindex)
+		return peer_resolve_source(skb, s, ep);
+	s->pkt.party = PK_PARTY_HOST;
+	return PK_REASON_OK;
+}
+
 static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason;
 
-	if (!(s->pkt.flags & PK_PKT_ICMP_ERROR))
-		return miss_decide(s, skb->len);
-	reason = pk_icmp_error(skb, s);
-	return !reason && s->pkt.peer_slot ? PK_REASON_NO_FLOW : reason;
+	guard_begin(s);
+	reason = guard_to_resolve(skb, s);
+	return reason ? reason : miss_decide(skb, s, PK_TAIL_MISS_TO);
+}
+
+/* An ICMP error about a flow, rewritten as its flow is. Its way, where it is routed, is its own. */
+static __always_inline int guard_error_known(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	struct icmp_error_quote q = {};
+	int reason;
+
+	guard_begin(s);
+	reason = pk_icmp_error(skb, s, &q);
+	return reason ? reason : pk_icmp_error_rewrite(skb, s, &q);
+}
+
+/* An endpoint's error. */
+static __always_inline int guard_error(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason = guard_error_known(skb, s);
+
+	if (reason)
+		return reason;
+	if (s->pkt.peer_slot)
+		return deliver_endpoint(skb, &s->pkt, s->pkt.peer_slot);
+	return s->pkt.party == PK_PARTY_HOST ? deliver_stack(&s->pkt)
+					     : deliver_world(skb, &s->pkt, &s->way);
+}
+
+/* The node's own error, or one that it forwards, to an endpoint. */
+static __always_inline int guard_error_to(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason = guard_error_known(skb, s);
+
+	if (!reason && s->pkt.peer_slot)
+		reason = PK_REASON_NO_FLOW;
+	return reason ? reason : guard_to_deliver(skb, &s->pkt);
 }
 
 static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)
@@ -238,6 +339,7 @@ static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch
 	__u32 slot = s->pkt.slot;
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
 
+	s->pkt.tail = PK_TAIL_NONE;
 	if (!ep)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	if (s->pkt.flags & PK_PKT_ARP)

@@ -79,70 +79,208 @@ static __always_inline int icmp_error_quote(struct __sk_buff *skb, struct pk_scr
 	return 0;
 }
 
-static __always_inline void icmp_error_reverse(struct pk_flow_key *key)
+/* The flow under s->key; *alias: by the alias that stands there. */
+static __always_inline struct pk_flow *icmp_error_look(struct pk_scratch *s, bool *alias)
 {
-	union pk_addr addr = key->src;
-	__be16 port = key->sport;
+	struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->key);
 
-	key->src = key->dst;
-	key->dst = addr;
-	key->sport = key->dport;
-	key->dport = port;
+	*alias = flow && flow->kind == PK_FLOW_ALIAS;
+	return *alias ? flow_of_alias(flow, &s->key) : flow;
 }
 
 /* The flow of the quote; *reply: the quoted packet was its responder's. */
 static __always_inline struct pk_flow *
 icmp_error_flow(struct pk_scratch *s, const struct icmp_error_quote *q, bool *reply)
 {
-	bool v4 = q->proto == IPPROTO_ICMP, v6 = q->proto == IPPROTO_ICMPV6;
+	bool v4 = q->proto == IPPROTO_ICMP, v6 = q->proto == IPPROTO_ICMPV6, alias = false;
 	bool request = (v4 && q->type == ICMP_ECHO) || (v6 && q->type == ICMPV6_ECHO_REQUEST);
 	bool answer = (v4 && q->type == ICMP_ECHOREPLY) || (v6 && q->type == ICMPV6_ECHO_REPLY);
 	struct pk_flow *flow = NULL;
 
 	if ((v4 || v6) && !request && !answer)
 		return NULL;
-	*reply = false;
 	if (!answer)
-		flow = bpf_map_lookup_elem(&flows, &s->key);
-	if (flow || request)
+		flow = icmp_error_look(s, &alias);
+	*reply = alias;
+	if (flow)
 		return flow;
-	icmp_error_reverse(&s->key);
-	*reply = true;
-	return bpf_map_lookup_elem(&flows, &s->key);
+	flow_key_mirror(&s->old, &s->key);
+	s->key = s->old;
+	flow = icmp_error_look(s, &alias);
+	*reply = !alias;
+	/* Who quotes a request was sent one by a flow's initiator. */
+	return request && !alias ? NULL : flow;
+}
+
+/* At an uplink: the endpoint is the one that the quoted packet came from. */
+static __always_inline void icmp_error_endpoint(struct pk_pkt *pkt, const struct pk_flow *flow)
+{
+	__u32 slot = READ_ONCE(flow->slot[flow_own(pkt)]);
+
+	pkt->slot = pkt->at_slot = slot;
+	pkt->word = slot ? flow_word(slot) : 0;
+}
+
+static __always_inline void icmp_error_party(struct pk_pkt *pkt, const struct pk_flow *flow)
+{
+	if (pkt->peer_slot)
+		pkt->party = PK_PARTY_ENDPOINT;
+	else
+		pkt->party = flow->flags & PK_FLOW_STACK ? PK_PARTY_HOST : PK_PARTY_WORLD;
 }
 
 /*
- * ok: the error may go the way of its flow: peer_slot and party are set. The receiver of the error
- * is who sent what it quotes; an endpoint reports only of what was sent to itself.
+ * ok: the error may go the way of its flow: peer_slot and party are set, and s->way. The receiver
+ * of the error is who sent what it quotes; an endpoint reports only of what was sent to itself.
  */
-static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratch *s)
+static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratch *s,
+					 struct icmp_error_quote *q)
 {
 	struct pk_pkt *pkt = &s->pkt;
-	struct icmp_error_quote q = {};
 	struct pk_flow *flow;
 	bool reply = false;
 	__u32 now = flow_now();
 	__u64 last;
+	int reason;
 
-	if (icmp_error_quote(skb, s, &q) < 0 || !pk_addr_same(&s->key.src, &pkt->dst))
+	if (icmp_error_quote(skb, s, q) < 0 || !pk_addr_same(&s->key.src, &pkt->dst))
 		return PK_REASON_ICMP_UNRELATED;
 	if (pkt->dir == PK_EGRESS && !pk_addr_same(&s->key.dst, &pkt->src))
 		return PK_REASON_ICMP_UNRELATED;
-	flow = icmp_error_flow(s, &q, &reply);
+	flow = icmp_error_flow(s, q, &reply);
 	if (!flow || flow->kind != PK_FLOW_PRIMARY || pk_flow_expired(flow, now, pk_hz))
 		return PK_REASON_ICMP_UNRELATED;
 	/* The error goes against the quoted packet: its sender's role is the other one. */
 	pkt->role = reply ? 0 : 1;
+	if (!pkt->slot)
+		icmp_error_endpoint(pkt, flow);
 	pkt->peer_slot = READ_ONCE(flow->slot[flow_other(pkt)]);
-	if (READ_ONCE(flow->slot[flow_own(pkt)]) != pkt->slot)
+	if (!pkt->slot || READ_ONCE(flow->slot[flow_own(pkt)]) != pkt->slot)
 		return PK_REASON_ICMP_UNRELATED;
-	pkt->party = pkt->peer_slot		   ? PK_PARTY_ENDPOINT
-		     : flow->flags & PK_FLOW_STACK ? PK_PARTY_HOST
-						   : PK_PARTY_WORLD;
-	if (!flow_current(flow, pkt, now, &last))
-		return miss_quoted(s, flow, now);
-	flow = pk_after(flow, last);
-	return READ_ONCE(flow->reason) || !flow_is_of(flow, &s->key, last)
-		       ? PK_REASON_ICMP_UNRELATED
-		       : PK_REASON_OK;
+	icmp_error_party(pkt, flow);
+	if (!flow_current(flow, pkt, now, &last)) {
+		reason = miss_quoted(s, flow, now);
+		if (reason)
+			return reason;
+	}
+	flow_way(&s->way, flow, &s->key, pkt->role);
+	if (READ_ONCE(flow->reason) || !flow_is_of(flow, &s->key, s->way.port))
+		return PK_REASON_ICMP_UNRELATED;
+	return PK_REASON_OK;
+}
+
+/* Two bytes of the quote become others. */
+static __always_inline int icmp_error_put16(struct __sk_buff *skb, __u32 off, __be16 value)
+{
+	return bpf_skb_store_bytes(skb, off, &value, sizeof(value), 0);
+}
+
+/* The quoted packet's address, and what its IPv4 header's sum gains. */
+static __always_inline int icmp_error_put_address(struct __sk_buff *skb, const struct pk_pkt *pkt,
+						  bool source, const union pk_addr *to, __u64 *gain)
+{
+	bool v4 = pkt->flags & PK_PKT_IPV4;
+	__u32 ip = pkt->l4_off + 8, size = v4 ? 4 : 16, off;
+	union pk_addr was = {};
+	__be16 check;
+	__u64 own = 0;
+
+	off = ip + (v4 ? offsetof(struct iphdr, saddr) : offsetof(struct ipv6hdr, saddr));
+	if (!source)
+		off += size;
+	if (v4) {
+		if (bpf_skb_load_bytes(skb, off, &was.w[3], 4) < 0 ||
+		    bpf_skb_load_bytes(skb, ip + offsetof(struct iphdr, check), &check, 2) < 0)
+			return -1;
+		own = rewrite_gain32(was.w[3], to->w[3]);
+		*gain += own;
+		if (bpf_skb_store_bytes(skb, off, &to->w[3], 4, 0) < 0)
+			return -1;
+		return icmp_error_put16(skb, ip + offsetof(struct iphdr, check),
+					rewrite_check(check, own));
+	}
+	if (bpf_skb_load_bytes(skb, off, &was, 16) < 0)
+		return -1;
+	for (int i = 0; i < 4; i++)
+		*gain += rewrite_gain32(was.w[i], to->w[i]);
+	return bpf_skb_store_bytes(skb, off, to, 16, 0);
+}
+
+/* The quoted L4 checksum, where the quote is long enough to have it. */
+static __always_inline bool icmp_error_put_check(struct __sk_buff *skb,
+						 const struct icmp_error_quote *q,
+						 const struct rewrite_gains *g)
+{
+	__u32 off = q->l4_off + rewrite_check_at(q->proto);
+	__u64 gain = g->ports + (q->proto == IPPROTO_ICMP ? 0 : g->addresses);
+	__be16 check;
+
+	if (bpf_skb_load_bytes(skb, off, &check, 2) < 0 || (q->proto == IPPROTO_UDP && !check))
+		return false;
+	return !icmp_error_put16(skb, off, rewrite_check(check, gain));
+}
+
+/* What the sum of the quote, all its own checksums included, gains. */
+static __always_inline __u64 icmp_error_gain(const struct pk_pkt *pkt,
+					     const struct icmp_error_quote *q,
+					     const struct rewrite_gains *g, bool checked)
+{
+	__u64 gain = pkt->flags & PK_PKT_IPV4 ? 0 : g->addresses;
+
+	if (!checked)
+		return gain + g->ports;
+	if (q->proto == IPPROTO_ICMP)
+		return gain;
+	return gain + (__u16)~rewrite_fold(g->addresses);
+}
+
+/* The quoted packet as its sender knows it, and *gain for the sum of the message. */
+static __always_inline int icmp_error_translate(struct __sk_buff *skb, const struct pk_pkt *pkt,
+						const struct pk_way *way,
+						const struct icmp_error_quote *q, __u64 *gain)
+{
+	/* What the error's own address is, the quoted packet's other one is. */
+	bool source = !(way->rewrite & PK_REWRITE_SOURCE);
+	__u32 off = source ? 0 : 2;
+	struct rewrite_gains g = {};
+	__be16 port;
+
+	if (q->type) /* an echo's id */
+		off = offsetof(struct pk_icmp, id);
+	if (icmp_error_put_address(skb, pkt, source, &way->address, &g.addresses) < 0)
+		return -1;
+	if (way->rewrite & PK_REWRITE_HAIRPIN &&
+	    icmp_error_put_address(skb, pkt, !source, &way->hairpin, &g.addresses) < 0)
+		return -1;
+	if (bpf_skb_load_bytes(skb, q->l4_off + off, &port, 2) < 0)
+		return -1;
+	g.ports = rewrite_gain16(port, way->port);
+	if (icmp_error_put16(skb, q->l4_off + off, way->port) < 0)
+		return -1;
+	*gain = icmp_error_gain(pkt, q, &g, icmp_error_put_check(skb, q, &g));
+	return 0;
+}
+
+/* An error about a translated flow: its own addresses, and the packet that it quotes. */
+static __always_inline int pk_icmp_error_rewrite(struct __sk_buff *skb, struct pk_scratch *s,
+						 const struct icmp_error_quote *q)
+{
+	const struct pk_way *way = &s->way;
+	bool source = way->rewrite & PK_REWRITE_SOURCE;
+	__u64 gain = 0, outer = 0;
+	__be16 *check;
+	int reason;
+
+	if (!way->rewrite)
+		return PK_REASON_OK;
+	if (icmp_error_translate(skb, &s->pkt, way, q, &gain) < 0)
+		return PK_REASON_TRUNCATED;
+	reason = rewrite_address(skb, &s->pkt, source, &way->address, &outer);
+	if (!reason && way->rewrite & PK_REWRITE_HAIRPIN)
+		reason = rewrite_address(skb, &s->pkt, !source, &way->hairpin, &outer);
+	check = rewrite_at(skb, s->pkt.l4_off + offsetof(struct pk_icmp, checksum));
+	if (reason || !check)
+		return PK_REASON_TRUNCATED;
+	*check = rewrite_check(*check, gain + (s->pkt.flags & PK_PKT_IPV4 ? 0 : outer));
+	return PK_REASON_OK;
 }

@@ -8,13 +8,17 @@
 #include "lib/deliver.h"
 #include "lib/event.h"
 #include "lib/peer.h"
+#include "lib/nat.h"
 #include "lib/place.h"
 #include "lib/policy.h"
 
+/* The port that policy knows: the responder's own, behind a published one too. */
 static __always_inline __be16 miss_port(const struct pk_scratch *s)
 {
 	const struct pk_pkt *pkt = &s->pkt;
 
+	if (s->translation & PK_FLOW_DESTINATION)
+		return s->translated_port;
 	if (pkt->flags & PK_PKT_PORTS)
 		return s->key.dport;
 	if (pkt->flags & PK_PKT_ECHO_REPLY) /* judged is the request that it answers */
@@ -113,12 +117,20 @@ static __always_inline void miss_ends(struct pk_scratch *s)
 	other->party = pkt->party;
 }
 
+static __always_inline bool miss_is_routed(const struct pk_pkt *pkt)
+{
+	return !pkt->peer_slot &&
+	       (pkt->party == PK_PARTY_WORLD || pkt->party == PK_PARTY_REMOTE_NODE);
+}
+
 /* Is there a way for what policy allows? */
 static __always_inline int miss_built(const struct pk_pkt *pkt)
 {
 	if (pkt->flags & PK_PKT_ICMP_OTHER || pkt->proto == IPPROTO_SCTP)
 		return PK_REASON_NOT_BUILT;
-	return pkt->peer_slot || pkt->party == PK_PARTY_HOST ? PK_REASON_OK : PK_REASON_NOT_BUILT;
+	if (pkt->peer_slot || pkt->party == PK_PARTY_HOST || miss_is_routed(pkt))
+		return PK_REASON_OK;
+	return PK_REASON_NOT_BUILT;
 }
 
 static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
@@ -126,6 +138,16 @@ static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
 	if (pkt->peer_slot)
 		return 0;
 	return pkt->party == PK_PARTY_HOST ? PK_FLOW_STACK : PK_FLOW_WORLD;
+}
+
+/* The way that the FIB gave, for a flow that leaves the node. */
+static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)
+{
+	if (!miss_is_routed(&s->pkt))
+		return;
+	flow->target = s->way.target;
+	flow->mtu = s->way.mtu;
+	flow->next_hop = s->way.next_hop;
 }
 
 static __always_inline void miss_side(struct pk_flow *flow, int side, const struct pk_end *end)
@@ -166,7 +188,12 @@ static __always_inline void miss_fill(struct pk_scratch *s, __u32 len, __u32 pla
 	flow->expires = now + flow_seconds(&s->key, PK_FLOW_NEW) * pk_hz;
 	flow->rule = s->pkt.verdict.live.rule;
 	flow->place = place;
-	flow->flags = miss_way(&s->pkt);
+	flow->flags = miss_way(&s->pkt) | s->translation;
+	if (s->translation) {
+		flow->address = s->translated;
+		flow->port = s->translated_port;
+	}
+	miss_route(s, flow);
 }
 
 /* Each exchange is a full barrier: who sees the words sees everything that was judged with them. */
@@ -178,45 +205,71 @@ static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flo
 
 /*
  * Both ends may have opened at once (DNS and IKE between fixed ports): of the two flows the one
- * whose initiator has the lower address stays.
+ * whose initiator has the lower address stays. Where the other end's tuple is an alias, its flow
+ * was there first.
  */
-static __always_inline void miss_one_of_two(struct pk_scratch *s)
+static __always_inline int miss_one_of_two(struct pk_scratch *s)
 {
 	struct pk_flow_key *mirror = &s->old;
 	const struct pk_flow *other;
-	bool lower;
 
 	flow_key_mirror(mirror, &s->key);
 	other = bpf_map_lookup_elem(&flows, mirror);
-	if (likely(!other) || other->kind != PK_FLOW_PRIMARY)
-		return;
-	lower = pk_addr_below(&s->key.src, &s->key.dst);
-	bpf_map_delete_elem(&flows, lower ? mirror : &s->key);
+	if (likely(!other))
+		return PK_REASON_OK;
+	if (other->kind == PK_FLOW_ALIAS) {
+		bpf_map_delete_elem(&flows, &s->key);
+		return PK_REASON_TUPLE_TAKEN;
+	}
+	if (other->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION))
+		return PK_REASON_OK;
+	bpf_map_delete_elem(&flows, pk_addr_below(&s->key.src, &s->key.dst) ? mirror : &s->key);
+	return PK_REASON_OK;
+}
+
+/* The flow and, once both are in the table, its words. */
+static __always_inline int miss_put(struct pk_scratch *s)
+{
+	long r = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
+	struct pk_flow *flow;
+
+	if (r)
+		nat_undo(s);
+	if (r && r != -PK_EEXIST)
+		return PK_REASON_MAP_FULL;
+	flow = bpf_map_lookup_elem(&flows, &s->key);
+	if (!flow || flow->kind != PK_FLOW_PRIMARY)
+		return PK_REASON_TUPLE_TAKEN;
+	/* Of another CPU, that had the same connection's packet and the same verdict. */
+	flow_way(&s->way, flow, &s->key, 0);
+	if (r)
+		return PK_REASON_OK;
+	s->made = true;
+	miss_words(s, flow);
+	return s->translation || s->pkt.flags & PK_PKT_ECHO_REQUEST ? PK_REASON_OK
+								    : miss_one_of_two(s);
 }
 
 /* The owner pays: the initiator where it is local, else the target. */
-static __always_inline int miss_insert(struct pk_scratch *s, __u32 len, __u32 now)
+static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	__u32 owner = s->end[0].slot ? s->end[0].slot : s->end[1].slot, place;
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
-	struct pk_flow *flow;
-	long r;
+	int reason = PK_REASON_OK;
 
 	if (!ep || !miss_rate(ep, owner))
 		return PK_REASON_FLOW_RATE;
 	place = place_take(s, owner, now);
 	if (!place)
 		return PK_REASON_FLOW_BUDGET;
-	miss_fill(s, len, place - 1, now);
-	r = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
-	flow = r ? NULL : bpf_map_lookup_elem(&flows, &s->key);
-	if (flow)
-		miss_words(s, flow);
-	place_settle(s, place - 1, !r);
-	if (!r && !(s->pkt.flags & PK_PKT_ECHO_REQUEST))
-		miss_one_of_two(s);
-	/* Another CPU had the same connection's packet, and the same verdict. */
-	return !r || r == -PK_EEXIST ? PK_REASON_OK : PK_REASON_MAP_FULL;
+	if (s->translation)
+		reason = nat_begin(skb, s, now);
+	if (!reason) {
+		miss_fill(s, skb->len, place - 1, now);
+		reason = miss_put(s);
+	}
+	place_settle(s, place - 1, !reason);
+	return reason;
 }
 
 /* Is it still under the words that it was judged under, and still the flow of its key? */
@@ -250,6 +303,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		flow->judged = now;
 		if (reason && !flow->reason)
 			flow->revoked = now;
+		miss_route(s, flow);
 		WRITE_ONCE(flow->reason, reason);
 		miss_words(s, flow);
 	}
@@ -273,15 +327,19 @@ static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow
 	}
 	if (s->pkt.event == PK_EVENT_ALLOWED) /* not a new one */
 		s->pkt.event = 0;
+	flow_way(&s->way, flow, &s->key, s->pkt.role);
 	flow_touch(flow, &s->key, &s->pkt, len, now);
 	return PK_REASON_OK;
 }
 
-/* Does the flow still belong to the same openings of its endpoints? */
+/* Does the flow still belong to the same openings of the endpoints that the packet is of? */
 static __always_inline bool miss_same(const struct pk_flow *flow, const struct pk_scratch *s)
 {
-	return flow->slot[0] == s->end[0].slot && flow->slot[1] == s->end[1].slot &&
-	       flow_side_same(flow, 0) && flow_side_same(flow, 1);
+	const struct pk_pkt *pkt = &s->pkt;
+
+	return flow->slot[flow_own(pkt)] == pkt->slot &&
+	       flow->slot[flow_other(pkt)] == pkt->peer_slot && flow_side_same(flow, 0) &&
+	       flow_side_same(flow, 1);
 }
 
 /*
@@ -311,7 +369,7 @@ static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flo
 }
 
 /* A packet that may begin a connection, judged as the first of one. */
-static __always_inline int miss_first(struct pk_scratch *s, __u32 len, __u32 now)
+static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	int reason;
 
@@ -321,26 +379,53 @@ static __always_inline int miss_first(struct pk_scratch *s, __u32 len, __u32 now
 	if (!flow_may_begin(&s->pkt))
 		return PK_REASON_NO_FLOW;
 	reason = miss_judge(s);
-	if (reason)
-		return reason;
-	reason = miss_built(&s->pkt);
-	return reason ? reason : miss_insert(s, len, now);
+	if (!reason)
+		reason = miss_built(&s->pkt);
+	if (!reason && s->pkt.dir == PK_EGRESS && miss_is_routed(&s->pkt))
+		reason = nat_choose(s);
+	return reason ? reason : miss_insert(skb, s, now);
 }
 
-/* The verdict on s->pkt, whose peer is resolved; the flow is made or renewed. */
-static __always_inline int miss_decide(struct pk_scratch *s, __u32 len)
+/*
+ * What a translated flow knows better than its packet's addresses: the translation, and the local
+ * endpoint at its other side.
+ */
+static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flow *flow)
+{
+	struct pk_pkt *pkt = &s->pkt;
+	__u32 slot = flow->slot[flow_other(pkt)];
+
+	s->translation = flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION | PK_FLOW_HAIRPIN);
+	if (!s->translation)
+		return;
+	s->translated = flow->address;
+	s->translated_port = flow->port;
+	if (!slot)
+		return;
+	pkt->peer_slot = slot;
+	pkt->party = slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
+}
+
+/*
+ * The verdict on s->pkt, whose peer is resolved and the translation of a new flow chosen; the flow
+ * is made or renewed. A flow that is over goes, and the packet is looked at once more as if it had
+ * never been (again: the tail call that does so).
+ */
+static __always_inline int miss_decide(struct __sk_buff *skb, struct pk_scratch *s, __u8 again)
 {
 	struct pk_flow *flow = flow_find(&s->key, &s->pkt);
 	__u32 now = flow_now();
 
 	if (!flow)
-		return miss_first(s, len, now);
+		return miss_first(skb, s, now);
 	if (flow_is_others(flow, &s->pkt))
 		return PK_REASON_NO_FLOW;
+	miss_known(s, flow);
 	miss_ends(s);
 	if (!pk_flow_expired(flow, now, pk_hz) && miss_same(flow, s) &&
-	    !flow_begins_anew(flow, &s->pkt))
-		return miss_again(s, flow, len, now);
+	    !flow_begins_anew(flow, &s->pkt) && !nat_is_lost(flow, s))
+		return miss_again(s, flow, skb->len, now);
 	place_end(s);
-	return miss_first(s, len, now);
+	s->pkt.tail = again;
+	return PK_REASON_OK;
 }

@@ -4,14 +4,15 @@
 #include "lib/maps.h"
 #include "lib/parse.h"
 #include "lib/flow.h"
+#include "lib/publish.h"
+#include "lib/scratch.h"
 #include "lib/spoof.h"
 
-#ifndef AF_INET
-#define AF_INET 2
-#endif
-#ifndef AF_INET6
-#define AF_INET6 10
-#endif
+/* A question to the FIB. */
+struct peer_ask {
+	union pk_addr src, dst;
+	__u32 ifindex; /* that the packet came in by */
+};
 
 /* Addresses that no policy opens: unspecified, loopback, other spellings of IPv4, link-local. */
 static __always_inline bool peer_never(const struct pk_pkt *pkt)
@@ -24,25 +25,66 @@ static __always_inline bool peer_never(const struct pk_pkt *pkt)
 	return a->b[0] == 0 || spoof_link_local(a);
 }
 
-/* BPF_FIB_LKUP_RET_*; the route's device in *ifindex. */
-static __always_inline int peer_route(struct __sk_buff *skb, const struct pk_pkt *pkt,
-				      __u32 *ifindex)
+static __always_inline void peer_fib_ask(struct bpf_fib_lookup *fib, const struct peer_ask *ask)
 {
-	struct bpf_fib_lookup fib = { .ifindex = skb->ifindex };
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->ifindex = ask->ifindex;
+	fib->tot_len = 1; /* asks for the route's MTU */
+	if (pk_addr_is_v4(&ask->dst)) {
+		fib->family = AF_INET;
+		fib->ipv4_src = ask->src.w[3];
+		fib->ipv4_dst = ask->dst.w[3];
+	} else {
+		fib->family = AF_INET6;
+		__builtin_memcpy(fib->ipv6_src, &ask->src, 16);
+		__builtin_memcpy(fib->ipv6_dst, &ask->dst, 16);
+	}
+}
+
+/* What the FIB said, into s->way and s->source. */
+static __always_inline void peer_fib_keep(const struct bpf_fib_lookup *fib, struct pk_scratch *s,
+					  bool v4, bool source)
+{
+	s->way.target = fib->ifindex;
+	s->way.mtu = fib->mtu_result;
+	if (fib->family == AF_INET)
+		parse_mapped(&s->way.next_hop, fib->ipv4_dst);
+	else
+		__builtin_memcpy(&s->way.next_hop, fib->ipv6_dst, 16);
+	if (!source)
+		s->source = (union pk_addr){};
+	else if (v4)
+		parse_mapped(&s->source, fib->ipv4_src);
+	else
+		__builtin_memcpy(&s->source, fib->ipv6_src, 16);
+}
+
+/*
+ * BPF_FIB_LKUP_RET_* of the way from a packet's source to its destination, as seen from a device.
+ * The source that the kernel would choose is asked for too; kernels before 6.7 (but for Debian's
+ * 6.1.192, which has it) answer that flag with -EINVAL.
+ */
+static __always_inline int peer_route(struct __sk_buff *skb, struct pk_scratch *s,
+				      const struct peer_ask *ask)
+{
+	bool v4 = pk_addr_is_v4(&ask->dst), source = true;
+	struct bpf_fib_lookup fib;
 	int r;
 
-	if (pkt->flags & PK_PKT_IPV4) {
-		fib.family = AF_INET;
-		fib.ipv4_src = pkt->src.w[3];
-		fib.ipv4_dst = pkt->dst.w[3];
-	} else {
-		fib.family = AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &pkt->src, 16);
-		__builtin_memcpy(fib.ipv6_dst, &pkt->dst, 16);
+	peer_fib_ask(&fib, ask);
+	r = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SRC | BPF_FIB_LOOKUP_SKIP_NEIGH);
+	if (unlikely(r < 0)) {
+		source = false;
+		peer_fib_ask(&fib, ask);
+		r = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 	}
-	r = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	*ifindex = fib.ifindex;
+	peer_fib_keep(&fib, s, v4, source);
 	return r;
+}
+
+static __always_inline bool peer_is_way(int route)
+{
+	return route == BPF_FIB_LKUP_RET_SUCCESS || route == BPF_FIB_LKUP_RET_NO_NEIGH;
 }
 
 static __always_inline bool peer_in_pools(const union pk_addr *addr)
@@ -64,9 +106,9 @@ static __always_inline bool peer_local(struct pk_pkt *pkt)
 	return true;
 }
 
-static __always_inline bool peer_remote(struct pk_pkt *pkt)
+static __always_inline bool peer_remote(struct pk_pkt *pkt, const union pk_addr *addr)
 {
-	const struct pk_remote *r = bpf_map_lookup_elem(&remote, &pkt->dst);
+	const struct pk_remote *r = bpf_map_lookup_elem(&remote, addr);
 
 	if (!r)
 		return false;
@@ -76,36 +118,62 @@ static __always_inline bool peer_remote(struct pk_pkt *pkt)
 	return true;
 }
 
+/* An address that is neither this node's nor an endpoint's of it. */
+static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr *addr)
+{
+	if (peer_remote(pkt, addr))
+		return;
+	pkt->party = peer_in_pools(addr) ? PK_PARTY_UNKNOWN : PK_PARTY_WORLD;
+}
+
 /*
  * Of pkt->dst. What the FIB calls local is the host, whatever the tables say: ADD gives each
  * endpoint a route of its own. It gives the same answer where it has no route at all: then too the
  * packet is judged as the host's, and the stack, which has no route either, drops what that would
  * let pass; addresses of the pools stay unknown endpoints.
  */
-static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_pkt *pkt)
+static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	__u32 ifindex = 0;
-	int route = peer_route(skb, pkt, &ifindex);
+	struct pk_pkt *pkt = &s->pkt;
+	struct peer_ask ask = { .src = pkt->src, .dst = pkt->dst, .ifindex = skb->ifindex };
+	int route = peer_route(skb, s, &ask);
 
 	pkt->peer_slot = 0;
 	if (route == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return PK_REASON_FORWARDING_OFF;
 	if (route == BPF_FIB_LKUP_RET_NOT_FWDED) {
+		if (publish_resolve(s))
+			return PK_REASON_OK;
 		pkt->party = peer_in_pools(&pkt->dst) ? PK_PARTY_UNKNOWN : PK_PARTY_HOST;
 		return PK_REASON_OK;
 	}
 	if (peer_local(pkt))
 		return PK_REASON_OK;
-	pkt->target = ifindex;
-	if (peer_remote(pkt))
-		return PK_REASON_OK;
-	if (peer_in_pools(&pkt->dst)) {
-		pkt->party = PK_PARTY_UNKNOWN;
-		return PK_REASON_OK;
-	}
-	pkt->party = PK_PARTY_WORLD;
-	if (route == BPF_FIB_LKUP_RET_SUCCESS || route == BPF_FIB_LKUP_RET_NO_NEIGH ||
-	    route == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return PK_REASON_OK;
-	return PK_REASON_NO_ROUTE;
+	peer_outside(pkt, &pkt->dst);
+	return peer_is_way(route) || pkt->party != PK_PARTY_WORLD ? PK_REASON_OK
+								  : PK_REASON_NO_ROUTE;
+}
+
+/*
+ * Of pkt->src, for a packet from outside to the endpoint pkt->slot, whose answers would leave by
+ * its own device: so the way back is looked up from there. This node's own addresses and its
+ * endpoints' don't come from outside.
+ */
+static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_scratch *s,
+					       const struct pk_endpoint *ep)
+{
+	struct pk_pkt *pkt = &s->pkt;
+	struct peer_ask ask = { .src = pkt->dst, .dst = pkt->src, .ifindex = ep->host_ifindex };
+	int route = peer_route(skb, s, &ask);
+	bool v4 = pkt->flags & PK_PKT_IPV4;
+
+	pkt->peer_slot = 0;
+	if (route == BPF_FIB_LKUP_RET_FWD_DISABLED)
+		return PK_REASON_FORWARDING_OFF;
+	if (!peer_is_way(route))
+		return PK_REASON_NO_ROUTE; /* the node's own address among them */
+	if (bpf_map_lookup_elem(&by_address, &pkt->src))
+		return v4 ? PK_REASON_SPOOFED_IPV4 : PK_REASON_SPOOFED_IPV6;
+	peer_outside(pkt, &pkt->src);
+	return PK_REASON_OK;
 }

@@ -28,7 +28,7 @@ static __always_inline int ping_headers(struct __sk_buff *skb, const struct pk_p
 		ip->saddr = pkt->dst.w[3];
 		ip->daddr = pkt->src.w[3];
 		sum = (__u16)~ip->check + (__u16)~bpf_htons(pkt->ttl << 8) + bpf_htons(64 << 8);
-		ip->check = ~answer_fold(sum);
+		ip->check = ~rewrite_fold(sum);
 		ip->ttl = 64;
 		return PK_REASON_OK;
 	}
@@ -54,7 +54,7 @@ static __always_inline int ping_message(struct __sk_buff *skb, const struct pk_p
 	if (!icmp)
 		return PK_REASON_TRUNCATED;
 	sum = (__u16)~icmp->checksum + (__u16)~bpf_htons(icmp->type << 8) + bpf_htons(type << 8);
-	icmp->checksum = ~answer_fold(sum);
+	icmp->checksum = ~rewrite_fold(sum);
 	icmp->type = type;
 	return PK_REASON_OK;
 }

@@ -23,6 +23,7 @@ enum pk_pkt_flag {
 	PK_PKT_ICMP_OTHER = 1 << 7, /* neither echo nor error: no flow */
 	PK_PKT_GROUP = 1 << 8,	    /* destination MAC or address is broadcast or multicast */
 	PK_PKT_PARTIAL = 1 << 9,    /* checksum is finished later */
+	PK_PKT_WAY = 1 << 10,	    /* of a translated or routed flow: scratch has its way */
 };
 
 /* What finish.h does with a packet whose reason is ok. */

@@ -66,7 +66,7 @@ static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
 
 	if (flow && flow->kind == PK_FLOW_PRIMARY && flow->place == index)
-		bpf_map_delete_elem(&flows, &s->old);
+		flow_end(s, flow, &s->old);
 }
 
 static __always_inline bool place_try(struct pk_scratch *s, __u32 index, __u32 now)
@@ -170,5 +170,8 @@ static __always_inline void place_settle(struct pk_scratch *s, __u32 index, bool
 /* Ends the flow of s->key; its place is free by the flow's absence. */
 static __always_inline void place_end(struct pk_scratch *s)
 {
-	bpf_map_delete_elem(&flows, &s->key);
+	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->key);
+
+	if (flow)
+		flow_end(s, flow, &s->key);
 }

@@ -122,6 +122,15 @@ static __always_inline int sanity_checksum(const struct sanity_skb *k, struct pk
 	return PK_REASON_CHECKSUM;
 }
 
+/* Of a packet that a device of the node's received: its own driver is believed. */
+static __always_inline void sanity_partial(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	struct sanity_skb k = {};
+
+	if (!sanity_read(skb, &k) && k.partial)
+		pkt->flags |= PK_PKT_PARTIAL;
+}
+
 static __always_inline __u32 sanity_gso_type_of(const struct sanity_skb *k)
 {
 	const struct skb_shared_info *info = k->shared;

@@ -18,10 +18,36 @@ struct pk_end {
 	__u32 party; /* enum pk_party: what it is to the other end */
 };
 
+/*
+ * How a packet of a translated or routed flow goes on. address:port is written in the place of
+ * the packet's source or destination; hairpin, in the place of the other one's address.
+ */
+struct pk_way {
+	union pk_addr address, hairpin, next_hop;
+	__u32 target; /* ifindex */
+	__u32 mtu;
+	__be16 port;
+	__u8 rewrite; /* enum pk_rewrite */
+	__u8 pad;
+};
+
+enum pk_rewrite {
+	PK_REWRITE_NONE = 0,
+	PK_REWRITE_SOURCE = 1 << 0,
+	PK_REWRITE_DESTINATION = 1 << 1,
+	PK_REWRITE_HAIRPIN = 1 << 2,
+};
+
 struct pk_scratch {
 	struct pk_pkt pkt;
 	struct pk_end end[2]; /* initiator, responder */
-	struct pk_flow_key key, old;
+	struct pk_way way;
+	__u8 translation;     /* PK_FLOW_SOURCE, _DESTINATION, _HAIRPIN of the flow to be made */
+	union pk_addr source; /* of the node, on the way out; all zero = not known */
+	union pk_addr translated; /* with translated_port: as in struct pk_flow */
+	__be16 translated_port;
+	bool made; /* the flow of s->key is this packet's making */
+	struct pk_flow_key key, old, alias;
 	struct pk_flow flow;
 	struct pk_query query;
 	__u8 buf[PK_SCRATCH_BYTES]; /* an answer's frame */

@@ -30,6 +30,16 @@ struct pk_block {
 };
 PK_ABI(struct pk_block, 32);
 
+/* pk_node.flags: `block` is not all of them, every destination is looked up. */
+#define PK_NODE_MORE_BLOCKS (1u << 0)
+/*
+ * The node has a default route of that family, so what the FIB doesn't forward is the node's own
+ * address. Without one that may as well be an address without a route, and a mapping on every
+ * address of the node holds on its uplinks' addresses only.
+ */
+#define PK_NODE_DEFAULT4 (1u << 1)
+#define PK_NODE_DEFAULT6 (1u << 2)
+
 #define PK_UPLINKS 4 /* a node has at most */
 #define PK_BLOCKS  4 /* that the uplink program compares without a lookup */
 
@@ -43,7 +53,7 @@ struct pk_node {
 	__u32 rule_sets;       /* entries of `rule_sets` */
 	__u32 events;	       /* 1: events are wanted (a reader is there) */
 	__u16 masquerade_low, masquerade_high; /* ports, both included; 0,0 = not set */
-	__u32 more_blocks; /* 1: `block` is not all of them: every destination is looked up */
+	__u32 flags;			       /* PK_NODE_* */
 	struct pk_uplink uplink[PK_UPLINKS];
 	struct pk_block block[PK_BLOCKS];
 };
@@ -303,7 +313,8 @@ struct pk_flow {
 			union pk_addr next_hop; /* of target; all zero = the destination itself */
 			__be16 port;		/* beside address; ICMP echo: the id */
 			__u16 pad0;
-			__u32 pad1[3];
+			__u32 mtu; /* of the way to the world, 0 = not looked up */
+			__u32 pad1[2];
 			__u64 packets[2], bytes[2]; /* from initiator, from responder */
 			__u32 opened[2]; /* pk_endpoint.opened of the slots when the flow was made
 					  */
@@ -378,11 +389,13 @@ PK_ABI(struct pk_bucket, 128);
  * Translation. The key is what the initiator sends; policy sees the endpoints. SOURCE: the
  * responder sees address:port in the initiator's place (masquerade). DESTINATION: the responder is
  * address:port, the initiator sees key.dst:key.dport (a published port). HAIRPIN, with
- * DESTINATION: initiator and responder are one endpoint, which sees its gateway as the initiator.
+ * DESTINATION: initiator and responder are one endpoint, which sees key.dst as the initiator.
  */
 #define PK_FLOW_SOURCE	    (1u << 5)
 #define PK_FLOW_DESTINATION (1u << 6)
 #define PK_FLOW_HAIRPIN	    (1u << 7)
+/* Its packets go another way than to the local endpoint, or the stack, that they name. */
+#define PK_FLOW_ELSEWHERE (PK_FLOW_WORLD | PK_FLOW_SOURCE | PK_FLOW_DESTINATION)
 
 /* places: pk_flow_key.pad and zone hold this while an entry is being made; never in `flows`. */
 #define PK_PLACE_BUSY 0xffff

@@ -41,8 +41,8 @@
 	X(30, TAIL_CALL_MISSING, "tail-call-missing", 1, "the slow path is not loaded")            \
 	X(31, NOT_BUILT, "not-built", 1, "this release cannot carry it yet")                       \
 	X(32, FORWARDING_OFF, "forwarding-off", 1, "the device lost its forwarding sysctl")        \
-	X(33, MASQUERADE_FULL, "masquerade-full", 0, "no free port of the node to that peer")      \
-	X(34, TUPLE_TAKEN, "tuple-taken", 0, "another flow holds the translated tuple")
+	X(33, MASQUERADE_FULL, "masquerade-full", 1, "no free port of the node to that peer")      \
+	X(34, TUPLE_TAKEN, "tuple-taken", 1, "another flow holds the translated tuple")
 
 #define PK_REASON_ENUM_(nr, sym, name, built, help) PK_REASON_##sym = nr,
 enum pk_reason { PK_REASONS(PK_REASON_ENUM_) PK_REASON_COUNT };

@@ -42,7 +42,7 @@ static void ingress_from_host(void)
 	uint32_t checked = PK_OPEN_CHECKED, published = PK_OPEN_PUBLISHED;
 	struct pkt p = pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8080, SYN));
 	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(2) };
-	struct expect e = { "what was forwarded isn't the host's", PK_REASON_NOT_BUILT, 1,
+	struct expect e = { "what was forwarded isn't the host's", PK_REASON_NO_ROUTE, 1,
 			    PK_INGRESS };
 
 	node_reset();
@@ -99,10 +99,9 @@ static void world(void)
 	struct pkt p = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
 
 	node_reset();
-	node_from("the world isn't built", 1, p, PK_REASON_NOT_BUILT);
-	node_from("the world isn't built, IPv6", 1, pkt_v6(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)),
-		  PK_REASON_NOT_BUILT);
-	check("and made no flow", node_flows() == 0);
+	node_from("the world", 1, p, PK_REASON_OK);
+	node_from("the world, IPv6", 1, pkt_v6(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)),
+		  PK_REASON_OK);
 	node_from("no route", 1, pkt_v4(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
 	node_from("no route, IPv6", 1, pkt_v6(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
 	node_from("DHCPv6 isn't built", 1,
@@ -111,6 +110,17 @@ static void world(void)
 		  PK_REASON_NOT_BUILT);
 	node_from("a DHCPv6 server among the guests", 1, pkt_v6(WHO_A, WHO_B, UDP(547, 546)),
 		  PK_REASON_SPOOFED_DHCP);
+}
+
+/* What `sysctl -w net.ipv4.ip_forward=0` does to every device. */
+static void forwarding_off(void)
+{
+	node_reset();
+	node_forwarding(1, false);
+	node_from("its device lost its forwarding", 1, pkt_v4(WHO_A, WHO_HOST, UDP(9, 9)),
+		  PK_REASON_FORWARDING_OFF);
+	node_forwarding(1, true);
+	node_from("and has it back", 1, pkt_v4(WHO_A, WHO_B, UDP(9, 9)), PK_REASON_OK);
 }
 
 static void remote(void)
@@ -161,5 +171,6 @@ void cases_world(void)
 	not_its_flow();
 	world();
 	remote();
+	forwarding_off();
 	forwarders();
 }

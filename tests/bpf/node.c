@@ -111,6 +111,15 @@ void node_stop(void)
 	pk_guard__destroy(guard);
 }
 
+void node_forwarding(uint32_t slot, bool on)
+{
+	char line[96];
+
+	snprintf(line, sizeof(line), "echo %d > /proc/sys/net/ipv4/conf/pk%u/forwarding", on, slot);
+	if (shell(line))
+		exit(1);
+}
+
 uint32_t node_ifindex(uint32_t slot)
 {
 	return ifindexes[slot];
@@ -230,7 +239,9 @@ uint64_t node_flows(void)
 
 int node_tail(uint32_t place, bool there)
 {
-	static const char *const targets[] = { NULL, "pk_miss", "pk_miss_to", "pk_answer" };
+	static const char *const targets[] = { NULL,	      "pk_miss",    "pk_miss_to",
+					       "pk_answer",   "pk_miss_up", "pk_error",
+					       "pk_error_to", "pk_error_up" };
 	int fd = node_map("programs"), prog;
 
 	if (!there)
@@ -279,9 +290,9 @@ static void pool(const char *prefix, uint32_t bits)
 
 void node_reset(void)
 {
-	static const char *const hashes[] = { "slots",	    "by_address", "remote",
-					      "pools",	    "open_ports", "cidr",
-					      "peer_class", "verdicts",	  "flows" };
+	static const char *const hashes[] = { "slots",	    "by_address", "remote", "pools",
+					      "open_ports", "published",  "cidr",   "peer_class",
+					      "verdicts",   "flows" };
 	struct pk_node n = { .layout = PK_LAYOUT,
 			     .capacity = NODE_SLOTS - 1,
 			     .flow_budget = NODE_BUDGET,
@@ -321,13 +332,16 @@ static uint64_t counter(uint32_t row)
 int node_run(enum node_prog which, uint32_t slot, struct pkt *p, const struct node_meta *meta)
 {
 	struct bpf_program *progs[] = { guard->progs.pk_from_endpoint, guard->progs.pk_to_endpoint,
-					guard->progs.pk_forward_tap, guard->progs.pk_forward_eth };
+					guard->progs.pk_forward_tap, guard->progs.pk_forward_eth,
+					guard->progs.pk_from_uplink };
 	struct __sk_buff ctx = { .ifindex = slot ? ifindexes[slot] : 1 };
 	uint8_t out[sizeof(p->b)];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->b, .data_size_in = p->len,
 		    .data_out = out, .data_size_out = sizeof(out), .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .repeat = 1);
 
+	if (which == NODE_UP)
+		ctx.ifindex = if_nametoindex("up0");
 	if (meta) {
 		ctx.gso_size = meta->gso_size;
 		ctx.ingress_ifindex = meta->ingress_ifindex;
@@ -412,7 +426,7 @@ bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, str
 		if (row != wanted && (e->reason || row % PK_REASON_SLOTS) &&
 		    counter(row) != before[row])
 			holds = false;
-	if (e->reason ? ret != 2 : ret == 2)
+	if (e->reason ? ret != 2 : ret == 2 || ret < 0)
 		holds = false;
 	if (e->reason && !at_delivery(e->reason) && node_flows() > flows)
 		holds = false;

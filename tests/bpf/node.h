@@ -19,6 +19,7 @@ enum node_prog {
 	NODE_TO,
 	NODE_FORWARD_TAP,
 	NODE_FORWARD_ETH,
+	NODE_UP, /* at up0 */
 };
 
 /* 0 or -errno, said; -ENOEXEC: the kernel refused a program. only_first: a failure is the end. */
@@ -26,7 +27,8 @@ int node_start(bool only_first);
 void node_stop(void);
 /* Every table as at first: flows, buckets and counters empty, words of revision 1. */
 void node_reset(void);
-uint32_t node_ifindex(uint32_t slot); /* of its host veth */
+uint32_t node_ifindex(uint32_t slot);	      /* of its host veth */
+void node_forwarding(uint32_t slot, bool on); /* its IPv4 sysctl */
 
 /* Runs a packet; *p is what came out; *gso, *ingress set metadata. The program's return. */
 struct node_meta {
@@ -84,5 +86,6 @@ void cases_flow(void);
 void cases_policy(void);
 void cases_limit(void);
 void cases_world(void);
+void cases_nat(void);
 void cases_judge(void);
 void cases_race(void);

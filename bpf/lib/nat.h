@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Translation of a new flow: its alias, and for masquerade the port that the world sees. An alias
+ * is one tuple of the wire, so a port is shared by flows to different destinations, and taking one
+ * is one insertion that only one CPU can win.
+ */
+#include "lib/place.h"
+#include "lib/publish.h"
+
+#define NAT_PORT_TRIES 256
+
+/* The alias goes into the table, for the flow that is to stand under s->key. */
+static __always_inline long nat_put(struct pk_scratch *s)
+{
+	struct pk_flow *alias = &s->flow;
+
+	__builtin_memset(alias, 0, sizeof(*alias));
+	alias->kind = PK_FLOW_ALIAS;
+	alias->tag = flow_tag(&s->alias);
+	alias->primary = s->key;
+	return bpf_map_update_elem(&flows, &s->alias, alias, BPF_NOEXIST);
+}
+
+/* Does the flow at s->alias stand for one that is over? Then both go. */
+static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
+{
+	const struct pk_flow *alias = bpf_map_lookup_elem(&flows, &s->alias), *flow;
+
+	if (!alias)
+		return true;
+	if (alias->kind != PK_FLOW_ALIAS)
+		return false;
+	s->old = alias->primary;
+	flow = bpf_map_lookup_elem(&flows, &s->old);
+	if (flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(flow, now))
+		return false;
+	if (flow)
+		bpf_map_delete_elem(&flows, &s->old);
+	bpf_map_delete_elem(&flows, &s->alias);
+	return true;
+}
+
+static __always_inline long nat_take(struct pk_scratch *s, __u32 now)
+{
+	long r = nat_put(s);
+
+	return r == -PK_EEXIST && nat_was_over(s, now) ? nat_put(s) : r;
+}
+
+/* The tuple of s->alias is another flow's to answer, seen from its other end. */
+static __always_inline bool nat_is_answered(struct pk_scratch *s, __u32 now)
+{
+	const struct pk_flow *flow;
+
+	flow_key_mirror(&s->old, &s->alias);
+	flow = bpf_map_lookup_elem(&flows, &s->old);
+	return flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(flow, now);
+}
+
+/* A socket of the node that takes what comes from the flow's destination to this port. */
+static __always_inline bool nat_has_socket(struct __sk_buff *skb, const struct pk_flow_key *alias)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	__u32 size = sizeof(tuple.ipv4);
+
+	if (pk_addr_is_v4(&alias->dst)) {
+		tuple.ipv4.saddr = alias->src.w[3];
+		tuple.ipv4.daddr = alias->dst.w[3];
+		tuple.ipv4.sport = alias->sport;
+		tuple.ipv4.dport = alias->dport;
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, &alias->src, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, &alias->dst, 16);
+		tuple.ipv6.sport = alias->sport;
+		tuple.ipv6.dport = alias->dport;
+		size = sizeof(tuple.ipv6);
+	}
+	if (alias->proto == IPPROTO_TCP)
+		sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	bpf_sk_release(sk);
+	return true;
+}
+
+/* Is the port somebody else's: a published one, or a socket's? */
+static __always_inline bool nat_is_used(struct __sk_buff *skb, const struct pk_flow_key *alias)
+{
+	struct pk_published_key key = { .proto = alias->proto, .port = alias->dport };
+
+	if (alias->proto == IPPROTO_ICMP || alias->proto == IPPROTO_ICMPV6)
+		return false;
+	return bpf_map_lookup_elem(&published, &key) || nat_has_socket(skb, alias);
+}
+
+struct nat_search {
+	struct __sk_buff *skb;
+	struct pk_scratch *s;
+	__u32 low, range, start;
+	__u32 now;
+	int reason;
+};
+
+/* One port; 1 ends the search. */
+static int nat_step(__u32 i, struct nat_search *search)
+{
+	struct pk_scratch *s = search->s;
+	__u16 port = search->low + (search->start + i) % search->range;
+	long r;
+
+	s->alias.dport = bpf_htons(port);
+	if (s->key.proto == IPPROTO_ICMP || s->key.proto == IPPROTO_ICMPV6)
+		s->alias.sport = s->alias.dport;
+	if (nat_is_used(search->skb, &s->alias))
+		return 0;
+	r = nat_take(s, search->now);
+	if (r == -PK_EEXIST)
+		return 0;
+	search->reason = r ? PK_REASON_MAP_FULL : PK_REASON_OK;
+	return 1;
+}
+
+/* A port of s->translated to the world, by trying from one that nobody guesses. */
+static __always_inline int nat_masquerade(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
+{
+	struct nat_search search = { .skb = skb,
+				     .s = s,
+				     .start = bpf_get_prandom_u32() >> 1,
+				     .now = now,
+				     .reason = PK_REASON_MASQUERADE_FULL };
+	const struct pk_node *n = publish_node();
+
+	if (!n || !n->masquerade_low || n->masquerade_high < n->masquerade_low)
+		return PK_REASON_MASQUERADE_FULL;
+	search.low = n->masquerade_low;
+	search.range = n->masquerade_high - n->masquerade_low + 1;
+	bpf_loop(NAT_PORT_TRIES, nat_step, &search, 0);
+	s->translated_port = s->alias.dport;
+	return search.reason;
+}
+
+/* The alias of the flow that is to be made under s->key. */
+static __always_inline int nat_begin(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
+{
+	struct pk_flow *flow = &s->flow;
+	long r;
+
+	flow->flags = s->translation;
+	flow->address = s->translated;
+	flow->port = s->translated_port;
+	flow_alias_key(&s->alias, flow, &s->key);
+	if (s->translation & PK_FLOW_SOURCE)
+		return nat_masquerade(skb, s, now);
+	if (nat_is_answered(s, now))
+		return PK_REASON_TUPLE_TAKEN;
+	r = nat_take(s, now);
+	if (!r)
+		return PK_REASON_OK;
+	return r == -PK_EEXIST ? PK_REASON_TUPLE_TAKEN : PK_REASON_MAP_FULL;
+}
+
+/* The flow wasn't made after all. */
+static __always_inline void nat_undo(struct pk_scratch *s)
+{
+	if (s->translation)
+		bpf_map_delete_elem(&flows, &s->alias);
+}
+
+/* The source that the world sees: the kernel's choice, else the uplink's own address. */
+static __always_inline union pk_addr nat_source(const struct pk_scratch *s,
+						const struct pk_uplink *up)
+{
+	if (!pk_addr_zero(&s->source))
+		return s->source;
+	return s->pkt.flags & PK_PKT_IPV4 ? up->ipv4 : up->ipv6;
+}
+
+static __always_inline const struct pk_uplink *nat_uplink(const struct pk_node *n, __u32 ifindex)
+{
+	for (int i = 0; i < PK_UPLINKS; i++)
+		if (n->uplink[i].ifindex == ifindex)
+			return &n->uplink[i];
+	return NULL;
+}
+
+static __always_inline bool nat_is_wanted(const struct pk_pkt *pkt)
+{
+	__u32 flag = pkt->flags & PK_PKT_IPV4 ? PK_WORD_MASQUERADE : PK_WORD_MASQUERADE6;
+
+	return PK_WORD_FLAGS(pkt->word) & flag;
+}
+
+/*
+ * Of a new flow of an endpoint's to the world: is it masqueraded? Only behind an uplink, where its
+ * answers are recognized; to another device it goes with its own address.
+ */
+static __always_inline int nat_choose(struct pk_scratch *s)
+{
+	const struct pk_pkt *pkt = &s->pkt;
+	const struct pk_node *n = publish_node();
+	const struct pk_uplink *up;
+
+	if (!nat_is_wanted(pkt) || !n || !s->way.target)
+		return PK_REASON_OK;
+	up = nat_uplink(n, s->way.target);
+	if (!up)
+		return PK_REASON_OK;
+	if (!(pkt->flags & PK_PKT_ECHO_REQUEST) && pkt->proto != IPPROTO_TCP &&
+	    pkt->proto != IPPROTO_UDP)
+		return PK_REASON_NOT_BUILT;
+	s->translated = nat_source(s, up);
+	if (pk_addr_zero(&s->translated))
+		return PK_REASON_NO_ROUTE;
+	s->translation = PK_FLOW_SOURCE;
+	return PK_REASON_OK;
+}
+
+/* Does the node still have the address that a flow is masqueraded behind? */
+static __always_inline bool nat_is_lost(const struct pk_flow *flow, const struct pk_scratch *s)
+{
+	const struct pk_node *n = publish_node();
+
+	return flow->flags & PK_FLOW_SOURCE && !pk_addr_same(&flow->address, &s->source) &&
+	       !(n && publish_is_uplinks(n, &flow->address));
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Writes an address and a port in a packet's headers, checksums included. The writes are direct,
+ * and so are the sums; what a driver summed up of the whole packet (CHECKSUM_COMPLETE) follows by
+ * one helper. A partial checksum holds the pseudo-header's sum alone, which knows no ports.
+ */
+#include "lib/parse.h"
+#include "lib/scratch.h"
+
+static __always_inline __u16 rewrite_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* What a sum of one's complement gains where `was` becomes `is`. */
+static __always_inline __u64 rewrite_gain32(__be32 was, __be32 is)
+{
+	return (__u64)(__u32)~was + is;
+}
+
+static __always_inline __u64 rewrite_gain16(__be16 was, __be16 is)
+{
+	return (__u64)(__u16)~was + is;
+}
+
+/* A checksum field: the complement of a sum. */
+static __always_inline __sum16 rewrite_check(__sum16 check, __u64 gain)
+{
+	return ~rewrite_fold((__u16)~check + gain);
+}
+
+/* Not inlined: where the compiler merges several, it computes addresses inside the context. */
+static __noinline int rewrite_address(struct __sk_buff *skb, struct pk_pkt *pkt, bool source,
+				      const union pk_addr *to, __u64 *gain)
+{
+	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	union pk_addr *has = source ? &pkt->src : &pkt->dst;
+	struct ipv6hdr *ip6;
+	struct iphdr *ip;
+
+	if (pkt->flags & PK_PKT_IPV4) {
+		ip = pk_take(&c, ETH_HLEN, sizeof(*ip));
+		if (!ip)
+			return PK_REASON_TRUNCATED;
+		*gain += rewrite_gain32(has->w[3], to->w[3]);
+		ip->check = rewrite_check(ip->check, rewrite_gain32(has->w[3], to->w[3]));
+		if (source)
+			ip->saddr = to->w[3];
+		else
+			ip->daddr = to->w[3];
+	} else {
+		ip6 = pk_take(&c, ETH_HLEN, sizeof(*ip6));
+		if (!ip6)
+			return PK_REASON_TRUNCATED;
+		for (int i = 0; i < 4; i++)
+			*gain += rewrite_gain32(has->w[i], to->w[i]);
+		__builtin_memcpy(source ? &ip6->saddr : &ip6->daddr, to, 16);
+	}
+	*has = *to;
+	return PK_REASON_OK;
+}
+
+/* Where the protocol's checksum stands in its header; 0: it has none that knows addresses. */
+static __always_inline __u32 rewrite_check_at(__u8 proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return offsetof(struct tcphdr, check);
+	case IPPROTO_UDP:
+		return offsetof(struct udphdr, check);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return offsetof(struct pk_icmp, checksum);
+	default:
+		return 0;
+	}
+}
+
+static __always_inline __be16 *rewrite_at(struct __sk_buff *skb, __u32 off)
+{
+	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+
+	return off > PK_PARSE_LINEAR ? NULL : pk_take(&c, off, 2);
+}
+
+/* What a rewriting changed: sums of one's complement. */
+struct rewrite_gains {
+	__u64 addresses;
+	__u64 ports; /* and an echo's id */
+	__u64 whole; /* of the packet from its IP header on, checksums included */
+};
+
+/* The L4 checksum follows. In IPv4 the header's own checksum has taken the addresses back. */
+static __always_inline int rewrite_l4(struct __sk_buff *skb, const struct pk_pkt *pkt,
+				      struct rewrite_gains *g)
+{
+	__be16 *check = rewrite_at(skb, pkt->l4_off + rewrite_check_at(pkt->proto));
+	bool v4 = pkt->flags & PK_PKT_IPV4;
+
+	if (!check)
+		return PK_REASON_TRUNCATED;
+	if (pkt->proto == IPPROTO_ICMP) { /* no pseudo-header */
+		*check = rewrite_check(*check, g->ports);
+		return PK_REASON_OK;
+	}
+	if (pkt->flags & PK_PKT_PARTIAL) {
+		*check = rewrite_fold(*check + g->addresses);
+		return PK_REASON_OK;
+	}
+	if (pkt->proto == IPPROTO_UDP && !*check) { /* it has none */
+		g->whole = v4 ? g->ports : g->addresses + g->ports;
+		return PK_REASON_OK;
+	}
+	*check = rewrite_check(*check, g->addresses + g->ports);
+	if (pkt->proto == IPPROTO_UDP && !*check)
+		*check = 0xffff;
+	g->whole = v4 ? (__u16)~rewrite_fold(g->addresses) : 0;
+	return PK_REASON_OK;
+}
+
+static __always_inline __u32 rewrite_port_at(const struct pk_pkt *pkt, bool source)
+{
+	if (pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY))
+		return offsetof(struct pk_icmp, id);
+	return source ? 0 : 2;
+}
+
+static __always_inline int rewrite_port(struct __sk_buff *skb, struct pk_pkt *pkt, bool source,
+					__be16 to, __u64 *gain)
+{
+	bool echo = pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY);
+	__be16 *at = rewrite_at(skb, pkt->l4_off + rewrite_port_at(pkt, source));
+
+	if (!at)
+		return PK_REASON_TRUNCATED;
+	*gain += rewrite_gain16(*at, to);
+	*at = to;
+	if (source || echo)
+		pkt->sport = to;
+	if (!source || echo)
+		pkt->dport = to;
+	return PK_REASON_OK;
+}
+
+/* The packet as its way says. Translated are TCP, UDP and echoes only. */
+static __always_inline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt,
+				      const struct pk_way *way)
+{
+	bool source = way->rewrite & PK_REWRITE_SOURCE;
+	struct rewrite_gains g = {};
+	int reason = rewrite_address(skb, pkt, source, &way->address, &g.addresses);
+
+	if (!reason && way->rewrite & PK_REWRITE_HAIRPIN)
+		reason = rewrite_address(skb, pkt, !source, &way->hairpin, &g.addresses);
+	if (!reason)
+		reason = rewrite_port(skb, pkt, source, way->port, &g.ports);
+	if (!reason)
+		reason = rewrite_l4(skb, pkt, &g);
+	/* Only an uplink's driver sums up whole packets. */
+	if (!reason && pkt->dir == PK_INGRESS && g.whole)
+		bpf_csum_update(skb, rewrite_fold(g.whole));
+	return reason;
+}

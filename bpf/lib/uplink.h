@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What comes in by an uplink. Ours is an answer to a masqueraded flow, what is for a published
+ * port, and what is for an endpoint's address; everything else goes on to the host as it came, after
+ * at most one lookup in a hash (two for a port of the masquerade range that is nobody's).
+ */
+#include "lib/guard.h"
+
+/* The few fields that tell whether a packet can be ours. */
+struct uplink_glance {
+	union pk_addr dst;
+	__be16 dport; /* 0: the protocol has none */
+	__u8 proto;
+};
+
+static __always_inline bool uplink_glance_ports(const struct pk_cursor *c, __u32 off,
+						struct uplink_glance *g)
+{
+	const __be16 *ports;
+
+	if (g->proto != IPPROTO_TCP && g->proto != IPPROTO_UDP)
+		return true;
+	ports = pk_take(c, off, 4);
+	if (ports)
+		g->dport = ports[1];
+	return ports;
+}
+
+/* False: nothing that is ours looks like it. Options make it a case for the parser. */
+static __always_inline bool uplink_glance(const struct pk_cursor *c, struct uplink_glance *g)
+{
+	const struct ethhdr *eth = pk_take(c, 0, sizeof(*eth));
+	const struct ipv6hdr *ip6;
+	const struct iphdr *ip;
+
+	if (!eth)
+		return false;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		ip = pk_take(c, ETH_HLEN, sizeof(*ip));
+		if (!ip || ip->ihl != 5 || ip->frag_off & bpf_htons(PK_IP_FRAGMENT))
+			return false;
+		parse_mapped(&g->dst, ip->daddr);
+		g->proto = ip->protocol;
+		return uplink_glance_ports(c, ETH_HLEN + sizeof(*ip), g);
+	}
+	if (eth->h_proto != bpf_htons(ETH_P_IPV6))
+		return false;
+	ip6 = pk_take(c, ETH_HLEN, sizeof(*ip6));
+	if (!ip6)
+		return false;
+	__builtin_memcpy(&g->dst, &ip6->daddr, 16);
+	g->proto = ip6->nexthdr;
+	return uplink_glance_ports(c, ETH_HLEN + sizeof(*ip6), g);
+}
+
+static __always_inline bool uplink_in_blocks(const struct pk_node *n, const union pk_addr *a)
+{
+	for (int i = 0; i < PK_BLOCKS; i++) {
+		const struct pk_block *b = &n->block[i];
+
+		if (b->mask.d[0] | b->mask.d[1] && !((a->d[0] ^ b->addr.d[0]) & b->mask.d[0]) &&
+		    !((a->d[1] ^ b->addr.d[1]) & b->mask.d[1]))
+			return true;
+	}
+	return n->flags & PK_NODE_MORE_BLOCKS && bpf_map_lookup_elem(&by_address, a);
+}
+
+static __always_inline bool uplink_in_range(const struct pk_node *n, __be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return p >= n->masquerade_low && p <= n->masquerade_high;
+}
+
+/* Echo and ICMP errors to an address that is masqueraded behind. */
+static __always_inline bool uplink_is_icmp(const struct uplink_glance *g)
+{
+	return g->proto == IPPROTO_ICMP || g->proto == IPPROTO_ICMPV6;
+}
+
+static __always_inline bool uplink_is_published(const struct uplink_glance *g)
+{
+	struct pk_published_key key = { .proto = g->proto, .port = g->dport };
+
+	return g->dport && bpf_map_lookup_elem(&published, &key);
+}
+
+/* What a packet may be. */
+enum uplink_kind {
+	UPLINK_HOSTS,	  /* none of ours */
+	UPLINK_ENDPOINTS, /* for an address of this node's blocks */
+	UPLINK_ANSWER,	  /* in the masquerade range: ours where there is a flow */
+	UPLINK_PUBLISHED, /* a port that somebody publishes */
+};
+
+static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
+						    const struct uplink_glance *g)
+{
+	if (uplink_in_blocks(n, &g->dst))
+		return UPLINK_ENDPOINTS;
+	if (uplink_is_icmp(g) || (g->dport && uplink_in_range(n, g->dport)))
+		return publish_is_uplinks(n, &g->dst) ? UPLINK_ANSWER : UPLINK_HOSTS;
+	return uplink_is_published(g) ? UPLINK_PUBLISHED : UPLINK_HOSTS;
+}
+
+/* The endpoint that the packet is for becomes the hook's. */
+static __always_inline const struct pk_endpoint *uplink_endpoint(struct pk_pkt *pkt, __u32 slot)
+{
+	const struct pk_endpoint *ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
+
+	if (!ep)
+		return NULL;
+	pkt->slot = pkt->at_slot = slot;
+	pkt->word = flow_word(slot);
+	ep = pk_after(ep, pkt->word);
+	pkt->identity = READ_ONCE(ep->identity);
+	pkt->tenant = READ_ONCE(ep->tenant);
+	pkt->party = PK_PARTY_WORLD;
+	return ep;
+}
+
+/* The slot of the flow that the packet answers; 0 = none. */
+static __always_inline __u32 uplink_flow_slot(struct pk_pkt *pkt)
+{
+	struct pk_flow_key key;
+	struct pk_flow *flow;
+
+	flow_key(&key, pkt, false);
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow || flow->kind != PK_FLOW_ALIAS)
+		return 0;
+	flow = flow_of_alias(flow, &key);
+	return flow ? READ_ONCE(flow->slot[0]) : 0;
+}
+
+/*
+ * Is the destination the node's own? Asked from the endpoint's device, where forwarding is on: from
+ * another one the FIB helper says nothing.
+ */
+static __noinline bool uplink_is_nodes(struct __sk_buff *skb, const struct pk_pkt *pkt, __u32 slot)
+{
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+	struct peer_ask ask = { .src = pkt->src, .dst = pkt->dst };
+	const struct pk_node *n = publish_node();
+	struct bpf_fib_lookup fib;
+
+	if (!ep || !n)
+		return false;
+	if (publish_is_uplinks(n, &pkt->dst))
+		return true;
+	ask.ifindex = ep->host_ifindex;
+	peer_fib_ask(&fib, &ask);
+	return bpf_fib_lookup(skb, &fib, sizeof(fib), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
+static __always_inline __u32 uplink_slot(struct __sk_buff *skb, struct pk_pkt *pkt,
+					 enum uplink_kind kind)
+{
+	const struct pk_published *to;
+	const struct pk_local *local;
+	__u32 slot = 0;
+
+	if (kind == UPLINK_ENDPOINTS) {
+		local = bpf_map_lookup_elem(&by_address, &pkt->dst);
+		return local ? local->slot : 0;
+	}
+	if (kind == UPLINK_ANSWER)
+		slot = uplink_flow_slot(pkt);
+	if (slot || !(pkt->flags & PK_PKT_PORTS))
+		return slot;
+	to = publish_find(pkt);
+	return to && uplink_is_nodes(skb, pkt, to->slot) ? to->slot : 0;
+}
+
+static __always_inline int uplink_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	struct pk_scratch *s = pkt->flags & PK_PKT_WAY ? scratch_get() : NULL;
+	int reason = PK_REASON_OK;
+
+	if (s && s->way.rewrite)
+		reason = pk_rewrite(skb, pkt, &s->way);
+	return reason ? reason : deliver_endpoint(skb, pkt, pkt->slot);
+}
+
+/* The slow path of guard_up. */
+static __always_inline int guard_miss_up(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	struct pk_pkt *pkt = &s->pkt;
+	__u32 slot = pkt->slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+	const struct pk_published *to;
+	int reason;
+
+	guard_begin(s);
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (!deliver_is_for(pkt, ep)) {
+		to = publish_find(pkt);
+		if (to && to->slot == slot)
+			publish_translate(s, to);
+	}
+	reason = peer_resolve_source(skb, s, ep);
+	if (!reason)
+		reason = miss_decide(skb, s, PK_TAIL_MISS_UP);
+	if (reason || pkt->tail)
+		return reason;
+	guard_mark_way(s);
+	return guard_end(s, uplink_deliver(skb, pkt));
+}
+
+/* An ICMP error that comes in by an uplink. */
+static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason = guard_error_known(skb, s);
+
+	return reason ? reason : deliver_endpoint(skb, &s->pkt, s->pkt.slot);
+}
+
+/* UPLINK_NOT_OURS: the host's after all. */
+#define UPLINK_NOT_OURS (-1)
+
+static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	const struct pk_node *n = publish_node();
+	struct uplink_glance g = {};
+	const struct pk_endpoint *ep;
+	enum uplink_kind kind;
+	int reason;
+
+	if (!n || skb->vlan_present || !uplink_glance(&c, &g))
+		return UPLINK_NOT_OURS;
+	kind = uplink_kind(n, &g);
+	if (likely(kind == UPLINK_HOSTS))
+		return UPLINK_NOT_OURS;
+	reason = pk_guard_bytes(skb, pkt);
+	if (reason || pkt->flags & PK_PKT_GROUP)
+		return kind == UPLINK_ENDPOINTS && reason ? reason : UPLINK_NOT_OURS;
+	if (pkt->flags & PK_PKT_ICMP_ERROR) {
+		pkt->tail = PK_TAIL_ERROR_UP;
+		return PK_REASON_OK;
+	}
+	ep = uplink_endpoint(pkt, uplink_slot(skb, pkt, kind));
+	if (!ep)
+		return kind == UPLINK_ENDPOINTS ? PK_REASON_UNKNOWN_ENDPOINT : UPLINK_NOT_OURS;
+	if (!pkt->word)
+		return PK_REASON_ENDPOINT_CLOSED;
+	sanity_partial(skb, pkt);
+	reason = guard_flow(skb, pkt, PK_TAIL_MISS_UP);
+	return reason || pkt->tail ? reason : uplink_deliver(skb, pkt);
+}
