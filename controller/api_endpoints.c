@@ -85,6 +85,7 @@ static void write_who(struct pk_jw *w, const struct pk_local_endpoint *m)
 	pk_jw_string(w, "group", pk_local_endpoint_group(m));
 	pk_jw_string(w, "alloc", m->facts ? m->facts->id : NULL);
 	pk_jw_string(w, "confirmed", pk_confirmed_name(m->confirmed));
+	pk_jw_string(w, "labelsRefused", pk_local_endpoint_labels_refused(m));
 }
 
 static void write_where(struct pk_jw *w, const struct pk_local_endpoint *m)

@@ -9,6 +9,8 @@
 #include "own.h"
 #include "tables.h"
 
+#define ALLOCS_SAID 8
+
 struct reasons {
 	struct pk_jw *w;
 	bool degraded, failing;
@@ -92,6 +94,35 @@ static void upkeep_reason(struct reasons *r, const struct pk_upkeep_stats *u)
 		reason(r, false, "records", text, "stop its allocation: DEL needs no record");
 }
 
+/* Why it has its base's labels, though Nomad knows it; NULL: it hasn't. */
+static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local_endpoint *ep)
+{
+	const struct pk_alloc *alloc = pk_model_find_alloc(p->model, ep->container_id);
+
+	return alloc && alloc->refused ? alloc->refused : pk_local_endpoint_labels_refused(ep);
+}
+
+/* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
+static void alloc_reasons(const struct pk_parts *p, struct reasons *r)
+{
+	unsigned int said = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
+	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
+		const char *why = alloc_trouble(p, ep);
+		own_str text = { 0 };
+
+		if (!why)
+			continue;
+		said++;
+		pk_str_addf(&text,
+			    "the record of alloc %.64s is not used: %.300s; its endpoint keeps "
+			    "the labels that it had, or its base's",
+			    ep->container_id, why);
+		reason(r, false, "alloc", text.text, "its job's author must shorten or mend it");
+	}
+}
+
 static void write_reasons(const struct pk_parts *p, struct reasons *r, const struct doc_count *docs)
 {
 	pk_jw_open(r->w, "reasons", '[');
@@ -105,6 +136,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
 	source_reason(r, "consul", p->consul ? pk_consul_source(p->consul) : NULL);
 	source_reason(r, "files", pk_files_source(p->files));
+	alloc_reasons(p, r);
 	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",
 		       "see the log for its name");
@@ -236,6 +268,18 @@ static void write_audit(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_close(w, '}');
 }
 
+/* For how long nobody was answered: the worst since start, and how often it was too long. */
+static void write_loop(const struct pk_parts *p, struct pk_jw *w)
+{
+	const struct pk_loop_turns *turns = pk_loop_turns(p->loop);
+
+	pk_jw_open(w, "loop", '{');
+	pk_jw_double(w, "longestTurnMs", (double)turns->longest_ns / 1e6);
+	pk_jw_double(w, "longestTurnCpuMs", (double)turns->longest_cpu_ns / 1e6);
+	pk_jw_uint(w, "turnsOver50Ms", turns->over);
+	pk_jw_close(w, '}');
+}
+
 void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
 {
 	const struct doc_count docs = count_documents(p);
@@ -262,6 +306,7 @@ void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
 	write_endpoints(p, &w);
 	pk_jw_uint(&w, "ruleSets", pk_sync_rule_sets(p->sync));
 	write_tables(p, &w);
+	write_loop(p, &w);
 	write_events(p, &w);
 	write_audit(p, &w);
 	pk_jw_close(&w, '}');

@@ -23,7 +23,8 @@ struct pk_consul {
 	struct pk_http_call *call;
 	struct pk_source source;
 	char prefix[320];
-	uint64_t index, asked_ms;
+	struct pk_pace pace;
+	uint64_t index;
 	struct pk_kvs last; /* of a consistent answer that waits for the token's check */
 	pk_loop_fn *changed;
 	void *arg;
@@ -35,7 +36,7 @@ static void failed(struct pk_consul *c, const char *why)
 		log_warn("op=consul err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&c->source, why);
 	c->index = 0;
-	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1, 250, 15000));
+	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
 
 static void start(struct pk_consul *c, const char *path, unsigned int timeout_ms, pk_http_fn *fn)
@@ -127,12 +128,12 @@ static size_t missing(struct pk_consul *c, const struct pk_kvs *kvs)
 	return n;
 }
 
-static void good(struct pk_consul *c, size_t keys, unsigned int pause_ms)
+static void good(struct pk_consul *c, size_t keys)
 {
 	pk_source_good(&c->source);
 	snprintf(c->source.detail, sizeof(c->source.detail), "%zu keys below %.100s", keys,
 		 c->prefix);
-	pk_timer_set(c->timer, pause_ms);
+	pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->loop)));
 }
 
 static void remove_missing(struct pk_consul *c)
@@ -142,7 +143,7 @@ static void remove_missing(struct pk_consul *c)
 	/* What went may be what a refused document waits for. */
 	if (any && pk_docs_any_waits(c->docs))
 		c->index = 0;
-	good(c, c->last.n, pk_service_pause(0, 0, 0));
+	good(c, c->last.n);
 	pk_kvs_done(&c->last);
 	if (any)
 		c->changed(c->arg);
@@ -233,7 +234,6 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	struct pk_consul *c = arg;
 	struct pk_kvs kvs;
 	char why[300];
-	uint64_t asked = c->index;
 	bool any, gone;
 	size_t n;
 
@@ -246,7 +246,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	if (reply->index < c->index) {
 		pk_kvs_done(&kvs);
 		c->index = 0;
-		pk_timer_set(c->timer, pk_service_pause(0, 0, 0));
+		pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->loop)));
 		return;
 	}
 	c->index = reply->index;
@@ -267,7 +267,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 		start(c, path.text, CONFIRM_MS, on_consistent);
 		return;
 	}
-	good(c, n, pk_service_pause(asked, c->index, pk_loop_now(c->loop) - c->asked_ms));
+	good(c, n);
 }
 
 static void ask(void *arg)
@@ -276,7 +276,6 @@ static void ask(void *arg)
 	own_str path = { 0 };
 
 	query(c, &path);
-	c->asked_ms = pk_loop_now(c->loop);
 	if (c->index)
 		pk_str_addf(&path, "&index=%lu&wait=%ds", c->index, WAIT_S);
 	start(c, path.text, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_keys);

@@ -10,7 +10,8 @@
 #include "own.h"
 #include "str.h"
 
-#define AGENT "picketd/" PK_VERSION
+#define AGENT	  "picketd/" PK_VERSION
+#define ERROR_MAX 4096 /* bytes of what another status than 200 says */
 
 struct pk_http {
 	struct pk_loop *loop;
@@ -25,10 +26,12 @@ struct pk_http_call {
 	CURL *easy;
 	struct curl_slist *headers;
 	struct pk_str body;
+	size_t cap, got;
 	uint64_t index;
 	bool filtered;
 	int known_leader;
 	pk_http_fn *fn;
+	pk_http_sink_fn *sink;
 	void *arg;
 	char error[CURL_ERROR_SIZE];
 };
@@ -67,8 +70,8 @@ static void finish(struct pk_http_call *c, CURLcode result)
 	reply.status = (int)status;
 	reply.len = c->body.len;
 	snprintf(error, sizeof(error), "%s", *c->error ? c->error : curl_easy_strerror(result));
-	if (result == CURLE_WRITE_ERROR)
-		snprintf(error, sizeof(error), "answer of more than %zu bytes", c->body.cap - 1);
+	if (result == CURLE_WRITE_ERROR && c->got > c->cap)
+		snprintf(error, sizeof(error), "answer of more than %zu bytes", c->cap);
 	reply.error = result == CURLE_OK ? NULL : error;
 	body = pk_str_take(&c->body);
 	reply.body = body ?: "";
@@ -98,8 +101,10 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 		     (what & EV_WRITE ? CURL_CSELECT_OUT : 0),
 	    running;
 
+	pk_loop_begin(http->loop);
 	curl_multi_socket_action(http->multi, fd, action, &running);
 	reap(http);
+	pk_loop_end(http->loop);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -109,8 +114,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	pk_loop_begin(http->loop);
 	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	reap(http);
+	pk_loop_end(http->loop);
 }
 
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket)
@@ -179,8 +186,21 @@ void pk_http_free(struct pk_http *http)
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct pk_http_call *c = arg;
+	long status = 0;
 
 	(void)size;
+	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200) {
+		size_t room = ERROR_MAX - c->body.len;
+
+		pk_str_addn(&c->body, data, n < room ? n : room);
+		return n;
+	}
+	c->got += n;
+	if (c->got > c->cap)
+		return 0;
+	if (c->sink)
+		return c->sink(c->arg, data, n) ? n : 0;
 	pk_str_addn(&c->body, data, n);
 	return c->body.failed ? 0 : n;
 }
@@ -269,8 +289,13 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 {
 	struct pk_http_call *c = pk_alloc(sizeof(*c));
 
-	*c = (struct pk_http_call){ .http = http, .known_leader = -1, .fn = fn, .arg = arg };
-	c->body.cap = q->cap + 1;
+	*c = (struct pk_http_call){ .http = http,
+				    .known_leader = -1,
+				    .cap = q->cap,
+				    .fn = fn,
+				    .sink = q->sink,
+				    .arg = arg };
+	c->body.cap = (q->cap > ERROR_MAX ? q->cap : ERROR_MAX) + 1;
 	c->easy = curl_easy_init();
 	if (!c->easy)
 		abort();

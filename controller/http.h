@@ -13,6 +13,8 @@
 struct pk_http;
 struct pk_http_call;
 
+typedef bool pk_http_sink_fn(void *arg, const char *bytes, size_t n);
+
 struct pk_http_request {
 	const char *method; /* NULL: GET */
 	const char *url;
@@ -22,6 +24,9 @@ struct pk_http_request {
 	const char *body;	  /* or NULL; copied */
 	unsigned int timeout_ms;  /* of the whole call */
 	size_t cap;		  /* bytes of the answer's body */
+	/* Gets the body of a 200 piece by piece instead of the reply; false: it wants no more, and
+	 * the reply is an error. arg is fn's. */
+	pk_http_sink_fn *sink;
 };
 
 struct pk_http_reply {

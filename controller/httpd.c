@@ -30,6 +30,7 @@
 #define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
 
 struct pk_httpd {
+	struct pk_loop *loop;
 	struct evhttp *http;
 	struct evconnlistener *listener;
 	struct pk_timer *full;
@@ -102,6 +103,7 @@ static void take_uri(struct pk_exchange *x)
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct pk_httpd *httpd = arg;
+	struct pk_loop *loop = httpd->loop;
 	struct pk_exchange *x = pk_alloc(sizeof(*x));
 
 	*x = (struct pk_exchange){ .httpd = httpd, .req = req };
@@ -114,7 +116,9 @@ static void on_request(struct evhttp_request *req, void *arg)
 	take_uri(x);
 	x->admin = peer_is_root(x);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), gone, x);
+	pk_loop_begin(loop);
 	httpd->fn(httpd->arg, x);
+	pk_loop_end(loop);
 }
 
 /* Of /etc/group alone: getgrnam would load every library that nsswitch.conf names (0.3 MB for one
@@ -205,6 +209,7 @@ struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char
 	if (fd < 0)
 		return NULL;
 	httpd = pk_alloc(sizeof(*httpd));
+	httpd->loop = loop;
 	strcpy(httpd->path, path);
 	httpd->http = evhttp_new(pk_loop_base(loop));
 	bound = httpd->http ? evhttp_accept_socket_with_handle(httpd->http, fd) : NULL;

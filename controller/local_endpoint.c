@@ -62,6 +62,12 @@ static bool has_facts(const struct pk_local_endpoint *m)
 	return m->confirmed == PK_CONFIRMED || m->confirmed == PK_CONTRADICTED;
 }
 
+/* Its labels count as Nomad gives them. */
+static bool has_labels(const struct pk_local_endpoint *m)
+{
+	return has_facts(m) && !m->facts->labels_refused;
+}
+
 bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *m)
 {
 	/* A namespace that CNI_ARGS lacked stays lacking: they are how Nomad's client names it. */
@@ -89,6 +95,11 @@ const char *pk_local_endpoint_group(const struct pk_local_endpoint *m)
 	if (has_facts(m))
 		return m->facts->group;
 	return m->confirmed == PK_BELIEVED ? m->group : NULL;
+}
+
+const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *m)
+{
+	return has_facts(m) ? m->facts->labels_refused : NULL;
 }
 
 void pk_local_endpoint_name(const struct pk_local_endpoint *m, struct pk_str *out)
@@ -164,9 +175,10 @@ static struct pk_label_set *labels_of(const struct pk_local_endpoint *m,
 
 	if (pk_local_endpoint_quarantined(m))
 		return pk_label_set_init();
-	if (has_facts(m))
+	if (has_labels(m))
 		set = from_facts(m, s);
-	/* Labels that can't be one (a meta key that is no key) leave the endpoint at its base. */
+	/* Labels that can't be one (a meta key that is no key) leave the endpoint at its base, and
+	 * so do more than an alloc may bring. */
 	return set ? set : from_claims(m, s, &claims);
 }
 
@@ -183,7 +195,7 @@ struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint
 		return ep;
 	for (size_t i = 0; i < m->n_mappings; i++)
 		pk_world_endpoint_add_published(ep, m->mappings[i].proto, m->mappings[i].own);
-	if (!has_facts(m))
+	if (!has_labels(m))
 		return ep;
 	for (size_t i = 0; i < m->facts->n_ports; i++)
 		pk_world_endpoint_add_port(ep, m->facts->ports[i].label, PK_PROTO_ANY,
@@ -191,96 +203,4 @@ struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint
 	for (size_t i = 0; i < m->facts->n_checks; i++)
 		pk_world_endpoint_add_check(ep, IPPROTO_TCP, m->facts->checks[i]);
 	return ep;
-}
-
-static void write_service(struct pk_jw *w, const char *name, const struct pk_alloc *a,
-			  bool with_checks)
-{
-	char port[8];
-
-	pk_jw_open(w, NULL, '{');
-	pk_jw_string(w, "Name", name);
-	pk_jw_open(w, "Checks", '[');
-	for (size_t i = 0; with_checks && i < a->n_checks; i++) {
-		snprintf(port, sizeof(port), "%u", a->checks[i]);
-		pk_jw_open(w, NULL, '{');
-		pk_jw_string(w, "Type", "tcp");
-		pk_jw_string(w, "PortLabel", port);
-		pk_jw_close(w, '}');
-	}
-	pk_jw_close(w, ']');
-	pk_jw_close(w, '}');
-}
-
-static void write_job(struct pk_jw *w, const struct pk_alloc *a)
-{
-	pk_jw_open(w, "Job", '{');
-	pk_jw_string(w, "ParentID", strcmp(a->job, a->job_id) ? a->job : "");
-	pk_jw_string(w, "Region", a->region);
-	pk_jw_open(w, "Meta", '{');
-	for (size_t i = 0; i < a->n_meta; i++)
-		pk_jw_string(w, a->meta[i].key, a->meta[i].value);
-	pk_jw_close(w, '}');
-	pk_jw_open(w, "TaskGroups", '[');
-	pk_jw_open(w, NULL, '{');
-	pk_jw_string(w, "Name", a->group);
-	pk_jw_open(w, "Services", '[');
-	for (size_t i = 0; i < a->n_services; i++)
-		write_service(w, a->services[i], a, false);
-	if (a->services_unknown)
-		write_service(w, "${}", a, false);
-	write_service(w, "", a, true);
-	pk_jw_close(w, ']');
-	pk_jw_close(w, '}');
-	pk_jw_close(w, ']');
-	pk_jw_close(w, '}');
-}
-
-void pk_alloc_encode(const struct pk_alloc *a, struct pk_str *out)
-{
-	struct pk_jw w = { .out = out };
-
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "ID", a->id);
-	pk_jw_string(&w, "Namespace", a->tenant_name);
-	pk_jw_string(&w, "JobID", a->job_id);
-	pk_jw_string(&w, "TaskGroup", a->group);
-	pk_jw_string(&w, "ClientStatus", a->terminal ? "complete" : "running");
-	write_job(&w, a);
-	pk_jw_open(&w, "AllocatedResources", '{');
-	pk_jw_open(&w, "Shared", '{');
-	pk_jw_open(&w, "Ports", '[');
-	for (size_t i = 0; i < a->n_ports; i++) {
-		pk_jw_open(&w, NULL, '{');
-		pk_jw_string(&w, "Label", a->ports[i].label);
-		pk_jw_uint(&w, "Value", a->ports[i].host);
-		pk_jw_uint(&w, "To", a->ports[i].own);
-		pk_jw_close(&w, '}');
-	}
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_jw_close(&w, '}');
-	pk_jw_close(&w, '}');
-}
-
-struct pk_alloc *pk_alloc_copy(const struct pk_alloc *a)
-{
-	struct pk_alloc *copy = pk_alloc(sizeof(*copy));
-	own_str text = { 0 };
-
-	pk_alloc_encode(a, &text);
-	if (pk_alloc_decode(text.text ?: "", text.len, copy, NULL) == 0)
-		return copy;
-	free(copy);
-	return NULL;
-}
-
-bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b)
-{
-	own_str x = { 0 };
-	own_str y = { 0 };
-
-	pk_alloc_encode(a, &x);
-	pk_alloc_encode(b, &y);
-	return !x.failed && !y.failed && x.len == y.len && memcmp(x.text, y.text, x.len) == 0;
 }

@@ -58,12 +58,8 @@ const char *pk_local_endpoint_job(const struct pk_local_endpoint *ep);
 const char *pk_local_endpoint_group(const struct pk_local_endpoint *ep);
 /* "acme/api/web", "?" for what isn't known. */
 void pk_local_endpoint_name(const struct pk_local_endpoint *ep, struct pk_str *out);
+/* Why its labels are those of its base, though Nomad gave more; NULL: they aren't. */
+const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *ep);
 /* What the engine gets; never NULL. */
 struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint *ep,
 						  const struct pk_settings *settings);
-
-/* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that
- * pk_alloc_decode reads. */
-void pk_alloc_encode(const struct pk_alloc *alloc, struct pk_str *out);
-struct pk_alloc *pk_alloc_copy(const struct pk_alloc *alloc);
-bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);

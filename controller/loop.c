@@ -9,19 +9,28 @@
 #include "log.h"
 #include "own.h"
 
+#define BACKOFF_MS	1000ull
+#define BACKOFF_DOUBLED 4 /* times at most */
+
 struct pk_loop {
 	struct event_base *base;
 	uint64_t (*now)(void *arg);
 	void *now_arg;
+	struct timeval turn; /* libevent's own time of the turn that runs */
+	uint64_t since_ns, since_cpu_ns;
+	bool counted; /* the turn that runs is one of `over` */
+	struct pk_loop_turns turns;
 };
 
 struct pk_timer {
+	struct pk_loop *loop;
 	struct event *event;
 	pk_loop_fn *fn;
 	void *arg;
 };
 
 struct pk_watch {
+	struct pk_loop *loop;
 	struct event *event;
 	pk_loop_fn *fn;
 	void *arg;
@@ -36,9 +45,13 @@ static void on_log(int severity, const char *text)
 struct pk_loop *pk_loop_new(void)
 {
 	struct pk_loop *loop = pk_alloc(sizeof(*loop));
+	struct event_config *config = event_config_new();
 
 	event_set_log_callback(on_log);
-	loop->base = event_base_new();
+	/* To the microsecond: by its time a turn is told from the next one. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+	loop->base = event_base_new_with_config(config);
+	event_config_free(config);
 	if (loop->base)
 		return loop;
 	free(loop);
@@ -68,14 +81,52 @@ struct event_base *pk_loop_base(struct pk_loop *loop)
 	return loop->base;
 }
 
-uint64_t pk_loop_now(const struct pk_loop *loop)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void pk_loop_begin(struct pk_loop *loop)
+{
+	struct timeval turn;
+
+	event_base_gettimeofday_cached(loop->base, &turn);
+	if (timercmp(&turn, &loop->turn, ==))
+		return;
+	loop->turn = turn;
+	loop->counted = false;
+	loop->since_ns = clock_ns(CLOCK_MONOTONIC);
+	loop->since_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void pk_loop_end(struct pk_loop *loop)
+{
+	uint64_t took = clock_ns(CLOCK_MONOTONIC) - loop->since_ns;
+	uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - loop->since_cpu_ns;
+
+	if (took > loop->turns.longest_ns)
+		loop->turns.longest_ns = took;
+	if (cpu > loop->turns.longest_cpu_ns)
+		loop->turns.longest_cpu_ns = cpu;
+	if (took > PK_TURN_NS && !loop->counted) {
+		loop->counted = true;
+		loop->turns.over++;
+	}
+}
+
+const struct pk_loop_turns *pk_loop_turns(const struct pk_loop *loop)
+{
+	return &loop->turns;
+}
+
+uint64_t pk_loop_now(const struct pk_loop *loop)
+{
 	if (loop->now)
 		return loop->now(loop->now_arg);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+	return clock_ns(CLOCK_MONOTONIC) / 1000000u;
 }
 
 void pk_loop_set_clock(struct pk_loop *loop, uint64_t (*now)(void *arg), void *arg)
@@ -87,17 +138,21 @@ void pk_loop_set_clock(struct pk_loop *loop, uint64_t (*now)(void *arg), void *a
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct pk_timer *t = arg;
+	struct pk_loop *loop = t->loop;
 
 	(void)fd;
 	(void)what;
+	/* The function may free the timer. */
+	pk_loop_begin(loop);
 	t->fn(t->arg);
+	pk_loop_end(loop);
 }
 
 struct pk_timer *pk_timer_new(struct pk_loop *loop, pk_loop_fn *fn, void *arg)
 {
 	struct pk_timer *t = pk_alloc(sizeof(*t));
 
-	*t = (struct pk_timer){ .fn = fn, .arg = arg };
+	*t = (struct pk_timer){ .loop = loop, .fn = fn, .arg = arg };
 	t->event = evtimer_new(loop->base, on_timer, t);
 	if (!t->event)
 		abort();
@@ -149,17 +204,20 @@ void pk_timer_free(struct pk_timer *t)
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
 	struct pk_watch *w = arg;
+	struct pk_loop *loop = w->loop;
 
 	(void)fd;
 	(void)what;
+	pk_loop_begin(loop);
 	w->fn(w->arg);
+	pk_loop_end(loop);
 }
 
 static struct pk_watch *watch(struct pk_loop *loop, int fd, short what, pk_loop_fn *fn, void *arg)
 {
 	struct pk_watch *w = pk_alloc(sizeof(*w));
 
-	*w = (struct pk_watch){ .fn = fn, .arg = arg };
+	*w = (struct pk_watch){ .loop = loop, .fn = fn, .arg = arg };
 	w->event = event_new(loop->base, fd, (short)(what | EV_PERSIST), on_watch, w);
 	if (!w->event || event_add(w->event, NULL) < 0)
 		abort();
@@ -184,16 +242,12 @@ void pk_watch_free(struct pk_watch *w)
 	free(w);
 }
 
-uint64_t pk_backoff_ms(unsigned int failures, uint64_t base, uint64_t most)
+uint64_t pk_backoff_ms(unsigned int failures)
 {
-	uint64_t wait = base;
+	uint64_t wait = BACKOFF_MS << (failures < BACKOFF_DOUBLED ? failures : BACKOFF_DOUBLED);
 	uint32_t dice = 0;
 
-	while (failures-- > 0 && wait < most)
-		wait *= 2;
-	if (wait > most)
-		wait = most;
 	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
 		dice = 0;
-	return wait + wait / 4 * (dice % 1024) / 1024;
+	return wait / 2 + wait * (dice % 1024) / 1024;
 }

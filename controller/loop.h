@@ -21,6 +21,21 @@ struct event_base *pk_loop_base(struct pk_loop *loop); /* for http.c and httpd.c
 uint64_t pk_loop_now(const struct pk_loop *loop);
 void pk_loop_set_clock(struct pk_loop *loop, uint64_t (*now)(void *arg), void *arg);
 
+/*
+ * A turn is what the loop does between two looks at its descriptors: for so long nobody is
+ * answered. Timers and watches are counted by themselves; who has callbacks of libevent's own
+ * (http.c, httpd.c) stands between begin and end in each of them.
+ */
+struct pk_loop_turns {
+	uint64_t longest_ns;
+	uint64_t longest_cpu_ns; /* the most that one of them worked, waiting left out */
+	uint64_t over;		 /* how many took longer than PK_TURN_NS */
+};
+#define PK_TURN_NS 50000000ull
+const struct pk_loop_turns *pk_loop_turns(const struct pk_loop *loop);
+void pk_loop_begin(struct pk_loop *loop);
+void pk_loop_end(struct pk_loop *loop);
+
 /* One shot; set again replaces what was set. */
 struct pk_timer *pk_timer_new(struct pk_loop *loop, pk_loop_fn *fn, void *arg);
 void pk_timer_set(struct pk_timer *timer, uint64_t ms);
@@ -35,5 +50,9 @@ struct pk_watch *pk_watch_fd(struct pk_loop *loop, int fd, pk_loop_fn *fn, void 
 struct pk_watch *pk_watch_signal(struct pk_loop *loop, int number, pk_loop_fn *fn, void *arg);
 void pk_watch_free(struct pk_watch *watch);
 
-/* base, doubled with each failure up to most, and up to a quarter more by chance: no herd. */
-uint64_t pk_backoff_ms(unsigned int failures, uint64_t base, uint64_t most);
+/*
+ * How long to wait after so many failures before this one: a second, doubled each time up to
+ * sixteen, then by chance between half of it and half as much again. All nodes of a cluster see a
+ * server fail in the same moment, and must not come back in one.
+ */
+uint64_t pk_backoff_ms(unsigned int failures);

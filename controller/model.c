@@ -202,7 +202,7 @@ static bool set_facts(struct pk_model *m, struct pk_local_endpoint *ep,
 {
 	struct pk_alloc *copy;
 
-	if (ep->facts && pk_alloc_equal(ep->facts, alloc))
+	if (alloc->refused || (ep->facts && pk_alloc_equal(ep->facts, alloc)))
 		return false;
 	copy = pk_alloc_copy(alloc);
 	if (!copy)
@@ -364,6 +364,11 @@ bool pk_model_allocs(struct pk_model *m, struct pk_allocs *allocs)
 			any |= set_facts(m, m->list[i], a);
 	}
 	return any;
+}
+
+bool pk_model_has_alloc(const struct pk_model *m, const char *id)
+{
+	return m->allocs.nameless || pk_model_find_alloc(m, id);
 }
 
 const struct pk_alloc *pk_model_find_alloc(const struct pk_model *m, const char *id)

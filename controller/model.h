@@ -43,7 +43,9 @@ void pk_model_tidy_facts(struct pk_model *model, bool (*keep)(void *arg, const c
 bool pk_model_allocs(struct pk_model *model, struct pk_allocs *allocs);
 /* Nomad's word on one alloc: copied. */
 bool pk_model_alloc(struct pk_model *model, const struct pk_alloc *alloc);
-/* Of the last list; NULL. */
+/* Whether the last list has it, or may have it: one that was refused without an id is anyone. */
+bool pk_model_has_alloc(const struct pk_model *model, const char *id);
+/* Of the last list, maybe refused; NULL. */
 const struct pk_alloc *pk_model_find_alloc(const struct pk_model *model, const char *id);
 
 /* The documents in force are the engine's from now on. */

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Nomad's bodies -> what Picket wants of them. Pure; a body that isn't what it should be is an
- * error, never half taken. */
+/* What Picket wants of Nomad's answers. Pure. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
+#include "str.h"
 
-#define PK_NOMAD_BODY_MAX (64u << 20)
+#define PK_NOMAD_BODY_MAX (1ull << 32) /* read as it comes; none of it is kept but the facts */
+
+/* What one alloc may bring; a job's author writes all of it. */
+#define PK_ALLOC_LABELS_MAX	 64   /* job's and group's meta and the services' names together */
+#define PK_ALLOC_LABEL_BYTES_MAX 4096 /* of their keys and values */
+#define PK_ALLOC_PORTS_MAX	 256
+#define PK_ALLOC_CHECKS_MAX	 256
+#define PK_ALLOC_NAME_MAX	 1024 /* bytes of the job's, the group's or a port's name */
+#define PK_ALLOCS_MAX		 65536
+/* Facts that were kept say so by this key, which Nomad doesn't have. */
+#define PK_ALLOC_LABELS_REFUSED "PicketLabelsRefused"
 
 struct pk_alloc_port {
 	char *label;
@@ -25,7 +35,9 @@ struct pk_alloc {
 	char *node; /* its id; "" where facts were kept: they are this node's */
 	char *job;  /* of the label: the parent of a dispatched or periodic child */
 	char *group, *region;
-	bool terminal; /* complete, failed, lost, or told to stop and not running */
+	char *refused;	  /* why nothing but its id counts; NULL: it is taken */
+	bool terminal;	  /* complete, failed or lost */
+	uint64_t hash[2]; /* of all that is taken */
 	struct pk_alloc_port *ports;
 	size_t n_ports;
 	struct pk_alloc_meta *meta; /* job's overlaid by group's */
@@ -33,26 +45,29 @@ struct pk_alloc {
 	char **services;
 	size_t n_services;
 	bool services_unknown; /* a service's name is an interpolation */
+	char *labels_refused;  /* why neither meta nor services count; NULL: they do */
 	uint16_t *checks;      /* the endpoint's own TCP ports that have a check */
 	size_t n_checks;
 };
 
 struct pk_allocs {
-	struct pk_alloc *list;
-	size_t n;
+	struct pk_alloc *list; /* those that aren't over, the refused ones too: they are there */
+	size_t n, n_refused;
+	size_t n_terminal; /* not in the list */
+	bool nameless;	   /* one was refused without an id: what isn't listed may be there */
 };
 
-/* /v1/node/ID/allocations: an array. */
-int pk_allocs_decode(const char *body, size_t len, struct pk_allocs *out, struct pk_err *err);
-/* /v1/allocation/ID: one. */
-int pk_alloc_decode(const char *body, size_t len, struct pk_alloc *out, struct pk_err *err);
 void pk_alloc_done(struct pk_alloc *alloc);
 void pk_allocs_done(struct pk_allocs *allocs);
+/* One alloc's whole text; -EINVAL for one that is refused, too. */
+int pk_alloc_decode(const char *body, size_t len, struct pk_alloc *out, struct pk_err *err);
+
+/* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that
+ * pk_alloc_decode reads. */
+void pk_alloc_encode(const struct pk_alloc *alloc, struct pk_str *out);
+struct pk_alloc *pk_alloc_copy(const struct pk_alloc *alloc);
+bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);
 
 struct pk_nomad_node {
 	char id[40], name[128], datacenter[64], pool[64];
 };
-/* /v1/nodes: the node of that name or id. Of several the ready one; none or two ready ones: an
- * error with a fix. */
-int pk_nomad_node_find(const char *body, size_t len, const char *name, struct pk_nomad_node *out,
-		       struct pk_err *err);

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "nomad_reader.h"
 #include "own.h"
 #include "service.h"
 
 #define WAIT_S		60
 #define NODE_TIMEOUT_MS 10000
+#define REFUSED_SAID	8 /* allocs of one answer; status shows all that have an endpoint here */
 
 struct pk_nomad {
 	struct pk_loop *loop;
@@ -22,12 +24,19 @@ struct pk_nomad {
 	struct pk_http_call *call;
 	struct pk_nomad_node node;
 	struct pk_source source;
-	uint64_t index, asked_ms;
+	struct pk_pace pace;
+	uint64_t index;
 	char name[128];
+	size_t n_refused; /* of the last answer */
+	/* Of the question that is under way. */
+	struct pk_alloc_reader *allocs;
+	struct pk_node_reader *nodes;
+	struct pk_err err;
 };
 
 struct pk_confirm {
 	struct pk_http_call *call;
+	struct pk_alloc_reader *reader;
 	char node[sizeof(((struct pk_nomad_node *)0)->id)]; /* "": not known yet */
 	pk_confirm_fn *fn;
 	void *arg;
@@ -43,19 +52,27 @@ static void failed(struct pk_nomad *n, const char *why)
 	 */
 	n->index = 0;
 	n->node.id[0] = '\0';
-	pk_timer_set(n->timer, pk_backoff_ms(n->source.failures - 1, 250, 15000));
+	pk_timer_set(n->timer, pk_backoff_ms(n->source.failures - 1));
 }
 
-static struct pk_http_call *start(struct pk_nomad *n, const char *path, unsigned int timeout_ms,
-				  pk_http_fn *fn, void *arg, struct pk_err *err)
+static void readers_free(struct pk_nomad *n)
 {
-	const struct pk_service_call call = { .service = &n->config->nomad,
-					      .header = "X-Nomad-Token",
-					      .path = path,
-					      .timeout_ms = timeout_ms,
-					      .cap = PK_NOMAD_BODY_MAX };
+	pk_alloc_reader_free(PK_MOVE(n->allocs, NULL));
+	pk_node_reader_free(PK_MOVE(n->nodes, NULL));
+}
 
-	return pk_service_start(n->http, &call, fn, arg, err);
+static bool on_allocs_bytes(void *arg, const char *bytes, size_t len)
+{
+	struct pk_nomad *n = arg;
+
+	return pk_alloc_reader_feed(n->allocs, bytes, len, &n->err) == 0;
+}
+
+static bool on_nodes_bytes(void *arg, const char *bytes, size_t len)
+{
+	struct pk_nomad *n = arg;
+
+	return pk_node_reader_feed(n->nodes, bytes, len, &n->err) == 0;
 }
 
 /* An index that goes back means another history: ask from none. */
@@ -64,79 +81,144 @@ static uint64_t next_index(uint64_t old, uint64_t new)
 	return new < old ? 0 : new;
 }
 
+/* What the reader says of an answer that it stopped is more than what the client does. */
+static bool is_bad(struct pk_nomad *n, const struct pk_http_reply *reply)
+{
+	char why[300];
+
+	if (!pk_service_failed(reply, false, why, sizeof(why)))
+		return false;
+	failed(n, *n->err.text ? n->err.text : why);
+	return true;
+}
+
+static void say_refused(struct pk_nomad *n, const struct pk_allocs *allocs)
+{
+	size_t said = 0;
+
+	if (allocs->n_refused != n->n_refused)
+		for (size_t i = 0; i < allocs->n && said < REFUSED_SAID; i++) {
+			const struct pk_alloc *a = &allocs->list[i];
+
+			if (!a->refused)
+				continue;
+			said++;
+			log_warn(
+				"op=nomad alloc=%s err=\"%s\" refused, its endpoint stays as it is",
+				a->id, a->refused);
+		}
+	n->n_refused = allocs->n_refused;
+}
+
+static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t index)
+{
+	n->index = next_index(n->index, index);
+	n->source.index = index;
+	pk_source_good(&n->source);
+	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s, %zu allocs", n->node.id,
+		 allocs->n + allocs->n_terminal);
+	if (allocs->n_refused)
+		snprintf(n->source.detail + strlen(n->source.detail),
+			 sizeof(n->source.detail) - strlen(n->source.detail), ", %zu refused",
+			 allocs->n_refused);
+	say_refused(n, allocs);
+	n->fns.allocs(n->fns.arg, allocs);
+	pk_allocs_done(allocs);
+	pk_timer_set(n->timer, pk_pace_ms(&n->pace, pk_loop_now(n->loop)));
+}
+
 static void on_allocs(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_nomad *n = arg;
 	struct pk_allocs allocs;
-	struct pk_err err = { 0 };
-	uint64_t asked = n->index;
-	char why[300];
 
 	n->call = NULL;
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		failed(n, why);
+	if (is_bad(n, reply))
 		return;
-	}
-	if (!reply->index) {
+	if (!reply->index)
 		failed(n, "an answer without an index: not Nomad's");
-		return;
-	}
-	if (pk_allocs_decode(reply->body, reply->len, &allocs, &err) < 0) {
-		failed(n, err.text);
-		return;
-	}
-	n->index = next_index(n->index, reply->index);
-	n->source.index = reply->index;
-	pk_source_good(&n->source);
-	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s, %zu allocs", n->node.id,
-		 allocs.n);
-	n->fns.allocs(n->fns.arg, &allocs);
-	pk_allocs_done(&allocs);
-	pk_timer_set(n->timer,
-		     pk_service_pause(asked, reply->index, pk_loop_now(n->loop) - n->asked_ms));
+	else if (pk_alloc_reader_end(n->allocs, &allocs, &n->err) < 0)
+		failed(n, n->err.text);
+	else
+		take_allocs(n, &allocs, reply->index);
 }
 
 static void on_nodes(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_nomad *n = arg;
-	struct pk_err err = { 0 };
-	char why[300];
 
 	n->call = NULL;
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		failed(n, why);
+	if (is_bad(n, reply))
 		return;
-	}
-	if (pk_nomad_node_find(reply->body, reply->len, n->name, &n->node, &err) < 0) {
-		failed(n, err.text);
+	if (pk_node_reader_end(n->nodes, &n->node, &n->err) < 0) {
+		failed(n, n->err.text);
 		return;
 	}
 	n->fns.node(n->fns.arg, &n->node);
 	pk_timer_set(n->timer, 0);
 }
 
+static struct pk_http_call *start(struct pk_nomad *n, struct pk_service_call *call, pk_http_fn *fn,
+				  void *arg, struct pk_err *err)
+{
+	call->service = &n->config->nomad;
+	call->header = "X-Nomad-Token";
+	return pk_service_start(n->http, call, fn, arg, err);
+}
+
+/*
+ * Any server may answer, and of this node alone: after an outage every node of a cluster asks this,
+ * and all of them ask it at the leader, about all nodes, otherwise.
+ */
+static void ask_nodes(struct pk_nomad *n)
+{
+	own_str path = { 0 };
+	own_str filter = { 0 };
+	struct pk_service_call call = { .timeout_ms = NODE_TIMEOUT_MS,
+					.cap = PK_NOMAD_BODY_MAX,
+					.sink = on_nodes_bytes };
+
+	pk_str_add(&path, "/v1/nodes?stale=true");
+	if (!strpbrk(n->name, "\"\\")) {
+		pk_str_addf(&filter, "Name == \"%s\" or ID == \"%s\"", n->name, n->name);
+		pk_str_add(&path, "&filter=");
+		pk_url_add(&path, filter.text, NULL);
+	}
+	call.path = path.text;
+	n->nodes = pk_node_reader_new(n->name);
+	n->call = start(n, &call, on_nodes, n, &n->err);
+}
+
+static void ask_allocs(struct pk_nomad *n)
+{
+	own_str path = { 0 };
+	/* The server adds up to a sixteenth of the wait. */
+	struct pk_service_call call = { .timeout_ms = (WAIT_S + WAIT_S / 16 + 10) * 1000,
+					.cap = PK_NOMAD_BODY_MAX,
+					.sink = on_allocs_bytes };
+
+	pk_str_add(&path, "/v1/node/");
+	pk_url_add(&path, n->node.id, NULL);
+	pk_str_add(&path, "/allocations");
+	if (n->index)
+		pk_str_addf(&path, "?index=%lu&wait=%ds", n->index, WAIT_S);
+	call.path = path.text;
+	n->allocs = pk_alloc_reader_new(PK_READ_ALLOCS);
+	n->call = start(n, &call, on_allocs, n, &n->err);
+}
+
 static void ask(void *arg)
 {
 	struct pk_nomad *n = arg;
-	own_str path = { 0 };
-	struct pk_err err = { 0 };
 
-	n->asked_ms = pk_loop_now(n->loop);
-	if (!*n->node.id) {
-		pk_str_add(&path, "/v1/nodes");
-		n->call = start(n, path.text, NODE_TIMEOUT_MS, on_nodes, n, &err);
-	} else {
-		pk_str_add(&path, "/v1/node/");
-		pk_url_add(&path, n->node.id, NULL);
-		pk_str_add(&path, "/allocations");
-		if (n->index)
-			pk_str_addf(&path, "?index=%lu&wait=%ds", n->index, WAIT_S);
-		/* The server adds up to a sixteenth of the wait. */
-		n->call =
-			start(n, path.text, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_allocs, n, &err);
-	}
+	readers_free(n);
+	n->err = (struct pk_err){ 0 };
+	if (*n->node.id)
+		ask_allocs(n);
+	else
+		ask_nodes(n);
 	if (!n->call)
-		failed(n, err.text);
+		failed(n, n->err.text);
 }
 
 struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
@@ -160,6 +242,7 @@ void pk_nomad_free(struct pk_nomad *n)
 		return;
 	pk_http_cancel(n->call);
 	pk_timer_free(n->timer);
+	readers_free(n);
 	free(n);
 }
 
@@ -168,19 +251,32 @@ const struct pk_source *pk_nomad_source(const struct pk_nomad *n)
 	return &n->source;
 }
 
+static void confirm_free(struct pk_confirm *c)
+{
+	pk_alloc_reader_free(c->reader);
+	free(c);
+}
+
+static bool on_confirm_bytes(void *arg, const char *bytes, size_t len)
+{
+	struct pk_confirm *c = arg;
+
+	return pk_alloc_reader_feed(c->reader, bytes, len, NULL) == 0;
+}
+
 static void on_confirm(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_confirm *c = arg;
-	struct pk_alloc alloc = { 0 };
+	struct pk_allocs allocs = { 0 };
 	char why[300];
 	bool good = !pk_service_failed(reply, false, why, sizeof(why)) &&
-		    pk_alloc_decode(reply->body, reply->len, &alloc, NULL) == 0;
-	bool elsewhere = good && *c->node && strcmp(alloc.node, c->node) != 0;
+		    pk_alloc_reader_end(c->reader, &allocs, NULL) == 0 && !allocs.n_refused;
+	bool elsewhere = good && *c->node && strcmp(allocs.list[0].node, c->node) != 0;
 
-	c->fn(c->arg, good && !elsewhere ? &alloc : NULL, elsewhere || reply->status == 404);
-	if (good)
-		pk_alloc_done(&alloc);
-	free(c);
+	c->fn(c->arg, good && !elsewhere ? &allocs.list[0] : NULL,
+	      elsewhere || reply->status == 404);
+	pk_allocs_done(&allocs);
+	confirm_free(c);
 }
 
 struct pk_confirm *pk_nomad_confirm(struct pk_nomad *n, const char *alloc_id,
@@ -188,15 +284,21 @@ struct pk_confirm *pk_nomad_confirm(struct pk_nomad *n, const char *alloc_id,
 {
 	struct pk_confirm *c = pk_alloc(sizeof(*c));
 	own_str path = { 0 };
+	struct pk_service_call call = { .timeout_ms = timeout_ms,
+					.cap = PK_NOMAD_BODY_MAX,
+					.sink = on_confirm_bytes };
 
-	*c = (struct pk_confirm){ .fn = fn, .arg = arg };
+	*c = (struct pk_confirm){ .fn = fn,
+				  .arg = arg,
+				  .reader = pk_alloc_reader_new(PK_READ_ALLOC) };
 	strcpy(c->node, n->node.id);
 	pk_str_add(&path, "/v1/allocation/");
 	pk_url_add(&path, alloc_id, NULL);
-	c->call = start(n, path.text, timeout_ms, on_confirm, c, NULL);
+	call.path = path.text;
+	c->call = start(n, &call, on_confirm, c, NULL);
 	if (c->call)
 		return c;
-	free(c);
+	confirm_free(c);
 	return NULL;
 }
 
@@ -205,5 +307,5 @@ void pk_confirm_cancel(struct pk_confirm *c)
 	if (!c)
 		return;
 	pk_http_cancel(c->call);
-	free(c);
+	confirm_free(c);
 }

@@ -10,7 +10,8 @@
 
 #define TOKEN_MAX 4096
 #define PAUSE_MS  20   /* at least so long between two queries */
-#define BUSY_MS	  1000 /* of a server that doesn't block as it should */
+#define EACH_MS	  1000 /* an answer uses up so much of the allowance */
+#define BURST	  3    /* answers that it holds */
 
 /* The first word of the token file, or the environment's token; "" for none. */
 static int token_of(const struct pk_config_service *s, char token[TOKEN_MAX + 1],
@@ -44,7 +45,8 @@ struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_serv
 					   .token = token,
 					   .ca_file = call->service->ca_file,
 					   .timeout_ms = call->timeout_ms,
-					   .cap = call->cap };
+					   .cap = call->cap,
+					   .sink = call->sink };
 	struct pk_http_call *started;
 
 	if (token_of(call->service, token, err) < 0)
@@ -74,7 +76,12 @@ bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *w
 	return true;
 }
 
-unsigned int pk_service_pause(uint64_t asked, uint64_t answered, uint64_t took_ms)
+unsigned int pk_pace_ms(struct pk_pace *pace, uint64_t now_ms)
 {
-	return asked && asked == answered && took_ms < BUSY_MS ? BUSY_MS : PAUSE_MS;
+	uint64_t from = pace->full_ms > now_ms ? pace->full_ms : now_ms;
+
+	pace->full_ms = from + EACH_MS;
+	if (pace->full_ms <= now_ms + BURST * EACH_MS)
+		return PAUSE_MS;
+	return (unsigned int)(pace->full_ms - now_ms - BURST * EACH_MS);
 }

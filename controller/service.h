@@ -15,14 +15,21 @@ struct pk_service_call {
 	const char *path; /* "/v1/…", encoded */
 	unsigned int timeout_ms;
 	size_t cap;
+	pk_http_sink_fn *sink; /* or NULL */
 };
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,
 				      pk_http_fn *fn, void *arg, struct pk_err *err);
 /* Why an answer is no good: "status 403: Permission denied", "status 0: …"; false where it is (200,
  * or allow404). */
 bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *why, size_t room);
+
 /*
- * Milliseconds until a blocking query is asked again: hardly any, but for an answer that came at
- * once and says nothing new. asked: its index; took_ms: how long it blocked.
+ * How often a source may be asked: at once after a quiet time, also for the changes that come next,
+ * then once a second for as long as they come. A server whose index never stands still, or that
+ * does not block as it should, is bounded by it like any other.
  */
-unsigned int pk_service_pause(uint64_t asked, uint64_t answered, uint64_t took_ms);
+struct pk_pace {
+	uint64_t full_ms; /* when the allowance is whole again */
+};
+/* An answer is there: milliseconds until the next question. */
+unsigned int pk_pace_ms(struct pk_pace *pace, uint64_t now_ms);

@@ -79,12 +79,10 @@ bool pk_upkeep_is_local(const struct pk_upkeep *u, const union pk_addr *addr)
 static enum pk_alloc_state alloc_state(void *arg, const char *container_id)
 {
 	struct pk_upkeep *u = arg;
-	const struct pk_alloc *alloc;
 
 	if (u->args.nomad(u->args.arg) != PK_NOMAD_ANSWERS)
 		return PK_ALLOC_UNKNOWN;
-	alloc = pk_model_find_alloc(u->args.model, container_id);
-	return alloc && !alloc->terminal ? PK_ALLOC_LIVE : PK_ALLOC_GONE;
+	return pk_model_has_alloc(u->args.model, container_id) ? PK_ALLOC_LIVE : PK_ALLOC_GONE;
 }
 
 /* ADD writes the record before the word: what is open without one has lost it. */

@@ -34,6 +34,11 @@ size_t pk_json_utf8(const char *p);
 int pk_json_hex4(const char *p); /* four hexadecimal digits, or -1 */
 /* The text that a checked string between two quotes stands for. */
 void pk_json_unescape(const char *p, const char *end, struct pk_str *out);
+/*
+ * The same for a string that nothing has checked, as relaxed mode takes it: NUL and lone surrogates
+ * become U+FFFD. False: it is no string of JSON. out is emptied first.
+ */
+bool pk_json_plain(const char *p, size_t n, struct pk_str *out);
 
 /* 1-based. Cheap, where pk_json_locate goes through the line. */
 int pk_json_line_at(const struct pk_json_text *t, size_t offset);

@@ -102,6 +102,63 @@ void pk_json_unescape(const char *p, const char *end, struct pk_str *out)
 	}
 }
 
+/* The length of the escape at p, 0 where JSON has no such one. *patched: it stands for what no text
+ * may hold. */
+static size_t escape_size(const char *p, const char *end, bool *patched)
+{
+	int v, low;
+
+	*patched = false;
+	if (end - p >= 2 && p[1] != 'u')
+		return p[1] && strchr("\"\\/bfnrt", p[1]) ? 2 : 0;
+	v = end - p >= 6 ? pk_json_hex4(p + 2) : -1;
+	if (v < 0)
+		return 0;
+	if (v != 0 && (v < 0xd800 || v > 0xdfff))
+		return 6;
+	low = v && v <= 0xdbff && end - p >= 12 && p[6] == '\\' && p[7] == 'u' ? pk_json_hex4(p + 8)
+									       : -1;
+	*patched = low < 0xdc00 || low > 0xdfff;
+	return *patched ? 6 : 12;
+}
+
+/* Characters that stand for themselves, ASCII only. */
+static size_t plain_run(const char *p, const char *end)
+{
+	const char *at = p;
+
+	while (at < end && *at >= 0x20 && *at < 0x7f && *at != '\\' && *at != '"')
+		at++;
+	return (size_t)(at - p);
+}
+
+bool pk_json_plain(const char *p, size_t len, struct pk_str *out)
+{
+	const char *end = p + len;
+
+	pk_str_reset(out);
+	while (p < end) {
+		bool patched = false;
+		size_t n = plain_run(p, end);
+
+		pk_str_addn(out, p, n);
+		p += n;
+		if (p == end)
+			break;
+		n = *p == '\\' ? escape_size(p, end, &patched) : 0;
+		if (*p != '\\' && *p != '"' && (unsigned char)*p >= 0x20)
+			n = pk_json_utf8(p);
+		if (n == 0 || n > (size_t)(end - p))
+			return false;
+		if (patched)
+			pk_str_add(out, "\xef\xbf\xbd");
+		else
+			pk_json_unescape(p, p + n, out);
+		p += n;
+	}
+	return !out->failed;
+}
+
 int pk_json_line_at(const struct pk_json_text *t, size_t offset)
 {
 	size_t lo = 0, hi = t->n_lines;

@@ -40,6 +40,14 @@ void pk_str_done(struct pk_str *s)
 	s->len = s->room = 0;
 }
 
+void pk_str_reset(struct pk_str *s)
+{
+	s->len = 0;
+	s->failed = false;
+	if (grow(s, 0))
+		s->text[0] = '\0';
+}
+
 void pk_str_addn(struct pk_str *s, const void *bytes, size_t n)
 {
 	if (!grow(s, n))

@@ -12,6 +12,7 @@ struct pk_str {
 };
 
 void pk_str_done(struct pk_str *s);
+void pk_str_reset(struct pk_str *s); /* to "", keeping its room: what is built again and again */
 void pk_str_add(struct pk_str *s, const char *text);
 void pk_str_addn(struct pk_str *s, const void *bytes, size_t n);
 void pk_str_addf(struct pk_str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Nomad's /v1/nodes, /v1/node/ID/allocations (blocking) and /v1/allocation/ID; shapes as a real 1.11.2 gave them."""
+import json
+
 from .server import FakeServer
 
 NODE_ID = "7a94ec5f-0000-4000-8000-000000000001"
@@ -11,14 +13,15 @@ class FakeNomad(FakeServer):
     def __init__(self, node="fake-node"):
         self.node, self.node_id = node, NODE_ID
         self.allocs = {}
+        self.raw = {}
         self.token = None
         self.hidden = set()         # allocs that the node's list lacks, but /v1/allocation/ID gives
         super().__init__()
 
     def put(self, alloc_id, namespace, job, group, *, meta=None, ports=None, services=None,
-            parent="", status="running", hidden=False, elsewhere=False):
+            parent="", status="running", hidden=False, elsewhere=False, raw=None):
         """An alloc of this node, unless elsewhere. ports: {label: (host, own)}; services: as in a
-        group of a job."""
+        group of a job; raw: members of the alloc as JSON text, behind its own."""
         with self.changed:
             self.allocs[alloc_id] = {
                 "ID": alloc_id, "Namespace": namespace, "JobID": job, "TaskGroup": group,
@@ -30,6 +33,7 @@ class FakeNomad(FakeServer):
                 "AllocatedResources": {"Shared": {"Ports": [
                     {"Label": label, "Value": host, "To": own, "HostIP": "127.0.0.1"}
                     for label, (host, own) in (ports or {}).items()]}}}
+            self.raw[alloc_id] = ", " + raw if raw else ""
             (self.hidden.add if hidden or elsewhere else self.hidden.discard)(alloc_id)
             self.bump()
 
@@ -38,6 +42,9 @@ class FakeNomad(FakeServer):
             del self.allocs[alloc_id]
             self.bump()
 
+    def text(self, alloc_id):
+        return json.dumps(self.allocs[alloc_id])[:-1] + self.raw[alloc_id] + "}"
+
     def answer(self, path, query, headers):
         if self.token and headers.get("X-Nomad-Token") != self.token:
             return 403, "Permission denied"
@@ -45,8 +52,8 @@ class FakeNomad(FakeServer):
             return 200, [{"ID": self.node_id, "Name": self.node, "Datacenter": "dc1",
                           "NodePool": "default", "Status": "ready"}]
         if path == f"/v1/node/{self.node_id}/allocations":
-            return 200, [a for i, a in self.allocs.items() if i not in self.hidden]
+            return 200, "[" + ",".join(self.text(i) for i in self.allocs if i not in self.hidden) + "]"
         if path.startswith("/v1/allocation/"):
-            alloc = self.allocs.get(path.rsplit("/", 1)[1])
-            return (200, alloc) if alloc else (404, "alloc not found")
+            alloc_id = path.rsplit("/", 1)[1]
+            return (200, self.text(alloc_id)) if alloc_id in self.allocs else (404, "alloc not found")
         return 404, "no such path"

@@ -3,13 +3,16 @@
 import json
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 
 class FakeServer:
     """Open it inside the node whose 127.0.0.1 it shall listen on. mode: "ok", a status number to answer
-    with, "hang" (accept, never answer), or what the subclass adds."""
+    with, "hang" (accept, never answer), "drip" (the whole answer, in small pieces), "flap" (at once, under
+    two indexes in turn), "back" (at once, each under a lower index than the one before), or what the
+    subclass adds."""
 
     index_header = "X-Index"
 
@@ -17,8 +20,11 @@ class FakeServer:
         self.index = 10
         self.mode = "ok"
         self.requests = []
+        self.answered = 0
+        self.times = []             # when each request came
         self.indexes = True         # False: as a proxy that drops the header
         self.more_headers = {}
+        self.rewound = False
         self.changed = threading.Condition()
         self.stopped = False
         fake = self
@@ -60,6 +66,14 @@ class FakeServer:
         self.index += 1
         self.changed.notify_all()
 
+    def rewind(self, index):
+        """A server with another history: who asks for a later index is told of this one once, as at the
+        end of its wait; the next one who does waits."""
+        with self.changed:
+            self.index = index
+            self.rewound = True
+            self.changed.notify_all()
+
     def count(self, part):
         """Requests so far whose path holds part."""
         return sum(part in path for path in list(self.requests))
@@ -68,13 +82,16 @@ class FakeServer:
         url = urlsplit(handler.path)
         query = {key: value[0] for key, value in parse_qs(url.query, keep_blank_values=True).items()}
         self.requests.append(handler.path)
+        self.times.append(time.monotonic())
         with self.changed:
             mode = self.mode
             wanted = int(query.get("index", 0))
-            while (mode == "ok" and wanted and self.index <= wanted and not self.stopped
-                   and self.mode == mode):
+            while (mode in ("ok", "drip") and wanted and self.index <= wanted and not self.stopped
+                   and self.mode == mode and not self.rewound):
                 self.changed.wait(timeout=30)
             mode = self.mode
+            self.rewound &= wanted <= self.index
+            self.answered += 1
             while mode == "hang" and self.mode == "hang" and not self.stopped:
                 self.changed.wait(timeout=30)
             if self.stopped:
@@ -100,11 +117,24 @@ class FakeServer:
                     handler.send_header(name, value)
             handler.send_header("Content-Length", str(len(text.encode())))
             handler.end_headers()
-            handler.wfile.write(text.encode())
+            self.send(handler.wfile, text.encode())
         except OSError:
             pass    # the client went; that is its right
 
+    def send(self, out, body):
+        """In one piece, or as slowly as "drip" has it."""
+        piece = len(body) // 40 + 1 if self.mode == "drip" else len(body) or 1
+        for at in range(0, len(body), piece):
+            out.write(body[at:at + piece])
+            out.flush()
+            if self.mode == "drip":
+                time.sleep(0.02)
+
     def shown_index(self):
+        if self.mode == "flap":
+            return self.index + 1000 * (self.answered % 2)
+        if self.mode == "back":
+            return max(1, self.index + 1000 - self.answered)
         return self.index
 
     def answer(self, path, query, headers):

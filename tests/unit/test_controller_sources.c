@@ -15,143 +15,12 @@
 #include "controller/consul_watch.h"
 #include "controller/docs.h"
 #include "controller/local_endpoint.h"
+#include "controller/loop.h"
 #include "controller/nomad.h"
 #include "controller/service.h"
+#include "nomad_texts.h"
 #include "own.h"
 #include "str.h"
-
-#define ALLOC_ID "4e975ed8-3e04-254e-11a3-5c29b1507321"
-#define ALLOC_HEAD_OK                                                                              \
-	"{\"ID\": \"" ALLOC_ID "\", \"Namespace\": \"acme\", \"JobID\": \"api/dispatch-1\","       \
-	" \"TaskGroup\": \"web\", \"ClientStatus\": \"running\", \"CreateTime\": "                 \
-	"1763970000000000000,"
-#define ALLOC_PORTS                                                                                \
-	" \"AllocatedResources\": {\"Shared\": {\"Ports\": ["                                      \
-	"{\"Label\": \"ssh\", \"Value\": 24722, \"To\": 22, \"HostIP\": \"127.0.0.1\"},"           \
-	"{\"Label\": \"raw\", \"Value\": 21570, \"To\": 0}]}},"
-#define ALLOC_JOB                                                                                  \
-	" \"Job\": {\"ID\": \"api/dispatch-1\", \"ParentID\": \"api\", \"Region\": \"global\","    \
-	" \"Meta\": {\"tier\": \"x\", \"owner\": \"me\", \"host\": \"${node.unique.name}\"},"      \
-	" \"TaskGroups\": [{\"Name\": \"other\"}, {\"Name\": \"web\", \"Meta\": {\"tier\": "       \
-	"\"web\"},"                                                                                \
-	" \"Services\": [{\"Name\": \"api\", \"PortLabel\": \"ssh\", \"Checks\": ["                \
-	"{\"Type\": \"tcp\"}, {\"Type\": \"http\", \"PortLabel\": \"raw\"},"                       \
-	"{\"Type\": \"script\", \"PortLabel\": \"ssh\"}, {\"Type\": \"http\", \"PortLabel\": "     \
-	"\"8080\"}]}],"                                                                            \
-	" \"Tasks\": [{\"Name\": \"vm\", \"Services\": [{\"Name\": \"side\"}]}, {\"Name\": "       \
-	"\"b\", \"Services\": null}]}]}}"
-#define ALLOC ALLOC_HEAD_OK ALLOC_PORTS ALLOC_JOB
-
-static void test_alloc(void **state)
-{
-	struct pk_alloc a;
-	struct pk_err err = { 0 };
-
-	(void)state;
-	if (pk_alloc_decode(ALLOC, strlen(ALLOC), &a, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_string_equal(a.job, "api");
-	assert_string_equal(a.job_id, "api/dispatch-1");
-	assert_string_equal(a.group, "web");
-	assert_int_equal(a.n_ports, 2);
-	assert_int_equal(a.ports[0].own, 22);
-	assert_int_equal(a.ports[1].own, 21570); /* no "to": the same port */
-	assert_int_equal(a.n_meta, 3);
-	assert_string_equal(a.meta[0].value, "web"); /* the group's word over the job's */
-	assert_true(a.meta[2].unknown);
-	assert_int_equal(a.n_services, 2);
-	assert_int_equal(a.n_checks, 3); /* ssh, raw, 8080; no script */
-	assert_int_equal(a.checks[0], 22);
-	assert_int_equal(a.checks[1], 21570);
-	assert_int_equal(a.checks[2], 8080);
-	assert_false(a.terminal);
-	pk_alloc_done(&a);
-}
-
-static void test_alloc_bad(void **state)
-{
-	static const char *const bad[] = {
-		"",
-		"[]",
-		"null",
-		"{\"ID\": \"x\"}",
-		ALLOC_HEAD_OK " \"Job\": null}",
-		ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": [{\"Name\": \"db\"}]}}",
-		ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": 5}}",
-		ALLOC "x",
-	};
-	struct pk_alloc a;
-
-	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++)
-		if (pk_alloc_decode(bad[i], strlen(bad[i]), &a, NULL) == 0)
-			fail_msg("taken: %s", bad[i]);
-}
-
-static void test_allocs(void **state)
-{
-	static const char two[] = "[" ALLOC "," ALLOC "]", half[] = "[" ALLOC ", {}]";
-	struct pk_allocs list;
-
-	(void)state;
-	assert_int_equal(pk_allocs_decode(two, strlen(two), &list, NULL), 0);
-	assert_int_equal(list.n, 2);
-	pk_allocs_done(&list);
-	assert_true(pk_allocs_decode(half, strlen(half), &list, NULL) < 0);
-	assert_int_equal(list.n, 0);
-	assert_int_equal(pk_allocs_decode("[]", 2, &list, NULL), 0);
-	assert_true(pk_allocs_decode("{}", 2, &list, NULL) < 0);
-	assert_true(pk_allocs_decode("[", 1, &list, NULL) < 0);
-	pk_allocs_done(&list);
-}
-
-/* What is kept over a restart says the same as what Nomad said. */
-static void test_alloc_kept(void **state)
-{
-	struct pk_alloc a, *b;
-
-	(void)state;
-	assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), &a, NULL), 0);
-	b = pk_alloc_copy(&a);
-	assert_non_null(b);
-	assert_true(pk_alloc_equal(&a, b));
-	assert_int_equal(b->n_checks, a.n_checks);
-	assert_true(b->meta[2].unknown);
-	assert_string_equal(b->job, "api");
-	free(b->ports[0].label);
-	b->ports[0].label = strdup("sshd");
-	assert_false(pk_alloc_equal(&a, b));
-	pk_alloc_done(b);
-	free(b);
-	pk_alloc_done(&a);
-}
-
-static void test_nodes(void **state)
-{
-	static const char nodes[] = "[{\"ID\": \"11111111-0000-0000-0000-000000000001\", \"Name\": "
-				    "\"vm\", \"Status\": \"down\"},"
-				    "{\"ID\": \"11111111-0000-0000-0000-000000000002\", \"Name\": "
-				    "\"vm\", \"Status\": \"ready\","
-				    " \"Datacenter\": \"dc1\", \"NodePool\": \"default\"},"
-				    "{\"ID\": \"11111111-0000-0000-0000-000000000003\", \"Name\": "
-				    "\"two\", \"Status\": \"ready\"},"
-				    "{\"ID\": \"11111111-0000-0000-0000-000000000004\", \"Name\": "
-				    "\"two\", \"Status\": \"ready\"}]";
-	struct pk_nomad_node n;
-	struct pk_err err = { 0 };
-
-	(void)state;
-	assert_int_equal(pk_nomad_node_find(nodes, strlen(nodes), "vm", &n, NULL), 0);
-	assert_string_equal(n.id, "11111111-0000-0000-0000-000000000002");
-	assert_string_equal(n.datacenter, "dc1");
-	assert_int_equal(pk_nomad_node_find(nodes, strlen(nodes),
-					    "11111111-0000-0000-0000-000000000004", &n, NULL),
-			 0);
-	assert_true(pk_nomad_node_find(nodes, strlen(nodes), "two", &n, &err) < 0);
-	assert_non_null(strstr(err.text, "2 ready nodes"));
-	assert_true(pk_nomad_node_find(nodes, strlen(nodes), "none", &n, NULL) < 0);
-	assert_true(pk_nomad_node_find("{}", 2, "vm", &n, NULL) < 0);
-}
 
 static void test_base64(void **state)
 {
@@ -174,16 +43,42 @@ static void test_base64(void **state)
 	}
 }
 
-/* A server that answers at once with nothing new is asked less often. */
-static void test_pause(void **state)
+/* Some answers at once after a quiet time, then one a second, whoever it is that makes them come.
+ */
+static void test_pace(void **state)
 {
-	unsigned int usual = pk_service_pause(0, 0, 0);
+	struct pk_pace pace = { 0 };
+	uint64_t now = 1000000, asked = 0;
 
 	(void)state;
-	assert_int_equal(pk_service_pause(0, 5, 0), usual);
-	assert_int_equal(pk_service_pause(5, 6, 0), usual);
-	assert_int_equal(pk_service_pause(5, 5, 60000), usual);
-	assert_true(pk_service_pause(5, 5, 3) > usual);
+	for (int i = 0; i < 3; i++)
+		assert_in_range(pk_pace_ms(&pace, now), 1, 50);
+	for (; now < 1060000; asked++)
+		now += pk_pace_ms(&pace, now);
+	assert_in_range(asked, 59, 61);
+	now += 60000;
+	assert_in_range(pk_pace_ms(&pace, now), 1, 50);
+}
+
+/* Each failure doubles the wait, and chance spreads the nodes of a cluster over it. */
+static void test_backoff(void **state)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+
+	(void)state;
+	for (unsigned int failures = 0; failures < 40; failures++) {
+		uint64_t want = 1000ull << (failures < 4 ? failures : 4);
+
+		for (int i = 0; i < 20; i++)
+			assert_in_range(pk_backoff_ms(failures), want / 2, want / 2 + want);
+	}
+	for (int i = 0; i < 200; i++) {
+		uint64_t wait = pk_backoff_ms(0);
+
+		least = wait < least ? wait : least;
+		most = wait > most ? wait : most;
+	}
+	assert_true(most - least > 500);
 }
 
 static void test_kvs(void **state)
@@ -556,10 +451,8 @@ static void test_docs_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alloc),	  cmocka_unit_test(test_alloc_bad),
-		cmocka_unit_test(test_allocs),	  cmocka_unit_test(test_alloc_kept),
-		cmocka_unit_test(test_nodes),	  cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_kvs),	  cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_base64),	  cmocka_unit_test(test_kvs),
+		cmocka_unit_test(test_pace),	  cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_places),	  cmocka_unit_test(test_members),
 		cmocka_unit_test(test_docs),	  cmocka_unit_test(test_docs_told),
 		cmocka_unit_test(test_docs_kept), cmocka_unit_test(test_docs_lost),

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Nomad's answers, read as they arrive: each alloc is taken or refused by itself, and nothing of it
+ * stays in memory but the facts that Picket keeps (nomad.h). An answer that is no JSON, or not of
+ * that kind, is an error of the whole.
+ */
+#include "nomad.h"
+
+struct pk_alloc_reader;
+
+enum pk_alloc_reader_kind {
+	PK_READ_ALLOCS, /* /v1/node/ID/allocations: those that aren't over */
+	PK_READ_ALLOC,	/* /v1/allocation/ID, and facts that were kept */
+};
+
+struct pk_alloc_reader *pk_alloc_reader_new(enum pk_alloc_reader_kind kind);
+void pk_alloc_reader_free(struct pk_alloc_reader *reader);
+static inline void pk_alloc_reader_freep(struct pk_alloc_reader **reader)
+{
+	pk_alloc_reader_free(*reader);
+}
+int pk_alloc_reader_feed(struct pk_alloc_reader *reader, const char *bytes, size_t n,
+			 struct pk_err *err);
+/* Hands out what was read; -EINVAL: the answer wasn't whole. */
+int pk_alloc_reader_end(struct pk_alloc_reader *reader, struct pk_allocs *out, struct pk_err *err);
+
+/* /v1/nodes: the node of that name or id. Of several the ready one; none or two ready ones: an
+ * error with a fix. */
+struct pk_node_reader;
+
+struct pk_node_reader *pk_node_reader_new(const char *name);
+void pk_node_reader_free(struct pk_node_reader *reader);
+int pk_node_reader_feed(struct pk_node_reader *reader, const char *bytes, size_t n,
+			struct pk_err *err);
+int pk_node_reader_end(struct pk_node_reader *reader, struct pk_nomad_node *out,
+		       struct pk_err *err);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* One alloc while it is read: nomad_reader.c knows the names in Nomad's JSON, nomad_reader_alloc.c
+ * what becomes of them. */
+#include "json_stream.h"
+#include "nomad.h"
+
+/* Meta as an object gives it. count and bytes go on where no more is kept. */
+struct labels {
+	struct pk_alloc_meta *list;
+	size_t n, count, bytes;
+};
+
+/* A group of the job. Which one is the alloc's own is known at the alloc's end at the latest. */
+struct group {
+	char *name;
+	struct labels meta;
+	struct labels services; /* their names are the keys */
+	bool services_unknown;
+	char **checks; /* port labels, or numbers */
+	size_t n_checks;
+};
+
+struct service {
+	char *name, *port;
+	char **checks; /* port labels; "": the service's */
+	size_t n_checks;
+	char *type, *check_port; /* of the check that is being read */
+};
+
+struct reading {
+	struct pk_alloc a;
+	struct labels meta;
+	struct group *groups;
+	size_t n_groups;
+	struct group group;
+	struct service service;
+	struct pk_alloc_port port;
+	size_t bytes; /* kept so far */
+};
+
+void reading_done(struct reading *r);
+void reading_refuse(struct reading *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* At the end of an object; each leaves an empty one for the next. */
+void reading_port_end(struct reading *r);
+void reading_check_end(struct reading *r);
+void reading_service_end(struct reading *r);
+void reading_group_end(struct reading *r);
+/* The alloc is whole: r->a is what it says, or is refused. */
+void reading_alloc_end(struct reading *r);
+
+void reading_text(struct reading *r, char **to, const char *key, const struct pk_stream_event *e);
+void reading_status(struct reading *r, const struct pk_stream_event *e);
+void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_event *e);
+
+/* One more element of a list, zeroed. */
+void *reading_grow(void *list, size_t *n, size_t size);

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Nomad's answers: what is taken of an alloc, what refuses one alone, what none can make us keep.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/nomad_reader.h"
+#include "fs.h"
+#include "nomad_texts.h"
+#include "own.h"
+#include "unit/nomad_tree.h"
+
+#define BAD_ALLOC ALLOC_BAD_HEAD " \"Job\": {\"TaskGroups\": 5}}"
+#define ALLOC_BAD_HEAD                                                                             \
+	"{\"ID\": \"bad\", \"Namespace\": \"evil\", \"TaskGroup\": \"g\", \"JobID\": \"j\","
+
+static int read_pieces(const char *text, size_t n, size_t piece, struct pk_allocs *out,
+		       struct pk_err *err)
+{
+	struct pk_alloc_reader *reader = pk_alloc_reader_new(PK_READ_ALLOCS);
+	int r = 0;
+
+	*out = (struct pk_allocs){ 0 };
+	for (size_t at = 0; at < n && r == 0; at += piece)
+		r = pk_alloc_reader_feed(reader, text + at, n - at < piece ? n - at : piece, err);
+	if (r == 0)
+		r = pk_alloc_reader_end(reader, out, err);
+	pk_alloc_reader_free(reader);
+	return r;
+}
+
+static int read_list(const char *text, struct pk_allocs *out)
+{
+	return read_pieces(text, strlen(text), 1 << 14, out, NULL);
+}
+
+static void test_alloc(void **state)
+{
+	struct pk_alloc a;
+	struct pk_err err = { 0 };
+
+	(void)state;
+	if (pk_alloc_decode(ALLOC, strlen(ALLOC), &a, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(a.job, "api");
+	assert_string_equal(a.job_id, "api/dispatch-1");
+	assert_string_equal(a.group, "web");
+	assert_int_equal(a.n_ports, 2);
+	assert_int_equal(a.ports[0].own, 22);
+	assert_int_equal(a.ports[1].own, 21570); /* no "to": the same port */
+	assert_int_equal(a.n_meta, 3);
+	assert_string_equal(a.meta[0].value, "web"); /* the group's word over the job's */
+	assert_true(a.meta[2].unknown);
+	assert_int_equal(a.n_services, 2);
+	assert_int_equal(a.n_checks, 3); /* ssh, raw, 8080; no script */
+	assert_int_equal(a.checks[0], 22);
+	assert_int_equal(a.checks[1], 21570);
+	assert_int_equal(a.checks[2], 8080);
+	assert_false(a.terminal);
+	pk_alloc_done(&a);
+}
+
+static void test_alloc_bad(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"[]",
+		"null",
+		"{\"ID\": \"x\"}",
+		ALLOC_HEAD_OK " \"Job\": null}",
+		ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": [{\"Name\": \"db\"}]}}",
+		ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": 5}}",
+		ALLOC "x",
+	};
+	struct pk_alloc a;
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++)
+		if (pk_alloc_decode(bad[i], strlen(bad[i]), &a, NULL) == 0)
+			fail_msg("taken: %s", bad[i]);
+}
+
+/* What is kept over a restart says the same as what Nomad said. */
+static void test_alloc_kept(void **state)
+{
+	struct pk_alloc a, *b;
+
+	(void)state;
+	assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), &a, NULL), 0);
+	b = pk_alloc_copy(&a);
+	assert_non_null(b);
+	assert_true(pk_alloc_equal(&a, b));
+	assert_int_equal(b->n_checks, a.n_checks);
+	assert_true(b->meta[2].unknown);
+	assert_string_equal(b->job, "api");
+	pk_alloc_done(b);
+	assert_int_equal(pk_alloc_decode(OTHER_ALLOC, strlen(OTHER_ALLOC), b, NULL), 0);
+	assert_false(pk_alloc_equal(&a, b));
+	pk_alloc_done(b);
+	free(b);
+	pk_alloc_done(&a);
+}
+
+/* A list: each is taken or refused by itself. */
+static void test_allocs(void **state)
+{
+	static const char half[] = "[" ALLOC ", {}, " BAD_ALLOC ", " ALLOC "]";
+	struct pk_allocs list;
+
+	(void)state;
+	assert_int_equal(read_list("[" ALLOC "," ALLOC "]", &list), 0);
+	assert_int_equal(list.n, 2);
+	assert_int_equal(list.n_refused, 0);
+	pk_allocs_done(&list);
+	assert_int_equal(read_list(half, &list), 0);
+	assert_int_equal(list.n, 4);
+	assert_int_equal(list.n_refused, 2);
+	assert_true(list.nameless);
+	assert_string_equal(list.list[0].group, "web");
+	assert_string_equal(list.list[1].id, "");
+	assert_string_equal(list.list[2].id, "bad");
+	assert_non_null(strstr(list.list[2].refused, "TaskGroups"));
+	assert_null(list.list[2].tenant_name);
+	assert_null(list.list[3].refused);
+	pk_allocs_done(&list);
+	assert_int_equal(read_list("[]", &list), 0);
+	assert_true(read_list("{}", &list) < 0);
+	assert_true(read_list("[", &list) < 0);
+	assert_true(read_list("[" ALLOC, &list) < 0);
+}
+
+/* Only those that live have a say, and only they can be refused. */
+static void test_terminal(void **state)
+{
+	struct pk_allocs list;
+
+	(void)state;
+	assert_int_equal(read_list("[{\"ID\": \"a\", \"ClientStatus\": \"complete\"},"
+				   "{\"ID\": \"b\", \"ClientStatus\": \"failed\", \"Job\": 5},"
+				   "{\"ClientStatus\": \"lost\", \"ID\": \"c\"}, " ALLOC "]",
+				   &list),
+			 0);
+	assert_int_equal(list.n, 1);
+	assert_int_equal(list.n_terminal, 3);
+	assert_int_equal(list.n_refused, 0);
+	assert_false(list.nameless);
+	pk_allocs_done(&list);
+}
+
+/* What a real Nomad 1.11.2 said, read in pieces and from its tree. */
+static void test_recorded(void **state)
+{
+	own_mem char *text = NULL;
+	struct pk_allocs tree, list;
+	size_t n, live = 0;
+
+	(void)state;
+	assert_int_equal(
+		pk_fs_read("tests/recorded/nomad-allocations.json", 1 << 20, &text, &n, NULL), 0);
+	assert_int_equal(tree_allocs(text, n, &tree, NULL), 0);
+	assert_int_equal(tree.n, 3);
+	for (size_t piece = 1; piece < 5000; piece = piece * 3 + 1) {
+		assert_int_equal(read_pieces(text, n, piece, &list, NULL), 0);
+		assert_int_equal(list.n_refused, 0);
+		live = 0;
+		for (size_t i = 0; i < tree.n; i++)
+			if (!tree.list[i].terminal)
+				assert_true(tree_equal(&tree.list[i], &list.list[live++]));
+		assert_int_equal(list.n, live);
+		assert_int_equal(list.n_terminal, tree.n - live);
+		pk_allocs_done(&list);
+	}
+	assert_int_equal(live, 2);
+	assert_string_equal(tree.list[0].group, "web");
+	assert_true(tree.list[0].services_unknown);
+	pk_allocs_done(&tree);
+}
+
+/* A job's text around what is the same in all of them. */
+static char *job_with(const char *meta, const char *services, const char *more)
+{
+	char *text;
+
+	if (asprintf(&text,
+		     "{\"ClientStatus\": \"running\", \"ID\": \"x\", \"Job\": {\"ID\": \"j\", "
+		     "\"Meta\": "
+		     "{%s}, \"TaskGroups\": [{\"Name\": \"g\", \"Services\": [%s]}]}, \"JobID\": "
+		     "\"j\", \"Namespace\": \"acme\", \"TaskGroup\": \"g\"%s}",
+		     meta, services, more) < 0)
+		abort();
+	return text;
+}
+
+/* n members or elements like `one`, which has the number in it. */
+__attribute__((format(printf, 2, 0))) static char *many(unsigned int n, const char *one)
+{
+	struct pk_str s = { 0 };
+
+	for (unsigned int i = 0; i < n; i++) {
+		char text[200];
+
+		snprintf(text, sizeof(text), one, i);
+		pk_str_addf(&s, "%s%s", i ? "," : "", text);
+	}
+	return pk_str_take(&s);
+}
+
+static void check_job(const char *meta, const char *services, const char *more,
+		      const struct pk_alloc *want)
+{
+	own_mem char *text = job_with(meta, services, more);
+	struct pk_alloc a;
+	struct pk_err err = { 0 };
+	int r = pk_alloc_decode(text, strlen(text), &a, &err);
+
+	if ((r < 0) != (want == NULL))
+		fail_msg("%.200s…: %s", text, err.text);
+	if (r < 0)
+		return;
+	assert_int_equal(a.n_meta, want->n_meta);
+	assert_int_equal(a.n_services, want->n_services);
+	assert_int_equal(a.n_checks, want->n_checks);
+	if ((a.labels_refused != NULL) != (want->labels_refused != NULL))
+		fail_msg("%.200s…: %s", text, a.labels_refused ?: "no reason");
+	pk_alloc_done(&a);
+}
+
+/* 64 labels of together 4 KiB are taken, one more or one byte more leaves the alloc without any. */
+static void test_label_budget(void **state)
+{
+	own_mem char *most = many(64, "\"k%02u\": \"v\"");
+	own_mem char *over = many(65, "\"k%02u\": \"v\"");
+	own_mem char *huge = many(60000, "\"k%u\": \"v\"");
+	own_mem char *some = many(60, "\"k%02u\": \"v\"");
+	own_mem char *services = many(4, "{\"Name\": \"s%u\", \"Checks\": [{\"Type\": \"tcp\", "
+					 "\"PortLabel\": \"80\"}]}");
+	own_mem char *more = many(5, "{\"Name\": \"s%u\"}");
+	char full[5000], longer[5000];
+
+	(void)state;
+	memset(full, 'v', sizeof(full));
+	memcpy(full, "\"key\": \"", 8);
+	strcpy(full + 8 + PK_ALLOC_LABEL_BYTES_MAX - 3, "\"");
+	memset(longer, 'v', sizeof(longer));
+	memcpy(longer, "\"key\": \"", 8);
+	strcpy(longer + 8 + PK_ALLOC_LABEL_BYTES_MAX - 2, "\"");
+	check_job(most, "", "", &(struct pk_alloc){ .n_meta = 64 });
+	check_job(over, "", "", &(struct pk_alloc){ .labels_refused = (char *)"" });
+	check_job(huge, "", "", &(struct pk_alloc){ .labels_refused = (char *)"" });
+	check_job(some, services, "",
+		  &(struct pk_alloc){ .n_meta = 60, .n_services = 4, .n_checks = 1 });
+	check_job(some, more, "", &(struct pk_alloc){ .labels_refused = (char *)"" });
+	check_job(full, "", "", &(struct pk_alloc){ .n_meta = 1 });
+	check_job(longer, "", "", &(struct pk_alloc){ .labels_refused = (char *)"" });
+}
+
+/* What is kept is wrong: this alloc, and no other, is refused. */
+static void test_refused(void **state)
+{
+	own_mem char *checks =
+		many(PK_ALLOC_CHECKS_MAX + 1, "{\"Type\": \"tcp\", \"PortLabel\": \"%u\"}");
+	own_mem char *service = NULL;
+	static const char *const metas[] = { "\"a\": 5", "\"a\": \"x\", \"a\": \"y\"",
+					     "\"a\": {\"b\": \"c\"}", "\"a\": \"\xff\"" };
+	static const char *const more[] = { ", \"ID\": \"y\"", ", \"NodeID\": 7",
+					    ", \"AllocatedResources\": []",
+					    ", \"AllocatedResources\": {\"Shared\": {\"Ports\": "
+					    "[{\"Value\": \"80\"}]}}" };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(metas); i++)
+		check_job(metas[i], "", "", NULL);
+	for (size_t i = 0; i < PK_ARRAY_LEN(more); i++)
+		check_job("", "", more[i], NULL);
+	check_job("", "{\"Name\": 5}", "", NULL);
+	check_job("", "{\"Name\": \"a\", \"Checks\": {}}", "", NULL);
+	if (asprintf(&service, "{\"Name\": \"a\", \"Checks\": [%s]}", checks) < 0)
+		abort();
+	check_job("", service, "", NULL);
+	check_job("", "", ", \"unknown\": {]}", NULL);
+}
+
+/* Feeds `text` n times. */
+static void feed(struct pk_alloc_reader *reader, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(pk_alloc_reader_feed(reader, text, strlen(text), NULL), 0);
+}
+
+/*
+ * A configuration that is 100,000 deep and one of 80 MB, in an alloc among others: both are taken,
+ * and what stays in memory is the facts.
+ */
+static void test_deep_and_huge(void **state)
+{
+	struct pk_alloc_reader *reader = pk_alloc_reader_new(PK_READ_ALLOCS);
+	static char piece[1 << 20];
+	struct pk_allocs out;
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+
+	(void)state;
+	feed(reader, "[" ALLOC_HEAD_OK " \"TaskResources\":", 1);
+	feed(reader, "[{\"x\":", 100000);
+	feed(reader, "1", 1);
+	feed(reader, "}]", 100000);
+	feed(reader, "," ALLOC_JOB "," ALLOC_HEAD_OK "\"Huge\": {\"x\": \"", 1);
+	memset(piece, 'x', sizeof(piece) - 1);
+	feed(reader, piece, 80);
+	feed(reader, "\"}, " ALLOC_JOB "," ALLOC "]", 1);
+	assert_in_range(mallinfo2().uordblks + mallinfo2().hblkhd, 0, before + (256 << 10));
+	assert_int_equal(pk_alloc_reader_end(reader, &out, NULL), 0);
+	assert_int_equal(out.n, 3);
+	assert_int_equal(out.n_refused, 0);
+	assert_true(pk_alloc_equal(&out.list[0], &out.list[1]));
+	pk_allocs_done(&out);
+	pk_alloc_reader_free(reader);
+}
+
+/* A job of 20,000 groups, each with as many labels as may be: it is refused before it costs. */
+static void test_many_groups(void **state)
+{
+	own_mem char *meta = many(40, "\"key%02u\": \"a value of some length, such as this one\"");
+	struct pk_alloc_reader *reader = pk_alloc_reader_new(PK_READ_ALLOCS);
+	struct pk_allocs out;
+	own_mem char *group = NULL;
+	size_t before = mallinfo2().uordblks;
+
+	(void)state;
+	if (asprintf(&group, "{\"Name\": \"a\", \"Meta\": {%s}},", meta) < 0)
+		abort();
+	feed(reader, "[{\"ID\": \"x\", \"Job\": {\"TaskGroups\": [", 1);
+	feed(reader, group, 20000);
+	assert_in_range(mallinfo2().uordblks, 0, before + (4 << 20));
+	feed(reader,
+	     "{\"Name\": \"g\"}]}, \"JobID\": \"j\", \"Namespace\": \"n\", \"TaskGroup\": "
+	     "\"g\"}," ALLOC "]",
+	     1);
+	assert_int_equal(pk_alloc_reader_end(reader, &out, NULL), 0);
+	assert_int_equal(out.n_refused, 1);
+	assert_string_equal(out.list[0].id, "x");
+	assert_null(out.list[1].refused);
+	pk_allocs_done(&out);
+	pk_alloc_reader_free(reader);
+}
+
+/* Three hundred groups are a large job, and no attack. */
+static void test_groups(void **state)
+{
+	own_mem char *groups = many(300, "{\"Name\": \"g%u\", \"Meta\": {\"n\": \"x\"}}");
+	own_mem char *text = NULL;
+	struct pk_alloc a;
+
+	(void)state;
+	if (asprintf(&text,
+		     "{\"ID\": \"x\", \"Job\": {\"TaskGroups\": [%s]}, \"JobID\": \"j\", "
+		     "\"Namespace\": \"n\", \"TaskGroup\": \"g299\"}",
+		     groups) < 0)
+		abort();
+	assert_int_equal(pk_alloc_decode(text, strlen(text), &a, NULL), 0);
+	assert_int_equal(a.n_meta, 1);
+	pk_alloc_done(&a);
+}
+
+/* That labels were refused is kept with the facts. */
+static void test_refusal_kept(void **state)
+{
+	own_mem char *over = many(65, "\"k%02u\": \"v\"");
+	own_mem char *text = job_with(over, "", "");
+	struct pk_alloc a, *b;
+
+	(void)state;
+	assert_int_equal(pk_alloc_decode(text, strlen(text), &a, NULL), 0);
+	b = pk_alloc_copy(&a);
+	assert_non_null(b);
+	assert_string_equal(b->labels_refused, a.labels_refused);
+	assert_non_null(strstr(a.labels_refused, "65 labels"));
+	assert_true(pk_alloc_equal(&a, b));
+	pk_alloc_done(b);
+	free(b);
+	pk_alloc_done(&a);
+}
+
+static int find_node(const char *text, const char *name, struct pk_nomad_node *out,
+		     struct pk_err *err)
+{
+	struct pk_node_reader *reader = pk_node_reader_new(name);
+	int r = 0;
+
+	for (size_t at = 0; text[at] && r == 0; at++)
+		r = pk_node_reader_feed(reader, text + at, 1, err);
+	if (r == 0)
+		r = pk_node_reader_end(reader, out, err);
+	pk_node_reader_free(reader);
+	return r;
+}
+
+static void test_nodes(void **state)
+{
+	static const char nodes[] =
+		"[{\"ID\": \"11111111-0000-0000-0000-000000000001\", \"Name\": "
+		"\"vm\", \"Status\": \"down\"},"
+		"{\"ID\": \"11111111-0000-0000-0000-000000000002\", \"Name\": "
+		"\"vm\", \"Status\": \"ready\","
+		" \"Datacenter\": \"dc1\", \"NodePool\": \"default\"},"
+		"{\"ID\": \"11111111-0000-0000-0000-000000000003\", \"Name\": "
+		"\"two\", \"Status\": \"ready\"},"
+		"{\"ID\": \"11111111-0000-0000-0000-000000000004\", \"Name\": "
+		"\"two\", \"Status\": \"ready\"},"
+		"{\"ID\": \"an id that is longer than those of Nomad ever are\", \"Name\": "
+		"\"bad\", \"Status\": \"ready\"}]";
+	struct pk_nomad_node n;
+	struct pk_err err = { 0 };
+
+	(void)state;
+	assert_int_equal(find_node(nodes, "vm", &n, NULL), 0);
+	assert_string_equal(n.id, "11111111-0000-0000-0000-000000000002");
+	assert_string_equal(n.datacenter, "dc1");
+	assert_int_equal(find_node(nodes, "11111111-0000-0000-0000-000000000004", &n, NULL), 0);
+	assert_true(find_node(nodes, "two", &n, &err) < 0);
+	assert_non_null(strstr(err.text, "2 ready nodes"));
+	assert_true(find_node(nodes, "bad", &n, &err) < 0);
+	assert_non_null(strstr(err.text, "ID"));
+	assert_true(find_node(nodes, "none", &n, NULL) < 0);
+	assert_true(find_node("{}", "vm", &n, NULL) < 0);
+	assert_true(find_node("[{}", "vm", &n, NULL) < 0);
+}
+
+static void test_recorded_nodes(void **state)
+{
+	own_mem char *text = NULL;
+	struct pk_nomad_node node;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(pk_fs_read("tests/recorded/nomad-nodes.json", 1 << 20, &text, &n, NULL),
+			 0);
+	assert_int_equal(find_node(text, "rec", &node, NULL), 0);
+	assert_int_equal(strlen(node.id), 36);
+	assert_string_equal(node.pool, "default");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_alloc),	      cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_alloc_kept),    cmocka_unit_test(test_allocs),
+		cmocka_unit_test(test_terminal),      cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_label_budget),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_deep_and_huge), cmocka_unit_test(test_many_groups),
+		cmocka_unit_test(test_groups),	      cmocka_unit_test(test_refusal_kept),
+		cmocka_unit_test(test_nodes),	      cmocka_unit_test(test_recorded_nodes),
+	};
+
+	return cmocka_run_group_tests_name("controller: Nomad's answers", tests, NULL, NULL);
+}
