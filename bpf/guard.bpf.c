@@ -30,6 +30,7 @@ int pk_miss_up(struct __sk_buff *skb);
 int pk_error(struct __sk_buff *skb);
 int pk_error_to(struct __sk_buff *skb);
 int pk_error_up(struct __sk_buff *skb);
+int pk_tell_sender(struct __sk_buff *skb);
 
 /* Filled by libbpf at load. */
 struct {
@@ -46,11 +47,14 @@ struct {
 		[PK_TAIL_ERROR] = (void *)&pk_error,
 		[PK_TAIL_ERROR_TO] = (void *)&pk_error_to,
 		[PK_TAIL_ERROR_UP] = (void *)&pk_error_up,
+		[PK_TAIL_TELL] = (void *)&pk_tell_sender,
 	},
 };
 
 static __always_inline int slow_finish(struct __sk_buff *skb, struct pk_scratch *s, int reason)
 {
+	if (reason && guard_tells(&s->pkt))
+		s->pkt.tail = PK_TAIL_TELL;
 	if (unlikely(s->pkt.tail)) {
 		bpf_tail_call(skb, &programs, s->pkt.tail);
 		reason = PK_REASON_TAIL_CALL_MISSING;
@@ -71,6 +75,14 @@ PK_SLOW(pk_answer, guard_answer)
 PK_SLOW(pk_miss_up, guard_miss_up)
 PK_SLOW(pk_error, guard_error)
 PK_SLOW(pk_error_to, guard_error_to)
+
+SEC("tc")
+int pk_tell_sender(struct __sk_buff *skb)
+{
+	struct pk_scratch *s = scratch_get();
+
+	return s ? pk_finish(skb, &s->pkt, pk_tell(skb, s)) : TC_ACT_SHOT;
+}
 
 /* What isn't about a flow of ours is the host's. */
 SEC("tc")
@@ -105,6 +117,8 @@ int pk_from_endpoint(struct __sk_buff *skb)
 	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
 	int reason = guard_from(skb, &pkt);
 
+	if (reason && guard_tells(&pkt))
+		pkt.tail = PK_TAIL_TELL;
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);

@@ -5,14 +5,17 @@
 
 #define PK_ANSWERS_PER_S  200
 #define PK_EVENTS_PER_S	  100
-#define PK_BUCKET_STEP	  20 /* bits of a stamp's units of 1,024 ns */
+#define PK_TENANT_EVENTS  1000 /* a second, of all endpoints of a tenant; the burst is the same */
+#define PK_BUCKET_STEP	  20   /* bits of a stamp's units of 1,024 ns */
 #define PK_BUCKET_STEP_MS 1073ull
 
 /*
- * Takes n tokens of a bucket that fills at rate a second up to burst. A lost race with another CPU
+ * Takes n tokens of a bucket that fills at rate a second up to burst, where `keep` are left then. A
+ * lost race with another CPU
  * is tried again a few times; then the packet passes without paying: at most one a CPU.
  */
-static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n)
+static __always_inline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, __u32 n,
+					      __u32 keep)
 {
 	__u32 now = bpf_ktime_get_ns() >> 10;
 
@@ -38,13 +41,18 @@ static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __
 		}
 		if (tokens > burst)
 			tokens = burst;
-		if (tokens < n)
+		if (tokens < n + keep)
 			return false;
 		next = (__u64)stamp << 32 | (__u32)(tokens - n);
 		if (__sync_val_compare_and_swap(word, old, next ? next : 1) == old)
 			return true;
 	}
 	return true;
+}
+
+static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n)
+{
+	return bucket_take_above(word, rate, burst, n, 0);
 }
 
 static __always_inline struct pk_bucket *bucket_of(__u32 slot)

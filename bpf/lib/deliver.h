@@ -4,6 +4,7 @@
 #include "lib/bucket.h"
 #include "lib/parse.h"
 #include "lib/peer.h"
+#include "lib/rewrite.h"
 #include "lib/sanity.h"
 
 static const __u8 pk_gateway_mac[ETH_ALEN] = PK_GATEWAY_MAC;
@@ -21,6 +22,15 @@ static __always_inline int deliver_macs(struct __sk_buff *skb, const __u8 *to)
 	return PK_REASON_OK;
 }
 
+/* May it be forwarded? Its sender may be told. */
+static __always_inline int deliver_alive(struct pk_pkt *pkt)
+{
+	if (pkt->ttl > 1)
+		return PK_REASON_OK;
+	pkt->denied = PK_REASON_TTL;
+	return PK_REASON_TTL;
+}
+
 /* One hop less. RFC 1141: the checksum follows, a sum of one's complement. */
 static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
@@ -29,8 +39,6 @@ static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pk
 	struct iphdr *ip;
 	__u32 sum;
 
-	if (pkt->ttl <= 1)
-		return PK_REASON_TTL;
 	if (pkt->flags & PK_PKT_IPV4) {
 		ip = pk_take(&c, ETH_HLEN, sizeof(*ip));
 		if (!ip)
@@ -55,38 +63,55 @@ static __always_inline bool deliver_is_for(const struct pk_pkt *pkt, const struc
 	return pk_addr_same(&pkt->dst, pkt->flags & PK_PKT_IPV4 ? &to->ipv4 : &to->ipv6);
 }
 
-/* What the receiver itself refuses: counted at its ingress. */
-static __always_inline int deliver_limits(struct __sk_buff *skb, const struct pk_pkt *pkt,
-					  __u32 slot, const struct pk_endpoint *to)
+/* Is it too long for what lies behind? Its sender may be told. */
+static __always_inline int deliver_fits(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 mtu)
 {
-	if (!sanity_fits(skb, pkt, to->mtu))
-		return PK_REASON_LENGTH;
-	if (!bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
-		return PK_REASON_RATE_LIMIT;
-	return PK_REASON_OK;
+	if (sanity_fits(skb, pkt, mtu))
+		return PK_REASON_OK;
+	pkt->denied = PK_REASON_LENGTH;
+	pkt->tell_mtu = mtu;
+	return PK_REASON_LENGTH;
 }
 
-/* To the local endpoint at slot, by redirect_peer. */
-static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 slot)
+/* The headers as the receiver gets them. way: NULL, or what is to be rewritten. */
+static __always_inline int deliver_headers(struct __sk_buff *skb, struct pk_pkt *pkt,
+					   const struct pk_endpoint *to, const struct pk_way *way)
+{
+	int reason = PK_REASON_OK;
+
+	if (way && way->rewrite)
+		reason = pk_rewrite(skb, pkt, way);
+	if (reason)
+		return reason;
+	if (!deliver_is_for(pkt, to))
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	reason = deliver_hop(skb, pkt);
+	return reason ? reason : deliver_macs(skb, to->mac);
+}
+
+/* To the local endpoint at slot, by redirect_peer. What it refuses counts at its ingress. */
+static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 slot,
+					    const struct pk_way *way)
 {
 	const struct pk_endpoint *to = bpf_map_lookup_elem(&endpoints, &slot);
 	int reason;
 
 	if (!to || !to->host_ifindex)
 		return PK_REASON_ENDPOINT_CLOSED;
-	if (!deliver_is_for(pkt, to))
-		return PK_REASON_UNKNOWN_ENDPOINT;
-	reason = deliver_hop(skb, pkt);
-	if (!reason)
-		reason = deliver_macs(skb, to->mac);
+	reason = deliver_alive(pkt);
 	if (reason)
 		return reason;
-	reason = deliver_limits(skb, pkt, slot, to);
+	reason = deliver_fits(skb, pkt, to->mtu);
+	if (!reason && !bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
+		reason = PK_REASON_RATE_LIMIT;
 	if (reason) {
 		pkt->at_slot = slot;
 		pkt->at_dir = PK_INGRESS;
 		return reason;
 	}
+	reason = deliver_headers(skb, pkt, to, way);
+	if (reason)
+		return reason;
 	pkt->target = to->host_ifindex;
 	pkt->action = PK_ACT_PEER;
 	return PK_REASON_OK;
@@ -103,13 +128,16 @@ static __always_inline int deliver_stack(struct pk_pkt *pkt)
 static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt,
 					 const struct pk_way *way)
 {
-	int reason;
+	int reason = deliver_alive(pkt);
 
 	if (!way->target)
 		return PK_REASON_NO_ROUTE;
-	if (way->mtu && !sanity_fits(skb, pkt, way->mtu))
-		return PK_REASON_LENGTH;
-	reason = deliver_hop(skb, pkt);
+	if (!reason && way->mtu)
+		reason = deliver_fits(skb, pkt, way->mtu);
+	if (!reason && way->rewrite)
+		reason = pk_rewrite(skb, pkt, way);
+	if (!reason)
+		reason = deliver_hop(skb, pkt);
 	if (reason)
 		return reason;
 	pkt->target = way->target;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * One event a decision that somebody wants to hear of, within the budget of the hook's endpoint:
- * who sends what others deny spends its own, and hides nothing of theirs.
+ * One event a decision that somebody wants to hear of, within the budgets of the hook's endpoint
+ * and of its tenant: who sends what others deny spends its own. The fuller the ring, the more of
+ * both must be left, so one tenant takes less than a third of it at once, and those that were
+ * quiet find room in the rest.
  */
 #include "lib/bucket.h"
 #include "lib/pkt.h"
@@ -38,6 +40,35 @@ static __always_inline void event_fill(struct pk_event *e, const struct pk_pkt *
 	e->party = pkt->party;
 }
 
+/* Tenants share a bucket where their numbers are the same modulo its size: private to a build. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u64);
+} tenant_events SEC(".maps");
+
+/* Of burst, what must be left at the ring's present filling. */
+static __always_inline __u32 event_keep(__u32 burst)
+{
+	__u64 used = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	__u64 size = bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
+
+	return size ? used * burst / size : 0;
+}
+
+static __always_inline bool event_affordable(const struct pk_pkt *pkt, struct pk_bucket *b)
+{
+	__u32 share = pkt->tenant & 1023;
+	__u64 *tenant = bpf_map_lookup_elem(&tenant_events, &share);
+
+	if (!tenant || !bucket_take_above(&b->tokens[PK_BUCKET_EVENTS], PK_EVENTS_PER_S,
+					  2 * PK_EVENTS_PER_S, 1, event_keep(2 * PK_EVENTS_PER_S)))
+		return false;
+	return bucket_take_above(tenant, PK_TENANT_EVENTS, PK_TENANT_EVENTS, 1,
+				 event_keep(PK_TENANT_EVENTS));
+}
+
 /* A failure is counted as lost and changes nothing else. Verified on its own. */
 __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reason)
 {
@@ -52,7 +83,7 @@ __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reas
 		return 0;
 	lost = b->tokens[PK_BUCKET_EVENTS_LOST];
 	e = NULL;
-	if (bucket_take(&b->tokens[PK_BUCKET_EVENTS], PK_EVENTS_PER_S, 2 * PK_EVENTS_PER_S, 1))
+	if (event_affordable(pkt, b))
 		e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], 1);

@@ -52,6 +52,8 @@ static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt
 		return finish_neigh(skb, pkt);
 	case PK_ACT_PASS:
 		return TC_ACT_OK;
+	case PK_ACT_TELL:
+		return bpf_redirect_peer(pkt->target, 0);
 	default:
 		return TC_ACT_SHOT;
 	}
@@ -65,7 +67,7 @@ static __always_inline int pk_finish(struct __sk_buff *skb, struct pk_pkt *pkt, 
 	if (unlikely(reason || pkt->event))
 		pk_event_send(skb, pkt, reason);
 	if (unlikely(reason))
-		return TC_ACT_SHOT;
+		return pkt->action == PK_ACT_TELL ? finish_act(skb, pkt) : TC_ACT_SHOT;
 	/* Before the redirect: a wrong target is a silent black hole. */
 	if (pkt->action == PK_ACT_PEER && pkt->peer_slot)
 		finish_count(pkt->peer_slot, PK_INGRESS, PK_REASON_OK, len);

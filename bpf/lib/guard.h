@@ -9,6 +9,7 @@
 #include "lib/ping.h"
 #include "lib/sanity.h"
 #include "lib/spoof.h"
+#include "lib/tell.h"
 
 /* The hook's endpoint: slot, word, numbers. NULL: the device is nobody's. */
 static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff *skb,
@@ -120,15 +121,10 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 static __always_inline int guard_deliver_way(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_scratch *s = scratch_get();
-	int reason = PK_REASON_OK;
 
 	if (!s)
 		return PK_REASON_TAIL_CALL_MISSING;
-	if (s->way.rewrite)
-		reason = pk_rewrite(skb, pkt, &s->way);
-	if (reason)
-		return reason;
-	return pkt->peer_slot ? deliver_endpoint(skb, pkt, pkt->peer_slot)
+	return pkt->peer_slot ? deliver_endpoint(skb, pkt, pkt->peer_slot, &s->way)
 			      : deliver_world(skb, pkt, &s->way);
 }
 
@@ -137,7 +133,7 @@ static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *p
 	if (unlikely(pkt->flags & PK_PKT_WAY))
 		return guard_deliver_way(skb, pkt);
 	if (likely(pkt->peer_slot))
-		return deliver_endpoint(skb, pkt, pkt->peer_slot);
+		return deliver_endpoint(skb, pkt, pkt->peer_slot, NULL);
 	return deliver_stack(pkt);
 }
 
@@ -200,6 +196,7 @@ static __always_inline void guard_begin(struct pk_scratch *s)
 	s->pkt.tail = PK_TAIL_NONE;
 	s->pkt.peer_slot = 0;
 	s->pkt.peer_identity = s->pkt.peer_tenant = 0;
+	s->pkt.denied = PK_REASON_OK;
 	s->way.target = s->way.mtu = 0;
 	s->way.rewrite = PK_REWRITE_NONE;
 	s->translation = 0;
@@ -308,7 +305,11 @@ static __always_inline int guard_error_known(struct __sk_buff *skb, struct pk_sc
 
 	guard_begin(s);
 	reason = pk_icmp_error(skb, s, &q);
-	return reason ? reason : pk_icmp_error_rewrite(skb, s, &q);
+	if (!reason)
+		reason = pk_icmp_error_rewrite(skb, s, &q);
+	s->way.rewrite = PK_REWRITE_NONE; /* done, the way that an error needs */
+	s->pkt.denied = PK_REASON_OK;
+	return reason;
 }
 
 /* An endpoint's error. */
@@ -319,7 +320,7 @@ static __always_inline int guard_error(struct __sk_buff *skb, struct pk_scratch 
 	if (reason)
 		return reason;
 	if (s->pkt.peer_slot)
-		return deliver_endpoint(skb, &s->pkt, s->pkt.peer_slot);
+		return deliver_endpoint(skb, &s->pkt, s->pkt.peer_slot, NULL);
 	return s->pkt.party == PK_PARTY_HOST ? deliver_stack(&s->pkt)
 					     : deliver_world(skb, &s->pkt, &s->way);
 }
@@ -332,6 +333,12 @@ static __always_inline int guard_error_to(struct __sk_buff *skb, struct pk_scrat
 	if (!reason && s->pkt.peer_slot)
 		reason = PK_REASON_NO_FLOW;
 	return reason ? reason : guard_to_deliver(skb, &s->pkt);
+}
+
+/* Is the sender of what was denied told, by an ICMP error? Errors and strangers aren't. */
+static __always_inline bool guard_tells(const struct pk_pkt *pkt)
+{
+	return unlikely(pkt->denied) && pkt->dir == PK_EGRESS && !(pkt->flags & PK_PKT_ICMP_ERROR);
 }
 
 static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)

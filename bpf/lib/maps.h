@@ -166,5 +166,6 @@ enum pk_tail {
 	PK_TAIL_ERROR = 5,
 	PK_TAIL_ERROR_TO = 6,
 	PK_TAIL_ERROR_UP = 7,
-	PK_TAIL_COUNT = 8,
+	PK_TAIL_TELL = 8,
+	PK_TAIL_COUNT = 9,
 };

@@ -221,7 +221,8 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s)
 		bpf_map_delete_elem(&flows, &s->key);
 		return PK_REASON_TUPLE_TAKEN;
 	}
-	if (other->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION))
+	if (other->state != PK_FLOW_NEW || other->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION) ||
+	    flow_key_same(mirror, &s->key))
 		return PK_REASON_OK;
 	bpf_map_delete_elem(&flows, pk_addr_below(&s->key.src, &s->key.dst) ? mirror : &s->key);
 	return PK_REASON_OK;
@@ -387,6 +388,26 @@ static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *
 }
 
 /*
+ * Both ends' SYNs have crossed (RFC 9293 3.5): the second one answers the first, which waits for
+ * one. Only where no packet of the responder's was seen is a SYN an answer.
+ */
+static __always_inline struct pk_flow *miss_crossed(struct pk_scratch *s, __u32 now)
+{
+	struct pk_flow *flow;
+
+	if (!flow_is_syn(&s->pkt))
+		return NULL;
+	flow_key_mirror(&s->old, &s->key);
+	flow = bpf_map_lookup_elem(&flows, &s->old);
+	if (likely(!flow) || flow->kind != PK_FLOW_PRIMARY || flow->state != PK_FLOW_NEW ||
+	    pk_flow_expired(flow, now, pk_hz))
+		return NULL;
+	s->key = s->old;
+	s->pkt.role = 1;
+	return flow;
+}
+
+/*
  * What a translated flow knows better than its packet's addresses: the translation, and the local
  * endpoint at its other side.
  */
@@ -416,6 +437,8 @@ static __always_inline int miss_decide(struct __sk_buff *skb, struct pk_scratch 
 	struct pk_flow *flow = flow_find(&s->key, &s->pkt);
 	__u32 now = flow_now();
 
+	if (!flow)
+		flow = miss_crossed(s, now);
 	if (!flow)
 		return miss_first(skb, s, now);
 	if (flow_is_others(flow, &s->pkt))

@@ -53,11 +53,6 @@ struct nd_resolvers {
 	union pk_addr addr[2];
 };
 
-static __always_inline bool nd_is_gateway(const union pk_addr *a)
-{
-	return a->w[0] == bpf_htonl(0xfe800000) && !a->w[1] && !a->w[2] && a->w[3] == bpf_htonl(1);
-}
-
 /*
  * Link-layer options from off to the message's end must name the endpoint's own MAC. At most four
  * options; what can't be read is refused.
@@ -113,7 +108,7 @@ static __always_inline int nd_solicited(struct __sk_buff *skb, struct pk_scratch
 		return PK_REASON_SPOOFED_ND;
 	if (pk_addr_zero(&s->pkt.src) || pk_addr_same(&ns->target, &ep->ipv6))
 		return PK_REASON_MULTICAST;
-	if (!nd_is_gateway(&ns->target) && !peer_in_pools(&ns->target))
+	if (!spoof_is_gateway6(&ns->target) && !peer_in_pools(&ns->target))
 		return PK_REASON_MULTICAST;
 	return nd_advertise(skb, s, &ns->target);
 }
@@ -129,7 +124,7 @@ static __always_inline int nd_neighbour(struct __sk_buff *skb, struct pk_scratch
 		return nd_solicited(skb, s, ep, &m);
 	/* Its own address or a link-local one of its making, at its own MAC: heard by nobody. */
 	if ((!pk_addr_same(&m.target, &ep->ipv6) && !spoof_link_local(&m.target)) ||
-	    nd_is_gateway(&m.target) ||
+	    spoof_is_gateway6(&m.target) ||
 	    !nd_options_own(skb, &s->pkt, ep, s->pkt.l4_off + sizeof(m)))
 		return PK_REASON_SPOOFED_ND;
 	return PK_REASON_MULTICAST;

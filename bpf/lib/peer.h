@@ -68,17 +68,17 @@ static __always_inline int peer_route(struct __sk_buff *skb, struct pk_scratch *
 				      const struct peer_ask *ask)
 {
 	bool v4 = pk_addr_is_v4(&ask->dst), source = true;
-	struct bpf_fib_lookup fib;
+	struct bpf_fib_lookup *fib = &s->fib;
 	int r;
 
-	peer_fib_ask(&fib, ask);
-	r = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SRC | BPF_FIB_LOOKUP_SKIP_NEIGH);
+	peer_fib_ask(fib, ask);
+	r = bpf_fib_lookup(skb, fib, sizeof(*fib), BPF_FIB_LOOKUP_SRC | BPF_FIB_LOOKUP_SKIP_NEIGH);
 	if (unlikely(r < 0)) {
 		source = false;
-		peer_fib_ask(&fib, ask);
-		r = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+		peer_fib_ask(fib, ask);
+		r = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	}
-	peer_fib_keep(&fib, s, v4, source);
+	peer_fib_keep(fib, s, v4, source);
 	return r;
 }
 

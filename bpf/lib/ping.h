@@ -10,7 +10,7 @@ static __always_inline bool ping_is_gateway(const struct pk_pkt *pkt, const stru
 		return false;
 	if (pkt->flags & PK_PKT_IPV4)
 		return pk_addr_same(&pkt->dst, &ep->gateway4);
-	return nd_is_gateway(&pkt->dst);
+	return spoof_is_gateway6(&pkt->dst);
 }
 
 /* Swapping the addresses leaves every checksum as it is; the type and the TTL don't. */

@@ -33,6 +33,7 @@ enum pk_action {
 	PK_ACT_STACK = 2,
 	PK_ACT_NEIGH = 3, /* redirect_neigh to `target` */
 	PK_ACT_PASS = 4,  /* on its way already: to_endpoint */
+	PK_ACT_TELL = 5,  /* denied, and turned into an ICMP error to its sender at `target` */
 };
 
 struct pk_pkt {
@@ -59,12 +60,14 @@ struct pk_pkt {
 	__u8 role;   /* 0: of the flow's initiator, 1: of its responder */
 	__u8 party;  /* enum pk_party: the peer */
 	__u8 event;  /* enum pk_event_type beside the reason's own; 0 = none */
+	__u8 denied; /* enum pk_reason that its sender is told (tell.h) */
 	__u32 slot;  /* the hook's endpoint; 0 = none */
 	__u32 at_slot;
 	__u32 peer_slot;
 	__u32 identity, tenant; /* slot's */
 	__u32 peer_identity, peer_tenant;
 	__u32 target;
-	__u64 word; /* slot's, loaded once */
+	__u32 tell_mtu; /* of the way that a packet is too long for; 0 = none */
+	__u64 word;	/* slot's, loaded once */
 	struct pk_verdict_value verdict;
 };

@@ -50,6 +50,7 @@ struct pk_scratch {
 	struct pk_flow_key key, old, alias;
 	struct pk_flow flow;
 	struct pk_query query;
+	struct bpf_fib_lookup fib;
 	__u8 buf[PK_SCRATCH_BYTES]; /* an answer's frame */
 };
 

@@ -13,6 +13,12 @@ static __always_inline bool spoof_link_local(const union pk_addr *a)
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
+/* fe80::1, the gateway of every guest. */
+static __always_inline bool spoof_is_gateway6(const union pk_addr *a)
+{
+	return a->w[0] == bpf_htonl(0xfe800000) && !a->w[1] && !a->w[2] && a->w[3] == bpf_htonl(1);
+}
+
 static __always_inline bool spoof_mac_same(const __u8 *a, const __u8 *b)
 {
 	return *(const __u16 *)a == *(const __u16 *)b &&
@@ -61,6 +67,10 @@ static __always_inline int spoof_ipv6(const struct pk_pkt *pkt, const struct pk_
 	if (spoof_is_nd(pkt) && (spoof_link_local(&pkt->src) || pk_addr_zero(&pkt->src)))
 		return PK_REASON_OK;
 	if (spoof_is_dhcp6(pkt) && spoof_link_local(&pkt->src))
+		return PK_REASON_OK;
+	/* A guest that pings its gateway does so from its link-local address. */
+	if (pkt->flags & PK_PKT_ECHO_REQUEST && spoof_is_gateway6(&pkt->dst) &&
+	    spoof_link_local(&pkt->src))
 		return PK_REASON_OK;
 	return PK_REASON_SPOOFED_IPV6;
 }

@@ -143,15 +143,15 @@ static __noinline bool uplink_is_nodes(struct __sk_buff *skb, const struct pk_pk
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
 	struct peer_ask ask = { .src = pkt->src, .dst = pkt->dst };
 	const struct pk_node *n = publish_node();
-	struct bpf_fib_lookup fib;
+	struct pk_scratch *s = scratch_get();
 
-	if (!ep || !n)
+	if (!ep || !n || !s)
 		return false;
 	if (publish_is_uplinks(n, &pkt->dst))
 		return true;
 	ask.ifindex = ep->host_ifindex;
-	peer_fib_ask(&fib, &ask);
-	return bpf_fib_lookup(skb, &fib, sizeof(fib), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+	peer_fib_ask(&s->fib, &ask);
+	return bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 
 static __always_inline __u32 uplink_slot(struct __sk_buff *skb, struct pk_pkt *pkt,
@@ -175,12 +175,9 @@ static __always_inline __u32 uplink_slot(struct __sk_buff *skb, struct pk_pkt *p
 
 static __always_inline int uplink_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
-	struct pk_scratch *s = pkt->flags & PK_PKT_WAY ? scratch_get() : NULL;
-	int reason = PK_REASON_OK;
+	const struct pk_scratch *s = pkt->flags & PK_PKT_WAY ? scratch_get() : NULL;
 
-	if (s && s->way.rewrite)
-		reason = pk_rewrite(skb, pkt, &s->way);
-	return reason ? reason : deliver_endpoint(skb, pkt, pkt->slot);
+	return deliver_endpoint(skb, pkt, pkt->slot, s ? &s->way : NULL);
 }
 
 /* The slow path of guard_up. */
@@ -214,7 +211,7 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 {
 	int reason = guard_error_known(skb, s);
 
-	return reason ? reason : deliver_endpoint(skb, &s->pkt, s->pkt.slot);
+	return reason ? reason : deliver_endpoint(skb, &s->pkt, s->pkt.slot, NULL);
 }
 
 /* UPLINK_NOT_OURS: the host's after all. */

@@ -9,7 +9,7 @@ static const uint8_t gateway_mac[6] = { 0x02, 0x70, 0x6b, 0, 0, 1 };
 /* Runs it from A; true where an answer came back to A's MAC from the gateway's. */
 static bool answered(const char *text, struct pkt *p)
 {
-	struct expect e = { text, PK_REASON_OK, 1, PK_EGRESS };
+	struct expect e = { text, PK_REASON_OK, 1, PK_EGRESS, false };
 	uint8_t mac[6];
 
 	pkt_mac(WHO_A, mac);

@@ -121,7 +121,7 @@ static void revoked(void)
 {
 	struct pk_verdict_key key = same_tenant(PK_EGRESS);
 	struct expect reply = { "a reply asks: denied as A's egress", PK_REASON_POLICY_DENIED, 1,
-				PK_EGRESS };
+				PK_EGRESS, false };
 	struct pkt p = pkt_v4(WHO_B, WHO_A, TCP(80, 40000, ACK));
 
 	one_way();
@@ -231,17 +231,17 @@ static void hops(void)
 	p = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
 	p.b[22] = 1;
 	pkt_seal(&p);
-	node_from("TTL 1", 1, p, PK_REASON_TTL);
+	node_from_told("TTL 1", 1, p, 1, PK_EGRESS, PK_REASON_TTL);
 	p = pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
 	p.b[21] = 0;
-	node_from("hop limit 0", 1, p, PK_REASON_TTL);
+	node_from_told("hop limit 0", 1, p, 1, PK_EGRESS, PK_REASON_TTL);
 }
 
 /* What arrives: MACs, TTL, checksum, and nothing else changed. */
 static void delivered(void)
 {
 	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), was = p;
-	struct expect e = { "delivered", PK_REASON_OK, 1, PK_EGRESS };
+	struct expect e = { "delivered", PK_REASON_OK, 1, PK_EGRESS, false };
 	uint8_t mac[6];
 
 	node_reset();

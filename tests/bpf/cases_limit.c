@@ -240,7 +240,7 @@ static void mtu(void)
 	ep.mtu = 1280;
 	node_endpoint_set(2, &ep);
 	p.len = 1295;
-	node_from_at("longer than the peer's MTU", 1, p, 2, PK_REASON_LENGTH);
+	node_from_told("longer than the peer's MTU", 1, p, 2, PK_INGRESS, PK_REASON_LENGTH);
 }
 
 void cases_limit(void)

@@ -83,7 +83,7 @@ static void exchange(const struct exchange *x)
 	struct pkt back =
 		x->v6 ? pkt_v6(WHO_WORLD, WHO_A, x->back) : pkt_v4(WHO_WORLD, WHO_A, x->back);
 	struct pkt wire = out, want = out, answer = back;
-	struct expect seen = { x->text, PK_REASON_OK, 1, PK_INGRESS };
+	struct expect seen = { x->text, PK_REASON_OK, 1, PK_INGRESS, false };
 	union pk_addr node = x->v6 ? pkt_ip6(WHO_HOST) : pkt_ip4(WHO_HOST);
 	size_t dport = x->out.proto == 6 || x->out.proto == 17 ? x->port + 2 : x->port;
 	char text[96];
@@ -209,7 +209,7 @@ static void published(void)
 	struct pkt want = pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, SYN));
 	struct pkt reply = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)), out = reply;
 	struct pkt seen = pkt_v4(WHO_HOST, WHO_WORLD, TCP(8080, 50000, SYN | ACK));
-	struct expect e = { "a published port from the world", PK_REASON_OK, 1, PK_INGRESS };
+	struct expect e = { "a published port from the world", PK_REASON_OK, 1, PK_INGRESS, false };
 
 	start();
 	publish(0, 8080, 1, 80);
@@ -222,7 +222,8 @@ static void published(void)
 	want = pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, ACK));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	check("the established packet likewise", one_hop_later(&in, &want));
-	e = (struct expect){ "data of nobody's connection", PK_REASON_NO_FLOW, 1, PK_INGRESS };
+	e = (struct expect){ "data of nobody's connection", PK_REASON_NO_FLOW, 1, PK_INGRESS,
+			     false };
 	in = to_node(WHO_WORLD, TCP(50001, 8080, ACK));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	untouched("the same port of another protocol", to_node(WHO_WORLD, UDP(50000, 8080)));
@@ -230,7 +231,8 @@ static void published(void)
 	untouched("that port of an address that isn't the node's",
 		  pkt_v4(WHO_WORLD, WHO_NOROUTE, TCP(50000, 8080, SYN)));
 	node_word(1, 1, PK_WORD_MASQUERADE, 0);
-	e = (struct expect){ "the endpoint has closed", PK_REASON_ENDPOINT_CLOSED, 1, PK_INGRESS };
+	e = (struct expect){ "the endpoint has closed", PK_REASON_ENDPOINT_CLOSED, 1, PK_INGRESS,
+			     false };
 	in = syn;
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 }
@@ -239,16 +241,17 @@ static void published(void)
 static void two_of_one(void)
 {
 	struct pkt in = to_node(WHO_WORLD, TCP(50000, 8080, SYN));
-	struct expect e = { "a client of two published ports", PK_REASON_OK, 1, PK_INGRESS };
+	struct expect e = { "a client of two published ports", PK_REASON_OK, 1, PK_INGRESS, false };
 
 	start();
 	publish(0, 8080, 1, 80);
 	publish(0, 8081, 1, 80);
 	node_expect(&e, NODE_UP, 0, &in, NULL);
-	e = (struct expect){ "by the same port of its own", PK_REASON_TUPLE_TAKEN, 1, PK_INGRESS };
+	e = (struct expect){ "by the same port of its own", PK_REASON_TUPLE_TAKEN, 1, PK_INGRESS,
+			     false };
 	in = to_node(WHO_WORLD, TCP(50000, 8081, SYN));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
-	e = (struct expect){ "by another one", PK_REASON_OK, 1, PK_INGRESS };
+	e = (struct expect){ "by another one", PK_REASON_OK, 1, PK_INGRESS, false };
 	in = to_node(WHO_WORLD, TCP(50001, 8081, SYN));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 }
@@ -283,7 +286,7 @@ static void published_inside(void)
 static void published_on_one(void)
 {
 	struct pkt in = to_node(WHO_WORLD, TCP(50000, 8080, SYN));
-	struct expect e = { "a port published on one address", PK_REASON_OK, 1, PK_INGRESS };
+	struct expect e = { "a port published on one address", PK_REASON_OK, 1, PK_INGRESS, false };
 
 	start();
 	publish(0, 8080, 0, 0);
@@ -300,21 +303,21 @@ static void routed(void)
 {
 	struct pkt in = pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, SYN));
 	struct expect e = { "the world to an endpoint's address", PK_REASON_POLICY_DENIED, 1,
-			    PK_INGRESS };
+			    PK_INGRESS, false };
 
 	start();
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	in = pkt_v4(WHO_B, WHO_A, TCP(50000, 80, SYN));
 	e = (struct expect){ "an endpoint's address from outside", PK_REASON_SPOOFED_IPV4, 1,
-			     PK_INGRESS };
+			     PK_INGRESS, false };
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	in = pkt_v4(WHO_HOST, WHO_A, TCP(50000, 80, SYN));
 	e = (struct expect){ "the node's own address from outside", PK_REASON_NO_ROUTE, 1,
-			     PK_INGRESS };
+			     PK_INGRESS, false };
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	in = pkt_v4(WHO_WORLD, WHO_NOBODY, TCP(50000, 80, SYN));
 	e = (struct expect){ "an address that nobody has", PK_REASON_UNKNOWN_ENDPOINT, 0,
-			     PK_INGRESS };
+			     PK_INGRESS, false };
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	for (uint32_t slot = 1; slot <= 3; slot++)
 		node_word(slot, 1, 0, 2);
@@ -322,7 +325,7 @@ static void routed(void)
 	check("without masquerade: out", node_run(NODE_FROM, 1, &in, NULL) == 7);
 	check("with the endpoint's own address", in.b[L3 + 15] == WHO_A);
 	in = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, SYN | ACK));
-	e = (struct expect){ "and its answer comes in", PK_REASON_OK, 1, PK_INGRESS };
+	e = (struct expect){ "and its answer comes in", PK_REASON_OK, 1, PK_INGRESS, false };
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 }
 
@@ -331,7 +334,7 @@ static void errors(void)
 {
 	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9)), wire = out, error, want;
 	struct expect e = { "a router's error about a masqueraded flow", PK_REASON_OK, 1,
-			    PK_INGRESS };
+			    PK_INGRESS, false };
 	uint16_t port;
 
 	start();

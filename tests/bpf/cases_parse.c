@@ -226,7 +226,7 @@ static void lengths(void)
 {
 	struct pkt p = base(B_UDP4);
 	struct node_meta gso = { .gso_size = 600 };
-	struct expect e = { "GSO without a partial checksum", PK_REASON_GSO, 1, PK_EGRESS };
+	struct expect e = { "GSO without a partial checksum", PK_REASON_GSO, 1, PK_EGRESS, false };
 
 	p.len += 30;
 	node_from("padding after the packet passes", 1, p, PK_REASON_OK);

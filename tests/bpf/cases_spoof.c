@@ -152,7 +152,8 @@ static void who(void)
 {
 	struct pkt p = pkt_v4(WHO_CLOSED, WHO_A, UDP(40000, 53));
 	struct node_meta meta = { .ifindex = 1 };
-	struct expect e = { "a device of no slot", PK_REASON_UNKNOWN_ENDPOINT, 0, PK_EGRESS };
+	struct expect e = { "a device of no slot", PK_REASON_UNKNOWN_ENDPOINT, 0, PK_EGRESS,
+			    false };
 
 	node_from("a closed endpoint's packet", 4, p, PK_REASON_ENDPOINT_CLOSED);
 	node_from("even a frame that can't be read", 4, pkt_arp(WHO_CLOSED, 9, 0),

@@ -43,7 +43,7 @@ static void ingress_from_host(void)
 	struct pkt p = pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8080, SYN));
 	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(2) };
 	struct expect e = { "what was forwarded isn't the host's", PK_REASON_NO_ROUTE, 1,
-			    PK_INGRESS };
+			    PK_INGRESS, false };
 
 	node_reset();
 	node_to("the host to an endpoint", 1, p, PK_REASON_POLICY_DENIED);

@@ -14,8 +14,8 @@
 #include "tests/bpf/node.h"
 
 static void (*const subjects[])(void) = {
-	cases_parse, cases_spoof, cases_answer, cases_flow,  cases_policy,
-	cases_limit, cases_world, cases_nat,	cases_judge, cases_race,
+	cases_parse, cases_spoof, cases_answer, cases_flow,  cases_policy, cases_limit,
+	cases_world, cases_nat,	  cases_life,	cases_judge, cases_race,
 };
 
 int main(int argc, char **argv)

@@ -239,9 +239,9 @@ uint64_t node_flows(void)
 
 int node_tail(uint32_t place, bool there)
 {
-	static const char *const targets[] = { NULL,	      "pk_miss",    "pk_miss_to",
-					       "pk_answer",   "pk_miss_up", "pk_error",
-					       "pk_error_to", "pk_error_up" };
+	static const char *const targets[] = { NULL,	      "pk_miss",     "pk_miss_to",
+					       "pk_answer",   "pk_miss_up",  "pk_error",
+					       "pk_error_to", "pk_error_up", "pk_tell_sender" };
 	int fd = node_map("programs"), prog;
 
 	if (!there)
@@ -426,7 +426,7 @@ bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, str
 		if (row != wanted && (e->reason || row % PK_REASON_SLOTS) &&
 		    counter(row) != before[row])
 			holds = false;
-	if (e->reason ? ret != 2 : ret == 2 || ret < 0)
+	if (e->reason ? ret != (e->told ? 7 : 2) : ret == 2 || ret < 0)
 		holds = false;
 	if (e->reason && !at_delivery(e->reason) && node_flows() > flows)
 		holds = false;
@@ -440,21 +440,29 @@ bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, str
 
 bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason)
 {
-	struct expect e = { text, reason, slot, PK_EGRESS };
+	struct expect e = { text, reason, slot, PK_EGRESS, false };
 
 	return node_expect(&e, NODE_FROM, slot, &p, NULL);
 }
 
 bool node_from_at(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_reason reason)
 {
-	struct expect e = { text, reason, at, PK_INGRESS };
+	struct expect e = { text, reason, at, PK_INGRESS, false };
+
+	return node_expect(&e, NODE_FROM, slot, &p, NULL);
+}
+
+bool node_from_told(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_dir dir,
+		    enum pk_reason reason)
+{
+	struct expect e = { text, reason, at, dir, .told = true };
 
 	return node_expect(&e, NODE_FROM, slot, &p, NULL);
 }
 
 bool node_to(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason)
 {
-	struct expect e = { text, reason, slot, PK_INGRESS };
+	struct expect e = { text, reason, slot, PK_INGRESS, false };
 
 	return node_expect(&e, NODE_TO, slot, &p, NULL);
 }

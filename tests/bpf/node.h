@@ -46,6 +46,7 @@ struct expect {
 	enum pk_reason reason;
 	uint32_t slot;
 	enum pk_dir dir;
+	bool told; /* the denied packet became an ICMP error to its sender */
 };
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
 		 const struct node_meta *meta);
@@ -54,6 +55,9 @@ bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason rea
 /* The same, but denied at the ingress of `at`. */
 bool node_from_at(const char *text, uint32_t slot, struct pkt p, uint32_t at,
 		  enum pk_reason reason);
+/* The same at that counter, and its sender is told. */
+bool node_from_told(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_dir dir,
+		    enum pk_reason reason);
 /* From the node's stack to endpoint `slot`. */
 bool node_to(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 bool check(const char *text, bool holds);
@@ -87,5 +91,6 @@ void cases_policy(void);
 void cases_limit(void);
 void cases_world(void);
 void cases_nat(void);
+void cases_life(void);
 void cases_judge(void);
 void cases_race(void);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What a router tells the sender of a packet that it can't forward: time exceeded, or too long for
+ * the way, with its MTU; so traceroute and path MTU discovery work (RFC 792, 1191, 4443). The
+ * packet is denied and counted all the same, and the answers have the bucket of all answers.
+ *
+ * A packet with a partial checksum stays one, and whoever finishes it writes two bytes of the
+ * answer. Only a guest that sends such checksums and takes none gets to see that.
+ */
+#include "lib/answer.h"
+
+#define TELL_LONG   68 /* bytes of an IPv4 packet that are quoted, where it has them; else: */
+#define TELL_SHORT  28
+#define TELL6_LONG  128
+#define TELL6_SHORT 48
+
+static __always_inline void tell_ipv4(struct pk_scratch *s, const struct pk_endpoint *ep,
+				      __u32 quote)
+{
+	struct iphdr *ip = answer_at(s, PK_L3);
+	struct pk_icmp *icmp = answer_at(s, PK_L3 + sizeof(*ip));
+	bool ttl = s->pkt.denied == PK_REASON_TTL;
+
+	__builtin_memset(ip, 0, sizeof(*ip) + sizeof(*icmp));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*icmp) + quote);
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_ICMP;
+	ip->saddr = ep->gateway4.w[3];
+	ip->daddr = ep->ipv4.w[3];
+	ip->check = ~rewrite_fold(answer_sum(s, PK_L3, sizeof(*ip), 0));
+	icmp->type = ttl ? ICMP_TIME_EXCEEDED : ICMP_DEST_UNREACH;
+	icmp->code = ttl ? 0 : ICMP_FRAG_NEEDED;
+	icmp->sequence = ttl ? 0 : bpf_htons(s->pkt.tell_mtu); /* RFC 1191: the next hop's MTU */
+	icmp->checksum =
+		~rewrite_fold(answer_sum(s, PK_L3 + sizeof(*ip), sizeof(*icmp) + quote, 0));
+}
+
+static __always_inline void tell_ipv6(struct pk_scratch *s, const struct pk_endpoint *ep,
+				      __u32 quote)
+{
+	struct icmp6hdr *icmp = answer_at(s, PK_L3 + sizeof(struct ipv6hdr));
+	bool ttl = s->pkt.denied == PK_REASON_TTL;
+
+	answer_ipv6(s, sizeof(*icmp) + quote, &ep->ipv6);
+	__builtin_memset(icmp, 0, sizeof(*icmp));
+	icmp->icmp6_type = ttl ? ICMPV6_TIME_EXCEED : ICMPV6_PKT_TOOBIG;
+	icmp->icmp6_mtu = ttl ? 0 : bpf_htonl(s->pkt.tell_mtu);
+	answer_icmp6_checksum(s, sizeof(*icmp) + quote);
+}
+
+/* The error with a quote of so many bytes takes the packet's place; lengths are constants. */
+static __always_inline int tell_send(struct __sk_buff *skb, struct pk_scratch *s,
+				     const struct pk_endpoint *ep, bool v4, __u32 quote)
+{
+	__u32 headers = (v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) + 8;
+
+	if (bpf_skb_load_bytes(skb, PK_L3, answer_at(s, PK_L3 + headers), quote) < 0)
+		return PK_REASON_TRUNCATED;
+	answer_eth(s, v4 ? ETH_P_IP : ETH_P_IPV6);
+	if (v4)
+		tell_ipv4(s, ep, quote);
+	else
+		tell_ipv6(s, ep, quote);
+	return answer_send(skb, s, PK_L3 + headers + quote);
+}
+
+static __always_inline int tell_quote(struct __sk_buff *skb, struct pk_scratch *s,
+				      const struct pk_endpoint *ep)
+{
+	if (s->pkt.flags & PK_PKT_IPV4) {
+		if (s->pkt.l3_len >= TELL_LONG)
+			return tell_send(skb, s, ep, true, TELL_LONG);
+		return tell_send(skb, s, ep, true, TELL_SHORT);
+	}
+	if (s->pkt.l3_len >= TELL6_LONG)
+		return tell_send(skb, s, ep, false, TELL6_LONG);
+	return tell_send(skb, s, ep, false, TELL6_SHORT);
+}
+
+/* The reason of the denial; the packet has become the error, or is dropped. */
+static __always_inline int pk_tell(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	if (ep && bucket_answer(slot) && tell_quote(skb, s, ep) == PK_REASON_OK)
+		s->pkt.action = PK_ACT_TELL;
+	else
+		s->pkt.action = PK_ACT_DROP;
+	return s->pkt.denied;
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* How long flows live, as people use them; whom a denied packet's sender hears of it from. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/bpf/node.h"
+
+#define HZ 250 /* the test's rodata */
+#define L3 14
+
+static struct pk_flow_key key_of(const struct pkt *p, enum who from, enum who to)
+{
+	struct pk_flow_key key = { .src = pkt_ip4(from), .dst = pkt_ip4(to), .proto = p->b[23] };
+
+	memcpy(&key.sport, p->b + 34, 4);
+	return key;
+}
+
+/* The flow of p is as if that many seconds had gone by. */
+static struct pk_flow age(const struct pkt *p, enum who from, enum who to, uint32_t seconds)
+{
+	struct pk_flow_key key = key_of(p, from, to);
+	struct pk_flow flow = { 0 };
+
+	if (!check("the flow is there", !bpf_map_lookup_elem(node_map("flows"), &key, &flow)))
+		return flow;
+	flow.expires -= seconds * HZ;
+	flow.begun -= seconds * HZ;
+	flow.revoked -= seconds * HZ;
+	bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
+	return flow;
+}
+
+/* Seconds that the flow of p would still live without a packet. */
+static int left(const struct pkt *p, enum who from, enum who to)
+{
+	struct pk_flow_key key = key_of(p, from, to);
+	struct pk_flow flow, clock;
+	struct pkt tick = pkt_v4(WHO_C, WHO_C, UDP(7, 7));
+	struct pk_flow_key tick_key = key_of(&tick, WHO_C, WHO_C);
+
+	node_run(NODE_FROM, 3, &tick, NULL);
+	if (bpf_map_lookup_elem(node_map("flows"), &key, &flow) ||
+	    bpf_map_lookup_elem(node_map("flows"), &tick_key, &clock))
+		return -1;
+	bpf_map_delete_elem(node_map("flows"), &tick_key);
+	return (int)(flow.expires - clock.begun + HZ / 2) / HZ;
+}
+
+static void deny_all(uint32_t revision)
+{
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_SAME_TENANT,
+				      .dir = PK_EGRESS };
+
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 100);
+	node_word(1, 1, 0, revision);
+}
+
+/* nc -N, ssh, a dump: one side has sent all that it has, the other goes on. */
+static void half_closed(void)
+{
+	struct pkt data = pkt_v4(WHO_B, WHO_A, TCP(80, 40000, ACK));
+	struct pkt ack = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
+
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	node_from("A has sent all", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)),
+		  PK_REASON_OK);
+	for (int minute = 0; minute < 5; minute++) {
+		age(&ack, WHO_A, WHO_B, 100);
+		node_from("B goes on for minutes", 2, data, PK_REASON_OK);
+		node_from("and A acknowledges", 1, ack, PK_REASON_OK);
+	}
+	age(&ack, WHO_A, WHO_B, 121);
+	node_from("two minutes without a packet end it", 2, data, PK_REASON_NO_FLOW);
+}
+
+/* Both FINs, or a RST: what is still on its way doesn't keep it. */
+static void closed_runs_out(void)
+{
+	struct pkt ack = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
+
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("B resets", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, RST)), PK_REASON_OK);
+	age(&ack, WHO_A, WHO_B, 6);
+	node_from("a late ACK passes", 1, ack, PK_REASON_OK);
+	age(&ack, WHO_A, WHO_B, 6);
+	node_from("but keeps nothing", 1, ack, PK_REASON_NO_FLOW);
+}
+
+/* A client that crashed takes the same port again: that connection is a new one. */
+static void syn_on_closing(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+
+	node_reset();
+	node_from("A opens to B", 1, syn, PK_REASON_OK);
+	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	node_from("and closes its half", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, FIN | ACK)),
+		  PK_REASON_OK);
+	node_from("A begins anew", 1, syn, PK_REASON_OK);
+	check("a flow of its own, with a SYN's time", left(&syn, WHO_A, WHO_B) == 60);
+	deny_all(1); /* without a new revision: only a new judgement sees it */
+	node_from("B closes its half of the second", 2,
+		  pkt_v4(WHO_B, WHO_A, TCP(80, 40000, FIN | ACK)), PK_REASON_OK);
+	node_from("a third one is judged as new", 1, syn, PK_REASON_POLICY_DENIED);
+}
+
+static void times(void)
+{
+	struct pkt udp = pkt_v4(WHO_A, WHO_B, UDP(40000, 9));
+	struct pkt dns = pkt_v4(WHO_A, WHO_B, UDP(40001, 53));
+
+	node_reset();
+	node_from("UDP", 1, udp, PK_REASON_OK);
+	check("lives half a minute", left(&udp, WHO_A, WHO_B) == 30);
+	node_from("its answer", 2, pkt_v4(WHO_B, WHO_A, UDP(9, 40000)), PK_REASON_OK);
+	check("doesn't make it a stream", left(&udp, WHO_A, WHO_B) == 30);
+	node_from("nor does more at once", 1, udp, PK_REASON_OK);
+	check("it lives as long", left(&udp, WHO_A, WHO_B) == 30);
+	age(&udp, WHO_A, WHO_B, 3);
+	node_from("what goes on after two seconds is a stream", 1, udp, PK_REASON_OK);
+	check("and lives three minutes", left(&udp, WHO_A, WHO_B) == 180);
+	node_from("a DNS question", 1, dns, PK_REASON_OK);
+	node_from("and its answer", 2, pkt_v4(WHO_B, WHO_A, UDP(53, 40001)), PK_REASON_OK);
+	check("is over in ten seconds", left(&dns, WHO_A, WHO_B) == 10);
+}
+
+/* A rule revoked under a busy endpoint: after ten seconds its dead flows hold no place. */
+static void revoked_places(void)
+{
+	node_reset();
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("A's connections", 1, pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)),
+			  PK_REASON_OK);
+	deny_all(2);
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("are revoked", 1, pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, ACK)),
+			  PK_REASON_POLICY_DENIED);
+	node_from("their places are kept for a revert", 1, pkt_v4(WHO_A, WHO_A, UDP(9, 9)),
+		  PK_REASON_FLOW_BUDGET);
+	for (int i = 0; i < NODE_BUDGET; i++) {
+		struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, ACK));
+
+		age(&p, WHO_A, WHO_B, 11);
+		node_from("denied packets keep nothing", 1, p, PK_REASON_POLICY_DENIED);
+	}
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("ten seconds later they are taken", 1,
+			  pkt_v4(WHO_A, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
+}
+
+/* The budget that is configured is the budget that works. */
+static void every_place(void)
+{
+	struct pkt gone = pkt_v4(WHO_A, WHO_B, TCP(1005, 80, RST));
+
+	node_reset();
+	for (int i = 0; i < NODE_BUDGET; i++)
+		node_from("A's connections, to the last place", 1,
+			  pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)), PK_REASON_OK);
+	for (int i = 0; i < 3 * NODE_BUDGET; i++) {
+		node_from("one of them closes", 1, gone, PK_REASON_OK);
+		gone = pkt_v4(WHO_A, WHO_B, TCP(2000 + i, 80, RST));
+		node_from("the next one finds its place", 1,
+			  pkt_v4(WHO_A, WHO_B, TCP(2000 + i, 80, SYN)), PK_REASON_OK);
+	}
+}
+
+/* Both ends open at once. */
+static void crossed(void)
+{
+	node_reset();
+	node_from("A's SYN", 1, pkt_v4(WHO_A, WHO_B, TCP(500, 501, SYN)), PK_REASON_OK);
+	node_from("B's SYN crosses it", 2, pkt_v4(WHO_B, WHO_A, TCP(501, 500, SYN)), PK_REASON_OK);
+	check("one flow", node_flows() == 1);
+	node_from("A answers", 1, pkt_v4(WHO_A, WHO_B, TCP(500, 501, SYN | ACK)), PK_REASON_OK);
+	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(501, 500, SYN | ACK)), PK_REASON_OK);
+	check("still one", node_flows() == 1);
+	node_from("another SYN of B's rides no reply's way", 2,
+		  pkt_v4(WHO_B, WHO_A, TCP(501, 500, SYN)), PK_REASON_OK);
+	check("it is B's own", node_flows() == 2);
+}
+
+/* A table that names the wrong receiver delivers nothing. */
+static void wrong_receiver(void)
+{
+	union pk_addr b = pkt_ip4(WHO_B);
+	struct pk_local wrong = { 3, 103, 2, 0 };
+	struct pk_endpoint ep;
+
+	node_reset();
+	bpf_map_update_elem(node_map("by_address"), &b, &wrong, BPF_ANY);
+	node_word(3, 1, 0, 2);
+	node_endpoint(3, &ep);
+	ep.tenant = 1;
+	node_endpoint_set(3, &ep);
+	node_from("B's address at C's slot", 1, pkt_v4(WHO_A, WHO_B, UDP(9, 9)),
+		  PK_REASON_UNKNOWN_ENDPOINT);
+	check("and no flow is left of it", node_flows() == 0);
+}
+
+/* A flow that its first packet couldn't be delivered by is none. */
+static void undelivered(void)
+{
+	struct pk_endpoint ep;
+	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(9, 9));
+
+	node_reset();
+	node_endpoint(2, &ep);
+	ep.packets_per_s[PK_INGRESS] = 1;
+	node_endpoint_set(2, &ep);
+	for (int i = 0; i < 256; i++)
+		node_run(NODE_FROM, 1, &p, NULL), p = pkt_v4(WHO_A, WHO_B, UDP(9, 9));
+	node_from_at("over the peer's bucket", 1, pkt_v4(WHO_A, WHO_B, UDP(10, 9)), 2,
+		     PK_REASON_RATE_LIMIT);
+	check("its flow went again", node_flows() == 1);
+}
+
+/* Errors about a flow whose words are stale: judged, and refused where it is revoked. */
+static void errors_after_a_change(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pkt p = pkt_error(WHO_B, WHO_A, &syn);
+	struct expect e = { "and after one that revokes it", PK_REASON_POLICY_DENIED, 1, PK_EGRESS,
+			    false };
+
+	node_reset();
+	node_from("A opens to B", 1, syn, PK_REASON_OK);
+	node_word(1, 1, 0, 2);
+	node_from("an error after a change that leaves the flow", 2, pkt_error(WHO_B, WHO_A, &syn),
+		  PK_REASON_OK);
+	deny_all(3);
+	node_expect(&e, NODE_FROM, 2, &p, NULL);
+	node_from("also once the flow says so", 2, pkt_error(WHO_B, WHO_A, &syn),
+		  PK_REASON_ICMP_UNRELATED);
+}
+
+/* The frame is an ICMP error of that kind to A, from its gateway, and quotes was. */
+static bool tells(const struct pkt *is, const struct pkt *was, bool v4, uint8_t type, uint32_t mtu)
+{
+	size_t icmp = v4 ? L3 + 20 : L3 + 40, n = is->len - icmp - 8;
+	union pk_addr gateway = pkt_ip4(WHO_GATEWAY), a6 = pkt_ip6(WHO_A);
+
+	if (is->b[icmp] != type || pkt_l4_sum(is) != 0xffff || n < 28)
+		return false;
+	if (v4 ? pkt_ip_sum(is) != 0xffff || memcmp(is->b + L3 + 12, &gateway.w[3], 4)
+	       : is->b[L3 + 8] != 0xfe || memcmp(is->b + L3 + 24, &a6, 16))
+		return false;
+	return !memcmp(is->b + icmp + 8, was->b + L3, n) &&
+	       (is->b[icmp + 6] << 8 | is->b[icmp + 7]) == (int)mtu;
+}
+
+static void told(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), was;
+	struct pk_endpoint ep;
+
+	node_reset();
+	p.b[L3 + 8] = 1;
+	pkt_seal(&p);
+	was = p;
+	check("traceroute hears of TTL 1",
+	      node_run(NODE_FROM, 1, &p, NULL) == 7 && tells(&p, &was, true, 11, 0));
+	p = pkt_v6(WHO_A, WHO_B, UDP(40000, 33434));
+	p.b[L3 + 7] = 1;
+	was = p;
+	check("and in IPv6", node_run(NODE_FROM, 1, &p, NULL) == 7 && tells(&p, &was, false, 3, 0));
+	check("no flow is left of either", node_flows() == 0);
+	node_endpoint(2, &ep);
+	ep.mtu = 1280;
+	node_endpoint_set(2, &ep);
+	p = pkt_v4(WHO_A, WHO_B, (struct l4){ 17, 40000, 9, 0, 1400 });
+	was = p;
+	check("a packet too long for its receiver",
+	      node_run(NODE_FROM, 1, &p, NULL) == 7 && tells(&p, &was, true, 3, 1280));
+	p = pkt_v6(WHO_A, WHO_B, (struct l4){ 17, 40000, 9, 0, 1400 });
+	was = p;
+	check("and in IPv6",
+	      node_run(NODE_FROM, 1, &p, NULL) == 7 && tells(&p, &was, false, 2, 1280));
+	p = pkt_error(WHO_A, WHO_B, &was);
+	p.b[L3 + 7] = 1;
+	check("nobody is told of an error", node_run(NODE_FROM, 1, &p, NULL) == 2);
+	for (int i = 0; i < 500; i++) {
+		p = was;
+		if (node_run(NODE_FROM, 1, &p, NULL) != 7)
+			break;
+	}
+	p = was;
+	check("the answers' bucket bounds it", node_run(NODE_FROM, 1, &p, NULL) == 2);
+}
+
+void cases_life(void)
+{
+	half_closed();
+	closed_runs_out();
+	syn_on_closing();
+	times();
+	revoked_places();
+	every_place();
+	crossed();
+	wrong_receiver();
+	undelivered();
+	errors_after_a_change();
+	told();
+}
