@@ -163,6 +163,15 @@ static __always_inline bool flow_key_same(const struct pk_flow_key *a, const str
 	       *(const __u64 *)&a->sport == *(const __u64 *)&b->sport;
 }
 
+/*
+ * 0, -PK_EEXIST, or why the table takes no more. Before Linux 6.4 a map's operation returns an int,
+ * and the call's 64 bits are no negative number: only the lower half is the error.
+ */
+static __always_inline int flow_put(const struct pk_flow_key *key, const struct pk_flow *flow)
+{
+	return (int)bpf_map_update_elem(&flows, key, flow, BPF_NOEXIST);
+}
+
 /* The flow under key is over: it goes, and its alias before it. */
 static __always_inline void flow_end(struct pk_scratch *s, const struct pk_flow *flow,
 				     const struct pk_flow_key *key)

@@ -231,7 +231,7 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s)
 /* The flow and, once both are in the table, its words. */
 static __always_inline int miss_put(struct pk_scratch *s)
 {
-	long r = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
+	int r = flow_put(&s->key, &s->flow);
 	struct pk_flow *flow;
 
 	if (r)

@@ -11,7 +11,7 @@
 #define NAT_PORT_TRIES 256
 
 /* The alias goes into the table, for the flow that is to stand under s->key. */
-static __always_inline long nat_put(struct pk_scratch *s)
+static __always_inline int nat_put(struct pk_scratch *s)
 {
 	struct pk_flow *alias = &s->flow;
 
@@ -19,7 +19,7 @@ static __always_inline long nat_put(struct pk_scratch *s)
 	alias->kind = PK_FLOW_ALIAS;
 	alias->tag = flow_tag(&s->alias);
 	alias->primary = s->key;
-	return bpf_map_update_elem(&flows, &s->alias, alias, BPF_NOEXIST);
+	return flow_put(&s->alias, alias);
 }
 
 /* Does the flow at s->alias stand for one that is over? Then both go. */
@@ -41,9 +41,9 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 	return true;
 }
 
-static __always_inline long nat_take(struct pk_scratch *s, __u32 now)
+static __always_inline int nat_take(struct pk_scratch *s, __u32 now)
 {
-	long r = nat_put(s);
+	int r = nat_put(s);
 
 	return r == -PK_EEXIST && nat_was_over(s, now) ? nat_put(s) : r;
 }
@@ -110,7 +110,7 @@ static int nat_step(__u32 i, struct nat_search *search)
 {
 	struct pk_scratch *s = search->s;
 	__u16 port = search->low + (search->start + i) % search->range;
-	long r;
+	int r;
 
 	s->alias.dport = bpf_htons(port);
 	if (s->key.proto == IPPROTO_ICMP || s->key.proto == IPPROTO_ICMPV6)
@@ -147,7 +147,7 @@ static __always_inline int nat_masquerade(struct __sk_buff *skb, struct pk_scrat
 static __always_inline int nat_begin(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	struct pk_flow *flow = &s->flow;
-	long r;
+	int r;
 
 	flow->flags = s->translation;
 	flow->address = s->translated;
