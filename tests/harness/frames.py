@@ -2,6 +2,7 @@
 """Raw frames: through a tap as a VMM sends them, through a packet socket as a process does."""
 import array
 import dataclasses
+import errno
 import fcntl
 import os
 import select
@@ -98,6 +99,17 @@ class Tap:
     def offload(self, flags):
         """TUNSETOFFLOAD: what the guest takes (1 csum, 2 TSO4, 4 TSO6, 0x20 USO4, 0x40 USO6)."""
         fcntl.ioctl(self.fd, _TUNSETOFFLOAD, flags)
+
+    def takes_udp_segments(self):
+        """May its writer leave UDP segmentation to this kernel? Linux 6.2 and up."""
+        try:
+            self.offload(0x61)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return False
+        self.offload(0)
+        return True
 
     def send(self, frame, header=None):
         os.write(self.fd, (header or VnetHeader()).pack() + bytes(frame))

@@ -3,6 +3,7 @@
 import pytest
 from harness import EGRESS, VnetHeader, proving
 from harness.frames import GSO_UDP_L4
+from harness.ways import WAYS, fault_of, needs_udp_segments
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
@@ -19,12 +20,12 @@ def mac_bytes(mac):
     return bytes.fromhex(mac.replace(":", ""))
 
 
-@pytest.fixture(params=["kfunc", "probe"])
+@pytest.fixture(params=WAYS)
 def vm(request, make_node):
     """An endpoint and its open tap. The host end's egress drops everything: the guard alone answers."""
     node = make_node(conf={"dns": {"servers": ["10.0.0.53"]}, "mtu": 1400},
                      config={"nomad": None, "consul": None},
-                     fault="no-kfunc" if request.param == "probe" else "")
+                     fault=fault_of(request.param))
     node.start_picketd()
     node.kill_picketd()		# it would put the host end's filter right again
     a = node.add("acme", "api", "web")
@@ -182,6 +183,7 @@ def gso(size):
 
 def test_a_request_that_asks_for_segmentation(vm):
     """Of one segment: answered as any other. Of several: no DHCP request; denied, never half answered."""
+    needs_udp_segments(vm.vmm)
     offer = ask(vm, partial_udp(dhcp(vm, "discover")), lambda p: DHCP in p, gso(1400))
     assert checked(offer)[BOOTP].yiaddr == vm.address()
     long = dhcp(vm, "discover") / (b"\0" * 1000)

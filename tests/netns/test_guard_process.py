@@ -12,6 +12,7 @@ import time
 import pytest
 from harness import EGRESS, VnetHeader, proving
 from harness.frames import GSO_TCPV4, NEEDS_CSUM
+from harness.ways import WAYS, fault_of
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
@@ -20,11 +21,11 @@ GATEWAY_MAC = "02:70:6b:00:00:01"
 QUIET = 0.3
 
 
-@pytest.fixture(params=["kfunc", "probe"])
+@pytest.fixture(params=WAYS)
 def pair(request, make_node):
     """Two process endpoints of one namespace: what a sends, what b sees; the metadata are read in either way."""
     node = make_node(conf={"mode": "process"}, config={"nomad": None},
-                     fault="no-kfunc" if request.param == "probe" else "")
+                     fault=fault_of(request.param))
     node.start_picketd()
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
     a.tables = node.tables

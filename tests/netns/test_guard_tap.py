@@ -5,6 +5,7 @@ import struct
 import pytest
 from harness import EGRESS, INGRESS, VnetHeader, proving, wait_for
 from harness.frames import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM
+from harness.ways import WAYS, fault_of, needs_udp_segments
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
@@ -15,10 +16,10 @@ TCP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 16}
 UDP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 6}
 
 
-@pytest.fixture(params=["kfunc", "probe"])
+@pytest.fixture(params=WAYS)
 def pair(request, make_node):
     """Two endpoints of one namespace, their taps open; the metadata are read in either way."""
-    node = make_node(config={"nomad": None}, fault="no-kfunc" if request.param == "probe" else "")
+    node = make_node(config={"nomad": None}, fault=fault_of(request.param))
     node.start_picketd()
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
     a.tables, a.vmm = node.tables, a.tap()
@@ -267,6 +268,7 @@ def test_segments_arrive_whole(pair):
 
 def test_udp_segments(pair):
     a, b = pair
+    needs_udp_segments(a.vmm)
     frame = pseudo(udp(a, b, bytes(3000)), UDP)
     header = VnetHeader(gso_type=GSO_UDP_L4, gso_size=1000, hdr_len=42, **UDP_CSUM)
     a.vmm.send(frame, header)

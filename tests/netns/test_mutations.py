@@ -11,6 +11,7 @@ import socket
 import pytest
 from harness import VnetHeader, wait_for
 from harness.frames import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4
+from harness.ways import WAYS, fault_of
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
@@ -133,9 +134,9 @@ def header(rnd):
         csum_offset=rnd.choice((0, 6, 16, 2, rnd.randrange(40))))
 
 
-@pytest.mark.parametrize("fault", ("", "no-kfunc"))
-def test_mutated_frames_reach_nobody_else(make_node, fault):
-    stage = Stage(make_node(config={"nomad": None, "consul": None}, fault=fault))
+@pytest.mark.parametrize("way", WAYS)
+def test_mutated_frames_reach_nobody_else(make_node, way):
+    stage = Stage(make_node(config={"nomad": None, "consul": None}, fault=fault_of(way)))
     seed = random.randrange(1 << 32)
     rnd, frames, changes = random.Random(seed), seeds(stage), list(values(stage))
     written = 0
