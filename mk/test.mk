@@ -26,7 +26,7 @@ fuzz-bin: $(FUZZ_BIN)
 
 # Programs that need more than libpicket: BPF unit tests and the engines' property test.
 BPF_TEST_OBJ := $(call objs,tests/bpf/*.c)
-$(BPF_TEST_OBJ): ALL_CFLAGS += -I.
+$(BPF_TEST_OBJ): ALL_CFLAGS += -I. -DPK_OBJECTS=$(words $(SKELS))
 $B/tests/bpf-test: $(BPF_TEST_OBJ) $O/libpicket.a
 	$(LINK) $(LIBS_BASE)
 bpf-test-bin: $B/tests/bpf-test

@@ -43,6 +43,10 @@ class Runner:
                         PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=1",
                         UBSAN_OPTIONS="print_stacktrace=1")
 
+    def say(self, text):
+        """To whoever reads along."""
+        print(text, flush=True)
+
     def run(self, name, command, seconds, **env):
         """(exit status, output); the output is kept beside the build."""
         path = os.path.join(self.logs, name + ".log")
@@ -57,13 +61,15 @@ class Runner:
         with open(path, errors="replace") as log:
             text = log.read()
         if status:
-            print(f"-- {name}: exit status {status}; the end of {path}:")
-            print("\n".join(text.splitlines()[-40:]), flush=True)
+            self.say("\n".join([f"-- {name}: exit status {status}; the end of {path}:",
+                                *text.splitlines()[-40:]]))
         return status, text
 
     def counted(self, suite, command, seconds):
-        """A program whose last line is `N passed, N failed[, N skipped]`."""
+        """A program whose last line is `N passed, N failed[, N skipped]`; its lines `-- ` are shown."""
         status, text = self.run(suite, command, seconds)
+        for line in re.findall(r"^-- .*", text, re.M):
+            self.say(line)
         found = CLOSING.findall(text)
         if not found:
             self.tally.add(suite, 0, 1, why="(no closing line)")
@@ -101,25 +107,30 @@ class Runner:
     def bpf(self):
         self.counted("bpf", [f"{self.build}/tests/bpf-test"], 300)
 
+    def expectations(self, suite, engine):
+        """Policies and what they are to mean, asked of one engine."""
+        passed = failed = 0
+        for file in [*sorted(glob.glob(f"{ROOT}/tests/policy/*.json")),
+                     f"{ROOT}/examples/reach.json"]:
+            name = f"policy-{engine}-{os.path.basename(file)[:-5]}"
+            status, _ = self.run(name, [f"{self.build}/picket", "policy", "test", "--engine",
+                                        engine, file], 120)
+            passed, failed = passed + (status == 0), failed + (status != 0)
+        self.tally.add(suite, passed, failed)
+
     def policy(self):
-        files = sorted(glob.glob(f"{ROOT}/tests/policy/*.json")) + [f"{ROOT}/examples/reach.json"]
         for engine in ("reference", "compiled", "kernel"):
-            passed = failed = 0
-            for file in files:
-                name = f"policy-{engine}-{os.path.basename(file)[:-5]}"
-                status, _ = self.run(name, [f"{self.build}/picket", "policy", "test", "--engine",
-                                            engine, file], 120)
-                passed, failed = passed + (status == 0), failed + (status != 0)
-            self.tally.add(f"policy expectations, {engine}", passed, failed)
+            self.expectations(f"policy expectations, {engine}", engine)
         self.counted("policy-property", [f"{self.build}/tests/policy-property"], 900)
 
-    def pytest(self, suite, seconds):
+    def pytest(self, suite, seconds, tests=None):
+        """tests: some of the suite's files in place of them all."""
         report = os.path.join(self.logs, suite + ".xml")
         if os.path.exists(report):
             os.unlink(report)
         status, _ = self.run(suite, ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p",
-                                     "no:cacheprovider", f"--junitxml={report}", f"tests/{suite}"],
-                             seconds)
+                                     "no:cacheprovider", f"--junitxml={report}",
+                                     *(tests or [f"tests/{suite}"])], seconds)
         if not os.path.exists(report):
             self.tally.add(suite, 0, 1, why="(no report)")
             return
@@ -131,7 +142,7 @@ class Runner:
             failed = 1
         for case in root.iter("testcase"):
             for skip in case.iter("skipped"):
-                print(f"-- skipped: {case.get('name')}: {skip.get('message')}")
+                self.say(f"-- skipped: {case.get('name')}: {skip.get('message')}")
         self.tally.add(suite, total["tests"] - total["failures"] - total["errors"] - total["skipped"],
                        failed, total["skipped"])
 

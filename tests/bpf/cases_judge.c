@@ -42,6 +42,11 @@ void judge_stop(void)
 	pk_judge__destroy(judge);
 }
 
+struct bpf_object *judge_object(void)
+{
+	return judge->obj;
+}
+
 /* Rules for any peer, kept once, and audit beside live. */
 static void beside(void)
 {

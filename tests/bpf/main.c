@@ -2,11 +2,13 @@
 /*
  * The BPF unit tests: every subject, then `N passed, N failed, N skipped`.
  *
- *	bpf-test [-first]
+ *	bpf-test [-first | -verifier]
  *
- * -first ends at the first failure. The exit status is 3 where the kernel refused the programs.
+ * -first ends at the first failure, -verifier only counts what the verifier reads of each program.
+ * The exit status is 3 where the kernel refused the programs.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +20,11 @@ static void (*const subjects[])(void) = {
 	cases_world, cases_nat,	  cases_life,	cases_judge, cases_race,
 };
 
+static bool asked(int argc, char **argv, const char *option)
+{
+	return argc == 2 && !strcmp(argv[1], option);
+}
+
 int main(int argc, char **argv)
 {
 	int passed, failed, r;
@@ -27,15 +34,17 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bpf-test: it loads programs; fix: sudo\n");
 		return 77;
 	}
-	r = node_start(argc == 2 && !strcmp(argv[1], "-first"));
+	r = node_start(asked(argc, argv, "-first"));
 	if (!r)
 		r = judge_start();
 	if (r) {
 		printf("0 passed, 1 failed, 0 skipped\n");
 		return r == -ENOEXEC ? 3 : 1;
 	}
+	cases_verifier();
 	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
-		subjects[i]();
+		if (!asked(argc, argv, "-verifier"))
+			subjects[i]();
 	judge_stop();
 	node_stop();
 	node_totals(&passed, &failed);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpfobj.h"
 #include "guard.skel.h"
 #include "picket/query.h"
 #include "tests/bpf/node.h"
@@ -79,15 +80,15 @@ static void set(const char *map, const void *key, const void *value)
 	}
 }
 
-static void sizes(void)
+static void sizes(struct pk_guard *skel)
 {
-	bpf_map__set_max_entries(guard->maps.endpoints, NODE_SLOTS);
-	bpf_map__set_max_entries(guard->maps.words, NODE_SLOTS);
-	bpf_map__set_max_entries(guard->maps.buckets, NODE_SLOTS);
-	bpf_map__set_max_entries(guard->maps.counters, ROWS);
-	bpf_map__set_max_entries(guard->maps.places, NODE_SLOTS * NODE_BUDGET);
-	bpf_map__set_max_entries(guard->maps.flows, 2 * NODE_BUDGET);
-	bpf_map__set_max_entries(guard->maps.rule_sets, 8);
+	bpf_map__set_max_entries(skel->maps.endpoints, NODE_SLOTS);
+	bpf_map__set_max_entries(skel->maps.words, NODE_SLOTS);
+	bpf_map__set_max_entries(skel->maps.buckets, NODE_SLOTS);
+	bpf_map__set_max_entries(skel->maps.counters, ROWS);
+	bpf_map__set_max_entries(skel->maps.places, NODE_SLOTS * NODE_BUDGET);
+	bpf_map__set_max_entries(skel->maps.flows, 2 * NODE_BUDGET);
+	bpf_map__set_max_entries(skel->maps.rule_sets, 8);
 }
 
 int node_start(bool only_first)
@@ -102,8 +103,39 @@ int node_start(bool only_first)
 	guard = pk_guard__open();
 	if (!guard)
 		return -errno;
-	sizes();
+	sizes(guard);
+	guard->rodata->pk_kfunc = pk_bpf_has_kfunc() > 0;
 	return pk_guard__load(guard) ? -ENOEXEC : 0;
+}
+
+struct bpf_object *node_object(void)
+{
+	return guard->obj;
+}
+
+struct pk_guard *node_open_probe(void)
+{
+	struct pk_guard *probe = pk_guard__open();
+
+	if (!probe)
+		return NULL;
+	sizes(probe);
+	probe->rodata->pk_kfunc = false;
+	if (!pk_guard__load(probe))
+		return probe;
+	pk_guard__destroy(probe);
+	return NULL;
+}
+
+uint32_t node_rounds(uint32_t rounds)
+{
+	const char *scale = getenv("PK_SCALE");
+	uint32_t n = scale ? strtoul(scale, NULL, 10) : 1;
+
+	if (n < 2)
+		return rounds;
+	printf("%u rounds in place of %u: PK_SCALE is %u\n", rounds / n + 1, rounds, n);
+	return rounds / n + 1;
 }
 
 void node_stop(void)

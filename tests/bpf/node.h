@@ -25,6 +25,12 @@ enum node_prog {
 /* 0 or -errno, said; -ENOEXEC: the kernel refused a program. only_first: a failure is the end. */
 int node_start(bool only_first);
 void node_stop(void);
+struct bpf_object;
+struct bpf_object *node_object(void);
+/* The guard loaded once more, reading the metadata as on a kernel without the kfunc; or NULL. */
+struct pk_guard *node_open_probe(void);
+/* A test's many rounds, as many as the machine can bear: divided by $PK_SCALE, which is said. */
+uint32_t node_rounds(uint32_t rounds);
 /* Every table as at first: flows, buckets and counters empty, words of revision 1. */
 void node_reset(void);
 uint32_t node_ifindex(uint32_t slot);	      /* of its host veth */
@@ -82,6 +88,7 @@ int node_tail(uint32_t place, bool there); /* an entry of `programs` */
 /* judge.bpf.c over the same tables. */
 int judge_start(void);
 void judge_stop(void);
+struct bpf_object *judge_object(void);
 
 void cases_parse(void);
 void cases_spoof(void);
@@ -94,3 +101,4 @@ void cases_nat(void);
 void cases_life(void);
 void cases_judge(void);
 void cases_race(void);
+void cases_verifier(void);
