@@ -4,6 +4,7 @@
 B       ?= build
 CC      ?= gcc
 CLANG   ?= clang-19
+CLANG_TIDY ?= clang-tidy-19
 STRIP   ?= llvm-strip-19
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX  ?= /usr
@@ -110,4 +111,4 @@ clean:
 	rm -rf $B
 
 include $(wildcard mk/*.mk)
--include $(shell find $O $B/bpf -name '*.d' 2>/dev/null)
+-include $(shell find $O $B/bpf $B/clang -name '*.d' 2>/dev/null)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# `make check` is quick and needs neither root nor the network: lint, unit, both policy engines.
 # `sudo make test` runs every suite (tests/run.py); SUITE=netns one of them.
-# Parts: unit, bpf-test, fuzz-bin, lint.
-.PHONY: setup test lint fuzz-bin bpf-test-bin test-bin
+.PHONY: setup check test lint analyze fuzz-bin bpf-test-bin test-bin
 comma := ,
 FUZZ_SECONDS ?= 30
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -50,15 +50,52 @@ mutate: setup
 		$(if $(ONLY),--only $(ONLY)) $(if $(SIDE),--side $(SIDE)); \
 		status=$$?; scripts/give-back; exit $$status
 
-lint:
-	$(Q)scripts/lint-includes
-	$(Q)scripts/lint-sizes
+# lint-clang: a second compiler reads every C file and makes nothing.
+CLANG_READS := $(patsubst %.c,$B/clang/%.ok,$(shell git ls-files 'lib/*.c' 'cni/*.c' 'controller/*.c' \
+	'cli/*.c' 'bench/*.c' 'tests/unit/*.c' 'tests/bpf/*.c' 'tests/policy/*.c'))
+READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' -Iinclude -Ilib -Ilib/policy \
+	$(TOOLS_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS)
+$B/clang/%.ok: %.c | $(SKELS) $B/gen/faults.h
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(READ_FLAGS) $(filter-out -Wimplicit-fallthrough,$(WARN)) -MMD -MP -MT $@ -MF $(@:.ok=.d) \
+		-fsyntax-only $<
+	@touch $@
+# The analyzer walks the paths of everything that ships (.clang-tidy).
+ANALYZED := $(patsubst %.c,$B/tidy/%.ok,$(filter-out bench/% tests/%,$(CLANG_READS:$B/clang/%.ok=%.c)))
+$B/tidy/%.ok: %.c .clang-tidy $B/clang/%.ok
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  TIDY  $<")
+	$(Q)$(CLANG_TIDY) --quiet $< -- $(READ_FLAGS)
+	@touch $@
+analyze: $(ANALYZED)
 
-# The set-up runs in a make of its own: what it installs decides what the next one finds.
-test: setup
-	$(Q)$(MAKE) --no-print-directory all test-bin
-	$(Q)$(MAKE) --no-print-directory SAN=1 unit-bin
-	$(Q)$(MAKE) --no-print-directory FAULTS=1 all
-	$(Q)$(MAKE) --no-print-directory fuzz-bin
-	$(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS) $(SUITE); \
-		status=$$?; scripts/give-back; exit $$status
+SHELL_SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!.*[ /](ba)?sh$$')
+SPELLED = $(shell git ls-files | grep -vE '^tests/(fuzz/corpus|golden)/|go\.sum$$')
+.PHONY: lint-includes lint-sizes lint-format lint-shell lint-spelling lint-clang
+lint: lint-includes lint-sizes lint-format lint-shell lint-spelling
+lint-includes lint-sizes:
+	$(Q)scripts/$@
+lint-format: check-format
+lint-shell:
+	$(Q)shellcheck $(SHELL_SCRIPTS)
+lint-spelling:
+	$(Q)codespell --ignore-words=scripts/spelling $(SPELLED)
+lint-clang: $(CLANG_READS)
+
+# Each suite's parts. The set-up runs in a make of its own: what it installs decides what the next
+# one finds. Suites that need no root need no set-up either.
+ROOTED := bpf netns e2e
+SUITES := $(or $(SUITE),lint analyze unit policy bpf netns e2e fuzz)
+SUB = $(Q)$(MAKE) --no-print-directory
+RUN = $(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS)
+test: $(if $(filter $(ROOTED),$(SUITES)),setup)
+	$(if $(filter policy bpf netns e2e,$(SUITES)),$(SUB) all test-bin)
+	$(if $(filter unit,$(SUITES)),$(SUB) SAN=1 unit-bin)
+	$(if $(filter netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
+	$(if $(filter fuzz,$(SUITES)),$(SUB) fuzz-bin)
+	$(RUN) $(SUITE); status=$$?; scripts/give-back; exit $$status
+
+check:
+	$(SUB) all test-bin
+	$(SUB) SAN=1 unit-bin
+	$(RUN) --quick lint unit policy

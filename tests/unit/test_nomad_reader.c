@@ -272,8 +272,8 @@ static void test_refused(void **state)
 					     "\"a\": {\"b\": \"c\"}", "\"a\": \"\xff\"" };
 	static const char *const more[] = { ", \"ID\": \"y\"", ", \"NodeID\": 7",
 					    ", \"AllocatedResources\": []",
-					    ", \"AllocatedResources\": {\"Shared\": {\"Ports\": "
-					    "[{\"Value\": \"80\"}]}}" };
+					    (", \"AllocatedResources\": {\"Shared\": {\"Ports\": "
+					     "[{\"Value\": \"80\"}]}}") };
 
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(metas); i++)

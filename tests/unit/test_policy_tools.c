@@ -475,6 +475,15 @@ static const struct {
 	  NULL },
 };
 
+/* clang-format off */
+#define NOTHING_WORLD                                                                           \
+	"{\"endpoints\":["                                                                      \
+	A("a", "a", "10.0.0.1", ",\"ports\":{\"http\":\"80/tcp\"}") ","                         \
+	A("b", "b", "10.0.0.2", "") ","                                                         \
+	A("u", "u", "10.0.0.3", ",\"unknown\":[\"port:*\"]") ","                                \
+	"{\"name\":\"s\",\"labels\":{\"namespace\":\"x\",\"job\":\"s\",\"service\":\"pg\"}}]," \
+	"\"policies\":[%s]}"
+/* clang-format on */
 static void what_resolves_to_nothing_is_said(void **state)
 {
 	(void)state;
@@ -486,53 +495,7 @@ static void what_resolves_to_nothing_is_said(void **state)
 		own_str text = { 0 };
 		size_t n;
 
-		pk_str_addf(&text,
-			    "{\"endpoints\":[" A(
-				    "a", "a", "10.0.0.1",
-				    ",\"ports\":{\"http\":\"80/tcp\"}") "," A("b", "b", "10.0.0.2",
-									      "") "," A("u", "u",
-											"10.0.0.3",
-											",\"unknown"
-											"\":["
-											"\"port:*"
-											"\"]") ","
-											       "{\""
-											       "nam"
-											       "e\""
-											       ":\""
-											       "s\""
-											       ",\""
-											       "lab"
-											       "els"
-											       "\":"
-											       "{\""
-											       "nam"
-											       "esp"
-											       "ace"
-											       "\":"
-											       "\"x"
-											       "\","
-											       "\"j"
-											       "ob"
-											       "\":"
-											       "\"s"
-											       "\","
-											       "\"s"
-											       "erv"
-											       "ice"
-											       "\":"
-											       "\"p"
-											       "g\""
-											       "}}]"
-											       ",\""
-											       "pol"
-											       "ici"
-											       "es"
-											       "\":"
-											       "[%"
-											       "s]"
-											       "}",
-			    unresolved[i].document);
+		pk_str_addf(&text, NOTHING_WORLD, unresolved[i].document);
 		assert_int_equal(pk_scenario_read("w", text.text, text.len, &c, &said, &err), 0);
 		pk_str_done(&said);
 		assert_int_equal(pk_scenario_ready(c, &err), 0);
