@@ -8,6 +8,7 @@
 #include "lib/uplink.h"
 #include "lib/finish.h"
 #include "lib/forward.h"
+#include "lib/reap.h"
 
 /* The slow path's targets. Each may name another one to go on in. */
 #define PK_SLOW(name, decide)                                                                      \
@@ -149,6 +150,25 @@ int pk_from_uplink(struct __sk_buff *skb)
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);
+}
+
+/*
+ * Run by user space alone: ends the flow under the key that the packet holds, if it is over. The
+ * packet's first 8 bytes behind the key become {1 = it went, the clock that flows expire by}.
+ */
+SEC("tc")
+int pk_flow_reap(struct __sk_buff *skb)
+{
+	struct pk_scratch *s = scratch_get();
+	__u32 answer[2] = { 0, flow_now() };
+
+	if (!s || bpf_skb_load_bytes(skb, REAP_KEY_OFFSET, &s->key, sizeof(s->key)) < 0)
+		return TC_ACT_SHOT;
+	answer[0] = pk_reap(s, answer[1]);
+	if (bpf_skb_store_bytes(skb, REAP_KEY_OFFSET + sizeof(s->key), answer, sizeof(answer), 0) <
+	    0)
+		return TC_ACT_SHOT;
+	return TC_ACT_OK;
 }
 
 SEC("tc")

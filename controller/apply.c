@@ -11,6 +11,7 @@
 #include "guard.h"
 #include "log.h"
 #include "own.h"
+#include "rcu.h"
 #include "tables.h"
 
 #define TOGETHER_MS 2		/* changes of one moment are applied as one */
@@ -150,8 +151,12 @@ static void sync_documents(void *arg)
 /* Acknowledged: no packet can be judged by the old rule sets any more. */
 static void acknowledge(struct pk_apply *a, const struct pk_sync_done *done)
 {
-	if (done->switched || done->amended)
-		pk_rcu_wait();
+	struct pk_err err = { 0 };
+
+	if ((done->switched || done->amended) && pk_rcu_wait(&err) < 0) {
+		log_warn("op=policy err=\"%s\" not acknowledged", err.text);
+		return;
+	}
 	a->state.revision++;
 	clock_gettime(CLOCK_REALTIME, &a->state.applied);
 	if (a->change_ns)

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "nl.h"
 #include "own.h"
+#include "reaper.h"
 #include "sweep.h"
 #include "tables.h"
 
@@ -36,6 +37,7 @@ struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
 	struct pk_timer *timer, *sweep_timer, *audit_timer, *links_timer;
+	struct pk_reaper *reaper;
 	struct pk_watch *watch;
 	int links; /* netlink socket that hears of devices and their filters */
 	union pk_addr *local;
@@ -336,6 +338,7 @@ struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 	u->links_timer = pk_timer_new(args->loop, read_links, u);
 	watch_links(u);
 	read_addresses(u);
+	u->reaper = pk_reaper_new(args->loop, args->sync);
 	pk_timer_set(u->timer, 100); /* the first one just after start */
 	return u;
 }
@@ -351,6 +354,7 @@ void pk_upkeep_free(struct pk_upkeep *u)
 	pk_timer_free(u->sweep_timer);
 	pk_timer_free(u->audit_timer);
 	pk_timer_free(u->links_timer);
+	pk_reaper_free(u->reaper);
 	for (size_t i = 0; i < u->n_shut; i++)
 		free(u->shut[i].key);
 	free(u->shut);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
-#include <linux/membarrier.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -92,11 +91,6 @@ int pk_word_renew(struct pk_bpf *bpf, uint32_t slot, struct pk_err *err)
 				   NULL, err);
 	} while (r == -EAGAIN);
 	return r;
-}
-
-void pk_rcu_wait(void)
-{
-	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 int pk_labels_get(const struct pk_bpf *bpf, const uint64_t hash[2], struct pk_labels *out)

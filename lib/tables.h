@@ -147,8 +147,6 @@ int pk_word_switch(struct pk_bpf *bpf, uint32_t slot, uint64_t from, uint32_t ru
 		   uint32_t flags, uint64_t *now, struct pk_err *err);
 /* A new revision, everything else as it is; -EPERM: closed. */
 int pk_word_renew(struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);
-/* After it no packet is judged by anything that was replaced before it. Milliseconds. */
-void pk_rcu_wait(void);
 
 /* Endpoints. */
 

@@ -10,6 +10,7 @@
 
 #include "fault.h"
 #include "own.h"
+#include "rcu.h"
 #include "tables.h"
 #include "tables_memo.h"
 #include "tables_write.h"
@@ -307,7 +308,9 @@ int pk_rule_set_free(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_imag
 	r = retire(bpf, rule_set, &was, deadline_ns, err);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	pk_rcu_wait();
+	r = pk_rcu_wait(err);
+	if (r < 0) /* it stays claimed, and is freed once the claim is old */
+		return r;
 	/* Changed in place it may hold classes that its last image no longer has. */
 	if (image && was.entries != image->n_verdicts)
 		image = NULL;

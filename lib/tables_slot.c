@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "fault.h"
+#include "flows.h"
 #include "own.h"
 #include "str.h"
 #include "tables.h"
@@ -461,7 +462,9 @@ int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct
 		return 0;
 	if (pk_word(bpf, slot))
 		return pk_fail(err, EBUSY, "slot %u is open", slot);
-	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	r = pk_flows_end_slot(bpf, slot, err); /* without the lock: there may be thousands */
+	if (r == 0)
+		r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	if (r < 0)
 		return r;
 	if (pk_map_get(bpf->map[PK_MAP_SLOTS], &ep->host_ifindex, &named) == 0 && named == slot)

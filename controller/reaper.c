@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "reaper.h"
+
+#include "flows.h"
+#include "log.h"
+#include "str.h"
+
+#define REST_MS 60000 /* between two walks over the table */
+#define PART_MS 100   /* between two parts of one */
+#define PART	4096  /* entries: some 2 ms */
+
+struct pk_reaper {
+	struct pk_timer *timer;
+	struct pk_sync *sync;
+	struct pk_flows_walk walk;
+};
+
+static void part(void *arg)
+{
+	struct pk_reaper *reaper = arg;
+	const struct pk_bpf *bpf = pk_sync_bpf(reaper->sync);
+	struct pk_err err = { 0 };
+	int r = bpf ? pk_flows_reap(bpf, &reaper->walk, PART, &err) : 1;
+
+	if (r < 0) {
+		log_warn("op=reap err=\"%s\" ignoring until the next walk", err.text);
+		reaper->walk.under_way = false;
+	}
+	pk_timer_set(reaper->timer, r == 0 ? PART_MS : REST_MS);
+}
+
+struct pk_reaper *pk_reaper_new(struct pk_loop *loop, struct pk_sync *sync)
+{
+	struct pk_reaper *reaper = pk_alloc(sizeof(*reaper));
+
+	reaper->sync = sync;
+	reaper->timer = pk_timer_new(loop, part, reaper);
+	pk_timer_set(reaper->timer, REST_MS);
+	return reaper;
+}
+
+void pk_reaper_free(struct pk_reaper *reaper)
+{
+	if (!reaper)
+		return;
+	pk_timer_free(reaper->timer);
+	free(reaper);
+}
