@@ -131,7 +131,7 @@ static void read_services(struct pk_reader *r, const struct pk_json *list, struc
 	}
 }
 
-/* Lower case, without the last dot. */
+/* Lower case, without the last dot; but "*." is a name of one part, and "*" every name. */
 static char *dns_name(const char *text)
 {
 	char *name = pk_read_text(text);
@@ -139,7 +139,7 @@ static char *dns_name(const char *text)
 
 	for (size_t i = 0; i < n; i++)
 		name[i] = (char)tolower((unsigned char)name[i]);
-	if (n > 1 && name[n - 1] == '.')
+	if (n > 1 && name[n - 1] == '.' && strspn(name, "*") < n - 1)
 		name[n - 1] = '\0';
 	return name;
 }

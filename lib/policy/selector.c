@@ -118,6 +118,8 @@ bool pk_fqdn_match(const struct pk_fqdn *fqdn, const char *name)
 	stars = strspn(fqdn->pattern, "*");
 	if (stars && !fqdn->pattern[stars])
 		return true;
+	if (stars && strcmp(fqdn->pattern + stars, ".") == 0)
+		return stars > 1 || !strchr(name, '.');
 	if (stars < 2 || fqdn->pattern[stars] != '.')
 		return glob(fqdn->pattern, name);
 	for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.'))

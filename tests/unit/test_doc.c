@@ -264,7 +264,8 @@ static void test_peers(void **state)
 		"{\"toCIDR\":[\"10.1.2.3\",\"fd00::/8\"]},"
 		"{\"toCIDRSet\":[{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0/16\"]}]},"
 		"{\"toServices\":[{\"name\":\"a\"},{\"name\":\"b\",\"namespace\":\"beta\"}]},"
-		"{\"toFQDNs\":[{\"matchName\":\"Api.Example.COM.\"},{\"matchPattern\":\"*.X.\"}]},"
+		"{\"toFQDNs\":[{\"matchName\":\"Api.Example.COM.\"},{\"matchPattern\":\"*.X.\"},"
+		"{\"matchPattern\":\"*.\"}]},"
 		"{\"toEntities\":[\"world-ipv6\",\"none\"]},{\"toCIDRSet\":[]}"));
 	own_document *any = take(RULE("\"egress\":[{\"toServices\":[{\"name\":\"a\"}]}]"));
 	const struct pk_entry *e = doc->rules[0].entries[PK_EGRESS];
@@ -280,6 +281,7 @@ static void test_peers(void **state)
 	assert_null(entry(any, PK_EGRESS, 0)->services[0].tenant_name);
 	assert_string_equal(e[3].fqdns[0].name, "api.example.com");
 	assert_string_equal(e[3].fqdns[1].pattern, "*.x");
+	assert_string_equal(e[3].fqdns[2].pattern, "*."); /* isn't every name, as "*" is */
 	assert_true(doc->uses_fqdn && !any->uses_fqdn);
 	assert_true(e[4].entities[0] == PK_ENTITY_WORLD6 && e[4].entities[1] == PK_ENTITY_NONE);
 	assert_true(e[5].kind == PK_PEERS_CIDR && e[5].n_cidrs == 0 && !e[5].empty);

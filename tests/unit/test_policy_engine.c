@@ -192,6 +192,9 @@ static void a_name_pattern_is_ciliums(void **state)
 		{ "a.*", "a", false },
 		{ "*a", "aba", true },
 		{ "*-", "a.-", false },
+		{ "*.", "a", true },
+		{ "*.", "a.b", false },
+		{ "**.", "a.b", true },
 	};
 
 	(void)state;
