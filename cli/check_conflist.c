@@ -89,7 +89,7 @@ static void check_ours(struct check *c, struct check_network *n)
 	check_details(c, n);
 }
 
-/* Of two files with one name Nomad takes the first and says so in its log alone. */
+/* Nomad takes the first of two files with one name, and says so in its log alone. */
 static void check_name(struct check *c, const struct check_network *n)
 {
 	for (const struct check_network *o = c->networks; o < n; o++) {

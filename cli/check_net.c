@@ -40,8 +40,10 @@ struct routes {
 	size_t n;
 };
 
-/* Networks that the node itself is on, and routes to what would be an endpoint's. A route that
- * covers the pool and leads to a gateway is how others reach this node. */
+/*
+ * A network that the node itself is on, or a route to what would be an endpoint's. A route that
+ * covers the pool and leads to a gateway is how this node reaches the cluster's other blocks.
+ */
 static bool in_the_way(const struct pk_nl_route_info *route, const struct pk_prefix *pool)
 {
 	if (!route->to.len || route->to.v6 != pool->v6)
@@ -99,8 +101,7 @@ static void add_server(void *arg, const union pk_addr *addr)
 	s->n++;
 }
 
-/* What the plugin gives a guest: the conflist's servers, else the machine's that a guest can
- * reach. */
+/* A guest gets the conflist's servers, else those of the machine that a guest can reach. */
 static void check_dns(struct check *c, const struct check_network *n)
 {
 	static const char fix[] = "say \"dns\": { \"servers\": [\"10.0.0.53\"] } in the conflist, "

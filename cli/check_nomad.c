@@ -155,7 +155,7 @@ static const char *plugin_version(const struct pk_json *attributes, const char *
 	return text ? text + (*text == 'v') : NULL;
 }
 
-/* What Nomad's fingerprint found in its cni_path; a file that lies elsewhere is never run. */
+/* Nomad's fingerprint runs every file of its cni_path, and never one that lies elsewhere. */
 static void check_seen_plugin(struct check *c, const struct pk_json *attributes)
 {
 	const char *version = plugin_version(attributes, "picket");

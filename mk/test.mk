@@ -21,7 +21,7 @@ $B/fuzz/libfuzzed.a: $(FUZZ_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $B/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $B/fuzz/libfuzzed.a
 	@$(if $(V),,echo "  FUZZ  $<")
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $B/fuzz/libfuzzed.a $(LIBS_CTL)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $B/fuzz/libfuzzed.a $(LIBS_CTL) $(LIBS_YAML)
 fuzz-bin: $(FUZZ_BIN)
 
 # Programs that need more than libpicket: BPF unit tests and the engines' property test.
@@ -33,7 +33,7 @@ bpf-test-bin: $B/tests/bpf-test
 PROPERTY_SRC := $(wildcard tests/policy/*.c)
 $B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $(SKELS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $(filter %.a,$^) $(LIBS_BASE)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $(filter %.a,$^) $(LIBS_BASE) $(LIBS_YAML)
 test-bin: bpf-test-bin $(if $(PROPERTY_SRC),$B/tests/policy-property)
 
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fmt, import and suggest. The layout changes no value and is its own layout; what import writes is
- * JSON that it would leave alone or repair again, and each of its notes has a place; what is
- * suggested for any flows is a document that the reader takes. The first byte chooses a namespace.
+ * fmt, import, YAML and suggest. The layout changes no value and is its own layout; what import
+ * writes and what is suggested for any flows are documents that the reader takes, and each of
+ * import's notes has a place. The first byte chooses a namespace.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "import.h"
 #include "own.h"
 #include "suggest.h"
+#include "yaml_json.h"
 
 static void check(bool ok)
 {
@@ -49,18 +50,42 @@ static void fuzz_fmt(const char *text, size_t len)
 
 static void fuzz_import(const char *text, size_t len, const char *tenant_name)
 {
+	const struct pk_import_options options = { .tenant_name = tenant_name };
 	own_import import = { 0 };
-	int r = pk_import_text("fuzz", text, len, tenant_name, &import);
+	int r = pk_import_text("fuzz", text, len, &options, &import);
 
 	check((r == 0) == (import.n > 0));
 	check(r == 0 || import.notes.n_errors > 0);
 	for (size_t i = 0; i < import.notes.n; i++)
 		check(import.notes.list[i].where.line > 0 && import.notes.list[i].text[0]);
 	for (size_t i = 0; i < import.n; i++) {
-		own_str flat = { 0 };
+		const struct pk_doc_source src = { .source = "file", .path = "fuzz" };
+		own_document *doc = NULL;
+		own_notes notes = { 0 };
 
-		add_flat(import.docs[i].text, strlen(import.docs[i].text), &flat);
+		check(pk_document_parse(&src, import.docs[i].text, strlen(import.docs[i].text),
+					&doc, &notes) == 0);
 	}
+}
+
+/* What is read as YAML is JSON, or has a key twice and the like; its notes find a place. */
+static void fuzz_yaml(const char *text, size_t len)
+{
+	own_mem char *copy = strndup(text, len);
+	const struct pk_import_options options = { 0 };
+	own_import import = { 0 };
+	own_yaml yaml = { 0 };
+	struct pk_json_fault fault = { 0 };
+
+	if (pk_yaml_read(text, len, &yaml, &fault) < 0) {
+		check(fault.what[0] && fault.where.line > 0);
+		return;
+	}
+	check(!strchr(yaml.json.text, '\n'));
+	pk_import_text("fuzz", yaml.json.text, yaml.json.len, &options, &import);
+	pk_yaml_restore(&yaml, copy, &import.notes);
+	for (size_t i = 0; i < import.notes.n; i++)
+		check(import.notes.list[i].where.line > 0 && import.notes.list[i].where.col > 0);
 }
 
 /* A line a flow. */
@@ -102,5 +127,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_fmt(text, size - 1);
 	fuzz_import(text, size - 1, data[0] & 1 ? "acme" : NULL);
 	fuzz_suggest(text, size - 1, data[0] & 1);
+	fuzz_yaml(text, size - 1);
 	return 0;
 }

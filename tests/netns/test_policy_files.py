@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Policy files as their authors handle them: validate, schema, fmt, import, apply. No node, no controller."""
+"""Policy files as their authors handle them: validate, schema, fmt, apply. No node, no controller."""
 
 import glob
 import json
@@ -195,42 +195,6 @@ def test_fmt(tmp_path):
     path.write_text("[", encoding="utf-8")
     assert picket("policy", "fmt", "-w", path).returncode == 2
     assert path.read_text(encoding="utf-8") == "["
-
-
-def test_import_of_netreaps_key(tmp_path):
-    path = tmp_path / "old.json"
-    path.write_text('[{"endpointSelector":{"matchLabels":{"netreap:nomad.job_id":"web"}},'
-                    '"egress":[{"toEntity":["host"],"fromEntities":["world"]}]}]', encoding="utf-8")
-    answer = picket("policy", "import", path)
-    assert answer.returncode == 1
-    for said in ('toEntity: written as "toEntities"', "fromEntities: removed: it had no effect",
-                 'written as "nomad:job"'):
-        assert said in answer.stderr
-    new = tmp_path / "new.json"
-    new.write_text(answer.stdout, encoding="utf-8")
-    assert picket("policy", "validate", new).returncode == 0
-    again = picket("policy", "import", new)
-    assert (again.returncode, again.stdout, again.stderr) == (0, answer.stdout, "")
-
-
-def test_import_of_what_kubectl_prints(tmp_path):
-    def item(kind, name, spec, **meta):
-        return {"apiVersion": "cilium.io/v2", "kind": kind, "metadata": {"name": name, **meta}, "spec": spec}
-    path, out = tmp_path / "cnp.json", tmp_path / "out"
-    path.write_text(json.dumps({"kind": "List", "items": [
-        item("CiliumNetworkPolicy", "web", {"endpointSelector": {"matchLabels": {"k8s:app": "web"}},
-                                            "ingress": [{"fromEntities": ["world"]}]}, namespace="shop"),
-        item("CiliumClusterwideNetworkPolicy", "../meta", {
-            "endpointSelector": {}, "egressDeny": [{"toCIDR": ["169.254.169.254/32"]}],
-            "enableDefaultDeny": {"egress": False}})]}), encoding="utf-8")
-    assert picket("policy", "import", path).returncode == 2       # two documents, one standard output
-    answer = picket("policy", "import", "-dir", out, path)
-    assert "shop-web.json" in answer.stdout
-    assert sorted(p.name for p in out.iterdir()) == ["_._meta.json", "shop-web.json"]
-    assert answer.returncode == 2 and 'found "../meta"' in answer.stderr   # a name that is no name here
-    assert picket("policy", "validate", out / "shop-web.json").returncode == 0
-    again = picket("policy", "import", "-dir", out, path)
-    assert again.returncode == 2 and "File exists" in again.stderr
 
 
 def document(name, port):

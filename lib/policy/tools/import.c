@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "layout.h"
 #include "import_private.h"
@@ -24,27 +25,66 @@ void pk_import_done(struct pk_import *import)
 
 struct context {
 	const struct pk_json_doc *json;
-	const char *tenant_name;
+	const struct pk_import_options *options;
 	struct pk_import *out;
 };
+
+static struct pk_importer importer(const struct context *c, enum import_form form,
+				   const char *tenant, struct pk_str *text)
+{
+	return (struct pk_importer){ .r = { .json = c->json, .notes = &c->out->notes },
+				     .options = c->options,
+				     .form = form,
+				     .tenant = tenant,
+				     .w = { .out = text, .indent = 2 } };
+}
+
+/* A result that the reader refuses comes from a text that was no policy of Cilium's either. */
+static bool is_taken(struct context *c, const struct pk_json *from, const char *text)
+{
+	const struct pk_doc_source src = { .source = "file", .path = "imported" };
+	struct pk_reader r = { .json = c->json, .notes = &c->out->notes };
+	own_document *doc = NULL;
+	own_notes notes = { 0 };
+
+	if (pk_document_parse(&src, text, strlen(text), &doc, &notes) == 0)
+		return true;
+	for (size_t i = 0; i < notes.n; i++)
+		if (notes.list[i].error)
+			pk_read_error(&r, from, false, notes.list[i].fix, "%s of the result: %s",
+				      notes.list[i].where.path, notes.list[i].text);
+	return false;
+}
 
 /*
  * What was written is JSON, but it may be too large or too deep, or two repairs may have met in one
  * key.
  */
-static void add_document(struct context *c, const struct pk_json *from, const char *name,
-			 const struct pk_str *text)
+static bool lay_out(struct context *c, const struct pk_json *from, const struct pk_str *text,
+		    struct pk_str *out)
 {
 	struct pk_reader r = { .json = c->json, .notes = &c->out->notes };
-	struct pk_import *out = c->out;
 	struct pk_json_fault fault;
+
+	if (pk_layout("import", text->text, text->len, out, &fault) == 0)
+		return true;
+	pk_read_error(&r, from, false, NULL, "the result is no document: %s: %s", fault.where.path,
+		      fault.what);
+	return false;
+}
+
+static void add_document(struct context *c, const struct pk_importer *im,
+			 const struct pk_json *from, const char *name)
+{
+	struct pk_import *out = c->out;
 	own_str formatted = { 0 };
 
-	if (pk_layout("import", text->text, text->len, &formatted, &fault) < 0) {
-		pk_read_error(&r, from, false, NULL, "the result is no document: %s: %s",
-			      fault.where.path, fault.what);
+	if (im->refused || !lay_out(c, from, im->w.out, &formatted) ||
+	    !is_taken(c, from, formatted.text)) {
+		out->n_refused++;
 		return;
 	}
+	out->n_losses += im->n_losses;
 	out->docs = reallocarray(out->docs, out->n + 1, sizeof(*out->docs));
 	if (!out->docs)
 		abort();
@@ -52,186 +92,73 @@ static void add_document(struct context *c, const struct pk_json *from, const ch
 	out->docs[out->n++].text = pk_read_text(formatted.text);
 }
 
-static bool is_entries(const char *key)
-{
-	return strcmp(key, "ingress") == 0 || strcmp(key, "egress") == 0 ||
-	       strcmp(key, "ingressDeny") == 0 || strcmp(key, "egressDeny") == 0;
-}
-
-static const char *rule_loss(const struct pk_json *rule)
-{
-	if (pk_json_get(rule, "nodeSelector"))
-		return "a rule about nodes";
-	return pk_import_selector_loss(pk_json_get(rule, "endpointSelector"));
-}
-
-/* Known keys as they are; a slip of the pen under its right name; the rest has no meaning here. */
-static const char *rule_key(struct pk_importer *im, const struct pk_json *rule,
-			    const struct pk_json *m)
-{
-	static const char *const known[] = {
-		"description", "endpointSelector",  "ingress", "egress", "ingressDeny",
-		"egressDeny",  "enableDefaultDeny", "log",     NULL
-	};
-	const char *key = pk_json_key(m), *near;
-
-	if (pk_json_type(m) == PK_JSON_NULL) {
-		import_repair(im, m, true, "removed: it says nothing");
-		return NULL;
-	}
-	for (size_t i = 0; known[i]; i++)
-		if (strcmp(known[i], key) == 0)
-			return key;
-	near = strcmp(key, "labels") == 0 ? NULL : pk_nearest(key, known);
-	if (near && !pk_json_get(rule, near)) {
-		import_repair(im, m, true, "written as \"%s\"", near);
-		return near;
-	}
-	import_repair(im, m, true, "removed: it decides nothing");
-	return NULL;
-}
-
-/* A list of entries that isn't one is the reader's to refuse. */
-static bool has_entries(const struct pk_json *rule, const char *direction)
-{
-	const struct pk_json *lists[2];
-	char deny[16];
-
-	snprintf(deny, sizeof(deny), "%sDeny", direction);
-	lists[0] = pk_json_get(rule, direction);
-	lists[1] = pk_json_get(rule, deny);
-	for (size_t i = 0; i < 2; i++)
-		if (lists[i] && pk_json_type(lists[i]) != PK_JSON_NULL &&
-		    (pk_json_type(lists[i]) != PK_JSON_ARRAY || pk_json_first(lists[i])))
-			return true;
-	return false;
-}
-
-/* Cilium takes it where the direction has no entry, and it does nothing there. */
-static void import_default_deny(struct pk_importer *im, const struct pk_json *rule,
-				const struct pk_json *v)
-{
-	if (!pk_import_object(im, "enableDefaultDeny", v))
-		return;
-	pk_jw_open(&im->w, "enableDefaultDeny", '{');
-	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
-		const char *key = pk_json_key(m);
-		bool direction = strcmp(key, "ingress") == 0 || strcmp(key, "egress") == 0;
-
-		if (pk_json_type(m) == PK_JSON_NULL)
-			import_repair(im, m, true, "removed: it says nothing");
-		else if (direction && pk_json_true(m) && !has_entries(rule, key))
-			import_repair(im, m, true, "removed: without an entry it had no effect");
-		else
-			pk_jw_value(&im->w, key, m);
-	}
-	pk_jw_close(&im->w, '}');
-}
-
-/* Nothing but empty lists beside what every rule may have. */
-static bool says_nothing(const struct pk_json *rule)
-{
-	static const char *const beside[] = { "endpointSelector",  "description", "labels", "log",
-					      "enableDefaultDeny", NULL };
-
-	for (const struct pk_json *m = pk_json_first(rule); m; m = pk_json_next(m)) {
-		bool empty = pk_json_type(m) == PK_JSON_NULL ||
-			     (pk_json_type(m) == PK_JSON_ARRAY && !pk_json_first(m));
-
-		for (size_t i = 0; beside[i] && !empty; i++)
-			empty = strcmp(beside[i], pk_json_key(m)) == 0;
-		if (!empty)
-			return false;
-	}
-	return pk_json_first(rule);
-}
-
-static void import_rule(struct pk_importer *im, const struct pk_json *rule)
-{
-	const char *loss = rule_loss(rule);
-
-	if (!pk_import_object(im, NULL, rule))
-		return;
-	if (loss) {
-		import_loss(im, rule, false,
-			    "%s can't be carried over: the rule is lost, and what it closed is "
-			    "open",
-			    loss);
-		return;
-	}
-	if (says_nothing(rule)) {
-		import_repair(im, rule, false, "removed: a rule without an entry says nothing");
-		return;
-	}
-	pk_jw_open(&im->w, NULL, '{');
-	for (const struct pk_json *m = pk_json_first(rule); m; m = pk_json_next(m)) {
-		const char *key = rule_key(im, rule, m);
-
-		if (!key)
-			continue;
-		if (strcmp(key, "endpointSelector") == 0 && pk_json_type(m) == PK_JSON_OBJECT)
-			pk_import_selector(im, key, m);
-		else if (strcmp(key, "enableDefaultDeny") == 0)
-			import_default_deny(im, rule, m);
-		else if (is_entries(pk_json_key(m)) && pk_json_type(m) == PK_JSON_ARRAY)
-			pk_import_entries(im, m);
-		else
-			pk_jw_value(&im->w, key, m);
-	}
-	pk_jw_close(&im->w, '}');
-}
-
 static void import_rules(struct pk_importer *im, const struct pk_json *v)
 {
 	if (pk_json_type(v) != PK_JSON_ARRAY) {
-		import_rule(im, v);
+		pk_import_rule(im, v);
 		return;
 	}
 	for (const struct pk_json *rule = pk_json_first(v); rule; rule = pk_json_next(rule))
-		import_rule(im, rule);
+		pk_import_rule(im, rule);
 }
 
 /* A rule or an array of rules: netreap's key. With a namespace it needs a document around it. */
 static void import_bare(struct context *c, const struct pk_json *v)
 {
+	const char *tenant = c->options->tenant_name;
 	own_str text = { 0 };
-	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
-				  .tenant = c->tenant_name,
-				  .w = { .out = &text, .indent = 2 } };
+	struct pk_importer im = importer(c, IMPORT_API, tenant, &text);
 
-	if (c->tenant_name) {
+	if (tenant) {
 		pk_jw_open(&im.w, NULL, '{');
-		pk_jw_string(&im.w, "namespace", c->tenant_name);
+		pk_jw_string(&im.w, "namespace", tenant);
 	}
-	pk_jw_open(&im.w, c->tenant_name ? "rules" : NULL, '[');
+	pk_jw_open(&im.w, tenant ? "rules" : NULL, '[');
 	import_rules(&im, v);
 	pk_jw_close(&im.w, ']');
-	if (c->tenant_name)
+	if (tenant)
 		pk_jw_close(&im.w, '}');
-	add_document(c, v, NULL, &text);
+	add_document(c, &im, v, NULL);
 }
 
-/* One of ours, maybe with slips in its rules. */
+/* One of ours stays what it is. */
 static void import_document(struct context *c, const struct pk_json *v)
 {
+	const char *tenant = c->options->tenant_name;
 	own_str text = { 0 };
-	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
-				  .w = { .out = &text, .indent = 2 } };
+	struct pk_importer im = importer(c, IMPORT_API, NULL, &text);
 
 	pk_jw_open(&im.w, NULL, '{');
-	if (c->tenant_name && !pk_json_get(v, "namespace"))
-		pk_jw_string(&im.w, "namespace", c->tenant_name);
-	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m)) {
-		if (strcmp(pk_json_key(m), "rules") != 0 || pk_json_type(m) != PK_JSON_ARRAY) {
-			pk_jw_value(&im.w, pk_json_key(m), m);
-			continue;
-		}
-		pk_jw_open(&im.w, "rules", '[');
-		import_rules(&im, m);
-		pk_jw_close(&im.w, ']');
-	}
+	if (tenant && !pk_json_get(v, "namespace"))
+		pk_jw_string(&im.w, "namespace", tenant);
+	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m))
+		pk_jw_value(&im.w, pk_json_key(m), m);
 	pk_jw_close(&im.w, '}');
-	add_document(c, v, pk_json_string(pk_json_get(v, "name")), &text);
+	add_document(c, &im, v, pk_json_string(pk_json_get(v, "name")));
+}
+
+#define LISTS_MAX   4 /* a List in a List */
+#define CLUSTERWIDE "CiliumClusterwideNetworkPolicy"
+
+/*
+ * What is no policy of Cilium's is passed over, unless it says whom to let in as well
+ * (NetworkPolicy, AdminNetworkPolicy, an object without kind).
+ */
+static bool is_policy(struct context *c, const struct pk_json *v)
+{
+	const char *kind = pk_json_string(pk_json_get(v, "kind"));
+	struct pk_reader r = { .json = c->json, .notes = &c->out->notes };
+
+	if (kind && (strcmp(kind, "CiliumNetworkPolicy") == 0 || strcmp(kind, CLUSTERWIDE) == 0))
+		return true;
+	if (kind && !strstr(kind, "Policy")) {
+		pk_read_warn(&r, v, false, NULL, "\"%s\" is no policy: passed over", kind);
+		return false;
+	}
+	pk_read_error(&r, v, false, NULL, "\"%s\" is no CiliumNetworkPolicy or " CLUSTERWIDE,
+		      kind ? kind : "");
+	c->out->n_refused++;
+	return false;
 }
 
 /*
@@ -242,41 +169,34 @@ static void import_kubernetes(struct context *c, const struct pk_json *v)
 {
 	const struct pk_json *meta = pk_json_get(v, "metadata");
 	const char *name = pk_json_string(pk_json_get(meta, "name"));
-	const char *tenant_name = pk_json_string(pk_json_get(meta, "namespace"));
+	const char *tenant = pk_json_string(pk_json_get(meta, "namespace"));
 	const char *kind = pk_json_string(pk_json_get(v, "kind"));
 	own_str text = { 0 }, full = { 0 };
-	struct pk_importer im = { .r = { .json = c->json, .notes = &c->out->notes },
-				  .kubernetes = true,
-				  .w = { .out = &text, .indent = 2 } };
+	struct pk_importer im;
 
-	if (!kind || (strcmp(kind, "CiliumNetworkPolicy") != 0 &&
-		      strcmp(kind, "CiliumClusterwideNetworkPolicy") != 0)) {
-		import_loss(&im, v, false,
-			    "\"%s\" is no CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy",
-			    kind ? kind : "");
+	if (!is_policy(c, v))
 		return;
-	}
-	if (strcmp(kind, "CiliumNetworkPolicy") != 0)
-		tenant_name = NULL;
-	else if (!tenant_name)
-		tenant_name = c->tenant_name ? c->tenant_name : "default";
-	im.tenant = tenant_name;
+	if (strcmp(kind, CLUSTERWIDE) == 0)
+		tenant = NULL;
+	else if (!tenant)
+		tenant = c->options->tenant_name ?: "default";
+	im = importer(c, IMPORT_KUBERNETES, tenant, &text);
 	pk_jw_open(&im.w, NULL, '{');
 	/* One directory holds them all, and names are often the same in every namespace. */
-	pk_str_addf(&full, "%s%s%s", tenant_name ? tenant_name : "", tenant_name ? "-" : "",
+	pk_str_addf(&full, "%s%s%s", tenant ? tenant : "", tenant ? "-" : "",
 		    name ? name : "policy");
 	pk_jw_string(&im.w, "name", full.text);
-	if (tenant_name)
-		pk_jw_string(&im.w, "namespace", tenant_name);
+	if (tenant)
+		pk_jw_string(&im.w, "namespace", tenant);
 	pk_jw_open(&im.w, "rules", '[');
-	if (pk_json_get(v, "spec"))
+	if (pk_import_get(&im, v, "spec"))
 		import_rules(&im, pk_json_get(v, "spec"));
-	if (pk_json_get(v, "specs"))
+	if (pk_import_get(&im, v, "specs"))
 		import_rules(&im, pk_json_get(v, "specs"));
 	pk_jw_close(&im.w, ']');
 	pk_jw_close(&im.w, '}');
-	import_repair(&im, v, false, "%s \"%s\" becomes a document", kind, name ? name : "");
-	add_document(c, v, full.text, &text);
+	import_repair(&im, v, false, NULL, "%s \"%s\" becomes a document", kind, name ? name : "");
+	add_document(c, &im, v, full.text);
 }
 
 static bool is_object(const struct pk_json *v)
@@ -284,32 +204,66 @@ static bool is_object(const struct pk_json *v)
 	return pk_json_get(v, "kind") || pk_json_get(v, "spec") || pk_json_get(v, "specs");
 }
 
-static void import_any(struct context *c, const struct pk_json *v)
+/* An object, a List of them, or a list: several documents of one text are an array. */
+static void import_objects(struct context *c, const struct pk_json *v, int depth)
 {
 	const struct pk_json *items = pk_json_get(v, "items");
 	const struct pk_json *list = items ? items : v;
-	struct pk_reader r = { .json = c->json, .notes = &c->out->notes };
 
-	if (pk_json_type(list) == PK_JSON_ARRAY && (items || is_object(pk_json_first(list)))) {
-		for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e))
-			import_kubernetes(c, e);
-	} else if (pk_json_type(v) == PK_JSON_ARRAY || pk_json_get(v, "endpointSelector") ||
-		   pk_json_get(v, "nodeSelector")) {
-		import_bare(c, v);
-	} else if (is_object(v)) {
+	if (pk_json_type(list) != PK_JSON_ARRAY || depth > LISTS_MAX) {
 		import_kubernetes(c, v);
-	} else if (pk_json_get(v, "rules")) {
-		import_document(c, v);
+		return;
 	}
-	if (c->out->n == 0 && c->out->notes.n_errors == 0)
-		pk_read_error(&r, v, false, NULL,
-			      "found neither rules nor Cilium's policies: nothing to import");
+	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e))
+		import_objects(c, e, depth + 1);
 }
 
-int pk_import_text(const char *path, const char *text, size_t len, const char *tenant_name,
-		   struct pk_import *out)
+static void import_any(struct context *c, const struct pk_json *v)
 {
-	struct context c = { .tenant_name = tenant_name, .out = out };
+	struct pk_reader r = { .json = c->json, .notes = &c->out->notes };
+
+	if (is_object(v) || pk_json_get(v, "items") ||
+	    (pk_json_type(v) == PK_JSON_ARRAY && is_object(pk_json_first(v))))
+		import_objects(c, v, 0);
+	else if ((pk_json_type(v) == PK_JSON_ARRAY && pk_json_first(v)) ||
+		 pk_json_get_nocase(v, "endpointSelector") || pk_json_get_nocase(v, "nodeSelector"))
+		import_bare(c, v);
+	else if (pk_json_get(v, "rules"))
+		import_document(c, v);
+	if (c->out->n == 0 && c->out->n_refused == 0) {
+		c->out->n_refused++;
+		pk_read_error(&r, v, false, NULL,
+			      "found neither rules nor Cilium's policies: nothing to import");
+	}
+}
+
+/* Conservative: a requirement that an allow list doesn't hold counts too. */
+static void scan(const struct pk_json *v, struct pk_import_options *options)
+{
+	const char *key = pk_json_key(v);
+	bool some = pk_json_type(v) == PK_JSON_ARRAY && pk_json_first(v);
+
+	if (key && some)
+		options->requires_from |= strcasecmp(key, "fromRequires") == 0;
+	if (key && some)
+		options->requires_to |= strcasecmp(key, "toRequires") == 0;
+	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m))
+		scan(m, options);
+}
+
+void pk_import_scan(const char *text, size_t len, struct pk_import_options *options)
+{
+	own_json *json = NULL;
+
+	if (pk_json_parse("", text, len, PK_JSON_COMMENTS | PK_JSON_RELAXED, &json, NULL) == 0)
+		scan(pk_json_root(json), options);
+}
+
+int pk_import_text(const char *path, const char *text, size_t len,
+		   const struct pk_import_options *given, struct pk_import *out)
+{
+	struct pk_import_options options = *given;
+	struct context c = { .options = &options, .out = out };
 	struct pk_json_fault fault;
 	own_json *json = NULL;
 
@@ -318,9 +272,11 @@ int pk_import_text(const char *path, const char *text, size_t len, const char *t
 	if (pk_json_parse_fault(path, text, len, PK_JSON_COMMENTS | PK_JSON_RELAXED, &json,
 				&fault) < 0) {
 		pk_read_fault(&out->notes, &fault);
+		out->n_refused++;
 		return -EINVAL;
 	}
 	c.json = json;
+	scan(pk_json_root(json), &options);
 	import_any(&c, pk_json_root(json));
 	pk_read_sort(&out->notes, 0);
 	return out->n ? 0 : -EINVAL;

@@ -1,463 +1,326 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* One entry of a direction: its peers, and the conditions under which Cilium took it. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "import_private.h"
 #include "own.h"
 
-static bool starts(const char *text, const char *with)
+#define KEYS_MAX 16 /* of an entry, the end included */
+
+static const char *const from_keys[] = {
+	"fromEndpoints", "fromRequires", "fromCIDR", "fromCIDRSet", "fromEntities",
+	"fromGroups",	 "fromNodes",	 "toPorts",  "icmps",	    NULL
+};
+static const char *const to_keys[] = { "toEndpoints", "toRequires", "toCIDR",	"toCIDRSet",
+				       "toEntities",  "toServices", "toGroups", "toNodes",
+				       "toPorts",     "icmps",	    NULL };
+/* An allow entry's alone. */
+static const char *const allow_keys[] = { "authentication", NULL };
+static const char *const egress_allow_keys[] = { "authentication", "toFQDNs", NULL };
+
+static bool has(const char *const *names, const char *name)
 {
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
-bool pk_import_object(struct pk_importer *im, const char *key, const struct pk_json *v)
-{
-	if (pk_json_type(v) == PK_JSON_OBJECT)
-		return true;
-	pk_jw_value(&im->w, key, v);
-	return false;
-}
-
-/* A label's key as we write it, NULL where there is no such label here. Caller frees. */
-static char *map_key(const char *key)
-{
-	static const char namespace_label[] = "io.kubernetes.pod.namespace";
-	const char *rest = starts(key, "k8s:") || starts(key, "any:") ? key + 4 : key;
-	own_mem char *canonical = NULL;
-	char *out = NULL;
-
-	if (strcmp(rest, namespace_label) == 0)
-		return pk_read_text("nomad:namespace");
-	if (starts(rest, "io.cilium.k8s.") || starts(rest, "io.kubernetes."))
-		return NULL;
-	if (starts(key, "k8s:"))
-		return asprintf(&out, "meta:%s", rest) < 0 ? NULL : out;
-	if (strcmp(key, "nomad:service") == 0)
-		return pk_read_text("meta:service");
-	if (pk_doc_label_key(key, &canonical, NULL) < 0)
-		return NULL;
-	/* A bare key is ours too; of netreap's and Cilium's forms the plain one is written. */
-	return strchr(key, ':') ? PK_MOVE(canonical, NULL) : pk_read_text(key);
-}
-
-const char *pk_import_selector_loss(const struct pk_json *selector)
-{
-	const struct pk_json *list = pk_json_get(selector, "matchLabels");
-
-	if (pk_json_type(list) != PK_JSON_OBJECT)
-		list = NULL;
-	for (const struct pk_json *m = pk_json_first(list); m; m = pk_json_next(m)) {
-		own_mem char *key = map_key(pk_json_key(m));
-
-		if (!key)
-			return pk_json_key(m);
-	}
-	list = pk_json_get(selector, "matchExpressions");
-	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {
-		const char *text = pk_json_string(pk_json_get(e, "key"));
-		own_mem char *key = text ? map_key(text) : NULL;
-
-		if (text && !key)
-			return text;
-	}
-	return NULL;
-}
-
-/* Notes what a key became or, for a pod's bare label, what it means from now on. */
-static void say_key(struct pk_importer *im, const struct pk_json *at, bool key, const char *from,
-		    const char *to)
-{
-	own_mem char *means = NULL;
-	bool bare = strcmp(from, to) == 0;
-
-	if (bare && (!im->kubernetes || strchr(from, ':')))
-		return;
-	pk_doc_label_key(to, &means, NULL);
-	pk_read_warn(&im->r, at, key,
-		     im->kubernetes && starts(means ? means : "", "meta:")
-			     ? "give the jobs this meta key"
-			     : NULL,
-		     bare ? "means \"%s\" here" : "written as \"%s\"", bare ? means : to);
-}
-
-/* Two spellings of one label can't be two keys of one name. */
-static bool is_written(const struct pk_json *labels, const struct pk_json *upto, const char *key)
-{
-	for (const struct pk_json *m = pk_json_first(labels); m != upto; m = pk_json_next(m)) {
-		own_mem char *other = map_key(pk_json_key(m));
-
-		if (other && strcmp(other, key) == 0)
+	for (; *names; names++)
+		if (strcmp(*names, name) == 0)
 			return true;
-	}
 	return false;
 }
 
-static void import_labels(struct pk_importer *im, const struct pk_json *labels)
+/* All keys that Cilium reads in such an entry. */
+static void known_keys(const struct pk_importer *im, const char *known[KEYS_MAX])
 {
-	if (!pk_import_object(im, "matchLabels", labels))
-		return;
-	pk_jw_open(&im->w, "matchLabels", '{');
-	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
-		own_mem char *key = map_key(pk_json_key(m));
+	const char *const *more = im->ingress ? allow_keys : egress_allow_keys;
+	size_t n = 0;
 
-		if (!key || is_written(labels, m, key))
-			continue;
-		say_key(im, m, true, pk_json_key(m), key);
-		pk_jw_value(&im->w, key, m);
-	}
-	pk_jw_close(&im->w, '}');
+	for (const char *const *k = im->ingress ? from_keys : to_keys; *k; k++)
+		known[n++] = *k;
+	for (; *more && !im->deny; more++)
+		known[n++] = *more;
+	known[n] = NULL;
 }
 
-/* The second spelling of a label as an expression: both must hold, as before. */
-static void import_doubles(struct pk_importer *im, const struct pk_json *labels)
+/* The key without its direction: "Endpoints"; "" for what isn't a list of peers. */
+static const char *peer_kind(const struct pk_importer *im, const char *key)
 {
-	if (pk_json_type(labels) != PK_JSON_OBJECT)
-		return;
-	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
-		own_mem char *key = map_key(pk_json_key(m));
+	const char *prefix = im->ingress ? "from" : "to";
 
-		if (!key || !is_written(labels, m, key))
-			continue;
-		import_repair(im, m, true, "\"%s\" a second time: written as an expression", key);
-		pk_jw_open(&im->w, NULL, '{');
-		pk_jw_string(&im->w, "key", key);
-		pk_jw_string(&im->w, "operator", "In");
-		pk_jw_open(&im->w, "values", '[');
-		pk_jw_value(&im->w, NULL, m);
-		pk_jw_close(&im->w, ']');
-		pk_jw_close(&im->w, '}');
-	}
+	if (strncmp(key, prefix, strlen(prefix)) != 0 || strcmp(key, "toPorts") == 0)
+		return "";
+	return key + strlen(prefix);
 }
 
-static bool has_doubles(const struct pk_json *labels)
+/* A list that Cilium takes for absent where it is empty; an empty list of endpoints is none. */
+static bool counts_when_empty(const char *kind)
 {
-	if (pk_json_type(labels) != PK_JSON_OBJECT)
-		return false;
-	for (const struct pk_json *m = pk_json_first(labels); m; m = pk_json_next(m)) {
-		own_mem char *key = map_key(pk_json_key(m));
-
-		if (key && is_written(labels, m, key))
-			return true;
-	}
-	return false;
+	return strcmp(kind, "Endpoints") == 0 || strncmp(kind, "CIDR", 4) == 0 ||
+	       strcmp(kind, "Entities") == 0 || strcmp(kind, "Nodes") == 0;
 }
 
-static void import_expression(struct pk_importer *im, const struct pk_json *e)
+static bool is_empty(const struct pk_json *v)
 {
-	if (!pk_import_object(im, NULL, e))
-		return;
-	pk_jw_open(&im->w, NULL, '{');
-	for (const struct pk_json *m = pk_json_first(e); m; m = pk_json_next(m)) {
-		const char *text = pk_json_string(m);
-		own_mem char *key = NULL;
-
-		if (strcmp(pk_json_key(m), "values") == 0 && !pk_json_first(m))
-			continue;
-		if (strcmp(pk_json_key(m), "key") == 0 && text)
-			key = map_key(text);
-		if (!key) {
-			pk_jw_value(&im->w, pk_json_key(m), m);
-			continue;
-		}
-		say_key(im, m, false, text, key);
-		pk_jw_string(&im->w, "key", key);
-	}
-	pk_jw_close(&im->w, '}');
+	return pk_json_type(v) == PK_JSON_ARRAY && !pk_json_first(v);
 }
 
-static void import_expressions(struct pk_importer *im, const struct pk_json *list,
-			       const struct pk_json *labels)
-{
-	pk_jw_open(&im->w, "matchExpressions", '[');
-	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e))
-		import_expression(im, e);
-	import_doubles(im, labels);
-	pk_jw_close(&im->w, ']');
-}
-
-void pk_import_selector(struct pk_importer *im, const char *key, const struct pk_json *selector)
-{
-	const struct pk_json *labels = pk_json_get(selector, "matchLabels");
-	const struct pk_json *expressions = pk_json_get(selector, "matchExpressions");
-
-	if (!pk_import_object(im, key, selector))
-		return;
-	pk_jw_open(&im->w, key, '{');
-	for (const struct pk_json *m = pk_json_first(selector); m; m = pk_json_next(m)) {
-		if (pk_json_type(m) == PK_JSON_NULL)
-			continue;
-		if (m == labels)
-			import_labels(im, m);
-		else if (m == expressions)
-			import_expressions(im, m, labels);
-		else
-			pk_jw_value(&im->w, pk_json_key(m), m);
-	}
-	if (has_doubles(labels) && (!expressions || pk_json_type(expressions) == PK_JSON_NULL))
-		import_expressions(im, NULL, labels);
-	pk_jw_close(&im->w, '}');
-}
-
-static const char *first_key(const struct pk_json *v, const char *a, const char *b)
-{
-	if (pk_json_get(v, a))
-		return a;
-	return pk_json_get(v, b) ? b : NULL;
-}
-
-/* Elements of a peer list that exist here; the others are dropped: the list matches less. */
-static const char *element_loss(const char *kind, const struct pk_json *e)
-{
-	enum pk_entity entity;
-
-	if (strcmp(kind, "Endpoints") == 0)
-		return pk_import_selector_loss(e);
-	if (strcmp(kind, "Entities") == 0)
-		return pk_json_string(e) && pk_entity_parse(pk_json_string(e), &entity) < 0
-			       ? pk_json_string(e)
-			       : NULL;
-	if (strcmp(kind, "CIDRSet") == 0)
-		return first_key(e, "cidrGroupRef", "cidrGroupSelector");
-	if (strcmp(kind, "Services") == 0 && pk_json_get(e, "k8sServiceSelector"))
-		return "k8sServiceSelector";
-	return NULL;
-}
-
-static void import_service(struct pk_importer *im, const struct pk_json *e)
-{
-	const struct pk_json *k8s = pk_json_get(e, "k8sService");
-	const struct pk_json *k8s_namespace = pk_json_get(k8s, "namespace");
-
-	if (!k8s) {
-		pk_jw_value(&im->w, NULL, e);
-		return;
-	}
-	import_repair(im, e, false, "written as \"name\" and \"namespace\"");
-	pk_jw_open(&im->w, NULL, '{');
-	pk_jw_value(&im->w, "name", pk_json_get(k8s, "serviceName"));
-	if (k8s_namespace)
-		pk_jw_value(&im->w, "namespace", k8s_namespace);
-	pk_jw_close(&im->w, '}');
-}
-
-/* An allow in a namespace's document means less than it meant to Cilium. */
-static void say_narrower(struct pk_importer *im, const struct pk_json *at, const char *what)
-{
-	bool all = strcmp(what, "cluster") != 0;
-
-	if (!im->tenant || im->deny || (all && strcmp(what, "all") != 0 && *what))
-		return;
-	import_repair(im, at, !*what,
-		      "%s%s%s means the namespace's own endpoints%s here: others must be named",
-		      *what ? "\"" : "no peer", what, *what ? "\"" : "",
-		      all ? " and the world" : "");
-}
-
-/* kind: the key without its direction. */
-static void import_peers(struct pk_importer *im, const char *key, const char *kind,
-			 const struct pk_json *list)
-{
-	pk_jw_open(&im->w, key, '[');
-	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {
-		const char *loss = element_loss(kind, e);
-
-		if (loss)
-			import_loss(im, e, false, "\"%s\" doesn't exist here: %s", loss,
-				    im->deny ? "this DENY is lost" : "this peer is removed");
-		else if (strcmp(kind, "Endpoints") == 0)
-			pk_import_selector(im, NULL, e);
-		else if (strcmp(kind, "Services") == 0)
-			import_service(im, e);
-		else
-			pk_jw_value(&im->w, NULL, e);
-		if (strcmp(kind, "Entities") == 0 && pk_json_string(e))
-			say_narrower(im, e, pk_json_string(e));
-	}
-	pk_jw_close(&im->w, ']');
-}
-
-static int protocol_number(const char *name)
-{
-	if (name && strcmp(name, "VRRP") == 0)
-		return 112;
-	return name && strcmp(name, "IGMP") == 0 ? 2 : 0;
-}
-
-static void import_port(struct pk_importer *im, const struct pk_json *port)
-{
-	if (!pk_import_object(im, NULL, port))
-		return;
-	pk_jw_open(&im->w, NULL, '{');
-	for (const struct pk_json *m = pk_json_first(port); m; m = pk_json_next(m)) {
-		int number = strcmp(pk_json_key(m), "protocol") == 0
-				     ? protocol_number(pk_json_string(m))
-				     : 0;
-
-		if (strcmp(pk_json_key(m), "endPort") == 0 && pk_json_number(m) == 0 &&
-		    pk_json_type(m) == PK_JSON_NUMBER) {
-			import_repair(im, m, true, "0 removed: it is no range");
-		} else if (number) {
-			import_repair(im, m, false, "written as %d", number);
-			pk_jw_int(&im->w, "protocol", number);
-		} else {
-			pk_jw_value(&im->w, pk_json_key(m), m);
-		}
-	}
-	pk_jw_close(&im->w, '}');
-}
-
-static void import_port_rule(struct pk_importer *im, const struct pk_json *rule)
-{
-	if (!pk_import_object(im, NULL, rule))
-		return;
-	pk_jw_open(&im->w, NULL, '{');
-	for (const struct pk_json *m = pk_json_first(rule); m; m = pk_json_next(m)) {
-		if (strcmp(pk_json_key(m), "rules") == 0) {
-			import_repair(im, m, true, "removed: DNS isn't looked into for a rule");
-		} else if (strcmp(pk_json_key(m), "ports") == 0) {
-			pk_jw_open(&im->w, "ports", '[');
-			for (const struct pk_json *p = pk_json_first(m); p; p = pk_json_next(p))
-				import_port(im, p);
-			pk_jw_close(&im->w, ']');
-		} else {
-			pk_jw_value(&im->w, pk_json_key(m), m);
-		}
-	}
-	pk_jw_close(&im->w, '}');
-}
-
-/* {"dns": [{"matchPattern": "*"}]} lets every query through: without it nothing more is allowed. */
-static bool is_open_dns(const struct pk_json *rules)
-{
-	const struct pk_json *dns = pk_json_get(rules, "dns"), *first = pk_json_first(dns);
-	const char *pattern = pk_json_string(pk_json_get(first, "matchPattern"));
-
-	return pk_json_count(rules) == 1 && pk_json_count(dns) == 1 && pattern &&
-	       strcmp(pattern, "*") == 0;
-}
-
-static const char *ports_loss(const struct pk_json *to_ports)
-{
-	static const char *const keys[] = { "serverNames", "terminatingTLS", "originatingTLS",
-					    "listener" };
-
-	for (const struct pk_json *p = pk_json_first(to_ports); p; p = pk_json_next(p)) {
-		const struct pk_json *rules = pk_json_get(p, "rules");
-
-		if (pk_json_first(rules) && !is_open_dns(rules))
-			return "L7 rules";
-		for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++)
-			if (pk_json_get(p, keys[i]))
-				return keys[i];
-	}
-	return NULL;
-}
-
-/* A condition without which the entry would match more. */
-static const char *entry_loss(const struct pk_json *entry)
-{
-	static const char *const keys[] = { "fromRequires", "toRequires", "fromGroups",
-					    "toGroups",	    "fromNodes",  "toNodes" };
-	const struct pk_json *auth = pk_json_get(entry, "authentication");
-	const char *mode = pk_json_string(pk_json_get(auth, "mode"));
-
-	/*
-	 * An empty list of them matches nothing: without the key the entry would match everything.
-	 */
-	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
-		const struct pk_json *v = pk_json_get(entry, keys[i]);
-
-		if (v && pk_json_type(v) != PK_JSON_NULL)
-			return keys[i];
-	}
-	if (auth && (!mode || strcmp(mode, "disabled") != 0))
-		return "authentication";
-	return ports_loss(pk_json_get(entry, "toPorts"));
-}
-
-/* The key under which a member is written, NULL: it is dropped, and said to be. */
+/* The key that m is read as, without a word: check_keys has said what there is to say. */
 static const char *entry_key(struct pk_importer *im, const struct pk_json *entry,
-			     const struct pk_json *m, bool ingress)
+			     const struct pk_json *m)
 {
-	static const char *const from[] = { "fromEndpoints", "fromCIDR", "fromCIDRSet",
-					    "fromEntities",  "toPorts",	 "icmps",
-					    "pass",	     NULL };
-	static const char *const to[] = { "toEndpoints", "toCIDR",  "toCIDRSet", "toEntities",
-					  "toServices",	 "toFQDNs", "toPorts",	 "icmps",
-					  "pass",	 NULL };
-	const char *const *known = ingress ? from : to;
-	const char *key = pk_json_key(m), *near;
-	bool list = strcmp(key, "toPorts") == 0 || strcmp(key, "icmps") == 0;
+	const char *known[KEYS_MAX], *key;
+	bool said = im->quiet;
 
-	if (pk_json_type(m) == PK_JSON_NULL || (list && !pk_json_first(m))) {
-		import_repair(im, m, true, "removed: it says nothing");
-		return NULL;
-	}
-	for (size_t i = 0; known[i]; i++)
-		if (strcmp(known[i], key) == 0)
+	known_keys(im, known);
+	im->quiet = true;
+	key = pk_import_key(im, entry, m, known);
+	im->quiet = said;
+	return key;
+}
+
+static void check_keys(struct pk_importer *im, const struct pk_json *entry)
+{
+	const char *known[KEYS_MAX];
+
+	known_keys(im, known);
+	for (const struct pk_json *m = pk_json_first(entry); m; m = pk_json_next(m))
+		pk_import_key(im, entry, m, known);
+}
+
+/* A condition or a kind of peer without which an entry would match more than it did. */
+static const char *entry_loss(struct pk_importer *im, const struct pk_json *entry)
+{
+	static const char *const kinds[] = { "Groups", "Nodes", "FQDNs", NULL };
+	const struct pk_json *auth = pk_import_get(im, entry, "authentication");
+	const char *mode = pk_json_string(pk_import_get(im, auth, "mode"));
+
+	for (const struct pk_json *m = pk_json_first(entry); m; m = pk_json_next(m)) {
+		const char *key = entry_key(im, entry, m);
+
+		if (key && has(kinds, peer_kind(im, key)) &&
+		    (!is_empty(m) || counts_when_empty(peer_kind(im, key))))
 			return key;
-	near = starts(key, ingress ? "to" : "from") ? NULL : pk_nearest(key, known);
-	if (near && !pk_json_get(entry, near)) {
-		import_repair(im, m, true, "written as \"%s\"", near);
-		return near;
 	}
-	import_repair(im, m, true, "removed: it had no effect");
+	if (auth && !im->deny && (!mode || strcmp(mode, "disabled") != 0))
+		return "authentication";
 	return NULL;
 }
 
-static void import_entry(struct pk_importer *im, const struct pk_json *entry, bool ingress)
+static const char *loss_fix(const char *key)
+{
+	if (strcmp(key, "toFQDNs") == 0)
+		return "name the addresses by toCIDR: a node doesn't learn names yet";
+	if (strstr(key, "Nodes"))
+		return "name the nodes by the entities host and remote-node";
+	return strstr(key, "Groups") ? "name the addresses by CIDR" : NULL;
+}
+
+/* Lists that say nothing where they are empty, and what requirements became of. */
+static bool is_left_out(struct pk_importer *im, const struct pk_json *m, const char *key)
+{
+	const char *kind = peer_kind(im, key);
+
+	if (strcmp(kind, "Requires") == 0)
+		return true;
+	if (strcmp(key, "authentication") == 0) {
+		import_repair(im, m, true, NULL, "removed: it asked for nothing");
+		return true;
+	}
+	if (!is_empty(m) || counts_when_empty(kind))
+		return false;
+	import_repair(im, m, true, NULL, "removed: it says nothing");
+	return true;
+}
+
+/* A note on the entity is due even where the rest of the entry is quiet, having been said. */
+static void write_entity_name(struct pk_importer *im, const struct pk_json *at, const char *name)
+{
+	bool said = im->quiet;
+
+	pk_jw_string(&im->w, NULL, name);
+	im->quiet = false;
+	pk_import_say_narrower(im, at, name);
+	im->quiet = said;
+}
+
+static void write_entities(struct pk_importer *im, const struct pk_json *at, unsigned int entities)
+{
+	pk_jw_open(&im->w, im->ingress ? "fromEntities" : "toEntities", '[');
+	if (entities & IMPORT_ALL)
+		write_entity_name(im, at, "all");
+	for (size_t i = 0; !(entities & IMPORT_ALL) && pk_import_entity_names[i]; i++)
+		if (entities & (1u << i))
+			write_entity_name(im, at, pk_import_entity_names[i]);
+	pk_jw_close(&im->w, ']');
+}
+
+struct entry {
+	const struct pk_json *v;
+	const struct pk_json *endpoints; /* fromEndpoints or toEndpoints, NULL: absent */
+	unsigned int entities;		 /* that its selectors match */
+	bool selectors;			 /* and some of its selectors match endpoints */
+};
+
+/* as_entities: the same entry once more, for the entities that its selectors match. */
+static void write_entry(struct pk_importer *im, const struct entry *e, bool as_entities)
 {
 	const struct pk_json *ports = NULL;
 	bool peers = false;
 
-	if (!pk_import_object(im, NULL, entry))
-		return;
 	pk_jw_open(&im->w, NULL, '{');
-	for (const struct pk_json *m = pk_json_first(entry); m; m = pk_json_next(m)) {
-		const char *key = entry_key(im, entry, m, ingress);
-		const char *way = ingress ? "from" : "to";
-		const char *kind = key && starts(key, way) ? key + strlen(way) : "";
+	for (const struct pk_json *m = pk_json_first(e->v); m; m = pk_json_next(m)) {
+		const char *key = entry_key(im, e->v, m);
+		const char *kind = key ? peer_kind(im, key) : "";
 
-		if (!key)
+		if (!key || is_left_out(im, m, key))
 			continue;
-		peers |= *kind && strcmp(kind, "Ports") != 0;
+		peers |= *kind != '\0';
 		if (strcmp(key, "toPorts") == 0 || strcmp(key, "icmps") == 0)
 			ports = m;
-		if (strcmp(key, "toPorts") == 0) {
-			pk_jw_open(&im->w, key, '[');
-			for (const struct pk_json *p = pk_json_first(m); p; p = pk_json_next(p))
-				import_port_rule(im, p);
-			pk_jw_close(&im->w, ']');
+		if (m == e->endpoints && as_entities) {
+			write_entities(im, m, e->entities);
+		} else if (strcmp(key, "toPorts") == 0) {
+			pk_import_ports(im, m);
+		} else if (strcmp(key, "icmps") == 0) {
+			pk_import_icmps(im, m);
 		} else if (*kind && pk_json_type(m) == PK_JSON_ARRAY) {
-			import_peers(im, key, kind, m);
+			pk_jw_open(&im->w, key, '[');
+			pk_import_peers(im, kind, m);
+			pk_jw_close(&im->w, ']');
 		} else {
 			pk_jw_value(&im->w, key, m);
 		}
 	}
 	if (ports && !peers)
-		say_narrower(im, ports, "");
+		pk_import_say_narrower(im, ports, "all");
 	pk_jw_close(&im->w, '}');
 }
 
-void pk_import_entries(struct pk_importer *im, const struct pk_json *list)
+/* The selectors for nobody to read; quiet: what is said of them is said when they are written. */
+static void try_selectors(struct pk_importer *im, struct entry *e, bool quiet)
 {
-	bool ingress = starts(pk_json_key(list), "ingress");
+	own_str scratch = { 0 };
+	struct pk_jw w = im->w;
 
-	im->deny = strstr(pk_json_key(list), "Deny") != NULL;
-	pk_jw_open(&im->w, pk_json_key(list), '[');
-	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {
-		const char *loss = entry_loss(e);
+	if (pk_json_type(e->endpoints) != PK_JSON_ARRAY)
+		return;
+	im->quiet = quiet;
+	im->w = (struct pk_jw){ .out = &scratch };
+	pk_jw_open(&im->w, NULL, '[');
+	e->entities = pk_import_peers(im, "Endpoints", e->endpoints);
+	pk_jw_close(&im->w, ']');
+	im->w = w;
+	im->quiet = false;
+	e->selectors = scratch.len > strlen("[]");
+}
 
-		if (!loss) {
-			import_entry(im, e, ingress);
-			continue;
-		}
-		import_loss(im, e, false, "%s can't be carried over: %s", loss,
-			    im->deny ? "this DENY is lost"
-				     : "the entry became {}, which allows nothing");
+/* Requirements hold for selectors alone, but for the entities that these match as well. */
+static void drop_entities(struct pk_importer *im, struct entry *e)
+{
+	bool required = im->ingress ? im->options->requires_from : im->options->requires_to;
+
+	if (!e->entities || im->deny || !required)
+		return;
+	import_loss(im, e->endpoints, true, NULL,
+		    "matches the world or hosts too: not written, since a rule has requirements "
+		    "for peers (%s)",
+		    im->ingress ? "fromRequires" : "toRequires");
+	e->entities = 0;
+}
+
+static void say_entities(struct pk_importer *im, const struct entry *e)
+{
+	if (e->entities & IMPORT_ALL)
+		import_repair(im, e->endpoints, true, NULL,
+			      "matches everything, the world and hosts too: written as the entity "
+			      "\"all\"");
+	else if (e->entities)
+		import_repair(im, e->endpoints, true, NULL,
+			      "matches entities too: written as an entry of their own");
+}
+
+static void import_entry(struct pk_importer *im, const struct pk_json *v)
+{
+	const struct pk_json *ports = pk_import_get(im, v, "toPorts");
+	struct entry e = { .v = v,
+			   .endpoints = pk_import_get(
+				   im, v, im->ingress ? "fromEndpoints" : "toEndpoints") };
+	const char *loss = entry_loss(im, v);
+
+	check_keys(im, v);
+	if (loss && im->deny)
+		import_refuse(im, v, false, loss_fix(loss),
+			      "%s can't be carried over, and without this deny what it closes "
+			      "would be open",
+			      loss);
+	else if (loss)
+		import_loss(im, v, false, loss_fix(loss),
+			    "%s can't be carried over: the entry became {}, which allows nothing",
+			    loss);
+	if (loss || (pk_json_type(ports) == PK_JSON_ARRAY && pk_json_first(ports) &&
+		     !pk_import_kept_ports(im, ports))) {
 		pk_jw_open(&im->w, NULL, '{');
 		pk_jw_close(&im->w, '}');
+		return;
 	}
+	try_selectors(im, &e, true);
+	drop_entities(im, &e);
+	say_entities(im, &e);
+	if (!e.entities || e.selectors) {
+		write_entry(im, &e, false);
+		im->quiet = true;
+	} else {
+		try_selectors(im, &e, false);
+	}
+	if (e.entities)
+		write_entry(im, &e, true);
+	im->quiet = false;
+}
+
+/* Peers that don't fulfil a requirement are denied: it holds for all rules about the endpoint. */
+static void write_requirements(struct pk_importer *im, const struct pk_json *list)
+{
+	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {
+		const char *key = im->ingress ? "fromRequires" : "toRequires";
+		const struct pk_json *
+			requires
+		= pk_import_get(im, e, key);
+
+		if (!requires || is_empty(requires))
+			continue;
+		import_loss(im, requires, true, NULL,
+			    "written as a deny of the endpoints that don't fulfil it: it closes "
+			    "also what \"all\", \"cluster\" or no peer at all allows them");
+		pk_jw_open(&im->w, NULL, '{');
+		pk_jw_open(&im->w, im->ingress ? "fromEndpoints" : "toEndpoints", '[');
+		pk_import_write_opposites(im, requires);
+		pk_jw_close(&im->w, ']');
+		pk_jw_close(&im->w, '}');
+	}
+}
+
+static void say_denied_requirement(struct pk_importer *im, const struct pk_json *e)
+{
+	const struct pk_json *
+		requires
+	= pk_import_get(im, e, im->ingress ? "fromRequires" : "toRequires");
+
+	if (im->deny && requires && !is_empty(requires))
+		import_loss(
+			im, requires, true, NULL,
+			"removed: the denies about these endpoints are for all their peers now");
+}
+
+void pk_import_entries(struct pk_importer *im, const char *key, const struct pk_json *list,
+		       const struct pk_json *requires_of)
+{
+	im->ingress = strncmp(key, "ingress", 7) == 0;
+	im->deny = strstr(key, "Deny") != NULL;
+	pk_jw_open(&im->w, key, '[');
+	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {
+		if (!pk_import_object(im, NULL, e))
+			continue;
+		say_denied_requirement(im, e);
+		import_entry(im, e);
+	}
+	write_requirements(im, requires_of);
 	pk_jw_close(&im->w, ']');
 }
