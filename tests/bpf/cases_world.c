@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Who isn't an endpoint: the host both ways, the world, remote ones; the forwarders. */
 #include <bpf/bpf.h>
+#include <net/if.h>
 #include <string.h>
 
 #include "tests/bpf/node.h"
@@ -149,12 +150,11 @@ static void remote(void)
 		  PK_REASON_POLICY_DENIED);
 }
 
-/* The test's veth pairs have ifindexes one after the other: host end and its peer. */
 static void forwarders(void)
 {
 	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(9, 9));
-	struct node_meta odd = { .ifindex = node_ifindex(1) | 1 };
-	struct node_meta even = { .ifindex = (node_ifindex(1) + 1) & ~1u };
+	struct node_meta odd = { .ifindex = if_nametoindex("up0") };
+	struct node_meta even = { .ifindex = node_ifindex(node_ifindex(1) & 1 ? 2 : 1) };
 
 	check("from the tap: redirected", node_run(NODE_FORWARD_TAP, 0, &p, &odd) == 7);
 	check("from a device of the wrong parity: dropped",

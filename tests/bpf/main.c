@@ -27,14 +27,16 @@ static bool asked(int argc, char **argv, const char *option)
 
 int main(int argc, char **argv)
 {
-	int passed, failed, r;
+	int passed, failed, skipped, r;
 
 	if (geteuid()) {
 		printf("0 passed, 0 failed, 1 skipped\n");
 		fprintf(stderr, "bpf-test: it loads programs; fix: sudo\n");
 		return 77;
 	}
-	r = node_start(asked(argc, argv, "-first"));
+	if (asked(argc, argv, "-first"))
+		node_first_failure_ends();
+	r = node_start();
 	if (!r)
 		r = judge_start();
 	if (r) {
@@ -47,7 +49,7 @@ int main(int argc, char **argv)
 			subjects[i]();
 	judge_stop();
 	node_stop();
-	node_totals(&passed, &failed);
-	printf("%d passed, %d failed, 0 skipped\n", passed, failed);
+	node_totals(&passed, &failed, &skipped);
+	printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
 	return failed ? 1 : 0;
 }

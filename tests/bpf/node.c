@@ -1,72 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The loaded guard, its node and its expectations. */
+/* The loaded guard and its tables. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bpfobj.h"
 #include "guard.skel.h"
 #include "picket/query.h"
+#include "tests/bpf/devices.h"
 #include "tests/bpf/node.h"
 
-#define ROWS (NODE_SLOTS * 2 * PK_REASON_SLOTS)
-
 static struct pk_guard *guard;
-static uint64_t before[ROWS];
-static int n_passed, n_failed;
-static bool first; /* the first failure is the last one */
-static uint32_t revision;
-static uint32_t ifindexes[NODE_SLOTS];
-
-static int shell(const char *command)
-{
-	int r = system(command);
-
-	if (r)
-		fprintf(stderr, "bpf-test: '%s' failed\n", command);
-	return r ? -EIO : 0;
-}
-
-static int devices(void)
-{
-	static const char *const commands[] = {
-		"ip link set lo up",
-		"ip link add up0 type veth peer name up1 && ip link set up1 up",
-		"ip addr add 192.0.2.1/24 dev up0",
-		"ip addr add fd00:2::1/64 dev up0 nodad",
-		"ip link set up0 up",
-		"ip route add default via 192.0.2.254 dev up0",
-		"ip -6 route add default via fd00:2::fe dev up0",
-		"ip route add unreachable 203.0.113.0/24",
-		"ip -6 route add unreachable 2001:db8:dead::/48",
-	};
-	char line[256];
-
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (shell(commands[i]))
-			return -EIO;
-	for (uint32_t slot = 1; slot < NODE_SLOTS; slot++) {
-		snprintf(line, sizeof(line),
-			 "ip link add pk%u type veth peer name e%u && ip link set pk%u up && "
-			 "echo 1 > /proc/sys/net/ipv4/conf/pk%u/forwarding && "
-			 "echo 1 > /proc/sys/net/ipv6/conf/pk%u/forwarding",
-			 slot, slot, slot, slot, slot);
-		if (shell(line))
-			return -EIO;
-		snprintf(line, sizeof(line), "pk%u", slot);
-		ifindexes[slot] = if_nametoindex(line);
-	}
-	return 0;
-}
-
 int node_map(const char *name)
 {
 	return bpf_object__find_map_fd_by_name(guard->obj, name);
@@ -85,27 +33,41 @@ static void sizes(struct pk_guard *skel)
 	bpf_map__set_max_entries(skel->maps.endpoints, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.words, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.buckets, NODE_SLOTS);
-	bpf_map__set_max_entries(skel->maps.counters, ROWS);
+	bpf_map__set_max_entries(skel->maps.counters, NODE_ROWS);
 	bpf_map__set_max_entries(skel->maps.places, NODE_SLOTS * NODE_BUDGET);
 	bpf_map__set_max_entries(skel->maps.flows, 2 * NODE_BUDGET);
 	bpf_map__set_max_entries(skel->maps.rule_sets, 8);
 }
 
-int node_start(bool only_first)
+int node_start(void)
 {
-	first = only_first;
-	if (unshare(CLONE_NEWNET)) {
-		perror("bpf-test: a network namespace");
-		return -errno;
-	}
-	if (devices())
-		return -EIO;
+	int programs[NODE_PROGS], r = devices_start();
+
+	if (r)
+		return r;
 	guard = pk_guard__open();
 	if (!guard)
 		return -errno;
 	sizes(guard);
 	guard->rodata->pk_kfunc = pk_bpf_has_kfunc() > 0;
-	return pk_guard__load(guard) ? -ENOEXEC : 0;
+	if (pk_guard__load(guard))
+		return -ENOEXEC;
+	for (enum node_prog prog = 0; prog < NODE_PROGS; prog++)
+		programs[prog] = node_prog_fd(prog);
+	return devices_attach(programs);
+}
+
+const char *node_prog_name(enum node_prog prog)
+{
+	static const char *const names[] = { "pk_from_endpoint", "pk_to_endpoint", "pk_forward_tap",
+					     "pk_forward_eth", "pk_from_uplink" };
+
+	return names[prog];
+}
+
+int node_prog_fd(enum node_prog prog)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(guard->obj, node_prog_name(prog)));
 }
 
 struct bpf_object *node_object(void)
@@ -140,21 +102,26 @@ uint32_t node_rounds(uint32_t rounds)
 
 void node_stop(void)
 {
+	devices_stop();
 	pk_guard__destroy(guard);
 }
 
 void node_forwarding(uint32_t slot, bool on)
 {
-	char line[96];
+	char path[96];
+	FILE *f;
 
-	snprintf(line, sizeof(line), "echo %d > /proc/sys/net/ipv4/conf/pk%u/forwarding", on, slot);
-	if (shell(line))
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/pk%u/forwarding", slot);
+	f = fopen(path, "w");
+	if (!f || fprintf(f, "%d\n", on) < 0 || fclose(f)) {
+		perror(path);
 		exit(1);
+	}
 }
 
 uint32_t node_ifindex(uint32_t slot)
 {
-	return ifindexes[slot];
+	return devices_host(slot);
 }
 
 /* Deletes every entry of a hash or trie. */
@@ -195,7 +162,7 @@ static void endpoint(uint32_t slot)
 		.ipv6 = pkt_ip6(who),
 		.gateway4 = pkt_ip4(WHO_GATEWAY),
 		.ipv4_prefix = 24,
-		.host_ifindex = ifindexes[slot],
+		.host_ifindex = node_ifindex(slot),
 		.identity = 100 + slot,
 		.tenant = tenant,
 		.mtu = 1500,
@@ -207,7 +174,7 @@ static void endpoint(uint32_t slot)
 
 	pkt_mac(who, ep.mac);
 	node_endpoint_set(slot, &ep);
-	set("slots", &ifindexes[slot], &slot);
+	set("slots", &ep.host_ifindex, &slot);
 	set("by_address", &ep.ipv4, &local);
 	set("by_address", &ep.ipv6, &local);
 }
@@ -345,156 +312,4 @@ void node_reset(void)
 		endpoint(slot);
 		node_word(slot, slot == 3 ? 2 : 1, 0, slot == 4 ? 0 : 1);
 	}
-	revision = 1;
-}
-
-static uint64_t counter(uint32_t row)
-{
-	int cpus = libbpf_num_possible_cpus();
-	struct pk_counter *value = calloc(cpus, sizeof(*value));
-	uint64_t total = 0;
-
-	bpf_map_lookup_elem(node_map("counters"), &row, value);
-	for (int i = 0; i < cpus; i++)
-		total += value[i].packets;
-	free(value);
-	return total;
-}
-
-int node_run(enum node_prog which, uint32_t slot, struct pkt *p, const struct node_meta *meta)
-{
-	struct bpf_program *progs[] = { guard->progs.pk_from_endpoint, guard->progs.pk_to_endpoint,
-					guard->progs.pk_forward_tap, guard->progs.pk_forward_eth,
-					guard->progs.pk_from_uplink };
-	struct __sk_buff ctx = { .ifindex = slot ? ifindexes[slot] : 1 };
-	uint8_t out[sizeof(p->b)];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->b, .data_size_in = p->len,
-		    .data_out = out, .data_size_out = sizeof(out), .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx), .repeat = 1);
-
-	if (which == NODE_UP)
-		ctx.ifindex = if_nametoindex("up0");
-	if (meta) {
-		ctx.gso_size = meta->gso_size;
-		ctx.ingress_ifindex = meta->ingress_ifindex;
-		if (meta->ifindex)
-			ctx.ifindex = meta->ifindex;
-	}
-	if (bpf_prog_test_run_opts(bpf_program__fd(progs[which]), &opts))
-		return -errno;
-	memcpy(p->b, out, opts.data_size_out);
-	p->len = opts.data_size_out;
-	return opts.retval;
-}
-
-bool check(const char *text, bool holds)
-{
-	if (holds) {
-		n_passed++;
-	} else {
-		n_failed++;
-		printf("FAILED %s\n", text);
-		if (first)
-			exit(1);
-	}
-	return holds;
-}
-
-void node_totals(int *passed, int *failed)
-{
-	*passed = n_passed;
-	*failed = n_failed;
-}
-
-static void prove(enum pk_reason reason)
-{
-#define NAME(nr, sym, name, built, help) [nr] = name,
-	static const char *const names[] = { PK_REASONS(NAME) };
-#undef NAME
-	const char *path = getenv("PK_PROVED");
-	FILE *f = path ? fopen(path, "a") : NULL;
-
-	if (!f)
-		return;
-	fprintf(f, "%s\n", names[reason]);
-	fclose(f);
-}
-
-/* Says what was counted instead. */
-static void differ(const struct expect *e, int ret)
-{
-	printf("  want reason %d at slot %u dir %d; returned %d, counted", e->reason, e->slot,
-	       e->dir, ret);
-	for (uint32_t row = 0; row < ROWS; row++) {
-		uint64_t n = counter(row) - before[row];
-
-		if (n)
-			printf(" {slot %u dir %u reason %u: %lu}", row / PK_REASON_SLOTS / 2,
-			       row / PK_REASON_SLOTS % 2, row % PK_REASON_SLOTS, n);
-	}
-	printf("\n");
-}
-
-/* Denied after the verdict, which allowed it: its flow is there. */
-static bool at_delivery(enum pk_reason reason)
-{
-	return reason == PK_REASON_TTL || reason == PK_REASON_LENGTH ||
-	       reason == PK_REASON_RATE_LIMIT;
-}
-
-bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
-		 const struct node_meta *meta)
-{
-	uint32_t wanted = PK_COUNTER(e->slot, e->dir, e->reason);
-	uint64_t flows = node_flows();
-	bool holds;
-	int ret;
-
-	for (uint32_t row = 0; row < ROWS; row++)
-		before[row] = counter(row);
-	ret = node_run(prog, slot, p, meta);
-	holds = ret >= 0 && counter(wanted) == before[wanted] + 1;
-	for (uint32_t row = 0; row < ROWS; row++)
-		if (row != wanted && (e->reason || row % PK_REASON_SLOTS) &&
-		    counter(row) != before[row])
-			holds = false;
-	if (e->reason ? ret != (e->told ? 7 : 2) : ret == 2 || ret < 0)
-		holds = false;
-	if (e->reason && !at_delivery(e->reason) && node_flows() > flows)
-		holds = false;
-	check(e->text, holds);
-	if (holds)
-		prove(e->reason);
-	else
-		differ(e, ret);
-	return holds;
-}
-
-bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason)
-{
-	struct expect e = { text, reason, slot, PK_EGRESS, false };
-
-	return node_expect(&e, NODE_FROM, slot, &p, NULL);
-}
-
-bool node_from_at(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_reason reason)
-{
-	struct expect e = { text, reason, at, PK_INGRESS, false };
-
-	return node_expect(&e, NODE_FROM, slot, &p, NULL);
-}
-
-bool node_from_told(const char *text, uint32_t slot, struct pkt p, uint32_t at, enum pk_dir dir,
-		    enum pk_reason reason)
-{
-	struct expect e = { text, reason, at, dir, .told = true };
-
-	return node_expect(&e, NODE_FROM, slot, &p, NULL);
-}
-
-bool node_to(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason)
-{
-	struct expect e = { text, reason, slot, PK_INGRESS, false };
-
-	return node_expect(&e, NODE_TO, slot, &p, NULL);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Frames for the tests. */
 #include <arpa/inet.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "tests/bpf/pkt.h"
@@ -126,6 +125,24 @@ static size_t l4_off(const struct pkt *p)
 static uint8_t l4_proto(const struct pkt *p)
 {
 	return is_v4(p) ? p->b[L3 + 9] : p->b[L3 + 6];
+}
+
+bool pkt_is_arp(const struct pkt *p)
+{
+	return get16(p->b + 12) == 0x0806;
+}
+
+union pk_addr pkt_destination(const struct pkt *p)
+{
+	union pk_addr to = {};
+
+	if (is_v4(p)) {
+		to.b[10] = to.b[11] = 0xff;
+		memcpy(to.b + 12, p->b + L3 + 16, 4);
+	} else if (get16(p->b + 12) == 0x86dd) {
+		memcpy(to.b, p->b + L3 + 24, 16);
+	}
+	return to;
 }
 
 uint16_t pkt_ip_sum(const struct pkt *p)

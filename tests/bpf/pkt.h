@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* Frames for the tests: a right one of each kind, and places in it to change. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,9 @@ struct pkt pkt_nd(enum who from, uint8_t type, const union pk_addr *target, int 
 struct pkt pkt_dhcp(enum who from, uint8_t type, uint32_t requested, uint32_t server);
 /* An ICMP error from `from` to `to` that quotes the network header and 8 bytes of `about`. */
 struct pkt pkt_error(enum who from, enum who to, const struct pkt *about);
+
+bool pkt_is_arp(const struct pkt *p);
+union pk_addr pkt_destination(const struct pkt *p); /* of an IP packet; else all zero */
 
 /* One's complement sum over the frame's L4 with its pseudo-header: 0xffff = right. */
 uint16_t pkt_l4_sum(const struct pkt *p);
