@@ -26,7 +26,13 @@ fuzz-bin: $(FUZZ_BIN)
 
 # Programs that need more than libpicket: BPF unit tests and the engines' property test.
 BPF_TEST_OBJ := $(call objs,tests/bpf/*.c)
+TEST_SKELS := $B/gen/guard_stall.skel.h
 $(BPF_TEST_OBJ): ALL_CFLAGS += -I. -DPK_OBJECTS=$(words $(SKELS))
+$(BPF_TEST_OBJ): | $(TEST_SKELS)
+# The guard that waits at named moments (bpf/lib/stall.h).
+$B/bpf/guard_stall.bpf.o: bpf/guard.bpf.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DPK_STALLS -c $< -o $@ && $(STRIP) -g $@
 $B/tests/bpf-test: $(BPF_TEST_OBJ) $O/libpicket.a
 	$(LINK) $(LIBS_BASE)
 bpf-test-bin: $B/tests/bpf-test

@@ -99,9 +99,11 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	if (flow && unlikely(flow_is_others(flow, pkt)))
 		return PK_REASON_NO_FLOW;
 	pkt->tail = miss;
+	PK_STALL(FLOW_FOUND);
 	if (!flow || pk_flow_expired(flow, now, pk_hz) || flow_begins_anew(flow, pkt) ||
 	    !flow_current(flow, pkt, now, &last))
 		return PK_REASON_OK;
+	PK_STALL(FLOW_CURRENT);
 	flow = pk_after(flow, last);
 	pkt->peer_slot = READ_ONCE(flow->slot[flow_other(pkt)]);
 	flags = READ_ONCE(flow->flags);
@@ -130,6 +132,7 @@ static __always_inline int guard_deliver_way(struct __sk_buff *skb, struct pk_pk
 
 static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
+	PK_STALL(DELIVERING);
 	if (unlikely(pkt->flags & PK_PKT_WAY))
 		return guard_deliver_way(skb, pkt);
 	if (likely(pkt->peer_slot))

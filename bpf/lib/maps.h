@@ -13,6 +13,7 @@
  * - `scratch` is private to the programs and isn't pinned.
  */
 #include "lib/maps_policy.h"
+#include "lib/stall.h"
 #include "picket/event.h"
 
 /* 0 would make every flow expire at once: the loader sets it. */

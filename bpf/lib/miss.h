@@ -201,6 +201,7 @@ static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flo
 {
 	__sync_lock_test_and_set(&flow->word[0], s->end[0].word);
 	__sync_lock_test_and_set(&flow->word[1], s->end[1].word);
+	PK_STALL(WORDS_KEPT);
 }
 
 /*
@@ -246,6 +247,7 @@ static __always_inline int miss_put(struct pk_scratch *s)
 	if (r)
 		return PK_REASON_OK;
 	s->made = true;
+	PK_STALL(FLOW_INSERTED);
 	miss_words(s, flow);
 	return s->translation || s->pkt.flags & PK_PKT_ECHO_REQUEST ? PK_REASON_OK
 								    : miss_one_of_two(s);
@@ -263,6 +265,7 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 	place = place_take(s, owner, now);
 	if (!place)
 		return PK_REASON_FLOW_BUDGET;
+	PK_STALL(PLACE_TAKEN);
 	if (s->translation)
 		reason = nat_begin(skb, s, now);
 	if (!reason) {
@@ -295,6 +298,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 	if (__sync_val_compare_and_swap(&flow->judging, 0, 1))
 		return;
 	if (miss_fresh(s, flow)) {
+		PK_STALL(FRESH);
 		flags = flow->flags & ~(PK_FLOW_STACK | PK_FLOW_WORLD | PK_FLOW_AT_RESPONDER);
 		flags |= miss_way(&s->pkt);
 		if (reason && s->pkt.at_dir == PK_INGRESS)
@@ -306,6 +310,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 			flow->revoked = now;
 		miss_route(s, flow);
 		WRITE_ONCE(flow->reason, reason);
+		PK_STALL(REASON_KEPT);
 		miss_words(s, flow);
 	}
 	__sync_lock_test_and_set(&flow->judging, 0);
@@ -320,6 +325,7 @@ static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow
 
 	if (!reason)
 		reason = miss_built(&s->pkt);
+	PK_STALL(JUDGED);
 	miss_keep(s, flow, reason, now);
 	if (reason) {
 		if (was_ok)

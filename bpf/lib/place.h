@@ -82,6 +82,7 @@ static __always_inline bool place_try(struct pk_scratch *s, __u32 index, __u32 n
 		if (s->old.zone || place_held(s, index, now))
 			return false;
 	}
+	PK_STALL(PLACE_LOOKED);
 	/*
 	 * Between the look and this exchange another CPU may have put a flow of the same ports
 	 * here; then that flow lives on without a place until it expires unseen: one too many.

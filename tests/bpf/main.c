@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 #include "tests/bpf/node.h"
+#include "tests/bpf/stall.h"
 
 static void (*const subjects[])(void) = {
 	cases_parse, cases_spoof, cases_answer, cases_flow,  cases_policy, cases_limit,
-	cases_world, cases_nat,	  cases_life,	cases_judge, cases_race,
+	cases_world, cases_nat,	  cases_life,	cases_judge, cases_race,   cases_moment,
 };
 
 static bool asked(int argc, char **argv, const char *option)
@@ -39,6 +40,8 @@ int main(int argc, char **argv)
 	r = node_start();
 	if (!r)
 		r = judge_start();
+	if (!r)
+		r = stall_start();
 	if (r) {
 		printf("0 passed, 1 failed, 0 skipped\n");
 		return r == -ENOEXEC ? 3 : 1;
@@ -47,6 +50,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
 		if (!asked(argc, argv, "-verifier"))
 			subjects[i]();
+	stall_stop();
 	judge_stop();
 	node_stop();
 	node_totals(&passed, &failed, &skipped);

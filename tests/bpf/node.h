@@ -111,3 +111,4 @@ void cases_life(void);
 void cases_judge(void);
 void cases_race(void);
 void cases_verifier(void);
+void cases_moment(void);

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What one processor does between two steps of another one's packet. Each scene holds a packet at a
+ * named moment, does the harm, lets it go on, and looks at what became of both.
+ */
+#include <bpf/bpf.h>
+#include <string.h>
+
+#include "tests/bpf/stall.h"
+
+#define ALL	1 /* rule set 1: the baseline, A may reach B */
+#define NOTHING 3 /* B takes nothing from its tenant */
+#define NOT_22	4 /* B takes everything but UDP port 22 */
+#define DENIED	2
+
+static void rule_sets(void)
+{
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = NOTHING,
+				      .class = PK_CLASS_SAME_TENANT,
+				      .dir = PK_INGRESS };
+	const uint8_t deny = PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY);
+
+	node_baseline(NOTHING);
+	node_verdict(&key, PK_DENY, deny, 64);
+	node_baseline(NOT_22);
+	key.prefixlen = PK_VERDICT_BITS_PORT;
+	key.rule_set = NOT_22;
+	key.proto = 17;
+	key.port = __builtin_bswap16(22);
+	node_verdict(&key, PK_DENY, deny, 65);
+}
+
+static struct pkt to_b(uint16_t port)
+{
+	return pkt_v4(WHO_A, WHO_B, UDP(40000, port));
+}
+
+/* A's packet to B's port, now, on this processor. */
+static int send(uint16_t port)
+{
+	struct pkt p = to_b(port);
+
+	return node_run(NODE_FROM, 1, &p, NULL);
+}
+
+static bool denied(uint16_t port)
+{
+	return send(port) == DENIED;
+}
+
+static struct pk_flow_key key_of(uint16_t port)
+{
+	struct pk_flow_key key = { .src = pkt_ip4(WHO_A),
+				   .dst = pkt_ip4(WHO_B),
+				   .sport = __builtin_bswap16(40000),
+				   .dport = __builtin_bswap16(port),
+				   .proto = 17 };
+
+	return key;
+}
+
+static bool seen; /* what an act found */
+
+static void close_b(void)
+{
+	node_word(2, NOTHING, 0, 3);
+	seen = denied(53);
+}
+
+static void still_denied(void)
+{
+	seen = denied(53) && seen;
+}
+
+/* A flow of A's that B's rule set of revision 2 lets pass anew, held where it was judged so. */
+static bool older_judgement(enum pk_stall first)
+{
+	const struct hold holds[] = { { first, close_b },
+				      { PK_STALL_REASON_KEPT, still_denied },
+				      { PK_STALL_WORDS_KEPT, still_denied } };
+
+	rule_sets();
+	send(53);
+	node_word(2, ALL, 0, 2);
+	return stall_run(NODE_FROM, 1, to_b(53), holds, 3) != DENIED && seen && denied(53);
+}
+
+static bool judged_before(void)
+{
+	return older_judgement(PK_STALL_JUDGED);
+}
+
+static bool keeping_before(void)
+{
+	return older_judgement(PK_STALL_FRESH);
+}
+
+/* While a denial becomes the flow's, in whichever order its parts are written. */
+static bool denial_by_parts(enum pk_stall at)
+{
+	const struct hold holds[] = { { at, still_denied } };
+
+	rule_sets();
+	send(53);
+	node_word(2, NOTHING, 0, 2);
+	seen = true;
+	return stall_run(NODE_FROM, 1, to_b(53), holds, 1) == DENIED && seen && denied(53);
+}
+
+static bool denial_begins(void)
+{
+	return denial_by_parts(PK_STALL_FRESH);
+}
+
+static bool denial_after_reason(void)
+{
+	return denial_by_parts(PK_STALL_REASON_KEPT);
+}
+
+static bool denial_after_words(void)
+{
+	return denial_by_parts(PK_STALL_WORDS_KEPT);
+}
+
+/* Port 22's flow ends, and port 80's takes its memory: the same processor frees and takes. */
+static void another_flow(void)
+{
+	struct pk_flow_key key = key_of(22);
+
+	bpf_map_delete_elem(node_map("flows"), &key);
+	seen = send(80) != DENIED;
+}
+
+/* The flow to port 22 was allowed and is denied now; that to port 80 is allowed. */
+static bool another_in_its_place(enum pk_stall at)
+{
+	const struct hold holds[] = { { at, another_flow } };
+
+	return stall_run(NODE_FROM, 1, to_b(22), holds, 1) == DENIED && seen && denied(22) &&
+	       !denied(80);
+}
+
+static bool stale_flow_replaced(void)
+{
+	rule_sets();
+	send(22);
+	node_word(2, NOT_22, 0, 2);
+	return another_in_its_place(PK_STALL_FLOW_FOUND);
+}
+
+static bool denied_flow_replaced(void)
+{
+	rule_sets();
+	send(22);
+	node_word(2, NOT_22, 0, 2);
+	return denied(22) && another_in_its_place(PK_STALL_FLOW_CURRENT);
+}
+
+static bool judged_flow_replaced(void)
+{
+	rule_sets();
+	send(22);
+	node_word(2, NOT_22, 0, 2);
+	return another_in_its_place(PK_STALL_JUDGED);
+}
+
+/* B's slot is another endpoint's by now. */
+static void another_receiver(void)
+{
+	struct pk_endpoint ep;
+
+	node_endpoint(2, &ep);
+	ep.ipv4 = pkt_ip4(WHO_NOBODY);
+	node_endpoint_set(2, &ep);
+}
+
+static bool receiver_replaced(void)
+{
+	const struct hold holds[] = { { PK_STALL_DELIVERING, another_receiver } };
+
+	send(53);
+	return stall_run(NODE_FROM, 1, to_b(53), holds, 1) == DENIED;
+}
+
+static bool new_flow_revoked(void)
+{
+	const struct hold holds[] = { { PK_STALL_FLOW_INSERTED, close_b },
+				      { PK_STALL_WORDS_KEPT, still_denied } };
+
+	rule_sets();
+	return stall_run(NODE_FROM, 1, to_b(53), holds, 2) != DENIED && seen && denied(53);
+}
+
+static void one_more(void)
+{
+	seen = send(1000) != DENIED;
+}
+
+/* New flows of A until its budget is spent. */
+static void all_that_fit(void)
+{
+	for (uint16_t port = 1001; port < 1001 + 3 * NODE_BUDGET; port++)
+		send(port);
+}
+
+static void the_same(void)
+{
+	seen = send(53) != DENIED;
+}
+
+/* However two new flows meet at a place, A has its budget, neither less nor more. */
+static bool budget_kept(enum pk_stall at, void (*act)(void))
+{
+	const struct hold holds[] = { { at, act } };
+	bool passed;
+
+	seen = true;
+	passed = stall_run(NODE_FROM, 1, to_b(53), holds, 1) != DENIED;
+	all_that_fit();
+	return passed && seen && !denied(53) && node_flows() == NODE_BUDGET;
+}
+
+static bool place_taken_meanwhile(void)
+{
+	return budget_kept(PK_STALL_PLACE_LOOKED, one_more);
+}
+
+static bool place_busy(void)
+{
+	return budget_kept(PK_STALL_PLACE_TAKEN, all_that_fit);
+}
+
+static bool same_flow_twice(void)
+{
+	return budget_kept(PK_STALL_PLACE_TAKEN, the_same);
+}
+
+void cases_moment(void)
+{
+	stall_scene("an older judgement isn't kept over a newer one", judged_before);
+	stall_scene("a judgement that is being kept isn't mixed with a newer one", keeping_before);
+	stall_scene("a denial is in force before any of it is written", denial_begins);
+	stall_scene("a denial is in force once its reason is written", denial_after_reason);
+	stall_scene("a denial is in force once its words are written", denial_after_words);
+	stall_scene("a flow that was found is another's: judged as its own", stale_flow_replaced);
+	stall_scene("a denied flow is another's: still denied", denied_flow_replaced);
+	stall_scene("a judgement isn't kept in another's flow", judged_flow_replaced);
+	stall_scene("an allowed packet isn't another receiver's", receiver_replaced);
+	stall_scene("a flow is new while its endpoint is closed to it", new_flow_revoked);
+	stall_scene("a place that looked free is taken by another flow", place_taken_meanwhile);
+	stall_scene("a place that is being taken is nobody else's", place_busy);
+	stall_scene("one connection's first packet on two processors", same_flow_twice);
+}
