@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bpfobj.h"
 #include "guard_stall.skel.h"
 #include "tests/bpf/stall.h"
 
@@ -36,6 +37,7 @@ int stall_start(void)
 	guard = pk_guard_stall__open();
 	if (!guard)
 		return -errno;
+	guard->rodata->pk_kfunc = pk_bpf_has_kfunc() > 0;
 	bpf_object__for_each_map(map, guard->obj)
 	{
 		const char *name = bpf_map__name(map);
