@@ -80,14 +80,25 @@ static int compile(const struct pk_settings *settings, const struct documents *d
 	return pk_compile_labels(settings, d->list, d->n, init, image, err);
 }
 
+/* What its documents deny isn't known here yet: that must not be open for a moment. */
+static int check_known(const struct pk_paths *paths, const char *tenant_name, struct pk_err *err)
+{
+	if (!tenant_name || pk_docstore_knows(paths->policies, tenant_name))
+		return 0;
+	return pk_fail(err, 0, "the documents of %.128s are not known on this node yet",
+		       tenant_name);
+}
+
 int cni_tenant_base_compile(const struct pk_paths *paths, const struct pk_settings *settings,
 			    const char *tenant_name, uint64_t until_ns, struct pk_image **out,
 			    struct pk_err *err)
 {
 	PK_OWN(documents_done) struct documents d = { .until_ns = until_ns };
 	own_image *image = NULL;
-	int r = pk_docstore_walk(paths->policies, take, NULL, &d, err);
+	int r = check_known(paths, tenant_name, err);
 
+	if (r == 0)
+		r = pk_docstore_walk_tenant(paths->policies, tenant_name, take, &d, err);
 	if (r == 0)
 		r = compile(settings, &d, tenant_name, &image, err);
 	if (r == 0)

@@ -14,6 +14,9 @@ void pk_api_serve(void *arg, struct pk_exchange *x);
 /* Ends what waits (confirmations). Before the parts go. */
 void pk_api_stop(void);
 
+/* A pass was made: who waited for what it brought is answered. */
+void pk_api_confirm_passed(void);
+
 /* One file each. */
 void pk_api_status(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * POST /v1/endpoints: the plugin tells of an endpoint that is open under its base, and waits a
- * moment for Nomad's word on its claims (docs/api.md).
+ * moment for Nomad's word on its claims, and for its tenant's documents where those aren't known
+ * here yet (docs/api.md).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@ struct waiting {
 	const struct pk_parts *parts;
 	struct pk_exchange
 		*x; /* NULL: the plugin waits no longer; Nomad's word counts all the same */
-	struct pk_confirm *confirm;
+	struct pk_confirm *confirm; /* NULL: Nomad has said what it will */
+	struct pk_timer *timer;
+	bool late; /* it is time to answer, whatever is awaited */
 	char *key;
 };
 
@@ -91,23 +94,64 @@ static void waiting_free(struct waiting *w)
 	*w->at = w->next;
 	if (w->next)
 		w->next->at = w->at;
+	pk_timer_free(w->timer);
 	free(w->key);
 	free(w);
+}
+
+/* For Nomad's word, or for the documents of a tenant that is new on this node. */
+static bool is_waiting(const struct waiting *w)
+{
+	const struct pk_local_endpoint *m = pk_model_get(w->parts->model, w->key);
+
+	return w->confirm || (m && !w->late && w->x &&
+			      pk_model_awaits(w->parts->model, pk_local_endpoint_namespace(m)));
+}
+
+/* Answers and ends what waits no longer. */
+static void settle(struct waiting *w)
+{
+	const struct pk_parts *p = w->parts;
+	struct pk_exchange *x = w->x;
+	own_mem char *key = NULL;
+
+	if (is_waiting(w))
+		return;
+	key = PK_MOVE(w->key, NULL);
+	waiting_free(w);
+	if (x)
+		answer(p, x, pk_model_get(p->model, key));
+}
+
+void pk_api_confirm_passed(void)
+{
+	struct waiting *next;
+
+	for (struct waiting *w = all; w; w = next) {
+		next = w->next;
+		settle(w);
+	}
 }
 
 static void on_alloc(void *arg, struct pk_alloc *alloc, bool unknown)
 {
 	struct waiting *w = arg;
 	const struct pk_parts *p = w->parts;
-	struct pk_exchange *x = w->x;
-	own_mem char *key = PK_MOVE(w->key, NULL);
 
 	(void)unknown;
-	waiting_free(w);
+	w->confirm = NULL;
 	if (alloc && pk_model_alloc(p->model, alloc))
-		pk_apply_now(p->apply);
-	if (x)
-		answer(p, x, pk_model_get(p->model, key));
+		pk_apply_now(p->apply); /* settles it */
+	else
+		settle(w);
+}
+
+static void on_late(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->late = true;
+	settle(w);
 }
 
 static void on_gone(void *arg)
@@ -115,27 +159,27 @@ static void on_gone(void *arg)
 	struct waiting *w = arg;
 
 	w->x = NULL;
+	settle(w);
 }
 
-static bool wait_for_nomad(const struct pk_parts *p, struct pk_exchange *x,
-			   const struct pk_local_endpoint *m)
+static void wait_for(const struct pk_parts *p, struct pk_exchange *x,
+		     const struct pk_local_endpoint *m)
 {
-	struct waiting *w;
+	/* Already Nomad's word, believed, or quarantine: Nomad has nothing to say. */
+	bool ask = m->confirmed == PK_UNCONFIRMED && m->tenant_name && p->nomad;
+	struct waiting *w = pk_alloc(sizeof(*w));
 
-	if (!p->nomad)
-		return false;
-	w = pk_alloc(sizeof(*w));
 	*w = (struct waiting){ .parts = p, .x = x, .key = strdup(m->key), .next = all, .at = &all };
+	if (!w->key)
+		abort();
 	if (w->next)
 		w->next->at = &w->next;
 	all = w;
-	w->confirm = pk_nomad_confirm(p->nomad, m->container_id, CONFIRM_MS, on_alloc, w);
-	if (!w->confirm) {
-		waiting_free(w);
-		return false;
-	}
+	w->timer = pk_timer_new(p->loop, on_late, w);
+	pk_timer_set(w->timer, CONFIRM_MS);
+	if (ask)
+		w->confirm = pk_nomad_confirm(p->nomad, m->container_id, CONFIRM_MS, on_alloc, w);
 	pk_exchange_on_close(x, on_gone, w);
-	return true;
 }
 
 static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct claim *c)
@@ -150,13 +194,8 @@ static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct 
 		pk_exchange_error(x, 404, "no open record of that endpoint and slot", NULL);
 		return;
 	}
-	/* Already Nomad's word, believed, or quarantine: nothing to wait for. */
-	if (m->confirmed != PK_UNCONFIRMED || !m->tenant_name || !wait_for_nomad(p, x, m)) {
-		pk_apply_now(p->apply);
-		answer(p, x, pk_model_get(p->model, key.text));
-		return;
-	}
-	pk_apply_now(p->apply);
+	wait_for(p, x, m);
+	pk_apply_now(p->apply); /* answers what need not wait */
 }
 
 void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x)

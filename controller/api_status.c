@@ -102,6 +102,55 @@ static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local
 	return alloc && alloc->refused ? alloc->refused : pk_local_endpoint_labels_refused(ep);
 }
 
+/* One tenant's keys are too much: its endpoints live under what it had before. */
+static void tenant_reasons(const struct pk_parts *p, struct reasons *r)
+{
+	const char *name, *over;
+
+	for (size_t i = 0; p->consul && (name = pk_consul_set_tenant(p->consul, i, &over)); i++) {
+		own_str text = { 0 };
+
+		if (!over)
+			continue;
+		pk_str_addf(&text,
+			    "documents of %.64s are not taken: %.300s; what it had stays in "
+			    "force",
+			    name, over);
+		reason(r, false, "tenant", text.text,
+		       "that tenant must have fewer or shorter ones");
+	}
+}
+
+/* One of a tenant's stored documents can't be read: nothing may open because of that. */
+static void lost_reasons(const struct pk_parts *p, struct reasons *r)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = pk_docs_lost_tenant(p->docs, i)); i++) {
+		own_str text = { 0 };
+
+		pk_str_addf(&text,
+			    "stored policy %.200s can't be read: endpoints of %.64s stay as "
+			    "they are",
+			    pk_docs_lost_of(p->docs, name), name);
+		reason(r, false, "tenant", text.text,
+		       "wait for its source; mend what `picket policy list -refused` shows; or "
+		       "remove that file if what it said may be forgotten");
+	}
+}
+
+static void stray_reason(const struct pk_parts *p, struct reasons *r)
+{
+	const char *strays = p->consul ? pk_consul_set_strays(p->consul) : "";
+	own_str text = { 0 };
+
+	if (!*strays)
+		return;
+	pk_str_addf(&text, "keys in no policy's place: %.300s", strays);
+	reason(r, false, "consul", text.text,
+	       "below the prefix are operator/NAME and tenants/NAMESPACE/NAME");
+}
+
 /* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
 static void alloc_reasons(const struct pk_parts *p, struct reasons *r)
 {
@@ -134,8 +183,11 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	kept_error(r, false, "config", p->config_error);
 	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
-	source_reason(r, "consul", p->consul ? pk_consul_source(p->consul) : NULL);
+	source_reason(r, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);
 	source_reason(r, "files", pk_files_source(p->files));
+	tenant_reasons(p, r);
+	lost_reasons(p, r);
+	stray_reason(p, r);
 	alloc_reasons(p, r);
 	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",
@@ -163,7 +215,7 @@ static void write_sources(const struct pk_parts *p, struct pk_jw *w)
 {
 	pk_jw_open(w, "sources", '[');
 	write_source(w, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
-	write_source(w, "consul", p->consul ? pk_consul_source(p->consul) : NULL);
+	write_source(w, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);
 	write_source(w, "files", pk_files_source(p->files));
 	pk_jw_close(w, ']');
 }

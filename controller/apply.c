@@ -171,6 +171,9 @@ static int check_lost(struct pk_apply *a, struct pk_err *err)
 {
 	const char *lost = pk_docs_lost(a->args.docs);
 
+	/* The operator may remove a tenant's, of which nothing else would tell. */
+	if (pk_docs_lost_tenant(a->args.docs, 0))
+		pk_timer_hurry(a->pass, RETRY_MS);
 	if (!lost)
 		return 0;
 	pk_fail(err, 0, "stored policy %s can't be read: policy stays as it is", lost);
@@ -207,7 +210,7 @@ static int pass(struct pk_apply *a, bool all)
 	return 0;
 }
 
-int pk_apply_now(struct pk_apply *a)
+static int apply(struct pk_apply *a)
 {
 	bool all = a->docs_changed || a->settings_changed;
 	int r;
@@ -236,6 +239,15 @@ int pk_apply_now(struct pk_apply *a)
 		a->docs_changed = a->settings_changed = false;
 		a->change_ns = 0;
 	}
+	return r;
+}
+
+int pk_apply_now(struct pk_apply *a)
+{
+	int r = apply(a);
+
+	if (a->args.passed)
+		a->args.passed(a->args.arg);
 	return r;
 }
 

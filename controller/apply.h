@@ -24,6 +24,8 @@ struct pk_apply_args {
 	struct pk_sync *sync;
 	struct pk_records *records;
 	struct pk_events *events;
+	pk_loop_fn *passed; /* after each pass, whatever came of it; or NULL */
+	void *arg;
 };
 
 struct pk_apply_state {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "json_stream.h"
 #include "own.h"
 
 void pk_kvs_done(struct pk_kvs *kvs)
@@ -20,11 +21,15 @@ void pk_kvs_done(struct pk_kvs *kvs)
 
 static int digit(char c)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c ? strchr(digits, c) : NULL;
-
-	return p ? (int)(p - digits) : -1;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
 }
 
 /* Four characters -> up to three bytes; returns how many, -1 for what isn't base64. */
@@ -72,25 +77,128 @@ int pk_base64_decode(const char *text, char **out, size_t *len)
 	return 0;
 }
 
-static int decode(const struct pk_json_doc *doc, const struct pk_json *v, struct pk_kv *kv,
-		  struct pk_err *err)
-{
-	const struct pk_json *value;
-	const char *key = NULL, *text;
+enum node { KEYS, ENTRY, KEY, VALUE };
 
-	if (pk_json_type(v) != PK_JSON_OBJECT)
-		return pk_json_fail(err, doc, v, false, "not an entry");
-	key = pk_json_string(pk_json_get(v, "Key"));
-	value = pk_json_get(v, "Value");
-	if (!key || !value)
-		return pk_json_fail(err, doc, v, false, "an entry without Key or Value");
-	text = pk_json_string(value);
-	if (!text && pk_json_type(value) != PK_JSON_NULL)
-		return pk_json_fail(err, doc, value, false, "a Value that is no text");
-	if (pk_base64_decode(text ?: "", &kv->value, &kv->len) < 0)
-		return pk_json_fail(err, doc, value, false, "a Value that is not base64");
-	kv->key = strdup(key);
-	return kv->key ? 0 : pk_fail(err, ENOMEM, "Consul's keys");
+static const struct pk_stream_node nodes[] = {
+	[KEYS] = { KEYS, NULL, PK_STREAM_ARRAY },
+	[ENTRY] = { KEYS, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	[KEY] = { ENTRY, "Key", PK_STREAM_TEXT },
+	[VALUE] = { ENTRY, "Value", PK_STREAM_TEXT },
+};
+
+/* A document has at most so many bytes (json.h); more than that is none, whatever it says. */
+#define VALUE_MAX (PK_JSON_MAX / 3 * 4 + 8)
+
+static const struct pk_stream_table table = {
+	.name = "Consul's keys", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = VALUE_MAX
+};
+
+struct pk_kv_reader {
+	struct pk_stream *stream;
+	char *prefix;
+	struct pk_kv_budget budget;
+	struct pk_kv now;
+	struct pk_kvs out;
+	size_t text; /* bytes so far */
+	struct pk_err err;
+};
+
+static int over(struct pk_kv_reader *r, const char *what, size_t most)
+{
+	pk_fail(&r->err, 0, "more than %zu %s below %.200s", most, what, r->prefix);
+	return -E2BIG;
+}
+
+static int take_key(struct pk_kv_reader *r, const char *key)
+{
+	if (!key || strncmp(key, r->prefix, strlen(r->prefix)) != 0)
+		return pk_fail(&r->err, 0, "Consul's keys: one that was not asked for");
+	free(r->now.key);
+	r->now.key = strdup(key);
+	return r->now.key ? 0 : pk_fail(&r->err, ENOMEM, "Consul's keys");
+}
+
+static int take_value(struct pk_kv_reader *r, const struct pk_stream_event *e)
+{
+	free(PK_MOVE(r->now.value, NULL));
+	r->now.too_long = !e->text;
+	r->now.len = 0;
+	if (e->text && pk_base64_decode(e->text, &r->now.value, &r->now.len) < 0)
+		return pk_fail(&r->err, 0, "Consul's keys: a Value that is not base64");
+	r->text += e->text ? r->now.len : e->len / 4 * 3;
+	return r->text > r->budget.text ? over(r, "bytes of documents", r->budget.text) : 0;
+}
+
+/* A null Value is an empty one. */
+static int take_entry(struct pk_kv_reader *r)
+{
+	if (!r->now.key)
+		return pk_fail(&r->err, 0, "Consul's keys: an entry without Key");
+	r->now.value = r->now.value ?: strdup("");
+	if (!r->now.value)
+		return pk_fail(&r->err, ENOMEM, "Consul's keys");
+	if (r->out.n == r->budget.keys)
+		return over(r, "keys", r->budget.keys);
+	if ((r->out.n & (r->out.n - 1)) == 0) {
+		size_t room = r->out.n ? r->out.n * 2 : 1;
+		struct pk_kv *list = realloc(r->out.list, room * sizeof(*list));
+
+		if (!list)
+			return pk_fail(&r->err, ENOMEM, "Consul's keys");
+		r->out.list = list;
+	}
+	r->out.list[r->out.n++] = PK_MOVE(r->now, (struct pk_kv){ 0 });
+	return 0;
+}
+
+static int on_event(void *arg, const struct pk_stream_event *e)
+{
+	struct pk_kv_reader *r = arg;
+
+	switch (e->what) {
+	case PK_STREAM_VALUE:
+		return e->node == KEY ? take_key(r, e->text) : take_value(r, e);
+	case PK_STREAM_BAD:
+		return pk_fail(&r->err, 0, "Consul's keys: %s: %s",
+			       e->node == ENTRY ? "an entry" : nodes[e->node].key, e->why);
+	case PK_STREAM_END:
+		return e->node == ENTRY ? take_entry(r) : 0;
+	default:
+		return 0;
+	}
+}
+
+struct pk_kv_reader *pk_kv_reader_new(const char *prefix, const struct pk_kv_budget *budget)
+{
+	struct pk_kv_reader *r = pk_alloc(sizeof(*r));
+
+	r->prefix = strdup(prefix);
+	if (!r->prefix)
+		abort();
+	r->budget = *budget;
+	r->stream = pk_stream_new(&table, on_event, r);
+	return r;
+}
+
+void pk_kv_reader_free(struct pk_kv_reader *r)
+{
+	if (!r)
+		return;
+	pk_stream_free(r->stream);
+	free(r->now.key);
+	free(r->now.value);
+	pk_kvs_done(&r->out);
+	free(r->prefix);
+	free(r);
+}
+
+int pk_kv_reader_feed(struct pk_kv_reader *r, const char *bytes, size_t n, struct pk_err *err)
+{
+	int result = pk_stream_feed(r->stream, bytes, n, &r->err);
+
+	if (result < 0 && err)
+		*err = r->err;
+	return result;
 }
 
 static int by_key(const void *a, const void *b)
@@ -98,33 +206,24 @@ static int by_key(const void *a, const void *b)
 	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
 }
 
+int pk_kv_reader_end(struct pk_kv_reader *r, struct pk_kvs *out, struct pk_err *err)
+{
+	int result = pk_stream_end(r->stream, &r->err);
+
+	if (result < 0) {
+		if (err)
+			*err = r->err;
+		return result;
+	}
+	if (r->out.n)
+		qsort(r->out.list, r->out.n, sizeof(*r->out.list), by_key);
+	*out = PK_MOVE(r->out, (struct pk_kvs){ 0 });
+	return 0;
+}
+
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key)
 {
 	const struct pk_kv wanted = { .key = (char *)key };
 
 	return kvs->n ? bsearch(&wanted, kvs->list, kvs->n, sizeof(wanted), by_key) : NULL;
-}
-
-int pk_kvs_decode(const char *body, size_t len, struct pk_kvs *out, struct pk_err *err)
-{
-	own_json *doc = NULL;
-	const struct pk_json *root;
-	int r = pk_json_parse("Consul's keys", body, len, PK_JSON_RELAXED, &doc, err);
-
-	*out = (struct pk_kvs){ 0 };
-	if (r < 0)
-		return r;
-	root = pk_json_root(doc);
-	if (pk_json_type(root) != PK_JSON_ARRAY)
-		return pk_fail(err, 0, "Consul's keys: not an array");
-	out->list = calloc(pk_json_count(root) + 1, sizeof(*out->list));
-	if (!out->list)
-		return pk_fail(err, ENOMEM, "Consul's keys");
-	for (const struct pk_json *v = pk_json_first(root); v && r == 0; v = pk_json_next(v))
-		r = decode(doc, v, &out->list[out->n++], err);
-	if (r < 0)
-		pk_kvs_done(out);
-	else
-		qsort(out->list, out->n, sizeof(*out->list), by_key);
-	return r;
 }

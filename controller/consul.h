@@ -1,24 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* Consul's bodies -> what Picket wants of them. Pure. */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "err.h"
 
+/* Of the operator's keys; a tenant's have its own budget. */
 #define PK_CONSUL_BODY_MAX (64u << 20)
+#define PK_CONSUL_KEYS_MAX 65536
+
+/* What one tenant may have in Consul; docs/budgets.md. */
+#define PK_TENANT_KEYS_MAX 256
+#define PK_TENANT_TEXT_MAX (256u << 10) /* bytes of its documents together */
+#define PK_TENANT_BODY_MAX (1u << 20)	/* of the answer that holds them */
 
 struct pk_kv {
 	char *key;
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
+	bool too_long; /* longer than any document may be: value is "" */
 };
 struct pk_kvs {
 	struct pk_kv *list;
 	size_t n;
 };
 
-/* /v1/kv/PREFIX?recurse, by key. All or nothing. */
-int pk_kvs_decode(const char *body, size_t len, struct pk_kvs *out, struct pk_err *err);
+/*
+ * Reads /v1/kv/PREFIX?recurse as it comes: all or nothing. What is over its budget ends the reading
+ * at once, with -E2BIG; only keys below prefix are Consul's answer to the question.
+ */
+struct pk_kv_budget {
+	size_t keys, text;
+};
+struct pk_kv_reader;
+struct pk_kv_reader *pk_kv_reader_new(const char *prefix, const struct pk_kv_budget *budget);
+void pk_kv_reader_free(struct pk_kv_reader *reader);
+int pk_kv_reader_feed(struct pk_kv_reader *reader, const char *bytes, size_t n, struct pk_err *err);
+/* By key. */
+int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_err *err);
+
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: not there */
 void pk_kvs_done(struct pk_kvs *kvs);
 /* Strict base64 with padding; caller frees. -EINVAL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "consul_watch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #define WAIT_S	   60
 #define CONFIRM_MS 10000
+#define POLL_MS	   30000 /* between two questions of one that doesn't block */
 
 struct pk_consul {
 	struct pk_loop *loop;
@@ -21,10 +23,16 @@ struct pk_consul {
 	struct pk_docs *docs;
 	struct pk_timer *timer;
 	struct pk_http_call *call;
+	struct pk_kv_reader *reader;
+	struct pk_err read_error;
+	int read_result;
 	struct pk_source source;
-	char prefix[320];
+	char *of, *prefix;
+	const char *tenant_name; /* of `of`; NULL: the operator's */
 	struct pk_pace pace;
 	uint64_t index;
+	bool polls;
+	char over[320];	    /* why the last answer is over its tenant's budget; "" */
 	struct pk_kvs last; /* of a consistent answer that waits for the token's check */
 	pk_loop_fn *changed;
 	void *arg;
@@ -33,48 +41,50 @@ struct pk_consul {
 static void failed(struct pk_consul *c, const char *why)
 {
 	if (c->source.failures == 0)
-		log_warn("op=consul err=\"%s\" keeping what is in force", why);
+		log_warn("op=consul source=%s err=\"%s\" keeping what is in force", c->of, why);
 	pk_source_bad(&c->source, why);
 	c->index = 0;
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
 
-static void start(struct pk_consul *c, const char *path, unsigned int timeout_ms, pk_http_fn *fn)
+static bool on_bytes(void *arg, const char *bytes, size_t n)
 {
-	const struct pk_service_call call = { .service = &c->config->consul,
-					      .header = "X-Consul-Token",
-					      .path = path,
-					      .timeout_ms = timeout_ms,
-					      .cap = PK_CONSUL_BODY_MAX };
+	struct pk_consul *c = arg;
+
+	c->read_result = pk_kv_reader_feed(c->reader, bytes, n, &c->read_error);
+	return c->read_result == 0;
+}
+
+static void start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn)
+{
 	struct pk_err err = { 0 };
 
-	c->call = pk_service_start(c->http, &call, fn, c, &err);
+	call->service = &c->config->consul;
+	call->header = "X-Consul-Token";
+	c->call = pk_service_start(c->http, call, fn, c, &err);
 	if (!c->call)
 		failed(c, err.text);
 }
 
-bool pk_kv_place(const char *key, const char *prefix, struct pk_kv_place *out)
+static void query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn)
 {
-	size_t n = strlen(prefix);
-	const char *rest = key + n, *slash;
+	static const struct pk_kv_budget tenant = { PK_TENANT_KEYS_MAX, PK_TENANT_TEXT_MAX };
+	static const struct pk_kv_budget operator= { PK_CONSUL_KEYS_MAX, PK_CONSUL_BODY_MAX };
+	struct pk_service_call call = { .timeout_ms = timeout_ms,
+					.cap = c->tenant_name ? PK_TENANT_BODY_MAX
+							      : PK_CONSUL_BODY_MAX,
+					.sink = on_bytes };
+	own_str path = { 0 };
 
-	if (strncmp(key, prefix, n) != 0 || !*rest || key[strlen(key) - 1] == '/')
-		return false;
-	*out = (struct pk_kv_place){ 0 };
-	if (strncmp(rest, "operator/", 9) == 0) {
-		strcpy(out->source, PK_SOURCE_OPERATOR);
-		return true;
-	}
-	if (strncmp(rest, "tenants/", 8) != 0)
-		return false;
-	rest += 8;
-	slash = strchr(rest, '/');
-	if (!slash || slash == rest || (size_t)(slash - rest) > 128)
-		return false;
-	snprintf(out->source, sizeof(out->source), PK_SOURCE_TENANT "%.*s", (int)(slash - rest),
-		 rest);
-	out->tenant_name = pk_source_namespace(out->source);
-	return true;
+	pk_kv_reader_free(c->reader);
+	c->reader = pk_kv_reader_new(c->prefix, c->tenant_name ? &tenant : &operator);
+	c->read_result = 0;
+	c->read_error = (struct pk_err){ 0 };
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, c->prefix, "/");
+	pk_str_addf(&path, "?recurse=true%s", more);
+	call.path = path.text;
+	start(c, &call, fn);
 }
 
 /* A key that ends with a slash is a folder, as Consul's own page makes them. */
@@ -85,18 +95,13 @@ static bool is_folder(const char *key)
 
 static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 {
-	struct pk_doc_place place = { .source = PK_SOURCE_OPERATOR };
-	struct pk_kv_place where;
+	struct pk_doc_place place = { .source = c->of, .tenant_name = c->tenant_name };
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "consul:%s", kv->key);
 	place.path = path.text;
-	if (!pk_kv_place(kv->key, c->prefix, &where))
-		return pk_docs_unreadable(c->docs, &place,
-					  "this key is no policy's place: below the prefix are "
-					  "operator/NAME and tenants/NAMESPACE/NAME");
-	place.source = where.source;
-	place.tenant_name = where.tenant_name;
+	if (kv->too_long)
+		return pk_docs_unreadable(c->docs, &place, "it is longer than a document may be");
 	return pk_docs_offer(c->docs, &place, kv->value, kv->len);
 }
 
@@ -123,30 +128,42 @@ static size_t missing(struct pk_consul *c, const struct pk_kvs *kvs)
 	for (size_t i = 0; i < pk_docs_count(c->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(c->docs, i);
 
-		n += pk_source_in(e->source, PK_ORIGIN_CONSUL) && !has_key((void *)kvs, e->path);
+		n += pk_source_in(e->source, c->of) && !has_key((void *)kvs, e->path);
 	}
 	return n;
 }
 
-static void good(struct pk_consul *c, size_t keys)
+static void ask_again(struct pk_consul *c)
+{
+	unsigned int pause = pk_pace_ms(&c->pace, pk_loop_now(c->loop));
+
+	if (c->polls)
+		pause = POLL_MS + (unsigned int)pk_backoff_ms(0);
+	pk_timer_set(c->timer, pause);
+}
+
+/* The source has been looked at whole. */
+static void good(struct pk_consul *c, size_t keys, bool any)
 {
 	pk_source_good(&c->source);
 	snprintf(c->source.detail, sizeof(c->source.detail), "%zu keys below %.100s", keys,
 		 c->prefix);
-	pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->loop)));
+	ask_again(c);
+	if (c->tenant_name)
+		any |= pk_docs_hear(c->docs, c->tenant_name);
+	if (any)
+		c->changed(c->arg);
 }
 
 static void remove_missing(struct pk_consul *c)
 {
-	bool any = pk_docs_prune(c->docs, PK_ORIGIN_CONSUL, has_key, &c->last);
+	bool any = pk_docs_prune(c->docs, c->of, has_key, &c->last);
 
 	/* What went may be what a refused document waits for. */
 	if (any && pk_docs_any_waits(c->docs))
 		c->index = 0;
-	good(c, c->last.n);
+	good(c, c->last.n, any);
 	pk_kvs_done(&c->last);
-	if (any)
-		c->changed(c->arg);
 }
 
 static void on_token(void *arg, const struct pk_http_reply *reply)
@@ -163,23 +180,58 @@ static void on_token(void *arg, const struct pk_http_reply *reply)
 	failed(c, "an empty answer whose token Consul doesn't know: not taken as \"no policies\"");
 }
 
-/* 404 is the answer for a prefix without keys. */
-static int decode(const struct pk_http_reply *reply, struct pk_kvs *kvs, char *why, size_t room)
+static void check_token(struct pk_consul *c)
 {
-	struct pk_err err = { 0 };
+	struct pk_service_call call = { .path = "/v1/acl/token/self",
+					.timeout_ms = CONFIRM_MS,
+					.cap = PK_TENANT_BODY_MAX };
 
+	start(c, &call, on_token);
+}
+
+/*
+ * One tenant wrote more than its budget: what it had stays, and its next change is waited for. The
+ * rest of such an answer isn't even received.
+ */
+static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
+{
+	bool over = c->tenant_name && (c->read_result == -E2BIG || reply->over);
+	char why[sizeof(c->over)] = "";
+
+	if (over)
+		snprintf(why, sizeof(why), "%.300s",
+			 c->read_result == -E2BIG ? c->read_error.text : reply->error);
+	if (over && strcmp(why, c->over) != 0)
+		log_warn("op=consul source=%s err=\"%s\" refused, its documents stay as they are",
+			 c->of, why);
+	memcpy(c->over, why, sizeof(why));
+	if (!over)
+		return false;
+	c->index = reply->index;
+	c->source.index = reply->index;
+	pk_source_good(&c->source);
+	ask_again(c);
+	return true;
+}
+
+/* 404 is the answer for a prefix without keys. */
+static int decode(struct pk_consul *c, const struct pk_http_reply *reply, struct pk_kvs *kvs,
+		  char *why, size_t room)
+{
 	*kvs = (struct pk_kvs){ 0 };
-	if (pk_service_failed(reply, true, why, room))
-		return -1;
-	if (!reply->index) {
-		snprintf(why, room, "%d without an index: not Consul's KV", reply->status);
+	if (c->read_result < 0 ||
+	    (reply->status == 200 && pk_kv_reader_end(c->reader, kvs, &c->read_error) < 0)) {
+		snprintf(why, room, "%.250s", c->read_error.text);
 		return -1;
 	}
-	if (reply->status == 404)
+	if (pk_service_failed(reply, true, why, room)) {
+		pk_kvs_done(kvs);
+		return -1;
+	}
+	if (reply->index)
 		return 0;
-	if (pk_kvs_decode(reply->body, reply->len, kvs, &err) == 0)
-		return 0;
-	snprintf(why, room, "%.250s", err.text);
+	snprintf(why, room, "%d without an index: not Consul's KV", reply->status);
+	pk_kvs_done(kvs);
 	return -1;
 }
 
@@ -206,7 +258,9 @@ static void on_consistent(void *arg, const struct pk_http_reply *reply)
 
 	c->call = NULL;
 	pk_kvs_done(&c->last);
-	if (decode(reply, &c->last, why, sizeof(why)) < 0) {
+	if (is_over(c, reply))
+		return;
+	if (decode(c, reply, &c->last, why, sizeof(why)) < 0) {
 		failed(c, why);
 		return;
 	}
@@ -217,16 +271,9 @@ static void on_consistent(void *arg, const struct pk_http_reply *reply)
 		return;
 	}
 	if (c->last.n == 0)
-		start(c, "/v1/acl/token/self", CONFIRM_MS, on_token);
+		check_token(c);
 	else
 		remove_missing(c);
-}
-
-static void query(struct pk_consul *c, struct pk_str *path)
-{
-	pk_str_add(path, "/v1/kv/");
-	pk_url_add(path, c->prefix, "/");
-	pk_str_add(path, "?recurse=true");
 }
 
 static void on_keys(void *arg, const struct pk_http_reply *reply)
@@ -238,7 +285,9 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	size_t n;
 
 	c->call = NULL;
-	if (decode(reply, &kvs, why, sizeof(why)) < 0) {
+	if (is_over(c, reply))
+		return;
+	if (decode(c, reply, &kvs, why, sizeof(why)) < 0) {
 		failed(c, why);
 		return;
 	}
@@ -246,7 +295,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	if (reply->index < c->index) {
 		pk_kvs_done(&kvs);
 		c->index = 0;
-		pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->loop)));
+		ask_again(c);
 		return;
 	}
 	c->index = reply->index;
@@ -255,48 +304,59 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	any = offer_all(c, &kvs);
 	gone = missing(c, &kvs) > 0;
 	pk_kvs_done(&kvs);
-	if (any)
+	if (any && (gone || reply->filtered))
 		c->changed(c->arg);
 	if (is_filtered(c, reply))
 		return;
-	if (gone) {
-		own_str path = { 0 };
-
-		query(c, &path);
-		pk_str_add(&path, "&consistent=true");
-		start(c, path.text, CONFIRM_MS, on_consistent);
-		return;
-	}
-	good(c, n);
+	if (gone)
+		query(c, "&consistent=true", CONFIRM_MS, on_consistent);
+	else
+		good(c, n, any);
 }
 
 static void ask(void *arg)
 {
 	struct pk_consul *c = arg;
-	own_str path = { 0 };
+	char more[64] = "";
 
-	query(c, &path);
-	if (c->index)
-		pk_str_addf(&path, "&index=%lu&wait=%ds", c->index, WAIT_S);
-	start(c, path.text, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_keys);
+	if (c->index && !c->polls)
+		snprintf(more, sizeof(more), "&index=%lu&wait=%ds", c->index, WAIT_S);
+	query(c, more, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_keys);
 }
 
-struct pk_consul *pk_consul_new(struct pk_loop *loop, struct pk_http *http,
-				const struct pk_config *config, struct pk_docs *docs,
-				pk_loop_fn *changed, void *arg)
+static char *prefix_of(const struct pk_consul *c)
+{
+	own_str prefix = { 0 };
+	char *text;
+
+	pk_str_addf(&prefix, "%s/v1/%s/policies/", c->config->consul_prefix, c->config->cluster);
+	if (c->tenant_name)
+		pk_str_addf(&prefix, "tenants/%s/", c->tenant_name);
+	else
+		pk_str_add(&prefix, "operator/");
+	text = pk_str_take(&prefix);
+	if (!text)
+		abort();
+	return text;
+}
+
+struct pk_consul *pk_consul_new(const struct pk_consul_args *args)
 {
 	struct pk_consul *c = pk_alloc(sizeof(*c));
 
-	*c = (struct pk_consul){ .loop = loop,
-				 .http = http,
-				 .config = config,
-				 .docs = docs,
-				 .changed = changed,
-				 .arg = arg };
-	snprintf(c->prefix, sizeof(c->prefix), "%s/v1/%s/policies/", config->consul_prefix,
-		 config->cluster);
+	*c = (struct pk_consul){ .loop = args->loop,
+				 .http = args->http,
+				 .config = args->config,
+				 .docs = args->docs,
+				 .of = strdup(args->of),
+				 .changed = args->changed,
+				 .arg = args->arg };
+	if (!c->of)
+		abort();
+	c->tenant_name = pk_source_namespace(c->of);
+	c->prefix = prefix_of(c);
 	c->source.state = PK_SOURCE_STARTING;
-	c->timer = pk_timer_new(loop, ask, c);
+	c->timer = pk_timer_new(c->loop, ask, c);
 	pk_timer_set(c->timer, 0);
 	return c;
 }
@@ -307,11 +367,24 @@ void pk_consul_free(struct pk_consul *c)
 		return;
 	pk_http_cancel(c->call);
 	pk_timer_free(c->timer);
+	pk_kv_reader_free(c->reader);
 	pk_kvs_done(&c->last);
+	free(c->of);
+	free(c->prefix);
 	free(c);
 }
 
 const struct pk_source *pk_consul_source(const struct pk_consul *c)
 {
 	return &c->source;
+}
+
+const char *pk_consul_over(const struct pk_consul *c)
+{
+	return *c->over ? c->over : NULL;
+}
+
+void pk_consul_poll(struct pk_consul *c, bool polls)
+{
+	c->polls = polls;
 }

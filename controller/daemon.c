@@ -78,6 +78,16 @@ const char *pk_daemon_node_address(void *arg, const union pk_addr *addr)
 	return d->parts.upkeep && pk_upkeep_is_local(d->parts.upkeep, addr) ? "host" : NULL;
 }
 
+/* Endpoints came or went: so may have the tenants that this node has to do with. */
+static void on_passed(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	if (d->parts.consul)
+		pk_consul_set_follow(d->parts.consul);
+	pk_api_confirm_passed();
+}
+
 static bool keeps_nothing(void *arg, const char *path)
 {
 	(void)arg;
@@ -90,6 +100,22 @@ static int on_reload(void *arg, struct pk_err *err)
 	return pk_daemon_reload(arg, err);
 }
 
+static void start_consul(struct pk_daemon *d, bool kv)
+{
+	const struct pk_consul_args args = { .loop = d->parts.loop,
+					     .http = d->http,
+					     .config = &d->config,
+					     .docs = d->parts.docs,
+					     .changed = on_documents,
+					     .arg = d };
+	struct pk_err err = { 0 };
+
+	if (pk_docs_set_each(d->parts.docs, kv, &err) < 0)
+		log_warn("op=store err=\"%s\" ignoring", err.text);
+	if (kv)
+		d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+}
+
 /* Files, Nomad, Consul, as the configuration says now. */
 static void start_sources(struct pk_daemon *d)
 {
@@ -100,9 +126,7 @@ static void start_sources(struct pk_daemon *d)
 		pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir, on_documents, d);
 	if (d->config.nomad.on)
 		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
-	if (kv)
-		d->parts.consul = pk_consul_new(d->parts.loop, d->http, &d->config, d->parts.docs,
-						on_documents, d);
+	start_consul(d, kv);
 	/* Switched off is the operator's word, other than silent: its documents are gone. */
 	if (!kv && pk_docs_prune(d->parts.docs, PK_ORIGIN_CONSUL, keeps_nothing, NULL))
 		on_documents(d);
@@ -116,7 +140,7 @@ static void stop_sources(struct pk_daemon *d)
 {
 	pk_files_free(PK_MOVE(d->parts.files, NULL));
 	pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
-	pk_consul_free(PK_MOVE(d->parts.consul, NULL));
+	pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
 	pk_events_set_log(d->parts.events, NULL);
 	pk_flowlog_free(PK_MOVE(d->parts.flowlog, NULL));
 }
@@ -221,7 +245,9 @@ static void make_parts(struct pk_daemon *d)
 							       .model = d->parts.model,
 							       .sync = d->parts.sync,
 							       .records = d->parts.records,
-							       .events = d->parts.events });
+							       .events = d->parts.events,
+							       .passed = on_passed,
+							       .arg = d });
 }
 
 int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err)

@@ -54,6 +54,7 @@ void pk_docs_free(struct pk_docs *docs)
 	for (size_t i = 0; i < docs->n; i++)
 		entry_free(docs->list[i]);
 	pk_docs_retire(docs);
+	docs_heard_free(docs);
 	free(docs->directory);
 	for (size_t i = 0; i < docs->n_stale; i++)
 		free(docs->stale[i]);

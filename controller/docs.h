@@ -49,11 +49,14 @@ void pk_docs_free(struct pk_docs *docs);
 void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_err *err), void *arg);
 /*
  * A stored file that couldn't be read and may have been a denial, or NULL: as long as there is one
- * nothing may be compiled from the rest. It is settled when its document is in force again, when
- * its source has been looked at whole and no document of it is without a version in force, or
- * when the operator removes the file.
+ * nothing may be compiled from the rest. A tenant's holds up that tenant alone: it is awaited, see
+ * below. It is settled when its document is in force again, when its source has been looked at whole
+ * and no document of it is without a version in force, or when the operator removes the file.
  */
 const char *pk_docs_lost(struct pk_docs *docs);
+const char *pk_docs_lost_of(const struct pk_docs *docs, const char *tenant_name);
+/* The i-th tenant with a lost file; NULL after the last. */
+const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i);
 
 /* Returns whether anything changed that a settle must see. */
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
@@ -93,3 +96,17 @@ const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* 
 /* The text in force, from the store; caller frees. */
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *entry, char **text,
 		 size_t *len, struct pk_err *err);
+
+/*
+ * Tenants' documents that come tenant by tenant: those of a tenant count once its source has been
+ * looked at whole. Until then, or while one of them is lost, it is awaited: nothing is compiled for
+ * its endpoints, since what it denies isn't known. Over a restart what is stored says who is known.
+ */
+int pk_docs_set_each(struct pk_docs *docs, bool each, struct pk_err *err);
+/* The tenant's source has been looked at whole; whether that is new. */
+bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name);
+bool pk_docs_awaits(const struct pk_docs *docs, const char *tenant_name);
+/* Nobody here has to do with it any more: its documents go, and it is awaited when it comes back. */
+bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name);
+/* Those that are known, in no order: NULL begins and ends. */
+const char *pk_docs_heard_next(const struct pk_docs *docs, const char *tenant_name);

@@ -24,6 +24,9 @@ struct pk_docs {
 	size_t sync_at; /* where the last turn of syncing ended */
 	struct lost *lost;
 	size_t n_lost, room_lost;
+	struct heard *heard; /* tenants, by name */
+	bool each;	     /* see pk_docs_set_each */
+	bool forgot;	     /* a tenant's directory is to go */
 };
 
 char *docs_copy(const char *text); /* NULL stays NULL */
@@ -35,3 +38,7 @@ void docs_refuse(struct pk_doc_entry *e, const char *why);
 /* The stored file goes at the next pk_docs_store. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name);
 void docs_lost_drop(struct pk_docs *docs, size_t at);
+void docs_heard_load(struct pk_docs *docs);
+void docs_heard_free(struct pk_docs *docs);
+/* Directories of tenants that are forgotten go. */
+void docs_heard_store(struct pk_docs *docs);

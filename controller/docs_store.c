@@ -56,7 +56,32 @@ const char *pk_docs_lost(struct pk_docs *docs)
 			docs_lost_drop(docs, i);
 		}
 	}
-	return docs->n_lost ? docs->lost[0].file : NULL;
+	for (size_t i = 0; i < docs->n_lost; i++)
+		if (!pk_source_namespace(docs->lost[i].source))
+			return docs->lost[i].file;
+	return NULL;
+}
+
+const char *pk_docs_lost_of(const struct pk_docs *docs, const char *tenant_name)
+{
+	for (size_t i = 0; i < docs->n_lost; i++) {
+		const char *of = pk_source_namespace(docs->lost[i].source);
+
+		if (of && strcmp(of, tenant_name) == 0)
+			return docs->lost[i].file;
+	}
+	return NULL;
+}
+
+const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i)
+{
+	for (size_t k = 0; k < docs->n_lost; k++) {
+		const char *of = pk_source_namespace(docs->lost[k].source);
+
+		if (of && pk_docs_lost_of(docs, of) == docs->lost[k].file && i-- == 0)
+			return of;
+	}
+	return NULL;
 }
 
 /* A stored document is in force until its source speaks. */
@@ -113,6 +138,7 @@ void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_er
 	struct both both = { docs, fn, arg };
 	struct pk_err err = { 0 };
 
+	docs_heard_load(docs);
 	if (docs->directory &&
 	    pk_docstore_walk(docs->directory, on_stored_both, on_bad, &both, &err) < 0)
 		fn(arg, &err);
@@ -181,6 +207,7 @@ int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
 				    &e);
 	}
 	docs->n_stale = 0;
+	docs_heard_store(docs);
 	return r;
 }
 

@@ -68,9 +68,10 @@ static void finish(struct pk_http_call *c, CURLcode result)
 	if (result == CURLE_OK)
 		curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	reply.status = (int)status;
+	reply.over = c->got > c->cap;
 	reply.len = c->body.len;
 	snprintf(error, sizeof(error), "%s", *c->error ? c->error : curl_easy_strerror(result));
-	if (result == CURLE_WRITE_ERROR && c->got > c->cap)
+	if (reply.over)
 		snprintf(error, sizeof(error), "answer of more than %zu bytes", c->cap);
 	reply.error = result == CURLE_OK ? NULL : error;
 	body = pk_str_take(&c->body);

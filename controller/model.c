@@ -62,6 +62,8 @@ static void feed_init(struct pk_model *m)
 	pk_engine_put(m->engine, ep);
 }
 
+static void remember_tenants(struct pk_model *m);
+
 struct pk_model *pk_model_new(const struct pk_model_args *args)
 {
 	struct pk_model *m = pk_alloc(sizeof(*m));
@@ -72,6 +74,7 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 	pk_engine_set_documents(m->engine, NULL, 0);
 	feed_init(m);
 	m->facts = args->facts ? strdup(args->facts) : NULL;
+	remember_tenants(m);
 	return m;
 }
 
@@ -392,22 +395,32 @@ static struct tenant *tenant_of(const struct pk_model *m, const char *name)
 
 static struct tenant *add_tenant(struct pk_model *m, const char *name)
 {
-	struct tenant *t;
+	size_t at = m->n_tenants;
 
 	m->tenants = realloc(m->tenants, (m->n_tenants + 1) * sizeof(*m->tenants));
 	if (!m->tenants)
 		abort();
-	t = &m->tenants[m->n_tenants++];
-	*t = (struct tenant){ .name = strdup(name) };
-	if (!t->name)
+	while (at > 0 && strcmp(m->tenants[at - 1].name, name) > 0)
+		at--;
+	memmove(m->tenants + at + 1, m->tenants + at, (m->n_tenants++ - at) * sizeof(*m->tenants));
+	m->tenants[at] = (struct tenant){ .name = strdup(name) };
+	if (!m->tenants[at].name)
 		abort();
-	qsort(m->tenants, m->n_tenants, sizeof(*m->tenants), by_name);
 	pk_engine_want_base(m->engine, name);
-	return tenant_of(m, name);
+	return &m->tenants[at];
+}
+
+/* Those whose documents were known to the controller before this one had an endpoint here lately. */
+static void remember_tenants(struct pk_model *m)
+{
+	const char *name = NULL;
+
+	while ((name = pk_docs_heard_next(m->docs, name)))
+		add_tenant(m, name);
 }
 
 /* Else every namespace that ever had an alloc here would hold a rule set for ever. */
-static void drop_longest_idle(struct pk_model *m)
+static bool drop_longest_idle(struct pk_model *m)
 {
 	size_t idle = 0, oldest = 0;
 
@@ -417,13 +430,13 @@ static void drop_longest_idle(struct pk_model *m)
 			oldest = i;
 	}
 	if (idle <= IDLE_TENANTS)
-		return;
+		return false;
 	pk_engine_drop_base(m->engine, m->tenants[oldest].name);
 	free(m->tenants[oldest].name);
 	memmove(m->tenants + oldest, m->tenants + oldest + 1,
 		(--m->n_tenants - oldest) * sizeof(*m->tenants));
 	m->tenant_dropped = true;
-	drop_longest_idle(m);
+	return true;
 }
 
 static void want_tenants(struct pk_model *m)
@@ -442,12 +455,18 @@ static void want_tenants(struct pk_model *m)
 		if (t)
 			t->turn = m->turn;
 	}
-	drop_longest_idle(m);
+	while (drop_longest_idle(m))
+		;
 }
 
 const char *pk_model_tenant(const struct pk_model *m, size_t i)
 {
 	return i < m->n_tenants ? m->tenants[i].name : NULL;
+}
+
+bool pk_model_awaits(const struct pk_model *m, const char *tenant_name)
+{
+	return pk_docs_awaits(m->docs, tenant_name);
 }
 
 bool pk_model_tenant_dropped(struct pk_model *m)

@@ -56,6 +56,8 @@ int pk_model_compile(struct pk_model *model, struct pk_err *err);
 /* Namespaces that open endpoints have, or had not long ago, in byte order; NULL after the last.
  * Their bases are wanted. */
 const char *pk_model_tenant(const struct pk_model *model, size_t i);
+/* Its documents aren't known yet (pk_docs_awaits): what lives stays as it is. */
+bool pk_model_awaits(const struct pk_model *model, const char *tenant_name);
 /* Whether one went since this was asked last: its base must be withdrawn. */
 bool pk_model_tenant_dropped(struct pk_model *model);
 

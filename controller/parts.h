@@ -5,7 +5,7 @@
 
 #include "apply.h"
 #include "conf.h"
-#include "consul_watch.h"
+#include "consul_set.h"
 #include "docs.h"
 #include "events.h"
 #include "files.h"
@@ -32,9 +32,9 @@ struct pk_parts {
 	struct pk_upkeep *upkeep;
 	/* A reload may replace these. */
 	struct pk_files *files;
-	struct pk_nomad *nomad;	    /* NULL: off */
-	struct pk_consul *consul;   /* NULL: off */
-	struct pk_flowlog *flowlog; /* NULL: no file */
+	struct pk_nomad *nomad;	      /* NULL: off */
+	struct pk_consul_set *consul; /* NULL: off */
+	struct pk_flowlog *flowlog;   /* NULL: no file */
 
 	int (*reload)(void *arg, struct pk_err *err); /* as SIGHUP does */
 	void *arg;

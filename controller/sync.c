@@ -108,7 +108,8 @@ static void take_numbers(struct sync_pass *p)
 		struct target *t;
 		int r;
 
-		if (!is_live(p, m) || pk_engine_identity(pk_model_engine(model), m->key, &id) < 0)
+		if (!is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
+		    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0)
 			continue;
 		t = &p->targets[p->n_targets];
 		tenant_of(&id, &want);
@@ -320,6 +321,7 @@ bool pk_sync_in_step(struct pk_sync *s, struct pk_model *model, const struct pk_
 	struct pk_rule_set rs;
 
 	pk_sync_state(s, m, &state);
-	return image && state.rule_set && pk_rule_set_get(s->bpf, state.rule_set, &rs) == 0 &&
+	return image && !pk_model_awaits(model, pk_local_endpoint_namespace(m)) && state.rule_set &&
+	       pk_rule_set_get(s->bpf, state.rule_set, &rs) == 0 &&
 	       memcmp(rs.digest, image->digest, sizeof(rs.digest)) == 0;
 }

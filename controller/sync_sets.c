@@ -156,7 +156,7 @@ void sync_bases(struct sync_pass *p)
 		uint32_t tenant;
 		int r;
 
-		if (!image)
+		if (!image || pk_model_awaits(p->want->model, tenant_name))
 			continue;
 		pk_tenant_hash(tenant_name, hash);
 		r = pk_tenant_take(p->sync->bpf, hash, pk_sync_until(), &tenant, &err);

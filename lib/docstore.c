@@ -92,6 +92,19 @@ static char *path_of(const char *directory, const char *source, const char *name
 	return pk_str_take(&path);
 }
 
+/* The directory of a tenant. */
+static char *tenant_path(const char *directory, const char *tenant_name)
+{
+	own_str source = { 0 };
+	char *path;
+
+	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
+	path = source.failed ? NULL : path_of(directory, source.text, "");
+	if (path)
+		*strrchr(path, '/') = '\0';
+	return path;
+}
+
 bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file)
 {
 	own_mem char *path = path_of(directory, source, name);
@@ -292,20 +305,116 @@ static int visit_tenants(const struct walk *w, const char *directory)
 	return r;
 }
 
+static int visit_operator(const struct walk *w, const char *directory)
+{
+	own_str path = { 0 };
+	int r;
+
+	pk_str_addf(&path, "%s/file", directory);
+	r = visit_source(w, path.text, PK_SOURCE_FILE, NULL);
+	pk_str_done(&path);
+	pk_str_addf(&path, "%s/operator", directory);
+	return r ? r : visit_source(w, path.text, PK_SOURCE_OPERATOR, NULL);
+}
+
 int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err)
 {
 	struct walk w = { .fn = fn, .bad = bad, .arg = arg, .err = err };
 	own_str path = { 0 };
-	int r;
+	int r = visit_operator(&w, directory);
 
-	pk_str_addf(&path, "%s/file", directory);
-	r = visit_source(&w, path.text, PK_SOURCE_FILE, NULL);
-	pk_str_done(&path);
-	pk_str_addf(&path, "%s/operator", directory);
-	if (r == 0)
-		r = visit_source(&w, path.text, PK_SOURCE_OPERATOR, NULL);
-	pk_str_done(&path);
 	pk_str_addf(&path, "%s/tenant", directory);
 	return r ? r : visit_tenants(&w, path.text);
+}
+
+int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_docstore_fn *fn,
+			    void *arg, struct pk_err *err)
+{
+	struct walk w = { .fn = fn, .arg = arg, .err = err };
+	own_mem char *path = tenant_name ? tenant_path(directory, tenant_name) : NULL;
+	own_str source = { 0 };
+	int r = visit_operator(&w, directory);
+
+	if (r || !tenant_name)
+		return r;
+	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
+	return path ? visit_source(&w, path, source.text, tenant_name)
+		    : pk_fail(err, ENOMEM, "read the policies of %s", tenant_name);
+}
+
+/* A hidden name: older releases pass over it. */
+static char *each_path(const char *directory)
+{
+	own_str path = { 0 };
+
+	pk_str_addf(&path, "%s/tenant/.each", directory);
+	return pk_str_take(&path);
+}
+
+bool pk_docstore_is_each(const char *directory)
+{
+	own_mem char *path = directory ? each_path(directory) : NULL;
+
+	return path && access(path, F_OK) == 0;
+}
+
+int pk_docstore_set_each(const char *directory, bool each, struct pk_err *err)
+{
+	own_mem char *path = each_path(directory);
+	int r;
+
+	if (!path)
+		return pk_fail(err, ENOMEM, "store %s", directory);
+	if (pk_docstore_is_each(directory) == each)
+		return 0;
+	if (!each)
+		return unlink(path) < 0 ? pk_fail(err, errno, "remove %s", path) : 0;
+	*strrchr(path, '/') = '\0';
+	r = pk_fs_mkdirs(path, 0700, err);
+	path[strlen(path)] = '/';
+	return r < 0 ? r : pk_fs_write(path, "", 0, 0600, err);
+}
+
+bool pk_docstore_knows(const char *directory, const char *tenant_name)
+{
+	own_mem char *path = NULL;
+
+	if (!pk_docstore_is_each(directory))
+		return true;
+	path = tenant_path(directory, tenant_name);
+	return path && access(path, F_OK) == 0;
+}
+
+int pk_docstore_make(const char *directory, const char *tenant_name, struct pk_err *err)
+{
+	own_mem char *path = tenant_path(directory, tenant_name);
+
+	return path ? pk_fs_mkdirs(path, 0700, err) : pk_fail(err, ENOMEM, "store %s", tenant_name);
+}
+
+void pk_docstore_unmake(const char *directory, const char *tenant_name)
+{
+	own_mem char *path = tenant_path(directory, tenant_name);
+
+	if (path)
+		rmdir(path);
+}
+
+void pk_docstore_tenants(const char *directory, void (*fn)(void *arg, const char *tenant_name),
+			 void *arg)
+{
+	own_str path = { 0 };
+	struct dirent **list;
+	int n;
+
+	pk_str_addf(&path, "%s/tenant", directory);
+	n = scandir(path.text, &list, visible, by_bytes);
+	for (int i = 0; i < n; i++) {
+		if (decode(list[i]->d_name) == 0)
+			fn(arg, list[i]->d_name);
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
 }

@@ -41,6 +41,12 @@ typedef void pk_docstore_bad_fn(void *arg, const struct pk_stored_doc *doc,
  */
 int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err);
+/*
+ * Those that may select endpoints of one tenant: files, the operator's, its own. NULL: quarantine's,
+ * which no tenant's documents select. What another tenant left there is none of its business.
+ */
+int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_docstore_fn *fn,
+			    void *arg, struct pk_err *err);
 /* True where file is the one that holds the document, or would hold it. */
 bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file);
 
@@ -53,3 +59,17 @@ int pk_docstore_remove(const char *directory, const char *source, const char *na
 /* One document's text; caller frees. */
 int pk_docstore_text(const char *directory, const char *source, const char *name, char **text,
 		     size_t *len, struct pk_err *err);
+
+/*
+ * Where each tenant's documents come by themselves (picketd asks only for those of tenants that it
+ * has to do with), a directory for a tenant says that its documents are known here, also that it
+ * has none. Without one they aren't, and ADD must not take it for a tenant without any.
+ */
+bool pk_docstore_is_each(const char *directory);
+int pk_docstore_set_each(const char *directory, bool each, struct pk_err *err);
+bool pk_docstore_knows(const char *directory, const char *tenant_name);
+int pk_docstore_make(const char *directory, const char *tenant_name, struct pk_err *err);
+/* The tenant's directory goes, if it is empty. */
+void pk_docstore_unmake(const char *directory, const char *tenant_name);
+void pk_docstore_tenants(const char *directory, void (*fn)(void *arg, const char *tenant_name),
+			 void *arg);

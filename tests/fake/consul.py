@@ -15,25 +15,36 @@ class FakeConsul(FakeServer):
 
     def __init__(self):
         self.keys = {}
+        self.touched = {}           # index of each key's last change
         self.token_known = True
         self.acls = True
         self.shows_old = False
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
+    def index_of(self, path):
+        """As Consul's own: a prefix has the index of its last change, a key's removal is one."""
+        prefix = path[len("/v1/kv/"):]
+        below = [index for key, index in self.touched.items() if key.startswith(prefix)]
+        return min(max(below, default=self.index), self.index)
+
     def put(self, key, document):
         """key is below the policies' prefix: "operator/x", "tenants/acme/x"."""
         with self.changed:
             self.keys[PREFIX + key] = document if isinstance(document, str) else json.dumps(document)
-            self.bump()
+            self.touch(key)
 
     def remove(self, key):
         with self.changed:
             del self.keys[PREFIX + key]
-            self.bump()
+            self.touch(key)
 
-    def shown_index(self):
-        return 3 if self.shows_old else super().shown_index()
+    def touch(self, key):
+        self.bump()
+        self.touched[PREFIX + key] = self.index
+
+    def shown_index(self, path):
+        return 3 if self.shows_old else super().shown_index(path)
 
     def answer(self, path, query, headers):
         if path == "/v1/acl/token/self":
@@ -44,6 +55,8 @@ class FakeConsul(FakeServer):
         if not path.startswith("/v1/kv/"):
             return 404, "no such path"
         prefix = path[len("/v1/kv/"):]
+        if "keys" in query:
+            return self.names(prefix, query.get("separator"))
         keys = {k: v for k, v in self.keys.items() if k.startswith(prefix)}
         if self.unseen:
             seen = {k: v for k, v in keys.items() if not k.startswith(PREFIX + self.unseen)}
@@ -55,3 +68,13 @@ class FakeConsul(FakeServer):
             return 404, ""
         return 200, [{"Key": k, "Value": base64.b64encode(v.encode()).decode(), "Flags": 0,
                       "CreateIndex": 1, "ModifyIndex": self.index} for k, v in sorted(keys.items())]
+
+    def names(self, prefix, separator):
+        """Keys alone, those behind a separator as one."""
+        found = set()
+        for key in self.keys:
+            if key.startswith(prefix):
+                rest = key[len(prefix):]
+                cut = rest.find(separator) if separator else -1
+                found.add(prefix + (rest if cut < 0 else rest[:cut + 1]))
+        return (200, sorted(found)) if found else (404, "")

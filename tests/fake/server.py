@@ -32,6 +32,12 @@ class FakeServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def handle(self):
+                try:
+                    super().handle()
+                except ConnectionError:
+                    pass            # the client went; that is its right
+
             def do_GET(self):
                 fake.serve(self)
 
@@ -86,11 +92,12 @@ class FakeServer:
         with self.changed:
             mode = self.mode
             wanted = int(query.get("index", 0))
-            while (mode in ("ok", "drip") and wanted and self.index <= wanted and not self.stopped
+            while (mode in ("ok", "drip") and wanted and self.index_of(unquote(url.path)) <= wanted
+                   and not self.stopped
                    and self.mode == mode and not self.rewound):
                 self.changed.wait(timeout=30)
             mode = self.mode
-            self.rewound &= wanted <= self.index
+            self.rewound &= wanted <= self.index_of(unquote(url.path))
             self.answered += 1
             while mode == "hang" and self.mode == "hang" and not self.stopped:
                 self.changed.wait(timeout=30)
@@ -105,7 +112,7 @@ class FakeServer:
             status, body = self.answer(unquote(url.path), query, handler.headers)
             headers = self.more_headers
             if self.indexes:
-                headers = {self.index_header: str(self.shown_index()), **headers}
+                headers = {self.index_header: str(self.shown_index(unquote(url.path))), **headers}
         if isinstance(self.mode, int):
             status, body = self.mode, "told to fail"
         text = body if isinstance(body, str) else json.dumps(body)
@@ -130,12 +137,16 @@ class FakeServer:
             if self.mode == "drip":
                 time.sleep(0.02)
 
-    def shown_index(self):
+    def index_of(self, path):
+        """Of what is asked for: it rises where that changes."""
+        return self.index
+
+    def shown_index(self, path):
         if self.mode == "flap":
             return self.index + 1000 * (self.answered % 2)
         if self.mode == "back":
             return max(1, self.index + 1000 - self.answered)
-        return self.index
+        return self.index_of(path)
 
     def answer(self, path, query, headers):
         raise NotImplementedError

@@ -38,6 +38,10 @@ class Alloc:
         """The tap, opened as a VMM does: by (uid, gid) without capabilities where given."""
         return Tap(self.net, device, credentials, queues)
 
+    def pings(self, other, family=4):
+        """One echo request from here (process mode), answered or not."""
+        return self.run(["ping", "-c", "1", "-W", "1", other.address(family)], check=False).returncode == 0
+
     # -- what ADD said
 
     def address(self, family=4):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 import uuid
 
 import pytest
@@ -179,3 +180,220 @@ def test_an_index_that_went_back_is_not_waited_for(node, nomad):
     nomad.rewind(20)
     wait_for(lambda: source(node, "nomad")["index"] == 20, "the other history")
     bank_is_served(node, nomad, bank)
+
+
+# -- Consul
+
+DENY = {"endpointSelector": {}, "egressDeny": [{"toCIDR": ["198.51.100.0/24"]}]}
+OPERATOR = {"tier": "operator", "rules": [DENY]}
+
+
+@pytest.fixture
+def consul(node):
+    with serving(node, FakeConsul) as fake:
+        yield fake
+
+
+def start_kv(node, consul):
+    """With endpoints of bank and evil, whose documents are asked for."""
+    bank = node.add("bank", "ledger", "g")
+    evil = node.add("evil", "job", "g")
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+    wait_for(lambda: source(node, "consul")["state"] == "ok", "Consul's answers")
+    return Cost(node), bank, evil
+
+
+def in_force(node):
+    return {f"{p['source']}/{p['name']}" for p in node.api("/v1/policies")["policies"] if p["inForce"]}
+
+
+def others_are_served(node, consul):
+    """What the operator and another tenant write counts."""
+    name = uuid.uuid4().hex[:8]
+    consul.put(f"operator/{name}", OPERATOR)
+    consul.put(f"tenants/bank/{name}", DENY)
+    wait_for(lambda: {f"consul/operator/{name}", f"consul/tenant/bank/{name}"} <= in_force(node), "the others")
+
+
+def flood(consul, keys):
+    """{key: text} at once."""
+    with consul.changed:
+        for key, text in keys.items():
+            consul.keys["picket/v1/default/policies/" + key] = text
+        consul.touch(key)
+
+
+FLOODS = {"100 keys of 500 kB": {f"tenants/evil/k{i}": "x" * 500000 for i in range(100)},
+          "30,000 keys of a byte": {f"tenants/evil/k{i}": "x" for i in range(30000)},
+          "30,000 documents of one name":
+              {f"tenants/evil/k{i}": json.dumps({"name": "same", "rules": [DENY]}) for i in range(30000)},
+          "70,000 small documents":
+              {f"tenants/evil/k{i}": '{"endpointSelector":{},"ingress":[{}]}' for i in range(70000)}}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_more_keys_than_a_tenant_may_have(node, consul, told, what):
+    consul.put("tenants/evil/before", DENY)
+    cost, _, _ = start_kv(node, consul)
+    wait_for(lambda: in_force(node) == {"consul/tenant/evil/before"}, "evil's document")
+    flood(consul, FLOODS[what])
+    reason = wait_for(lambda: [r for r in node.api("/v1/status")["reasons"] if r["what"] == "tenant"],
+                      "the refusal")[0]
+    assert "evil" in reason["text"] and source(node, "consul")["state"] == "ok"
+    others_are_served(node, consul)
+    assert "consul/tenant/evil/before" in in_force(node)        # what it had
+    with consul.changed:
+        for key in FLOODS[what]:
+            del consul.keys["picket/v1/default/policies/" + key]
+        consul.touch("tenants/evil/")
+    consul.put("tenants/evil/after", DENY)
+    wait_for(lambda: "consul/tenant/evil/after" in in_force(node), "evil's document again", 30)
+    assert not [r for r in node.api("/v1/status")["reasons"] if r["what"] == "tenant"]
+    told(what, cost)
+
+
+def test_a_key_that_is_written_all_the_time(node, consul, told):
+    """One fetch a second of that tenant's own keys, and none of anybody else's."""
+    cost, _, _ = start_kv(node, consul)
+    others_are_served(node, consul)
+    first = consul.count("tenants/evil/"), consul.count("operator/")
+    for i in range(60):
+        consul.put("tenants/evil/busy", {**DENY, "description": str(i)})
+        time.sleep(0.05)
+    asked = consul.count("tenants/evil/") - first[0], consul.count("operator/") - first[1]
+    assert asked[0] < 20 and asked[1] <= 2
+    wait_for(lambda: "59" in policy(node, "consul/tenant/evil/busy")["text"], "the last one")
+    told("a key written 20 times a second", cost)
+
+
+def policy(node, name):
+    return node.api(f"/v1/policies/{name}")
+
+
+@pytest.mark.parametrize("mode", ["flap", "back"])
+def test_consuls_index_is_no_good(node, consul, told, mode):
+    cost, _, _ = start_kv(node, consul)
+    consul.set_mode(mode)
+    others_are_served(node, consul)
+    rate_is_bounded(consul, "/operator/")
+    told(f"Consul's index that goes {'to and fro' if mode == 'flap' else 'back'}", cost)
+
+
+def test_consuls_index_that_went_back_is_not_waited_for(node, consul):
+    consul.put("operator/a", OPERATOR)
+    start_kv(node, consul)
+    with consul.changed:
+        consul.index = 5000
+        consul.touch("operator/a")
+    wait_for(lambda: source(node, "consul")["index"] == 5001, "the index")
+    consul.rewind(20)
+    wait_for(lambda: source(node, "consul")["index"] == 20, "the other history")
+    consul.put("operator/b", OPERATOR)
+    wait_for(lambda: "consul/operator/b" in in_force(node), "what it says now")
+
+
+def test_only_tenants_that_are_here_are_asked_for(node, consul):
+    for tenant in ("acme", "bank", "evil"):
+        consul.put(f"tenants/{tenant}/d", DENY)
+    start_kv(node, consul)
+    wait_for(lambda: in_force(node) == {"consul/tenant/bank/d", "consul/tenant/evil/d"}, "those of two")
+    assert not consul.count("tenants/acme/")
+    acme = node.add("acme", "job", "g")
+    wait_for(lambda: "consul/tenant/acme/d" in in_force(node), "the third's")
+    assert endpoint(node, acme.id)["policies"] == ["consul/tenant/acme/d"]
+
+
+@pytest.fixture
+def processes(make_node):
+    """Process mode: a ping in the alloc's netns is the endpoint's own traffic."""
+    return make_node(conf={"mode": "process"})
+
+
+CLOSED = {"endpointSelector": {}, "ingress": [{}], "egress": [{}]}
+INSIDE = {"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}]}], "egress": [{"toEndpoints": [{}]}]}
+
+
+def test_a_tenant_that_is_new_here_starts_closed(processes):
+    """Its documents may deny: until Consul has said what they are, nothing is open."""
+    node = processes
+    with serving(node, FakeConsul) as consul:
+        consul.put("tenants/acme/d", CLOSED)
+        start_kv(node, consul)
+        consul.set_mode("hang")
+        first, second = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+        for alloc in (first, second):
+            found = endpoint(node, alloc.id)
+            assert found["state"] == "open" and not found["inStep"] and not found["policies"]
+        assert not first.pings(second)
+        consul.set_mode("ok")
+        wait_for(lambda: endpoint(node, second.id)["inStep"], "its documents", 30)
+        assert endpoint(node, first.id)["policies"] == ["consul/tenant/acme/d"]
+        assert not first.pings(second)
+        consul.put("tenants/acme/d", INSIDE)
+        wait_for(lambda: first.pings(second), "the tenant's own path")
+
+
+def test_what_is_known_of_tenants_without_picketd(processes):
+    """A base is made of what is stored; of a tenant that wasn't here nothing is known, and it is closed."""
+    node = processes
+    with serving(node, FakeConsul) as consul:
+        consul.put("tenants/bank/d", INSIDE)
+        _, bank, evil = start_kv(node, consul)
+        wait_for(lambda: endpoint(node, evil.id)["inStep"] and endpoint(node, bank.id)["inStep"], "both")
+        node.kill_picketd()
+        assert bank.pings(node.add("bank", "another", "g"))
+        assert evil.pings(node.add("evil", "another", "g"))     # known to have none
+        first, second = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+        assert not first.pings(second)
+        node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+        wait_for(lambda: first.pings(second), "acme, which has no documents")
+
+
+def test_documents_of_who_left_are_dropped(node, consul):
+    """After 32 other tenants; its next endpoint starts closed, not under what it had then."""
+    consul.put("tenants/first/d", DENY)
+    start_kv(node, consul)
+    first = node.add("first", "a", "g")
+    stored = os.path.join(node.root, "var/lib/picket/policies/tenant")
+    wait_for(lambda: os.path.exists(os.path.join(stored, "first/d")), "the stored document")
+    node.delete(first)
+    for i in range(33):
+        node.delete(node.add(f"t{i}", "a", "g"))
+    wait_for(lambda: not os.path.exists(os.path.join(stored, "first")), "its removal")
+    wait_for(lambda: "consul/tenant/first/d" not in in_force(node), "its document's removal")
+    # those that left lately, those that are here, the marker
+    wait_for(lambda: len(os.listdir(stored)) == 32 + 2 + 1, "no more than are asked for")
+    node.add("first", "b", "g")
+    wait_for(lambda: "consul/tenant/first/d" in in_force(node), "its document again")
+
+
+def test_a_tenants_stored_document_that_cannot_be_read(processes):
+    """Evil's own endpoints stay as they are and its new ones start closed. All others go on: their new
+    endpoints, and every change of policy."""
+    node = processes
+    with serving(node, FakeConsul) as consul:
+        consul.put("tenants/evil/d", CLOSED)
+        consul.put("tenants/bank/d", INSIDE)
+        _, bank, evil = start_kv(node, consul)
+        wait_for(lambda: endpoint(node, evil.id)["inStep"] and endpoint(node, bank.id)["inStep"], "both")
+        stored = os.path.join(node.root, "var/lib/picket/policies/tenant/evil/d")
+        wait_for(lambda: os.path.exists(stored), "the stored document")
+        before = node.tables.word(evil.slot)[0]
+        node.kill_picketd()
+        with open(stored, "a", encoding="utf-8") as file:
+            file.write("and what this release does not know")
+        consul.put("tenants/evil/d", "{ broken")
+        other = node.add("evil", "another", "g")
+        assert bank.pings(node.add("bank", "another", "g")) and not other.pings(evil)
+
+        node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+        wait_for(lambda: source(node, "consul")["state"] == "ok", "Consul's answers")
+        reason = wait_for(lambda: [r for r in node.api("/v1/status")["reasons"] if stored in r["text"]],
+                          "the reason")[0]
+        assert "evil" in reason["text"] and reason["what"] == "tenant"
+        others_are_served(node, consul)
+        wait_for(lambda: endpoint(node, bank.id)["inStep"], "bank in step")
+        assert node.tables.word(evil.slot)[0] == before and not endpoint(node, evil.id)["inStep"]
+        consul.put("tenants/evil/d", INSIDE)
+        wait_for(lambda: endpoint(node, evil.id)["inStep"] and other.pings(evil), "evil, mended", 30)
+        assert not [r for r in node.api("/v1/status")["reasons"] if r["what"] == "tenant"]

@@ -31,14 +31,21 @@ static int setup(void **state)
 	return pk_paths_init(&paths, root, NULL);
 }
 
+static void drop_from(const char *source, const char *name)
+{
+	pk_docstore_remove(paths.policies, source, name, NULL);
+}
+
 static void drop(const char *name)
 {
-	pk_docstore_remove(paths.policies, "file", name, NULL);
+	drop_from("file", name);
 }
 
 static int teardown(void **state)
 {
 	static const char *const parts[] = { "/var/lib/picket/policies/file",
+					     "/var/lib/picket/policies/operator",
+					     "/var/lib/picket/policies/tenant",
 					     "/var/lib/picket/policies",
 					     "/var/lib/picket",
 					     "/var/lib",
@@ -54,14 +61,19 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void store(const char *name, const char *text)
+static void store_in(const char *source, const char *name, const char *text)
 {
 	const struct pk_stored_doc doc = {
-		.source = "file", .path = name, .name = name, .text = text, .len = strlen(text)
+		.source = source, .path = name, .name = name, .text = text, .len = strlen(text)
 	};
 	struct pk_err err = { 0 };
 
 	assert_int_equal(pk_docstore_put(paths.policies, &doc, &err), 0);
+}
+
+static void store(const char *name, const char *text)
+{
+	store_in("file", name, text);
 }
 
 static int compile(uint64_t until_ns, struct pk_image **image, struct pk_err *err)
@@ -113,12 +125,67 @@ static void what_takes_too_long_is_an_error(void **state)
 	drop("all.json");
 }
 
+#define BAD "{\"name\":\"bad\",\"rules\":[{\"endpointSelektor\":{}}]}"
+#define GOOD                                                                                       \
+	"{\"name\":\"good\",\"rules\":[{\"endpointSelector\":{},"                                  \
+	"\"ingress\":[{\"fromEndpoints\":[{}]}]}]}"
+
+/* What another tenant left there, read or not, is none of its business; its own and the operator's
+ * are. */
+static void only_its_own_tenants_documents_count(void **state)
+{
+	static const char *const others[] = { "consul/tenant/evil", "consul/tenant/acme2" };
+	static const char *const own[] = { "consul/tenant/acme", "consul/operator", "file" };
+	own_image *before = NULL, *after = NULL;
+	struct pk_err err = { 0 };
+
+	(void)state;
+	store_in("consul/tenant/acme", "good", GOOD);
+	assert_int_equal(compile(IN_A_WHILE, &before, &err), 0);
+	for (size_t i = 0; i < PK_ARRAY_LEN(others); i++)
+		store_in(others[i], "bad", BAD);
+	assert_int_equal(compile(IN_A_WHILE, &after, &err), 0);
+	assert_memory_equal(before->digest, after->digest, sizeof(before->digest));
+	for (size_t i = 0; i < PK_ARRAY_LEN(own); i++) {
+		own_image *image = NULL;
+
+		store_in(own[i], "bad", BAD);
+		assert_true(compile(IN_A_WHILE, &image, &err) < 0);
+		drop_from(own[i], "bad");
+	}
+	for (size_t i = 0; i < PK_ARRAY_LEN(others); i++)
+		drop_from(others[i], "bad");
+	drop_from("consul/tenant/acme", "good");
+	for (size_t i = 0; i < PK_ARRAY_LEN(others); i++)
+		pk_docstore_unmake(paths.policies, strrchr(others[i], '/') + 1);
+	pk_docstore_unmake(paths.policies, "acme");
+}
+
+/* Documents come tenant by tenant here, and those of this one haven't come: what they deny isn't
+ * known. */
+static void a_tenant_that_is_not_known_is_an_error(void **state)
+{
+	own_image *image = NULL;
+	struct pk_err err = { 0 };
+
+	(void)state;
+	assert_int_equal(pk_docstore_set_each(paths.policies, true, NULL), 0);
+	assert_true(compile(IN_A_WHILE, &image, &err) < 0);
+	assert_non_null(strstr(err.text, "acme"));
+	assert_int_equal(pk_docstore_make(paths.policies, "acme", NULL), 0);
+	assert_int_equal(compile(IN_A_WHILE, &image, &err), 0);
+	pk_docstore_unmake(paths.policies, "acme");
+	assert_int_equal(pk_docstore_set_each(paths.policies, false, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_documents_decide),
 		cmocka_unit_test(one_that_cannot_be_read_is_an_error),
 		cmocka_unit_test(what_takes_too_long_is_an_error),
+		cmocka_unit_test(only_its_own_tenants_documents_count),
+		cmocka_unit_test(a_tenant_that_is_not_known_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

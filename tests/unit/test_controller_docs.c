@@ -125,12 +125,134 @@ static void test_the_release_before(void **state)
 	run("rm -r @", dir);
 }
 
+static size_t heard(const struct pk_docs *docs)
+{
+	const char *name = NULL;
+	size_t n = 0;
+
+	while ((name = pk_docs_heard_next(docs, name)))
+		n++;
+	return n;
+}
+
+/* A tenant is awaited until its source was looked at whole, and again once it is forgotten. */
+static void test_awaited(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	const struct pk_doc_place acme = { "consul/tenant/acme", "consul:p/tenants/acme/a",
+					   "acme" };
+	struct pk_docs *docs;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_false(pk_docs_awaits(docs, "acme")); /* nothing comes tenant by tenant */
+	assert_false(pk_docs_hear(docs, "acme"));
+	assert_int_equal(pk_docs_set_each(docs, true, NULL), 0);
+	assert_true(pk_docs_awaits(docs, "acme"));
+	assert_false(pk_docs_awaits(docs, NULL));
+	assert_true(pk_docs_offer(docs, &acme, DENY, strlen(DENY)));
+	assert_true(pk_docs_awaits(docs, "acme"));
+	assert_true(pk_docs_hear(docs, "acme"));
+	assert_false(pk_docs_hear(docs, "acme"));
+	assert_true(pk_docs_hear(docs, "none"));
+	assert_false(pk_docs_awaits(docs, "acme") || pk_docs_awaits(docs, "none"));
+	in_force(docs);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+
+	/* Over a restart, also of one who has no documents. */
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_false(pk_docs_awaits(docs, "acme") || pk_docs_awaits(docs, "none"));
+	assert_true(pk_docs_awaits(docs, "other"));
+	assert_int_equal(heard(docs), 2);
+	assert_true(pk_docs_forget(docs, "acme"));
+	assert_true(pk_docs_awaits(docs, "acme"));
+	assert_int_equal(in_force(docs), 0);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	run("test ! -e @/tenant/acme -a -d @/tenant/none -a -f @/tenant/.each", dir);
+
+	/* Switched off: no tenant is known when it is switched on again. */
+	assert_int_equal(pk_docs_set_each(docs, false, NULL), 0);
+	assert_false(pk_docs_awaits(docs, "acme"));
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	run("test ! -e @/tenant/none -a ! -e @/tenant/.each", dir);
+	pk_docs_free(docs);
+	run("rm -r @", dir);
+}
+
+static void count_error(void *arg, const struct pk_err *err)
+{
+	(void)err;
+	++*(int *)arg;
+}
+
+static bool every_path(void *arg, const char *path)
+{
+	(void)arg;
+	(void)path;
+	return true;
+}
+
+/* A tenant's stored document that can't be read holds up that tenant, and nobody else. */
+static void test_a_tenants_lost_document(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	const struct pk_doc_place evil = { "consul/tenant/evil", "consul:p/tenants/evil/a",
+					   "evil" };
+	struct pk_docs *docs;
+	int errors = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	run("mkdir -p @/tenant/evil @/tenant/bank && echo nonsense > @/tenant/evil/a", dir);
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_int_equal(errors, 1);
+	assert_null(pk_docs_lost(docs));
+	assert_string_equal(pk_docs_lost_tenant(docs, 0), "evil");
+	assert_null(pk_docs_lost_tenant(docs, 1));
+	assert_non_null(strstr(pk_docs_lost_of(docs, "evil"), "/tenant/evil/a"));
+	assert_true(pk_docs_awaits(docs, "evil"));
+	assert_false(pk_docs_awaits(docs, "bank"));
+	/* What Consul has now is refused: what it said before is still unknown. */
+	assert_true(pk_docs_offer(docs, &evil, "{ half", 6));
+	pk_docs_prune(docs, evil.source, every_path, NULL);
+	assert_null(pk_docs_lost(docs));
+	assert_true(pk_docs_awaits(docs, "evil"));
+	assert_true(pk_docs_offer(docs, &evil, DENY, strlen(DENY)));
+	assert_null(pk_docs_lost(docs));
+	assert_false(pk_docs_awaits(docs, "evil"));
+	pk_docs_free(docs);
+	run("rm -r @", dir);
+}
+
+/* A disk that can't be written: what is heard counts all the same. */
+static void test_awaited_without_a_disk(void **state)
+{
+	struct pk_docs *docs = pk_docs_new("/proc/none");
+	struct pk_err err = { 0 };
+
+	(void)state;
+	assert_true(pk_docs_set_each(docs, true, &err) < 0);
+	assert_non_null(strstr(err.text, "/proc/none"));
+	assert_true(pk_docs_awaits(docs, "acme"));
+	assert_true(pk_docs_hear(docs, "acme"));
+	assert_false(pk_docs_awaits(docs, "acme"));
+	pk_docs_free(docs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_a_second_store_prunes_its_own),
 		cmocka_unit_test(test_the_release_before),
+		cmocka_unit_test(test_awaited),
+		cmocka_unit_test(test_awaited_without_a_disk),
+		cmocka_unit_test(test_a_tenants_lost_document),
 	};
 
 	return cmocka_run_group_tests_name("controller: docs", tests, NULL, NULL);

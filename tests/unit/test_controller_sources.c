@@ -6,13 +6,13 @@
 #include <stdint.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "controller/consul.h"
-#include "controller/consul_watch.h"
 #include "controller/docs.h"
 #include "controller/local_endpoint.h"
 #include "controller/loop.h"
@@ -81,21 +81,44 @@ static void test_backoff(void **state)
 	assert_true(most - least > 500);
 }
 
+static int read_kvs(const char *text, const struct pk_kv_budget *budget, struct pk_kvs *out)
+{
+	struct pk_kv_reader *reader = pk_kv_reader_new("a/", budget);
+	int r = 0;
+
+	for (size_t at = 0; text[at] && r == 0; at++)
+		r = pk_kv_reader_feed(reader, text + at, 1, NULL);
+	if (r == 0)
+		r = pk_kv_reader_end(reader, out, NULL);
+	pk_kv_reader_free(reader);
+	return r;
+}
+
 static void test_kvs(void **state)
 {
+	static const struct pk_kv_budget budget = { 3, 6 };
 	static const char good[] = "[{\"Key\": \"a/c\", \"Value\": null},"
-				   "{\"Key\": \"a/b\", \"Value\": \"e30=\", \"Flags\": 0}]";
-	static const char *const bad[] = { "",
-					   "{}",
-					   "[1]",
-					   "[{\"Key\": \"a\"}]",
-					   "[{\"Key\": 1, \"Value\": \"\"}]",
-					   "[{\"Key\": \"a\", \"Value\": \"%%\"}]",
-					   "[{\"Key\": \"a\", \"Value\": \"e30=\"}" };
+				   "{\"Flags\": 0, \"Value\": \"e30=\", \"Key\": \"a/b\"}]";
+	static const struct {
+		const char *text;
+		int result;
+	} bad[] = {
+		{ "", -EINVAL },
+		{ "{}", -EINVAL },
+		{ "[1]", -EINVAL },
+		{ "[{\"Value\": \"\"}]", -EINVAL },
+		{ "[{\"Key\": 1, \"Value\": \"\"}]", -EINVAL },
+		{ "[{\"Key\": \"b/a\", \"Value\": \"\"}]", -EINVAL },
+		{ "[{\"Key\": \"a/a\", \"Value\": \"%%\"}]", -EINVAL },
+		{ "[{\"Key\": \"a/a\", \"Value\": \"e30=\"}", -EINVAL },
+		{ "[{\"Key\": \"a/1\"}, {\"Key\": \"a/2\"}, {\"Key\": \"a/3\"}, {\"Key\": \"a/4\"}",
+		  -E2BIG },
+		{ "[{\"Key\": \"a/1\", \"Value\": \"YWJjZGVmZw==\"", -E2BIG }
+	};
 	struct pk_kvs kvs;
 
 	(void)state;
-	assert_int_equal(pk_kvs_decode(good, strlen(good), &kvs, NULL), 0);
+	assert_int_equal(read_kvs(good, &budget, &kvs), 0);
 	assert_int_equal(kvs.n, 2);
 	assert_string_equal(kvs.list[0].value, "{}");
 	assert_int_equal(kvs.list[1].len, 0);
@@ -103,36 +126,35 @@ static void test_kvs(void **state)
 	assert_null(pk_kvs_find(&kvs, "a"));
 	pk_kvs_done(&kvs);
 	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++)
-		if (pk_kvs_decode(bad[i], strlen(bad[i]), &kvs, NULL) == 0)
-			fail_msg("taken: %s", bad[i]);
+		if (read_kvs(bad[i].text, &budget, &kvs) != bad[i].result)
+			fail_msg("%s", bad[i].text);
 }
 
-static void test_places(void **state)
+/* A value that is longer than any document is that key's matter. */
+static void feed(struct pk_kv_reader *reader, const char *text)
 {
-	static const struct {
-		const char *key, *source, *tenant_name;
-	} rows[] = {
-		{ "p/operator/a", "consul/operator", NULL },
-		{ "p/tenants/acme/a", "consul/tenant/acme", "acme" },
-		{ "p/tenants/acme/x/y", "consul/tenant/acme", "acme" },
-		{ "p/tenants/acme/", NULL, NULL },
-		{ "p/tenants/acme", NULL, NULL },
-		{ "p/tenants//a", NULL, NULL },
-		{ "p/operators/a", NULL, NULL },
-		{ "q/operator/a", NULL, NULL },
-		{ "p/", NULL, NULL },
-	};
+	assert_int_equal(pk_kv_reader_feed(reader, text, strlen(text), NULL), 0);
+}
+
+static void test_long_value(void **state)
+{
+	static const struct pk_kv_budget budget = { 10, 64 << 20 };
+	struct pk_kv_reader *reader = pk_kv_reader_new("a/", &budget);
+	static char piece[(1 << 16) + 1];
+	struct pk_kvs kvs;
 
 	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		struct pk_kv_place place;
-		bool is = pk_kv_place(rows[i].key, "p/", &place);
-
-		if (is != (rows[i].source != NULL) ||
-		    (is && strcmp(place.source, rows[i].source)) ||
-		    (is && strcmp(place.tenant_name ?: "", rows[i].tenant_name ?: "")))
-			fail_msg("%s", rows[i].key);
-	}
+	memset(piece, 'A', sizeof(piece) - 1);
+	feed(reader, "[{\"Key\": \"a/x\", \"Value\": \"");
+	for (int i = 0; i < 23; i++)
+		feed(reader, piece);
+	feed(reader, "\"}, {\"Key\": \"a/y\"}]");
+	assert_int_equal(pk_kv_reader_end(reader, &kvs, NULL), 0);
+	assert_int_equal(kvs.n, 2);
+	assert_true(kvs.list[0].too_long && !*kvs.list[0].value);
+	assert_false(kvs.list[1].too_long);
+	pk_kvs_done(&kvs);
+	pk_kv_reader_free(reader);
 }
 
 static struct pk_local_endpoint *member(const char *tenant_name, const char *job, const char *group)
@@ -451,11 +473,11 @@ static void test_docs_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_base64),	  cmocka_unit_test(test_kvs),
-		cmocka_unit_test(test_pace),	  cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_places),	  cmocka_unit_test(test_members),
-		cmocka_unit_test(test_docs),	  cmocka_unit_test(test_docs_told),
-		cmocka_unit_test(test_docs_kept), cmocka_unit_test(test_docs_lost),
+		cmocka_unit_test(test_base64),	   cmocka_unit_test(test_kvs),
+		cmocka_unit_test(test_pace),	   cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_long_value), cmocka_unit_test(test_members),
+		cmocka_unit_test(test_docs),	   cmocka_unit_test(test_docs_told),
+		cmocka_unit_test(test_docs_kept),  cmocka_unit_test(test_docs_lost),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "consul_set.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "consul_strays.h"
+#include "docsource.h"
+#include "log.h"
+#include "own.h"
+
+/*
+ * Consul's agent takes 200 connections of one client (limits.http_max_conns_per_client), and others
+ * on this node need some of them.
+ */
+#define BLOCKING_MAX 96
+
+struct tenant {
+	char *name;
+	struct pk_consul *watch;
+	bool here;	   /* the model has it */
+	UT_hash_handle hh; /* by name, in the order in which they came */
+};
+
+struct pk_consul_set {
+	struct pk_consul_args args;
+	struct pk_model *model;
+	struct pk_consul *operator_watch;
+	struct pk_consul_strays *strays;
+	struct tenant *tenants;
+	struct pk_source source;
+};
+
+static struct pk_consul *watch(struct pk_consul_set *set, const char *of)
+{
+	struct pk_consul_args args = set->args;
+
+	args.of = of;
+	return pk_consul_new(&args);
+}
+
+static struct tenant *add(struct pk_consul_set *set, const char *name)
+{
+	struct tenant *t = pk_alloc(sizeof(*t));
+	own_str of = { 0 };
+
+	pk_str_addf(&of, PK_SOURCE_TENANT "%s", name);
+	t->name = strdup(name);
+	if (!t->name || of.failed)
+		abort();
+	t->watch = watch(set, of.text);
+	HASH_ADD_KEYPTR(hh, set->tenants, t->name, strlen(t->name), t);
+	pk_consul_poll(t->watch, HASH_COUNT(set->tenants) > BLOCKING_MAX);
+	return t;
+}
+
+static void drop(struct pk_consul_set *set, struct tenant *t)
+{
+	HASH_DEL(set->tenants, t);
+	pk_consul_free(t->watch);
+	free(t->name);
+	free(t);
+}
+
+/* The first of them block, whoever left. */
+static void deal_connections(struct pk_consul_set *set)
+{
+	unsigned int n = 0;
+
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		pk_consul_poll(t->watch, n++ >= BLOCKING_MAX);
+}
+
+static void drop_gone(struct pk_consul_set *set)
+{
+	struct tenant *t, *next;
+	bool any = false;
+
+	HASH_ITER (hh, set->tenants, t, next) {
+		if (t->here)
+			continue;
+		any |= pk_docs_forget(set->args.docs, t->name);
+		drop(set, t);
+	}
+	deal_connections(set);
+	if (any)
+		set->args.changed(set->args.arg);
+}
+
+void pk_consul_set_follow(struct pk_consul_set *set)
+{
+	const char *name;
+	size_t n = 0;
+
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		t->here = false;
+	for (; (name = pk_model_tenant(set->model, n)); n++) {
+		struct tenant *t;
+
+		HASH_FIND_STR(set->tenants, name, t);
+		t = t ?: add(set, name);
+		t->here = true;
+	}
+	if (n < HASH_COUNT(set->tenants))
+		drop_gone(set);
+}
+
+struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struct pk_model *model)
+{
+	struct pk_consul_set *set = pk_alloc(sizeof(*set));
+
+	set->args = *args;
+	set->model = model;
+	set->operator_watch = watch(set, PK_SOURCE_OPERATOR);
+	set->strays = pk_consul_strays_new(args);
+	pk_consul_set_follow(set);
+	return set;
+}
+
+void pk_consul_set_free(struct pk_consul_set *set)
+{
+	if (!set)
+		return;
+	while (set->tenants)
+		drop(set, set->tenants);
+	pk_consul_free(set->operator_watch);
+	pk_consul_strays_free(set->strays);
+	free(set);
+}
+
+/* Worse ones stand behind better ones. */
+static int badness(enum pk_source_state state)
+{
+	return state == PK_SOURCE_STALE ? 2 : state == PK_SOURCE_STARTING;
+}
+
+const struct pk_source *pk_consul_set_source(struct pk_consul_set *set)
+{
+	struct pk_source *all = &set->source;
+	unsigned int errors;
+
+	*all = *pk_consul_source(set->operator_watch);
+	errors = all->errors;
+	for (const struct tenant *t = set->tenants; t; t = t->hh.next) {
+		const struct pk_source *s = pk_consul_source(t->watch);
+
+		errors += s->errors;
+		if (badness(s->state) > badness(all->state))
+			*all = *s;
+	}
+	all->errors = errors;
+	snprintf(all->detail, sizeof(all->detail), "%.100s, %u tenants",
+		 pk_consul_source(set->operator_watch)->detail, HASH_COUNT(set->tenants));
+	return all;
+}
+
+const char *pk_consul_set_tenant(const struct pk_consul_set *set, size_t i, const char **over)
+{
+	for (const struct tenant *t = set->tenants; t; t = t->hh.next)
+		if (i-- == 0) {
+			*over = pk_consul_over(t->watch);
+			return t->name;
+		}
+	return NULL;
+}
+
+const char *pk_consul_set_strays(const struct pk_consul_set *set)
+{
+	return pk_consul_strays_text(set->strays);
+}

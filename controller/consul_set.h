@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Which of Consul's documents this node asks for: the operator's, and those of each tenant that has
+ * an endpoint here or had one lately, each by a query of its own (consul_watch.h). So one tenant's
+ * keys cost the nodes that it runs on, and no tenant can hold up another's, or the operator's.
+ */
+#include "consul_watch.h"
+#include "model.h"
+
+struct pk_consul_set;
+
+/* of is not read. changed is called for all of them. */
+struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struct pk_model *model);
+void pk_consul_set_free(struct pk_consul_set *set);
+/* The model's tenants may be others by now. */
+void pk_consul_set_follow(struct pk_consul_set *set);
+
+/* All of them as one: the worst state, and what it is about. Valid until the next call. */
+const struct pk_source *pk_consul_set_source(struct pk_consul_set *set);
+/* The i-th tenant that is asked for, NULL after the last; *over: pk_consul_over of it. */
+const char *pk_consul_set_tenant(const struct pk_consul_set *set, size_t i, const char **over);
+/* Keys that are in no document's place; "" where there are none. */
+const char *pk_consul_set_strays(const struct pk_consul_set *set);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Keys below <prefix>/v1/<cluster>/policies/ that are in no document's place, and so are nobody's:
+ * a misspelt "operators/x" must not pass for a policy in force. Looked for once a minute, by names
+ * alone.
+ */
+#include "consul_watch.h"
+
+struct pk_consul_strays;
+
+struct pk_consul_strays *pk_consul_strays_new(const struct pk_consul_args *args);
+void pk_consul_strays_free(struct pk_consul_strays *strays);
+/* The first of them, "" where there are none. */
+const char *pk_consul_strays_text(const struct pk_consul_strays *strays);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Which tenants' documents are known here: see docs.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "docs_private.h"
+#include "docsource.h"
+#include "docstore.h"
+#include "log.h"
+#include "own.h"
+#include "str.h"
+
+struct heard {
+	char *tenant_name;
+	UT_hash_handle hh; /* by it */
+};
+
+static struct heard *find(const struct pk_docs *docs, const char *tenant_name)
+{
+	struct heard *h;
+
+	HASH_FIND_STR(docs->heard, tenant_name, h);
+	return h;
+}
+
+static void add(struct pk_docs *docs, const char *tenant_name)
+{
+	struct heard *h = pk_alloc(sizeof(*h));
+
+	h->tenant_name = docs_copy(tenant_name);
+	HASH_ADD_KEYPTR(hh, docs->heard, h->tenant_name, strlen(h->tenant_name), h);
+}
+
+static void drop(struct pk_docs *docs, struct heard *h)
+{
+	HASH_DEL(docs->heard, h);
+	free(h->tenant_name);
+	free(h);
+}
+
+static void on_stored(void *arg, const char *tenant_name)
+{
+	struct pk_docs *docs = arg;
+
+	if (!find(docs, tenant_name))
+		add(docs, tenant_name);
+}
+
+void docs_heard_load(struct pk_docs *docs)
+{
+	docs->each = pk_docstore_is_each(docs->directory);
+	/* Also those that a release stored which asked for all of them. */
+	if (docs->directory)
+		pk_docstore_tenants(docs->directory, on_stored, docs);
+}
+
+void docs_heard_free(struct pk_docs *docs)
+{
+	while (docs->heard)
+		drop(docs, docs->heard);
+}
+
+static bool keeps_nothing(void *arg, const char *path)
+{
+	(void)arg;
+	(void)path;
+	return false;
+}
+
+int pk_docs_set_each(struct pk_docs *docs, bool each, struct pk_err *err)
+{
+	if (!each)
+		docs_heard_free(docs);
+	docs->forgot |= !each;
+	docs->each = each;
+	return docs->directory ? pk_docstore_set_each(docs->directory, each, err) : 0;
+}
+
+bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name)
+{
+	struct pk_err err = { 0 };
+
+	if (!docs->each || find(docs, tenant_name))
+		return false;
+	add(docs, tenant_name);
+	if (docs->directory && pk_docstore_make(docs->directory, tenant_name, &err) < 0)
+		log_warn("op=store err=\"%s\" its next endpoint starts in quarantine if picketd is "
+			 "away",
+			 err.text);
+	return true;
+}
+
+bool pk_docs_awaits(const struct pk_docs *docs, const char *tenant_name)
+{
+	if (!tenant_name)
+		return false;
+	return (docs->each && !find(docs, tenant_name)) || pk_docs_lost_of(docs, tenant_name);
+}
+
+bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name)
+{
+	struct heard *h = find(docs, tenant_name);
+	own_str source = { 0 };
+	bool any;
+
+	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
+	any = pk_docs_prune(docs, source.text, keeps_nothing, NULL);
+	any |= h != NULL;
+	if (h)
+		drop(docs, h);
+	docs->forgot = true; /* with its last file, at the next store */
+	return any;
+}
+
+static void unmake(void *arg, const char *tenant_name)
+{
+	const struct pk_docs *docs = arg;
+
+	if (!find(docs, tenant_name))
+		pk_docstore_unmake(docs->directory, tenant_name);
+}
+
+void docs_heard_store(struct pk_docs *docs)
+{
+	if (docs->forgot)
+		pk_docstore_tenants(docs->directory, unmake, docs);
+	docs->forgot = false;
+}
+
+const char *pk_docs_heard_next(const struct pk_docs *docs, const char *tenant_name)
+{
+	const struct heard *h = tenant_name ? find(docs, tenant_name) : NULL;
+
+	h = tenant_name ? (h ? h->hh.next : NULL) : docs->heard;
+	return h ? h->tenant_name : NULL;
+}
