@@ -6,11 +6,12 @@ import os
 import sys
 
 import report
+import row_churn
 import row_cni
 import row_path
 import row_policy
 
-ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "D5": row_path.tap_to_tap}
+ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": row_path.tap_to_tap}
 ROWS.update(row_policy.ROWS)
 
 

@@ -8,7 +8,9 @@
  *   cnibench --list FILE --path DIR[:DIR] --dir NETNS_DIR [--args K=V;...] [--prefix ID]
  *            [--first N] --count N | --cycles N --workers W | --add N | --del N
  *
- * Prints one JSON object: {"add":[ns…],"del":[ns…]} or {"cycles":N,"ns":T}.
+ * Prints one JSON object: {"add":[ns…],"del":[ns…],"netns":[ns…]} (what making the network
+ * namespace alone took), or {"cycles":N,"ns":T,"thousands":[ns…]} (how long each thousand lives
+ * took).
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -30,6 +32,7 @@
 #include <unistd.h>
 
 #define PLUGINS_MAX 8
+#define LIVES_MAX   100000
 
 struct bench {
 	const char *path, *dir, *args, *prefix;
@@ -216,7 +219,8 @@ static cJSON *numbers(const uint64_t *v, int n)
 static void run_count(struct bench *b, int count)
 {
 	uint64_t *add = calloc((size_t)count, sizeof(*add)),
-		 *del = calloc((size_t)count, sizeof(*del));
+		 *del = calloc((size_t)count, sizeof(*del)),
+		 *netns = calloc((size_t)count, sizeof(*netns));
 	cJSON *out = cJSON_CreateObject();
 
 	for (int i = 0; i < count; i++) {
@@ -224,7 +228,9 @@ static void run_count(struct bench *b, int count)
 		char id[NAME_MAX];
 
 		make_id(b, b->first + i, id);
+		netns[i] = now_ns();
 		netns_make(b, id);
+		netns[i] = now_ns() - netns[i];
 		add[i] = verb(b, "ADD", id, &result);
 		del[i] = verb(b, "DEL", id, &result);
 		netns_drop(b, id);
@@ -232,13 +238,55 @@ static void run_count(struct bench *b, int count)
 	}
 	cJSON_AddItemToObject(out, "add", numbers(add, count));
 	cJSON_AddItemToObject(out, "del", numbers(del, count));
+	cJSON_AddItemToObject(out, "netns", numbers(netns, count));
+	puts(cJSON_PrintUnformatted(out));
+}
+
+/* Shared by the workers: how many lives have ended, and when each thousandth did. */
+struct tally {
+	int ended;
+	uint64_t at[LIVES_MAX / 1000 + 1];
+};
+
+static void one_life(struct bench *b, int i, struct tally *tally)
+{
+	cJSON *result = NULL;
+	char id[NAME_MAX];
+	int ended;
+
+	make_id(b, b->first + i, id);
+	netns_make(b, id);
+	verb(b, "ADD", id, &result);
+	verb(b, "DEL", id, &result);
+	netns_drop(b, id);
+	cJSON_Delete(result);
+	ended = __atomic_add_fetch(&tally->ended, 1, __ATOMIC_RELAXED);
+	if (ended % 1000 == 0)
+		tally->at[ended / 1000] = now_ns();
+}
+
+static void print_cycles(const struct tally *tally, int cycles)
+{
+	uint64_t thousands[LIVES_MAX / 1000];
+	cJSON *out = cJSON_CreateObject();
+	int n = cycles / 1000;
+
+	for (int i = 0; i < n; i++)
+		thousands[i] = tally->at[i + 1] - tally->at[i];
+	cJSON_AddItemToObject(out, "cycles", cJSON_CreateNumber(cycles));
+	cJSON_AddItemToObject(out, "ns", cJSON_CreateNumber((double)(now_ns() - tally->at[0])));
+	cJSON_AddItemToObject(out, "thousands", numbers(thousands, n));
 	puts(cJSON_PrintUnformatted(out));
 }
 
 static void run_cycles(struct bench *b, int cycles, int workers)
 {
-	uint64_t start = now_ns();
+	struct tally *tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	if (tally == MAP_FAILED || cycles > LIVES_MAX)
+		die("too many lives");
+	tally->at[0] = now_ns();
 	for (int w = 0; w < workers; w++) {
 		pid_t pid = fork();
 
@@ -246,17 +294,8 @@ static void run_cycles(struct bench *b, int cycles, int workers)
 			die("fork");
 		if (pid)
 			continue;
-		for (int i = w; i < cycles; i += workers) {
-			cJSON *result = NULL;
-			char id[NAME_MAX];
-
-			make_id(b, b->first + i, id);
-			netns_make(b, id);
-			verb(b, "ADD", id, &result);
-			verb(b, "DEL", id, &result);
-			netns_drop(b, id);
-			cJSON_Delete(result);
-		}
+		for (int i = w; i < cycles; i += workers)
+			one_life(b, i, tally);
 		exit(0);
 	}
 	for (int w = 0; w < workers; w++) {
@@ -265,7 +304,7 @@ static void run_cycles(struct bench *b, int cycles, int workers)
 		if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
 			exit(1);
 	}
-	printf("{\"cycles\":%d,\"ns\":%llu}\n", cycles, (unsigned long long)(now_ns() - start));
+	print_cycles(tally, cycles);
 }
 
 /* ADD that stays: results go to NETNS_DIR/<id>.json, where --del finds them. */
