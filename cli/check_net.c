@@ -8,6 +8,7 @@
 #include "nl.h"
 #include "own.h"
 #include "resolv.h"
+#include "stack.h"
 
 static bool has_ipv6(const struct cni_conf *conf)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* picket sweep: what endpoints that are gone have left behind. A dry run unless -apply. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "bpfobj.h"
 #include "cli.h"
@@ -34,7 +36,22 @@ static void note(void *arg, const struct pk_orphan *orphan)
 	found->left += !orphan->removed;
 }
 
-/* Nomad is picketd's to ask: without its word an alloc may be live, and its things are kept. */
+/* picketd holds this lock for as long as it runs. */
+static bool picketd_runs(const struct cli *cli)
+{
+	char path[PK_PATH_ROOM + 16];
+	own_fd int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/picketd.lock", cli->paths.run);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+}
+
+/*
+ * A running picketd asks Nomad and sweeps by its word: beside it an alloc is live until it says
+ * otherwise. Where none runs, device and netns are witnesses enough for an operator who asks:
+ * nothing lives without them, and an allocation that comes again only gets another address.
+ */
 static enum pk_alloc_state unknown(void *arg, const char *container_id)
 {
 	(void)arg, (void)container_id;
@@ -71,9 +88,10 @@ static int sweep(struct cli *cli)
 	struct pk_sweep s = { .paths = &cli->paths,
 			      .found = note,
 			      .arg = &found,
-			      .alloc = has_nomad(cli) ? unknown : NULL,
+			      .alloc = has_nomad(cli) && picketd_runs(cli) ? unknown : NULL,
 			      .apply = cli_has(cli, "apply"),
 			      .all = cli_has(cli, "all"),
+			      .parts = PK_SWEEP_EVERYTHING,
 			      .deadline_ns = pk_now_ns() + SWEEP_SECONDS * 1000000000ull };
 	int r = pk_bpf_open(&bpf, &cli->paths, PK_BPF_READ, NULL, s.deadline_ns, &err);
 

@@ -22,7 +22,9 @@ struct cni_add {
 	struct pk_record_name name; /* slot 0 until it is taken */
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
 	union pk_addr keep4, keep6;  /* addresses of the endpoint that this one replaces */
-	struct pk_record_name stale; /* its record, where that is of another epoch; slot 0: none */
+	struct pk_record_name stale; /* its record, where that is from before a reboot */
+	bool has_stale;
+	bool made_room; /* the sweep for want of room was done */
 	struct pk_label_set *set;
 	struct pk_labels labels;
 	struct pk_record rec;
@@ -34,6 +36,12 @@ int cni_add_policy(struct cni_add *add, struct pk_err *err);
 /* Addresses and their leases into the record; what failed half-way is given back. */
 int cni_add_addresses(struct cni_add *add, struct pk_err *err);
 void cni_add_addresses_undo(struct cni_add *add);
+/*
+ * Slots or addresses are used up: frees those of every endpoint whose device and netns are gone,
+ * also of those that died in a reboot and whose allocation never came again. Once an ADD: -ENOSPC
+ * the second time.
+ */
+int cni_add_make_room(struct cni_add *add, struct pk_err *err);
 /* Everything of the record that the conflist, CNI_ARGS and the slot decide. */
 int cni_add_record(struct cni_add *add, struct pk_err *err);
 /* The record's endpoint opens under what cni_add_policy found, or what is true by now. */

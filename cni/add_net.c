@@ -51,32 +51,81 @@ static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union
 	return r ? 0 : -EEXIST;
 }
 
-static int take_free(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
-		     struct pk_err *err)
+/* -ENOSPC: the marks of this block name no address that is free, or it has no marks. */
+static int take_marked(struct cni_add *add, const struct cni_ipam *ipam,
+		       const struct pk_prefix *block, union pk_addr *out, struct pk_err *err)
 {
-	for (int race = 0; race < RACES; race++) {
-		const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
-		own_mem struct pk_lease *leases = NULL;
-		int r = pk_leases_read(&dir, &leases, &ipam->n_leases, err);
+	const struct pk_lease_dir dir = pk_leases_now(&add->call->paths);
+	own_lease_marks marks = { 0 };
+	int r = -EEXIST;
 
+	if (pk_lease_marks_open(&dir, block, &marks, NULL) < 0)
+		return -ENOSPC;
+	for (int race = 0; race < RACES && r == -EEXIST; race++) {
+		if (!cni_ipam_pick_marked(ipam, &marks, add->name.slot - 1u, dir.now_s, out))
+			return -ENOSPC;
+		*err = (struct pk_err){ 0 };
+		r = take(add, &dir, out, err);
+		if (r == 0 || r == -EEXIST)
+			*pk_lease_mark(&marks, out) = PK_MARK_HELD;
+	}
+	return r == -EEXIST ? -ENOSPC : r;
+}
+
+static bool is_held(void *arg, const union pk_addr *addr)
+{
+	const struct cni_ipam *ipam = arg;
+
+	return cni_ipam_is_held(ipam, addr);
+}
+
+/* Reads every lease: an address beyond the marks, one whose mark is wrong, the one that rests
+ * longest. */
+static int take_listed(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
+		       struct pk_err *err)
+{
+	int r = -EEXIST;
+
+	for (int race = 0; race < RACES && r == -EEXIST; race++) {
+		const struct pk_lease_dir dir = pk_leases_now(&add->call->paths);
+		own_mem struct pk_lease *leases = NULL;
+
+		*err = (struct pk_err){ 0 };
+		r = pk_leases_read(&dir, &leases, &ipam->n_leases, err);
 		ipam->leases = leases;
+		if (r == 0)
+			pk_lease_marks_settle(&dir, is_held, ipam);
 		if (r == 0 && !cni_ipam_pick(ipam, v6, add->name.slot - 1u, out))
 			r = no_address(add, v6, err);
 		if (r == 0)
 			r = take(add, &dir, out, err);
+		if (r == 0)
+			pk_lease_marks_set(&dir, out, PK_MARK_HELD);
 		ipam->leases = NULL;
-		if (r != -EEXIST)
-			return r;
-		*err = (struct pk_err){ 0 };
 	}
-	return no_address(add, v6, err);
+	return r == -EEXIST ? no_address(add, v6, err) : r;
+}
+
+static int take_free(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
+		     struct pk_err *err)
+{
+	int r = -ENOSPC;
+
+	for (size_t i = 0; i < ipam->n_pools && r == -ENOSPC; i++)
+		if (ipam->pool[i].v6 == v6)
+			r = take_marked(add, ipam, &ipam->pool[i], out, err);
+	if (r == -ENOSPC)
+		r = take_listed(add, ipam, v6, out, err);
+	if (r == -EADDRNOTAVAIL && cni_add_make_room(add, NULL) == 0)
+		r = take_listed(add, ipam, v6, out, err);
+	return r;
 }
 
 /* Takes the address that the job asked for, where the operator allows jobs to ask. */
 static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk_addr *out,
 		      struct pk_err *err)
 {
-	const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+	const struct pk_lease_dir dir = pk_leases_now(&add->call->paths);
 	char text[PK_ADDR_TEXT];
 	int r;
 
@@ -104,7 +153,7 @@ static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk
 static int take_family(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
 		       struct pk_err *err)
 {
-	const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+	const struct pk_lease_dir dir = pk_leases_now(&add->call->paths);
 	const union pk_addr *keep = v6 ? &add->keep6 : &add->keep4;
 
 	if (!cni_ipam_has_family(ipam, v6))
@@ -146,7 +195,7 @@ int cni_add_addresses(struct cni_add *add, struct pk_err *err)
 
 void cni_add_addresses_undo(struct cni_add *add)
 {
-	const struct pk_lease_dir dir = cni_leases(&add->call->paths, add->bpf);
+	const struct pk_lease_dir dir = pk_leases_now(&add->call->paths);
 
 	if (!pk_addr_is_zero(&add->rec.ipv4))
 		pk_lease_free(&dir, &add->rec.ipv4, add->owner, NULL);

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
+#include "epclear.h"
+#include "epfind.h"
+#include "eplease.h"
 #include "fault.h"
 #include "fs.h"
 #include "log.h"
@@ -145,25 +149,19 @@ static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err 
 	return r;
 }
 
-/* 1: the device is there and now down; 0: it is gone; -errno. */
-static int host_end_down(uint32_t slot, struct pk_err *err)
+/* 1: the device is there and now down; 0: it is gone, or is somebody else's; -errno. */
+static int host_end_down(const struct pk_host_end *want, struct pk_err *err)
 {
 	own_nl *nl = NULL;
 	struct pk_nl_link link;
-	char host[16];
 	int r = pk_nl_open(&nl, err);
 
-	cni_host_name(slot, host);
 	if (r == 0)
-		r = pk_nl_link(nl, 0, host, &link, err);
-	if (r == -ENODEV)
-		return 0;
-	if (r < 0)
-		return r;
-	if (strcmp(link.kind, "veth")) /* somebody else made it, since a reboot */
-		return 0;
-	pk_nl_down(nl, link.ifindex);
-	r = pk_nl_send(nl, err);
+		r = pk_host_end_find(nl, want, &link, err);
+	if (r == 0) {
+		pk_nl_down(nl, link.ifindex);
+		r = pk_nl_send(nl, err);
+	}
 	if (r == -ENODEV)
 		return 0;
 	return r < 0 ? r : 1;
@@ -180,24 +178,13 @@ int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 		r = cni_plumb_repair(plumb, err);
 	if (r == -EPERM) { /* what stands before the guard may pass packets on to the stack */
 		pk_endpoint_close(bpf, rec->slot, deadline_ns, NULL);
-		host_end_down(rec->slot, NULL);
+		host_end_down(
+			&(struct pk_host_end){ rec->slot, rec->host_ifindex, rec->eth_ifindex },
+			NULL);
 	}
 	if (r < 0)
 		return r;
 	return pk_word(bpf, rec->slot) ? 0 : reopen(bpf, rec, settings, deadline_ns, err);
-}
-
-/* The first failure is what the caller hears of; the steps after it are done all the same. */
-static int keep_first_error(int old, int r)
-{
-	return old < 0 ? old : r;
-}
-
-static bool has_slot(const struct pk_bpf *bpf, const struct pk_record_name *name)
-{
-	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
-
-	return bpf && pk_slot_of(bpf, pk_record_owner(name, owner), name->slot - 1) == name->slot;
 }
 
 /* Where the pair was deleted and its netns was not, the tap is still there. */
@@ -216,20 +203,14 @@ static void drop_tap(const struct pk_paths *paths, const struct pk_record_name *
 		cni_plumb_drop_tap(&plumb);
 }
 
-/* Once the device is gone, slot and addresses may be given to another. The record goes last. */
+/* Once the device is gone, slot and addresses may be given to another. */
 static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
 		uint64_t deadline_ns, struct pk_err *err)
 {
-	const struct pk_lease_dir dir = cni_leases(paths, bpf);
-	int r = 0;
+	const struct pk_clear clear = { paths, bpf, deadline_ns };
 
 	drop_tap(paths, name);
-	if (has_slot(bpf, name))
-		r = pk_slot_free(bpf, name->slot, deadline_ns, err);
-	pk_fault("del-slot-freed");
-	r = keep_first_error(r, pk_leases_give_back(paths, &dir, name, err));
-	pk_fault("del-leases-freed");
-	return r < 0 ? r : pk_record_delete(paths, name, err);
+	return pk_endpoint_clear(&clear, name, err);
 }
 
 /* What DEL cannot finish is the sweep's work: the closed record tells it. */
@@ -249,21 +230,46 @@ static uint64_t half_of(uint64_t deadline_ns)
 	return now < deadline_ns ? now + (deadline_ns - now) / 2 : deadline_ns;
 }
 
-/* Closes the endpoint at once and sets its host end down. 1: the device is there; 0: it is gone. */
-static int shut(struct pk_bpf *bpf, const struct pk_record_name *name, uint64_t deadline_ns)
+/*
+ * Which device is the endpoint's, as far as that can be told. The tables know it for as long as
+ * the slot is its own. Where no tables can be read, the record does, while its netns is there.
+ */
+static bool find_host_end(const struct pk_paths *paths, const struct pk_bpf *bpf,
+			  const struct pk_record_name *name, struct pk_host_end *end)
 {
+	own_record rec = { 0 };
+	ino_t inode;
+
+	*end = (struct pk_host_end){ .slot = name->slot };
+	if (bpf && !pk_endpoint_owns(bpf, name))
+		return false;
+	if (bpf) {
+		end->ifindex = bpf->endpoints[name->slot].host_ifindex;
+		return true;
+	}
+	if (!name->slot || pk_record_read(paths, name, &rec, NULL) < 0 || !rec.netns ||
+	    pk_netns_inode(rec.netns, &inode) < 0 || inode != rec.netns_inode)
+		return false;
+	end->ifindex = rec.host_ifindex;
+	end->peer = rec.eth_ifindex;
+	return true;
+}
+
+/* Closes the endpoint at once and sets its host end down. 1: the device is there; 0: it is gone. */
+static int shut(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
+		uint64_t deadline_ns)
+{
+	struct pk_host_end end;
 	struct pk_err err = { 0 };
-	bool ours = has_slot(bpf, name);
+	bool known = find_host_end(paths, bpf, name, &end);
 	int r = 0;
 
-	if (ours)
+	if (bpf && known)
 		r = pk_endpoint_close(bpf, name->slot, half_of(deadline_ns), &err);
 	log_left_to_sweep(name, r, &err);
 	pk_fault("del-word-closed");
-	/* A record from before a reboot names a slot that another endpoint may have by now. */
-	if (!ours && bpf && pk_slot_taken(bpf, name->slot))
-		return 0;
-	r = host_end_down(name->slot, &err);
+	/* A record from before a reboot names a device that somebody else may have by now. */
+	r = known ? host_end_down(&end, &err) : 0;
 	log_left_to_sweep(name, r, &err);
 	return r;
 }
@@ -272,14 +278,14 @@ int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err)
 {
 	struct pk_record_name closed = *name;
-	int device = shut(bpf, name, deadline_ns), r;
+	int device = shut(paths, bpf, name, deadline_ns), r;
 	struct pk_err seen = { 0 };
 
 	pk_fault("del-device-down");
 	r = pk_record_close(paths, name, err);
 	closed.closed = true;
 	pk_fault("del-record-closed");
-	cni_driver_file_remove(paths, name->container_id);
+	pk_driver_file_remove(paths, name->container_id);
 	if (r == 0 && device == 0)
 		log_left_to_sweep(name, bury(paths, bpf, &closed, deadline_ns, &seen), &seen);
 	return r;
@@ -328,7 +334,6 @@ static int forget_closed(const struct cni_leftover *left, const struct pk_record
 
 int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 {
-	const struct pk_lease_dir dir = cni_leases(left->paths, left->bpf);
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
 	struct pk_record_name name = *left->who;
 	int r = 0;
@@ -338,37 +343,7 @@ int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err)
 	name.closed = true;
 	while (r == 0 && (name.slot = pk_slot_of(left->bpf, owner, name.slot)))
 		r = forget_closed(left, &name, err);
-	return r < 0 ? r : pk_leases_drop_unrecorded(left->paths, &dir, &name, err);
-}
-
-/* An unreadable record counts as current while the tables still give its slot to this owner. */
-static bool is_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
-		   const struct pk_record_name *name)
-{
-	own_record rec = { 0 };
-
-	if (pk_record_read(paths, name, &rec, NULL) < 0)
-		return !has_slot(bpf, name);
-	return !pk_bpf_same_epoch(bpf, rec.epoch);
-}
-
-int cni_endpoint_bury_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
-			  const struct pk_record_name *who, struct pk_err *err)
-{
-	const struct pk_lease_dir dir = cni_leases(paths, bpf);
-	own_mem struct pk_record_name *list = NULL;
-	size_t n = 0;
-	int r = pk_records_list(paths, &list, &n, err);
-
-	for (size_t i = 0; i < n && r == 0; i++) {
-		if (!list[i].closed || strcmp(list[i].container_id, who->container_id) ||
-		    strcmp(list[i].ifname, who->ifname) || !is_old(paths, bpf, &list[i]))
-			continue;
-		r = pk_leases_give_back(paths, &dir, &list[i], err);
-		if (r == 0)
-			r = pk_record_delete(paths, &list[i], err);
-	}
-	return pk_code(err, r, PK_CODE_STATE);
+	return r < 0 ? r : pk_leases_drop_unrecorded(left->paths, &name, err);
 }
 
 bool cni_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record *rec)
@@ -377,7 +352,7 @@ bool cni_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record *rec)
 
 	strcpy(name.container_id, rec->container_id);
 	strcpy(name.ifname, rec->ifname);
-	return pk_bpf_same_epoch(bpf, rec->epoch) && has_slot(bpf, &name);
+	return pk_bpf_same_epoch(bpf, rec->epoch) && pk_endpoint_owns(bpf, &name);
 }
 
 bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_name *name)
@@ -390,10 +365,10 @@ bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_nam
 	return slot;
 }
 
-void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns, char host[16],
-		       struct cni_attachment *a)
+void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns,
+		       char host[PK_HOST_NAME_ROOM], struct cni_attachment *a)
 {
-	cni_host_name(rec->slot, host);
+	pk_host_name(rec->slot, host);
 	*a = (struct cni_attachment){
 		.container_id = rec->container_id,
 		.ifname = rec->ifname,

@@ -2,6 +2,7 @@
 #pragma once
 /* What ADD, DEL, CHECK and GC do to an endpoint, given its record. */
 #include "bpfobj.h"
+#include "device.h"
 #include "epstore.h"
 #include "label.h"
 #include "start_policy.h"
@@ -31,12 +32,6 @@ struct cni_leftover {
 };
 /* Slots, devices and leases in its name. Reads every lease: for that case only. */
 int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err);
-/*
- * Its closed records of before the tables were loaded: their devices are gone, and their slots'
- * numbers, which are in the files' names, may be given again. Its lock is held.
- */
-int cni_endpoint_bury_old(const struct pk_paths *paths, const struct pk_bpf *bpf,
-			  const struct pk_record_name *who, struct pk_err *err);
 /* Is there a slot of this owner beside the one that is named? */
 bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_name *name);
 /* Do the tables still give the record's slot to its endpoint? */
@@ -58,5 +53,5 @@ int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *
 int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err);
 
 /* The record's view of result.h; host is filled and must live as long. */
-void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns, char host[16],
-		       struct cni_attachment *a);
+void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns,
+		       char host[PK_HOST_NAME_ROOM], struct cni_attachment *a);

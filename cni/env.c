@@ -56,10 +56,6 @@ static int check_attachment(const struct cni_env *env, struct pk_err *err)
 				      "a-z A-Z 0-9 _ . -",
 				      env->container_id, PK_CNI_ID_MAX),
 			      "use the allocation's or the VM's id");
-	if (!strcmp(env->container_id, PK_LOCK_NODE))
-		return refuse(err,
-			      pk_fail(err, 0, "CNI_CONTAINERID=\"" PK_LOCK_NODE "\" is reserved"),
-			      "use another id");
 	if (!cni_ifname_ok(env->ifname) || strchr(env->ifname, '@') || !strcmp(env->ifname, "lo"))
 		return refuse(
 			err,

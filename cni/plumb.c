@@ -11,17 +11,13 @@
 #include "picket/limits.h"
 #include "plumb_parts.h"
 #include "selftest.h"
+#include "stack.h"
 
 #define PAIRS_TRIED 64 /* even ifindexes looked at for eth0 and tap0 */
 #define LOOPBACK    1
 
 static const uint8_t gateway_mac[6] = PK_GATEWAY_MAC;
 static const union pk_addr gateway6 = { .b = { 0xfe, 0x80, [15] = 1 } };
-
-void cni_host_name(uint32_t slot, char name[16])
-{
-	snprintf(name, 16, "pk%u", slot);
-}
 
 int cni_plumb_open(struct cni_plumb *p, struct pk_err *err)
 {
@@ -94,9 +90,9 @@ static void add_veth(struct cni_plumb *p)
 				   .ifindex = p->record->eth_ifindex,
 				   .host_netns = p->home.fd,
 				   .mtu = p->record->mtu };
-	char host[16];
+	char host[PK_HOST_NAME_ROOM];
 
-	cni_host_name(p->record->slot, host);
+	pk_host_name(p->record->slot, host);
 	veth.host_name = host;
 	memcpy(veth.mac, p->record->mac, 6);
 	memcpy(veth.host_mac, p->record->host_mac, 6);
@@ -114,6 +110,8 @@ struct pk_hook cni_plumb_hook(const struct cni_plumb *p, enum pk_prog prog)
 
 	return (struct pk_hook){ .ifindex = ifindex[prog],
 				 .egress = prog == PK_PROG_TO_ENDPOINT,
+				 .alone =
+					 prog == PK_PROG_FORWARD_TAP || prog == PK_PROG_FORWARD_ETH,
 				 .tcx = rec->tcx,
 				 .prog = p->bpf->prog[prog],
 				 .name = pk_prog_name(prog) };
@@ -145,7 +143,7 @@ static void add_forwarders(struct cni_plumb *p)
 		const struct pk_hook hook = cni_plumb_hook(p, forwarders[i]);
 
 		if (!hook.tcx)
-			pk_nl_clsact(p->inside, hook.ifindex);
+			pk_nl_ingress(p->inside, hook.ifindex);
 		add_filter(p->inside, &hook);
 	}
 }
@@ -162,14 +160,24 @@ static int attach_forwarders(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
-static void delete_link(struct pk_nl *nl, const char *name, const char *kind)
+/* ifindex 0: not known yet. */
+static void delete_tap(struct pk_nl *nl, const char *name, uint32_t ifindex)
 {
 	struct pk_nl_link link;
 
-	if (!nl || pk_nl_link(nl, 0, name, &link, NULL) < 0 || strcmp(link.kind, kind))
+	if (!nl || pk_nl_link(nl, 0, name, &link, NULL) < 0 || strcmp(link.kind, "tun") != 0 ||
+	    (ifindex && link.ifindex != ifindex))
 		return;
 	pk_nl_delete(nl, link.ifindex);
 	pk_nl_send(nl, NULL);
+}
+
+static void delete_host_end(struct cni_plumb *p)
+{
+	const struct pk_record *rec = p->record;
+	const struct pk_host_end end = { rec->slot, rec->host_ifindex, rec->eth_ifindex };
+
+	pk_host_end_delete(p->at_home, &end, NULL);
 }
 
 /* The tap would go with its netns, but a retry comes into the same one. */
@@ -178,7 +186,7 @@ static void drop_inside(struct cni_plumb *p)
 	if (p->tap_fd >= 0)
 		close(PK_MOVE(p->tap_fd, -1));
 	if (has_tap(p))
-		delete_link(p->inside, p->record->tap, "tun");
+		delete_tap(p->inside, p->record->tap, p->record->tap_ifindex);
 }
 
 /* Makes both devices at one even ifindex. tap0 comes first: all of its messages but its making fit
@@ -195,8 +203,10 @@ static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 		return r;
 	pk_fault("plumb-tap");
 	add_veth(p);
-	if (has_tap(p))
+	if (has_tap(p)) {
+		pk_nl_no_addrgen(p->inside, p->record->tap_ifindex);
 		add_forwarders(p);
+	}
 	r = pk_nl_send(p->inside, err);
 	if (r < 0)
 		drop_inside(p);
@@ -216,23 +226,13 @@ static int make_pair(struct cni_plumb *p, struct pk_err *err)
 	return has_tap(p) ? attach_forwarders(p, err) : 0;
 }
 
-/* What the devices' own stack must not do. */
-static int settle_inside(struct cni_plumb *p, struct pk_err *err)
-{
-	int r = pk_sysctl_eth(p->record->ifname, err);
-
-	if (r == 0 && has_tap(p))
-		r = pk_sysctl_tap(p->record->tap, err);
-	return r;
-}
-
 static int find_host_end(struct cni_plumb *p, struct pk_err *err)
 {
 	struct pk_nl_link link;
-	char host[16];
+	char host[PK_HOST_NAME_ROOM];
 	int r;
 
-	cni_host_name(p->record->slot, host);
+	pk_host_name(p->record->slot, host);
 	r = pk_nl_link(p->at_home, 0, host, &link, err);
 	if (r == 0)
 		p->record->host_ifindex = link.ifindex;
@@ -254,8 +254,6 @@ int cni_plumb_make(struct cni_plumb *p, struct pk_err *err)
 	if (r == 0)
 		r = make_pair(p, err);
 	if (r == 0)
-		r = settle_inside(p, err);
-	if (r == 0)
 		r = find_host_end(p, err);
 	return r < 0 ? link_error(err, r) : 0;
 }
@@ -264,22 +262,22 @@ int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err)
 {
 	const struct pk_hook from = cni_plumb_hook(p, PK_PROG_FROM_ENDPOINT);
 	const struct pk_hook to = cni_plumb_hook(p, PK_PROG_TO_ENDPOINT);
-	char host[16];
+	char host[PK_HOST_NAME_ROOM];
 	int r;
 
-	cni_host_name(p->record->slot, host);
+	pk_host_name(p->record->slot, host);
 	if (!from.tcx)
 		pk_nl_clsact(p->at_home, from.ifindex);
 	add_filter(p->at_home, &from);
 	add_filter(p->at_home, &to);
-	pk_nl_no_addrgen(p->at_home, from.ifindex);
+	pk_stack_push(p->at_home, from.ifindex);
 	r = pk_nl_send(p->at_home, err);
 	if (r == 0)
 		r = attach_tcx(&from, err);
 	if (r == 0)
 		r = attach_tcx(&to, err);
 	if (r == 0)
-		r = pk_sysctl_host_end(host, err);
+		r = pk_stack_write6(host, err);
 	return pk_code(err, r, PK_CODE_KERNEL);
 }
 
@@ -368,10 +366,7 @@ int cni_plumb_test(struct cni_plumb *p, struct pk_err *err)
 
 void cni_plumb_drop(struct cni_plumb *p)
 {
-	char host[16];
-
-	cni_host_name(p->record->slot, host);
-	delete_link(p->at_home, host, "veth");
+	delete_host_end(p);
 	drop_inside(p);
 }
 
@@ -387,12 +382,11 @@ void cni_plumb_drop_tap(struct cni_plumb *p)
 /* Is the host end of the record there, under its name and ifindex? */
 static bool is_alive(struct cni_plumb *p)
 {
+	const struct pk_record *rec = p->record;
+	const struct pk_host_end end = { rec->slot, rec->host_ifindex, rec->eth_ifindex };
 	struct pk_nl_link link;
-	char host[16];
 
-	cni_host_name(p->record->slot, host);
-	return pk_nl_link(p->at_home, 0, host, &link, NULL) == 0 &&
-	       link.ifindex == p->record->host_ifindex;
+	return pk_host_end_find(p->at_home, &end, &link, NULL) == 0;
 }
 
 static int remake_inside(struct cni_plumb *p, struct pk_err *err)
@@ -404,15 +398,14 @@ static int remake_inside(struct cni_plumb *p, struct pk_err *err)
 		return r;
 	add_veth(p);
 	r = pk_nl_send(p->inside, err);
-	if (r == 0)
-		r = pk_sysctl_eth(p->record->ifname, err);
 	return r;
 }
 
 int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err)
 {
+	/* An eth0 that was moved to another netns may have another ifindex there. */
+	const struct pk_host_end end = { p->record->slot, p->record->host_ifindex, 0 };
 	struct pk_nl_link link;
-	char host[16];
 	int r = pk_nl_link(p->inside, p->record->eth_ifindex, NULL, &link, err);
 
 	if (r == 0 && is_alive(p))
@@ -420,9 +413,9 @@ int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err)
 	if (r < 0 && r != -ENODEV)
 		return r;
 	/* eth0 was taken out of its netns, or deleted: the other end alone is of no use. */
-	cni_host_name(p->record->slot, host);
-	delete_link(p->at_home, host, "veth");
-	r = check_free(p, p->record->ifname, err);
+	r = pk_host_end_delete(p->at_home, &end, err);
+	if (r == 0)
+		r = check_free(p, p->record->ifname, err);
 	if (r == 0)
 		r = remake_inside(p, err);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bpfobj.h"
+#include "device.h"
 #include "epstore.h"
 #include "err.h"
 #include "netns.h"
@@ -54,5 +55,3 @@ int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err);
  * caller closes the endpoint.
  */
 int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err);
-/* "pk<slot>" */
-void cni_host_name(uint32_t slot, char name[16]);

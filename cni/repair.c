@@ -26,8 +26,10 @@ static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 
 	if (r == -ENODEV) {
 		r = pk_tap_create(&tap, &p->tap_fd, err);
-		if (r == 0)
-			r = pk_sysctl_tap(rec->tap, err);
+		if (r == 0) {
+			pk_nl_no_addrgen(p->inside, rec->tap_ifindex);
+			r = pk_nl_send(p->inside, err);
+		}
 		return r;
 	}
 	if (r < 0)

@@ -20,62 +20,15 @@ int cni_state_make(const struct pk_paths *paths, struct pk_err *err)
 		{ paths->endpoints, 0700 }, { paths->leases, 0700 }, { paths->run, 0755 },
 		{ paths->lock, 0700 },	    { paths->vm, 0751 },
 	};
+	int r = 0;
 
-	for (size_t i = 0; i < PK_ARRAY_LEN(dirs); i++) {
-		int r = pk_fs_mkdirs(dirs[i].path, dirs[i].mode, err);
-
-		if (r < 0) {
-			pk_fix(err, r, "make it writable for root, or move it with \"root\"");
-			return pk_code(err, r, PK_CODE_STATE);
-		}
-	}
-	return 0;
-}
-
-static void lock_path(const struct pk_paths *paths, const char *container_id, char *path,
-		      size_t room)
-{
-	snprintf(path, room, "%s/%s", paths->lock, container_id);
-}
-
-int cni_lock(const struct pk_paths *paths, const char *container_id, uint64_t deadline_ns, int *fd,
-	     struct pk_err *err)
-{
-	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 2];
-
-	lock_path(paths, container_id, path, sizeof(path));
-	for (;;) {
-		own_fd int held = -1;
-		struct stat ours, there;
-		int r = pk_fs_lock(path, deadline_ns, &held, err);
-
-		if (r == -ETIMEDOUT) {
-			pk_fail(err, 0, "another verb for this container id holds its lock");
-			pk_fix(err, 0, "wait for it, or end it: fuser %s", path);
-			return pk_code(err, r, PK_CODE_DEADLINE);
-		}
-		if (r < 0)
-			return pk_code(err, r, PK_CODE_STATE);
-		/* The one before us may have removed the file: then this lock is nobody's. */
-		if (fstat(held, &ours) == 0 && stat(path, &there) == 0 &&
-		    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
-			*fd = PK_MOVE(held, -1);
-			return 0;
-		}
-	}
-}
-
-void cni_lock_remove(const struct pk_paths *paths, const char *container_id)
-{
-	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 2];
-
-	lock_path(paths, container_id, path, sizeof(path));
-	unlink(path);
-}
-
-struct pk_lease_dir cni_leases(const struct pk_paths *paths, const struct pk_bpf *bpf)
-{
-	return pk_leases_now(paths, bpf ? &bpf->node : NULL);
+	for (size_t i = 0; i < PK_ARRAY_LEN(dirs) && r == 0; i++)
+		r = pk_fs_mkdirs(dirs[i].path, dirs[i].mode, err);
+	if (r == 0)
+		r = pk_records_make(paths, err);
+	if (r < 0)
+		pk_fix(err, r, "make it writable for root, or move it with \"root\"");
+	return pk_code(err, r, PK_CODE_STATE);
 }
 
 static void driver_path(const struct pk_paths *paths, const char *container_id, char *path,
@@ -99,14 +52,6 @@ int cni_driver_file_write(const struct pk_paths *paths, const struct pk_record *
 	if (r == 0 && chown(path, 0, group) < 0)
 		r = pk_fail(err, errno, "give %s to group %u", path, group);
 	return pk_code(err, r, PK_CODE_STATE);
-}
-
-void cni_driver_file_remove(const struct pk_paths *paths, const char *container_id)
-{
-	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 8];
-
-	driver_path(paths, container_id, path, sizeof(path));
-	unlink(path);
 }
 
 int cni_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err)

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "add.h"
+#include "epclear.h"
+#include "epfind.h"
 #include "fault.h"
 #include "fs.h"
 #include "log.h"
@@ -19,7 +21,8 @@
 #include "sweep.h"
 #include "txn.h"
 
-#define LOAD_MS 20000 /* for the first load alone */
+#define LOAD_MS	  20000 /* for the first load alone */
+#define FREE_SOME 16
 
 static void add_done(struct cni_add *add)
 {
@@ -131,8 +134,8 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	int r = cni_state_make(&call->paths, err);
 
 	if (r == 0)
-		r = cni_lock(&call->paths, call->env.container_id, call->deadline_ns, &add->lock,
-			     err);
+		r = pk_endpoint_lock(&call->paths, call->env.container_id, call->deadline_ns,
+				     &add->lock, err);
 	pk_fault("add-locked");
 	if (r == 0)
 		r = load(add, err);
@@ -144,16 +147,34 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	return r;
 }
 
-/* Slots and addresses of closed endpoints whose device is gone may be used by this ADD. */
-static int free_closed(struct cni_add *add, struct pk_err *err)
+/* Where no picketd sweeps, each ADD frees some of the closed endpoints whose device is gone: more
+ * than it makes, and never so many that it takes long. */
+static int free_some(struct cni_add *add, struct pk_err *err)
 {
 	struct pk_sweep sweep = { .paths = &add->call->paths,
 				  .bpf = add->bpf,
 				  .apply = true,
-				  .closed_only = true,
+				  .parts = PK_SWEEP_CLOSED,
+				  .most = FREE_SOME,
 				  .deadline_ns = add->call->deadline_ns };
 
 	return pk_sweep(&sweep, err);
+}
+
+int cni_add_make_room(struct cni_add *add, struct pk_err *err)
+{
+	struct pk_sweep sweep = { .paths = &add->call->paths,
+				  .bpf = add->bpf,
+				  .apply = true,
+				  .parts = PK_SWEEP_RECORDS,
+				  .deadline_ns = add->call->deadline_ns };
+	int r;
+
+	if (add->made_room)
+		return -ENOSPC;
+	add->made_room = true;
+	r = pk_sweep(&sweep, err);
+	return r < 0 ? r : 0;
 }
 
 /* Is the record's endpoint open in this netns? Devices that it lost there are made again. */
@@ -207,10 +228,11 @@ static int replace(struct cni_add *add, const struct pk_record_name *name, struc
 
 	add->keep4 = rec->ipv4;
 	add->keep6 = rec->ipv6;
-	if (!pk_bpf_same_epoch(add->bpf, rec->epoch)) { /* device and numbers are gone */
-		add->stale = *name;
+	/* From before a reboot: device and numbers are gone. */
+	add->has_stale = !name->slot || !pk_bpf_same_epoch(add->bpf, rec->epoch);
+	add->stale = *name;
+	if (add->has_stale)
 		return 0;
-	}
 	plumb.bpf = add->bpf;
 	plumb.record = rec;
 	plumb.ns = rec->netns_inode == add->ns.inode ? &add->ns : NULL;
@@ -230,10 +252,9 @@ static int forget(struct cni_add *add, struct pk_err *err)
 				     .ns = &add->ns,
 				     .in_the_way = true,
 				     .deadline_ns = add->call->deadline_ns };
-	int r = cni_endpoint_bury_old(&add->call->paths, add->bpf, &add->name, err);
 
-	if (r < 0 || !pk_slot_of(add->bpf, add->owner, 0))
-		return r;
+	if (!pk_slot_of(add->bpf, add->owner, 0))
+		return 0;
 	snprintf(tap, sizeof(tap), "%s", cni_tap_name(&add->args));
 	if (!add->call->conf.process)
 		left.tap = tap;
@@ -247,7 +268,8 @@ static int previous(struct cni_add *add, bool *answered, struct pk_str *out, str
 	const struct cni_call *call = add->call;
 	struct pk_record_name name;
 	own_record rec = { 0 };
-	int r = pk_record_find(&call->paths, call->env.container_id, call->env.ifname, &name, err);
+	int r = pk_endpoint_find(&call->paths, add->bpf, call->env.container_id, call->env.ifname,
+				 &name, err);
 
 	if (r == -ENOENT) {
 		*err = (struct pk_err){ 0 };
@@ -297,17 +319,31 @@ static void undo_open(void *arg)
 	struct cni_add *add = arg;
 
 	pk_endpoint_close(add->bpf, add->name.slot, pk_now_ns() + 100000000, NULL);
-	cni_driver_file_remove(&add->call->paths, add->rec.container_id);
+	pk_driver_file_remove(&add->call->paths, add->rec.container_id);
+}
+
+static int take_slot(struct cni_add *add, struct pk_err *err)
+{
+	const uint64_t until_ns = add->call->deadline_ns;
+	int r = pk_slot_take(add->bpf, add->owner, until_ns, &add->name.slot, err);
+
+	if (r == -ENOSPC && cni_add_make_room(add, NULL) == 0) {
+		*err = (struct pk_err){ 0 };
+		r = pk_slot_take(add->bpf, add->owner, until_ns, &add->name.slot, err);
+	}
+	if (r < 0)
+		return pk_fix(err, pk_code(err, r, PK_CODE_CAPACITY),
+			      "raise picketd's \"capacity\" and reboot, or stop something here");
+	return 0;
 }
 
 /* Slot, numbers, rule set, addresses: everything but devices. */
 static int allot(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 {
-	int r = pk_slot_take(add->bpf, add->owner, add->call->deadline_ns, &add->name.slot, err);
+	int r = take_slot(add, err);
 
 	if (r < 0)
-		return pk_fix(err, pk_code(err, r, PK_CODE_CAPACITY),
-			      "raise picketd's \"capacity\" and reboot, or stop something here");
+		return r;
 	pk_txn_add(txn, undo_slot, add);
 	pk_fault("add-slot");
 	r = cni_add_policy(add, err);
@@ -361,7 +397,7 @@ static int write_record(struct cni_add *add, struct pk_err *err)
 	const struct pk_paths *paths = &add->call->paths;
 	int r = 0;
 
-	if (add->stale.slot && add->stale.slot != add->rec.slot)
+	if (add->has_stale)
 		r = pk_record_delete(paths, &add->stale, err);
 	pk_fault("add-stale-gone");
 	if (r == 0)
@@ -399,7 +435,7 @@ static int commit(struct cni_add *add, struct pk_txn *txn, struct pk_str *out, s
 static int make(struct cni_add *add, struct pk_str *out, struct pk_err *err)
 {
 	PK_OWN(pk_txn_end) struct pk_txn txn = { 0 };
-	int r = free_closed(add, err);
+	int r = free_some(add, err);
 
 	pk_fault("add-swept");
 	if (r == 0)

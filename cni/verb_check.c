@@ -89,7 +89,8 @@ static int look(const struct cni_call *call, int *lock, struct pk_record *rec, s
 	if (r == 0)
 		r = cni_state_make(&call->paths, err);
 	if (r == 0)
-		r = cni_lock(&call->paths, call->env.container_id, call->deadline_ns, lock, err);
+		r = pk_endpoint_lock(&call->paths, call->env.container_id, call->deadline_ns, lock,
+				     err);
 	if (r == 0)
 		r = find(call, rec, err);
 	return r == 0 ? same_netns(call, rec, ns, err) : r;

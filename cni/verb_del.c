@@ -9,6 +9,7 @@
 
 #include "args.h"
 #include "endpoint.h"
+#include "epfind.h"
 #include "fault.h"
 #include "log.h"
 #include "own.h"
@@ -27,14 +28,13 @@ static int open_tables(const struct cni_call *call, struct pk_bpf **bpf)
 	return r;
 }
 
-/* Without a record, or beside one of before a reboot: what a killed ADD took. */
+/* Without a record, or beside one from before a reboot, a killed ADD may have left something. */
 static int forget(const struct cni_call *call, struct pk_bpf *bpf,
 		  const struct pk_record_name *name, struct pk_err *err)
 {
 	own_netns ns = PK_NETNS_NONE;
 	char tap[] = CNI_TAP_NAME;
 	struct pk_err gone = { 0 };
-	int r = cni_endpoint_bury_old(&call->paths, bpf, name, err);
 	struct cni_leftover left = {
 		.paths = &call->paths, .bpf = bpf, .who = name, .deadline_ns = call->deadline_ns
 	};
@@ -43,13 +43,13 @@ static int forget(const struct cni_call *call, struct pk_bpf *bpf,
 		left.ns = &ns;
 		left.tap = call->conf.process ? NULL : tap;
 	}
-	return r == 0 ? cni_endpoint_forget(&left, err) : r;
+	return cni_endpoint_forget(&left, err);
 }
 
 static int delete_one(struct cni_call *call, struct pk_bpf *bpf, struct pk_record_name *name,
 		      struct pk_err *err)
 {
-	int r = pk_record_find(&call->paths, name->container_id, name->ifname, name, err);
+	int r = pk_endpoint_find(&call->paths, bpf, name->container_id, name->ifname, name, err);
 	bool unknown = r == -ENOENT;
 
 	if (unknown)
@@ -76,13 +76,12 @@ int cni_verb_del(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 	strcpy(name.ifname, call->env.ifname);
 	r = cni_state_make(&call->paths, err);
 	if (r == 0)
-		r = cni_lock(&call->paths, call->env.container_id, call->deadline_ns, &lock, err);
+		r = pk_endpoint_lock(&call->paths, call->env.container_id, call->deadline_ns, &lock,
+				     err);
 	pk_fault("del-locked");
 	if (r < 0)
 		return r;
 	open_tables(call, &bpf);
 	r = delete_one(call, bpf, &name, err);
-	if (r == 0)
-		cni_lock_remove(&call->paths, call->env.container_id);
 	return pk_code(err, r, PK_CODE_STATE);
 }

@@ -73,7 +73,7 @@ static int collect(struct cni_call *call, struct pk_bpf *bpf, const struct pk_re
 	own_record rec = { 0 };
 	own_fd int lock = -1;
 	ino_t inode;
-	int r = cni_lock(&call->paths, name->container_id, call->deadline_ns, &lock, err);
+	int r = pk_endpoint_lock(&call->paths, name->container_id, call->deadline_ns, &lock, err);
 
 	if (r == 0)
 		r = pk_record_read(&call->paths, name, &rec, err);
@@ -87,10 +87,7 @@ static int collect(struct cni_call *call, struct pk_bpf *bpf, const struct pk_re
 			 rec.container_id, rec.netns);
 		return 0;
 	}
-	r = cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
-	if (r == 0)
-		cni_lock_remove(&call->paths, name->container_id);
-	return r;
+	return cni_endpoint_del(&call->paths, bpf, name, call->deadline_ns, err);
 }
 
 int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err)

@@ -125,6 +125,7 @@ static void sweep(void *arg)
 			      .found = on_orphan,
 			      .arg = u,
 			      .apply = true,
+			      .parts = PK_SWEEP_EVERYTHING,
 			      .deadline_ns = pk_now_ns() + SWEEP_NS };
 
 	if (u->args.nomad(u->args.arg) != PK_NOMAD_OFF)

@@ -375,7 +375,7 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 	 * a loader that was killed.
 	 */
 	if (r == 0)
-		r = pk_leases_rebuild(paths, &node, err);
+		r = pk_records_outlive(paths, &node, err);
 	pk_fault("leases-rebuilt");
 	return r == 0 ? pk_pin_make_current(paths, pk_bpf_own_build(), err) : r;
 }

@@ -17,9 +17,9 @@ static int would_fail(struct pk_err *err, int r, const char *fix)
 }
 
 static int check_address(const struct pk_paths *paths, const struct cni_conf *conf,
-			 const struct pk_bpf *bpf, struct pk_err *err)
+			 struct pk_err *err)
 {
-	const struct pk_lease_dir dir = pk_leases_now(paths, bpf ? &bpf->node : NULL);
+	const struct pk_lease_dir dir = pk_leases_now(paths);
 	struct cni_ipam ipam = { .pool = conf->pool,
 				 .n_pools = conf->n_pools,
 				 .gateway = conf->gateway };
@@ -57,5 +57,5 @@ int cni_status(const struct pk_paths *paths, const struct cni_conf *conf, uint64
 			*err = seen;
 		return would_fail(err, r, "`picket check` says more");
 	}
-	return check_address(paths, conf, bpf, err);
+	return check_address(paths, conf, err);
 }

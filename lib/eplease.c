@@ -11,15 +11,13 @@
 
 #define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
 
-struct pk_lease_dir pk_leases_now(const struct pk_paths *paths, const struct pk_node *node)
+struct pk_lease_dir pk_leases_now(const struct pk_paths *paths)
 {
-	struct pk_lease_dir dir = { .path = paths->leases };
+	struct pk_lease_dir dir = { .path = paths->leases, .marks = paths->pools };
 	struct timespec ts;
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	dir.now_s = (uint64_t)ts.tv_sec;
-	if (node)
-		memcpy(dir.epoch, node->epoch, sizeof(dir.epoch));
 	return dir;
 }
 
@@ -62,13 +60,45 @@ static int rebuild(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 	return r;
 }
 
-int pk_leases_rebuild(const struct pk_paths *paths, const struct pk_node *node, struct pk_err *err)
+/*
+ * A record of these tables keeps its name. An open one of before gets slot 0, a closed one goes:
+ * its device went with the tables' end, and its lease with it. One that can't be read has no
+ * numbers that anybody could trust.
+ */
+static int outlive(const struct pk_paths *paths, const struct pk_node *node,
+		   const struct pk_record_name *name, struct pk_err *err)
 {
-	const struct pk_lease_dir dir = pk_leases_now(paths, node);
+	own_record rec = { 0 };
+
+	if (pk_record_read(paths, name, &rec, NULL) == 0 &&
+	    memcmp(rec.epoch, node->epoch, sizeof(rec.epoch)) == 0)
+		return 0;
+	if (name->closed)
+		return pk_record_delete(paths, name, err);
+	return name->slot ? pk_record_outlive(paths, name, err) : 0;
+}
+
+static int outlive_all(const struct pk_paths *paths, const struct pk_node *node, struct pk_err *err)
+{
 	own_mem struct pk_record_name *list = NULL;
 	size_t n = 0;
 	int r = pk_records_list(paths, &list, &n, err);
 
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = outlive(paths, node, &list[i], err);
+	/* A read-only disk stops no load: the sweep does it once the disk can be written. */
+	return r == -EROFS ? 0 : r;
+}
+
+int pk_records_outlive(const struct pk_paths *paths, const struct pk_node *node, struct pk_err *err)
+{
+	const struct pk_lease_dir dir = pk_leases_now(paths);
+	own_mem struct pk_record_name *list = NULL;
+	size_t n = 0;
+	int r = outlive_all(paths, node, err);
+
+	if (r == 0)
+		r = pk_records_list(paths, &list, &n, err);
 	if (r == 0 && (n || access(dir.path, F_OK) == 0)) {
 		r = pk_fs_mkdirs(dir.path, 0700, err);
 		if (r == 0)
@@ -120,16 +150,17 @@ static int recorded(const struct pk_paths *paths, const struct pk_record_name *w
 	return r;
 }
 
-int pk_leases_drop_unrecorded(const struct pk_paths *paths, const struct pk_lease_dir *dir,
-			      const struct pk_record_name *who, struct pk_err *err)
+int pk_leases_drop_unrecorded(const struct pk_paths *paths, const struct pk_record_name *who,
+			      struct pk_err *err)
 {
+	const struct pk_lease_dir dir = pk_leases_now(paths);
 	struct pk_err unreadable = { 0 };
 	char owner[OWNER_ROOM];
 	own_str keep = { 0 };
 
 	if (recorded(paths, who, &keep, &unreadable) < 0)
 		return 0;
-	return drop(dir, pk_record_owner(who, owner), &keep, err);
+	return drop(&dir, pk_record_owner(who, owner), &keep, err);
 }
 
 static int give_back(const struct pk_lease_dir *dir, const union pk_addr *addr,
@@ -140,33 +171,20 @@ static int give_back(const struct pk_lease_dir *dir, const union pk_addr *addr,
 	return pk_lease_free(dir, addr, owner, err);
 }
 
-/* 1: another record of the owner is open, and read; 0: none is; -errno. */
-static int read_open(const struct pk_paths *paths, const struct pk_record_name *name,
-		     struct pk_record *record)
+int pk_leases_give_back(const struct pk_paths *paths, const struct pk_record_name *name,
+			const struct pk_record_name *another, struct pk_err *err)
 {
-	struct pk_record_name open;
-	int r = pk_record_find(paths, name->container_id, name->ifname, &open, NULL);
-
-	if (r == -ENOENT || (r == 0 && !name->closed && open.slot == name->slot))
-		return 0;
-	if (r == 0)
-		r = pk_record_read(paths, &open, record, NULL);
-	return r < 0 ? r : 1;
-}
-
-int pk_leases_give_back(const struct pk_paths *paths, const struct pk_lease_dir *dir,
-			const struct pk_record_name *name, struct pk_err *err)
-{
+	const struct pk_lease_dir dir = pk_leases_now(paths);
 	own_record rec = { 0 }, open = { 0 };
-	int moved = read_open(paths, name, &open), r;
 	char owner[OWNER_ROOM];
+	int r;
 
-	if (moved < 0)
+	if (another && pk_record_read(paths, another, &open, NULL) < 0)
 		return 0; /* which of them it has can't be told: they go with that record */
 	pk_record_owner(name, owner);
 	r = pk_record_read(paths, name, &rec, err);
 	if (r < 0) /* the leases themselves say whose they are */
-		return moved ? 0 : drop(dir, owner, NULL, err);
-	r = give_back(dir, &rec.ipv4, &open.ipv4, owner, err);
-	return r < 0 ? r : give_back(dir, &rec.ipv6, &open.ipv6, owner, err);
+		return another ? 0 : drop(&dir, owner, NULL, err);
+	r = give_back(&dir, &rec.ipv4, &open.ipv4, owner, err);
+	return r < 0 ? r : give_back(&dir, &rec.ipv6, &open.ipv6, owner, err);
 }

@@ -14,7 +14,8 @@
 #include "str.h"
 
 #define RECORD_MAX (1u << 20)
-#define CLOSED	   ".closed"
+#define CLOSED	   ".closed" /* the first release's, in the same directory */
+#define CLOSED_DIR "closed"
 #define FILE_ROOM  (PK_CNI_ID_MAX + PK_IFNAME_MAX + 32)
 
 void pk_record_done(struct pk_record *record)
@@ -61,7 +62,7 @@ int pk_record_name_parse(const char *file, struct pk_record_name *name)
 	if (!ifname || !*text || !*ifname || strlen(text) > PK_CNI_ID_MAX ||
 	    strlen(ifname) > PK_IFNAME_MAX)
 		return -EINVAL;
-	if (pk_parse_u64(slot, PK_CAPACITY_MAX, &number) < 0 || !number)
+	if (pk_parse_u64(slot, PK_CAPACITY_MAX, &number) < 0)
 		return -EINVAL;
 	name->slot = (uint32_t)number;
 	strcpy(name->container_id, text);
@@ -80,8 +81,15 @@ const char *pk_record_owner(const struct pk_record_name *name,
 static void make_path(const struct pk_paths *paths, const struct pk_record_name *name, bool closed,
 		      char path[PK_PATH_ROOM + FILE_ROOM])
 {
-	snprintf(path, PK_PATH_ROOM + FILE_ROOM, "%s/%s@%s@%u%s", paths->endpoints,
-		 name->container_id, name->ifname, name->slot, closed ? CLOSED : "");
+	snprintf(path, PK_PATH_ROOM + FILE_ROOM, "%s/%s%s@%s@%u", paths->endpoints,
+		 closed ? CLOSED_DIR "/" : "", name->container_id, name->ifname, name->slot);
+}
+
+static void make_old_path(const struct pk_paths *paths, const struct pk_record_name *name,
+			  char path[PK_PATH_ROOM + FILE_ROOM])
+{
+	snprintf(path, PK_PATH_ROOM + FILE_ROOM, "%s/%s@%s@%u" CLOSED, paths->endpoints,
+		 name->container_id, name->ifname, name->slot);
 }
 
 static int by_name(const void *a, const void *b)
@@ -94,24 +102,29 @@ static int by_name(const void *a, const void *b)
 	return r ? r : (int)x->slot - (int)y->slot;
 }
 
-/* Calls each for every record's name until it returns non-zero. */
-static int walk(const struct pk_paths *paths, int (*each)(void *arg, const struct pk_record_name *),
-		void *arg, struct pk_err *err)
+/* Calls each for every record's name in endpoints/, or in closed/, until it returns non-zero. */
+static int walk(const struct pk_paths *paths, bool closed,
+		int (*each)(void *arg, const struct pk_record_name *), void *arg,
+		struct pk_err *err)
 {
-	own_dir DIR *dir = opendir(paths->endpoints);
+	char path[PK_PATH_ROOM + FILE_ROOM];
+	own_dir DIR *dir = NULL;
 	const struct dirent *d;
 	int r = 0;
 
+	snprintf(path, sizeof(path), "%s%s", paths->endpoints, closed ? "/" CLOSED_DIR : "");
+	dir = opendir(path);
 	if (!dir && errno == ENOENT)
 		return 0;
 	if (!dir)
-		return pk_code(err, pk_fail(err, errno, "open %s", paths->endpoints),
-			       PK_CODE_STATE);
+		return pk_code(err, pk_fail(err, errno, "open %s", path), PK_CODE_STATE);
 	while (r == 0 && (d = readdir(dir))) {
 		struct pk_record_name name;
 
-		if (pk_record_name_parse(d->d_name, &name) == 0)
-			r = each(arg, &name);
+		if (pk_record_name_parse(d->d_name, &name) < 0)
+			continue;
+		name.closed |= closed;
+		r = each(arg, &name);
 	}
 	return r;
 }
@@ -139,8 +152,10 @@ int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, 
 		    struct pk_err *err)
 {
 	struct names names = { 0 };
-	int r = walk(paths, add_name, &names, err);
+	int r = walk(paths, false, add_name, &names, err);
 
+	if (r == 0)
+		r = walk(paths, true, add_name, &names, err);
 	if (r < 0) {
 		free(names.list);
 		return r;
@@ -150,6 +165,29 @@ int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, 
 	*list = names.list;
 	*n = names.n;
 	return 0;
+}
+
+struct some {
+	struct pk_record_name *list;
+	size_t n, room;
+};
+
+static int add_some(void *arg, const struct pk_record_name *name)
+{
+	struct some *some = arg;
+
+	if (some->n == some->room)
+		return 1;
+	some->list[some->n++] = *name;
+	return 0;
+}
+
+size_t pk_records_list_closed(const struct pk_paths *paths, struct pk_record_name *list, size_t n)
+{
+	struct some some = { .list = list, .room = n };
+
+	walk(paths, true, add_some, &some, NULL);
+	return some.n;
 }
 
 static int is_it(void *arg, const struct pk_record_name *name)
@@ -173,13 +211,37 @@ int pk_record_find(const struct pk_paths *paths, const char *container_id, const
 		return -ENOENT;
 	strcpy(want.container_id, container_id);
 	strcpy(want.ifname, ifname);
-	r = walk(paths, is_it, &want, err);
+	r = walk(paths, false, is_it, &want, err);
 	if (r < 0)
 		return r;
 	if (r == 0)
 		return -ENOENT;
 	*name = want;
 	return 0;
+}
+
+int pk_records_make(const struct pk_paths *paths, struct pk_err *err)
+{
+	char dir[PK_PATH_ROOM + FILE_ROOM];
+
+	snprintf(dir, sizeof(dir), "%s/" CLOSED_DIR, paths->endpoints);
+	return pk_fs_mkdirs(dir, 0700, err);
+}
+
+void pk_records_unmake(const struct pk_paths *paths)
+{
+	char dir[PK_PATH_ROOM + FILE_ROOM];
+
+	snprintf(dir, sizeof(dir), "%s/" CLOSED_DIR, paths->endpoints);
+	rmdir(dir);
+}
+
+bool pk_record_exists(const struct pk_paths *paths, const struct pk_record_name *name)
+{
+	char path[PK_PATH_ROOM + FILE_ROOM];
+
+	make_path(paths, name, name->closed, path);
+	return access(path, F_OK) == 0;
 }
 
 static int fail_state(struct pk_err *err, int r, const char *path)
@@ -194,6 +256,12 @@ static int fail_state(struct pk_err *err, int r, const char *path)
 	return pk_fix(err, r, "make room in the state directory, writable for root");
 }
 
+static bool is_of(const struct pk_record *record, const struct pk_record_name *name)
+{
+	return !strcmp(record->container_id, name->container_id) &&
+	       !strcmp(record->ifname, name->ifname) && (record->slot == name->slot || !name->slot);
+}
+
 int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *name,
 		   struct pk_record *record, struct pk_err *err)
 {
@@ -204,11 +272,12 @@ int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *na
 	int r;
 
 	make_path(paths, name, name->closed, path);
+	if (name->closed && access(path, F_OK) < 0)
+		make_old_path(paths, name, path);
 	r = pk_fs_read(path, RECORD_MAX, &text, &len, err);
 	if (r == 0)
 		r = pk_record_decode(path, text, len, &read, err);
-	if (r == 0 && (strcmp(read.container_id, name->container_id) ||
-		       strcmp(read.ifname, name->ifname) || read.slot != name->slot))
+	if (r == 0 && !is_of(&read, name))
 		r = pk_fail(err, 0, "tells of another endpoint than its name");
 	if (r < 0) {
 		pk_fix(err, r, "stop the allocation: DEL needs no more than the record's name");
@@ -258,6 +327,22 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 	return r < 0 ? fail_state(err, r, path) : 0;
 }
 
+/* Either the record is gone, or closed/ was never made, or the disk has no room for one more name
+ * there: then the first release's form has to do. */
+static int close_again(const struct pk_paths *paths, const struct pk_record_name *name,
+		       const char *from, const char *to)
+{
+	char dir[PK_PATH_ROOM + FILE_ROOM], old[PK_PATH_ROOM + FILE_ROOM];
+
+	if (access(from, F_OK) < 0)
+		return 0;
+	snprintf(dir, sizeof(dir), "%s/" CLOSED_DIR, paths->endpoints);
+	if (pk_fs_mkdirs(dir, 0700, NULL) == 0 && rename(from, to) == 0)
+		return 0;
+	make_old_path(paths, name, old);
+	return rename(from, old) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
 		    struct pk_err *err)
 {
@@ -265,9 +350,28 @@ int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *n
 
 	make_path(paths, name, false, from);
 	make_path(paths, name, true, to);
-	if (rename(from, to) < 0 && errno != ENOENT)
-		return fail_state(err, pk_fail(err, errno, "close"), from);
+	if (rename(from, to) < 0) {
+		int r = close_again(paths, name, from, to);
+
+		if (r < 0)
+			return fail_state(err, pk_fail(err, -r, "close"), from);
+	}
 	pk_fault("record-closed");
+	return 0;
+}
+
+int pk_record_outlive(const struct pk_paths *paths, const struct pk_record_name *name,
+		      struct pk_err *err)
+{
+	char from[PK_PATH_ROOM + FILE_ROOM], to[PK_PATH_ROOM + FILE_ROOM];
+	struct pk_record_name old = *name;
+
+	old.slot = 0;
+	make_path(paths, name, false, from);
+	make_path(paths, &old, false, to);
+	if (rename(from, to) < 0 && errno != ENOENT)
+		return fail_state(err, pk_fail(err, errno, "rename"), from);
+	pk_fault("record-outlived");
 	return 0;
 }
 
@@ -276,8 +380,11 @@ int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *
 {
 	char path[PK_PATH_ROOM + FILE_ROOM];
 
-	for (int closed = name->closed; closed < 2; closed++) {
-		make_path(paths, name, closed, path);
+	for (int closed = name->closed; closed < 3; closed++) {
+		if (closed < 2)
+			make_path(paths, name, closed, path);
+		else
+			make_old_path(paths, name, path);
 		if (unlink(path) < 0 && errno != ENOENT)
 			return fail_state(err, pk_fail(err, errno, "delete"), path);
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * An endpoint's record: one durable file `<container id>@<ifname>@<slot>`, `….closed` once DEL (or
- * its successor) has closed it. What outlives the process, the device and a reboot.
+ * An endpoint's record: one durable file `<container id>@<ifname>@<slot>`, which moves into closed/
+ * once DEL (or its successor) has closed it. Whoever loads the tables anew renames the records that
+ * were there before: their slots are nobody's any more, and they get 0 for one.
+ * What outlives the process, the device and a reboot.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,22 +64,34 @@ void pk_record_done(struct pk_record *record);
 struct pk_record_name {
 	char container_id[PK_CNI_ID_MAX + 1];
 	char ifname[PK_IFNAME_MAX + 1];
-	uint32_t slot;
+	uint32_t slot; /* 0: from before the tables were loaded */
 	bool closed;
 };
-int pk_record_name_parse(const char *file, struct pk_record_name *name); /* -EINVAL */
+/* A name in endpoints/; `….closed` was the first release's form of a closed one. -EINVAL. */
+int pk_record_name_parse(const char *file, struct pk_record_name *name);
 /* `<container id>@<ifname>`: the owner in a lease file. */
 const char *pk_record_owner(const struct pk_record_name *name,
 			    char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2]);
 
+/* Makes the directories, so that no DEL has to. */
+int pk_records_make(const struct pk_paths *paths, struct pk_err *err);
+/* Removes closed/, if it is empty. */
+void pk_records_unmake(const struct pk_paths *paths);
 /*
  * All records, open ones before closed ones, by container id; the caller frees. No directory: none.
  */
 int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, size_t *n,
 		    struct pk_err *err);
-/* The open record of a container id and interface: -ENOENT where there is none. */
+/* At most n closed records; returns how many were written to list. */
+size_t pk_records_list_closed(const struct pk_paths *paths, struct pk_record_name *list, size_t n);
+/*
+ * The open record of a container id and interface: -ENOENT where there is none. Reads the whole
+ * directory: with tables at hand use pk_endpoint_find (epfind.h).
+ */
 int pk_record_find(const struct pk_paths *paths, const char *container_id, const char *ifname,
 		   struct pk_record_name *name, struct pk_err *err);
+/* Is there a file of that name? */
+bool pk_record_exists(const struct pk_paths *paths, const struct pk_record_name *name);
 
 /* Strict: unknown keys, wrong types, a content that isn't its name's are errors (PK_CODE_STATE). */
 int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *name,
@@ -88,6 +102,9 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 /* Open -> closed by rename, not synced. One that is already closed, or gone, is success. */
 int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
 		    struct pk_err *err);
+/* The tables were loaded anew: an open record's slot becomes 0. */
+int pk_record_outlive(const struct pk_paths *paths, const struct pk_record_name *name,
+		      struct pk_err *err);
 /* A closed name: the closed file alone; an open one: either. Gone is success. */
 int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *name,
 		     struct pk_err *err);

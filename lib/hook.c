@@ -152,6 +152,16 @@ static bool handle_taken(const struct pk_nl_filter_info *list, size_t n, uint32_
 	return false;
 }
 
+/* Where the other kind of the two is there already it serves as well: the error is nobody's. */
+static void make_place(struct pk_nl *nl, const struct pk_hook *hook)
+{
+	if (hook->alone)
+		pk_nl_ingress(nl, hook->ifindex);
+	else
+		pk_nl_clsact(nl, hook->ifindex);
+	pk_nl_send(nl, NULL);
+}
+
 /*
  * A new filter of the same preference goes to the head of its list; the old one of ours goes after.
  */
@@ -169,7 +179,7 @@ static int move_to_head(struct pk_nl *nl, const struct pk_hook *hook,
 	while (handle_taken(list, n, filter.handle))
 		filter.handle++;
 	if (seen->state == PK_HOOK_MISSING)
-		pk_nl_clsact(nl, hook->ifindex);
+		make_place(nl, hook);
 	pk_nl_filter(nl, &filter);
 	r = pk_nl_send(nl, err);
 	if (r == 0 && seen->handle) {

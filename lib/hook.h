@@ -13,6 +13,7 @@
 struct pk_hook {
 	uint32_t ifindex;
 	bool egress;
+	bool alone;	  /* no filter of ours at the other direction: `ingress` is enough */
 	bool tcx;	  /* ours is a TCX program */
 	int prog;	  /* descriptor of ours */
 	const char *name; /* of the filter */

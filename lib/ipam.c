@@ -84,6 +84,13 @@ const struct pk_prefix *cni_block_of(const struct cni_ipam *ipam, const union pk
 	return NULL;
 }
 
+bool cni_ipam_is_held(const struct cni_ipam *ipam, const union pk_addr *addr)
+{
+	const struct pk_lease *l = find(ipam, addr);
+
+	return l && l->state == PK_LEASE_HELD;
+}
+
 bool cni_ipam_has_family(const struct cni_ipam *ipam, bool v6)
 {
 	for (size_t i = 0; i < ipam->n_pools; i++)
@@ -110,6 +117,27 @@ static bool pick_free(const struct cni_ipam *ipam, const struct pk_prefix *block
 			return true;
 		}
 		tries += tries < size;
+	}
+	return false;
+}
+
+bool cni_ipam_pick_marked(const struct cni_ipam *ipam, const struct pk_lease_marks *marks,
+			  uint64_t hint, uint64_t now_s, union pk_addr *out)
+{
+	uint64_t size = cni_block_size(&marks->block, &ipam->gateway);
+
+	if (size > PK_MARKS_PLACES)
+		size = PK_MARKS_PLACES;
+	for (uint64_t i = 0; i < size; i++) {
+		union pk_addr a = cni_block_addr(&marks->block, &ipam->gateway, (hint + i) % size);
+		const uint32_t *mark = pk_lease_mark(marks, &a);
+
+		if (!mark || *mark == PK_MARK_HELD || pk_lease_mark_rests(*mark, now_s))
+			continue;
+		if (!ipam->is_local || !ipam->is_local(&a)) {
+			*out = a;
+			return true;
+		}
 	}
 	return false;
 }

@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "lease.h"
+#include "lease_marks.h"
 
 struct cni_ipam {
 	const struct pk_prefix *pool;
@@ -37,4 +38,12 @@ const struct pk_prefix *cni_block_of(const struct cni_ipam *ipam, const union pk
  * the one that rests longest. false: every address is held.
  */
 bool cni_ipam_pick(const struct cni_ipam *ipam, bool v6, uint64_t hint, union pk_addr *out);
+/*
+ * The same by the marks of one block, without any list: an address that is neither held nor rests.
+ * false: none that has a mark; the leases themselves may know more.
+ */
+bool cni_ipam_pick_marked(const struct cni_ipam *ipam, const struct pk_lease_marks *marks,
+			  uint64_t hint, uint64_t now_s, union pk_addr *out);
+/* Is it among the leases that are held? */
+bool cni_ipam_is_held(const struct cni_ipam *ipam, const union pk_addr *addr);
 bool cni_ipam_has_family(const struct cni_ipam *ipam, bool v6);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +32,8 @@ void pk_leases_sort(struct pk_lease *leases, size_t n)
 		qsort(leases, n, sizeof(*leases), compare);
 }
 
+enum name { NAME_FOREIGN, NAME_LEASE, NAME_RESTED };
+
 static unsigned int dots(const char *name)
 {
 	unsigned int n = 0;
@@ -42,38 +43,32 @@ static unsigned int dots(const char *name)
 	return n;
 }
 
-static void epoch_text(const uint64_t epoch[2], char text[33])
+/* "<address>.<seconds>.<32 hex digits>": where the first release let an address rest. */
+static bool is_rested(char *text)
 {
-	snprintf(text, 33, "%016" PRIx64 "%016" PRIx64, epoch[0], epoch[1]);
-}
+	union pk_addr addr;
+	uint64_t seconds;
+	char *epoch = strrchr(text, '.'), *time;
 
-/* "<address>" or "<address>.<seconds>.<epoch>" -> lease; false for any other name. */
-static bool parse_name(const char *name, const struct pk_lease_dir *dir, struct pk_lease *lease)
-{
-	char addr[NAME_ROOM], epoch[33], *time, *stamp;
-	unsigned int n = dots(name);
-
-	if (*name == '.' || strlen(name) >= sizeof(addr))
-		return false;
-	strcpy(addr, name);
-	*lease = (struct pk_lease){ .state = PK_LEASE_HELD };
-	if (n == 0 || n == 3)
-		return pk_addr_parse(addr, &lease->addr) == 0;
-	stamp = strrchr(addr, '.');
-	*stamp++ = '\0';
-	time = strrchr(addr, '.');
-	if (!time)
+	*epoch++ = '\0';
+	time = strrchr(text, '.');
+	if (!time || strlen(epoch) != 32)
 		return false;
 	*time++ = '\0';
-	if (pk_addr_parse(addr, &lease->addr) < 0 ||
-	    pk_parse_u64(time, UINT32_MAX, &lease->freed_s) < 0)
-		return false;
-	epoch_text(dir->epoch, epoch);
-	lease->state = PK_LEASE_RESTING;
-	if (strcmp(stamp, epoch) || lease->freed_s > dir->now_s ||
-	    dir->now_s - lease->freed_s >= PK_LEASE_REST_S)
-		lease->state = PK_LEASE_FREE;
-	return true;
+	return pk_addr_parse(text, &addr) == 0 && pk_parse_u64(time, UINT32_MAX, &seconds) == 0;
+}
+
+static enum name parse_name(const char *name, union pk_addr *addr)
+{
+	char text[NAME_ROOM];
+	unsigned int n = dots(name);
+
+	if (*name == '.' || strlen(name) >= sizeof(text))
+		return NAME_FOREIGN;
+	if (n == 0 || n == 3)
+		return pk_addr_parse(name, addr) == 0 ? NAME_LEASE : NAME_FOREIGN;
+	strcpy(text, name);
+	return is_rested(text) ? NAME_RESTED : NAME_FOREIGN;
 }
 
 static int open_dir(const struct pk_lease_dir *dir, DIR **out, struct pk_err *err)
@@ -84,30 +79,47 @@ static int open_dir(const struct pk_lease_dir *dir, DIR **out, struct pk_err *er
 	return pk_code(err, pk_fail(err, errno, "open %s", dir->path), PK_CODE_STATE);
 }
 
-static int append(struct pk_str *list, const struct pk_lease *lease, struct pk_err *err)
+static void append(struct pk_str *list, const union pk_addr *addr, enum pk_lease_state state,
+		   uint64_t freed_s)
 {
-	pk_str_addn(list, lease, sizeof(*lease));
-	return list->failed ? pk_fail(err, E2BIG, "more than %d leases", LEASES_MAX) : 0;
+	const struct pk_lease lease = { .addr = *addr, .state = state, .freed_s = freed_s };
+
+	pk_str_addn(list, &lease, sizeof(lease));
+}
+
+static void add_resting(void *arg, const union pk_addr *addr, uint32_t freed_s)
+{
+	append(arg, addr, PK_LEASE_RESTING, freed_s);
+}
+
+static int read_held(const struct pk_lease_dir *dir, struct pk_str *list, struct pk_err *err)
+{
+	own_dir DIR *d = NULL;
+	struct dirent *e;
+	int r = open_dir(dir, &d, err);
+
+	while (r == 0 && (e = readdir(d))) {
+		union pk_addr addr;
+		enum name name = parse_name(e->d_name, &addr);
+
+		if (name == NAME_RESTED)
+			unlinkat(dirfd(d), e->d_name, 0);
+		else if (name == NAME_LEASE)
+			append(list, &addr, PK_LEASE_HELD, 0);
+	}
+	return r;
 }
 
 int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t *n,
 		   struct pk_err *err)
 {
 	own_str list = { .cap = LEASES_MAX * sizeof(struct pk_lease) };
-	own_dir DIR *d = NULL;
-	struct dirent *e;
-	int r = open_dir(dir, &d, err);
+	int r = read_held(dir, &list, err);
 
-	while (r == 0 && (e = readdir(d))) {
-		struct pk_lease lease;
-
-		if (!parse_name(e->d_name, dir, &lease))
-			continue;
-		if (lease.state == PK_LEASE_FREE)
-			unlinkat(dirfd(d), e->d_name, 0);
-		else
-			r = append(&list, &lease, err);
-	}
+	if (r == 0)
+		pk_lease_marks_resting(dir, add_resting, &list);
+	if (r == 0 && list.failed)
+		r = pk_fail(err, E2BIG, "more than %d leases", LEASES_MAX);
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_STATE);
 	*n = list.len / sizeof(struct pk_lease);
@@ -206,16 +218,16 @@ int pk_lease_is(const struct pk_lease_dir *dir, const union pk_addr *addr, const
 int pk_lease_free(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err)
 {
-	char path[512], freed[600], epoch[33];
+	char path[512];
 	int r = pk_lease_is(dir, addr, owner, err);
 
 	if (r <= 0)
 		return r;
 	lease_path(dir, addr, path, sizeof(path));
-	epoch_text(dir->epoch, epoch);
-	snprintf(freed, sizeof(freed), "%s.%" PRIu64 ".%s", path, dir->now_s, epoch);
-	if (rename(path, freed) < 0 && errno != ENOENT)
+	if (unlink(path) < 0 && errno != ENOENT)
 		return pk_code(err, pk_fail(err, errno, "free lease %s", path), PK_CODE_STATE);
+	pk_fault("lease-freed");
+	pk_lease_marks_set(dir, addr, pk_lease_mark_now(dir->now_s));
 	return 0;
 }
 
@@ -237,9 +249,9 @@ int pk_leases_prune(const struct pk_lease_dir *dir, const char *const *keep, str
 		return r;
 	while ((e = readdir(d))) {
 		char path[600], owner[OWNER_ROOM];
-		struct pk_lease lease;
+		union pk_addr addr;
 
-		if (!parse_name(e->d_name, dir, &lease) || lease.state != PK_LEASE_HELD)
+		if (parse_name(e->d_name, &addr) != NAME_LEASE)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir->path, e->d_name);
 		if (read_owner(path, owner) == 0 && !is_in(owner, keep))

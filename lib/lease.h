@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Lease files: one an address, named by it, its content the owner ("<container id>@<ifname>").
- * Made by link(2), so that a lease never exists without its owner in it and two ADDs never get
- * one address. Not synced: rebuilt from the records. Freed = renamed to
- * "<address>.<boot time, s>.<epoch>", which rests PK_LEASE_REST_S and counts under its epoch only.
- * With the records beside them: eplease.h.
+ * Lease files: one an address that is held, named by it, its content the owner
+ * ("<container id>@<ifname>"). Made by link(2), so that a lease never exists without its owner in
+ * it and two ADDs never get one address. Not synced: rebuilt from the records. What rests is
+ * marked (lease_marks.h). With the records beside them: eplease.h.
  */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "addr.h"
 #include "err.h"
+#include "lease_marks.h"
 
-#define PK_LEASE_REST_S 60 /* a freed address rests this long while others are free */
+enum pk_lease_state { PK_LEASE_HELD, PK_LEASE_RESTING };
 
-enum pk_lease_state { PK_LEASE_FREE, PK_LEASE_HELD, PK_LEASE_RESTING };
-
-/* One line of the lease directory. */
 struct pk_lease {
 	union pk_addr addr;
 	enum pk_lease_state state;
@@ -29,11 +26,14 @@ void pk_leases_sort(struct pk_lease *leases, size_t n);
 
 struct pk_lease_dir {
 	const char *path;
+	const char *marks; /* directory of the marks; NULL: nothing rests */
 	uint64_t now_s;	   /* CLOCK_BOOTTIME */
-	uint64_t epoch[2]; /* of the node; a rest under another one is over */
 };
 
-/* Reads and sorts all leases (caller frees); removes the names whose rest is over. */
+/*
+ * Reads and sorts all leases, held and resting (caller frees): for who needs them all. Removes the
+ * names that the first release gave to what rested.
+ */
 int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t *n,
 		   struct pk_err *err);
 /* -EEXIST: held by another, or already by this owner. */

@@ -56,7 +56,12 @@ void pk_nl_down(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_mac(struct pk_nl *nl, uint32_t ifindex, const uint8_t mac[6]);
 void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu);
 void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
-void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex); /* kept where it is already there */
+/*
+ * Where filters hang; kept where it is already there. clsact has both directions, `ingress` one:
+ * each direction costs every later one on the machine a step (the kernel keeps a list of them).
+ */
+void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex);
+void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex);
 
 struct pk_nl_filter {
 	uint32_t ifindex;
@@ -91,6 +96,20 @@ void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
 int pk_nl_send(struct pk_nl *nl, struct pk_err *err);
 
 /* Reading. */
+
+/* Settings of the kernel's IP stack on a link (stack.h). */
+enum pk_nl_conf {
+	PK_NL_V4_FORWARDING,
+	PK_NL_V4_ACCEPT_LOCAL,
+	PK_NL_V4_RP_FILTER,
+	PK_NL_V4_ARP_IGNORE,
+	PK_NL_V4_ARP_ANNOUNCE,
+	PK_NL_V6_ACCEPT_RA,
+	PK_NL_V6_ACCEPT_DAD,
+	PK_NL_V6_FORWARDING,
+	PK_NL_CONF_COUNT,
+};
+
 struct pk_nl_link {
 	uint32_t ifindex;
 	char name[16];
@@ -103,6 +122,11 @@ struct pk_nl_link {
 		bool multi_queue, persist;
 	} tun;
 	uint32_t peer; /* IFLA_LINK; 0 = none */
+	uint32_t tx_queue_len;
+	uint32_t tx_queues;  /* of a tap: how many may be, or are, attached */
+	uint32_t xdp;	     /* id of the XDP program that it has, 0 = none */
+	uint32_t conf_known; /* a bit for each enum pk_nl_conf: the kernel told it */
+	int32_t conf[PK_NL_CONF_COUNT];
 };
 /* By ifindex, or where that is 0 by name; -ENODEV. */
 int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
@@ -135,20 +159,3 @@ int pk_nl_routes(struct pk_nl *nl, struct pk_nl_route_info **list, size_t *n, st
 /* A neighbour entry: 0 and its MAC, whether permanent; -ENOENT. */
 int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t mac[6],
 		    bool *permanent, struct pk_err *err);
-
-/*
- * /proc/sys/net/<family>/conf/<link>/<key> of the current netns ("ipv4", "eth0", "forwarding");
- * value as text.
- */
-int pk_sysctl_set(const char *family, const char *link, const char *key, const char *value,
-		  struct pk_err *err);
-/*
- * What every host end needs, both families: forwarding, accept_local, rp_filter 0, accept_ra 0,
- * arp_ignore...
- */
-int pk_sysctl_host_end(const char *link, struct pk_err *err);
-/* eth0: accept_ra 0, accept_dad 0; tap0: IPv6 off. In the alloc's netns. */
-int pk_sysctl_eth(const char *link, struct pk_err *err);
-int pk_sysctl_tap(const char *link, struct pk_err *err);
-/* No IPv6 on new devices of the current netns: the kernel has none, or a sysctl switched it off. */
-bool pk_ipv6_is_off(void);

@@ -28,6 +28,8 @@ struct pk_nl {
  * abort.
  */
 struct nl_msg *pk_nl_message(uint16_t type, uint16_t flags, const void *body, size_t size);
+/* Inside of IFLA_AF_SPEC: the kernel makes no link-local address. */
+void pk_nl_put_no_addrgen(struct nl_msg *msg);
 /* Takes msg over into the batch. fmt says what it does, for errors. */
 void pk_nl_push(struct pk_nl *nl, struct nl_msg *msg, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

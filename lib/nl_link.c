@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -56,14 +58,20 @@ static struct nl_msg *change(uint32_t ifindex, unsigned int flags, unsigned int 
 	return pk_nl_message(RTM_NEWLINK, 0, &body, sizeof(body));
 }
 
-void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex)
+void pk_nl_put_no_addrgen(struct nl_msg *msg)
 {
-	struct nl_msg *msg = change(ifindex, 0, 0);
-	struct nlattr *spec = nla_nest_start(msg, IFLA_AF_SPEC);
 	struct nlattr *inet6 = nla_nest_start(msg, AF_INET6);
 
 	nla_put_u8(msg, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	nla_nest_end(msg, inet6);
+}
+
+void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex)
+{
+	struct nl_msg *msg = change(ifindex, 0, 0);
+	struct nlattr *spec = nla_nest_start(msg, IFLA_AF_SPEC);
+
+	pk_nl_put_no_addrgen(msg);
 	nla_nest_end(msg, spec);
 	pk_nl_push(nl, msg, "addrgenmode none on link %u", ifindex);
 }
@@ -128,6 +136,75 @@ static void read_info(struct nlattr *attr, struct pk_nl_link *link)
 		read_tun(tb[IFLA_INFO_DATA], link);
 }
 
+static void take_conf(struct pk_nl_link *link, enum pk_nl_conf conf, const struct nlattr *all,
+		      size_t at)
+{
+	if (!all || (size_t)nla_len(all) < (at + 1) * sizeof(int32_t))
+		return;
+	memcpy(&link->conf[conf], (const char *)nla_data(all) + at * sizeof(int32_t),
+	       sizeof(int32_t));
+	link->conf_known |= 1u << conf;
+}
+
+/* IPv4's array begins with IPV4_DEVCONF_FORWARDING, which is 1. */
+static void read_conf4(struct nlattr *inet, struct pk_nl_link *link)
+{
+	const struct nlattr *all = nla_find(nla_data(inet), nla_len(inet), IFLA_INET_CONF);
+
+	take_conf(link, PK_NL_V4_FORWARDING, all, IPV4_DEVCONF_FORWARDING - 1);
+	take_conf(link, PK_NL_V4_ACCEPT_LOCAL, all, IPV4_DEVCONF_ACCEPT_LOCAL - 1);
+	take_conf(link, PK_NL_V4_RP_FILTER, all, IPV4_DEVCONF_RP_FILTER - 1);
+	take_conf(link, PK_NL_V4_ARP_IGNORE, all, IPV4_DEVCONF_ARP_IGNORE - 1);
+	take_conf(link, PK_NL_V4_ARP_ANNOUNCE, all, IPV4_DEVCONF_ARP_ANNOUNCE - 1);
+}
+
+static void read_conf6(struct nlattr *inet6, struct pk_nl_link *link)
+{
+	const struct nlattr *all = nla_find(nla_data(inet6), nla_len(inet6), IFLA_INET6_CONF);
+
+	take_conf(link, PK_NL_V6_ACCEPT_RA, all, DEVCONF_ACCEPT_RA);
+	take_conf(link, PK_NL_V6_ACCEPT_DAD, all, DEVCONF_ACCEPT_DAD);
+	take_conf(link, PK_NL_V6_FORWARDING, all, DEVCONF_FORWARDING);
+}
+
+static void read_families(struct nlattr *spec, struct pk_nl_link *link)
+{
+	struct nlattr *family;
+	int left;
+
+	nla_for_each_nested(family, spec, left)
+	{
+		if (nla_type(family) == AF_INET)
+			read_conf4(family, link);
+		else if (nla_type(family) == AF_INET6)
+			read_conf6(family, link);
+	}
+}
+
+static void read_xdp(struct nlattr *attr, struct pk_nl_link *link)
+{
+	struct nlattr *tb[IFLA_XDP_MAX + 1];
+
+	if (nla_parse_nested(tb, IFLA_XDP_MAX, attr, NULL) < 0)
+		return;
+	if (tb[IFLA_XDP_PROG_ID])
+		link->xdp = nla_get_u32(tb[IFLA_XDP_PROG_ID]);
+	else if (tb[IFLA_XDP_ATTACHED] && nla_get_u8(tb[IFLA_XDP_ATTACHED]))
+		link->xdp = UINT32_MAX; /* several: each mode has its own id */
+}
+
+static void read_more(struct nlattr **tb, struct pk_nl_link *link)
+{
+	if (tb[IFLA_LINKINFO])
+		read_info(tb[IFLA_LINKINFO], link);
+	if (tb[IFLA_TXQLEN])
+		link->tx_queue_len = nla_get_u32(tb[IFLA_TXQLEN]);
+	if (tb[IFLA_XDP])
+		read_xdp(tb[IFLA_XDP], link);
+	if (tb[IFLA_AF_SPEC])
+		read_families(tb[IFLA_AF_SPEC], link);
+}
+
 static int read_link(struct nlmsghdr *h, struct pk_nl_link *link)
 {
 	struct nlattr *tb[IFLA_MAX + 1];
@@ -147,8 +224,7 @@ static int read_link(struct nlmsghdr *h, struct pk_nl_link *link)
 		link->mtu = nla_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_LINK])
 		link->peer = nla_get_u32(tb[IFLA_LINK]);
-	if (tb[IFLA_LINKINFO])
-		read_info(tb[IFLA_LINKINFO], link);
+	read_more(tb, link);
 	return 0;
 }
 
@@ -173,6 +249,12 @@ static void add_link(void *arg, struct nlmsghdr *h)
 	links->list[links->n++] = link;
 }
 
+/* They are the larger part of each answer. */
+static void no_statistics(struct nl_msg *msg)
+{
+	nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+}
+
 int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
 	       struct pk_err *err)
 {
@@ -184,6 +266,7 @@ int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_n
 
 	if (!ifindex)
 		nla_put_string(msg, IFLA_IFNAME, name);
+	no_statistics(msg);
 	r = pk_nl_ask(nl, msg, add_link, &links);
 	list = links.list;
 	if (r == 0 && links.n != 1)
@@ -199,10 +282,12 @@ int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_n
 int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct pk_err *err)
 {
 	struct ifinfomsg body = { 0 };
+	struct nl_msg *msg = pk_nl_message(RTM_GETLINK, NLM_F_DUMP, &body, sizeof(body));
 	struct links links = { 0 };
-	int r = pk_nl_ask(nl, pk_nl_message(RTM_GETLINK, NLM_F_DUMP, &body, sizeof(body)), add_link,
-			  &links);
+	int r;
 
+	no_statistics(msg);
+	r = pk_nl_ask(nl, msg, add_link, &links);
 	if (r < 0) {
 		free(links.list);
 		return pk_code(err, pk_fail(err, -r, "list links"), PK_CODE_KERNEL);

@@ -17,8 +17,9 @@ static uint32_t parent_of(bool egress)
 	return TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
 }
 
-/* CREATE without EXCL and REPLACE: the one that is there stays, with its filters. */
-void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex)
+/* CREATE without EXCL and REPLACE: the one that is there stays, with its filters. Both kinds have
+ * one number. */
+static void push_qdisc(struct pk_nl *nl, uint32_t ifindex, const char *kind)
 {
 	struct tcmsg body = {
 		.tcm_ifindex = (int)ifindex,
@@ -27,8 +28,18 @@ void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex)
 	};
 	struct nl_msg *msg = pk_nl_message(RTM_NEWQDISC, NLM_F_CREATE, &body, sizeof(body));
 
-	nla_put_string(msg, TCA_KIND, "clsact");
-	pk_nl_push(nl, msg, "clsact on link %u", ifindex);
+	nla_put_string(msg, TCA_KIND, kind);
+	pk_nl_push(nl, msg, "%s on link %u", kind, ifindex);
+}
+
+void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex)
+{
+	push_qdisc(nl, ifindex, "clsact");
+}
+
+void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex)
+{
+	push_qdisc(nl, ifindex, "ingress");
 }
 
 static struct tcmsg filter_body(uint32_t ifindex, bool egress, uint32_t handle)

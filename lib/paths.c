@@ -33,6 +33,7 @@ int pk_paths_init(struct pk_paths *paths, const char *root, struct pk_err *err)
 		{ paths->run, "/run/picket" },
 		{ paths->lock, "/run/picket/lock" },
 		{ paths->vm, "/run/picket/vm" },
+		{ paths->pools, "/run/picket/pools" },
 		{ paths->socket, "/run/picket/picketd.sock" },
 		{ paths->bpffs, "/sys/fs/bpf" },
 		{ paths->pins, "/sys/fs/bpf/picket" },

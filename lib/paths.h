@@ -5,7 +5,8 @@
 
 #define PK_PATH_ROOM 512
 
-#define PK_LOCK_NODE "node" /* below lock/: the node's own, and so no container id */
+#define PK_LOCK_NODE	  "node"      /* below lock/: the node's own */
+#define PK_LOCK_ENDPOINTS "endpoints" /* below lock/: every container id's (eplock.h) */
 
 struct pk_paths {
 	char root[256];		      /* "" for / */
@@ -16,6 +17,7 @@ struct pk_paths {
 	char run[PK_PATH_ROOM];	       /* root/run/picket */
 	char lock[PK_PATH_ROOM];       /* run/lock */
 	char vm[PK_PATH_ROOM];	       /* run/vm: driver files */
+	char pools[PK_PATH_ROOM];      /* run/pools: marks of addresses (lease_marks.h) */
 	char socket[PK_PATH_ROOM];     /* run/picketd.sock */
 	char bpffs[PK_PATH_ROOM];      /* root/sys/fs/bpf: must be a bpffs */
 	char pins[PK_PATH_ROOM];       /* bpffs/picket, 0700 */

@@ -3,16 +3,16 @@
 #include "sweep.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+#include <uthash.h>
 
+#include "device.h"
+#include "epclear.h"
+#include "epfind.h"
 #include "eplease.h"
-#include "fault.h"
-#include "fs.h"
+#include "eplock.h"
 #include "netns.h"
 #include "own.h"
 #include "sweep_parts.h"
@@ -39,33 +39,52 @@ void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
 		sweep->found(sweep->arg, orphan);
 }
 
-const struct pk_nl_link *pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot)
-{
-	char name[16];
+/* A set of names. */
+struct pk_name_set {
+	UT_hash_handle hh;
+	char name[];
+};
 
-	snprintf(name, sizeof(name), "pk%u", slot);
-	for (size_t i = 0; i < run->n_links; i++)
-		if (!strcmp(run->links[i].name, name) && !strcmp(run->links[i].kind, "veth"))
-			return &run->links[i];
-	return NULL;
+bool pk_name_set_has(struct pk_name_set *set, const char *name)
+{
+	struct pk_name_set *found;
+
+	HASH_FIND_STR(set, name, found);
+	return found;
 }
 
-const struct pk_record_name *pk_sweep_record_of(const struct pk_sweep_run *run, const char *owner)
+void pk_name_set_add(struct pk_name_set **set, const char *name)
 {
-	char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	size_t len = strlen(name);
+	struct pk_name_set *entry;
 
-	for (size_t i = 0; i < run->n_records; i++)
-		if (!strcmp(pk_record_owner(&run->records[i], text), owner))
-			return &run->records[i];
-	return NULL;
+	if (pk_name_set_has(*set, name))
+		return;
+	entry = pk_alloc(sizeof(*entry) + len + 1);
+	memcpy(entry->name, name, len + 1);
+	HASH_ADD_STR(*set, name, entry);
 }
 
-bool pk_sweep_owns_slot(const struct pk_sweep_run *run, const struct pk_record_name *name)
+void pk_name_set_free(struct pk_name_set *set)
 {
-	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
-	const struct pk_bpf *bpf = run->sweep->bpf;
+	struct pk_name_set *entry, *next;
 
-	return bpf && pk_slot_of(bpf, pk_record_owner(name, owner), name->slot - 1) == name->slot;
+	HASH_ITER (hh, set, entry, next) {
+		HASH_DEL(set, entry);
+		free(entry);
+	}
+}
+
+bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot)
+{
+	const struct pk_host_end end = { .slot = slot };
+	struct pk_nl_link link;
+
+	if (!slot || slot > PK_CAPACITY_MAX)
+		return false;
+	if (run->links)
+		return run->host_end[slot];
+	return pk_host_end_find(run->nl, &end, &link, NULL) != -ENODEV;
 }
 
 /* The witnesses of a record's endpoint. */
@@ -82,22 +101,28 @@ static bool has_device(const struct pk_sweep_run *run, const struct pk_record_na
 
 	if (!pk_sweep_device(run, name->slot))
 		return false;
-	return !bpf || pk_sweep_owns_slot(run, name) || !pk_slot_taken(bpf, name->slot);
+	return !bpf || pk_endpoint_owns(bpf, name) || !pk_slot_taken(bpf, name->slot);
 }
 
+static bool has_netns(const struct pk_record *record)
+{
+	ino_t inode;
+
+	return record->netns && pk_netns_inode(record->netns, &inode) == 0 &&
+	       inode == record->netns_inode;
+}
+
+/* A device is witness enough: nothing else is asked beside it. */
 static struct witness ask(const struct pk_sweep_run *run, const struct pk_record_name *name)
 {
 	const struct pk_sweep *sweep = run->sweep;
 	struct witness w = { .device = has_device(run, name), .alloc = PK_ALLOC_GONE };
 	own_record record = { 0 };
-	ino_t inode;
 
-	if (pk_record_read(sweep->paths, name, &record, NULL) < 0)
-		w.netns = true;
-	else
-		w.netns = record.netns && pk_netns_inode(record.netns, &inode) == 0 &&
-			  inode == record.netns_inode;
-	if (!name->closed && sweep->alloc)
+	if (w.device || name->closed)
+		return w;
+	w.netns = pk_record_read(sweep->paths, name, &record, NULL) < 0 || has_netns(&record);
+	if (!w.netns && sweep->alloc)
 		w.alloc = sweep->alloc(sweep->arg, name->container_id);
 	return w;
 }
@@ -126,79 +151,27 @@ static const char *explain(const struct pk_record_name *name, const struct witne
 					 : "device and netns are gone, and Nomad gave no answer";
 }
 
-/*
- * Never waits: whoever holds it may be an ADD that waits for picketd, whose sweep this may be. A
- * lock file that was unlinked by its last holder counts as held.
- */
-int pk_sweep_lock(const struct pk_sweep *sweep, const char *container_id, int *fd,
-		  struct pk_err *err)
+/* Never waits: whoever holds the lock may be an ADD that waits for picketd, whose sweep this may
+ * be. */
+static int try_lock(const struct pk_sweep *sweep, const char *container_id, int *fd,
+		    struct pk_err *err)
 {
-	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 2];
-	struct stat held, named;
-	own_fd int lock = -1;
-	int r = pk_fs_mkdirs(sweep->paths->lock, 0700, err);
+	int r = pk_endpoint_lock(sweep->paths, container_id, 0, fd, err);
 
-	snprintf(path, sizeof(path), "%s/%s", sweep->paths->lock, container_id);
-	if (r == 0)
-		r = pk_fs_lock(path, 0, &lock, err);
-	if (r == -ETIMEDOUT)
-		return pk_fail(err, EBUSY, "an ADD or DEL of it is under way");
-	if (r < 0)
-		return r;
-	if (fstat(lock, &held) < 0 || stat(path, &named) < 0 || held.st_ino != named.st_ino)
-		return pk_fail(err, EBUSY, "an ADD or DEL of it is under way");
-	*fd = PK_MOVE(lock, -1);
-	return 0;
-}
-
-/* Removes the container's lock file with its last record. The lock is held. */
-static void drop_lock_file(const struct pk_sweep *sweep, const struct pk_record_name *name)
-{
-	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 2];
-	struct pk_record_name open;
-
-	if (pk_record_find(sweep->paths, name->container_id, name->ifname, &open, NULL) != -ENOENT)
-		return;
-	snprintf(path, sizeof(path), "%s/%s", sweep->paths->lock, name->container_id);
-	unlink(path);
-}
-
-static int delete_device(struct pk_sweep_run *run, uint32_t slot, struct pk_err *err)
-{
-	struct pk_nl_link link;
-	char name[16];
-	int r;
-
-	snprintf(name, sizeof(name), "pk%u", slot);
-	r = pk_nl_link(run->nl, 0, name, &link, err);
-	if (r < 0)
-		return r == -ENODEV ? 0 : r;
-	pk_nl_delete(run->nl, link.ifindex);
-	r = pk_nl_send(run->nl, err);
-	return r == -ENODEV ? 0 : r;
-}
-
-static int free_slot(struct pk_sweep_run *run, const struct pk_record_name *name,
-		     struct pk_err *err)
-{
-	struct pk_sweep *sweep = run->sweep;
-	int r = pk_endpoint_close(sweep->bpf, name->slot, sweep->deadline_ns, err);
-
-	return r < 0 ? r : pk_slot_free(sweep->bpf, name->slot, sweep->deadline_ns, err);
+	return r == -ETIMEDOUT ? pk_fail(err, EBUSY, "an ADD or DEL of it is under way") : r;
 }
 
 /* The sweep's first look may be old by now: an ADD again may have made the device since. */
 static bool is_back(const struct pk_sweep_run *run, const struct pk_record_name *name,
 		    const struct pk_record *record)
 {
-	char host[16];
-	ino_t inode;
+	const struct pk_host_end end = { .slot = name->slot };
+	struct pk_nl_link link;
 
-	snprintf(host, sizeof(host), "pk%u", name->slot);
-	if (pk_sweep_owns_slot(run, name) && if_nametoindex(host))
+	if (pk_endpoint_owns(run->sweep->bpf, name) &&
+	    pk_host_end_find(run->nl, &end, &link, NULL) != -ENODEV)
 		return true;
-	return !name->closed && record->netns && pk_netns_inode(record->netns, &inode) == 0 &&
-	       inode == record->netns_inode;
+	return !name->closed && has_netns(record);
 }
 
 /* Under the container's lock the witnesses are asked again: an ADD or a DEL may have come since. */
@@ -206,39 +179,49 @@ static int bury(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
 	const struct pk_record_name *name = arg;
 	struct pk_sweep *sweep = run->sweep;
+	const struct pk_clear clear = { sweep->paths, sweep->bpf, sweep->deadline_ns };
+	const struct pk_host_end end = { .slot = name->slot };
 	own_fd int lock = -1;
 	own_record record = { 0 };
-	struct pk_record_name other;
-	int r = pk_sweep_lock(sweep, name->container_id, &lock, err);
+	int r = try_lock(sweep, name->container_id, &lock, err);
 
 	if (r == 0 && sweep->all && has_device(run, name))
-		r = delete_device(run, name->slot, err);
+		r = pk_host_end_delete(run->nl, &end, err);
 	if (r < 0)
 		return r;
 	if (pk_record_read(sweep->paths, name, &record, err) == -ENOENT)
 		return 0;
 	if (!sweep->all && is_back(run, name, &record))
 		return pk_fail(err, EBUSY, "it is there again");
-	if (pk_sweep_owns_slot(run, name))
-		r = free_slot(run, name, err);
-	pk_fault("sweep-slot-freed");
-	if (r == 0)
-		r = pk_leases_give_back(sweep->paths, &run->leases, name, err);
-	if (r < 0)
-		return r;
-	r = pk_record_delete(sweep->paths, name, err);
-	if (r < 0)
-		return r;
-	if (pk_record_find(sweep->paths, name->container_id, name->ifname, &other, NULL) == -ENOENT)
-		pk_sweep_drop_driver_file(sweep->paths, name->container_id);
-	drop_lock_file(sweep, name);
-	return 0;
+	return pk_endpoint_clear(&clear, name, err);
+}
+
+/* The loader of the tables could not write: the record still has the number of a slot that these
+ * tables don't give it. */
+static void outlive(struct pk_sweep_run *run, struct pk_record_name *name)
+{
+	const struct pk_sweep *sweep = run->sweep;
+	own_record record = { 0 };
+	own_fd int lock = -1;
+
+	if (!sweep->bpf || !sweep->apply || name->closed || !name->slot ||
+	    pk_endpoint_owns(sweep->bpf, name) ||
+	    try_lock(sweep, name->container_id, &lock, NULL) < 0 ||
+	    pk_record_read(sweep->paths, name, &record, NULL) < 0 ||
+	    pk_bpf_same_epoch(sweep->bpf, record.epoch))
+		return;
+	if (pk_record_outlive(sweep->paths, name, NULL) == 0)
+		name->slot = 0;
 }
 
 static void sweep_record(struct pk_sweep_run *run, struct pk_record_name *name)
 {
-	struct witness w = ask(run, name);
-	struct pk_orphan orphan = { .kind = PK_ORPHAN_RECORD, .name = *name };
+	struct pk_orphan orphan = { .kind = PK_ORPHAN_RECORD };
+	struct witness w;
+
+	outlive(run, name);
+	orphan.name = *name;
+	w = ask(run, name);
 
 	/* A live endpoint is no orphan. */
 	if (!name->closed && (w.device || w.netns) && !run->sweep->all)
@@ -253,8 +236,39 @@ static void sweep_record(struct pk_sweep_run *run, struct pk_record_name *name)
 static void run_done(struct pk_sweep_run *run)
 {
 	pk_nl_close(run->nl);
+	pk_name_set_free(run->owners);
+	pk_name_set_free(run->containers);
 	free(run->links);
+	free(run->host_end);
 	free(run->records);
+}
+
+static int read_links(struct pk_sweep_run *run, struct pk_err *err)
+{
+	int r = pk_nl_links(run->nl, &run->links, &run->n_links, err);
+
+	if (r < 0)
+		return r;
+	run->host_end = pk_alloc((PK_CAPACITY_MAX + 1) * sizeof(*run->host_end));
+	for (size_t i = 0; i < run->n_links; i++)
+		run->host_end[pk_host_end_slot(&run->links[i])] = (uint32_t)i + 1;
+	run->host_end[0] = 0; /* every other device */
+	return 0;
+}
+
+/* Who has a record, and so keeps what is in its name. */
+static void index_records(struct pk_sweep_run *run)
+{
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+
+	for (size_t i = 0; i < run->n_records; i++) {
+		const struct pk_record_name *name = &run->records[i];
+
+		pk_name_set_add(&run->owners, pk_record_owner(name, owner));
+		pk_name_set_add(&run->containers, name->container_id);
+		if (pk_endpoint_owns(run->sweep->bpf, name))
+			run->slots[name->slot] = true;
+	}
 }
 
 static int begin(struct pk_sweep_run *run, struct pk_err *err)
@@ -263,43 +277,80 @@ static int begin(struct pk_sweep_run *run, struct pk_err *err)
 	int r = pk_records_list(sweep->paths, &run->records, &run->n_records, err);
 
 	if (r == 0)
-		r = pk_nl_open(&run->nl, err);
+		r = read_links(run, err);
 	if (r == 0)
-		r = pk_nl_links(run->nl, &run->links, &run->n_links, err);
-	run->leases = pk_leases_now(sweep->paths, sweep->bpf ? &sweep->bpf->node : NULL);
+		index_records(run);
+	run->leases = pk_leases_now(sweep->paths);
 	return r;
 }
 
-static bool any_closed(const struct pk_sweep *sweep)
-{
-	own_mem struct pk_record_name *list = NULL;
-	size_t n = 0;
+/* Enough for one look: those whose device is still there stand before none that is gone. */
+#define CLOSED_SEEN 64
 
-	return pk_records_list(sweep->paths, &list, &n, NULL) == 0 && n && list[n - 1].closed;
+/* Closed records alone, and few of them: no list of devices and records is made. */
+static void sweep_closed(struct pk_sweep_run *run)
+{
+	struct pk_record_name list[CLOSED_SEEN];
+	struct pk_sweep *sweep = run->sweep;
+	size_t n = pk_records_list_closed(sweep->paths, list, PK_ARRAY_LEN(list));
+
+	for (size_t i = 0; i < n && sweep->n_removed < sweep->most; i++)
+		sweep_record(run, &list[i]);
+}
+
+static void sweep_only(struct pk_sweep_run *run)
+{
+	for (size_t i = 0; i < run->sweep->n_only; i++) {
+		struct pk_record_name name = run->sweep->only[i];
+
+		sweep_record(run, &name);
+	}
+}
+
+static void sweep_parts(struct pk_sweep_run *run, unsigned int parts)
+{
+	for (size_t i = 0; i < run->n_records; i++)
+		if (parts & (run->records[i].closed ? PK_SWEEP_CLOSED : PK_SWEEP_OPEN))
+			sweep_record(run, &run->records[i]);
+	if (parts & PK_SWEEP_DEVICES)
+		pk_sweep_devices(run);
+	if (parts & PK_SWEEP_SLOTS)
+		pk_sweep_slots(run);
+	if (parts & PK_SWEEP_LEASES)
+		pk_sweep_leases(run);
+	if (!(parts & PK_SWEEP_FILES))
+		return;
+	pk_sweep_driver_files(run);
+	pk_sweep_files(run);
+}
+
+static int sweep_whole(struct pk_sweep_run *run, struct pk_err *err)
+{
+	struct pk_sweep *sweep = run->sweep;
+	int r = begin(run, err);
+
+	if (r < 0)
+		return r;
+	sweep_parts(run, sweep->all ? PK_SWEEP_EVERYTHING : sweep->parts);
+	if (!sweep->all || !sweep->apply)
+		return 0;
+	pk_records_unmake(sweep->paths);
+	return pk_bpf_unpin_all(sweep->paths, err);
 }
 
 int pk_sweep(struct pk_sweep *sweep, struct pk_err *err)
 {
 	PK_OWN(run_done) struct pk_sweep_run run = { .sweep = sweep };
-	int r;
+	int r = pk_nl_open(&run.nl, err);
 
 	sweep->n_found = sweep->n_removed = 0;
-	if (sweep->closed_only && !any_closed(sweep))
-		return 0;
-	r = begin(&run, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < run.n_records; i++)
-		if (!sweep->closed_only || run.records[i].closed)
-			sweep_record(&run, &run.records[i]);
-	if (sweep->closed_only)
-		return 0;
-	pk_sweep_devices(&run);
-	pk_sweep_slots(&run);
-	pk_sweep_leases(&run);
-	pk_sweep_driver_files(&run);
-	pk_sweep_files(&run);
-	if (sweep->all && sweep->apply)
-		r = pk_bpf_unpin_all(sweep->paths, err);
-	return r;
+	if (!sweep->only && !sweep->most)
+		return sweep_whole(&run, err);
+	if (sweep->only)
+		sweep_only(&run);
+	else
+		sweep_closed(&run);
+	return 0;
 }

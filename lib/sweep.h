@@ -25,7 +25,7 @@ enum pk_orphan_kind {
 	PK_ORPHAN_LEASE,  /* no record of its owner */
 	PK_ORPHAN_DRIVER_FILE,
 	PK_ORPHAN_DEVICE, /* pk<n> that no record names: reported, removed by `all` only */
-	PK_ORPHAN_FILE,	  /* of a process that was killed: half-written, or a lock */
+	PK_ORPHAN_FILE,	  /* of a process that was killed: half-written */
 };
 
 struct pk_orphan {
@@ -38,6 +38,18 @@ struct pk_orphan {
 	bool removed;
 };
 
+/* Parts of a sweep: each may be done by itself, in this order. */
+enum pk_sweep_part {
+	PK_SWEEP_CLOSED = 1, /* closed records, found in their own directory */
+	PK_SWEEP_OPEN = 2,   /* open records: reads the directory of them all */
+	PK_SWEEP_RECORDS = PK_SWEEP_CLOSED | PK_SWEEP_OPEN,
+	PK_SWEEP_DEVICES = 4,
+	PK_SWEEP_SLOTS = 8,
+	PK_SWEEP_LEASES = 16,
+	PK_SWEEP_FILES = 32, /* driver files, and what was half written */
+	PK_SWEEP_EVERYTHING = 63,
+};
+
 struct pk_sweep {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf; /* NULL: nothing is loaded; records and files alone */
@@ -46,8 +58,11 @@ struct pk_sweep {
 	void (*found)(void *arg, const struct pk_orphan *orphan); /* may be NULL */
 	void *arg;
 	bool apply;
-	bool closed_only; /* the plugin's: closed records whose device is gone, nothing else */
-	bool all;	  /* everything of Picket, live or not: devices, records, leases, pins */
+	bool all;	    /* everything of Picket, live or not: devices, records, leases, pins */
+	unsigned int parts; /* enum pk_sweep_part; `all` takes EVERYTHING */
+	const struct pk_record_name *only; /* instead of the directories' records; NULL: those */
+	size_t n_only;
+	unsigned int most; /* of CLOSED alone: so many at most are removed; 0: no limit */
 	uint64_t deadline_ns;
 	unsigned int n_found, n_removed; /* out */
 };

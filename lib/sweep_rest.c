@@ -3,11 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "device.h"
+#include "epclear.h"
 #include "fs.h"
 #include "own.h"
 #include "str.h"
@@ -17,14 +20,6 @@
 #define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
 
 /* Slots. */
-
-static bool slot_has_record(const struct pk_sweep_run *run, uint32_t slot)
-{
-	for (size_t i = 0; i < run->n_records; i++)
-		if (run->records[i].slot == slot && pk_sweep_owns_slot(run, &run->records[i]))
-			return true;
-	return false;
-}
 
 static int free_slot(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
@@ -42,8 +37,7 @@ void pk_sweep_slots(struct pk_sweep_run *run)
 	for (uint32_t slot = 1; bpf && slot <= bpf->node.capacity; slot++) {
 		struct pk_orphan orphan = { .kind = PK_ORPHAN_SLOT, .name.slot = slot };
 
-		if (!pk_slot_taken(bpf, slot) || pk_sweep_device(run, slot) ||
-		    slot_has_record(run, slot))
+		if (!pk_slot_taken(bpf, slot) || pk_sweep_device(run, slot) || run->slots[slot])
 			continue;
 		orphan.removable = pk_slot_age(bpf, slot) > PK_SWEEP_AGE_S;
 		snprintf(orphan.what, sizeof(orphan.what), "slot %u", slot);
@@ -105,7 +99,7 @@ static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
 	struct lease lease;
 
 	if (read_lease(run, addr, &lease) < 0 ||
-	    (pk_sweep_record_of(run, lease.owner) && !run->sweep->all))
+	    (pk_name_set_has(run->owners, lease.owner) && !run->sweep->all))
 		return;
 	orphan.young = is_young(lease.path);
 	orphan.removable = !orphan.young;
@@ -115,20 +109,42 @@ static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
 	pk_sweep_report(run, &orphan, free_lease, &lease);
 }
 
-/* No address needs to rest where everything goes. */
-static void drop_resting(const struct pk_sweep_run *run)
+/* Where everything goes no address needs to rest. */
+static void drop_marks(const struct pk_sweep_run *run)
 {
-	own_dir DIR *dir = opendir(run->sweep->paths->leases);
+	own_dir DIR *dir = opendir(run->sweep->paths->pools);
 	const struct dirent *d;
 
 	while (dir && (d = readdir(dir)))
 		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
 			unlinkat(dirfd(dir), d->d_name, 0);
+	rmdir(run->sweep->paths->pools);
+}
+
+struct held {
+	const struct pk_lease *list;
+	size_t n;
+};
+
+static int by_addr(const void *key, const void *lease)
+{
+	return memcmp(key, &((const struct pk_lease *)lease)->addr, sizeof(union pk_addr));
+}
+
+/* What rests has no lease: the list is sorted, and of one address the held entry comes first. */
+static bool is_held(void *arg, const union pk_addr *addr)
+{
+	const struct held *held = arg;
+	const struct pk_lease *l =
+		held->n ? bsearch(addr, held->list, held->n, sizeof(*l), by_addr) : NULL;
+
+	return l && l->state == PK_LEASE_HELD;
 }
 
 void pk_sweep_leases(struct pk_sweep_run *run)
 {
 	own_mem struct pk_lease *list = NULL;
+	struct held held;
 	size_t n = 0;
 
 	if (pk_leases_read(&run->leases, &list, &n, NULL) < 0)
@@ -136,8 +152,11 @@ void pk_sweep_leases(struct pk_sweep_run *run)
 	for (size_t i = 0; i < n; i++)
 		if (list[i].state == PK_LEASE_HELD)
 			sweep_lease(run, &list[i].addr);
+	held = (struct held){ list, n };
+	if (run->sweep->apply)
+		pk_lease_marks_settle(&run->leases, is_held, &held);
 	if (run->sweep->all && run->sweep->apply)
-		drop_resting(run);
+		drop_marks(run);
 }
 
 static void driver_path(const struct pk_paths *paths, const char *container_id,
@@ -146,27 +165,11 @@ static void driver_path(const struct pk_paths *paths, const char *container_id,
 	snprintf(path, PK_PATH_ROOM + 256, "%s/%.128s.json", paths->vm, container_id);
 }
 
-void pk_sweep_drop_driver_file(const struct pk_paths *paths, const char *container_id)
-{
-	char path[PK_PATH_ROOM + 256];
-
-	driver_path(paths, container_id, path);
-	unlink(path);
-}
-
 static int drop_driver_file(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
 	(void)err;
-	pk_sweep_drop_driver_file(run->sweep->paths, arg);
+	pk_driver_file_remove(run->sweep->paths, arg);
 	return 0;
-}
-
-static bool container_has_record(const struct pk_sweep_run *run, const char *container_id)
-{
-	for (size_t i = 0; i < run->n_records; i++)
-		if (!strcmp(run->records[i].container_id, container_id))
-			return true;
-	return false;
 }
 
 static void sweep_driver_file(struct pk_sweep_run *run, const char *file)
@@ -180,7 +183,7 @@ static void sweep_driver_file(struct pk_sweep_run *run, const char *file)
 		return;
 	memcpy(id, file, n - tail);
 	id[n - tail] = '\0';
-	if (container_has_record(run, id) && !run->sweep->all)
+	if (pk_name_set_has(run->containers, id) && !run->sweep->all)
 		return;
 	driver_path(run->sweep->paths, id, path);
 	orphan.young = is_young(path);
@@ -200,7 +203,7 @@ void pk_sweep_driver_files(struct pk_sweep_run *run)
 		sweep_driver_file(run, d->d_name);
 }
 
-/* Files that a killed process left: what it was writing, and its lock. */
+/* Files that a killed process was writing. */
 
 static int drop_temp(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
@@ -208,16 +211,6 @@ static int drop_temp(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 
 	(void)run;
 	return unlink(path) < 0 && errno != ENOENT ? pk_fail(err, errno, "%s", path) : 0;
-}
-
-static int drop_lock(struct pk_sweep_run *run, void *arg, struct pk_err *err)
-{
-	char path[PK_PATH_ROOM + 256];
-	own_fd int lock = -1;
-	int r = pk_sweep_lock(run->sweep, arg, &lock, err);
-
-	snprintf(path, sizeof(path), "%s/%s", run->sweep->paths->lock, (char *)arg);
-	return r < 0 ? r : drop_temp(run, path, err);
 }
 
 static bool is_temp(const char *name)
@@ -246,24 +239,25 @@ static void sweep_temps(struct pk_sweep_run *run, const char *directory)
 	}
 }
 
-static void sweep_locks(struct pk_sweep_run *run)
+/* The first release had a lock file for each container, and left some. */
+static void sweep_old_locks(struct pk_sweep_run *run)
 {
 	own_dir DIR *dir = opendir(run->sweep->paths->lock);
-	struct dirent *d;
+	const struct dirent *d;
 
 	while (dir && (d = readdir(dir))) {
 		struct pk_orphan orphan = { .kind = PK_ORPHAN_FILE, .removable = true };
 		char path[PK_PATH_ROOM + 256];
 
-		if (d->d_name[0] == '.' || !strcmp(d->d_name, "node") ||
-		    container_has_record(run, d->d_name))
+		if (d->d_name[0] == '.' || !strcmp(d->d_name, PK_LOCK_NODE) ||
+		    !strcmp(d->d_name, PK_LOCK_ENDPOINTS))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", run->sweep->paths->lock, d->d_name);
 		if (is_young(path) && !run->sweep->all)
 			continue;
 		snprintf(orphan.what, sizeof(orphan.what), "lock %.180s", d->d_name);
-		snprintf(orphan.why, sizeof(orphan.why), "no record of its container");
-		pk_sweep_report(run, &orphan, drop_lock, d->d_name);
+		snprintf(orphan.why, sizeof(orphan.why), "no lock has a file of its own any more");
+		pk_sweep_report(run, &orphan, drop_temp, path);
 	}
 }
 
@@ -274,21 +268,11 @@ void pk_sweep_files(struct pk_sweep_run *run)
 	sweep_temps(run, paths->endpoints);
 	sweep_temps(run, paths->leases);
 	sweep_temps(run, paths->vm);
-	sweep_locks(run);
+	sweep_temps(run, paths->pools);
+	sweep_old_locks(run);
 }
 
 /* Devices. */
-
-/* The slot that a name of our form stands for, 0 for any other name or kind. */
-static uint32_t slot_of_name(const struct pk_nl_link *link)
-{
-	uint64_t slot;
-
-	if (strncmp(link->name, "pk", 2) || strcmp(link->kind, "veth") ||
-	    pk_parse_u64(link->name + 2, PK_CAPACITY_MAX, &slot) < 0)
-		return 0;
-	return (uint32_t)slot;
-}
 
 static int delete_device(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
@@ -300,22 +284,24 @@ static int delete_device(struct pk_sweep_run *run, void *arg, struct pk_err *err
 	return r == -ENODEV ? 0 : r;
 }
 
-static bool is_known(const struct pk_sweep_run *run, uint32_t slot)
+/* Some record names that slot, whoever has it now. */
+static void mark_named(const struct pk_sweep_run *run, bool named[PK_CAPACITY_MAX + 1])
 {
 	for (size_t i = 0; i < run->n_records; i++)
-		if (run->records[i].slot == slot)
-			return true;
-	return false;
+		named[run->records[i].slot] = true;
 }
 
 void pk_sweep_devices(struct pk_sweep_run *run)
 {
+	bool named[PK_CAPACITY_MAX + 1] = { 0 };
+
+	mark_named(run, named);
 	for (size_t i = 0; i < run->n_links; i++) {
 		struct pk_nl_link *link = &run->links[i];
 		struct pk_orphan orphan = { .kind = PK_ORPHAN_DEVICE };
 
-		orphan.name.slot = slot_of_name(link);
-		if (!orphan.name.slot || (is_known(run, orphan.name.slot) && !run->sweep->all))
+		orphan.name.slot = pk_host_end_slot(link);
+		if (!orphan.name.slot || (named[orphan.name.slot] && !run->sweep->all))
 			continue;
 		snprintf(orphan.what, sizeof(orphan.what), "device %s", link->name);
 		snprintf(orphan.why, sizeof(orphan.why),

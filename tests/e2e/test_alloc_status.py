@@ -45,7 +45,10 @@ job "{name}" {{
 BEFORE = {"eth0_is_there":
           'nsenter --net="$CNI_NETNS" ip link add eth0 type veth peer name x',
           "lock_is_held": 'mkdir -p "$ROOT/run/picket/lock"'}
-UNDER = {"lock_is_held": 'flock "$ROOT/run/picket/lock/$CNI_CONTAINERID" '}
+# flock(1) takes another kind of lock than the plugin's.
+LOCKED = ("import fcntl, subprocess, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); "
+          "sys.exit(subprocess.call(sys.argv[2:]))")
+UNDER = {"lock_is_held": f'/usr/bin/python3 -c "{LOCKED}" "$ROOT/run/picket/lock/endpoints" '}
 
 
 def rows():

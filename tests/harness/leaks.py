@@ -2,12 +2,10 @@
 """What a node holds, to compare before and after."""
 import json
 import os
-import re
 
 # Arrays are as long before as after: those that say something are looked at by themselves.
 _ARRAYS = ("node", "numbers", "endpoints", "words", "rule_sets", "places", "buckets", "counters",
            "events", "programs")
-_RESTING = re.compile(r"\.\d+\.[0-9a-f]+$")	# <address>.<boot time>.<epoch>: a freed lease
 
 
 class Snapshot:
@@ -24,9 +22,9 @@ class Snapshot:
             "neighbours": {(n.get("dst"), n.get("dev")) for n in node.json(["ip", "-j", "neigh"])
                            if "PERMANENT" in n.get("state", [])},
             "pins": _pins(node),
-            "records": _names(node, "var/lib/picket/endpoints"),
-            "leases": {name for name in _names(node, "var/lib/picket/leases")
-                       if not _RESTING.search(name)},
+            "records": set(node.records()),
+            "leases": node.leases(),
+            "locks": _names(node, "run/picket/lock") - {"node", "endpoints"},
             "driver files": _names(node, "run/picket/vm"),
         }
         tables = node.tables

@@ -21,6 +21,7 @@ from .bpfmap import Tables
 from .cni import CniMixin
 from .daemon import DaemonMixin
 from .shell import binary, run, wait_for
+from .state import StateMixin
 
 _HOLD = ("mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/netns \"$1/sys/fs/bpf\" && "
          "mount -t bpf -o mode=700 bpf \"$1/sys/fs/bpf\" && "
@@ -63,7 +64,7 @@ class World:
         return netns.inside(self.net)
 
 
-class Node(CniMixin, DaemonMixin):
+class Node(CniMixin, DaemonMixin, StateMixin):
     """with Node("a") as node: ... ; everything is gone at the end, also after a failure."""
 
     def __init__(self, name="n1", options=None, base=None):

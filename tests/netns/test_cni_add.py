@@ -26,17 +26,6 @@ def open_word(node, slot):
     return node.tables.word(slot)[2] != 0
 
 
-def leases(node):
-    """Addresses in use, and those that rest."""
-    names = os.listdir(node.path("var/lib/picket/leases"))
-    resting = {n for n in names if re.search(r"\.\d+\.[0-9a-f]{32}$", n)}
-    return set(names) - resting, resting
-
-
-def records(node):
-    return sorted(os.listdir(node.path("var/lib/picket/endpoints")))
-
-
 def filters(where, device, hook):
     """Names of the bpf programs of a clsact hook, in order."""
     text = where.run(["tc", "-j", "filter", "show", "dev", device, hook]).stdout
@@ -114,9 +103,9 @@ def check_home(node, a):
     assert filters(node, host, "ingress") == ["pk_from_endpoint"]
     assert filters(node, host, "egress") == ["pk_to_endpoint"]
     assert open_word(node, a.slot)
-    assert records(node)[-1].startswith(f"{a.id}@eth0@{a.slot}") or any(
-        r == f"{a.id}@eth0@{a.slot}" for r in records(node))
-    assert {a.address(), a.address(6)} <= leases(node)[0]
+    assert node.records()[-1].startswith(f"{a.id}@eth0@{a.slot}") or any(
+        r == f"{a.id}@eth0@{a.slot}" for r in node.records())
+    assert {a.address(), a.address(6)} <= node.leases()
     routes = node.json(["ip", "-j", "route", "show", "dev", host])
     assert [r["dst"] for r in routes] == [a.address()]
     mode = os.stat(node.path(f"run/picket/vm/{a.id}.json")).st_mode & 0o777
@@ -148,7 +137,7 @@ def test_no_namespace_is_quarantine(make_node):
 
 
 def record(node, alloc):
-    name, = [r for r in records(node) if r.startswith(f"{alloc.id}@")]
+    name, = [r for r in node.records() if r.startswith(f"{alloc.id}@")]
     with open(node.path(f"var/lib/picket/endpoints/{name}"), encoding="utf-8") as file:
         return json.load(file)
 
@@ -204,8 +193,8 @@ def test_add_again_answers_the_same(make_node, mode):
     word = node.tables.word(a.slot)
     for _ in range(2):
         assert node.cni("ADD", a.id, a.path, args=a.args) == a.result
-    assert records(node) == [f"{a.id}@eth0@{a.slot}"] and node.tables.word(a.slot) == word
-    assert leases(node)[0] == {a.address(), a.address(6)}
+    assert node.records() == [f"{a.id}@eth0@{a.slot}"] and node.tables.word(a.slot) == word
+    assert node.leases() == {a.address(), a.address(6)}
 
 
 def test_add_again_mends_what_is_broken(make_node):
@@ -242,7 +231,7 @@ def test_add_again_in_another_netns_moves_the_address(make_node):
     wait_for(lambda: f"pk{slot}" not in node.run(["ip", "-o", "link"]).stdout, "the old device's end")
     c = node.add("acme", "c", "c")			# its ADD buries the old record
     assert c.address() != a.address()
-    assert {a.address(), a.address(6)} <= leases(node)[0]
+    assert {a.address(), a.address(6)} <= node.leases()
     assert node.run(new).returncode == 0
 
 
@@ -263,7 +252,7 @@ def test_reboot_keeps_the_address(make_node):
                              args=node.cni_args(ids[1], "acme", "db", "db"))
     assert second.address() == b.address()
     assert reaches(again, second) and reaches(second, fresh)
-    assert len(records(node)) == 3
+    assert len(node.records()) == 3
 
 
 def test_an_interface_of_another_is_left_alone(make_node, no_leaks):
@@ -290,7 +279,7 @@ def test_delete_needs_nothing_but_the_id(make_node):
     node.cni("DEL", a.id, "")
     node.cni("DEL", a.id, "/run/netns/never")
     b = node.add("acme", "api", "web")
-    assert records(node) == [f"{b.id}@eth0@{b.slot}"]
+    assert node.records() == [f"{b.id}@eth0@{b.slot}"]
 
 
 def test_delete_of_the_unknown_makes_nothing(make_node):
@@ -301,7 +290,6 @@ def test_delete_of_the_unknown_makes_nothing(make_node):
     before = Snapshot(node)
     node.cni("DEL", "never-added", "")
     before.assert_same(Snapshot(node))
-    assert "never-added" not in os.listdir(node.path("run/picket/lock"))
 
 
 def test_a_freed_address_rests(make_node):
@@ -311,7 +299,7 @@ def test_a_freed_address_rests(make_node):
     wait_for(lambda: gone(node, first), "the device to go")
     second = node.add("acme", "api", "web")
     assert second.address() != first.address()
-    assert any(name.startswith(first.address() + ".") for name in leases(node)[1])
+    assert first.address() in node.resting()
     others = [node.add("acme", "api", "web") for _ in range(4)]
     got = {a.address() for a in [second, *others]}
     assert got == {f"10.40.7.{n}" for n in range(2, 7)}	# the last one had no other choice
@@ -422,7 +410,7 @@ def test_gc_removes_what_is_gone_and_keeps_what_lives(make_node):
     assert error.value.code == 7
     node.cni("GC", conf=conf(node, **{"cni.dev/valid-attachments": [
         {"containerID": listed.id, "ifname": "eth0"}]}))
-    names = {name.split("@")[0] for name in records(node) if not name.endswith(".closed")}
+    names = {name.split("@")[0] for name in node.records() if not name.startswith("closed/")}
     assert names == {kept.id, listed.id, other.id}
     assert open_word(node, kept.slot) and not open_word(node, dead.slot)
 
@@ -457,7 +445,7 @@ def test_published_ports_are_taken_once(make_node):
     with pytest.raises(CniError) as error:
         node.add("acme", "api", "web", conf=conf(node, runtimeConfig=ports))
     assert error.value.code == 11
-    assert len(records(node)) == 1 and node.tables.count("published") == 2
+    assert len(node.records()) == 1 and node.tables.count("published") == 2
     node.delete(a)
     assert node.tables.count("published") == 0 and node.tables.count("open_ports") == 0
     b = node.add("acme", "api", "web", conf=conf(node, baseline="deny", runtimeConfig=ports))
@@ -543,7 +531,7 @@ def test_eight_at_a_time(make_node, no_leaks):
         alloc.result = node.cni("ADD", alloc.id, alloc.path, args=args)
     assert len({a.address() for a in allocs}) == len({a.slot for a in allocs}) == 8
     assert len({a.mac for a in allocs}) == len({a.address(6) for a in allocs}) == 8
-    assert len(records(node)) == 8
+    assert len(node.records()) == 8
     assert len({record(node, a)["identity"] for a in allocs}) == 1	# one set, one number
     for status, out, err in together(node, [("DEL", a, "") for a in allocs]):
         assert status == 0, out + err
@@ -551,8 +539,8 @@ def test_eight_at_a_time(make_node, no_leaks):
         node.drop_netns(alloc)
     wait_for(lambda: "pk" not in node.run(["ip", "-o", "link"]).stdout, "the devices to go")
     last = node.add("acme", "api", "web")		# buries all of them
-    assert records(node) == [f"{last.id}@eth0@{last.slot}"]
-    assert leases(node)[0] == {last.address(), last.address(6)}
+    assert node.records() == [f"{last.id}@eth0@{last.slot}"]
+    assert node.leases() == {last.address(), last.address(6)}
     assert node.tables.count("slots") == node.tables.count("by_address") - 1 == 1
 
 
@@ -563,7 +551,7 @@ def test_one_container_at_a_time(make_node):
     answers = together(node, [("ADD", alloc, "NOMAD_NAMESPACE=acme")] * 8)
     assert all(status == 0 for status, _, _ in answers), answers
     assert len({out for _, out, _ in answers}) == 1
-    assert len(records(node)) == 1 and node.tables.count("slots") == 1
+    assert len(node.records()) == 1 and node.tables.count("slots") == 1
 
 
 def test_cycles_leave_nothing(make_node):
@@ -577,4 +565,4 @@ def test_cycles_leave_nothing(make_node):
             before = Snapshot(node)
     after = Snapshot(node)
     before.assert_same(after, ignore=("records", "leases", "table slots"))
-    assert len(records(node)) == 1 and len(leases(node)[0]) == 2
+    assert len(node.records()) == 1 and len(node.leases()) == 2

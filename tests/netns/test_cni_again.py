@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import re
 import signal
 import struct
 import subprocess
@@ -22,16 +21,6 @@ ARGS = "NOMAD_NAMESPACE=acme"
 @pytest.fixture
 def node(make_node):
     return make_node(uplink=False)
-
-
-def held(node):
-    """Leases in use."""
-    return {name for name in os.listdir(node.path("var/lib/picket/leases"))
-            if not name.startswith(".") and not re.search(r"\.\d+\.[0-9a-f]{32}$", name)}
-
-
-def records(node):
-    return sorted(os.listdir(node.path("var/lib/picket/endpoints")))
 
 
 def is_open(node, slot):
@@ -86,8 +75,8 @@ def test_add_after_del_in_the_same_netns(make_node, mode):
         node.delete(a, drop=False)
         assert not is_open(node, a.slot)
         a.result = node.cni("ADD", a.id, a.path, args=a.args)
-        assert is_open(node, a.slot) and held(node) == {a.address(), a.address(6)}
-        assert records(node) == [f"{a.id}@eth0@{a.slot}"]
+        assert is_open(node, a.slot) and node.leases() == {a.address(), a.address(6)}
+        assert node.records() == [f"{a.id}@eth0@{a.slot}"]
         assert node.tables.count("slots") == 1
 
 
@@ -117,7 +106,7 @@ def test_killed_between_word_and_driver_file(node):
     assert alloc.driver_file()["ipv4"]["address"] == alloc.address()
 
 
-AFTER_A_REBOOT = ("leases-rebuilt", "add-loaded", "add-replaced", "add-slot", "add-leased",
+AFTER_A_REBOOT = ("record-outlived", "leases-rebuilt", "add-loaded", "add-replaced", "add-slot", "add-leased",
                   "add-stale-gone", "add-recorded")
 
 
@@ -132,8 +121,8 @@ def test_killed_after_a_reboot_then_add(make_node, point):
     node.drop_netns(again)
     again = node.new_netns(a.id)
     again.result = node.cni("ADD", a.id, again.path, args=ARGS)
-    assert again.address() == a.address() and held(node) == {a.address()}
-    assert records(node) == [f"{a.id}@eth0@{again.slot}"]
+    assert again.address() == a.address() and node.leases() == {a.address()}
+    assert node.records() == [f"{a.id}@eth0@{again.slot}"]
 
 
 @pytest.mark.parametrize("point", AFTER_A_REBOOT[2:])
@@ -153,8 +142,8 @@ def test_killed_after_a_reboot_then_del(make_node, point):
     device_goes(node, 2)
     last = node.add("acme", "last", "one")
     assert last.address() == a.address() and last.slot == 2
-    assert {name.split("@")[0] for name in records(node)} == {warm.id, last.id}
-    assert held(node) == {warm.address(), last.address()}
+    assert {name.split("@")[0] for name in node.records()} == {warm.id, last.id}
+    assert node.leases() == {warm.address(), last.address()}
 
 
 def test_killed_while_moving(node):
@@ -169,8 +158,8 @@ def test_killed_while_moving(node):
     left.wait()
     device_goes(node, slot)
     b = node.add("acme", "b", "b")			# buries the old one
-    assert len(records(node)) == 2
-    assert held(node) == {a.address(), a.address(6), b.address(), b.address(6)}
+    assert len(node.records()) == 2
+    assert node.leases() == {a.address(), a.address(6), b.address(), b.address(6)}
 
 
 @pytest.mark.parametrize("loader", ("picketd", "plugin"))
@@ -190,7 +179,7 @@ def test_leases_are_what_the_records_say_after_a_power_loss(make_node, loader):
         c = node.add("acme", "c", "c")
         wanted.add(c.address())
         assert len(wanted) == 3
-    assert held(node) == wanted
+    assert node.leases() == wanted
 
 
 def test_del_while_the_node_lock_is_held(node):
@@ -199,13 +188,13 @@ def test_del_while_the_node_lock_is_held(node):
     with open(node.path("run/picket/lock/node"), "r+", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         node.cni("DEL", a.id, a.path, conf=node.plugin_conf(deadline="400ms"))
-        assert not is_open(node, a.slot) and records(node) == [f"{a.id}@eth0@{a.slot}.closed"]
+        assert not is_open(node, a.slot) and node.records() == [f"closed/{a.id}@eth0@{a.slot}"]
         flags = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]["flags"]
         assert "UP" not in flags
     node.drop_netns(a)
     device_goes(node, a.slot)
     b = node.add("acme", "b", "b")
-    assert records(node) == [f"{b.id}@eth0@{b.slot}"] and node.tables.count("by_address") == 2
+    assert node.records() == [f"{b.id}@eth0@{b.slot}"] and node.tables.count("by_address") == 2
 
 
 @pytest.mark.parametrize("loaded", (True, False))
@@ -248,18 +237,18 @@ UNREADABLE = {"empty": "", "no record": "{}", "another release's": '{"version": 
 def test_a_record_that_cannot_be_read(node, content):
     """Malformed, or another release's: ADD says so and touches nothing, DEL needs the name alone."""
     a = node.add("acme", "api", "web")
-    name, = records(node)
+    name, = node.records()
     with open(node.path(f"var/lib/picket/endpoints/{name}"), "w", encoding="ascii") as file:
         file.write(content)
     with pytest.raises(CniError) as error:
         node.cni("ADD", a.id, a.path, args=a.args)
     assert error.value.code == 104 and "fix: " in error.value.details
-    assert is_open(node, a.slot) and records(node) == [name]
+    assert is_open(node, a.slot) and node.records() == [name]
     node.delete(a)
-    assert not is_open(node, a.slot) and records(node) == [name + ".closed"]
+    assert not is_open(node, a.slot) and node.records() == ["closed/" + name]
     device_goes(node, a.slot)
     b = node.add("acme", "b", "b")			# frees the address that the lease says is its
-    assert records(node) == [f"{b.id}@eth0@1"] and held(node) == {b.address(), b.address(6)}
+    assert node.records() == [f"{b.id}@eth0@1"] and node.leases() == {b.address(), b.address(6)}
 
 
 def test_del_leaves_a_device_of_another_alone(node):
@@ -270,13 +259,13 @@ def test_del_leaves_a_device_of_another_alone(node):
         node.run(["ip", "link", "add", name, "type", "bridge"])
         node.run(["ip", "link", "set", name, "up"])
     node.cni("DEL", a.id, "")
-    assert records(node) == [f"{c.id}@eth0@2"] and held(node) == {c.address(), c.address(6)}
+    assert node.records() == [f"{c.id}@eth0@2"] and node.leases() == {c.address(), c.address(6)}
     b = node.add("acme", "b", "b")
     assert b.slot == 3
     node.picket("sweep", "-all", "-apply")
     for name in ("pk1", "pk2"):
         assert "UP" in node.json(["ip", "-j", "link", "show", name])[0]["flags"]
-    assert records(node) == [] and "pk3" not in node.run(["ip", "-o", "link"]).stdout
+    assert node.records() == [] and "pk3" not in node.run(["ip", "-o", "link"]).stdout
 
 
 def other_layout(node):
@@ -287,7 +276,7 @@ def other_layout(node):
 
 
 def broken_record(node):
-    name, = records(node)
+    name, = node.records()
     with open(node.path(f"var/lib/picket/endpoints/{name}"), "w", encoding="ascii") as file:
         file.write("{}")
 
@@ -327,23 +316,27 @@ def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, s
     assert error["code"] == 107 and f"{verb} did not end" in error["msg"]
     assert bool(said) == bool(status)
     alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
-    assert is_open(node, alloc.slot) and len(records(node)) == 1
+    assert is_open(node, alloc.slot) and len(node.records()) == 1
 
 
 def test_check_waits_for_a_lock_and_runs_on(node):
     a = node.add("acme", "api", "web")
-    with open(node.path(f"run/picket/lock/{a.id}"), "r+", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with node.lock_containers():
         node.check(a, conf=node.plugin_conf(deadline="100ms"))
 
 
-def test_a_container_called_node(node):
-    """The name of the node's own lock."""
-    alloc = node.new_netns("node")
-    for verb in ("ADD", "DEL", "CHECK"):
-        with pytest.raises(CniError) as error:
-            node.cni(verb, alloc.id, alloc.path, args=ARGS)
-        assert error.value.code == 4 and "CNI_CONTAINERID" in error.value.msg
+@pytest.mark.parametrize("name", ["node", "endpoints", "closed"])
+def test_a_container_may_have_any_name(node, name):
+    """Also one of a lock or a directory of the plugin's own."""
+    alloc = node.new_netns(name)
+    alloc.args = "NOMAD_NAMESPACE=acme"
+    alloc.result = node.cni("ADD", alloc.id, alloc.path, args=alloc.args)
+    assert is_open(node, alloc.slot)
+    node.check(alloc)
+    node.delete(alloc)
+    wait_for(lambda: "pk" not in node.run(["ip", "-o", "link"]).stdout, "the device to go")
+    node.add("acme", "api", "web")
+    assert len(node.records()) == 1 and len(node.leases()) == 2
 
 
 def test_gc_takes_the_list_under_either_name(make_node):
@@ -386,3 +379,70 @@ def test_a_conflist_of_another_version_stops_no_del(node):
     a = node.add("acme", "api", "web")
     node.cni("DEL", a.id, a.path, conf={"cniVersion": "9.0.0", "type": "picket", "root": node.root})
     assert not is_open(node, a.slot)
+
+
+NOMAD_S = {"nomad": {"address": "http://127.0.0.1:1"}, "consul": None}
+
+
+def test_addresses_of_the_dead_come_back_without_picketd(make_node):
+    """Nobody says that the allocations are over, but device and netns are gone: the pool is not lost."""
+    node = make_node(uplink=False, pool=("10.40.7.0/29",))		# .2 to .6
+    old = [node.add("acme", "api", "web") for _ in range(4)]
+    node.reboot()
+    first = node.new_netns(old[0].id)
+    first.result = node.cni("ADD", first.id, first.path, args=ARGS)
+    assert first.address() == old[0].address()		# what comes again keeps its own
+    new = [node.add("acme", "api", "web") for _ in range(4)]
+    assert len({a.address() for a in [first, *new]}) == 5
+    assert len(node.records()) == 5 and len(node.leases()) == 5
+    with pytest.raises(CniError) as error:
+        node.add("acme", "api", "web")
+    assert error.value.code == 102
+
+
+def test_slots_of_the_dead_come_back_without_picketd(make_node):
+    node = make_node(uplink=False)
+    os.makedirs(os.path.join(node.root, "var/lib/picket"))
+    with open(os.path.join(node.root, "var/lib/picket/node.json"), "w", encoding="ascii") as file:
+        json.dump({"capacity": {"endpoints": 2}}, file)
+    allocs = [node.add("acme", "api", "web") for _ in range(2)]
+    with pytest.raises(CniError) as error:
+        node.add("acme", "api", "web")
+    assert error.value.code == 106
+    node.drop_netns(allocs[0])		# the agent was killed: no DEL
+    device_goes(node, allocs[0].slot)
+    assert node.add("acme", "api", "web").slot == allocs[0].slot
+
+
+def test_sweep_removes_the_dead_where_no_picketd_runs(make_node):
+    node = make_node(uplink=False, config=NOMAD_S)
+    dead = node.add("acme", "api", "web")
+    node.reboot()
+    live = node.add("acme", "api", "web")
+    node.start_picketd()
+    assert node.picket("sweep", "-apply", check=False).returncode == 1
+    assert f"{dead.id}@eth0@0" in node.records()		# Nomad is picketd's to ask
+    node.kill_picketd()
+    node.picket("sweep", "-apply")
+    assert node.records() == [f"{live.id}@eth0@{live.slot}"]
+    assert node.leases() == {live.address(), live.address(6)}
+
+
+@pytest.mark.parametrize("kind", ["veth", "dummy"])
+def test_del_touches_no_foreign_device(node, kind):
+    """A record of before a reboot names a slot whose device is somebody else's by now."""
+    a = node.add("acme", "api", "web")
+    node.reboot()
+    add = {"veth": ["type", "veth", "peer", "name", "other"], "dummy": ["type", "bridge"]}[kind]
+    node.run(["ip", "link", "add", f"pk{a.slot}", *add])
+    node.run(["ip", "link", "set", f"pk{a.slot}", "up"])
+    node.cni("DEL", a.id, "")		# nothing is loaded yet
+    link, = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])
+    assert "UP" in link["flags"]
+    b = node.add("acme", "api", "web")
+    assert b.slot != a.slot
+    node.cni("DEL", a.id, "")
+    node.run(["ip", "link", "set", f"pk{b.slot}", "address", "02:00:00:00:00:09"])
+    node.delete(b)
+    link, = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])
+    assert "UP" in link["flags"]

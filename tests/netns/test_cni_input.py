@@ -180,9 +180,7 @@ def no_bpffs(node, _row):
 
 def lock_is_held(node, row):
     first_endpoint(node, row)
-    file = open(node.path(f"run/picket/lock/{ID}"), "w", encoding="ascii")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    node.held = file
+    node.held = node.lock_containers()
 
 
 with open(GOLDEN, encoding="utf-8") as golden:

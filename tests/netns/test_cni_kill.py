@@ -2,7 +2,6 @@
 """The plugin killed between any two steps; the controller down at ADD."""
 import json
 import os
-import re
 import signal
 import struct
 import subprocess
@@ -27,8 +26,8 @@ def fault_points():
 POINTS = fault_points()
 # What lies on DEL's way, and on that of an ADD that replaces or sweeps.
 OF_DEL = [p for p in POINTS if p.startswith("del-") or p in ("record-closed", "word-closed")]
-BURYING = ("slot-cleared", "sweep-slot-freed")	# of an endpoint whose device is gone
-ELSEWHERE = {"add-replaced", *BURYING, *OF_DEL}
+BURYING = ("slot-cleared", "clear-slot-freed", "clear-leases-freed", "lease-freed")	# of an endpoint whose device is gone
+ELSEWHERE = {"add-replaced", "record-outlived", *BURYING, *OF_DEL}
 OF_ADD = [p for p in POINTS if p not in ELSEWHERE]
 
 
@@ -48,11 +47,6 @@ def gone(node, name):
 
 def alloc_on(node):
     return node.new_netns(str(uuid.uuid4()))
-
-
-def held(node):
-    return {n for n in os.listdir(node.path("var/lib/picket/leases"))
-            if not n.startswith(".") and not re.search(r"\.\d+\.[0-9a-f]{32}$", n)}
 
 
 def test_there_are_twenty_points():
@@ -78,13 +72,13 @@ def settle(node, *allocs):
         node.drop_netns(alloc)
     wait_for(lambda: gone(node, "pk"), "the devices to go")
     last = node.add("acme", "last", "one")
-    assert {n.split("@")[0] for n in os.listdir(node.path("var/lib/picket/endpoints"))} == {last.id}
-    assert held(node) == {last.address(), last.address(6)}
+    assert node.records() == [f"{last.id}@eth0@{last.slot}"]
+    assert node.leases() == {last.address(), last.address(6)}
     assert node.tables.count("slots") == 1 and node.tables.count("by_address") == 2
     assert last.slot == 1
     node.delete(last)
     wait_for(lambda: gone(node, "pk"), "the device to go")
-    assert [n for n in os.listdir(node.path("run/picket/lock")) if n != "node"] == []
+    assert sorted(os.listdir(node.path("run/picket/lock"))) == ["endpoints", "node"]
 
 
 @pytest.mark.parametrize("point", OF_ADD)
@@ -95,7 +89,7 @@ def test_killed_add_then_add(make_node, point):
     died = killed(used, "ADD", alloc, point)
     alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
     assert used.tables.word(alloc.slot)[2] != 0
-    assert used.tables.count("slots") == 1 and held(used) == {alloc.address(), alloc.address(6)}
+    assert used.tables.count("slots") == 1 and used.leases() == {alloc.address(), alloc.address(6)}
     assert died, f"{point} is not on ADD's way"
     settle(used, alloc)
 
@@ -127,7 +121,7 @@ def test_killed_add_then_a_reboot(make_node, point):
     node = make_node(uplink=False, pool=("10.40.7.0/30",))
     alloc = alloc_on(node)
     assert killed(node, "ADD", alloc, point)
-    recorded = os.listdir(node.path("var/lib/picket/endpoints"))
+    recorded = node.records()
     node.reboot()
     if recorded:			# its ADD comes again: Nomad's way after a reboot
         again = node.new_netns(alloc.id)
@@ -137,18 +131,22 @@ def test_killed_add_then_a_reboot(make_node, point):
     assert again.address() == "10.40.7.2"
 
 
+@pytest.mark.parametrize("point", BURYING)
+def test_killed_del_of_an_endpoint_whose_device_is_gone(used, point):
+    alloc = alloc_on(used)
+    alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
+    used.drop_netns(alloc)
+    wait_for(lambda: gone(used, "pk"), "the device to go")
+    assert killed(used, "DEL", alloc, point)
+    used.cni("DEL", alloc.id, alloc.path)
+    settle(used)
+
+
 @pytest.mark.parametrize("point", OF_DEL)
 def test_killed_del(used, point):
     """DEL is never repeated: the next ADD finishes it once the device is gone."""
     alloc = alloc_on(used)
     alloc.result = used.cni("ADD", alloc.id, alloc.path, args="NOMAD_NAMESPACE=acme")
-    if point in ("del-slot-freed", "del-leases-freed"):	# reached when the device went first
-        used.drop_netns(alloc)
-        wait_for(lambda: gone(used, "pk"), "the device to go")
-        assert killed(used, "DEL", alloc, point)
-        used.cni("DEL", alloc.id, alloc.path)
-        settle(used)
-        return
     assert killed(used, "DEL", alloc, point)
     if point != "del-locked":
         assert used.tables.word(alloc.slot) == (0, 0, 0)

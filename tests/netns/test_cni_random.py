@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import subprocess
 import uuid
 
@@ -114,8 +113,8 @@ class Life:
     def nothing_is_shared(self):
         """Each open endpoint has its addresses, and their leases, for itself."""
         seen, directory = set(), self.node.path("var/lib/picket/endpoints")
-        for name in os.listdir(directory):
-            if name.startswith(".") or name.endswith(".closed"):
+        for name in self.node.records():
+            if name.startswith("closed/"):
                 continue
             with open(os.path.join(directory, name), encoding="utf-8") as file:
                 record = json.load(file)
@@ -138,12 +137,8 @@ def nothing_is_left(node, life):
     life.end()
     wait_for(lambda: "pk" not in node.run(["ip", "-o", "link"]).stdout, "the devices to go")
     last = node.add("acme", "last", "one")		# buries what waits
-    left = {name.split("@")[0] for name in os.listdir(node.path("var/lib/picket/endpoints"))
-            if not name.startswith(".")}
-    leases = {name for name in os.listdir(node.path("var/lib/picket/leases"))
-              if not name.startswith(".") and not re.search(r"\.\d+\.[0-9a-f]{32}$", name)}
-    assert left == {last.id}, life.log
-    assert leases == {last.address(), last.address(6)}, life.log
+    assert node.records() == [f"{last.id}@eth0@{last.slot}"], life.log
+    assert node.leases() == {last.address(), last.address(6)}, life.log
     assert last.slot == 1, life.log
     assert node.tables.count("slots") == 1 and node.tables.count("by_address") == 2, life.log
 

@@ -455,8 +455,7 @@ def test_what_endpoints_leave_is_swept(node, no_leaks):
     node.drop_netns(gone)           # Nomad was killed: no DEL ever
     node.delete(deleted)
     wait_for(lambda: node.api("/v1/endpoints") == {"endpoints": []}, "both gone", 30)
-    wait_for(lambda: not os.listdir(os.path.join(node.root, "var/lib/picket/endpoints")),
-             "their records", 30)
+    wait_for(lambda: not node.records(), "their records", 30)
 
 
 def test_an_open_endpoint_without_its_record_is_said(node):

@@ -398,15 +398,14 @@ def test_facts_go_with_their_endpoint(node):
 def test_a_reload_that_names_nomad_asks_it_before_it_sweeps(node):
     node.start_picketd({"nomad": None, "consul": None})
     gone, lost = node.add("acme", "api", "g"), node.add("acme", "api", "g")
-    records = os.path.join(node.root, "var/lib/picket/endpoints")
     node.drop_netns(gone)
-    wait_for(lambda: not any(gone.id in name for name in os.listdir(records)), "the sweep")
+    wait_for(lambda: not any(gone.id in name for name in node.records()), "the sweep")
     node.write_config({"nomad": {"address": "http://127.0.0.1:1", "node": "here"}, "consul": None})
     node.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: source(node, "nomad")["lastError"], "Nomad's silence")
     node.drop_netns(lost)
     wait_for(lambda: node.api("/v1/status")["endpoints"]["orphans"] == 1, "the sweep's look")
-    assert any(lost.id in name for name in os.listdir(records))
+    assert any(lost.id in name for name in node.records())
 
 
 def test_reload_is_whole_or_not_at_all(node):

@@ -182,23 +182,33 @@ static void what_no_endpoint_may_have(void **state)
 
 /* Lease files. */
 static char directory[] = "/tmp/pk-lease-XXXXXX";
+static char marks_directory[64];
 
 static int setup(void **state)
 {
 	(void)state;
 	strcpy(directory, "/tmp/pk-lease-XXXXXX");
-	return mkdtemp(directory) ? 0 : -1;
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(marks_directory, sizeof(marks_directory), "%s/.pools", directory);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	own_dir DIR *d = opendir(directory);
-	struct dirent *e;
+	const char *const dirs[] = { marks_directory, directory };
 
 	(void)state;
-	while (d && (e = readdir(d)))
-		unlinkat(dirfd(d), e->d_name, 0);
-	return rmdir(directory);
+	for (size_t i = 0; i < PK_ARRAY_LEN(dirs); i++) {
+		own_dir DIR *d = opendir(dirs[i]);
+		const struct dirent *e;
+
+		while (d && (e = readdir(d)))
+			unlinkat(dirfd(d), e->d_name, 0);
+		if (rmdir(dirs[i]) < 0 && errno != ENOENT)
+			return -1;
+	}
+	return 0;
 }
 
 static size_t leases(const struct pk_lease_dir *dir, struct pk_lease **out)
@@ -221,16 +231,19 @@ static bool exists(const char *name)
 
 static void a_lease_is_taken_once_freed_by_its_owner_and_rests(void **state)
 {
-	struct pk_lease_dir dir = { .path = directory, .now_s = 1000, .epoch = { 1, 2 } };
+	struct pk_lease_dir dir = { .path = directory, .marks = marks_directory, .now_s = 1000 };
 	union pk_addr a = addr("10.40.7.2"), b = addr("fd00::2");
+	struct pk_prefix block = prefix("10.40.7.0/24");
+	own_lease_marks marks = { 0 };
 	own_mem struct pk_lease *l = NULL;
 	own_mem struct pk_lease *l2 = NULL;
-	own_mem struct pk_lease *l3 = NULL;
 	struct pk_err err = { 0 };
 
 	(void)state;
 	assert_int_equal(pk_lease_take(&dir, &a, "x@eth0", &err), 0);
 	assert_int_equal(pk_lease_take(&dir, &b, "x@eth0", &err), 0);
+	assert_int_equal(pk_lease_marks_open(&dir, &block, &marks, &err), 0);
+	assert_int_equal(*pk_lease_mark(&marks, &a), PK_MARK_HELD); /* made as the leases say */
 	assert_int_equal(pk_lease_take(&dir, &a, "y@eth0", &err), -EEXIST);
 	assert_int_equal(pk_lease_take(&dir, &a, "x@eth0", &err), -EEXIST);
 	assert_int_equal(pk_lease_is(&dir, &a, "x@eth0", &err), 1);
@@ -240,7 +253,7 @@ static void a_lease_is_taken_once_freed_by_its_owner_and_rests(void **state)
 	assert_true(exists("10.40.7.2"));
 	assert_int_equal(pk_lease_free(&dir, &a, "x@eth0", &err), 0);
 	assert_false(exists("10.40.7.2"));
-	assert_true(exists("10.40.7.2.1000.00000000000000010000000000000002"));
+	assert_int_equal(*pk_lease_mark(&marks, &a), 1000);
 	assert_int_equal(pk_lease_free(&dir, &a, "x@eth0", &err), 0); /* gone is fine */
 	dir.now_s = 1059;
 	assert_int_equal(leases(&dir, &l), 2);
@@ -250,21 +263,94 @@ static void a_lease_is_taken_once_freed_by_its_owner_and_rests(void **state)
 	assert_int_equal(l[1].state, PK_LEASE_HELD);
 	dir.now_s = 1060;
 	assert_int_equal(leases(&dir, &l2), 1);
-	assert_false(exists("10.40.7.2.1000.00000000000000010000000000000002"));
-	assert_int_equal(pk_lease_free(&dir, &b, "x@eth0", &err), 0);
-	dir.epoch[0] = 9; /* a reboot: nobody remembers the old owner */
-	assert_int_equal(leases(&dir, &l3), 0);
+	assert_addr(&l2[0].addr, "fd00::2");
+}
+
+static void set_mark(const struct pk_lease_marks *marks, const char *text, uint32_t mark)
+{
+	union pk_addr a = addr(text);
+
+	*pk_lease_mark(marks, &a) = mark;
+}
+
+static void marks_name_a_free_address_without_any_list(void **state)
+{
+	static uint32_t words[PK_MARKS_PLACES];
+	struct pk_lease_marks marks = { .block = prefix("10.40.7.0/29"), .at = words };
+	struct cni_ipam ipam = { .pool = &marks.block, .n_pools = 1 };
+	union pk_addr a;
+
+	(void)state;
+	set_mark(&marks, "10.40.7.3", PK_MARK_HELD);
+	set_mark(&marks, "10.40.7.4", 941);
+	assert_true(cni_ipam_pick_marked(&ipam, &marks, 1, 1000, &a));
+	assert_addr(&a, "10.40.7.5"); /* .3 is held, .4 rests */
+	assert_true(cni_ipam_pick_marked(&ipam, &marks, 2, 1001, &a));
+	assert_addr(&a, "10.40.7.4"); /* it has rested */
+	ipam.is_local = first_three;
+	assert_true(cni_ipam_pick_marked(&ipam, &marks, 0, 1000, &a));
+	assert_addr(&a, "10.40.7.5");
+	for (uint32_t i = 2; i < 7; i++)
+		words[i] = i == 6 ? 999 : PK_MARK_HELD;
+	/* One rests: the leases are to be asked, not the marks. */
+	assert_false(cni_ipam_pick_marked(&ipam, &marks, 0, 1000, &a));
+}
+
+static void marks_end_where_a_large_block_goes_on(void **state)
+{
+	static uint32_t words[PK_MARKS_PLACES];
+	struct pk_lease_marks marks = { .block = prefix("fd00:40:7::/64"), .at = words };
+	union pk_addr last = addr("fd00:40:7::3fff"), beyond = addr("fd00:40:7::4000");
+	union pk_addr far = addr("fd00:40:7:0:1::1"), other = addr("fd00:40:8::1");
+
+	(void)state;
+	assert_true(pk_lease_mark(&marks, &last) == &words[PK_MARKS_PLACES - 1]);
+	assert_null(pk_lease_mark(&marks, &beyond));
+	assert_null(pk_lease_mark(&marks, &far));
+	assert_null(pk_lease_mark(&marks, &other));
+}
+
+static bool nobody(void *arg, const union pk_addr *a)
+{
+	(void)arg, (void)a;
+	return false;
+}
+
+/* Whoever frees is killed between lease and mark; somebody puts a short file into its place. */
+static void marks_are_mended_and_never_trusted(void **state)
+{
+	struct pk_lease_dir dir = { .path = directory, .marks = marks_directory, .now_s = 1000 };
+	struct pk_prefix block = prefix("10.40.7.0/24"), none = prefix("10.40.8.0/24");
+	union pk_addr a = addr("10.40.7.9");
+	own_lease_marks marks = { 0 };
+	struct pk_lease_marks bad;
+	char path[600];
+
+	(void)state;
+	assert_int_equal(pk_lease_marks_open(&dir, &block, &marks, NULL), 0);
+	*pk_lease_mark(&marks, &a) = PK_MARK_HELD;
+	pk_lease_marks_settle(&dir, nobody, NULL);
+	assert_int_equal(*pk_lease_mark(&marks, &a), 1000);
+	snprintf(path, sizeof(path), "%s/10.40.8.0-24", marks_directory);
+	assert_int_equal(pk_fs_write_quick(path, "x", 1, 0600, NULL), 0);
+	assert_int_equal(pk_lease_marks_open(&dir, &none, &bad, NULL), -EINVAL);
+	assert_null(bad.at);
+	pk_lease_marks_set(&dir, &a, PK_MARK_FREE); /* passes over it */
+	assert_int_equal(*pk_lease_mark(&marks, &a), PK_MARK_FREE);
 }
 
 static void foreign_names_in_the_directory_are_left_alone(void **state)
 {
 	static const char *const names[] = { "README", "10.40.7.2.x.y", "10.40.7.300",
 					     "10.40.7.2.5", ".take.1.10.40.7.2" };
+	static const char rested[] = "10.40.7.2.1000.00000000000000010000000000000002";
 	struct pk_lease_dir dir = { .path = directory, .now_s = 1000 };
 	own_mem struct pk_lease *l = NULL;
 	char path[512];
 
 	(void)state;
+	snprintf(path, sizeof(path), "%s/%s", directory, rested);
+	assert_int_equal(pk_fs_write_quick(path, "x", 1, 0600, NULL), 0);
 	for (size_t i = 0; i < PK_ARRAY_LEN(names); i++) {
 		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
 		assert_int_equal(pk_fs_write_quick(path, "x", 1, 0600, NULL), 0);
@@ -272,6 +358,7 @@ static void foreign_names_in_the_directory_are_left_alone(void **state)
 	assert_int_equal(leases(&dir, &l), 0);
 	for (size_t i = 0; i < PK_ARRAY_LEN(names); i++)
 		assert_true(exists(names[i]));
+	assert_false(exists(rested)); /* the first release's */
 }
 
 static void pruning_keeps_only_the_owners_named(void **state)
@@ -343,6 +430,10 @@ int main(void)
 		cmocka_unit_test(the_node_s_own_addresses_are_no_endpoint_s),
 		cmocka_unit_test_setup_teardown(a_lease_is_taken_once_freed_by_its_owner_and_rests,
 						setup, teardown),
+		cmocka_unit_test(marks_name_a_free_address_without_any_list),
+		cmocka_unit_test(marks_end_where_a_large_block_goes_on),
+		cmocka_unit_test_setup_teardown(marks_are_mended_and_never_trusted, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(foreign_names_in_the_directory_are_left_alone,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(pruning_keeps_only_the_owners_named, setup,

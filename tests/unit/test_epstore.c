@@ -111,7 +111,7 @@ static void test_names(void **state)
 		{ "an id that ends like a closed one", "a.closed@eth0@1", true, 1, false },
 		{ "a temporary file", "." ID "@eth0@12.4711", false, 0, false },
 		{ "no slot", ID "@eth0", false, 0, false },
-		{ "slot 0 is no slot", ID "@eth0@0", false, 0, false },
+		{ "one of before the tables were loaded", ID "@eth0@0", true, 0, false },
 		{ "a slot beyond any capacity", ID "@eth0@5000", false, 0, false },
 		{ "a slot with a sign", ID "@eth0@+1", false, 0, false },
 		{ "no id", "@eth0@1", false, 0, false },

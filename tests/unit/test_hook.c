@@ -9,9 +9,11 @@
 #include <sys/syscall.h>
 
 #include "hook.h"
+#include "stack.h"
 #include "netns.h"
 #include "picket/limits.h"
 #include "selftest.h"
+#include "stack.h"
 #include "tap.h"
 
 #define ETH 10
@@ -84,8 +86,6 @@ static void make_inside(struct pk_err *err)
 	assert_int_equal(pk_nl_send(ep.inside, err), 0);
 	assert_int_equal(pk_tap_create(&tap, &ep.tap, err), 0);
 	assert_int_equal(pk_tap_check(ep.inside, &tap, err), 0);
-	assert_int_equal(pk_sysctl_eth("eth0", err), 0);
-	assert_int_equal(pk_sysctl_tap("tap0", err), 0);
 	pk_nl_clsact(ep.inside, TAP);
 	pk_nl_filter(ep.inside, &forward);
 	assert_int_equal(pk_nl_send(ep.inside, err), 0);
@@ -121,8 +121,8 @@ static int make_endpoint(void **state)
 	assert_int_equal(pk_addr_parse("10.40.0.7", &entry.ipv4), 0);
 	memcpy(entry.mac, guest_mac, 6);
 	assert_int_equal(pk_endpoint_write(room.bpf, ep.slot, &entry, &err), 0);
-	assert_int_equal(pk_sysctl_host_end("pk1", &err), 0);
-	pk_nl_no_addrgen(ep.host, ep.host_ifindex);
+	assert_int_equal(pk_stack_write6("pk1", &err), 0);
+	pk_stack_push(ep.host, ep.host_ifindex);
 	pk_nl_up(ep.host, ep.host_ifindex);
 	assert_int_equal(pk_nl_send(ep.host, &err), 0);
 	ep.foreign = load_foreign();

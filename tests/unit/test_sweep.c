@@ -8,6 +8,8 @@
 #include <time.h>
 #include <utime.h>
 
+#include "eplease.h"
+#include "eplock.h"
 #include "lease.h"
 #include "nl.h"
 #include "sweep.h"
@@ -38,7 +40,7 @@ static struct pk_sweep sweep_now(bool apply, bool closed_only, bool all)
 				  .alloc = ask_alloc,
 				  .found = note,
 				  .apply = apply,
-				  .closed_only = closed_only,
+				  .parts = closed_only ? PK_SWEEP_CLOSED : PK_SWEEP_EVERYTHING,
 				  .all = all,
 				  .deadline_ns = IN_A_WHILE };
 
@@ -50,9 +52,8 @@ static struct pk_sweep sweep_now(bool apply, bool closed_only, bool all)
 static struct pk_lease_dir leases(void)
 {
 	return (struct pk_lease_dir){ .path = room.paths.leases,
-				      .now_s = 1000,
-				      .epoch = { room.bpf->node.epoch[0],
-						 room.bpf->node.epoch[1] } };
+				      .marks = room.paths.pools,
+				      .now_s = 1000 };
 }
 
 /* A record with slot and lease, without device; netns NULL = one that is gone. */
@@ -148,21 +149,26 @@ static void test_live_netns(void **state)
 	assert_false(pk_slot_taken(room.bpf, name.slot));
 }
 
-static void make_device(const char *name)
+static void make_device_of(const char *name, const uint8_t mac[6])
 {
 	struct pk_nl_veth veth = { .name = "other",
 				   .ifindex = 60,
 				   .mac = { 2 },
 				   .host_name = name,
-				   .host_mac = { 2, 0, 0, 0, 0, 1 },
 				   .host_netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC),
 				   .mtu = 1500 };
 	own_nl *nl = NULL;
 
+	memcpy(veth.host_mac, mac, 6);
 	assert_ok(pk_nl_open(&nl, &e));
 	pk_nl_veth(nl, &veth);
 	assert_ok(pk_nl_send(nl, &e));
 	close(veth.host_netns);
+}
+
+static void make_device(const char *name)
+{
+	make_device_of(name, (const uint8_t[6])PK_GATEWAY_MAC);
 }
 
 static void drop_device(const char *name)
@@ -197,6 +203,52 @@ static void test_device_keeps_it(void **state)
 	assert_false(exists(&name));
 }
 
+/* Somebody's veth has the name: it keeps nothing, and nobody deletes it. */
+static void test_foreign_device(void **state)
+{
+	struct pk_record_name name;
+	char host[16];
+
+	(void)state;
+	NEED_ROOM();
+	name = make("foreign", NULL, "10.40.0.10");
+	snprintf(host, sizeof(host), "pk%u", name.slot);
+	make_device_of(host, (const uint8_t[6]){ 2, 0, 0, 0, 0, 1 });
+	assert_ok(pk_record_close(&room.paths, &name, &e));
+	name.closed = true;
+	assert_int_equal(sweep_now(true, true, false).n_removed, 1);
+	assert_false(exists(&name));
+	assert_int_not_equal(if_nametoindex(host), 0);
+	assert_int_equal(sweep_now(true, false, false).n_found, 0);
+	drop_device(host);
+}
+
+/* From before the tables were loaded: its number is another's, and its device can't be there. */
+static void test_outlived(void **state)
+{
+	struct pk_record_name name;
+	struct pk_node another = room.bpf->node;
+	own_record record = { 0 };
+
+	(void)state;
+	NEED_ROOM();
+	name = make("before", NULL, "10.40.0.11");
+	another.epoch[0]++;
+	assert_ok(pk_records_outlive(&room.paths, &another, &e));
+	assert_false(exists(&name));
+	name.slot = 0;
+	assert_true(exists(&name));
+	assert_int_equal(held("10.40.0.11", "before@eth0"), 1);
+	/* Nomad may start it again: its address is kept for it. */
+	alloc_says = PK_ALLOC_UNKNOWN;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	alloc_says = PK_ALLOC_GONE;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+	assert_false(exists(&name));
+	assert_int_equal(held("10.40.0.11", "before@eth0"), 0);
+	assert_int_equal(pk_record_read(&room.paths, &name, &record, NULL), -ENOENT);
+}
+
 /* A closed record of an endpoint that was added again elsewhere leaves the new one's lease. */
 static void test_added_again(void **state)
 {
@@ -227,15 +279,13 @@ static void test_added_again(void **state)
 /* Somebody holds the container's lock: nothing is waited for, nothing is removed. */
 static void test_locked(void **state)
 {
-	char path[PK_PATH_ROOM + 16];
 	struct pk_record_name name;
 	int lock;
 
 	(void)state;
 	NEED_ROOM();
 	name = make("busy", NULL, "10.40.0.6");
-	snprintf(path, sizeof(path), "%s/busy", room.paths.lock);
-	assert_ok(pk_fs_lock(path, IN_A_WHILE, &lock, &e));
+	assert_ok(pk_endpoint_lock(&room.paths, "busy", IN_A_WHILE, &lock, &e));
 	alloc_says = PK_ALLOC_GONE;
 	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
 	assert_non_null(strstr(last[0].why, "under way"));
@@ -295,13 +345,12 @@ static bool is_file(const char *directory, const char *name)
 	return access(path, F_OK) == 0;
 }
 
-/* A process was killed while it wrote or held a lock: what is young may be another's at work. */
+/* A process was killed while it wrote; the first release left lock files. What is young may be
+ * another's at work. */
 static void test_cut_short(void **state)
 {
 	const char *const dirs[] = { room.paths.endpoints, room.paths.leases, room.paths.vm };
-	char path[PK_PATH_ROOM + 64];
 	struct pk_record_name name;
-	int lock;
 
 	(void)state;
 	NEED_ROOM();
@@ -313,11 +362,8 @@ static void test_cut_short(void **state)
 	}
 	touch(room.paths.lock, "gone", true);
 	touch(room.paths.lock, "young", false);
-	touch(room.paths.lock, "here", true);
-	touch(room.paths.lock, "busy", true);
+	touch(room.paths.lock, "endpoints", true);
 	touch(room.paths.lock, "node", true);
-	snprintf(path, sizeof(path), "%s/busy", room.paths.lock);
-	assert_ok(pk_fs_lock(path, IN_A_WHILE, &lock, &e));
 	assert_int_equal(sweep_now(false, false, false).n_removed, 0);
 	assert_true(is_file(room.paths.lock, "gone"));
 	assert_int_equal(sweep_now(true, false, false).n_removed, 4);
@@ -326,9 +372,8 @@ static void test_cut_short(void **state)
 		assert_true(is_file(dirs[i], ".young.2"));
 	}
 	assert_false(is_file(room.paths.lock, "gone"));
-	assert_true(is_file(room.paths.lock, "young") && is_file(room.paths.lock, "here") &&
-		    is_file(room.paths.lock, "busy") && is_file(room.paths.lock, "node"));
-	close(lock);
+	assert_true(is_file(room.paths.lock, "young") && is_file(room.paths.lock, "endpoints") &&
+		    is_file(room.paths.lock, "node"));
 	assert_true(exists(&name));
 }
 
@@ -361,7 +406,8 @@ int main(void)
 		cmocka_unit_test(test_witnesses),	cmocka_unit_test(test_live_netns),
 		cmocka_unit_test(test_device_keeps_it), cmocka_unit_test(test_added_again),
 		cmocka_unit_test(test_locked),		cmocka_unit_test(test_without_record),
-		cmocka_unit_test(test_cut_short),	cmocka_unit_test(test_all),
+		cmocka_unit_test(test_cut_short),	cmocka_unit_test(test_foreign_device),
+		cmocka_unit_test(test_outlived),	cmocka_unit_test(test_all),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "picket/limits.h"
+#include "str.h"
+
+void pk_host_name(uint32_t slot, char name[PK_HOST_NAME_ROOM])
+{
+	snprintf(name, PK_HOST_NAME_ROOM, "pk%u", slot);
+}
+
+uint32_t pk_host_slot(const char *name)
+{
+	char same[PK_HOST_NAME_ROOM];
+	uint64_t slot;
+
+	if (strncmp(name, "pk", 2) != 0 || pk_parse_u64(name + 2, PK_CAPACITY_MAX, &slot) < 0)
+		return 0;
+	pk_host_name((uint32_t)slot, same);
+	return strcmp(name, same) == 0 ? (uint32_t)slot : 0; /* "pk007" is nobody's */
+}
+
+uint32_t pk_host_end_slot(const struct pk_nl_link *link)
+{
+	static const uint8_t mac[6] = PK_GATEWAY_MAC;
+
+	if (strcmp(link->kind, "veth") != 0 || memcmp(link->mac, mac, sizeof(mac)) != 0)
+		return 0;
+	return pk_host_slot(link->name);
+}
+
+int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,
+		     struct pk_err *err)
+{
+	char name[PK_HOST_NAME_ROOM];
+	int r;
+
+	pk_host_name(want->slot, name);
+	r = pk_nl_link(nl, 0, name, link, err);
+	if (r < 0)
+		return r;
+	if (pk_host_end_slot(link) != want->slot ||
+	    (want->ifindex && link->ifindex != want->ifindex) ||
+	    (want->peer && link->peer != want->peer))
+		return pk_fail(err, ENODEV, "%s is not this endpoint's", name);
+	return 0;
+}
+
+int pk_host_end_delete(struct pk_nl *nl, const struct pk_host_end *want, struct pk_err *err)
+{
+	struct pk_nl_link link;
+	int r = pk_host_end_find(nl, want, &link, err);
+
+	if (r == 0) {
+		pk_nl_delete(nl, link.ifindex);
+		r = pk_nl_send(nl, err);
+	}
+	return r == -ENODEV ? 0 : r;
+}

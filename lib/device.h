@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The host end of an endpoint's pair, pk<slot>: proven before it is touched. Another device may
+ * have that name: somebody made it, or another endpoint has the slot since a reboot.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "nl.h"
+
+#define PK_HOST_NAME_ROOM 16
+
+struct pk_host_end {
+	uint32_t slot;
+	uint32_t ifindex; /* as the tables or the record say; 0 = not known */
+	uint32_t peer;	  /* ifindex of eth0 in its netns; 0 = not known */
+};
+
+/* "pk<slot>" */
+void pk_host_name(uint32_t slot, char name[PK_HOST_NAME_ROOM]);
+/* The slot of a name of that form, 0 for any other. */
+uint32_t pk_host_slot(const char *name);
+/* Is it a veth of our making (the gateway's MAC, which a pair gets as it is made) with such a name?
+ * Its slot, else 0. */
+uint32_t pk_host_end_slot(const struct pk_nl_link *link);
+/* 0: it is there; -ENODEV: nothing is, or what has its name is somebody else's; -errno. */
+int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,
+		     struct pk_err *err);
+/* Deletes it if it is there and proven. One that is gone is success. */
+int pk_host_end_delete(struct pk_nl *nl, const struct pk_host_end *want, struct pk_err *err);

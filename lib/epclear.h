@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The end of an endpoint, for DEL, ADD and the sweep alike. */
+#include <stdint.h>
+
+#include "bpfobj.h"
+#include "epstore.h"
+#include "err.h"
+#include "paths.h"
+
+struct pk_clear {
+	const struct pk_paths *paths;
+	struct pk_bpf *bpf; /* NULL: nothing is loaded */
+	uint64_t deadline_ns;
+};
+
+/*
+ * Frees what the record of name keeps, whose device is gone: slot, addresses (but for what an open
+ * record of the same endpoint has taken over), driver file, and the record itself last. An open
+ * record is closed first: whoever is killed here leaves what the next one finds. The container's
+ * lock is held. What fails is told, after everything else was tried.
+ */
+int pk_endpoint_clear(const struct pk_clear *clear, const struct pk_record_name *name,
+		      struct pk_err *err);
+/* /run/picket/vm/<container id>.json */
+void pk_driver_file_remove(const struct pk_paths *paths, const char *container_id);
