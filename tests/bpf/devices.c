@@ -64,6 +64,15 @@ static int new_namespace(int *fd)
 	return *fd < 0 ? -errno : 0;
 }
 
+/* For the programs at the device's ingress. */
+static int hook(const char *device)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex(device),
+		    .attach_point = BPF_TC_INGRESS);
+
+	return bpf_tc_hook_create(&hook);
+}
+
 /* The guests say nothing by themselves. */
 static int quiet(void)
 {
@@ -80,6 +89,7 @@ static int uplink(void)
 	static const char *const commands[] = {
 		"ip link set lo up",
 		"ip link add up0 index 101 type veth peer name up1",
+		"echo 1 > /proc/sys/net/ipv6/conf/up1/disable_ipv6",
 		"ip link set up1 up",
 		"ip addr add 192.0.2.1/24 dev up0",
 		"ip addr add fd00:2::1/64 dev up0 nodad",
@@ -92,7 +102,7 @@ static int uplink(void)
 		"ip -6 route add unreachable 2001:db8:dead::/48",
 	};
 
-	return shells(commands, sizeof(commands) / sizeof(*commands));
+	return shells(commands, sizeof(commands) / sizeof(*commands)) || hook("up0") ? -EIO : 0;
 }
 
 /* In the guests' namespace: ip gives the ifindex to its own end only. */
@@ -120,7 +130,10 @@ static int host_end(uint32_t nr)
 	snprintf(line, sizeof(line),
 		 "ip route add 10.20.0.%u dev pk%u && ip -6 route add fd00:20::%x dev pk%u",
 		 WHO_A + nr - 1, nr, WHO_A + nr - 1, nr);
-	return shell(line);
+	if (shell(line))
+		return -EIO;
+	snprintf(line, sizeof(line), "pk%u", nr);
+	return hook(line);
 }
 
 static int port(const char *device, uint16_t protocol, int at, uint32_t slot)
@@ -167,9 +180,11 @@ static int guest(uint32_t nr)
 		return -EIO;
 	}
 	snprintf(line, sizeof(line), "ip link set tap%u up", nr);
-	if (shell(line))
+	if (shell(line) || hook(name))
 		return -EIO;
 	snprintf(name, sizeof(name), "e%u", nr);
+	if (hook(name))
+		return -EIO;
 	senders[nr] = port(name, ETH_P_ALL, AT_GUEST, nr);
 	return senders[nr] < 0 ? -EIO : 0;
 }
@@ -214,17 +229,26 @@ uint32_t devices_host(uint32_t slot)
 static int attach(uint32_t ifindex, int prog)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = 1, .priority = 1,
+		    .flags = BPF_TC_F_REPLACE);
 
-	return bpf_tc_hook_create(&hook) || bpf_tc_attach(&hook, &opts) ? -EIO : 0;
+	return bpf_tc_attach(&hook, &opts) ? -EIO : 0;
+}
+
+int devices_guard(int from_endpoint)
+{
+	int r = 0;
+
+	for (uint32_t nr = 1; nr < NODE_SLOTS; nr++)
+		r |= attach(devices_host(nr), from_endpoint);
+	return r;
 }
 
 int devices_attach(const int *programs)
 {
-	int r = attach(if_nametoindex("up0"), programs[NODE_UP]);
+	int r = attach(if_nametoindex("up0"), programs[NODE_UP]) |
+		devices_guard(programs[NODE_FROM]);
 
-	for (uint32_t nr = 1; nr < NODE_SLOTS; nr++)
-		r |= attach(devices_host(nr), programs[NODE_FROM]);
 	if (setns(guests, CLONE_NEWNET))
 		return -errno;
 	for (uint32_t nr = 1; nr < NODE_SLOTS; nr++) {
@@ -236,13 +260,13 @@ int devices_attach(const int *programs)
 
 void devices_drain(void)
 {
-	uint8_t byte;
+	static uint8_t frame[70000];
 
 	for (int i = 0; i < n_ports; i++)
-		while (recv(ports[i].fd, &byte, 1, 0) >= 0)
+		while (recv(ports[i].fd, frame, 1, 0) >= 0)
 			;
 	for (uint32_t nr = 1; nr < NODE_SLOTS; nr++)
-		while (read(taps[nr], &byte, 1) >= 0)
+		while (read(taps[nr], frame, sizeof(frame)) >= 0)
 			;
 }
 
@@ -259,7 +283,7 @@ static bool ours(const struct arrival *a)
 	pkt_mac(WHO_GATEWAY, gateway);
 	if (a->at == AT_GUEST)
 		return !memcmp(a->p.b + 6, gateway, sizeof(gateway));
-	return a->at == AT_STACK || !(a->p.b[0] & 1);
+	return !(a->p.b[0] & 1);
 }
 
 static bool receive_one(const struct port *from, struct arrival *a)

@@ -14,6 +14,7 @@
 int devices_start(void); /* 0 or -errno, said */
 /* The programs' descriptors, by enum node_prog. */
 int devices_attach(const int *programs);
+int devices_guard(int from_endpoint); /* another one in the guard's place */
 void devices_stop(void);
 uint32_t devices_host(uint32_t slot); /* ifindex of its pk */
 

@@ -17,8 +17,8 @@
 #include "tests/bpf/stall.h"
 
 static void (*const subjects[])(void) = {
-	cases_parse, cases_spoof, cases_answer, cases_flow,  cases_policy, cases_limit,
-	cases_world, cases_nat,	  cases_life,	cases_judge, cases_race,   cases_moment,
+	cases_parse, cases_spoof, cases_answer, cases_flow, cases_policy, cases_limit, cases_world,
+	cases_nat,   cases_life,  cases_judge,	cases_race, cases_moment, cases_tap,
 };
 
 static bool asked(int argc, char **argv, const char *option)

@@ -89,6 +89,23 @@ struct pk_guard *node_open_probe(void)
 	return NULL;
 }
 
+int node_share(struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		const char *name = bpf_map__name(map);
+
+		if (bpf_map__is_internal(map) || !strcmp(name, "programs") ||
+		    !strcmp(name, "scratch"))
+			continue;
+		if (bpf_map__reuse_fd(map, node_map(name)))
+			return -errno;
+	}
+	return 0;
+}
+
 uint32_t node_rounds(uint32_t rounds)
 {
 	const char *scale = getenv("PK_SCALE");

@@ -31,6 +31,8 @@ struct bpf_object;
 struct bpf_object *node_object(void);
 /* The guard loaded once more, reading the metadata as on a kernel without the kfunc; or NULL. */
 struct pk_guard *node_open_probe(void);
+/* Another object, not loaded yet, will use the guard's tables; its packets and data are its own. */
+int node_share(struct bpf_object *obj);
 /* A test's many rounds, as many as the machine can bear: divided by $PK_SCALE, which is said. */
 uint32_t node_rounds(uint32_t rounds);
 int node_prog_fd(enum node_prog prog);
@@ -64,6 +66,9 @@ struct expect {
 };
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
 		 const struct node_meta *meta);
+/* For a packet that goes in by another way: what was counted since node_watch is e, nothing else. */
+void node_watch(void);
+bool node_watched(const struct expect *e);
 /* The usual: from endpoint `slot`, counted at its egress. */
 bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 /* The same, but denied at the ingress of `at`. */
@@ -112,3 +117,4 @@ void cases_judge(void);
 void cases_race(void);
 void cases_verifier(void);
 void cases_moment(void);
+void cases_tap(void);

@@ -150,18 +150,39 @@ uint16_t pkt_ip_sum(const struct pkt *p)
 	return fold(sum(p->b + L3, (p->b[L3] & 15) * 4, 0));
 }
 
+static size_t l4_len(const struct pkt *p)
+{
+	return is_v4(p) ? get16(p->b + L3 + 2) - (l4_off(p) - L3) : get16(p->b + L3 + 4);
+}
+
+static uint32_t pseudo_sum(const struct pkt *p)
+{
+	uint32_t addresses = is_v4(p) ? sum(p->b + L3 + 12, 8, 0) : sum(p->b + L3 + 8, 32, 0);
+
+	return l4_proto(p) == 1 ? 0 : addresses + l4_proto(p) + l4_len(p);
+}
+
 uint16_t pkt_l4_sum(const struct pkt *p)
 {
-	size_t off = l4_off(p), len;
-	uint8_t proto = l4_proto(p);
-	uint32_t s = 0;
+	return fold(sum(p->b + l4_off(p), l4_len(p), pseudo_sum(p)));
+}
 
-	len = is_v4(p) ? get16(p->b + L3 + 2) - (off - L3) : get16(p->b + L3 + 4);
-	if (proto != 1) {
-		s = is_v4(p) ? sum(p->b + L3 + 12, 8, 0) : sum(p->b + L3 + 8, 32, 0);
-		s += proto + len;
-	}
-	return fold(sum(p->b + off, len, s));
+void pkt_partial(struct pkt *p)
+{
+	put16(p->b + l4_off(p) + (l4_proto(p) == 6 ? 16 : 6), fold(pseudo_sum(p)));
+}
+
+void pkt_longer(struct pkt *p, size_t more)
+{
+	size_t off = l4_off(p);
+
+	for (size_t i = 0; i < more; i++)
+		p->b[p->len + i] = i * 7;
+	p->len += more;
+	put16(p->b + L3 + (is_v4(p) ? 2 : 4), p->len - L3 - (is_v4(p) ? 0 : 40));
+	if (l4_proto(p) == 17)
+		put16(p->b + off + 4, p->len - off);
+	pkt_seal(p);
 }
 
 void pkt_seal(struct pkt *p)

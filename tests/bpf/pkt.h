@@ -8,7 +8,7 @@
 #include "picket/types.h"
 
 struct pkt {
-	uint8_t b[2048];
+	uint8_t b[9000];
 	size_t len;
 };
 
@@ -67,3 +67,7 @@ uint16_t pkt_l4_sum(const struct pkt *p);
 uint16_t pkt_ip_sum(const struct pkt *p);
 /* Sets every checksum right again. */
 void pkt_seal(struct pkt *p);
+/* The L4 checksum as who leaves it to the device writes it: the pseudo-header's sum. */
+void pkt_partial(struct pkt *p);
+/* So much payload more, in every length and checksum. */
+void pkt_longer(struct pkt *p, size_t more);

@@ -145,6 +145,11 @@ static struct arrival destined(uint32_t slot, const struct pkt *p)
 	return (struct arrival){ .at = AT_UPLINK };
 }
 
+void node_watch(void)
+{
+	counters(before);
+}
+
 /* The kernel may be a little later with the packet than send() with its return. */
 static void await_count(void)
 {
@@ -238,6 +243,15 @@ static struct arrival arrives(const struct expect *e, enum node_prog prog, uint3
 	if (prog == NODE_UP)
 		return (struct arrival){ .at = AT_GUEST, .slot = e->slot };
 	return destined(slot, p);
+}
+
+bool node_watched(const struct expect *e)
+{
+	await_count();
+	if (counted(e))
+		return true;
+	differ(e);
+	return false;
 }
 
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,

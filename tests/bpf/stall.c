@@ -32,23 +32,12 @@ struct runner {
 
 int stall_start(void)
 {
-	struct bpf_map *map;
-
 	guard = pk_guard_stall__open();
 	if (!guard)
 		return -errno;
 	guard->rodata->pk_kfunc = pk_bpf_has_kfunc() > 0;
-	bpf_object__for_each_map(map, guard->obj)
-	{
-		const char *name = bpf_map__name(map);
-
-		/* Its own: data, the programs of the slow path, the packet in hand. */
-		if (bpf_map__is_internal(map) || map == guard->maps.programs ||
-		    map == guard->maps.scratch)
-			continue;
-		if (bpf_map__reuse_fd(map, node_map(name)))
-			return -errno;
-	}
+	if (node_share(guard->obj))
+		return -errno;
 	return pk_guard_stall__load(guard) ? -ENOEXEC : 0;
 }
 
