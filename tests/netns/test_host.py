@@ -151,8 +151,3 @@ def test_loopback_of_the_node_is_out_of_reach(vm, address):
         assert sockets.heard() == []
     finally:
         sockets.close()
-
-
-def test_the_world_is_denied_until_it_is_built(vm):
-    with proving(vm.node.tables, vm.slot, EGRESS, "not-built"):
-        vm.vmm.send(ip(vm, "198.51.100.7") / TCP(sport=40000, dport=443, flags="S"))
