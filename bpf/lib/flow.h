@@ -228,6 +228,11 @@ static __always_inline __u32 flow_seconds_tcp(__u8 state)
 	}
 }
 
+static __always_inline bool flow_is_dns(const struct pk_flow_key *key)
+{
+	return key->proto == IPPROTO_UDP && key->dport == bpf_htons(53);
+}
+
 static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 state)
 {
 	if (key->proto == IPPROTO_TCP)
@@ -235,9 +240,22 @@ static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 st
 	if (state == PK_FLOW_STREAM)
 		return 180;
 	/* An answered DNS question is over. */
-	if (state == PK_FLOW_OPEN && key->proto == IPPROTO_UDP && key->dport == bpf_htons(53))
+	if (state == PK_FLOW_OPEN && flow_is_dns(key))
 		return 10;
 	return 30;
+}
+
+/* The place of a connection that has just closed is the next one that its owner looks at. */
+static __always_inline void flow_hint(const struct pk_flow *flow)
+{
+	__u32 zero = 0, owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
+	const struct pk_node *n = bpf_map_lookup_elem(&node, &zero);
+	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
+
+	if (!n || !b)
+		return;
+	b->tokens[PK_BUCKET_PLACE] = flow->place - owner * n->flow_budget;
+	b->tokens[PK_BUCKET_FULL] = 0;
 }
 
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
@@ -279,6 +297,8 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flo
 		flow->state = PK_FLOW_STREAM;
 	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST))) {
 		flow_state_tcp(flow, pkt);
+		if (flow->state == PK_FLOW_CLOSED)
+			flow_hint(flow);
 		flow->expires = now + flow_seconds(key, flow->state) * pk_hz;
 		return;
 	}

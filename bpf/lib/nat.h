@@ -33,7 +33,7 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 		return false;
 	s->old = alias->primary;
 	flow = bpf_map_lookup_elem(&flows, &s->old);
-	if (flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(flow, now))
+	if (flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(&s->old, flow, now))
 		return false;
 	if (flow)
 		bpf_map_delete_elem(&flows, &s->old);
@@ -55,7 +55,7 @@ static __always_inline bool nat_is_answered(struct pk_scratch *s, __u32 now)
 
 	flow_key_mirror(&s->old, &s->alias);
 	flow = bpf_map_lookup_elem(&flows, &s->old);
-	return flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(flow, now);
+	return flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(&s->old, flow, now);
 }
 
 /* A socket of the node that takes what comes from the flow's destination to this port. */

@@ -12,13 +12,15 @@
 #include "lib/scratch.h"
 
 /*
- * Places that a new flow looks at, each some 60 ns. Where none is free, none is looked at for
- * another PK_PLACE_REST_US for each place of the budget: a full endpoint's new flows cost nobody
- * more than a four-hundredth of a processor.
+ * Places that a new flow looks at, each some 60 ns: all of them, up to this many. The search starts
+ * where a connection was seen to close, else where the last one ended, so it is short while some
+ * are free. Where none is, none is looked at for another PK_PLACE_REST_US for each that was: a full
+ * endpoint's new flows cost nobody more than a four-hundredth of a processor.
  */
-#define PK_PLACE_TRIES	 1024
-#define PK_PLACE_REST_US 25
-#define PK_PLACE_REVOKED 10 /* s: as long a revoked flow is kept for a revert, then it may go */
+#define PK_PLACE_TRIES	  16384
+#define PK_PLACE_REST_US  25
+#define PK_PLACE_REVOKED  10 /* s: as long a revoked flow is kept for a revert, then it may go */
+#define PK_PLACE_ANSWERED 2  /* s: as long an answered DNS question is, where places are needed */
 
 static __always_inline __u64 place_tail(const struct pk_flow_key *key, bool busy)
 {
@@ -42,9 +44,21 @@ static __always_inline bool place_alive(const struct pk_flow *flow, int side)
 	return !slot || (flow_word(slot) && flow_side_same(flow, side));
 }
 
-static __always_inline bool place_is_over(const struct pk_flow *flow, __u32 now)
+/* An answered DNS question is still there for a late answer, but holds nobody up. */
+static __always_inline bool place_is_answered(const struct pk_flow_key *key,
+					      const struct pk_flow *flow, __u32 now)
 {
-	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED)
+	__u32 left = flow->expires - now;
+
+	return flow_is_dns(key) && flow->state == PK_FLOW_OPEN &&
+	       left < (flow_seconds(key, PK_FLOW_OPEN) - PK_PLACE_ANSWERED) * pk_hz;
+}
+
+static __always_inline bool place_is_over(const struct pk_flow_key *key, const struct pk_flow *flow,
+					  __u32 now)
+{
+	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED ||
+	    place_is_answered(key, flow, now))
 		return true;
 	if (flow->reason && now - flow->revoked > PK_PLACE_REVOKED * pk_hz)
 		return true;
@@ -57,7 +71,7 @@ static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
 
 	return flow && flow->kind == PK_FLOW_PRIMARY && flow->place == index &&
-	       !place_is_over(flow, now);
+	       !place_is_over(&s->old, flow, now);
 }
 
 /* Deletes a flow that came to its end, if it is still this place's. */
@@ -126,7 +140,7 @@ static __always_inline __u32 place_budget(const struct pk_node *n, const struct 
 static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search)
 {
 	__u32 tries = search->budget < PK_PLACE_TRIES ? search->budget : PK_PLACE_TRIES;
-	__u32 rest = search->budget * PK_PLACE_REST_US / (1000000 / pk_hz);
+	__u32 rest = tries * PK_PLACE_REST_US / (1000000 / pk_hz);
 
 	if (b->tokens[PK_BUCKET_FULL] && search->now - (__u32)b->tokens[PK_BUCKET_FULL] < rest)
 		return 0;

@@ -173,6 +173,28 @@ static void every_place(void)
 	}
 }
 
+/* A resolver's answered questions hold nobody up, long before their time is over. */
+static void answered_questions(void)
+{
+	node_reset();
+	for (int i = 0; i < NODE_BUDGET; i++) {
+		node_from("a question", 1, pkt_v4(WHO_A, WHO_B, UDP(1000 + i, 53)), PK_REASON_OK);
+		node_from("its answer", 2, pkt_v4(WHO_B, WHO_A, UDP(53, 1000 + i)), PK_REASON_OK);
+	}
+	node_from("one more at once", 1, pkt_v4(WHO_A, WHO_B, UDP(2000, 53)),
+		  PK_REASON_FLOW_BUDGET);
+	for (int i = 0; i < NODE_BUDGET; i++) {
+		struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(1000 + i, 53));
+
+		age(&p, WHO_A, WHO_B, 3);
+	}
+	node_from("a late answer still passes", 2, pkt_v4(WHO_B, WHO_A, UDP(53, 1000)),
+		  PK_REASON_OK);
+	for (int i = 1; i < NODE_BUDGET; i++)
+		node_from("the others' places are taken", 1,
+			  pkt_v4(WHO_A, WHO_B, UDP(3000 + i, 53)), PK_REASON_OK);
+}
+
 /* Both ends open at once. */
 static void crossed(void)
 {
@@ -304,6 +326,7 @@ void cases_life(void)
 	times();
 	revoked_places();
 	every_place();
+	answered_questions();
 	crossed();
 	wrong_receiver();
 	undelivered();

@@ -15,6 +15,8 @@
 #include "tests/bpf/node.h"
 
 static struct pk_guard *guard;
+static uint32_t flow_room = 2 * NODE_BUDGET;
+
 int node_map(const char *name)
 {
 	return bpf_object__find_map_fd_by_name(guard->obj, name);
@@ -28,14 +30,25 @@ static void set(const char *map, const void *key, const void *value)
 	}
 }
 
+/* A table that has more room than the tests' budgets need is for a larger one. */
+static uint32_t place_room(void)
+{
+	return flow_room > NODE_SLOTS * NODE_BUDGET ? flow_room : NODE_SLOTS * NODE_BUDGET;
+}
+
+void node_flow_room(uint32_t entries)
+{
+	flow_room = entries;
+}
+
 static void sizes(struct pk_guard *skel)
 {
 	bpf_map__set_max_entries(skel->maps.endpoints, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.words, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.buckets, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.counters, NODE_ROWS);
-	bpf_map__set_max_entries(skel->maps.places, NODE_SLOTS * NODE_BUDGET);
-	bpf_map__set_max_entries(skel->maps.flows, 2 * NODE_BUDGET);
+	bpf_map__set_max_entries(skel->maps.places, place_room());
+	bpf_map__set_max_entries(skel->maps.flows, flow_room);
 	bpf_map__set_max_entries(skel->maps.rule_sets, 8);
 }
 
@@ -319,7 +332,7 @@ void node_reset(void)
 		empty(hashes[i]);
 	zero("rule_sets", 8, sizeof(struct pk_rule_set));
 	zero("buckets", NODE_SLOTS, sizeof(struct pk_bucket));
-	zero("places", NODE_SLOTS * NODE_BUDGET, sizeof(struct pk_flow_key));
+	zero("places", place_room(), sizeof(struct pk_flow_key));
 	set("node", &at, &n);
 	pool("10.20.0.0", 24);
 	pool("fd00:20::", 64);

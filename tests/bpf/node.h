@@ -26,6 +26,7 @@ enum node_prog {
 
 /* 0 or -errno, said; -ENOEXEC: the kernel refused a program. */
 int node_start(void);
+void node_flow_room(uint32_t entries); /* of the flow table, before start */
 void node_stop(void);
 struct bpf_object;
 struct bpf_object *node_object(void);

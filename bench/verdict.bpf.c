@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guard's own programs, and around them what a repeated BPF_PROG_TEST_RUN needs: each run
+ * begins with the frame as it was, since a verdict changes it.
+ */
+#include "../bpf/guard.bpf.c"
+
+#define FRAME_WORDS 12 /* of 8 bytes: every header of the frames that are measured */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64[FRAME_WORDS]);
+} frame SEC(".maps");
+
+static __always_inline bool restore(struct __sk_buff *skb)
+{
+	__u64 *at = (void *)(long)skb->data;
+	__u32 zero = 0;
+	const __u64 *from = bpf_map_lookup_elem(&frame, &zero);
+
+	if (!from || (void *)(at + FRAME_WORDS) > (void *)(long)skb->data_end)
+		return false;
+	for (int i = 0; i < FRAME_WORDS; i++)
+		at[i] = from[i];
+	return true;
+}
+
+/* What every measured run costs beside its verdict. */
+SEC("tc")
+int bench_empty(struct __sk_buff *skb)
+{
+	return restore(skb) ? TC_ACT_OK : TC_ACT_SHOT;
+}
+
+/* The least that a stateful verdict can be: headers parsed, one lookup in the flow table. */
+SEC("tc")
+int bench_floor(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = {};
+	struct pk_flow_key key;
+
+	if (!restore(skb) || pk_guard_bytes(skb, &pkt))
+		return TC_ACT_SHOT;
+	flow_key(&key, &pkt, false);
+	return bpf_map_lookup_elem(&flows, &key) ? TC_ACT_OK : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int bench_from(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
+	int reason;
+
+	if (!restore(skb))
+		return TC_ACT_SHOT;
+	reason = guard_from(skb, &pkt);
+	if (pkt.tail)
+		reason = tail_call(skb, &pkt);
+	return pk_finish(skb, &pkt, reason);
+}
+
+SEC("tc")
+int bench_up(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	int reason;
+
+	if (!restore(skb))
+		return TC_ACT_SHOT;
+	reason = guard_up(skb, &pkt);
+	if (likely(reason == UPLINK_NOT_OURS))
+		return TC_ACT_UNSPEC;
+	if (pkt.tail)
+		reason = tail_call(skb, &pkt);
+	return pk_finish(skb, &pkt, reason);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a verdict costs, by BPF_PROG_TEST_RUN of the real programs on tables filled as the BPF tests
+ * fill them. Prints {"name": {"ours": [ns, …], "floor": [ns, …]}, …}, one figure a round, the cost
+ * of a run without a verdict subtracted. A figure counts only where the expected counter rose by
+ * exactly the number of repeats.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bpf/node.h"
+#include "verdict.skel.h"
+
+#define ROUNDS	   9
+#define REPEAT	   1000000
+#define FRAME	   96
+#define NODE_V4	   0xc0000201
+#define HOST_FLOWS 100000 /* of ours, beside the node's own traffic */
+
+static struct pk_cost *bench;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void load(void)
+{
+	struct bpf_map *map;
+
+	bench = pk_cost__open();
+	if (!bench)
+		die("open");
+	bpf_object__for_each_map(map, bench->obj)
+	{
+		int fd = node_map(bpf_map__name(map));
+
+		/* The slow path is this object's own. */
+		if (fd >= 0 && strcmp(bpf_map__name(map), "programs"))
+			bpf_map__reuse_fd(map, fd);
+	}
+	if (pk_cost__load(bench))
+		die("load");
+}
+
+/* ns a run, on average over all repeats. */
+static double run(const struct bpf_program *prog, const struct pkt *p, uint32_t ifindex)
+{
+	struct __sk_buff ctx = { .ifindex = ifindex };
+	uint8_t frame[FRAME] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = REPEAT);
+	uint32_t zero = 0;
+
+	memcpy(frame, p->b, p->len < FRAME ? p->len : FRAME);
+	bpf_map_update_elem(bpf_map__fd(bench->maps.frame), &zero, frame, BPF_ANY);
+	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
+		die("run");
+	return opts.duration;
+}
+
+struct row {
+	const char *name;
+	const struct bpf_program *prog;
+	struct pkt p;
+	uint32_t slot; /* whose device; 0 = up0 */
+	uint32_t at;   /* where it counts */
+	enum pk_dir dir;
+	int reason; /* -1: counted nowhere */
+};
+
+static void measure(const struct row *row, const struct pkt *floor_frame, bool last)
+{
+	uint32_t ifindex = row->slot ? node_ifindex(row->slot) : if_nametoindex("up0");
+	double ours[ROUNDS], floors[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		double empty = run(bench->progs.bench_empty, &row->p, ifindex);
+		uint64_t before =
+			row->reason < 0 ? 0 : node_counter(row->at, row->dir, row->reason);
+
+		ours[i] = run(row->prog, &row->p, ifindex) - empty;
+		if (row->reason >= 0 &&
+		    node_counter(row->at, row->dir, row->reason) != before + REPEAT) {
+			fprintf(stderr, "verdict: %s: not what was to be measured\n", row->name);
+			exit(1);
+		}
+		floors[i] = run(bench->progs.bench_floor, floor_frame, node_ifindex(1)) - empty;
+	}
+	printf("\"%s\": {\"ours\": [", row->name);
+	for (int i = 0; i < ROUNDS; i++)
+		printf("%s%.1f", i ? ", " : "", ours[i]);
+	printf("], \"floor\": [");
+	for (int i = 0; i < ROUNDS; i++)
+		printf("%s%.1f", i ? ", " : "", floors[i]);
+	printf("]}%s\n", last ? "" : ",");
+	fflush(stdout);
+}
+
+static void settle(struct pk_node *n)
+{
+	n->uplink[0] = (struct pk_uplink){ .ifindex = if_nametoindex("up0"),
+					   .mtu = 1500,
+					   .ipv4 = pkt_ip4(WHO_HOST),
+					   .ipv6 = pkt_ip6(WHO_HOST) };
+	n->masquerade_low = 10000;
+	n->masquerade_high = 19999;
+	n->flags = PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6;
+	n->events = 0;
+}
+
+static void open_flow(uint32_t slot, struct pkt p, uint32_t back, struct pkt answer)
+{
+	if (node_run(NODE_FROM, slot, &p, NULL) != 7 ||
+	    (back && node_run(NODE_FROM, back, &answer, NULL) != 7)) {
+		fprintf(stderr, "verdict: a flow couldn't be opened\n");
+		exit(1);
+	}
+}
+
+static void publish(void)
+{
+	struct pk_published_key key = { .proto = 6, .port = htons(8080) };
+	struct pk_published to = { .slot = 1, .port = htons(80) };
+
+	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
+}
+
+/* Flows that have nothing to do with what is measured. */
+static void crowd(uint32_t n)
+{
+	struct pk_flow flow = { .kind = PK_FLOW_PRIMARY };
+	struct pk_flow_key key = { .src = pkt_ip4(WHO_A), .dst = pkt_ip4(WHO_WORLD), .proto = 17 };
+
+	for (uint32_t i = 0; i < n; i++) {
+		key.sport = htons((uint16_t)(1 + i % 65000));
+		key.dport = htons((uint16_t)(1 + i / 65000));
+		if (bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_ANY))
+			die("crowd");
+	}
+}
+
+static void open_all(void)
+{
+	node_reset();
+	node_settings(settle);
+	publish();
+	for (uint32_t slot = 1; slot <= 3; slot++)
+		node_word(slot, slot == 3 ? 2 : 1, PK_WORD_MASQUERADE, 1);
+	open_flow(1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), 2,
+		  pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)));
+	open_flow(1, pkt_v6(WHO_A, WHO_B, TCP(40000, 80, SYN)), 2,
+		  pkt_v6(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)));
+	open_flow(1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)), 0, (struct pkt){ 0 });
+	open_flow(2, pkt_v4_to(WHO_B, NODE_V4, TCP(40000, 8080, SYN)), 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(80, 40000, SYN | ACK)));
+}
+
+int main(void)
+{
+	struct pkt to_b = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
+	struct pkt spoofed = pkt_v4(WHO_B, WHO_A, TCP(40000, 80, ACK));
+	struct pkt hosts = pkt_v4_to(WHO_WORLD, NODE_V4, TCP(50000, 22, ACK));
+
+	node_flow_room(HOST_FLOWS + 1000);
+	if (node_start())
+		die("start");
+	load();
+	open_all();
+	const struct bpf_program *from = bench->progs.bench_from;
+	const struct row rows[] = {
+		{ "D1", from, to_b, 1, 1, PK_EGRESS, PK_REASON_OK },
+		{ "D1.reply", from, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, ACK)), 2, 2, PK_EGRESS,
+		  PK_REASON_OK },
+		{ "D2.ipv6", from, pkt_v6(WHO_A, WHO_B, TCP(40000, 80, ACK)), 1, 1, PK_EGRESS,
+		  PK_REASON_OK },
+		{ "D2.service", from, pkt_v4_to(WHO_B, NODE_V4, TCP(40000, 8080, ACK)), 2, 2,
+		  PK_EGRESS, PK_REASON_OK },
+		{ "D2.masquerade", from, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)), 1, 1,
+		  PK_EGRESS, PK_REASON_OK },
+		{ "D4.denied", from, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 1, 1, PK_EGRESS,
+		  PK_REASON_POLICY_DENIED },
+		{ "D4.spoofed", from, spoofed, 1, 1, PK_EGRESS, PK_REASON_SPOOFED_MAC },
+		{ "D10.0", bench->progs.bench_up, hosts, 0, 0, PK_INGRESS, -1 },
+	};
+	const struct row crowded = {
+		"D10.100000", bench->progs.bench_up, hosts, 0, 0, PK_INGRESS, -1
+	};
+
+	printf("{\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		measure(&rows[i], &to_b, false);
+	crowd(HOST_FLOWS);
+	measure(&crowded, &to_b, true);
+	printf("}\n");
+	pk_cost__destroy(bench);
+	node_stop();
+	return 0;
+}
