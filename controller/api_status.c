@@ -304,6 +304,7 @@ static void write_events(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_uint(w, "seen", stats.seen);
 	pk_jw_uint(w, "lost", stats.lost);
 	pk_jw_uint(w, "fileLost", p->flowlog ? pk_flowlog_lost(p->flowlog) : 0);
+	pk_jw_uint(w, "fileOver", stats.over);
 	pk_jw_uint(w, "subscribers", stats.subscribers);
 	pk_jw_close(w, '}');
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow_budget.h"
 #include "own.h"
 
 #define FOLLOWERS_MAX 16  /* each may leave a megabyte unread */
@@ -20,6 +21,12 @@ struct follower {
 	uint64_t lost_since; /* loop's clock, ms */
 };
 
+/* An event, or how many were lost there. */
+struct kept {
+	struct pk_flow_event flow;
+	struct pk_flow_lost lost; /* events 0: an event */
+};
+
 struct pk_events {
 	struct pk_loop *loop;
 	struct pk_flow_names names;
@@ -27,8 +34,10 @@ struct pk_events {
 	struct ring_buffer *ring;
 	struct pk_watch *watch;
 	struct follower *followers;
-	char *last[PK_EVENTS_LAST];
-	unsigned int at, batch;	    /* at: where the next line goes */
+	struct kept *last;	      /* PK_EVENTS_LAST of them, from the first event on */
+	struct pk_flow_who_set *held; /* whom they name */
+	struct pk_flow_budget *file;
+	unsigned int at, batch;	    /* at: where the next one goes */
 	uint64_t second, in_second; /* of the budget */
 	uint64_t over, over_since;  /* lost in the second that runs */
 	struct pk_events_stats stats;
@@ -40,6 +49,8 @@ struct pk_events *pk_events_new(struct pk_loop *loop, const struct pk_flow_names
 	struct pk_events *e = pk_alloc(sizeof(*e));
 
 	*e = (struct pk_events){ .loop = loop, .names = *names, .log = log };
+	e->held = pk_flow_who_set_new();
+	e->file = pk_flow_budget_new();
 	return e;
 }
 
@@ -71,8 +82,11 @@ void pk_events_free(struct pk_events *e)
 		pk_exchange_end(x);
 	}
 	close_ring(e);
-	for (size_t i = 0; i < PK_EVENTS_LAST; i++)
-		free(e->last[i]);
+	for (size_t i = 0; e->last && i < PK_EVENTS_LAST; i++)
+		pk_flow_done(&e->last[i].flow);
+	free(e->last);
+	pk_flow_who_set_free(e->held);
+	pk_flow_budget_free(e->file);
 	free(e);
 }
 
@@ -91,15 +105,26 @@ bool pk_events_is_open(const struct pk_events *e)
 	return e->ring != NULL;
 }
 
+static struct pk_flow_lost lost_now(struct pk_events *e, uint64_t events, const char *cause,
+				    uint64_t since_ms)
+{
+	struct pk_flow_lost lost = { .events = events,
+				     .cause = cause,
+				     .since_s = (double)(pk_loop_now(e->loop) - since_ms) / 1000 };
+
+	clock_gettime(CLOCK_REALTIME, &lost.when);
+	return lost;
+}
+
 static void tell(struct pk_events *e, struct follower *f, const char *line, size_t len)
 {
 	uint64_t now = pk_loop_now(e->loop);
 
 	if (f->lost) {
+		const struct pk_flow_lost lost = lost_now(e, f->lost, "subscriber", f->lost_since);
 		own_str record = { 0 };
 
-		pk_flow_lost_json(f->lost, "subscriber", (double)(now - f->lost_since) / 1000,
-				  &record);
+		pk_flow_lost_json(&lost, &record);
 		if (pk_exchange_line(f->x, record.text, record.len))
 			f->lost = 0;
 	}
@@ -109,19 +134,58 @@ static void tell(struct pk_events *e, struct follower *f, const char *line, size
 	}
 }
 
-static void spread(struct pk_events *e, struct pk_str *line)
+static void keep(struct pk_events *e, const struct kept *kept)
 {
-	size_t len = line->len;
-
-	if (line->failed)
-		return;
-	if (e->log)
-		pk_flowlog_line(e->log, line->text, len);
-	for (struct follower *f = e->followers; f; f = f->next)
-		tell(e, f, line->text, len);
-	free(e->last[e->at]);
-	e->last[e->at] = pk_str_take(line);
+	if (!e->last)
+		e->last = pk_alloc(PK_EVENTS_LAST * sizeof(*e->last));
+	pk_flow_done(&e->last[e->at].flow);
+	e->last[e->at] = *kept;
 	e->at = (e->at + 1) % PK_EVENTS_LAST;
+}
+
+static void follow(struct pk_events *e, const struct pk_str *line)
+{
+	for (struct follower *f = e->followers; f; f = f->next)
+		tell(e, f, line->text, line->len);
+}
+
+static void lose(struct pk_events *e, const struct pk_flow_lost *lost)
+{
+	const struct kept kept = { .lost = *lost };
+	own_str line = { 0 };
+
+	pk_flow_lost_json(lost, &line);
+	if (e->log)
+		pk_flowlog_line(e->log, line.text, line.len);
+	follow(e, &line);
+	keep(e, &kept);
+}
+
+/* Its sender's, where that is one of ours: nobody fills what another may say. */
+static uint32_t payer(const struct pk_event *ev)
+{
+	return ev->dir == PK_INGRESS && ev->peer_slot ? ev->peer_slot : ev->slot;
+}
+
+static void write_file(struct pk_events *e, const struct pk_event *ev, const struct pk_str *line)
+{
+	uint64_t now = pk_loop_now(e->loop);
+	struct pk_flow_missed missed;
+
+	if (!e->log)
+		return;
+	if (!pk_flow_budget_take(e->file, payer(ev), line->len + 1, now, &missed)) {
+		e->stats.over++;
+		return;
+	}
+	if (missed.lines) {
+		const struct pk_flow_lost lost = lost_now(e, missed.lines, "file", missed.since_ms);
+		own_str record = { 0 };
+
+		pk_flow_lost_json(&lost, &record);
+		pk_flowlog_line(e->log, record.text, record.len);
+	}
+	pk_flowlog_line(e->log, line->text, line->len);
 }
 
 /* The budget of this second; what went over in the one before is told first. */
@@ -133,12 +197,11 @@ static bool within_budget(struct pk_events *e)
 		e->second = second;
 		e->in_second = 0;
 		if (e->over) {
-			own_str record = { 0 };
+			const struct pk_flow_lost lost =
+				lost_now(e, e->over, "ring", e->over_since);
 
-			pk_flow_lost_json(e->over, "ring", (double)(now - e->over_since) / 1000,
-					  &record);
 			e->over = 0;
-			spread(e, &record);
+			lose(e, &lost);
 		}
 	}
 	if (e->in_second++ < PK_EVENTS_PER_S)
@@ -164,6 +227,7 @@ static struct timespec wall_time(uint64_t boot_ns)
 
 void pk_events_take(struct pk_events *e, const void *data, size_t size)
 {
+	struct kept kept = { 0 };
 	struct pk_event ev;
 	struct timespec when;
 	own_str line = { 0 };
@@ -178,8 +242,13 @@ void pk_events_take(struct pk_events *e, const void *data, size_t size)
 	if (!within_budget(e))
 		return;
 	when = wall_time(ev.ns);
-	pk_flow_json(&ev, &when, &e->names, &line);
-	spread(e, &line);
+	pk_flow_take(&kept.flow, &ev, &when, &e->names, e->held);
+	if (e->log || e->followers) {
+		pk_flow_json(&kept.flow, &e->names, &line);
+		write_file(e, &ev, &line);
+		follow(e, &line);
+	}
+	keep(e, &kept);
 }
 
 static int on_record(void *arg, void *data, size_t size)
@@ -240,11 +309,16 @@ void pk_events_serve(struct pk_events *e, struct pk_exchange *x, unsigned int la
 		return;
 	}
 	pk_exchange_stream(x);
-	for (unsigned int i = PK_EVENTS_LAST - last; i < PK_EVENTS_LAST; i++) {
-		const char *line = e->last[(e->at + i) % PK_EVENTS_LAST];
+	for (unsigned int i = PK_EVENTS_LAST - last; e->last && i < PK_EVENTS_LAST; i++) {
+		const struct kept *kept = &e->last[(e->at + i) % PK_EVENTS_LAST];
+		own_str line = { 0 };
 
-		if (line)
-			pk_exchange_line(x, line, strlen(line));
+		if (kept->lost.events)
+			pk_flow_lost_json(&kept->lost, &line);
+		else if (kept->flow.source)
+			pk_flow_json(&kept->flow, &e->names, &line);
+		if (line.len)
+			pk_exchange_line(x, line.text, line.len);
 	}
 	if (follow)
 		follow_on(e, x);

@@ -57,21 +57,6 @@ void pk_flow_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 	pk_jw_close(w, ']');
 }
 
-static void write_endpoint(struct pk_jw *w, const struct pk_flow_names *names,
-			   const struct pk_local_endpoint *m)
-{
-	const struct pk_engine *engine = pk_model_engine((struct pk_model *)names->model);
-	own_str name = { 0 };
-
-	pk_local_endpoint_name(m, &name);
-	pk_jw_string(w, "namespace", pk_local_endpoint_namespace(m));
-	pk_jw_string(w, "job", pk_local_endpoint_job(m));
-	pk_jw_string(w, "group", pk_local_endpoint_group(m));
-	pk_jw_string(w, "alloc", m->container_id);
-	pk_jw_string(w, "name", name.text);
-	pk_flow_labels(w, pk_world_get(pk_engine_world(engine), m->key));
-}
-
 static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
 {
 	for (size_t i = 0; i < s->n_pools; i++)
@@ -97,29 +82,52 @@ static const char *stranger(const struct pk_flow_names *names, const union pk_ad
 	return in_pools(pk_model_get_settings(names->model), addr) ? "unknown" : "world";
 }
 
+static struct pk_flow_who *who(const struct pk_flow_names *names, struct pk_flow_who_set *held,
+			       const union pk_addr *addr, uint32_t slot, uint8_t party)
+{
+	const struct pk_local_endpoint *m = slot ? pk_model_by_slot(names->model, slot)
+						 : pk_model_by_address(names->model, addr);
+	const struct pk_engine *engine = pk_model_engine((struct pk_model *)names->model);
+
+	if (m)
+		return pk_flow_who_endpoint(held, m, pk_world_get(pk_engine_world(engine), m->key));
+	return pk_flow_who_stranger(held, slot ? "unknown" : stranger(names, addr, party));
+}
+
+void pk_flow_take(struct pk_flow_event *f, const struct pk_event *ev, const struct timespec *when,
+		  const struct pk_flow_names *names, struct pk_flow_who_set *held)
+{
+	bool egress = ev->dir == PK_EGRESS;
+
+	*f = (struct pk_flow_event){ .ev = *ev, .when = *when };
+	f->source = who(names, held, &ev->src, egress ? ev->slot : ev->peer_slot,
+			egress ? PK_PARTY_NONE : ev->party);
+	f->destination = who(names, held, &ev->dst, egress ? ev->peer_slot : ev->slot,
+			     egress ? ev->party : PK_PARTY_NONE);
+}
+
+void pk_flow_done(struct pk_flow_event *f)
+{
+	pk_flow_who_drop(f->source);
+	pk_flow_who_drop(f->destination);
+	*f = (struct pk_flow_event){ 0 };
+}
+
 struct side {
+	const struct pk_flow_who *who;
 	const union pk_addr *addr;
-	uint32_t slot; /* 0: by address */
 	__be16 port;
 	uint32_t identity;
-	bool ports;    /* the protocol has ports */
-	uint8_t party; /* enum pk_party of the other side; 0: the endpoint's own side */
+	bool ports; /* the protocol has ports */
 };
 
-static void write_side(struct pk_jw *w, const char *key, const struct side *s,
-		       const struct pk_flow_names *names)
+static void write_side(struct pk_jw *w, const char *key, const struct side *s)
 {
-	const struct pk_local_endpoint *m = s->slot ? pk_model_by_slot(names->model, s->slot)
-						    : pk_model_by_address(names->model, s->addr);
 	char text[PK_ADDR_TEXT];
 
 	pk_jw_open(w, key, '{');
-	if (m) {
-		write_endpoint(w, names, m);
-	} else {
-		pk_jw_string(w, "name", s->slot ? "unknown" : stranger(names, s->addr, s->party));
-		pk_flow_labels(w, NULL);
-	}
+	pk_str_add(w->out, pk_flow_who_text(s->who));
+	w->comma = true;
 	if (pk_addr_is_zero(s->addr))
 		pk_jw_null(w, "ip");
 	else
@@ -138,11 +146,12 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s,
  * baseline's protected addresses are a rule, though what it denies has the default's rank.
  */
 static void write_rule(struct pk_jw *w, const struct pk_event *ev,
-		       const struct pk_flow_names *names)
+		       const struct pk_flow_names *names, bool whole)
 {
 	bool absence = PK_RANK_KIND(ev->rank) == PK_KIND_DEFAULT && ev->rule != PK_RULE_PROTECTED;
 	struct pk_rule_ref ref = { 0 };
-	bool known = ev->rule && pk_rules_find(pk_model_rules(names->model), ev->rule, &ref) == 0;
+	bool known = whole && ev->rule &&
+		     pk_rules_find(pk_model_rules(names->model), ev->rule, &ref) == 0;
 	own_str policy = { 0 };
 
 	if (known && ref.doc)
@@ -188,22 +197,19 @@ static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
 	pk_jw_uint(w, "ethertype", ev->ethertype);
 }
 
-void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
-		  const struct pk_flow_names *names, struct pk_str *out)
+static void write_line(const struct pk_flow_event *f, const struct pk_flow_names *names, bool whole,
+		       struct pk_str *out)
 {
+	const struct pk_event *ev = &f->ev;
 	bool ports =
 		ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP || ev->proto == IPPROTO_SCTP;
-	bool egress = ev->dir == PK_EGRESS;
-	const struct side source = { &ev->src,	egress ? ev->slot : ev->peer_slot,
-				     ev->sport, ev->src_identity,
-				     ports,	egress ? PK_PARTY_NONE : ev->party };
-	const struct side destination = { &ev->dst,  egress ? ev->peer_slot : ev->slot,
-					  ev->dport, ev->dst_identity,
-					  ports,     egress ? ev->party : PK_PARTY_NONE };
+	const struct side source = { f->source, &ev->src, ev->sport, ev->src_identity, ports };
+	const struct side destination = { f->destination, &ev->dst, ev->dport, ev->dst_identity,
+					  ports };
 	struct pk_jw w = { .out = out };
 	char time[32];
 
-	pk_time_text(when, time);
+	pk_time_text(&f->when, time);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "time", time);
 	pk_jw_string(&w, "node", names->node);
@@ -213,11 +219,13 @@ void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
 		     : ev->audit_verdict == PK_ALLOW ? "allowed"
 						     : "denied");
 	pk_jw_string(&w, "reason", pk_reason_name(ev->reason));
-	pk_jw_string(&w, "direction", egress ? "egress" : "ingress");
-	write_rule(&w, ev, names);
+	pk_jw_string(&w, "direction", ev->dir == PK_EGRESS ? "egress" : "ingress");
+	write_rule(&w, ev, names, whole);
+	if (!whole)
+		pk_jw_bool(&w, "cut", true);
 	pk_jw_uint(&w, "revision", ev->revision);
-	write_side(&w, "source", &source, names);
-	write_side(&w, "destination", &destination, names);
+	write_side(&w, "source", &source);
+	write_side(&w, "destination", &destination);
 	write_protocol(&w, ev);
 	pk_jw_uint(&w, "bytes", ev->length);
 	pk_jw_uint(&w, "packets", 1);
@@ -225,18 +233,29 @@ void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
 	pk_jw_close(&w, '}');
 }
 
-void pk_flow_lost_json(uint64_t lost, const char *cause, double since_s, struct pk_str *out)
+void pk_flow_json(const struct pk_flow_event *f, const struct pk_flow_names *names,
+		  struct pk_str *out)
+{
+	pk_str_reset(out);
+	out->cap = PK_FLOW_LINE_MAX;
+	write_line(f, names, true, out);
+	if (!out->failed)
+		return;
+	/* A rule's description has as many words as its author likes. */
+	pk_str_reset(out);
+	write_line(f, names, false, out);
+}
+
+void pk_flow_lost_json(const struct pk_flow_lost *lost, struct pk_str *out)
 {
 	struct pk_jw w = { .out = out };
-	struct timespec now;
 	char time[32];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	pk_time_text(&now, time);
+	pk_time_text(&lost->when, time);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "time", time);
-	pk_jw_uint(&w, "lostEvents", lost);
-	pk_jw_string(&w, "cause", cause);
-	pk_jw_double(&w, "sinceSeconds", since_s);
+	pk_jw_uint(&w, "lostEvents", lost->events);
+	pk_jw_string(&w, "cause", lost->cause);
+	pk_jw_double(&w, "sinceSeconds", lost->since_s);
 	pk_jw_close(&w, '}');
 }

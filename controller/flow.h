@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "flow_who.h"
 #include "model.h"
 #include "picket/event.h"
 #include "str.h"
@@ -17,11 +18,30 @@ struct pk_flow_names {
 	void *arg;
 };
 
-/* when: wall clock of the event. */
-void pk_flow_json(const struct pk_event *ev, const struct timespec *when,
-		  const struct pk_flow_names *names, struct pk_str *out);
-/* {"time", "lostEvents", "cause", "sinceSeconds"} */
-void pk_flow_lost_json(uint64_t lost, const char *cause, double since_s, struct pk_str *out);
+#define PK_FLOW_LINE_MAX 4096 /* bytes; what is too long is left out for it, and "cut" says so */
+
+/* An event that is kept, its endpoints' names as they were. */
+struct pk_flow_event {
+	struct pk_event ev;
+	struct timespec when; /* wall clock */
+	struct pk_flow_who *source, *destination;
+};
+
+void pk_flow_take(struct pk_flow_event *flow, const struct pk_event *ev,
+		  const struct timespec *when, const struct pk_flow_names *names,
+		  struct pk_flow_who_set *held);
+void pk_flow_done(struct pk_flow_event *flow);
+/* Its rule is what that number stands for now. */
+void pk_flow_json(const struct pk_flow_event *flow, const struct pk_flow_names *names,
+		  struct pk_str *out);
+/* Events that nobody sees: {"time", "lostEvents", "cause", "sinceSeconds"} */
+struct pk_flow_lost {
+	struct timespec when; /* wall clock */
+	uint64_t events;
+	const char *cause; /* "ring", "subscriber", "file" */
+	double since_s;
+};
+void pk_flow_lost_json(const struct pk_flow_lost *lost, struct pk_str *out);
 /* RFC 3339, UTC, milliseconds. */
 void pk_time_text(const struct timespec *ts, char text[32]);
 /* "labels": ["key=value", "reserved:init"]; ep NULL: none. */

@@ -90,25 +90,29 @@ static void drop_known(struct pk_label_set *set, size_t i)
 
 static void drop_doubles(struct pk_label_set *set)
 {
+	size_t n = 0;
+
 	if (set->n_known)
 		qsort(set->known, set->n_known, sizeof(*set->known), label_cmp);
-	for (size_t i = 1; i < set->n_known;) {
-		if (label_cmp(&set->known[i - 1], &set->known[i]) == 0)
-			drop_known(set, i);
-		else
-			i++;
-	}
-	if (set->n_unknown)
-		qsort(set->unknown, set->n_unknown, sizeof(*set->unknown), name_cmp);
-	for (size_t i = 1; i < set->n_unknown;) {
-		if (strcmp(set->unknown[i - 1], set->unknown[i]) == 0) {
-			free(set->unknown[i]);
-			memmove(&set->unknown[i], &set->unknown[i + 1],
-				(--set->n_unknown - i) * sizeof(*set->unknown));
+	for (size_t i = 0; i < set->n_known; i++) {
+		if (n && label_cmp(&set->known[n - 1], &set->known[i]) == 0) {
+			free(set->known[i].key);
+			free(set->known[i].value);
 		} else {
-			i++;
+			set->known[n++] = set->known[i];
 		}
 	}
+	set->n_known = n;
+	n = 0;
+	if (set->n_unknown)
+		qsort(set->unknown, set->n_unknown, sizeof(*set->unknown), name_cmp);
+	for (size_t i = 0; i < set->n_unknown; i++) {
+		if (n && strcmp(set->unknown[n - 1], set->unknown[i]) == 0)
+			free(set->unknown[i]);
+		else
+			set->unknown[n++] = set->unknown[i];
+	}
+	set->n_unknown = n;
 }
 
 static void add_text(struct pk_str *s, const char *text, bool is_key)

@@ -4,6 +4,7 @@ picketd's memory, not its time. Each input prints what it cost."""
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import time
 import uuid
@@ -397,3 +398,33 @@ def test_a_tenants_stored_document_that_cannot_be_read(processes):
         consul.put("tenants/evil/d", INSIDE)
         wait_for(lambda: endpoint(node, evil.id)["inStep"] and other.pings(evil), "evil, mended", 30)
         assert not [r for r in node.api("/v1/status")["reasons"] if r["what"] == "tenant"]
+
+
+# -- events
+
+def test_events_of_an_endpoint_with_many_labels(processes, told):
+    """The last events keep its names once, a line is bounded, and the file isn't its own."""
+    node = processes
+    with serving(node, FakeNomad, "here") as nomad:
+        flows = os.path.join(node.root, "var/log/picket/flows.jsonl")
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None,
+                            "flows": {"file": flows}})
+        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+        bank = add(node, nomad, "bank", "ledger", "g")
+        evil = add(node, nomad, "evil", "x" * 900, "g", meta={f"key{i}": "v" * 55 for i in range(60)})
+        wait_for(lambda: any(l.startswith("meta:key59") for l in labels(node, evil.id)), "its labels")
+        cost = Cost(node)
+        flood = evil.popen(["ping", "-q", "-i", "0.005", bank.address()], stdout=subprocess.DEVNULL)
+        wait_for(lambda: (e := node.api("/v1/status")["events"])["seen"] > 1024 and e["fileOver"] > 0,
+                 "enough of them", 60, 0.5)
+        flood.terminate()
+        flood.wait(timeout=10)
+        assert not bank.pings(evil)
+        wait_for(lambda: bank.id in node.api_text("/v1/flows?last=1"), "bank's event")
+        last = [json.loads(line) for line in node.api_text("/v1/flows?last=1024").splitlines()]
+        assert len(last) == 1024 and last[0]["source"]["alloc"] == evil.id and last[0]["source"]["cut"]
+        with open(flows, encoding="utf-8") as file:
+            lines = file.readlines()
+        assert max(map(len, lines)) <= 4096 and sum(map(len, lines)) < 2 * MIB
+        assert any(json.loads(line).get("source", {}).get("alloc") == bank.id for line in lines)
+        told("denied packets of one with 60 labels", cost)

@@ -14,9 +14,11 @@
 
 #include "controller/events.h"
 #include "controller/flow.h"
+#include "controller/flow_budget.h"
 #include "controller/flowlog.h"
 #include "controller/model.h"
 #include "controller/records.h"
+#include "fs.h"
 #include "json.h"
 #include "own.h"
 #include "picket/query.h"
@@ -330,9 +332,15 @@ static void expect_line(struct fixture *f, const struct pk_event *ev, const char
 					     .node_address = local_host };
 	const struct timespec when = { .tv_sec = 1763906020, .tv_nsec = 122000000 };
 	own_str line = { 0 };
+	struct pk_flow_who_set *held = pk_flow_who_set_new();
 	own_json *doc = NULL;
+	struct pk_flow_event flow;
 
-	pk_flow_json(ev, &when, &names, &line);
+	pk_flow_take(&flow, ev, &when, &names, held);
+	pk_flow_json(&flow, &names, &line);
+	pk_flow_done(&flow);
+	pk_flow_who_set_free(held);
+	assert_in_range(line.len, 1, PK_FLOW_LINE_MAX);
 	if (pk_json_parse("line", line.text, line.len, 0, &doc, NULL) < 0)
 		fail_msg("no JSON: %s", line.text);
 	assert_null(strchr(line.text, '\n'));
@@ -405,6 +413,180 @@ static void test_lost_events(void **state)
 	pk_loop_free(loop);
 }
 
+static uint64_t clock_ms;
+
+static uint64_t fake_clock(void *arg)
+{
+	(void)arg;
+	return clock_ms;
+}
+
+/* A second has room for so many; what is more is counted, and said in the next one. */
+static void test_event_budget(void **state)
+{
+	struct fixture *f = *state;
+	const struct pk_flow_names names = { .model = f->model, .node = "vm-17" };
+	struct pk_loop *loop = pk_loop_new();
+	struct pk_events *events = pk_events_new(loop, &names, NULL);
+	struct pk_event ev = event("10.40.7.11", "203.0.113.7");
+	struct pk_events_stats stats;
+
+	pk_loop_set_clock(loop, fake_clock, NULL);
+	clock_ms = 5000;
+	for (int i = 0; i < PK_EVENTS_PER_S + 10; i++)
+		pk_events_take(events, &ev, sizeof(ev));
+	pk_events_stats(events, &stats);
+	assert_int_equal(stats.lost, 10);
+	clock_ms = 6000;
+	pk_events_take(events, &ev, sizeof(ev));
+	pk_events_stats(events, &stats);
+	assert_int_equal(stats.lost, 10);
+	pk_events_free(events);
+	pk_loop_free(loop);
+}
+
+/* An endpoint with as many labels and as long names as may be, under a rule with a long description. */
+static void longest_names(struct fixture *f)
+{
+	char group[PK_ALLOC_NAME_MAX];
+	own_str text = { 0 };
+	struct pk_alloc a;
+
+	memset(group, '\t', sizeof(group));
+	group[sizeof(group) - 1] = '\0';
+	pk_str_add(
+		&text,
+		"{\"ID\": \"aaaa\", \"Namespace\": \"acme\", \"JobID\": \"api\", \"TaskGroup\": \"");
+	for (size_t i = 0; group[i]; i++)
+		pk_str_add(&text, "\\t");
+	pk_str_add(&text, "\", \"Job\": {\"Meta\": {");
+	for (int i = 0; i < 60; i++)
+		pk_str_addf(&text, "%s\"key%02d\": \"a value of some forty bytes, and no more\"",
+			    i ? "," : "", i);
+	pk_str_add(&text, "}, \"TaskGroups\": [{\"Name\": \"");
+	for (size_t i = 0; group[i]; i++)
+		pk_str_add(&text, "\\t");
+	pk_str_add(&text, "\"}]}}");
+	assert_int_equal(pk_alloc_decode(text.text, text.len, &a, NULL), 0);
+	assert_null(a.labels_refused);
+	put(f, "aaaa", 1, "api");
+	pk_model_alloc(f->model, &a);
+	pk_alloc_done(&a);
+}
+
+static void offer_long_rule(struct fixture *f)
+{
+	const struct pk_doc_place place = { "file", "/p/long.json", NULL };
+	own_str text = { 0 };
+
+	pk_str_add(&text, "{\"name\": \"long\", \"rules\": [{\"description\": \"");
+	for (int i = 0; i < 500; i++)
+		pk_str_add(&text, "as long as its author likes ");
+	pk_str_add(
+		&text,
+		"\", \"endpointSelector\": {}, \"egressDeny\": [{\"toCIDR\": [\"203.0.113.0/24\"]}]}]}");
+	assert_true(pk_docs_offer(f->docs, &place, text.text, text.len));
+	pk_model_documents(f->model);
+}
+
+static void test_longest_line(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_event ev = event("10.40.7.11", "203.0.113.7");
+	struct pk_rule_ref ref;
+
+	longest_names(f);
+	offer_long_rule(f);
+	assert_int_equal(pk_rules_at(pk_model_rules(f->model), 0, &ref), 0);
+	ev.rule = ref.number;
+	ev.rank = PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY);
+	expect_line(f, &ev,
+		    (const char *const[]){ "\"namespace\":\"acme\"", "\"job\":\"api\"",
+					   "\"alloc\":\"aaaa\"", "\"labels\":[]", "\"cut\":true",
+					   "\"rule\":null", NULL });
+	ev = event("10.40.7.11", "10.40.7.11");
+	ev.peer_slot = 1;
+	expect_line(f, &ev, (const char *const[]){ "\"namespace\":\"acme\"", NULL });
+}
+
+/* Its sender pays for a line in the file: its bytes at once, then a trickle; others write on. */
+static void test_file_budget(void **state)
+{
+	struct pk_flow_budget *b = pk_flow_budget_new();
+	struct pk_flow_missed missed;
+	unsigned int n = 0;
+
+	(void)state;
+	while (pk_flow_budget_take(b, 7, 4096, 1000, &missed))
+		n++;
+	assert_int_equal(n, PK_FLOW_BURST / 4096);
+	assert_true(pk_flow_budget_take(b, 8, 4096, 1000, &missed));
+	assert_int_equal(missed.lines, 0);
+	for (unsigned int ms = 1001; ms <= 11000; ms++)
+		n += pk_flow_budget_take(b, 7, 1024, ms, &missed);
+	assert_int_equal(n - PK_FLOW_BURST / 4096, 10000 * PK_FLOW_BYTES_PER_MS / 1024);
+	assert_true(pk_flow_budget_take(b, 7, 4096, 3000000, &missed));
+	assert_true(missed.lines > 0 && missed.since_ms < 11001);
+	pk_flow_budget_free(b);
+}
+
+static size_t lines_of(const char *path)
+{
+	own_mem char *text = NULL;
+	size_t len, n = 0;
+
+	assert_int_equal(pk_fs_read(path, 8 << 20, &text, &len, NULL), 0);
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == '\n';
+	return n;
+}
+
+static void test_one_floods_the_file(void **state)
+{
+	struct fixture *f = *state;
+	const struct pk_flow_names names = { .model = f->model, .node = "vm-17" };
+	struct pk_loop *loop = pk_loop_new();
+	own_str path = { 0 };
+	struct pk_flowlog *log;
+	struct pk_events *events;
+	struct pk_event ev = event("10.40.7.11", "203.0.113.7");
+	struct pk_events_stats stats;
+
+	pk_str_addf(&path, "%s/flows.jsonl", f->facts);
+	log = pk_flowlog_new(path.text, 64 << 20, 1);
+	events = pk_events_new(loop, &names, log);
+	pk_loop_set_clock(loop, fake_clock, NULL);
+	put(f, "aaaa", 1, "api");
+	put(f, "bbbb", 2, "db");
+	for (clock_ms = 1000; clock_ms < 61000; clock_ms += 10)
+		pk_events_take(events, &ev, sizeof(ev));
+	pk_events_stats(events, &stats);
+	assert_int_equal(stats.lost, 0);
+	assert_true(stats.over > 2000);
+	assert_true(lines_of(path.text) + stats.over >= 6000);
+	/* What is sent to another is the sender's line, too; another's own are not touched. */
+	ev.dir = PK_INGRESS;
+	ev.slot = 2;
+	ev.peer_slot = 1;
+	pk_events_take(events, &ev, sizeof(ev));
+	pk_events_take(events, &ev, sizeof(ev));
+	pk_events_stats(events, &stats);
+	ev = event("10.40.7.12", "203.0.113.7");
+	ev.slot = 2;
+	for (int i = 0; i < 100; i++)
+		pk_events_take(events, &ev, sizeof(ev));
+	{
+		uint64_t over = stats.over;
+
+		pk_events_stats(events, &stats);
+		assert_int_equal(stats.over, over);
+	}
+	pk_events_free(events);
+	pk_flowlog_free(log);
+	unlink(path.text);
+	pk_loop_free(loop);
+}
+
 static void test_flow_file(void **state)
 {
 	struct fixture *f = *state;
@@ -444,6 +626,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tenants_that_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_event_budget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_longest_line, setup, teardown),
+		cmocka_unit_test(test_file_budget),
+		cmocka_unit_test_setup_teardown(test_one_floods_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_file, setup, teardown),
 	};
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "flow_who.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "flow.h"
+#include "json.h"
+#include "own.h"
+
+#define NAME_MAX_CUT 32 /* bytes of each name in the shortest form */
+
+struct pk_flow_who {
+	struct pk_flow_who_set *of;
+	unsigned int refs;
+	UT_hash_handle hh; /* by text */
+	char text[];
+};
+
+struct pk_flow_who_set {
+	struct pk_flow_who *list;
+};
+
+struct pk_flow_who_set *pk_flow_who_set_new(void)
+{
+	return pk_alloc(sizeof(struct pk_flow_who_set));
+}
+
+void pk_flow_who_set_free(struct pk_flow_who_set *held)
+{
+	free(held);
+}
+
+static struct pk_flow_who *hold(struct pk_flow_who_set *held, const char *text, size_t len)
+{
+	struct pk_flow_who *who;
+
+	HASH_FIND(hh, held->list, text, len, who);
+	if (!who) {
+		who = pk_alloc(sizeof(*who) + len + 1);
+		who->of = held;
+		memcpy(who->text, text, len);
+		HASH_ADD(hh, held->list, text, len, who);
+	}
+	who->refs++;
+	return who;
+}
+
+void pk_flow_who_drop(struct pk_flow_who *who)
+{
+	if (!who || --who->refs)
+		return;
+	HASH_DEL(who->of->list, who);
+	free(who);
+}
+
+const char *pk_flow_who_text(const struct pk_flow_who *who)
+{
+	return who->text;
+}
+
+/* At most `most` bytes of it, whole characters; NULL stays NULL. Caller frees. */
+static char *cut(const char *text, size_t most)
+{
+	size_t n = text ? strlen(text) : 0;
+	char *copy;
+
+	if (n > most)
+		for (n = most; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
+			;
+	copy = text ? strndup(text, n) : NULL;
+	if (text && !copy)
+		abort();
+	return copy;
+}
+
+static void write_names(struct pk_jw *w, const struct pk_local_endpoint *local, size_t most)
+{
+	own_mem char *tenant_name = cut(pk_local_endpoint_namespace(local), most);
+	own_mem char *job = cut(pk_local_endpoint_job(local), most);
+	own_mem char *group = cut(pk_local_endpoint_group(local), most);
+	own_str name = { 0 };
+
+	pk_str_addf(&name, "%s/%s/%s", tenant_name ?: "?", job ?: "?", group ?: "?");
+	pk_jw_string(w, "namespace", tenant_name);
+	pk_jw_string(w, "job", job);
+	pk_jw_string(w, "group", group);
+	pk_jw_string(w, "alloc", local->container_id);
+	pk_jw_string(w, "name", name.text);
+}
+
+/* False: it is too long in this form. */
+static bool write_form(struct pk_str *out, const struct pk_local_endpoint *local,
+		       const struct pk_world_endpoint *ep, size_t names)
+{
+	struct pk_jw w = { .out = out };
+
+	pk_str_reset(out);
+	out->cap = PK_FLOW_WHO_MAX;
+	write_names(&w, local, names);
+	pk_flow_labels(&w, ep);
+	if (!ep)
+		pk_jw_bool(&w, "cut", true);
+	return !out->failed;
+}
+
+struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,
+					 const struct pk_local_endpoint *local,
+					 const struct pk_world_endpoint *ep)
+{
+	own_str text = { 0 };
+
+	if (!write_form(&text, local, ep, SIZE_MAX) && !write_form(&text, local, NULL, SIZE_MAX) &&
+	    !write_form(&text, local, NULL, NAME_MAX_CUT))
+		abort(); /* that form always fits */
+	return hold(held, text.text, text.len);
+}
+
+struct pk_flow_who *pk_flow_who_stranger(struct pk_flow_who_set *held, const char *name)
+{
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+
+	pk_jw_string(&w, "name", name);
+	pk_flow_labels(&w, NULL);
+	return hold(held, text.text, text.len);
+}

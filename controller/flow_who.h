@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What an endpoint was called when something happened to it, as the members of a JSON object. All
+ * events of it share one, so that a thousand kept events of an endpoint with many labels keep them
+ * once.
+ */
+#include "local_endpoint.h"
+#include "str.h"
+#include "world.h"
+
+#define PK_FLOW_WHO_MAX 1536 /* bytes: labels, then the ends of names, are left out for it */
+
+struct pk_flow_who;
+struct pk_flow_who_set; /* those that are held */
+
+struct pk_flow_who_set *pk_flow_who_set_new(void);
+void pk_flow_who_set_free(struct pk_flow_who_set *held); /* after all of them */
+
+/* ep: as the engine has it; NULL: its labels aren't known. */
+struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,
+					 const struct pk_local_endpoint *local,
+					 const struct pk_world_endpoint *ep);
+struct pk_flow_who *pk_flow_who_stranger(struct pk_flow_who_set *held, const char *name);
+void pk_flow_who_drop(struct pk_flow_who *who);
+const char *pk_flow_who_text(const struct pk_flow_who *who);
