@@ -8,6 +8,7 @@
 #include "judge.skel.h"
 #include "picket/query.h"
 #include "tests/bpf/node.h"
+#include "tests/bpf/object.h"
 
 static struct pk_judge *judge;
 
@@ -30,7 +31,7 @@ int judge_start(void)
 	static const char *const names[] = { "rule_sets", "cidr", "peer_class", "verdicts",
 					     "open_ports" };
 
-	judge = pk_judge__open();
+	judge = object_open(pk_judge, "judge");
 	for (size_t i = 0; judge && i < sizeof(names) / sizeof(*names); i++)
 		bpf_map__reuse_fd(bpf_object__find_map_by_name(judge->obj, names[i]),
 				  node_map(names[i]));

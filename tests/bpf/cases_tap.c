@@ -12,6 +12,7 @@
 #include "guard.skel.h"
 #include "tests/bpf/devices.h"
 #include "tests/bpf/node.h"
+#include "tests/bpf/object.h"
 
 #define ARRIVAL_MS 10000
 
@@ -356,7 +357,7 @@ static void all(void)
 
 void cases_tap(void)
 {
-	struct pk_guard *probe = pk_guard__open();
+	struct pk_guard *probe = object_open(pk_guard, "guard");
 
 	way = "as the kernel has it";
 	all();

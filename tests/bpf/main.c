@@ -2,10 +2,11 @@
 /*
  * The BPF unit tests: every subject, then `N passed, N failed, N skipped`.
  *
- *	bpf-test [-first | -verifier]
+ *	bpf-test [-first] [-verifier | -moments | -still]
  *
- * -first ends at the first failure, -verifier only counts what the verifier reads of each program.
- * The exit status is 3 where the kernel refused the programs.
+ * -first ends at the first failure, -verifier only counts what the verifier reads of each program,
+ * -moments runs only the scenes with a packet that waits, -still all others. The exit status is 3
+ * where the kernel refused the programs.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -17,13 +18,44 @@
 #include "tests/bpf/stall.h"
 
 static void (*const subjects[])(void) = {
-	cases_parse, cases_spoof, cases_answer, cases_flow, cases_policy, cases_limit, cases_world,
-	cases_nat,   cases_life,  cases_judge,	cases_race, cases_moment, cases_tap,
+	cases_parse, cases_spoof, cases_answer,	  cases_flow, cases_policy,
+	cases_limit, cases_world, cases_nat,	  cases_life, cases_judge,
+	cases_tap,   cases_race,  cases_verifier,
 };
 
 static bool asked(int argc, char **argv, const char *option)
 {
-	return argc == 2 && !strcmp(argv[1], option);
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], option))
+			return true;
+	return false;
+}
+
+static void still(void)
+{
+	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
+		subjects[i]();
+}
+
+static int moments(void)
+{
+	int r = stall_start();
+
+	if (!r)
+		cases_moment();
+	stall_stop();
+	return r;
+}
+
+static int run(int argc, char **argv)
+{
+	if (asked(argc, argv, "-verifier"))
+		cases_verifier();
+	else if (!asked(argc, argv, "-moments"))
+		still();
+	if (asked(argc, argv, "-verifier") || asked(argc, argv, "-still"))
+		return 0;
+	return moments();
 }
 
 int main(int argc, char **argv)
@@ -41,16 +73,11 @@ int main(int argc, char **argv)
 	if (!r)
 		r = judge_start();
 	if (!r)
-		r = stall_start();
+		r = run(argc, argv);
 	if (r) {
 		printf("0 passed, 1 failed, 0 skipped\n");
 		return r == -ENOEXEC ? 3 : 1;
 	}
-	cases_verifier();
-	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
-		if (!asked(argc, argv, "-verifier"))
-			subjects[i]();
-	stall_stop();
 	judge_stop();
 	node_stop();
 	node_totals(&passed, &failed, &skipped);

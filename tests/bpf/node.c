@@ -13,6 +13,7 @@
 #include "picket/query.h"
 #include "tests/bpf/devices.h"
 #include "tests/bpf/node.h"
+#include "tests/bpf/object.h"
 
 static struct pk_guard *guard;
 static uint32_t flow_room = 2 * NODE_BUDGET;
@@ -58,7 +59,7 @@ int node_start(void)
 
 	if (r)
 		return r;
-	guard = pk_guard__open();
+	guard = object_open(pk_guard, "guard");
 	if (!guard)
 		return -errno;
 	sizes(guard);
@@ -90,7 +91,7 @@ struct bpf_object *node_object(void)
 
 struct pk_guard *node_open_probe(void)
 {
-	struct pk_guard *probe = pk_guard__open();
+	struct pk_guard *probe = object_open(pk_guard, "guard");
 
 	if (!probe)
 		return NULL;

@@ -16,6 +16,7 @@
 #include "bpfobj.h"
 #include "guard_stall.skel.h"
 #include "tests/bpf/stall.h"
+#include "tests/bpf/object.h"
 
 #define SCENES 20 /* tries of one */
 
@@ -32,7 +33,7 @@ struct runner {
 
 int stall_start(void)
 {
-	guard = pk_guard_stall__open();
+	guard = object_open(pk_guard_stall, "guard_stall");
 	if (!guard)
 		return -errno;
 	guard->rodata->pk_kfunc = pk_bpf_has_kfunc() > 0;

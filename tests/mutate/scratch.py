@@ -57,6 +57,7 @@ class Scratch:
             else:
                 shutil.copy2(source, target)
         self.env = environment(self.build)
+        self.moved = False	# were programs built around a mutant's data?
 
     def remove(self):
         shutil.rmtree(self.path, ignore_errors=True)
@@ -77,7 +78,8 @@ class Scratch:
 
 
 def environment(build):
-    env = dict(os.environ, PICKET_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
+    env = dict(os.environ, PICKET_BUILD=build, PYTHONDONTWRITEBYTECODE="1",
+               PK_OBJECTS=os.path.join(build, "bpf"))
     env.pop("PK_PROVED", None)		# a mutant proves no reason
     for name in ("MAKELEVEL", "MFLAGS"):
         env.pop(name, None)

@@ -7,6 +7,7 @@ class Suite:
     """Tests of one kind: what to build for them, how to run them, who failed."""
 
     refused = None		# the exit status that says that the kernel took no program
+    program = None		# what runs it, where that isn't built for each mutant
 
     def __init__(self, name, targets, command, seconds, failed):
         self.name, self.targets, self.command, self.seconds = name, targets, command, seconds
@@ -27,6 +28,9 @@ class Suite:
 
 
 class BpfTest(Suite):
+    """Takes the objects from $PK_OBJECTS: it needs no building but where its own data moved."""
+
+    program = "build/tests/bpf-test"
     refused = 3
 
 
@@ -52,8 +56,10 @@ class Bpf:
     products = ("gen", "bpf", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
                 "libpolicytools.a", "libcni.a", "libcontroller.a", "libcli.a", "picket",
                 "picket-cni", "picketd")
-    unit = BpfTest("bpf-test", ["build/tests/bpf-test"], ["build/tests/bpf-test", "-first"], 180,
-                   r"^FAILED (.*)$")
+    still = BpfTest("bpf-test", ["build/bpf/guard.bpf.o", "build/bpf/judge.bpf.o"],
+                    ["build/tests/bpf-test", "-first", "-still"], 300, r"^FAILED (.*)$")
+    moments = BpfTest("bpf-test", ["build/bpf/guard_stall.bpf.o"],
+                      ["build/tests/bpf-test", "-first", "-moments"], 300, r"^FAILED (.*)$")
     tap = Pytest("netns tap", ["all"], ["tests/netns/test_guard_tap.py"], 900)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
@@ -74,10 +80,15 @@ class Bpf:
         """Make targets: what a mutant of the file may change."""
         return [f"bpf/{name.removesuffix('.c')}.o" for name in self.programs]
 
+    def moved(self, mine, original):
+        """Does what is built around the object have to be built again for it?"""
+        data = (".rodata", ".bss", ".data", ".maps")
+        return any(mine.get(name) != original.get(name) for name in data)
+
     def suites(self, file):
         if os.path.basename(file) in ("policy.h", "maps_policy.h", "judge.bpf.c"):
-            return [self.unit, self.prop]
-        return [self.unit, self.tap]
+            return [self.still, self.moments, self.prop]
+        return [self.still, self.moments, self.tap]
 
 
 SIDES = {side.name: side for side in (Bpf,)}

@@ -45,9 +45,9 @@ class OriginalFails(Exception):
     """The tests that were to kill a mutant fail without it, too."""
 
 
-def shown(scratch, original, suite):
-    """Verdict of one suite on what is in the scratch copy."""
-    built = scratch.make(suite.targets, BUILD_SECONDS)
+def shown(scratch, original, suite, more):
+    """Verdict of one suite, with more to build for it, on what is in the scratch copy."""
+    built = scratch.make(suite.targets + more, BUILD_SECONDS)
     if built.status != 0:
         return Verdict("not built", built.tail())
     command = suite.command
@@ -80,10 +80,14 @@ def trial(mutant, side, scratch, original, most=None):
         built = scratch.make([f"build/{name}" for name in objects], BUILD_SECONDS)
         if built.status != 0:
             return Verdict("not built", built.tail())
-        if all(code(os.path.join(scratch.build, name)) == original.code(name) for name in objects):
+        pairs = [(code(os.path.join(scratch.build, name)), original.code(name)) for name in objects]
+        if all(mine == its for mine, its in pairs):
             return Verdict("the same code")
+        moved = any(side.moved(mine, its) for mine, its in pairs)
+        again, scratch.moved = moved or scratch.moved, moved
         for suite in side.suites(mutant.file)[:most]:
-            verdict = shown(scratch, original, suite)
+            more = [suite.program] if again and suite.program else []
+            verdict = shown(scratch, original, suite, more)
             if verdict.kind != "survived":
                 return verdict
         return verdict
