@@ -21,7 +21,8 @@
 #include "picket/reason.h"
 #include "str.h"
 
-#define ROOM (PK_PATH_ROOM + 64)
+#define ROOM	     (PK_PATH_ROOM + 64)
+#define COUNTERS_MAX (512ull << 20)
 
 static inline void close_skel(struct pk_guard **skel)
 {
@@ -90,8 +91,26 @@ static int check_flows(const struct pk_node *node, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
+/* Counters are one set a processor; a node that would spend gigabytes on them isn't loaded. */
+static int check_counters(const struct pk_node *node, struct pk_err *err)
+{
+	uint64_t bytes = (node->capacity + 1ull) * 2 * PK_REASON_SLOTS * sizeof(struct pk_counter) *
+			 (uint64_t)pk_cpus();
+	int r;
+
+	if (bytes <= COUNTERS_MAX)
+		return 0;
+	r = pk_fail(err, EINVAL,
+		    "counters of %u endpoints on %d processors take %llu MiB; the bound is %llu",
+		    node->capacity, pk_cpus(), (unsigned long long)bytes >> 20, COUNTERS_MAX >> 20);
+	pk_fix(err, r, "lower capacity.endpoints in picketd.json");
+	return pk_code(err, r, PK_CODE_CONFIG);
+}
+
 static int make_node(const struct pk_settings *s, struct pk_node *node, struct pk_err *err)
 {
+	int r;
+
 	memset(node, 0, sizeof(*node));
 	node->layout = PK_LAYOUT;
 	node->capacity = s->capacity ? s->capacity : PK_CAPACITY_DEFAULT;
@@ -106,7 +125,8 @@ static int make_node(const struct pk_settings *s, struct pk_node *node, struct p
 	} while (!node->epoch[0]);
 	node->masquerade_low = PK_MASQUERADE_LOW;
 	node->masquerade_high = PK_MASQUERADE_HIGH;
-	return check_flows(node, err);
+	r = check_flows(node, err);
+	return r < 0 ? r : check_counters(node, err);
 }
 
 static uint32_t larger(uint64_t a, uint64_t b)
