@@ -299,7 +299,7 @@ static int flows(struct cli *cli)
 {
 	struct reader reader = { .cli = cli };
 	struct pk_err err = { 0 };
-	uint64_t last;
+	uint64_t last = 0;
 	int r = check_values(cli, &last);
 
 	if (r)

@@ -153,7 +153,7 @@ static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err 
 static int host_end_down(const struct pk_host_end *want, struct pk_err *err)
 {
 	own_nl *nl = NULL;
-	struct pk_nl_link link;
+	struct pk_nl_link link = { 0 };
 	int r = pk_nl_open(&nl, err);
 
 	if (r == 0)

@@ -186,7 +186,7 @@ static int pass(struct pk_apply *a, bool all)
 {
 	struct pk_sync_want want = { .model = a->args.model,
 				     .log_new = strcmp(a->args.config->flows_allowed, "new") == 0 };
-	struct pk_sync_done done;
+	struct pk_sync_done done = { 0 };
 	struct pk_err err = { 0 };
 	int r = check_lost(a, &err), fit = 0;
 

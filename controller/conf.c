@@ -95,8 +95,8 @@ static bool is_key_path(const char *text)
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				    "0123456789-._/";
 
-	return strspn(text, plain) == strlen(text) && *text != '/' && !strstr(text, "//") &&
-	       text[strlen(text) - 1] != '/';
+	return *text && strspn(text, plain) == strlen(text) && *text != '/' &&
+	       !strstr(text, "//") && text[strlen(text) - 1] != '/';
 }
 
 static int check_text(const struct conf_key *k, const char *text, const struct place *at)

@@ -46,9 +46,7 @@ const char *pk_docs_lost(struct pk_docs *docs)
 	for (size_t i = docs->n_lost; i-- > 0;) {
 		const struct lost *lost = &docs->lost[i];
 
-		if (is_back(docs, lost)) {
-			docs_lost_drop(docs, i);
-		} else if (access(lost->file, F_OK) < 0 && errno == ENOENT) {
+		if (is_back(docs, lost) || (access(lost->file, F_OK) < 0 && errno == ENOENT)) {
 			docs_lost_drop(docs, i);
 		} else if (lost->heard && !has_gap(docs, lost->source)) {
 			/* Nobody's any more; ADD would start in quarantine because of it. */

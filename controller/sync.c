@@ -238,7 +238,8 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 	pk_hash128(ports, n * sizeof(*ports), now.hash);
 	now.opened = p->sync->bpf->endpoints[t->ep->slot].opened;
 	now.known = true;
-	if (memcmp(memo, &now, sizeof(now)) == 0)
+	if (memo->known && memo->opened == now.opened &&
+	    memcmp(memo->hash, now.hash, sizeof(now.hash)) == 0)
 		return;
 	r = pk_endpoint_open_ports(p->sync->bpf, t->ep->slot, ports, n, pk_sync_until(), &err);
 	sync_error(p, r, &err);

@@ -94,7 +94,7 @@ static int take_header(struct pk_ctl_stream *s, const char *line, struct pk_err 
 
 int pk_ctl_read_head(struct pk_ctl_stream *s, int *status, struct pk_err *err)
 {
-	char line[LINE_MAX_];
+	char line[LINE_MAX_] = "";
 	int r = read_line(s, line, err);
 
 	if (r < 0)
@@ -183,7 +183,7 @@ static int take_bytes(struct pk_ctl_stream *s, struct body *b, uint64_t left)
 
 static int take_chunks(struct pk_ctl_stream *s, struct body *b)
 {
-	char line[LINE_MAX_];
+	char line[LINE_MAX_] = "";
 
 	for (;;) {
 		unsigned long long size;
