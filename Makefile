@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 # Picket: `sudo make demo` shows it, `sudo make test` proves it. B=DIR builds elsewhere, V=1 shows
 # the commands, SAN=1 builds with ASan and UBSan (in its own directory), FAULTS=1 with kill points.
 B       ?= build

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Measures the rows of docs/performance.md, each interleaved with its peer in one run."""
 import argparse
 import os

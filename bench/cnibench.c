@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a list of CNI plugins as libcni does and times it: each plugin is started with the
  * environment of the spec and its own configuration (name, cniVersion and prevResult merged in)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows P1 to P4 without a node: 10,000 identities in 100 tenants, 5,000 policies of 5 rules, 100
  * local endpoints; once more with 100 operator rules across namespaces, and with a list of 50,000

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Rows of figures: medians, ratios, targets; build/bench.json and a table on the terminal."""
 import json
 import os

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """C7: what 10,000 lives leave and cost, and what an ADD costs beside many live endpoints."""
 import contextlib
 import os

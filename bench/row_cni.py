@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """C3 and C4: ADD, DEL and whole lives of endpoints, against Nomad's chain and ptp."""
 import contextlib
 

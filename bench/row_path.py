@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """D5: one packet from tap to tap, everything in between, against Nomad's bridge with mirred."""
 import contextlib
 import json

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 P1 to P5: the policy engine at its intended size. bench/policy.c measures the engine alone; P2.force
 and P2.ack are a real picketd's, from the file's rename to the word that the guard reads.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Who is measured: Picket, and the peers that Nomad or CNI's own plugins would use instead.
 
 Each side is a node of its own: a network and a mount namespace that nothing outside can reach.

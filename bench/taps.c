@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two stand-ins for VMMs: processes on tap file descriptors with a 12-byte vnet header and
  * Firecracker's offloads (csum, TSO4, TSO6). "cpu mode": one pinned thread writes a burst of

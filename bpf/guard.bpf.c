@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The data path's programs. pk_from_endpoint stands at the host veth's ingress, pk_to_endpoint at
  * its egress, pk_from_uplink at the uplinks' ingress, the forwarders at the ingress of tap0 and eth0

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Asks the tables what the guard would be told, for `picket policy test --engine kernel`, `picket
  * policy explain` and the property tests: one struct pk_query in, the same with its answer out

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The conflists, as Nomad reads them and as the plugin takes them at ADD: with their own readers,
  * so that nothing is found here that an ADD lets pass, and the other way round.

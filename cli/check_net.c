@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's own networks and name servers, against what the conflists ask of it. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The checks of what this node really runs, against its records and its settings. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Does Nomad's client know the network? A missing or unread conflist shows nowhere else before a
  * job is placed ("missing network"). Plain HTTP to the agent of this node; no name is resolved.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plugin's file, and whether plugin, picketd and this program are of one release. */
 #include <stdio.h>
 #include <string.h>

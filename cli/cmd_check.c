@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * picket check: is this node fit, before a job finds out. Each line ok, warn or fail, with its fix.
  */

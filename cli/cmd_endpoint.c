@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket endpoint list|show, ip list, identity list. */
 #include <errno.h>
 #include <stdio.h>

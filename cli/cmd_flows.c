@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket flows: one line a decision, with the rule or the absence of one. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket policy list: the documents that picketd knows. */
 #include <stdio.h>
 #include <string.h>

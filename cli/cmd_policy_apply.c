@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * picket policy apply|delete: documents into and out of this node's policy directory, whole or not
  * at all.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * picket policy explain: would it pass, which rule decides, which ones lose; by the documents and
  * by the tables that the data path reads.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket policy validate|fmt|schema: files alone; no controller, no root. */
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket policy import: netreap's and Cilium's policies as ours, each repair listed. */
 #include <dirent.h>
 #include <errno.h>

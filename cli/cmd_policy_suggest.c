@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * picket policy suggest: the smallest policies for the flows seen: those that picketd remembers and
  * those that are live now, or a flows file's.

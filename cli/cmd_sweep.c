@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket sweep: what endpoints that are gone have left behind. A dry run unless -apply. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* One connection, asked of all who can answer: cmd_policy_explain.c asks, explain_show.c shows. */
 #include "cli.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The filters of `picket flows`: Hubble's words, one table for parsing, help and matching. */
 #include "cli.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Commands of cmd_policy_plan.c's table that have a file of their own. */
 #include "cli.h"

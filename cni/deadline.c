@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A verb's time: checked between steps, and by a timer where a step never returns. */
 #include <errno.h>
 #include <signal.h>

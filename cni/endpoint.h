@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What ADD, DEL, CHECK and GC do to an endpoint, given its record. */
 #include "bpfobj.h"

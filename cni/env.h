@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The variables that a CNI runtime sets (CNI spec 1.1.0, "Parameters"), checked for their verb. */
 #include "cni_conf.h"

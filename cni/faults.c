@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kill points of a test build, as mk/cni.mk finds them in the source. */
 #include "verb.h"
 

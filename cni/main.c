@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picket-cni: environment and standard input -> one verb -> one answer on standard output. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Private to plumb.c and repair.c: the record's tap and hooks. */
 #include "hook.h"

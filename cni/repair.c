@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What CHECK, and ADD again, mend on a live endpoint. */
 #include <errno.h>
 #include <string.h>

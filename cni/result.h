@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * What ADD prints and what it leaves for a VMM. Pure. The result has one shape (docs/cni.md,

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The rule set that a new endpoint starts under (state.md, "What ADD uses"). */
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Directories and leases that the verbs share. Errors: PK_CODE_STATE, PK_CODE_DEADLINE. */
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ADD, step by step; each is undone when a later one fails, and each may be the last of a process
  * that is killed: the next ADD or DEL of the container id, or the sweep, mends that (state.md,

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CHECK mends, and fails only without a record or in another netns: on an error Nomad makes a new
  * netns and ADDs again, and a task that survived stays in the old one, without network. What can't

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DEL works from container id and record alone (it gets no CNI_ARGS and is never repeated), and
  * succeeds when things are gone. What can't be finished now is recorded as closed: the sweep's.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * POST /v1/endpoints: the plugin tells of an endpoint that is open under its base, and waits a
  * moment for Nomad's word on its claims, and for its tenant's documents where those aren't known

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/endpoints, /v1/endpoints/ID, /v1/identities, /v1/counters. */
 #include <netinet/in.h>
 #include <stdio.h>

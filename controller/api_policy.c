@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/policies, /v1/policies/SOURCE/NAME, /v1/world, /v1/rules. */
 #include <netinet/in.h>
 #include <stdio.h>

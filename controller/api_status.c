@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/status: how the node is, what is wrong first. */
 #include <stdio.h>
 #include <string.h>

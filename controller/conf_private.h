@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Every key of picketd.json, once: read by conf.c, written by conf_write.c. */
 #include "conf.h"

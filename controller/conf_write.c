@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The effective configuration, as text and as JSON: see conf.h. */
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the conflist says and picketd.json doesn't: see conf.h. */
 #include <stdio.h>
 #include <stdlib.h>

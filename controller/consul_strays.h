@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Keys below <prefix>/v1/<cluster>/policies/ that are in no document's place, and so are nobody's:

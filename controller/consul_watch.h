@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Policy documents in Consul's KV, one source of them: <prefix>/v1/<cluster>/policies/operator/NAME

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which tenants' documents are known here: see docs.h. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The documents in force on disk, and back: see docs.h. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* An event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), names as they are now.
  * Pure. */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The guard at the host devices of this node's endpoints: where it stands, and its next build. */
 #include "bpfobj.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* One thread, one loop: descriptors, timers, signals. libevent behind it; the clock can be
  * replaced. */

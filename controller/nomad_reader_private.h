@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* One alloc while it is read: nomad_reader.c knows the names in Nomad's JSON, nomad_reader_alloc.c
  * what becomes of them. */

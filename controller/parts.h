@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* picketd's parts as the API reads them. The daemon alone makes, replaces and ends them. */
 #include <time.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Gives back the memory of flows that are over, a part of the table at a time, in idle time. */
 #include "loop.h"

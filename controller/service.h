@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A request to Nomad or Consul: address, token and CA of the configuration, the path given. */
 #include "conf.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Wanted -> tables: each pass computes what the engine wants of this node's endpoints, compares

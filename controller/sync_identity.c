@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Labels change (Nomad confirms, meta is edited, the node gets a name): an endpoint gets another
  * identity, and every rule set that tells it apart must hear of it. Were one first and the other

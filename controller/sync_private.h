@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by sync.c, sync_sets.c and sync_identity.c. */
 #include "sync.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rule sets, bases and the names that ADD goes by: see sync.h. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 The demo with nothing but the machine itself: no Nomad, no Consul. Each step prints what it saw and
 checks every claim that it makes.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 Picket's main job under a real Nomad and a real Consul, step by step. Each step raises
 AssertionError where it doesn't hold; demo/nomad tells the story, tests/e2e asserts it.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Who reaches whom, as the guests see it, with the reason that the controller reports."""
 import json
 

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What the demo prints: numbered steps, checks that hold or don't, 80 columns."""
 import os
 import sys

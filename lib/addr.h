@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Addresses, prefixes and MACs as text: strict both ways. */
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the embedded object over the pinned maps, or makes them. The node lock is held. */
 #include "bpfload.h"
 

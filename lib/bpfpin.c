@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The pins' directories: builds, maps, `current`. bpffs refuses names with a dot. */
 #include <bpf/bpf.h>
 #include <dirent.h>

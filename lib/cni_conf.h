@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * The plugin's configuration -> struct (docs/cni.md, "Conflist"): from the plugin's standard input,

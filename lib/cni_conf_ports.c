@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * runtimeConfig.portMappings. go-cni writes its keys capitalised, the convention says otherwise:
  * keys are matched without case (contracts with Nomad 1.11.2).

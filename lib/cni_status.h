@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Would an ADD surely fail? The plugin's STATUS with "strictStatus" asks it, and `picket check`. */
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * The directory of CNI configurations, read as Nomad reads it (libcni 1.3): *.conflist holds a list

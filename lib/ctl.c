@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Connect, send, read the head. The body's framing: ctl_body.c. */
 #include "ctl.h"
 

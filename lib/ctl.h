@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Client of picketd's unix socket: one HTTP/1.1 request a connection. No curl. */
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The end of an endpoint, for DEL, ADD and the sweep alike. */
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Leases as the records have them: rebuilt at the first load, given back with an endpoint. */
 #include "epstore.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The directory of records: names, list, close, delete. Content: record_json.c. */
 #include "epstore.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Kill points for tests. A test build (-DPK_FAULTS) reads PICKET_FAULT=point:n and raises

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Files: read with a cap, write whole or not at all, lock. */
 #include <stddef.h>

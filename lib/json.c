@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * struct pk_json is cJSON's node. Of cJSON the parser is used and the tree; its fields that
  * lose something (valueint, the search without case) are not: valueint holds the number of the

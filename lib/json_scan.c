@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RFC 8259 and nothing else, in linear time (keys of one object: n log n). What passes here is
  * read the same way by every parser, cJSON among them.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* For lib/json*.c alone: the strict scan, and the lines and columns that it notes. */
 #include "json.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pieces of a JSON text: characters and escapes; line and column as people count them. */
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Used by mains only: one logfmt line to stderr, "<N>" in front where journald reads it. */
 enum pk_level { PK_LOG_ERROR = 3, PK_LOG_WARN = 4, PK_LOG_INFO = 6, PK_LOG_DEBUG = 7 };

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Network namespaces: open with checks, visit and come back. One thread a process. */
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The socket, the batch, and asking. Messages: nl_link.c, nl_tc.c, nl_route.c. */
 #include "nl.h"
 

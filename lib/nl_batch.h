@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* For the nl*.c files alone: the handle, and one message of its batch. */
 #include <netlink/attr.h>

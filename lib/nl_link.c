@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Links: made, changed, read. */
 #include <errno.h>
 #include <linux/if_link.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The paths of everything below one root (state.md, "A test, a demo, a laptop"). */
 #include "err.h"

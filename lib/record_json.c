@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One table names every plain key: writer, reader and the check of unknown keys follow it. */
 #include "record_json.h"
 

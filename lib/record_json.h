@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A record's content: pure. `closed` is the file's name's, not the content's. */
 #include "epstore.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The machine's own name servers: resolv.conf(5). */
 #include <stdbool.h>

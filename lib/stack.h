@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * How the kernel's own IP stack is set on an endpoint's host end: set by ADD, compared and put back

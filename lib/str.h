@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A growing string with a cap, and helpers for text that tenants wrote. */
 #include <stdbool.h>

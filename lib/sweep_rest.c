@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Leftovers without a record: an ADD that was killed early, a file that outlived its endpoint. */
 #include <dirent.h>
 #include <errno.h>

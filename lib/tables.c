@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Numbers, words, label sets, and what is the node's. Slots: tables_slot.c; rule sets:
  * tables_rules.c.

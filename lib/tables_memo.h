@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Of the tables*.c files alone: what a handle remembers, and their common helpers. */
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rule sets: built aside under an index that the node lock gives out, filled without it, made
  * real by their rule_sets entry. Whatever fails takes away all that it wrote.

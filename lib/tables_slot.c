@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Slots and the endpoints in them: taken, written, opened, switched, closed, freed. */
 #include <arpa/inet.h>
 #include <errno.h>

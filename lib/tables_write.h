@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* For tables_rules.c and tables_write.c alone: the entries of a rule set that is claimed. */
 #include "tables.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The tap that a VMM opens by name, in the netns of the caller. */
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Undo stack for plumbing: steps done are undone in reverse order unless `keep` is set. */
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 # `sudo make bench` measures every row against its peer, `sudo make bench ONLY=C3` one.
 .PHONY: bench bench-bin
 BENCH_BIN := $(patsubst bench/%.c,$B/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))

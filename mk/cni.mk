@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 # X("name") for every kill point that a FAULTS=1 plugin passes (cni/faults.c, --list-faults).
 FAULT_SRC := $(wildcard cni/*.c lib/*.c)
 $B/gen/faults.h: $(FAULT_SRC)

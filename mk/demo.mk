@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 # `sudo make demo` needs the machine alone; `sudo make demo-nomad` a Nomad and a Consul, which it
 # builds where there are none. The set-up runs in a make of its own: what it installs decides what
 # the next one finds. What root made in the checkout goes back to the caller of sudo.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 # `make check` is quick and needs neither root nor the network: lint, unit, both policy engines.
 # `sudo make test` runs every suite (tests/run.py); SUITE=netns one of them.
 .PHONY: setup check test lint analyze fuzz-bin bpf-test-bin test-bin

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of every Python test: nodes that are gone afterwards, also when the test failed."""
 import os
 import signal

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Runs every suite, counts, and ends with `N passed, N failed, N skipped`.
 
 Without root: lint, analyze, unit, policy (two engines) and fuzz; --quick leaves out what takes long.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* What every BPF file needs first: types, helpers, byte order, and the few macros of ours. */
 #include <stdbool.h>

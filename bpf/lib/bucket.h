@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* Token buckets of an endpoint, each one aligned word: {stamp of ns/1024, tokens}. */
 #include "lib/maps.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* The last steps of a packet that may go: hop limit, MACs, the receiver's limits, the target. */
 #include "lib/bucket.h"

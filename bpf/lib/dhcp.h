@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
  * DHCPv4 (RFC 2131) with one lease to give: the endpoint's own address. The answer has a fixed

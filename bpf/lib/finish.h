@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* The end of every program: counts, tells, acts. Nothing else does any of the three. */
 #include <linux/pkt_cls.h>

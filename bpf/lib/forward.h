@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
  * The two forwarders of an alloc's netns. They need no map: eth0 has an even ifindex 2k, tap0 has

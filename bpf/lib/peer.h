@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* Who is at an address, seen from an endpoint. Only a flow's first packet asks. */
 #include "lib/maps.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How CIDR entries, protected addresses, tenantReach and resolvers divide the world. All prefixes
  * are walked in order with the stack of those around them; where the set of entries that match

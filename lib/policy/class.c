@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One class of a rule set: which claims its peers have, what table comes of them, what number it
  * has.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who is there and what is stale: endpoints, identities and tenants, documents, and which programs
  * they touch.

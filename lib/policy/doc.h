@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Policy documents: text or JSON -> struct pk_document, checked against docs/policy.md. A document

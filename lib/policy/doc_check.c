@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A document's form against the table of schema.c. */
 #include <stdio.h>
 #include <string.h>

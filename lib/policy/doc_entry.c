@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One entry of a direction: its peers, and `pass`. */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The notes that a reader makes on a document, and how they are shown. */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Identities and tenants: which endpoints are one to every policy. */
 #include "engine.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the identities that an entry matches by label value and tenant, without asking all. */
 #include "engine.h"
 

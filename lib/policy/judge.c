@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sentence by sentence; quotes are docs/policy.md's. Slow on purpose: nothing is remembered between
  * two questions.

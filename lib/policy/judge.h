@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * The reference evaluator: docs/policy.md, "Meaning", sentence by sentence; no tables, no caches,

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ranges are cut into cells in which every claim is constant; claims paint the cells in order of
  * rank, so the first one that touches a cell decides it. The cells of a protocol become the fewest

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One rule set: its reserved classes, the classes of its cidr lists and names, and those endpoints
  * that it treats differently from their tenant's class. Kept between compiles, so that an endpoint

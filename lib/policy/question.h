@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The question to every engine: may this endpoint and this peer talk, in this direction? */
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * A compiled rule set: what the tables hold of one endpoint's policy (state.md, "Tables"), with

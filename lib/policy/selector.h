@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * A selector's requirements against a label set, three-valued. Scoping is the caller's (judge.c,

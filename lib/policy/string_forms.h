@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The forms of a policy document's strings (schema.h). */
 #include "schema.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is asked of the engine beside rule sets: open ports, what resolves to nothing, single bases.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* What the guard answers itself, byte by byte: ARP, ND, RS, DHCPv4, ping of the gateway. */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* judge.bpf.c over the guard's own tables: one question, both judgements. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

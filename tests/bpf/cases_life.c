@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* How long flows live, as people use them; whom a denied packet's sender hears of it from. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>

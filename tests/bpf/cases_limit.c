@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Budgets and buckets, and what happens where a table or a program is missing. */
 #include <bpf/bpf.h>
 #include <linux/bpf.h>

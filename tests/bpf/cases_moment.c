@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * What one processor does between two steps of another one's packet. Each scene holds a packet at a
  * named moment, does the harm, lets it go on, and looks at what became of both.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* The way to the world and back: masquerade, published ports, errors through both. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>

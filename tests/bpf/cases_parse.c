@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* What the bytes say: cut headers, options, extension headers, fragments, lengths. */
 #include <stdio.h>
 #include <string.h>

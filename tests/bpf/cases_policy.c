@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Verdicts by party, class, port and rank, each side's own; events. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * An endpoint is switched between two rule sets while two other CPUs carry its
  * flow. What the guard says after a switch is what the new rule set says, and stays so.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Sources that aren't the endpoint's, and destinations that are nobody's. */
 #include <string.h>
 

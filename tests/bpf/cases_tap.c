@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * What a VMM can say beside a frame's bytes: where the checksum is finished, how the frame is cut,
  * how much of it lies in one piece. Frames are written into A's tap and read from B's, through both

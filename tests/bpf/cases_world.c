@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Who isn't an endpoint: the host both ways, the world, remote ones; the forwarders. */
 #include <bpf/bpf.h>
 #include <net/if.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * The BPF unit tests: every subject, then `N passed, N failed, N skipped`.
  *

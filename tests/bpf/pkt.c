@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Frames for the tests. */
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Frames for the tests: a right one of each kind, and places in it to change. */
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Packets through the guard's programs, and what is expected of each. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * The guard that waits, over the tables of the one that doesn't. The waiting packet has one
  * processor, the test another; the wait is bounded in the program, so a test that gets no time

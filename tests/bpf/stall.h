@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Packets that wait at a named moment (bpf/lib/stall.h) for what the test does meanwhile. */
 #include <stdbool.h>

@@ -1,2 +1,2 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What Cilium's policies mean to Cilium, apart from Picket: the measure of `picket policy import`."""

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 An evaluator of Cilium's rules (API of 1.18), written from its documentation and behaviour, and without a look
 at Picket's engine: labels and selectors, entities, requirements, deny before allow, default deny. Two ways in:

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Random worlds and the policies of people who wrote them for Cilium, with netreap or in Kubernetes."""
 import ipaddress
 

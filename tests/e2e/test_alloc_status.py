@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 What a job's author reads in `nomad alloc status` when ADD refuses: the golden text of each error
 code (tests/golden/cni-errors.json), through a real Nomad. Each row has a network and a root of its

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """`make demo` itself: every claim that it prints is checked there; its exit status says so here."""
 import os
 import subprocess

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Real Nomad, real Consul, real microVMs: the steps of demo/nomad_story.py, in order."""
 import os
 import sys

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Firecracker's own SDK reads what the plugin printed, for every CNI version (tests/vmconf)."""
 import json
 import os

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Consul's KV by prefix (blocking) and /v1/acl/token/self. Modes beside FakeServer's: "empty" (200 with an
 empty list, as a token that may see nothing gets), "none" (404, as a prefix without keys), "stale" (an
 older state under an older index; consistent queries see the truth)."""

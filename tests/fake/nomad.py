@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Nomad's /v1/nodes, /v1/node/ID/allocations (blocking) and /v1/allocation/ID; shapes as a real 1.11.2 gave them."""
 import json
 

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """picketd's socket with fixed answers, for the CLI's screens: {path: object, list of lines or (status, object)}."""
 import json
 import os

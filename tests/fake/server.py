@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """A threaded HTTP server with an index that blocking queries wait for."""
 import json
 import socket

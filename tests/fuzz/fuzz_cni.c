@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The plugin's input: the first byte chooses verb and parser, the rest is CNI_ARGS, standard input,
  * or a resolv.conf. A conflist that ADD accepts must be accepted by DEL, and give a result whose

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * picketd.json. What is taken must print as a file that is taken again and prints the same; what
  * is refused has an error with its place.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Consul's keys: all or nothing, within the budget, and none but those below the prefix. The first
  * byte chooses the pieces they come in, which change nothing.

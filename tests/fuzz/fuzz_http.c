@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The unix socket's server: raw bytes of a client that is no friend. Whatever comes, each request
  * that is handed out is answered once, and nothing of it stays.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The strict scan. The first byte chooses the flags, the rest is the text. What is accepted must
  * come out of the writer as a text that is accepted again, strictly, and says the same; every

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Nomad's bodies. The first byte chooses which one, the second the pieces it comes in. An alloc
  * that is taken has what it needs, is the same after it was kept and read again, makes an endpoint

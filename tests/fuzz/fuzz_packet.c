@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The guard's parser, the same file that is compiled for BPF: any bytes, any cut between the
  * linear part and the rest. No read beyond the linear part (ASan), and what it calls ok must hold

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Policy documents. The first byte chooses the place that a document comes from. A document is
  * taken whole or refused whole with an error that names its place; one that is taken keeps the

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fmt, import, YAML and suggest. The layout changes no value and is its own layout; what import
  * writes and what is suggested for any flows are documents that the reader takes, and each of

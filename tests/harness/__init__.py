@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Nodes, allocations, frames, tables and guests for the tests. tests/README.md shows how."""
 from .alloc import Alloc
 from .bpfmap import EGRESS, INGRESS, Tables

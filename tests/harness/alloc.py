@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """An allocation's network namespace, as Nomad makes it, and what a VMM or a guest does in it."""
 import json
 import os

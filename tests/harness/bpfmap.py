@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Pinned maps read by bpf(2); the layout of the few that tests look at is include/picket/maps.h."""
 import ctypes
 import os

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """The CNI verbs of a node, called as libcni calls the plugin."""
 import json
 import os

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What something costs picketd: its memory above idle and its longest turns. Nobody is answered in a turn."""
 import collections
 

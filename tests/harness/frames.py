@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Raw frames: through a tap as a VMM sends them, through a packet socket as a process does."""
 import array
 import dataclasses

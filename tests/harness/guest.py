@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """A real microVM on an allocation's tap0, asked over its console (tests/guest/init)."""
 import collections
 import fcntl

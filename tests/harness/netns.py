@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Entering network and mount namespaces by setns, for one thread or a child."""
 import contextlib
 import ctypes

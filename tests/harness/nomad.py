@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Real Nomad and Consul agents inside a node: one server and one client of Nomad, one Consul.
 
 They are separate agents, so that the client can be restarted under running tasks. Everything that

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """A guest that Nomad started: the same console protocol, over the unix socket of its job file."""
 import collections
 import socket

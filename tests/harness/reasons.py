@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """The reasons of include/picket/reason.h, and the list of those that a test proved."""
 import contextlib
 import os

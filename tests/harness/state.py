@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What a node keeps in files: records, leases, resting addresses, the locks of containers."""
 import fcntl
 import ipaddress

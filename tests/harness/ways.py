@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Where kernels differ: how the guard reads a packet's metadata (one way or both), what a tap takes."""
 import pytest
 

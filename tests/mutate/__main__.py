@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 `make mutate N=20 SEED=1`: N mutants, each with one small mistake, of which the tests must notice
 every one. ONLY=bpf/lib/miss.h, ONLY=bpf/lib/miss.h:120 or ONLY=miss_keep takes those of one place,

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 tests/mutants.allow: the changes that change nothing, each with the reason. An entry is the mutant
 as a survivor is printed (file and function, its lines before and after), then `why: ...`:

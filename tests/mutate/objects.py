@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What a compiled object does, without what it only says of its source: to tell two apart."""
 import struct
 

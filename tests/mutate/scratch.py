@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """A copy of the tree in which mutants are built and tested; the tree itself is never written."""
 import os
 import shutil

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What is mutated, what of it is compiled, and which tests are to notice, cheapest first."""
 import os
 import re

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 What can be changed in a function, each change small enough to be one mistake of its author's:
 a check that always or never holds, an operand of && or || that no longer counts, a comparison the

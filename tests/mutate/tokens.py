@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """A C file as tokens: comments, strings and preprocessor lines are never mistaken for code."""
 import bisect
 import re

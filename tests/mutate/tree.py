@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 clang's syntax tree of a source (-ast-dump=json): the functions of it that lie in the wanted files.
 

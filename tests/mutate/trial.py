@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """One mutant's trial: built, compared with the original, shown to the tests."""
 import os
 import threading

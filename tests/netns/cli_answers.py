@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What the fake picketd of the CLI's screens answers: docs/api.md's shapes, some names hostile."""
 
 HOSTILE = "a\u001b[2J\u202ejob\n<script>\u007f"

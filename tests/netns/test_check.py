@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 `picket check` finds what would fail a job or keep Nomad from starting, each with its fix. The files of
 tests/conflists are what operators wrote; what an ADD says of a file is asked of the plugin itself.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 The CLI: its screens at several widths against tests/golden/cli (PICKET_GOLDEN=write makes them
 anew), exit codes, JSON, hostile names, filters, pipes, and one real node.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """`picket policy plan` and `explain` on a real node: its connections, its tables."""
 import contextlib
 import json

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """ADD, DEL, CHECK, GC and STATUS on real devices: what they make, leave and take away."""
 import json
 import os

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Verbs over what is already there: of an earlier life of the container id, or of somebody else."""
 import fcntl
 import json

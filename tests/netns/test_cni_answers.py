@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What the guard answers an endpoint with, as its VMM sees it on the tap."""
 import pytest
 from harness import EGRESS, VnetHeader, proving

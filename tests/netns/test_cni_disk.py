@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """G11: a full or read-only disk. No record half written, an ADD undone to its start, DEL still closes."""
 import os
 import uuid

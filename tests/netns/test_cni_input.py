@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What the plugin is given: refused with the specification's code, and nothing made or removed."""
 import fcntl
 import json

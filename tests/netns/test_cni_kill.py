@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """The plugin killed between any two steps; the controller down at ADD."""
 import json
 import os

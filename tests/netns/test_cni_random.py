@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """The plugin killed at random: verbs in any order, killed anywhere, netns that move, reboots. Nothing is lost or left."""
 import json
 import os

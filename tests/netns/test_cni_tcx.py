@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """`"hook": "tcx"`: as whole as the clsact form; CHECK puts the guard first again."""
 import ctypes
 import json

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 What Cilium's connectivity suite is to prove, on one node with real sockets (written from the
 scenarios' purpose). A row: the documents, and who then reaches whom. A "no" is only taken when the

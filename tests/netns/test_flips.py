@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 Two policies in turn, under traffic, with the controller killed in between: what both allow always
 arrives, what both deny never does, each frame counted by its sequence number.

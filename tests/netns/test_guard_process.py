@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 Forged frames in process mode: root of the allocation, with CAP_NET_RAW, on its eth0.
 There is no tap and no forwarder: the guard on the host end is all that stands there.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Nothing of a VM reaches the node itself, metadata addresses or a loopback."""
 import json
 import socket

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What one tenant may write into Nomad or Consul costs nobody else anything: not their policy, not
 picketd's memory, not its time. Each input prints what it cost."""
 import contextlib

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 Frames and virtio headers that a hostile VMM makes up: valid ones with bytes changed, cut, padded,
 written into one tenant's tap. None reaches the other tenant, the node's own sockets or its uplink,

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """picketd and the fence together: what a source says is what packets meet, and only that."""
 import contextlib
 import ctypes

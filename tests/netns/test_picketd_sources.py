@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """What picketd believes of its sources: policy files, Consul's keys, Nomad. Verdicts are test_picketd.py's."""
 import contextlib
 import json

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """Policy files as their authors handle them: validate, schema, fmt, apply. No node, no controller."""
 
 import glob

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 `picket policy import`: what was written for Cilium never allows here what Cilium's own rules deny, and where the
 import calls itself without loss it means the same. The measure is tests/cilium/reference.py; PICKET_SEED and

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 A cross-tenant frame never arrives: a sniffer on the victim's tap, while another tenant sends to the
 victim's address without a pause, through boot, policy change, controller kill and removal.

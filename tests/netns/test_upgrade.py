@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """
 A new build of the programs under traffic. The build that this picketd embeds is given another name in the
 bpffs: for the picketd that starts next, what runs is an older release's.

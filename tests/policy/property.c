@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random policies, endpoints and questions: the compiled rule sets and, as root, the loaded tables
  * asked through BPF_PROG_TEST_RUN answer exactly as the reference evaluator, also after

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Random worlds for the property test: endpoints, settings, documents as JSON, questions. */
 #include "ask.h"

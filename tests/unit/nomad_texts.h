@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* One alloc as Nomad gives it, in the pieces that tests put together. */
 #define ALLOC_ID "4e975ed8-3e04-254e-11a3-5c29b1507321"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Nomad's allocs read the plain way: the whole text parsed, then looked up in its tree. What

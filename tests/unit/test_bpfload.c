@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The first load of a node: once, whole, by whoever comes first; what was left half is removed. */
 #include "kernel_room.h"
 

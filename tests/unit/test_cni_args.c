@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CNI_ARGS and the CNI environment: what is refused, and what is believed. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * examples/picket.conflist is what the plugin accepts; its schema and docs/cni.md know the same
  * keys.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Address management: the arithmetic, and the lease files in a directory of the test's own. */
 #include <errno.h>
 #include <setjmp.h>

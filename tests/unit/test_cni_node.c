@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the node lives by at ADD: node.json over the conflist; resolv.conf. */
 #include <setjmp.h>
 #include <stdarg.h>

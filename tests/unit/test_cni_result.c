@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the plugin prints: the result by version, the driver file, the error object. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The base that ADD makes by itself: from the stored documents, in time, or not at all. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* picketd.json: what is taken, what is refused and with which words, where values come from. */
 #include <setjmp.h>
 #include <stdarg.h>

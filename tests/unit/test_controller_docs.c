@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Documents and the stores that they come from: origins, what the release before stored. */
 #include <setjmp.h>
 #include <stdarg.h>

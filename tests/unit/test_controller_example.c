@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* examples/picketd.json shows every key with its default, and the schema knows the same keys. */
 #include <setjmp.h>
 #include <stdarg.h>

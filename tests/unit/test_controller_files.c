@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The policy directory under a real inotify. */
 #include <setjmp.h>
 #include <stdarg.h>

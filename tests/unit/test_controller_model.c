@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Members, facts and documents in the engine; events with names. */
 #include <setjmp.h>
 #include <stdarg.h>

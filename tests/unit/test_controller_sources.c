@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nomad's and Consul's bodies, what an endpoint is to the engine, documents in force. */
 #include <setjmp.h>
 #include <stdarg.h>

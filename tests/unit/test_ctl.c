@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The socket's client against raw answers: whole, cut short, not HTTP, too long, silent. */
 #include <errno.h>
 #include <setjmp.h>

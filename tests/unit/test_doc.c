@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* docs/policy.md, "A document", "Labels" and "A rule": what a document that is taken means. */
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * docs/policy.md: what is refused, with which error; what gets a warning; what is taken silently.
  */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is given back of the flow table, and the wait for packets in hand. On real maps. */
 #include "kernel_room.h"
 

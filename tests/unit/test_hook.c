@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The guard stands first, whoever came before or after; one packet proves that it judges. */
 #include "kernel_room.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Other programs' policies: what is carried over, what is repaired, and that nothing opens by it.
  */

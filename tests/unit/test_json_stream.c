@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reader of long JSON: what a table names is told, the rest is skipped, in pieces of any size.
  */
 #include <setjmp.h>

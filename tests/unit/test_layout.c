@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The layout: what it makes of a text, that it keeps every comment, and that it changes nothing
  * else.

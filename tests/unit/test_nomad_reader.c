@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nomad's answers: what is taken of an alloc, what refuses one alone, what none can make us keep.
  */
 #include <setjmp.h>

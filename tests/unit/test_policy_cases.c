@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Scenarios of several documents, by the evaluator and by compiled rule sets. */
 #include <errno.h>
 #include <setjmp.h>

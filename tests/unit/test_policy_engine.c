@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Label sets, selectors, port tables and what the engine promises its callers
  * (lib/policy/compile.h).

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * examples/policy.schema.json is what the reader's table says (tests/netns/test_policy_files.py:
  * and both agree).

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep removes on two witnesses, and nothing else. */
 #include "kernel_room.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tables' only writer, on real maps: slots, numbers, words, endpoints. */
 #include "kernel_room.h"
 

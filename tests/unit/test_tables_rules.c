@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rule sets in real maps: shared, built aside, changed in place, freed; nothing left of a failure.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 
 // Package vmconf runs Firecracker's own reader of CNI results on results that the plugin printed:
 // PICKET_RESULTS is a folder of cases, each a file NAME.json with {"containerID", "tap", "netns",

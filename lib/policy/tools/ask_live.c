@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The node's own tables, asked by the judge program; and its connections. */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The judge program, for ask_kernel.c and ask_live.c. */
 #include "bpfmap.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One entry of a direction: its peers, and the conditions under which Cilium took it. */
 #include <stdio.h>
 #include <string.h>

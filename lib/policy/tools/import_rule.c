@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One rule, and which keys Cilium reads in an object. */
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Selectors. In Cilium they match labels, and its entities have labels too: {} and a selector of
  * negations alone match the world and hosts as well. In Kubernetes a selector of a policy means

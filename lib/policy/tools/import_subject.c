@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The selectors that aren't peers: a rule's endpointSelector, and requirements for peers. */
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The live connections that a plan would cut: each is asked, before and after. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * Inside plan.c (what changes), plan_tables.c (where the tables differ) and plan_flows.c (which

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a plan asks beyond the ports and prefixes that the changed documents name: wherever the
  * tables before and after tell ports or addresses apart. A deny of everything closes what another

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Expectations (docs/policy.md): does the network do what the file says? */
 #include "scenario.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* scenario_read.c's half of scenario.c: the endpoints. */
 #include "scenario.h"

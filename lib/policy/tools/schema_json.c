@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* schema.c's table as a JSON Schema (2020-12). */
 #include "schema_json.h"
 

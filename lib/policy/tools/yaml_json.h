@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
  * YAML, as kubectl prints it, becomes JSON text. libyaml appears in yaml_json.c alone, and the CLI
