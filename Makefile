@@ -9,7 +9,7 @@ STRIP   ?= llvm-strip-19
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX  ?= /usr
 Q       := $(if $(V),,@)
-VERSION := 0.1.0
+VERSION := $(shell scripts/version)
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -20,7 +20,7 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrit
           -Wimplicit-fallthrough -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' \
+ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -D_GNU_SOURCE \
           -Iinclude -Ilib -Ilib/policy -I$B/gen -MMD -MP \
           $(if $(SAN),$(SANITIZE)) \
           $(if $(FAULTS),-DPK_FAULTS)
@@ -65,6 +65,16 @@ $O/lib%.a:
 # The policy tools are linked by the CLI and the tests alone: nobody else finds their headers.
 TOOLS_I := -Ilib/policy/tools
 $(TOOLS_OBJ) $(CLI_OBJ): ALL_CFLAGS += $(TOOLS_I)
+
+# What says the version, and no more, is compiled again when it changes.
+VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_misc cni/main controller/api_status \
+          controller/http controller/httpd controller/main))
+$(VERSIONED): ALL_CFLAGS += -DPK_VERSION='"$(VERSION)"'
+$(VERSIONED): $B/gen/version
+$B/gen/version: FORCE
+	@mkdir -p $(@D)
+	@echo $(VERSION) | cmp -s - $@ || echo $(VERSION) > $@
+FORCE:
 
 # The skeletons are there before any C file is compiled: some of them include one.
 $O/%.o: %.c | $(SKELS)

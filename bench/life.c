@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * Flow life at the default budget, in real time and on the real programs: a resolver's 500 answered
  * questions a second, and a proxy's 4,000 live connections with 500 short ones a second beside.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: Apache-2.0
 """D1, D2, D4, D10: what a verdict costs, against the least that a stateful one can be."""
 import functools
 import json

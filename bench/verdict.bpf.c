@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * The guard's own programs, and around them what a repeated BPF_PROG_TEST_RUN needs: each run
  * begins with the frame as it was, since a verdict changes it.

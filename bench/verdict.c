@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * What a verdict costs, by BPF_PROG_TEST_RUN of the real programs on tables filled as the BPF tests
  * fill them. Prints {"name": {"ours": [ns, …], "floor": [ns, …]}, …}, one figure a round, the cost

@@ -5,7 +5,7 @@
 comma := ,
 FUZZ_SECONDS ?= 30
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' -DPK_FUZZ -Iinclude -Ilib \
+FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"0"' -DPK_FUZZ -Iinclude -Ilib \
           -Ilib/policy $(TOOLS_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
           -fno-sanitize-recover=undefined
 FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c controller/*.c cli/*.c)))
@@ -59,7 +59,7 @@ mutate: setup
 # lint-clang: a second compiler reads every C file and makes nothing.
 CLANG_READS := $(patsubst %.c,$B/clang/%.ok,$(shell git ls-files 'lib/*.c' 'cni/*.c' 'controller/*.c' \
 	'cli/*.c' 'bench/*.c' 'tests/unit/*.c' 'tests/bpf/*.c' 'tests/policy/*.c'))
-READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"$(VERSION)"' -Iinclude -Ilib -Ilib/policy \
+READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"0"' -Iinclude -Ilib -Ilib/policy \
 	$(TOOLS_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS)
 $B/clang/%.ok: %.c | $(SKELS) $B/gen/faults.h
 	@mkdir -p $(@D)
@@ -77,8 +77,11 @@ analyze: $(ANALYZED)
 
 SHELL_SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!.*[ /](ba)?sh$$')
 SPELLED = $(shell git ls-files | grep -vE '^tests/(fuzz/corpus|golden)/|go\.sum$$')
-.PHONY: lint-includes lint-sizes lint-format lint-shell lint-spelling lint-clang
-lint: lint-includes lint-sizes lint-format lint-shell lint-spelling
+.PHONY: lint-licences lint-includes lint-sizes lint-format lint-shell lint-spelling lint-clang
+lint: lint-licences lint-includes lint-sizes lint-format lint-shell lint-spelling
+lint-licences:
+	$(Q)! git grep -nE 'SPDX-License-Identifier: GPL-2.0-only( ./)?$$' -- ':!LICENSES'
+	$(Q)! git grep -nL 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' -- bpf include
 lint-includes lint-sizes:
 	$(Q)scripts/$@
 lint-format: check-format
@@ -91,11 +94,11 @@ lint-clang: $(CLANG_READS)
 # Each suite's parts. The set-up runs in a make of its own: what it installs decides what the next
 # one finds. Suites that need no root need no set-up either.
 ROOTED := bpf netns e2e
-SUITES := $(or $(SUITE),lint analyze unit policy bpf netns e2e fuzz)
+SUITES := $(or $(SUITE),lint analyze repo unit policy bpf netns e2e fuzz)
 SUB = $(Q)$(MAKE) --no-print-directory
 RUN = $(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS)
 test: $(if $(filter $(ROOTED),$(SUITES)),setup)
-	$(if $(filter policy bpf netns e2e,$(SUITES)),$(SUB) all test-bin)
+	$(if $(filter repo policy bpf netns e2e,$(SUITES)),$(SUB) all test-bin)
 	$(if $(filter unit,$(SUITES)),$(SUB) SAN=1 unit-bin)
 	$(if $(filter netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
 	$(if $(filter fuzz,$(SUITES)),$(SUB) fuzz-bin)
@@ -104,4 +107,4 @@ test: $(if $(filter $(ROOTED),$(SUITES)),setup)
 check:
 	$(SUB) all test-bin
 	$(SUB) SAN=1 unit-bin
-	$(RUN) --quick lint unit policy
+	$(RUN) --quick lint repo unit policy

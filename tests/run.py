@@ -18,7 +18,7 @@ import xml.etree.ElementTree as xml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORES = len(os.sched_getaffinity(0))
-LINTS = ("lint-includes", "lint-sizes", "lint-format", "lint-shell", "lint-spelling", "lint-clang")
+LINTS = ("lint-licences", "lint-includes", "lint-sizes", "lint-format", "lint-shell", "lint-spelling", "lint-clang")
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
 
 
@@ -108,6 +108,9 @@ class Runner:
 
     def analyze(self):
         self.make("analyze", 1800)
+
+    def repo(self):
+        self.pytest("repo", 300)
 
     def unit(self):
         binaries = self.built("san/unit", "tests/unit/test_*.c")
@@ -206,7 +209,7 @@ class Runner:
         self.tally.add("reasons", len(built) - len(missing), len(missing))
 
 
-SUITES = ("lint", "analyze", "unit", "bpf", "policy", "netns", "e2e", "fuzz")
+SUITES = ("lint", "analyze", "repo", "unit", "bpf", "policy", "netns", "e2e", "fuzz")
 ROOTED = {"bpf", "netns", "e2e"}
 
 

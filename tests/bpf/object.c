@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* Objects as they were built, or others in their place. */
 #include <fcntl.h>
 #include <stdio.h>
