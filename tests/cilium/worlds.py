@@ -4,6 +4,7 @@ import ipaddress
 
 from .reference import CLUSTER, NAMESPACE, NAMESPACE_LABELS, Identity, Traffic
 
+ACCOUNT = "io.cilium.k8s.policy.serviceaccount"
 NAMESPACES, APPS, TIERS = ("a", "b"), ("x", "y", "z"), ("p", "q")
 PORTS = {"http": (80, "TCP"), "dns": (53, "UDP")}
 OUTSIDE = ("203.0.113.7", "192.168.5.5", "8.8.8.8")
@@ -41,6 +42,7 @@ class World:
         if self.kubernetes:
             theirs = {("k8s", NAMESPACE): namespace, ("k8s", CLUSTER): "default",
                       ("k8s", NAMESPACE_LABELS + "kubernetes.io/metadata.name"): namespace,
+                      ("k8s", ACCOUNT): "s" if int(name[1:]) % 2 else "t",
                       **{("k8s", k): v for k, v in meta.items()}}
         else:
             theirs = {("netreap", "nomad.namespace"): namespace, ("netreap", "nomad.job_id"): f"job-{app}",
@@ -64,7 +66,7 @@ class World:
 class Author:
     """Writes rules. odd: the share of entries with something unusual in them."""
 
-    def __init__(self, rng, kubernetes, namespace=None, odd=0.15):
+    def __init__(self, rng, kubernetes, namespace=None, odd=0.2):
         self.rng, self.kubernetes, self.namespace, self.odd = rng, kubernetes, namespace, odd
 
     def often(self, share):
@@ -124,12 +126,10 @@ class Author:
             expressions.clear()
             labels["reserved:" + entity] = ""
         elif choice == 2:
-            expressions.append({"key": "reserved:" + entity, "operator": self.pick("DoesNotExist", "NotIn"),
-                                **({"values": [""]} if False else {})})
-            if expressions[-1]["operator"] == "NotIn":
-                expressions[-1]["values"] = [""]
+            expressions.append(self.pick({"key": "reserved:" + entity, "operator": "DoesNotExist"},
+                                         {"key": "reserved:" + entity, "operator": "NotIn", "values": [""]}))
         elif choice == 3 and peer:
-            labels["io.cilium.k8s.policy.serviceaccount"] = "s"
+            labels[ACCOUNT] = self.pick("s", "t")
 
     # -- entries
 
@@ -179,8 +179,8 @@ class Author:
         return entry
 
     def add_oddity(self, entry, prefix, ingress, deny):
-        choice = self.rng.randrange(7)
-        if choice <= 1 and not deny:
+        choice = self.rng.randrange(8)
+        if choice in (0, 1, 7) and not deny:
             entry[prefix + "Requires"] = [self.selector(True) for _ in range(self.rng.randint(1, 2))]
         elif choice == 2 and not deny:
             entry["authentication"] = {"mode": self.pick("required", "disabled")}
