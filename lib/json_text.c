@@ -203,14 +203,24 @@ static int token_width(const char *p)
 	return width ? width : 1;
 }
 
-/* The line around the offset into where->source: all of it, or a window with the token in sight. */
+static bool is_word_start(const char *p)
+{
+	return strchr(" \t,:[{", p[-1]) && !strchr(" \t", *p);
+}
+
+/*
+ * The line around the offset into where->source: all of it, or a window with the token in sight
+ * that begins with a word.
+ */
 static void cut_source(const struct pk_json_text *t, size_t offset, struct pk_json_where *where)
 {
 	const char *line = t->original + t->lines[where->line - 1], *at = t->original + offset;
 	size_t room = sizeof(where->source) - 1, n;
+	bool cut;
 
 	where->source_col = where->col;
-	while ((size_t)(at - line) > room * 2 / 3) {
+	cut = (size_t)(at - line) > room * 2 / 3;
+	while ((size_t)(at - line) > room * 2 / 3 || (cut && line < at && !is_word_start(line))) {
 		do
 			line++;
 		while (line < at && !is_start(*line));

@@ -313,6 +313,7 @@ static void test_where_in_a_long_line(void **state)
 	assert_int_equal(strncmp(w.source + strlen(w.source) - 9, "\"last\":1}", 9), 0);
 	assert_true(w.source_col > 0 && w.source_col < 128);
 	assert_true((size_t)w.col > sizeof(w.source));
+	assert_int_equal(w.source[0], '"'); /* the window begins with a word */
 }
 
 static void test_errors(void **state)
