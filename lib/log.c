@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "own.h"
 #include "str.h"
@@ -32,6 +33,18 @@ static const char *level_name(enum pk_level level)
 	return "info";
 }
 
+static void add_time(struct pk_str *line)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	pk_str_addf(line, "time=%s.%03ldZ ", text, now.tv_nsec / 1000000);
+}
+
 void pk_log(enum pk_level level, const char *fmt, ...)
 {
 	own_str line = { 0 };
@@ -44,7 +57,9 @@ void pk_log(enum pk_level level, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (getenv("JOURNAL_STREAM"))
-		pk_str_addf(&line, "<%d>", (int)level);
+		pk_str_addf(&line, "<%d>", (int)level); /* the journal has the time */
+	else
+		add_time(&line);
 	pk_str_addf(&line, "level=%s program=%s ", level_name(level), name);
 	pk_str_add_escaped(&line, text);
 	pk_str_add(&line, "\n");

@@ -5,6 +5,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -389,6 +390,16 @@ def test_what_cannot_be_guarded_is_closed(node):
     wait_for(lambda: node.api("/v1/endpoints")["endpoints"][0]["containerId"] == b.id, "the DEL")
     node.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing left to say")
+
+
+def test_log_lines_carry_the_time(node):
+    node.start_picketd()
+    first = node.log().splitlines()[0]
+    assert re.match(r"time=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=info program=picketd ", first), first
+    lines = len(node.log().splitlines())
+    node.kill_picketd()
+    node.start_picketd(env={"JOURNAL_STREAM": "8:12345"})		# the journal has the time, and takes the level
+    assert re.match(r"<\d>level=info program=picketd ", node.log().splitlines()[lines]), node.log()
 
 
 class Lines:
