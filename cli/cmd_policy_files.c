@@ -16,6 +16,7 @@
 #include "policy_files.h"
 #include "schema.h"
 #include "schema_json.h"
+#include "settings.h"
 
 #define TEXT_MAX (64u << 20)
 
@@ -63,10 +64,12 @@ struct seen {
 	size_t n, room;
 	size_t documents, refused, errors, warnings;
 	bool unreadable;
+	struct pk_settings settings; /* this node's, as picketd made them; else the defaults */
 };
 
 static void seen_done(struct seen *s)
 {
+	pk_settings_done(&s->settings);
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->names[i]);
 		free(s->paths[i]);
@@ -155,7 +158,8 @@ static void validate_file(struct seen *s, const char *path)
 	const char *tenant_name = cli_get(s->cli, "namespace");
 	const struct pk_doc_source src = { .source = "file",
 					   .path = strcmp(path, "-") ? path : "stdin",
-					   .tenant_name = tenant_name };
+					   .tenant_name = tenant_name,
+					   .settings = &s->settings };
 	own_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_mem char *text = NULL;
@@ -222,6 +226,8 @@ static int validate(struct cli *cli)
 	struct pk_jw w = { .out = &out, .indent = cli->jsonl ? 0 : 2 };
 	bool json = cli->json || cli->jsonl;
 
+	pk_settings_init(&s.settings);
+	pk_settings_read(&s.settings, cli->paths.node_json, NULL);
 	if (json) {
 		s.w = &w;
 		if (!cli->jsonl)

@@ -191,9 +191,11 @@ int pk_document_read(const struct pk_doc_source *src, const struct pk_json_doc *
 {
 	own_document *doc = pk_alloc(sizeof(*doc));
 	size_t first = notes->n;
-	struct pk_reader r = {
-		.json = json, .notes = notes, .doc = doc, .errors_before = notes->n_errors
-	};
+	struct pk_reader r = { .json = json,
+			       .notes = notes,
+			       .doc = doc,
+			       .settings = src->settings,
+			       .errors_before = notes->n_errors };
 
 	if (!notes->path)
 		notes->path = pk_read_text(src->path ? src->path : "");

@@ -18,6 +18,8 @@ struct pk_doc_source {
 		*name; /* where the document gives none; NULL: path's last part without ".json" */
 	/* The location belongs to this namespace, any other is refused. NULL: to the operator. */
 	const char *tenant_name;
+	/* What is known of the nodes that take it: no warning of what tenantReach lists. */
+	const struct pk_settings *settings;
 };
 
 struct pk_doc_note {

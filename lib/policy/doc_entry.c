@@ -28,11 +28,20 @@ static bool needs_reach(const struct pk_reader *r, const struct pk_read_context 
 	return r->doc->tenant_name && !in->deny && in->dir == PK_EGRESS;
 }
 
+static bool is_reached(const struct pk_settings *s, const struct pk_prefix *prefix)
+{
+	for (size_t i = 0; s && i < s->n_reach; i++)
+		if (pk_prefix_covers(&s->reach[i], prefix))
+			return true;
+	return false;
+}
+
 static void read_cidr(struct pk_reader *r, const struct pk_json *v,
 		      const struct pk_read_context *in, struct pk_prefix *out)
 {
 	read_prefix(r, v, out);
-	for (size_t i = 0; i < pk_n_protected && needs_reach(r, in); i++)
+	for (size_t i = 0;
+	     i < pk_n_protected && needs_reach(r, in) && !is_reached(r->settings, out); i++)
 		if (pk_prefix_covers(&pk_protected[i], out))
 			pk_read_warn(
 				r, v, false, "the operator's \"tenantReach\" must list it",
@@ -81,6 +90,9 @@ static void warn_tenant_reach(struct pk_reader *r, const struct pk_json *at, boo
 			      const struct pk_read_context *in, enum pk_entity entity)
 {
 	if (!needs_reach(r, in) || (entity != PK_ENTITY_HOST && entity != PK_ENTITY_REMOTE_NODE))
+		return;
+	if (r->settings &&
+	    (entity == PK_ENTITY_HOST ? r->settings->reach_host : r->settings->reach_remote_node))
 		return;
 	pk_read_warn(r, at, key, "the operator's \"tenantReach\" must list it",
 		     "a tenant's policy doesn't open the way to \"%s\" by itself",

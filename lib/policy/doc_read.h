@@ -7,8 +7,9 @@
 struct pk_reader {
 	const struct pk_json_doc *json;
 	struct pk_doc_notes *notes;
-	size_t errors_before;	 /* notes may hold those of other documents */
-	struct pk_document *doc; /* tier, namespace are set before the rules are read */
+	size_t errors_before;		    /* notes may hold those of other documents */
+	struct pk_document *doc;	    /* tier, namespace are set before the rules are read */
+	const struct pk_settings *settings; /* of the node, NULL: unknown */
 };
 
 /* The part of the document that a peer or subject stands in. */

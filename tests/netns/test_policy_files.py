@@ -174,6 +174,25 @@ def test_validate_of_a_tenants_place(tmp_path):
     assert picket("policy", "validate", "-namespace", "acme", path).returncode == 1
 
 
+def test_what_tenant_reach_lists_is_no_warning(tmp_path):
+    """Of this node's settings, as picketd made them, and of an expectations file's own."""
+    path = tmp_path / "p.json"
+    path.write_text('{"namespace":"acme","rules":[{"endpointSelector":{},"egress":[{"toCIDR":["10.1.2.0/24"]},'
+                    '{"toEntities":["host","remote-node"]}]}]}', encoding="utf-8")
+    warned = picket("policy", "validate", path)
+    assert warned.returncode == 0 and warned.stdout.count("tenantReach") == 3, warned.stdout
+    state = tmp_path / "root/var/lib/picket"
+    state.mkdir(parents=True)
+    (state / "node.json").write_text('{"tenantReach":["10.1.0.0/16","host"]}', encoding="utf-8")
+    told = picket("policy", "validate", "-root", tmp_path / "root", path).stdout
+    assert told.count("tenantReach") == 1 and "remote-node" in told, told
+    world = tmp_path / "w.json"
+    world.write_text(json.dumps({"tenantReach": ["10.0.0.0/8", "host", "remote-node"], "policies": ["p.json"], "expect": [], "endpoints": [
+        {"name": "x", "labels": {"nomad:namespace": "acme", "nomad:job": "x"}, "addresses": ["10.20.0.1"]}]}), encoding="utf-8")
+    done = picket("policy", "test", world)
+    assert done.returncode == 0 and "tenantReach" not in done.stdout + done.stderr, done.stderr
+
+
 def test_a_file_that_cant_be_read_is_no_answer(tmp_path):
     for verb in ("validate", "fmt", "import"):
         answer = picket("policy", verb, tmp_path / "absent.json")

@@ -86,7 +86,8 @@ int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str 
 	const char *source = c->file_source ? c->file_source : "file";
 	const struct pk_doc_source src = { .source = source,
 					   .path = path,
-					   .tenant_name = pk_source_namespace(source) };
+					   .tenant_name = pk_source_namespace(source),
+					   .settings = &c->settings };
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 	own_mem char *text = NULL;
@@ -161,7 +162,9 @@ static int add_inline(struct pk_scenario *c, const struct pk_json *v, size_t ind
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 	char name[32];
-	const struct pk_doc_source src = { .path = c->path, .name = name };
+	const struct pk_doc_source src = { .path = c->path,
+					   .name = name,
+					   .settings = &c->settings };
 	int r;
 
 	snprintf(name, sizeof(name), "policies[%zu]", index);
@@ -256,7 +259,7 @@ static int read_live_policies(struct pk_scenario *c, struct pk_str *said, struct
 
 	for (const struct pk_json *v = list ? pk_json_first(list) : NULL; v && r == 0;
 	     v = pk_json_next(v)) {
-		struct pk_doc_source src = { 0 };
+		struct pk_doc_source src = { .settings = &c->settings };
 		const char *text = NULL;
 
 		r = pk_json_get_string(c->json, v, "source", &src.source, err);
