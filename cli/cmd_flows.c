@@ -18,7 +18,7 @@
 struct reader {
 	const struct cli *cli;
 	size_t shown;
-	/* Without -follow: the last `room` that passed, oldest at `at`. */
+	/* The past: the last `room` that passed, oldest at `at`. NULL: lines are shown as they come. */
 	char **kept;
 	size_t room, at;
 };
@@ -188,14 +188,18 @@ static void keep(struct reader *reader, const char *text)
 		abort();
 }
 
+static int show_kept(struct reader *reader, int r);
+
 static int take_line(void *arg, char *text, size_t len)
 {
 	struct reader *reader = arg;
 	own_json *doc = NULL;
 	const struct pk_json *flow;
 
-	if (!len || pk_json_parse("flow", text, len, PK_JSON_RELAXED, &doc, NULL) < 0)
-		return 0; /* a keep-alive, or a line cut by picketd's end */
+	if (!len)
+		return show_kept(reader, 0); /* with -follow the past ends so */
+	if (pk_json_parse("flow", text, len, PK_JSON_RELAXED, &doc, NULL) < 0)
+		return 0; /* a line cut by picketd's end */
 	flow = pk_json_root(doc);
 	if (pk_json_get(flow, "lostEvents")) {
 		if (reader->cli->json || reader->cli->jsonl)
@@ -206,7 +210,7 @@ static int take_line(void *arg, char *text, size_t len)
 	}
 	if (!flow_filter_match(reader->cli, flow))
 		return 0;
-	if (!reader->room || reader->cli->quiet)
+	if (!reader->kept || reader->cli->quiet)
 		return show(reader, text, flow);
 	keep(reader, text);
 	return 0;
@@ -215,7 +219,7 @@ static int take_line(void *arg, char *text, size_t len)
 /* The kept ones, oldest first; none where reading them ended with r. They are gone then. */
 static int show_kept(struct reader *reader, int r)
 {
-	for (size_t i = 0; i < reader->room; i++) {
+	for (size_t i = 0; reader->kept && i < reader->room; i++) {
 		char *text = reader->kept[(reader->at + i) % reader->room];
 		own_json *doc = NULL;
 
@@ -273,7 +277,7 @@ static int check_values(const struct cli *cli, uint64_t *last)
 	return flow_filter_check(cli);
 }
 
-static int ask(struct reader *reader, uint64_t last, struct pk_err *err)
+static int ask(struct reader *reader, struct pk_err *err)
 {
 	const struct cli *cli = reader->cli;
 	bool follow = cli_has(cli, "follow");
@@ -288,8 +292,7 @@ static int ask(struct reader *reader, uint64_t last, struct pk_err *err)
 	int r;
 
 	/* The last N are those that pass the filters: all that is kept is asked for. */
-	snprintf(path, sizeof(path), "/v1/flows?last=%d%s",
-		 follow && !flow_filter_any(cli) ? (int)last : KEPT, follow ? "&follow=1" : "");
+	snprintf(path, sizeof(path), "/v1/flows?last=%d%s", KEPT, follow ? "&follow=1" : "");
 	r = pk_ctl_ok(&request, &answer, err);
 	pk_ctl_answer_done(&answer);
 	return r;
@@ -304,11 +307,9 @@ static int flows(struct cli *cli)
 
 	if (r)
 		return r;
-	if (!cli_has(cli, "follow")) {
-		reader.room = last;
-		reader.kept = pk_alloc(last * sizeof(char *));
-	}
-	r = ask(&reader, last, &err);
+	reader.room = last;
+	reader.kept = pk_alloc(last * sizeof(char *));
+	r = ask(&reader, &err);
 	if (cli_no_daemon(r) && !cli_has(cli, "follow"))
 		r = read_file(&reader, &err);
 	r = show_kept(&reader, r);

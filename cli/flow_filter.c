@@ -93,15 +93,6 @@ int flow_filter_check(const struct cli *cli)
 	return negated ? cli_usage(cli, "-not stands before a filter") : CLI_OK;
 }
 
-bool flow_filter_any(const struct cli *cli)
-{
-	for (size_t i = 0; i < cli->n_values; i++)
-		if (filter_of(cli->values[i].option->name))
-			return true;
-	return cli_has(cli, "4") || cli_has(cli, "6") || cli_has(cli, "since") ||
-	       cli_has(cli, "until");
-}
-
 static bool ip_is(const struct pk_json *side, const char *value)
 {
 	struct pk_prefix prefix;

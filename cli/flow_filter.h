@@ -8,7 +8,6 @@
 size_t flow_filter_options(struct cli_option *options, size_t n);
 /* 0, or the exit code of what was said about a wrong value. */
 int flow_filter_check(const struct cli *cli);
-bool flow_filter_any(const struct cli *cli);
 /* All options hold; of one given more than once any value; -not turns the next one round. */
 bool flow_filter_match(const struct cli *cli, const struct pk_json *flow);
 /* "15m" (ago) or RFC 3339 -> seconds since 1970; -EINVAL. */

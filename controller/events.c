@@ -320,6 +320,8 @@ void pk_events_serve(struct pk_events *e, struct pk_exchange *x, unsigned int la
 		if (line.len)
 			pk_exchange_line(x, line.text, line.len);
 	}
+	if (follow && last)
+		pk_exchange_line(x, "", 0); /* the past ends here */
 	if (follow)
 		follow_on(e, x);
 	else

@@ -140,9 +140,7 @@ static int take_lines(struct body *b, const char *data, size_t n)
 		data += part + 1;
 		n -= part + 1;
 		len = b->text.len;
-		if (!len)
-			continue;
-		line = pk_str_take(&b->text);
+		line = len ? pk_str_take(&b->text) : pk_alloc(1);
 		r = b->q->line(b->q->arg, line, len);
 		if (r)
 			return r;

@@ -33,8 +33,10 @@ class FakePicketd:
     def answer(self, handler, path):
         found = self.answers.get(path, (404, {"error": "no such path", "fix": None}))
         status, body = found if isinstance(found, tuple) else (200, found)
-        text = "".join(json.dumps(line) + "\n" for line in body) if isinstance(body, list) \
-            else json.dumps(body)
+        if isinstance(body, list):		# "" is an empty line
+            text = "".join((line and json.dumps(line)) + "\n" for line in body)
+        else:
+            text = json.dumps(body)
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(text.encode())))
         handler.end_headers()

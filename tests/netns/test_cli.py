@@ -252,6 +252,19 @@ def test_flow_filters(root, words, want):
     assert "".join(str(int(e["time"][17:19])) for e in events if "lostEvents" not in e) == want
 
 
+def test_follow_shows_the_last_that_pass_and_goes_on(root):
+    """The last N of the past pass the filters, whatever they are; then everything that passes."""
+    def event(second, verdict="denied"):
+        return {**ANSWERS["/v1/flows"][0], "time": f"2026-11-23T14:{second // 60:02}:{second % 60:02}.000Z", "verdict": verdict}
+    past = [event(i, "denied" if i % 2 else "allowed") for i in range(100)]
+    root.fake.answers["/v1/flows"] = [*past, "", event(200), event(201, "allowed"), event(202)]
+    for words, want in (("-verdict denied", [*range(61, 100, 2), 200, 202]), ("-verdict denied -last 3", [95, 97, 99, 200, 202]),
+                        ("", [*range(80, 100), 200, 201, 202])):
+        lines = root.pipe("flows", "-f", "-json", *words.split()).stdout.decode().splitlines()
+        times = [json.loads(line)["time"] for line in lines]
+        assert [int(t[14:16]) * 60 + int(t[17:19]) for t in times] == want, words
+
+
 def test_flows_from_the_file_without_picketd(tmp_path):
     cli = Cli(tmp_path)
     os.makedirs(tmp_path / "var/log/picket")
