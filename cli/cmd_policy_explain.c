@@ -184,21 +184,6 @@ static void ask_live(struct question *q, const struct tables *t)
 	q->has_live = true;
 }
 
-/* Names what policy allows and the data path can't carry yet (bpf/lib/miss.h, miss_built). */
-static const char *not_built(const struct pk_connection *c)
-{
-	enum pk_party other = c->from.party == PK_PARTY_ENDPOINT ? c->to.party : c->from.party;
-	uint16_t echo = c->proto == IPPROTO_ICMP ? PK_PORT_ICMP(8, 0) : PK_PORT_ICMP(128, 0);
-
-	if (c->proto == IPPROTO_SCTP)
-		return "SCTP";
-	if ((c->proto == IPPROTO_ICMP || c->proto == IPPROTO_ICMPV6) && c->port != echo)
-		return "ICMP but echo and errors";
-	if (other == PK_PARTY_ENDPOINT || other == PK_PARTY_HOST)
-		return NULL;
-	return other == PK_PARTY_WORLD ? "way to or from the world" : "way to or from other nodes";
-}
-
 int cli_explain(struct cli *cli)
 {
 	own_scenario *c = NULL;
@@ -224,10 +209,9 @@ int cli_explain(struct cli *cli)
 		r = pk_ask_connection(c->asker, PK_ASK_COMPILED, &q.conn, &q.compiled, &err);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (t.live) {
+	if (t.live)
 		ask_live(&q, &t);
-		q.not_built = not_built(&q.conn);
-	}
+	q.not_built = pk_connection_not_built(&q.conn);
 	if ((cli->json || cli->jsonl) && !cli->quiet)
 		explain_json(cli, &q);
 	else if (!cli->quiet)

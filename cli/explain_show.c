@@ -139,6 +139,23 @@ static void text_side(const struct question *q, int dir, struct pk_str *out)
 	text_losers(q, dir, out);
 }
 
+/*
+ * A private address that is neither this node's nor of the pools counts as the world, and so does
+ * another node's.
+ */
+static void text_private(const struct question *q, struct pk_str *out)
+{
+	const struct pk_peer *to = &q->conn.to;
+
+	if (to->party != PK_PARTY_WORLD || !pk_is_protected(&to->address))
+		return;
+	pk_str_add(out, "  ");
+	pk_str_add_escaped(out, q->names[1]);
+	pk_str_add(out,
+		   " is a private address that this node doesn't know: it counts as the world, "
+		   "even if another node has it\n");
+}
+
 static void text_agreement(const struct question *q, struct pk_str *out)
 {
 	if (!explain_same(&q->reference, &q->compiled))
@@ -171,6 +188,7 @@ void explain_text(const struct cli *cli, const struct question *q)
 		pk_str_addf(&out, "  this release has no %s\n", q->not_built);
 	text_side(q, PK_EGRESS, &out);
 	text_side(q, PK_INGRESS, &out);
+	text_private(q, &out);
 	text_agreement(q, &out);
 	fputs(out.text, stdout);
 }

@@ -89,14 +89,6 @@ static enum pk_tri selects(const struct pk_document *doc, const struct pk_rule *
 	return tri;
 }
 
-static bool is_protected(const union pk_addr *addr)
-{
-	for (size_t i = 0; i < pk_n_protected; i++)
-		if (pk_prefix_has(&pk_protected[i], addr))
-			return true;
-	return false;
-}
-
 static bool in_reach(const struct pk_settings *s, const union pk_addr *addr)
 {
 	for (size_t i = 0; i < s->n_reach; i++)
@@ -121,7 +113,7 @@ static bool out_of_reach(const struct view *v)
 	case PK_PARTY_REMOTE_NODE:
 		return !s->reach_remote_node;
 	case PK_PARTY_WORLD:
-		return is_protected(&v->q->peer.address) && !in_reach(s, &v->q->peer.address);
+		return pk_is_protected(&v->q->peer.address) && !in_reach(s, &v->q->peer.address);
 	default:
 		return false;
 	}
@@ -232,7 +224,7 @@ static enum pk_tri match_fqdn(const struct view *v, const struct pk_fqdn *fqdn)
 	const struct pk_world_endpoint *subject = v->q->subject;
 	const union pk_addr *addr = &v->q->peer.address;
 
-	if (v->q->peer.party != PK_PARTY_WORLD || is_protected(addr))
+	if (v->q->peer.party != PK_PARTY_WORLD || pk_is_protected(addr))
 		return PK_NO;
 	for (size_t i = 0; i < subject->n_names; i++) {
 		const struct pk_name *name = &subject->names[i];
@@ -494,7 +486,7 @@ static uint32_t baseline_allow(const struct pk_settings *s, const struct pk_ques
 		return PK_RULE_OPEN;
 	if (same_namespace(q))
 		return PK_RULE_SAME_TENANT;
-	if (q->dir == PK_EGRESS && world && !is_protected(&q->peer.address))
+	if (q->dir == PK_EGRESS && world && !pk_is_protected(&q->peer.address))
 		return PK_RULE_WORLD;
 	if (q->dir == PK_EGRESS && is_resolver(s, q))
 		return PK_RULE_RESOLVER;

@@ -39,6 +39,14 @@ const struct pk_prefix pk_protected[] = {
 };
 const size_t pk_n_protected = PK_ARRAY_LEN(pk_protected);
 
+bool pk_is_protected(const union pk_addr *addr)
+{
+	for (size_t i = 0; i < pk_n_protected; i++)
+		if (pk_prefix_has(&pk_protected[i], addr))
+			return true;
+	return false;
+}
+
 static char *dup_text(const char *text)
 {
 	char *copy = strdup(text);

@@ -73,3 +73,4 @@ size_t pk_world_count(const struct pk_world *world);
 /* Protected addresses (docs/policy.md, "Meaning"). */
 extern const struct pk_prefix pk_protected[];
 extern const size_t pk_n_protected;
+bool pk_is_protected(const union pk_addr *addr);

@@ -4,6 +4,7 @@ The CLI: its screens at several widths against tests/golden/cli (PICKET_GOLDEN=w
 anew), exit codes, JSON, hostile names, filters, pipes, and one real node.
 """
 import fcntl
+import glob
 import json
 import os
 import pty
@@ -159,6 +160,22 @@ def test_json_lines_are_lines(root, tmp_path):
                      (["policy", "show", "-world", world, "acme-db-only-from-api"], 1)):
         lines = root.pipe(*words, "-o", "jsonl").stdout.decode().splitlines()
         assert len([json.loads(line) for line in lines]) == n, (words, lines)
+
+
+def columns_in_the_docs():
+    """[command, ...] of every example in README and docs/ that chooses columns."""
+    found = []
+    for path in [os.path.join(TREE, "README.md"), *glob.glob(os.path.join(TREE, "docs/*.md"))]:
+        with open(path, encoding="utf-8") as file:
+            found += re.findall(r"([a-z]+(?: list)?) -o ([a-zA-Z]+(?:,[a-zA-Z]+)+)", file.read())
+    return found
+
+
+def test_columns_that_the_docs_name_exist(root):
+    assert columns_in_the_docs()
+    for command, columns in columns_in_the_docs():
+        done = root.pipe(*command.split(), "-o", columns)
+        assert done.returncode == 0 and done.stdout, (command, columns, done.stderr)
 
 
 def test_columns_are_chosen_of_lists_alone(root):

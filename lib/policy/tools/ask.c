@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "picket/policy.h"
 #include "selector.h"
 
 struct pk_asker {
@@ -100,14 +101,6 @@ int pk_asker_compile(struct pk_asker *asker, struct pk_err *err)
 	return pk_engine_compile(asker->engine, err);
 }
 
-static bool is_protected(const union pk_addr *addr)
-{
-	for (size_t i = 0; i < pk_n_protected; i++)
-		if (pk_prefix_has(&pk_protected[i], addr))
-			return true;
-	return false;
-}
-
 /* True where a DNS answer gave this subject the address under a name that the entry names. */
 static bool is_granted(const struct pk_world_endpoint *subject, const struct pk_entry *entry,
 		       const union pk_addr *addr)
@@ -131,7 +124,7 @@ static void grant_names(const struct pk_image *image, const struct pk_question *
 {
 	out->name_classes = classes;
 	if (q->peer.party != PK_PARTY_WORLD || q->dir != PK_EGRESS ||
-	    is_protected(&q->peer.address))
+	    pk_is_protected(&q->peer.address))
 		return;
 	for (size_t i = 0; i < image->n_names && out->n_name_classes < room; i++)
 		if (is_granted(q->subject, image->names[i].entry, &q->peer.address))
@@ -273,4 +266,17 @@ int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 			out->audit = PK_DENY;
 	}
 	return 0;
+}
+
+const char *pk_connection_not_built(const struct pk_connection *c)
+{
+	uint16_t echo = c->proto == IPPROTO_ICMP ? PK_PORT_ICMP(8, 0) : PK_PORT_ICMP(128, 0);
+
+	if (c->proto == IPPROTO_SCTP)
+		return "SCTP";
+	if ((c->proto == IPPROTO_ICMP || c->proto == IPPROTO_ICMPV6) && c->port != echo)
+		return "ICMP but echo and errors";
+	if (c->from.party == PK_PARTY_UNKNOWN || c->to.party == PK_PARTY_UNKNOWN)
+		return "way to or from endpoints of other nodes";
+	return NULL;
 }

@@ -65,6 +65,11 @@ struct pk_connection_verdict {
 	bool asked[2];
 	enum pk_verdict verdict, audit;
 };
+/*
+ * Names what this release has no way for, whatever policy says (bpf/lib/miss.h, miss_built): the
+ * data path drops it as not-built. NULL: there is a way.
+ */
+const char *pk_connection_not_built(const struct pk_connection *c);
 int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 		      const struct pk_connection *c, struct pk_connection_verdict *out,
 		      struct pk_err *err);

@@ -24,7 +24,7 @@ static const char *const word[] = { [PK_DENY] = "deny", [PK_ALLOW] = "allow" };
 struct run {
 	struct pk_scenario *c;
 	const struct pk_reach_options *options;
-	struct pk_str *out;
+	struct pk_str *out, *said;
 	struct pk_reach_tally *tally;
 	struct pk_err *err;
 };
@@ -229,6 +229,7 @@ static void print_json(struct run *run, const struct expectation *x,
 	pk_jw_bool(&w, "holds", holds);
 	pk_jw_string(&w, "verdict", word[v->verdict]);
 	pk_jw_string(&w, "audit", word[v->audit]);
+	pk_jw_string(&w, "notBuilt", pk_connection_not_built(&x->c));
 	pk_jw_open(&w, "expected", '{');
 	for (int i = 0; i < 4; i++)
 		if (x->wants[i])
@@ -238,6 +239,22 @@ static void print_json(struct run *run, const struct expectation *x,
 	json_side(run, &w, v, PK_INGRESS);
 	pk_jw_close(&w, '}');
 	pk_str_add(run->out, "\n");
+}
+
+/* An expectation is of policy; what policy allows may still have no way. */
+static void say_not_built(struct run *run, const struct expectation *x,
+			  const struct pk_connection_verdict *v)
+{
+	const char *lacks = pk_connection_not_built(&x->c);
+	struct pk_json_where where;
+
+	if (!lacks || v->verdict != PK_ALLOW || run->options->quiet)
+		return;
+	pk_json_where(run->c->json, x->json, false, &where);
+	pk_str_add_escaped(run->said, run->c->path);
+	pk_str_addf(run->said, ":%d: note: policy allows ", where.line);
+	pk_str_add_escaped(run->said, x->what);
+	pk_str_addf(run->said, ", and this release has no %s: dropped as not-built\n", lacks);
 }
 
 static int check(struct run *run, const struct pk_json *json)
@@ -256,6 +273,7 @@ static int check(struct run *run, const struct pk_json *json)
 	got_all(&v, got);
 	for (int i = 0; i < 4; i++)
 		holds &= !x.wants[i] || x.want[i] == got[i];
+	say_not_built(run, &x, &v);
 	run->tally->held += holds;
 	run->tally->failed += !holds;
 	if (run->options->json)
@@ -300,7 +318,9 @@ static int adopt_live(struct pk_scenario *c, const struct pk_reach_options *opti
 int pk_reach(const char *path, const struct pk_reach_options *options, struct pk_str *out,
 	     struct pk_str *said, struct pk_reach_tally *tally, struct pk_err *err)
 {
-	struct run run = { .options = options, .out = out, .tally = tally, .err = err };
+	struct run run = {
+		.options = options, .out = out, .said = said, .tally = tally, .err = err
+	};
 	own_mem char *text = NULL;
 	own_scenario *c = NULL;
 	size_t len;
