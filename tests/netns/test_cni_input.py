@@ -126,7 +126,7 @@ def test_invalid_utf8(plain):
     f"NOMAD_NAMESPACE=acme;NOMAD_ALLOC_ID={ID}x", "NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=a\nb",
     "NOMAD_NAMESPACE=acme;picket.ip=10.40.7.9", "NOMAD_NAMESPACE=acme;TC_REDIRECT_TAP_UID=0",
     "NOMAD_NAMESPACE=" + "a" * 129, "novalue"])
-def test_F1_cni_args_are_refused(plain, args):
+def test_cni_args_are_refused(plain, args):
     error = refused(plain, "ADD", conf(plain), 105, CNI_ARGS=args)
     assert "fix: " in error["details"]
 
