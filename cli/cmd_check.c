@@ -17,6 +17,7 @@
 #include "fs.h"
 #include "out.h"
 #include "own.h"
+#include "room.h"
 #include "sweep.h"
 
 void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
@@ -151,6 +152,14 @@ static void count_orphan(void *arg, const struct pk_orphan *orphan)
 	*(unsigned int *)arg += orphan->removable;
 }
 
+static void check_disk(struct check *c)
+{
+	struct pk_err why = { 0 };
+
+	if (pk_room_disk_is_short(&c->cli->paths, &why))
+		check_line(c, CHECK_FAIL, "disk", why.fix, "%s", why.text);
+}
+
 static void check_leftovers(struct check *c)
 {
 	unsigned int orphans = 0;
@@ -210,6 +219,7 @@ static void run_all(struct check *c)
 	check_controller(c);
 	check_settings(c);
 	check_nomad(c);
+	check_disk(c);
 	check_leftovers(c);
 }
 

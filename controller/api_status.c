@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "api_room.h"
 #include "parts.h"
 #include "own.h"
 #include "tables.h"
@@ -61,13 +62,27 @@ static struct doc_count count_documents(const struct pk_parts *p)
 
 static void source_reason(struct reasons *r, const char *name, const struct pk_source *s)
 {
+	const char *word = "does not answer";
 	char text[512];
+	bool refused;
 
 	if (!s || s->state == PK_SOURCE_OK || (s->state == PK_SOURCE_STARTING && !s->errors))
 		return;
-	snprintf(text, sizeof(text), "%s does not answer (%s); what it said last is in force", name,
+	refused = strncmp(s->last_error, "status 401", 10) == 0 ||
+		  strncmp(s->last_error, "status 403", 10) == 0;
+	if (refused)
+		word = "refuses what it is asked";
+	else if (strncmp(s->last_error, "status ", 7) == 0)
+		word = "answers with an error";
+	snprintf(text, sizeof(text), "%s %s (%s); what it said last is in force", name, word,
 		 s->last_error);
-	reason(r, false, name, text, NULL);
+	reason(r, false, name, text,
+	       refused ? "give picketd's token the rights of docs/install.md" : NULL);
+}
+
+static void say_room(void *arg, const char *what, const struct pk_err *why)
+{
+	kept_error(arg, false, what, why);
 }
 
 static void document_reason(struct reasons *r, const struct doc_count *c)
@@ -189,6 +204,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	lost_reasons(p, r);
 	stray_reason(p, r);
 	alloc_reasons(p, r);
+	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",
 		       "see the log for its name");

@@ -168,6 +168,35 @@ def test_the_plugins_own_word(make_node):
     node.delete(a)
 
 
+def reasons(node):
+    return {r["what"]: r for r in node.api("/v1/status")["reasons"]}
+
+
+def test_a_pool_that_is_nearly_used_up(make_node):
+    """status says it before an ADD fails, with its fix, and no longer once there is room."""
+    node = make_node(pool=("10.40.7.0/29",), conf={"mode": "process"})		# 5 addresses
+    node.start_picketd()
+    held = [node.add("acme", "api", "web") for _ in range(4)]
+    wait_for(lambda: len(node.api("/v1/endpoints")["endpoints"]) == 4, "the endpoints")
+    assert "pool" not in reasons(node)
+    held.append(node.add("acme", "api", "web"))
+    said = wait_for(lambda: reasons(node).get("pool"), "the reason")
+    assert said["text"] == "pool 10.40.7.0/29: 5 of 5 addresses are held" and '"pool"' in said["fix"], said
+    assert node.picket("status", check=False).returncode == 1 and wrong(check(node, "pool"))
+    node.delete(held.pop())
+    wait_for(lambda: "pool" not in reasons(node), "the room")
+
+
+def test_a_disk_that_is_full(node):
+    node.start_picketd()
+    assert "disk" not in reasons(node) and not check(node, "disk")
+    node.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", f"{node.root}/var/lib/picket/endpoints"])
+    said = wait_for(lambda: reasons(node).get("disk"), "the reason")
+    lines = check(node, "disk")
+    assert {(c["text"], c["fix"]) for c in lines} == {(said["text"], said["fix"])} and "make room" in said["fix"], lines
+    assert "fail" in [c["state"] for c in lines]
+
+
 def test_two_networks_with_two_baselines(make_node):
     node = make_node(conf={"baseline": "deny"})
     node.write_config()

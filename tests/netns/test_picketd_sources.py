@@ -333,6 +333,9 @@ def test_token_file_is_read_again(node):
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here", "tokenFile": token},
                             "consul": None})
         wait_for(lambda: "403" in (source(node, "nomad")["lastError"] or ""), "the refusal")
+        said = [r for r in node.api("/v1/status")["reasons"] if r["what"] == "nomad"]
+        assert said and said[0]["text"].startswith("nomad refuses what it is asked (status 403"), said
+        assert "rights of docs/install.md" in said[0]["fix"]
         with open(token, "w", encoding="utf-8") as file:
             file.write("right\n")
         wait_for(lambda: source(node, "nomad")["state"] == "ok", "the new token", 60)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status: what the node runs out of. The blocks are the conflists', as at ADD. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api_room.h"
+#include "cni_conf.h"
+#include "conflist.h"
+#include "own.h"
+#include "room.h"
+
+struct asked {
+	const struct pk_parts *parts;
+	pk_room_fn *say;
+	void *arg;
+};
+
+static uint64_t held(const struct pk_model *model, const struct pk_prefix *block)
+{
+	uint64_t n = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(model, NULL); ep;
+	     ep = pk_model_next(model, ep))
+		for (size_t i = 0; i < ep->n_addresses; i++)
+			n += pk_prefix_has(block, &ep->addresses[i]);
+	return n;
+}
+
+static void ask_file(void *arg, const char *path)
+{
+	struct asked *asked = arg;
+	PK_OWN(cni_conf_done) struct cni_conf conf = { 0 };
+	own_conflist list = { 0 };
+	struct cni_conf_text in = { 0 };
+	struct pk_err why = { 0 };
+
+	if (pk_conflist_read(path, &list, NULL) < 0)
+		return;
+	in.doc = list.doc;
+	in.plugin = pk_conflist_plugin_of(&list, asked->parts->config->paths.root);
+	in.name = pk_json_get(pk_json_root(list.doc), "name");
+	in.version = list.version;
+	if (!in.plugin || cni_conf_take(&in, CNI_ADD, &conf, NULL) < 0)
+		return;
+	for (size_t i = 0; i < conf.n_pools; i++)
+		if (pk_room_pool_is_short(&conf.pool[i], &conf.gateway,
+					  held(asked->parts->model, &conf.pool[i]), &why))
+			asked->say(asked->arg, "pool", &why);
+}
+
+void pk_api_room(const struct pk_parts *p, pk_room_fn *say, void *arg)
+{
+	struct asked asked = { .parts = p, .say = say, .arg = arg };
+	char dir[PK_PATH_ROOM];
+	struct pk_err why = { 0 };
+
+	if (pk_room_disk_is_short(&p->config->paths, &why))
+		say(arg, "disk", &why);
+	snprintf(dir, sizeof(dir), "%s/" PK_CONFLIST_DIR, p->config->paths.root);
+	pk_conflist_each(dir, ask_file, &asked);
+}
