@@ -246,17 +246,17 @@ static uint32_t bounded_mtu(uint32_t mtu)
 static int settle_mtu(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
+	const char *name = conf->uplinks.n ? conf->uplinks.name[0] : NULL;
 	uint32_t uplink = add->bpf->node.uplink[0].ifindex;
 	struct pk_nl_link link;
 
 	add->rec.mtu = conf->mtu ? conf->mtu : MTU_DEFAULT;
-	if (conf->mtu || (!conf->uplink && !uplink))
+	if (conf->mtu || (!name && !uplink))
 		return 0;
-	if (pk_nl_link(add->plumb.at_home, conf->uplink ? 0 : uplink, conf->uplink, &link, err) <
-	    0) {
-		if (!conf->uplink)
+	if (pk_nl_link(add->plumb.at_home, name ? 0 : uplink, name, &link, err) < 0) {
+		if (!name)
 			return 0; /* it went since the load: picketd follows it */
-		pk_fix(err, 0, "name a device of the node as \"uplink\", or drop the key");
+		pk_fix(err, 0, "name devices of the node in \"uplinks\", or drop the key");
 		return pk_code(err, -ENODEV, PK_CODE_CONFIG);
 	}
 	add->rec.mtu = bounded_mtu(link.mtu);
@@ -380,7 +380,8 @@ int cni_add_record(struct cni_add *add, struct pk_err *err)
 	rec->tenant = add->labels.tenant;
 	rec->identity = add->labels.identity;
 	rec->tcx = conf->tcx;
-	rec->masquerade = add->settings.masquerade;
+	rec->masquerade = add->settings.masquerade.ipv4;
+	rec->masquerade6 = add->settings.masquerade.ipv6;
 	copy_limits(rec, &conf->limits);
 	copy_dns(rec, &conf->dns);
 	copy_ports(rec, conf);

@@ -93,7 +93,8 @@ int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *
 	PK_OWN(ports_done) struct ports ports = { 0 };
 	struct pk_endpoint_open open = { .slot = rec->slot,
 					 .labels = o->labels,
-					 .flags = rec->masquerade ? PK_WORD_MASQUERADE : 0 };
+					 .flags = (rec->masquerade ? PK_WORD_MASQUERADE : 0u) |
+						  (rec->masquerade6 ? PK_WORD_MASQUERADE6 : 0u) };
 	int r;
 
 	memcpy(open.hash, o->set->hash, sizeof(open.hash));

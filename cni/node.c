@@ -24,6 +24,7 @@ static void from_conflist(const struct cni_conf *conf, const struct cni_args *ar
 	pk_settings_init(s);
 	s->baseline = conf->baseline;
 	s->masquerade = conf->masquerade;
+	s->uplinks = conf->uplinks;
 	s->pools = pk_alloc((conf->n_pools + 1) * sizeof(*s->pools));
 	memcpy(s->pools, conf->pool, conf->n_pools * sizeof(*s->pools));
 	s->n_pools = conf->n_pools;

@@ -20,7 +20,6 @@ void pk_config_init(struct pk_config *c)
 	strcpy(c->nomad.address, "http://127.0.0.1:4646");
 	strcpy(c->consul.address, "http://127.0.0.1:8500");
 	strcpy(c->consul_prefix, "picket");
-	strcpy(c->masquerade_ports, "10000-19999");
 	c->policies_kv = true;
 	c->flows_max_size = 256u << 20;
 	c->flows_keep = 8;
@@ -281,6 +280,23 @@ static bool is_off(struct pk_config *c, const char *section, const struct pk_jso
 	return false;
 }
 
+/* "masquerade": false (or true) is short for its two families. */
+static int read_short(struct pk_config *c, const char *name, const struct place *at)
+{
+	int r = pk_settings_get_masquerade(&c->settings, at->doc, pk_json_root(at->doc), at->err);
+
+	for (size_t i = 0; r == 0 && i < conf_n_keys; i++)
+		if (strcmp(conf_keys[i].section, "masquerade") == 0 &&
+		    strcmp(conf_keys[i].name, "ports") != 0)
+			snprintf(c->origin[i], sizeof(c->origin[i]), "%s", name);
+	return r;
+}
+
+static bool is_short(const char *section, const struct pk_json *v)
+{
+	return strcmp(section, "masquerade") == 0 && pk_json_type(v) == PK_JSON_BOOL;
+}
+
 int pk_config_parse(struct pk_config *c, const char *name, const char *text, size_t len,
 		    struct pk_err *err)
 {
@@ -294,8 +310,11 @@ int pk_config_parse(struct pk_config *c, const char *name, const char *text, siz
 	r = read_section(c, name, "", at);
 	for (size_t i = 0; r == 0 && i < conf_n_sections; i++) {
 		at.section = pk_json_get(pk_json_root(doc), conf_sections[i]);
-		if (at.section && !is_off(c, conf_sections[i], at.section))
-			r = read_section(c, name, conf_sections[i], at);
+		if (!at.section || is_off(c, conf_sections[i], at.section))
+			continue;
+		r = is_short(conf_sections[i], at.section)
+			    ? read_short(c, name, &at)
+			    : read_section(c, name, conf_sections[i], at);
 	}
 	return r;
 }
@@ -352,8 +371,13 @@ static size_t key_of(const char *section, const char *name)
 
 void pk_config_origin(struct pk_config *c, const char *key, const char *origin)
 {
-	size_t i = key_of("", key);
+	const char *dot = strchr(key, '.');
+	char section[32] = "";
+	size_t i;
 
+	if (dot)
+		snprintf(section, sizeof(section), "%.*s", (int)(dot - key), key);
+	i = key_of(section, dot ? dot + 1 : key);
 	snprintf(c->origin[i], sizeof(c->origin[i]), "%s", origin);
 }
 

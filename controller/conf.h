@@ -36,8 +36,7 @@ struct pk_config {
 	uint64_t flows_max_size;
 	int64_t flows_keep;
 	char flows_allowed[16]; /* none | new */
-	char masquerade_ports[16];
-	struct pk_paths paths; /* of root */
+	struct pk_paths paths;	/* of root */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
 };
 
@@ -75,5 +74,5 @@ int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk
 /* pk_config_load and then the conflist in CNI's usual directory below the root. */
 int pk_config_effective(struct pk_config *config, const struct pk_config_args *args,
 			struct pk_err *err);
-/* Where a key's value is from. The key must be one. */
+/* Where a key's value is from: "pools", "masquerade.ports". The key must be one. */
 void pk_config_origin(struct pk_config *config, const char *key, const char *origin);

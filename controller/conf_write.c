@@ -10,6 +10,7 @@ static void write_setting(const struct pk_config *c, const struct conf_key *k, c
 			  struct pk_jw *w)
 {
 	const struct pk_settings *s = &c->settings;
+	char ports[16];
 
 	/* The list writers name their own member: a list is written under its key's own name. */
 	if (strcmp(k->name, "baseline") == 0)
@@ -24,6 +25,16 @@ static void write_setting(const struct pk_config *c, const struct conf_key *k, c
 		pk_jw_uint(w, name, s->new_flows_per_s);
 	else if (strcmp(k->name, "pools") == 0)
 		pk_settings_write_pools(s, w, name);
+	else if (strcmp(k->name, "ipv4") == 0)
+		pk_jw_bool(w, name, s->masquerade.ipv4);
+	else if (strcmp(k->name, "ipv6") == 0)
+		pk_jw_bool(w, name, s->masquerade.ipv6);
+	else if (strcmp(k->name, "ports") == 0)
+		pk_jw_string(w, name, pk_masquerade_ports(&s->masquerade, ports));
+	else if (strcmp(k->name, "uplinks") == 0 && !s->uplinks.n)
+		pk_jw_null(w, name);
+	else if (strcmp(k->name, "uplinks") == 0)
+		pk_settings_write_uplinks(s, w, name);
 	else if (strcmp(k->name, "resolvers") == 0)
 		pk_settings_write_resolvers(s, w, name);
 	else

@@ -45,7 +45,35 @@ static void take_resolvers(struct pk_settings *s, const struct pk_json *servers)
 	s->n_resolvers = n;
 }
 
-static void take(struct pk_config *c, const struct pk_json *plugin, const char *path)
+/* The plugin refuses what is wrong with them; here it counts as not said. */
+static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
+			 const struct pk_json *plugin, const char *origin)
+{
+	const struct pk_json *uplinks = pk_json_get(plugin, "uplinks");
+	const struct pk_json *masquerade = pk_json_get(plugin, "masquerade");
+	struct pk_masquerade *m = &c->settings.masquerade, read = *m;
+
+	uplinks = uplinks ? uplinks : pk_json_get(plugin, "uplink");
+	if (uplinks && !c->settings.uplinks_given &&
+	    pk_uplink_names_read(doc, uplinks, &c->settings.uplinks, NULL) == 0)
+		pk_config_origin(c, "uplinks", origin);
+	if (!masquerade || pk_masquerade_read(doc, masquerade, &read, NULL) < 0)
+		return;
+	if (!m->given) {
+		m->ipv4 = read.ipv4;
+		m->ipv6 = read.ipv6;
+		pk_config_origin(c, "masquerade.ipv4", origin);
+		pk_config_origin(c, "masquerade.ipv6", origin);
+	}
+	if (!m->ports_given && read.ports_given) {
+		m->low = read.low;
+		m->high = read.high;
+		pk_config_origin(c, "masquerade.ports", origin);
+	}
+}
+
+static void take(struct pk_config *c, const struct pk_json_doc *doc, const struct pk_json *plugin,
+		 const char *path)
 {
 	const struct pk_json *pool = pk_json_get(plugin, "pool");
 	const struct pk_json *servers = pk_json_get(pk_json_get(plugin, "dns"), "servers");
@@ -64,6 +92,7 @@ static void take(struct pk_config *c, const struct pk_json *plugin, const char *
 	}
 	if (baseline && !s->baseline_given && pk_baseline_parse(baseline, &s->baseline) == 0)
 		pk_config_origin(c, "baseline", origin);
+	take_way_out(c, doc, plugin, origin);
 }
 
 static int try_file(struct pk_config *c, const char *path, bool *found, struct pk_err *err)
@@ -77,7 +106,7 @@ static int try_file(struct pk_config *c, const char *path, bool *found, struct p
 	plugin = pk_conflist_plugin_of(&list, c->paths.root);
 	*found = plugin != NULL;
 	if (plugin)
-		take(c, plugin, path);
+		take(c, list.doc, plugin, path);
 	return 0;
 }
 

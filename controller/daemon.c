@@ -164,16 +164,25 @@ static void remember_node(struct pk_daemon *d)
 	pk_settings_done(&before);
 }
 
+static int check_reload(const struct pk_daemon *d, const struct pk_config *config,
+			struct pk_err *err)
+{
+	if (strcmp(config->root, d->config.root) != 0)
+		return pk_fix(err, pk_fail(err, 0, "\"root\" cannot change while picketd runs"),
+			      "restart picketd");
+	return pk_masquerade_check(&config->settings.masquerade, err);
+}
+
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 {
 	struct pk_config config;
 	struct pk_err own = { 0 };
 	int r = pk_config_effective(&config, &d->args, &own);
 
-	if (r == 0 && strcmp(config.root, d->config.root) != 0) {
-		r = pk_fix(&own, pk_fail(&own, 0, "\"root\" cannot change while picketd runs"),
-			   "restart picketd");
-		pk_config_done(&config);
+	if (r == 0) {
+		r = check_reload(d, &config, &own);
+		if (r < 0)
+			pk_config_done(&config);
 	}
 	pk_apply_note(&d->config_error, r, &own, "reload");
 	if (err)
@@ -187,6 +196,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	pk_model_settings(d->parts.model, &d->config.settings);
 	start_sources(d);
 	pk_upkeep_now(d->parts.upkeep);
+	pk_uplink_watch_soon(d->parts.uplinks);
 	pk_apply_settings(d->parts.apply);
 	log_info("op=reload");
 	return 0;
@@ -263,9 +273,10 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->parts.arg = d;
 	clock_gettime(CLOCK_REALTIME, &d->parts.started);
 	r = pk_config_effective(&d->config, args, err);
-	if (r < 0)
-		return r;
-	r = take_lock(d, err);
+	if (r == 0)
+		r = pk_masquerade_check(&d->config.settings.masquerade, err);
+	if (r == 0)
+		r = take_lock(d, err);
 	if (r < 0)
 		return r;
 	remember_node(d);
@@ -291,6 +302,8 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	upkeep.sync = d->parts.sync;
 	upkeep.nomad = nomad_word;
 	d->parts.upkeep = pk_upkeep_new(&upkeep);
+	d->parts.uplinks = pk_uplink_watch_new(&(struct pk_uplink_watch_args){
+		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
 	return 0;
 }
 
@@ -303,6 +316,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	pk_events_free(d->parts.events);
 	pk_httpd_free(d->httpd);
 	pk_upkeep_free(d->parts.upkeep);
+	pk_uplink_watch_free(d->parts.uplinks);
 	pk_records_free(d->parts.records);
 	pk_http_free(d->http);
 	pk_sync_free(d->parts.sync);

@@ -32,10 +32,11 @@ struct pk_local_endpoint {
 	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
 	char mode[16], device[16];	 /* "vm" or "process"; host device */
 	uint32_t slot, host_ifindex;
-	uint32_t identity, tenant; /* of the record; what counts is in the tables */
-	bool open;		   /* the record says so */
-	bool tcx;		   /* how its guard is attached */
-	bool epoch_matches;	   /* its numbers count */
+	uint32_t identity, tenant;    /* of the record; what counts is in the tables */
+	bool open;		      /* the record says so */
+	bool tcx;		      /* how its guard is attached */
+	bool masquerade, masquerade6; /* as its conflist had it at ADD */
+	bool epoch_matches;	      /* its numbers count */
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;

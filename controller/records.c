@@ -100,6 +100,8 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->tenant = r->tenant;
 	m->open = !r->closed;
 	m->tcx = r->tcx;
+	m->masquerade = r->masquerade;
+	m->masquerade6 = r->masquerade6;
 	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
 	memcpy(m->mac, r->mac, sizeof(m->mac));
 	take_addresses(m, r);

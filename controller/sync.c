@@ -171,9 +171,19 @@ static void name_label_sets(struct sync_pass *p)
 	}
 }
 
-static uint32_t flags_of(const struct sync_pass *p, const struct target *t, uint64_t word)
+/* picketd.json's word on masquerading, else that of the endpoint's own conflist. */
+static uint32_t masquerade_of(const struct sync_pass *p, const struct target *t)
 {
-	uint32_t flags = PK_WORD_FLAGS(word) & PK_WORD_MASQUERADE; /* ADD's word on it stays */
+	const struct pk_masquerade *m = &pk_model_get_settings(p->want->model)->masquerade;
+	bool v4 = m->given ? m->ipv4 : t->ep->masquerade;
+	bool v6 = m->given ? m->ipv6 : t->ep->masquerade6;
+
+	return (v4 ? PK_WORD_MASQUERADE : 0u) | (v6 ? PK_WORD_MASQUERADE6 : 0u);
+}
+
+static uint32_t flags_of(const struct sync_pass *p, const struct target *t)
+{
+	uint32_t flags = masquerade_of(p, t);
 
 	if (t->image->audit)
 		flags |= PK_WORD_AUDIT;
@@ -196,7 +206,7 @@ static void switch_one(struct sync_pass *p, const struct target *t)
 	to.from = pk_word(bpf, to.slot);
 	if (!to.from)
 		return; /* closed meanwhile: DEL's */
-	to.flags = flags_of(p, t, to.from);
+	to.flags = flags_of(p, t);
 	if (PK_WORD_RULE_SET(to.from) == to.rule_set && PK_WORD_FLAGS(to.from) == to.flags &&
 	    bpf->endpoints[to.slot].identity == to.identity &&
 	    bpf->endpoints[to.slot].tenant == to.tenant) {

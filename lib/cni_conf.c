@@ -185,20 +185,26 @@ static int parse_queues(struct cni_conf *conf, const struct pk_json *value, stru
 	return r;
 }
 
+static int parse_uplinks(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
+{
+	return pk_uplink_names_read(conf->doc, value, &conf->uplinks, err);
+}
+
+static int parse_masquerade(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
+{
+	return pk_masquerade_read(conf->doc, value, &conf->masquerade, err);
+}
+
+/* The key's name before a node could have several. */
 static int parse_uplink(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
 	const char *text = pk_json_string(value);
 
 	if (!text || !cni_ifname_ok(text))
 		return bad(conf, value, err, "a network device's name");
-	conf->uplink = text;
+	strcpy(conf->uplinks.name[0], text);
+	conf->uplinks.n = 1;
 	return 0;
-}
-
-static int parse_masquerade(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
-{
-	conf->has_masquerade = true;
-	return flag(conf, value, &conf->masquerade, err);
 }
 
 static int parse_strict(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
@@ -363,6 +369,7 @@ static const struct key keys[] = {
 	{ "queues", parse_queues },
 	{ "uplink", parse_uplink },
 	{ "baseline", parse_baseline },
+	{ "uplinks", parse_uplinks },
 	{ "masquerade", parse_masquerade },
 	{ "waitForController", parse_wait },
 	{ "deadline", parse_deadline },
@@ -529,7 +536,9 @@ int cni_conf_take(const struct cni_conf_text *in, enum cni_verb verb, struct cni
 		.owner = -1,
 		.group = -1,
 		.queues = 1,
-		.masquerade = true,
+		.masquerade = { .ipv4 = true,
+				.low = PK_MASQUERADE_LOW,
+				.high = PK_MASQUERADE_HIGH },
 		.baseline = PK_BASELINE_TENANT,
 		.wait_ms = 500,
 		.log_level = PK_LOG_WARN,

@@ -82,10 +82,10 @@ struct cni_conf {
 	uint32_t mtu;	       /* 0 = the uplink's */
 	uint32_t queues;
 	struct cni_dns dns;
-	const char *uplink; /* NULL = the default route's device */
-	bool has_baseline, has_masquerade;
+	struct pk_uplink_names uplinks; /* none: the devices of the default routes */
+	bool has_baseline;
 	enum pk_baseline baseline;
-	bool masquerade;
+	struct pk_masquerade masquerade;
 	uint32_t wait_ms; /* waitForController */
 	uint32_t deadline_ms;
 	struct cni_limits limits;

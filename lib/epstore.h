@@ -44,7 +44,7 @@ struct pk_record {
 	uint8_t mac[6], host_mac[6];
 	uint32_t mtu;
 	uint32_t host_ifindex, eth_ifindex, tap_ifindex; /* tap 0 = process mode */
-	bool process, tcx, masquerade;
+	bool process, tcx, masquerade, masquerade6;
 	char *tap; /* its name */
 	uint32_t tap_owner, tap_group, queues;
 	/* limits as ADD wrote them */

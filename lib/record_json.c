@@ -21,7 +21,7 @@ static const struct field {
 	const char *key;
 	enum kind kind;
 	size_t at;
-	bool must; /* of a TEXT: may not be null */
+	bool must; /* of a TEXT: may not be null; of a FLAG: may not be absent */
 } fields[] = {
 	FIELD("containerId", TEXT, container_id, true),
 	FIELD("ifname", TEXT, ifname, true),
@@ -51,6 +51,7 @@ static const struct field {
 	FIELD("process", FLAG, process, true),
 	FIELD("tcx", FLAG, tcx, true),
 	FIELD("masquerade", FLAG, masquerade, true),
+	FIELD("masquerade6", FLAG, masquerade6, false),
 	FIELD("tap", TEXT, tap, false),
 	FIELD("tapOwner", NUMBER, tap_owner, true),
 	FIELD("tapGroup", NUMBER, tap_group, true),
@@ -267,6 +268,12 @@ static int read_ports(const struct reader *rd, const struct pk_json *list, struc
 	return 0;
 }
 
+/* What an earlier release did not write is false. */
+static bool may_lack(const struct field *f)
+{
+	return f->kind == FLAG && !f->must;
+}
+
 static int check_keys(const struct reader *rd, const struct pk_json *root)
 {
 	const char *keys[PK_ARRAY_LEN(fields) + 4] = { "version", "ipv4Prefix", "ports" };
@@ -274,7 +281,7 @@ static int check_keys(const struct reader *rd, const struct pk_json *root)
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields); i++)
 		keys[i + 3] = fields[i].key;
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields) + 3; i++)
-		if (!pk_json_get(root, keys[i]))
+		if (!pk_json_get(root, keys[i]) && !(i >= 3 && may_lack(&fields[i - 3])))
 			return pk_json_fail(rd->err, rd->doc, root, false, "lacks %s", keys[i]);
 	return pk_json_only(rd->doc, root, keys, rd->err);
 }
@@ -292,7 +299,8 @@ static int read_all(const struct reader *rd, const struct pk_json *root, struct 
 	if (r == 0)
 		r = check_keys(rd, root);
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields) && r == 0; i++)
-		r = read_field(rd, &fields[i], pk_json_get(root, fields[i].key), record);
+		if (pk_json_get(root, fields[i].key))
+			r = read_field(rd, &fields[i], pk_json_get(root, fields[i].key), record);
 	if (r == 0)
 		r = read_number(rd, pk_json_get(root, "ipv4Prefix"), 32, &prefix);
 	if (r == 0)

@@ -34,7 +34,9 @@ void pk_settings_init(struct pk_settings *s)
 		.baseline = PK_BASELINE_TENANT,
 		.has_nomad = true,
 		.health_checks = true,
-		.masquerade = true,
+		.masquerade = { .ipv4 = true,
+				.low = PK_MASQUERADE_LOW,
+				.high = PK_MASQUERADE_HIGH },
 		.capacity = PK_CAPACITY_DEFAULT,
 		.flow_budget = PK_FLOW_BUDGET_DEFAULT,
 		.new_flows_per_s = PK_NEW_FLOWS_DEFAULT,
@@ -260,12 +262,23 @@ static int get_labels(struct pk_settings *s, const struct pk_json_doc *doc,
 	return r;
 }
 
+/* A bool is what release 0.1 wrote, whatever its configuration said. */
+static int read_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
+			   const struct pk_json *root, struct pk_err *err)
+{
+	const struct pk_json *v = pk_json_get(root, "masquerade");
+
+	return v && pk_json_type(v) == PK_JSON_BOOL ? 0
+						    : pk_settings_get_masquerade(s, doc, root, err);
+}
+
 /* packetPath: written by release 0.1, of no meaning any more. */
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
 	static const char *const names[] = { "baseline", "nomad",      "healthChecks", "masquerade",
 					     "pools",	 "resolvers",  "tenantReach",  "capacity",
-					     "limits",	 "packetPath", "labels",       NULL };
+					     "limits",	 "packetPath", "labels",       "uplinks",
+					     NULL };
 	const struct pk_json *root = pk_json_root(doc);
 	int r = pk_json_only(doc, root, names, err);
 
@@ -276,7 +289,9 @@ static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct
 	if (r == 0)
 		r = pk_json_get_bool(doc, root, "healthChecks", &s->health_checks, err);
 	if (r == 0)
-		r = pk_json_get_bool(doc, root, "masquerade", &s->masquerade, err);
+		r = read_masquerade(s, doc, root, err);
+	if (r == 0)
+		r = pk_settings_get_uplinks(s, doc, root, err);
 	if (r == 0)
 		r = pk_settings_get_pools(s, doc, root, err);
 	if (r == 0)
@@ -356,7 +371,9 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 		pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
 	pk_jw_bool(&w, "nomad", s->has_nomad);
 	pk_jw_bool(&w, "healthChecks", s->health_checks);
-	pk_jw_bool(&w, "masquerade", s->masquerade);
+	pk_settings_write_masquerade(s, &w, "masquerade");
+	if (s->uplinks_given)
+		pk_settings_write_uplinks(s, &w, "uplinks");
 	if (s->pools_given)
 		pk_settings_write_pools(s, &w, "pools");
 	if (s->resolvers_given)

@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "picket/maps.h"
 #include "str.h"
 
 struct pk_json;
@@ -19,13 +20,27 @@ struct pk_jw;
 
 enum pk_baseline { PK_BASELINE_TENANT, PK_BASELINE_DENY, PK_BASELINE_OPEN };
 
+/* Names of the devices that lead out of the node; none: those of the default routes. */
+struct pk_uplink_names {
+	char name[PK_UPLINKS][PK_IFNAME_MAX + 1];
+	size_t n;
+};
+
+/* What leaves for the world with the node's address instead of the endpoint's own. */
+struct pk_masquerade {
+	bool ipv4, ipv6;
+	uint16_t low, high;	 /* the node's ports that it uses, both included */
+	bool given, ports_given; /* a file said ipv4 or ipv6; said the ports */
+};
+
 struct pk_settings {
 	enum pk_baseline baseline;
 	/* A file said so; false: node.json leaves it out, and the conflist's word counts at ADD. */
-	bool baseline_given, pools_given, resolvers_given;
+	bool baseline_given, pools_given, resolvers_given, uplinks_given;
 	bool has_nomad; /* false: "nomad": null, job and group are believed */
 	bool health_checks;
-	bool masquerade;
+	struct pk_masquerade masquerade;
+	struct pk_uplink_names uplinks;
 	struct pk_prefix *pools; /* the cluster's endpoint prefixes */
 	size_t n_pools;
 	union pk_addr *resolvers;
@@ -58,11 +73,33 @@ int pk_settings_get_resolvers(struct pk_settings *s, const struct pk_json_doc *d
 			      const struct pk_json *object, struct pk_err *err);
 int pk_settings_get_reach(struct pk_settings *s, const struct pk_json_doc *doc,
 			  const struct pk_json *object, struct pk_err *err);
+/* A value, of whichever file: a name or a list of names. */
+int pk_uplink_names_read(const struct pk_json_doc *doc, const struct pk_json *v,
+			 struct pk_uplink_names *names, struct pk_err *err);
+/* A value: true, false, or { "ipv4", "ipv6", "ports" }. */
+int pk_masquerade_read(const struct pk_json_doc *doc, const struct pk_json *v,
+		       struct pk_masquerade *masquerade, struct pk_err *err);
+/* "uplinks" and "masquerade" of an object. */
+int pk_settings_get_uplinks(struct pk_settings *s, const struct pk_json_doc *doc,
+			    const struct pk_json *object, struct pk_err *err);
+int pk_settings_get_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
+			       const struct pk_json *object, struct pk_err *err);
 int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 			  const struct pk_json *object, struct pk_err *err);
-/* The three lists as an array under key (NULL: none, w stands where a value may). */
+/* The lists as an array under key (NULL: none, w stands where a value may). */
 void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w, const char *key);
 void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w, const char *key);
+/* An object: the ports, and the families where a file said them. */
+void pk_settings_write_masquerade(const struct pk_settings *s, struct pk_jw *w, const char *key);
+void pk_settings_write_uplinks(const struct pk_settings *s, struct pk_jw *w, const char *key);
+/* "10000-19999" */
+const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16]);
 void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w, const char *key);
+/*
+ * The ports are the node's own to give: none that a socket may get by itself (ip_local_port_range
+ * of the current netns, but for what ip_local_reserved_ports keeps out of it) or that Nomad gives
+ * to jobs (20000 to 32000). PK_CODE_CONFIG with a fix where they aren't; nothing is masqueraded: 0.
+ */
+int pk_masquerade_check(const struct pk_masquerade *masquerade, struct pk_err *err);
 const char *pk_baseline_name(enum pk_baseline b);
 int pk_baseline_parse(const char *text, enum pk_baseline *out);

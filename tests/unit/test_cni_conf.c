@@ -39,7 +39,10 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_string_equal(c.root, "/");
 	assert_int_equal(c.n_pools, 1);
 	assert_false(c.process || c.tcx || c.strict_status || c.has_baseline || c.dns.given);
-	assert_true(c.masquerade);
+	assert_true(c.masquerade.ipv4);
+	assert_false(c.masquerade.ipv6);
+	assert_false(c.masquerade.given);
+	assert_int_equal(c.uplinks.n, 0);
 	assert_int_equal(c.owner, -1);
 	assert_int_equal(c.group, -1);
 	assert_int_equal(c.queues, 1);
@@ -86,9 +89,10 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.dns.n_servers, 2);
 	assert_int_equal(c.dns.n_search, 1);
 	assert_string_equal(c.dns.search[0], "svc.test");
-	assert_string_equal(c.uplink, "up0");
-	assert_false(c.masquerade);
-	assert_true(c.has_masquerade);
+	assert_int_equal(c.uplinks.n, 1);
+	assert_string_equal(c.uplinks.name[0], "up0");
+	assert_false(c.masquerade.ipv4);
+	assert_true(c.masquerade.given);
 	assert_int_equal(c.wait_ms, 0);
 	assert_int_equal(c.deadline_ms, 60000);
 	assert_int_equal(c.limits.bytes_per_s[PK_INGRESS], 1000);
@@ -138,6 +142,12 @@ static const struct refusal refusals[] = {
 	{ "\\u0000", HEAD ",\"uplink\":\"up\\u0000x\"}", PK_CODE_DECODE, "conflist:1:", NULL },
 	{ "invalid UTF-8", HEAD ",\"uplink\":\"\xff\"}", PK_CODE_DECODE, "conflist:1:", NULL },
 	{ "a BOM", "\xef\xbb\xbf" HEAD "}", PK_CODE_DECODE, "conflist:1:", NULL },
+	{ "uplinks empty", HEAD ",\"uplinks\":[]}", PK_CODE_CONFIG, "empty", NULL },
+	{ "an uplink is a name", HEAD ",\"uplinks\":[5]}", PK_CODE_CONFIG, "device's name", NULL },
+	{ "masquerade is a bool or an object", HEAD ",\"masquerade\":\"no\"}", PK_CODE_CONFIG,
+	  "true, false or", NULL },
+	{ "masquerade.ports", HEAD ",\"masquerade\":{\"ports\":\"1-2\"}}", PK_CODE_CONFIG,
+	  "64 ports", NULL },
 	{ "mtu too small", HEAD ",\"mtu\":1279}", PK_CODE_CONFIG, "1280", NULL },
 	{ "mtu 1400.5", HEAD ",\"mtu\":1400.5}", PK_CODE_CONFIG, "whole number", NULL },
 	{ "mtu as text", HEAD ",\"mtu\":\"1400\"}", PK_CODE_CONFIG, "whole number", NULL },

@@ -108,7 +108,7 @@ static void schema_plugin_and_documentation_agree(void **state)
 		if (!strstr(docs, word))
 			fail_msg("docs/cni.md doesn't have %s", word);
 	}
-	assert_int_equal(n, 20);
+	assert_int_equal(n, 21);
 }
 
 int main(void)

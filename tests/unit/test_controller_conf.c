@@ -63,6 +63,24 @@ static const struct {
 	{ "what isn't built is refused, not ignored", "{\"http\": {\"listen\": \"127.0.0.1:1\"}}",
 	  "cannot do that yet" },
 	{ "and is allowed as null", "{\"http\": {\"listen\": null, \"ui\": true}}", NULL },
+	{ "uplinks are names", "{\"uplinks\": [\"eth0\", \"bond0.5\"]}", NULL },
+	{ "or one name", "{\"uplinks\": \"eth0\"}", NULL },
+	{ "or the default routes'", "{\"uplinks\": null}", NULL },
+	{ "an uplink is a device's name", "{\"uplinks\": [\"eth0/1\"]}", "device's name" },
+	{ "no list without a name", "{\"uplinks\": []}", "empty" },
+	{ "four of them at most", "{\"uplinks\": [\"a\", \"b\", \"c\", \"d\", \"e\"]}",
+	  "at most 4" },
+	{ "masquerade off", "{\"masquerade\": false}", NULL },
+	{ "masquerade is no word", "{\"masquerade\": \"no\"}", "expected" },
+	{ "masquerade.ipv6", "{\"masquerade\": {\"ipv6\": true}}", NULL },
+	{ "masquerade.ipv5", "{\"masquerade\": {\"ipv5\": true}}", "ipv4" },
+	{ "ports are a range", "{\"masquerade\": {\"ports\": \"10000\"}}", "10000-19999" },
+	{ "and not backwards", "{\"masquerade\": {\"ports\": \"19999-10000\"}}", "10000-19999" },
+	{ "nor a handful", "{\"masquerade\": {\"ports\": \"10000-10062\"}}", "64 ports" },
+	{ "64 are enough", "{\"masquerade\": {\"ports\": \"10000-10063\"}}", NULL },
+	{ "nor privileged", "{\"masquerade\": {\"ports\": \"1023-10000\"}}", "1024" },
+	{ "nor beyond 16 bits", "{\"masquerade\": {\"ports\": \"60000-65536\"}}", "65535" },
+	{ "nor with more behind", "{\"masquerade\": {\"ports\": \"10000-19999-\"}}", "expected" },
 	{ "a key of the wrong type", "{\"cluster\": 5}", "expected text" },
 	{ "nothing behind the document", "{} {}", "after" },
 };
@@ -114,6 +132,33 @@ static void test_values(void **state)
 	assert_int_equal(c.settings.n_resolvers, 1);
 	assert_int_equal(c.settings.flow_budget, 100);
 	assert_int_equal(c.flows_max_size, 2000000);
+	pk_config_done(&c);
+}
+
+static void test_way_out(void **state)
+{
+	struct pk_config c;
+
+	(void)state;
+	pk_config_init(&c);
+	assert_false(c.settings.uplinks_given || c.settings.masquerade.given);
+	assert_true(c.settings.masquerade.ipv4);
+	assert_false(c.settings.masquerade.ipv6);
+	assert_int_equal(parse(&c,
+			       "{\"uplinks\": [\"wan0\", \"wan1\"],"
+			       " \"masquerade\": {\"ipv6\": true, \"ports\": \"40000-49999\"}}",
+			       NULL),
+			 0);
+	assert_int_equal(c.settings.uplinks.n, 2);
+	assert_string_equal(c.settings.uplinks.name[1], "wan1");
+	assert_true(c.settings.uplinks_given && c.settings.masquerade.given);
+	assert_true(c.settings.masquerade.ipv4 && c.settings.masquerade.ipv6);
+	assert_int_equal(c.settings.masquerade.low, 40000);
+	assert_int_equal(c.settings.masquerade.high, 49999);
+	/* A later file of the directory. What it doesn't say stays. */
+	assert_int_equal(parse(&c, "{\"masquerade\": false}", NULL), 0);
+	assert_false(c.settings.masquerade.ipv4 || c.settings.masquerade.ipv6);
+	assert_int_equal(c.settings.masquerade.low, 40000);
 	pk_config_done(&c);
 }
 
@@ -233,13 +278,16 @@ static void test_conflist(void **state)
 	struct pk_config c;
 	own_str conflist = { 0 };
 	own_str print = { 0 };
-	static const char *const keys[] = { "\"pools\"", "\"resolvers\"", "\"baseline\"" };
+	static const char *const keys[] = { "\"pools\"",   "\"resolvers\"", "\"baseline\"",
+					    "\"uplinks\"", "\"ipv6\"",	    "\"ports\"" };
 
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
 	pk_str_addf(&conflist,
 		    "{\"cniVersion\": \"1.0.0\", \"name\": \"picket\", \"plugins\": [{\"type\": "
 		    "\"picket\","
 		    " \"root\": \"%s\", \"pool\": [\"10.9.0.0/24\"], \"baseline\": \"deny\","
+		    " \"uplinks\": \"wan0\", \"masquerade\": {\"ipv6\": true, \"ports\": "
+		    "\"40000-40999\"},"
 		    " \"dns\": {\"servers\": [\"10.9.0.53\"]}}]}",
 		    (char *)*state);
 	put(state, "x.conflist", conflist.text);
@@ -248,6 +296,11 @@ static void test_conflist(void **state)
 	assert_false(c.settings.pools_given);
 	assert_int_equal(c.settings.n_resolvers, 1);
 	assert_int_equal(c.settings.baseline, PK_BASELINE_DENY);
+	assert_string_equal(c.settings.uplinks.name[0], "wan0");
+	assert_true(c.settings.masquerade.ipv6);
+	assert_int_equal(c.settings.masquerade.low, 40000);
+	/* They stay the conflist's: node.json says none of it but the ports, which are the node's. */
+	assert_false(c.settings.uplinks_given || c.settings.masquerade.given);
 	pk_config_print(&c, &print);
 	for (size_t i = 0; i < PK_ARRAY_LEN(keys); i++) {
 		const char *at = strstr(print.text, keys[i]);
@@ -271,6 +324,8 @@ static void test_node_json(void **state)
 	pk_settings_json(&s, &text);
 	assert_null(strstr(text.text, "baseline"));
 	assert_null(strstr(text.text, "pools"));
+	assert_null(strstr(text.text, "uplinks"));
+	assert_null(strstr(text.text, "ipv4"));
 	put(state, "node.json", text.text);
 	snprintf(path, sizeof(path), "%s/node.json", (char *)*state);
 	pk_settings_init(&t);
@@ -279,6 +334,14 @@ static void test_node_json(void **state)
 	assert_int_equal(t.baseline, PK_BASELINE_DENY);
 	assert_false(t.has_nomad);
 	assert_string_equal(t.node, "vm-17");
+	/* What an endpoint's conflist says of masquerading stays, whatever release 0.1 wrote. */
+	t.masquerade.ipv4 = false;
+	put(state, "node.json", "{\"masquerade\": true}");
+	assert_int_equal(pk_settings_read(&t, path, NULL), 0);
+	assert_false(t.masquerade.ipv4);
+	put(state, "node.json", "{\"masquerade\": {\"ipv4\": true}, \"uplinks\": [\"wan0\"]}");
+	assert_int_equal(pk_settings_read(&t, path, NULL), 0);
+	assert_true(t.masquerade.ipv4 && t.masquerade.given && t.uplinks_given);
 	put(state, "node.json", "{\"nomd\": true}");
 	assert_true(pk_settings_read(&t, path, NULL) < 0);
 	pk_settings_done(&s);
@@ -306,6 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_way_out),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test_setup_teardown(test_directory, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_environment, make_dir, remove_dir),

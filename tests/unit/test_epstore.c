@@ -243,6 +243,26 @@ static void test_strict(void **state)
 	}
 }
 
+/* The release before this one wrote records without it; their endpoints live on. */
+static void test_older(void **state)
+{
+	PK_OWN(pk_str_done) struct pk_str text = { 0 };
+	own_record record = { 0 }, read = { 0 };
+	struct pk_err err = { 0 };
+
+	(void)state;
+	fill(&record);
+	record.masquerade6 = true;
+	pk_record_encode(&record, &text);
+	assert_int_equal(pk_record_decode("r", text.text, text.len, &read, &err), 0);
+	assert_true(read.masquerade6);
+	pk_record_done(&read);
+	replace(&text, "\"masquerade6\": true,", "");
+	read = (struct pk_record){ 0 };
+	assert_int_equal(pk_record_decode("r", text.text, text.len, &read, &err), 0);
+	assert_false(read.masquerade6);
+}
+
 static void test_wrong_name(void **state)
 {
 	struct room *room = *state;
@@ -272,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test_setup_teardown(test_wrong_name, setup, teardown),
 	};
 

@@ -364,11 +364,11 @@ static void test_pools(void **state)
 	assert_int_equal(pk_prefix_parse("10.40.0.0/16", &pools[0]), 0);
 	assert_int_equal(pk_prefix_parse("fd40::/64", &pools[1]), 0);
 	assert_int_equal(pk_prefix_parse("10.41.0.0/16", &pools[2]), 0);
-	assert_ok(pk_pools_set(b(), pools, 2, &e));
-	assert_ok(pk_pools_set(b(), pools + 1, 2, &e));
+	assert_ok(pk_pools_set(b(), pools, 2, IN_A_WHILE, &e));
+	assert_ok(pk_pools_set(b(), pools + 1, 2, IN_A_WHILE, &e));
 	assert_int_equal(pk_map_count(b()->map[PK_MAP_POOLS], &n), 0);
 	assert_int_equal(n, 2);
-	assert_ok(pk_pools_set(b(), NULL, 0, &e));
+	assert_ok(pk_pools_set(b(), NULL, 0, IN_A_WHILE, &e));
 	assert_int_equal(pk_map_count(b()->map[PK_MAP_POOLS], &n), 0);
 	assert_int_equal(n, 0);
 }
