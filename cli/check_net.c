@@ -28,13 +28,6 @@ static void check_ipv6(struct check *c, const struct check_network *n)
 			   "%s: an IPv6 pool, and IPv6 is switched off on this node", n->path);
 }
 
-/* A device that picket-cni made: pk and a slot's number. */
-static bool is_host_end(const char *name)
-{
-	return !strncmp(name, "pk", 2) && name[2] &&
-	       strspn(name + 2, "0123456789") == strlen(name + 2);
-}
-
 struct routes {
 	struct pk_nl *nl;
 	struct pk_nl_route_info *list; /* owned */
@@ -63,7 +56,7 @@ static bool overlaps(struct check *c, const struct check_network *n, const struc
 
 		if (!in_the_way(&routes->list[i], pool) ||
 		    pk_nl_link(routes->nl, routes->list[i].ifindex, NULL, &link, NULL) < 0 ||
-		    is_host_end(link.name))
+		    pk_nl_is_host_end(link.name))
 			continue;
 		check_line(c, CHECK_FAIL, "pool",
 			   "take a block that no network of this node and no route has",

@@ -216,6 +216,7 @@ static void run_all(struct check *c)
 	check_tables(c);
 	check_status(c);
 	check_hooks(c);
+	check_uplinks(c);
 	check_controller(c);
 	check_settings(c);
 	check_nomad(c);

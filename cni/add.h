@@ -33,6 +33,11 @@ struct cni_add {
 
 /* Words, label set, numbers and a rule set to start under (state.md, "What ADD uses"). */
 int cni_add_policy(struct cni_add *add, struct pk_err *err);
+/*
+ * Where it has port mappings or is masqueraded: node.uplink is true to the node's devices, and
+ * pk_from_uplink stands at each. picketd keeps it so; without it an ADD does.
+ */
+int cni_add_uplinks(struct cni_add *add, struct pk_err *err);
 /* Addresses and their leases into the record; what failed half-way is given back. */
 int cni_add_addresses(struct cni_add *add, struct pk_err *err);
 void cni_add_addresses_undo(struct cni_add *add);

@@ -103,7 +103,7 @@ static int add_pools(struct cni_add *add, struct pk_err *err)
 	if (add->settings.pools_given || add->bpf->loaded)
 		return 0;
 	for (size_t i = 0; i < conf->n_pools && r == 0; i++)
-		r = pk_pool_add(add->bpf, &conf->pool[i], err);
+		r = pk_pool_add(add->bpf, &conf->pool[i], add->call->deadline_ns, err);
 	return r;
 }
 
@@ -142,6 +142,9 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	pk_fault("add-loaded");
 	if (r == 0)
 		r = add_pools(add, err);
+	if (r == 0)
+		r = cni_add_uplinks(add, err);
+	pk_fault("add-uplinks");
 	if (r == 0)
 		r = cni_in_time(call, "load or wait for the programs", err);
 	return r;

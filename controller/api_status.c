@@ -193,6 +193,8 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	kept_error(r, true, "load", &pk_apply_state(p->apply)->load_error);
 	if (p->upkeep)
 		upkeep_reason(r, pk_upkeep_stats(p->upkeep));
+	for (size_t i = 0; p->uplinks && pk_uplink_watch_error(p->uplinks, i); i++)
+		kept_error(r, false, "uplink", pk_uplink_watch_error(p->uplinks, i));
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
 	document_reason(r, docs);
 	kept_error(r, false, "config", p->config_error);

@@ -104,12 +104,32 @@ static int open_tables(struct pk_apply *a)
 	return 0;
 }
 
+static void edit_masquerade(void *arg, struct pk_node *node)
+{
+	const struct pk_masquerade *m = arg;
+
+	node->masquerade_low = m->low;
+	node->masquerade_high = m->high;
+}
+
+/* Flows that have a port keep it. */
+static void set_masquerade(struct pk_apply *a)
+{
+	struct pk_masquerade m = pk_model_get_settings(a->args.model)->masquerade;
+	struct pk_err err = { 0 };
+
+	if (pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), &err) <
+	    0)
+		log_warn("op=masquerade err=\"%s\" ignoring until the next change", err.text);
+}
+
 static void set_pools(struct pk_apply *a)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
 	struct pk_err err = { 0 };
 
-	if (s->n_pools && pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools, &err) < 0)
+	if (s->n_pools && pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools,
+				       pk_sync_until(), &err) < 0)
 		log_warn("op=pools err=\"%s\" ignoring until the next change", err.text);
 }
 
@@ -232,8 +252,10 @@ static int apply(struct pk_apply *a)
 		pk_timer_set(a->pass, RETRY_MS);
 		return r;
 	}
-	if (a->settings_changed)
+	if (a->settings_changed) {
 		set_pools(a);
+		set_masquerade(a);
+	}
 	r = pass(a, all);
 	if (r == 0) {
 		a->docs_changed = a->settings_changed = false;

@@ -38,23 +38,45 @@ static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, co
 	return r < 0 && is_gone(m) ? 0 : r;
 }
 
+/* Where another program stands before it the new build is none the worse. */
+static int switch_uplink(struct pk_nl *nl, uint32_t ifindex, const int *to, const int *from,
+			 struct pk_err *err)
+{
+	const struct pk_hook hook = { .ifindex = ifindex,
+				      .prog = to[PK_PROG_FROM_UPLINK],
+				      .name = pk_prog_name(PK_PROG_FROM_UPLINK) };
+	char name[IF_NAMESIZE];
+	int r = pk_hook_replace(nl, &hook, from[PK_PROG_FROM_UPLINK], err);
+
+	return r == -EPERM || (r < 0 && !if_indextoname(ifindex, name)) ? 0 : r;
+}
+
+struct devices {
+	const struct pk_model *model;
+	const struct pk_bpf *bpf;
+};
+
 /* The first failure ends it on the way there; on the way back each is tried. */
 static int switch_devices(void *arg, const int *to, const int *from, struct pk_err *err)
 {
-	struct pk_model *model = arg;
+	const struct devices *d = arg;
 	own_nl *nl = NULL;
 	int r = pk_nl_open(&nl, err);
 
-	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL);
-	     m && (r == 0 || (nl && !err)); m = pk_model_next(model, m))
+	for (const struct pk_local_endpoint *m = pk_model_next(d->model, NULL);
+	     m && (r == 0 || (nl && !err)); m = pk_model_next(d->model, m))
 		if (m->open && m->epoch_matches)
 			r = switch_member(nl, m, to, from, err);
+	for (int i = 0; i < PK_UPLINKS && (r == 0 || (nl && !err)); i++)
+		if (d->bpf->node.uplink[i].ifindex)
+			r = switch_uplink(nl, d->bpf->node.uplink[i].ifindex, to, from, err);
 	return r;
 }
 
 int pk_guard_upgrade(struct pk_bpf *bpf, struct pk_model *model, struct pk_err *err)
 {
-	int r = pk_bpf_upgrade(bpf, switch_devices, model, pk_now_ns() + UPGRADE_NS, err);
+	struct devices devices = { .model = model, .bpf = bpf };
+	int r = pk_bpf_upgrade(bpf, switch_devices, &devices, pk_now_ns() + UPGRADE_NS, err);
 
 	return r == -EALREADY ? 0 : r == 0 ? 1 : r;
 }

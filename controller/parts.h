@@ -15,6 +15,7 @@
 #include "records.h"
 #include "sync.h"
 #include "upkeep.h"
+#include "uplink_watch.h"
 
 struct pk_parts {
 	const struct pk_config *config;
@@ -30,6 +31,7 @@ struct pk_parts {
 	struct pk_records *records;
 	struct pk_events *events;
 	struct pk_upkeep *upkeep;
+	struct pk_uplink_watch *uplinks;
 	/* A reload may replace these. */
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */

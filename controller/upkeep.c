@@ -315,27 +315,16 @@ static void read_links(void *arg)
 	watch_links(u);
 }
 
-static int open_links(void)
-{
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_TC };
-	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	const int room = 4 << 20; /* what comes in LINKS_MS while many are added and deleted */
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -1;
-	return PK_MOVE(fd, -1);
-}
-
 struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 {
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_TC, 0 };
 	struct pk_upkeep *u = pk_alloc(sizeof(*u));
 
 	u->args = *args;
 	u->timer = pk_timer_new(args->loop, minute, u);
 	u->sweep_timer = pk_timer_new(args->loop, sweep, u);
 	u->audit_timer = pk_timer_new(args->loop, audit, u);
-	u->links = open_links();
+	u->links = pk_nl_listen(groups, NULL);
 	u->links_timer = pk_timer_new(args->loop, read_links, u);
 	watch_links(u);
 	read_addresses(u);

@@ -20,6 +20,8 @@
 #include "guard.skel.h"
 #include "picket/reason.h"
 #include "str.h"
+#include "tables.h"
+#include "uplink.h"
 
 #define ROOM	     (PK_PATH_ROOM + 64)
 #define COUNTERS_MAX (512ull << 20)
@@ -107,6 +109,22 @@ static int check_counters(const struct pk_node *node, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
+/* The devices that lead out; one that is named and never can is the end of it. */
+static int fill_uplinks(const struct pk_settings *s, struct pk_node *node, struct pk_err *err)
+{
+	struct pk_uplinks found;
+	own_nl *nl = NULL;
+	int r = pk_nl_open(&nl, err);
+
+	if (r == 0)
+		r = pk_uplinks_find(nl, &s->uplinks, &found, err);
+	if (r == 0)
+		r = pk_uplinks_refused(&found, err);
+	if (r == 0)
+		memcpy(node->uplink, found.list, sizeof(node->uplink));
+	return r;
+}
+
 static int make_node(const struct pk_settings *s, struct pk_node *node, struct pk_err *err)
 {
 	int r;
@@ -123,10 +141,17 @@ static int make_node(const struct pk_settings *s, struct pk_node *node, struct p
 		if (getrandom(node->epoch, sizeof(node->epoch), 0) != sizeof(node->epoch))
 			return fail_load(err, errno, "random epoch");
 	} while (!node->epoch[0]);
-	node->masquerade_low = PK_MASQUERADE_LOW;
-	node->masquerade_high = PK_MASQUERADE_HIGH;
+	node->masquerade_low = s->masquerade.low;
+	node->masquerade_high = s->masquerade.high;
+	for (size_t i = 0; i < s->n_pools; i++) {
+		struct pk_pool_key key = pk_pool_key_of(&s->pools[i]);
+
+		pk_node_add_block(node, &key);
+	}
 	r = check_flows(node, err);
-	return r < 0 ? r : check_counters(node, err);
+	if (r == 0)
+		r = check_counters(node, err);
+	return r == 0 ? fill_uplinks(s, node, err) : r;
 }
 
 static uint32_t larger(uint64_t a, uint64_t b)
@@ -298,11 +323,8 @@ static int fill_first(const struct pk_guard *skel, const struct pk_node *node,
 	int r = pk_map_set(bpf_map__fd(skel->maps.node), &zero, node, 0);
 
 	for (size_t i = 0; i < s->n_pools && r == 0; i++) {
-		struct pk_prefix pool = s->pools[i];
-		struct pk_pool_key key = { .prefixlen = pk_prefix_bits(&pool) };
+		struct pk_pool_key key = pk_pool_key_of(&s->pools[i]);
 
-		pk_prefix_mask(&pool);
-		key.addr = pool.addr;
 		r = pk_map_set(bpf_map__fd(skel->maps.pools), &key, &one, 0);
 	}
 	return r < 0 ? fail_load(err, -r, "fill the first maps") : 0;

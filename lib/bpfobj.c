@@ -11,6 +11,7 @@
 #include "bpfload.h"
 #include "fs.h"
 #include "tables_memo.h"
+#include "uplink.h"
 
 #define ROOM (PK_PATH_ROOM + 64)
 
@@ -178,6 +179,20 @@ int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, st
 	return pk_fs_lock(path, deadline_ns, fd, err);
 }
 
+/* Somebody who stands before us there may still pass on what is ours: each ADD says so. */
+static int attach_uplinks(const struct pk_bpf *bpf, struct pk_err *err)
+{
+	own_nl *nl = NULL;
+	struct pk_err seen = { 0 };
+	int r = pk_nl_open(&nl, err);
+
+	if (r == 0)
+		r = pk_uplinks_attach(bpf, bpf->node.uplink, nl, &seen);
+	if (r < 0 && r != -EPERM && err)
+		*err = seen;
+	return r == -EPERM ? 0 : r;
+}
+
 static int load_and_open(const struct pk_paths *paths, const struct pk_settings *settings,
 			 uint64_t deadline_ns, struct pk_bpf **out, struct pk_err *err)
 {
@@ -192,9 +207,10 @@ static int load_and_open(const struct pk_paths *paths, const struct pk_settings 
 	r = pk_bpf_load_first(paths, settings, err);
 	if (r == 0)
 		r = open_current(paths, out, err);
-	if (r == 0)
-		(*out)->loaded = true;
-	return r;
+	if (r < 0)
+		return r;
+	(*out)->loaded = true;
+	return attach_uplinks(*out, err);
 }
 
 int pk_bpf_open(struct pk_bpf **bpf, const struct pk_paths *paths, enum pk_bpf_mode mode,

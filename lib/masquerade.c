@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Are the ports of masquerading free for it on this node? */
 #include <errno.h>
 #include <stdio.h>

@@ -38,6 +38,22 @@ int pk_nl_open(struct pk_nl **out, struct pk_err *err)
 	return 0;
 }
 
+int pk_nl_listen(const int *groups, struct pk_err *err)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
+	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	const int room = 4 << 20; /* what comes in a moment while many are added and deleted */
+	int r = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+
+	for (int i = 0; r == 0 && groups[i]; i++)
+		r = setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
+			       sizeof(groups[i]));
+	if (r < 0)
+		return pk_code(err, pk_fail(err, errno, "listen to netlink"), PK_CODE_KERNEL);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	return PK_MOVE(fd, -1);
+}
+
 void pk_nl_close(struct pk_nl *nl)
 {
 	if (!nl)

@@ -24,6 +24,11 @@ struct pk_nl;
 
 int pk_nl_open(struct pk_nl **nl, struct pk_err *err); /* in the current netns */
 void pk_nl_close(struct pk_nl *nl);
+/*
+ * A socket that hears of changes in the current netns, not blocking; groups are RTNLGRP_*, 0 ends
+ * them. -errno. The caller reads it as raw messages; ENOBUFS: more was said than fitted.
+ */
+int pk_nl_listen(const int *groups, struct pk_err *err);
 static inline void pk_nl_closep(struct pk_nl **nl)
 {
 	pk_nl_close(*nl);
@@ -62,6 +67,7 @@ void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
  */
 void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex);
+void pk_nl_clsact_delete(struct pk_nl *nl, uint32_t ifindex); /* with all filters in it */
 
 struct pk_nl_filter {
 	uint32_t ifindex;
@@ -117,6 +123,8 @@ struct pk_nl_link {
 	uint8_t mac[6];
 	uint32_t mtu;
 	bool up, carrier;
+	bool ethernet;		       /* its frames begin with an Ethernet header */
+	uint32_t master;	       /* bridge, bond, VRF that it is a port of; 0 = none */
 	struct {		       /* of a tap */
 		uint32_t owner, group; /* UINT32_MAX = nobody named */
 		bool multi_queue, persist;
@@ -133,6 +141,9 @@ int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_n
 	       struct pk_err *err);
 /* All of the namespace; the caller frees. */
 int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **links, size_t *n, struct pk_err *err);
+
+/* Is it the name of a device that leads to an endpoint: pk and the slot's number? */
+bool pk_nl_is_host_end(const char *name);
 
 struct pk_nl_filter_info {
 	uint32_t handle, pref, chain;
@@ -155,6 +166,30 @@ struct pk_nl_route_info {
 };
 /* All unicast routes of the main table, both families; caller frees. */
 int pk_nl_routes(struct pk_nl *nl, struct pk_nl_route_info **list, size_t *n, struct pk_err *err);
+
+struct pk_nl_default {
+	uint32_t ifindex, table, metric;
+	bool v6;
+};
+/*
+ * The default routes of every table that a rule names, one entry a next hop: the main table first,
+ * then the others in their rules' order; in a table IPv4 before IPv6, and the lower metric first.
+ * Caller frees.
+ */
+int pk_nl_defaults(struct pk_nl *nl, struct pk_nl_default **list, size_t *n, struct pk_err *err);
+/*
+ * The address that the kernel would give to what leaves through the link for the Internet, whatever
+ * device has it: -ENOENT where it would give none.
+ */
+int pk_nl_source(struct pk_nl *nl, uint32_t ifindex, bool v6, union pk_addr *addr);
+
+struct pk_nl_addr_info {
+	union pk_addr addr;
+	bool primary; /* of global scope, valid, first of its network: fit to be a source */
+};
+/* A link's addresses in the kernel's order, IPv4 before IPv6; caller frees. */
+int pk_nl_addrs(struct pk_nl *nl, uint32_t ifindex, struct pk_nl_addr_info **list, size_t *n,
+		struct pk_err *err);
 
 /* A neighbour entry: 0 and its MAC, whether permanent; -ENOENT. */
 int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t mac[6],

@@ -38,3 +38,7 @@ void pk_nl_push(struct pk_nl *nl, struct nl_msg *msg, const char *fmt, ...)
  */
 int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
 	      void (*each)(void *arg, struct nlmsghdr *answer), void *arg);
+/* An address as an attribute: 4 bytes of IPv4, 16 of IPv6. */
+void pk_nl_put_addr(struct nl_msg *msg, int type, const union pk_addr *addr);
+/* Leaves addr alone where the attribute is of another length. */
+void pk_nl_get_addr(struct nlattr *attr, union pk_addr *addr);

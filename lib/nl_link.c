@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -197,6 +198,8 @@ static void read_more(struct nlattr **tb, struct pk_nl_link *link)
 {
 	if (tb[IFLA_LINKINFO])
 		read_info(tb[IFLA_LINKINFO], link);
+	if (tb[IFLA_MASTER])
+		link->master = nla_get_u32(tb[IFLA_MASTER]);
 	if (tb[IFLA_TXQLEN])
 		link->tx_queue_len = nla_get_u32(tb[IFLA_TXQLEN]);
 	if (tb[IFLA_XDP])
@@ -217,6 +220,7 @@ static int read_link(struct nlmsghdr *h, struct pk_nl_link *link)
 	link->ifindex = (uint32_t)body->ifi_index;
 	link->up = body->ifi_flags & IFF_UP;
 	link->carrier = body->ifi_flags & IFF_RUNNING;
+	link->ethernet = body->ifi_type == ARPHRD_ETHER;
 	nla_strlcpy(link->name, tb[IFLA_IFNAME], sizeof(link->name));
 	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == 6)
 		memcpy(link->mac, nla_data(tb[IFLA_ADDRESS]), 6);
@@ -295,4 +299,10 @@ int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct pk_
 	*out = links.list;
 	*n = links.n;
 	return 0;
+}
+
+bool pk_nl_is_host_end(const char *name)
+{
+	return !strncmp(name, "pk", 2) && name[2] &&
+	       strspn(name + 2, "0123456789") == strlen(name + 2);
 }

@@ -16,14 +16,14 @@ static uint8_t family_of(const union pk_addr *addr)
 }
 
 /* An IPv4 address is the last four of the sixteen bytes. */
-static void put_addr(struct nl_msg *msg, int type, const union pk_addr *addr)
+void pk_nl_put_addr(struct nl_msg *msg, int type, const union pk_addr *addr)
 {
 	bool v4 = pk_addr_is4(addr);
 
 	nla_put(msg, type, v4 ? 4 : 16, v4 ? addr->b + 12 : addr->b);
 }
 
-static void get_addr(struct nlattr *attr, union pk_addr *addr)
+void pk_nl_get_addr(struct nlattr *attr, union pk_addr *addr)
 {
 	__be32 v4;
 
@@ -50,8 +50,8 @@ void pk_nl_addr(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, u
 		pk_nl_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
 	char text[PK_ADDR_TEXT];
 
-	put_addr(msg, IFA_LOCAL, addr);
-	put_addr(msg, IFA_ADDRESS, addr);
+	pk_nl_put_addr(msg, IFA_LOCAL, addr);
+	pk_nl_put_addr(msg, IFA_ADDRESS, addr);
 	nla_put_u32(msg, IFA_FLAGS, flags);
 	pk_nl_push(nl, msg, "address %s on link %u", pk_addr_format(addr, text), ifindex);
 }
@@ -73,11 +73,11 @@ void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route)
 	char text[PK_ADDR_TEXT];
 
 	if (route->to.len)
-		put_addr(msg, RTA_DST, &route->to.addr);
+		pk_nl_put_addr(msg, RTA_DST, &route->to.addr);
 	if (via)
-		put_addr(msg, RTA_GATEWAY, &route->via);
+		pk_nl_put_addr(msg, RTA_GATEWAY, &route->via);
 	if (!pk_addr_is_zero(&route->source))
-		put_addr(msg, RTA_PREFSRC, &route->source);
+		pk_nl_put_addr(msg, RTA_PREFSRC, &route->source);
 	nla_put_u32(msg, RTA_OIF, route->ifindex);
 	pk_nl_push(nl, msg, "route %s by link %u", pk_prefix_format(&route->to, text),
 		   route->ifindex);
@@ -95,7 +95,7 @@ void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
 		pk_nl_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
 	char text[PK_ADDR_TEXT];
 
-	put_addr(msg, NDA_DST, addr);
+	pk_nl_put_addr(msg, NDA_DST, addr);
 	nla_put(msg, NDA_LLADDR, 6, mac);
 	pk_nl_push(nl, msg, "neighbour %s on link %u", pk_addr_format(addr, text), ifindex);
 }
@@ -128,7 +128,7 @@ int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *add
 	char text[PK_ADDR_TEXT];
 	int r;
 
-	put_addr(msg, NDA_DST, addr);
+	pk_nl_put_addr(msg, NDA_DST, addr);
 	r = pk_nl_ask(nl, msg, read_neigh, &neigh);
 	if (r == 0 && !neigh.found)
 		r = -ENOENT;
@@ -166,9 +166,9 @@ static int read_route(struct nlmsghdr *h, struct pk_nl_route_info *info)
 	if (!info->to.v6)
 		info->to.addr = pk_addr_from4(0);
 	if (tb[RTA_DST])
-		get_addr(tb[RTA_DST], &info->to.addr);
+		pk_nl_get_addr(tb[RTA_DST], &info->to.addr);
 	if (tb[RTA_GATEWAY])
-		get_addr(tb[RTA_GATEWAY], &info->via);
+		pk_nl_get_addr(tb[RTA_GATEWAY], &info->via);
 	if (tb[RTA_OIF])
 		info->ifindex = nla_get_u32(tb[RTA_OIF]);
 	if (tb[RTA_PRIORITY])

@@ -42,6 +42,14 @@ void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex)
 	push_qdisc(nl, ifindex, "ingress");
 }
 
+void pk_nl_clsact_delete(struct pk_nl *nl, uint32_t ifindex)
+{
+	struct tcmsg body = { .tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_CLSACT };
+
+	pk_nl_push(nl, pk_nl_message(RTM_DELQDISC, 0, &body, sizeof(body)),
+		   "delete clsact of link %u", ifindex);
+}
+
 static struct tcmsg filter_body(uint32_t ifindex, bool egress, uint32_t handle)
 {
 	return (struct tcmsg){

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The settings of the way out: uplinks and masquerading, as every file writes them. */
 #include <stdio.h>
 #include <string.h>

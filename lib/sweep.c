@@ -332,6 +332,8 @@ static int sweep_whole(struct pk_sweep_run *run, struct pk_err *err)
 	if (r < 0)
 		return r;
 	sweep_parts(run, sweep->all ? PK_SWEEP_EVERYTHING : sweep->parts);
+	if (sweep->all)
+		pk_sweep_uplinks(run);
 	if (!sweep->all || !sweep->apply)
 		return 0;
 	pk_records_unmake(sweep->paths);

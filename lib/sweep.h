@@ -25,6 +25,7 @@ enum pk_orphan_kind {
 	PK_ORPHAN_LEASE,  /* no record of its owner */
 	PK_ORPHAN_DRIVER_FILE,
 	PK_ORPHAN_DEVICE, /* pk<n> that no record names: reported, removed by `all` only */
+	PK_ORPHAN_UPLINK, /* the program at an uplink: shown and removed by `all` only */
 	PK_ORPHAN_FILE,	  /* of a process that was killed: half-written */
 };
 

@@ -45,3 +45,4 @@ void pk_sweep_leases(struct pk_sweep_run *run);
 void pk_sweep_driver_files(struct pk_sweep_run *run);
 void pk_sweep_devices(struct pk_sweep_run *run);
 void pk_sweep_files(struct pk_sweep_run *run);
+void pk_sweep_uplinks(struct pk_sweep_run *run); /* for `all` alone */

@@ -16,6 +16,7 @@
 #include "str.h"
 #include "sweep_parts.h"
 #include "tables.h"
+#include "uplink.h"
 
 #define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
 
@@ -307,5 +308,24 @@ void pk_sweep_devices(struct pk_sweep_run *run)
 		snprintf(orphan.why, sizeof(orphan.why),
 			 "no record names it; it goes with its netns, or with -all");
 		pk_sweep_report(run, &orphan, delete_device, link);
+	}
+}
+
+static int clear_uplink(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	return pk_uplink_clear(run->nl, arg, err);
+}
+
+void pk_sweep_uplinks(struct pk_sweep_run *run)
+{
+	for (size_t i = 0; i < run->n_links; i++) {
+		struct pk_orphan orphan = { .kind = PK_ORPHAN_UPLINK };
+
+		if (!pk_uplink_has_program(run->nl, &run->links[i]))
+			continue;
+		snprintf(orphan.what, sizeof(orphan.what), "program at uplink %s",
+			 run->links[i].name);
+		snprintf(orphan.why, sizeof(orphan.why), "the node's own; it goes with -all");
+		pk_sweep_report(run, &orphan, clear_uplink, &run->links[i]);
 	}
 }

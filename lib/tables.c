@@ -256,59 +256,6 @@ int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uin
 	return *rule_set ? 0 : pk_map_get(bpf->map[PK_MAP_BASES], &labels->tenant, rule_set);
 }
 
-static struct pk_pool_key pool_key(const struct pk_prefix *pool)
-{
-	struct pk_prefix masked = *pool;
-	struct pk_pool_key key = { .prefixlen = pk_prefix_bits(pool) };
-
-	pk_prefix_mask(&masked);
-	key.addr = masked.addr;
-	return key;
-}
-
-int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, struct pk_err *err)
-{
-	static const uint32_t one = 1;
-	struct pk_pool_key key = pool_key(pool);
-	int r = pk_map_set(bpf->map[PK_MAP_POOLS], &key, &one, BPF_ANY);
-
-	return r < 0 ? pk_tables_fail(err, r, PK_MAP_POOLS, "add a pool") : 0;
-}
-
-struct pools {
-	int map;
-	const struct pk_prefix *want;
-	size_t n;
-};
-
-static int drop_pool(void *arg, const void *key, const void *value)
-{
-	const struct pools *pools = arg;
-
-	(void)value;
-	for (size_t i = 0; i < pools->n; i++) {
-		struct pk_pool_key want = pool_key(&pools->want[i]);
-
-		if (!memcmp(&want, key, sizeof(want)))
-			return 0;
-	}
-	return pk_map_delete(pools->map, key);
-}
-
-/* What comes is there before what goes: an address is never world in between. */
-int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, struct pk_err *err)
-{
-	struct pools want = { .map = bpf->map[PK_MAP_POOLS], .want = pools, .n = n };
-	int r = 0;
-
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = pk_pool_add(bpf, &pools[i], err);
-	if (r < 0)
-		return r;
-	r = pk_map_each(want.map, drop_pool, &want);
-	return r < 0 ? pk_tables_fail(err, r, PK_MAP_POOLS, "remove a pool") : 0;
-}
-
 int pk_remote_set(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *remote,
 		  struct pk_err *err)
 {

@@ -174,7 +174,7 @@ struct pk_endpoint_open {
 	 */
 	uint64_t hash[2];
 	uint32_t rule_set; /* 0: the label set's, else the tenant's base */
-	/* PK_WORD_MASQUERADE, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
+	/* PK_WORD_MASQUERADE, PK_WORD_MASQUERADE6, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
 	uint32_t flags;
 	/* an address and port that another slot has: -EADDRINUSE */
 	const struct pk_publish *published;
@@ -215,9 +215,14 @@ int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_op
 
 /* The node's. */
 
-/* Makes pools exactly these; pk_pool_add adds one. */
-int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, struct pk_err *err);
-int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, struct pk_err *err);
+/* Makes pools exactly these; pk_pool_add adds one. node.block follows. */
+int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, uint64_t deadline_ns,
+		 struct pk_err *err);
+int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadline_ns,
+		struct pk_err *err);
+/* For the first load, before there is a table: the key, and its block among the node's. */
+struct pk_pool_key pk_pool_key_of(const struct pk_prefix *pool);
+void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key);
 int pk_remote_set(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *remote,
 		  struct pk_err *err);
 /* Only where owner and generation are still these; gone is success, another's -EAGAIN. */
@@ -225,7 +230,8 @@ int pk_remote_delete(struct pk_bpf *bpf, const union pk_addr *addr, const struct
 		     struct pk_err *err);
 /*
  * Read, changed by edit, written, under the node lock. epoch, layout, path and sizes stay what they
- * are.
+ * are. A packet that looks meanwhile may meet a part of the old and a part of the new; what is
+ * equal in both it never meets changed.
  */
 int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *node), void *arg,
 		   uint64_t deadline_ns, struct pk_err *err);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pinned maps read by bpf(2); the layout of the few that tests look at is include/picket/maps.h."""
+import collections
 import ctypes
+import ipaddress
 import os
 import struct
 
@@ -101,6 +103,22 @@ class Map:
         return [(key, value) for key in self.keys() if (value := self.get(key)) is not None]
 
 
+Uplink = collections.namedtuple("Uplink", "ifindex mtu ipv4 ipv6")
+Node = collections.namedtuple("Node", "masquerade_low masquerade_high uplinks blocks more_blocks")
+
+
+def _address(raw):
+    """Text of a union pk_addr; None where it is zero."""
+    address = ipaddress.IPv6Address(raw)
+    return None if not any(raw) else str(address.ipv4_mapped or address)
+
+
+def _block(address, mask):
+    length = bin(int.from_bytes(mask, "big")).count("1")
+    ip = ipaddress.IPv6Address(address)
+    return f"{ip.ipv4_mapped}/{length - 96}" if ip.ipv4_mapped else f"{ip}/{length}"
+
+
 class Tables:
     """The pinned tables of a node."""
 
@@ -127,6 +145,19 @@ class Tables:
     def count(self, name):
         with self.map(name) as table:
             return len(table.keys())
+
+    def node(self):
+        """What programs read of the node: masquerade (low, high), uplinks, blocks, more_blocks."""
+        raw = self.get("node", struct.pack("I", 0))
+        low, high, more = struct.unpack_from("HHI", raw, 40)
+        uplinks = []
+        for at in range(48, 208, 40):
+            ifindex, mtu, *addresses = struct.unpack_from("II16s16s", raw, at)
+            if ifindex:
+                uplinks.append(Uplink(ifindex, mtu, *map(_address, addresses)))
+        blocks = [_block(raw[at:at + 16], raw[at + 16:at + 32]) for at in range(208, 336, 32)
+                  if any(raw[at + 16:at + 32])]
+        return Node(low, high, uplinks, blocks, bool(more))
 
     def word(self, slot):
         """(rule set, flags, revision) of a slot; (0, 0, 0) is closed."""

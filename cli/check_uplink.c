@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way out of the node: its uplinks, what stands at them, the ports of masquerading. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bpfobj.h"
+#include "check.h"
+#include "fs.h"
+#include "own.h"
+#include "settings.h"
+#include "uplink.h"
+
+/* What the node lives by: picketd's word, else the first conflist's. */
+static void effective(const struct check *c, struct pk_settings *s)
+{
+	bool conflist = false;
+
+	pk_settings_init(s);
+	for (size_t i = 0; i < c->n_networks && !conflist; i++) {
+		const struct check_network *n = &c->networks[i];
+
+		if (!n->taken)
+			continue;
+		s->uplinks = n->conf.uplinks;
+		s->masquerade = n->conf.masquerade;
+		conflist = true;
+	}
+	pk_settings_read(s, c->cli->paths.node_json, NULL);
+}
+
+static void add_address(struct pk_str *out, const union pk_addr *addr)
+{
+	char text[PK_ADDR_TEXT];
+
+	if (!pk_addr_is_zero(addr))
+		pk_str_addf(out, "%s%s", out->len ? ", " : "", pk_addr_format(addr, text));
+}
+
+static bool in_tables(const struct pk_bpf *bpf, const struct pk_uplink *uplink)
+{
+	for (int i = 0; i < PK_UPLINKS; i++)
+		if (!memcmp(&bpf->node.uplink[i], uplink, sizeof(*uplink)))
+			return true;
+	return false;
+}
+
+struct way {
+	struct check *check;
+	struct pk_nl *nl;
+	struct pk_bpf *bpf; /* NULL: nothing is loaded yet */
+};
+
+/* False: something is wrong with it, and said. */
+static bool check_hook(const struct way *w, const struct pk_uplink *uplink, const char *name)
+{
+	static const char again[] = "start picketd: it keeps this; else the next ADD mends it";
+	enum pk_uplink_hook state;
+	char before[64];
+
+	if (!w->bpf)
+		return true;
+	if (!in_tables(w->bpf, uplink)) {
+		check_line(w->check, CHECK_WARN, "uplink", again,
+			   "%s: the tables don't have it as it is now", name);
+		return false;
+	}
+	if (pk_uplink_hook(w->bpf, w->nl, uplink->ifindex, &state, before) < 0 ||
+	    state == PK_UPLINK_FIRST)
+		return true;
+	if (state == PK_UPLINK_MISSING)
+		check_line(w->check, CHECK_WARN, "uplink", again, "%s: %s is not attached", name,
+			   pk_prog_name(PK_PROG_FROM_UPLINK));
+	else
+		check_line(
+			w->check, CHECK_WARN, "uplink",
+			"find out what it does: packets that it drops or takes reach no endpoint",
+			"%s: \"%s\" stands before %s", name, before,
+			pk_prog_name(PK_PROG_FROM_UPLINK));
+	return false;
+}
+
+static void check_one(const struct way *w, const struct pk_uplink *uplink)
+{
+	struct pk_nl_link link;
+	own_str addresses = { 0 };
+
+	if (pk_nl_link(w->nl, uplink->ifindex, NULL, &link, NULL) < 0 ||
+	    !check_hook(w, uplink, link.name))
+		return;
+	add_address(&addresses, &uplink->ipv4);
+	add_address(&addresses, &uplink->ipv6);
+	check_line(w->check, addresses.len ? CHECK_OK : CHECK_WARN, "uplink",
+		   "give it an address: what is masqueraded leaves with it", "%s: %s, MTU %u",
+		   link.name, addresses.len ? addresses.text : "no address of global scope",
+		   uplink->mtu);
+}
+
+static void check_all(const struct way *w, const struct pk_uplinks *found)
+{
+	for (size_t i = 0; i < found->n_notes; i++)
+		check_line(w->check,
+			   found->note[i].code == PK_CODE_CONFIG ? CHECK_FAIL : CHECK_WARN,
+			   "uplink", found->note[i].fix, "%s", found->note[i].text);
+	for (size_t i = 0; i < found->n; i++)
+		check_one(w, &found->list[i]);
+	if (!found->n && !found->n_notes)
+		check_line(w->check, CHECK_OK, "uplink", NULL,
+			   "no default route: endpoints reach nothing outside of this node");
+}
+
+static void check_ports(struct check *c, const struct pk_masquerade *m)
+{
+	struct pk_err err = { 0 };
+	char ports[16];
+
+	if (pk_masquerade_check(m, &err) < 0)
+		check_line(c, CHECK_FAIL, "masquerade", err.fix, "%s", err.text);
+	else if (m->ipv4 || m->ipv6)
+		check_line(c, CHECK_OK, "masquerade", NULL, "of %s, by ports %s",
+			   m->ipv4 && m->ipv6 ? "IPv4 and IPv6"
+			   : m->ipv4	      ? "IPv4"
+					      : "IPv6",
+			   pk_masquerade_ports(m, ports));
+	else
+		check_line(c, CHECK_OK, "masquerade", NULL,
+			   "off: endpoints leave with their own addresses");
+}
+
+void check_uplinks(struct check *c)
+{
+	struct way w = { .check = c };
+	struct pk_uplinks found;
+	struct pk_settings s;
+	struct pk_err err = { 0 };
+	own_nl *nl = NULL;
+	own_bpf *bpf = NULL;
+
+	effective(c, &s);
+	if (pk_bpf_open(&bpf, &c->cli->paths, PK_BPF_READ, NULL, pk_now_ns() + 2000000000ull,
+			NULL) == 0)
+		w.bpf = bpf;
+	if (pk_nl_open(&nl, &err) < 0 || pk_uplinks_find(nl, &s.uplinks, &found, &err) < 0) {
+		check_line(c, CHECK_WARN, "uplink", "run picket check as root", "%s", err.text);
+	} else {
+		w.nl = nl;
+		check_all(&w, &found);
+	}
+	check_ports(c, &s.masquerade);
+	pk_settings_done(&s);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The uplinks, kept: netlink tells of links, addresses, routes, rules and filters, and node.uplink
+ * and pk_from_uplink follow.
+ */
+#include "conf.h"
+#include "loop.h"
+#include "sync.h"
+
+struct pk_uplink_watch;
+
+struct pk_uplink_watch_args {
+	struct pk_loop *loop;
+	const struct pk_config *config; /* what it says may change */
+	struct pk_sync *sync;
+};
+
+struct pk_uplink_watch *pk_uplink_watch_new(const struct pk_uplink_watch_args *args);
+void pk_uplink_watch_free(struct pk_uplink_watch *watch);
+/* The configuration or the tables changed. */
+void pk_uplink_watch_soon(struct pk_uplink_watch *watch);
+/* What is wrong now, each with its fix; NULL behind the last one. */
+const struct pk_err *pk_uplink_watch_error(const struct pk_uplink_watch *watch, size_t i);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The endpoints' prefixes: `pools`, and the few of them that node.block holds. */
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "own.h"
+#include "tables.h"
+#include "tables_memo.h"
+
+struct pk_pool_key pk_pool_key_of(const struct pk_prefix *pool)
+{
+	struct pk_prefix masked = *pool;
+	struct pk_pool_key key = { .prefixlen = pk_prefix_bits(pool) };
+
+	pk_prefix_mask(&masked);
+	key.addr = masked.addr;
+	return key;
+}
+
+static struct pk_block block_of(const struct pk_pool_key *key)
+{
+	struct pk_block block = { .addr = key->addr };
+
+	for (uint32_t bit = 0; bit < key->prefixlen; bit++)
+		block.mask.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return block;
+}
+
+/* Which of the node's blocks holds it; PK_BLOCKS where none does. */
+static int place_of(const struct pk_node *node, const struct pk_block *block)
+{
+	int i = 0;
+
+	while (i < PK_BLOCKS && memcmp(&node->block[i], block, sizeof(*block)) != 0)
+		i++;
+	return i;
+}
+
+void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key)
+{
+	static const struct pk_block none;
+	struct pk_block block = block_of(key);
+	int i = place_of(node, &block);
+
+	if (i == PK_BLOCKS)
+		i = place_of(node, &none);
+	if (i == PK_BLOCKS)
+		node->more_blocks = 1;
+	else
+		node->block[i] = block;
+}
+
+static int add_block(void *arg, const void *key, const void *value)
+{
+	(void)value;
+	pk_node_add_block(arg, key);
+	return 0;
+}
+
+/* Those that stay keep their place: a packet never meets a block that is half another's. */
+static void edit_blocks(void *arg, struct pk_node *node)
+{
+	const struct pk_node *want = arg;
+	struct pk_node now = { .more_blocks = want->more_blocks };
+
+	for (int i = 0; i < PK_BLOCKS; i++)
+		if (place_of(want, &node->block[i]) < PK_BLOCKS)
+			now.block[i] = node->block[i];
+	for (int i = 0; i < PK_BLOCKS; i++) {
+		static const struct pk_block none;
+
+		if (place_of(&now, &want->block[i]) == PK_BLOCKS)
+			now.block[place_of(&now, &none)] = want->block[i];
+	}
+	memcpy(node->block, now.block, sizeof(node->block));
+	node->more_blocks = now.more_blocks;
+}
+
+/* The node's blocks follow the pools. */
+static int set_blocks(struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *err)
+{
+	struct pk_node want = { 0 };
+	int r = pk_map_each(bpf->map[PK_MAP_POOLS], add_block, &want);
+
+	if (r < 0)
+		return pk_tables_fail(err, r, PK_MAP_POOLS, "read");
+	return pk_node_update(bpf, edit_blocks, &want, deadline_ns, err);
+}
+
+static int write_pool(struct pk_bpf *bpf, const struct pk_prefix *pool, struct pk_err *err)
+{
+	static const uint32_t one = 1;
+	struct pk_pool_key key = pk_pool_key_of(pool);
+	int r = pk_map_set(bpf->map[PK_MAP_POOLS], &key, &one, BPF_ANY);
+
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_POOLS, "add a pool") : 0;
+}
+
+static bool is_there(const struct pk_bpf *bpf, const struct pk_prefix *pool)
+{
+	struct pk_pool_key key = pk_pool_key_of(pool);
+	struct pk_block block = block_of(&key);
+	uint32_t value;
+
+	/* An LPM trie answers with what covers the key. The blocks hold what is exactly it. */
+	return place_of(&bpf->node, &block) < PK_BLOCKS ||
+	       (bpf->node.more_blocks && pk_map_get(bpf->map[PK_MAP_POOLS], &key, &value) == 0);
+}
+
+int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadline_ns,
+		struct pk_err *err)
+{
+	int r;
+
+	if (is_there(bpf, pool))
+		return 0;
+	r = write_pool(bpf, pool, err);
+	return r < 0 ? r : set_blocks(bpf, deadline_ns, err);
+}
+
+struct pools {
+	int map;
+	const struct pk_prefix *want;
+	size_t n;
+};
+
+static int drop_pool(void *arg, const void *key, const void *value)
+{
+	const struct pools *pools = arg;
+
+	(void)value;
+	for (size_t i = 0; i < pools->n; i++) {
+		struct pk_pool_key want = pk_pool_key_of(&pools->want[i]);
+
+		if (!memcmp(&want, key, sizeof(want)))
+			return 0;
+	}
+	return pk_map_delete(pools->map, key);
+}
+
+/* What comes is there before what goes: an address is never world in between. */
+int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, uint64_t deadline_ns,
+		 struct pk_err *err)
+{
+	struct pools want = { .map = bpf->map[PK_MAP_POOLS], .want = pools, .n = n };
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = write_pool(bpf, &pools[i], err);
+	if (r == 0)
+		r = set_blocks(bpf, deadline_ns, err);
+	if (r < 0)
+		return r;
+	r = pk_map_each(want.map, drop_pool, &want);
+	if (r < 0)
+		return pk_tables_fail(err, r, PK_MAP_POOLS, "remove a pool");
+	return set_blocks(bpf, deadline_ns, err);
+}
