@@ -121,7 +121,7 @@ static int fill_uplinks(const struct pk_settings *s, struct pk_node *node, struc
 	if (r == 0)
 		r = pk_uplinks_refused(&found, err);
 	if (r == 0)
-		memcpy(node->uplink, found.list, sizeof(node->uplink));
+		pk_uplinks_put(&found, node);
 	return r;
 }
 

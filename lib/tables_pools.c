@@ -46,7 +46,7 @@ void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key)
 	if (i == PK_BLOCKS)
 		i = place_of(node, &none);
 	if (i == PK_BLOCKS)
-		node->more_blocks = 1;
+		node->flags |= PK_NODE_MORE_BLOCKS;
 	else
 		node->block[i] = block;
 }
@@ -62,7 +62,7 @@ static int add_block(void *arg, const void *key, const void *value)
 static void edit_blocks(void *arg, struct pk_node *node)
 {
 	const struct pk_node *want = arg;
-	struct pk_node now = { .more_blocks = want->more_blocks };
+	struct pk_node now = { 0 };
 
 	for (int i = 0; i < PK_BLOCKS; i++)
 		if (place_of(want, &node->block[i]) < PK_BLOCKS)
@@ -74,7 +74,7 @@ static void edit_blocks(void *arg, struct pk_node *node)
 			now.block[place_of(&now, &none)] = want->block[i];
 	}
 	memcpy(node->block, now.block, sizeof(node->block));
-	node->more_blocks = now.more_blocks;
+	node->flags = (node->flags & ~PK_NODE_MORE_BLOCKS) | (want->flags & PK_NODE_MORE_BLOCKS);
 }
 
 /* The node's blocks follow the pools. */
@@ -105,7 +105,8 @@ static bool is_there(const struct pk_bpf *bpf, const struct pk_prefix *pool)
 
 	/* An LPM trie answers with what covers the key. The blocks hold what is exactly it. */
 	return place_of(&bpf->node, &block) < PK_BLOCKS ||
-	       (bpf->node.more_blocks && pk_map_get(bpf->map[PK_MAP_POOLS], &key, &value) == 0);
+	       (bpf->node.flags & PK_NODE_MORE_BLOCKS &&
+		pk_map_get(bpf->map[PK_MAP_POOLS], &key, &value) == 0);
 }
 
 int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadline_ns,

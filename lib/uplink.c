@@ -3,6 +3,7 @@
 #include "uplink.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,17 @@ static void take_defaults(struct pk_nl *nl, const struct defaults *d, struct pk_
 	}
 }
 
+/* An address is looked up in the main table, whatever table an uplink is of. */
+static uint32_t flags_of(const struct defaults *d)
+{
+	uint32_t flags = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (d->list[i].table == RT_TABLE_MAIN)
+			flags |= d->list[i].v6 ? PK_NODE_DEFAULT6 : PK_NODE_DEFAULT4;
+	return flags;
+}
+
 int pk_uplinks_find(struct pk_nl *nl, const struct pk_uplink_names *names, struct pk_uplinks *out,
 		    struct pk_err *err)
 {
@@ -221,6 +233,7 @@ int pk_uplinks_find(struct pk_nl *nl, const struct pk_uplink_names *names, struc
 	memset(out, 0, sizeof(*out));
 	if (r < 0)
 		return r;
+	out->flags = flags_of(&d);
 	for (size_t i = 0; i < names->n; i++)
 		take_named(nl, names->name[i], &d, out);
 	if (!names->n)
@@ -237,11 +250,18 @@ int pk_uplinks_refused(const struct pk_uplinks *uplinks, struct pk_err *err)
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
+void pk_uplinks_put(const struct pk_uplinks *found, struct pk_node *node)
+{
+	memcpy(node->uplink, found->list, sizeof(node->uplink));
+	node->flags &= ~(PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6);
+	node->flags |= found->flags;
+}
+
 static void edit_uplinks(void *arg, struct pk_node *node)
 {
 	const struct pk_uplinks *found = arg;
 
-	memcpy(node->uplink, found->list, sizeof(node->uplink));
+	pk_uplinks_put(found, node);
 }
 
 int pk_uplinks_write(struct pk_bpf *bpf, const struct pk_uplinks *uplinks, uint64_t deadline_ns,

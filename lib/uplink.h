@@ -19,6 +19,7 @@
 struct pk_uplinks {
 	struct pk_uplink list[PK_UPLINKS]; /* the first is the one whose MTU counts */
 	size_t n;
+	uint32_t flags; /* PK_NODE_DEFAULT4, 6: the main table has such a route */
 	/*
 	 * Each says of one device why it is none: it has no Ethernet header, it is a bridge's port,
 	 * it is the fifth, it isn't there. PK_CODE_CONFIG: it never can be one.
@@ -33,7 +34,12 @@ int pk_uplinks_find(struct pk_nl *nl, const struct pk_uplink_names *names, struc
 /* The fatal note as an error, PK_CODE_CONFIG; 0 where there is none. */
 int pk_uplinks_refused(const struct pk_uplinks *uplinks, struct pk_err *err);
 
-/* Makes node.uplink say so. What leaves through a new one is ours to answer: attach first. */
+/* For the first load, before there is a table. */
+void pk_uplinks_put(const struct pk_uplinks *uplinks, struct pk_node *node);
+/*
+ * node.uplink says so, and node.flags of the default routes. What leaves through a new one is ours
+ * to answer: attach first.
+ */
 int pk_uplinks_write(struct pk_bpf *bpf, const struct pk_uplinks *uplinks, uint64_t deadline_ns,
 		     struct pk_err *err);
 /*

@@ -104,7 +104,7 @@ class Map:
 
 
 Uplink = collections.namedtuple("Uplink", "ifindex mtu ipv4 ipv6")
-Node = collections.namedtuple("Node", "masquerade_low masquerade_high uplinks blocks more_blocks")
+Node = collections.namedtuple("Node", "masquerade_low masquerade_high flags uplinks blocks")
 
 
 def _address(raw):
@@ -147,9 +147,9 @@ class Tables:
             return len(table.keys())
 
     def node(self):
-        """What programs read of the node: masquerade (low, high), uplinks, blocks, more_blocks."""
+        """What programs read of the node: masquerade (low, high), flags, uplinks, blocks."""
         raw = self.get("node", struct.pack("I", 0))
-        low, high, more = struct.unpack_from("HHI", raw, 40)
+        low, high, flags = struct.unpack_from("HHI", raw, 40)
         uplinks = []
         for at in range(48, 208, 40):
             ifindex, mtu, *addresses = struct.unpack_from("II16s16s", raw, at)
@@ -157,7 +157,7 @@ class Tables:
                 uplinks.append(Uplink(ifindex, mtu, *map(_address, addresses)))
         blocks = [_block(raw[at:at + 16], raw[at + 16:at + 32]) for at in range(208, 336, 32)
                   if any(raw[at + 16:at + 32])]
-        return Node(low, high, uplinks, blocks, bool(more))
+        return Node(low, high, flags, uplinks, blocks)
 
     def word(self, slot):
         """(rule set, flags, revision) of a slot; (0, 0, 0) is closed."""

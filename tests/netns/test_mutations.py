@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Frames and virtio headers that a hostile VMM makes up: valid ones with bytes changed, cut, padded,
-written into one tenant's tap. None reaches the other tenant, the node's own sockets or its uplink,
-and the other tenant's flows live on. The tenant's own policy lets it send to anybody, so that the
+written into one tenant's tap. None reaches the other tenant or the node's own sockets, its uplink passes
+only what is for the world, and the other tenant's flows live on. The tenant's own policy lets it send to anybody, so that the
 receivers' side is asked too.
 """
 import random
@@ -52,10 +52,9 @@ class Stage:
                             for family, protocols in ((socket.AF_INET, (1, 6, 17)),
                                                       (socket.AF_INET6, (6, 17, 58)))
                             for protocol in protocols]
-            uplink = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-            uplink.bind(("up0", 3))
-        self.sockets.append(uplink)
-        for each in self.sockets:
+            self.uplink = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            self.uplink.bind(("up0", 3))
+        for each in (*self.sockets, self.uplink):
             each.setblocking(False)
 
     def exchange(self, family, text, must=True):
@@ -80,9 +79,33 @@ class Stage:
                     break
                 if MARK in raw:
                     yield "node", raw.hex()
+        while True:
+            try:
+                raw = self.uplink.recv(4000)
+            except BlockingIOError:
+                break
+            if MARK in raw and not self.is_worlds(Ether(raw)):
+                yield "uplink", raw.hex()
+
+    def is_worlds(self, frame):
+        """
+        What its policy lets out, to the world alone: masqueraded as the node, or, in IPv6, with its own
+        address. And what the world says to that.
+        """
+        world = (self.node.world.address, self.node.world.address6)
+        ip = frame.getlayer(IP) or frame.getlayer(IPv6)
+        if ip is None:
+            return False
+        if ip.src in world:
+            return True
+        if IPv6 in frame:
+            return ip.src == self.evil.address(6) and not ip.dst.startswith("fd00:40:7:")
+        ports = frame.getlayer(TCP) or frame.getlayer(UDP)
+        return (ip.src == self.node.options.up_address.split("/")[0] and not ip.dst.startswith("10.40.7.")
+                and (10000 <= ports.sport <= 19999 if ports else ICMP in frame))
 
     def close(self):
-        for each in (*self.taps.values(), *self.sockets):
+        for each in (*self.taps.values(), *self.sockets, self.uplink):
             each.close()
 
 

@@ -12,6 +12,7 @@ from harness.shell import binary
 from test_upgrade import as_old, current
 
 PROGRAM = "pk_from_uplink"
+MORE_BLOCKS, DEFAULT4, DEFAULT6 = 1, 2, 4		# node.flags
 PORTS = {"runtimeConfig": {"portMappings": [
     {"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": ""}]}}
 
@@ -101,6 +102,9 @@ def test_the_devices_of_the_default_routes(node, what, lines, wanted):
     run(node, *lines)
     add(node)
     assert list(uplinks(node).items()) == list(wanted.items()), what
+    defaults = {family: any(route["dst"] == "default" and route.get("type", "unicast") == "unicast"
+                            for route in node.json(["ip", "-j", f"-{family}", "route"])) for family in (4, 6)}
+    assert node.tables.node().flags == DEFAULT4 * defaults[4] + DEFAULT6 * defaults[6]
     for device in ("up0", "two"):
         assert filters(node, device) == ([PROGRAM] if device in wanted else []), (what, device)
 
@@ -324,7 +328,7 @@ def test_picketd_follows_devices(node):
     wait_for(lambda: filters(node, "up0") == [], "up0 without the program")
     run(node, "ip link del two")
     wait_uplinks(node, {})
-    assert "this node has no way out any more" in node.log()
+    assert "this node has no way out any more" in node.log() and node.tables.node().flags == 0
     run(node, "ip route add default via 192.0.2.1")
     wait_for(lambda: list(uplinks(node)) == ["up0"] and filters(node, "up0") == [PROGRAM], "up0 again")
 
@@ -415,17 +419,17 @@ def test_the_blocks_follow_the_pools(make_node):
     node = make_node(pool=("10.40.7.0/24", "fd00:40:7::/64"))
     add(node)
     assert set(node.tables.node().blocks) == {"10.40.7.0/24", "fd00:40:7::/64"}
-    assert not node.tables.node().more_blocks
+    assert not node.tables.node().flags & MORE_BLOCKS
     # Another conflist, on the same node.
     add(node, "acme", "db", "db", conf={"pool": ["10.41.0.0/16"]})
     assert set(node.tables.node().blocks) == {"10.40.7.0/24", "fd00:40:7::/64", "10.41.0.0/16"}
     add(node, "acme", "x", "x", conf={"pool": ["10.42.0.0/16", "10.43.0.0/16"]})
-    assert len(node.tables.node().blocks) == 4 and node.tables.node().more_blocks
+    assert len(node.tables.node().blocks) == 4 and node.tables.node().flags & MORE_BLOCKS
     assert node.tables.count("pools") == 5
     # picketd's pools are the whole.
     node.start_picketd({"nomad": None, "consul": None, "pools": ["10.40.0.0/14", "fd00:40::/32"]})
     wait_for(lambda: set(node.tables.node().blocks) == {"10.40.0.0/14", "fd00:40::/32"}, "the blocks")
-    assert not node.tables.node().more_blocks
+    assert not node.tables.node().flags & MORE_BLOCKS
 
 
 def ports(node):
