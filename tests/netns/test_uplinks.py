@@ -119,13 +119,13 @@ def test_named_devices(node, conf):
 
 
 def test_a_fifth_device_is_said(node):
-    for metric, name in enumerate(("two", "tre", "for", "fiv"), 9):
+    for metric, name in enumerate(("two", "up3", "up4", "up5"), 9):
         veth(node, name)
         run(node, f"ip route add default dev {name} metric {metric}")
     add(node)
-    assert len(uplinks(node)) == 4 and filters(node, "fiv") == []
+    assert len(uplinks(node)) == 4 and filters(node, "up5") == []
     node.write_config()
-    assert ("warn", "fiv is no uplink: a node has at most 4") in uplink_lines(node)
+    assert ("warn", "up5 is no uplink: a node has at most 4") in uplink_lines(node)
 
 
 def uplink_lines(node, what="uplink"):
