@@ -4,9 +4,17 @@
 enum pk_level { PK_LOG_ERROR = 3, PK_LOG_WARN = 4, PK_LOG_INFO = 6, PK_LOG_DEBUG = 7 };
 
 void pk_log_init(const char *program, enum pk_level max);
-/* fmt is logfmt text: op=sync ep=4 err="..."; control characters in values are escaped. */
+/*
+ * fmt is logfmt text: op=sync ep=4 err="..."; a text that %s stands for is somebody else's, and can
+ * become no key, value or line of its own: it is escaped where it stands in quotes, and quoted where
+ * it doesn't and must.
+ */
 void pk_log(enum pk_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) pk_log(PK_LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  pk_log(PK_LOG_WARN, __VA_ARGS__)
 #define log_info(...)  pk_log(PK_LOG_INFO, __VA_ARGS__)
 #define log_debug(...) pk_log(PK_LOG_DEBUG, __VA_ARGS__)
+
+/* The same into a string, without level and program. */
+struct pk_str;
+void pk_log_format(struct pk_str *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
