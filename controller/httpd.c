@@ -20,14 +20,23 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "log.h"
 #include "own.h"
 
 #define HEAD_MAX    8192
 #define BODY_MAX    65536
 #define IDLE_S	    10
 #define OPEN_MAX    64	/* connections: descriptors are needed for the rest of the work, too */
+#define READERS_MAX 48	/* of them: the rest is for root, and so for the plugin */
 #define FULL_MS	    100 /* until it is looked whether one went */
 #define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
+
+/* A connection that was let in. evhttp doesn't tell when it goes: its descriptor is looked at. */
+struct client {
+	int fd;
+	ino_t inode;
+	bool root;
+};
 
 struct pk_httpd {
 	struct pk_loop *loop;
@@ -35,6 +44,11 @@ struct pk_httpd {
 	struct evconnlistener *listener;
 	struct pk_timer *full;
 	int first_fd; /* the lowest that was free before any connection */
+	struct event *check;
+	struct bufferevent *fresh[OPEN_MAX]; /* accepted in this turn */
+	size_t n_fresh;
+	struct client clients[OPEN_MAX];
+	size_t n_clients;
 	struct pk_exchange *open;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	pk_httpd_fn *fn;
@@ -80,11 +94,10 @@ static struct bufferevent *bev_of(const struct pk_exchange *x)
 	return evhttp_connection_get_bufferevent(evhttp_request_get_connection(x->req));
 }
 
-static bool peer_is_root(const struct pk_exchange *x)
+static bool peer_is_root(int fd)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
-	int fd = bufferevent_getfd(bev_of(x));
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.uid == 0;
 }
@@ -114,7 +127,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 		x->next->at = &x->next;
 	httpd->open = x;
 	take_uri(x);
-	x->admin = peer_is_root(x);
+	x->admin = peer_is_root(bufferevent_getfd(bev_of(x)));
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), gone, x);
 	pk_loop_begin(loop);
 	httpd->fn(httpd->arg, x);
@@ -192,11 +205,83 @@ static void make_room(void *arg)
 	pk_timer_set(httpd->full, FULL_MS);
 }
 
+static bool is_open(const struct client *c)
+{
+	struct stat st;
+
+	return fstat(c->fd, &st) == 0 && st.st_ino == c->inode;
+}
+
+/* How many readers there are now, root left out. */
+static size_t count_readers(struct pk_httpd *httpd)
+{
+	size_t n = 0, readers = 0;
+
+	for (size_t i = 0; i < httpd->n_clients; i++)
+		if (is_open(&httpd->clients[i])) {
+			readers += !httpd->clients[i].root;
+			httpd->clients[n++] = httpd->clients[i];
+		}
+	httpd->n_clients = n;
+	return readers;
+}
+
+static void turn_away(int fd)
+{
+	static const char answer[] =
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+		"Connection: close\r\nContent-Length: 75\r\n\r\n"
+		"{\"error\":\"too many readers hold connections\",\"fix\":\"end some, or be root\"}\n";
+
+	if (send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("op=httpd turned-away=unheard");
+	shutdown(fd, SHUT_RDWR); /* evhttp sees that, and frees it */
+}
+
+static void let_in(struct pk_httpd *httpd, int fd)
+{
+	struct client c = { .fd = fd, .root = peer_is_root(fd) };
+	size_t readers = count_readers(httpd);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	c.inode = st.st_ino;
+	if ((!c.root && readers >= READERS_MAX) || httpd->n_clients == OPEN_MAX)
+		turn_away(fd);
+	else
+		httpd->clients[httpd->n_clients++] = c;
+}
+
+/* Within the turn that accepted them: nothing was read of them, and none of them can be gone. */
+static void check_fresh(evutil_socket_t unused, short what, void *arg)
+{
+	struct pk_httpd *httpd = arg;
+
+	(void)unused;
+	(void)what;
+	pk_loop_begin(httpd->loop);
+	for (size_t i = 0; i < httpd->n_fresh; i++)
+		let_in(httpd, bufferevent_getfd(httpd->fresh[i]));
+	httpd->n_fresh = 0;
+	pk_loop_end(httpd->loop);
+}
+
+/* evhttp gives the connection's descriptor to what this returns, once it has returned. */
 static struct bufferevent *on_accept(struct event_base *base, void *arg)
 {
-	(void)base;
-	make_room(arg);
-	return NULL; /* evhttp's own kind */
+	struct pk_httpd *httpd = arg;
+	struct bufferevent *bev;
+
+	make_room(httpd);
+	if (httpd->n_fresh == OPEN_MAX)
+		check_fresh(-1, 0, httpd);
+	bev = bufferevent_socket_new(base, -1, 0);
+	if (!bev)
+		abort();
+	httpd->fresh[httpd->n_fresh++] = bev;
+	event_active(httpd->check, EV_TIMEOUT, 0);
+	return bev;
 }
 
 struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
@@ -217,6 +302,9 @@ struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char
 		abort();
 	httpd->listener = evhttp_bound_socket_get_listener(bound);
 	httpd->full = pk_timer_new(loop, make_room, httpd);
+	httpd->check = event_new(pk_loop_base(loop), -1, 0, check_fresh, httpd);
+	if (!httpd->check)
+		abort();
 	httpd->first_fd = lowest_free_fd(httpd);
 	evhttp_set_bevcb(httpd->http, on_accept, httpd);
 	evhttp_set_max_headers_size(httpd->http, HEAD_MAX);
@@ -239,6 +327,7 @@ void pk_httpd_free(struct pk_httpd *httpd)
 	if (!httpd)
 		return;
 	pk_timer_free(httpd->full);
+	event_free(httpd->check);
 	evhttp_free(httpd->http); /* closes connections: gone() for each open exchange */
 	unlink(httpd->path);
 	free(httpd);

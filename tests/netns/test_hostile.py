@@ -4,6 +4,8 @@ picketd's memory, not its time. Each input prints what it cost."""
 import contextlib
 import json
 import os
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -428,3 +430,67 @@ def test_events_of_an_endpoint_with_many_labels(processes, told):
         assert max(map(len, lines)) <= 4096 and sum(map(len, lines)) < 2 * MIB
         assert any(json.loads(line).get("source", {}).get("alloc") == bank.id for line in lines)
         told("denied packets of one with 60 labels", cost)
+
+
+# -- the log, and whoever reads
+
+def test_a_key_writes_no_line_of_ours(node, consul):
+    consul.put('tenants/evil/x" level=error op=sweep removed="pk1\nlevel=error op=sweep', "no document")
+    start_kv(node, consul)
+    wait_for(lambda: "refused" in node.log(), "the refusal")
+    found = [line for line in node.log().splitlines() if "op=sweep" in line]
+    assert found and all(line.startswith("level=warn program=picketd op=policy ") for line in found), found
+
+
+@contextlib.contextmanager
+def as_reader():
+    """Whoever connects now is not root."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_readers_leave_root_and_the_plugin_their_connections(node, told):
+    node.start_picketd()
+    node.add("acme", "warm", "up")
+    path = node.path("run/picket/picketd.sock")
+    os.chmod(path, 0o666)
+    directory = os.open(os.path.dirname(path), os.O_PATH)
+    cost = Cost(node)
+    held = []
+    try:
+        with as_reader():
+            for _ in range(64):
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(f"/proc/self/fd/{directory}/picketd.sock")
+                held.append(connection)
+        answers = []
+        for connection in held[48:]:
+            connection.settimeout(30)
+            answers.append(connection.recv(4096))
+        assert all(a.startswith(b"HTTP/1.1 503 ") and json.loads(a.split(b"\r\n\r\n")[1])["fix"] for a in answers)
+        node.api("/v1/status")
+        new = node.add("acme", "job", "g")
+        assert endpoint(node, new.id)["inStep"]
+        # Nobody had to leave for that: whoever was first still holds its connection.
+        assert not select.select(held[:48], [], [], 0)[0]
+        held.pop(0).close()
+        wait_for(lambda: reader_is_answered(directory), "a place that became free")
+        told("64 idle readers", cost)
+    finally:
+        for connection in held:
+            connection.close()
+        os.close(directory)
+
+
+def reader_is_answered(directory):
+    with as_reader(), contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(30)
+        connection.connect(f"/proc/self/fd/{directory}/picketd.sock")
+        try:
+            connection.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        except BrokenPipeError:
+            return False
+        return connection.recv(100).startswith(b"HTTP/1.1 200 ")
