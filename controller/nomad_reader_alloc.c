@@ -258,8 +258,11 @@ void reading_service_end(struct reading *r)
 		g->services_unknown = true;
 	else if (s->name && *s->name && !find_label(&g->services, s->name))
 		add_label(r, &g->services, s->name, strlen("consul:service") + strlen(s->name));
-	for (size_t i = 0; !r->a.refused && i < s->n_checks; i++)
-		add_check(r, *s->checks[i] ? s->checks[i] : s->port ?: "");
+	for (size_t i = 0; !r->a.refused && i < s->n_checks; i++) {
+		const char *own = *s->checks[i] ? s->checks[i] : s->port;
+
+		add_check(r, own ?: "");
+	}
 	service_done(s);
 }
 

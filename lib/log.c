@@ -75,15 +75,17 @@ static bool is_bare(const char *text, size_t n)
 /* A value of somebody else's can't become a key and value of our own. */
 static void add_value(struct pk_str *line, const char *text, size_t max, bool in_quotes)
 {
-	size_t n = text ? strnlen(text, max < VALUE_MAX ? max : VALUE_MAX) : 0;
+	size_t n;
 
+	text = text ?: "";
+	n = strnlen(text, max < VALUE_MAX ? max : VALUE_MAX);
 	if (in_quotes) {
-		add_quoted(line, text ?: "", n);
+		add_quoted(line, text, n);
 	} else if (is_bare(text, n)) {
 		add_quoted(line, text, n);
 	} else {
 		pk_str_add(line, "\"");
-		add_quoted(line, text ?: "", n);
+		add_quoted(line, text, n);
 		pk_str_add(line, "\"");
 	}
 }

@@ -439,7 +439,7 @@ def test_a_key_writes_no_line_of_ours(node, consul):
     start_kv(node, consul)
     wait_for(lambda: "refused" in node.log(), "the refusal")
     found = [line for line in node.log().splitlines() if "op=sweep" in line]
-    assert found and all(line.startswith("level=warn program=picketd op=policy ") for line in found), found
+    assert found and all(" level=warn program=picketd op=policy source=consul/tenant/evil " in line for line in found), found
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The log's lines: what somebody else wrote is a value in them, and nothing more. */
 #include <setjmp.h>
 #include <stdarg.h>
