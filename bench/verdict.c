@@ -172,7 +172,6 @@ int main(void)
 	if (node_start())
 		die("start");
 	load();
-	open_all();
 	const struct bpf_program *from = bench->progs.bench_from;
 	const struct row rows[] = {
 		{ "D1", from, to_b, 1, 1, PK_EGRESS, PK_REASON_OK },
@@ -194,8 +193,10 @@ int main(void)
 	};
 
 	printf("{\n");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		open_all(); /* a flow that nobody answers lives a minute */
 		measure(&rows[i], &to_b, false);
+	}
 	crowd(HOST_FLOWS);
 	measure(&crowded, &to_b, true);
 	printf("}\n");

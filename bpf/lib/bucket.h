@@ -14,8 +14,7 @@
  * lost race with another CPU
  * is tried again a few times; then the packet passes without paying: at most one a CPU.
  */
-static __always_inline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, __u32 n,
-					      __u32 keep)
+static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u32 keep)
 {
 	__u32 now = bpf_ktime_get_ns() >> 10;
 
