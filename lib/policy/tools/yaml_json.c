@@ -326,13 +326,15 @@ static const struct pk_yaml_token *token_of(const struct pk_yaml *yaml, int json
 	return lo ? &yaml->tokens[lo - 1] : NULL;
 }
 
+/* NULL where the text has no such line: libyaml knows more ends of a line. */
 static const char *line_of(const char *text, int line)
 {
-	while (--line > 0 && text) {
-		text = strchr(text, '\n');
-		text += text != NULL;
+	for (; line > 1 && *text; line--) {
+		text += strcspn(text, "\r\n");
+		text += *text == '\r' && text[1] == '\n';
+		text += *text != '\0';
 	}
-	return text;
+	return line > 1 ? NULL : text;
 }
 
 static void set_source(struct pk_json_where *where, const char *text)
