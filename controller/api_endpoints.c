@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "guard.h"
 #include "parts.h"
 #include "own.h"
 #include "reason.h"
@@ -126,7 +127,7 @@ static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
 	pk_jw_uint(w, "ruleSet", state.rule_set);
 	pk_jw_uint(w, "revision", state.revision);
 	pk_jw_bool(w, "audit", state.audit);
-	pk_jw_bool(w, "inStep", pk_apply_in_step(p->apply, m));
+	pk_jw_bool(w, "inStep", pk_apply_in_step(p->apply, m) && !pk_guard_is_gone(m));
 	write_ports(w, m, ep);
 	write_policies(p, w, ep);
 	pk_jw_bool(w, "epochMatches", m->epoch_matches);

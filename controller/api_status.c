@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "api_room.h"
+#include "guard.h"
 #include "parts.h"
 #include "own.h"
 #include "tables.h"
@@ -167,6 +168,27 @@ static void stray_reason(const struct pk_parts *p, struct reasons *r)
 }
 
 /* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
+/* Its own root can delete eth0: nothing passes then, and nothing but a new netns mends it. */
+static void device_reasons(const struct pk_parts *p, struct reasons *r)
+{
+	unsigned int said = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
+	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
+		own_str name = { 0 }, text = { 0 };
+
+		if (!ep->open || !ep->epoch_matches || !pk_guard_is_gone(ep))
+			continue;
+		said++;
+		pk_local_endpoint_name(ep, &name);
+		pk_str_addf(&text,
+			    "%.200s (%.64s) has no device: %s is gone, and its record and netns "
+			    "are not",
+			    name.text, ep->container_id, ep->device);
+		reason(r, false, "device", text.text, "stop the allocation and start it anew");
+	}
+}
+
 static void alloc_reasons(const struct pk_parts *p, struct reasons *r)
 {
 	unsigned int said = 0;
@@ -206,6 +228,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	lost_reasons(p, r);
 	stray_reason(p, r);
 	alloc_reasons(p, r);
+	device_reasons(p, r);
 	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",
@@ -274,7 +297,7 @@ static void write_endpoints(const struct pk_parts *p, struct pk_jw *w)
 		quarantined += pk_local_endpoint_quarantined(m);
 		unconfirmed += m->confirmed == PK_UNCONFIRMED;
 		contradicted += m->confirmed == PK_CONTRADICTED;
-		in_step += pk_apply_in_step(p->apply, m);
+		in_step += pk_apply_in_step(p->apply, m) && !pk_guard_is_gone(m);
 	}
 	pk_jw_open(w, "endpoints", '{');
 	pk_jw_uint(w, "open", open);

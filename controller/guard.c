@@ -20,7 +20,7 @@ struct pk_hook pk_guard_hook(const struct pk_local_endpoint *m, const int *prog,
 				 .name = pk_prog_name(which) };
 }
 
-static bool is_gone(const struct pk_local_endpoint *m)
+bool pk_guard_is_gone(const struct pk_local_endpoint *m)
 {
 	char name[IF_NAMESIZE];
 
@@ -35,7 +35,7 @@ static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, co
 
 	if (r == 0)
 		r = pk_hook_replace(nl, &out, from[PK_PROG_TO_ENDPOINT], err);
-	return r < 0 && is_gone(m) ? 0 : r;
+	return r < 0 && pk_guard_is_gone(m) ? 0 : r;
 }
 
 /* Where another program stands before it the new build is none the worse. */

@@ -7,6 +7,8 @@
 
 /* The guard's place at an endpoint's device; prog: descriptors by enum pk_prog. */
 struct pk_hook pk_guard_hook(const struct pk_local_endpoint *m, const int *prog, bool egress);
+/* The host device went, and with it the guard: whoever deletes eth0 deletes both ends. */
+bool pk_guard_is_gone(const struct pk_local_endpoint *m);
 /*
  * Another build than this binary's is loaded: loads ours beside it and switches device by device.
  * The forwarders in the allocs' namespaces stay: they have no maps, and any build's do the same.

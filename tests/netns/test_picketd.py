@@ -392,6 +392,19 @@ def test_what_cannot_be_guarded_is_closed(node):
     wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing left to say")
 
 
+def test_an_endpoint_that_lost_its_device_is_not_in_step(node):
+    """A task's own root may delete eth0; the record says open, and nothing passes."""
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    wait_for(lambda: [e["inStep"] for e in node.api("/v1/endpoints")["endpoints"]] == [True], "the endpoint in step")
+    a.run(["ip", "link", "del", "eth0"])
+    said = wait_for(lambda: [r for r in node.api("/v1/status")["reasons"] if r["what"] == "device"], "the reason")
+    assert f"acme/api/web ({a.id}) has no device: pk{a.slot} is gone" in said[0]["text"], said
+    assert not node.api("/v1/endpoints")["endpoints"][0]["inStep"] and node.api("/v1/status")["endpoints"]["inStep"] == 0
+    node.delete(a)
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing to say")
+
+
 def test_log_lines_carry_the_time(node):
     node.start_picketd()
     first = node.log().splitlines()[0]
