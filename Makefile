@@ -112,6 +112,10 @@ install: all
 	install -D -m 755 $O/picketd $(DESTDIR)$(PREFIX)/sbin/picketd
 	install -D -m 755 $O/picket $(DESTDIR)$(PREFIX)/bin/picket
 
+.PHONY: docs
+docs: all
+	$(Q)PICKET_BUILD=$B scripts/gen-docs
+
 FORMATTED = $(shell git ls-files '*.c' '*.h')
 format:
 	$(Q)clang-format-19 -i $(FORMATTED)

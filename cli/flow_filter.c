@@ -8,6 +8,7 @@
 #include "addr.h"
 #include "out.h"
 #include "own.h"
+#include "reason.h"
 
 enum side { EITHER, FROM, TO };
 enum what { IP, PORT, TEXT, PREFIX, NUMBER, LABEL, MEMBER, RULE };
@@ -68,6 +69,9 @@ static int check_value(const struct cli *cli, const struct filter *f, const char
 
 	if (f->what == IP && pk_prefix_parse(value, &prefix) < 0)
 		return cli_usage(cli, "-%s: \"%s\" is no address or prefix", f->option, value);
+	if (strcmp(f->option, "reason") == 0 && pk_reason_parse(value) < 0)
+		return cli_usage(cli, "-reason: none is called \"%s\"; picket reasons lists them",
+				 value);
 	if (f->what == PORT && pk_parse_u64(value, 65535, &number) < 0)
 		return cli_usage(cli, "-%s: \"%s\" is no port", f->option, value);
 	if ((f->what == NUMBER || f->what == RULE) && pk_parse_u64(value, UINT32_MAX, &number) < 0)

@@ -25,6 +25,7 @@ static const struct cli_command *const tables[] = {
 	cli_sweep_commands,
 	cli_node_commands,
 	cli_ip_commands,
+	cli_reasons_commands,
 	cli_misc_commands,
 	NULL,
 };

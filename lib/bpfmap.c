@@ -90,7 +90,7 @@ static bool no_batch(int num)
 
 static int set_each(int map, const char *keys, const char *values, size_t n, size_t *done)
 {
-	struct pk_map_info info;
+	struct pk_map_info info = { 0 };
 	int r = pk_map_info(map, &info);
 
 	for (*done = 0; *done < n && r == 0; *done += r == 0)
@@ -119,7 +119,7 @@ int pk_map_set_many(int map, const void *keys, const void *values, size_t n, siz
 /* One that is gone already is as good as deleted; a batch would stop there. */
 int pk_map_delete_many(int map, const void *keys, size_t n)
 {
-	struct pk_map_info info;
+	struct pk_map_info info = { 0 };
 	int r = pk_map_info(map, &info);
 
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -224,7 +224,7 @@ static int each_batch(int map, const struct pk_map_info *info,
 
 int pk_map_each(int map, int (*each)(void *arg, const void *key, const void *value), void *arg)
 {
-	struct pk_map_info info;
+	struct pk_map_info info = { 0 };
 	int r = pk_map_info(map, &info);
 
 	if (r < 0)

@@ -5,26 +5,29 @@
  * NULL). Context is added on the way up (pk_wrap), printed once at the top.
  */
 
-/* CNI error codes (CNI spec 1.1.0 "Error", and state.md "Error codes of the plugin"). */
+/* Codes of the plugin's errors: below 100 the CNI spec's (1.1.0, "Error"), from 100 on ours. */
+#define PK_CODES(X)                                                                                \
+	X(1, VERSION, "cniVersion")                                                                \
+	X(2, UNSUPPORTED, "a field or value that this release doesn't support")                    \
+	X(3, UNKNOWN_CONTAINER, "CHECK of an endpoint that this node doesn't have")                \
+	X(4, ENV, "a CNI_* variable; it is named")                                                 \
+	X(5, IO, "standard input can't be read")                                                   \
+	X(6, DECODE, "standard input is no proper JSON: line, column and reason")                  \
+	X(7, CONFIG, "the conflist says something wrong or unknown")                               \
+	X(11, TRY_LATER, "a host port is another endpoint's: later it may be free")                \
+	X(50, NOT_AVAILABLE, "STATUS with strictStatus: ADD would fail")                           \
+	X(100, NETNS, "network namespace or link")                                                 \
+	X(101, LAYOUT, "tables of another layout")                                                 \
+	X(102, NO_ADDRESS, "no address free")                                                      \
+	X(103, KERNEL, "the kernel refused")                                                       \
+	X(104, STATE, "the state directory")                                                       \
+	X(105, ARGS, "CNI_ARGS")                                                                   \
+	X(106, CAPACITY, "capacity: slots, labels or rule sets are used up")                       \
+	X(107, DEADLINE, "the deadline passed")
+#define PK_CODE_ENUM_(nr, sym, help) PK_CODE_##sym = nr,
 enum pk_code {
 	PK_CODE_NONE = 0, /* no code chosen: an internal error */
-	PK_CODE_VERSION = 1,
-	PK_CODE_UNSUPPORTED = 2,
-	PK_CODE_UNKNOWN_CONTAINER = 3,
-	PK_CODE_ENV = 4,
-	PK_CODE_IO = 5,
-	PK_CODE_DECODE = 6,
-	PK_CODE_CONFIG = 7,
-	PK_CODE_TRY_LATER = 11,
-	PK_CODE_NOT_AVAILABLE = 50,
-	PK_CODE_NETNS = 100,
-	PK_CODE_LAYOUT = 101,
-	PK_CODE_NO_ADDRESS = 102,
-	PK_CODE_KERNEL = 103,
-	PK_CODE_STATE = 104,
-	PK_CODE_ARGS = 105,
-	PK_CODE_CAPACITY = 106,
-	PK_CODE_DEADLINE = 107,
+	PK_CODES(PK_CODE_ENUM_)
 };
 
 /* The fix of a full table, begun: the sizes of tables are those of the boot. */

@@ -111,7 +111,7 @@ static int fail_hook(struct pk_err *err, int r, const struct pk_hook *hook)
 static int read_hook(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		     struct pk_nl_filter_info **list, size_t *n, struct pk_err *err)
 {
-	uint32_t ids[TCX_MAX], n_ids, own;
+	uint32_t ids[TCX_MAX], n_ids = 0, own = 0;
 	int r = pk_prog_id(hook->prog, &own);
 
 	memset(seen, 0, sizeof(*seen));
@@ -215,7 +215,7 @@ int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *
 {
 	own_mem struct pk_nl_filter_info *list = NULL;
 	struct pk_hook_seen seen;
-	size_t n;
+	size_t n = 0;
 	int r = read_hook(nl, hook, &seen, &list, &n, err);
 
 	if (r < 0 || seen.state == PK_HOOK_OURS_FIRST)

@@ -229,7 +229,7 @@ static int read_field(const struct reader *rd, const struct field *f, const stru
 static int read_port(const struct reader *rd, const struct pk_json *v, struct pk_record_port *port)
 {
 	static const char *const keys[] = { "protocol", "host", "container", "address", NULL };
-	uint32_t n[3];
+	uint32_t n[3] = { 0 };
 	int r = pk_json_type(v) == PK_JSON_OBJECT ? pk_json_only(rd->doc, v, keys, rd->err)
 						  : -EINVAL;
 

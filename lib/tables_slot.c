@@ -371,8 +371,8 @@ static int open_locked(struct pk_bpf *bpf, const struct pk_endpoint_open *open, 
 	struct pk_local local = { .slot = open->slot,
 				  .identity = open->labels.identity,
 				  .tenant = open->labels.tenant };
-	struct pk_rule_set entry;
-	uint32_t rule_set, flags = open->flags & ~PK_WORD_AUDIT;
+	struct pk_rule_set entry = { 0 };
+	uint32_t rule_set = 0, flags = open->flags & ~PK_WORD_AUDIT;
 	uint64_t closed = 0, word;
 	int r = check_rule_set(bpf, open, &entry, &rule_set, err);
 

@@ -446,9 +446,7 @@ static bool ask_tier(const struct pk_judge_by *judge, const struct pk_question *
 		*out = found(PK_ALLOW, tier, PK_KIND_ALLOW, t.allow.entry->number);
 	else if (tier == PK_TIER_OPERATOR && is_checked(judge, q))
 		*out = found(PK_ALLOW, tier, PK_KIND_ALLOW, PK_RULE_CHECKED);
-	else if (t.pass.entry)
-		return false;
-	else if (t.fallback.entry)
+	else if (!t.pass.entry && t.fallback.entry)
 		*out = found(PK_DENY, tier, PK_KIND_DEFAULT, t.fallback.entry->number);
 	else
 		return false;

@@ -230,7 +230,8 @@ EXITS = [
     ("bogus", 127), ("", 2), ("-help", 0), ("--help", 0), ("status -bogus", 2), ("status extra", 2),
     ("status -json=yes", 2), ("flows -from-ip nope", 2), ("flows -port 65536", 2), ("flows -not", 2),
     ("flows -not -last 3", 2), ("flows -last 0", 2), ("flows -since yesterday", 2), ("flows -q -job none", 1),
-    ("flows -q -job api", 0), ("version", 0), ("completion fish", 2), ("completion bash", 0),
+    ("flows -q -job api", 0), ("version", 0), ("reasons", 0), ("reasons spoofed-mac", 0), ("reasons nothing", 2),
+    ("flows -reason nothing", 2), ("completion fish", 2), ("completion bash", 0),
     ("ip show nope", 2), ("ip show 10.0.0.1", 1), ("ip list", 0), ("check", 2)]
 
 

@@ -164,8 +164,8 @@ static int read_ports(const struct reader *r, const struct pk_json *object)
 
 	for (const struct pk_json *v = ports && ret == 0 ? pk_json_first(ports) : NULL;
 	     v && ret == 0; v = pk_json_next(v)) {
-		uint8_t proto;
-		uint16_t port;
+		uint8_t proto = 0;
+		uint16_t port = 0;
 
 		ret = read_port(r, v, &proto, &port);
 		if (ret == 0)

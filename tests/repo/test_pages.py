@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/ says what the code's own tables say."""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("PICKET_BUILD", "build"))
+
+
+def read(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_generated_parts_are_in_step():
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "scripts/gen-docs"), "--check"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, f"behind: {done.stdout}fix: make docs\n{done.stderr}"
+    for name, part in (("docs/reasons.md", "`spoofed-mac`"), ("docs/cni.md", "| 106 | capacity")):
+        assert part in read(name)
+
+
+def test_the_tables_of_state_are_the_pinned_ones():
+    maps = read("lib/bpfmap.h").split("#define PK_MAPS(X)")[1].split("\n\n")[0]
+    pinned = set(re.findall(r'X\(\w+, "(\w+)"\)', maps))
+    section = read("docs/state.md").split("## Tables")[1].split("\n### ")[0]
+    told = set()
+    for row in re.findall(r"^\| (`.*?) \|", section, re.M):
+        told.update(re.findall(r"`(\w+)`", row))
+    assert len(pinned) > 15
+    assert told - {"programs"} == pinned
+
+
+def test_each_command_is_told():
+    help_ = subprocess.run([os.path.join(BUILD, "picket"), "-help"], check=True, capture_output=True, text=True).stdout
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?:  |  *\[| [A-Z]|$)", help_.split("Commands:")[1].split("Common options:")[0],
+                          re.M)
+    page = read("docs/cli.md")
+    assert len(commands) > 20
+    missing = [c for c in commands if c.split()[-1] not in page or c.split()[0] not in page]
+    assert not missing, missing
+
+
+def test_each_key_of_picketd_json_is_told():
+    keys = re.findall(r'^\t\{ "(\w*)", "(\w+)", ', read("controller/conf_keys.c"), re.M)
+    pages = read("docs/install.md") + read("docs/api.md") + read("docs/cni.md") + read("docs/policy.md") + read("docs/cli.md") + \
+        read("examples/picketd.schema.json")
+    assert len(keys) > 20
+    missing = [f"{section}.{key}" for section, key in keys if f'"{key}"' not in pages and f"`{key}`" not in pages]
+    assert not missing, missing
+
+
+def test_each_page_is_reached_from_the_first():
+    """From README.md every page under docs/ can be clicked to."""
+    seen, todo = set(), ["README.md"]
+    while todo:
+        name = todo.pop()
+        if name in seen or not os.path.isfile(os.path.join(ROOT, name)):
+            continue
+        seen.add(name)
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(name)):
+            todo.append(os.path.normpath(os.path.join(os.path.dirname(name), link)))
+    pages = {f"docs/{name}" for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md")}
+    assert not pages - seen, pages - seen
+
+
+def test_each_link_leads_somewhere():
+    broken = []
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in listed.split():
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(name)):
+            if not os.path.exists(os.path.join(ROOT, os.path.dirname(name), link)):
+                broken.append(f"{name}: {link}")
+    assert not broken, broken
