@@ -19,9 +19,7 @@ static __always_inline bool publish_is_uplinks(const struct pk_node *n, const un
 	for (int i = 0; i < PK_UPLINKS; i++) {
 		const struct pk_uplink *up = &n->uplink[i];
 
-		if (!up->ifindex)
-			break;
-		if (pk_addr_same(addr, &up->ipv4) || pk_addr_same(addr, &up->ipv6))
+		if (up->ifindex && (pk_addr_same(addr, &up->ipv4) || pk_addr_same(addr, &up->ipv6)))
 			return true;
 	}
 	return false;

@@ -59,9 +59,7 @@ static __always_inline bool uplink_in_blocks(const struct pk_node *n, const unio
 	for (int i = 0; i < PK_BLOCKS; i++) {
 		const struct pk_block *b = &n->block[i];
 
-		if (!b->mask.d[0]) /* the first that isn't there is the last */
-			break;
-		if (!((a->d[0] ^ b->addr.d[0]) & b->mask.d[0]) &&
+		if (b->mask.d[0] && !((a->d[0] ^ b->addr.d[0]) & b->mask.d[0]) &&
 		    !((a->d[1] ^ b->addr.d[1]) & b->mask.d[1]))
 			return true;
 	}

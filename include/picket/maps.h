@@ -17,7 +17,7 @@
  * leaves with one of its addresses. Written by the loader and by picketd, which follows netlink.
  */
 struct pk_uplink {
-	__u32 ifindex;	    /* 0 = no uplink, and none after it */
+	__u32 ifindex;	    /* 0 = no uplink */
 	__u32 mtu;	    /* of the device, bytes behind the Ethernet header */
 	union pk_addr ipv4; /* the device's own, v4-mapped; all zero = none */
 	union pk_addr ipv6; /* global unicast; all zero = none */
@@ -26,7 +26,7 @@ PK_ABI(struct pk_uplink, 40);
 
 /* A block of this node's endpoint addresses: addr has no bit outside mask. */
 struct pk_block {
-	union pk_addr addr, mask; /* mask all zero = no block, and none after it */
+	union pk_addr addr, mask; /* mask all zero = no block */
 };
 PK_ABI(struct pk_block, 32);
 
