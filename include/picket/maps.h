@@ -360,7 +360,7 @@ struct pk_counter {
 };
 #define PK_COUNTER(slot, dir, reason) (((slot) * 2u + (dir)) * PK_REASON_SLOTS + (reason))
 
-/* fragments: hash (later fragments' flow); programs: prog array. Data path only. */
+/* fragments: hash, neither read nor written yet; programs: prog array. Data path only. */
 
 /* buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path
  * only. */
