@@ -119,3 +119,4 @@ void cases_race(void);
 void cases_verifier(void);
 void cases_moment(void);
 void cases_tap(void);
+void cases_event(void);
