@@ -120,3 +120,4 @@ void cases_verifier(void);
 void cases_moment(void);
 void cases_tap(void);
 void cases_event(void);
+void cases_error(void);
