@@ -302,7 +302,7 @@ void node_baseline(uint32_t set_nr)
 	node_cidr(set_nr, "fc00::", 7, PK_CLASS_FIRST);
 }
 
-static void pool(const char *prefix, uint32_t bits)
+void node_pool(const char *prefix, uint32_t bits)
 {
 	struct pk_pool_key key = { .prefixlen = bits };
 	struct in_addr v4;
@@ -335,8 +335,8 @@ void node_reset(void)
 	zero("buckets", NODE_SLOTS, sizeof(struct pk_bucket));
 	zero("places", place_room(), sizeof(struct pk_flow_key));
 	set("node", &at, &n);
-	pool("10.20.0.0", 24);
-	pool("fd00:20::", 64);
+	node_pool("10.20.0.0", 24);
+	node_pool("fd00:20::", 64);
 	node_baseline(1);
 	node_baseline(2);
 	for (uint32_t slot = 1; slot < NODE_SLOTS; slot++) {

@@ -88,6 +88,7 @@ void node_totals(int *passed, int *failed, int *skipped);
 void node_word(uint32_t slot, uint32_t rule_set, uint32_t flags, uint32_t revision);
 void node_verdict(const struct pk_verdict_key *key, uint8_t verdict, uint8_t rank, uint32_t rule);
 void node_no_verdict(const struct pk_verdict_key *key);
+void node_pool(const char *prefix, uint32_t bits);
 void node_cidr(uint32_t list, const char *prefix, uint32_t bits, uint32_t class);
 /*
  * The built-in baseline `tenant`, as a compiler would write it; rule sets 1 and 2 are it at first.
@@ -121,3 +122,4 @@ void cases_moment(void);
 void cases_tap(void);
 void cases_event(void);
 void cases_error(void);
+void cases_whose(void);
