@@ -358,6 +358,20 @@ static void errors(void)
 	check("quotes what the world sent", one_hop_later(&error, &want));
 }
 
+/* Who answers for a published port reports of what it got, not of what its client sent. */
+static void errors_of_published(void)
+{
+	struct pkt out = to_node(WHO_A, TCP(50000, 8080, SYN)), got = out, error;
+
+	start();
+	publish(0, 8080, 2, 80);
+	check("A to the published port of B", node_run(NODE_FROM, 1, &got, NULL) == 7);
+	node_from("B's error about what A wrote", 2, pkt_error(WHO_B, WHO_A, &out),
+		  PK_REASON_ICMP_UNRELATED);
+	error = pkt_error(WHO_B, WHO_A, &got);
+	check("B's error about what it got", node_run(NODE_FROM, 2, &error, NULL) == 7);
+}
+
 void cases_nat(void)
 {
 	masquerade();
@@ -369,4 +383,5 @@ void cases_nat(void)
 	published_on_one();
 	routed();
 	errors();
+	errors_of_published();
 }

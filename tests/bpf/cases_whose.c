@@ -56,6 +56,7 @@ static void sender_moved(void)
 	rule(PK_CLASS_OTHER_TENANT, PK_INGRESS, PK_ALLOW);
 	node_from("A opens to C", 1, syn, PK_REASON_OK);
 	node_endpoint(1, &a);
+	none.opened = a.opened; /* the slot's number tells, not this */
 	node_endpoint_set(1, &none);
 	a.host_ifindex = node_ifindex(2);
 	node_endpoint_set(2, &a);
@@ -75,7 +76,6 @@ static void receiver_moved(void)
 	node_reset();
 	node_from("A opens to B", 1, syn, PK_REASON_OK);
 	node_endpoint(2, &b);
-	node_endpoint_set(2, &none);
 	none.opened = b.opened; /* the slot's number tells, not this */
 	node_endpoint_set(2, &none);
 	b.host_ifindex = node_ifindex(3);
