@@ -28,7 +28,7 @@ fuzz-bin: $(FUZZ_BIN)
 BPF_TEST_OBJ := $(call objs,tests/bpf/*.c)
 TEST_SKELS := $B/gen/guard_stall.skel.h
 $(BPF_TEST_OBJ): ALL_CFLAGS += -I. -DPK_OBJECTS=$(words $(SKELS))
-$(BPF_TEST_OBJ): | $(TEST_SKELS)
+$(BPF_TEST_OBJ) $(BPF_TEST_OBJ:$O/%.o=$B/clang/%.ok): | $(TEST_SKELS)
 # The guard that waits at named moments (bpf/lib/stall.h).
 $B/bpf/guard_stall.bpf.o: bpf/guard.bpf.c
 	@mkdir -p $(@D)
@@ -60,7 +60,7 @@ mutate: setup
 CLANG_READS := $(patsubst %.c,$B/clang/%.ok,$(shell git ls-files 'lib/*.c' 'cni/*.c' 'controller/*.c' \
 	'cli/*.c' 'bench/*.c' 'tests/unit/*.c' 'tests/bpf/*.c' 'tests/policy/*.c'))
 READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"0"' -Iinclude -Ilib -Ilib/policy \
-	$(TOOLS_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS)
+	$(TOOLS_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS) -DPK_OBJECTS=$(words $(SKELS))
 $B/clang/%.ok: %.c | $(SKELS) $B/gen/faults.h
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(READ_FLAGS) $(filter-out -Wimplicit-fallthrough,$(WARN)) -MMD -MP -MT $@ -MF $(@:.ok=.d) \

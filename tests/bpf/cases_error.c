@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* ICMP errors: what is quoted decides, and every part of it must be that of a live flow. */
 #include <bpf/bpf.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* What is told of a decision, field by field, and to whom it is told how often. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>

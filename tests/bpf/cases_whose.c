@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /*
  * Whose a flow is, and whose an address: endpoints that take each other's place, places that two
  * flows have had, peers that the tables and the FIB name differently, denials that come later.
