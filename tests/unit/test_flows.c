@@ -140,7 +140,7 @@ static int refuse_membarrier(void)
 
 static void test_wait(void **state)
 {
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	(void)state;

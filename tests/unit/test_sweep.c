@@ -227,11 +227,12 @@ static void test_foreign_device(void **state)
 static void test_outlived(void **state)
 {
 	struct pk_record_name name;
-	struct pk_node another = room.bpf->node;
+	struct pk_node another;
 	own_record record = { 0 };
 
 	(void)state;
 	NEED_ROOM();
+	another = room.bpf->node;
 	name = make("before", NULL, "10.40.0.11");
 	another.epoch[0]++;
 	assert_ok(pk_records_outlive(&room.paths, &another, &e));

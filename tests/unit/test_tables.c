@@ -415,12 +415,13 @@ static void test_switching(void **state)
 static void test_counts_are_a_new_owners(void **state)
 {
 	size_t cpus = (size_t)pk_cpus();
-	own_mem struct pk_counter *each = pk_alloc(cpus * sizeof(*each));
+	own_mem struct pk_counter *each = NULL;
 	struct pk_counter row[2][PK_REASON_SLOTS], sum;
 	uint32_t slot, key;
 
 	(void)state;
 	NEED_ROOM();
+	each = pk_alloc(cpus * sizeof(*each));
 	slot = take("count@eth0");
 	key = PK_COUNTER(slot, PK_INGRESS, PK_REASON_POLICY_DENIED);
 	for (size_t i = 0; i < cpus; i++)
