@@ -178,6 +178,16 @@ def test_columns_that_the_docs_name_exist(root):
         assert done.returncode == 0 and done.stdout, (command, columns, done.stderr)
 
 
+def test_filters_that_the_docs_show_work(root):
+    with open(os.path.join(TREE, "docs/cli.md"), encoding="utf-8") as file:
+        shown = re.findall(r"^    picket (flows .*)$", file.read(), re.M)
+    assert len(shown) >= 3
+    for line in shown:
+        words = line.split(" && ")[0].split()
+        done = root.pipe(*words)
+        assert done.returncode in (0, 1) and not done.stderr.startswith(b"picket flows:"), (line, done)
+
+
 def test_columns_are_chosen_of_lists_alone(root):
     done = root.pipe("status", "-o", "state")
     assert (done.returncode, done.stdout) == (2, b"") and b"none of wide, json, jsonl" in done.stderr

@@ -2,11 +2,14 @@
 """`picket policy plan` and `explain` on a real node: its connections, its tables."""
 import contextlib
 import json
+import os
+import re
 import socket
 import struct
 
 import pytest
 from harness import wait_for
+from harness.shell import TREE
 
 DB_FROM_BATCH = {"namespace": "acme", "rules": [{
     "description": "batch may query the database",
@@ -306,3 +309,31 @@ def test_in_step_means_the_tables(shop):
                  shop.node.api("/v1/status")["endpoints"]["inStep"] == 4, "all in step", pause=0.001)
         words = [shop.node.tables.word(e.slot) for e in (shop.db, shop.api)]
         assert (words[0][0] != words[1][0]) == bool(document), (turn, words)
+
+
+def shape(text):
+    """What is the same in every run: not ids, numbers, paths, nor a rule's own words."""
+    text = re.sub(r"\b[0-9a-f]{8}\b", "ID", text.rstrip("\n"))
+    text = re.sub(r"\(/[^)]*\)", "(PATH)", text)
+    return re.sub(r"\d+", "N", re.sub(r"asked for by (\w+): .* \(PATH\)", r"asked for by \1: (PATH)", text))
+
+
+def example(command):
+    """The lines of docs/cli.md below `picket COMMAND`."""
+    with open(os.path.join(TREE, "docs/cli.md"), encoding="utf-8") as file:
+        block = file.read().split(f"\n    picket {command}\n", 1)[1].split("\n\n", 1)[0]
+    return shape("\n".join(line[4:] for line in block.splitlines()))
+
+
+def test_the_docs_examples_look_so(shop, tmp_path):
+    deny = {"namespace": "acme", "rules": [{"endpointSelector": {"matchLabels": {"nomad:job": "db"}},
+            "enableDefaultDeny": {"ingress": False},
+            "ingressDeny": [{"fromEndpoints": [{"matchLabels": {"nomad:job": "api"}}],
+                             "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}]}]}
+    with shop.connected(4, [5432, 5433]), shop.connected(6, [5432]):
+        text = shop.node.picket("policy", "plan", write(tmp_path / "db.json", deny), check=False).stdout
+    assert shape(text) == example("policy plan db.json")
+    shop.node.policy("db.json", DB_FROM_BATCH)
+    wait_for(lambda: shop.explain("acme/api", "acme/db", "5432/tcp", None)["live"] == "deny", "the policy in the tables")
+    text = shop.node.picket("policy", "explain", "acme/api", "acme/db", "5432/tcp", check=False).stdout
+    assert shape(text) == example("policy explain acme/api acme/db 5432/tcp")
