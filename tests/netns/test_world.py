@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From endpoints to the world and back, by real stacks: TCP, UDP, ping and DNS of both families, with the node's
+address or the endpoint's own, through one uplink, two, and ones made of others.
+"""
+import os
+import socket
+import struct
+import threading
+
+import pytest
+from harness import EGRESS, PacketSocket, netns, wait_for
+from harness.machine import Machine
+from harness.servers import SILENCE, Mirror, ask, connect, exchange, pings
+from harness.shell import run as run_in
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from test_uplinks import KINDS, run, uplinks
+
+LOW, HIGH = 10000, 19999
+NODE = {4: "192.0.2.2", 6: "2001:db8::2"}
+PORTS = (80, 8080)
+MODES = {"process": {"mode": "process"}, "tap": {}}
+IPV6 = {"masquerade": {"ipv6": True}}
+
+
+class Stage:
+    """Endpoints of two tenants, and a server in the world that says who asks."""
+
+    def __init__(self, node, mode="process", **conf):
+        self.node, self.mode, self.machines = node, mode, []
+        self.server = Mirror(node.world.inside(), *PORTS)
+        self.conf = {**MODES[mode], **conf}
+
+    def add(self, namespace, job, **more):
+        conf = {**self.conf, **more}
+        machine = Machine(self.node.add(namespace, job, job, conf=self.node.plugin_conf(**conf)))
+        self.machines.append(machine)
+        return machine
+
+    def world(self, family=4):
+        return self.node.world.address if family == 4 else self.node.world.address6
+
+    def close(self):
+        self.server.close()
+        for machine in self.machines:
+            machine.close()
+
+
+@pytest.fixture
+def stage(node):
+    made = []
+
+    def make(*args, **kw):
+        made.append(Stage(node, *args, **kw))
+        return made[-1]
+    yield make
+    for each in made:
+        each.close()
+
+
+def is_nodes(seen, family=4, address=None):
+    """The world saw the node's address and a port of the range."""
+    return seen and seen[0] == (address or NODE[family]) and LOW <= seen[1] <= HIGH
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_tenants_reach_the_world_as_the_node(stage, mode):
+    s = stage(mode)
+    machines = [s.add("acme", "api"), s.add("beta", "api")]
+    for machine in machines:
+        for kind in ("tcp", "udp"):
+            for port in PORTS:
+                seen = ask(machine, kind, s.world(), port)
+                assert is_nodes(seen), (kind, port, seen)
+        with PacketSocket(s.node.world.net, "down0") as sniffer:
+            assert pings(machine, s.world())
+            echo = next(f for f in sniffer.drain() if f[12:14] == b"\x08\0" and f[23] == 1 and f[34] == 8)
+        assert socket.inet_ntoa(echo[26:30]) == NODE[4]
+    # And still not each other.
+    assert ask(machines[0], "udp", machines[1].address(), 9, SILENCE) is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_IPv6_goes_with_its_own_address(stage, mode):
+    s = stage(mode)
+    a = s.add("acme", "api")
+    # Neighbour discovery for a packet of somebody else's address begins with the device's own link-local one.
+    s.node.run(["ip", "addr", "add", "fe80::2/64", "dev", "up0", "nodad"])
+    assert ask(a, "tcp", s.world(6), 80, 1) is None		# the world knows no way back
+    s.node.world.run(["ip", "-6", "route", "add", "fd00:40:7::/64", "via", NODE[6]])
+    for kind in ("tcp", "udp"):
+        seen = ask(a, kind, s.world(6), 80)
+        assert seen and seen[0] == a.address(6), seen
+    assert pings(a, s.world(6))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_IPv6_is_masqueraded_where_it_is_asked_for(stage, mode):
+    s = stage(mode, **IPV6)
+    a = s.add("acme", "api")
+    for family in (4, 6):
+        for kind in ("tcp", "udp"):
+            assert is_nodes(ask(a, kind, s.world(family), 80), family), (family, kind)
+        assert pings(a, s.world(family))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_masquerade_it_goes_with_its_own_address(stage, mode):
+    s = stage(mode, masquerade=False)
+    a = s.add("acme", "api")
+    s.node.world.run(["ip", "route", "add", "10.40.7.0/24", "via", NODE[4]])
+    for kind in ("tcp", "udp"):
+        seen = ask(a, kind, s.world(), 80)
+        assert seen and seen[0] == a.address(), seen
+    assert pings(a, s.world())
+    # picketd's word changes it for the one that lives; its flows go on as they were judged anew.
+    s.node.start_picketd({"nomad": None, "consul": None, "masquerade": True})
+    wait_for(lambda: is_nodes(ask(a, "tcp", s.world(), 80)), "masquerade")
+
+
+def query(name, number=7):
+    parts = b"".join(bytes([len(p)]) + p.encode() for p in name.split(".")) + b"\0"
+    return struct.pack(">HHHHHH", number, 0x0100, 1, 0, 0, 0) + parts + struct.pack(">HH", 1, 1)
+
+
+class Resolver(threading.Thread):
+    """One that knows a single answer to every question."""
+
+    def __init__(self, inside, answer="198.51.100.80"):
+        super().__init__(daemon=True)
+        self.answer = socket.inet_aton(answer)
+        with inside:
+            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self.socket.bind(("::", 53))
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                data, peer = self.socket.recvfrom(512)
+            except OSError:
+                return
+            head = data[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0)
+            self.socket.sendto(head + data[12:] + b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + self.answer, peer)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("family", (4, 6))
+def test_names_are_asked_in_the_world(stage, mode, family):
+    s = stage(mode, dns={"servers": ["192.0.2.1", "2001:db8::1"]}, **IPV6)
+    Resolver(s.node.world.inside())
+    a = s.add("acme", "api")
+    with connect(a, "udp", s.world(family), 53) as asking:
+        asking.send(query("www.example.com"))
+        assert asking.recv(512).endswith(socket.inet_aton("198.51.100.80"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_policy_that_denies_the_world_holds(stage, mode):
+    s = stage(mode)
+    s.node.start_picketd()
+    a, b = s.add("acme", "api"), s.add("beta", "api")
+    with connect(a, "tcp", s.world(), 80) as old:
+        assert is_nodes(exchange(old))
+        s.node.policy("shut.json", {"namespace": "acme", "rules": [
+            {"endpointSelector": {}, "egressDeny": [{"toEntities": ["world"]}]}]})
+        counters = s.node.tables.counters(a.slot)
+        wait_for(lambda: ask(a, "tcp", s.world(), 80, SILENCE) is None, "the denial")
+        assert s.node.tables.counters(a.slot).get((EGRESS, "policy-denied"), 0) > \
+            counters.get((EGRESS, "policy-denied"), 0)
+        old.settimeout(SILENCE)
+        assert exchange(old) is None		# the connection that was there
+    assert not pings(a, s.world(), 1)
+    assert is_nodes(ask(b, "tcp", s.world(), 80))
+    s.node.policy("shut.json", None)
+    wait_for(lambda: is_nodes(ask(a, "tcp", s.world(), 80)), "the way again")
+
+
+def test_a_policy_opens_one_port_of_one_network(stage):
+    s = stage()
+    s.node.start_picketd()
+    a = s.add("acme", "api")
+    before = s.node.tables.word(a.slot)
+    s.node.policy("one.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "egress": [
+        {"toCIDR": ["192.0.2.0/24"], "toPorts": [{"ports": [{"port": "8080", "protocol": "TCP"}]}]}]}]})
+    wait_for(lambda: s.node.tables.word(a.slot) != before, "the policy")
+    assert is_nodes(ask(a, "tcp", s.world(), 8080))
+    assert ask(a, "tcp", s.world(), 80, SILENCE) is None
+    assert ask(a, "udp", s.world(), 8080, SILENCE) is None
+
+
+def test_many_flows_at_once(stage):
+    """Each has its answer, and none another's port to the same destination."""
+    s = stage()
+    a, b = s.add("acme", "api"), s.add("beta", "api")
+    open_ = [connect(m, kind, s.world(), port) for m in (a, b) for kind in ("tcp", "udp") for port in PORTS
+             for _ in range(40)]
+    try:
+        seen = [exchange(each) for each in open_]
+        assert all(is_nodes(each) for each in seen), [each for each in seen if not is_nodes(each)]
+        by_target = {}
+        for each, told in zip(open_, seen):
+            by_target.setdefault((each.type, each.getpeername()), []).append(told[1])
+        assert all(len(set(ports)) == len(ports) for ports in by_target.values())
+    finally:
+        for each in open_:
+            each.close()
+
+
+# What a VM sends beside: large things.
+
+def sink_of(server):
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            total = 0
+            while data := connection.recv(65536):
+                total += len(data)
+            connection.sendall(str(total).encode())
+
+
+@pytest.fixture
+def sink(node):
+    """The world takes what comes by TCP, and says how much it was."""
+    with node.world.inside():
+        server = socket.socket(socket.AF_INET6)
+        server.bind(("::", 9000))
+        server.listen()
+
+    threading.Thread(target=sink_of, args=(server,), daemon=True).start()
+    yield 9000
+    server.close()
+
+
+def upload(place, address, port, size):
+    with connect(place, "tcp", address, port, 20) as s:
+        s.sendall(os.urandom(1024) * (size // 1024))
+        s.shutdown(socket.SHUT_WR)
+        return int(s.recv(100))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("family", (4, 6))
+@pytest.mark.parametrize("mtu", (1450, 1500, 9000))
+def test_large_transfers_at_the_uplinks_MTU(stage, sink, mode, family, mtu):
+    """The endpoint's MTU is the uplink's; segments and partial checksums survive every hop."""
+    s = stage(mode, **IPV6)
+    for place, device in ((s.node, "up0"), (s.node.world, "down0")):
+        run(place, f"ip link set {device} mtu {mtu}")
+    a = s.add("acme", "api")
+    assert a.alloc.links()["eth0"]["mtu"] == mtu
+    assert upload(a, s.world(family), sink, 4 << 20) == 4 << 20
+
+
+# Uplinks that change, two of them, and ones made of others.
+
+class Place:
+    """Another network namespace joined to the node by a device."""
+
+    def __init__(self, node, device, address, peer):
+        """node: the node, or its world, behind which the place then lies."""
+        holder = getattr(node, "node", node).spawn_holder("ip link set lo up && echo ready && exec sleep infinity")
+        self.net = f"/proc/{holder.pid}/ns/net"
+        node.run(["ip", "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid)])
+        for where, name, of in ((node, device, address), (self, "eth0", peer)):
+            where.run(["ip", "addr", "add", of, "dev", name])
+            where.run(["ip", "link", "set", name, "addrgenmode", "none"])
+            where.run(["ip", "link", "set", name, "up"])
+            where.run(["ip", "addr", "add", f"fe80::{len(name)}/64", "dev", name, "nodad"])
+
+    def run(self, argv, **kw):
+        return run_in(argv, preexec_fn=netns.entering(self.net), **kw)
+
+    def inside(self):
+        return netns.inside(self.net)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_another_address_of_the_uplink(stage, mode):
+    """New flows leave with it; what was masqueraded behind the old one ends, and doesn't leak."""
+    s = stage(mode, **IPV6)
+    s.node.start_picketd()
+    a = s.add("acme", "api")
+    old = {(family, kind): connect(a, kind, s.world(family), 80) for family in (4, 6) for kind in ("tcp", "udp")}
+    assert all(is_nodes(exchange(each), family) for (family, _), each in old.items())
+    run(s.node, "ip addr del 192.0.2.2/24 dev up0", "ip addr add 192.0.2.9/24 dev up0",
+        "ip route replace default via 192.0.2.1", "ip addr del 2001:db8::2/64 dev up0",
+        "ip addr add 2001:db8::9/64 dev up0 nodad", "ip -6 route replace default via 2001:db8::1")
+    wait_for(lambda: uplinks(s.node)["up0"] == (1500, "192.0.2.9", "2001:db8::9"), "the other address")
+    for family, address in ((4, "192.0.2.9"), (6, "2001:db8::9")):
+        for kind in ("tcp", "udp"):
+            wait_for(lambda f=family, k=kind, w=address: is_nodes(ask(a, k, s.world(f), 80, 2), f, w), f"{kind} from {address}")
+    with PacketSocket(s.node.world.net, "down0") as sniffer:
+        def quiet():
+            """Each of them sends, and none of it leaves with the old address; datagrams begin a new flow."""
+            sniffer.drain()
+            seen = {kind for (_, kind), each in old.items() if exchange(each)}
+            frames = [Ether(f) for f in sniffer.drain()]
+            return "tcp" not in seen and \
+                not {f[layer].src for f in frames for layer in (IP, IPv6) if layer in f} & gone
+        gone = {NODE[4], NODE[6], a.address(), a.address(6)}
+        for each in old.values():
+            each.settimeout(0.1)
+        wait_for(quiet, "the end of the old flows")
+    for each in old.values():
+        each.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_uplinks(stage, mode):
+    """Each flow leaves by the route's own, with that device's address, and its answer is known there."""
+    s = stage(mode)
+    second = Place(s.node, "two", "198.51.100.2/24", "198.51.100.1/24")
+    for where, device in ((s.node.world, "down0"), (second, "eth0")):
+        for address in ("203.0.113.7", "203.0.113.200"):
+            where.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"])
+    servers = [Mirror(where.inside(), 9001, name=name) for where, name in ((s.node.world, "first"), (second, "second"))]
+    run(s.node, "ip route add default via 198.51.100.1 metric 10", "ip route add 203.0.113.128/25 via 198.51.100.1")
+    a = s.add("acme", "api")
+    try:
+        for kind in ("tcp", "udp"):
+            address, port, name = ask(a, kind, "203.0.113.7", 9001)
+            assert (address, name) == (NODE[4], "first") and LOW <= port <= HIGH
+            address, port, name = ask(a, kind, "203.0.113.200", 9001)
+            assert (address, name) == ("198.51.100.2", "second") and LOW <= port <= HIGH
+        # A rule sends one tenant's block the other way.
+        run(s.node, "ip route add default via 198.51.100.1 table 99", f"ip rule add from {a.address()} table 99")
+        wait_for(lambda: (ask(a, "tcp", "203.0.113.7", 9001) or "???")[2] == "second", "the other way")
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_uplink_made_of_others(stage, mode, kind):
+    s = stage(mode, **IPV6)
+    KINDS[kind](s.node)
+    if kind == "vlan":
+        run(s.node.world, "ip -6 route flush dev down0", "ip addr flush dev down0",
+            "ip link add link down0 name down0.5 type vlan id 5",
+            "ip link set down0.5 up", "ip addr add 192.0.2.1/24 dev down0.5", "ip addr add 2001:db8::1/64 dev down0.5 nodad")
+    a = s.add("acme", "api")
+    for family in (4, 6):
+        for protocol in ("tcp", "udp"):
+            wait_for(lambda f=family, p=protocol: is_nodes(ask(a, p, s.world(f), 80), f), f"{protocol} over a {kind}")
+        assert pings(a, s.world(family))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("family", (4, 6))
+def test_a_narrow_path_in_the_world(stage, mode, family):
+    """A router behind the uplink has a smaller MTU: its word comes back through the translation."""
+    s = stage(mode, **IPV6)
+    far = Place(s.node.world, "far0", "203.0.113.1/24", "203.0.113.2/24")
+    run(s.node.world, "ip addr add 2001:db8:f::1/64 dev far0 nodad", "ip link set far0 mtu 1300",
+        "sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1")
+    run(far, "ip addr add 2001:db8:f::2/64 dev eth0 nodad", "ip link set eth0 mtu 1300",
+        "ip route add default via 203.0.113.1", "ip -6 route add default via 2001:db8:f::1")
+    run(s.node, "ip route add 203.0.113.0/24 via 192.0.2.1")
+    a = s.add("acme", "api")
+    with far.inside():
+        server = socket.socket(socket.AF_INET6)
+        server.bind(("::", 9000))
+        server.listen()
+    threading.Thread(target=sink_of, args=(server,), daemon=True).start()
+    try:
+        assert upload(a, "203.0.113.2" if family == 4 else "2001:db8:f::2", 9000, 1 << 20) == 1 << 20
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("family", (4, 6))
+def test_a_closed_port_of_the_world_is_told(stage, family):
+    """ICMP errors and resets come back to the one who asked."""
+    s = stage(**IPV6)
+    a = s.add("acme", "api")
+    with pytest.raises(ConnectionRefusedError):
+        connect(a, "tcp", s.world(family), 7777)
+    with connect(a, "udp", s.world(family), 7777) as asking:
+        asking.send(b"x")
+        with pytest.raises(ConnectionRefusedError):
+            asking.recv(10)
