@@ -84,6 +84,52 @@ static void fill_ports(const struct pk_record *rec, struct ports *p)
 	}
 }
 
+/* The open record of a slot; false where none can be read. */
+static bool find_holder(const struct pk_paths *paths, uint32_t slot, struct pk_record *rec)
+{
+	own_mem struct pk_record_name *list = NULL;
+	size_t n = 0;
+
+	if (pk_records_list(paths, &list, &n, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].slot == slot && !list[i].closed)
+			return pk_record_read(paths, &list[i], rec, NULL) == 0;
+	return false;
+}
+
+static void say_taken(const struct pk_paths *paths, const struct pk_record_port *port,
+		      uint32_t slot, struct pk_err *err)
+{
+	own_record holder = { 0 };
+	char text[PK_ADDR_TEXT] = "every address";
+
+	if (!pk_addr_is_zero(&port->host_addr))
+		pk_addr_format(&port->host_addr, text);
+	pk_fail(err, 0, "host port %u of %s is published by another endpoint", port->host, text);
+	err->code = PK_CODE_TRY_LATER;
+	if (!find_holder(paths, slot, &holder))
+		pk_fix(err, 0, "stop what has it (pk%u), or take another port", slot);
+	else
+		pk_fix(err, 0, "stop %s/%s/%s (%s, pk%u), which has it, or take another port",
+		       holder.tenant_name ?: "?", holder.job ?: "?", holder.group ?: "?",
+		       holder.container_id, slot);
+}
+
+/* Which of the record's ports is another's, and whose; an address that is taken says so itself. */
+static void name_holder(const struct pk_bpf *bpf, const struct pk_record *rec,
+			const struct ports *ports, struct pk_err *err)
+{
+	for (size_t i = 0; i < rec->n_ports; i++) {
+		uint32_t slot = pk_published_holder(bpf, &ports->published[i].from, rec->slot);
+
+		if (slot) {
+			say_taken(bpf->paths, &rec->ports[i], slot, err);
+			return;
+		}
+	}
+}
+
 /* picketd may withdraw the base at that moment: it is then found or made again. */
 #define OPEN_TRIES 4
 
@@ -111,10 +157,8 @@ int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *
 		if (r == 0)
 			r = pk_endpoint_open(o->bpf, &open, o->deadline_ns, err);
 	}
-	if (r == -EADDRINUSE) {
-		err->code = PK_CODE_TRY_LATER;
-		return pk_fix(err, r, "stop what has the port, or take another");
-	}
+	if (r == -EADDRINUSE)
+		name_holder(o->bpf, rec, &ports, err);
 	return pk_code(err, r, PK_CODE_KERNEL);
 }
 

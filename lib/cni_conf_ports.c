@@ -60,22 +60,28 @@ static int get_host_addr(const struct cni_conf *conf, const struct pk_json *mapp
 	return 0;
 }
 
-static bool same(const struct cni_port *a, const struct cni_port *b)
+/* A mapping on every address (all zero) meets one on any. */
+static bool meet(const struct cni_port *a, const struct cni_port *b)
 {
 	return a->proto == b->proto && a->host == b->host &&
-	       pk_addr_equal(&a->host_addr, &b->host_addr);
+	       (pk_addr_is_zero(&a->host_addr) || pk_addr_is_zero(&b->host_addr) ||
+		pk_addr_equal(&a->host_addr, &b->host_addr));
 }
 
 static int add(struct cni_conf *conf, const struct pk_json *mapping, const struct cni_port *port,
 	       struct pk_err *err)
 {
 	for (size_t i = 0; i < conf->n_ports; i++) {
-		if (!same(&conf->ports[i], port))
+		struct cni_port *has = &conf->ports[i];
+
+		if (!meet(has, port))
 			continue;
-		if (conf->ports[i].container == port->container)
+		if (has->container != port->container)
+			return pk_json_fail(err, conf->doc, mapping, false,
+					    "host port %u is mapped to two ports", port->host);
+		if (pk_addr_is_zero(&has->host_addr) ||
+		    pk_addr_equal(&has->host_addr, &port->host_addr))
 			return 0;
-		return pk_json_fail(err, conf->doc, mapping, false,
-				    "host port %u is mapped to two ports", port->host);
 	}
 	conf->ports[conf->n_ports++] = *port;
 	return 0;

@@ -176,7 +176,7 @@ struct pk_endpoint_open {
 	uint32_t rule_set; /* 0: the label set's, else the tenant's base */
 	/* PK_WORD_MASQUERADE, PK_WORD_MASQUERADE6, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
 	uint32_t flags;
-	/* an address and port that another slot has: -EADDRINUSE */
+	/* one that another slot has, or that overlaps one (pk_published_holder): -EADDRINUSE */
 	const struct pk_publish *published;
 	size_t n_published;
 	const struct pk_open_port *open;
@@ -209,6 +209,12 @@ struct pk_endpoint_switch {
  */
 int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
 		       uint64_t deadline_ns, uint64_t *now, struct pk_err *err);
+/*
+ * Whose slot has the mapping of key, or one that overlaps it (every address against a single one),
+ * other than `slot`'s own; 0 = nobody's.
+ */
+uint32_t pk_published_holder(const struct pk_bpf *bpf, const struct pk_published_key *key,
+			     uint32_t slot);
 /* The slot's whole set of open ports; a change is followed by a new revision. */
 int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *ports,
 			   size_t n, uint64_t deadline_ns, struct pk_err *err);

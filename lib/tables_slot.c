@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slots and the endpoints in them: taken, written, opened, switched, closed, freed. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <net/if.h>
@@ -15,6 +14,7 @@
 #include "str.h"
 #include "tables.h"
 #include "tables_memo.h"
+#include "tables_ports.h"
 
 /*
  * pk_endpoint.owner of a taken slot: 48 bits of a hash of its owner, never 0, and when (boot time,
@@ -204,143 +204,6 @@ static void delete_addresses(struct pk_bpf *bpf, uint32_t slot)
 	}
 }
 
-/* Ports. */
-
-struct ports {
-	int map;
-	uint32_t slot;
-};
-
-static int drop_published(void *arg, const void *key, const void *value)
-{
-	const struct ports *ports = arg;
-
-	return ((const struct pk_published *)value)->slot == ports->slot
-		       ? pk_map_delete(ports->map, key)
-		       : 0;
-}
-
-static int drop_open(void *arg, const void *key, const void *value)
-{
-	const struct ports *ports = arg;
-
-	(void)value;
-	return ((const struct pk_open_port_key *)key)->slot == ports->slot
-		       ? pk_map_delete(ports->map, key)
-		       : 0;
-}
-
-static void delete_ports(struct pk_bpf *bpf, uint32_t slot)
-{
-	struct ports published = { .map = bpf->map[PK_MAP_PUBLISHED], .slot = slot };
-	struct ports open = { .map = bpf->map[PK_MAP_OPEN_PORTS], .slot = slot };
-
-	if (!(bpf->endpoints[slot].flags & PK_EP_PORTS))
-		return;
-	pk_map_each(published.map, drop_published, &published);
-	pk_map_each(open.map, drop_open, &open);
-	__atomic_and_fetch(&bpf->endpoints[slot].flags, ~PK_EP_PORTS, __ATOMIC_SEQ_CST);
-}
-
-static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p,
-		   struct pk_err *err)
-{
-	struct pk_published to = p->to, is;
-	int map = bpf->map[PK_MAP_PUBLISHED], r;
-
-	to.slot = slot;
-	r = pk_map_set(map, &p->from, &to, BPF_NOEXIST);
-	if (r == -EEXIST && pk_map_get(map, &p->from, &is) == 0 && is.slot != slot)
-		return pk_code(err,
-			       pk_fail(err, EADDRINUSE, "host port %u: slot %u has it",
-				       ntohs(p->from.port), is.slot),
-			       PK_CODE_CONFIG);
-	if (r == -EEXIST)
-		r = pk_map_set(map, &p->from, &to, BPF_ANY);
-	return r < 0 ? pk_tables_fail(err, r, PK_MAP_PUBLISHED, "publish a port") : 0;
-}
-
-static int open_port(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *p,
-		     struct pk_err *err)
-{
-	struct pk_open_port_key key = { .slot = slot, .proto = p->proto, .port = htons(p->port) };
-	int r = pk_map_set(bpf->map[PK_MAP_OPEN_PORTS], &key, &p->flags, BPF_ANY);
-
-	return r < 0 ? pk_tables_fail(err, r, PK_MAP_OPEN_PORTS, "open a port") : 0;
-}
-
-static int write_ports(struct pk_bpf *bpf, const struct pk_endpoint_open *open, struct pk_err *err)
-{
-	int r = 0;
-
-	if (open->n_published || open->n_open)
-		__atomic_or_fetch(&bpf->endpoints[open->slot].flags, PK_EP_PORTS, __ATOMIC_SEQ_CST);
-	for (size_t i = 0; i < open->n_published && r == 0; i++)
-		r = publish(bpf, open->slot, &open->published[i], err);
-	for (size_t i = 0; i < open->n_open && r == 0; i++)
-		r = open_port(bpf, open->slot, &open->open[i], err);
-	return r;
-}
-
-struct port_diff {
-	int map;
-	uint32_t slot;
-	const struct pk_open_port *ports;
-	size_t n;
-	bool *there;
-	bool changed;
-};
-
-static int compare_port(void *arg, const void *key, const void *value)
-{
-	const struct pk_open_port_key *k = key;
-	struct port_diff *diff = arg;
-
-	if (k->slot != diff->slot)
-		return 0;
-	for (size_t i = 0; i < diff->n; i++) {
-		const struct pk_open_port *p = &diff->ports[i];
-
-		if (p->proto != k->proto || htons(p->port) != k->port)
-			continue;
-		diff->there[i] = p->flags == *(const uint32_t *)value;
-		return 0;
-	}
-	diff->changed = true;
-	return pk_map_delete(diff->map, key);
-}
-
-int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *ports,
-			   size_t n, uint64_t deadline_ns, struct pk_err *err)
-{
-	own_mem bool *there = pk_alloc((n + 1) * sizeof(*there));
-	struct port_diff diff = { .map = bpf->map[PK_MAP_OPEN_PORTS],
-				  .slot = slot,
-				  .ports = ports,
-				  .n = n,
-				  .there = there };
-	own_fd int lock = -1;
-	int r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
-
-	if (r < 0)
-		return r;
-	if (!pk_word(bpf, slot))
-		return pk_fail(err, EPERM, "slot %u is closed", slot);
-	if (n || bpf->endpoints[slot].flags & PK_EP_PORTS)
-		r = pk_map_each(diff.map, compare_port, &diff);
-	if (n)
-		__atomic_or_fetch(&bpf->endpoints[slot].flags, PK_EP_PORTS, __ATOMIC_SEQ_CST);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		if (there[i])
-			continue;
-		diff.changed = true;
-		r = open_port(bpf, slot, &ports[i], err);
-	}
-	if (r == 0 && diff.changed)
-		r = pk_word_renew(bpf, slot, err);
-	return r;
-}
-
 /* Opening, switching, closing, freeing. */
 
 static int check_rule_set(const struct pk_bpf *bpf, const struct pk_endpoint_open *open,
@@ -382,10 +245,10 @@ static int open_locked(struct pk_bpf *bpf, const struct pk_endpoint_open *open, 
 	__atomic_store_n(&ep->tenant, local.tenant, __ATOMIC_SEQ_CST);
 	r = write_addresses(bpf, &local, err);
 	pk_fault("addresses-written");
-	r = r == 0 ? write_ports(bpf, open, err) : r;
+	r = r == 0 ? pk_ports_write(bpf, open, err) : r;
 	if (r < 0) {
 		delete_addresses(bpf, open->slot);
-		delete_ports(bpf, open->slot);
+		pk_ports_delete(bpf, open->slot);
 		return r;
 	}
 	flags |= entry.flags & PK_RULE_SET_AUDIT ? PK_WORD_AUDIT : 0;
@@ -431,7 +294,7 @@ int pk_endpoint_close(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, s
 		return r;
 	/* An ADD of the same slot can't have come between: its slot is taken until it is freed. */
 	delete_addresses(bpf, slot);
-	delete_ports(bpf, slot);
+	pk_ports_delete(bpf, slot);
 	return 0;
 }
 
@@ -470,7 +333,7 @@ int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct
 	if (pk_map_get(bpf->map[PK_MAP_SLOTS], &ep->host_ifindex, &named) == 0 && named == slot)
 		pk_map_delete(bpf->map[PK_MAP_SLOTS], &ep->host_ifindex);
 	delete_addresses(bpf, slot);
-	delete_ports(bpf, slot);
+	pk_ports_delete(bpf, slot);
 	clear_counts(bpf, slot);
 	memcpy(ep, &nothing, offsetof(struct pk_endpoint, owner));
 	pk_fault("slot-cleared");

@@ -213,6 +213,16 @@ static const struct refusal refusals[] = {
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{"
 	       "\"hostPort\":80}]}}",
 	  PK_CODE_CONFIG, "containerPort", NULL },
+	{ "host port to two ports, on every address and on one",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
+	       "\"containerPort\":80},{\"hostPort\":80,\"containerPort\":81,"
+	       "\"hostIP\":\"10.0.0.1\"}]}}",
+	  PK_CODE_CONFIG, "two ports", NULL },
+	{ "and the other way round",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
+	       "\"containerPort\":80,\"hostIP\":\"fd00::1\"},{\"hostPort\":80,"
+	       "\"containerPort\":81,\"hostIP\":\"0.0.0.0\"}]}}",
+	  PK_CODE_CONFIG, "two ports", NULL },
 	{ "host port to two ports",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
 	       "\"containerPort\":80},{\"hostPort\":80,\"containerPort\":81}]}}",
@@ -330,11 +340,13 @@ static void nomads_port_mappings_are_read_whatever_their_case(void **state)
 			       "\"HostIP\":\"\"},"
 			       "{\"hostPort\":24722,\"containerPort\":22,\"protocol\":\"TCP\"},"
 			       "{\"hostport\":80,\"containerport\":8080,\"hostip\":\"10.0.0.1\"},"
-			       "{\"hostPort\":81,\"containerPort\":8080,\"hostIP\":\"0.0.0.0\"}"
+			       "{\"hostPort\":81,\"containerPort\":8080,\"hostIP\":\"0.0.0.0\"},"
+			       "{\"hostPort\":81,\"containerPort\":8080,\"hostIP\":\"::\"},"
+			       "{\"hostPort\":81,\"containerPort\":8080,\"hostIP\":\"10.0.0.1\"}"
 			       "]}}",
 			       CNI_ADD, &c, &err),
 			 0);
-	assert_int_equal(c.n_ports, 4); /* the third says the first again */
+	assert_int_equal(c.n_ports, 4); /* the rest says one of them again */
 	assert_int_equal(c.ports[0].proto, IPPROTO_TCP);
 	assert_int_equal(c.ports[1].proto, IPPROTO_UDP);
 	assert_int_equal(c.ports[1].host, 24722);
