@@ -123,3 +123,4 @@ void cases_tap(void);
 void cases_event(void);
 void cases_error(void);
 void cases_whose(void);
+void cases_source(void);
