@@ -124,3 +124,4 @@ void cases_event(void);
 void cases_error(void);
 void cases_whose(void);
 void cases_source(void);
+void cases_asked(void);
