@@ -13,6 +13,7 @@
 #include "verb.h"
 
 #define GRACE_MS 250
+#define LOAD_MS	 20000
 #define FIX	 "look at what the node is busy with, or raise the conflist's \"deadline\""
 
 static char last_word[512];
@@ -45,6 +46,11 @@ void cni_deadline_start(struct cni_call *call, uint32_t ms)
 	call->deadline_ns = pk_now_ns() + ms * UINT64_C(1000000);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+uint32_t cni_deadline_of_load(const struct cni_conf *conf)
+{
+	return conf->deadline_ms > LOAD_MS ? conf->deadline_ms : LOAD_MS;
 }
 
 void cni_deadline_end(void)

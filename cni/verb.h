@@ -30,6 +30,8 @@ int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *er
  * or sweep, as if it had been killed.
  */
 void cni_deadline_start(struct cni_call *call, uint32_t ms);
+/* The time of a node's first load, in ms: 20 s, or the conflist's deadline where that is longer. */
+uint32_t cni_deadline_of_load(const struct cni_conf *conf);
 /* The verb has its answer: exactly one goes to standard output. */
 void cni_deadline_end(void);
 /* 0, or code 107 once the verb's time is over. */

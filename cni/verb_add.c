@@ -21,7 +21,6 @@
 #include "sweep.h"
 #include "txn.h"
 
-#define LOAD_MS	  20000 /* for the first load alone */
 #define FREE_SOME 16
 
 static void add_done(struct cni_add *add)
@@ -120,7 +119,7 @@ static int load(struct cni_add *add, struct pk_err *err)
 	if (r != -ENOENT)
 		return r;
 	*err = (struct pk_err){ 0 };
-	cni_deadline_start(call, LOAD_MS);
+	cni_deadline_start(call, cni_deadline_of_load(&call->conf));
 	r = pk_bpf_open(&add->bpf, &call->paths, PK_BPF_LOAD, &add->settings, wait_until, err);
 	if (r == 0)
 		cni_deadline_start(call, call->conf.deadline_ms);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "cni/args.h"
+#include "cni/verb.h"
 #include "cni_conf.h"
 #include "log.h"
 #include "own.h"
@@ -49,6 +50,7 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_int_equal(c.mtu, 0);
 	assert_int_equal(c.wait_ms, 500);
 	assert_int_equal(c.deadline_ms, 2000);
+	assert_int_equal(cni_deadline_of_load(&c), 20000);
 	assert_int_equal(c.job_args, 0);
 	assert_int_equal(c.n_ports, 0);
 	assert_null(c.prev_result);
@@ -95,6 +97,7 @@ static void every_key_is_read(void **state)
 	assert_true(c.masquerade.given);
 	assert_int_equal(c.wait_ms, 0);
 	assert_int_equal(c.deadline_ms, 60000);
+	assert_int_equal(cni_deadline_of_load(&c), 60000);
 	assert_int_equal(c.limits.bytes_per_s[PK_INGRESS], 1000);
 	assert_int_equal(c.limits.bytes_per_s[PK_EGRESS], 2000);
 	assert_int_equal(c.limits.packets_per_s[PK_INGRESS], 5);
