@@ -113,6 +113,11 @@ static void new_flows(struct pk_node *n)
 	n->new_flows_per_s = 2;
 }
 
+static struct pkt more_udp(enum who from, uint16_t i)
+{
+	return udp(from, i + 1000);
+}
+
 static int denied_after(struct pkt (*next)(enum who, uint16_t), int most)
 {
 	for (int i = 0; i < most; i++) {
@@ -124,62 +129,55 @@ static int denied_after(struct pkt (*next)(enum who, uint16_t), int most)
 	return most;
 }
 
+/* What is measured is what a bucket holds, never how fast this machine is. */
 static void rates(void)
 {
+	struct pkt full = udp(WHO_A, 1000), p = full;
 	struct pk_endpoint ep;
 
+	full.len = 1514;
 	node_reset();
 	node_settings(new_flows);
-	check("new flows: a burst of twice the rate passes", denied_after(udp, 8) == 4);
-	node_from("then flow-rate", 1, udp(WHO_A, 6000), PK_REASON_FLOW_RATE);
+	node_from("a new flow", 1, udp(WHO_A, 5000), PK_REASON_OK);
+	check("of a burst of twice the rate", node_bucket(1, PK_BUCKET_NEW_FLOWS) == 3);
+	node_bucket_set(1, PK_BUCKET_NEW_FLOWS, 2, NODE_AHEAD);
+	check("the rest of the burst passes", denied_after(more_udp, 8) == 2);
+	node_bucket_set(1, PK_BUCKET_NEW_FLOWS, 0, NODE_AHEAD);
+	node_from("then flow-rate", 1, udp(WHO_A, 7000), PK_REASON_FLOW_RATE);
 	node_from("a flow that is there goes on", 1, udp(WHO_A, 5000), PK_REASON_OK);
 	node_reset();
 	node_endpoint(1, &ep);
 	ep.packets_per_s[PK_EGRESS] = 1;
 	node_endpoint_set(1, &ep);
-	for (int i = 0; i < 256; i++) {
-		struct pkt p = udp(WHO_A, 1000);
-
-		node_run(NODE_FROM, 1, &p, NULL);
-	}
-	node_from("over the bucket of packets sent", 1, udp(WHO_A, 1000), PK_REASON_RATE_LIMIT);
+	node_from("a packet sent", 1, p, PK_REASON_OK);
+	check("of a burst of 256", node_bucket(1, PK_BUCKET_PACKETS) == 255);
+	node_bucket_set(1, PK_BUCKET_PACKETS, 1, NODE_AHEAD);
+	node_from("the last one of the bucket", 1, p, PK_REASON_OK);
+	node_bucket_set(1, PK_BUCKET_PACKETS, 0, NODE_AHEAD);
+	node_from("over the bucket of packets sent", 1, p, PK_REASON_RATE_LIMIT);
 	node_reset();
 	node_endpoint(2, &ep);
 	ep.bytes_per_s[PK_INGRESS] = 1;
 	node_endpoint_set(2, &ep);
-	for (int i = 0; i < 131072 / 1514 + 1; i++) {
-		struct pkt p = udp(WHO_A, 1000);
-
-		p.len = 1514;
-		node_run(NODE_FROM, 1, &p, NULL);
-	}
-	{
-		struct pkt p = udp(WHO_A, 1000);
-
-		p.len = 1514;
-		node_from_at("over the peer's bucket of bytes got", 1, p, 2, PK_REASON_RATE_LIMIT);
-	}
+	node_from("a packet got", 1, full, PK_REASON_OK);
+	check("of a burst of 131,072 bytes",
+	      node_bucket(2, PK_BUCKET_BYTES + PK_INGRESS) == 131072 - 1514);
+	node_bucket_set(2, PK_BUCKET_BYTES + PK_INGRESS, 1514, NODE_AHEAD);
+	node_from("as many bytes as there are", 1, full, PK_REASON_OK);
+	node_bucket_set(2, PK_BUCKET_BYTES + PK_INGRESS, 1513, NODE_AHEAD);
+	node_from_at("over the peer's bucket of bytes got", 1, full, 2, PK_REASON_RATE_LIMIT);
 }
 
-/* A's bucket of one packet a second, empty, its stamp moved by so many units of 1,024 ns. */
-static void drained(int64_t units)
+/* A's bucket of one packet a second, empty since so many milliseconds. */
+static void drained(int64_t ms)
 {
 	struct pk_endpoint ep;
-	struct pk_bucket b;
-	uint32_t slot = 1;
 
 	node_reset();
 	node_endpoint(1, &ep);
 	ep.packets_per_s[PK_EGRESS] = 1;
 	node_endpoint_set(1, &ep);
-	for (int i = 0; i < 256; i++) {
-		struct pkt p = udp(WHO_A, 1000);
-
-		node_run(NODE_FROM, 1, &p, NULL);
-	}
-	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
-	b.tokens[PK_BUCKET_PACKETS] += (uint64_t)units << 32;
-	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
+	node_bucket_set(1, PK_BUCKET_PACKETS, 0, ms);
 }
 
 /* A bucket that rested gains what its rate gives, not its whole burst. */
@@ -188,19 +186,16 @@ static void rested(void)
 	static const uint32_t seconds[] = { 2, 10, 3600 };
 
 	for (size_t s = 0; s < sizeof(seconds) / sizeof(*seconds); s++) {
-		int passed = 0;
+		uint32_t gained = seconds[s] < 256 ? seconds[s] : 256, left;
 
-		drained(-(int64_t)(seconds[s] * 1000000000ull / 1024));
-		for (int i = 0; i < 300; i++) {
-			struct pkt p = udp(WHO_A, 1000);
-
-			passed += node_run(NODE_FROM, 1, &p, NULL) != 2;
-		}
-		check("a bucket of one a second that rested",
-		      seconds[s] < 256 ? passed > 0 && passed <= (int)seconds[s] + 8
-				       : passed >= 256 && passed <= 256 + 8);
+		drained(seconds[s] * 1000 + 100);
+		node_from("a bucket of one a second that rested", 1, udp(WHO_A, 1000),
+			  PK_REASON_OK);
+		left = node_bucket(1, PK_BUCKET_PACKETS);
+		/* A long rest is counted in whole steps of 1.07 seconds. */
+		check("gained one for each second", left + 2 >= gained && left <= gained);
 	}
-	drained(100000);
+	drained(NODE_AHEAD);
 	node_from("a stamp of a CPU that is ahead is no rest", 1, udp(WHO_A, 1000),
 		  PK_REASON_RATE_LIMIT);
 }
@@ -213,7 +208,10 @@ static struct pkt arp(enum who from, uint16_t i)
 static void answers(void)
 {
 	node_reset();
-	check("answers: a burst, then no more", denied_after(arp, 600) < 600);
+	node_from("an answer", 1, arp(WHO_A, 0), PK_REASON_OK);
+	check("of a burst of 400", node_bucket(1, PK_BUCKET_ANSWERS) == 399);
+	node_bucket_set(1, PK_BUCKET_ANSWERS, 3, NODE_AHEAD);
+	check("answers: what the bucket holds, then no more", denied_after(arp, 8) == 3);
 	node_from("traffic goes on", 1, udp(WHO_A, 1000), PK_REASON_OK);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bpfobj.h"
 #include "guard.skel.h"
@@ -253,6 +254,27 @@ void node_settings(void (*edit)(struct pk_node *n))
 	bpf_map_lookup_elem(node_map("node"), &at, &n);
 	edit(&n);
 	set("node", &at, &n);
+}
+
+uint32_t node_bucket(uint32_t slot, uint32_t which)
+{
+	struct pk_bucket b;
+
+	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
+	return (uint32_t)b.tokens[which];
+}
+
+void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms)
+{
+	struct timespec now;
+	struct pk_bucket b;
+	int64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = now.tv_sec * 1000000000ll + now.tv_nsec - ms * 1000000;
+	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
+	b.tokens[which] = (uint64_t)ns >> 10 << 32 | tokens;
+	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
 }
 
 uint64_t node_flows(void)

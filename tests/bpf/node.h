@@ -98,6 +98,11 @@ int node_map(const char *name);
 void node_endpoint(uint32_t slot, struct pk_endpoint *out);
 void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
 void node_settings(void (*edit)(struct pk_node *n));
+/* What a bucket of slot holds (enum pk_bucket's places). */
+uint32_t node_bucket(uint32_t slot, uint32_t which);
+/* Lets it hold so many since so many milliseconds. NODE_AHEAD: it gains nothing for a second. */
+void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms);
+#define NODE_AHEAD (-1000)
 uint64_t node_flows(void);		   /* entries */
 int node_tail(uint32_t place, bool there); /* an entry of `programs` */
 
