@@ -59,5 +59,6 @@ void cases_verifier(void)
 	if (!check("the guard loads without the kfunc too", probe))
 		return;
 	count_all(probe->obj, "probe");
+	count_all(judge_object(), "probe"); /* reads none: it is the same */
 	pk_guard__destroy(probe);
 }

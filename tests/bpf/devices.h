@@ -51,5 +51,7 @@ struct vnet {
 
 /* Writes a frame of any length into the tap of slot. 0 or -errno. */
 int devices_tap_write(uint32_t slot, const struct vnet *vnet, const uint8_t *frame, size_t len);
+/* May a tap's writer leave UDP segmentation to the kernel? Linux 6.2 and up. */
+bool devices_tap_cuts_udp(void);
 /* What comes out of the tap of slot within so many milliseconds: its length, or -errno. */
 int devices_tap_read(uint32_t slot, struct vnet *vnet, uint8_t *frame, size_t size, int ms);

@@ -67,6 +67,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bpf-test: it loads programs; fix: sudo\n");
 		return 77;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0); /* a crash leaves what was said before it */
 	if (asked(argc, argv, "-first"))
 		node_first_failure_ends();
 	r = node_start();

@@ -93,7 +93,7 @@ bool check(const char *text, bool holds)
 
 void skip(const char *text, const char *why)
 {
-	printf("skipped: %s: %s\n", text, why);
+	printf("-- skipped: %s: %s\n", text, why);
 	n_skipped++;
 }
 
