@@ -12,6 +12,7 @@ import time
 import pytest
 from harness import EGRESS, VnetHeader, proving
 from harness.frames import GSO_TCPV4, NEEDS_CSUM
+from harness.shared import shared_node, two_of_a_tenant
 from harness.ways import WAYS, fault_of
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr, IPv6
@@ -21,15 +22,18 @@ GATEWAY_MAC = "02:70:6b:00:00:01"
 QUIET = 0.3
 
 
-@pytest.fixture(params=WAYS)
-def pair(request, make_node):
-    """Two process endpoints of one namespace: what a sends, what b sees; the metadata are read in either way."""
-    node = make_node(conf={"mode": "process"}, config={"nomad": None},
-                     fault=fault_of(request.param))
-    node.start_picketd()
-    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
-    a.tables = node.tables
-    with a.packets(vnet=True) as a.out, b.packets() as b.sniffer:
+@pytest.fixture(scope="module", params=WAYS)
+def node(request):
+    """The metadata are read in either way."""
+    with shared_node(request, conf={"mode": "process"}, config={"nomad": None},
+                     fault=fault_of(request.param)) as node:
+        yield node
+
+
+@pytest.fixture
+def pair(node):
+    """Two process endpoints of one namespace: what a sends, what b sees."""
+    with two_of_a_tenant(node) as (a, b), a.packets(vnet=True) as a.out, b.packets() as b.sniffer:
         yield a, b
 
 

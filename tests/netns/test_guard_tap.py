@@ -5,6 +5,7 @@ import struct
 import pytest
 from harness import EGRESS, INGRESS, VnetHeader, proving, wait_for
 from harness.frames import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM
+from harness.shared import shared_node, two_of_a_tenant
 from harness.ways import WAYS, fault_of, needs_udp_segments
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
@@ -16,19 +17,20 @@ TCP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 16}
 UDP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 6}
 
 
-@pytest.fixture(params=WAYS)
-def pair(request, make_node):
-    """Two endpoints of one namespace, their taps open; the metadata are read in either way."""
-    node = make_node(config={"nomad": None}, fault=fault_of(request.param))
-    node.start_picketd()
-    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
-    a.tables, a.vmm = node.tables, a.tap()
-    b.vmm = b.tap()
-    for tap in (a.vmm, b.vmm):
-        tap.drain()
-    yield a, b
-    a.vmm.close()
-    b.vmm.close()
+@pytest.fixture(scope="module", params=WAYS)
+def node(request):
+    """The metadata are read in either way."""
+    with shared_node(request, config={"nomad": None}, fault=fault_of(request.param)) as node:
+        yield node
+
+
+@pytest.fixture
+def pair(node):
+    """Two endpoints of one namespace, their taps open."""
+    with two_of_a_tenant(node) as (a, b), a.tap() as a.vmm, b.tap() as b.vmm:
+        for tap in (a.vmm, b.vmm):
+            tap.drain()
+        yield a, b
 
 
 def tcp(a, b, port=80, payload=b"", flags="S"):
@@ -128,7 +130,10 @@ def only80(pair):
         "ingress": [{"fromEndpoints": [{}], "toPorts": [{"ports": [
             {"port": "80", "protocol": "TCP"}, {"port": "80", "protocol": "UDP"}]}]}]}]})
     wait_for(lambda: a.tables.word(b.slot) != before, "the policy in force")
-    return a, b
+    yield a, b
+    before = a.tables.word(b.slot)
+    b.node.policy("only-80.json", None)
+    wait_for(lambda: a.tables.word(b.slot) != before, "the policy no more in force")
 
 
 def sum_at(frame, start, wanted):
