@@ -13,6 +13,7 @@ from .shell import TREE, Failed, build_dir, run, wait_for
 
 _KVM_CREATE_VM = 0xAE01
 _OWNER = (65534, 65534)
+_MODULES = "virtio_ring virtio failover net_failover virtio_mmio virtio_net"
 
 
 def accelerator():
@@ -32,11 +33,11 @@ def image():
     """(kernel, initramfs), made once in the cache and the build directory."""
     kernel = run([os.path.join(TREE, "tests/guest/fetch-kernel")], timeout=600).stdout.strip()
     parts = [os.path.join(TREE, "tests/guest", name) for name in
-             ("init", "dhcp", "probe", "mkinitramfs")]
+             ("mkinitramfs", "init", "dhcp", "probe")]
     initramfs = os.path.join(build_dir(), "guest", "initramfs.gz")
     if (not os.path.exists(initramfs)
             or os.path.getmtime(initramfs) < max(map(os.path.getmtime, parts))):
-        run([parts[-1], kernel, initramfs])
+        run([parts[0], kernel, initramfs, _MODULES, *parts[1:]])
     return glob.glob(os.path.join(kernel, "boot/vmlinuz-*"))[0], initramfs
 
 
@@ -51,16 +52,16 @@ def files_for(node):
     return os.path.join(directory, "vmlinuz"), os.path.join(directory, "initramfs.gz")
 
 
-def kernel_words(ip6=""):
+def kernel_words(*more, console="ttyS0"):
     """
-    The guest's kernel command line. Without tsc_early_khz one boot in twelve hangs under TCG on a
+    A kernel's command line. Without tsc_early_khz one boot in twelve hangs under TCG on a
     busy machine: the kernel measures its clock against an emulated timer, and fails.
     """
     with open("/proc/cpuinfo", encoding="ascii") as file:
         khz = next((int(float(line.split(":")[1]) * 1000) for line in file
                     if line.startswith("cpu MHz")), 2000000)
-    words = ["console=ttyS0", "reboot=t", "panic=-1", "quiet", f"tsc_early_khz={khz}"]
-    return " ".join(words + ([f"picket.ip6={ip6}"] if ip6 else []))
+    words = [f"console={console}", "reboot=t", "panic=-1", "quiet", f"tsc_early_khz={khz}"]
+    return " ".join(words + list(more))
 
 
 def command(kernel, initramfs, mac, *, accel="tcg", ip6="", tap="tap0", memory=96):
@@ -69,7 +70,7 @@ def command(kernel, initramfs, mac, *, accel="tcg", ip6="", tap="tap0", memory=9
     return ["qemu-system-x86_64", "-machine", f"microvm,accel={accel}", "-cpu", cpu,
             "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
-            "-append", kernel_words(ip6),
+            "-append", kernel_words(*([f"picket.ip6={ip6}"] if ip6 else [])),
             "-netdev", f"tap,id=n0,ifname={tap},script=no,downscript=no",
             "-device", f"virtio-net-device,netdev=n0,mac={mac}"]
 
