@@ -5,7 +5,7 @@ import os
 import uuid
 
 from . import netns
-from .shell import Failed, binary, run
+from .shell import SLOWER, Failed, binary, run
 
 
 class CniError(Failed):
@@ -27,7 +27,8 @@ class CniMixin:
         """
         o = self.options
         return {"cniVersion": o.cni_version, "name": o.network, "type": "picket",
-                "root": self.root, "pool": list(o.pool), "deadline": "20s", **o.conf, **more}
+                "root": self.root, "pool": list(o.pool), "deadline": f"{min(60, 20 * SLOWER)}s",
+                **o.conf, **more}
 
     @staticmethod
     def cni_args(alloc_id, namespace=None, job=None, group=None, **more):

@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 
-from .shell import Failed, binary, wait_for
+from .shell import SLOWER, Failed, binary, wait_for
 
 
 class _Unix(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("picketd", timeout=30)
+        super().__init__("picketd", timeout=30 * SLOWER)
         self.unix_path = path
 
     def connect(self):
@@ -76,7 +76,7 @@ class DaemonMixin:
     def kill_picketd(self, number=signal.SIGKILL):
         process, self.picketd = self.picketd, None
         process.send_signal(number)
-        process.wait(timeout=15)
+        process.wait(timeout=15 * SLOWER)
         return process.returncode
 
     def api_text(self, path, method="GET", body=None, check=True):

@@ -11,6 +11,7 @@ import struct
 import time
 
 from . import netns
+from .shell import SLOWER
 
 _TUNSETIFF = 0x400454CA
 _TUNSETOFFLOAD = 0x400454D0
@@ -117,7 +118,7 @@ class Tap:
     def _read(self):
         return os.read(self.fd, 70000)[10:]
 
-    def receive(self, want=None, timeout=2.0):
+    def receive(self, want=None, timeout=2.0 * SLOWER):
         """A frame without its vnet header, or None."""
         return _receive(self.fd, self._read, want, timeout)
 
@@ -157,7 +158,7 @@ class PacketSocket:
     def _read(self):
         return self.socket.recv(70000)[len(self.head):]
 
-    def receive(self, want=None, timeout=2.0):
+    def receive(self, want=None, timeout=2.0 * SLOWER):
         return _receive(self.socket.fileno(), self._read, want, timeout)
 
     def drain(self):

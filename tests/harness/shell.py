@@ -4,6 +4,8 @@ import os
 import subprocess
 import time
 
+# How many times slower than a real processor this machine is: bounds on waiting grow with it.
+SLOWER = int(os.environ.get("PK_SCALE", "1"))
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -25,8 +27,8 @@ def binary(name):
 
 def run(argv, *, check=True, timeout=60, stdin=None, **popen):
     """Run to the end; CompletedProcess with text. check: a status other than 0 raises Failed."""
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout,
-                          check=False, errors="replace", **popen)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True,
+                          timeout=SLOWER * timeout, check=False, errors="replace", **popen)
     if check and done.returncode:
         raise Failed(f"{' '.join(map(str, argv))}: status {done.returncode}\n"
                      f"{done.stdout[-3000:]}{done.stderr[-3000:]}")
@@ -38,11 +40,11 @@ def wait_for(condition, what, timeout=10, pause=0.02):
     What condition() answers once it is true; what: a text, or what makes one. A bound on waiting,
     never a measure of speed.
     """
-    end = time.monotonic() + timeout
+    end = time.monotonic() + SLOWER * timeout
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise Failed(f"waited {timeout} s for {what() if callable(what) else what}")
+            raise Failed(f"waited {SLOWER * timeout} s for {what() if callable(what) else what}")
         time.sleep(pause)
