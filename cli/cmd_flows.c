@@ -183,9 +183,7 @@ static void keep(struct reader *reader, const char *text)
 	char **kept = &reader->kept[reader->at++ % reader->room];
 
 	free(*kept);
-	*kept = strdup(text);
-	if (!*kept)
-		abort();
+	*kept = pk_strdup(text);
 }
 
 static int show_kept(struct reader *reader, int r);

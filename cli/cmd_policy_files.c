@@ -78,15 +78,6 @@ static void seen_done(struct seen *s)
 	free(s->paths);
 }
 
-static char *copy(const char *text)
-{
-	char *p = strdup(text);
-
-	if (!p)
-		abort();
-	return p;
-}
-
 static void remember(struct seen *s, const struct pk_document *doc)
 {
 	if (s->n == s->room) {
@@ -96,8 +87,8 @@ static void remember(struct seen *s, const struct pk_document *doc)
 		if (!s->names || !s->paths)
 			abort();
 	}
-	s->names[s->n] = copy(doc->name);
-	s->paths[s->n++] = copy(doc->path);
+	s->names[s->n] = pk_strdup(doc->name);
+	s->paths[s->n++] = pk_strdup(doc->path);
 }
 
 /* A directory's documents are one source: a name is taken once. */

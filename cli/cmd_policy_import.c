@@ -79,9 +79,7 @@ static int add_source(struct run *run, const char *path, struct pk_err *err)
 	if (r < 0)
 		return r;
 	run->n++;
-	source->path = strdup(strcmp(path, "-") ? path : "stdin");
-	if (!source->path)
-		abort();
+	source->path = pk_strdup(strcmp(path, "-") ? path : "stdin");
 	if (pk_yaml_is(source->path, source->text))
 		read_yaml(run, source);
 	if (!source->is_yaml)

@@ -328,11 +328,6 @@ int cli_list(const struct cli *cli, const struct pk_json *array, const struct cl
 	return CLI_OK;
 }
 
-void cli_heading(const struct cli *cli, const char *title)
-{
-	printf("\n%s%s%s\n", cli_color(cli, CLI_BOLD), title, cli_color(cli, CLI_PLAIN));
-}
-
 void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct cli_pair *pairs)
 {
 	size_t width = 0;

@@ -31,7 +31,6 @@ struct cli_pair {
 };
 /* `Title = value`, aligned; lists with ", "; null and absent "<none>". pairs ends with {0}. */
 void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct cli_pair *pairs);
-void cli_heading(const struct cli *cli, const char *title);
 
 /* The member at "a.b"; NULL where absent. */
 const struct pk_json *cli_member(const struct pk_json *object, const char *path);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "add.h"
+#include "addr.h"
 #include "fault.h"
 #include "ipam.h"
 #include "own.h"
@@ -226,12 +227,11 @@ static void make_mac(struct cni_add *add)
 /* The gateway's MAC lies in the same 32 bits: no endpoint gets it. */
 static void settle_macs(struct cni_add *add)
 {
-	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
 
 	make_mac(add);
-	if (!memcmp(add->rec.mac, gateway, 6))
+	if (!memcmp(add->rec.mac, pk_gateway_mac, 6))
 		add->rec.mac[5] ^= 2;
-	memcpy(add->rec.host_mac, gateway, 6);
+	memcpy(add->rec.host_mac, pk_gateway_mac, 6);
 }
 
 /* The link's MTU, within what this release carries. */
@@ -263,15 +263,6 @@ static int settle_mtu(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-static char *copy(const char *text)
-{
-	char *s = text ? strdup(text) : NULL;
-
-	if (text && !s)
-		abort();
-	return s;
-}
-
 /* A tap without owner and group is anyone's. Owner 0 beside a group would demand both of an opener.
  */
 static uint32_t tap_owner(int64_t owner, int64_t group)
@@ -295,7 +286,7 @@ static int settle_tap(struct cni_add *add, struct pk_err *err)
 	rec->tap_group = group >= 0 ? (uint32_t)group : UINT32_MAX;
 	if (conf->process)
 		return 0;
-	rec->tap = copy(cni_tap_name(args));
+	rec->tap = pk_strdup(cni_tap_name(args));
 	if (!strcmp(rec->tap, add->call->env.ifname)) {
 		pk_fail(err, 0, "the tap and the interface are both to be called \"%s\"", rec->tap);
 		pk_fix(err, 0, "use another CNI_IFNAME, such as eth0");
@@ -345,7 +336,7 @@ static char *now_text(void)
 
 	gmtime_r(&now, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return copy(text);
+	return pk_strdup(text);
 }
 
 static void copy_names(struct cni_add *add)
@@ -353,15 +344,15 @@ static void copy_names(struct cni_add *add)
 	const struct cni_call *call = add->call;
 	struct pk_record *rec = &add->rec;
 
-	rec->container_id = copy(call->env.container_id);
-	rec->ifname = copy(call->env.ifname);
-	rec->netns = copy(call->env.netns);
-	rec->network = copy(call->conf.name);
-	rec->version = copy(cni_version_name(call->conf.version));
-	rec->labels = copy(add->set->text);
-	rec->tenant_name = copy(add->args.tenant_name);
-	rec->job = copy(add->args.job);
-	rec->group = copy(add->args.group);
+	rec->container_id = pk_strdup(call->env.container_id);
+	rec->ifname = pk_strdup(call->env.ifname);
+	rec->netns = pk_strdup(call->env.netns);
+	rec->network = pk_strdup(call->conf.name);
+	rec->version = pk_strdup(cni_version_name(call->conf.version));
+	rec->labels = pk_strdup(add->set->text);
+	rec->tenant_name = pk_strdup(add->args.tenant_name);
+	rec->job = pk_strdup(add->args.job);
+	rec->group = pk_strdup(add->args.group);
 	rec->created = now_text();
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "args.h"
+#include "addr.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -71,10 +72,10 @@ static int take_tap_name(struct cni_args *args, const char *value, struct pk_err
 
 static int take_mac(struct cni_args *args, const char *value, struct pk_err *err)
 {
-	static const uint8_t gateway[6] = PK_GATEWAY_MAC, zero[6];
+	static const uint8_t zero[6];
 
 	if (pk_mac_parse(value, args->mac) < 0 || args->mac[0] & 1 ||
-	    !memcmp(args->mac, gateway, 6) || !memcmp(args->mac, zero, 6))
+	    !memcmp(args->mac, pk_gateway_mac, 6) || !memcmp(args->mac, zero, 6))
 		return refuse(err, pk_fail(err, 0,
 					   "CNI_ARGS: picket.mac=\"%.40s\" is no unicast MAC "
 					   "that an endpoint may have",

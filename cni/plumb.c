@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plumb.h"
+#include "addr.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@
 #define PAIRS_TRIED 64 /* even ifindexes looked at for eth0 and tap0 */
 #define LOOPBACK    1
 
-static const uint8_t gateway_mac[6] = PK_GATEWAY_MAC;
 static const union pk_addr gateway6 = { .b = { 0xfe, 0x80, [15] = 1 } };
 
 int cni_plumb_open(struct cni_plumb *p, struct pk_err *err)
@@ -301,7 +301,7 @@ static void default_route(struct pk_nl *nl, uint32_t ifindex, const union pk_add
 	if (!route.to.v6)
 		route.to.addr = pk_addr_from4(0);
 
-	pk_nl_neigh(nl, ifindex, via, gateway_mac);
+	pk_nl_neigh(nl, ifindex, via, pk_gateway_mac);
 	pk_nl_route(nl, &route);
 }
 

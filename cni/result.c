@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "result.h"
+#include "addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -227,7 +228,6 @@ static void add_family(struct pk_jw *w, const struct cni_attachment *a, bool v6)
 
 void cni_driver_file(const struct cni_attachment *a, struct pk_str *out)
 {
-	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
 	struct pk_jw w = { .out = out, .indent = 2 };
 	char mac[PK_MAC_TEXT], ip[512];
 
@@ -243,7 +243,7 @@ void cni_driver_file(const struct cni_attachment *a, struct pk_str *out)
 		add_family(&w, a, false);
 	if (!pk_addr_is_zero(&a->ipv6))
 		add_family(&w, a, true);
-	pk_jw_string(&w, "gatewayMac", pk_mac_format(gateway, mac));
+	pk_jw_string(&w, "gatewayMac", pk_mac_format(pk_gateway_mac, mac));
 	pk_jw_open(&w, "dns", '{');
 	add_dns_lists(&w, a->dns, "servers");
 	pk_jw_close(&w, '}');

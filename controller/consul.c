@@ -172,9 +172,7 @@ struct pk_kv_reader *pk_kv_reader_new(const char *prefix, const struct pk_kv_bud
 {
 	struct pk_kv_reader *r = pk_alloc(sizeof(*r));
 
-	r->prefix = strdup(prefix);
-	if (!r->prefix)
-		abort();
+	r->prefix = pk_strdup(prefix);
 	r->budget = *budget;
 	r->stream = pk_stream_new(&table, on_event, r);
 	return r;

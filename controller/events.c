@@ -100,11 +100,6 @@ void pk_events_stats(const struct pk_events *e, struct pk_events_stats *out)
 	*out = e->stats;
 }
 
-bool pk_events_is_open(const struct pk_events *e)
-{
-	return e->ring != NULL;
-}
-
 static struct pk_flow_lost lost_now(struct pk_events *e, uint64_t events, const char *cause,
 				    uint64_t since_ms)
 {

@@ -27,7 +27,6 @@ void pk_events_free(struct pk_events *events);
 void pk_events_set_log(struct pk_events *events, struct pk_flowlog *log);
 /* Begins to read the pinned ring; again after a new load of the maps. -errno: not there. */
 int pk_events_open(struct pk_events *events, const char *pin, struct pk_err *err);
-bool pk_events_is_open(const struct pk_events *events);
 /* One record as the ring would give it; a record that isn't one is counted as lost. */
 void pk_events_take(struct pk_events *events, const void *data, size_t size);
 /* Answers GET /v1/flows: the last lines, then, where follow, what comes. */

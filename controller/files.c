@@ -57,9 +57,7 @@ static struct seen *seen_of(struct pk_files *f, const char *name)
 	if (s)
 		return s;
 	s = pk_alloc(sizeof(*s));
-	s->name = strdup(name);
-	if (!s->name)
-		abort();
+	s->name = pk_strdup(name);
 	HASH_ADD_KEYPTR(hh, f->seen, s->name, strlen(s->name), s);
 	return s;
 }

@@ -31,9 +31,7 @@ struct pk_flowlog *pk_flowlog_new(const char *path, uint64_t max_size, unsigned 
 	struct pk_flowlog *log = pk_alloc(sizeof(*log));
 
 	*log = (struct pk_flowlog){ .max_size = max_size, .keep = keep, .fd = -1 };
-	log->path = strdup(path);
-	if (!log->path)
-		abort();
+	log->path = pk_strdup(path);
 	return log;
 }
 

@@ -314,13 +314,8 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 
 void pk_url_add(struct pk_str *url, const char *text, const char *keep)
 {
-	static const char plain[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+	own_str plain = { 0 };
 
-	for (; *text; text++) {
-		if (strchr(plain, *text) || (keep && strchr(keep, *text)))
-			pk_str_addn(url, text, 1);
-		else
-			pk_str_addf(url, "%%%02X", (unsigned char)*text);
-	}
+	pk_str_addf(&plain, "-._~%s", keep ? keep : "");
+	pk_str_add_percent(url, text, plain.text);
 }

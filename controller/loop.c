@@ -188,11 +188,6 @@ void pk_timer_clear(struct pk_timer *t)
 	evtimer_del(t->event);
 }
 
-bool pk_timer_pending(const struct pk_timer *t)
-{
-	return evtimer_pending(t->event, NULL) != 0;
-}
-
 void pk_timer_free(struct pk_timer *t)
 {
 	if (!t)

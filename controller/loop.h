@@ -42,7 +42,6 @@ void pk_timer_set(struct pk_timer *timer, uint64_t ms);
 /* Keeps an earlier time that is already set. */
 void pk_timer_hurry(struct pk_timer *timer, uint64_t ms);
 void pk_timer_clear(struct pk_timer *timer);
-bool pk_timer_pending(const struct pk_timer *timer);
 void pk_timer_free(struct pk_timer *timer);
 
 /* Calls fn while fd is readable. The descriptor stays its owner's. */

@@ -83,9 +83,7 @@ struct pk_node_reader *pk_node_reader_new(const char *name)
 {
 	struct pk_node_reader *r = pk_alloc(sizeof(*r));
 
-	r->name = strdup(name);
-	if (!r->name)
-		abort();
+	r->name = pk_strdup(name);
 	r->stream = pk_stream_new(&table, on_event, r);
 	return r;
 }

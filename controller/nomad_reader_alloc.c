@@ -77,15 +77,6 @@ void reading_refuse(struct reading *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static char *copy(const char *text)
-{
-	char *p = strdup(text);
-
-	if (!p)
-		abort();
-	return p;
-}
-
 void *reading_grow(void *list, size_t *n, size_t size)
 {
 	if ((*n & (*n - 1)) == 0) {
@@ -116,7 +107,7 @@ void reading_text(struct reading *r, char **to, const char *key, const struct pk
 	if (!charge(r, e->len))
 		return;
 	free(*to);
-	*to = copy(e->text);
+	*to = pk_strdup(e->text);
 }
 
 void reading_status(struct reading *r, const struct pk_stream_event *e)
@@ -152,7 +143,7 @@ static struct pk_alloc_meta *add_label(struct reading *r, struct labels *l, cons
 		return NULL;
 	l->list = reading_grow(l->list, &l->n, sizeof(*l->list));
 	at = &l->list[l->n - 1];
-	at->key = copy(key);
+	at->key = pk_strdup(key);
 	return at;
 }
 
@@ -177,7 +168,7 @@ void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_ev
 	at = add_label(r, l, e->key, strlen(e->key) + e->len);
 	if (!at)
 		return;
-	at->value = copy(e->text);
+	at->value = pk_strdup(e->text);
 	at->unknown = is_interpolated(e->text);
 }
 
@@ -227,7 +218,7 @@ void reading_check_end(struct reading *r)
 		return;
 	}
 	s->checks = reading_grow(s->checks, &s->n_checks, sizeof(char *));
-	s->checks[s->n_checks - 1] = port ? PK_MOVE(port, NULL) : copy("");
+	s->checks[s->n_checks - 1] = port ? PK_MOVE(port, NULL) : pk_strdup("");
 }
 
 static void add_check(struct reading *r, const char *port)
@@ -245,7 +236,7 @@ static void add_check(struct reading *r, const char *port)
 	if (!charge(r, strlen(port)))
 		return;
 	g->checks = reading_grow(g->checks, &g->n_checks, sizeof(char *));
-	g->checks[g->n_checks - 1] = copy(port);
+	g->checks[g->n_checks - 1] = pk_strdup(port);
 }
 
 /* A check's port is its own, else its service's. */
@@ -389,10 +380,10 @@ void reading_alloc_end(struct reading *r)
 		take_checks(a, group);
 		if (!a->job || !*a->job) {
 			free(a->job);
-			a->job = copy(a->job_id);
+			a->job = pk_strdup(a->job_id);
 		}
-		a->region = a->region ?: copy("");
-		a->node = a->node ?: copy("");
+		a->region = a->region ?: pk_strdup("");
+		a->node = a->node ?: pk_strdup("");
 		pk_alloc_encode(a, &text);
 		pk_hash128(text.text ?: "", text.len, a->hash);
 	}

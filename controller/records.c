@@ -39,11 +39,7 @@ struct pk_records {
 
 static char *copy(const char *text)
 {
-	char *p = text && *text ? strdup(text) : NULL;
-
-	if (text && *text && !p)
-		abort();
-	return p;
+	return text && *text ? pk_strdup(text) : NULL;
 }
 
 static char *key_of(const char *container_id, const char *ifname)

@@ -155,9 +155,7 @@ static void shut(struct pk_upkeep *u, struct pk_nl *nl, const struct pk_local_en
 	if (!u->shut)
 		abort();
 	at = &u->shut[u->n_shut++];
-	at->key = strdup(m->key);
-	if (!at->key)
-		abort();
+	at->key = pk_strdup(m->key);
 	snprintf(at->why, sizeof(at->why), "%s is closed: %.200s", m->device, why->text);
 }
 

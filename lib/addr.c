@@ -8,6 +8,10 @@
 
 #include "str.h"
 
+#include "picket/limits.h"
+
+const uint8_t pk_gateway_mac[6] = PK_GATEWAY_MAC;
+
 union pk_addr pk_addr_from4(__be32 v4)
 {
 	union pk_addr a = { .w = { 0, 0, htonl(0xffff), v4 } };

@@ -9,6 +9,9 @@
 #define PK_ADDR_TEXT 64 /* room for any address or prefix */
 #define PK_MAC_TEXT  18
 
+/* PK_GATEWAY_MAC as bytes. */
+extern const uint8_t pk_gateway_mac[6];
+
 struct pk_prefix {
 	union pk_addr
 		addr; /* host bits as given: pk_prefix_parse keeps them, pk_prefix_mask clears */

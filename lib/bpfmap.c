@@ -116,19 +116,6 @@ int pk_map_set_many(int map, const void *keys, const void *values, size_t n, siz
 	return -errno;
 }
 
-/* One that is gone already is as good as deleted; a batch would stop there. */
-int pk_map_delete_many(int map, const void *keys, size_t n)
-{
-	struct pk_map_info info = { 0 };
-	int r = pk_map_info(map, &info);
-
-	for (size_t i = 0; i < n && r == 0; i++) {
-		r = pk_map_delete(map, (const char *)keys + i * info.key_size);
-		r = r == -ENOENT ? 0 : r;
-	}
-	return r;
-}
-
 int pk_cpus(void)
 {
 	int n = libbpf_num_possible_cpus();

@@ -61,7 +61,6 @@ int pk_map_next(int map, const void *key,
  * written, also on failure.
  */
 int pk_map_set_many(int map, const void *keys, const void *values, size_t n, size_t *done);
-int pk_map_delete_many(int map, const void *keys, size_t n);
 
 /*
  * Entries from index `first` on of an array (per CPU: as the kernel lays them out, pk_cpus() values

@@ -167,16 +167,11 @@ int pk_ctl_ok(const struct pk_ctl_request *q, struct pk_ctl_answer *answer, stru
 int pk_ctl_encode(char *to, size_t room, const char *text)
 {
 	size_t at = strlen(to);
+	own_str encoded = { 0 };
 
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (at + 4 > room)
-			return -ENAMETOOLONG;
-		if (isalnum(c) || strchr("-._~", c))
-			at += (size_t)sprintf(to + at, "%c", c);
-		else
-			at += (size_t)sprintf(to + at, "%%%02X", c);
-	}
+	pk_str_add_percent(&encoded, text, "-._~");
+	if (at + encoded.len >= room)
+		return -ENAMETOOLONG;
+	strcpy(to + at, encoded.len ? encoded.text : "");
 	return 0;
 }

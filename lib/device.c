@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device.h"
+#include "addr.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,9 +27,9 @@ uint32_t pk_host_slot(const char *name)
 
 uint32_t pk_host_end_slot(const struct pk_nl_link *link)
 {
-	static const uint8_t mac[6] = PK_GATEWAY_MAC;
 
-	if (strcmp(link->kind, "veth") != 0 || memcmp(link->mac, mac, sizeof(mac)) != 0)
+	if (strcmp(link->kind, "veth") != 0 ||
+	    memcmp(link->mac, pk_gateway_mac, sizeof(pk_gateway_mac)) != 0)
 		return 0;
 	return pk_host_slot(link->name);
 }

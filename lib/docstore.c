@@ -23,17 +23,12 @@
 
 static void encode(struct pk_str *out, const char *text)
 {
-	for (const char *p = text; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			     (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-			     (c == '.' && p != text);
-
-		if (plain)
-			pk_str_addn(out, p, 1);
-		else
-			pk_str_addf(out, "%%%02X", c);
+	/* No name begins with a dot. */
+	if (*text == '.') {
+		pk_str_add(out, "%2E");
+		text++;
 	}
+	pk_str_add_percent(out, text, "-_.");
 }
 
 static int hex(char c)

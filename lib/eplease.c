@@ -13,12 +13,9 @@
 
 struct pk_lease_dir pk_leases_now(const struct pk_paths *paths)
 {
-	struct pk_lease_dir dir = { .path = paths->leases, .marks = paths->pools };
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	dir.now_s = (uint64_t)ts.tv_sec;
-	return dir;
+	return (struct pk_lease_dir){ .path = paths->leases,
+				      .marks = paths->pools,
+				      .now_s = pk_boot_seconds() };
 }
 
 static int take_again(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,

@@ -24,6 +24,14 @@ uint64_t pk_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t pk_boot_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
 int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *err)
 {
 	PK_OWN(pk_str_done) struct pk_str s = { .cap = cap + 2 };

@@ -32,4 +32,5 @@ int pk_fs_mkdirs(const char *path, mode_t mode, struct pk_err *err);
  */
 int pk_fs_lock(const char *path, uint64_t deadline_ns, int *fd, struct pk_err *err);
 
-uint64_t pk_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t pk_now_ns(void);	/* CLOCK_MONOTONIC */
+uint64_t pk_boot_seconds(void); /* CLOCK_BOOTTIME, which goes on while the machine sleeps */

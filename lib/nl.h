@@ -58,7 +58,6 @@ void pk_nl_veth(struct pk_nl *nl, const struct pk_nl_veth *veth);
 void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex); /* no link-local of the kernel's own */
 void pk_nl_up(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_down(struct pk_nl *nl, uint32_t ifindex);
-void pk_nl_mac(struct pk_nl *nl, uint32_t ifindex, const uint8_t mac[6]);
 void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu);
 void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
 /*
@@ -190,7 +189,3 @@ struct pk_nl_addr_info {
 /* A link's addresses in the kernel's order, IPv4 before IPv6; caller frees. */
 int pk_nl_addrs(struct pk_nl *nl, uint32_t ifindex, struct pk_nl_addr_info **list, size_t *n,
 		struct pk_err *err);
-
-/* A neighbour entry: 0 and its MAC, whether permanent; -ENOENT. */
-int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t mac[6],
-		    bool *permanent, struct pk_err *err);

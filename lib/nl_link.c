@@ -87,14 +87,6 @@ void pk_nl_down(struct pk_nl *nl, uint32_t ifindex)
 	pk_nl_push(nl, change(ifindex, 0, IFF_UP), "link %u down", ifindex);
 }
 
-void pk_nl_mac(struct pk_nl *nl, uint32_t ifindex, const uint8_t mac[6])
-{
-	struct nl_msg *msg = change(ifindex, 0, 0);
-
-	put_mac(msg, mac);
-	pk_nl_push(nl, msg, "MAC of link %u", ifindex);
-}
-
 void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu)
 {
 	struct nl_msg *msg = change(ifindex, 0, 0);

@@ -100,48 +100,6 @@ void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
 	pk_nl_push(nl, msg, "neighbour %s on link %u", pk_addr_format(addr, text), ifindex);
 }
 
-struct neigh {
-	uint8_t mac[6];
-	bool permanent, found;
-};
-
-static void read_neigh(void *arg, struct nlmsghdr *h)
-{
-	struct nlattr *tb[NDA_MAX + 1];
-	const struct ndmsg *body = nlmsg_data(h);
-	struct neigh *neigh = arg;
-
-	if (h->nlmsg_type != RTM_NEWNEIGH || nlmsg_parse(h, sizeof(*body), tb, NDA_MAX, NULL) < 0 ||
-	    !tb[NDA_LLADDR] || nla_len(tb[NDA_LLADDR]) != 6)
-		return;
-	memcpy(neigh->mac, nla_data(tb[NDA_LLADDR]), 6);
-	neigh->permanent = body->ndm_state & NUD_PERMANENT;
-	neigh->found = true;
-}
-
-int pk_nl_neigh_get(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t mac[6],
-		    bool *permanent, struct pk_err *err)
-{
-	struct ndmsg body = { .ndm_family = family_of(addr), .ndm_ifindex = (int)ifindex };
-	struct nl_msg *msg = pk_nl_message(RTM_GETNEIGH, 0, &body, sizeof(body));
-	struct neigh neigh = { 0 };
-	char text[PK_ADDR_TEXT];
-	int r;
-
-	pk_nl_put_addr(msg, NDA_DST, addr);
-	r = pk_nl_ask(nl, msg, read_neigh, &neigh);
-	if (r == 0 && !neigh.found)
-		r = -ENOENT;
-	if (r < 0)
-		return pk_code(err,
-			       pk_fail(err, -r, "neighbour %s on link %u",
-				       pk_addr_format(addr, text), ifindex),
-			       PK_CODE_KERNEL);
-	memcpy(mac, neigh.mac, 6);
-	*permanent = neigh.permanent;
-	return 0;
-}
-
 struct routes {
 	struct pk_nl_route_info *list;
 	size_t n, room;

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PK_OWN(fn) __attribute__((cleanup(fn)))
@@ -53,4 +54,13 @@ static inline void *pk_alloc(size_t size)
 	if (!p)
 		abort();
 	return p;
+}
+/* The caller's copy; NULL of NULL. */
+static inline char *pk_strdup(const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		abort();
+	return copy;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "selftest.h"
+#include "addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,13 +23,12 @@
 /* A guest's packet: its own MAC, to the gateway, IPv4, no options, nothing behind it. */
 static void make_frame(const struct pk_selftest *test, uint8_t frame[FRAME])
 {
-	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
 	static const uint8_t ip[20] = {
 		0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59
 	}; /* 59: no next header */
 
 	memset(frame, 0, FRAME);
-	memcpy(frame, gateway, 6);
+	memcpy(frame, pk_gateway_mac, 6);
 	memcpy(frame + 6, test->mac, 6);
 	frame[12] = ETH_P_IP >> 8;
 	frame[13] = ETH_P_IP & 0xff;
@@ -140,6 +140,6 @@ int pk_selftest_eth(const struct pk_selftest *test, uint32_t ifindex, struct pk_
 	if (fd < 0)
 		return pk_code(err, pk_fail(err, errno, "self-test: packet socket"),
 			       PK_CODE_KERNEL);
-	memcpy(eth.to.sll_addr, (const uint8_t[])PK_GATEWAY_MAC, 6);
+	memcpy(eth.to.sll_addr, pk_gateway_mac, 6);
 	return run(test, to_eth, &eth, err);
 }

@@ -147,6 +147,20 @@ void pk_str_add_escaped(struct pk_str *s, const char *text)
 	}
 }
 
+void pk_str_add_percent(struct pk_str *s, const char *text, const char *keep)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			     (c >= '0' && c <= '9') || strchr(keep, c);
+
+		if (plain)
+			pk_str_addn(s, text, 1);
+		else
+			pk_str_addf(s, "%%%02X", c);
+	}
+}
+
 int pk_parse_u64(const char *text, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;

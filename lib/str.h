@@ -28,6 +28,9 @@ void pk_str_add_escaped(struct pk_str *s, const char *text);
 /* Whole-string decimal, no sign, no blanks: 0 or -EINVAL / -ERANGE. */
 int pk_parse_u64(const char *text, uint64_t max, uint64_t *out);
 
+/* Percent-encoded but for letters, digits and the characters of keep. */
+void pk_str_add_percent(struct pk_str *s, const char *text, const char *keep);
+
 /* Edit distance up to 3 for "did you mean"; NULL if nothing is near. Names ends with NULL. */
 const char *pk_nearest(const char *word, const char *const *names);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fault.h"
+#include "fs.h"
 #include "own.h"
 #include "rcu.h"
 #include "tables.h"
@@ -17,14 +18,6 @@
 
 /* A claim that nobody finished in this time is a dead process's. */
 #define CLAIM_S 120
-
-static uint64_t boot_seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec;
-}
 
 static struct pk_rule_set *read_all(const struct pk_bpf *bpf)
 {
@@ -76,7 +69,7 @@ static bool is_free(const struct pk_rule_set *entry)
 {
 	if (!(entry->entries & PK_RULE_SET_CLAIM))
 		return !entry->entries;
-	return entry->digest[1] && boot_seconds() - entry->digest[0] > CLAIM_S;
+	return entry->digest[1] && pk_boot_seconds() - entry->digest[0] > CLAIM_S;
 }
 
 static int no_room(struct pk_err *err, const char *what, size_t used, size_t size)
@@ -92,7 +85,7 @@ static int claim(struct pk_bpf *bpf, const struct pk_rule_set *all, size_t n, ui
 		 struct pk_err *err)
 {
 	struct pk_rule_set mark = { .entries = PK_RULE_SET_CLAIM | (uint32_t)n,
-				    .digest = { boot_seconds(), 1 } };
+				    .digest = { pk_boot_seconds(), 1 } };
 	uint32_t found = 0;
 	size_t used = 0;
 	struct pk_map_info info;
@@ -292,7 +285,7 @@ static int retire(struct pk_bpf *bpf, uint32_t rule_set, struct pk_rule_set *was
 		return pk_fail(err, EBUSY, "rule set %u is still named", rule_set);
 	gone = *was;
 	gone.entries |= PK_RULE_SET_CLAIM;
-	gone.digest[0] = boot_seconds();
+	gone.digest[0] = pk_boot_seconds();
 	gone.digest[1] = 1;
 	return write_entry(bpf, rule_set, &gone, err);
 }

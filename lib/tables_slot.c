@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fault.h"
+#include "fs.h"
 #include "flows.h"
 #include "own.h"
 #include "str.h"
@@ -23,14 +24,6 @@
  * for a while after each.
  */
 #define STAMP_OWNER (~(uint64_t)UINT16_MAX)
-
-static uint16_t boot_seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint16_t)ts.tv_sec;
-}
 
 static uint64_t owner_hash(const char *owner)
 {
@@ -57,7 +50,7 @@ bool pk_slot_taken(const struct pk_bpf *bpf, uint32_t slot)
 
 uint32_t pk_slot_age(const struct pk_bpf *bpf, uint32_t slot)
 {
-	return (uint16_t)(boot_seconds() - (uint16_t)stamp_of(bpf, slot));
+	return (uint16_t)(pk_boot_seconds() - stamp_of(bpf, slot));
 }
 
 uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after)
@@ -112,8 +105,8 @@ int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, ui
 			    PK_CODE_CAPACITY);
 		return pk_fix(err, r, PK_FIX_CAPACITY ", or picket sweep");
 	}
-	__atomic_store_n(&bpf->endpoints[found].owner, owner_hash(owner) | boot_seconds(),
-			 __ATOMIC_SEQ_CST);
+	__atomic_store_n(&bpf->endpoints[found].owner,
+			 owner_hash(owner) | (uint16_t)pk_boot_seconds(), __ATOMIC_SEQ_CST);
 	pk_fault("slot-taken");
 	*slot = found;
 	return 0;

@@ -11,15 +11,6 @@
 #include "picket/limits.h"
 #include "str.h"
 
-static char *dup_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 static void *dup_array(const void *from, size_t bytes)
 {
 	void *p;
@@ -161,7 +152,7 @@ void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep)
 		ident_drop(engine, e->ident, e->ep->local);
 	} else {
 		e = pk_alloc(sizeof(*e));
-		e->key = dup_text(ep->key);
+		e->key = pk_strdup(ep->key);
 		HASH_ADD_KEYPTR(hh, engine->endpoints, e->key, strlen(e->key), e);
 	}
 	pk_world_put(engine->world, ep);
@@ -222,7 +213,7 @@ struct base *base_of_labels(struct pk_engine *engine, const char *name,
 {
 	struct base *b = pk_alloc(sizeof(*b));
 
-	b->name = dup_text(name);
+	b->name = pk_strdup(name);
 	b->self.labels = pk_label_set_copy(labels);
 	b->self.is_base = true;
 	if (labels->tenant_name)

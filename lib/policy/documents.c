@@ -57,9 +57,7 @@ static void index_in(struct pk_engine *engine, const char *tenant_name, struct r
 	HASH_FIND_STR(engine->by_namespace, tenant_name, s);
 	if (!s) {
 		s = pk_alloc(sizeof(*s));
-		s->name = strdup(tenant_name);
-		if (!s->name)
-			abort();
+		s->name = pk_strdup(tenant_name);
 		HASH_ADD_KEYPTR(hh, engine->by_namespace, s->name, strlen(s->name), s);
 	}
 	if (!s->rules.n || s->rules.at[s->rules.n - 1] != r)

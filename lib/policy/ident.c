@@ -6,15 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static char *dup_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 struct tenant *tenant_take(struct pk_engine *engine, const char *name)
 {
 	struct tenant *t;
@@ -22,7 +13,7 @@ struct tenant *tenant_take(struct pk_engine *engine, const char *name)
 	HASH_FIND_STR(engine->tenants, name, t);
 	if (!t) {
 		t = pk_alloc(sizeof(*t));
-		t->name = dup_text(name);
+		t->name = pk_strdup(name);
 		pk_tenant_hash(name, t->hash.h);
 		t->labels = pk_label_set_of_tenant(name);
 		HASH_ADD_KEYPTR(hh, engine->tenants, t->name, strlen(t->name), t);
@@ -101,7 +92,7 @@ static void copy_ports(const struct pk_engine *engine, const struct pk_world_end
 		if (!is_named(engine, ep->ports[i].name))
 			continue;
 		ident->ports[ident->n_ports] = ep->ports[i];
-		ident->ports[ident->n_ports++].name = dup_text(ep->ports[i].name);
+		ident->ports[ident->n_ports++].name = pk_strdup(ep->ports[i].name);
 	}
 }
 

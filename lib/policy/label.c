@@ -10,15 +10,6 @@
 #define NAMESPACE "nomad:namespace"
 #define INIT	  "reserved:init"
 
-static char *dup_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 static void *grow(void *array, size_t n, size_t size)
 {
 	void *p = array;
@@ -35,7 +26,7 @@ struct pk_label_set *pk_label_set_new(void)
 {
 	struct pk_label_set *set = pk_alloc(sizeof(*set));
 
-	set->text = dup_text("");
+	set->text = pk_strdup("");
 	return set;
 }
 
@@ -43,13 +34,13 @@ void pk_label_set_add(struct pk_label_set *set, const char *key, const char *val
 {
 	set->known = grow(set->known, set->n_known, sizeof(*set->known));
 	set->known[set->n_known++] =
-		(struct pk_label){ .key = dup_text(key), .value = dup_text(value) };
+		(struct pk_label){ .key = pk_strdup(key), .value = pk_strdup(value) };
 }
 
 void pk_label_set_add_unknown(struct pk_label_set *set, const char *name)
 {
 	set->unknown = grow(set->unknown, set->n_unknown, sizeof(*set->unknown));
-	set->unknown[set->n_unknown++] = dup_text(name);
+	set->unknown[set->n_unknown++] = pk_strdup(name);
 }
 
 void pk_label_set_free(struct pk_label_set *set)
@@ -242,7 +233,7 @@ static int parse_unknown(const struct pk_json *names, struct pk_label_set *set)
 static void split_raw(const char *raw, const char *value, struct pk_label_set *set)
 {
 	size_t skip = 0;
-	own_mem char *copy = dup_text(value);
+	own_mem char *copy = pk_strdup(value);
 	char *p = copy;
 
 	for (const char *r = raw; *r && *r != '='; r++)

@@ -341,9 +341,7 @@ struct program *program_get(struct pk_engine *engine, struct ident *subject)
 	for (int dir = 0; dir < 2; dir++)
 		fill_side(&p->side[dir], &g, dir, subject);
 	if (subject->labels->tenant_name && (p->side[0].selective || p->side[1].selective)) {
-		p->tenant_name = strdup(subject->labels->tenant_name);
-		if (!p->tenant_name)
-			abort();
+		p->tenant_name = pk_strdup(subject->labels->tenant_name);
 	}
 	p->key = program_key(p, subject);
 	HASH_FIND(hh, engine->programs, &p->key, sizeof(p->key), found);

@@ -47,15 +47,6 @@ bool pk_is_protected(const union pk_addr *addr)
 	return false;
 }
 
-static char *dup_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 /* One more element at the end of *array, zeroed. */
 static void *append(void *array, size_t *n, size_t size)
 {
@@ -73,7 +64,7 @@ struct pk_world_endpoint *pk_world_endpoint_new(const char *key)
 {
 	struct pk_world_endpoint *ep = pk_alloc(sizeof(*ep));
 
-	ep->key = dup_text(key);
+	ep->key = pk_strdup(key);
 	return ep;
 }
 
@@ -102,7 +93,7 @@ void pk_world_endpoint_add_port(struct pk_world_endpoint *ep, const char *name, 
 {
 	struct pk_port_label *p = append(&ep->ports, &ep->n_ports, sizeof(*p));
 
-	*p = (struct pk_port_label){ .name = dup_text(name), .proto = proto, .port = port };
+	*p = (struct pk_port_label){ .name = pk_strdup(name), .proto = proto, .port = port };
 }
 
 void pk_world_endpoint_add_check(struct pk_world_endpoint *ep, uint8_t proto, uint16_t port)
@@ -137,7 +128,7 @@ void pk_world_endpoint_add_name(struct pk_world_endpoint *ep, const char *name,
 			found = &ep->names[i];
 	if (!found) {
 		found = append(&ep->names, &ep->n_names, sizeof(*found));
-		found->name = dup_text(name);
+		found->name = pk_strdup(name);
 	}
 	p = append(&found->addresses, &found->n_addresses, sizeof(*p));
 	*p = *addr;

@@ -241,13 +241,15 @@ static void test_endpoint_life(void **state)
 static void test_the_label_set_is_read_anew(void **state)
 {
 	struct pk_labels_want want = { .hash = { 31, 1 }, .tenant = { 32, 1 } };
-	own_image *old_image = image_of(100, 2), *new_image = image_of(200, 2);
+	own_image *old_image = NULL, *new_image = NULL;
 	uint32_t slot, old, new;
 	struct pk_err err = { 0 };
 	struct opened o;
 
 	(void)state;
 	NEED_ROOM();
+	old_image = image_of(100, 2);
+	new_image = image_of(200, 2);
 	slot = take("anew@eth0");
 	o = fill(slot, "10.40.0.21", "fd40::21");
 	assert_ok(pk_endpoint_write(b(), slot, &o.ep, &e));

@@ -30,20 +30,11 @@ void pk_scenario_free(struct pk_scenario *c)
 	free(c);
 }
 
-static char *dup_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 static struct pk_scenario *case_new(const char *path)
 {
 	struct pk_scenario *c = pk_alloc(sizeof(*c));
 
-	c->path = dup_text(path);
+	c->path = pk_strdup(path);
 	pk_settings_init(&c->settings);
 	c->asker = pk_asker_new(&c->settings, NULL, 0);
 	return c;
@@ -147,7 +138,7 @@ static int case_add_text(struct pk_scenario *c, const struct pk_doc_source *src,
 static int add_relative(struct pk_scenario *c, const char *name, struct pk_str *said,
 			struct pk_err *err)
 {
-	own_mem char *copy = dup_text(c->path);
+	own_mem char *copy = pk_strdup(c->path);
 	own_str path = { 0 };
 
 	if (name[0] != '/')
@@ -455,7 +446,7 @@ static int port_of_label(const char *label, const struct pk_peer *to, bool any, 
 int pk_scenario_port(const char *text, const struct pk_peer *to, uint8_t *proto, uint16_t *port,
 		     struct pk_err *err)
 {
-	own_mem char *copy = dup_text(text);
+	own_mem char *copy = pk_strdup(text);
 	char *slash = strrchr(copy, '/');
 	uint64_t number;
 
@@ -518,7 +509,7 @@ int pk_scenario_icmp(const char *text, const struct pk_peer *from, const struct 
 int pk_scenario_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port,
 			struct pk_err *err)
 {
-	own_mem char *copy = dup_text(text);
+	own_mem char *copy = pk_strdup(text);
 	char *slash = strchr(copy, '/');
 	uint64_t code = 0;
 	uint8_t type;

@@ -44,20 +44,11 @@ struct pk_suggest {
 	size_t n_docs;
 };
 
-static char *copy(const char *text)
-{
-	char *p = strdup(text);
-
-	if (!p)
-		abort();
-	return p;
-}
-
 struct pk_suggest *pk_suggest_new(const char *tenant_name)
 {
 	struct pk_suggest *s = pk_alloc(sizeof(*s));
 
-	s->tenant_name = tenant_name ? copy(tenant_name) : NULL;
+	s->tenant_name = tenant_name ? pk_strdup(tenant_name) : NULL;
 	return s;
 }
 
@@ -124,13 +115,13 @@ static struct side read_side(const struct pk_json *v)
 	union pk_addr addr;
 
 	if (tenant_name && job && pk_format_ok(&pk_format_namespace, tenant_name)) {
-		s = (struct side){ ENDPOINT, copy(tenant_name), copy(job), NULL };
+		s = (struct side){ ENDPOINT, pk_strdup(tenant_name), pk_strdup(job), NULL };
 	} else if (tenant_name || !name) {
 		return s;
 	} else if (strcmp(name, "host") == 0 || strcmp(name, "remote-node") == 0) {
-		s = (struct side){ ENTITY, .name = copy(name) };
+		s = (struct side){ ENTITY, .name = pk_strdup(name) };
 	} else if (strcmp(name, "world") == 0 && ip && pk_addr_parse(ip, &addr) == 0) {
-		s = (struct side){ ADDRESS, .name = copy(ip) };
+		s = (struct side){ ADDRESS, .name = pk_strdup(ip) };
 	}
 	return s;
 }
