@@ -11,6 +11,7 @@
 #include "out.h"
 #include "own.h"
 #include "plan.h"
+#include "plan_show.h"
 #include "policy_ask.h"
 #include "world.h"
 
@@ -107,44 +108,11 @@ static void add_count(struct pk_str *out, size_t n, const char *what)
 	pk_str_addf(out, "%zu %s%s", n, what, n == 1 ? "" : "s");
 }
 
-/* A group by its path; an endpoint alone with its allocation too. */
-static void add_party(struct pk_str *out, const char *name, size_t n)
-{
-	const char *space = n > 1 ? strrchr(name, ' ') : NULL;
-	own_mem char *path = space ? strndup(name, (size_t)(space - name)) : NULL;
-
-	if (path)
-		pk_str_add_escaped(out, path);
-	else
-		cli_endpoint_name(name, out);
-}
-
-static void text_change(const struct cli *cli, const struct pk_plan_change *c, struct pk_str *out)
-{
-	bool opens = c->after == PK_ALLOW;
-
-	pk_str_add(out, cli_color(cli, opens ? CLI_GREEN : CLI_RED));
-	pk_str_add(out, opens ? "  + " : "  - ");
-	add_party(out, c->from, c->n_from);
-	pk_str_add(out, " -> ");
-	add_party(out, c->to, c->n_to);
-	pk_str_addf(out, "  %s  %s -> %s%s", c->what, word[c->before], word[c->after],
-		    cli_color(cli, CLI_PLAIN));
-	if (c->n_from > 1 || c->n_to > 1)
-		pk_str_addf(out, "  (%zu x %zu endpoints)", c->n_from, c->n_to);
-	if (c->cut) {
-		pk_str_add(out, ", cuts ");
-		add_count(out, c->cut, "live connection");
-	}
-	pk_str_add(out, "\n");
-}
-
 static void print_text(const struct cli *cli, const struct pk_plan *plan, const struct live *live)
 {
 	own_str out = { 0 };
 
-	for (size_t i = 0; i < plan->n; i++)
-		text_change(cli, &plan->changes[i], &out);
+	plan_show_changes(cli, plan, &out);
 	if (plan->partial)
 		pk_str_add(&out, "  not every prefix was compared: there are too many\n");
 	pk_str_addf(&out, "  tables: %zu -> %zu verdict entries\n", plan->verdicts_before,

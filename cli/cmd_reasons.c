@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket reasons: every reason that a packet is denied for, as the programs and the counters name it. */
+/* picket reasons: why packets are denied, as the programs and the counters name it. */
 #include "cli.h"
 #include "out.h"
 #include "own.h"

@@ -279,3 +279,24 @@ def test_a_suite_says_which_of_its_policies_is_missing(tmp_path):
     answer = picket("policy", "test", suite)
     assert answer.returncode == 2
     assert f"{suite}:2: .policies[1]: open {tmp_path}/gone.json: No such file" in answer.stderr
+
+
+def test_plan_says_in_a_line_what_changes_alike(tmp_path):
+    """One rule that closes a database to nobody else but one: not a line for each peer and port."""
+    world, rule = tmp_path / "world.json", tmp_path / "db.json"
+    names = [("acme", "api"), ("acme", "db"), ("acme", "x"), ("acme", "y"), ("beta", "z")]
+    world.write_text(json.dumps({"baseline": "open", "endpoints": [
+        {"name": f"{tenant}/{job}", "labels": {"nomad:namespace": tenant, "nomad:job": job}, "addresses": [f"10.1.0.{i + 1}"]}
+        for i, (tenant, job) in enumerate(names)]}), encoding="utf-8")
+    rule.write_text(json.dumps({"namespace": "acme", "rules": [{
+        "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
+        "ingress": [{"fromEndpoints": [{"matchLabels": {"nomad:job": "api"}}],
+                     "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}]}]}), encoding="utf-8")
+    told = picket("policy", "plan", "-world", str(world), str(rule)).stdout.splitlines()
+    lines = [line for line in told if " -> acme/db  " in line]
+    assert len(lines) == 4
+    assert ("  - acme/x, acme/y, beta/z, host, remote-node -> acme/db  5432/tcp, other tcp ports, other udp ports, icmp 8/0, "
+            "icmpv6 128/0  allowed -> denied  (5 x 1 endpoints)") in lines
+    wide = picket("policy", "plan", "-world", str(world), "-o", "wide", str(rule)).stdout.splitlines()
+    assert len([line for line in wide if " -> acme/db  " in line]) == 41
+    assert "  - beta/z -> acme/db  5432/tcp  allowed -> denied" in wide

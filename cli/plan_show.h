@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The lines of a plan. Pairs that change alike are one line: all sources of one destination, or all
+ * destinations of one source; with -o wide each pair and port stands alone.
+ */
+#include "cli.h"
+#include "plan.h"
+
+void plan_show_changes(const struct cli *cli, const struct pk_plan *plan, struct pk_str *out);
