@@ -45,6 +45,10 @@ class OriginalFails(Exception):
     """The tests that were to kill a mutant fail without it, too."""
 
 
+class Unclear(Exception):
+    """Tests failed without saying which: was it the mutant?"""
+
+
 def shown(scratch, original, suite, more):
     """Verdict of one suite, with more to build for it, on what is in the scratch copy."""
     built = scratch.make(suite.targets + more, BUILD_SECONDS)
@@ -64,7 +68,10 @@ def shown(scratch, original, suite, more):
         if not suite.steady(name) and scratch.run(suite.narrowed(name), suite.seconds).status == 0:
             command = suite.without(command, name)	# it was the machine's mood, not the mutant
             continue
-        said = "ran over its time" if outcome.status is None else name or outcome.tail()
+        if not name and outcome.status is not None and outcome.status > 0:
+            raise Unclear(f"{suite.name} ended with {outcome.status} and names no test\n"
+                          f"{outcome.tail()}")
+        said = name or ("ran over its time" if outcome.status is None else "it crashed")
         return Verdict("killed", f"{suite.name}: {said}")
     raise OriginalFails(f"{suite.name} fails now and then: {name}")
 
