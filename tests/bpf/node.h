@@ -67,9 +67,12 @@ struct expect {
 };
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
 		 const struct node_meta *meta);
-/* For a packet that goes in by another way: what was counted since node_watch is e, nothing else. */
+/*
+ * For a packet that goes in by another way: what was counted since node_watch is e and, for what
+ * passed to endpoint `to`, its ingress; nothing else.
+ */
 void node_watch(void);
-bool node_watched(const struct expect *e);
+bool node_watched(const struct expect *e, uint32_t to);
 /* The usual: from endpoint `slot`, counted at its egress. */
 bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 /* The same, but denied at the ingress of `at`. */

@@ -119,12 +119,13 @@ static void prove(enum pk_reason reason)
 }
 
 /* Is it a question that the gateway answers: to a group, or to the gateway itself? */
-static bool is_asked(const struct pkt *p, const union pk_addr *to)
+static bool is_asked(const struct pkt *p)
 {
 	union pk_addr gateway4 = pkt_ip4(WHO_GATEWAY), gateway6 = pkt_ip6(WHO_GATEWAY);
+	union pk_addr to = pkt_destination(p);
 
-	return pkt_is_arp(p) || p->b[0] & 1 || !memcmp(to, &gateway4, sizeof(*to)) ||
-	       !memcmp(to, &gateway6, sizeof(*to));
+	return pkt_is_arp(p) || p->b[0] & 1 || !memcmp(&to, &gateway4, sizeof(to)) ||
+	       !memcmp(&to, &gateway6, sizeof(to));
 }
 
 /* Where must the frame of slot go, by its destination and the tables alone? */
@@ -133,7 +134,7 @@ static struct arrival destined(uint32_t slot, const struct pkt *p)
 	union pk_addr to = pkt_destination(p), host4 = pkt_ip4(WHO_HOST), host6 = pkt_ip6(WHO_HOST);
 	struct pk_endpoint ep;
 
-	if (is_asked(p, &to))
+	if (is_asked(p))
 		return (struct arrival){ .at = AT_GUEST, .slot = slot };
 	for (uint32_t at = 1; at < NODE_SLOTS; at++) {
 		node_endpoint(at, &ep);
@@ -215,17 +216,19 @@ static bool at_delivery(enum pk_reason reason)
 	       reason == PK_REASON_RATE_LIMIT;
 }
 
-/* Was the one reason counted, and no other denial? */
-static bool counted(const struct expect *e)
+/*
+ * Was the one reason counted, once, and nothing else? What passes from one endpoint to another
+ * (`to`, else 0) counts at the other's ingress, too.
+ */
+static bool counted(const struct expect *e, uint32_t to)
 {
 	uint32_t wanted = PK_COUNTER(e->slot, e->dir, e->reason);
-	bool holds = after[wanted] == before[wanted] + 1;
+	uint32_t also = to ? PK_COUNTER(to, PK_INGRESS, PK_REASON_OK) : wanted;
 
 	for (uint32_t row = 0; row < NODE_ROWS; row++)
-		if (row != wanted && (e->reason || row % PK_REASON_SLOTS) &&
-		    after[row] != before[row])
-			holds = false;
-	return holds;
+		if (after[row] != before[row] + (row == wanted || row == also))
+			return false;
+	return true;
 }
 
 /*
@@ -245,10 +248,10 @@ static struct arrival arrives(const struct expect *e, enum node_prog prog, uint3
 	return destined(slot, p);
 }
 
-bool node_watched(const struct expect *e)
+bool node_watched(const struct expect *e, uint32_t to)
 {
 	await_count();
-	if (counted(e))
+	if (counted(e, to))
 		return true;
 	differ(e);
 	return false;
@@ -257,16 +260,18 @@ bool node_watched(const struct expect *e)
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
 		 const struct node_meta *meta)
 {
+	struct arrival want = arrives(e, prog, slot, p);
+	uint32_t to = prog == NODE_FROM && !e->reason && !is_asked(p) ? want.slot : 0;
 	uint64_t flows = node_flows();
 	bool holds;
 
 	counters(before);
 	if ((prog == NODE_FROM || prog == NODE_UP) && !meta)
-		holds = sent(slot, p, arrives(e, prog, slot, p));
+		holds = sent(slot, p, want);
 	else
 		holds = ran(prog, slot, p, meta, e->reason);
 	counters(after);
-	if (!counted(e))
+	if (!counted(e, want.at == AT_GUEST ? to : 0))
 		holds = false;
 	if (e->reason && !at_delivery(e->reason) && node_flows() > flows)
 		holds = false;
