@@ -33,7 +33,7 @@ LIBS_SHORT := -Wl,-Bstatic -lbpf -lelf -lz -lnl-route-3 -lnl-3 -Wl,-Bdynamic $(L
 LIBS_YAML := -lyaml
 LIBS_CTL  := $(LIBS_BASE) -levent_core -levent_extra -lcurl
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
-          -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP
+          -I$(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP
 
 objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
 LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)

@@ -36,6 +36,12 @@ $B/bpf/guard_stall.bpf.o: bpf/guard.bpf.c
 $B/tests/bpf-test: $(BPF_TEST_OBJ) $O/libpicket.a
 	$(LINK) $(LIBS_BASE)
 bpf-test-bin: $B/tests/bpf-test
+# The same for another architecture: CROSS is its triplet, SYSROOT a Debian root of it.
+.PHONY: cross-test-bin
+cross-test-bin: export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+cross-test-bin: export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/$(CROSS)/pkgconfig
+cross-test-bin:
+	$(Q)$(MAKE) --no-print-directory CC="$(CROSS)-gcc --sysroot=$(SYSROOT)" bpf-test-bin
 PROPERTY_SRC := $(wildcard tests/policy/*.c)
 $B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $(SKELS)
 	@mkdir -p $(@D)

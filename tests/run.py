@@ -173,6 +173,9 @@ class Runner:
     def netns(self):
         self.pytest("netns", 1200)
 
+    def kernel61(self):
+        self.counted("kernel61", ["/usr/bin/python3", "tests/kernel61", "--build", self.build], 5400)
+
     def e2e(self):
         self.pytest("e2e", 1500)
 
@@ -209,8 +212,8 @@ class Runner:
         self.tally.add("reasons", len(built) - len(missing), len(missing))
 
 
-SUITES = ("lint", "analyze", "repo", "unit", "bpf", "policy", "netns", "e2e", "fuzz")
-ROOTED = {"bpf", "netns", "e2e"}
+SUITES = ("lint", "analyze", "repo", "unit", "bpf", "policy", "netns", "kernel61", "e2e", "fuzz")
+ROOTED = {"bpf", "netns", "kernel61", "e2e"}
 
 
 def main():

@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Inside the machine: runs what proves the guard there and reports it (report.py)."""
+import glob
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.dirname(os.path.abspath(__file__))]
+
+import run  # noqa: E402
+from report import Writer  # noqa: E402
+
+# What shows the guard to real devices; the rest of tests/netns is about plugin and controller.
+NETNS = ("guard_tap", "guard_process", "isolation", "host")
+TAINTED_BY_WARNING_OR_OOPS = 1 << 9 | 1 << 7
+# The bounds of run.py are for a real processor.
+SLOWER = 4
+
+
+def words():
+    """The words of the kernel's command line that are meant for us."""
+    with open("/proc/cmdline", encoding="ascii") as file:
+        return dict(word.split("=", 1) for word in file.read().split()
+                    if word.startswith("picket."))
+
+
+def port():
+    """The virtio port that QEMU calls report."""
+    for path in glob.glob("/sys/class/virtio-ports/*/name"):
+        with open(path, encoding="ascii") as file:
+            if file.read().strip() == "report":
+                return os.path.join("/dev", os.path.basename(os.path.dirname(path)))
+    raise SystemExit("inside: no port to report on")
+
+
+def tainted():
+    """Bits for a warning and for an oops."""
+    with open("/proc/sys/kernel/tainted", encoding="ascii") as file:
+        return int(file.read()) & TAINTED_BY_WARNING_OR_OOPS
+
+
+class Tally(run.Tally):
+    def __init__(self, writer):
+        super().__init__()
+        self.writer = writer
+
+    def add(self, suite, passed, failed, skipped=0, why=""):
+        super().add(suite, passed, failed, skipped, why)
+        if why:
+            self.writer.line(say=f"-- {suite}: {why}")
+        self.writer.line(suite=suite, passed=passed, failed=failed, skipped=skipped)
+
+
+class Inside(run.Runner):
+    def __init__(self, writer):
+        super().__init__(os.path.join(ROOT, "build"), 0)
+        self.tally, self.writer = Tally(writer), writer
+
+    def say(self, text):
+        super().say(text)
+        for line in text.splitlines():
+            self.writer.line(say=line)
+
+    def run(self, name, command, seconds, **env):
+        return super().run(name, command, SLOWER * seconds, **env)
+
+    def netns(self):
+        self.pytest("netns", 700, [f"tests/netns/test_{name}.py" for name in NETNS])
+
+    def policy(self):
+        self.expectations("policy", "kernel")
+
+    def lockdown(self):
+        self.pytest("lockdown", 300, ["tests/kernel61/test_lockdown.py"])
+
+    def kernel(self):
+        """Whether it warned or oopsed, also while it started."""
+        bad = tainted()
+        if bad:
+            _, text = self.run("dmesg", ["dmesg"], 30)
+            self.say("\n".join(["-- the kernel warned or oopsed; the end of dmesg:",
+                                *text.splitlines()[-60:]]))
+        self.tally.add("kernel", int(not bad), int(bad != 0))
+
+
+def show_logs(directory):
+    """On the console, which is kept."""
+    for path in sorted(glob.glob(os.path.join(directory, "*.log"))):
+        with open(path, encoding="utf-8", errors="replace") as log:
+            print(f"=== {os.path.basename(path)}\n{log.read()}", flush=True)
+
+
+def main():
+    asked = words()
+    writer = Writer(port(), asked["picket.word"], os.uname().release)
+    os.environ["PK_SCALE"] = asked["picket.scale"]
+    runner = Inside(writer)
+    for suite in asked["picket.suites"].split(","):
+        getattr(runner, suite)()
+    show_logs(runner.logs)
+    writer.end()
+
+
+if __name__ == "__main__":
+    main()
