@@ -3,7 +3,9 @@
 /*
  * What comes in by an uplink. Ours is an answer to a masqueraded flow, what is for a published
  * port, and what is for an endpoint's address; everything else goes on to the host as it came, after
- * at most one lookup in a hash (two for a port of the masquerade range that is nobody's).
+ * at most one lookup in a hash (two for a port of the masquerade range that is nobody's). A flow is
+ * masqueraded behind whatever address of the node's the kernel chose, so its answer is known by its
+ * tuple, not by the address.
  */
 #include "lib/guard.h"
 
@@ -73,7 +75,6 @@ static __always_inline bool uplink_in_range(const struct pk_node *n, __be16 port
 	return p >= n->masquerade_low && p <= n->masquerade_high;
 }
 
-/* Echo and ICMP errors to an address that is masqueraded behind. */
 static __always_inline bool uplink_is_icmp(const struct uplink_glance *g)
 {
 	return g->proto == IPPROTO_ICMP || g->proto == IPPROTO_ICMPV6;
@@ -100,7 +101,7 @@ static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
 	if (uplink_in_blocks(n, &g->dst))
 		return UPLINK_ENDPOINTS;
 	if (uplink_is_icmp(g) || (g->dport && uplink_in_range(n, g->dport)))
-		return publish_is_uplinks(n, &g->dst) ? UPLINK_ANSWER : UPLINK_HOSTS;
+		return UPLINK_ANSWER;
 	return uplink_is_published(g) ? UPLINK_PUBLISHED : UPLINK_HOSTS;
 }
 
