@@ -264,16 +264,22 @@ uint32_t node_bucket(uint32_t slot, uint32_t which)
 	return (uint32_t)b.tokens[which];
 }
 
-void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms)
+uint64_t node_tokens(uint32_t tokens, int64_t ms)
 {
 	struct timespec now;
-	struct pk_bucket b;
 	int64_t ns;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ns = now.tv_sec * 1000000000ll + now.tv_nsec - ms * 1000000;
+	return (uint64_t)ns >> 10 << 32 | tokens;
+}
+
+void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms)
+{
+	struct pk_bucket b;
+
 	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
-	b.tokens[which] = (uint64_t)ns >> 10 << 32 | tokens;
+	b.tokens[which] = node_tokens(tokens, ms);
 	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
 }
 

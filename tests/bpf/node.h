@@ -103,6 +103,8 @@ void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
 void node_settings(void (*edit)(struct pk_node *n));
 /* What a bucket of slot holds (enum pk_bucket's places). */
 uint32_t node_bucket(uint32_t slot, uint32_t which);
+/* A bucket that holds so many since so many milliseconds. */
+uint64_t node_tokens(uint32_t tokens, int64_t ms);
 /* Lets it hold so many since so many milliseconds. NODE_AHEAD: it gains nothing for a second. */
 void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms);
 #define NODE_AHEAD (-1000)
