@@ -190,6 +190,7 @@ with open(GOLDEN, encoding="utf-8") as golden:
 def normal(node, text):
     """Without what differs from run to run: root, id, and the column, which follows the root's length."""
     text = text.replace(node.root, "{root}").replace(ID, "{id}")
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "{uuid}", text)
     return re.sub(r"conflist:1:\d+", "conflist:1:N", text)
 
 

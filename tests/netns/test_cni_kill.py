@@ -31,12 +31,15 @@ ELSEWHERE = {"add-replaced", "record-outlived", *BURYING, *OF_DEL}
 OF_ADD = [p for p in POINTS if p not in ELSEWHERE]
 
 
+PUBLISHED = {"portMappings": [{"hostPort": 24080, "containerPort": 80, "protocol": "tcp"}]}
+
+
 def killed(node, verb, alloc, point, args="NOMAD_NAMESPACE=acme"):
     """True where the point lies on this verb's way and the plugin died there."""
     done = node.cni_raw(verb, {"CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path,
                                "CNI_IFNAME": "eth0", "PICKET_FAULT": f"{point}:1",
                                "CNI_ARGS": args if verb == "ADD" else ""},
-                        json.dumps(node.plugin_conf()), binary_name=PLUGIN)
+                        json.dumps(node.plugin_conf(runtimeConfig=PUBLISHED)), binary_name=PLUGIN)
     assert done.returncode in (0, -9), done.stdout + done.stderr
     return done.returncode == -9
 
