@@ -146,6 +146,7 @@ class Row:
         text = cluster.describe("default", self.row["network"])
         text = text.replace(self.root, "{root}").replace(alloc["ID"], "{id}")
         text = text.replace("/var/run/netns/", "/run/netns/")
+        text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "{uuid}", text)
         return re.sub(r"conflist:1:\d+", "conflist:1:N", text)
 
 
