@@ -245,7 +245,7 @@ static __always_inline int icmp_error_translate(struct __sk_buff *skb, const str
 	struct rewrite_gains g = {};
 	__be16 port;
 
-	if (q->type) /* an echo's id */
+	if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6) /* an echo's id */
 		off = offsetof(struct pk_icmp, id);
 	if (icmp_error_put_address(skb, pkt, source, &way->address, &g.addresses) < 0)
 		return -1;

@@ -140,10 +140,10 @@ static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
 	return pkt->party == PK_PARTY_HOST ? PK_FLOW_STACK : PK_FLOW_WORLD;
 }
 
-/* The way that the FIB gave, for a flow that leaves the node. */
+/* The way that the FIB gave, for a flow that leaves the node. For an error it wasn't asked. */
 static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)
 {
-	if (!miss_is_routed(&s->pkt))
+	if (!miss_is_routed(&s->pkt) || !s->way.target)
 		return;
 	flow->target = s->way.target;
 	flow->mtu = s->way.mtu;
@@ -350,6 +350,26 @@ static __always_inline bool miss_same(const struct pk_flow *flow, const struct p
 }
 
 /*
+ * What a translated flow knows better than its packet's addresses: the translation, and the local
+ * endpoint at its other side.
+ */
+static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flow *flow)
+{
+	struct pk_pkt *pkt = &s->pkt;
+	__u32 slot = flow->slot[flow_other(pkt)];
+
+	s->translation = flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION | PK_FLOW_HAIRPIN);
+	if (!s->translation)
+		return;
+	s->translated = flow->address;
+	s->translated_port = flow->port;
+	if (!slot)
+		return;
+	pkt->peer_slot = slot;
+	pkt->party = slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
+}
+
+/*
  * The flow under s->key that an ICMP error is about, judged as its own packets would be: s->pkt is
  * for so long one of them.
  */
@@ -364,6 +384,7 @@ static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flo
 	pkt->flags = flags & ~PK_PKT_ICMP_ERROR;
 	pkt->flags |= pkt->proto == IPPROTO_ICMP || pkt->proto == IPPROTO_ICMPV6 ? PK_PKT_ECHO_REPLY
 										 : PK_PKT_PORTS;
+	miss_known(s, flow);
 	miss_ends(s);
 	if (miss_same(flow, s)) {
 		reason = miss_judge(s);
@@ -411,26 +432,6 @@ static __always_inline struct pk_flow *miss_crossed(struct pk_scratch *s, __u32 
 	s->key = s->old;
 	s->pkt.role = 1;
 	return flow;
-}
-
-/*
- * What a translated flow knows better than its packet's addresses: the translation, and the local
- * endpoint at its other side.
- */
-static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flow *flow)
-{
-	struct pk_pkt *pkt = &s->pkt;
-	__u32 slot = flow->slot[flow_other(pkt)];
-
-	s->translation = flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION | PK_FLOW_HAIRPIN);
-	if (!s->translation)
-		return;
-	s->translated = flow->address;
-	s->translated_port = flow->port;
-	if (!slot)
-		return;
-	pkt->peer_slot = slot;
-	pkt->party = slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
 }
 
 /*

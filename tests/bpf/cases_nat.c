@@ -372,6 +372,72 @@ static void errors_of_published(void)
 	check("B's error about what it got", node_run(NODE_FROM, 2, &error, NULL) == 7);
 }
 
+/* The one flow of the table is as if it had been judged two seconds ago. */
+static void stale(void)
+{
+	struct pk_flow_key key, *at = NULL;
+	struct pk_flow flow;
+	int fd = node_map("flows");
+
+	while (!bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		if (bpf_map_lookup_elem(fd, &key, &flow) || flow.kind != PK_FLOW_PRIMARY)
+			continue;
+		flow.judged -= 2 * 250;
+		bpf_map_update_elem(fd, &key, &flow, BPF_EXIST);
+	}
+}
+
+/* An error that has a flow judged again leaves it its way and its own port. */
+static void errors_of_stale_flows(void)
+{
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9)), p = out, seen;
+	struct expect e = { "an error about a routed flow that is stale", PK_REASON_OK, 1,
+			    PK_INGRESS, false };
+
+	start();
+	node_run(NODE_FROM, 1, &p, NULL);
+	stale();
+	p = pkt_error(WHO_WORLD, WHO_HOST, &p);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	p = out;
+	check("the flow still has its way", node_run(NODE_FROM, 1, &p, NULL) == 7);
+	start();
+	publish(0, 8080, 1, 80);
+	p = to_node(WHO_WORLD, TCP(50000, 8080, SYN));
+	node_run(NODE_UP, 0, &p, NULL);
+	p = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
+	node_run(NODE_FROM, 1, &p, NULL);
+	seen = p;
+	stale();
+	p = pkt_error(WHO_WORLD, WHO_HOST, &seen);
+	e.text = "an error about a published port's flow that is stale";
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	p = to_node(WHO_WORLD, TCP(50000, 8080, ACK));
+	e.text = "the flow is judged by the endpoint's port";
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
+/* An endpoint's error about the answer to its own ping, whose type is 0. */
+static void error_about_an_answer(void)
+{
+	struct pkt ping = pkt_v4(WHO_A, WHO_WORLD, PING(77)), wire = ping, answer, error, want;
+	uint16_t id;
+
+	start();
+	node_run(NODE_FROM, 1, &wire, NULL);
+	id = port_at(&wire, 38);
+	answer = pkt_v4(WHO_WORLD, WHO_HOST, PONG(id));
+	want = answer;
+	node_run(NODE_UP, 0, &answer, NULL);
+	error = pkt_error(WHO_A, WHO_WORLD, &answer);
+	check("an error about the answer to a ping", node_run(NODE_FROM, 1, &error, NULL) == 7);
+	want.b[L3 + 8]--;
+	pkt_seal(&want);
+	want = pkt_error(WHO_HOST, WHO_WORLD, &want);
+	check("quotes the answer that the world sent", one_hop_later(&error, &want));
+}
+
 void cases_nat(void)
 {
 	masquerade();
@@ -383,5 +449,7 @@ void cases_nat(void)
 	published_on_one();
 	routed();
 	errors();
+	errors_of_stale_flows();
+	error_about_an_answer();
 	errors_of_published();
 }
