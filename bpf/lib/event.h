@@ -11,8 +11,7 @@
 
 static __always_inline bool event_wanted(void)
 {
-	__u32 zero = 0;
-	const struct pk_node *n = bpf_map_lookup_elem(&node, &zero);
+	const struct pk_node *n = node_get();
 
 	return n && n->events;
 }

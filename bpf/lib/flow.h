@@ -248,8 +248,8 @@ static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 st
 /* The place of a connection that has just closed is the next one that its owner looks at. */
 static __always_inline void flow_hint(const struct pk_flow *flow)
 {
-	__u32 zero = 0, owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
-	const struct pk_node *n = bpf_map_lookup_elem(&node, &zero);
+	__u32 owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
+	const struct pk_node *n = node_get();
 	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
 
 	if (!n || !b)

@@ -170,3 +170,10 @@ enum pk_tail {
 	PK_TAIL_TELL = 8,
 	PK_TAIL_COUNT = 9,
 };
+
+static __always_inline const struct pk_node *node_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&node, &zero);
+}

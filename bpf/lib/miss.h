@@ -163,9 +163,9 @@ static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
 {
 	struct pk_bucket *b = bucket_of(slot);
 	const struct pk_node *n;
-	__u32 zero = 0, rate = ep->new_flows_per_s;
+	__u32 rate = ep->new_flows_per_s;
 
-	n = bpf_map_lookup_elem(&node, &zero);
+	n = node_get();
 	if (!rate && n)
 		rate = n->new_flows_per_s;
 	if (!rate)

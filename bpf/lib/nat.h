@@ -132,7 +132,7 @@ static __always_inline int nat_masquerade(struct __sk_buff *skb, struct pk_scrat
 				     .start = bpf_get_prandom_u32() >> 1,
 				     .now = now,
 				     .reason = PK_REASON_MASQUERADE_FULL };
-	const struct pk_node *n = publish_node();
+	const struct pk_node *n = node_get();
 
 	if (!n || !n->masquerade_low || n->masquerade_high < n->masquerade_low)
 		return PK_REASON_MASQUERADE_FULL;
@@ -201,7 +201,7 @@ static __always_inline bool nat_is_wanted(const struct pk_pkt *pkt)
 static __always_inline int nat_choose(struct pk_scratch *s)
 {
 	const struct pk_pkt *pkt = &s->pkt;
-	const struct pk_node *n = publish_node();
+	const struct pk_node *n = node_get();
 	const struct pk_uplink *up;
 
 	if (!nat_is_wanted(pkt) || !n || !s->way.target)
@@ -222,7 +222,7 @@ static __always_inline int nat_choose(struct pk_scratch *s)
 /* Does the node still have the address that a flow is masqueraded behind? */
 static __always_inline bool nat_is_lost(const struct pk_flow *flow, const struct pk_scratch *s)
 {
-	const struct pk_node *n = publish_node();
+	const struct pk_node *n = node_get();
 
 	return flow->flags & PK_FLOW_SOURCE && !pk_addr_same(&flow->address, &s->source) &&
 	       !(n && publish_is_uplinks(n, &flow->address));

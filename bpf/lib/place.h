@@ -163,9 +163,8 @@ static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32
 	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
 	struct place_search search = { .s = s, .now = now };
 	const struct pk_node *n;
-	__u32 zero = 0;
 
-	n = bpf_map_lookup_elem(&node, &zero);
+	n = node_get();
 	if (!n || !ep || !b || !owner)
 		return 0;
 	search.first = owner * n->flow_budget;

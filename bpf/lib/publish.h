@@ -7,13 +7,6 @@
 #include "lib/maps.h"
 #include "lib/scratch.h"
 
-static __always_inline const struct pk_node *publish_node(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&node, &zero);
-}
-
 static __always_inline bool publish_is_uplinks(const struct pk_node *n, const union pk_addr *addr)
 {
 	for (int i = 0; i < PK_UPLINKS; i++) {
@@ -28,7 +21,7 @@ static __always_inline bool publish_is_uplinks(const struct pk_node *n, const un
 /* Is addr, which the FIB doesn't forward, surely one of the node's own? */
 static __always_inline bool publish_is_nodes(const union pk_addr *addr)
 {
-	const struct pk_node *n = publish_node();
+	const struct pk_node *n = node_get();
 
 	if (!n)
 		return false;

@@ -143,7 +143,7 @@ static __noinline bool uplink_is_nodes(struct __sk_buff *skb, const struct pk_pk
 {
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
 	struct peer_ask ask = { .src = pkt->src, .dst = pkt->dst };
-	const struct pk_node *n = publish_node();
+	const struct pk_node *n = node_get();
 	struct pk_scratch *s = scratch_get();
 
 	if (!ep || !n || !s)
@@ -221,7 +221,7 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
-	const struct pk_node *n = publish_node();
+	const struct pk_node *n = node_get();
 	struct uplink_glance g = {};
 	const struct pk_endpoint *ep;
 	enum uplink_kind kind;
