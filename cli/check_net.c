@@ -98,32 +98,32 @@ static void add_server(void *arg, const union pk_addr *addr)
 /* A guest gets the conflist's servers, else those of the machine that a guest can reach. */
 static void check_dns(struct check *c, const struct check_network *n)
 {
-	static const char fix[] = "say \"dns\": { \"servers\": [\"10.0.0.53\"] } in the conflist, "
-				  "with resolvers that guests reach";
 	const struct cni_dns *dns = &n->conf.dns;
 	struct servers servers = { 0 };
 	const struct pk_resolv_fns fns = { .server = add_server, .arg = &servers };
-	char text[PK_ADDR_TEXT];
+	struct pk_resolv_seen seen = { 0 };
+	struct pk_err note = { 0 };
 
 	for (size_t i = 0; i < dns->n_servers; i++) {
 		if (pk_addr_is_loopback(&dns->server[i])) {
-			check_line(c, CHECK_FAIL, "dns", fix,
-				   "%s: only the node itself reaches the resolver %s", n->path,
-				   pk_addr_format(&dns->server[i], text));
+			pk_resolv_unreachable(&dns->server[i], &note);
+			check_line(c, CHECK_FAIL, "dns", note.fix, "%s: %s", n->path, note.text);
 			return;
 		}
 		add_server(&servers, &dns->server[i]);
 	}
 	if (!dns->given)
-		pk_resolv_conf_read(&c->cli->paths, &fns);
+		pk_resolv_conf_read(&c->cli->paths, &fns, &seen);
 	if (servers.n)
 		check_line(c, CHECK_OK, "dns", NULL, "network \"%s\": guests ask %s", n->list.name,
 			   servers.text);
-	else
-		check_line(c, CHECK_WARN, "dns", fix, "network \"%s\": guests get no resolver, %s",
-			   n->list.name,
-			   dns->given ? "\"dns\" of the conflist has none"
-				      : "/etc/resolv.conf names none but this node's own");
+	else if (dns->given)
+		check_line(c, CHECK_WARN, "dns", "name resolvers in it, if guests are to have one",
+			   "network \"%s\": guests get no resolver: \"dns\" names none",
+			   n->list.name);
+	else if (pk_resolv_none(&seen, &note))
+		check_line(c, CHECK_WARN, "dns", note.fix, "network \"%s\": %s", n->list.name,
+			   note.text);
 }
 
 void check_net(struct check *c)

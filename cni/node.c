@@ -73,12 +73,31 @@ static void add_search(void *arg, const char *word, bool first)
 
 void cni_resolv_conf_parse(char *text, struct cni_dns *dns)
 {
-	pk_resolv_conf_parse(text, &(struct pk_resolv_fns){ add_server, add_search, dns });
+	struct pk_resolv_seen seen = { 0 };
+
+	pk_resolv_conf_parse(text, &(struct pk_resolv_fns){ add_server, add_search, dns }, &seen);
 }
 
-void cni_dns_fill(struct cni_conf *conf, const struct pk_paths *paths)
+static bool judge_given(const struct cni_dns *dns, struct pk_err *note)
 {
-	if (!conf->dns.given)
-		pk_resolv_conf_read(paths,
-				    &(struct pk_resolv_fns){ add_server, add_search, &conf->dns });
+	for (size_t i = 0; i < dns->n_servers; i++) {
+		if (!pk_addr_is_loopback(&dns->server[i]))
+			continue;
+		pk_resolv_unreachable(&dns->server[i], note);
+		return false;
+	}
+	return true;
+}
+
+bool cni_dns_fill(struct cni_conf *conf, const struct pk_paths *paths, struct pk_err *note)
+{
+	struct cni_dns *dns = &conf->dns;
+	const struct pk_resolv_fns fns = { .server = dns->given ? NULL : add_server,
+					   .search = dns->given || dns->search_given ? NULL
+										     : add_search,
+					   .arg = dns };
+	struct pk_resolv_seen seen;
+
+	pk_resolv_conf_read(paths, &fns, &seen);
+	return dns->given ? judge_given(dns, note) : !pk_resolv_none(&seen, note);
 }

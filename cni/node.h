@@ -15,8 +15,11 @@
  */
 int cni_settings(const struct cni_conf *conf, const struct cni_args *args,
 		 const struct pk_paths *paths, struct pk_settings *settings, struct pk_err *err);
-/* Without "dns" in the conflist: the servers and search list of ROOT/etc/resolv.conf, loopback left
- * out. */
-void cni_dns_fill(struct cni_conf *conf, const struct pk_paths *paths);
+/*
+ * Where the conflist's "dns" names no servers they are the machine's, and its search list goes with
+ * them (pk_resolv_conf_read). False: a guest has no resolver, or one that it can't reach, and note
+ * says why and what to do.
+ */
+bool cni_dns_fill(struct cni_conf *conf, const struct pk_paths *paths, struct pk_err *note);
 /* Pure: the text of a resolv.conf into dns. What it can't use is left out. */
 void cni_resolv_conf_parse(char *text, struct cni_dns *dns);

@@ -69,7 +69,7 @@ static int check_pool(const struct cni_conf *conf, struct pk_err *err)
 static int gather(struct cni_add *add, struct pk_err *err)
 {
 	struct cni_call *call = add->call;
-	struct pk_err seen = { 0 };
+	struct pk_err seen = { 0 }, note = { 0 };
 	int r = check_pool(&call->conf, err);
 
 	if (r == 0)
@@ -81,7 +81,9 @@ static int gather(struct cni_add *add, struct pk_err *err)
 		r = cni_netns_open(call->env.netns, &add->ns, err);
 	if (r < 0)
 		return pk_code(err, r, PK_CODE_ENV);
-	cni_dns_fill(&call->conf, &call->paths);
+	if (!cni_dns_fill(&call->conf, &call->paths, &note))
+		log_warn("op=add container=%s err=\"%s\" fix=\"%s\"", call->env.container_id,
+			 note.text, note.fix);
 	if (cni_settings(&call->conf, &add->args, &call->paths, &add->settings, &seen) < 0) {
 		log_warn("op=add container=%s err=\"%s\" starting in quarantine",
 			 call->env.container_id, seen.text);

@@ -112,7 +112,7 @@ int cni_verb_check(struct cni_call *call, struct pk_str *out, struct pk_err *err
 	(void)out;
 	if (access(call->paths.endpoints, F_OK) < 0 && errno == ENOENT)
 		return unknown(call, err);
-	cni_dns_fill(&call->conf, &call->paths);
+	cni_dns_fill(&call->conf, &call->paths, NULL);
 	r = look(call, &lock, &rec, &ns, err);
 	if (r < 0 && is_an_answer(err))
 		return r;

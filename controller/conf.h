@@ -35,8 +35,9 @@ struct pk_config {
 	char flows_file[PK_PATH_ROOM]; /* "" = none */
 	uint64_t flows_max_size;
 	int64_t flows_keep;
-	char flows_allowed[16]; /* none | new */
-	struct pk_paths paths;	/* of root */
+	char flows_allowed[16];	   /* none | new */
+	struct pk_paths paths;	   /* of root */
+	struct pk_err no_resolver; /* why guests get none, where nobody said that; "" */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
 };
 

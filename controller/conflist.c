@@ -29,21 +29,47 @@ static int take_pools(struct pk_settings *s, const struct pk_json *pool)
 	return 0;
 }
 
-static void take_resolvers(struct pk_settings *s, const struct pk_json *servers)
+static void add_resolver(void *arg, const union pk_addr *addr)
 {
-	union pk_addr *list = calloc(pk_json_count(servers) + 1, sizeof(*list));
-	size_t n = 0;
+	struct pk_settings *s = arg;
 
-	for (const struct pk_json *v = pk_json_first(servers); list && v; v = pk_json_next(v)) {
-		const char *text = pk_json_string(v);
-
-		if (text && pk_addr_parse(text, &list[n]) == 0)
-			n++;
-	}
-	free(s->resolvers);
-	s->resolvers = list;
-	s->n_resolvers = n;
+	s->resolvers = realloc(s->resolvers, (s->n_resolvers + 1) * sizeof(*addr));
+	if (!s->resolvers)
+		abort();
+	s->resolvers[s->n_resolvers++] = *addr;
 }
+
+/* The list's name, and CNI's own for it. */
+static const char *const server_keys[] = { "servers", "nameservers" };
+
+/* An empty list is a word too. */
+static bool has_servers(const struct pk_json *dns)
+{
+	return pk_json_get(dns, server_keys[0]) || pk_json_get(dns, server_keys[1]);
+}
+
+static void take_resolvers(struct pk_settings *s, const struct pk_json *dns)
+{
+	s->n_resolvers = 0;
+	for (size_t i = 0; i < PK_ARRAY_LEN(server_keys); i++) {
+		const struct pk_json *list = pk_json_get(dns, server_keys[i]);
+
+		for (const struct pk_json *v = list ? pk_json_first(list) : NULL; v;
+		     v = pk_json_next(v)) {
+			const char *text = pk_json_string(v);
+			union pk_addr addr;
+
+			if (text && pk_addr_parse(text, &addr) == 0)
+				add_resolver(s, &addr);
+		}
+	}
+}
+
+struct search {
+	struct pk_config *config;
+	bool found;
+	bool has_dns; /* the conflist says what guests ask */
+};
 
 /* The plugin refuses what is wrong with them; here it counts as not said. */
 static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
@@ -72,11 +98,12 @@ static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
 	}
 }
 
-static void take(struct pk_config *c, const struct pk_json_doc *doc, const struct pk_json *plugin,
+static void take(struct search *search, const struct pk_json_doc *doc, const struct pk_json *plugin,
 		 const char *path)
 {
+	struct pk_config *c = search->config;
 	const struct pk_json *pool = pk_json_get(plugin, "pool");
-	const struct pk_json *servers = pk_json_get(pk_json_get(plugin, "dns"), "servers");
+	const struct pk_json *dns = pk_json_get(plugin, "dns");
 	const char *baseline = pk_json_string(pk_json_get(plugin, "baseline"));
 	struct pk_settings *s = &c->settings;
 	char origin[PK_CONFIG_ORIGIN];
@@ -86,16 +113,17 @@ static void take(struct pk_config *c, const struct pk_json_doc *doc, const struc
 		take_pools(s, pool);
 		pk_config_origin(c, "pools", origin);
 	}
-	if (servers && !s->resolvers_given) {
-		take_resolvers(s, servers);
+	if (has_servers(dns) && !s->resolvers_given) {
+		take_resolvers(s, dns);
 		pk_config_origin(c, "resolvers", origin);
+		search->has_dns = true;
 	}
 	if (baseline && !s->baseline_given && pk_baseline_parse(baseline, &s->baseline) == 0)
 		pk_config_origin(c, "baseline", origin);
 	take_way_out(c, doc, plugin, origin);
 }
 
-static int try_file(struct pk_config *c, const char *path, bool *found, struct pk_err *err)
+static int try_file(struct search *search, const char *path, struct pk_err *err)
 {
 	own_conflist list = { 0 };
 	const struct pk_json *plugin;
@@ -103,17 +131,12 @@ static int try_file(struct pk_config *c, const char *path, bool *found, struct p
 
 	if (r < 0)
 		return r;
-	plugin = pk_conflist_plugin_of(&list, c->paths.root);
-	*found = plugin != NULL;
+	plugin = pk_conflist_plugin_of(&list, search->config->paths.root);
+	search->found = plugin != NULL;
 	if (plugin)
-		take(c, list.doc, plugin, path);
+		take(search, list.doc, plugin, path);
 	return 0;
 }
-
-struct search {
-	struct pk_config *config;
-	bool found;
-};
 
 /* A file that can't be read is Nomad's to complain about, and another may be ours. */
 static void try_each(void *arg, const char *path)
@@ -121,48 +144,46 @@ static void try_each(void *arg, const char *path)
 	struct search *search = arg;
 
 	if (!search->found)
-		try_file(search->config, path, &search->found, NULL);
+		try_file(search, path, NULL);
 }
 
-static void add_resolver(void *arg, const union pk_addr *addr)
+static int find_conflist(struct search *search, const char *directory, struct pk_err *err)
 {
-	struct pk_settings *s = arg;
-
-	s->resolvers = realloc(s->resolvers, (s->n_resolvers + 1) * sizeof(*addr));
-	if (!s->resolvers)
-		abort();
-	s->resolvers[s->n_resolvers++] = *addr;
-}
-
-static int find_conflist(struct pk_config *c, const char *directory, struct pk_err *err);
-
-int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err *err)
-{
-	struct pk_settings *s = &c->settings;
-	int r = find_conflist(c, directory, err);
-
-	/* As the plugin does where the conflist has no "dns". */
-	if (r == 0 && !s->resolvers_given && s->n_resolvers == 0)
-		pk_resolv_conf_read(&c->paths,
-				    &(struct pk_resolv_fns){ .server = add_resolver, .arg = s });
-	for (size_t i = 0; r == 0 && i < s->n_resolvers; i++)
-		s->resolver_host |= pk_addr_is_local(&s->resolvers[i]);
-	return r;
-}
-
-static int find_conflist(struct pk_config *c, const char *directory, struct pk_err *err)
-{
-	struct search search = { .config = c };
+	const struct pk_config *c = search->config;
 	int r;
 
 	if (!*c->conflist) {
-		pk_conflist_each(directory, try_each, &search);
+		pk_conflist_each(directory, try_each, search);
 		return 0;
 	}
-	r = try_file(c, c->conflist, &search.found, err);
-	if (r == 0 && !search.found)
+	r = try_file(search, c->conflist, err);
+	if (r == 0 && !search->found)
 		r = pk_fail(err, 0, "%s has no plugin of type picket for root \"%s\"", c->conflist,
 			    *c->paths.root ? c->paths.root : "/");
+	return r;
+}
+
+/* As the plugin does where the conflist has no "dns". */
+static void ask_the_machine(struct pk_config *c)
+{
+	const struct pk_resolv_fns fns = { .server = add_resolver, .arg = &c->settings };
+	struct pk_resolv_seen seen;
+
+	pk_resolv_conf_read(&c->paths, &fns, &seen);
+	pk_resolv_none(&seen, &c->no_resolver);
+}
+
+int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err *err)
+{
+	struct search search = { .config = c };
+	struct pk_settings *s = &c->settings;
+	int r = find_conflist(&search, directory, err);
+
+	c->no_resolver = (struct pk_err){ 0 };
+	if (r == 0 && !s->resolvers_given && !search.has_dns)
+		ask_the_machine(c);
+	for (size_t i = 0; r == 0 && i < s->n_resolvers; i++)
+		s->resolver_host |= pk_addr_is_local(&s->resolvers[i]);
 	return r;
 }
 

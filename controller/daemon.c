@@ -164,6 +164,14 @@ static void remember_node(struct pk_daemon *d)
 	pk_settings_done(&before);
 }
 
+static void warn_of_config(const struct pk_config *config)
+{
+	const struct pk_err *note = &config->no_resolver;
+
+	if (*note->text)
+		log_warn("op=config err=\"%s\" fix=\"%s\" ignoring", note->text, note->fix);
+}
+
 static int check_reload(const struct pk_daemon *d, const struct pk_config *config,
 			struct pk_err *err)
 {
@@ -198,6 +206,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	pk_upkeep_now(d->parts.upkeep);
 	pk_uplink_watch_soon(d->parts.uplinks);
 	pk_apply_settings(d->parts.apply);
+	warn_of_config(&d->config);
 	log_info("op=reload");
 	return 0;
 }
@@ -279,6 +288,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 		r = take_lock(d, err);
 	if (r < 0)
 		return r;
+	warn_of_config(&d->config);
 	remember_node(d);
 	d->parts.loop = pk_loop_new();
 	if (!d->parts.loop)

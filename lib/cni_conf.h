@@ -49,7 +49,8 @@ enum cni_version { CNI_0_3_1, CNI_0_4_0, CNI_1_0_0, CNI_1_1_0 };
 const char *cni_version_name(enum cni_version version);
 
 struct cni_dns {
-	bool given; /* the conflist has the key */
+	bool given;	   /* the conflist names servers, or that there are none */
+	bool search_given; /* and the search list */
 	union pk_addr server[CNI_DNS_MAX];
 	size_t n_servers;
 	char *search[CNI_SEARCH_MAX]; /* owned */

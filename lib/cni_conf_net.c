@@ -149,14 +149,16 @@ int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_
 	if (pk_json_type(value) != PK_JSON_OBJECT)
 		return pk_json_fail(err, conf->doc, value, false, "expected an object");
 	r = pk_json_only(conf->doc, value, names, err);
-	conf->dns.given = r == 0;
 	for (const struct pk_json *m = pk_json_first(value); m && r == 0; m = pk_json_next(m)) {
 		const char *key = pk_json_key(m);
 
-		if (!strcmp(key, "servers") || !strcmp(key, "nameservers"))
+		if (!strcmp(key, "servers") || !strcmp(key, "nameservers")) {
+			conf->dns.given = true;
 			r = each(conf, m, err, add_server);
-		else if (!strcmp(key, "search"))
+		} else if (!strcmp(key, "search")) {
+			conf->dns.search_given = true;
 			r = each(conf, m, err, add_search);
+		}
 	}
 	return r;
 }

@@ -20,7 +20,28 @@ bool pk_addr_is_loopback(const union pk_addr *a)
 	return pk_addr_is4(a) ? a->b[12] == 127 : pk_addr_equal(a, &one);
 }
 
-static void take_line(char *line, const struct pk_resolv_fns *fns)
+/* Its stub listens there; 127.0.0.54 is the one that passes questions on as they are. */
+static bool is_stub(const union pk_addr *a)
+{
+	return pk_addr_is4(a) && pk_addr_is_loopback(a) && !a->b[13] && !a->b[14] &&
+	       (a->b[15] == 53 || a->b[15] == 54);
+}
+
+static void take_server(const union pk_addr *a, const struct pk_resolv_fns *fns,
+			struct pk_resolv_seen *seen)
+{
+	if (pk_addr_is_loopback(a)) {
+		if (pk_addr_is_zero(&seen->loopback))
+			seen->loopback = *a;
+		seen->stub |= is_stub(a);
+		return;
+	}
+	seen->n++;
+	if (fns->server)
+		fns->server(fns->arg, a);
+}
+
+static void take_line(char *line, const struct pk_resolv_fns *fns, struct pk_resolv_seen *seen)
 {
 	char *key = strsep(&line, " \t"), *word;
 	bool search = !strcmp(key, "search") || !strcmp(key, "domain"), first = true;
@@ -33,29 +54,76 @@ static void take_line(char *line, const struct pk_resolv_fns *fns)
 			continue;
 		if (search && fns->search)
 			fns->search(fns->arg, word, first);
-		else if (!search && pk_addr_parse(word, &a) == 0 && !pk_addr_is_loopback(&a))
-			fns->server(fns->arg, &a);
+		else if (!search && pk_addr_parse(word, &a) == 0)
+			take_server(&a, fns, seen);
 		first = false;
 	}
 }
 
-void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns)
+void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns, struct pk_resolv_seen *seen)
 {
 	char *line;
 
 	while ((line = strsep(&text, "\n")))
 		if (*line != '#' && *line != ';')
-			take_line(line, fns);
+			take_line(line, fns, seen);
 }
 
-void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fns *fns)
+static void read_file(const struct pk_paths *paths, const char *file,
+		      const struct pk_resolv_fns *fns, struct pk_resolv_seen *seen)
 {
 	own_mem char *text = NULL;
 	char path[PK_PATH_ROOM];
 
-	snprintf(path, sizeof(path), "%s/etc/resolv.conf", paths->root);
+	snprintf(path, sizeof(path), "%s/%s", paths->root, file);
 	if (pk_fs_read(path, RESOLV_CONF_MAX, &text, NULL, NULL) == 0)
-		pk_resolv_conf_parse(text, fns);
+		pk_resolv_conf_parse(text, fns, seen);
+}
+
+/* The search list stays that of the first file. */
+void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fns *fns,
+			 struct pk_resolv_seen *seen)
+{
+	const struct pk_resolv_fns servers = { .server = fns->server, .arg = fns->arg };
+
+	*seen = (struct pk_resolv_seen){ 0 };
+	read_file(paths, "etc/resolv.conf", fns, seen);
+	if (seen->stub && !seen->n)
+		read_file(paths, "run/systemd/resolve/resolv.conf", &servers, seen);
+}
+
+static void say_how(struct pk_err *note)
+{
+	pk_fix(note, 0,
+	       "name resolvers that guests reach: \"dns\": { \"servers\": [\"10.0.0.53\"] } in the "
+	       "conflist; where this node is to serve, let its resolver listen on an address that "
+	       "isn't loopback, and name that");
+}
+
+bool pk_resolv_none(const struct pk_resolv_seen *seen, struct pk_err *note)
+{
+	char text[PK_ADDR_TEXT];
+
+	if (seen->n)
+		return false;
+	if (pk_addr_is_zero(&seen->loopback))
+		pk_fail(note, 0, "guests get no resolver: /etc/resolv.conf names none");
+	else
+		pk_fail(note, 0,
+			"guests get no resolver: /etc/resolv.conf names only %s, which is each "
+			"guest's own",
+			pk_addr_format(&seen->loopback, text));
+	say_how(note);
+	return true;
+}
+
+void pk_resolv_unreachable(const union pk_addr *server, struct pk_err *note)
+{
+	char text[PK_ADDR_TEXT];
+
+	pk_fail(note, 0, "only the node itself reaches the resolver %s",
+		pk_addr_format(server, text));
+	say_how(note);
 }
 
 bool pk_addr_is_local(const union pk_addr *addr)

@@ -2,8 +2,10 @@
 #pragma once
 /* The machine's own name servers: resolv.conf(5). */
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "addr.h"
+#include "err.h"
 #include "paths.h"
 
 /* Called for each word in its order; either may be NULL. */
@@ -14,10 +16,26 @@ struct pk_resolv_fns {
 	void *arg;
 };
 
+/* What a resolv.conf had. */
+struct pk_resolv_seen {
+	size_t n;		/* servers that others than this machine reach */
+	union pk_addr loopback; /* the first one that nobody else does; all zero = none */
+	bool stub;		/* one of systemd-resolved's own */
+};
+
 /* Pure: takes text apart. What it can't use is left out. */
-void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns);
-/* ROOT/etc/resolv.conf; one that can't be read says nothing. */
-void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fns *fns);
+void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns, struct pk_resolv_seen *seen);
+/*
+ * ROOT/etc/resolv.conf; one that can't be read says nothing. Where it names systemd-resolved's stub
+ * and no server that a guest reaches: the servers that resolved itself asks, from
+ * ROOT/run/systemd/resolve/resolv.conf.
+ */
+void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fns *fns,
+			 struct pk_resolv_seen *seen);
+/* Why guests get no resolver of it, and what to do; false where they get one. */
+bool pk_resolv_none(const struct pk_resolv_seen *seen, struct pk_err *note);
+/* A server that the conflist names and only this machine reaches. */
+void pk_resolv_unreachable(const union pk_addr *server, struct pk_err *note);
 /* 127/8 and ::1: each machine, and each guest, means itself by it. */
 bool pk_addr_is_loopback(const union pk_addr *addr);
 /* True where addr is one of this machine's: a socket can be bound to no other. */
