@@ -341,6 +341,8 @@ struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *c
 	shape = pk_alloc(sizeof(*shape));
 	shape->key = key;
 	push_entries(&w, ents, n);
+	for (size_t i = 0; i < n; i++)
+		shape->own |= ents[i]->doc->tenant_name != NULL;
 	if (dir == PK_EGRESS)
 		push_settings(&w, &engine->settings);
 	walk_all(&w, n);

@@ -11,6 +11,8 @@
 #include "picket/limits.h"
 #include "str.h"
 
+#define BY_ENTRY_MAX 65536
+
 static void *dup_array(const void *from, size_t bytes)
 {
 	void *p;
@@ -45,25 +47,13 @@ struct pk_engine *pk_engine_new(const struct pk_settings *settings)
 	copy_settings(&engine->settings, settings);
 	engine->world = pk_world_new();
 	engine->idents_changed = 1;
+	engine->subjects = 1;
+	engine->by_entry_max = BY_ENTRY_MAX;
 	engine->unknown_labels = pk_label_set_unknown();
 	engine->any_tenant = pk_label_set_of_tenant(NULL);
 	engine->init_labels = pk_label_set_init();
 	engine->resubject = true;
 	return engine;
-}
-
-/* --- programs --- */
-
-static void drop_programs(struct pk_engine *engine, bool unused_only)
-{
-	struct program *p, *next;
-
-	HASH_ITER (hh, engine->programs, p, next) {
-		if (unused_only && p->used)
-			continue;
-		HASH_DEL(engine->programs, p);
-		program_free(p);
-	}
 }
 
 static void unlink_programs(struct pk_engine *engine)
@@ -72,52 +62,8 @@ static void unlink_programs(struct pk_engine *engine)
 		i->program = NULL;
 	for (struct base *b = engine->bases; b; b = b->hh.next)
 		b->self.program = NULL;
-	drop_programs(engine, false);
+	programs_drop(engine, false);
 	shapes_free(engine, false);
-}
-
-static bool is_gone(const struct pk_engine *engine, const struct pk_document *doc)
-{
-	return doc && !documents_find(engine, doc)->keep;
-}
-
-static bool is_stale(const struct pk_engine *engine, const struct program *p)
-{
-	for (int dir = 0; dir < 2; dir++) {
-		const struct side *side = &p->side[dir];
-
-		for (size_t i = 0; i < side->n_acts; i++)
-			if (is_gone(engine, side->acts[i]->doc))
-				return true;
-		/* A rule whose entries are all empty still asks for default deny. */
-		for (size_t i = 0; i < PK_ARRAY_LEN(side->askers); i++)
-			if (is_gone(engine, side->askers[i]))
-				return true;
-	}
-	return false;
-}
-
-/* Classes are never taken back; where most of them have lost their peers, all is made anew. */
-static bool is_wasteful(const struct program *p)
-{
-	size_t classes = 0;
-
-	for (int dir = 0; dir < 2; dir++)
-		classes += p->side[dir].next_class - p->side[dir].first_class;
-	return classes > 64 + 2 * p->n_peers;
-}
-
-void programs_forget(struct pk_engine *engine)
-{
-	for (struct program *p = engine->programs; p; p = p->hh.next)
-		p->used = !is_stale(engine, p) && !is_wasteful(p);
-	for (struct ident *i = engine->idents; i; i = i->hh.next)
-		if (i->program && !i->program->used)
-			i->program = NULL;
-	for (struct base *b = engine->bases; b; b = b->hh.next)
-		if (b->self.program && !b->self.program->used)
-			b->self.program = NULL;
-	drop_programs(engine, true);
 }
 
 void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *settings)
@@ -126,6 +72,7 @@ void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *
 	copy_settings(&engine->settings, settings);
 	unlink_programs(engine);
 	engine->resubject = true;
+	engine->subjects++;
 }
 
 void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits)
@@ -251,136 +198,6 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name)
 
 /* --- compile --- */
 
-/*
- * Nobody of the tenant is left among the peers: its class goes, and comes back with the next one.
- */
-static void tenant_unknown(struct pk_engine *engine, struct tenant *t)
-{
-	for (struct program *p = engine->programs; p && t->known; p = p->hh.next)
-		program_drop_peer(p, true, &t->hash);
-	t->known = false;
-}
-
-static void forget_ident(struct pk_engine *engine, struct ident *ident)
-{
-	struct tenant *t = ident->tenant;
-
-	if (ident->known) {
-		for (struct program *p = engine->programs; p; p = p->hh.next)
-			program_drop_peer(p, false, &ident->hash);
-		index_remove(engine, ident);
-	}
-	HASH_DEL(engine->idents, ident);
-	ident_clear(ident);
-	free(ident);
-	if (t && !t->idents.n)
-		tenant_unknown(engine, t);
-	tenant_drop(engine, t);
-}
-
-/*
- * Those that are gone leave; those that are new are indexed. *fresh: identities that old programs
- * don't know.
- */
-static void take_queue(struct pk_engine *engine, struct vec *fresh)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < engine->queue.n; i++) {
-		struct ident *ident = engine->queue.at[i];
-
-		if (ident->refs)
-			engine->queue.at[kept++] = ident;
-		else
-			vec_push(fresh, ident);
-	}
-	engine->queue.n = kept;
-	for (size_t i = 0; i < fresh->n; i++)
-		forget_ident(engine, fresh->at[i]);
-	fresh->n = 0;
-	for (size_t i = 0; i < engine->queue.n; i++) {
-		struct ident *ident = engine->queue.at[i];
-
-		ident->queued = false;
-		if (ident->known)
-			continue;
-		ident->known = true;
-		index_add(engine, ident);
-		vec_push(fresh, ident);
-	}
-	engine->queue.n = 0;
-}
-
-/* Documents that went took their programs along; those that came may select the subject. */
-static bool is_touched(const struct pk_engine *engine, const struct ident *subject)
-{
-	for (size_t i = 0; i < engine->added.n; i++) {
-		const struct doc_obj *d = engine->added.at[i];
-
-		for (size_t j = 0; j < d->n_rules; j++)
-			if (rule_selects(d->doc, d->rules[j].rule, subject->labels) != PK_NO)
-				return true;
-	}
-	return false;
-}
-
-static void use(struct pk_engine *engine, struct ident *subject)
-{
-	if (engine->resubject || !subject->program || is_touched(engine, subject))
-		subject->program = program_get(engine, subject);
-	subject->program->used = true;
-	for (int dir = 0; dir < 2; dir++)
-		subject->program->side[dir].shape->used = true;
-}
-
-static bool any_wasteful(const struct pk_engine *engine)
-{
-	for (const struct program *p = engine->programs; p; p = p->hh.next)
-		if (is_wasteful(p))
-			return true;
-	return false;
-}
-
-static void link_subjects(struct pk_engine *engine)
-{
-	if (any_wasteful(engine))
-		programs_forget(engine);
-	for (struct program *p = engine->programs; p; p = p->hh.next)
-		p->used = false;
-	for (struct shape *s = engine->shapes; s; s = s->hh.next)
-		s->used = false;
-	for (struct ident *i = engine->idents; i; i = i->hh.next) {
-		if (i->local_refs)
-			use(engine, i);
-		else
-			i->program = NULL;
-	}
-	for (struct base *b = engine->bases; b; b = b->hh.next)
-		use(engine, &b->self);
-	drop_programs(engine, true);
-	shapes_free(engine, true);
-	engine->resubject = false;
-	engine->added.n = 0;
-}
-
-static void tell_programs(struct pk_engine *engine, const struct vec *fresh)
-{
-	for (size_t i = 0; i < fresh->n; i++) {
-		struct ident *ident = fresh->at[i];
-		bool first = ident->tenant && !ident->tenant->known;
-
-		for (struct program *p = engine->programs; p; p = p->hh.next) {
-			if (p->built == engine->generation)
-				continue;
-			if (first)
-				program_add_tenant(engine, p, ident->tenant);
-			program_add_ident(engine, p, ident);
-		}
-		if (first)
-			ident->tenant->known = true;
-	}
-}
-
 static int over(struct pk_err *err, const char *what, size_t need, size_t have)
 {
 	pk_fail(err, 0, "the policies need %zu %s, the tables hold %zu", need, what, have);
@@ -392,6 +209,8 @@ static void measure(const struct pk_engine *engine, struct pk_engine_size *out)
 {
 	*out = (struct pk_engine_size){ 0 };
 	for (const struct program *p = engine->programs; p; p = p->hh.next) {
+		if (p->too_large) /* it gets no place */
+			continue;
 		out->rule_sets++;
 		out->verdicts += p->n_verdicts;
 		out->peers += p->n_peers;
@@ -441,8 +260,9 @@ static int too_large(const struct pk_engine *engine, const struct oversize *o, s
 	size_t max = engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
 
 	pk_fail(err, 0,
-		"a rule set for '%.128s' is too large, of more than %zu verdict entries or of "
-		"prefixes that overlap too often: it stays as it was (%zu alike)",
+		"a rule set for '%.128s' is too large, of more than %zu verdict entries, of "
+		"prefixes that overlap too often, or of more than its tenant has left: it stays as "
+		"it was (%zu alike)",
 		tenant_name ? tenant_name : "init", max, o->n);
 	pk_code(err, -EFBIG, PK_CODE_CAPACITY);
 	return pk_fix(err, -EFBIG,
@@ -452,41 +272,62 @@ static int too_large(const struct pk_engine *engine, const struct oversize *o, s
 /* A rule set that doesn't fit leaves the one before it in force. */
 static void publish(struct ident *subject, struct oversize *o)
 {
+	struct program *p = subject->program;
 	struct pk_image *image = NULL;
 
-	if (subject->program && subject->program->too_large) {
+	if (p && (!is_fitting(subject) || p->stands_in)) {
 		o->first = o->first ? o->first : subject;
 		o->n++;
-		return;
 	}
-	if (subject->program) {
-		program_image(subject->program);
-		image = pk_image_ref(subject->program->image);
+	if (p && !is_fitting(subject))
+		return;
+	if (p) {
+		program_image(p);
+		image = pk_image_ref(p->image);
+		subject->operators = p->operators;
 	}
 	pk_image_unref(subject->published);
 	subject->published = image;
 }
 
-int pk_engine_compile(struct pk_engine *engine, struct pk_err *err)
+/* Each costs as much as the rule set is large. */
+static bool make_images(struct pk_engine *engine, const struct pk_slice *slice)
+{
+	for (struct program *p = engine->programs; p; p = p->hh.next) {
+		if (p->too_large || p->image)
+			continue;
+		program_image(p);
+		if (is_late(slice) && p->hh.next)
+			return false;
+	}
+	return true;
+}
+
+int pk_engine_compile_slice(struct pk_engine *engine, const struct pk_slice *slice,
+			    struct pk_err *err)
 {
 	struct oversize oversize = { 0 };
-	struct vec fresh = { 0 };
 	int r;
 
-	engine->generation++;
-	take_queue(engine, &fresh);
-	link_subjects(engine);
-	tell_programs(engine, &fresh);
-	vec_done(&fresh);
+	/* Peers first: what is built afterwards knows them. */
+	if (!link_peers(engine, slice) || !link_subjects(engine, slice))
+		return -EAGAIN;
 	r = check(engine, err);
 	if (r < 0)
 		return r;
+	if (!make_images(engine, slice))
+		return -EAGAIN;
 	for (struct ident *i = engine->idents; i; i = i->hh.next)
 		if (i->local_refs || i->published)
 			publish(i, &oversize);
 	for (struct base *b = engine->bases; b; b = b->hh.next)
 		publish(&b->self, &oversize);
 	return oversize.n ? too_large(engine, &oversize, err) : 0;
+}
+
+int pk_engine_compile(struct pk_engine *engine, struct pk_err *err)
+{
+	return pk_engine_compile_slice(engine, NULL, err);
 }
 
 struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key)
@@ -536,7 +377,10 @@ void pk_engine_free(struct pk_engine *engine)
 	HASH_ITER (hh, engine->bases, b, next_b)
 		base_free(engine, b);
 	documents_free(engine);
+	oversized_free(engine, false);
 	vec_done(&engine->queue);
+	vec_done(&engine->fresh);
+	vec_done(&engine->locals);
 	pk_world_free(engine->world);
 	free_settings(&engine->settings);
 	pk_label_set_free(engine->unknown_labels);

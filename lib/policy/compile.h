@@ -48,15 +48,29 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name);
 struct pk_engine_limits {
 	size_t rule_sets, verdicts, peers, cidrs;
 	size_t rule_set; /* verdict entries of one; 0 = PK_RULE_SET_VERDICTS_MAX */
+	/* What the rule sets that one tenant's own documents shape may have together. */
+	size_t tenant_verdicts, tenant_peers, tenant_cidrs;
 };
 void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits);
 
 /*
  * Recompiles what is stale. -E2BIG, over a limit of pk_engine_limits: every image is as it was.
- * -EFBIG: one rule set is larger than a rule set may be; those of its endpoints are as they were
- * (NULL if there never was one), all others are compiled.
+ * -EFBIG: one rule set is larger than a rule set may be, or than its tenant has left; those of its
+ * endpoints are as they were (NULL if there never was one), all others are compiled. Once the
+ * operator's documents are others than they were for it, it lives under those alone, as if all its
+ * tenant's documents denied: no tenant undoes the operator by writing too much.
  */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
+/*
+ * The same in turns, each until late() says that the rest must wait: -EAGAIN, there is a rest, and
+ * every image is as it was. What changes meanwhile is taken in.
+ */
+struct pk_slice {
+	bool (*late)(void *arg);
+	void *arg;
+};
+int pk_engine_compile_slice(struct pk_engine *engine, const struct pk_slice *slice,
+			    struct pk_err *err);
 
 /*
  * Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not

@@ -265,6 +265,7 @@ void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const
 	if (ports && name_ports(engine))
 		idents_retake(engine);
 	engine->resubject |= renumbered;
+	engine->subjects++;
 }
 
 const struct pk_rules *pk_engine_rules(const struct pk_engine *engine)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Inside the compiler: what compile.c (who is there, what is stale), documents.c, program.c (one
- * rule set), class.c (its classes), peers.c (whom it tells apart), match.c (does an entry match a
- * peer), index.c (which identities an entry matches) and cidr.c (lists) share.
+ * Inside the compiler: what compile.c (who is there, what is published), documents.c, link.c (which
+ * program is whose), subject.c (what selects it), program.c (one rule set), class.c (its classes),
+ * peers.c (whom it tells apart), match.c (does an entry match a peer), index.c (which identities an
+ * entry matches), oversize.c and cidr.c (lists) share.
  */
 #include <uthash.h>
 
@@ -74,6 +75,8 @@ struct tenant {
 	struct pk_label_set *labels; /* "of this tenant, nothing else known" */
 	struct vec idents;
 	bool known; /* the programs have been told */
+	/* What the programs that its own documents shape have together, of those that are linked. */
+	size_t verdicts, peers, cidrs;
 	/* The last program that asked what this tenant's endpoints fall back to, and the answer. */
 	uint64_t asked[2];
 	struct hash128 content[2];
@@ -92,7 +95,10 @@ struct ident {
 	bool is_base;		 /* stands for endpoints to come, of `bases` */
 	uint64_t mark;		 /* of index_matched's last walk that met it */
 	struct program *program; /* of local endpoints */
+	uint64_t linked;	 /* engine->subjects when program was found */
+	size_t wants_verdicts; /* its own one wasn't taken, since its tenant had no room; 0: it was */
 	struct pk_image *published;
+	struct hash128 operators; /* the operators' part of what is published */
 	UT_hash_handle hh;
 };
 
@@ -148,7 +154,9 @@ struct shape {
 	struct cidr_class *classes; /* class number PK_CLASS_FIRST + index */
 	size_t n_classes;
 	bool too_large; /* the division was given up */
+	bool own;	/* a tenant's own documents are in it */
 	bool used;
+	uint64_t counted; /* engine->round */
 	UT_hash_handle hh;
 };
 /*
@@ -167,6 +175,8 @@ struct posting {
 };
 void index_add(struct pk_engine *engine, struct ident *ident);
 void index_remove(struct pk_engine *engine, struct ident *ident);
+/* How many identities index_matched would ask about ent, at most. */
+size_t index_most(const struct pk_engine *engine, const struct ent *ent);
 /* Identities that ent matches as peers, each once; valid until identities change. */
 const struct vec *index_matched(struct pk_engine *engine, struct ent *ent);
 void index_free(struct pk_engine *engine);
@@ -190,6 +200,8 @@ struct side {		   /* one direction of a program */
 	struct shape *shape;
 	uint32_t first_class, next_class; /* of endpoints and tenants */
 };
+enum build_step { BUILD_WORLD, BUILD_NAMES, BUILD_TENANTS, BUILD_PEERS, BUILD_DONE };
+
 struct program {
 	struct hash128 key;
 	struct hash128 origin; /* the same in every process; zero unless selective */
@@ -205,7 +217,27 @@ struct program {
 	struct pk_name_class *names;
 	size_t n_names;
 	struct pk_image *image; /* of the state above, or NULL when that has moved on */
-	uint64_t built;		/* engine->generation in which it was made */
+	/* How far it is built; a direction knows of new peers by itself from BUILD_PEERS on. */
+	enum build_step step;
+	int dir;
+	size_t at;	   /* within the step: the next class */
+	struct vec todo;   /* identities that are still to be looked at */
+	bool todo_made;	   /* for this direction */
+	bool has_peers[2]; /* the direction has been through BUILD_PEERS, or is in it */
+	bool has_tenants;
+	struct hash128 operators,
+		own; /* what the operators' and its tenant's documents make of it */
+	bool has_own;
+	bool stands_in; /* for one that is too large: its tenant's documents are left out, and deny */
+	bool blamed;	/* too large: it is known whether its tenant's documents alone are */
+	struct program *alone; /* those documents alone, until that is known */
+	uint64_t counted;      /* engine->round */
+	bool used;
+	UT_hash_handle hh;
+};
+/* What a tenant's documents make, where that alone is too large: it isn't built again. */
+struct oversized {
+	struct hash128 own;
 	bool used;
 	UT_hash_handle hh;
 };
@@ -240,16 +272,32 @@ size_t acts_match(const struct pk_engine *engine, const struct side *side, const
 		  uint32_t *acts);
 bool acts_any_selective(const struct side *side, const uint32_t *acts, size_t n);
 void peers_assign_tenants(struct pk_engine *engine, struct program *p);
-void peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir);
+bool peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			    const struct pk_slice *slice);
 void program_add_tenant(struct pk_engine *engine, struct program *p, struct tenant *tenant);
 void program_add_ident(struct pk_engine *engine, struct program *p, struct ident *ident);
 void program_drop_peer(struct program *p, bool tenant, const struct hash128 *hash);
 
-/* program.c */
-/* The program of a subject: found or built. */
+/* subject.c */
+/* The program of a subject: found, or begun. */
 struct program *program_get(struct pk_engine *engine, struct ident *subject);
+/* The same without its tenant's own documents, as if those denied everything. */
+struct program *program_get_closed(struct pk_engine *engine, struct ident *subject);
+
+/* program.c */
+/* What needs the subject's tenant, before anything is built. */
+void program_begin(struct pk_engine *engine, struct program *p, const struct pk_label_set *own);
+/* Builds on to a step; true: it is there. */
+bool program_build(struct pk_engine *engine, struct program *p, enum build_step until,
+		   const struct pk_slice *slice);
 void program_image(struct program *p);
 void program_free(struct program *p);
+
+/* oversize.c */
+/* It is too large: finds out whether its tenant's documents alone are. True: it is known. */
+bool program_blame(struct pk_engine *engine, struct program *p, const struct pk_slice *slice);
+struct oversized *oversized_find(const struct pk_engine *engine, const struct hash128 *own);
+void oversized_free(struct pk_engine *engine, bool unused_only);
 
 struct subject_index { /* rules that may select endpoints of one namespace */
 	char *name;
@@ -272,7 +320,10 @@ struct pk_engine {
 	struct doc_obj *docs;
 	struct vec added; /* documents that came since the last compile */
 	struct pk_rules *rules;
-	uint64_t serial, generation, idents_changed, walks;
+	uint64_t serial, idents_changed, walks;
+	size_t by_entry_max; /* matches that are looked at in one go (peers.c) */
+	uint64_t subjects;   /* rises when a subject's program may be another one */
+	uint64_t round;	     /* of counting what tenants have */
 	struct subject_index *by_namespace;
 	struct vec anywhere; /* rules without a namespace */
 	char **port_names;   /* port labels that some policy names, sorted */
@@ -282,8 +333,11 @@ struct pk_engine {
 	struct posting *postings;
 	struct vec uncertain; /* identities with something unknown */
 	struct vec queue;     /* identities that came or went since the last compile */
+	struct vec locals;    /* those that have a program, of one call of link_subjects */
+	struct vec fresh;     /* of them, those that the programs haven't been told of */
 	struct program *programs;
 	struct shape *shapes;
+	struct oversized *oversized;
 	struct base *bases;
 	struct pk_label_set *unknown_labels, *init_labels, *any_tenant;
 	bool resubject; /* every subject's program may be another one */
@@ -298,8 +352,28 @@ struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoin
 void ident_drop(struct pk_engine *engine, struct ident *ident, bool local);
 void ident_clear(struct ident *ident);
 
+static inline bool is_late(const struct pk_slice *slice)
+{
+	return slice && slice->late(slice->arg);
+}
+
+/* Its program may be published: it isn't too large, by itself or for what its tenant has left. */
+static inline bool is_fitting(const struct ident *subject)
+{
+	const struct program *p = subject->program;
+
+	return !p->too_large && (!subject->wants_verdicts || p->stands_in);
+}
+
+/* link.c */
+/* Every subject gets its program. True: all have it. */
+bool link_subjects(struct pk_engine *engine, const struct pk_slice *slice);
+/* Identities that came and went are taken in. True: every program has been told. */
+bool link_peers(struct pk_engine *engine, const struct pk_slice *slice);
+void programs_drop(struct pk_engine *engine, bool unused_only);
+
 /*
- * compile.c, for documents.c: programs that hold entries of documents with keep unset; identities
+ * link.c, for documents.c: programs that hold entries of documents with keep unset; identities
  * by the port names.
  */
 void programs_forget(struct pk_engine *engine);

@@ -163,7 +163,7 @@ static void consider_values(struct pk_engine *engine, struct ent *ent, const cha
 static void consider_everyone(struct pk_engine *engine, struct ent *ent)
 {
 	for (struct ident *i = engine->idents; i; i = i->hh.next)
-		if (i->known || i->refs)
+		if (i->known)
 			consider(engine, ent, i);
 }
 
@@ -183,6 +183,33 @@ static void consider_selector(struct pk_engine *engine, struct ent *ent,
 		consider_tenant(engine, ent, ent->doc->tenant_name);
 	else
 		consider_everyone(engine, ent);
+}
+
+static size_t most_of_selector(const struct pk_engine *engine, const struct ent *ent,
+			       const struct pk_selector *sel)
+{
+	const struct pk_requirement *req = sel->is_entity ? NULL : narrowest(engine, sel);
+	struct tenant *t = NULL;
+
+	if (req)
+		return posting_size(engine, req);
+	if (!sel->is_entity && ent->doc->tenant_name && !pk_selector_reads_namespace(sel)) {
+		HASH_FIND_STR(engine->tenants, ent->doc->tenant_name, t);
+		return t ? t->idents.n : 0;
+	}
+	return HASH_COUNT(engine->idents);
+}
+
+size_t index_most(const struct pk_engine *engine, const struct ent *ent)
+{
+	const struct pk_entry *e = ent->e;
+	size_t n = e->deny ? engine->uncertain.n : 0;
+
+	if (e->kind == PK_PEERS_ABSENT || e->kind == PK_PEERS_ENTITIES)
+		return HASH_COUNT(engine->idents);
+	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEERS_ENDPOINTS; i++)
+		n += most_of_selector(engine, ent, &e->selectors[i]);
+	return n;
 }
 
 const struct vec *index_matched(struct pk_engine *engine, struct ent *ent)

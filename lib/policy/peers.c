@@ -92,7 +92,7 @@ static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum
 
 void program_add_tenant(struct pk_engine *engine, struct program *p, struct tenant *t)
 {
-	for (int dir = 0; dir < 2 && !p->too_large; dir++) {
+	for (int dir = 0; dir < 2 && !p->too_large && p->has_tenants; dir++) {
 		struct side *side = &p->side[dir];
 		const struct peer peer = tenant_peer(t);
 		struct recipe r = { .party = PK_PARTY_ENDPOINT, .to = &peer };
@@ -158,7 +158,7 @@ void program_add_ident(struct pk_engine *engine, struct program *p, struct ident
 		struct side *side = &p->side[dir];
 		uint32_t *acts;
 
-		if (!side->selective || ident->labels->init)
+		if (!side->selective || ident->labels->init || !p->has_peers[dir])
 			continue;
 		acts = calloc(side->n_acts + 1, sizeof(*acts));
 		if (!acts)
@@ -268,13 +268,32 @@ static size_t merge(const uint32_t *a, size_t na, const struct pair *b, size_t n
 	return n;
 }
 
-void peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir)
+static void assign_pairs(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			 struct pairs *pairs, uint32_t *acts, const uint32_t *common,
+			 size_t n_common)
+{
+	size_t end;
+
+	if (pairs->n)
+		qsort(pairs->at, pairs->n, sizeof(*pairs->at), pair_cmp);
+	for (size_t i = 0; i < pairs->n && !p->too_large; i = end) {
+		for (end = i + 1; end < pairs->n && pairs->at[end].ident == pairs->at[i].ident;)
+			end++;
+		if (pairs->at[i].ident->labels->init)
+			continue;
+		assign_ident(engine, p, dir, pairs->at[i].ident, acts,
+			     merge(common, n_common, &pairs->at[i], end - i, acts));
+	}
+}
+
+/* By what each entry matches: where most match little. */
+static void assign_by_entry(struct pk_engine *engine, struct program *p, enum pk_dir dir)
 {
 	struct side *side = &p->side[dir];
 	uint32_t *acts = calloc(side->n_acts * 2 + 2, sizeof(*acts));
 	uint32_t *common = acts + side->n_acts + 1;
 	struct pairs pairs = { 0 };
-	size_t n_common, end;
+	size_t n_common;
 
 	if (!acts)
 		abort();
@@ -289,18 +308,57 @@ void peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk
 			push_pair(&pairs, v->at[j], i);
 	}
 	push_tenants(engine, p, dir, &pairs);
-	if (pairs.n)
-		qsort(pairs.at, pairs.n, sizeof(*pairs.at), pair_cmp);
-	for (size_t i = 0; i < pairs.n && !p->too_large; i = end) {
-		for (end = i + 1; end < pairs.n && pairs.at[end].ident == pairs.at[i].ident;)
-			end++;
-		if (pairs.at[i].ident->labels->init)
-			continue;
-		assign_ident(engine, p, dir, pairs.at[i].ident, acts,
-			     merge(common, n_common, &pairs.at[i], end - i, acts));
-	}
+	assign_pairs(engine, p, dir, &pairs, acts, common, n_common);
 	free(pairs.at);
 	free(acts);
+}
+
+/* By identity, one after the other: it takes no memory, and can be left at any of them. */
+static bool assign_by_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			    const struct pk_slice *slice)
+{
+	struct side *side = &p->side[dir];
+	uint32_t *acts = calloc(side->n_acts + 1, sizeof(*acts));
+	bool late = false;
+
+	if (!acts)
+		abort();
+	for (struct ident *i = engine->idents; i && !p->todo_made; i = i->hh.next)
+		if (i->known && !i->labels->init)
+			vec_push(&p->todo, i);
+	p->todo_made = true;
+	while (p->todo.n && !p->too_large && !late) {
+		const struct ident *ident = p->todo.at[--p->todo.n];
+		const struct peer peer = { .party = PK_PARTY_ENDPOINT,
+					   .labels = ident->labels,
+					   .ports = ident->ports,
+					   .n_ports = ident->n_ports };
+
+		assign_ident(engine, p, dir, ident, acts, acts_match(engine, side, &peer, acts));
+		late = is_late(slice);
+	}
+	free(acts);
+	if (p->todo.n && !p->too_large)
+		return false;
+	p->todo.n = 0;
+	p->todo_made = false;
+	return true;
+}
+
+bool peers_assign_endpoints(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			    const struct pk_slice *slice)
+{
+	const struct side *side = &p->side[dir];
+	size_t most = 0;
+
+	for (size_t i = 0; i < side->n_acts && !p->todo_made && most <= engine->by_entry_max; i++)
+		if (side->acts[i]->ep == EP_SOME)
+			most += index_most(engine, side->acts[i]);
+	p->has_peers[dir] = true;
+	if (p->todo_made || most > engine->by_entry_max)
+		return assign_by_ident(engine, p, dir, slice);
+	assign_by_entry(engine, p, dir);
+	return true;
 }
 
 static int tenant_cmp(const void *a, const void *b)

@@ -7,11 +7,13 @@
  *
  *	policy-property [-seed N] [-queries N] [-no-kernel]
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "doc.h"
+#include "engine.h"
 #include "ask_kernel.h"
 #include "random.h"
 #include "schema.h"
@@ -276,6 +278,32 @@ static void fill(const struct g_world *w, struct pk_asker *a, struct pk_world_en
 	}
 }
 
+static bool always_late(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* Now and then some turns of a compile that isn't whole when the next change comes. */
+static void compile_some(struct pk_asker *a)
+{
+	const struct pk_slice slice = { .late = always_late };
+
+	for (uint32_t n = rnd_to(6); n > 0; n--)
+		pk_engine_compile_slice(pk_asker_engine(a), &slice, NULL);
+}
+
+/* Whole, in one go or in as many turns as there can be. */
+static void compile(struct pk_asker *a)
+{
+	const struct pk_slice slice = { .late = always_late };
+
+	if (rnd_in(2))
+		while (pk_engine_compile_slice(pk_asker_engine(a), &slice, NULL) == -EAGAIN)
+			;
+	pk_asker_compile(a, NULL);
+}
+
 /* Documents and endpoints come and go, one or several between two compiles. */
 static void change(const struct g_world *w, struct pk_asker *a, struct tally *t, struct failure *f)
 {
@@ -301,9 +329,10 @@ static void change(const struct g_world *w, struct pk_asker *a, struct tally *t,
 		} else if (!e->gone) {
 			pk_asker_put(a, g_endpoint_make(e));
 		}
+		compile_some(a);
 		if (rnd_in(3))
 			continue;
-		pk_asker_compile(a, NULL);
+		compile(a);
 		ask_many(a, 12, "after a change", t, f);
 	}
 }
@@ -320,15 +349,17 @@ static int run(const struct g_world *w, uint64_t seed, struct tally *t, struct f
 	rnd_seed(seed);
 	a = pk_asker_new(&w->settings, docs.at, docs.n);
 	pk_asker_set_kernel(a, &pk_kernel);
+	pk_asker_engine(a)->by_entry_max = rnd_in(2) ? 0 : SIZE_MAX;
 	fill(w, a, unseen, &n_unseen);
-	pk_asker_compile(a, NULL);
+	compile(a);
 	ask_unseen(a, unseen, n_unseen, t, f);
 	for (size_t i = 0; i < n_unseen; i++) {
 		pk_asker_put(a, unseen[i]);
+		compile_some(a);
 		if (rnd_in(2))
 			pk_asker_compile(a, NULL);
 	}
-	pk_asker_compile(a, NULL);
+	compile(a);
 	ask_many(a, QUERIES_A_WORLD - 60, "compiled", t, f);
 	change(w, a, t, f);
 	pk_asker_free(PK_MOVE(a, NULL));

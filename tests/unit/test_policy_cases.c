@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
 
 #include "reach.h"
 
@@ -288,6 +289,65 @@ static struct pk_document *many_holes(const char *tenant_name, int n)
 	return doc;
 }
 
+static struct pk_document *operator_denies(const char *cidr)
+{
+	const struct pk_doc_source src = { .source = "file", .path = cidr };
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_str s = { 0 };
+
+	pk_str_addf(
+		&s,
+		"{\"rules\":[{\"endpointSelector\":{},\"egressDeny\":[{\"toCIDR\":[\"%s\"]}]}]}",
+		cidr);
+	assert_int_equal(pk_document_parse(&src, s.text, s.len, &doc, &notes), 0);
+	return doc;
+}
+
+/* n addresses that are each told apart, and sixty ports for all of the world: n classes. */
+static struct pk_document *many_classes(const char *tenant_name, int n)
+{
+	const struct pk_doc_source src = { .source = "file", .path = tenant_name };
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_str s = { 0 };
+
+	pk_str_addf(&s,
+		    "{\"namespace\":\"%s\",\"rules\":[{\"endpointSelector\":{},\"egress\":["
+		    "{\"toCIDR\":[\"0.0.0.0/0\"],\"toPorts\":[{\"ports\":[{\"port\":1}",
+		    tenant_name);
+	for (int i = 1; i < 60; i++)
+		pk_str_addf(&s, ",{\"port\":%d}", 3 * i + 1);
+	pk_str_add(&s, "]}]}");
+	for (int i = 0; i < n; i++)
+		pk_str_addf(
+			&s,
+			",{\"toCIDR\":[\"1.0.%d.%d\"],\"toPorts\":[{\"ports\":[{\"port\":%d}]}]}",
+			i >> 8, i & 255, 2 * i + 1000);
+	pk_str_add(&s, "]}]}");
+	assert_int_equal(pk_document_parse(&src, s.text, s.len, &doc, &notes), 0);
+	return doc;
+}
+
+/* Some verdict entries for the endpoints of one job. */
+static struct pk_document *of_one_job(const char *tenant_name, const char *job)
+{
+	const struct pk_doc_source src = { .source = "file", .path = job };
+	struct pk_document *doc = NULL;
+	own_notes notes = { 0 };
+	own_str s = { 0 };
+
+	pk_str_addf(&s,
+		    "{\"namespace\":\"%s\",\"rules\":[{\"endpointSelector\":{\"matchLabels\":{"
+		    "\"nomad:job\":\"%s\"}},\"egress\":[{\"toPorts\":[{\"ports\":[",
+		    tenant_name, job);
+	for (int i = 0; i < 40; i++)
+		pk_str_addf(&s, "%s{\"port\":%d,\"protocol\":\"TCP\"}", i ? "," : "", 3 * i + 1);
+	pk_str_add(&s, "]}]}]}]}");
+	assert_int_equal(pk_document_parse(&src, s.text, s.len, &doc, &notes), 0);
+	return doc;
+}
+
 /*
  * A tenant's document whose rule set would grow with the square of its size costs neither memory
  * nor time, and nobody else's policy.
@@ -339,6 +399,119 @@ static void a_bomb_is_its_tenants_alone(void **state)
 	pk_document_free(other);
 }
 
+/* A turn that never ends, and counts how often it was asked. */
+static bool never_late(void *arg)
+{
+	++*(size_t *)arg;
+	return false;
+}
+
+static size_t work(struct pk_engine *engine, int want)
+{
+	size_t n = 0;
+	const struct pk_slice slice = { .late = never_late, .arg = &n };
+
+	assert_int_equal(pk_engine_compile_slice(engine, &slice, NULL), want);
+	return n;
+}
+
+static uint8_t egress_verdict(const struct pk_image *image, const char *addr)
+{
+	const struct pk_image_facts facts = { 0 };
+	struct pk_question q = { .dir = PK_EGRESS,
+				 .peer = { .party = PK_PARTY_WORLD },
+				 .proto = IPPROTO_TCP,
+				 .port = 1 };
+	struct pk_verdict_value v;
+
+	assert_int_equal(pk_addr_parse(addr, &q.peer.address), 0);
+	pk_image_lookup(image, &q, &facts, &v);
+	return v.live.verdict;
+}
+
+/*
+ * No tenant undoes the operator by writing too much: what it had stays, until the operator changes
+ * something; from then on the operator's word alone counts, and what the tenant may have denied is
+ * denied. What is too large isn't built again for that.
+ */
+static void an_operators_change_reaches_who_wrote_too_much(void **state)
+{
+	struct pk_document *few = many_classes("x", 4), *bomb = many_classes("x", 4000);
+	struct pk_document *deny = operator_denies("198.51.100.0/24");
+	struct pk_document *other = operator_denies("203.0.113.0/24");
+	struct pk_settings settings;
+	struct pk_engine *engine;
+	struct pk_image *before;
+	size_t first, again;
+
+	(void)state;
+	pk_settings_init(&settings);
+	engine = pk_engine_new(&settings);
+	pk_engine_put(engine, endpoint("x/a", "x", "a"));
+	pk_engine_set_documents(engine, (struct pk_document *[]){ few, deny }, 2);
+	work(engine, 0);
+	before = pk_image_ref(pk_engine_image(engine, "x/a"));
+	assert_int_equal(egress_verdict(before, "203.0.113.1"), PK_ALLOW);
+	assert_int_equal(egress_verdict(before, "198.51.100.1"), PK_DENY);
+
+	pk_engine_set_documents(engine, (struct pk_document *[]){ bomb, deny }, 2);
+	first = work(engine, -EFBIG);
+	assert_ptr_equal(pk_engine_image(engine, "x/a"), before);
+	pk_engine_set_documents(engine, (struct pk_document *[]){ bomb, deny, other }, 3);
+	again = work(engine, -EFBIG);
+	if (again > 40 || first < 200)
+		fail_msg("%zu steps, then %zu", first, again);
+	assert_int_equal(egress_verdict(pk_engine_image(engine, "x/a"), "203.0.113.1"), PK_DENY);
+	assert_int_equal(egress_verdict(pk_engine_image(engine, "x/a"), "192.0.2.1"), PK_DENY);
+
+	/* It writes less: all is as its documents and the operator's say. */
+	pk_engine_set_documents(engine, (struct pk_document *[]){ few, deny, other }, 3);
+	work(engine, 0);
+	assert_int_equal(egress_verdict(pk_engine_image(engine, "x/a"), "203.0.113.1"), PK_DENY);
+	assert_int_equal(egress_verdict(pk_engine_image(engine, "x/a"), "192.0.2.1"), PK_ALLOW);
+	pk_image_unref(before);
+	pk_engine_free(engine);
+	pk_document_free(few);
+	pk_document_free(bomb);
+	pk_document_free(deny);
+	pk_document_free(other);
+}
+
+/*
+ * One tenant's rule sets together have a share of the tables. Who comes when it is used up stays as
+ * it was; when there is room again it is served. Nobody else notices.
+ */
+static void a_tenants_share_is_all_it_has(void **state)
+{
+	struct pk_document *docs[] = { of_one_job("x", "a"), of_one_job("x", "b"),
+				       of_one_job("y", "c") };
+	struct pk_engine_limits limits = { 0 };
+	struct pk_settings settings;
+	struct pk_engine *engine;
+
+	(void)state;
+	pk_settings_init(&settings);
+	engine = pk_engine_new(&settings);
+	pk_engine_put(engine, endpoint("x/a", "x", "a"));
+	pk_engine_put(engine, endpoint("y/c", "y", "c"));
+	pk_engine_set_documents(engine, docs, 3);
+	work(engine, 0);
+	limits.tenant_verdicts = pk_engine_image(engine, "x/a")->n_verdicts * 3 / 2;
+	pk_engine_set_limits(engine, &limits);
+	pk_engine_put(engine, endpoint("x/b", "x", "b"));
+	work(engine, -EFBIG);
+	assert_non_null(pk_engine_image(engine, "x/a"));
+	assert_null(pk_engine_image(engine, "x/b"));
+	assert_non_null(pk_engine_image(engine, "y/c"));
+	work(engine, -EFBIG);
+	pk_engine_remove(engine, "x/a");
+	work(engine, 0);
+	assert_non_null(pk_engine_image(engine, "x/b"));
+	pk_engine_free(engine);
+	for (size_t i = 0; i < PK_ARRAY_LEN(docs); i++)
+		pk_document_free(docs[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +520,8 @@ int main(void)
 		cmocka_unit_test(a_deny_beats_what_is_more_specific),
 		cmocka_unit_test(what_does_not_fit_changes_nothing),
 		cmocka_unit_test(a_bomb_is_its_tenants_alone),
+		cmocka_unit_test(an_operators_change_reaches_who_wrote_too_much),
+		cmocka_unit_test(a_tenants_share_is_all_it_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
