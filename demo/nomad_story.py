@@ -164,13 +164,12 @@ class Story:
     def nothing_left(self):
         self.cluster.stop_job("acme", "shop")
         wait_for(lambda: self.endpoints("acme") == [], "the end of acme's endpoints", timeout=40)
-        wait_for(lambda: not self.left(), "an empty node", timeout=30)
-        assert not self.left(), self.left()
+        wait_for(lambda: not self.left(), lambda: f"an empty node; left: {self.left()}", timeout=30)
 
     def left(self):
         links = [link["ifname"] for link in self.node.json(["ip", "-j", "link"])
                  if link["ifname"].startswith("pk")]
-        records = os.listdir(self.node.path("var/lib/picket/endpoints"))
+        records = self.node.records()
         files = os.listdir(self.node.path("run/picket/vm"))
         tables = [name for name in ("by_address", "slots") if self.node.tables.count(name)]
         return links + records + files + tables
