@@ -8,8 +8,8 @@
  *   cnibench --list FILE --path DIR[:DIR] --dir NETNS_DIR [--args K=V;...] [--prefix ID]
  *            [--first N] --count N | --cycles N --workers W | --add N | --del N
  *
- * Prints one JSON object: {"add":[ns…],"del":[ns…],"netns":[ns…]} (what making the network
- * namespace alone took), or {"cycles":N,"ns":T,"thousands":[ns…]} (how long each thousand lives
+ * Prints one JSON object: {"add":[ns…],"del":[ns…],"netns":[ns…],"cpu":[ns…]} (what making the
+ * network namespace alone took, and the processor's time of the ADD), or {"cycles":N,"ns":T,"thousands":[ns…]} (how long each thousand lives
  * took).
  */
 #include <cjson/cJSON.h>
@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,7 +41,8 @@ struct bench {
 	char binary[PLUGINS_MAX][PATH_MAX];
 	int n_plugins;
 	int first;
-	int home; /* our own network namespace */
+	int home;	 /* our own network namespace */
+	uint64_t cpu_ns; /* of the plugins of this process so far */
 };
 
 static void die(const char *what)
@@ -96,12 +98,19 @@ static int memfd_with(const char *text)
 	return fd;
 }
 
+static uint64_t cpu_of(const struct rusage *used)
+{
+	return (uint64_t)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) * 1000000000u +
+	       (uint64_t)(used->ru_utime.tv_usec + used->ru_stime.tv_usec) * 1000u;
+}
+
 /* One start of one plugin; its standard output is left in out (a memfd, emptied first). */
 static void run_plugin(struct bench *b, int i, char *const env[], const char *conf, int out)
 {
 	posix_spawn_file_actions_t files;
 	char *argv[] = { b->binary[i], NULL };
 	int in = memfd_with(conf), status;
+	struct rusage used;
 	pid_t pid;
 
 	if (ftruncate(out, 0) < 0 || lseek(out, 0, SEEK_SET) < 0)
@@ -111,8 +120,9 @@ static void run_plugin(struct bench *b, int i, char *const env[], const char *co
 	posix_spawn_file_actions_adddup2(&files, out, 1);
 	if (posix_spawn(&pid, b->binary[i], &files, NULL, argv, env))
 		die(b->binary[i]);
-	if (waitpid(pid, &status, 0) != pid)
+	if (wait4(pid, &status, 0, &used) != pid)
 		die("wait");
+	b->cpu_ns += cpu_of(&used);
 	posix_spawn_file_actions_destroy(&files);
 	close(in);
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
@@ -220,7 +230,8 @@ static void run_count(struct bench *b, int count)
 {
 	uint64_t *add = calloc((size_t)count, sizeof(*add)),
 		 *del = calloc((size_t)count, sizeof(*del)),
-		 *netns = calloc((size_t)count, sizeof(*netns));
+		 *netns = calloc((size_t)count, sizeof(*netns)),
+		 *cpu = calloc((size_t)count, sizeof(*cpu));
 	cJSON *out = cJSON_CreateObject();
 
 	for (int i = 0; i < count; i++) {
@@ -231,7 +242,9 @@ static void run_count(struct bench *b, int count)
 		netns[i] = now_ns();
 		netns_make(b, id);
 		netns[i] = now_ns() - netns[i];
+		b->cpu_ns = 0;
 		add[i] = verb(b, "ADD", id, &result);
+		cpu[i] = b->cpu_ns;
 		del[i] = verb(b, "DEL", id, &result);
 		netns_drop(b, id);
 		cJSON_Delete(result);
@@ -239,6 +252,7 @@ static void run_count(struct bench *b, int count)
 	cJSON_AddItemToObject(out, "add", numbers(add, count));
 	cJSON_AddItemToObject(out, "del", numbers(del, count));
 	cJSON_AddItemToObject(out, "netns", numbers(netns, count));
+	cJSON_AddItemToObject(out, "cpu", numbers(cpu, count));
 	puts(cJSON_PrintUnformatted(out));
 }
 

@@ -10,6 +10,7 @@ from sides import Picket
 LIVES, WORKERS = 10000, 10
 LIVE = (1, 1000, 4000)
 CAPACITY = 4096
+FLOWS = 256			# of an endpoint: a node carries 4 million
 SAMPLES = 60
 REST_S = 60
 
@@ -28,7 +29,7 @@ def held(side):
 
 def lives(result, build):
     with contextlib.ExitStack() as stack:
-        side = Picket(build, capacity=CAPACITY)
+        side = Picket(build, capacity=CAPACITY, flows=FLOWS)
         stack.callback(side.close)
         side.cni("--cycles", 10, "--workers", WORKERS, "--prefix", "w", args=side.args)
         time.sleep(REST_S + 5)
@@ -51,7 +52,7 @@ def beside(result, build, controller):
     name = "C7.add" if controller else "C7.alone"
     what = "ADD, controller up" if controller else "ADD, controller down"
     with contextlib.ExitStack() as stack:
-        side = Picket(build, capacity=CAPACITY)	# whose picketd makes the tables that large
+        side = Picket(build, capacity=CAPACITY, flows=FLOWS)	# whose picketd makes the tables that large
         stack.callback(side.close)
         if not controller:
             side.stop_controller()
