@@ -185,10 +185,14 @@ static void wait_for(const struct pk_parts *p, struct pk_exchange *x,
 static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct claim *c)
 {
 	const struct pk_local_endpoint *m;
+	struct pk_record_name name;
 	own_str key = { 0 };
+	own_str file = { 0 };
 
 	pk_str_addf(&key, "%s@%s", c->container_id, c->ifname);
-	pk_records_look(p->records);
+	pk_str_addf(&file, "%s@%u", key.text, (unsigned int)c->slot);
+	if (pk_record_name_parse(file.text, &name) == 0)
+		pk_records_look_at(p->records, &name);
 	m = pk_model_get(p->model, key.text);
 	if (!m || m->slot != (uint32_t)c->slot) {
 		pk_exchange_error(x, 404, "no open record of that endpoint and slot", NULL);

@@ -18,8 +18,9 @@
 #define QUIET_NS    20000000ull /* after so long without one, a change waits for no other */
 #define AGAIN_MS    20		/* after a word changed under our hands */
 #define RETRY_MS    5000	/* after an error */
-#define FULL_MS                                                                                    \
-	60000 /* what doesn't fit is tried again by a change, or when others may have gone */
+#define FULL_MS	    1000	/* a pass over a few is followed by one over all */
+/* What doesn't fit is tried again by a change, or when others may have gone. */
+#define NO_ROOM_MS   60000
 #define SYNC_MS	     20 /* between two turns of making documents outlive a power cut */
 #define SYNC_NS	     10000000
 #define SYNC_STOP_NS 1000000000
@@ -219,12 +220,14 @@ static int pass(struct pk_apply *a, bool all)
 		r = pk_sync_pass(a->args.sync, &want, &done, r == 0 ? &err : NULL);
 	pk_apply_note(&a->state.apply_error, r == 0 ? fit : r, &err, "apply");
 	if (r < 0) {
-		pk_timer_hurry(a->pass, r == -ENOSPC ? FULL_MS : RETRY_MS);
+		pk_timer_hurry(a->pass, r == -ENOSPC ? NO_ROOM_MS : RETRY_MS);
 		return r;
 	}
 	a->withdraw = false;
 	if (done.again)
 		pk_timer_hurry(a->pass, AGAIN_MS);
+	else if (done.few)
+		pk_timer_hurry(a->pass, FULL_MS);
 	if (all)
 		acknowledge(a, &done);
 	return 0;

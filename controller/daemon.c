@@ -27,14 +27,8 @@ static void on_records(void *arg)
 	struct pk_daemon *d = arg;
 
 	pk_apply_soon(d->parts.apply);
-}
-
-static void on_swept(void *arg)
-{
-	struct pk_daemon *d = arg;
-
-	if (pk_records_look(d->parts.records))
-		pk_apply_soon(d->parts.apply);
+	if (d->parts.upkeep)
+		pk_upkeep_records_changed(d->parts.upkeep);
 }
 
 static enum pk_nomad_word nomad_word(void *arg)
@@ -271,7 +265,7 @@ static void make_parts(struct pk_daemon *d)
 
 int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err)
 {
-	struct pk_upkeep_args upkeep = { .swept = on_swept, .arg = d };
+	struct pk_upkeep_args upkeep = { .arg = d };
 	int r;
 
 	*d = (struct pk_daemon){ .args = *args, .lock = -1 };

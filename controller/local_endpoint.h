@@ -44,6 +44,7 @@ struct pk_local_endpoint {
 	size_t n_mappings;
 	char region[64]; /* nomad:region as ADD had it; "": not known */
 
+	uint64_t fed; /* a number of the model's, new with every change of what it says here */
 	struct pk_alloc *facts; /* Nomad's word, or NULL */
 	enum pk_confirmed confirmed;
 };

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "by_address.h"
 #include "fs.h"
 #include "json.h"
 #include "own.h"
 
 /* Tenants without an endpoint keep their base, for their next alloc is likely: so many of them. */
 #define IDLE_TENANTS 32
+#define TOUCHED_MAX  16
 
 struct tenant {
 	char *name;
@@ -28,13 +30,15 @@ struct pk_model {
 	size_t n, room;
 	struct pk_local_endpoint **slots; /* by slot */
 	size_t n_slots;
-	struct pk_local_endpoint **addresses; /* open hash by address; twice as large as needed */
-	size_t n_addresses;		      /* a power of two */
-	bool addresses_stale;
+	struct pk_by_address *by_address;
 	struct pk_allocs allocs;
 	struct tenant *tenants; /* whose bases are wanted, by name */
 	size_t n_tenants;
 	uint64_t turn; /* counts looks at who has endpoints */
+	uint64_t fed;  /* counts changes of endpoints */
+	struct pk_local_endpoint *touched[TOUCHED_MAX];
+	size_t n_touched;
+	bool many; /* more was touched than touched has, or what concerns all */
 	bool tenants_stale, tenant_dropped;
 };
 
@@ -71,6 +75,7 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 	copy_settings(&m->settings, args->settings);
 	m->docs = args->docs;
 	m->engine = pk_engine_new(&m->settings);
+	m->by_address = pk_by_address_new();
 	pk_engine_set_documents(m->engine, NULL, 0);
 	feed_init(m);
 	m->facts = args->facts ? strdup(args->facts) : NULL;
@@ -89,7 +94,7 @@ void pk_model_free(struct pk_model *m)
 	pk_settings_done(&m->settings);
 	free(m->list);
 	free(m->slots);
-	free(m->addresses);
+	pk_by_address_free(m->by_address);
 	for (size_t i = 0; i < m->n_tenants; i++)
 		free(m->tenants[i].name);
 	free(m->tenants);
@@ -112,9 +117,45 @@ const struct pk_rules *pk_model_rules(const struct pk_model *m)
 	return pk_engine_rules(m->engine);
 }
 
+static void touch(struct pk_model *m, struct pk_local_endpoint *ep)
+{
+	for (size_t i = 0; i < m->n_touched; i++)
+		if (m->touched[i] == ep)
+			return;
+	if (m->n_touched < TOUCHED_MAX)
+		m->touched[m->n_touched++] = ep;
+	else
+		m->many = true;
+}
+
+static void untouch(struct pk_model *m, const struct pk_local_endpoint *ep)
+{
+	for (size_t i = m->n_touched; i-- > 0;)
+		if (m->touched[i] == ep)
+			m->touched[i] = m->touched[--m->n_touched];
+}
+
+bool pk_model_is_few(const struct pk_model *m)
+{
+	return !m->many;
+}
+
+const struct pk_local_endpoint *pk_model_touched(const struct pk_model *m, size_t i)
+{
+	return i < m->n_touched ? m->touched[i] : NULL;
+}
+
+void pk_model_settle(struct pk_model *m)
+{
+	m->n_touched = 0;
+	m->many = false;
+}
+
 static void feed(struct pk_model *m, struct pk_local_endpoint *ep)
 {
 	pk_local_endpoint_judge(ep, &m->settings);
+	ep->fed = ++m->fed;
+	touch(m, ep);
 	m->tenants_stale = true;
 	if (ep->open)
 		pk_engine_put(m->engine, pk_local_endpoint_world(ep, &m->settings));
@@ -124,6 +165,7 @@ static void feed(struct pk_model *m, struct pk_local_endpoint *ep)
 
 void pk_model_settings(struct pk_model *m, const struct pk_settings *settings)
 {
+	m->many = true;
 	copy_settings(&m->settings, settings);
 	pk_engine_set_settings(m->engine, &m->settings);
 	for (size_t i = 0; i < m->n; i++)
@@ -135,6 +177,7 @@ void pk_model_documents(struct pk_model *m)
 	struct pk_document **list;
 	size_t n = pk_docs_settle(m->docs, &list);
 
+	m->many = true;
 	pk_engine_set_documents(m->engine, list, n);
 	pk_docs_retire(m->docs);
 }
@@ -219,9 +262,13 @@ static bool set_facts(struct pk_model *m, struct pk_local_endpoint *ep,
 	return true;
 }
 
-static void index_slot(struct pk_model *m, struct pk_local_endpoint *ep)
+/* What is of before a reboot has an address, which its next ADD keeps, but no slot. */
+static void index_endpoint(struct pk_model *m, struct pk_local_endpoint *ep)
 {
 	if (!ep->open)
+		return;
+	pk_by_address_add(m->by_address, ep);
+	if (!ep->epoch_matches)
 		return;
 	if (ep->slot >= m->n_slots) {
 		size_t n = ep->slot + 64;
@@ -238,7 +285,9 @@ static void index_slot(struct pk_model *m, struct pk_local_endpoint *ep)
 
 static void unindex(struct pk_model *m, const struct pk_local_endpoint *ep)
 {
-	m->addresses_stale = true;
+	untouch(m, ep);
+	if (ep->open)
+		pk_by_address_remove(m->by_address, ep);
 	if (ep->slot < m->n_slots && m->slots[ep->slot] == ep)
 		m->slots[ep->slot] = NULL;
 }
@@ -273,8 +322,7 @@ void pk_model_put(struct pk_model *m, struct pk_local_endpoint *ep)
 		insert(m, at, ep);
 		read_facts(m, ep);
 	}
-	m->addresses_stale = true;
-	index_slot(m, ep);
+	index_endpoint(m, ep);
 	if (!alloc || !set_facts(m, ep, alloc))
 		feed(m, ep);
 }
@@ -406,6 +454,7 @@ static struct tenant *add_tenant(struct pk_model *m, const char *name)
 	m->tenants[at] = (struct tenant){ .name = strdup(name) };
 	if (!m->tenants[at].name)
 		abort();
+	m->many = true;
 	pk_engine_want_base(m->engine, name);
 	return &m->tenants[at];
 }
@@ -431,6 +480,7 @@ static bool drop_longest_idle(struct pk_model *m)
 	}
 	if (idle <= IDLE_TENANTS)
 		return false;
+	m->many = true;
 	pk_engine_drop_base(m->engine, m->tenants[oldest].name);
 	free(m->tenants[oldest].name);
 	memmove(m->tenants + oldest, m->tenants + oldest + 1,
@@ -494,6 +544,11 @@ const struct pk_local_endpoint *pk_model_next(const struct pk_model *m,
 	return at < m->n ? m->list[at] : NULL;
 }
 
+const struct pk_local_endpoint *pk_model_at(const struct pk_model *m, size_t i)
+{
+	return i < m->n ? m->list[i] : NULL;
+}
+
 const struct pk_local_endpoint *pk_model_get(const struct pk_model *m, const char *key)
 {
 	bool found;
@@ -507,51 +562,8 @@ const struct pk_local_endpoint *pk_model_by_slot(const struct pk_model *m, uint3
 	return slot < m->n_slots ? m->slots[slot] : NULL;
 }
 
-static size_t place_of(const struct pk_model *m, const union pk_addr *a)
-{
-	static const uint64_t key[2] = { 0x7069636b65746431u, 0x6d6f64656c616472u };
-
-	return pk_siphash(a, sizeof(*a), key) & (m->n_addresses - 1);
-}
-
-static void index_addresses(struct pk_model *m)
-{
-	size_t want = 16;
-
-	while (want < m->n * 4)
-		want *= 2;
-	free(m->addresses);
-	m->addresses = pk_alloc(want * sizeof(struct pk_local_endpoint *));
-	m->n_addresses = want;
-	for (size_t i = 0; i < m->n; i++)
-		for (size_t k = 0; m->list[i]->open && k < m->list[i]->n_addresses; k++) {
-			size_t at = place_of(m, &m->list[i]->addresses[k]);
-
-			while (m->addresses[at])
-				at = (at + 1) & (m->n_addresses - 1);
-			m->addresses[at] = m->list[i];
-		}
-	m->addresses_stale = false;
-}
-
-static bool has_address(const struct pk_local_endpoint *ep, const union pk_addr *a)
-{
-	for (size_t i = 0; i < ep->n_addresses; i++)
-		if (pk_addr_equal(&ep->addresses[i], a))
-			return true;
-	return false;
-}
-
-const struct pk_local_endpoint *pk_model_by_address(const struct pk_model *model,
+const struct pk_local_endpoint *pk_model_by_address(const struct pk_model *m,
 						    const union pk_addr *a)
 {
-	struct pk_model *m = (struct pk_model *)model; /* the index is a cache */
-	size_t at;
-
-	if (m->addresses_stale || !m->n_addresses)
-		index_addresses(m);
-	for (at = place_of(m, a); m->addresses[at]; at = (at + 1) & (m->n_addresses - 1))
-		if (has_address(m->addresses[at], a))
-			return m->addresses[at];
-	return NULL;
+	return pk_by_address_get(m->by_address, a);
 }

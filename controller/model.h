@@ -61,10 +61,21 @@ bool pk_model_awaits(const struct pk_model *model, const char *tenant_name);
 /* Whether one went since this was asked last: its base must be withdrawn. */
 bool pk_model_tenant_dropped(struct pk_model *model);
 
+/*
+ * Endpoints of which the model says something new since pk_model_settle, the i-th; NULL after the
+ * last. false where that is no list of few: settings or tenants changed, or too many did.
+ */
+bool pk_model_is_few(const struct pk_model *model);
+const struct pk_local_endpoint *pk_model_touched(const struct pk_model *model, size_t i);
+/* Everything that was new is in the tables. */
+void pk_model_settle(struct pk_model *model);
+
 size_t pk_model_count(const struct pk_model *model);
 /* By key, NULL starts and ends. */
 const struct pk_local_endpoint *pk_model_next(const struct pk_model *model,
 					      const struct pk_local_endpoint *ep);
+/* The i-th by key; NULL after the last. Good until an endpoint comes or goes. */
+const struct pk_local_endpoint *pk_model_at(const struct pk_model *model, size_t i);
 const struct pk_local_endpoint *pk_model_get(const struct pk_model *model, const char *key);
 const struct pk_local_endpoint *pk_model_by_slot(const struct pk_model *model, uint32_t slot);
 const struct pk_local_endpoint *pk_model_by_address(const struct pk_model *model,

@@ -14,6 +14,7 @@
 #include "own.h"
 
 #define SETTLE_MS 5
+#define HEARD_MAX 256 /* of more names at once the whole directory is read */
 #define AGAIN_MS  30000
 
 struct known { /* an open record as it was read last */
@@ -21,7 +22,8 @@ struct known { /* an open record as it was read last */
 	uint32_t slot;
 	struct timespec mtime;
 	ino_t inode;
-	bool here, bad;
+	bool here; /* at the look that is under way */
+	bool bad;
 	UT_hash_handle hh; /* by key */
 };
 
@@ -31,10 +33,12 @@ struct pk_records {
 	bool has_epoch;
 	int inotify;
 	struct pk_watch *watch;
-	struct pk_timer *timer;
+	struct pk_timer *timer, *heard_timer;
 	struct known *known;
-	bool looked; /* whole, once */
-	unsigned int closed, bad;
+	bool looked;		      /* whole, once */
+	struct pk_record_name *heard; /* names of which inotify told since the last look */
+	size_t n_heard;
+	bool heard_too_much; /* the whole directory is to be looked at */
 };
 
 static char *copy(const char *text)
@@ -186,12 +190,9 @@ static void forget_gone(struct pk_records *r)
 {
 	struct known *k, *next;
 
-	r->bad = 0;
-	HASH_ITER (hh, r->known, k, next) {
-		r->bad += k->here && k->bad;
+	HASH_ITER (hh, r->known, k, next)
 		if (!k->here)
 			known_free(r, k);
-	}
 }
 
 struct names {
@@ -233,16 +234,49 @@ bool pk_records_look(struct pk_records *r)
 	}
 	for (struct known *k = r->known; k; k = k->hh.next)
 		k->here = false;
-	r->closed = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (names[i].closed)
-			r->closed++;
-		else
+	r->n_heard = 0;
+	r->heard_too_much = false;
+	for (size_t i = 0; i < n; i++)
+		if (!names[i].closed)
 			any |= look_at(r, &names[i]);
-	}
 	any |= pk_model_prune(r->args.model, is_here, r);
 	forget_gone(r);
 	tidy_facts(r, names, n);
+	return any;
+}
+
+bool pk_records_look_at(struct pk_records *r, const struct pk_record_name *name)
+{
+	return pk_record_exists(r->args.paths, name) && look_at(r, name);
+}
+
+/* The record of that name is gone: its endpoint too, unless it has another one by now. */
+static bool look_away(struct pk_records *r, const struct pk_record_name *name)
+{
+	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+	struct known *k;
+	bool any;
+
+	HASH_FIND_STR(r->known, pk_record_owner(name, owner), k);
+	if (!k || k->slot != name->slot || pk_record_exists(r->args.paths, name))
+		return false;
+	any = pk_model_remove(r->args.model, k->key);
+	known_free(r, k);
+	return any;
+}
+
+/* What came before what went: an endpoint that moved keeps what Nomad said of it. */
+static bool look_at_heard(struct pk_records *r)
+{
+	bool any = false;
+
+	if (r->heard_too_much || !r->looked)
+		return pk_records_look(r);
+	for (size_t i = 0; i < r->n_heard; i++)
+		any |= pk_records_look_at(r, &r->heard[i]);
+	for (size_t i = 0; i < r->n_heard; i++)
+		any |= look_away(r, &r->heard[i]);
+	r->n_heard = 0;
 	return any;
 }
 
@@ -263,14 +297,43 @@ static void on_timer(void *arg)
 		r->args.changed(r->args.arg);
 }
 
+static void on_heard(void *arg)
+{
+	struct pk_records *r = arg;
+
+	if (look_at_heard(r))
+		r->args.changed(r->args.arg);
+}
+
+static void hear(struct pk_records *r, const struct inotify_event *event)
+{
+	struct pk_record_name name;
+
+	if (event->mask & (IN_Q_OVERFLOW | IN_IGNORED))
+		r->heard_too_much = true;
+	if (!event->len || pk_record_name_parse(event->name, &name) < 0)
+		return;
+	if (r->n_heard < HEARD_MAX)
+		r->heard[r->n_heard++] = name;
+	else
+		r->heard_too_much = true;
+}
+
 static void on_inotify(void *arg)
 {
 	_Alignas(struct inotify_event) char buf[8192];
 	struct pk_records *r = arg;
+	ssize_t n;
 
-	while (read(r->inotify, buf, sizeof(buf)) > 0)
-		;
-	pk_timer_hurry(r->timer, SETTLE_MS);
+	while ((n = read(r->inotify, buf, sizeof(buf))) > 0) {
+		const struct inotify_event *event;
+
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*event) + event->len)) {
+			event = (const void *)(buf + at);
+			hear(r, event);
+		}
+	}
+	pk_timer_hurry(r->heard_timer, SETTLE_MS);
 }
 
 struct pk_records *pk_records_new(const struct pk_records_args *args)
@@ -280,6 +343,8 @@ struct pk_records *pk_records_new(const struct pk_records_args *args)
 	r->args = *args;
 	r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	r->timer = pk_timer_new(args->loop, on_timer, r);
+	r->heard_timer = pk_timer_new(args->loop, on_heard, r);
+	r->heard = pk_alloc(HEARD_MAX * sizeof(*r->heard));
 	pk_timer_set(r->timer, AGAIN_MS);
 	pk_fs_mkdirs(args->paths->endpoints, 0700, NULL);
 	watch_directory(r);
@@ -294,6 +359,8 @@ void pk_records_free(struct pk_records *r)
 		return;
 	pk_watch_free(r->watch);
 	pk_timer_free(r->timer);
+	pk_timer_free(r->heard_timer);
+	free(r->heard);
 	if (r->inotify >= 0)
 		close(r->inotify);
 	while (r->known)
@@ -303,12 +370,16 @@ void pk_records_free(struct pk_records *r)
 
 unsigned int pk_records_closed(const struct pk_records *r)
 {
-	return r->closed;
+	return (unsigned int)pk_records_count_closed(r->args.paths);
 }
 
 unsigned int pk_records_bad(const struct pk_records *r)
 {
-	return r->bad;
+	unsigned int n = 0;
+
+	for (const struct known *k = r->known; k; k = k->hh.next)
+		n += k->bad;
+	return n;
 }
 
 void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])

@@ -20,10 +20,13 @@ struct pk_records_args {
 
 struct pk_records *pk_records_new(const struct pk_records_args *args);
 void pk_records_free(struct pk_records *records);
+/* Looks at one record, as ADD tells of it. Whether its endpoint changed; changed isn't called. */
+bool pk_records_look_at(struct pk_records *records, const struct pk_record_name *name);
 /* Looks now; whether an endpoint changed. changed isn't called. */
 bool pk_records_look(struct pk_records *records);
-unsigned int pk_records_closed(const struct pk_records *records); /* at the last look */
-unsigned int pk_records_bad(const struct pk_records *records);	  /* that can't be read */
+unsigned int
+pk_records_closed(const struct pk_records *records);	       /* as the directory has them now */
+unsigned int pk_records_bad(const struct pk_records *records); /* that can't be read */
 /* epoch: of the loaded maps; decides which numbers count. */
 void pk_records_set_epoch(struct pk_records *records, const uint64_t epoch[2]);
 /* A record as an endpoint. Pure. */

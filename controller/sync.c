@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "fs.h"
 #include "log.h"
@@ -12,6 +13,7 @@
 
 /* The node lock is held for microseconds; a first load by another takes longer. */
 #define LOCK_NS 2000000000ull
+#define FULL_NS 1000000000ull
 #define LOAD_NS 10000000000ull
 
 struct pk_sync *pk_sync_new(const struct pk_paths *paths)
@@ -24,6 +26,7 @@ struct pk_sync *pk_sync_new(const struct pk_paths *paths)
 
 static void forget_places(struct pk_sync *s)
 {
+	HASH_CLEAR(hh, s->by_digest);
 	for (size_t i = 0; i < s->n_places; i++)
 		pk_image_unref(s->places[i].image);
 	free(s->places);
@@ -95,65 +98,140 @@ static void tenant_of(const struct pk_identity_ref *id, struct pk_labels_want *w
 		pk_tenant_hash(id->tenant_name, want->tenant);
 }
 
-/* Numbers first: a rule set that is installed afterwards finds its peers'. */
-static void take_numbers(struct sync_pass *p)
+/* Many endpoints have one identity: what was asked of it in this pass. */
+struct identity {
+	uint64_t hash[2];
+	struct pk_labels labels;
+	UT_hash_handle hh;
+};
+
+static void identities_done(struct identity **all)
 {
-	struct pk_model *model = p->want->model;
+	struct identity *one, *next;
 
-	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
-	     m = pk_model_next(model, m)) {
-		struct pk_identity_ref id;
-		struct pk_labels_want want = { 0 };
-		struct pk_err err = { 0 };
-		struct target *t;
-		int r;
-
-		if (!is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
-		    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0)
-			continue;
-		t = &p->targets[p->n_targets];
-		tenant_of(&id, &want);
-		r = pk_labels_get(p->sync->bpf, want.hash, &t->labels);
-		if (r == -ENOENT)
-			r = pk_labels_take(p->sync->bpf, &want, pk_sync_until(), &t->labels, &err);
-		if (r < 0) {
-			sync_error(p, r, &err);
-			continue;
-		}
-		t->ep = m;
-		memcpy(t->hash, id.hash, sizeof(t->hash));
-		t->image = pk_engine_image(pk_model_engine(model), m->key);
-		if (t->image)
-			p->n_targets++;
+	HASH_ITER (hh, *all, one, next) {
+		HASH_DEL(*all, one);
+		free(one);
 	}
 }
 
-static int by_digest(const void *a, const void *b)
+static int numbers_of(struct sync_pass *p, const struct pk_identity_ref *id, struct identity **all,
+		      struct pk_labels *labels)
 {
-	const struct target *x = a, *y = b;
-	int r = memcmp(x->image->digest, y->image->digest, sizeof(x->image->digest));
+	struct pk_labels_want want = { 0 };
+	struct pk_err err = { 0 };
+	struct identity *one;
+	int r;
 
-	if (r)
+	HASH_FIND(hh, *all, id->hash, sizeof(id->hash), one);
+	if (one) {
+		*labels = one->labels;
+		return 0;
+	}
+	tenant_of(id, &want);
+	r = pk_labels_get(p->sync->bpf, want.hash, labels);
+	if (r == -ENOENT)
+		r = pk_labels_take(p->sync->bpf, &want, pk_sync_until(), labels, &err);
+	sync_error(p, r, &err);
+	if (r < 0)
 		return r;
-	return x->ep->slot < y->ep->slot ? -1 : x->ep->slot > y->ep->slot;
+	one = pk_alloc(sizeof(*one));
+	memcpy(one->hash, id->hash, sizeof(one->hash));
+	one->labels = *labels;
+	HASH_ADD(hh, *all, hash, sizeof(one->hash), one);
+	return 0;
 }
 
-/* Each run of equal images gets one place. */
+static void add_target(struct sync_pass *p, const struct pk_local_endpoint *m,
+		       struct identity **all)
+{
+	struct target *t = &p->targets[p->n_targets];
+	struct pk_model *model = p->want->model;
+	struct pk_identity_ref id;
+
+	if (!is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
+	    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0 ||
+	    numbers_of(p, &id, all, &t->labels) < 0)
+		return;
+	t->ep = m;
+	memcpy(t->hash, id.hash, sizeof(t->hash));
+	t->image = pk_engine_image(pk_model_engine(model), m->key);
+	if (t->image)
+		p->n_targets++;
+}
+
+/* Numbers first: a rule set that is installed afterwards finds its peers'. */
+static void take_numbers(struct sync_pass *p, bool few)
+{
+	PK_OWN(identities_done) struct identity *all = NULL;
+	struct pk_model *model = p->want->model;
+	const struct pk_local_endpoint *m;
+
+	p->n_targets = 0;
+	for (size_t i = 0; (m = few ? pk_model_touched(model, i) : pk_model_at(model, i)); i++)
+		add_target(p, m, &all);
+}
+
+/* Targets of one image, which share a rule set. */
+struct group {
+	uint64_t digest[2];
+	size_t n, at;
+	UT_hash_handle hh;
+};
+
+static void groups_done(struct group **all)
+{
+	struct group *one, *next;
+
+	HASH_ITER (hh, *all, one, next) {
+		HASH_DEL(*all, one);
+		free(one);
+	}
+}
+
+static struct group *group_of(struct group **all, const struct pk_image *image)
+{
+	struct group *one;
+
+	HASH_FIND(hh, *all, image->digest, sizeof(image->digest), one);
+	if (one)
+		return one;
+	one = pk_alloc(sizeof(*one));
+	memcpy(one->digest, image->digest, sizeof(one->digest));
+	HASH_ADD(hh, *all, digest, sizeof(one->digest), one);
+	return one;
+}
+
+/* Those of one image stand together afterwards; counted and laid out, for a sort takes longer. */
+static void group_targets(struct sync_pass *p, struct group **all)
+{
+	struct target *grouped = pk_alloc((p->n_targets + 1) * sizeof(*grouped));
+	size_t at = 0;
+
+	for (size_t i = 0; i < p->n_targets; i++)
+		group_of(all, p->targets[i].image)->n++;
+	for (struct group *one = *all; one; one = one->hh.next) {
+		one->at = at;
+		at += one->n;
+	}
+	for (size_t i = 0; i < p->n_targets; i++)
+		grouped[group_of(all, p->targets[i].image)->at++] = p->targets[i];
+	free(p->targets);
+	p->targets = grouped;
+}
+
+/* Each group of equal images gets one place. */
 static void place_targets(struct sync_pass *p)
 {
-	size_t end;
+	PK_OWN(groups_done) struct group *all = NULL;
 
-	qsort(p->targets, p->n_targets, sizeof(*p->targets), by_digest);
-	for (size_t i = 0; i < p->n_targets; i = end) {
-		uint32_t place;
+	group_targets(p, &all);
+	for (const struct group *one = all; one; one = one->hh.next) {
+		struct target *first = &p->targets[one->at - one->n];
+		uint32_t place = sync_place(p, first->image, first, one->n);
 
-		end = i + 1;
-		while (end < p->n_targets &&
-		       memcmp(p->targets[i].image->digest, p->targets[end].image->digest, 16) == 0)
-			end++;
-		place = sync_place(p, p->targets[i].image, &p->targets[i], end - i);
-		for (size_t k = i; k < end; k++)
-			p->targets[k].rule_set = place;
+		for (size_t k = 0; k < one->n; k++)
+			first[k].rule_set = place;
 	}
 }
 
@@ -232,6 +310,15 @@ static void switch_all(struct sync_pass *p)
 		p->sync->places[i].amended = false;
 }
 
+/* Neither the endpoint nor what the model says of it has changed since its ports were written. */
+static bool has_ports(const struct sync_pass *p, const struct target *t)
+{
+	const struct ports_memo *memo = &p->sync->ports[t->ep->slot];
+
+	return memo->known && memo->fed == t->ep->fed &&
+	       memo->opened == p->sync->bpf->endpoints[t->ep->slot].opened;
+}
+
 static void set_ports(struct sync_pass *p, const struct target *t)
 {
 	own_mem struct pk_open_entry *list = NULL;
@@ -241,6 +328,7 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 	struct pk_err err = { 0 };
 	int r;
 
+	now.fed = t->ep->fed;
 	for (size_t i = 0; i < n; i++)
 		ports[i] = (struct pk_open_port){ .proto = list[i].proto,
 						  .port = list[i].port,
@@ -249,8 +337,10 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 	now.opened = p->sync->bpf->endpoints[t->ep->slot].opened;
 	now.known = true;
 	if (memo->known && memo->opened == now.opened &&
-	    memcmp(memo->hash, now.hash, sizeof(now.hash)) == 0)
+	    memcmp(memo->hash, now.hash, sizeof(now.hash)) == 0) {
+		memo->fed = now.fed;
 		return;
+	}
 	r = pk_endpoint_open_ports(p->sync->bpf, t->ep->slot, ports, n, pk_sync_until(), &err);
 	sync_error(p, r, &err);
 	if (r == 0) {
@@ -285,28 +375,65 @@ static int say_sizes(struct sync_pass *p)
 	return p->result;
 }
 
+/* May the others be left alone? */
+static bool is_few(const struct pk_sync *s, const struct pk_sync_want *want)
+{
+	return !want->all && s->settled && s->stripped && !s->n_carried &&
+	       pk_model_is_few(want->model) && pk_now_ns() - s->full_ns < FULL_NS &&
+	       s->changes == pk_engine_changes(pk_model_engine(want->model));
+}
+
+/* False: one of them concerns others after all, and nothing was done but numbers taken. */
+static bool pass_few(struct sync_pass *p)
+{
+	take_numbers(p, true);
+	for (size_t i = 0; i < p->n_targets; i++) {
+		struct target *t = &p->targets[i];
+
+		t->rule_set = sync_find_place(p->sync, t->image);
+		if (!t->rule_set || sync_moves(p, t))
+			return false;
+	}
+	sync_complete(p);
+	name_label_sets(p);
+	switch_all(p);
+	return true;
+}
+
+static void pass_all(struct sync_pass *p)
+{
+	p->sync->full_ns = pk_now_ns();
+	p->sync->changes = pk_engine_changes(pk_model_engine(p->want->model));
+	take_numbers(p, false);
+	sync_move_identities(p);
+	place_targets(p);
+	name_label_sets(p);
+	sync_bases(p);
+	if (p->want->all)
+		sync_withdraw(p);
+	switch_all(p);
+	sync_settle_identities(p);
+}
+
 int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_sync_done *done,
 		 struct pk_err *err)
 {
 	struct sync_pass p = { .sync = s, .want = want, .done = done, .err = err };
-	own_mem struct target *targets =
-		pk_alloc((pk_model_count(want->model) + 1) * sizeof(*targets));
 
 	*done = (struct pk_sync_done){ 0 };
 	if (!s->bpf)
 		return pk_fail(err, ENOTCONN, "the programs are not loaded");
-	p.targets = targets;
-	take_numbers(&p);
-	sync_move_identities(&p);
-	place_targets(&p);
-	name_label_sets(&p);
-	sync_bases(&p);
-	if (want->all)
-		sync_withdraw(&p);
-	switch_all(&p);
-	sync_settle_identities(&p);
+	p.targets = pk_alloc((pk_model_count(want->model) + 1) * sizeof(*p.targets));
+	done->few = is_few(s, want) && pass_few(&p);
+	if (!done->few)
+		pass_all(&p);
 	for (size_t i = 0; i < p.n_targets; i++)
-		set_ports(&p, &p.targets[i]);
+		if (!has_ports(&p, &p.targets[i]))
+			set_ports(&p, &p.targets[i]);
+	free(p.targets);
+	s->settled = p.result == 0 && !done->again;
+	if (s->settled)
+		pk_model_settle(want->model);
 	return p.result == -ENOSPC ? say_sizes(&p) : p.result;
 }
 

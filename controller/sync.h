@@ -28,8 +28,13 @@ struct pk_sync_want {
 struct pk_sync_done {
 	unsigned int switched, installed, amended, ports;
 	bool again; /* something changed under our hands: come back soon */
+	bool few;   /* only those of which the model said something new were looked at */
 };
-/* The first error is returned; the rest is still done. */
+/*
+ * The first error is returned; the rest is still done. Where endpoints came or changed that change
+ * nothing for the others, it looks at them alone, but not for longer than a second: somebody else
+ * may have changed a table.
+ */
 int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct pk_sync_done *done,
 		 struct pk_err *err);
 /* Frees rule sets that no one named in this call and the one before, and label sets nobody has. */

@@ -13,7 +13,7 @@
 #include "own.h"
 #include "sync_private.h"
 
-static bool moves(const struct sync_pass *p, const struct target *t)
+bool sync_moves(const struct sync_pass *p, const struct target *t)
 {
 	const struct pk_endpoint *ep = &p->sync->bpf->endpoints[t->ep->slot];
 
@@ -95,7 +95,7 @@ void sync_move_identities(struct sync_pass *p)
 	for (size_t i = 0; i < p->n_targets; i++) {
 		const struct target *t = &p->targets[i];
 
-		if (!moves(p, t))
+		if (!sync_moves(p, t))
 			continue;
 		if (!in_force) {
 			in_force = pk_alloc((p->sync->n_places + 1) * sizeof(*in_force));
@@ -105,7 +105,7 @@ void sync_move_identities(struct sync_pass *p)
 			carry(p, t, in_force);
 	}
 	for (size_t i = 0; in_force && i < p->n_targets; i++)
-		if (moves(p, &p->targets[i]))
+		if (sync_moves(p, &p->targets[i]))
 			move(p, &p->targets[i]);
 }
 

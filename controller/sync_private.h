@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by sync.c, sync_sets.c and sync_identity.c. */
+#include <uthash.h>
+
 #include "sync.h"
 #include "tables.h"
 
 struct place {
 	struct pk_image *image; /* what is in force there; NULL: free, or an earlier controller's */
-	bool amended;		/* in this pass: words that name it get a new revision */
-	bool complete;		/* every peer of it has a number and a class */
-	bool idle;		/* nobody named it at the last tidy */
+	uint64_t digest[2]; /* of the image, where this is the place that by_digest has for it */
+	bool found;	    /* it is in by_digest */
+	bool amended;	    /* in this pass: words that name it get a new revision */
+	bool complete;	    /* every peer of it has a number and a class */
+	bool idle;	    /* nobody named it at the last tidy */
+	UT_hash_handle hh;
 };
 
 struct ports_memo {
 	uint64_t hash[2];
+	uint64_t fed;	 /* what the model said of the endpoint when they were written */
 	uint32_t opened; /* of the endpoint that they were written for */
 	bool known;
 };
@@ -26,11 +32,16 @@ struct pk_sync {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
 	struct place *places; /* by rule set number */
+	struct place *by_digest;
 	size_t n_places;
 	struct ports_memo *ports; /* by slot */
 	struct carried *carried;
 	size_t n_carried;
 	bool stripped; /* of what an earlier controller left half done */
+	/* Of the last pass over every endpoint: */
+	uint64_t changes; /* the engine's count */
+	uint64_t full_ns; /* when it began */
+	bool settled;	  /* nothing of it, nor of a pass since, is to be done again */
 };
 
 struct target {
@@ -51,15 +62,23 @@ struct sync_pass {
 	int result;
 };
 
+/* What a place holds now; NULL: nothing. */
+void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
 /* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
  */
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
 		    size_t n);
+/* The place that holds an equal image, 0: none. */
+uint32_t sync_find_place(struct pk_sync *s, const struct pk_image *image);
+/* Peers that have got their number since are added to the rule sets that wait for them. */
+void sync_complete(struct sync_pass *p);
 void sync_bases(struct sync_pass *p);
 /* Names that no endpoint or wanted base accounts for: the next ADD compiles instead. */
 void sync_withdraw(struct sync_pass *p);
 /* Before any rule set changes: each endpoint gets its identity, under the verdicts it had. */
 void sync_move_identities(struct sync_pass *p);
+/* Has the endpoint another identity than its entry in the tables? */
+bool sync_moves(const struct sync_pass *p, const struct target *t);
 /* After the words are switched: rule sets speak of the new identities themselves. */
 void sync_settle_identities(struct sync_pass *p);

@@ -9,13 +9,38 @@
 #include "str.h"
 #include "sync_private.h"
 
-static void remember(struct pk_sync *s, uint32_t place, struct pk_image *image)
+/* Of several places that hold equal images the first one is found. */
+static void index_place(struct pk_sync *s, struct place *at)
 {
-	if (place >= s->n_places || s->places[place].image == image)
+	struct place *other;
+
+	if (at->found)
+		HASH_DEL(s->by_digest, at);
+	at->found = false;
+	if (!at->image)
 		return;
-	pk_image_unref(s->places[place].image);
-	s->places[place].image = pk_image_ref(image);
-	s->places[place].complete = false;
+	memcpy(at->digest, at->image->digest, sizeof(at->digest));
+	HASH_FIND(hh, s->by_digest, at->digest, sizeof(at->digest), other);
+	if (other)
+		return;
+	HASH_ADD(hh, s->by_digest, digest, sizeof(at->digest), at);
+	at->found = true;
+}
+
+void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image)
+{
+	struct place *at = &s->places[place];
+
+	if (place >= s->n_places || (at->image == image && (at->found || !image)))
+		return;
+	if (at->image == image) {
+		index_place(s, at);
+		return;
+	}
+	pk_image_unref(at->image);
+	at->image = image ? pk_image_ref(image) : NULL;
+	at->complete = false;
+	index_place(s, at);
 }
 
 static bool all_numbered(const struct pk_sync *s, const struct pk_image *image)
@@ -37,7 +62,7 @@ static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *imag
 	bool complete;
 	int r;
 
-	remember(p->sync, place, image);
+	sync_remember(p->sync, place, image);
 	if (at->complete)
 		return;
 	complete =
@@ -93,23 +118,29 @@ static bool amend(struct sync_pass *p, uint32_t place, struct pk_image *image)
 }
 
 /* The place of an equal rule set: most are remembered, and one call shows that it is still so. */
-static uint32_t find_place(const struct pk_sync *s, const struct pk_image *image)
+uint32_t sync_find_place(struct pk_sync *s, const struct pk_image *image)
 {
 	struct pk_rule_set rs;
+	struct place *at;
 
-	for (uint32_t i = 1; i < s->n_places; i++)
-		if (s->places[i].image &&
-		    memcmp(s->places[i].image->digest, image->digest, sizeof(rs.digest)) == 0 &&
-		    pk_rule_set_get(s->bpf, i, &rs) == 0 &&
-		    memcmp(rs.digest, image->digest, sizeof(rs.digest)) == 0)
-			return i;
+	HASH_FIND(hh, s->by_digest, image->digest, sizeof(image->digest), at);
+	if (at && pk_rule_set_get(s->bpf, (uint32_t)(at - s->places), &rs) == 0 &&
+	    memcmp(rs.digest, image->digest, sizeof(rs.digest)) == 0)
+		return (uint32_t)(at - s->places);
 	return pk_rule_set_find(s->bpf, image->digest);
+}
+
+void sync_complete(struct sync_pass *p)
+{
+	for (uint32_t i = 1; i < p->sync->n_places; i++)
+		if (p->sync->places[i].image && !p->sync->places[i].complete)
+			add_peers(p, i, p->sync->places[i].image);
 }
 
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
 		    size_t n)
 {
-	uint32_t place = find_place(p->sync, image);
+	uint32_t place = sync_find_place(p->sync, image);
 	struct pk_err err = { 0 };
 	int r;
 
@@ -363,8 +394,8 @@ void pk_sync_tidy(struct pk_sync *s, struct pk_model *model)
 				 err.text);
 			continue;
 		}
-		pk_image_unref(at->image);
-		*at = (struct place){ 0 };
+		sync_remember(s, i, NULL);
+		at->idle = false;
 	}
 	tidy_labels(s, model);
 }

@@ -3,9 +3,14 @@
 #include "addr.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "own.h"
 #include "picket/limits.h"
 #include "str.h"
 
@@ -32,6 +37,21 @@ uint32_t pk_host_end_slot(const struct pk_nl_link *link)
 	    memcmp(link->mac, pk_gateway_mac, sizeof(pk_gateway_mac)) != 0)
 		return 0;
 	return pk_host_slot(link->name);
+}
+
+int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err)
+{
+	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return pk_fail(err, errno, "look for devices");
+	for (uint32_t slot = 1; slot <= capacity; slot++) {
+		struct ifreq req = { 0 };
+
+		pk_host_name(slot, req.ifr_name);
+		at[slot] = ioctl(fd, SIOCGIFINDEX, &req) == 0 ? (uint32_t)req.ifr_ifindex : 0;
+	}
+	return 0;
 }
 
 int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,

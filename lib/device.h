@@ -25,6 +25,12 @@ uint32_t pk_host_slot(const char *name);
 /* Is it a veth of our making (the gateway's MAC, which a pair gets as it is made) with such a name?
  * Its slot, else 0. */
 uint32_t pk_host_end_slot(const struct pk_nl_link *link);
+/*
+ * The ifindex of whatever has the name of each slot's host end, 0 where nothing does: at[slot] for
+ * slots up to capacity. Quick, and no proof: a listing of all links makes the kernel compare each
+ * one's other namespace with all others.
+ */
+int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err);
 /* 0: it is there; -ENODEV: nothing is, or what has its name is somebody else's; -errno. */
 int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,
 		     struct pk_err *err);

@@ -190,6 +190,21 @@ size_t pk_records_list_closed(const struct pk_paths *paths, struct pk_record_nam
 	return some.n;
 }
 
+static int count_one(void *arg, const struct pk_record_name *name)
+{
+	(void)name;
+	++*(size_t *)arg;
+	return 0;
+}
+
+size_t pk_records_count_closed(const struct pk_paths *paths)
+{
+	size_t n = 0;
+
+	walk(paths, true, count_one, &n, NULL);
+	return n;
+}
+
 static int is_it(void *arg, const struct pk_record_name *name)
 {
 	struct pk_record_name *want = arg;
@@ -288,17 +303,16 @@ int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *na
 	return 0;
 }
 
-static int name_of(const struct pk_record *record, struct pk_record_name *name)
+int pk_record_name_of(const char *container_id, const char *ifname, uint32_t slot,
+		      struct pk_record_name *name)
 {
 	memset(name, 0, sizeof(*name));
-	if (!record->container_id || !record->ifname ||
-	    strlen(record->container_id) > PK_CNI_ID_MAX ||
-	    strlen(record->ifname) > PK_IFNAME_MAX || strpbrk(record->container_id, "@/") ||
-	    strpbrk(record->ifname, "@/"))
+	if (!container_id || !ifname || strlen(container_id) > PK_CNI_ID_MAX ||
+	    strlen(ifname) > PK_IFNAME_MAX || strpbrk(container_id, "@/") || strpbrk(ifname, "@/"))
 		return -EINVAL;
-	strcpy(name->container_id, record->container_id);
-	strcpy(name->ifname, record->ifname);
-	name->slot = record->slot;
+	strcpy(name->container_id, container_id);
+	strcpy(name->ifname, ifname);
+	name->slot = slot;
 	return 0;
 }
 
@@ -310,7 +324,7 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 	struct pk_record_name name;
 	int r;
 
-	if (name_of(record, &name) < 0)
+	if (pk_record_name_of(record->container_id, record->ifname, record->slot, &name) < 0)
 		return pk_code(err, pk_fail(err, 0, "record of an endpoint without a proper name"),
 			       PK_CODE_STATE);
 	make_path(paths, &name, record->closed, path);

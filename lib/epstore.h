@@ -69,6 +69,9 @@ struct pk_record_name {
 };
 /* A name in endpoints/; `….closed` was the first release's form of a closed one. -EINVAL. */
 int pk_record_name_parse(const char *file, struct pk_record_name *name);
+/* The name of a record that is open; -EINVAL: no file can have it. */
+int pk_record_name_of(const char *container_id, const char *ifname, uint32_t slot,
+		      struct pk_record_name *name);
 /* `<container id>@<ifname>`: the owner in a lease file. */
 const char *pk_record_owner(const struct pk_record_name *name,
 			    char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2]);
@@ -84,6 +87,7 @@ int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, 
 		    struct pk_err *err);
 /* At most n closed records; returns how many were written to list. */
 size_t pk_records_list_closed(const struct pk_paths *paths, struct pk_record_name *list, size_t n);
+size_t pk_records_count_closed(const struct pk_paths *paths);
 /*
  * The open record of a container id and interface: -ENOENT where there is none. Reads the whole
  * directory: with tables at hand use pk_endpoint_find (epfind.h).

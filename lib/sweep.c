@@ -77,13 +77,16 @@ void pk_name_set_free(struct pk_name_set *set)
 
 bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot)
 {
+	const struct pk_bpf *bpf = run->sweep->bpf;
 	const struct pk_host_end end = { .slot = slot };
 	struct pk_nl_link link;
 
-	if (!slot || slot > PK_CAPACITY_MAX)
+	if (!slot || slot > PK_CAPACITY_MAX || (run->host_end && !run->host_end[slot]))
 		return false;
-	if (run->links)
-		return run->host_end[slot];
+	/* The number that the tables have for it is proof, and quicker than to ask for the rest. */
+	if (run->host_end && bpf && slot <= bpf->node.capacity &&
+	    run->host_end[slot] == bpf->endpoints[slot].host_ifindex)
+		return true;
 	return pk_host_end_find(run->nl, &end, &link, NULL) != -ENODEV;
 }
 
@@ -238,22 +241,14 @@ static void run_done(struct pk_sweep_run *run)
 	pk_nl_close(run->nl);
 	pk_name_set_free(run->owners);
 	pk_name_set_free(run->containers);
-	free(run->links);
 	free(run->host_end);
 	free(run->records);
 }
 
-static int read_links(struct pk_sweep_run *run, struct pk_err *err)
+static int read_devices(struct pk_sweep_run *run, struct pk_err *err)
 {
-	int r = pk_nl_links(run->nl, &run->links, &run->n_links, err);
-
-	if (r < 0)
-		return r;
 	run->host_end = pk_alloc((PK_CAPACITY_MAX + 1) * sizeof(*run->host_end));
-	for (size_t i = 0; i < run->n_links; i++)
-		run->host_end[pk_host_end_slot(&run->links[i])] = (uint32_t)i + 1;
-	run->host_end[0] = 0; /* every other device */
-	return 0;
+	return pk_host_ends_read(PK_CAPACITY_MAX, run->host_end, err);
 }
 
 /* Who has a record, and so keeps what is in its name. */
@@ -277,22 +272,23 @@ static int begin(struct pk_sweep_run *run, struct pk_err *err)
 	int r = pk_records_list(sweep->paths, &run->records, &run->n_records, err);
 
 	if (r == 0)
-		r = read_links(run, err);
+		r = read_devices(run, err);
 	if (r == 0)
 		index_records(run);
 	run->leases = pk_leases_now(sweep->paths);
 	return r;
 }
 
-/* Enough for one look: those whose device is still there stand before none that is gone. */
-#define CLOSED_SEEN 64
+/* Of so many closed records, for each that may be removed, the devices are looked for: those whose
+ * device is still there stand before none that is gone. */
+#define SEEN 4
 
 /* Closed records alone, and few of them: no list of devices and records is made. */
 static void sweep_closed(struct pk_sweep_run *run)
 {
-	struct pk_record_name list[CLOSED_SEEN];
 	struct pk_sweep *sweep = run->sweep;
-	size_t n = pk_records_list_closed(sweep->paths, list, PK_ARRAY_LEN(list));
+	own_mem struct pk_record_name *list = pk_alloc(SEEN * sweep->most * sizeof(*list));
+	size_t n = pk_records_list_closed(sweep->paths, list, SEEN * (size_t)sweep->most);
 
 	for (size_t i = 0; i < n && sweep->n_removed < sweep->most; i++)
 		sweep_record(run, &list[i]);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr.h"
 #include "bpfobj.h"
 #include "epstore.h"
 #include "err.h"
@@ -61,9 +62,12 @@ struct pk_sweep {
 	bool apply;
 	bool all;	    /* everything of Picket, live or not: devices, records, leases, pins */
 	unsigned int parts; /* enum pk_sweep_part; `all` takes EVERYTHING */
+	/* LEASES: somebody who is known to hold the address; NULL: each lease is read. */
+	bool (*holds)(void *arg, const union pk_addr *addr);
 	const struct pk_record_name *only; /* instead of the directories' records; NULL: those */
 	size_t n_only;
-	unsigned int most; /* of CLOSED alone: so many at most are removed; 0: no limit */
+	/* Of CLOSED alone: so many at most are removed. 0: all parts, whatever is found. */
+	unsigned int most;
 	uint64_t deadline_ns;
 	unsigned int n_found, n_removed; /* out */
 };

@@ -14,10 +14,7 @@ struct pk_name_set;
 struct pk_sweep_run {
 	struct pk_sweep *sweep;
 	struct pk_nl *nl;
-	struct pk_nl_link
-		*links; /* of the node's netns, as the sweep began; NULL: asked one by one */
-	size_t n_links;
-	uint32_t *host_end;		/* by slot: 1 + its place in links, 0 = not there */
+	uint32_t *host_end; /* its ifindex by slot, as the sweep began; NULL: asked one by one */
 	struct pk_record_name *records; /* open ones first */
 	size_t n_records;
 	struct pk_name_set *owners;	 /* of the records: "<container id>@<ifname>" */
@@ -33,7 +30,7 @@ struct pk_sweep_run {
 void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
 		     int (*remove)(struct pk_sweep_run *run, void *arg, struct pk_err *err),
 		     void *arg);
-/* Is the host end of that slot there? By the list that the sweep began with, where it has one. */
+/* Is the host end of that slot there, and proven to be one? */
 bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot);
 
 bool pk_name_set_has(struct pk_name_set *set, const char *name);

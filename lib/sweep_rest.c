@@ -142,6 +142,11 @@ static bool is_held(void *arg, const union pk_addr *addr)
 	return l && l->state == PK_LEASE_HELD;
 }
 
+static bool is_known(const struct pk_sweep *sweep, const union pk_addr *addr)
+{
+	return !sweep->all && sweep->holds && sweep->holds(sweep->arg, addr);
+}
+
 void pk_sweep_leases(struct pk_sweep_run *run)
 {
 	own_mem struct pk_lease *list = NULL;
@@ -151,7 +156,7 @@ void pk_sweep_leases(struct pk_sweep_run *run)
 	if (pk_leases_read(&run->leases, &list, &n, NULL) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (list[i].state == PK_LEASE_HELD)
+		if (list[i].state == PK_LEASE_HELD && !is_known(run->sweep, &list[i].addr))
 			sweep_lease(run, &list[i].addr);
 	held = (struct held){ list, n };
 	if (run->sweep->apply)
@@ -277,12 +282,7 @@ void pk_sweep_files(struct pk_sweep_run *run)
 
 static int delete_device(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
-	const struct pk_nl_link *link = arg;
-	int r;
-
-	pk_nl_delete(run->nl, link->ifindex);
-	r = pk_nl_send(run->nl, err);
-	return r == -ENODEV ? 0 : r;
+	return pk_host_end_delete(run->nl, arg, err);
 }
 
 /* Some record names that slot, whoever has it now. */
@@ -297,17 +297,17 @@ void pk_sweep_devices(struct pk_sweep_run *run)
 	bool named[PK_CAPACITY_MAX + 1] = { 0 };
 
 	mark_named(run, named);
-	for (size_t i = 0; i < run->n_links; i++) {
-		struct pk_nl_link *link = &run->links[i];
-		struct pk_orphan orphan = { .kind = PK_ORPHAN_DEVICE };
+	for (uint32_t slot = 1; slot <= PK_CAPACITY_MAX; slot++) {
+		struct pk_host_end end = { .slot = slot, .ifindex = run->host_end[slot] };
+		struct pk_orphan orphan = { .kind = PK_ORPHAN_DEVICE, .name.slot = slot };
 
-		orphan.name.slot = pk_host_end_slot(link);
-		if (!orphan.name.slot || (named[orphan.name.slot] && !run->sweep->all))
+		if (!end.ifindex || (named[slot] && !run->sweep->all) ||
+		    !pk_sweep_device(run, slot))
 			continue;
-		snprintf(orphan.what, sizeof(orphan.what), "device %s", link->name);
+		snprintf(orphan.what, sizeof(orphan.what), "device pk%u", slot);
 		snprintf(orphan.why, sizeof(orphan.why),
 			 "no record names it; it goes with its netns, or with -all");
-		pk_sweep_report(run, &orphan, delete_device, link);
+		pk_sweep_report(run, &orphan, delete_device, &end);
 	}
 }
 
@@ -318,14 +318,18 @@ static int clear_uplink(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 
 void pk_sweep_uplinks(struct pk_sweep_run *run)
 {
-	for (size_t i = 0; i < run->n_links; i++) {
+	own_mem struct pk_nl_link *links = NULL;
+	size_t n = 0;
+
+	if (pk_nl_links(run->nl, &links, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
 		struct pk_orphan orphan = { .kind = PK_ORPHAN_UPLINK };
 
-		if (!pk_uplink_has_program(run->nl, &run->links[i]))
+		if (!pk_uplink_has_program(run->nl, &links[i]))
 			continue;
-		snprintf(orphan.what, sizeof(orphan.what), "program at uplink %s",
-			 run->links[i].name);
+		snprintf(orphan.what, sizeof(orphan.what), "program at uplink %s", links[i].name);
 		snprintf(orphan.why, sizeof(orphan.why), "the node's own; it goes with -all");
-		pk_sweep_report(run, &orphan, clear_uplink, &run->links[i]);
+		pk_sweep_report(run, &orphan, clear_uplink, &links[i]);
 	}
 }

@@ -270,7 +270,7 @@ static int too_large(const struct pk_engine *engine, const struct oversize *o, s
 }
 
 /* A rule set that doesn't fit leaves the one before it in force. */
-static void publish(struct ident *subject, struct oversize *o)
+static void publish(struct pk_engine *engine, struct ident *subject, struct oversize *o)
 {
 	struct program *p = subject->program;
 	struct pk_image *image = NULL;
@@ -286,8 +286,16 @@ static void publish(struct ident *subject, struct oversize *o)
 		image = pk_image_ref(p->image);
 		subject->operators = p->operators;
 	}
+	if (subject->published && (!image || memcmp(image->digest, subject->published->digest,
+						    sizeof(image->digest)) != 0))
+		engine->changes++;
 	pk_image_unref(subject->published);
 	subject->published = image;
+}
+
+uint64_t pk_engine_changes(const struct pk_engine *engine)
+{
+	return engine->changes;
 }
 
 /* Each costs as much as the rule set is large. */
@@ -319,9 +327,9 @@ int pk_engine_compile_slice(struct pk_engine *engine, const struct pk_slice *sli
 		return -EAGAIN;
 	for (struct ident *i = engine->idents; i; i = i->hh.next)
 		if (i->local_refs || i->published)
-			publish(i, &oversize);
+			publish(engine, i, &oversize);
 	for (struct base *b = engine->bases; b; b = b->hh.next)
-		publish(&b->self, &oversize);
+		publish(engine, &b->self, &oversize);
 	return oversize.n ? too_large(engine, &oversize, err) : 0;
 }
 

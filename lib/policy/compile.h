@@ -73,6 +73,12 @@ int pk_engine_compile_slice(struct pk_engine *engine, const struct pk_slice *sli
 			    struct pk_err *err);
 
 /*
+ * Counts the images that took the place of another one. As long as it stays, an endpoint that came
+ * changed nothing for those that were there.
+ */
+uint64_t pk_engine_changes(const struct pk_engine *engine);
+
+/*
  * Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not
  * compiled.
  */

@@ -320,7 +320,7 @@ struct pk_engine {
 	struct doc_obj *docs;
 	struct vec added; /* documents that came since the last compile */
 	struct pk_rules *rules;
-	uint64_t serial, idents_changed, walks;
+	uint64_t serial, idents_changed, walks, changes;
 	size_t by_entry_max; /* matches that are looked at in one go (peers.c) */
 	uint64_t subjects;   /* rises when a subject's program may be another one */
 	uint64_t round;	     /* of counting what tenants have */
