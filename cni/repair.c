@@ -6,6 +6,7 @@
 #include "log.h"
 #include "own.h"
 #include "plumb_parts.h"
+#include "stack.h"
 
 /* Attaches the current build's program again where it is lost or another stands before it. */
 static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, struct pk_err *err)
@@ -53,12 +54,33 @@ static int mend_inside(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
+/* What ADD set on the host end: whoever writes the node's own forwarding resets each device's. */
+static int mend_settings(struct cni_plumb *p, struct pk_err *err)
+{
+	const struct pk_record *rec = p->record;
+	const struct pk_host_end end = { rec->slot, rec->host_ifindex, rec->eth_ifindex };
+	struct pk_nl_link link;
+	const char *wrong;
+	int r = pk_host_end_find(p->at_home, &end, &link, err);
+
+	if (r < 0)
+		return r;
+	wrong = pk_stack_wrong(&link);
+	if (!wrong)
+		return 0;
+	log_warn("op=check container=%s device=%s setting=\"%s\" mending it", rec->container_id,
+		 link.name, wrong);
+	return pk_stack_mend(p->at_home, &link, err);
+}
+
 int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = mend_hook(p, p->at_home, PK_PROG_FROM_ENDPOINT, err);
 
 	if (r == 0)
 		r = mend_hook(p, p->at_home, PK_PROG_TO_ENDPOINT, err);
+	if (r == 0)
+		r = mend_settings(p, err);
 	if (r == 0)
 		r = mend_inside(p, err);
 	if (r == 0)

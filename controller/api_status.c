@@ -98,12 +98,14 @@ static void document_reason(struct reasons *r, const struct doc_count *c)
 	reason(r, false, "policy", text, "picket policy list -refused");
 }
 
-static void upkeep_reason(struct reasons *r, const struct pk_upkeep_stats *u)
+static void upkeep_reason(struct reasons *r, const struct pk_upkeep *upkeep)
 {
+	const struct pk_audit_stats *audit = pk_upkeep_audit(upkeep);
+	const struct pk_upkeep_stats *u = pk_upkeep_stats(upkeep);
 	char text[96];
 
-	if (*u->hook_error)
-		reason(r, true, "enforcement", u->hook_error, "picket check");
+	if (*audit->error)
+		reason(r, true, "enforcement", audit->error, "picket check");
 	snprintf(text, sizeof(text),
 		 "pk%u is open and its record is gone: it keeps its last policy", u->stray);
 	if (u->stray)
@@ -214,7 +216,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	pk_jw_open(r->w, "reasons", '[');
 	kept_error(r, true, "load", &pk_apply_state(p->apply)->load_error);
 	if (p->upkeep)
-		upkeep_reason(r, pk_upkeep_stats(p->upkeep));
+		upkeep_reason(r, p->upkeep);
 	for (size_t i = 0; p->uplinks && pk_uplink_watch_error(p->uplinks, i); i++)
 		kept_error(r, false, "uplink", pk_uplink_watch_error(p->uplinks, i));
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
@@ -353,12 +355,14 @@ static void write_events(const struct pk_parts *p, struct pk_jw *w)
 static void write_audit(const struct pk_parts *p, struct pk_jw *w)
 {
 	static const struct pk_upkeep_stats none;
+	static const struct pk_audit_stats no_audit;
 	const struct pk_upkeep_stats *u = p->upkeep ? pk_upkeep_stats(p->upkeep) : &none;
+	const struct pk_audit_stats *audit = p->upkeep ? pk_upkeep_audit(p->upkeep) : &no_audit;
 
 	pk_jw_open(w, "upkeep", '{');
 	pk_jw_uint(w, "swept", u->removed);
-	pk_jw_uint(w, "guardsRepaired", u->hooks_repaired);
-	pk_jw_uint(w, "guardsBad", u->hooks_bad);
+	pk_jw_uint(w, "guardsRepaired", audit->repaired);
+	pk_jw_uint(w, "guardsBad", audit->bad);
 	pk_jw_close(w, '}');
 }
 

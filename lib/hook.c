@@ -108,6 +108,22 @@ static int fail_hook(struct pk_err *err, int r, const struct pk_hook *hook)
 		       PK_CODE_KERNEL);
 }
 
+/* An XDP program sees what comes in before every filter, and may send it elsewhere. */
+static int look_xdp(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
+		    struct pk_err *err)
+{
+	struct pk_nl_link link;
+	int r = pk_nl_link(nl, hook->ifindex, NULL, &link, err);
+
+	if (r < 0 || !link.xdp)
+		return r;
+	seen->xdp = true;
+	if (seen->state == PK_HOOK_OURS_FIRST)
+		seen->state = PK_HOOK_NOT_FIRST;
+	note_before(seen, link.xdp, "an XDP program");
+	return 0;
+}
+
 static int read_hook(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		     struct pk_nl_filter_info **list, size_t *n, struct pk_err *err)
 {
@@ -123,16 +139,15 @@ static int read_hook(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hoo
 	r = pk_nl_filters(nl, hook->ifindex, hook->egress, list, n, err);
 	if (r < 0)
 		return r;
-	if (hook->tcx) {
+	if (hook->tcx)
 		look_tcx(ids, n_ids, own, seen);
-		return 0;
-	}
-	look_filters(*list, *n, own, seen);
-	if (n_ids && seen->state == PK_HOOK_OURS_FIRST) {
+	else
+		look_filters(*list, *n, own, seen);
+	if (!hook->tcx && n_ids && seen->state == PK_HOOK_OURS_FIRST) {
 		seen->state = PK_HOOK_NOT_FIRST;
 		note_before(seen, ids[0], "a TCX program");
 	}
-	return 0;
+	return hook->egress ? 0 : look_xdp(nl, hook, seen, err);
 }
 
 int pk_hook_read(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
@@ -220,6 +235,8 @@ int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *
 
 	if (r < 0 || seen.state == PK_HOOK_OURS_FIRST)
 		return r;
+	if (seen.xdp)
+		return fail_first(hook, &seen, err);
 	if (hook->tcx) {
 		r = repair_tcx(nl, hook, &seen, err);
 	} else {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Who stands at a device's hook. TCX programs run before every clsact filter; of the filters the
- * lowest preference first, of equal ones in the order of the dump. The guard must be first of all.
+ * Who stands at a device's hook. An XDP program runs before TCX programs, these before every clsact
+ * filter; of the filters the lowest preference first, of equal ones in the order of the dump. The
+ * guard must be first of all.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,7 @@ enum pk_hook_state {
 };
 struct pk_hook_seen {
 	enum pk_hook_state state;
+	bool xdp;	    /* an XDP program stands before all of them */
 	uint32_t handle;    /* of ours; clsact */
 	uint32_t before_id; /* program id of the first one before ours, 0 = no bpf program */
 	char before[64];    /* and its name or kind */

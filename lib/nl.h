@@ -186,6 +186,6 @@ struct pk_nl_addr_info {
 	union pk_addr addr;
 	bool primary; /* of global scope, valid, first of its network: fit to be a source */
 };
-/* A link's addresses in the kernel's order, IPv4 before IPv6; caller frees. */
+/* A link's addresses (0: every link's) in the kernel's order, IPv4 before IPv6; caller frees. */
 int pk_nl_addrs(struct pk_nl *nl, uint32_t ifindex, struct pk_nl_addr_info **list, size_t *n,
 		struct pk_err *err);

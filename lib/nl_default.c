@@ -292,7 +292,7 @@ static void add_addr(void *arg, struct nlmsghdr *h)
 	struct addrs *addrs = arg;
 
 	if (h->nlmsg_type != RTM_NEWADDR || nlmsg_parse(h, sizeof(*body), tb, IFA_MAX, NULL) < 0 ||
-	    body->ifa_index != addrs->ifindex)
+	    (addrs->ifindex && body->ifa_index != addrs->ifindex))
 		return;
 	at = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
 	if (!at)

@@ -446,3 +446,13 @@ def test_del_touches_no_foreign_device(node, kind):
     node.delete(b)
     link, = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])
     assert "UP" in link["flags"]
+
+
+def test_check_puts_back_what_add_set(node):
+    a = node.add("acme", "api", "web")
+    for key, value in (("ipv4/ip_forward", 1), ("ipv4/ip_forward", 0), (f"ipv4/conf/pk{a.slot}/accept_local", 0),
+                       (f"ipv6/conf/pk{a.slot}/accept_ra", 2)):
+        node.run(["sh", "-c", f"echo {value} > /proc/sys/net/{key}"])
+    node.check(a)
+    for key, value in (("ipv4/conf/PK/forwarding", "1"), ("ipv4/conf/PK/accept_local", "1"), ("ipv6/conf/PK/accept_ra", "0")):
+        assert node.run(["cat", f"/proc/sys/net/{key.replace('PK', f'pk{a.slot}')}"]).stdout.strip() == value

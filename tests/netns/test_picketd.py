@@ -296,12 +296,14 @@ def test_policy_that_does_not_fit_leaves_the_old_one(node):
 
 
 PASSES = bytes([0xb7] + 7 * [0] + [0x95] + 7 * [0])         # r0 = 0 (TC_ACT_OK); exit
+XDP_PASSES = bytes([0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95] + 7 * [0])	# r0 = 2 (XDP_PASS); exit
+XDP = 6
 PROG_LOAD, OBJ_PIN, PROG_ATTACH, SCHED_CLS, TCX_INGRESS, BEFORE = 5, 6, 8, 3, 46, 8
 
 
-def passing_program():
-    code, licence = ctypes.create_string_buffer(PASSES), ctypes.create_string_buffer(b"GPL")
-    return bpf(PROG_LOAD, struct.pack("IIQQ", SCHED_CLS, len(PASSES) // 8, ctypes.addressof(code),
+def passing_program(kind=SCHED_CLS, code=PASSES):
+    code, licence = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
+    return bpf(PROG_LOAD, struct.pack("IIQQ", kind, len(PASSES) // 8, ctypes.addressof(code),
                                       ctypes.addressof(licence)))
 
 
@@ -511,3 +513,41 @@ def test_world_is_what_the_tools_need(node):
     assert any(r["document"] == "db" and r["description"] == "api may reach the database"
                for r in rules)
     assert node.api("/v1/identities")["identities"][0]["endpoints"] == 1
+
+
+def setting(node, alloc, key):
+    return node.run(["cat", f"/proc/sys/net/{key.replace('PK', f'pk{alloc.slot}')}"]).stdout.strip()
+
+
+def test_settings_that_somebody_reset_come_back_at_once(node):
+    """Writing the node's own forwarding resets each device's: docker does it, and `sysctl --system`."""
+    node.start_picketd()
+    a = node.add("acme", "a", "g")
+    wait_for(lambda: in_step(node) and endpoint(node, a), "the endpoint")
+    for family in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        for value in "10":
+            node.run(["sh", "-c", f"echo {value} > /proc/sys/net/{family}"])
+    for key in ("ipv4/conf/PK/forwarding", "ipv6/conf/PK/forwarding"):
+        wait_for(lambda k=key: setting(node, a, k) == "1", key)
+    node.run(["sh", "-c", f"echo 0 > /proc/sys/net/ipv4/conf/pk{a.slot}/accept_local"])
+    node.picketd.send_signal(signal.SIGHUP)		# the kernel says nothing of this one: the audit sees it
+    wait_for(lambda: setting(node, a, "ipv4/conf/PK/accept_local") == "1", "accept_local")
+    assert "somebody changed it" in node.log() and node.api("/v1/status")["state"] == "ok"
+
+
+def test_an_xdp_program_before_the_guard_closes_the_endpoint(node):
+    node.start_picketd()
+    a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+    wait_for(lambda: in_step(node) and reaches(a, b), "both open")
+    pin, path = os.path.join(node.root, "sys/fs/bpf/xdp"), node.path("sys/fs/bpf/xdp")
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    program = passing_program(XDP, XDP_PASSES)
+    bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(name), program))
+    os.close(program)
+    node.run(["ip", "link", "set", "dev", f"pk{a.slot}", "xdpgeneric", "pinned", pin])
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")	# at once, by the kernel's word
+    assert any("XDP" in r["text"] for r in node.api("/v1/status")["reasons"])
+    assert not reaches(a, b) and node.tables.word(a.slot) == (0, 0, 0)
+    node.run(["ip", "link", "set", "dev", f"pk{a.slot}", "xdpgeneric", "off"])
+    node.check(a)
+    assert reaches(a, b)

@@ -2,14 +2,15 @@
 /* The guard stands first, whoever came before or after; one packet proves that it judges. */
 #include "kernel_room.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_link.h>
 #include <linux/bpf.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "hook.h"
-#include "stack.h"
 #include "netns.h"
 #include "picket/limits.h"
 #include "selftest.h"
@@ -49,14 +50,14 @@ static struct pk_hook guard(bool tcx)
 				 .name = "pk_from_endpoint" };
 }
 
-/* A program that lets everything pass: return TC_ACT_OK (0). */
-static int load_foreign(void)
+/* A program that lets everything pass: `verdict` says so in its type's words. */
+static int load_foreign(enum bpf_prog_type type, int verdict)
 {
 	const struct bpf_insn code[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SCHED_CLS,
+	union bpf_attr attr = { .prog_type = type,
 				.insns = (uint64_t)(uintptr_t)code,
 				.insn_cnt = 2,
 				.license = (uint64_t)(uintptr_t)"GPL" };
@@ -125,7 +126,7 @@ static int make_endpoint(void **state)
 	pk_stack_push(ep.host, ep.host_ifindex);
 	pk_nl_up(ep.host, ep.host_ifindex);
 	assert_int_equal(pk_nl_send(ep.host, &err), 0);
-	ep.foreign = load_foreign();
+	ep.foreign = load_foreign(BPF_PROG_TYPE_SCHED_CLS, 0); /* TC_ACT_OK */
 	assert_true(ep.foreign >= 0);
 	return 0;
 }
@@ -290,6 +291,74 @@ static void test_tcx(void **state)
 	detach_tcx(hook.prog);
 }
 
+/* XDP sees what comes in before every filter. */
+static void test_foreign_xdp(void **state)
+{
+	int xdp = load_foreign(BPF_PROG_TYPE_XDP, XDP_PASS);
+	struct pk_hook_seen seen;
+	struct pk_err err = { 0 };
+	struct pk_hook hook;
+
+	(void)state;
+	NEED_ROOM();
+	hook = guard(false);
+	assert_ok(pk_hook_repair(ep.host, &hook, &e));
+	assert_int_equal(look(&hook), PK_HOOK_OURS_FIRST);
+	assert_int_equal(bpf_xdp_attach((int)ep.host_ifindex, xdp, XDP_FLAGS_SKB_MODE, NULL), 0);
+	assert_ok(pk_hook_read(ep.host, &hook, &seen, &e));
+	assert_int_equal(seen.state, PK_HOOK_NOT_FIRST);
+	assert_string_equal(seen.before, "an XDP program");
+	assert_int_equal(pk_hook_repair(ep.host, &hook, &err), -EPERM);
+	assert_non_null(strstr(err.text, "XDP"));
+	assert_int_equal(bpf_xdp_detach((int)ep.host_ifindex, XDP_FLAGS_SKB_MODE, NULL), 0);
+	assert_int_equal(look(&hook), PK_HOOK_OURS_FIRST);
+	close(xdp);
+}
+
+static void write_setting(const char *key, const char *value)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", key);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(value, file) >= 0 && fclose(file) == 0);
+}
+
+static void test_settings(void **state)
+{
+	static const struct {
+		const char *key, *value, *seen;
+	} row[] = {
+		{ "ipv4/ip_forward", "1", NULL },
+		{ "ipv4/ip_forward", "0", "ipv4 forwarding" }, /* resets every device's */
+		{ "ipv4/conf/pk1/accept_local", "0", "ipv4 accept_local" },
+		{ "ipv4/conf/pk1/rp_filter", "1", "ipv4 rp_filter" },
+		{ "ipv4/conf/pk1/arp_ignore", "0", "ipv4 arp_ignore" },
+		{ "ipv4/conf/pk1/arp_announce", "0", "ipv4 arp_announce" },
+		{ "ipv6/conf/pk1/forwarding", "0", "ipv6 forwarding" },
+		{ "ipv6/conf/pk1/accept_ra", "2", "ipv6 accept_ra" },
+		{ "ipv6/conf/pk1/accept_dad", "1", "ipv6 accept_dad" },
+	};
+
+	(void)state;
+	NEED_ROOM();
+	for (size_t i = 0; i < PK_ARRAY_LEN(row); i++) {
+		struct pk_nl_link link;
+		const char *seen;
+
+		write_setting(row[i].key, row[i].value);
+		assert_ok(pk_nl_link(ep.host, 0, "pk1", &link, &e));
+		seen = pk_stack_wrong(&link);
+		if (!seen != !row[i].seen || (seen && strcmp(seen, row[i].seen) != 0))
+			fail_msg("%s: %s", row[i].key, seen ? seen : "nothing seen");
+		assert_ok(pk_stack_mend(ep.host, &link, &e));
+		assert_ok(pk_nl_link(ep.host, 0, "pk1", &link, &e));
+		assert_null(pk_stack_wrong(&link));
+	}
+}
+
 static void test_netns(void **state)
 {
 	struct pk_netns ns = PK_NETNS_NONE;
@@ -364,6 +433,8 @@ int main(void)
 		cmocka_unit_test(test_tcx),
 		cmocka_unit_test(test_clsact),
 		cmocka_unit_test(test_foreign_tcx),
+		cmocka_unit_test(test_foreign_xdp),
+		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_netns),
 		cmocka_unit_test(test_names_and_numbers_taken),
 	};

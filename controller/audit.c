@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpfmap.h"
+#include "device.h"
+#include "fs.h"
+#include "guard.h"
+#include "log.h"
+#include "nl.h"
+#include "own.h"
+#include "stack.h"
+#include "tables.h"
+
+#define SOON_MS	 10
+#define PAUSE_MS 20 /* between two turns */
+#define TURN_NS	 5000000
+
+/* An endpoint that was closed here, since its guard can't be first. */
+struct shut {
+	char *key;
+	char why[256];
+};
+
+struct pk_audit {
+	struct pk_loop *loop;
+	struct pk_model *model;
+	struct pk_sync *sync;
+	struct pk_timer *timer;
+	struct pk_audit_stats stats;
+	bool asked[PK_CAPACITY_MAX + 1]; /* slots to be looked at */
+	uint32_t at;			 /* the next slot of the turn that is under way */
+	struct shut *shut;
+	size_t n_shut;
+};
+
+/* Unguarded it must reach nothing, whoever stands before the guard: ADD or CHECK opens it again. */
+static void shut(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
+		 const struct pk_err *why)
+{
+	struct pk_err err = { 0 };
+	struct shut *at;
+
+	pk_nl_down(nl, m->host_ifindex);
+	if (pk_nl_send(nl, &err) < 0)
+		log_error("op=audit endpoint=%s err=\"%s\"", m->key, err.text);
+	if (pk_endpoint_close(pk_sync_bpf(a->sync), m->slot, pk_sync_until(), &err) < 0)
+		log_error("op=audit endpoint=%s err=\"%s\"", m->key, err.text);
+	log_error("op=audit endpoint=%s device=%s err=\"%s\" closed", m->key, m->device, why->text);
+	a->shut = realloc(a->shut, (a->n_shut + 1) * sizeof(*a->shut));
+	if (!a->shut)
+		abort();
+	at = &a->shut[a->n_shut++];
+	at->key = pk_strdup(m->key);
+	snprintf(at->why, sizeof(at->why), "%s is closed: %.200s", m->device, why->text);
+}
+
+/* Is it still closed by us? Its record goes, or somebody who mended it opens it. */
+static bool is_shut(const struct pk_audit *a, const char *key)
+{
+	const struct pk_local_endpoint *m = pk_model_get(a->model, key);
+
+	return m && m->open && m->epoch_matches && !pk_word(pk_sync_bpf(a->sync), m->slot);
+}
+
+static void recount(struct pk_audit *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->n_shut; i++)
+		if (is_shut(a, a->shut[i].key))
+			a->shut[n++] = a->shut[i];
+		else
+			free(a->shut[i].key);
+	a->n_shut = n;
+	a->stats.bad = (unsigned int)n;
+	snprintf(a->stats.error, sizeof(a->stats.error), "%s", n ? a->shut[0].why : "");
+}
+
+/* False: the guard isn't first and can't be put there. */
+static bool audit_hook(struct pk_audit *a, struct pk_nl *nl, const struct pk_hook *hook,
+		       struct pk_err *err)
+{
+	struct pk_hook_seen seen;
+
+	if (pk_hook_read(nl, hook, &seen, err) < 0 || seen.state == PK_HOOK_OURS_FIRST)
+		return true; /* a device that is gone is the sweep's */
+	log_warn("op=audit ifindex=%u hook=%s state=%s before=\"%s\" repairing", hook->ifindex,
+		 hook->egress ? "egress" : "ingress",
+		 seen.state == PK_HOOK_MISSING ? "missing" : "not-first", seen.before);
+	if (pk_hook_repair(nl, hook, err) == 0) {
+		a->stats.repaired++;
+		return true;
+	}
+	/* A device that went meanwhile is the sweep's. */
+	return !if_indextoname(hook->ifindex, (char[IF_NAMESIZE]){ 0 });
+}
+
+/* What ADD set on the host end: whoever writes the node's own forwarding resets each device's. */
+static void audit_stack(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
+{
+	const struct pk_host_end end = { .slot = m->slot, .ifindex = m->host_ifindex };
+	struct pk_nl_link link;
+	struct pk_err err = { 0 };
+	const char *wrong;
+
+	if (pk_host_end_find(nl, &end, &link, NULL) < 0)
+		return;
+	wrong = pk_stack_wrong(&link);
+	if (!wrong)
+		return;
+	log_warn("op=audit device=%s setting=\"%s\" err=\"somebody changed it\" repairing",
+		 m->device, wrong);
+	if (pk_stack_mend(nl, &link, &err) == 0)
+		a->stats.repaired++;
+	else
+		log_error("op=audit device=%s err=\"%s\" ignoring until the next one", m->device,
+			  err.text);
+}
+
+static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(a->sync);
+	struct pk_hook in = pk_guard_hook(m, bpf->prog, false);
+	struct pk_hook out = pk_guard_hook(m, bpf->prog, true);
+	struct pk_err err = { 0 };
+
+	if (!audit_hook(a, nl, &in, &err) || !audit_hook(a, nl, &out, &err))
+		shut(a, nl, m, &err);
+	else
+		audit_stack(a, nl, m);
+}
+
+static const struct pk_local_endpoint *endpoint_of(const struct pk_audit *a, uint32_t slot)
+{
+	const struct pk_local_endpoint *m = pk_model_by_slot(a->model, slot);
+
+	return m && m->open && m->epoch_matches && pk_word(pk_sync_bpf(a->sync), slot) ? m : NULL;
+}
+
+/* True: every slot has been looked at that was asked for. */
+static bool turn(struct pk_audit *a, struct pk_nl *nl)
+{
+	const uint64_t until_ns = pk_now_ns() + TURN_NS;
+	const uint32_t capacity = pk_sync_bpf(a->sync)->node.capacity;
+
+	for (; a->at <= capacity; a->at++) {
+		const struct pk_local_endpoint *m;
+
+		if (!a->asked[a->at])
+			continue;
+		if (pk_now_ns() > until_ns)
+			return false;
+		a->asked[a->at] = false;
+		m = endpoint_of(a, a->at);
+		if (m)
+			audit_endpoint(a, nl, m);
+	}
+	a->at = 1;
+	return true;
+}
+
+static void on_timer(void *arg)
+{
+	struct pk_audit *a = arg;
+	struct pk_err err = { 0 };
+	own_nl *nl = NULL;
+
+	if (!pk_sync_bpf(a->sync))
+		return;
+	if (pk_nl_open(&nl, &err) < 0) {
+		log_warn("op=audit err=\"%s\" ignoring until the next one", err.text);
+		return;
+	}
+	if (!turn(a, nl))
+		pk_timer_set(a->timer, PAUSE_MS);
+	recount(a);
+}
+
+void pk_audit_all(struct pk_audit *a)
+{
+	memset(a->asked, true, sizeof(a->asked));
+	a->at = 1;
+	pk_timer_hurry(a->timer, 0);
+}
+
+void pk_audit_device(struct pk_audit *a, uint32_t ifindex)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(a->sync);
+	uint32_t slot;
+
+	if (!bpf || pk_map_get(bpf->map[PK_MAP_SLOTS], &ifindex, &slot) < 0 ||
+	    slot > PK_CAPACITY_MAX || !endpoint_of(a, slot))
+		return;
+	a->asked[slot] = true;
+	a->at = 1;
+	pk_timer_hurry(a->timer, SOON_MS);
+}
+
+struct pk_audit *pk_audit_new(struct pk_loop *loop, struct pk_model *model, struct pk_sync *sync)
+{
+	struct pk_audit *a = pk_alloc(sizeof(*a));
+
+	a->loop = loop;
+	a->model = model;
+	a->sync = sync;
+	a->at = 1;
+	a->timer = pk_timer_new(loop, on_timer, a);
+	return a;
+}
+
+void pk_audit_free(struct pk_audit *a)
+{
+	if (!a)
+		return;
+	pk_timer_free(a->timer);
+	for (size_t i = 0; i < a->n_shut; i++)
+		free(a->shut[i].key);
+	free(a->shut);
+	free(a);
+}
+
+const struct pk_audit_stats *pk_audit_stats(const struct pk_audit *a)
+{
+	return &a->stats;
+}

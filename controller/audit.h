@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What is really attached to the endpoints' host ends, and set on them: whoever stands before the
+ * guard hides it, and a setting that somebody reset cuts the endpoint off. All of them each minute,
+ * in turns; one at once where the kernel told of a change.
+ */
+#include "loop.h"
+#include "model.h"
+#include "sync.h"
+
+struct pk_audit;
+
+struct pk_audit_stats {
+	unsigned int bad; /* endpoints closed because their guard can't be first */
+	uint64_t repaired;
+	char error[256]; /* why one can't be; "" */
+};
+
+struct pk_audit *pk_audit_new(struct pk_loop *loop, struct pk_model *model, struct pk_sync *sync);
+void pk_audit_free(struct pk_audit *audit);
+/* Every endpoint, beginning now. */
+void pk_audit_all(struct pk_audit *audit);
+/* The endpoint of that host device, if it is one's. */
+void pk_audit_device(struct pk_audit *audit, uint32_t ifindex);
+const struct pk_audit_stats *pk_audit_stats(const struct pk_audit *audit);
