@@ -49,6 +49,13 @@ struct bpf_object *judge_object(void)
 	return judge->obj;
 }
 
+uint32_t judge_clock(void)
+{
+	struct pk_query q = { .rule_set = 0 };
+
+	return ask(&q) ? q.jiffies : 0;
+}
+
 /* Rules for any peer, kept once, and audit beside live. */
 static void beside(void)
 {

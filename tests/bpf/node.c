@@ -35,7 +35,7 @@ static void set(const char *map, const void *key, const void *value)
 /* A table that has more room than the tests' budgets need is for a larger one. */
 static uint32_t place_room(void)
 {
-	return flow_room > NODE_SLOTS * NODE_BUDGET ? flow_room : NODE_SLOTS * NODE_BUDGET;
+	return flow_room > NODE_SLOTS * NODE_PLACES ? flow_room : NODE_SLOTS * NODE_PLACES;
 }
 
 void node_flow_room(uint32_t entries)

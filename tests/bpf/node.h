@@ -11,8 +11,9 @@
 #include "picket/reason.h"
 #include "tests/bpf/pkt.h"
 
-#define NODE_SLOTS  5 /* 0 and the four endpoints */
-#define NODE_BUDGET 8 /* flows an endpoint */
+#define NODE_SLOTS  5	/* 0 and the four endpoints */
+#define NODE_BUDGET 8	/* flows an endpoint */
+#define NODE_PLACES 320 /* there are for each, where a test gives it more */
 
 enum node_prog {
 	NODE_FROM,
@@ -115,6 +116,7 @@ int node_tail(uint32_t place, bool there); /* an entry of `programs` */
 int judge_start(void);
 void judge_stop(void);
 struct bpf_object *judge_object(void);
+uint32_t judge_clock(void); /* the jiffies that flows live by */
 
 void cases_parse(void);
 void cases_spoof(void);
@@ -135,3 +137,4 @@ void cases_error(void);
 void cases_whose(void);
 void cases_source(void);
 void cases_asked(void);
+void cases_clock(void);

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * To the jiffy: when a flow is over, when it is judged again, when its place may be taken. A scene
+ * sets its moment from the clock and counts only where the clock stood still meanwhile.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/bpf/node.h"
+
+#define HZ     250 /* the test's rodata */
+#define TRIES  10000
+#define DENIED 2
+
+static uint32_t now;	 /* of the scene */
+static struct pk_flow f; /* what it found */
+
+static struct pkt udp(uint16_t dport)
+{
+	return pkt_v4(WHO_A, WHO_B, UDP(40000, dport));
+}
+
+static struct pk_flow_key key_of(const struct pkt *p)
+{
+	struct pk_flow_key key = { .src = pkt_ip4(WHO_A), .proto = p->b[23] };
+
+	key.dst = pkt_destination(p);
+	memcpy(&key.sport, p->b + 34, 4);
+	return key;
+}
+
+static void get(const struct pkt *p)
+{
+	struct pk_flow_key key = key_of(p);
+
+	memset(&f, 0, sizeof(f));
+	bpf_map_lookup_elem(node_map("flows"), &key, &f);
+}
+
+static void put(const struct pkt *p)
+{
+	struct pk_flow_key key = key_of(p);
+
+	bpf_map_update_elem(node_map("flows"), &key, &f, BPF_EXIST);
+}
+
+static bool passes(struct pkt p)
+{
+	return node_run(NODE_FROM, 1, &p, NULL) != DENIED;
+}
+
+/* Does the scene hold in a jiffy of its own? It begins with the tables as at first. */
+static void at_once(const char *text, bool (*scene)(int), int jiffies)
+{
+	char line[96];
+	bool holds = false;
+
+	snprintf(line, sizeof(line), "%s: %d jiffies", text, jiffies);
+	for (int i = 0; i < TRIES; i++) {
+		node_reset();
+		now = judge_clock();
+		holds = scene(jiffies);
+		if (judge_clock() == now)
+			return (void)check(line, holds);
+	}
+	check(line, false);
+}
+
+/* A's flow ends so many jiffies from now. */
+static bool lives(int jiffies)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pkt ack = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
+
+	passes(p);
+	get(&p);
+	f.expires = now + (uint32_t)jiffies;
+	put(&p);
+	return passes(ack) == (jiffies >= 0 && jiffies <= (PK_FLOW_LONGEST + 60) * HZ);
+}
+
+static void rule(uint32_t class, uint8_t verdict)
+{
+	struct pk_verdict_key key = {
+		.prefixlen = PK_VERDICT_BITS_DIR, .rule_set = 1, .class = class, .dir = PK_EGRESS
+	};
+
+	node_verdict(&key, verdict, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 100);
+}
+
+/* A's flow to the host was judged so many jiffies ago, and is denied since. */
+static bool judged(int jiffies)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_HOST, UDP(40000, 53));
+
+	rule(PK_CLASS_HOST, PK_ALLOW);
+	passes(p);
+	get(&p);
+	f.judged = now - (uint32_t)jiffies;
+	put(&p);
+	rule(PK_CLASS_HOST, PK_DENY);
+	return passes(p) == (jiffies < HZ);
+}
+
+/* An exchange that began so many jiffies ago goes on. */
+static bool streams(int jiffies)
+{
+	struct pkt p = udp(9);
+	struct pkt reply = pkt_v4(WHO_B, WHO_A, UDP(9, 40000));
+
+	passes(p);
+	node_run(NODE_FROM, 2, &reply, NULL);
+	get(&p);
+	f.begun = now - (uint32_t)jiffies;
+	put(&p);
+	passes(p);
+	get(&p);
+	return f.state == (jiffies > 2 * HZ ? PK_FLOW_STREAM : PK_FLOW_OPEN);
+}
+
+/* The time-out was written so many jiffies ago. */
+static bool refreshed(int jiffies)
+{
+	struct pkt p = udp(9);
+	uint32_t was;
+
+	passes(p);
+	get(&p);
+	was = f.expires = now + 30 * HZ - (uint32_t)jiffies;
+	put(&p);
+	passes(p);
+	get(&p);
+	return f.expires == (jiffies >= HZ ? now + 30 * HZ : was);
+}
+
+static void one_place(void)
+{
+	struct pk_endpoint ep;
+
+	node_endpoint(1, &ep);
+	ep.flow_budget = 1;
+	node_endpoint_set(1, &ep);
+}
+
+/* A's only place has a flow that was revoked so many jiffies ago. */
+static bool revoked(int jiffies)
+{
+	struct pkt p = udp(9);
+
+	one_place();
+	passes(p);
+	get(&p);
+	f.reason = PK_REASON_POLICY_DENIED;
+	f.revoked = now - (uint32_t)jiffies;
+	put(&p);
+	return passes(udp(10)) == (jiffies > 10 * HZ);
+}
+
+/* A's only place has an answered DNS question that lives so many jiffies more. */
+static bool answered(int jiffies)
+{
+	struct pkt p = udp(53);
+
+	one_place();
+	passes(p);
+	get(&p);
+	f.state = PK_FLOW_OPEN;
+	f.expires = now + (uint32_t)jiffies;
+	put(&p);
+	return passes(udp(10)) == (jiffies < 8 * HZ);
+}
+
+/* The same, but no question, or none that was answered: it keeps its place to the end. */
+static bool other_port(int jiffies)
+{
+	struct pkt p = udp(54);
+
+	one_place();
+	passes(p);
+	get(&p);
+	f.state = PK_FLOW_OPEN;
+	f.expires = now + (uint32_t)jiffies;
+	put(&p);
+	return !passes(udp(10));
+}
+
+static bool unanswered(int jiffies)
+{
+	struct pkt p = udp(53);
+
+	one_place();
+	passes(p);
+	get(&p);
+	f.expires = now + (uint32_t)jiffies;
+	put(&p);
+	return !passes(udp(10));
+}
+
+static bool stream_of_dns(int jiffies)
+{
+	struct pkt p = udp(53);
+
+	one_place();
+	passes(p);
+	get(&p);
+	f.state = PK_FLOW_STREAM;
+	f.expires = now + (uint32_t)jiffies;
+	put(&p);
+	return !passes(udp(10));
+}
+
+static bool dns_over_tcp(int jiffies)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 53, SYN));
+
+	one_place();
+	passes(p);
+	get(&p);
+	f.state = PK_FLOW_OPEN;
+	f.expires = now + (uint32_t)jiffies;
+	put(&p);
+	return !passes(udp(10));
+}
+
+static void many_places(struct pk_node *n)
+{
+	n->flow_budget = NODE_PLACES;
+}
+
+/* A's many places are all being taken; it found so so many jiffies ago, and one is free again. */
+static bool rested(int jiffies)
+{
+	struct pk_flow_key busy = { .zone = PK_PLACE_BUSY }, free = { .zone = 0 };
+	uint32_t slot = 1, at = NODE_PLACES + 5;
+	struct pk_bucket b;
+
+	node_settings(many_places);
+	for (uint32_t i = NODE_PLACES; i < 2 * NODE_PLACES; i++)
+		bpf_map_update_elem(node_map("places"), &i, &busy, BPF_ANY);
+	if (passes(udp(9)))
+		return false;
+	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
+	if (b.tokens[PK_BUCKET_FULL] != (now | 1ull << 32))
+		return false;
+	b.tokens[PK_BUCKET_FULL] = (now - (uint32_t)jiffies) | 1ull << 32;
+	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
+	bpf_map_update_elem(node_map("places"), &at, &free, BPF_ANY);
+	return passes(udp(9)) == (jiffies >= NODE_PLACES * 25 / 4000);
+}
+
+void cases_clock(void)
+{
+	const int longest = (PK_FLOW_LONGEST + 60) * HZ;
+
+	at_once("a flow that ends now", lives, 0);
+	at_once("a flow that has ended", lives, -1);
+	at_once("a flow with as much time as any", lives, longest);
+	at_once("a flow with more time than any", lives, longest + 1);
+	for (int i = -1; i <= 1; i++) {
+		at_once("a judgement that is old", judged, HZ + i);
+		at_once("an exchange that goes on", streams, 2 * HZ + i);
+		at_once("a time-out that was written", refreshed, HZ + i);
+		at_once("a revoked flow's place", revoked, 10 * HZ + i);
+		at_once("an answered question's place", answered, 8 * HZ + i);
+		at_once("a full endpoint's rest", rested, NODE_PLACES * 25 / 4000 + i);
+	}
+	at_once("another answered flow's place", other_port, 1);
+	at_once("an open question's place", unanswered, 1);
+	at_once("a stream's place, whatever its port", stream_of_dns, 1);
+	at_once("a connection's place, whatever its port", dns_over_tcp, 1);
+	node_reset();
+}
