@@ -6,67 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/bpf/node.h"
+#include "tests/bpf/world.h"
 
-#define NODE_V4 0xc0000201 /* 192.0.2.1, up0's */
-#define L3	14
-
-static const uint8_t gateway_mac[6] = PK_GATEWAY_MAC;
-
-static void uplink(struct pk_node *n)
-{
-	n->uplink[0] = (struct pk_uplink){ .ifindex = if_nametoindex("up0"),
-					   .mtu = 1500,
-					   .ipv4 = pkt_ip4(WHO_HOST),
-					   .ipv6 = pkt_ip6(WHO_HOST) };
-	n->masquerade_low = 10000;
-	n->masquerade_high = 10003;
-	n->flags = PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6;
-	n->block[0] = (struct pk_block){ .addr = pkt_ip4(WHO_GATEWAY),
-					 .mask = { .b = { 255, 255, 255, 255, 255, 255, 255, 255,
-							  255, 255, 255, 255, 255, 255, 255 } } };
-	n->block[0].addr.b[15] = 0;
-}
-
-static void start(void)
-{
-	node_reset();
-	node_settings(uplink);
-	for (uint32_t slot = 1; slot <= 3; slot++)
-		node_word(slot, slot == 3 ? 2 : 1, PK_WORD_MASQUERADE | PK_WORD_MASQUERADE6, 1);
-}
-
-static uint16_t port_at(const struct pkt *p, size_t off)
-{
-	return (uint16_t)(p->b[off] << 8 | p->b[off + 1]);
-}
-
-static void put_port(struct pkt *p, size_t off, uint16_t port)
-{
-	p->b[off] = (uint8_t)(port >> 8);
-	p->b[off + 1] = (uint8_t)port;
-}
-
-/* The same bytes but for the Ethernet header, one hop less in `is`, every checksum right. */
-static bool one_hop_later(const struct pkt *is, const struct pkt *was)
-{
-	struct pkt want = *was;
-
-	if (want.b[12] == 0x08)
-		want.b[L3 + 8]--;
-	else
-		want.b[L3 + 7]--;
-	pkt_seal(&want);
-	return is->len == want.len && !memcmp(is->b + L3, want.b + L3, want.len - L3);
-}
-
-static bool to_slot(const struct pkt *p, enum who who)
-{
-	uint8_t mac[6];
-
-	pkt_mac(who, mac);
-	return !memcmp(p->b, mac, 6) && !memcmp(p->b + 6, gateway_mac, 6);
-}
+#define L3 14
 
 /* A's packet of a kind to the world and the answer to what the world saw. */
 struct exchange {
@@ -89,21 +31,21 @@ static void exchange(const struct exchange *x)
 	char text[96];
 	uint16_t port;
 
-	start();
+	world_start();
 	snprintf(text, sizeof(text), "%s: out, by the neighbour", x->text);
 	check(text, node_run(NODE_FROM, 1, &wire, NULL) == 7);
-	port = port_at(&wire, x->port);
+	port = world_port(&wire, x->port);
 	snprintf(text, sizeof(text), "%s: a port of the range", x->text);
 	check(text, port >= 10000 && port <= 10003);
-	put_port(&want, x->port, port);
+	world_put_port(&want, x->port, port);
 	if (x->v6)
 		memcpy(want.b + L3 + 8, &node, 16);
 	else
 		memcpy(want.b + L3 + 12, &node.w[3], 4);
 	snprintf(text, sizeof(text), "%s: the node's address, nothing else changed", x->text);
-	check(text, one_hop_later(&wire, &want));
+	check(text, world_one_hop(&wire, &want));
 	/* What the world answers to that. */
-	put_port(&answer, dport, port);
+	world_put_port(&answer, dport, port);
 	if (x->v6)
 		memcpy(answer.b + L3 + 24, &node, 16);
 	else
@@ -111,11 +53,11 @@ static void exchange(const struct exchange *x)
 	pkt_seal(&answer);
 	node_expect(&seen, NODE_UP, 0, &answer, NULL);
 	snprintf(text, sizeof(text), "%s: back as plain forwarding would have", x->text);
-	check(text, one_hop_later(&answer, &back) && to_slot(&answer, WHO_A));
+	check(text, world_one_hop(&answer, &back) && world_to(&answer, WHO_A));
 	snprintf(text, sizeof(text), "%s: the established packet, the same port", x->text);
 	wire = out;
 	node_run(NODE_FROM, 1, &wire, NULL);
-	check(text, one_hop_later(&wire, &want));
+	check(text, world_one_hop(&wire, &want));
 }
 
 static void masquerade(void)
@@ -134,31 +76,20 @@ static void masquerade(void)
 		exchange(&kinds[i]);
 }
 
-static struct pkt to_node(enum who from, struct l4 l4)
-{
-	return pkt_v4_to(from, NODE_V4, l4);
-}
-
-/* Whatever comes in that nobody here asked for goes on to the host as it came. */
-static void untouched(const char *text, struct pkt p)
-{
-	struct pkt was = p;
-
-	check(text, node_run(NODE_UP, 0, &p, NULL) == -1 && !memcmp(&p, &was, sizeof(p)));
-}
-
 static void hosts_own(void)
 {
-	struct pkt syn = to_node(WHO_WORLD, TCP(50000, 22, SYN));
+	struct pkt syn = world_to_node(WHO_WORLD, TCP(50000, 22, SYN));
 
-	start();
-	untouched("SSH to the node", syn);
-	untouched("a port of the range that no flow has", to_node(WHO_WORLD, UDP(53, 10001)));
-	untouched("a ping of the node", to_node(WHO_WORLD, PING(10001)));
-	untouched("an error about something of the node's own",
-		  pkt_error(WHO_WORLD, WHO_HOST, &syn));
-	untouched("an ARP question", pkt_arp(WHO_WORLD, 1, NODE_V4));
-	untouched("what the node forwards for others", pkt_v4(WHO_WORLD, WHO_NOROUTE, UDP(9, 9)));
+	world_start();
+	world_untouched("SSH to the node", syn);
+	world_untouched("a port of the range that no flow has",
+			world_to_node(WHO_WORLD, UDP(53, 10001)));
+	world_untouched("a ping of the node", world_to_node(WHO_WORLD, PING(10001)));
+	world_untouched("an error about something of the node's own",
+			pkt_error(WHO_WORLD, WHO_HOST, &syn));
+	world_untouched("an ARP question", pkt_arp(WHO_WORLD, 1, WORLD_NODE_V4));
+	world_untouched("what the node forwards for others",
+			pkt_v4(WHO_WORLD, WHO_NOROUTE, UDP(9, 9)));
 }
 
 /* Four ports are four flows to one destination, and one more gets none of theirs. */
@@ -167,12 +98,12 @@ static void range(void)
 	uint16_t seen = 0;
 	char text[64];
 
-	start();
+	world_start();
 	for (uint16_t i = 0; i < 4; i++) {
 		struct pkt p = pkt_v4(WHO_A, WHO_WORLD, TCP(40000 + i, 443, SYN));
 
 		node_run(NODE_FROM, 1, &p, NULL);
-		seen |= 1u << (port_at(&p, 34) - 10000);
+		seen |= 1u << (world_port(&p, 34) - 10000);
 		snprintf(text, sizeof(text), "connection %u to one destination", i + 1);
 		check(text, p.b[L3 + 12] == 192);
 	}
@@ -187,49 +118,36 @@ static void range(void)
 		  PK_REASON_OK);
 }
 
-static void publish(uint32_t addr, uint16_t port, uint32_t slot, uint16_t own)
-{
-	struct pk_published_key key = { .proto = 6, .port = htons(port) };
-	struct pk_published to = { .slot = slot, .port = htons(own) };
-	struct pk_open_port_key open = { .slot = slot, .proto = 6, .port = htons(own) };
-	uint32_t published = PK_OPEN_PUBLISHED;
-
-	if (addr) {
-		key.addr = (union pk_addr){ .b = { [10] = 0xff, 0xff } };
-		key.addr.w[3] = htonl(addr);
-	}
-	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
-	bpf_map_update_elem(node_map("open_ports"), &open, &published, BPF_ANY);
-}
-
 /* From the world to 192.0.2.1:8080, which is A's port 80. */
 static void published(void)
 {
-	struct pkt syn = to_node(WHO_WORLD, TCP(50000, 8080, SYN)), in = syn;
+	struct pkt syn = world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), in = syn;
 	struct pkt want = pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, SYN));
 	struct pkt reply = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)), out = reply;
 	struct pkt seen = pkt_v4(WHO_HOST, WHO_WORLD, TCP(8080, 50000, SYN | ACK));
 	struct expect e = { "a published port from the world", PK_REASON_OK, 1, PK_INGRESS, false };
 
-	start();
-	publish(0, 8080, 1, 80);
+	world_start();
+	world_publish(0, 8080, 1, 80);
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	check("arrives at the endpoint's own port",
-	      one_hop_later(&in, &want) && to_slot(&in, WHO_A));
+	      world_one_hop(&in, &want) && world_to(&in, WHO_A));
 	check("its answer leaves by the neighbour", node_run(NODE_FROM, 1, &out, NULL) == 7);
-	check("as the published port's", one_hop_later(&out, &seen));
-	in = to_node(WHO_WORLD, TCP(50000, 8080, ACK));
+	check("as the published port's", world_one_hop(&out, &seen));
+	in = world_to_node(WHO_WORLD, TCP(50000, 8080, ACK));
 	want = pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, ACK));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
-	check("the established packet likewise", one_hop_later(&in, &want));
+	check("the established packet likewise", world_one_hop(&in, &want));
 	e = (struct expect){ "data of nobody's connection", PK_REASON_NO_FLOW, 1, PK_INGRESS,
 			     false };
-	in = to_node(WHO_WORLD, TCP(50001, 8080, ACK));
+	in = world_to_node(WHO_WORLD, TCP(50001, 8080, ACK));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
-	untouched("the same port of another protocol", to_node(WHO_WORLD, UDP(50000, 8080)));
-	untouched("the endpoint's own port at the node", to_node(WHO_WORLD, TCP(50000, 80, SYN)));
-	untouched("that port of an address that isn't the node's",
-		  pkt_v4(WHO_WORLD, WHO_NOROUTE, TCP(50000, 8080, SYN)));
+	world_untouched("the same port of another protocol",
+			world_to_node(WHO_WORLD, UDP(50000, 8080)));
+	world_untouched("the endpoint's own port at the node",
+			world_to_node(WHO_WORLD, TCP(50000, 80, SYN)));
+	world_untouched("that port of an address that isn't the node's",
+			pkt_v4(WHO_WORLD, WHO_NOROUTE, TCP(50000, 8080, SYN)));
 	node_word(1, 1, PK_WORD_MASQUERADE, 0);
 	e = (struct expect){ "the endpoint has closed", PK_REASON_ENDPOINT_CLOSED, 1, PK_INGRESS,
 			     false };
@@ -240,62 +158,63 @@ static void published(void)
 /* Two published ports of one port of A's: a client's second connection would answer as the first. */
 static void two_of_one(void)
 {
-	struct pkt in = to_node(WHO_WORLD, TCP(50000, 8080, SYN));
+	struct pkt in = world_to_node(WHO_WORLD, TCP(50000, 8080, SYN));
 	struct expect e = { "a client of two published ports", PK_REASON_OK, 1, PK_INGRESS, false };
 
-	start();
-	publish(0, 8080, 1, 80);
-	publish(0, 8081, 1, 80);
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	world_publish(0, 8081, 1, 80);
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	e = (struct expect){ "by the same port of its own", PK_REASON_TUPLE_TAKEN, 1, PK_INGRESS,
 			     false };
-	in = to_node(WHO_WORLD, TCP(50000, 8081, SYN));
+	in = world_to_node(WHO_WORLD, TCP(50000, 8081, SYN));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	e = (struct expect){ "by another one", PK_REASON_OK, 1, PK_INGRESS, false };
-	in = to_node(WHO_WORLD, TCP(50001, 8081, SYN));
+	in = world_to_node(WHO_WORLD, TCP(50001, 8081, SYN));
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 }
 
 /* B and A itself at the node's address: policy sees the endpoints. */
 static void published_inside(void)
 {
-	struct pkt p = to_node(WHO_B, TCP(50000, 8080, SYN));
+	struct pkt p = world_to_node(WHO_B, TCP(50000, 8080, SYN));
 	struct pkt want = pkt_v4(WHO_B, WHO_A, TCP(50000, 80, SYN));
 
-	start();
-	publish(0, 8080, 1, 80);
+	world_start();
+	world_publish(0, 8080, 1, 80);
 	check("B to the published port of A", node_run(NODE_FROM, 2, &p, NULL) == 7);
-	check("reaches A's own", one_hop_later(&p, &want) && to_slot(&p, WHO_A));
+	check("reaches A's own", world_one_hop(&p, &want) && world_to(&p, WHO_A));
 	p = pkt_v4(WHO_A, WHO_B, TCP(80, 50000, SYN | ACK));
 	want = pkt_v4(WHO_HOST, WHO_B, TCP(8080, 50000, SYN | ACK));
 	check("A answers B", node_run(NODE_FROM, 1, &p, NULL) == 7);
-	check("as the published port", one_hop_later(&p, &want) && to_slot(&p, WHO_B));
+	check("as the published port", world_one_hop(&p, &want) && world_to(&p, WHO_B));
 	node_from("C, of another tenant, is denied as at A's own port", 3,
-		  to_node(WHO_C, TCP(50000, 8080, SYN)), PK_REASON_POLICY_DENIED);
-	p = to_node(WHO_A, TCP(50001, 8080, SYN));
+		  world_to_node(WHO_C, TCP(50000, 8080, SYN)), PK_REASON_POLICY_DENIED);
+	p = world_to_node(WHO_A, TCP(50001, 8080, SYN));
 	want = pkt_v4(WHO_HOST, WHO_A, TCP(50001, 80, SYN));
 	check("A to its own published port", node_run(NODE_FROM, 1, &p, NULL) == 7);
-	check("sees the node as the client", one_hop_later(&p, &want) && to_slot(&p, WHO_A));
-	p = to_node(WHO_A, TCP(80, 50001, SYN | ACK));
+	check("sees the node as the client", world_one_hop(&p, &want) && world_to(&p, WHO_A));
+	p = world_to_node(WHO_A, TCP(80, 50001, SYN | ACK));
 	want = pkt_v4(WHO_HOST, WHO_A, TCP(8080, 50001, SYN | ACK));
 	check("and its own answer", node_run(NODE_FROM, 1, &p, NULL) == 7);
-	check("comes as the published port's", one_hop_later(&p, &want));
+	check("comes as the published port's", world_one_hop(&p, &want));
 }
 
 /* A mapping on one address holds there alone. */
 static void published_on_one(void)
 {
-	struct pkt in = to_node(WHO_WORLD, TCP(50000, 8080, SYN));
+	struct pkt in = world_to_node(WHO_WORLD, TCP(50000, 8080, SYN));
 	struct expect e = { "a port published on one address", PK_REASON_OK, 1, PK_INGRESS, false };
 
-	start();
-	publish(0, 8080, 0, 0);
-	publish(NODE_V4, 8080, 1, 80);
+	world_start();
+	world_publish(0, 8080, 0, 0);
+	world_publish(WORLD_NODE_V4, 8080, 1, 80);
 	node_expect(&e, NODE_UP, 0, &in, NULL);
-	start();
-	publish(0, 8080, 0, 0);
-	publish(NODE_V4 + 8, 8080, 1, 80);
-	untouched("another address of the node", to_node(WHO_WORLD, TCP(50000, 8080, SYN)));
+	world_start();
+	world_publish(0, 8080, 0, 0);
+	world_publish(WORLD_NODE_V4 + 8, 8080, 1, 80);
+	world_untouched("another address of the node",
+			world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)));
 }
 
 /* Routed to the endpoint's own address: judged, denied by the baseline, delivered where it may. */
@@ -305,7 +224,7 @@ static void routed(void)
 	struct expect e = { "the world to an endpoint's address", PK_REASON_POLICY_DENIED, 1,
 			    PK_INGRESS, false };
 
-	start();
+	world_start();
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 	in = pkt_v4(WHO_B, WHO_A, TCP(50000, 80, SYN));
 	e = (struct expect){ "an endpoint's address from outside", PK_REASON_SPOOFED_IPV4, 1,
@@ -337,16 +256,16 @@ static void errors(void)
 			    PK_INGRESS, false };
 	uint16_t port;
 
-	start();
+	world_start();
 	node_run(NODE_FROM, 1, &wire, NULL);
-	port = port_at(&wire, 34);
+	port = world_port(&wire, 34);
 	error = pkt_error(WHO_WORLD, WHO_HOST, &wire);
 	out.b[L3 + 8]--; /* as it was when the router had it */
 	pkt_seal(&out);
 	want = pkt_error(WHO_WORLD, WHO_A, &out);
 	node_expect(&e, NODE_UP, 0, &error, NULL);
 	check("reaches the endpoint as if it had never been translated",
-	      one_hop_later(&error, &want) && to_slot(&error, WHO_A));
+	      world_one_hop(&error, &want) && world_to(&error, WHO_A));
 	wire = pkt_v4(WHO_WORLD, WHO_HOST, UDP(9, port));
 	node_run(NODE_UP, 0, &wire, NULL);
 	error = pkt_error(WHO_A, WHO_WORLD, &wire);
@@ -355,16 +274,16 @@ static void errors(void)
 	wire.b[L3 + 8]--;
 	pkt_seal(&wire);
 	want = pkt_error(WHO_HOST, WHO_WORLD, &wire);
-	check("quotes what the world sent", one_hop_later(&error, &want));
+	check("quotes what the world sent", world_one_hop(&error, &want));
 }
 
 /* Who answers for a published port reports of what it got, not of what its client sent. */
 static void errors_of_published(void)
 {
-	struct pkt out = to_node(WHO_A, TCP(50000, 8080, SYN)), got = out, error;
+	struct pkt out = world_to_node(WHO_A, TCP(50000, 8080, SYN)), got = out, error;
 
-	start();
-	publish(0, 8080, 2, 80);
+	world_start();
+	world_publish(0, 8080, 2, 80);
 	check("A to the published port of B", node_run(NODE_FROM, 1, &got, NULL) == 7);
 	node_from("B's error about what A wrote", 2, pkt_error(WHO_B, WHO_A, &out),
 		  PK_REASON_ICMP_UNRELATED);
@@ -395,16 +314,16 @@ static void errors_of_stale_flows(void)
 	struct expect e = { "an error about a routed flow that is stale", PK_REASON_OK, 1,
 			    PK_INGRESS, false };
 
-	start();
+	world_start();
 	node_run(NODE_FROM, 1, &p, NULL);
 	stale();
 	p = pkt_error(WHO_WORLD, WHO_HOST, &p);
 	node_expect(&e, NODE_UP, 0, &p, NULL);
 	p = out;
 	check("the flow still has its way", node_run(NODE_FROM, 1, &p, NULL) == 7);
-	start();
-	publish(0, 8080, 1, 80);
-	p = to_node(WHO_WORLD, TCP(50000, 8080, SYN));
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	p = world_to_node(WHO_WORLD, TCP(50000, 8080, SYN));
 	node_run(NODE_UP, 0, &p, NULL);
 	p = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
 	node_run(NODE_FROM, 1, &p, NULL);
@@ -413,29 +332,9 @@ static void errors_of_stale_flows(void)
 	p = pkt_error(WHO_WORLD, WHO_HOST, &seen);
 	e.text = "an error about a published port's flow that is stale";
 	node_expect(&e, NODE_UP, 0, &p, NULL);
-	p = to_node(WHO_WORLD, TCP(50000, 8080, ACK));
+	p = world_to_node(WHO_WORLD, TCP(50000, 8080, ACK));
 	e.text = "the flow is judged by the endpoint's port";
 	node_expect(&e, NODE_UP, 0, &p, NULL);
-}
-
-/* An endpoint's error about the answer to its own ping, whose type is 0. */
-static void error_about_an_answer(void)
-{
-	struct pkt ping = pkt_v4(WHO_A, WHO_WORLD, PING(77)), wire = ping, answer, error, want;
-	uint16_t id;
-
-	start();
-	node_run(NODE_FROM, 1, &wire, NULL);
-	id = port_at(&wire, 38);
-	answer = pkt_v4(WHO_WORLD, WHO_HOST, PONG(id));
-	want = answer;
-	node_run(NODE_UP, 0, &answer, NULL);
-	error = pkt_error(WHO_A, WHO_WORLD, &answer);
-	check("an error about the answer to a ping", node_run(NODE_FROM, 1, &error, NULL) == 7);
-	want.b[L3 + 8]--;
-	pkt_seal(&want);
-	want = pkt_error(WHO_HOST, WHO_WORLD, &want);
-	check("quotes the answer that the world sent", one_hop_later(&error, &want));
 }
 
 void cases_nat(void)
@@ -450,6 +349,5 @@ void cases_nat(void)
 	routed();
 	errors();
 	errors_of_stale_flows();
-	error_about_an_answer();
 	errors_of_published();
 }
