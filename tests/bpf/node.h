@@ -48,6 +48,7 @@ void node_forwarding(uint32_t slot, bool on); /* its IPv4 sysctl */
 /* Runs a packet; *p is what came out; *gso, *ingress set metadata. The program's return. */
 struct node_meta {
 	uint32_t gso_size, ingress_ifindex, ifindex;
+	bool summed; /* the driver has summed up the packet, and the sum must follow; Linux 6.17 */
 };
 int node_run(enum node_prog prog, uint32_t slot, struct pkt *p, const struct node_meta *meta);
 int node_run_fd(int fd, uint32_t slot, struct pkt *p, const struct node_meta *meta);
@@ -138,3 +139,4 @@ void cases_whose(void);
 void cases_source(void);
 void cases_asked(void);
 void cases_clock(void);
+void cases_wire(void);

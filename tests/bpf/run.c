@@ -65,6 +65,8 @@ int node_run_fd(int fd, uint32_t slot, struct pkt *p, const struct node_meta *me
 		ctx.ingress_ifindex = meta->ingress_ifindex;
 		if (meta->ifindex)
 			ctx.ifindex = meta->ifindex;
+		if (meta->summed)
+			opts.flags = 1 << 2; /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE */
 	}
 	if (bpf_prog_test_run_opts(fd, &opts))
 		return -errno;
