@@ -140,3 +140,4 @@ void cases_source(void);
 void cases_asked(void);
 void cases_clock(void);
 void cases_wire(void);
+void cases_quote(void);

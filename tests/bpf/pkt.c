@@ -333,8 +333,13 @@ struct pkt pkt_dhcp(enum who from, uint8_t type, uint32_t requested, uint32_t se
 
 struct pkt pkt_error(enum who from, enum who to, const struct pkt *about)
 {
+	return pkt_error_long(from, to, about, 8);
+}
+
+struct pkt pkt_error_long(enum who from, enum who to, const struct pkt *about, size_t n)
+{
 	bool v4 = is_v4(about);
-	size_t quoted = l4_off(about) - L3 + 8;
+	size_t quoted = l4_off(about) - L3 + n;
 	struct l4 l4 = { v4 ? 1 : 58, 0, v4 ? 3 << 8 | 3 : 1 << 8 | 4, 0, quoted };
 	struct pkt p = v4 ? pkt_v4(from, to, l4) : pkt_v6(from, to, l4);
 

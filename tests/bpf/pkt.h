@@ -58,6 +58,8 @@ struct pkt pkt_nd(enum who from, uint8_t type, const union pk_addr *target, int 
 struct pkt pkt_dhcp(enum who from, uint8_t type, uint32_t requested, uint32_t server);
 /* An ICMP error from `from` to `to` that quotes the network header and 8 bytes of `about`. */
 struct pkt pkt_error(enum who from, enum who to, const struct pkt *about);
+/* The same with n bytes behind the network header. */
+struct pkt pkt_error_long(enum who from, enum who to, const struct pkt *about, size_t n);
 
 bool pkt_is_arp(const struct pkt *p);
 union pk_addr pkt_destination(const struct pkt *p); /* of an IP packet; else all zero */
