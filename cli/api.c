@@ -2,9 +2,11 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "ctl.h"
@@ -37,12 +39,14 @@ bool cli_no_daemon(int ret)
 	return ret == -ENOENT || ret == -ECONNREFUSED;
 }
 
-int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err)
+static int ask(const struct cli *cli, const char *path, const char *body, struct pk_json_doc **doc,
+	       struct pk_err *err)
 {
 	struct pk_ctl_request request = {
 		.socket = cli->socket,
-		.method = "GET",
+		.method = body ? "POST" : "GET",
 		.path = path,
+		.body = body,
 		.deadline_ns = pk_now_ns() + API_SECONDS * 1000000000ull,
 	};
 	PK_OWN(pk_ctl_answer_done) struct pk_ctl_answer answer = { 0 };
@@ -56,6 +60,27 @@ int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, s
 		return r;
 	}
 	return pk_json_parse("picketd", answer.body, answer.len, PK_JSON_RELAXED, doc, err);
+}
+
+int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err)
+{
+	return ask(cli, path, NULL, doc, err);
+}
+
+int cli_api_post(const struct cli *cli, const char *path, const char *body,
+		 struct pk_json_doc **doc, struct pk_err *err)
+{
+	return ask(cli, path, body, doc, err);
+}
+
+bool cli_daemon_runs(const struct cli *cli)
+{
+	own_str path = { 0 };
+	own_fd int fd = -1;
+
+	pk_str_addf(&path, "%s/" PK_LOCK_DAEMON, cli->paths.run);
+	fd = open(path.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,

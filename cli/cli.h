@@ -72,6 +72,10 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 
 /* GET of picketd; the document is the caller's. Errors say how to go on without it. */
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
+int cli_api_post(const struct cli *cli, const char *path, const char *body,
+		 struct pk_json_doc **doc, struct pk_err *err);
+/* Whether a picketd of this root runs, also one that doesn't answer. */
+bool cli_daemon_runs(const struct cli *cli);
 /*
  * A string of picketd.json (section.key), the caller's; NULL where it isn't given. -EINVAL: the
  * file can't be read. What is said there is where things are when picketd doesn't answer.
@@ -83,7 +87,8 @@ bool cli_no_daemon(int ret); /* nobody listens: what works offline may go on */
 /* The registry (main.c); each file adds its table, which ends with {0}. */
 extern const struct cli_command cli_status_commands[], cli_check_commands[],
 	cli_endpoint_commands[], cli_policy_commands[], cli_policy_file_commands[],
-	cli_policy_import_commands[], cli_policy_apply_commands[], cli_policy_test_commands[],
-	cli_policy_plan_commands[], cli_flows_commands[], cli_sweep_commands[], cli_node_commands[],
-	cli_ip_commands[], cli_reasons_commands[], cli_misc_commands[];
+	cli_policy_import_commands[], cli_policy_apply_commands[], cli_policy_release_commands[],
+	cli_policy_test_commands[], cli_policy_plan_commands[], cli_flows_commands[],
+	cli_sweep_commands[], cli_node_commands[], cli_ip_commands[], cli_reasons_commands[],
+	cli_misc_commands[];
 const struct cli_command *const *cli_tables(void); /* ends with NULL */

@@ -15,10 +15,13 @@
 #include "cli.h"
 #include "ctl.h"
 #include "doc.h"
+#include "docsource.h"
+#include "docstore.h"
 #include "fs.h"
 #include "out.h"
 #include "own.h"
 #include "policy_files.h"
+#include "policy_release.h"
 
 #define TAKEN_SECONDS 3 /* how long picketd may be about a document */
 
@@ -311,6 +314,19 @@ static int sync_directory(const char *dir)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* It was no accident: neither for a picketd that runs nor for one that starts. */
+static void tell_meant(const struct cli *cli, const char *name)
+{
+	own_str what = { 0 };
+	own_json *doc = NULL;
+
+	pk_str_addf(&what, PK_SOURCE_FILE "/%s", name);
+	if (cli_daemon_runs(cli))
+		cli_policy_release(cli, what.text, &doc, NULL);
+	else
+		pk_docstore_remove(cli->paths.policies, PK_SOURCE_FILE, name, NULL);
+}
+
 static int delete(struct cli *cli)
 {
 	/* As picket policy list has it, too. */
@@ -335,6 +351,8 @@ static int delete(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	sync_directory(dir.text);
+	if (!cli_has(cli, "dir"))
+		tell_meant(cli, name);
 	say(cli, name, "deleted", path.text);
 	return CLI_OK;
 }

@@ -86,6 +86,7 @@ static const struct verb {
 	{ "GET", "/v1/counters", pk_api_counters },
 	{ "GET", "/v1/flows", pk_api_flows },
 	{ "GET", "/v1/config", config },
+	{ "POST", "/v1/policies/release", pk_api_release },
 	{ "POST", "/v1/reload", reload },
 };
 

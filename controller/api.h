@@ -24,6 +24,7 @@ void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char
 void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_confirm_stop(void);
 void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_release(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id);
 void pk_api_world(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x);

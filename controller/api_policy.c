@@ -117,6 +117,8 @@ static const char *state_of(const struct view *v, const struct pk_doc_entry *e)
 {
 	if (e->refused)
 		return "refused";
+	if (e->held)
+		return "held";
 	if (e->doc && is_unresolved(v, e->doc))
 		return "unresolved";
 	return e->doc && e->doc->audit ? "audit" : "active";
@@ -187,9 +189,9 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 {
 	struct pk_jw *w = v->w;
 	own_mem char *name = name_of(e);
-	char sha[17];
+	char sha[PK_DOCS_SHA];
 
-	snprintf(sha, sizeof(sha), "%012llx", (unsigned long long)e->hash[0] >> 16);
+	pk_docs_sha(e->hash, sha);
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "source", e->source);
 	pk_jw_string(w, "name", name);
@@ -205,6 +207,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_string(w, "sha", e->doc ? sha : NULL);
 	pk_jw_uint(w, "rules", e->doc ? e->doc->n_rules : 0);
 	pk_jw_uint(w, "selects", e->doc ? selected(v, e->doc) : 0);
+	pk_jw_string(w, "held", e->held);
 	write_notes(v, e);
 	if (text)
 		pk_jw_string(w, "text", text);

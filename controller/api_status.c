@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "api_room.h"
+#include "docsource.h"
 #include "guard.h"
 #include "parts.h"
 #include "own.h"
@@ -96,6 +97,31 @@ static void document_reason(struct reasons *r, const struct doc_count *c)
 		 "%u document%s refused, last good version in force if there was one", c->refused,
 		 c->refused == 1 ? "" : "s");
 	reason(r, false, "policy", text, "picket policy list -refused");
+}
+
+/* What keeps documents in force that their source lacks, and what to do where that is meant. */
+static void held_reason(const struct pk_parts *p, struct reasons *r, const char *origin)
+{
+	const char *why = NULL, *behind = pk_docs_behind(p->docs, origin);
+	size_t n = pk_docs_held(p->docs, origin, &why);
+	char text[320], fix[160];
+
+	if (!n && !behind)
+		return;
+	if (n)
+		snprintf(text, sizeof(text), "%zu document%s of %s %s in force though %s", n,
+			 n == 1 ? "" : "s", origin, n == 1 ? "stays" : "stay", why);
+	else
+		snprintf(text, sizeof(text),
+			 "the history of %.160s is older than what it said before: nothing of it "
+			 "is taken",
+			 behind);
+	snprintf(fix, sizeof(fix), "%s; where it is meant so: picket policy release %s",
+		 why && strcmp(why, PK_DOCS_NO_SOURCE) == 0
+			 ? "set CONSUL_HTTP_ADDR or \"consul\" again, or say \"consul\": null"
+			 : "bring back what is lacking",
+		 origin);
+	reason(r, false, "policy", text, fix);
 }
 
 static void upkeep_reason(struct reasons *r, const struct pk_upkeep *upkeep)
@@ -221,6 +247,8 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 		kept_error(r, false, "uplink", pk_uplink_watch_error(p->uplinks, i));
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
 	document_reason(r, docs);
+	held_reason(p, r, PK_ORIGIN_FILE);
+	held_reason(p, r, PK_ORIGIN_CONSUL);
 	kept_error(r, false, "config", p->config_error);
 	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);

@@ -156,6 +156,15 @@ static void tell_refused(struct pk_apply *a)
 	}
 }
 
+/* Who wants to know why something passes looks for what changed when. */
+static void tell_changes(struct pk_apply *a)
+{
+	const struct pk_doc_change *c;
+
+	while ((c = pk_docs_change(a->args.docs)))
+		pk_journal_document(a->args.journal, c);
+}
+
 /* In turns, for it can take long: nobody's packets wait for the disk. */
 static void sync_documents(void *arg)
 {
@@ -243,6 +252,7 @@ static int apply(struct pk_apply *a)
 	a->last_ns = pk_now_ns();
 	if (a->docs_changed) {
 		pk_model_documents(a->args.model);
+		tell_changes(a);
 		tell_refused(a);
 		/* Before any name is withdrawn: an ADD that finds none compiles from these. */
 		store_documents(a);

@@ -9,6 +9,7 @@
 #include "conf.h"
 #include "docs.h"
 #include "events.h"
+#include "journal.h"
 #include "loop.h"
 #include "model.h"
 #include "records.h"
@@ -24,6 +25,7 @@ struct pk_apply_args {
 	struct pk_sync *sync;
 	struct pk_records *records;
 	struct pk_events *events;
+	struct pk_journal *journal;
 	pk_loop_fn *passed; /* after each pass, whatever came of it; or NULL */
 	void *arg;
 };

@@ -31,6 +31,7 @@ void pk_config_init(struct pk_config *c)
 void pk_config_done(struct pk_config *c)
 {
 	pk_settings_done(&c->settings);
+	free(PK_MOVE(c->files, NULL));
 	explicit_bzero(c->nomad.token, sizeof(c->nomad.token));
 	explicit_bzero(c->consul.token, sizeof(c->consul.token));
 }
@@ -275,6 +276,7 @@ static bool is_off(struct pk_config *c, const char *section, const struct pk_jso
 	}
 	if (strcmp(section, "consul") == 0) {
 		c->consul.on = !off;
+		c->consul.said = true;
 		return off;
 	}
 	return false;
@@ -322,10 +324,16 @@ int pk_config_parse(struct pk_config *c, const char *name, const char *text, siz
 static int read_file(struct pk_config *c, const char *path, struct pk_err *err)
 {
 	own_mem char *text = NULL;
+	own_str files = { 0 };
 	size_t len;
 	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
 
-	return r < 0 ? r : pk_config_parse(c, path, text, len, err);
+	if (r < 0)
+		return r;
+	pk_str_addf(&files, "%s%s\n", c->files ?: "", path);
+	free(c->files);
+	c->files = pk_str_take(&files);
+	return pk_config_parse(c, path, text, len, err);
 }
 
 static int is_json(const struct dirent *e)
@@ -433,7 +441,8 @@ static int finish(struct pk_config *c, const struct pk_config_args *args, struct
 			 c->paths.root);
 	if (c->nomad.on)
 		r = from_env(c, args, "nomad", "NOMAD_ADDR", err);
-	if (r == 0 && (c->consul.on || consul))
+	/* "consul": null in a file is the operator's word, whatever the environment has. */
+	if (r == 0 && (c->consul.on || (consul && !c->consul.said)))
 		r = from_env(c, args, "consul", "CONSUL_HTTP_ADDR", err);
 	token_env(args, "NOMAD_TOKEN", &c->nomad);
 	token_env(args, "CONSUL_HTTP_TOKEN", &c->consul);
@@ -455,7 +464,8 @@ static int load(struct pk_config *c, const struct pk_config_args *args, struct p
 		if (args->path || errno != ENOENT)
 			return pk_fail(err, errno, "%s", path);
 	} else {
-		r = S_ISDIR(st.st_mode) ? read_dir(c, path, err) : read_file(c, path, err);
+		c->from_directory = S_ISDIR(st.st_mode);
+		r = c->from_directory ? read_dir(c, path, err) : read_file(c, path, err);
 	}
 	return r < 0 ? r : finish(c, args, err);
 }

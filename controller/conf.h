@@ -16,6 +16,7 @@
 
 struct pk_config_service { /* how Nomad or Consul is reached */
 	bool on;
+	bool said; /* a file says so, or that it is off */
 	char address[256];
 	char token_file[PK_PATH_ROOM];
 	char token[128]; /* from the environment only */
@@ -38,6 +39,8 @@ struct pk_config {
 	char flows_allowed[16];	   /* none | new */
 	struct pk_paths paths;	   /* of root */
 	struct pk_err no_resolver; /* why guests get none, where nobody said that; "" */
+	char *files;		   /* that were read, a line each; NULL: none; owned */
+	bool from_directory;	   /* all of one */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
 };
 
@@ -46,6 +49,7 @@ struct pk_config_args {
 		*path; /* -config: a file or a directory; NULL = the usual place, may be absent */
 	const char *root;		      /* -root; NULL = the file's, else "/" */
 	const char *(*env)(const char *name); /* NULL: no environment */
+	bool accept_missing; /* a file of the last run that is gone was removed on purpose */
 };
 
 /* On failure *config is as after pk_config_done. */
@@ -75,5 +79,13 @@ int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk
 /* pk_config_load and then the conflist in CNI's usual directory below the root. */
 int pk_config_effective(struct pk_config *config, const struct pk_config_args *args,
 			struct pk_err *err);
+/*
+ * A file that is gone says nothing: -ENOENT where before (lines, as in files) has one that was not
+ * removed on purpose, as far as can be told.
+ */
+int pk_config_check_gone(const struct pk_config *config, const char *before, struct pk_err *err);
+/* The files of the last run; kept below the root. */
+int pk_config_remember(const struct pk_config *config, struct pk_err *err);
+int pk_config_check_last(const struct pk_config *config, struct pk_err *err);
 /* Where a key's value is from: "pools", "masquerade.ports". The key must be one. */
 void pk_config_origin(struct pk_config *config, const char *key, const char *origin);

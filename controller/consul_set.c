@@ -16,6 +16,8 @@
  * on this node need some of them.
  */
 #define BLOCKING_MAX 96
+#define TOGETHER_MS  100   /* what several sources lack within it is one act */
+#define MEANT_MS     60000 /* how long a raised generation speaks for all of them */
 
 struct tenant {
 	char *name;
@@ -31,13 +33,72 @@ struct pk_consul_set {
 	struct pk_consul_strays *strays;
 	struct tenant *tenants;
 	struct pk_source source;
+	struct pk_timer *judge;
+	bool meant;
+	uint64_t meant_ms;
 };
+
+static void on_confirmed(void *arg)
+{
+	struct pk_consul_set *set = arg;
+
+	pk_timer_hurry(set->judge, TOGETHER_MS);
+}
+
+static void told(void *arg, const struct pk_doc_entry *e)
+{
+	(void)arg;
+	(void)e;
+}
+
+/* What the operators say of their own documents is said of all: Consul is as it is meant to be. */
+static void on_meant(void *arg)
+{
+	struct pk_consul_set *set = arg;
+	const struct pk_docs_meant all = { .what = PK_ORIGIN_CONSUL, .told = told };
+
+	set->meant = true;
+	set->meant_ms = pk_loop_now(set->args.loop);
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		if (!pk_consul_release(t->watch))
+			*pk_docs_history(set->args.docs, pk_consul_of(t->watch)) =
+				(struct pk_docs_history){ 0 };
+	if (pk_docs_release(set->args.docs, &all))
+		set->args.changed(set->args.arg);
+}
+
+/* Of one source absence.h decides alone; of several the whole store is what lost something. */
+static void judge(void *arg)
+{
+	struct pk_consul_set *set = arg;
+	uint64_t now = pk_loop_now(set->args.loop);
+	struct pk_absence a = pk_docs_absence(set->args.docs, PK_ORIGIN_CONSUL, now);
+	struct pk_consul_word word = { .meant = set->meant && now - set->meant_ms < MEANT_MS };
+	size_t sources = 0, n;
+
+	n = pk_consul_doubts(set->operator_watch);
+	sources += n > 0;
+	a.lacks += n;
+	for (struct tenant *t = set->tenants; t; t = t->hh.next) {
+		n = pk_consul_doubts(t->watch);
+		sources += n > 0;
+		a.lacks += n;
+	}
+	if (sources > 1)
+		word.held = pk_absence_held(&a);
+	pk_consul_judged(set->operator_watch, &word);
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		pk_consul_judged(t->watch, &word);
+}
 
 static struct pk_consul *watch(struct pk_consul_set *set, const char *of)
 {
 	struct pk_consul_args args = set->args;
 
 	args.of = of;
+	args.confirmed = on_confirmed;
+	args.meant = on_meant;
+	args.set = set;
 	return pk_consul_new(&args);
 }
 
@@ -113,6 +174,7 @@ struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struc
 
 	set->args = *args;
 	set->model = model;
+	set->judge = pk_timer_new(args->loop, judge, set);
 	set->operator_watch = watch(set, PK_SOURCE_OPERATOR);
 	set->strays = pk_consul_strays_new(args);
 	pk_consul_set_follow(set);
@@ -127,7 +189,20 @@ void pk_consul_set_free(struct pk_consul_set *set)
 		drop(set, set->tenants);
 	pk_consul_free(set->operator_watch);
 	pk_consul_strays_free(set->strays);
+	pk_timer_free(set->judge);
 	free(set);
+}
+
+bool pk_consul_set_release(struct pk_consul_set *set, const char *what)
+{
+	bool any = false;
+
+	if (pk_source_in(PK_SOURCE_OPERATOR, what))
+		any |= pk_consul_release(set->operator_watch);
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		if (pk_source_in(pk_consul_of(t->watch), what))
+			any |= pk_consul_release(t->watch);
+	return any;
 }
 
 /* Worse ones stand behind better ones. */

@@ -16,6 +16,9 @@ void pk_consul_set_free(struct pk_consul_set *set);
 /* The model's tenants may be others by now. */
 void pk_consul_set_follow(struct pk_consul_set *set);
 
+/* The operator's word: what Consul says of these sources now counts. False: none is behind. */
+bool pk_consul_set_release(struct pk_consul_set *set, const char *what);
+
 /* All of them as one: the worst state, and what it is about. Valid until the next call. */
 const struct pk_source *pk_consul_set_source(struct pk_consul_set *set);
 /* The i-th tenant that is asked for, NULL after the last; *over: pk_consul_over of it. */

@@ -6,39 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consul.h"
+#include "consul_watch_private.h"
 #include "docsource.h"
 #include "log.h"
 #include "own.h"
-#include "service.h"
 
-#define WAIT_S	   60
-#define CONFIRM_MS 10000
-#define POLL_MS	   30000 /* between two questions of one that doesn't block */
+#define POLL_MS	  30000 /* between two questions of one that doesn't block */
+#define FLAP_MS	  60000 /* an index that goes back so soon again isn't one history's */
+#define FLAPS_MAX 2
 
-struct pk_consul {
-	struct pk_loop *loop;
-	struct pk_http *http;
-	const struct pk_config *config;
-	struct pk_docs *docs;
-	struct pk_timer *timer;
-	struct pk_http_call *call;
-	struct pk_kv_reader *reader;
-	struct pk_err read_error;
-	int read_result;
-	struct pk_source source;
-	char *of, *prefix;
-	const char *tenant_name; /* of `of`; NULL: the operator's */
-	struct pk_pace pace;
-	uint64_t index;
-	bool polls;
-	char over[320];	    /* why the last answer is over its tenant's budget; "" */
-	struct pk_kvs last; /* of a consistent answer that waits for the token's check */
-	pk_loop_fn *changed;
-	void *arg;
-};
-
-static void failed(struct pk_consul *c, const char *why)
+void consul_failed(struct pk_consul *c, const char *why)
 {
 	if (c->source.failures == 0)
 		log_warn("op=consul source=%s err=\"%s\" keeping what is in force", c->of, why);
@@ -55,18 +32,18 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return c->read_result == 0;
 }
 
-static void start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn)
+void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn)
 {
 	struct pk_err err = { 0 };
 
-	call->service = &c->config->consul;
+	call->service = &c->args.config->consul;
 	call->header = "X-Consul-Token";
-	c->call = pk_service_start(c->http, call, fn, c, &err);
+	c->call = pk_service_start(c->args.http, call, fn, c, &err);
 	if (!c->call)
-		failed(c, err.text);
+		consul_failed(c, err.text);
 }
 
-static void query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn)
+void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn)
 {
 	static const struct pk_kv_budget tenant = { PK_TENANT_KEYS_MAX, PK_TENANT_TEXT_MAX };
 	static const struct pk_kv_budget operator= { PK_CONSUL_KEYS_MAX, PK_CONSUL_BODY_MAX };
@@ -84,109 +61,23 @@ static void query(struct pk_consul *c, const char *more, unsigned int timeout_ms
 	pk_url_add(&path, c->prefix, "/");
 	pk_str_addf(&path, "?recurse=true%s", more);
 	call.path = path.text;
-	start(c, &call, fn);
+	consul_start(c, &call, fn);
 }
 
-/* A key that ends with a slash is a folder, as Consul's own page makes them. */
-static bool is_folder(const char *key)
+void consul_forget_last(struct pk_consul *c)
 {
-	return *key && key[strlen(key) - 1] == '/';
+	pk_kvs_done(&c->last.kvs);
+	c->last = (struct answer){ 0 };
+	c->confirmed = c->waits = false;
 }
 
-static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
+void consul_ask_again(struct pk_consul *c)
 {
-	struct pk_doc_place place = { .source = c->of, .tenant_name = c->tenant_name };
-	own_str path = { 0 };
-
-	pk_str_addf(&path, "consul:%s", kv->key);
-	place.path = path.text;
-	if (kv->too_long)
-		return pk_docs_unreadable(c->docs, &place, "it is longer than a document may be");
-	return pk_docs_offer(c->docs, &place, kv->value, kv->len);
-}
-
-static bool offer_all(struct pk_consul *c, const struct pk_kvs *kvs)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < kvs->n; i++)
-		if (!is_folder(kvs->list[i].key))
-			any |= offer_key(c, &kvs->list[i]);
-	return any;
-}
-
-static bool has_key(void *arg, const char *path)
-{
-	return strncmp(path, "consul:", 7) == 0 && pk_kvs_find(arg, path + 7);
-}
-
-/* How many of our places the answer lacks. */
-static size_t missing(struct pk_consul *c, const struct pk_kvs *kvs)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < pk_docs_count(c->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(c->docs, i);
-
-		n += pk_source_in(e->source, c->of) && !has_key((void *)kvs, e->path);
-	}
-	return n;
-}
-
-static void ask_again(struct pk_consul *c)
-{
-	unsigned int pause = pk_pace_ms(&c->pace, pk_loop_now(c->loop));
+	unsigned int pause = pk_pace_ms(&c->pace, pk_loop_now(c->args.loop));
 
 	if (c->polls)
 		pause = POLL_MS + (unsigned int)pk_backoff_ms(0);
 	pk_timer_set(c->timer, pause);
-}
-
-/* The source has been looked at whole. */
-static void good(struct pk_consul *c, size_t keys, bool any)
-{
-	pk_source_good(&c->source);
-	snprintf(c->source.detail, sizeof(c->source.detail), "%zu keys below %.100s", keys,
-		 c->prefix);
-	ask_again(c);
-	if (c->tenant_name)
-		any |= pk_docs_hear(c->docs, c->tenant_name);
-	if (any)
-		c->changed(c->arg);
-}
-
-static void remove_missing(struct pk_consul *c)
-{
-	bool any = pk_docs_prune(c->docs, c->of, has_key, &c->last);
-
-	/* What went may be what a refused document waits for. */
-	if (any && pk_docs_any_waits(c->docs))
-		c->index = 0;
-	good(c, c->last.n, any);
-	pk_kvs_done(&c->last);
-}
-
-static void on_token(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_consul *c = arg;
-
-	c->call = NULL;
-	/* 401 is the answer of a Consul without ACLs: nothing was filtered there. */
-	if (reply->status == 200 || reply->status == 401) {
-		remove_missing(c);
-		return;
-	}
-	pk_kvs_done(&c->last);
-	failed(c, "an empty answer whose token Consul doesn't know: not taken as \"no policies\"");
-}
-
-static void check_token(struct pk_consul *c)
-{
-	struct pk_service_call call = { .path = "/v1/acl/token/self",
-					.timeout_ms = CONFIRM_MS,
-					.cap = PK_TENANT_BODY_MAX };
-
-	start(c, &call, on_token);
 }
 
 /*
@@ -210,7 +101,7 @@ static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
 	c->index = reply->index;
 	c->source.index = reply->index;
 	pk_source_good(&c->source);
-	ask_again(c);
+	consul_ask_again(c);
 	return true;
 }
 
@@ -235,83 +126,59 @@ static int decode(struct pk_consul *c, const struct pk_http_reply *reply, struct
 	return -1;
 }
 
-/* What a token may not see looks like what is gone. */
-static bool is_filtered(struct pk_consul *c, const struct pk_http_reply *reply)
+bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply)
 {
-	char why[400];
-
-	if (!reply->filtered)
-		return false;
-	snprintf(
-		why, sizeof(why),
-		"the token may not read all keys below %.100s: none is taken as gone; fix: give it "
-		"key_prefix \"%.100s\" { policy = \"read\" }",
-		c->prefix, c->prefix);
-	failed(c, why);
-	return true;
-}
-
-static void on_consistent(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_consul *c = arg;
 	char why[300];
 
 	c->call = NULL;
-	pk_kvs_done(&c->last);
+	consul_forget_last(c);
 	if (is_over(c, reply))
-		return;
-	if (decode(c, reply, &c->last, why, sizeof(why)) < 0) {
-		failed(c, why);
-		return;
+		return false;
+	if (decode(c, reply, &c->last.kvs, why, sizeof(why)) < 0) {
+		consul_failed(c, why);
+		return false;
 	}
-	if (offer_all(c, &c->last))
-		c->changed(c->arg);
-	if (is_filtered(c, reply)) {
-		pk_kvs_done(&c->last);
-		return;
-	}
-	if (c->last.n == 0)
-		check_token(c);
-	else
-		remove_missing(c);
+	c->last.index = reply->index;
+	c->last.filtered = reply->filtered;
+	return true;
+}
+
+/* Another history, or servers that don't agree: asked again from none. */
+static void went_back(struct pk_consul *c)
+{
+	uint64_t now = pk_loop_now(c->args.loop);
+
+	c->flaps = c->flaps && now - c->flap_ms < FLAP_MS ? c->flaps + 1 : 1;
+	c->flap_ms = now;
+	c->index = 0;
+	consul_forget_last(c);
+	consul_ask_again(c);
+	if (c->flaps == FLAPS_MAX + 1)
+		log_warn("op=consul source=%s err=\"its index goes back and forth\" asked once a "
+			 "second",
+			 c->of);
+	if (c->flaps > FLAPS_MAX)
+		pk_source_bad(&c->source, "its index goes back and forth: servers that don't agree "
+					  "answer here");
 }
 
 static void on_keys(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_consul *c = arg;
-	struct pk_kvs kvs;
-	char why[300];
-	bool any, gone;
-	size_t n;
 
-	c->call = NULL;
-	if (is_over(c, reply))
+	if (!consul_receive(c, reply))
 		return;
-	if (decode(c, reply, &kvs, why, sizeof(why)) < 0) {
-		failed(c, why);
-		return;
-	}
-	/* An index that goes back is another history, or a stale server's: ask again from none. */
 	if (reply->index < c->index) {
-		pk_kvs_done(&kvs);
-		c->index = 0;
-		ask_again(c);
+		went_back(c);
 		return;
 	}
-	c->index = reply->index;
-	c->source.index = reply->index;
-	n = kvs.n;
-	any = offer_all(c, &kvs);
-	gone = missing(c, &kvs) > 0;
-	pk_kvs_done(&kvs);
-	if (any && (gone || reply->filtered))
-		c->changed(c->arg);
-	if (is_filtered(c, reply))
-		return;
-	if (gone)
-		query(c, "&consistent=true", CONFIRM_MS, on_consistent);
+	c->index = c->source.index = reply->index;
+	if (!consul_is_doubted(c))
+		consul_take(c);
+	else if (c->waits)
+		pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->args.loop)));
 	else
-		good(c, n, any);
+		consul_ask_history(c);
 }
 
 static void ask(void *arg)
@@ -319,9 +186,14 @@ static void ask(void *arg)
 	struct pk_consul *c = arg;
 	char more[64] = "";
 
+	if (c->waits) {
+		consul_ask_history(c);
+		return;
+	}
+	c->asked_ms = pk_loop_now(c->args.loop);
 	if (c->index && !c->polls)
-		snprintf(more, sizeof(more), "&index=%lu&wait=%ds", c->index, WAIT_S);
-	query(c, more, (WAIT_S + WAIT_S / 16 + 10) * 1000, on_keys);
+		snprintf(more, sizeof(more), "&index=%lu&wait=%ds", c->index, CONSUL_WAIT_S);
+	consul_query(c, more, (CONSUL_WAIT_S + CONSUL_WAIT_S / 16 + 10) * 1000, on_keys);
 }
 
 static char *prefix_of(const struct pk_consul *c)
@@ -329,7 +201,8 @@ static char *prefix_of(const struct pk_consul *c)
 	own_str prefix = { 0 };
 	char *text;
 
-	pk_str_addf(&prefix, "%s/v1/%s/policies/", c->config->consul_prefix, c->config->cluster);
+	pk_str_addf(&prefix, "%s/v1/%s/policies/", c->args.config->consul_prefix,
+		    c->args.config->cluster);
 	if (c->tenant_name)
 		pk_str_addf(&prefix, "tenants/%s/", c->tenant_name);
 	else
@@ -344,19 +217,13 @@ struct pk_consul *pk_consul_new(const struct pk_consul_args *args)
 {
 	struct pk_consul *c = pk_alloc(sizeof(*c));
 
-	*c = (struct pk_consul){ .loop = args->loop,
-				 .http = args->http,
-				 .config = args->config,
-				 .docs = args->docs,
-				 .of = strdup(args->of),
-				 .changed = args->changed,
-				 .arg = args->arg };
+	*c = (struct pk_consul){ .args = *args, .of = strdup(args->of), .first = true };
 	if (!c->of)
 		abort();
 	c->tenant_name = pk_source_namespace(c->of);
 	c->prefix = prefix_of(c);
 	c->source.state = PK_SOURCE_STARTING;
-	c->timer = pk_timer_new(c->loop, ask, c);
+	c->timer = pk_timer_new(c->args.loop, ask, c);
 	pk_timer_set(c->timer, 0);
 	return c;
 }
@@ -368,7 +235,7 @@ void pk_consul_free(struct pk_consul *c)
 	pk_http_cancel(c->call);
 	pk_timer_free(c->timer);
 	pk_kv_reader_free(c->reader);
-	pk_kvs_done(&c->last);
+	pk_kvs_done(&c->last.kvs);
 	free(c->of);
 	free(c->prefix);
 	free(c);
@@ -377,6 +244,11 @@ void pk_consul_free(struct pk_consul *c)
 const struct pk_source *pk_consul_source(const struct pk_consul *c)
 {
 	return &c->source;
+}
+
+const char *pk_consul_of(const struct pk_consul *c)
+{
+	return c->of;
 }
 
 const char *pk_consul_over(const struct pk_consul *c)

@@ -82,19 +82,54 @@ static void on_passed(void *arg)
 	pk_api_confirm_passed();
 }
 
-static bool keeps_nothing(void *arg, const char *path)
-{
-	(void)arg;
-	(void)path;
-	return false;
-}
-
 static int on_reload(void *arg, struct pk_err *err)
 {
 	return pk_daemon_reload(arg, err);
 }
 
-static void start_consul(struct pk_daemon *d, bool kv)
+struct release {
+	const struct pk_daemon *d;
+	pk_release_fn *fn;
+	void *arg;
+};
+
+static void on_released(void *arg, const struct pk_doc_entry *e)
+{
+	const struct release *r = arg;
+
+	r->fn(r->arg, e);
+}
+
+static bool is_deleted(void *arg, const struct pk_doc_entry *e)
+{
+	const struct release *r = arg;
+	const struct pk_source *s = pk_files_source(r->d->parts.files);
+
+	return strcmp(e->source, PK_SOURCE_FILE) == 0 && s->state == PK_SOURCE_OK &&
+	       !pk_files_has(r->d->parts.files, e->path);
+}
+
+static bool on_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg)
+{
+	struct pk_daemon *d = arg;
+	struct release release = { d, fn, fn_arg };
+	const struct pk_docs_meant meant = {
+		.what = what, .gone = is_deleted, .told = on_released, .arg = &release
+	};
+	struct pk_docs *docs = d->parts.docs;
+	bool behind = pk_source_in(what, PK_ORIGIN_CONSUL) && d->parts.consul &&
+		      pk_consul_set_release(d->parts.consul, what);
+	size_t n;
+
+	pk_files_look(d->parts.files);
+	n = pk_docs_release(docs, &meant);
+	log_info("op=release what=\"%s\" documents=%zu", what, n);
+	if (n)
+		on_documents(d);
+	return n || behind;
+}
+
+static void ask_consul(struct pk_daemon *d)
 {
 	const struct pk_consul_args args = { .loop = d->parts.loop,
 					     .http = d->http,
@@ -102,28 +137,47 @@ static void start_consul(struct pk_daemon *d, bool kv)
 					     .docs = d->parts.docs,
 					     .changed = on_documents,
 					     .arg = d };
-	struct pk_err err = { 0 };
 
-	if (pk_docs_set_each(d->parts.docs, kv, &err) < 0)
+	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+}
+
+/*
+ * Switched off is the operator's word, other than silent: its documents are gone. A variable of the
+ * environment that isn't there any more is no word at all: then who was awaited still is.
+ */
+static void start_consul(struct pk_daemon *d)
+{
+	const struct pk_config *c = &d->config;
+	struct pk_docs *docs = d->parts.docs;
+	bool kv = c->consul.on && c->policies_kv, off = c->consul.said || !c->policies_kv;
+	struct pk_err err = { 0 };
+	bool changed;
+
+	if ((kv || off) && pk_docs_set_each(docs, kv, &err) < 0)
 		log_warn("op=store err=\"%s\" ignoring", err.text);
-	if (kv)
-		d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+	if (kv) {
+		ask_consul(d);
+		changed = pk_docs_unhold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
+	} else if (off) {
+		changed = pk_docs_withdraw(docs, PK_ORIGIN_CONSUL,
+					   "the configuration says that there is no Consul");
+	} else {
+		changed = pk_docs_hold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
+	}
+	if (changed)
+		on_documents(d);
 }
 
 /* Files, Nomad, Consul, as the configuration says now. */
 static void start_sources(struct pk_daemon *d)
 {
 	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
-	bool kv = d->config.consul.on && d->config.policies_kv;
 
 	d->parts.files =
 		pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir, on_documents, d);
 	if (d->config.nomad.on)
 		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
-	start_consul(d, kv);
-	/* Switched off is the operator's word, other than silent: its documents are gone. */
-	if (!kv && pk_docs_prune(d->parts.docs, PK_ORIGIN_CONSUL, keeps_nothing, NULL))
-		on_documents(d);
+	start_consul(d);
 	if (*d->config.flows_file)
 		d->parts.flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,
 						  (unsigned int)d->config.flows_keep);
@@ -172,7 +226,18 @@ static int check_reload(const struct pk_daemon *d, const struct pk_config *confi
 	if (strcmp(config->root, d->config.root) != 0)
 		return pk_fix(err, pk_fail(err, 0, "\"root\" cannot change while picketd runs"),
 			      "restart picketd");
-	return pk_masquerade_check(&config->settings.masquerade, err);
+	if (pk_masquerade_check(&config->settings.masquerade, err) < 0)
+		return -EINVAL;
+	return pk_config_check_gone(config, d->config.files, err);
+}
+
+/* A disk that is full must not stop picketd: the next start then knows less. */
+static void remember_files(struct pk_daemon *d)
+{
+	struct pk_err err = { 0 };
+
+	if (pk_config_remember(&d->config, &err) < 0)
+		log_warn("op=config err=\"%s\" ignoring", err.text);
 }
 
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
@@ -195,6 +260,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	keep_node(&config.settings, &d->config.settings);
 	pk_config_done(&d->config);
 	d->config = config;
+	remember_files(d);
 	pk_model_settings(d->parts.model, &d->config.settings);
 	start_sources(d);
 	pk_upkeep_now(d->parts.upkeep);
@@ -218,7 +284,7 @@ static int take_lock(struct pk_daemon *d, struct pk_err *err)
 
 	if (pk_fs_mkdirs(d->config.paths.run, 0751, err) < 0)
 		return -EIO;
-	pk_str_addf(&path, "%s/picketd.lock", d->config.paths.run);
+	pk_str_addf(&path, "%s/" PK_LOCK_DAEMON, d->config.paths.run);
 	d->lock = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (d->lock < 0)
 		return pk_fail(err, errno, "open %s", path.text);
@@ -251,6 +317,7 @@ static void make_parts(struct pk_daemon *d)
 	d->parts.records = pk_records_new(&records);
 	names.model = d->parts.model;
 	d->parts.events = pk_events_new(d->parts.loop, &names, NULL);
+	d->journal = pk_journal_new(paths, d->node);
 	d->http = pk_http_new(d->parts.loop);
 	d->parts.apply = pk_apply_new(&(struct pk_apply_args){ .loop = d->parts.loop,
 							       .config = &d->config,
@@ -259,6 +326,7 @@ static void make_parts(struct pk_daemon *d)
 							       .sync = d->parts.sync,
 							       .records = d->parts.records,
 							       .events = d->parts.events,
+							       .journal = d->journal,
 							       .passed = on_passed,
 							       .arg = d });
 }
@@ -273,6 +341,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->parts.config_error = &d->config_error;
 	d->parts.node = d->node;
 	d->parts.reload = on_reload;
+	d->parts.release = on_release;
 	d->parts.arg = d;
 	clock_gettime(CLOCK_REALTIME, &d->parts.started);
 	r = pk_config_effective(&d->config, args, err);
@@ -282,7 +351,12 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 		r = take_lock(d, err);
 	if (r < 0)
 		return r;
+	if (!args->accept_missing)
+		r = pk_config_check_last(&d->config, err);
+	if (r < 0)
+		return r;
 	warn_of_config(&d->config);
+	remember_files(d);
 	remember_node(d);
 	d->parts.loop = pk_loop_new();
 	if (!d->parts.loop)
@@ -317,6 +391,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 		stop_sources(d);
 	pk_api_stop();
 	pk_apply_free(d->parts.apply);
+	pk_journal_free(d->journal);
 	pk_events_free(d->parts.events);
 	pk_httpd_free(d->httpd);
 	pk_upkeep_free(d->parts.upkeep);

@@ -11,6 +11,7 @@ struct pk_daemon {
 	struct pk_config config;
 	struct pk_http *http;
 	struct pk_httpd *httpd;
+	struct pk_journal *journal;
 	char node[128];
 	int lock;
 	struct pk_err config_error;

@@ -26,6 +26,7 @@ static void entry_free(struct pk_doc_entry *e)
 	free(e->tenant_name);
 	free(e->refusal);
 	free(e->namesake);
+	free(e->held);
 	free(e->text);
 	free(e->stored);
 	pk_doc_notes_done(&e->notes);
@@ -62,6 +63,13 @@ void pk_docs_free(struct pk_docs *docs)
 	while (docs->n_lost)
 		docs_lost_drop(docs, docs->n_lost - 1);
 	free(docs->lost);
+	for (size_t i = 0; i < docs->n_pasts; i++) {
+		free(docs->pasts[i]->source);
+		free(docs->pasts[i]);
+	}
+	free(docs->pasts);
+	docs_changes_done(docs);
+	free(docs->kept);
 	free(docs->list);
 	free(docs->force);
 	free(docs->named);
@@ -207,12 +215,13 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 	struct pk_doc_entry *e = docs_entry_of(docs, place);
 	struct pk_doc_source src = docs_source_of(place);
 	own_document *doc = NULL;
-	bool first = !e->confirmed;
+	bool first = !e->confirmed, back = docs_set_held(docs, e, NULL);
 	uint64_t hash[2];
 
+	e->index = place->index;
 	pk_hash128(text, len, hash);
 	if (!first && memcmp(hash, e->seen, sizeof(hash)) == 0 && still_refused(docs, e))
-		return false;
+		return back;
 	memcpy(e->seen, hash, sizeof(hash));
 	e->confirmed = true;
 	e->told = false;
@@ -280,45 +289,18 @@ static void unlist(struct pk_docs *docs, const struct pk_doc_entry *e)
 	docs->n_named -= e->listed;
 }
 
-static void drop(struct pk_docs *docs, size_t at)
+void docs_drop(struct pk_docs *docs, size_t at, const char *why)
 {
 	struct pk_doc_entry *e = docs->list[at];
 
+	if (e->has_noted)
+		docs_note(docs, e, "went", why);
 	unstore(docs, e);
 	retire(docs, PK_MOVE(e->doc, NULL));
 	unlist(docs, e);
 	entry_free(e);
 	docs->n--;
 	memmove(docs->list + at, docs->list + at + 1, (docs->n - at) * sizeof(*docs->list));
-}
-
-bool pk_docs_gone(struct pk_docs *docs, const char *source, const char *path)
-{
-	bool found;
-	size_t at = find(docs, source, path, &found);
-
-	if (found)
-		drop(docs, at);
-	return found;
-}
-
-bool pk_docs_prune(struct pk_docs *docs, const char *of, bool (*keep)(void *arg, const char *path),
-		   void *arg)
-{
-	bool changed = false;
-
-	for (size_t i = 0; i < docs->n_lost; i++)
-		if (pk_source_in(docs->lost[i].source, of))
-			docs->lost[i].heard = true;
-	for (size_t i = docs->n; i-- > 0;) {
-		struct pk_doc_entry *e = docs->list[i];
-
-		if (!pk_source_in(e->source, of) || keep(arg, e->path))
-			continue;
-		drop(docs, i);
-		changed = true;
-	}
-	return changed;
 }
 
 static int by_name(const void *a, const void *b)
@@ -402,6 +384,7 @@ size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 		docs->force[kept++] = first->doc;
 	}
 	docs->reorder = false;
+	docs_note_all(docs);
 	*list = docs->force;
 	return kept;
 }

@@ -3,15 +3,16 @@
 /*
  * The policy documents of all sources: what each place (a file, a KV key) says now, and what of it
  * is in force. A place that is there but refused keeps its last good version, also after a
- * restart; one that is gone is out of force at once. What is in force is kept as
- * <policies>/<source>/<name>, with its place in a comment on the first line, and is what ADD
- * compiles a base from.
+ * restart; one that is gone is out of force at once, unless too many are (absence.h): those are
+ * held. What is in force is kept as <policies>/<source>/<name>, with its place in a comment on the
+ * first line, and is what ADD compiles a base from.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
+#include "absence.h"
 #include "doc.h"
 #include "err.h"
 
@@ -21,6 +22,7 @@ struct pk_doc_place {
 	const char *source;	 /* docsource.h */
 	const char *path;	 /* absolute, or "consul:<key>": unique in the source */
 	const char *tenant_name; /* of the place; NULL: the operator's */
+	uint64_t index;		 /* of the answer that has it; 0: the source has none */
 };
 
 struct pk_doc_entry {
@@ -34,7 +36,11 @@ struct pk_doc_entry {
 	char *namesake; /* the name that another has; NULL: refused for no other document's sake */
 	char *text;	/* in force and not stored yet, or NULL */
 	size_t len;
-	char *stored;	/* the name under which it is stored, or NULL */
+	char *stored;	   /* the name under which it is stored, or NULL */
+	char *held;	   /* why it is in force though its source lacks it; or NULL */
+	uint64_t index;	   /* of the answer that had it last */
+	uint64_t noted[2]; /* of the text in force when pk_docs_change told of it last */
+	bool has_noted;
 	bool refused;	/* what was offered last is not in force */
 	bool listed;	/* in the order of names */
 	bool told;	/* see pk_docs_untold */
@@ -62,13 +68,62 @@ const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i);
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
 		   size_t len);
 bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, const char *why);
-bool pk_docs_gone(struct pk_docs *docs, const char *source, const char *path);
-/*
- * After a whole look at the sources of (docsource.h): every place there that keep() doesn't know
- * is gone.
- */
-bool pk_docs_prune(struct pk_docs *docs, const char *of, bool (*keep)(void *arg, const char *path),
-		   void *arg);
+
+/* A whole look at a source. */
+struct pk_docs_look {
+	const char *of; /* the sources that it speaks for (docsource.h) */
+	bool (*has)(void *arg, const char *path);
+	void *arg;
+	const char *why;    /* "its file is gone": for the journal */
+	uint64_t index;	    /* of the answer; 0: the source has none */
+	uint64_t now_ms;    /* a clock that only goes forward */
+	bool first, behind; /* absence.h */
+	bool meant;	    /* whatever it lacks is gone: the source says that it means it */
+	const char *held;   /* why it is held whatever absence.h says; NULL */
+};
+/* Every place that the look lacks is gone or held. Returns whether anything changed. */
+bool pk_docs_looked(struct pk_docs *docs, const struct pk_docs_look *look);
+/* What there is of these sources for a judgement of several together; lacks is the caller's. */
+struct pk_absence pk_docs_absence(const struct pk_docs *docs, const char *of, uint64_t now_ms);
+/* How many in force, and not held yet, the look lacks. */
+size_t pk_docs_lacking(const struct pk_docs *docs, const struct pk_docs_look *look);
+#define PK_DOCS_NO_SOURCE "its source is not configured"
+/* The source can't be asked: what is in force of it is held. */
+bool pk_docs_hold(struct pk_docs *docs, const char *of, const char *why);
+/* It can be asked again: what is held for exactly that reason isn't any more. */
+bool pk_docs_unhold(struct pk_docs *docs, const char *of, const char *why);
+/* How many are held; why: of one of them, may be NULL. */
+size_t pk_docs_held(const struct pk_docs *docs, const char *of, const char **why);
+struct pk_docs_meant {
+	const char *what; /* a source, or one document: "file/db" */
+	/* Whether it is gone though nothing was judged yet, beside what is held; NULL: no. */
+	bool (*gone)(void *arg, const struct pk_doc_entry *e);
+	void (*told)(void *arg, const struct pk_doc_entry *e); /* of each, before it goes */
+	void *arg;
+};
+/* The operator's word: what is held of it is gone. Returns how many are. */
+size_t pk_docs_release(struct pk_docs *docs, const struct pk_docs_meant *meant);
+/* The operator's word: the source is no more, and nor is any document of it. */
+bool pk_docs_withdraw(struct pk_docs *docs, const char *of, const char *why);
+
+/* How far a source had come; kept beside the stored documents. */
+struct pk_docs_history {
+	uint64_t index, generation;
+	bool behind; /* what it says is older than this, and nobody has released it */
+};
+struct pk_docs_history *pk_docs_history(struct pk_docs *docs, const char *source);
+/* A source of these that is behind; NULL: none is. */
+const char *pk_docs_behind(const struct pk_docs *docs, const char *of);
+
+/* A document that came in force, changed, went, is held or is back; see pk_docs_settle. */
+struct pk_doc_change {
+	const char *event; /* came | changed | went | held | back */
+	char *source, *name, *path, *why;
+	uint64_t hash[2], before[2]; /* 0: none */
+	uint64_t index;
+};
+/* The next one since the last settle; valid until the next call. NULL: that is all. */
+const struct pk_doc_change *pk_docs_change(struct pk_docs *docs);
 
 /* Refused for a reason outside its text (a namesake, unreadable): worth another offer though
  * unchanged. */
@@ -90,6 +145,9 @@ void pk_docs_retire(struct pk_docs *docs);
  */
 int pk_docs_store(struct pk_docs *docs, struct pk_err *err);
 bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err);
+
+#define PK_DOCS_SHA 13 /* the first 12 digits of a digest, and the NUL */
+void pk_docs_sha(const uint64_t hash[2], char text[PK_DOCS_SHA]);
 
 size_t pk_docs_count(const struct pk_docs *docs);
 const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* by source, path */

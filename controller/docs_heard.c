@@ -61,13 +61,6 @@ void docs_heard_free(struct pk_docs *docs)
 		drop(docs, docs->heard);
 }
 
-static bool keeps_nothing(void *arg, const char *path)
-{
-	(void)arg;
-	(void)path;
-	return false;
-}
-
 int pk_docs_set_each(struct pk_docs *docs, bool each, struct pk_err *err)
 {
 	if (!each)
@@ -105,7 +98,7 @@ bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name)
 	bool any;
 
 	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
-	any = pk_docs_prune(docs, source.text, keeps_nothing, NULL);
+	any = pk_docs_withdraw(docs, source.text, "no endpoint of it is here any more");
 	any |= h != NULL;
 	if (h)
 		drop(docs, h);

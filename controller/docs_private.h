@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by docs.c and docs_store.c. */
+/* Shared by docs.c, docs_absence.c, docs_changes.c, docs_history.c and docs_store.c. */
 #include "docs.h"
 
 struct lost {
 	char *source, *file;
 	bool heard; /* its source was looked at whole since */
+};
+
+struct past { /* what is remembered of a source */
+	char *source;
+	struct pk_docs_history history;
+	uint64_t gone_ms; /* when one of it went last */
+	size_t gone;	  /* how many in one window */
 };
 
 struct pk_docs {
@@ -27,6 +34,12 @@ struct pk_docs {
 	struct heard *heard; /* tenants, by name */
 	bool each;	     /* see pk_docs_set_each */
 	bool forgot;	     /* a tenant's directory is to go */
+	struct past **pasts;
+	size_t n_pasts, room_pasts;
+	struct pk_doc_change *changes;
+	size_t n_changes, room_changes, at_change;
+	char *kept; /* history.json as it was written last */
+	bool kept_unsynced;
 };
 
 char *docs_copy(const char *text); /* NULL stays NULL */
@@ -42,3 +55,17 @@ void docs_heard_load(struct pk_docs *docs);
 void docs_heard_free(struct pk_docs *docs);
 /* Directories of tenants that are forgotten go. */
 void docs_heard_store(struct pk_docs *docs);
+/* The entry and its document are gone. */
+void docs_drop(struct pk_docs *docs, size_t at, const char *why);
+struct past *docs_past(struct pk_docs *docs, const char *source);
+/* why NULL: it isn't held any more. Returns whether that is new. */
+bool docs_set_held(struct pk_docs *docs, struct pk_doc_entry *e, const char *why);
+void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *event,
+	       const char *why);
+/* Notes what came, changed or lost its name since the last settle. */
+void docs_note_all(struct pk_docs *docs);
+void docs_changes_done(struct pk_docs *docs);
+/* history.json beside the stored documents: what is read is set, what changed is written. */
+int docs_history_read(struct pk_docs *docs, struct pk_err *err);
+int docs_history_write(struct pk_docs *docs, struct pk_err *err);
+void docs_history_sync(struct pk_docs *docs, int *r, struct pk_err *err);

@@ -86,7 +86,9 @@ const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i)
 static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
 {
 	struct pk_docs *docs = arg;
-	const struct pk_doc_place place = { s->source, s->path, s->tenant_name };
+	const struct pk_doc_place place = { .source = s->source,
+					    .path = s->path,
+					    .tenant_name = s->tenant_name };
 	struct pk_doc_source src = docs_source_of(&place);
 	struct pk_doc_entry *e = docs_entry_of(docs, &place);
 	own_document *doc = NULL;
@@ -104,6 +106,8 @@ static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *er
 		return 0;
 	}
 	pk_hash128(s->text, s->len, e->hash);
+	memcpy(e->noted, e->hash, sizeof(e->noted));
+	e->has_noted = true;
 	e->doc = PK_MOVE(doc, NULL);
 	e->stored = docs_copy(s->name);
 	e->since = s->time;
@@ -137,8 +141,11 @@ void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_er
 	struct pk_err err = { 0 };
 
 	docs_heard_load(docs);
-	if (docs->directory &&
-	    pk_docstore_walk(docs->directory, on_stored_both, on_bad, &both, &err) < 0)
+	if (!docs->directory)
+		return;
+	if (pk_docstore_walk(docs->directory, on_stored_both, on_bad, &both, &err) < 0)
+		fn(arg, &err);
+	if (docs_history_read(docs, &err) < 0)
 		fn(arg, &err);
 }
 
@@ -185,20 +192,20 @@ static bool is_stored(const struct pk_docs *docs, const char *source, const char
 
 int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
 {
+	struct pk_err e = { 0 };
 	int r = 0;
 
 	if (!docs->directory)
 		return 0;
 	for (size_t i = 0; i < docs->n; i++) {
-		struct pk_err e = { 0 };
-
+		e = (struct pk_err){ 0 };
 		first_error(&r, store_entry(docs, docs->list[i], &e), err, &e);
 	}
 	for (size_t i = 0; i < docs->n_stale; i++) {
 		own_mem char *source = docs->stale[i];
 		char *name = strchr(source, '\n');
-		struct pk_err e = { 0 };
 
+		e = (struct pk_err){ 0 };
 		*name++ = '\0';
 		if (!is_stored(docs, source, name))
 			first_error(&r, pk_docstore_remove(docs->directory, source, name, &e), err,
@@ -206,6 +213,7 @@ int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
 	}
 	docs->n_stale = 0;
 	docs_heard_store(docs);
+	first_error(&r, docs_history_write(docs, &e), err, &e);
 	return r;
 }
 
@@ -241,6 +249,7 @@ bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err
 
 	*r = 0;
 	docs->sync_at = 0;
+	docs_history_sync(docs, r, err);
 	while (docs->directory && i < docs->n)
 		if (!sync_source(docs, &i, until_ns, r, err)) {
 			docs->sync_at = i;

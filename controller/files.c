@@ -18,6 +18,8 @@
 
 #define SETTLE_MS                                                                                  \
 	15 /* what went may be on its way back: an editor renames away, then writes anew */
+#define STEP_MS	   100	/* between two looks that find the same lacking: an act's end */
+#define ACT_MS	   2000 /* an act that lasts longer is judged by what it did so far */
 #define LATER_MS   1000 /* a new file that nobody closed */
 #define AGAIN_MS   30000
 #define MISSING_MS 1000	     /* until the directory is looked for again */
@@ -38,6 +40,7 @@ struct seen {
 };
 
 struct pk_files {
+	struct pk_loop *loop;
 	struct pk_docs *docs;
 	char *directory, *above; /* above: where its name stands, which may be a link's */
 	int inotify, watch, watch_above;
@@ -45,6 +48,9 @@ struct pk_files {
 	struct pk_timer *timer;
 	struct pk_source source;
 	struct seen *seen;
+	bool first;	/* it wasn't looked at whole yet */
+	size_t lacking; /* at the last look, of which nothing was believed yet */
+	uint64_t lacking_ms;
 	pk_loop_fn *changed;
 	void *arg;
 };
@@ -174,6 +180,44 @@ static bool wanted(const char *name)
 	return name[0] != '.' && n > 5 && strcmp(name + n - 5, ".json") == 0;
 }
 
+/*
+ * Of several that are gone others may follow: the whole act is judged, when it has come to its
+ * end or has lasted long enough.
+ */
+static bool comes_to_an_end(struct pk_files *f, size_t lacking)
+{
+	uint64_t now = pk_loop_now(f->loop);
+	size_t before = f->lacking;
+
+	if (lacking < 2) {
+		f->lacking = 0;
+		return true;
+	}
+	if (!before)
+		f->lacking_ms = now;
+	if (lacking == before || now - f->lacking_ms >= ACT_MS) {
+		f->lacking = 0;
+		return true;
+	}
+	f->lacking = lacking;
+	return false;
+}
+
+static void believe(struct pk_files *f, bool *any)
+{
+	const struct pk_docs_look look = { .of = PK_SOURCE_FILE,
+					   .has = is_here,
+					   .arg = f,
+					   .why = "its file is gone",
+					   .now_ms = pk_loop_now(f->loop),
+					   .first = f->first };
+
+	if (!comes_to_an_end(f, pk_docs_lacking(f->docs, &look)))
+		return;
+	f->first = false;
+	*any |= pk_docs_looked(f->docs, &look);
+}
+
 /* 0 and *any, or -errno where the directory can't be read whole: nothing is taken as gone then. */
 static int scan(struct pk_files *f, bool *any)
 {
@@ -197,7 +241,7 @@ static int scan(struct pk_files *f, bool *any)
 	if (errno)
 		return -errno;
 	forget_gone(f);
-	*any |= pk_docs_prune(f->docs, PK_SOURCE_FILE, is_here, f);
+	believe(f, any);
 	return 0;
 }
 
@@ -228,6 +272,13 @@ static void tell(struct pk_files *f, bool any)
 	f->changed(f->arg);
 }
 
+static uint64_t pause_of(const struct pk_files *f, bool failed)
+{
+	if (f->lacking)
+		return STEP_MS;
+	return failed || f->watch < 0 ? MISSING_MS : AGAIN_MS;
+}
+
 static void look(void *arg)
 {
 	struct pk_files *f = arg;
@@ -237,6 +288,9 @@ static void look(void *arg)
 	watch_path(f, f->above, ABOVE, &f->watch_above);
 	watch_path(f, f->directory, MASK, &f->watch);
 	r = scan(f, &any);
+	/* What went may be what a refused document waits for: they change places at once. */
+	if (r == 0 && any && pk_docs_any_waits(f->docs))
+		r = scan(f, &any);
 	if (r < 0) {
 		if (f->source.failures == 0)
 			log_warn("op=policies directory=%s err=\"%s\" keeping what is in force",
@@ -245,7 +299,7 @@ static void look(void *arg)
 	} else {
 		pk_source_good(&f->source);
 	}
-	pk_timer_set(f->timer, r < 0 || f->watch < 0 ? MISSING_MS : AGAIN_MS);
+	pk_timer_set(f->timer, pause_of(f, r < 0));
 	tell(f, any);
 }
 
@@ -338,9 +392,13 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 {
 	struct pk_files *f = pk_alloc(sizeof(*f));
 
-	*f = (struct pk_files){
-		.docs = docs, .watch = -1, .watch_above = -1, .changed = changed, .arg = arg
-	};
+	*f = (struct pk_files){ .loop = loop,
+				.docs = docs,
+				.watch = -1,
+				.watch_above = -1,
+				.first = true,
+				.changed = changed,
+				.arg = arg };
 	name_directory(f, directory);
 	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	f->source.state = PK_SOURCE_STARTING;
@@ -350,6 +408,16 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 		f->fd_watch = pk_watch_fd(loop, f->inotify, on_inotify, f);
 	look(f);
 	return f;
+}
+
+bool pk_files_has(const struct pk_files *f, const char *path)
+{
+	return is_here((void *)f, path);
+}
+
+void pk_files_look(struct pk_files *f)
+{
+	look(f);
 }
 
 void pk_files_free(struct pk_files *f)

@@ -20,6 +20,8 @@ static const char usage[] =
 	"  -root DIR         prefix of state, pins, socket and configuration\n"
 	"  -print-config     print the effective configuration, each value with its origin, and "
 	"end\n"
+	"  -accept-missing-config  a configuration file that the last run had and that is gone was\n"
+	"                    removed on purpose: without this picketd does not start then\n"
 	"  -log-level LEVEL  error | warn | info | debug (default info)\n"
 	"  -version\n\n"
 	"SIGHUP reads the configuration again, whole or not at all. SIGTERM and SIGINT end the\n"
@@ -88,6 +90,10 @@ static int parse(struct options *o, char **argv)
 		}
 		if (is_flag(argv[i], "print-config")) {
 			o->print = true;
+			continue;
+		}
+		if (is_flag(argv[i], "accept-missing-config")) {
+			o->args.accept_missing = true;
 			continue;
 		}
 		if (argv[i][0] == '-' && (v = value_of(argv, &i, "config")) && *v) {

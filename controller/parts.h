@@ -17,6 +17,8 @@
 #include "upkeep.h"
 #include "uplink_watch.h"
 
+typedef void pk_release_fn(void *arg, const struct pk_doc_entry *e);
+
 struct pk_parts {
 	const struct pk_config *config;
 	const char *node; /* this node's name */
@@ -39,5 +41,7 @@ struct pk_parts {
 	struct pk_flowlog *flowlog;   /* NULL: no file */
 
 	int (*reload)(void *arg, struct pk_err *err); /* as SIGHUP does */
+	/* Believes a source (or one document, "file/db") that is held; false: nothing is. */
+	bool (*release)(void *arg, const char *what, pk_release_fn *fn, void *fn_arg);
 	void *arg;
 };

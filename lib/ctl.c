@@ -130,7 +130,7 @@ static int status_error(int status)
 	case 403:
 		return EPERM;
 	case 404:
-		return ENOENT;
+		return ENODATA;
 	case 503:
 		return EAGAIN;
 	default:

@@ -35,7 +35,8 @@ struct pk_ctl_answer {
 int pk_ctl(const struct pk_ctl_request *request, struct pk_ctl_answer *answer, struct pk_err *err);
 void pk_ctl_answer_done(struct pk_ctl_answer *answer);
 /*
- * The same, and a status other than 200 becomes an error with the answer's own "error" and "fix".
+ * The same, and a status other than 200 becomes an error with the answer's own "error" and "fix";
+ * 404 is -ENODATA: somebody listens.
  */
 int pk_ctl_ok(const struct pk_ctl_request *request, struct pk_ctl_answer *answer,
 	      struct pk_err *err);

@@ -5,8 +5,9 @@
 
 #define PK_PATH_ROOM 512
 
-#define PK_LOCK_NODE	  "node"      /* below lock/: the node's own */
-#define PK_LOCK_ENDPOINTS "endpoints" /* below lock/: every container id's (eplock.h) */
+#define PK_LOCK_DAEMON	  "picketd.lock" /* below run/: picketd's, for as long as it runs */
+#define PK_LOCK_NODE	  "node"	 /* below lock/: the node's own */
+#define PK_LOCK_ENDPOINTS "endpoints"	 /* below lock/: every container id's (eplock.h) */
 
 struct pk_paths {
 	char root[256];		      /* "" for / */

@@ -43,6 +43,31 @@ class FakeConsul(FakeServer):
         self.bump()
         self.touched[PREFIX + key] = self.index
 
+    def indexes_below(self):
+        """{"operator/": its index, …} of what has keys."""
+        with self.changed:
+            below = {"/".join(k[len(PREFIX):].split("/")[:-1]) + "/" for k in self.keys}
+            return {b: self.index_of("/v1/kv/" + PREFIX + b) for b in below}
+
+    def snapshot(self):
+        with self.changed:
+            return dict(self.keys), dict(self.touched), self.index
+
+    def restore(self, snapshot=({}, {}, 2)):
+        """Everything that was written since is gone; without one: all that ever was."""
+        with self.changed:
+            self.keys, self.touched = dict(snapshot[0]), dict(snapshot[1])
+            self.restored(snapshot[2])
+
+    def remove_all(self, below=""):
+        """kv delete -recurse: one act, whatever the number."""
+        with self.changed:
+            gone = [key for key in self.keys if key.startswith(PREFIX + below)]
+            self.bump()
+            for key in gone:
+                del self.keys[key]
+                self.touched[key] = self.index
+
     def shown_index(self, path):
         return 3 if self.shows_old else super().shown_index(path)
 

@@ -17,14 +17,15 @@ class FakeServer:
     index_header = "X-Index"
 
     def __init__(self):
-        self.index = 10
+        self.index = self.newest = 10
         self.mode = "ok"
         self.requests = []
         self.answered = 0
         self.times = []             # when each request came
         self.indexes = True         # False: as a proxy that drops the header
         self.more_headers = {}
-        self.rewound = False
+        self.rewinds, self.told = 0, {}     # told: of each path, how many it was told of
+        self.restores = 0
         self.changed = threading.Condition()
         self.stopped = False
         fake = self
@@ -69,16 +70,25 @@ class FakeServer:
             self.changed.notify_all()
 
     def bump(self):
-        self.index += 1
+        self.newest = max(self.newest, self.index) + 1
+        self.index = self.newest
         self.changed.notify_all()
 
     def rewind(self, index):
         """A server with another history: who asks for a later index is told of this one once, as at the
         end of its wait; the next one who does waits."""
         with self.changed:
-            self.index = index
-            self.rewound = True
+            self.index = self.newest = index
+            self.rewinds += 1
             self.changed.notify_all()
+
+    def restored(self, index):
+        """As Consul's snapshot restore does: who waits is answered with what there is now, under the very
+        index that he named."""
+        self.newest = max(self.newest, self.index)      # the next write goes on from there
+        self.index = index
+        self.restores += 1
+        self.changed.notify_all()
 
     def count(self, part):
         """Requests so far whose path holds part."""
@@ -92,12 +102,14 @@ class FakeServer:
         with self.changed:
             mode = self.mode
             wanted = int(query.get("index", 0))
-            while (mode in ("ok", "drip") and wanted and self.index_of(unquote(url.path)) <= wanted
-                   and not self.stopped
-                   and self.mode == mode and not self.rewound):
-                self.changed.wait(timeout=30)
+            restores, path = self.restores, unquote(url.path)
+            until = time.monotonic() + int(query.get("wait", "300s").rstrip("s"))
+            while (mode in ("ok", "drip") and wanted and self.index_of(path) <= wanted
+                   and not self.stopped and self.mode == mode and self.told.get(path, 0) == self.rewinds
+                   and self.restores == restores and time.monotonic() < until):
+                self.changed.wait(timeout=min(30, max(0, until - time.monotonic())))
             mode = self.mode
-            self.rewound &= wanted <= self.index_of(unquote(url.path))
+            self.told[path] = self.rewinds
             self.answered += 1
             while mode == "hang" and self.mode == "hang" and not self.stopped:
                 self.changed.wait(timeout=30)
@@ -109,10 +121,12 @@ class FakeServer:
                     pass
                 return
             self.more_headers = {}
-            status, body = self.answer(unquote(url.path), query, handler.headers)
+            status, body = self.answer(path, query, handler.headers)
             headers = self.more_headers
             if self.indexes:
-                headers = {self.index_header: str(self.shown_index(unquote(url.path))), **headers}
+                index = (wanted if wanted and self.restores != restores
+                         else self.shown_index(path))
+                headers = {self.index_header: str(index), **headers}
         if isinstance(self.mode, int):
             status, body = self.mode, "told to fail"
         text = body if isinstance(body, str) else json.dumps(body)

@@ -88,10 +88,8 @@ def test_refused_file_keeps_its_stored_version_over_a_restart(node):
     again = next(iter(policies(node).values()))
     assert again["state"] == "refused" and again["inForce"] and again["sha"] == sha
 
-    node.kill_picketd()
     node.policy("db.json", None)
-    node.start_picketd()
-    assert policies(node) == {}
+    wait_for(lambda: policies(node) == {}, "the removal")
     wait_for(lambda: not os.path.exists(os.path.join(node.root, "var/lib/picket/policies/file/db")),
              "the stored document's removal")
 
@@ -320,8 +318,9 @@ def test_consul_away_at_start_keeps_what_was_in_force(node, consul):
     after_requests(consul, "/v1/kv/")
     assert in_force(node) == {"consul/operator/a"}
     consul.set_mode("ok")
+    wait_for(lambda: source(node, "consul")["state"] == "ok", "Consul's word again", 60)
     consul.remove("operator/a")
-    wait_for(lambda: in_force(node) == set(), "Consul's word again", 60)
+    wait_for(lambda: in_force(node) == set(), "the removal", 60)
 
 
 def test_token_file_is_read_again(node):

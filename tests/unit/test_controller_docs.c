@@ -18,6 +18,17 @@
 
 #define DENY "{\"endpointSelector\": {}, \"ingress\": [{}]}"
 
+#define FQDN                                                                                       \
+	"{\"endpointSelector\": {}, \"egress\": [{\"toFQDNs\": [{\"matchName\": "                  \
+	"\"a.example\"}]}]}"
+
+static bool offer(struct pk_docs *docs, const char *path, const char *text)
+{
+	const struct pk_doc_place place = { .source = "file", .path = path };
+
+	return pk_docs_offer(docs, &place, text, strlen(text));
+}
+
 static size_t in_force(struct pk_docs *docs)
 {
 	struct pk_document **list;
@@ -34,10 +45,249 @@ static bool no_path(void *arg, const char *path)
 	return false;
 }
 
+static bool every_path(void *arg, const char *path)
+{
+	(void)arg;
+	return path != NULL;
+}
+
+/* A look that isn't the first one. */
+static bool looked(struct pk_docs *docs, const char *of, bool (*has)(void *arg, const char *path))
+{
+	const struct pk_docs_look look = { .of = of, .has = has, .why = "gone" };
+
+	return pk_docs_looked(docs, &look);
+}
+
 static void no_error(void *arg, const struct pk_err *err)
 {
 	(void)arg;
 	fail_msg("%s", err->text);
+}
+
+static bool is_other(void *arg, const char *path)
+{
+	return strcmp(path, arg) != 0;
+}
+
+static bool gone(struct pk_docs *docs, const char *path)
+{
+	const struct pk_docs_look look = {
+		.of = "file", .has = is_other, .arg = (void *)path, .why = "gone"
+	};
+
+	return pk_docs_looked(docs, &look);
+}
+
+static void test_docs(void **state)
+{
+	struct pk_docs *docs = pk_docs_new(NULL);
+	const struct pk_doc_entry *e;
+
+	(void)state;
+	assert_true(offer(docs, "/p/a.json", DENY));
+	assert_int_equal(in_force(docs), 1);
+	assert_false(offer(docs, "/p/a.json", DENY));
+
+	/* Half written; the last good one stays, the error has its place. */
+	assert_true(offer(docs, "/p/a.json", "{\"endpointSelector\": {}, \"ingr"));
+	assert_int_equal(in_force(docs), 1);
+	e = pk_docs_at(docs, 0);
+	assert_true(e->refused && e->doc && e->notes.n_errors > 0);
+	assert_int_equal(e->notes.list[0].where.line, 1);
+	assert_true(offer(docs, "/p/a.json", "[" DENY "]"));
+	assert_false(pk_docs_at(docs, 0)->refused);
+
+	/* A name twice in one source: the later path is refused, and counts when the first goes. */
+	assert_true(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
+	assert_int_equal(in_force(docs), 1);
+	assert_true(pk_docs_at(docs, 1)->refused);
+	assert_true(pk_docs_waits(docs, "file", "/p/b.json"));
+	assert_true(pk_docs_any_waits(docs));
+	assert_false(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
+	assert_true(gone(docs, "/p/a.json"));
+	assert_true(offer(docs, "/p/b.json", "{\"name\": \"a\", \"rules\": [" DENY "]}"));
+	assert_int_equal(in_force(docs), 1);
+
+	assert_true(offer(docs, "/p/c.json", FQDN));
+	assert_int_equal(in_force(docs), 1);
+	assert_non_null(strstr(pk_docs_at(docs, 1)->refusal, "toFQDNs"));
+	/* Nothing outside of its text can change that. */
+	assert_false(pk_docs_any_waits(docs));
+	assert_false(offer(docs, "/p/c.json", FQDN));
+	assert_true(gone(docs, "/p/b.json"));
+	assert_int_equal(in_force(docs), 0);
+	pk_docs_free(docs);
+}
+
+/* Each refusal is told once, and again when it is another one. */
+static void test_docs_told(void **state)
+{
+	const struct pk_doc_place place = { .source = "file", .path = "/p/u.json" };
+	struct pk_docs *docs = pk_docs_new(NULL);
+
+	(void)state;
+	offer(docs, "/p/a.json", DENY);
+	assert_null(pk_docs_untold(docs));
+	offer(docs, "/p/a.json", "{");
+	assert_ptr_equal(pk_docs_untold(docs), pk_docs_at(docs, 0));
+	assert_null(pk_docs_untold(docs));
+	offer(docs, "/p/a.json", "{");
+	assert_null(pk_docs_untold(docs));
+	offer(docs, "/p/a.json", "[");
+	assert_non_null(pk_docs_untold(docs));
+	pk_docs_unreadable(docs, &place, "no");
+	assert_ptr_equal(pk_docs_untold(docs), pk_docs_at(docs, 1));
+	pk_docs_unreadable(docs, &place, "no");
+	assert_null(pk_docs_untold(docs));
+	pk_docs_unreadable(docs, &place, "never");
+	assert_non_null(pk_docs_untold(docs));
+	pk_docs_free(docs);
+}
+
+/* A restart: what was in force is, also while its source refuses it or doesn't answer. */
+static void test_docs_kept(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	struct pk_doc_place kv = { .source = "consul/tenant/acme",
+				   .path = "consul:x/tenants/acme/we ird%/a-1",
+				   .tenant_name = "acme" };
+	struct pk_docs *docs;
+	own_mem char *text = NULL;
+	own_str command = { 0 };
+	size_t len;
+	int r;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	assert_true(offer(docs, "/p/a.json", "\n" DENY));
+	assert_true(pk_docs_offer(docs, &kv, DENY, strlen(DENY)));
+	assert_int_equal(in_force(docs), 2);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	/* One at least a turn, however little time there is. */
+	assert_false(pk_docs_sync(docs, 0, &r, NULL));
+	assert_false(pk_docs_sync(docs, 0, &r, NULL));
+	assert_true(pk_docs_sync(docs, 0, &r, NULL));
+	assert_int_equal(r, 0);
+	pk_docs_free(docs);
+
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_int_equal(in_force(docs), 2);
+	assert_true(offer(docs, "/p/a.json", "nonsense"));
+	assert_int_equal(in_force(docs), 2);
+	assert_int_equal(pk_docs_text(docs, pk_docs_at(docs, 1), &text, &len, NULL), 0);
+	assert_string_equal(text, "\n" DENY);
+	assert_string_equal(pk_docs_at(docs, 0)->path, kv.path);
+	assert_true(looked(docs, "file", no_path));
+	assert_int_equal(in_force(docs), 1);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_int_equal(in_force(docs), 1);
+	assert_string_equal(pk_docs_at(docs, 0)->doc->tenant_name, "acme");
+	assert_true(looked(docs, "consul/tenant/acme", no_path));
+	assert_int_equal(in_force(docs), 0);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+	pk_str_addf(&command,
+		    "find %s -type f ! -name history.json | grep -q . && exit 1; rm -r %s", dir,
+		    dir);
+	assert_int_equal(system(command.text), 0);
+}
+
+static void count_error(void *arg, const struct pk_err *err)
+{
+	assert_true(strlen(err->text) > 0);
+	++*(int *)arg;
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* What a stored file said that can't be read any more is unknown, until its source has spoken. */
+static void test_docs_lost(void **state)
+{
+	static const struct pk_doc_place kept = { .source = "consul/operator", .path = "consul:b" };
+	char dir[] = "/tmp/pk-docs-XXXXXX", file[64], other[64];
+	struct pk_docs *docs;
+	own_str command = { 0 };
+	int errors = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/file/a", dir);
+	snprintf(other, sizeof(other), "%s/operator/gone", dir);
+	docs = pk_docs_new(dir);
+	assert_true(offer(docs, "/p/a.json", DENY));
+	assert_int_equal(in_force(docs), 1);
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_null(pk_docs_lost(docs));
+	pk_docs_free(docs);
+
+	write_text(file, "nonsense");
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_int_equal(errors, 1);
+	assert_string_equal(pk_docs_lost(docs), file);
+	/* Its place is there, and refused: what it said before is still unknown. */
+	assert_true(offer(docs, "/p/a.json", "{ half"));
+	looked(docs, "file", every_path);
+	assert_string_equal(pk_docs_lost(docs), file);
+	assert_true(offer(docs, "/p/a.json", DENY));
+	assert_null(pk_docs_lost(docs));
+	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	pk_docs_free(docs);
+
+	/*
+	 * Nobody's: gone once its source was looked at whole and its store isn't empty. Another
+	 * store's word doesn't count.
+	 */
+	pk_str_addf(&command, "mkdir %s/operator", dir);
+	assert_int_equal(system(command.text), 0);
+	write_text(other, "");
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_int_equal(errors, 2);
+	looked(docs, "file", every_path);
+	assert_string_equal(pk_docs_lost(docs), other);
+	looked(docs, "consul", no_path);
+	assert_string_equal(pk_docs_lost(docs), other);
+	assert_true(pk_docs_offer(docs, &kept, DENY, strlen(DENY)));
+	looked(docs, "consul", every_path);
+	assert_null(pk_docs_lost(docs));
+	assert_int_equal(access(other, F_OK), -1);
+	pk_docs_free(docs);
+
+	/* The operator's own way out. */
+	write_text(other, "");
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_string_equal(pk_docs_lost(docs), other);
+	assert_int_equal(unlink(other), 0);
+	assert_null(pk_docs_lost(docs));
+	pk_docs_free(docs);
+
+	/* A whole source that can't be read. */
+	pk_str_done(&command);
+	pk_str_addf(&command, "rm -r %s/file && touch %s/file", dir, dir);
+	assert_int_equal(system(command.text), 0);
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, count_error, &errors);
+	assert_non_null(pk_docs_lost(docs));
+	pk_docs_free(docs);
+	pk_str_done(&command);
+	pk_str_addf(&command, "rm -r %s", dir);
+	assert_int_equal(system(command.text), 0);
 }
 
 static void run(const char *command, const char *dir)
@@ -71,11 +321,11 @@ static void test_sources(void **state)
 static void test_a_second_store_prunes_its_own(void **state)
 {
 	static const struct pk_doc_place places[] = {
-		{ "consul/operator", "consul:a", NULL },
-		{ "consul/tenant/acme", "consul:b", "acme" },
-		{ "other/operator", "other:a", NULL },
-		{ "other/tenant/acme", "other:b", "acme" },
-		{ "file", "/p/a.json", NULL },
+		{ "consul/operator", "consul:a", NULL, 0 },
+		{ "consul/tenant/acme", "consul:b", "acme", 0 },
+		{ "other/operator", "other:a", NULL, 0 },
+		{ "other/tenant/acme", "other:b", "acme", 0 },
+		{ "file", "/p/a.json", NULL, 0 },
 	};
 	struct pk_docs *docs = pk_docs_new(NULL);
 
@@ -83,10 +333,12 @@ static void test_a_second_store_prunes_its_own(void **state)
 	for (size_t i = 0; i < PK_ARRAY_LEN(places); i++)
 		assert_true(pk_docs_offer(docs, &places[i], DENY, strlen(DENY)));
 	assert_int_equal(in_force(docs), 5);
-	assert_true(pk_docs_prune(docs, "other", no_path, NULL));
+	assert_true(looked(docs, "other/operator", no_path));
+	assert_int_equal(in_force(docs), 4);
+	assert_true(looked(docs, "other", no_path));
 	assert_int_equal(in_force(docs), 3);
-	assert_false(pk_docs_prune(docs, "other", no_path, NULL));
-	assert_true(pk_docs_prune(docs, PK_ORIGIN_CONSUL, no_path, NULL));
+	assert_false(looked(docs, "other", no_path));
+	assert_true(pk_docs_withdraw(docs, PK_ORIGIN_CONSUL, "no more"));
 	assert_int_equal(in_force(docs), 1);
 	pk_docs_free(docs);
 }
@@ -95,7 +347,7 @@ static void test_a_second_store_prunes_its_own(void **state)
 static void test_the_release_before(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_place new = { "consul/operator", "consul:p/operator/new", NULL };
+	const struct pk_doc_place new = { "consul/operator", "consul:p/operator/new", NULL, 0 };
 	struct pk_docs *docs;
 
 	(void)state;
@@ -139,8 +391,9 @@ static size_t heard(const struct pk_docs *docs)
 static void test_awaited(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_place acme = { "consul/tenant/acme", "consul:p/tenants/acme/a",
-					   "acme" };
+	const struct pk_doc_place acme = { .source = "consul/tenant/acme",
+					   .path = "consul:p/tenants/acme/a",
+					   .tenant_name = "acme" };
 	struct pk_docs *docs;
 
 	(void)state;
@@ -183,25 +436,13 @@ static void test_awaited(void **state)
 	run("rm -r @", dir);
 }
 
-static void count_error(void *arg, const struct pk_err *err)
-{
-	(void)err;
-	++*(int *)arg;
-}
-
-static bool every_path(void *arg, const char *path)
-{
-	(void)arg;
-	(void)path;
-	return true;
-}
-
 /* A tenant's stored document that can't be read holds up that tenant, and nobody else. */
 static void test_a_tenants_lost_document(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_place evil = { "consul/tenant/evil", "consul:p/tenants/evil/a",
-					   "evil" };
+	const struct pk_doc_place evil = { .source = "consul/tenant/evil",
+					   .path = "consul:p/tenants/evil/a",
+					   .tenant_name = "evil" };
 	struct pk_docs *docs;
 	int errors = 0;
 
@@ -219,7 +460,7 @@ static void test_a_tenants_lost_document(void **state)
 	assert_false(pk_docs_awaits(docs, "bank"));
 	/* What Consul has now is refused: what it said before is still unknown. */
 	assert_true(pk_docs_offer(docs, &evil, "{ half", 6));
-	pk_docs_prune(docs, evil.source, every_path, NULL);
+	looked(docs, evil.source, every_path);
 	assert_null(pk_docs_lost(docs));
 	assert_true(pk_docs_awaits(docs, "evil"));
 	assert_true(pk_docs_offer(docs, &evil, DENY, strlen(DENY)));
@@ -247,6 +488,10 @@ static void test_awaited_without_a_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_docs),
+		cmocka_unit_test(test_docs_told),
+		cmocka_unit_test(test_docs_kept),
+		cmocka_unit_test(test_docs_lost),
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_a_second_store_prunes_its_own),
 		cmocka_unit_test(test_the_release_before),

@@ -476,7 +476,7 @@ static void longest_names(struct fixture *f)
 
 static void offer_long_rule(struct fixture *f)
 {
-	const struct pk_doc_place place = { "file", "/p/long.json", NULL };
+	const struct pk_doc_place place = { .source = "file", .path = "/p/long.json" };
 	own_str text = { 0 };
 
 	pk_str_add(&text, "{\"name\": \"long\", \"rules\": [{\"description\": \"");

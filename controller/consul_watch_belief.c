@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether an answer of Consul's is believed: what it says counts, what it lacks only where it is
+ * confirmed, of a history that isn't older than what was believed before, and one act's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "consul_watch_private.h"
+#include "docsource.h"
+#include "log.h"
+#include "own.h"
+#include "str.h"
+
+#define GENERATION ".generation" /* among the operator's: no document */
+#define NOBODYS	   ".history"	 /* a key that nobody writes */
+
+/*
+ * A key that ends with a slash is a folder, as Consul's own page makes them; the operators'
+ * generation is no document.
+ */
+static bool is_no_document(const struct pk_consul *c, const char *key)
+{
+	return !*key || key[strlen(key) - 1] == '/' ||
+	       (!c->tenant_name && strcmp(key + strlen(c->prefix), GENERATION) == 0);
+}
+
+static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
+{
+	struct pk_doc_place place = { .source = c->of,
+				      .tenant_name = c->tenant_name,
+				      .index = c->last.index };
+	own_str path = { 0 };
+
+	pk_str_addf(&path, "consul:%s", kv->key);
+	place.path = path.text;
+	if (kv->too_long)
+		return pk_docs_unreadable(c->args.docs, &place,
+					  "it is longer than a document may be");
+	return pk_docs_offer(c->args.docs, &place, kv->value, kv->len);
+}
+
+static bool offer_all(struct pk_consul *c)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < c->last.kvs.n; i++)
+		if (!is_no_document(c, c->last.kvs.list[i].key))
+			any |= offer_key(c, &c->last.kvs.list[i]);
+	return any;
+}
+
+static bool has_key(void *arg, const char *path)
+{
+	return strncmp(path, "consul:", 7) == 0 && pk_kvs_find(arg, path + 7);
+}
+
+static struct pk_docs_look look_of(struct pk_consul *c)
+{
+	return (struct pk_docs_look){ .of = c->of,
+				      .has = has_key,
+				      .arg = &c->last.kvs,
+				      .why = "its key is gone",
+				      .index = c->last.index,
+				      .now_ms = pk_loop_now(c->args.loop),
+				      .first = c->first,
+				      .behind = c->last.behind,
+				      .meant = c->last.meant };
+}
+
+/* What the operators count up to say that what Consul has now is meant, whatever it lacks. */
+static uint64_t generation_of(const struct pk_consul *c)
+{
+	own_str key = { 0 };
+	const struct pk_kv *kv;
+	uint64_t n;
+
+	pk_str_addf(&key, "%s" GENERATION, c->prefix);
+	kv = c->tenant_name ? NULL : pk_kvs_find(&c->last.kvs, key.text);
+	return kv && pk_parse_u64(kv->value, INT64_MAX, &n) == 0 ? n : 0;
+}
+
+static void keep_history(struct pk_consul *c)
+{
+	struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
+
+	if (!c->last.behind) {
+		if (c->last.meant || c->last.anew || h->behind || c->last.index > h->index)
+			h->index = c->last.index;
+		h->generation = generation_of(c);
+	}
+	h->behind = c->last.behind;
+}
+
+/* What the answer lacks of what is in force is gone, moved or held. */
+static void believe(struct pk_consul *c, const struct pk_docs_look *look)
+{
+	bool any = pk_docs_looked(c->args.docs, look), meant = c->last.meant;
+
+	/* What went may be what a refused document waits for: they change places at once. */
+	if (any && !c->last.behind && pk_docs_any_waits(c->args.docs))
+		offer_all(c);
+	keep_history(c);
+	c->first = false;
+	if (c->tenant_name && !c->last.behind)
+		any |= pk_docs_hear(c->args.docs, c->tenant_name);
+	pk_source_good(&c->source);
+	snprintf(c->source.detail, sizeof(c->source.detail), "%zu keys below %.100s", c->last.kvs.n,
+		 c->prefix);
+	consul_forget_last(c);
+	consul_ask_again(c);
+	if (any)
+		c->args.changed(c->args.arg);
+	if (meant)
+		c->args.meant(c->args.set);
+}
+
+size_t pk_consul_doubts(struct pk_consul *c)
+{
+	const struct pk_docs_look look = look_of(c);
+
+	return c->confirmed ? pk_docs_lacking(c->args.docs, &look) : 0;
+}
+
+void pk_consul_judged(struct pk_consul *c, const struct pk_consul_word *word)
+{
+	struct pk_docs_look look = look_of(c);
+
+	look.held = word->held;
+	look.meant |= word->meant;
+	if (c->confirmed)
+		believe(c, &look);
+}
+
+/*
+ * One act may take documents of many tenants (a prefix that was too short): what several sources
+ * lack in one moment is judged together.
+ */
+static void wait_for_others(struct pk_consul *c)
+{
+	c->confirmed = true;
+	c->args.confirmed(c->args.set);
+}
+
+static void on_token(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_consul *c = arg;
+
+	c->call = NULL;
+	/* 401 is the answer of a Consul without ACLs: nothing was filtered there. */
+	if (reply->status == 200 || reply->status == 401) {
+		wait_for_others(c);
+		return;
+	}
+	consul_forget_last(c);
+	consul_failed(
+		c, "an empty answer whose token Consul doesn't know: not taken as \"no policies\"");
+}
+
+static void check_token(struct pk_consul *c)
+{
+	struct pk_service_call call = { .path = "/v1/acl/token/self",
+					.timeout_ms = CONSUL_CONFIRM_MS,
+					.cap = PK_TENANT_BODY_MAX };
+
+	consul_start(c, &call, on_token);
+}
+
+/* What a token may not see looks like what is gone. */
+static bool is_filtered(struct pk_consul *c)
+{
+	char why[400];
+
+	if (!c->last.filtered)
+		return false;
+	snprintf(
+		why, sizeof(why),
+		"the token may not read all keys below %.100s: none is taken as gone; fix: give it "
+		"key_prefix \"%.100s\" { policy = \"read\" }",
+		c->prefix, c->prefix);
+	consul_forget_last(c);
+	consul_failed(c, why);
+	return true;
+}
+
+static void on_consistent(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_consul *c = arg;
+	bool behind = c->last.behind, meant = c->last.meant;
+	struct pk_docs_look look;
+
+	if (!consul_receive(c, reply))
+		return;
+	c->last.behind = behind;
+	c->last.meant = meant;
+	if (offer_all(c))
+		c->args.changed(c->args.arg);
+	if (is_filtered(c))
+		return;
+	look = look_of(c);
+	if (!pk_docs_lacking(c->args.docs, &look))
+		believe(c, &look);
+	else if (c->last.kvs.n == 0)
+		check_token(c);
+	else
+		wait_for_others(c);
+}
+
+/* Everything that is in force is there as it is: then it doesn't matter how old the answer is. */
+static bool is_whole(const struct pk_consul *c)
+{
+	for (size_t i = 0; i < pk_docs_count(c->args.docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(c->args.docs, i);
+		const struct pk_kv *kv;
+		uint64_t hash[2];
+
+		if (!e->doc || strcmp(e->source, c->of) != 0)
+			continue;
+		kv = pk_kvs_find(&c->last.kvs, e->path + strlen("consul:"));
+		if (!kv)
+			return false;
+		pk_hash128(kv->value, kv->len, hash);
+		if (memcmp(hash, e->hash, sizeof(hash)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The answer counts, but for what it lacks: that needs a consistent one. */
+void consul_take(struct pk_consul *c)
+{
+	struct pk_docs_look look;
+	bool any = !c->last.behind && offer_all(c), lacks;
+
+	look = look_of(c);
+	lacks = !c->last.behind && (c->last.meant || pk_docs_lacking(c->args.docs, &look) > 0);
+	/* Else it counts together with what believe() finds. */
+	if (any && (lacks || c->last.filtered))
+		c->args.changed(c->args.arg);
+	if (is_filtered(c))
+		return;
+	if (lacks) {
+		consul_query(c, "&consistent=true", CONSUL_CONFIRM_MS, on_consistent);
+		return;
+	}
+	believe(c, &look);
+	if (any)
+		c->args.changed(c->args.arg);
+}
+
+/*
+ * The index of a key that isn't there is that of Consul's whole store, which only goes forward; a
+ * prefix's own goes back when the marks of what was deleted are tidied away.
+ */
+static void on_history(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_consul *c = arg;
+	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
+	uint64_t generation = generation_of(c);
+	char why[300] = "no index: not Consul's KV";
+
+	c->call = NULL;
+	if (pk_service_failed(reply, true, why, sizeof(why)) || !reply->index) {
+		consul_forget_last(c);
+		consul_failed(c, why);
+		return;
+	}
+	if (reply->index < c->index)
+		c->index = reply->index; /* the next write is to wake us */
+	c->last.meant = generation > h->generation;
+	c->last.anew = h->behind || reply->index < h->index || generation < h->generation;
+	c->last.behind = c->last.anew && !c->last.meant && !is_whole(c);
+	if (c->last.behind && !h->behind)
+		log_warn(
+			"op=consul source=%s index=%lu before=%lu generation=%lu err=\"its history "
+			"is older than what it said before\" nothing of it is taken",
+			c->of, reply->index, h->index, generation);
+	consul_take(c);
+}
+
+/*
+ * Is this answer to be doubted? The first one, one that lacks something, and one that came for
+ * another reason than a newer index: a restored snapshot wakes who waits with the index that he
+ * named.
+ */
+bool consul_is_doubted(struct pk_consul *c)
+{
+	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
+	const struct pk_docs_look look = look_of(c);
+	bool early = !c->polls && pk_loop_now(c->args.loop) - c->asked_ms < CONSUL_WAIT_S * 1000;
+
+	if (!h->index)
+		return false;
+	if (c->first || h->behind || generation_of(c) > h->generation ||
+	    pk_docs_lacking(c->args.docs, &look))
+		return true;
+	/* A server that answers so for ever is asked no oftener than any. */
+	c->waits = c->last.index < h->index || (early && c->last.index == h->index);
+	return c->waits;
+}
+
+void consul_ask_history(struct pk_consul *c)
+{
+	struct pk_service_call call = { .timeout_ms = CONSUL_CONFIRM_MS,
+					.cap = PK_TENANT_BODY_MAX };
+	own_str path = { 0 };
+
+	c->waits = false;
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, c->prefix, "/");
+	pk_str_add(&path, NOBODYS "?consistent=true");
+	call.path = path.text;
+	consul_start(c, &call, on_history);
+}
+
+bool pk_consul_release(struct pk_consul *c)
+{
+	struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
+
+	if (!h->behind)
+		return false;
+	*h = (struct pk_docs_history){ 0 };
+	pk_http_cancel(PK_MOVE(c->call, NULL));
+	consul_forget_last(c);
+	c->index = 0;
+	pk_timer_set(c->timer, 0);
+	return true;
+}

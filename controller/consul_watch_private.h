@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by consul_watch.c, which asks, and consul_watch_belief.c, which believes or doesn't. */
+#include "consul.h"
+#include "consul_watch.h"
+#include "service.h"
+
+#define CONSUL_WAIT_S	  60
+#define CONSUL_CONFIRM_MS 10000
+
+/* An answer, until all is known that it takes to believe it. */
+struct answer {
+	struct pk_kvs kvs;
+	uint64_t index;
+	bool filtered; /* there is more than the token may see */
+	bool behind;   /* its history is older than the one that was believed before */
+	bool meant;    /* its generation says that it is meant as it is */
+	bool anew;     /* an older history, but all that was believed before is there */
+};
+
+struct pk_consul {
+	struct pk_timer *timer;
+	struct pk_http_call *call;
+	struct pk_kv_reader *reader;
+	struct pk_err read_error;
+	int read_result;
+	struct pk_source source;
+	char *of, *prefix;
+	const char *tenant_name; /* of `of`; NULL: the operator's */
+	struct pk_pace pace;
+	uint64_t index, asked_ms;
+	bool polls;
+	char over[320]; /* why the last answer is over its tenant's budget; "" */
+	bool first;	/* no answer was believed yet */
+	struct answer last;
+	bool waits;	    /* the next question is that for the history of last */
+	bool confirmed;	    /* what last lacks waits for pk_consul_judged */
+	unsigned int flaps; /* how often the index went back, one soon after the other */
+	uint64_t flap_ms;
+	struct pk_consul_args args;
+};
+
+void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn);
+/* The keys below the prefix; more: "&consistent=true". */
+void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn);
+void consul_ask_again(struct pk_consul *c);
+void consul_failed(struct pk_consul *c, const char *why);
+void consul_forget_last(struct pk_consul *c);
+/* Into last; false: it is no answer, or none to be taken, and what follows is seen to. */
+bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply);
+
+/* What to do with last: doubt it (then waits says when its history is asked for), or take it. */
+bool consul_is_doubted(struct pk_consul *c);
+void consul_ask_history(struct pk_consul *c);
+void consul_take(struct pk_consul *c);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What became of the policy documents, a line each in the log and in a file that outlives it:
+ * var/log/picket/policy.jsonl below the root, rotated as the flows file is.
+ */
+#include "docs.h"
+#include "paths.h"
+
+struct pk_journal;
+
+struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node);
+void pk_journal_free(struct pk_journal *journal);
+void pk_journal_document(struct pk_journal *journal, const struct pk_doc_change *change);

@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An absence is not a word: what is denied stays so when a file, a variable, a directory or what Consul
+had is suddenly gone, until it is back or an operator says that it is meant so."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from fake import FakeConsul  # noqa: E402
+from harness.shell import binary, wait_for  # noqa: E402
+
+DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [
+    {"fromEntities": ["all"]}]}]}
+OLDER = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [
+    {"fromEntities": ["all"], "toPorts": [{"ports": [{"port": "1", "protocol": "TCP"}]}]}]}]}
+
+
+@pytest.fixture
+def consul(node):
+    with node.inside():
+        fake = FakeConsul()
+    yield fake
+    fake.stop()
+
+
+def with_consul(consul, **more):
+    return {"nomad": None, "consul": {"address": consul.address}, **more}
+
+
+def policies(node):
+    return {f"{p['source']}/{p['name']}": p for p in node.api("/v1/policies")["policies"]}
+
+
+def in_force(node):
+    return {name for name, p in policies(node).items() if p["inForce"]}
+
+
+def held(node):
+    return {name for name, p in policies(node).items() if p["state"] == "held"}
+
+
+def stored(node, path):
+    return os.path.exists(os.path.join(node.root, "var/lib/picket/policies", path))
+
+
+def reasons(node, what):
+    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
+
+
+def journal(node):
+    with open(os.path.join(node.root, "var/log/picket/policy.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+class Pair:
+    """Two endpoints of a tenant, which reach each other but for the policy that the test is about."""
+
+    def __init__(self, node):
+        self.node = node
+        self.a, self.b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+
+    def passes(self):
+        """As documents, compiled rule sets and the tables that the guard reads say; all must agree."""
+        done = self.node.picket("policy", "explain", self.a.id[:8], self.b.id[:8], "5432/tcp",
+                                check=False)
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        return done.returncode == 0
+
+
+def is_denied(node, pair):
+    """Also after whatever was just done has had its time to take effect: two passes of a control."""
+    for _ in range(2):
+        before = node.api("/v1/status")["policyRevision"]
+        (rule,) = OLDER["rules"]
+        node.policy("control.json", {**OLDER, "rules": [{**rule, "description": uuid.uuid4().hex}]})
+        wait_for(lambda b=before: node.api("/v1/status")["policyRevision"] > b, "a later change")
+    assert not pair.passes()
+
+
+def reload(node):
+    before = node.log().count("op=reload")
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: node.log().count("op=reload") > before, "the reload, or its refusal")
+
+
+# -- the configuration
+
+def test_a_reload_without_the_file_is_refused(node, consul):
+    consul.put("operator/deny", DENY)
+    config = with_consul(consul, baseline="deny")
+    node.start_picketd(config)
+    wait_for(lambda: in_force(node) == {"consul/operator/deny"}, "the key")
+    pair = Pair(node)
+    path = os.path.join(node.root, "etc/picket/picketd.json")
+    os.rename(path, path + ".rpmsave")
+    reload(node)
+    (reason,) = reasons(node, "config")
+    assert "picketd.json was there before and is gone" in reason["text"]
+    assert "-accept-missing-config" in reason["fix"]
+    assert node.api("/v1/status")["baseline"] == "deny"
+    assert "consul/operator/deny" in in_force(node) and stored(node, "operator/deny")
+    is_denied(node, pair)
+    # What an existing file says is the operator's word, looser or not.
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"root": node.root, "nomad": None, "consul": None}, file)
+    reload(node)
+    wait_for(lambda: node.api("/v1/status")["baseline"] == "tenant", "the new baseline")
+    wait_for(lambda: "consul/operator/deny" not in in_force(node), "the withdrawal")
+    assert not reasons(node, "config")
+
+
+def start_alone(node, *options):
+    """picketd without a configuration written for it; (status, what it said)."""
+    process = node.popen([binary("picketd"), "-root", node.root, *options], stdout=-1, stderr=-2,
+                         text=True)
+    said = process.communicate(timeout=30)[0]
+    return process.returncode, said
+
+
+def test_a_start_without_the_last_runs_file_is_refused(node):
+    node.start_picketd({"nomad": None, "consul": None, "baseline": "deny"})
+    node.kill_picketd()
+    path = os.path.join(node.root, "etc/picket/picketd.json")
+    os.rename(path, path + ".away")
+    code, said = start_alone(node)
+    assert code == 1 and path in said and "fix:" in said and "-accept-missing-config" in said
+    # Neither a -config that names a directory without any.
+    os.makedirs(os.path.join(node.root, "etc/picket/conf.d"))
+    code, said = start_alone(node, "-config", os.path.join(node.root, "etc/picket/conf.d"))
+    assert code == 1 and "-accept-missing-config" in said
+    node.picketd = node.popen([binary("picketd"), "-root", node.root, "-accept-missing-config"])
+    wait_for(node.picketd_answers, "picketd")
+    node.kill_picketd()
+    # Said once, it is known.
+    node.picketd = node.popen([binary("picketd"), "-root", node.root])
+    wait_for(node.picketd_answers, "picketd")
+
+
+def test_one_of_several_configuration_files_is_gone(node):
+    directory = os.path.join(node.root, "etc/picket/conf.d")
+    os.makedirs(directory)
+    for name, text in (("1.json", {"root": node.root, "nomad": None, "consul": None}),
+                       ("2.json", {"baseline": "deny"})):
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+            json.dump(text, file)
+    with open(node.log_path, "a", encoding="utf-8") as log:
+        node.picketd = node.popen([binary("picketd"), "-root", node.root, "-config", directory],
+                                  stdout=log, stderr=log)
+    wait_for(node.picketd_answers, "picketd")
+    os.unlink(os.path.join(directory, "2.json"))
+    reload(node)
+    assert "2.json was there before" in reasons(node, "config")[0]["text"]
+    assert node.api("/v1/status")["baseline"] == "deny"
+    with open(os.path.join(directory, "2.json"), "w", encoding="utf-8") as file:
+        file.write("{}")
+    reload(node)
+    wait_for(lambda: node.api("/v1/status")["baseline"] == "tenant", "the word of the empty file")
+
+
+def test_a_variable_that_is_gone_switches_nothing_off(node, consul):
+    consul.put("operator/deny", DENY)
+    env = {**os.environ, "CONSUL_HTTP_ADDR": consul.address}
+    node.start_picketd({"nomad": None}, env=env)
+    wait_for(lambda: in_force(node) == {"consul/operator/deny"}, "the key")
+    pair = Pair(node)
+    wait_for(lambda: stored(node, "operator/deny"), "the stored document")
+    node.kill_picketd()
+    node.start_picketd({"nomad": None})
+    assert held(node) == {"consul/operator/deny"}
+    (reason,) = reasons(node, "policy")
+    assert "its source is not configured" in reason["text"]
+    assert "CONSUL_HTTP_ADDR" in reason["fix"] and "picket policy release consul" in reason["fix"]
+    is_denied(node, pair)
+    # The variable again: nothing is held any more, and one act is one act.
+    node.kill_picketd()
+    node.start_picketd({"nomad": None}, env=env)
+    wait_for(lambda: source(node)["state"] == "ok", "Consul")
+    assert held(node) == set() and "consul/operator/deny" in in_force(node)
+    consul.remove("operator/deny")
+    wait_for(lambda: "consul/operator/deny" not in in_force(node), "the removal")
+
+
+@pytest.mark.parametrize("word", [{"consul": None}, {"policies": {"kv": False}}])
+def test_switched_off_is_a_word(node, consul, word):
+    for name in "abcde":
+        consul.put(f"operator/{name}", DENY)
+    env = {**os.environ, "CONSUL_HTTP_ADDR": consul.address}
+    node.start_picketd({"nomad": None}, env=env)
+    wait_for(lambda: len(in_force(node)) == 5, "the keys")
+    node.write_config({"nomad": None, **word})
+    reload(node)
+    wait_for(lambda: in_force(node) == set(), "the withdrawal")
+    assert not reasons(node, "policy")
+    assert all(e["why"] for e in journal(node) if e["event"] == "went")
+
+
+# -- Consul
+
+def source(node):
+    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == "consul")
+
+
+def is_waiting(consul):
+    """picketd has heard all that there is, and waits for more."""
+    wait_for(lambda: all(consul.count(f"{below}?recurse=true&index={index}&")
+                         for below, index in consul.indexes_below().items()), "picketd's next questions")
+
+
+def started(node, consul, names, config=None):
+    for name in names:
+        consul.put(f"operator/{name}", DENY)
+    node.start_picketd(config or with_consul(consul))
+    wait_for(lambda: in_force(node) == {f"consul/operator/{n}" for n in names}, "the keys")
+    is_waiting(consul)
+    return Pair(node)
+
+
+@pytest.mark.parametrize("names", ["a", "ab", "abcde"])
+def test_a_consul_that_lost_its_data(node, consul, names):
+    """Wiped, or another cluster's: its index starts anew. Also where there was one document alone."""
+    pair = started(node, consul, names)
+    consul.restore()
+    wait_for(lambda: len(held(node)) == len(names), "the hold", 60)
+    assert node.api("/v1/status")["state"] == "degraded"
+    assert "older" in reasons(node, "policy")[0]["text"]
+    assert "picket policy release consul" in reasons(node, "policy")[0]["fix"]
+    assert all(stored(node, f"operator/{n}") for n in names)
+    is_denied(node, pair)
+    # Nor does a restart forget it, whatever was written to Consul meanwhile.
+    node.kill_picketd()
+    with consul.changed:
+        consul.index = 100000
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: source(node)["state"] == "ok", "Consul's answer", 60)
+    assert len(held(node)) == len(names)
+    is_denied(node, pair)
+    done = node.picket("policy", "release", "consul")
+    assert all(f"consul/operator/{n}: released" in done.stdout for n in names)
+    wait_for(pair.passes, "what the operator said")
+    assert not reasons(node, "policy") and not any(stored(node, f"operator/{n}") for n in names)
+    assert node.picket("policy", "release", "consul", check=False).returncode == 1
+
+
+def test_what_is_back_is_no_longer_held(node, consul):
+    started(node, consul, "abc")
+    before = consul.snapshot()
+    consul.restore()
+    wait_for(lambda: len(held(node)) == 3, "the hold", 60)
+    consul.restore(before)
+    wait_for(lambda: held(node) == set() and not reasons(node, "policy"), "the data", 60)
+    consul.put("operator/d", DENY)
+    wait_for(lambda: "consul/operator/d" in in_force(node), "the next word")
+
+
+def test_a_restored_snapshot_brings_no_older_text_back(node, consul):
+    """Nothing is lacking: the one document says what it said an hour ago, which was less."""
+    consul.put("operator/a", OLDER)
+    before = consul.snapshot()
+    consul.put("operator/a", DENY)
+    pair = started(node, consul, "a")
+    asked = consul.count(".history")
+    consul.restore(before)
+    wait_for(lambda: consul.count(".history") > asked, "the doubt", 60)
+    wait_for(lambda: reasons(node, "policy"), "the reason", 60)
+    assert "nothing of it is taken" in reasons(node, "policy")[0]["text"]
+    is_denied(node, pair)
+    consul.put("operator/b", OLDER)     # a write moves the index ahead: the rest stays as old as it was
+    is_denied(node, pair)
+    assert "consul/operator/b" not in in_force(node)
+    done = node.picket("policy", "release", "consul")
+    assert "is believed as it is now" in done.stderr
+    wait_for(pair.passes, "what the operator said")
+    assert "consul/operator/b" in in_force(node) and not reasons(node, "policy")
+
+
+def test_a_prefix_that_was_too_short(node, consul):
+    """kv delete -recurse: a newer index, and everything gone."""
+    pair = started(node, consul, "ab")
+    consul.remove_all()
+    wait_for(lambda: len(held(node)) == 2, "the hold", 60)
+    assert "lost all its documents at once" in reasons(node, "policy")[0]["text"]
+    is_denied(node, pair)
+    consul.put("operator/a", DENY)
+    wait_for(lambda: held(node) == {"consul/operator/b"}, "the one that is back")
+    node.picket("policy", "release", "consul/operator/b")
+    assert "consul/operator/b" not in in_force(node) and "consul/operator/a" in in_force(node)
+
+
+def test_a_prefix_that_was_too_short_for_many_tenants(node, consul):
+    """One document each: nobody's source lost more than one, the store lost them all."""
+    tenants = ["acme", "bank", "shop"]
+    consul.put("operator/o", OLDER)
+    for tenant in tenants:
+        consul.put(f"tenants/{tenant}/t", {"endpointSelector": {}, "ingress": [{}]})
+    node.start_picketd(with_consul(consul))
+    for tenant in tenants:
+        node.add(tenant, "job", "g")
+    wait_for(lambda: len(in_force(node)) == 4, "the keys")
+    is_waiting(consul)
+    consul.remove_all()
+    wait_for(lambda: len(held(node)) == 4, "the hold", 60)
+    consul.put("operator/.generation", "1")
+    wait_for(lambda: in_force(node) == set(), "the meant state", 60)
+    assert not reasons(node, "policy")
+
+
+def test_two_tenants_acts_are_two_acts(node, consul):
+    consul.put("operator/o", OLDER)
+    for tenant in ("acme", "bank"):
+        for name in "ab":
+            consul.put(f"tenants/{tenant}/{name}", {"endpointSelector": {}, "ingress": [{}]})
+    node.start_picketd(with_consul(consul))
+    for tenant in ("acme", "bank"):
+        node.add(tenant, "job", "g")
+    wait_for(lambda: len(in_force(node)) == 5, "the keys")
+    is_waiting(consul)
+    consul.remove("tenants/acme/a")
+    consul.remove("tenants/bank/a")
+    wait_for(lambda: len(in_force(node)) == 3, "both removals")
+    assert held(node) == set()
+
+
+def test_more_than_half_of_many(node, consul):
+    started(node, consul, "abcde")
+    with consul.changed:
+        for name in "abc":
+            del consul.keys[f"picket/v1/default/policies/operator/{name}"]
+            consul.touch(f"operator/{name}")
+    wait_for(lambda: held(node) == {f"consul/operator/{n}" for n in "abc"}, "the hold", 60)
+    consul.remove("operator/d")         # one act is one act, also now
+    wait_for(lambda: "consul/operator/d" not in in_force(node), "the removal", 60)
+    assert len(held(node)) == 3
+
+
+def test_a_raised_generation_means_it(node, consul):
+    """One key tells all nodes what `policy release` tells one."""
+    pair = started(node, consul, "abc")
+    consul.put("operator/.generation", "7")
+    is_waiting(consul)
+    consul.restore()
+    wait_for(lambda: len(held(node)) == 3, "the hold", 60)
+    consul.put("operator/.generation", "6")
+    is_denied(node, pair)
+    consul.put("operator/.generation", "8")
+    wait_for(lambda: in_force(node) == {"file/control"}, "the meant state", 60)
+    assert not reasons(node, "policy")
+    wait_for(pair.passes, "the meant state")
+
+
+def test_one_document_after_the_other(node, consul):
+    """Each removed by one act is out at once, the last one too."""
+    started(node, consul, "abcd")
+    for left, name in (("bcd", "a"), ("cd", "b"), ("d", "c"), ("", "d")):
+        consul.remove(f"operator/{name}")
+        wait_for(lambda n=left: in_force(node) == {f"consul/operator/{x}" for x in n}, name)
+    assert held(node) == set()
+
+
+# -- the directory
+
+def directory(node):
+    return os.path.join(node.root, "etc/picket/policies.d")
+
+
+@pytest.mark.parametrize("names", ["a", "abcde"])
+def test_an_empty_directory_at_start(node, names):
+    """A mount that isn't there yet."""
+    for name in names:
+        node.policy(f"{name}.json", DENY)
+    node.start_picketd()
+    pair = Pair(node)
+    assert len(in_force(node)) == len(names)
+    node.kill_picketd()
+    os.rename(directory(node), directory(node) + ".mounted")
+    os.makedirs(directory(node))
+    node.start_picketd()
+    wait_for(lambda: len(held(node)) == len(names), "the hold")
+    assert "picket policy release file" in reasons(node, "policy")[0]["fix"]
+    assert not pair.passes()
+    os.rmdir(directory(node))
+    os.rename(directory(node) + ".mounted", directory(node))
+    wait_for(lambda: held(node) == set(), "the mount", 30)
+    assert len(in_force(node)) == len(names) and not pair.passes()
+
+
+def test_a_directory_that_is_emptied_step_by_step(node):
+    """rsync --delete: many acts of a process, one act of a person."""
+    names = [f"{i}.json" for i in range(60)]
+    for name in names:
+        node.policy(name, DENY)
+    node.start_picketd()
+    pair = Pair(node)
+    for name in names:
+        os.unlink(os.path.join(directory(node), name))
+    wait_for(lambda: len(held(node)) > 30, "the hold")
+    assert len(in_force(node)) > 30
+    is_denied(node, pair)
+    node.picket("policy", "release", "file")
+    wait_for(pair.passes, "what the operator said")
+
+
+def test_policy_delete_is_a_word(node):
+    for name in "abc":
+        node.policy(f"{name}.json", DENY)
+    node.start_picketd()
+    pair = Pair(node)
+    for name in "abc":
+        node.picket("policy", "delete", name)
+    wait_for(lambda: in_force(node) == set(), "all three")
+    wait_for(pair.passes, "all three")
+    assert held(node) == set()
+
+
+def test_policy_delete_without_picketd_is_a_word_too(node):
+    node.policy("a.json", DENY)
+    node.start_picketd()
+    wait_for(lambda: stored(node, "file/a"), "the stored document")
+    node.kill_picketd()
+    node.picket("policy", "delete", "a")
+    assert not stored(node, "file/a")
+    node.start_picketd()
+    assert policies(node) == {}
+
+
+def test_a_file_deleted_by_hand_without_picketd(node):
+    """Nobody saw it go; of one of several that is believed, of the only one it isn't."""
+    node.policy("a.json", DENY)
+    node.policy("b.json", DENY)
+    node.start_picketd()
+    wait_for(lambda: stored(node, "file/b"), "the stored documents")
+    node.kill_picketd()
+    node.policy("a.json", None)
+    node.start_picketd()
+    assert in_force(node) == {"file/b"} and held(node) == set()
+
+
+def test_documents_that_move_are_not_gone(node):
+    for name in "abcd":
+        node.policy(f"{name}.json", {**DENY, "name": f"doc-{name}"})
+    node.start_picketd()
+    for name in "abcd":
+        os.rename(os.path.join(directory(node), f"{name}.json"),
+                  os.path.join(directory(node), f"moved-{name}.json"))
+    wait_for(lambda: all("moved" in p["path"] for p in policies(node).values()), "the new places")
+    assert in_force(node) == {f"file/doc-{n}" for n in "abcd"} and held(node) == set()
+
+
+# -- what is said
+
+def test_each_change_is_a_line(node, consul):
+    node.policy("a.json", OLDER)
+    node.start_picketd(with_consul(consul))
+    sha = policies(node)["file/a"]["sha"]
+    node.policy("a.json", DENY)
+    wait_for(lambda: policies(node)["file/a"]["sha"] != sha, "the change")
+    consul.put("operator/k", DENY)
+    wait_for(lambda: "consul/operator/k" in in_force(node), "the key")
+    node.policy("a.json", None)
+    wait_for(lambda: "file/a" not in in_force(node), "the removal")
+    lines = [(e["event"], e["source"], e["name"]) for e in journal(node)]
+    assert lines == [("came", "file", "a"), ("changed", "file", "a"), ("came", "consul/operator", "k"),
+                     ("went", "file", "a")]
+    came, changed, key, went = journal(node)
+    assert came["sha"] == sha == changed["before"] and changed["sha"] == went["before"] != sha
+    assert key["index"] == consul.index and went["why"] == "its file is gone"
+    for event, name in (("came", "a"), ("changed", "a"), ("came", "k"), ("went", "a")):
+        assert f'op=document event={event} source=' in node.log() and f'name="{name}"' in node.log()
+    # A restart brings nothing new, and loses nothing.
+    node.kill_picketd()
+    shutil.copy(os.path.join(node.root, "var/log/picket/policy.jsonl"), os.path.join(node.root, "before"))
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: source(node)["state"] == "ok", "Consul")
+    assert len(journal(node)) == 4
+
+
+def test_a_name_writes_no_line_of_its_own(node):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(node.root, "var/log/picket/policy.jsonl"))
+    node.policy("a.json", {**DENY, "name": 'x" event=went name="y'})
+    node.start_picketd()
+    assert [e["name"] for e in journal(node)] == ['x" event=went name="y']
