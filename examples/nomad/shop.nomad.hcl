@@ -1,5 +1,6 @@
 # A tenant's job: two microVMs, api and db, each on the tap0 that Picket made in its allocation's
-# network namespace. The author writes `mode = "cni/picket"` and nothing else about the network.
+# network namespace. The author writes `mode = "cni/picket"`, and a `port` for what the node is to
+# publish.
 #
 #   nomad job run -var namespace=acme -var kernel=… -var initramfs=… -var run=… shop.nomad.hcl
 #
@@ -46,6 +47,9 @@ job "shop" {
         args = {
           "picket.mac" = "02:70:00:00:0a:01"
         }
+      }
+      port "web" { # the node's, of Nomad's own choice; it leads to the guest's 8080
+        to = 8080
       }
     }
     restart {

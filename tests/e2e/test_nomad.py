@@ -34,6 +34,10 @@ def test_tenants_are_fenced(story):
     story.tenants_are_fenced()
 
 
+def test_the_world_is_reached_and_reaches_published_ports(story):
+    story.world_and_back()
+
+
 def test_policy_from_consul_opens_and_closes(story):
     story.policy_in_consul()
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from .shell import SLOWER, Failed, binary, wait_for
+from .shell import SLOWER, TREE, Failed, binary, wait_for
 
 
 class _Unix(http.client.HTTPConnection):
@@ -37,10 +37,11 @@ class DaemonMixin:
             return ""
 
     def write_config(self, config=None):
-        """picketd.json, and the conflist that it reads beside it."""
+        """picketd.json, and the conflist that it reads beside it: the example's, with our options."""
         directory = os.path.join(self.root, "opt/cni/config")
         os.makedirs(directory, exist_ok=True)
-        plugin = {"capabilities": {"portMappings": True}, **self.plugin_conf()}
+        with open(os.path.join(TREE, "examples/picket.conflist"), encoding="utf-8") as file:
+            plugin = {**json.load(file)["plugins"][0], **self.plugin_conf()}
         conflist = {"cniVersion": plugin.pop("cniVersion"), "name": plugin.pop("name"),
                     "plugins": [plugin]}
         conflist_path = os.path.join(directory, f"{self.options.network}.conflist")
