@@ -32,6 +32,9 @@ int pk_error(struct __sk_buff *skb);
 int pk_error_to(struct __sk_buff *skb);
 int pk_error_up(struct __sk_buff *skb);
 int pk_tell_sender(struct __sk_buff *skb);
+int pk_fragment(struct __sk_buff *skb);
+int pk_fragment_to(struct __sk_buff *skb);
+int pk_fragment_up(struct __sk_buff *skb);
 
 /* Filled by libbpf at load. */
 struct {
@@ -49,6 +52,9 @@ struct {
 		[PK_TAIL_ERROR_TO] = (void *)&pk_error_to,
 		[PK_TAIL_ERROR_UP] = (void *)&pk_error_up,
 		[PK_TAIL_TELL] = (void *)&pk_tell_sender,
+		[PK_TAIL_FRAGMENT] = (void *)&pk_fragment,
+		[PK_TAIL_FRAGMENT_TO] = (void *)&pk_fragment_to,
+		[PK_TAIL_FRAGMENT_UP] = (void *)&pk_fragment_up,
 	},
 };
 
@@ -60,6 +66,8 @@ static __always_inline int slow_finish(struct __sk_buff *skb, struct pk_scratch 
 		bpf_tail_call(skb, &programs, s->pkt.tail);
 		reason = PK_REASON_TAIL_CALL_MISSING;
 	}
+	if (unlikely(!reason && s->pkt.flags & PK_PKT_FIRST))
+		fragment_keep(s);
 	return pk_finish(skb, &s->pkt, reason);
 }
 
@@ -76,6 +84,21 @@ PK_SLOW(pk_answer, guard_answer)
 PK_SLOW(pk_miss_up, guard_miss_up)
 PK_SLOW(pk_error, guard_error)
 PK_SLOW(pk_error_to, guard_error_to)
+PK_SLOW(pk_fragment, guard_fragment)
+PK_SLOW(pk_fragment_to, guard_fragment_to)
+
+/* A fragment that is nobody's of ours is the host's. */
+SEC("tc")
+int pk_fragment_up(struct __sk_buff *skb)
+{
+	struct pk_scratch *s = scratch_get();
+	int reason;
+
+	if (!s)
+		return TC_ACT_SHOT;
+	reason = guard_fragment_up(skb, s);
+	return reason == UPLINK_NOT_OURS ? TC_ACT_UNSPEC : slow_finish(skb, s, reason);
+}
 
 SEC("tc")
 int pk_tell_sender(struct __sk_buff *skb)

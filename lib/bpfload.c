@@ -181,6 +181,8 @@ static uint32_t size_of(enum pk_map map, const struct pk_node *node)
 		return 4 * node->capacity;
 	case PK_MAP_VERDICTS:
 		return larger(c * PK_VERDICTS_PER_SLOT, 65536);
+	case PK_MAP_FRAGMENTS:
+		return PK_FRAGMENTS_UPLINK + (node->capacity + 1) * PK_FRAGMENTS;
 	case PK_MAP_PLACES:
 		return larger((c + 1) * node->flow_budget, 1);
 	case PK_MAP_FLOWS:

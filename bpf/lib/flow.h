@@ -29,7 +29,14 @@ static __always_inline bool flow_is_opening(const struct pk_pkt *pkt)
 /* May it be a connection's first packet? */
 static __always_inline bool flow_may_begin(const struct pk_pkt *pkt)
 {
-	return !(pkt->flags & PK_PKT_ECHO_REPLY) && (pkt->proto != IPPROTO_TCP || flow_is_syn(pkt));
+	return !(pkt->flags & (PK_PKT_ECHO_REPLY | PK_PKT_LATER)) &&
+	       (pkt->proto != IPPROTO_TCP || flow_is_syn(pkt));
+}
+
+/* Why what can begin no flow is denied without one. */
+static __always_inline int flow_missing(const struct pk_pkt *pkt)
+{
+	return pkt->flags & PK_PKT_LATER ? PK_REASON_FRAGMENT : PK_REASON_NO_FLOW;
 }
 
 static __always_inline void flow_key(struct pk_flow_key *key, const struct pk_pkt *pkt, bool reply)

@@ -3,6 +3,7 @@
 /* The decisions of the three hooks, in the order of docs/datapath.md. */
 #include "lib/arp.h"
 #include "lib/dhcp.h"
+#include "lib/fragment.h"
 #include "lib/icmp_error.h"
 #include "lib/miss.h"
 #include "lib/nd.h"
@@ -95,7 +96,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 
 	/* Without a flow, what can begin none is nobody's. */
 	if (!flow && !flow_may_begin(pkt))
-		return PK_REASON_NO_FLOW;
+		return flow_missing(pkt);
 	if (flow && unlikely(flow_is_others(flow, pkt)))
 		return PK_REASON_NO_FLOW;
 	pkt->tail = miss;
@@ -147,10 +148,20 @@ static __always_inline int guard_refused(struct pk_pkt *pkt)
 		return pkt->dport == bpf_htons(547) ? PK_REASON_NOT_BUILT : PK_REASON_SPOOFED_DHCP;
 	if (unlikely(pkt->flags & PK_PKT_GROUP))
 		return PK_REASON_MULTICAST;
-	if (unlikely(peer_never(pkt))) {
+	if (unlikely(peer_never(pkt)) && !spoof_is_rest_of_ping(pkt)) {
 		pkt->verdict.live.rule = PK_RULE_PROTECTED;
 		return PK_REASON_POLICY_DENIED;
 	}
+	return PK_REASON_OK;
+}
+
+/* Of what is answered only a ping of the gateway may come in fragments (RFC 6980). */
+static __always_inline int guard_answers_first(struct pk_pkt *pkt)
+{
+	pkt->tail = PK_TAIL_NONE;
+	if (!(pkt->flags & PK_PKT_ECHO_REQUEST))
+		return PK_REASON_FRAGMENT;
+	pkt->tail = PK_TAIL_FRAGMENT;
 	return PK_REASON_OK;
 }
 
@@ -176,15 +187,15 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return reason;
 	if (unlikely(guard_answers(pkt, ep))) {
 		pkt->tail = PK_TAIL_ANSWER;
-		return PK_REASON_OK;
+		return pkt->flags & PK_PKT_FIRST ? guard_answers_first(pkt) : PK_REASON_OK;
 	}
 	reason = guard_refused(pkt);
 	if (reason)
 		return reason;
 	if (!bucket_traffic(pkt->slot, ep, PK_EGRESS, skb->len, sanity_packets(skb, pkt)))
 		return PK_REASON_RATE_LIMIT;
-	if (unlikely(pkt->flags & PK_PKT_ICMP_ERROR)) {
-		pkt->tail = PK_TAIL_ERROR;
+	if (unlikely(pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_FRAGMENT))) {
+		pkt->tail = pkt->flags & PK_PKT_FRAGMENT ? PK_TAIL_FRAGMENT : PK_TAIL_ERROR;
 		return PK_REASON_OK;
 	}
 	reason = guard_flow(skb, pkt, PK_TAIL_MISS);
@@ -259,8 +270,8 @@ static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 	if (!bucket_traffic(pkt->slot, ep, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
 		return PK_REASON_RATE_LIMIT;
 	pkt->party = skb->ingress_ifindex ? PK_PARTY_WORLD : PK_PARTY_HOST;
-	if (pkt->flags & PK_PKT_ICMP_ERROR) {
-		pkt->tail = PK_TAIL_ERROR_TO;
+	if (pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_FRAGMENT)) {
+		pkt->tail = pkt->flags & PK_PKT_FRAGMENT ? PK_TAIL_FRAGMENT_TO : PK_TAIL_ERROR_TO;
 		return PK_REASON_OK;
 	}
 	return guard_flow(skb, pkt, PK_TAIL_MISS_TO);
@@ -338,10 +349,51 @@ static __always_inline int guard_error_to(struct __sk_buff *skb, struct pk_scrat
 	return reason ? reason : guard_to_deliver(skb, &s->pkt);
 }
 
-/* Is the sender of what was denied told, by an ICMP error? Errors and strangers aren't. */
+/* A fragment from an endpoint. */
+static __always_inline int guard_fragment(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+	int reason;
+
+	s->pkt.tail = PK_TAIL_NONE;
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	reason = fragment_begin(skb, s, slot);
+	if (reason)
+		return reason;
+	if (ping_is_gateway(&s->pkt, ep)) {
+		s->pkt.tail = PK_TAIL_ANSWER;
+		return PK_REASON_OK;
+	}
+	reason = guard_flow(skb, &s->pkt, PK_TAIL_MISS);
+	if (reason || s->pkt.tail)
+		return reason;
+	return guard_deliver(skb, &s->pkt);
+}
+
+/* A fragment of the node's stack to an endpoint. */
+static __always_inline int guard_fragment_to(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	int reason;
+
+	s->pkt.tail = PK_TAIL_NONE;
+	reason = fragment_begin(skb, s, s->pkt.slot);
+	if (!reason)
+		reason = guard_flow(skb, &s->pkt, PK_TAIL_MISS_TO);
+	if (reason || s->pkt.tail)
+		return reason;
+	return guard_to_deliver(skb, &s->pkt);
+}
+
+/*
+ * Is the sender of what was denied told, by an ICMP error? Errors and strangers aren't, and nobody
+ * is of a fragment behind the first (RFC 1812 4.3.2.7).
+ */
 static __always_inline bool guard_tells(const struct pk_pkt *pkt)
 {
-	return unlikely(pkt->denied) && pkt->dir == PK_EGRESS && !(pkt->flags & PK_PKT_ICMP_ERROR);
+	return unlikely(pkt->denied) && pkt->dir == PK_EGRESS &&
+	       !(pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_LATER));
 }
 
 static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)

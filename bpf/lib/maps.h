@@ -4,7 +4,7 @@
  * Every pinned map, by its table's name, beside maps_policy.h. For the loader:
  * - Set before load (bpf_map__set_max_entries), for capacity C, budget F, rule sets R:
  *   endpoints, words, buckets C + 1; counters (C + 1) x 2 x 64; rule_sets R;
- *   places (C + 1) x F; flows 2 x C x F, a primary and an alias for each place; the rest as sized
+ *   fragments PK_FRAGMENTS_UPLINK + (C + 1) x PK_FRAGMENTS; places (C + 1) x F; flows 2 x C x F, a primary and an alias for each place; the rest as sized
  *   below or larger.
  * - rodata: pk_hz (jiffies a second), pk_kfunc (the kernel has bpf_cast_to_kern_ctx).
  * - `programs` is filled by libbpf at load (its slow path's targets are named here). It is one a
@@ -121,20 +121,11 @@ struct {
 	__type(value, struct pk_flow_key);
 } places SEC(".maps");
 
-struct pk_fragment_key {
-	union pk_addr src, dst;
-	__u32 id;
-	__u32 slot;
-	__u32 proto;
-	__u32 pad;
-};
-
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 8192);
-	__type(key, struct pk_fragment_key);
-	__type(value, struct pk_flow_key);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PK_FRAGMENTS_UPLINK + (PK_CAPACITY_DEFAULT + 1) * PK_FRAGMENTS);
+	__type(key, __u32);
+	__type(value, struct pk_fragment_place);
 } fragments SEC(".maps");
 
 struct {
@@ -168,7 +159,10 @@ enum pk_tail {
 	PK_TAIL_ERROR_TO = 6,
 	PK_TAIL_ERROR_UP = 7,
 	PK_TAIL_TELL = 8,
-	PK_TAIL_COUNT = 9,
+	PK_TAIL_FRAGMENT = 9,
+	PK_TAIL_FRAGMENT_TO = 10,
+	PK_TAIL_FRAGMENT_UP = 11,
+	PK_TAIL_COUNT = 12,
 };
 
 static __always_inline const struct pk_node *node_get(void)

@@ -405,7 +405,7 @@ static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *
 	flow_key(&s->key, &s->pkt, false);
 	miss_ends(s);
 	if (!flow_may_begin(&s->pkt))
-		return PK_REASON_NO_FLOW;
+		return flow_missing(&s->pkt);
 	reason = miss_judge(s);
 	if (!reason)
 		reason = miss_built(&s->pkt);

@@ -19,6 +19,10 @@
 #define PK_EXT_MAX	3      /* hop-by-hop, destination options, atomic fragment */
 #define PK_EXT_BYTES	256    /* of them all */
 #define PK_IP_FRAGMENT	0x3fff /* offset or more fragments */
+#define PK_IP_MORE	0x2000
+#define PK_IP_OFFSET	0x1fff /* in units of 8 bytes */
+#define PK_IP6_MORE	0x0001
+#define PK_IP6_OFFSET	0xfff8 /* in bytes */
 #define PK_PARSE_LINEAR (14 + 40 + PK_EXT_BYTES + 60)
 #define PK_TH_FIN	0x01
 #define PK_TH_SYN	0x02
@@ -97,13 +101,19 @@ static __always_inline int parse_arp(const struct pk_cursor *c, struct pk_pkt *p
 	return PK_REASON_OK;
 }
 
+/* A first fragment has the whole L4 header, or nobody could judge what follows. */
+static __always_inline int parse_short(const struct pk_pkt *pkt)
+{
+	return pkt->flags & PK_PKT_FIRST ? PK_REASON_FRAGMENT : PK_REASON_TRUNCATED;
+}
+
 static __always_inline int parse_tcp(const struct pk_cursor *c, struct pk_pkt *pkt, __u32 l4_len)
 {
 	const struct tcphdr *tcp = pk_take(c, pkt->l4_off, sizeof(*tcp));
 	__u32 doff;
 
 	if (!tcp || l4_len < sizeof(*tcp))
-		return PK_REASON_TRUNCATED;
+		return parse_short(pkt);
 	doff = tcp->doff * 4;
 	if (doff < sizeof(*tcp) || doff > l4_len || !tcp->source || !tcp->dest)
 		return PK_REASON_MALFORMED;
@@ -121,9 +131,11 @@ static __always_inline int parse_udp(const struct pk_cursor *c, struct pk_pkt *p
 	__u32 len;
 
 	if (!udp || l4_len < sizeof(*udp))
-		return PK_REASON_TRUNCATED;
+		return parse_short(pkt);
 	len = bpf_ntohs(udp->len);
-	if (len < sizeof(*udp) || len > l4_len || !udp->source || !udp->dest)
+	if (len < sizeof(*udp) || !udp->source || !udp->dest)
+		return PK_REASON_MALFORMED;
+	if (len > l4_len && !(pkt->flags & PK_PKT_FIRST))
 		return PK_REASON_MALFORMED;
 	pkt->sport = udp->source;
 	pkt->dport = pkt->judged_port = udp->dest;
@@ -138,7 +150,7 @@ static __always_inline int parse_sctp(const struct pk_cursor *c, struct pk_pkt *
 	const __be16 *port = pk_take(c, pkt->l4_off, 12);
 
 	if (!port || l4_len < 12)
-		return PK_REASON_TRUNCATED;
+		return parse_short(pkt);
 	if (!port[0] || !port[1])
 		return PK_REASON_MALFORMED;
 	pkt->sport = port[0];
@@ -186,7 +198,7 @@ static __always_inline int parse_icmp(const struct pk_cursor *c, struct pk_pkt *
 	const struct pk_icmp *icmp = pk_take(c, pkt->l4_off, sizeof(*icmp));
 
 	if (!icmp || l4_len < sizeof(*icmp))
-		return PK_REASON_TRUNCATED;
+		return parse_short(pkt);
 	pkt->icmp_type = icmp->type;
 	pkt->icmp_code = icmp->code;
 	pkt->judged_port = bpf_htons(PK_PORT_ICMP(icmp->type, icmp->code));
@@ -222,6 +234,21 @@ static __always_inline int parse_l4(const struct pk_cursor *c, struct pk_pkt *pk
 		pkt->payload = l4_len;
 		return PK_REASON_OK;
 	}
+}
+
+/*
+ * A fragment of a datagram that is cut at `offset`: all but the last are cut at multiples of 8
+ * bytes, and none ends beyond the longest datagram.
+ */
+static __always_inline int parse_fragment(struct pk_pkt *pkt, __u32 offset, bool more)
+{
+	__u32 len = pkt->l3_len - (pkt->l4_off - ETH_HLEN);
+
+	if (!len || (more && len & 7) || offset + pkt->l3_len > 0xffff || !pkt->proto)
+		return PK_REASON_FRAGMENT;
+	pkt->flags |= offset ? PK_PKT_LATER : PK_PKT_FIRST;
+	pkt->payload = len;
+	return PK_REASON_OK;
 }
 
 /* Only padding: an option may route, record or stamp. */
@@ -266,11 +293,15 @@ static __always_inline int parse_ipv4(const struct pk_cursor *c, struct pk_pkt *
 		if (reason)
 			return reason;
 	}
-	if (ip->frag_off & bpf_htons(PK_IP_FRAGMENT))
-		return PK_REASON_FRAGMENT;
 	/* 224/4, and all of 240/4 with the broadcast address. */
 	if ((bpf_ntohl(ip->daddr) & 0xe0000000) == 0xe0000000)
 		pkt->flags |= PK_PKT_GROUP;
+	if (ip->frag_off & bpf_htons(PK_IP_FRAGMENT)) {
+		reason = parse_fragment(pkt, (bpf_ntohs(ip->frag_off) & PK_IP_OFFSET) * 8,
+					ip->frag_off & bpf_htons(PK_IP_MORE));
+		if (reason || pkt->flags & PK_PKT_LATER)
+			return reason;
+	}
 	return parse_l4(c, pkt);
 }
 
@@ -288,7 +319,27 @@ static __always_inline bool parse_ext_refused(__u8 next)
 	       next == 139 || next == 140 || next >= 253;
 }
 
-/* Hop-by-hop first, destination options and an atomic fragment, each once; then the protocol. */
+/* A fragment behind the first: all of it is parsed. */
+#define PARSE_NO_L4 (-1)
+
+/* h, at off, is the header of a fragment that isn't atomic; the protocol's own header is next. */
+static __always_inline int parse_ipv6_fragment(struct pk_pkt *pkt, const __u8 *h, __u32 off)
+{
+	__u16 cut = bpf_ntohs(((const __be16 *)h)[1]);
+	int reason;
+
+	pkt->proto = h[0];
+	pkt->l4_off = off + 8;
+	if (pkt->l4_off > ETH_HLEN + pkt->l3_len || parse_ext_refused(pkt->proto))
+		return PK_REASON_EXT_HEADER;
+	reason = parse_fragment(pkt, cut & PK_IP6_OFFSET, cut & PK_IP6_MORE);
+	return !reason && pkt->flags & PK_PKT_LATER ? PARSE_NO_L4 : reason;
+}
+
+/*
+ * Hop-by-hop first, destination options and a fragment's header, each once; then the protocol.
+ * Behind a fragment's header that isn't of an atomic one nothing else stands before the protocol.
+ */
 static __always_inline int parse_ipv6_ext(const struct pk_cursor *c, struct pk_pkt *pkt, __u8 next)
 {
 	__u32 off = ETH_HLEN + sizeof(struct ipv6hdr);
@@ -306,8 +357,8 @@ static __always_inline int parse_ipv6_ext(const struct pk_cursor *c, struct pk_p
 		if (!h)
 			return PK_REASON_TRUNCATED;
 		if (next == IPPROTO_FRAGMENT) {
-			if (((const __be16 *)h)[1] & bpf_htons(0xfff9))
-				return PK_REASON_FRAGMENT;
+			if (((const __be16 *)h)[1] & bpf_htons(PK_IP6_OFFSET | PK_IP6_MORE))
+				return parse_ipv6_fragment(pkt, h, off);
 			fragment = true;
 			off += 8;
 		} else {
@@ -344,7 +395,7 @@ static __always_inline int parse_ipv6(const struct pk_cursor *c, struct pk_pkt *
 		pkt->flags |= PK_PKT_GROUP;
 	reason = parse_ipv6_ext(c, pkt, ip->nexthdr);
 	if (reason)
-		return reason;
+		return reason == PARSE_NO_L4 ? PK_REASON_OK : reason;
 	return parse_l4(c, pkt);
 }
 

@@ -66,7 +66,7 @@ static __always_inline int pk_ping_answer(struct __sk_buff *skb, struct pk_scrat
 	if (!bucket_answer(s->pkt.slot))
 		return PK_REASON_RATE_LIMIT;
 	reason = ping_headers(skb, &s->pkt);
-	if (!reason)
+	if (!reason && !(s->pkt.flags & PK_PKT_LATER))
 		reason = ping_message(skb, &s->pkt);
 	if (!reason)
 		reason = deliver_macs(skb, s->pkt.smac);

@@ -24,6 +24,9 @@ enum pk_pkt_flag {
 	PK_PKT_GROUP = 1 << 8,	    /* destination MAC or address is broadcast or multicast */
 	PK_PKT_PARTIAL = 1 << 9,    /* checksum is finished later */
 	PK_PKT_WAY = 1 << 10,	    /* of a translated or routed flow: scratch has its way */
+	PK_PKT_FIRST = 1 << 11,	    /* a fragment: the first, which has the L4 header */
+	PK_PKT_LATER = 1 << 12,	    /* a fragment behind it: no L4 header */
+	PK_PKT_FRAGMENT = PK_PKT_FIRST | PK_PKT_LATER,
 };
 
 /* What finish.h does with a packet whose reason is ok. */

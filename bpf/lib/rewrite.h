@@ -147,6 +147,20 @@ static __always_inline int rewrite_port(struct __sk_buff *skb, struct pk_pkt *pk
 	return PK_REASON_OK;
 }
 
+/* The port and the L4 checksum; a fragment behind the first has neither. */
+static __always_inline int rewrite_above(struct __sk_buff *skb, struct pk_pkt *pkt,
+					 const struct pk_way *way, struct rewrite_gains *g)
+{
+	int reason;
+
+	if (pkt->flags & PK_PKT_LATER) {
+		g->whole = pkt->flags & PK_PKT_IPV4 ? 0 : g->addresses;
+		return PK_REASON_OK;
+	}
+	reason = rewrite_port(skb, pkt, way->rewrite & PK_REWRITE_SOURCE, way->port, &g->ports);
+	return reason ? reason : rewrite_l4(skb, pkt, g);
+}
+
 /* The packet as its way says. Translated are TCP, UDP and echoes only. */
 static __always_inline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt,
 				      const struct pk_way *way)
@@ -158,9 +172,7 @@ static __always_inline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt,
 	if (!reason && way->rewrite & PK_REWRITE_HAIRPIN)
 		reason = rewrite_address(skb, pkt, !source, &way->hairpin, &g.addresses);
 	if (!reason)
-		reason = rewrite_port(skb, pkt, source, way->port, &g.ports);
-	if (!reason)
-		reason = rewrite_l4(skb, pkt, &g);
+		reason = rewrite_above(skb, pkt, way, &g);
 	/* Only an uplink's driver sums up whole packets. */
 	if (!reason && pkt->dir == PK_INGRESS && g.whole)
 		bpf_csum_update(skb, rewrite_fold(g.whole));

@@ -49,6 +49,8 @@ struct pk_scratch {
 	bool made; /* the flow of s->key is this packet's making */
 	struct pk_flow_key key, old, alias;
 	struct pk_flow flow;
+	struct pk_fragment fragment; /* of a first fragment: kept once it has passed */
+	__u32 fragment_owner;
 	struct pk_query query;
 	struct bpf_fib_lookup fib;
 	__u8 buf[PK_SCRATCH_BYTES]; /* an answer's frame */

@@ -60,6 +60,13 @@ static __always_inline int spoof_ipv4(const struct pk_pkt *pkt, const struct pk_
 	return PK_REASON_SPOOFED_IPV4;
 }
 
+/* It may be the rest of a long ping of the gateway: what its first fragment says decides. */
+static __always_inline bool spoof_is_rest_of_ping(const struct pk_pkt *pkt)
+{
+	return pkt->flags & PK_PKT_LATER && pkt->flags & PK_PKT_IPV6 &&
+	       spoof_is_gateway6(&pkt->dst);
+}
+
 static __always_inline int spoof_ipv6(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
 {
 	if (pk_addr_same(&pkt->src, &ep->ipv6) && !pk_addr_zero(&pkt->src))
@@ -69,8 +76,8 @@ static __always_inline int spoof_ipv6(const struct pk_pkt *pkt, const struct pk_
 	if (spoof_is_dhcp6(pkt) && spoof_link_local(&pkt->src))
 		return PK_REASON_OK;
 	/* A guest that pings its gateway does so from its link-local address. */
-	if (pkt->flags & PK_PKT_ECHO_REQUEST && spoof_is_gateway6(&pkt->dst) &&
-	    spoof_link_local(&pkt->src))
+	if (spoof_link_local(&pkt->src) && spoof_is_gateway6(&pkt->dst) &&
+	    pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_LATER))
 		return PK_REASON_OK;
 	return PK_REASON_SPOOFED_IPV6;
 }

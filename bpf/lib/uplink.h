@@ -14,6 +14,7 @@ struct uplink_glance {
 	union pk_addr dst;
 	__be16 dport; /* 0: the protocol has none */
 	__u8 proto;
+	bool fragment; /* whose it is says the record of its first one, if any */
 };
 
 static __always_inline bool uplink_glance_ports(const struct pk_cursor *c, __u32 off,
@@ -21,12 +22,25 @@ static __always_inline bool uplink_glance_ports(const struct pk_cursor *c, __u32
 {
 	const __be16 *ports;
 
-	if (g->proto != IPPROTO_TCP && g->proto != IPPROTO_UDP)
+	if (g->fragment || (g->proto != IPPROTO_TCP && g->proto != IPPROTO_UDP))
 		return true;
 	ports = pk_take(c, off, 4);
 	if (ports)
 		g->dport = ports[1];
 	return ports;
+}
+
+/* The header of an IPv6 fragment, which stands where a protocol's own would. */
+static __always_inline bool uplink_glance_fragment(const struct pk_cursor *c, __u32 off,
+						   struct uplink_glance *g)
+{
+	const __u8 *h = pk_take(c, off, 8);
+
+	if (!h)
+		return false;
+	g->proto = h[0];
+	g->fragment = ((const __be16 *)h)[1] & bpf_htons(PK_IP6_OFFSET | PK_IP6_MORE);
+	return uplink_glance_ports(c, off + 8, g);
 }
 
 /* False: nothing that is ours looks like it. Options make it a case for the parser. */
@@ -40,8 +54,9 @@ static __always_inline bool uplink_glance(const struct pk_cursor *c, struct upli
 		return false;
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		ip = pk_take(c, ETH_HLEN, sizeof(*ip));
-		if (!ip || ip->ihl != 5 || ip->frag_off & bpf_htons(PK_IP_FRAGMENT))
+		if (!ip || ip->ihl != 5)
 			return false;
+		g->fragment = ip->frag_off & bpf_htons(PK_IP_FRAGMENT);
 		parse_mapped(&g->dst, ip->daddr);
 		g->proto = ip->protocol;
 		return uplink_glance_ports(c, ETH_HLEN + sizeof(*ip), g);
@@ -53,6 +68,8 @@ static __always_inline bool uplink_glance(const struct pk_cursor *c, struct upli
 		return false;
 	__builtin_memcpy(&g->dst, &ip6->daddr, 16);
 	g->proto = ip6->nexthdr;
+	if (g->proto == IPPROTO_FRAGMENT)
+		return uplink_glance_fragment(c, ETH_HLEN + sizeof(*ip6), g);
 	return uplink_glance_ports(c, ETH_HLEN + sizeof(*ip6), g);
 }
 
@@ -93,6 +110,7 @@ enum uplink_kind {
 	UPLINK_ENDPOINTS, /* for an address of this node's blocks */
 	UPLINK_ANSWER,	  /* in the masquerade range: ours where there is a flow */
 	UPLINK_PUBLISHED, /* a port that somebody publishes */
+	UPLINK_FRAGMENT,  /* of a datagram that may be any of them */
 };
 
 static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
@@ -100,6 +118,8 @@ static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
 {
 	if (uplink_in_blocks(n, &g->dst))
 		return UPLINK_ENDPOINTS;
+	if (g->fragment)
+		return UPLINK_FRAGMENT;
 	if (uplink_is_icmp(g) || (g->dport && uplink_in_range(n, g->dport)))
 		return UPLINK_ANSWER;
 	return uplink_is_published(g) ? UPLINK_PUBLISHED : UPLINK_HOSTS;
@@ -218,12 +238,27 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 /* UPLINK_NOT_OURS: the host's after all. */
 #define UPLINK_NOT_OURS (-1)
 
+/* Whose the packet is, and what its flow says. */
+static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
+				       enum uplink_kind kind)
+{
+	const struct pk_endpoint *ep = uplink_endpoint(pkt, uplink_slot(skb, pkt, kind));
+	int reason;
+
+	if (!ep)
+		return kind == UPLINK_ENDPOINTS ? PK_REASON_UNKNOWN_ENDPOINT : UPLINK_NOT_OURS;
+	if (!pkt->word)
+		return PK_REASON_ENDPOINT_CLOSED;
+	sanity_partial(skb, pkt);
+	reason = guard_flow(skb, pkt, PK_TAIL_MISS_UP);
+	return reason || pkt->tail ? reason : uplink_deliver(skb, pkt);
+}
+
 static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
 	const struct pk_node *n = node_get();
 	struct uplink_glance g = {};
-	const struct pk_endpoint *ep;
 	enum uplink_kind kind;
 	int reason;
 
@@ -235,16 +270,31 @@ static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt)
 	reason = pk_guard_bytes(skb, pkt);
 	if (reason || pkt->flags & PK_PKT_GROUP)
 		return kind == UPLINK_ENDPOINTS && reason ? reason : UPLINK_NOT_OURS;
-	if (pkt->flags & PK_PKT_ICMP_ERROR) {
-		pkt->tail = PK_TAIL_ERROR_UP;
+	if (pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_FRAGMENT)) {
+		pkt->tail = pkt->flags & PK_PKT_FRAGMENT ? PK_TAIL_FRAGMENT_UP : PK_TAIL_ERROR_UP;
 		return PK_REASON_OK;
 	}
-	ep = uplink_endpoint(pkt, uplink_slot(skb, pkt, kind));
-	if (!ep)
-		return kind == UPLINK_ENDPOINTS ? PK_REASON_UNKNOWN_ENDPOINT : UPLINK_NOT_OURS;
-	if (!pkt->word)
-		return PK_REASON_ENDPOINT_CLOSED;
-	sanity_partial(skb, pkt);
-	reason = guard_flow(skb, pkt, PK_TAIL_MISS_UP);
-	return reason || pkt->tail ? reason : uplink_deliver(skb, pkt);
+	return uplink_flow(skb, pkt, kind);
+}
+
+/* What a first fragment says of its datagram tells whose the later ones are. */
+static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	struct uplink_glance g = { .dst = s->pkt.dst };
+	const struct pk_node *n = node_get();
+	enum uplink_kind kind;
+	int reason;
+
+	s->pkt.tail = PK_TAIL_NONE;
+	if (!n)
+		return UPLINK_NOT_OURS;
+	sanity_partial(skb, &s->pkt);
+	reason = fragment_begin(skb, s, 0);
+	g.fragment = reason;
+	g.proto = s->pkt.proto;
+	g.dport = s->pkt.flags & PK_PKT_PORTS ? s->pkt.dport : 0;
+	kind = uplink_kind(n, &g);
+	if (kind == UPLINK_HOSTS || kind == UPLINK_FRAGMENT)
+		return UPLINK_NOT_OURS;
+	return reason ? reason : uplink_flow(skb, &s->pkt, kind);
 }

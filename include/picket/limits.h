@@ -2,7 +2,7 @@
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
 
-#define PK_LAYOUT 2 /* of everything under maps/: raise with any change of maps.h */
+#define PK_LAYOUT 3 /* of everything under maps/: raise with any change of maps.h */
 
 #define PK_CAPACITY_DEFAULT    256 /* endpoints on a node; slots are 1..capacity */
 #define PK_CAPACITY_MAX	       4096
@@ -10,7 +10,9 @@
 #define PK_FLOW_BUDGET_DEFAULT 4096 /* live flows an endpoint may own */
 #define PK_FLOW_BUDGET_MAX     65536
 #define PK_FLOWS_MAX	       (1u << 22) /* capacity x flow budget: more is refused at load */
-#define PK_NEW_FLOWS_DEFAULT   500	  /* new flows a second; the burst is twice that */
+#define PK_FRAGMENTS	       16    /* datagrams in pieces that an endpoint's area knows at once */
+#define PK_FRAGMENTS_UPLINK    4096  /* and that of all uplinks together */
+#define PK_NEW_FLOWS_DEFAULT   500   /* new flows a second; the burst is twice that */
 #define PK_MASQUERADE_LOW      10000 /* ports, outside Nomad's 20000 to 32000 and the node's own */
 #define PK_MASQUERADE_HIGH     19999
 

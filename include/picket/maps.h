@@ -5,6 +5,7 @@
  * Host byte order unless the type says __be. No implicit padding: pad fields are zero.
  * A change here raises PK_LAYOUT.
  */
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include "picket/limits.h"
 #include "picket/policy.h"
@@ -360,7 +361,31 @@ struct pk_counter {
 };
 #define PK_COUNTER(slot, dir, reason) (((slot) * 2u + (dir)) * PK_REASON_SLOTS + (reason))
 
-/* fragments: hash, neither read nor written yet; programs: prog array. Data path only. */
+/* programs: prog array. Data path only. */
+
+/*
+ * fragments: array[PK_FRAGMENTS_UPLINK + (capacity + 1) x PK_FRAGMENTS]: what the first fragment of
+ * a datagram says, by a hash of what all its fragments have, in the area of the uplinks or of the
+ * endpoint at whose device they come by. Another datagram takes the place. Data path only.
+ */
+struct pk_fragment {
+	union pk_addr src, dst; /* as the fragments name them at that device */
+	__u32 id;
+	__u32 seen; /* jiffies, low 32 bits */
+	__be16 sport, dport;
+	__be16 judged_port;
+	__u16 flags; /* enum pk_pkt_flag: of the first */
+	__u16 end;   /* bytes of the datagram that the first has */
+	__u8 proto;  /* 0 = nothing stands here */
+	__u8 ipv4;
+	__u32 pad;
+};
+struct pk_fragment_place {
+	struct pk_fragment first;
+	struct bpf_spin_lock lock;
+	__u32 pad;
+};
+PK_ABI(struct pk_fragment_place, 64);
 
 /* buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path
  * only. */

@@ -18,7 +18,7 @@
 	X(7, LENGTH, "length", 1, "longer than the MTU, or than its own headers say")              \
 	X(8, IP_OPTION, "ip-option", 1, "an IPv4 option that is not padding")                      \
 	X(9, EXT_HEADER, "ext-header", 1, "an IPv6 extension header that is not passed")           \
-	X(10, FRAGMENT, "fragment", 1, "a fragment that cannot be judged")                         \
+	X(10, FRAGMENT, "fragment", 1, "a fragment whose first has not passed, or that hides one") \
 	X(11, SPOOFED_MAC, "spoofed-mac", 1, "source MAC is not this endpoint's")                  \
 	X(12, SPOOFED_IPV4, "spoofed-ipv4", 1, "source IPv4 address is not this endpoint's")       \
 	X(13, SPOOFED_IPV6, "spoofed-ipv6", 1, "source IPv6 address is not this endpoint's")       \

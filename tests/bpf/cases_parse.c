@@ -59,7 +59,6 @@ static const struct row rows[] = {
 	{ "RARP", B_TCP4, C2(12, 0x80, 13, 0x35), PK_REASON_ETHERTYPE },
 	{ "802.3 length with LLC/STP", B_TCP4, C3(12, 0, 13, 38, 14, 0x42), PK_REASON_ETHERTYPE },
 	{ "a VLAN tag in the data", B_TCP4, C2(12, 0x88, 13, 0xa8), PK_REASON_VLAN },
-	{ "more fragments", B_UDP4, C1(20, 0x20), PK_REASON_FRAGMENT },
 	{ "a later fragment without a first", B_UDP4, C1(21, 0xb9), PK_REASON_FRAGMENT },
 	{ "a fragment at offset 1", B_TCP4, C1(21, 1), PK_REASON_FRAGMENT },
 	{ "a fragment that ends beyond 65,535", B_UDP4, C2(20, 0x1f, 21, 0xff),
@@ -171,7 +170,7 @@ static void extensions(void)
 		node_from(list[i].text, 1, with_ext(list[i].kinds, list[i].n), list[i].reason);
 	p = with_ext(&fragment, 1);
 	p.b[57] = 1;
-	node_from("an IPv6 fragment with more to come", 1, p, PK_REASON_FRAGMENT);
+	node_from("an IPv6 first fragment", 1, p, PK_REASON_OK);
 	p.b[57] = 8;
 	node_from("an IPv6 fragment at an offset", 1, p, PK_REASON_FRAGMENT);
 }

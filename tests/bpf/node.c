@@ -52,6 +52,7 @@ static void sizes(struct pk_guard *skel)
 	bpf_map__set_max_entries(skel->maps.places, place_room());
 	bpf_map__set_max_entries(skel->maps.flows, flow_room);
 	bpf_map__set_max_entries(skel->maps.rule_sets, 8);
+	bpf_map__set_max_entries(skel->maps.fragments, NODE_FRAGMENTS);
 }
 
 int node_start(void)
@@ -283,6 +284,11 @@ void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms)
 	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
 }
 
+uint32_t node_hz(void)
+{
+	return guard->rodata->pk_hz;
+}
+
 uint64_t node_flows(void)
 {
 	struct pk_flow_key key, *at = NULL;
@@ -297,9 +303,10 @@ uint64_t node_flows(void)
 
 int node_tail(uint32_t place, bool there)
 {
-	static const char *const targets[] = { NULL,	      "pk_miss",     "pk_miss_to",
-					       "pk_answer",   "pk_miss_up",  "pk_error",
-					       "pk_error_to", "pk_error_up", "pk_tell_sender" };
+	static const char *const targets[] = { NULL,	      "pk_miss",	"pk_miss_to",
+					       "pk_answer",   "pk_miss_up",	"pk_error",
+					       "pk_error_to", "pk_error_up",	"pk_tell_sender",
+					       "pk_fragment", "pk_fragment_to", "pk_fragment_up" };
 	int fd = node_map("programs"), prog;
 
 	if (!there)
@@ -361,6 +368,7 @@ void node_reset(void)
 		empty(hashes[i]);
 	zero("rule_sets", 8, sizeof(struct pk_rule_set));
 	zero("buckets", NODE_SLOTS, sizeof(struct pk_bucket));
+	zero("fragments", NODE_FRAGMENTS, sizeof(struct pk_fragment_place));
 	zero("places", place_room(), sizeof(struct pk_flow_key));
 	set("node", &at, &n);
 	node_pool("10.20.0.0", 24);

@@ -11,9 +11,10 @@
 #include "picket/reason.h"
 #include "tests/bpf/pkt.h"
 
-#define NODE_SLOTS  5	/* 0 and the four endpoints */
-#define NODE_BUDGET 8	/* flows an endpoint */
-#define NODE_PLACES 320 /* there are for each, where a test gives it more */
+#define NODE_SLOTS     5   /* 0 and the four endpoints */
+#define NODE_BUDGET    8   /* flows an endpoint */
+#define NODE_PLACES    320 /* there are for each, where a test gives it more */
+#define NODE_FRAGMENTS (PK_FRAGMENTS_UPLINK + NODE_SLOTS * PK_FRAGMENTS)
 
 enum node_prog {
 	NODE_FROM,
@@ -103,6 +104,7 @@ int node_map(const char *name);
 void node_endpoint(uint32_t slot, struct pk_endpoint *out);
 void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
 void node_settings(void (*edit)(struct pk_node *n));
+uint32_t node_hz(void); /* jiffies a second, as the guard counts them */
 /* What a bucket of slot holds (enum pk_bucket's places). */
 uint32_t node_bucket(uint32_t slot, uint32_t which);
 /* A bucket that holds so many since so many milliseconds. */
@@ -126,6 +128,7 @@ void cases_flow(void);
 void cases_policy(void);
 void cases_limit(void);
 void cases_world(void);
+void cases_fragment(void);
 void cases_nat(void);
 void cases_life(void);
 void cases_judge(void);

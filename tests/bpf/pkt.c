@@ -348,3 +348,50 @@ struct pkt pkt_error_long(enum who from, enum who to, const struct pkt *about, s
 	pkt_seal(&p);
 	return p;
 }
+
+static void seal_ip(struct pkt *p)
+{
+	put16(p->b + L3 + 10, 0);
+	put16(p->b + L3 + 10, ~pkt_ip_sum(p));
+}
+
+struct pkt pkt_piece_at(const struct pkt *whole, size_t from, size_t to, uint32_t id,
+			uint32_t offset)
+{
+	size_t above = l4_off(whole), head = above;
+	bool more = above + to < whole->len;
+	struct pkt p = { 0 };
+
+	memcpy(p.b, whole->b, above);
+	if (is_v4(whole)) {
+		put16(p.b + L3 + 2, above - L3 + to - from);
+		put16(p.b + L3 + 4, id);
+		put16(p.b + L3 + 6, offset / 8 | (more ? 0x2000 : 0));
+		seal_ip(&p);
+	} else {
+		head += 8;
+		p.b[above] = whole->b[L3 + 6];
+		p.b[L3 + 6] = 44;
+		put16(p.b + L3 + 4, 8 + to - from);
+		put16(p.b + above + 2, offset | more);
+		put32(p.b + above + 4, id);
+	}
+	memcpy(p.b + head, whole->b + above + from, to - from);
+	p.len = head + to - from;
+	return p;
+}
+
+struct pkt pkt_piece(const struct pkt *whole, size_t from, size_t to, uint32_t id)
+{
+	return pkt_piece_at(whole, from, to, id, from);
+}
+
+void pkt_more(struct pkt *p)
+{
+	if (is_v4(p)) {
+		p->b[L3 + 6] |= 0x20;
+		seal_ip(p);
+	} else {
+		p->b[L3 + 43] |= 1;
+	}
+}

@@ -71,5 +71,11 @@ uint16_t pkt_ip_sum(const struct pkt *p);
 void pkt_seal(struct pkt *p);
 /* The L4 checksum as who leaves it to the device writes it: the pseudo-header's sum. */
 void pkt_partial(struct pkt *p);
+/* The bytes from `from` to `to` of what lies behind the IP header, as a fragment; more follow but
+ * for the last. */
+struct pkt pkt_piece(const struct pkt *whole, size_t from, size_t to, uint32_t id);
+struct pkt pkt_piece_at(const struct pkt *whole, size_t from, size_t to, uint32_t id,
+			uint32_t offset); /* that says it lies elsewhere */
+void pkt_more(struct pkt *p);		  /* it says that more follow */
 /* So much payload more, in every length and checksum. */
 void pkt_longer(struct pkt *p, size_t more);

@@ -77,11 +77,11 @@ void world_untouched(const char *text, struct pkt p)
 	check(text, node_run(NODE_UP, 0, &p, NULL) == -1 && !memcmp(&p, &was, sizeof(p)));
 }
 
-void world_publish(uint32_t addr, uint16_t port, uint32_t slot, uint16_t own)
+static void publish(uint8_t proto, uint32_t addr, uint16_t port, uint32_t slot, uint16_t own)
 {
-	struct pk_published_key key = { .proto = 6, .port = htons(port) };
+	struct pk_published_key key = { .proto = proto, .port = htons(port) };
 	struct pk_published to = { .slot = slot, .port = htons(own) };
-	struct pk_open_port_key open = { .slot = slot, .proto = 6, .port = htons(own) };
+	struct pk_open_port_key open = { .slot = slot, .proto = proto, .port = htons(own) };
 	uint32_t published = PK_OPEN_PUBLISHED;
 
 	if (addr) {
@@ -90,4 +90,14 @@ void world_publish(uint32_t addr, uint16_t port, uint32_t slot, uint16_t own)
 	}
 	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
 	bpf_map_update_elem(node_map("open_ports"), &open, &published, BPF_ANY);
+}
+
+void world_publish(uint32_t addr, uint16_t port, uint32_t slot, uint16_t own)
+{
+	publish(IPPROTO_TCP, addr, port, slot, own);
+}
+
+void world_publish_udp(uint16_t port, uint32_t slot, uint16_t own)
+{
+	publish(IPPROTO_UDP, 0, port, slot, own);
 }

@@ -11,6 +11,7 @@
 void world_start(void);
 /* Port `own` of slot behind the node's port, on the node's address addr or (0) on each. */
 void world_publish(uint32_t addr, uint16_t port, uint32_t slot, uint16_t own);
+void world_publish_udp(uint16_t port, uint32_t slot, uint16_t own); /* on each */
 
 uint16_t world_port(const struct pkt *p, size_t off);
 void world_put_port(struct pkt *p, size_t off, uint16_t port);

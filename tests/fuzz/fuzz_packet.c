@@ -29,6 +29,9 @@ static void holds(const struct pk_pkt *pkt, size_t size)
 	check(pkt->l4_off >= ETH_HLEN + 20 && pkt->l4_off <= ETH_HLEN + pkt->l3_len);
 	check(pkt->payload <= pkt->l3_len);
 	check(pkt->proto);
+	check((pkt->flags & PK_PKT_FRAGMENT) != PK_PKT_FRAGMENT);
+	if (pkt->flags & PK_PKT_LATER)
+		check(!(pkt->flags & (PK_PKT_PORTS | PK_PKT_ICMP_OTHER)) && pkt->payload);
 	if (pkt->flags & PK_PKT_PORTS)
 		check(pkt->sport && pkt->dport && pkt->judged_port == pkt->dport);
 	if (kind == PK_PKT_IPV4)

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Datagrams in pieces. The first fragment is judged as what it is, a packet with an L4 header; once
+ * it has passed, what it said is kept, and the later ones go as packets of its flow. Nothing is put
+ * together, and nothing waits: a later one that comes before the first is denied.
+ *
+ * Each endpoint has an area of its own, and so have the uplinks: nobody's fragments take another's
+ * place.
+ */
+#include "lib/flow.h"
+
+#define FRAGMENT_SECONDS 15 /* that a first fragment is remembered: half of what a receiver waits */
+
+/* What a first fragment says for the later ones. */
+#define FRAGMENT_FLAGS (PK_PKT_PORTS | PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY)
+
+/* The datagram's id, and where in it the fragment begins. */
+static __always_inline int fragment_read(struct __sk_buff *skb, struct pk_scratch *s, __u32 *offset)
+{
+	const struct pk_pkt *pkt = &s->pkt;
+	__be16 h[4] = {};
+
+	if (pkt->flags & PK_PKT_IPV4) {
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, id), h, 4) < 0)
+			return -1;
+		s->fragment.id = h[0];
+		*offset = (bpf_ntohs(h[1]) & PK_IP_OFFSET) * 8;
+		return 0;
+	}
+	if (bpf_skb_load_bytes(skb, pkt->l4_off - 8, h, 8) < 0)
+		return -1;
+	s->fragment.id = (__u32)h[3] << 16 | h[2];
+	*offset = bpf_ntohs(h[1]) & PK_IP6_OFFSET;
+	return 0;
+}
+
+/* The place of a datagram in the area of owner (0: the uplinks'), which nobody can foretell. */
+static __always_inline struct pk_fragment_place *fragment_at(const struct pk_fragment *f,
+							     __u32 owner)
+{
+	const struct pk_node *n = node_get();
+	__u64 hash;
+	__u32 at;
+
+	if (!n)
+		return NULL;
+	hash = (n->epoch[1] ^ f->id) * 0xff51afd7ed558ccd;
+	hash = (hash ^ hash >> 32 ^ f->src.d[0] ^ f->dst.d[1]) * 0xc4ceb9fe1a85ec53;
+	hash = (hash ^ hash >> 32 ^ f->src.d[1] ^ f->dst.d[0]) * 0xff51afd7ed558ccd;
+	hash = hash >> 32;
+	at = owner ? PK_FRAGMENTS_UPLINK + owner * PK_FRAGMENTS + hash % PK_FRAGMENTS
+		   : hash % PK_FRAGMENTS_UPLINK;
+	return bpf_map_lookup_elem(&fragments, &at);
+}
+
+/* IPv6 has datagrams' ids by addresses, IPv4 by addresses and protocol. */
+static __always_inline bool fragment_same(const struct pk_fragment *a, const struct pk_fragment *b)
+{
+	return a->id == b->id && a->ipv4 == b->ipv4 && pk_addr_same(&a->src, &b->src) &&
+	       pk_addr_same(&a->dst, &b->dst) && (!a->ipv4 || a->proto == b->proto);
+}
+
+/* The packet's L4 as its datagram's first fragment said it; from its end on, and not for ever. */
+static __always_inline int fragment_recall(struct pk_scratch *s, __u32 owner, __u32 offset)
+{
+	struct pk_fragment_place *at = fragment_at(&s->fragment, owner);
+	struct pk_fragment first;
+	struct pk_pkt *pkt = &s->pkt;
+
+	if (!at)
+		return PK_REASON_FRAGMENT;
+	bpf_spin_lock(&at->lock);
+	first = at->first;
+	bpf_spin_unlock(&at->lock);
+	if (!first.proto || !fragment_same(&first, &s->fragment) || offset < first.end ||
+	    flow_now() - first.seen > FRAGMENT_SECONDS * pk_hz)
+		return PK_REASON_FRAGMENT;
+	pkt->sport = first.sport;
+	pkt->dport = first.dport;
+	pkt->judged_port = first.judged_port;
+	pkt->proto = first.proto;
+	pkt->flags |= first.flags & FRAGMENT_FLAGS;
+	return PK_REASON_OK;
+}
+
+/* Another datagram with the id of one that was: no fragment of it goes by what that one's said. */
+static __always_inline void fragment_forget(const struct pk_fragment *f, __u32 owner)
+{
+	struct pk_fragment_place *at = fragment_at(f, owner);
+
+	if (!at)
+		return;
+	bpf_spin_lock(&at->lock);
+	if (fragment_same(&at->first, f))
+		at->first.proto = 0;
+	bpf_spin_unlock(&at->lock);
+}
+
+/*
+ * Of a first fragment, what is to be kept, before its translation; of a later one, what was kept.
+ * Neither has a checksum or segments that somebody else finishes, nor is it of a message that has
+ * no flow.
+ */
+static __always_inline int fragment_begin(struct __sk_buff *skb, struct pk_scratch *s, __u32 owner)
+{
+	struct pk_fragment *f = &s->fragment;
+	const struct pk_pkt *pkt = &s->pkt;
+	__u32 offset;
+
+	if (pkt->flags & (PK_PKT_PARTIAL | PK_PKT_ICMP_ERROR | PK_PKT_ICMP_OTHER) ||
+	    skb->gso_size || fragment_read(skb, s, &offset) < 0)
+		return PK_REASON_FRAGMENT;
+	f->src = pkt->src;
+	f->dst = pkt->dst;
+	f->proto = pkt->proto;
+	f->ipv4 = !!(pkt->flags & PK_PKT_IPV4);
+	s->fragment_owner = owner;
+	if (pkt->flags & PK_PKT_LATER)
+		return fragment_recall(s, owner, offset);
+	fragment_forget(f, owner);
+	f->sport = pkt->sport;
+	f->dport = pkt->dport;
+	f->judged_port = pkt->judged_port;
+	f->flags = pkt->flags;
+	f->end = pkt->l3_len - (pkt->l4_off - ETH_HLEN);
+	return PK_REASON_OK;
+}
+
+/* The first fragment has passed: the later ones may. */
+static __always_inline void fragment_keep(struct pk_scratch *s)
+{
+	struct pk_fragment_place *at = fragment_at(&s->fragment, s->fragment_owner);
+
+	if (!at)
+		return;
+	s->fragment.seen = flow_now();
+	bpf_spin_lock(&at->lock);
+	at->first = s->fragment;
+	bpf_spin_unlock(&at->lock);
+}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Datagrams in pieces, by real stacks: long pings, long UDP datagrams and a long answer to a question, between
+endpoints, with the node, and with the world by masquerade and published ports.
+"""
+import os
+import socket
+import threading
+
+import pytest
+from harness import EGRESS, INGRESS
+from harness.servers import SILENCE, connect, pings
+from test_published import HOST, OWN, mapping
+from test_world import IPV6, MODES, NODE, stage  # noqa: F401 pylint: disable=unused-import
+
+LONG = 4000			# bytes: three fragments at an MTU of 1500
+SIZES = (1473, LONG, 60000)
+
+
+class Echo(threading.Thread):
+    """Sends each datagram back, from the address that it came to; a question of 4 bytes gets LONG of them."""
+
+    def __init__(self, inside, port):
+        super().__init__(daemon=True)
+        with inside:
+            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            self.socket.bind(("::", port))
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                data, told, _, peer = self.socket.recvmsg(65535, 100)
+            except OSError:
+                return
+            self.socket.sendmsg([data if len(data) > 4 else data * (LONG // 4)], told, 0, peer)
+
+    def close(self):
+        self.socket.close()
+
+
+def answer(place, address, port, data, timeout=5):
+    with connect(place, "udp", address, port, timeout) as s:
+        try:
+            s.send(data)
+            return s.recv(65535)
+        except OSError:
+            return None
+
+
+def long_ones_pass(place, address, port):
+    """There and back, of several lengths; and a short question with a long answer."""
+    for size in SIZES:
+        data = os.urandom(size)
+        assert answer(place, address, port, data) == data, (address, size)
+    assert answer(place, address, port, b"long") == b"long" * (LONG // 4), address
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("family", (4, 6))
+def test_between_endpoints(stage, mode, family):  # noqa: F811
+    s = stage(mode)
+    a, b, other = s.add("acme", "api"), s.add("acme", "db"), s.add("beta", "api")
+    echo = Echo(b.inside(), 53)
+    try:
+        long_ones_pass(a, b.address(family), 53)
+        assert pings(a, b.address(family), size=LONG)
+        # Whom policy keeps out it keeps out in pieces too: of both the first is denied, and the rest with it.
+        before, at_b = s.node.tables.counters(other.alloc.slot), s.node.tables.counters(b.alloc.slot)
+        assert answer(other, b.address(family), 53, os.urandom(LONG), SILENCE) is None
+        assert not pings(other, b.address(family), 1, size=LONG)
+        counted = s.node.tables.counted(other.alloc.slot, before)
+        assert counted.get((EGRESS, "fragment"), 0) >= 4 and counted.get((EGRESS, "policy-denied"), 0) >= 2, counted
+        assert not s.node.tables.counted(b.alloc.slot, at_b).get((INGRESS, "ok"))
+    finally:
+        echo.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("family", (4, 6))
+def test_with_the_world(stage, mode, family):  # noqa: F811
+    """Out behind the node's address, and in by a published port."""
+    s = stage(mode, **IPV6)
+    echo = Echo(s.node.world.inside(), 53)
+    a = s.add("acme", "api")
+    web = s.add("acme", "web", runtimeConfig={"portMappings": mapping()})
+    served = Echo(web.inside(), OWN)
+    try:
+        long_ones_pass(a, s.world(family), 53)
+        assert pings(a, s.world(family), size=LONG)
+        long_ones_pass(s.node.world, NODE[family], HOST)
+        long_ones_pass(a, NODE[family], HOST)
+    finally:
+        echo.close()
+        served.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_long_answer_of_the_nodes_resolver(stage, mode):  # noqa: F811
+    s = stage(mode, dns={"servers": ["10.53.0.1"]})
+    s.node.run(["ip", "addr", "add", "10.53.0.1/32", "dev", "lo"])
+    echo = Echo(s.node.inside(), 53)
+    a = s.add("acme", "api")
+    try:
+        long_ones_pass(a, "10.53.0.1", 53)
+    finally:
+        echo.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_long_ping_of_the_gateway(stage, mode):  # noqa: F811
+    a = stage(mode).add("acme", "api")
+    assert pings(a, "10.40.7.1", size=LONG)
+    assert a.run(["ping", "-6", "-c", "1", "-W", "3", "-s", str(LONG), "fe80::1%eth0"], check=False).returncode == 0
