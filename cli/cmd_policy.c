@@ -69,12 +69,18 @@ static const char *state_color(const struct pk_json *row)
 	return !strcmp(state, "active") ? NULL : CLI_YELLOW;
 }
 
+static const char *enforced_color(const struct pk_json *row)
+{
+	return !strcmp(cli_text(row, "enforced"), "yes") ? NULL : CLI_YELLOW;
+}
+
 static const struct cli_column columns[] = {
 	{ .name = "name", .title = "Document", .format = full_name },
 	{ .name = "namespace", .title = "Namespace" },
 	{ .name = "tier", .title = "Tier" },
 	{ .name = "state", .title = "State", .color = state_color },
-	{ .name = "inForce", .title = "In force" },
+	{ .name = "inForce", .title = "In force", .wide = true },
+	{ .name = "enforced", .title = "Enforced", .color = enforced_color },
 	{ .name = "rules", .title = "Rules" },
 	{ .name = "selects", .title = "Selects" },
 	{ .name = "since", .title = "Since", .wide = true, .format = since },

@@ -23,14 +23,33 @@
 #include "policy_files.h"
 #include "policy_release.h"
 
-#define TAKEN_SECONDS 3 /* how long picketd may be about a document */
+#define TAKEN_SECONDS	 3  /* how long picketd may refuse a text: that may be the one before */
+#define ENFORCED_SECONDS 10 /* how long it may take until the tables have it */
 
-/* -dir, what picketd's configuration says, or below the root. */
+/* Where the running picketd reads, whatever the file says by now. */
+static bool ask_directory(const struct cli *cli, struct pk_str *dir)
+{
+	own_json *doc = NULL;
+	const char *path;
+
+	if (cli_api(cli, "/v1/config", &doc, NULL) < 0)
+		return false;
+	path = cli_text(pk_json_get(pk_json_get(pk_json_root(doc), "config"), "policies.directory"),
+			"value");
+	if (!*path)
+		return false;
+	pk_str_add(dir, path);
+	return true;
+}
+
+/* -dir, what picketd says, else its configuration, or below the root. */
 static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *err)
 {
 	const char *given = cli_get(cli, "dir");
 	own_mem char *said = NULL;
 
+	if (!given && ask_directory(cli, dir))
+		return 0;
 	if (!given && cli_config_string(cli, "policies", "directory", &said, err) < 0)
 		return -EINVAL;
 	if (!given)
@@ -211,57 +230,88 @@ static int write_one(struct cli *cli, const char *dir, const struct candidate *c
 }
 
 enum taken {
-	TAKEN,	 /* this very text is in force */
+	TAKEN,	 /* the tables have this very text; or nothing of a document that is to go */
 	REFUSED, /* picketd refuses the document, this text or one before it */
 	NOT_YET,
 	NOBODY, /* no picketd, or not for us to ask */
 };
 
-static enum taken ask_taken(const struct cli *cli, const struct candidate *c, struct pk_err *why)
+/* text NULL: it is to go. */
+static enum taken judge(const struct pk_json *root, const char *name, const char *text,
+			struct pk_err *why)
+{
+	const struct pk_json *errors = pk_json_get(root, "errors");
+
+	*why = (struct pk_err){ 0 };
+	if (strcmp(cli_text(root, "state"), "refused") == 0) {
+		pk_fail(why, 0, "picketd refuses %s: %s", name,
+			errors && pk_json_first(errors) ? cli_text(pk_json_first(errors), "text")
+							: "?");
+		pk_fix(why, 0, "picket policy list -refused");
+		return REFUSED;
+	}
+	if (!text)
+		pk_fail(why, 0, "%s is deleted, and the tables may have it still: enforced: %s",
+			name, cli_text(root, "enforced"));
+	else if (strcmp(cli_text(root, "text"), text) != 0)
+		pk_fail(why, 0, "picketd has not taken %s yet", name);
+	else if (strcmp(cli_text(root, "enforced"), "yes") != 0)
+		pk_fail(why, 0, "%s is written, and the tables do not have it: enforced: %s", name,
+			cli_text(root, "enforced"));
+	else
+		return TAKEN;
+	pk_fix(why, 0, "picket status says what it waits for, picket policy list how far it is");
+	return NOT_YET;
+}
+
+static enum taken ask_taken(const struct cli *cli, const char *name, const char *text,
+			    struct pk_err *why)
 {
 	char path[64 + 3 * 128] = "/v1/policies/file/";
 	own_json *doc = NULL;
 	struct pk_err err = { 0 };
-	const struct pk_json *root, *errors;
 	int r;
 
-	if (pk_ctl_encode(path, sizeof(path), c->doc->name) < 0)
+	if (pk_ctl_encode(path, sizeof(path), name) < 0)
 		return NOBODY;
 	r = cli_api(cli, path, &doc, &err);
-	if (cli_no_daemon(r) || r == -EACCES || r == -EPERM)
-		return NOBODY;
-	if (r < 0)
-		return NOT_YET;
-	root = pk_json_root(doc);
-	if (strcmp(cli_text(root, "state"), "refused") != 0)
-		return strcmp(cli_text(root, "text"), c->text) == 0 ? TAKEN : NOT_YET;
-	errors = pk_json_get(root, "errors");
+	if (r == -ENODATA && !text)
+		return TAKEN;
+	if (r == 0)
+		return judge(pk_json_root(doc), name, text, why);
 	*why = (struct pk_err){ 0 };
-	pk_fail(why, 0, "picketd refuses %s: %s", c->doc->name,
-		errors && pk_json_first(errors) ? cli_text(pk_json_first(errors), "text") : "?");
-	pk_fix(why, 0, "picket policy list -refused");
-	return REFUSED;
+	if (!cli_no_daemon(r) && r != -EACCES && r != -EPERM) {
+		pk_fail(why, 0, "picketd has not taken %s yet: %s", name, err.text);
+		return NOT_YET;
+	}
+	pk_fail(why, 0, "picketd can't be asked: nothing of it is enforced until it reads %s",
+		name);
+	pk_fix(why, 0, "start picketd; -dir writes for a node that is to be started later");
+	return NOBODY;
 }
 
-/* A written document is reported as not in force until picketd has said one or the other. */
-static int wait_taken(const struct cli *cli, const struct candidate *c)
+static bool is_waited_for(enum taken taken, uint64_t since)
 {
-	const uint64_t until = pk_now_ns() + TAKEN_SECONDS * 1000000000ull;
-	const struct timespec pause = { .tv_nsec = 20000000 };
-	struct pk_err why = { 0 };
-	enum taken taken = ask_taken(cli, c, &why);
+	const uint64_t waited = pk_now_ns() - since;
 
-	while ((taken == NOT_YET || taken == REFUSED) && pk_now_ns() < until) {
-		nanosleep(&pause, NULL);
-		taken = ask_taken(cli, c, &why);
-	}
 	if (taken == REFUSED)
-		return cli_fail(cli, &why, CLI_NO);
-	if (taken != TAKEN && !cli->quiet)
-		fprintf(stderr, "picket policy apply: %s\n",
-			taken == NOBODY ? "picketd can't be asked: it takes effect when it reads it"
-					: "picketd has not taken it yet: picket policy list");
-	return CLI_OK;
+		return waited < TAKEN_SECONDS * 1000000000ull;
+	return taken == NOT_YET && waited < ENFORCED_SECONDS * 1000000000ull;
+}
+
+/* What is written, or gone, counts when the tables say so. */
+static int wait_taken(const struct cli *cli, const char *name, const char *text)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	const uint64_t since = pk_now_ns();
+	struct pk_err why = { 0 };
+	enum taken taken = ask_taken(cli, name, text, &why);
+
+	while (is_waited_for(taken, since)) {
+		nanosleep(&pause, NULL);
+		taken = ask_taken(cli, name, text, &why);
+	}
+	return taken == TAKEN ? CLI_OK : cli_fail(cli, &why, CLI_NO);
 }
 
 /* All are read before the first is written. */
@@ -301,7 +351,7 @@ static int apply(struct cli *cli)
 			return i > 0 ? CLI_PARTLY : r;
 	}
 	for (int i = 0; i < cli->argc && !cli_has(cli, "dir"); i++) {
-		r = wait_taken(cli, &list[i]);
+		r = wait_taken(cli, list[i].doc->name, list[i].text);
 		worst = r > worst ? r : worst;
 	}
 	return worst;
@@ -354,7 +404,7 @@ static int delete(struct cli *cli)
 	if (!cli_has(cli, "dir"))
 		tell_meant(cli, name);
 	say(cli, name, "deleted", path.text);
-	return CLI_OK;
+	return cli_has(cli, "dir") ? CLI_OK : wait_taken(cli, name, NULL);
 }
 
 static const struct cli_option options[] = {
@@ -363,9 +413,10 @@ static const struct cli_option options[] = {
 };
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...",
-	  "put documents into this node's policy directory; 1 if picketd refuses one", 1, -1,
+	  "put documents into this node's policy directory; 1 unless the tables have them", 1, -1,
 	  options, apply, false },
-	{ "policy", "delete", "NAME", "take a document out of it; 1 if it isn't there", 1, 1,
+	{ "policy", "delete", "NAME",
+	  "take a document out of it; 1 if it isn't there, or the tables have it still", 1, 1,
 	  options, delete, false },
 	{ 0 },
 };

@@ -10,11 +10,17 @@
 #include "own.h"
 #include "selector.h"
 
+struct member {
+	const struct pk_world_endpoint *ep;
+	bool has_tables;
+	uint64_t operators, all; /* pk_apply_enforced */
+};
+
 struct view {
 	const struct pk_parts *parts;
 	struct pk_jw *w;
 	struct pk_api_unresolved unresolved;
-	const struct pk_world_endpoint **endpoints; /* this node's */
+	struct member *endpoints; /* this node's */
 	size_t n_endpoints;
 };
 
@@ -86,8 +92,15 @@ static void view_open(struct view *v)
 	v->endpoints = pk_alloc((pk_model_count(model) + 1) * sizeof(*v->endpoints));
 	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
 	     m = pk_model_next(model, m)) {
-		v->endpoints[v->n_endpoints] = pk_world_get(world, m->key);
-		v->n_endpoints += v->endpoints[v->n_endpoints] != NULL;
+		struct member *member = &v->endpoints[v->n_endpoints];
+
+		*member = (struct member){
+			.ep = pk_world_get(world, m->key),
+			.has_tables = pk_enforced_has_tables(v->parts->sync, m),
+			.operators = pk_apply_enforced(v->parts->apply, m, true),
+			.all = pk_apply_enforced(v->parts->apply, m, false),
+		};
+		v->n_endpoints += member->ep != NULL;
 	}
 }
 
@@ -102,8 +115,43 @@ static unsigned int selected(const struct view *v, const struct pk_document *doc
 	unsigned int n = 0;
 
 	for (size_t i = 0; i < v->n_endpoints; i++)
-		n += pk_api_selects(doc, v->endpoints[i]);
+		n += pk_api_selects(doc, v->endpoints[i].ep);
 	return n;
+}
+
+static void write_enforced(struct pk_jw *w, const struct pk_enforced_count *c)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%zu of %zu endpoints", c->n, c->of);
+	if (c->n == c->of)
+		pk_jw_string(w, "enforced", "yes");
+	else
+		pk_jw_string(w, "enforced", c->n ? text : "no");
+}
+
+/* Where it selects nobody, what counts is that the tables were brought to it. */
+static struct pk_enforced_count enforced(const struct view *v, const struct pk_doc_entry *e)
+{
+	uint64_t number = pk_docs_number_of(e);
+	uint64_t passed = pk_apply_enforced(v->parts->apply, NULL, false);
+	struct pk_enforced_count c = { 0 };
+
+	for (size_t i = 0; e->doc && i < v->n_endpoints; i++) {
+		const struct member *m = &v->endpoints[i];
+
+		const uint64_t has = e->doc->tenant_name ? m->all : m->operators;
+
+		if (!m->has_tables || !pk_api_selects(e->doc, m->ep))
+			continue;
+		c.of++;
+		c.n += has && number <= has;
+	}
+	if (!c.of) {
+		c.of = 1;
+		c.n = passed && number <= passed;
+	}
+	return c;
 }
 
 static bool is_unresolved(const struct view *v, const struct pk_document *doc)
@@ -188,6 +236,7 @@ static char *name_of(const struct pk_doc_entry *e)
 static void write_document(const struct view *v, const struct pk_doc_entry *e, const char *text)
 {
 	struct pk_jw *w = v->w;
+	const struct pk_enforced_count count = enforced(v, e);
 	own_mem char *name = name_of(e);
 	char sha[PK_DOCS_SHA];
 
@@ -200,6 +249,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_string(w, "tier", e->doc ? tier_of(e->doc) : NULL);
 	pk_jw_string(w, "state", state_of(v, e));
 	pk_jw_bool(w, "inForce", e->doc != NULL);
+	write_enforced(w, &count);
 	if (e->doc)
 		pk_api_time(w, "since", &e->since);
 	else
@@ -214,6 +264,58 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_close(w, '}');
 }
 
+/* Deleted, and in tables still: what a document lacks is null. */
+static void write_gone(const struct view *v, const struct pk_doc_gone *g)
+{
+	const struct pk_enforced_count c = pk_apply_still_has(v->parts->apply, g);
+	struct pk_jw *w = v->w;
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "source", g->source);
+	pk_jw_string(w, "name", g->name);
+	pk_jw_string(w, "path", g->path);
+	pk_jw_string(w, "namespace", g->tenant_name);
+	pk_jw_null(w, "tier");
+	pk_jw_string(w, "state", "deleted");
+	pk_jw_bool(w, "inForce", false);
+	write_enforced(w, &c);
+	pk_jw_null(w, "since");
+	pk_jw_null(w, "sha");
+	pk_jw_uint(w, "rules", 0);
+	pk_jw_uint(w, "selects", 0);
+	pk_jw_null(w, "held");
+	pk_jw_open(w, "errors", '[');
+	pk_jw_close(w, ']');
+	pk_jw_open(w, "warnings", '[');
+	pk_jw_close(w, ']');
+	pk_jw_close(w, '}');
+}
+
+static bool is_id(const char *id, const char *source, const char *name)
+{
+	size_t n = strlen(source);
+
+	return strncmp(id, source, n) == 0 && id[n] == '/' && strcmp(id + n + 1, name) == 0;
+}
+
+/* A document that has its name now, or one that went after it, speaks for it. */
+static bool is_told(const struct pk_docs *docs, size_t i)
+{
+	const struct pk_doc_gone *g = pk_docs_gone(docs, i), *next;
+
+	while ((next = pk_docs_gone(docs, ++i)))
+		if (strcmp(next->source, g->source) == 0 && strcmp(next->name, g->name) == 0)
+			return true;
+	for (size_t k = 0; k < pk_docs_count(docs); k++) {
+		const struct pk_doc_entry *e = pk_docs_at(docs, k);
+
+		if (e->doc && strcmp(e->source, g->source) == 0 &&
+		    strcmp(e->doc->name, g->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x)
 {
 	own_str json = { 0 };
@@ -225,6 +327,9 @@ void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x)
 	pk_jw_open(&w, "policies", '[');
 	for (size_t i = 0; i < pk_docs_count(p->docs); i++)
 		write_document(&v, pk_docs_at(p->docs, i), NULL);
+	for (size_t i = 0; pk_docs_gone(p->docs, i); i++)
+		if (!is_told(p->docs, i))
+			write_gone(&v, pk_docs_gone(p->docs, i));
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
@@ -239,14 +344,23 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 	view_open(&v);
 	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-		size_t n = strlen(e->source), len;
 		own_mem char *text = NULL, *name = name_of(e);
+		size_t len;
 
-		if (strncmp(id, e->source, n) != 0 || id[n] != '/' || strcmp(id + n + 1, name) != 0)
+		if (!is_id(id, e->source, name))
 			continue;
 		if (e->doc)
 			pk_docs_text(p->docs, e, &text, &len, NULL);
 		write_document(&v, e, text ?: "");
+		pk_exchange_reply(x, 200, &json);
+		return;
+	}
+	for (size_t i = 0; pk_docs_gone(p->docs, i); i++) {
+		const struct pk_doc_gone *g = pk_docs_gone(p->docs, i);
+
+		if (!is_id(id, g->source, g->name) || is_told(p->docs, i))
+			continue;
+		write_gone(&v, g);
 		pk_exchange_reply(x, 200, &json);
 		return;
 	}

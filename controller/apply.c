@@ -34,6 +34,8 @@ struct pk_apply {
 	bool withdraw;	    /* names of others are to go at the next pass */
 	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
 	uint64_t last_ns;   /* of the last pass's begin */
+	uint64_t compiled;  /* number of the documents that the engine's images are of */
+	uint64_t passed;    /* of those that a pass without an error brought into the tables */
 };
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
@@ -222,6 +224,8 @@ static int pass(struct pk_apply *a, bool all)
 
 	if (r == 0)
 		r = fit = pk_model_compile(a->args.model, &err);
+	if (r == 0 || r == -EFBIG)
+		a->compiled = pk_docs_number(a->args.docs);
 	a->withdraw |= all || pk_model_tenant_dropped(a->args.model);
 	want.all = a->withdraw;
 	/* One tenant's rule set that is too large holds up nobody else's. */
@@ -233,6 +237,7 @@ static int pass(struct pk_apply *a, bool all)
 		return r;
 	}
 	a->withdraw = false;
+	a->passed = a->compiled;
 	if (done.again)
 		pk_timer_hurry(a->pass, AGAIN_MS);
 	else if (done.few)
@@ -240,6 +245,47 @@ static int pass(struct pk_apply *a, bool all)
 	if (all)
 		acknowledge(a, &done);
 	return 0;
+}
+
+/* How far each endpoint's tables are, as long as the images are those of these documents. */
+static void note_enforced(struct pk_apply *a)
+{
+	if (a->compiled == pk_docs_number(a->args.docs))
+		pk_enforced_note(a->args.sync, a->args.model, a->compiled);
+}
+
+static bool is_of(const struct pk_local_endpoint *m, const char *tenant_name)
+{
+	const char *own = pk_local_endpoint_namespace(m);
+
+	return !tenant_name || (own && strcmp(own, tenant_name) == 0);
+}
+
+struct pk_enforced_count pk_apply_still_has(const struct pk_apply *a, const struct pk_doc_gone *g)
+{
+	struct pk_enforced_count c = { 0 };
+
+	for (const struct pk_local_endpoint *m = pk_model_next(a->args.model, NULL); m;
+	     m = pk_model_next(a->args.model, m)) {
+		if (!is_of(m, g->tenant_name) || !pk_enforced_has_tables(a->args.sync, m))
+			continue;
+		c.of++;
+		c.n += pk_apply_enforced(a, m, !g->tenant_name) < g->number;
+	}
+	return c;
+}
+
+/* What went is told until no table of an endpoint that it may have selected has it. */
+static void let_go(struct pk_apply *a)
+{
+	const struct pk_doc_gone *g;
+	size_t i = 0;
+
+	while ((g = pk_docs_gone(a->args.docs, i)))
+		if (g->number <= a->passed && pk_apply_still_has(a, g).n == 0)
+			pk_docs_gone_drop(a->args.docs, i);
+		else
+			i++;
 }
 
 static int apply(struct pk_apply *a)
@@ -251,6 +297,7 @@ static int apply(struct pk_apply *a)
 	pk_timer_set(a->trim, TRIM_MS);
 	a->last_ns = pk_now_ns();
 	if (a->docs_changed) {
+		note_enforced(a);
 		pk_model_documents(a->args.model);
 		tell_changes(a);
 		tell_refused(a);
@@ -274,6 +321,10 @@ static int apply(struct pk_apply *a)
 		a->docs_changed = a->settings_changed = false;
 		a->change_ns = 0;
 	}
+	if (all)
+		note_enforced(a);
+	if (pk_docs_gone(a->args.docs, 0))
+		let_go(a);
 	return r;
 }
 
@@ -300,10 +351,24 @@ void pk_apply_soon(struct pk_apply *a)
 	pk_timer_hurry(a->pass, now - a->last_ns > QUIET_NS ? 0 : TOGETHER_MS);
 }
 
+uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpoint *m,
+			   bool operators)
+{
+	enum pk_fit fit = PK_FIT_NONE;
+
+	if (!m)
+		return a->passed;
+	if (a->compiled == pk_docs_number(a->args.docs))
+		fit = pk_enforced_fit(a->args.sync, a->args.model, m);
+	if (fit == PK_FIT_ALL || (fit == PK_FIT_OPERATORS && operators))
+		return a->compiled;
+	return pk_enforced_noted(a->args.sync, m, operators);
+}
+
 bool pk_apply_in_step(const struct pk_apply *a, const struct pk_local_endpoint *m)
 {
 	return !a->docs_changed && !a->settings_changed &&
-	       pk_sync_in_step(a->args.sync, a->args.model, m);
+	       pk_enforced_fit(a->args.sync, a->args.model, m) == PK_FIT_ALL;
 }
 
 static void trim(void *arg)

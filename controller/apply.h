@@ -8,6 +8,7 @@
 
 #include "conf.h"
 #include "docs.h"
+#include "enforced.h"
 #include "events.h"
 #include "journal.h"
 #include "loop.h"
@@ -53,5 +54,14 @@ void pk_apply_settings(struct pk_apply *apply);
 void pk_apply_soon(struct pk_apply *apply);
 /* Now: compile, write, acknowledge. The error stays in the state. */
 int pk_apply_now(struct pk_apply *apply);
+/*
+ * The number (pk_docs_number) of the documents that its tables have, of the operators' ones or of
+ * all; 0: it isn't known. ep NULL: of those that the last pass brought wherever they select.
+ */
+uint64_t pk_apply_enforced(const struct pk_apply *apply, const struct pk_local_endpoint *ep,
+			   bool operators);
+/* The endpoints that it may have selected, and how many of those may have it in their tables. */
+struct pk_enforced_count pk_apply_still_has(const struct pk_apply *apply,
+					    const struct pk_doc_gone *gone);
 /* Does it run under exactly what its policies compile to now? Not while a change waits its turn. */
 bool pk_apply_in_step(const struct pk_apply *apply, const struct pk_local_endpoint *ep);

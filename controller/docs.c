@@ -69,6 +69,8 @@ void pk_docs_free(struct pk_docs *docs)
 	}
 	free(docs->pasts);
 	docs_changes_done(docs);
+	while (docs->n_gone)
+		pk_docs_gone_drop(docs, 0);
 	free(docs->kept);
 	free(docs->list);
 	free(docs->force);
@@ -385,6 +387,7 @@ size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 	}
 	docs->reorder = false;
 	docs_note_all(docs);
+	docs->number++;
 	*list = docs->force;
 	return kept;
 }

@@ -40,6 +40,7 @@ struct pk_doc_entry {
 	char *held;	   /* why it is in force though its source lacks it; or NULL */
 	uint64_t index;	   /* of the answer that had it last */
 	uint64_t noted[2]; /* of the text in force when pk_docs_change told of it last */
+	uint64_t number;   /* of the settle that brought it; 0: it was stored before */
 	bool has_noted;
 	bool refused;	/* what was offered last is not in force */
 	bool listed;	/* in the order of names */
@@ -124,6 +125,19 @@ struct pk_doc_change {
 };
 /* The next one since the last settle; valid until the next call. NULL: that is all. */
 const struct pk_doc_change *pk_docs_change(struct pk_docs *docs);
+
+/* Counts settles; what came with one is in the tables that were compiled from it or a later one. */
+uint64_t pk_docs_number(const struct pk_docs *docs);
+/* The first number whose documents have its text in force; UINT64_MAX: none has yet. */
+uint64_t pk_docs_number_of(const struct pk_doc_entry *entry);
+/* A document that went: tables that were compiled before that number may have it still. */
+struct pk_doc_gone {
+	char *source, *name, *path, *tenant_name;
+	uint64_t number;
+};
+const struct pk_doc_gone *pk_docs_gone(const struct pk_docs *docs, size_t i);
+/* No table has it any more. */
+void pk_docs_gone_drop(struct pk_docs *docs, size_t i);
 
 /* Refused for a reason outside its text (a namesake, unreadable): worth another offer though
  * unchanged. */

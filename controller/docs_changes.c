@@ -38,6 +38,8 @@ void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *e
 		memcpy(c->hash, e->hash, sizeof(c->hash));
 	if (e->has_noted)
 		memcpy(c->before, e->noted, sizeof(c->before));
+	if (strcmp(event, "went") == 0)
+		docs_gone_note(docs, e);
 }
 
 static void note_one(struct pk_docs *docs, struct pk_doc_entry *e)
@@ -48,6 +50,8 @@ static void note_one(struct pk_docs *docs, struct pk_doc_entry *e)
 		docs_note(docs, e, "came", NULL);
 	else if (e->doc && memcmp(e->noted, e->hash, sizeof(e->noted)) != 0)
 		docs_note(docs, e, "changed", NULL);
+	if (e->doc && (!e->has_noted || memcmp(e->noted, e->hash, sizeof(e->noted)) != 0))
+		e->number = docs->number + 1;
 	e->has_noted = e->doc != NULL;
 	memcpy(e->noted, e->hash, sizeof(e->noted));
 }

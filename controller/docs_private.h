@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by docs.c, docs_absence.c, docs_changes.c, docs_history.c and docs_store.c. */
+/* Shared by docs.c, docs_absence.c, docs_changes.c, docs_gone.c, docs_history.c and docs_store.c. */
 #include "docs.h"
 
 struct lost {
 	char *source, *file;
 	bool heard; /* its source was looked at whole since */
 };
+
+#define PK_DOCS_GONE_MAX 256 /* who has more that no table lets go of hears of the last ones */
 
 struct past { /* what is remembered of a source */
 	char *source;
@@ -38,6 +40,9 @@ struct pk_docs {
 	size_t n_pasts, room_pasts;
 	struct pk_doc_change *changes;
 	size_t n_changes, room_changes, at_change;
+	uint64_t number;			   /* of the last settle */
+	struct pk_doc_gone gone[PK_DOCS_GONE_MAX]; /* oldest first */
+	size_t n_gone;
 	char *kept; /* history.json as it was written last */
 	bool kept_unsynced;
 };
@@ -65,6 +70,7 @@ void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *e
 /* Notes what came, changed or lost its name since the last settle. */
 void docs_note_all(struct pk_docs *docs);
 void docs_changes_done(struct pk_docs *docs);
+void docs_gone_note(struct pk_docs *docs, const struct pk_doc_entry *e);
 /* history.json beside the stored documents: what is read is set, what changed is written. */
 int docs_history_read(struct pk_docs *docs, struct pk_err *err);
 int docs_history_write(struct pk_docs *docs, struct pk_err *err);

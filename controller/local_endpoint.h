@@ -26,6 +26,15 @@ struct pk_mapping { /* a published port, as CNI's portMappings gave it */
 	uint8_t proto;
 };
 
+/*
+ * Which documents its tables have (pk_docs_number): known for the rule set and revision that were
+ * read with it, and void under another one.
+ */
+struct pk_enforced {
+	uint32_t rule_set, revision;
+	uint64_t operators, all; /* 0: not known */
+};
+
 struct pk_local_endpoint {
 	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
@@ -45,6 +54,7 @@ struct pk_local_endpoint {
 	char region[64]; /* nomad:region as ADD had it; "": not known */
 
 	uint64_t fed; /* a number of the model's, new with every change of what it says here */
+	struct pk_enforced enforced;
 	struct pk_alloc *facts; /* Nomad's word, or NULL */
 	enum pk_confirmed confirmed;
 };

@@ -316,6 +316,7 @@ void pk_model_put(struct pk_model *m, struct pk_local_endpoint *ep)
 
 		unindex(m, old);
 		ep->facts = PK_MOVE(old->facts, NULL);
+		ep->enforced = old->enforced;
 		pk_local_endpoint_free(old);
 		m->list[at] = ep;
 	} else {
@@ -325,6 +326,15 @@ void pk_model_put(struct pk_model *m, struct pk_local_endpoint *ep)
 	index_endpoint(m, ep);
 	if (!alloc || !set_facts(m, ep, alloc))
 		feed(m, ep);
+}
+
+void pk_model_enforced(struct pk_model *m, const char *key, const struct pk_enforced *enforced)
+{
+	bool found;
+	size_t at = find(m, key, &found);
+
+	if (found)
+		m->list[at]->enforced = *enforced;
 }
 
 static void drop(struct pk_model *m, size_t at)

@@ -31,6 +31,7 @@ const struct pk_rules *pk_model_rules(const struct pk_model *model);
 /* Takes the endpoint; replaces one of its key, whose facts go on. Reads kept facts of a new one. */
 void pk_model_put(struct pk_model *model, struct pk_local_endpoint *ep);
 bool pk_model_remove(struct pk_model *model, const char *key);
+void pk_model_enforced(struct pk_model *model, const char *key, const struct pk_enforced *enforced);
 /* Every endpoint that keep() doesn't know goes. */
 bool pk_model_prune(struct pk_model *model, bool (*keep)(void *arg, const char *key), void *arg);
 

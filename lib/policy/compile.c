@@ -345,6 +345,18 @@ struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key
 	return e && e->ep->local ? e->ident->published : NULL;
 }
 
+enum pk_fit pk_engine_fit(const struct pk_engine *engine, const char *key)
+{
+	const struct endpoint *e = find_endpoint(engine, key);
+	const struct ident *i = e ? e->ident : NULL;
+	const struct program *p = i ? i->program : NULL;
+
+	if (!p || !p->image || !is_fitting(i) || !i->published ||
+	    memcmp(p->image->digest, i->published->digest, sizeof(p->image->digest)) != 0)
+		return PK_FIT_NONE;
+	return p->stands_in ? PK_FIT_OPERATORS : PK_FIT_ALL;
+}
+
 struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *tenant_name)
 {
 	const struct base *b = find_base(engine, tenant_name ? tenant_name : "");

@@ -73,6 +73,13 @@ int pk_engine_compile_slice(struct pk_engine *engine, const struct pk_slice *sli
 			    struct pk_err *err);
 
 /*
+ * Whether an endpoint's image is what all documents make, or those of the operators alone, after a
+ * compile that returned 0 or -EFBIG.
+ */
+enum pk_fit { PK_FIT_NONE, PK_FIT_OPERATORS, PK_FIT_ALL };
+enum pk_fit pk_engine_fit(const struct pk_engine *engine, const char *key);
+
+/*
  * Counts the images that took the place of another one. As long as it stays, an endpoint that came
  * changed nothing for those that were there.
  */

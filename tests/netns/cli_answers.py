@@ -43,11 +43,11 @@ STATUS = {
 
 POLICIES = [
     {"source": "file", "name": "db-only-from-api", "path": "/etc/picket/policies.d/db.json",
-     "namespace": "acme", "tier": "tenant", "state": "active", "inForce": True,
+     "namespace": "acme", "tier": "tenant", "state": "active", "inForce": True, "enforced": "1 of 2 endpoints",
      "since": "2026-11-23T14:03:00.000Z", "sha": "9f31c0", "rules": 3, "selects": 2, "errors": [],
      "warnings": []},
     {"source": "consul/tenant/beta", "name": HOSTILE, "path": "consul:x", "namespace": "beta",
-     "tier": "tenant", "state": "refused", "inForce": False, "since": None, "sha": None, "rules": 0,
+     "tier": "tenant", "state": "refused", "inForce": False, "enforced": "no", "since": None, "sha": None, "rules": 0,
      "selects": 0, "warnings": [],
      "errors": [{"line": 9, "column": 15, "path": ".rules[0].egress[0].toEntity",
                  "text": "unknown key, did you mean \"toEntities\"?"}]}]

@@ -349,9 +349,22 @@ def test_apply_shouts_when_picketd_refuses(root, tmp_path):
     done = root.pipe("policy", "apply", str(file))
     assert done.returncode == 1 and b"picketd refuses db: table verdicts is full" in done.stderr, done
     assert b"\x1b" not in done.stderr and b"fix: picket policy list -refused" in done.stderr
-    root.fake.answers["/v1/policies/file/db"] = {"state": "active", "text": file.read_text(encoding="utf-8")}
+    taken = {"state": "active", "text": file.read_text(encoding="utf-8"), "enforced": "1 of 2 endpoints"}
+    root.fake.answers["/v1/policies/file/db"] = taken
+    done = root.pipe("policy", "apply", str(file))
+    assert done.returncode == 1 and b"the tables do not have it: enforced: 1 of 2 endpoints" in done.stderr, done
+    root.fake.answers["/v1/policies/file/db"] = {**taken, "enforced": "yes"}
     done = root.pipe("policy", "apply", str(file))
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_picketd_that_knows_nothing_of_it_is_no_absent_one(root, tmp_path):
+    """404: somebody listens, and nothing of it is in force."""
+    file = tmp_path / "db.json"
+    file.write_text('{"endpointSelector": {}, "ingress": [{}]}', encoding="utf-8")
+    root.fake.answers["/v1/policies/file/db"] = (404, {"error": "no such document"})
+    done = root.pipe("policy", "apply", str(file))
+    assert done.returncode == 1 and b"picketd has not taken db yet: " in done.stderr, done
 
 
 def test_completion_knows_what_help_knows():

@@ -235,9 +235,13 @@ def test_apply_and_delete(tmp_path):
     (directory / "web.json").rename(directory / "10-web.json")
     assert "web: changed" in apply(document("web", 82)).stdout
     assert [p.name for p in directory.iterdir()] == ["10-web.json"]       # where the document is, no second one
-    assert picket("policy", "delete", *root, "web").returncode == 0
+    gone = picket("policy", "delete", *root, "web")
+    assert gone.returncode == 1 and "can't be asked" in gone.stderr      # no picketd: the tables may have it
     assert not list(directory.iterdir())
-    assert picket("policy", "delete", *root, "web").returncode == 1
+    again = picket("policy", "delete", *root, "web")
+    assert again.returncode == 1 and "no document 'web'" in again.stderr
+    assert picket("policy", "apply", "-dir", directory, new).returncode == 0
+    assert picket("policy", "delete", "-dir", directory, "web").returncode == 0
 
 
 def test_apply_writes_nothing_that_a_node_would_refuse(tmp_path):
@@ -268,7 +272,7 @@ def test_apply_goes_where_the_configuration_says(tmp_path):
     (tmp_path / "etc/picket/picketd.json").write_text(
         '{ "policies": { "directory": "%s" } } // ours' % (tmp_path / "elsewhere"), encoding="utf-8")
     answer = picket("policy", "apply", "-root", tmp_path, "-", input=document("web", 80))
-    assert answer.returncode == 0 and (tmp_path / "elsewhere/web.json").exists()
+    assert answer.returncode == 1 and (tmp_path / "elsewhere/web.json").exists()
     unnamed = picket("policy", "apply", "-root", tmp_path, "-", input='[{"endpointSelector":{},"ingress":[{}]}]')
     assert unnamed.returncode == 2 and 'needs a "name"' in unnamed.stderr
 
