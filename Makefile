@@ -67,7 +67,7 @@ TOOLS_I := -Ilib/policy/tools
 $(TOOLS_OBJ) $(CLI_OBJ): ALL_CFLAGS += $(TOOLS_I)
 
 # What says the version, and no more, is compiled again when it changes.
-VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_misc cni/main controller/api_status \
+VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cni/main controller/api_status \
           controller/http controller/httpd controller/main))
 $(VERSIONED): ALL_CFLAGS += -DPK_VERSION='"$(VERSION)"'
 $(VERSIONED): $B/gen/version

@@ -27,7 +27,8 @@ static const struct cli_command *const tables[] = {
 	cli_node_commands,
 	cli_ip_commands,
 	cli_reasons_commands,
-	cli_misc_commands,
+	cli_version_commands,
+	cli_completion_commands,
 	NULL,
 };
 

@@ -383,6 +383,27 @@ def test_completion_knows_what_help_knows():
     assert len(options) > 30 and options <= set(complete("picket", "flows", "-"))
 
 
+def test_completion_of_zsh_knows_the_same(tmp_path):
+    """zsh's own functions are stood in for: each prints the words that it is given."""
+    script = tmp_path / "_picket"
+    script.write_bytes(run([binary("picket"), "completion", "zsh"]).stdout.encode())
+
+    def complete(*words):
+        code = "_describe() { [[ $1 == -o ]] && shift; print -l -- ${(P)2} }; _files() { print FILES }; compdef() { : }\n" \
+            f"source {script}; words=({' '.join(words)}); CURRENT={len(words)}; PREFIX=${{words[-1]}}; _picket"
+        return dict(line.partition(":")[::2] for line in run(["zsh", "-f", "-c", code]).stdout.splitlines())
+
+    nouns = complete("picket", "''")
+    assert {"endpoint", "status", "policy", "flows"} <= set(nouns)
+    assert nouns["status"] == "how the node is, what is wrong first"
+    assert set(complete("picket", "endpoint", "''")) == {"list", "show"}
+    assert "-refused" in complete("picket", "policy", "list", "-re")
+    help_text = run([binary("picket"), "flows", "-help"]).stdout
+    options = set(re.findall(r"^  (?:-[a-z], )?(-[a-z0-9-]+)", help_text, re.M))
+    assert len(options) > 30 and options - {"-h"} <= set(complete("picket", "flows", "-"))
+    assert set(complete("picket", "policy", "fmt", "x")) == {"FILES"}
+
+
 def sources():
     for part in ("cli", "cni", "lib", "lib/policy", "controller"):
         for name in sorted(os.listdir(os.path.join(TREE, part))):
