@@ -20,7 +20,11 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrit
           -Wimplicit-fallthrough -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -D_GNU_SOURCE \
+# What every binary that ships has; the sanitizers bring their own checks.
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE \
+          $(if $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),-fcf-protection) $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+ALL_CFLAGS := -std=gnu17 $(HARDENING) $(CFLAGS) $(CPPFLAGS) $(WARN) -D_GNU_SOURCE \
           -Iinclude -Ilib -Ilib/policy -I$B/gen -MMD -MP \
           $(if $(SAN),$(SANITIZE)) \
           $(if $(FAULTS),-DPK_FAULTS)
@@ -29,7 +33,7 @@ NL_LIBS   := $(shell pkg-config --libs libnl-3.0 libnl-route-3.0 2>/dev/null)
 LIBS_PURE := -lcjson
 LIBS_BASE := $(LIBS_PURE) -lbpf -lelf -lz $(NL_LIBS)
 # Plugin and CLI are started for every verb: six libraries less to load is a quarter of a millisecond.
-LIBS_SHORT := -Wl,-Bstatic -lbpf -lelf -lz -lnl-route-3 -lnl-3 -Wl,-Bdynamic $(LIBS_PURE) -Wl,--as-needed,-z,now
+LIBS_SHORT := -Wl,-Bstatic -lbpf -lelf -lz -lnl-route-3 -lnl-3 -Wl,-Bdynamic $(LIBS_PURE) -Wl,--as-needed
 LIBS_YAML := -lyaml
 LIBS_CTL  := $(LIBS_BASE) -levent_core -levent_extra -lcurl
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
@@ -45,7 +49,7 @@ BPF_OBJ    := $(patsubst bpf/%.bpf.c,$B/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELS      := $(patsubst bpf/%.bpf.c,$B/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$O/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all bpf lib unit-bin clean install format check-format
+.PHONY: all bpf lib unit-bin clean format check-format
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $O/picket-cni $O/picketd $O/picket
@@ -91,7 +95,7 @@ $B/gen/%.skel.h: $B/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name pk_$* > $@
 
-LINK = $(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o %.a,$^)
+LINK = $(Q)$(CC) $(ALL_CFLAGS) $(LINK_HARDENING) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 $O/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
 	$(LINK) $(LIBS_SHORT)
 $O/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a
@@ -106,11 +110,6 @@ $O/unit/test_%: tests/unit/test_%.c $(UNIT_LIBS) | $(SKELS)
 	@$(if $(V),,echo "  UNIT  $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -Itests -o $@ $< $(filter %.a,$^) -lcmocka $(LIBS_CTL) $(LIBS_YAML)
 unit-bin: $(UNIT_BIN)
-
-install: all
-	install -D -m 755 $O/picket-cni $(DESTDIR)$(PREFIX)/libexec/cni/picket
-	install -D -m 755 $O/picketd $(DESTDIR)$(PREFIX)/sbin/picketd
-	install -D -m 755 $O/picket $(DESTDIR)$(PREFIX)/bin/picket
 
 .PHONY: docs
 docs: all
