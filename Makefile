@@ -36,7 +36,9 @@ LIBS_BASE := $(LIBS_PURE) -lbpf -lelf -lz $(NL_LIBS)
 LIBS_SHORT := -Wl,-Bstatic -lbpf -lelf -lz -lnl-route-3 -lnl-3 -Wl,-Bdynamic $(LIBS_PURE) -Wl,--as-needed
 LIBS_YAML := -lyaml
 LIBS_CTL  := $(LIBS_BASE) -levent_core -levent_extra -lcurl
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
+# One commit gives the same bytes in any directory: no path of this machine is in them.
+NO_PATHS := -ffile-prefix-map=$(CURDIR)=.
+BPF_CFLAGS := $(NO_PATHS) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
           -I$(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP
 
 objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
@@ -125,4 +127,4 @@ clean:
 	rm -rf $B
 
 include $(wildcard mk/*.mk)
--include $(shell find $O $B/bpf $B/clang -name '*.d' 2>/dev/null)
+-include $(shell find $O $B/bpf $B/clang -name '*.d' -type f 2>/dev/null)
