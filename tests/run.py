@@ -179,6 +179,9 @@ class Runner:
     def e2e(self):
         self.pytest("e2e", 1500)
 
+    def package(self):
+        self.pytest("package", 1500)
+
     def fuzz(self):
         targets = self.built("fuzz", "tests/fuzz/fuzz_*.c")
         with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
@@ -212,9 +215,9 @@ class Runner:
         self.tally.add("reasons", len(built) - len(missing), len(missing))
 
 
-SUITES = ("lint", "repo", "unit", "bpf", "policy", "netns", "e2e", "fuzz")
+SUITES = ("lint", "repo", "unit", "bpf", "policy", "netns", "e2e", "package", "fuzz")
 ASKED_FOR = ("analyze", "kernel61")	# minutes each: by SUITE alone
-ROOTED = {"bpf", "netns", "kernel61", "e2e"}
+ROOTED = {"bpf", "netns", "kernel61", "e2e", "package"}
 
 
 def main():
