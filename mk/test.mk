@@ -56,8 +56,12 @@ mutate: SEED ?= 1
 $B/ast/bpf/%.json: bpf/%
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MF $(@:.json=.d) -MT $@ -fsyntax-only -Xclang -ast-dump=json $< > $@
+# With kill points and faults too: a fault has the programs load for a kernel without the kfunc.
+.PHONY: both-ways
+both-ways: all
+	$(Q)$(MAKE) --no-print-directory FAULTS=1 all
 mutate: setup
-	$(Q)$(MAKE) --no-print-directory all test-bin
+	$(Q)$(MAKE) --no-print-directory both-ways test-bin
 	$(Q)/usr/bin/python3 tests/mutate --build $B --count $(N) $(addprefix --seed ,$(SEED)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(SIDE),--side $(SIDE)); \
 		status=$$?; scripts/give-back; exit $$status

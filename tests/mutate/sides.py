@@ -55,12 +55,12 @@ class Bpf:
     name = "bpf"
     products = ("gen", "bpf", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
                 "libpolicytools.a", "libcni.a", "libcontroller.a", "libcli.a", "picket",
-                "picket-cni", "picketd")
+                "picket-cni", "picketd", "faults")
     still = BpfTest("bpf-test", ["build/bpf/guard.bpf.o", "build/bpf/judge.bpf.o"],
                     ["build/tests/bpf-test", "-first", "-still"], 300, r"^FAILED (.*)$")
     moments = BpfTest("bpf-test", ["build/bpf/guard_stall.bpf.o"],
                       ["build/tests/bpf-test", "-first", "-moments"], 300, r"^FAILED (.*)$")
-    tap = Pytest("netns tap", ["all"], ["tests/netns/test_guard_tap.py"], 900)
+    tap = Pytest("netns tap", ["both-ways"], ["tests/netns/test_guard_tap.py"], 900)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
                  r"^(world seed .*)$")
