@@ -8,6 +8,7 @@ import sys
 import report
 import row_churn
 import row_cni
+import row_memory
 import row_path
 import row_policy
 import row_verdict
@@ -15,6 +16,7 @@ import row_verdict
 ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": row_path.tap_to_tap}
 ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D4": row_verdict.denied,
              "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
+ROWS["R9"] = row_memory.unread
 ROWS.update(row_policy.ROWS)
 
 

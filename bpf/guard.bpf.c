@@ -2,13 +2,14 @@
 /*
  * The data path's programs. pk_from_endpoint stands at the host veth's ingress, pk_to_endpoint at
  * its egress, pk_from_uplink at the uplinks' ingress, the forwarders at the ingress of tap0 and eth0
- * in the alloc's netns.
+ * in the alloc's netns, pk_bound_tap at the egress of a tap0 that may have several queues.
  */
 #include "lib/guard.h"
 #include "lib/uplink.h"
 #include "lib/finish.h"
 #include "lib/forward.h"
 #include "lib/reap.h"
+#include "lib/tap.h"
 
 /* The slow path's targets. Each may name another one to go on in. */
 #define PK_SLOW(name, decide)                                                                      \
@@ -204,6 +205,12 @@ SEC("tc")
 int pk_forward_eth(struct __sk_buff *skb)
 {
 	return pk_forward(skb, false);
+}
+
+SEC("tc")
+int pk_bound_tap(struct __sk_buff *skb)
+{
+	return pk_tap_bound(skb);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

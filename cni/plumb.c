@@ -106,19 +106,34 @@ struct pk_hook cni_plumb_hook(const struct cni_plumb *p, enum pk_prog prog)
 	const uint32_t ifindex[] = { [PK_PROG_FROM_ENDPOINT] = rec->host_ifindex,
 				     [PK_PROG_TO_ENDPOINT] = rec->host_ifindex,
 				     [PK_PROG_FORWARD_TAP] = rec->tap_ifindex,
-				     [PK_PROG_FORWARD_ETH] = rec->eth_ifindex };
+				     [PK_PROG_FORWARD_ETH] = rec->eth_ifindex,
+				     [PK_PROG_BOUND_TAP] = rec->tap_ifindex };
+	bool both =
+		prog == PK_PROG_BOUND_TAP || (prog == PK_PROG_FORWARD_TAP && cni_plumb_is_bound(p));
+	bool at_home = prog == PK_PROG_FROM_ENDPOINT || prog == PK_PROG_TO_ENDPOINT;
 
 	return (struct pk_hook){ .ifindex = ifindex[prog],
-				 .egress = prog == PK_PROG_TO_ENDPOINT,
-				 .alone =
-					 prog == PK_PROG_FORWARD_TAP || prog == PK_PROG_FORWARD_ETH,
+				 .egress = prog == PK_PROG_TO_ENDPOINT || prog == PK_PROG_BOUND_TAP,
+				 .alone = !both && !at_home,
 				 .tcx = rec->tcx,
 				 .prog = p->bpf->prog[prog],
 				 .name = pk_prog_name(prog) };
 }
 
-/* These two stand in the alloc's netns in vm mode. */
-static const enum pk_prog forwarders[] = { PK_PROG_FORWARD_ETH, PK_PROG_FORWARD_TAP };
+/* The kernel keeps a tap of one queue to that; another one needs the program. */
+bool cni_plumb_is_bound(const struct cni_plumb *p)
+{
+	return p->record->queues > 1;
+}
+
+size_t cni_plumb_inside(const struct cni_plumb *p, const enum pk_prog **progs)
+{
+	static const enum pk_prog inside[] = { PK_PROG_FORWARD_ETH, PK_PROG_FORWARD_TAP,
+					       PK_PROG_BOUND_TAP };
+
+	*progs = inside;
+	return PK_ARRAY_LEN(inside) - !cni_plumb_is_bound(p);
+}
 
 /* clsact goes into the batch; TCX is a system call after it, in the netns of the device. */
 static void add_filter(struct pk_nl *nl, const struct pk_hook *hook)
@@ -137,23 +152,30 @@ static int attach_tcx(const struct pk_hook *hook, struct pk_err *err)
 	return hook->tcx ? pk_hook_attach_tcx(hook, -1, err) : 0;
 }
 
-static void add_forwarders(struct cni_plumb *p)
+static void add_inside(struct cni_plumb *p)
 {
-	for (size_t i = 0; i < PK_ARRAY_LEN(forwarders); i++) {
-		const struct pk_hook hook = cni_plumb_hook(p, forwarders[i]);
+	const enum pk_prog *progs;
+	size_t n = cni_plumb_inside(p, &progs);
 
-		if (!hook.tcx)
+	for (size_t i = 0; i < n; i++) {
+		const struct pk_hook hook = cni_plumb_hook(p, progs[i]);
+
+		if (!hook.tcx && hook.alone)
 			pk_nl_ingress(p->inside, hook.ifindex);
+		else if (!hook.tcx)
+			pk_nl_clsact(p->inside, hook.ifindex);
 		add_filter(p->inside, &hook);
 	}
 }
 
-static int attach_forwarders(struct cni_plumb *p, struct pk_err *err)
+static int attach_inside(struct cni_plumb *p, struct pk_err *err)
 {
+	const enum pk_prog *progs;
+	size_t n = cni_plumb_inside(p, &progs);
 	int r = 0;
 
-	for (size_t i = 0; i < PK_ARRAY_LEN(forwarders) && r == 0; i++) {
-		const struct pk_hook hook = cni_plumb_hook(p, forwarders[i]);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		const struct pk_hook hook = cni_plumb_hook(p, progs[i]);
 
 		r = attach_tcx(&hook, err);
 	}
@@ -205,7 +227,7 @@ static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 	add_veth(p);
 	if (has_tap(p)) {
 		pk_nl_no_addrgen(p->inside, p->record->tap_ifindex);
-		add_forwarders(p);
+		add_inside(p);
 	}
 	r = pk_nl_send(p->inside, err);
 	if (r < 0)
@@ -223,7 +245,7 @@ static int make_pair(struct cni_plumb *p, struct pk_err *err)
 	if (r < 0)
 		return link_error(err, pk_wrap(err, r, "make %s", p->record->ifname));
 	pk_fault("plumb-veth");
-	return has_tap(p) ? attach_forwarders(p, err) : 0;
+	return has_tap(p) ? attach_inside(p, err) : 0;
 }
 
 static int find_host_end(struct cni_plumb *p, struct pk_err *err)

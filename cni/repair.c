@@ -23,7 +23,12 @@ static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 	const struct pk_record *rec = p->record;
 	const struct pk_tap tap = cni_plumb_tap(p);
 	struct pk_err seen = { 0 };
-	int r = pk_tap_check(p->inside, &tap, &seen);
+	int r;
+
+	/* Whatever it was: a longer one may hold more than one endpoint should. */
+	pk_nl_queue_length(p->inside, tap.ifindex, pk_tap_frames(tap.queues));
+	pk_nl_send(p->inside, NULL);
+	r = pk_tap_check(p->inside, &tap, &seen);
 
 	if (r == -ENODEV) {
 		r = pk_tap_create(&tap, &p->tap_fd, err);
@@ -42,15 +47,15 @@ static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 static int mend_inside(struct cni_plumb *p, struct pk_err *err)
 {
 	own_visit visit = PK_NETNS_VISIT_NONE;
+	const enum pk_prog *progs;
+	size_t n = cni_plumb_inside(p, &progs);
 	int r = pk_netns_enter(p->ns, &visit, err);
 
 	if (r < 0 || p->record->process)
 		return r;
 	r = mend_tap(p, err);
-	if (r == 0)
-		r = mend_hook(p, p->inside, PK_PROG_FORWARD_ETH, err);
-	if (r == 0)
-		r = mend_hook(p, p->inside, PK_PROG_FORWARD_TAP, err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = mend_hook(p, p->inside, progs[i], err);
 	return r;
 }
 

@@ -132,6 +132,9 @@ static void upkeep_reason(struct reasons *r, const struct pk_upkeep *upkeep)
 
 	if (*audit->error)
 		reason(r, true, "enforcement", audit->error, "picket check");
+	if (audit->taps_over)
+		reason(r, false, "endpoints", audit->tap_error,
+		       "start its VMM with as many queues as \"queues\" of the conflist says");
 	snprintf(text, sizeof(text),
 		 "pk%u is open and its record is gone: it keeps its last policy", u->stray);
 	if (u->stray)
@@ -391,6 +394,7 @@ static void write_audit(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_uint(w, "swept", u->removed);
 	pk_jw_uint(w, "guardsRepaired", audit->repaired);
 	pk_jw_uint(w, "guardsBad", audit->bad);
+	pk_jw_uint(w, "tapsOver", audit->taps_over);
 	pk_jw_close(w, '}');
 }
 

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "nl.h"
 #include "own.h"
+#include "picket/limits.h"
 #include "stack.h"
 #include "tables.h"
 
@@ -33,8 +34,10 @@ struct pk_audit {
 	struct pk_sync *sync;
 	struct pk_timer *timer;
 	struct pk_audit_stats stats;
-	bool asked[PK_CAPACITY_MAX + 1]; /* slots to be looked at */
-	uint32_t at;			 /* the next slot of the turn that is under way */
+	bool asked[PK_CAPACITY_MAX + 1];      /* slots to be looked at */
+	uint32_t at;			      /* the next slot of the turn that is under way */
+	uint32_t queues[PK_CAPACITY_MAX + 1]; /* attached, where they are too many; else 0 */
+	uint32_t may[PK_CAPACITY_MAX + 1];    /* be attached there */
 	struct shut *shut;
 	size_t n_shut;
 };
@@ -68,6 +71,31 @@ static bool is_shut(const struct pk_audit *a, const char *key)
 	return m && m->open && m->epoch_matches && !pk_word(pk_sync_bpf(a->sync), m->slot);
 }
 
+static const struct pk_local_endpoint *endpoint_of(const struct pk_audit *a, uint32_t slot)
+{
+	const struct pk_local_endpoint *m = pk_model_by_slot(a->model, slot);
+
+	return m && m->open && m->epoch_matches && pk_word(pk_sync_bpf(a->sync), slot) ? m : NULL;
+}
+
+static void recount_taps(struct pk_audit *a)
+{
+	struct pk_audit_stats *s = &a->stats;
+
+	s->taps_over = 0;
+	*s->tap_error = 0;
+	for (uint32_t slot = 1; slot <= PK_CAPACITY_MAX; slot++) {
+		const struct pk_local_endpoint *m = a->queues[slot] ? endpoint_of(a, slot) : NULL;
+
+		if (m && s->taps_over++ == 0)
+			snprintf(
+				s->tap_error, sizeof(s->tap_error),
+				"%.160s has %u queues of its tap attached and may have %u: it gets "
+				"no packet",
+				m->key, a->queues[slot], a->may[slot]);
+	}
+}
+
 static void recount(struct pk_audit *a)
 {
 	size_t n = 0;
@@ -80,6 +108,7 @@ static void recount(struct pk_audit *a)
 	a->n_shut = n;
 	a->stats.bad = (unsigned int)n;
 	snprintf(a->stats.error, sizeof(a->stats.error), "%s", n ? a->shut[0].why : "");
+	recount_taps(a);
 }
 
 /* False: the guard isn't first and can't be put there. */
@@ -102,25 +131,54 @@ static bool audit_hook(struct pk_audit *a, struct pk_nl *nl, const struct pk_hoo
 }
 
 /* What ADD set on the host end: whoever writes the node's own forwarding resets each device's. */
-static void audit_stack(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
+static void audit_stack(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
+			const struct pk_nl_link *link)
 {
-	const struct pk_host_end end = { .slot = m->slot, .ifindex = m->host_ifindex };
-	struct pk_nl_link link;
+	const char *wrong = pk_stack_wrong(link);
 	struct pk_err err = { 0 };
-	const char *wrong;
 
-	if (pk_host_end_find(nl, &end, &link, NULL) < 0)
-		return;
-	wrong = pk_stack_wrong(&link);
 	if (!wrong)
 		return;
 	log_warn("op=audit device=%s setting=\"%s\" err=\"somebody changed it\" repairing",
 		 m->device, wrong);
-	if (pk_stack_mend(nl, &link, &err) == 0)
+	if (pk_stack_mend(nl, link, &err) == 0)
 		a->stats.repaired++;
 	else
 		log_error("op=audit device=%s err=\"%s\" ignoring until the next one", m->device,
 			  err.text);
+}
+
+/* The tap's ifindex in the alloc's namespace is the one after eth0's. */
+static void audit_tap(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
+		      const struct pk_nl_link *host_end)
+{
+	struct pk_nl_link tap;
+	bool had = a->queues[m->slot];
+
+	a->queues[m->slot] = 0;
+	if (strcmp(m->mode, "vm") != 0 || host_end->peer_netns < 0 ||
+	    pk_nl_link_at(nl, host_end->peer_netns, host_end->peer + 1, &tap, NULL) < 0 ||
+	    strcmp(tap.kind, "tun") != 0 || !tap.tx_queue_len ||
+	    (uint64_t)tap.tun.queues * tap.tx_queue_len <= PK_TAP_FRAMES)
+		return;
+	a->queues[m->slot] = tap.tun.queues;
+	a->may[m->slot] = PK_TAP_FRAMES / tap.tx_queue_len;
+	if (!had)
+		log_warn(
+			"op=audit endpoint=%s tap=%s queues=%u may=%u err=\"too many are attached: "
+			"it gets no packet\"",
+			m->key, tap.name, a->queues[m->slot], a->may[m->slot]);
+}
+
+static void audit_devices(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
+{
+	const struct pk_host_end end = { .slot = m->slot, .ifindex = m->host_ifindex };
+	struct pk_nl_link link;
+
+	if (pk_host_end_find(nl, &end, &link, NULL) < 0)
+		return;
+	audit_stack(a, nl, m, &link);
+	audit_tap(a, nl, m, &link);
 }
 
 static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
@@ -133,14 +191,7 @@ static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk
 	if (!audit_hook(a, nl, &in, &err) || !audit_hook(a, nl, &out, &err))
 		shut(a, nl, m, &err);
 	else
-		audit_stack(a, nl, m);
-}
-
-static const struct pk_local_endpoint *endpoint_of(const struct pk_audit *a, uint32_t slot)
-{
-	const struct pk_local_endpoint *m = pk_model_by_slot(a->model, slot);
-
-	return m && m->open && m->epoch_matches && pk_word(pk_sync_bpf(a->sync), slot) ? m : NULL;
+		audit_devices(a, nl, m);
 }
 
 /* True: every slot has been looked at that was asked for. */

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * What is really attached to the endpoints' host ends, and set on them: whoever stands before the
- * guard hides it, and a setting that somebody reset cuts the endpoint off. All of them each minute,
- * in turns; one at once where the kernel told of a change.
+ * guard hides it, and a setting that somebody reset cuts the endpoint off. A VMM that attached more
+ * queues than its tap may have gets nothing (bpf/lib/tap.h), and it is said. All each minute, in turns; one at once where the kernel told of a change.
  */
 #include "loop.h"
 #include "model.h"
@@ -14,7 +14,9 @@ struct pk_audit;
 struct pk_audit_stats {
 	unsigned int bad; /* endpoints closed because their guard can't be first */
 	uint64_t repaired;
-	char error[256]; /* why one can't be; "" */
+	char error[256];	/* why one can't be; "" */
+	unsigned int taps_over; /* with more queues attached than they may have */
+	char tap_error[256];	/* of the first of them; "" */
 };
 
 struct pk_audit *pk_audit_new(struct pk_loop *loop, struct pk_model *model, struct pk_sync *sync);

@@ -44,6 +44,7 @@ const char *pk_map_name(enum pk_map map);
 	X(TO_ENDPOINT, "pk_to_endpoint")                                                           \
 	X(FORWARD_TAP, "pk_forward_tap")                                                           \
 	X(FORWARD_ETH, "pk_forward_eth")                                                           \
+	X(BOUND_TAP, "pk_bound_tap")                                                               \
 	X(FROM_UPLINK, "pk_from_uplink")                                                           \
 	X(FLOW_REAP, "pk_flow_reap")
 #define PK_PROG_ENUM_(sym, name) PK_PROG_##sym,

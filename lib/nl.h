@@ -59,6 +59,7 @@ void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex); /* no link-local of t
 void pk_nl_up(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_down(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu);
+void pk_nl_queue_length(struct pk_nl *nl, uint32_t ifindex, uint32_t length);
 void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
 /*
  * Where filters hang; kept where it is already there. clsact has both directions, `ingress` one:
@@ -127,10 +128,11 @@ struct pk_nl_link {
 	struct {		       /* of a tap */
 		uint32_t owner, group; /* UINT32_MAX = nobody named */
 		bool multi_queue, persist;
+		uint32_t queues; /* attached */
 	} tun;
-	uint32_t peer; /* IFLA_LINK; 0 = none */
+	uint32_t peer;	    /* IFLA_LINK; 0 = none */
+	int32_t peer_netns; /* the id that our namespace has for that of the peer; -1 = ours */
 	uint32_t tx_queue_len;
-	uint32_t tx_queues;  /* of a tap: how many may be, or are, attached */
 	uint32_t xdp;	     /* id of the XDP program that it has, 0 = none */
 	uint32_t conf_known; /* a bit for each enum pk_nl_conf: the kernel told it */
 	int32_t conf[PK_NL_CONF_COUNT];
@@ -138,6 +140,9 @@ struct pk_nl_link {
 /* By ifindex, or where that is 0 by name; -ENODEV. */
 int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
 	       struct pk_err *err);
+/* Of another namespace, by the id that ours has for it (pk_nl_link.peer_netns). */
+int pk_nl_link_at(struct pk_nl *nl, int32_t netns, uint32_t ifindex, struct pk_nl_link *link,
+		  struct pk_err *err);
 /* All of the namespace; the caller frees. */
 int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **links, size_t *n, struct pk_err *err);
 

@@ -95,6 +95,14 @@ void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu)
 	pk_nl_push(nl, msg, "MTU %u of link %u", mtu, ifindex);
 }
 
+void pk_nl_queue_length(struct pk_nl *nl, uint32_t ifindex, uint32_t length)
+{
+	struct nl_msg *msg = change(ifindex, 0, 0);
+
+	nla_put_u32(msg, IFLA_TXQLEN, length);
+	pk_nl_push(nl, msg, "queue length %u of link %u", length, ifindex);
+}
+
 void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex)
 {
 	struct ifinfomsg body = { .ifi_index = (int)ifindex };
@@ -116,6 +124,8 @@ static void read_tun(struct nlattr *data, struct pk_nl_link *link)
 		link->tun.group = nla_get_u32(tb[IFLA_TUN_GROUP]);
 	link->tun.multi_queue = tb[IFLA_TUN_MULTI_QUEUE] && nla_get_u8(tb[IFLA_TUN_MULTI_QUEUE]);
 	link->tun.persist = tb[IFLA_TUN_PERSIST] && nla_get_u8(tb[IFLA_TUN_PERSIST]);
+	/* The kernel tells of it where several may be attached. */
+	link->tun.queues = tb[IFLA_TUN_NUM_QUEUES] ? nla_get_u32(tb[IFLA_TUN_NUM_QUEUES]) : 0;
 }
 
 static void read_info(struct nlattr *attr, struct pk_nl_link *link)
@@ -220,6 +230,7 @@ static int read_link(struct nlmsghdr *h, struct pk_nl_link *link)
 		link->mtu = nla_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_LINK])
 		link->peer = nla_get_u32(tb[IFLA_LINK]);
+	link->peer_netns = tb[IFLA_LINK_NETNSID] ? nla_get_s32(tb[IFLA_LINK_NETNSID]) : -1;
 	read_more(tb, link);
 	return 0;
 }
@@ -251,28 +262,50 @@ static void no_statistics(struct nl_msg *msg)
 	nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 }
 
-int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
-	       struct pk_err *err)
+/* Consumes the message. */
+static int ask_link(struct pk_nl *nl, struct nl_msg *msg, struct pk_nl_link *link)
 {
-	struct ifinfomsg body = { .ifi_index = (int)ifindex };
-	struct nl_msg *msg = pk_nl_message(RTM_GETLINK, 0, &body, sizeof(body));
 	struct links links = { 0 };
 	own_mem void *list = NULL;
 	int r;
 
-	if (!ifindex)
-		nla_put_string(msg, IFLA_IFNAME, name);
 	no_statistics(msg);
 	r = pk_nl_ask(nl, msg, add_link, &links);
 	list = links.list;
 	if (r == 0 && links.n != 1)
 		r = -ENODEV;
+	if (r == 0)
+		*link = links.list[0];
+	return r;
+}
+
+int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
+	       struct pk_err *err)
+{
+	struct ifinfomsg body = { .ifi_index = (int)ifindex };
+	struct nl_msg *msg = pk_nl_message(RTM_GETLINK, 0, &body, sizeof(body));
+	int r;
+
+	if (!ifindex)
+		nla_put_string(msg, IFLA_IFNAME, name);
+	r = ask_link(nl, msg, link);
 	if (r < 0 && ifindex)
 		return pk_code(err, pk_fail(err, -r, "link %u", ifindex), PK_CODE_NETNS);
-	if (r < 0)
-		return pk_code(err, pk_fail(err, -r, "link %s", name), PK_CODE_NETNS);
-	*link = links.list[0];
-	return 0;
+	return r < 0 ? pk_code(err, pk_fail(err, -r, "link %s", name), PK_CODE_NETNS) : 0;
+}
+
+int pk_nl_link_at(struct pk_nl *nl, int32_t netns, uint32_t ifindex, struct pk_nl_link *link,
+		  struct pk_err *err)
+{
+	struct ifinfomsg body = { .ifi_index = (int)ifindex };
+	struct nl_msg *msg = pk_nl_message(RTM_GETLINK, 0, &body, sizeof(body));
+	int r;
+
+	nla_put_s32(msg, IFLA_TARGET_NETNSID, netns);
+	r = ask_link(nl, msg, link);
+	return r < 0 ? pk_code(err, pk_fail(err, -r, "link %u of namespace %d", ifindex, netns),
+			       PK_CODE_NETNS)
+		     : 0;
 }
 
 int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct pk_err *err)

@@ -13,6 +13,7 @@
 
 #include "fault.h"
 #include "own.h"
+#include "picket/limits.h"
 
 #define TUN_PATH "/dev/net/tun"
 
@@ -45,6 +46,22 @@ static int set_mtu(const struct pk_tap *tap)
 	return ioctl(fd, SIOCSIFMTU, &req);
 }
 
+uint32_t pk_tap_frames(uint32_t queues)
+{
+	return PK_TAP_FRAMES / (queues > 1 ? queues : 1);
+}
+
+static int set_length(const struct pk_tap *tap)
+{
+	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = { .ifr_qlen = (int)pk_tap_frames(tap->queues) };
+
+	if (fd < 0)
+		return -1;
+	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
+	return ioctl(fd, SIOCSIFTXQLEN, &req);
+}
+
 /* Owner and group before anything can open it: a tap without owner is anyone's. */
 static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 {
@@ -56,6 +73,8 @@ static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 		return fail_tap(err, tap, "set group");
 	if (tap->mtu && set_mtu(tap) < 0)
 		return fail_tap(err, tap, "set MTU");
+	if (set_length(tap) < 0)
+		return fail_tap(err, tap, "set the queues' length");
 	pk_fault("tap-owned");
 	if (ioctl(fd, TUNSETPERSIST, 1) < 0)
 		return fail_tap(err, tap, "make persistent");
@@ -103,6 +122,10 @@ int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err)
 		what = "has the other queue mode";
 	else if (!link.tun.persist)
 		what = "goes with its user";
+	else if (link.tx_queue_len != pk_tap_frames(tap->queues))
+		what = "has queues of another length";
+	else if (link.tun.queues > (tap->queues ? tap->queues : 1))
+		what = "has more queues attached than its conflist allows: it gets nothing";
 	return what ? pk_code(err, pk_fail(err, 0, "tap %s %s", tap->name, what), PK_CODE_NETNS)
 		    : 0;
 }

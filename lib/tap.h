@@ -17,6 +17,9 @@ struct pk_tap {
 	uint32_t mtu;	  /* 0 = as it is made */
 };
 
+/* Frames that each queue may hold: all of them together PK_TAP_FRAMES. */
+uint32_t pk_tap_frames(uint32_t queues);
+
 /*
  * Makes it: persistent, IFF_NO_PI | IFF_VNET_HDR, owned. -EBUSY: the ifindex or the name is taken.
  * *fd is a queue of it that is still open (for pk_selftest_tap); closing it leaves the
@@ -24,7 +27,7 @@ struct pk_tap {
  */
 int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);
 /*
- * 0: a tap of that name with this ifindex, owner, group and queue mode; -ENODEV, or -EINVAL with
- * the difference. It goes by pk_nl_delete. nl is of the netns that the tap is in.
+ * 0: a tap of that name with this ifindex, owner, group, queue mode and queue length, and no more
+ * queues attached than it may have; -ENODEV, or -EINVAL with the difference. It goes by pk_nl_delete. nl is of the netns that the tap is in.
  */
 int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err);

@@ -9,11 +9,13 @@
 #include "lib/pkt.h"
 
 /* The kernel's own, as far as they are read; offsets are the running kernel's (CO-RE). */
+struct net_device;
 struct sk_buff {
 	__u8 ip_summed : 2;
 	__u16 csum_start, csum_offset;
 	unsigned int end;
 	unsigned char *head, *data;
+	struct net_device *dev;
 } __attribute__((preserve_access_index));
 
 struct skb_shared_info {

@@ -24,6 +24,8 @@
 #define PK_IFNAME_MAX		 15
 #define PK_MTU_MIN		 1280 /* RFC 8200 5 */
 #define PK_MTU_MAX		 9000
+/* Frames that a tap's queues hold together for a VMM that doesn't read, each of up to 64 KiB. */
+#define PK_TAP_FRAMES 240
 
 /* The gateway as every guest sees it: on no interface, answered by the guard. */
 #define PK_GATEWAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x01 }

@@ -125,6 +125,11 @@ class Tap:
     def drain(self):
         return _drain(self.fd, self._read)
 
+    def discard(self):
+        """Reads whatever waits, and keeps nothing of it."""
+        while select.select([self.fd], [], [], 0)[0]:
+            os.read(self.fd, 64)
+
     def close(self):
         if self.fd >= 0:
             os.close(self.fd)

@@ -61,6 +61,7 @@ class Bpf:
     moments = BpfTest("bpf-test", ["build/bpf/guard_stall.bpf.o"],
                       ["build/tests/bpf-test", "-first", "-moments"], 300, r"^FAILED (.*)$")
     tap = Pytest("netns tap", ["both-ways"], ["tests/netns/test_guard_tap.py"], 900)
+    memory = Pytest("netns tap memory", ["both-ways"], ["tests/netns/test_tap_memory.py"], 600)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
                  r"^(world seed .*)$")
@@ -89,6 +90,8 @@ class Bpf:
     def suites(self, file):
         if os.path.basename(file) in ("policy.h", "maps_policy.h", "judge.bpf.c"):
             return [self.still, self.moments, self.prop]
+        if os.path.basename(file) == "tap.h":
+            return [self.still, self.memory]
         return [self.still, self.moments, self.tap]
 
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * What waits in a tap is the kernel's memory, and nobody pays for it. Each queue that a VMM attaches
+ * holds as many frames as the tap's queue length says, and the kernel lets it attach 256. Where they
+ * could hold more together than one endpoint may, nothing is put into any.
+ */
+#include <linux/pkt_cls.h>
+#include "lib/sanity.h"
+
+struct net_device {
+	unsigned int real_num_tx_queues, tx_queue_len;
+} __attribute__((preserve_access_index));
+
+struct tap_rings {
+	__u32 queues, frames; /* attached; that each holds */
+};
+
+static __always_inline int tap_read_probe(struct __sk_buff *skb, struct tap_rings *out)
+{
+	const struct sk_buff *k = (void *)skb;
+	const struct net_device *dev;
+
+	if (bpf_core_read(&dev, sizeof(dev), &k->dev) < 0 ||
+	    bpf_core_read(&out->queues, sizeof(out->queues), &dev->real_num_tx_queues) < 0)
+		return -1;
+	return bpf_core_read(&out->frames, sizeof(out->frames), &dev->tx_queue_len);
+}
+
+static __always_inline int tap_read(struct __sk_buff *skb, struct tap_rings *out)
+{
+	const struct sk_buff *k;
+
+	if (!pk_kfunc)
+		return tap_read_probe(skb, out);
+	k = bpf_cast_to_kern_ctx(skb);
+	out->queues = k->dev->real_num_tx_queues;
+	out->frames = k->dev->tx_queue_len;
+	return 0;
+}
+
+/* At the egress of a tap that may have several queues. */
+static __always_inline int pk_tap_bound(struct __sk_buff *skb)
+{
+	struct tap_rings r = {};
+
+	if (tap_read(skb, &r) < 0 || (__u64)r.queues * r.frames > PK_TAP_FRAMES)
+		return TC_ACT_SHOT;
+	return TC_ACT_UNSPEC;
+}
