@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* picket sweep: what endpoints that are gone have left behind. A dry run unless -apply. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "bpfobj.h"
 #include "cli.h"
 #include "ctl.h"
+#include "device.h"
 #include "fs.h"
 #include "out.h"
 #include "own.h"
 #include "sweep.h"
+#include "tables.h"
 
 #define SWEEP_SECONDS 60
 
@@ -34,17 +34,6 @@ static void note(void *arg, const struct pk_orphan *orphan)
 	pk_jw_string(&found->w, "state", orphan->removed ? "removed" : left);
 	pk_jw_close(&found->w, '}');
 	found->left += !orphan->removed;
-}
-
-/* picketd holds this lock for as long as it runs. */
-static bool picketd_runs(const struct cli *cli)
-{
-	char path[PK_PATH_ROOM + 16];
-	own_fd int fd = -1;
-
-	snprintf(path, sizeof(path), "%s/picketd.lock", cli->paths.run);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
 /*
@@ -73,6 +62,56 @@ static bool has_nomad(const struct cli *cli)
 	return has;
 }
 
+static bool has_device(struct pk_nl *nl, uint32_t slot)
+{
+	const struct pk_host_end end = { .slot = slot };
+	struct pk_nl_link link;
+
+	return pk_host_end_find(nl, &end, &link, NULL) == 0;
+}
+
+/* Endpoints with a device: by their records, and those that are open without one. */
+static size_t count_live(const struct cli *cli, const struct pk_bpf *bpf, struct pk_nl *nl)
+{
+	own_mem struct pk_record_name *names = NULL;
+	own_mem bool *counted = pk_alloc(PK_CAPACITY_MAX + 1);
+	size_t n = 0, live = 0;
+
+	if (pk_records_list(&cli->paths, &names, &n, NULL) < 0)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!names[i].closed && names[i].slot <= PK_CAPACITY_MAX &&
+		    has_device(nl, names[i].slot))
+			counted[names[i].slot] = true;
+	for (uint32_t slot = 1; bpf && slot <= bpf->node.capacity; slot++)
+		counted[slot] |= pk_word(bpf, slot) && has_device(nl, slot);
+	for (uint32_t slot = 1; slot <= PK_CAPACITY_MAX; slot++)
+		live += counted[slot];
+	return live;
+}
+
+/* What takes everything away takes it from under whoever lives on it. */
+static int refuse_all(struct cli *cli, const struct pk_bpf *bpf)
+{
+	struct pk_err err = { 0 };
+	own_nl *nl = NULL;
+	size_t live;
+
+	if (cli_daemon_runs(cli)) {
+		pk_fail(&err, 0, "picketd runs, and would go on with tables that are gone");
+		pk_fix(&err, 0, "stop picketd first; -force takes everything all the same");
+		return cli_fail(cli, &err, CLI_CANNOT);
+	}
+	if (pk_nl_open(&nl, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	live = count_live(cli, bpf, nl);
+	if (!live)
+		return CLI_OK;
+	pk_fail(&err, 0, "%zu endpoint%s still there", live, live == 1 ? " is" : "s are");
+	pk_fix(&err, 0, "stop their allocations first; -force takes everything all the same");
+	return cli_fail(cli, &err, CLI_CANNOT);
+}
+
 static int sweep(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
@@ -88,7 +127,7 @@ static int sweep(struct cli *cli)
 	struct pk_sweep s = { .paths = &cli->paths,
 			      .found = note,
 			      .arg = &found,
-			      .alloc = has_nomad(cli) && picketd_runs(cli) ? unknown : NULL,
+			      .alloc = has_nomad(cli) && cli_daemon_runs(cli) ? unknown : NULL,
 			      .apply = cli_has(cli, "apply"),
 			      .all = cli_has(cli, "all"),
 			      .parts = PK_SWEEP_EVERYTHING,
@@ -98,6 +137,11 @@ static int sweep(struct cli *cli)
 	if (r < 0 && r != -ENOENT && !(s.all && s.apply))
 		return cli_fail(cli, &err, CLI_CANNOT);
 	s.bpf = r < 0 ? NULL : bpf;
+	if (s.all && s.apply && !cli_has(cli, "force")) {
+		r = refuse_all(cli, s.bpf);
+		if (r != CLI_OK)
+			return r;
+	}
 	found.w.out = &found.rows;
 	pk_jw_open(&found.w, NULL, '[');
 	r = pk_sweep(&s, &err);
@@ -119,6 +163,7 @@ static const struct cli_option options[] = {
 	{ "apply", NULL, "remove it; without, only shown", 0 },
 	{ "all", NULL, "everything of Picket on this node, live or not: devices, records, pins",
 	  0 },
+	{ "force", NULL, "with -all -apply: also while picketd runs or endpoints are there", 0 },
 	{ 0 },
 };
 const struct cli_command cli_sweep_commands[] = {

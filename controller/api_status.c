@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/status: how the node is, what is wrong first. */
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -220,6 +221,33 @@ static void device_reasons(const struct pk_parts *p, struct reasons *r)
 	}
 }
 
+static bool has_device(const struct pk_local_endpoint *ep)
+{
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(ep->host_ifindex, name) && strcmp(name, ep->device) == 0;
+}
+
+/* Their tables were replaced (bpffs was unmounted, everything was swept): nobody reaches those. */
+static void epoch_reason(const struct pk_parts *p, struct reasons *r)
+{
+	own_str text = { 0 };
+	unsigned int n = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
+	     ep = pk_model_next(p->model, ep))
+		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && has_device(ep);
+	if (!n)
+		return;
+	pk_str_addf(&text,
+		    "%u endpoint%s on tables that are not pinned any more: no change of policy "
+		    "reaches %s",
+		    n, n == 1 ? " lives" : "s live", n == 1 ? "it" : "them");
+	reason(r, true, "enforcement", text.text,
+	       "stop the allocations that `picket endpoint list` shows as closed and start them "
+	       "anew");
+}
+
 static void alloc_reasons(const struct pk_parts *p, struct reasons *r)
 {
 	unsigned int said = 0;
@@ -262,6 +290,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	stray_reason(p, r);
 	alloc_reasons(p, r);
 	device_reasons(p, r);
+	epoch_reason(p, r);
 	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",

@@ -24,13 +24,15 @@
 #define SYNC_MS	     20 /* between two turns of making documents outlive a power cut */
 #define SYNC_NS	     10000000
 #define SYNC_STOP_NS 1000000000
-#define TRIM_MS	     2000 /* quiet for so long: give memory back */
+#define PINS_MS	     20000 /* between two looks at what is pinned */
+#define TRIM_MS	     2000  /* quiet for so long: give memory back */
 
 struct pk_apply {
 	struct pk_apply_args args;
 	struct pk_apply_state state;
-	struct pk_timer *pass, *sync_docs, *trim;
+	struct pk_timer *pass, *sync_docs, *trim, *pins;
 	bool docs_changed, settings_changed;
+	bool look_whole;    /* at each pin, not at one alone */
 	bool withdraw;	    /* names of others are to go at the next pass */
 	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
 	uint64_t last_ns;   /* of the last pass's begin */
@@ -80,21 +82,15 @@ static void upgrade(struct pk_apply *a)
 		log_info("op=upgrade build=%s", bpf->build);
 }
 
-/* The kernel's side, as soon as it can be had; what needs it is told. */
-static int open_tables(struct pk_apply *a)
+/* Everything goes into the tables that were opened just now. */
+static void begin_anew(struct pk_apply *a)
 {
-	const struct pk_settings *s = pk_model_get_settings(a->args.model);
 	struct pk_err err = { 0 };
 	own_str pin = { 0 };
 	uint64_t epoch[2];
-	int r;
 
-	if (pk_sync_bpf(a->args.sync))
-		return 0;
-	r = pk_sync_open(a->args.sync, s, &err);
-	pk_apply_note(&a->state.load_error, r, &err, "load");
-	if (r < 0)
-		return r;
+	a->settings_changed = true;
+	a->look_whole = false;
 	memcpy(epoch, pk_sync_bpf(a->args.sync)->node.epoch, sizeof(epoch));
 	pk_records_set_epoch(a->args.records, epoch);
 	pk_records_look(a->args.records);
@@ -104,7 +100,54 @@ static int open_tables(struct pk_apply *a)
 		log_warn("op=events err=\"%s\" ignoring: no flows are shown", err.text);
 	else
 		pk_node_update(pk_sync_bpf(a->args.sync), edit_node, NULL, pk_sync_until(), NULL);
+}
+
+/* Opened by now, or -errno; those that were open until now stay in use then. */
+static int open_now(struct pk_apply *a)
+{
+	struct pk_err err = { 0 };
+	int r = pk_sync_open(a->args.sync, pk_model_get_settings(a->args.model), &err);
+
+	pk_apply_note(&a->state.load_error, r, &err, "load");
+	if (r == 0)
+		begin_anew(a);
+	return r;
+}
+
+/*
+ * The kernel's side, as soon as it can be had; what needs it is told. Where the pins are others by
+ * now (bpffs was unmounted, everything was swept) an ADD takes those: so do we. What lives on the
+ * old tables has only them.
+ */
+static int open_tables(struct pk_apply *a)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+
+	if (!bpf)
+		return open_now(a);
+	if (pk_bpf_is_pinned(bpf, a->look_whole)) {
+		a->look_whole = false;
+		pk_apply_note(&a->state.load_error, 0, NULL, "load");
+		return 0;
+	}
+	if (open_now(a) == 0)
+		log_error("op=load err=\"the pins were replaced or removed\" opened again");
+	else
+		pk_timer_hurry(a->pass, RETRY_MS);
 	return 0;
+}
+
+/* Also where nothing else changes. */
+static void look_pins(void *arg)
+{
+	struct pk_apply *a = arg;
+	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+
+	pk_timer_set(a->pins, PINS_MS);
+	if (!bpf || pk_bpf_is_pinned(bpf, true))
+		return;
+	a->look_whole = true;
+	pk_apply_soon(a);
 }
 
 static void edit_masquerade(void *arg, struct pk_node *node)
@@ -290,7 +333,7 @@ static void let_go(struct pk_apply *a)
 
 static int apply(struct pk_apply *a)
 {
-	bool all = a->docs_changed || a->settings_changed;
+	bool all;
 	int r;
 
 	pk_timer_clear(a->pass);
@@ -312,6 +355,7 @@ static int apply(struct pk_apply *a)
 		pk_timer_set(a->pass, RETRY_MS);
 		return r;
 	}
+	all = a->docs_changed || a->settings_changed;
 	if (a->settings_changed) {
 		set_pools(a);
 		set_masquerade(a);
@@ -404,6 +448,8 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 	a->pass = pk_timer_new(args->loop, on_pass, a);
 	a->sync_docs = pk_timer_new(args->loop, sync_documents, a);
 	a->trim = pk_timer_new(args->loop, trim, a);
+	a->pins = pk_timer_new(args->loop, look_pins, a);
+	pk_timer_set(a->pins, PINS_MS);
 	pk_timer_set(a->trim, TRIM_MS);
 	return a;
 }
@@ -427,5 +473,6 @@ void pk_apply_free(struct pk_apply *a)
 	pk_timer_free(a->pass);
 	pk_timer_free(a->sync_docs);
 	pk_timer_free(a->trim);
+	pk_timer_free(a->pins);
 	free(a);
 }

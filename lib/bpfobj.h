@@ -45,6 +45,12 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
 }
 #define own_bpf PK_OWN(pk_bpf_closep) struct pk_bpf
 
+/*
+ * Whether what is pinned is still what was opened; whole: each table and program, else the one that
+ * all of them were made with. False: others open, or load, other ones from now on.
+ */
+bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
+
 /* 0, or PK_CODE_KERNEL with the mount command as fix. */
 int pk_bpffs_check(const struct pk_paths *paths, struct pk_err *err);
 /* The build that this binary embeds, in the form of pk_bpf.build. */

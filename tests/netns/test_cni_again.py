@@ -262,7 +262,7 @@ def test_del_leaves_a_device_of_another_alone(node):
     assert node.records() == [f"{c.id}@eth0@2"] and node.leases() == {c.address(), c.address(6)}
     b = node.add("acme", "b", "b")
     assert b.slot == 3
-    node.picket("sweep", "-all", "-apply")
+    node.picket("sweep", "-all", "-apply", "-force")
     for name in ("pk1", "pk2"):
         assert "UP" in node.json(["ip", "-j", "link", "show", name])[0]["flags"]
     assert node.records() == [] and "pk3" not in node.run(["ip", "-o", "link"]).stdout

@@ -396,7 +396,7 @@ def test_sweep_all_takes_it_away(node):
 def test_sweep_all_leaves_the_filters_of_others(node):
     add(node)
     plant(node, "up0", pref=7)
-    node.picket("sweep", "-all", "-apply")
+    node.picket("sweep", "-all", "-apply", "-force")
     assert filters(node, "up0") == ["pk_forward_eth:[*fsobj]"] or len(filters(node, "up0")) == 1
 
 

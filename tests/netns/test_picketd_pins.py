@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""picketd and the pins: others in their place are noticed and taken, and nobody sweeps them from under it."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from harness.shell import wait_for  # noqa: E402
+
+DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
+
+
+def reasons(node, what):
+    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
+
+
+def remount(node):
+    """Whoever mounts again has an empty one."""
+    bpffs = os.path.join(node.root, "sys/fs/bpf")
+    node.run(["umount", bpffs])
+    node.run(["mount", "-t", "bpf", "bpf", bpffs])
+
+
+def in_step(node, *allocs):
+    found = {e["containerId"]: e["inStep"] for e in node.api("/v1/endpoints")["endpoints"]}
+    return all(found.get(a.id) for a in allocs)
+
+
+def enforced(node):
+    return {p["name"]: p["enforced"] for p in node.api("/v1/policies")["policies"]}
+
+
+@pytest.mark.parametrize("who", ("an ADD", "the minute"))
+def test_pins_that_were_replaced_are_noticed(node, who):
+    node.start_picketd()
+    old = node.add("acme", "api", "web")
+    wait_for(lambda: in_step(node, old), "in step")
+    epoch = node.api("/v1/status")["enforcement"]["epoch"]
+    remount(node)
+    if who == "an ADD":
+        b = node.add("acme", "db", "db")
+        wait_for(lambda: in_step(node, b), "the new one, in step", 10)
+    wait_for(lambda: node.api("/v1/status")["enforcement"]["epoch"] != epoch, "the new tables", 60)
+    assert 'err="the pins were replaced or removed" opened again' in node.log()
+    node.policy("deny.json", DENY)
+    b = node.add("acme", "db2", "db")
+    wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy, in the tables that ADD uses")
+    assert node.picket("policy", "explain", b.id[:8], b.id[:8], "1/tcp", check=False).returncode in (0, 1)
+    # Nobody reaches the tables of the one before: that is said, and what to do.
+    reason, = reasons(node, "enforcement")
+    assert "1 endpoint lives on tables that are not pinned any more" in reason["text"] and "start them anew" in reason["fix"]
+    assert node.api("/v1/status")["state"] == "failing"
+    node.delete(old)
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing to say")
+
+
+def test_no_bpffs_is_said_until_there_is_one(node):
+    """What lives goes on by the tables that it has; policy still reaches them."""
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    bpffs = os.path.join(node.root, "sys/fs/bpf")
+    node.run(["umount", bpffs])
+    reason = wait_for(lambda: reasons(node, "load"), "the reason", 60)[0]
+    assert "is no BPF file system" in reason["text"] and "mount -t bpf" in reason["fix"], reason
+    node.policy("deny.json", DENY)
+    wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy")
+    assert in_step(node, a)
+    node.run(["mount", "-t", "bpf", "bpf", bpffs])
+    wait_for(lambda: not reasons(node, "load"), "the mount", 30)
+
+
+def test_one_pin_that_is_gone_is_said_for_as_long(node):
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    os.unlink(node.path("sys/fs/bpf/picket/maps/cidr"))
+    reason = wait_for(lambda: reasons(node, "load"), "the reason", 60)[0]
+    assert "maps/cidr" in reason["text"] and "sweep -all -apply" in reason["fix"], reason
+    node.policy("deny.json", DENY)
+    wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy")
+    assert reasons(node, "load") and in_step(node, a)
+
+
+def test_sweep_all_takes_nothing_from_under_anybody(node):
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    word = node.tables.word(a.slot)
+    refused = node.picket("sweep", "-all", "-apply", check=False)
+    assert refused.returncode == 2 and "picketd runs" in refused.stderr and "fix: stop picketd first" in refused.stderr
+    node.kill_picketd()
+    refused = node.picket("sweep", "-all", "-apply", check=False)
+    assert refused.returncode == 2 and "1 endpoint is still there" in refused.stderr, refused
+    assert "fix: stop their allocations first; -force" in refused.stderr
+    assert node.tables.word(a.slot) == word and node.records()
+    assert node.picket("sweep", "-all", check=False).returncode == 1		# to look is free
+    node.picket("sweep", "-all", "-apply", "-force")
+    assert not node.records() and not os.path.exists(node.path("sys/fs/bpf/picket/maps"))
