@@ -229,6 +229,7 @@ static __always_inline __u32 flow_seconds_tcp(__u8 state)
 	case PK_FLOW_CLOSING:
 		return 120;
 	case PK_FLOW_CLOSED:
+	case PK_FLOW_RESET:
 		return 10;
 	default:
 		return 60;
@@ -265,12 +266,30 @@ static __always_inline void flow_hint(const struct pk_flow *flow)
 	b->tokens[PK_BUCKET_FULL] = 0;
 }
 
+/* Did somebody outside send it, under an address that anybody there can write? */
+static __always_inline bool flow_is_foreign(const struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	return !flow->slot[pkt->role & 1] && !(flow->flags & PK_FLOW_STACK);
+}
+
+/*
+ * A RST from outside is believed once the endpoint says nothing more: its stack alone knows whether
+ * the RST's sequence number is the connection's (RFC 5961), and goes on where it isn't. What else
+ * the other end sends proves nothing.
+ */
+static __always_inline void flow_contradict(struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	if (flow->state == PK_FLOW_RESET && !flow_is_foreign(flow, pkt))
+		flow->state = PK_FLOW_OPEN;
+}
+
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
 
 	if (pkt->tcp_flags & PK_TH_RST) {
-		flow->state = PK_FLOW_CLOSED;
+		if (flow->state != PK_FLOW_CLOSED)
+			flow->state = flow_is_foreign(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
 	} else if (pkt->tcp_flags & PK_TH_FIN) {
 		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
 		if (flow->state != PK_FLOW_CLOSED)
@@ -309,9 +328,12 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flo
 		flow->expires = now + flow_seconds(key, flow->state) * pk_hz;
 		return;
 	}
-	/* After both FINs or a RST the time-out runs, whatever is still on its way. */
-	if (unlikely(flow->state == PK_FLOW_CLOSED))
-		return;
+	if (unlikely(flow->state > PK_FLOW_CLOSING)) {
+		flow_contradict(flow, pkt);
+		/* After both FINs or a RST the time-out runs, whatever is still on its way. */
+		if (flow->state == PK_FLOW_CLOSED || flow->state == PK_FLOW_RESET)
+			return;
+	}
 	/* The time-out isn't written more often than once a second: others read its line. */
 	expires = now + flow_seconds(key, flow->state) * pk_hz;
 	if (expires - flow->expires >= pk_hz)
@@ -322,7 +344,8 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flo
 static __always_inline bool flow_begins_anew(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	return unlikely(flow_is_syn(pkt)) &&
-	       (flow->state == PK_FLOW_CLOSING || flow->state == PK_FLOW_CLOSED);
+	       (flow->state == PK_FLOW_CLOSING || flow->state == PK_FLOW_CLOSED ||
+		flow->state == PK_FLOW_RESET);
 }
 
 /* The word of an endpoint, read once; 0 = closed or no such slot. */

@@ -20,6 +20,7 @@
 #define PK_PLACE_TRIES	  16384
 #define PK_PLACE_REST_US  25
 #define PK_PLACE_REVOKED  10 /* s: as long a revoked flow is kept for a revert, then it may go */
+#define PK_PLACE_RESET	  1  /* s: as long a RST from outside may be contradicted, likewise */
 #define PK_PLACE_ANSWERED 2  /* s: as long an answered DNS question is, where places are needed */
 
 static __always_inline __u64 place_tail(const struct pk_flow_key *key, bool busy)
@@ -54,11 +55,21 @@ static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 	       left < (flow_seconds(key, PK_FLOW_OPEN) - PK_PLACE_ANSWERED) * pk_hz;
 }
 
+/* A reset from outside: the endpoint has had time to say that it goes on. */
+static __always_inline bool place_is_reset(const struct pk_flow_key *key,
+					   const struct pk_flow *flow, __u32 now)
+{
+	__u32 left = flow->expires - now;
+
+	return flow->state == PK_FLOW_RESET &&
+	       left < (flow_seconds(key, PK_FLOW_RESET) - PK_PLACE_RESET) * pk_hz;
+}
+
 static __always_inline bool place_is_over(const struct pk_flow_key *key, const struct pk_flow *flow,
 					  __u32 now)
 {
 	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED ||
-	    place_is_answered(key, flow, now))
+	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now))
 		return true;
 	if (flow->reason && now - flow->revoked > PK_PLACE_REVOKED * pk_hz)
 		return true;

@@ -292,7 +292,7 @@ enum pk_flow_kind {
  * flow reads lies in the first 32 bytes, which the element's header puts into one cache line with
  * the key's end; counters, which each packet writes, lie in the last 64.
  *
- * state and flags only ever go up in the life of a connection; two CPUs that write them at once may
+ * state and flags only ever go up in the life of a connection, but for a reset that was none; two CPUs that write them at once may
  * lose one FIN, which makes CLOSING last its time-out.
  */
 struct pk_flow {
@@ -346,8 +346,9 @@ enum pk_flow_state {
 	PK_FLOW_NEW = 0,     /* no reply seen */
 	PK_FLOW_OPEN = 1,    /* answered */
 	PK_FLOW_CLOSING = 2, /* FIN seen one way */
-	PK_FLOW_CLOSED = 3,  /* RST, or FIN both ways */
+	PK_FLOW_CLOSED = 3,  /* RST of an endpoint or the node, or FIN both ways */
 	PK_FLOW_STREAM = 4,  /* not TCP: answered, and still sending two seconds after its begin */
+	PK_FLOW_RESET = 5,   /* RST from outside, which the local end hasn't contradicted yet */
 };
 
 /* places: array[capacity x flow_budget + budget]: slot x budget + n -> key of a live flow (zero =

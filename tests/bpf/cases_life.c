@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/bpf/node.h"
 
@@ -92,6 +93,79 @@ static void closed_runs_out(void)
 	node_from("a late ACK passes", 1, ack, PK_REASON_OK);
 	age(&ack, WHO_A, WHO_B, 6);
 	node_from("but keeps nothing", 1, ack, PK_REASON_NO_FLOW);
+}
+
+static uint8_t state(const struct pkt *p, enum who from, enum who to)
+{
+	return age(p, from, to, 0).state;
+}
+
+/*
+ * A RST from outside: anybody there can write its addresses. It closes where the endpoint falls
+ * silent; where its stack goes on, since the sequence number was wrong, so does the flow.
+ */
+static void reset_from_outside(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
+	struct pkt ack = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK));
+	struct pkt data = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, ACK));
+	struct pkt rst = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, RST));
+	struct node_meta world = { .ingress_ifindex = 1 };
+	struct expect e = { "the world answers", PK_REASON_OK, 1, PK_INGRESS, false };
+	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, SYN | ACK));
+
+	node_reset();
+	node_from("A opens to the world", 1, syn, PK_REASON_OK);
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	e.text = "a RST from outside passes";
+	p = rst;
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	check("the flow is to end",
+	      state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_RESET && left(&ack, WHO_A, WHO_WORLD) == 10);
+	e.text = "what else comes from there passes";
+	p = data;
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	check("and proves nothing", state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_RESET);
+	age(&ack, WHO_A, WHO_WORLD, 5);
+	node_from("A's stack knows better and goes on", 1, ack, PK_REASON_OK);
+	check("so does the flow", state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_OPEN &&
+					  left(&ack, WHO_A, WHO_WORLD) == PK_FLOW_LONGEST);
+	p = rst;
+	e.text = "another RST";
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	age(&ack, WHO_A, WHO_WORLD, 11);
+	node_from("A was silent for ten seconds", 1, ack, PK_REASON_NO_FLOW);
+	node_reset();
+	node_from("A opens again", 1, syn, PK_REASON_OK);
+	p = rst;
+	e.text = "is refused";
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	node_from("and tries again at once", 1, syn, PK_REASON_OK);
+	check("a new flow", state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_NEW);
+	node_from("A's own RST needs nobody's word", 1,
+		  pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, RST)), PK_REASON_OK);
+	check("it is closed", state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_CLOSED);
+}
+
+/* A place whose flow was reset from outside is another's once its endpoint was silent for a second. */
+static void reset_gives_its_place(void)
+{
+	struct node_meta world = { .ingress_ifindex = 1 };
+	struct expect e = { "a RST from outside", PK_REASON_OK, 1, PK_INGRESS, false };
+	struct pkt ack = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)), p;
+
+	node_reset();
+	for (uint16_t i = 0; i < NODE_BUDGET; i++)
+		node_from("a place of the budget", 1,
+			  pkt_v4(WHO_A, WHO_WORLD, TCP(40000 + i, 443, SYN)), PK_REASON_OK);
+	p = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, RST));
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	node_from("it may still be contradicted", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(41000, 443, SYN)),
+		  PK_REASON_FLOW_BUDGET);
+	age(&ack, WHO_A, WHO_WORLD, 2);
+	usleep(20000); /* the search for a place rests for a moment */
+	node_from("its place is another's", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(41000, 443, SYN)),
+		  PK_REASON_OK);
 }
 
 /* A client that crashed takes the same port again: that connection is a new one. */
@@ -318,6 +392,8 @@ void cases_life(void)
 {
 	half_closed();
 	closed_runs_out();
+	reset_from_outside();
+	reset_gives_its_place();
 	syn_on_closing();
 	times();
 	revoked_places();

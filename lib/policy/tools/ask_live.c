@@ -125,7 +125,8 @@ static int walk_flow(void *arg, const void *k, const void *v)
 	const struct flow_walk *walk = arg;
 	const struct pk_flow *flow = v;
 
-	if (flow->kind != PK_FLOW_PRIMARY || flow->state == PK_FLOW_CLOSED || flow->reason ||
+	if (flow->kind != PK_FLOW_PRIMARY || flow->state == PK_FLOW_CLOSED ||
+	    flow->state == PK_FLOW_RESET || flow->reason ||
 	    pk_flow_expired(flow, walk->now, walk->hz) || !is_same(walk->bpf, flow, 0) ||
 	    !is_same(walk->bpf, flow, 1))
 		return 0;
