@@ -211,13 +211,6 @@ static void differ(const struct expect *e)
 	printf("\n");
 }
 
-/* Denied after the verdict, which allowed it: its flow is there. */
-static bool at_delivery(enum pk_reason reason)
-{
-	return reason == PK_REASON_TTL || reason == PK_REASON_LENGTH ||
-	       reason == PK_REASON_RATE_LIMIT;
-}
-
 /*
  * Was the one reason counted, once, and nothing else? What passes from one endpoint to another
  * (`to`, else 0) counts at the other's ingress, too.
@@ -275,7 +268,7 @@ bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, str
 	counters(after);
 	if (!counted(e, want.at == AT_GUEST ? to : 0))
 		holds = false;
-	if (e->reason && !at_delivery(e->reason) && node_flows() > flows)
+	if (e->reason && node_flows() > flows)
 		holds = false;
 	if (holds)
 		prove(e->reason);
