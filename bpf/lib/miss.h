@@ -126,8 +126,6 @@ static __always_inline bool miss_is_routed(const struct pk_pkt *pkt)
 /* Is there a way for what policy allows? */
 static __always_inline int miss_built(const struct pk_pkt *pkt)
 {
-	if (pkt->flags & PK_PKT_ICMP_OTHER || pkt->proto == IPPROTO_SCTP)
-		return PK_REASON_NOT_BUILT;
 	if (pkt->peer_slot || pkt->party == PK_PARTY_HOST || miss_is_routed(pkt))
 		return PK_REASON_OK;
 	return PK_REASON_NOT_BUILT;
@@ -396,7 +394,17 @@ static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flo
 	return reason;
 }
 
-/* A packet that may begin a connection, judged as the first of one. */
+/* ICMP's redirects and router advertisements: an endpoint has one router, which sends neither. */
+static __always_inline bool miss_is_routers(const struct pk_pkt *pkt)
+{
+	return pkt->proto == IPPROTO_ICMP &&
+	       (pkt->icmp_type == ICMP_REDIRECT || pkt->icmp_type == ICMP_ROUTERADVERT);
+}
+
+/*
+ * A packet that may begin a connection, judged as the first of one. An ICMP message that is neither
+ * echo nor error is no connection's: each is judged by itself, by its type and code.
+ */
 static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	int reason;
@@ -406,12 +414,16 @@ static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *
 	miss_ends(s);
 	if (!flow_may_begin(&s->pkt))
 		return flow_missing(&s->pkt);
+	if (s->pkt.flags & PK_PKT_ICMP_OTHER && miss_is_routers(&s->pkt))
+		return PK_REASON_SPOOFED_ND;
 	reason = miss_judge(s);
 	if (!reason)
 		reason = miss_built(&s->pkt);
 	if (!reason && s->pkt.dir == PK_EGRESS && miss_is_routed(&s->pkt))
 		reason = nat_choose(s);
-	return reason ? reason : miss_insert(skb, s, now);
+	if (reason || s->pkt.flags & PK_PKT_ICMP_OTHER)
+		return reason;
+	return miss_insert(skb, s, now);
 }
 
 /*

@@ -42,7 +42,9 @@ struct pk_icmp {
 #define ICMP_ECHOREPLY	   0
 #define ICMP_DEST_UNREACH  3
 #define ICMP_FRAG_NEEDED   4 /* a code of it */
+#define ICMP_REDIRECT	   5
 #define ICMP_ECHO	   8
+#define ICMP_ROUTERADVERT  9
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETERPROB 12
 #define ARPHRD_ETHER	   1

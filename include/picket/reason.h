@@ -23,7 +23,7 @@
 	X(12, SPOOFED_IPV4, "spoofed-ipv4", 1, "source IPv4 address is not this endpoint's")       \
 	X(13, SPOOFED_IPV6, "spoofed-ipv6", 1, "source IPv6 address is not this endpoint's")       \
 	X(14, SPOOFED_ARP, "spoofed-arp", 1, "ARP sender is not this endpoint, or an ARP reply")   \
-	X(15, SPOOFED_ND, "spoofed-nd", 1, "neighbour discovery that is not this endpoint's")      \
+	X(15, SPOOFED_ND, "spoofed-nd", 1, "neighbour discovery or a router's word of another")    \
 	X(16, SPOOFED_DHCP, "spoofed-dhcp", 1, "DHCP for another client, or from a server")        \
 	X(17, MULTICAST, "multicast", 1, "broadcast or multicast that nobody answers")             \
 	X(18, RATE_LIMIT, "rate-limit", 1, "over a token bucket of this endpoint")                 \

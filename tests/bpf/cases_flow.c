@@ -84,25 +84,34 @@ static void not_an_echo(void)
 	static const struct {
 		const char *text;
 		uint8_t type;
-	} list[] = { { "a redirect", 5 },
-		     { "a router advertisement", 9 },
-		     { "a timestamp request", 13 },
-		     { "an address mask request", 17 } };
+		enum pk_reason a, b;
+	} list[] = {
+		{ "a redirect", 5, PK_REASON_SPOOFED_ND, PK_REASON_SPOOFED_ND },
+		{ "a router advertisement", 9, PK_REASON_SPOOFED_ND, PK_REASON_SPOOFED_ND },
+		{ "a timestamp request", 13, PK_REASON_OK, PK_REASON_POLICY_DENIED },
+		{ "an address mask request", 17, PK_REASON_OK, PK_REASON_POLICY_DENIED },
+	};
+	uint64_t flows;
 
 	one_way();
 	node_from("A pings B with id 0", 1, pkt_v4(WHO_A, WHO_B, PING(0)), PK_REASON_OK);
 	node_from("A pings B with id 0, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(0)), PK_REASON_OK);
+	flows = node_flows();
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
 		struct l4 l4 = { 1, 0, list[i].type << 8, 0, 12 };
 
-		node_from(list[i].text, 1, pkt_v4(WHO_A, WHO_B, l4), PK_REASON_NOT_BUILT);
-		node_from_at(list[i].text, 2, pkt_v4(WHO_B, WHO_A, l4), 1, PK_REASON_POLICY_DENIED);
+		node_from(list[i].text, 1, pkt_v4(WHO_A, WHO_B, l4), list[i].a);
+		if (list[i].b == PK_REASON_POLICY_DENIED)
+			node_from_at(list[i].text, 2, pkt_v4(WHO_B, WHO_A, l4), 1, list[i].b);
+		else
+			node_from(list[i].text, 2, pkt_v4(WHO_B, WHO_A, l4), list[i].b);
 	}
 	node_from("a node information query, IPv6", 1,
-		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 139 << 8, 0, 12 }), PK_REASON_NOT_BUILT);
+		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 139 << 8, 0, 12 }), PK_REASON_OK);
 	node_from_at("the same from B", 2,
 		     pkt_v6(WHO_B, WHO_A, (struct l4){ 58, 0, 139 << 8, 0, 12 }), 1,
 		     PK_REASON_POLICY_DENIED);
+	check("none of them has a flow", node_flows() == flows);
 	node_from("B's replies still pass", 2, pkt_v4(WHO_B, WHO_A, PONG(0)), PK_REASON_OK);
 	node_from("B's replies still pass, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(0)), PK_REASON_OK);
 }

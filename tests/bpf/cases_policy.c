@@ -49,12 +49,64 @@ static void isolation(void)
 	node_from("the other way", 3, pkt_v4(WHO_C, WHO_A, TCP(40000, 80, SYN)),
 		  PK_REASON_POLICY_DENIED);
 	check("no flow", node_flows() == 0);
-	node_from("SCTP that policy allows isn't built", 1,
-		  pkt_v4(WHO_A, WHO_B, (struct l4){ 132, 9, 9, 0, 8 }), PK_REASON_NOT_BUILT);
-	node_from("nor an ICMP timestamp", 1,
-		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 13 << 8, 0, 12 }), PK_REASON_NOT_BUILT);
+	node_from("SCTP that policy allows passes", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 132, 9, 10, 0, 8 }), PK_REASON_OK);
+	node_from("an ICMP timestamp too", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 13 << 8, 0, 12 }), PK_REASON_OK);
 	node_from("GRE that policy allows passes", 1,
 		  pkt_v4(WHO_A, WHO_B, (struct l4){ 47, 0, 0, 0, 8 }), PK_REASON_OK);
+}
+
+/* One entry of rule set 1: A's egress to its own tenant. */
+static void egress(uint8_t proto, uint16_t port, uint32_t bits, uint8_t verdict)
+{
+	struct pk_verdict_key key = { .prefixlen = bits,
+				      .rule_set = 1,
+				      .class = PK_CLASS_SAME_TENANT,
+				      .dir = PK_EGRESS,
+				      .proto = proto,
+				      .port = __builtin_bswap16(port) };
+
+	node_verdict(&key, verdict, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 102);
+}
+
+/* ICMP by type and code, each message by itself; SCTP by its ports, with flows. */
+static void types_and_ports(void)
+{
+	struct l4 sctp = { 132, 9000, 36412, 0, 8 };
+
+	node_reset();
+	egress(1, 13 << 8, PK_VERDICT_BITS_TYPE, PK_DENY);
+	egress(1, 42 << 8 | 1, PK_VERDICT_BITS_PORT, PK_DENY);
+	egress(58, 160 << 8, PK_VERDICT_BITS_TYPE, PK_DENY);
+	egress(132, 36412, PK_VERDICT_BITS_PORT, PK_DENY);
+	node_from("an ICMP type that policy denies", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 13 << 8, 0, 12 }),
+		  PK_REASON_POLICY_DENIED);
+	node_from("its answer's type, which it doesn't", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 14 << 8, 0, 12 }), PK_REASON_OK);
+	node_from("a code that it denies", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 42 << 8 | 1, 0, 12 }),
+		  PK_REASON_POLICY_DENIED);
+	node_from("another code of that type", 1,
+		  pkt_v4(WHO_A, WHO_B, (struct l4){ 1, 1, 42 << 8, 0, 12 }), PK_REASON_OK);
+	node_from("an ICMPv6 type that it denies", 1,
+		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 1, 160 << 8, 0, 12 }),
+		  PK_REASON_POLICY_DENIED);
+	node_from("another one", 1, pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 1, 161 << 8, 0, 12 }),
+		  PK_REASON_OK);
+	check("none has a flow", node_flows() == 0);
+	node_from("an SCTP port that it denies", 1, pkt_v4(WHO_A, WHO_B, sctp),
+		  PK_REASON_POLICY_DENIED);
+	sctp.dport = 36413;
+	node_from("another SCTP port", 1, pkt_v4(WHO_A, WHO_B, sctp), PK_REASON_OK);
+	check("that has a flow", node_flows() == 1);
+	sctp = (struct l4){ 132, 36413, 9000, 0, 8 };
+	node_from("by which it is answered", 2, pkt_v4(WHO_B, WHO_A, sctp), PK_REASON_OK);
+	check("the same one", node_flows() == 1);
+	node_word(1, 1, PK_WORD_MASQUERADE, 2);
+	node_from("ICMP that isn't an echo is routed as it is", 1,
+		  pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 1, 1, 13 << 8, 0, 12 }), PK_REASON_OK);
 }
 
 /* From A to C, of another tenant. */
@@ -235,6 +287,7 @@ static void events(void)
 void cases_policy(void)
 {
 	isolation();
+	types_and_ports();
 	sides();
 	classes();
 	ports();

@@ -173,7 +173,7 @@ static void types(void)
 			       : PK_REASON_SPOOFED_IPV6);
 		snprintf(text, sizeof(text), "ICMP type %d from its own address", type);
 		l4.proto = 1;
-		node_from(text, 1, pkt_v4(WHO_A, WHO_B, l4), PK_REASON_NOT_BUILT);
+		node_from(text, 1, pkt_v4(WHO_A, WHO_B, l4), PK_REASON_OK);
 	}
 }
 

@@ -191,23 +191,24 @@ def test_explain_finds_out_who_is_at_an_address(shop, target, port, is_, status)
 
 def test_explain_says_what_is_not_built(shop, tmp_path):
     """Of the live node, with a file, of a world of files: what the data path drops is never called allowed."""
-    shop.node.policy("sctp.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [
-        {"toPorts": [{"ports": [{"port": "9", "protocol": "SCTP"}]}]}]}]})
-    wait_for(lambda: "file/sctp" in shop.node.picket("policy", "list").stdout, "the document")
     more = tmp_path / "more.json"
     more.write_text('{"namespace":"acme","rules":[{"endpointSelector":{},"ingress":[{}]}]}', encoding="utf-8")
     for options in ([], ["-with", more]):
-        shown = shop.node.picket("policy", "explain", "acme/api", "acme/db", "9/sctp", *map(str, options), check=False)
+        shown = shop.node.picket("policy", "explain", "acme/api", "world:198.51.100.9", "9/sctp", *map(str, options), check=False)
         assert shown.returncode == 1 and "dropped as not-built" in shown.stdout.splitlines()[0], shown.stdout
-        assert "this release has no SCTP" in shown.stdout
+        assert "this release has no masquerade of other protocols than TCP, UDP and ping" in shown.stdout
+    for target, port in (("acme/db", "9/sctp"), ("acme/db", "icmp:13"), ("world:2001:db8::9", "9/sctp")):
+        shown = shop.node.picket("policy", "explain", "acme/api", target, port, check=False)
+        assert shown.returncode == 0 and "not-built" not in shown.stdout, shown.stdout
     world = tmp_path / "world.json"
     world.write_text(json.dumps({"baseline": "open", "endpoints": [
         {"name": f"x/{n}", "labels": {"nomad:namespace": "x", "nomad:job": n}, "addresses": [f"10.20.0.{i}"]}
         for i, n in ((1, "a"), (2, "b"))], "policies": [], "expect": [
+            {"from": "x/a", "to": "world:198.51.100.9", "port": "9/sctp", "verdict": "allow"},
             {"from": "x/a", "to": "x/b", "port": "9/sctp", "verdict": "allow"},
             {"from": "x/a", "to": "x/b", "port": "9/tcp", "verdict": "allow"}]}), encoding="utf-8")
     done = shop.node.picket("policy", "test", str(world))
-    assert done.returncode == 0 and done.stderr.count("dropped as not-built") == 1 and "no SCTP" in done.stderr, done.stderr
+    assert done.returncode == 0 and done.stderr.count("dropped as not-built") == 1 and "no masquerade of" in done.stderr, done.stderr
 
 
 def test_explain_says_what_it_takes_for_the_world(shop):

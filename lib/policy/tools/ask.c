@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "addr.h"
 #include "picket/policy.h"
 #include "selector.h"
 
@@ -268,14 +269,23 @@ int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 	return 0;
 }
 
+/* Leaves it by an uplink with the node's address, unless the endpoint goes without. */
+static bool is_masqueraded(const struct pk_connection *c)
+{
+	return c->to.party == PK_PARTY_WORLD && pk_addr_is4(&c->to.address);
+}
+
+static bool has_translation(const struct pk_connection *c)
+{
+	if (c->proto == IPPROTO_ICMP)
+		return c->port == PK_PORT_ICMP(8, 0);
+	return c->proto == IPPROTO_TCP || c->proto == IPPROTO_UDP;
+}
+
 const char *pk_connection_not_built(const struct pk_connection *c)
 {
-	uint16_t echo = c->proto == IPPROTO_ICMP ? PK_PORT_ICMP(8, 0) : PK_PORT_ICMP(128, 0);
-
-	if (c->proto == IPPROTO_SCTP)
-		return "SCTP";
-	if ((c->proto == IPPROTO_ICMP || c->proto == IPPROTO_ICMPV6) && c->port != echo)
-		return "ICMP but echo and errors";
+	if (is_masqueraded(c) && !has_translation(c))
+		return "masquerade of other protocols than TCP, UDP and ping";
 	if (c->from.party == PK_PARTY_UNKNOWN || c->to.party == PK_PARTY_UNKNOWN)
 		return "way to or from endpoints of other nodes";
 	return NULL;

@@ -66,7 +66,7 @@ struct pk_connection_verdict {
 	enum pk_verdict verdict, audit;
 };
 /*
- * Names what this release has no way for, whatever policy says (bpf/lib/miss.h, miss_built): the
+ * Names what this release has no way for, whatever policy says (bpf/lib/miss.h, nat.h): the
  * data path drops it as not-built. NULL: there is a way.
  */
 const char *pk_connection_not_built(const struct pk_connection *c);
