@@ -11,17 +11,21 @@
 #include "guard.h"
 #include "log.h"
 #include "own.h"
+#include "picket/limits.h"
 #include "rcu.h"
 #include "tables.h"
 
-#define TOGETHER_MS 2		/* changes of one moment are applied as one */
-#define QUIET_NS    20000000ull /* after so long without one, a change waits for no other */
-#define AGAIN_MS    20		/* after a word changed under our hands */
-#define RETRY_MS    5000	/* after an error */
-#define FULL_MS	    1000	/* a pass over a few is followed by one over all */
-/* What doesn't fit is tried again by a change, or when others may have gone. */
-#define NO_ROOM_MS   60000
-#define SYNC_MS	     20 /* between two turns of making documents outlive a power cut */
+#define TOGETHER_MS  2		   /* changes of one moment are applied as one */
+#define QUIET_NS     20000000ull   /* after so long without one, a change waits for no other */
+#define AGAIN_MS     20		   /* after a word changed under our hands */
+#define HELD_MS	     100	   /* after the node lock was held */
+#define HELD_NS	     2000000000ull /* for so long that is nobody's fault */
+#define CROWDED	     4	      /* passes that may find room, as what nobody names any more goes */
+#define RETRY_MS     5000     /* after an error */
+#define FULL_MS	     1000     /* a pass over a few is followed by one over all */
+#define NO_ROOM_MS   60000    /* what doesn't fit: until others may have gone */
+#define SLICE_NS     10000000 /* a turn of compiling; between two, others are served */
+#define SYNC_MS	     20	      /* between two turns of making documents outlive a power cut */
 #define SYNC_NS	     10000000
 #define SYNC_STOP_NS 1000000000
 #define PINS_MS	     20000 /* between two looks at what is pinned */
@@ -30,14 +34,22 @@
 struct pk_apply {
 	struct pk_apply_args args;
 	struct pk_apply_state state;
-	struct pk_timer *pass, *sync_docs, *trim, *pins;
-	bool docs_changed, settings_changed;
-	bool look_whole;    /* at each pin, not at one alone */
-	bool withdraw;	    /* names of others are to go at the next pass */
+	struct pk_timer *pass, *acknowledge, *sync_docs, *trim, *pins;
+	bool docs_changed, settings_changed; /* and not in force yet */
+	bool docs_untaken, settings_untaken; /* not even taken in by a pass */
+	bool served;			     /* somebody waits while we work: in turns, then */
+	bool look_whole;		     /* at each pin, not at one alone */
+	bool withdraw;			     /* names of others are to go at the next pass */
+	struct pk_sync_done done;	     /* since the last acknowledgement */
+	bool under_way;			     /* a pass needs more turns */
+	bool unacknowledged;		     /* packets may still be under way by what was before */
+	unsigned int crowded;		     /* passes in a row that found no room */
+	uint64_t held_ns;   /* since when the node lock is not to be had; 0: it is */
 	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
 	uint64_t last_ns;   /* of the last pass's begin */
 	uint64_t compiled;  /* number of the documents that the engine's images are of */
-	uint64_t passed;    /* of those that a pass without an error brought into the tables */
+	uint64_t passing,
+		passed; /* of those that a pass without an error brought, and acknowledged */
 };
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
@@ -82,6 +94,30 @@ static void upgrade(struct pk_apply *a)
 		log_info("op=upgrade build=%s", bpf->build);
 }
 
+static size_t share_of(const struct pk_bpf *bpf, enum pk_map map, unsigned int parts)
+{
+	struct pk_map_info info;
+
+	return pk_map_info(bpf->map[map], &info) < 0 ? 0 : info.max_entries / parts;
+}
+
+/*
+ * No tenant's own documents take all room of the tables. Half of the prefixes, for a list that a
+ * tenant adds one to is a second copy of the operator's.
+ */
+static void set_limits(struct pk_apply *a)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+	const struct pk_engine_limits limits = {
+		.tenant_verdicts = share_of(bpf, PK_MAP_VERDICTS, 4),
+		.tenant_peers = share_of(bpf, PK_MAP_PEER_CLASS, 4),
+		.tenant_cidrs = share_of(bpf, PK_MAP_CIDR, 2),
+		.tenant_rule_set = PK_TENANT_RULE_SET_MAX,
+	};
+
+	pk_engine_set_limits(pk_model_engine(a->args.model), &limits);
+}
+
 /* Everything goes into the tables that were opened just now. */
 static void begin_anew(struct pk_apply *a)
 {
@@ -89,8 +125,9 @@ static void begin_anew(struct pk_apply *a)
 	own_str pin = { 0 };
 	uint64_t epoch[2];
 
-	a->settings_changed = true;
+	a->settings_changed = a->settings_untaken = true;
 	a->look_whole = false;
+	set_limits(a);
 	memcpy(epoch, pk_sync_bpf(a->args.sync)->node.epoch, sizeof(epoch));
 	pk_records_set_epoch(a->args.records, epoch);
 	pk_records_look(a->args.records);
@@ -99,7 +136,8 @@ static void begin_anew(struct pk_apply *a)
 	if (pk_events_open(a->args.events, pin.text, &err) < 0)
 		log_warn("op=events err=\"%s\" ignoring: no flows are shown", err.text);
 	else
-		pk_node_update(pk_sync_bpf(a->args.sync), edit_node, NULL, pk_sync_until(), NULL);
+		pk_node_update(pk_sync_bpf(a->args.sync), edit_node, NULL, pk_sync_until_long(),
+			       NULL);
 }
 
 /* Opened by now, or -errno; those that were open until now stay in use then. */
@@ -159,24 +197,36 @@ static void edit_masquerade(void *arg, struct pk_node *node)
 }
 
 /* Flows that have a port keep it. */
-static void set_masquerade(struct pk_apply *a)
+static int set_masquerade(struct pk_apply *a, struct pk_err *err)
 {
 	struct pk_masquerade m = pk_model_get_settings(a->args.model)->masquerade;
-	struct pk_err err = { 0 };
 
-	if (pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), &err) <
-	    0)
-		log_warn("op=masquerade err=\"%s\" ignoring until the next change", err.text);
+	return pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), err);
 }
 
-static void set_pools(struct pk_apply *a)
+static int set_pools(struct pk_apply *a, struct pk_err *err)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
-	struct pk_err err = { 0 };
 
-	if (s->n_pools && pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools,
-				       pk_sync_until(), &err) < 0)
-		log_warn("op=pools err=\"%s\" ignoring until the next change", err.text);
+	return s->n_pools ? pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools,
+					 pk_sync_until(), err)
+			  : 0;
+}
+
+/* While somebody keeps the node lock, the next pass does it. */
+static void set_node(struct pk_apply *a)
+{
+	struct pk_err err = { 0 };
+	int r = set_pools(a, &err), m = 0;
+
+	if (r != -ETIMEDOUT)
+		m = set_masquerade(a, &err);
+	if (r == -ETIMEDOUT || m == -ETIMEDOUT) {
+		a->settings_untaken = true;
+		pk_timer_hurry(a->pass, HELD_MS);
+	} else if (r < 0 || m < 0) {
+		log_warn("op=settings err=\"%s\" ignoring until the next change", err.text);
+	}
 }
 
 static void store_documents(struct pk_apply *a)
@@ -223,22 +273,13 @@ static void sync_documents(void *arg)
 		pk_apply_note(&a->state.store_error, r, &err, "store");
 }
 
-/* Acknowledged: no packet can be judged by the old rule sets any more. */
-static void acknowledge(struct pk_apply *a, const struct pk_sync_done *done)
+/* What a pass has brought into force, and what came since hasn't undone. */
+static void settled(struct pk_apply *a)
 {
-	struct pk_err err = { 0 };
-
-	if ((done->switched || done->amended) && pk_rcu_wait(&err) < 0) {
-		log_warn("op=policy err=\"%s\" not acknowledged", err.text);
-		return;
-	}
-	a->state.revision++;
-	clock_gettime(CLOCK_REALTIME, &a->state.applied);
-	if (a->change_ns)
-		a->state.seconds = (double)(pk_now_ns() - a->change_ns) / 1e9;
-	log_info("op=policy revision=%lu switched=%u installed=%u amended=%u seconds=%.4f",
-		 a->state.revision, done->switched, done->installed, done->amended,
-		 a->state.seconds);
+	a->docs_changed &= a->docs_untaken || a->under_way;
+	a->settings_changed &= a->settings_untaken || a->under_way;
+	if (!a->docs_changed && !a->settings_changed)
+		a->change_ns = 0;
 }
 
 /* A document that was in force is unknown: what it denied must not open because of that. */
@@ -257,16 +298,62 @@ static int check_lost(struct pk_apply *a, struct pk_err *err)
 		      "remove that file if what it said may be forgotten");
 }
 
+static bool is_late(void *arg)
+{
+	return pk_now_ns() >= *(const uint64_t *)arg;
+}
+
+static void add_done(struct pk_sync_done *sum, const struct pk_sync_done *more)
+{
+	sum->switched += more->switched;
+	sum->installed += more->installed;
+	sum->amended += more->amended;
+}
+
+/* Rule sets that nobody names any more may be what takes the room. */
+static void make_room(struct pk_apply *a)
+{
+	pk_sync_tidy(a->args.sync, a->args.model);
+	if (pk_sync_tidy_next(a->args.sync))
+		a->crowded = 0;
+	pk_timer_hurry(a->pass, ++a->crowded < CROWDED ? AGAIN_MS : NO_ROOM_MS);
+}
+
+/* A lock that is held for a moment is no error; what it keeps waiting is tried again. */
+static bool is_held(struct pk_apply *a, int r)
+{
+	if (r != -ETIMEDOUT) {
+		a->held_ns = 0;
+		return false;
+	}
+	a->held_ns = a->held_ns ?: pk_now_ns();
+	return pk_now_ns() - a->held_ns < HELD_NS;
+}
+
+static void try_again(struct pk_apply *a, int r)
+{
+	if (r == -ENOSPC)
+		make_room(a);
+	else
+		pk_timer_hurry(a->pass, r == -ETIMEDOUT ? HELD_MS : RETRY_MS);
+	if (r != -ENOSPC)
+		a->crowded = 0;
+}
+
+/* -EAGAIN: there is more to compile or to write; the next turn goes on. */
 static int pass(struct pk_apply *a, bool all)
 {
+	uint64_t until = pk_now_ns() + SLICE_NS;
+	const struct pk_slice slice = { .late = is_late, .arg = &until };
 	struct pk_sync_want want = { .model = a->args.model,
-				     .log_new = strcmp(a->args.config->flows_allowed, "new") == 0 };
+				     .log_new = strcmp(a->args.config->flows_allowed, "new") == 0,
+				     .slice = a->served ? &slice : NULL };
 	struct pk_sync_done done = { 0 };
 	struct pk_err err = { 0 };
 	int r = check_lost(a, &err), fit = 0;
 
 	if (r == 0)
-		r = fit = pk_model_compile(a->args.model, &err);
+		r = fit = pk_model_compile(a->args.model, want.slice, &err);
 	if (r == 0 || r == -EFBIG)
 		a->compiled = pk_docs_number(a->args.docs);
 	a->withdraw |= all || pk_model_tenant_dropped(a->args.model);
@@ -274,26 +361,31 @@ static int pass(struct pk_apply *a, bool all)
 	/* One tenant's rule set that is too large holds up nobody else's. */
 	if (r == 0 || r == -EFBIG)
 		r = pk_sync_pass(a->args.sync, &want, &done, r == 0 ? &err : NULL);
-	pk_apply_note(&a->state.apply_error, r == 0 ? fit : r, &err, "apply");
+	add_done(&a->done, &done);
+	if (r == -EAGAIN) {
+		pk_timer_set(a->pass, 0);
+		return r;
+	}
+	if (!is_held(a, r))
+		pk_apply_note(&a->state.apply_error, r == 0 ? fit : r, &err, "apply");
 	if (r < 0) {
-		pk_timer_hurry(a->pass, r == -ENOSPC ? NO_ROOM_MS : RETRY_MS);
+		try_again(a, r);
 		return r;
 	}
 	a->withdraw = false;
-	a->passed = a->compiled;
+	a->passing = a->compiled;
+	a->crowded = 0;
 	if (done.again)
 		pk_timer_hurry(a->pass, AGAIN_MS);
 	else if (done.few)
 		pk_timer_hurry(a->pass, FULL_MS);
-	if (all)
-		acknowledge(a, &done);
 	return 0;
 }
 
 /* How far each endpoint's tables are, as long as the images are those of these documents. */
 static void note_enforced(struct pk_apply *a)
 {
-	if (a->compiled == pk_docs_number(a->args.docs))
+	if (!a->unacknowledged && a->compiled == pk_docs_number(a->args.docs))
 		pk_enforced_note(a->args.sync, a->args.model, a->compiled);
 }
 
@@ -331,44 +423,97 @@ static void let_go(struct pk_apply *a)
 			i++;
 }
 
+static void tell_enforced(struct pk_apply *a, bool all)
+{
+	if (all)
+		note_enforced(a);
+	if (pk_docs_gone(a->args.docs, 0))
+		let_go(a);
+}
+
+/* Whoever waits for it looks again. */
+static void acknowledged(struct pk_apply *a)
+{
+	settled(a);
+	a->passed = a->passing;
+	tell_enforced(a, true);
+	if (a->args.passed)
+		a->args.passed(a->args.arg);
+}
+
+/* Acknowledged: no packet can be judged by the old rule sets any more. */
+static void acknowledge(void *arg)
+{
+	struct pk_apply *a = arg;
+	struct pk_sync_done done = PK_MOVE(a->done, (struct pk_sync_done){ 0 });
+	struct pk_err err = { 0 };
+
+	a->unacknowledged = false;
+	if ((done.switched || done.amended) && pk_rcu_wait(&err) < 0) {
+		log_warn("op=policy err=\"%s\" not acknowledged", err.text);
+		acknowledged(a);
+		return;
+	}
+	a->state.revision++;
+	clock_gettime(CLOCK_REALTIME, &a->state.applied);
+	if (a->change_ns)
+		a->state.seconds = (double)(pk_now_ns() - a->change_ns) / 1e9;
+	log_info("op=policy revision=%lu switched=%u installed=%u amended=%u seconds=%.4f",
+		 a->state.revision, done.switched, done.installed, done.amended, a->state.seconds);
+	acknowledged(a);
+}
+
+static void take_documents(struct pk_apply *a)
+{
+	note_enforced(a);
+	pk_model_documents(a->args.model);
+	tell_changes(a);
+	tell_refused(a);
+	/* Before any name is withdrawn: an ADD that finds none compiles from these. */
+	store_documents(a);
+	pk_timer_set(a->sync_docs, 0);
+	a->docs_untaken = false;
+}
+
+/* Each error is tried again with all that changed. */
+static void apply_ended(struct pk_apply *a, bool all, int r)
+{
+	a->docs_untaken |= r < 0 && a->docs_changed;
+	a->settings_untaken |= r < 0 && a->settings_changed;
+	if (r == 0 && all) {
+		a->unacknowledged = true;
+		pk_timer_set(a->acknowledge, 0); /* it waits: a turn of its own */
+		return;
+	}
+	if (r == 0)
+		settled(a);
+	tell_enforced(a, all);
+}
+
 static int apply(struct pk_apply *a)
 {
-	bool all;
+	bool all, settings;
 	int r;
 
 	pk_timer_clear(a->pass);
 	pk_timer_set(a->trim, TRIM_MS);
 	a->last_ns = pk_now_ns();
-	if (a->docs_changed) {
-		note_enforced(a);
-		pk_model_documents(a->args.model);
-		tell_changes(a);
-		tell_refused(a);
-		/* Before any name is withdrawn: an ADD that finds none compiles from these. */
-		store_documents(a);
-		pk_timer_set(a->sync_docs, 0);
-	}
-	if (a->settings_changed)
+	if (a->docs_untaken)
+		take_documents(a);
+	if (a->settings_untaken)
 		write_node_json(a);
 	r = open_tables(a);
-	if (r < 0) {
-		pk_timer_set(a->pass, RETRY_MS);
-		return r;
-	}
 	all = a->docs_changed || a->settings_changed;
-	if (a->settings_changed) {
-		set_pools(a);
-		set_masquerade(a);
-	}
-	r = pass(a, all);
-	if (r == 0) {
-		a->docs_changed = a->settings_changed = false;
-		a->change_ns = 0;
-	}
-	if (all)
-		note_enforced(a);
-	if (pk_docs_gone(a->args.docs, 0))
-		let_go(a);
+	settings = PK_MOVE(a->settings_untaken, false);
+	if (r == 0 && settings)
+		set_node(a);
+	if (r < 0)
+		pk_timer_set(a->pass, RETRY_MS);
+	else
+		r = pass(a, all);
+	a->under_way = r == -EAGAIN;
+	if (!a->under_way)
+		apply_ended(a, all, r);
 	return r;
 }
 
@@ -376,9 +521,15 @@ int pk_apply_now(struct pk_apply *a)
 {
 	int r = apply(a);
 
-	if (a->args.passed)
+	/* Who waits for what was compiled waits on. */
+	if (r != -EAGAIN && a->args.passed)
 		a->args.passed(a->args.arg);
 	return r;
+}
+
+void pk_apply_serve(struct pk_apply *a)
+{
+	a->served = true;
 }
 
 static void on_pass(void *arg)
@@ -402,7 +553,7 @@ uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpo
 
 	if (!m)
 		return a->passed;
-	if (a->compiled == pk_docs_number(a->args.docs))
+	if (!a->unacknowledged && a->compiled == pk_docs_number(a->args.docs))
 		fit = pk_enforced_fit(a->args.sync, a->args.model, m);
 	if (fit == PK_FIT_ALL || (fit == PK_FIT_OPERATORS && operators))
 		return a->compiled;
@@ -423,13 +574,13 @@ static void trim(void *arg)
 
 void pk_apply_documents(struct pk_apply *a)
 {
-	a->docs_changed = true;
+	a->docs_changed = a->docs_untaken = true;
 	pk_apply_soon(a);
 }
 
 void pk_apply_settings(struct pk_apply *a)
 {
-	a->settings_changed = true;
+	a->settings_changed = a->settings_untaken = true;
 	pk_apply_soon(a);
 }
 
@@ -445,6 +596,8 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 	a->args = *args;
 	a->change_ns = pk_now_ns();
 	a->docs_changed = a->settings_changed = true;
+	a->docs_untaken = a->settings_untaken = true;
+	a->acknowledge = pk_timer_new(args->loop, acknowledge, a);
 	a->pass = pk_timer_new(args->loop, on_pass, a);
 	a->sync_docs = pk_timer_new(args->loop, sync_documents, a);
 	a->trim = pk_timer_new(args->loop, trim, a);
@@ -467,10 +620,11 @@ void pk_apply_free(struct pk_apply *a)
 	if (!a)
 		return;
 	if (pk_sync_bpf(a->args.sync))
-		pk_node_update(pk_sync_bpf(a->args.sync), edit_node_quiet, NULL, pk_sync_until(),
-			       NULL);
+		pk_node_update(pk_sync_bpf(a->args.sync), edit_node_quiet, NULL,
+			       pk_sync_until_long(), NULL);
 	pk_docs_sync(a->args.docs, pk_now_ns() + SYNC_STOP_NS, &r, NULL);
 	pk_timer_free(a->pass);
+	pk_timer_free(a->acknowledge);
 	pk_timer_free(a->sync_docs);
 	pk_timer_free(a->trim);
 	pk_timer_free(a->pins);

@@ -52,7 +52,10 @@ void pk_apply_documents(struct pk_apply *apply);
 void pk_apply_settings(struct pk_apply *apply);
 /* Soon, together with whatever else changes. */
 void pk_apply_soon(struct pk_apply *apply);
-/* Now: compile, write, acknowledge. The error stays in the state. */
+/*
+ * Now: compile, write, acknowledge. The error stays in the state. -EAGAIN: the compiler needs more
+ * turns of the loop, and takes them by itself.
+ */
 int pk_apply_now(struct pk_apply *apply);
 /*
  * The number (pk_docs_number) of the documents that its tables have, of the operators' ones or of
@@ -63,5 +66,7 @@ uint64_t pk_apply_enforced(const struct pk_apply *apply, const struct pk_local_e
 /* The endpoints that it may have selected, and how many of those may have it in their tables. */
 struct pk_enforced_count pk_apply_still_has(const struct pk_apply *apply,
 					    const struct pk_doc_gone *gone);
+/* From now on others are served by the loop: nothing holds it for long. */
+void pk_apply_serve(struct pk_apply *apply);
 /* Does it run under exactly what its policies compile to now? Not while a change waits its turn. */
 bool pk_apply_in_step(const struct pk_apply *apply, const struct pk_local_endpoint *ep);

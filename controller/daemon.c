@@ -374,6 +374,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	if (!d->httpd)
 		return -EIO;
 	pk_httpd_serve(d->httpd, pk_api_serve, &d->parts);
+	pk_apply_serve(d->parts.apply);
 	upkeep.loop = d->parts.loop;
 	upkeep.paths = &d->config.paths;
 	upkeep.model = d->parts.model;

@@ -534,10 +534,10 @@ bool pk_model_tenant_dropped(struct pk_model *m)
 	return PK_MOVE(m->tenant_dropped, false);
 }
 
-int pk_model_compile(struct pk_model *m, struct pk_err *err)
+int pk_model_compile(struct pk_model *m, const struct pk_slice *slice, struct pk_err *err)
 {
 	want_tenants(m);
-	return pk_engine_compile(m->engine, err);
+	return pk_engine_compile_slice(m->engine, slice, err);
 }
 
 size_t pk_model_count(const struct pk_model *m)

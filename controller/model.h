@@ -52,8 +52,8 @@ const struct pk_alloc *pk_model_find_alloc(const struct pk_model *model, const c
 /* The documents in force are the engine's from now on. */
 void pk_model_documents(struct pk_model *model);
 
-/* Brings the engine in step; see pk_engine_compile. */
-int pk_model_compile(struct pk_model *model, struct pk_err *err);
+/* Brings the engine in step, in turns; see pk_engine_compile_slice. slice NULL: in one. */
+int pk_model_compile(struct pk_model *model, const struct pk_slice *slice, struct pk_err *err);
 /* Namespaces that open endpoints have, or had not long ago, in byte order; NULL after the last.
  * Their bases are wanted. */
 const char *pk_model_tenant(const struct pk_model *model, size_t i);

@@ -12,7 +12,8 @@
 #include "sync_private.h"
 
 /* The node lock is held for microseconds; a first load by another takes longer. */
-#define LOCK_NS 2000000000ull
+#define LOCK_NS 20000000ull
+#define LONG_NS 2000000000ull
 #define FULL_NS 1000000000ull
 #define LOAD_NS 10000000000ull
 
@@ -55,6 +56,11 @@ uint64_t pk_sync_until(void)
 	return pk_now_ns() + LOCK_NS;
 }
 
+uint64_t pk_sync_until_long(void)
+{
+	return pk_now_ns() + LONG_NS;
+}
+
 int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct pk_err *err)
 {
 	struct pk_bpf *bpf = NULL;
@@ -76,11 +82,20 @@ int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct p
 
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e)
 {
+	p->held |= r == -ETIMEDOUT;
 	if (r >= 0 || p->result < 0)
 		return;
 	p->result = r;
 	if (p->err)
 		*p->err = *e;
+}
+
+void sync_ask_late(struct sync_pass *p, unsigned int installed_before)
+{
+	const struct pk_slice *slice = p->want->slice;
+
+	if (p->done->installed != installed_before && slice)
+		p->late = slice->late(slice->arg);
 }
 
 /* Endpoints that are this pass's business: open by record and by word, of this epoch. */
@@ -168,7 +183,8 @@ static void take_numbers(struct sync_pass *p, bool few)
 	const struct pk_local_endpoint *m;
 
 	p->n_targets = 0;
-	for (size_t i = 0; (m = few ? pk_model_touched(model, i) : pk_model_at(model, i)); i++)
+	for (size_t i = 0;
+	     !p->held && (m = few ? pk_model_touched(model, i) : pk_model_at(model, i)); i++)
 		add_target(p, m, &all);
 }
 
@@ -226,18 +242,20 @@ static void place_targets(struct sync_pass *p)
 	PK_OWN(groups_done) struct group *all = NULL;
 
 	group_targets(p, &all);
-	for (const struct group *one = all; one; one = one->hh.next) {
+	for (const struct group *one = all; one && !p->held && !p->late; one = one->hh.next) {
 		struct target *first = &p->targets[one->at - one->n];
+		unsigned int installed = p->done->installed;
 		uint32_t place = sync_place(p, first->image, first, one->n);
 
 		for (size_t k = 0; k < one->n; k++)
 			first[k].rule_set = place;
+		sync_ask_late(p, installed);
 	}
 }
 
 static void name_label_sets(struct sync_pass *p)
 {
-	for (size_t i = 0; i < p->n_targets; i++) {
+	for (size_t i = 0; i < p->n_targets && !p->held; i++) {
 		const struct target *t = &p->targets[i];
 		struct pk_err err = { 0 };
 		int r = 0;
@@ -303,7 +321,7 @@ static void switch_one(struct sync_pass *p, const struct target *t)
 
 static void switch_all(struct sync_pass *p)
 {
-	for (size_t i = 0; i < p->n_targets; i++)
+	for (size_t i = 0; i < p->n_targets && !p->held; i++)
 		if (p->targets[i].rule_set)
 			switch_one(p, &p->targets[i]);
 	for (size_t i = 0; i < p->sync->n_places; i++)
@@ -407,9 +425,13 @@ static void pass_all(struct sync_pass *p)
 	take_numbers(p, false);
 	sync_move_identities(p);
 	place_targets(p);
-	name_label_sets(p);
-	sync_bases(p);
-	if (p->want->all)
+	if (!p->late) {
+		name_label_sets(p);
+		sync_bases(p);
+	}
+	if (p->late)
+		return;
+	if (p->want->all && !p->held)
 		sync_withdraw(p);
 	switch_all(p);
 	sync_settle_identities(p);
@@ -427,13 +449,15 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 	done->few = is_few(s, want) && pass_few(&p);
 	if (!done->few)
 		pass_all(&p);
-	for (size_t i = 0; i < p.n_targets; i++)
+	for (size_t i = 0; i < p.n_targets && !p.held && !p.late; i++)
 		if (!has_ports(&p, &p.targets[i]))
 			set_ports(&p, &p.targets[i]);
 	free(p.targets);
-	s->settled = p.result == 0 && !done->again;
+	s->settled = p.result == 0 && !done->again && !p.late;
 	if (s->settled)
 		pk_model_settle(want->model);
+	if (p.late)
+		return -EAGAIN;
 	return p.result == -ENOSPC ? say_sizes(&p) : p.result;
 }
 

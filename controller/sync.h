@@ -17,13 +17,19 @@ void pk_sync_free(struct pk_sync *sync);
 int pk_sync_open(struct pk_sync *sync, const struct pk_settings *settings, struct pk_err *err);
 /* NULL until open. */
 struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
-/* How long a call of picketd may wait for the node lock from now on (CLOCK_MONOTONIC). */
+/*
+ * How long a call of picketd may wait for the node lock from now on (CLOCK_MONOTONIC): a moment, for
+ * as long all others wait. Whoever meets -ETIMEDOUT ends what it is at, and comes back.
+ */
 uint64_t pk_sync_until(void);
+/* Where nobody is served yet, or any more. */
+uint64_t pk_sync_until_long(void);
 
 struct pk_sync_want {
 	struct pk_model *model; /* compiled */
 	bool all;     /* documents or settings changed, a tenant went: names of others go too */
 	bool log_new; /* events of new allowed flows */
+	const struct pk_slice *slice; /* asked after each rule set that is made; NULL: all in one */
 };
 struct pk_sync_done {
 	unsigned int switched, installed, amended, ports;
@@ -33,12 +39,18 @@ struct pk_sync_done {
 /*
  * The first error is returned; the rest is still done. Where endpoints came or changed that change
  * nothing for the others, it looks at them alone, but not for longer than a second: somebody else
- * may have changed a table.
+ * may have changed a table. -EAGAIN: rule sets are still to be made, and nothing is switched: go on
+ * in another turn. -ETIMEDOUT: the node lock is held, and ends the pass.
  */
 int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct pk_sync_done *done,
 		 struct pk_err *err);
-/* Frees rule sets that no one named in this call and the one before, and label sets nobody has. */
+/*
+ * Finds the rule sets that no one named in this call and the one before, and forgets label sets
+ * that nobody has.
+ */
 void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model);
+/* Frees one of those, which waits for RCU. False: there was none. */
+bool pk_sync_tidy_next(struct pk_sync *sync);
 
 /* What an endpoint lives under now. rule_set 0: closed, or another epoch's. */
 struct pk_sync_state {

@@ -104,7 +104,7 @@ void sync_move_identities(struct sync_pass *p)
 		if (stands_for_one(p, t))
 			carry(p, t, in_force);
 	}
-	for (size_t i = 0; in_force && i < p->n_targets; i++)
+	for (size_t i = 0; in_force && i < p->n_targets && !p->held; i++)
 		if (sync_moves(p, &p->targets[i]))
 			move(p, &p->targets[i]);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by sync.c, sync_sets.c and sync_identity.c. */
+/* Shared by sync.c, sync_sets.c, sync_identity.c and sync_tidy.c. */
 #include <uthash.h>
 
 #include "sync.h"
@@ -12,7 +12,7 @@ struct place {
 	bool found;	    /* it is in by_digest */
 	bool amended;	    /* in this pass: words that name it get a new revision */
 	bool complete;	    /* every peer of it has a number and a class */
-	bool idle;	    /* nobody named it at the last tidy */
+	unsigned int idle;  /* so many tidies in a row nobody named it; 2: it may go */
 	UT_hash_handle hh;
 };
 
@@ -60,11 +60,16 @@ struct sync_pass {
 	size_t n_targets;
 	struct pk_err *err;
 	int result;
+	bool held; /* somebody keeps the node lock: the rest waits for the next pass */
+	bool late; /* rule sets are still to be made: so does the rest then */
 };
 
 /* What a place holds now; NULL: nothing. */
 void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
+/* Where a rule set was made since: is it time to leave? Then the caller does. */
+void sync_ask_late(struct sync_pass *p, unsigned int installed_before);
+int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
 /* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
  */
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,

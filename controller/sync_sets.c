@@ -163,9 +163,11 @@ uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct ta
 
 static void name_base(struct sync_pass *p, uint32_t tenant, struct pk_image *image)
 {
+	unsigned int installed = p->done->installed;
 	uint32_t place = sync_place(p, image, NULL, 0), now = 0;
 	struct pk_err err = { 0 };
 
+	sync_ask_late(p, installed);
 	if (!place)
 		return;
 	if (pk_map_get(p->sync->bpf->map[PK_MAP_BASES], &tenant, &now) == 0 && now == place)
@@ -180,7 +182,8 @@ void sync_bases(struct sync_pass *p)
 	struct pk_image *init = pk_engine_image(engine, PK_MODEL_INIT);
 	const char *tenant_name;
 
-	for (size_t i = 0; (tenant_name = pk_model_tenant(p->want->model, i)); i++) {
+	for (size_t i = 0;
+	     !p->held && !p->late && (tenant_name = pk_model_tenant(p->want->model, i)); i++) {
 		struct pk_image *image = pk_engine_base(engine, tenant_name);
 		struct pk_err err = { 0 };
 		uint64_t hash[2];
@@ -195,7 +198,7 @@ void sync_bases(struct sync_pass *p)
 		if (r == 0)
 			name_base(p, tenant, image);
 	}
-	if (init)
+	if (init && !p->held)
 		name_base(p, 0, init);
 }
 
@@ -208,7 +211,7 @@ struct withdraw {
 	size_t n_wanted, n_labels, n_bases;
 };
 
-static int by_hash(const void *a, const void *b)
+int sync_by_hash(const void *a, const void *b)
 {
 	return memcmp(a, b, 16);
 }
@@ -226,7 +229,7 @@ static int collect_label(void *arg, const void *key, const void *value)
 	struct withdraw *w = arg;
 
 	if (labels->rule_set == 0 ||
-	    bsearch(key, w->known, w->p->n_targets, sizeof(*w->known), by_hash))
+	    bsearch(key, w->known, w->p->n_targets, sizeof(*w->known), sync_by_hash))
 		return 0;
 	w->labels = realloc(w->labels, (w->n_labels + 1) * sizeof(*w->labels));
 	if (!w->labels)
@@ -262,7 +265,7 @@ static void collect_known(struct withdraw *w)
 	w->known = pk_alloc((p->n_targets + 1) * sizeof(*w->known));
 	for (size_t i = 0; i < p->n_targets; i++)
 		memcpy(w->known[i], p->targets[i].hash, 16);
-	qsort(w->known, p->n_targets, sizeof(*w->known), by_hash);
+	qsort(w->known, p->n_targets, sizeof(*w->known), sync_by_hash);
 	while (pk_model_tenant(p->want->model, n))
 		n++;
 	w->wanted = pk_alloc((n + 1) * sizeof(*w->wanted));
@@ -282,122 +285,16 @@ void sync_withdraw(struct sync_pass *p)
 	collect_known(&w);
 	pk_map_each(p->sync->bpf->map[PK_MAP_LABELS], collect_label, &w);
 	pk_map_each(p->sync->bpf->map[PK_MAP_BASES], collect_base, &w);
-	for (size_t i = 0; i < w.n_labels; i++)
+	for (size_t i = 0; i < w.n_labels && !p->held; i++)
 		sync_error(p, pk_labels_name(p->sync->bpf, w.labels[i], 0, pk_sync_until(), &err),
 			   &err);
-	for (size_t i = 0; i < w.n_bases; i++)
+	for (size_t i = 0; i < w.n_bases && !p->held; i++)
 		sync_error(p, pk_base_name(p->sync->bpf, w.bases[i], 0, pk_sync_until(), &err),
 			   &err);
 	free(w.known);
 	free(w.wanted);
 	free(w.labels);
 	free(w.bases);
-}
-
-struct tidy {
-	struct pk_sync *sync;
-	uint64_t (*used)[2]; /* identities of endpoints, sorted */
-	uint64_t (*gone)[2];
-	size_t n_used, n;
-};
-
-static void collect_used(struct tidy *t, struct pk_model *model)
-{
-	t->used = pk_alloc((pk_model_count(model) + 1) * sizeof(*t->used));
-	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
-	     m = pk_model_next(model, m)) {
-		struct pk_identity_ref id;
-
-		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0)
-			memcpy(t->used[t->n_used++], id.hash, 16);
-	}
-	qsort(t->used, t->n_used, sizeof(*t->used), by_hash);
-}
-
-static bool is_peer(const struct pk_sync *s, const void *hash)
-{
-	for (size_t i = 0; i < s->n_places; i++)
-		for (size_t k = 0; s->places[i].image && k < s->places[i].image->n_peers; k++)
-			if (!s->places[i].image->peers[k].tenant &&
-			    memcmp(s->places[i].image->peers[k].hash, hash, 16) == 0)
-				return true;
-	return false;
-}
-
-static int collect_unused(void *arg, const void *key, const void *value)
-{
-	struct tidy *t = arg;
-
-	(void)value;
-	if (bsearch(key, t->used, t->n_used, sizeof(*t->used), by_hash))
-		return 0;
-	t->gone = realloc(t->gone, (t->n + 1) * sizeof(*t->gone));
-	if (!t->gone)
-		abort();
-	memcpy(t->gone[t->n++], key, 16);
-	return 0;
-}
-
-/* No ADD takes so long. */
-#define ADD_S 60
-
-/* An ADD that is under way has a slot but no endpoint yet: its label set must stay. */
-static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
-{
-	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
-		if (pk_slot_taken(s->bpf, slot) && !pk_model_by_slot(model, slot) &&
-		    pk_slot_age(s->bpf, slot) < ADD_S)
-			return false;
-	return true;
-}
-
-/* More label sets than this without an endpoint, and they are forgotten: until then a job that
- * comes back is quick. Each may name a rule set of its own, and places for those are few. */
-#define IDLE_LABELS 32
-
-static void tidy_labels(struct pk_sync *s, struct pk_model *model)
-{
-	struct tidy t = { .sync = s };
-
-	if (!is_quiet(s, model))
-		return;
-	collect_used(&t, model);
-	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
-	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n; i++)
-		if (!is_peer(s, t.gone[i]))
-			pk_labels_forget(s->bpf, t.gone[i], pk_sync_until(), NULL);
-	free(t.used);
-	free(t.gone);
-}
-
-void pk_sync_tidy(struct pk_sync *s, struct pk_model *model)
-{
-	struct pk_rule_set rs;
-
-	if (!s->bpf)
-		return;
-	for (uint32_t i = 1; i < s->n_places; i++) {
-		struct place *at = &s->places[i];
-		struct pk_err err = { 0 };
-		bool used = pk_rule_set_get(s->bpf, i, &rs) == 0 && pk_rule_set_used(s->bpf, i);
-
-		if (used || pk_rule_set_get(s->bpf, i, &rs) == -ENOENT) {
-			at->idle = false;
-			continue;
-		}
-		if (!at->idle) {
-			at->idle = true;
-			continue;
-		}
-		if (pk_rule_set_free(s->bpf, i, at->image, pk_sync_until(), &err) < 0) {
-			log_warn("op=tidy rule_set=%u err=\"%s\" ignoring until the next pass", i,
-				 err.text);
-			continue;
-		}
-		sync_remember(s, i, NULL);
-		at->idle = false;
-	}
-	tidy_labels(s, model);
 }
 
 unsigned int pk_sync_rule_sets(const struct pk_sync *s)

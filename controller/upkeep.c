@@ -18,13 +18,14 @@
 #define GONE_MS	       200  /* a device that goes takes its netns and its record's DEL along */
 #define WHOLE_MS       1000 /* to the whole sweep, where a part of it found something amiss */
 #define PART_MS	       50
+#define TIDY_MS	       5
 #define SWEEP_NS       2000000000ull
 #define CLOSED_AT_ONCE 256
 
 struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
-	struct pk_timer *timer, *gone_timer, *whole_timer, *part_timer;
+	struct pk_timer *timer, *gone_timer, *whole_timer, *part_timer, *tidy_timer;
 	struct pk_reaper *reaper;
 	struct pk_links *links;
 	struct pk_audit *audit;
@@ -216,6 +217,16 @@ static void minute(void *arg)
 	sweep_all(u);
 	pk_audit_all(u->audit);
 	pk_sync_tidy(u->args.sync, u->args.model);
+	pk_timer_set(u->tidy_timer, 0);
+}
+
+/* One a turn: each waits for RCU. */
+static void tidy(void *arg)
+{
+	struct pk_upkeep *u = arg;
+
+	if (pk_sync_tidy_next(u->args.sync))
+		pk_timer_set(u->tidy_timer, TIDY_MS);
 }
 
 void pk_upkeep_now(struct pk_upkeep *u)
@@ -247,6 +258,7 @@ struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 	u->gone_timer = pk_timer_new(args->loop, sweep_gone, u);
 	u->whole_timer = pk_timer_new(args->loop, on_whole, u);
 	u->part_timer = pk_timer_new(args->loop, sweep_part, u);
+	u->tidy_timer = pk_timer_new(args->loop, tidy, u);
 	u->audit = pk_audit_new(args->loop, args->model, args->sync);
 	u->links = pk_links_new(&links);
 	read_addresses(u);
@@ -265,6 +277,7 @@ void pk_upkeep_free(struct pk_upkeep *u)
 	pk_timer_free(u->gone_timer);
 	pk_timer_free(u->whole_timer);
 	pk_timer_free(u->part_timer);
+	pk_timer_free(u->tidy_timer);
 	pk_reaper_free(u->reaper);
 	free(u->local);
 	free(u);

@@ -18,7 +18,8 @@
 
 /* Entries of one rule set: what takes more is refused while it is compiled, before it is large. */
 #define PK_RULE_SET_VERDICTS_MAX 65536
-#define PK_VERDICTS_PER_SLOT	 1024 /* entries; at least 65,536 */
+#define PK_TENANT_RULE_SET_MAX	 16384 /* of one that a tenant's own documents shape */
+#define PK_VERDICTS_PER_SLOT	 1024  /* entries; at least 65,536 */
 #define PK_CIDR_DEFAULT		 131072
 #define PK_CNI_ID_MAX		 128 /* container id, bytes; CNI sets no bound, we do */
 #define PK_IFNAME_MAX		 15

@@ -257,7 +257,7 @@ struct oversize {
 static int too_large(const struct pk_engine *engine, const struct oversize *o, struct pk_err *err)
 {
 	const char *tenant_name = o->first->labels->tenant_name;
-	size_t max = engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
+	size_t max = max_verdicts(engine, tenant_name != NULL);
 
 	pk_fail(err, 0,
 		"a rule set for '%.128s' is too large, of more than %zu verdict entries, of "

@@ -48,8 +48,8 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name);
 struct pk_engine_limits {
 	size_t rule_sets, verdicts, peers, cidrs;
 	size_t rule_set; /* verdict entries of one; 0 = PK_RULE_SET_VERDICTS_MAX */
-	/* What the rule sets that one tenant's own documents shape may have together. */
-	size_t tenant_verdicts, tenant_peers, tenant_cidrs;
+	/* What the rule sets that one tenant's own documents shape may have, together and each. */
+	size_t tenant_verdicts, tenant_peers, tenant_cidrs, tenant_rule_set;
 };
 void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits);
 

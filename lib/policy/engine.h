@@ -283,6 +283,8 @@ void program_drop_peer(struct program *p, bool tenant, const struct hash128 *has
 struct program *program_get(struct pk_engine *engine, struct ident *subject);
 /* The same without its tenant's own documents, as if those denied everything. */
 struct program *program_get_closed(struct pk_engine *engine, struct ident *subject);
+/* Verdict entries that a rule set may have, with a tenant's own documents in it or without. */
+size_t max_verdicts(const struct pk_engine *engine, bool has_own);
 
 /* program.c */
 /* What needs the subject's tenant, before anything is built. */

@@ -236,12 +236,17 @@ static bool has_own_acts(const struct program *p)
 	return false;
 }
 
-static size_t max_verdicts(const struct pk_engine *engine, bool has_own)
+static size_t least(size_t a, size_t limit)
 {
-	size_t max = engine->limits.rule_set ? engine->limits.rule_set : PK_RULE_SET_VERDICTS_MAX;
-	size_t share = has_own ? engine->limits.tenant_verdicts : 0;
+	return limit && limit < a ? limit : a;
+}
 
-	return share && share < max ? share : max;
+size_t max_verdicts(const struct pk_engine *engine, bool has_own)
+{
+	const struct pk_engine_limits *l = &engine->limits;
+	size_t max = l->rule_set ? l->rule_set : PK_RULE_SET_VERDICTS_MAX;
+
+	return has_own ? least(least(max, l->tenant_verdicts), l->tenant_rule_set) : max;
 }
 
 /* Takes p: the one of its key that is there, else itself, begun. */

@@ -2,6 +2,7 @@
 """What one tenant may write into Nomad or Consul costs nobody else anything: not their policy, not
 picketd's memory, not its time. Each input prints what it cost."""
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -494,3 +495,87 @@ def reader_is_answered(directory):
         except BrokenPipeError:
             return False
         return connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+# -- what takes the compiler or the tables long
+
+def explosive(entries, salt=0):
+    """The whole world but for one address each, a port each: the classes are as many, their verdicts the
+    square of that."""
+    return {"endpointSelector": {}, "egress": [
+        {"toCIDRSet": [{"cidr": "0.0.0.0/0", "except": [f"8.{i // 200}.{i % 200}.1/32"]}],
+         "toPorts": [{"ports": [{"port": str(1000 + salt + 2 * i), "protocol": "TCP"}]}]} for i in range(entries)]}
+
+
+def reasons(node, what):
+    return [r["text"] for r in node.api("/v1/status")["reasons"] if r["what"] == what]
+
+
+def test_a_rule_set_that_is_too_large(node, consul, told):
+    """It is given up early, is a reason that names its tenant, and nobody else waits for it."""
+    cost, bank, evil = start_kv(node, consul)
+    consul.put("tenants/evil/large", explosive(1500))
+    (text,) = wait_for(lambda: reasons(node, "apply"), "the refusal", 30)
+    assert "'evil'" in text and "16384 verdict entries" in text
+    for _ in range(5):
+        others_are_served(node, consul)
+        wait_for(lambda: endpoint(node, bank.id)["inStep"], "bank in step")
+    assert not endpoint(node, evil.id)["inStep"]
+    consul.remove("tenants/evil/large")
+    wait_for(lambda: endpoint(node, evil.id)["inStep"] and not reasons(node, "apply"), "evil, mended", 30)
+    told("a rule set that is too large", cost)
+
+
+def start_small(node, consul):
+    """Tables for 64 endpoints: 65,536 verdicts, of which a tenant has a quarter."""
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}, "capacity": {"endpoints": 64}})
+    bank, evil = node.add("bank", "ledger", "g"), node.add("evil", "job", "g")
+    wait_for(lambda: endpoint(node, evil.id)["inStep"] and endpoint(node, bank.id)["inStep"], "both")
+    return Cost(node), bank, evil
+
+
+def verdicts(node):
+    return next(t["used"] for t in node.api("/v1/status")["tables"] if t["name"] == "verdicts")
+
+
+def test_rule_sets_that_were_edited_leave_room(node, consul, told):
+    """Each edit is a rule set of a quarter of the table; the ones before go when room is needed."""
+    cost, bank, evil = start_small(node, consul)
+    for i in range(7):
+        consul.put("tenants/evil/large", explosive(110, i))
+        digest = i and endpoint(node, evil.id)["revision"]
+        wait_for(lambda: endpoint(node, evil.id)["inStep"] and verdicts(node) > 12000
+                 and endpoint(node, evil.id)["revision"] != digest, f"edit {i}", 30)
+        others_are_served(node, consul)
+        wait_for(lambda: endpoint(node, bank.id)["inStep"], f"bank in step after edit {i}", 30)
+    assert not reasons(node, "apply")
+    told("a large rule set edited over and over", cost)
+
+
+@contextlib.contextmanager
+def node_lock_held(node):
+    with open(os.path.join(node.root, "run/picket/lock/node"), "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def test_a_node_lock_that_is_held(node, consul, told):
+    """By a plugin that is stuck: picketd answers all the while, and catches up afterwards."""
+    cost, bank, _ = start_kv(node, consul)
+    for i in range(10):
+        node.add("bank", f"job{i}", "g")
+    wait_for(lambda: endpoint(node, bank.id)["inStep"], "bank in step")
+    with node_lock_held(node):
+        consul.put("operator/new", OPERATOR)
+        for i in range(10):
+            consul.put(f"tenants/bank/d{i}", {**DENY, "description": str(i)})
+        end, slowest = time.monotonic() + 4, 0
+        while time.monotonic() < end:
+            start = time.monotonic()
+            endpoint(node, bank.id)
+            slowest = max(slowest, time.monotonic() - start)
+        assert "lock" in reasons(node, "apply")[0]
+    assert slowest < 1
+    assert node.api("/v1/status")["loop"]["longestTurnMs"] < 1000
+    wait_for(lambda: endpoint(node, bank.id)["inStep"] and not reasons(node, "apply"), "all that it missed")
+    told("a held node lock", cost)

@@ -217,7 +217,7 @@ static void test_compiled(void **state)
 	uint64_t digest[2];
 
 	put(f, "aaaa", 1, "api");
-	assert_int_equal(pk_model_compile(f->model, NULL), 0);
+	assert_int_equal(pk_model_compile(f->model, NULL, NULL), 0);
 	before = pk_engine_image(pk_model_engine(f->model), "aaaa@eth0");
 	assert_non_null(before);
 	assert_non_null(pk_engine_base(pk_model_engine(f->model), "acme"));
@@ -227,7 +227,7 @@ static void test_compiled(void **state)
 	memcpy(digest, before->digest, sizeof(digest));
 	assert_true(pk_docs_offer(f->docs, &place, deny, strlen(deny)));
 	pk_model_documents(f->model);
-	assert_int_equal(pk_model_compile(f->model, NULL), 0);
+	assert_int_equal(pk_model_compile(f->model, NULL, NULL), 0);
 	assert_memory_not_equal(pk_engine_image(pk_model_engine(f->model), "aaaa@eth0")->digest,
 				digest, sizeof(digest));
 	assert_true(pk_rules_count(pk_model_rules(f->model)) >= 1);
@@ -266,7 +266,7 @@ static size_t tenants(struct fixture *f)
 {
 	size_t n = 0;
 
-	assert_int_equal(pk_model_compile(f->model, NULL), 0);
+	assert_int_equal(pk_model_compile(f->model, NULL, NULL), 0);
 	while (pk_model_tenant(f->model, n))
 		n++;
 	return n;

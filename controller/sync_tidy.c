@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What nobody names any more goes: see sync.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "own.h"
+#include "sync_private.h"
+
+struct tidy {
+	struct pk_sync *sync;
+	uint64_t (*used)[2]; /* identities of endpoints, sorted */
+	uint64_t (*gone)[2];
+	size_t n_used, n;
+};
+
+static void collect_used(struct tidy *t, struct pk_model *model)
+{
+	t->used = pk_alloc((pk_model_count(model) + 1) * sizeof(*t->used));
+	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
+	     m = pk_model_next(model, m)) {
+		struct pk_identity_ref id;
+
+		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0)
+			memcpy(t->used[t->n_used++], id.hash, 16);
+	}
+	qsort(t->used, t->n_used, sizeof(*t->used), sync_by_hash);
+}
+
+static bool is_peer(const struct pk_sync *s, const void *hash)
+{
+	for (size_t i = 0; i < s->n_places; i++)
+		for (size_t k = 0; s->places[i].image && k < s->places[i].image->n_peers; k++)
+			if (!s->places[i].image->peers[k].tenant &&
+			    memcmp(s->places[i].image->peers[k].hash, hash, 16) == 0)
+				return true;
+	return false;
+}
+
+static int collect_unused(void *arg, const void *key, const void *value)
+{
+	struct tidy *t = arg;
+
+	(void)value;
+	if (bsearch(key, t->used, t->n_used, sizeof(*t->used), sync_by_hash))
+		return 0;
+	t->gone = realloc(t->gone, (t->n + 1) * sizeof(*t->gone));
+	if (!t->gone)
+		abort();
+	memcpy(t->gone[t->n++], key, 16);
+	return 0;
+}
+
+/* No ADD takes so long. */
+#define ADD_S 60
+
+/* An ADD that is under way has a slot but no endpoint yet: its label set must stay. */
+static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
+{
+	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
+		if (pk_slot_taken(s->bpf, slot) && !pk_model_by_slot(model, slot) &&
+		    pk_slot_age(s->bpf, slot) < ADD_S)
+			return false;
+	return true;
+}
+
+/* More label sets than this without an endpoint, and they are forgotten: until then a job that
+ * comes back is quick. Each may name a rule set of its own, and places for those are few. */
+#define IDLE_LABELS 32
+
+static void tidy_labels(struct pk_sync *s, struct pk_model *model)
+{
+	struct tidy t = { .sync = s };
+	int r = 0;
+
+	if (!is_quiet(s, model))
+		return;
+	collect_used(&t, model);
+	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
+	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n && r != -ETIMEDOUT; i++)
+		if (!is_peer(s, t.gone[i]))
+			r = pk_labels_forget(s->bpf, t.gone[i], pk_sync_until(), NULL);
+	free(t.used);
+	free(t.gone);
+}
+
+struct names {
+	bool *named; /* by rule set */
+	size_t n;
+};
+
+static void name(struct names *names, uint32_t rule_set)
+{
+	if (rule_set < names->n)
+		names->named[rule_set] = true;
+}
+
+static int name_base(void *arg, const void *key, const void *value)
+{
+	(void)key;
+	name(arg, *(const uint32_t *)value);
+	return 0;
+}
+
+static int name_labels(void *arg, const void *key, const void *value)
+{
+	(void)key;
+	name(arg, ((const struct pk_labels *)value)->rule_set);
+	return 0;
+}
+
+/* False: a table can't be read, and may name any of them. */
+static bool read_names(const struct pk_sync *s, struct names *names)
+{
+	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
+		name(names, PK_WORD_RULE_SET(pk_word(s->bpf, slot)));
+	return pk_map_each(s->bpf->map[PK_MAP_BASES], name_base, names) == 0 &&
+	       pk_map_each(s->bpf->map[PK_MAP_LABELS], name_labels, names) == 0;
+}
+
+static void mark_idle(struct pk_sync *s)
+{
+	own_mem bool *named = pk_alloc(s->n_places + 1);
+	struct names names = { .named = named, .n = s->n_places };
+	bool known = read_names(s, &names);
+	struct pk_rule_set rs;
+
+	for (uint32_t i = 1; i < s->n_places; i++) {
+		struct place *at = &s->places[i];
+
+		if (!known || named[i] || pk_rule_set_get(s->bpf, i, &rs) == -ENOENT)
+			at->idle = 0;
+		else
+			at->idle += at->idle < 2;
+	}
+}
+
+void pk_sync_tidy(struct pk_sync *s, struct pk_model *model)
+{
+	if (!s->bpf)
+		return;
+	mark_idle(s);
+	tidy_labels(s, model);
+}
+
+static uint32_t next_idle(const struct pk_sync *s)
+{
+	for (uint32_t i = 1; s->bpf && i < s->n_places; i++)
+		if (s->places[i].idle == 2)
+			return i;
+	return 0;
+}
+
+bool pk_sync_tidy_next(struct pk_sync *s)
+{
+	uint32_t i = next_idle(s);
+	struct place *at = &s->places[i];
+	struct pk_err err = { 0 };
+
+	if (!i)
+		return false;
+	if (pk_rule_set_free(s->bpf, i, at->image, pk_sync_until(), &err) < 0) {
+		log_warn("op=tidy rule_set=%u err=\"%s\" ignoring until the next pass", i,
+			 err.text);
+		at->idle = 0;
+		return true;
+	}
+	sync_remember(s, i, NULL);
+	at->idle = 0;
+	return true;
+}
