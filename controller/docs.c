@@ -34,6 +34,12 @@ static void entry_free(struct pk_doc_entry *e)
 	free(e);
 }
 
+static void free_dropped(struct pk_docs *docs)
+{
+	while (docs->n_dropped)
+		entry_free(docs->dropped[--docs->n_dropped]);
+}
+
 void pk_docs_retire(struct pk_docs *docs)
 {
 	for (size_t i = 0; i < docs->n_retired; i++)
@@ -52,8 +58,14 @@ void pk_docs_free(struct pk_docs *docs)
 {
 	if (!docs)
 		return;
-	for (size_t i = 0; i < docs->n; i++)
+	for (size_t i = 0; i < docs->n; i++) {
+		docs_place_drop(docs, docs->list[i]);
 		entry_free(docs->list[i]);
+	}
+	free_dropped(docs);
+	free(docs->dropped);
+	docs_names_free(&docs->in_force);
+	docs_names_free(&docs->stored);
 	pk_docs_retire(docs);
 	docs_heard_free(docs);
 	free(docs->directory);
@@ -100,59 +112,52 @@ void *docs_room_for(void *list, size_t n, size_t *room, size_t size)
 	return list;
 }
 
-static int order(const struct pk_doc_entry *e, const char *source, const char *path)
-{
-	int r = strcmp(e->source, source);
-
-	return r ? r : strcmp(e->path, path);
-}
-
-/* Index of the place, or where it belongs. */
-static size_t find(const struct pk_docs *docs, const char *source, const char *path, bool *found)
-{
-	size_t lo = 0, hi = docs->n;
-
-	*found = false;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int r = order(docs->list[mid], source, path);
-
-		if (r == 0)
-			*found = true;
-		if (r >= 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
-}
-
 struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place)
 {
-	struct pk_doc_entry *e;
-	bool found;
-	size_t at = find(docs, place->source, place->path, &found);
+	struct pk_doc_entry *e = docs_find(docs, place->source, place->path);
 
-	if (found)
-		return docs->list[at];
-	docs->list = docs_room_for(docs->list, docs->n, &docs->room, sizeof(*docs->list));
-	memmove(docs->list + at + 1, docs->list + at, (docs->n - at) * sizeof(*docs->list));
-	docs->n++;
+	docs->told_to = 0;
+	if (e)
+		return e;
 	e = pk_alloc(sizeof(*e));
 	e->source = docs_copy(place->source);
 	e->path = docs_copy(place->path);
 	e->tenant_name = docs_copy(place->tenant_name);
-	docs->list[at] = e;
+	docs->list = docs_room_for(docs->list, docs->n, &docs->room, sizeof(*docs->list));
+	docs->list[docs->n++] = e;
+	docs->unsorted = true;
+	docs_place_add(docs, e);
 	return e;
 }
 
 static void retire(struct pk_docs *docs, struct pk_document *doc)
 {
-	if (!doc)
-		return;
 	docs->retired = docs_room_for(docs->retired, docs->n_retired, &docs->room_retired,
 				      sizeof(struct pk_document *));
 	docs->retired[docs->n_retired++] = doc;
+}
+
+void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc)
+{
+	if (doc)
+		docs_name_take(&docs->in_force, e->source, doc->name);
+	if (e->doc) {
+		docs_name_leave(&docs->in_force, e->source, e->doc->name);
+		retire(docs, e->doc);
+	}
+	e->doc = doc;
+}
+
+void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *name)
+{
+	char *copy = docs_copy(name);
+
+	if (copy)
+		docs_name_take(&docs->stored, e->source, copy);
+	if (e->stored)
+		docs_name_leave(&docs->stored, e->source, e->stored);
+	free(e->stored);
+	e->stored = copy;
 }
 
 struct pk_doc_source docs_source_of(const struct pk_doc_place *place)
@@ -186,8 +191,7 @@ static void take(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_documen
 		 const uint64_t hash[2])
 {
 	docs->reorder |= !e->doc || strcmp(e->doc->name, doc->name) != 0;
-	retire(docs, e->doc);
-	e->doc = doc;
+	docs_set_document(docs, e, doc);
 	memcpy(e->hash, hash, sizeof(e->hash));
 	free(PK_MOVE(e->refusal, NULL));
 	free(PK_MOVE(e->namesake, NULL));
@@ -195,20 +199,10 @@ static void take(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_documen
 	clock_gettime(CLOCK_REALTIME, &e->since);
 }
 
-/* Does another document in force still have the name that this one was refused for? */
-static bool is_taken(const struct pk_docs *docs, const struct pk_doc_entry *e)
-{
-	for (size_t i = 0; i < docs->n; i++)
-		if (docs->list[i]->doc && strcmp(docs->list[i]->source, e->source) == 0 &&
-		    strcmp(docs->list[i]->doc->name, e->namesake) == 0)
-			return true;
-	return false;
-}
-
 /* The same text again: does it still wait for what it waited for? */
 static bool still_refused(const struct pk_docs *docs, const struct pk_doc_entry *e)
 {
-	return !e->namesake || is_taken(docs, e);
+	return !e->namesake || docs_name_is_taken(docs->in_force, e->source, e->namesake);
 }
 
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
@@ -278,17 +272,7 @@ static void unstore(struct pk_docs *docs, struct pk_doc_entry *e)
 {
 	if (e->stored)
 		docs_stale(docs, e->source, e->stored);
-	free(PK_MOVE(e->stored, NULL));
-}
-
-static void unlist(struct pk_docs *docs, const struct pk_doc_entry *e)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; e->listed && i < docs->n_named; i++)
-		if (docs->named[i] != e)
-			docs->named[n++] = docs->named[i];
-	docs->n_named -= e->listed;
+	docs_set_stored(docs, e, NULL);
 }
 
 void docs_drop(struct pk_docs *docs, size_t at, const char *why)
@@ -298,11 +282,18 @@ void docs_drop(struct pk_docs *docs, size_t at, const char *why)
 	if (e->has_noted)
 		docs_note(docs, e, "went", why);
 	unstore(docs, e);
-	retire(docs, PK_MOVE(e->doc, NULL));
-	unlist(docs, e);
-	entry_free(e);
-	docs->n--;
-	memmove(docs->list + at, docs->list + at + 1, (docs->n - at) * sizeof(*docs->list));
+	docs_set_document(docs, e, NULL);
+	docs_place_drop(docs, e);
+	docs->list[at] = docs->list[--docs->n];
+	docs->unsorted = true;
+	docs->told_to = 0;
+	if (!e->listed) {
+		entry_free(e);
+		return;
+	}
+	docs->dropped = docs_room_for(docs->dropped, docs->n_dropped, &docs->room_dropped,
+				      sizeof(*docs->dropped));
+	docs->dropped[docs->n_dropped++] = e;
 }
 
 static int by_name(const void *a, const void *b)
@@ -333,7 +324,7 @@ static void refuse_namesake(struct pk_docs *docs, const struct pk_doc_entry *fir
 		 e->doc->name, first->path);
 	free(e->namesake);
 	e->namesake = docs_copy(e->doc->name);
-	retire(docs, PK_MOVE(e->doc, NULL));
+	docs_set_document(docs, e, NULL);
 	unstore(docs, e);
 	memset(e->hash, 0, sizeof(e->hash));
 	docs_refuse(e, why);
@@ -350,6 +341,7 @@ static void sort_named(struct pk_docs *docs)
 		else
 			docs->named[i]->listed = false;
 	docs->n_named = n;
+	free_dropped(docs);
 	for (size_t i = 0; i < docs->n; i++) {
 		struct pk_doc_entry *e = docs->list[i];
 
@@ -376,7 +368,9 @@ size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 	docs->force = calloc(docs->n + 1, sizeof(struct pk_document *));
 	if (!docs->force)
 		abort();
+	docs_sort(docs);
 	sort_named(docs);
+	docs->told_to = 0;
 	for (size_t i = 0; i < docs->n_named; i++) {
 		if (docs->reorder && is_namesake(first, docs->named[i])) {
 			refuse_namesake(docs, first, docs->named[i]);
@@ -402,10 +396,9 @@ static bool waits(const struct pk_doc_entry *e)
 
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path)
 {
-	bool found;
-	size_t at = find(docs, source, path, &found);
+	const struct pk_doc_entry *e = docs_find(docs, source, path);
 
-	return found && waits(docs->list[at]);
+	return e && waits(e);
 }
 
 bool pk_docs_any_waits(const struct pk_docs *docs)
@@ -418,8 +411,9 @@ bool pk_docs_any_waits(const struct pk_docs *docs)
 
 const struct pk_doc_entry *pk_docs_untold(struct pk_docs *docs)
 {
-	for (size_t i = 0; i < docs->n; i++) {
-		struct pk_doc_entry *e = docs->list[i];
+	docs_sort(docs);
+	while (docs->told_to < docs->n) {
+		struct pk_doc_entry *e = docs->list[docs->told_to++];
 
 		if (!e->refused || e->told)
 			continue;
@@ -436,5 +430,6 @@ size_t pk_docs_count(const struct pk_docs *docs)
 
 const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i)
 {
+	docs_sort((struct pk_docs *)docs); /* what it says stays as it is */
 	return i < docs->n ? docs->list[i] : NULL;
 }

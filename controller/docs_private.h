@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by docs.c, docs_absence.c, docs_changes.c, docs_gone.c, docs_history.c and docs_store.c. */
+/* Shared by docs.c and all files whose names begin with docs_. */
 #include "docs.h"
 
 struct lost {
@@ -19,8 +19,14 @@ struct past { /* what is remembered of a source */
 
 struct pk_docs {
 	char *directory;	    /* NULL: nothing is kept on disk */
-	struct pk_doc_entry **list; /* by source, path */
+	struct pk_doc_entry **list; /* by source, path, once they are sorted */
 	size_t n, room;
+	bool unsorted;
+	struct doc_at *places;		    /* the same, by place */
+	struct name_use *in_force, *stored; /* names of documents, and of stored files */
+	struct pk_doc_entry **dropped;	    /* still among `named` */
+	size_t n_dropped, room_dropped;
+	size_t told_to;		    /* up to here there is none untold */
 	struct pk_document **force; /* what settle handed out */
 	struct pk_doc_entry *
 		*named; /* those with a document, by source, name, path at the last settle */
@@ -47,6 +53,18 @@ struct pk_docs {
 	bool kept_unsynced;
 };
 
+/* Names of a source, counted: two files may say the same one. */
+void docs_name_take(struct name_use **names, const char *source, const char *name);
+void docs_name_leave(struct name_use **names, const char *source, const char *name);
+bool docs_name_is_taken(struct name_use *names, const char *source, const char *name);
+void docs_names_free(struct name_use **names);
+struct pk_doc_entry *docs_find(const struct pk_docs *docs, const char *source, const char *path);
+void docs_place_add(struct pk_docs *docs, struct pk_doc_entry *e);
+void docs_place_drop(struct pk_docs *docs, const struct pk_doc_entry *e);
+void docs_sort(struct pk_docs *docs);
+/* Sets or clears (NULL) an entry's document, or the name under which it is stored. */
+void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc);
+void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *name);
 char *docs_copy(const char *text); /* NULL stays NULL */
 /* Makes room for one more element of any array. */
 void *docs_room_for(void *list, size_t n, size_t *room, size_t size);
@@ -60,7 +78,7 @@ void docs_heard_load(struct pk_docs *docs);
 void docs_heard_free(struct pk_docs *docs);
 /* Directories of tenants that are forgotten go. */
 void docs_heard_store(struct pk_docs *docs);
-/* The entry and its document are gone. */
+/* The entry and its document are gone; the last one takes its place in the list. */
 void docs_drop(struct pk_docs *docs, size_t at, const char *why);
 struct past *docs_past(struct pk_docs *docs, const char *source);
 /* why NULL: it isn't held any more. Returns whether that is new. */

@@ -108,8 +108,8 @@ static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *er
 	pk_hash128(s->text, s->len, e->hash);
 	memcpy(e->noted, e->hash, sizeof(e->noted));
 	e->has_noted = true;
-	e->doc = PK_MOVE(doc, NULL);
-	e->stored = docs_copy(s->name);
+	docs_set_document(docs, e, PK_MOVE(doc, NULL));
+	docs_set_stored(docs, e, s->name);
 	e->since = s->time;
 	return 0;
 }
@@ -173,21 +173,10 @@ static int store_entry(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_e
 		return r;
 	if (e->stored && strcmp(e->stored, doc.name) != 0)
 		pk_docstore_remove(docs->directory, e->source, e->stored, NULL);
-	free(e->stored);
-	e->stored = docs_copy(doc.name);
+	docs_set_stored(docs, e, doc.name);
 	e->unsynced = true;
 	free(PK_MOVE(e->text, NULL));
 	return 0;
-}
-
-/* A name that is stored again by now isn't stale. */
-static bool is_stored(const struct pk_docs *docs, const char *source, const char *name)
-{
-	for (size_t i = 0; i < docs->n; i++)
-		if (docs->list[i]->stored && strcmp(docs->list[i]->source, source) == 0 &&
-		    strcmp(docs->list[i]->stored, name) == 0)
-			return true;
-	return false;
 }
 
 int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
@@ -207,7 +196,8 @@ int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
 
 		e = (struct pk_err){ 0 };
 		*name++ = '\0';
-		if (!is_stored(docs, source, name))
+		/* A name that is stored again by now isn't stale. */
+		if (!docs_name_is_taken(docs->stored, source, name))
 			first_error(&r, pk_docstore_remove(docs->directory, source, name, &e), err,
 				    &e);
 	}
@@ -248,6 +238,7 @@ bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err
 	bool whole = i == 0;
 
 	*r = 0;
+	docs_sort(docs);
 	docs->sync_at = 0;
 	docs_history_sync(docs, r, err);
 	while (docs->directory && i < docs->n)
