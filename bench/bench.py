@@ -8,6 +8,7 @@ import sys
 import report
 import row_churn
 import row_cni
+import row_hostile
 import row_memory
 import row_path
 import row_policy
@@ -18,6 +19,7 @@ ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D4": row_
              "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
 ROWS["R9"] = row_memory.unread
 ROWS.update(row_policy.ROWS)
+ROWS.update({"R7": row_hostile.hostile, "R8": row_hostile.hostile})
 
 
 def main():
@@ -26,6 +28,8 @@ def main():
     parser.add_argument("--only", help="one row, or several with commas: C3,D5")
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else list(ROWS)
+    if {"R7", "R8"} <= set(wanted):
+        wanted.remove("R8")     # one run gives both
     for row in wanted:
         if row not in ROWS:
             sys.exit(f"bench: there is no row {row}; rows: {' '.join(ROWS)}")

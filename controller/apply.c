@@ -1,56 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "apply.h"
+#include "apply_private.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpfmap.h"
-#include "fs.h"
-#include "guard.h"
 #include "log.h"
 #include "own.h"
-#include "picket/limits.h"
 #include "rcu.h"
 #include "tables.h"
 
 #define TOGETHER_MS  2		   /* changes of one moment are applied as one */
 #define QUIET_NS     20000000ull   /* after so long without one, a change waits for no other */
 #define AGAIN_MS     20		   /* after a word changed under our hands */
-#define HELD_MS	     100	   /* after the node lock was held */
 #define HELD_NS	     2000000000ull /* for so long that is nobody's fault */
 #define CROWDED	     4	      /* passes that may find room, as what nobody names any more goes */
-#define RETRY_MS     5000     /* after an error */
 #define FULL_MS	     1000     /* a pass over a few is followed by one over all */
 #define NO_ROOM_MS   60000    /* what doesn't fit: until others may have gone */
 #define SLICE_NS     10000000 /* a turn of compiling; between two, others are served */
 #define SYNC_MS	     20	      /* between two turns of making documents outlive a power cut */
 #define SYNC_NS	     10000000
 #define SYNC_STOP_NS 1000000000
-#define PINS_MS	     20000 /* between two looks at what is pinned */
-#define TRIM_MS	     2000  /* quiet for so long: give memory back */
-
-struct pk_apply {
-	struct pk_apply_args args;
-	struct pk_apply_state state;
-	struct pk_timer *pass, *acknowledge, *sync_docs, *trim, *pins;
-	bool docs_changed, settings_changed; /* and not in force yet */
-	bool docs_untaken, settings_untaken; /* not even taken in by a pass */
-	bool served;			     /* somebody waits while we work: in turns, then */
-	bool look_whole;		     /* at each pin, not at one alone */
-	bool withdraw;			     /* names of others are to go at the next pass */
-	struct pk_sync_done done;	     /* since the last acknowledgement */
-	bool under_way;			     /* a pass needs more turns */
-	bool unacknowledged;		     /* packets may still be under way by what was before */
-	unsigned int crowded;		     /* passes in a row that found no room */
-	uint64_t held_ns;   /* since when the node lock is not to be had; 0: it is */
-	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
-	uint64_t last_ns;   /* of the last pass's begin */
-	uint64_t compiled;  /* number of the documents that the engine's images are of */
-	uint64_t passing,
-		passed; /* of those that a pass without an error brought, and acknowledged */
-};
+#define TRIM_MS	     2000 /* quiet for so long: give memory back */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -61,172 +33,6 @@ void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const c
 	if (strcmp(kept->text, err->text) != 0)
 		log_error("op=%s err=\"%s\" fix=\"%s\"", what, err->text, err->fix);
 	*kept = *err;
-}
-
-static void write_node_json(struct pk_apply *a)
-{
-	const struct pk_settings *s = pk_model_get_settings(a->args.model);
-	struct pk_err err = { 0 };
-	own_str text = { 0 };
-
-	pk_settings_json(s, &text);
-	pk_apply_note(&a->state.store_error,
-		      pk_fs_write(a->args.config->paths.node_json, text.text, text.len, 0644, &err),
-		      &err, "store");
-}
-
-static void edit_node(void *arg, struct pk_node *node)
-{
-	(void)arg;
-	node->events = 1;
-}
-
-/* A new release's programs take the place of the old ones' under traffic. */
-static void upgrade(struct pk_apply *a)
-{
-	struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
-	struct pk_err err = { 0 };
-	int r = pk_guard_upgrade(bpf, a->args.model, &err);
-
-	if (r < 0)
-		log_error("op=upgrade err=\"%s\" ignoring: build %s goes on", err.text, bpf->build);
-	else if (r)
-		log_info("op=upgrade build=%s", bpf->build);
-}
-
-static size_t share_of(const struct pk_bpf *bpf, enum pk_map map, unsigned int parts)
-{
-	struct pk_map_info info;
-
-	return pk_map_info(bpf->map[map], &info) < 0 ? 0 : info.max_entries / parts;
-}
-
-/*
- * No tenant's own documents take all room of the tables. Half of the prefixes, for a list that a
- * tenant adds one to is a second copy of the operator's.
- */
-static void set_limits(struct pk_apply *a)
-{
-	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
-	const struct pk_engine_limits limits = {
-		.tenant_verdicts = share_of(bpf, PK_MAP_VERDICTS, 4),
-		.tenant_peers = share_of(bpf, PK_MAP_PEER_CLASS, 4),
-		.tenant_cidrs = share_of(bpf, PK_MAP_CIDR, 2),
-		.tenant_rule_set = PK_TENANT_RULE_SET_MAX,
-	};
-
-	pk_engine_set_limits(pk_model_engine(a->args.model), &limits);
-}
-
-/* Everything goes into the tables that were opened just now. */
-static void begin_anew(struct pk_apply *a)
-{
-	struct pk_err err = { 0 };
-	own_str pin = { 0 };
-	uint64_t epoch[2];
-
-	a->settings_changed = a->settings_untaken = true;
-	a->look_whole = false;
-	set_limits(a);
-	memcpy(epoch, pk_sync_bpf(a->args.sync)->node.epoch, sizeof(epoch));
-	pk_records_set_epoch(a->args.records, epoch);
-	pk_records_look(a->args.records);
-	upgrade(a);
-	pk_str_addf(&pin, "%s/%s", a->args.config->paths.maps, pk_map_name(PK_MAP_EVENTS));
-	if (pk_events_open(a->args.events, pin.text, &err) < 0)
-		log_warn("op=events err=\"%s\" ignoring: no flows are shown", err.text);
-	else
-		pk_node_update(pk_sync_bpf(a->args.sync), edit_node, NULL, pk_sync_until_long(),
-			       NULL);
-}
-
-/* Opened by now, or -errno; those that were open until now stay in use then. */
-static int open_now(struct pk_apply *a)
-{
-	struct pk_err err = { 0 };
-	int r = pk_sync_open(a->args.sync, pk_model_get_settings(a->args.model), &err);
-
-	pk_apply_note(&a->state.load_error, r, &err, "load");
-	if (r == 0)
-		begin_anew(a);
-	return r;
-}
-
-/*
- * The kernel's side, as soon as it can be had; what needs it is told. Where the pins are others by
- * now (bpffs was unmounted, everything was swept) an ADD takes those: so do we. What lives on the
- * old tables has only them.
- */
-static int open_tables(struct pk_apply *a)
-{
-	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
-
-	if (!bpf)
-		return open_now(a);
-	if (pk_bpf_is_pinned(bpf, a->look_whole)) {
-		a->look_whole = false;
-		pk_apply_note(&a->state.load_error, 0, NULL, "load");
-		return 0;
-	}
-	if (open_now(a) == 0)
-		log_error("op=load err=\"the pins were replaced or removed\" opened again");
-	else
-		pk_timer_hurry(a->pass, RETRY_MS);
-	return 0;
-}
-
-/* Also where nothing else changes. */
-static void look_pins(void *arg)
-{
-	struct pk_apply *a = arg;
-	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
-
-	pk_timer_set(a->pins, PINS_MS);
-	if (!bpf || pk_bpf_is_pinned(bpf, true))
-		return;
-	a->look_whole = true;
-	pk_apply_soon(a);
-}
-
-static void edit_masquerade(void *arg, struct pk_node *node)
-{
-	const struct pk_masquerade *m = arg;
-
-	node->masquerade_low = m->low;
-	node->masquerade_high = m->high;
-}
-
-/* Flows that have a port keep it. */
-static int set_masquerade(struct pk_apply *a, struct pk_err *err)
-{
-	struct pk_masquerade m = pk_model_get_settings(a->args.model)->masquerade;
-
-	return pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), err);
-}
-
-static int set_pools(struct pk_apply *a, struct pk_err *err)
-{
-	const struct pk_settings *s = pk_model_get_settings(a->args.model);
-
-	return s->n_pools ? pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools,
-					 pk_sync_until(), err)
-			  : 0;
-}
-
-/* While somebody keeps the node lock, the next pass does it. */
-static void set_node(struct pk_apply *a)
-{
-	struct pk_err err = { 0 };
-	int r = set_pools(a, &err), m = 0;
-
-	if (r != -ETIMEDOUT)
-		m = set_masquerade(a, &err);
-	if (r == -ETIMEDOUT || m == -ETIMEDOUT) {
-		a->settings_untaken = true;
-		pk_timer_hurry(a->pass, HELD_MS);
-	} else if (r < 0 || m < 0) {
-		log_warn("op=settings err=\"%s\" ignoring until the next change", err.text);
-	}
 }
 
 static void store_documents(struct pk_apply *a)
@@ -289,7 +95,7 @@ static int check_lost(struct pk_apply *a, struct pk_err *err)
 
 	/* The operator may remove a tenant's, of which nothing else would tell. */
 	if (pk_docs_lost_tenant(a->args.docs, 0))
-		pk_timer_hurry(a->pass, RETRY_MS);
+		pk_timer_hurry(a->pass, APPLY_RETRY_MS);
 	if (!lost)
 		return 0;
 	pk_fail(err, 0, "stored policy %s can't be read: policy stays as it is", lost);
@@ -335,7 +141,7 @@ static void try_again(struct pk_apply *a, int r)
 	if (r == -ENOSPC)
 		make_room(a);
 	else
-		pk_timer_hurry(a->pass, r == -ETIMEDOUT ? HELD_MS : RETRY_MS);
+		pk_timer_hurry(a->pass, r == -ETIMEDOUT ? APPLY_HELD_MS : APPLY_RETRY_MS);
 	if (r != -ENOSPC)
 		a->crowded = 0;
 }
@@ -501,14 +307,14 @@ static int apply(struct pk_apply *a)
 	if (a->docs_untaken)
 		take_documents(a);
 	if (a->settings_untaken)
-		write_node_json(a);
-	r = open_tables(a);
+		apply_write_node_json(a);
+	r = apply_open_tables(a);
 	all = a->docs_changed || a->settings_changed;
 	settings = PK_MOVE(a->settings_untaken, false);
 	if (r == 0 && settings)
-		set_node(a);
+		apply_set_node(a);
 	if (r < 0)
-		pk_timer_set(a->pass, RETRY_MS);
+		pk_timer_set(a->pass, APPLY_RETRY_MS);
 	else
 		r = pass(a, all);
 	a->under_way = r == -EAGAIN;
@@ -601,16 +407,10 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 	a->pass = pk_timer_new(args->loop, on_pass, a);
 	a->sync_docs = pk_timer_new(args->loop, sync_documents, a);
 	a->trim = pk_timer_new(args->loop, trim, a);
-	a->pins = pk_timer_new(args->loop, look_pins, a);
-	pk_timer_set(a->pins, PINS_MS);
+	a->pins = pk_timer_new(args->loop, apply_look_pins, a);
+	pk_timer_set(a->pins, APPLY_PINS_MS);
 	pk_timer_set(a->trim, TRIM_MS);
 	return a;
-}
-
-static void edit_node_quiet(void *arg, struct pk_node *node)
-{
-	(void)arg;
-	node->events = 0;
 }
 
 void pk_apply_free(struct pk_apply *a)
@@ -619,9 +419,7 @@ void pk_apply_free(struct pk_apply *a)
 
 	if (!a)
 		return;
-	if (pk_sync_bpf(a->args.sync))
-		pk_node_update(pk_sync_bpf(a->args.sync), edit_node_quiet, NULL,
-			       pk_sync_until_long(), NULL);
+	apply_leave_tables(a);
 	pk_docs_sync(a->args.docs, pk_now_ns() + SYNC_STOP_NS, &r, NULL);
 	pk_timer_free(a->pass);
 	pk_timer_free(a->acknowledge);

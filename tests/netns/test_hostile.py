@@ -2,7 +2,6 @@
 """What one tenant may write into Nomad or Consul costs nobody else anything: not their policy, not
 picketd's memory, not its time. Each input prints what it cost."""
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -18,6 +17,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from fake import FakeConsul, FakeNomad  # noqa: E402
 from harness.cost import MIB, Cost  # noqa: E402
+from harness.hostile import (  # noqa: E402
+    DEEP, DENY, FLOODS, MANY_KEYS, explosive, flood, node_lock_held, put_large_allocs)
 from harness.shell import wait_for  # noqa: E402
 
 MEMORY_MAX = 64 * MIB
@@ -83,10 +84,6 @@ def bank_is_served(node, nomad, bank):
     wait_for(lambda: want in labels(node, bank.id), "bank's label")
 
 
-DEEP = {"130": '"TaskResources": ' + '{"x":' * 130 + "1" + "}" * 130,
-        "100,000": '"TaskResources": ' + "[" * 100000 + "]" * 100000}
-
-
 @pytest.mark.parametrize("depth", DEEP)
 def test_a_configuration_nested_deep(node, nomad, told, depth):
     cost = start(node, nomad)
@@ -100,9 +97,7 @@ def test_a_configuration_nested_deep(node, nomad, told, depth):
 def test_ten_allocs_with_large_configuration(node, nomad, told):
     cost = start(node, nomad)
     bank = add(node, nomad, "bank", "ledger", "g")
-    raw = '"TaskResources": {"args": [' + ",".join(['"x"'] * 2000000) + "]}"
-    for i in range(10):
-        nomad.put(f"large-{i}", "evil", "large", "g", raw=raw)
+    put_large_allocs(nomad)
     wait_for(lambda: "11 allocs" in source(node, "nomad")["detail"], "the large allocs", 60)
     bank_is_served(node, nomad, bank)
     told("10 allocs of 8 MB", cost)
@@ -130,7 +125,7 @@ def test_one_bad_alloc_is_one(node, nomad, told):
 def test_more_labels_than_count(node, nomad, told):
     cost = start(node, nomad)
     bank = add(node, nomad, "bank", "ledger", "g")
-    evil = add(node, nomad, "evil", "many", "g", meta={f"key{i}": "x" for i in range(60000)})
+    evil = add(node, nomad, "evil", "many", "g", meta=MANY_KEYS)
     wait_for(lambda: endpoint(node, evil.id)["labelsRefused"], "the refusal of its labels")
     found = endpoint(node, evil.id)
     assert "60000 labels" in found["labelsRefused"]
@@ -188,7 +183,6 @@ def test_an_index_that_went_back_is_not_waited_for(node, nomad):
 
 # -- Consul
 
-DENY = {"endpointSelector": {}, "egressDeny": [{"toCIDR": ["198.51.100.0/24"]}]}
 OPERATOR = {"tier": "operator", "rules": [DENY]}
 
 
@@ -217,22 +211,6 @@ def others_are_served(node, consul):
     consul.put(f"operator/{name}", OPERATOR)
     consul.put(f"tenants/bank/{name}", DENY)
     wait_for(lambda: {f"consul/operator/{name}", f"consul/tenant/bank/{name}"} <= in_force(node), "the others")
-
-
-def flood(consul, keys):
-    """{key: text} at once."""
-    with consul.changed:
-        for key, text in keys.items():
-            consul.keys["picket/v1/default/policies/" + key] = text
-        consul.touch(key)
-
-
-FLOODS = {"100 keys of 500 kB": {f"tenants/evil/k{i}": "x" * 500000 for i in range(100)},
-          "30,000 keys of a byte": {f"tenants/evil/k{i}": "x" for i in range(30000)},
-          "30,000 documents of one name":
-              {f"tenants/evil/k{i}": json.dumps({"name": "same", "rules": [DENY]}) for i in range(30000)},
-          "70,000 small documents":
-              {f"tenants/evil/k{i}": '{"endpointSelector":{},"ingress":[{}]}' for i in range(70000)}}
 
 
 @pytest.mark.parametrize("what", FLOODS)
@@ -499,14 +477,6 @@ def reader_is_answered(directory):
 
 # -- what takes the compiler or the tables long
 
-def explosive(entries, salt=0):
-    """The whole world but for one address each, a port each: the classes are as many, their verdicts the
-    square of that."""
-    return {"endpointSelector": {}, "egress": [
-        {"toCIDRSet": [{"cidr": "0.0.0.0/0", "except": [f"8.{i // 200}.{i % 200}.1/32"]}],
-         "toPorts": [{"ports": [{"port": str(1000 + salt + 2 * i), "protocol": "TCP"}]}]} for i in range(entries)]}
-
-
 def reasons(node, what):
     return [r["text"] for r in node.api("/v1/status")["reasons"] if r["what"] == what]
 
@@ -550,13 +520,6 @@ def test_rule_sets_that_were_edited_leave_room(node, consul, told):
         wait_for(lambda: endpoint(node, bank.id)["inStep"], f"bank in step after edit {i}", 30)
     assert not reasons(node, "apply")
     told("a large rule set edited over and over", cost)
-
-
-@contextlib.contextmanager
-def node_lock_held(node):
-    with open(os.path.join(node.root, "run/picket/lock/node"), "w", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def test_a_node_lock_that_is_held(node, consul, told):

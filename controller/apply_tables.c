@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables that everything is brought into, and what of the settings stands in them: see apply.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "apply_private.h"
+#include "bpfmap.h"
+#include "fs.h"
+#include "guard.h"
+#include "log.h"
+#include "own.h"
+#include "picket/limits.h"
+#include "tables.h"
+
+void apply_write_node_json(struct pk_apply *a)
+{
+	const struct pk_settings *s = pk_model_get_settings(a->args.model);
+	struct pk_err err = { 0 };
+	own_str text = { 0 };
+
+	pk_settings_json(s, &text);
+	pk_apply_note(&a->state.store_error,
+		      pk_fs_write(a->args.config->paths.node_json, text.text, text.len, 0644, &err),
+		      &err, "store");
+}
+
+static void edit_node(void *arg, struct pk_node *node)
+{
+	(void)arg;
+	node->events = 1;
+}
+
+/* A new release's programs take the place of the old ones' under traffic. */
+static void upgrade(struct pk_apply *a)
+{
+	struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+	struct pk_err err = { 0 };
+	int r = pk_guard_upgrade(bpf, a->args.model, &err);
+
+	if (r < 0)
+		log_error("op=upgrade err=\"%s\" ignoring: build %s goes on", err.text, bpf->build);
+	else if (r)
+		log_info("op=upgrade build=%s", bpf->build);
+}
+
+static size_t share_of(const struct pk_bpf *bpf, enum pk_map map, unsigned int parts)
+{
+	struct pk_map_info info;
+
+	return pk_map_info(bpf->map[map], &info) < 0 ? 0 : info.max_entries / parts;
+}
+
+/*
+ * No tenant's own documents take all room of the tables. Half of the prefixes, for a list that a
+ * tenant adds one to is a second copy of the operator's.
+ */
+static void set_limits(struct pk_apply *a)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+	const struct pk_engine_limits limits = {
+		.tenant_verdicts = share_of(bpf, PK_MAP_VERDICTS, 4),
+		.tenant_peers = share_of(bpf, PK_MAP_PEER_CLASS, 4),
+		.tenant_cidrs = share_of(bpf, PK_MAP_CIDR, 2),
+		.tenant_rule_set = PK_TENANT_RULE_SET_MAX,
+	};
+
+	pk_engine_set_limits(pk_model_engine(a->args.model), &limits);
+}
+
+/* Everything goes into the tables that were opened just now. */
+static void begin_anew(struct pk_apply *a)
+{
+	struct pk_err err = { 0 };
+	own_str pin = { 0 };
+	uint64_t epoch[2];
+
+	a->settings_changed = a->settings_untaken = true;
+	a->look_whole = false;
+	set_limits(a);
+	memcpy(epoch, pk_sync_bpf(a->args.sync)->node.epoch, sizeof(epoch));
+	pk_records_set_epoch(a->args.records, epoch);
+	pk_records_look(a->args.records);
+	upgrade(a);
+	pk_str_addf(&pin, "%s/%s", a->args.config->paths.maps, pk_map_name(PK_MAP_EVENTS));
+	if (pk_events_open(a->args.events, pin.text, &err) < 0)
+		log_warn("op=events err=\"%s\" ignoring: no flows are shown", err.text);
+	else
+		pk_node_update(pk_sync_bpf(a->args.sync), edit_node, NULL, pk_sync_until_long(),
+			       NULL);
+}
+
+/* Opened by now, or -errno; those that were open until now stay in use then. */
+static int open_now(struct pk_apply *a)
+{
+	struct pk_err err = { 0 };
+	int r = pk_sync_open(a->args.sync, pk_model_get_settings(a->args.model), &err);
+
+	pk_apply_note(&a->state.load_error, r, &err, "load");
+	if (r == 0)
+		begin_anew(a);
+	return r;
+}
+
+/*
+ * The kernel's side, as soon as it can be had; what needs it is told. Where the pins are others by
+ * now (bpffs was unmounted, everything was swept) an ADD takes those: so do we. What lives on the
+ * old tables has only them.
+ */
+int apply_open_tables(struct pk_apply *a)
+{
+	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+
+	if (!bpf)
+		return open_now(a);
+	if (pk_bpf_is_pinned(bpf, a->look_whole)) {
+		a->look_whole = false;
+		pk_apply_note(&a->state.load_error, 0, NULL, "load");
+		return 0;
+	}
+	if (open_now(a) == 0)
+		log_error("op=load err=\"the pins were replaced or removed\" opened again");
+	else
+		pk_timer_hurry(a->pass, APPLY_RETRY_MS);
+	return 0;
+}
+
+/* Also where nothing else changes. */
+void apply_look_pins(void *arg)
+{
+	struct pk_apply *a = arg;
+	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+
+	pk_timer_set(a->pins, APPLY_PINS_MS);
+	if (!bpf || pk_bpf_is_pinned(bpf, true))
+		return;
+	a->look_whole = true;
+	pk_apply_soon(a);
+}
+
+static void edit_masquerade(void *arg, struct pk_node *node)
+{
+	const struct pk_masquerade *m = arg;
+
+	node->masquerade_low = m->low;
+	node->masquerade_high = m->high;
+}
+
+/* Flows that have a port keep it. */
+static int set_masquerade(struct pk_apply *a, struct pk_err *err)
+{
+	struct pk_masquerade m = pk_model_get_settings(a->args.model)->masquerade;
+
+	return pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), err);
+}
+
+static int set_pools(struct pk_apply *a, struct pk_err *err)
+{
+	const struct pk_settings *s = pk_model_get_settings(a->args.model);
+
+	return s->n_pools ? pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools,
+					 pk_sync_until(), err)
+			  : 0;
+}
+
+void apply_set_node(struct pk_apply *a)
+{
+	struct pk_err err = { 0 };
+	int r = set_pools(a, &err), m = 0;
+
+	if (r != -ETIMEDOUT)
+		m = set_masquerade(a, &err);
+	if (r == -ETIMEDOUT || m == -ETIMEDOUT) {
+		a->settings_untaken = true;
+		pk_timer_hurry(a->pass, APPLY_HELD_MS);
+	} else if (r < 0 || m < 0) {
+		log_warn("op=settings err=\"%s\" ignoring until the next change", err.text);
+	}
+}
+
+static void edit_node_quiet(void *arg, struct pk_node *node)
+{
+	(void)arg;
+	node->events = 0;
+}
+
+void apply_leave_tables(struct pk_apply *a)
+{
+	if (pk_sync_bpf(a->args.sync))
+		pk_node_update(pk_sync_bpf(a->args.sync), edit_node_quiet, NULL,
+			       pk_sync_until_long(), NULL);
+}
