@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs.h"
 #include "log.h"
 #include "own.h"
 #include "rcu.h"
