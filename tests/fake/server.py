@@ -23,6 +23,7 @@ class FakeServer:
         self.answered = 0
         self.times = []             # when each request came
         self.indexes = True         # False: as a proxy that drops the header
+        self.leader = True          # False: its servers have none, as it says
         self.more_headers = {}
         self.rewinds, self.told = 0, {}     # told: of each path, how many it was told of
         self.restores = 0
@@ -127,6 +128,8 @@ class FakeServer:
                 index = (wanted if wanted and self.restores != restores
                          else self.shown_index(path))
                 headers = {self.index_header: str(index), **headers}
+            if not self.leader:
+                headers = {self.index_header.replace("Index", "KnownLeader"): "false", **headers}
         if isinstance(self.mode, int):
             status, body = self.mode, "told to fail"
         text = body if isinstance(body, str) else json.dumps(body)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which answers of Nomad and Consul picketd believes, and for how long it waits for one."""
+import contextlib
+import os
+import sys
+import time
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from fake import FakeConsul, FakeNomad  # noqa: E402
+from harness.hostile import DENY, flood  # noqa: E402
+from harness.shell import wait_for  # noqa: E402
+
+OPERATOR = {"tier": "operator", "rules": [DENY]}
+
+
+@contextlib.contextmanager
+def serving(node, kind, *args):
+    with node.inside():
+        fake = kind(*args)
+    try:
+        yield fake
+    finally:
+        fake.stop()
+
+
+@pytest.fixture
+def nomad(node):
+    with serving(node, FakeNomad, "here") as fake:
+        yield fake
+
+
+@pytest.fixture
+def consul(node):
+    with serving(node, FakeConsul) as fake:
+        yield fake
+
+
+def source(node, name):
+    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
+
+
+def reasons(node, what):
+    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
+
+
+def in_force(node):
+    return {f"{p['source']}/{p['name']}" for p in node.api("/v1/policies")["policies"] if p["inForce"]}
+
+
+def with_nomad(node, nomad):
+    node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
+    wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+
+
+def test_an_answer_of_consul_without_a_leader_is_none(node, consul):
+    """Its server may have lost anything: what it says isn't there stays in force."""
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
+    consul.leader = False
+    consul.remove("operator/a")
+    wait_for(lambda: "leader" in (source(node, "consul")["lastError"] or ""), "the answer without a leader")
+    first = consul.count("/operator/")
+    wait_for(lambda: consul.count("/operator/") > first, "one more", 20)
+    assert in_force(node) == {"consul/operator/a"} and reasons(node, "consul")
+    consul.leader = True
+    wait_for(lambda: in_force(node) == set(), "the removal", 40)
+
+
+def test_an_answer_of_nomad_without_a_leader_is_none(node, nomad):
+    with_nomad(node, nomad)
+    alloc_id = str(uuid.uuid4())
+    nomad.put(alloc_id, "acme", "job", "g", meta={"tier": "a"})
+    node.add("acme", "job", "g", alloc_id=alloc_id)
+    wait_for(lambda: "meta:tier=a" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its label")
+    nomad.leader = False
+    nomad.put(alloc_id, "acme", "job", "g", meta={"tier": "b"})
+    wait_for(lambda: "leader" in (source(node, "nomad")["lastError"] or ""), "the answer without a leader")
+    assert "meta:tier=a" in node.api(f"/v1/endpoints/{alloc_id}")["labels"]
+    nomad.leader = True
+    wait_for(lambda: "meta:tier=b" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its new label", 40)
+
+
+def test_a_confirmation_is_waited_for_two_seconds(node, nomad):
+    """The plugin gives up earlier; whoever asks by hand isn't kept for ever."""
+    with_nomad(node, nomad)
+    nomad.set_mode("hang")
+    alloc = node.add("acme", "job", "g")
+    start = time.monotonic()
+    answer = node.api("/v1/endpoints", "POST", {"containerId": alloc.id, "ifname": "eth0", "slot": alloc.slot,
+                                                "namespace": "acme", "job": "job", "group": "g"})
+    took = time.monotonic() - start
+    assert answer["confirmed"] is False and 1 < took < 8, took
+
+
+@pytest.mark.parametrize("name", ["nomad", "consul"])
+def test_a_source_that_has_never_answered_is_a_reason(node, name):
+    config = {"nomad": None, "consul": None, name: {"address": "http://127.0.0.1:1"}}
+    node.start_picketd(config)
+    wait_for(lambda: source(node, name)["errors"], "the first failure")
+    assert source(node, name)["state"] == "starting"
+    (reason,) = reasons(node, name)
+    assert "does not answer" in reason["text"] and node.api("/v1/status")["state"] == "degraded"
+
+
+def test_an_answer_that_is_too_long_changes_nothing(node, consul):
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
+    flood(consul, {f"operator/k{i}": "x" * 700000 for i in range(100)})
+    wait_for(lambda: "answer of more than 67108864 bytes" in (source(node, "consul")["lastError"] or ""),
+             "the refusal", 60)
+    assert in_force(node) == {"consul/operator/a"} and reasons(node, "consul")
