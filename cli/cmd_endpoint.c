@@ -159,6 +159,23 @@ static int filtered(const struct cli *cli, const struct pk_json *rows, struct pk
 	return pk_json_parse("list", text.text, text.len, PK_JSON_RELAXED, out, err);
 }
 
+/* Below the table, uncut: why it reaches nothing, and what ends that. */
+static void print_quarantine(const struct cli *cli, const struct pk_json *rows)
+{
+	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
+		own_str line = { 0 };
+
+		if (!*cli_text(row, "quarantineReason"))
+			continue;
+		pk_str_addf(&line, "%.8s is in quarantine: ", cli_text(row, "containerId"));
+		pk_str_add_escaped(&line, cli_text(row, "quarantineReason"));
+		pk_str_add(&line, "; fix: ");
+		pk_str_add_escaped(&line, cli_text(row, "quarantineFix"));
+		printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN),
+		       line.text);
+	}
+}
+
 static int endpoint_list(struct cli *cli)
 {
 	own_json *doc = NULL, *rows = NULL;
@@ -169,7 +186,11 @@ static int endpoint_list(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (cli->quiet)
 		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
-	return cli_list(cli, pk_json_root(rows), columns);
+	if (cli->json || cli->jsonl || cli->columns)
+		return cli_list(cli, pk_json_root(rows), columns);
+	cli_list(cli, pk_json_root(rows), columns);
+	print_quarantine(cli, pk_json_root(rows));
+	return CLI_OK;
 }
 
 /* True for "acme" and "acme/api" of "acme/api/web". */
@@ -281,6 +302,8 @@ static int endpoint_show(struct cli *cli)
 		{ "group", "Group" },
 		{ "state", "State" },
 		{ "quarantined", "Quarantined" },
+		{ "quarantineReason", "Quarantine reason" },
+		{ "quarantineFix", "Quarantine fix" },
 		{ "confirmed", "Confirmed" },
 		{ "labels", "Labels" },
 		{ "unknown", "Unknown" },

@@ -104,6 +104,16 @@ static void write_where(struct pk_jw *w, const struct pk_local_endpoint *m)
 	pk_jw_string(w, "netns", m->netns);
 }
 
+static void write_quarantine(struct pk_jw *w, const struct pk_local_endpoint *m)
+{
+	struct pk_err why;
+	bool quarantined = pk_local_endpoint_quarantine(m, &why);
+
+	pk_jw_bool(w, "quarantined", quarantined);
+	pk_jw_string(w, "quarantineReason", quarantined ? why.text : NULL);
+	pk_jw_string(w, "quarantineFix", quarantined ? why.fix : NULL);
+}
+
 static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
 			   const struct pk_local_endpoint *m)
 {
@@ -118,7 +128,7 @@ static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
 	pk_jw_uint(w, "slot", m->slot);
 	pk_jw_string(w, "network", m->network);
 	pk_jw_string(w, "state", m->open && state.rule_set ? "open" : "closed");
-	pk_jw_bool(w, "quarantined", pk_local_endpoint_quarantined(m));
+	write_quarantine(w, m);
 	write_who(w, m);
 	pk_api_labels(w, ep);
 	write_where(w, m);

@@ -3,6 +3,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -39,8 +40,20 @@ static void kept_error(struct reasons *r, bool failing, const char *what, const 
 }
 
 struct doc_count {
+	unsigned int foreign; /* refused ones of tenants that this node has nothing to do with */
 	unsigned int active, refused, unresolved, audit;
 };
+
+/* The operators' are everybody's; a tenant's are those nodes' that have it. */
+static bool is_hosted(const struct pk_parts *p, const struct pk_doc_entry *e)
+{
+	const char *own = e->doc ? e->doc->tenant_name : e->tenant_name, *name;
+
+	for (size_t i = 0; own && (name = pk_model_tenant(p->model, i)); i++)
+		if (strcmp(name, own) == 0)
+			return true;
+	return !own;
+}
 
 static struct doc_count count_documents(const struct pk_parts *p)
 {
@@ -54,6 +67,7 @@ static struct doc_count count_documents(const struct pk_parts *p)
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 
 		c.refused += e->refused;
+		c.foreign += e->refused && !is_hosted(p, e);
 		if (!e->doc)
 			continue;
 		c.audit += e->doc->audit;
@@ -63,14 +77,34 @@ static struct doc_count count_documents(const struct pk_parts *p)
 	return c;
 }
 
+/* It neither answers nor refuses. */
+static void silent_reason(struct reasons *r, const char *name, const struct pk_source *s)
+{
+	long seconds = time(NULL) - s->since;
+	char text[160];
+
+	if (seconds < PK_SOURCE_SILENT_S)
+		return;
+	snprintf(text, sizeof(text),
+		 "%s has not answered since it was asked first, %ld s ago; what was stored is in "
+		 "force",
+		 name, seconds);
+	reason(r, false, name, text,
+	       "see that its address is right and that a server answers there");
+}
+
 static void source_reason(struct reasons *r, const char *name, const struct pk_source *s)
 {
 	const char *word = "does not answer";
 	char text[512];
 	bool refused;
 
-	if (!s || s->state == PK_SOURCE_OK || (s->state == PK_SOURCE_STARTING && !s->errors))
+	if (!s || s->state == PK_SOURCE_OK)
 		return;
+	if (s->state == PK_SOURCE_STARTING && !s->errors) {
+		silent_reason(r, name, s);
+		return;
+	}
 	refused = strncmp(s->last_error, "status 401", 10) == 0 ||
 		  strncmp(s->last_error, "status 403", 10) == 0;
 	if (refused)
@@ -90,13 +124,14 @@ static void say_room(void *arg, const char *what, const struct pk_err *why)
 
 static void document_reason(struct reasons *r, const struct doc_count *c)
 {
+	unsigned int n = c->refused - c->foreign;
 	char text[128];
 
-	if (!c->refused)
+	if (!n)
 		return;
 	snprintf(text, sizeof(text),
-		 "%u document%s refused, last good version in force if there was one", c->refused,
-		 c->refused == 1 ? "" : "s");
+		 "%u document%s refused, last good version in force if there was one", n,
+		 n == 1 ? "" : "s");
 	reason(r, false, "policy", text, "picket policy list -refused");
 }
 
@@ -221,6 +256,66 @@ static void device_reasons(const struct pk_parts *p, struct reasons *r)
 	}
 }
 
+/* What lasts longer than this is no passing state of an ADD. */
+#define SETTLED_S 10
+
+struct tally {
+	unsigned int open, quarantined, unconfirmed, behind;
+	const struct pk_local_endpoint *first; /* in quarantine */
+};
+
+static struct tally tally(const struct pk_parts *p)
+{
+	struct tally t = { 0 };
+	time_t now = time(NULL);
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
+	     ep = pk_model_next(p->model, ep)) {
+		bool quarantined = pk_local_endpoint_quarantined(ep);
+
+		if (!ep->open || !ep->epoch_matches || now - ep->added < SETTLED_S)
+			continue;
+		t.open++;
+		t.quarantined += quarantined;
+		t.first = t.first ?: quarantined ? ep : NULL;
+		t.unconfirmed += ep->confirmed == PK_UNCONFIRMED;
+		t.behind += !pk_apply_is_pending(p->apply) && !pk_guard_is_gone(ep) &&
+			    !pk_apply_in_step(p->apply, ep);
+	}
+	return t;
+}
+
+/* One endpoint may be somebody's own matter; all of them are the node's. */
+static void endpoint_reasons(const struct pk_parts *p, struct reasons *r)
+{
+	struct tally t = tally(p);
+	char text[512];
+	struct pk_err why;
+
+	if (t.open && t.quarantined == t.open && pk_local_endpoint_quarantine(t.first, &why)) {
+		snprintf(text, sizeof(text),
+			 "all %u endpoints are in quarantine, the first: %.400s", t.open, why.text);
+		reason(r, false, "endpoints", text, why.fix);
+	} else if (t.open && t.unconfirmed == t.open) {
+		snprintf(text, sizeof(text),
+			 "Nomad has confirmed none of %u endpoints: they live under their "
+			 "namespace's base",
+			 t.open);
+		reason(r, false, "endpoints", text,
+		       "see that \"nomad\" names the agent of this very client, and its token's "
+		       "rights (docs/install.md)");
+	}
+	if (!t.behind)
+		return;
+	snprintf(text, sizeof(text),
+		 "%u of %u open endpoints are not under what the documents make now: they stay as "
+		 "they were",
+		 t.behind, t.open);
+	reason(r, false, "endpoints", text,
+	       "the other reasons say why; picket endpoint list shows which, picket policy list "
+	       "what is not enforced");
+}
+
 static bool has_device(const struct pk_local_endpoint *ep)
 {
 	char name[IF_NAMESIZE];
@@ -291,6 +386,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	alloc_reasons(p, r);
 	device_reasons(p, r);
 	epoch_reason(p, r);
+	endpoint_reasons(p, r);
 	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
 		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",

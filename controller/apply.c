@@ -367,6 +367,11 @@ uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpo
 	return pk_enforced_noted(a->args.sync, m, operators);
 }
 
+bool pk_apply_is_pending(const struct pk_apply *a)
+{
+	return (a->docs_changed || a->settings_changed) && !*a->state.apply_error.text;
+}
+
 bool pk_apply_in_step(const struct pk_apply *a, const struct pk_local_endpoint *m)
 {
 	return !a->docs_changed && !a->settings_changed &&

@@ -68,5 +68,7 @@ struct pk_enforced_count pk_apply_still_has(const struct pk_apply *apply,
 					    const struct pk_doc_gone *gone);
 /* From now on others are served by the loop: nothing holds it for long. */
 void pk_apply_serve(struct pk_apply *apply);
+/* A change waits for its pass, or for the next try of one. */
+bool pk_apply_is_pending(const struct pk_apply *apply);
 /* Does it run under exactly what its policies compile to now? Not while a change waits its turn. */
 bool pk_apply_in_step(const struct pk_apply *apply, const struct pk_local_endpoint *ep);

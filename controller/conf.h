@@ -64,6 +64,8 @@ void pk_config_init(struct pk_config *config);
 void pk_config_print(const struct pk_config *config, struct pk_str *out);
 /* {"key": {"value":, "origin":}, …} as members of the object that w is in. */
 void pk_config_write(const struct pk_config *config, struct pk_jw *w);
+/* Whether a section ("" = the top) says the same, with what the environment says of it. */
+bool pk_config_same(const struct pk_config *a, const struct pk_config *b, const char *section);
 /* The keys of a section ("" = the top), for the schema's test: writes "section.key" lines. */
 void pk_config_keys(struct pk_str *out);
 

@@ -129,6 +129,38 @@ void pk_config_write(const struct pk_config *c, struct pk_jw *w)
 	}
 }
 
+/* Off since nobody says otherwise is no word; off since a file says so is one. */
+static void service_text(const struct pk_config_service *s, struct pk_jw *w)
+{
+	pk_jw_bool(w, NULL, s->said);
+	pk_jw_string(w, NULL, s->token);
+}
+
+static void section_text(const struct pk_config *c, const char *section, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+
+	pk_jw_open(&w, NULL, '[');
+	pk_jw_bool(&w, NULL, section_off(c, section));
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (strcmp(conf_keys[i].section, section) == 0)
+			write_value(c, &conf_keys[i], NULL, &w);
+	if (strcmp(section, "nomad") == 0)
+		service_text(&c->nomad, &w);
+	if (strcmp(section, "consul") == 0)
+		service_text(&c->consul, &w);
+	pk_jw_close(&w, ']');
+}
+
+bool pk_config_same(const struct pk_config *a, const struct pk_config *b, const char *section)
+{
+	own_str x = { 0 }, y = { 0 };
+
+	section_text(a, section, &x);
+	section_text(b, section, &y);
+	return x.text && y.text && strcmp(x.text, y.text) == 0;
+}
+
 void pk_config_keys(struct pk_str *out)
 {
 	for (size_t i = 0; i < conf_n_keys; i++)

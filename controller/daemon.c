@@ -168,27 +168,51 @@ static void start_consul(struct pk_daemon *d)
 		on_documents(d);
 }
 
+/* The sources that a reload touches: the others go on, with what is known of them. */
+struct touched {
+	bool files, nomad, consul, flows;
+};
+static const struct touched all_sources = { true, true, true, true };
+
+static struct touched touched_by(const struct pk_config *a, const struct pk_config *b)
+{
+	bool policies = !pk_config_same(a, b, "policies");
+
+	return (struct touched){ .files = policies,
+				 .nomad = !pk_config_same(a, b, "nomad"),
+				 .consul = policies || !pk_config_same(a, b, "consul") ||
+					   strcmp(a->cluster, b->cluster) != 0,
+				 .flows = !pk_config_same(a, b, "flows") };
+}
+
 /* Files, Nomad, Consul, as the configuration says now. */
-static void start_sources(struct pk_daemon *d)
+static void start_sources(struct pk_daemon *d, const struct touched *which)
 {
 	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
 
-	d->parts.files =
-		pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir, on_documents, d);
-	if (d->config.nomad.on)
+	if (which->files)
+		d->parts.files = pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir,
+					      on_documents, d);
+	if (which->nomad && d->config.nomad.on)
 		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
-	start_consul(d);
-	if (*d->config.flows_file)
+	if (which->consul)
+		start_consul(d);
+	if (which->flows && *d->config.flows_file)
 		d->parts.flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,
 						  (unsigned int)d->config.flows_keep);
 	pk_events_set_log(d->parts.events, d->parts.flowlog);
 }
 
-static void stop_sources(struct pk_daemon *d)
+static void stop_sources(struct pk_daemon *d, const struct touched *which)
 {
-	pk_files_free(PK_MOVE(d->parts.files, NULL));
-	pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
-	pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+	if (which->files)
+		pk_files_free(PK_MOVE(d->parts.files, NULL));
+	if (which->nomad)
+		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
+	if (which->consul)
+		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+	if (!which->flows)
+		return;
 	pk_events_set_log(d->parts.events, NULL);
 	pk_flowlog_free(PK_MOVE(d->parts.flowlog, NULL));
 }
@@ -240,10 +264,25 @@ static void remember_files(struct pk_daemon *d)
 		log_warn("op=config err=\"%s\" ignoring", err.text);
 }
 
+static bool has_answered(const struct pk_source *s)
+{
+	return s->state != PK_SOURCE_STARTING;
+}
+
+bool pk_daemon_is_ready(const struct pk_daemon *d)
+{
+	const struct pk_parts *p = &d->parts;
+
+	return has_answered(pk_files_source(p->files)) &&
+	       (!p->nomad || has_answered(pk_nomad_source(p->nomad))) &&
+	       (!p->consul || has_answered(pk_consul_set_source(p->consul)));
+}
+
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 {
 	struct pk_config config;
 	struct pk_err own = { 0 };
+	struct touched which;
 	int r = pk_config_effective(&config, &d->args, &own);
 
 	if (r == 0) {
@@ -256,13 +295,15 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 		*err = own;
 	if (r < 0)
 		return r;
-	stop_sources(d);
+	which = touched_by(&config, &d->config);
+	stop_sources(d, &which);
 	keep_node(&config.settings, &d->config.settings);
 	pk_config_done(&d->config);
 	d->config = config;
 	remember_files(d);
 	pk_model_settings(d->parts.model, &d->config.settings);
-	start_sources(d);
+	start_sources(d, &which);
+	pk_files_look(d->parts.files);
 	pk_upkeep_now(d->parts.upkeep);
 	pk_uplink_watch_soon(d->parts.uplinks);
 	pk_apply_settings(d->parts.apply);
@@ -367,7 +408,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	else if (gethostname(d->node, sizeof(d->node) - 1) < 0)
 		strcpy(d->node, "localhost");
 	make_parts(d);
-	start_sources(d);
+	start_sources(d, &all_sources);
 	pk_records_look(d->parts.records);
 	pk_apply_now(d->parts.apply); /* what is wrong shows in status; it is tried again */
 	d->httpd = pk_httpd_new(d->parts.loop, d->config.paths.socket, "picket", err);
@@ -389,7 +430,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 void pk_daemon_stop(struct pk_daemon *d)
 {
 	if (d->parts.events)
-		stop_sources(d);
+		stop_sources(d, &all_sources);
 	pk_api_stop();
 	pk_apply_free(d->parts.apply);
 	pk_journal_free(d->journal);

@@ -21,6 +21,8 @@ struct pk_daemon {
 int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err);
 void pk_daemon_stop(struct pk_daemon *d);
 /* SIGHUP: the whole configuration anew, or the old one with config_error set. */
+/* Each source has answered once, or there is none. */
+bool pk_daemon_is_ready(const struct pk_daemon *daemon);
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err);
 /* For flow names and api: "host", "remote-node" or NULL. */
 const char *pk_daemon_node_address(void *arg, const union pk_addr *addr);

@@ -401,7 +401,7 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 				.arg = arg };
 	name_directory(f, directory);
 	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	f->source.state = PK_SOURCE_STARTING;
+	pk_source_start(&f->source);
 	snprintf(f->source.detail, sizeof(f->source.detail), "%s", directory);
 	f->timer = pk_timer_new(loop, look, f);
 	if (f->inotify >= 0)

@@ -74,6 +74,30 @@ bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *m)
 	return !m->tenant_name || (has_facts(m) && !agrees(m->tenant_name, m->facts->tenant_name));
 }
 
+bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *m, struct pk_err *err)
+{
+	*err = (struct pk_err){ 0 };
+	if (!pk_local_endpoint_quarantined(m))
+		return false;
+	if (m->tenant_name) {
+		pk_fail(err, 0,
+			"its CNI_ARGS say namespace %.128s, Nomad says that its allocation is of "
+			"%.128s",
+			m->tenant_name, m->facts->tenant_name);
+		pk_fix(err, 0,
+		       "its job's author set NOMAD_NAMESPACE in the network's args: take it out "
+		       "and start the allocation anew");
+		return true;
+	}
+	pk_fail(err, 0,
+		"its CNI_ARGS have no NOMAD_NAMESPACE: Nomad did not start it, or is older than "
+		"1.9.4");
+	pk_fix(err, 0,
+	       "start it anew by a Nomad of 1.9.4 or later; without one give the plugin "
+	       "NOMAD_NAMESPACE; an operator's document opens paths to init");
+	return true;
+}
+
 const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *m)
 {
 	return pk_local_endpoint_quarantined(m) ? NULL : m->tenant_name;

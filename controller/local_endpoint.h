@@ -6,8 +6,10 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "addr.h"
+#include "err.h"
 #include "nomad.h"
 #include "settings.h"
 #include "world.h"
@@ -51,6 +53,7 @@ struct pk_local_endpoint {
 	size_t n_addresses;
 	struct pk_mapping *mappings;
 	size_t n_mappings;
+	time_t added;	 /* its record was written then */
 	char region[64]; /* nomad:region as ADD had it; "": not known */
 
 	uint64_t fed; /* a number of the model's, new with every change of what it says here */
@@ -64,6 +67,8 @@ void pk_local_endpoint_free(struct pk_local_endpoint *ep);
 void pk_local_endpoint_judge(struct pk_local_endpoint *ep, const struct pk_settings *settings);
 /* No policy but the operator's on init selects it. */
 bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *ep);
+/* Why it is in quarantine, and what ends that; false: it isn't. err is set whole. */
+bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *ep, struct pk_err *err);
 /* Namespace, job and group as they count; NULL where unknown. */
 const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *ep);
 const char *pk_local_endpoint_job(const struct pk_local_endpoint *ep);

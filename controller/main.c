@@ -164,8 +164,33 @@ static void on_end(void *arg)
 	pk_loop_stop(d->parts.loop);
 }
 
+#define READY_MS   5000 /* who waits for us waits no longer for those whom we ask */
+#define READY_STEP 50
+
+struct start {
+	struct pk_daemon *daemon;
+	struct pk_timer *timer;
+	uint64_t since_ms;
+};
+
+static void on_starting(void *arg)
+{
+	struct start *start = arg;
+	bool ready = pk_daemon_is_ready(start->daemon);
+
+	if (!ready && pk_loop_now(start->daemon->parts.loop) - start->since_ms < READY_MS) {
+		pk_timer_set(start->timer, READY_STEP);
+		return;
+	}
+	if (!ready)
+		log_warn("op=ready err=\"a source has not answered yet\" what was stored is in "
+			 "force");
+	notify("READY=1");
+}
+
 static int run(const struct options *o)
 {
+	struct start start = { .daemon = NULL };
 	static struct pk_daemon daemon;
 	struct pk_watch *watches[3];
 	struct pk_err err = { 0 };
@@ -181,8 +206,12 @@ static int run(const struct options *o)
 	log_info("op=start version=" PK_VERSION " root=\"%s\" endpoints=%zu",
 		 *daemon.config.paths.root ? daemon.config.paths.root : "/",
 		 pk_model_count(daemon.parts.model));
-	notify("READY=1");
+	start.daemon = &daemon;
+	start.since_ms = pk_loop_now(daemon.parts.loop);
+	start.timer = pk_timer_new(daemon.parts.loop, on_starting, &start);
+	pk_timer_set(start.timer, 0);
 	pk_loop_run(daemon.parts.loop);
+	pk_timer_free(start.timer);
 	notify("STOPPING=1");
 	for (size_t i = 0; i < PK_ARRAY_LEN(watches); i++)
 		pk_watch_free(watches[i]);

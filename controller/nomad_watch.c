@@ -230,7 +230,7 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 	snprintf(n->name, sizeof(n->name), "%s", config->nomad_node);
 	if (!*n->name && gethostname(n->name, sizeof(n->name) - 1) < 0)
 		strcpy(n->name, "localhost");
-	n->source.state = PK_SOURCE_STARTING;
+	pk_source_start(&n->source);
 	n->timer = pk_timer_new(loop, ask, n);
 	pk_timer_set(n->timer, 0);
 	return n;

@@ -154,6 +154,7 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
 	struct known *k = known_of(r, pk_record_owner(name, owner));
 	own_record record = { 0 };
+	struct pk_local_endpoint *ep;
 	struct pk_err err = { 0 };
 	struct stat st;
 
@@ -173,7 +174,9 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 	k->slot = name->slot;
 	k->inode = st.st_ino;
 	k->mtime = st.st_mtim;
-	pk_model_put(r->args.model, pk_local_endpoint_of_record(&record, r->epoch));
+	ep = pk_local_endpoint_of_record(&record, r->epoch);
+	ep->added = st.st_mtim.tv_sec;
+	pk_model_put(r->args.model, ep);
 	return true;
 }
 

@@ -19,6 +19,7 @@ struct pk_source {
 	uint64_t index;
 	unsigned int errors;   /* since start */
 	unsigned int failures; /* in a row */
+	time_t since;	       /* when it was asked first */
 	char last_error[320];
 	char detail[160];
 };
@@ -28,6 +29,13 @@ static inline const char *pk_source_state_name(enum pk_source_state state)
 	static const char *const names[] = { "off", "starting", "ok", "stale" };
 
 	return names[state];
+}
+
+#define PK_SOURCE_SILENT_S 10 /* an answer that takes longer is none */
+
+static inline void pk_source_start(struct pk_source *s)
+{
+	*s = (struct pk_source){ .state = PK_SOURCE_STARTING, .since = time(NULL) };
 }
 
 static inline void pk_source_good(struct pk_source *s)
