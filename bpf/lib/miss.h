@@ -304,8 +304,8 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		flow->flags = flags;
 		flow->rule = s->pkt.verdict.live.rule;
 		flow->judged = now;
-		if (reason && !flow->reason)
-			flow->revoked = now;
+		if (!flow->reason)
+			flow->revoked = now; /* read only while it is denied */
 		miss_route(s, flow);
 		WRITE_ONCE(flow->reason, reason);
 		PK_STALL(REASON_KEPT);

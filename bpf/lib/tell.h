@@ -33,7 +33,7 @@ static __always_inline void tell_ipv4(struct pk_scratch *s, const struct pk_endp
 	ip->check = ~rewrite_fold(answer_sum(s, PK_L3, sizeof(*ip), 0));
 	icmp->type = ttl ? ICMP_TIME_EXCEEDED : ICMP_DEST_UNREACH;
 	icmp->code = ttl ? 0 : ICMP_FRAG_NEEDED;
-	icmp->sequence = ttl ? 0 : bpf_htons(s->pkt.tell_mtu); /* RFC 1191: the next hop's MTU */
+	icmp->sequence = bpf_htons(s->pkt.tell_mtu); /* RFC 1191: the next hop's MTU, else 0 */
 	icmp->checksum =
 		~rewrite_fold(answer_sum(s, PK_L3 + sizeof(*ip), sizeof(*icmp) + quote, 0));
 }
@@ -47,7 +47,7 @@ static __always_inline void tell_ipv6(struct pk_scratch *s, const struct pk_endp
 	answer_ipv6(s, sizeof(*icmp) + quote, &ep->ipv6);
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	icmp->icmp6_type = ttl ? ICMPV6_TIME_EXCEED : ICMPV6_PKT_TOOBIG;
-	icmp->icmp6_mtu = ttl ? 0 : bpf_htonl(s->pkt.tell_mtu);
+	icmp->icmp6_mtu = bpf_htonl(s->pkt.tell_mtu);
 	answer_icmp6_checksum(s, sizeof(*icmp) + quote);
 }
 

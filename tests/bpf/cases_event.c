@@ -321,6 +321,7 @@ void cases_event(void)
 	denied_ping();
 	not_about_policy();
 	audited(PK_WORD_AUDIT, PK_DENY, true);
+	audited(PK_WORD_AUDIT | PK_WORD_LOG_NEW, PK_DENY, true);
 	audited(PK_WORD_AUDIT, PK_ALLOW, false);
 	audited(0, PK_DENY, false);
 	logged();

@@ -38,6 +38,7 @@ static const struct row rows[] = {
 	{ "version 4 in 0x86dd", B_TCP6, C1(14, 0x40), PK_REASON_MALFORMED },
 	{ "IPv6 payload length > frame", B_TCP6, C1(19, 21), PK_REASON_MALFORMED },
 	{ "total length ends inside the TCP header", B_TCP4, C1(17, 39), PK_REASON_TRUNCATED },
+	{ "total length ends inside the UDP header", B_UDP4, C1(17, 27), PK_REASON_TRUNCATED },
 	{ "a jumbogram", B_TCP6, C1(19, 0), PK_REASON_TRUNCATED },
 	{ "doff 0", B_TCP4, C1(46, 0x00), PK_REASON_MALFORMED },
 	{ "doff 4", B_TCP4, C1(46, 0x40), PK_REASON_MALFORMED },

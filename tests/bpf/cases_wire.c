@@ -395,8 +395,23 @@ static void taken_again(void)
 	check("an answer is B's", node_run(NODE_UP, 0, &p, NULL) == 7 && world_to(&p, WHO_B));
 }
 
+/* What is at its last hop leaves the node no more than it reaches a neighbour. */
+static void last_hop(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9));
+
+	world_start();
+	p.b[22] = 1;
+	pkt_seal(&p);
+	node_from_told("TTL 1 to the world", 1, p, 1, PK_EGRESS, PK_REASON_TTL);
+	p = pkt_v6(WHO_A, WHO_WORLD, UDP(40000, 9));
+	p.b[21] = 1;
+	node_from_told("hop limit 1 to the world", 1, p, 1, PK_EGRESS, PK_REASON_TTL);
+}
+
 void cases_wire(void)
 {
+	last_hop();
 	zero_sums();
 	summed();
 	partial();

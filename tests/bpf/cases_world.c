@@ -116,10 +116,16 @@ static void world(void)
 /* What `sysctl -w net.ipv4.ip_forward=0` does to every device. */
 static void forwarding_off(void)
 {
+	struct pkt in = pkt_v4(WHO_WORLD, WHO_A, UDP(9, 9));
+	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(2) };
+	struct expect e = { "what comes from outside has no way back", PK_REASON_FORWARDING_OFF, 1,
+			    PK_INGRESS, false };
+
 	node_reset();
 	node_forwarding(1, false);
 	node_from("its device lost its forwarding", 1, pkt_v4(WHO_A, WHO_HOST, UDP(9, 9)),
 		  PK_REASON_FORWARDING_OFF);
+	node_expect(&e, NODE_TO, 1, &in, &forwarded);
 	node_forwarding(1, true);
 	node_from("and has it back", 1, pkt_v4(WHO_A, WHO_B, UDP(9, 9)), PK_REASON_OK);
 }

@@ -144,3 +144,4 @@ void cases_asked(void);
 void cases_clock(void);
 void cases_wire(void);
 void cases_quote(void);
+void cases_end(void);
