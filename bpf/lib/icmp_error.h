@@ -118,7 +118,7 @@ static __always_inline void icmp_error_endpoint(struct pk_pkt *pkt, const struct
 	__u32 slot = READ_ONCE(flow->slot[flow_own(pkt)]);
 
 	pkt->slot = pkt->at_slot = slot;
-	pkt->word = slot ? flow_word(slot) : 0;
+	pkt->word = flow_word(slot); /* slot 0 has none */
 }
 
 static __always_inline void icmp_error_party(struct pk_pkt *pkt, const struct pk_flow *flow)

@@ -133,16 +133,16 @@ static __always_inline __u32 rewrite_port_at(const struct pk_pkt *pkt, bool sour
 static __always_inline int rewrite_port(struct __sk_buff *skb, struct pk_pkt *pkt, bool source,
 					__be16 to, __u64 *gain)
 {
-	bool echo = pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY);
 	__be16 *at = rewrite_at(skb, pkt->l4_off + rewrite_port_at(pkt, source));
 
 	if (!at)
 		return PK_REASON_TRUNCATED;
 	*gain += rewrite_gain16(*at, to);
 	*at = to;
-	if (source || echo)
+	/* An echo's id is both; of it an event tells the sender's. */
+	if (source)
 		pkt->sport = to;
-	if (!source || echo)
+	else
 		pkt->dport = to;
 	return PK_REASON_OK;
 }

@@ -120,6 +120,36 @@ static bool streams(int jiffies)
 	return f.state == (jiffies > 2 * HZ ? PK_FLOW_STREAM : PK_FLOW_OPEN);
 }
 
+/* Who answers goes on, whoever began says nothing more: no stream. */
+static void answers_alone(void)
+{
+	struct pkt p = udp(9), reply = pkt_v4(WHO_B, WHO_A, UDP(9, 40000));
+
+	node_reset();
+	passes(p);
+	node_run(NODE_FROM, 2, &reply, NULL);
+	get(&p);
+	f.begun = now - 3 * HZ;
+	put(&p);
+	reply = pkt_v4(WHO_B, WHO_A, UDP(9, 40000));
+	node_run(NODE_FROM, 2, &reply, NULL);
+	get(&p);
+	check("answers alone make no stream", f.state == PK_FLOW_OPEN && f.packets[1] == 2);
+}
+
+/* What isn't answered isn't open, however often it is sent. */
+static void asks_alone(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+
+	node_reset();
+	passes(p);
+	passes(pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)));
+	get(&p);
+	check("a connection that isn't answered isn't open",
+	      f.state == PK_FLOW_NEW && f.packets[0] == 2);
+}
+
 /* The time-out was written so many jiffies ago. */
 static bool refreshed(int jiffies)
 {
@@ -252,6 +282,8 @@ static bool rested(int jiffies)
 
 void cases_clock(void)
 {
+	answers_alone();
+	asks_alone();
 	const int longest = (PK_FLOW_LONGEST + 60) * HZ;
 
 	at_once("a flow that ends now", lives, 0);

@@ -17,8 +17,7 @@ static bool reap(const struct pk_flow_key *key)
 	struct reap_packet ask = { .key = *key }, answer = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &ask, .data_size_in = sizeof(ask),
 		    .data_out = &answer, .data_size_out = sizeof(answer));
-	int fd = bpf_program__fd(
-		bpf_object__find_program_by_name(node_object(), "pk_flow_reap"));
+	int fd = bpf_program__fd(bpf_object__find_program_by_name(node_object(), "pk_flow_reap"));
 
 	check("user space asks for the end of a flow",
 	      !bpf_prog_test_run_opts(fd, &opts) && !opts.retval);

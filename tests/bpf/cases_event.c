@@ -8,7 +8,7 @@
 
 #include "picket/event.h"
 #include "picket/query.h"
-#include "tests/bpf/node.h"
+#include "tests/bpf/world.h"
 
 static struct ring_buffer *ring;
 static struct pk_event last;
@@ -196,6 +196,32 @@ static void logged(void)
 	check("is told", events() == 1 && last.type == PK_EVENT_ALLOWED);
 }
 
+/* Translated and not: who is on the other side of a flow. */
+static void other_side(void)
+{
+	struct pkt p = world_to_node(WHO_A, TCP(50000, 8080, SYN));
+
+	world_start();
+	forget_tenants();
+	world_publish(0, 8080, 2, 80);
+	check("A by B's published port", node_run(NODE_FROM, 1, &p, NULL) == 7);
+	p = world_to_node(WHO_A, TCP(50000, 8080, ACK));
+	p.b[22] = 1;
+	pkt_seal(&p);
+	events();
+	node_run(NODE_FROM, 1, &p, NULL);
+	check("its last hop's end isn't the world's",
+	      events() == 1 && last.reason == PK_REASON_TTL && last.party != PK_PARTY_WORLD);
+	p = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
+	check("A to the world", node_run(NODE_FROM, 1, &p, NULL) == 7);
+	p = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK));
+	p.b[22] = 1;
+	pkt_seal(&p);
+	node_run(NODE_FROM, 1, &p, NULL);
+	check("this one is",
+	      events() == 1 && last.reason == PK_REASON_TTL && last.party == PK_PARTY_WORLD);
+}
+
 static void revoked(void)
 {
 	struct pkt ack = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
@@ -320,6 +346,7 @@ void cases_event(void)
 	denied_from_the_host();
 	denied_ping();
 	not_about_policy();
+	other_side();
 	audited(PK_WORD_AUDIT, PK_DENY, true);
 	audited(PK_WORD_AUDIT | PK_WORD_LOG_NEW, PK_DENY, true);
 	audited(PK_WORD_AUDIT, PK_ALLOW, false);

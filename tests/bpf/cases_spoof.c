@@ -88,6 +88,12 @@ static void discovery(void)
 	p = pkt_arp(WHO_A, 1, 0x0a140001);
 	p.b[31] = 12;
 	node_from("an ARP request with the neighbour's sender", 1, p, PK_REASON_SPOOFED_ARP);
+	p = pkt_arp(WHO_A, 1, 0x0a140001);
+	p.b[15] = 6;
+	node_from("ARP of another link", 1, p, PK_REASON_MALFORMED);
+	p = pkt_arp(WHO_A, 1, 0x0a140001);
+	p.b[16] = 0x86;
+	node_from("ARP for another protocol", 1, p, PK_REASON_MALFORMED);
 }
 
 static void dhcp(void)

@@ -409,8 +409,19 @@ static void last_hop(void)
 	node_from_told("hop limit 1 to the world", 1, p, 1, PK_EGRESS, PK_REASON_TTL);
 }
 
+static void closed(void)
+{
+	struct pkt p = pkt_v4(WHO_WORLD, WHO_CLOSED, UDP(9, 9));
+	struct expect e = { "a closed endpoint's address, from outside", PK_REASON_ENDPOINT_CLOSED,
+			    4, PK_INGRESS, false };
+
+	world_start();
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
 void cases_wire(void)
 {
+	closed();
 	last_hop();
 	zero_sums();
 	summed();

@@ -41,7 +41,8 @@ static void ingress_from_host(void)
 {
 	struct pk_open_port_key key = { .slot = 1, .proto = 6, .port = __builtin_bswap16(8080) };
 	uint32_t checked = PK_OPEN_CHECKED, published = PK_OPEN_PUBLISHED;
-	struct pkt p = pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8080, SYN));
+	struct pkt p = pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8080, SYN)), question;
+	union pk_addr a = pkt_ip6(WHO_A);
 	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(2) };
 	struct expect e = { "what was forwarded isn't the host's", PK_REASON_NO_ROUTE, 1,
 			    PK_INGRESS, false };
@@ -66,6 +67,10 @@ static void ingress_from_host(void)
 		PK_REASON_ENDPOINT_CLOSED);
 	node_to("somebody else's address on its device", 1, pkt_v4(WHO_HOST, WHO_B, UDP(9, 9)),
 		PK_REASON_UNKNOWN_ENDPOINT);
+	question = pkt_nd(WHO_HOST, 135, &a, 0);
+	memcpy(question.b + 38, &a, 16);
+	pkt_seal(&question);
+	node_to("the stack's own neighbour question", 1, question, PK_REASON_MULTICAST);
 	node_to("the stack's own ARP", 1, pkt_arp(WHO_HOST, 1, 0x0a14000b), PK_REASON_MULTICAST);
 }
 
