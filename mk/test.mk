@@ -103,14 +103,14 @@ lint-clang: $(CLANG_READS)
 
 # Each suite's parts. The set-up runs in a make of its own: what it installs decides what the next
 # one finds. Suites that need no root need no set-up either.
-ROOTED := bpf netns e2e package
-SUITES := $(or $(SUITE),lint analyze repo unit policy bpf netns e2e package fuzz)
+ROOTED := bpf mutate kernel61 netns e2e package
+SUITES := $(or $(SUITE),lint repo unit policy bpf mutate kernel61 netns e2e package fuzz)
 SUB = $(Q)$(MAKE) --no-print-directory
 RUN = $(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS)
 test: $(if $(filter $(ROOTED),$(SUITES)),setup)
-	$(if $(filter repo policy bpf netns e2e package,$(SUITES)),$(SUB) all test-bin)
+	$(if $(filter repo policy bpf mutate kernel61 netns e2e package,$(SUITES)),$(SUB) all test-bin)
 	$(if $(filter unit,$(SUITES)),$(SUB) SAN=1 unit-bin)
-	$(if $(filter netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
+	$(if $(filter mutate netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
 	$(if $(filter fuzz,$(SUITES)),$(SUB) fuzz-bin)
 	$(RUN) $(SUITE); status=$$?; scripts/give-back; exit $$status
 

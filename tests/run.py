@@ -19,6 +19,7 @@ import xml.etree.ElementTree as xml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORES = len(os.sched_getaffinity(0))
 LINTS = ("lint-licences", "lint-includes", "lint-sizes", "lint-format", "lint-shell", "lint-spelling", "lint-clang")
+MUTANTS, MUTANTS_SEED = 8, "306"
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
 
 
@@ -37,8 +38,9 @@ class Tally:
 
 
 class Runner:
-    def __init__(self, build, fuzz_seconds, quick=False):
+    def __init__(self, build, fuzz_seconds, quick=False, named=False):
         self.build, self.fuzz_seconds = os.path.abspath(build), fuzz_seconds
+        self.named = named	# suites were asked for by their names
         self.quick, self.root = quick, os.geteuid() == 0
         self.tally = Tally()
         self.logs = os.path.join(self.build, "test-logs")
@@ -170,11 +172,26 @@ class Runner:
         self.tally.add(suite, total["tests"] - total["failures"] - total["errors"] - total["skipped"],
                        failed, total["skipped"])
 
+    def mutate(self):
+        """A few mutants of the data path, by a seed: the same ones as long as its sources are."""
+        seed = os.environ.get("PK_MUTANTS", MUTANTS_SEED)
+        status, text = self.run("mutate", ["/usr/bin/python3", "tests/mutate", "--build", self.build,
+                                           "--count", str(MUTANTS), "--seed", seed], 1800)
+        found = re.findall(r"^(\d+) mutants, (\d+) killed, (\d+) allowed$", text, re.M)
+        counted, killed, allowed = (int(n) for n in found[-1]) if found else (0, 0, 0)
+        self.say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
+                 f"again: make mutate N={MUTANTS} SEED={seed}")
+        failed = counted - killed - allowed
+        self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted))
+
     def netns(self):
         self.pytest("netns", 3600)
 
     def kernel61(self):
-        self.counted("kernel61", ["/usr/bin/python3", "tests/kernel61", "--build", self.build], 5400)
+        """A part of it, unless it was asked for by its name."""
+        part = [] if self.named else ["--short"]
+        self.counted("kernel61", ["/usr/bin/python3", "tests/kernel61", "--build", self.build, *part],
+                     5400)
 
     def e2e(self):
         self.pytest("e2e", 1500)
@@ -215,9 +232,9 @@ class Runner:
         self.tally.add("reasons", len(built) - len(missing), len(missing))
 
 
-SUITES = ("lint", "repo", "unit", "bpf", "policy", "netns", "e2e", "package", "fuzz")
-ASKED_FOR = ("analyze", "kernel61")	# minutes each: by SUITE alone
-ROOTED = {"bpf", "netns", "kernel61", "e2e", "package"}
+SUITES = ("lint", "repo", "unit", "bpf", "policy", "mutate", "kernel61", "netns", "e2e", "package", "fuzz")
+ASKED_FOR = ("analyze",)	# minutes: by SUITE alone
+ROOTED = {"bpf", "mutate", "netns", "kernel61", "e2e", "package"}
 
 
 def main():
@@ -229,7 +246,7 @@ def main():
     options = parser.parse_args()
     if os.geteuid() and ROOTED & set(options.suites or SUITES):
         sys.exit("tests: they make network namespaces; fix: sudo make test, or make check")
-    runner = Runner(options.build, options.fuzz_seconds, options.quick)
+    runner = Runner(options.build, options.fuzz_seconds, options.quick, bool(options.suites))
     if os.path.exists(runner.proved):
         os.unlink(runner.proved)
     for suite in options.suites or SUITES:

@@ -38,6 +38,9 @@ KINDS = {
                   ("bpf", "kernel"), ("tests/bpf-test",)),
 }
 
+# A few minutes of what KINDS takes an hour for: part of every `make test`.
+SHORT = dataclasses.replace(KINDS["amd64"], suites=("bpf", "kernel"), programs=("tests/bpf-test",))
+
 
 class Stopped(Exception):
     """A machine didn't end by itself, or not well."""

@@ -97,12 +97,12 @@ def test_who_could_not_fetch_is_told_from_who_failed(monkeypatch, script, what, 
     (parts.Unfetched("away"), "0 passed, 0 failed, 1 skipped"), (parts.Unmade("broken"), "0 passed, 1 failed, 0 skipped"),
     (Broken("half"), "0 passed, 1 failed, 0 skipped"), (Stopped("hung"), "0 passed, 1 failed, 0 skipped")])
 def test_only_what_cannot_be_had_is_skipped(monkeypatch, capsys, tmp_path, suite, why, counts):
-    def boot(_):
+    def boot(*_):
         raise why
     monkeypatch.setenv("PICKET_BUILD", str(tmp_path))
     monkeypatch.setattr(suite, "boot", boot)
     totals = suite.Totals()
-    assert suite.test("amd64", totals) == {}
+    assert suite.test("amd64", None, totals) == {}
     assert str(totals) == counts and str(why) in capsys.readouterr().out
 
 
