@@ -150,6 +150,22 @@ static void asks_alone(void)
 	      f.state == PK_FLOW_NEW && f.packets[0] == 2);
 }
 
+/* The place of what has closed is looked at next; one that closes still has its own. */
+static void hint(void)
+{
+	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+
+	node_reset();
+	passes(p);
+	get(&p);
+	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
+	passes(pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)));
+	check("a half-closed connection isn't looked at", node_bucket(1, PK_BUCKET_PLACE) == 77);
+	passes(pkt_v4(WHO_A, WHO_B, TCP(40000, 80, RST)));
+	check("the place of a closed one is",
+	      node_bucket(1, PK_BUCKET_PLACE) == f.place - NODE_BUDGET);
+}
+
 /* The time-out was written so many jiffies ago. */
 static bool refreshed(int jiffies)
 {
@@ -282,6 +298,7 @@ static bool rested(int jiffies)
 
 void cases_clock(void)
 {
+	hint();
 	answers_alone();
 	asks_alone();
 	const int longest = (PK_FLOW_LONGEST + 60) * HZ;
