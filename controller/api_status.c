@@ -371,6 +371,8 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 		upkeep_reason(r, p->upkeep);
 	for (size_t i = 0; p->uplinks && pk_uplink_watch_error(p->uplinks, i); i++)
 		kept_error(r, false, "uplink", pk_uplink_watch_error(p->uplinks, i));
+	if (p->sockets)
+		kept_error(r, false, "cgroup", pk_sockets_error(p->sockets));
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
 	document_reason(r, docs);
 	held_reason(p, r, PK_ORIGIN_FILE);

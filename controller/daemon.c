@@ -306,6 +306,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	pk_files_look(d->parts.files);
 	pk_upkeep_now(d->parts.upkeep);
 	pk_uplink_watch_soon(d->parts.uplinks);
+	pk_sockets_soon(d->parts.sockets);
 	pk_apply_settings(d->parts.apply);
 	warn_of_config(&d->config);
 	log_info("op=reload");
@@ -424,6 +425,8 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->parts.upkeep = pk_upkeep_new(&upkeep);
 	d->parts.uplinks = pk_uplink_watch_new(&(struct pk_uplink_watch_args){
 		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
+	d->parts.sockets = pk_sockets_new(&(struct pk_sockets_args){
+		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
 	return 0;
 }
 
@@ -438,6 +441,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	pk_httpd_free(d->httpd);
 	pk_upkeep_free(d->parts.upkeep);
 	pk_uplink_watch_free(d->parts.uplinks);
+	pk_sockets_free(d->parts.sockets);
 	pk_records_free(d->parts.records);
 	pk_http_free(d->http);
 	pk_sync_free(d->parts.sync);

@@ -13,6 +13,7 @@
 #include "model.h"
 #include "nomad_watch.h"
 #include "records.h"
+#include "sockets.h"
 #include "sync.h"
 #include "upkeep.h"
 #include "uplink_watch.h"
@@ -34,6 +35,7 @@ struct pk_parts {
 	struct pk_events *events;
 	struct pk_upkeep *upkeep;
 	struct pk_uplink_watch *uplinks;
+	struct pk_sockets *sockets;
 	/* A reload may replace these. */
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */

@@ -13,6 +13,7 @@
 #include "bpfload.h"
 #include "fault.h"
 #include "own.h"
+#include "bpfsock.h"
 
 #define ROOM (PK_PATH_ROOM + 64)
 
@@ -144,7 +145,9 @@ int pk_bpf_unpin_all(const struct pk_paths *paths, struct pk_err *err)
 	snprintf(current, sizeof(current), "%s/current", paths->pins);
 	if (unlink(current) < 0 && errno != ENOENT)
 		return fail_pin(err, errno, "remove", current);
-	r = pk_pin_remove_builds(paths, "", err);
+	r = pk_sock_detach(paths, err);
+	if (r == 0)
+		r = pk_pin_remove_builds(paths, "", err);
 	if (r == 0)
 		r = pk_pin_remove(paths->maps, err);
 	return r == 0 ? pk_pin_remove(paths->pins, err) : r;

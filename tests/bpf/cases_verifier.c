@@ -12,7 +12,9 @@
 
 #include "bpfobj.h"
 #include "guard.skel.h"
+#include "sock.skel.h"
 #include "tests/bpf/node.h"
+#include "tests/bpf/object.h"
 
 /*
  * Twice the longest when this was written: pk_miss, 59,073 on 6.18 and 45,576 on 6.1 (the kernel's
@@ -21,7 +23,7 @@
  */
 #define BUDGET 120000
 
-_Static_assert(PK_OBJECTS == 2, "a new object of bpf/: cases_verifier() must count it too");
+_Static_assert(PK_OBJECTS == 3, "a new object of bpf/: cases_verifier() must count it too");
 
 static void count(const struct bpf_program *prog, const char *way)
 {
@@ -45,6 +47,17 @@ static void count_all(const struct bpf_object *obj, const char *way)
 	bpf_object__for_each_program(prog, obj) count(prog, way);
 }
 
+/* The cgroup's programs, which only real sockets can run: tests/netns/test_sock.py. */
+static void count_sock(const char *way)
+{
+	struct pk_sock *sock = object_open(pk_sock, "sock");
+
+	if (check("the cgroup's programs load",
+		  sock && !node_share(sock->obj) && !pk_sock__load(sock)))
+		count_all(sock->obj, way);
+	pk_sock__destroy(sock);
+}
+
 void cases_verifier(void)
 {
 	bool kfunc = pk_bpf_has_kfunc() > 0;
@@ -53,12 +66,14 @@ void cases_verifier(void)
 
 	count_all(node_object(), way);
 	count_all(judge_object(), way);
+	count_sock(way);
 	if (!kfunc)
 		return;
 	probe = node_open_probe();
 	if (!check("the guard loads without the kfunc too", probe))
 		return;
 	count_all(probe->obj, "probe");
-	count_all(judge_object(), "probe"); /* reads none: it is the same */
+	count_all(judge_object(), "probe"); /* these read none: they are the same */
+	count_sock("probe");
 	pk_guard__destroy(probe);
 }

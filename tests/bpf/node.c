@@ -114,7 +114,7 @@ int node_share(struct bpf_object *obj)
 		const char *name = bpf_map__name(map);
 
 		if (bpf_map__is_internal(map) || !strcmp(name, "programs") ||
-		    !strcmp(name, "scratch"))
+		    !strcmp(name, "scratch") || node_map(name) < 0)
 			continue;
 		if (bpf_map__reuse_fd(map, node_map(name)))
 			return -errno;

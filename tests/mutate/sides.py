@@ -56,12 +56,13 @@ class Bpf:
     products = ("gen", "bpf", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
                 "libpolicytools.a", "libcni.a", "libcontroller.a", "libcli.a", "picket",
                 "picket-cni", "picketd", "faults")
-    still = BpfTest("bpf-test", ["build/bpf/guard.bpf.o", "build/bpf/judge.bpf.o"],
+    still = BpfTest("bpf-test", ["build/bpf/guard.bpf.o", "build/bpf/judge.bpf.o", "build/bpf/sock.bpf.o"],
                     ["build/tests/bpf-test", "-first", "-still"], 300, r"^FAILED (.*)$")
     moments = BpfTest("bpf-test", ["build/bpf/guard_stall.bpf.o"],
                       ["build/tests/bpf-test", "-first", "-moments"], 300, r"^FAILED (.*)$")
     tap = Pytest("netns tap", ["both-ways"], ["tests/netns/test_guard_tap.py"], 900)
     memory = Pytest("netns tap memory", ["both-ways"], ["tests/netns/test_tap_memory.py"], 600)
+    sock = Pytest("netns sock", ["all"], ["tests/netns/test_sock.py"], 600)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
                  r"^(world seed .*)$")
@@ -92,6 +93,8 @@ class Bpf:
             return [self.still, self.moments, self.prop]
         if os.path.basename(file) == "tap.h":
             return [self.still, self.memory]
+        if os.path.basename(file) == "sock.bpf.c":
+            return [self.still, self.sock]
         return [self.still, self.moments, self.tap]
 
 

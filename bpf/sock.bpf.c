@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * At a cgroup: the node's own processes reach published ports. Their packets never come in by an
+ * uplink, so the address is changed where the socket names it, and changed back where the socket is
+ * told it. The packets then go to the endpoint's own address, and TO_ENDPOINT judges them as the
+ * host's.
+ *
+ * Processes of other network namespaces (an allocation's, a container's) are none of the node's:
+ * theirs pass a guard, or are forwarded.
+ */
+#include <linux/in.h>
+#include "lib/maps.h"
+#include "lib/publish.h"
+
+#define SOCK_PEERS 16384
+
+/* Of the network namespace that the programs are for: the loader's. */
+const volatile __u64 pk_netns = 0;
+
+/* What a socket of the node asked for, by what it was led to. */
+struct sock_peer_key {
+	__u64 cookie;
+	union pk_addr addr;
+	__be16 port;
+	__u16 proto;
+	__u32 pad;
+};
+struct sock_peer {
+	union pk_addr addr;
+	__be16 port;
+	__u16 pad[3];
+};
+
+/* The least recently used goes: only the node's own processes write here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SOCK_PEERS);
+	__type(key, struct sock_peer_key);
+	__type(value, struct sock_peer);
+} sock_peers SEC(".maps");
+
+/* An address and a port as a socket names them. */
+struct sock_name {
+	union pk_addr addr;
+	__be16 port;
+};
+
+static __always_inline void sock_mapped(union pk_addr *addr, __be32 v4)
+{
+	addr->d[0] = 0;
+	addr->w[2] = PK_V4_MAPPED;
+	addr->w[3] = v4;
+}
+
+static __always_inline bool sock_is_loopback(const union pk_addr *a)
+{
+	if (pk_addr_is_v4(a))
+		return a->b[12] == 127;
+	return !a->d[0] && a->d[1] == bpf_cpu_to_be64(1);
+}
+
+/* Is the mapping on every address of the node one on this? The FIB can't be asked here. */
+static __always_inline bool sock_is_nodes(const union pk_addr *addr)
+{
+	const struct pk_node *n = node_get();
+
+	return sock_is_loopback(addr) || (n && publish_is_uplinks(n, addr));
+}
+
+static __always_inline const struct pk_published *sock_mapping(const struct sock_name *name,
+							       __u8 proto)
+{
+	struct pk_published_key key = { .proto = proto, .port = name->port };
+	const struct pk_published *any = bpf_map_lookup_elem(&published, &key);
+
+	if (!any)
+		return NULL;
+	if (any->slot)
+		return sock_is_nodes(&name->addr) ? any : NULL;
+	key.addr = name->addr;
+	any = bpf_map_lookup_elem(&published, &key);
+	return any && any->slot ? any : NULL;
+}
+
+static __always_inline bool sock_is_ours(struct bpf_sock_addr *ctx)
+{
+	return (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_UDP) &&
+	       bpf_get_netns_cookie(ctx) == pk_netns;
+}
+
+/* *name becomes the endpoint's own, and the socket's word for it is kept. */
+static __always_inline bool sock_lead(struct bpf_sock_addr *ctx, struct sock_name *name)
+{
+	struct sock_peer_key key = { .cookie = bpf_get_socket_cookie(ctx), .proto = ctx->protocol };
+	struct sock_peer asked = { .addr = name->addr, .port = name->port };
+	const struct pk_published *to = sock_mapping(name, ctx->protocol);
+	const struct pk_endpoint *ep;
+	__u32 slot;
+
+	if (!to)
+		return false;
+	slot = to->slot;
+	ep = bpf_map_lookup_elem(&endpoints, &slot);
+	if (!ep)
+		return false;
+	key.addr = pk_addr_is_v4(&name->addr) ? ep->ipv4 : ep->ipv6;
+	key.port = to->port;
+	if (pk_addr_zero(&key.addr) || bpf_map_update_elem(&sock_peers, &key, &asked, BPF_ANY))
+		return false;
+	name->addr = key.addr;
+	name->port = key.port;
+	return true;
+}
+
+/* *name becomes what the socket had asked for. */
+static __always_inline bool sock_back(struct bpf_sock_addr *ctx, struct sock_name *name)
+{
+	struct sock_peer_key key = { .cookie = bpf_get_socket_cookie(ctx),
+				     .addr = name->addr,
+				     .port = name->port,
+				     .proto = ctx->protocol };
+	const struct sock_peer *asked = bpf_map_lookup_elem(&sock_peers, &key);
+
+	if (!asked)
+		return false;
+	name->addr = asked->addr;
+	name->port = asked->port;
+	return true;
+}
+
+static __always_inline void sock_name4(struct bpf_sock_addr *ctx,
+				       bool (*change)(struct bpf_sock_addr *, struct sock_name *))
+{
+	struct sock_name name = { .port = (__be16)ctx->user_port };
+
+	sock_mapped(&name.addr, ctx->user_ip4);
+	if (!sock_is_ours(ctx) || !change(ctx, &name))
+		return;
+	ctx->user_ip4 = name.addr.w[3];
+	ctx->user_port = name.port;
+}
+
+static __always_inline void sock_name6(struct bpf_sock_addr *ctx,
+				       bool (*change)(struct bpf_sock_addr *, struct sock_name *))
+{
+	struct sock_name name = { .port = (__be16)ctx->user_port };
+
+	name.addr.w[0] = ctx->user_ip6[0];
+	name.addr.w[1] = ctx->user_ip6[1];
+	name.addr.w[2] = ctx->user_ip6[2];
+	name.addr.w[3] = ctx->user_ip6[3];
+	if (!sock_is_ours(ctx) || !change(ctx, &name))
+		return;
+	ctx->user_ip6[0] = name.addr.w[0];
+	ctx->user_ip6[1] = name.addr.w[1];
+	ctx->user_ip6[2] = name.addr.w[2];
+	ctx->user_ip6[3] = name.addr.w[3];
+	ctx->user_port = name.port;
+}
+
+/* Every call goes on: these programs deny nothing. */
+#define PK_SOCK(hook, family, change)                                                              \
+	SEC("cgroup/" #hook #family)                                                               \
+	int pk_##hook##family(struct bpf_sock_addr *ctx)                                           \
+	{                                                                                          \
+		sock_name##family(ctx, change);                                                    \
+		return 1;                                                                          \
+	}
+
+PK_SOCK(connect, 4, sock_lead)
+PK_SOCK(connect, 6, sock_lead)
+PK_SOCK(sendmsg, 4, sock_lead)
+PK_SOCK(sendmsg, 6, sock_lead)
+PK_SOCK(recvmsg, 4, sock_back)
+PK_SOCK(recvmsg, 6, sock_back)
+PK_SOCK(getpeername, 4, sock_back)
+PK_SOCK(getpeername, 6, sock_back)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
