@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event_share.h"
 #include "flow_budget.h"
 #include "own.h"
 
@@ -37,9 +38,10 @@ struct pk_events {
 	struct kept *last;	      /* PK_EVENTS_LAST of them, from the first event on */
 	struct pk_flow_who_set *held; /* whom they name */
 	struct pk_flow_budget *file;
-	unsigned int at, batch;	    /* at: where the next one goes */
-	uint64_t second, in_second; /* of the budget */
-	uint64_t over, over_since;  /* lost in the second that runs */
+	unsigned int at, batch; /* at: where the next one goes */
+	struct pk_event_share share;
+	uint64_t second;
+	uint64_t over, over_since; /* lost in the second that runs */
 	struct pk_events_stats stats;
 };
 
@@ -183,14 +185,19 @@ static void write_file(struct pk_events *e, const struct pk_event *ev, const str
 	pk_flowlog_line(e->log, line->text, line->len);
 }
 
-/* The budget of this second; what went over in the one before is told first. */
-static bool within_budget(struct pk_events *e)
+/* Of who pays for it. */
+static uint32_t tenant(const struct pk_event *ev)
+{
+	return ev->dir == PK_INGRESS && !ev->peer_slot ? ev->dst_tenant : ev->src_tenant;
+}
+
+/* The shares of this second; what went over in the one before is told first. */
+static bool within_budget(struct pk_events *e, const struct pk_event *ev)
 {
 	uint64_t now = pk_loop_now(e->loop), second = now / 1000;
 
 	if (second != e->second) {
 		e->second = second;
-		e->in_second = 0;
 		if (e->over) {
 			const struct pk_flow_lost lost =
 				lost_now(e, e->over, "ring", e->over_since);
@@ -199,7 +206,7 @@ static bool within_budget(struct pk_events *e)
 			lose(e, &lost);
 		}
 	}
-	if (e->in_second++ < PK_EVENTS_PER_S)
+	if (pk_event_share_take(&e->share, tenant(ev), payer(ev), second))
 		return true;
 	if (e->over++ == 0)
 		e->over_since = now;
@@ -234,7 +241,7 @@ void pk_events_take(struct pk_events *e, const void *data, size_t size)
 	memcpy(&ev, data, sizeof(ev));
 	e->stats.seen++;
 	e->stats.lost += ev.lost;
-	if (!within_budget(e))
+	if (!within_budget(e, &ev))
 		return;
 	when = wall_time(ev.ns);
 	pk_flow_take(&kept.flow, &ev, &when, &e->names, e->held);

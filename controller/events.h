@@ -9,14 +9,14 @@
 #include "httpd.h"
 #include "loop.h"
 
-#define PK_EVENTS_LAST	1024 /* events kept for ?last= */
-#define PK_EVENTS_PER_S 5000 /* named and written in a second; more are counted as lost */
+#define PK_EVENTS_LAST 1024 /* events kept for ?last= */
 
 struct pk_events;
 
 struct pk_events_stats {
-	uint64_t seen, lost; /* lost: over the budget here, and what endpoints reported */
-	uint64_t over;	     /* lines that their endpoint's share of the file had no room for */
+	uint64_t seen,
+		lost;  /* lost: over a share here (event_share.h), and what endpoints reported */
+	uint64_t over; /* lines that their endpoint's share of the file had no room for */
 	unsigned int subscribers;
 };
 
