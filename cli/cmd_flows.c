@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "ctl.h"
+#include "flow_files.h"
 #include "flow_filter.h"
 #include "out.h"
 #include "own.h"
@@ -231,31 +232,111 @@ static int show_kept(struct reader *reader, int r)
 	return r;
 }
 
-/* Without picketd: the flows file, which has the denials unless configured otherwise. */
-static int read_file(struct reader *reader, struct pk_err *err)
+/* Without picketd: the flows files, which have the denials unless configured otherwise. */
+static int read_files(struct reader *reader, struct pk_err *err)
 {
 	char path[PK_PATH_ROOM];
-	own_mem char *line = NULL, *said = NULL;
-	own_file FILE *file = NULL;
-	size_t room = 0;
-	ssize_t n;
-	int r = 0;
+	int r = flow_files_path(reader->cli, path, err);
 
-	if (cli_config_string(reader->cli, "flows", "file", &said, err) < 0)
-		return -EINVAL;
-	if (said)
-		snprintf(path, sizeof(path), "%s", said);
-	else
-		snprintf(path, sizeof(path), "%s/var/log/picket/flows.jsonl",
-			 reader->cli->paths.root);
-	file = fopen(path, "re");
-	if (!file)
-		return pk_fail(err, errno, "picketd doesn't answer, and %s", path);
+	if (r < 0)
+		return r;
+	if (!*path)
+		return pk_fail(err, ENOENT, "picketd doesn't answer, and there is no flows file");
 	fprintf(stderr, "picket: picketd doesn't answer; this is from %s (offline)\n", path);
-	while (r == 0 && (n = getline(&line, &room, file)) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		r = take_line(reader, line, strlen(line));
+	return flow_files_read(path, take_line, reader, err);
+}
+
+/* What picketd keeps, to be shown after what the files have of before. */
+struct recent {
+	char **list;
+	size_t n, room;
+	double first; /* when the oldest of them was */
+	struct reader *reader;
+};
+
+static void recent_done(struct recent *recent)
+{
+	for (size_t i = 0; i < recent->n; i++)
+		free(recent->list[i]);
+	free(recent->list);
+}
+
+/* Whether the line has a time; the words of what was lost have one too. */
+static bool time_of(const char *text, size_t len, double *at)
+{
+	own_json *doc = NULL;
+
+	return pk_json_parse("flow", text, len, PK_JSON_RELAXED, &doc, NULL) == 0 &&
+	       flow_time_parse(cli_text(pk_json_root(doc), "time"), 0, at) == 0;
+}
+
+static int collect(void *arg, char *text, size_t len)
+{
+	struct recent *recent = arg;
+	double at;
+
+	if (!len || !time_of(text, len, &at))
+		return 0;
+	if (!recent->n || at < recent->first)
+		recent->first = at;
+	if (recent->n == recent->room) {
+		recent->room = recent->room ? 2 * recent->room : 256;
+		recent->list = realloc(recent->list, recent->room * sizeof(char *));
+		if (!recent->list)
+			abort();
 	}
+	recent->list[recent->n++] = pk_strdup(text);
+	return 0;
+}
+
+/* A line of the files that picketd keeps too is shown once, with those. */
+static int take_older(void *arg, char *text, size_t len)
+{
+	const struct recent *recent = arg;
+	double at;
+
+	if (recent->n) {
+		if (!time_of(text, len, &at) || at > recent->first)
+			return 0;
+		for (size_t i = 0; at >= recent->first && i < recent->n; i++)
+			if (strcmp(recent->list[i], text) == 0)
+				return 0;
+	}
+	return take_line(recent->reader, text, len);
+}
+
+static int ask(const struct cli *cli, flow_line_fn *fn, void *arg, struct pk_err *err);
+
+static void say_no_files(const struct recent *recent, const char *why)
+{
+	if (recent->n >= KEPT)
+		fprintf(stderr,
+			"picket: the last %d that picketd keeps; what was before is not shown: %s\n",
+			KEPT, why);
+}
+
+/* All since then: the files have what picketd no longer keeps. */
+static int read_since(struct reader *reader, struct pk_err *err)
+{
+	PK_OWN(recent_done) struct recent recent = { .reader = reader };
+	struct pk_err no_files = { 0 };
+	char path[PK_PATH_ROOM] = "";
+	int r = ask(reader->cli, collect, &recent, err);
+
+	if (cli_no_daemon(r))
+		return read_files(reader, err);
+	if (r == 0)
+		r = flow_files_path(reader->cli, path, err);
+	if (r < 0)
+		return r;
+	if (*path)
+		r = flow_files_read(path, take_older, &recent, &no_files);
+	if (!*path || *no_files.text) {
+		say_no_files(&recent, *path ? no_files.text : "\"flows.file\" is null");
+		r = 0;
+	}
+	for (size_t i = 0; r == 0 && i < recent.n; i++)
+		r = take_line(reader, recent.list[i], strlen(recent.list[i]));
 	return r;
 }
 
@@ -275,9 +356,8 @@ static int check_values(const struct cli *cli, uint64_t *last)
 	return flow_filter_check(cli);
 }
 
-static int ask(struct reader *reader, struct pk_err *err)
+static int ask(const struct cli *cli, flow_line_fn *fn, void *arg, struct pk_err *err)
 {
-	const struct cli *cli = reader->cli;
 	bool follow = cli_has(cli, "follow");
 	struct pk_ctl_answer answer = { 0 };
 	char path[64];
@@ -285,8 +365,8 @@ static int ask(struct reader *reader, struct pk_err *err)
 					  .method = "GET",
 					  .path = path,
 					  .cap = LINE_MAX_BYTES,
-					  .line = take_line,
-					  .arg = reader };
+					  .line = fn,
+					  .arg = arg };
 	int r;
 
 	/* The last N are those that pass the filters: all that is kept is asked for. */
@@ -305,11 +385,16 @@ static int flows(struct cli *cli)
 
 	if (r)
 		return r;
-	reader.room = last;
-	reader.kept = pk_alloc(last * sizeof(char *));
-	r = ask(&reader, &err);
+	if (cli_has(cli, "follow") || cli_has(cli, "last") || !cli_has(cli, "since")) {
+		reader.room = last;
+		reader.kept = pk_alloc(last * sizeof(char *));
+	}
+	if (cli_has(cli, "since") && !cli_has(cli, "follow"))
+		r = read_since(&reader, &err);
+	else
+		r = ask(cli, take_line, &reader, &err);
 	if (cli_no_daemon(r) && !cli_has(cli, "follow"))
-		r = read_file(&reader, &err);
+		r = read_files(&reader, &err);
 	r = show_kept(&reader, r);
 	if (r < 0 && r != -EPIPE && r != -ECANCELED) {
 		pk_fix(&err, r, "flows come from picketd: start it, or run this as root");
@@ -323,7 +408,7 @@ static int flows(struct cli *cli)
 static const struct cli_option own_options[] = {
 	{ "follow", NULL, "go on with what happens", 'f' },
 	{ "last", "N", "so many of the past that pass the filters (default 20)", 0 },
-	{ "since", "TIME", "15m (ago) or RFC 3339; with it all that is kept", 0 },
+	{ "since", "TIME", "15m (ago) or RFC 3339; with it the flows files are read, too", 0 },
 	{ "until", "TIME", "the same", 0 },
 	{ "not", NULL, "turns the next filter round", 0 },
 	{ "numeric", NULL, "addresses, no names", 0 },

@@ -293,6 +293,40 @@ def test_follow_shows_the_last_that_pass_and_goes_on(root):
         assert [int(t[14:16]) * 60 + int(t[17:19]) for t in times] == want, words
 
 
+def numbered(n):
+    return {**ANSWERS["/v1/flows"][0], "time": f"2026-11-23T14:{n // 60:02}:{n % 60:02}.000Z"}
+
+
+def seconds(output):
+    times = [json.loads(line)["time"] for line in output.decode().splitlines()]
+    return [int(t[14:16]) * 60 + int(t[17:19]) for t in times]
+
+
+def test_since_reads_the_files_and_the_rotated_ones(root):
+    """picketd keeps 1,024 of 1,505; the files have them all but the very last."""
+    events = [numbered(i) for i in range(1505)]
+    directory = os.path.join(root.root, "var/log/picket")
+    os.makedirs(directory, exist_ok=True)
+    for name, part in (("flows.jsonl.2", events[:500]), ("flows.jsonl.1", events[500:1200]), ("flows.jsonl", events[1200:1504])):
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(event) + "\n" for event in part)
+            file.write("{ cut")
+    root.fake.answers["/v1/flows"] = events[-1024:]
+    root.fake.answers["/v1/config"] = {"config": {"flows.file": {"value": os.path.join(directory, "flows.jsonl")}}}
+    assert seconds(root.pipe("flows", "-json", "-since", "2026-11-23T14:00:00Z").stdout) == [*range(1505)]
+    assert seconds(root.pipe("flows", "-json", "-since", "2026-11-23T14:05:00Z").stdout) == [*range(300, 1505)]
+    assert seconds(root.pipe("flows", "-json", "-since", "2026-11-23T14:00:00Z", "-until", "2026-11-23T14:01:00Z").stdout) \
+        == [*range(61)]
+    assert seconds(root.pipe("flows", "-json", "-since", "2026-11-23T14:00:00Z", "-last", "3").stdout) == [1502, 1503, 1504]
+    root.fake.answers["/v1/flows"] = []		# picketd started just now
+    assert seconds(root.pipe("flows", "-json", "-since", "2026-11-23T14:00:00Z").stdout) == [*range(1504)]
+    root.fake.answers["/v1/config"] = {"config": {"flows.file": {"value": None}}}
+    root.fake.answers["/v1/flows"] = events[-1024:]
+    done = root.pipe("flows", "-json", "-since", "2026-11-23T14:00:00Z")
+    assert seconds(done.stdout) == [*range(481, 1505)]
+    assert b'the last 1024 that picketd keeps; what was before is not shown: "flows.file" is null' in done.stderr
+
+
 def test_flows_from_the_file_without_picketd(tmp_path):
     cli = Cli(tmp_path)
     os.makedirs(tmp_path / "var/log/picket")
