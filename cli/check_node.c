@@ -41,7 +41,10 @@ static void audit_hook(struct audit *a, const struct pk_record *record, bool egr
 	a->bad++;
 	if (seen.state == PK_HOOK_MISSING)
 		check_line(a->check, CHECK_FAIL, "guard",
-			   "start picketd: it puts the guard back or closes the endpoint",
+			   cli_daemon_runs(a->check->cli)
+				   ? "picketd runs and puts it back at once, or closes the "
+				     "endpoint: look again, and into its log"
+				   : "start picketd: it puts the guard back or closes the endpoint",
 			   "pk%u: %s is not attached", record->slot, hook.name);
 	else
 		check_line(

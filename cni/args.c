@@ -121,6 +121,17 @@ static int take_job_arg(struct cni_args *args, const char *key, const char *valu
 	return 0;
 }
 
+/* CNI's own conventions: whoever gives one means it, and would get another address. */
+static int refuse_convention(const char *key, struct pk_err *err)
+{
+	const bool ip = !strcmp(key, "IP");
+
+	pk_fail(err, 0, "CNI_ARGS: %s is not how this plugin is told of an address", key);
+	pk_fix(err, 0, "write picket.%s, and list \"picket.%s\" in the conflist's \"allowJobArgs\"",
+	       ip ? "ip" : "mac", ip ? "ip" : "mac");
+	return refuse(err, -EINVAL);
+}
+
 static int take(struct cni_args *args, const char *key, const char *value, unsigned int allowed,
 		struct pk_err *err)
 {
@@ -147,6 +158,8 @@ static int take(struct cni_args *args, const char *key, const char *value, unsig
 		return take_id(&args->tap_uid, key, value, err);
 	if (!strcmp(key, "TC_REDIRECT_TAP_GID"))
 		return take_id(&args->tap_gid, key, value, err);
+	if (!strcmp(key, "IP") || !strcmp(key, "MAC"))
+		return refuse_convention(key, err);
 	if (!strncmp(key, "picket.", 7))
 		return take_job_arg(args, key, value, allowed, err);
 	return 0; /* the job's own, for another plugin: never read */

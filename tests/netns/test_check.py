@@ -6,6 +6,7 @@ tests/conflists are what operators wrote; what an ADD says of a file is asked of
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -290,6 +291,22 @@ def test_check_sees_who_stands_before_the_guard(node):
     found = json.loads(node.picket("check", "-json", check=False).stdout)
     guard = [c for c in found if c["what"] == "guard"]
     assert guard and guard[0]["state"] == "fail" and f"pk{a.slot}" in guard[0]["text"], found
+    node.delete(a)
+
+
+def test_the_cure_of_a_missing_guard_is_the_one_that_fits(node):
+    """A picketd that is stopped in its tracks runs: to start one would be refused."""
+    def cure():
+        found = json.loads(node.picket("check", "-json", check=False).stdout)
+        return next(c["fix"] for c in found if c["what"] == "guard" and c["state"] == "fail")
+
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    node.picketd.send_signal(signal.SIGSTOP)
+    node.run(["tc", "filter", "del", "dev", f"pk{a.slot}", "ingress"])
+    assert cure().startswith("picketd runs and puts it back")
+    node.kill_picketd()
+    assert cure().startswith("start picketd")
     node.delete(a)
 
 

@@ -124,11 +124,19 @@ def test_invalid_utf8(plain):
 @pytest.mark.parametrize("args", [
     "NOMAD_NAMESPACE=acme;x=1;NOMAD_NAMESPACE=evil", "NOMAD_NAMESPACE=a/b", "NOMAD_NAMESPACE=",
     f"NOMAD_NAMESPACE=acme;NOMAD_ALLOC_ID={ID}x", "NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=a\nb",
-    "NOMAD_NAMESPACE=acme;picket.ip=10.40.7.9", "NOMAD_NAMESPACE=acme;TC_REDIRECT_TAP_UID=0",
+    "NOMAD_NAMESPACE=acme;picket.ip=10.40.7.9", "NOMAD_NAMESPACE=acme;IP=10.40.7.9", "MAC=02:00:00:00:00:01",
+    "NOMAD_NAMESPACE=acme;TC_REDIRECT_TAP_UID=0",
     "NOMAD_NAMESPACE=" + "a" * 129, "novalue"])
 def test_cni_args_are_refused(plain, args):
     error = refused(plain, "ADD", conf(plain), 105, CNI_ARGS=args)
     assert "fix: " in error["details"]
+
+
+def test_the_conventions_of_cni_are_answered(plain):
+    """Not ignored: who gives an address would get another one without a word."""
+    for key, ours in (("IP", "picket.ip"), ("MAC", "picket.mac")):
+        error = refused(plain, "ADD", conf(plain), 105, CNI_ARGS=f"NOMAD_NAMESPACE=acme;{key}=x")
+        assert f"CNI_ARGS: {key} is not how" in error["msg"] and f"write {ours}" in error["details"], error
 
 
 def test_fingerprint_and_version(plain):
