@@ -50,7 +50,7 @@ static void put_lease(const struct cli *cli, struct pk_jw *w, const char *file)
 	if (parse_name(file, &name) < 0)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", cli->paths.leases, file);
-	if (pk_fs_read(path, OWNER_CAP, &owner, NULL, NULL) < 0)
+	if (pk_fs_read_own(path, OWNER_CAP, &owner, NULL, NULL) < 0)
 		return; /* freed since the listing */
 	owner[strcspn(owner, "\n")] = '\0';
 	at = strrchr(owner, '@');

@@ -64,7 +64,7 @@ int pk_config_remember(const struct pk_config *c, struct pk_err *err)
 	int r;
 
 	path_of(c, path);
-	if (pk_fs_read(path, FILES_MAX, &before, &len, NULL) == 0 && strcmp(before, files) == 0)
+	if (pk_fs_read_own(path, FILES_MAX, &before, &len, NULL) == 0 && strcmp(before, files) == 0)
 		return 0;
 	*strrchr(path, '/') = '\0';
 	r = pk_fs_mkdirs(path, 0755, err);
@@ -82,6 +82,6 @@ int pk_config_check_last(const struct pk_config *c, struct pk_err *err)
 	path_of(c, path);
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return 0;
-	r = pk_fs_read(path, FILES_MAX, &before, &len, err);
+	r = pk_fs_read_own(path, FILES_MAX, &before, &len, err);
 	return r < 0 ? r : pk_config_check_gone(c, before, err);
 }

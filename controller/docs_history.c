@@ -93,7 +93,7 @@ void docs_history_sync(struct pk_docs *docs, int *r, struct pk_err *err)
 		return;
 	docs->kept_unsynced = false;
 	path_of(docs, &path);
-	fd = open(path.text, O_RDONLY | O_CLOEXEC);
+	fd = open(path.text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fsync(fd) < 0)
 		*r = pk_fail(err, errno, "sync %s", path.text);
 }
@@ -168,7 +168,7 @@ int docs_history_read(struct pk_docs *docs, struct pk_err *err)
 	path_of(docs, &path);
 	if (access(path.text, F_OK) < 0)
 		return 0;
-	r = pk_fs_read(path.text, 64u << 20, &text, &len, err);
+	r = pk_fs_read_own(path.text, 64u << 20, &text, &len, err);
 	if (r == 0)
 		r = pk_json_parse(path.text, text, len, PK_JSON_RELAXED, &doc, err);
 	return r < 0 ? r : read_all(docs, doc, err);

@@ -110,7 +110,7 @@ static bool offer(struct pk_files *f, const char *path)
 	struct pk_err err = { 0 };
 	size_t len;
 
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, &err) < 0)
+	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &len, &err) < 0)
 		return unreadable(f, path, err.text);
 	return pk_docs_offer(f->docs, &place, text, len);
 }

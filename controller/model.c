@@ -230,7 +230,7 @@ static void read_facts(const struct pk_model *m, struct pk_local_endpoint *ep)
 	struct pk_alloc alloc;
 	size_t len;
 
-	if (!path || pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0)
+	if (!path || pk_fs_read_own(path, PK_JSON_MAX, &text, &len, NULL) < 0)
 		return;
 	if (pk_alloc_decode(text, len, &alloc, NULL) < 0)
 		return;

@@ -114,7 +114,7 @@ int pk_conflist_read(const char *path, struct pk_conflist *out, struct pk_err *e
 	own_mem char *text = NULL;
 	const struct pk_json *root;
 	size_t len;
-	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
+	int r = pk_fs_read_own(path, PK_JSON_MAX, &text, &len, err);
 
 	if (r == 0)
 		r = pk_json_parse(path, text, len, PK_JSON_RELAXED, &list.doc, err);

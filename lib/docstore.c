@@ -139,7 +139,7 @@ int pk_docstore_sync(const char *directory, const char *source, const char *name
 		return pk_fail(err, ENOMEM, "sync %s", directory);
 	if (!name)
 		*strrchr(path, '/') = '\0';
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fsync(fd) < 0)
 		return pk_fail(err, errno, "sync %s", path);
 	return 0;
@@ -170,6 +170,8 @@ static int read_head(char *text, size_t len, struct pk_stored_doc *doc)
 		return -EINVAL;
 	*path = '\0';
 	path += strlen(HEAD_PATH);
+	/* A newer release may say more; what stands there never holds a blank. */
+	path[strcspn(path, " ")] = '\0';
 	doc->name = name;
 	doc->path = path;
 	doc->text = end + 1;
@@ -184,7 +186,7 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
 	own_mem char *whole = NULL;
 	struct pk_stored_doc doc = { 0 };
 	size_t n;
-	int r = path ? pk_fs_read(path, TEXT_MAX, &whole, &n, err)
+	int r = path ? pk_fs_read_own(path, TEXT_MAX, &whole, &n, err)
 		     : pk_fail(err, ENOMEM, "%s", name);
 
 	if (r < 0)
@@ -232,7 +234,7 @@ static int visit_file(const struct walk *w, const char *file, struct pk_stored_d
 	struct pk_err err = { 0 };
 	struct stat st;
 	size_t len;
-	int r = pk_fs_read(file, TEXT_MAX, &text, &len, &err);
+	int r = pk_fs_read_own(file, TEXT_MAX, &text, &len, &err);
 
 	if (r == -ENOENT) /* removed since the directory was read: out of force */
 		return 0;

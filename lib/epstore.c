@@ -289,7 +289,7 @@ int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *na
 	make_path(paths, name, name->closed, path);
 	if (name->closed && access(path, F_OK) < 0)
 		make_old_path(paths, name, path);
-	r = pk_fs_read(path, RECORD_MAX, &text, &len, err);
+	r = pk_fs_read_own(path, RECORD_MAX, &text, &len, err);
 	if (r == 0)
 		r = pk_record_decode(path, text, len, &read, err);
 	if (r == 0 && !is_of(&read, name))

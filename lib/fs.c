@@ -67,6 +67,20 @@ int pk_fs_read(const char *path, size_t cap, char **text, size_t *len, struct pk
 	return r < 0 ? pk_wrap(err, r, "%s", path) : 0;
 }
 
+int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struct pk_err *err)
+{
+	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return pk_fail(err, errno, "open %s", path);
+	if (!S_ISREG(st.st_mode))
+		return pk_fix(err, pk_fail(err, 0, "%s is no regular file", path), "remove it");
+	r = pk_fs_read_fd(fd, cap, text, len, err);
+	return r < 0 ? pk_wrap(err, r, "%s", path) : 0;
+}
+
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {

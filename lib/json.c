@@ -341,3 +341,8 @@ bool pk_json_relaxed(const struct pk_json_doc *doc)
 {
 	return doc->t.flags & PK_JSON_RELAXED;
 }
+
+bool pk_json_newer(const struct pk_json_doc *doc)
+{
+	return doc->t.flags & PK_JSON_NEWER;
+}

@@ -22,6 +22,8 @@ enum pk_json_flags {
 	 * still refused.
 	 */
 	PK_JSON_RELAXED = 1 << 1,
+	/* Our own state, which a newer release may have written: pk_json_only lets keys be. */
+	PK_JSON_NEWER = 1 << 2,
 };
 
 #define PK_JSON_MAX   (1u << 20) /* bytes; relaxed: 64 MiB */

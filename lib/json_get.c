@@ -26,7 +26,7 @@ int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 {
 	int r = expect_object(doc, object, err);
 
-	if (r < 0)
+	if (r < 0 || pk_json_newer(doc))
 		return r;
 	for (const struct pk_json *m = pk_json_first(object); m; m = pk_json_next(m)) {
 		own_str known = { 0 };

@@ -52,3 +52,4 @@ void pk_json_path_key(const struct pk_json_text *t, size_t offset, struct pk_str
 void pk_json_path_fit(struct pk_str *path, char *out, size_t room);
 
 bool pk_json_relaxed(const struct pk_json_doc *doc);
+bool pk_json_newer(const struct pk_json_doc *doc);

@@ -141,7 +141,8 @@ static void lease_path(const struct pk_lease_dir *dir, const union pk_addr *addr
 /* A file that says whose the lease is, under a name that only a killed process leaves. */
 static int write_owner(const char *path, const char *owner, struct pk_err *err)
 {
-	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	own_fd int fd = open(
+		path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	ssize_t len = (ssize_t)strlen(owner), n;
 
 	if (fd < 0)
@@ -188,7 +189,7 @@ int pk_lease_take_beside(const struct pk_lease_dir *dir, const union pk_addr *ad
 
 static int read_owner(const char *path, char owner[OWNER_ROOM])
 {
-	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	ssize_t n;
 
 	if (fd < 0)

@@ -316,7 +316,7 @@ int pk_record_decode(const char *name, const char *text, size_t len, struct pk_r
 	own_json *doc = NULL;
 	own_record read = { 0 };
 	struct reader rd = { .err = err };
-	int r = pk_json_parse(name, text, len, 0, &doc, err);
+	int r = pk_json_parse(name, text, len, PK_JSON_NEWER, &doc, err);
 
 	if (r < 0)
 		return r;

@@ -310,11 +310,11 @@ int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err
 	own_mem char *text = NULL;
 	own_json *doc = NULL;
 	size_t len;
-	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
+	int r = pk_fs_read_own(path, PK_JSON_MAX, &text, &len, err);
 
 	if (r < 0)
 		return r;
-	r = pk_json_parse(path, text, len, 0, &doc, err);
+	r = pk_json_parse(path, text, len, PK_JSON_NEWER, &doc, err);
 	return r < 0 ? r : read_doc(s, doc, err);
 }
 

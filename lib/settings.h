@@ -57,7 +57,8 @@ struct pk_settings {
 
 void pk_settings_init(struct pk_settings *s); /* the defaults of docs/install.md */
 void pk_settings_done(struct pk_settings *s);
-/* node.json -> settings; keys that are absent keep what s has. Unknown keys are refused. */
+/* node.json -> settings; keys that are absent keep what s has. Unknown keys are a newer
+ * release's, and left alone. */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);
 void pk_settings_json(const struct pk_settings *s, struct pk_str *out);
 /*

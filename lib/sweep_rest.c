@@ -87,7 +87,7 @@ static int read_lease(const struct pk_sweep_run *run, const union pk_addr *addr,
 	lease->addr = *addr;
 	snprintf(lease->path, sizeof(lease->path), "%s/%s", run->sweep->paths->leases,
 		 pk_addr_format(addr, text));
-	if (pk_fs_read(lease->path, OWNER_ROOM - 1, &owner, NULL, NULL) < 0)
+	if (pk_fs_read_own(lease->path, OWNER_ROOM - 1, &owner, NULL, NULL) < 0)
 		return -ENOENT;
 	snprintf(lease->owner, sizeof(lease->owner), "%s", owner);
 	return 0;

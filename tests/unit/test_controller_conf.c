@@ -342,7 +342,7 @@ static void test_node_json(void **state)
 	put(state, "node.json", "{\"masquerade\": {\"ipv4\": true}, \"uplinks\": [\"wan0\"]}");
 	assert_int_equal(pk_settings_read(&t, path, NULL), 0);
 	assert_true(t.masquerade.ipv4 && t.masquerade.given && t.uplinks_given);
-	put(state, "node.json", "{\"nomd\": true}");
+	put(state, "node.json", "{\"nomad\": 1}");
 	assert_true(pk_settings_read(&t, path, NULL) < 0);
 	pk_settings_done(&s);
 	pk_settings_done(&t);
