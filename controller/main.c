@@ -5,13 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon.h"
 #include "log.h"
 #include "own.h"
+#include "systemd.h"
 
 static const char usage[] =
 	"Usage: picketd [options]\n\n"
@@ -133,28 +132,11 @@ static int print_config(const struct options *o)
 	return 0;
 }
 
-/* Type=notify of systemd, where its socket is named. */
-static void notify(const char *state)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	const char *path = getenv("NOTIFY_SOCKET");
-	own_fd int fd = -1;
-
-	if (!path || strlen(path) >= sizeof(sun.sun_path))
-		return;
-	strcpy(sun.sun_path, path);
-	if (sun.sun_path[0] == '@')
-		sun.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 &&
-	    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (void *)&sun,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
-		log_debug("op=notify err=ignored");
-}
-
 static void on_hup(void *arg)
 {
+	pk_systemd_reloading();
 	pk_daemon_reload(arg, NULL); /* what is wrong is logged and in status */
+	pk_systemd_say("READY=1");
 }
 
 static void on_end(void *arg)
@@ -185,7 +167,7 @@ static void on_starting(void *arg)
 	if (!ready)
 		log_warn("op=ready err=\"a source has not answered yet\" what was stored is in "
 			 "force");
-	notify("READY=1");
+	pk_systemd_say("READY=1");
 }
 
 static int run(const struct options *o)
@@ -193,6 +175,7 @@ static int run(const struct options *o)
 	struct start start = { .daemon = NULL };
 	static struct pk_daemon daemon;
 	struct pk_watch *watches[3];
+	struct pk_systemd *systemd;
 	struct pk_err err = { 0 };
 
 	signal(SIGPIPE, SIG_IGN);
@@ -210,9 +193,11 @@ static int run(const struct options *o)
 	start.since_ms = pk_loop_now(daemon.parts.loop);
 	start.timer = pk_timer_new(daemon.parts.loop, on_starting, &start);
 	pk_timer_set(start.timer, 0);
+	systemd = pk_systemd_new(&daemon.parts);
 	pk_loop_run(daemon.parts.loop);
+	pk_systemd_free(systemd);
 	pk_timer_free(start.timer);
-	notify("STOPPING=1");
+	pk_systemd_say("STOPPING=1");
 	for (size_t i = 0; i < PK_ARRAY_LEN(watches); i++)
 		pk_watch_free(watches[i]);
 	pk_daemon_stop(&daemon);
