@@ -54,11 +54,11 @@ static __always_inline struct pk_fragment_place *fragment_at(const struct pk_fra
 	return bpf_map_lookup_elem(&fragments, &at);
 }
 
-/* IPv6 has datagrams' ids by addresses, IPv4 by addresses and protocol. */
+/* IPv6 has datagrams' ids by addresses (an IPv4 one is none of its), IPv4 by protocol too. */
 static __always_inline bool fragment_same(const struct pk_fragment *a, const struct pk_fragment *b)
 {
-	return a->id == b->id && a->ipv4 == b->ipv4 && pk_addr_same(&a->src, &b->src) &&
-	       pk_addr_same(&a->dst, &b->dst) && (!a->ipv4 || a->proto == b->proto);
+	return a->id == b->id && pk_addr_same(&a->src, &b->src) && pk_addr_same(&a->dst, &b->dst) &&
+	       (!a->ipv4 || a->proto == b->proto);
 }
 
 /* The packet's L4 as its datagram's first fragment said it; from its end on, and not for ever. */

@@ -130,6 +130,8 @@ static void denied(bool v6)
 	struct pkt tiny = datagram(v6, WHO_A, WHO_B, TCP(40000, 80, SYN));
 	struct pkt error = datagram(v6, WHO_A, WHO_B,
 				    (struct l4){ v6 ? 58 : 1, 0, v6 ? 1 << 8 : 3 << 8, 0, 8 });
+	struct pkt timestamp = datagram(
+		v6, WHO_A, WHO_B, (struct l4){ v6 ? 58 : 1, 0, v6 ? 160 << 8 : 13 << 8, 0, 8 });
 	struct pkt stale = datagram(v6, WHO_A, WHO_B, UDP(40000, 5000));
 	struct pkt dying = stale;
 
@@ -140,6 +142,7 @@ static void denied(bool v6)
 		  PK_REASON_FRAGMENT);
 	node_from("and what follows", 1, pkt_piece(&tiny, 8, MID, ID), PK_REASON_FRAGMENT);
 	node_from("an ICMP error in pieces", 1, piece(&error, 0), PK_REASON_FRAGMENT);
+	node_from("ICMP that has no flow, in pieces", 1, piece(&timestamp, 0), PK_REASON_FRAGMENT);
 	dying.b[L3 + (v6 ? 7 : 8)] = 1;
 	pkt_seal(&dying);
 	node_from_told("a first piece whose hops run out", 1, piece(&dying, 0), 1, PK_EGRESS,
@@ -197,6 +200,51 @@ static void put_address(struct pkt *p, bool v6, bool source, union pk_addr to)
 	else
 		memcpy(p->b + L3 + (source ? 12 : 16), &to.w[3], 4);
 	pkt_seal(p);
+}
+
+/*
+ * Of so many others that some take the place of this one for certain, none goes by its word, though
+ * each has a flow to go by.
+ */
+static void neighbours(bool v6)
+{
+	struct l4 out = UDP(40000, 5000), back = UDP(5000, 40000);
+	struct pkt whole = datagram(v6, WHO_A, WHO_B, out), p;
+	struct pkt world = datagram(v6, WHO_A, WHO_WORLD, out);
+	struct pkt from_node = datagram(v6, WHO_HOST, WHO_A, back);
+	struct pkt from_world = datagram(v6, WHO_WORLD, WHO_A, back);
+	struct pkt host = datagram(v6, WHO_A, WHO_HOST, out);
+	struct node_meta routed = { .ingress_ifindex = 1 };
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_HOST,
+				      .dir = PK_EGRESS };
+	bool ids = true, destinations = true, sources = true;
+
+	node_reset();
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_BUILTIN, PK_KIND_ALLOW), 1);
+	node_from("a first piece to the world", 1, piece(&world, 0), PK_REASON_OK);
+	node_from("one to the host", 1, piece(&host, 0), PK_REASON_OK);
+	node_from("one to B", 1, piece(&whole, 0), PK_REASON_OK);
+	for (uint32_t i = 1; i <= 16 * PK_FRAGMENTS; i++) {
+		p = pkt_piece(&whole, MID, 3 * HEAD, ID + i);
+		ids &= node_run(NODE_FROM, 1, &p, NULL) == 2;
+	}
+	check("no other id is known", ids);
+	for (uint32_t i = 1; i <= 16 * PK_FRAGMENTS; i++) {
+		p = pkt_piece(&whole, 0, HEAD, 2 * ID + i);
+		node_run(NODE_FROM, 1, &p, NULL);
+		p = pkt_piece(&world, HEAD, MID, 2 * ID + i);
+		destinations &= node_run(NODE_FROM, 1, &p, NULL) == 2;
+		p = pkt_piece(&from_node, 0, HEAD, 3 * ID + i);
+		node_run(NODE_TO, 1, &p, NULL);
+		p = pkt_piece(&from_world, HEAD, MID, 3 * ID + i);
+		sources &= node_run(NODE_TO, 1, &p, &routed) == 2;
+	}
+	check("no other destination of that id", destinations);
+	check("no other source", sources);
+	node_to("the node's own later piece is known", 1,
+		pkt_piece(&from_node, HEAD, MID, 3 * ID + 16 * PK_FRAGMENTS), PK_REASON_OK);
 }
 
 /* To the world behind the node's address, and the answer. */
@@ -276,7 +324,10 @@ static void from_host(bool v6)
 	struct pkt ask = v6 ? pkt_v6(WHO_A, WHO_HOST, UDP(40000, 53))
 			    : pkt_v4(WHO_A, WHO_HOST, UDP(40000, 53));
 	struct pkt whole = datagram(v6, WHO_HOST, WHO_A, UDP(53, 40000));
-	struct pkt other = datagram(v6, WHO_HOST, WHO_A, UDP(54, 40000));
+	struct pkt other = datagram(v6, WHO_HOST, WHO_A, UDP(54, 40000)), p;
+	struct expect cut =
+		seen("a piece that the kernel is to cut", PK_REASON_FRAGMENT, 1, PK_INGRESS);
+	struct node_meta gso = { .gso_size = 600 };
 	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
 				      .rule_set = 1,
 				      .class = PK_CLASS_HOST,
@@ -290,6 +341,8 @@ static void from_host(bool v6)
 	node_to("the first piece of the answer", 1, piece(&whole, 0), PK_REASON_OK);
 	node_to("the second one", 1, piece(&whole, 1), PK_REASON_OK);
 	node_to("the last one", 1, piece(&whole, 2), PK_REASON_OK);
+	p = piece(&whole, 0);
+	node_expect(&cut, NODE_TO, 1, &p, &gso);
 	node_to("what nobody asked for", 1, piece(&other, 0), PK_REASON_POLICY_DENIED);
 }
 
@@ -369,6 +422,7 @@ void cases_fragment(void)
 		strangers(v6);
 		denied(v6);
 		from_host(v6);
+		neighbours(v6);
 	}
 	life();
 	published();
