@@ -65,6 +65,21 @@ static int check_pool(const struct cni_conf *conf, struct pk_err *err)
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
+/* A node has one baseline: picketd says where its networks' differ. */
+static int check_baseline(const struct cni_call *call, const struct pk_settings *s,
+			  struct pk_err *err)
+{
+	int r;
+
+	if (!s->baseline_differs || call->conf.baseline == s->baseline)
+		return 0;
+	r = pk_fail(err, EINVAL,
+		    "this network's baseline is \"%s\", another one's of this node is \"%s\"",
+		    pk_baseline_name(call->conf.baseline), pk_baseline_name(s->baseline));
+	pk_fix(err, r, "say the same \"baseline\" in both conflists, or say it in picketd.json");
+	return pk_code(err, r, PK_CODE_CONFIG);
+}
+
 /* All input, before anything is made. */
 static int gather(struct cni_add *add, struct pk_err *err)
 {
@@ -89,6 +104,9 @@ static int gather(struct cni_add *add, struct pk_err *err)
 			 call->env.container_id, seen.text);
 		add->no_policy = true;
 	}
+	r = check_baseline(call, &add->settings, err);
+	if (r < 0)
+		return r;
 	if (add->settings.baseline == PK_BASELINE_OPEN)
 		log_warn("op=add container=%s baseline=open: nothing is fenced but spoofing",
 			 call->env.container_id);

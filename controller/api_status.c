@@ -378,6 +378,7 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	held_reason(p, r, PK_ORIGIN_FILE);
 	held_reason(p, r, PK_ORIGIN_CONSUL);
 	kept_error(r, false, "config", p->config_error);
+	kept_error(r, false, "config", &p->config->baselines);
 	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
 	source_reason(r, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tables that everything is brought into, and what of the settings stands in them: see apply.h. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apply_private.h"
@@ -153,13 +154,64 @@ static int set_masquerade(struct pk_apply *a, struct pk_err *err)
 	return pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), err);
 }
 
+struct pools {
+	const struct pk_model *model;
+	struct pk_prefix *list;
+	size_t n;
+};
+
+static void add_pool(struct pools *p, const struct pk_prefix *pool)
+{
+	p->list = realloc(p->list, (p->n + 1) * sizeof(*pool));
+	if (!p->list)
+		abort();
+	p->list[p->n++] = *pool;
+}
+
+static bool is_covered(const struct pools *p, const union pk_addr *addr)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (pk_prefix_has(&p->list[i], addr))
+			return true;
+	return false;
+}
+
+/* A block that the settings name no more stays while an endpoint has an address of it. */
+static int keep_pool(void *arg, const void *at, const void *value)
+{
+	const struct pk_pool_key *key = at;
+	struct pools *p = arg;
+	struct pk_prefix pool = { .addr = key->addr };
+
+	(void)value;
+	pool.v6 = !pk_addr_is4(&pool.addr);
+	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m))
+		for (size_t i = 0; i < m->n_addresses; i++)
+			if (pk_prefix_has(&pool, &m->addresses[i]) &&
+			    !is_covered(p, &m->addresses[i])) {
+				add_pool(p, &pool);
+				return 0;
+			}
+	return 0;
+}
+
 static int set_pools(struct pk_apply *a, struct pk_err *err)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
+	struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
+	struct pools pools = { .model = a->args.model };
+	int r;
 
-	return s->n_pools ? pk_pools_set(pk_sync_bpf(a->args.sync), s->pools, s->n_pools,
-					 pk_sync_until(), err)
-			  : 0;
+	if (!s->n_pools)
+		return 0;
+	for (size_t i = 0; i < s->n_pools; i++)
+		add_pool(&pools, &s->pools[i]);
+	pk_map_each(bpf->map[PK_MAP_POOLS], keep_pool, &pools);
+	r = pk_pools_set(bpf, pools.list, pools.n, pk_sync_until(), err);
+	free(pools.list);
+	return r;
 }
 
 void apply_set_node(struct pk_apply *a)

@@ -40,6 +40,7 @@ struct pk_config {
 	char flows_allowed[16];	   /* none | new */
 	struct pk_paths paths;	   /* of root */
 	struct pk_err no_resolver; /* why guests get none, where nobody said that; "" */
+	struct pk_err baselines;   /* two conflists differ in theirs; "" */
 	char *files;		   /* that were read, a line each; NULL: none; owned */
 	bool from_directory;	   /* all of one */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
@@ -75,7 +76,7 @@ int pk_config_size(const char *text, uint64_t *out);
 
 /*
  * What the conflist says and picketd.json doesn't (pools, resolvers, baseline): design.md,
- * "Settings". Finds the first *.conflist of the directory that has a plugin of type picket with
+ * "Settings". Takes each *.conflist of the directory that has a plugin of type picket with
  * this root, unless config names one. None found: nothing changes, 0.
  */
 int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk_err *err);

@@ -9,30 +9,47 @@
 #include "own.h"
 #include "resolv.h"
 
-/* "pool" is one prefix or a list of them; host bits are the plugin's to judge. */
-static int take_pools(struct pk_settings *s, const struct pk_json *pool)
+static bool has_pool(const struct pk_settings *s, const struct pk_prefix *pool)
 {
-	bool list = pk_json_type(pool) == PK_JSON_ARRAY;
-	size_t n = list ? pk_json_count(pool) : 1, got = 0;
-	struct pk_prefix *pools = calloc(n + 1, sizeof(*pools));
-	const struct pk_json *v = list ? pk_json_first(pool) : pool;
+	for (size_t i = 0; i < s->n_pools; i++)
+		if (s->pools[i].len == pool->len && pk_addr_equal(&s->pools[i].addr, &pool->addr))
+			return true;
+	return false;
+}
 
-	for (; pools && v; v = list ? pk_json_next(v) : NULL) {
-		const char *text = pk_json_string(v);
+static void add_pool(struct pk_settings *s, const char *text)
+{
+	struct pk_prefix pool;
 
-		if (text && pk_prefix_parse(text, &pools[got]) == 0)
-			pk_prefix_mask(&pools[got++]);
+	if (!text || pk_prefix_parse(text, &pool) < 0)
+		return;
+	pk_prefix_mask(&pool);
+	if (has_pool(s, &pool))
+		return;
+	s->pools = realloc(s->pools, (s->n_pools + 1) * sizeof(pool));
+	if (!s->pools)
+		abort();
+	s->pools[s->n_pools++] = pool;
+}
+
+/* "pool" is one prefix or a list of them; host bits are the plugin's to judge. */
+static void take_pools(struct pk_settings *s, const struct pk_json *pool)
+{
+	if (pk_json_type(pool) != PK_JSON_ARRAY) {
+		add_pool(s, pk_json_string(pool));
+		return;
 	}
-	free(s->pools);
-	s->pools = pools;
-	s->n_pools = got;
-	return 0;
+	for (const struct pk_json *v = pk_json_first(pool); v; v = pk_json_next(v))
+		add_pool(s, pk_json_string(v));
 }
 
 static void add_resolver(void *arg, const union pk_addr *addr)
 {
 	struct pk_settings *s = arg;
 
+	for (size_t i = 0; i < s->n_resolvers; i++)
+		if (pk_addr_equal(&s->resolvers[i], addr))
+			return;
 	s->resolvers = realloc(s->resolvers, (s->n_resolvers + 1) * sizeof(*addr));
 	if (!s->resolvers)
 		abort();
@@ -50,7 +67,6 @@ static bool has_servers(const struct pk_json *dns)
 
 static void take_resolvers(struct pk_settings *s, const struct pk_json *dns)
 {
-	s->n_resolvers = 0;
 	for (size_t i = 0; i < PK_ARRAY_LEN(server_keys); i++) {
 		const struct pk_json *list = pk_json_get(dns, server_keys[i]);
 
@@ -65,10 +81,13 @@ static void take_resolvers(struct pk_settings *s, const struct pk_json *dns)
 	}
 }
 
+/* All that are ours: pools and resolvers are the union of theirs, the way out is the first's. */
 struct search {
 	struct pk_config *config;
-	bool found;
-	bool has_dns; /* the conflist says what guests ask */
+	const char *named; /* read already; "" = none */
+	size_t found;
+	bool lacks_dns;			/* one of them says nothing of what guests ask */
+	char baseline_of[PK_PATH_ROOM]; /* whose baseline it is */
 };
 
 /* The plugin refuses what is wrong with them; here it counts as not said. */
@@ -98,13 +117,57 @@ static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
 	}
 }
 
+/* Deny is stricter than tenant, tenant than open. */
+static bool is_stricter(enum pk_baseline a, enum pk_baseline b)
+{
+	static const int rank[] = {
+		[PK_BASELINE_OPEN] = 0, [PK_BASELINE_TENANT] = 1, [PK_BASELINE_DENY] = 2
+	};
+
+	return rank[a] > rank[b];
+}
+
+/*
+ * There is one for the node: of two that differ the stricter one, and the other's network gets no
+ * endpoint until somebody decides.
+ */
+static void take_baseline(struct search *search, const struct pk_json *plugin, const char *path)
+{
+	const char *text = pk_json_string(pk_json_get(plugin, "baseline"));
+	struct pk_config *c = search->config;
+	struct pk_settings *s = &c->settings;
+	enum pk_baseline baseline = PK_BASELINE_TENANT;
+	char origin[PK_CONFIG_ORIGIN];
+
+	if (s->baseline_given && !s->baseline_differs)
+		return;
+	if (text && pk_baseline_parse(text, &baseline) < 0)
+		return;
+	if (search->found > 1 && baseline != s->baseline) {
+		s->baseline_given = s->baseline_differs = true;
+		pk_fail(&c->baselines, 0,
+			"%.120s says baseline \"%s\", %.120s \"%s\": the stricter one is in force "
+			"for all, and the other's network takes no new endpoint",
+			path, pk_baseline_name(baseline), search->baseline_of,
+			pk_baseline_name(s->baseline));
+		pk_fix(&c->baselines, 0,
+		       "say the same \"baseline\" in both, or say it in picketd.json");
+	}
+	if (search->found > 1 && !is_stricter(baseline, s->baseline))
+		return;
+	s->baseline = baseline;
+	snprintf(search->baseline_of, sizeof(search->baseline_of), "%s", path);
+	snprintf(origin, sizeof(origin), "conflist %.300s", path);
+	if (text)
+		pk_config_origin(c, "baseline", origin);
+}
+
 static void take(struct search *search, const struct pk_json_doc *doc, const struct pk_json *plugin,
 		 const char *path)
 {
 	struct pk_config *c = search->config;
 	const struct pk_json *pool = pk_json_get(plugin, "pool");
 	const struct pk_json *dns = pk_json_get(plugin, "dns");
-	const char *baseline = pk_json_string(pk_json_get(plugin, "baseline"));
 	struct pk_settings *s = &c->settings;
 	char origin[PK_CONFIG_ORIGIN];
 
@@ -116,11 +179,11 @@ static void take(struct search *search, const struct pk_json_doc *doc, const str
 	if (has_servers(dns) && !s->resolvers_given) {
 		take_resolvers(s, dns);
 		pk_config_origin(c, "resolvers", origin);
-		search->has_dns = true;
 	}
-	if (baseline && !s->baseline_given && pk_baseline_parse(baseline, &s->baseline) == 0)
-		pk_config_origin(c, "baseline", origin);
-	take_way_out(c, doc, plugin, origin);
+	search->lacks_dns |= !has_servers(dns);
+	take_baseline(search, plugin, path);
+	if (search->found == 1)
+		take_way_out(c, doc, plugin, origin);
 }
 
 static int try_file(struct search *search, const char *path, struct pk_err *err)
@@ -132,7 +195,7 @@ static int try_file(struct search *search, const char *path, struct pk_err *err)
 	if (r < 0)
 		return r;
 	plugin = pk_conflist_plugin_of(&list, search->config->paths.root);
-	search->found = plugin != NULL;
+	search->found += plugin != NULL;
 	if (plugin)
 		take(search, list.doc, plugin, path);
 	return 0;
@@ -143,7 +206,7 @@ static void try_each(void *arg, const char *path)
 {
 	struct search *search = arg;
 
-	if (!search->found)
+	if (strcmp(path, search->named) != 0)
 		try_file(search, path, NULL);
 }
 
@@ -152,15 +215,16 @@ static int find_conflist(struct search *search, const char *directory, struct pk
 	const struct pk_config *c = search->config;
 	int r;
 
-	if (!*c->conflist) {
-		pk_conflist_each(directory, try_each, search);
-		return 0;
+	if (*c->conflist) {
+		r = try_file(search, c->conflist, err);
+		if (r == 0 && !search->found)
+			r = pk_fail(err, 0, "%s has no plugin of type picket for root \"%s\"",
+				    c->conflist, *c->paths.root ? c->paths.root : "/");
+		if (r < 0)
+			return r;
 	}
-	r = try_file(search, c->conflist, err);
-	if (r == 0 && !search->found)
-		r = pk_fail(err, 0, "%s has no plugin of type picket for root \"%s\"", c->conflist,
-			    *c->paths.root ? c->paths.root : "/");
-	return r;
+	pk_conflist_each(directory, try_each, search);
+	return 0;
 }
 
 /* As the plugin does where the conflist has no "dns". */
@@ -175,12 +239,14 @@ static void ask_the_machine(struct pk_config *c)
 
 int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err *err)
 {
-	struct search search = { .config = c };
+	struct search search = { .config = c, .named = c->conflist };
 	struct pk_settings *s = &c->settings;
-	int r = find_conflist(&search, directory, err);
+	int r;
 
+	c->baselines = (struct pk_err){ 0 };
+	r = find_conflist(&search, directory, err);
 	c->no_resolver = (struct pk_err){ 0 };
-	if (r == 0 && !s->resolvers_given && !search.has_dns)
+	if (r == 0 && !s->resolvers_given && (!search.found || search.lacks_dns))
 		ask_the_machine(c);
 	for (size_t i = 0; r == 0 && i < s->n_resolvers; i++)
 		s->resolver_host |= pk_addr_is_local(&s->resolvers[i]);

@@ -240,6 +240,9 @@ static void warn_of_config(const struct pk_config *config)
 {
 	const struct pk_err *note = &config->no_resolver;
 
+	if (*config->baselines.text)
+		log_error("op=config err=\"%s\" fix=\"%s\"", config->baselines.text,
+			  config->baselines.fix);
 	if (*note->text)
 		log_warn("op=config err=\"%s\" fix=\"%s\" ignoring", note->text, note->fix);
 }

@@ -275,15 +275,18 @@ static int read_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
 /* packetPath: written by release 0.1, of no meaning any more. */
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
-	static const char *const names[] = { "baseline", "nomad",      "healthChecks", "masquerade",
-					     "pools",	 "resolvers",  "tenantReach",  "capacity",
-					     "limits",	 "packetPath", "labels",       "uplinks",
-					     NULL };
+	static const char *const names[] = { "baseline",	"nomad",    "healthChecks",
+					     "masquerade",	"pools",    "resolvers",
+					     "tenantReach",	"capacity", "limits",
+					     "packetPath",	"labels",   "uplinks",
+					     "baselineDiffers", NULL };
 	const struct pk_json *root = pk_json_root(doc);
 	int r = pk_json_only(doc, root, names, err);
 
 	if (r == 0)
 		r = pk_settings_get_baseline(s, doc, root, err);
+	if (r == 0)
+		r = pk_json_get_bool(doc, root, "baselineDiffers", &s->baseline_differs, err);
 	if (r == 0)
 		r = pk_json_get_bool(doc, root, "nomad", &s->has_nomad, err);
 	if (r == 0)
@@ -369,6 +372,8 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 	pk_jw_open(&w, NULL, '{');
 	if (s->baseline_given)
 		pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
+	if (s->baseline_differs)
+		pk_jw_bool(&w, "baselineDiffers", true);
 	pk_jw_bool(&w, "nomad", s->has_nomad);
 	pk_jw_bool(&w, "healthChecks", s->health_checks);
 	pk_settings_write_masquerade(s, &w, "masquerade");

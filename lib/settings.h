@@ -37,7 +37,8 @@ struct pk_settings {
 	enum pk_baseline baseline;
 	/* A file said so; false: node.json leaves it out, and the conflist's word counts at ADD. */
 	bool baseline_given, pools_given, resolvers_given, uplinks_given;
-	bool has_nomad; /* false: "nomad": null, job and group are believed */
+	bool baseline_differs; /* between conflists: a network of another one takes no endpoint */
+	bool has_nomad;	       /* false: "nomad": null, job and group are believed */
 	bool health_checks;
 	struct pk_masquerade masquerade;
 	struct pk_uplink_names uplinks;
