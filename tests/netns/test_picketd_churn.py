@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""picketd killed at random under everything that changes: nothing opens, nothing leaks."""
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import Snapshot
+from harness.shell import wait_for
+
+SECONDS = 60
+CONFIG = {"nomad": None, "consul": None}
+JOBS = [(tenant, f"job{i}") for tenant in ("acme", "beta") for i in range(3)]
+# Always there: jobs called closed reach nobody, whatever else is written.
+DENY = {"tier": "operator", "rules": [{"endpointSelector": {"matchLabels": {"nomad:job": "closed"}},
+                                       "egressDeny": [{"toEntities": ["all"]}]}]}
+
+
+@pytest.fixture
+def node(make_node):
+    return make_node(conf={"mode": "process"})
+
+
+class Pings:
+    """From one endpoint to another for as long as it lives; how many were answered."""
+
+    def __init__(self, source, target):
+        self.process = source.popen(["ping", "-i", "0.02", "-q", target.address()],
+                                    stdout=subprocess.PIPE, text=True)
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        out, _ = self.process.communicate(timeout=20)
+        sent, received = re.search(r"(\d+) packets transmitted, (\d+) received", out).groups()
+        return int(sent), int(received)
+
+
+class Worker(threading.Thread):
+    """Does the same thing over and over; an exception is the test's."""
+
+    def __init__(self, step):
+        super().__init__(daemon=True)
+        self.step, self.turns, self.failure, self.stop = step, 0, None, False
+
+    def run(self):
+        try:
+            while not self.stop:
+                self.step()
+                self.turns += 1
+        except Exception as exc:    # pylint: disable=broad-except
+            self.failure = exc
+
+    def end(self):
+        self.stop = True
+        self.join(timeout=60)
+        if self.failure:
+            raise self.failure
+        return self.turns
+
+
+def live(node, dice):
+    tenant, job = dice.choice(JOBS)
+    alloc = node.add(tenant, job, "g")
+    time.sleep(dice.random() * 0.2)
+    node.delete(alloc)
+
+
+def change_policy(node, dice):
+    tenant, job = dice.choice(JOBS)
+    path = node.path(f"etc/picket/policies.d/churn{dice.randrange(8)}.json")
+    if dice.random() < 0.3 and os.path.exists(path):
+        os.unlink(path)
+    else:
+        node.policy(os.path.basename(path), {"namespace": tenant, "rules": [{
+            "endpointSelector": {"matchLabels": {"nomad:job": job}},
+            "ingress": [{"fromEndpoints": [{}], "toPorts": [{"ports": [
+                {"port": str(dice.randrange(1, 65535)), "protocol": "TCP"}]}]}]}]})
+    time.sleep(0.02)
+
+
+def kill_and_start(node, dice):
+    time.sleep(dice.random() ** 2 * 1.5)
+    node.kill_picketd()
+    time.sleep(dice.random() * 0.1)
+    node.start_picketd(CONFIG, wait=False)
+
+
+def is_settled(node, endpoints):
+    counts = node.api("/v1/status")["endpoints"]
+    return counts["open"] == counts["inStep"] == endpoints
+
+
+def tidy(node):
+    """What a minute's upkeep does, three times."""
+    for _ in range(3):
+        os.kill(node.picketd.pid, signal.SIGHUP)
+        time.sleep(0.5)
+
+
+def test_killed_at_random_under_everything(node, capsys):
+    seed = random.randrange(1 << 32)
+    dice = [random.Random(seed + i) for i in range(5)]
+    with capsys.disabled():
+        print(f" seed {seed}", end="")
+    node.policy("deny.json", DENY)
+    node.start_picketd(CONFIG)
+    for tenant, job in JOBS:
+        node.delete(node.add(tenant, job, "g"))
+    target, friend, closed, stranger = (node.add(tenant, job, "g") for tenant, job in (
+        ("acme", "target"), ("acme", "friend"), ("acme", "closed"), ("beta", "stranger")))
+    wait_for(lambda: is_settled(node, 4), "four endpoints in step")
+    wait_for(lambda: friend.pings(target), "the open path")
+    tidy(node)
+    before = Snapshot(node)
+    rule_sets = node.api("/v1/status")["ruleSets"]
+
+    pings = {name: Pings(source, target) for name, source in (
+        ("friend", friend), ("closed", closed), ("stranger", stranger))}
+    workers = [Worker(lambda d=d: live(node, d)) for d in dice[:3]]
+    workers.append(Worker(lambda: change_policy(node, dice[3])))
+    workers.append(Worker(lambda: kill_and_start(node, dice[4])))
+    for worker in workers:
+        worker.start()
+    time.sleep(SECONDS)
+    turns = [worker.end() for worker in reversed(workers)]
+    counts = {name: ping.end() for name, ping in pings.items()}
+    with capsys.disabled():
+        print(f", {turns[0]} kills, {turns[1]} changes, {sum(turns[2:])} lives, pings {counts}", end=" ")
+    assert turns[0] >= 20 and turns[1] >= 100 and sum(turns[2:]) >= 100
+    for name in ("closed", "stranger"):
+        assert counts[name][0] > 1000 and counts[name][1] == 0, counts
+    assert counts["friend"][1] >= counts["friend"][0] - 1, counts     # the last one's answer may be under way
+
+    for name in os.listdir(node.path("etc/picket/policies.d")):
+        if name.startswith("churn"):
+            os.unlink(node.path(f"etc/picket/policies.d/{name}"))
+    node.start_picketd(CONFIG)      # the last one went with the thread that had started it
+    node.picket("policy", "release", "file", check=False)    # those that went together are held
+    wait_for(lambda: is_settled(node, 4), "the four in step", 30)
+    tidy(node)
+    # By the rule sets' numbers; and flows end by themselves.
+    ignored = ("table verdicts", "table peer_class", "table cidr", "table flows")
+    wait_for(lambda: not before.differences(Snapshot(node), ignored),
+             lambda: "\n".join(before.differences(Snapshot(node), ignored)), 120, 1)
+    wait_for(lambda: node.api("/v1/status")["ruleSets"] <= rule_sets, "rule sets that nobody names to go", 60)
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def memory(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:")) // 1024
+
+
+def write_all(node, number):
+    for i in range(100):
+        node.policy(f"d{i:02}.json", {"namespace": "acme", "rules": [{
+            "description": str(number), "endpointSelector": {"matchLabels": {"nomad:job": f"job{i}"}},
+            "ingress": [{"fromEndpoints": [{}], "toPorts": [{"ports": [
+                {"port": str(1000 + number), "protocol": "TCP"}]}]}]}]})
+    wait_for(lambda: f'"{number}"' in node.api("/v1/policies/file/d99")["text"], f"change {number}", 30)
+
+
+def reload(node, times):
+    for _ in range(times):
+        os.kill(node.picketd.pid, signal.SIGHUP)
+        time.sleep(0.02)
+    node.api("/v1/status")
+
+
+def test_reloads_and_changes_leave_nothing(node):
+    """300 reloads and 10,000 changes of documents: descriptors and memory as before."""
+    node.start_picketd(CONFIG)
+    node.add("acme", "job0", "g")
+    write_all(node, 0)
+    reload(node, 10)
+    for number in range(1, 6):
+        write_all(node, number)
+    time.sleep(3)
+    pid = node.picketd.pid
+    before = descriptors(pid), memory(pid)
+    reload(node, 300)
+    for number in range(6, 106):
+        write_all(node, number)
+    time.sleep(3)       # two quiet seconds, and memory is given back
+    after = descriptors(pid), memory(pid)
+    print(before, after)
+    assert after[0] <= before[0] + 1 and after[1] <= before[1] + 6, (before, after)
