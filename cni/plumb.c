@@ -227,6 +227,7 @@ static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 	add_veth(p);
 	if (has_tap(p)) {
 		pk_nl_no_addrgen(p->inside, p->record->tap_ifindex);
+		pk_nl_no_queue(p->inside, p->record->tap_ifindex);
 		add_inside(p);
 	}
 	r = pk_nl_send(p->inside, err);

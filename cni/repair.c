@@ -34,6 +34,7 @@ static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 		r = pk_tap_create(&tap, &p->tap_fd, err);
 		if (r == 0) {
 			pk_nl_no_addrgen(p->inside, rec->tap_ifindex);
+			pk_nl_no_queue(p->inside, rec->tap_ifindex);
 			r = pk_nl_send(p->inside, err);
 		}
 		return r;

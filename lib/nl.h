@@ -67,6 +67,8 @@ void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
  */
 void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex);
+/* Nothing queues before the device, whatever the node's default is. */
+void pk_nl_no_queue(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_clsact_delete(struct pk_nl *nl, uint32_t ifindex); /* with all filters in it */
 
 struct pk_nl_filter {

@@ -42,6 +42,16 @@ void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex)
 	push_qdisc(nl, ifindex, "ingress");
 }
 
+void pk_nl_no_queue(struct pk_nl *nl, uint32_t ifindex)
+{
+	struct tcmsg body = { .tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_ROOT };
+	struct nl_msg *msg =
+		pk_nl_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
+
+	nla_put_string(msg, TCA_KIND, "noqueue");
+	pk_nl_push(nl, msg, "noqueue on link %u", ifindex);
+}
+
 void pk_nl_clsact_delete(struct pk_nl *nl, uint32_t ifindex)
 {
 	struct tcmsg body = { .tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_CLSACT };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a VMM can have the kernel keep for it: frames in its tap that it doesn't read."""
 import contextlib
+import json
 import signal
 
 import pytest
@@ -106,3 +107,15 @@ def test_a_length_that_somebody_changed_is_put_back(node, a):
     a.run(["ip", "link", "set", "tap0", "txqueuelen", "1000"])
     node.check(a)
     assert length() == want == FRAMES // node.queues
+
+
+def test_nothing_queues_before_the_tap(node, a):
+    """What it takes it has at once, or drops: a queueing discipline would hold more, and cost each packet."""
+    def root():
+        return [q["kind"] for q in json.loads(a.run(["tc", "-j", "qdisc", "show", "dev", "tap0"]).stdout)
+                if q["kind"] not in ("clsact", "ingress")]
+
+    assert root() == ["noqueue"]
+    a.run(["ip", "link", "del", "tap0"])
+    node.check(a)
+    assert root() == ["noqueue"]
