@@ -7,7 +7,7 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USER, KERNEL = "Apache-2.0", "GPL-2.0-only OR BSD-2-Clause"
 WITHOUT = re.compile(r"(^tests/fuzz/corpus/|^tests/golden/|^tests/conflists/|^tests/recorded/|^tests/cilium/|^LICENSE|^bench/peers/"
-                     r"|^VERSION$|^scripts/(packages|spelling)$|^packaging/debian/copyright$|^\.|\.(md|json|conflist|hcl|mod|sum|allow)$)")
+                     r"|^VERSION$|^scripts/(packages|spelling)$|^packaging/debian/(copyright|picket\.templates)$|^\.|\.(md|json|conflist|hcl|mod|sum|allow)$)")
 
 
 def tracked():
