@@ -341,10 +341,12 @@ static void errors_after_a_change(void)
 /* The frame is an ICMP error of that kind to A, from its gateway, and quotes was. */
 static bool tells(const struct pkt *is, const struct pkt *was, bool v4, uint8_t type, uint32_t mtu)
 {
-	size_t icmp = v4 ? L3 + 20 : L3 + 40, n = is->len - icmp - 8;
+	size_t icmp = v4 ? L3 + 20 : L3 + 40, n = is->len - icmp - 8, had = was->len - L3;
+	size_t more = v4 ? 68 : 128, less = v4 ? 28 : 48;
 	union pk_addr gateway = pkt_ip4(WHO_GATEWAY), a6 = pkt_ip6(WHO_A);
 
-	if (is->b[icmp] != type || pkt_l4_sum(is) != 0xffff || n < 28)
+	if (is->b[icmp] != type || is->b[icmp + 1] != (v4 && mtu ? 4 : 0) ||
+	    pkt_l4_sum(is) != 0xffff || n != (had >= more ? more : less))
 		return false;
 	if (v4 ? pkt_ip_sum(is) != 0xffff || memcmp(is->b + L3 + 12, &gateway.w[3], 4)
 	       : is->b[L3 + 8] != 0xfe || memcmp(is->b + L3 + 24, &a6, 16))

@@ -409,6 +409,61 @@ static void last_hop(void)
 	node_from_told("hop limit 1 to the world", 1, p, 1, PK_EGRESS, PK_REASON_TTL);
 }
 
+/* The node's address is no uplink's, save one of a place where there is none. */
+static void elsewhere(struct pk_node *n)
+{
+	n->flags = 0;
+	n->uplink[0].ipv4 = pkt_ip4(WHO_NOROUTE);
+	n->uplink[0].ipv6 = pkt_ip6(WHO_NOROUTE);
+	n->uplink[1] = (struct pk_uplink){ .ipv4 = pkt_ip4(WHO_HOST), .ipv6 = pkt_ip6(WHO_HOST) };
+}
+
+static void uplinks_own(struct pk_node *n)
+{
+	n->flags = 0;
+}
+
+static void default4(struct pk_node *n)
+{
+	elsewhere(n);
+	n->flags = PK_NODE_DEFAULT4;
+}
+
+static void default6(struct pk_node *n)
+{
+	elsewhere(n);
+	n->flags = PK_NODE_DEFAULT6;
+}
+
+/* Is A's connection to port 8080 of the node's address B's? */
+static bool is_published(void (*edit)(struct pk_node *n), bool v6, uint32_t slot)
+{
+	struct pkt p = v6 ? pkt_v6(WHO_A, WHO_HOST, TCP(50000, 8080, SYN))
+			  : pkt_v4(WHO_A, WHO_HOST, TCP(50000, 8080, SYN));
+
+	world_start();
+	node_settings(edit);
+	world_publish(0, 8080, slot, 80);
+	return node_run(NODE_FROM, 1, &p, NULL) == 7 && world_to(&p, WHO_B);
+}
+
+/*
+ * The FIB helper says the same of the node's own addresses and of what has no route. A mapping on
+ * every address holds where that is surely the first: by a default route, or an uplink's address.
+ */
+static void whose_address(void)
+{
+	check("an uplink's address is the node's", is_published(uplinks_own, false, 2));
+	check("and in IPv6", is_published(uplinks_own, true, 2));
+	check("another one may have no route", !is_published(elsewhere, false, 2));
+	check("and in IPv6, too", !is_published(elsewhere, true, 2));
+	check("where there is a default route it is the node's", is_published(default4, false, 2));
+	check("which says nothing of IPv6", !is_published(default4, true, 2));
+	check("one of IPv6 says it", is_published(default6, true, 2));
+	check("and nothing of IPv4", !is_published(default6, false, 2));
+	check("a mark that there are others is none", !is_published(default4, false, 0));
+}
+
 static void closed(void)
 {
 	struct pkt p = pkt_v4(WHO_WORLD, WHO_CLOSED, UDP(9, 9));
@@ -422,6 +477,7 @@ static void closed(void)
 void cases_wire(void)
 {
 	closed();
+	whose_address();
 	last_hop();
 	zero_sums();
 	summed();
