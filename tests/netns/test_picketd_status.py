@@ -156,19 +156,27 @@ def notified(node, tmp_path):
         yield {**os.environ, "NOTIFY_SOCKET": path}, listener
 
 
+def says_ready(listener, seconds):
+    """Whether systemd hears so within that time; it hears of more."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        listener.settimeout(left)
+        with contextlib.suppress(TimeoutError):
+            if b"READY=1" in listener.recv(1000).split(b"\n"):
+                return True
+    return False
+
+
 @pytest.mark.parametrize("answers", (True, False))
 def test_ready_is_said_after_the_first_answer(node, consul, tmp_path, answers):
     consul.set_mode("hang")
     with notified(node, tmp_path) as (env, listener):
         node.start_picketd({"nomad": None, "consul": {"address": consul.address}}, env=env)
         begun = time.monotonic()
-        listener.settimeout(1)
-        with pytest.raises(TimeoutError):
-            listener.recv(100)
+        assert not says_ready(listener, 1)
         if answers:
             consul.set_mode("ok")
-        listener.settimeout(20)
-        assert listener.recv(100) == b"READY=1"
+        assert says_ready(listener, 20)
         took = time.monotonic() - begun
         assert took < 30 if answers else took > 3
         assert ("a source has not answered yet" in node.log()) != (source(node, "consul")["state"] == "ok")
