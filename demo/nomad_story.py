@@ -5,6 +5,7 @@ AssertionError where it doesn't hold; demo/nomad tells the story, tests/e2e asse
 """
 import json
 import os
+import subprocess
 
 from harness import Node, NodeOptions, wait_for
 from harness.guest import files_for, kernel_words
@@ -14,6 +15,7 @@ from harness.shell import TREE, Failed
 
 TENANTS = ("acme", "beta")
 GROUPS = ("api", "db")
+WORLD = ("world",)
 BOOT_SECONDS = 240		# two guests at a time, emulated, on a busy machine
 POLICY = {
     "namespace": "acme",
@@ -30,7 +32,7 @@ JOB = os.path.join(TREE, "examples/nomad/shop.nomad.hcl")
 
 class Story:
     def __init__(self, nomad, consul, say=lambda *words: None):
-        self.say, self.guests, self.addresses = say, {}, {}
+        self.say, self.guests, self.addresses, self.published = say, {}, {}, {}
         address = NodeOptions.up_address.split("/")[0]
         self.node = Node("node1", NodeOptions(
             conf={"allowJobArgs": ["picket.mac"]},
@@ -52,8 +54,15 @@ class Story:
     def start(self):
         self.cluster.start()
         self.node.start_picketd()
+        self.open_world()
         for tenant in TENANTS:
             self.cluster.namespace(tenant)
+
+    def open_world(self):
+        """What lies behind the uplink echoes TCP on port 8080, as each guest does."""
+        self.node.world.popen(["busybox", "nc", "-ll", "-p", "8080", "-e", "cat"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.addresses[WORLD] = self.node.world.address
 
     def run_jobs(self):
         """nomad job run, in both namespaces: four microVMs."""
@@ -75,6 +84,8 @@ class Story:
                 f"{tenant}/{group}: the guest leased {lease}, Nomad says {address}"
             self.guests[tenant, group] = guest
             self.addresses[tenant, group] = address
+            ports = alloc["AllocatedResources"]["Shared"]["Ports"]
+            self.published[tenant, group] = [(p["HostIP"], p["Value"]) for p in ports]
 
     def reach(self, expected):
         """{((tenant, group), (tenant, group), protocol): bool}, asked side by side."""
@@ -112,6 +123,24 @@ class Story:
                      (("beta", "db"), db, "tcp"): False,
                      (("beta", "api"), ("beta", "db"), "tcp"): True})
 
+    def world_and_back(self):
+        """Each guest reaches the world, and the world each guest by its published port."""
+        self.expect({(guest, WORLD, protocol): True for guest in self.guests
+                     for protocol in ("ping", "tcp")})
+        wrong = []
+        for guest in self.guests:
+            assert len(self.published[guest]) == 1, f"{guest}: publishes {self.published[guest]}"
+            address, port = self.published[guest][0]
+            words = f"hello {'/'.join(guest)}\n"
+            done = self.node.world.run(["busybox", "nc", "-w", "5", address, str(port)],
+                                       stdin=words, check=False)
+            reached = done.stdout == words
+            self.say(f"  {'world':<10} -> {'/'.join(guest):<10} tcp   "
+                     f"{'reached' if reached else 'denied'}, by {address}:{port}")
+            if not reached:
+                wrong.append(f"{guest} by {address}:{port}: {done.stdout!r}")
+        assert not wrong, "\n".join(wrong + [self.node.log()[-3000:]])
+
     def policy_in_consul(self):
         """One key: api's SQL and nothing else reaches db; deleted, all is as before."""
         api, db = ("acme", "api"), ("acme", "db")
@@ -135,6 +164,7 @@ class Story:
             now = {a["ID"] for a in self.cluster.running(tenant, "shop", 2)}
             assert now == before[tenant], f"{tenant}: other allocations after the restart"
         self.tenants_are_fenced()
+        self.world_and_back()
 
     def job_stop(self, tenant="beta"):
         self.cluster.stop_job(tenant, "shop")
@@ -155,11 +185,13 @@ class Story:
         self.node.reboot()
         self.cluster.start()
         self.node.start_picketd()
+        self.open_world()
         wait_for(lambda: len(self.endpoints("acme")) == 2, "Nomad to attach acme again", 180)
         self.meet_tenant("acme")
         api, db = ("acme", "api"), ("acme", "db")
         self.expect({(api, db, "tcp"): True, (db, api, "ping"): True})
         assert len(set(self.addresses[g] for g in (api, db))) == 2, "an address twice"
+        self.world_and_back()
 
     def nothing_left(self):
         self.cluster.stop_job("acme", "shop")
