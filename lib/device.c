@@ -39,19 +39,40 @@ uint32_t pk_host_end_slot(const struct pk_nl_link *link)
 	return pk_host_slot(link->name);
 }
 
+/* The slot of a line of /proc/net/dev, "  pk7: …", 0 for any other. */
+static uint32_t slot_of_line(char *line)
+{
+	char *name = line + strspn(line, " "), *end = strchr(name, ':');
+
+	if (!end)
+		return 0;
+	*end = '\0';
+	return pk_host_slot(name);
+}
+
+/*
+ * Only names that are there are asked for: with any other the ioctl makes the kernel run modprobe
+ * and wait for it, thousands of times on a machine with modules.
+ */
 int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err)
 {
 	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	own_file FILE *names = fopen("/proc/thread-self/net/dev", "re");
+	char line[512];
 
-	if (fd < 0)
+	if (fd < 0 || !names)
 		return pk_fail(err, errno, "look for devices");
-	for (uint32_t slot = 1; slot <= capacity; slot++) {
+	memset(at, 0, (capacity + 1) * sizeof(*at));
+	while (fgets(line, sizeof(line), names)) {
+		uint32_t slot = slot_of_line(line);
 		struct ifreq req = { 0 };
 
+		if (!slot || slot > capacity)
+			continue;
 		pk_host_name(slot, req.ifr_name);
 		at[slot] = ioctl(fd, SIOCGIFINDEX, &req) == 0 ? (uint32_t)req.ifr_ifindex : 0;
 	}
-	return 0;
+	return ferror(names) ? pk_fail(err, EIO, "look for devices") : 0;
 }
 
 int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,

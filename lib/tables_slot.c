@@ -2,15 +2,16 @@
 /* Slots and the endpoints in them: taken, written, opened, switched, closed, freed. */
 #include <errno.h>
 #include <linux/bpf.h>
-#include <net/if.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "device.h"
 #include "fault.h"
 #include "fs.h"
 #include "flows.h"
+#include "nl.h"
 #include "own.h"
 #include "str.h"
 #include "tables.h"
@@ -63,13 +64,17 @@ uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after)
 	return 0;
 }
 
-/* A device of an earlier load, or of somebody else, has the name: its slot is not ours to give. */
-static bool name_is_free(uint32_t slot)
+/*
+ * A device of an earlier load, or of somebody else, has the name: its slot is not ours to give.
+ * Asked by netlink: an ioctl makes the kernel run modprobe for a name that nobody has.
+ */
+static bool name_is_free(struct pk_nl *nl, uint32_t slot)
 {
-	char name[IF_NAMESIZE];
+	char name[PK_HOST_NAME_ROOM];
+	struct pk_nl_link link;
 
-	snprintf(name, sizeof(name), "pk%u", slot);
-	return !if_nametoindex(name);
+	pk_host_name(slot, name);
+	return pk_nl_link(nl, 0, name, &link, NULL) == -ENODEV;
 }
 
 static bool never_used(const struct pk_bpf *bpf, uint32_t slot)
@@ -77,13 +82,13 @@ static bool never_used(const struct pk_bpf *bpf, uint32_t slot)
 	return !bpf->endpoints[slot].host_ifindex && !pk_word(bpf, slot);
 }
 
-static uint32_t choose_slot(const struct pk_bpf *bpf, const char *owner)
+static uint32_t choose_slot(const struct pk_bpf *bpf, struct pk_nl *nl, const char *owner)
 {
 	for (uint32_t slot = pk_slot_of(bpf, owner, 0); slot; slot = pk_slot_of(bpf, owner, slot))
-		if (never_used(bpf, slot) && name_is_free(slot))
+		if (never_used(bpf, slot) && name_is_free(nl, slot))
 			return slot;
 	for (uint32_t slot = 1; slot <= bpf->node.capacity; slot++)
-		if (!stamp_of(bpf, slot) && !pk_word(bpf, slot) && name_is_free(slot))
+		if (!stamp_of(bpf, slot) && !pk_word(bpf, slot) && name_is_free(nl, slot))
 			return slot;
 	return 0;
 }
@@ -91,13 +96,16 @@ static uint32_t choose_slot(const struct pk_bpf *bpf, const char *owner)
 int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, uint32_t *slot,
 		 struct pk_err *err)
 {
+	own_nl *nl = NULL;
 	own_fd int lock = -1;
-	int r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	uint32_t found;
+	int r = pk_nl_open(&nl, err);
 
+	if (r == 0)
+		r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	if (r < 0)
 		return r;
-	found = choose_slot(bpf, owner);
+	found = choose_slot(bpf, nl, owner);
 	if (!found) {
 		r = pk_code(err,
 			    pk_fail(err, ENOSPC, "all %u slots for endpoints are taken",

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that no source may make, each with why."""
+import os
+import re
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Both make the kernel run modprobe, and wait for it, where nobody has the name (docs/facts.md).
+# device.c asks for names that it has just read.
+BY_NAME = re.compile(r"\bif_nametoindex\(|\bSIOCGIF\w+")
+MAY = {"lib/device.c"}
+
+
+def test_devices_are_not_asked_for_by_ioctl():
+    listed = subprocess.run(["git", "ls-files", "lib/*.c", "cni/*.c", "controller/*.c", "cli/*.c"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout.split()
+    assert len(listed) > 100
+    wrong = []
+    for name in listed:
+        with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+            if BY_NAME.search(file.read()) and name not in MAY:
+                wrong.append(name)
+    assert not wrong, f"{wrong}; fix: pk_nl_link"
