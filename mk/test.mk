@@ -103,12 +103,12 @@ lint-clang: $(CLANG_READS)
 
 # Each suite's parts. The set-up runs in a make of its own: what it installs decides what the next
 # one finds. Suites that need no root need no set-up either.
-ROOTED := bpf mutate kernel61 netns e2e package
+ROOTED := bpf mutate kernel61 netns e2e package life
 SUITES := $(or $(SUITE),lint repo unit policy bpf mutate kernel61 netns e2e package fuzz)
 SUB = $(Q)$(MAKE) --no-print-directory
 RUN = $(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS)
 test: $(if $(filter $(ROOTED),$(SUITES)),setup)
-	$(if $(filter repo policy bpf mutate kernel61 netns e2e package,$(SUITES)),$(SUB) all test-bin)
+	$(if $(filter repo policy bpf mutate kernel61 netns e2e package life,$(SUITES)),$(SUB) all test-bin)
 	$(if $(filter unit,$(SUITES)),$(SUB) SAN=1 unit-bin)
 	$(if $(filter mutate netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
 	$(if $(filter fuzz,$(SUITES)),$(SUB) fuzz-bin)

@@ -197,7 +197,10 @@ class Runner:
         self.pytest("e2e", 1500)
 
     def package(self):
-        self.pytest("package", 1500)
+        self.pytest("package", 1500, ["tests/package/test_deb.py"])
+
+    def life(self):
+        self.pytest("life", 2400, ["tests/package/test_life.py"])
 
     def fuzz(self):
         targets = self.built("fuzz", "tests/fuzz/fuzz_*.c")
@@ -233,8 +236,8 @@ class Runner:
 
 
 SUITES = ("lint", "repo", "unit", "bpf", "policy", "mutate", "kernel61", "netns", "e2e", "package", "fuzz")
-ASKED_FOR = ("analyze",)	# minutes: by SUITE alone
-ROOTED = {"bpf", "mutate", "netns", "kernel61", "e2e", "package"}
+ASKED_FOR = ("analyze", "life")	# minutes: by SUITE alone
+ROOTED = {"bpf", "mutate", "netns", "kernel61", "e2e", "package", "life"}
 
 
 def main():

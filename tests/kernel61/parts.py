@@ -51,9 +51,9 @@ def kernel(arch):
     return folder
 
 
-def root(arch, kernel_folder):
-    """The image of the machine's root."""
-    return made([os.path.join(HERE, "mkroot"), arch, kernel_folder], unfetched=(NOT_FETCHED,))
+def root(arch, kernel_folder, more=()):
+    """The image of the machine's root; more: a list of packages, all are installed then."""
+    return made([os.path.join(HERE, "mkroot"), arch, kernel_folder, *more], unfetched=(NOT_FETCHED,))
 
 
 def cross_build(arch, image):
