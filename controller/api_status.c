@@ -277,7 +277,8 @@ static struct tally tally(const struct pk_parts *p)
 			continue;
 		t.open++;
 		t.quarantined += quarantined;
-		t.first = t.first ?: quarantined ? ep : NULL;
+		if (!t.first && quarantined)
+			t.first = ep;
 		t.unconfirmed += ep->confirmed == PK_UNCONFIRMED;
 		t.behind += !pk_apply_is_pending(p->apply) && !pk_guard_is_gone(ep) &&
 			    !pk_apply_in_step(p->apply, ep);

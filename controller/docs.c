@@ -100,6 +100,13 @@ char *docs_copy(const char *text)
 	return p;
 }
 
+const char *docs_name_of(const struct pk_doc_entry *e)
+{
+	if (e->doc)
+		return e->doc->name;
+	return e->stored ? e->stored : "";
+}
+
 /* Makes room for one more element of any array. */
 void *docs_room_for(void *list, size_t n, size_t *room, size_t size)
 {

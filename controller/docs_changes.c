@@ -30,7 +30,7 @@ void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *e
 	c = &docs->changes[docs->n_changes++];
 	*c = (struct pk_doc_change){ .event = event,
 				     .source = docs_copy(e->source),
-				     .name = docs_copy(e->doc ? e->doc->name : e->stored ?: ""),
+				     .name = docs_copy(docs_name_of(e)),
 				     .path = docs_copy(e->path),
 				     .why = docs_copy(why),
 				     .index = e->index };

@@ -36,12 +36,11 @@ void docs_gone_note(struct pk_docs *docs, const struct pk_doc_entry *e)
 
 	if (docs->n_gone == PK_DOCS_GONE_MAX)
 		pk_docs_gone_drop(docs, 0);
-	docs->gone[docs->n_gone++] =
-		(struct pk_doc_gone){ .source = docs_copy(e->source),
-				      .name = docs_copy(e->doc ? e->doc->name : e->stored ?: ""),
-				      .path = docs_copy(e->path),
-				      .tenant_name = docs_copy(tenant_name),
-				      .number = docs->number + 1 };
+	docs->gone[docs->n_gone++] = (struct pk_doc_gone){ .source = docs_copy(e->source),
+							   .name = docs_copy(docs_name_of(e)),
+							   .path = docs_copy(e->path),
+							   .tenant_name = docs_copy(tenant_name),
+							   .number = docs->number + 1 };
 }
 
 const struct pk_doc_gone *pk_docs_gone(const struct pk_docs *docs, size_t i)

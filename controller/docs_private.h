@@ -66,6 +66,8 @@ void docs_sort(struct pk_docs *docs);
 void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc);
 void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *name);
 char *docs_copy(const char *text); /* NULL stays NULL */
+/* The name that the entry was known by last, its own; "": none. */
+const char *docs_name_of(const struct pk_doc_entry *e);
 /* Makes room for one more element of any array. */
 void *docs_room_for(void *list, size_t n, size_t *room, size_t size);
 struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place);

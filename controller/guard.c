@@ -78,5 +78,7 @@ int pk_guard_upgrade(struct pk_bpf *bpf, struct pk_model *model, struct pk_err *
 	struct devices devices = { .model = model, .bpf = bpf };
 	int r = pk_bpf_upgrade(bpf, switch_devices, &devices, pk_now_ns() + UPGRADE_NS, err);
 
-	return r == -EALREADY ? 0 : r == 0 ? 1 : r;
+	if (r == -EALREADY)
+		return 0;
+	return r == 0 ? 1 : r;
 }

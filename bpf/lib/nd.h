@@ -162,8 +162,10 @@ static __always_inline int nd_router_answer(struct __sk_buff *skb, struct pk_scr
 	const union pk_addr all_nodes = { .b = { 0xff, 0x02, [15] = 1 } };
 	bool first = !pk_addr_zero(&ep->dns6[0]), second = first && !pk_addr_zero(&ep->dns6[1]);
 	struct nd_resolvers *dns = answer_at(s, PK_ND_OFF + 64);
-	__u32 len = second ? 104 : first ? 88 : 64;
+	__u32 len = 64;
 
+	if (first)
+		len = second ? 104 : 88;
 	answer_eth(s, ETH_P_IPV6);
 	answer_ipv6(s, len, pk_addr_zero(&s->pkt.src) ? &all_nodes : &s->pkt.src);
 	nd_router_fixed(s, ep);

@@ -204,70 +204,43 @@ static bool revoked(int jiffies)
 	return passes(udp(10)) == (jiffies > 10 * HZ);
 }
 
-/* A's only place has an answered DNS question that lives so many jiffies more. */
-static bool answered(int jiffies)
+/* A's only place has the flow of this packet, in that state, for so many jiffies more. */
+static bool place_is_free(struct pkt p, enum pk_flow_state state, int jiffies)
 {
-	struct pkt p = udp(53);
-
 	one_place();
 	passes(p);
 	get(&p);
-	f.state = PK_FLOW_OPEN;
+	f.state = state;
 	f.expires = now + (uint32_t)jiffies;
 	put(&p);
-	return passes(udp(10)) == (jiffies < 8 * HZ);
+	return passes(udp(10));
+}
+
+/* An answered DNS question gives its place up once it has less than 8 s. */
+static bool answered(int jiffies)
+{
+	return place_is_free(udp(53), PK_FLOW_OPEN, jiffies) == (jiffies < 8 * HZ);
 }
 
 /* The same, but no question, or none that was answered: it keeps its place to the end. */
 static bool other_port(int jiffies)
 {
-	struct pkt p = udp(54);
-
-	one_place();
-	passes(p);
-	get(&p);
-	f.state = PK_FLOW_OPEN;
-	f.expires = now + (uint32_t)jiffies;
-	put(&p);
-	return !passes(udp(10));
+	return !place_is_free(udp(54), PK_FLOW_OPEN, jiffies);
 }
 
 static bool unanswered(int jiffies)
 {
-	struct pkt p = udp(53);
-
-	one_place();
-	passes(p);
-	get(&p);
-	f.expires = now + (uint32_t)jiffies;
-	put(&p);
-	return !passes(udp(10));
+	return !place_is_free(udp(53), PK_FLOW_NEW, jiffies);
 }
 
 static bool stream_of_dns(int jiffies)
 {
-	struct pkt p = udp(53);
-
-	one_place();
-	passes(p);
-	get(&p);
-	f.state = PK_FLOW_STREAM;
-	f.expires = now + (uint32_t)jiffies;
-	put(&p);
-	return !passes(udp(10));
+	return !place_is_free(udp(53), PK_FLOW_STREAM, jiffies);
 }
 
 static bool dns_over_tcp(int jiffies)
 {
-	struct pkt p = pkt_v4(WHO_A, WHO_B, TCP(40000, 53, SYN));
-
-	one_place();
-	passes(p);
-	get(&p);
-	f.state = PK_FLOW_OPEN;
-	f.expires = now + (uint32_t)jiffies;
-	put(&p);
-	return !passes(udp(10));
+	return !place_is_free(pkt_v4(WHO_A, WHO_B, TCP(40000, 53, SYN)), PK_FLOW_OPEN, jiffies);
 }
 
 static void many_places(struct pk_node *n)

@@ -91,11 +91,12 @@ def show_logs(directory):
             print(f"=== {os.path.basename(path)}\n{log.read()}", flush=True)
 
 
-def main():
+def main(kind=Inside):
+    """kind: the runner whose methods the command line's suites are."""
     asked = words()
     writer = Writer(port(), asked["picket.word"], os.uname().release)
     os.environ["PK_SCALE"] = asked["picket.scale"]
-    runner = Inside(writer)
+    runner = kind(writer)
     for suite in asked["picket.suites"].split(","):
         getattr(runner, suite)()
     show_logs(runner.logs)

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul, FakeNomad  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving  # noqa: E402
 from harness.cost import MIB, Cost  # noqa: E402
 from harness.hostile import (  # noqa: E402
     DEEP, DENY, FLOODS, MANY_KEYS, explosive, flood, node_lock_held, put_large_allocs)
@@ -23,16 +23,6 @@ from harness.shell import wait_for  # noqa: E402
 
 MEMORY_MAX = 64 * MIB
 WORK_MAX_MS = 250           # five times what the bench holds (R7), for a machine that does other things too
-
-
-@contextlib.contextmanager
-def serving(node, kind, *args):
-    with node.inside():
-        fake = kind(*args)
-    try:
-        yield fake
-    finally:
-        fake.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """picketd and the fence together: what a source says is what packets meet, and only that."""
-import contextlib
 import ctypes
 import http.client
 import json
@@ -16,7 +15,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul, FakeNomad  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving  # noqa: E402
 from harness.bpfmap import bpf  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
@@ -30,16 +29,6 @@ ONLY_API = {"namespace": "acme", "rules": [{
 def node(make_node):
     """Process mode: a ping in the alloc's netns is the endpoint's own traffic."""
     return make_node(conf={"mode": "process"})
-
-
-@contextlib.contextmanager
-def serving(node, kind, *args):
-    with node.inside():
-        fake = kind(*args)
-    try:
-        yield fake
-    finally:
-        fake.stop()
 
 
 def reaches(source, target, family=4):

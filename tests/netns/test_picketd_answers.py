@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which answers of Nomad and Consul picketd believes, and for how long it waits for one."""
-import contextlib
 import os
 import sys
 import time
@@ -10,21 +9,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul, FakeNomad  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving  # noqa: E402
 from harness.hostile import DENY, flood  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 OPERATOR = {"tier": "operator", "rules": [DENY]}
-
-
-@contextlib.contextmanager
-def serving(node, kind, *args):
-    with node.inside():
-        fake = kind(*args)
-    try:
-        yield fake
-    finally:
-        fake.stop()
 
 
 @pytest.fixture

@@ -12,22 +12,12 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul, FakeNomad  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving  # noqa: E402
 from harness.shell import binary, wait_for  # noqa: E402
 
 DENY_DB = {"endpointSelector": {"matchLabels": {"nomad:job": "db"}}, "ingress": [{}]}
 OPERATOR = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [
     {"toCIDR": ["198.51.100.0/24"]}]}]}
-
-
-@contextlib.contextmanager
-def serving(node, kind, *args):
-    with node.inside():
-        fake = kind(*args)
-    try:
-        yield fake
-    finally:
-        fake.stop()
 
 
 def policies(node):

@@ -8,8 +8,7 @@ import sys
 TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [TESTS, os.path.join(TESTS, "kernel61")]
 
-from inside import Inside, port, show_logs, words  # noqa: E402
-from report import Writer  # noqa: E402
+from inside import Inside, main  # noqa: E402
 
 
 class Installed(Inside):
@@ -20,17 +19,5 @@ class Installed(Inside):
         self.pytest("installed", 900, ["tests/package/machine/life.py"])
 
 
-def main():
-    asked = words()
-    os.environ["PK_SCALE"] = asked["picket.scale"]
-    os.system("modprobe virtio_console")
-    writer = Writer(port(), asked["picket.word"], os.uname().release)
-    runner = Installed(writer)
-    for suite in asked["picket.suites"].split(","):
-        getattr(runner, suite)()
-    show_logs(runner.logs)
-    writer.end()
-
-
 if __name__ == "__main__":
-    main()
+    main(Installed)
