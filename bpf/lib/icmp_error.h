@@ -158,6 +158,7 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	if (!pkt->slot || READ_ONCE(flow->slot[flow_own(pkt)]) != pkt->slot)
 		return PK_REASON_ICMP_UNRELATED;
 	icmp_error_party(pkt, flow);
+	PK_STALL(ERROR_FOUND);
 	if (!flow_current(flow, pkt, now, &last)) {
 		reason = miss_quoted(s, flow, now);
 		if (reason)

@@ -266,6 +266,7 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 	PK_STALL(PLACE_TAKEN);
 	if (s->translation)
 		reason = nat_begin(skb, s, now);
+	PK_STALL(ALIAS_TRIED);
 	if (!reason) {
 		miss_fill(s, skb->len, place - 1, now);
 		reason = miss_put(s);

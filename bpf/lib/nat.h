@@ -33,10 +33,11 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 		return false;
 	s->old = alias->primary;
 	flow = bpf_map_lookup_elem(&flows, &s->old);
-	if (flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(&s->old, flow, now))
-		return false;
-	if (flow)
+	if (flow && flow->kind == PK_FLOW_PRIMARY) {
+		if (!place_is_over(&s->old, flow, now))
+			return false;
 		bpf_map_delete_elem(&flows, &s->old);
+	}
 	bpf_map_delete_elem(&flows, &s->alias);
 	return true;
 }

@@ -18,6 +18,8 @@ enum pk_stall {
 	PK_STALL_PLACE_TAKEN,	/* a place is taken, its flow isn't in the table */
 	PK_STALL_FLOW_INSERTED, /* a new flow is in the table, without its words */
 	PK_STALL_DELIVERING,	/* allowed, its receiver isn't read */
+	PK_STALL_ERROR_FOUND,	/* the flow of an ICMP error is found, its words aren't read */
+	PK_STALL_ALIAS_TRIED,	/* a new flow's alias is in the table or refused, the flow isn't */
 };
 
 #if defined(__bpf__) && defined(PK_STALLS)

@@ -142,6 +142,20 @@ static void cuts(void)
 	}
 }
 
+/* What isn't in the quote isn't read as zero: echoes of id 0 have a flow like any other. */
+static void cut_echo(void)
+{
+	struct pkt ping = pkt_v4(WHO_B, WHO_A, PING(0)), pong = pkt_v4(WHO_A, WHO_B, PONG(0));
+
+	node_reset();
+	node_from("B pings A with id 0", 2, ping, PK_REASON_OK);
+	node_from("A answers", 1, pong, PK_REASON_OK);
+	node_from("B's error about the answer", 2, pkt_error(WHO_B, WHO_A, &pong), PK_REASON_OK);
+	for (size_t n = 0; n < 8; n++)
+		unrelated("one that quotes too little of it", 2,
+			  pkt_error_long(WHO_B, WHO_A, &pong, n));
+}
+
 /* Only echoes have an id: another message's four bytes there are no tuple. */
 static void quoted_icmp(void)
 {
@@ -259,6 +273,7 @@ void cases_error(void)
 	ends();
 	quotes();
 	cuts();
+	cut_echo();
 	quoted_icmp();
 	states();
 	judged();

@@ -336,6 +336,26 @@ static void fair(void)
 	check("all of them are there", events() == first + second + other);
 }
 
+/* A translated packet is told as its receiver gets it, or as the world sees it. */
+static void translated(void)
+{
+	struct pkt in = world_to_node(WHO_WORLD, TCP(50000, 8080, SYN));
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53));
+
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	node_word(1, 1, PK_WORD_LOG_NEW | PK_WORD_MASQUERADE, 2);
+	events();
+	check("a published port is reached", node_run(NODE_UP, 0, &in, NULL) == 7);
+	check("told at the endpoint's own port",
+	      events() == 1 && last.type == PK_EVENT_ALLOWED && last.sport == htons(50000) &&
+		      last.dport == htons(80) && is_about(&last, &in, WHO_WORLD, WHO_A));
+	check("the world is reached", node_run(NODE_FROM, 1, &out, NULL) == 7);
+	check("told from the node's port",
+	      events() == 1 && last.sport == htons(world_port(&out, 34)) &&
+		      last.dport == htons(53) && is_about(&last, &out, WHO_HOST, WHO_WORLD));
+}
+
 void cases_event(void)
 {
 	ring = ring_buffer__new(node_map("events"), heard, &n_events, NULL);
@@ -352,6 +372,7 @@ void cases_event(void)
 	audited(PK_WORD_AUDIT, PK_ALLOW, false);
 	audited(0, PK_DENY, false);
 	logged();
+	translated();
 	revoked();
 	budget();
 	fair();

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/bpf/stall.h"
+#include "tests/bpf/world.h"
 
 #define ALL	1 /* rule set 1: the baseline, A may reach B */
 #define NOTHING 3 /* B takes nothing from its tenant */
@@ -165,6 +166,17 @@ static bool judged_flow_replaced(void)
 	return another_in_its_place(PK_STALL_JUDGED);
 }
 
+/* B's error about A's packet to port 22 of it, while that flow's memory becomes port 80's. */
+static bool quoted_flow_replaced(void)
+{
+	const struct hold holds[] = { { PK_STALL_ERROR_FOUND, another_flow } };
+	struct pkt about = to_b(22);
+
+	send(22);
+	return stall_run(NODE_FROM, 2, pkt_error(WHO_B, WHO_A, &about), holds, 1) == DENIED &&
+	       seen && !denied(80);
+}
+
 /* B's slot is another endpoint's by now. */
 static void another_receiver(void)
 {
@@ -190,6 +202,32 @@ static bool new_flow_revoked(void)
 
 	rule_sets();
 	return stall_run(NODE_FROM, 1, to_b(53), holds, 2) != DENIED && seen && denied(53);
+}
+
+/* The table gets room again. */
+static void room(void)
+{
+	struct pk_flow_key key;
+
+	seen = !bpf_map_get_next_key(node_map("flows"), NULL, &key) &&
+	       !bpf_map_delete_elem(node_map("flows"), &key);
+}
+
+/* A masqueraded flow whose alias found no room isn't made without it, though it would have some. */
+static bool alias_refused(void)
+{
+	const struct hold holds[] = { { PK_STALL_ALIAS_TRIED, room } };
+	struct pkt p = pkt_v4(WHO_C, WHO_WORLD, UDP(40000, 53));
+
+	world_start();
+	for (uint16_t i = 0; i < 2 * NODE_BUDGET; i++) {
+		bool a = i < NODE_BUDGET;
+		struct pkt one = pkt_v4(a ? WHO_A : WHO_B, a ? WHO_B : WHO_A, UDP(1000 + i, 9 + a));
+
+		node_run(NODE_FROM, a ? 1 : 2, &one, NULL);
+	}
+	return stall_run(NODE_FROM, 3, p, holds, 1) == DENIED && seen &&
+	       node_flows() == 2 * NODE_BUDGET - 1;
 }
 
 static void one_more(void)
@@ -246,9 +284,11 @@ void cases_moment(void)
 	stall_scene("a flow that was found is another's: judged as its own", stale_flow_replaced);
 	stall_scene("a denied flow is another's: still denied", denied_flow_replaced);
 	stall_scene("a judgement isn't kept in another's flow", judged_flow_replaced);
+	stall_scene("an error about a flow that is another's", quoted_flow_replaced);
 	stall_scene("an allowed packet isn't another receiver's", receiver_replaced);
 	stall_scene("a flow is new while its endpoint is closed to it", new_flow_revoked);
 	stall_scene("a place that looked free is taken by another flow", place_taken_meanwhile);
 	stall_scene("a place that is being taken is nobody else's", place_busy);
+	stall_scene("an alias that found no room", alias_refused);
 	stall_scene("one connection's first packet on two processors", same_flow_twice);
 }

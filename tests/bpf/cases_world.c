@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Who isn't an endpoint: the host both ways, the world, remote ones; the forwarders. */
 #include <bpf/bpf.h>
-#include <net/if.h>
 #include <string.h>
 
+#include "tests/bpf/devices.h"
 #include "tests/bpf/node.h"
 
 static void rule(uint32_t class, enum pk_dir dir, uint8_t verdict)
@@ -164,7 +164,7 @@ static void remote(void)
 static void forwarders(void)
 {
 	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(9, 9));
-	struct node_meta odd = { .ifindex = if_nametoindex("up0") };
+	struct node_meta odd = { .ifindex = devices_uplink() };
 	struct node_meta even = { .ifindex = node_ifindex(node_ifindex(1) & 1 ? 2 : 1) };
 
 	check("from the tap: redirected", node_run(NODE_FORWARD_TAP, 0, &p, &odd) == 7);

@@ -218,12 +218,28 @@ void devices_stop(void)
 	close(node);
 }
 
+/* Asked for by every packet: asking the kernel takes longer than the packet. */
+static uint32_t remembered(uint32_t *ifindex, const char *name)
+{
+	if (!*ifindex)
+		*ifindex = if_nametoindex(name);
+	return *ifindex;
+}
+
 uint32_t devices_host(uint32_t slot)
 {
+	static uint32_t ifindex[NODE_SLOTS];
 	char name[IFNAMSIZ];
 
 	snprintf(name, sizeof(name), "pk%u", slot);
-	return if_nametoindex(name);
+	return remembered(&ifindex[slot], name);
+}
+
+uint32_t devices_uplink(void)
+{
+	static uint32_t ifindex;
+
+	return remembered(&ifindex, "up0");
 }
 
 static int attach(uint32_t ifindex, int prog)
@@ -246,7 +262,7 @@ int devices_guard(int from_endpoint)
 
 int devices_attach(const int *programs)
 {
-	int r = attach(if_nametoindex("up0"), programs[NODE_UP]) |
+	int r = attach(devices_uplink(), programs[NODE_UP]) |
 		devices_guard(programs[NODE_FROM]);
 
 	if (setns(guests, CLONE_NEWNET))

@@ -17,6 +17,7 @@ int devices_attach(const int *programs);
 int devices_guard(int from_endpoint); /* another one in the guard's place */
 void devices_stop(void);
 uint32_t devices_host(uint32_t slot); /* ifindex of its pk */
+uint32_t devices_uplink(void);	      /* of up0 */
 
 /* Where a frame came out. */
 struct arrival {

@@ -145,3 +145,5 @@ void cases_clock(void);
 void cases_wire(void);
 void cases_quote(void);
 void cases_end(void);
+void cases_uplink(void);
+void cases_tuple(void);

@@ -3,7 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +58,7 @@ int node_run_fd(int fd, uint32_t slot, struct pkt *p, const struct node_meta *me
 		    .ctx_size_in = sizeof(ctx), .repeat = 1);
 
 	if (fd == node_prog_fd(NODE_UP))
-		ctx.ifindex = if_nametoindex("up0");
+		ctx.ifindex = devices_uplink();
 	if (meta) {
 		ctx.gso_size = meta->gso_size;
 		ctx.ingress_ifindex = meta->ingress_ifindex;

@@ -2,9 +2,9 @@
 /* The node with an uplink to the world. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <net/if.h>
 #include <string.h>
 
+#include "tests/bpf/devices.h"
 #include "tests/bpf/world.h"
 
 #define L3 14
@@ -13,7 +13,7 @@ static const uint8_t gateway_mac[6] = PK_GATEWAY_MAC;
 
 static void uplink(struct pk_node *n)
 {
-	n->uplink[0] = (struct pk_uplink){ .ifindex = if_nametoindex("up0"),
+	n->uplink[0] = (struct pk_uplink){ .ifindex = devices_uplink(),
 					   .mtu = 1500,
 					   .ipv4 = pkt_ip4(WHO_HOST),
 					   .ipv6 = pkt_ip6(WHO_HOST) };
