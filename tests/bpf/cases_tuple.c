@@ -77,8 +77,8 @@ static void orphan(void)
 
 	start_one();
 	node_run(NODE_FROM, 1, &p, NULL);
-	if (!check("a flow and its alias", find(PK_FLOW_PRIMARY, &key, &flow) &&
-						   find(PK_FLOW_ALIAS, &alias, &other)))
+	if (!check("a flow and its alias",
+		   find(PK_FLOW_PRIMARY, &key, &flow) && find(PK_FLOW_ALIAS, &alias, &other)))
 		return;
 	bpf_map_delete_elem(node_map("flows"), &key);
 	other.primary = alias;

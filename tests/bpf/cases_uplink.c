@@ -45,8 +45,8 @@ static struct pkt with_options(struct pkt p)
 /* The pool's IPv6 addresses are of the node's blocks, too. */
 static void block6(struct pk_node *n)
 {
-	n->block[PK_BLOCKS - 1] = (struct pk_block){ .addr = pkt_ip6(WHO_A),
-						     .mask = { .d = { ~0ull } } };
+	n->block[PK_BLOCKS - 1] =
+		(struct pk_block){ .addr = pkt_ip6(WHO_A), .mask = { .d = { ~0ull } } };
 	n->block[PK_BLOCKS - 1].addr.b[15] = 0;
 }
 
@@ -79,7 +79,8 @@ static void malformed(void)
 	comes_in("TCP of 16 bytes to an endpoint", to_a, 0, PK_REASON_MALFORMED);
 	world_untouched("TCP of 16 bytes to a published port", to_port);
 	world_untouched("TCP of 16 bytes to a port of the range", answer);
-	world_untouched("options to an endpoint", with_options(pkt_v4(WHO_WORLD, WHO_A, UDP(9, 9))));
+	world_untouched("options to an endpoint",
+			with_options(pkt_v4(WHO_WORLD, WHO_A, UDP(9, 9))));
 	to_a = pkt_v6(WHO_WORLD, WHO_A, UDP(9, 9));
 	node_settings(block6);
 	to_a.b[12] = 0x88;
@@ -124,7 +125,8 @@ static void blocks(void)
 	world_start();
 	comes_in("an address of the first block", to_a, 1, PK_REASON_POLICY_DENIED);
 	world_untouched("an address of no block", to_a6);
-	world_untouched("an address that ends as one of a block", pkt_v6_to(WHO_WORLD, &half, UDP(9, 9)));
+	world_untouched("an address that ends as one of a block",
+			pkt_v6_to(WHO_WORLD, &half, UDP(9, 9)));
 	node_settings(block6);
 	comes_in("an address of the last block", to_a6, 1, PK_REASON_POLICY_DENIED);
 	half = pkt_ip6(WHO_A);

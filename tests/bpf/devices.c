@@ -262,8 +262,7 @@ int devices_guard(int from_endpoint)
 
 int devices_attach(const int *programs)
 {
-	int r = attach(devices_uplink(), programs[NODE_UP]) |
-		devices_guard(programs[NODE_FROM]);
+	int r = attach(devices_uplink(), programs[NODE_UP]) | devices_guard(programs[NODE_FROM]);
 
 	if (setns(guests, CLONE_NEWNET))
 		return -errno;
