@@ -248,7 +248,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_string(w, "namespace", e->doc ? e->doc->tenant_name : e->tenant_name);
 	pk_jw_string(w, "tier", e->doc ? tier_of(e->doc) : NULL);
 	pk_jw_string(w, "state", state_of(v, e));
-	pk_jw_bool(w, "inForce", e->doc != NULL);
+	pk_jw_bool(w, "inForce", e->doc && count.n);
 	write_enforced(w, &count);
 	if (e->doc)
 		pk_api_time(w, "since", &e->since);

@@ -353,6 +353,16 @@ void pk_apply_soon(struct pk_apply *a)
 	pk_timer_hurry(a->pass, now - a->last_ns > QUIET_NS ? 0 : TOGETHER_MS);
 }
 
+/* No packet is judged by what was there before the newest documents. */
+static bool is_acknowledged(const struct pk_apply *a)
+{
+	return !a->unacknowledged && !(a->under_way && (a->docs_changed || a->settings_changed));
+}
+
+/*
+ * Between a switch and its acknowledgement a packet may be judged by either rule set: what both
+ * have is what the old one had and is in force still.
+ */
 uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpoint *m,
 			   bool operators)
 {
@@ -360,11 +370,13 @@ uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpo
 
 	if (!m)
 		return a->passed;
-	if (!a->unacknowledged && a->compiled == pk_docs_number(a->args.docs))
+	if (a->compiled == pk_docs_number(a->args.docs))
 		fit = pk_enforced_fit(a->args.sync, a->args.model, m);
-	if (fit == PK_FIT_ALL || (fit == PK_FIT_OPERATORS && operators))
+	if (fit != PK_FIT_ALL && !(fit == PK_FIT_OPERATORS && operators))
+		return pk_enforced_noted(a->args.sync, m, operators);
+	if (is_acknowledged(a))
 		return a->compiled;
-	return pk_enforced_noted(a->args.sync, m, operators);
+	return operators ? m->enforced.operators : m->enforced.all;
 }
 
 bool pk_apply_is_pending(const struct pk_apply *a)

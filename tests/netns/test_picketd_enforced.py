@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 
 import pytest
 
@@ -84,6 +85,25 @@ def test_beside_a_lost_document_nothing_is_enforced(node, tmp_path):
     assert node.tables.word(endpoint.slot) == before
     node.policy("db.json", DENY)
     wait_for(lambda: enforced(node) == {"db": "yes", "new": "yes"}, "the tables again")
+
+
+def test_what_stays_in_force_is_so_at_each_moment(node):
+    """While another document comes and goes, and in force is what tables have: never said before, nor taken back."""
+    node.policy("old.json", ALLOW)
+    node.start_picketd()
+    node.add("acme", "api", "web")
+    wait_for(lambda: enforced(node) == {"old": "yes"}, "the old one")
+    for turn in range(20):
+        node.policy("new.json", DENY if turn % 2 == 0 else None)
+        want = {"old": "yes", **({"new": "yes"} if turn % 2 == 0 else {})}
+        until, seen = time.monotonic() + 20, None
+        while seen != want:
+            assert time.monotonic() < until, seen
+            listed = node.api("/v1/policies")["policies"]
+            seen = {p["name"]: p["enforced"] for p in listed}
+            for p in listed:
+                assert p["state"] == "deleted" or p["inForce"] == (p["enforced"] != "no"), p
+                assert p["name"] != "old" or p["inForce"], (turn, listed)
 
 
 def test_one_that_selects_nobody_is_enforced_with_the_next_pass(node, tmp_path):
