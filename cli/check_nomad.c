@@ -195,6 +195,20 @@ static void check_seen_bridge(struct check *c, const struct pk_json *attributes)
 		version ? version : "none");
 }
 
+static void check_agent(struct check *c, const struct pk_json *attributes)
+{
+	const char *version = pk_json_string(pk_json_get(attributes, "nomad.version"));
+	struct pk_settings s = { .has_nomad = true };
+
+	snprintf(s.nomad_version, sizeof(s.nomad_version), "%s", version ? version : "");
+	if (pk_settings_args_word(&s) == PK_ARGS_BELIEVED)
+		return;
+	check_line(c, CHECK_WARN, "nomad", "run Nomad 1.9.4 or later on this node",
+		   "Nomad's agent is of %s: it gives plugins no namespace, and each endpoint waits "
+		   "in quarantine for its record of the allocation",
+		   version ? version : "an unknown version");
+}
+
 static bool node_has_nomad(const struct check *c)
 {
 	struct pk_settings settings;
@@ -241,6 +255,7 @@ void check_nomad(struct check *c)
 		if (c->networks[i].plugin)
 			check_network(c, known, &c->networks[i]);
 	attributes = pk_json_get(pk_json_root(node), "Attributes");
+	check_agent(c, attributes);
 	check_seen_plugin(c, attributes);
 	check_seen_bridge(c, attributes);
 }

@@ -368,6 +368,7 @@ int cni_add_record(struct cni_add *add, struct pk_err *err)
 	memcpy(rec->epoch, add->bpf->node.epoch, sizeof(rec->epoch));
 	rec->believed = add->args.tenant_name && !add->settings.has_nomad;
 	rec->quarantined = !add->set->tenant_name;
+	rec->unproven = add->unproven;
 	rec->tenant = add->labels.tenant;
 	rec->identity = add->labels.identity;
 	rec->tcx = conf->tcx;

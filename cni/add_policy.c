@@ -13,8 +13,8 @@ static struct pk_label_set *label_set(const struct cni_add *add)
 					  .group = add->args.group,
 					  .believed = !add->settings.has_nomad };
 
-	return add->no_policy ? pk_label_set_init()
-			      : pk_label_set_from_claims(&claims, &add->settings);
+	return add->no_policy || add->unproven ? pk_label_set_init()
+					       : pk_label_set_from_claims(&claims, &add->settings);
 }
 
 static int take_numbers(struct cni_add *add, struct pk_err *err)

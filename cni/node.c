@@ -22,6 +22,7 @@ static void from_conflist(const struct cni_conf *conf, const struct cni_args *ar
 			  struct pk_settings *s)
 {
 	pk_settings_init(s);
+	s->nomad_unasked = true;
 	s->baseline = conf->baseline;
 	s->masquerade = conf->masquerade;
 	s->uplinks = conf->uplinks;

@@ -80,6 +80,21 @@ static int check_baseline(const struct cni_call *call, const struct pk_settings 
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
+/* Below 1.9.4 Nomad names no namespace, and on 1.8.2 to 1.9.3 a job's own args could name one. */
+static void judge_args(struct cni_add *add)
+{
+	const enum pk_args_word word = pk_settings_args_word(&add->settings);
+	const char *version = add->settings.nomad_version;
+
+	add->unproven = word != PK_ARGS_BELIEVED;
+	if (!add->unproven)
+		return;
+	log_warn("op=add container=%s err=\"Nomad's agent is %s: CNI_ARGS are not believed\" "
+		 "starting in quarantine until Nomad's record says the namespace",
+		 add->call->env.container_id,
+		 word == PK_ARGS_UNKNOWN ? "of a version that picketd doesn't know" : version);
+}
+
 /* All input, before anything is made. */
 static int gather(struct cni_add *add, struct pk_err *err)
 {
@@ -104,6 +119,7 @@ static int gather(struct cni_add *add, struct pk_err *err)
 			 call->env.container_id, seen.text);
 		add->no_policy = true;
 	}
+	judge_args(add);
 	r = check_baseline(call, &add->settings, err);
 	if (r < 0)
 		return r;

@@ -165,8 +165,9 @@ static void on_gone(void *arg)
 static void wait_for(const struct pk_parts *p, struct pk_exchange *x,
 		     const struct pk_local_endpoint *m)
 {
-	/* Already Nomad's word, believed, or quarantine: Nomad has nothing to say. */
-	bool ask = m->confirmed == PK_UNCONFIRMED && m->tenant_name && p->nomad;
+	/* Already Nomad's word, believed, or none of Nomad's: Nomad has nothing to say. */
+	bool ask = m->confirmed == PK_UNCONFIRMED && p->nomad &&
+		   (m->tenant_name || m->claims != PK_ARGS_BELIEVED);
 	struct waiting *w = pk_alloc(sizeof(*w));
 
 	*w = (struct waiting){ .parts = p, .x = x, .key = strdup(m->key), .next = all, .at = &all };

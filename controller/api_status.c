@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/status: how the node is, what is wrong first. */
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "api.h"
+#include "api_reasons.h"
 #include "api_room.h"
 #include "docsource.h"
 #include "guard.h"
@@ -14,29 +14,11 @@
 #include "own.h"
 #include "tables.h"
 
-#define ALLOCS_SAID 8
-
-struct reasons {
-	struct pk_jw *w;
-	bool degraded, failing;
-};
-
-static void reason(struct reasons *r, bool failing, const char *what, const char *text,
-		   const char *fix)
-{
-	r->degraded = true;
-	r->failing |= failing;
-	pk_jw_open(r->w, NULL, '{');
-	pk_jw_string(r->w, "what", what);
-	pk_jw_string(r->w, "text", text);
-	pk_jw_string(r->w, "fix", fix && *fix ? fix : NULL);
-	pk_jw_close(r->w, '}');
-}
-
-static void kept_error(struct reasons *r, bool failing, const char *what, const struct pk_err *err)
+static void kept_error(struct pk_reasons *r, bool failing, const char *what,
+		       const struct pk_err *err)
 {
 	if (*err->text)
-		reason(r, failing, what, err->text, err->fix);
+		pk_api_reason(r, failing, what, err->text, err->fix);
 }
 
 struct doc_count {
@@ -78,7 +60,7 @@ static struct doc_count count_documents(const struct pk_parts *p)
 }
 
 /* It neither answers nor refuses. */
-static void silent_reason(struct reasons *r, const char *name, const struct pk_source *s)
+static void silent_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
 	long seconds = time(NULL) - s->since;
 	char text[160];
@@ -89,11 +71,11 @@ static void silent_reason(struct reasons *r, const char *name, const struct pk_s
 		 "%s has not answered since it was asked first, %ld s ago; what was stored is in "
 		 "force",
 		 name, seconds);
-	reason(r, false, name, text,
-	       "see that its address is right and that a server answers there");
+	pk_api_reason(r, false, name, text,
+		      "see that its address is right and that a server answers there");
 }
 
-static void source_reason(struct reasons *r, const char *name, const struct pk_source *s)
+static void source_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
 	const char *word = "does not answer";
 	char text[512];
@@ -113,8 +95,8 @@ static void source_reason(struct reasons *r, const char *name, const struct pk_s
 		word = "answers with an error";
 	snprintf(text, sizeof(text), "%s %s (%s); what it said last is in force", name, word,
 		 s->last_error);
-	reason(r, false, name, text,
-	       refused ? "give picketd's token the rights of docs/install.md" : NULL);
+	pk_api_reason(r, false, name, text,
+		      refused ? "give picketd's token the rights of docs/install.md" : NULL);
 }
 
 static void say_room(void *arg, const char *what, const struct pk_err *why)
@@ -122,7 +104,7 @@ static void say_room(void *arg, const char *what, const struct pk_err *why)
 	kept_error(arg, false, what, why);
 }
 
-static void document_reason(struct reasons *r, const struct doc_count *c)
+static void document_reason(struct pk_reasons *r, const struct doc_count *c)
 {
 	unsigned int n = c->refused - c->foreign;
 	char text[128];
@@ -132,11 +114,11 @@ static void document_reason(struct reasons *r, const struct doc_count *c)
 	snprintf(text, sizeof(text),
 		 "%u document%s refused, last good version in force if there was one", n,
 		 n == 1 ? "" : "s");
-	reason(r, false, "policy", text, "picket policy list -refused");
+	pk_api_reason(r, false, "policy", text, "picket policy list -refused");
 }
 
 /* What keeps documents in force that their source lacks, and what to do where that is meant. */
-static void held_reason(const struct pk_parts *p, struct reasons *r, const char *origin)
+static void held_reason(const struct pk_parts *p, struct pk_reasons *r, const char *origin)
 {
 	const char *why = NULL, *behind = pk_docs_behind(p->docs, origin);
 	size_t n = pk_docs_held(p->docs, origin, &why);
@@ -157,36 +139,30 @@ static void held_reason(const struct pk_parts *p, struct reasons *r, const char 
 			 ? "set CONSUL_HTTP_ADDR or \"consul\" again, or say \"consul\": null"
 			 : "bring back what is lacking",
 		 origin);
-	reason(r, false, "policy", text, fix);
+	pk_api_reason(r, false, "policy", text, fix);
 }
 
-static void upkeep_reason(struct reasons *r, const struct pk_upkeep *upkeep)
+static void upkeep_reason(struct pk_reasons *r, const struct pk_upkeep *upkeep)
 {
 	const struct pk_audit_stats *audit = pk_upkeep_audit(upkeep);
 	const struct pk_upkeep_stats *u = pk_upkeep_stats(upkeep);
 	char text[96];
 
 	if (*audit->error)
-		reason(r, true, "enforcement", audit->error, "picket check");
+		pk_api_reason(r, true, "enforcement", audit->error, "picket check");
 	if (audit->taps_over)
-		reason(r, false, "endpoints", audit->tap_error,
-		       "start its VMM with as many queues as \"queues\" of the conflist says");
+		pk_api_reason(
+			r, false, "endpoints", audit->tap_error,
+			"start its VMM with as many queues as \"queues\" of the conflist says");
 	snprintf(text, sizeof(text),
 		 "pk%u is open and its record is gone: it keeps its last policy", u->stray);
 	if (u->stray)
-		reason(r, false, "records", text, "stop its allocation: DEL needs no record");
-}
-
-/* Why it has its base's labels, though Nomad knows it; NULL: it hasn't. */
-static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local_endpoint *ep)
-{
-	const struct pk_alloc *alloc = pk_model_find_alloc(p->model, ep->container_id);
-
-	return alloc && alloc->refused ? alloc->refused : pk_local_endpoint_labels_refused(ep);
+		pk_api_reason(r, false, "records", text,
+			      "stop its allocation: DEL needs no record");
 }
 
 /* One tenant's keys are too much: its endpoints live under what it had before. */
-static void tenant_reasons(const struct pk_parts *p, struct reasons *r)
+static void tenant_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const char *name, *over;
 
@@ -199,13 +175,13 @@ static void tenant_reasons(const struct pk_parts *p, struct reasons *r)
 			    "documents of %.64s are not taken: %.300s; what it had stays in "
 			    "force",
 			    name, over);
-		reason(r, false, "tenant", text.text,
-		       "that tenant must have fewer or shorter ones");
+		pk_api_reason(r, false, "tenant", text.text,
+			      "that tenant must have fewer or shorter ones");
 	}
 }
 
 /* One of a tenant's stored documents can't be read: nothing may open because of that. */
-static void lost_reasons(const struct pk_parts *p, struct reasons *r)
+static void lost_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const char *name;
 
@@ -216,13 +192,14 @@ static void lost_reasons(const struct pk_parts *p, struct reasons *r)
 			    "stored policy %.200s can't be read: endpoints of %.64s stay as "
 			    "they are",
 			    pk_docs_lost_of(p->docs, name), name);
-		reason(r, false, "tenant", text.text,
-		       "wait for its source; mend what `picket policy list -refused` shows; or "
-		       "remove that file if what it said may be forgotten");
+		pk_api_reason(
+			r, false, "tenant", text.text,
+			"wait for its source; mend what `picket policy list -refused` shows; or "
+			"remove that file if what it said may be forgotten");
 	}
 }
 
-static void stray_reason(const struct pk_parts *p, struct reasons *r)
+static void stray_reason(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const char *strays = p->consul ? pk_consul_set_strays(p->consul) : "";
 	own_str text = { 0 };
@@ -230,141 +207,12 @@ static void stray_reason(const struct pk_parts *p, struct reasons *r)
 	if (!*strays)
 		return;
 	pk_str_addf(&text, "keys in no policy's place: %.300s", strays);
-	reason(r, false, "consul", text.text,
-	       "below the prefix are operator/NAME and tenants/NAMESPACE/NAME");
+	pk_api_reason(r, false, "consul", text.text,
+		      "below the prefix are operator/NAME and tenants/NAMESPACE/NAME");
 }
 
-/* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
-/* Its own root can delete eth0: nothing passes then, and nothing but a new netns mends it. */
-static void device_reasons(const struct pk_parts *p, struct reasons *r)
-{
-	unsigned int said = 0;
-
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
-	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
-		own_str name = { 0 }, text = { 0 };
-
-		if (!ep->open || !ep->epoch_matches || !pk_guard_is_gone(ep))
-			continue;
-		said++;
-		pk_local_endpoint_name(ep, &name);
-		pk_str_addf(&text,
-			    "%.200s (%.64s) has no device: %s is gone, and its record and netns "
-			    "are not",
-			    name.text, ep->container_id, ep->device);
-		reason(r, false, "device", text.text, "stop the allocation and start it anew");
-	}
-}
-
-/* What lasts longer than this is no passing state of an ADD. */
-#define SETTLED_S 10
-
-struct tally {
-	unsigned int open, quarantined, unconfirmed, behind;
-	const struct pk_local_endpoint *first; /* in quarantine */
-};
-
-static struct tally tally(const struct pk_parts *p)
-{
-	struct tally t = { 0 };
-	time_t now = time(NULL);
-
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
-	     ep = pk_model_next(p->model, ep)) {
-		bool quarantined = pk_local_endpoint_quarantined(ep);
-
-		if (!ep->open || !ep->epoch_matches || now - ep->added < SETTLED_S)
-			continue;
-		t.open++;
-		t.quarantined += quarantined;
-		if (!t.first && quarantined)
-			t.first = ep;
-		t.unconfirmed += ep->confirmed == PK_UNCONFIRMED;
-		t.behind += !pk_apply_is_pending(p->apply) && !pk_guard_is_gone(ep) &&
-			    !pk_apply_in_step(p->apply, ep);
-	}
-	return t;
-}
-
-/* One endpoint may be somebody's own matter; all of them are the node's. */
-static void endpoint_reasons(const struct pk_parts *p, struct reasons *r)
-{
-	struct tally t = tally(p);
-	char text[512];
-	struct pk_err why;
-
-	if (t.open && t.quarantined == t.open && pk_local_endpoint_quarantine(t.first, &why)) {
-		snprintf(text, sizeof(text),
-			 "all %u endpoints are in quarantine, the first: %.400s", t.open, why.text);
-		reason(r, false, "endpoints", text, why.fix);
-	} else if (t.open && t.unconfirmed == t.open) {
-		snprintf(text, sizeof(text),
-			 "Nomad has confirmed none of %u endpoints: they live under their "
-			 "namespace's base",
-			 t.open);
-		reason(r, false, "endpoints", text,
-		       "see that \"nomad\" names the agent of this very client, and its token's "
-		       "rights (docs/install.md)");
-	}
-	if (!t.behind)
-		return;
-	snprintf(text, sizeof(text),
-		 "%u of %u open endpoints are not under what the documents make now: they stay as "
-		 "they were",
-		 t.behind, t.open);
-	reason(r, false, "endpoints", text,
-	       "the other reasons say why; picket endpoint list shows which, picket policy list "
-	       "what is not enforced");
-}
-
-static bool has_device(const struct pk_local_endpoint *ep)
-{
-	char name[IF_NAMESIZE];
-
-	return if_indextoname(ep->host_ifindex, name) && strcmp(name, ep->device) == 0;
-}
-
-/* Their tables were replaced (bpffs was unmounted, everything was swept): nobody reaches those. */
-static void epoch_reason(const struct pk_parts *p, struct reasons *r)
-{
-	own_str text = { 0 };
-	unsigned int n = 0;
-
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
-	     ep = pk_model_next(p->model, ep))
-		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && has_device(ep);
-	if (!n)
-		return;
-	pk_str_addf(&text,
-		    "%u endpoint%s on tables that are not pinned any more: no change of policy "
-		    "reaches %s",
-		    n, n == 1 ? " lives" : "s live", n == 1 ? "it" : "them");
-	reason(r, true, "enforcement", text.text,
-	       "stop the allocations that `picket endpoint list` shows as closed and start them "
-	       "anew");
-}
-
-static void alloc_reasons(const struct pk_parts *p, struct reasons *r)
-{
-	unsigned int said = 0;
-
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
-	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
-		const char *why = alloc_trouble(p, ep);
-		own_str text = { 0 };
-
-		if (!why)
-			continue;
-		said++;
-		pk_str_addf(&text,
-			    "the record of alloc %.64s is not used: %.300s; its endpoint keeps "
-			    "the labels that it had, or its base's",
-			    ep->container_id, why);
-		reason(r, false, "alloc", text.text, "its job's author must shorten or mend it");
-	}
-}
-
-static void write_reasons(const struct pk_parts *p, struct reasons *r, const struct doc_count *docs)
+static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
+			  const struct doc_count *docs)
 {
 	pk_jw_open(r->w, "reasons", '[');
 	kept_error(r, true, "load", &pk_apply_state(p->apply)->load_error);
@@ -387,14 +235,12 @@ static void write_reasons(const struct pk_parts *p, struct reasons *r, const str
 	tenant_reasons(p, r);
 	lost_reasons(p, r);
 	stray_reason(p, r);
-	alloc_reasons(p, r);
-	device_reasons(p, r);
-	epoch_reason(p, r);
-	endpoint_reasons(p, r);
+	pk_api_endpoint_reasons(p, r);
 	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
-		reason(r, false, "records", "a record cannot be read, its endpoint stays as it is",
-		       "see the log for its name");
+		pk_api_reason(r, false, "records",
+			      "a record cannot be read, its endpoint stays as it is",
+			      "see the log for its name");
 	pk_jw_close(r->w, ']');
 }
 
@@ -544,7 +390,7 @@ void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
 	const struct doc_count docs = count_documents(p);
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	struct reasons r = { .w = &w };
+	struct pk_reasons r = { .w = &w };
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "version", PK_VERSION);

@@ -56,11 +56,12 @@ static void on_node(void *arg, const struct pk_nomad_node *node)
 	struct pk_settings *s = &d->config.settings;
 
 	if (strcmp(s->node, node->name) == 0 && strcmp(s->datacenter, node->datacenter) == 0 &&
-	    strcmp(s->node_pool, node->pool) == 0)
+	    strcmp(s->node_pool, node->pool) == 0 && strcmp(s->nomad_version, node->version) == 0)
 		return;
 	snprintf(s->node, sizeof(s->node), "%s", node->name);
 	snprintf(s->datacenter, sizeof(s->datacenter), "%s", node->datacenter);
 	snprintf(s->node_pool, sizeof(s->node_pool), "%s", node->pool);
+	snprintf(s->nomad_version, sizeof(s->nomad_version), "%s", node->version);
 	pk_model_settings(d->parts.model, s);
 	pk_apply_settings(d->parts.apply);
 }
@@ -223,6 +224,7 @@ static void keep_node(struct pk_settings *to, const struct pk_settings *from)
 	memcpy(to->node, from->node, sizeof(to->node));
 	memcpy(to->datacenter, from->datacenter, sizeof(to->datacenter));
 	memcpy(to->node_pool, from->node_pool, sizeof(to->node_pool));
+	memcpy(to->nomad_version, from->nomad_version, sizeof(to->nomad_version));
 }
 
 /* Also over a restart: else every identity would change twice, before Nomad answers and after. */

@@ -41,8 +41,22 @@ static bool agrees(const char *claim, const char *fact)
 	return !claim || strcmp(claim, fact) == 0; /* what wasn't claimed is filled in */
 }
 
+/* What its ADD couldn't tell stays open: a later version of the agent says nothing of that ADD. */
+static enum pk_args_word claims_of(const struct pk_local_endpoint *m,
+				   const struct pk_settings *settings)
+{
+	if (pk_settings_args_word(settings) == PK_ARGS_OF_AUTHOR)
+		return PK_ARGS_OF_AUTHOR;
+	return m->unproven ? PK_ARGS_UNKNOWN : PK_ARGS_BELIEVED;
+}
+
 void pk_local_endpoint_judge(struct pk_local_endpoint *m, const struct pk_settings *settings)
 {
+	m->claims = claims_of(m, settings);
+	if (m->claims != PK_ARGS_BELIEVED) {
+		m->confirmed = m->facts ? PK_CONFIRMED : PK_UNCONFIRMED;
+		return;
+	}
 	if (!settings->has_nomad) {
 		m->confirmed = PK_BELIEVED;
 		return;
@@ -70,8 +84,27 @@ static bool has_labels(const struct pk_local_endpoint *m)
 
 bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *m)
 {
+	if (m->claims != PK_ARGS_BELIEVED)
+		return !m->facts;
 	/* A namespace that CNI_ARGS lacked stays lacking: they are how Nomad's client names it. */
 	return !m->tenant_name || (has_facts(m) && !agrees(m->tenant_name, m->facts->tenant_name));
+}
+
+static void say_unproven(const struct pk_local_endpoint *m, struct pk_err *err)
+{
+	if (m->claims == PK_ARGS_OF_AUTHOR) {
+		pk_fail(err, 0,
+			"Nomad's agent is older than 1.9.4: its CNI_ARGS may be its job's author's, "
+			"and Nomad's record of its allocation has not come yet");
+		pk_fix(err, 0,
+		       "see that Nomad answers picketd (picket status); from Nomad 1.9.4 on nothing "
+		       "waits for that");
+		return;
+	}
+	pk_fail(err, 0,
+		"the version of Nomad's agent wasn't known at its ADD: its CNI_ARGS are not "
+		"believed, and Nomad's record of its allocation has not come yet");
+	pk_fix(err, 0, "see that Nomad answers picketd (picket status)");
 }
 
 bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *m, struct pk_err *err)
@@ -79,6 +112,10 @@ bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *m, struct pk_e
 	*err = (struct pk_err){ 0 };
 	if (!pk_local_endpoint_quarantined(m))
 		return false;
+	if (m->claims != PK_ARGS_BELIEVED) {
+		say_unproven(m, err);
+		return true;
+	}
 	if (m->tenant_name) {
 		pk_fail(err, 0,
 			"its CNI_ARGS say namespace %.128s, Nomad says that its allocation is of "
@@ -100,7 +137,9 @@ bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *m, struct pk_e
 
 const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *m)
 {
-	return pk_local_endpoint_quarantined(m) ? NULL : m->tenant_name;
+	if (pk_local_endpoint_quarantined(m))
+		return NULL;
+	return m->claims == PK_ARGS_BELIEVED ? m->tenant_name : m->facts->tenant_name;
 }
 
 const char *pk_local_endpoint_job(const struct pk_local_endpoint *m)
@@ -163,7 +202,7 @@ static struct pk_label_set *from_facts(const struct pk_local_endpoint *m,
 {
 	struct pk_label_set *set = pk_label_set_new();
 
-	pk_label_set_add(set, "nomad:namespace", m->tenant_name);
+	pk_label_set_add(set, "nomad:namespace", pk_local_endpoint_namespace(m));
 	pk_label_set_add(set, "nomad:job", m->facts->job);
 	pk_label_set_add(set, "nomad:group", m->facts->group);
 	add_or_unknown(set, "nomad:region", *m->facts->region ? m->facts->region : s->region);
@@ -191,7 +230,7 @@ static struct pk_label_set *from_claims(const struct pk_local_endpoint *m,
 static struct pk_label_set *labels_of(const struct pk_local_endpoint *m,
 				      const struct pk_settings *s)
 {
-	const struct pk_claims claims = { .tenant_name = m->tenant_name,
+	const struct pk_claims claims = { .tenant_name = pk_local_endpoint_namespace(m),
 					  .job = m->job,
 					  .group = m->group,
 					  .believed = m->confirmed == PK_BELIEVED };

@@ -45,6 +45,7 @@ struct pk_local_endpoint {
 	uint32_t slot, host_ifindex;
 	uint32_t identity, tenant;    /* of the record; what counts is in the tables */
 	bool open;		      /* the record says so */
+	bool unproven;		      /* its ADD didn't know whose word its claims are */
 	bool tcx;		      /* how its guard is attached */
 	bool masquerade, masquerade6; /* as its conflist had it at ADD */
 	bool epoch_matches;	      /* its numbers count */
@@ -60,6 +61,7 @@ struct pk_local_endpoint {
 	struct pk_enforced enforced;
 	struct pk_alloc *facts; /* Nomad's word, or NULL */
 	enum pk_confirmed confirmed;
+	enum pk_args_word claims; /* whose word they are; not believed: facts alone count */
 };
 
 void pk_local_endpoint_free(struct pk_local_endpoint *ep);

@@ -70,4 +70,5 @@ bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);
 
 struct pk_nomad_node {
 	char id[40], name[128], datacenter[64], pool[64];
+	char version[64]; /* of its agent; "": not said */
 };

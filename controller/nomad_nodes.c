@@ -7,7 +7,7 @@
 #include "nomad_reader.h"
 #include "own.h"
 
-enum node { NODES, NODE, ID, NAME, DATACENTER, POOL, STATUS };
+enum node { NODES, NODE, ID, NAME, DATACENTER, POOL, STATUS, VERSION };
 
 static const struct pk_stream_node nodes[] = {
 	[NODES] = { NODES, NULL, PK_STREAM_ARRAY },
@@ -17,6 +17,7 @@ static const struct pk_stream_node nodes[] = {
 	[DATACENTER] = { NODE, "Datacenter", PK_STREAM_TEXT },
 	[POOL] = { NODE, "NodePool", PK_STREAM_TEXT },
 	[STATUS] = { NODE, "Status", PK_STREAM_TEXT },
+	[VERSION] = { NODE, "Version", PK_STREAM_TEXT },
 };
 
 static const struct pk_stream_table table = {
@@ -41,7 +42,8 @@ static void take_text(struct pk_node_reader *r, const struct pk_stream_event *e)
 	} part[] = { [ID] = { n->id, sizeof(n->id) },
 		     [NAME] = { n->name, sizeof(n->name) },
 		     [DATACENTER] = { n->datacenter, sizeof(n->datacenter) },
-		     [POOL] = { n->pool, sizeof(n->pool) } };
+		     [POOL] = { n->pool, sizeof(n->pool) },
+		     [VERSION] = { n->version, sizeof(n->version) } };
 
 	if (!e->text || (e->node != STATUS && e->len >= part[e->node].room))
 		r->now_bad = nodes[e->node].key;

@@ -13,6 +13,7 @@
 
 #define WAIT_S		60
 #define NODE_TIMEOUT_MS 10000
+#define NODE_AGE_MS	60000 /* then it is asked again: its agent may be of another version */
 #define REFUSED_SAID	8 /* allocs of one answer; status shows all that have an endpoint here */
 
 struct pk_nomad {
@@ -23,6 +24,7 @@ struct pk_nomad {
 	struct pk_timer *timer;
 	struct pk_http_call *call;
 	struct pk_nomad_node node;
+	uint64_t node_ms; /* when it was said */
 	struct pk_source source;
 	struct pk_pace pace;
 	uint64_t index;
@@ -115,7 +117,8 @@ static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t i
 	n->index = next_index(n->index, index);
 	n->source.index = index;
 	pk_source_good(&n->source);
-	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s, %zu allocs", n->node.id,
+	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s of %.40s, %zu allocs",
+		 n->node.id, *n->node.version ? n->node.version : "an unknown version",
 		 allocs->n + allocs->n_terminal);
 	if (allocs->n_refused)
 		snprintf(n->source.detail + strlen(n->source.detail),
@@ -154,6 +157,7 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 		failed(n, n->err.text);
 		return;
 	}
+	n->node_ms = pk_loop_now(n->loop);
 	n->fns.node(n->fns.arg, &n->node);
 	pk_timer_set(n->timer, 0);
 }
@@ -213,7 +217,7 @@ static void ask(void *arg)
 
 	readers_free(n);
 	n->err = (struct pk_err){ 0 };
-	if (*n->node.id)
+	if (*n->node.id && pk_loop_now(n->loop) - n->node_ms < NODE_AGE_MS)
 		ask_allocs(n);
 	else
 		ask_nodes(n);

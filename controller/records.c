@@ -102,6 +102,7 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->tcx = r->tcx;
 	m->masquerade = r->masquerade;
 	m->masquerade6 = r->masquerade6;
+	m->unproven = r->unproven;
 	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
 	memcpy(m->mac, r->mac, sizeof(m->mac));
 	take_addresses(m, r);

@@ -37,6 +37,7 @@ struct pk_record {
 	char *tenant_name, *job, *group; /* claims of CNI_ARGS */
 	bool believed;			 /* job and group are the operator's word */
 	bool quarantined;		 /* set by ADD: no namespace, or no policy could be made */
+	bool unproven; /* whose word they are wasn't known: nobody believes them */
 	uint32_t tenant, identity;
 	/* where it is */
 	union pk_addr ipv4, ipv6, gateway4;

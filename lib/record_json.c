@@ -37,6 +37,7 @@ static const struct field {
 	FIELD("group", TEXT, group, false),
 	FIELD("believed", FLAG, believed, true),
 	FIELD("quarantined", FLAG, quarantined, true),
+	FIELD("unproven", FLAG, unproven, false),
 	FIELD("tenant", NUMBER, tenant, true),
 	FIELD("identity", NUMBER, identity, true),
 	FIELD("ipv4", ADDR, ipv4, true),

@@ -28,6 +28,42 @@ int pk_baseline_parse(const char *text, enum pk_baseline *out)
 	return -EINVAL;
 }
 
+/* "1.9.4", "1.10.0+ent", "1.9.4-beta.1" */
+static bool read_version(const char *text, unsigned int v[3], bool *before_release)
+{
+	char *end = NULL;
+
+	for (int i = 0; i < 3; i++) {
+		unsigned long n;
+
+		if (*text < '0' || *text > '9')
+			return false;
+		n = strtoul(text, &end, 10);
+		if (n > 65535 || (i < 2 && *end != '.'))
+			return false;
+		v[i] = (unsigned int)n;
+		text = end + (i < 2);
+	}
+	*before_release = *end == '-';
+	return !*end || *end == '-' || *end == '+';
+}
+
+enum pk_args_word pk_settings_args_word(const struct pk_settings *s)
+{
+	static const unsigned int first[3] = { 1, 9, 4 };
+	unsigned int v[3];
+	bool before;
+
+	if (!s->has_nomad || s->nomad_unasked)
+		return PK_ARGS_BELIEVED;
+	if (!read_version(s->nomad_version, v, &before))
+		return PK_ARGS_UNKNOWN;
+	for (int i = 0; i < 3; i++)
+		if (v[i] != first[i])
+			return v[i] > first[i] ? PK_ARGS_BELIEVED : PK_ARGS_OF_AUTHOR;
+	return before ? PK_ARGS_OF_AUTHOR : PK_ARGS_BELIEVED;
+}
+
 void pk_settings_init(struct pk_settings *s)
 {
 	*s = (struct pk_settings){
@@ -275,11 +311,11 @@ static int read_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
 /* packetPath: written by release 0.1, of no meaning any more. */
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
-	static const char *const names[] = { "baseline",	"nomad",    "healthChecks",
-					     "masquerade",	"pools",    "resolvers",
-					     "tenantReach",	"capacity", "limits",
-					     "packetPath",	"labels",   "uplinks",
-					     "baselineDiffers", NULL };
+	static const char *const names[] = { "baseline",	"nomad",	"healthChecks",
+					     "masquerade",	"pools",	"resolvers",
+					     "tenantReach",	"capacity",	"limits",
+					     "packetPath",	"labels",	"uplinks",
+					     "baselineDiffers", "nomadVersion", NULL };
 	const struct pk_json *root = pk_json_root(doc);
 	int r = pk_json_only(doc, root, names, err);
 
@@ -305,6 +341,10 @@ static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct
 		r = pk_settings_get_sizes(s, doc, root, err);
 	if (r == 0)
 		r = get_labels(s, doc, root, err);
+	if (r == 0)
+		r = get_label(doc, root, "nomadVersion", s->nomad_version, sizeof(s->nomad_version),
+			      err);
+	s->nomad_unasked &= r < 0;
 	return r;
 }
 
@@ -375,6 +415,7 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 	if (s->baseline_differs)
 		pk_jw_bool(&w, "baselineDiffers", true);
 	pk_jw_bool(&w, "nomad", s->has_nomad);
+	write_label(&w, "nomadVersion", s->nomad_version);
 	pk_jw_bool(&w, "healthChecks", s->health_checks);
 	pk_settings_write_masquerade(s, &w, "masquerade");
 	if (s->uplinks_given)

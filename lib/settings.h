@@ -54,6 +54,8 @@ struct pk_settings {
 	uint32_t flow_budget, new_flows_per_s;
 	char region[64], node[128], node_pool[64],
 		datacenter[64]; /* labels of this node, "" = unknown */
+	char nomad_version[64]; /* of its agent, "" = unknown */
+	bool nomad_unasked;	/* there is no node.json: no picketd has ever asked Nomad */
 };
 
 void pk_settings_init(struct pk_settings *s); /* the defaults of docs/install.md */
@@ -103,5 +105,15 @@ void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w, const
  * to jobs (20000 to 32000). PK_CODE_CONFIG with a fix where they aren't; nothing is masqueraded: 0.
  */
 int pk_masquerade_check(const struct pk_masquerade *masquerade, struct pk_err *err);
+/*
+ * Whose words a namespace in CNI_ARGS is depends on the version of Nomad's agent: from 1.9.4 on
+ * Nomad sets it, before that a job's author may.
+ */
+enum pk_args_word {
+	PK_ARGS_BELIEVED,
+	PK_ARGS_OF_AUTHOR, /* older than 1.9.4 */
+	PK_ARGS_UNKNOWN,   /* nobody has said the version yet, or it is none */
+};
+enum pk_args_word pk_settings_args_word(const struct pk_settings *s);
 const char *pk_baseline_name(enum pk_baseline b);
 int pk_baseline_parse(const char *text, enum pk_baseline *out);

@@ -12,6 +12,7 @@ class FakeNomad(FakeServer):
 
     def __init__(self, node="fake-node"):
         self.node, self.node_id = node, NODE_ID
+        self.version = "1.11.2"     # of the agent; None: it says none
         self.allocs = {}
         self.raw = {}
         self.token = None
@@ -37,6 +38,17 @@ class FakeNomad(FakeServer):
             (self.hidden.add if hidden or elsewhere else self.hidden.discard)(alloc_id)
             self.bump()
 
+    def cni_args(self, alloc_id, namespace, job, group, own=None):
+        """CNI_ARGS as an agent of this version gives them. own: the job's own, cni { args }."""
+        version = [int(n) for n in (self.version or "1.11.2").split("+")[0].split(".")]
+        args = {"IgnoreUnknown": "true"}
+        if version >= [1, 8, 2]:
+            args.update(own or {})
+        if version >= [1, 9, 4]:
+            args.update(NOMAD_REGION="global", NOMAD_NAMESPACE=namespace, NOMAD_JOB_ID=job,
+                        NOMAD_GROUP_NAME=group, NOMAD_ALLOC_ID=alloc_id)
+        return ";".join(f"{key}={value}" for key, value in args.items())
+
     def remove(self, alloc_id):
         with self.changed:
             del self.allocs[alloc_id]
@@ -50,7 +62,8 @@ class FakeNomad(FakeServer):
             return 403, "Permission denied"
         if path == "/v1/nodes":
             return 200, [{"ID": self.node_id, "Name": self.node, "Datacenter": "dc1",
-                          "NodePool": "default", "Status": "ready"}]
+                          "NodePool": "default", "Status": "ready",
+                          **({"Version": self.version} if self.version else {})}]
         if path == f"/v1/node/{self.node_id}/allocations":
             return 200, "[" + ",".join(self.text(i) for i in self.allocs if i not in self.hidden) + "]"
         if path.startswith("/v1/allocation/"):

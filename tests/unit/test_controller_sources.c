@@ -177,26 +177,85 @@ static const struct member_row {
 	enum pk_confirmed want;
 	const char *name;
 	const char *has, *lacks; /* in the canonical text */
+	const char *version;	 /* of Nomad's agent; NULL: one that is believed */
+	bool unproven;
 } member_rows[] = {
 	{ "no namespace is quarantine", NULL, "api", "web", true, false, PK_UNCONFIRMED, "?/?/?",
-	  "reserved:init", "api" },
+	  "reserved:init", "api", NULL, false },
 	{ "claims alone leave job and group unknown", "acme", "api/dispatch-1", "web", true, false,
-	  PK_UNCONFIRMED, "acme/?/?", "nomad:namespace=acme", "nomad:job=" },
+	  PK_UNCONFIRMED, "acme/?/?", "nomad:namespace=acme", "nomad:job=", NULL, false },
 	{ "confirmed: the parent's job, group, meta, services", "acme", "api/dispatch-1", "web",
-	  true, true, PK_CONFIRMED, "acme/api/web", "\"meta:tier=web\"", "dispatch" },
+	  true, true, PK_CONFIRMED, "acme/api/web", "\"meta:tier=web\"", "dispatch", NULL, false },
 	{ "confirmed: an interpolated meta is unknown", "acme", "api/dispatch-1", "web", true, true,
-	  PK_CONFIRMED, "acme/api/web", "\"meta:host\"", "${" },
+	  PK_CONFIRMED, "acme/api/web", "\"meta:host\"", "${", NULL, false },
 	{ "a claim that was absent is filled in", "acme", NULL, NULL, true, true, PK_CONFIRMED,
-	  "acme/api/web", "\"nomad:job=api\"", "port:*" },
+	  "acme/api/web", "\"nomad:job=api\"", "port:*", NULL, false },
 	{ "another job is Nomad's", "acme", "bank", "web", true, true, PK_CONTRADICTED,
-	  "acme/api/web", "\"nomad:job=api\"", "bank" },
+	  "acme/api/web", "\"nomad:job=api\"", "bank", NULL, false },
 	{ "another namespace is quarantine", "beta", "api/dispatch-1", "web", true, true,
-	  PK_CONTRADICTED, "?/?/?", "reserved:init", "acme" },
+	  PK_CONTRADICTED, "?/?/?", "reserved:init", "acme", NULL, false },
 	{ "no Nomad on this node: believed", "acme", "api", "web", false, false, PK_BELIEVED,
-	  "acme/api/web", "\"nomad:job=api\"", "meta:*" },
+	  "acme/api/web", "\"nomad:job=api\"", "meta:*", NULL, false },
 	{ "no Nomad: facts kept from before don't count", "acme", "bank", "web", false, true,
-	  PK_BELIEVED, "acme/bank/web", "\"nomad:job=bank\"", "meta" },
+	  PK_BELIEVED, "acme/bank/web", "\"nomad:job=bank\"", "meta", NULL, false },
+	{ "an old agent: claims alone are nobody's", "acme", "api", "web", true, false,
+	  PK_UNCONFIRMED, "?/?/?", "reserved:init", "acme", "1.9.3", false },
+	{ "an old agent: Nomad's record alone counts", "beta", "bank", "x", true, true,
+	  PK_CONFIRMED, "acme/api/web", "\"nomad:namespace=acme\"", "beta", "1.8.2", false },
+	{ "an old agent: no claims are needed", NULL, NULL, NULL, true, true, PK_CONFIRMED,
+	  "acme/api/web", "\"nomad:job=api\"", "init", "1.8.0", false },
+	{ "its ADD didn't know the version: claims count for nothing later on either", "beta",
+	  "bank", "x", true, true, PK_CONFIRMED, "acme/api/web", "\"nomad:namespace=acme\"", "beta",
+	  NULL, true },
+	{ "its ADD didn't know the version, and Nomad has not spoken", "acme", "api", "web", true,
+	  false, PK_UNCONFIRMED, "?/?/?", "reserved:init", "acme", NULL, true },
+	{ "a version that nobody knows now closes nothing that was believed at its ADD", "acme",
+	  "api", "web", true, false, PK_UNCONFIRMED, "acme/?/?", "nomad:namespace=acme",
+	  "nomad:job=", "", false },
 };
+
+static const struct version_row {
+	const char *version;
+	enum pk_args_word want;
+} version_rows[] = {
+	{ "1.9.4", PK_ARGS_BELIEVED },
+	{ "1.11.2", PK_ARGS_BELIEVED },
+	{ "2.0.0", PK_ARGS_BELIEVED },
+	{ "1.9.4+ent", PK_ARGS_BELIEVED },
+	{ "1.10.0-beta.1", PK_ARGS_BELIEVED },
+	{ "1.9.4-beta.1", PK_ARGS_OF_AUTHOR },
+	{ "1.9.3", PK_ARGS_OF_AUTHOR },
+	{ "1.9.3+ent", PK_ARGS_OF_AUTHOR },
+	{ "1.8.2", PK_ARGS_OF_AUTHOR },
+	{ "0.12.0", PK_ARGS_OF_AUTHOR },
+	{ "", PK_ARGS_UNKNOWN },
+	{ "1.11", PK_ARGS_UNKNOWN },
+	{ "v1.11.2", PK_ARGS_UNKNOWN },
+	{ "1.11.2x", PK_ARGS_UNKNOWN },
+	{ "1.-1.2", PK_ARGS_UNKNOWN },
+	{ "1.99999999999999999999.2", PK_ARGS_UNKNOWN },
+};
+
+/* From which version on Nomad itself sets the namespace in CNI_ARGS. */
+static void test_versions(void **state)
+{
+	struct pk_settings s;
+
+	(void)state;
+	pk_settings_init(&s);
+	for (size_t i = 0; i < PK_ARRAY_LEN(version_rows); i++) {
+		strcpy(s.nomad_version, version_rows[i].version);
+		if (pk_settings_args_word(&s) != version_rows[i].want)
+			fail_msg("\"%s\"", s.nomad_version);
+	}
+	strcpy(s.nomad_version, "1.9.3");
+	s.nomad_unasked = true;
+	assert_int_equal(pk_settings_args_word(&s), PK_ARGS_BELIEVED);
+	s.nomad_unasked = false;
+	s.has_nomad = false;
+	assert_int_equal(pk_settings_args_word(&s), PK_ARGS_BELIEVED);
+	pk_settings_done(&s);
+}
 
 static void test_members(void **state)
 {
@@ -210,6 +269,8 @@ static void test_members(void **state)
 
 		pk_settings_init(&s);
 		s.has_nomad = row->nomad;
+		strcpy(s.nomad_version, row->version ?: "1.9.4");
+		m->unproven = row->unproven;
 		if (row->facts) {
 			m->facts = pk_alloc(sizeof(*m->facts));
 			assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), m->facts, NULL), 0);
@@ -233,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_base64),	   cmocka_unit_test(test_kvs),
 		cmocka_unit_test(test_pace),	   cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_long_value), cmocka_unit_test(test_members),
+		cmocka_unit_test(test_versions),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);

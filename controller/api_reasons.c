@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reasons of status that are of endpoints, their allocs and the agent that starts them. */
+#include "api_reasons.h"
+
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "guard.h"
+#include "own.h"
+
+#define ALLOCS_SAID 8
+
+void pk_api_reason(struct pk_reasons *r, bool failing, const char *what, const char *text,
+		   const char *fix)
+{
+	r->degraded = true;
+	r->failing |= failing;
+	pk_jw_open(r->w, NULL, '{');
+	pk_jw_string(r->w, "what", what);
+	pk_jw_string(r->w, "text", text);
+	pk_jw_string(r->w, "fix", fix && *fix ? fix : NULL);
+	pk_jw_close(r->w, '}');
+}
+
+/* Below 1.9.4 each endpoint waits in quarantine for Nomad's record. */
+static void agent_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const struct pk_settings *s = &p->config->settings;
+	enum pk_args_word word = pk_settings_args_word(s);
+	char text[256];
+
+	if (!p->nomad || word == PK_ARGS_BELIEVED ||
+	    pk_nomad_source(p->nomad)->state != PK_SOURCE_OK)
+		return;
+	if (word == PK_ARGS_OF_AUTHOR)
+		snprintf(text, sizeof(text),
+			 "Nomad's agent is of version %s, which gives plugins no namespace",
+			 s->nomad_version);
+	else
+		snprintf(text, sizeof(text), "Nomad says no version of this node's agent: \"%s\"",
+			 s->nomad_version);
+	strcat(text, ": endpoints start in quarantine, until its record of their allocation comes");
+	pk_api_reason(r, false, "nomad", text, "run Nomad 1.9.4 or later on this node");
+}
+
+/* Why it has its base's labels, though Nomad knows it; NULL: it hasn't. */
+static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local_endpoint *ep)
+{
+	const struct pk_alloc *alloc = pk_model_find_alloc(p->model, ep->container_id);
+
+	return alloc && alloc->refused ? alloc->refused : pk_local_endpoint_labels_refused(ep);
+}
+
+/* Its own root can delete eth0: nothing passes then, and nothing but a new netns mends it. */
+static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	unsigned int said = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
+	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
+		own_str name = { 0 }, text = { 0 };
+
+		if (!ep->open || !ep->epoch_matches || !pk_guard_is_gone(ep))
+			continue;
+		said++;
+		pk_local_endpoint_name(ep, &name);
+		pk_str_addf(&text,
+			    "%.200s (%.64s) has no device: %s is gone, and its record and netns "
+			    "are not",
+			    name.text, ep->container_id, ep->device);
+		pk_api_reason(r, false, "device", text.text, "stop the allocation and start it anew");
+	}
+}
+
+/* What lasts longer than this is no passing state of an ADD. */
+#define SETTLED_S 10
+
+struct tally {
+	unsigned int open, quarantined, unconfirmed, behind;
+	const struct pk_local_endpoint *first; /* in quarantine */
+};
+
+static struct tally tally(const struct pk_parts *p)
+{
+	struct tally t = { 0 };
+	time_t now = time(NULL);
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
+	     ep = pk_model_next(p->model, ep)) {
+		bool quarantined = pk_local_endpoint_quarantined(ep);
+
+		if (!ep->open || !ep->epoch_matches || now - ep->added < SETTLED_S)
+			continue;
+		t.open++;
+		t.quarantined += quarantined;
+		if (!t.first && quarantined)
+			t.first = ep;
+		t.unconfirmed += ep->confirmed == PK_UNCONFIRMED;
+		t.behind += !pk_apply_is_pending(p->apply) && !pk_guard_is_gone(ep) &&
+			    !pk_apply_in_step(p->apply, ep);
+	}
+	return t;
+}
+
+static void quarantine_reason(struct pk_reasons *r, const struct tally *t)
+{
+	char text[512];
+	struct pk_err why;
+
+	if (!t->first || !pk_local_endpoint_quarantine(t->first, &why))
+		return;
+	if (t->quarantined == t->open)
+		snprintf(text, sizeof(text),
+			 "all %u endpoints are in quarantine, the first: %.400s", t->open, why.text);
+	else
+		snprintf(text, sizeof(text),
+			 "%u of %u endpoints in quarantine, the first (%.64s): %.300s",
+			 t->quarantined, t->open, t->first->container_id, why.text);
+	pk_api_reason(r, false, "endpoints", text, why.fix);
+}
+
+static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	struct tally t = tally(p);
+	char text[512];
+
+	quarantine_reason(r, &t);
+	if (t.open && t.unconfirmed == t.open && t.quarantined < t.open) {
+		snprintf(text, sizeof(text),
+			 "Nomad has confirmed none of %u endpoints: they live under their "
+			 "namespace's base",
+			 t.open);
+		pk_api_reason(r, false, "endpoints", text,
+		       "see that \"nomad\" names the agent of this very client, and its token's "
+		       "rights (docs/install.md)");
+	}
+	if (!t.behind)
+		return;
+	snprintf(text, sizeof(text),
+		 "%u of %u open endpoints are not under what the documents make now: they stay as "
+		 "they were",
+		 t.behind, t.open);
+	pk_api_reason(r, false, "endpoints", text,
+	       "the other reasons say why; picket endpoint list shows which, picket policy list "
+	       "what is not enforced");
+}
+
+static bool has_device(const struct pk_local_endpoint *ep)
+{
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(ep->host_ifindex, name) && strcmp(name, ep->device) == 0;
+}
+
+/* Their tables were replaced (bpffs was unmounted, everything was swept): nobody reaches those. */
+static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	own_str text = { 0 };
+	unsigned int n = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
+	     ep = pk_model_next(p->model, ep))
+		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && has_device(ep);
+	if (!n)
+		return;
+	pk_str_addf(&text,
+		    "%u endpoint%s on tables that are not pinned any more: no change of policy "
+		    "reaches %s",
+		    n, n == 1 ? " lives" : "s live", n == 1 ? "it" : "them");
+	pk_api_reason(r, true, "enforcement", text.text,
+	       "stop the allocations that `picket endpoint list` shows as closed and start them "
+	       "anew");
+}
+
+/* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
+static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	unsigned int said = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
+	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
+		const char *why = alloc_trouble(p, ep);
+		own_str text = { 0 };
+
+		if (!why)
+			continue;
+		said++;
+		pk_str_addf(&text,
+			    "the record of alloc %.64s is not used: %.300s; its endpoint keeps "
+			    "the labels that it had, or its base's",
+			    ep->container_id, why);
+		pk_api_reason(r, false, "alloc", text.text, "its job's author must shorten or mend it");
+	}
+}
+
+void pk_api_endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	agent_reason(p, r);
+	alloc_reasons(p, r);
+	device_reasons(p, r);
+	epoch_reason(p, r);
+	endpoint_reasons(p, r);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Why the node is not ok, each with its fix, as /v1/status lists it. */
+#include "json.h"
+#include "parts.h"
+
+struct pk_reasons {
+	struct pk_jw *w;
+	bool degraded, failing;
+};
+
+/* fix: NULL or "" where there is none to say. */
+void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, const char *text,
+		   const char *fix);
+/* Those of endpoints, of their allocs and of the agent that starts them. */
+void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
