@@ -70,7 +70,8 @@ static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
 			    "%.200s (%.64s) has no device: %s is gone, and its record and netns "
 			    "are not",
 			    name.text, ep->container_id, ep->device);
-		pk_api_reason(r, false, "device", text.text, "stop the allocation and start it anew");
+		pk_api_reason(r, false, "device", text.text,
+			      "stop the allocation and start it anew");
 	}
 }
 
@@ -113,7 +114,8 @@ static void quarantine_reason(struct pk_reasons *r, const struct tally *t)
 		return;
 	if (t->quarantined == t->open)
 		snprintf(text, sizeof(text),
-			 "all %u endpoints are in quarantine, the first: %.400s", t->open, why.text);
+			 "all %u endpoints are in quarantine, the first: %.400s", t->open,
+			 why.text);
 	else
 		snprintf(text, sizeof(text),
 			 "%u of %u endpoints in quarantine, the first (%.64s): %.300s",
@@ -132,9 +134,10 @@ static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
 			 "Nomad has confirmed none of %u endpoints: they live under their "
 			 "namespace's base",
 			 t.open);
-		pk_api_reason(r, false, "endpoints", text,
-		       "see that \"nomad\" names the agent of this very client, and its token's "
-		       "rights (docs/install.md)");
+		pk_api_reason(
+			r, false, "endpoints", text,
+			"see that \"nomad\" names the agent of this very client, and its token's "
+			"rights (docs/install.md)");
 	}
 	if (!t.behind)
 		return;
@@ -142,9 +145,10 @@ static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
 		 "%u of %u open endpoints are not under what the documents make now: they stay as "
 		 "they were",
 		 t.behind, t.open);
-	pk_api_reason(r, false, "endpoints", text,
-	       "the other reasons say why; picket endpoint list shows which, picket policy list "
-	       "what is not enforced");
+	pk_api_reason(
+		r, false, "endpoints", text,
+		"the other reasons say why; picket endpoint list shows which, picket policy list "
+		"what is not enforced");
 }
 
 static bool has_device(const struct pk_local_endpoint *ep)
@@ -169,9 +173,10 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
 		    "%u endpoint%s on tables that are not pinned any more: no change of policy "
 		    "reaches %s",
 		    n, n == 1 ? " lives" : "s live", n == 1 ? "it" : "them");
-	pk_api_reason(r, true, "enforcement", text.text,
-	       "stop the allocations that `picket endpoint list` shows as closed and start them "
-	       "anew");
+	pk_api_reason(
+		r, true, "enforcement", text.text,
+		"stop the allocations that `picket endpoint list` shows as closed and start them "
+		"anew");
 }
 
 /* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
@@ -191,7 +196,8 @@ static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
 			    "the record of alloc %.64s is not used: %.300s; its endpoint keeps "
 			    "the labels that it had, or its base's",
 			    ep->container_id, why);
-		pk_api_reason(r, false, "alloc", text.text, "its job's author must shorten or mend it");
+		pk_api_reason(r, false, "alloc", text.text,
+			      "its job's author must shorten or mend it");
 	}
 }
 
