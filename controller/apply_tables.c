@@ -51,17 +51,14 @@ static size_t share_of(const struct pk_bpf *bpf, enum pk_map map, unsigned int p
 	return pk_map_info(bpf->map[map], &info) < 0 ? 0 : info.max_entries / parts;
 }
 
-/*
- * No tenant's own documents take all room of the tables. Half of the prefixes, for a list that a
- * tenant adds one to is a second copy of the operator's.
- */
+/* No tenant's own documents take all room of the tables. */
 static void set_limits(struct pk_apply *a)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
 	const struct pk_engine_limits limits = {
 		.tenant_verdicts = share_of(bpf, PK_MAP_VERDICTS, 4),
 		.tenant_peers = share_of(bpf, PK_MAP_PEER_CLASS, 4),
-		.tenant_cidrs = share_of(bpf, PK_MAP_CIDR, 2),
+		.tenant_cidrs = share_of(bpf, PK_MAP_CIDR, 4),
 		.tenant_rule_set = PK_TENANT_RULE_SET_MAX,
 	};
 

@@ -263,9 +263,9 @@ static void forget_list(struct pk_bpf *bpf, uint32_t number)
 void pk_list_learn(struct pk_bpf *bpf, const struct pk_image *image,
 		   const struct pk_rule_set *entry)
 {
-	for (int dir = 0; dir < 2; dir++)
-		if (image->list[dir] && entry->list[dir])
-			remember_list(bpf, image->list[dir], entry->list[dir]);
+	for (int i = 0; i < PK_LISTS; i++)
+		if (image->list[i] && entry->list[i])
+			remember_list(bpf, image->list[i], entry->list[i]);
 }
 
 /*
@@ -293,6 +293,15 @@ static int take_list(struct pk_bpf *bpf, const struct pk_cidr_list *list, uint32
 	return r;
 }
 
+/* Is it one of the entry's first n lists? */
+static bool is_among(const struct pk_rule_set *entry, int n, uint32_t number)
+{
+	for (int i = 0; i < n; i++)
+		if (entry->list[i] == number)
+			return true;
+	return false;
+}
+
 static bool list_used(struct pk_bpf *bpf, uint32_t number, uint32_t but)
 {
 	for (uint32_t i = 1; i < bpf->node.rule_sets; i++) {
@@ -300,7 +309,7 @@ static bool list_used(struct pk_bpf *bpf, uint32_t number, uint32_t but)
 
 		if (i == but || pk_map_get(bpf->map[PK_MAP_RULE_SETS], &i, &entry) < 0)
 			continue;
-		if (entry.entries && (entry.list[0] == number || entry.list[1] == number))
+		if (entry.entries && is_among(&entry, PK_LISTS, number))
 			return true;
 	}
 	return false;
@@ -340,12 +349,12 @@ void pk_list_drop_new(struct pk_bpf *bpf, const struct pk_rule_set *entry)
 void pk_list_release(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_rule_set *was,
 		     const struct pk_image *image)
 {
-	for (int dir = 0; dir < 2; dir++) {
-		uint32_t number = was->list[dir];
+	for (int i = 0; i < PK_LISTS; i++) {
+		uint32_t number = was->list[i];
 
-		if (!number || (dir && number == was->list[0]) || list_used(bpf, number, rule_set))
+		if (!number || is_among(was, i, number) || list_used(bpf, number, rule_set))
 			continue;
-		delete_list(bpf, number, image ? image->list[dir] : NULL);
+		delete_list(bpf, number, image ? image->list[i] : NULL);
 	}
 }
 
@@ -356,8 +365,8 @@ int pk_rule_set_write(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_ima
 {
 	int r = write_verdicts(bpf, rule_set, image->verdicts, image->n_verdicts, err);
 
-	for (int dir = 0; dir < 2 && r == 0; dir++)
-		r = take_list(bpf, image->list[dir], &entry->list[dir], err);
+	for (int i = 0; i < PK_LISTS && r == 0; i++)
+		r = take_list(bpf, image->list[i], &entry->list[i], err);
 	if (r == 0)
 		r = number_tenants(bpf, image, deadline_ns, err);
 	return r == 0 ? pk_rule_set_peers(bpf, rule_set, image, err) : r;

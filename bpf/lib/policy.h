@@ -2,7 +2,7 @@
 #pragma once
 /*
  * One question to a rule set: the peer's class, then its most specific entry, then what stands
- * beside it (rules for any peer, open ports); the higher rank wins. The only reader of the policy
+ * beside it (the operator's long lists, rules for any peer, open ports); the higher rank wins. The only reader of the policy
  * tables, for every hook and for judge.bpf.c.
  */
 #include "lib/maps_policy.h"
@@ -30,18 +30,27 @@ static __always_inline __u32 policy_class_endpoint(const struct pk_query *q)
 	return q->tenant == q->own_tenant ? PK_CLASS_SAME_TENANT : PK_CLASS_OTHER_TENANT;
 }
 
-static __always_inline __u32 policy_class_world(const struct pk_query *q,
-						const struct pk_rule_set *set)
+/* The class of the address in a list of the rule set; of none: PK_CLASS_NONE. */
+static __always_inline __u32 policy_class_listed(const struct pk_query *q,
+						 const struct pk_rule_set *set, enum pk_list kind)
 {
 	struct pk_cidr_key key = { .prefixlen = 32 + 128 };
 	const __u32 *class = NULL;
 
-	key.list = set->list[q->dir & 1];
+	key.list = set->list[kind + (q->dir & 1)];
 	key.addr = q->addr;
 	if (key.list)
 		class = bpf_map_lookup_elem(&cidr, &key);
+	return class ? *class : PK_CLASS_NONE;
+}
+
+static __always_inline __u32 policy_class_world(const struct pk_query *q,
+						const struct pk_rule_set *set)
+{
+	__u32 class = policy_class_listed(q, set, PK_LIST_OWN);
+
 	if (class)
-		return *class;
+		return class;
 	return pk_addr_is_v4(&q->addr) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6;
 }
 
@@ -93,6 +102,17 @@ static __always_inline void policy_open_port(struct pk_query *q, __u8 rank, __u3
 
 	policy_higher(&q->answer.live, open);
 	policy_higher(&q->answer.audit, open);
+}
+
+/* What the operator's long lists say of an address of the world. */
+static __always_inline void policy_beside(struct pk_query *q, const struct pk_rule_set *set)
+{
+	__u32 class = PK_CLASS_NONE;
+
+	if (q->party == PK_PARTY_WORLD)
+		class = policy_class_listed(q, set, PK_LIST_BESIDE);
+	if (class)
+		policy_look(q, class);
 }
 
 /* Published ports and health checks: the endpoint's own, for who isn't an endpoint. */
@@ -149,6 +169,7 @@ __noinline int pk_policy_judge(struct pk_query *q)
 	q->class = policy_class(q, set);
 	if (q->class)
 		policy_look(q, q->class);
+	policy_beside(q, set);
 	if (set->flags & PK_RULE_SET_ANY)
 		policy_look(q, PK_CLASS_ANY);
 	policy_open_ports(q);

@@ -197,11 +197,23 @@ struct pk_published {
 PK_ABI(struct pk_published_key, 24);
 
 /*
+ * The lists of a rule set: its own divides the world; the long one of the operator's documents is
+ * shared by all rule sets that those documents select alike, and a class of it is asked beside the
+ * own one's.
+ */
+enum pk_list {
+	PK_LIST_OWN = 0,    /* + enum pk_dir */
+	PK_LIST_BESIDE = 2, /* + enum pk_dir */
+	PK_LISTS = 4,
+};
+
+/*
  * rule_sets: array[node.rule_sets]; entry 0 is unused. Written by ADD and picketd under the node
  * lock.
  */
 struct pk_rule_set {
-	__u32 list[2]; /* cidr list by enum pk_dir; 0 = the two world classes only */
+	/* cidr lists by PK_LIST; 0 = none: the two world classes only, nothing beside them */
+	__u32 list[PK_LISTS];
 	__u32 entries; /* verdict entries; 0 = this entry is free; PK_RULE_SET_CLAIM: being built */
 	__u32 flags;   /* PK_RULE_SET_* */
 	/*
@@ -210,7 +222,7 @@ struct pk_rule_set {
 	 */
 	__u64 digest[2];
 };
-PK_ABI(struct pk_rule_set, 32);
+PK_ABI(struct pk_rule_set, 40);
 #define PK_RULE_SET_ANY	  (1u << 0) /* PK_CLASS_ANY has entries: read by BPF, set by nobody yet */
 #define PK_RULE_SET_AUDIT (1u << 1) /* audit differs: words that name it have PK_WORD_AUDIT */
 #define PK_RULE_SET_CLAIM                                                                          \

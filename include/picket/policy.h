@@ -47,6 +47,7 @@ enum pk_class {
 	PK_CLASS_OTHER_TENANT = 8,
 	PK_CLASS_ANY = 9, /* looked up beside the peer's own where PK_RULE_SET_ANY says so */
 	PK_CLASS_FIRST = 64,
+	PK_CLASS_BESIDE = 1 << 30, /* those of the list beside are numbered from here */
 };
 
 /* Rule numbers below this are the built-in baseline's; the others name a document's entry. */

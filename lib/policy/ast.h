@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "picket/limits.h"
 #include "picket/policy.h"
 
 enum pk_op { PK_OP_IN, PK_OP_NOT_IN, PK_OP_EXISTS, PK_OP_NOT_EXISTS };
@@ -141,6 +142,17 @@ struct pk_document {
 	bool uses_fqdn;
 	struct pk_rule *rules;
 	size_t n_rules;
+	size_t n_prefixes; /* that its entries name, both directions together */
 };
+
+/*
+ * It is looked up beside what else a rule set says: an allow or deny of a long list of the
+ * operator's. A pass isn't, since what it hands on to is the rule set's own.
+ */
+static inline bool pk_entry_is_beside(const struct pk_document *doc, const struct pk_entry *entry)
+{
+	return entry->kind == PK_PEERS_CIDR && !entry->pass && !doc->tenant_name &&
+	       doc->n_prefixes >= PK_CIDR_BESIDE_MIN;
+}
 
 void pk_document_free(struct pk_document *doc);

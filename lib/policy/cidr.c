@@ -2,7 +2,8 @@
 /*
  * How CIDR entries, protected addresses, tenantReach and resolvers divide the world. All prefixes
  * are walked in order with the stack of those around them; where the set of entries that match
- * differs from what stands around, the prefix gets a class.
+ * differs from what stands around, the prefix gets a class. The operator's long lists are walked
+ * apart from the rest.
  */
 #include "engine.h"
 
@@ -53,6 +54,8 @@ struct walk {
 	struct cidr_class *classes;
 	size_t n_classes, room_classes, n_acts;
 	bool too_large;
+	bool beside; /* what matches nothing has no class */
+	uint32_t first;
 	struct pk_cidr_entry *entries;
 	size_t n_entries, room_entries;
 };
@@ -194,7 +197,14 @@ static uint32_t new_class(struct walk *w, bool v6)
 		abort();
 	memcpy(c->acts, w->active, w->n_active * sizeof(*c->acts));
 	w->n_acts += w->n_active;
-	return PK_CLASS_FIRST + (uint32_t)w->n_classes - 1;
+	return w->first + (uint32_t)w->n_classes - 1;
+}
+
+static uint32_t class_of_rest(const struct walk *w, bool v6)
+{
+	if (w->beside)
+		return PK_CLASS_NONE;
+	return v6 ? PK_CLASS_WORLD6 : PK_CLASS_WORLD4;
 }
 
 /* The class of addresses here that no longer prefix holds. */
@@ -207,7 +217,7 @@ static uint32_t class_here(struct walk *w, bool v6)
 	if (w->n_acts > CLASS_ACTS_MAX)
 		w->too_large = true;
 	if (w->too_large || (!w->n_active && !w->flags[REF_PROTECTED] && !w->flags[REF_RESOLVER]))
-		return v6 ? PK_CLASS_WORLD6 : PK_CLASS_WORLD4;
+		return class_of_rest(w, v6);
 	/* tenantReach only matters where addresses are protected. */
 	pk_str_addf(&s, "%d%d%d%d", v6, !!w->flags[REF_PROTECTED],
 		    w->flags[REF_PROTECTED] && w->flags[REF_REACH], !!w->flags[REF_RESOLVER]);
@@ -243,7 +253,7 @@ static void emit(struct walk *w, const union pk_addr *addr, uint32_t bits, uint3
 static void visit(struct walk *w, size_t first, size_t end)
 {
 	const struct ref *r = &w->refs[first];
-	uint32_t around = r->v6 ? PK_CLASS_WORLD6 : PK_CLASS_WORLD4;
+	uint32_t around = class_of_rest(w, r->v6);
 	struct frame *f;
 
 	while (w->depth && !is_inside(r, &w->stack[w->depth - 1]))
@@ -275,7 +285,7 @@ static void fence_v4(struct walk *w)
 		caught |= is_inside(&r, &f);
 	}
 	if (caught)
-		emit(w, &v4, 96, PK_CLASS_WORLD4);
+		emit(w, &v4, 96, class_of_rest(w, false));
 }
 
 static void walk_all(struct walk *w, size_t n_ents)
@@ -315,12 +325,13 @@ static void walk_done(struct walk *w)
 	free(w->active);
 }
 
-static struct hash128 shape_key(enum pk_dir dir, struct ent *const *ents, size_t n)
+static struct hash128 shape_key(enum pk_dir dir, enum shape_kind kind, struct ent *const *ents,
+				size_t n)
 {
 	struct hash128 key;
 	struct pk_str s = { 0 };
 
-	pk_str_addf(&s, "%d", dir);
+	pk_str_addf(&s, "%d %d ", dir, kind);
 	for (size_t i = 0; i < n; i++)
 		pk_str_addn(&s, &ents[i]->serial, sizeof(ents[i]->serial));
 	pk_hash128(s.text, s.len, key.h);
@@ -328,30 +339,41 @@ static struct hash128 shape_key(enum pk_dir dir, struct ent *const *ents, size_t
 	return key;
 }
 
-struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *const *ents,
-			size_t n)
+static void shape_make(const struct pk_engine *engine, struct shape *shape, enum pk_dir dir,
+		       bool beside, struct ent *const *ents, size_t n)
 {
-	struct hash128 key = shape_key(dir, ents, n);
-	struct walk w = { 0 };
-	struct shape *shape;
+	struct walk w = { .beside = beside, .first = beside ? PK_CLASS_BESIDE : PK_CLASS_FIRST };
 
-	HASH_FIND(hh, engine->shapes, &key, sizeof(key), shape);
-	if (shape)
-		return shape;
-	shape = pk_alloc(sizeof(*shape));
-	shape->key = key;
 	push_entries(&w, ents, n);
 	for (size_t i = 0; i < n; i++)
 		shape->own |= ents[i]->doc->tenant_name != NULL;
-	if (dir == PK_EGRESS)
+	/* Baseline and tenants' reach are asked in the rule set's own list. */
+	if (dir == PK_EGRESS && !beside)
 		push_settings(&w, &engine->settings);
 	walk_all(&w, n);
+	shape->first = w.first;
 	shape->classes = w.classes;
 	shape->n_classes = w.n_classes;
 	shape->too_large = w.too_large;
 	if (w.n_entries)
 		shape->list = pk_cidr_list_new(w.entries, w.n_entries);
 	walk_done(&w);
+}
+
+struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, enum shape_kind kind,
+			struct ent *const *ents, size_t n)
+{
+	struct hash128 key = shape_key(dir, kind, ents, n);
+	struct shape *shape;
+
+	if (kind == SHAPE_BESIDE && !n)
+		return NULL;
+	HASH_FIND(hh, engine->shapes, &key, sizeof(key), shape);
+	if (shape)
+		return shape;
+	shape = pk_alloc(sizeof(*shape));
+	shape->key = key;
+	shape_make(engine, shape, dir, kind == SHAPE_BESIDE, ents, n);
 	HASH_ADD(hh, engine->shapes, key, sizeof(shape->key), shape);
 	return shape;
 }

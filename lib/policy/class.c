@@ -106,8 +106,8 @@ static void draft_make(const struct pk_engine *engine, const struct program *p, 
 		spans_at(side, r->acts[i], r, dir, &claims[n], &owned[i]);
 		n += claims[n].n_spans != 0;
 	}
-	defaults.none = r->name != NULL;
-	if (!r->name)
+	defaults.none = r->beside;
+	if (!r->beside)
 		n += baseline(engine, p, dir, r, &claims[n], &defaults.builtin);
 	pk_ports_compile(claims, n, &defaults, &out->table);
 	pk_hash128(out->table.entries ? (void *)out->table.entries : "",

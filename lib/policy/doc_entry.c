@@ -13,6 +13,7 @@ static void read_prefix(struct pk_reader *r, const struct pk_json *v, struct pk_
 	char text[PK_ADDR_TEXT], fix[PK_ADDR_TEXT + 16];
 	union pk_addr given;
 
+	r->doc->n_prefixes++;
 	pk_prefix_parse(pk_json_string(v), out);
 	given = out->addr;
 	pk_prefix_mask(out);

@@ -148,10 +148,13 @@ struct cidr_class {
 	size_t n_acts;
 	bool v6, is_protected, in_reach, resolver;
 };
+/* Which of a side's CIDR entries a shape divides the world by (pk_entry_is_beside). */
+enum shape_kind { SHAPE_OWN, SHAPE_BESIDE, SHAPES };
 struct shape {
 	struct hash128 key;
 	struct pk_cidr_list *list;  /* NULL: nothing but the two world classes */
-	struct cidr_class *classes; /* class number PK_CLASS_FIRST + index */
+	struct cidr_class *classes; /* class number `first` + index */
+	uint32_t first;		    /* PK_CLASS_FIRST, PK_CLASS_BESIDE */
 	size_t n_classes;
 	bool too_large; /* the division was given up */
 	bool own;	/* a tenant's own documents are in it */
@@ -160,11 +163,11 @@ struct shape {
 	UT_hash_handle hh;
 };
 /*
- * ents: those of kind PK_PEERS_CIDR of a program's direction, in its order. The shape stays the
- * engine's.
+ * ents: those of kind PK_PEERS_CIDR of a program's direction that belong to this kind of shape, in
+ * its order. The shape stays the engine's; NULL: beside, and there are none.
  */
-struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, struct ent *const *ents,
-			size_t n);
+struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, enum shape_kind kind,
+			struct ent *const *ents, size_t n);
 void shapes_free(struct pk_engine *engine, bool unused_only);
 
 /* index.c */
@@ -197,7 +200,8 @@ struct side {		   /* one direction of a program */
 	struct class_of *signatures, *contents;
 	struct hash128 same, other, unknown; /* contents of the fallback classes */
 	bool same_hit, other_hit; /* their signatures hold acts that other endpoints may lack */
-	struct shape *shape;
+	struct shape *shape[SHAPES]; /* BESIDE: NULL where nothing is */
+	bool shaped;
 	uint32_t first_class, next_class; /* of endpoints and tenants */
 };
 enum build_step { BUILD_WORLD, BUILD_NAMES, BUILD_TENANTS, BUILD_PEERS, BUILD_DONE };
@@ -250,7 +254,7 @@ struct recipe {
 	enum pk_party party;
 	bool same;		     /* of the subject's namespace */
 	bool is_protected, resolver; /* WORLD */
-	const struct ent *name;	     /* a name class: this entry alone */
+	bool beside; /* asked beside the peer's own class: neither default nor baseline */
 };
 const struct class_of *class_find(const struct class_of *map, const struct hash128 *key);
 void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class_nr,

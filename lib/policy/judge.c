@@ -353,24 +353,27 @@ static bool entry_decides(const struct view *v)
 	return tri == PK_YES;
 }
 
-/* "the first by document name and place" */
+/* "the first by document name and place, those of the operator's long lists last" */
 struct first {
 	const struct pk_document *doc;
 	const struct pk_entry *entry;
+	bool last;
 };
 
-static void keep_first(struct first *first, const struct view *v)
+static void keep_first(struct first *first, const struct view *v, bool last)
 {
 	int c = -1;
 
-	if (first->entry) {
+	if (first->entry)
+		c = last - first->last;
+	if (first->entry && c == 0) {
 		c = strcmp(v->doc->name, first->doc->name);
 		if (c == 0)
 			c = strcmp(v->doc->source, first->doc->source);
 	}
 	/* Within a document the walk is in order of place. */
 	if (c < 0)
-		*first = (struct first){ v->doc, v->entry };
+		*first = (struct first){ v->doc, v->entry, last };
 }
 
 struct tier {
@@ -381,20 +384,22 @@ static void ask_rule(struct view *v, struct tier *t)
 {
 	const struct pk_rule *rule = v->rule;
 	enum pk_dir dir = v->q->dir;
+	bool last;
 
 	for (size_t i = 0; i < rule->n_entries[dir]; i++) {
 		v->entry = &rule->entries[dir][i];
 		if (!entry_decides(v))
 			continue;
+		last = pk_entry_is_beside(v->doc, v->entry);
 		if (v->entry->deny)
-			keep_first(&t->deny, v);
+			keep_first(&t->deny, v, last);
 		else
-			keep_first(v->entry->pass ? &t->pass : &t->allow, v);
+			keep_first(v->entry->pass ? &t->pass : &t->allow, v, last);
 	}
 	if (rule->default_deny[dir] && rule->n_entries[dir] &&
 	    selects(v->doc, rule, v->q->subject->labels) != PK_NO) {
 		v->entry = &rule->entries[dir][0];
-		keep_first(&t->fallback, v);
+		keep_first(&t->fallback, v, false);
 	}
 }
 

@@ -162,7 +162,7 @@ static size_t cidrs_of(const struct pk_engine *engine, const struct program *p)
 	size_t n = 0;
 
 	for (int dir = 0; dir < 2; dir++) {
-		const struct shape *s = p->side[dir].shape;
+		const struct shape *s = p->side[dir].shape[SHAPE_OWN];
 
 		n += s && s->own && s->list && s->counted != engine->round ? s->list->n : 0;
 	}
@@ -182,7 +182,7 @@ static void count(struct pk_engine *engine, const struct ident *subject)
 	t->cidrs += cidrs_of(engine, p);
 	p->counted = engine->round;
 	for (int dir = 0; dir < 2; dir++)
-		p->side[dir].shape->counted = engine->round;
+		p->side[dir].shape[SHAPE_OWN]->counted = engine->round;
 }
 
 static bool fits(const struct pk_engine *engine, const struct tenant *t, const struct program *p)
@@ -299,8 +299,9 @@ static void use(struct ident *subject)
 {
 	subject->program->used = true;
 	for (int dir = 0; dir < 2; dir++)
-		if (subject->program->side[dir].shape)
-			subject->program->side[dir].shape->used = true;
+		for (int kind = 0; kind < SHAPES; kind++)
+			if (subject->program->side[dir].shape[kind])
+				subject->program->side[dir].shape[kind]->used = true;
 }
 
 /* What nobody has any more goes. */

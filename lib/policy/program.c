@@ -49,6 +49,11 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 	}
 }
 
+static bool is_beside(const struct ent *ent)
+{
+	return pk_entry_is_beside(ent->doc, ent->e);
+}
+
 /* The acts of a cidr class: entries by prefix, and those that match the world anyway. */
 static size_t match_world(const struct pk_engine *engine, const struct side *side,
 			  const struct cidr_class *c, uint32_t *acts)
@@ -63,6 +68,8 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 		const struct ent *ent = side->acts[i];
 		bool hit;
 
+		if (is_beside(ent))
+			continue;
 		if (ent->e->kind == PK_PEERS_CIDR) {
 			hit = next < c->n_acts && c->acts[next] == cidr++;
 			next += hit;
@@ -79,31 +86,77 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 	return n;
 }
 
-static struct shape *shape_of(struct pk_engine *engine, const struct side *side, enum pk_dir dir)
+/* The acts of a class of the list beside. */
+static size_t match_beside(const struct side *side, const struct cidr_class *c, uint32_t *acts)
 {
-	struct vec cidrs = { 0 };
-	struct shape *shape;
+	size_t n = 0;
+	uint32_t cidr = 0;
 
-	for (size_t i = 0; i < side->n_acts; i++)
-		if (side->acts[i]->e->kind == PK_PEERS_CIDR)
-			vec_push(&cidrs, side->acts[i]);
-	shape = shape_get(engine, dir, (struct ent **)cidrs.at, cidrs.n);
-	vec_done(&cidrs);
-	return shape;
+	for (size_t i = 0; i < side->n_acts && n < c->n_acts; i++)
+		if (is_beside(side->acts[i]) && c->acts[n] == cidr++)
+			acts[n++] = (uint32_t)i;
+	return n;
 }
 
-static void world_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
-			uint32_t *acts)
+static void shape_side(struct pk_engine *engine, struct side *side, enum pk_dir dir)
 {
-	struct side *side = &p->side[dir];
-	const struct cidr_class *c = &side->shape->classes[i];
+	if (side->shaped)
+		return;
+	for (int kind = 0; kind < SHAPES; kind++) {
+		struct vec cidrs = { 0 };
+
+		for (size_t i = 0; i < side->n_acts; i++)
+			if (side->acts[i]->e->kind == PK_PEERS_CIDR &&
+			    is_beside(side->acts[i]) == (kind == SHAPE_BESIDE))
+				vec_push(&cidrs, side->acts[i]);
+		side->shape[kind] = shape_get(engine, dir, (enum shape_kind)kind,
+					      (struct ent **)cidrs.at, cidrs.n);
+		vec_done(&cidrs);
+	}
+	side->shaped = true;
+}
+
+static size_t n_classes(const struct side *side, enum shape_kind kind)
+{
+	return side->shape[kind] ? side->shape[kind]->n_classes : 0;
+}
+
+static void beside_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
+			 uint32_t *acts)
+{
+	const struct side *side = &p->side[dir];
+	const struct shape *shape = side->shape[SHAPE_BESIDE];
+	struct recipe r = { .acts = acts, .party = PK_PARTY_WORLD, .beside = true };
+
+	r.n_acts = match_beside(side, &shape->classes[i], acts);
+	class_fixed(engine, p, dir, &r, shape->first + (uint32_t)i);
+}
+
+static void own_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
+		      uint32_t *acts)
+{
+	const struct side *side = &p->side[dir];
+	const struct shape *shape = side->shape[SHAPE_OWN];
+	const struct cidr_class *c = &shape->classes[i];
 	struct recipe r = { .acts = acts,
 			    .party = PK_PARTY_WORLD,
 			    .is_protected = c->is_protected,
 			    .resolver = c->resolver };
 
 	r.n_acts = match_world(engine, side, c, acts);
-	class_fixed(engine, p, dir, &r, PK_CLASS_FIRST + (uint32_t)i);
+	class_fixed(engine, p, dir, &r, shape->first + (uint32_t)i);
+}
+
+/* The i-th class of a direction's lists, the own one's first. */
+static void world_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
+			uint32_t *acts)
+{
+	size_t own = n_classes(&p->side[dir], SHAPE_OWN);
+
+	if (i < own)
+		own_class(engine, p, dir, i, acts);
+	else
+		beside_class(engine, p, dir, i - own, acts);
 }
 
 /* True: all of them are made. */
@@ -113,20 +166,23 @@ static bool world_classes(struct pk_engine *engine, struct program *p, enum pk_d
 	struct side *side = &p->side[dir];
 	uint32_t *acts = calloc(side->n_acts + 1, sizeof(*acts));
 	bool late = false;
+	size_t n;
 
 	if (!acts)
 		abort();
-	side->shape = side->shape ? side->shape : shape_of(engine, side, dir);
-	while (p->at < side->shape->n_classes && !p->too_large && !late) {
+	shape_side(engine, side, dir);
+	n = n_classes(side, SHAPE_OWN) + n_classes(side, SHAPE_BESIDE);
+	while (p->at < n && !p->too_large && !late) {
 		world_class(engine, p, dir, p->at++, acts);
 		late = is_late(slice);
 	}
 	free(acts);
-	if (p->at < side->shape->n_classes && !p->too_large)
+	if (p->at < n && !p->too_large)
 		return false;
 	p->at = 0;
-	p->too_large |= side->shape->too_large;
-	side->next_class = PK_CLASS_FIRST + (uint32_t)side->shape->n_classes;
+	for (int kind = 0; kind < SHAPES; kind++)
+		p->too_large |= side->shape[kind] && side->shape[kind]->too_large;
+	side->next_class = PK_CLASS_FIRST + (uint32_t)n_classes(side, SHAPE_OWN);
 	return true;
 }
 
@@ -136,7 +192,7 @@ static void name_classes(struct pk_engine *engine, struct program *p, enum pk_di
 
 	for (uint32_t i = 0; i < side->n_acts; i++) {
 		const struct recipe r = {
-			.acts = &i, .n_acts = 1, .party = PK_PARTY_WORLD, .name = side->acts[i]
+			.acts = &i, .n_acts = 1, .party = PK_PARTY_WORLD, .beside = true
 		};
 
 		if (side->acts[i]->e->kind != PK_PEERS_FQDNS)
@@ -238,8 +294,14 @@ void program_image(struct program *p)
 	image->n_peers = p->n_peers;
 	image->n_names = p->n_names;
 	image->uses_names = p->n_names != 0;
-	for (int dir = 0; dir < 2; dir++)
-		image->list[dir] = pk_cidr_list_ref(p->side[dir].shape->list);
+	for (int dir = 0; dir < 2; dir++) {
+		const struct side *side = &p->side[dir];
+
+		image->list[PK_LIST_OWN + dir] = pk_cidr_list_ref(side->shape[SHAPE_OWN]->list);
+		if (side->shape[SHAPE_BESIDE])
+			image->list[PK_LIST_BESIDE + dir] =
+				pk_cidr_list_ref(side->shape[SHAPE_BESIDE]->list);
+	}
 	for (size_t i = 0; i < p->n_verdicts && !image->audit; i++) {
 		const struct pk_verdict_value *v = &p->verdicts[i].value;
 

@@ -18,8 +18,8 @@ void pk_image_unref(struct pk_image *image)
 {
 	if (!image || --image->refs)
 		return;
-	for (int dir = 0; dir < 2; dir++)
-		pk_cidr_list_unref(image->list[dir]);
+	for (int i = 0; i < PK_LISTS; i++)
+		pk_cidr_list_unref(image->list[i]);
 	free(image->verdicts);
 	free(image->peers);
 	free(image->names);
@@ -93,7 +93,7 @@ uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr
 		if (hit)
 			return hit->class_nr;
 	}
-	return pk_addr_is4(addr) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6;
+	return PK_CLASS_NONE;
 }
 
 static int verdict_cmp(const void *a, const void *b)
@@ -138,8 +138,8 @@ void pk_image_finish(struct pk_image *image)
 	pk_str_addf(&s, "%u %u %zu %zu %zu ", image->flags, image->audit, image->n_verdicts,
 		    image->n_peers, image->n_names);
 	pk_str_addn(&s, image->origin, sizeof(image->origin));
-	for (int dir = 0; dir < 2; dir++)
-		pk_str_addn(&s, image->list[dir] ? image->list[dir]->digest : none, sizeof(none));
+	for (int i = 0; i < PK_LISTS; i++)
+		pk_str_addn(&s, image->list[i] ? image->list[i]->digest : none, sizeof(none));
 	pk_str_addn(&s, image->verdicts ? (void *)image->verdicts : "",
 		    image->n_verdicts * sizeof(*image->verdicts));
 	pk_str_addn(&s, image->peers ? (void *)image->peers : "",
@@ -181,6 +181,22 @@ static uint32_t class_of_endpoint(const struct pk_image *image, enum pk_dir dir,
 	return facts->tenant[0] || facts->tenant[1] ? PK_CLASS_OTHER_TENANT : PK_CLASS_UNKNOWN;
 }
 
+static uint32_t class_of_world(const struct pk_image *image, const struct pk_question *q)
+{
+	uint32_t class_nr = pk_cidr_list_class(image->list[PK_LIST_OWN + q->dir], &q->peer.address);
+
+	if (class_nr)
+		return class_nr;
+	return pk_addr_is4(&q->peer.address) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6;
+}
+
+uint32_t pk_image_class_beside(const struct pk_image *image, const struct pk_question *q)
+{
+	if (q->peer.party != PK_PARTY_WORLD)
+		return PK_CLASS_NONE;
+	return pk_cidr_list_class(image->list[PK_LIST_BESIDE + q->dir], &q->peer.address);
+}
+
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
 			const struct pk_image_facts *facts)
 {
@@ -194,7 +210,7 @@ uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *
 	case PK_PARTY_REMOTE_NODE:
 		return PK_CLASS_REMOTE_NODE;
 	case PK_PARTY_WORLD:
-		return pk_cidr_list_class(image->list[q->dir], &q->peer.address);
+		return class_of_world(image, q);
 	case PK_PARTY_NONE:
 	case PK_PARTY_SELF:
 		break;
@@ -242,19 +258,27 @@ static void raise_open(struct pk_verdict_value *out, uint8_t rank, uint32_t rule
 	raise(&out->audit, &allow);
 }
 
+/* What a class says that is looked up beside the peer's own. */
+static void raise_by(const struct pk_image *image, uint32_t class_nr, const struct pk_question *q,
+		     struct pk_verdict_value *out)
+{
+	const struct pk_verdict_value *v = class_nr ? find_verdict(image, class_nr, q) : NULL;
+
+	if (!v)
+		return;
+	raise(&out->live, &v->live);
+	raise(&out->audit, &v->audit);
+}
+
 void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
 		     const struct pk_image_facts *facts, struct pk_verdict_value *out)
 {
 	const struct pk_verdict_value *v = find_verdict(image, pk_image_class(image, q, facts), q);
 
 	*out = v ? *v : (struct pk_verdict_value){ 0 };
-	for (size_t i = 0; i < facts->n_name_classes; i++) {
-		v = find_verdict(image, facts->name_classes[i], q);
-		if (v) {
-			raise(&out->live, &v->live);
-			raise(&out->audit, &v->audit);
-		}
-	}
+	raise_by(image, pk_image_class_beside(image, q), q, out);
+	for (size_t i = 0; i < facts->n_name_classes; i++)
+		raise_by(image, facts->name_classes[i], q, out);
 	if (q->dir != PK_INGRESS || q->peer.party == PK_PARTY_ENDPOINT ||
 	    q->peer.party == PK_PARTY_UNKNOWN)
 		return;
@@ -266,8 +290,8 @@ void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
 
 static bool same_lists(const struct pk_image *a, const struct pk_image *b)
 {
-	for (int dir = 0; dir < 2; dir++) {
-		const struct pk_cidr_list *x = a->list[dir], *y = b->list[dir];
+	for (int i = 0; i < PK_LISTS; i++) {
+		const struct pk_cidr_list *x = a->list[i], *y = b->list[i];
 
 		if (!x != !y || (x && memcmp(x->digest, y->digest, sizeof(x->digest)) != 0))
 			return false;

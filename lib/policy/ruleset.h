@@ -70,7 +70,7 @@ struct pk_image {
 	size_t n_verdicts;
 	struct pk_peer_entry *peers; /* sorted by dir, tenant, hash */
 	size_t n_peers;
-	struct pk_cidr_list *list[2]; /* by enum pk_dir; NULL: the two world classes only */
+	struct pk_cidr_list *list[PK_LISTS]; /* NULL: the two world classes only; nothing beside */
 	struct pk_name_class *names;
 	size_t n_names;
 };
@@ -89,10 +89,7 @@ void pk_image_finish(struct pk_image *image);
 struct pk_cidr_list *pk_cidr_list_new(struct pk_cidr_entry *entries, size_t n);
 struct pk_cidr_list *pk_cidr_list_ref(struct pk_cidr_list *list);
 void pk_cidr_list_unref(struct pk_cidr_list *list);
-/*
- * Class of the longest match, PK_CLASS_WORLD4 or 6 where nothing of the list matches (or list is
- * NULL).
- */
+/* Class of the longest match, PK_CLASS_NONE where nothing of the list matches (or list is NULL). */
 uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
 /* The tables' knowledge of a question's peer, by content in place of this node's numbers. */
@@ -112,6 +109,8 @@ void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
 		     const struct pk_image_facts *facts, struct pk_verdict_value *out);
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
 			const struct pk_image_facts *facts);
+/* The class of the list beside, PK_CLASS_NONE where there is none. */
+uint32_t pk_image_class_beside(const struct pk_image *image, const struct pk_question *q);
 
 /*
  * From one image of a rule set to its next one, in place: possible where every entry of the live

@@ -56,6 +56,47 @@ uint32_t judge_clock(void)
 	return ask(&q) ? q.jiffies : 0;
 }
 
+#define LISTED 7 /* a rule set with a list beside its own */
+
+/* What is listed beside says no more than what it says of the address; the higher rank wins. */
+static void listed_beside(void)
+{
+	struct pk_rule_set rs = { .list = { 101, 101, 103, 0 }, .entries = 1 };
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = LISTED,
+				      .class = PK_CLASS_WORLD4 };
+	struct pk_query q = {
+		.rule_set = LISTED, .party = PK_PARTY_WORLD, .proto = 6, .addr = pkt_ip4(WHO_WORLD)
+	};
+	uint32_t at = LISTED;
+
+	node_reset();
+	bpf_map_update_elem(node_map("rule_sets"), &at, &rs, BPF_ANY);
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW), 60);
+	key.dir = PK_INGRESS;
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW), 60);
+	key.dir = PK_EGRESS;
+	key.class = PK_CLASS_BESIDE;
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 61);
+	key.class = PK_CLASS_BESIDE + 1;
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_BASELINE, PK_KIND_DENY), 62);
+	check("judge: an address that isn't listed beside", ask(&q) && q.answer.live.rule == 60);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_BESIDE);
+	check("judge: a list beside denies what the rule set's own allows",
+	      ask(&q) && q.class == PK_CLASS_WORLD4 && q.answer.live.rule == 61 &&
+		      q.answer.live.verdict == PK_DENY && q.answer.audit.rule == 61);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_BESIDE + 1);
+	check("judge: not by a lower rank", ask(&q) && q.answer.live.rule == 60);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_NONE);
+	check("judge: a hole of the list says nothing", ask(&q) && q.answer.live.rule == 60);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_BESIDE);
+	q.dir = PK_INGRESS;
+	check("judge: the other direction has no list beside", ask(&q) && q.answer.live.rule == 60);
+	q.dir = PK_EGRESS;
+	q.party = PK_PARTY_HOST;
+	check("judge: only the world is listed", ask(&q) && q.answer.live.rule == PK_RULE_DEFAULT);
+}
+
 /* Rules for any peer, kept once, and audit beside live. */
 static void beside(void)
 {
@@ -334,6 +375,7 @@ void cases_judge(void)
 	q = (struct pk_query){ .rule_set = 1, .party = PK_PARTY_ENDPOINT, .own_tenant = 1 };
 	check("judge: tenant 0 is init",
 	      ask(&q) && q.class == PK_CLASS_INIT && q.answer.live.verdict == PK_DENY);
+	listed_beside();
 	beside();
 	classes();
 	no_list();

@@ -24,6 +24,7 @@ struct tally {
 	uint64_t queries, unseen, unseen_allowed, worlds, kernel;
 	uint64_t allow, deny, fallback; /* live verdicts: allowed, by a deny, by default */
 	uint64_t tier[4], audit_differs;
+	uint64_t world, beside; /* of the peers' questions; by a rule of an operator's long list */
 };
 
 struct failure {
@@ -77,9 +78,47 @@ static void fail(struct failure *f, const char *what, const struct pk_question *
 		 got->live.rule, got->audit.verdict, got->audit.rank, got->audit.rule);
 }
 
-static void count(struct tally *t, const struct pk_verdict_value *v)
+static struct docs {
+	struct pk_document *at[DOCS_MAX];
+	size_t n;
+} docs;
+
+/* The entry of that rule number; *doc is its document. NULL: a built-in one. */
+static const struct pk_entry *entry_of(uint32_t number, const struct pk_document **doc)
+{
+	for (size_t i = 0; i < docs.n; i++)
+		for (size_t j = 0; j < docs.at[i]->n_rules * 2; j++) {
+			const struct pk_rule *rule = &docs.at[i]->rules[j / 2];
+
+			*doc = docs.at[i];
+			for (size_t k = 0; k < rule->n_entries[j % 2]; k++)
+				if (rule->entries[j % 2][k].number == number)
+					return &rule->entries[j % 2][k];
+		}
+	return NULL;
+}
+
+static bool is_name_rule(uint32_t number)
+{
+	const struct pk_document *doc;
+	const struct pk_entry *e = entry_of(number, &doc);
+
+	return e && e->kind == PK_PEERS_FQDNS;
+}
+
+static bool is_beside(const struct pk_judgement *v)
+{
+	const struct pk_document *doc;
+	const struct pk_entry *e = entry_of(v->rule, &doc);
+
+	return e && PK_RANK_KIND(v->rank) != PK_KIND_DEFAULT && pk_entry_is_beside(doc, e);
+}
+
+static void count(struct tally *t, const struct pk_question *q, const struct pk_verdict_value *v)
 {
 	t->queries++;
+	t->world += q->peer.party == PK_PARTY_WORLD;
+	t->beside += is_beside(&v->live);
 	t->tier[PK_RANK_TIER(v->live.rank) & 3]++;
 	t->audit_differs += v->live.verdict != v->audit.verdict;
 	if (v->live.verdict == PK_ALLOW)
@@ -90,30 +129,13 @@ static void count(struct tally *t, const struct pk_verdict_value *v)
 		t->fallback++;
 }
 
-static bool is_name_rule(struct pk_document *const *docs, size_t n, uint32_t number)
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < docs[i]->n_rules; j++)
-			for (size_t k = 0; k < docs[i]->rules[j].n_entries[PK_EGRESS]; k++) {
-				const struct pk_entry *e = &docs[i]->rules[j].entries[PK_EGRESS][k];
-
-				if (e->number == number)
-					return e->kind == PK_PEERS_FQDNS;
-			}
-	return false;
-}
-
-static struct docs {
-	struct pk_document *at[DOCS_MAX];
-	size_t n;
-} docs;
 
 /* Of two allows of a rank, one by name and one not, the tables show the other one's rule. */
 static bool same(const struct pk_judgement *want, const struct pk_judgement *got)
 {
 	if (want->verdict != got->verdict || want->rank != got->rank)
 		return false;
-	return want->rule == got->rule || is_name_rule(docs.at, docs.n, want->rule);
+	return want->rule == got->rule || is_name_rule(want->rule);
 }
 
 static void compare(struct pk_asker *a, enum pk_ask_engine engine, const struct pk_question *q,
@@ -161,7 +183,7 @@ static void ask_many(struct pk_asker *a, size_t n, const char *what, struct tall
 			t->kernel++;
 		}
 		pk_ask(a, PK_ASK_REFERENCE, &q, &v, NULL);
-		count(t, &v);
+		count(t, &q, &v);
 	}
 }
 
@@ -536,7 +558,7 @@ static int share(const char *what, uint64_t part, uint64_t of)
 {
 	double percent = of ? 100.0 * (double)part / (double)of : 0;
 
-	printf("  %-18s %5.1f %%\n", what, percent);
+	printf("  %-19s %5.1f %%\n", what, percent);
 	if (percent >= 3)
 		return 0;
 	printf("  fewer than 3 %% of the questions end there: the test is blind\n");
@@ -557,6 +579,7 @@ static int report(const struct tally *t)
 	blind += share("tenant tier", t->tier[PK_TIER_TENANT], t->queries);
 	blind += share("baseline tier", t->tier[PK_TIER_BASELINE], t->queries);
 	blind += share("built-in baseline", t->tier[PK_TIER_BUILTIN], t->queries);
+	blind += share("a long list, world", t->beside, t->world);
 	for (size_t i = 0; i < n_language; i++)
 		if (!language[i].seen) {
 			printf("  no document had \"%s\": the test is blind\n", language[i].name);

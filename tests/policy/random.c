@@ -139,9 +139,20 @@ static void selector(struct pk_str *s, bool tenant, bool subject)
 	pk_str_add(s, "}");
 }
 
+/* A list that makes its document a long one (pk_entry_is_beside), nobody's addresses in most. */
+static void long_list(struct pk_str *s, const char *dir)
+{
+	pk_str_addf(s, "\"%sCIDR\":[\"%s\",\"%s\"", dir, PICK(prefixes), PICK(prefixes));
+	for (unsigned int i = 0; i < PK_CIDR_BESIDE_MIN; i++)
+		pk_str_addf(s, ",\"172.20.%u.0/24\"", i);
+	pk_str_add(s, "]");
+}
+
 static void cidrs(struct pk_str *s, const char *dir)
 {
-	if (rnd_in(2)) {
+	if (rnd_in(3)) {
+		long_list(s, dir);
+	} else if (rnd_in(2)) {
 		pk_str_addf(s, "\"%sCIDR\":[\"%s\",\"%s\"]", dir, PICK(prefixes), PICK(prefixes));
 	} else if (rnd_in(2)) {
 		pk_str_addf(

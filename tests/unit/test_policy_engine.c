@@ -377,6 +377,86 @@ static void rule_sets_that_may_part_are_not_shared(void **state)
 	pk_document_free(doc);
 }
 
+/* An operator's document of n prefixes denied to all. */
+static struct pk_document *long_list(unsigned int n)
+{
+	struct pk_document *doc;
+	own_str text = { 0 };
+
+	pk_str_add(&text, "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
+			  "\"egressDeny\":[{\"toCIDR\":[");
+	for (unsigned int i = 0; i < n; i++)
+		pk_str_addf(&text, "%s\"20.%u.%u.0/24\"", i ? "," : "", i / 128, i % 128 * 2);
+	pk_str_add(&text, "]}]}]}");
+	doc = document("long.json", text.text);
+	return doc;
+}
+
+static uint32_t list_class(const struct pk_image *image, int list, const char *text)
+{
+	union pk_addr addr;
+
+	assert_int_equal(pk_addr_parse(text, &addr), 0);
+	return pk_cidr_list_class(image->list[list], &addr);
+}
+
+/* One list of the operator's, whatever prefixes tenants name beside it. */
+static void a_long_list_stands_once(void **state)
+{
+	static const char *const own[] = {
+		"{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},"
+		"\"egress\":[{\"toCIDR\":[\"20.0.0.0/16\"]}]}]}",
+		"{\"namespace\":\"y\",\"rules\":[{\"endpointSelector\":{},"
+		"\"egress\":[{\"toCIDR\":[\"198.51.100.0/24\"]}]}]}",
+	};
+	/* Less than the operator's: what tenants may name is their own alone. */
+	const struct pk_engine_limits limits = { .tenant_cidrs = 200 };
+	struct fixture *f = *state;
+	struct pk_document *docs[] = { long_list(1000), document("x.json", own[0]),
+				       document("y.json", own[1]) };
+	struct pk_engine_size size;
+	const struct pk_image *x, *y;
+
+	pk_engine_set_limits(f->engine, &limits);
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_put(f->engine, endpoint("2", YA, true));
+	pk_engine_set_documents(f->engine, docs, PK_ARRAY_LEN(docs));
+	compile(f);
+	assert_int_equal(pk_engine_fit(f->engine, "1"), PK_FIT_ALL);
+	assert_int_equal(pk_engine_fit(f->engine, "2"), PK_FIT_ALL);
+	pk_engine_size(f->engine, &size);
+	assert_in_range(size.cidrs, 1000, 1100);
+	x = pk_engine_image(f->engine, "1");
+	y = pk_engine_image(f->engine, "2");
+	assert_ptr_equal(x->list[PK_LIST_BESIDE], y->list[PK_LIST_BESIDE]);
+	assert_ptr_not_equal(x->list[PK_LIST_OWN], y->list[PK_LIST_OWN]);
+	assert_null(x->list[PK_LIST_BESIDE + PK_INGRESS]);
+	/* Listed by both; in a hole of the operator's list; listed by nobody. */
+	assert_int_equal(list_class(x, PK_LIST_BESIDE, "20.0.2.1"), PK_CLASS_BESIDE);
+	assert_in_range(list_class(x, PK_LIST_OWN, "20.0.2.1"), PK_CLASS_FIRST, PK_CLASS_FIRST + 9);
+	assert_int_equal(list_class(x, PK_LIST_BESIDE, "20.0.3.1"), PK_CLASS_NONE);
+	assert_int_equal(list_class(x, PK_LIST_BESIDE, "9.9.9.9"), PK_CLASS_NONE);
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	for (size_t i = 0; i < PK_ARRAY_LEN(docs); i++)
+		pk_document_free(docs[i]);
+}
+
+/* A short list has no lookup of its own. */
+static void a_short_list_is_the_rule_sets_own(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_document *doc = long_list(PK_CIDR_BESIDE_MIN - 1);
+
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_set_documents(f->engine, &doc, 1);
+	compile(f);
+	assert_null(pk_engine_image(f->engine, "1")->list[PK_LIST_BESIDE]);
+	assert_in_range(list_class(pk_engine_image(f->engine, "1"), PK_LIST_OWN, "20.0.2.1"),
+			PK_CLASS_FIRST, PK_CLASS_FIRST + 9);
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	pk_document_free(doc);
+}
+
 static void a_new_endpoint_only_adds(void **state)
 {
 	static const char text[] =
@@ -634,6 +714,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_endpoint_only_adds, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_that_policies_name_part_identities, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_long_list_stands_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_short_list_is_the_rule_sets_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_came_and_went_leaves_nothing, setup, teardown),
 		cmocka_unit_test(rule_numbers_stay),
 		cmocka_unit_test(rule_numbers_renewed),

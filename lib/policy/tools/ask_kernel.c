@@ -133,8 +133,8 @@ static int put_image(struct state *st, const struct pk_image *image, uint32_t *n
 	if (!fresh)
 		return 0;
 	memcpy(set.digest, image->digest, sizeof(set.digest));
-	for (int dir = 0; dir < 2 && r == 0; dir++)
-		r = put_list(st, image->list[dir], &set.list[dir]);
+	for (int i = 0; i < PK_LISTS && r == 0; i++)
+		r = put_list(st, image->list[i], &set.list[i]);
 	if (r == 0)
 		r = put_verdicts(st, image, *number);
 	if (r == 0)

@@ -46,8 +46,10 @@ static void push_cell(struct edges *e, uint8_t proto, uint32_t lo, uint32_t size
 
 /* One side of a connection, in one of the two worlds: the entries that decide it. */
 struct table {
-	const struct pk_verdict_entry *at;
-	size_t n;
+	struct class_table {
+		const struct pk_verdict_entry *at;
+		size_t n;
+	} class[2]; /* the peer's own, and that of the list beside */
 	struct pk_open_entry *open; /* of the endpoint's own, where the peer is none */
 	size_t n_open;
 	bool names; /* beside them, names may allow */
@@ -75,6 +77,18 @@ static size_t first_of(const struct pk_image *image, uint32_t class_nr, enum pk_
 	return lo;
 }
 
+static void class_table(const struct pk_image *image, uint32_t class_nr, enum pk_dir dir,
+			struct class_table *out)
+{
+	size_t end = first_of(image, class_nr, dir);
+
+	out->at = image->verdicts + end;
+	while (end < image->n_verdicts && image->verdicts[end].key.class == class_nr &&
+	       image->verdicts[end].key.dir == dir)
+		end++;
+	out->n = (size_t)(image->verdicts + end - out->at);
+}
+
 static void table_of(const struct plan_work *w, int i, enum pk_dir dir,
 		     const struct plan_ends *ends, struct table *out)
 {
@@ -86,30 +100,24 @@ static void table_of(const struct plan_work *w, int i, enum pk_dir dir,
 				       .dir = dir,
 				       .peer = *sides[!dir] };
 	const struct pk_image *image;
-	uint32_t names[NAMES_MAX], class_nr;
+	uint32_t names[NAMES_MAX];
 	struct pk_image_facts facts;
-	size_t end;
 
 	*out = (struct table){ 0 };
 	image = q.subject ? pk_engine_image(engine, q.subject->key) : NULL;
 	if (!image)
 		return;
 	pk_ask_facts(engine, image, &q, &facts, names, NAMES_MAX);
-	class_nr = pk_image_class(image, &q, &facts);
-	end = first_of(image, class_nr, dir);
-	out->at = image->verdicts + end;
-	while (end < image->n_verdicts && image->verdicts[end].key.class == class_nr &&
-	       image->verdicts[end].key.dir == dir)
-		end++;
-	out->n = (size_t)(image->verdicts + end - out->at);
+	class_table(image, pk_image_class(image, &q, &facts), dir, &out->class[0]);
+	class_table(image, pk_image_class_beside(image, &q), dir, &out->class[1]);
 	out->names = facts.n_name_classes != 0;
 	if (dir == PK_INGRESS && q.peer.party != PK_PARTY_ENDPOINT)
 		out->n_open = pk_engine_open_ports(engine, q.subject->key, &out->open);
 }
 
-static bool equal_tables(const struct table *a, const struct table *b)
+static bool equal_classes(const struct class_table *a, const struct class_table *b)
 {
-	if (a->n != b->n || a->n_open != b->n_open || a->names || b->names)
+	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
 		const struct pk_verdict_entry *x = &a->at[i], *y = &b->at[i];
@@ -119,10 +127,20 @@ static bool equal_tables(const struct table *a, const struct table *b)
 		    x->value.live.rank != y->value.live.rank)
 			return false;
 	}
+	return true;
+}
+
+static bool equal_tables(const struct table *a, const struct table *b)
+{
+	if (a->n_open != b->n_open || a->names || b->names)
+		return false;
+	for (size_t i = 0; i < PK_ARRAY_LEN(a->class); i++)
+		if (!equal_classes(&a->class[i], &b->class[i]))
+			return false;
 	return !a->n_open || !memcmp(a->open, b->open, a->n_open * sizeof(*a->open));
 }
 
-static void push_table(struct edges *e, const struct table *t)
+static void push_class(struct edges *e, const struct class_table *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct pk_verdict_key *key = &t->at[i].key;
@@ -131,6 +149,12 @@ static void push_table(struct edges *e, const struct table *t)
 			push_cell(e, key->proto, ntohs(key->port),
 				  EVERY_PORT >> (key->prefixlen - PK_VERDICT_BITS_PROTO));
 	}
+}
+
+static void push_table(struct edges *e, const struct table *t)
+{
+	for (size_t i = 0; i < PK_ARRAY_LEN(t->class); i++)
+		push_class(e, &t->class[i]);
 	for (size_t i = 0; i < t->n_open; i++)
 		push_cell(e, t->open[i].proto, t->open[i].port, 1);
 }
@@ -286,14 +310,16 @@ static union pk_addr behind(const struct pk_cidr_entry *e, bool *wraps)
 	return out;
 }
 
-struct seen { /* what an address is to a list before and a list after */
-	uint32_t class_nr[2];
+#define LISTS 4 /* own and beside, before and after */
+
+struct seen { /* what an address is to each list */
+	uint32_t class_nr[LISTS];
 	bool v4;
 };
 
 struct sweep {
 	struct plan_work *w;
-	const struct pk_cidr_list *list[2];
+	const struct pk_cidr_list *list[LISTS];
 	enum pk_dir dir;
 	struct seen *seen;
 	size_t n;
@@ -301,13 +327,13 @@ struct sweep {
 
 static void look(struct sweep *s, const union pk_addr *addr, bool known)
 {
-	const struct seen here = { { pk_cidr_list_class(s->list[0], addr),
-				     pk_cidr_list_class(s->list[1], addr) },
-				   pk_addr_is4(addr) };
+	struct seen here = { .v4 = pk_addr_is4(addr) };
 
+	for (int i = 0; i < LISTS; i++)
+		here.class_nr[i] = pk_cidr_list_class(s->list[i], addr);
 	for (size_t i = 0; i < s->n; i++)
-		if (s->seen[i].class_nr[0] == here.class_nr[0] &&
-		    s->seen[i].class_nr[1] == here.class_nr[1] && s->seen[i].v4 == here.v4)
+		if (!memcmp(s->seen[i].class_nr, here.class_nr, sizeof(here.class_nr)) &&
+		    s->seen[i].v4 == here.v4)
 			return;
 	if (!known && !plan_add_address(s->w, addr, s->dir))
 		return;
@@ -317,18 +343,19 @@ static void look(struct sweep *s, const union pk_addr *addr, bool known)
 	s->seen[s->n++] = here;
 }
 
-/* An address for each pair of classes that some address has. */
-static void sweep_lists(struct plan_work *w, const struct pk_cidr_list *const list[2],
+/* An address for each combination of classes that some address has. */
+static void sweep_lists(struct plan_work *w, const struct pk_cidr_list *const list[LISTS],
 			enum pk_dir dir)
 {
-	struct sweep s = { .w = w, .list = { list[0], list[1] }, .dir = dir };
+	struct sweep s = { .w = w, .dir = dir };
 
+	memcpy(s.list, list, sizeof(s.list));
 	for (size_t i = w->first_address; i < w->n_parties; i++)
 		if (w->parties[i].role[dir])
 			look(&s, &w->parties[i].peer[0].address, true);
-	for (int side = 0; side < 2; side++)
-		for (size_t i = 0; list[side] && i < list[side]->n; i++) {
-			const struct pk_cidr_entry *e = &list[side]->entries[i];
+	for (int k = 0; k < LISTS; k++)
+		for (size_t i = 0; list[k] && i < list[k]->n; i++) {
+			const struct pk_cidr_entry *e = &list[k]->entries[i];
 			bool wraps;
 			union pk_addr next = behind(e, &wraps);
 
@@ -340,7 +367,7 @@ static void sweep_lists(struct plan_work *w, const struct pk_cidr_list *const li
 }
 
 struct done {
-	const struct pk_cidr_list *list[2];
+	const struct pk_cidr_list *list[LISTS];
 };
 
 void plan_add_world(struct plan_work *w)
@@ -351,8 +378,8 @@ void plan_add_world(struct plan_work *w)
 	if (!done)
 		abort();
 	for (size_t i = 0; i < n_endpoints * 2; i++) {
-		struct done d = { { NULL, NULL } };
-		size_t j = 0;
+		struct done d = { { NULL } };
+		size_t j = 0, n = 0;
 
 		for (int side = 0; side < 2; side++) {
 			const struct plan_party *p = &w->parties[i / 2];
@@ -361,11 +388,13 @@ void plan_add_world(struct plan_work *w)
 							     p->peer[side].endpoint->key)
 					   : NULL;
 
-			d.list[side] = image ? image->list[i % 2] : NULL;
+			d.list[side] = image ? image->list[PK_LIST_OWN + i % 2] : NULL;
+			d.list[2 + side] = image ? image->list[PK_LIST_BESIDE + i % 2] : NULL;
+			n += d.list[side] || d.list[2 + side];
 		}
 		while (j < n_done && memcmp(&done[j], &d, sizeof(d)) != 0)
 			j++;
-		if (j < n_done || (!d.list[0] && !d.list[1]))
+		if (j < n_done || !n)
 			continue;
 		done[n_done++] = d;
 		sweep_lists(w, d.list, (enum pk_dir)(i % 2));
