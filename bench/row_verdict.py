@@ -29,6 +29,11 @@ def others(result, build):
 
 def denied(result, build):
     f = figures(build)
+    result.add("D4.first", "a flow's first packet, and its flow deleted", f["D4.first"]["ours"],
+               limit=700)
+    result.add("D4.world", "the same, to the world", f["D4.world"]["ours"])
+    result.add("D4.cidr", "the same, to an address among 50,000 prefixes of the operator's",
+               f["D4.cidr"]["ours"], limit=1100)
     result.add("D4.denied", "denied by policy", f["D4.denied"]["ours"], limit=350)
     result.add("D4.spoofed", "spoofed source", f["D4.spoofed"]["ours"], limit=60)
 

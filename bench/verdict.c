@@ -21,6 +21,7 @@
 #define FRAME	   96
 #define NODE_V4	   0xc0000201
 #define HOST_FLOWS 100000 /* of ours, beside the node's own traffic */
+#define LISTED	   50000  /* prefixes of the operator's list, WHO_WORLD's the last */
 
 static struct pk_cost *bench;
 
@@ -115,6 +116,27 @@ static void settle(struct pk_node *n)
 	n->events = 0;
 }
 
+/* The operator's long list, beside a short one of the rule set's own: both are asked. */
+static void list_prefixes(void)
+{
+	struct pk_rule_set rs = { .list = { [PK_LIST_OWN] = 1, [PK_LIST_BESIDE] = 200 },
+				  .entries = 1 };
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_BESIDE };
+	struct pk_cidr_key prefix = { .prefixlen = 32 + 96 + 24, .list = 200 };
+	uint32_t one = 1, class = PK_CLASS_BESIDE;
+
+	for (uint32_t i = 0; i < LISTED; i++) {
+		prefix.addr = pkt_ip4(WHO_WORLD);
+		prefix.addr.w[3] = htonl(ntohl(prefix.addr.w[3]) - ((LISTED - 1 - i) << 8));
+		if (bpf_map_update_elem(node_map("cidr"), &prefix, &class, BPF_ANY))
+			die("list");
+	}
+	bpf_map_update_elem(node_map("rule_sets"), &one, &rs, BPF_ANY);
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 99);
+}
+
 static void open_flow(uint32_t slot, struct pkt p, uint32_t back, struct pkt answer)
 {
 	if (node_run(NODE_FROM, slot, &p, NULL) != 7 ||
@@ -186,6 +208,12 @@ int main(void)
 		{ "D4.denied", from, pkt_v4(WHO_A, WHO_C, TCP(40000, 80, SYN)), 1, 1, PK_EGRESS,
 		  PK_REASON_POLICY_DENIED },
 		{ "D4.spoofed", from, spoofed, 1, 1, PK_EGRESS, PK_REASON_SPOOFED_MAC },
+		{ "D4.first", bench->progs.bench_first, pkt_v4(WHO_A, WHO_B, TCP(40001, 80, SYN)),
+		  1, 1, PK_EGRESS, PK_REASON_OK },
+		{ "D4.world", bench->progs.bench_first,
+		  pkt_v4(WHO_A, WHO_WORLD, TCP(40001, 443, SYN)), 1, 1, PK_EGRESS, PK_REASON_OK },
+		{ "D4.cidr", bench->progs.bench_first,
+		  pkt_v4(WHO_A, WHO_WORLD, TCP(40001, 443, SYN)), 1, 1, PK_EGRESS, PK_REASON_OK },
 		{ "D10.0", bench->progs.bench_up, hosts, 0, 0, PK_INGRESS, -1 },
 	};
 	const struct row crowded = {
@@ -195,6 +223,10 @@ int main(void)
 	printf("{\n");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		open_all(); /* a flow that nobody answers lives a minute */
+		if (!strcmp(rows[i].name, "D4.world") || !strcmp(rows[i].name, "D4.cidr"))
+			node_word(1, 1, 0, 2); /* routed: a port is nothing of policy's */
+		if (!strcmp(rows[i].name, "D4.cidr"))
+			list_prefixes();
 		measure(&rows[i], &to_b, false);
 	}
 	crowd(HOST_FLOWS);

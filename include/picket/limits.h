@@ -22,11 +22,11 @@
 #define PK_VERDICTS_PER_SLOT	 1024  /* entries; at least 65,536 */
 #define PK_CIDR_DEFAULT		 131072
 /* Prefixes from which on an operator's document has its own list beside the rule sets'. */
-#define PK_CIDR_BESIDE_MIN	 64
-#define PK_CNI_ID_MAX		 128 /* container id, bytes; CNI sets no bound, we do */
-#define PK_IFNAME_MAX		 15
-#define PK_MTU_MIN		 1280 /* RFC 8200 5 */
-#define PK_MTU_MAX		 9000
+#define PK_CIDR_BESIDE_MIN 64
+#define PK_CNI_ID_MAX	   128 /* container id, bytes; CNI sets no bound, we do */
+#define PK_IFNAME_MAX	   15
+#define PK_MTU_MIN	   1280 /* RFC 8200 5 */
+#define PK_MTU_MAX	   9000
 /* Frames that a tap's queues hold together for a VMM that doesn't read, each of up to 64 KiB. */
 #define PK_TAP_FRAMES 240
 

@@ -199,7 +199,7 @@ struct side {		   /* one direction of a program */
 	bool selective, varies; /* some act is EP_SOME; some varies over tenants */
 	struct class_of *signatures, *contents;
 	struct hash128 same, other, unknown; /* contents of the fallback classes */
-	bool same_hit, other_hit; /* their signatures hold acts that other endpoints may lack */
+	bool same_hit, other_hit;    /* their signatures hold acts that other endpoints may lack */
 	struct shape *shape[SHAPES]; /* BESIDE: NULL where nothing is */
 	bool shaped;
 	uint32_t first_class, next_class; /* of endpoints and tenants */

@@ -129,7 +129,6 @@ static void count(struct tally *t, const struct pk_question *q, const struct pk_
 		t->fallback++;
 }
 
-
 /* Of two allows of a rank, one by name and one not, the tables show the other one's rule. */
 static bool same(const struct pk_judgement *want, const struct pk_judgement *got)
 {

@@ -406,16 +406,11 @@ static void test_pools(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_share),
-		cmocka_unit_test(test_named_is_kept),
-		cmocka_unit_test(test_capacity),
-		cmocka_unit_test(test_share_beside),
-		cmocka_unit_test(test_rollback),
-		cmocka_unit_test(test_late_identity),
-		cmocka_unit_test(test_amend),
-		cmocka_unit_test(test_install_at_once),
-		cmocka_unit_test(test_pools),
-		cmocka_unit_test(test_carried_identity),
+		cmocka_unit_test(test_share),	 cmocka_unit_test(test_named_is_kept),
+		cmocka_unit_test(test_capacity), cmocka_unit_test(test_share_beside),
+		cmocka_unit_test(test_rollback), cmocka_unit_test(test_late_identity),
+		cmocka_unit_test(test_amend),	 cmocka_unit_test(test_install_at_once),
+		cmocka_unit_test(test_pools),	 cmocka_unit_test(test_carried_identity),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);

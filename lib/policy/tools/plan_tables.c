@@ -49,7 +49,7 @@ struct table {
 	struct class_table {
 		const struct pk_verdict_entry *at;
 		size_t n;
-	} class[2]; /* the peer's own, and that of the list beside */
+	} class[2];		    /* the peer's own, and that of the list beside */
 	struct pk_open_entry *open; /* of the endpoint's own, where the peer is none */
 	size_t n_open;
 	bool names; /* beside them, names may allow */
