@@ -149,13 +149,14 @@ class Runner:
         more = ["-queries", "20000", "-no-kernel"] if self.quick else []
         self.counted("policy-property", [f"{self.build}/tests/policy-property", *more], 900)
 
-    def pytest(self, suite, seconds, tests=None):
-        """tests: some of the suite's files in place of them all."""
+    def pytest(self, suite, seconds, tests=None, lanes=1):
+        """tests: some of the suite's files in place of them all. lanes: files that run side by side."""
         report = os.path.join(self.logs, suite + ".xml")
         if os.path.exists(report):
             os.unlink(report)
         status, _ = self.run(suite, ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p",
                                      "no:cacheprovider", f"--junitxml={report}",
+                                     *(["-n", str(lanes), "--dist", "loadfile"] if lanes > 1 else []),
                                      *(tests or [f"tests/{suite}"])], seconds)
         if not os.path.exists(report):
             self.tally.add(suite, 0, 1, why="(no report)")
@@ -185,7 +186,7 @@ class Runner:
         self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted))
 
     def netns(self):
-        self.pytest("netns", 3600)
+        self.pytest("netns", 3600, lanes=CORES)
 
     def kernel61(self):
         """A part of it, unless it was asked for by its name."""
