@@ -44,6 +44,7 @@ class Stage:
         node.policy("e.json", SENDS_ANYWHERE)
         wait_for(lambda: node.tables.word(self.evil.slot) != before, "the policy in force")
         self.taps = {e.id: e.tap() for e in (self.evil, self.x, self.y)}
+        self.begun = set()  # datagrams whose first fragment went out
         for family in (4, 6):
             for number in range(3):     # the first may come before the tap is ready
                 self.exchange(family, b"begin%d" % number, must=number == 2)
@@ -98,11 +99,23 @@ class Stage:
             return False
         if ip.src in world:
             return True
+        if IP in frame and (ip.frag or ip.flags.MF):
+            return self.is_of_a_datagram(ip)
         if IPv6 in frame:
             return ip.src == self.evil.address(6) and not ip.dst.startswith("fd00:40:7:")
-        ports = frame.getlayer(TCP) or frame.getlayer(UDP)
+        return self.is_masqueraded(ip)
+
+    def is_masqueraded(self, ip):
+        ports = ip.getlayer(TCP) or ip.getlayer(UDP)
         return (ip.src == self.node.options.up_address.split("/")[0] and not ip.dst.startswith("10.40.7.")
-                and (10000 <= ports.sport <= 19999 if ports else ICMP in frame))
+                and (10000 <= ports.sport <= 19999 if ports else ICMP in ip))
+
+    def is_of_a_datagram(self, ip):
+        """Of fragments the first has what it is judged by; the others may follow it."""
+        datagram = (ip.src, ip.dst, ip.id, ip.proto)
+        if not ip.frag and self.is_masqueraded(ip):
+            self.begun.add(datagram)
+        return datagram in self.begun
 
     def close(self):
         for each in (*self.taps.values(), *self.sockets, self.uplink):
