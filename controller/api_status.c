@@ -75,9 +75,11 @@ static void silent_reason(struct pk_reasons *r, const char *name, const struct p
 		      "see that its address is right and that a server answers there");
 }
 
+#define FIX "; fix: " /* parts an error of a source from what mends it */
+
 static void source_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
-	const char *word = "does not answer";
+	const char *word = "does not answer", *fix;
 	char text[512];
 	bool refused;
 
@@ -93,10 +95,14 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 		word = "refuses what it is asked";
 	else if (strncmp(s->last_error, "status ", 7) == 0)
 		word = "answers with an error";
-	snprintf(text, sizeof(text), "%s %s (%s); what it said last is in force", name, word,
-		 s->last_error);
-	pk_api_reason(r, false, name, text,
-		      refused ? "give picketd's token the rights of docs/install.md" : NULL);
+	fix = strstr(s->last_error, FIX);
+	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name, word,
+		 (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)), s->last_error);
+	if (fix)
+		fix += strlen(FIX);
+	else if (refused)
+		fix = "give picketd's token the rights that examples/acl lists";
+	pk_api_reason(r, false, name, text, fix);
 }
 
 static void say_room(void *arg, const char *what, const struct pk_err *why)

@@ -17,8 +17,8 @@ void pk_config_init(struct pk_config *c)
 	pk_settings_init(&c->settings);
 	strcpy(c->cluster, "default");
 	c->nomad.on = true;
-	strcpy(c->nomad.address, "http://127.0.0.1:4646");
-	strcpy(c->consul.address, "http://127.0.0.1:8500");
+	strcpy(c->nomad.address[0], "http://127.0.0.1:4646");
+	strcpy(c->consul.address[0], "http://127.0.0.1:8500");
 	strcpy(c->consul_prefix, "picket");
 	c->policies_kv = true;
 	c->flows_max_size = 256u << 20;
@@ -68,27 +68,6 @@ int pk_config_size(const char *text, uint64_t *out)
 	return -EINVAL;
 }
 
-/* What is read: the file and the place within. */
-struct place {
-	const struct pk_json_doc *doc;
-	const struct pk_json *section;
-	const struct pk_json *value;
-	struct pk_err *err;
-};
-
-/* http or https, a host, maybe a port and a path. A password would be shown with it: refused. */
-static bool is_address(const char *text)
-{
-	const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
-			   : strncmp(text, "https://", 8) == 0 ? text + 8
-							       : "";
-
-	for (const char *p = text; *p; p++)
-		if ((unsigned char)*p <= ' ' || *p == 0x7f || strchr("@?#\"\\", *p))
-			return false;
-	return *host && *host != '/' && *host != ':';
-}
-
 /* Parts of a key in Consul, joined by slashes. */
 static bool is_key_path(const char *text)
 {
@@ -99,31 +78,20 @@ static bool is_key_path(const char *text)
 	       !strstr(text, "//") && text[strlen(text) - 1] != '/';
 }
 
-static int check_text(const struct conf_key *k, const char *text, const struct place *at)
+static int check_text(const struct conf_key *k, const char *text, const struct conf_place *at)
 {
-	const char *expected = k->kind == PATH && *text != '/' ? "an absolute path"
-			       : k->kind == ADDRESS && !is_address(text)
-				       ? "http://HOST:PORT or https://HOST:PORT, without a password"
-			       : k->kind == KEY_PATH && !is_key_path(text)
-				       ? "letters, digits, - . _ and / between them"
-				       : NULL;
+	const char *expected = NULL;
 
+	if (k->kind == PATH && *text != '/')
+		expected = "an absolute path";
+	if (k->kind == KEY_PATH && !is_key_path(text))
+		expected = "letters, digits, - . _ and / between them";
 	if (!*text || !expected)
 		return 0;
-	/* Not with what was found: it may hold a password. */
 	return pk_json_fail(at->err, at->doc, at->value, false, "expected %s", expected);
 }
 
-/* A path is put behind it. */
-static void drop_slashes(char *text)
-{
-	size_t n = strlen(text);
-
-	while (n && text[n - 1] == '/')
-		text[--n] = '\0';
-}
-
-static int put_text(char *to, const struct conf_key *k, const struct place *at)
+static int put_text(char *to, const struct conf_key *k, const struct conf_place *at)
 {
 	const char *text = pk_json_string(at->value);
 
@@ -139,12 +107,10 @@ static int put_text(char *to, const struct conf_key *k, const struct place *at)
 	if (check_text(k, text, at) < 0)
 		return -EINVAL;
 	strcpy(to, text);
-	if (k->kind == ADDRESS)
-		drop_slashes(to);
 	return 0;
 }
 
-static int put_choice(char *to, const struct conf_key *k, const struct place *at)
+static int put_choice(char *to, const struct conf_key *k, const struct conf_place *at)
 {
 	own_str known = { 0 };
 	const char *text = pk_json_string(at->value);
@@ -159,7 +125,7 @@ static int put_choice(char *to, const struct conf_key *k, const struct place *at
 	return pk_json_fail(at->err, at->doc, at->value, false, "expected one of %s", known.text);
 }
 
-static int put_size(uint64_t *to, const struct place *at)
+static int put_size(uint64_t *to, const struct conf_place *at)
 {
 	const char *text = pk_json_string(at->value);
 	int64_t n;
@@ -176,7 +142,7 @@ static int put_size(uint64_t *to, const struct place *at)
 			    "expected bytes such as \"256MiB\" or 1048576");
 }
 
-static int not_built(const struct place *at, const struct conf_key *k)
+static int not_built(const struct conf_place *at, const struct conf_key *k)
 {
 	if (pk_json_type(at->value) == PK_JSON_NULL)
 		return 0;
@@ -186,16 +152,17 @@ static int not_built(const struct place *at, const struct conf_key *k)
 		"remove \"%s\", or set it to null", k->name);
 }
 
-static int put(struct pk_config *c, const struct conf_key *k, const struct place *at)
+static int put(struct pk_config *c, const struct conf_key *k, const struct conf_place *at)
 {
 	char *to = (char *)c + k->offset;
 
 	switch (k->kind) {
 	case TEXT:
 	case PATH:
-	case ADDRESS:
 	case KEY_PATH:
 		return put_text(to, k, at);
+	case ADDRESS:
+		return conf_put_addresses((char(*)[PK_CONFIG_NAME])to, at);
 	case BOOL:
 		return pk_json_get_bool(at->doc, at->section, k->name, (bool *)(void *)to, at->err);
 	case INT:
@@ -216,7 +183,7 @@ static int put(struct pk_config *c, const struct conf_key *k, const struct place
 	return -EINVAL;
 }
 
-static int check_keys(const struct place *at, const char *section)
+static int check_keys(const struct conf_place *at, const char *section)
 {
 	const char *names[PK_CONFIG_KEYS_MAX + CONF_SECTIONS_MAX + 4];
 	size_t n = 0;
@@ -248,7 +215,8 @@ static int check_keys(const struct place *at, const char *section)
 	return pk_json_only(at->doc, at->section, names, at->err);
 }
 
-static int read_section(struct pk_config *c, const char *name, const char *section, struct place at)
+static int read_section(struct pk_config *c, const char *name, const char *section,
+			struct conf_place at)
 {
 	int r = check_keys(&at, section);
 
@@ -283,7 +251,7 @@ static bool is_off(struct pk_config *c, const char *section, const struct pk_jso
 }
 
 /* "masquerade": false (or true) is short for its two families. */
-static int read_short(struct pk_config *c, const char *name, const struct place *at)
+static int read_short(struct pk_config *c, const char *name, const struct conf_place *at)
 {
 	int r = pk_settings_get_masquerade(&c->settings, at->doc, pk_json_root(at->doc), at->err);
 
@@ -304,7 +272,7 @@ int pk_config_parse(struct pk_config *c, const char *name, const char *text, siz
 {
 	own_json *doc = NULL;
 	int r = pk_json_parse(name, text, len, PK_JSON_COMMENTS, &doc, err);
-	struct place at = { .doc = doc, .err = err };
+	struct conf_place at = { .doc = doc, .err = err };
 
 	if (r < 0)
 		return r;
@@ -367,16 +335,6 @@ static int read_dir(struct pk_config *c, const char *path, struct pk_err *err)
 	return r;
 }
 
-/* Where the key stands in the table; it must be there. */
-static size_t key_of(const char *section, const char *name)
-{
-	size_t i = 0;
-
-	while (strcmp(conf_keys[i].section, section) != 0 || strcmp(conf_keys[i].name, name) != 0)
-		i++;
-	return i;
-}
-
 void pk_config_origin(struct pk_config *c, const char *key, const char *origin)
 {
 	const char *dot = strchr(key, '.');
@@ -385,68 +343,30 @@ void pk_config_origin(struct pk_config *c, const char *key, const char *origin)
 
 	if (dot)
 		snprintf(section, sizeof(section), "%.*s", (int)(dot - key), key);
-	i = key_of(section, dot ? dot + 1 : key);
+	i = conf_key_at(section, dot ? dot + 1 : key);
 	snprintf(c->origin[i], sizeof(c->origin[i]), "%s", origin);
-}
-
-static int from_env(struct pk_config *c, const struct pk_config_args *args, const char *section,
-		    const char *variable, struct pk_err *err)
-{
-	size_t i = key_of(section, "address");
-	const char *v = args->env ? args->env(variable) : NULL;
-	char text[sizeof(c->nomad.address) + 8];
-
-	if (!v || !*v || strcmp(c->origin[i], "default") != 0)
-		return 0;
-	/* CONSUL_HTTP_ADDR is usually written without */
-	snprintf(text, sizeof(text), "%s%.256s", strstr(v, "://") ? "" : "http://", v);
-	drop_slashes(text);
-	if (strlen(text) >= conf_keys[i].room || !is_address(text))
-		return pk_fix(err, pk_fail(err, 0, "%s in the environment is no address", variable),
-			      "set it to http://HOST:PORT, or unset it");
-	strcpy((char *)c + conf_keys[i].offset, text);
-	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", variable);
-	if (strcmp(section, "consul") == 0)
-		c->consul.on = true;
-	return 0;
-}
-
-static void token_env(const struct pk_config_args *args, const char *variable,
-		      struct pk_config_service *service)
-{
-	const char *v = args->env ? args->env(variable) : NULL;
-
-	if (v && !*service->token_file && strlen(v) < sizeof(service->token))
-		strcpy(service->token, v);
 }
 
 static int finish(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
 {
-	const char *consul = args->env ? args->env("CONSUL_HTTP_ADDR") : NULL;
 	int r;
 
 	if (args->root) {
 		if (strlen(args->root) >= sizeof(c->root))
 			return pk_fail(err, ENAMETOOLONG, "root");
 		strcpy(c->root, args->root);
-		strcpy(c->origin[key_of("", "root")], "-root");
+		strcpy(c->origin[conf_key_at("", "root")], "-root");
 	}
 	r = pk_paths_init(&c->paths, c->root, err);
 	if (r < 0)
 		return r;
 	if (!*c->policies_dir)
 		strcpy(c->policies_dir, c->paths.policies_d);
-	if (strcmp(c->origin[key_of("flows", "file")], "default") == 0)
+	if (strcmp(c->origin[conf_key_at("flows", "file")], "default") == 0)
 		snprintf(c->flows_file, sizeof(c->flows_file), "%.250s/var/log/picket/flows.jsonl",
 			 c->paths.root);
-	if (c->nomad.on)
-		r = from_env(c, args, "nomad", "NOMAD_ADDR", err);
-	/* "consul": null in a file is the operator's word, whatever the environment has. */
-	if (r == 0 && (c->consul.on || (consul && !c->consul.said)))
-		r = from_env(c, args, "consul", "CONSUL_HTTP_ADDR", err);
-	token_env(args, "NOMAD_TOKEN", &c->nomad);
-	token_env(args, "CONSUL_HTTP_TOKEN", &c->consul);
-	return r;
+	r = conf_environment(c, args, err);
+	return r < 0 ? r : conf_check_services(c, err);
 }
 
 static int load(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)

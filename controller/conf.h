@@ -11,16 +11,22 @@
 #include "paths.h"
 #include "settings.h"
 
-#define PK_CONFIG_KEYS_MAX 48
-#define PK_CONFIG_ORIGIN   320
+#define PK_CONFIG_KEYS_MAX  64
+#define PK_CONFIG_ORIGIN    320
+#define PK_CONFIG_ADDRESSES 5
+#define PK_CONFIG_NAME	    256
 
 struct pk_config_service { /* how Nomad or Consul is reached */
 	bool on;
-	bool said; /* a file says so, or that it is off */
-	char address[256];
+	bool said;					   /* a file says so, or that it is off */
+	char address[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME]; /* asked in turn; "" ends them */
 	char token_file[PK_PATH_ROOM];
 	char token[128]; /* from the environment only */
 	char ca_file[PK_PATH_ROOM];
+	char cert_file[PK_PATH_ROOM], key_file[PK_PATH_ROOM]; /* the client's own; both or none */
+	char server_name[PK_CONFIG_NAME]; /* that the server's certificate is for; "" = the host */
+	char region[PK_CONFIG_NAME];	  /* Nomad's; "" = the agent's own */
+	char namespace[PK_CONFIG_NAME], partition[PK_CONFIG_NAME]; /* Consul's, likewise */
 };
 
 struct pk_config {

@@ -41,6 +41,20 @@ static void write_setting(const struct pk_config *c, const struct conf_key *k, c
 		pk_settings_write_reach(s, w, name);
 }
 
+/* One is a text, several are a list. */
+static void write_addresses(char addresses[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME], const char *name,
+			    struct pk_jw *w)
+{
+	if (!*addresses[1]) {
+		pk_jw_string(w, name, addresses[0]);
+		return;
+	}
+	pk_jw_open(w, name, '[');
+	for (size_t i = 0; i < PK_CONFIG_ADDRESSES && *addresses[i]; i++)
+		pk_jw_string(w, NULL, addresses[i]);
+	pk_jw_close(w, ']');
+}
+
 static void write_value(const struct pk_config *c, const struct conf_key *k, const char *name,
 			struct pk_jw *w)
 {
@@ -49,10 +63,12 @@ static void write_value(const struct pk_config *c, const struct conf_key *k, con
 	switch (k->kind) {
 	case TEXT:
 	case PATH:
-	case ADDRESS:
 	case KEY_PATH:
 	case CHOICE:
 		pk_jw_string(w, name, *from || !k->null_ok ? from : NULL);
+		break;
+	case ADDRESS:
+		write_addresses((char(*)[PK_CONFIG_NAME])from, name, w);
 		break;
 	case BOOL:
 		pk_jw_bool(w, name, *(const bool *)(const void *)from);

@@ -38,6 +38,7 @@ void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn 
 
 	call->service = &c->args.config->consul;
 	call->header = "X-Consul-Token";
+	call->turn = c->source.errors;
 	c->call = pk_service_start(c->args.http, call, fn, c, &err);
 	if (!c->call)
 		consul_failed(c, err.text);

@@ -24,8 +24,9 @@ struct pk_http_call {
 	struct pk_http *http;
 	struct pk_http_call *next, **at;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *connect_to;
 	struct pk_str body;
+	bool tls, certified; /* by https; with a certificate of our own */
 	size_t cap, got;
 	uint64_t index;
 	bool filtered;
@@ -44,6 +45,7 @@ static void call_free(struct pk_http_call *c)
 	curl_multi_remove_handle(c->http->multi, c->easy);
 	curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->headers);
+	curl_slist_free_all(c->connect_to);
 	pk_str_done(&c->body);
 	free(c);
 }
@@ -52,6 +54,27 @@ void pk_http_cancel(struct pk_http_call *call)
 {
 	if (call)
 		call_free(call);
+}
+
+/* What the operator can do about it; "" where that isn't known. */
+static const char *fix_of(const struct pk_http_call *c, CURLcode result)
+{
+	switch (result) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return strstr(c->error, "subject name")
+			       ? "; fix: name in serverName what its certificate is for"
+			       : "; fix: name in caFile who signed its certificate";
+	case CURLE_SSL_CERTPROBLEM:
+		return "; fix: certFile and keyFile are PEM, and of one another";
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+		return c->tls && !c->certified
+			       ? ": does it ask for a client certificate?; fix: name one in certFile and keyFile"
+			       : "";
+	default:
+		return "";
+	}
 }
 
 static void finish(struct pk_http_call *c, CURLcode result)
@@ -63,14 +86,15 @@ static void finish(struct pk_http_call *c, CURLcode result)
 	void *arg = c->arg;
 	long status = 0;
 	own_mem char *body = NULL;
-	char error[CURL_ERROR_SIZE + 32];
+	char error[CURL_ERROR_SIZE + 128];
 
 	if (result == CURLE_OK)
 		curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	reply.status = (int)status;
 	reply.over = c->got > c->cap;
 	reply.len = c->body.len;
-	snprintf(error, sizeof(error), "%s", *c->error ? c->error : curl_easy_strerror(result));
+	snprintf(error, sizeof(error), "%.150s%s",
+		 *c->error ? c->error : curl_easy_strerror(result), fix_of(c, result));
 	if (reply.over)
 		snprintf(error, sizeof(error), "answer of more than %zu bytes", c->cap);
 	reply.error = result == CURLE_OK ? NULL : error;
@@ -242,6 +266,21 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	return n;
 }
 
+static void url_freep(CURLU **url)
+{
+	curl_url_cleanup(*url);
+}
+
+static void text_freep(char **text)
+{
+	curl_free(*text);
+}
+
+static bool is_said(const char *text)
+{
+	return text && *text;
+}
+
 static void set_token(struct pk_http_call *c, const struct pk_http_request *q)
 {
 	own_str header = { 0 };
@@ -255,11 +294,54 @@ static void set_token(struct pk_http_call *c, const struct pk_http_request *q)
 		explicit_bzero(header.text, header.len);
 }
 
+/* The host goes into the name that TLS asks for and checks; the connection goes where it was to. */
+static CURLcode set_server_name(struct pk_http_call *c, const struct pk_http_request *q)
+{
+	PK_OWN(url_freep) CURLU *url = curl_url();
+	PK_OWN(text_freep) char *host = NULL, *port = NULL, *changed = NULL;
+	own_str to = { 0 };
+
+	if (!url || curl_url_set(url, CURLUPART_URL, q->url, 0) ||
+	    curl_url_get(url, CURLUPART_HOST, &host, 0) ||
+	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ||
+	    curl_url_set(url, CURLUPART_HOST, q->server_name, 0) ||
+	    curl_url_get(url, CURLUPART_URL, &changed, 0))
+		return CURLE_URL_MALFORMAT;
+	pk_str_addf(&to, "::%s:%s", host, port);
+	if (to.failed)
+		return CURLE_OUT_OF_MEMORY;
+	c->connect_to = curl_slist_append(NULL, to.text);
+	curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);
+	return curl_easy_setopt(c->easy, CURLOPT_URL, changed);
+}
+
+static CURLcode set_place(struct pk_http_call *c, const struct pk_http_request *q)
+{
+	if (is_said(q->socket_path))
+		curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH, q->socket_path);
+	if (is_said(q->server_name) && c->tls)
+		return set_server_name(c, q);
+	return curl_easy_setopt(c->easy, CURLOPT_URL, q->url);
+}
+
+/* Files are read for each connection: those that Vault or an operator replaced count from then on. */
+static void set_tls(struct pk_http_call *c, const struct pk_http_request *q)
+{
+	curl_easy_setopt(c->easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+	if (is_said(q->ca_file))
+		curl_easy_setopt(c->easy, CURLOPT_CAINFO, q->ca_file);
+	if (!is_said(q->cert_file))
+		return;
+	curl_easy_setopt(c->easy, CURLOPT_SSLCERT, q->cert_file);
+	curl_easy_setopt(c->easy, CURLOPT_SSLKEY, q->key_file);
+}
+
 static CURLcode set_options(struct pk_http_call *c, const struct pk_http_request *q)
 {
-	CURLcode r = curl_easy_setopt(c->easy, CURLOPT_URL, q->url);
+	CURLcode r = set_place(c, q);
 
 	set_token(c, q);
+	set_tls(c, q);
 	curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(c->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -276,8 +358,6 @@ static CURLcode set_options(struct pk_http_call *c, const struct pk_http_request
 	curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
 	curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
-	if (q->ca_file && *q->ca_file)
-		curl_easy_setopt(c->easy, CURLOPT_CAINFO, q->ca_file);
 	if (q->method)
 		curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, q->method);
 	if (q->body)
@@ -291,6 +371,8 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 	struct pk_http_call *c = pk_alloc(sizeof(*c));
 
 	*c = (struct pk_http_call){ .http = http,
+				    .tls = strncmp(q->url, "https:", 6) == 0,
+				    .certified = is_said(q->cert_file),
 				    .known_leader = -1,
 				    .cap = q->cap,
 				    .fn = fn,

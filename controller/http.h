@@ -21,9 +21,13 @@ struct pk_http_request {
 	const char *token_header; /* "X-Nomad-Token", "X-Consul-Token" */
 	const char *token;	  /* NULL or "": none */
 	const char *ca_file;	  /* NULL or "": the system's */
-	const char *body;	  /* or NULL; copied */
-	unsigned int timeout_ms;  /* of the whole call */
-	size_t cap;		  /* bytes of the answer's body */
+	const char *cert_file;	  /* PEM, with key_file; NULL or "": none */
+	const char *key_file;
+	const char *server_name; /* the certificate is for it; NULL or "": for the URL's host */
+	const char *socket_path; /* a unix socket in place of the URL's host; NULL or "": none */
+	const char *body;	 /* or NULL; copied */
+	unsigned int timeout_ms; /* of the whole call */
+	size_t cap;		 /* bytes of the answer's body */
 	/* Gets the body of a 200 piece by piece instead of the reply; false: it wants no more, and
 	 * the reply is an error. arg is fn's. */
 	pk_http_sink_fn *sink;

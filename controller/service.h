@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A request to Nomad or Consul: address, token and CA of the configuration, the path given. */
+/* A request to Nomad or Consul: address, token and certificates of the configuration, the path given. */
 #include "conf.h"
 #include "http.h"
 #include "str.h"
 
 /*
- * The token file is read anew for each request, so a rotated token counts at once. header is
+ * Several addresses are one service's: the next failure leads to the next of them. The token file is read anew for each request, so a rotated token counts at once. header is
  * "X-Nomad-Token" or "X-Consul-Token". NULL: it can't be started; why says (PK_ADDR_TEXT or more).
  */
 struct pk_service_call {
 	const struct pk_config_service *service;
 	const char *header;
 	const char *path; /* "/v1/…", encoded */
+	unsigned int
+		turn; /* counts an asker's answers that failed: the addresses have turns by it */
 	unsigned int timeout_ms;
 	size_t cap;
 	pk_http_sink_fn *sink; /* or NULL */

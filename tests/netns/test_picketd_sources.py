@@ -324,7 +324,7 @@ def test_token_file_is_read_again(node):
         wait_for(lambda: "403" in (source(node, "nomad")["lastError"] or ""), "the refusal")
         said = [r for r in node.api("/v1/status")["reasons"] if r["what"] == "nomad"]
         assert said and said[0]["text"].startswith("nomad refuses what it is asked (status 403"), said
-        assert "rights of docs/install.md" in said[0]["fix"]
+        assert "rights that examples/acl lists" in said[0]["fix"]
         with open(token, "w", encoding="utf-8") as file:
             file.write("right\n")
         wait_for(lambda: source(node, "nomad")["state"] == "ok", "the new token", 60)

@@ -59,6 +59,26 @@ static const struct {
 	{ "a prefix is a path of keys", "{\"consul\": {\"prefix\": \"ops/picket-1\"}}", NULL },
 	{ "a prefix has no empty parts", "{\"consul\": {\"prefix\": \"picket/\"}}", "between" },
 	{ "a cluster is part of a key", "{\"cluster\": \"a b\"}", "letters" },
+	{ "addresses have turns", "{\"nomad\": {\"address\": [\"http://a:1\", \"https://b:2\"]}}",
+	  NULL },
+	{ "no list without one", "{\"nomad\": {\"address\": []}}", "empty list" },
+	{ "five of them at most",
+	  "{\"nomad\": {\"address\": [\"http://a\",\"http://b\",\"http://c\",\"http://d\",\"http://e\","
+	  "\"http://f\"]}}",
+	  "more than 5" },
+	{ "each is one", "{\"nomad\": {\"address\": [\"http://a\", 5]}}", "unix:///PATH" },
+	{ "a socket", "{\"consul\": {\"address\": \"unix:///run/consul.sock\"}}", NULL },
+	{ "by an absolute path", "{\"consul\": {\"address\": \"unix://run\"}}", "unix:///PATH" },
+	{ "that is one", "{\"consul\": {\"address\": \"unix:///\"}}", "unix:///PATH" },
+	{ "a client's certificate",
+	  "{\"nomad\": {\"certFile\": \"/c.pem\", \"keyFile\": \"/k.pem\", \"serverName\": \"a\"}}",
+	  NULL },
+	{ "by absolute paths", "{\"nomad\": {\"certFile\": \"c.pem\", \"keyFile\": \"k\"}}",
+	  "absolute" },
+	{ "Consul's scopes",
+	  "{\"consul\": {\"namespace\": \"n\", \"partition\": \"p\"}, \"nomad\": {\"region\": \"r\"}}",
+	  NULL },
+	{ "are Consul's", "{\"nomad\": {\"partition\": \"p\"}}", "unknown key" },
 	{ "nomad null switches it off", "{\"nomad\": null}", NULL },
 	{ "what isn't built is refused, not ignored", "{\"http\": {\"listen\": \"127.0.0.1:1\"}}",
 	  "cannot do that yet" },
@@ -234,8 +254,8 @@ static void test_environment(void **state)
 	own_str text = { 0 };
 
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
-	assert_string_equal(c.nomad.address, "https://nomad.example:4646");
-	assert_string_equal(c.consul.address, "http://127.0.0.1:8501");
+	assert_string_equal(c.nomad.address[0], "https://nomad.example:4646");
+	assert_string_equal(c.consul.address[0], "http://127.0.0.1:8501");
 	assert_true(c.consul.on);
 	assert_string_equal(c.nomad.token, "t0ken");
 	pk_config_print(&c, &text);
@@ -246,8 +266,79 @@ static void test_environment(void **state)
 	put(state, "a.json", "{\"nomad\": {\"address\": \"http://here:1\"}}");
 	args.path = *state;
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
-	assert_string_equal(c.nomad.address, "http://here:1");
+	assert_string_equal(c.nomad.address[0], "http://here:1");
 	pk_config_done(&c);
+}
+
+/* Half of what a client shows is no word, wherever either comes from. */
+static void test_halves(void **state)
+{
+	struct pk_config_args args = { .root = *state };
+	struct pk_err err = { 0 };
+	struct pk_config c;
+
+	put(state, "a.json", "{\"nomad\": {\"keyFile\": \"/k.pem\"}}");
+	args.path = *state;
+	assert_true(pk_config_load(&c, &args, &err) < 0);
+	assert_non_null(strstr(err.text, "nomad.keyFile is set without nomad.certFile"));
+	put(state, "a.json", "{\"consul\": {\"certFile\": \"/c.pem\"}}");
+	assert_true(pk_config_load(&c, &args, &err) < 0);
+	assert_non_null(strstr(err.text, "consul.certFile is set without consul.keyFile"));
+	put(state, "a.json", "{\"nomad\": {\"certFile\": \"/c.pem\", \"keyFile\": \"/k.pem\"}}");
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	pk_config_done(&c);
+}
+
+static const char *tls_env(const char *name)
+{
+	static const char *const values[][2] = {
+		{ "NOMAD_ADDR", "unix:///run/nomad.sock" },
+		{ "NOMAD_CACERT", "/ca.pem" },
+		{ "NOMAD_CLIENT_CERT", "/c.pem" },
+		{ "NOMAD_CLIENT_KEY", "/k.pem" },
+		{ "NOMAD_TLS_SERVER_NAME", "client.global.nomad" },
+		{ "NOMAD_REGION", "north" },
+		{ "CONSUL_HTTP_ADDR", "127.0.0.1:8501" },
+		{ "CONSUL_HTTP_SSL", "true" },
+		{ "CONSUL_HTTP_TOKEN_FILE", "/t" },
+		{ "CONSUL_NAMESPACE", "net" },
+		{ "CONSUL_PARTITION", "edge" },
+	};
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(values); i++)
+		if (strcmp(values[i][0], name) == 0)
+			return values[i][1];
+	return NULL;
+}
+
+static const char *wrong_env(const char *name)
+{
+	return strcmp(name, "NOMAD_CACERT") == 0 ? "ca.pem" : NULL;
+}
+
+static void test_environment_of_tls(void **state)
+{
+	struct pk_config_args args = { .root = *state, .env = tls_env };
+	struct pk_err err = { 0 };
+	struct pk_config c;
+
+	put(state, "a.json", "{\"nomad\": {\"region\": \"south\"}}");
+	args.path = *state;
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	assert_string_equal(c.nomad.address[0], "unix:///run/nomad.sock");
+	assert_string_equal(c.nomad.ca_file, "/ca.pem");
+	assert_string_equal(c.nomad.cert_file, "/c.pem");
+	assert_string_equal(c.nomad.key_file, "/k.pem");
+	assert_string_equal(c.nomad.server_name, "client.global.nomad");
+	assert_string_equal(c.nomad.region, "south");
+	assert_string_equal(c.consul.address[0], "https://127.0.0.1:8501");
+	assert_string_equal(c.consul.token_file, "/t");
+	assert_string_equal(c.consul.namespace, "net");
+	assert_string_equal(c.consul.partition, "edge");
+	pk_config_done(&c);
+	args.env = wrong_env;
+	assert_true(pk_config_load(&c, &args, &err) < 0);
+	assert_non_null(strstr(err.text, "NOMAD_CACERT in the environment is no absolute path"));
 }
 
 static void test_printed_is_read(void **state)
@@ -258,7 +349,8 @@ static void test_printed_is_read(void **state)
 	own_str text = { 0 };
 
 	put(state, "a.json",
-	    "{\"baseline\": \"deny\", \"pools\": [\"10.0.0.0/8\"], \"nomad\": null}");
+	    "{\"baseline\": \"deny\", \"pools\": [\"10.0.0.0/8\"], \"nomad\": null,"
+	    " \"consul\": {\"address\": [\"http://a:1\", \"unix:///b\"]}}");
 	args.path = *state;
 	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
 	pk_config_print(&c, &text);
@@ -268,6 +360,9 @@ static void test_printed_is_read(void **state)
 	assert_int_equal(again.settings.baseline, PK_BASELINE_DENY);
 	assert_int_equal(again.settings.n_pools, 1);
 	assert_false(again.nomad.on);
+	assert_string_equal(again.consul.address[0], "http://a:1");
+	assert_string_equal(again.consul.address[1], "unix:///b");
+	assert_string_equal(again.consul.address[2], "");
 	pk_config_done(&c);
 	pk_config_done(&again);
 }
@@ -373,6 +468,8 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test_setup_teardown(test_directory, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_environment, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_environment_of_tls, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_halves, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_printed_is_read, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_conflist, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_node_json, make_dir, remove_dir),

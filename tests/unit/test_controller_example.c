@@ -45,7 +45,7 @@ static void test_taken(void **state)
 	pk_settings_json(&c.settings, &left);
 	pk_settings_json(&plain.settings, &right);
 	assert_string_equal(left.text, right.text);
-	assert_string_equal(c.nomad.address, plain.nomad.address);
+	assert_string_equal(c.nomad.address[0], plain.nomad.address[0]);
 	assert_int_equal(c.flows_max_size, plain.flows_max_size);
 	assert_string_equal(c.flows_allowed, plain.flows_allowed);
 	assert_int_equal(c.flows_keep, plain.flows_keep);

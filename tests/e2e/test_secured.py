@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""picketd beside agents that want a client's certificate and a token: real ones, the shipped ACL policies."""
+import os
+
+import pytest
+
+from harness import Node, NodeOptions, wait_for
+from harness.nomad import peer
+from harness.secured import CONSUL_NAMES, NOMAD_NAMES, Secured
+from harness.shell import TREE
+from harness.tls import Authority
+
+POLICY = '{"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}'
+
+
+@pytest.fixture(scope="module")
+def secured():
+    nomad, consul = peer("nomad"), peer("consul")
+    if not nomad or not consul:
+        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+    with Node("node1", NodeOptions()) as node:
+        agents = Secured(node, nomad, consul)
+        agents.start()
+        agents.cli("consul", "kv", "put", "picket/v1/default/policies/operator/deny-all", POLICY)
+        agents.ids, agents.files = {}, {}
+        for name in ("nomad", "consul"):
+            agents.files[name] = os.path.join(node.root, f"etc/{name}.token")
+            rotate(agents, name)
+        yield agents
+
+
+def rotate(agents, name):
+    """A new token in the file, as Vault's agent writes one."""
+    agents.ids[name], secret = agents.picket_token(
+        name, os.path.join(TREE, f"examples/acl/{name}-picket.hcl"))
+    with open(agents.files[name] + ".new", "w", encoding="utf-8") as file:
+        file.write(secret)
+    os.rename(agents.files[name] + ".new", agents.files[name])
+
+
+def config(agents, **changes):
+    """Both sources with all that they want; changes: of a source, or a key for both."""
+    tls = {"caFile": agents.authority.ca, "certFile": agents.cert, "keyFile": agents.key}
+    sources = {"nomad": {"address": agents.nomad_address, "serverName": NOMAD_NAMES[0],
+                         "node": agents.node.name, **tls},
+               "consul": {"address": agents.consul_address, "serverName": CONSUL_NAMES[0], **tls}}
+    for name, source in sources.items():
+        source["tokenFile"] = agents.files[name]
+        source.update({k: v for k, v in changes.items() if k not in sources})
+        source.update(changes.get(name, {}))
+    return sources
+
+
+@pytest.fixture
+def picketd(secured):
+    """picketd(config, env): a picketd that ends with the test."""
+    node = secured.node
+
+    def start(settings, **env):
+        return node.start_picketd(settings, env=dict(os.environ, **env))
+
+    yield start
+    if node.picketd:
+        node.kill_picketd()
+
+
+def source(node, name):
+    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
+
+
+def both_answer(node):
+    wait_for(lambda: all(source(node, n)["state"] == "ok" for n in ("nomad", "consul")),
+             lambda: f"both agents' answers: {node.api('/v1/status')['sources']}", 30)
+    assert [p["name"] for p in node.api("/v1/policies")["policies"]] == ["deny-all"]
+
+
+def reason(node, name, part):
+    """The status' reason about a source, once it has this part."""
+    def found():
+        return next((r for r in node.api("/v1/status")["reasons"]
+                     if r["what"] == name and part in r["text"]), None)
+    return wait_for(found, f"{part!r} of {name}: {node.api('/v1/status')['reasons']}", 60)
+
+
+def test_certificates_and_tokens(secured, picketd):
+    picketd(config(secured))
+    both_answer(secured.node)
+
+
+def test_without_a_client_certificate(secured, picketd):
+    picketd(config(secured, certFile=None, keyFile=None))
+    for name in ("nomad", "consul"):
+        assert "certFile" in reason(secured.node, name, "client certificate")["fix"]
+
+
+def test_another_authority(secured, picketd, tmp_path):
+    picketd(config(secured, caFile=Authority(str(tmp_path)).ca))
+    for name in ("nomad", "consul"):
+        assert "caFile" in reason(secured.node, name, "certificate")["fix"]
+
+
+def test_a_certificate_for_another_name(secured, picketd):
+    picketd(config(secured, serverName=None))
+    for name in ("nomad", "consul"):
+        assert "serverName" in reason(secured.node, name, "certificate")["fix"]
+
+
+def test_a_file_that_is_not_there(secured, picketd):
+    picketd(config(secured, keyFile="/nowhere.key"))
+    for name in ("nomad", "consul"):
+        reason(secured.node, name, "/nowhere.key: No such file")
+
+
+def test_what_the_agents_own_tools_read(secured, picketd):
+    env = {**secured.environment("nomad"), **secured.environment("consul")}
+    env["CONSUL_HTTP_TOKEN_FILE"] = secured.files["consul"]
+    with open(secured.files["nomad"], encoding="utf-8") as file:
+        env["NOMAD_TOKEN"] = file.read()
+    picketd({"nomad": {"node": secured.node.name}}, **env)
+    both_answer(secured.node)
+
+
+def test_the_next_address_and_a_socket(secured, picketd):
+    dead = "https://127.0.0.1:1"
+    picketd(config(secured, nomad={"address": [dead, dead, secured.nomad_address]},
+                   consul={"address": [dead, f"unix://{secured.socket}"]}))
+    both_answer(secured.node)
+
+
+def test_a_token_that_is_revoked_and_replaced(secured, picketd):
+    picketd(config(secured))
+    both_answer(secured.node)
+    secured.cli("nomad", "acl", "token", "delete", secured.ids["nomad"])
+    secured.cli("consul", "acl", "token", "delete", f"-accessor-id={secured.ids['consul']}")
+    # An answer that is waited for ends with the next change, or after a minute.
+    secured.cli("consul", "kv", "put", "picket/v1/default/policies/operator/another", POLICY)
+    assert "token" in reason(secured.node, "consul", "status 403")["fix"]
+    rotate(secured, "consul")
+    wait_for(lambda: source(secured.node, "consul")["state"] == "ok", "the new token", 60)
