@@ -52,7 +52,8 @@ int conf_put_address(char to[PK_CONFIG_NAME], const char *text)
 }
 
 /* What was found isn't shown: it may hold a password. */
-static int put_one(char to[PK_CONFIG_NAME], const struct pk_json *value, const struct conf_place *at)
+static int put_one(char to[PK_CONFIG_NAME], const struct pk_json *value,
+		   const struct conf_place *at)
 {
 	const char *text = pk_json_string(value);
 
@@ -125,7 +126,8 @@ static bool is_true(const char *text)
 static int address_from(char to[PK_CONFIG_NAME], const char *name, const char *value,
 			const struct pk_config_args *args)
 {
-	bool tls = strcmp(name, "CONSUL_HTTP_ADDR") == 0 && is_true(variable(args, "CONSUL_HTTP_SSL"));
+	bool tls =
+		strcmp(name, "CONSUL_HTTP_ADDR") == 0 && is_true(variable(args, "CONSUL_HTTP_SSL"));
 	own_str text = { 0 };
 
 	if (!strstr(value, "://"))
@@ -142,7 +144,8 @@ static int text_from(char *to, const struct conf_key *k, const char *value)
 	return 0;
 }
 
-static int from_env(struct pk_config *c, const struct pk_config_args *args, size_t env, struct pk_err *err)
+static int from_env(struct pk_config *c, const struct pk_config_args *args, size_t env,
+		    struct pk_err *err)
 {
 	size_t i = conf_key_at(env_keys[env].section, env_keys[env].key);
 	const char *name = env_keys[env].variable, *value = variable(args, name);
@@ -154,8 +157,9 @@ static int from_env(struct pk_config *c, const struct pk_config_args *args, size
 		return 0;
 	r = k->kind == ADDRESS ? address_from(to, name, value, args) : text_from(to, k, value);
 	if (r < 0)
-		return pk_fix(err, pk_fail(err, 0, "%s in the environment is no %s", name,
-					   k->kind == ADDRESS ? "address" : "absolute path"),
+		return pk_fix(err,
+			      pk_fail(err, 0, "%s in the environment is no %s", name,
+				      k->kind == ADDRESS ? "address" : "absolute path"),
 			      k->kind == ADDRESS ? "set it to " ADDRESS_FORMS ", or unset it"
 						 : "set it to one, or unset it");
 	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", name);
