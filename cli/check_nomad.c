@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Does Nomad's client know the network? A missing or unread conflist shows nowhere else before a
- * job is placed ("missing network"). Plain HTTP to the agent of this node; no name is resolved.
+ * job is placed ("missing network"). picketd asks, or plain HTTP goes to the agent of this node; no
+ * name is resolved.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -221,24 +222,48 @@ static bool node_has_nomad(const struct check *c)
 	return has;
 }
 
-void check_nomad(struct check *c)
+static void check_record(struct check *c, const struct pk_json *node)
 {
-	const char *url = getenv("NOMAD_ADDR");
-	const struct pk_json *attributes, *known;
+	const struct pk_json *known = cli_member(node, "NodeResources.Networks");
+	const struct pk_json *attributes = pk_json_get(node, "Attributes");
+
+	for (size_t i = 0; i < c->n_networks; i++)
+		if (c->networks[i].plugin)
+			check_network(c, known, &c->networks[i]);
+	check_agent(c, attributes);
+	check_seen_plugin(c, attributes);
+	check_seen_bridge(c, attributes);
+}
+
+/* picketd has the certificates and a token. False: it doesn't run, or knows no such question. */
+static bool ask_picketd(struct check *c)
+{
+	struct pk_err err = { 0 };
+	own_json *node = NULL;
+	int r = cli_api(c->cli, "/v1/nomad", &node, &err);
+
+	if (cli_no_daemon(r))
+		return false;
+	if (r < 0)
+		check_line(c, CHECK_WARN, "nomad", *err.fix ? err.fix : NULL, "%s", err.text);
+	else
+		check_record(c, pk_json_root(node));
+	return true;
+}
+
+static void ask_agent(struct check *c, const char *url)
+{
 	struct pk_err err = { 0 };
 	own_json *node = NULL;
 	struct agent agent;
 	int r;
 
-	if (!node_has_nomad(c)) {
-		check_line(c, CHECK_OK, "nomad", NULL, "none on this node (\"nomad\": null)");
-		return;
-	}
-	url = url && *url ? url : "http://127.0.0.1:4646";
 	if (find_agent(url, &agent) < 0) {
-		check_line(c, CHECK_WARN, "nomad",
-			   "nomad node status -self -json, NodeResources.Networks has cni/picket?",
-			   "%s: only plain HTTP to an address is asked here", url);
+		check_line(
+			c, CHECK_WARN, "nomad",
+			"start picketd, which asks by TLS and by name; or see yourself: nomad node status "
+			"-self -json, NodeResources.Networks has cni/picket?",
+			"%s: without picketd only plain HTTP to an address is asked", url);
 		return;
 	}
 	r = get_node(&agent, &node, &err);
@@ -248,14 +273,20 @@ void check_nomad(struct check *c)
 	else if (r < 0)
 		check_line(c, CHECK_WARN, "nomad", "start the agent, or name it: NOMAD_ADDR",
 			   "%s: %s", url, err.text);
-	if (r)
+	else
+		check_record(c, pk_json_root(node));
+}
+
+/* An agent that NOMAD_ADDR names is asked itself. */
+void check_nomad(struct check *c)
+{
+	const char *url = getenv("NOMAD_ADDR");
+	bool named = url && strncmp(url, "http://", 7) == 0;
+
+	if (!node_has_nomad(c)) {
+		check_line(c, CHECK_OK, "nomad", NULL, "none on this node (\"nomad\": null)");
 		return;
-	known = cli_member(pk_json_root(node), "NodeResources.Networks");
-	for (size_t i = 0; i < c->n_networks; i++)
-		if (c->networks[i].plugin)
-			check_network(c, known, &c->networks[i]);
-	attributes = pk_json_get(pk_json_root(node), "Attributes");
-	check_agent(c, attributes);
-	check_seen_plugin(c, attributes);
-	check_seen_bridge(c, attributes);
+	}
+	if (named || !ask_picketd(c))
+		ask_agent(c, url && *url ? url : "http://127.0.0.1:4646");
 }

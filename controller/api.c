@@ -85,6 +85,7 @@ static const struct verb {
 	{ "GET", "/v1/identities", pk_api_identities },
 	{ "GET", "/v1/counters", pk_api_counters },
 	{ "GET", "/v1/flows", pk_api_flows },
+	{ "GET", "/v1/nomad", pk_api_nomad },
 	{ "GET", "/v1/config", config },
 	{ "POST", "/v1/policies/release", pk_api_release },
 	{ "POST", "/v1/reload", reload },
@@ -144,4 +145,5 @@ void pk_api_serve(void *arg, struct pk_exchange *x)
 void pk_api_stop(void)
 {
 	pk_api_confirm_stop();
+	pk_api_nomad_stop();
 }

@@ -11,7 +11,7 @@ struct pk_local_endpoint;
 
 /* arg: the struct pk_parts. */
 void pk_api_serve(void *arg, struct pk_exchange *x);
-/* Ends what waits (confirmations). Before the parts go. */
+/* Ends what waits (confirmations, questions to Nomad). Before the parts go. */
 void pk_api_stop(void);
 
 /* A pass was made: who waited for what it brought is answered. */
@@ -23,6 +23,8 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char *id);
 void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_confirm_stop(void);
+void pk_api_nomad(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_nomad_stop(void);
 void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_release(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id);

@@ -14,6 +14,7 @@
 #define WAIT_S		60
 #define NODE_TIMEOUT_MS 10000
 #define NODE_AGE_MS	60000 /* then it is asked again: its agent may be of another version */
+#define NODE_RECORD_MAX (1u << 20)
 #define REFUSED_SAID	8 /* allocs of one answer; status shows all that have an endpoint here */
 
 struct pk_nomad {
@@ -254,6 +255,20 @@ void pk_nomad_free(struct pk_nomad *n)
 const struct pk_source *pk_nomad_source(const struct pk_nomad *n)
 {
 	return &n->source;
+}
+
+struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *n, unsigned int timeout_ms, pk_http_fn *fn,
+				       void *arg)
+{
+	own_str path = { 0 };
+	struct pk_service_call call = { .timeout_ms = timeout_ms, .cap = NODE_RECORD_MAX };
+
+	if (!*n->node.id)
+		return NULL;
+	pk_str_add(&path, "/v1/node/");
+	pk_url_add(&path, n->node.id, NULL);
+	call.path = path.text;
+	return start(n, &call, fn, arg, NULL);
 }
 
 static void confirm_free(struct pk_confirm *c)

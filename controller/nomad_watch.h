@@ -25,6 +25,10 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
 
+/* Asks for this node's whole record. NULL: it can't be asked, or isn't known yet which it is. */
+struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *nomad, unsigned int timeout_ms,
+				       pk_http_fn *fn, void *arg);
+
 /* Asks for one alloc. alloc NULL: not reachable, or (unknown) this node has none of that id. fn may
  * be called at most once, never from within. */
 typedef void pk_confirm_fn(void *arg, struct pk_alloc *alloc, bool unknown);

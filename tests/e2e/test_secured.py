@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """picketd beside agents that want a client's certificate and a token: real ones, the shipped ACL policies."""
+import json
 import os
 
 import pytest
@@ -85,6 +86,8 @@ def reason(node, name, part):
 def test_certificates_and_tokens(secured, picketd):
     picketd(config(secured))
     both_answer(secured.node)
+    found = json.loads(secured.node.picket("check", "-json", check=False).stdout)
+    assert any(c["what"] == "nomad" and "not yet noticed network cni/picket" in c["text"] for c in found), found
 
 
 def test_without_a_client_certificate(secured, picketd):

@@ -16,6 +16,7 @@ class FakeNomad(FakeServer):
         self.allocs = {}
         self.raw = {}
         self.token = None
+        self.networks, self.plugins = [], {}    # of the node's record: modes, versions by plugin
         self.hidden = set()         # allocs that the node's list lacks, but /v1/allocation/ID gives
         super().__init__()
 
@@ -64,6 +65,11 @@ class FakeNomad(FakeServer):
             return 200, [{"ID": self.node_id, "Name": self.node, "Datacenter": "dc1",
                           "NodePool": "default", "Status": "ready",
                           **({"Version": self.version} if self.version else {})}]
+        if path == f"/v1/node/{self.node_id}":
+            return 200, {"ID": self.node_id, "Name": self.node, "SecretID": "",
+                         "NodeResources": {"Networks": [{"Mode": mode} for mode in self.networks]},
+                         "Attributes": {"os.name": "debian", "nomad.version": self.version, **{
+                             f"plugins.cni.version.{name}": v for name, v in self.plugins.items()}}}
         if path == f"/v1/node/{self.node_id}/allocations":
             return 200, "[" + ",".join(self.text(i) for i in self.allocs if i not in self.hidden) + "]"
         if path.startswith("/v1/allocation/"):

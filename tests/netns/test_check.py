@@ -10,6 +10,7 @@ import signal
 import subprocess
 
 import pytest
+from fake import FakeNomad, serving
 from fake.server import FakeServer
 from harness import CniError, wait_for
 from harness.shell import TREE, binary, run
@@ -271,7 +272,8 @@ class FakeAgent(FakeServer):
             return 200, {"stats": {"client": {"node_id": "7a94ec5f"}}}
         if path == "/v1/node/7a94ec5f":
             return 200, {"NodeResources": {"Networks": self.networks},
-                         "Attributes": {f"plugins.cni.version.{k}": v for k, v in self.plugins.items()}}
+                         "Attributes": {"nomad.version": "1.11.2", **{
+                             f"plugins.cni.version.{k}": v for k, v in self.plugins.items()}}}
         return 404, "not found"
 
 
@@ -322,6 +324,32 @@ def test_check_asks_nomad_for_the_network(tmp_path, agent, networks, token, stat
     found = [c for c in json.loads(done.stdout) if c["what"] == "nomad"]
     assert [c["state"] for c in found] == [state] and says in found[0]["text"], found
     assert (found[0]["fix"] is None) == (state == "ok")
+
+
+def test_check_asks_through_picketd(node):
+    """Its token counts, and its certificates where there are some."""
+    node.run(["install", "-D", binary("picket-cni"), f"{node.root}/opt/cni/bin/picket"])
+    with serving(node, FakeNomad, "here") as nomad:
+        nomad.token = "right"
+        token = os.path.join(node.root, "etc/picket/nomad.token")
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("right")
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here", "tokenFile": token}})
+
+        def says():
+            return [(c["state"], c["text"]) for c in found(node.picket("check", "-json", check=False), "nomad")
+                    if "ok: node" not in c["text"]]     # the source's own line
+
+        wait_for(lambda: says()[0] == ("fail", "Nomad has not yet noticed network cni/picket "
+                                       f"({node.root}/opt/cni/config/picket.conflist)"), says)
+        nomad.networks, nomad.plugins = ["host", "cni/picket"], {"picket": OWN, "bridge": "v1.3.0"}
+        assert says() == [("ok", "the node has network cni/picket")]
+        assert node.api("/v1/nomad") == {
+            "NodeResources": {"Networks": [{"Mode": "host"}, {"Mode": "cni/picket"}]},
+            "Attributes": {"nomad.version": "1.11.2", "plugins.cni.version.picket": OWN,
+                           "plugins.cni.version.bridge": "v1.3.0"}}
+        nomad.set_mode(500)
+        wait_for(lambda: ("warn", "Nomad has not said which node this is") in says(), says)
 
 
 def test_check_waits_until_nomad_has_noticed(node):
