@@ -87,7 +87,8 @@ static void on_record(void *arg, const struct pk_http_reply *reply)
 		pk_exchange_error(x, 503, why, "picket status says more");
 		return;
 	}
-	if (pk_json_parse("Nomad's node", reply->body, reply->len, PK_JSON_RELAXED, &record, &err) < 0) {
+	if (pk_json_parse("Nomad's node", reply->body, reply->len, PK_JSON_RELAXED, &record, &err) <
+	    0) {
 		pk_exchange_error(x, 503, err.text, err.fix);
 		return;
 	}
