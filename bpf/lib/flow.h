@@ -380,6 +380,15 @@ static __always_inline __u32 flow_other(const struct pk_pkt *pkt)
 }
 
 /*
+ * Does it come from outside with the address that the flow has as the node's own? Who it is then
+ * the FIB says: nobody, while the address is the node's.
+ */
+static __always_inline bool flow_is_forged(const struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	return pkt->party == PK_PARTY_WORLD && READ_ONCE(flow->flags) & PK_FLOW_STACK;
+}
+
+/*
  * Is it as it was judged? Equal words are the same opening of the same endpoints, since revisions
  * aren't used again. Judged once a second where the other side isn't a local endpoint. *last: what
  * was read last; what was judged is to be read after it.
@@ -394,7 +403,7 @@ static __always_inline bool flow_current(const struct pk_flow *flow, const struc
 	if (READ_ONCE(flow->slot[own]) != pkt->slot || word != pkt->word)
 		return false;
 	if (!slot)
-		return word && now - READ_ONCE(flow->judged) < pk_hz;
+		return word && now - READ_ONCE(flow->judged) < pk_hz && !flow_is_forged(flow, pkt);
 	return peer && peer == flow_word(slot);
 }
 

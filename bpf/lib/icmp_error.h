@@ -13,14 +13,23 @@ struct icmp_error_quote {
 	__u32 l4_off;
 };
 
+/* Bytes of the message itself: what pads the frame behind it quotes nothing. */
+static __always_inline int icmp_error_load(struct __sk_buff *skb, const struct pk_pkt *pkt,
+					   __u32 off, void *to, __u32 size)
+{
+	if (off + size > ETH_HLEN + pkt->l3_len)
+		return -1;
+	return bpf_skb_load_bytes(skb, off, to, size);
+}
+
 static __always_inline int icmp_error_v4(struct __sk_buff *skb, struct pk_scratch *s,
 					 struct icmp_error_quote *q)
 {
 	struct iphdr ip;
 	__u32 off = s->pkt.l4_off + 8;
 
-	if (bpf_skb_load_bytes(skb, off, &ip, sizeof(ip)) < 0 || ip.version != 4 || ip.ihl < 5 ||
-	    ip.frag_off & bpf_htons(0x1fff))
+	if (icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip)) < 0 || ip.version != 4 ||
+	    ip.ihl < 5 || ip.frag_off & bpf_htons(0x1fff))
 		return -1;
 	parse_mapped(&s->key.src, ip.saddr);
 	parse_mapped(&s->key.dst, ip.daddr);
@@ -35,7 +44,7 @@ static __always_inline int icmp_error_v6(struct __sk_buff *skb, struct pk_scratc
 	struct ipv6hdr ip;
 	__u32 off = s->pkt.l4_off + 8;
 
-	if (bpf_skb_load_bytes(skb, off, &ip, sizeof(ip)) < 0 || ip.version != 6)
+	if (icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip)) < 0 || ip.version != 6)
 		return -1;
 	__builtin_memcpy(&s->key.src, &ip.saddr, 16);
 	__builtin_memcpy(&s->key.dst, &ip.daddr, 16);
@@ -60,6 +69,7 @@ static __always_inline int icmp_error_quote(struct __sk_buff *skb, struct pk_scr
 	switch (q->proto) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		break;
@@ -67,9 +77,9 @@ static __always_inline int icmp_error_quote(struct __sk_buff *skb, struct pk_scr
 		s->key.sport = s->key.dport = 0;
 		return 0;
 	}
-	if (bpf_skb_load_bytes(skb, q->l4_off, l4, sizeof(l4)) < 0)
+	if (icmp_error_load(skb, &s->pkt, q->l4_off, l4, sizeof(l4)) < 0)
 		return -1;
-	if (q->proto == IPPROTO_TCP || q->proto == IPPROTO_UDP) {
+	if (q->proto != IPPROTO_ICMP && q->proto != IPPROTO_ICMPV6) {
 		s->key.sport = *(__be16 *)&l4[0];
 		s->key.dport = *(__be16 *)&l4[2];
 		return 0;
@@ -108,8 +118,8 @@ icmp_error_flow(struct pk_scratch *s, const struct icmp_error_quote *q, bool *re
 	s->key = s->old;
 	flow = icmp_error_look(s, &alias);
 	*reply = !alias;
-	/* Who quotes a request was sent one by a flow's initiator. */
-	return request && !alias ? NULL : flow;
+	/* Who quotes a request was sent one by a flow's initiator; a reply, by its responder. */
+	return (request && !alias) || (answer && alias) ? NULL : flow;
 }
 
 /* At an uplink: the endpoint is the one that the quoted packet came from. */
@@ -208,7 +218,7 @@ static __always_inline int icmp_error_put_address(struct __sk_buff *skb, const s
 }
 
 /* The quoted L4 checksum, where the quote is long enough to have it. */
-static __always_inline bool icmp_error_put_check(struct __sk_buff *skb,
+static __always_inline bool icmp_error_put_check(struct __sk_buff *skb, const struct pk_pkt *pkt,
 						 const struct icmp_error_quote *q,
 						 const struct rewrite_gains *g)
 {
@@ -216,7 +226,7 @@ static __always_inline bool icmp_error_put_check(struct __sk_buff *skb,
 	__u64 gain = g->ports + (q->proto == IPPROTO_ICMP ? 0 : g->addresses);
 	__be16 check;
 
-	if (bpf_skb_load_bytes(skb, off, &check, 2) < 0 || (q->proto == IPPROTO_UDP && !check))
+	if (icmp_error_load(skb, pkt, off, &check, 2) < 0 || (q->proto == IPPROTO_UDP && !check))
 		return false;
 	return !icmp_error_put16(skb, off, rewrite_check(check, gain));
 }
@@ -258,7 +268,7 @@ static __always_inline int icmp_error_translate(struct __sk_buff *skb, const str
 	g.ports = rewrite_gain16(port, way->port);
 	if (icmp_error_put16(skb, q->l4_off + off, way->port) < 0)
 		return -1;
-	*gain = icmp_error_gain(pkt, q, &g, icmp_error_put_check(skb, q, &g));
+	*gain = icmp_error_gain(pkt, q, &g, icmp_error_put_check(skb, pkt, q, &g));
 	return 0;
 }
 

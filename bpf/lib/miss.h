@@ -284,6 +284,12 @@ static __always_inline bool miss_fresh(const struct pk_scratch *s, const struct 
 	return bpf_map_lookup_elem(&flows, &s->key) == flow;
 }
 
+/* Is the denial the responder's? It is of a local end, whichever end's packet asked. */
+static __always_inline bool miss_at_responder(const struct pk_scratch *s)
+{
+	return !s->end[0].slot || (s->end[1].slot && s->pkt.at_dir == PK_INGRESS);
+}
+
 /*
  * The judgement becomes the flow's: one CPU's at a time, whole, and never an older one's over a
  * newer; the words come last. So who finds the words current finds what was judged under them.
@@ -300,7 +306,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		PK_STALL(FRESH);
 		flags = flow->flags & ~(PK_FLOW_STACK | PK_FLOW_WORLD | PK_FLOW_AT_RESPONDER);
 		flags |= miss_way(&s->pkt);
-		if (reason && s->pkt.at_dir == PK_INGRESS)
+		if (reason && miss_at_responder(s))
 			flags |= PK_FLOW_AT_RESPONDER;
 		flow->flags = flags;
 		flow->rule = s->pkt.verdict.live.rule;

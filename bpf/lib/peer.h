@@ -15,14 +15,26 @@ struct peer_ask {
 };
 
 /* Addresses that no policy opens: unspecified, loopback, other spellings of IPv4, link-local. */
-static __always_inline bool peer_never(const struct pk_pkt *pkt)
+static __always_inline bool peer_never_addr(const struct pk_pkt *pkt, const union pk_addr *a)
 {
-	const union pk_addr *a = &pkt->dst;
-
 	if (pkt->flags & PK_PKT_IPV4)
 		return a->b[12] == 0 || a->b[12] == 127;
 	/* ::/8 is unspecified, loopback, v4-mapped, v4-compatible. */
 	return a->b[0] == 0 || spoof_link_local(a);
+}
+
+static __always_inline bool peer_never(const struct pk_pkt *pkt)
+{
+	return peer_never_addr(pkt, &pkt->dst);
+}
+
+/* Nobody has such an address: no answer could reach it. Groups are 224/4, all above, and ff00::/8. */
+static __always_inline bool peer_is_martian(const struct pk_pkt *pkt)
+{
+	const union pk_addr *a = &pkt->src;
+
+	return peer_never_addr(pkt, a) ||
+	       (pkt->flags & PK_PKT_IPV4 ? a->b[12] >= 224 : a->b[0] == 0xff);
 }
 
 static __always_inline void peer_fib_ask(struct bpf_fib_lookup *fib, const struct peer_ask *ask)
@@ -170,7 +182,7 @@ static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_
 	pkt->peer_slot = 0;
 	if (route == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return PK_REASON_FORWARDING_OFF;
-	if (!peer_is_way(route))
+	if (!peer_is_way(route) || peer_is_martian(pkt))
 		return PK_REASON_NO_ROUTE; /* the node's own address among them */
 	if (bpf_map_lookup_elem(&by_address, &pkt->src))
 		return v4 ? PK_REASON_SPOOFED_IPV4 : PK_REASON_SPOOFED_IPV6;

@@ -38,6 +38,14 @@ static __always_inline const struct pk_published *publish_any(const struct pk_pk
 	return bpf_map_lookup_elem(&published, &key);
 }
 
+/* Has the endpoint an address of the packet's family, all of which a mapping of it needs? */
+static __always_inline bool publish_reaches(const struct pk_pkt *pkt, __u32 slot)
+{
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	return ep && !pk_addr_zero(pkt->flags & PK_PKT_IPV4 ? &ep->ipv4 : &ep->ipv6);
+}
+
 /* The mapping that holds for pkt's destination, a local address of the node. */
 static __always_inline const struct pk_published *publish_find(const struct pk_pkt *pkt)
 {
@@ -46,11 +54,14 @@ static __always_inline const struct pk_published *publish_find(const struct pk_p
 
 	if (!any)
 		return NULL;
-	if (any->slot)
-		return publish_is_nodes(&pkt->dst) ? any : NULL;
-	key.addr = pkt->dst;
-	any = bpf_map_lookup_elem(&published, &key);
-	return any && any->slot ? any : NULL;
+	if (any->slot) {
+		if (!publish_is_nodes(&pkt->dst))
+			return NULL;
+	} else {
+		key.addr = pkt->dst;
+		any = bpf_map_lookup_elem(&published, &key);
+	}
+	return any && any->slot && publish_reaches(pkt, any->slot) ? any : NULL;
 }
 
 /* The flow's translation: its responder is the endpoint of the mapping. False: it has no such

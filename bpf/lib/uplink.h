@@ -141,12 +141,14 @@ static __always_inline const struct pk_endpoint *uplink_endpoint(struct pk_pkt *
 	return ep;
 }
 
-/* The slot of the flow that the packet answers; 0 = none. */
+/* The slot of the flow that the packet answers; 0 = none. A SYN and an echo request answer nothing. */
 static __always_inline __u32 uplink_flow_slot(struct pk_pkt *pkt)
 {
 	struct pk_flow_key key;
 	struct pk_flow *flow;
 
+	if (pkt->flags & PK_PKT_ECHO_REQUEST || flow_is_opening(pkt))
+		return 0;
 	flow_key(&key, pkt, false);
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow || flow->kind != PK_FLOW_ALIAS)

@@ -37,6 +37,8 @@ static void both_ways(void)
 		{ "TCP", false, TCP(40000, 80, SYN), TCP(80, 40000, SYN | ACK) },
 		{ "UDP", false, UDP(40000, 53), UDP(53, 40000) },
 		{ "a ping", false, PING(7), PONG(7) },
+		{ "SCTP", false, { 132, 40000, 80, 0, 8 }, { 132, 80, 40000, 0, 8 } },
+		{ "SCTP, IPv6", true, { 132, 40000, 80, 0, 8 }, { 132, 80, 40000, 0, 8 } },
 		{ "GRE", false, { GRE, 0, 0, 0, 8 }, { GRE, 0, 0, 0, 8 } },
 		{ "TCP, IPv6", true, TCP(40000, 80, SYN), TCP(80, 40000, SYN | ACK) },
 		{ "UDP, IPv6", true, UDP(40000, 53), UDP(53, 40000) },

@@ -147,3 +147,4 @@ void cases_quote(void);
 void cases_end(void);
 void cases_uplink(void);
 void cases_tuple(void);
+void cases_outside(void);
