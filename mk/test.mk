@@ -46,7 +46,19 @@ PROPERTY_SRC := $(wildcard tests/policy/*.c)
 $B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $(filter %.a,$^) $(LIBS_BASE) $(LIBS_YAML)
-test-bin: bpf-test-bin $(if $(PROPERTY_SRC),$B/tests/policy-property)
+# The differential test (tests/model): a reference model, under ASan and UBSan, and the loaded guard.
+MODEL_OBJ := $(patsubst %.c,$B/model/%.o,$(wildcard tests/model/*.c) $(addprefix tests/bpf/,node.c \
+	devices.c object.c pkt.c))
+MODEL_FLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Iinclude -Ilib -Ilib/policy -I. -I$B/gen -MMD -MP \
+	$(NL_CFLAGS) $(SANITIZE) -DPK_OBJECTS=$(words $(SKELS))
+$(MODEL_OBJ): $B/model/%.o: %.c | $(SKELS)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  CC    $<")
+	$(Q)$(CLANG) $(MODEL_FLAGS) -c $< -o $@
+$B/tests/model-test: $(MODEL_OBJ) $O/libpicket.a
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(SANITIZE) -o $@ $^ $(LIBS_BASE)
+test-bin: bpf-test-bin $B/tests/model-test $(if $(PROPERTY_SRC),$B/tests/policy-property)
 
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
 # (tests/mutate). The syntax trees are what it reads them by.
@@ -103,12 +115,12 @@ lint-clang: $(CLANG_READS)
 
 # Each suite's parts. The set-up runs in a make of its own: what it installs decides what the next
 # one finds. Suites that need no root need no set-up either.
-ROOTED := bpf mutate kernel61 netns e2e package life
-SUITES := $(or $(SUITE),lint repo unit policy bpf mutate kernel61 netns e2e package fuzz)
+ROOTED := bpf model mutate kernel61 netns e2e package life
+SUITES := $(or $(SUITE),lint repo unit policy bpf model mutate kernel61 netns e2e package fuzz)
 SUB = $(Q)$(MAKE) --no-print-directory
 RUN = $(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS)
 test: $(if $(filter $(ROOTED),$(SUITES)),setup)
-	$(if $(filter repo policy bpf mutate kernel61 netns e2e package life,$(SUITES)),$(SUB) all test-bin)
+	$(if $(filter repo policy bpf model mutate kernel61 netns e2e package life,$(SUITES)),$(SUB) all test-bin)
 	$(if $(filter unit,$(SUITES)),$(SUB) SAN=1 unit-bin)
 	$(if $(filter mutate netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
 	$(if $(filter fuzz,$(SUITES)),$(SUB) fuzz-bin)

@@ -132,6 +132,10 @@ class Runner:
     def bpf(self):
         self.counted("bpf", [f"{self.build}/tests/bpf-test"], 300)
 
+    def model(self):
+        """A million packets against a reference model, by a seed that the program prints."""
+        self.counted("model", [f"{self.build}/tests/model-test"], 900)
+
     def expectations(self, suite, engine):
         """Policies and what they are to mean, asked of one engine."""
         passed = failed = 0
@@ -236,9 +240,9 @@ class Runner:
         self.tally.add("reasons", len(built) - len(missing), len(missing))
 
 
-SUITES = ("lint", "repo", "unit", "bpf", "policy", "mutate", "kernel61", "netns", "e2e", "package", "fuzz")
+SUITES = ("lint", "repo", "unit", "bpf", "model", "policy", "mutate", "kernel61", "netns", "e2e", "package", "fuzz")
 ASKED_FOR = ("analyze", "life")	# minutes: by SUITE alone
-ROOTED = {"bpf", "mutate", "netns", "kernel61", "e2e", "package", "life"}
+ROOTED = {"bpf", "model", "mutate", "netns", "kernel61", "e2e", "package", "life"}
 
 
 def main():

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "tests/model/seen.h"
+
+#define TH_FIN 1
+#define TH_SYN 2
+#define TH_RST 4
+#define TH_ACK 16
+
+void mutate(struct step *s, struct dice *d); /* mutate.c: one thing becomes wrong, or another */

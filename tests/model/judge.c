@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Does what a guard did agree with what the model foretold? */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/model/cast.h"
+
+#define TC_ON	    (-1)
+#define TC_OK	    0
+#define TC_SHOT	    2
+#define TC_REDIRECT 7
+
+const char *reason_name(uint32_t reason)
+{
+#define NAME(nr, sym, name, built, help) [nr] = name,
+	static const char *const names[PK_REASON_SLOTS] = { PK_REASONS(NAME) };
+#undef NAME
+	return reason < PK_REASON_SLOTS && names[reason] ? names[reason] : "?";
+}
+
+/* What the counters say that happened. */
+static void say_counted(const struct deed *d, char *text, size_t room)
+{
+	size_t used = 0;
+
+	*text = 0;
+	for (uint32_t row = 0; row < ROWS && used + 64 < room; row++)
+		if (d->after[row] != d->before[row])
+			used += (size_t)snprintf(
+				text + used, room - used, " %s of slot %u, %s (%+ld)",
+				reason_name(row % PK_REASON_SLOTS), row / PK_REASON_SLOTS / 2,
+				row / PK_REASON_SLOTS % 2 ? "ingress" : "egress",
+				(long)(d->after[row] - d->before[row]));
+}
+
+static bool counted(const struct outcome *o, enum pk_reason reason, const struct deed *d)
+{
+	uint32_t row = PK_COUNTER(o->slot, o->dir, reason);
+	uint32_t also = o->also ? PK_COUNTER(o->also, PK_INGRESS, PK_REASON_OK) : ROWS;
+
+	for (uint32_t i = 0; i < ROWS; i++) {
+		uint64_t more = (o->where != GOES_ON && i == row) + (i == also);
+
+		if (d->after[i] != d->before[i] + more)
+			return false;
+	}
+	return true;
+}
+
+/* A later fragment whose first one's record is another's by now: dropped where it came in. */
+static bool dropped_perhaps(const struct step *s, const struct outcome *o, const struct deed *d)
+{
+	struct outcome other = { .reason = o->maybe,
+				 .slot = s->slot,
+				 .dir = s->hook == AT_ENDPOINT ? PK_EGRESS : PK_INGRESS };
+
+	if (!o->maybe)
+		return false;
+	if (d->result->verdict == TC_SHOT)
+		return counted(&other, o->maybe, d);
+	other.where = GOES_ON;
+	return s->hook == AT_UPLINK && d->result->verdict == TC_ON && counted(&other, 0, d);
+}
+
+/* One packet of that slot's egress was counted, whatever it was. */
+static bool counted_loosely(const struct outcome *o, const struct deed *d)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < ROWS; i++) {
+		if (d->after[i] == d->before[i])
+			continue;
+		if (i / PK_REASON_SLOTS != o->slot * 2 + PK_EGRESS)
+			return false;
+		n += d->after[i] - d->before[i];
+	}
+	return n == 1;
+}
+
+static int verdict_of(const struct step *s, const struct outcome *o)
+{
+	switch (o->where) {
+	case GOES_ON:
+		return TC_ON;
+	case GOES_TO_STACK:
+		return TC_OK;
+	case GOES_TO_ENDPOINT:
+		return s->hook == AT_STACK ? TC_OK : TC_REDIRECT;
+	case GOES_BACK:
+	case GOES_TO_WORLD:
+		return TC_REDIRECT;
+	default:
+		return TC_SHOT;
+	}
+}
+
+static uint32_t target_of(const struct outcome *o)
+{
+	return o->where == GOES_TO_WORLD ? UPLINK : cast_device(o->to);
+}
+
+/* Zero has two spellings in a checksum that was wrong before. */
+static bool same_sum(const struct outcome *o, const struct frame *is, uint32_t at)
+{
+	const uint8_t *a = o->out.b + at, *b = is->b + at;
+
+	return !memcmp(a, b, 2) ||
+	       ((a[0] & a[1]) == (a[0] | a[1]) && (b[0] & b[1]) == (b[0] | b[1]) &&
+		(a[0] == 0 || a[0] == 0xff) && (b[0] == 0 || b[0] == 0xff));
+}
+
+static bool same_bytes(const struct outcome *o, const struct frame *is, uint32_t *at)
+{
+	struct frame copy;
+
+	*at = o->out.len;
+	if (is->len != o->out.len)
+		return false;
+	copy = *is;
+	for (int i = 0; i < 4; i++)
+		if (o->sums[i] && o->sums[i] + 2 <= copy.len && same_sum(o, is, o->sums[i]))
+			memcpy(copy.b + o->sums[i], o->out.b + o->sums[i], 2);
+	for (*at = 0; *at < copy.len; ++*at)
+		if (copy.b[*at] != o->out.b[*at])
+			return false;
+	return true;
+}
+
+/* It came back to its own sender, from the gateway. */
+static bool is_answer(const struct step *s, const struct frame *is)
+{
+	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
+	uint8_t mac[6];
+
+	cast_mac(s->slot, mac);
+	return is->len > L3 && !memcmp(is->b, mac, 6) && !memcmp(is->b + 6, gateway, 6);
+}
+
+static bool judge_loose(const struct step *s, const struct outcome *o, const struct deed *d,
+			char why[WHY])
+{
+	const struct result *r = d->result;
+
+	if (!counted_loosely(o, d) ||
+	    (r->verdict != TC_SHOT && (r->verdict != TC_REDIRECT || !is_answer(s, &r->out)))) {
+		snprintf(why, WHY, "%s: a question to the gateway came out as %d", d->guard->name,
+			 r->verdict);
+		return false;
+	}
+	return true;
+}
+
+bool judge_deed(const struct step *s, const struct outcome *o, const struct deed *d, char why[WHY])
+{
+	const struct result *r = d->result;
+	char text[256];
+	uint32_t at;
+
+	if (dropped_perhaps(s, o, d))
+		return true;
+	if (o->loose)
+		return judge_loose(s, o, d, why);
+	say_counted(d, text, sizeof(text));
+	if (r->verdict != verdict_of(s, o) || !counted(o, o->reason, d)) {
+		snprintf(why, WHY,
+			 "%s: it returned %d and counted%s; the model says %d, %s of slot %u, %s%s",
+			 d->guard->name, r->verdict, *text ? text : " nothing", verdict_of(s, o),
+			 o->where == GOES_ON ? "nothing" : reason_name(o->reason), o->slot,
+			 o->dir ? "ingress" : "egress", o->also ? ", and its receiver's" : "");
+		return false;
+	}
+	if (d->guard->user && r->verdict == TC_REDIRECT && r->target != target_of(o)) {
+		snprintf(why, WHY, "%s: it went to device %u, not %u", d->guard->name, r->target,
+			 target_of(o));
+		return false;
+	}
+	if (r->verdict == TC_SHOT)
+		return true;
+	if (o->any_answer ? is_answer(s, &r->out) : same_bytes(o, &r->out, &at))
+		return true;
+	at = o->any_answer ? 0 : at;
+	snprintf(why, WHY, "%s: byte %u of %u is %02x, in the model %02x of %u", d->guard->name, at,
+		 r->out.len, r->out.b[at], o->out.b[at], o->out.len);
+	return false;
+}

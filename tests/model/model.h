@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The differential test: one world's tables and a sequence of packets, given to a plain reference
+ * model and to two builds of the guard. Each party says what becomes of each packet.
+ *
+ * The model (model_*.c) is written from docs/datapath.md, docs/state.md and docs/policy.md. It
+ * shares the tables' layout and the reasons' numbers with the programs, and no code.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "picket/maps.h"
+#include "picket/query.h"
+#include "picket/reason.h"
+
+#define FRAME_ROOM  2048
+#define SLOTS	    5 /* 0 and four endpoints */
+#define SEQUENCE    500
+#define BUDGET_ROOM 128 /* of live flows an endpoint: no search for a place has to wait */
+#define UPLINK	    101 /* up0's ifindex */
+
+struct frame {
+	uint32_t len;
+	uint8_t b[FRAME_ROOM];
+};
+
+enum hook {
+	AT_ENDPOINT, /* leaves an endpoint */
+	AT_STACK,    /* the node's stack sends it to an endpoint */
+	AT_UPLINK,   /* comes in from outside */
+};
+
+/* What the tap's writer may say beside the bytes; only the user-space guard can be told most. */
+struct beside {
+	bool vlan, partial;
+	uint16_t gso;
+	uint16_t sum_start, sum_offset;
+	uint32_t gso_type;
+};
+
+struct step {
+	uint8_t hook, slot;
+	bool forwarded; /* AT_STACK: it came in by another device */
+	bool user_only; /* a test run can't express it; no such packet changes a table */
+	bool mutated;
+	struct beside beside;
+	struct frame frame, honest; /* honest: before the mutation */
+};
+
+enum where {
+	GOES_NOWHERE,
+	GOES_BACK, /* an answer, or an error about it, to its sender */
+	GOES_TO_ENDPOINT,
+	GOES_TO_STACK,
+	GOES_TO_WORLD,
+	GOES_ON, /* as it came, uncounted */
+};
+
+struct outcome {
+	enum pk_reason reason;
+	enum where where;
+	uint32_t to;	      /* GOES_TO_ENDPOINT: its slot */
+	uint32_t slot, dir;   /* the counter that rises; none where it goes on */
+	uint32_t also;	      /* slot whose ingress counts it, too; 0 = none */
+	enum pk_reason maybe; /* as good as reason: a place that no one can foretell is another's */
+	bool any_answer;      /* an answer whose bytes others define: it is one, and goes back */
+	bool loose;	      /* only that it reaches nobody else */
+	uint32_t sums[4];     /* checksums that may be 0 or 0xffff; 0 = none */
+	struct frame out;
+};
+
+/* A table's row as it stands in the kernel's. */
+struct row_pool {
+	struct pk_pool_key key;
+};
+struct row_remote {
+	union pk_addr key;
+	struct pk_remote value;
+};
+struct row_published {
+	struct pk_published_key key;
+	struct pk_published value;
+};
+struct row_open {
+	struct pk_open_port_key key;
+	uint32_t value;
+};
+struct row_cidr {
+	struct pk_cidr_key key;
+	uint32_t value;
+};
+struct row_peer {
+	struct pk_peer_class_key key;
+	uint32_t value;
+};
+struct row_verdict {
+	struct pk_verdict_key key;
+	struct pk_verdict_value value;
+};
+
+#define SETS 8
+struct world {
+	uint64_t seed;
+	struct pk_node node;
+	struct pk_endpoint ep[SLOTS];
+	uint64_t word[SLOTS];
+	struct pk_rule_set set[SETS];
+	struct row_pool pool[4];
+	struct row_remote remote[4];
+	struct row_published published[8];
+	struct row_open open[12];
+	struct row_cidr cidr[24];
+	struct row_peer peer[24];
+	struct row_verdict verdict[160];
+	int pools, remotes, publisheds, opens, cidrs, peers, verdicts;
+};
+
+/* world.c */
+void world_make(struct world *w, uint64_t seed);
+typedef void (*world_put)(const char *table, const void *key, const void *value);
+void world_fill(const struct world *w, world_put put);
+
+/* random.c: a number's own stream of numbers. */
+struct dice {
+	uint64_t state;
+};
+uint32_t dice_next(struct dice *d);
+uint32_t dice_below(struct dice *d, uint32_t n);
+bool dice_one_in(struct dice *d, uint32_t n);
+
+/* The model. */
+struct model;
+struct model *model_new(const struct world *w);
+void model_free(struct model *m);
+void model_step(struct model *m, const struct step *s, struct outcome *out);
+
+/* What the generator may know of the flows that are. */
+struct model_flow {
+	bool live;
+	union pk_addr src, dst; /* as the initiator sends */
+	uint16_t sport, dport;	/* host order; an echo's id in both */
+	uint8_t proto;
+	union pk_addr seen_src, seen_dst; /* as the responder gets it */
+	uint16_t seen_sport, seen_dport;
+	uint8_t translation; /* PK_FLOW_SOURCE, _DESTINATION, _HAIRPIN */
+	uint32_t slot[2], opened[2];
+	bool stack; /* the other side is the node's own stack */
+	uint8_t state, fins;
+	enum pk_reason reason;
+	uint32_t reason_slot, reason_dir;
+	uint64_t word[2];
+	uint32_t owner, place;
+};
+const struct model_flow *model_flow(const struct model *m, uint32_t nr); /* NULL: no more */
+uint32_t model_flows(const struct model *m);
+
+/* generate.c */
+void generate_step(const struct world *w, const struct model *m, struct dice *d, struct step *s);
+
+/* A build of the guard. */
+#define ROWS (SLOTS * 2 * PK_REASON_SLOTS) /* of `counters` */
+struct result {
+	int verdict;	 /* the program's return */
+	uint32_t target; /* ifindex; only the user-space guard knows it */
+	struct frame out;
+};
+struct guard {
+	const char *name;
+	void (*begin)(const struct world *w);
+	void (*run)(const struct step *s, struct result *r);
+	void (*counters)(uint64_t rows[ROWS]);
+	uint64_t (*counter)(uint32_t row);
+	bool user;
+};
+extern const struct guard guard_loaded, guard_user;
+int loaded_start(void);
+void loaded_stop(void);
+
+/* judge.c: what a guard did and what it counted, against the model. `why` says what differs. */
+#define WHY 512
+struct deed {
+	const struct guard *guard;
+	const struct result *result;
+	const uint64_t *before, *after; /* ROWS */
+};
+const char *reason_name(uint32_t reason);
+bool judge_deed(const struct step *s, const struct outcome *o, const struct deed *d, char why[WHY]);
+
+/* run.c: one world, begun once and then asked packet by packet. */
+struct run;
+/* exact: every counter is read after each packet; else those that it is about, and all at the end. */
+struct run *run_begin(const struct world *w, const struct guard *const *guards, bool exact);
+bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[WHY]);
+const struct model *run_model(const struct run *r);
+bool run_end(struct run *r); /* false: a counter isn't what it must be */
+
+/* shrink.c: the shortest sequence that still fails, said. */
+void shrink(const struct world *w, const struct guard *const *guards, struct step *steps,
+	    uint32_t n);
+bool shrink_fails(const struct world *w, const struct guard *const *guards,
+		  const struct step *steps, uint32_t n, char why[WHY]);
