@@ -125,13 +125,17 @@ static int serve(void)
 	struct cni_call call = { .conf = { .version = CNI_1_0_0 } };
 	own_str out = { 0 };
 	struct pk_err err = { 0 };
+	uint64_t since_ns = pk_now_ns();
 	int r = prepare(&call, &err);
 
-	if (r == 0 && call.env.verb != CNI_VERSION)
+	if (r == 0 && call.env.verb != CNI_VERSION) {
+		cni_count_begin(&call, since_ns);
 		cni_deadline_start(&call, call.conf.deadline_ms);
+	}
 	if (r == 0)
 		r = run(&call, &out, &err);
 	cni_deadline_end();
+	cni_count_end(r < 0 ? cni_report_code(&err) : -1);
 	if (r < 0)
 		r = complain(call.conf.version, &err);
 	else

@@ -65,6 +65,11 @@ static const char *safe(struct pk_str *s, const char *text)
 	return s->text ? s->text : "";
 }
 
+int cni_report_code(const struct pk_err *err)
+{
+	return err->code ? err->code : PK_CODE_KERNEL;
+}
+
 void cni_report(enum cni_version version, const struct pk_err *err, struct pk_str *out)
 {
 	own_str text = { 0 };
@@ -78,7 +83,7 @@ void cni_report(enum cni_version version, const struct pk_err *err, struct pk_st
 	add_details(rest, safe(&fix, err->fix), &details);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "cniVersion", cni_version_name(version));
-	pk_jw_int(&w, "code", err->code ? err->code : PK_CODE_KERNEL);
+	pk_jw_int(&w, "code", cni_report_code(err));
 	pk_jw_string(&w, "msg", msg.text ? msg.text : "");
 	if (details.len)
 		pk_jw_string(&w, "details", details.text);

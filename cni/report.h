@@ -13,5 +13,7 @@
 
 /* err->code 0 becomes PK_CODE_KERNEL. Text that a tenant wrote is escaped. */
 void cni_report(enum cni_version version, const struct pk_err *err, struct pk_str *out);
+/* The code that is reported. */
+int cni_report_code(const struct pk_err *err);
 /* The answer to VERSION. */
 void cni_report_versions(struct pk_str *out);

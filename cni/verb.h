@@ -37,5 +37,12 @@ void cni_deadline_end(void);
 /* 0, or code 107 once the verb's time is over. */
 int cni_in_time(const struct cni_call *call, const char *what, struct pk_err *err);
 
+/* The verb is counted from here on; since_ns: CLOCK_MONOTONIC as its process began. */
+void cni_count_begin(const struct cni_call *call, uint64_t since_ns);
+/* It ended: well with -1, else with the code of its error. */
+void cni_count_end(int code);
+/* The same from a signal handler, right before the process ends. */
+void cni_count_late(int code);
+
 /* Names of all kill points, one a line (test builds alone). */
 void cni_list_faults(void);
