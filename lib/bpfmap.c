@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "fs.h"
 #include "own.h"
 
 static const char *const map_names[] = {
@@ -220,16 +221,72 @@ int pk_map_each(int map, int (*each)(void *arg, const void *key, const void *val
 					      : each_single(map, &info, each, arg);
 }
 
-static int count_one(void *arg, const void *key, const void *value)
+#define COUNT_PART 4096 /* entries of a hash at a time: less than a millisecond */
+
+static int count_batch(int map, const struct pk_map_info *info, struct pk_map_counting *c,
+		       uint64_t deadline_ns)
 {
-	(void)key;
-	(void)value;
-	++*(size_t *)arg;
+	PK_OWN(chunk_done) struct chunk room = { 0 };
+
+	chunk_make(&room, info, COUNT_PART);
+	do {
+		__u32 count = room.room, next = 0;
+		int r = bpf_map_lookup_batch(map, c->under_way ? &c->at : NULL, &next, room.keys,
+					     room.values, &count, NULL);
+
+		if (r < 0 && errno == ENOSPC) {
+			chunk_make(&room, info, 2 * room.room);
+			continue;
+		}
+		if (r < 0 && errno != ENOENT)
+			return -errno;
+		c->n += count;
+		if (r < 0)
+			return 1;
+		c->under_way = true;
+		c->at = next;
+	} while (pk_now_ns() < deadline_ns);
 	return 0;
+}
+
+/* A key that went between two parts leads to the first one again: no more are counted than fit. */
+static int count_single(int map, const struct pk_map_info *info, struct pk_map_counting *c,
+			uint64_t deadline_ns)
+{
+	char next[sizeof(c->key)];
+
+	if (info->key_size > sizeof(c->key))
+		return -E2BIG;
+	for (unsigned int i = 1; c->n < info->max_entries; i++) {
+		int r = pk_map_next(map, c->under_way ? c->key : NULL, next);
+
+		if (r < 0)
+			return r == -ENOENT ? 1 : r;
+		memcpy(c->key, next, info->key_size);
+		c->under_way = true;
+		c->n++;
+		if (i % 64 == 0 && pk_now_ns() >= deadline_ns)
+			return 0;
+	}
+	return 1;
+}
+
+int pk_map_count_part(int map, struct pk_map_counting *c, uint64_t deadline_ns)
+{
+	struct pk_map_info info = { 0 };
+	int r = pk_map_info(map, &info);
+
+	if (r < 0)
+		return r;
+	return info.type == BPF_MAP_TYPE_HASH ? count_batch(map, &info, c, deadline_ns)
+					      : count_single(map, &info, c, deadline_ns);
 }
 
 int pk_map_count(int map, size_t *n)
 {
-	*n = 0;
-	return pk_map_each(map, count_one, n);
+	struct pk_map_counting c = { 0 };
+	int r = pk_map_count_part(map, &c, UINT64_MAX);
+
+	*n = c.n;
+	return r < 0 ? r : 0;
 }

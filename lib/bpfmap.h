@@ -4,6 +4,7 @@
  * The pinned maps and programs, by name, and raw access to a map. Only tables.c and its splits
  * write; everyone may read.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,6 +71,18 @@ int pk_map_set_many(int map, const void *keys, const void *values, size_t n, siz
 int pk_map_get_range(int map, uint32_t first, size_t n, void *values);
 /* How many keys are there, by walking them. */
 int pk_map_count(int map, size_t *n);
+/* The same in parts. Zero it before the first. */
+struct pk_map_counting {
+	size_t n;
+	bool under_way;
+	uint32_t at;  /* a hash's cursor */
+	char key[64]; /* another map's */
+};
+/*
+ * Goes on until deadline_ns of CLOCK_MONOTONIC. 1: through; 0: there is more; -errno. What comes or
+ * goes between two parts may be counted or not.
+ */
+int pk_map_count_part(int map, struct pk_map_counting *counting, uint64_t deadline_ns);
 int pk_cpus(void); /* values of a per-CPU entry */
 
 struct pk_map_info {

@@ -258,3 +258,16 @@ struct pk_table_use {
  * PK_MAP_COUNT.
  */
 size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT]);
+/* The same in parts. Zero it before the first. */
+struct pk_tables_walk {
+	struct pk_table_use use[PK_MAP_COUNT];
+	size_t n;
+	size_t walked; /* of those that must be walked */
+	struct pk_map_counting counting;
+};
+/*
+ * Goes on until about deadline_ns of CLOCK_MONOTONIC; true: all are in `use`. What changes
+ * meanwhile may be counted or not.
+ */
+bool pk_tables_use_part(const struct pk_bpf *bpf, struct pk_tables_walk *walk,
+			uint64_t deadline_ns);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs.h"
 #include "own.h"
 #include "tables.h"
 #include "tables_memo.h"
@@ -73,25 +74,47 @@ static uint64_t size_of(const struct pk_bpf *bpf, enum pk_map map)
 	return pk_map_info(bpf->map[map], &info) == 0 ? info.max_entries : 0;
 }
 
-size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT])
+static const enum pk_map walked[] = { PK_MAP_LABELS,	PK_MAP_BASES, PK_MAP_BY_ADDRESS,
+				      PK_MAP_REMOTE,	PK_MAP_POOLS, PK_MAP_OPEN_PORTS,
+				      PK_MAP_PUBLISHED, PK_MAP_CIDR,  PK_MAP_PEER_CLASS,
+				      PK_MAP_FLOWS };
+
+static void put_known(const struct pk_bpf *bpf, struct pk_tables_walk *walk)
 {
-	static const enum pk_map counted[] = { PK_MAP_LABELS,	 PK_MAP_BASES, PK_MAP_BY_ADDRESS,
-					       PK_MAP_REMOTE,	 PK_MAP_POOLS, PK_MAP_OPEN_PORTS,
-					       PK_MAP_PUBLISHED, PK_MAP_CIDR,  PK_MAP_PEER_CLASS,
-					       PK_MAP_FLOWS };
 	uint64_t sets, verdicts;
-	size_t n = 0;
 
 	used_rule_sets(bpf, &sets, &verdicts);
-	use[n++] = (struct pk_table_use){ "endpoints", used_slots(bpf), bpf->node.capacity };
-	use[n++] = (struct pk_table_use){ "rule_sets", sets, bpf->node.rule_sets - 1 };
-	use[n++] = (struct pk_table_use){ "verdicts", verdicts, size_of(bpf, PK_MAP_VERDICTS) };
-	for (size_t i = 0; i < PK_ARRAY_LEN(counted); i++) {
-		size_t used = 0;
+	walk->use[walk->n++] =
+		(struct pk_table_use){ "endpoints", used_slots(bpf), bpf->node.capacity };
+	walk->use[walk->n++] = (struct pk_table_use){ "rule_sets", sets, bpf->node.rule_sets - 1 };
+	walk->use[walk->n++] =
+		(struct pk_table_use){ "verdicts", verdicts, size_of(bpf, PK_MAP_VERDICTS) };
+}
 
-		pk_map_count(bpf->map[counted[i]], &used);
-		use[n++] = (struct pk_table_use){ pk_map_name(counted[i]), used,
-						  size_of(bpf, counted[i]) };
+bool pk_tables_use_part(const struct pk_bpf *bpf, struct pk_tables_walk *walk, uint64_t deadline_ns)
+{
+	if (!walk->n)
+		put_known(bpf, walk);
+	while (walk->walked < PK_ARRAY_LEN(walked)) {
+		enum pk_map map = walked[walk->walked];
+
+		if (pk_map_count_part(bpf->map[map], &walk->counting, deadline_ns) == 0)
+			return false;
+		walk->use[walk->n++] = (struct pk_table_use){ pk_map_name(map), walk->counting.n,
+							      size_of(bpf, map) };
+		walk->counting = (struct pk_map_counting){ 0 };
+		walk->walked++;
+		if (pk_now_ns() >= deadline_ns)
+			break;
 	}
-	return n;
+	return walk->walked == PK_ARRAY_LEN(walked);
+}
+
+size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT])
+{
+	struct pk_tables_walk walk = { 0 };
+
+	pk_tables_use_part(bpf, &walk, UINT64_MAX);
+	memcpy(use, walk.use, walk.n * sizeof(*use));
+	return walk.n;
 }
