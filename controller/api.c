@@ -7,6 +7,7 @@
 #include "parts.h"
 #include "log.h"
 #include "own.h"
+#include "scrape.h"
 
 #define FLOWS_LAST 20
 
@@ -70,12 +71,19 @@ static void config(const struct pk_parts *p, struct pk_exchange *x)
 	pk_exchange_reply(x, 200, &json);
 }
 
+static void metrics(const struct pk_parts *p, struct pk_exchange *x)
+{
+	pk_scrape_serve(p->scrape, x);
+}
+
 typedef void verb_fn(const struct pk_parts *p, struct pk_exchange *x);
 
 static const struct verb {
 	const char *method, *path;
 	verb_fn *fn;
 } verbs[] = {
+	{ "GET", "/metrics", metrics },
+	{ "GET", "/v1/health", pk_api_health },
 	{ "GET", "/v1/status", pk_api_status },
 	{ "GET", "/v1/endpoints", pk_api_endpoints },
 	{ "POST", "/v1/endpoints", pk_api_confirm },
@@ -140,6 +148,19 @@ void pk_api_serve(void *arg, struct pk_exchange *x)
 		pk_exchange_error(x, 405, "that method does not work here", NULL);
 	else if (!serve_thing(arg, x))
 		pk_exchange_error(x, 404, "no such path", "docs/api.md lists them");
+}
+
+void pk_api_serve_network(void *arg, struct pk_exchange *x)
+{
+	static const char *const open[] = { "/metrics", "/v1/health" };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(open); i++)
+		if (strcmp(open[i], pk_exchange_path(x)) == 0) {
+			pk_api_serve(arg, x);
+			return;
+		}
+	pk_exchange_error(x, 404, "no such path here",
+			  "only /metrics and /v1/health are; picketd's socket has the rest");
 }
 
 void pk_api_stop(void)

@@ -11,13 +11,49 @@ struct pk_local_endpoint;
 
 /* arg: the struct pk_parts. */
 void pk_api_serve(void *arg, struct pk_exchange *x);
+/* The same on the network: GET /metrics and /v1/health, nothing else. */
+void pk_api_serve_network(void *arg, struct pk_exchange *x);
 /* Ends what waits (confirmations, questions to Nomad). Before the parts go. */
 void pk_api_stop(void);
 
 /* A pass was made: who waited for what it brought is answered. */
 void pk_api_confirm_passed(void);
 
+/* How the node is, and why; the same for status, health and metrics. */
+#define PK_API_OK	"ok"
+#define PK_API_DEGRADED "degraded"
+#define PK_API_FAILING	"failing"
+struct pk_api_documents {
+	unsigned int foreign; /* refused ones of tenants that this node has nothing to do with */
+	unsigned int active, refused, unresolved, audit;
+};
+struct pk_api_documents pk_api_documents_count(const struct pk_parts *p);
+typedef void pk_api_reason_fn(void *arg, const char *what);
+struct pk_api_reasons_args {
+	struct pk_jw *w; /* gets "reasons", a list */
+	const struct pk_api_documents *docs;
+	pk_api_reason_fn *said; /* for each of them; or NULL */
+	void *arg;
+};
+/* One of the three words. */
+const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons_args *args);
+
+struct pk_api_endpoint_count {
+	unsigned int open, closed, in_step, quarantined, unconfirmed, contradicted, orphans;
+};
+struct pk_api_endpoint_count pk_api_endpoints_count(const struct pk_parts *p);
+const char *pk_api_version(void);
+/* How many documents are enforced, and how many are held; in parts, zero before the first. */
+struct pk_api_enforced_walk {
+	size_t at;
+	unsigned int enforced, held;
+};
+/* Until about deadline_ns of CLOCK_MONOTONIC; true: it is through. */
+bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk *walk,
+			  uint64_t deadline_ns);
+
 /* One file each. */
+void pk_api_health(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_status(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char *id);

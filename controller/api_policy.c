@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "fs.h"
 #include "parts.h"
 #include "own.h"
 #include "selector.h"
@@ -83,12 +84,11 @@ bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoin
 	return false;
 }
 
-static void view_open(struct view *v)
+static void view_members(struct view *v)
 {
 	struct pk_model *model = v->parts->model;
 	const struct pk_world *world = pk_engine_world(pk_model_engine(model));
 
-	pk_api_unresolved_read(v->parts, &v->unresolved);
 	v->endpoints = pk_alloc((pk_model_count(model) + 1) * sizeof(*v->endpoints));
 	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
 	     m = pk_model_next(model, m)) {
@@ -102,6 +102,12 @@ static void view_open(struct view *v)
 		};
 		v->n_endpoints += member->ep != NULL;
 	}
+}
+
+static void view_open(struct view *v)
+{
+	pk_api_unresolved_read(v->parts, &v->unresolved);
+	view_members(v);
 }
 
 static void view_close(struct view *v)
@@ -152,6 +158,52 @@ static struct pk_enforced_count enforced(const struct view *v, const struct pk_d
 		c.n = passed && number <= passed;
 	}
 	return c;
+}
+
+/* The number that every endpoint has, and the last pass brought: what is as old is enforced. */
+static uint64_t everywhere(const struct view *v)
+{
+	uint64_t least = pk_apply_enforced(v->parts->apply, NULL, false);
+
+	for (size_t i = 0; i < v->n_endpoints; i++) {
+		const struct member *m = &v->endpoints[i];
+
+		if (m->has_tables && m->operators < least)
+			least = m->operators;
+		if (m->has_tables && m->all < least)
+			least = m->all;
+	}
+	return least;
+}
+
+static bool is_enforced(const struct view *v, const struct pk_doc_entry *e, uint64_t least)
+{
+	struct pk_enforced_count c;
+
+	if (!e->doc)
+		return false;
+	if (least && pk_docs_number_of(e) <= least)
+		return true;
+	c = enforced(v, e);
+	return c.n == c.of;
+}
+
+bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk *walk,
+			  uint64_t deadline_ns)
+{
+	struct view v = { .parts = p };
+	uint64_t least;
+
+	view_members(&v);
+	least = everywhere(&v);
+	for (; walk->at < pk_docs_count(p->docs) && pk_now_ns() < deadline_ns; walk->at++) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, walk->at);
+
+		walk->enforced += is_enforced(&v, e, least);
+		walk->held += e->held != NULL;
+	}
+	free(v.endpoints);
+	return walk->at >= pk_docs_count(p->docs);
 }
 
 static bool is_unresolved(const struct view *v, const struct pk_document *doc)

@@ -17,6 +17,8 @@ void pk_api_reason(struct pk_reasons *r, bool failing, const char *what, const c
 {
 	r->degraded = true;
 	r->failing |= failing;
+	if (r->said)
+		r->said(r->arg, what);
 	pk_jw_open(r->w, NULL, '{');
 	pk_jw_string(r->w, "what", what);
 	pk_jw_string(r->w, "text", text);

@@ -6,6 +6,8 @@
 
 struct pk_reasons {
 	struct pk_jw *w;
+	void (*said)(void *arg, const char *what); /* of each; or NULL */
+	void *arg;
 	bool degraded, failing;
 };
 

@@ -6,12 +6,13 @@
 #include "api_room.h"
 #include "cni_conf.h"
 #include "conflist.h"
+#include "ipam.h"
 #include "own.h"
 #include "room.h"
 
 struct asked {
 	const struct pk_parts *parts;
-	pk_room_fn *say;
+	pk_room_pool_fn *each;
 	void *arg;
 };
 
@@ -32,7 +33,6 @@ static void ask_file(void *arg, const char *path)
 	PK_OWN(cni_conf_done) struct cni_conf conf = { 0 };
 	own_conflist list = { 0 };
 	struct cni_conf_text in = { 0 };
-	struct pk_err why = { 0 };
 
 	if (pk_conflist_read(path, &list, NULL) < 0)
 		return;
@@ -43,19 +43,45 @@ static void ask_file(void *arg, const char *path)
 	if (!in.plugin || cni_conf_take(&in, CNI_ADD, &conf, NULL) < 0)
 		return;
 	for (size_t i = 0; i < conf.n_pools; i++)
-		if (pk_room_pool_is_short(&conf.pool[i], &conf.gateway,
-					  held(asked->parts->model, &conf.pool[i]), &why))
-			asked->say(asked->arg, "pool", &why);
+		asked->each(asked->arg,
+			    &(struct pk_room_pool){
+				    .network = list.name,
+				    .block = &conf.pool[i],
+				    .gateway = &conf.gateway,
+				    .size = cni_block_size(&conf.pool[i], &conf.gateway),
+				    .held = held(asked->parts->model, &conf.pool[i]),
+			    });
+}
+
+void pk_api_pools(const struct pk_parts *p, pk_room_pool_fn *each, void *arg)
+{
+	struct asked asked = { .parts = p, .each = each, .arg = arg };
+	char dir[PK_PATH_ROOM];
+
+	snprintf(dir, sizeof(dir), "%s/" PK_CONFLIST_DIR, p->config->paths.root);
+	pk_conflist_each(dir, ask_file, &asked);
+}
+
+struct said {
+	pk_room_fn *say;
+	void *arg;
+};
+
+static void say_pool(void *arg, const struct pk_room_pool *pool)
+{
+	const struct said *said = arg;
+	struct pk_err why = { 0 };
+
+	if (pk_room_pool_is_short(pool->block, pool->gateway, pool->held, &why))
+		said->say(said->arg, "pool", &why);
 }
 
 void pk_api_room(const struct pk_parts *p, pk_room_fn *say, void *arg)
 {
-	struct asked asked = { .parts = p, .say = say, .arg = arg };
-	char dir[PK_PATH_ROOM];
+	struct said said = { say, arg };
 	struct pk_err why = { 0 };
 
 	if (pk_room_disk_is_short(&p->config->paths, &why))
 		say(arg, "disk", &why);
-	snprintf(dir, sizeof(dir), "%s/" PK_CONFLIST_DIR, p->config->paths.root);
-	pk_conflist_each(dir, ask_file, &asked);
+	pk_api_pools(p, say_pool, &said);
 }

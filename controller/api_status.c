@@ -21,44 +21,6 @@ static void kept_error(struct pk_reasons *r, bool failing, const char *what,
 		pk_api_reason(r, failing, what, err->text, err->fix);
 }
 
-struct doc_count {
-	unsigned int foreign; /* refused ones of tenants that this node has nothing to do with */
-	unsigned int active, refused, unresolved, audit;
-};
-
-/* The operators' are everybody's; a tenant's are those nodes' that have it. */
-static bool is_hosted(const struct pk_parts *p, const struct pk_doc_entry *e)
-{
-	const char *own = e->doc ? e->doc->tenant_name : e->tenant_name, *name;
-
-	for (size_t i = 0; own && (name = pk_model_tenant(p->model, i)); i++)
-		if (strcmp(name, own) == 0)
-			return true;
-	return !own;
-}
-
-static struct doc_count count_documents(const struct pk_parts *p)
-{
-	own_unresolved unresolved = { 0 };
-	struct doc_count c = { 0 };
-	size_t n;
-
-	pk_api_unresolved_read(p, &unresolved);
-
-	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-
-		c.refused += e->refused;
-		c.foreign += e->refused && !is_hosted(p, e);
-		if (!e->doc)
-			continue;
-		c.audit += e->doc->audit;
-		c.unresolved += pk_api_unresolved_of(&unresolved, e->doc, &n) != NULL;
-		c.active += !e->doc->audit;
-	}
-	return c;
-}
-
 /* It neither answers nor refuses. */
 static void silent_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
@@ -110,7 +72,7 @@ static void say_room(void *arg, const char *what, const struct pk_err *why)
 	kept_error(arg, false, what, why);
 }
 
-static void document_reason(struct pk_reasons *r, const struct doc_count *c)
+static void document_reason(struct pk_reasons *r, const struct pk_api_documents *c)
 {
 	unsigned int n = c->refused - c->foreign;
 	char text[128];
@@ -218,7 +180,7 @@ static void stray_reason(const struct pk_parts *p, struct pk_reasons *r)
 }
 
 static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
-			  const struct doc_count *docs)
+			  const struct pk_api_documents *docs)
 {
 	pk_jw_open(r->w, "reasons", '[');
 	kept_error(r, true, "load", &pk_apply_state(p->apply)->load_error);
@@ -228,6 +190,8 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 		kept_error(r, false, "uplink", pk_uplink_watch_error(p->uplinks, i));
 	if (p->sockets)
 		kept_error(r, false, "cgroup", pk_sockets_error(p->sockets));
+	if (p->listener)
+		kept_error(r, false, "http", pk_listener_error(p->listener));
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
 	document_reason(r, docs);
 	held_reason(p, r, PK_ORIGIN_FILE);
@@ -248,6 +212,16 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 			      "a record cannot be read, its endpoint stays as it is",
 			      "see the log for its name");
 	pk_jw_close(r->w, ']');
+}
+
+const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons_args *args)
+{
+	struct pk_reasons r = { .w = args->w, .said = args->said, .arg = args->arg };
+
+	write_reasons(p, &r, args->docs);
+	if (r.failing)
+		return PK_API_FAILING;
+	return r.degraded ? PK_API_DEGRADED : PK_API_OK;
 }
 
 static void write_source(struct pk_jw *w, const char *name, const struct pk_source *s)
@@ -303,28 +277,20 @@ static void write_enforcement(const struct pk_parts *p, struct pk_jw *w)
 
 static void write_endpoints(const struct pk_parts *p, struct pk_jw *w)
 {
-	unsigned int open = 0, quarantined = 0, unconfirmed = 0, contradicted = 0, in_step = 0;
+	const struct pk_api_endpoint_count n = pk_api_endpoints_count(p);
 
-	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
-	     m = pk_model_next(p->model, m)) {
-		open += m->open;
-		quarantined += pk_local_endpoint_quarantined(m);
-		unconfirmed += m->confirmed == PK_UNCONFIRMED;
-		contradicted += m->confirmed == PK_CONTRADICTED;
-		in_step += pk_apply_in_step(p->apply, m) && !pk_guard_is_gone(m);
-	}
 	pk_jw_open(w, "endpoints", '{');
-	pk_jw_uint(w, "open", open);
-	pk_jw_uint(w, "closed", pk_records_closed(p->records));
-	pk_jw_uint(w, "inStep", in_step);
-	pk_jw_uint(w, "quarantined", quarantined);
-	pk_jw_uint(w, "unconfirmed", unconfirmed);
-	pk_jw_uint(w, "contradicted", contradicted);
-	pk_jw_uint(w, "orphans", p->upkeep ? pk_upkeep_stats(p->upkeep)->orphans : 0);
+	pk_jw_uint(w, "open", n.open);
+	pk_jw_uint(w, "closed", n.closed);
+	pk_jw_uint(w, "inStep", n.in_step);
+	pk_jw_uint(w, "quarantined", n.quarantined);
+	pk_jw_uint(w, "unconfirmed", n.unconfirmed);
+	pk_jw_uint(w, "contradicted", n.contradicted);
+	pk_jw_uint(w, "orphans", n.orphans);
 	pk_jw_close(w, '}');
 }
 
-static void write_documents(struct pk_jw *w, const struct doc_count *c)
+static void write_documents(struct pk_jw *w, const struct pk_api_documents *c)
 {
 	pk_jw_open(w, "documents", '{');
 	pk_jw_uint(w, "active", c->active);
@@ -391,20 +357,25 @@ static void write_loop(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_close(w, '}');
 }
 
+const char *pk_api_version(void)
+{
+	return PK_VERSION;
+}
+
 void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct doc_count docs = count_documents(p);
+	const struct pk_api_documents docs = pk_api_documents_count(p);
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	struct pk_reasons r = { .w = &w };
+	const char *state;
 
 	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "version", PK_VERSION);
+	pk_jw_string(&w, "version", pk_api_version());
 	pk_jw_string(&w, "node", p->node);
 	pk_jw_string(&w, "cluster", p->config->cluster);
 	pk_jw_uint(&w, "pid", (uint64_t)getpid());
-	write_reasons(p, &r, &docs);
-	pk_jw_string(&w, "state", r.failing ? "failing" : r.degraded ? "degraded" : "ok");
+	state = pk_api_reasons(p, &(struct pk_api_reasons_args){ &w, &docs, NULL, NULL });
+	pk_jw_string(&w, "state", state);
 	pk_api_time(&w, "startedAt", &p->started);
 	pk_jw_uint(&w, "uptimeSeconds", (pk_loop_now(p->loop) - p->started_ms) / 1000);
 	pk_jw_string(&w, "baseline", pk_baseline_name(p->config->settings.baseline));

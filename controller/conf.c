@@ -68,6 +68,27 @@ int pk_config_size(const char *text, uint64_t *out)
 	return -EINVAL;
 }
 
+int pk_config_listen(const char *text, union pk_addr *addr, uint16_t *port)
+{
+	const char *colon = strrchr(text, ':');
+	char host[PK_ADDR_TEXT];
+	uint64_t number;
+	size_t n = colon ? (size_t)(colon - text) : 0;
+
+	if (n == 0 || n >= sizeof(host) || pk_parse_u64(colon + 1, UINT16_MAX, &number) < 0 ||
+	    number == 0)
+		return -EINVAL;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	*port = (uint16_t)number;
+	if (host[0] != '[')
+		return pk_addr_parse(host, addr) == 0 && pk_addr_is4(addr) ? 0 : -EINVAL;
+	if (host[n - 1] != ']')
+		return -EINVAL;
+	host[n - 1] = '\0';
+	return pk_addr_parse(host + 1, addr) == 0 && !pk_addr_is4(addr) ? 0 : -EINVAL;
+}
+
 /* Parts of a key in Consul, joined by slashes. */
 static bool is_key_path(const char *text)
 {
@@ -78,6 +99,14 @@ static bool is_key_path(const char *text)
 	       !strstr(text, "//") && text[strlen(text) - 1] != '/';
 }
 
+static bool is_listen(const char *text)
+{
+	union pk_addr addr;
+	uint16_t port;
+
+	return pk_config_listen(text, &addr, &port) == 0;
+}
+
 static int check_text(const struct conf_key *k, const char *text, const struct conf_place *at)
 {
 	const char *expected = NULL;
@@ -86,6 +115,8 @@ static int check_text(const struct conf_key *k, const char *text, const struct c
 		expected = "an absolute path";
 	if (k->kind == KEY_PATH && !is_key_path(text))
 		expected = "letters, digits, - . _ and / between them";
+	if (k->kind == LISTEN && !is_listen(text))
+		expected = "ADDRESS:PORT such as \"127.0.0.1:4680\" or \"[::1]:4680\"";
 	if (!*text || !expected)
 		return 0;
 	return pk_json_fail(at->err, at->doc, at->value, false, "expected %s", expected);
@@ -160,6 +191,7 @@ static int put(struct pk_config *c, const struct conf_key *k, const struct conf_
 	case TEXT:
 	case PATH:
 	case KEY_PATH:
+	case LISTEN:
 		return put_text(to, k, at);
 	case ADDRESS:
 		return conf_put_addresses((char(*)[PK_CONFIG_NAME])to, at);

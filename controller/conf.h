@@ -44,6 +44,7 @@ struct pk_config {
 	uint64_t flows_max_size;
 	int64_t flows_keep;
 	char flows_allowed[16];	   /* none | new */
+	char http_listen[64];	   /* ADDRESS:PORT of /metrics; "" = none */
 	struct pk_paths paths;	   /* of root */
 	struct pk_err no_resolver; /* why guests get none, where nobody said that; "" */
 	struct pk_err baselines;   /* two conflists differ in theirs; "" */
@@ -79,6 +80,9 @@ void pk_config_keys(struct pk_str *out);
 
 /* "256MiB", "10kB", "4096": bytes. -EINVAL otherwise. */
 int pk_config_size(const char *text, uint64_t *out);
+
+/* "127.0.0.1:4680", "[::1]:4680". -EINVAL otherwise: no name, no port 0. */
+int pk_config_listen(const char *text, union pk_addr *addr, uint16_t *port);
 
 /*
  * What the conflist says and picketd.json doesn't (pools, resolvers, baseline): design.md,

@@ -49,7 +49,7 @@ const struct conf_key conf_keys[] = {
 	{ "masquerade", "ipv6", SETTING, 0, 0, false, pk_settings_get_masquerade, NULL },
 	{ "masquerade", "ports", SETTING, 0, 0, false, pk_settings_get_masquerade, NULL },
 	{ "blocks", "range", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "http", "listen", NOT_BUILT, 0, 0, true, NULL, NULL },
+	{ "http", "listen", LISTEN, AT(http_listen), true, NULL, NULL },
 	{ "flows", "file", PATH, AT(flows_file), true, NULL, NULL },
 	{ "flows", "maxSize", SIZE, AT(flows_max_size), false, NULL, NULL },
 	{ "flows", "keep", INT, AT(flows_keep), false, NULL, NULL },

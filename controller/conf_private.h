@@ -3,7 +3,19 @@
 /* Every key of picketd.json, once: read by conf*.c, written by conf_write.c. */
 #include "conf.h"
 
-enum conf_kind { TEXT, PATH, ADDRESS, KEY_PATH, BOOL, INT, SETTING, SIZE, CHOICE, NOT_BUILT };
+enum conf_kind {
+	TEXT,
+	PATH,
+	ADDRESS,
+	KEY_PATH,
+	LISTEN,
+	BOOL,
+	INT,
+	SETTING,
+	SIZE,
+	CHOICE,
+	NOT_BUILT
+};
 
 typedef int conf_get_fn(struct pk_settings *s, const struct pk_json_doc *doc,
 			const struct pk_json *object, struct pk_err *err);

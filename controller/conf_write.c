@@ -64,6 +64,7 @@ static void write_value(const struct pk_config *c, const struct conf_key *k, con
 	case TEXT:
 	case PATH:
 	case KEY_PATH:
+	case LISTEN:
 	case CHOICE:
 		pk_jw_string(w, name, *from || !k->null_ok ? from : NULL);
 		break;

@@ -14,6 +14,7 @@
 #include "fs.h"
 #include "log.h"
 #include "own.h"
+#include "scrape.h"
 
 static void on_documents(void *arg)
 {
@@ -27,6 +28,8 @@ static void on_records(void *arg)
 	struct pk_daemon *d = arg;
 
 	pk_apply_soon(d->parts.apply);
+	if (d->parts.scrape)
+		pk_scrape_settle(d->parts.scrape);
 	if (d->parts.upkeep)
 		pk_upkeep_records_changed(d->parts.upkeep);
 }
@@ -171,9 +174,9 @@ static void start_consul(struct pk_daemon *d)
 
 /* The sources that a reload touches: the others go on, with what is known of them. */
 struct touched {
-	bool files, nomad, consul, flows;
+	bool files, nomad, consul, flows, http;
 };
-static const struct touched all_sources = { true, true, true, true };
+static const struct touched all_sources = { true, true, true, true, true };
 
 static struct touched touched_by(const struct pk_config *a, const struct pk_config *b)
 {
@@ -183,7 +186,8 @@ static struct touched touched_by(const struct pk_config *a, const struct pk_conf
 				 .nomad = !pk_config_same(a, b, "nomad"),
 				 .consul = policies || !pk_config_same(a, b, "consul") ||
 					   strcmp(a->cluster, b->cluster) != 0,
-				 .flows = !pk_config_same(a, b, "flows") };
+				 .flows = !pk_config_same(a, b, "flows"),
+				 .http = !pk_config_same(a, b, "http") };
 }
 
 /* Files, Nomad, Consul, as the configuration says now. */
@@ -202,6 +206,9 @@ static void start_sources(struct pk_daemon *d, const struct touched *which)
 		d->parts.flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,
 						  (unsigned int)d->config.flows_keep);
 	pk_events_set_log(d->parts.events, d->parts.flowlog);
+	if (which->http)
+		d->parts.listener =
+			pk_listener_new(d->parts.loop, &d->config, pk_api_serve_network, &d->parts);
 }
 
 static void stop_sources(struct pk_daemon *d, const struct touched *which)
@@ -212,6 +219,8 @@ static void stop_sources(struct pk_daemon *d, const struct touched *which)
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
 	if (which->consul)
 		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+	if (which->http)
+		pk_listener_free(PK_MOVE(d->parts.listener, NULL));
 	if (!which->flows)
 		return;
 	pk_events_set_log(d->parts.events, NULL);
@@ -420,6 +429,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->httpd = pk_httpd_new(d->parts.loop, d->config.paths.socket, "picket", err);
 	if (!d->httpd)
 		return -EIO;
+	d->parts.scrape = pk_scrape_new(&d->parts);
 	pk_httpd_serve(d->httpd, pk_api_serve, &d->parts);
 	pk_apply_serve(d->parts.apply);
 	upkeep.loop = d->parts.loop;
@@ -440,6 +450,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	if (d->parts.events)
 		stop_sources(d, &all_sources);
 	pk_api_stop();
+	pk_scrape_free(PK_MOVE(d->parts.scrape, NULL));
 	pk_apply_free(d->parts.apply);
 	pk_journal_free(d->journal);
 	pk_events_free(d->parts.events);

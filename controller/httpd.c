@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -26,9 +27,12 @@
 #define HEAD_MAX    8192
 #define BODY_MAX    65536
 #define IDLE_S	    10
-#define OPEN_MAX    64	/* connections: descriptors are needed for the rest of the work, too */
-#define READERS_MAX 48	/* of them: the rest is for root, and so for the plugin */
-#define FULL_MS	    100 /* until it is looked whether one went */
+#define OPEN_MAX    64 /* connections: descriptors are needed for the rest of the work, too */
+#define READERS_MAX 48 /* of them: the rest is for root, and so for the plugin */
+#define SCRAPES_MAX 16 /* connections of the network's listener */
+/* Descriptors of all of them, with those that are being turned away. */
+#define SPAN_MAX    (OPEN_MAX + 2 * SCRAPES_MAX)
+#define FULL_MS	    100	       /* until it is looked whether one went */
 #define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
 
 /* A connection that was let in. evhttp doesn't tell when it goes: its descriptor is looked at. */
@@ -48,7 +52,8 @@ struct pk_httpd {
 	struct bufferevent *fresh[OPEN_MAX]; /* accepted in this turn */
 	size_t n_fresh;
 	struct client clients[OPEN_MAX];
-	size_t n_clients;
+	size_t n_clients, readers_max;
+	bool network; /* nobody who comes here is root */
 	struct pk_exchange *open;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	pk_httpd_fn *fn;
@@ -127,7 +132,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 		x->next->at = &x->next;
 	httpd->open = x;
 	take_uri(x);
-	x->admin = peer_is_root(bufferevent_getfd(bev_of(x)));
+	x->admin = !httpd->network && peer_is_root(bufferevent_getfd(bev_of(x)));
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), gone, x);
 	pk_loop_begin(loop);
 	httpd->fn(httpd->arg, x);
@@ -179,6 +184,42 @@ static int listen_at(const char *path, const char *group, struct pk_err *err)
 	return PK_MOVE(fd, -1);
 }
 
+static socklen_t fill(struct sockaddr_storage *to, const union pk_addr *addr, uint16_t port)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+
+	memset(to, 0, sizeof(*to));
+	if (pk_addr_is4(addr)) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		v4->sin_addr.s_addr = pk_addr_to4(addr);
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	memcpy(&v6->sin6_addr, addr->b, sizeof(v6->sin6_addr));
+	return sizeof(*v6);
+}
+
+static int listen_on(const union pk_addr *addr, uint16_t port, struct pk_err *err)
+{
+	struct sockaddr_storage at;
+	socklen_t len = fill(&at, addr, port);
+	own_fd int fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char text[PK_ADDR_TEXT];
+	int on = 1;
+
+	if (fd < 0)
+		return pk_fail(err, errno, "socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return pk_fail(err, errno, "SO_REUSEADDR");
+	if (bind(fd, (struct sockaddr *)&at, len) < 0 || listen(fd, SCRAPES_MAX) < 0)
+		return pk_fail(err, errno, "listen on %s port %u", pk_addr_format(addr, text),
+			       port);
+	return PK_MOVE(fd, -1);
+}
+
 static int lowest_free_fd(const struct pk_httpd *httpd)
 {
 	int fd = fcntl(evconnlistener_get_fd(httpd->listener), F_DUPFD_CLOEXEC, 0);
@@ -197,7 +238,7 @@ static void make_room(void *arg)
 {
 	struct pk_httpd *httpd = arg;
 
-	if (lowest_free_fd(httpd) - httpd->first_fd < OPEN_MAX) {
+	if (lowest_free_fd(httpd) - httpd->first_fd < SPAN_MAX) {
 		evconnlistener_enable(httpd->listener);
 		return;
 	}
@@ -240,14 +281,14 @@ static void turn_away(int fd)
 
 static void let_in(struct pk_httpd *httpd, int fd)
 {
-	struct client c = { .fd = fd, .root = peer_is_root(fd) };
+	struct client c = { .fd = fd, .root = !httpd->network && peer_is_root(fd) };
 	size_t readers = count_readers(httpd);
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return;
 	c.inode = st.st_ino;
-	if ((!c.root && readers >= READERS_MAX) || httpd->n_clients == OPEN_MAX)
+	if ((!c.root && readers >= httpd->readers_max) || httpd->n_clients == OPEN_MAX)
 		turn_away(fd);
 	else
 		httpd->clients[httpd->n_clients++] = c;
@@ -284,18 +325,13 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	return bev;
 }
 
-struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
-			      struct pk_err *err)
+static struct pk_httpd *serve_at(struct pk_loop *loop, int fd, size_t readers_max)
 {
-	int fd = listen_at(path, group, err);
+	struct pk_httpd *httpd = pk_alloc(sizeof(*httpd));
 	struct evhttp_bound_socket *bound;
-	struct pk_httpd *httpd;
 
-	if (fd < 0)
-		return NULL;
-	httpd = pk_alloc(sizeof(*httpd));
 	httpd->loop = loop;
-	strcpy(httpd->path, path);
+	httpd->readers_max = readers_max;
 	httpd->http = evhttp_new(pk_loop_base(loop));
 	bound = httpd->http ? evhttp_accept_socket_with_handle(httpd->http, fd) : NULL;
 	if (!bound)
@@ -315,6 +351,32 @@ struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char
 	return httpd;
 }
 
+struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
+			      struct pk_err *err)
+{
+	int fd = listen_at(path, group, err);
+	struct pk_httpd *httpd;
+
+	if (fd < 0)
+		return NULL;
+	httpd = serve_at(loop, fd, READERS_MAX);
+	strcpy(httpd->path, path);
+	return httpd;
+}
+
+struct pk_httpd *pk_httpd_new_network(struct pk_loop *loop, const union pk_addr *addr,
+				      uint16_t port, struct pk_err *err)
+{
+	int fd = listen_on(addr, port, err);
+	struct pk_httpd *httpd;
+
+	if (fd < 0)
+		return NULL;
+	httpd = serve_at(loop, fd, SCRAPES_MAX);
+	httpd->network = true;
+	return httpd;
+}
+
 void pk_httpd_serve(struct pk_httpd *httpd, pk_httpd_fn *fn, void *arg)
 {
 	httpd->fn = fn;
@@ -329,7 +391,8 @@ void pk_httpd_free(struct pk_httpd *httpd)
 	pk_timer_free(httpd->full);
 	event_free(httpd->check);
 	evhttp_free(httpd->http); /* closes connections: gone() for each open exchange */
-	unlink(httpd->path);
+	if (*httpd->path)
+		unlink(httpd->path);
 	free(httpd);
 }
 
@@ -415,24 +478,34 @@ static const char *status_text(int status)
 	}
 }
 
-void pk_exchange_reply(struct pk_exchange *x, int status, const struct pk_str *json)
+static void reply(struct pk_exchange *x, int status, const char *type, const struct pk_str *text)
 {
 	struct evhttp_request *req;
 	struct evbuffer *body = evbuffer_new();
 
 	if (!body)
 		abort();
-	if (json->failed) {
+	if (text->failed) {
 		evbuffer_free(body);
 		pk_exchange_error(x, 503, "the answer is too long", NULL);
 		return;
 	}
 	req = let_go(x);
-	add_headers(req, "application/json");
-	evbuffer_add(body, json->text ?: "", json->len);
+	add_headers(req, type);
+	evbuffer_add(body, text->text ?: "", text->len);
 	evbuffer_add(body, "\n", 1);
 	evhttp_send_reply(req, status, status_text(status), body);
 	evbuffer_free(body);
+}
+
+void pk_exchange_reply(struct pk_exchange *x, int status, const struct pk_str *json)
+{
+	reply(x, status, "application/json", json);
+}
+
+void pk_exchange_reply_text(struct pk_exchange *x, const char *type, const struct pk_str *text)
+{
+	reply(x, 200, type, text);
 }
 
 void pk_exchange_error(struct pk_exchange *x, int status, const char *error, const char *fix)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The HTTP server on the unix socket (docs/api.md): evhttp with limits, peer credentials and
- * answers that may come later or never end. evhttp appears in httpd.c alone.
+ * The HTTP server on the unix socket, and the one on the network (docs/api.md): evhttp with limits,
+ * peer credentials and answers that may come later or never end. evhttp appears in httpd.c alone.
  */
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "addr.h"
 #include "err.h"
 #include "loop.h"
 #include "str.h"
@@ -24,6 +25,9 @@ typedef void pk_httpd_fn(void *arg, struct pk_exchange *x);
  */
 struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char *group,
 			      struct pk_err *err);
+/* On an address of the node. Nobody who comes that way is root, whoever he is. */
+struct pk_httpd *pk_httpd_new_network(struct pk_loop *loop, const union pk_addr *addr,
+				      uint16_t port, struct pk_err *err);
 /* Ends what is open, removes the socket's name. */
 void pk_httpd_free(struct pk_httpd *httpd);
 void pk_httpd_serve(struct pk_httpd *httpd, pk_httpd_fn *fn, void *arg);
@@ -35,6 +39,8 @@ const char *pk_exchange_body(struct pk_exchange *x, size_t *len);
 bool pk_exchange_admin(const struct pk_exchange *x); /* the peer is root */
 
 void pk_exchange_reply(struct pk_exchange *x, int status, const struct pk_str *json);
+/* 200, of another type than JSON. A line end follows the text. */
+void pk_exchange_reply_text(struct pk_exchange *x, const char *type, const struct pk_str *text);
 /* {"error":, "fix":} */
 void pk_exchange_error(struct pk_exchange *x, int status, const char *error, const char *fix);
 

@@ -9,6 +9,7 @@
 #include "docs.h"
 #include "events.h"
 #include "files.h"
+#include "listener.h"
 #include "loop.h"
 #include "model.h"
 #include "nomad_watch.h"
@@ -36,11 +37,13 @@ struct pk_parts {
 	struct pk_upkeep *upkeep;
 	struct pk_uplink_watch *uplinks;
 	struct pk_sockets *sockets;
+	struct pk_scrape *scrape;
 	/* A reload may replace these. */
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */
 	struct pk_consul_set *consul; /* NULL: off */
 	struct pk_flowlog *flowlog;   /* NULL: no file */
+	struct pk_listener *listener; /* NULL: none on the network */
 
 	int (*reload)(void *arg, struct pk_err *err); /* as SIGHUP does */
 	/* Believes a source (or one document, "file/db") that is held; false: nothing is. */
