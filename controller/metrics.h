@@ -4,7 +4,7 @@
  * Every metric of /metrics, once, and how its lines are written (Prometheus' text format 0.0.4).
  * Pure. docs/metrics.md, the dashboard and the alerts are held to this table.
  *
- * X(SYMBOL, "name", type, "labels", "help"): a name once given keeps its meaning.
+ * X(SYMBOL, name, type, labels, help): a name once given keeps its meaning.
  */
 #include "str.h"
 

@@ -14,8 +14,7 @@ _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 def table():
     """{name: (type, [label])} as controller/metrics.h has it."""
     with open(os.path.join(TREE, "controller/metrics.h"), encoding="utf-8") as file:
-        rows = re.findall(r'X\([A-Z_]+, "([a-z_]+)", (\w+), "([^"]*)"', file.read().replace("\\\n", " "))
-    rows = [row for row in rows if row[0] != "name"]        # the comment's
+        rows = re.findall(r'X\([A-Z_]+,\s+"([a-z_]+)",\s+(\w+),\s+"([^"]*)"', file.read().replace("\\\n", " "))
     return {name: (kind, [label for label in labels.split(", ") if label]) for name, kind, labels in rows}
 
 
