@@ -46,11 +46,16 @@ PROPERTY_SRC := $(wildcard tests/policy/*.c)
 $B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -o $@ $(PROPERTY_SRC) $(filter %.a,$^) $(LIBS_BASE) $(LIBS_YAML)
-# The differential test (tests/model): a reference model, under ASan and UBSan, and the loaded guard.
-MODEL_OBJ := $(patsubst %.c,$B/model/%.o,$(wildcard tests/model/*.c) $(addprefix tests/bpf/,node.c \
+# The differential test (tests/model): a reference model, the guard compiled for user space, both
+# under ASan and UBSan, and the loaded guard.
+MODEL_OBJ := $(patsubst %.c,$B/model/%.o,$(wildcard tests/model/*.c tests/model/user/*.c) $(addprefix tests/bpf/,node.c \
 	devices.c object.c pkt.c))
 MODEL_FLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Iinclude -Ilib -Ilib/policy -I. -I$B/gen -MMD -MP \
 	$(NL_CFLAGS) $(SANITIZE) -DPK_OBJECTS=$(words $(SKELS))
+# The helpers' declarations are the test's own, a helper may not need all that it is given, and
+# bpf_loop calls by a pointer of another type.
+$B/model/tests/model/user/guard.o: MODEL_FLAGS += -Itests/model/user -Ibpf -Wno-unused-parameter \
+	-Wno-missing-prototypes -fno-sanitize=function
 $(MODEL_OBJ): $B/model/%.o: %.c | $(SKELS)
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  CC    $<")

@@ -316,7 +316,9 @@ static void groups(struct step *s, struct dice *d)
 	s->slot = (uint8_t)some_endpoint(d);
 	cast_mac(s->slot, mac);
 	m.src = cast_address(s->slot, v4);
-	m.dst = v4 ? addr_v4(dice_one_in(d, 3) ? 0xffffffff : 0xe00000fb) : group6;
+	m.dst = v4 ? addr_v4(0xe00000fb) : group6;
+	if (v4 && dice_one_in(d, 3))
+		m.dst = addr_v4(0xffffffff);
 	if (dhcp) {
 		m.sport = v4 ? 68 : 546;
 		m.dport = v4 ? 67 : 547;

@@ -5,8 +5,8 @@
  *	model-test [--cases N] [--seed N] [--world N]
  *
  * N packets (1,000,000), 500 to a world of random tables; --world runs one alone. Each is asked of
- * the reference model and of the loaded programs. Prints the shares of what became of them, and ends
- * with `N passed, N failed`. The seed alone decides.
+ * the reference model, of the guard compiled for user space and of the loaded programs. Prints the
+ * shares of what became of them, and ends with `N passed, N failed`. The seed alone decides.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,9 +25,9 @@ static struct {
 	uint64_t cases, reason[PK_REASON_SLOTS], where[GOES_ON + 1], mutated, failed, again, held;
 } shares;
 
-static const struct guard *const guards[] = { &guard_loaded, NULL };
+static const struct guard *const guards[] = { &guard_user, &guard_loaded, NULL };
 
-/* A failure that isn't there the second time was the clock's: flows are judged again each second. */
+/* What doesn't fail the second time was the clock's: flows are judged again each second. */
 static void failed(const struct world *w, struct step *steps, uint32_t n, uint32_t number,
 		   uint64_t seed, const char *why)
 {

@@ -175,7 +175,8 @@ static enum pk_reason judge_again(struct walk *k)
 		f->reason = PK_REASON_NOT_BUILT;
 	f->reason_slot = k->o->slot;
 	f->reason_dir = k->o->slot == f->slot[1] ? PK_INGRESS : PK_EGRESS;
-	f->stack = !k->peer && k->party == PK_PARTY_HOST;
+	/* A masqueraded flow goes its way, whoever sends in its responder's name. */
+	f->stack = !k->peer && k->party == PK_PARTY_HOST && !f->translation;
 	for (int side = 0; side < 2; side++)
 		f->word[side] = k->m->w->word[f->slot[side]];
 	return f->reason;

@@ -190,7 +190,7 @@ bool judge_deed(const struct step *s, const struct outcome *o, const struct deed
 
 /* run.c: one world, begun once and then asked packet by packet. */
 struct run;
-/* exact: every counter is read after each packet; else those that it is about, and all at the end. */
+/* exact: every counter is read after each packet; else those that it is about, at the end all. */
 struct run *run_begin(const struct world *w, const struct guard *const *guards, bool exact);
 bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[WHY]);
 const struct model *run_model(const struct run *r);

@@ -328,8 +328,8 @@ static bool as_answered_otherwise(const struct model_flow *f, const struct seen 
 }
 
 /*
- * A packet of the flow, as either end sends it or gets it; an echo's kind says whose it is. One that
- * was sent so comes before one that was got so.
+ * A packet of the flow, as either end sends it or gets it; an echo's kind says whose it is. One
+ * that was sent so comes before one that was got so.
  */
 uint32_t flow_of_quote(const struct model *m, const struct quote *q, int *role)
 {

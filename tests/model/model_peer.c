@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who is at an address, and the way to it: the tests' node has the routes of tests/bpf/devices.c. */
+/* Who is at an address, and the way to it, by the routes of tests/bpf/devices.c. */
 #include "tests/model/state.h"
 
 #define V4(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
@@ -71,7 +71,7 @@ static const struct pk_published *mapping(const struct world *w, const union pk_
 	return NULL;
 }
 
-/* Is `to`, which is routed nowhere, the node's own address: surely so where all else has a route? */
+/* Is `to`, which is routed nowhere, the node's own? Surely so where all else has a route. */
 static bool is_nodes(const struct world *w, const union pk_addr *to)
 {
 	uint32_t all = addr_is_v4(to) ? PK_NODE_DEFAULT4 : PK_NODE_DEFAULT6;
@@ -138,7 +138,7 @@ static bool peer_published(struct walk *k)
 	return true;
 }
 
-/* What the FIB calls local is the host, whatever the tables say, unless a published port is asked. */
+/* What the FIB calls local is the host, whatever the tables say, or a published port. */
 enum pk_reason peer_of_destination(struct walk *k)
 {
 	const struct seen *s = &k->seen;

@@ -31,10 +31,11 @@ static uint32_t class_of_endpoint(const struct world *w, uint32_t set, const str
 	return about->tenant == own_tenant ? PK_CLASS_SAME_TENANT : PK_CLASS_OTHER_TENANT;
 }
 
-/* The longest prefix of the rule set's list. */
-static uint32_t class_of_world(const struct world *w, uint32_t list, const union pk_addr *a)
+/* The longest prefix of the list, else `class`. */
+static uint32_t class_listed(const struct world *w, uint32_t list, const union pk_addr *a,
+			     uint32_t class)
 {
-	uint32_t class = addr_is_v4(a) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6, longest = 0;
+	uint32_t longest = 0;
 
 	for (int i = 0; list && i < w->cidrs; i++) {
 		const struct pk_cidr_key *key = &w->cidr[i].key;
@@ -61,7 +62,8 @@ static uint32_t class_of(const struct world *w, uint32_t set, const struct end *
 	case PK_PARTY_REMOTE_NODE:
 		return PK_CLASS_REMOTE_NODE;
 	default:
-		return class_of_world(w, w->set[set].list[dir], &about->addr);
+		return class_listed(w, w->set[set].list[PK_LIST_OWN + dir], &about->addr,
+				    addr_is_v4(&about->addr) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6);
 	}
 }
 
@@ -135,6 +137,12 @@ enum pk_reason policy_of(const struct world *w, const struct end *of, const stru
 	if (about->party == PK_PARTY_SELF)
 		return PK_REASON_OK;
 	look(w, &q, class_of(w, q.set, of, about, dir), &best);
+	/* The operator's long lists stand beside the rule set's own. */
+	if (about->party == PK_PARTY_WORLD)
+		look(w, &q,
+		     class_listed(w, w->set[q.set].list[PK_LIST_BESIDE + dir], &about->addr,
+				  PK_CLASS_NONE),
+		     &best);
 	if (w->set[q.set].flags & PK_RULE_SET_ANY)
 		look(w, &q, PK_CLASS_ANY, &best);
 	look_open(w, &q, of, about->party, &best);

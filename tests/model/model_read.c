@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The model's reader: RFC 826, 791, 8200, 792, 4443, 9293, 768, 9260, and what datapath.md passes. */
+/* The model's reader: RFC 826, 791, 8200, 792, 4443, 9293, 768, 9260, and datapath.md. */
 #include <string.h>
 
 #include "tests/model/seen.h"

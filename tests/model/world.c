@@ -100,7 +100,8 @@ static void peer(struct world *w, struct dice *d, uint32_t set)
 static void rule_set(struct world *w, struct dice *d, uint32_t set)
 {
 	w->set[set] = (struct pk_rule_set){
-		.list = { dice_below(d, 3) ? 2 * set : 0, dice_below(d, 3) ? 2 * set + 1 : 0 },
+		.list = { dice_below(d, 3) ? 2 * set : 0, dice_below(d, 3) ? 2 * set + 1 : 0,
+			  dice_one_in(d, 3) ? 90 : 0, dice_one_in(d, 3) ? 91 : 0 },
 		.entries = 1,
 		.flags = dice_one_in(d, 4) ? PK_RULE_SET_ANY : 0,
 		.digest = { set },
@@ -117,7 +118,7 @@ static void rule_set(struct world *w, struct dice *d, uint32_t set)
 		      dice_one_in(d, 3) ? PK_CLASS_FIRST + dice_below(d, 4)
 					: 1 + dice_below(d, PK_CLASS_ANY));
 	for (uint32_t n = dice_below(d, 4); n; n--) {
-		uint32_t list = w->set[set].list[dice_below(d, 2)];
+		uint32_t list = w->set[set].list[dice_below(d, PK_LISTS)];
 		union pk_addr a =
 			cast_address(WORLD_FIRST + dice_below(d, WORLDS), dice_one_in(d, 2));
 
