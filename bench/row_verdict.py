@@ -17,6 +17,11 @@ def established(result, build):
                "parse and one lookup", 3)
     result.add("D1.reply", "the same, its responder's packets", f["D1.reply"]["ours"],
                f["D1.reply"]["floor"], "parse and one lookup")
+    out = subprocess.run([f"{build}/bench/both"], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    both = json.loads(out)
+    result.add("D1.both", "both directions of one flow at once, on two processors", both["both"],
+               both["alone"], "one after the other")
 
 
 def others(result, build):

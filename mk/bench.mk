@@ -13,9 +13,9 @@ $B/bench/%.bpf.o: bench/%.bpf.c
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@ && $(STRIP) -g $@
 $B/gen/verdict.skel.h: $B/bench/verdict.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name pk_cost > $@
-$B/bench/verdict: $B/gen/verdict.skel.h
-$B/bench/verdict $B/bench/life: $B/gen/guard_stall.skel.h
-$B/bench/verdict $B/bench/life: $B/bench/%: bench/%.c $(filter-out tests/bpf/main.c tests/bpf/cases_%,$(wildcard tests/bpf/*.c)) $O/libpicket.a
+$B/bench/verdict $B/bench/both: $B/gen/verdict.skel.h
+$B/bench/verdict $B/bench/both $B/bench/life: $B/gen/guard_stall.skel.h
+$B/bench/verdict $B/bench/both $B/bench/life: $B/bench/%: bench/%.c $(filter-out tests/bpf/main.c tests/bpf/cases_%,$(wildcard tests/bpf/*.c)) $O/libpicket.a
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  BENCH $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(filter %.c %.a,$^) $(LIBS_BASE)

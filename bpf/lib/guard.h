@@ -12,18 +12,40 @@
 #include "lib/spoof.h"
 #include "lib/tell.h"
 
+/*
+ * The slots that devices were found to have, by ifindex. A hint is no more than that: whether the
+ * slot is this device's says its endpoint. So an old one, or that of another device with the same
+ * place, costs a lookup in the table and nothing else.
+ */
+#define GUARD_HINTS 4096 /* a power of two */
+static __u16 guard_hints[GUARD_HINTS];
+_Static_assert(PK_CAPACITY_MAX <= 0xffff, "a hint has 16 bits");
+
+static __always_inline const struct pk_endpoint *guard_at(__u32 ifindex, __u32 *slot)
+{
+	__u16 *hint = &guard_hints[ifindex & (GUARD_HINTS - 1)];
+	const struct pk_endpoint *ep;
+	const __u32 *found;
+
+	*slot = READ_ONCE(*hint);
+	ep = bpf_map_lookup_elem(&endpoints, slot);
+	if (likely(ep && READ_ONCE(ep->host_ifindex) == ifindex))
+		return ep;
+	found = bpf_map_lookup_elem(&slots, &ifindex);
+	*slot = found ? *found : 0;
+	if (!*slot)
+		return NULL;
+	WRITE_ONCE(*hint, *slot);
+	return bpf_map_lookup_elem(&endpoints, slot);
+}
+
 /* The hook's endpoint: slot, word, numbers. NULL: the device is nobody's. */
 static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff *skb,
 								struct pk_pkt *pkt)
 {
-	__u32 ifindex = skb->ifindex, slot;
-	const __u32 *found = bpf_map_lookup_elem(&slots, &ifindex);
-	const struct pk_endpoint *ep;
+	__u32 slot;
+	const struct pk_endpoint *ep = guard_at(skb->ifindex, &slot);
 
-	if (!found)
-		return NULL;
-	slot = *found;
-	ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 	if (!ep)
 		return NULL;
 	pkt->slot = pkt->at_slot = slot;

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/bpf/node.h"
@@ -87,6 +88,57 @@ static void receiver_moved(void)
 	node_word(1, 1, 0, 2);
 	node_from("after one, it is over", 1, ack, PK_REASON_NO_FLOW);
 	node_from("and another one begins", 1, syn, PK_REASON_OK);
+}
+
+/*
+ * A slot that a device was found to have isn't believed of another device, nor of one that has
+ * another slot by now. HINTS as in bpf/lib/guard.h.
+ */
+#define HINTS 4096
+
+static void device(uint32_t ifindex, uint32_t slot)
+{
+	struct pk_endpoint ep;
+
+	node_endpoint(slot, &ep);
+	ep.host_ifindex = ifindex;
+	node_endpoint_set(slot, &ep);
+	bpf_map_update_elem(node_map("slots"), &ifindex, &slot, BPF_ANY);
+}
+
+/* There is one with that ifindex, or (0) no more. */
+static void spare_device(uint32_t ifindex)
+{
+	char line[96];
+
+	snprintf(line, sizeof(line),
+		 ifindex ? "ip link add spare index %u type veth" : "ip link del spare", ifindex);
+	check("a spare device", !system(line));
+}
+
+static void whose_device(void)
+{
+	uint32_t own = node_ifindex(1), alike = own + HINTS;
+	struct expect e = { "a device in the place of A's", PK_REASON_UNKNOWN_ENDPOINT, 0,
+			    PK_EGRESS, false };
+	const struct node_meta at = { .ifindex = alike };
+	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
+
+	node_reset();
+	spare_device(alike);
+	node_from("A by its device", 1, p, PK_REASON_OK);
+	node_expect(&e, NODE_FROM, 1, &p, &at);
+	device(alike, 3);
+	e = (struct expect){ "that device, as C's", PK_REASON_SPOOFED_MAC, 3, PK_EGRESS, false };
+	node_expect(&e, NODE_FROM, 1, &p, &at);
+	e.text = "and once more";
+	node_expect(&e, NODE_FROM, 1, &p, &at);
+	node_from("A's is still A's", 1, p, PK_REASON_OK);
+	device(0, 1);
+	device(own, 3);
+	e.text = "A's device, as C's";
+	node_expect(&e, NODE_FROM, 1, &p, NULL);
+	spare_device(0);
 }
 
 /* Nothing says when an address's meaning changes: such flows are judged every second. */
@@ -240,6 +292,7 @@ void cases_whose(void)
 {
 	sender_moved();
 	receiver_moved();
+	whose_device();
 	judged_each_second();
 	two_places();
 	budgets();
