@@ -107,15 +107,5 @@ int bench_first_miss(struct __sk_buff *skb)
 SEC("tc")
 int bench_up(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
-	int reason;
-
-	if (!restore(skb))
-		return TC_ACT_SHOT;
-	reason = guard_up(skb, &pkt);
-	if (likely(reason == UPLINK_NOT_OURS))
-		return TC_ACT_UNSPEC;
-	if (pkt.tail)
-		reason = tail_call(skb, &pkt);
-	return pk_finish(skb, &pkt, reason);
+	return restore(skb) ? from_uplink(skb) : TC_ACT_SHOT;
 }

@@ -162,18 +162,31 @@ int pk_to_endpoint(struct __sk_buff *skb)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* At an uplink's ingress. What isn't ours goes on to the host, and to the next filter, untouched. */
-SEC("tc")
-int pk_from_uplink(struct __sk_buff *skb)
+/* What comes in by an uplink and may be ours. */
+static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 {
 	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
-	int reason = guard_up(skb, &pkt);
+	int reason = guard_up(skb, &pkt, kind);
 
-	if (likely(reason == UPLINK_NOT_OURS))
+	if (reason == UPLINK_NOT_OURS)
 		return TC_ACT_UNSPEC;
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);
+}
+
+static __always_inline int from_uplink(struct __sk_buff *skb)
+{
+	enum uplink_kind kind = guard_up_kind(skb);
+
+	return likely(kind == UPLINK_HOSTS) ? TC_ACT_UNSPEC : take_up(skb, kind);
+}
+
+/* At an uplink's ingress. What isn't ours goes on to the host, and to the next filter, untouched. */
+SEC("tc")
+int pk_from_uplink(struct __sk_buff *skb)
+{
+	return from_uplink(skb);
 }
 
 /*

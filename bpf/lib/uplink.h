@@ -256,19 +256,23 @@ static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt
 	return reason || pkt->tail ? reason : uplink_deliver(skb, pkt);
 }
 
-static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt)
+/* What it may be, at a glance: most is the host's, and pays for no more than this. */
+static __always_inline enum uplink_kind guard_up_kind(struct __sk_buff *skb)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
 	const struct pk_node *n = node_get();
 	struct uplink_glance g = {};
-	enum uplink_kind kind;
-	int reason;
 
 	if (!n || skb->vlan_present || !uplink_glance(&c, &g))
-		return UPLINK_NOT_OURS;
-	kind = uplink_kind(n, &g);
-	if (likely(kind == UPLINK_HOSTS))
-		return UPLINK_NOT_OURS;
+		return UPLINK_HOSTS;
+	return uplink_kind(n, &g);
+}
+
+static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt,
+				    enum uplink_kind kind)
+{
+	int reason;
+
 	reason = pk_guard_bytes(skb, pkt);
 	if (reason || pkt->flags & PK_PKT_GROUP)
 		return kind == UPLINK_ENDPOINTS && reason ? reason : UPLINK_NOT_OURS;
