@@ -79,8 +79,8 @@ static void *carry(void *arg)
 /* ns a packet, of both directions as they run: at once, or one after the other. */
 static double measure(struct direction d[2], pthread_barrier_t *begin)
 {
-	uint64_t before = node_counter(1, PK_EGRESS, PK_REASON_OK) +
-			  node_counter(2, PK_EGRESS, PK_REASON_OK);
+	uint64_t before =
+		node_counter(1, PK_EGRESS, PK_REASON_OK) + node_counter(2, PK_EGRESS, PK_REASON_OK);
 	double empty = run(d[0].cost->progs.bench_empty, 1);
 	pthread_t threads[2];
 

@@ -244,6 +244,22 @@ static void segmentation_lies(void)
 	tap("pieces as long as the MTU", &v, &p, PK_REASON_OK);
 }
 
+/* What the gateway answers is believed no more of its metadata than what goes to others. */
+static void dhcp_lies(void)
+{
+	struct pkt p = pkt_dhcp(WHO_A, 1, 0, 0);
+	struct vnet v = { .flags = VNET_PARTIAL, .csum_start = 34, .csum_offset = 2 };
+
+	tap("a discover whose checksum is its port", &v, &p, PK_REASON_CHECKSUM);
+	v.csum_start = 26;
+	v.csum_offset = 6;
+	tap("a discover whose checksum is an address", &v, &p, PK_REASON_CHECKSUM);
+	v = cut_header(&p, VNET_TCPV4, 1000);
+	v.csum_offset = 6;
+	pkt_longer(&p, 2000);
+	tap("a discover in TCP's pieces", &v, &p, PK_REASON_GSO);
+}
+
 /* The receiver's MTU counts for the pieces, too. */
 static void pieces_of_the_peer(void)
 {
@@ -355,6 +371,7 @@ static void all(void)
 	checksum_of_others();
 	segmentation();
 	segmentation_lies();
+	dhcp_lies();
 	if (devices_tap_cuts_udp()) {
 		pieces_of_the_peer();
 		rate_of_pieces(PK_EGRESS);

@@ -226,6 +226,32 @@ static void published_id(void)
 	bpf_map_delete_elem(node_map("published"), &key);
 }
 
+/* What one packet's way says is no other's: B goes with its own address, beside A behind the node's. */
+static void two_ways(void)
+{
+	struct pkt b = pkt_v4(WHO_B, WHO_WORLD, UDP(40000, 53)), to_a;
+
+	world_start();
+	node_word(2, 1, 0, 2);
+	check("B to the world", node_run(NODE_FROM, 2, &b, NULL) == 7);
+	to_a = pkt_v4(WHO_WORLD, WHO_HOST, UDP(53, masqueraded(40000)));
+	b = pkt_v4(WHO_WORLD, WHO_B, UDP(53, 40000));
+	for (int i = 0; i < 4; i++) { /* one processor has both in turn, at least once */
+		comes_in("the answer to A", to_a, 1, PK_REASON_OK);
+		comes_in("the answer to B", b, 2, PK_REASON_OK);
+	}
+}
+
+/* Whatever comes for an endpoint that is closed. */
+static void closed(void)
+{
+	world_start();
+	comes_in("a connection's first packet", pkt_v4(WHO_WORLD, WHO_CLOSED, TCP(9, 9, SYN)), 4,
+		 PK_REASON_ENDPOINT_CLOSED);
+	comes_in("one of no connection", pkt_v4(WHO_WORLD, WHO_CLOSED, TCP(9, 9, ACK)), 4,
+		 PK_REASON_ENDPOINT_CLOSED);
+}
+
 /* A tagged frame is a VLAN device's. The one after it says when it is through. */
 static void tagged(void)
 {
@@ -253,6 +279,8 @@ void cases_uplink(void)
 	flow_and_mapping();
 	published_at();
 	published_id();
+	two_ways();
+	closed();
 	tagged();
 	node_reset();
 }
