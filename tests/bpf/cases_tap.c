@@ -254,10 +254,11 @@ static void dhcp_lies(void)
 	v.csum_start = 26;
 	v.csum_offset = 6;
 	tap("a discover whose checksum is an address", &v, &p, PK_REASON_CHECKSUM);
-	v = cut_header(&p, VNET_TCPV4, 1000);
-	v.csum_offset = 6;
 	pkt_longer(&p, 2000);
-	tap("a discover in TCP's pieces", &v, &p, PK_REASON_GSO);
+	v = cut_header(&p, VNET_UDP_L4, 16);
+	pkt_partial(&p);
+	if (devices_tap_cuts_udp())
+		tap("a discover in more pieces than a datagram has", &v, &p, PK_REASON_GSO);
 }
 
 /* The receiver's MTU counts for the pieces, too. */
