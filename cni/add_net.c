@@ -309,15 +309,22 @@ static void copy_ports(struct pk_record *rec, const struct cni_conf *conf)
 static void copy_dns(struct pk_record *rec, const struct cni_dns *dns)
 {
 	size_t n4 = 0, n6 = 0;
+	own_str search = { 0 };
 
 	for (size_t i = 0; i < dns->n_servers; i++) {
 		const union pk_addr *a = &dns->server[i];
 
-		if (pk_addr_is4(a) && n4 < 2)
+		if (pk_addr_is4(a) && n4 < PK_TOLD_SERVERS)
 			rec->dns4[n4++] = *a;
-		else if (!pk_addr_is4(a) && n6 < 2)
+		else if (!pk_addr_is4(a) && n6 < PK_TOLD_SERVERS)
 			rec->dns6[n6++] = *a;
 	}
+	for (size_t i = 0; i < dns->n_search; i++)
+		pk_str_addf(&search, "%s%s", i ? " " : "", dns->search[i]);
+	if (search.len)
+		rec->search = pk_str_take(&search);
+	rec->dns_of_node = !dns->given;
+	rec->search_of_node = !dns->given && !dns->search_given;
 }
 
 static void copy_limits(struct pk_record *rec, const struct cni_limits *limits)

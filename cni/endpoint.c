@@ -15,6 +15,7 @@
 #include "log.h"
 #include "own.h"
 #include "state.h"
+#include "told.h"
 
 int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t deadline_ns,
 		    struct pk_labels *labels, struct pk_err *err)
@@ -27,8 +28,26 @@ int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t
 	return pk_labels_take(bpf, &want, deadline_ns, labels, err);
 }
 
+/* Resolvers and search list, for DHCP and router advertisements. */
+static int write_told(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err)
+{
+	union pk_addr servers[2 * PK_TOLD_SERVERS];
+	const struct pk_told told = { .servers = servers,
+				      .n_servers = pk_record_servers(rec, servers),
+				      .search = rec->search };
+	struct pk_answers answers;
+	size_t out = pk_told_encode(&told, &answers);
+
+	if (out)
+		log_warn("op=add container=%s err=\"%zu names of the search list are no domain names "
+			 "or have no room\" guests hear the others",
+			 rec->container_id, out);
+	return pk_answers_write(bpf, rec->slot, &answers, err);
+}
+
 int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err)
 {
+	int r;
 	struct pk_endpoint e = {
 		.ipv4 = rec->ipv4,
 		.ipv6 = rec->ipv6,
@@ -46,12 +65,8 @@ int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct p
 	memcpy(e.mac, rec->mac, sizeof(e.mac));
 	memcpy(e.bytes_per_s, rec->bytes_per_s, sizeof(e.bytes_per_s));
 	memcpy(e.packets_per_s, rec->packets_per_s, sizeof(e.packets_per_s));
-	for (int i = 0; i < 2; i++) {
-		if (!pk_addr_is_zero(&rec->dns4[i]))
-			e.dns4[i] = pk_addr_to4(&rec->dns4[i]);
-		e.dns6[i] = rec->dns6[i];
-	}
-	return pk_endpoint_write(bpf, rec->slot, &e, err);
+	r = write_told(bpf, rec, err);
+	return r == 0 ? pk_endpoint_write(bpf, rec->slot, &e, err) : r;
 }
 
 /* The ports of a record in both forms: published on the node, and the endpoint's own. */

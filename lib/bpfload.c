@@ -168,6 +168,7 @@ static uint32_t size_of(enum pk_map map, const struct pk_node *node)
 
 	switch (map) {
 	case PK_MAP_ENDPOINTS:
+	case PK_MAP_ANSWERS:
 	case PK_MAP_WORDS:
 	case PK_MAP_BUCKETS:
 		return node->capacity + 1;

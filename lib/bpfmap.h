@@ -17,6 +17,7 @@
 	X(NUMBERS, "numbers")                                                                      \
 	X(SLOTS, "slots")                                                                          \
 	X(ENDPOINTS, "endpoints")                                                                  \
+	X(ANSWERS, "answers")                                                                      \
 	X(WORDS, "words")                                                                          \
 	X(LABELS, "labels")                                                                        \
 	X(BASES, "bases")                                                                          \

@@ -24,12 +24,26 @@ void pk_record_done(struct pk_record *record)
 		&record->container_id, &record->ifname,	     &record->network, &record->netns,
 		&record->labels,       &record->tenant_name, &record->job,     &record->group,
 		&record->tap,	       &record->version,     &record->result,  &record->created,
+		&record->search,
 	};
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(text); i++)
 		free(*text[i]);
 	free(record->ports);
 	memset(record, 0, sizeof(*record));
+}
+
+size_t pk_record_servers(const struct pk_record *record, union pk_addr servers[2 * PK_TOLD_SERVERS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < PK_TOLD_SERVERS; i++)
+		if (!pk_addr_is_zero(&record->dns4[i]))
+			servers[n++] = record->dns4[i];
+	for (size_t i = 0; i < PK_TOLD_SERVERS; i++)
+		if (!pk_addr_is_zero(&record->dns6[i]))
+			servers[n++] = record->dns6[i];
+	return n;
 }
 
 /* Cuts the last `@…` off text; NULL where there is none. */

@@ -50,7 +50,10 @@ struct pk_record {
 	uint32_t tap_owner, tap_group, queues;
 	/* limits as ADD wrote them */
 	uint32_t bytes_per_s[2], packets_per_s[2], new_flows_per_s, flow_budget;
-	union pk_addr dns4[2], dns6[2]; /* all zero = none */
+	union pk_addr dns4[PK_TOLD_SERVERS], dns6[PK_TOLD_SERVERS]; /* all zero = none */
+	char *search;	  /* domain names between blanks; NULL = none */
+	/* They are the node's own, and change with it: resolv.conf said them. */
+	bool dns_of_node, search_of_node;
 	struct pk_record_port *ports;
 	size_t n_ports;
 	/* what was answered */
@@ -59,6 +62,9 @@ struct pk_record {
 	char *created; /* RFC 3339, for people */
 };
 void pk_record_done(struct pk_record *record);
+/* Its resolvers in one list; how many there are. */
+size_t pk_record_servers(const struct pk_record *record,
+			 union pk_addr servers[2 * PK_TOLD_SERVERS]);
 #define own_record PK_OWN(pk_record_done) struct pk_record
 
 /* A file's name, taken apart: nothing of the file is read. */

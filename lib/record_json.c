@@ -16,60 +16,71 @@
 
 enum kind { TEXT, NUMBER, FLAG, ADDR, MAC, BIG };
 
+enum must {
+	MAY,   /* of a TEXT: may be null */
+	MUST,
+	LATER, /* the first release did not write it: absent is zero */
+};
+
 #define FIELD(key, kind, member, must) { key, kind, offsetof(struct pk_record, member), must }
 static const struct field {
 	const char *key;
 	enum kind kind;
 	size_t at;
-	bool must; /* of a TEXT: may not be null; of a FLAG: may not be absent */
+	enum must must;
 } fields[] = {
-	FIELD("containerId", TEXT, container_id, true),
-	FIELD("ifname", TEXT, ifname, true),
-	FIELD("slot", NUMBER, slot, true),
-	FIELD("network", TEXT, network, false),
-	FIELD("netns", TEXT, netns, false),
-	FIELD("netnsInode", BIG, netns_inode, true),
-	FIELD("epochHigh", BIG, epoch[0], true),
-	FIELD("epochLow", BIG, epoch[1], true),
-	FIELD("labels", TEXT, labels, false),
-	FIELD("namespace", TEXT, tenant_name, false),
-	FIELD("job", TEXT, job, false),
-	FIELD("group", TEXT, group, false),
-	FIELD("believed", FLAG, believed, true),
-	FIELD("quarantined", FLAG, quarantined, true),
-	FIELD("unproven", FLAG, unproven, false),
-	FIELD("tenant", NUMBER, tenant, true),
-	FIELD("identity", NUMBER, identity, true),
-	FIELD("ipv4", ADDR, ipv4, true),
-	FIELD("ipv6", ADDR, ipv6, true),
-	FIELD("gateway4", ADDR, gateway4, true),
-	FIELD("mac", MAC, mac, true),
-	FIELD("hostMac", MAC, host_mac, true),
-	FIELD("mtu", NUMBER, mtu, true),
-	FIELD("hostIfindex", NUMBER, host_ifindex, true),
-	FIELD("ethIfindex", NUMBER, eth_ifindex, true),
-	FIELD("tapIfindex", NUMBER, tap_ifindex, true),
-	FIELD("process", FLAG, process, true),
-	FIELD("tcx", FLAG, tcx, true),
-	FIELD("masquerade", FLAG, masquerade, true),
-	FIELD("masquerade6", FLAG, masquerade6, false),
-	FIELD("tap", TEXT, tap, false),
-	FIELD("tapOwner", NUMBER, tap_owner, true),
-	FIELD("tapGroup", NUMBER, tap_group, true),
-	FIELD("queues", NUMBER, queues, true),
-	FIELD("egressBytesPerSecond", NUMBER, bytes_per_s[PK_EGRESS], true),
-	FIELD("ingressBytesPerSecond", NUMBER, bytes_per_s[PK_INGRESS], true),
-	FIELD("egressPacketsPerSecond", NUMBER, packets_per_s[PK_EGRESS], true),
-	FIELD("ingressPacketsPerSecond", NUMBER, packets_per_s[PK_INGRESS], true),
-	FIELD("newFlowsPerSecond", NUMBER, new_flows_per_s, true),
-	FIELD("flowBudget", NUMBER, flow_budget, true),
-	FIELD("dns4a", ADDR, dns4[0], true),
-	FIELD("dns4b", ADDR, dns4[1], true),
-	FIELD("dns6a", ADDR, dns6[0], true),
-	FIELD("dns6b", ADDR, dns6[1], true),
-	FIELD("cniVersion", TEXT, version, false),
-	FIELD("result", TEXT, result, false),
-	FIELD("created", TEXT, created, false),
+	FIELD("containerId", TEXT, container_id, MUST),
+	FIELD("ifname", TEXT, ifname, MUST),
+	FIELD("slot", NUMBER, slot, MUST),
+	FIELD("network", TEXT, network, MAY),
+	FIELD("netns", TEXT, netns, MAY),
+	FIELD("netnsInode", BIG, netns_inode, MUST),
+	FIELD("epochHigh", BIG, epoch[0], MUST),
+	FIELD("epochLow", BIG, epoch[1], MUST),
+	FIELD("labels", TEXT, labels, MAY),
+	FIELD("namespace", TEXT, tenant_name, MAY),
+	FIELD("job", TEXT, job, MAY),
+	FIELD("group", TEXT, group, MAY),
+	FIELD("believed", FLAG, believed, MUST),
+	FIELD("quarantined", FLAG, quarantined, MUST),
+	FIELD("unproven", FLAG, unproven, LATER),
+	FIELD("tenant", NUMBER, tenant, MUST),
+	FIELD("identity", NUMBER, identity, MUST),
+	FIELD("ipv4", ADDR, ipv4, MUST),
+	FIELD("ipv6", ADDR, ipv6, MUST),
+	FIELD("gateway4", ADDR, gateway4, MUST),
+	FIELD("mac", MAC, mac, MUST),
+	FIELD("hostMac", MAC, host_mac, MUST),
+	FIELD("mtu", NUMBER, mtu, MUST),
+	FIELD("hostIfindex", NUMBER, host_ifindex, MUST),
+	FIELD("ethIfindex", NUMBER, eth_ifindex, MUST),
+	FIELD("tapIfindex", NUMBER, tap_ifindex, MUST),
+	FIELD("process", FLAG, process, MUST),
+	FIELD("tcx", FLAG, tcx, MUST),
+	FIELD("masquerade", FLAG, masquerade, MUST),
+	FIELD("masquerade6", FLAG, masquerade6, LATER),
+	FIELD("tap", TEXT, tap, MAY),
+	FIELD("tapOwner", NUMBER, tap_owner, MUST),
+	FIELD("tapGroup", NUMBER, tap_group, MUST),
+	FIELD("queues", NUMBER, queues, MUST),
+	FIELD("egressBytesPerSecond", NUMBER, bytes_per_s[PK_EGRESS], MUST),
+	FIELD("ingressBytesPerSecond", NUMBER, bytes_per_s[PK_INGRESS], MUST),
+	FIELD("egressPacketsPerSecond", NUMBER, packets_per_s[PK_EGRESS], MUST),
+	FIELD("ingressPacketsPerSecond", NUMBER, packets_per_s[PK_INGRESS], MUST),
+	FIELD("newFlowsPerSecond", NUMBER, new_flows_per_s, MUST),
+	FIELD("flowBudget", NUMBER, flow_budget, MUST),
+	FIELD("dns4a", ADDR, dns4[0], MUST),
+	FIELD("dns4b", ADDR, dns4[1], MUST),
+	FIELD("dns6a", ADDR, dns6[0], MUST),
+	FIELD("dns6b", ADDR, dns6[1], MUST),
+	FIELD("dns4c", ADDR, dns4[2], LATER),
+	FIELD("dns6c", ADDR, dns6[2], LATER),
+	FIELD("search", TEXT, search, LATER),
+	FIELD("dnsOfNode", FLAG, dns_of_node, LATER),
+	FIELD("searchOfNode", FLAG, search_of_node, LATER),
+	FIELD("cniVersion", TEXT, version, MAY),
+	FIELD("result", TEXT, result, MAY),
+	FIELD("created", TEXT, created, MAY),
 };
 
 static void write_big(struct pk_jw *w, const char *key, uint64_t value)
@@ -210,7 +221,7 @@ static int read_field(const struct reader *rd, const struct field *f, const stru
 
 	switch (f->kind) {
 	case TEXT:
-		return read_text(rd, v, f->must, at);
+		return read_text(rd, v, f->must == MUST, at);
 	case NUMBER:
 		return read_number(rd, v, UINT32_MAX, at);
 	case FLAG:
@@ -269,12 +280,6 @@ static int read_ports(const struct reader *rd, const struct pk_json *list, struc
 	return 0;
 }
 
-/* What an earlier release did not write is false. */
-static bool may_lack(const struct field *f)
-{
-	return f->kind == FLAG && !f->must;
-}
-
 static int check_keys(const struct reader *rd, const struct pk_json *root)
 {
 	const char *keys[PK_ARRAY_LEN(fields) + 4] = { "version", "ipv4Prefix", "ports" };
@@ -282,7 +287,7 @@ static int check_keys(const struct reader *rd, const struct pk_json *root)
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields); i++)
 		keys[i + 3] = fields[i].key;
 	for (size_t i = 0; i < PK_ARRAY_LEN(fields) + 3; i++)
-		if (!pk_json_get(root, keys[i]) && !(i >= 3 && may_lack(&fields[i - 3])))
+		if (!pk_json_get(root, keys[i]) && !(i >= 3 && fields[i - 3].must == LATER))
 			return pk_json_fail(rd->err, rd->doc, root, false, "lacks %s", keys[i]);
 	return pk_json_only(rd->doc, root, keys, rd->err);
 }

@@ -156,6 +156,10 @@ int pk_word_renew(struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);
 int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
 		      struct pk_err *err);
 
+/* What the gateway tells the slot's endpoint, whole and at once, also while it lives. */
+int pk_answers_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_answers *answers,
+		     struct pk_err *err);
+
 struct pk_publish {
 	struct pk_published_key from;
 	struct pk_published to;

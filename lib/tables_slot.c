@@ -153,6 +153,14 @@ int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoin
 	return pk_endpoint_device(bpf, slot, endpoint->host_ifindex, err);
 }
 
+int pk_answers_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_answers *answers,
+		     struct pk_err *err)
+{
+	int r = pk_map_set(bpf->map[PK_MAP_ANSWERS], &slot, answers, BPF_F_LOCK);
+
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_ANSWERS, "write what is told") : 0;
+}
+
 /* Addresses. */
 
 static const union pk_addr *address_of(const struct pk_bpf *bpf, uint32_t slot, int i)
@@ -316,6 +324,7 @@ static void clear_counts(struct pk_bpf *bpf, uint32_t slot)
 
 int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err)
 {
+	static const struct pk_answers untold;
 	static const struct pk_endpoint nothing;
 	struct pk_endpoint *ep = &bpf->endpoints[slot];
 	own_fd int lock = -1;
@@ -336,6 +345,7 @@ int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct
 	delete_addresses(bpf, slot);
 	pk_ports_delete(bpf, slot);
 	clear_counts(bpf, slot);
+	pk_answers_write(bpf, slot, &untold, NULL);
 	memcpy(ep, &nothing, offsetof(struct pk_endpoint, owner));
 	pk_fault("slot-cleared");
 	__atomic_store_n(&ep->owner, 0, __ATOMIC_SEQ_CST);

@@ -25,13 +25,24 @@ static __always_inline void answer_eth(struct pk_scratch *s, __u16 ethertype)
 	eth->h_proto = bpf_htons(ethertype);
 }
 
-/* The sum, not complemented, of len bytes (a multiple of four) at off. */
+/* The sum, not complemented, of len bytes (a multiple of four, below 1,024) at off. */
 static __always_inline __u64 answer_sum(struct pk_scratch *s, __u32 off, __u32 len, __u64 seed)
 {
 	return seed + (__u32)bpf_csum_diff(NULL, 0, answer_at(s, off), len, 0);
 }
 
-static __always_inline void answer_ipv6(struct pk_scratch *s, __u16 payload,
+/* What user space has encoded for the endpoint: copied under its lock, of one time as a whole. */
+static __always_inline struct pk_answers *answer_told(const struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+
+	return bpf_map_lookup_elem(&answers, &slot);
+}
+
+/* An aligned place in the frame: a copy to it is made of words. */
+#define answer_words(s, off) ((__u32 *)__builtin_assume_aligned(answer_at(s, off), 4))
+
+static __always_inline void answer_ipv6(struct pk_scratch *s, __u16 payload, __u8 proto,
 					const union pk_addr *to)
 {
 	struct ipv6hdr *ip = answer_at(s, PK_L3);
@@ -39,7 +50,7 @@ static __always_inline void answer_ipv6(struct pk_scratch *s, __u16 payload,
 	__builtin_memset(ip, 0, sizeof(*ip));
 	ip->version = 6;
 	ip->payload_len = bpf_htons(payload);
-	ip->nexthdr = IPPROTO_ICMPV6;
+	ip->nexthdr = proto;
 	ip->hop_limit = 255;
 	ip->saddr.s6_addr32[0] = bpf_htonl(0xfe800000);
 	ip->saddr.s6_addr32[3] = bpf_htonl(1);
@@ -59,6 +70,8 @@ static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 le
 /* The frame of len bytes takes the request's place. */
 static __always_inline int answer_send(struct __sk_buff *skb, struct pk_scratch *s, __u32 len)
 {
+	if (len < PK_L3 || len > PK_SCRATCH_BYTES - PK_FRAME_PAD)
+		return PK_REASON_MALFORMED;
 	if (bpf_skb_change_tail(skb, len, 0) < 0 ||
 	    bpf_skb_store_bytes(skb, 0, answer_at(s, 0), len, 0) < 0)
 		return PK_REASON_MALFORMED;

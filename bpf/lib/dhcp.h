@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * DHCPv4 (RFC 2131) with one lease to give: the endpoint's own address. The answer has a fixed
- * length and fixed places for its options.
+ * DHCPv4 (RFC 2131) with one lease to give: the endpoint's own address. An answer has its own
+ * options in fixed places, padded where one is not due, then resolvers and domains as user space
+ * has encoded them, then the client's identifier.
  */
 #include "lib/answer.h"
 
 #define PK_DHCP_OFF	  (PK_L3 + 20 + 8)
 #define PK_DHCP_FIXED	  240 /* with the cookie */
-#define PK_DHCP_BYTES	  300 /* of an answer: some clients refuse less */
+#define PK_DHCP_BYTES	  300 /* of an answer at least: some clients refuse less */
+#define PK_DHCP_MOST	  548 /* and at most: no client need take more (RFC 2131 2) */
 #define PK_DHCP_COOKIE	  0x63825363
 #define PK_DHCP_LEASE	  86400
 #define PK_DHCP_OPTIONS	  32 /* looked at in a request */
@@ -36,10 +38,11 @@ struct dhcp_head {
 struct dhcp_asked {
 	struct dhcp_head head;
 	__be32 requested, server;
+	__u32 client_off, client_len; /* its identifier, code and length included; 0 = none */
 	__u8 type;
 };
 
-/* Options of an answer, in their places. */
+/* Options of an answer, in their places; what is not due is padding. */
 struct dhcp_options {
 	__be32 cookie;
 	__u8 type_code, type_len, type;
@@ -53,10 +56,15 @@ struct dhcp_options {
 	__u8 router[4];
 	__u8 mtu_code, mtu_len;
 	__u8 mtu[2];
-	__u8 dns_code, dns_len;
-	__u8 dns[8];
-	__u8 end;
+	__u8 pad;
 } __attribute__((packed));
+
+/* Behind them: resolvers, domains, and what is left for the client's identifier and the end. */
+#define PK_DHCP_SERVERS (PK_DHCP_OFF + PK_DHCP_FIXED - 4 + sizeof(struct dhcp_options))
+#define PK_DHCP_DOMAINS (PK_DHCP_SERVERS + PK_TOLD_SERVERS4)
+#define PK_DHCP_REST	(PK_DHCP_OFF + PK_DHCP_MOST - PK_DHCP_DOMAINS)
+/* The longest identifier leaves no room for domains, and fits without them. */
+_Static_assert(2 + 255 + 1 <= PK_DHCP_REST, "a DHCP answer's room");
 
 static __always_inline void dhcp_put32(__u8 *at, __be32 value)
 {
@@ -66,34 +74,43 @@ static __always_inline void dhcp_put32(__u8 *at, __be32 value)
 struct dhcp_walk {
 	struct __sk_buff *skb;
 	struct dhcp_asked *asked;
-	__u32 off;
+	__u32 off, end;
 };
 
 /* One option; 1 ends the walk. Verified once, not for each round. */
 static int dhcp_option(__u32 i, struct dhcp_walk *w)
 {
-	__u8 option[6] = {};
+	__u8 option[2] = {};
 
-	if (bpf_skb_load_bytes(w->skb, w->off, option, 2) < 0 || option[0] == 255)
+	if (w->off >= w->end || bpf_skb_load_bytes(w->skb, w->off, option, 1) < 0 ||
+	    option[0] == 255)
 		return 1;
 	if (!option[0]) {
 		w->off++;
 		return 0;
 	}
+	if (bpf_skb_load_bytes(w->skb, w->off, option, 2) < 0 ||
+	    w->off + 2 + option[1] > w->end)
+		return 1;
 	if (option[0] == 53 && option[1] == 1)
 		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->type, 1);
 	if (option[0] == 50 && option[1] == 4)
 		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->requested, 4);
 	if (option[0] == 54 && option[1] == 4)
 		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->server, 4);
+	if (option[0] == 61 && option[1]) {
+		w->asked->client_off = w->off;
+		w->asked->client_len = 2 + option[1];
+	}
 	w->off += 2 + option[1];
 	return 0;
 }
 
 /* The options that matter; what is cut off or too far is not asked for. */
-static __always_inline void dhcp_walk(struct __sk_buff *skb, __u32 off, struct dhcp_asked *asked)
+static __always_inline void dhcp_walk(struct __sk_buff *skb, __u32 off, __u32 end,
+				      struct dhcp_asked *asked)
 {
-	struct dhcp_walk w = { .skb = skb, .asked = asked, .off = off };
+	struct dhcp_walk w = { .skb = skb, .asked = asked, .off = off, .end = end };
 
 	bpf_loop(PK_DHCP_OPTIONS, dhcp_option, &w, 0);
 }
@@ -114,7 +131,7 @@ static __always_inline int dhcp_read(struct __sk_buff *skb, const struct pk_pkt 
 	if (asked->head.op != 1 || asked->head.htype != 1 || asked->head.hlen != ETH_ALEN ||
 	    asked->head.giaddr || __builtin_memcmp(asked->head.chaddr, ep->mac, ETH_ALEN))
 		return PK_REASON_SPOOFED_DHCP;
-	dhcp_walk(skb, off + PK_DHCP_FIXED, asked);
+	dhcp_walk(skb, off + PK_DHCP_FIXED, off + pkt->payload, asked);
 	return PK_REASON_OK;
 }
 
@@ -138,44 +155,86 @@ static __always_inline __u8 dhcp_decide(const struct dhcp_asked *asked,
 	}
 }
 
+/* What a lease alone has: an INFORM's sender has its address from elsewhere. */
+static __always_inline void dhcp_lease(struct dhcp_options *o)
+{
+	o->lease_code = 51, o->lease_len = 4;
+	dhcp_put32(o->lease, bpf_htonl(PK_DHCP_LEASE));
+}
+
 static __always_inline void dhcp_options(struct pk_scratch *s, const struct pk_endpoint *ep,
-					 __u8 type)
+					 __u8 asked, __u8 type)
 {
 	struct dhcp_options *o = answer_at(s, PK_DHCP_OFF + PK_DHCP_FIXED - 4);
 	__u32 bits = ep->ipv4_prefix & 63;
 	__be16 mtu = bpf_htons(ep->mtu);
 
+	__builtin_memset(o, 0, sizeof(*o));
 	o->cookie = bpf_htonl(PK_DHCP_COOKIE);
 	o->type_code = 53, o->type_len = 1, o->type = type;
 	o->server_code = 54, o->server_len = 4;
 	dhcp_put32(o->server, ep->gateway4.w[3]);
-	if (type == DHCP_NAK) {
-		o->lease_code = 255;
+	if (type == DHCP_NAK)
 		return;
-	}
-	o->lease_code = 51, o->lease_len = 4;
-	dhcp_put32(o->lease, bpf_htonl(PK_DHCP_LEASE));
+	if (asked != DHCP_INFORM)
+		dhcp_lease(o);
 	o->mask_code = 1, o->mask_len = 4;
 	dhcp_put32(o->mask, bits && bits <= 32 ? bpf_htonl(~0u << (32 - bits)) : 0);
 	o->router_code = 3, o->router_len = 4;
 	dhcp_put32(o->router, ep->gateway4.w[3]);
 	o->mtu_code = 26, o->mtu_len = 2;
 	__builtin_memcpy(o->mtu, &mtu, 2);
-	o->end = 255;
-	if (!ep->dns4[0]) {
-		o->dns_code = 255;
-		return;
-	}
-	o->dns_code = 6, o->dns_len = 4;
-	dhcp_put32(o->dns, ep->dns4[0]);
-	o->dns[4] = 255;
-	if (ep->dns4[1]) {
-		o->dns_len = 8;
-		dhcp_put32(o->dns + 4, ep->dns4[1]);
-	}
 }
 
-static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoint *ep, __be32 to)
+/*
+ * Resolvers and domains. Where the client's identifier and all domains are more than a client need
+ * take, the domains stay out. How many bytes of domains there are.
+ */
+static __always_inline __u32 dhcp_told(struct pk_scratch *s, __u8 type, __u32 client_len)
+{
+	__u32 *servers = answer_words(s, PK_DHCP_SERVERS), *domains = answer_words(s, PK_DHCP_DOMAINS);
+	struct pk_answers *told = answer_told(s);
+	__u32 len;
+
+	__builtin_memset(servers, 0, PK_TOLD_SERVERS4);
+	__builtin_memset(domains, 0, PK_DHCP_REST);
+	if (!told || type == DHCP_NAK)
+		return 0;
+	bpf_spin_lock(&told->lock);
+	len = told->domains4_len;
+	__builtin_memcpy(servers, told->servers4, sizeof(told->servers4));
+	if (len + client_len + 1 <= PK_DHCP_REST)
+		__builtin_memcpy(domains, told->domains4, sizeof(told->domains4));
+	else
+		len = 0;
+	bpf_spin_unlock(&told->lock);
+	return len;
+}
+
+/* The client's identifier, as it gave it (RFC 6842), and the end. The message's length; 0: none. */
+static __always_inline __u32 dhcp_end(struct __sk_buff *skb, struct pk_scratch *s, __u32 domains,
+				      const struct dhcp_asked *asked)
+{
+	__u32 at = PK_DHCP_DOMAINS + (domains & 0xff), len = asked->client_len;
+	__u8 *end;
+
+	if (len > 2 + 255)
+		return 0;
+	if (len) {
+		if (bpf_skb_load_bytes(skb, asked->client_off, answer_at(s, at), len) < 0)
+			return 0;
+		at += len;
+	}
+	if (at >= PK_DHCP_OFF + PK_DHCP_MOST)
+		return 0;
+	end = answer_at(s, at);
+	*end = 255;
+	at = (at + 1 - PK_DHCP_OFF + 3) & ~3u;
+	return at < PK_DHCP_BYTES ? PK_DHCP_BYTES : at;
+}
+
+static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoint *ep, __u32 len,
+				    __be32 to)
 {
 	struct iphdr *ip = answer_at(s, PK_L3);
 	struct udphdr *udp = answer_at(s, PK_L3 + 20);
@@ -184,7 +243,7 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 	__builtin_memset(ip, 0, sizeof(*ip));
 	ip->version = 4;
 	ip->ihl = 5;
-	ip->tot_len = bpf_htons(20 + 8 + PK_DHCP_BYTES);
+	ip->tot_len = bpf_htons(20 + 8 + len);
 	ip->ttl = 64;
 	ip->protocol = IPPROTO_UDP;
 	ip->saddr = ep->gateway4.w[3];
@@ -192,7 +251,7 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 	ip->check = ~rewrite_fold(answer_sum(s, PK_L3, 20, 0));
 	udp->source = bpf_htons(67);
 	udp->dest = bpf_htons(68);
-	udp->len = bpf_htons(8 + PK_DHCP_BYTES);
+	udp->len = bpf_htons(8 + len);
 	udp->check = 0;
 	sum = answer_sum(s, PK_L3 + 12, 8, 0);
 	sum += bpf_htons(IPPROTO_UDP) + (__u64)udp->len;
@@ -200,9 +259,18 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 		udp->check = rewrite_fold(sum);
 		return;
 	}
-	udp->check = ~rewrite_fold(answer_sum(s, PK_L3 + 20, 8 + PK_DHCP_BYTES, sum));
+	udp->check = ~rewrite_fold(answer_sum(s, PK_L3 + 20, 8 + len, sum));
 	if (!udp->check)
 		udp->check = 0xffff;
+}
+
+/* To whom it goes (RFC 2131 4.1): who has an address hears it there, whatever it asks for. */
+static __always_inline __be32 dhcp_target(const struct dhcp_asked *asked,
+					  const struct pk_endpoint *ep, __u8 type)
+{
+	bool everybody = !asked->head.ciaddr && asked->head.flags & bpf_htons(PK_DHCP_BROADCAST);
+
+	return type == DHCP_NAK || everybody ? ~0u : ep->ipv4.w[3];
 }
 
 static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch *s,
@@ -210,22 +278,25 @@ static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch 
 				       __u8 type)
 {
 	struct dhcp_head *head = answer_at(s, PK_DHCP_OFF);
-	bool broadcast = type == DHCP_NAK || asked->head.flags & bpf_htons(PK_DHCP_BROADCAST);
+	__u32 len;
 
 	answer_eth(s, ETH_P_IP);
-	__builtin_memset(head, 0, PK_DHCP_BYTES);
+	__builtin_memset(head, 0, PK_DHCP_FIXED);
 	*head = asked->head;
 	head->op = 2;
 	head->hops = 0;
 	head->secs = 0;
 	head->siaddr = 0;
-	if (type == DHCP_NAK)
+	if (type != DHCP_ACK)
 		head->ciaddr = 0;
-	else if (asked->type != DHCP_INFORM)
+	if (type != DHCP_NAK && asked->type != DHCP_INFORM)
 		head->yiaddr = ep->ipv4.w[3];
-	dhcp_options(s, ep, type);
-	dhcp_ip(s, ep, broadcast ? ~0u : ep->ipv4.w[3]);
-	return answer_send(skb, s, PK_DHCP_OFF + PK_DHCP_BYTES);
+	dhcp_options(s, ep, asked->type, type);
+	len = dhcp_end(skb, s, dhcp_told(s, type, asked->client_len), asked);
+	if (!len)
+		return PK_REASON_MALFORMED;
+	dhcp_ip(s, ep, len, dhcp_target(asked, ep, type));
+	return answer_send(skb, s, PK_DHCP_OFF + len);
 }
 
 static __always_inline int pk_dhcp_answer(struct __sk_buff *skb, struct pk_scratch *s,

@@ -3,6 +3,7 @@
 /* The decisions of the three hooks, in the order of docs/datapath.md. */
 #include "lib/arp.h"
 #include "lib/dhcp.h"
+#include "lib/dhcp6.h"
 #include "lib/fragment.h"
 #include "lib/icmp_error.h"
 #include "lib/miss.h"
@@ -78,7 +79,7 @@ __noinline int pk_guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
 static __always_inline bool guard_answers(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
 {
 	return pkt->flags & PK_PKT_ARP || spoof_is_nd(pkt) || spoof_is_dhcp4(pkt) ||
-	       ping_is_gateway(pkt, ep);
+	       spoof_is_dhcp6(pkt) || ping_is_gateway(pkt, ep);
 }
 
 /* A flow that was denied: its denial counts where it was judged. */
@@ -166,8 +167,6 @@ static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *p
 /* What only some packets are: before any flow is asked. */
 static __always_inline int guard_refused(struct pk_pkt *pkt)
 {
-	if (unlikely(pkt->flags & PK_PKT_IPV6 && spoof_is_dhcp6(pkt)))
-		return pkt->dport == bpf_htons(547) ? PK_REASON_NOT_BUILT : PK_REASON_SPOOFED_DHCP;
 	if (unlikely(pkt->flags & PK_PKT_GROUP))
 		return PK_REASON_MULTICAST;
 	if (unlikely(peer_never(pkt)) && !spoof_is_rest_of_ping(pkt)) {
@@ -432,5 +431,7 @@ static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch
 		return pk_nd_answer(skb, s, ep);
 	if (spoof_is_dhcp4(&s->pkt))
 		return pk_dhcp_answer(skb, s, ep);
+	if (spoof_is_dhcp6(&s->pkt))
+		return pk_dhcp6_answer(skb, s, ep);
 	return pk_ping_answer(skb, s);
 }

@@ -3,7 +3,7 @@
 /*
  * Every pinned map, by its table's name, beside maps_policy.h. For the loader:
  * - Set before load (bpf_map__set_max_entries), for capacity C, budget F, rule sets R:
- *   endpoints, words, buckets C + 1; counters (C + 1) x 2 x 64; rule_sets R;
+ *   endpoints, answers, words, buckets C + 1; counters (C + 1) x 2 x 64; rule_sets R;
  *   fragments PK_FRAGMENTS_UPLINK + (C + 1) x PK_FRAGMENTS; places (C + 1) x F; flows 2 x C x F, a primary and an alias for each place; the rest as sized
  *   below or larger.
  * - rodata: pk_hz (jiffies a second), pk_kfunc (the kernel has bpf_cast_to_kern_ctx).
@@ -49,6 +49,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pk_endpoint);
 } endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PK_CAPACITY_DEFAULT + 1);
+	__type(key, __u32);
+	__type(value, struct pk_answers);
+} answers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

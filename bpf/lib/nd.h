@@ -12,7 +12,7 @@
 #define PK_ND_RA       134
 #define PK_ND_NS       135
 #define PK_ND_NA       136
-#define PK_ND_LIFETIME 1800 /* s, of router, prefix and resolvers */
+#define PK_ND_FIXED    64 /* bytes of an RA before what user space has encoded */
 
 struct nd_message { /* NS and NA */
 	__u8 type, code;
@@ -44,13 +44,6 @@ struct nd_prefix {
 	__u8 type, units, bits, flags;
 	__be32 valid, preferred, pad;
 	union pk_addr prefix;
-};
-
-struct nd_resolvers {
-	__u8 type, units;
-	__be16 pad;
-	__be32 lifetime;
-	union pk_addr addr[2];
 };
 
 /*
@@ -87,7 +80,7 @@ static __always_inline int nd_advertise(struct __sk_buff *skb, struct pk_scratch
 	if (!bucket_answer(s->pkt.slot))
 		return PK_REASON_RATE_LIMIT;
 	answer_eth(s, ETH_P_IPV6);
-	answer_ipv6(s, sizeof(*na) + sizeof(*link), &s->pkt.src);
+	answer_ipv6(s, sizeof(*na) + sizeof(*link), IPPROTO_ICMPV6, &s->pkt.src);
 	__builtin_memcpy(&ip->saddr, target, 16);
 	__builtin_memset(na, 0, sizeof(*na));
 	na->type = PK_ND_NA;
@@ -137,11 +130,11 @@ static __always_inline void nd_router_fixed(struct pk_scratch *s, const struct p
 	struct nd_mtu *mtu = answer_at(s, PK_ND_OFF + 24);
 	struct nd_prefix *prefix = answer_at(s, PK_ND_OFF + 32);
 
-	__builtin_memset(ra, 0, 64);
+	__builtin_memset(ra, 0, PK_ND_FIXED);
 	ra->type = PK_ND_RA;
 	ra->hop_limit = 64;
 	ra->flags = 0x80; /* M: addresses by DHCPv6 */
-	ra->lifetime = bpf_htons(PK_ND_LIFETIME);
+	ra->lifetime = bpf_htons(PK_RA_LIFETIME);
 	link->type = 1;
 	link->units = 1;
 	__builtin_memcpy(link->mac, pk_gateway_mac, ETH_ALEN);
@@ -151,40 +144,37 @@ static __always_inline void nd_router_fixed(struct pk_scratch *s, const struct p
 	prefix->type = 3; /* neither on-link nor autonomous */
 	prefix->units = 4;
 	prefix->bits = 128;
-	prefix->valid = prefix->preferred = bpf_htonl(PK_ND_LIFETIME);
+	prefix->valid = prefix->preferred = bpf_htonl(PK_RA_LIFETIME);
 	prefix->prefix = ep->ipv6;
 }
 
-/* RA: 64 bytes, and 24 or 40 of resolvers where there are some. */
+/* Resolvers and search list, behind the fixed part; their bytes. */
+static __always_inline __u32 nd_router_told(struct pk_scratch *s)
+{
+	struct pk_answers *told = answer_told(s);
+	__u32 len;
+
+	if (!told)
+		return 0;
+	bpf_spin_lock(&told->lock);
+	len = told->ra_len;
+	__builtin_memcpy(answer_words(s, PK_ND_OFF + PK_ND_FIXED), told->ra, sizeof(told->ra));
+	bpf_spin_unlock(&told->lock);
+	return len > sizeof(told->ra) ? 0 : len & ~7u;
+}
+
 static __always_inline int nd_router_answer(struct __sk_buff *skb, struct pk_scratch *s,
 					    const struct pk_endpoint *ep)
 {
 	const union pk_addr all_nodes = { .b = { 0xff, 0x02, [15] = 1 } };
-	bool first = !pk_addr_zero(&ep->dns6[0]), second = first && !pk_addr_zero(&ep->dns6[1]);
-	struct nd_resolvers *dns = answer_at(s, PK_ND_OFF + 64);
-	__u32 len = 64;
+	__u32 len;
 
-	if (first)
-		len = second ? 104 : 88;
 	answer_eth(s, ETH_P_IPV6);
-	answer_ipv6(s, len, pk_addr_zero(&s->pkt.src) ? &all_nodes : &s->pkt.src);
 	nd_router_fixed(s, ep);
-	__builtin_memset(dns, 0, sizeof(*dns));
-	dns->type = 25;
-	dns->units = second ? 5 : 3;
-	dns->lifetime = bpf_htonl(PK_ND_LIFETIME);
-	dns->addr[0] = ep->dns6[0];
-	dns->addr[1] = ep->dns6[1];
-	if (second) {
-		answer_icmp6_checksum(s, 104);
-		return answer_send(skb, s, PK_ND_OFF + 104);
-	}
-	if (first) {
-		answer_icmp6_checksum(s, 88);
-		return answer_send(skb, s, PK_ND_OFF + 88);
-	}
-	answer_icmp6_checksum(s, 64);
-	return answer_send(skb, s, PK_ND_OFF + 64);
+	len = PK_ND_FIXED + nd_router_told(s);
+	answer_ipv6(s, len, IPPROTO_ICMPV6, pk_addr_zero(&s->pkt.src) ? &all_nodes : &s->pkt.src);
+	answer_icmp6_checksum(s, len);
+	return answer_send(skb, s, PK_ND_OFF + len);
 }
 
 /* MLD is heard and not needed: every group is nobody's here. */

@@ -7,7 +7,9 @@
 #include "lib/maps.h"
 #include "lib/pkt.h"
 
-#define PK_SCRATCH_BYTES 512
+#define PK_SCRATCH_BYTES 1024 /* what a bounded offset and a bounded length reach together */
+
+#define PK_SCRATCH_ASKED 128
 
 /* One end of a connection. */
 struct pk_end {
@@ -53,7 +55,13 @@ struct pk_scratch {
 	__u32 fragment_owner;
 	struct pk_query query;
 	struct bpf_fib_lookup fib;
-	__u8 buf[PK_SCRATCH_BYTES]; /* an answer's frame */
+	/*
+	 * What a question asks for and what is to be said, in its protocol's own words. On the stack
+	 * the verifier would follow each value that they may have.
+	 */
+	__u8 asked[PK_SCRATCH_ASKED] __attribute__((aligned(8)));
+	__u32 filled; /* of an answer's options so far, in its frame */
+	__u8 buf[PK_SCRATCH_BYTES] __attribute__((aligned(8))); /* an answer's frame */
 };
 
 struct {

@@ -44,7 +44,7 @@ static __always_inline void tell_ipv6(struct pk_scratch *s, const struct pk_endp
 	struct icmp6hdr *icmp = answer_at(s, PK_L3 + sizeof(struct ipv6hdr));
 	bool ttl = s->pkt.denied == PK_REASON_TTL;
 
-	answer_ipv6(s, sizeof(*icmp) + quote, &ep->ipv6);
+	answer_ipv6(s, sizeof(*icmp) + quote, IPPROTO_ICMPV6, &ep->ipv6);
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	icmp->icmp6_type = ttl ? ICMPV6_TIME_EXCEED : ICMPV6_PKT_TOOBIG;
 	icmp->icmp6_mtu = bpf_htonl(s->pkt.tell_mtu);

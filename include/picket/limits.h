@@ -30,6 +30,14 @@
 /* Frames that a tap's queues hold together for a VMM that doesn't read, each of up to 64 KiB. */
 #define PK_TAP_FRAMES 240
 
+/* What the gateway tells an endpoint beside its address, in bytes of encoded options. */
+#define PK_TOLD_SERVERS	 3   /* resolvers of each family: as many as resolv.conf(5) has */
+#define PK_TOLD_SERVERS4 16  /* DHCP's 6, and padding */
+#define PK_TOLD_DOMAINS4 224 /* DHCP's 15 and 119 */
+#define PK_TOLD_DHCP6	 256 /* DHCPv6's 23 and 24 */
+#define PK_TOLD_RA	 256 /* RDNSS and DNSSL */
+#define PK_RA_LIFETIME	 1800 /* s, of router, prefix, resolvers and search list */
+
 /* The gateway as every guest sees it: on no interface, answered by the guard. */
 #define PK_GATEWAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x01 }
 #define PK_MAC_PREFIX0 0x02 /* endpoint MACs: 02:70 and 32 bits of a hash */

@@ -96,17 +96,32 @@ struct pk_endpoint {
 	__u32 packets_per_s[2];
 	__u32 new_flows_per_s; /* 0 = the node's */
 	__u32 flow_budget;     /* 0 = the node's; never more */
-	__be32 dns4[2];	       /* DHCP option 6; 0 = none */
-	union pk_addr dns6[2]; /* RDNSS; all zero = none */
 	/*
 	 * Who holds the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>" and,
 	 * in the low 16, the boot time in seconds at which it was taken. Not read by the programs.
 	 */
 	__u64 owner;
 };
-PK_ABI(struct pk_endpoint, 152);
+PK_ABI(struct pk_endpoint, 112);
 #define PK_EP_PROCESS (1u << 0) /* process mode: no tap behind eth0 */
 #define PK_EP_PORTS   (1u << 1) /* `published` or `open_ports` name this slot */
+
+/*
+ * answers: array[capacity + 1]: what the gateway tells an endpoint of resolvers and search list, as
+ * options that user space has encoded (lib/told.c) and the programs copy. What is not used is zero.
+ * Written whole under the lock (BPF_F_LOCK), by ADD and, while the endpoint lives, by picketd.
+ */
+struct pk_answers {
+	struct bpf_spin_lock lock;
+	__u16 domains4_len, dhcp6_len;
+	__u16 ra_len; /* a multiple of 8 */
+	__u16 pad;
+	__u8 servers4[PK_TOLD_SERVERS4]; /* with padding, which DHCPv4 has */
+	__u8 domains4[PK_TOLD_DOMAINS4];
+	__u8 dhcp6[PK_TOLD_DHCP6];
+	__u8 ra[PK_TOLD_RA];
+};
+PK_ABI(struct pk_answers, 764);
 
 /*
  * words: array[capacity + 1] of u64, mmap'ed: slot -> word; 0 = closed. Changed by 64-bit

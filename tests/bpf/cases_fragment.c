@@ -371,6 +371,7 @@ static void answered(void)
 {
 	struct pkt ping = datagram(false, WHO_A, WHO_GATEWAY, PING(7)), want, p;
 	struct pkt dhcp = pkt_dhcp(WHO_A, 1, 0, 0);
+	struct pkt dhcp6 = pkt_dhcp6(WHO_A, "\1\0\0\0\0\1\0\4\0\4\1\2", 12);
 	union pk_addr target = pkt_ip6(WHO_GATEWAY);
 	struct pkt ns = pkt_nd(WHO_A, 135, &target, 0);
 	struct expect e = seen("a piece of a ping of the gateway", PK_REASON_OK, 1, PK_EGRESS);
@@ -389,6 +390,7 @@ static void answered(void)
 	node_from("a later piece of no ping of it", 1, pkt_piece(&ping, MID, 3 * HEAD, ID + 1),
 		  PK_REASON_FRAGMENT);
 	node_from("DHCP in pieces", 1, pkt_piece(&dhcp, 0, 256, ID), PK_REASON_FRAGMENT);
+	node_from("DHCPv6 in pieces", 1, pkt_piece(&dhcp6, 0, 16, ID), PK_REASON_FRAGMENT);
 	node_from("neighbour discovery in pieces", 1, pkt_piece(&ns, 0, 24, ID),
 		  PK_REASON_FRAGMENT);
 }

@@ -14,7 +14,6 @@
 static const union pk_addr own_link = LINK_LOCAL(WHO_A), gateway = LINK_LOCAL(1);
 static const union pk_addr unspecified = { .b = { 0 } };
 static const union pk_addr foreign = { .b = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } };
-static const union pk_addr all_dhcp = { .b = { 0xff, 2, [13] = 1, 0, 2 } };
 
 static struct pkt from(struct pkt p, const union pk_addr *src)
 {
@@ -101,11 +100,12 @@ static void near_dhcp(void)
 /* Who asks by DHCPv6 does so from its link-local address. */
 static void link_local_dhcp(void)
 {
-	struct pkt ask = pkt_v6_to(WHO_A, &all_dhcp, UDP(546, 547)), p;
+	static const char solicit[] = "\x01\x12\x34\x56" "\0\1\0\4\0\4\1\2";
+	struct pkt ask = pkt_dhcp6(WHO_A, solicit, sizeof(solicit) - 1), p;
+	union pk_addr own = pkt_ip6(WHO_A);
 
-	node_from("DHCPv6 from the link-local address", 1, from(ask, &own_link),
-		  PK_REASON_NOT_BUILT);
-	node_from("DHCPv6 from its own address", 1, ask, PK_REASON_NOT_BUILT);
+	node_from("DHCPv6 from the link-local address", 1, ask, PK_REASON_OK);
+	node_from("DHCPv6 from its own address", 1, from(ask, &own), PK_REASON_OK);
 	node_from("DHCPv6 from a foreign address", 1, from(ask, &foreign), PK_REASON_SPOOFED_IPV6);
 	node_from("DHCPv6 from ::", 1, from(ask, &unspecified), PK_REASON_SPOOFED_IPV6);
 	p = from(pkt_v6(WHO_A, WHO_B, UDP(547, 546)), &own_link);

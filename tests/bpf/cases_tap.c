@@ -363,6 +363,39 @@ static void dhcp(void)
 	gateways = false;
 }
 
+static void dhcp6(void)
+{
+	static const char solicit[] = "\1\0\0\0" "\0\1\0\4\0\4\1\2" "\0\x27\0\1" "x";
+	struct pkt p = pkt_dhcp6(WHO_A, solicit, sizeof(solicit) - 1), options, got;
+	struct vnet v = { .flags = VNET_PARTIAL, .csum_start = 54, .csum_offset = 6 };
+	struct vnet out;
+	int len;
+
+	pkt_partial(&p);
+	gateways = true;
+	if (tap("a solicit whose checksum is partial", &v, &p, PK_REASON_OK)) {
+		len = devices_tap_read(1, &out, got.b, sizeof(got.b), ARRIVAL_MS);
+		got.len = len < 0 ? 0 : (size_t)len;
+		check("its advertisement's is right",
+		      got.len == 62 + 4 + 20 + 14 + 8 && got.b[62] == 2 &&
+			      pkt_l4_sum(&got) == 0xffff);
+	}
+	options = p;
+	memcpy(options.b + 62, p.b + 54, p.len - 54);
+	memcpy(options.b + 54, "\x11\0\1\4\0\0\0\0", 8); /* destination options: padding */
+	options.len += 8;
+	options.b[20] = 60;
+	options.b[19] += 8;
+	v.csum_start = 62;
+	tap("the same behind destination options", &v, &options, PK_REASON_CHECKSUM);
+	v.csum_start = 54;
+	v.gso_type = VNET_UDP_L4;
+	v.gso_size = 10;
+	v.hdr_len = 62;
+	tap("the same in pieces, IPv6", &v, &p, PK_REASON_GSO);
+	gateways = false;
+}
+
 static void all(void)
 {
 	node_reset();
@@ -381,6 +414,7 @@ static void all(void)
 	linear();
 	vlan();
 	dhcp();
+	dhcp6();
 }
 
 void cases_tap(void)

@@ -110,10 +110,6 @@ static void world(void)
 		  PK_REASON_OK);
 	node_from("no route", 1, pkt_v4(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
 	node_from("no route, IPv6", 1, pkt_v6(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
-	node_from("DHCPv6 isn't built", 1,
-		  pkt_v6_to(WHO_A, &(union pk_addr){ .b = { 0xff, 2, [13] = 1, 0, 2 } },
-			    UDP(546, 547)),
-		  PK_REASON_NOT_BUILT);
 	node_from("a DHCPv6 server among the guests", 1, pkt_v6(WHO_A, WHO_B, UDP(547, 546)),
 		  PK_REASON_SPOOFED_DHCP);
 }

@@ -46,6 +46,7 @@ void node_flow_room(uint32_t entries)
 static void sizes(struct pk_guard *skel)
 {
 	bpf_map__set_max_entries(skel->maps.endpoints, NODE_SLOTS);
+	bpf_map__set_max_entries(skel->maps.answers, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.words, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.buckets, NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.counters, NODE_ROWS);
@@ -193,6 +194,20 @@ void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep)
 	set("endpoints", &slot, ep);
 }
 
+const struct pk_answers node_untold;
+const struct pk_answers node_told = {
+	.dhcp6_len = 20,
+	.ra_len = 24,
+	.servers4 = { 6, 4, 10, 0, 0, 0x35 },
+	.dhcp6 = { 0, 23, 0, 16, 0xfd, [19] = 0x53 },
+	.ra = { 25, 3, 0, 0, 0, 0, 0x07, 0x08, 0xfd, [23] = 0x53 },
+};
+
+void node_answers_set(uint32_t slot, const struct pk_answers *told)
+{
+	set("answers", &slot, told);
+}
+
 static void endpoint(uint32_t slot)
 {
 	enum who who = WHO_A + slot - 1;
@@ -207,13 +222,12 @@ static void endpoint(uint32_t slot)
 		.tenant = tenant,
 		.mtu = 1500,
 		.opened = 1,
-		.dns4 = { htonl(0x0a000035), 0 },
-		.dns6 = { { .b = { 0xfd, [15] = 0x53 } } },
 	};
 	struct pk_local local = { slot, 100 + slot, tenant, 0 };
 
 	pkt_mac(who, ep.mac);
 	node_endpoint_set(slot, &ep);
+	node_answers_set(slot, &node_told);
 	set("slots", &ep.host_ifindex, &slot);
 	set("by_address", &ep.ipv4, &local);
 	set("by_address", &ep.ipv6, &local);

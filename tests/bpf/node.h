@@ -103,6 +103,9 @@ void node_baseline(uint32_t set_nr);
 int node_map(const char *name);
 void node_endpoint(uint32_t slot, struct pk_endpoint *out);
 void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
+/* What the gateway tells it: at first the resolvers 10.0.0.53 and fd00::53, and no domain. */
+void node_answers_set(uint32_t slot, const struct pk_answers *told);
+extern const struct pk_answers node_told, node_untold;
 void node_settings(void (*edit)(struct pk_node *n));
 uint32_t node_hz(void); /* jiffies a second, as the guard counts them */
 /* What a bucket of slot holds (enum pk_bucket's places). */
@@ -124,6 +127,8 @@ uint32_t judge_clock(void); /* the jiffies that flows live by */
 void cases_parse(void);
 void cases_spoof(void);
 void cases_answer(void);
+void cases_dhcp(void);
+void cases_dhcp6(void);
 void cases_flow(void);
 void cases_policy(void);
 void cases_limit(void);

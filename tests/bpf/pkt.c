@@ -331,6 +331,19 @@ struct pkt pkt_dhcp(enum who from, uint8_t type, uint32_t requested, uint32_t se
 	return p;
 }
 
+struct pkt pkt_dhcp6(enum who from, const char *message, size_t n)
+{
+	const union pk_addr all = { .b = { 0xff, 2, [13] = 1, 0, 2 } };
+	const union pk_addr own = { .b = { 0xfe, 0x80, [15] = from } };
+	struct pkt p = pkt_v6_to(from, &all, (struct l4){ 17, 546, 547, 0, n });
+
+	memcpy(p.b, "\x33\x33\0\1\0\2", 6);
+	memcpy(p.b + L3 + 8, own.b, 16);
+	memcpy(p.b + L3 + 48, message, n);
+	pkt_seal(&p);
+	return p;
+}
+
 struct pkt pkt_error(enum who from, enum who to, const struct pkt *about)
 {
 	return pkt_error_long(from, to, about, 8);

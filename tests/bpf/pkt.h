@@ -56,6 +56,8 @@ struct pkt pkt_arp(enum who from, uint16_t op, uint32_t target);
 /* type 133 RS, 135 NS, 136 NA: from own or (link_local) fe80::11, with own link-layer option. */
 struct pkt pkt_nd(enum who from, uint8_t type, const union pk_addr *target, int link_local);
 struct pkt pkt_dhcp(enum who from, uint8_t type, uint32_t requested, uint32_t server);
+/* A DHCPv6 message of n bytes from fe80::<who> to all servers and relays. */
+struct pkt pkt_dhcp6(enum who from, const char *message, size_t n);
 /* An ICMP error from `from` to `to` that quotes the network header and 8 bytes of `about`. */
 struct pkt pkt_error(enum who from, enum who to, const struct pkt *about);
 /* The same with n bytes behind the network header. */
