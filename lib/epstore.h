@@ -51,7 +51,7 @@ struct pk_record {
 	/* limits as ADD wrote them */
 	uint32_t bytes_per_s[2], packets_per_s[2], new_flows_per_s, flow_budget;
 	union pk_addr dns4[PK_TOLD_SERVERS], dns6[PK_TOLD_SERVERS]; /* all zero = none */
-	char *search;	  /* domain names between blanks; NULL = none */
+	char *search; /* domain names between blanks; NULL = none */
 	/* They are the node's own, and change with it: resolv.conf said them. */
 	bool dns_of_node, search_of_node;
 	struct pk_record_port *ports;

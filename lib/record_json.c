@@ -17,7 +17,7 @@
 enum kind { TEXT, NUMBER, FLAG, ADDR, MAC, BIG };
 
 enum must {
-	MAY,   /* of a TEXT: may be null */
+	MAY, /* of a TEXT: may be null */
 	MUST,
 	LATER, /* the first release did not write it: absent is zero */
 };

@@ -89,8 +89,7 @@ static int dhcp_option(__u32 i, struct dhcp_walk *w)
 		w->off++;
 		return 0;
 	}
-	if (bpf_skb_load_bytes(w->skb, w->off, option, 2) < 0 ||
-	    w->off + 2 + option[1] > w->end)
+	if (bpf_skb_load_bytes(w->skb, w->off, option, 2) < 0 || w->off + 2 + option[1] > w->end)
 		return 1;
 	if (option[0] == 53 && option[1] == 1)
 		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->type, 1);
@@ -192,7 +191,8 @@ static __always_inline void dhcp_options(struct pk_scratch *s, const struct pk_e
  */
 static __always_inline __u32 dhcp_told(struct pk_scratch *s, __u8 type, __u32 client_len)
 {
-	__u32 *servers = answer_words(s, PK_DHCP_SERVERS), *domains = answer_words(s, PK_DHCP_DOMAINS);
+	__u32 *servers = answer_words(s, PK_DHCP_SERVERS),
+	      *domains = answer_words(s, PK_DHCP_DOMAINS);
 	struct pk_answers *told = answer_told(s);
 	__u32 len;
 
@@ -215,20 +215,16 @@ static __always_inline __u32 dhcp_told(struct pk_scratch *s, __u8 type, __u32 cl
 static __always_inline __u32 dhcp_end(struct __sk_buff *skb, struct pk_scratch *s, __u32 domains,
 				      const struct dhcp_asked *asked)
 {
-	__u32 at = PK_DHCP_DOMAINS + (domains & 0xff), len = asked->client_len;
-	__u8 *end;
+	__u32 len = asked->client_len & 0x1ff, at = domains & 0xff;
+	__u8 *end = answer_at(s, PK_DHCP_DOMAINS + at);
 
-	if (len > 2 + 255)
+	/* It is none or longer; 6.1 learns no lower bound from a comparison with zero. */
+	if (len > 2 && bpf_skb_load_bytes(skb, asked->client_off, end, len) < 0)
 		return 0;
-	if (len) {
-		if (bpf_skb_load_bytes(skb, asked->client_off, answer_at(s, at), len) < 0)
-			return 0;
-		at += len;
-	}
-	if (at >= PK_DHCP_OFF + PK_DHCP_MOST)
-		return 0;
-	end = answer_at(s, at);
+	at = (at + len) & 0x1ff; /* both are less than PK_DHCP_REST together */
+	end = answer_at(s, PK_DHCP_DOMAINS + at);
 	*end = 255;
+	at += PK_DHCP_DOMAINS;
 	at = (at + 1 - PK_DHCP_OFF + 3) & ~3u;
 	return at < PK_DHCP_BYTES ? PK_DHCP_BYTES : at;
 }

@@ -13,7 +13,7 @@
 #define PK_DHCP6_T1	   43200
 #define PK_DHCP6_T2	   69120
 /* Behind the head and what user space has encoded there are at most these bytes of options. */
-#define PK_DHCP6_REST	   (14 + PK_DHCP6_CLIENT + PK_DHCP6_IAS * 22 + 2 * 28 + 6 + 4)
+#define PK_DHCP6_REST (14 + PK_DHCP6_CLIENT + PK_DHCP6_IAS * 22 + 2 * 28 + 6 + 4)
 _Static_assert(PK_FRAME_PAD + PK_DHCP6_OFF + 4 + PK_TOLD_DHCP6 + PK_DHCP6_REST + 4 <=
 		       PK_SCRATCH_BYTES,
 	       "a DHCPv6 answer's room");
@@ -145,18 +145,22 @@ static __always_inline __u32 dhcp6_told(struct pk_scratch *s, const struct dhcp6
 	return len > sizeof(told->dhcp6) ? 0 : len;
 }
 
-/* Room for `size` bytes, a constant, at the answer's end. */
-#define dhcp6_room(s, at, size)                                                                    \
-	(*(at) = READ_ONCE((s)->filled), *(at) <= PK_SCRATCH_BYTES - PK_FRAME_PAD - (size))
+/*
+ * The end of what is written so far, from memory: 6.1 forgets the bounds of a value that the
+ * compiler keeps on the stack. The mask changes nothing (the room is asserted above).
+ */
+static __always_inline __u32 dhcp6_at(const struct pk_scratch *s)
+{
+	return READ_ONCE(s->filled) & (PK_SCRATCH_BYTES - 1);
+}
 
+/* `from`, of a constant size, at that end. */
 #define dhcp6_put(s, from)                                                                         \
 	do {                                                                                       \
-		__u32 at_;                                                                         \
+		__u32 at_ = dhcp6_at(s);                                                           \
                                                                                                    \
-		if (dhcp6_room(s, &at_, sizeof(from))) {                                           \
-			__builtin_memcpy(answer_at(s, at_), &(from), sizeof(from));                \
-			WRITE_ONCE((s)->filled, at_ + sizeof(from));                                  \
-		}                                                                                  \
+		__builtin_memcpy(answer_at(s, at_), &(from), sizeof(from));                        \
+		WRITE_ONCE((s)->filled, at_ + sizeof(from));                                       \
 	} while (0)
 
 static __always_inline void dhcp6_put_status(struct pk_scratch *s, __u8 status)
@@ -166,8 +170,8 @@ static __always_inline void dhcp6_put_status(struct pk_scratch *s, __u8 status)
 	dhcp6_put(s, o);
 }
 
-static __always_inline void dhcp6_put_address(struct pk_scratch *s,
-					      const union pk_addr *addr, __u32 seconds)
+static __always_inline void dhcp6_put_address(struct pk_scratch *s, const union pk_addr *addr,
+					      __u32 seconds)
 {
 	struct dhcp6_address o = { .option = { bpf_htons(DHCP6_IA_ADDRESS), bpf_htons(24) } };
 
@@ -177,8 +181,7 @@ static __always_inline void dhcp6_put_address(struct pk_scratch *s,
 }
 
 /* The lease; another address that it had there is at its end. */
-static __always_inline void dhcp6_put_lease(struct pk_scratch *s,
-					    const struct pk_endpoint *ep,
+static __always_inline void dhcp6_put_lease(struct pk_scratch *s, const struct pk_endpoint *ep,
 					    const struct dhcp6_asked *a,
 					    const struct dhcp6_plan *plan)
 {
@@ -195,8 +198,8 @@ static __always_inline void dhcp6_put_lease(struct pk_scratch *s,
 }
 
 /* An IA that gets nothing. */
-static __always_inline void dhcp6_put_refusal(struct pk_scratch *s,
-					      const struct dhcp6_ia *ia, bool none)
+static __always_inline void dhcp6_put_refusal(struct pk_scratch *s, const struct dhcp6_ia *ia,
+					      bool none)
 {
 	struct dhcp6_ia_option o = { { bpf_htons(ia->code), bpf_htons(18) }, ia->iaid, 0, 0 };
 	struct {
@@ -212,8 +215,7 @@ static __always_inline void dhcp6_put_refusal(struct pk_scratch *s,
 	dhcp6_put_status(s, none ? DHCP6_NO_BINDING : status);
 }
 
-static __always_inline void dhcp6_put_ias(struct pk_scratch *s,
-					  const struct pk_endpoint *ep,
+static __always_inline void dhcp6_put_ias(struct pk_scratch *s, const struct pk_endpoint *ep,
 					  const struct dhcp6_asked *a,
 					  const struct dhcp6_plan *plan)
 {
@@ -228,21 +230,19 @@ static __always_inline void dhcp6_put_ias(struct pk_scratch *s,
 static __always_inline bool dhcp6_put_client(struct __sk_buff *skb, struct pk_scratch *s,
 					     const struct dhcp6_asked *a)
 {
-	__u32 len = a->client_len, at;
+	__u32 len = a->client_len & 0xff, at = dhcp6_at(s);
 
-	if (!len)
+	if (len < 4) /* none; 6.1 learns no lower bound from a comparison with zero */
 		return true;
-	if (len > PK_DHCP6_CLIENT || !dhcp6_room(s, &at, PK_DHCP6_CLIENT) ||
-	    bpf_skb_load_bytes(skb, a->client_off, answer_at(s, at), len) < 0)
+	if (bpf_skb_load_bytes(skb, a->client_off, answer_at(s, at), len) < 0)
 		return false;
-	s->filled = at + len;
+	WRITE_ONCE(s->filled, at + len);
 	return true;
 }
 
 /* False: they can't be made. */
 static __always_inline bool dhcp6_options(struct __sk_buff *skb, struct pk_scratch *s,
-					  const struct pk_endpoint *ep,
-					  const struct dhcp6_asked *a,
+					  const struct pk_endpoint *ep, const struct dhcp6_asked *a,
 					  const struct dhcp6_plan *plan)
 {
 	const struct dhcp6_server_id id = PK_DHCP6_SERVER_ID;
@@ -275,8 +275,8 @@ static __always_inline void dhcp6_udp(struct pk_scratch *s, __u32 len)
 		udp->check = rewrite_fold(sum);
 		return;
 	}
-	udp->check = ~rewrite_fold(answer_sum(s, PK_L3 + sizeof(struct ipv6hdr),
-					      (len + 3) & ~3u, sum));
+	udp->check =
+		~rewrite_fold(answer_sum(s, PK_L3 + sizeof(struct ipv6hdr), (len + 3) & ~3u, sum));
 	if (!udp->check)
 		udp->check = 0xffff;
 }
@@ -292,8 +292,8 @@ static __always_inline int dhcp6_answer(struct __sk_buff *skb, struct pk_scratch
 	head[0] = plan->type;
 	if (!dhcp6_options(skb, s, ep, a, plan))
 		return PK_REASON_MALFORMED;
-	end = READ_ONCE(s->filled);
-	if (end <= PK_DHCP6_OFF || end > PK_SCRATCH_BYTES - PK_FRAME_PAD - 4)
+	end = dhcp6_at(s);
+	if (end <= PK_DHCP6_OFF)
 		return PK_REASON_MALFORMED;
 	*(__u32 *)answer_at(s, end) = 0; /* a sum is made of words */
 	len = end - (PK_DHCP6_OFF - 8);

@@ -39,10 +39,7 @@ enum dhcp6_server { DHCP6_SERVER_NONE, DHCP6_SERVER_OURS, DHCP6_SERVER_OTHER };
 struct dhcp6_server_id {
 	__u8 b[14];
 };
-#define PK_DHCP6_SERVER_ID                                                                         \
-	{                                                                                          \
-		{ 0, DHCP6_SERVER_ID, 0, 10, 0, 3, 0, 1, 0x02, 0x70, 0x6b, 0, 0, 1 }               \
-	}
+#define PK_DHCP6_SERVER_ID { { 0, DHCP6_SERVER_ID, 0, 10, 0, 3, 0, 1, 0x02, 0x70, 0x6b, 0, 0, 1 } }
 
 struct dhcp6_ia {
 	__u32 code;
@@ -68,7 +65,7 @@ struct dhcp6_walk {
 	const struct pk_endpoint *ep;
 	__u32 off, end;
 	__u32 ia_end; /* of the IA that the walk is in; 0 = in none */
-	__u32 bad; /* not a bool: a callback returns 0 or 1, as the verifier can tell */
+	__u32 bad;    /* not a bool: a callback returns 0 or 1, as the verifier can tell */
 	bool in_first;
 };
 

@@ -169,6 +169,8 @@ static __always_inline int guard_refused(struct pk_pkt *pkt)
 {
 	if (unlikely(pkt->flags & PK_PKT_GROUP))
 		return PK_REASON_MULTICAST;
+	if (unlikely(pkt->flags & PK_PKT_ICMP_ERROR && spoof_is_gateway6(&pkt->dst)))
+		return PK_REASON_ICMP_UNRELATED; /* the gateway has no flow */
 	if (unlikely(peer_never(pkt)) && !spoof_is_rest_of_ping(pkt)) {
 		pkt->verdict.live.rule = PK_RULE_PROTECTED;
 		return PK_REASON_POLICY_DENIED;

@@ -7,7 +7,8 @@
 #include "lib/maps.h"
 #include "lib/pkt.h"
 
-#define PK_SCRATCH_BYTES 1024 /* what a bounded offset and a bounded length reach together */
+#define PK_SCRATCH_BYTES  1024 /* of an answer's frame */
+#define PK_SCRATCH_BEHIND 264  /* so that what is put at any masked offset stays inside */
 
 #define PK_SCRATCH_ASKED 128
 
@@ -61,7 +62,8 @@ struct pk_scratch {
 	 */
 	__u8 asked[PK_SCRATCH_ASKED] __attribute__((aligned(8)));
 	__u32 filled; /* of an answer's options so far, in its frame */
-	__u8 buf[PK_SCRATCH_BYTES] __attribute__((aligned(8))); /* an answer's frame */
+	__u8 buf[PK_SCRATCH_BYTES + PK_SCRATCH_BEHIND]
+		__attribute__((aligned(8))); /* an answer's frame */
 };
 
 struct {

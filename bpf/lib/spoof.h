@@ -75,9 +75,12 @@ static __always_inline int spoof_ipv6(const struct pk_pkt *pkt, const struct pk_
 		return PK_REASON_OK;
 	if (spoof_is_dhcp6(pkt) && spoof_link_local(&pkt->src))
 		return PK_REASON_OK;
-	/* A guest that pings its gateway does so from its link-local address. */
+	/*
+	 * A guest that pings its gateway does so from its link-local address, and so it says that
+	 * nobody waits for the gateway's DHCPv6 any more.
+	 */
 	if (spoof_link_local(&pkt->src) && spoof_is_gateway6(&pkt->dst) &&
-	    pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_LATER))
+	    pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_LATER | PK_PKT_ICMP_ERROR))
 		return PK_REASON_OK;
 	return PK_REASON_SPOOFED_IPV6;
 }

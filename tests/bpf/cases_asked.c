@@ -403,8 +403,8 @@ static void dhcp_lease(void)
 static void bounded(void)
 {
 	static struct pkt kinds[7];
-	static const char *const names[] = { "ARP", "NS", "RS", "DHCP", "a ping",
-					   "a ping, IPv6", "DHCPv6" };
+	static const char *const names[] = { "ARP",    "NS",	       "RS",	"DHCP",
+					     "a ping", "a ping, IPv6", "DHCPv6" };
 	char text[64];
 
 	kinds[0] = pkt_arp(WHO_A, 1, 0x0a140001);
@@ -413,7 +413,8 @@ static void bounded(void)
 	kinds[3] = pkt_dhcp(WHO_A, 1, 0, 0);
 	kinds[4] = pkt_v4(WHO_A, WHO_GATEWAY, PING(7));
 	kinds[5] = pkt_v6(WHO_A, WHO_GATEWAY, PING6(7));
-	kinds[6] = pkt_dhcp6(WHO_A, OF("\x01\x12\x34\x56" "\0\1\0\4\0\4\1\2"));
+	kinds[6] = pkt_dhcp6(WHO_A, OF("\x01\x12\x34\x56"
+				       "\0\1\0\4\0\4\1\2"));
 	for (size_t k = 0; k < 7; k++) {
 		uint32_t slot = 1;
 		struct pk_bucket b;

@@ -5,9 +5,9 @@
 
 #include "tests/bpf/node.h"
 
-#define L3    14
-#define BOOTP (L3 + 28)
-#define DHCP  (BOOTP + 240)
+#define L3	 14
+#define BOOTP	 (L3 + 28)
+#define DHCP	 (BOOTP + 240)
 #define OF(text) text, sizeof(text) - 1
 
 #define DISCOVER "\x35\x01\x01"
@@ -20,10 +20,20 @@
 #define END	 "\xff"
 #define NONE6	 "\0\0\0\0\0\0"
 #define LEASE	 "\x33\x04\x00\x01\x51\x80"
-#define REST	 "\x01\x04\xff\xff\xff\x00" "\x03\x04\x0a\x14\x00\x01" "\x1a\x02\x05\xdc" "\0"
-#define SERVERS	 "\x06\x08\x0a\x00\x00\x35\x0a\x00\x00\x36" "\0\0\0\0\0\0"
+#define REST                                                                                       \
+	"\x01\x04\xff\xff\xff\x00"                                                                 \
+	"\x03\x04\x0a\x14\x00\x01"                                                                 \
+	"\x1a\x02\x05\xdc"                                                                         \
+	"\0"
+#define SERVERS                                                                                    \
+	"\x06\x08\x0a\x00\x00\x35\x0a\x00\x00\x36"                                                 \
+	"\0\0\0\0\0\0"
 #define NOBODY16 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-#define DOMAINS	 "\x0f\x04" "a.bc" "\x77\x06" "\1a\2bc\0"
+#define DOMAINS                                                                                    \
+	"\x0f\x04"                                                                                 \
+	"a.bc"                                                                                     \
+	"\x77\x06"                                                                                 \
+	"\1a\2bc\0"
 
 static const struct pk_answers told = {
 	.domains4_len = 14,
@@ -88,7 +98,10 @@ static const uint32_t own = 0x0a14000b, everybody = 0xffffffff;
 #define OFFERED TYPE("\x02") LEASE REST SERVERS DOMAINS
 #define ACKED	TYPE("\x05") LEASE REST SERVERS DOMAINS
 /* What is not due is padding: a lease's rest, resolvers. */
-#define NAKED	TYPE("\x06") NONE6 NONE6 NONE6 "\0\0\0\0" "\0" NOBODY16
+#define NAKED                                                                                      \
+	TYPE("\x06")                                                                               \
+	NONE6 NONE6 NONE6 "\0\0\0\0"                                                               \
+			  "\0" NOBODY16
 
 static void states(void)
 {
@@ -99,7 +112,8 @@ static void states(void)
 	p = ask(OF(DISCOVER CLIENT OTHERS END));
 	want = wanted(&p, OF(OFFERED CLIENT END), own);
 	put_address(&want, BOOTP + 16, WHO_A);
-	same("a discover with an identifier and a wish gets it back, and its own address", p, &want);
+	same("a discover with an identifier and a wish gets it back, and its own address", p,
+	     &want);
 	p = ask(OF(REQUEST OWN GATEWAY CLIENT END));
 	want = wanted(&p, OF(ACKED CLIENT END), own);
 	put_address(&want, BOOTP + 16, WHO_A);

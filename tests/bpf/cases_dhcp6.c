@@ -5,34 +5,34 @@
 
 #include "tests/bpf/node.h"
 
-#define L3	14
-#define MESSAGE (L3 + 48)
+#define L3	 14
+#define MESSAGE	 (L3 + 48)
 #define OF(text) text, sizeof(text) - 1
 
-#define XID	 "\x12\x34\x56"
-#define CLIENT	 "\0\1\0\x0a\0\3\0\1\2\x70\0\0\0\x0b"
-#define SERVER	 "\0\2\0\x0a\0\3\0\1\2\x70\x6b\0\0\1"
-#define SERVER2	 "\0\2\0\x0a\0\3\0\1\2\x70\x6b\0\0\2"
-#define SERVER9	 "\0\2\0\x09\0\3\0\1\2\x70\x6b\0\0"
-#define RAPID	 "\0\x0e\0\0"
-#define ELAPSED	 "\0\x08\0\2\0\0"
-#define WISHES	 "\0\6\0\4\0\x17\0\x18"
-#define IA(len)	 "\0\3\0" len "\x0a\x0b\x0c\x0d"
-#define ZERO8	 "\0\0\0\0\0\0\0\0"
-#define EMPTY	 IA("\x0c") ZERO8
-#define OWN	 "\xfd\0\0\x20\0\0\0\0\0\0\0\0\0\0\0\x0b"
-#define OTHERS	 "\xfd\0\0\x20\0\0\0\0\0\0\0\0\0\0\0\x0c"
-#define ADDRESS	 "\0\5\0\x18"
-#define HAS_OWN	 IA("\x28") ZERO8 ADDRESS OWN ZERO8
+#define XID	  "\x12\x34\x56"
+#define CLIENT	  "\0\1\0\x0a\0\3\0\1\2\x70\0\0\0\x0b"
+#define SERVER	  "\0\2\0\x0a\0\3\0\1\2\x70\x6b\0\0\1"
+#define SERVER2	  "\0\2\0\x0a\0\3\0\1\2\x70\x6b\0\0\2"
+#define SERVER9	  "\0\2\0\x09\0\3\0\1\2\x70\x6b\0\0"
+#define RAPID	  "\0\x0e\0\0"
+#define ELAPSED	  "\0\x08\0\2\0\0"
+#define WISHES	  "\0\6\0\4\0\x17\0\x18"
+#define IA(len)	  "\0\3\0" len "\x0a\x0b\x0c\x0d"
+#define ZERO8	  "\0\0\0\0\0\0\0\0"
+#define EMPTY	  IA("\x0c") ZERO8
+#define OWN	  "\xfd\0\0\x20\0\0\0\0\0\0\0\0\0\0\0\x0b"
+#define OTHERS	  "\xfd\0\0\x20\0\0\0\0\0\0\0\0\0\0\0\x0c"
+#define ADDRESS	  "\0\5\0\x18"
+#define HAS_OWN	  IA("\x28") ZERO8 ADDRESS OWN ZERO8
 #define HAS_OTHER IA("\x28") ZERO8 ADDRESS OTHERS ZERO8
-#define HAS_BOTH IA("\x44") ZERO8 ADDRESS OWN ZERO8 ADDRESS OTHERS ZERO8
-#define TIMES	 "\0\0\xa8\xc0\0\1\x0e\0"
-#define LIFE	 "\0\1\x51\x80\0\1\x51\x80"
-#define LEASE	 IA("\x28") TIMES ADDRESS OWN LIFE
-#define MOVED	 IA("\x44") TIMES ADDRESS OWN LIFE ADDRESS OTHERS ZERO8
-#define DNS	 "\0\x17\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
-#define SEARCH	 "\0\x18\0\6\1a\2bc\0"
-#define TOLD	 DNS SEARCH
+#define HAS_BOTH  IA("\x44") ZERO8 ADDRESS OWN ZERO8 ADDRESS OTHERS ZERO8
+#define TIMES	  "\0\0\xa8\xc0\0\1\x0e\0"
+#define LIFE	  "\0\1\x51\x80\0\1\x51\x80"
+#define LEASE	  IA("\x28") TIMES ADDRESS OWN LIFE
+#define MOVED	  IA("\x44") TIMES ADDRESS OWN LIFE ADDRESS OTHERS ZERO8
+#define DNS	  "\0\x17\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
+#define SEARCH	  "\0\x18\0\6\1a\2bc\0"
+#define TOLD	  DNS SEARCH
 #define STATUS(s) "\0\x0d\0\2\0" s
 /* A second IA_NA, an IA_TA and an IA_PD, and what each is told. */
 #define IA2	 "\0\3\0\x0c\0\0\0\2" ZERO8
@@ -94,19 +94,16 @@ static void exchanges(void)
 {
 	static const struct exchange list[] = {
 		{ "SOLICIT", OF("\1" XID CLIENT EMPTY), OF("\2" XID TOLD SERVER CLIENT LEASE) },
-		{ "SOLICIT with wishes and a time",
-		  OF("\1" XID ELAPSED WISHES HAS_OTHER CLIENT),
+		{ "SOLICIT with wishes and a time", OF("\1" XID ELAPSED WISHES HAS_OTHER CLIENT),
 		  OF("\2" XID TOLD SERVER CLIENT LEASE) },
 		{ "SOLICIT with rapid commit", OF("\1" XID RAPID CLIENT EMPTY),
 		  OF("\7" XID TOLD SERVER CLIENT LEASE RAPID) },
-		{ "SOLICIT of more than one address",
-		  OF("\1" XID CLIENT EMPTY IA2 IA_TA IA_PD),
+		{ "SOLICIT of more than one address", OF("\1" XID CLIENT EMPTY IA2 IA_TA IA_PD),
 		  OF("\2" XID TOLD SERVER CLIENT LEASE NO2("\2") NO_TA("\2") NO_PD("\6")) },
 		{ "SOLICIT of a prefix", OF("\1" XID CLIENT IA_PD),
 		  OF("\2" XID TOLD SERVER CLIENT NO_PD("\6")) },
 		{ "SOLICIT of six addresses", OF("\1" XID CLIENT EMPTY IA2 IA2 IA2 IA2 IA2),
-		  OF("\2" XID TOLD SERVER CLIENT LEASE NO2("\2") NO2("\2") NO2("\2")
-			     NO2("\2")) },
+		  OF("\2" XID TOLD SERVER CLIENT LEASE NO2("\2") NO2("\2") NO2("\2") NO2("\2")) },
 		{ "REQUEST", OF("\3" XID CLIENT SERVER HAS_OWN),
 		  OF("\7" XID TOLD SERVER CLIENT LEASE) },
 		{ "REQUEST of another's address", OF("\3" XID CLIENT SERVER HAS_OTHER),
@@ -203,7 +200,8 @@ static void silent(void)
 		{ "an IA_TA of 3 bytes", OF("\1" XID CLIENT "\0\4\0\3\0\0\0"),
 		  PK_REASON_MALFORMED },
 		{ "an IA_PD of 11 bytes",
-		  OF("\1" XID CLIENT "\0\x19\0\x0b" "\0\0\0\4\0\0\0\0\0\0\0"),
+		  OF("\1" XID CLIENT "\0\x19\0\x0b"
+		     "\0\0\0\4\0\0\0\0\0\0\0"),
 		  PK_REASON_MALFORMED },
 		{ "an IA in an IA", OF("\1" XID CLIENT IA("\x1c") ZERO8 EMPTY),
 		  PK_REASON_MALFORMED },
@@ -256,8 +254,8 @@ static void many(void)
 		if (n < 48)
 			run(&x);
 		else
-			node_from("more options than are looked at", 1,
-				  pkt_dhcp6(WHO_A, ask, x.n), PK_REASON_MALFORMED);
+			node_from("more options than are looked at", 1, pkt_dhcp6(WHO_A, ask, x.n),
+				  PK_REASON_MALFORMED);
 	}
 }
 

@@ -100,7 +100,8 @@ static void near_dhcp(void)
 /* Who asks by DHCPv6 does so from its link-local address. */
 static void link_local_dhcp(void)
 {
-	static const char solicit[] = "\x01\x12\x34\x56" "\0\1\0\4\0\4\1\2";
+	static const char solicit[] = "\x01\x12\x34\x56"
+				      "\0\1\0\4\0\4\1\2";
 	struct pkt ask = pkt_dhcp6(WHO_A, solicit, sizeof(solicit) - 1), p;
 	union pk_addr own = pkt_ip6(WHO_A);
 
@@ -183,6 +184,7 @@ static void gateways(void)
 	static const uint8_t places[] = { 2, 4, 7, 8, 11, 12, 14 };
 	struct pkt ping = from(pkt_v6(WHO_A, WHO_GATEWAY, PING6(7)), &own_link);
 	struct pkt p = from(pkt_v6(WHO_A, WHO_GATEWAY, PONG6(7)), &own_link);
+	const union pk_addr own = pkt_ip6(WHO_A), other = LINK_LOCAL(2);
 	char text[64];
 
 	node_from("a ping of fe80::1 from the link-local address", 1, ping, PK_REASON_OK);
@@ -193,6 +195,14 @@ static void gateways(void)
 		  PK_REASON_SPOOFED_IPV6);
 	p = from(pkt_v6(WHO_A, WHO_GATEWAY, UDP(9, 9)), &own_link);
 	node_from("UDP to fe80::1 from the link-local address", 1, p, PK_REASON_SPOOFED_IPV6);
+	p = from(pkt_error(WHO_A, WHO_GATEWAY, &p), &own_link);
+	node_from("that nobody waits for it, to fe80::1 from the link-local address", 1, p,
+		  PK_REASON_ICMP_UNRELATED);
+	node_from("the same from its own address", 1, from(p, &own), PK_REASON_ICMP_UNRELATED);
+	node_from("the same from a foreign one", 1, from(p, &foreign), PK_REASON_SPOOFED_IPV6);
+	memcpy(p.b + L3 + 24, &other, 16);
+	pkt_seal(&p);
+	node_from("the same to fe80::2", 1, p, PK_REASON_SPOOFED_IPV6);
 	for (size_t i = 0; i < sizeof(places); i++) {
 		p = ping;
 		p.b[L3 + 24 + places[i]] ^= 0x20;

@@ -365,7 +365,10 @@ static void dhcp(void)
 
 static void dhcp6(void)
 {
-	static const char solicit[] = "\1\0\0\0" "\0\1\0\4\0\4\1\2" "\0\x27\0\1" "x";
+	static const char solicit[] = "\1\0\0\0"
+				      "\0\1\0\4\0\4\1\2"
+				      "\0\x27\0\1"
+				      "x";
 	struct pkt p = pkt_dhcp6(WHO_A, solicit, sizeof(solicit) - 1), options, got;
 	struct vnet v = { .flags = VNET_PARTIAL, .csum_start = 54, .csum_offset = 6 };
 	struct vnet out;
@@ -376,9 +379,9 @@ static void dhcp6(void)
 	if (tap("a solicit whose checksum is partial", &v, &p, PK_REASON_OK)) {
 		len = devices_tap_read(1, &out, got.b, sizeof(got.b), ARRIVAL_MS);
 		got.len = len < 0 ? 0 : (size_t)len;
-		check("its advertisement's is right",
-		      got.len == 62 + 4 + 20 + 14 + 8 && got.b[62] == 2 &&
-			      pkt_l4_sum(&got) == 0xffff);
+		check("its advertisement's is right", got.len == 62 + 4 + 20 + 14 + 8 &&
+							      got.b[62] == 2 &&
+							      pkt_l4_sum(&got) == 0xffff);
 	}
 	options = p;
 	memcpy(options.b + 62, p.b + 54, p.len - 54);

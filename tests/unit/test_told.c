@@ -36,13 +36,25 @@ static void all(void **state)
 	(void)state;
 	assert_int_equal(encode(servers, "ab.example  c.", &a), 0);
 	IS(a.servers4, 10, "\6\x08\x0a\0\0\x35\x0a\0\0\x36");
-	IS(a.domains4, a.domains4_len, "\x0f\x0a" "ab.example" "\x77\x0f" "\2ab\7example\0" "\1c\0");
+	IS(a.domains4, a.domains4_len,
+	   "\x0f\x0a"
+	   "ab.example"
+	   "\x77\x0f"
+	   "\2ab\7example\0"
+	   "\1c\0");
 	IS(a.dhcp6, a.dhcp6_len,
-	   "\0\x17\0\x10" "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
-	   "\0\x18\0\x0f" "\2ab\7example\0" "\1c\0");
+	   "\0\x17\0\x10"
+	   "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
+	   "\0\x18\0\x0f"
+	   "\2ab\7example\0"
+	   "\1c\0");
 	IS(a.ra, a.ra_len,
-	   "\x19\3\0\0\0\0\7\x08" "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
-	   "\x1f\3\0\0\0\0\7\x08" "\2ab\7example\0" "\1c\0" "\0");
+	   "\x19\3\0\0\0\0\7\x08"
+	   "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
+	   "\x1f\3\0\0\0\0\7\x08"
+	   "\2ab\7example\0"
+	   "\1c\0"
+	   "\0");
 }
 
 static void nothing(void **state)
@@ -60,7 +72,7 @@ static void nothing(void **state)
 /* As many servers of a family as resolv.conf(5) has; the others aren't told. */
 static void many_servers(void **state)
 {
-	static const char *const servers[] = { "10.0.0.1", "10.0.0.2", "fd00::1",  "fd00::2",
+	static const char *const servers[] = { "10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2",
 					       "10.0.0.3", "10.0.0.4", "fd00::3", NULL };
 	struct pk_answers a;
 
@@ -79,13 +91,17 @@ static void many_servers(void **state)
 /* What is no name stays out, and is counted; the first that is one is the host's domain. */
 static void bad_names(void **state)
 {
-	static const char label[] = "0123456789012345678901234567890123456789012345678901234567890123";
+	static const char label[] =
+		"0123456789012345678901234567890123456789012345678901234567890123";
 	char search[700];
 	struct pk_answers a;
 
 	(void)state;
 	assert_int_equal(encode(NULL, ". a..b .c ok", &a), 3);
-	IS(a.domains4, a.domains4_len, "\x0f\2ok" "\x77\4" "\2ok\0");
+	IS(a.domains4, a.domains4_len,
+	   "\x0f\2ok"
+	   "\x77\4"
+	   "\2ok\0");
 	snprintf(search, sizeof(search), "%s %.63s", label, label); /* 64 and 63 characters */
 	assert_int_equal(encode(NULL, search, &a), 1);
 	assert_int_equal(a.domains4[1], 63);
@@ -108,8 +124,8 @@ static void room(void **state)
 	struct pk_answers a;
 
 	(void)state;
-	snprintf(search, sizeof(search), "%.51s %.51s %.51s %.51s %.51s b", label, label, label, label,
-		 label);
+	snprintf(search, sizeof(search), "%.51s %.51s %.51s %.51s %.51s b", label, label, label,
+		 label, label);
 	assert_int_equal(encode(servers, search, &a), 2);
 	assert_int_equal(a.domains4_len, 2 + 51 + 2 + 3 * 53 + 3);
 	assert_int_equal(a.dhcp6_len, 4 + 48 + 4 + 3 * 53 + 3);
@@ -121,7 +137,7 @@ static void room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all),	     cmocka_unit_test(nothing),
+		cmocka_unit_test(all),		cmocka_unit_test(nothing),
 		cmocka_unit_test(many_servers), cmocka_unit_test(bad_names),
 		cmocka_unit_test(room),
 	};
