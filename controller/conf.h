@@ -94,6 +94,11 @@ int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk
 int pk_config_effective(struct pk_config *config, const struct pk_config_args *args,
 			struct pk_err *err);
 /*
+ * Resolvers alone, once more, as conflists and resolv.conf have them now; the rest stays. True:
+ * they are others.
+ */
+bool pk_config_resolvers_again(struct pk_config *config);
+/*
  * A file that is gone says nothing: -ENOENT where before (lines, as in files) has one that was not
  * removed on purpose, as far as can be told.
  */

@@ -266,3 +266,35 @@ int pk_config_effective(struct pk_config *c, const struct pk_config_args *args, 
 		pk_config_done(c);
 	return r;
 }
+
+static bool same_resolvers(const struct pk_settings *a, const struct pk_settings *b)
+{
+	return a->n_resolvers == b->n_resolvers && a->resolver_host == b->resolver_host &&
+	       (!a->n_resolvers ||
+		memcmp(a->resolvers, b->resolvers, a->n_resolvers * sizeof(*a->resolvers)) == 0);
+}
+
+bool pk_config_resolvers_again(struct pk_config *c)
+{
+	struct pk_config now;
+	char directory[PK_PATH_ROOM];
+	bool changed = false;
+
+	if (c->settings.resolvers_given)
+		return false;
+	pk_config_init(&now);
+	now.paths = c->paths;
+	memcpy(now.conflist, c->conflist, sizeof(now.conflist));
+	snprintf(directory, sizeof(directory), "%s/" PK_CONFLIST_DIR, c->paths.root);
+	/* A resolv.conf that names nobody, half written or gone, is no word. */
+	if (pk_conflist_apply(&now, directory, NULL) == 0 && !*now.no_resolver.text) {
+		changed = !same_resolvers(&now.settings, &c->settings);
+		free(c->settings.resolvers);
+		c->settings.resolvers = PK_MOVE(now.settings.resolvers, NULL);
+		c->settings.n_resolvers = PK_MOVE(now.settings.n_resolvers, 0);
+		c->settings.resolver_host = now.settings.resolver_host;
+		c->no_resolver = now.no_resolver;
+	}
+	pk_config_done(&now);
+	return changed;
+}

@@ -86,6 +86,19 @@ static void on_passed(void *arg)
 	pk_api_confirm_passed();
 }
 
+/* Endpoints hear of it, and the baseline lets them ask there; all else of the settings stays. */
+static void on_resolv(void *arg)
+{
+	struct pk_daemon *d = arg;
+	bool others = pk_config_resolvers_again(&d->config);
+
+	pk_sync_resolv(d->parts.sync);
+	if (others)
+		pk_model_settings(d->parts.model, &d->config.settings);
+	pk_apply_settings(d->parts.apply);
+	log_info("op=resolv resolvers=%s", others ? "others" : "same");
+}
+
 static int on_reload(void *arg, struct pk_err *err)
 {
 	return pk_daemon_reload(arg, err);
@@ -316,6 +329,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	d->config = config;
 	remember_files(d);
 	pk_model_settings(d->parts.model, &d->config.settings);
+	pk_sync_resolv(d->parts.sync);
 	start_sources(d, &which);
 	pk_files_look(d->parts.files);
 	pk_upkeep_now(d->parts.upkeep);
@@ -440,6 +454,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->parts.upkeep = pk_upkeep_new(&upkeep);
 	d->parts.uplinks = pk_uplink_watch_new(&(struct pk_uplink_watch_args){
 		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
+	d->resolv = pk_resolv_watch_new(d->parts.loop, &d->config.paths, on_resolv, d);
 	d->parts.sockets = pk_sockets_new(&(struct pk_sockets_args){
 		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
 	return 0;
@@ -458,6 +473,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	pk_upkeep_free(d->parts.upkeep);
 	pk_uplink_watch_free(d->parts.uplinks);
 	pk_sockets_free(d->parts.sockets);
+	pk_resolv_watch_free(d->resolv);
 	pk_records_free(d->parts.records);
 	pk_http_free(d->http);
 	pk_sync_free(d->parts.sync);

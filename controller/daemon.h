@@ -4,6 +4,7 @@
 #include "http.h"
 #include "httpd.h"
 #include "parts.h"
+#include "resolv_watch.h"
 
 struct pk_daemon {
 	struct pk_parts parts; /* what the API reads too */
@@ -12,6 +13,7 @@ struct pk_daemon {
 	struct pk_http *http;
 	struct pk_httpd *httpd;
 	struct pk_journal *journal;
+	struct pk_resolv_watch *resolv;
 	char node[128];
 	int lock;
 	struct pk_err config_error;

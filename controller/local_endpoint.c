@@ -30,6 +30,7 @@ void pk_local_endpoint_free(struct pk_local_endpoint *m)
 	free(m->job);
 	free(m->group);
 	free(m->mappings);
+	free(m->search);
 	if (m->facts)
 		pk_alloc_done(m->facts);
 	free(m->facts);

@@ -52,6 +52,10 @@ struct pk_local_endpoint {
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;
+	union pk_addr servers[2 * PK_TOLD_SERVERS]; /* of its record */
+	size_t n_servers;
+	char *search;
+	bool dns_of_node, search_of_node; /* and these follow resolv.conf */
 	struct pk_mapping *mappings;
 	size_t n_mappings;
 	time_t added;	 /* its record was written then */

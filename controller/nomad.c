@@ -32,6 +32,8 @@ void pk_alloc_done(struct pk_alloc *a)
 	free(a->meta);
 	free(a->services);
 	free(a->labels_refused);
+	free(a->dns_servers);
+	free(a->dns_search);
 	free(a->checks);
 	*a = (struct pk_alloc){ 0 };
 }
@@ -81,6 +83,31 @@ static void write_service(struct pk_jw *w, const char *name, const struct pk_all
 	pk_jw_close(w, '}');
 }
 
+static void write_words(struct pk_jw *w, const char *key, const char *words)
+{
+	own_mem char *copy = words ? pk_strdup(words) : NULL;
+	char *at = copy, *word;
+
+	pk_jw_open(w, key, '[');
+	while ((word = strsep(&at, " ")))
+		pk_jw_string(w, NULL, word);
+	pk_jw_close(w, ']');
+}
+
+static void write_dns(struct pk_jw *w, const struct pk_alloc *a)
+{
+	if (!a->dns_servers && !a->dns_search)
+		return;
+	pk_jw_open(w, "Networks", '[');
+	pk_jw_open(w, NULL, '{');
+	pk_jw_open(w, "DNS", '{');
+	write_words(w, "Servers", a->dns_servers);
+	write_words(w, "Searches", a->dns_search);
+	pk_jw_close(w, '}');
+	pk_jw_close(w, '}');
+	pk_jw_close(w, ']');
+}
+
 static void write_job(struct pk_jw *w, const struct pk_alloc *a)
 {
 	pk_jw_open(w, "Job", '{');
@@ -93,6 +120,7 @@ static void write_job(struct pk_jw *w, const struct pk_alloc *a)
 	pk_jw_open(w, "TaskGroups", '[');
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "Name", a->group);
+	write_dns(w, a);
 	pk_jw_open(w, "Services", '[');
 	for (size_t i = 0; i < a->n_services; i++)
 		write_service(w, a->services[i], a, false);

@@ -16,6 +16,7 @@
 #define PK_ALLOC_PORTS_MAX	 256
 #define PK_ALLOC_CHECKS_MAX	 256
 #define PK_ALLOC_NAME_MAX	 1024 /* bytes of the job's, the group's or a port's name */
+#define PK_ALLOC_DNS_MAX	 1024 /* bytes of its resolvers' addresses, and of its search list */
 #define PK_ALLOCS_MAX		 65536
 /* Facts that were kept say so by this key, which Nomad doesn't have. */
 #define PK_ALLOC_LABELS_REFUSED "PicketLabelsRefused"
@@ -46,7 +47,9 @@ struct pk_alloc {
 	size_t n_services;
 	bool services_unknown; /* a service's name is an interpolation */
 	char *labels_refused;  /* why neither meta nor services count; NULL: they do */
-	uint16_t *checks;      /* the endpoint's own TCP ports that have a check */
+	/* Of its group's network block, between blanks; NULL: it doesn't say. */
+	char *dns_servers, *dns_search;
+	uint16_t *checks; /* the endpoint's own TCP ports that have a check */
 	size_t n_checks;
 };
 

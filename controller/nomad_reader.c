@@ -46,6 +46,13 @@ enum node {
 	CHECK,
 	CHECK_TYPE,
 	CHECK_PORT,
+	NETWORKS,
+	NETWORK,
+	DNS,
+	DNS_SERVERS,
+	DNS_SERVER,
+	DNS_SEARCHES,
+	DNS_SEARCH,
 	TASKS,
 	TASK,
 	TASK_SERVICES,
@@ -93,6 +100,13 @@ static const struct pk_stream_node nodes[] = {
 	[CHECK] = { CHECKS, PK_STREAM_EACH, PK_STREAM_OBJECT },
 	[CHECK_TYPE] = { CHECK, "Type", PK_STREAM_TEXT },
 	[CHECK_PORT] = { CHECK, "PortLabel", PK_STREAM_TEXT },
+	[NETWORKS] = { GROUP, "Networks", PK_STREAM_ARRAY },
+	[NETWORK] = { NETWORKS, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	[DNS] = { NETWORK, "DNS", PK_STREAM_OBJECT },
+	[DNS_SERVERS] = { DNS, "Servers", PK_STREAM_ARRAY },
+	[DNS_SERVER] = { DNS_SERVERS, PK_STREAM_EACH, PK_STREAM_TEXT },
+	[DNS_SEARCHES] = { DNS, "Searches", PK_STREAM_ARRAY },
+	[DNS_SEARCH] = { DNS_SEARCHES, PK_STREAM_EACH, PK_STREAM_TEXT },
 	[TASKS] = { GROUP, "Tasks", PK_STREAM_ARRAY },
 	[TASK] = { TASKS, PK_STREAM_EACH, PK_STREAM_OBJECT },
 	[TASK_SERVICES] = { TASK, "Services", PK_STREAM_ARRAY },
@@ -163,6 +177,10 @@ static void take_value(struct reading *r, const struct pk_stream_event *e)
 		reading_meta(r, &r->meta, e);
 	else if (e->node == GROUP_META_VALUE)
 		reading_meta(r, &r->group.meta, e);
+	else if (e->node == DNS_SERVER)
+		reading_word(r, &r->group.dns_servers, e);
+	else if (e->node == DNS_SEARCH)
+		reading_word(r, &r->group.dns_search, e);
 }
 
 /* Only that it is there counts. */

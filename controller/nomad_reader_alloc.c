@@ -33,6 +33,8 @@ static void group_done(struct group *g)
 	labels_done(&g->meta);
 	labels_done(&g->services);
 	texts_done(g->checks, g->n_checks);
+	free(g->dns_servers);
+	free(g->dns_search);
 	*g = (struct group){ 0 };
 }
 
@@ -108,6 +110,22 @@ void reading_text(struct reading *r, char **to, const char *key, const struct pk
 		return;
 	free(*to);
 	*to = pk_strdup(e->text);
+}
+
+/* A blank in one would make two of it. */
+void reading_word(struct reading *r, char **to, const struct pk_stream_event *e)
+{
+	size_t before = *to ? strlen(*to) + 1 : 0;
+
+	if (!e->text || !*e->text || strpbrk(e->text, " \t\n") ||
+	    before + e->len > PK_ALLOC_DNS_MAX || !charge(r, e->len + 1))
+		return;
+	*to = realloc(*to, before + e->len + 1);
+	if (!*to)
+		abort();
+	if (before)
+		(*to)[before - 1] = ' ';
+	memcpy(*to + before, e->text, e->len + 1);
 }
 
 void reading_status(struct reading *r, const struct pk_stream_event *e)
@@ -378,6 +396,8 @@ void reading_alloc_end(struct reading *r)
 	if (!a->refused) {
 		take_labels(r, group);
 		take_checks(a, group);
+		a->dns_servers = PK_MOVE(group->dns_servers, NULL);
+		a->dns_search = PK_MOVE(group->dns_search, NULL);
 		if (!a->job || !*a->job) {
 			free(a->job);
 			a->job = pk_strdup(a->job_id);

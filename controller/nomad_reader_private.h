@@ -19,6 +19,7 @@ struct group {
 	bool services_unknown;
 	char **checks; /* port labels, or numbers */
 	size_t n_checks;
+	char *dns_servers, *dns_search; /* of its networks: a client takes one */
 };
 
 struct service {
@@ -52,6 +53,8 @@ void reading_alloc_end(struct reading *r);
 
 void reading_text(struct reading *r, char **to, const char *key, const struct pk_stream_event *e);
 void reading_status(struct reading *r, const struct pk_stream_event *e);
+/* One more word of a list between blanks; what makes it too long stays out. */
+void reading_word(struct reading *r, char **to, const struct pk_stream_event *e);
 void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_event *e);
 
 /* One more element of a list, zeroed. */

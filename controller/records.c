@@ -105,6 +105,10 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->unproven = r->unproven;
 	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
 	memcpy(m->mac, r->mac, sizeof(m->mac));
+	m->n_servers = pk_record_servers(r, m->servers);
+	m->search = copy(r->search);
+	m->dns_of_node = r->dns_of_node;
+	m->search_of_node = r->search_of_node;
 	take_addresses(m, r);
 	m->mappings = pk_alloc((r->n_ports + 1) * sizeof(*m->mappings));
 	for (size_t i = 0; i < r->n_ports; i++)

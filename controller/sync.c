@@ -22,6 +22,7 @@ struct pk_sync *pk_sync_new(const struct pk_paths *paths)
 	struct pk_sync *s = pk_alloc(sizeof(*s));
 
 	s->paths = paths;
+	pk_sync_resolv(s);
 	return s;
 }
 
@@ -42,6 +43,8 @@ void pk_sync_free(struct pk_sync *s)
 	forget_places(s);
 	pk_bpf_close(s->bpf);
 	free(s->ports);
+	free(s->told);
+	pk_str_done(&s->dns.search);
 	free(s->carried);
 	free(s);
 }
@@ -77,6 +80,8 @@ int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct p
 	s->places = pk_alloc((s->n_places + 1) * sizeof(*s->places));
 	free(s->ports);
 	s->ports = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->ports));
+	free(s->told);
+	s->told = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->told));
 	return 0;
 }
 
@@ -367,6 +372,14 @@ static void set_ports(struct sync_pass *p, const struct target *t)
 	}
 }
 
+static void set_rest(struct sync_pass *p, const struct target *t)
+{
+	if (!has_ports(p, t))
+		set_ports(p, t);
+	if (!sync_has_told(p, t))
+		sync_tell(p, t);
+}
+
 /* Which table is too small, with what all rule sets together want of it. */
 static int say_sizes(struct sync_pass *p)
 {
@@ -450,8 +463,7 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 	if (!done->few)
 		pass_all(&p);
 	for (size_t i = 0; i < p.n_targets && !p.held && !p.late; i++)
-		if (!has_ports(&p, &p.targets[i]))
-			set_ports(&p, &p.targets[i]);
+		set_rest(&p, &p.targets[i]);
 	free(p.targets);
 	s->settled = p.result == 0 && !done->again && !p.late;
 	if (s->settled)

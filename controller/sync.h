@@ -25,6 +25,9 @@ uint64_t pk_sync_until(void);
 /* Where nobody is served yet, or any more. */
 uint64_t pk_sync_until_long(void);
 
+/* resolv.conf is another: the next pass tells the endpoints that follow it. */
+void pk_sync_resolv(struct pk_sync *sync);
+
 struct pk_sync_want {
 	struct pk_model *model; /* compiled */
 	bool all;     /* documents or settings changed, a tenant went: names of others go too */

@@ -23,6 +23,21 @@ struct ports_memo {
 	bool known;
 };
 
+struct told_memo {
+	uint64_t hash[2];
+	uint64_t fed, dns; /* what the model and resolv.conf said when it was written */
+	uint32_t opened;
+	bool known;
+};
+
+/* The node's resolvers and search list. */
+struct sync_dns {
+	union pk_addr servers[2 * PK_TOLD_SERVERS];
+	size_t n_servers;
+	struct pk_str search;
+	uint64_t number; /* another one with each reading */
+};
+
 /* An identity that stands, in a rule set, for the one that its endpoint had before. */
 struct carried {
 	uint32_t rule_set, identity;
@@ -35,6 +50,8 @@ struct pk_sync {
 	struct place *by_digest;
 	size_t n_places;
 	struct ports_memo *ports; /* by slot */
+	struct told_memo *told;	  /* by slot */
+	struct sync_dns dns;
 	struct carried *carried;
 	size_t n_carried;
 	bool stripped; /* of what an earlier controller left half done */
@@ -69,6 +86,8 @@ void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
 /* Where a rule set was made since: is it time to leave? Then the caller does. */
 void sync_ask_late(struct sync_pass *p, unsigned int installed_before);
+bool sync_has_told(const struct sync_pass *p, const struct target *t);
+void sync_tell(struct sync_pass *p, const struct target *t);
 int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
 /* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
  */

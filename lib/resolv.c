@@ -13,6 +13,9 @@
 
 #define RESOLV_CONF_MAX 65536
 
+const char *const pk_resolv_files[PK_RESOLV_FILES] = { "etc/resolv.conf",
+						       "run/systemd/resolve/resolv.conf" };
+
 bool pk_addr_is_loopback(const union pk_addr *a)
 {
 	static const union pk_addr one = { .b = { [15] = 1 } };
@@ -87,9 +90,9 @@ void pk_resolv_conf_read(const struct pk_paths *paths, const struct pk_resolv_fn
 	const struct pk_resolv_fns servers = { .server = fns->server, .arg = fns->arg };
 
 	*seen = (struct pk_resolv_seen){ 0 };
-	read_file(paths, "etc/resolv.conf", fns, seen);
+	read_file(paths, pk_resolv_files[0], fns, seen);
 	if (seen->stub && !seen->n)
-		read_file(paths, "run/systemd/resolve/resolv.conf", &servers, seen);
+		read_file(paths, pk_resolv_files[1], &servers, seen);
 }
 
 static void say_how(struct pk_err *note)

@@ -23,6 +23,10 @@ struct pk_resolv_seen {
 	bool stub;		/* one of systemd-resolved's own */
 };
 
+/* Where it is looked for below the root: resolv.conf, and what systemd-resolved itself asks. */
+#define PK_RESOLV_FILES 2
+extern const char *const pk_resolv_files[PK_RESOLV_FILES];
+
 /* Pure: takes text apart. What it can't use is left out. */
 void pk_resolv_conf_parse(char *text, const struct pk_resolv_fns *fns, struct pk_resolv_seen *seen);
 /*

@@ -36,6 +36,14 @@ static void put16(uint8_t *at, size_t value)
 	at[1] = (uint8_t)value;
 }
 
+static bool is_label(const char *text, size_t n)
+{
+	static const char all[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+	return n && n <= LABEL_MAX && strspn(text, all) >= n;
+}
+
 /* n characters as labels; 0: they are no domain name. */
 static size_t name_encode(const char *text, size_t n, uint8_t wire[NAME_MAX_WIRE])
 {
@@ -47,7 +55,7 @@ static size_t name_encode(const char *text, size_t n, uint8_t wire[NAME_MAX_WIRE
 		const char *dot = memchr(text + at, '.', n - at);
 
 		label = dot ? (size_t)(dot - text) - at : n - at;
-		if (!label || label > LABEL_MAX || len + label + 2 > NAME_MAX_WIRE ||
+		if (!is_label(text + at, label) || len + label + 2 > NAME_MAX_WIRE ||
 		    (dot && at + label + 1 == n))
 			return 0;
 		wire[len++] = (uint8_t)label;

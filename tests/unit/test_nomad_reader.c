@@ -68,6 +68,56 @@ static void test_alloc(void **state)
 	pk_alloc_done(&a);
 }
 
+/* What a group's network block says of resolvers and search list; another group's is nobody's. */
+static void test_dns(void **state)
+{
+	static const struct {
+		const char *networks, *servers, *search;
+	} list[] = {
+		{ "[{\"DNS\":{\"Servers\":[\"10.0.0.53\",\"fd00::53\"],\"Searches\":[\"a.b\",\"c\"],"
+		  "\"Options\":[\"ndots:2\"]}}]",
+		  "10.0.0.53 fd00::53", "a.b c" },
+		{ "[{\"DNS\":{\"Servers\":[\"10.0.0.53\"],\"Searches\":null}}]", "10.0.0.53",
+		  NULL },
+		{ "[{\"DNS\":{\"Servers\":null,\"Searches\":[\"a.b\"]}}]", NULL, "a.b" },
+		{ "[{\"DNS\":null}]", NULL, NULL },
+		{ "[{\"DNS\":{\"Servers\":[\"\",\"1 2\",\"x\"]}}]", "x", NULL },
+		{ "null", NULL, NULL },
+	};
+	char text[700];
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(list); i++) {
+		struct pk_alloc a, *kept;
+		struct pk_err err = { 0 };
+
+		snprintf(text, sizeof(text),
+			 ALLOC_HEAD_OK
+			 " \"Job\": {\"TaskGroups\": [{\"Name\": \"other\", \"Networks\": "
+			 "[{\"DNS\":{\"Servers\":[\"192.0.2.9\"]}}]}, {\"Name\": \"web\", "
+			 "\"Networks\": %s}]}}",
+			 list[i].networks);
+		if (pk_alloc_decode(text, strlen(text), &a, &err) < 0)
+			fail_msg("%zu: %s", i, err.text);
+		kept = pk_alloc_copy(&a); /* through what is kept on the disk */
+		assert_non_null(kept);
+		assert_true(pk_alloc_equal(&a, kept));
+		for (int k = 0; k < 2; k++) {
+			const struct pk_alloc *one = k ? kept : &a;
+
+			assert_int_equal(!list[i].servers, !one->dns_servers);
+			assert_int_equal(!list[i].search, !one->dns_search);
+			if (list[i].servers)
+				assert_string_equal(one->dns_servers, list[i].servers);
+			if (list[i].search)
+				assert_string_equal(one->dns_search, list[i].search);
+		}
+		pk_alloc_done(kept);
+		free(kept);
+		pk_alloc_done(&a);
+	}
+}
+
 static void test_alloc_bad(void **state)
 {
 	static const char *const bad[] = {
@@ -450,13 +500,21 @@ static void test_recorded_nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alloc),	      cmocka_unit_test(test_alloc_bad),
-		cmocka_unit_test(test_alloc_kept),    cmocka_unit_test(test_allocs),
-		cmocka_unit_test(test_terminal),      cmocka_unit_test(test_recorded),
-		cmocka_unit_test(test_label_budget),  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_deep_and_huge), cmocka_unit_test(test_many_groups),
-		cmocka_unit_test(test_groups),	      cmocka_unit_test(test_refusal_kept),
-		cmocka_unit_test(test_nodes),	      cmocka_unit_test(test_recorded_nodes),
+		cmocka_unit_test(test_dns),
+		cmocka_unit_test(test_alloc),
+		cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_alloc_kept),
+		cmocka_unit_test(test_allocs),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_label_budget),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_deep_and_huge),
+		cmocka_unit_test(test_many_groups),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_refusal_kept),
+		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_recorded_nodes),
 	};
 
 	return cmocka_run_group_tests_name("controller: Nomad's answers", tests, NULL, NULL);
