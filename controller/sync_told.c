@@ -111,10 +111,11 @@ static void warn_of_closed(const struct sync_pass *p, const struct pk_local_endp
 
 	for (size_t i = 0; i < told->n_servers; i++)
 		if (pk_is_protected(&told->servers[i]) && !is_resolver(s, &told->servers[i]))
-			log_warn("op=dns endpoint=%s err=\"its job names the resolver %s, a protected "
-				 "address that the baseline keeps closed\" fix=\"name it in picketd.json's "
-				 "resolvers, or allow it by a document\"",
-				 m->key, pk_addr_format(&told->servers[i], text));
+			log_warn(
+				"op=dns endpoint=%s err=\"its job names the resolver %s, a protected "
+				"address that the baseline keeps closed\" fix=\"name it in picketd.json's "
+				"resolvers, or allow it by a document\"",
+				m->key, pk_addr_format(&told->servers[i], text));
 }
 
 bool sync_has_told(const struct sync_pass *p, const struct target *t)

@@ -39,8 +39,10 @@ struct dhcp_asked {
 	struct dhcp_head head;
 	__be32 requested, server;
 	__u32 client_off, client_len; /* its identifier, code and length included; 0 = none */
+	__u32 off, end;		      /* of the walk through the options */
 	__u8 type;
 };
+_Static_assert(sizeof(struct dhcp_asked) <= PK_SCRATCH_ASKED, "what DHCP is asked");
 
 /* Options of an answer, in their places; what is not due is padding. */
 struct dhcp_options {
@@ -74,7 +76,6 @@ static __always_inline void dhcp_put32(__u8 *at, __be32 value)
 struct dhcp_walk {
 	struct __sk_buff *skb;
 	struct dhcp_asked *asked;
-	__u32 off, end;
 };
 
 /* One option; 1 ends the walk. Verified once, not for each round. */
@@ -82,26 +83,27 @@ static int dhcp_option(__u32 i, struct dhcp_walk *w)
 {
 	__u8 option[2] = {};
 
-	if (w->off >= w->end || bpf_skb_load_bytes(w->skb, w->off, option, 1) < 0 ||
-	    option[0] == 255)
+	if (w->asked->off >= w->asked->end ||
+	    bpf_skb_load_bytes(w->skb, w->asked->off, option, 1) < 0 || option[0] == 255)
 		return 1;
 	if (!option[0]) {
-		w->off++;
+		w->asked->off++;
 		return 0;
 	}
-	if (bpf_skb_load_bytes(w->skb, w->off, option, 2) < 0 || w->off + 2 + option[1] > w->end)
+	if (bpf_skb_load_bytes(w->skb, w->asked->off, option, 2) < 0 ||
+	    w->asked->off + 2 + option[1] > w->asked->end)
 		return 1;
 	if (option[0] == 53 && option[1] == 1)
-		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->type, 1);
+		bpf_skb_load_bytes(w->skb, w->asked->off + 2, &w->asked->type, 1);
 	if (option[0] == 50 && option[1] == 4)
-		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->requested, 4);
+		bpf_skb_load_bytes(w->skb, w->asked->off + 2, &w->asked->requested, 4);
 	if (option[0] == 54 && option[1] == 4)
-		bpf_skb_load_bytes(w->skb, w->off + 2, &w->asked->server, 4);
+		bpf_skb_load_bytes(w->skb, w->asked->off + 2, &w->asked->server, 4);
 	if (option[0] == 61 && option[1]) {
-		w->asked->client_off = w->off;
+		w->asked->client_off = w->asked->off;
 		w->asked->client_len = 2 + option[1];
 	}
-	w->off += 2 + option[1];
+	w->asked->off += 2 + option[1];
 	return 0;
 }
 
@@ -109,8 +111,10 @@ static int dhcp_option(__u32 i, struct dhcp_walk *w)
 static __always_inline void dhcp_walk(struct __sk_buff *skb, __u32 off, __u32 end,
 				      struct dhcp_asked *asked)
 {
-	struct dhcp_walk w = { .skb = skb, .asked = asked, .off = off, .end = end };
+	struct dhcp_walk w = { .skb = skb, .asked = asked };
 
+	asked->off = off;
+	asked->end = end;
 	bpf_loop(PK_DHCP_OPTIONS, dhcp_option, &w, 0);
 }
 
@@ -298,10 +302,12 @@ static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch 
 static __always_inline int pk_dhcp_answer(struct __sk_buff *skb, struct pk_scratch *s,
 					  const struct pk_endpoint *ep)
 {
-	struct dhcp_asked asked = {};
-	int reason = dhcp_read(skb, &s->pkt, ep, &asked);
+	struct dhcp_asked *asked = (void *)s->asked;
+	int reason;
 	__u8 type;
 
+	__builtin_memset(asked, 0, sizeof(*asked));
+	reason = dhcp_read(skb, &s->pkt, ep, asked);
 	if (reason)
 		return reason;
 	/* The answer's checksum would be finished elsewhere than it stands. */
@@ -309,10 +315,10 @@ static __always_inline int pk_dhcp_answer(struct __sk_buff *skb, struct pk_scrat
 		return PK_REASON_CHECKSUM;
 	if (skb->gso_size)
 		return PK_REASON_GSO;
-	type = dhcp_decide(&asked, ep);
+	type = dhcp_decide(asked, ep);
 	if (!type || pk_addr_zero(&ep->ipv4))
 		return PK_REASON_MULTICAST;
 	if (!bucket_answer(s->pkt.slot))
 		return PK_REASON_RATE_LIMIT;
-	return dhcp_answer(skb, s, ep, &asked, type);
+	return dhcp_answer(skb, s, ep, asked, type);
 }

@@ -57,94 +57,100 @@ struct dhcp6_asked {
 	__u32 n_ias, n_refused;
 	__u32 addresses, own; /* in all IAs; those that are the endpoint's */
 	union pk_addr other;  /* the first one of the first IA_NA that isn't */
+	/* Of the walk through the options. */
+	__u32 off, end;
+	__u32 ia_end;	/* of the IA that the walk is in; 0 = in none */
+	__u32 in_first; /* that is the first IA_NA */
+	__u32 bad;	/* not a bool: a callback returns 0 or 1, as the verifier can tell */
 };
 
 struct dhcp6_walk {
 	struct __sk_buff *skb;
 	struct dhcp6_asked *asked;
 	const struct pk_endpoint *ep;
-	__u32 off, end;
-	__u32 ia_end; /* of the IA that the walk is in; 0 = in none */
-	__u32 bad;    /* not a bool: a callback returns 0 or 1, as the verifier can tell */
-	bool in_first;
 };
 
 static __always_inline void dhcp6_take_server(struct dhcp6_walk *w, __u32 len)
 {
+	struct dhcp6_asked *a = w->asked;
 	const struct dhcp6_server_id ours = PK_DHCP6_SERVER_ID;
 	struct dhcp6_server_id id = {};
 	bool same = len == sizeof(id) - 4 &&
-		    bpf_skb_load_bytes(w->skb, w->off, &id, sizeof(id)) == 0 &&
+		    bpf_skb_load_bytes(w->skb, a->off, &id, sizeof(id)) == 0 &&
 		    !__builtin_memcmp(&id, &ours, sizeof(id));
 
-	w->bad |= w->asked->server != DHCP6_SERVER_NONE;
-	w->asked->server = same ? DHCP6_SERVER_OURS : DHCP6_SERVER_OTHER;
+	a->bad |= a->server != DHCP6_SERVER_NONE;
+	a->server = same ? DHCP6_SERVER_OURS : DHCP6_SERVER_OTHER;
 }
 
 /* A DUID has 3 to 130 bytes (RFC 8415 11.1). */
 static __always_inline void dhcp6_take_client(struct dhcp6_walk *w, __u32 len)
 {
-	w->bad |= w->asked->client_len || len < 3 || len > PK_DHCP6_CLIENT - 4;
-	w->asked->client_off = w->off;
-	w->asked->client_len = 4 + len;
+	struct dhcp6_asked *a = w->asked;
+	a->bad |= a->client_len || len < 3 || len > PK_DHCP6_CLIENT - 4;
+	a->client_off = a->off;
+	a->client_len = 4 + len;
 }
 
 static __always_inline void dhcp6_take_ia(struct dhcp6_walk *w, __u32 code, __u32 len)
 {
-	__u32 fixed = code == DHCP6_IA_TA ? 4 : 12, n = w->asked->n_refused;
+	struct dhcp6_asked *a = w->asked;
+	__u32 fixed = code == DHCP6_IA_TA ? 4 : 12, n = a->n_refused;
 	struct dhcp6_ia ia = { .code = code };
 
-	w->bad |= len < fixed || bpf_skb_load_bytes(w->skb, w->off + 4, &ia.iaid, 4) < 0;
-	w->asked->n_ias++;
-	w->in_first = code == DHCP6_IA_NA && !w->asked->has_first;
-	if (w->in_first) {
-		w->asked->first = ia;
-		w->asked->has_first = true;
+	a->bad |= len < fixed || bpf_skb_load_bytes(w->skb, a->off + 4, &ia.iaid, 4) < 0;
+	a->n_ias++;
+	a->in_first = code == DHCP6_IA_NA && !a->has_first;
+	if (a->in_first) {
+		a->first = ia;
+		a->has_first = true;
 	} else if (n < PK_DHCP6_IAS) {
-		w->asked->refused[n & (PK_DHCP6_IAS - 1)] = ia;
-		w->asked->n_refused = n + 1;
+		a->refused[n & (PK_DHCP6_IAS - 1)] = ia;
+		a->n_refused = n + 1;
 	}
 	if (code == DHCP6_IA_PD)
 		return;
-	w->ia_end = w->off + 4 + len;
-	w->off += fixed - len; /* the walk goes on inside */
+	a->ia_end = a->off + 4 + len;
+	a->off += fixed - len; /* the walk goes on inside */
 }
 
 static __always_inline void dhcp6_take_address(struct dhcp6_walk *w, __u32 len)
 {
+	struct dhcp6_asked *a = w->asked;
 	union pk_addr addr = {};
 
-	w->bad |= !w->ia_end || len < 24 ||
-		  bpf_skb_load_bytes(w->skb, w->off + 4, &addr, sizeof(addr)) < 0;
-	w->asked->addresses++;
+	a->bad |= !a->ia_end || len < 24 ||
+		  bpf_skb_load_bytes(w->skb, a->off + 4, &addr, sizeof(addr)) < 0;
+	a->addresses++;
 	if (pk_addr_same(&addr, &w->ep->ipv6)) {
-		w->asked->own++;
-	} else if (w->in_first && !w->asked->has_other) {
-		w->asked->other = addr;
-		w->asked->has_other = true;
+		a->own++;
+	} else if (a->in_first && !a->has_other) {
+		a->other = addr;
+		a->has_other = true;
 	}
 }
 
 /* One option; 1 ends the walk. Verified once, not for each round. */
 static int dhcp6_option(__u32 i, struct dhcp6_walk *w)
 {
+	struct dhcp6_asked *a = w->asked;
 	__be16 option[2] = {};
 	__u32 code, len;
 
-	if (w->ia_end && w->off >= w->ia_end)
-		w->ia_end = 0;
-	if (w->off >= w->end)
+	if (a->ia_end && a->off >= a->ia_end)
+		a->ia_end = 0;
+	if (a->off >= a->end)
 		return 1;
-	w->bad |= bpf_skb_load_bytes(w->skb, w->off, option, sizeof(option)) < 0;
+	a->bad |= bpf_skb_load_bytes(w->skb, a->off, option, sizeof(option)) < 0;
 	code = bpf_ntohs(option[0]);
 	len = bpf_ntohs(option[1]);
-	w->bad |= w->off + 4 + len > (w->ia_end ? w->ia_end : w->end);
-	if (w->bad)
+	a->bad |= a->off + 4 + len > (a->ia_end ? a->ia_end : a->end);
+	if (a->bad)
 		return 1;
 	if (code == DHCP6_IA_ADDRESS)
 		dhcp6_take_address(w, len);
-	else if (w->ia_end)
-		w->bad |= code == DHCP6_IA_NA || code == DHCP6_IA_TA || code == DHCP6_IA_PD;
+	else if (a->ia_end)
+		a->bad |= code == DHCP6_IA_NA || code == DHCP6_IA_TA || code == DHCP6_IA_PD;
 	else if (code == DHCP6_CLIENT_ID)
 		dhcp6_take_client(w, len);
 	else if (code == DHCP6_SERVER_ID)
@@ -152,9 +158,9 @@ static int dhcp6_option(__u32 i, struct dhcp6_walk *w)
 	else if (code == DHCP6_IA_NA || code == DHCP6_IA_TA || code == DHCP6_IA_PD)
 		dhcp6_take_ia(w, code, len);
 	else if (code == DHCP6_RAPID_COMMIT)
-		w->asked->rapid = true;
-	w->off += 4 + len;
-	return w->bad != 0;
+		a->rapid = true;
+	a->off += 4 + len;
+	return a->bad != 0;
 }
 
 /* Is it a message that a client sends? Servers' and relays' are nobody's here. */
@@ -185,9 +191,7 @@ static __always_inline int dhcp6_read(struct __sk_buff *skb, const struct pk_pkt
 				      const struct pk_endpoint *ep, struct dhcp6_asked *asked)
 {
 	__u32 off = pkt->l4_off + 8;
-	struct dhcp6_walk w = {
-		.skb = skb, .asked = asked, .ep = ep, .off = off + 4, .end = off + pkt->payload
-	};
+	struct dhcp6_walk w = { .skb = skb, .asked = asked, .ep = ep };
 	int reason;
 
 	if (pkt->sport != bpf_htons(546) || pkt->dport != bpf_htons(547))
@@ -198,6 +202,8 @@ static __always_inline int dhcp6_read(struct __sk_buff *skb, const struct pk_pkt
 	reason = dhcp6_kind(asked);
 	if (reason)
 		return reason;
+	asked->off = off + 4;
+	asked->end = off + pkt->payload;
 	bpf_loop(PK_DHCP6_OPTIONS, dhcp6_option, &w, 0);
-	return w.bad || w.off != w.end ? PK_REASON_MALFORMED : PK_REASON_OK;
+	return asked->bad || asked->off != asked->end ? PK_REASON_MALFORMED : PK_REASON_OK;
 }

@@ -10,7 +10,7 @@
 #define PK_SCRATCH_BYTES  1024 /* of an answer's frame */
 #define PK_SCRATCH_BEHIND 264  /* so that what is put at any masked offset stays inside */
 
-#define PK_SCRATCH_ASKED 128
+#define PK_SCRATCH_ASKED 160
 
 /* One end of a connection. */
 struct pk_end {
@@ -58,7 +58,8 @@ struct pk_scratch {
 	struct bpf_fib_lookup fib;
 	/*
 	 * What a question asks for and what is to be said, in its protocol's own words. On the stack
-	 * the verifier would follow each value that they may have.
+	 * the verifier would follow each value that they may have; and before Linux 6.6 it looks at
+	 * one round of a loop only, and takes out as dead what no first round can come to.
 	 */
 	__u8 asked[PK_SCRATCH_ASKED] __attribute__((aligned(8)));
 	__u32 filled; /* of an answer's options so far, in its frame */
