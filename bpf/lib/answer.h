@@ -31,6 +31,17 @@ static __always_inline __u64 answer_sum(struct pk_scratch *s, __u32 off, __u32 l
 	return seed + (__u32)bpf_csum_diff(NULL, 0, answer_at(s, off), len, 0);
 }
 
+#define PK_CSUM_MOST 512 /* that bpf_csum_diff takes at once on 6.1 */
+
+/* The same of what may be longer than bpf_csum_diff takes. */
+static __always_inline __u64 answer_sum_long(struct pk_scratch *s, __u32 off, __u32 len, __u64 seed)
+{
+	if (len <= PK_CSUM_MOST)
+		return answer_sum(s, off, len, seed);
+	seed = answer_sum(s, off, PK_CSUM_MOST, seed);
+	return answer_sum(s, off + PK_CSUM_MOST, len - PK_CSUM_MOST, seed);
+}
+
 /* What user space has encoded for the endpoint: copied under its lock, of one time as a whole. */
 static __always_inline struct pk_answers *answer_told(const struct pk_scratch *s)
 {

@@ -259,7 +259,7 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 		udp->check = rewrite_fold(sum);
 		return;
 	}
-	udp->check = ~rewrite_fold(answer_sum(s, PK_L3 + 20, 8 + len, sum));
+	udp->check = ~rewrite_fold(answer_sum_long(s, PK_L3 + 20, 8 + len, sum));
 	if (!udp->check)
 		udp->check = 0xffff;
 }
