@@ -275,8 +275,8 @@ static __always_inline void dhcp6_udp(struct pk_scratch *s, __u32 len)
 		udp->check = rewrite_fold(sum);
 		return;
 	}
-	udp->check =
-		~rewrite_fold(answer_sum(s, PK_L3 + sizeof(struct ipv6hdr), (len + 3) & ~3u, sum));
+	udp->check = ~rewrite_fold(
+		answer_sum_long(s, PK_L3 + sizeof(struct ipv6hdr), (len + 3) & ~3u, sum));
 	if (!udp->check)
 		udp->check = 0xffff;
 }

@@ -288,6 +288,25 @@ static void unicast(void)
 	node_from("SOLICIT from another port", 1, p, PK_REASON_SPOOFED_DHCP);
 }
 
+/* All that an answer can hold: 256 bytes of what is told, 130 of an identifier, five IAs. */
+static void longest(const uint8_t *dhcp6)
+{
+	static char ask[400] = "\5" XID SERVER "\0\1\0\x82", want[700] = "\7" XID;
+	const size_t client = 4 + 14, told_len = sizeof(told.dhcp6);
+	struct exchange x = { "the longest answer", ask, client + 134, want, 4 + told_len };
+
+	memset(ask + client + 4, 0x5a, 130);
+	memcpy(ask + x.n, OF(HAS_BOTH IA2 IA2 IA2 IA_PD));
+	x.n += sizeof(HAS_BOTH IA2 IA2 IA2 IA_PD) - 1;
+	memcpy(want + 4, dhcp6, told_len);
+	memcpy(want + x.n_answer, OF(SERVER));
+	memcpy(want + x.n_answer + 14, ask + client, 134);
+	x.n_answer += 14 + 134;
+	memcpy(want + x.n_answer, OF(MOVED NO2("\3") NO2("\3") NO2("\3") NO_PD("\3")));
+	x.n_answer += sizeof(MOVED NO2("\3") NO2("\3") NO2("\3") NO_PD("\3")) - 1;
+	run(&x);
+}
+
 static void what_is_told(void)
 {
 	struct pk_answers full = told;
@@ -303,6 +322,7 @@ static void what_is_told(void)
 	node_answers_set(1, &full);
 	w = wanted(want, 4 + sizeof(full.dhcp6) + 28, &link_local);
 	same("as much as there is room for", p, &w);
+	longest(full.dhcp6);
 	node_answers_set(1, &node_untold);
 	w = wanted(OF("\7" XID SERVER CLIENT), &link_local);
 	same("nothing to tell", p, &w);
