@@ -85,8 +85,9 @@ static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 le
 /* The frame of len bytes takes the request's place. */
 static __always_inline int answer_send(struct __sk_buff *skb, struct pk_scratch *s, __u32 len)
 {
-	if (len < PK_L3 || len > PK_SCRATCH_BYTES)
-		return PK_REASON_MALFORMED;
+	/* It is no other number; but the verifier of 6.1 must see its bounds in the number itself. */
+	asm volatile("" : "+r"(len));
+	len = ((len - 1) & (PK_SCRATCH_BYTES - 1)) + 1;
 	if (bpf_skb_change_tail(skb, len, 0) < 0 ||
 	    bpf_skb_store_bytes(skb, 0, answer_at(s, 0), len, 0) < 0)
 		return PK_REASON_MALFORMED;
