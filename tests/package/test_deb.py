@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian package as it is built: clean, hardened, the same bytes twice, with what it promises."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -101,6 +102,20 @@ def test_the_page_of_the_command_line_has_every_command(files):
     assert len(named) > 20
     for noun in named:
         assert f"Usage: picket {noun}" in page, noun
+
+
+def test_what_it_is_made_of_is_listed(files):
+    """Each library that a program loads or contains, with the version that this machine has of it."""
+    with open(os.path.join(files, "usr/share/picket/picket.spdx.json"), encoding="utf-8") as file:
+        document = json.load(file)
+    versions = {p["name"]: p["versionInfo"] for p in document["packages"]}
+    how = {(r["relationshipType"], r["relatedSpdxElement"]) for r in document["relationships"]}
+    assert document["spdxVersion"] == "SPDX-2.3" and document["creationInfo"]["created"].endswith("Z")
+    for package, link in (("libbpf-dev", "STATIC_LINK"), ("libelf-dev", "STATIC_LINK"), ("libcurl4", "DYNAMIC_LINK"),
+                          ("libc6", "DYNAMIC_LINK"), ("libcjson1", "DYNAMIC_LINK"), ("libyaml-0-2", "DYNAMIC_LINK")):
+        source, version = run(["dpkg-query", "-W", "-f=${source:Package} ${source:Version}", package]).stdout.split()
+        assert versions[source] == version and (link, f"SPDXRef-{source}") in how, (package, document)
+    assert "NOASSERTION" not in versions.values()
 
 
 def test_uninstall_takes_out_what_install_put_there(tmp_path):
