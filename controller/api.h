@@ -70,6 +70,16 @@ void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
 
+/*
+ * What is to be told the author of each tenant's document of Consul's, bounded in size: of some of
+ * all documents, from the from-th on. Returns where to go on, 0 where that was the last.
+ */
+struct pk_doc_entry;
+typedef void pk_api_state_fn(void *arg, const struct pk_doc_entry *entry,
+			     const struct pk_str *text);
+size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
+			    void *arg);
+
 /* What selectors and services match nothing now, found by document. */
 struct pk_document;
 struct pk_unresolved;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "docsource.h"
 #include "fs.h"
 #include "parts.h"
 #include "own.h"
@@ -466,6 +467,80 @@ static void write_open(struct pk_jw *w, const char *key, const struct pk_own_por
 		pk_jw_string(w, NULL, text);
 	}
 	pk_jw_close(w, ']');
+}
+
+/* The author has a limited place for it: the first ones, and how many more there are. */
+#define STATE_NOTES 8
+
+static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_entry *e, bool error)
+{
+	size_t n = 0;
+
+	pk_jw_open(w, key, '[');
+	if (error && e->refusal) {
+		own_str cut = { 0 };
+
+		pk_str_addf(&cut, "%.500s", e->refusal);
+		write_plain_note(w, 0, cut.text);
+	}
+	for (size_t i = 0; i < e->notes.n; i++)
+		if (e->notes.list[i].error == error && n++ < STATE_NOTES)
+			write_note(w, &e->notes.list[i]);
+	pk_jw_close(w, ']');
+	if (n > STATE_NOTES)
+		pk_jw_uint(w, error ? "moreErrors" : "moreWarnings", n - STATE_NOTES);
+}
+
+static void write_unmatched(const struct view *v, const struct pk_doc_entry *e)
+{
+	size_t n;
+	const struct pk_unresolved *found = pk_api_unresolved_of(&v->unresolved, e->doc, &n);
+
+	pk_jw_open(v->w, "unresolved", '[');
+	for (size_t i = 0; i < n && i < STATE_NOTES; i++)
+		write_plain_note(v->w, found[i].entry ? found[i].entry->line : found[i].rule->line,
+				 found[i].what);
+	pk_jw_close(v->w, ']');
+}
+
+static void write_state(const struct view *v, const struct pk_doc_entry *e)
+{
+	const struct pk_enforced_count count = enforced(v, e);
+	char sha[PK_DOCS_SHA];
+
+	pk_docs_sha(e->hash, sha);
+	pk_jw_open(v->w, NULL, '{');
+	pk_jw_string(v->w, "node", v->parts->node);
+	pk_jw_string(v->w, "state", state_of(v, e));
+	pk_jw_bool(v->w, "inForce", e->doc && count.n);
+	write_enforced(v->w, &count);
+	pk_jw_string(v->w, "sha", e->doc ? sha : NULL);
+	pk_jw_string(v->w, "held", e->held);
+	write_first(v->w, "errors", e, true);
+	write_first(v->w, "warnings", e, false);
+	write_unmatched(v, e);
+	pk_jw_close(v->w, '}');
+}
+
+size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
+			    void *arg)
+{
+	PK_OWN(view_close) struct view v = { .parts = p };
+	size_t i = from;
+
+	view_open(&v);
+	for (; i < pk_docs_count(p->docs) && i - from < most; i++) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
+		own_str text = { 0 };
+		struct pk_jw w = { .out = &text };
+
+		if (!pk_source_in(e->source, PK_SOURCE_TENANTS))
+			continue;
+		v.w = &w;
+		write_state(&v, e);
+		fn(arg, e, &text);
+	}
+	return i < pk_docs_count(p->docs) ? i : 0;
 }
 
 static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,

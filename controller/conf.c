@@ -20,6 +20,7 @@ void pk_config_init(struct pk_config *c)
 	strcpy(c->nomad.address[0], "http://127.0.0.1:4646");
 	strcpy(c->consul.address[0], "http://127.0.0.1:8500");
 	strcpy(c->consul_prefix, "picket");
+	c->consul_status = true;
 	c->policies_kv = true;
 	c->flows_max_size = 256u << 20;
 	c->flows_keep = 8;

@@ -36,6 +36,7 @@ struct pk_config {
 	struct pk_config_service nomad, consul;
 	char nomad_node[128]; /* name or id; "" = this host's name */
 	char consul_prefix[128];
+	bool consul_status; /* tenants are told there what became of their documents */
 	char policies_dir[PK_PATH_ROOM];
 	bool policies_kv;
 	char conflist[PK_PATH_ROOM];   /* "" = the first of CNI's directory that is ours */

@@ -43,6 +43,7 @@ const struct conf_key conf_keys[] = {
 	{ "consul", "namespace", TEXT, AT(consul.namespace), true, NULL, NULL },
 	{ "consul", "partition", TEXT, AT(consul.partition), true, NULL, NULL },
 	{ "consul", "prefix", KEY_PATH, AT(consul_prefix), false, NULL, NULL },
+	{ "consul", "status", BOOL, AT(consul_status), false, NULL, NULL },
 	{ "policies", "directory", PATH, AT(policies_dir), false, NULL, NULL },
 	{ "policies", "kv", BOOL, AT(policies_kv), false, NULL, NULL },
 	{ "masquerade", "ipv4", SETTING, 0, 0, false, pk_settings_get_masquerade, NULL },

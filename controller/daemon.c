@@ -83,6 +83,8 @@ static void on_passed(void *arg)
 
 	if (d->parts.consul)
 		pk_consul_set_follow(d->parts.consul);
+	if (d->told)
+		pk_consul_told_soon(d->told);
 	pk_api_confirm_passed();
 }
 
@@ -156,6 +158,8 @@ static void ask_consul(struct pk_daemon *d)
 					     .arg = d };
 
 	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+	if (d->config.consul_status)
+		d->told = pk_consul_told_new(&d->parts, d->http);
 }
 
 /*
@@ -230,6 +234,8 @@ static void stop_sources(struct pk_daemon *d, const struct touched *which)
 		pk_files_free(PK_MOVE(d->parts.files, NULL));
 	if (which->nomad)
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
+	if (which->consul)
+		pk_consul_told_free(PK_MOVE(d->told, NULL));
 	if (which->consul)
 		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
 	if (which->http)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* picketd's parts and how they are wired. */
+#include "consul_told.h"
 #include "http.h"
 #include "httpd.h"
 #include "parts.h"
@@ -14,6 +15,7 @@ struct pk_daemon {
 	struct pk_httpd *httpd;
 	struct pk_journal *journal;
 	struct pk_resolv_watch *resolv;
+	struct pk_consul_told *told; /* NULL: nobody is */
 	char node[128];
 	int lock;
 	struct pk_err config_error;

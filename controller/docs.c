@@ -9,6 +9,7 @@
 #include "docs_private.h"
 #include "docsource.h"
 #include "own.h"
+#include "settings.h"
 #include "str.h"
 
 struct pk_docs *pk_docs_new(const char *directory)
@@ -167,9 +168,23 @@ void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *n
 	e->stored = copy;
 }
 
+/* What no setting reaches is said by the engine, as they are now: no warning beside it. */
+static const struct pk_settings *all_reached(void)
+{
+	static struct pk_prefix whole[2];
+	static const struct pk_settings all = {
+		.reach = whole, .n_reach = 2, .reach_host = true, .reach_remote_node = true
+	};
+
+	pk_prefix_parse("0.0.0.0/0", &whole[0]);
+	pk_prefix_parse("::/0", &whole[1]);
+	return &all;
+}
+
 struct pk_doc_source docs_source_of(const struct pk_doc_place *place)
 {
 	return (struct pk_doc_source){ .source = place->source,
+				       .settings = all_reached(),
 				       .path = place->path,
 				       .tenant_name = place->tenant_name };
 }

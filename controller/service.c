@@ -81,7 +81,9 @@ struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_serv
 	bool is_socket = strncmp(address, "unix://", 7) == 0;
 	char token[TOKEN_MAX + 1];
 	own_str url = { 0 };
-	struct pk_http_request request = { .token_header = call->header,
+	struct pk_http_request request = { .method = call->method,
+					   .body = call->body,
+					   .token_header = call->header,
 					   .token = token,
 					   .ca_file = s->ca_file,
 					   .cert_file = s->cert_file,

@@ -18,6 +18,8 @@ struct pk_service_call {
 	unsigned int timeout_ms;
 	size_t cap;
 	pk_http_sink_fn *sink; /* or NULL */
+	const char *method;    /* NULL: GET */
+	const char *body;      /* or NULL */
 };
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,
 				      pk_http_fn *fn, void *arg, struct pk_err *err);

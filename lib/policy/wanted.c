@@ -183,6 +183,52 @@ static bool is_port_of_any(struct pk_engine *engine, const struct rule_obj *r, s
 	       (ent->e->kind == PK_PEERS_ENDPOINTS || ent->e->kind == PK_PEERS_SERVICES);
 }
 
+static bool is_out_of_reach(const struct pk_settings *s, const struct pk_prefix *cidr)
+{
+	bool protected = false;
+
+	for (size_t i = 0; i < pk_n_protected; i++)
+	protected |= pk_prefix_covers(&pk_protected[i], cidr);
+	for (size_t i = 0; i < s->n_reach && protected; i++)
+		if (pk_prefix_covers(&s->reach[i], cidr) || pk_prefix_covers(cidr, &s->reach[i]))
+			return false;
+	return protected;
+}
+
+static void unreached(struct findings *f, const struct rule_obj *r, const struct ent *ent,
+		      const char *what)
+{
+	snprintf(found(f, r, ent)->what, sizeof(f->at->what),
+		 "opens nothing to %s: the operator's \"tenantReach\" lists no such way", what);
+}
+
+/* A tenant's allow opens the way to protected addresses and nodes only where the operator lets it. */
+static void find_reach(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
+		       struct findings *f)
+{
+	const struct pk_settings *s = &engine->settings;
+	const struct pk_entry *e = ent->e;
+	char text[PK_ADDR_TEXT];
+
+	if (!r->doc->tenant_name || ent->dir != PK_EGRESS || e->deny || e->pass)
+		return;
+	for (size_t i = 0; i < e->n_entities && e->kind == PK_PEERS_ENTITIES; i++) {
+		if (e->entities[i] == PK_ENTITY_HOST && !s->reach_host)
+			unreached(f, r, ent, "host");
+		if (e->entities[i] == PK_ENTITY_REMOTE_NODE && !s->reach_remote_node)
+			unreached(f, r, ent, "remote-node");
+	}
+	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEERS_ENDPOINTS; i++) {
+		const struct pk_selector *sel = &e->selectors[i];
+
+		if (sel->is_entity && sel->entity == PK_ENTITY_HOST && !s->reach_host)
+			unreached(f, r, ent, "host");
+	}
+	for (size_t i = 0; i < e->n_cidrs && e->kind == PK_PEERS_CIDR; i++)
+		if (is_out_of_reach(s, &e->cidrs[i].cidr))
+			unreached(f, r, ent, pk_prefix_format(&e->cidrs[i].cidr, text));
+}
+
 static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
 			  struct findings *f)
 {
@@ -192,6 +238,7 @@ static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, st
 		find_selectors(engine, r, ent, f);
 	if (e->kind == PK_PEERS_SERVICES)
 		find_services(engine, r, ent, f);
+	find_reach(engine, r, ent, f);
 	for (size_t i = 0; i < e->n_ports; i++)
 		if (e->ports[i].label && !is_port_of_any(engine, r, ent, e->ports[i].label))
 			snprintf(found(f, r, ent)->what, sizeof(f->at->what),

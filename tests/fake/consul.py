@@ -8,6 +8,7 @@ import json
 from .server import FakeServer
 
 PREFIX = "picket/v1/default/policies/"
+STATUS = "picket/v1/default/status/"
 
 
 class FakeConsul(FakeServer):
@@ -19,6 +20,8 @@ class FakeConsul(FakeServer):
         self.token_known = True
         self.acls = True
         self.shows_old = False
+        self.may_write = True       # the token, below STATUS
+        self.changes = []           # (verb, key) of each write that was asked for
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
@@ -39,6 +42,25 @@ class FakeConsul(FakeServer):
             del self.keys[PREFIX + key]
             self.touch(key)
 
+    def change(self, verb, path, text):
+        key = path[len("/v1/kv/"):]
+        self.changes.append((verb, key))
+        if not self.may_write or not key.startswith(STATUS):
+            return 403, f"Permission denied: token lacks permission 'key:write' on \"{key}\""
+        if verb == "PUT":
+            self.keys[key] = text
+        else:
+            self.keys.pop(key, None)
+        self.bump()
+        self.touched[key] = self.index
+        return 200, "true"
+
+    def written(self, namespace):
+        """What that tenant is told: {"NAME/NODE": object}."""
+        below = f"{STATUS}tenants/{namespace}/"
+        with self.changed:
+            return {k[len(below):]: json.loads(v) for k, v in self.keys.items() if k.startswith(below)}
+
     def touch(self, key):
         self.bump()
         self.touched[PREFIX + key] = self.index
@@ -46,7 +68,7 @@ class FakeConsul(FakeServer):
     def indexes_below(self):
         """{"operator/": its index, …} of what has keys."""
         with self.changed:
-            below = {"/".join(k[len(PREFIX):].split("/")[:-1]) + "/" for k in self.keys}
+            below = {"/".join(k[len(PREFIX):].split("/")[:-1]) + "/" for k in self.keys if k.startswith(PREFIX)}
             return {b: self.index_of("/v1/kv/" + PREFIX + b) for b in below}
 
     def snapshot(self):

@@ -46,6 +46,9 @@ class FakeServer:
             def do_PUT(self):
                 fake.serve(self)
 
+            def do_DELETE(self):
+                fake.serve(self)
+
             def log_message(self, *args):
                 pass
 
@@ -100,6 +103,7 @@ class FakeServer:
         query = {key: value[0] for key, value in parse_qs(url.query, keep_blank_values=True).items()}
         self.requests.append(handler.path)
         self.times.append(time.monotonic())
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         with self.changed:
             mode = self.mode
             wanted = int(query.get("index", 0))
@@ -122,7 +126,10 @@ class FakeServer:
                     pass
                 return
             self.more_headers = {}
-            status, body = self.answer(path, query, handler.headers)
+            if handler.command == "GET":
+                status, body = self.answer(path, query, handler.headers)
+            else:
+                status, body = self.change(handler.command, path, body.decode())
             headers = self.more_headers
             if self.indexes:
                 index = (wanted if wanted and self.restores != restores
@@ -164,6 +171,10 @@ class FakeServer:
         if self.mode == "back":
             return max(1, self.index + 1000 - self.answered)
         return self.index_of(path)
+
+    def change(self, verb, path, text):
+        """PUT or DELETE."""
+        return 405, f"no {verb} of {path}"
 
     def answer(self, path, query, headers):
         raise NotImplementedError

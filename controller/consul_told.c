@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "consul_told.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "consul_told_keys.h"
+#include "consul.h"
+#include "log.h"
+#include "own.h"
+#include "service.h"
+
+#define SETTLE_MS  1000	  /* what passes within it is told to nobody */
+#define SLICE_MS   50	  /* between two looks at some of the documents */
+#define SLICE_DOCS 64	  /* looked at in one turn */
+#define KEY_MS	   10000  /* between two writes of a key */
+#define REFUSED_MS 600000 /* then the token may have the right */
+#define TIMEOUT_MS 10000
+
+struct pk_consul_told {
+	const struct pk_parts *parts;
+	struct pk_http *http;
+	struct pk_timer *look, *write;
+	struct pk_told_keys *keys;
+	struct pk_http_call *call;
+	struct pk_pace pace;
+	char *prefix; /* "picket/v1/default/status/tenants/" */
+	char *node;
+	size_t next; /* document of the look that is under way */
+	unsigned int failures;
+	uint64_t not_before_ms; /* after an error, or for the pace */
+	bool refused;		/* said already */
+};
+
+/* A node's name as the last part of a key. */
+static char *as_part(const char *name)
+{
+	char *part = pk_strdup(name);
+
+	for (char *c = part; *c; c++)
+		if (*c == '/')
+			*c = '_';
+	return part;
+}
+
+static void key_of(const struct pk_consul_told *t, const struct pk_doc_entry *e, struct pk_str *key)
+{
+	const char *below = strstr(e->path, "/policies/tenants/");
+
+	pk_str_addf(key, "%s%s/%s", t->prefix, below ? below + strlen("/policies/tenants/") : "",
+		    t->node);
+}
+
+static void on_state(void *arg, const struct pk_doc_entry *e, const struct pk_str *text)
+{
+	struct pk_consul_told *t = arg;
+	own_str key = { 0 };
+
+	key_of(t, e, &key);
+	pk_told_keys_want(t->keys, key.text, text->text);
+}
+
+/* A tenant whose keys are too much has no document that could say so. */
+static void tell_over(struct pk_consul_told *t)
+{
+	const char *name, *over;
+
+	for (size_t i = 0; (name = pk_consul_set_tenant(t->parts->consul, i, &over)); i++) {
+		own_str key = { 0 }, text = { 0 };
+		struct pk_jw w = { .out = &text };
+
+		pk_told_keys_tenant(t->keys, name);
+		if (!over)
+			continue;
+		pk_str_addf(&key, "%s%s/.all/%s", t->prefix, name, t->node);
+		pk_jw_open(&w, NULL, '{');
+		pk_jw_string(&w, "state", "refused");
+		pk_jw_string(&w, "why", over);
+		pk_jw_close(&w, '}');
+		pk_told_keys_want(t->keys, key.text, text.text);
+	}
+}
+
+static void look(void *arg)
+{
+	struct pk_consul_told *t = arg;
+
+	if (pk_apply_is_pending(t->parts->apply)) {
+		pk_timer_set(t->look, SETTLE_MS);
+		return;
+	}
+	if (t->next == 0)
+		tell_over(t);
+	t->next = pk_api_tenant_states(t->parts, t->next, SLICE_DOCS, on_state, t);
+	if (t->next) {
+		pk_timer_set(t->look, SLICE_MS);
+		return;
+	}
+	pk_told_keys_looked(t->keys);
+	pk_timer_hurry(t->write, 0);
+}
+
+void pk_consul_told_soon(struct pk_consul_told *t)
+{
+	pk_timer_hurry(t->look, SETTLE_MS);
+}
+
+static void write_in(struct pk_consul_told *t, uint64_t ms)
+{
+	t->not_before_ms = pk_loop_now(t->parts->loop) + ms;
+	pk_timer_set(t->write, (unsigned int)ms);
+}
+
+static void say_refused(struct pk_consul_told *t, const char *why)
+{
+	if (!t->refused)
+		log_warn("op=consul err=\"what became of tenants' documents can't be written below "
+			 "%s: %s\" fix=\"give picketd's token key_prefix \\\"%s\\\" { policy = "
+			 "\\\"write\\\" }, or say \\\"status\\\": false of consul\"",
+			 t->prefix, why, t->prefix);
+	t->refused = true;
+	write_in(t, REFUSED_MS);
+}
+
+/* Nothing is tried again at once, whatever went wrong. */
+static bool is_done(struct pk_consul_told *t, const struct pk_http_reply *reply, bool allow404)
+{
+	char why[300];
+
+	if (!pk_service_failed(reply, allow404, why, sizeof(why))) {
+		t->failures = 0;
+		t->refused = false;
+		return true;
+	}
+	if (reply->status == 403 || reply->status == 401)
+		say_refused(t, why);
+	else
+		write_in(t, pk_backoff_ms(t->failures++));
+	return false;
+}
+
+static void on_written(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_consul_told *t = arg;
+
+	t->call = NULL;
+	if (is_done(t, reply, false)) {
+		pk_told_keys_written(t->keys, pk_loop_now(t->parts->loop));
+		write_in(t, pk_pace_ms(&t->pace, pk_loop_now(t->parts->loop)));
+	}
+}
+
+static void on_listed(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_consul_told *t = arg;
+
+	t->call = NULL;
+	if (!is_done(t, reply, true))
+		return;
+	pk_told_keys_listed(t->keys, reply->status == 200 ? reply->body : "[]", reply->len);
+	write_in(t, pk_pace_ms(&t->pace, pk_loop_now(t->parts->loop)));
+	pk_consul_told_soon(t);
+}
+
+static void start(struct pk_consul_told *t, struct pk_service_call *call, pk_http_fn *fn)
+{
+	call->service = &t->parts->config->consul;
+	call->header = "X-Consul-Token";
+	call->timeout_ms = TIMEOUT_MS;
+	t->call = pk_service_start(t->http, call, fn, t, NULL);
+	if (!t->call)
+		write_in(t, pk_backoff_ms(t->failures++));
+}
+
+/* What an earlier picketd of this node wrote, of documents that may be gone by now. */
+static void list(struct pk_consul_told *t, const char *tenant_name)
+{
+	struct pk_service_call call = { .cap = PK_TENANT_BODY_MAX };
+	own_str path = { 0 };
+
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, t->prefix, "/");
+	pk_url_add(&path, tenant_name, NULL);
+	pk_str_add(&path, "/?keys=true");
+	call.path = path.text;
+	start(t, &call, on_listed);
+}
+
+static void write_key(struct pk_consul_told *t, const char *key, const char *text)
+{
+	struct pk_service_call call = { .method = text ? "PUT" : "DELETE",
+					.body = text,
+					.cap = PK_TENANT_BODY_MAX };
+	own_str path = { 0 };
+
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, key, "/");
+	call.path = path.text;
+	start(t, &call, on_written);
+}
+
+static void write_next(void *arg)
+{
+	struct pk_consul_told *t = arg;
+	const uint64_t now = pk_loop_now(t->parts->loop);
+	const char *tenant_name, *key, *text;
+	uint64_t wait_ms = 0;
+
+	if (t->call)
+		return;
+	if (now < t->not_before_ms) {
+		pk_timer_set(t->write, (unsigned int)(t->not_before_ms - now));
+		return;
+	}
+	tenant_name = pk_told_keys_unlisted(t->keys);
+	if (tenant_name)
+		list(t, tenant_name);
+	else if (pk_told_keys_next(t->keys, now, KEY_MS, &wait_ms, &key, &text))
+		write_key(t, key, text);
+	else if (wait_ms)
+		pk_timer_set(t->write, (unsigned int)wait_ms);
+}
+
+struct pk_consul_told *pk_consul_told_new(const struct pk_parts *parts, struct pk_http *http)
+{
+	struct pk_consul_told *t = pk_alloc(sizeof(*t));
+	own_str prefix = { 0 };
+
+	t->parts = parts;
+	t->http = http;
+	t->node = as_part(parts->node);
+	pk_str_addf(&prefix, "%s/v1/%s/status/tenants/", parts->config->consul_prefix,
+		    parts->config->cluster);
+	t->prefix = pk_str_take(&prefix);
+	if (!t->prefix)
+		abort();
+	t->keys = pk_told_keys_new(t->node);
+	t->look = pk_timer_new(parts->loop, look, t);
+	t->write = pk_timer_new(parts->loop, write_next, t);
+	pk_consul_told_soon(t);
+	return t;
+}
+
+void pk_consul_told_free(struct pk_consul_told *t)
+{
+	if (!t)
+		return;
+	pk_http_cancel(t->call);
+	pk_timer_free(t->look);
+	pk_timer_free(t->write);
+	pk_told_keys_free(t->keys);
+	free(t->prefix);
+	free(t->node);
+	free(t);
+}
