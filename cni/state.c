@@ -2,9 +2,12 @@
 #include "state.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -54,12 +57,23 @@ int cni_driver_file_write(const struct pk_paths *paths, const struct pk_record *
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
+/* Somebody may turn a link to another namespace; the kernel's own, /proc/PID/ns/net, is its alone. */
+static bool is_foreign_link(const char *path)
+{
+	own_fd int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct statfs fs;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISLNK(st.st_mode))
+		return false;
+	return fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC;
+}
+
 int cni_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err)
 {
-	struct stat st;
 	int r;
 
-	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+	if (is_foreign_link(path))
 		r = pk_fail(err, 0, "CNI_NETNS=%s is a symbolic link", path);
 	else
 		r = pk_netns_open(path, ns, err);

@@ -168,7 +168,8 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
 
 	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
 	     ep = pk_model_next(p->model, ep))
-		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && has_device(ep);
+		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && !ep->of_before &&
+		     has_device(ep);
 	if (!n)
 		return;
 	pk_str_addf(&text,
@@ -179,6 +180,38 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
 		r, true, "enforcement", text.text,
 		"stop the allocations that `picket endpoint list` shows as closed and start them "
 		"anew");
+}
+
+/* Of before a reboot: Nomad runs it still, and no ADD has come. */
+static bool is_without_network(const struct pk_parts *p, const struct pk_local_endpoint *ep)
+{
+	return ep->open && ep->of_before && time(NULL) - ep->added >= SETTLED_S &&
+	       pk_nomad_source(p->nomad)->state == PK_SOURCE_OK &&
+	       pk_model_has_alloc(p->model, ep->container_id);
+}
+
+static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const bool settled = pk_loop_now(p->loop) - p->started_ms >= SETTLED_S * 1000;
+	const struct pk_local_endpoint *first = NULL;
+	own_str text = { 0 };
+	unsigned int n = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
+	     ep && p->nomad && settled; ep = pk_model_next(p->model, ep))
+		if (is_without_network(p, ep)) {
+			first = first ?: ep;
+			n++;
+		}
+	if (!n)
+		return;
+	pk_str_addf(
+		&text,
+		"%u alloc%s that Nomad runs %s without a network since a reboot, the first: %.64s",
+		n, n == 1 ? "" : "s", n == 1 ? "is" : "are", first->container_id);
+	pk_api_reason(r, false, "netns", text.text,
+		      "nomad alloc stop: the next one gets a network. With the reference plugin "
+		      "\"bridge\" of 1.3.0 or later in its cni_path Nomad does that by itself");
 }
 
 /* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
@@ -209,5 +242,6 @@ void pk_api_endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	alloc_reasons(p, r);
 	device_reasons(p, r);
 	epoch_reason(p, r);
+	reboot_reason(p, r);
 	endpoint_reasons(p, r);
 }

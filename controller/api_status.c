@@ -122,6 +122,12 @@ static void upkeep_reason(struct pk_reasons *r, const struct pk_upkeep *upkeep)
 		pk_api_reason(
 			r, false, "endpoints", audit->tap_error,
 			"start its VMM with as many queues as \"queues\" of the conflist says");
+	if (audit->netns_lost)
+		pk_api_reason(
+			r, false, "netns", audit->netns_error,
+			"stop its allocation and start it anew: `nomad alloc stop`; from then "
+			"on Nomad calls CHECK beside the reference plugin \"bridge\" of 1.3.0 or "
+			"later in its cni_path");
 	snprintf(text, sizeof(text),
 		 "pk%u is open and its record is gone: it keeps its last policy", u->stray);
 	if (u->stray)

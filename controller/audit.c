@@ -12,6 +12,7 @@
 #include "fs.h"
 #include "guard.h"
 #include "log.h"
+#include "netns.h"
 #include "nl.h"
 #include "own.h"
 #include "picket/limits.h"
@@ -25,6 +26,7 @@
 /* An endpoint that was closed here, since its guard can't be first. */
 struct shut {
 	char *key;
+	bool netns; /* but for its netns, which is another's by now */
 	char why[256];
 };
 
@@ -38,13 +40,14 @@ struct pk_audit {
 	uint32_t at;			      /* the next slot of the turn that is under way */
 	uint32_t queues[PK_CAPACITY_MAX + 1]; /* attached, where they are too many; else 0 */
 	uint32_t may[PK_CAPACITY_MAX + 1];    /* be attached there */
+	bool lost[PK_CAPACITY_MAX + 1];	      /* slots whose netns has no name any more */
 	struct shut *shut;
 	size_t n_shut;
 };
 
 /* Unguarded it must reach nothing, whoever stands before the guard: ADD or CHECK opens it again. */
-static void shut(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
-		 const struct pk_err *why)
+static struct shut *shut(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
+			 const struct pk_err *why)
 {
 	struct pk_err err = { 0 };
 	struct shut *at;
@@ -59,8 +62,9 @@ static void shut(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_end
 	if (!a->shut)
 		abort();
 	at = &a->shut[a->n_shut++];
-	at->key = pk_strdup(m->key);
+	*at = (struct shut){ .key = pk_strdup(m->key) };
 	snprintf(at->why, sizeof(at->why), "%s is closed: %.200s", m->device, why->text);
+	return at;
 }
 
 /* Is it still closed by us? Its record goes, or somebody who mended it opens it. */
@@ -96,8 +100,29 @@ static void recount_taps(struct pk_audit *a)
 	}
 }
 
+static void recount_netns(struct pk_audit *a)
+{
+	struct pk_audit_stats *s = &a->stats;
+
+	s->netns_lost = 0;
+	*s->netns_error = 0;
+	for (size_t i = 0; i < a->n_shut; i++)
+		if (a->shut[i].netns && s->netns_lost++ == 0)
+			snprintf(s->netns_error, sizeof(s->netns_error), "%s", a->shut[i].why);
+	for (uint32_t slot = 1; slot <= PK_CAPACITY_MAX; slot++) {
+		const struct pk_local_endpoint *m = a->lost[slot] ? endpoint_of(a, slot) : NULL;
+
+		if (m && s->netns_lost++ == 0)
+			snprintf(s->netns_error, sizeof(s->netns_error),
+				 "%.100s lost its netns: there is none at %.120s any more, and its "
+				 "device is there",
+				 m->key, m->netns);
+	}
+}
+
 static void recount(struct pk_audit *a)
 {
+	const char *error = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < a->n_shut; i++)
@@ -106,8 +131,14 @@ static void recount(struct pk_audit *a)
 		else
 			free(a->shut[i].key);
 	a->n_shut = n;
-	a->stats.bad = (unsigned int)n;
-	snprintf(a->stats.error, sizeof(a->stats.error), "%s", n ? a->shut[0].why : "");
+	a->stats.bad = 0;
+	for (size_t i = n; i-- > 0;)
+		if (!a->shut[i].netns) {
+			a->stats.bad++;
+			error = a->shut[i].why;
+		}
+	snprintf(a->stats.error, sizeof(a->stats.error), "%s", error);
+	recount_netns(a);
 	recount_taps(a);
 }
 
@@ -181,6 +212,32 @@ static void audit_devices(struct pk_audit *a, struct pk_nl *nl, const struct pk_
 	audit_tap(a, nl, m, &link);
 }
 
+/*
+ * Nomad asks CHECK beside a reference plugin alone, so a netns that was made anew shows here first.
+ * What is started by its path is without a network then, and who stays in the one of before has
+ * nobody who deletes him: closed, as the ADD that is due would do. A path below /proc is a
+ * process's, and says nothing of its netns once that process is gone. Closed: true.
+ */
+static bool audit_netns(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
+{
+	struct pk_err why = { 0 };
+	ino_t inode;
+	int r;
+
+	a->lost[m->slot] = false;
+	if (!m->netns || strncmp(m->netns, "/proc/", 6) == 0)
+		return false;
+	r = pk_netns_inode(m->netns, &inode);
+	if (r == 0 && inode == m->netns_inode)
+		return false;
+	a->lost[m->slot] = r < 0;
+	if (r < 0)
+		return false;
+	pk_fail(&why, 0, "%.160s is another netns than at its ADD", m->netns);
+	shut(a, nl, m, &why)->netns = true;
+	return true;
+}
+
 static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(a->sync);
@@ -190,7 +247,7 @@ static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk
 
 	if (!audit_hook(a, nl, &in, &err) || !audit_hook(a, nl, &out, &err))
 		shut(a, nl, m, &err);
-	else
+	else if (!audit_netns(a, nl, m))
 		audit_devices(a, nl, m);
 }
 

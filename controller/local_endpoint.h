@@ -42,6 +42,7 @@ struct pk_local_endpoint {
 	char *container_id, *ifname, *network, *netns;
 	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
 	char mode[16], device[16];	 /* "vm" or "process"; host device */
+	uint64_t netns_inode;		 /* of the record: what its path was at ADD */
 	uint32_t slot, host_ifindex;
 	uint32_t identity, tenant;    /* of the record; what counts is in the tables */
 	bool open;		      /* the record says so */
@@ -49,6 +50,7 @@ struct pk_local_endpoint {
 	bool tcx;		      /* how its guard is attached */
 	bool masquerade, masquerade6; /* as its conflist had it at ADD */
 	bool epoch_matches;	      /* its numbers count */
+	bool of_before;		      /* its record is of before a reboot: it has no device */
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;

@@ -88,6 +88,7 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->ifname = copy(r->ifname);
 	m->network = copy(r->network);
 	m->netns = copy(r->netns);
+	m->netns_inode = r->netns_inode;
 	m->tenant_name = copy(r->tenant_name);
 	m->job = copy(r->job);
 	m->group = copy(r->group);
@@ -181,6 +182,7 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 	k->mtime = st.st_mtim;
 	ep = pk_local_endpoint_of_record(&record, r->epoch);
 	ep->added = st.st_mtim.tv_sec;
+	ep->of_before = !name->slot;
 	pk_model_put(r->args.model, ep);
 	return true;
 }
