@@ -168,6 +168,7 @@ static void start(struct pk_consul_told *t, struct pk_service_call *call, pk_htt
 	call->service = &t->parts->config->consul;
 	call->header = "X-Consul-Token";
 	call->timeout_ms = TIMEOUT_MS;
+	call->turn = t->failures;
 	t->call = pk_service_start(t->http, call, fn, t, NULL);
 	if (!t->call)
 		write_in(t, pk_backoff_ms(t->failures++));

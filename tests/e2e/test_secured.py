@@ -130,6 +130,34 @@ def test_the_next_address_and_a_socket(secured, picketd):
     both_answer(secured.node)
 
 
+def test_a_tenant_with_his_own_rights_alone_learns_what_became_of_his_document(secured, picketd):
+    """The shipped rules of both: picketd may write it, the tenant may read it, and nothing of another's."""
+    token = secured.tenant_token(os.path.join(TREE, "examples/acl/consul-tenant.hcl"))
+    node = secured.node
+    below = "picket/v1/default/{}/tenants/acme/"
+    picketd(config(secured))
+    both_answer(node)
+    alloc = node.add("acme", "api", "web")
+    wrong = '{"rules": [{"endpointSelector": {}, "ingres": [{}]}]}'
+    secured.cli("consul", "kv", "put", below.format("policies") + "mine", wrong, token=token)
+    key = f"{below.format('status')}mine/{node.api('/v1/status')['node']}"
+
+    def told():
+        done = secured.cli("consul", "kv", "get", key, token=token, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+    found = wait_for(told, "its word", 30)
+    assert found["state"] == "refused" and "ingress" in found["errors"][0]["fix"], found
+    secured.cli("consul", "kv", "put", below.format("policies") + "mine", wrong.replace("ingres", "ingress"), token=token)
+    wait_for(lambda: told().get("state") == "active" and told()["enforced"] == "yes", "the mended one", 40)
+    for argv in (("put", key, "forged"), ("get", key.replace("acme", "other")), ("delete", key)):
+        done = secured.cli("consul", "kv", *argv, token=token, check=False)
+        assert done.returncode and ("Permission denied" in done.stderr or "No key" in done.stderr), (argv, done)
+    secured.cli("consul", "kv", "delete", below.format("policies") + "mine", token=token)
+    wait_for(lambda: not told(), "nothing of one that is gone", 40)
+    assert "can't be written" not in node.log()
+    node.delete(alloc)
+
+
 def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     picketd(config(secured))
     both_answer(secured.node)

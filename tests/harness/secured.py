@@ -143,13 +143,20 @@ class Secured:
                                   f"{upper}_CLIENT_KEY": self.key,
                                   f"{upper}_TLS_SERVER_NAME": server_name})
 
-    def cli(self, name, *argv, check=True):
+    def cli(self, name, *argv, check=True, token=None):
+        """token: instead of the operator's."""
         env = dict(os.environ, NOMAD_CLI_NO_COLOR="1", **self.environment(name))
-        token = self.tokens.get(name)
+        token = token or self.tokens.get(name)
         if token:
             env["NOMAD_TOKEN" if name == "nomad" else "CONSUL_HTTP_TOKEN"] = token
         return run([self.programs[name], *argv], check=check, env=env,
                    preexec_fn=netns.entering(self.node.net, self.node.mnt))
+
+    def tenant_token(self, rules):
+        """The secret of a new token of Consul with these rules (a file of examples/acl)."""
+        self.cli("consul", "acl", "policy", "create", "-name=tenant", f"-rules=@{rules}")
+        return json.loads(self.cli("consul", "acl", "token", "create", "-policy-name=tenant",
+                                   "-format=json").stdout)["SecretID"]
 
     def picket_token(self, name, rules):
         """(id, secret) of a new token with these rules (a file of examples/acl)."""
