@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /v1/policies, /v1/policies/SOURCE/NAME, /v1/world, /v1/rules. */
-#include <netinet/in.h>
+/* GET /v1/policies, /v1/policies/SOURCE/NAME, and what tenants are told of theirs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -420,55 +419,6 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 	pk_exchange_error(x, 404, "no such document", "picket policy list");
 }
 
-/* Labels as an expectations file has them: a key with several values is a list. */
-static void write_labels(struct pk_jw *w, const struct pk_label_set *set)
-{
-	size_t end;
-
-	pk_jw_open(w, "labels", '{');
-	for (size_t i = 0; i < set->n_known; i = end) {
-		const char *key = set->known[i].key;
-
-		end = i + 1;
-		while (end < set->n_known && strcmp(set->known[end].key, key) == 0)
-			end++;
-		if (end == i + 1) {
-			pk_jw_string(w, key, set->known[i].value);
-			continue;
-		}
-		pk_jw_open(w, key, '[');
-		for (size_t k = i; k < end; k++)
-			pk_jw_string(w, NULL, set->known[k].value);
-		pk_jw_close(w, ']');
-	}
-	pk_jw_close(w, '}');
-	pk_jw_open(w, "unknown", '[');
-	for (size_t i = 0; i < set->n_unknown; i++)
-		pk_jw_string(w, NULL, set->unknown[i]);
-	pk_jw_close(w, ']');
-}
-
-static void port_text(char text[16], uint8_t proto, uint16_t port)
-{
-	snprintf(text, 16, "%u%s", port,
-		 proto == IPPROTO_TCP	 ? "/tcp"
-		 : proto == IPPROTO_UDP	 ? "/udp"
-		 : proto == IPPROTO_SCTP ? "/sctp"
-					 : "");
-}
-
-static void write_open(struct pk_jw *w, const char *key, const struct pk_own_port *list, size_t n)
-{
-	char text[16];
-
-	pk_jw_open(w, key, '[');
-	for (size_t i = 0; i < n; i++) {
-		port_text(text, list[i].proto, list[i].port);
-		pk_jw_string(w, NULL, text);
-	}
-	pk_jw_close(w, ']');
-}
-
 /* The author has a limited place for it: the first ones, and how many more there are. */
 #define STATE_NOTES 8
 
@@ -541,104 +491,4 @@ size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, 
 		fn(arg, e, &text);
 	}
 	return i < pk_docs_count(p->docs) ? i : 0;
-}
-
-static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
-				 const struct pk_local_endpoint *m)
-{
-	const struct pk_world_endpoint *ep =
-		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
-	struct pk_sync_state state;
-	char text[PK_ADDR_TEXT];
-	own_str name = { 0 };
-
-	if (!ep)
-		return;
-	pk_local_endpoint_name(m, &name);
-	pk_str_addf(&name, " %s", m->key);
-	pk_sync_state(p->sync, m, &state);
-	pk_jw_open(w, NULL, '{');
-	pk_jw_string(w, "name", name.text);
-	write_labels(w, ep->labels);
-	pk_jw_open(w, "addresses", '[');
-	for (size_t i = 0; i < ep->n_addresses; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&ep->addresses[i], text));
-	pk_jw_close(w, ']');
-	pk_jw_open(w, "ports", '{');
-	for (size_t i = 0; i < ep->n_ports; i++) {
-		port_text(text, ep->ports[i].proto, ep->ports[i].port);
-		pk_jw_string(w, ep->ports[i].name, text);
-	}
-	pk_jw_close(w, '}');
-	write_open(w, "checks", ep->checks, ep->n_checks);
-	write_open(w, "published", ep->published, ep->n_published);
-	pk_jw_string(w, "containerId", m->container_id);
-	pk_jw_uint(w, "slot", m->slot);
-	pk_jw_uint(w, "identity", state.identity);
-	pk_jw_uint(w, "tenant", state.tenant);
-	pk_jw_uint(w, "ruleSet", state.rule_set);
-	pk_jw_close(w, '}');
-}
-
-static void write_texts(const struct pk_parts *p, struct pk_jw *w)
-{
-	pk_jw_open(w, "policies", '[');
-	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-		own_mem char *text = NULL;
-		size_t len;
-
-		if (!e->doc || pk_docs_text(p->docs, e, &text, &len, NULL) < 0)
-			continue;
-		pk_jw_open(w, NULL, '{');
-		pk_jw_string(w, "source", e->source);
-		pk_jw_string(w, "name", e->doc->name);
-		pk_jw_string(w, "path", e->path);
-		pk_jw_string(w, "text", text);
-		pk_jw_close(w, '}');
-	}
-	pk_jw_close(w, ']');
-}
-
-void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
-{
-	const struct pk_settings *s = pk_model_get_settings(p->model);
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
-
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
-	pk_jw_bool(&w, "healthChecks", s->health_checks);
-	pk_settings_write_resolvers(s, &w, "resolvers");
-	pk_settings_write_reach(s, &w, "tenantReach");
-	pk_settings_write_pools(s, &w, "pools");
-	pk_jw_uint(&w, "revision", pk_apply_state(p->apply)->revision);
-	pk_jw_open(&w, "endpoints", '[');
-	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
-	     m = pk_model_next(p->model, m))
-		write_world_endpoint(p, &w, m);
-	pk_jw_close(&w, ']');
-	write_texts(p, &w);
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
-}
-
-void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x)
-{
-	const struct pk_rules *rules = pk_model_rules(p->model);
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
-	struct pk_rule_ref ref;
-
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_open(&w, "rules", '[');
-	for (uint32_t i = 1; i < PK_RULE_BUILTIN_COUNT; i++)
-		if (pk_rules_find(rules, i, &ref) == 0)
-			pk_rule_json(&ref, &w, NULL);
-	for (size_t i = 0; i < pk_rules_count(rules); i++)
-		if (pk_rules_at(rules, i, &ref) == 0 && ref.number >= PK_RULE_FIRST)
-			pk_rule_json(&ref, &w, NULL);
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
 }
