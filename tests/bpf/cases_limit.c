@@ -151,6 +151,7 @@ static void rates(void)
 	node_endpoint_set(1, &ep);
 	node_from("a packet sent", 1, p, PK_REASON_OK);
 	check("of a burst of 256", node_bucket(1, PK_BUCKET_PACKETS) == 255);
+	check("who has no rate of bytes has no bucket of them", !node_bucket(1, PK_BUCKET_BYTES));
 	node_bucket_set(1, PK_BUCKET_PACKETS, 1, NODE_AHEAD);
 	node_from("the last one of the bucket", 1, p, PK_REASON_OK);
 	node_bucket_set(1, PK_BUCKET_PACKETS, 0, NODE_AHEAD);

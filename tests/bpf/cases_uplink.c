@@ -252,6 +252,18 @@ static void closed(void)
 		 PK_REASON_ENDPOINT_CLOSED);
 }
 
+/* A connection that began outside is its endpoint's: so is the place that it leaves. */
+static void place_of_a_guest(void)
+{
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	comes_in("a client", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), 1, PK_REASON_OK);
+	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
+	node_from("is reset", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST)), PK_REASON_OK);
+	check("its place is the next that is looked at",
+	      node_bucket(1, PK_BUCKET_PLACE) < NODE_BUDGET);
+}
+
 /* A tagged frame is a VLAN device's. The one after it says when it is through. */
 static void tagged(void)
 {
@@ -281,6 +293,7 @@ void cases_uplink(void)
 	published_id();
 	two_ways();
 	closed();
+	place_of_a_guest();
 	tagged();
 	node_reset();
 }

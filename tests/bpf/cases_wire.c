@@ -72,6 +72,14 @@ static void zero_sums(void)
 	struct pkt udp6 = pkt_v6(WHO_A, WHO_WORLD, UDP(40000, 53));
 
 	start_one();
+	p = tcp;
+	for (uint32_t x = 0; x <= 0xffff && world_port(&p, 50); x++) {
+		world_put_port(&p, p.len - 2, (uint16_t)x);
+		pkt_seal(&p);
+	}
+	check("TCP whose sum is zero has one out there",
+	      !world_port(&p, 50) && wire(&p) == 7 && pkt_l4_sum(&p) == 0xffff);
+	start_one();
 	p = with_check(tcp, 50, 0);
 	check("TCP whose sum is zero out there",
 	      wire(&p) == 7 && !world_port(&p, 50) && pkt_l4_sum(&p) == 0xffff);
@@ -105,6 +113,7 @@ static void summed(void)
 		{ "a ping", false, false, PING(7), PONG(WORLD_LOW) },
 		{ "TCP, IPv6", true, false, TCP(40000, 443, SYN), TCP(443, WORLD_LOW, SYN | ACK) },
 		{ "UDP, IPv6", true, false, UDP(40000, 53), UDP(53, WORLD_LOW) },
+		{ "UDP without a sum, IPv6", true, true, UDP(40000, 53), UDP(53, WORLD_LOW) },
 		{ "a ping, IPv6", true, false, PING6(7), PONG6(WORLD_LOW) },
 	};
 	const struct node_meta meta = { .summed = true };
@@ -121,7 +130,7 @@ static void summed(void)
 		start_one();
 		wire(&out);
 		if (list[i].unsummed)
-			world_put_port(&back, 40, 0);
+			world_put_port(&back, v6 ? 60 : 40, 0);
 		snprintf(text, sizeof(text), "an answer that was summed up: %s", list[i].text);
 		r = node_run(NODE_UP, 0, &back, &meta);
 		if (r == -EINVAL)
