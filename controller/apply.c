@@ -312,7 +312,7 @@ static int apply(struct pk_apply *a)
 	r = apply_open_tables(a);
 	all = a->docs_changed || a->settings_changed;
 	settings = PK_MOVE(a->settings_untaken, false);
-	if (r == 0 && settings)
+	if (r == 0 && (settings || apply_block_is_left(a)))
 		apply_set_node(a);
 	if (r < 0)
 		pk_timer_set(a->pass, APPLY_RETRY_MS);

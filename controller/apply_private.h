@@ -23,6 +23,7 @@ struct pk_apply {
 	uint64_t held_ns;   /* since when the node lock is not to be had; 0: it is */
 	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
 	uint64_t last_ns;   /* of the last pass's begin */
+	size_t old_blocks;  /* that the settings name no more, kept for endpoints' sake */
 	uint64_t compiled;  /* number of the documents that the engine's images are of */
 	uint64_t passing,
 		passed; /* of those that a pass without an error brought, and acknowledged */
@@ -34,5 +35,7 @@ int apply_open_tables(struct pk_apply *apply);
 /* Nobody reads events any more. */
 void apply_leave_tables(struct pk_apply *apply);
 void apply_look_pins(void *apply);
+/* An old block's last endpoint is gone. */
+bool apply_block_is_left(const struct pk_apply *apply);
 /* Pools, masquerading. While somebody keeps the node lock, the next pass does it. */
 void apply_set_node(struct pk_apply *apply);

@@ -194,19 +194,40 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	return 0;
 }
 
+/* Those of the settings, and old blocks that an endpoint has an address of. list is the caller's. */
+static struct pools want_pools(const struct pk_apply *a)
+{
+	const struct pk_settings *s = pk_model_get_settings(a->args.model);
+	struct pools pools = { .model = a->args.model };
+
+	for (size_t i = 0; i < s->n_pools; i++)
+		add_pool(&pools, &s->pools[i]);
+	pk_map_each(pk_sync_bpf(a->args.sync)->map[PK_MAP_POOLS], keep_pool, &pools);
+	return pools;
+}
+
+bool apply_block_is_left(const struct pk_apply *a)
+{
+	struct pools pools;
+
+	if (!a->old_blocks)
+		return false;
+	pools = want_pools(a);
+	free(pools.list);
+	return pools.n < pk_model_get_settings(a->args.model)->n_pools + a->old_blocks;
+}
+
 static int set_pools(struct pk_apply *a, struct pk_err *err)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
-	struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
-	struct pools pools = { .model = a->args.model };
+	struct pools pools;
 	int r;
 
 	if (!s->n_pools)
 		return 0;
-	for (size_t i = 0; i < s->n_pools; i++)
-		add_pool(&pools, &s->pools[i]);
-	pk_map_each(bpf->map[PK_MAP_POOLS], keep_pool, &pools);
-	r = pk_pools_set(bpf, pools.list, pools.n, pk_sync_until(), err);
+	pools = want_pools(a);
+	a->old_blocks = pools.n - s->n_pools;
+	r = pk_pools_set(pk_sync_bpf(a->args.sync), pools.list, pools.n, pk_sync_until(), err);
 	free(pools.list);
 	return r;
 }
