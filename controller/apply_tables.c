@@ -135,20 +135,22 @@ void apply_look_pins(void *arg)
 	pk_apply_soon(a);
 }
 
-static void edit_masquerade(void *arg, struct pk_node *node)
+static void edit_settings(void *arg, struct pk_node *node)
 {
-	const struct pk_masquerade *m = arg;
+	const struct pk_settings *s = arg;
 
-	node->masquerade_low = m->low;
-	node->masquerade_high = m->high;
+	node->masquerade_low = s->masquerade.low;
+	node->masquerade_high = s->masquerade.high;
+	node->new_flows_per_s = s->new_flows_per_s;
+	memcpy(node->timeout, s->timeout, sizeof(node->timeout));
 }
 
-/* Flows that have a port keep it. */
-static int set_masquerade(struct pk_apply *a, struct pk_err *err)
+/* Flows that have a port keep it; each gets its new time-out with its next packet. */
+static int set_values(struct pk_apply *a, struct pk_err *err)
 {
-	struct pk_masquerade m = pk_model_get_settings(a->args.model)->masquerade;
+	struct pk_settings s = *pk_model_get_settings(a->args.model);
 
-	return pk_node_update(pk_sync_bpf(a->args.sync), edit_masquerade, &m, pk_sync_until(), err);
+	return pk_node_update(pk_sync_bpf(a->args.sync), edit_settings, &s, pk_sync_until(), err);
 }
 
 struct pools {
@@ -238,7 +240,7 @@ void apply_set_node(struct pk_apply *a)
 	int r = set_pools(a, &err), m = 0;
 
 	if (r != -ETIMEDOUT)
-		m = set_masquerade(a, &err);
+		m = set_values(a, &err);
 	if (r == -ETIMEDOUT || m == -ETIMEDOUT) {
 		a->settings_untaken = true;
 		pk_timer_hurry(a->pass, APPLY_HELD_MS);

@@ -209,6 +209,7 @@ static int put(struct pk_config *c, const struct conf_key *k, const struct conf_
 	case NOT_BUILT:
 		return not_built(at, k);
 	case SETTING:
+	case TIMEOUT:
 		/* Sections of settings are read from the top, where the getter looks for them. */
 		return k->get(&c->settings, at->doc,
 			      *k->section ? pk_json_root(at->doc) : at->section, at->err);

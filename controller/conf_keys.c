@@ -58,11 +58,17 @@ const struct conf_key conf_keys[] = {
 	{ "capacity", "endpoints", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
 	{ "limits", "flowsPerEndpoint", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
 	{ "limits", "newFlowsPerSecond", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
+#define TIMEOUT_KEY(sym, name, seconds, text)                                                      \
+	{ "timeouts", name,                                                                        \
+	  TIMEOUT,    AT(settings.timeout[PK_TIMEOUT_##sym]),                                      \
+	  false,      pk_settings_get_timeouts,                                                    \
+	  NULL },
+	PK_TIMEOUTS(TIMEOUT_KEY)
 };
 _Static_assert(PK_ARRAY_LEN(conf_keys) <= PK_CONFIG_KEYS_MAX, "an origin for each key");
 
 const char *const conf_sections[] = { "nomad", "consul", "policies", "masquerade", "blocks",
-				      "http",  "flows",	 "capacity", "limits" };
+				      "http",  "flows",	 "capacity", "limits",	   "timeouts" };
 _Static_assert(PK_ARRAY_LEN(conf_sections) <= CONF_SECTIONS_MAX, "room for each section");
 const size_t conf_n_keys = PK_ARRAY_LEN(conf_keys);
 const size_t conf_n_sections = PK_ARRAY_LEN(conf_sections);

@@ -12,6 +12,7 @@ enum conf_kind {
 	BOOL,
 	INT,
 	SETTING,
+	TIMEOUT,
 	SIZE,
 	CHOICE,
 	NOT_BUILT

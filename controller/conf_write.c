@@ -77,6 +77,9 @@ static void write_value(const struct pk_config *c, const struct conf_key *k, con
 	case INT:
 		pk_jw_int(w, name, *(const int64_t *)(const void *)from);
 		break;
+	case TIMEOUT:
+		pk_jw_uint(w, name, *(const uint32_t *)(const void *)from);
+		break;
 	case SIZE:
 		pk_jw_uint(w, name, *(const uint64_t *)(const void *)from);
 		break;

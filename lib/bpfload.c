@@ -136,6 +136,7 @@ static int make_node(const struct pk_settings *s, struct pk_node *node, struct p
 		node->capacity = PK_CAPACITY_MAX;
 	node->flow_budget = s->flow_budget ? s->flow_budget : PK_FLOW_BUDGET_DEFAULT;
 	node->new_flows_per_s = s->new_flows_per_s;
+	memcpy(node->timeout, s->timeout, sizeof(node->timeout));
 	node->rule_sets = PK_RULE_SETS_PER_SLOT * node->capacity + 64;
 	do {
 		if (getrandom(node->epoch, sizeof(node->epoch), 0) != sizeof(node->epoch))

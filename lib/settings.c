@@ -77,6 +77,7 @@ void pk_settings_init(struct pk_settings *s)
 		.flow_budget = PK_FLOW_BUDGET_DEFAULT,
 		.new_flows_per_s = PK_NEW_FLOWS_DEFAULT,
 	};
+	pk_timeouts_init(s->timeout);
 }
 
 void pk_settings_done(struct pk_settings *s)
@@ -263,6 +264,33 @@ int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 	return r;
 }
 
+#define TIMEOUT_NAME(sym, name, seconds, text) [PK_TIMEOUT_##sym] = name,
+static const char *const timeout_names[] = { PK_TIMEOUTS(TIMEOUT_NAME) NULL };
+_Static_assert(PK_ARRAY_LEN(timeout_names) == PK_TIMEOUT_COUNT + 1, "a name for each");
+
+const char *pk_timeout_name(enum pk_timeout timeout)
+{
+	return timeout_names[timeout];
+}
+
+int pk_settings_get_timeouts(struct pk_settings *s, const struct pk_json_doc *doc,
+			     const struct pk_json *object, struct pk_err *err)
+{
+	const struct pk_json_range range = { PK_TIMEOUT_MIN, PK_TIMEOUT_MAX };
+	const struct pk_json *timeouts = pk_json_get(object, "timeouts");
+	uint32_t seconds[PK_TIMEOUT_ROOM];
+	int r = 0;
+
+	memcpy(seconds, s->timeout, sizeof(seconds));
+	if (timeouts)
+		r = pk_json_only(doc, timeouts, timeout_names, err);
+	for (int i = 0; i < PK_TIMEOUT_COUNT && timeouts && r == 0; i++)
+		r = get_u32(doc, timeouts, timeout_names[i], range, &seconds[i], err);
+	if (r == 0)
+		memcpy(s->timeout, seconds, sizeof(seconds));
+	return r;
+}
+
 static int get_label(const struct pk_json_doc *doc, const struct pk_json *object, const char *key,
 		     char *out, size_t room, struct pk_err *err)
 {
@@ -311,11 +339,12 @@ static int read_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
 /* packetPath: written by release 0.1, of no meaning any more. */
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
-	static const char *const names[] = { "baseline",	"nomad",	"healthChecks",
-					     "masquerade",	"pools",	"resolvers",
-					     "tenantReach",	"capacity",	"limits",
-					     "packetPath",	"labels",	"uplinks",
-					     "baselineDiffers", "nomadVersion", NULL };
+	static const char *const names[] = {
+		"baseline",	   "nomad",	   "healthChecks", "masquerade",
+		"pools",	   "resolvers",	   "tenantReach",  "capacity",
+		"limits",	   "packetPath",   "labels",	   "uplinks",
+		"baselineDiffers", "nomadVersion", "timeouts",	   NULL
+	};
 	const struct pk_json *root = pk_json_root(doc);
 	int r = pk_json_only(doc, root, names, err);
 
@@ -339,6 +368,8 @@ static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct
 		r = pk_settings_get_reach(s, doc, root, err);
 	if (r == 0)
 		r = pk_settings_get_sizes(s, doc, root, err);
+	if (r == 0)
+		r = pk_settings_get_timeouts(s, doc, root, err);
 	if (r == 0)
 		r = get_labels(s, doc, root, err);
 	if (r == 0)
@@ -431,6 +462,10 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 	pk_jw_open(&w, "limits", '{');
 	pk_jw_uint(&w, "flowsPerEndpoint", s->flow_budget);
 	pk_jw_uint(&w, "newFlowsPerSecond", s->new_flows_per_s);
+	pk_jw_close(&w, '}');
+	pk_jw_open(&w, "timeouts", '{');
+	for (int i = 0; i < PK_TIMEOUT_COUNT; i++)
+		pk_jw_uint(&w, timeout_names[i], s->timeout[i]);
 	pk_jw_close(&w, '}');
 	pk_jw_open(&w, "labels", '{');
 	write_label(&w, "nomad:region", s->region);

@@ -52,6 +52,7 @@ struct pk_settings {
 	bool reach_host, reach_remote_node;
 	uint32_t capacity; /* endpoints */
 	uint32_t flow_budget, new_flows_per_s;
+	uint32_t timeout[PK_TIMEOUT_ROOM]; /* by enum pk_timeout; seconds */
 	char region[64], node[128], node_pool[64],
 		datacenter[64]; /* labels of this node, "" = unknown */
 	char nomad_version[64]; /* of its agent, "" = unknown */
@@ -90,6 +91,10 @@ int pk_settings_get_masquerade(struct pk_settings *s, const struct pk_json_doc *
 			       const struct pk_json *object, struct pk_err *err);
 int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
 			  const struct pk_json *object, struct pk_err *err);
+/* "timeouts" of an object. */
+int pk_settings_get_timeouts(struct pk_settings *s, const struct pk_json_doc *doc,
+			     const struct pk_json *object, struct pk_err *err);
+const char *pk_timeout_name(enum pk_timeout timeout); /* its key */
 /* The lists as an array under key (NULL: none, w stands where a value may). */
 void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w, const char *key);
 void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w, const char *key);

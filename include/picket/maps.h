@@ -41,6 +41,34 @@ PK_ABI(struct pk_block, 32);
 #define PK_NODE_DEFAULT4 (1u << 1)
 #define PK_NODE_DEFAULT6 (1u << 2)
 
+/*
+ * How long a flow lives without a packet, in seconds, by what it is: the key of picketd.json's
+ * "timeouts", the default, and what is meant.
+ */
+#define PK_TIMEOUTS(X)                                                                             \
+	X(TCP_OPENING, "tcpOpening", 60, "a TCP connection that isn't answered yet")               \
+	X(TCP_OPEN, "tcpOpen", 21600, "one that is open")                                          \
+	X(TCP_CLOSING, "tcpClosing", 120, "one that a side has closed")                            \
+	X(TCP_CLOSED, "tcpClosed", 10, "one that is closed, whatever still comes")                 \
+	X(TCP_RESET, "tcpReset", 10, "one that was reset from outside")                            \
+	X(UDP, "udp", 30, "UDP")                                                                   \
+	X(UDP_STREAM, "udpStream", 180, "UDP that goes on for two seconds")                        \
+	X(DNS, "dns", 10, "a DNS question over UDP that is answered")                              \
+	X(ICMP, "icmp", 30, "an echo")                                                             \
+	X(OTHER, "other", 30, "any other protocol")                                                \
+	X(OTHER_STREAM, "otherStream", 180, "that goes on for two seconds")
+#define PK_TIMEOUT_ENUM_(sym, name, seconds, text) PK_TIMEOUT_##sym,
+enum pk_timeout { PK_TIMEOUTS(PK_TIMEOUT_ENUM_) PK_TIMEOUT_COUNT };
+#define PK_TIMEOUT_ROOM 16 /* a power of two */
+#define PK_TIMEOUT_MIN	2
+#define PK_TIMEOUT_MAX	(5 * 24 * 3600)
+
+static inline void pk_timeouts_init(__u32 timeout[PK_TIMEOUT_ROOM])
+{
+#define PK_TIMEOUT_SET_(sym, name, seconds, text) timeout[PK_TIMEOUT_##sym] = (seconds);
+	PK_TIMEOUTS(PK_TIMEOUT_SET_)
+}
+
 #define PK_UPLINKS 4 /* a node has at most */
 #define PK_BLOCKS  4 /* that the uplink program compares without a lookup */
 
@@ -57,8 +85,9 @@ struct pk_node {
 	__u32 flags;			       /* PK_NODE_* */
 	struct pk_uplink uplink[PK_UPLINKS];
 	struct pk_block block[PK_BLOCKS];
+	__u32 timeout[PK_TIMEOUT_ROOM]; /* by enum pk_timeout; seconds */
 };
-PK_ABI(struct pk_node, 336);
+PK_ABI(struct pk_node, 400);
 
 /*
  * numbers: array[4] of u64, mmap'ed: counters, taken by atomic add; 0 is never a number. Written by
@@ -358,8 +387,8 @@ PK_ABI(struct pk_flow, 160);
 _Static_assert(__builtin_offsetof(struct pk_flow, expires) == 32, "map ABI: the hot line ends");
 _Static_assert(__builtin_offsetof(struct pk_flow, packets) == 96, "map ABI: counters' own line");
 
-/* The longest that a flow lives without a packet, in seconds. */
-#define PK_FLOW_LONGEST (6 * 3600)
+/* The longest that a flow may live without a packet, in seconds. */
+#define PK_FLOW_LONGEST PK_TIMEOUT_MAX
 /*
  * now in jiffies, hz of them a second. Nothing sweeps what is over, and at 1,000 a second 32 bits
  * come round in 50 days: what ends later than any flow could is one that ended long ago. A minute

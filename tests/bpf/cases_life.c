@@ -16,6 +16,10 @@ static struct pk_flow_key key_of(const struct pkt *p, enum who from, enum who to
 	struct pk_flow_key key = { .src = pkt_ip4(from), .dst = pkt_ip4(to), .proto = p->b[23] };
 
 	memcpy(&key.sport, p->b + 34, 4);
+	if (key.proto == 1) { /* an echo's id, on both sides */
+		memcpy(&key.sport, p->b + 38, 2);
+		key.dport = key.sport;
+	}
 	return key;
 }
 
@@ -129,7 +133,7 @@ static void reset_from_outside(void)
 	age(&ack, WHO_A, WHO_WORLD, 5);
 	node_from("A's stack knows better and goes on", 1, ack, PK_REASON_OK);
 	check("so does the flow", state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_OPEN &&
-					  left(&ack, WHO_A, WHO_WORLD) == PK_FLOW_LONGEST);
+					  left(&ack, WHO_A, WHO_WORLD) == 21600);
 	p = rst;
 	e.text = "another RST";
 	node_expect(&e, NODE_TO, 1, &p, &world);
@@ -204,6 +208,60 @@ static void times(void)
 	node_from("a DNS question", 1, dns, PK_REASON_OK);
 	node_from("and its answer", 2, pkt_v4(WHO_B, WHO_A, UDP(53, 40001)), PK_REASON_OK);
 	check("is over in ten seconds", left(&dns, WHO_A, WHO_B) == 10);
+}
+
+static void other_times(struct pk_node *n)
+{
+	for (uint32_t i = 0; i < PK_TIMEOUT_COUNT; i++)
+		n->timeout[i] = 1000 + i;
+}
+
+/* Does the flow of p live as long as its time-out says? */
+static void lives(const char *text, const struct pkt *p, enum pk_timeout timeout)
+{
+	check(text, left(p, WHO_A, WHO_B) == 1000 + (int)timeout);
+}
+
+/* Each state has its own setting, which holds from the next packet on. */
+static void settings(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pkt udp = pkt_v4(WHO_A, WHO_B, UDP(40000, 9));
+	struct pkt dns = pkt_v4(WHO_A, WHO_B, UDP(40001, 53));
+	struct pkt echo = pkt_v4(WHO_A, WHO_B, PING(7));
+	struct pkt sctp = pkt_v4(WHO_A, WHO_B, (struct l4){ 132, 40000, 9, 0, 12 });
+
+	node_reset();
+	node_from("A opens to B", 1, syn, PK_REASON_OK);
+	check("as long as ever", left(&syn, WHO_A, WHO_B) == 60);
+	node_settings(other_times);
+	node_from("the SYN again", 1, syn, PK_REASON_OK);
+	lives("a connection that isn't answered", &syn, PK_TIMEOUT_TCP_OPENING);
+	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	lives("one that is open", &syn, PK_TIMEOUT_TCP_OPEN);
+	node_from("A closes", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)), PK_REASON_OK);
+	lives("one that a side has closed", &syn, PK_TIMEOUT_TCP_CLOSING);
+	node_from("B closes", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, FIN | ACK)), PK_REASON_OK);
+	lives("one that is closed", &syn, PK_TIMEOUT_TCP_CLOSED);
+	node_from("UDP", 1, udp, PK_REASON_OK);
+	lives("UDP", &udp, PK_TIMEOUT_UDP);
+	node_from("its answer", 2, pkt_v4(WHO_B, WHO_A, UDP(9, 40000)), PK_REASON_OK);
+	age(&udp, WHO_A, WHO_B, 3);
+	node_from("it goes on", 1, udp, PK_REASON_OK);
+	lives("UDP that goes on", &udp, PK_TIMEOUT_UDP_STREAM);
+	node_from("a DNS question", 1, dns, PK_REASON_OK);
+	lives("DNS is UDP", &dns, PK_TIMEOUT_UDP);
+	node_from("its answer", 2, pkt_v4(WHO_B, WHO_A, UDP(53, 40001)), PK_REASON_OK);
+	lives("until it is answered", &dns, PK_TIMEOUT_DNS);
+	node_from("an echo", 1, echo, PK_REASON_OK);
+	lives("an echo", &echo, PK_TIMEOUT_ICMP);
+	node_from("SCTP", 1, sctp, PK_REASON_OK);
+	lives("another protocol", &sctp, PK_TIMEOUT_OTHER);
+	node_from("its answer", 2, pkt_v4(WHO_B, WHO_A, (struct l4){ 132, 9, 40000, 0, 12 }),
+		  PK_REASON_OK);
+	age(&sctp, WHO_A, WHO_B, 3);
+	node_from("it goes on", 1, sctp, PK_REASON_OK);
+	lives("another protocol that goes on", &sctp, PK_TIMEOUT_OTHER_STREAM);
 }
 
 /* A rule revoked under a busy endpoint: after ten seconds its dead flows hold no place. */
@@ -398,6 +456,7 @@ void cases_life(void)
 	reset_gives_its_place();
 	syn_on_closing();
 	times();
+	settings();
 	revoked_places();
 	every_place();
 	answered_questions();

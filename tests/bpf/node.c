@@ -385,6 +385,7 @@ void node_reset(void)
 			     .events = 1 };
 	uint32_t at = 0;
 
+	pk_timeouts_init(n.timeout);
 	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++)
 		empty(hashes[i]);
 	zero("rule_sets", 8, sizeof(struct pk_rule_set));

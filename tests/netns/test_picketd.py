@@ -296,6 +296,31 @@ def passing_program(kind=SCHED_CLS, code=PASSES):
                                       ctypes.addressof(licence)))
 
 
+TIMEOUTS_AT = 336               # of struct pk_node: timeout[]
+
+
+def times(node):
+    """New flows a second, and the time-outs of open TCP and of an answered DNS question."""
+    raw = node.tables.get("node", struct.pack("I", 0))
+    values = struct.unpack_from("11I", raw, TIMEOUTS_AT)
+    return struct.unpack_from("I", raw, 28)[0], values[1], values[7]
+
+
+def test_time_outs_change_with_a_reload(node):
+    node.start_picketd()
+    assert times(node) == (500, 21600, 10)
+    node.write_config({**node.options.config, "timeouts": {"tcpOpen": 600, "dns": 3},
+                       "limits": {"newFlowsPerSecond": 7}})
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: times(node) == (7, 600, 3), "the new time-outs")
+    with open(node.path("var/lib/picket/node.json"), encoding="utf-8") as file:
+        assert json.load(file)["timeouts"]["tcpOpen"] == 600     # what a first load would take
+    node.write_config({**node.options.config, "timeouts": {"tcpOpen": 1}})
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: "timeouts.tcpOpen" in node.log(), "the refusal")
+    assert times(node) == (7, 600, 3)
+
+
 def test_a_tenants_rule_set_that_explodes_is_its_own(node):
     """Entries with holes times ports: the rule set would be the square of the document."""
     node.policy("beta.json", {**ONLY_API, "namespace": "beta"})

@@ -112,6 +112,11 @@ static const struct {
 	{ "nor privileged", "{\"masquerade\": {\"ports\": \"1023-10000\"}}", "1024" },
 	{ "nor beyond 16 bits", "{\"masquerade\": {\"ports\": \"60000-65536\"}}", "65535" },
 	{ "nor with more behind", "{\"masquerade\": {\"ports\": \"10000-19999-\"}}", "expected" },
+	{ "time-outs in seconds", "{\"timeouts\": {\"tcpOpen\": 432000, \"dns\": 2}}", NULL },
+	{ "a time-out has a least", "{\"timeouts\": {\"dns\": 1}}", "2..432000" },
+	{ "and a most", "{\"timeouts\": {\"tcpOpen\": 432001}}", "timeouts.tcpOpen" },
+	{ "a time-out is no text", "{\"timeouts\": {\"udp\": \"30s\"}}", "timeouts.udp" },
+	{ "a state that isn't there", "{\"timeouts\": {\"tcpClose\": 5}}", "tcpClosed" },
 	{ "a key of the wrong type", "{\"cluster\": 5}", "expected text" },
 	{ "nothing behind the document", "{} {}", "after" },
 };
