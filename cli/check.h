@@ -34,7 +34,7 @@ void check_conflists_done(struct check *check);
 void check_status(struct check *check); /* the plugin's own word on each of our networks */
 /* check_net.c: the machine's own networks, IPv6 and name servers against the conflists */
 void check_net(struct check *check);
-/* check_uplink.c: the way out, and the ports that masquerading uses */
+/* check_uplink.c: the way out, the ports that masquerading uses, who reaches published ones */
 void check_uplinks(struct check *check);
 /* check_plugin.c */
 void check_plugin(struct check *check); /* is its file there, and of which version */

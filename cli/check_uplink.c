@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bpfmap.h"
 #include "bpfobj.h"
+#include "bpfsock.h"
 #include "check.h"
 #include "fs.h"
 #include "own.h"
@@ -127,6 +129,29 @@ static void check_ports(struct check *c, const struct pk_masquerade *m)
 			   "off: endpoints leave with their own addresses");
 }
 
+/* Whether the node's own processes reach what endpoints publish. */
+static void check_published(const struct way *w, const struct pk_settings *s)
+{
+	struct check *c = w->check;
+	size_t n = 0;
+
+	if (w->bpf)
+		pk_map_count(w->bpf->map[PK_MAP_PUBLISHED], &n);
+	if (*s->cgroup && !pk_sock_stands(&c->cli->paths))
+		check_line(c, CHECK_WARN, "published", "start picketd: it attaches them",
+			   "the programs of \"cgroup\" %s are missing: this node's own processes "
+			   "reach no published port",
+			   s->cgroup);
+	else if (*s->cgroup)
+		check_line(c, CHECK_OK, "published", NULL, "processes of %s reach published ports",
+			   s->cgroup);
+	else if (n)
+		check_line(c, CHECK_WARN, "published",
+			   "\"cgroup\": \"/sys/fs/cgroup\" in picketd.json, and reload picketd",
+			   "endpoints publish ports, and no \"cgroup\" is set: this node's own "
+			   "processes don't reach them");
+}
+
 void check_uplinks(struct check *c)
 {
 	struct way w = { .check = c };
@@ -147,5 +172,6 @@ void check_uplinks(struct check *c)
 		check_all(&w, &found);
 	}
 	check_ports(c, &s.masquerade);
+	check_published(&w, &s);
 	pk_settings_done(&s);
 }

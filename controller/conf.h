@@ -40,7 +40,6 @@ struct pk_config {
 	char policies_dir[PK_PATH_ROOM];
 	bool policies_kv;
 	char conflist[PK_PATH_ROOM];   /* "" = the first of CNI's directory that is ours */
-	char cgroup[PK_PATH_ROOM];     /* whose processes reach published ports; "" = none */
 	char flows_file[PK_PATH_ROOM]; /* "" = none */
 	uint64_t flows_max_size;
 	int64_t flows_keep;

@@ -25,7 +25,7 @@ const struct conf_key conf_keys[] = {
 	{ "", "resolvers", SETTING, 0, 0, true, pk_settings_get_resolvers, NULL },
 	{ "", "conflist", PATH, AT(conflist), true, NULL, NULL },
 	{ "", "uplinks", SETTING, 0, 0, true, pk_settings_get_uplinks, NULL },
-	{ "", "cgroup", PATH, AT(cgroup), true, NULL, NULL },
+	{ "", "cgroup", PATH, AT(settings.cgroup), true, NULL, NULL },
 	{ "nomad", "address", ADDRESS, AT(nomad.address), false, NULL, NULL },
 	{ "nomad", "node", TEXT, AT(nomad_node), true, NULL, NULL },
 	{ "nomad", "tokenFile", PATH, AT(nomad.token_file), true, NULL, NULL },

@@ -35,17 +35,17 @@ static void note(struct pk_sockets *s, int r, const struct pk_err *err)
 
 static bool is_kept(const struct pk_sockets *s, const struct pk_bpf *bpf)
 {
-	return *s->cgroup && !strcmp(s->cgroup, s->args.config->cgroup) &&
+	return *s->cgroup && !strcmp(s->cgroup, s->args.config->settings.cgroup) &&
 	       pk_bpf_same_epoch(bpf, s->epoch) && pk_sock_stands(bpf->paths);
 }
 
 static int attach(struct pk_sockets *s, const struct pk_bpf *bpf, struct pk_err *err)
 {
-	int r = pk_sock_attach(bpf, s->args.config->cgroup, err);
+	int r = pk_sock_attach(bpf, s->args.config->settings.cgroup, err);
 
 	if (r < 0)
 		return r;
-	snprintf(s->cgroup, sizeof(s->cgroup), "%s", s->args.config->cgroup);
+	snprintf(s->cgroup, sizeof(s->cgroup), "%s", s->args.config->settings.cgroup);
 	memcpy(s->epoch, bpf->node.epoch, sizeof(s->epoch));
 	log_info("op=cgroup path=\"%s\"", s->cgroup);
 	return 0;
@@ -61,7 +61,7 @@ static void follow(void *arg)
 	pk_timer_set(s->timer, bpf ? MINUTE_MS : RETRY_MS);
 	if (!bpf)
 		return;
-	if (!*s->args.config->cgroup) {
+	if (!*s->args.config->settings.cgroup) {
 		s->cgroup[0] = '\0';
 		r = pk_sock_detach(bpf->paths, &err);
 	} else if (!is_kept(s, bpf)) {

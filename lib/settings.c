@@ -340,10 +340,10 @@ static int read_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
 static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct pk_err *err)
 {
 	static const char *const names[] = {
-		"baseline",	   "nomad",	   "healthChecks", "masquerade",
-		"pools",	   "resolvers",	   "tenantReach",  "capacity",
-		"limits",	   "packetPath",   "labels",	   "uplinks",
-		"baselineDiffers", "nomadVersion", "timeouts",	   NULL
+		"baseline",  "nomad",	    "healthChecks",    "masquerade",   "pools",
+		"resolvers", "tenantReach", "capacity",	       "limits",       "packetPath",
+		"labels",    "uplinks",	    "baselineDiffers", "nomadVersion", "timeouts",
+		"cgroup",    NULL
 	};
 	const struct pk_json *root = pk_json_root(doc);
 	int r = pk_json_only(doc, root, names, err);
@@ -372,6 +372,8 @@ static int read_doc(struct pk_settings *s, const struct pk_json_doc *doc, struct
 		r = pk_settings_get_timeouts(s, doc, root, err);
 	if (r == 0)
 		r = get_labels(s, doc, root, err);
+	if (r == 0)
+		r = get_label(doc, root, "cgroup", s->cgroup, sizeof(s->cgroup), err);
 	if (r == 0)
 		r = get_label(doc, root, "nomadVersion", s->nomad_version, sizeof(s->nomad_version),
 			      err);
@@ -463,6 +465,8 @@ void pk_settings_json(const struct pk_settings *s, struct pk_str *out)
 	pk_jw_uint(&w, "flowsPerEndpoint", s->flow_budget);
 	pk_jw_uint(&w, "newFlowsPerSecond", s->new_flows_per_s);
 	pk_jw_close(&w, '}');
+	if (*s->cgroup)
+		pk_jw_string(&w, "cgroup", s->cgroup);
 	pk_jw_open(&w, "timeouts", '{');
 	for (int i = 0; i < PK_TIMEOUT_COUNT; i++)
 		pk_jw_uint(&w, timeout_names[i], s->timeout[i]);

@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "paths.h"
 #include "picket/maps.h"
 #include "str.h"
 
@@ -42,7 +43,8 @@ struct pk_settings {
 	bool health_checks;
 	struct pk_masquerade masquerade;
 	struct pk_uplink_names uplinks;
-	struct pk_prefix *pools; /* the cluster's endpoint prefixes */
+	char cgroup[PK_PATH_ROOM]; /* whose processes reach published ports; "" = none */
+	struct pk_prefix *pools;   /* the cluster's endpoint prefixes */
 	size_t n_pools;
 	union pk_addr *resolvers;
 	size_t n_resolvers;

@@ -145,6 +145,28 @@ def test_policy_sees_the_host(shop):
     wait_for(lambda: s.reached("tcp", NODE[4]), "the way again")
 
 
+def published(node):
+    return [line for line in json.loads(node.picket("check", "-json", check=False).stdout) if line["what"] == "published"]
+
+
+def test_check_says_whether_the_nodes_processes_reach_them(shop):
+    s = shop()
+    line, = published(s.node)
+    assert line["state"] == "ok" and s.cgroup.path in line["text"], line
+    s.node.kill_picketd()
+    pin = s.node.path("sys/fs/bpf/picket/sock")
+    os.unlink(os.path.join(pin, next(name for name in os.listdir(pin) if name != "peers")))
+    line, = published(s.node)
+    assert line["state"] == "warn" and "missing" in line["text"] and "start picketd" in line["fix"], line
+    s.config["cgroup"] = None
+    s.node.start_picketd(s.config)
+    wait_for(lambda: not os.path.exists(pin), "the end of the programs")
+    line, = published(s.node)
+    assert line["state"] == "warn" and "don't reach" in line["text"] and "cgroup" in line["fix"], line
+    s.node.delete(s.web.alloc)
+    assert not published(s.node)
+
+
 def test_it_outlives_picketd_and_is_followed(shop):
     s = shop()
     s.node.kill_picketd()
