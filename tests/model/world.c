@@ -199,6 +199,7 @@ static void node(struct world *w, struct dice *d)
 			       .masquerade_low = MASQUERADE_PORT,
 			       .masquerade_high = MASQUERADE_PORT,
 			       .flags = PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6 };
+	pk_timeouts_init(n->timeout);
 	if (dice_one_in(d, 8))
 		n->flags = 0;
 	n->uplink[0] = (struct pk_uplink){ .ifindex = UPLINK,

@@ -55,6 +55,7 @@ void user_tables(void)
 	TABLE(buckets, TABLE_ARRAY, USER_SLOTS);
 	TABLE(counters, TABLE_ARRAY, USER_SLOTS * 2 * PK_REASON_SLOTS);
 	TABLE(scratch, TABLE_ARRAY, 1);
+	TABLE(answers, TABLE_ARRAY, USER_SLOTS);
 	TABLE(tenant_events, TABLE_ARRAY, 1024);
 }
 
