@@ -127,4 +127,4 @@ clean:
 	rm -rf $B
 
 include $(wildcard mk/*.mk)
--include $(shell find $O $B/bpf $B/clang -name '*.d' -type f 2>/dev/null)
+-include $(shell find $O $B/bpf $B/ast $B/clang -name '*.d' -type f 2>/dev/null)
