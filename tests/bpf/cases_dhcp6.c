@@ -36,6 +36,7 @@
 #define STATUS(s) "\0\x0d\0\2\0" s
 /* A second IA_NA, an IA_TA and an IA_PD, and what each is told. */
 #define IA2	 "\0\3\0\x0c\0\0\0\2" ZERO8
+#define IA5	 "\0\3\0\x0c\0\0\0\5" ZERO8
 #define IA_TA	 "\0\4\0\4\0\0\0\3"
 #define IA_PD	 "\0\x19\0\x0c\0\0\0\4" ZERO8
 #define NO2(s)	 "\0\3\0\x12\0\0\0\2" ZERO8 STATUS(s)
@@ -102,7 +103,7 @@ static void exchanges(void)
 		  OF("\2" XID TOLD SERVER CLIENT LEASE NO2("\2") NO_TA("\2") NO_PD("\6")) },
 		{ "SOLICIT of a prefix", OF("\1" XID CLIENT IA_PD),
 		  OF("\2" XID TOLD SERVER CLIENT NO_PD("\6")) },
-		{ "SOLICIT of six addresses", OF("\1" XID CLIENT EMPTY IA2 IA2 IA2 IA2 IA2),
+		{ "SOLICIT of six addresses", OF("\1" XID CLIENT EMPTY IA2 IA2 IA2 IA2 IA5),
 		  OF("\2" XID TOLD SERVER CLIENT LEASE NO2("\2") NO2("\2") NO2("\2") NO2("\2")) },
 		{ "REQUEST", OF("\3" XID CLIENT SERVER HAS_OWN),
 		  OF("\7" XID TOLD SERVER CLIENT LEASE) },
