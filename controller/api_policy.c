@@ -424,6 +424,7 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 
 static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_entry *e, bool error)
 {
+	const size_t all = error ? e->notes.n_errors : e->notes.n_warnings;
 	size_t n = 0;
 
 	pk_jw_open(w, key, '[');
@@ -434,11 +435,13 @@ static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_en
 		write_plain_note(w, 0, cut.text);
 	}
 	for (size_t i = 0; i < e->notes.n; i++)
-		if (e->notes.list[i].error == error && n++ < STATE_NOTES)
+		if (e->notes.list[i].error == error && n < STATE_NOTES) {
 			write_note(w, &e->notes.list[i]);
+			n++;
+		}
 	pk_jw_close(w, ']');
-	if (n > STATE_NOTES)
-		pk_jw_uint(w, error ? "moreErrors" : "moreWarnings", n - STATE_NOTES);
+	if (all > n)
+		pk_jw_uint(w, error ? "moreErrors" : "moreWarnings", all - n);
 }
 
 static void write_unmatched(const struct view *v, const struct pk_doc_entry *e)

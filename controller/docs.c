@@ -67,6 +67,7 @@ void pk_docs_free(struct pk_docs *docs)
 	free(docs->dropped);
 	docs_names_free(&docs->in_force);
 	docs_names_free(&docs->stored);
+	docs_names_free(&docs->rules);
 	pk_docs_retire(docs);
 	docs_heard_free(docs);
 	free(docs->directory);
@@ -147,9 +148,12 @@ static void retire(struct pk_docs *docs, struct pk_document *doc)
 
 void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc)
 {
-	if (doc)
+	if (doc) {
 		docs_name_take(&docs->in_force, e->source, doc->name);
+		docs_rules_add(&docs->rules, e->source, doc);
+	}
 	if (e->doc) {
+		docs_rules_drop(&docs->rules, e->source, e->doc);
 		docs_name_leave(&docs->in_force, e->source, e->doc->name);
 		retire(docs, e->doc);
 	}
@@ -224,7 +228,29 @@ static void take(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_documen
 /* The same text again: does it still wait for what it waited for? */
 static bool still_refused(const struct pk_docs *docs, const struct pk_doc_entry *e)
 {
-	return !e->namesake || docs_name_is_taken(docs->in_force, e->source, e->namesake);
+	return !e->over &&
+	       (!e->namesake || docs_name_is_taken(docs->in_force, e->source, e->namesake));
+}
+
+/* One tenant's rules cost that tenant: the document that is too much is refused, the others stay. */
+static bool has_too_many(const struct pk_docs *docs, const struct pk_doc_entry *e,
+			 const struct pk_document *doc)
+{
+	size_t others = docs_rules_of(docs->rules, e->source) - (e->doc ? e->doc->n_rules : 0);
+
+	return pk_source_namespace(e->source) && others + doc->n_rules > PK_TENANT_RULES_MAX;
+}
+
+static void refuse_too_many(struct pk_doc_entry *e, const struct pk_document *doc)
+{
+	char why[160];
+
+	snprintf(why, sizeof(why),
+		 "its %zu rules and those of its tenant's other documents are more than %d; fix: "
+		 "have fewer, with more peers and ports in each",
+		 doc->n_rules, PK_TENANT_RULES_MAX);
+	docs_refuse(e, why);
+	e->over = true;
 }
 
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
@@ -245,7 +271,9 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 	e->told = false;
 	free(PK_MOVE(e->namesake, NULL));
 	pk_doc_notes_done(&e->notes);
+	e->over = false;
 	memset(&e->notes, 0, sizeof(e->notes));
+	e->notes.max = pk_source_namespace(e->source) ? PK_TENANT_NOTES_MAX : 0;
 	if (pk_document_parse(&src, text, len, &doc, &e->notes) < 0) {
 		docs_refuse(e, NULL);
 		return true;
@@ -255,6 +283,10 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 			    "toFQDNs: this release does not learn names from DNS answers yet, and "
 			    "the document would be half obeyed; fix: use toCIDR, or leave the rule "
 			    "out");
+		return true;
+	}
+	if (has_too_many(docs, e, doc)) {
+		refuse_too_many(e, doc);
 		return true;
 	}
 	if (e->doc && memcmp(hash, e->hash, sizeof(hash)) == 0) {
@@ -413,7 +445,7 @@ static bool waits(const struct pk_doc_entry *e)
 {
 	static const uint64_t none[2];
 
-	return e->refused && (e->namesake || !memcmp(e->seen, none, sizeof(none)));
+	return e->refused && (e->over || e->namesake || !memcmp(e->seen, none, sizeof(none)));
 }
 
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path)

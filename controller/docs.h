@@ -16,6 +16,10 @@
 #include "doc.h"
 #include "err.h"
 
+/* What a tenant's own source may have; docs/budgets.md. */
+#define PK_TENANT_RULES_MAX 2048
+#define PK_TENANT_NOTES_MAX 8 /* of a document: errors and warnings that are kept */
+
 struct pk_docs;
 
 struct pk_doc_place {
@@ -43,6 +47,7 @@ struct pk_doc_entry {
 	uint64_t number;   /* of the settle that brought it; 0: it was stored before */
 	bool has_noted;
 	bool refused;	/* what was offered last is not in force */
+	bool over;	/* so many rules that they are too many with its tenant's others */
 	bool listed;	/* in the order of names */
 	bool told;	/* see pk_docs_untold */
 	bool unsynced;	/* stored, but a power cut may still lose it */

@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "docs_private.h"
+#include "docsource.h"
 #include "own.h"
 #include "str.h"
 
@@ -67,6 +68,29 @@ void docs_name_leave(struct name_use **names, const char *source, const char *na
 bool docs_name_is_taken(struct name_use *names, const char *source, const char *name)
 {
 	return find_name(names, source, name) != NULL;
+}
+
+size_t docs_rules_of(struct name_use *rules, const char *source)
+{
+	struct name_use *use = find_name(rules, source, "");
+
+	return use ? use->n : 0;
+}
+
+void docs_rules_add(struct name_use **rules, const char *source, const struct pk_document *doc)
+{
+	if (!pk_source_namespace(source))
+		return;
+	for (size_t i = 0; i < doc->n_rules; i++)
+		docs_name_take(rules, source, "");
+}
+
+void docs_rules_drop(struct name_use **rules, const char *source, const struct pk_document *doc)
+{
+	if (!pk_source_namespace(source))
+		return;
+	for (size_t i = 0; i < doc->n_rules; i++)
+		docs_name_leave(rules, source, "");
 }
 
 void docs_names_free(struct name_use **names)

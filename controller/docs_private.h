@@ -24,6 +24,7 @@ struct pk_docs {
 	bool unsorted;
 	struct doc_at *places;		    /* the same, by place */
 	struct name_use *in_force, *stored; /* names of documents, and of stored files */
+	struct name_use *rules;		    /* how many each tenant's source has in force */
 	struct pk_doc_entry **dropped;	    /* still among `named` */
 	size_t n_dropped, room_dropped;
 	size_t told_to;		    /* up to here there is none untold */
@@ -57,6 +58,10 @@ struct pk_docs {
 void docs_name_take(struct name_use **names, const char *source, const char *name);
 void docs_name_leave(struct name_use **names, const char *source, const char *name);
 bool docs_name_is_taken(struct name_use *names, const char *source, const char *name);
+/* The rules of a tenant's source, counted; of another's there is no count. */
+size_t docs_rules_of(struct name_use *rules, const char *source);
+void docs_rules_add(struct name_use **rules, const char *source, const struct pk_document *doc);
+void docs_rules_drop(struct name_use **rules, const char *source, const struct pk_document *doc);
 void docs_names_free(struct name_use **names);
 struct pk_doc_entry *docs_find(const struct pk_docs *docs, const char *source, const char *path);
 void docs_place_add(struct pk_docs *docs, struct pk_doc_entry *e);

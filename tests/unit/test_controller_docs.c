@@ -505,8 +505,9 @@ static void offer_others(struct pk_docs *docs)
 static void offer_many(struct pk_docs *docs, const char *text, bool want)
 {
 	for (int i = 0; i < MANY; i++) {
-		struct pk_doc_place place = { .source = "consul/tenant/evil",
-					      .tenant_name = "evil" };
+		struct pk_doc_place place = {
+			.source = "consul/operator",
+		};
 		char path[64];
 
 		snprintf(path, sizeof(path), "consul:p/%d", i * 7919 % MANY);
