@@ -139,6 +139,17 @@ static __always_inline void icmp_error_party(struct pk_pkt *pkt, const struct pk
 		pkt->party = flow->flags & PK_FLOW_STACK ? PK_PARTY_HOST : PK_PARTY_WORLD;
 }
 
+/* Who the other side is to policy, where the flow is to be judged. */
+static __always_inline void icmp_error_judged_party(struct pk_scratch *s)
+{
+	struct pk_pkt *pkt = &s->pkt;
+
+	if (pkt->peer_slot == pkt->slot)
+		pkt->party = PK_PARTY_SELF;
+	else if (pkt->party == PK_PARTY_WORLD)
+		peer_outside(pkt, flow_own(pkt) ? &s->key.src : &s->key.dst);
+}
+
 /*
  * ok: the error may go the way of its flow: peer_slot and party are set, and s->way. The receiver
  * of the error is who sent what it quotes; an endpoint reports only of what was sent to itself.
@@ -170,6 +181,7 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	icmp_error_party(pkt, flow);
 	PK_STALL(ERROR_FOUND);
 	if (!flow_current(flow, pkt, now, &last)) {
+		icmp_error_judged_party(s);
 		reason = miss_quoted(s, flow, now);
 		if (reason)
 			return reason;

@@ -393,6 +393,8 @@ static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flo
 	miss_ends(s);
 	if (miss_same(flow, s)) {
 		reason = miss_judge(s);
+		if (!reason)
+			reason = miss_built(pkt);
 		miss_keep(s, flow, reason, now);
 	}
 	pkt->event = 0;

@@ -172,8 +172,39 @@ static void padded(void)
 	world_untouched("one whose padding has what it doesn't quote", error);
 }
 
+/* An error under new words has its flow judged as the flow's own packets would. */
+static void judged_for_an_error(void)
+{
+	struct pkt own = pkt_v4(WHO_A, WHO_A, UDP(40000, 53));
+	struct pkt asked = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53)), error;
+	struct pk_remote other = { .flags = PK_REMOTE_NODE };
+	union pk_addr node = pkt_ip4(WHO_WORLD);
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_SAME_TENANT,
+				      .dir = PK_EGRESS };
+	struct expect e = { "an error about what went to another node", PK_REASON_OK, 1, PK_INGRESS,
+			    false };
+
+	world_start();
+	node_from("A to itself", 1, own, PK_REASON_OK);
+	node_no_verdict(&key);
+	node_word(1, 1, 0, 2);
+	node_from("its error about that, whatever the rules are now", 1,
+		  pkt_error(WHO_A, WHO_A, &own), PK_REASON_OK);
+	bpf_map_update_elem(node_map("remote"), &node, &other, BPF_ANY);
+	allow(PK_CLASS_REMOTE_NODE, PK_EGRESS);
+	node_from("A to another node", 1, asked, PK_REASON_OK);
+	key.class = PK_CLASS_WORLD4;
+	node_no_verdict(&key);
+	node_word(1, 1, 0, 3);
+	error = pkt_error(WHO_WORLD, WHO_A, &asked);
+	node_expect(&e, NODE_UP, 0, &error, NULL);
+}
+
 void cases_outside(void)
 {
+	judged_for_an_error();
 	padded();
 	martians();
 	whose_denial();

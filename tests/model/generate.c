@@ -364,6 +364,31 @@ static void honest(struct step *s, const struct model *m, struct dice *d)
 		endpoint_begins(s, d);
 }
 
+/* The endpoint comes under another rule set: all of its flows are judged again. */
+static bool rules_change(struct step *s, const struct model *m, struct dice *d)
+{
+	uint64_t word;
+
+	s->hook = NEW_WORD;
+	s->slot = (uint8_t)some_endpoint(d);
+	word = model_word_of(m, s->slot);
+	s->word = PK_WORD(1 + dice_below(d, SETS - 1), cast_masquerade(d),
+			  PK_WORD_REVISION(word) + 1);
+	return word;
+}
+
+/*
+ * By a link-local source the kernel's FIB calls local what it routes otherwise; so whether a
+ * published port was asked for can't be foretold where the destination is nobody's.
+ */
+static bool is_unforeseen(const struct step *s)
+{
+	struct seen seen;
+
+	see(&s->frame, &seen);
+	return s->hook == AT_UPLINK && seen.kind == KIND_V6 && seen.src.b[0] == 0xfe && s->mutated;
+}
+
 /* A test run takes no shorter frames; such are never ours at an uplink, and denied elsewhere. */
 static bool only_user_space(const struct step *s)
 {
@@ -375,10 +400,11 @@ static bool only_user_space(const struct step *s)
 	return (type == 0x0800 && f->len < L3 + 20) || (type == 0x86dd && f->len < L3 + 40);
 }
 
-void generate_step(const struct world *w, const struct model *m, struct dice *d, struct step *s)
+void generate_step(const struct model *m, struct dice *d, struct step *s)
 {
-	(void)w;
 	memset(s, 0, offsetof(struct step, frame));
+	if (dice_one_in(d, 60) && rules_change(s, m, d))
+		return;
 	if (dice_one_in(d, 50))
 		noise(s, d);
 	else
@@ -386,5 +412,7 @@ void generate_step(const struct world *w, const struct model *m, struct dice *d,
 	s->honest = s->frame;
 	if (dice_below(d, 5) < 2)
 		mutate(s, d);
+	if (is_unforeseen(s))
+		s->frame = s->honest;
 	s->user_only = only_user_space(s);
 }

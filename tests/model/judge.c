@@ -48,7 +48,7 @@ static bool counted(const struct outcome *o, enum pk_reason reason, const struct
 }
 
 /* A later fragment whose first one's record is another's by now: dropped where it came in. */
-static bool dropped_perhaps(const struct step *s, const struct outcome *o, const struct deed *d)
+bool judge_is_other(const struct step *s, const struct outcome *o, const struct deed *d)
 {
 	struct outcome other = { .reason = o->maybe,
 				 .slot = s->slot,
@@ -156,7 +156,7 @@ bool judge_deed(const struct step *s, const struct outcome *o, const struct deed
 	char text[256];
 	uint32_t at;
 
-	if (dropped_perhaps(s, o, d))
+	if (judge_is_other(s, o, d))
 		return true;
 	if (o->loose)
 		return judge_loose(s, o, d, why);

@@ -90,6 +90,11 @@ static void begin(const struct world *w)
 	world_fill(w, put);
 }
 
+static void word(uint32_t slot, uint64_t to)
+{
+	put("words", &slot, &to);
+}
+
 static void run(const struct step *s, struct result *r)
 {
 	struct __sk_buff ctx = {
@@ -134,4 +139,4 @@ static uint64_t counter(uint32_t row)
 	return n;
 }
 
-const struct guard guard_loaded = { "the loaded program", begin, run, count, counter, false };
+const struct guard guard_loaded = { "the loaded program", begin, word, run, count, counter, false };

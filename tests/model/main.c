@@ -22,7 +22,8 @@
 #define COMMON	 10
 
 static struct {
-	uint64_t cases, reason[PK_REASON_SLOTS], where[GOES_ON + 1], mutated, failed, again, held;
+	uint64_t cases, reason[PK_REASON_SLOTS], where[GOES_ON + 1], mutated, failed, again, held,
+		words;
 } shares;
 
 static const struct guard *const guards[] = { &guard_user, &guard_loaded, NULL };
@@ -58,12 +59,15 @@ static void one_world(uint64_t seed, uint32_t number, uint32_t packets)
 	world_make(&w, d.state ^ 0x5851f42d4c957f2d);
 	r = run_begin(&w, guards, false);
 	for (uint32_t i = 0; i < packets && holds; i++) {
-		generate_step(&w, run_model(r), &d, &steps[i]);
-		shares.cases++;
+		generate_step(run_model(r), &d, &steps[i]);
+		shares.cases += steps[i].hook != NEW_WORD;
+		shares.words += steps[i].hook == NEW_WORD;
 		shares.mutated += steps[i].mutated;
 		holds = run_step(r, &steps[i], &o, why);
 		if (!holds)
 			failed(&w, steps, i + 1, number, seed, why);
+		if (steps[i].hook == NEW_WORD)
+			continue;
 		shares.reason[o.reason]++;
 		shares.where[o.where]++;
 		shares.held += holds;
@@ -100,6 +104,7 @@ static bool say_shares(void)
 			enough = false;
 	}
 	say("with a mutation", shares.mutated);
+	say("(words changed)", shares.words);
 	return enough;
 }
 

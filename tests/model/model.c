@@ -9,12 +9,30 @@ struct model *model_new(const struct world *w)
 {
 	struct model *m = calloc(1, sizeof(*m));
 
-	m->w = w;
+	m->own = *w;
+	m->w = &m->own;
+	m->before = malloc(sizeof(*m));
 	return m;
+}
+
+void model_undo(struct model *m)
+{
+	*m = *m->before;
+}
+
+void model_word(struct model *m, uint32_t slot, uint64_t word)
+{
+	m->own.word[slot] = word;
+}
+
+uint64_t model_word_of(const struct model *m, uint32_t slot)
+{
+	return m->own.word[slot];
 }
 
 void model_free(struct model *m)
 {
+	free(m->before);
 	free(m);
 }
 
@@ -144,7 +162,7 @@ static enum pk_reason first(struct walk *k)
 }
 
 /* What policy says of the flow under the words of now; it is the flow's from here on. */
-static enum pk_reason judge_again(struct walk *k)
+enum pk_reason judge_again(struct walk *k)
 {
 	struct model_flow *f = &k->m->flow[k->flow];
 	int own = k->out ? k->role : !k->role;
@@ -166,15 +184,19 @@ static enum pk_reason judge_again(struct walk *k)
 	}
 	end[0].addr = f->src;
 	end[1].addr = f->dst;
+	k->seen.proto = f->proto; /* an error asks for its flow */
+	k->seen.ports = !is_icmp(f->proto);
 	k->seen.dport = f->dport;
 	if (is_icmp(f->proto))
 		k->seen.type = f->proto == 1 ? 8 : 128;
+	k->seen.code = 0;
 	f->reason = judge(k, end);
 	k->seen = packet;
 	if (!f->reason && !k->peer && k->party != PK_PARTY_HOST && !is_routed(k))
 		f->reason = PK_REASON_NOT_BUILT;
-	f->reason_slot = k->o->slot;
-	f->reason_dir = k->o->slot == f->slot[1] ? PK_INGRESS : PK_EGRESS;
+	/* Counted from now on for the local end whose denial it is. */
+	f->reason_dir = !f->slot[0] || (f->slot[1] && k->o->dir == PK_INGRESS);
+	f->reason_slot = f->slot[f->reason_dir];
 	/* A masqueraded flow goes its way, whoever sends in its responder's name. */
 	f->stack = !k->peer && k->party == PK_PARTY_HOST && !f->translation;
 	for (int side = 0; side < 2; side++)
@@ -182,7 +204,7 @@ static enum pk_reason judge_again(struct walk *k)
 	return f->reason;
 }
 
-static bool is_stale(const struct model *m, const struct model_flow *f)
+bool is_stale(const struct model *m, const struct model_flow *f)
 {
 	return f->word[0] != m->w->word[f->slot[0]] || f->word[1] != m->w->word[f->slot[1]];
 }

@@ -30,6 +30,7 @@ enum hook {
 	AT_ENDPOINT, /* leaves an endpoint */
 	AT_STACK,    /* the node's stack sends it to an endpoint */
 	AT_UPLINK,   /* comes in from outside */
+	NEW_WORD,    /* no packet: the endpoint gets another word */
 };
 
 /* What the tap's writer may say beside the bytes; only the user-space guard can be told most. */
@@ -45,6 +46,7 @@ struct step {
 	bool forwarded; /* AT_STACK: it came in by another device */
 	bool user_only; /* a test run can't express it; no such packet changes a table */
 	bool mutated;
+	uint64_t word;
 	struct beside beside;
 	struct frame frame, honest; /* honest: before the mutation */
 };
@@ -134,6 +136,9 @@ bool dice_one_in(struct dice *d, uint32_t n);
 struct model;
 struct model *model_new(const struct world *w);
 void model_free(struct model *m);
+void model_word(struct model *m, uint32_t slot, uint64_t word);
+uint64_t model_word_of(const struct model *m, uint32_t slot);
+void model_undo(struct model *m); /* the packet with outcome.maybe was dropped */
 void model_step(struct model *m, const struct step *s, struct outcome *out);
 
 /* What the generator may know of the flows that are. */
@@ -157,7 +162,7 @@ const struct model_flow *model_flow(const struct model *m, uint32_t nr); /* NULL
 uint32_t model_flows(const struct model *m);
 
 /* generate.c */
-void generate_step(const struct world *w, const struct model *m, struct dice *d, struct step *s);
+void generate_step(const struct model *m, struct dice *d, struct step *s);
 
 /* A build of the guard. */
 #define ROWS (SLOTS * 2 * PK_REASON_SLOTS) /* of `counters` */
@@ -169,6 +174,7 @@ struct result {
 struct guard {
 	const char *name;
 	void (*begin)(const struct world *w);
+	void (*word)(uint32_t slot, uint64_t word);
 	void (*run)(const struct step *s, struct result *r);
 	void (*counters)(uint64_t rows[ROWS]);
 	uint64_t (*counter)(uint32_t row);
@@ -186,6 +192,8 @@ struct deed {
 	const uint64_t *before, *after; /* ROWS */
 };
 const char *reason_name(uint32_t reason);
+/* The packet went the other way that outcome.maybe allows. */
+bool judge_is_other(const struct step *s, const struct outcome *o, const struct deed *d);
 bool judge_deed(const struct step *s, const struct outcome *o, const struct deed *d, char why[WHY]);
 
 /* run.c: one world, begun once and then asked packet by packet. */

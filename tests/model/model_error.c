@@ -118,6 +118,26 @@ static void error_translate(struct walk *k, const struct quote *q)
 	error_sums(k->o, &k->seen, q);
 }
 
+/* Under words that the flow wasn't judged under it is judged for the error; other: the other side. */
+static enum pk_reason error_judged(struct walk *k, const struct model_flow *f, int other)
+{
+	enum pk_reason reason = PK_REASON_OK;
+
+	k->peer = f->slot[other];
+	k->party = f->stack ? PK_PARTY_HOST : PK_PARTY_WORLD;
+	if (is_stale(k->m, f)) {
+		if (k->peer)
+			k->party = k->peer == k->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
+		else if (!f->stack)
+			peer_outside(k, other ? &f->dst : &f->src);
+		reason = judge_again(k);
+	} else if (f->reason) {
+		reason = PK_REASON_ICMP_UNRELATED;
+	}
+	k->peer = f->slot[other];
+	return reason;
+}
+
 /* The flow that the error is about, where its receiver sent what is quoted. */
 static enum pk_reason error_known(struct walk *k, struct quote *q)
 {
@@ -136,11 +156,9 @@ static enum pk_reason error_known(struct walk *k, struct quote *q)
 	k->role = !quoted;
 	if (k->step->hook == AT_UPLINK)
 		k->slot = k->o->slot = f->slot[quoted];
-	if (!k->slot || f->slot[k->out ? k->role : quoted] != k->slot || f->reason)
+	if (!k->slot || f->slot[k->out ? k->role : quoted] != k->slot)
 		return PK_REASON_ICMP_UNRELATED;
-	k->peer = f->slot[k->out ? quoted : k->role];
-	k->party = f->stack ? PK_PARTY_HOST : PK_PARTY_WORLD;
-	return PK_REASON_OK;
+	return error_judged(k, f, k->out ? quoted : k->role);
 }
 
 static enum pk_reason error_deliver(struct walk *k)

@@ -99,7 +99,7 @@ const struct pk_published *published_of(const struct world *w, const struct seen
 		       : found;
 }
 
-static void peer_outside(struct walk *k, const union pk_addr *a)
+void peer_outside(struct walk *k, const union pk_addr *a)
 {
 	const struct world *w = k->m->w;
 

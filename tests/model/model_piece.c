@@ -39,8 +39,10 @@ enum pk_reason piece_begin(struct walk *k)
 	}
 	if (!p || s->offset < p->end)
 		return PK_REASON_FRAGMENT;
-	if (p->unsure)
+	if (p->unsure) {
 		k->o->maybe = PK_REASON_FRAGMENT;
+		*k->m->before = *k->m;
+	}
 	s->proto = p->proto;
 	s->ports = p->ports;
 	s->sport = p->sport;

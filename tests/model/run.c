@@ -54,8 +54,16 @@ bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[W
 {
 	static struct result result;
 	uint32_t was = r->turn, is = !was;
-	bool holds = true;
+	bool holds = true, other = false;
 
+	if (s->hook == NEW_WORD) {
+		memset(o, 0, sizeof(*o));
+		o->where = GOES_ON;
+		model_word(r->model, s->slot, s->word);
+		for (int i = 0; r->guards[i]; i++)
+			r->guards[i]->word(s->slot, s->word);
+		return true;
+	}
 	model_step(r->model, s, o);
 	r->turn = is;
 	for (int i = 0; r->guards[i]; i++) {
@@ -67,7 +75,10 @@ bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[W
 		deed.guard->run(s, &result);
 		count(r, deed.guard, s, o, r->rows[i][is]);
 		holds = holds && judge_deed(s, o, &deed, why);
+		other |= judge_is_other(s, o, &deed);
 	}
+	if (other)
+		model_undo(r->model);
 	return holds;
 }
 

@@ -73,7 +73,7 @@ static void drop(struct trial *t)
 static void soothe(struct trial *t)
 {
 	for (uint32_t i = 0; i < t->n; i++) {
-		if (!t->steps[i].mutated)
+		if (!t->steps[i].mutated || t->steps[i].hook == NEW_WORD)
 			continue;
 		memcpy(t->other, t->steps, t->n * sizeof(*t->steps));
 		t->other[i].frame = t->other[i].honest;
@@ -89,6 +89,8 @@ static void shorten(struct trial *t)
 	for (uint32_t i = 0; i < t->n; i++) {
 		uint32_t cut = t->steps[i].frame.len / 2;
 
+		if (t->steps[i].hook == NEW_WORD)
+			continue;
 		for (; cut; cut /= 2) {
 			memcpy(t->other, t->steps, t->n * sizeof(*t->steps));
 			if (t->other[i].frame.len < 60 + cut || t->other[i].user_only)
@@ -106,6 +108,12 @@ static void say_step(const struct step *s)
 	static const char *const hooks[] = { "from endpoint", "from the stack to",
 					     "by the uplink" };
 
+	if (s->hook == NEW_WORD) {
+		printf("  endpoint %u: rule set %u, flags %u, revision %u\n", s->slot,
+		       PK_WORD_RULE_SET(s->word), PK_WORD_FLAGS(s->word),
+		       PK_WORD_REVISION(s->word));
+		return;
+	}
 	printf("  %s %u%s%s%s, %u bytes:", hooks[s->hook], s->slot,
 	       s->forwarded ? ", forwarded" : "", s->mutated ? ", mutated" : "",
 	       s->beside.vlan || s->beside.partial || s->beside.gso ? ", with metadata" : "",

@@ -19,12 +19,14 @@ struct piece {
 
 struct model {
 	const struct world *w;
+	struct world own; /* what w is: its words change */
 	struct model_flow flow[SEQUENCE * 2];
 	uint32_t flows;
 	uint32_t place[SLOTS][BUDGET_ROOM]; /* number of a flow + 1; 0 = free */
 	uint32_t cursor[SLOTS];
 	struct piece piece[PIECES];
 	uint32_t pieces;
+	struct model *before; /* what it was before a packet that may have gone either way */
 };
 
 /* One packet on its way through the model. */
@@ -81,6 +83,7 @@ enum route { ROUTE_WAY, ROUTE_LOCAL, ROUTE_NONE };
 enum route route_to(const struct world *w, const union pk_addr *to, uint32_t *device);
 enum pk_reason peer_of_destination(struct walk *k);
 enum pk_reason peer_of_source(struct walk *k);
+void peer_outside(struct walk *k, const union pk_addr *a);
 const struct pk_published *published_of(const struct world *w, const struct seen *s,
 					const union pk_addr *to, uint16_t port);
 uint32_t slot_of_address(const struct world *w, const union pk_addr *a);
@@ -120,7 +123,9 @@ void piece_keep(struct walk *k);
 /* model_uplink.c */
 enum pk_reason from_uplink(struct walk *k);
 
-/* model.c: the flow of the packet, found or made; the end of one that couldn't be delivered. */
+/* model.c: what policy says of a flow under new words; the flow of the packet, found or made; the end of one that couldn't be delivered. */
+bool is_stale(const struct model *m, const struct model_flow *f);
+enum pk_reason judge_again(struct walk *k);
 enum pk_reason decide(struct walk *k);
 enum pk_reason delivered(struct walk *k, enum pk_reason reason);
 
