@@ -277,6 +277,7 @@ static void dhcp_options(void)
 		{ "a discover behind padding", OF("\0\0" DISCOVER END), 2 },
 		{ "a discover behind another option", OF("\x0c\x03xyz" DISCOVER END), 2 },
 		{ "a discover behind the end", OF(END DISCOVER), 0 },
+		{ "a discover behind the end and padding", OF(END "\0" DISCOVER END), 0 },
 		{ "a type of two bytes", OF("\x35\x02\x01\x01" END), 0 },
 		{ "no type", OF(OWN END), 0 },
 		{ "a request of its own", OF(REQUEST OWN END), 5 },
