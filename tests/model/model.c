@@ -336,6 +336,8 @@ static enum pk_reason endpoint_judged(struct walk *k)
 	}
 	if (s->group)
 		return PK_REASON_MULTICAST;
+	if (s->error && is_gateway6(&s->dst))
+		return PK_REASON_ICMP_UNRELATED; /* the gateway has no flow */
 	if (never(s))
 		return PK_REASON_POLICY_DENIED;
 	if (s->first || s->later)

@@ -47,8 +47,8 @@ static enum pk_reason spoofs_v6(const struct seen *s, const struct pk_endpoint *
 		return PK_REASON_OK;
 	if (local && is_dhcp6(s))
 		return PK_REASON_OK;
-	/* A ping of fe80::1, the rest of a long one too. */
-	if (local && is_gateway6(&s->dst) && (s->request || s->later))
+	/* A ping of fe80::1, the rest of a long one, an error to it. */
+	if (local && is_gateway6(&s->dst) && (s->request || s->later || s->error))
 		return PK_REASON_OK;
 	return PK_REASON_SPOOFED_IPV6;
 }
