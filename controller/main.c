@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_upgrade.h"
 #include "daemon.h"
 #include "log.h"
 #include "own.h"
@@ -19,6 +20,8 @@ static const char usage[] =
 	"  -root DIR         prefix of state, pins, socket and configuration\n"
 	"  -print-config     print the effective configuration, each value with its origin, and "
 	"end\n"
+	"  -check-upgrade    say whether this release would take over this node's tables and state,\n"
+	"                    change nothing, and end: 0 it would, 1 it would not\n"
 	"  -accept-missing-config  a configuration file that the last run had and that is gone was\n"
 	"                    removed on purpose: without this picketd does not start then\n"
 	"  -log-level LEVEL  error | warn | info | debug (default info)\n"
@@ -28,7 +31,7 @@ static const char usage[] =
 
 struct options {
 	struct pk_config_args args;
-	bool print;
+	bool print, check_upgrade;
 	enum pk_level level;
 };
 
@@ -91,6 +94,10 @@ static int parse(struct options *o, char **argv)
 			o->print = true;
 			continue;
 		}
+		if (is_flag(argv[i], "check-upgrade")) {
+			o->check_upgrade = true;
+			continue;
+		}
 		if (is_flag(argv[i], "accept-missing-config")) {
 			o->args.accept_missing = true;
 			continue;
@@ -130,6 +137,19 @@ static int print_config(const struct options *o)
 	fputs(text.text, stdout);
 	pk_config_done(&config);
 	return 0;
+}
+
+static int check_upgrade(const struct options *o)
+{
+	struct pk_config config;
+	struct pk_err err = { 0 };
+	bool good;
+
+	if (pk_config_effective(&config, &o->args, &err) < 0)
+		return fatal(&err);
+	good = pk_check_upgrade(&config, stdout);
+	pk_config_done(&config);
+	return good ? 0 : 1;
 }
 
 static void on_hup(void *arg)
@@ -215,5 +235,7 @@ int main(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	pk_log_init("picketd", o.level);
-	return o.print ? print_config(&o) : run(&o);
+	if (o.print)
+		return print_config(&o);
+	return o.check_upgrade ? check_upgrade(&o) : run(&o);
 }

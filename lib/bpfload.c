@@ -360,11 +360,10 @@ static void close_fds(int (*fds)[PK_MAP_COUNT])
 static int find_maps(const struct pk_paths *paths, int fds[PK_MAP_COUNT], struct pk_node *node,
 		     struct pk_err *err)
 {
-	static const __u32 zero;
 	char path[ROOM];
 	int r = 0;
 
-	for (int i = 0; i < PK_MAP_COUNT; i++) {
+	for (int i = 0; i < PK_MAP_COUNT && r == 0; i++) {
 		snprintf(path, sizeof(path), "%s/%s", paths->maps, pk_map_name(i));
 		fds[i] = bpf_obj_get(path);
 		if (fds[i] < 0 && i == PK_MAP_NODE && errno == ENOENT)
@@ -372,18 +371,12 @@ static int find_maps(const struct pk_paths *paths, int fds[PK_MAP_COUNT], struct
 		if (fds[i] < 0)
 			return pk_code(err, pk_fail(err, errno, "pinned map %s", path),
 				       PK_CODE_LAYOUT);
+		if (i == PK_MAP_NODE)
+			r = pk_bpf_read_node(fds[i], node, err);
 	}
-	r = pk_map_get(fds[PK_MAP_NODE], &zero, node);
-	if (r < 0)
-		return fail_load(err, -r, "read node");
-	if (node->layout == PK_LAYOUT)
-		return 1;
-	r = pk_code(
-		err,
-		pk_fail(err, 0, "pinned maps have layout %u, this is %d", node->layout, PK_LAYOUT),
-		PK_CODE_LAYOUT);
-	return pk_fix(err, r, "install the release that loaded them, or reboot the node");
+	return r < 0 ? r : 1;
 }
+_Static_assert(PK_MAP_NODE == 0, "node is looked at first");
 
 int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *settings,
 		      struct pk_err *err)
@@ -447,4 +440,22 @@ int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err)
 	if (r == 0)
 		r = load(&bpf->node, bpf->map, &skel, err);
 	return r == 0 ? pin_programs(bpf->paths, skel, err) : r;
+}
+
+int pk_bpf_rehearse(const struct pk_paths *paths, const struct pk_settings *settings, bool *pinned,
+		    struct pk_err *err)
+{
+	PK_OWN(close_skel) struct pk_guard *skel = NULL;
+	PK_OWN(close_fds) int fds[PK_MAP_COUNT];
+	struct pk_node node;
+	int r;
+
+	memset(fds, -1, sizeof(fds));
+	r = find_maps(paths, fds, &node, err);
+	if (r < 0)
+		return r;
+	*pinned = r > 0;
+	if (!*pinned)
+		r = make_node(settings, &node, err);
+	return r < 0 ? r : load(&node, *pinned ? fds : NULL, &skel, err);
 }

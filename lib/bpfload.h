@@ -15,6 +15,12 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 /* This binary's build over the maps of bpf, pinned under its name, not made current. */
 int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err);
 
+/*
+ * The node's entry in the map of any release: its layout stands where it stood in the first one.
+ * PK_CODE_LAYOUT where it isn't this binary's.
+ */
+int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err);
+
 /* run/lock/node, held until *fd is closed. */
 int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
 

@@ -57,29 +57,47 @@ static int fail_layout(struct pk_err *err, int num, const char *what)
 		      "allocations and `picket sweep -all -apply`");
 }
 
-static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
+int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err)
 {
 	static const __u32 zero;
-	char path[ROOM];
-	int r;
+	struct pk_map_info info;
+	own_mem void *value = NULL;
+	int r = pk_map_info(map, &info);
 
-	for (int i = 0; i < PK_MAP_COUNT; i++) {
+	if (r == 0 && info.type != BPF_MAP_TYPE_ARRAY)
+		r = -EINVAL;
+	if (r == 0) {
+		/* Of a newer release it may be longer than what is known here. */
+		value = pk_alloc(info.value_size + sizeof(*node));
+		r = pk_map_get(map, &zero, value);
+	}
+	if (r < 0)
+		return fail_layout(err, -r, "map node");
+	memcpy(node, value, sizeof(*node));
+	if (node->layout == PK_LAYOUT)
+		return 0;
+	r = pk_code(err,
+		    pk_fail(err, 0, "the node's maps have layout %u, this program has %d",
+			    node->layout, PK_LAYOUT),
+		    PK_CODE_LAYOUT);
+	return pk_fix(err, r, "install the release that loaded them, or reboot the node");
+}
+
+/* The node first: what another layout lacks says less than that it is one. */
+static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
+{
+	char path[ROOM];
+	int r = 0;
+
+	for (int i = 0; i < PK_MAP_COUNT && r == 0; i++) {
 		snprintf(path, sizeof(path), "%s/%s", bpf->paths->maps, pk_map_name(i));
 		bpf->map[i] = bpf_obj_get(path);
 		if (bpf->map[i] < 0)
 			return fail_layout(err, errno, path);
+		if (i == PK_MAP_NODE)
+			r = pk_bpf_read_node(bpf->map[i], &bpf->node, err);
 	}
-	r = pk_map_get(bpf->map[PK_MAP_NODE], &zero, &bpf->node);
-	if (r < 0)
-		return fail_layout(err, -r, "map node");
-	if (bpf->node.layout != PK_LAYOUT) {
-		pk_fail(err, 0, "the node's maps have layout %u, this program has %d",
-			bpf->node.layout, PK_LAYOUT);
-		pk_code(err, 0, PK_CODE_LAYOUT);
-		return pk_fix(err, -EINVAL,
-			      "install the release that loaded them, or reboot the node");
-	}
-	return 0;
+	return r;
 }
 
 static int map_memory(int fd, size_t size, void **out)

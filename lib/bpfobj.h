@@ -51,6 +51,13 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
  */
 bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
 
+/*
+ * Would this binary's programs load here, over the pinned tables where there are some (pinned)?
+ * Changes nothing and takes no lock. Codes as pk_bpf_open.
+ */
+int pk_bpf_rehearse(const struct pk_paths *paths, const struct pk_settings *settings, bool *pinned,
+		    struct pk_err *err);
+
 /* 0, or PK_CODE_KERNEL with the mount command as fix. */
 int pk_bpffs_check(const struct pk_paths *paths, struct pk_err *err);
 /* The build that this binary embeds, in the form of pk_bpf.build. */

@@ -6,10 +6,11 @@ bpffs: for the picketd that starts next, what runs is an older release's.
 import json
 import os
 import signal
+import struct
 import threading
 
 import pytest
-from harness import wait_for
+from harness import Snapshot, wait_for
 from test_cni_tcx import attached
 from test_connectivity import YES, Echo, asks, socket
 
@@ -121,3 +122,46 @@ def test_a_switch_that_was_cut_short_is_finished(make_node):
     wait_for(lambda: current(node) == own, "the build of this picketd")
     assert builds(node) == {own} and programs(node, a.slot, False) == before
     assert os.path.basename(node.run(["readlink", f"{pins(node)}/current"]).stdout.strip()) == own
+
+
+def rehearsal(node):
+    """picketd -check-upgrade: (exit status, its lines); nothing of the node is another afterwards."""
+    before = Snapshot(node), builds(node), current(node)
+    done = node.run([node.program("picketd"), "-root", node.root, "-check-upgrade"], check=False)
+    before[0].assert_same(Snapshot(node))
+    assert (builds(node), current(node)) == before[1:]
+    return done.returncode, done.stdout
+
+
+def test_an_upgrade_is_rehearsed(node):
+    node.start_picketd()
+    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+    node.policy("db.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{}]}]})
+    own = as_old(node)
+    status, said = rehearsal(node)
+    assert status == 0 and "yes  records: 2 read" in said and "over those that are pinned" in said, said
+    assert own not in builds(node)
+    name = node.records()[0]
+    with open(node.path(f"var/lib/picket/endpoints/{name}"), "r+", encoding="ascii") as file:
+        whole = file.read()
+        file.truncate(0)
+        status, said = rehearsal(node)
+        assert status == 1 and "no   records: " in said and name in said, said
+        file.seek(0)
+        file.write(whole)
+    with node.tables.map("node") as table:
+        value = table.get(struct.pack("I", 0))
+        table.set(struct.pack("I", 0), value[:16] + struct.pack("I", 9999) + value[20:])
+        status, said = rehearsal(node)
+        assert status == 1 and "no   tables: the node's maps have layout 9999" in said and "; fix: install" in said, said
+        table.set(struct.pack("I", 0), value)
+    assert rehearsal(node)[0] == 0
+    for alloc in (a, b):
+        node.delete(alloc)
+
+
+def test_a_rehearsal_on_a_node_without_anything(node):
+    node.write_config()
+    done = node.run([node.program("picketd"), "-root", node.root, "-check-upgrade"], check=False)
+    assert done.returncode == 0 and "none are pinned" in done.stdout, (done.stdout, done.stderr)
+    assert not os.path.exists(node.path("sys/fs/bpf/picket"))

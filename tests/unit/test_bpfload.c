@@ -2,6 +2,7 @@
 /* The first load of a node: once, whole, by whoever comes first; what was left half is removed. */
 #include "kernel_room.h"
 
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -199,6 +200,58 @@ static void test_layout(void **state)
 	unload();
 }
 
+/* What a newer release pinned: its node is longer, and it may lack what this one has. */
+static void pin_newer_node(void)
+{
+	static const uint32_t zero;
+	uint8_t value[8192] = { 0 };
+	struct pk_node *node = (struct pk_node *)value;
+	char path[PK_PATH_ROOM + 64];
+	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "node", sizeof(zero), sizeof(value), 1, NULL);
+
+	memset(value, 0xff, sizeof(value));
+	node->layout = PK_LAYOUT + 1;
+	assert_int_equal(pk_map_set(map, &zero, value, 0), 0);
+	snprintf(path, sizeof(path), "%s/fragments", room.paths.maps);
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/node", room.paths.maps);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(bpf_obj_pin(map, path), 0);
+	close(map);
+}
+
+static void test_a_newer_layout(void **state)
+{
+	char current[PK_PATH_ROOM + 64];
+	struct pk_err err = { 0 };
+	struct pk_bpf *bpf;
+	bool pinned;
+
+	(void)state;
+	NEED_ROOM();
+	assert_ok(pk_bpf_rehearse(&room.paths, &room.settings, &pinned, &e));
+	assert_false(pinned);
+	assert_false(is_there("maps/node"));
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	pk_bpf_close(bpf);
+	assert_ok(pk_bpf_rehearse(&room.paths, &room.settings, &pinned, &e));
+	assert_true(pinned);
+	pin_newer_node();
+	snprintf(current, sizeof(current), "%s/current", room.paths.pins);
+	for (int without = 0; without < 2; without++) {
+		assert_int_equal(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings,
+					     IN_A_WHILE, &err),
+				 -EINVAL);
+		assert_int_equal(err.code, PK_CODE_LAYOUT);
+		assert_non_null(strstr(err.text, "maps have layout"));
+		unlink(current);
+	}
+	assert_int_equal(pk_bpf_rehearse(&room.paths, &room.settings, &pinned, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "maps have layout"));
+	assert_ok(pk_bpf_unpin_all(&room.paths, &e));
+	unload();
+}
+
 /* Room for every flow that the settings promise, or no load. */
 static void test_too_many_flows(void **state)
 {
@@ -229,10 +282,15 @@ static void test_unpin(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_no_bpffs),	   cmocka_unit_test(test_nothing_loaded),
-		cmocka_unit_test(test_first_load_at_once), cmocka_unit_test(test_leftovers),
-		cmocka_unit_test(test_a_pin_is_gone),	   cmocka_unit_test(test_layout),
-		cmocka_unit_test(test_too_many_flows),	   cmocka_unit_test(test_unpin),
+		cmocka_unit_test(test_no_bpffs),
+		cmocka_unit_test(test_nothing_loaded),
+		cmocka_unit_test(test_first_load_at_once),
+		cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_a_pin_is_gone),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_a_newer_layout),
+		cmocka_unit_test(test_too_many_flows),
+		cmocka_unit_test(test_unpin),
 	};
 
 	return cmocka_run_group_tests(tests, room_enter, room_leave);
