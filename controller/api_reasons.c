@@ -153,11 +153,18 @@ static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
 		"what is not enforced");
 }
 
-static bool has_device(const struct pk_local_endpoint *ep)
+/* After a reboot the device of that name and number may be a new endpoint's. */
+static bool has_device(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
 	char name[IF_NAMESIZE];
 
-	return if_indextoname(ep->host_ifindex, name) && strcmp(name, ep->device) == 0;
+	if (!if_indextoname(ep->host_ifindex, name) || strcmp(name, ep->device) != 0)
+		return false;
+	for (const struct pk_local_endpoint *other = pk_model_next(p->model, NULL); other;
+	     other = pk_model_next(p->model, other))
+		if (other->epoch_matches && other->host_ifindex == ep->host_ifindex)
+			return false;
+	return true;
 }
 
 /* Their tables were replaced (bpffs was unmounted, everything was swept): nobody reaches those. */
@@ -168,8 +175,7 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
 
 	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
 	     ep = pk_model_next(p->model, ep))
-		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && !ep->of_before &&
-		     has_device(ep);
+		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && has_device(p, ep);
 	if (!n)
 		return;
 	pk_str_addf(&text,
@@ -187,7 +193,7 @@ static bool is_without_network(const struct pk_parts *p, const struct pk_local_e
 {
 	return ep->open && ep->of_before && time(NULL) - ep->added >= SETTLED_S &&
 	       pk_nomad_source(p->nomad)->state == PK_SOURCE_OK &&
-	       pk_model_has_alloc(p->model, ep->container_id);
+	       pk_model_has_alloc(p->model, ep->container_id) && !has_device(p, ep);
 }
 
 static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r)

@@ -50,7 +50,7 @@ struct pk_local_endpoint {
 	bool tcx;		      /* how its guard is attached */
 	bool masquerade, masquerade6; /* as its conflist had it at ADD */
 	bool epoch_matches;	      /* its numbers count */
-	bool of_before;		      /* its record is of before a reboot: it has no device */
+	bool of_before; /* its record is of an earlier load: of before a reboot, mostly */
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;
