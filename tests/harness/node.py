@@ -170,7 +170,7 @@ class Node(CniMixin, DaemonMixin, StateMixin):
         mnt = getattr(self, "mnt_inode", None)
         self.stop_all()
         if mnt:
-            wait_for(lambda: not netns.processes_of(mnt, "mnt"), f"{self.name}: its processes' end")
+            wait_for(lambda: not netns.processes_of(mnt, "mnt"), f"{self.name}: its processes' end", 60)
         shutil.rmtree(self.base if self.own_base else self.root, ignore_errors=True)
 
     def __enter__(self):

@@ -85,7 +85,8 @@ class Stage:
                 raw = self.uplink.recv(4000)
             except BlockingIOError:
                 break
-            if MARK in raw and not self.is_worlds(Ether(raw)):
+            is_worlds = self.is_worlds(Ether(raw))  # of each: a first fragment may have lost its mark
+            if MARK in raw and not is_worlds:
                 yield "uplink", raw.hex()
 
     def is_worlds(self, frame):
