@@ -65,12 +65,8 @@ def picketd(secured):
         node.kill_picketd()
 
 
-def source(node, name):
-    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
-
-
 def both_answer(node):
-    wait_for(lambda: all(source(node, n)["state"] == "ok" for n in ("nomad", "consul")),
+    wait_for(lambda: all(node.source(n)["state"] == "ok" for n in ("nomad", "consul")),
              lambda: f"both agents' answers: {node.api('/v1/status')['sources']}", 30)
     assert [p["name"] for p in node.api("/v1/policies")["policies"]] == ["deny-all"]
 
@@ -167,4 +163,4 @@ def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     secured.cli("consul", "kv", "put", "picket/v1/default/policies/operator/another", POLICY)
     assert "token" in reason(secured.node, "consul", "status 403")["fix"]
     rotate(secured, "consul")
-    wait_for(lambda: source(secured.node, "consul")["state"] == "ok", "the new token", 60)
+    wait_for(lambda: secured.node.source("consul")["state"] == "ok", "the new token", 60)

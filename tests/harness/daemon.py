@@ -98,6 +98,14 @@ class DaemonMixin:
         text = self.api_text(path, method, body, check)
         return json.loads(text) if text.strip() else None
 
+    def reasons(self, what):
+        """Those of status about this."""
+        return [r for r in self.api("/v1/status")["reasons"] if r["what"] == what]
+
+    def source(self, name):
+        """"nomad", "consul" or "files", as status has it."""
+        return next(s for s in self.api("/v1/status")["sources"] if s["name"] == name)
+
     @staticmethod
     def now():
         """The time as picketd writes it; such texts sort by time."""

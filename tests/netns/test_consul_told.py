@@ -5,24 +5,13 @@ import os
 import sys
 import time
 
-import pytest
-
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul  # noqa: E402
 from fake.consul import STATUS  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 ALLOW = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 TO_HOST = {"rules": [{"endpointSelector": {}, "egress": [{"toEntities": ["host"]}, {"toCIDR": ["169.254.169.254/32"]}]}]}
-
-
-@pytest.fixture
-def consul(node):
-    with node.inside():
-        fake = FakeConsul()
-    yield fake
-    fake.stop()
 
 
 def start(node, consul, more=None, **keys):

@@ -42,10 +42,6 @@ def told(capsys):
     return tell
 
 
-def source(node, name):
-    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
-
-
 def endpoint(node, alloc):
     return next(e for e in node.api("/v1/endpoints")["endpoints"] if e["containerId"] == alloc)
 
@@ -56,7 +52,7 @@ def labels(node, alloc):
 
 def start(node, nomad):
     node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
-    wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+    wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer")
     return Cost(node)
 
 
@@ -88,7 +84,7 @@ def test_ten_allocs_with_large_configuration(node, nomad, told):
     cost = start(node, nomad)
     bank = add(node, nomad, "bank", "ledger", "g")
     put_large_allocs(nomad)
-    wait_for(lambda: "11 allocs" in source(node, "nomad")["detail"], "the large allocs", 60)
+    wait_for(lambda: "11 allocs" in node.source("nomad")["detail"], "the large allocs", 60)
     bank_is_served(node, nomad, bank)
     told("10 allocs of 8 MB", cost)
 
@@ -99,11 +95,11 @@ def test_one_bad_alloc_is_one(node, nomad, told):
     evil = add(node, nomad, "evil", "bad", "g", meta={"a": "b"})
     wait_for(lambda: "meta:a=b" in labels(node, evil.id), "its labels")
     nomad.put(evil.id, "evil", "bad", "g", meta={"a": 5})
-    wait_for(lambda: "1 refused" in source(node, "nomad")["detail"], "the refusal")
+    wait_for(lambda: "1 refused" in node.source("nomad")["detail"], "the refusal")
     bank_is_served(node, nomad, bank)
     status = node.api("/v1/status")
     (reason,) = [r for r in status["reasons"] if r["what"] == "alloc"]
-    assert evil.id in reason["text"] and "Meta" in reason["text"] and source(node, "nomad")["state"] == "ok"
+    assert evil.id in reason["text"] and "Meta" in reason["text"] and node.source("nomad")["state"] == "ok"
     assert evil.id in node.log()
     assert "meta:a=b" in labels(node, evil.id)      # what it had
     nomad.put(evil.id, "evil", "bad", "g", meta={"a": "c"})
@@ -167,7 +163,7 @@ def test_an_index_that_went_back_is_not_waited_for(node, nomad):
         nomad.bump()
     bank_is_served(node, nomad, bank)
     nomad.rewind(20)
-    wait_for(lambda: source(node, "nomad")["index"] == 20, "the other history")
+    wait_for(lambda: node.source("nomad")["index"] == 20, "the other history")
     bank_is_served(node, nomad, bank)
 
 
@@ -187,7 +183,7 @@ def start_kv(node, consul):
     bank = node.add("bank", "ledger", "g")
     evil = node.add("evil", "job", "g")
     node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
-    wait_for(lambda: source(node, "consul")["state"] == "ok", "Consul's answers")
+    wait_for(lambda: node.source("consul")["state"] == "ok", "Consul's answers")
     return Cost(node), bank, evil
 
 
@@ -211,7 +207,7 @@ def test_more_keys_than_a_tenant_may_have(node, consul, told, what):
     flood(consul, FLOODS[what])
     reason = wait_for(lambda: [r for r in node.api("/v1/status")["reasons"] if r["what"] == "tenant"],
                       "the refusal")[0]
-    assert "evil" in reason["text"] and source(node, "consul")["state"] == "ok"
+    assert "evil" in reason["text"] and node.source("consul")["state"] == "ok"
     others_are_served(node, consul)
     assert "consul/tenant/evil/before" in in_force(node)        # what it had
     with consul.changed:
@@ -257,9 +253,9 @@ def test_consuls_index_that_went_back_is_not_waited_for(node, consul):
     with consul.changed:
         consul.index = 5000
         consul.touch("operator/a")
-    wait_for(lambda: source(node, "consul")["index"] == 5001, "the index")
+    wait_for(lambda: node.source("consul")["index"] == 5001, "the index")
     consul.rewind(20)
-    wait_for(lambda: source(node, "consul")["index"] == 20, "the other history")
+    wait_for(lambda: node.source("consul")["index"] == 20, "the other history")
     consul.put("operator/b", OPERATOR)
     wait_for(lambda: "consul/operator/b" in in_force(node), "what it says now")
 
@@ -359,7 +355,7 @@ def test_a_tenants_stored_document_that_cannot_be_read(processes):
         assert bank.pings(node.add("bank", "another", "g")) and not other.pings(evil)
 
         node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
-        wait_for(lambda: source(node, "consul")["state"] == "ok", "Consul's answers")
+        wait_for(lambda: node.source("consul")["state"] == "ok", "Consul's answers")
         reason = wait_for(lambda: [r for r in node.api("/v1/status")["reasons"] if stored in r["text"]],
                           "the reason")[0]
         assert "evil" in reason["text"] and reason["what"] == "tenant"
@@ -380,7 +376,7 @@ def test_events_of_an_endpoint_with_many_labels(processes, told):
         flows = os.path.join(node.root, "var/log/picket/flows.jsonl")
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None,
                             "flows": {"file": flows}})
-        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+        wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer")
         bank = add(node, nomad, "bank", "ledger", "g")
         evil = add(node, nomad, "evil", "x" * 900, "g", meta={f"key{i}": "v" * 55 for i in range(60)})
         wait_for(lambda: any(l.startswith("meta:key59") for l in labels(node, evil.id)), "its labels")

@@ -2,23 +2,11 @@
 """Whose words CNI_ARGS are: Nomad's from 1.9.4 on, a job's author's from 1.8.2 to 1.9.3, nobody's before."""
 import json
 import os
-import sys
 import uuid
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeNomad  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
-
-
-@pytest.fixture
-def nomad(node):
-    with node.inside():
-        fake = FakeNomad()
-    yield fake
-    fake.stop()
+from harness.shell import wait_for
 
 
 def config(nomad):
@@ -52,10 +40,6 @@ def place(node, nomad, namespace, own=None, known=True):
     return alloc
 
 
-def reasons(node, what):
-    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
-
-
 @pytest.mark.parametrize("version", ("1.8.0", "1.8.2", "1.9.3"))
 def test_an_old_agents_namespace_is_its_records_alone(node, nomad, version):
     start(node, nomad, version)
@@ -66,7 +50,7 @@ def test_an_old_agents_namespace_is_its_records_alone(node, nomad, version):
     assert [row(node, x)["namespace"] for x in (a, b, thief)] == ["acme", "acme", "evil"]
     assert row(node, a)["confirmed"] == "yes"
     assert a.pings(b) and not thief.pings(a) and not a.pings(thief)
-    reason, = reasons(node, "nomad")
+    reason, = node.reasons("nomad")
     assert version in reason["text"] and "1.9.4" in reason["fix"], reason
 
 
@@ -102,7 +86,7 @@ def test_a_new_agents_word_is_believed_at_once(node, nomad, version):
     assert a.pings(b), "what Nomad said of itself before stays said"
     node.start_picketd(config(nomad))
     wait_for(lambda: row(node, a)["namespace"] == "acme", "the record")
-    assert a.pings(b) and not reasons(node, "nomad") or "not answer" in reasons(node, "nomad")[0]["text"]
+    assert a.pings(b) and not node.reasons("nomad") or "not answer" in node.reasons("nomad")[0]["text"]
 
 
 @pytest.mark.parametrize("silent", (True, False))
@@ -114,7 +98,7 @@ def test_a_version_that_nobody_knows_is_none_to_believe(node, nomad, silent):
     a, b = place(node, nomad, "acme", known=False), place(node, nomad, "acme", known=False)
     assert not a.pings(b) and row(node, a)["quarantined"]
     assert "wasn't known at its ADD" in row(node, a)["quarantineReason"] and row(node, a)["quarantineFix"]
-    assert wait_for(lambda: reasons(node, "nomad"), "the reason", 30)[0]["fix"]
+    assert wait_for(lambda: node.reasons("nomad"), "the reason", 30)[0]["fix"]
     for alloc in (a, b):
         nomad.put(alloc.id, "acme", "api", "web")
     nomad.set_mode("ok")

@@ -13,21 +13,12 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul  # noqa: E402
 from harness.shell import binary, wait_for  # noqa: E402
 
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [
     {"fromEntities": ["all"]}]}]}
 OLDER = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [
     {"fromEntities": ["all"], "toPorts": [{"ports": [{"port": "1", "protocol": "TCP"}]}]}]}]}
-
-
-@pytest.fixture
-def consul(node):
-    with node.inside():
-        fake = FakeConsul()
-    yield fake
-    fake.stop()
 
 
 def with_consul(consul, **more):
@@ -48,10 +39,6 @@ def held(node):
 
 def stored(node, path):
     return os.path.exists(os.path.join(node.root, "var/lib/picket/policies", path))
-
-
-def reasons(node, what):
-    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
 
 
 def journal(node):
@@ -101,7 +88,7 @@ def test_a_reload_without_the_file_is_refused(node, consul):
     path = os.path.join(node.root, "etc/picket/picketd.json")
     os.rename(path, path + ".rpmsave")
     reload(node)
-    (reason,) = reasons(node, "config")
+    (reason,) = node.reasons("config")
     assert "picketd.json was there before and is gone" in reason["text"]
     assert "-accept-missing-config" in reason["fix"]
     assert node.api("/v1/status")["baseline"] == "deny"
@@ -113,7 +100,7 @@ def test_a_reload_without_the_file_is_refused(node, consul):
     reload(node)
     wait_for(lambda: node.api("/v1/status")["baseline"] == "tenant", "the new baseline")
     wait_for(lambda: "consul/operator/deny" not in in_force(node), "the withdrawal")
-    assert not reasons(node, "config")
+    assert not node.reasons("config")
 
 
 def start_alone(node, *options):
@@ -156,7 +143,7 @@ def test_one_of_several_configuration_files_is_gone(node):
     wait_for(node.picketd_answers, "picketd")
     os.unlink(os.path.join(directory, "2.json"))
     reload(node)
-    assert "2.json was there before" in reasons(node, "config")[0]["text"]
+    assert "2.json was there before" in node.reasons("config")[0]["text"]
     assert node.api("/v1/status")["baseline"] == "deny"
     with open(os.path.join(directory, "2.json"), "w", encoding="utf-8") as file:
         file.write("{}")
@@ -174,14 +161,14 @@ def test_a_variable_that_is_gone_switches_nothing_off(node, consul):
     node.kill_picketd()
     node.start_picketd({"nomad": None})
     assert held(node) == {"consul/operator/deny"}
-    (reason,) = reasons(node, "policy")
+    (reason,) = node.reasons("policy")
     assert "its source is not configured" in reason["text"]
     assert "CONSUL_HTTP_ADDR" in reason["fix"] and "picket policy release consul" in reason["fix"]
     is_denied(node, pair)
     # The variable again: nothing is held any more, and one act is one act.
     node.kill_picketd()
     node.start_picketd({"nomad": None}, env=env)
-    wait_for(lambda: source(node)["state"] == "ok", "Consul")
+    wait_for(lambda: node.source("consul")["state"] == "ok", "Consul")
     assert held(node) == set() and "consul/operator/deny" in in_force(node)
     consul.remove("operator/deny")
     wait_for(lambda: "consul/operator/deny" not in in_force(node), "the removal")
@@ -197,15 +184,11 @@ def test_switched_off_is_a_word(node, consul, word):
     node.write_config({"nomad": None, **word})
     reload(node)
     wait_for(lambda: in_force(node) == set(), "the withdrawal")
-    assert not reasons(node, "policy")
+    assert not node.reasons("policy")
     assert all(e["why"] for e in journal(node) if e["event"] == "went")
 
 
 # -- Consul
-
-def source(node):
-    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == "consul")
-
 
 def is_waiting(consul):
     """picketd has heard all that there is, and waits for more."""
@@ -229,8 +212,8 @@ def test_a_consul_that_lost_its_data(node, consul, names):
     consul.restore()
     wait_for(lambda: len(held(node)) == len(names), "the hold", 60)
     assert node.api("/v1/status")["state"] == "degraded"
-    assert "older" in reasons(node, "policy")[0]["text"]
-    assert "picket policy release consul" in reasons(node, "policy")[0]["fix"]
+    assert "older" in node.reasons("policy")[0]["text"]
+    assert "picket policy release consul" in node.reasons("policy")[0]["fix"]
     assert all(stored(node, f"operator/{n}") for n in names)
     is_denied(node, pair)
     # Nor does a restart forget it, whatever was written to Consul meanwhile.
@@ -238,13 +221,13 @@ def test_a_consul_that_lost_its_data(node, consul, names):
     with consul.changed:
         consul.index = 100000
     node.start_picketd(with_consul(consul))
-    wait_for(lambda: source(node)["state"] == "ok", "Consul's answer", 60)
+    wait_for(lambda: node.source("consul")["state"] == "ok", "Consul's answer", 60)
     assert len(held(node)) == len(names)
     is_denied(node, pair)
     done = node.picket("policy", "release", "consul")
     assert all(f"consul/operator/{n}: released" in done.stdout for n in names)
     wait_for(pair.passes, "what the operator said")
-    assert not reasons(node, "policy") and not any(stored(node, f"operator/{n}") for n in names)
+    assert not node.reasons("policy") and not any(stored(node, f"operator/{n}") for n in names)
     assert node.picket("policy", "release", "consul", check=False).returncode == 1
 
 
@@ -254,7 +237,7 @@ def test_what_is_back_is_no_longer_held(node, consul):
     consul.restore()
     wait_for(lambda: len(held(node)) == 3, "the hold", 60)
     consul.restore(before)
-    wait_for(lambda: held(node) == set() and not reasons(node, "policy"), "the data", 60)
+    wait_for(lambda: held(node) == set() and not node.reasons("policy"), "the data", 60)
     consul.put("operator/d", DENY)
     wait_for(lambda: "consul/operator/d" in in_force(node), "the next word")
 
@@ -268,8 +251,8 @@ def test_a_restored_snapshot_brings_no_older_text_back(node, consul):
     asked = consul.count(".history")
     consul.restore(before)
     wait_for(lambda: consul.count(".history") > asked, "the doubt", 60)
-    wait_for(lambda: reasons(node, "policy"), "the reason", 60)
-    assert "nothing of it is taken" in reasons(node, "policy")[0]["text"]
+    wait_for(lambda: node.reasons("policy"), "the reason", 60)
+    assert "nothing of it is taken" in node.reasons("policy")[0]["text"]
     is_denied(node, pair)
     consul.put("operator/b", OLDER)     # a write moves the index ahead: the rest stays as old as it was
     is_denied(node, pair)
@@ -277,7 +260,7 @@ def test_a_restored_snapshot_brings_no_older_text_back(node, consul):
     done = node.picket("policy", "release", "consul")
     assert "is believed as it is now" in done.stderr
     wait_for(pair.passes, "what the operator said")
-    assert "consul/operator/b" in in_force(node) and not reasons(node, "policy")
+    assert "consul/operator/b" in in_force(node) and not node.reasons("policy")
 
 
 def test_a_prefix_that_was_too_short(node, consul):
@@ -285,7 +268,7 @@ def test_a_prefix_that_was_too_short(node, consul):
     pair = started(node, consul, "ab")
     consul.remove_all()
     wait_for(lambda: len(held(node)) == 2, "the hold", 60)
-    assert "lost all its documents at once" in reasons(node, "policy")[0]["text"]
+    assert "lost all its documents at once" in node.reasons("policy")[0]["text"]
     is_denied(node, pair)
     consul.put("operator/a", DENY)
     wait_for(lambda: held(node) == {"consul/operator/b"}, "the one that is back")
@@ -308,7 +291,7 @@ def test_a_prefix_that_was_too_short_for_many_tenants(node, consul):
     wait_for(lambda: len(held(node)) == 4, "the hold", 60)
     consul.put("operator/.generation", "1")
     wait_for(lambda: in_force(node) == set(), "the meant state", 60)
-    assert not reasons(node, "policy")
+    assert not node.reasons("policy")
 
 
 def test_two_tenants_acts_are_two_acts(node, consul):
@@ -350,7 +333,7 @@ def test_a_raised_generation_means_it(node, consul):
     is_denied(node, pair)
     consul.put("operator/.generation", "8")
     wait_for(lambda: in_force(node) == {"file/control"}, "the meant state", 60)
-    assert not reasons(node, "policy")
+    assert not node.reasons("policy")
     wait_for(pair.passes, "the meant state")
 
 
@@ -382,7 +365,7 @@ def test_an_empty_directory_at_start(node, names):
     os.makedirs(directory(node))
     node.start_picketd()
     wait_for(lambda: len(held(node)) == len(names), "the hold")
-    assert "picket policy release file" in reasons(node, "policy")[0]["fix"]
+    assert "picket policy release file" in node.reasons("policy")[0]["fix"]
     assert not pair.passes()
     os.rmdir(directory(node))
     os.rename(directory(node) + ".mounted", directory(node))
@@ -476,7 +459,7 @@ def test_each_change_is_a_line(node, consul):
     node.kill_picketd()
     shutil.copy(os.path.join(node.root, "var/log/picket/policy.jsonl"), os.path.join(node.root, "before"))
     node.start_picketd(with_consul(consul))
-    wait_for(lambda: source(node)["state"] == "ok", "Consul")
+    wait_for(lambda: node.source("consul")["state"] == "ok", "Consul")
     assert len(journal(node)) == 4
 
 

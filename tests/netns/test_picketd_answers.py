@@ -28,21 +28,13 @@ def consul(node):
         yield fake
 
 
-def source(node, name):
-    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
-
-
-def reasons(node, what):
-    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
-
-
 def in_force(node):
     return {f"{p['source']}/{p['name']}" for p in node.api("/v1/policies")["policies"] if p["inForce"]}
 
 
 def with_nomad(node, nomad):
     node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
-    wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+    wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer")
 
 
 def test_an_answer_of_consul_without_a_leader_is_none(node, consul):
@@ -52,10 +44,10 @@ def test_an_answer_of_consul_without_a_leader_is_none(node, consul):
     wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
     consul.leader = False
     consul.remove("operator/a")
-    wait_for(lambda: "leader" in (source(node, "consul")["lastError"] or ""), "the answer without a leader")
+    wait_for(lambda: "leader" in (node.source("consul")["lastError"] or ""), "the answer without a leader")
     first = consul.count("/operator/")
     wait_for(lambda: consul.count("/operator/") > first, "one more", 20)
-    assert in_force(node) == {"consul/operator/a"} and reasons(node, "consul")
+    assert in_force(node) == {"consul/operator/a"} and node.reasons("consul")
     consul.leader = True
     wait_for(lambda: in_force(node) == set(), "the removal", 40)
 
@@ -68,7 +60,7 @@ def test_an_answer_of_nomad_without_a_leader_is_none(node, nomad):
     wait_for(lambda: "meta:tier=a" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its label")
     nomad.leader = False
     nomad.put(alloc_id, "acme", "job", "g", meta={"tier": "b"})
-    wait_for(lambda: "leader" in (source(node, "nomad")["lastError"] or ""), "the answer without a leader")
+    wait_for(lambda: "leader" in (node.source("nomad")["lastError"] or ""), "the answer without a leader")
     assert "meta:tier=a" in node.api(f"/v1/endpoints/{alloc_id}")["labels"]
     nomad.leader = True
     wait_for(lambda: "meta:tier=b" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its new label", 40)
@@ -90,9 +82,9 @@ def test_a_confirmation_is_waited_for_two_seconds(node, nomad):
 def test_a_source_that_has_never_answered_is_a_reason(node, name):
     config = {"nomad": None, "consul": None, name: {"address": "http://127.0.0.1:1"}}
     node.start_picketd(config)
-    wait_for(lambda: source(node, name)["errors"], "the first failure")
-    assert source(node, name)["state"] == "starting"
-    (reason,) = reasons(node, name)
+    wait_for(lambda: node.source(name)["errors"], "the first failure")
+    assert node.source(name)["state"] == "starting"
+    (reason,) = node.reasons(name)
     assert "does not answer" in reason["text"] and node.api("/v1/status")["state"] == "degraded"
 
 
@@ -101,6 +93,6 @@ def test_an_answer_that_is_too_long_changes_nothing(node, consul):
     node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
     wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
     flood(consul, {f"operator/k{i}": "x" * 700000 for i in range(100)})
-    wait_for(lambda: "answer of more than 67108864 bytes" in (source(node, "consul")["lastError"] or ""),
+    wait_for(lambda: "answer of more than 67108864 bytes" in (node.source("consul")["lastError"] or ""),
              "the refusal", 60)
-    assert in_force(node) == {"consul/operator/a"} and reasons(node, "consul")
+    assert in_force(node) == {"consul/operator/a"} and node.reasons("consul")

@@ -13,18 +13,6 @@ from harness.cni import CniError  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 
-@pytest.fixture
-def nomad(node):
-    with node.inside():
-        fake = FakeNomad()
-    yield fake
-    fake.stop()
-
-
-def reasons(node):
-    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == "netns"]
-
-
 def audit(node):
     """As each minute."""
     node.picketd.send_signal(signal.SIGHUP)
@@ -47,7 +35,7 @@ def test_another_netns_at_its_path(node):
     node.run(["umount", "-l", a.path])
     node.run(["unshare", f"--net={a.path}", "true"])
     audit(node)
-    reason, = wait_for(lambda: reasons(node), "the reason")
+    reason, = wait_for(lambda: node.reasons("netns"), "the reason")
     assert a.id in reason["text"] or "is another netns than at its ADD" in reason["text"], reason
     assert "nomad alloc stop" in reason["fix"] and not any(node.tables.word(a.slot))
     assert os.stat(f"/proc/{stays.pid}/ns/net").st_ino == old
@@ -55,7 +43,7 @@ def test_another_netns_at_its_path(node):
     assert any(node.tables.word(b.slot)), "nobody else's"
     a.result = node.cni("ADD", a.id, a.path, args=a.args, conf=node.plugin_conf(mode="process"))
     audit(node)
-    wait_for(lambda: not reasons(node), "nothing to say any more")
+    wait_for(lambda: not node.reasons("netns"), "nothing to say any more")
     assert node.api("/v1/endpoints/" + a.id)["state"] == "open"
 
 
@@ -66,7 +54,7 @@ def test_no_netns_at_its_path(node):
     stays = a.popen(["sleep", "infinity"])
     node.run(["umount", "-l", a.path])
     audit(node)
-    reason, = wait_for(lambda: reasons(node), "the reason")
+    reason, = wait_for(lambda: node.reasons("netns"), "the reason")
     assert a.id in reason["text"] and "lost its netns" in reason["text"] and reason["fix"], reason
     assert any(node.tables.word(a.slot))
     assert node.run(["nsenter", f"--net=/proc/{stays.pid}/ns/net", "ping", "-c1", "-W1", b.address()],
@@ -98,7 +86,7 @@ def test_a_path_below_proc_is_a_processs(node):
     audit(node)
     wait_for(lambda: node.log().count("op=reload"), "the look")
     b = node.add("acme", "db", "db", conf=node.plugin_conf(mode="process"))
-    assert not reasons(node) and a.pings(b)
+    assert not node.reasons("netns") and a.pings(b)
     node.cni("DEL", a.id, f"/proc/{holder.pid}/ns/net")
     assert not [r for r in node.records() if r.startswith(a.id)], "closed"
 
@@ -116,9 +104,9 @@ def test_an_alloc_that_runs_on_after_a_reboot(node):
         nomad = FakeNomad()
     nomad.put(allocs, "acme", "api", "web")
     node.start_picketd({"nomad": {"address": nomad.address, "node": nomad.node}, "consul": None})
-    reason, = wait_for(lambda: reasons(node), "the reason", 40)
+    reason, = wait_for(lambda: node.reasons("netns"), "the reason", 40)
     assert allocs in reason["text"] and "without a network" in reason["text"] and "bridge" in reason["fix"], reason
     alloc = node.new_netns(allocs)
     node.cni("ADD", alloc.id, alloc.path, args=node.cni_args(alloc.id, "acme", "api", "web"))
-    wait_for(lambda: not reasons(node), "its network")
+    wait_for(lambda: not node.reasons("netns"), "its network")
     nomad.stop()

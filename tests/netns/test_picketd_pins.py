@@ -12,10 +12,6 @@ from harness.shell import wait_for  # noqa: E402
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
 
 
-def reasons(node, what):
-    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
-
-
 def remount(node):
     """Whoever mounts again has an empty one."""
     bpffs = os.path.join(node.root, "sys/fs/bpf")
@@ -49,7 +45,7 @@ def test_pins_that_were_replaced_are_noticed(node, who):
     wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy, in the tables that ADD uses")
     assert node.picket("policy", "explain", b.id[:8], b.id[:8], "1/tcp", check=False).returncode in (0, 1)
     # Nobody reaches the tables of the one before: that is said, and what to do.
-    reason, = reasons(node, "enforcement")
+    reason, = node.reasons("enforcement")
     assert "1 endpoint lives on tables that are not pinned any more" in reason["text"] and "start them anew" in reason["fix"]
     assert node.api("/v1/status")["state"] == "failing"
     node.delete(old)
@@ -62,24 +58,24 @@ def test_no_bpffs_is_said_until_there_is_one(node):
     a = node.add("acme", "api", "web")
     bpffs = os.path.join(node.root, "sys/fs/bpf")
     node.run(["umount", bpffs])
-    reason = wait_for(lambda: reasons(node, "load"), "the reason", 60)[0]
+    reason = wait_for(lambda: node.reasons("load"), "the reason", 60)[0]
     assert "is no BPF file system" in reason["text"] and "mount -t bpf" in reason["fix"], reason
     node.policy("deny.json", DENY)
     wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy")
     assert in_step(node, a)
     node.run(["mount", "-t", "bpf", "bpf", bpffs])
-    wait_for(lambda: not reasons(node, "load"), "the mount", 30)
+    wait_for(lambda: not node.reasons("load"), "the mount", 30)
 
 
 def test_one_pin_that_is_gone_is_said_for_as_long(node):
     node.start_picketd()
     a = node.add("acme", "api", "web")
     os.unlink(node.path("sys/fs/bpf/picket/maps/cidr"))
-    reason = wait_for(lambda: reasons(node, "load"), "the reason", 60)[0]
+    reason = wait_for(lambda: node.reasons("load"), "the reason", 60)[0]
     assert "maps/cidr" in reason["text"] and "sweep -all -apply" in reason["fix"], reason
     node.policy("deny.json", DENY)
     wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy")
-    assert reasons(node, "load") and in_step(node, a)
+    assert node.reasons("load") and in_step(node, a)
 
 
 def test_sweep_all_takes_nothing_from_under_anybody(node):

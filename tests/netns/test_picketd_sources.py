@@ -29,10 +29,6 @@ def in_force(node):
     return {name for name, p in policies(node).items() if p["inForce"]}
 
 
-def source(node, name):
-    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
-
-
 def after_requests(fake, part, more=3):
     """Waits until the fake was asked again a few times, so that what it said has been judged."""
     before = fake.count(part)
@@ -134,10 +130,10 @@ def test_directory_that_goes_changes_nothing(node):
     node.start_picketd()
     directory = os.path.join(node.root, "etc/picket/policies.d")
     os.rename(directory, directory + ".away")
-    wait_for(lambda: source(node, "files")["state"] == "stale", "the source's state")
+    wait_for(lambda: node.source("files")["state"] == "stale", "the source's state")
     assert in_force(node) == {"file/a"}
     os.rename(directory + ".away", directory)
-    wait_for(lambda: source(node, "files")["state"] == "ok", "the source again")
+    wait_for(lambda: node.source("files")["state"] == "ok", "the source again")
     node.policy("a.json", None)
     wait_for(lambda: in_force(node) == set(), "the removal")
 
@@ -160,7 +156,7 @@ def test_a_directory_that_becomes_another_is_followed(node):
     node.policy("b.json", DENY_DB)
     wait_for(lambda: in_force(node) == {"file/b"}, "its document")
     os.unlink(directory)
-    wait_for(lambda: source(node, "files")["state"] == "stale", "the source's state")
+    wait_for(lambda: node.source("files")["state"] == "stale", "the source's state")
     assert in_force(node) == {"file/b"}
     os.mkdir(directory)
     wait_for(lambda: in_force(node) == set(), "the new directory")
@@ -217,8 +213,8 @@ def test_an_answer_that_is_none_changes_nothing(node, consul, acme, mode):
         after_requests(consul, "/v1/kv/")
     assert in_force(node) == {"consul/operator/a", "consul/tenant/acme/b"}
     if isinstance(mode, int):
-        assert source(node, "consul")["state"] == "stale"
-        assert str(mode) in source(node, "consul")["lastError"]
+        assert node.source("consul")["state"] == "stale"
+        assert str(mode) in node.source("consul")["lastError"]
 
     consul.set_mode("ok")
     consul.put("operator/c", OPERATOR)
@@ -255,8 +251,8 @@ def test_what_a_token_may_not_see_is_not_gone(node, consul, acme):
     wait_for(lambda: "consul/operator/c" in in_force(node), "the key that it may see")
     after_requests(consul, "/v1/kv/")
     assert in_force(node) == {"consul/operator/a", "consul/operator/c", "consul/tenant/acme/b"}
-    assert source(node, "consul")["state"] == "stale"
-    assert "key_prefix" in source(node, "consul")["lastError"]
+    assert node.source("consul")["state"] == "stale"
+    assert "key_prefix" in node.source("consul")["lastError"]
     consul.unseen = ""
     consul.remove("tenants/acme/b")
     wait_for(lambda: in_force(node) == {"consul/operator/a", "consul/operator/c"}, "the removal", 60)
@@ -291,7 +287,7 @@ def test_an_answer_without_an_index_is_none(node, consul):
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here"},
                             "consul": {"address": consul.address}})
         for name in ("nomad", "consul"):
-            wait_for(lambda n=name: "without an index" in (source(node, n)["lastError"] or ""), name)
+            wait_for(lambda n=name: "without an index" in (node.source(n)["lastError"] or ""), name)
     assert in_force(node) == set()
 
 
@@ -308,7 +304,7 @@ def test_consul_away_at_start_keeps_what_was_in_force(node, consul):
     after_requests(consul, "/v1/kv/")
     assert in_force(node) == {"consul/operator/a"}
     consul.set_mode("ok")
-    wait_for(lambda: source(node, "consul")["state"] == "ok", "Consul's word again", 60)
+    wait_for(lambda: node.source("consul")["state"] == "ok", "Consul's word again", 60)
     consul.remove("operator/a")
     wait_for(lambda: in_force(node) == set(), "the removal", 60)
 
@@ -321,13 +317,13 @@ def test_token_file_is_read_again(node):
             file.write("wrong\n")
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here", "tokenFile": token},
                             "consul": None})
-        wait_for(lambda: "403" in (source(node, "nomad")["lastError"] or ""), "the refusal")
+        wait_for(lambda: "403" in (node.source("nomad")["lastError"] or ""), "the refusal")
         said = [r for r in node.api("/v1/status")["reasons"] if r["what"] == "nomad"]
         assert said and said[0]["text"].startswith("nomad refuses what it is asked (status 403"), said
         assert "rights that examples/acl lists" in said[0]["fix"]
         with open(token, "w", encoding="utf-8") as file:
             file.write("right\n")
-        wait_for(lambda: source(node, "nomad")["state"] == "ok", "the new token", 60)
+        wait_for(lambda: node.source("nomad")["state"] == "ok", "the new token", 60)
         assert "wrong" not in node.log() and "right" not in node.log()
 
 
@@ -336,30 +332,30 @@ def test_token_file_is_read_again(node):
 def test_nomad_away_and_back(node):
     with serving(node, FakeNomad, "here") as nomad:
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
-        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer")
+        wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer")
         nomad.set_mode(500)
-        wait_for(lambda: source(node, "nomad")["state"] == "stale", "the stale state", 60)
+        wait_for(lambda: node.source("nomad")["state"] == "stale", "the stale state", 60)
         assert node.api("/v1/status")["state"] != "ok"
         nomad.set_mode("ok")
-        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's answer again", 60)
+        wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer again", 60)
 
 
 def test_nomads_client_comes_back_as_another_node(node):
     with serving(node, FakeNomad, "here") as nomad:
         nomad.put("a", "acme", "api", "g")
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
-        wait_for(lambda: "1 allocs" in source(node, "nomad")["detail"], "Nomad's list")
+        wait_for(lambda: "1 allocs" in node.source("nomad")["detail"], "Nomad's list")
         nomad.set_mode(500)
-        wait_for(lambda: source(node, "nomad")["state"] == "stale", "the outage")
+        wait_for(lambda: node.source("nomad")["state"] == "stale", "the outage")
         nomad.node_id = "0b5e4c11-0000-4000-8000-000000000002"
         nomad.set_mode("ok")
-        wait_for(lambda: source(node, "nomad")["detail"].startswith("node 0b5e4c11"), "the new id", 60)
+        wait_for(lambda: node.source("nomad")["detail"].startswith("node 0b5e4c11"), "the new id", 60)
 
 
 def test_an_alloc_of_another_node_confirms_nothing(node):
     with serving(node, FakeNomad, "here") as nomad:
         node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
-        wait_for(lambda: source(node, "nomad")["state"] == "ok", "Nomad's list")
+        wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's list")
         here, away = str(uuid.uuid4()), str(uuid.uuid4())
         nomad.put(here, "acme", "api", "g", hidden=True)
         nomad.put(away, "acme", "api", "g", elsewhere=True)
@@ -394,7 +390,7 @@ def test_a_reload_that_names_nomad_asks_it_before_it_sweeps(node):
     wait_for(lambda: not any(gone.id in name for name in node.records()), "the sweep")
     node.write_config({"nomad": {"address": "http://127.0.0.1:1", "node": "here"}, "consul": None})
     node.picketd.send_signal(signal.SIGHUP)
-    wait_for(lambda: source(node, "nomad")["lastError"], "Nomad's silence")
+    wait_for(lambda: node.source("nomad")["lastError"], "Nomad's silence")
     node.drop_netns(lost)
     wait_for(lambda: node.api("/v1/status")["endpoints"]["orphans"] == 1, "the sweep's look")
     assert any(lost.id in name for name in node.records())

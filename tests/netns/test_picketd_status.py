@@ -11,36 +11,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake import FakeConsul, FakeNomad  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 ALLOW = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 OPERATOR = "picket/v1/default/policies/operator/"
 TENANTS = "picket/v1/default/policies/tenants/"
-
-
-@pytest.fixture
-def consul(node):
-    with node.inside():
-        fake = FakeConsul()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
-def nomad(node):
-    with node.inside():
-        fake = FakeNomad()
-    yield fake
-    fake.stop()
-
-
-def reasons(node, what):
-    return [r for r in node.api("/v1/status")["reasons"] if r["what"] == what]
-
-
-def source(node, name):
-    return next(s for s in node.api("/v1/status")["sources"] if s["name"] == name)
 
 
 def reload(node):
@@ -53,7 +28,7 @@ def reload(node):
 def test_a_consul_that_was_silent_from_the_start(node, consul, mode):
     consul.set_mode(mode)
     node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
-    reason = wait_for(lambda: reasons(node, "consul"), "the reason", 30)[0]
+    reason = wait_for(lambda: node.reasons("consul"), "the reason", 30)[0]
     assert node.api("/v1/status")["state"] == "degraded"
     if mode == "hang":
         assert "has not answered since it was asked first" in reason["text"] and reason["fix"], reason
@@ -64,17 +39,17 @@ def test_a_consul_that_was_silent_from_the_start(node, consul, mode):
 def test_a_reload_touches_what_changed_alone(node, consul):
     config = {"nomad": None, "consul": {"address": consul.address}}
     node.start_picketd(config)
-    wait_for(lambda: source(node, "consul")["state"] == "ok", "an answer")
+    wait_for(lambda: node.source("consul")["state"] == "ok", "an answer")
     consul.set_mode(500)
-    wait_for(lambda: source(node, "consul")["state"] == "stale", "the error")
-    contact = source(node, "consul")["lastContact"]
+    wait_for(lambda: node.source("consul")["state"] == "stale", "the error")
+    contact = node.source("consul")["lastContact"]
     node.write_config({**config, "baseline": "deny"})
     reload(node)
-    after = source(node, "consul")
+    after = node.source("consul")
     assert (after["state"], after["lastContact"]) == ("stale", contact), "it was silent before and is silent still"
-    assert after["errors"] and reasons(node, "consul")
+    assert after["errors"] and node.reasons("consul")
     consul.set_mode("ok")
-    wait_for(lambda: source(node, "consul")["state"] == "ok", "the next answer")
+    wait_for(lambda: node.source("consul")["state"] == "ok", "the next answer")
     node.write_config({**config, "consul": {"address": consul.address, "prefix": "other"}})
     reload(node)
     wait_for(lambda: any("/kv/other/" in str(request) for request in consul.requests), "questions below the new prefix")
@@ -83,7 +58,7 @@ def test_a_reload_touches_what_changed_alone(node, consul):
 def test_nobody_is_confirmed(node, nomad):
     node.start_picketd({"nomad": {"address": nomad.address, "node": nomad.node}, "consul": None})
     a = node.add("acme", "api", "web")
-    reason = wait_for(lambda: reasons(node, "endpoints"), "the reason", 30)[0]
+    reason = wait_for(lambda: node.reasons("endpoints"), "the reason", 30)[0]
     assert "Nomad has confirmed none of 1 endpoints" in reason["text"] and "docs/install.md" in reason["fix"]
     nomad.put(a.id, "acme", "api", "web")
     wait_for(lambda: node.api("/v1/status")["state"] == "ok", "Nomad's word")
@@ -92,7 +67,7 @@ def test_nobody_is_confirmed(node, nomad):
 def test_all_are_in_quarantine(node):
     node.start_picketd()
     lost = node.add()
-    reason = wait_for(lambda: reasons(node, "endpoints"), "the reason", 30)[0]
+    reason = wait_for(lambda: node.reasons("endpoints"), "the reason", 30)[0]
     assert "all 1 endpoints are in quarantine" in reason["text"] and "no NOMAD_NAMESPACE" in reason["text"]
     assert "1.9.4" in reason["fix"]
     shown = node.picket("endpoint", "list").stdout
@@ -101,10 +76,10 @@ def test_all_are_in_quarantine(node):
     wait_for(lambda: len(node.api("/v1/endpoints")["endpoints"]) == 2, "both")
     explained = node.picket("policy", "explain", friend.id[:8], lost.id[:8], "80/tcp", check=False).stdout
     assert "in quarantine: its CNI_ARGS have no NOMAD_NAMESPACE" in explained and "; fix: " in explained, explained
-    reason = wait_for(lambda: [r for r in reasons(node, "endpoints") if "1 of 2" in r["text"]], "one among others", 30)[0]
+    reason = wait_for(lambda: [r for r in node.reasons("endpoints") if "1 of 2" in r["text"]], "one among others", 30)[0]
     assert lost.id in reason["text"] and "no NOMAD_NAMESPACE" in reason["text"] and "1.9.4" in reason["fix"], reason
     node.delete(lost)
-    wait_for(lambda: not reasons(node, "endpoints"), "nobody in quarantine")
+    wait_for(lambda: not node.reasons("endpoints"), "nobody in quarantine")
 
 
 def test_a_namespace_that_nomad_contradicts(node, nomad):
@@ -125,7 +100,7 @@ def test_fewer_in_step_than_open(node):
         {"toCIDR": [f"20.{i // 128}.{i % 128 * 2}.0/24" for i in range(2048) if i >> bit & 1],
          "toPorts": [{"ports": [{"port": str(1000 + 100 * bit + 3 * i), "protocol": "TCP"} for i in range(20)]}]}
         for bit in range(11)]}]})
-    reason = wait_for(lambda: reasons(node, "endpoints"), "the reason", 40)[0]
+    reason = wait_for(lambda: node.reasons("endpoints"), "the reason", 40)[0]
     assert "1 of 1 open endpoints are not under what the documents make" in reason["text"] and reason["fix"]
     node.policy("db.json", None)
     wait_for(lambda: node.api("/v1/status")["state"] == "ok", "the old one again")
@@ -140,12 +115,12 @@ def test_a_tenants_broken_document_is_its_nodes_matter(node):
     a = node.add("acme", "db", "db")
     node.policy("a.json", "{ broken")
     wait_for(lambda: node.api("/v1/status")["documents"]["refused"] == 1, "the refusal")
-    assert not reasons(node, "policy") and node.api("/v1/status")["state"] == "ok"
+    assert not node.reasons("policy") and node.api("/v1/status")["state"] == "ok"
     node.policy("b.json", "{ broken")
-    reason, = wait_for(lambda: reasons(node, "policy"), "the reason")
+    reason, = wait_for(lambda: node.reasons("policy"), "the reason")
     assert "1 document refused" in reason["text"], "acme's, which this node hosts"
     node.policy("c.json", "{ broken")
-    wait_for(lambda: "2 documents refused" in reasons(node, "policy")[0]["text"], "one that is nobody's yet")
+    wait_for(lambda: "2 documents refused" in node.reasons("policy")[0]["text"], "one that is nobody's yet")
     node.delete(a)
 
 
@@ -181,4 +156,4 @@ def test_ready_is_said_after_the_first_answer(node, consul, tmp_path, answers):
         assert says_ready(listener, 20)
         took = time.monotonic() - begun
         assert took < 30 if answers else took > 3
-        assert ("a source has not answered yet" in node.log()) != (source(node, "consul")["state"] == "ok")
+        assert ("a source has not answered yet" in node.log()) != (node.source("consul")["state"] == "ok")
