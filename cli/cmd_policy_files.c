@@ -14,8 +14,8 @@
 #include "fs.h"
 #include "own.h"
 #include "policy_files.h"
-#include "schema.h"
-#include "schema_json.h"
+#include "doc_schema.h"
+#include "doc_schema_json.h"
 #include "settings.h"
 
 #define TEXT_MAX (64u << 20)
@@ -310,7 +310,7 @@ static int schema(struct cli *cli)
 	own_str out = { 0 };
 
 	(void)cli;
-	pk_schema_json(&out);
+	pk_doc_schema_json(&out);
 	fputs(out.text, stdout);
 	return CLI_OK;
 }

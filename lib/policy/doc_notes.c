@@ -112,6 +112,26 @@ void pk_read_error(struct pk_reader *r, const struct pk_json *v, bool key, const
 	va_end(ap);
 }
 
+struct note_sink {
+	struct pk_schema_sink sink;
+	struct pk_reader *reader;
+};
+
+static void note_refusal(struct pk_schema_sink *to, const struct pk_json *v, bool key,
+			 const char *fix, const char *what)
+{
+	struct note_sink *notes = (struct note_sink *)to;
+
+	pk_read_error(notes->reader, v, key, fix, "%s", what);
+}
+
+void pk_read_check(struct pk_reader *r, const struct pk_schema *schema, const struct pk_json *v)
+{
+	struct note_sink notes = { { r->json, note_refusal }, r };
+
+	pk_schema_check(&notes.sink, schema, v);
+}
+
 void pk_read_warn(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
 		  const char *fmt, ...)
 {

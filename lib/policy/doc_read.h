@@ -2,7 +2,7 @@
 #pragma once
 /* Between the parts of the reader (doc*.c). */
 #include "doc.h"
-#include "schema.h"
+#include "doc_schema.h"
 
 struct pk_reader {
 	const struct pk_json_doc *json;
@@ -31,7 +31,7 @@ void pk_read_sort(struct pk_doc_notes *notes, size_t first);
 /* Notes a refusal of the JSON scan. */
 void pk_read_fault(struct pk_doc_notes *notes, const struct pk_json_fault *fault);
 
-/* Form: everything that schema.h's table says. Errors are notes. */
+/* Form: everything that doc_schema.h's table says. Errors are notes. */
 void pk_read_check(struct pk_reader *r, const struct pk_schema *schema, const struct pk_json *v);
 
 /* Meaning: v has passed the check. Errors are notes, what is read so far stays in the document. */

@@ -13,18 +13,6 @@
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS	"0123456789"
 
-bool pk_format_ok(const struct pk_format *format, const char *text)
-{
-	if (!format || (!format->words && !format->fits))
-		return true;
-	if (format->fits)
-		return format->fits(text);
-	for (const char *const *word = format->words; *word; word++)
-		if (strcmp(*word, text) == 0)
-			return true;
-	return false;
-}
-
 static bool has_control(const char *text)
 {
 	for (; *text; text++)

@@ -9,5 +9,3 @@ extern const struct pk_format pk_format_cidr, pk_format_entity, pk_format_servic
 extern const struct pk_format pk_format_fqdn_name, pk_format_fqdn_pattern;
 extern const struct pk_format pk_format_port, pk_format_protocol;
 extern const struct pk_format pk_format_family, pk_format_icmp_type;
-
-bool pk_format_ok(const struct pk_format *format, const char *text);

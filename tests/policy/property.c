@@ -16,7 +16,7 @@
 #include "engine.h"
 #include "ask_kernel.h"
 #include "random.h"
-#include "schema.h"
+#include "doc_schema.h"
 
 #define QUERIES_A_WORLD 240
 

@@ -15,8 +15,8 @@
 #include "fs.h"
 #include "json.h"
 #include "own.h"
-#include "schema.h"
-#include "schema_json.h"
+#include "doc_schema.h"
+#include "doc_schema_json.h"
 
 static void the_file_is_in_step(void **state)
 {
@@ -28,7 +28,7 @@ static void the_file_is_in_step(void **state)
 	(void)state;
 	if (pk_fs_read("examples/policy.schema.json", 1 << 20, &text, &len, &err) < 0)
 		fail_msg("%s; fix: run it in the checkout", err.text);
-	pk_schema_json(&want);
+	pk_doc_schema_json(&want);
 	if (strcmp(text, want.text) != 0)
 		fail_msg("fix: picket policy schema > examples/policy.schema.json");
 }
@@ -67,7 +67,7 @@ static void it_names_what_the_table_names(void **state)
 	size_t n = 0;
 
 	(void)state;
-	pk_schema_json(&text);
+	pk_doc_schema_json(&text);
 	assert_int_equal(pk_json_parse("schema", text.text, text.len, 0, &doc, NULL), 0);
 	for (size_t i = 0; i < PK_ARRAY_LEN(paths); i++)
 		if (!follow(pk_json_root(doc), paths[i]))

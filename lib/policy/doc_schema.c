@@ -1,14 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schema.h"
+#include "doc_schema.h"
 
-#include "string_forms.h"
+#include <string.h>
+
 #include "icmp.h"
+#include "string_forms.h"
 
-#define STRING(f)	  { .form = PK_FORM_STRING, .format = &(f) }
-#define LIST(i)		  { .form = PK_FORM_LIST, .item = &(i) }
-#define FULL_LIST(i)	  { .form = PK_FORM_LIST, .item = &(i), .not_empty = true }
-#define END		  { .name = NULL }
-#define REFUSED(key, why) { key, &refused, why, false }
+#define STRING(f)	      { .form = PK_FORM_STRING, .format = &(f) }
+#define LIST(i)		      { .form = PK_FORM_LIST, .item = &(i) }
+#define FULL_LIST(i)	      { .form = PK_FORM_LIST, .item = &(i), .not_empty = true }
+#define END		      { .name = NULL }
+#define MAY(key, form, help)  { key, form, help, false, 0 }
+#define MUST(key, form, help) { key, form, help, true, 0 }
+#define REFUSED(key, why)     MAY(key, &refused, why)
+
+/* "toEntities" where "fromEntities" is known, and the other way round. */
+static const char *other_way(const struct pk_schema *s, const char *name)
+{
+	const char *rest = NULL;
+
+	if (strncmp(name, "to", 2) == 0)
+		rest = name + 2;
+	else if (strncmp(name, "from", 4) == 0)
+		rest = name + 4;
+	for (const struct pk_schema_key *k = s->keys; rest && k->name; k++) {
+		size_t skip = strncmp(k->name, "from", 4) == 0 ? 4 : 2;
+
+		if (k->form->form != PK_FORM_REFUSED && strcmp(k->name, name) != 0 &&
+		    (strncmp(k->name, "from", 4) == 0 || strncmp(k->name, "to", 2) == 0) &&
+		    strcmp(k->name + skip, rest) == 0)
+			return k->name;
+	}
+	return NULL;
+}
 
 static const struct pk_schema refused = { .form = PK_FORM_REFUSED };
 static const struct pk_schema any_text = { .form = PK_FORM_STRING };
@@ -20,9 +44,9 @@ static const struct pk_schema operator_word = STRING(pk_format_operator);
 static const struct pk_schema expression_key = STRING(pk_format_expression_key);
 static const struct pk_schema values = LIST(any_text);
 static const struct pk_schema_key expression_keys[] = {
-	{ "key", &expression_key, "label, like \"nomad:job\"", true },
-	{ "operator", &operator_word, "In, NotIn, Exists or DoesNotExist", true },
-	{ "values", &values, "for In and NotIn", false },
+	MUST("key", &expression_key, "label, like \"nomad:job\""),
+	MUST("operator", &operator_word, "In, NotIn, Exists or DoesNotExist"),
+	MAY("values", &values, "for In and NotIn"),
 	END,
 };
 static const struct pk_schema expression = {
@@ -38,8 +62,8 @@ static const struct pk_schema match_labels = { .form = PK_FORM_LABELS,
 					       .format = &pk_format_label_key };
 static const struct pk_schema match_expressions = LIST(expression);
 static const struct pk_schema_key selector_keys[] = {
-	{ "matchLabels", &match_labels, "labels that must all be there with these values", false },
-	{ "matchExpressions", &match_expressions, "requirements that must all hold", false },
+	MAY("matchLabels", &match_labels, "labels that must all be there with these values"),
+	MAY("matchExpressions", &match_expressions, "requirements that must all hold"),
 	END,
 };
 static const struct pk_schema selector = {
@@ -58,8 +82,8 @@ static const struct pk_schema selectors = LIST(selector);
 static const struct pk_schema cidr = STRING(pk_format_cidr);
 static const struct pk_schema cidrs = LIST(cidr);
 static const struct pk_schema_key cidr_set_keys[] = {
-	{ "cidr", &cidr, "the prefix", true },
-	{ "except", &cidrs, "holes in it", false },
+	MUST("cidr", &cidr, "the prefix"),
+	MAY("except", &cidrs, "holes in it"),
 	REFUSED("cidrGroupRef", "CIDR groups are Kubernetes objects: write the prefixes"),
 	REFUSED("cidrGroupSelector", "CIDR groups are Kubernetes objects: write the prefixes"),
 	END,
@@ -75,8 +99,8 @@ static const struct pk_schema entities = LIST(entity);
 static const struct pk_schema service_name = STRING(pk_format_service);
 static const struct pk_schema namespace_form = STRING(pk_format_namespace);
 static const struct pk_schema_key service_keys[] = {
-	{ "name", &service_name, "as the job registers it", true },
-	{ "namespace", &namespace_form, "the document's unless given", false },
+	MUST("name", &service_name, "as the job registers it"),
+	MAY("namespace", &namespace_form, "the document's unless given"),
 	REFUSED("k8sService", "Kubernetes only: write {\"name\": \"...\", \"namespace\": \"...\"}"),
 	REFUSED("k8sServiceSelector", "Kubernetes only: write {\"name\": \"...\"}"),
 	END,
@@ -88,8 +112,8 @@ static const struct pk_schema services = LIST(service);
 static const struct pk_schema fqdn_name = STRING(pk_format_fqdn_name);
 static const struct pk_schema fqdn_pattern = STRING(pk_format_fqdn_pattern);
 static const struct pk_schema_key fqdn_keys[] = {
-	{ "matchName", &fqdn_name, "a DNS name", false },
-	{ "matchPattern", &fqdn_pattern, "a DNS name with '*'", false },
+	MAY("matchName", &fqdn_name, "a DNS name"),
+	MAY("matchPattern", &fqdn_pattern, "a DNS name with '*'"),
 	END,
 };
 static const char *const fqdn_either[] = { "matchName", "matchPattern", NULL };
@@ -113,9 +137,9 @@ static const struct pk_schema protocol = {
 	.form = PK_FORM_WORD, .format = &pk_format_protocol, .lo = 1, .hi = 254
 };
 static const struct pk_schema_key port_keys[] = {
-	{ "port", &port, "a number, a Nomad port label, or 0 for all", false },
-	{ "endPort", &end_port, "last port of a range", false },
-	{ "protocol", &protocol, "TCP, UDP, SCTP; ANY (default): these three", false },
+	MAY("port", &port, "a number, a Nomad port label, or 0 for all"),
+	MAY("endPort", &end_port, "last port of a range"),
+	MAY("protocol", &protocol, "TCP, UDP, SCTP; ANY (default): these three"),
 	END,
 };
 static const struct pk_schema port_form = {
@@ -133,7 +157,7 @@ static const struct pk_schema port_form = {
 };
 static const struct pk_schema ports = FULL_LIST(port_form);
 static const struct pk_schema_key port_rule_keys[] = {
-	{ "ports", &ports, "any of these", true },
+	MUST("ports", &ports, "any of these"),
 	REFUSED("rules", "L7 rules need a proxy: Picket judges addresses, ports and names"),
 	REFUSED("serverNames", "TLS names need a proxy: use toFQDNs"),
 	REFUSED("terminatingTLS", "TLS interception is not supported"),
@@ -158,9 +182,9 @@ static const struct pk_schema icmp_type = {
 /* clang-format on */
 static const struct pk_schema icmp_code = { .form = PK_FORM_INT, .lo = 0, .hi = 255 };
 static const struct pk_schema_key icmp_keys[] = {
-	{ "family", &family, "IPv4 unless said", false },
-	{ "type", &icmp_type, "a number, or a name like EchoRequest", true },
-	{ "code", &icmp_code, "any unless said", false },
+	MAY("family", &family, "IPv4 unless said"),
+	MUST("type", &icmp_type, "a number, or a name like EchoRequest"),
+	MAY("code", &icmp_code, "any unless said"),
 	END,
 };
 static const struct pk_schema icmp_field = {
@@ -176,7 +200,7 @@ static const struct pk_schema icmp_field = {
 };
 static const struct pk_schema icmp_fields = FULL_LIST(icmp_field);
 static const struct pk_schema_key icmp_rule_keys[] = {
-	{ "fields", &icmp_fields, "any of these", true },
+	MUST("fields", &icmp_fields, "any of these"),
 	END,
 };
 static const struct pk_schema icmp_rule = { .form = PK_FORM_OBJECT,
@@ -188,20 +212,20 @@ static const struct pk_schema icmp_rules = FULL_LIST(icmp_rule);
 
 /* clang-format off */
 #define PORT_KEYS                                                                               \
-	{ "toPorts", &port_rules, "and any of these ports", false },                            \
-	{ "icmps", &icmp_rules, "or any of these ICMP types, instead of toPorts", false }
+	MAY("toPorts", &port_rules, "and any of these ports"),                            \
+	MAY("icmps", &icmp_rules, "or any of these ICMP types, instead of toPorts")
 #define FROM_KEYS                                                                               \
-	{ "fromEndpoints", &selectors, "any endpoint that one of these selects", false },       \
-	{ "fromCIDR", &cidrs, "the world's addresses in these prefixes", false },               \
-	{ "fromCIDRSet", &cidr_sets, "the same with holes", false },                            \
-	{ "fromEntities", &entities, "kinds of peers", false }
+	MAY("fromEndpoints", &selectors, "any endpoint that one of these selects"),       \
+	MAY("fromCIDR", &cidrs, "the world's addresses in these prefixes"),               \
+	MAY("fromCIDRSet", &cidr_sets, "the same with holes"),                            \
+	MAY("fromEntities", &entities, "kinds of peers")
 #define TO_KEYS                                                                                 \
-	{ "toEndpoints", &selectors, "any endpoint that one of these selects", false },         \
-	{ "toCIDR", &cidrs, "the world's addresses in these prefixes", false },                 \
-	{ "toCIDRSet", &cidr_sets, "the same with holes", false },                              \
-	{ "toEntities", &entities, "kinds of peers", false },                                   \
-	{ "toServices", &services, "the endpoints that register a service", false }
-#define PASS_KEY { "pass", &boolean, "operator tier: leave the decision to the next tier", false }
+	MAY("toEndpoints", &selectors, "any endpoint that one of these selects"),         \
+	MAY("toCIDR", &cidrs, "the world's addresses in these prefixes"),                 \
+	MAY("toCIDRSet", &cidr_sets, "the same with holes"),                              \
+	MAY("toEntities", &entities, "kinds of peers"),                                   \
+	MAY("toServices", &services, "the endpoints that register a service")
+#define PASS_KEY MAY("pass", &boolean, "operator tier: leave the decision to the next tier")
 #define REFUSED_FROM                                                                            \
 	REFUSED("fromRequires", "deprecated in Cilium: write a deny rule"),                     \
 	REFUSED("fromGroups", "cloud groups are not supported: write the prefixes"),            \
@@ -226,6 +250,7 @@ static const char *const ports_either[] = { "toPorts", "icmps", NULL };
 		.form = PK_FORM_OBJECT,                                                         \
 		.id = #name,                                                                    \
 		.keys = list,                                                                   \
+		.meant = other_way,                                                             \
 		.either = kinds,                                                                \
 		.either2 = ports_either,                                                        \
 		.too_many = "write two entries",                                                \
@@ -239,7 +264,7 @@ static const struct pk_schema_key ingress_keys[] = {
 };
 static const struct pk_schema_key egress_keys[] = {
 	TO_KEYS,
-	{ "toFQDNs", &fqdns, "addresses that these names resolved to", false },
+	MAY("toFQDNs", &fqdns, "addresses that these names resolved to"),
 	PORT_KEYS, PASS_KEY, REFUSED_TO, END,
 };
 static const struct pk_schema_key ingress_deny_keys[] = {
@@ -267,28 +292,27 @@ ENTRY(egress_deny, egress_deny_keys, to_either, NULL);
 /* Rules and documents. */
 
 static const struct pk_schema_key default_deny_keys[] = {
-	{ "ingress", &boolean, "what no rule of this tier allows into these endpoints is denied",
-	  false },
-	{ "egress", &boolean, "what no rule of this tier allows out of them is denied", false },
+	MAY("ingress", &boolean, "what no rule of this tier allows into these endpoints is denied"),
+	MAY("egress", &boolean, "what no rule of this tier allows out of them is denied"),
 	END,
 };
 static const struct pk_schema default_deny = { .form = PK_FORM_OBJECT,
 					       .id = "enableDefaultDeny",
 					       .keys = default_deny_keys };
 static const struct pk_schema_key log_keys[] = {
-	{ "value", &any_text, "shown with the flows that this rule decides", false },
+	MAY("value", &any_text, "shown with the flows that this rule decides"),
 	END,
 };
 static const struct pk_schema log_form = { .form = PK_FORM_OBJECT, .id = "log", .keys = log_keys };
 static const struct pk_schema_key rule_keys[] = {
-	{ "description", &any_text, "what the rule is for", false },
-	{ "endpointSelector", &selector, "whom the rule is about; {} is everyone", true },
-	{ "ingress", &ingress_list, "who may connect to them", false },
-	{ "egress", &egress_list, "whom they may connect to", false },
-	{ "ingressDeny", &ingress_deny_list, "who may not, whatever is allowed", false },
-	{ "egressDeny", &egress_deny_list, "whom they may not connect to", false },
-	{ "enableDefaultDeny", &default_deny, "is what no rule allows denied?", false },
-	{ "log", &log_form, "a note for the flows", false },
+	MAY("description", &any_text, "what the rule is for"),
+	MUST("endpointSelector", &selector, "whom the rule is about; {} is everyone"),
+	MAY("ingress", &ingress_list, "who may connect to them"),
+	MAY("egress", &egress_list, "whom they may connect to"),
+	MAY("ingressDeny", &ingress_deny_list, "who may not, whatever is allowed"),
+	MAY("egressDeny", &egress_deny_list, "whom they may not connect to"),
+	MAY("enableDefaultDeny", &default_deny, "is what no rule allows denied?"),
+	MAY("log", &log_form, "a note for the flows"),
 	REFUSED("nodeSelector", "host policies are not supported: rules select endpoints"),
 	REFUSED("labels", "rules have no labels: use \"name\" and \"description\""),
 	REFUSED("authentication", "mutual authentication is not supported"),
@@ -317,18 +341,24 @@ const struct pk_schema pk_schema_rules = LIST(pk_schema_rule);
 static const struct pk_schema document_name = STRING(pk_format_name);
 static const struct pk_schema tier = STRING(pk_format_tier);
 static const struct pk_schema_key document_keys[] = {
-	{ "$schema", &any_text, "for editors", false },
-	{ "name", &document_name, "the file's or key's name unless given", false },
-	{ "namespace", &namespace_form, "a tenant's policy; absent: the operator's", false },
-	{ "tier", &tier, "tenant unless given", false },
-	{ "audit", &boolean, "true: judge and report, change no verdict", false },
-	{ "rules", &pk_schema_rules, "the rules", true },
+	MAY("$schema", &any_text, "for editors"),
+	MAY("name", &document_name, "the file's or key's name unless given"),
+	MAY("namespace", &namespace_form, "a tenant's policy; absent: the operator's"),
+	MAY("tier", &tier, "tenant unless given"),
+	MAY("audit", &boolean, "true: judge and report, change no verdict"),
+	MUST("rules", &pk_schema_rules, "the rules"),
 	END,
+};
+static const struct pk_schema_belongs rule_key = {
+	.to = &pk_schema_rule,
+	.what = "it belongs to a rule",
+	.fix = "put it into an element of \"rules\"",
 };
 const struct pk_schema pk_schema_document = {
 	.form = PK_FORM_OBJECT,
 	.id = "document",
 	.keys = document_keys,
+	.belongs = &rule_key,
 	.extra = "{\"if\":{\"required\":[\"namespace\"]},"
 		 "\"then\":{\"properties\":{\"tier\":{\"enum\":[\"tenant\",\"baseline\"]}}}},"
 		 "{\"if\":{\"required\":[\"tier\"],\"properties\":{\"tier\":{\"const\":"
