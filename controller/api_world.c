@@ -126,9 +126,9 @@ void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
 	pk_jw_bool(&w, "healthChecks", s->health_checks);
-	pk_settings_write_resolvers(s, &w, "resolvers");
-	pk_settings_write_reach(s, &w, "tenantReach");
-	pk_settings_write_pools(s, &w, "pools");
+	pk_settings_write(s, &w, "resolvers");
+	pk_settings_write(s, &w, "tenantReach");
+	pk_settings_write(s, &w, "pools");
 	pk_jw_uint(&w, "revision", pk_apply_state(p->apply)->revision);
 	pk_jw_open(&w, "endpoints", '[');
 	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;

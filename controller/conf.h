@@ -77,6 +77,8 @@ void pk_config_write(const struct pk_config *config, struct pk_jw *w);
 bool pk_config_same(const struct pk_config *a, const struct pk_config *b, const char *section);
 /* The keys of a section ("" = the top), for the schema's test: writes "section.key" lines. */
 void pk_config_keys(struct pk_str *out);
+/* The file's form as a JSON Schema, for editors. */
+void pk_config_schema(struct pk_str *out);
 
 /* "256MiB", "10kB", "4096": bytes. -EINVAL otherwise. */
 int pk_config_size(const char *text, uint64_t *out);

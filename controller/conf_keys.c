@@ -1,74 +1,282 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "conf_private.h"
 #include "own.h"
 
-static const char *const allowed_choices[] = { "none", "new", NULL };
+#define ROOM(member) sizeof(((struct pk_config *)0)->member)
+#define AT(name, form, member, help)                                                               \
+	{ name, &(form), help, false, offsetof(struct pk_config, member) }
+#define WHOLE(name, form, help)	   { name, &(form), help, false, 0 }
+#define SETTINGS(name, form, help) AT(name, form, settings, help)
+#define END			   { .name = NULL }
+/* Text of the format; null is the default's "none". */
+#define TEXT(name_, member, format_, null_)                                                        \
+	static const struct pk_schema name_ = {                                                    \
+		.form = PK_FORM_STRING,                                                            \
+		.format = (format_),                                                               \
+		.not_empty = true,                                                                 \
+		.null_ok = (null_),                                                                \
+		.kept = &pk_kept_text,                                                             \
+		.room = ROOM(member),                                                              \
+	}
 
-#define AT(field) offsetof(struct pk_config, field), sizeof(((struct pk_config *)0)->field)
-
-static int get_health(struct pk_settings *s, const struct pk_json_doc *doc,
-		      const struct pk_json *object, struct pk_err *err)
+/* Parts of a key in Consul, joined by slashes. */
+static bool is_key_path(const char *text)
 {
-	return pk_json_get_bool(doc, object, "healthChecks", &s->health_checks, err);
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-._/";
+
+	return *text && strspn(text, plain) == strlen(text) && *text != '/' &&
+	       !strstr(text, "//") && text[strlen(text) - 1] != '/';
+}
+static const struct pk_format key_path_format = {
+	.expected = "letters, digits, - . _ and / between them",
+	.pattern = "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+	.fits = is_key_path,
+};
+
+static bool is_listen(const char *text)
+{
+	union pk_addr addr;
+	uint16_t port;
+
+	return pk_config_listen(text, &addr, &port) == 0;
+}
+static const struct pk_format listen_format = {
+	.expected = "ADDRESS:PORT such as \"127.0.0.1:4680\" or \"[::1]:4680\"",
+	.pattern = "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$",
+	.fits = is_listen,
+};
+
+#define SIZE_MIN 4096
+static bool is_size(const char *text)
+{
+	uint64_t bytes;
+
+	return pk_config_size(text, &bytes) == 0 && bytes >= SIZE_MIN;
+}
+static const struct pk_format size_format = {
+	.expected = "4096 bytes or more, such as \"256MiB\" or 1048576",
+	.pattern = "^[0-9]+(B|kB|MB|GB|KiB|MiB|GiB)?$",
+	.fits = is_size,
+};
+
+static int read_size(const struct pk_schema *s, const struct pk_json_doc *doc,
+		     const struct pk_json *v, void *at, struct pk_err *err)
+{
+	int64_t n = 0;
+
+	(void)doc, (void)err;
+	if (pk_json_string(v))
+		return pk_config_size(pk_json_string(v), at);
+	pk_json_int(v, s->lo, s->hi, &n);
+	*(uint64_t *)at = (uint64_t)n;
+	return 0;
 }
 
-/* pk_settings_get_sizes reads both sections from the top: see read_section. */
-const struct conf_key conf_keys[] = {
-	{ "", "root", PATH, AT(root), true, NULL, NULL },
-	{ "", "cluster", KEY_PATH, AT(cluster), false, NULL, NULL },
-	{ "", "baseline", SETTING, 0, 0, false, pk_settings_get_baseline, NULL },
-	{ "", "pools", SETTING, 0, 0, true, pk_settings_get_pools, NULL },
-	{ "", "tenantReach", SETTING, 0, 0, false, pk_settings_get_reach, NULL },
-	{ "", "healthChecks", SETTING, 0, 0, false, get_health, NULL },
-	{ "", "resolvers", SETTING, 0, 0, true, pk_settings_get_resolvers, NULL },
-	{ "", "conflist", PATH, AT(conflist), true, NULL, NULL },
-	{ "", "uplinks", SETTING, 0, 0, true, pk_settings_get_uplinks, NULL },
-	{ "", "cgroup", PATH, AT(settings.cgroup), true, NULL, NULL },
-	{ "nomad", "address", ADDRESS, AT(nomad.address), false, NULL, NULL },
-	{ "nomad", "node", TEXT, AT(nomad_node), true, NULL, NULL },
-	{ "nomad", "tokenFile", PATH, AT(nomad.token_file), true, NULL, NULL },
-	{ "nomad", "caFile", PATH, AT(nomad.ca_file), true, NULL, NULL },
-	{ "nomad", "certFile", PATH, AT(nomad.cert_file), true, NULL, NULL },
-	{ "nomad", "keyFile", PATH, AT(nomad.key_file), true, NULL, NULL },
-	{ "nomad", "serverName", TEXT, AT(nomad.server_name), true, NULL, NULL },
-	{ "nomad", "region", TEXT, AT(nomad.region), true, NULL, NULL },
-	{ "consul", "address", ADDRESS, AT(consul.address), false, NULL, NULL },
-	{ "consul", "tokenFile", PATH, AT(consul.token_file), true, NULL, NULL },
-	{ "consul", "caFile", PATH, AT(consul.ca_file), true, NULL, NULL },
-	{ "consul", "certFile", PATH, AT(consul.cert_file), true, NULL, NULL },
-	{ "consul", "keyFile", PATH, AT(consul.key_file), true, NULL, NULL },
-	{ "consul", "serverName", TEXT, AT(consul.server_name), true, NULL, NULL },
-	{ "consul", "namespace", TEXT, AT(consul.namespace), true, NULL, NULL },
-	{ "consul", "partition", TEXT, AT(consul.partition), true, NULL, NULL },
-	{ "consul", "prefix", KEY_PATH, AT(consul_prefix), false, NULL, NULL },
-	{ "consul", "status", BOOL, AT(consul_status), false, NULL, NULL },
-	{ "policies", "directory", PATH, AT(policies_dir), false, NULL, NULL },
-	{ "policies", "kv", BOOL, AT(policies_kv), false, NULL, NULL },
-	{ "masquerade", "ipv4", SETTING, 0, 0, false, pk_settings_get_masquerade, NULL },
-	{ "masquerade", "ipv6", SETTING, 0, 0, false, pk_settings_get_masquerade, NULL },
-	{ "masquerade", "ports", SETTING, 0, 0, false, pk_settings_get_masquerade, NULL },
-	{ "blocks", "range", NOT_BUILT, 0, 0, true, NULL, NULL },
-	{ "http", "listen", LISTEN, AT(http_listen), true, NULL, NULL },
-	{ "flows", "file", PATH, AT(flows_file), true, NULL, NULL },
-	{ "flows", "maxSize", SIZE, AT(flows_max_size), false, NULL, NULL },
-	{ "flows", "keep", INT, AT(flows_keep), false, NULL, NULL },
-	{ "flows", "allowed", CHOICE, AT(flows_allowed), false, NULL, allowed_choices },
-	{ "capacity", "endpoints", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
-	{ "limits", "flowsPerEndpoint", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
-	{ "limits", "newFlowsPerSecond", SETTING, 0, 0, false, pk_settings_get_sizes, NULL },
-#define TIMEOUT_KEY(sym, name, seconds, text)                                                      \
-	{ "timeouts", name,                                                                        \
-	  TIMEOUT,    AT(settings.timeout[PK_TIMEOUT_##sym]),                                      \
-	  false,      pk_settings_get_timeouts,                                                    \
-	  NULL },
-	PK_TIMEOUTS(TIMEOUT_KEY)
-};
-_Static_assert(PK_ARRAY_LEN(conf_keys) <= PK_CONFIG_KEYS_MAX, "an origin for each key");
+static void write_size(const struct pk_schema *s, struct pk_jw *w, const char *key, const void *at)
+{
+	(void)s;
+	pk_jw_uint(w, key, *(const uint64_t *)at);
+}
+static const struct pk_kept kept_size = { read_size, write_size };
 
-const char *const conf_sections[] = { "nomad", "consul", "policies", "masquerade", "blocks",
-				      "http",  "flows",	 "capacity", "limits",	   "timeouts" };
-_Static_assert(PK_ARRAY_LEN(conf_sections) <= CONF_SECTIONS_MAX, "room for each section");
-const size_t conf_n_keys = PK_ARRAY_LEN(conf_keys);
-const size_t conf_n_sections = PK_ARRAY_LEN(conf_sections);
+static const struct pk_schema refused_token = {
+	.form = PK_FORM_REFUSED,
+	.why = "a secret does not belong here",
+	.fix = "put it into a file of mode 0600 and name that in \"tokenFile\"",
+};
+static const struct pk_schema not_built = {
+	.form = PK_FORM_REFUSED,
+	.null_ok = true,
+	.why = "this release cannot do that yet",
+	.fix = "remove the key, or set it to null",
+};
+
+/* The top. */
+TEXT(root, root, &pk_format_path, true);
+TEXT(cluster, cluster, &key_path_format, false);
+TEXT(path, conflist, &pk_format_path, true);
+TEXT(cgroup, settings.cgroup, &pk_format_path, true);
+static const struct pk_schema any_text = { .form = PK_FORM_STRING };
+
+/* How Nomad and Consul are reached. */
+TEXT(node, nomad_node, NULL, true);
+TEXT(name_at, nomad.server_name, NULL, true);
+TEXT(prefix, consul_prefix, &key_path_format, false);
+#define SERVICE(s)                                                                                 \
+	AT("address", conf_form_addresses, s.address, "one, or several that are asked in turn"),   \
+		AT("tokenFile", path, s.token_file,                                                \
+		   "a file of mode 0600; read again when it changes"),                             \
+		AT("caFile", path, s.ca_file, "PEM; absent: the system's"),                        \
+		AT("certFile", path, s.cert_file, "the client's own certificate"),                 \
+		AT("keyFile", path, s.key_file, "and its key"),                                    \
+		AT("serverName", name_at, s.server_name, "that the server's certificate is for"),  \
+		WHOLE("token", refused_token, NULL)
+static const struct pk_schema_key nomad_keys[] = {
+	SERVICE(nomad),
+	AT("node", node, nomad_node, "name or id; absent: this host's name"),
+	AT("region", name_at, nomad.region, "absent: the agent's own"),
+	END,
+};
+static const struct pk_schema_key consul_keys[] = {
+	SERVICE(consul),
+	AT("namespace", name_at, consul.namespace, "Enterprise; absent: the token's"),
+	AT("partition", name_at, consul.partition, "Enterprise; absent: the agent's"),
+	AT("prefix", prefix, consul_prefix, "of every key that Picket reads or writes"),
+	AT("status", pk_form_bool, consul_status, "tell tenants what became of their documents"),
+	END,
+};
+/* null: not asked. */
+static const struct pk_schema nomad = { .form = PK_FORM_OBJECT,
+					.keys = nomad_keys,
+					.null_ok = true };
+static const struct pk_schema consul = { .form = PK_FORM_OBJECT,
+					 .keys = consul_keys,
+					 .null_ok = true };
+
+/* Where policies come from, and where flows go. */
+TEXT(directory, policies_dir, &pk_format_path, false);
+static const struct pk_schema_key policies_keys[] = {
+	AT("directory", directory, policies_dir, "of the operator's documents"),
+	AT("kv", pk_form_bool, policies_kv, "documents of Consul count; false withdraws them"),
+	END,
+};
+static const struct pk_schema policies = { .form = PK_FORM_OBJECT, .keys = policies_keys };
+
+static const char *const allowed_words[] = { "none", "new", NULL };
+static const struct pk_format allowed_format = { .expected = "\"none\" or \"new\"",
+						 .words = allowed_words };
+TEXT(flows_file, flows_file, &pk_format_path, true);
+TEXT(allowed, flows_allowed, &allowed_format, false);
+static const struct pk_schema max_size = {
+	.form = PK_FORM_WORD,
+	.format = &size_format,
+	.lo = SIZE_MIN,
+	.hi = INT64_MAX >> 11,
+	.kept = &kept_size,
+};
+static const struct pk_schema keep = {
+	.form = PK_FORM_INT, .lo = 1, .hi = 1000, .kept = &pk_kept_i64
+};
+static const struct pk_schema_key flows_keys[] = {
+	AT("file", flows_file, flows_file, "null: none is written"),
+	AT("maxSize", max_size, flows_max_size, "of one file"),
+	AT("keep", keep, flows_keep, "files"),
+	AT("allowed", allowed, flows_allowed, "whether new allowed flows are written, too"),
+	END,
+};
+static const struct pk_schema flows = { .form = PK_FORM_OBJECT, .keys = flows_keys };
+
+static const struct pk_schema_key blocks_keys[] = {
+	WHOLE("range", not_built, NULL),
+	WHOLE("size", pk_form_any, NULL),
+	END,
+};
+static const struct pk_schema blocks = { .form = PK_FORM_OBJECT, .keys = blocks_keys };
+
+TEXT(listen_on, http_listen, &listen_format, true);
+static const struct pk_schema_key http_keys[] = {
+	AT("listen", listen_on, http_listen, "of /metrics and /v1/health; null: the socket alone"),
+	WHOLE("ui", pk_form_any, NULL),
+	WHOLE("metrics", pk_form_any, NULL),
+	END,
+};
+static const struct pk_schema http = { .form = PK_FORM_OBJECT, .keys = http_keys };
+
+static const struct pk_schema_key keys[] = {
+	WHOLE("$schema", any_text, "for editors"),
+	AT("root", root, root, "below which all files of Picket are; null: /"),
+	AT("cluster", cluster, cluster, "of the nodes that share a Consul"),
+	SETTINGS("baseline", pk_form_baseline, "what holds where no policy says more"),
+	SETTINGS("pools", pk_form_pools, "the cluster's endpoint prefixes; null: the conflist's"),
+	SETTINGS("tenantReach", pk_form_reach,
+		 "what tenants' own policies may open beside their peers"),
+	AT("healthChecks", pk_form_bool, settings.health_checks,
+	   "the node may ask the ports of jobs' checks"),
+	SETTINGS("resolvers", pk_form_resolvers, "null: the conflist's, or resolv.conf's"),
+	AT("conflist", path, conflist, "null: each in CNI's directory that has our plugin"),
+	AT("uplinks", pk_form_uplinks, settings.uplinks, "null: the devices of the default routes"),
+	AT("cgroup", cgroup, settings.cgroup, "whose processes reach published ports; null: none"),
+	WHOLE("nomad", nomad, "null: there is none, job and group are believed"),
+	WHOLE("consul", consul, "null: not asked; its documents are withdrawn"),
+	WHOLE("policies", policies, NULL),
+	AT("masquerade", pk_form_masquerade, settings.masquerade,
+	   "false: endpoints leave with their own addresses"),
+	WHOLE("blocks", blocks, NULL),
+	WHOLE("http", http, NULL),
+	WHOLE("flows", flows, NULL),
+	SETTINGS("capacity", pk_form_capacity, NULL),
+	SETTINGS("limits", pk_form_limits, NULL),
+	SETTINGS("timeouts", pk_form_timeouts, "how long a flow lives without a packet"),
+	END,
+};
+const struct pk_schema conf_form = { .form = PK_FORM_OBJECT, .keys = keys };
+
+const struct pk_schema *conf_section(const struct pk_schema_key *top)
+{
+	const struct pk_schema *form = top->form;
+
+	if (form->form == PK_FORM_EITHER)
+		form = form->other;
+	return form->form == PK_FORM_OBJECT ? form : NULL;
+}
+
+/* The next key of the table, kept or not. */
+static bool step(struct conf_spot *spot)
+{
+	const struct pk_schema *section;
+
+	if (spot->inner && spot->inner[1].name) {
+		spot->inner++;
+		return true;
+	}
+	spot->top = spot->top ? spot->top + 1 : keys;
+	section = spot->top->name ? conf_section(spot->top) : NULL;
+	spot->inner = section ? section->keys : NULL;
+	return spot->top->name;
+}
+
+bool conf_next(struct conf_spot *spot)
+{
+	bool first = !spot->top;
+
+	while (step(spot)) {
+		spot->key = spot->inner ? *spot->inner : *spot->top;
+		if (!spot->key.form->kept)
+			continue;
+		spot->section = spot->inner ? spot->top->name : "";
+		spot->key.at += spot->inner ? spot->top->at : 0;
+		spot->i = first ? 0 : spot->i + 1;
+		if (spot->i == PK_CONFIG_KEYS_MAX) /* a slip in the table above */
+			abort();
+		return true;
+	}
+	return false;
+}
+
+struct conf_spot conf_find(const char *section, const char *name)
+{
+	struct conf_spot spot = { 0 };
+
+	while (conf_next(&spot))
+		if (strcmp(spot.section, section) == 0 && strcmp(spot.key.name, name) == 0)
+			return spot;
+	abort();
+}
+
+void pk_config_schema(struct pk_str *out)
+{
+	pk_schema_print(&conf_form, "picketd.json", out);
+}
+
+void pk_config_keys(struct pk_str *out)
+{
+	struct conf_spot spot = { 0 };
+
+	while (conf_next(&spot))
+		pk_str_addf(out, "%s%s%s\n", spot.section, *spot.section ? "." : "", spot.key.name);
+}

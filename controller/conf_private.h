@@ -1,52 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Every key of picketd.json, once: read by conf*.c, written by conf_write.c. */
+/* picketd.json's table, and what its parts share (conf*.c). */
 #include "conf.h"
+#include "settings_forms.h"
 
-enum conf_kind {
-	TEXT,
-	PATH,
-	ADDRESS,
-	KEY_PATH,
-	LISTEN,
-	BOOL,
-	INT,
-	SETTING,
-	TIMEOUT,
-	SIZE,
-	CHOICE,
-	NOT_BUILT
+extern const struct pk_schema conf_form;	   /* of the file; into a struct pk_config */
+extern const struct pk_schema conf_form_addresses; /* one address, or a list of them */
+
+/* A key that is kept. Zeroed before the first conf_next. */
+struct conf_spot {
+	size_t i;				 /* of its origin */
+	const char *section;			 /* "" = the top */
+	struct pk_schema_key key;		 /* at: from the struct pk_config */
+	const struct pk_schema_key *top, *inner; /* conf_next's own */
 };
+bool conf_next(struct conf_spot *spot); /* in the table's order; false: no more */
+/* The key, which must be there. */
+struct conf_spot conf_find(const char *section, const char *name);
+/* The keys of a section behind one of the top, NULL where it is none. */
+const struct pk_schema *conf_section(const struct pk_schema_key *top);
 
-typedef int conf_get_fn(struct pk_settings *s, const struct pk_json_doc *doc,
-			const struct pk_json *object, struct pk_err *err);
-
-struct conf_key {
-	const char *section, *name;
-	enum conf_kind kind;
-	size_t offset, room;
-	bool null_ok;	  /* null = the default's "none" */
-	conf_get_fn *get; /* SETTING: reads from the section that holds the key */
-	const char *const *choices;
-};
-
-extern const struct conf_key conf_keys[];
-extern const char *const conf_sections[];
-extern const size_t conf_n_keys, conf_n_sections;
-#define CONF_SECTIONS_MAX 16
-
-/* What is read: the file and the place within. */
-struct conf_place {
-	const struct pk_json_doc *doc;
-	const struct pk_json *section;
-	const struct pk_json *value;
-	struct pk_err *err;
-};
-
-/* Where the key stands in the table; it must be there. */
-size_t conf_key_at(const char *section, const char *name);
-/* One address, or a list of them, as agents are asked. */
-int conf_put_addresses(char to[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME], const struct conf_place *at);
 /* http, https or unix, without a password, which would be shown with it; slashes at its end go. */
 int conf_put_address(char to[PK_CONFIG_NAME], const char *text);
 /* What files leave unsaid is taken from the variables that Nomad's and Consul's own tools read. */

@@ -51,43 +51,60 @@ int conf_put_address(char to[PK_CONFIG_NAME], const char *text)
 	return 0;
 }
 
-/* What was found isn't shown: it may hold a password. */
-static int put_one(char to[PK_CONFIG_NAME], const struct pk_json *value,
-		   const struct conf_place *at)
+static bool fits_address(const char *text)
 {
-	const char *text = pk_json_string(value);
+	char to[PK_CONFIG_NAME];
 
-	if (text && conf_put_address(to, text) == 0)
-		return 0;
-	return pk_json_fail(at->err, at->doc, value, false, "expected " ADDRESS_FORMS);
+	return conf_put_address(to, text) == 0;
 }
+static const struct pk_format address_format = {
+	.expected = ADDRESS_FORMS,
+	.pattern = "^(https?://[^/:@?#\\\\\"\\s][^@?#\\\\\"\\s]*|unix:///[^@?#\\\\\"\\s]+)$",
+	.fits = fits_address,
+	.hidden = true,
+};
 
-int conf_put_addresses(char to[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME], const struct conf_place *at)
+static int read_addresses(const struct pk_schema *s, const struct pk_json_doc *doc,
+			  const struct pk_json *v, void *at, struct pk_err *err)
 {
-	const struct pk_json *one = NULL;
-	size_t n = 0;
-	int r = 0;
+	char(*to)[PK_CONFIG_NAME] = at;
 
+	(void)s, (void)doc, (void)err;
 	memset(to, 0, sizeof(char[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME]));
-	if (pk_json_type(at->value) != PK_JSON_ARRAY)
-		return put_one(to[0], at->value, at);
-	for (one = pk_json_first(at->value); one && r == 0; one = pk_json_next(one), n++) {
-		if (n == PK_CONFIG_ADDRESSES)
-			return pk_json_fail(at->err, at->doc, one, false, "more than %d addresses",
-					    PK_CONFIG_ADDRESSES);
-		r = put_one(to[n], one, at);
-	}
-	return n ? r : pk_json_fail(at->err, at->doc, at->value, false, "an empty list");
+	if (pk_json_string(v))
+		return conf_put_address(*to, pk_json_string(v));
+	for (const struct pk_json *e = pk_json_first(v); e; e = pk_json_next(e))
+		conf_put_address(*to++, pk_json_string(e));
+	return 0;
 }
 
-size_t conf_key_at(const char *section, const char *name)
+/* One is a text, several are a list. */
+static void write_addresses(const struct pk_schema *s, struct pk_jw *w, const char *key,
+			    const void *at)
 {
-	size_t i = 0;
+	const char(*addresses)[PK_CONFIG_NAME] = at;
 
-	while (strcmp(conf_keys[i].section, section) != 0 || strcmp(conf_keys[i].name, name) != 0)
-		i++;
-	return i;
+	(void)s;
+	if (!*addresses[1]) {
+		pk_jw_string(w, key, addresses[0]);
+		return;
+	}
+	pk_jw_open(w, key, '[');
+	for (size_t i = 0; i < PK_CONFIG_ADDRESSES && *addresses[i]; i++)
+		pk_jw_string(w, NULL, addresses[i]);
+	pk_jw_close(w, ']');
 }
+static const struct pk_kept kept_addresses = { read_addresses, write_addresses };
+static const struct pk_schema address = { .form = PK_FORM_STRING, .format = &address_format };
+static const struct pk_schema addresses_list = {
+	.form = PK_FORM_LIST, .item = &address, .not_empty = true, .most = PK_CONFIG_ADDRESSES
+};
+const struct pk_schema conf_form_addresses = {
+	.form = PK_FORM_EITHER,
+	.item = &address,
+	.other = &addresses_list,
+	.kept = &kept_addresses,
+};
 
 /* "" where it isn't set. */
 static const char *variable(const struct pk_config_args *args, const char *name)
@@ -136,9 +153,9 @@ static int address_from(char to[PK_CONFIG_NAME], const char *name, const char *v
 	return text.failed ? -ENOMEM : conf_put_address(to, text.text);
 }
 
-static int text_from(char *to, const struct conf_key *k, const char *value)
+static int text_from(char *to, const struct pk_schema *form, const char *value)
 {
-	if (strlen(value) >= k->room || (k->kind == PATH && *value != '/'))
+	if (strlen(value) >= form->room || !pk_format_ok(form->format, value))
 		return -EINVAL;
 	strcpy(to, value);
 	return 0;
@@ -147,22 +164,22 @@ static int text_from(char *to, const struct conf_key *k, const char *value)
 static int from_env(struct pk_config *c, const struct pk_config_args *args, size_t env,
 		    struct pk_err *err)
 {
-	size_t i = conf_key_at(env_keys[env].section, env_keys[env].key);
+	struct conf_spot spot = conf_find(env_keys[env].section, env_keys[env].key);
 	const char *name = env_keys[env].variable, *value = variable(args, name);
-	const struct conf_key *k = &conf_keys[i];
-	void *to = (char *)c + k->offset;
+	bool url = spot.key.form == &conf_form_addresses;
+	char *to = (char *)c + spot.key.at;
 	int r;
 
-	if (!*value || strcmp(c->origin[i], "default") != 0)
+	if (!*value || strcmp(c->origin[spot.i], "default") != 0)
 		return 0;
-	r = k->kind == ADDRESS ? address_from(to, name, value, args) : text_from(to, k, value);
+	r = url ? address_from(to, name, value, args) : text_from(to, spot.key.form, value);
 	if (r < 0)
 		return pk_fix(err,
 			      pk_fail(err, 0, "%s in the environment is no %s", name,
-				      k->kind == ADDRESS ? "address" : "absolute path"),
-			      k->kind == ADDRESS ? "set it to " ADDRESS_FORMS ", or unset it"
-						 : "set it to one, or unset it");
-	snprintf(c->origin[i], sizeof(c->origin[i]), "environment %s", name);
+				      url ? "address" : "absolute path"),
+			      url ? "set it to " ADDRESS_FORMS ", or unset it"
+				  : "set it to one, or unset it");
+	snprintf(c->origin[spot.i], sizeof(c->origin[0]), "environment %s", name);
 	return 0;
 }
 

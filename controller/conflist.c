@@ -8,6 +8,7 @@
 #include "conflist.h"
 #include "own.h"
 #include "resolv.h"
+#include "settings_forms.h"
 
 static bool has_pool(const struct pk_settings *s, const struct pk_prefix *pool)
 {
@@ -97,12 +98,16 @@ static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
 	const struct pk_json *uplinks = pk_json_get(plugin, "uplinks");
 	const struct pk_json *masquerade = pk_json_get(plugin, "masquerade");
 	struct pk_masquerade *m = &c->settings.masquerade, read = *m;
+	struct pk_uplink_names names = { 0 };
 
 	uplinks = uplinks ? uplinks : pk_json_get(plugin, "uplink");
-	if (uplinks && !c->settings.uplinks_given &&
-	    pk_uplink_names_read(doc, uplinks, &c->settings.uplinks, NULL) == 0)
+	if (uplinks && !c->settings.uplinks.given &&
+	    pk_schema_read(&pk_form_uplinks, doc, uplinks, &names, NULL) == 0 && names.n) {
+		c->settings.uplinks = names;
+		c->settings.uplinks.given = false;
 		pk_config_origin(c, "uplinks", origin);
-	if (!masquerade || pk_masquerade_read(doc, masquerade, &read, NULL) < 0)
+	}
+	if (!masquerade || pk_schema_read(&pk_form_masquerade, doc, masquerade, &read, NULL) < 0)
 		return;
 	if (!m->given) {
 		m->ipv4 = read.ipv4;

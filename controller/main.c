@@ -20,6 +20,7 @@ static const char usage[] =
 	"  -root DIR         prefix of state, pins, socket and configuration\n"
 	"  -print-config     print the effective configuration, each value with its origin, and "
 	"end\n"
+	"  -print-schema     print the JSON Schema of picketd.json, for editors, and end\n"
 	"  -check-upgrade    say whether this release would take over this node's tables and state,\n"
 	"                    change nothing, and end: 0 it would, 1 it would not\n"
 	"  -accept-missing-config  a configuration file that the last run had and that is gone was\n"
@@ -76,6 +77,32 @@ static bool is_flag(const char *arg, const char *name)
 	return arg[0] == '-' && strcmp(arg + 1 + (arg[1] == '-'), name) == 0;
 }
 
+static bool is_switch(struct options *o, const char *arg)
+{
+	const struct {
+		const char *name;
+		bool *on;
+	} switches[] = { { "print-config", &o->print },
+			 { "check-upgrade", &o->check_upgrade },
+			 { "accept-missing-config", &o->args.accept_missing } };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(switches); i++)
+		if (is_flag(arg, switches[i].name)) {
+			*switches[i].on = true;
+			return true;
+		}
+	return false;
+}
+
+static int print_schema(void)
+{
+	own_str text = { 0 };
+
+	pk_config_schema(&text);
+	fputs(text.text, stdout);
+	return 0;
+}
+
 /* -1: go on; else the exit status. */
 static int parse(struct options *o, char **argv)
 {
@@ -90,18 +117,10 @@ static int parse(struct options *o, char **argv)
 			puts("picketd " PK_VERSION);
 			return 0;
 		}
-		if (is_flag(argv[i], "print-config")) {
-			o->print = true;
+		if (is_switch(o, argv[i]))
 			continue;
-		}
-		if (is_flag(argv[i], "check-upgrade")) {
-			o->check_upgrade = true;
-			continue;
-		}
-		if (is_flag(argv[i], "accept-missing-config")) {
-			o->args.accept_missing = true;
-			continue;
-		}
+		if (is_flag(argv[i], "print-schema"))
+			return print_schema();
 		if (argv[i][0] == '-' && (v = value_of(argv, &i, "config")) && *v) {
 			o->args.path = v;
 			continue;

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "own.h"
 #include "picket/limits.h"
+#include "settings_forms.h"
 #include "str.h"
 
 #define ID_MAX	     4294967294
@@ -187,12 +188,14 @@ static int parse_queues(struct cni_conf *conf, const struct pk_json *value, stru
 
 static int parse_uplinks(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	return pk_uplink_names_read(conf->doc, value, &conf->uplinks, err);
+	if (pk_json_type(value) == PK_JSON_NULL)
+		return bad(conf, value, err, "a network device's name");
+	return pk_schema_read(&pk_form_uplinks, conf->doc, value, &conf->uplinks, err);
 }
 
 static int parse_masquerade(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	return pk_masquerade_read(conf->doc, value, &conf->masquerade, err);
+	return pk_schema_read(&pk_form_masquerade, conf->doc, value, &conf->masquerade, err);
 }
 
 /* The key's name before a node could have several. */

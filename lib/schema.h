@@ -36,6 +36,7 @@ struct pk_format {
 	bool (*fits)(const char *text);
 	const char *const *words; /* ends with NULL; also the source of "did you mean" */
 	const char *(*hint)(const char *text); /* a fix for a text that doesn't fit, or NULL */
+	bool hidden; /* an error doesn't repeat the text: it may hold a password */
 };
 
 struct pk_schema;
@@ -108,8 +109,14 @@ int pk_schema_read(const struct pk_schema *s, const struct pk_json_doc *doc,
 /* The same for one member of such an object. */
 int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *doc,
 			  const struct pk_json *member, void *into, struct pk_err *err);
-/* The members of an object whose keys say where they are kept, into an object that is open. */
-void pk_schema_write_members(const struct pk_schema *s, struct pk_jw *w, const void *from);
+/*
+ * What a key's form keeps in the struct, as a member named key (NULL: an element); nothing for what
+ * nobody keeps. Of EITHER that keeps nothing by itself the second form is written.
+ */
+void pk_schema_write_member(const struct pk_schema_key *k, struct pk_jw *w, const char *key,
+			    const void *from);
+/* Of EITHER: the form that takes values of v's type. */
+const struct pk_schema *pk_schema_alternative(const struct pk_schema *s, const struct pk_json *v);
 const struct pk_schema_key *pk_schema_find(const struct pk_schema *s, const char *name);
 bool pk_format_ok(const struct pk_format *format, const char *text);
 

@@ -90,7 +90,10 @@ static void check_string(struct pk_schema_sink *to, const struct pk_schema *s,
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
 		fix = hint;
 	}
-	unexpected(to, v, fix, f->expected);
+	if (f->hidden)
+		say(to, v, false, fix, "expected %s", f->expected);
+	else
+		unexpected(to, v, fix, f->expected);
 }
 
 static void check_int(struct pk_schema_sink *to, const struct pk_schema *s, const struct pk_json *v)
@@ -324,20 +327,22 @@ static void expected_of(const struct pk_schema *s, char out[200])
 	}
 }
 
+const struct pk_schema *pk_schema_alternative(const struct pk_schema *s, const struct pk_json *v)
+{
+	return types_of(s->item) & 1u << pk_json_type(v) ? s->item : s->other;
+}
+
 static void check_one_of(struct pk_schema_sink *to, const struct pk_schema *s,
 			 const struct pk_json *v)
 {
-	unsigned int type = 1u << pk_json_type(v);
 	char expected[200];
 
-	if (types_of(s->item) & type) {
-		pk_schema_check(to, s->item, v);
-	} else if (types_of(s->other) & type) {
-		pk_schema_check(to, s->other, v);
-	} else {
-		expected_of(s, expected);
-		unexpected(to, v, NULL, expected);
+	if (types_of(s) & 1u << pk_json_type(v)) {
+		pk_schema_check(to, pk_schema_alternative(s, v), v);
+		return;
 	}
+	expected_of(s, expected);
+	unexpected(to, v, NULL, expected);
 }
 
 void pk_schema_check(struct pk_schema_sink *to, const struct pk_schema *s, const struct pk_json *v)

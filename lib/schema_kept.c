@@ -52,7 +52,7 @@ static void write_i64(const struct pk_schema *s, struct pk_jw *w, const char *ke
 }
 const struct pk_kept pk_kept_i64 = { read_i64, write_i64 };
 
-/* null is the empty text, and the other way round where null is a value. */
+/* The empty text is null where that is a value, and nothing where it is none. */
 static int read_text(const struct pk_schema *s, const struct pk_json_doc *doc,
 		     const struct pk_json *v, void *at, struct pk_err *err)
 {
@@ -65,7 +65,8 @@ static void write_text(const struct pk_schema *s, struct pk_jw *w, const char *k
 {
 	const char *text = at;
 
-	pk_jw_string(w, key, s->null_ok && !*text ? NULL : text);
+	if (*text || s->null_ok || !s->not_empty)
+		pk_jw_string(w, key, s->null_ok && !*text ? NULL : text);
 }
 const struct pk_kept pk_kept_text = { read_text, write_text };
 

@@ -34,6 +34,8 @@ static int take(const struct pk_schema *s, const struct pk_json_doc *doc, const 
 
 	if (s->kept)
 		return s->kept->read(s, doc, v, at, err);
+	if (s->form == PK_FORM_EITHER)
+		return take(pk_schema_alternative(s, v), doc, v, at, err);
 	if (s->form != PK_FORM_OBJECT || pk_json_type(v) != PK_JSON_OBJECT)
 		return 0;
 	for (const struct pk_json *m = pk_json_first(v); m && r == 0; m = pk_json_next(m)) {
@@ -66,17 +68,20 @@ int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *d
 	return k ? take(k->form, doc, m, (char *)into + k->at, err) : 0;
 }
 
-void pk_schema_write_members(const struct pk_schema *s, struct pk_jw *w, const void *from)
+void pk_schema_write_member(const struct pk_schema_key *k, struct pk_jw *w, const char *key,
+			    const void *from)
 {
-	for (const struct pk_schema_key *k = s->keys; k->name; k++) {
-		const void *at = (const char *)from + k->at;
+	const void *at = (const char *)from + k->at;
+	const struct pk_schema *s = k->form;
 
-		if (k->form->kept && k->form->kept->write) {
-			k->form->kept->write(k->form, w, k->name, at);
-		} else if (k->form->form == PK_FORM_OBJECT && !k->form->kept) {
-			pk_jw_open(w, k->name, '{');
-			pk_schema_write_members(k->form, w, at);
-			pk_jw_close(w, '}');
-		}
+	while (s->form == PK_FORM_EITHER && !s->kept)
+		s = s->other;
+	if (s->kept && s->kept->write) {
+		s->kept->write(s, w, key, at);
+	} else if (s->form == PK_FORM_OBJECT) {
+		pk_jw_open(w, key, '{');
+		for (const struct pk_schema_key *m = s->keys; m->name; m++)
+			pk_schema_write_member(m, w, m->name, at);
+		pk_jw_close(w, '}');
 	}
 }

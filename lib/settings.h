@@ -25,6 +25,7 @@ enum pk_baseline { PK_BASELINE_TENANT, PK_BASELINE_DENY, PK_BASELINE_OPEN };
 struct pk_uplink_names {
 	char name[PK_UPLINKS][PK_IFNAME_MAX + 1];
 	size_t n;
+	bool given; /* picketd.json says them; false: node.json leaves them out */
 };
 
 /* What leaves for the world with the node's address instead of the endpoint's own. */
@@ -37,7 +38,7 @@ struct pk_masquerade {
 struct pk_settings {
 	enum pk_baseline baseline;
 	/* A file said so; false: node.json leaves it out, and the conflist's word counts at ADD. */
-	bool baseline_given, pools_given, resolvers_given, uplinks_given;
+	bool baseline_given, pools_given, resolvers_given;
 	bool baseline_differs; /* between conflists: a network of another one takes no endpoint */
 	bool has_nomad;	       /* false: "nomad": null, job and group are believed */
 	bool health_checks;
@@ -67,45 +68,14 @@ void pk_settings_done(struct pk_settings *s);
  * release's, and left alone. */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);
 void pk_settings_json(const struct pk_settings *s, struct pk_str *out);
-/*
- * One key of an object each, for the files that share it (node.json, picketd.json): absent or null
- * keeps what s has, anything wrong is an error with its path and leaves s as it was.
- * Sizes are "capacity" and "limits".
- */
-int pk_settings_get_baseline(struct pk_settings *s, const struct pk_json_doc *doc,
-			     const struct pk_json *object, struct pk_err *err);
-int pk_settings_get_pools(struct pk_settings *s, const struct pk_json_doc *doc,
-			  const struct pk_json *object, struct pk_err *err);
-int pk_settings_get_resolvers(struct pk_settings *s, const struct pk_json_doc *doc,
-			      const struct pk_json *object, struct pk_err *err);
-int pk_settings_get_reach(struct pk_settings *s, const struct pk_json_doc *doc,
-			  const struct pk_json *object, struct pk_err *err);
-/* A value, of whichever file: a name or a list of names. */
-int pk_uplink_names_read(const struct pk_json_doc *doc, const struct pk_json *v,
-			 struct pk_uplink_names *names, struct pk_err *err);
-/* A value: true, false, or { "ipv4", "ipv6", "ports" }. */
-int pk_masquerade_read(const struct pk_json_doc *doc, const struct pk_json *v,
-		       struct pk_masquerade *masquerade, struct pk_err *err);
-/* "uplinks" and "masquerade" of an object. */
-int pk_settings_get_uplinks(struct pk_settings *s, const struct pk_json_doc *doc,
-			    const struct pk_json *object, struct pk_err *err);
-int pk_settings_get_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
-			       const struct pk_json *object, struct pk_err *err);
-int pk_settings_get_sizes(struct pk_settings *s, const struct pk_json_doc *doc,
-			  const struct pk_json *object, struct pk_err *err);
-/* "timeouts" of an object. */
-int pk_settings_get_timeouts(struct pk_settings *s, const struct pk_json_doc *doc,
-			     const struct pk_json *object, struct pk_err *err);
+/* One key of node.json out of another file's object: absent or null keeps what s has. */
+int pk_settings_get(struct pk_settings *s, const struct pk_json_doc *doc,
+		    const struct pk_json *object, const char *key, struct pk_err *err);
+/* And as a member of the object that w is in. */
+void pk_settings_write(const struct pk_settings *s, struct pk_jw *w, const char *key);
 const char *pk_timeout_name(enum pk_timeout timeout); /* its key */
-/* The lists as an array under key (NULL: none, w stands where a value may). */
-void pk_settings_write_pools(const struct pk_settings *s, struct pk_jw *w, const char *key);
-void pk_settings_write_resolvers(const struct pk_settings *s, struct pk_jw *w, const char *key);
-/* An object: the ports, and the families where a file said them. */
-void pk_settings_write_masquerade(const struct pk_settings *s, struct pk_jw *w, const char *key);
-void pk_settings_write_uplinks(const struct pk_settings *s, struct pk_jw *w, const char *key);
 /* "10000-19999" */
 const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16]);
-void pk_settings_write_reach(const struct pk_settings *s, struct pk_jw *w, const char *key);
 /*
  * The ports are the node's own to give: none that a socket may get by itself (ip_local_port_range
  * of the current netns, but for what ip_local_reserved_ports keeps out of it) or that Nomad gives

@@ -6,51 +6,63 @@
 #include "cni_conf.h"
 #include "json.h"
 #include "settings.h"
+#include "settings_forms.h"
 
-static int put_uplink(struct pk_uplink_names *names, const struct pk_json_doc *doc,
-		      const struct pk_json *v, struct pk_err *err)
+#define AT(name, form, member, help)                                                               \
+	{ name, &(form), help, false, offsetof(struct pk_masquerade, member) }
+
+static const struct pk_format device_format = {
+	.expected = "a network device's name",
+	.pattern = "^[^ /:]{1,15}$",
+	.fits = cni_ifname_ok,
+};
+const struct pk_schema pk_form_device = { .form = PK_FORM_STRING, .format = &device_format };
+
+static int read_uplinks(const struct pk_schema *form, const struct pk_json_doc *doc,
+			const struct pk_json *v, void *at, struct pk_err *err)
 {
-	const char *text = pk_json_string(v);
+	struct pk_uplink_names *names = at;
 
-	if (!text || !cni_ifname_ok(text))
-		return pk_json_fail(err, doc, v, false, "expected a network device's name");
-	if (names->n == PK_UPLINKS)
-		return pk_json_fail(err, doc, v, false, "a node has at most %d uplinks",
-				    PK_UPLINKS);
-	strcpy(names->name[names->n++], text);
+	(void)form, (void)doc, (void)err;
+	if (pk_json_type(v) == PK_JSON_NULL)
+		return 0;
+	*names = (struct pk_uplink_names){ .given = true };
+	if (pk_json_string(v))
+		strcpy(names->name[names->n++], pk_json_string(v));
+	for (const struct pk_json *e = pk_json_first(v); e; e = pk_json_next(e))
+		strcpy(names->name[names->n++], pk_json_string(e));
 	return 0;
 }
 
-int pk_uplink_names_read(const struct pk_json_doc *doc, const struct pk_json *v,
-			 struct pk_uplink_names *names, struct pk_err *err)
+static void write_uplinks(const struct pk_schema *form, struct pk_jw *w, const char *key,
+			  const void *at)
 {
-	struct pk_uplink_names read = { 0 };
-	int r = 0;
+	const struct pk_uplink_names *names = at;
 
-	if (pk_json_type(v) != PK_JSON_ARRAY)
-		r = put_uplink(&read, doc, v, err);
-	else if (!pk_json_first(v))
-		r = pk_json_fail(err, doc, v, false, "the list is empty; leave it out instead");
-	else
-		for (const struct pk_json *e = pk_json_first(v); e && r == 0; e = pk_json_next(e))
-			r = put_uplink(&read, doc, e, err);
-	if (r == 0)
-		*names = read;
-	return r;
+	(void)form;
+	if (!names->n) {
+		pk_jw_null(w, key);
+		return;
+	}
+	pk_jw_open(w, key, '[');
+	for (size_t i = 0; i < names->n; i++)
+		pk_jw_string(w, NULL, names->name[i]);
+	pk_jw_close(w, ']');
 }
-
-int pk_settings_get_uplinks(struct pk_settings *s, const struct pk_json_doc *doc,
-			    const struct pk_json *object, struct pk_err *err)
-{
-	const struct pk_json *v = pk_json_get(object, "uplinks");
-	int r;
-
-	if (!v || pk_json_type(v) == PK_JSON_NULL)
-		return 0;
-	r = pk_uplink_names_read(doc, v, &s->uplinks, err);
-	s->uplinks_given |= r == 0;
-	return r;
-}
+static const struct pk_kept kept_uplinks = { read_uplinks, write_uplinks };
+static const struct pk_schema devices = {
+	.form = PK_FORM_LIST,
+	.item = &pk_form_device,
+	.not_empty = true,
+	.most = PK_UPLINKS,
+};
+const struct pk_schema pk_form_uplinks = {
+	.form = PK_FORM_EITHER,
+	.item = &pk_form_device,
+	.other = &devices,
+	.null_ok = true,
+	.kept = &kept_uplinks,
+};
 
 const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16])
 {
@@ -59,92 +71,115 @@ const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16])
 }
 
 /* "10000-19999"; a range of less than 64 ports is a slip of the pen. */
-static int get_ports(struct pk_masquerade *m, const struct pk_json_doc *doc,
-		     const struct pk_json *v, struct pk_err *err)
+static bool parse_ports(const char *text, uint64_t *low, uint64_t *high)
 {
-	const char *text = pk_json_string(v);
-	const char *dash = text ? strchr(text, '-') : NULL;
-	char low[8] = "";
-	uint64_t from, to;
+	const char *dash = strchr(text, '-');
+	char first[8] = "";
 
-	if (dash && dash - text < (ptrdiff_t)sizeof(low))
-		memcpy(low, text, (size_t)(dash - text));
-	if (!dash || pk_parse_u64(low, UINT16_MAX, &from) < 0 ||
-	    pk_parse_u64(dash + 1, UINT16_MAX, &to) < 0 || from < 1024 || to < from + 63)
-		return pk_json_fail(err, doc, v, false,
-				    "expected 64 ports or more, such as \"10000-19999\", 1024 to "
-				    "65535");
-	m->low = (uint16_t)from;
-	m->high = (uint16_t)to;
+	if (!dash || dash - text >= (ptrdiff_t)sizeof(first))
+		return false;
+	memcpy(first, text, (size_t)(dash - text));
+	return pk_parse_u64(first, UINT16_MAX, low) == 0 &&
+	       pk_parse_u64(dash + 1, UINT16_MAX, high) == 0 && *low >= 1024 && *high >= *low + 63;
+}
+
+static bool fits_ports(const char *text)
+{
+	uint64_t low, high;
+
+	return parse_ports(text, &low, &high);
+}
+static const struct pk_format ports_format = {
+	.expected = "64 ports or more, such as \"10000-19999\", 1024 to 65535",
+	.pattern = "^[0-9]{4,5}-[0-9]{4,5}$",
+	.fits = fits_ports,
+};
+
+/* at: the range's two ends, side by side. */
+_Static_assert(offsetof(struct pk_masquerade, high) == offsetof(struct pk_masquerade, low) + 2, "");
+static int read_ports(const struct pk_schema *form, const struct pk_json_doc *doc,
+		      const struct pk_json *v, void *at, struct pk_err *err)
+{
+	uint16_t *range = at;
+	uint64_t low = 0, high = 0;
+
+	(void)form, (void)doc, (void)err;
+	parse_ports(pk_json_string(v), &low, &high);
+	range[0] = (uint16_t)low;
+	range[1] = (uint16_t)high;
 	return 0;
 }
 
-static int read_masquerade_keys(const struct pk_json_doc *doc, const struct pk_json *v,
-				struct pk_masquerade *m, struct pk_err *err)
+static void write_ports(const struct pk_schema *form, struct pk_jw *w, const char *key,
+			const void *at)
 {
-	static const char *const names[] = { "ipv4", "ipv6", "ports", NULL };
-	const struct pk_json *ports = pk_json_get(v, "ports");
-	int r = pk_json_only(doc, v, names, err);
+	const uint16_t *range = at;
+	char text[16];
 
-	if (r == 0)
-		r = pk_json_get_bool(doc, v, "ipv4", &m->ipv4, err);
-	if (r == 0)
-		r = pk_json_get_bool(doc, v, "ipv6", &m->ipv6, err);
-	if (r == 0 && ports)
-		r = get_ports(m, doc, ports, err);
-	m->given |= pk_json_get(v, "ipv4") || pk_json_get(v, "ipv6");
-	m->ports_given |= ports != NULL;
-	return r;
+	(void)form;
+	snprintf(text, sizeof(text), "%u-%u", range[0], range[1]);
+	pk_jw_string(w, key, text);
 }
+static const struct pk_kept kept_ports = { read_ports, write_ports };
+static const struct pk_schema ports = {
+	.form = PK_FORM_STRING,
+	.format = &ports_format,
+	.kept = &kept_ports,
+	.usual = "\"10000-19999\"",
+};
 
-int pk_masquerade_read(const struct pk_json_doc *doc, const struct pk_json *v,
-		       struct pk_masquerade *out, struct pk_err *err)
+static const struct pk_schema family4 = { .form = PK_FORM_BOOL,
+					  .kept = &pk_kept_bool,
+					  .usual = "true" };
+static const struct pk_schema family6 = { .form = PK_FORM_BOOL,
+					  .kept = &pk_kept_bool,
+					  .usual = "false" };
+static const struct pk_schema_key masquerade_keys[] = {
+	AT("ipv4", family4, ipv4, "IPv4 leaves with the node's address"),
+	AT("ipv6", family6, ipv6, "and IPv6"),
+	AT("ports", ports, low, "the node's ports that are used for it, both included"),
+	{ .name = NULL },
+};
+const struct pk_schema pk_form_masquerade_object = { .form = PK_FORM_OBJECT,
+						     .keys = masquerade_keys };
+
+static int read_masquerade(const struct pk_schema *form, const struct pk_json_doc *doc,
+			   const struct pk_json *v, void *at, struct pk_err *err)
 {
-	struct pk_masquerade m = *out;
-	int r = 0;
+	struct pk_masquerade *m = at;
 
-	if (pk_json_type(v) == PK_JSON_OBJECT) {
-		r = read_masquerade_keys(doc, v, &m, err);
-	} else if (pk_json_type(v) == PK_JSON_BOOL) {
-		m.ipv4 = pk_json_true(v);
-		m.ipv6 = false;
-		m.given = true;
-	} else {
-		r = pk_json_fail(err, doc, v, false,
-				 "expected true, false or { \"ipv4\", \"ipv6\", \"ports\" }");
-	}
-	if (r == 0)
-		*out = m;
-	return r;
-}
-
-int pk_settings_get_masquerade(struct pk_settings *s, const struct pk_json_doc *doc,
-			       const struct pk_json *object, struct pk_err *err)
-{
-	const struct pk_json *v = pk_json_get(object, "masquerade");
-
-	if (!v || pk_json_type(v) == PK_JSON_NULL)
+	(void)form;
+	if (pk_json_type(v) == PK_JSON_BOOL) {
+		m->ipv4 = pk_json_true(v);
+		m->ipv6 = false;
+		m->given = true;
 		return 0;
-	return pk_masquerade_read(doc, v, &s->masquerade, err);
-}
-
-void pk_settings_write_uplinks(const struct pk_settings *s, struct pk_jw *w, const char *key)
-{
-	pk_jw_open(w, key, '[');
-	for (size_t i = 0; i < s->uplinks.n; i++)
-		pk_jw_string(w, NULL, s->uplinks.name[i]);
-	pk_jw_close(w, ']');
-}
-
-void pk_settings_write_masquerade(const struct pk_settings *s, struct pk_jw *w, const char *key)
-{
-	char ports[16];
-
-	pk_jw_open(w, key, '{');
-	if (s->masquerade.given) {
-		pk_jw_bool(w, "ipv4", s->masquerade.ipv4);
-		pk_jw_bool(w, "ipv6", s->masquerade.ipv6);
 	}
-	pk_jw_string(w, "ports", pk_masquerade_ports(&s->masquerade, ports));
+	m->given |= pk_json_get(v, "ipv4") || pk_json_get(v, "ipv6");
+	m->ports_given |= pk_json_get(v, "ports") != NULL;
+	return pk_schema_read(&pk_form_masquerade_object, doc, v, m, err);
+}
+
+/* The families only where a file said them. */
+static void write_masquerade(const struct pk_schema *form, struct pk_jw *w, const char *key,
+			     const void *at)
+{
+	const struct pk_masquerade *m = at;
+	char text[16];
+
+	(void)form;
+	pk_jw_open(w, key, '{');
+	if (m->given) {
+		pk_jw_bool(w, "ipv4", m->ipv4);
+		pk_jw_bool(w, "ipv6", m->ipv6);
+	}
+	pk_jw_string(w, "ports", pk_masquerade_ports(m, text));
 	pk_jw_close(w, '}');
 }
+static const struct pk_kept kept_masquerade = { read_masquerade, write_masquerade };
+const struct pk_schema pk_form_masquerade = {
+	.form = PK_FORM_EITHER,
+	.item = &pk_form_bool,
+	.other = &pk_form_masquerade_object,
+	.kept = &kept_masquerade,
+};

@@ -148,7 +148,7 @@ static const struct refusal refusals[] = {
 	{ "uplinks empty", HEAD ",\"uplinks\":[]}", PK_CODE_CONFIG, "empty", NULL },
 	{ "an uplink is a name", HEAD ",\"uplinks\":[5]}", PK_CODE_CONFIG, "device's name", NULL },
 	{ "masquerade is a bool or an object", HEAD ",\"masquerade\":\"no\"}", PK_CODE_CONFIG,
-	  "true, false or", NULL },
+	  "true or false or an object", NULL },
 	{ "masquerade.ports", HEAD ",\"masquerade\":{\"ports\":\"1-2\"}}", PK_CODE_CONFIG,
 	  "64 ports", NULL },
 	{ "mtu too small", HEAD ",\"mtu\":1279}", PK_CODE_CONFIG, "1280", NULL },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* examples/picketd.json shows every key with its default, and the schema knows the same keys. */
+/* examples/picketd.json shows every key with its default; the schema is what the table says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,14 +56,13 @@ static void test_taken(void **state)
 
 static void test_every_key(void **state)
 {
-	own_mem char *example = NULL, *schema = NULL;
+	own_mem char *example = NULL;
 	own_str keys = { 0 };
 	size_t len;
 	char *rest;
 
 	(void)state;
 	example = read_example("picketd.json", &len);
-	schema = read_example("picketd.schema.json", &len);
 	pk_config_keys(&keys);
 	rest = keys.text;
 	for (char *key; (key = strsep(&rest, "\n")) && *key;) {
@@ -71,9 +70,22 @@ static void test_every_key(void **state)
 		own_str quoted = { 0 };
 
 		pk_str_addf(&quoted, "\"%s\"", dot ? dot + 1 : key);
-		if (!strstr(example, quoted.text) || !strstr(schema, quoted.text))
-			fail_msg("%s is missing in the example or the schema", key);
+		if (!strstr(example, quoted.text))
+			fail_msg("%s is missing in the example", key);
 	}
+}
+
+static void test_schema_in_step(void **state)
+{
+	own_mem char *schema = NULL;
+	own_str want = { 0 };
+	size_t len;
+
+	(void)state;
+	schema = read_example("picketd.schema.json", &len);
+	pk_config_schema(&want);
+	if (strcmp(schema, want.text) != 0)
+		fail_msg("fix: picketd -print-schema > examples/picketd.schema.json");
 }
 
 int main(void)
@@ -81,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_taken),
 		cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_schema_in_step),
 	};
 
 	return cmocka_run_group_tests_name("controller: example", tests, NULL, NULL);

@@ -192,12 +192,12 @@ static int read_policies(struct pk_scenario *c, struct pk_str *said, struct pk_e
 static int read_settings(struct pk_scenario *c, struct pk_err *err)
 {
 	const struct pk_json *root = pk_json_root(c->json);
-	int r = pk_settings_get_baseline(&c->settings, c->json, root, err);
+	int r = pk_settings_get(&c->settings, c->json, root, "baseline", err);
 
 	if (r == 0)
-		r = pk_settings_get_resolvers(&c->settings, c->json, root, err);
+		r = pk_settings_get(&c->settings, c->json, root, "resolvers", err);
 	if (r == 0)
-		r = pk_settings_get_reach(&c->settings, c->json, root, err);
+		r = pk_settings_get(&c->settings, c->json, root, "tenantReach", err);
 	if (r == 0)
 		r = pk_json_get_bool(c->json, root, "healthChecks", &c->settings.health_checks,
 				     err);
@@ -279,7 +279,7 @@ int pk_scenario_live(const char *text, size_t len, struct pk_scenario **out, str
 	if (r == 0)
 		r = read_settings(c, err);
 	if (r == 0)
-		r = pk_settings_get_pools(&c->settings, c->json, pk_json_root(c->json), err);
+		r = pk_settings_get(&c->settings, c->json, pk_json_root(c->json), "pools", err);
 	if (r == 0)
 		r = scenario_read_endpoints(c, true, err);
 	if (r == 0)
