@@ -16,6 +16,13 @@ class Alloc:
         self.inode = os.stat(self.net).st_ino
         self.result = None		# of the last ADD
 
+    def is_there(self):
+        """Is its netns at its path still? Else its inode may be another's by now."""
+        try:
+            return os.stat(self.net).st_ino == self.inode
+        except OSError:
+            return False
+
     def run(self, argv, *, credentials=None, **kw):
         return run(argv, preexec_fn=netns.entering(self.net, self.node.mnt, credentials), **kw)
 

@@ -74,7 +74,7 @@ class Node(CniMixin, DaemonMixin, StateMixin):
         self.own_base = base is None
         self.root = self.options.root or os.path.join(self.base, name)
         self.processes, self.allocs, self.picketd, self.holder = [], {}, None, None
-        self.world = None
+        self.world, self.held = None, []
         os.makedirs(self.root, mode=0o755, exist_ok=True)
         os.chmod(self.base, 0o755)
         try:
@@ -100,8 +100,9 @@ class Node(CniMixin, DaemonMixin, StateMixin):
         self.holder = self.spawn_holder(_HOLD, mounts=True)
         self.net = f"/proc/{self.holder.pid}/ns/net"
         self.mnt = f"/proc/{self.holder.pid}/ns/mnt"
-        self.net_inode = os.stat(self.net).st_ino
-        self.mnt_inode = os.stat(self.mnt).st_ino
+        # The inode of a namespace that is gone is the next one's: what we look for by inode is held.
+        self.held = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (self.net, self.mnt)]
+        self.net_inode, self.mnt_inode = (os.fstat(fd).st_ino for fd in self.held)
         for part in ("etc/picket/policies.d", "var/lib", "run", "var/log/picket"):
             os.makedirs(os.path.join(self.root, part), exist_ok=True)
         if self.options.uplink:
@@ -135,20 +136,26 @@ class Node(CniMixin, DaemonMixin, StateMixin):
         return process
 
     def inhabitants(self):
-        """Every process in the node's namespaces and its allocations'."""
+        """Every process in the node's namespaces and its allocations', as long as those are there."""
         found = set(netns.processes_of(self.mnt_inode, "mnt"))
-        for inode in [self.net_inode, *(a.inode for a in self.allocs.values() if a.inode)]:
+        for inode in [self.net_inode, *(a.inode for a in self.allocs.values() if a.is_there())]:
             found.update(netns.processes_of(inode, "net"))
         return found - {os.getpid()}
 
+    def _kill_inhabitants(self):
+        """True once there is none: who was just being made when we looked is found by the next look."""
+        found = self.inhabitants()
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return not found
+
     def stop_all(self):
         """Power off: every process of the node ends, its namespaces, /run and bpffs are gone."""
-        if self.holder:
-            for pid in self.inhabitants():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        if self.held:
+            wait_for(self._kill_inhabitants, f"{self.name}: its processes' end", 60)
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
@@ -158,6 +165,8 @@ class Node(CniMixin, DaemonMixin, StateMixin):
                     pipe.close()
         self.processes, self.allocs = [], {}
         self.picketd = self.holder = self.world = None
+        while self.held:
+            os.close(self.held.pop())
         shutil.rmtree(os.path.join(self.root, "run"), ignore_errors=True)
 
     def reboot(self):
@@ -167,10 +176,7 @@ class Node(CniMixin, DaemonMixin, StateMixin):
 
     def close(self):
         """Remove the node; AssertionError when something of it stays."""
-        mnt = getattr(self, "mnt_inode", None)
         self.stop_all()
-        if mnt:
-            wait_for(lambda: not netns.processes_of(mnt, "mnt"), f"{self.name}: its processes' end", 60)
         shutil.rmtree(self.base if self.own_base else self.root, ignore_errors=True)
 
     def __enter__(self):

@@ -13,13 +13,30 @@ FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + b"x" * 46
 
 def test_a_node_is_gone_after_close(make_node):
     node = make_node("gone")
-    base, inode = node.base, node.mnt_inode
+    base = node.base
     sleeper = node.popen(["sleep", "1000"])
     node.new_netns("a1").popen(["sleep", "1000"])
     node.close()
     assert sleeper.returncode is not None
     assert not os.path.exists(base)
-    assert not netns.processes_of(inode, "mnt")
+
+
+def test_whoever_has_the_inode_of_a_netns_that_is_gone_lives_on(make_node):
+    """The kernel gives it to the next namespace at once: of another node, in another lane of tests."""
+    stranger, node = make_node("stranger"), make_node("node")
+    lives = stranger.popen(["sleep", "1000"])
+    alloc = node.new_netns("a1")
+    node.run(["umount", "-l", alloc.path])
+    alloc.inode = stranger.net_inode
+    node.close()
+    assert lives.poll() is None and stranger.holder.poll() is None
+
+
+def test_who_is_made_while_a_node_ends_ends_with_it(make_node):
+    node = make_node("busy")
+    for _ in range(4):
+        node.popen(["sh", "-c", "while :; do (setsid sleep 1000 &) ; done"])
+    node.close()        # waits for the last of them
 
 
 def test_a_node_has_its_own_network_run_and_bpffs(node):
