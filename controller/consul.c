@@ -77,13 +77,14 @@ int pk_base64_decode(const char *text, char **out, size_t *len)
 	return 0;
 }
 
-enum node { KEYS, ENTRY, KEY, VALUE };
+enum node { KEYS, ENTRY, KEY, VALUE, MODIFIED };
 
 static const struct pk_stream_node nodes[] = {
 	[KEYS] = { KEYS, NULL, PK_STREAM_ARRAY },
 	[ENTRY] = { KEYS, PK_STREAM_EACH, PK_STREAM_OBJECT },
 	[KEY] = { ENTRY, "Key", PK_STREAM_TEXT },
 	[VALUE] = { ENTRY, "Value", PK_STREAM_TEXT },
+	[MODIFIED] = { ENTRY, "ModifyIndex", PK_STREAM_INT },
 };
 
 /* A document has at most so many bytes (json.h); more than that is none, whatever it says. */
@@ -151,13 +152,23 @@ static int take_entry(struct pk_kv_reader *r)
 	return 0;
 }
 
+static int take(struct pk_kv_reader *r, const struct pk_stream_event *e)
+{
+	if (e->node == KEY)
+		return take_key(r, e->text);
+	if (e->node == VALUE)
+		return take_value(r, e);
+	r->now.modified = e->number > 0 ? (uint64_t)e->number : 0;
+	return 0;
+}
+
 static int on_event(void *arg, const struct pk_stream_event *e)
 {
 	struct pk_kv_reader *r = arg;
 
 	switch (e->what) {
 	case PK_STREAM_VALUE:
-		return e->node == KEY ? take_key(r, e->text) : take_value(r, e);
+		return take(r, e);
 	case PK_STREAM_BAD:
 		return pk_fail(&r->err, 0, "Consul's keys: %s: %s",
 			       e->node == ENTRY ? "an entry" : nodes[e->node].key, e->why);

@@ -3,6 +3,7 @@
 /* Consul's bodies -> what Picket wants of them. Pure. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 
@@ -19,7 +20,8 @@ struct pk_kv {
 	char *key;
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
-	bool too_long; /* longer than any document may be: value is "" */
+	bool too_long;	   /* longer than any document may be: value is "" */
+	uint64_t modified; /* the store's index at its last change; 0: not said */
 };
 struct pk_kvs {
 	struct pk_kv *list;

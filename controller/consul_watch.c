@@ -192,7 +192,8 @@ static void ask(void *arg)
 		return;
 	}
 	c->asked_ms = pk_loop_now(c->args.loop);
-	if (c->index && !c->polls)
+	c->waited = c->index && !c->polls;
+	if (c->waited)
 		snprintf(more, sizeof(more), "&index=%lu&wait=%ds", c->index, CONSUL_WAIT_S);
 	consul_query(c, more, (CONSUL_WAIT_S + CONSUL_WAIT_S / 16 + 10) * 1000, on_keys);
 }

@@ -30,7 +30,7 @@ static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 {
 	struct pk_doc_place place = { .source = c->of,
 				      .tenant_name = c->tenant_name,
-				      .index = c->last.index };
+				      .index = kv->modified ?: c->last.index };
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "consul:%s", kv->key);
@@ -207,24 +207,34 @@ static void on_consistent(void *arg, const struct pk_http_reply *reply)
 		wait_for_others(c);
 }
 
-/* Everything that is in force is there as it is: then it doesn't matter how old the answer is. */
-static bool is_whole(const struct pk_consul *c)
+static bool is_another(const struct pk_doc_entry *e, const struct pk_kv *kv)
+{
+	uint64_t hash[2];
+
+	if (!kv)
+		return true;
+	pk_hash128(kv->value, kv->len, hash);
+	return memcmp(hash, e->hash, sizeof(hash)) != 0;
+}
+
+/* It was changed before the text that is in force was written. */
+static bool is_older(const struct pk_doc_entry *e, const struct pk_kv *kv)
+{
+	return kv && kv->modified && kv->modified < e->index;
+}
+
+/* Is there a document in force whose key in the answer is so? kv is NULL where it has none. */
+static bool any_in_force(const struct pk_consul *c,
+			 bool (*is_so)(const struct pk_doc_entry *e, const struct pk_kv *kv))
 {
 	for (size_t i = 0; i < pk_docs_count(c->args.docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(c->args.docs, i);
-		const struct pk_kv *kv;
-		uint64_t hash[2];
 
-		if (!e->doc || strcmp(e->source, c->of) != 0)
-			continue;
-		kv = pk_kvs_find(&c->last.kvs, e->path + strlen("consul:"));
-		if (!kv)
-			return false;
-		pk_hash128(kv->value, kv->len, hash);
-		if (memcmp(hash, e->hash, sizeof(hash)) != 0)
-			return false;
+		if (e->doc && strcmp(e->source, c->of) == 0 &&
+		    is_so(e, pk_kvs_find(&c->last.kvs, e->path + strlen("consul:"))))
+			return true;
 	}
-	return true;
+	return false;
 }
 
 /* The answer counts, but for what it lacks: that needs a consistent one. */
@@ -253,6 +263,23 @@ void consul_take(struct pk_consul *c)
  * The index of a key that isn't there is that of Consul's whole store, which only goes forward; a
  * prefix's own goes back when the marks of what was deleted are tidied away.
  */
+static bool is_of_older(const struct pk_consul *c, uint64_t index, uint64_t generation)
+{
+	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
+
+	return c->suspected || h->behind || index < h->index || generation < h->generation ||
+	       any_in_force(c, is_older);
+}
+
+/* A restore wakes who waits with what there was before it: what there is now is asked for. */
+static void ask_anew(struct pk_consul *c)
+{
+	c->suspected = true;
+	c->index = 0;
+	consul_forget_last(c);
+	consul_ask_again(c);
+}
+
 static void on_history(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_consul *c = arg;
@@ -269,8 +296,14 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 	if (reply->index < c->index)
 		c->index = reply->index; /* the next write is to wake us */
 	c->last.meant = generation > h->generation;
-	c->last.anew = h->behind || reply->index < h->index || generation < h->generation;
-	c->last.behind = c->last.anew && !c->last.meant && !is_whole(c);
+	c->last.anew = is_of_older(c, reply->index, generation);
+	if (c->last.anew && c->waited) {
+		ask_anew(c);
+		return;
+	}
+	c->suspected = false;
+	/* Where everything that is in force is there as it is, its age doesn't matter. */
+	c->last.behind = c->last.anew && !c->last.meant && any_in_force(c, is_another);
 	if (c->last.behind && !h->behind)
 		log_warn(
 			"op=consul source=%s index=%lu before=%lu generation=%lu err=\"its history "
@@ -280,9 +313,9 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
- * Is this answer to be doubted? The first one, one that lacks something, and one that came for
- * another reason than a newer index: a restored snapshot wakes who waits with the index that he
- * named.
+ * Is this answer to be doubted? The first one, one that lacks something, one with an older text, and
+ * one that came for another reason than a newer index: a restored snapshot wakes who waits with the
+ * index that he named.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
@@ -292,8 +325,8 @@ bool consul_is_doubted(struct pk_consul *c)
 
 	if (!h->index)
 		return false;
-	if (c->first || h->behind || generation_of(c) > h->generation ||
-	    pk_docs_lacking(c->args.docs, &look))
+	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
+	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;
 	/* A server that answers so for ever is asked no oftener than any. */
 	c->waits = c->last.index < h->index || (early && c->last.index == h->index);
@@ -321,6 +354,7 @@ bool pk_consul_release(struct pk_consul *c)
 	if (!h->behind)
 		return false;
 	*h = (struct pk_docs_history){ 0 };
+	c->suspected = false;
 	pk_http_cancel(PK_MOVE(c->call, NULL));
 	consul_forget_last(c);
 	c->index = 0;

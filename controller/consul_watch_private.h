@@ -29,6 +29,8 @@ struct pk_consul {
 	const char *tenant_name; /* of `of`; NULL: the operator's */
 	struct pk_pace pace;
 	uint64_t index, asked_ms;
+	bool waited;	/* the question was for what is newer than an index */
+	bool suspected; /* the store is older than it was: the next answer is judged as such */
 	bool polls;
 	char over[320]; /* why the last answer is over its tenant's budget; "" */
 	bool first;	/* no answer was believed yet */

@@ -26,7 +26,7 @@ struct pk_doc_place {
 	const char *source;	 /* docsource.h */
 	const char *path;	 /* absolute, or "consul:<key>": unique in the source */
 	const char *tenant_name; /* of the place; NULL: the operator's */
-	uint64_t index;		 /* of the answer that has it; 0: the source has none */
+	uint64_t index;		 /* of its last change; 0: the source has none */
 };
 
 struct pk_doc_entry {
@@ -42,7 +42,7 @@ struct pk_doc_entry {
 	size_t len;
 	char *stored;	   /* the name under which it is stored, or NULL */
 	char *held;	   /* why it is in force though its source lacks it; or NULL */
-	uint64_t index;	   /* of the answer that had it last */
+	uint64_t index;	   /* of its last change, or of the answer that lacked it */
 	uint64_t noted[2]; /* of the text in force when pk_docs_change told of it last */
 	uint64_t number;   /* of the settle that brought it; 0: it was stored before */
 	bool has_noted;

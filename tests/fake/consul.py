@@ -17,6 +17,7 @@ class FakeConsul(FakeServer):
     def __init__(self):
         self.keys = {}
         self.touched = {}           # index of each key's last change
+        self.before = {}, {}        # keys and indexes before the last restore
         self.token_known = True
         self.acls = True
         self.shows_old = False
@@ -78,6 +79,7 @@ class FakeConsul(FakeServer):
     def restore(self, snapshot=({}, {}, 2)):
         """Everything that was written since is gone; without one: all that ever was."""
         with self.changed:
+            self.before = dict(self.keys), dict(self.touched)
             self.keys, self.touched = dict(snapshot[0]), dict(snapshot[1])
             self.restored(snapshot[2])
 
@@ -104,7 +106,8 @@ class FakeConsul(FakeServer):
         prefix = path[len("/v1/kv/"):]
         if "keys" in query:
             return self.names(prefix, query.get("separator"))
-        keys = {k: v for k, v in self.keys.items() if k.startswith(prefix)}
+        stored, touched = self.before if self.was_restored else (self.keys, self.touched)
+        keys = {k: v for k, v in stored.items() if k.startswith(prefix)}
         if self.unseen:
             seen = {k: v for k, v in keys.items() if not k.startswith(PREFIX + self.unseen)}
             self.more_headers = {"X-Consul-Results-Filtered-By-ACLs": str(seen != keys).lower()}
@@ -114,7 +117,7 @@ class FakeConsul(FakeServer):
         if self.mode == "none" or self.shows_old or not keys:
             return 404, ""
         return 200, [{"Key": k, "Value": base64.b64encode(v.encode()).decode(), "Flags": 0,
-                      "CreateIndex": 1, "ModifyIndex": self.index} for k, v in sorted(keys.items())]
+                      "CreateIndex": 1, "ModifyIndex": touched.get(k, 1)} for k, v in sorted(keys.items())]
 
     def names(self, prefix, separator):
         """Keys alone, those behind a separator as one."""

@@ -26,7 +26,7 @@ class FakeServer:
         self.leader = True          # False: its servers have none, as it says
         self.more_headers = {}
         self.rewinds, self.told = 0, {}     # told: of each path, how many it was told of
-        self.restores = 0
+        self.restores, self.was_restored = 0, False     # was_restored: while this question waited
         self.changed = threading.Condition()
         self.stopped = False
         fake = self
@@ -87,8 +87,8 @@ class FakeServer:
             self.changed.notify_all()
 
     def restored(self, index):
-        """As Consul's snapshot restore does: who waits is answered with what there is now, under the very
-        index that he named."""
+        """As Consul's snapshot restore does: who waits is answered with what there was before it, under the
+        very index that he named."""
         self.newest = max(self.newest, self.index)      # the next write goes on from there
         self.index = index
         self.restores += 1
@@ -126,14 +126,14 @@ class FakeServer:
                     pass
                 return
             self.more_headers = {}
+            self.was_restored = wanted and self.restores != restores
             if handler.command == "GET":
                 status, body = self.answer(path, query, handler.headers)
             else:
                 status, body = self.change(handler.command, path, body.decode())
             headers = self.more_headers
             if self.indexes:
-                index = (wanted if wanted and self.restores != restores
-                         else self.shown_index(path))
+                index = wanted if self.was_restored else self.shown_index(path)
                 headers = {self.index_header: str(index), **headers}
             if not self.leader:
                 headers = {self.index_header.replace("Index", "KnownLeader"): "false", **headers}

@@ -263,6 +263,22 @@ def test_a_restored_snapshot_brings_no_older_text_back(node, consul):
     assert "consul/operator/b" in in_force(node) and not node.reasons("policy")
 
 
+def test_a_snapshot_that_was_restored_while_nobody_waited(node, consul):
+    """What is asked next has a newer index, for something was written since; a's text is older all the same."""
+    consul.put("operator/a", OLDER)
+    before = consul.snapshot()
+    pair = started(node, consul, "a")
+    with consul.changed:
+        consul.keys, consul.touched = dict(before[0]), dict(before[1])
+        consul.put("operator/b", OLDER)
+    wait_for(lambda: node.reasons("policy"), "the reason", 60)
+    assert "nothing of it is taken" in node.reasons("policy")[0]["text"]
+    is_denied(node, pair)
+    assert "consul/operator/b" not in in_force(node)
+    node.picket("policy", "release", "consul")
+    wait_for(pair.passes, "what the operator said")
+
+
 def test_a_prefix_that_was_too_short(node, consul):
     """kv delete -recurse: a newer index, and everything gone."""
     pair = started(node, consul, "ab")

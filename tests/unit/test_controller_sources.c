@@ -98,7 +98,8 @@ static void test_kvs(void **state)
 {
 	static const struct pk_kv_budget budget = { 3, 6 };
 	static const char good[] = "[{\"Key\": \"a/c\", \"Value\": null},"
-				   "{\"Flags\": 0, \"Value\": \"e30=\", \"Key\": \"a/b\"}]";
+				   "{\"Flags\": 0, \"Value\": \"e30=\", \"Key\": \"a/b\", "
+				   "\"ModifyIndex\": 34}]";
 	static const struct {
 		const char *text;
 		int result;
@@ -122,6 +123,7 @@ static void test_kvs(void **state)
 	assert_int_equal(kvs.n, 2);
 	assert_string_equal(kvs.list[0].value, "{}");
 	assert_int_equal(kvs.list[1].len, 0);
+	assert_true(kvs.list[0].modified == 34 && kvs.list[1].modified == 0);
 	assert_ptr_equal(pk_kvs_find(&kvs, "a/c"), &kvs.list[1]);
 	assert_null(pk_kvs_find(&kvs, "a"));
 	pk_kvs_done(&kvs);
