@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 from . import netns
@@ -46,19 +47,26 @@ tls {{
 """
 
 CONSUL_HCL = """
-node_name   = "{name}"
-data_dir    = "{data}/consul"
-bind_addr   = "127.0.0.1"
+node_name   = "{name}-{agent}"
+data_dir    = "{data}/{agent}"
+bind_addr   = "{address}"
 log_level   = "warn"
 server      = true
-bootstrap_expect     = 1
+bootstrap_expect     = {expect}
 disable_host_node_id = true
+{join}
+performance {{
+  raft_multiplier = 1
+}}
 addresses {{
   http  = "unix://{socket}"
-  https = "127.0.0.1"
+  https = "{address}"
 }}
 ports {{
-  https = 8501
+  https    = 8501
+  dns      = -1
+  grpc_tls = -1
+  serf_wan = -1
 }}
 acl {{
   enabled        = true
@@ -90,21 +98,22 @@ class Secured:
         self.socket = os.path.join(node.root, "run/consul.sock")
         self.tokens, self.agents = {}, {}
 
-    def _config(self, name, template, names):
+    def _config(self, name, template, names, **more):
         cert, key = self.authority.signed(name, names)
         path = os.path.join(self.node.root, f"etc/{name}.hcl")
         with open(path, "w", encoding="utf-8") as file:
             file.write(template.format(
                 name=self.node.name, data=os.path.join(self.node.root, "var/lib"),
-                ca=self.authority.ca, cert=cert, key=key, socket=self.socket))
+                ca=self.authority.ca, cert=cert, key=key, **more))
         return path
 
     def _agent(self, name, config):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("NOMAD_", "CONSUL_", "AWS_"))}
-        flag = "-config-file" if name == "consul" else "-config"
+        program = "nomad" if name == "nomad" else "consul"
+        flag = "-config-file" if program == "consul" else "-config"
         with open(self._log_path(name), "a", encoding="utf-8") as log:
             self.agents[name] = self.node.track(subprocess.Popen(
-                [self.programs[name], "agent", f"{flag}={config}"], stdin=subprocess.DEVNULL,
+                [self.programs[program], "agent", f"{flag}={config}"], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=env,
                 preexec_fn=netns.entering(self.node.net, self.node.mnt)))
 
@@ -116,15 +125,33 @@ class Secured:
             return file.read()[-tail:]
 
     def start(self):
-        self._agent("consul", self._config("consul", CONSUL_HCL, CONSUL_NAMES))
+        self.start_consul()
         self._agent("nomad", self._config("nomad", NOMAD_HCL, NOMAD_NAMES))
-        for name, field in (("consul", "SecretID"), ("nomad", "Secret ID")):
-            self.tokens[name] = wait_for(lambda n=name, f=field: self._bootstrap(n, f),
-                                         f"{name}'s first token", timeout=90, pause=0.5)
+        self.bootstrap("consul")
+        self.bootstrap("nomad")
+
+    def start_consul(self, agent="consul", address="127.0.0.1", expect=1):
+        """A server; those that expect others look for them at 127.0.0.2."""
+        join = 'retry_join = ["127.0.0.2"]\nretry_interval = "1s"' if expect > 1 else ""
+        socket = self.socket if agent == "consul" else f"{self.socket}-{agent}"
+        self._agent(agent, self._config(agent, CONSUL_HCL, CONSUL_NAMES, agent=agent, address=address,
+                                        expect=expect, join=join, socket=socket))
+
+    def stop(self, name, number=signal.SIGKILL):
+        agent = self.agents.pop(name)
+        agent.send_signal(number)
+        agent.wait(timeout=60)
+
+    def bootstrap(self, name):
+        self.tokens.pop(name, None)
+        field = {"consul": "SecretID", "nomad": "Secret ID"}[name]
+        self.tokens[name] = wait_for(lambda: self._bootstrap(name, field), f"{name}'s first token",
+                                     timeout=90, pause=0.2)
 
     def _bootstrap(self, name, field):
-        if self.agents[name].poll() is not None:
-            raise Failed(f"{name} ended\n{self.log(name)}")
+        for agent, process in self.agents.items():
+            if process.poll() is not None:
+                raise Failed(f"{agent} ended\n{self.log(agent)}")
         return self._secret(self.cli(name, "acl", "bootstrap", check=False).stdout, field)
 
     @staticmethod
