@@ -448,6 +448,47 @@ def test_del_touches_no_foreign_device(node, kind):
     assert "UP" in link["flags"]
 
 
+def gc(node, dead, live):
+    node.cni("GC", conf=node.plugin_conf(**{"cni.dev/valid-attachments": [{"containerID": live.id, "ifname": "eth0"}]}))
+
+
+def start_and_sweep(node, dead, live):
+    node.start_picketd()
+    wait_for(lambda: len(node.records()) == 1, "picketd's sweep", 90)
+
+
+ENDERS = {"DEL": lambda node, dead, live: [node.cni("DEL", a.id, "") for a in dead],
+          "GC": gc,
+          "the sweep": lambda node, dead, live: node.picket("sweep", "-apply"),
+          "picketd's start": start_and_sweep}
+KINDS = (["veth", "peer", "name", "other"], ["bridge"])
+
+
+def seen(node, device):
+    """Which device it is, whether it is up, and what hangs on it."""
+    link, = node.json(["ip", "-j", "link", "show", device])
+    return link["ifindex"], link["address"], "UP" in link["flags"], node.json(["tc", "-j", "qdisc", "show", "dev", device])
+
+
+@pytest.mark.parametrize("who", ENDERS)
+def test_whoever_ends_the_dead_touches_no_foreign_device(make_node, who):
+    """The device of a record of before a reboot is somebody else's by now: it has the name, and no more."""
+    node = make_node(uplink=False, cni_version="1.1.0")
+    dead = [node.add("acme", "api", "web") for _ in KINDS]
+    devices = [f"pk{a.slot}" for a in dead]
+    node.reboot()
+    for device, kind in zip(devices, KINDS):
+        node.run(["ip", "link", "add", device, "type", *kind])
+        node.run(["ip", "link", "set", device, "up"])
+    before = [seen(node, device) for device in devices]
+    live = node.add("acme", "api", "web")
+    assert live.slot not in [a.slot for a in dead]
+    ENDERS[who](node, dead, live)
+    assert node.records() == [f"{live.id}@eth0@{live.slot}"]
+    assert before == [seen(node, device) for device in devices]
+    assert is_open(node, live.slot)
+
+
 def test_check_puts_back_what_add_set(node):
     a = node.add("acme", "api", "web")
     for key, value in (("ipv4/ip_forward", 1), ("ipv4/ip_forward", 0), (f"ipv4/conf/pk{a.slot}/accept_local", 0),
