@@ -73,14 +73,18 @@ mutate: SEED ?= 1
 $B/ast/bpf/%.json: bpf/%
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MF $(@:.json=.d) -MT $@ -fsyntax-only -Xclang -ast-dump=json $< > $@
+$B/ast/controller/%.json.gz: controller/% | $(SKELS)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(READ_FLAGS) -MMD -MF $(@:.json.gz=.d) -MT $@ -fsyntax-only -Xclang -ast-dump=json $< | gzip -1 > $@
 # With kill points and faults too: a fault has the programs load for a kernel without the kfunc.
 .PHONY: both-ways
 both-ways: all
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 all
 mutate: setup
 	$(Q)$(MAKE) --no-print-directory both-ways test-bin
+	$(if $(filter controller,$(SIDE)),$(Q)$(MAKE) --no-print-directory SAN=1 unit-bin)
 	$(Q)/usr/bin/python3 tests/mutate --build $B --count $(N) $(addprefix --seed ,$(SEED)) \
-		$(if $(ONLY),--only $(ONLY)) $(if $(SIDE),--side $(SIDE)); \
+		$(addprefix --only ,$(ONLY)) $(if $(SIDE),--side $(SIDE)) $(if $(KNOWN),--known); \
 		status=$$?; scripts/give-back; exit $$status
 
 # lint-clang: a second compiler reads every C file and makes nothing.

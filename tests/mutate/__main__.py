@@ -4,7 +4,8 @@
 `make mutate N=20 SEED=1`: N mutants, each with one small mistake, of which the tests must notice
 every one. ONLY=bpf/lib/miss.h, ONLY=bpf/lib/miss.h:120 or ONLY=miss_keep takes those of one place,
 SIDE=controller those of the user-space code. Ends with `N mutants, N killed, N allowed`; a survivor
-is named with its place and its change, and makes the exit status 1.
+is named with its place and its change, and makes the exit status 1. KNOWN=1: those of
+tests/mutants.known in place of a seed's, each shown to its own test alone.
 """
 import argparse
 import os
@@ -13,12 +14,13 @@ import sys
 import threading
 
 import allow
+import known
 from scratch import ROOT, Scratch, environment, run
 from sides import SIDES
 from sites import mutants_of
 from trial import Original, OriginalFails, trial
 
-ALLOW = "tests/mutants.allow"
+ALLOW, KNOWN = "tests/mutants.allow", "tests/mutants.known"
 
 
 class Round:
@@ -72,6 +74,11 @@ def worker(current, side, path, original, most):
             scratch.remove()
 
 
+def read(file):
+    with open(os.path.join(ROOT, file), "rb") as source:
+        return source.read()
+
+
 def population(side, build):
     """All mutants of the side."""
     targets = [os.path.join(build, name) for name in side.dumps()]
@@ -79,10 +86,6 @@ def population(side, build):
                environment(build))
     if made.status != 0:
         sys.exit(f"mutate: the sources can't be read\n{made.tail()}")
-
-    def read(file):
-        with open(os.path.join(ROOT, file), "rb") as source:
-            return source.read()
     return mutants_of(targets, side.wanted, read)
 
 
@@ -105,7 +108,7 @@ def in_turn(mutants, seeds):
     return result
 
 
-def report(current, allowed):
+def report(current, allowed, by_hand):
     """Names what survived and what is allowed in vain; (killed, allowed, complaints)."""
     killed = passed = 0
     complaints = []
@@ -122,6 +125,8 @@ def report(current, allowed):
             passed += 1
         elif verdict.kind == "survived":
             complaints.append(f"SURVIVED {where}: {mutant.what}\n{mutant.diff()}")
+        elif verdict.kind != "survived" and by_hand:
+            complaints.append(f"NO MUTANT {where}: {verdict.kind}\n{mutant.diff()}\n{verdict.by}")
     return killed, passed, complaints
 
 
@@ -130,7 +135,8 @@ def options():
     parser.add_argument("--build", default="build")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", action="append", default=[])
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--known", action="store_true")
     parser.add_argument("--side", choices=sorted(SIDES), default="bpf")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--fast", action="store_true", help="asks each mutant's first suite alone")
@@ -142,16 +148,21 @@ def main():
     chosen = options()
     build = os.path.abspath(chosen.build)
     side = SIDES[chosen.side](ROOT)
-    mutants = population(side, build)
-    with open(os.path.join(ROOT, ALLOW), encoding="utf-8") as file:
-        try:
-            allowed, complaints = allow.matched(allow.entries(file.read()), mutants)
-        except allow.AllowError as error:
-            sys.exit(f"mutate: {ALLOW} {error}")
-    picked = in_turn([m for m in mutants if not chosen.only or is_of(m, chosen.only)],
+    list_ = KNOWN if chosen.known else ALLOW
+    try:
+        entries = read(list_).decode()
+        if chosen.known:
+            mutants, allowed, complaints = known.mutants(entries, side, read), {}, []
+            chosen.count = len(mutants)
+        else:
+            mutants = population(side, build)
+            allowed, complaints = allow.matched(allow.entries(entries), mutants)
+    except allow.AllowError as error:
+        sys.exit(f"mutate: {list_} {error}")
+    picked = in_turn([m for m in mutants if not chosen.only or any(is_of(m, only) for only in chosen.only)],
                      chosen.seed or ["1"])
     if not picked:
-        sys.exit(f"mutate: nothing to change at '{chosen.only}'; fix: a file, file:line or function")
+        sys.exit(f"mutate: nothing to change at {' '.join(chosen.only)}; fix: a file, file:line or function")
     if chosen.list:
         for mutant in picked[:chosen.count]:
             print(f"{mutant.file}:{mutant.line} {mutant.function}: {mutant.what}\n{mutant.diff()}")
@@ -167,7 +178,7 @@ def main():
     shutil.rmtree(base, ignore_errors=True)
     if current.error:
         sys.exit(f"mutate: {type(current.error).__name__}: {current.error}")
-    killed, passed, more = report(current, allowed)
+    killed, passed, more = report(current, allowed, chosen.known)
     for complaint in complaints + more:
         print(complaint)
     print(f"{current.counted} mutants, {killed} killed, {passed} allowed")

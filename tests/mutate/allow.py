@@ -14,6 +14,9 @@ of the source is an error.
 import re
 
 HEAD = re.compile(r"(\S+) (\w+)(?: #(\d+))?$")
+LAST = {"why": r"why: \S+ \S+", "test": r"test: (bpf-test|\S+\.(c|py))( -k .+)?$"}
+NEEDS = {"why": "`why: ` with the reason why the change changes nothing",
+         "test": "`test: ` with the test that notices it"}
 
 
 class AllowError(Exception):
@@ -21,7 +24,9 @@ class AllowError(Exception):
 
 
 class Entry:
-    def __init__(self, line, block):
+    """key: of its last line, where what is said of it stands."""
+
+    def __init__(self, line, block, key):
         head = HEAD.match(block[0])
         if not head:
             raise AllowError(f"line {line}: '{block[0]}' isn't `file function`")
@@ -29,18 +34,17 @@ class Entry:
         self.number = int(head[3]) if head[3] else None
         pick = lambda sign: tuple(t[1:].strip() for t in block[1:] if t.startswith(sign))
         self.before, self.after = pick("-"), pick("+")
-        why = [text for text in block[1:] if not text.startswith(("-", "+"))]
-        self.why = " ".join(text.strip() for text in why)
-        if not self.before or not self.after or not re.match(r"why: \S+ \S+", self.why):
-            raise AllowError(f"line {line}: an entry has its lines before (-) and after (+), and "
-                             "`why: ` with the reason why the change changes nothing")
+        said = " ".join(text.strip() for text in block[1:] if not text.startswith(("-", "+")))
+        if not self.before or not self.after or not re.match(LAST[key], said):
+            raise AllowError(f"line {line}: an entry has its lines before (-) and after (+), and {NEEDS[key]}")
+        self.said = said.removeprefix(f"{key}: ")
 
     @property
     def content(self):
         return self.file, self.function, self.before, self.after
 
 
-def entries(text):
+def entries(text, key="why"):
     """The entries of the file's text."""
     found, block, start = [], [], 0
     for number, line in enumerate([*text.split("\n"), ""], 1):
@@ -48,7 +52,7 @@ def entries(text):
             start = start if block else number
             block.append(line)
         elif block and not line.strip():
-            found.append(Entry(start, block))
+            found.append(Entry(start, block, key))
             block = []
     return found
 

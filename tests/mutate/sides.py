@@ -3,6 +3,7 @@
 import os
 import re
 
+
 class Suite:
     """Tests of one kind: what to build for them, how to run them, who failed."""
 
@@ -49,10 +50,25 @@ class Pytest(Suite):
         return [*command, f"--deselect={name}"]
 
 
+class Units(Suite):
+    """Unit tests with the sanitizers, one program after the other up to the first that fails."""
+
+    def __init__(self, names):
+        programs = [f"build/san/unit/{name}" for name in names]
+        super().__init__("unit", ["SAN=1", *programs],
+                         ["sh", "-c", 'for each; do "$each" || exit; done', "units", *programs], 300,
+                         r"^\[  FAILED  \] (?:.*: )?(\w+)$")
+
+    def failure(self, text):
+        """A test that a sanitizer ended says no more than that it began."""
+        running = re.findall(r"^\[ RUN      \] (\w+)$", text, re.M)
+        return super().failure(text) or (running[-1] if running else "")
+
+
 class Bpf:
     """The data path: every function that is compiled into a BPF program."""
 
-    name = "bpf"
+    name, for_netns = "bpf", ["both-ways"]
     products = ("gen", "bpf", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
                 "libpolicytools.a", "libcni.a", "libcontroller.a", "libcli.a", "picket",
                 "picket-cni", "picketd", "faults")
@@ -60,8 +76,8 @@ class Bpf:
                     ["build/tests/bpf-test", "-first", "-still"], 300, r"^FAILED (.*)$")
     moments = BpfTest("bpf-test", ["build/bpf/guard_stall.bpf.o"],
                       ["build/tests/bpf-test", "-first", "-moments"], 300, r"^FAILED (.*)$")
-    tap = Pytest("netns tap", ["both-ways"], ["tests/netns/test_guard_tap.py"], 900)
-    memory = Pytest("netns tap memory", ["both-ways"], ["tests/netns/test_tap_memory.py"], 600)
+    tap = Pytest("netns tap", for_netns, ["tests/netns/test_guard_tap.py"], 900)
+    memory = Pytest("netns tap memory", for_netns, ["tests/netns/test_tap_memory.py"], 600)
     sock = Pytest("netns sock", ["all"], ["tests/netns/test_sock.py"], 600)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
@@ -98,4 +114,58 @@ class Bpf:
         return [self.still, self.moments, self.tap]
 
 
-SIDES = {side.name: side for side in (Bpf,)}
+class Controller:
+    """picketd: every function of controller/."""
+
+    name, for_netns = "controller", ["build/picketd"]
+    products = ("gen", "bpf", "lib", "cni", "controller", "cli", "san", "libpicket.a", "libpolicytools.a",
+                "libcni.a", "libcontroller.a", "libcli.a", "picket", "picket-cni", "picketd")
+    # Files of tests/netns with the sources that each is asked of, quick ones first.
+    netns = (("test_picketd_answers.py", r"consul|nomad|service|http|loop|api_confirm"),
+             ("test_nomad_versions.py", r"nomad|api_confirm|local|model"),
+             ("test_consul_told.py", r"consul_told"),
+             ("test_picketd_enforced.py", r"apply|enforced|docs|files|api_policy|sync"),
+             ("test_picketd_pins.py", r"apply|guard|upkeep|audit|links|sync"),
+             ("test_picketd_netns.py", r"audit|links|upkeep|record|local"),
+             ("test_picketd_networks.py", r"^conf|resolv|records|upkeep|apply_tables"),
+             ("test_picketd_systemd.py", r"systemd|main|loop|daemon"),
+             ("test_state_files.py", r"records|docs_store|model"),
+             ("test_resolver.py", r"resolv"),
+             ("test_metrics.py", r"metrics|scrape|traffic|listener"),
+             ("test_prometheus.py", r"metrics|scrape|traffic|listener"),
+             ("test_picketd_status.py", r"api|daemon|^conf|service|systemd"),
+             ("test_picketd.py", r"sync|flow|event|audit|guard|upkeep|apply|local|model|links|by_address"),
+             ("test_picketd_sources.py", r"consul|nomad|files|docs|^conf|httpd|sockets|daemon|api\.c|reaper"),
+             ("test_picketd_absence.py", r"absence|docs|files|consul|journal|^conf|api_release|main"),
+             ("test_hostile.py", r"nomad|consul|docs|event|flow|httpd|sockets|sync|apply|absence"))
+
+    def __init__(self, root):
+        folder = os.path.join(root, "controller")
+        self.sources = sorted(f for f in os.listdir(folder) if f.endswith(".c"))
+        self.units = Units(sorted(f[:-2] for f in os.listdir(os.path.join(root, "tests/unit"))
+                                  if f.endswith(".c") and self._tests(os.path.join(root, "tests/unit", f))))
+
+    @staticmethod
+    def _tests(path):
+        with open(path, encoding="utf-8") as file:
+            return '#include "controller/' in file.read()
+
+    def wanted(self, file):
+        return file.startswith("controller/")
+
+    def dumps(self):
+        return [f"ast/controller/{name}.json.gz" for name in self.sources]
+
+    def objects(self, file):
+        return [file.removesuffix(".c") + ".o" if file.endswith(".c") else "picketd"]
+
+    def moved(self, _mine, _original):
+        return False
+
+    def suites(self, file):
+        asked = [name for name, sources in self.netns if re.search(sources, os.path.basename(file))]
+        return [self.units, *(Pytest(f"netns {name[5:-3]}", self.for_netns, [f"tests/netns/{name}"], 1200)
+                              for name in asked or ["test_picketd.py"])]
+
+
+SIDES = {side.name: side for side in (Bpf, Controller)}

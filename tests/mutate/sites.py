@@ -42,6 +42,9 @@ class Mutant:
     def apply(self, data):
         return self._text(data)
 
+    def suites(self, side):
+        return side.suites(self.file)
+
     @property
     def content(self):
         strip = lambda lines: tuple(line.strip() for line in lines)

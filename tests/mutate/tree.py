@@ -5,6 +5,7 @@ clang's syntax tree of a source (-ast-dump=json): the functions of it that lie i
 The dump names a file only where it differs from that of the place printed before. A place is a
 leaf of the JSON text, so the reader meets them in the order of printing and puts the name in.
 """
+import gzip
 import json
 import os
 
@@ -23,7 +24,8 @@ class Places:
 
 def functions(path, wanted):
     """Each function definition of the dump at path whose file wanted(name) accepts: (file, node)."""
-    with open(path, encoding="utf-8") as dump:
+    opened = gzip.open if path.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8") as dump:
         unit = json.load(dump, object_hook=Places())
     for node in unit["inner"]:
         if node["kind"] != "FunctionDecl" or "inner" not in node:

@@ -498,8 +498,8 @@ def test_rule_sets_that_were_edited_leave_room(node, consul, told):
     """Each edit is a rule set of a quarter of the table; the ones before go when room is needed."""
     cost, bank, evil = start_small(node, consul)
     for i in range(7):
+        digest = endpoint(node, evil.id)["revision"]
         consul.put("tenants/evil/large", explosive(110, i))
-        digest = i and endpoint(node, evil.id)["revision"]
         wait_for(lambda: endpoint(node, evil.id)["inStep"] and verdicts(node) > 12000
                  and endpoint(node, evil.id)["revision"] != digest, f"edit {i}", 30)
         others_are_served(node, consul)

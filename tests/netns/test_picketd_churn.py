@@ -150,6 +150,31 @@ def test_killed_at_random_under_everything(node, capsys):
     wait_for(lambda: node.api("/v1/status")["ruleSets"] <= rule_sets, "rule sets that nobody names to go", 60)
 
 
+def test_rule_sets_that_nobody_names_go(node):
+    """Two passes of the upkeep see that nobody names them; the next frees them, tables and all."""
+    node.start_picketd(CONFIG)
+    node.add("acme", "job", "g")
+
+    def edit(port):
+        node.policy("d.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{
+            "fromEndpoints": [{}], "toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]}]}]})
+        wait_for(lambda: f'"{port}"' in node.api("/v1/policies/file/d")["text"] and is_settled(node, 1)
+                 and node.api("/v1/policies/file/d")["enforced"] == "yes", f"port {port}")
+
+    def kept():
+        status = node.api("/v1/status")
+        return status["ruleSets"], next(t["used"] for t in status["tables"] if t["name"] == "verdicts")
+
+    edit(1)
+    before = kept()
+    for port in range(2, 12):
+        edit(port)
+    assert all(now > then for now, then in zip(kept(), before))
+    tidy(node)
+    wait_for(lambda: all(now <= then for now, then in zip(kept(), before)), lambda: f"{before} again, not {kept()}", 30)
+    assert is_settled(node, 1)
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
