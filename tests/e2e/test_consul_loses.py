@@ -155,13 +155,14 @@ def test_a_prefix_that_was_too_short(consul):
     with Closed(consul):
         consul.kv("delete", "-recurse", "picket/v1/default/p")
         consul.are_held(NAMES)
-        consul.put("a", DENY)
+        consul.put("a", OLDER)
         consul.are_held(NAMES[1:])
     consul.release()
 
 
 def test_another_cluster(consul, data):
-    """Its index is ahead of the one that was believed, and it has policies of its own; then the old one is back."""
+    """Its index is ahead of the one that was believed, and it has a policy of its own; then the own one is back,
+    which is behind by then, and lacks that policy."""
     keys = [{"key": f"other/{i}", "flags": 0, "value": ""} for i in range(300)]
     with Closed(consul):
         consul.stop("consul")
@@ -179,6 +180,8 @@ def test_another_cluster(consul, data):
         consul.tokens["consul"] = token
         os.rename(consul.token_file + ".own", consul.token_file)
         consul.start_consul()
+        consul.are_held(["theirs"])
+        consul.node.picket("policy", "release", "consul")
         consul.is_whole()
 
 
@@ -214,6 +217,11 @@ def test_without_a_leader(consul):
     before = consul.journal()
     with Closed(consul):
         consul.stop("second")
+        wait_for(lambda: "No cluster leader" in consul.cli("consul", "kv", "get", PREFIX + "operator/a", check=False).stderr,
+                 "the loss of the leader", 60)
+        assert consul.states() == dict.fromkeys(NAMES, "active")
+        consul.node.kill_picketd()      # one that asks first now hears of it at once
+        consul.start_picketd(consul.consul_address)
         wait_for(lambda: "leader" in str(consul.node.reasons("consul")),
                  lambda: f"the reason: {consul.node.api('/v1/status')['reasons']}", 60)
         assert consul.states() == dict.fromkeys(NAMES, "active")
