@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """picketd killed at random under everything that changes: nothing opens, nothing leaks."""
+import concurrent.futures
 import os
 import random
 import re
@@ -161,18 +162,50 @@ def test_rule_sets_that_nobody_names_go(node):
         wait_for(lambda: f'"{port}"' in node.api("/v1/policies/file/d")["text"] and is_settled(node, 1)
                  and node.api("/v1/policies/file/d")["enforced"] == "yes", f"port {port}")
 
-    def kept():
+    def counts():
         status = node.api("/v1/status")
         return status["ruleSets"], next(t["used"] for t in status["tables"] if t["name"] == "verdicts")
 
     edit(1)
-    before = kept()
+    before = counts()
     for port in range(2, 12):
         edit(port)
-    assert all(now > then for now, then in zip(kept(), before))
+    assert all(now > then for now, then in zip(counts(), before))
     tidy(node)
-    wait_for(lambda: all(now <= then for now, then in zip(kept(), before)), lambda: f"{before} again, not {kept()}", 30)
+    wait_for(lambda: all(now <= then for now, then in zip(counts(), before)), lambda: f"{before} again, not {counts()}", 30)
     assert is_settled(node, 1)
+
+
+def kept(node):
+    """All files that the node keeps for its endpoints, slots that are taken, devices."""
+    names = {os.path.join(where, file) for top in ("var/lib/picket", "run/picket")
+             for where, _, files in os.walk(os.path.join(node.root, top)) for file in files}
+    names |= {f"slot {key.hex()}" for key, value in node.tables.items("slots")}
+    return names | {f"device {link['ifname']}" for link in node.json(["ip", "-j", "link"])}
+
+
+def test_300_lives_leave_nothing(node):
+    """Ten at a time, and a DEL that never comes now and then: what picketd's upkeep leaves is what was there."""
+    node.start_picketd(CONFIG)
+    dice = [random.Random(i) for i in range(10)]
+    for die in dice[:3]:
+        live(node, die)
+    tidy(node)
+    before = kept(node)
+
+    def lives(die):
+        for i in range(30):
+            tenant, job = die.choice(JOBS)
+            alloc = node.add(tenant, job, "g")
+            if i % 10:
+                node.delete(alloc)
+            else:
+                node.drop_netns(alloc)
+
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        list(pool.map(lives, dice))
+    tidy(node)
+    wait_for(lambda: kept(node) <= before, lambda: f"these to go: {sorted(kept(node) - before)[:20]}", 120, 1)
 
 
 def descriptors(pid):
