@@ -30,10 +30,16 @@ struct pk_uplink_watch {
 	struct pk_err error; /* of the last pass; "" */
 };
 
-static bool is_uplink(const struct pk_uplink_watch *w, uint32_t ifindex)
+static const int groups[] = { RTNLGRP_LINK,	   RTNLGRP_TC,
+			      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+			      RTNLGRP_IPV4_ROUTE,  RTNLGRP_IPV6_ROUTE,
+			      RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
+			      RTNLGRP_NEXTHOP,	   0 };
+
+static bool is_uplink(const struct pk_uplinks *now, uint32_t ifindex)
 {
-	for (size_t i = 0; i < w->now.n; i++)
-		if (w->now.list[i].ifindex == ifindex)
+	for (size_t i = 0; i < now->n; i++)
+		if (now->list[i].ifindex == ifindex)
 			return true;
 	return false;
 }
@@ -44,20 +50,20 @@ static const struct pk_uplink_names *names_of(const struct pk_uplink_watch *w)
 }
 
 /* A device becomes an uplink by its name, else by a route, of which another message tells. */
-static bool is_named(const struct pk_uplink_watch *w, uint32_t ifindex)
+static bool is_named(const struct pk_uplink_names *names, uint32_t ifindex)
 {
 	char name[IF_NAMESIZE];
 
 	if (!if_indextoname(ifindex, name))
 		return false;
-	for (size_t i = 0; i < names_of(w)->n; i++)
-		if (!strcmp(names_of(w)->name[i], name))
+	for (size_t i = 0; i < names->n; i++)
+		if (!strcmp(names->name[i], name))
 			return true;
 	return false;
 }
 
-/* May this message change what an uplink is? Most of a busy node's don't. */
-static bool concerns(const struct pk_uplink_watch *w, const struct nlmsghdr *h)
+bool pk_uplink_watch_concerns(const struct pk_uplinks *now, const struct pk_uplink_names *names,
+			      const struct nlmsghdr *h)
 {
 	const void *body = NLMSG_DATA(h);
 	uint32_t ifindex;
@@ -69,15 +75,17 @@ static bool concerns(const struct pk_uplink_watch *w, const struct nlmsghdr *h)
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
 		ifindex = ((const struct ifaddrmsg *)body)->ifa_index;
-		return ifindex == LOOPBACK || is_uplink(w, ifindex);
+		return ifindex == LOOPBACK || is_uplink(now, ifindex);
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		ifindex = (uint32_t)((const struct ifinfomsg *)body)->ifi_index;
-		return is_uplink(w, ifindex) || (names_of(w)->n && is_named(w, ifindex));
+		return is_uplink(now, ifindex) || (names->n && is_named(names, ifindex));
 	case RTM_NEWTFILTER:
 	case RTM_DELTFILTER:
+	case RTM_DELCHAIN:
 	case RTM_DELQDISC:
-		return is_uplink(w, (uint32_t)((const struct tcmsg *)body)->tcm_ifindex);
+		return is_uplink(now, (uint32_t)((const struct tcmsg *)body)->tcm_ifindex);
+	case RTM_NEWCHAIN:
 	case RTM_NEWQDISC:
 	case RTM_NEWTCLASS:
 	case RTM_DELTCLASS:
@@ -204,7 +212,7 @@ static void read_messages(void *arg)
 		size_t left = (size_t)n;
 
 		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
-			concerned |= concerns(w, h);
+			concerned |= pk_uplink_watch_concerns(&w->now, names_of(w), h);
 	}
 	/* More was said than fits: one of it may be that. */
 	concerned |= n < 0 && errno == ENOBUFS;
@@ -227,13 +235,13 @@ const struct pk_err *pk_uplink_watch_error(const struct pk_uplink_watch *w, size
 	return i - own < w->now.n_notes ? &w->now.note[i - own] : NULL;
 }
 
+int pk_uplink_watch_listen(struct pk_err *err)
+{
+	return pk_nl_listen(groups, err);
+}
+
 struct pk_uplink_watch *pk_uplink_watch_new(const struct pk_uplink_watch_args *args)
 {
-	static const int groups[] = { RTNLGRP_LINK,	   RTNLGRP_TC,
-				      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-				      RTNLGRP_IPV4_ROUTE,  RTNLGRP_IPV6_ROUTE,
-				      RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
-				      RTNLGRP_NEXTHOP,	   0 };
 	struct pk_uplink_watch *w = pk_alloc(sizeof(*w));
 	struct pk_err err = { 0 };
 
@@ -241,7 +249,7 @@ struct pk_uplink_watch *pk_uplink_watch_new(const struct pk_uplink_watch_args *a
 	w->timer = pk_timer_new(args->loop, follow, w);
 	w->read_timer = pk_timer_new(args->loop, read_messages, w);
 	w->minute = pk_timer_new(args->loop, minute, w);
-	w->fd = pk_nl_listen(groups, &err);
+	w->fd = pk_uplink_watch_listen(&err);
 	if (w->fd < 0)
 		log_error("op=uplink err=\"%s\" ignoring: looking once a minute", err.text);
 	listen_again(w);

@@ -7,7 +7,9 @@
 #include "conf.h"
 #include "loop.h"
 #include "sync.h"
+#include "uplink.h"
 
+struct nlmsghdr;
 struct pk_uplink_watch;
 
 struct pk_uplink_watch_args {
@@ -22,3 +24,9 @@ void pk_uplink_watch_free(struct pk_uplink_watch *watch);
 void pk_uplink_watch_soon(struct pk_uplink_watch *watch);
 /* What is wrong now, each with its fix; NULL behind the last one. */
 const struct pk_err *pk_uplink_watch_error(const struct pk_uplink_watch *watch, size_t i);
+
+/* A socket that hears all that may change what an uplink is. */
+int pk_uplink_watch_listen(struct pk_err *err);
+/* May this message change it? Most of a busy node's don't, an endpoint's whole life among them. */
+bool pk_uplink_watch_concerns(const struct pk_uplinks *now, const struct pk_uplink_names *names,
+			      const struct nlmsghdr *message);
