@@ -53,14 +53,10 @@ static int find(struct cni_add *add, struct pk_nl *nl, struct pk_err *err)
 int cni_add_uplinks(struct cni_add *add, struct pk_err *err)
 {
 	const struct pk_masquerade *m = &add->settings.masquerade;
-	own_nl *nl = NULL;
-	int r;
+	struct pk_nl *nl = add->plumb.at_home;
 
 	if (!add->call->conf.n_ports && !m->ipv4 && !m->ipv6)
 		return 0;
-	r = pk_nl_open(&nl, err);
-	if (r < 0)
-		return r;
 	if (add->bpf->loaded || !pk_uplinks_are_true(add->bpf, nl))
 		return find(add, nl, err);
 	return attach(add, add->bpf->node.uplink, nl, err);

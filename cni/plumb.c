@@ -28,7 +28,7 @@ int cni_plumb_open(struct cni_plumb *p, struct pk_err *err)
 		r = pk_nl_open(&p->at_home, err);
 	if (r < 0 || !p->ns)
 		return r;
-	r = pk_netns_enter(p->ns, &visit, err);
+	r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 	return r == 0 ? pk_nl_open(&p->inside, err) : r;
 }
 
@@ -272,7 +272,7 @@ int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err)
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err)
 {
 	own_visit visit = PK_NETNS_VISIT_NONE;
-	int r = pk_netns_enter(p->ns, &visit, err);
+	int r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 
 	if (r == 0)
 		r = make_pair(p, err);
@@ -383,7 +383,7 @@ int cni_plumb_test(struct cni_plumb *p, struct pk_err *err)
 	memcpy(test.mac, p->record->mac, 6);
 	if (has_tap(p))
 		return pk_selftest_tap(&test, p->tap_fd, err);
-	r = pk_netns_enter(p->ns, &visit, err);
+	r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 	return r == 0 ? pk_selftest_eth(&test, p->record->eth_ifindex, err) : r;
 }
 
@@ -415,7 +415,7 @@ static bool is_alive(struct cni_plumb *p)
 static int remake_inside(struct cni_plumb *p, struct pk_err *err)
 {
 	own_visit visit = PK_NETNS_VISIT_NONE;
-	int r = pk_netns_enter(p->ns, &visit, err);
+	int r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 
 	if (r < 0)
 		return r;

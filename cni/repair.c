@@ -50,7 +50,7 @@ static int mend_inside(struct cni_plumb *p, struct pk_err *err)
 	own_visit visit = PK_NETNS_VISIT_NONE;
 	const enum pk_prog *progs;
 	size_t n = cni_plumb_inside(p, &progs);
-	int r = pk_netns_enter(p->ns, &visit, err);
+	int r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 
 	if (r < 0 || p->record->process)
 		return r;

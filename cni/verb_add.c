@@ -162,6 +162,14 @@ static int load(struct cni_add *add, struct pk_err *err)
 	return r;
 }
 
+static int open_plumb(struct cni_add *add, struct pk_err *err)
+{
+	add->plumb.bpf = add->bpf;
+	add->plumb.ns = &add->ns;
+	add->plumb.record = &add->rec;
+	return cni_plumb_open(&add->plumb, err);
+}
+
 /* Directories, the lock, programs and maps. */
 static int enter(struct cni_add *add, struct pk_err *err)
 {
@@ -177,6 +185,8 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	pk_fault("add-loaded");
 	if (r == 0)
 		r = add_pools(add, err);
+	if (r == 0)
+		r = open_plumb(add, err);
 	if (r == 0)
 		r = cni_add_uplinks(add, err);
 	pk_fault("add-uplinks");
@@ -387,8 +397,6 @@ static int allot(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 	r = cni_add_policy(add, err);
 	pk_fault("add-policy");
 	if (r == 0)
-		r = cni_plumb_open(&add->plumb, err);
-	if (r == 0)
 		r = cni_add_record(add, err);
 	if (r < 0)
 		return r;
@@ -505,9 +513,6 @@ int cni_verb_add(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 		r = previous(&add, &answered, out, err);
 	if (r < 0 || answered)
 		return r;
-	add.plumb.bpf = add.bpf;
-	add.plumb.ns = &add.ns;
-	add.plumb.record = &add.rec;
 	add.plumb.deadline_ns = call->deadline_ns;
 	r = make(&add, out, err);
 	if (r == 0)

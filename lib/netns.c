@@ -83,9 +83,10 @@ int pk_netns_inode(const char *path, ino_t *inode)
 	return fd < 0 ? -ENOENT : inspect(fd, inode);
 }
 
-int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, struct pk_err *err)
+int pk_netns_enter_from(const struct pk_netns *ns, const struct pk_netns *from,
+			struct pk_netns_visit *visit, struct pk_err *err)
 {
-	own_fd int home = open(SELF_PATH, O_RDONLY | O_CLOEXEC);
+	own_fd int home = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
 
 	if (home < 0)
 		return fail_netns(err, errno, SELF_PATH, "");
@@ -93,6 +94,14 @@ int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, stru
 		return pk_code(err, pk_fail(err, errno, "enter netns"), PK_CODE_NETNS);
 	visit->home = PK_MOVE(home, -1);
 	return 0;
+}
+
+int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, struct pk_err *err)
+{
+	own_netns home = PK_NETNS_NONE;
+	int r = pk_netns_self(&home, err);
+
+	return r == 0 ? pk_netns_enter_from(ns, &home, visit, err) : r;
 }
 
 void pk_netns_leave(struct pk_netns_visit *visit)

@@ -39,5 +39,8 @@ struct pk_netns_visit {
 };
 #define PK_NETNS_VISIT_NONE { .home = -1 }
 int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, struct pk_err *err);
+/* The same, where the current one is open already. */
+int pk_netns_enter_from(const struct pk_netns *ns, const struct pk_netns *current,
+			struct pk_netns_visit *visit, struct pk_err *err);
 void pk_netns_leave(struct pk_netns_visit *visit);
 #define own_visit PK_OWN(pk_netns_leave) struct pk_netns_visit

@@ -284,14 +284,16 @@ static int begin(struct pk_sweep_run *run, struct pk_err *err)
 #define SEEN 4
 
 /* Closed records alone, and few of them: no list of devices and records is made. */
-static void sweep_closed(struct pk_sweep_run *run)
+static int sweep_closed(struct pk_sweep_run *run, struct pk_err *err)
 {
 	struct pk_sweep *sweep = run->sweep;
 	own_mem struct pk_record_name *list = pk_alloc(SEEN * sweep->most * sizeof(*list));
 	size_t n = pk_records_list_closed(sweep->paths, list, SEEN * (size_t)sweep->most);
+	int r = n ? pk_nl_open(&run->nl, err) : 0;
 
-	for (size_t i = 0; i < n && sweep->n_removed < sweep->most; i++)
+	for (size_t i = 0; r == 0 && i < n && sweep->n_removed < sweep->most; i++)
 		sweep_record(run, &list[i]);
+	return r;
 }
 
 static void sweep_only(struct pk_sweep_run *run)
@@ -339,16 +341,16 @@ static int sweep_whole(struct pk_sweep_run *run, struct pk_err *err)
 int pk_sweep(struct pk_sweep *sweep, struct pk_err *err)
 {
 	PK_OWN(run_done) struct pk_sweep_run run = { .sweep = sweep };
-	int r = pk_nl_open(&run.nl, err);
+	int r;
 
 	sweep->n_found = sweep->n_removed = 0;
+	if (sweep->most && !sweep->only)
+		return sweep_closed(&run, err);
+	r = pk_nl_open(&run.nl, err);
 	if (r < 0)
 		return r;
-	if (!sweep->only && !sweep->most)
+	if (!sweep->only)
 		return sweep_whole(&run, err);
-	if (sweep->only)
-		sweep_only(&run);
-	else
-		sweep_closed(&run);
+	sweep_only(&run);
 	return 0;
 }

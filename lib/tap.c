@@ -35,46 +35,40 @@ static int fail_tap(struct pk_err *err, const struct pk_tap *tap, const char *wh
 	return pk_code(err, pk_fail(err, errno, "tap %s: %s", tap->name, what), PK_CODE_NETNS);
 }
 
-static int set_mtu(const struct pk_tap *tap)
-{
-	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq req = { .ifr_mtu = (int)tap->mtu };
-
-	if (fd < 0)
-		return -1;
-	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
-	return ioctl(fd, SIOCSIFMTU, &req);
-}
-
 uint32_t pk_tap_frames(uint32_t queues)
 {
 	return PK_TAP_FRAMES / (queues > 1 ? queues : 1);
 }
 
-static int set_length(const struct pk_tap *tap)
+/* MTU and queues' length. */
+static int set_device(const struct pk_tap *tap, struct pk_err *err)
 {
 	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq req = { .ifr_qlen = (int)pk_tap_frames(tap->queues) };
+	struct ifreq req = { .ifr_mtu = (int)tap->mtu };
 
-	if (fd < 0)
-		return -1;
 	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
-	return ioctl(fd, SIOCSIFTXQLEN, &req);
+	if (fd < 0 || (tap->mtu && ioctl(fd, SIOCSIFMTU, &req) < 0))
+		return fail_tap(err, tap, "set MTU");
+	req.ifr_qlen = (int)pk_tap_frames(tap->queues);
+	if (ioctl(fd, SIOCSIFTXQLEN, &req) < 0)
+		return fail_tap(err, tap, "set the queues' length");
+	return 0;
 }
 
 /* Owner and group before anything can open it: a tap without owner is anyone's. */
 static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 {
+	int r;
+
 	if (tap->owner == (uid_t)-1 && tap->group == (gid_t)-1)
 		return pk_fail(err, EINVAL, "tap %s: neither owner nor group", tap->name);
 	if (tap->owner != (uid_t)-1 && ioctl(fd, TUNSETOWNER, (unsigned long)tap->owner) < 0)
 		return fail_tap(err, tap, "set owner");
 	if (tap->group != (gid_t)-1 && ioctl(fd, TUNSETGROUP, (unsigned long)tap->group) < 0)
 		return fail_tap(err, tap, "set group");
-	if (tap->mtu && set_mtu(tap) < 0)
-		return fail_tap(err, tap, "set MTU");
-	if (set_length(tap) < 0)
-		return fail_tap(err, tap, "set the queues' length");
+	r = set_device(tap, err);
+	if (r < 0)
+		return r;
 	pk_fault("tap-owned");
 	if (ioctl(fd, TUNSETPERSIST, 1) < 0)
 		return fail_tap(err, tap, "make persistent");

@@ -93,28 +93,45 @@ static bool is_global(const union pk_addr *addr)
 	return !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
+/* A device's addresses, read once for both families. */
+struct addresses {
+	uint32_t ifindex;
+	struct pk_nl_addr_info *list; /* owned */
+	size_t n;
+	bool known;
+};
+
+static void addresses_read(struct pk_nl *nl, uint32_t ifindex, struct addresses *a)
+{
+	*a = (struct addresses){ .ifindex = ifindex };
+	a->known = pk_nl_addrs(nl, ifindex, &a->list, &a->n, NULL) == 0;
+}
+
+static void addresses_done(struct addresses *a)
+{
+	free(a->list);
+}
+
 /*
  * The address that the kernel itself would take, where that is one of the device's or the device
  * leads to the Internet (it may then be kept on a loopback); else the first that is fit.
  */
-static void choose_address(struct pk_nl *nl, uint32_t ifindex, bool v6, bool leads,
+static void choose_address(struct pk_nl *nl, const struct addresses *a, bool v6, bool leads,
 			   union pk_addr *out)
 {
-	own_mem struct pk_nl_addr_info *list = NULL;
 	union pk_addr chosen;
-	size_t n = 0;
 
 	*out = (union pk_addr){ 0 };
-	if (pk_nl_addrs(nl, ifindex, &list, &n, NULL) < 0)
+	if (!a->known)
 		return;
-	if (pk_nl_source(nl, ifindex, v6, &chosen) == 0 && is_global(&chosen) &&
-	    (leads || has(list, n, &chosen))) {
+	if (pk_nl_source(nl, a->ifindex, v6, &chosen) == 0 && is_global(&chosen) &&
+	    (leads || has(a->list, a->n, &chosen))) {
 		*out = chosen;
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (list[i].primary && pk_addr_is4(&list[i].addr) != v6) {
-			*out = list[i].addr;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->list[i].primary && pk_addr_is4(&a->list[i].addr) != v6) {
+			*out = a->list[i].addr;
 			return;
 		}
 }
@@ -126,6 +143,7 @@ struct leads {
 static void add_uplink(struct pk_nl *nl, const struct pk_nl_link *link, struct leads leads,
 		       struct pk_uplinks *out)
 {
+	PK_OWN(addresses_done) struct addresses a = { 0 };
 	struct pk_uplink *uplink;
 	struct pk_err *note;
 
@@ -137,8 +155,9 @@ static void add_uplink(struct pk_nl *nl, const struct pk_nl_link *link, struct l
 	}
 	uplink = &out->list[out->n++];
 	*uplink = (struct pk_uplink){ .ifindex = link->ifindex, .mtu = link->mtu };
-	choose_address(nl, link->ifindex, false, leads.v4, &uplink->ipv4);
-	choose_address(nl, link->ifindex, true, leads.v6, &uplink->ipv6);
+	addresses_read(nl, link->ifindex, &a);
+	choose_address(nl, &a, false, leads.v4, &uplink->ipv4);
+	choose_address(nl, &a, true, leads.v6, &uplink->ipv6);
 }
 
 struct defaults {
@@ -273,18 +292,20 @@ int pk_uplinks_write(struct pk_bpf *bpf, const struct pk_uplinks *uplinks, uint6
 static bool is_true(struct pk_nl *nl, const struct pk_uplink *uplink)
 {
 	const union pk_addr *addr[2] = { &uplink->ipv4, &uplink->ipv6 };
+	PK_OWN(addresses_done) struct addresses a = { 0 };
 	struct pk_nl_link link;
 
 	if (pk_nl_link(nl, uplink->ifindex, NULL, &link, NULL) < 0 || link.mtu != uplink->mtu)
 		return false;
+	addresses_read(nl, uplink->ifindex, &a);
 	for (int v6 = 0; v6 < 2; v6++) {
 		union pk_addr now;
 
 		/* `leads` or not: the answer is the one that was written where it is still true. */
-		choose_address(nl, uplink->ifindex, v6, false, &now);
+		choose_address(nl, &a, v6, false, &now);
 		if (pk_addr_equal(&now, addr[v6]))
 			continue;
-		choose_address(nl, uplink->ifindex, v6, true, &now);
+		choose_address(nl, &a, v6, true, &now);
 		if (!pk_addr_equal(&now, addr[v6]))
 			return false;
 	}
