@@ -15,8 +15,8 @@ import row_policy
 import row_verdict
 
 ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": row_path.tap_to_tap}
-ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D4": row_verdict.denied,
-             "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
+ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_verdict.filled,
+             "D4": row_verdict.denied, "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
 ROWS["R9"] = row_memory.unread
 ROWS.update(row_policy.ROWS)
 ROWS.update({"R7": row_hostile.hostile, "R8": row_hostile.hostile})

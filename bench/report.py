@@ -27,6 +27,11 @@ class Report:
         self.rows.append(row)
         print(line(row), flush=True)
 
+    def skip(self, row_id, why):
+        """A row that this machine can't give."""
+        self.rows.append({"id": row_id, "holds": None, "why": why})
+        print(f"{row_id:<12} not taken: {why}", flush=True)
+
     def write(self, path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path + ".new", "w") as f:

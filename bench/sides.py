@@ -16,7 +16,14 @@ from fake import FakeNomad  # noqa: E402, F401 (for the rows)
 from harness import Node, NodeOptions  # noqa: E402 (the tests' nodes serve here too)
 
 DEBIAN_CNI = "/usr/lib/cni"
+NFT, DNSMASQ = "/usr/sbin/nft", "/usr/sbin/dnsmasq"
 ALLOC_ARGS = "IgnoreUnknown=true;NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=bench;NOMAD_GROUP_NAME=g"
+
+
+def lacks(*programs):
+    """Why a peer can't be measured here; nothing, where its programs are there."""
+    missing = [program for program in programs if not os.access(program, os.X_OK)]
+    return f"there is no {' and no '.join(missing)}; fix: sudo scripts/install-deps" if missing else ""
 
 
 class Side:
@@ -99,6 +106,34 @@ class Ptp(Peer):
 
     def __init__(self, build):
         super().__init__("ptp", build)
+
+
+class Router:
+    """A node that forwards between two taps of its own by the kernel's stack alone."""
+    MAC, GUESTS = "02:00:00:00:00:01", ("02:00:00:00:01:02", "02:00:00:00:02:02")
+    ADDRESS = ("10.50.1.2", "10.50.2.2")
+
+    def __init__(self, name, build):
+        os.environ["PICKET_BUILD"] = os.path.abspath(build)
+        self.name, self.node = name, Node(name)
+        self.node.run(["sh", "-ec", f"""
+            echo 1 > /proc/sys/net/ipv4/ip_forward
+            for i in 1 2; do
+                ip tuntap add tap$i mode tap vnet_hdr; ip link set tap$i address {self.MAC} up
+                ip addr add 10.50.$i.1/24 dev tap$i
+                ip neigh add 10.50.$i.2 lladdr 02:00:00:00:0$i:02 dev tap$i
+            done"""])
+
+    def load(self, rules):
+        self.node.run([NFT, "-f", "-"], stdin=rules)
+
+    def path(self):
+        ends = [",".join([self.node.net, f"tap{i + 1}", self.GUESTS[i], self.ADDRESS[i]])
+                for i in (0, 1)]
+        return ",".join([self.name, *ends, self.MAC])
+
+    def close(self):
+        self.node.close()
 
 
 class Picket(Side):

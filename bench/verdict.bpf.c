@@ -35,30 +35,37 @@ int bench_empty(struct __sk_buff *skb)
 }
 
 /* The least that a stateful verdict can be: headers parsed, one lookup in the flow table. */
-SEC("tc")
-int bench_floor(struct __sk_buff *skb)
+static __always_inline int find_flow(struct __sk_buff *skb)
 {
 	struct pk_pkt pkt = {};
 	struct pk_flow_key key;
 
-	if (!restore(skb) || pk_guard_bytes(skb, &pkt))
+	if (pk_guard_bytes(skb, &pkt))
 		return TC_ACT_SHOT;
 	flow_key(&key, &pkt, false);
 	return bpf_map_lookup_elem(&flows, &key) ? TC_ACT_OK : TC_ACT_SHOT;
 }
 
 SEC("tc")
-int bench_from(struct __sk_buff *skb)
+int bench_floor(struct __sk_buff *skb)
+{
+	return restore(skb) ? find_flow(skb) : TC_ACT_SHOT;
+}
+
+static __always_inline int judge(struct __sk_buff *skb)
 {
 	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
-	int reason;
+	int reason = guard_from(skb, &pkt);
 
-	if (!restore(skb))
-		return TC_ACT_SHOT;
-	reason = guard_from(skb, &pkt);
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);
+}
+
+SEC("tc")
+int bench_from(struct __sk_buff *skb)
+{
+	return restore(skb) ? judge(skb) : TC_ACT_SHOT;
 }
 
 int bench_first_miss(struct __sk_buff *skb);
@@ -102,6 +109,64 @@ int bench_first_miss(struct __sk_buff *skb)
 	if (flow)
 		flow_end(s, flow, &s->key);
 	return pk_finish(skb, &s->pkt, reason);
+}
+
+/* A run takes one of so many live flows, at random: by its source port. */
+#define MANY 64000
+
+static __always_inline bool set_port(struct __sk_buff *skb, __u32 nr)
+{
+	__be16 *port = (void *)(long)skb->data + ETH_HLEN + sizeof(struct iphdr);
+
+	if ((void *)(port + 1) > (void *)(long)skb->data_end)
+		return false;
+	*port = bpf_htons(1 + nr);
+	return true;
+}
+
+static __always_inline bool restore_any(struct __sk_buff *skb)
+{
+	return restore(skb) && set_port(skb, bpf_get_prandom_u32() % MANY);
+}
+
+SEC("tc")
+int bench_any_empty(struct __sk_buff *skb)
+{
+	return restore_any(skb) ? TC_ACT_OK : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int bench_any(struct __sk_buff *skb)
+{
+	return restore_any(skb) ? judge(skb) : TC_ACT_SHOT;
+}
+
+/* The least at any of them. */
+SEC("tc")
+int bench_any_floor(struct __sk_buff *skb)
+{
+	return restore_any(skb) ? find_flow(skb) : TC_ACT_SHOT;
+}
+
+/* Makes those flows, one a run: the frame's own, under another source port. */
+SEC("tc")
+int bench_any_open(struct __sk_buff *skb)
+{
+	static __u32 opened;
+	struct pk_scratch *s = scratch_get();
+	const struct pk_flow *flow;
+	struct pk_pkt pkt = {};
+
+	if (!s || !restore(skb) || pk_guard_bytes(skb, &pkt))
+		return TC_ACT_SHOT;
+	flow_key(&s->key, &pkt, false);
+	flow = bpf_map_lookup_elem(&flows, &s->key);
+	if (!flow)
+		return TC_ACT_SHOT;
+	s->flow = *flow;
+	s->key.sport = bpf_htons(1 + opened++ % MANY);
+	s->flow.tag = flow_tag(&s->key);
+	return bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_ANY) ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
 SEC("tc")

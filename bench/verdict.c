@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What a verdict costs, by BPF_PROG_TEST_RUN of the real programs on tables filled as the BPF tests
- * fill them. Prints {"name": {"ours": [ns, …], "floor": [ns, …]}, …}, one figure a round, the cost
+ * fill them. Prints {"name": {"ours": [ns, …], "beside": [ns, …]}, …}, one figure a round, the cost
  * of a run without a verdict subtracted. A figure counts only where the expected counter rose by
  * exactly the number of repeats.
  */
@@ -22,6 +22,9 @@
 #define NODE_V4	   0xc0000201
 #define HOST_FLOWS 100000 /* of ours, beside the node's own traffic */
 #define LISTED	   50000  /* prefixes of the operator's list, WHO_WORLD's the last */
+#define MANY	   64000  /* live flows, of which a run takes any */
+#define RULES	   10000
+#define PEERS	   100000
 
 static struct pk_cost *bench;
 
@@ -51,12 +54,12 @@ static void load(void)
 }
 
 /* ns a run, on average over all repeats. */
-static double run(const struct bpf_program *prog, const struct pkt *p, uint32_t ifindex)
+static double run(const struct bpf_program *prog, const struct pkt *p, uint32_t ifindex, int repeat)
 {
 	struct __sk_buff ctx = { .ifindex = ifindex };
 	uint8_t frame[FRAME] = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
-		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = REPEAT);
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = repeat);
 	uint32_t zero = 0;
 
 	memcpy(frame, p->b, p->len < FRAME ? p->len : FRAME);
@@ -76,32 +79,47 @@ struct row {
 	int reason; /* -1: counted nowhere */
 };
 
-static void measure(const struct row *row, const struct pkt *floor_frame, bool last)
+/* What a row is measured against: a run of it without a verdict, and what is interleaved with it. */
+struct against {
+	const struct bpf_program *empty, *beside;
+	struct pkt p; /* of beside */
+};
+
+static void print(const char *name, const double *ns)
 {
+	printf("\"%s\": [", name);
+	for (int i = 0; i < ROUNDS; i++)
+		printf("%s%.1f", i ? ", " : "", ns[i]);
+	printf("]");
+}
+
+static void measure(const struct row *row, const struct against *a)
+{
+	static const char *between = "{\n";
 	uint32_t ifindex = row->slot ? node_ifindex(row->slot) : if_nametoindex("up0");
-	double ours[ROUNDS], floors[ROUNDS];
+	double ours[ROUNDS], beside[ROUNDS];
 
 	for (int i = 0; i < ROUNDS; i++) {
-		double empty = run(bench->progs.bench_empty, &row->p, ifindex);
+		double empty = run(a->empty, &row->p, ifindex, REPEAT);
 		uint64_t before =
 			row->reason < 0 ? 0 : node_counter(row->at, row->dir, row->reason);
 
-		ours[i] = run(row->prog, &row->p, ifindex) - empty;
+		ours[i] = run(row->prog, &row->p, ifindex, REPEAT) - empty;
 		if (row->reason >= 0 &&
 		    node_counter(row->at, row->dir, row->reason) != before + REPEAT) {
 			fprintf(stderr, "verdict: %s: not what was to be measured\n", row->name);
 			exit(1);
 		}
-		floors[i] = run(bench->progs.bench_floor, floor_frame, node_ifindex(1)) - empty;
+		empty = run(bench->progs.bench_empty, &a->p, node_ifindex(1), REPEAT);
+		beside[i] = run(a->beside, &a->p, node_ifindex(1), REPEAT) - empty;
 	}
-	printf("\"%s\": {\"ours\": [", row->name);
-	for (int i = 0; i < ROUNDS; i++)
-		printf("%s%.1f", i ? ", " : "", ours[i]);
-	printf("], \"floor\": [");
-	for (int i = 0; i < ROUNDS; i++)
-		printf("%s%.1f", i ? ", " : "", floors[i]);
-	printf("]}%s\n", last ? "" : ",");
+	printf("%s\"%s\": {", between, row->name);
+	print("ours", ours);
+	printf(", ");
+	print("beside", beside);
+	printf("}");
 	fflush(stdout);
+	between = ",\n";
 }
 
 static void settle(struct pk_node *n)
@@ -135,6 +153,31 @@ static void list_prefixes(void)
 	}
 	bpf_map_update_elem(node_map("rule_sets"), &one, &rs, BPF_ANY);
 	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 99);
+}
+
+/* The rules and the peers of a large node; none of them is asked once a flow is judged. */
+static void fill_tables(void)
+{
+	struct pk_verdict_key rule = { .prefixlen = PK_VERDICT_BITS_PORT,
+				       .rule_set = 1,
+				       .proto = 6 };
+	struct pk_peer_class_key peer = { .rule_set = 1 };
+	struct pk_remote remote = { .tenant = 1 };
+	union pk_addr addr = pkt_ip4(WHO_WORLD);
+	uint32_t class = PK_CLASS_SAME_TENANT;
+
+	for (uint32_t i = 0; i < RULES; i++) {
+		rule.class = 1000 + i / 100;
+		rule.port = htons((uint16_t)(1000 + i % 100));
+		node_verdict(&rule, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), i);
+	}
+	for (uint32_t i = 0; i < PEERS; i++) {
+		remote.identity = peer.peer = 1000 + i;
+		addr.w[3] = htonl(0x0b000000 + i);
+		if (bpf_map_update_elem(node_map("remote"), &addr, &remote, BPF_ANY) ||
+		    bpf_map_update_elem(node_map("peer_class"), &peer, &class, BPF_ANY))
+			die("peers");
+	}
 }
 
 static void open_flow(uint32_t slot, struct pkt p, uint32_t back, struct pkt answer)
@@ -184,7 +227,16 @@ static void open_all(void)
 		  pkt_v4(WHO_A, WHO_B, TCP(80, 40000, SYN | ACK)));
 }
 
-int main(void)
+/* The rows named on the command line; all, where none is. */
+static bool wanted(int argc, char **argv, const char *name)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return argc == 1;
+}
+
+int main(int argc, char **argv)
 {
 	struct pkt to_b = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
 	struct pkt spoofed = pkt_v4(WHO_B, WHO_A, TCP(40000, 80, ACK));
@@ -219,18 +271,38 @@ int main(void)
 	const struct row crowded = {
 		"D10.100000", bench->progs.bench_up, hosts, 0, 0, PK_INGRESS, -1
 	};
+	const struct row any = {
+		"D3", bench->progs.bench_any, to_b, 1, 1, PK_EGRESS, PK_REASON_OK
+	};
+	const struct row any_floor = {
+		"D3.floor", bench->progs.bench_any_floor, to_b, 1, 1, PK_EGRESS, -1
+	};
+	const struct against floor = { bench->progs.bench_empty, bench->progs.bench_floor, to_b };
+	const struct against established = { bench->progs.bench_any_empty, from, to_b };
+	const struct against at_random = { bench->progs.bench_any_empty, bench->progs.bench_floor,
+					   to_b };
 
-	printf("{\n");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		open_all(); /* a flow that nobody answers lives a minute */
 		if (!strcmp(rows[i].name, "D4.world") || !strcmp(rows[i].name, "D4.cidr"))
 			node_word(1, 1, 0, 2); /* routed: a port is nothing of policy's */
 		if (!strcmp(rows[i].name, "D4.cidr"))
 			list_prefixes();
-		measure(&rows[i], &to_b, false);
+		if (wanted(argc, argv, rows[i].name))
+			measure(&rows[i], &floor);
 	}
-	crowd(HOST_FLOWS);
-	measure(&crowded, &to_b, true);
+	if (wanted(argc, argv, any.name)) {
+		open_all();
+		fill_tables();
+		run(bench->progs.bench_any_open, &to_b, node_ifindex(1), MANY);
+		measure(&any, &established);
+		measure(&any_floor, &at_random);
+		open_all();
+	}
+	if (wanted(argc, argv, crowded.name)) {
+		crowd(HOST_FLOWS);
+		measure(&crowded, &floor);
+	}
 	printf("}\n");
 	pk_cost__destroy(bench);
 	node_stop();
