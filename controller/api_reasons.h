@@ -16,3 +16,6 @@ void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, c
 		   const char *fix);
 /* Those of endpoints, of their allocs and of the agent that starts them. */
 void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
+/* Disks that hang, a log that nobody reads; and the same as numbers. */
+void pk_api_write_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
+void pk_api_writes(const struct pk_parts *parts, struct pk_jw *w);

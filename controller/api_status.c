@@ -205,6 +205,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	kept_error(r, false, "config", p->config_error);
 	kept_error(r, false, "config", &p->config->baselines);
 	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
+	pk_api_write_reasons(p, r);
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
 	source_reason(r, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);
 	source_reason(r, "files", pk_files_source(p->files));
@@ -396,6 +397,7 @@ void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
 	write_tables(p, &w);
 	write_loop(p, &w);
 	write_events(p, &w);
+	pk_api_writes(p, &w);
 	write_audit(p, &w);
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);

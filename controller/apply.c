@@ -20,9 +20,6 @@
 #define FULL_MS	     1000     /* a pass over a few is followed by one over all */
 #define NO_ROOM_MS   60000    /* what doesn't fit: until others may have gone */
 #define SLICE_NS     10000000 /* a turn of compiling; between two, others are served */
-#define SYNC_MS	     20	      /* between two turns of making documents outlive a power cut */
-#define SYNC_NS	     10000000
-#define SYNC_STOP_NS 1000000000
 #define TRIM_MS	     2000 /* quiet for so long: give memory back */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
@@ -34,13 +31,6 @@ void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const c
 	if (strcmp(kept->text, err->text) != 0)
 		log_error("op=%s err=\"%s\" fix=\"%s\"", what, err->text, err->fix);
 	*kept = *err;
-}
-
-static void store_documents(struct pk_apply *a)
-{
-	struct pk_err err = { 0 };
-
-	pk_apply_note(&a->state.store_error, pk_docs_store(a->args.docs, &err), &err, "store");
 }
 
 /* A policy that isn't in force must be heard of. */
@@ -65,19 +55,6 @@ static void tell_changes(struct pk_apply *a)
 
 	while ((c = pk_docs_change(a->args.docs)))
 		pk_journal_document(a->args.journal, c);
-}
-
-/* In turns, for it can take long: nobody's packets wait for the disk. */
-static void sync_documents(void *arg)
-{
-	struct pk_apply *a = arg;
-	struct pk_err err = { 0 };
-	int r;
-
-	if (!pk_docs_sync(a->args.docs, pk_now_ns() + SYNC_NS, &r, &err))
-		pk_timer_set(a->sync_docs, SYNC_MS);
-	if (r < 0)
-		pk_apply_note(&a->state.store_error, r, &err, "store");
 }
 
 /* What a pass has brought into force, and what came since hasn't undone. */
@@ -164,7 +141,8 @@ static int pass(struct pk_apply *a, bool all)
 	if (r == 0 || r == -EFBIG)
 		a->compiled = pk_docs_number(a->args.docs);
 	a->withdraw |= all || pk_model_tenant_dropped(a->args.model);
-	want.all = a->withdraw;
+	/* An ADD that finds no name compiles from what is stored: none goes before that is. */
+	want.all = a->withdraw && !a->store;
 	/* One tenant's rule set that is too large holds up nobody else's. */
 	if (r == 0 || r == -EFBIG)
 		r = pk_sync_pass(a->args.sync, &want, &done, r == 0 ? &err : NULL);
@@ -179,7 +157,7 @@ static int pass(struct pk_apply *a, bool all)
 		try_again(a, r);
 		return r;
 	}
-	a->withdraw = false;
+	a->withdraw = a->withdraw && a->store;
 	a->passing = a->compiled;
 	a->crowded = 0;
 	if (done.again)
@@ -276,9 +254,7 @@ static void take_documents(struct pk_apply *a)
 	pk_model_documents(a->args.model);
 	tell_changes(a);
 	tell_refused(a);
-	/* Before any name is withdrawn: an ADD that finds none compiles from these. */
-	store_documents(a);
-	pk_timer_set(a->sync_docs, 0);
+	a->docs_unstored = true;
 	a->docs_untaken = false;
 }
 
@@ -307,8 +283,12 @@ static int apply(struct pk_apply *a)
 	a->last_ns = pk_now_ns();
 	if (a->docs_untaken)
 		take_documents(a);
-	if (a->settings_untaken)
-		apply_write_node_json(a);
+	a->settings_unstored |= a->settings_untaken;
+	apply_store(a);
+	if (apply_waits_for_disk(a)) {
+		a->under_way = true;
+		return -EAGAIN;
+	}
 	r = apply_open_tables(a);
 	all = a->docs_changed || a->settings_changed;
 	settings = PK_MOVE(a->settings_untaken, false);
@@ -423,7 +403,6 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 	a->docs_untaken = a->settings_untaken = true;
 	a->acknowledge = pk_timer_new(args->loop, acknowledge, a);
 	a->pass = pk_timer_new(args->loop, on_pass, a);
-	a->sync_docs = pk_timer_new(args->loop, sync_documents, a);
 	a->trim = pk_timer_new(args->loop, trim, a);
 	a->pins = pk_timer_new(args->loop, apply_look_pins, a);
 	pk_timer_set(a->pins, APPLY_PINS_MS);
@@ -433,15 +412,11 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 
 void pk_apply_free(struct pk_apply *a)
 {
-	int r;
-
 	if (!a)
 		return;
 	apply_leave_tables(a);
-	pk_docs_sync(a->args.docs, pk_now_ns() + SYNC_STOP_NS, &r, NULL);
 	pk_timer_free(a->pass);
 	pk_timer_free(a->acknowledge);
-	pk_timer_free(a->sync_docs);
 	pk_timer_free(a->trim);
 	pk_timer_free(a->pins);
 	free(a);

@@ -15,6 +15,7 @@
 #include "model.h"
 #include "records.h"
 #include "sync.h"
+#include "writer.h"
 
 struct pk_apply;
 
@@ -27,6 +28,8 @@ struct pk_apply_args {
 	struct pk_records *records;
 	struct pk_events *events;
 	struct pk_journal *journal;
+	struct pk_writer *disk;	 /* documents and settings */
+	struct pk_writer *fsync; /* that they outlive a power cut */
 	pk_loop_fn *passed; /* after each pass, whatever came of it; or NULL */
 	void *arg;
 };
@@ -40,7 +43,6 @@ struct pk_apply_state {
 };
 
 struct pk_apply *pk_apply_new(const struct pk_apply_args *args);
-/* Brings the stored documents to the disk first, for a second at most. */
 void pk_apply_free(struct pk_apply *apply);
 const struct pk_apply_state *pk_apply_state(const struct pk_apply *apply);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by apply.c and apply_tables.c. */
+/* Shared by apply.c and all files whose names begin with apply_. */
 #include "apply.h"
 
 #define APPLY_RETRY_MS 5000  /* after an error */
@@ -10,9 +10,12 @@
 struct pk_apply {
 	struct pk_apply_args args;
 	struct pk_apply_state state;
-	struct pk_timer *pass, *acknowledge, *sync_docs, *trim, *pins;
+	struct pk_timer *pass, *acknowledge, *trim, *pins;
 	bool docs_changed, settings_changed; /* and not in force yet */
 	bool docs_untaken, settings_untaken; /* not even taken in by a pass */
+	bool docs_unstored, settings_unstored; /* and the disk hasn't been asked to */
+	struct store *store;		     /* what the disk is asked for, or NULL */
+	uint64_t store_ns;		     /* since when */
 	bool served;			     /* somebody waits while we work: in turns, then */
 	bool look_whole;		     /* at each pin, not at one alone */
 	bool withdraw;			     /* names of others are to go at the next pass */
@@ -29,7 +32,10 @@ struct pk_apply {
 		passed; /* of those that a pass without an error brought, and acknowledged */
 };
 
-void apply_write_node_json(struct pk_apply *apply);
+/* What the disk is to have: one write at a time, and what changes meanwhile is the next one's. */
+void apply_store(struct pk_apply *apply);
+/* It has a moment; what hangs for longer nobody waits for. */
+bool apply_waits_for_disk(struct pk_apply *apply);
 /* As soon as they can be had, and again where the pins are others by now. */
 int apply_open_tables(struct pk_apply *apply);
 /* Nobody reads events any more. */

@@ -13,18 +13,6 @@
 #include "picket/limits.h"
 #include "tables.h"
 
-void apply_write_node_json(struct pk_apply *a)
-{
-	const struct pk_settings *s = pk_model_get_settings(a->args.model);
-	struct pk_err err = { 0 };
-	own_str text = { 0 };
-
-	pk_settings_json(s, &text);
-	pk_apply_note(&a->state.store_error,
-		      pk_fs_write(a->args.config->paths.node_json, text.text, text.len, 0644, &err),
-		      &err, "store");
-}
-
 static void edit_node(void *arg, struct pk_node *node)
 {
 	(void)arg;

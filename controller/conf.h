@@ -106,7 +106,7 @@ bool pk_config_resolvers_again(struct pk_config *config);
  */
 int pk_config_check_gone(const struct pk_config *config, const char *before, struct pk_err *err);
 /* The files of the last run; kept below the root. */
-int pk_config_remember(const struct pk_config *config, struct pk_err *err);
+int pk_config_remember(const char *root, const char *files, struct pk_err *err);
 int pk_config_check_last(const struct pk_config *config, struct pk_err *err);
 /* Where a key's value is from: "pools", "masquerade.ports". The key must be one. */
 void pk_config_origin(struct pk_config *config, const char *key, const char *origin);

@@ -50,25 +50,24 @@ int pk_config_check_gone(const struct pk_config *c, const char *before, struct p
 	return 0;
 }
 
-static void path_of(const struct pk_config *c, char path[PK_PATH_ROOM])
+static void path_of(const char *root, char path[PK_PATH_ROOM])
 {
-	snprintf(path, PK_PATH_ROOM, "%.250s/var/lib/picket/config.files", c->paths.root);
+	snprintf(path, PK_PATH_ROOM, "%.250s/var/lib/picket/config.files", root);
 }
 
-int pk_config_remember(const struct pk_config *c, struct pk_err *err)
+int pk_config_remember(const char *root, const char *files, struct pk_err *err)
 {
-	const char *files = c->files ?: "";
 	char path[PK_PATH_ROOM];
 	own_mem char *before = NULL;
 	size_t len;
 	int r;
 
-	path_of(c, path);
+	path_of(root, path);
 	if (pk_fs_read_own(path, FILES_MAX, &before, &len, NULL) == 0 && strcmp(before, files) == 0)
 		return 0;
 	*strrchr(path, '/') = '\0';
 	r = pk_fs_mkdirs(path, 0755, err);
-	path_of(c, path);
+	path_of(root, path);
 	return r < 0 ? r : pk_fs_write(path, files, strlen(files), 0644, err);
 }
 
@@ -79,7 +78,7 @@ int pk_config_check_last(const struct pk_config *c, struct pk_err *err)
 	size_t len;
 	int r;
 
-	path_of(c, path);
+	path_of(c->paths.root, path);
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return 0;
 	r = pk_fs_read_own(path, FILES_MAX, &before, &len, err);

@@ -171,11 +171,10 @@ static void start_consul(struct pk_daemon *d)
 	const struct pk_config *c = &d->config;
 	struct pk_docs *docs = d->parts.docs;
 	bool kv = c->consul.on && c->policies_kv, off = c->consul.said || !c->policies_kv;
-	struct pk_err err = { 0 };
 	bool changed;
 
-	if ((kv || off) && pk_docs_set_each(docs, kv, &err) < 0)
-		log_warn("op=store err=\"%s\" ignoring", err.text);
+	if (kv || off)
+		pk_docs_set_each(docs, kv);
 	if (kv) {
 		ask_consul(d);
 		changed = pk_docs_unhold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
@@ -220,8 +219,11 @@ static void start_sources(struct pk_daemon *d, const struct touched *which)
 	if (which->consul)
 		start_consul(d);
 	if (which->flows && *d->config.flows_file)
-		d->parts.flowlog = pk_flowlog_new(d->config.flows_file, d->config.flows_max_size,
-						  (unsigned int)d->config.flows_keep);
+		d->parts.flowlog = pk_flowlog_new(&(struct pk_flowlog_args){
+			.path = d->config.flows_file,
+			.max_size = d->config.flows_max_size,
+			.keep = (unsigned int)d->config.flows_keep,
+			.writer = d->parts.lines });
 	pk_events_set_log(d->parts.events, d->parts.flowlog);
 	if (which->http)
 		d->parts.listener =
@@ -288,13 +290,38 @@ static int check_reload(const struct pk_daemon *d, const struct pk_config *confi
 	return pk_config_check_gone(config, d->config.files, err);
 }
 
+struct remember {
+	char root[PK_PATH_ROOM];
+	char files[];
+};
+
+static int run_remember(void *arg, struct pk_err *err)
+{
+	const struct remember *r = arg;
+
+	return pk_config_remember(r->root, r->files, err);
+}
+
 /* A disk that is full must not stop picketd: the next start then knows less. */
+static void remembered(void *arg, int r, const struct pk_err *err)
+{
+	if (r < 0)
+		log_warn("op=config err=\"%s\" ignoring", err->text);
+	free(arg);
+}
+
 static void remember_files(struct pk_daemon *d)
 {
-	struct pk_err err = { 0 };
+	const char *files = d->config.files ?: "";
+	struct remember *r = pk_alloc(sizeof(*r) + strlen(files) + 1);
+	const struct pk_work work = { .run = run_remember, .done = remembered, .arg = r };
 
-	if (pk_config_remember(&d->config, &err) < 0)
-		log_warn("op=config err=\"%s\" ignoring", err.text);
+	snprintf(r->root, sizeof(r->root), "%s", d->config.paths.root);
+	strcpy(r->files, files);
+	if (pk_writer_add(d->parts.disk, &work))
+		return;
+	log_warn("op=config err=\"the disk does not answer\" ignoring");
+	free(r);
 }
 
 static bool has_answered(const struct pk_source *s)
@@ -370,6 +397,38 @@ static int take_lock(struct pk_daemon *d, struct pk_err *err)
 	return 0;
 }
 
+#define WAITING_MAX (16u << 20) /* bytes that wait for a disk */
+#define STOP_NS	    1000000000
+
+static void start_writers(struct pk_daemon *d)
+{
+	d->parts.disk = pk_writer_new(d->parts.loop, WAITING_MAX);
+	d->parts.fsync = pk_writer_new(d->parts.loop, WAITING_MAX);
+	d->parts.lines = pk_writer_new(d->parts.loop, WAITING_MAX);
+	d->parts.sweeps = pk_writer_new(d->parts.loop, WAITING_MAX);
+}
+
+/* For a moment; what a disk that hangs doesn't take by then is known no more at the next start. */
+static void flush_writers(struct pk_daemon *d)
+{
+	struct pk_writer *const all[] = { d->parts.disk, d->parts.fsync, d->parts.lines,
+					  d->parts.sweeps };
+	uint64_t until = pk_now_ns() + STOP_NS;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(all); i++)
+		if (all[i] && !pk_writer_flush(all[i], until))
+			log_error("op=stop err=\"the disk does not answer\" what it was to have is "
+				  "left");
+}
+
+static void stop_writers(struct pk_daemon *d)
+{
+	pk_writer_free(d->parts.disk);
+	pk_writer_free(d->parts.fsync);
+	pk_writer_free(d->parts.lines);
+	pk_writer_free(d->parts.sweeps);
+}
+
 static void make_parts(struct pk_daemon *d)
 {
 	const struct pk_paths *paths = &d->config.paths;
@@ -387,13 +446,15 @@ static void make_parts(struct pk_daemon *d)
 	pk_docs_load(d->parts.docs, stored_bad, d);
 	model.docs = d->parts.docs;
 	model.facts = facts.text;
+	model.writer = d->parts.disk;
 	d->parts.model = pk_model_new(&model);
 	d->parts.sync = pk_sync_new(paths);
 	records.model = d->parts.model;
 	d->parts.records = pk_records_new(&records);
 	names.model = d->parts.model;
 	d->parts.events = pk_events_new(d->parts.loop, &names, NULL);
-	d->journal = pk_journal_new(paths, d->node);
+	d->journal = pk_journal_new(paths, d->node, d->parts.lines);
+	d->parts.journal = d->journal;
 	d->http = pk_http_new(d->parts.loop);
 	d->parts.apply = pk_apply_new(&(struct pk_apply_args){ .loop = d->parts.loop,
 							       .config = &d->config,
@@ -403,6 +464,8 @@ static void make_parts(struct pk_daemon *d)
 							       .records = d->parts.records,
 							       .events = d->parts.events,
 							       .journal = d->journal,
+							       .disk = d->parts.disk,
+							       .fsync = d->parts.fsync,
 							       .passed = on_passed,
 							       .arg = d });
 }
@@ -431,12 +494,13 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 		r = pk_config_check_last(&d->config, err);
 	if (r < 0)
 		return r;
-	warn_of_config(&d->config);
-	remember_files(d);
-	remember_node(d);
 	d->parts.loop = pk_loop_new();
 	if (!d->parts.loop)
 		return pk_fail(err, ENOMEM, "event loop");
+	start_writers(d);
+	warn_of_config(&d->config);
+	remember_files(d);
+	remember_node(d);
 	d->parts.started_ms = pk_loop_now(d->parts.loop);
 	if (*d->config.nomad_node)
 		snprintf(d->node, sizeof(d->node), "%s", d->config.nomad_node);
@@ -456,6 +520,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	upkeep.paths = &d->config.paths;
 	upkeep.model = d->parts.model;
 	upkeep.sync = d->parts.sync;
+	upkeep.sweeps = d->parts.sweeps;
 	upkeep.nomad = nomad_word;
 	d->parts.upkeep = pk_upkeep_new(&upkeep);
 	d->parts.uplinks = pk_uplink_watch_new(&(struct pk_uplink_watch_args){
@@ -470,6 +535,8 @@ void pk_daemon_stop(struct pk_daemon *d)
 {
 	if (d->parts.events)
 		stop_sources(d, &all_sources);
+	if (d->parts.apply)
+		flush_writers(d);
 	pk_api_stop();
 	pk_scrape_free(PK_MOVE(d->parts.scrape, NULL));
 	pk_apply_free(d->parts.apply);
@@ -485,6 +552,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	pk_sync_free(d->parts.sync);
 	pk_model_free(d->parts.model);
 	pk_docs_free(d->parts.docs);
+	stop_writers(d);
 	pk_loop_free(d->parts.loop);
 	if (d->lock >= 0)
 		close(d->lock);

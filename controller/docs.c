@@ -71,9 +71,9 @@ void pk_docs_free(struct pk_docs *docs)
 	pk_docs_retire(docs);
 	docs_heard_free(docs);
 	free(docs->directory);
-	for (size_t i = 0; i < docs->n_stale; i++)
-		free(docs->stale[i]);
-	free(docs->stale);
+	docs_texts_free(&docs->stale, &docs->n_stale);
+	docs_texts_free(&docs->made, &docs->n_made);
+	docs_texts_free(&docs->doomed, &docs->n_doomed);
 	while (docs->n_lost)
 		docs_lost_drop(docs, docs->n_lost - 1);
 	free(docs->lost);
@@ -119,6 +119,19 @@ void *docs_room_for(void *list, size_t n, size_t *room, size_t size)
 	if (!list)
 		abort();
 	return list;
+}
+
+void docs_text_add(char ***list, size_t *n, size_t *room, char *text)
+{
+	*list = docs_room_for(*list, *n, room, sizeof(**list));
+	(*list)[(*n)++] = text;
+}
+
+void docs_texts_free(char ***list, size_t *n)
+{
+	while (*n)
+		free((*list)[--*n]);
+	free(PK_MOVE(*list, NULL));
 }
 
 struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place)
@@ -312,14 +325,13 @@ bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, 
 	return true;
 }
 
-/* The stored file goes at the next pk_docs_store. */
+/* The stored file goes with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name)
 {
 	own_str both = { 0 };
 
 	pk_str_addf(&both, "%s\n%s", source, name);
-	docs->stale = docs_room_for(docs->stale, docs->n_stale, &docs->room_stale, sizeof(char *));
-	docs->stale[docs->n_stale++] = pk_str_take(&both);
+	docs_text_add(&docs->stale, &docs->n_stale, &docs->room_stale, pk_str_take(&both));
 }
 
 static void unstore(struct pk_docs *docs, struct pk_doc_entry *e)

@@ -50,7 +50,6 @@ struct pk_doc_entry {
 	bool over;	/* so many rules that they are too many with its tenant's others */
 	bool listed;	/* in the order of names */
 	bool told;	/* see pk_docs_untold */
-	bool unsynced;	/* stored, but a power cut may still lose it */
 	bool confirmed; /* offered since start; false: only its stored version is known */
 };
 
@@ -158,12 +157,21 @@ const struct pk_doc_entry *pk_docs_untold(struct pk_docs *docs);
 size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list);
 void pk_docs_retire(struct pk_docs *docs);
 /*
- * Brings the stored files in step with what is in force, for every process that reads them from
- * now on; pk_docs_sync makes that outlive a power cut, until until_ns (CLOCK_MONOTONIC), and says
- * whether nothing is left to do. The first error is reported, the rest still done.
+ * What brings the stored files in step with what is in force: made from the documents, written by
+ * any thread, and told to the documents again. NULL: they are in step. One at a time: what changes
+ * meanwhile is the next one's.
  */
-int pk_docs_store(struct pk_docs *docs, struct pk_err *err);
-bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err);
+struct pk_docs_batch;
+struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs);
+/* For every process that reads them from now on. The first error is returned, the rest still done. */
+int pk_docs_batch_write(struct pk_docs_batch *batch, struct pk_err *err);
+/* Makes what was written outlive a power cut. */
+int pk_docs_batch_sync(const struct pk_docs_batch *batch, struct pk_err *err);
+/* What couldn't be written waits for the next one. */
+void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *batch);
+void pk_docs_batch_free(struct pk_docs_batch *batch);
+/* There is something to store besides documents that came, changed or went. */
+bool pk_docs_has_chores(const struct pk_docs *docs);
 
 #define PK_DOCS_SHA 13 /* the first 12 digits of a digest, and the NUL */
 void pk_docs_sha(const uint64_t hash[2], char text[PK_DOCS_SHA]);
@@ -179,7 +187,7 @@ int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *entry, c
  * looked at whole. Until then, or while one of them is lost, it is awaited: nothing is compiled for
  * its endpoints, since what it denies isn't known. Over a restart what is stored says who is known.
  */
-int pk_docs_set_each(struct pk_docs *docs, bool each, struct pk_err *err);
+void pk_docs_set_each(struct pk_docs *docs, bool each);
 /* The tenant's source has been looked at whole; whether that is new. */
 bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name);
 bool pk_docs_awaits(const struct pk_docs *docs, const char *tenant_name);

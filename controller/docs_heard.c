@@ -7,7 +7,6 @@
 #include "docs_private.h"
 #include "docsource.h"
 #include "docstore.h"
-#include "log.h"
 #include "own.h"
 #include "str.h"
 
@@ -61,26 +60,21 @@ void docs_heard_free(struct pk_docs *docs)
 		drop(docs, docs->heard);
 }
 
-int pk_docs_set_each(struct pk_docs *docs, bool each, struct pk_err *err)
+void pk_docs_set_each(struct pk_docs *docs, bool each)
 {
 	if (!each)
 		docs_heard_free(docs);
 	docs->forgot |= !each;
+	docs->each_due |= docs->each != each;
 	docs->each = each;
-	return docs->directory ? pk_docstore_set_each(docs->directory, each, err) : 0;
 }
 
 bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name)
 {
-	struct pk_err err = { 0 };
-
 	if (!docs->each || find(docs, tenant_name))
 		return false;
 	add(docs, tenant_name);
-	if (docs->directory && pk_docstore_make(docs->directory, tenant_name, &err) < 0)
-		log_warn("op=store err=\"%s\" its next endpoint starts in quarantine if picketd is "
-			 "away",
-			 err.text);
+	docs_text_add(&docs->made, &docs->n_made, &docs->room_made, docs_copy(tenant_name));
 	return true;
 }
 
@@ -102,23 +96,8 @@ bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name)
 	any |= h != NULL;
 	if (h)
 		drop(docs, h);
-	docs->forgot = true; /* with its last file, at the next store */
+	docs->forgot = true; /* with its last file, in the next batch */
 	return any;
-}
-
-static void unmake(void *arg, const char *tenant_name)
-{
-	const struct pk_docs *docs = arg;
-
-	if (!find(docs, tenant_name))
-		pk_docstore_unmake(docs->directory, tenant_name);
-}
-
-void docs_heard_store(struct pk_docs *docs)
-{
-	if (docs->forgot)
-		pk_docstore_tenants(docs->directory, unmake, docs);
-	docs->forgot = false;
 }
 
 const char *pk_docs_heard_next(const struct pk_docs *docs, const char *tenant_name)

@@ -4,7 +4,6 @@
  * its source lacks it. A source that is behind this is not believed.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,9 +14,9 @@
 #include "own.h"
 #include "str.h"
 
-static void path_of(const struct pk_docs *docs, struct pk_str *path)
+void docs_history_path(const char *directory, struct pk_str *path)
 {
-	pk_str_addf(path, "%s/history.json", docs->directory);
+	pk_str_addf(path, "%s/history.json", directory);
 }
 
 static void write_sources(const struct pk_docs *docs, struct pk_jw *w)
@@ -62,40 +61,15 @@ static char *text_of(const struct pk_docs *docs)
 	return pk_str_take(&text);
 }
 
-int docs_history_write(struct pk_docs *docs, struct pk_err *err)
+char *docs_history_text(const struct pk_docs *docs)
 {
-	own_mem char *text = text_of(docs);
-	own_str path = { 0 };
-	int r;
+	char *text = text_of(docs);
 
 	if (!text)
-		return pk_fail(err, ENOMEM, "history of sources");
+		abort();
 	if (docs->kept && strcmp(docs->kept, text) == 0)
-		return 0;
-	path_of(docs, &path);
-	r = pk_fs_mkdirs(docs->directory, 0700, err);
-	if (r == 0)
-		r = pk_fs_write_quick(path.text, text, strlen(text), 0600, err);
-	if (r < 0)
-		return r;
-	free(docs->kept);
-	docs->kept = PK_MOVE(text, NULL);
-	docs->kept_unsynced = true;
-	return 0;
-}
-
-void docs_history_sync(struct pk_docs *docs, int *r, struct pk_err *err)
-{
-	own_str path = { 0 };
-	own_fd int fd = -1;
-
-	if (!docs->kept_unsynced)
-		return;
-	docs->kept_unsynced = false;
-	path_of(docs, &path);
-	fd = open(path.text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fsync(fd) < 0)
-		*r = pk_fail(err, errno, "sync %s", path.text);
+		free(PK_MOVE(text, NULL));
+	return text;
 }
 
 /* What this release doesn't know is left alone: a newer one may have written it. */
@@ -165,7 +139,7 @@ int docs_history_read(struct pk_docs *docs, struct pk_err *err)
 	size_t len;
 	int r;
 
-	path_of(docs, &path);
+	docs_history_path(docs->directory, &path);
 	if (access(path.text, F_OK) < 0)
 		return 0;
 	r = pk_fs_read_own(path.text, 64u << 20, &text, &len, err);

@@ -37,12 +37,16 @@ struct pk_docs {
 	size_t n_stale, room_stale;
 	struct pk_document **retired;
 	size_t n_retired, room_retired;
-	size_t sync_at; /* where the last turn of syncing ended */
 	struct lost *lost;
 	size_t n_lost, room_lost;
 	struct heard *heard; /* tenants, by name */
 	bool each;	     /* see pk_docs_set_each */
+	bool each_due;	     /* and what is stored doesn't say so yet */
 	bool forgot;	     /* a tenant's directory is to go */
+	char **made;	     /* tenants whose directory is to be made */
+	size_t n_made, room_made;
+	char **doomed; /* stored files that are nobody's any more */
+	size_t n_doomed, room_doomed;
 	struct past **pasts;
 	size_t n_pasts, room_pasts;
 	struct pk_doc_change *changes;
@@ -51,7 +55,6 @@ struct pk_docs {
 	struct pk_doc_gone gone[PK_DOCS_GONE_MAX]; /* oldest first */
 	size_t n_gone;
 	char *kept; /* history.json as it was written last */
-	bool kept_unsynced;
 };
 
 /* Names of a source, counted: two files may say the same one. */
@@ -75,16 +78,17 @@ char *docs_copy(const char *text); /* NULL stays NULL */
 const char *docs_name_of(const struct pk_doc_entry *e);
 /* Makes room for one more element of any array. */
 void *docs_room_for(void *list, size_t n, size_t *room, size_t size);
+/* Of texts; the list takes it. */
+void docs_text_add(char ***list, size_t *n, size_t *room, char *text);
+void docs_texts_free(char ***list, size_t *n);
 struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place);
 struct pk_doc_source docs_source_of(const struct pk_doc_place *place);
 void docs_refuse(struct pk_doc_entry *e, const char *why);
-/* The stored file goes at the next pk_docs_store. */
+/* The stored file goes with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name);
 void docs_lost_drop(struct pk_docs *docs, size_t at);
 void docs_heard_load(struct pk_docs *docs);
 void docs_heard_free(struct pk_docs *docs);
-/* Directories of tenants that are forgotten go. */
-void docs_heard_store(struct pk_docs *docs);
 /* The entry and its document are gone; the last one takes its place in the list. */
 void docs_drop(struct pk_docs *docs, size_t at, const char *why);
 struct past *docs_past(struct pk_docs *docs, const char *source);
@@ -96,7 +100,8 @@ void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *e
 void docs_note_all(struct pk_docs *docs);
 void docs_changes_done(struct pk_docs *docs);
 void docs_gone_note(struct pk_docs *docs, const struct pk_doc_entry *e);
-/* history.json beside the stored documents: what is read is set, what changed is written. */
+/* history.json beside the stored documents: what is read is set. */
 int docs_history_read(struct pk_docs *docs, struct pk_err *err);
-int docs_history_write(struct pk_docs *docs, struct pk_err *err);
-void docs_history_sync(struct pk_docs *docs, int *r, struct pk_err *err);
+/* What is to stand there; NULL: what does. Caller frees. */
+char *docs_history_text(const struct pk_docs *docs);
+void docs_history_path(const char *directory, struct pk_str *path);

@@ -50,7 +50,8 @@ const char *pk_docs_lost(struct pk_docs *docs)
 			docs_lost_drop(docs, i);
 		} else if (lost->heard && !has_gap(docs, lost->source)) {
 			/* Nobody's any more; ADD would start in quarantine because of it. */
-			remove(lost->file);
+			docs_text_add(&docs->doomed, &docs->n_doomed, &docs->room_doomed,
+				      docs_copy(lost->file));
 			docs_lost_drop(docs, i);
 		}
 	}
@@ -147,106 +148,6 @@ void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_er
 		fn(arg, &err);
 	if (docs_history_read(docs, &err) < 0)
 		fn(arg, &err);
-}
-
-static void first_error(int *r, int got, struct pk_err *err, const struct pk_err *e)
-{
-	if (got >= 0 || *r < 0)
-		return;
-	*r = got;
-	if (err)
-		*err = *e;
-}
-
-static int store_entry(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_err *err)
-{
-	struct pk_stored_doc doc = { .source = e->source, .path = e->path };
-	int r;
-
-	if (!e->doc || !e->text)
-		return 0;
-	doc.name = e->doc->name;
-	doc.text = e->text;
-	doc.len = e->len;
-	r = pk_docstore_put(docs->directory, &doc, err);
-	if (r < 0)
-		return r;
-	if (e->stored && strcmp(e->stored, doc.name) != 0)
-		pk_docstore_remove(docs->directory, e->source, e->stored, NULL);
-	docs_set_stored(docs, e, doc.name);
-	e->unsynced = true;
-	free(PK_MOVE(e->text, NULL));
-	return 0;
-}
-
-int pk_docs_store(struct pk_docs *docs, struct pk_err *err)
-{
-	struct pk_err e = { 0 };
-	int r = 0;
-
-	if (!docs->directory)
-		return 0;
-	for (size_t i = 0; i < docs->n; i++) {
-		e = (struct pk_err){ 0 };
-		first_error(&r, store_entry(docs, docs->list[i], &e), err, &e);
-	}
-	for (size_t i = 0; i < docs->n_stale; i++) {
-		own_mem char *source = docs->stale[i];
-		char *name = strchr(source, '\n');
-
-		e = (struct pk_err){ 0 };
-		*name++ = '\0';
-		/* A name that is stored again by now isn't stale. */
-		if (!docs_name_is_taken(docs->stored, source, name))
-			first_error(&r, pk_docstore_remove(docs->directory, source, name, &e), err,
-				    &e);
-	}
-	docs->n_stale = 0;
-	docs_heard_store(docs);
-	first_error(&r, docs_history_write(docs, &e), err, &e);
-	return r;
-}
-
-/* The entries of one source from *i on; true: all of them are done. */
-static bool sync_source(struct pk_docs *docs, size_t *i, uint64_t until_ns, int *r,
-			struct pk_err *err)
-{
-	const char *source = docs->list[*i]->source;
-	struct pk_err e = { 0 };
-	bool any = false, late = false;
-
-	for (; *i < docs->n && strcmp(docs->list[*i]->source, source) == 0 && !late; ++*i) {
-		struct pk_doc_entry *at = docs->list[*i];
-
-		if (!at->unsynced)
-			continue;
-		at->unsynced = false;
-		any = true;
-		if (at->stored)
-			first_error(r, pk_docstore_sync(docs->directory, source, at->stored, &e),
-				    err, &e);
-		late = pk_now_ns() > until_ns;
-	}
-	if (any)
-		first_error(r, pk_docstore_sync(docs->directory, source, NULL, &e), err, &e);
-	return !late;
-}
-
-bool pk_docs_sync(struct pk_docs *docs, uint64_t until_ns, int *r, struct pk_err *err)
-{
-	size_t i = docs->sync_at < docs->n ? docs->sync_at : 0;
-	bool whole = i == 0;
-
-	*r = 0;
-	docs_sort(docs);
-	docs->sync_at = 0;
-	docs_history_sync(docs, r, err);
-	while (docs->directory && i < docs->n)
-		if (!sync_source(docs, &i, until_ns, r, err)) {
-			docs->sync_at = i;
-			return false;
-		}
-	return whole; /* else what stands before the start has a turn of its own */
 }
 
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *e, char **text, size_t *len,

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,30 +18,52 @@
 
 #define RETRY_S 5
 
+/* path and below: of the thread that writes, once there is a line. */
 struct pk_flowlog {
+	struct pk_writer *writer;
+	atomic_uint_fast64_t lost;
 	char *path;
-	uint64_t max_size, size, lost;
+	uint64_t max_size, size;
 	unsigned int keep;
 	int fd;
 	time_t retry; /* not before */
 };
 
-struct pk_flowlog *pk_flowlog_new(const char *path, uint64_t max_size, unsigned int keep)
+struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args)
 {
 	struct pk_flowlog *log = pk_alloc(sizeof(*log));
 
-	*log = (struct pk_flowlog){ .max_size = max_size, .keep = keep, .fd = -1 };
-	log->path = pk_strdup(path);
+	*log = (struct pk_flowlog){ .writer = args->writer,
+				    .max_size = args->max_size,
+				    .keep = args->keep,
+				    .fd = -1 };
+	log->path = pk_strdup(args->path);
 	return log;
 }
 
-void pk_flowlog_free(struct pk_flowlog *log)
+static int close_file(void *arg, struct pk_err *err)
 {
-	if (!log)
-		return;
+	struct pk_flowlog *log = arg;
+
+	(void)err;
 	if (log->fd >= 0)
 		close(log->fd);
 	free(log->path);
+	return 0;
+}
+
+/* Behind the lines that wait. */
+void pk_flowlog_free(struct pk_flowlog *log)
+{
+	const struct pk_work work = { .run = close_file, .arg = log, .always = true };
+
+	if (!log)
+		return;
+	if (log->writer) {
+		pk_writer_add(log->writer, &work);
+		return;
+	}
+	close_file(log, NULL);
 	free(log);
 }
 
@@ -110,30 +132,62 @@ static void rotate(struct pk_flowlog *log)
 	open_file(log);
 }
 
-void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len)
+static void write_line(struct pk_flowlog *log, const char *line, size_t len)
 {
-	const struct iovec parts[] = { { (void *)line, len }, { (void *)"\n", 1 } };
 	ssize_t n;
 
-	if (log->fd >= 0 && log->size + len + 1 > log->max_size)
+	if (log->fd >= 0 && log->size + len > log->max_size)
 		rotate(log);
 	if (open_file(log) < 0) {
-		log->lost++;
+		atomic_fetch_add(&log->lost, 1);
 		return;
 	}
-	n = writev(log->fd, parts, 2);
-	if (n == (ssize_t)len + 1) {
-		log->size += len + 1;
+	n = write(log->fd, line, len);
+	if (n == (ssize_t)len) {
+		log->size += len;
 		return;
 	}
 	/* A line that is half written would spoil the next one: end it there. */
 	if (n > 0 && ftruncate(log->fd, (off_t)log->size) < 0)
 		log_debug("op=flows truncate=%s", strerror(errno));
-	log->lost++;
+	atomic_fetch_add(&log->lost, 1);
 	complain(log, "write");
+}
+
+struct line {
+	struct pk_flowlog *log;
+	size_t len;
+	char text[];
+};
+
+static int run_line(void *arg, struct pk_err *err)
+{
+	const struct line *line = arg;
+
+	(void)err;
+	write_line(line->log, line->text, line->len);
+	return 0;
+}
+
+void pk_flowlog_line(struct pk_flowlog *log, const char *text, size_t len)
+{
+	struct line *line = pk_alloc(sizeof(*line) + len + 1);
+	const struct pk_work work = { .run = run_line, .arg = line, .size = len };
+
+	line->log = log;
+	line->len = len + 1;
+	memcpy(line->text, text, len);
+	line->text[len] = '\n';
+	if (log->writer && pk_writer_add(log->writer, &work))
+		return;
+	if (log->writer)
+		atomic_fetch_add(&log->lost, 1);
+	else
+		run_line(line, NULL);
+	free(line);
 }
 
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log)
 {
-	return log->lost;
+	return atomic_load(&log->lost);
 }

@@ -2,14 +2,23 @@
 #pragma once
 /*
  * The flows file: one JSON line an event, opened at the first one, rotated by size to FILE.1 …
- * FILE.<keep>. A write that fails loses lines, counted; nothing waits for a disk that is full.
+ * FILE.<keep>. A write that fails loses lines, counted; nothing waits for a disk that is full or
+ * hangs.
  */
 #include <stddef.h>
 #include <stdint.h>
 
+#include "writer.h"
+
 struct pk_flowlog;
 
-struct pk_flowlog *pk_flowlog_new(const char *path, uint64_t max_size, unsigned int keep);
+struct pk_flowlog_args {
+	const char *path;
+	uint64_t max_size;
+	unsigned int keep;
+	struct pk_writer *writer; /* NULL: each line is written at once */
+};
+struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args);
 void pk_flowlog_free(struct pk_flowlog *log);
 void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len);
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log);

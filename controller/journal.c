@@ -21,13 +21,15 @@ struct pk_journal {
 	char node[128];
 };
 
-struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node)
+struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node,
+				  struct pk_writer *writer)
 {
 	struct pk_journal *j = pk_alloc(sizeof(*j));
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "%s/var/log/picket/policy.jsonl", paths->root);
-	j->file = pk_flowlog_new(path.text, FILE_MAX, KEEP);
+	j->file = pk_flowlog_new(&(struct pk_flowlog_args){
+		.path = path.text, .max_size = FILE_MAX, .keep = KEEP, .writer = writer });
 	snprintf(j->node, sizeof(j->node), "%s", node);
 	return j;
 }
@@ -87,4 +89,9 @@ void pk_journal_document(struct pk_journal *j, const struct pk_doc_change *c)
 		 c->source, name.text ?: "", sha_of(c->hash, sha) ?: "none", c->index,
 		 c->why ?: "");
 	write_line(j, c);
+}
+
+uint64_t pk_journal_lost(const struct pk_journal *j)
+{
+	return pk_flowlog_lost(j->file);
 }

@@ -6,9 +6,12 @@
  */
 #include "docs.h"
 #include "paths.h"
+#include "writer.h"
 
 struct pk_journal;
 
-struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node);
+struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node,
+				  struct pk_writer *writer);
+uint64_t pk_journal_lost(const struct pk_journal *journal);
 void pk_journal_free(struct pk_journal *journal);
 void pk_journal_document(struct pk_journal *journal, const struct pk_doc_change *change);

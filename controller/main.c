@@ -9,7 +9,9 @@
 
 #include "check_upgrade.h"
 #include "daemon.h"
+#include "fs.h"
 #include "log.h"
+#include "logger.h"
 #include "own.h"
 #include "systemd.h"
 
@@ -187,6 +189,7 @@ static void on_end(void *arg)
 
 #define READY_MS   5000 /* who waits for us waits no longer for those whom we ask */
 #define READY_STEP 50
+#define LOG_NS	   1000000000
 
 struct start {
 	struct pk_daemon *daemon;
@@ -218,8 +221,10 @@ static int run(const struct options *o)
 	struct pk_err err = { 0 };
 
 	signal(SIGPIPE, SIG_IGN);
+	pk_logger_start();
 	if (pk_daemon_start(&daemon, &o->args, &err) < 0) {
 		pk_daemon_stop(&daemon);
+		pk_logger_stop(pk_now_ns() + LOG_NS);
 		return fatal(&err);
 	}
 	watches[0] = pk_watch_signal(daemon.parts.loop, SIGHUP, on_hup, &daemon);
@@ -241,6 +246,7 @@ static int run(const struct options *o)
 		pk_watch_free(watches[i]);
 	pk_daemon_stop(&daemon);
 	log_info("op=stop");
+	pk_logger_stop(pk_now_ns() + LOG_NS);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "fs.h"
 #include "json.h"
 #include "own.h"
+#include "writer.h"
 
 /* Tenants without an endpoint keep their base, for their next alloc is likely: so many of them. */
 #define IDLE_TENANTS 32
@@ -26,6 +27,7 @@ struct pk_model {
 	struct pk_docs *docs;
 	struct pk_engine *engine;
 	char *facts;
+	struct pk_writer *writer;
 	struct pk_local_endpoint **list; /* by key */
 	size_t n, room;
 	struct pk_local_endpoint **slots; /* by slot */
@@ -79,6 +81,7 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 	pk_engine_set_documents(m->engine, NULL, 0);
 	feed_init(m);
 	m->facts = args->facts ? strdup(args->facts) : NULL;
+	m->writer = args->writer;
 	remember_tenants(m);
 	return m;
 }
@@ -215,12 +218,12 @@ static void keep_facts(const struct pk_model *m, const struct pk_local_endpoint 
 	own_mem char *path = facts_path(m, ep->container_id);
 	own_str text = { 0 };
 
-	if (!path || pk_fs_mkdirs(m->facts, 0700, NULL) < 0)
+	if (!path)
 		return;
 	pk_alloc_encode(ep->facts, &text);
 	/* Lost, they come again with Nomad's next answer: no reason to fail or to sync. */
 	if (!text.failed)
-		pk_fs_write_quick(path, text.text, text.len, 0600, NULL);
+		pk_writer_file(m->writer, path, text.text, text.len);
 }
 
 static void read_facts(const struct pk_model *m, struct pk_local_endpoint *ep)
@@ -343,7 +346,7 @@ static void drop(struct pk_model *m, size_t at)
 	own_mem char *path = facts_path(m, ep->container_id);
 
 	if (path)
-		unlink(path);
+		pk_writer_unlink(m->writer, path);
 	unindex(m, ep);
 	m->tenants_stale = true;
 	pk_engine_remove(m->engine, ep->key);
@@ -383,14 +386,17 @@ void pk_model_tidy_facts(struct pk_model *m, bool (*keep)(void *arg, const char 
 	while (dir && (e = readdir(dir))) {
 		size_t n = strlen(e->d_name);
 		char id[sizeof(e->d_name)];
+		own_str path = { 0 };
 
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		strcpy(id, e->d_name);
 		if (n > 5 && strcmp(id + n - 5, ".json") == 0)
 			id[n - 5] = '\0';
-		if (!keep(arg, id))
-			unlinkat(dirfd(dir), e->d_name, 0);
+		if (keep(arg, id))
+			continue;
+		pk_str_addf(&path, "%s/%s", m->facts, e->d_name);
+		pk_writer_unlink(m->writer, path.text);
 	}
 }
 

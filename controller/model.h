@@ -18,6 +18,7 @@ struct pk_model_args {
 	const struct pk_settings *settings; /* copied by what needs it; see pk_model_settings */
 	struct pk_docs *docs;		    /* outlives the model */
 	const char *facts;		    /* directory; NULL: facts aren't kept */
+	struct pk_writer *writer;	    /* of facts; NULL: they are written at once */
 };
 
 struct pk_model *pk_model_new(const struct pk_model_args *args);

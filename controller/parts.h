@@ -18,6 +18,7 @@
 #include "sync.h"
 #include "upkeep.h"
 #include "uplink_watch.h"
+#include "writer.h"
 
 typedef void pk_release_fn(void *arg, const struct pk_doc_entry *e);
 
@@ -38,6 +39,8 @@ struct pk_parts {
 	struct pk_uplink_watch *uplinks;
 	struct pk_sockets *sockets;
 	struct pk_scrape *scrape;
+	struct pk_writer *disk, *fsync, *lines, *sweeps;
+	struct pk_journal *journal;
 	/* A reload may replace these. */
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */

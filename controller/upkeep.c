@@ -11,29 +11,26 @@
 #include "nl.h"
 #include "own.h"
 #include "reaper.h"
-#include "sweep.h"
+#include "sweep_job.h"
 #include "tables.h"
 
 #define MINUTE_MS      60000
 #define GONE_MS	       200  /* a device that goes takes its netns and its record's DEL along */
 #define WHOLE_MS       1000 /* to the whole sweep, where a part of it found something amiss */
-#define PART_MS	       50
 #define TIDY_MS	       5
-#define SWEEP_NS       2000000000ull
-#define CLOSED_AT_ONCE 256
 
 struct pk_upkeep {
 	struct pk_upkeep_args args;
 	struct pk_upkeep_stats stats;
-	struct pk_timer *timer, *gone_timer, *whole_timer, *part_timer, *tidy_timer;
+	struct pk_timer *timer, *gone_timer, *whole_timer, *tidy_timer;
 	struct pk_reaper *reaper;
 	struct pk_links *links;
 	struct pk_audit *audit;
 	union pk_addr *local;
 	size_t n_local;
 	bool gone[PK_CAPACITY_MAX + 1]; /* slots whose device went */
-	unsigned int part;		/* of the whole sweep that is under way */
-	bool counts;			/* a part of it, not a look at what went */
+	bool sweeping;			/* one is under way */
+	bool counts;			/* and it is whole, not a look at what went */
 	unsigned int orphans;		/* that it has found so far */
 	uint32_t stray;
 };
@@ -59,15 +56,6 @@ bool pk_upkeep_is_local(const struct pk_upkeep *u, const union pk_addr *addr)
 		if (pk_addr_equal(&u->local[i], addr))
 			return true;
 	return false;
-}
-
-static enum pk_alloc_state alloc_state(void *arg, const char *container_id)
-{
-	struct pk_upkeep *u = arg;
-
-	if (u->args.nomad(u->args.arg) != PK_NOMAD_ANSWERS)
-		return PK_ALLOC_UNKNOWN;
-	return pk_model_has_alloc(u->args.model, container_id) ? PK_ALLOC_LIVE : PK_ALLOC_GONE;
 }
 
 /* ADD writes the record before the word: what is open without one has lost it. */
@@ -101,58 +89,39 @@ static void on_orphan(void *arg, const struct pk_orphan *orphan)
 		u->stray = orphan->name.slot;
 }
 
-static bool holds(void *arg, const union pk_addr *addr)
+static struct pk_sweep_wish wish_of(struct pk_upkeep *u)
 {
-	const struct pk_upkeep *u = arg;
-
-	return pk_model_by_address(u->args.model, addr);
+	return (struct pk_sweep_wish){ .paths = u->args.paths,
+				       .model = u->args.model,
+				       .sync = u->args.sync,
+				       .nomad = u->args.nomad(u->args.arg),
+				       .found = on_orphan,
+				       .arg = u };
 }
 
-static unsigned int sweep(struct pk_upkeep *u, struct pk_sweep *s)
+static void whole_ended(void *arg, unsigned int left)
 {
-	struct pk_err err = { 0 };
-
-	s->paths = u->args.paths;
-	s->bpf = pk_sync_bpf(u->args.sync);
-	s->found = on_orphan;
-	s->holds = holds;
-	s->arg = u;
-	s->apply = true;
-	s->deadline_ns = pk_now_ns() + SWEEP_NS;
-	if (u->args.nomad(u->args.arg) != PK_NOMAD_OFF)
-		s->alloc = alloc_state;
-	if (pk_sweep(s, &err) < 0)
-		log_warn("op=sweep err=\"%s\" ignoring until the next one", err.text);
-	return s->n_found - s->n_removed;
-}
-
-/* A part a turn: nobody waits for the whole of it. */
-static void sweep_part(void *arg)
-{
-	static const unsigned int parts[] = { PK_SWEEP_RECORDS, PK_SWEEP_DEVICES | PK_SWEEP_SLOTS,
-					      PK_SWEEP_LEASES, PK_SWEEP_FILES };
 	struct pk_upkeep *u = arg;
-	struct pk_sweep s = { .parts = parts[u->part] };
 
-	u->counts = true;
-	sweep(u, &s);
-	u->counts = false;
-	u->part++;
-	if (u->part < PK_ARRAY_LEN(parts)) {
-		pk_timer_set(u->part_timer, PART_MS);
-		return;
-	}
-	u->part = 0;
+	(void)left;
+	u->sweeping = u->counts = false;
 	u->stats.orphans = u->orphans;
 	u->stats.stray = u->stray;
 }
 
+/* One at a time: where a disk hangs the next minute's has nothing to do. */
 static void sweep_all(struct pk_upkeep *u)
 {
-	u->part = 0;
+	struct pk_sweep_wish wish = wish_of(u);
+
+	if (u->sweeping)
+		return;
+	wish.whole = true;
+	wish.ended = whole_ended;
 	u->orphans = 0;
 	u->stray = 0;
-	sweep_part(u);
+	u->sweeping = u->counts = true;
+	pk_sweep_begin(u->args.sweeps, &wish);
 }
 
 static bool open_record(const struct pk_upkeep *u, uint32_t slot, struct pk_record_name *name)
@@ -162,24 +131,35 @@ static bool open_record(const struct pk_upkeep *u, uint32_t slot, struct pk_reco
 	return m && m->open && pk_record_name_of(m->container_id, m->ifname, slot, name) == 0;
 }
 
+/* What can't go yet is to be counted, what was counted may have gone. */
+static void gone_ended(void *arg, unsigned int left)
+{
+	struct pk_upkeep *u = arg;
+
+	u->sweeping = false;
+	if (left || u->stats.orphans || u->stats.stray)
+		pk_timer_hurry(u->whole_timer, WHOLE_MS);
+}
+
 /* What is known of the devices that went: closed records, and the endpoints that had them. */
 static void sweep_gone(void *arg)
 {
 	struct pk_upkeep *u = arg;
-	struct pk_sweep closed = { .parts = PK_SWEEP_CLOSED, .most = CLOSED_AT_ONCE };
-	unsigned int left = 0;
+	struct pk_sweep_wish wish = wish_of(u);
+	own_mem struct pk_record_name *list = NULL;
 
-	sweep(u, &closed);
-	for (uint32_t slot = 1; slot <= PK_CAPACITY_MAX; slot++) {
-		struct pk_record_name name;
-		struct pk_sweep open = { .only = &name, .n_only = 1 };
-
-		if (PK_MOVE(u->gone[slot], false) && open_record(u, slot, &name))
-			left += sweep(u, &open);
+	if (u->sweeping) {
+		pk_timer_hurry(u->gone_timer, GONE_MS);
+		return;
 	}
-	/* What can't go yet is to be counted, what was counted may have gone. */
-	if (left || u->stats.orphans || u->stats.stray)
-		pk_timer_hurry(u->whole_timer, WHOLE_MS);
+	list = pk_alloc((PK_CAPACITY_MAX + 1) * sizeof(*list));
+	for (uint32_t slot = 1; slot <= PK_CAPACITY_MAX; slot++)
+		if (PK_MOVE(u->gone[slot], false) && open_record(u, slot, &list[wish.n_only]))
+			wish.n_only++;
+	wish.only = list;
+	wish.ended = gone_ended;
+	u->sweeping = true;
+	pk_sweep_begin(u->args.sweeps, &wish);
 }
 
 static void on_gone(void *arg, uint32_t slot)
@@ -257,7 +237,6 @@ struct pk_upkeep *pk_upkeep_new(const struct pk_upkeep_args *args)
 	u->timer = pk_timer_new(args->loop, minute, u);
 	u->gone_timer = pk_timer_new(args->loop, sweep_gone, u);
 	u->whole_timer = pk_timer_new(args->loop, on_whole, u);
-	u->part_timer = pk_timer_new(args->loop, sweep_part, u);
 	u->tidy_timer = pk_timer_new(args->loop, tidy, u);
 	u->audit = pk_audit_new(args->loop, args->model, args->sync);
 	u->links = pk_links_new(&links);
@@ -276,7 +255,6 @@ void pk_upkeep_free(struct pk_upkeep *u)
 	pk_timer_free(u->timer);
 	pk_timer_free(u->gone_timer);
 	pk_timer_free(u->whole_timer);
-	pk_timer_free(u->part_timer);
 	pk_timer_free(u->tidy_timer);
 	pk_reaper_free(u->reaper);
 	free(u->local);

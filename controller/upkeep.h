@@ -8,6 +8,7 @@
 #include "loop.h"
 #include "model.h"
 #include "sync.h"
+#include "writer.h"
 
 struct pk_upkeep;
 
@@ -18,6 +19,7 @@ struct pk_upkeep_args {
 	const struct pk_paths *paths;
 	struct pk_model *model;
 	struct pk_sync *sync;
+	struct pk_writer *sweeps;
 	enum pk_nomad_word (*nomad)(void *arg); /* asked at each sweep: a reload may change it */
 	void *arg;
 };

@@ -14,11 +14,17 @@
 
 static const char *name = "picket";
 static enum pk_level most = PK_LOG_INFO;
+static pk_log_fn *take;
 
 void pk_log_init(const char *program, enum pk_level max)
 {
 	name = program;
 	most = max;
+}
+
+void pk_log_set(pk_log_fn *fn)
+{
+	take = fn;
 }
 
 static const char *level_name(enum pk_level level)
@@ -180,6 +186,10 @@ void pk_log(enum pk_level level, const char *fmt, ...)
 	add_formatted(&line, fmt, &ap);
 	va_end(ap);
 	pk_str_add(&line, "\n");
-	if (!line.failed)
+	if (line.failed)
+		return;
+	if (take)
+		take(line.text, line.len);
+	else
 		fwrite(line.text, 1, line.len, stderr);
 }

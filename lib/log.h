@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Used by mains only: one logfmt line to stderr, "<N>" in front where journald reads it. */
+#include <stddef.h>
+
 enum pk_level { PK_LOG_ERROR = 3, PK_LOG_WARN = 4, PK_LOG_INFO = 6, PK_LOG_DEBUG = 7 };
 
 void pk_log_init(const char *program, enum pk_level max);
+/* Who takes each line, with its newline, from any thread; NULL: standard error, at once. */
+typedef void pk_log_fn(const char *line, size_t len);
+void pk_log_set(pk_log_fn *fn);
 /*
  * fmt is logfmt text: op=sync ep=4 err="..."; a text that %s stands for is somebody else's, and can
  * become no key, value or line of its own: it is escaped where it stands in quotes, and quoted where

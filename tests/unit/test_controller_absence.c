@@ -13,6 +13,7 @@
 
 #include "controller/absence.h"
 #include "controller/docs.h"
+#include "docs_store.h"
 #include "own.h"
 #include "str.h"
 
@@ -148,7 +149,7 @@ static bool look(struct fixture *f, const char *letters)
 
 static void restart(struct fixture *f)
 {
-	assert_int_equal(pk_docs_store(f->docs, NULL), 0);
+	assert_int_equal(docs_store(f->docs, NULL), 0);
 	pk_docs_free(f->docs);
 	load(f);
 }

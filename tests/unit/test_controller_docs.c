@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "controller/docs.h"
+#include "docs_store.h"
 #include "docsource.h"
 #include "own.h"
 #include "str.h"
@@ -44,6 +45,12 @@ static bool no_path(void *arg, const char *path)
 	(void)arg;
 	(void)path;
 	return false;
+}
+
+static bool only_a(void *arg, const char *path)
+{
+	(void)arg;
+	return strcmp(path, "a") == 0;
 }
 
 static bool every_path(void *arg, const char *path)
@@ -157,7 +164,6 @@ static void test_docs_kept(void **state)
 	own_mem char *text = NULL;
 	own_str command = { 0 };
 	size_t len;
-	int r;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
@@ -165,12 +171,8 @@ static void test_docs_kept(void **state)
 	assert_true(offer(docs, "/p/a.json", "\n" DENY));
 	assert_true(pk_docs_offer(docs, &kv, DENY, strlen(DENY)));
 	assert_int_equal(in_force(docs), 2);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
-	/* One at least a turn, however little time there is. */
-	assert_false(pk_docs_sync(docs, 0, &r, NULL));
-	assert_false(pk_docs_sync(docs, 0, &r, NULL));
-	assert_true(pk_docs_sync(docs, 0, &r, NULL));
-	assert_int_equal(r, 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	assert_null(pk_docs_batch_new(docs)); /* they are in step */
 	pk_docs_free(docs);
 
 	docs = pk_docs_new(dir);
@@ -183,7 +185,7 @@ static void test_docs_kept(void **state)
 	assert_string_equal(pk_docs_at(docs, 0)->path, kv.path);
 	assert_true(looked(docs, "file", no_path));
 	assert_int_equal(in_force(docs), 1);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
 
 	docs = pk_docs_new(dir);
@@ -192,7 +194,7 @@ static void test_docs_kept(void **state)
 	assert_string_equal(pk_docs_at(docs, 0)->doc->tenant_name, "acme");
 	assert_true(looked(docs, "consul/tenant/acme", no_path));
 	assert_int_equal(in_force(docs), 0);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
 	pk_str_addf(&command,
 		    "find %s -type f ! -name history.json | grep -q . && exit 1; rm -r %s", dir,
@@ -231,7 +233,7 @@ static void test_docs_lost(void **state)
 	docs = pk_docs_new(dir);
 	assert_true(offer(docs, "/p/a.json", DENY));
 	assert_int_equal(in_force(docs), 1);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	assert_null(pk_docs_lost(docs));
 	pk_docs_free(docs);
 
@@ -246,7 +248,7 @@ static void test_docs_lost(void **state)
 	assert_string_equal(pk_docs_lost(docs), file);
 	assert_true(offer(docs, "/p/a.json", DENY));
 	assert_null(pk_docs_lost(docs));
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
 
 	/*
@@ -266,6 +268,7 @@ static void test_docs_lost(void **state)
 	assert_true(pk_docs_offer(docs, &kept, DENY, strlen(DENY)));
 	looked(docs, "consul", every_path);
 	assert_null(pk_docs_lost(docs));
+	assert_int_equal(docs_store(docs, NULL), 0);
 	assert_int_equal(access(other, F_OK), -1);
 	pk_docs_free(docs);
 
@@ -371,7 +374,7 @@ static void test_the_release_before(void **state)
 	/* On the way back it finds them all, and those that came since. */
 	assert_true(pk_docs_offer(docs, &new, DENY, strlen(DENY)));
 	assert_int_equal(in_force(docs), 4);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
 	run("test -f @/file/a -a -f @/operator/o -a -f @/operator/new -a -f @/tenant/acme/t", dir);
 	run("test ! -e @/consul", dir);
@@ -403,7 +406,7 @@ static void test_awaited(void **state)
 	pk_docs_load(docs, no_error, NULL);
 	assert_false(pk_docs_awaits(docs, "acme")); /* nothing comes tenant by tenant */
 	assert_false(pk_docs_hear(docs, "acme"));
-	assert_int_equal(pk_docs_set_each(docs, true, NULL), 0);
+	pk_docs_set_each(docs, true);
 	assert_true(pk_docs_awaits(docs, "acme"));
 	assert_false(pk_docs_awaits(docs, NULL));
 	assert_true(pk_docs_offer(docs, &acme, DENY, strlen(DENY)));
@@ -413,7 +416,7 @@ static void test_awaited(void **state)
 	assert_true(pk_docs_hear(docs, "none"));
 	assert_false(pk_docs_awaits(docs, "acme") || pk_docs_awaits(docs, "none"));
 	in_force(docs);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	pk_docs_free(docs);
 
 	/* Over a restart, also of one who has no documents. */
@@ -425,14 +428,113 @@ static void test_awaited(void **state)
 	assert_true(pk_docs_forget(docs, "acme"));
 	assert_true(pk_docs_awaits(docs, "acme"));
 	assert_int_equal(in_force(docs), 0);
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	run("test ! -e @/tenant/acme -a -d @/tenant/none -a -f @/tenant/.each", dir);
 
 	/* Switched off: no tenant is known when it is switched on again. */
-	assert_int_equal(pk_docs_set_each(docs, false, NULL), 0);
+	pk_docs_set_each(docs, false);
 	assert_false(pk_docs_awaits(docs, "acme"));
-	assert_int_equal(pk_docs_store(docs, NULL), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
 	run("test ! -e @/tenant/none -a ! -e @/tenant/.each", dir);
+	pk_docs_free(docs);
+	run("rm -r @", dir);
+}
+
+#define NAMED(name) "{\"name\": \"" name "\", \"endpointSelector\": {}, \"ingress\": [{}]}"
+
+static void look_for(const char *dir, const char *name, const char *path)
+{
+	own_str text = { 0 };
+
+	pk_str_addf(&text, "head -n1 @/file/%s | grep -q 'path=%s$'", name, path);
+	run(text.text, dir);
+}
+
+/* Whose name another takes over, and the other way round: both are stored. */
+static void test_names_that_are_swapped(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	struct pk_docs *docs;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	offer(docs, "a", NAMED("x"));
+	offer(docs, "b", NAMED("y"));
+	in_force(docs);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	look_for(dir, "x", "a");
+	offer(docs, "a", NAMED("y"));
+	offer(docs, "b", NAMED("x"));
+	assert_int_equal(in_force(docs), 2);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	look_for(dir, "y", "a");
+	look_for(dir, "x", "b");
+	offer(docs, "a", NAMED("z"));
+	in_force(docs);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	look_for(dir, "z", "a");
+	run("test ! -e @/file/y", dir);
+	pk_docs_free(docs);
+	run("rm -r @", dir);
+}
+
+/* What changes while the disk is at it is the next batch's, and nothing is left behind. */
+static void test_a_change_while_the_disk_is_at_it(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	struct pk_docs_batch *batch;
+	struct pk_docs *docs;
+	own_mem char *text = NULL;
+	size_t len;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	offer(docs, "a", NAMED("x"));
+	offer(docs, "b", NAMED("y"));
+	in_force(docs);
+	batch = pk_docs_batch_new(docs);
+	offer(docs, "a", NAMED("x") "\n");
+	assert_true(looked(docs, "file", only_a));
+	assert_int_equal(in_force(docs), 1);
+	assert_int_equal(pk_docs_batch_write(batch, NULL), 0);
+	pk_docs_stored(docs, batch);
+	assert_int_equal(pk_docs_batch_sync(batch, NULL), 0);
+	pk_docs_batch_free(batch);
+	assert_int_equal(pk_docs_text(docs, pk_docs_at(docs, 0), &text, &len, NULL), 0);
+	assert_string_equal(text, NAMED("x") "\n");
+	run("test -e @/file/y -a $(wc -l <@/file/x) = 1", dir);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	run("test ! -e @/file/y -a $(wc -l <@/file/x) = 2", dir);
+	assert_null(pk_docs_batch_new(docs));
+	pk_docs_free(docs);
+	run("rm -r @", dir);
+}
+
+/* A disk that takes nothing: the text stays at hand, the old file stays known, and it is tried again. */
+static void test_what_the_disk_does_not_take(void **state)
+{
+	char dir[] = "/tmp/pk-docs-XXXXXX";
+	struct pk_docs *docs;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	offer(docs, "a", NAMED("x"));
+	in_force(docs);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	/* A directory in the place of the file that is to be written. */
+	run("mkdir @/file/y @/file/y/in", dir);
+	offer(docs, "a", NAMED("y"));
+	in_force(docs);
+	assert_true(docs_store(docs, NULL) < 0);
+	look_for(dir, "x", "a");
+	assert_true(docs_store(docs, NULL) < 0);
+	run("rm -r @/file/y", dir);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	look_for(dir, "y", "a");
+	run("test ! -e @/file/x", dir);
 	pk_docs_free(docs);
 	run("rm -r @", dir);
 }
@@ -478,11 +580,12 @@ static void test_awaited_without_a_disk(void **state)
 	struct pk_err err = { 0 };
 
 	(void)state;
-	assert_true(pk_docs_set_each(docs, true, &err) < 0);
-	assert_non_null(strstr(err.text, "/proc/none"));
+	pk_docs_set_each(docs, true);
 	assert_true(pk_docs_awaits(docs, "acme"));
 	assert_true(pk_docs_hear(docs, "acme"));
 	assert_false(pk_docs_awaits(docs, "acme"));
+	assert_true(docs_store(docs, &err) < 0);
+	assert_non_null(strstr(err.text, "/proc/none"));
 	pk_docs_free(docs);
 }
 
@@ -555,6 +658,9 @@ int main(void)
 		cmocka_unit_test(test_the_release_before),
 		cmocka_unit_test(test_awaited),
 		cmocka_unit_test(test_awaited_without_a_disk),
+		cmocka_unit_test(test_names_that_are_swapped),
+		cmocka_unit_test(test_a_change_while_the_disk_is_at_it),
+		cmocka_unit_test(test_what_the_disk_does_not_take),
 		cmocka_unit_test(test_a_tenants_lost_document),
 		cmocka_unit_test(test_many_of_one_name),
 	};

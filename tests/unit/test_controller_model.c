@@ -582,6 +582,12 @@ static size_t lines_of(const char *path)
 	return n;
 }
 
+static struct pk_flowlog *flow_file(const char *path, uint64_t max_size, unsigned int keep)
+{
+	return pk_flowlog_new(
+		&(struct pk_flowlog_args){ .path = path, .max_size = max_size, .keep = keep });
+}
+
 static void test_one_floods_the_file(void **state)
 {
 	struct fixture *f = *state;
@@ -594,7 +600,7 @@ static void test_one_floods_the_file(void **state)
 	struct pk_events_stats stats;
 
 	pk_str_addf(&path, "%s/flows.jsonl", f->facts);
-	log = pk_flowlog_new(path.text, 64 << 20, 1);
+	log = flow_file(path.text, 64 << 20, 1);
 	events = pk_events_new(loop, &names, log);
 	pk_loop_set_clock(loop, fake_clock, NULL);
 	put(f, "aaaa", 1, "api");
@@ -638,7 +644,7 @@ static void test_flow_file(void **state)
 
 	memset(line, 'x', sizeof(line));
 	pk_str_addf(&path, "%s/flows/f.jsonl", f->facts);
-	log = pk_flowlog_new(path.text, 4096, 2);
+	log = flow_file(path.text, 4096, 2);
 	for (int i = 0; i < 20; i++)
 		pk_flowlog_line(log, line, sizeof(line));
 	assert_int_equal(pk_flowlog_lost(log), 0);
@@ -650,7 +656,7 @@ static void test_flow_file(void **state)
 		    "-r flows",
 		    f->facts);
 	assert_int_equal(system(command.text), 0);
-	log = pk_flowlog_new("/proc/none/f.jsonl", 4096, 2);
+	log = flow_file("/proc/none/f.jsonl", 4096, 2);
 	pk_flowlog_line(log, "x", 1);
 	assert_int_equal(pk_flowlog_lost(log), 1);
 	pk_flowlog_free(log);

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that hangs and a log that nobody reads: picketd's loop turns, nothing opens, nothing is lost unsaid."""
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import uuid
+
+import pytest
+from harness import CniError
+from harness.shell import wait_for
+
+DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
+LATE_MS = 2000		# after so long the disk is said not to answer
+ARGS = "NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=late;NOMAD_GROUP_NAME=web"
+
+
+class Disk:
+    """A file system of its own below the node's state, that can be made to hang as a real one does: writers sleep in the kernel."""
+
+    def __init__(self, node, where):
+        self.node, self.where, self.frozen = node, os.path.join(node.root, where), False
+        image = os.path.join(node.root, "disk.img")
+        with open(image, "wb") as file:
+            file.truncate(96 << 20)
+        node.run(["mkfs.ext4", "-q", "-O", "^has_journal", image])
+        os.makedirs(self.where, exist_ok=True)
+        node.run(["mount", "-o", "loop,noatime", image, self.where])
+
+    def hang(self):
+        self.node.run(["fsfreeze", "-f", self.where])
+        self.frozen = True
+
+    def go_on(self):
+        if self.frozen:
+            self.node.run(["fsfreeze", "-u", self.where])
+        self.frozen = False
+
+    def names(self, *parts):
+        return sorted(self.node.run(["ls", os.path.join(self.where, *parts)]).stdout.split())
+
+    def read(self, *parts):
+        return self.node.run(["cat", os.path.join(self.where, *parts)], check=False).stdout
+
+
+@pytest.fixture
+def disk(node):
+    if subprocess.run(["losetup", "-f"], capture_output=True, check=False).returncode:
+        pytest.skip("no loop devices here: no file system can be made to hang")
+    disk = Disk(node, "var")
+    yield disk
+    disk.go_on()
+
+
+def enforced(node):
+    return {p["name"]: p["enforced"] for p in node.api("/v1/policies")["policies"]}
+
+
+def writes(node):
+    return node.api("/v1/status")["writes"]
+
+
+class Late(threading.Thread):
+    """An ADD beside the test."""
+
+    def __init__(self, node):
+        super().__init__()
+        self.node, self.alloc, self.error = node, node.new_netns(str(uuid.uuid4())), None
+        self.alloc.args = ARGS
+        self.start()
+
+    def run(self):
+        try:
+            self.alloc.result = self.node.cni("ADD", self.alloc.id, self.alloc.path, args=ARGS)
+        except CniError as error:
+            self.error = error
+
+
+def test_a_disk_that_hangs_stops_nothing(node, disk):
+    node.start_picketd()
+    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+    node.policy("first.json", {"endpointSelector": {}, "ingress": [{}]})
+    wait_for(lambda: enforced(node) == {"first": "yes"}, "the first policy")
+    wait_for(lambda: disk.names("lib/picket/policies/file") == ["first"], "its file")
+    disk.hang()
+    # Policy goes on: what denies is in force, though no disk has it.
+    node.policy("deny.json", DENY)
+    wait_for(lambda: enforced(node).get("deny") == "yes", "the deny, with a disk that hangs")
+    assert node.picket("policy", "explain", a.id[:8], b.id[:8], "1/tcp", check=False).returncode == 1
+    # The API answers, and says so, with what to do.
+    reason = wait_for(lambda: node.reasons("store"), "the reason", 20)[0]
+    assert "var/lib/picket has not answered for" in reason["text"] and "is in force and not stored" in reason["text"], reason
+    assert "dmesg" in reason["fix"]
+    assert wait_for(lambda: node.reasons("lines"), "the journal's reason", 20)[0]["text"].count("journal")
+    assert node.api("/v1/status")["state"] == "degraded" and writes(node)["diskSilentMs"] >= LATE_MS
+    # An ADD writes its record first: it waits for the disk, closed, and nobody else does.
+    late = Late(node)
+    wait_for(lambda: node.tables.word(3) is not None and len(node.api("/v1/endpoints")["endpoints"]) == 2, "two endpoints")
+    node.policy("second.json", {"endpointSelector": {}, "egressDeny": [{"toEntities": ["world"]}]})
+    wait_for(lambda: enforced(node).get("second") == "yes", "one more policy")
+    node.policy("first.json", None)
+    wait_for(lambda: "first" not in enforced(node), "the first one's end")
+    assert late.is_alive() and node.tables.word(3) == (0, 0, 0)
+    assert node.api("/v1/status")["loop"]["longestTurnMs"] < 1000
+    # It goes on: everything is as if it had never hung.
+    disk.go_on()
+    late.join(30)
+    assert not late.is_alive()
+    if late.error is None:
+        wait_for(lambda: len(node.api("/v1/endpoints")["endpoints"]) == 3, "the late one")
+        assert node.picket("policy", "explain", a.id[:8], late.alloc.id[:8], "1/tcp", check=False).returncode == 1
+    else:
+        assert late.error.code == 105, late.error		# past its deadline, and nothing of it is left
+        assert set(late.alloc.links()) == {"lo"} and node.tables.word(3) == (0, 0, 0)
+    wait_for(lambda: disk.names("lib/picket/policies/file") == ["deny", "second"], "the files")
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", lambda: node.api("/v1/status")["reasons"])
+    lines = [json.loads(line) for line in disk.read("log/picket/policy.jsonl").splitlines()]
+    assert [(e["event"], e["name"]) for e in lines] == [
+        ("came", "first"), ("came", "deny"), ("came", "second"), ("went", "first")]
+    assert writes(node)["journalLost"] == 0
+    # And what is stored is what a restart lives by.
+    node.kill_picketd()
+    node.start_picketd()
+    assert set(enforced(node)) == {"deny", "second"}
+
+
+def test_systemd_hears_of_a_loop_that_turns(node, disk):
+    with node.inside():
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind("\0picket-notify")
+    notify.settimeout(20)
+    node.start_picketd(env={"NOTIFY_SOCKET": "@picket-notify", "WATCHDOG_USEC": "400000"})
+    disk.hang()
+    node.policy("deny.json", DENY)
+    os.kill(node.picketd.pid, signal.SIGHUP)		# it writes too
+    wait_for(lambda: node.reasons("store"), "the reason", 20)
+    seen = 0
+    while seen < 5:
+        seen += notify.recv(4096).startswith(b"WATCHDOG=1")
+    # To end it takes no longer than its bound, either; what the kernel holds of it ends with the disk.
+    node.picketd.send_signal(signal.SIGTERM)
+    wait_for(lambda: "op=stop" in node.log(), "its end", 15)
+    assert 'op=stop err="the disk does not answer" what it was to have is left' in node.log()
+    disk.go_on()
+    assert node.picketd.wait(timeout=20) == 0
+    node.picketd = None
+    notify.close()
+
+
+def test_what_ended_is_swept_once_the_disk_goes_on(node, disk):
+    node.start_picketd()
+    a = node.add("acme", "api", "web")
+    disk.hang()
+    node.drop_netns(a)			# its device goes, and no DEL comes: the sweep's, which writes
+    node.policy("deny.json", DENY)
+    wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy")
+    wait_for(lambda: node.reasons("store"), "the reason", 20)
+    assert node.api("/v1/status")["loop"]["longestTurnMs"] < 1000
+    disk.go_on()
+    wait_for(lambda: not disk.names("lib/picket/leases"), "the sweep", 90)
+
+
+def test_a_log_that_nobody_reads(node):
+    node.write_config()
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    node.picketd = node.popen([node.program("picketd"), "-root", node.root], stdin=subprocess.DEVNULL,
+                              stdout=writer, stderr=writer)
+    os.close(writer)
+    wait_for(node.picketd_answers, "picketd's answer")
+    directory = node.path("etc/picket/policies.d")
+    for i in range(2500):		# each is a long line of the log
+        with open(os.path.join(directory, f"{'x' * 190}{i:04}.json"), "w", encoding="utf-8") as file:
+            file.write("{ no document")
+    reason = wait_for(lambda: node.reasons("log"), "the reason", 30)[0]
+    wait_for(lambda: writes(node)["logLost"], "lines that are lost", 30)
+    assert "nobody has read picketd's log for" in reason["text"] and "journald" in reason["fix"]
+    node.policy("deny.json", DENY)
+    wait_for(lambda: enforced(node).get("deny") == "yes", "the policy")
+    node.add("acme", "api", "web")
+    text = []
+    reading = threading.Thread(target=lambda: text.extend(iter(lambda: os.read(reader, 65536), b"")))
+    reading.start()
+    wait_for(lambda: not node.reasons("log"), "a reader")
+    os.kill(node.picketd.pid, signal.SIGHUP)
+    wait_for(lambda: b"op=log lost=" in b"".join(text), "the count of what is lost")
+    lost = writes(node)["logLost"]
+    node.kill_picketd(signal.SIGTERM)
+    reading.join(10)
+    log = b"".join(text).decode()
+    assert sum(map(int, re.findall(r"op=log lost=(\d+) ", log))) == lost > 1000
+    assert log.rstrip().splitlines()[-1].endswith("op=stop")
+    assert all(line.startswith("time=") for line in log.splitlines()), "half a line"
+    os.close(reader)
