@@ -50,8 +50,9 @@ void pk_api_write_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	pk_str_addf(&text, "nobody has read picketd's log for %lu s: %lu lines are lost",
 		    (unsigned long)(log / 1000), (unsigned long)pk_logger_lost());
 	if (log)
-		pk_api_reason(r, false, "log", text.text,
-			      "see that journald, or whoever reads its standard error, runs; " BACK);
+		pk_api_reason(
+			r, false, "log", text.text,
+			"see that journald, or whoever reads its standard error, runs; " BACK);
 }
 
 void pk_api_writes(const struct pk_parts *p, struct pk_jw *w)

@@ -12,15 +12,15 @@
 #include "rcu.h"
 #include "tables.h"
 
-#define TOGETHER_MS  2		   /* changes of one moment are applied as one */
-#define QUIET_NS     20000000ull   /* after so long without one, a change waits for no other */
-#define AGAIN_MS     20		   /* after a word changed under our hands */
-#define HELD_NS	     2000000000ull /* for so long that is nobody's fault */
-#define CROWDED	     4	      /* passes that may find room, as what nobody names any more goes */
-#define FULL_MS	     1000     /* a pass over a few is followed by one over all */
-#define NO_ROOM_MS   60000    /* what doesn't fit: until others may have gone */
-#define SLICE_NS     10000000 /* a turn of compiling; between two, others are served */
-#define TRIM_MS	     2000 /* quiet for so long: give memory back */
+#define TOGETHER_MS 2		  /* changes of one moment are applied as one */
+#define QUIET_NS    20000000ull	  /* after so long without one, a change waits for no other */
+#define AGAIN_MS    20		  /* after a word changed under our hands */
+#define HELD_NS	    2000000000ull /* for so long that is nobody's fault */
+#define CROWDED	    4	     /* passes that may find room, as what nobody names any more goes */
+#define FULL_MS	    1000     /* a pass over a few is followed by one over all */
+#define NO_ROOM_MS  60000    /* what doesn't fit: until others may have gone */
+#define SLICE_NS    10000000 /* a turn of compiling; between two, others are served */
+#define TRIM_MS	    2000     /* quiet for so long: give memory back */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -265,7 +265,7 @@ static void apply_ended(struct pk_apply *a, bool all, int r)
 	a->settings_untaken |= r < 0 && a->settings_changed;
 	if (r == 0 && all) {
 		a->unacknowledged = true;
-		pk_timer_set(a->acknowledge, 0); /* it waits: a turn of its own */
+		pk_timer_set(a->acknowledge, apply_disk_ms(a)); /* it waits: a turn of its own */
 		return;
 	}
 	if (r == 0)
@@ -285,10 +285,6 @@ static int apply(struct pk_apply *a)
 		take_documents(a);
 	a->settings_unstored |= a->settings_untaken;
 	apply_store(a);
-	if (apply_waits_for_disk(a)) {
-		a->under_way = true;
-		return -EAGAIN;
-	}
 	r = apply_open_tables(a);
 	all = a->docs_changed || a->settings_changed;
 	settings = PK_MOVE(a->settings_untaken, false);

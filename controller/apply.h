@@ -30,7 +30,7 @@ struct pk_apply_args {
 	struct pk_journal *journal;
 	struct pk_writer *disk;	 /* documents and settings */
 	struct pk_writer *fsync; /* that they outlive a power cut */
-	pk_loop_fn *passed; /* after each pass, whatever came of it; or NULL */
+	pk_loop_fn *passed;	 /* after each pass, whatever came of it; or NULL */
 	void *arg;
 };
 

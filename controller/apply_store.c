@@ -7,7 +7,9 @@
 #include "fs.h"
 #include "own.h"
 
-#define DISK_NS 100000000ull /* a change waits for so long for its file, and then for its file alone */
+#define AT_ONCE_NS 10000000	 /* what a disk nearly always does meanwhile */
+#define START_NS   1000000000ull /* nobody is served yet */
+#define DISK_NS	   100000000ull	 /* for so long a change is not acknowledged before it is stored */
 
 struct store {
 	struct pk_apply *apply;
@@ -55,6 +57,8 @@ static int run_store(void *arg, struct pk_err *err)
 	return r < 0 ? r : d;
 }
 
+static void submit(struct pk_apply *a);
+
 static void on_stored(void *arg, int r, const struct pk_err *err)
 {
 	struct store *s = arg;
@@ -71,8 +75,9 @@ static void on_stored(void *arg, int r, const struct pk_err *err)
 		pk_writer_add(a->args.fsync, &sync);
 	else
 		store_free(s);
-	apply_store(a);
-	pk_timer_hurry(a->pass, 0); /* what waited for it: a change, or names that are to go */
+	if (a->withdraw)
+		pk_timer_hurry(a->pass, 0);
+	submit(a);
 }
 
 static char *settings_text(const struct pk_apply *a)
@@ -83,7 +88,7 @@ static char *settings_text(const struct pk_apply *a)
 	return pk_str_take(&text);
 }
 
-void apply_store(struct pk_apply *a)
+static void submit(struct pk_apply *a)
 {
 	struct pk_work work = { .run = run_store, .done = on_stored, .always = true };
 	bool docs = a->docs_unstored || pk_docs_has_chores(a->args.docs);
@@ -109,17 +114,18 @@ void apply_store(struct pk_apply *a)
 	pk_writer_add(a->args.disk, &work);
 }
 
-bool apply_waits_for_disk(struct pk_apply *a)
+void apply_store(struct pk_apply *a)
 {
-	uint64_t waited;
+	const struct store *before = a->store;
 
-	if (a->store && !a->served)
-		pk_writer_flush(a->args.disk, a->store_ns + DISK_NS);
-	if (!a->store)
-		return false;
-	waited = pk_now_ns() - a->store_ns;
-	if (waited >= DISK_NS)
-		return false;
-	pk_timer_set(a->pass, (DISK_NS - waited) / 1000000 + 1);
-	return a->served;
+	submit(a);
+	if (a->store && a->store != before)
+		pk_writer_flush(a->args.disk, a->store_ns + (a->served ? AT_ONCE_NS : START_NS));
+}
+
+uint64_t apply_disk_ms(const struct pk_apply *a)
+{
+	uint64_t waited = a->store ? pk_now_ns() - a->store_ns : DISK_NS;
+
+	return waited < DISK_NS ? (DISK_NS - waited) / 1000000 + 1 : 0;
 }

@@ -219,11 +219,11 @@ static void start_sources(struct pk_daemon *d, const struct touched *which)
 	if (which->consul)
 		start_consul(d);
 	if (which->flows && *d->config.flows_file)
-		d->parts.flowlog = pk_flowlog_new(&(struct pk_flowlog_args){
-			.path = d->config.flows_file,
-			.max_size = d->config.flows_max_size,
-			.keep = (unsigned int)d->config.flows_keep,
-			.writer = d->parts.lines });
+		d->parts.flowlog = pk_flowlog_new(
+			&(struct pk_flowlog_args){ .path = d->config.flows_file,
+						   .max_size = d->config.flows_max_size,
+						   .keep = (unsigned int)d->config.flows_keep,
+						   .writer = d->parts.lines });
 	pk_events_set_log(d->parts.events, d->parts.flowlog);
 	if (which->http)
 		d->parts.listener =

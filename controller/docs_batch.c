@@ -68,8 +68,8 @@ static void add_stale(struct pk_docs_batch *b, struct pk_docs *docs)
 {
 	for (size_t i = 0; i < b->n_puts; i++)
 		b->puts[i].left =
-			b->puts[i].before && !docs_name_is_taken(docs->stored, b->puts[i].source,
-								 b->puts[i].before);
+			b->puts[i].before &&
+			!docs_name_is_taken(docs->stored, b->puts[i].source, b->puts[i].before);
 	for (size_t i = 0; i < docs->n_stale; i++) {
 		own_mem char *source = docs_copy(docs->stale[i]);
 		char *name = strchr(source, '\n');
@@ -100,8 +100,8 @@ static void add_chores(struct pk_docs_batch *b, struct pk_docs *docs)
 
 bool pk_docs_has_chores(const struct pk_docs *docs)
 {
-	return docs->directory && (docs->n_doomed || docs->n_made || docs->each_due ||
-				   docs->forgot || docs->n_stale);
+	return docs->directory &&
+	       (docs->n_doomed || docs->n_made || docs->each_due || docs->forgot || docs->n_stale);
 }
 
 struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs)
@@ -127,9 +127,11 @@ struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs)
 
 static int write_put(const struct pk_docs_batch *b, struct put *p, struct pk_err *err)
 {
-	const struct pk_stored_doc doc = {
-		.source = p->source, .path = p->path, .name = p->name, .text = p->text, .len = p->len
-	};
+	const struct pk_stored_doc doc = { .source = p->source,
+					   .path = p->path,
+					   .name = p->name,
+					   .text = p->text,
+					   .len = p->len };
 	int r = pk_docstore_put(b->directory, &doc, err);
 
 	p->failed = r < 0;
@@ -246,8 +248,8 @@ int pk_docs_batch_sync(const struct pk_docs_batch *b, struct pk_err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < b->n_puts; i++) {
-		bool last = i + 1 == b->n_puts ||
-			    strcmp(b->puts[i].source, b->puts[i + 1].source) != 0;
+		bool last =
+			i + 1 == b->n_puts || strcmp(b->puts[i].source, b->puts[i + 1].source) != 0;
 
 		first_error(&r, sync_put(b, &b->puts[i], last, &e), err, &e);
 	}

@@ -33,10 +33,9 @@ struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args)
 {
 	struct pk_flowlog *log = pk_alloc(sizeof(*log));
 
-	*log = (struct pk_flowlog){ .writer = args->writer,
-				    .max_size = args->max_size,
-				    .keep = args->keep,
-				    .fd = -1 };
+	*log = (struct pk_flowlog){
+		.writer = args->writer, .max_size = args->max_size, .keep = args->keep, .fd = -1
+	};
 	log->path = pk_strdup(args->path);
 	return log;
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 static struct pk_writer *writer;
 static atomic_uint_fast64_t lost, untold;
+static _Thread_local bool at_once; /* the thread's own lines */
 
 struct line {
 	size_t len;
@@ -31,46 +34,55 @@ static bool is_to_wait(void)
 	return errno == EAGAIN && (poll(&fd, 1, -1) >= 0 || errno == EINTR);
 }
 
-static int write_line(void *arg, struct pk_err *err)
+static void write_all(const char *text, size_t len)
 {
-	const struct line *line = arg;
 	size_t at = 0;
 
-	(void)err;
-	while (at < line->len) {
-		ssize_t n = write(STDERR_FILENO, line->text + at, line->len - at);
+	while (at < len) {
+		ssize_t n = write(STDERR_FILENO, text + at, len - at);
 
 		if (n < 0 && !is_to_wait()) {
 			atomic_fetch_add(&lost, 1);
-			return 0;
+			return;
 		}
 		at += n < 0 ? 0 : (size_t)n;
 	}
+}
+
+/* What was lost is told before the first line that somebody reads again. */
+static int write_line(void *arg, struct pk_err *err)
+{
+	const struct line *line = arg;
+	uint64_t n = atomic_exchange(&untold, 0);
+
+	(void)err;
+	if (n) {
+		at_once = true;
+		log_warn("op=log lost=%lu err=\"nobody read standard error\"", (unsigned long)n);
+		at_once = false;
+	}
+	write_all(line->text, line->len);
 	return 0;
 }
 
-static void add(const char *text, size_t len)
+static void take(const char *text, size_t len)
 {
-	struct line *line = pk_alloc(sizeof(*line) + len);
-	const struct pk_work work = { .run = write_line, .arg = line, .size = len };
+	struct line *line;
+	struct pk_work work = { .run = write_line, .size = len };
 
+	if (at_once) {
+		write_all(text, len);
+		return;
+	}
+	line = pk_alloc(sizeof(*line) + len);
 	line->len = len;
 	memcpy(line->text, text, len);
+	work.arg = line;
 	if (pk_writer_add(writer, &work))
 		return;
 	free(line);
 	atomic_fetch_add(&lost, 1);
 	atomic_fetch_add(&untold, 1);
-}
-
-/* What was lost is told before the first line that is taken again. */
-static void take(const char *text, size_t len)
-{
-	uint64_t n = pk_writer_busy_ms(writer) < PK_WRITER_LATE_MS ? atomic_exchange(&untold, 0) : 0;
-
-	if (n)
-		log_warn("op=log lost=%lu err=\"nobody read standard error\"", (unsigned long)n);
-	add(text, len);
 }
 
 void pk_logger_start(void)

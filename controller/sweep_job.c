@@ -150,7 +150,8 @@ static int run(void *arg, struct pk_err *err)
 	if (job->wish.whole)
 		return sweep(job, &whole, err);
 	r = sweep(job, &closed, err);
-	job->left = 0; /* a device that goes takes its closed record along, or the next sweep does */
+	job->left =
+		0; /* a device that goes takes its closed record along, or the next sweep does */
 	if (r == 0 && open.n_only)
 		r = sweep(job, &open, err);
 	return r;

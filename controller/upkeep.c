@@ -14,10 +14,10 @@
 #include "sweep_job.h"
 #include "tables.h"
 
-#define MINUTE_MS      60000
-#define GONE_MS	       200  /* a device that goes takes its netns and its record's DEL along */
-#define WHOLE_MS       1000 /* to the whole sweep, where a part of it found something amiss */
-#define TIDY_MS	       5
+#define MINUTE_MS 60000
+#define GONE_MS	  200  /* a device that goes takes its netns and its record's DEL along */
+#define WHOLE_MS  1000 /* to the whole sweep, where a part of it found something amiss */
+#define TIDY_MS	  5
 
 struct pk_upkeep {
 	struct pk_upkeep_args args;

@@ -15,7 +15,8 @@
 struct pk_writer;
 
 struct pk_work {
-	int (*run)(void *arg, struct pk_err *err); /* by the thread, which has arg alone meanwhile */
+	int (*run)(void *arg,
+		   struct pk_err *err); /* by the thread, which has arg alone meanwhile */
 	/* On the loop, and frees arg. NULL: nobody waits, and the thread frees it by free(). */
 	void (*done)(void *arg, int r, const struct pk_err *err);
 	void *arg;

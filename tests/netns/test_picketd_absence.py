@@ -448,7 +448,8 @@ def test_documents_that_move_are_not_gone(node):
         os.rename(os.path.join(directory(node), f"{name}.json"),
                   os.path.join(directory(node), f"moved-{name}.json"))
     wait_for(lambda: all("moved" in p["path"] for p in policies(node).values()), "the new places")
-    assert in_force(node) == {f"file/doc-{n}" for n in "abcd"} and held(node) == set()
+    wait_for(lambda: in_force(node) == {f"file/doc-{n}" for n in "abcd"}, "the documents")
+    assert held(node) == set()
 
 
 # -- what is said

@@ -440,7 +440,7 @@ static void test_awaited(void **state)
 	run("rm -r @", dir);
 }
 
-#define NAMED(name) "{\"name\": \"" name "\", \"endpointSelector\": {}, \"ingress\": [{}]}"
+#define NAMED(name) "{\"name\": \"" name "\", \"rules\": [" DENY "]}"
 
 static void look_for(const char *dir, const char *name, const char *path)
 {
