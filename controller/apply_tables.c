@@ -87,10 +87,25 @@ static int open_now(struct pk_apply *a)
 	return r;
 }
 
+/* What lives goes by these tables: as long as nobody has pinned others they are to be found again. */
+static bool pin_again(struct pk_apply *a)
+{
+	struct pk_err err = { 0 };
+	int r = pk_bpf_pin_again(pk_sync_bpf(a->args.sync), pk_sync_until(), &err);
+
+	if (r == 0) {
+		pk_apply_note(&a->state.load_error, 0, NULL, "load");
+		log_error("op=load err=\"pins were removed\" pinned again");
+	} else if (r != -ESTALE) {
+		pk_apply_note(&a->state.load_error, r, &err, "load");
+	}
+	return r != -ESTALE;
+}
+
 /*
  * The kernel's side, as soon as it can be had; what needs it is told. Where the pins are others by
- * now (bpffs was unmounted, everything was swept) an ADD takes those: so do we. What lives on the
- * old tables has only them.
+ * now (everything was swept and loaded anew) an ADD takes those: so do we. What lives on the old
+ * tables has only them.
  */
 int apply_open_tables(struct pk_apply *a)
 {
@@ -103,9 +118,9 @@ int apply_open_tables(struct pk_apply *a)
 		pk_apply_note(&a->state.load_error, 0, NULL, "load");
 		return 0;
 	}
-	if (open_now(a) == 0)
+	if (!pin_again(a) && open_now(a) == 0)
 		log_error("op=load err=\"the pins were replaced or removed\" opened again");
-	else
+	else if (*a->state.load_error.text)
 		pk_timer_hurry(a->pass, APPLY_RETRY_MS);
 	return 0;
 }

@@ -306,7 +306,7 @@ static int pin_programs(const struct pk_paths *paths, const struct pk_guard *ske
 	if (mkdir(fresh, 0700) < 0)
 		return pk_code(err, pk_fail(err, errno, "make directory %s", fresh),
 			       PK_CODE_KERNEL);
-	r = pk_pin_object(bpf_map__fd(skel->maps.programs), fresh, "programs", err);
+	r = pk_pin_object(bpf_map__fd(skel->maps.programs), fresh, PK_PIN_SLOW, err);
 	for (int i = 0; i < PK_PROG_COUNT && r == 0; i++) {
 		struct bpf_program *prog =
 			bpf_object__find_program_by_name(skel->obj, pk_prog_name(i));

@@ -25,6 +25,7 @@ int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err);
 int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
 
 /* Pins (bpfpin.c). */
+#define PK_PIN_SLOW "programs" /* beside a build's programs */
 /* pins/current -> "g…"; -ENOENT. */
 int pk_pin_current(const struct pk_paths *paths, char build[24]);
 int pk_pin_make_current(const struct pk_paths *paths, const char *build, struct pk_err *err);

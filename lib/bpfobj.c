@@ -44,6 +44,8 @@ void pk_bpf_close(struct pk_bpf *bpf)
 	for (int i = 0; i < PK_PROG_COUNT; i++)
 		if (bpf->prog[i] >= 0)
 			close(bpf->prog[i]);
+	if (bpf->slow >= 0)
+		close(bpf->slow);
 	pk_tables_memo_free(bpf->memo);
 	free(bpf);
 }
@@ -136,9 +138,12 @@ static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *e
 		if (bpf->prog[i] < 0)
 			return fail_layout(err, errno, path);
 	}
-	/* Its pin holds the slow path: without it every device denies what has no flow. */
-	snprintf(path, sizeof(path), "%s/%s/programs", bpf->paths->pins, build);
-	if (access(path, F_OK) < 0)
+	/* Whoever has it open holds the slow path: without it every device denies what has no flow. */
+	snprintf(path, sizeof(path), "%s/%s/" PK_PIN_SLOW, bpf->paths->pins, build);
+	if (bpf->slow >= 0)
+		close(bpf->slow);
+	bpf->slow = bpf_obj_get(path);
+	if (bpf->slow < 0)
 		return fail_layout(err, errno, path);
 	strcpy(bpf->build, build);
 	return 0;
@@ -151,6 +156,7 @@ static struct pk_bpf *new_handle(const struct pk_paths *paths)
 	bpf->paths = paths;
 	memset(bpf->map, -1, sizeof(bpf->map));
 	memset(bpf->prog, -1, sizeof(bpf->prog));
+	bpf->slow = -1;
 	return bpf;
 }
 
@@ -184,49 +190,6 @@ static int open_current(const struct pk_paths *paths, struct pk_bpf **out, struc
 		return r;
 	*out = PK_MOVE(bpf, NULL);
 	return 0;
-}
-
-static bool is_map_at(const struct pk_bpf *bpf, enum pk_map map)
-{
-	struct pk_map_info own, pinned;
-	own_fd int fd = -1;
-	char path[ROOM];
-
-	snprintf(path, sizeof(path), "%s/%s", bpf->paths->maps, pk_map_name(map));
-	fd = bpf_obj_get(path);
-	return fd >= 0 && pk_map_info(fd, &pinned) == 0 && pk_map_info(bpf->map[map], &own) == 0 &&
-	       pinned.id == own.id;
-}
-
-static bool is_prog_at(const struct pk_bpf *bpf, enum pk_prog prog)
-{
-	uint32_t own, pinned;
-	own_fd int fd = -1;
-	char path[ROOM];
-
-	snprintf(path, sizeof(path), "%s/%s/%s", bpf->paths->pins, bpf->build, pk_prog_name(prog));
-	fd = bpf_obj_get(path);
-	return fd >= 0 && pk_prog_id(fd, &pinned) == 0 && pk_prog_id(bpf->prog[prog], &own) == 0 &&
-	       pinned == own;
-}
-
-bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole)
-{
-	char build[24];
-
-	if (!is_map_at(bpf, PK_MAP_NODE))
-		return false;
-	if (!whole)
-		return true;
-	if (pk_pin_current(bpf->paths, build) < 0 || strcmp(build, bpf->build) != 0)
-		return false;
-	for (int i = 0; i < PK_MAP_COUNT; i++)
-		if (!is_map_at(bpf, i))
-			return false;
-	for (int i = 0; i < PK_PROG_COUNT; i++)
-		if (!is_prog_at(bpf, i))
-			return false;
-	return true;
 }
 
 int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err)

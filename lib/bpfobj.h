@@ -17,6 +17,7 @@ struct pk_bpf {
 	const struct pk_paths *paths; /* the caller's; outlives this */
 	int map[PK_MAP_COUNT];
 	int prog[PK_PROG_COUNT];
+	int slow;		       /* the targets of the build's tail calls */
 	struct pk_node node;	       /* as read at open: epoch, layout, path, sizes */
 	char build[24];		       /* "g<16 hex digits>" */
 	bool loaded;		       /* by this open */
@@ -50,6 +51,11 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
  * all of them were made with. False: others open, or load, other ones from now on.
  */
 bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
+/*
+ * Pins what is gone of it again, as a first load does. -ESTALE: others were pinned meanwhile, and
+ * stay.
+ */
+int pk_bpf_pin_again(const struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *err);
 
 /*
  * Would this binary's programs load here, over the pinned tables where there are some (pinned)?
