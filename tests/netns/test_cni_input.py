@@ -175,11 +175,23 @@ def other_layout(node, row):
         table.set(struct.pack("I", 0), bytes(value))
 
 
-def one_slot(node, row):
+def settings(node, **said):
     os.makedirs(os.path.join(node.root, "var/lib/picket"), exist_ok=True)
     with open(os.path.join(node.root, "var/lib/picket/node.json"), "w", encoding="ascii") as file:
-        json.dump({"nomad": False, "capacity": {"endpoints": 1}}, file)
+        json.dump({"nomad": False, **said}, file)
+
+
+def one_slot(node, row):
+    settings(node, capacity={"endpoints": 1})
     first_endpoint(node, row)
+
+
+def counters_past_their_bound(node, _row):
+    """A full-size node of 128 processors: each has counters of its own for every slot."""
+    settings(node, capacity={"endpoints": 4096}, limits={"flowsPerEndpoint": 64})
+    with open(os.path.join(node.root, "possible"), "w", encoding="ascii") as file:
+        file.write("0-127\n")
+    node.run(["mount", "--bind", os.path.join(node.root, "possible"), "/sys/devices/system/cpu/possible"])
 
 
 def no_bpffs(node, _row):
