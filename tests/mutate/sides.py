@@ -31,8 +31,11 @@ class Suite:
 class BpfTest(Suite):
     """Takes the objects from $PK_OBJECTS: it needs no building but where its own data moved."""
 
-    program = "build/tests/bpf-test"
     refused = 3
+
+    @property
+    def program(self):
+        return self.command[0]
 
 
 class Pytest(Suite):
@@ -69,13 +72,15 @@ class Bpf:
     """The data path: every function that is compiled into a BPF program."""
 
     name, for_netns = "bpf", ["both-ways"]
-    products = ("gen", "bpf", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
+    products = ("gen", "bpf", "model", "lib", "cni", "controller", "cli", "tests", "libpicket.a",
                 "libpolicytools.a", "libcni.a", "libcontroller.a", "libcli.a", "picket",
                 "picket-cni", "picketd", "faults")
     still = BpfTest("bpf-test", ["build/bpf/guard.bpf.o", "build/bpf/judge.bpf.o", "build/bpf/sock.bpf.o"],
                     ["build/tests/bpf-test", "-first", "-still"], 300, r"^FAILED (.*)$")
     moments = BpfTest("bpf-test", ["build/bpf/guard_stall.bpf.o"],
                       ["build/tests/bpf-test", "-first", "-moments"], 300, r"^FAILED (.*)$")
+    model = BpfTest("model", ["build/bpf/guard.bpf.o"], ["build/tests/model-test", "--cases", "100000"], 900,
+                    r"^FAILED (.*)$")
     tap = Pytest("netns tap", for_netns, ["tests/netns/test_guard_tap.py"], 900)
     memory = Pytest("netns tap memory", for_netns, ["tests/netns/test_tap_memory.py"], 600)
     sock = Pytest("netns sock", ["all"], ["tests/netns/test_sock.py"], 600)
@@ -111,7 +116,7 @@ class Bpf:
             return [self.still, self.memory]
         if os.path.basename(file) == "sock.bpf.c":
             return [self.still, self.sock]
-        return [self.still, self.moments, self.tap]
+        return [self.still, self.moments, self.model, self.tap]
 
 
 class Controller:
