@@ -11,7 +11,7 @@
 #define NAT_PORT_TRIES 256
 
 /* The alias goes into the table, for the flow that is to stand under s->key. */
-static __always_inline int nat_put(struct pk_scratch *s)
+static __always_inline int nat_put(struct pk_scratch *s, __u32 now)
 {
 	struct pk_flow *alias = &s->flow;
 
@@ -19,10 +19,14 @@ static __always_inline int nat_put(struct pk_scratch *s)
 	alias->kind = PK_FLOW_ALIAS;
 	alias->tag = flow_tag(&s->alias);
 	alias->primary = s->key;
+	alias->begun = now;
 	return flow_put(&s->alias, alias);
 }
 
-/* Does the flow at s->alias stand for one that is over? Then both go. */
+/*
+ * Does the flow at s->alias stand for one that is over? Then both go. A young alias without a flow
+ * is no orphan: another CPU is about to make its flow, and answers must not become somebody else's.
+ */
 static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 {
 	const struct pk_flow *alias = bpf_map_lookup_elem(&flows, &s->alias), *flow;
@@ -37,6 +41,8 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 		if (!place_is_over(&s->old, flow, now))
 			return false;
 		bpf_map_delete_elem(&flows, &s->old);
+	} else if (now - READ_ONCE(alias->begun) < pk_hz) {
+		return false;
 	}
 	bpf_map_delete_elem(&flows, &s->alias);
 	return true;
@@ -44,9 +50,9 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 
 static __always_inline int nat_take(struct pk_scratch *s, __u32 now)
 {
-	int r = nat_put(s);
+	int r = nat_put(s, now);
 
-	return r == -PK_EEXIST && nat_was_over(s, now) ? nat_put(s) : r;
+	return r == -PK_EEXIST && nat_was_over(s, now) ? nat_put(s, now) : r;
 }
 
 /* The tuple of s->alias is another flow's to answer, seen from its other end. */

@@ -377,7 +377,7 @@ struct pk_flow {
 					  */
 			__u32 place;	 /* its index in `places` */
 			__u32 judging;	 /* 1: a CPU writes its judgement */
-			__u32 begun;	 /* jiffies, low 32 bits */
+			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
 			__u32 revoked;	 /* jiffies, low 32 bits: when reason became a denial */
 			__u64 pad2;
 		};

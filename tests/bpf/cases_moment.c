@@ -274,6 +274,162 @@ static bool same_flow_twice(void)
 	return budget_kept(PK_STALL_PLACE_TAKEN, the_same);
 }
 
+/* B opens to A, with the ports of A's packet to port 53. */
+static void b_opens(void)
+{
+	struct pkt p = pkt_v4(WHO_B, WHO_A, UDP(53, 40000));
+
+	seen = node_run(NODE_FROM, 2, &p, NULL) != DENIED;
+}
+
+/* Of two flows of both ends the one stays whose initiator has the lower address. */
+static bool only_flow_is_of(const union pk_addr *initiator)
+{
+	struct pk_flow_key key;
+
+	return node_flows() == 1 && !bpf_map_get_next_key(node_map("flows"), NULL, &key) &&
+	       !memcmp(&key.src, initiator, sizeof(*initiator));
+}
+
+static bool both_open(void)
+{
+	const struct hold holds[] = { { PK_STALL_PLACE_TAKEN, b_opens } };
+	union pk_addr a = pkt_ip4(WHO_A);
+
+	return stall_run(NODE_FROM, 1, to_b(53), holds, 1) != DENIED && seen && only_flow_is_of(&a);
+}
+
+static void a_opens(void)
+{
+	seen = send(53) != DENIED;
+}
+
+static bool both_open_the_other_way(void)
+{
+	const struct hold holds[] = { { PK_STALL_PLACE_TAKEN, a_opens } };
+	struct pkt p = pkt_v4(WHO_B, WHO_A, UDP(53, 40000));
+	union pk_addr a = pkt_ip4(WHO_A);
+
+	return stall_run(NODE_FROM, 2, p, holds, 1) != DENIED && seen && only_flow_is_of(&a);
+}
+
+/* B's address in another pool, which differs from A's in its first half alone, and is higher. */
+static union pk_addr elsewhere(void)
+{
+	union pk_addr addr = pkt_ip6(WHO_A);
+
+	addr.b[3]++;
+	return addr;
+}
+
+static void elsewhere_opens(void)
+{
+	struct pkt p = pkt_v6(WHO_B, WHO_A, UDP(53, 40000));
+	union pk_addr from = elsewhere();
+
+	memcpy(p.b + 14 + 8, &from, sizeof(from));
+	pkt_seal(&p);
+	seen = node_run(NODE_FROM, 2, &p, NULL) != DENIED;
+}
+
+static bool both_open_in_two_pools(void)
+{
+	const struct hold holds[] = { { PK_STALL_PLACE_TAKEN, elsewhere_opens } };
+	union pk_addr a = pkt_ip6(WHO_A), b = elsewhere();
+	struct pk_local local = { .slot = 2 };
+	struct pk_endpoint ep;
+	struct pkt p = pkt_v6_to(WHO_A, &b, UDP(40000, 53));
+
+	world_start(); /* everything has a route */
+	node_endpoint(2, &ep);
+	ep.ipv6 = b;
+	node_endpoint_set(2, &ep);
+	bpf_map_update_elem(node_map("by_address"), &b, &local, BPF_ANY);
+	return stall_run(NODE_FROM, 1, p, holds, 1) != DENIED && seen && only_flow_is_of(&a);
+}
+
+static struct pkt to_world(void)
+{
+	return pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53));
+}
+
+static void the_same_to_world(void)
+{
+	struct pkt p = to_world();
+
+	seen = node_run(NODE_FROM, 1, &p, NULL) != DENIED;
+}
+
+/* The port of the one that came second is free again. */
+static bool same_masqueraded_twice(void)
+{
+	const struct hold holds[] = { { PK_STALL_ALIAS_TRIED, the_same_to_world } };
+
+	world_start();
+	return stall_run(NODE_FROM, 1, to_world(), holds, 1) != DENIED && seen && node_flows() == 2;
+}
+
+static void one_port(struct pk_node *n)
+{
+	n->masquerade_high = n->masquerade_low;
+}
+
+static void b_to_world(void)
+{
+	struct pkt p = pkt_v4(WHO_B, WHO_WORLD, UDP(40000, 53));
+
+	seen = node_run(NODE_FROM, 2, &p, NULL) == DENIED;
+}
+
+/* The one port, taken for a flow that isn't there yet, is its own: so are the answers to it. */
+static bool port_of_a_flow_to_be(void)
+{
+	const struct hold holds[] = { { PK_STALL_ALIAS_TRIED, b_to_world } };
+
+	world_start();
+	node_settings(one_port);
+	return stall_run(NODE_FROM, 1, to_world(), holds, 1) != DENIED && seen && node_flows() == 2;
+}
+
+static void from_world(void)
+{
+	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, UDP(53, 40000));
+
+	seen = node_run(NODE_UP, 0, &p, NULL) != DENIED;
+}
+
+/* Both ends opening at once make one flow where each is what the other one sees: not behind NAT. */
+static bool masqueraded_and_met(void)
+{
+	const struct hold holds[] = { { PK_STALL_PLACE_TAKEN, from_world } };
+	struct pk_open_port_key open = { .slot = 1, .proto = 17, .port = __builtin_bswap16(40000) };
+	uint32_t published = PK_OPEN_PUBLISHED;
+
+	world_start();
+	bpf_map_update_elem(node_map("open_ports"), &open, &published, BPF_ANY);
+	return stall_run(NODE_FROM, 1, to_world(), holds, 1) != DENIED && seen && node_flows() == 3;
+}
+
+/* The same connection's packet passes, and then B has no device any more. */
+static void the_same_and_then_none(void)
+{
+	struct pk_endpoint ep;
+
+	the_same();
+	node_endpoint(2, &ep);
+	ep.host_ifindex = 0;
+	node_endpoint_set(2, &ep);
+}
+
+/* A packet that can't be delivered ends the flow that it made, not another one's. */
+static bool same_flow_undelivered(void)
+{
+	const struct hold holds[] = { { PK_STALL_PLACE_TAKEN, the_same_and_then_none } };
+	bool passed = stall_run(NODE_FROM, 1, to_b(53), holds, 1) != DENIED;
+
+	return !passed && seen && node_flows() == 1;
+}
+
 void cases_moment(void)
 {
 	stall_scene("an older judgement isn't kept over a newer one", judged_before);
@@ -291,4 +447,11 @@ void cases_moment(void)
 	stall_scene("a place that is being taken is nobody else's", place_busy);
 	stall_scene("an alias that found no room", alias_refused);
 	stall_scene("one connection's first packet on two processors", same_flow_twice);
+	stall_scene("the same, masqueraded", same_masqueraded_twice);
+	stall_scene("the only port is that of a flow that is being made", port_of_a_flow_to_be);
+	stall_scene("the same, and the second one isn't delivered", same_flow_undelivered);
+	stall_scene("both ends open at once", both_open);
+	stall_scene("both ends open at once, the other one first", both_open_the_other_way);
+	stall_scene("both ends open at once in two pools", both_open_in_two_pools);
+	stall_scene("both ends open at once, one of them behind the node", masqueraded_and_met);
 }

@@ -84,6 +84,11 @@ static void orphan(void)
 	other.primary = alias;
 	other.primary.proto = 6;
 	bpf_map_update_elem(node_map("flows"), &key, &other, BPF_ANY);
+	node_from("a young alias without a flow waits for its flow", 2,
+		  pkt_v4(WHO_B, WHO_WORLD, UDP(40000, 53)), PK_REASON_MASQUERADE_FULL);
+	other.primary = key;
+	other.begun -= 2 * node_hz();
+	bpf_map_update_elem(node_map("flows"), &alias, &other, BPF_EXIST);
 	node_from("an alias without a flow is taken", 2, pkt_v4(WHO_B, WHO_WORLD, UDP(40000, 53)),
 		  PK_REASON_OK);
 	check("another's alias in its flow's place stays",
