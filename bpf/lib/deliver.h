@@ -132,7 +132,7 @@ static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *p
 
 	if (!way->target)
 		return PK_REASON_NO_ROUTE;
-	if (!reason && way->mtu)
+	if (!reason)
 		reason = deliver_fits(skb, pkt, way->mtu);
 	if (!reason && way->rewrite)
 		reason = pk_rewrite(skb, pkt, way);

@@ -25,11 +25,11 @@ static __always_inline int icmp_error_load(struct __sk_buff *skb, const struct p
 static __always_inline int icmp_error_v4(struct __sk_buff *skb, struct pk_scratch *s,
 					 struct icmp_error_quote *q)
 {
-	struct iphdr ip;
+	struct iphdr ip = {}; /* what isn't there is of no version */
 	__u32 off = s->pkt.l4_off + 8;
 
-	if (icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip)) < 0 || ip.version != 4 ||
-	    ip.ihl < 5 || ip.frag_off & bpf_htons(0x1fff))
+	icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip));
+	if (ip.version != 4 || ip.ihl < 5 || ip.frag_off & bpf_htons(0x1fff))
 		return -1;
 	parse_mapped(&s->key.src, ip.saddr);
 	parse_mapped(&s->key.dst, ip.daddr);
@@ -41,10 +41,11 @@ static __always_inline int icmp_error_v4(struct __sk_buff *skb, struct pk_scratc
 static __always_inline int icmp_error_v6(struct __sk_buff *skb, struct pk_scratch *s,
 					 struct icmp_error_quote *q)
 {
-	struct ipv6hdr ip;
+	struct ipv6hdr ip = {};
 	__u32 off = s->pkt.l4_off + 8;
 
-	if (icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip)) < 0 || ip.version != 6)
+	icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip));
+	if (ip.version != 6)
 		return -1;
 	__builtin_memcpy(&s->key.src, &ip.saddr, 16);
 	__builtin_memcpy(&s->key.dst, &ip.daddr, 16);
