@@ -94,6 +94,23 @@ static void ends(void)
 		PK_REASON_ICMP_UNRELATED);
 }
 
+/* What the node's own stack asked: an error about it is the stack's, and judged as its flow is. */
+static void of_the_stack(void)
+{
+	struct pkt asked = pkt_v4(WHO_HOST, WHO_A, UDP(40000, 53));
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_HOST,
+				      .dir = PK_INGRESS };
+
+	node_reset();
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 100);
+	node_to("the host asks A", 1, asked, PK_REASON_OK);
+	node_from("A's error about it", 1, pkt_error(WHO_A, WHO_HOST, &asked), PK_REASON_OK);
+	node_word(1, 1, 0, 2);
+	node_from("A's error after a change", 1, pkt_error(WHO_A, WHO_HOST, &asked), PK_REASON_OK);
+}
+
 static void quotes(void)
 {
 	struct pkt udp = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
@@ -273,6 +290,7 @@ void cases_error(void)
 {
 	both_ways();
 	ends();
+	of_the_stack();
 	quotes();
 	cuts();
 	cut_echo();

@@ -78,6 +78,18 @@ static void replies(void)
 	node_from("B's reply, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(7)), PK_REASON_OK);
 }
 
+/* Requests with one id are two flows, whichever way they go: a reply says whose it is. */
+static void both_ping(void)
+{
+	node_reset();
+	node_from("A pings B", 1, pkt_v4(WHO_A, WHO_B, PING(7)), PK_REASON_OK);
+	node_from("B pings A with the same id", 2, pkt_v4(WHO_B, WHO_A, PING(7)), PK_REASON_OK);
+	check("two flows", node_flows() == 2);
+	node_from("B's reply", 2, pkt_v4(WHO_B, WHO_A, PONG(7)), PK_REASON_OK);
+	node_from("A's reply", 1, pkt_v4(WHO_A, WHO_B, PONG(7)), PK_REASON_OK);
+	check("neither ended the other", node_flows() == 2);
+}
+
 /* What isn't an echo has no id: it never rides the flow of the echo with id 0. */
 static void not_an_echo(void)
 {
@@ -108,6 +120,10 @@ static void not_an_echo(void)
 	}
 	node_from("a node information query, IPv6", 1,
 		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 139 << 8, 0, 12 }), PK_REASON_OK);
+	node_from("ICMPv6 of a redirect's number in ICMP", 1,
+		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 5 << 8, 0, 12 }), PK_REASON_OK);
+	node_from("ICMPv6 of a router advertisement's", 1,
+		  pkt_v6(WHO_A, WHO_B, (struct l4){ 58, 0, 9 << 8, 0, 12 }), PK_REASON_OK);
 	node_from_at("the same from B", 2,
 		     pkt_v6(WHO_B, WHO_A, (struct l4){ 58, 0, 139 << 8, 0, 12 }), 1,
 		     PK_REASON_POLICY_DENIED);
@@ -281,6 +297,7 @@ void cases_flow(void)
 {
 	begin();
 	replies();
+	both_ping();
 	not_an_echo();
 	judged_again();
 	revoked();

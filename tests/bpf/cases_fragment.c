@@ -123,6 +123,24 @@ static void strangers(bool v6)
 	node_from("a piece that ends beyond 65,535", 1, p, PK_REASON_FRAGMENT);
 }
 
+/* More datagrams than an endpoint's places, so that some have the first one's: it loses nothing. */
+static void beside(void)
+{
+	struct pkt whole = datagram(false, WHO_A, WHO_B, UDP(40000, 5000));
+	struct pkt other = datagram(false, WHO_A, WHO_C, UDP(40000, 5000));
+	int passed = 0;
+
+	node_reset();
+	node_from("a first piece", 1, piece(&whole, 0), PK_REASON_OK);
+	for (uint32_t i = 1; i <= 8 * PK_FRAGMENTS; i++) {
+		struct pkt p = pkt_piece(&other, 0, HEAD, ID + i);
+
+		passed += node_run(NODE_FROM, 1, &p, NULL) != 2;
+	}
+	check("other datagrams' first pieces are denied", !passed);
+	node_from("and end nothing but their own", 1, piece(&whole, 1), PK_REASON_OK);
+}
+
 /* Whoever isn't let in by the first piece isn't by a later one. */
 static void denied(bool v6)
 {
@@ -426,6 +444,7 @@ void cases_fragment(void)
 		from_host(v6);
 		neighbours(v6);
 	}
+	beside();
 	life();
 	published();
 	answered();

@@ -88,6 +88,26 @@ static void malformed(void)
 	world_untouched("another ethertype, which reads as IPv6", to_a);
 }
 
+/* A mapping is of the node's addresses: at the endpoint's own it opens and changes nothing. */
+static void own_address(void)
+{
+	struct pkt reply = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
+
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	comes_in("the published number at the endpoint's own address",
+		 pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 8080, SYN)), 1, PK_REASON_POLICY_DENIED);
+	comes_in("a client at the node's", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), 1,
+		 PK_REASON_OK);
+	comes_in("which goes on at the endpoint's own, where it has no connection",
+		 pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, ACK)), 1, PK_REASON_NO_FLOW);
+	check("the client's flow and its alias stay", node_flows() == 2);
+	node_from("and it is answered", 1, reply, PK_REASON_OK);
+	node_from("a connection of the endpoint's own with the tuple that it answers by", 1,
+		  pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN)), PK_REASON_TUPLE_TAKEN);
+	check("which left nothing behind", node_flows() == 2);
+}
+
 /* A group's packet is for the host's own sockets, whatever port it names. */
 static void groups(void)
 {
@@ -285,6 +305,7 @@ void cases_uplink(void)
 {
 	short_ones();
 	malformed();
+	own_address();
 	groups();
 	blocks();
 	moved_range();
