@@ -85,9 +85,7 @@ static void add_value(struct pk_str *line, const char *text, size_t max, bool in
 
 	text = text ?: "";
 	n = strnlen(text, max < VALUE_MAX ? max : VALUE_MAX);
-	if (in_quotes) {
-		add_quoted(line, text, n);
-	} else if (is_bare(text, n)) {
+	if (in_quotes || is_bare(text, n)) {
 		add_quoted(line, text, n);
 	} else {
 		pk_str_add(line, "\"");
@@ -129,6 +127,7 @@ static const char *parse(const char *p, struct conversion *c, va_list *ap)
 static void add_number(struct pk_str *line, const struct conversion *c, va_list *ap)
 {
 	if (strchr("fgeFGE", c->to))
+		/* NOLINTNEXTLINE(bugprone-branch-clone): the types differ, the check reads words. */
 		pk_str_addf(line, c->spec, va_arg(*ap, double));
 	else if (c->length == 'L')
 		pk_str_addf(line, c->spec, va_arg(*ap, long long));

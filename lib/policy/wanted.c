@@ -185,14 +185,14 @@ static bool is_port_of_any(struct pk_engine *engine, const struct rule_obj *r, s
 
 static bool is_out_of_reach(const struct pk_settings *s, const struct pk_prefix *cidr)
 {
-	bool protected = false;
+	bool covered = false;
 
 	for (size_t i = 0; i < pk_n_protected; i++)
-	protected |= pk_prefix_covers(&pk_protected[i], cidr);
-	for (size_t i = 0; i < s->n_reach && protected; i++)
+		covered |= pk_prefix_covers(&pk_protected[i], cidr);
+	for (size_t i = 0; i < s->n_reach && covered; i++)
 		if (pk_prefix_covers(&s->reach[i], cidr) || pk_prefix_covers(cidr, &s->reach[i]))
 			return false;
-	return protected;
+	return covered;
 }
 
 static void unreached(struct findings *f, const struct rule_obj *r, const struct ent *ent,
