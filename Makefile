@@ -97,12 +97,14 @@ $B/gen/%.skel.h: $B/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name pk_$* > $@
 
+# What is linked once more, for the tarball (mk/package.mk).
+LINKED := $B/tarball/linked
 LINK = $(Q)$(CC) $(ALL_CFLAGS) $(LINK_HARDENING) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
-$O/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
+$O/picket-cni $(LINKED)/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
 	$(LINK) $(LIBS_SHORT)
-$O/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a
+$O/picketd $(LINKED)/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a
 	$(LINK) $(LIBS_CTL)
-$O/picket: $(filter %/main.o,$(CLI_OBJ)) $O/libcli.a $O/libpolicytools.a $O/libpicket.a
+$O/picket $(LINKED)/picket: $(filter %/main.o,$(CLI_OBJ)) $O/libcli.a $O/libpolicytools.a $O/libpicket.a
 	$(LINK) $(LIBS_SHORT) $(LIBS_YAML)
 
 # Each tests/unit/test_X.c is one program; it may use the parts of every binary but their mains.

@@ -4,39 +4,20 @@ import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
+from building import ENV, make_deb, needs
 from harness.shell import TREE, build_dir, run
 
-ENV = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
 BINARIES = ("usr/sbin/picketd", "usr/bin/picket", "usr/libexec/cni/picket")
-
-
-def needs(*programs):
-    missing = [name for name in programs if not shutil.which(name, path=ENV["PATH"])]
-    if missing:
-        pytest.skip(f"no {' nor '.join(missing)}; fix: scripts/install-deps")
-
-
-def built(where):
-    needs("dpkg-buildpackage", "dh", "scdoc")
-    shutil.rmtree(where, ignore_errors=True)
-    run([os.path.join(TREE, "packaging/make-deb"), where], env=ENV, timeout=900)
-    return where
 
 
 def one(where, pattern):
     found = [path for path in glob.glob(os.path.join(where, pattern)) if "dbgsym" not in path]
     assert len(found) == 1, found
     return found[0]
-
-
-@pytest.fixture(scope="module")
-def deb():
-    return built(os.path.join(build_dir(), "package/first"))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +36,7 @@ def test_lintian_has_nothing_to_say(deb):
 
 
 def test_two_builds_are_the_same_bytes(deb):
-    again = built(os.path.join(build_dir(), "package/and-the-second"))
+    again = make_deb("and-the-second")
     for path in glob.glob(os.path.join(deb, "*.deb")):
         with open(path, "rb") as mine, open(os.path.join(again, os.path.basename(path)), "rb") as other:
             assert mine.read() == other.read(), path

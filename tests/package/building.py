@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds what tests/package installs."""
+import os
+import shutil
+
+import pytest
+
+from harness.shell import TREE, build_dir, run
+
+ENV = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+
+
+def needs(*programs):
+    missing = [name for name in programs if not shutil.which(name, path=ENV["PATH"])]
+    if missing:
+        pytest.skip(f"no {' nor '.join(missing)}; fix: scripts/install-deps")
+
+
+def make_deb(part, *version):
+    """The folder below the build's where the package is then."""
+    needs("dpkg-buildpackage", "dh", "scdoc")
+    where = os.path.join(build_dir(), "package", part)
+    shutil.rmtree(where, ignore_errors=True)
+    run([os.path.join(TREE, "packaging/make-deb"), where, *version], env=ENV, timeout=900)
+    return where
+
+
+def make_tarball():
+    """Its path."""
+    needs("scdoc")
+    said = run(["make", "-C", TREE, "--no-print-directory", f"B={build_dir()}", "tarball"], env=ENV, timeout=600)
+    return said.stdout.split()[-1]
