@@ -10,7 +10,7 @@ from harness.nomad import peer
 from harness.shell import TREE
 
 FILES = sorted(glob.glob(os.path.join(TREE, "examples/nomad/*.nomad.hcl")))
-VALUES = {"vm": {"kernel": "/k", "disk": "/d"}, "shop": {"namespace": "acme", "kernel": "/k", "initramfs": "/i", "run": "/r"}}
+VALUES = {"vm": {"kernel": "/k", "disk": "/d"}, "shop": {"namespace": "acme", "kernel": "/k", "initramfs": "/i", "run": "/r"}, "picket": {"tarball": "http://127.0.0.1/picket.tar.gz"}}
 
 
 def validate(nomad, path):
@@ -25,15 +25,16 @@ def test_nomad_takes_each_job_file(tmp_path):
     nomad = peer("nomad")
     if not nomad:
         pytest.skip("no Nomad, and no Go to build one")
-    assert len(FILES) == 4
+    assert len(FILES) == 6
     for path in FILES:
         done = validate(nomad, path)
         assert done.returncode == 0 and "Job validation successful" in done.stdout, (path, done.stdout, done.stderr)
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        assert 'mode = "cni/picket"' in text
+        word = 'hook = "prestart"' if "type     = \"system\"" in text else 'mode = "cni/picket"'
+        assert word in text
         broken = tmp_path / os.path.basename(path)
-        broken.write_text(text.replace('mode = "cni/picket"', 'mood = "cni/picket"'))
+        broken.write_text(text.replace(word, word.replace(" =", "d =")))
         assert validate(nomad, str(broken)).returncode
     formatted = subprocess.run([nomad, "fmt", "-check", *FILES], capture_output=True, text=True, check=False)
     assert formatted.returncode == 0, formatted.stdout
