@@ -1,37 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package in a booted Debian of its own (machine/life.py), in QEMU with Debian's kernel."""
+"""
+The package in a booted Debian of its own (machine/life.py): in a container, and with SUITE=life in QEMU with Debian's kernel.
+"""
 import dataclasses
 import glob
 import os
+import re
 import secrets
-import sys
 
-import pytest
-
-from harness.shell import TREE, build_dir, run
-from test_deb import ENV, deb, needs  # noqa: F401
-
-sys.path.insert(0, os.path.join(TREE, "tests/kernel61"))
-
-import parts  # noqa: E402
-from machine import KINDS, Machine  # noqa: E402
-from report import Report  # noqa: E402
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-NEWER = "9.9.9"
+from building import needs
+from harness.booted import Booted
+from harness.shell import TREE, build_dir
+from machine import KINDS, Machine
+from report import Report
 
 
-def test_life_in_a_booted_machine(deb):  # noqa: F811
-    needs("qemu-system-x86_64", "debootstrap")
-    run([os.path.join(TREE, "packaging/make-deb"), os.path.join(build_dir(), "package/newer"), NEWER], env=ENV, timeout=900)
-    debs = [os.path.relpath(path, build_dir()) for part in ("first", "newer")
-            for path in glob.glob(os.path.join(build_dir(), f"package/{part}/picket_*.deb"))]
-    kind = dataclasses.replace(KINDS["amd64"], suites=("installed",), programs=tuple(debs))
+def test_life_in_a_container(deb, newer, kernel_and_root):
+    needs("systemd-nspawn")
+    seen = {f"/picket/{part}": os.path.join(TREE, part) for part in ("tests", "include", "examples")}
+    booted = Booted(kernel_and_root[1], {**seen, "/picket/build/package/first": deb, "/picket/build/package/newer": newer})
     try:
-        kernel = parts.kernel("amd64")
-        root = parts.root("amd64", kernel, [os.path.join(HERE, "packages")])
-    except parts.Unfetched as why:
-        pytest.skip(str(why))
+        said = booted.sh("PYTHONPATH=/picket/tests PYTHONDONTWRITEBYTECODE=1 python3 -m pytest -q -p no:cacheprovider "
+                         "/picket/tests/package/machine/life.py", check=False, timeout=600)
+    finally:
+        booted.close()
+    assert said.returncode == 0 and re.search("^1[0-9] passed in", said.stdout, re.M), said.stdout + said.stderr
+
+
+def test_life_in_a_booted_machine(deb, newer, kernel_and_root):
+    needs("qemu-system-x86_64")
+    debs = [os.path.relpath(path, build_dir()) for part in (deb, newer) for path in glob.glob(os.path.join(part, "picket_*.deb"))]
+    kind = dataclasses.replace(KINDS["amd64"], suites=("installed",), programs=tuple(debs))
+    kernel, root = kernel_and_root
     word, logs = secrets.token_hex(8), os.path.join(build_dir(), "test-logs")
     os.makedirs(logs, exist_ok=True)
     console, report = (os.path.join(logs, f"package-{name}.log") for name in ("console", "report"))
