@@ -8,6 +8,8 @@ import sys
 import report
 import row_churn
 import row_cni
+import row_connect
+import row_guest
 import row_hostile
 import row_memory
 import row_path
@@ -17,6 +19,8 @@ import row_verdict
 ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": row_path.tap_to_tap}
 ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_verdict.filled,
              "D4": row_verdict.denied, "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
+ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,
+             "D11": row_connect.masqueraded, "M1": row_guest.lease})
 ROWS["R9"] = row_memory.unread
 ROWS.update(row_policy.ROWS)
 ROWS.update({"R7": row_hostile.hostile, "R8": row_hostile.hostile})

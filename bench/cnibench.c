@@ -6,7 +6,7 @@
  * the network namespace is outside of it, but for --cycles, which times whole lives.
  *
  *   cnibench --list FILE --path DIR[:DIR] --dir NETNS_DIR [--args K=V;...] [--prefix ID]
- *            [--first N] --count N | --cycles N --workers W | --add N | --del N
+ *            [--first N] [--port HOST:CONTAINER] --count N | --cycles N --workers W | --add N | --del N
  *
  * Prints one JSON object: {"add":[ns…],"del":[ns…],"netns":[ns…],"cpu":[ns…]} (what making the
  * network namespace alone took, and the processor's time of the ADD), or {"cycles":N,"ns":T,"thousands":[ns…]} (how long each thousand lives
@@ -36,7 +36,7 @@
 #define LIVES_MAX   100000
 
 struct bench {
-	const char *path, *dir, *args, *prefix;
+	const char *path, *dir, *args, *prefix, *port;
 	cJSON *list;
 	char binary[PLUGINS_MAX][PATH_MAX];
 	int n_plugins;
@@ -132,6 +132,23 @@ static void run_plugin(struct bench *b, int i, char *const env[], const char *co
 	}
 }
 
+/* A TCP port for the plugins that ask for mappings, as the runtime gives it to them. */
+static void add_port(const struct bench *b, cJSON *conf)
+{
+	const cJSON *can = cJSON_GetObjectItemCaseSensitive(conf, "capabilities");
+	const char *to = b->port ? strchr(b->port, ':') : NULL;
+	cJSON *runtime, *mapping;
+
+	if (!to || !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(can, "portMappings")))
+		return;
+	runtime = cJSON_AddObjectToObject(conf, "runtimeConfig");
+	mapping = cJSON_CreateObject();
+	cJSON_AddNumberToObject(mapping, "hostPort", atoi(b->port));
+	cJSON_AddNumberToObject(mapping, "containerPort", atoi(to + 1));
+	cJSON_AddStringToObject(mapping, "protocol", "tcp");
+	cJSON_AddItemToArray(cJSON_AddArrayToObject(runtime, "portMappings"), mapping);
+}
+
 static char *plugin_conf(struct bench *b, int i, const cJSON *prev)
 {
 	const cJSON *plugins = cJSON_GetObjectItemCaseSensitive(b->list, "plugins");
@@ -145,6 +162,7 @@ static char *plugin_conf(struct bench *b, int i, const cJSON *prev)
 			cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(b->list, keys[k]), 1));
 	if (prev)
 		cJSON_AddItemToObject(conf, "prevResult", cJSON_Duplicate(prev, 1));
+	add_port(b, conf);
 	text = cJSON_PrintUnformatted(conf);
 	cJSON_Delete(conf);
 	return text;
@@ -388,10 +406,19 @@ static void load_list(struct bench *b, const char *path)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "list", 1, NULL, 'l' },  { "path", 1, NULL, 'p' },   { "dir", 1, NULL, 'd' },
-		{ "args", 1, NULL, 'a' },  { "prefix", 1, NULL, 'x' }, { "first", 1, NULL, 'f' },
-		{ "count", 1, NULL, 'c' }, { "cycles", 1, NULL, 'y' }, { "workers", 1, NULL, 'w' },
-		{ "add", 1, NULL, 'A' },   { "del", 1, NULL, 'D' },    { 0 },
+		{ "list", 1, NULL, 'l' },
+		{ "path", 1, NULL, 'p' },
+		{ "dir", 1, NULL, 'd' },
+		{ "args", 1, NULL, 'a' },
+		{ "prefix", 1, NULL, 'x' },
+		{ "first", 1, NULL, 'f' },
+		{ "count", 1, NULL, 'c' },
+		{ "cycles", 1, NULL, 'y' },
+		{ "workers", 1, NULL, 'w' },
+		{ "add", 1, NULL, 'A' },
+		{ "del", 1, NULL, 'D' },
+		{ "port", 1, NULL, 'P' },
+		{ 0 },
 	};
 	struct bench b = { .prefix = "bench" };
 	int o, mode = 0, n = 0, workers = 8;
@@ -413,6 +440,9 @@ int main(int argc, char **argv)
 			break;
 		case 'x':
 			b.prefix = optarg;
+			break;
+		case 'P':
+			b.port = optarg;
 			break;
 		case 'f':
 			b.first = atoi(optarg);

@@ -29,7 +29,7 @@ def held(side):
 
 def lives(result, build):
     with contextlib.ExitStack() as stack:
-        side = Picket(build, capacity=CAPACITY, flows=FLOWS)
+        side = Picket(build, capacity=CAPACITY, limits={"flowsPerEndpoint": FLOWS})
         stack.callback(side.close)
         side.cni("--cycles", 10, "--workers", WORKERS, "--prefix", "w", args=side.args)
         time.sleep(REST_S + 5)
@@ -52,7 +52,7 @@ def beside(result, build, controller):
     name = "C7.add" if controller else "C7.alone"
     what = "ADD, controller up" if controller else "ADD, controller down"
     with contextlib.ExitStack() as stack:
-        side = Picket(build, capacity=CAPACITY, flows=FLOWS)	# whose picketd makes the tables that large
+        side = Picket(build, capacity=CAPACITY, limits={"flowsPerEndpoint": FLOWS})	# whose picketd makes the tables that large
         stack.callback(side.close)
         if not controller:
             side.stop_controller()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""D5: one packet from tap to tap, everything in between, against Nomad's bridge with mirred."""
+"""D5 and D7: from tap to tap, everything in between, against Nomad's bridge with mirred."""
 import contextlib
 import json
 import subprocess
@@ -22,20 +22,40 @@ def add(side, first, count):
             side.add_tap(alloc(nr))
 
 
-def measure(sides, build, last):
+def taps(sides, build, last, *options):
     """Between the two newest: a chain of rules is walked to those that came last."""
     specs = [side.path_spec(alloc(last - 1), alloc(last)) for side in sides]
-    out = subprocess.run([f"{build}/bench/taps", "--rounds", str(ROUNDS), "--packets",
-                          str(PACKETS), *specs], check=True, text=True,
-                         stdout=subprocess.PIPE).stdout
-    return {name: path["ns"] for name, path in json.loads(out).items()}
+    out = subprocess.run([f"{build}/bench/taps", "--rounds", str(ROUNDS), *options, *specs],
+                         check=True, text=True, stdout=subprocess.PIPE).stdout
+    return json.loads(out)
+
+
+def measure(sides, build, last):
+    paths = taps(sides, build, last, "--packets", str(PACKETS))
+    return {name: path["ns"] for name, path in paths.items()}
+
+
+def two_threads(result, build):
+    """A thread at each tap, each on a processor of its own, neither of which sleeps."""
+    with contextlib.ExitStack() as stack:
+        sides = [Picket(build), Nomad(build)]
+        for side in sides:
+            stack.callback(side.close)
+            add(side, 0, 2)
+        rate = taps(sides, build, 1, "--mode", "rate")
+        trip = taps(sides, build, 1, "--mode", "trip")
+    result.add("D7.pps", "64 B one way, packets a second", rate["picket"]["pps"],
+               rate["nomad"]["pps"], "Nomad's chain", -1.8, unit="/s")
+    for figure in ("p50", "p99"):
+        result.add(f"D7.{figure}", f"64 B there and back, {figure}", trip["picket"][figure],
+                   trip["nomad"][figure], "Nomad's chain", 0.68)
 
 
 def tap_to_tap(result, build):
     with contextlib.ExitStack() as stack:
         sides = []
         for make in (lambda: Picket(build, capacity=1024),
-                     lambda: Picket(build, name="picket-tcx", hook="tcx"), lambda: Nomad(build)):
+                     lambda: Picket(build, name="picket-tcx", conf={"hook": "tcx"}), lambda: Nomad(build)):
             sides.append(make())
             stack.callback(sides[-1].close)
             add(sides[-1], 0, 2)

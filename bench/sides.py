@@ -141,11 +141,12 @@ class Picket(Side):
     args = ALLOC_ARGS
     next_hop = "02:70:6b:00:00:01"
 
-    def __init__(self, build, name="picket", hook="clsact", capacity=256, flows=4096, controller=True):
+    def __init__(self, build, name="picket", conf=None, capacity=256, limits=None, controller=True):
         super().__init__(name, build, NodeOptions(
-            pool=("10.40.0.0/16",), conf={"hook": hook, "mtu": 1500, "dns": {"servers": []}},
-            config={"nomad": None, "consul": None,
-                    "capacity": {"endpoints": capacity}, "limits": {"flowsPerEndpoint": flows}, "pools": ["10.40.0.0/16"]}))
+            pool=("10.40.0.0/16",), conf={"mtu": 1500, "dns": {"servers": []}, **(conf or {})},
+            config={"nomad": None, "consul": None, "capacity": {"endpoints": capacity},
+                    "limits": {"flowsPerEndpoint": 4096, **(limits or {})},
+                    "pools": ["10.40.0.0/16"]}))
         self._run_in_memory()
         self.path = os.path.join(self.node.root, "opt/cni/bin")
         os.makedirs(self.path)

@@ -5,36 +5,27 @@
  * frames on tap A and reads them on tap B; what is counted is that thread's CPU time, the
  * kernel's whole path included, so a busy machine costs precision but not truth.
  *
- *   taps --rounds R --packets N --size BYTES PATH…
+ * "rate": one thread writes, another one reads; "trip": one writes a frame and waits for its answer,
+ * the other one answers, both without sleeping.
+ *
+ *   taps --mode cpu|rate|trip --rounds R --packets N --size BYTES PATH…
  * A path is NAME,NETNS_A,TAP_A,MAC_A,IP_A,NETNS_B,TAP_B,MAC_B,IP_B,DST_MAC: UDP from A to B,
  * sent to DST_MAC. Rounds go over all paths in turn, so that they are interleaved.
- * Prints {"NAME":{"ns":[one a round],"lost":N},…}; exit 1 if any packet was lost.
+ * Prints {"NAME":{"ns":[one a round],"lost":N},…}, "pps" for rate, "p50" and "p99" for trip; exit 1
+ * if any packet was lost.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <linux/if_tun.h>
-#include <linux/virtio_net.h>
-#include <net/if.h>
-#include <netinet/if_ether.h>
-#include <netinet/ip.h>
-#include <netinet/udp.h>
-#include <sched.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "tap.h"
 
 #define BURST	   32
 #define PATHS_MAX  8
 #define ROUNDS_MAX 1000
-#define VNET	   12
 #define FRAME_MAX  9014
+#define SECOND	   UINT64_C(1000000000)
 
 struct path {
 	const char *name;
@@ -42,108 +33,24 @@ struct path {
 	uint8_t frame[VNET + FRAME_MAX]; /* A to B */
 	uint8_t reply[VNET + FRAME_MAX]; /* B to A: opens the flow both ways */
 	size_t len;
-	uint64_t ns[ROUNDS_MAX];
+	uint64_t figure[ROUNDS_MAX], p99[ROUNDS_MAX];
 	uint64_t lost;
-};
-
-static void die(const char *what)
-{
-	fprintf(stderr, "taps: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static int open_tap(const char *netns, const char *name)
-{
-	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int ns = open(netns, O_RDONLY | O_CLOEXEC), fd, header = VNET;
-
-	if (home < 0 || ns < 0 || setns(ns, CLONE_NEWNET) < 0)
-		die(netns);
-	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &req) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
-	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
-		die(name);
-	if (setns(home, CLONE_NEWNET) < 0)
-		die("back");
-	close(ns);
-	close(home);
-	return fd;
-}
-
-static void parse_mac(const char *text, uint8_t mac[6])
-{
-	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3],
-		   &mac[4], &mac[5]) != 6) {
-		fprintf(stderr, "taps: '%s' is no MAC\n", text);
-		exit(2);
-	}
-}
-
-static uint32_t sum16(const void *data, size_t n, uint32_t sum)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i + 1 < n; i += 2)
-		sum += (uint32_t)p[i] << 8 | p[i + 1];
-	return n & 1 ? sum + ((uint32_t)p[n - 1] << 8) : sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
-}
-
-struct end {
-	uint8_t mac[6];
-	struct in_addr ip;
-	uint16_t port;
 };
 
 static void build(uint8_t *out, size_t size, const uint8_t dst_mac[6], const struct end *src,
 		  const struct end *dst)
 {
-	struct ether_header *eth = (void *)(out + VNET);
-	struct iphdr *ip = (void *)(eth + 1);
-	struct udphdr *udp = (void *)(ip + 1);
-	size_t udp_len = size - sizeof(*eth) - sizeof(*ip);
-	uint32_t sum;
-
 	memset(out, 0, VNET + size);
-	memcpy(eth->ether_dhost, dst_mac, 6);
-	memcpy(eth->ether_shost, src->mac, 6);
-	eth->ether_type = htons(ETHERTYPE_IP);
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->ttl = 64;
-	ip->protocol = IPPROTO_UDP;
-	ip->tot_len = htons((uint16_t)(size - sizeof(*eth)));
-	ip->saddr = src->ip.s_addr;
-	ip->daddr = dst->ip.s_addr;
-	ip->check = fold(sum16(ip, sizeof(*ip), 0));
-	udp->source = htons(src->port);
-	udp->dest = htons(dst->port);
-	udp->len = htons((uint16_t)udp_len);
-	sum = sum16(&ip->saddr, 8, IPPROTO_UDP + (uint32_t)udp_len);
-	udp->check = fold(sum16(udp, udp_len, sum));
+	build_udp(out, size, dst_mac, src, dst);
 }
 
 static void open_path(struct path *p, char *spec, size_t size)
 {
-	char *part[10], *save = NULL;
+	char *part[10];
 	struct end a = { .port = 4000 }, b = { .port = 8080 };
 	uint8_t via[6];
 
-	for (int i = 0; i < 10; i++) {
-		part[i] = strtok_r(i ? NULL : spec, ",", &save);
-		if (!part[i]) {
-			fprintf(stderr, "taps: a path has ten parts\n");
-			exit(2);
-		}
-	}
+	split(spec, part, 10);
 	p->name = part[0];
 	p->a = open_tap(part[1], part[2]);
 	p->b = open_tap(part[5], part[6]);
@@ -167,6 +74,11 @@ static void drain(int fd)
 		;
 }
 
+static bool is_frame(const struct path *p, const uint8_t *buf, ssize_t n, const uint8_t *frame)
+{
+	return n == (ssize_t)p->len && !memcmp(buf + VNET + 34, frame + VNET + 34, 4);
+}
+
 /* Frames of the burst that came out of fd: the stack's own chatter has another length or port. */
 static int collect(const struct path *p, int want)
 {
@@ -176,7 +88,7 @@ static int collect(const struct path *p, int want)
 	while (got < want && empty < 2000) {
 		ssize_t n = read(p->b, buf, sizeof(buf));
 
-		if (n == (ssize_t)p->len && !memcmp(buf + VNET + 34, p->frame + VNET + 34, 4))
+		if (is_frame(p, buf, n, p->frame))
 			got++;
 		else if (n < 0)
 			empty++;
@@ -184,27 +96,111 @@ static int collect(const struct path *p, int want)
 	return got;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t run_round(struct path *p, int packets)
+static void run_cpu(struct path *p, int round, int packets)
 {
 	uint64_t start;
 
 	drain(p->b);
-	start = cpu_ns();
+	start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (int sent = 0; sent < packets; sent += BURST) {
 		for (int i = 0; i < BURST; i++)
 			if (write(p->a, p->frame, p->len) != (ssize_t)p->len)
 				p->lost++;
 		p->lost += (uint64_t)(BURST - collect(p, BURST));
 	}
-	return (cpu_ns() - start) / (uint64_t)packets;
+	p->figure[round] = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / (uint64_t)packets;
+}
+
+/* The other end's thread: writes without end, or answers what comes. */
+struct other {
+	struct path *p;
+	bool answers;
+	atomic_bool over;
+};
+
+static void *other_end(void *arg)
+{
+	uint8_t buf[VNET + FRAME_MAX + 64];
+	struct other *o = arg;
+	struct path *p = o->p;
+
+	pin(0);
+	while (!o->over) {
+		ssize_t n = 0;
+
+		if (!o->answers)
+			n = write(p->a, p->frame, p->len);
+		else if (is_frame(p, buf, read(p->b, buf, sizeof(buf)), p->frame))
+			n = write(p->b, p->reply, p->len);
+		if (n < 0)
+			die(p->name);
+	}
+	return NULL;
+}
+
+static void begin(struct other *o, pthread_t *thread)
+{
+	drain(o->p->a);
+	drain(o->p->b);
+	if (pthread_create(thread, NULL, other_end, o))
+		die("thread");
+}
+
+static void end(struct other *o, pthread_t thread)
+{
+	o->over = true;
+	pthread_join(thread, NULL);
+}
+
+/* What comes out in a third of a second; what the reader is too slow for is lost, and no loss. */
+static void run_rate(struct path *p, int round, int packets)
+{
+	struct other writer = { .p = p };
+	uint64_t start, now;
+	pthread_t thread;
+	int got = 0;
+
+	(void)packets;
+	begin(&writer, &thread);
+	now = start = clock_ns(CLOCK_MONOTONIC);
+	while (now - start < SECOND / 3) {
+		got += collect(p, BURST);
+		now = clock_ns(CLOCK_MONOTONIC);
+	}
+	end(&writer, thread);
+	p->figure[round] = (uint64_t)got * SECOND / (now - start);
+}
+
+static uint64_t trip(struct path *p)
+{
+	uint64_t start = clock_ns(CLOCK_MONOTONIC), now = start;
+	uint8_t buf[VNET + FRAME_MAX + 64];
+
+	if (write(p->a, p->frame, p->len) != (ssize_t)p->len)
+		p->lost++;
+	while (!is_frame(p, buf, read(p->a, buf, sizeof(buf)), p->reply))
+		if (clock_ns(CLOCK_MONOTONIC) - start > SECOND) {
+			p->lost++;
+			break;
+		}
+	now = clock_ns(CLOCK_MONOTONIC);
+	return now - start;
+}
+
+static void run_trip(struct path *p, int round, int packets)
+{
+	struct other answerer = { .p = p, .answers = true };
+	uint64_t *ns = calloc((size_t)packets, sizeof(*ns));
+	pthread_t thread;
+
+	begin(&answerer, &thread);
+	for (int i = 0; i < packets; i++)
+		ns[i] = trip(p);
+	end(&answerer, thread);
+	qsort(ns, (size_t)packets, sizeof(*ns), by_size);
+	p->figure[round] = ns[packets / 2];
+	p->p99[round] = ns[packets * 99 / 100];
+	free(ns);
 }
 
 /* The first packets resolve neighbours (the peer) and open the flow (ours). */
@@ -219,34 +215,57 @@ static void warm_up(struct path *p)
 	drain(p->b);
 }
 
-static int print(const struct path *paths, int n, int rounds)
+static const struct mode {
+	const char *name, *figure;
+	void (*run)(struct path *p, int round, int packets);
+	int packets;
+} modes[] = {
+	{ "cpu", "ns", run_cpu, 100000 },
+	{ "rate", "pps", run_rate, BURST },
+	{ "trip", "p50", run_trip, 4000 },
+	{ 0 },
+};
+
+static int print(const struct mode *mode, const struct path *paths, int n, int rounds)
 {
 	uint64_t lost = 0;
 
-	printf("{");
 	for (int i = 0; i < n; i++) {
-		printf("%s\"%s\":{\"ns\":[", i ? "," : "", paths[i].name);
-		for (int r = 0; r < rounds; r++)
-			printf("%s%llu", r ? "," : "", (unsigned long long)paths[i].ns[r]);
-		printf("],\"lost\":%llu}", (unsigned long long)paths[i].lost);
+		printf("%s\"%s\":{", i ? "," : "{", paths[i].name);
+		print_figures(mode->figure, paths[i].figure, rounds);
+		printf(",");
+		print_figures("p99", paths[i].p99, rounds);
+		printf(",\"lost\":%llu}", (unsigned long long)paths[i].lost);
 		lost += paths[i].lost;
 	}
 	printf("}\n");
 	return lost ? 1 : 0;
 }
 
+static const struct mode *find_mode(const char *name)
+{
+	const struct mode *m = modes;
+
+	while (m->name && strcmp(m->name, name))
+		m++;
+	return m->name ? m : NULL;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "rounds", 1, NULL, 'r' },
+	static const struct option options[] = { { "mode", 1, NULL, 'm' },
+						 { "rounds", 1, NULL, 'r' },
 						 { "packets", 1, NULL, 'p' },
 						 { "size", 1, NULL, 's' },
 						 { 0 } };
 	static struct path paths[PATHS_MAX];
-	int o, n = 0, rounds = 9, packets = 100000, size = 64;
-	cpu_set_t one;
+	const struct mode *mode = modes;
+	int o, n = 0, rounds = 9, packets = 0, size = 64;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 'r')
+		if (o == 'm')
+			mode = find_mode(optarg);
+		else if (o == 'r')
 			rounds = atoi(optarg);
 		else if (o == 'p')
 			packets = atoi(optarg) / BURST * BURST;
@@ -254,18 +273,19 @@ int main(int argc, char **argv)
 			size = atoi(optarg);
 		else
 			return 2;
+		if (!mode)
+			return 2;
 	}
+	packets = packets ? packets : mode->packets;
 	if (rounds < 1 || rounds > ROUNDS_MAX || packets < BURST || size < 60 || size > FRAME_MAX)
 		return 2;
 	for (; optind < argc && n < PATHS_MAX; optind++)
 		open_path(&paths[n++], argv[optind], (size_t)size);
-	CPU_ZERO(&one);
-	CPU_SET(1 % sysconf(_SC_NPROCESSORS_ONLN), &one);
-	sched_setaffinity(0, sizeof(one), &one);
+	pin(1);
 	for (int i = 0; i < n; i++)
 		warm_up(&paths[i]);
 	for (int r = 0; r < rounds; r++)
 		for (int i = 0; i < n; i++)
-			paths[i].ns[r] = run_round(&paths[i], packets);
-	return print(paths, n, rounds);
+			mode->run(&paths[i], r, packets);
+	return print(mode, paths, n, rounds);
 }
