@@ -59,7 +59,7 @@ def shown(scratch, original, suite, more):
         outcome = scratch.run(command, suite.seconds)
         if outcome.status == 0:
             return Verdict("survived")
-        if outcome.status == suite.refused:
+        if outcome.status is not None and outcome.status == suite.refused:
             return Verdict("refused")
         name = suite.failure(outcome.text)
         sound = original.passes(suite, suite.narrowed(name))

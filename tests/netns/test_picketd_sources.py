@@ -396,6 +396,19 @@ def test_a_reload_that_names_nomad_asks_it_before_it_sweeps(node):
     assert any(lost.id in name for name in node.records())
 
 
+def test_a_nomad_that_fell_silent_is_no_witness(node):
+    """What its last answer didn't have may have come since."""
+    with serving(node, FakeNomad, "here") as nomad:
+        node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
+        wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer")
+        nomad.set_mode(500)
+        wait_for(lambda: node.source("nomad")["state"] != "ok", "its silence", 30)
+        lost = node.add("acme", "api", "g")
+        node.drop_netns(lost)
+        wait_for(lambda: node.api("/v1/status")["endpoints"]["orphans"] == 1, "the sweep's look", 30)
+        assert any(lost.id in name for name in node.records())
+
+
 def test_reload_is_whole_or_not_at_all(node):
     node.policy("a.json", DENY_DB)
     node.start_picketd()

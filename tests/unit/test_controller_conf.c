@@ -6,6 +6,7 @@
 #include <stdint.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -255,6 +256,24 @@ static void test_directory(void **state)
 	assert_true(pk_config_load(&c, &args, NULL) < 0);
 }
 
+/* A file that was read before and is gone: one that this directory could have, not anybody's. */
+static void test_a_file_that_is_gone(void **state)
+{
+	struct pk_config_args args = { .path = *state, .root = *state };
+	struct pk_config c;
+	char before[256];
+
+	put(state, "b.json", "{}");
+	put(state, "a.json", "{}");
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	assert_int_equal(pk_config_check_gone(&c, "", NULL), 0);
+	snprintf(before, sizeof(before), "%s/a.json\n/elsewhere/z.json\n", (char *)*state);
+	assert_int_equal(pk_config_check_gone(&c, before, NULL), 0);
+	snprintf(before, sizeof(before), "%s/a.json\n%s/z.json\n", (char *)*state, (char *)*state);
+	assert_int_equal(pk_config_check_gone(&c, before, NULL), -ENOENT);
+	pk_config_done(&c);
+}
+
 static const char *env(const char *name)
 {
 	if (strcmp(name, "NOMAD_ADDR") == 0)
@@ -484,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_way_out),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test_setup_teardown(test_directory, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_a_file_that_is_gone, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_environment, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_environment_of_tls, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_halves, make_dir, remove_dir),

@@ -300,6 +300,28 @@ static void test_tenants_that_left(void **state)
 	assert_null(pk_engine_base(pk_model_engine(f->model), "t0"));
 }
 
+/* More than the list had room for at first; a key that isn't there takes nobody else along. */
+static void test_many_endpoints(void **state)
+{
+	struct fixture *f = *state;
+	char id[16];
+
+	for (uint32_t i = 1; i <= 200; i++) {
+		snprintf(id, sizeof(id), "a%03u", i);
+		put(f, id, i, "api");
+		assert_int_equal(pk_model_count(f->model), i);
+	}
+	assert_false(pk_model_remove(f->model, "a100@eth1"));
+	assert_false(pk_model_remove(f->model, "zzzz@eth0"));
+	assert_int_equal(pk_model_count(f->model), 200);
+	for (uint32_t i = 200; i > 0; i--) {
+		snprintf(id, sizeof(id), "a%03u@eth0", i);
+		assert_int_equal(pk_model_get(f->model, id)->slot, i);
+		assert_true(pk_model_remove(f->model, id));
+		assert_null(pk_model_get(f->model, id));
+	}
+}
+
 static const char *local_host(void *arg, const union pk_addr *a)
 {
 	(void)arg;
@@ -373,6 +395,12 @@ static void test_flow_names(void **state)
 	expect_line(f, &ev, (const char *const[]){ "\"name\":\"host\"", NULL });
 	ev.party = PK_PARTY_REMOTE_NODE; /* what the data path saw counts more than the address */
 	expect_line(f, &ev, (const char *const[]){ "\"name\":\"remote-node\"", NULL });
+	f->settings.pools = pk_alloc(sizeof(*f->settings.pools));
+	f->settings.n_pools = 1;
+	assert_int_equal(pk_prefix_parse("10.40.7.0/24", f->settings.pools), 0);
+	pk_model_settings(f->model, &f->settings);
+	ev = event("10.40.7.11", "10.40.7.99"); /* an address of ours that nobody has */
+	expect_line(f, &ev, (const char *const[]){ "\"name\":\"unknown\"", NULL });
 	ev = event("10.40.7.11", "10.40.7.12");
 	ev.peer_slot = 2;
 	ev.rank = PK_RANK(PK_TIER_BUILTIN, PK_KIND_ALLOW);
@@ -662,6 +690,28 @@ static void test_flow_file(void **state)
 	pk_flowlog_free(log);
 }
 
+/* Whoever starts picketd without a standard input gives it the lowest number there is. */
+static void test_flow_file_is_opened_once(void **state)
+{
+	struct fixture *f = *state;
+	own_str path = { 0 };
+	struct pk_flowlog *log;
+	int input = dup(0), next;
+
+	pk_str_addf(&path, "%s/flows.jsonl", f->facts);
+	log = pk_flowlog_new(path.text, 4096, 2);
+	close(0);
+	pk_flowlog_line(log, "x\n", 2);
+	next = dup(input);
+	pk_flowlog_line(log, "y\n", 2);
+	close(next);
+	assert_int_equal(dup(input), next); /* no other was opened meanwhile */
+	close(next);
+	pk_flowlog_free(log);
+	dup2(input, 0);
+	close(input);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -671,6 +721,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_compiled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts_are_tidied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tenants_that_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_endpoints, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_event_share, setup, teardown),
@@ -679,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_file_budget),
 		cmocka_unit_test_setup_teardown(test_one_floods_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flow_file_is_opened_once, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("controller: model", tests, NULL, NULL);

@@ -312,6 +312,31 @@ static void test_label_budget(void **state)
 	check_job(longer, "", "", &(struct pk_alloc){ .labels_refused = (char *)"" });
 }
 
+static void test_ports(void **state)
+{
+	static const struct {
+		const char *value;
+		uint16_t want;
+	} rows[] = { { "1", 1 }, { "65535", 65535 }, { "0", 0 }, { "65536", 0 }, { "-1", 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		own_str more = { 0 };
+		own_mem char *text = NULL;
+		struct pk_alloc a;
+
+		pk_str_addf(
+			&more,
+			", \"AllocatedResources\": {\"Shared\": {\"Ports\": [{\"Label\": \"x\", "
+			"\"Value\": %s, \"To\": 80}]}}",
+			rows[i].value);
+		text = job_with("", "", more.text);
+		assert_int_equal(pk_alloc_decode(text, strlen(text), &a, NULL), 0);
+		assert_int_equal(a.n_ports ? a.ports[0].host : 0, rows[i].want);
+		pk_alloc_done(&a);
+	}
+}
+
 /* What is kept is wrong: this alloc, and no other, is refused. */
 static void test_refused(void **state)
 {
@@ -500,21 +525,14 @@ static void test_recorded_nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dns),
-		cmocka_unit_test(test_alloc),
-		cmocka_unit_test(test_alloc_bad),
-		cmocka_unit_test(test_alloc_kept),
-		cmocka_unit_test(test_allocs),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_recorded),
-		cmocka_unit_test(test_label_budget),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_deep_and_huge),
-		cmocka_unit_test(test_many_groups),
-		cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_refusal_kept),
-		cmocka_unit_test(test_nodes),
-		cmocka_unit_test(test_recorded_nodes),
+		cmocka_unit_test(test_dns),	      cmocka_unit_test(test_alloc),
+		cmocka_unit_test(test_alloc_bad),     cmocka_unit_test(test_alloc_kept),
+		cmocka_unit_test(test_allocs),	      cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_recorded),      cmocka_unit_test(test_label_budget),
+		cmocka_unit_test(test_ports),	      cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_deep_and_huge), cmocka_unit_test(test_many_groups),
+		cmocka_unit_test(test_groups),	      cmocka_unit_test(test_refusal_kept),
+		cmocka_unit_test(test_nodes),	      cmocka_unit_test(test_recorded_nodes),
 	};
 
 	return cmocka_run_group_tests_name("controller: Nomad's answers", tests, NULL, NULL);
