@@ -156,7 +156,8 @@ def main():
             chosen.count = len(mutants)
         else:
             mutants = population(side, build)
-            allowed, complaints = allow.matched(allow.entries(entries), mutants)
+            its = [entry for entry in allow.entries(entries) if side.wanted(entry.file)]
+            allowed, complaints = allow.matched(its, mutants)
     except allow.AllowError as error:
         sys.exit(f"mutate: {list_} {error}")
     picked = in_turn([m for m in mutants if not chosen.only or any(is_of(m, only) for only in chosen.only)],

@@ -93,6 +93,7 @@ static void test_docs(void **state)
 	const struct pk_doc_entry *e;
 
 	(void)state;
+	assert_null(pk_docs_at(docs, 0));
 	assert_true(offer(docs, "/p/a.json", DENY));
 	assert_int_equal(in_force(docs), 1);
 	assert_false(offer(docs, "/p/a.json", DENY));
