@@ -59,24 +59,32 @@ static __always_inline struct pk_bucket *bucket_of(__u32 slot)
 	return bpf_map_lookup_elem(&buckets, &slot);
 }
 
-/* What an endpoint sends (PK_EGRESS) or gets (PK_INGRESS): bytes and packets. */
+/*
+ * What an endpoint sends (PK_EGRESS) or gets (PK_INGRESS): bytes and packets. Each limit may become
+ * another at any time, and is read once for each use.
+ */
 static __always_inline bool bucket_traffic(__u32 slot, const struct pk_endpoint *ep,
 					   enum pk_dir dir, __u32 bytes, __u32 packets)
 {
-	__u64 byte_rate = ep->bytes_per_s[dir], packet_rate = ep->packets_per_s[dir];
 	struct pk_bucket *b;
+	__u64 rate, burst;
 
-	if (likely(!byte_rate && !packet_rate))
+	if (likely(!READ_ONCE(ep->bytes_per_s[dir]) && !READ_ONCE(ep->packets_per_s[dir])))
 		return true;
 	b = bucket_of(slot);
 	if (!b)
 		return false;
+	rate = READ_ONCE(ep->bytes_per_s[dir]);
+	burst = READ_ONCE(ep->burst[dir]);
+	if (!burst)
+		burst = rate;
 	/* The largest packet passes whatever the rate. */
-	if (byte_rate && !bucket_take(&b->tokens[PK_BUCKET_BYTES + dir], byte_rate,
-				      byte_rate > 131072 ? byte_rate : 131072, bytes))
+	if (rate && !bucket_take(&b->tokens[PK_BUCKET_BYTES + dir], rate,
+				 burst > 131072 ? burst : 131072, bytes))
 		return false;
-	return !packet_rate || bucket_take(&b->tokens[PK_BUCKET_PACKETS + dir], packet_rate,
-					   packet_rate > 256 ? packet_rate : 256, packets);
+	rate = READ_ONCE(ep->packets_per_s[dir]);
+	return !rate || bucket_take(&b->tokens[PK_BUCKET_PACKETS + dir], rate,
+				    rate > 256 ? rate : 256, packets);
 }
 
 static __always_inline bool bucket_answer(__u32 slot)

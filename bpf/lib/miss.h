@@ -161,7 +161,7 @@ static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
 {
 	struct pk_bucket *b = bucket_of(slot);
 	const struct pk_node *n;
-	__u32 rate = ep->new_flows_per_s;
+	__u32 rate = READ_ONCE(ep->new_flows_per_s);
 
 	n = node_get();
 	if (!rate && n)
@@ -271,7 +271,7 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 		miss_fill(s, skb->len, place - 1, now);
 		reason = miss_put(s);
 	}
-	place_settle(s, place - 1, !reason);
+	place_settle(&s->key, place - 1, !reason);
 	return reason;
 }
 

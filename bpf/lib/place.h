@@ -94,7 +94,9 @@ static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 		flow_end(s, flow, &s->old);
 }
 
-static __always_inline bool place_try(struct pk_scratch *s, __u32 index, __u32 now)
+/* Claims a place for the flow of key, where it is free or its flow is over. */
+static __always_inline bool place_try(struct pk_scratch *s, const struct pk_flow_key *key,
+				      __u32 index, __u32 now)
 {
 	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
 	__u64 seen;
@@ -112,13 +114,22 @@ static __always_inline bool place_try(struct pk_scratch *s, __u32 index, __u32 n
 	 * Between the look and this exchange another CPU may have put a flow of the same ports
 	 * here; then that flow lives on without a place until it expires unseen: one too many.
 	 */
-	if (__sync_val_compare_and_swap(place_word(place), seen, place_tail(&s->key, true)) != seen)
+	if (__sync_val_compare_and_swap(place_word(place), seen, place_tail(key, true)) != seen)
 		return false;
 	if (seen)
 		place_clear(s, index);
-	place->src = s->key.src;
-	place->dst = s->key.dst;
+	place->src = key->src;
+	place->dst = key->dst;
 	return true;
+}
+
+/* The flow is in the table (keep), or won't be. */
+static __always_inline void place_settle(const struct pk_flow_key *key, __u32 index, bool keep)
+{
+	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
+
+	if (place) /* an atomic exchange orders it after the addresses */
+		__sync_lock_test_and_set(place_word(place), keep ? place_tail(key, false) : 0);
 }
 
 /* What the search for a place needs in each of its steps. */
@@ -135,7 +146,7 @@ static int place_step(__u32 i, struct place_search *search)
 {
 	__u32 index = search->first + (search->start + i) % search->budget;
 
-	if (!place_try(search->s, index, search->now))
+	if (!place_try(search->s, &search->s->key, index, search->now))
 		return 0;
 	search->found = index + 1;
 	return 1;
@@ -143,27 +154,99 @@ static int place_step(__u32 i, struct place_search *search)
 
 static __always_inline __u32 place_budget(const struct pk_node *n, const struct pk_endpoint *ep)
 {
-	return ep->flow_budget && ep->flow_budget < n->flow_budget ? ep->flow_budget
-								   : n->flow_budget;
+	__u32 own = READ_ONCE(ep->flow_budget);
+
+	return own && own < n->flow_budget ? own : n->flow_budget;
+}
+
+static __always_inline __u32 place_tries(__u32 places_)
+{
+	return places_ < PK_PLACE_TRIES ? places_ : PK_PLACE_TRIES;
+}
+
+/* None was free a moment ago. */
+static __always_inline bool place_rests(const struct pk_bucket *b, __u32 now)
+{
+	__u32 rest = place_tries(b->tokens[PK_BUCKET_TOP]) * PK_PLACE_REST_US / (1000000 / pk_hz);
+
+	return b->tokens[PK_BUCKET_FULL] && now - (__u32)b->tokens[PK_BUCKET_FULL] < rest;
+}
+
+/*
+ * A budget that shrank: its owner's flows in places above it live on. Each moves into a place below
+ * that is free or whose flow is over, the highest first, so that what is left above is too much.
+ */
+struct place_drain {
+	struct pk_scratch *s;
+	struct pk_bucket *b;
+	__u32 first;
+	__u32 budget;
+	__u32 low; /* below budget: the place that is looked at next */
+	__u32 now;
+};
+
+static __always_inline bool place_move(struct place_drain *d, struct pk_flow_key *place,
+				       __u32 index)
+{
+	__u32 low = d->first + d->low;
+	struct pk_scratch *s = d->s;
+	struct pk_flow *flow;
+	bool moved;
+
+	d->low++;
+	if (!place_try(s, &s->moved, low, d->now))
+		return false;
+	flow = bpf_map_lookup_elem(&flows, &s->moved);
+	moved = flow && flow->kind == PK_FLOW_PRIMARY &&
+		__sync_val_compare_and_swap(&flow->place, index, low) == index;
+	place_settle(&s->moved, low, moved);
+	if (moved)
+		*place_word(place) = 0;
+	return moved;
+}
+
+/* One place above the budget that is free, or one below that isn't, is done with. */
+static int place_drain_step(__u32 i, struct place_drain *d)
+{
+	__u64 top = READ_ONCE(d->b->tokens[PK_BUCKET_TOP]);
+	__u32 index = d->first + top - 1;
+	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
+
+	if (top <= d->budget || d->low >= d->budget || !place)
+		return 1;
+	d->s->moved = *place;
+	d->s->old = d->s->moved;
+	if (*place_word(place) &&
+	    (d->s->moved.zone || place_held(d->s, index, d->now)) && !place_move(d, place, index))
+		return 0;
+	__sync_val_compare_and_swap(&d->b->tokens[PK_BUCKET_TOP], top, top - 1);
+	return 0;
+}
+
+/* Has its owner no more flows than its budget? A new one counts among them. */
+static __always_inline bool place_fits(struct pk_bucket *b, const struct place_search *search)
+{
+	struct place_drain d = { .s = search->s,
+				 .b = b,
+				 .first = search->first,
+				 .budget = search->budget,
+				 .now = search->now };
+
+	if (likely(b->tokens[PK_BUCKET_TOP] <= search->budget)) {
+		b->tokens[PK_BUCKET_TOP] = search->budget;
+		return true;
+	}
+	bpf_loop(place_tries(b->tokens[PK_BUCKET_TOP]), place_drain_step, &d, 0);
+	return b->tokens[PK_BUCKET_TOP] <= search->budget;
 }
 
 /* The next one starts where this one ended: flows that began one after another end so, too. */
 static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search)
 {
-	__u32 tries = search->budget < PK_PLACE_TRIES ? search->budget : PK_PLACE_TRIES;
-	__u32 rest = tries * PK_PLACE_REST_US / (1000000 / pk_hz);
-
-	if (b->tokens[PK_BUCKET_FULL] && search->now - (__u32)b->tokens[PK_BUCKET_FULL] < rest)
-		return 0;
 	search->start = (__u32)b->tokens[PK_BUCKET_PLACE] % search->budget;
-	bpf_loop(tries, place_step, search, 0);
-	if (!search->found) {
-		b->tokens[PK_BUCKET_PLACE] = search->start + tries;
-		b->tokens[PK_BUCKET_FULL] = search->now | 1ull << 32;
-		return 0;
-	}
-	b->tokens[PK_BUCKET_PLACE] = search->found - search->first;
-	b->tokens[PK_BUCKET_FULL] = 0;
+	bpf_loop(place_tries(search->budget), place_step, search, 0);
+	b->tokens[PK_BUCKET_PLACE] = search->found ? search->found - search->first
+						   : search->start + place_tries(search->budget);
 	return search->found;
 }
 
@@ -176,20 +259,16 @@ static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32
 	const struct pk_node *n;
 
 	n = node_get();
-	if (!n || !ep || !b || !owner)
+	if (!n || !ep || !b || !owner || place_rests(b, now))
 		return 0;
 	search.first = owner * n->flow_budget;
 	search.budget = place_budget(n, ep);
-	return search.budget ? place_search(b, &search) : 0;
-}
-
-/* The flow is in the table (keep), or won't be. */
-static __always_inline void place_settle(struct pk_scratch *s, __u32 index, bool keep)
-{
-	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
-
-	if (place) /* an atomic exchange orders it after the addresses */
-		__sync_lock_test_and_set(place_word(place), keep ? place_tail(&s->key, false) : 0);
+	if (search.budget && place_fits(b, &search) && place_search(b, &search)) {
+		b->tokens[PK_BUCKET_FULL] = 0;
+		return search.found;
+	}
+	b->tokens[PK_BUCKET_FULL] = now | 1ull << 32;
+	return 0;
 }
 
 /* Ends the flow of s->key; its place is free by the flow's absence. */

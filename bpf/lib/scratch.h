@@ -50,7 +50,7 @@ struct pk_scratch {
 	union pk_addr translated; /* with translated_port: as in struct pk_flow */
 	__be16 translated_port;
 	bool made; /* the flow of s->key is this packet's making */
-	struct pk_flow_key key, old, alias;
+	struct pk_flow_key key, old, alias, moved;
 	struct pk_flow flow;
 	struct pk_fragment fragment; /* of a first fragment: kept once it has passed */
 	__u32 fragment_owner;

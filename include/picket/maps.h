@@ -105,7 +105,8 @@ enum pk_number {
 
 /*
  * endpoints: array[capacity + 1], mmap'ed. Written before the endpoint opens; while it is open
- * only identity, tenant and the limits change, by aligned single stores, a new revision after them.
+ * only identity, tenant and the limits change, by aligned single stores; after the first two a new
+ * revision.
  * Written by ADD, by DEL and the sweep (owner), and by picketd.
  */
 struct pk_endpoint {
@@ -125,13 +126,14 @@ struct pk_endpoint {
 	__u32 packets_per_s[2];
 	__u32 new_flows_per_s; /* 0 = the node's */
 	__u32 flow_budget;     /* 0 = the node's; never more */
+	__u32 burst[2];	       /* of bytes, by enum pk_dir; 0 = what a second gives */
 	/*
 	 * Who holds the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>" and,
 	 * in the low 16, the boot time in seconds at which it was taken. Not read by the programs.
 	 */
 	__u64 owner;
 };
-PK_ABI(struct pk_endpoint, 112);
+PK_ABI(struct pk_endpoint, 120);
 #define PK_EP_PROCESS (1u << 0) /* process mode: no tap behind eth0 */
 #define PK_EP_PORTS   (1u << 1) /* `published` or `open_ports` name this slot */
 
@@ -455,6 +457,7 @@ enum pk_bucket_kind {
 	PK_BUCKET_EVENTS_LOST = 7, /* a count: since the last event that was sent */
 	PK_BUCKET_PLACE = 8,	   /* a cursor: where the next new flow looks in `places` */
 	PK_BUCKET_FULL = 9,	   /* bit 32 and jiffies: no place was free then; 0 = some may be */
+	PK_BUCKET_TOP = 10,	   /* places from here on hold no flow; above the budget: it shrank */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {

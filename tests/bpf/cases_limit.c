@@ -242,9 +242,126 @@ static void mtu(void)
 	node_from_told("longer than the peer's MTU", 1, p, 2, PK_INGRESS, PK_REASON_LENGTH);
 }
 
+static void allow(uint32_t slot, uint32_t flows)
+{
+	struct pk_endpoint ep;
+
+	node_endpoint(slot, &ep);
+	ep.flow_budget = flows;
+	node_endpoint_set(slot, &ep);
+}
+
+static struct pkt tcp(int flow, uint8_t flags)
+{
+	return pkt_v4(WHO_A, WHO_B, TCP(1000 + flow, 80, flags));
+}
+
+static void open_flows(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		node_from("a connection", 1, tcp(i, SYN), PK_REASON_OK);
+}
+
+static void close_flows(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		node_from("its reset", 1, tcp(i, RST), PK_REASON_OK);
+}
+
+/* A budget that is lowered while more flows live: all of them go on, wherever they stand. */
+static void shrunk(void)
+{
+	node_reset();
+	open_flows(0, 6);
+	allow(1, 3);
+	node_from("six live, and three may", 1, tcp(20, SYN), PK_REASON_FLOW_BUDGET);
+	for (int i = 0; i < 6; i++)
+		node_from("what lives goes on", 1, tcp(i, ACK), PK_REASON_OK);
+	close_flows(0, 3);
+	for (int i = 0; i < 3; i++)
+		node_from("three live, and three may", 1, tcp(20 + i, SYN), PK_REASON_FLOW_BUDGET);
+	close_flows(3, 4);
+	node_from("two live", 1, tcp(30, SYN), PK_REASON_OK);
+	node_from("three again", 1, tcp(31, SYN), PK_REASON_FLOW_BUDGET);
+	for (int i = 4; i < 6; i++)
+		node_from("those of before go on", 1, tcp(i, ACK), PK_REASON_OK);
+	node_from("and so does the new one", 1, tcp(30, ACK), PK_REASON_OK);
+}
+
+/* One flow far above the new budget counts as one. */
+static void shrunk_to_few(void)
+{
+	node_reset();
+	open_flows(0, NODE_BUDGET);
+	close_flows(0, NODE_BUDGET - 1);
+	allow(1, 2);
+	open_flows(40, 41);
+	node_from("a third", 1, tcp(41, SYN), PK_REASON_FLOW_BUDGET);
+	node_from("the old one goes on", 1, tcp(NODE_BUDGET - 1, ACK), PK_REASON_OK);
+	close_flows(NODE_BUDGET - 1, NODE_BUDGET);
+	open_flows(42, 43);
+	node_from("a third again", 1, tcp(43, SYN), PK_REASON_FLOW_BUDGET);
+}
+
+static void grown(void)
+{
+	node_reset();
+	allow(1, 3);
+	open_flows(0, 3);
+	node_from("a fourth", 1, tcp(3, SYN), PK_REASON_FLOW_BUDGET);
+	allow(1, 5);
+	open_flows(3, 5);
+	node_from("a sixth", 1, tcp(5, SYN), PK_REASON_FLOW_BUDGET);
+	allow(1, 0);
+	open_flows(5, NODE_BUDGET);
+	node_from("one more than there are places", 1, tcp(NODE_BUDGET, SYN),
+		  PK_REASON_FLOW_BUDGET);
+	allow(1, 4);
+	allow(1, 0);
+	close_flows(2, 3);
+	open_flows(60, 61);
+	node_from("full again", 1, tcp(61, SYN), PK_REASON_FLOW_BUDGET);
+}
+
+/* Live: what the bucket holds stays, but for what is over the new burst. */
+static void changed_live(void)
+{
+	struct pkt full = udp(WHO_A, 1000);
+	struct pk_endpoint ep;
+
+	full.len = 1514;
+	node_reset();
+	node_endpoint(1, &ep);
+	ep.bytes_per_s[PK_EGRESS] = 1000000;
+	node_endpoint_set(1, &ep);
+	node_from("within a million", 1, full, PK_REASON_OK);
+	check("of a burst of one second", node_bucket(1, PK_BUCKET_BYTES) == 1000000 - 1514);
+	ep.burst[PK_EGRESS] = 200000;
+	node_endpoint_set(1, &ep);
+	node_bucket_set(1, PK_BUCKET_BYTES, 900000, NODE_AHEAD);
+	node_from("within its own burst", 1, full, PK_REASON_OK);
+	check("of a burst of its own", node_bucket(1, PK_BUCKET_BYTES) == 200000 - 1514);
+	ep.burst[PK_EGRESS] = 1;
+	node_endpoint_set(1, &ep);
+	node_bucket_set(1, PK_BUCKET_BYTES, 900000, NODE_AHEAD);
+	node_from("the largest packet has room", 1, full, PK_REASON_OK);
+	check("whatever the burst", node_bucket(1, PK_BUCKET_BYTES) == 131072 - 1514);
+	node_bucket_set(1, PK_BUCKET_BYTES, 1000, NODE_AHEAD);
+	ep.bytes_per_s[PK_EGRESS] = 2000000;
+	node_endpoint_set(1, &ep);
+	node_from("a higher rate brings no tokens of before", 1, full, PK_REASON_RATE_LIMIT);
+	ep.bytes_per_s[PK_EGRESS] = 0;
+	node_endpoint_set(1, &ep);
+	node_from("no limit any more", 1, full, PK_REASON_OK);
+}
+
 void cases_limit(void)
 {
 	budget();
+	shrunk();
+	shrunk_to_few();
+	grown();
+	changed_live();
 	reclaimed();
 	reclaimed_of_the_expired();
 	reclaimed_of_the_gone();
