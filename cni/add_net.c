@@ -327,12 +327,11 @@ static void copy_dns(struct pk_record *rec, const struct cni_dns *dns)
 	rec->search_of_node = !dns->given && !dns->search_given;
 }
 
-static void copy_limits(struct pk_record *rec, const struct cni_limits *limits)
+static void copy_limits(struct pk_record *rec, const struct cni_conf *conf)
 {
-	memcpy(rec->bytes_per_s, limits->bytes_per_s, sizeof(rec->bytes_per_s));
-	memcpy(rec->packets_per_s, limits->packets_per_s, sizeof(rec->packets_per_s));
-	rec->new_flows_per_s = limits->new_flows_per_s;
-	rec->flow_budget = limits->flows;
+	rec->limits = conf->limits;
+	rec->bandwidth = conf->bandwidth;
+	memcpy(rec->burst, conf->burst, sizeof(rec->burst));
 }
 
 static char *now_text(void)
@@ -381,7 +380,8 @@ int cni_add_record(struct cni_add *add, struct pk_err *err)
 	rec->tcx = conf->tcx;
 	rec->masquerade = add->settings.masquerade.ipv4;
 	rec->masquerade6 = add->settings.masquerade.ipv6;
-	copy_limits(rec, &conf->limits);
+	copy_limits(rec, conf);
+	rec->job_limits = add->job_limits;
 	copy_dns(rec, &conf->dns);
 	copy_ports(rec, conf);
 	settle_macs(add);

@@ -46,8 +46,14 @@ static int write_told(struct pk_bpf *bpf, const struct pk_record *rec, struct pk
 	return pk_answers_write(bpf, rec->slot, &answers, err);
 }
 
-int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err)
+int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec,
+		       const struct pk_settings *settings, struct pk_err *err)
 {
+	struct pk_limit_words said = { .conflist = rec->limits,
+				       .bandwidth = rec->bandwidth,
+				       .args = rec->job_limits,
+				       .burst = { rec->burst[0], rec->burst[1] } };
+	struct pk_limits_held held;
 	int r;
 	struct pk_endpoint e = {
 		.ipv4 = rec->ipv4,
@@ -59,13 +65,12 @@ int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct p
 		.tenant = rec->tenant,
 		.mtu = rec->mtu,
 		.flags = rec->process ? PK_EP_PROCESS : 0,
-		.new_flows_per_s = rec->new_flows_per_s,
-		.flow_budget = rec->flow_budget,
 	};
 
 	memcpy(e.mac, rec->mac, sizeof(e.mac));
-	memcpy(e.bytes_per_s, rec->bytes_per_s, sizeof(e.bytes_per_s));
-	memcpy(e.packets_per_s, rec->packets_per_s, sizeof(e.packets_per_s));
+	pk_settings_limits(settings, &said.node);
+	pk_limits_hold(&said, &held);
+	pk_endpoint_limits_put(bpf, &held, &e);
 	r = write_told(bpf, rec, err);
 	return r == 0 ? pk_endpoint_write(bpf, rec->slot, &e, err) : r;
 }

@@ -49,8 +49,9 @@ int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t
 /* Addresses, ports and the word of a record's endpoint, whose word must be closed. */
 int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
 		      struct pk_err *err);
-/* The slot's entry as the record says it. */
-int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err);
+/* The slot's entry as the record says it; of the settings its limits. */
+int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec,
+		       const struct pk_settings *settings, struct pk_err *err);
 
 /* The record's view of result.h; host is filled and must live as long. */
 void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns,

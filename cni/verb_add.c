@@ -38,7 +38,6 @@ static void add_done(struct cni_add *add)
 
 static int job_limits(struct cni_add *add, struct pk_err *err)
 {
-	struct cni_limits limits = { 0 };
 	own_json *doc = NULL;
 	int r;
 
@@ -47,12 +46,11 @@ static int job_limits(struct cni_add *add, struct pk_err *err)
 	r = pk_json_parse("picket.limits", add->args.limits, strlen(add->args.limits), 0, &doc,
 			  err);
 	if (r == 0)
-		r = cni_limits_parse(doc, pk_json_root(doc), &limits, err);
+		r = pk_limits_read(doc, pk_json_root(doc), &add->job_limits, err);
 	if (r < 0) {
 		err->code = PK_CODE_ARGS;
 		return pk_fix(err, r, "write it as {\"bytesPerSecond\":1000000}");
 	}
-	cni_limits_lower(&add->call->conf.limits, &limits);
 	return 0;
 }
 
@@ -417,7 +415,7 @@ static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 	r = cni_plumb_make(&add->plumb, err);
 	pk_fault("add-made");
 	if (r == 0)
-		r = cni_endpoint_write(add->bpf, &add->rec, err);
+		r = cni_endpoint_write(add->bpf, &add->rec, &add->settings, err);
 	pk_fault("add-written");
 	if (r == 0)
 		r = cni_plumb_guard(&add->plumb, err);

@@ -268,7 +268,7 @@ static int parse_deadline(struct cni_conf *conf, const struct pk_json *value, st
 
 static int parse_limits(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	return cni_limits_parse(conf->doc, value, &conf->limits, err);
+	return pk_limits_read(conf->doc, value, &conf->limits, err);
 }
 
 static int parse_job_args(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
@@ -311,10 +311,12 @@ static int parse_runtime(struct cni_conf *conf, const struct pk_json *value, str
 		return bad(conf, value, err, "an object");
 	for (const struct pk_json *m = pk_json_first(value); m; m = pk_json_next(m)) {
 		const char *key = pk_json_key(m);
-		int r;
+		bool ports = !strcasecmp(key, "portMappings");
+		int r = 0;
 
-		if (!strcasecmp(key, "portMappings")) {
-			r = cni_ports_parse(conf, m, err);
+		if (ports || !strcasecmp(key, "bandwidth")) {
+			r = ports ? cni_ports_parse(conf, m, err)
+				  : cni_bandwidth_parse(conf, m, err);
 			if (r < 0)
 				return r;
 			continue;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "eplimits.h"
 #include "err.h"
 #include "json.h"
 #include "picket/types.h"
@@ -57,13 +58,6 @@ struct cni_dns {
 	size_t n_search;
 };
 
-struct cni_limits {		 /* 0 = none, or the node's */
-	uint32_t bytes_per_s[2]; /* by enum pk_dir */
-	uint32_t packets_per_s[2];
-	uint32_t new_flows_per_s;
-	uint32_t flows;
-};
-
 struct cni_port {
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
 	uint16_t host, container;
@@ -89,7 +83,9 @@ struct cni_conf {
 	struct pk_masquerade masquerade;
 	uint32_t wait_ms; /* waitForController */
 	uint32_t deadline_ms;
-	struct cni_limits limits;
+	struct pk_limits limits;
+	struct pk_limits bandwidth; /* runtimeConfig's: bytes alone */
+	uint32_t burst[2];	    /* of it, by enum pk_dir; bytes */
 	unsigned int job_args; /* enum cni_job_arg bits */
 	bool tcx;
 	bool strict_status;
@@ -121,14 +117,10 @@ void cni_conf_done(struct cni_conf *conf);
 
 /* "500ms", "2s", "1m", or the number 0 -> milliseconds; -EINVAL otherwise. */
 int cni_duration_parse(const char *text, uint32_t *ms);
-/* A `limits` object, of the conflist or of a job's picket.limits. */
-int cni_limits_parse(const struct pk_json_doc *doc, const struct pk_json *value,
-		     struct cni_limits *limits, struct pk_err *err);
-/* Each limit of a job holds only where it is below the operator's. */
-void cni_limits_lower(struct cni_limits *limits, const struct cni_limits *job);
-
 /* Parts of cni_conf_parse, in conf_ports.c and conf_net.c. */
 int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struct pk_err *err);
+/* runtimeConfig.bandwidth: bits, in any case of its keys; 0 is no limit. */
+int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_pool_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 /* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The conflist's pool, gateway, dns and limits. */
+/* The conflist's pool, gateway and dns, and the runtime's bandwidth. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cni_conf.h"
 #include "own.h"
-#include "picket/limits.h"
 #include "str.h"
 
 /* Never an endpoint's: this host, loopback, link-local, multicast and beyond. */
@@ -163,76 +162,57 @@ int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_
 	return r;
 }
 
-static int limit(const struct pk_json_doc *doc, const struct pk_json *v, uint32_t *out,
-		 struct pk_err *err)
+/* A bucket holds bytes; of bits a part of one is one, for none would be no limit. */
+static int get_bits(const struct cni_conf *conf, const struct pk_json *v, uint32_t *bytes,
+		    struct pk_err *err)
 {
+	const int64_t most = 8 * (int64_t)UINT32_MAX;
 	int64_t n;
 
-	if (pk_json_type(v) != PK_JSON_NUMBER || pk_json_int(v, 1, UINT32_MAX, &n) < 0)
-		return pk_json_fail(err, doc, v, false, "expected a whole number, 1 to %u",
-				    UINT32_MAX);
-	*out = (uint32_t)n;
+	if (pk_json_type(v) != PK_JSON_NUMBER || pk_json_int(v, 0, most, &n) < 0)
+		return pk_json_fail(err, conf->doc, v, false,
+				    "expected a whole number of bits, 0 to %lld", (long long)most);
+	*bytes = (uint32_t)((n + 7) / 8);
 	return 0;
 }
 
-/* A number for both directions, or { "in", "out" }, seen from the endpoint. */
-static int two_limits(const struct pk_json_doc *doc, const struct pk_json *v, uint32_t out[2],
-		      struct pk_err *err)
+static int read_bandwidth(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	static const char *const names[] = { "in", "out", NULL };
-	int r;
-
-	if (pk_json_type(v) != PK_JSON_OBJECT) {
-		r = limit(doc, v, &out[PK_EGRESS], err);
-		out[PK_INGRESS] = out[PK_EGRESS];
-		return r;
-	}
-	r = pk_json_only(doc, v, names, err);
-	for (const struct pk_json *m = pk_json_first(v); m && r == 0; m = pk_json_next(m))
-		r = limit(doc, m, &out[strcmp(pk_json_key(m), "in") ? PK_EGRESS : PK_INGRESS], err);
-	return r;
-}
-
-int cni_limits_parse(const struct pk_json_doc *doc, const struct pk_json *value,
-		     struct cni_limits *limits, struct pk_err *err)
-{
-	static const char *const names[] = { "bytesPerSecond", "packetsPerSecond",
-					     "newFlowsPerSecond", "flows", NULL };
-	int r;
+	static const char *const keys[][2] = { [PK_EGRESS] = { "egressRate", "egressBurst" },
+					       [PK_INGRESS] = { "ingressRate", "ingressBurst" } };
+	uint32_t *rate = &conf->bandwidth.of[PK_LIMIT_BYTES], *burst = conf->burst;
+	size_t known = 0;
 
 	if (pk_json_type(value) != PK_JSON_OBJECT)
-		return pk_json_fail(err, doc, value, false, "expected an object");
-	r = pk_json_only(doc, value, names, err);
-	for (const struct pk_json *m = pk_json_first(value); m && r == 0; m = pk_json_next(m)) {
-		const char *key = pk_json_key(m);
+		return pk_json_fail(err, conf->doc, value, false, "expected an object");
+	for (int dir = 0; dir < 2; dir++)
+		for (int i = 0; i < 2; i++) {
+			const struct pk_json *v = pk_json_get_nocase(value, keys[dir][i]);
+			int r = v ? get_bits(conf, v, i ? &burst[dir] : &rate[dir], err) : 0;
 
-		if (!strcmp(key, names[0]))
-			r = two_limits(doc, m, limits->bytes_per_s, err);
-		else if (!strcmp(key, names[1]))
-			r = two_limits(doc, m, limits->packets_per_s, err);
-		else if (!strcmp(key, names[2]))
-			r = limit(doc, m, &limits->new_flows_per_s, err);
-		else
-			r = limit(doc, m, &limits->flows, err);
-	}
-	if (r == 0 && limits->flows > PK_FLOW_BUDGET_MAX)
-		return pk_json_fail(err, doc, pk_json_get(value, "flows"), false,
-				    "expected at most %d", PK_FLOW_BUDGET_MAX);
-	return r;
+			if (r < 0)
+				return r;
+			known += v != NULL;
+		}
+	if (known != pk_json_count(value))
+		return pk_json_fail(err, conf->doc, value, false,
+				    "more than ingressRate, ingressBurst, egressRate, egressBurst");
+	for (int dir = 0; dir < 2; dir++)
+		if (!rate[dir] != !burst[dir])
+			return pk_json_fail(err, conf->doc, value, false, "%s is set without %s",
+					    keys[dir][!rate[dir]], keys[dir][!!rate[dir]]);
+	return 0;
 }
 
-static void lower(uint32_t *limit_, uint32_t job)
+int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
-	if (job && (!*limit_ || job < *limit_))
-		*limit_ = job;
-}
+	int r = 0;
 
-void cni_limits_lower(struct cni_limits *limits, const struct cni_limits *job)
-{
-	for (int dir = 0; dir < 2; dir++) {
-		lower(&limits->bytes_per_s[dir], job->bytes_per_s[dir]);
-		lower(&limits->packets_per_s[dir], job->packets_per_s[dir]);
-	}
-	lower(&limits->new_flows_per_s, job->new_flows_per_s);
-	lower(&limits->flows, job->flows);
+	if (pk_json_type(value) != PK_JSON_NULL)
+		r = read_bandwidth(conf, value, err);
+	return r < 0 ? pk_fix(err, r,
+			      "have the runtime give a rate (bits a second) and a burst (bits) of "
+			      "each direction, or neither; without \"bandwidth\" in "
+			      "\"capabilities\" it gives none")
+		     : 0;
 }

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "addr.h"
+#include "eplimits.h"
 #include "err.h"
 #include "own.h"
 #include "paths.h"
@@ -48,8 +49,9 @@ struct pk_record {
 	bool process, tcx, masquerade, masquerade6;
 	char *tap; /* its name */
 	uint32_t tap_owner, tap_group, queues;
-	/* limits as ADD wrote them */
-	uint32_t bytes_per_s[2], packets_per_s[2], new_flows_per_s, flow_budget;
+	/* Its limits as its ADD was told: by the conflist, the runtime and its job's arguments. */
+	struct pk_limits limits, bandwidth, job_limits;
+	uint32_t burst[2]; /* of bandwidth, by enum pk_dir; bytes */
 	union pk_addr dns4[PK_TOLD_SERVERS], dns6[PK_TOLD_SERVERS]; /* all zero = none */
 	char *search; /* domain names between blanks; NULL = none */
 	/* They are the node's own, and change with it: resolv.conf said them. */

@@ -14,7 +14,7 @@
 #define RECORD_VERSION 1
 #define PORTS_MAX      4096
 
-enum kind { TEXT, NUMBER, FLAG, ADDR, MAC, BIG };
+enum kind { TEXT, NUMBER, FLAG, ADDR, MAC, BIG, LIMITS };
 
 enum must {
 	MAY, /* of a TEXT: may be null */
@@ -63,12 +63,17 @@ static const struct field {
 	FIELD("tapOwner", NUMBER, tap_owner, MUST),
 	FIELD("tapGroup", NUMBER, tap_group, MUST),
 	FIELD("queues", NUMBER, queues, MUST),
-	FIELD("egressBytesPerSecond", NUMBER, bytes_per_s[PK_EGRESS], MUST),
-	FIELD("ingressBytesPerSecond", NUMBER, bytes_per_s[PK_INGRESS], MUST),
-	FIELD("egressPacketsPerSecond", NUMBER, packets_per_s[PK_EGRESS], MUST),
-	FIELD("ingressPacketsPerSecond", NUMBER, packets_per_s[PK_INGRESS], MUST),
-	FIELD("newFlowsPerSecond", NUMBER, new_flows_per_s, MUST),
-	FIELD("flowBudget", NUMBER, flow_budget, MUST),
+	FIELD("egressBytesPerSecond", NUMBER, limits.of[PK_LIMIT_BYTES + PK_EGRESS], MUST),
+	FIELD("ingressBytesPerSecond", NUMBER, limits.of[PK_LIMIT_BYTES + PK_INGRESS], MUST),
+	FIELD("egressPacketsPerSecond", NUMBER, limits.of[PK_LIMIT_PACKETS + PK_EGRESS], MUST),
+	FIELD("ingressPacketsPerSecond", NUMBER, limits.of[PK_LIMIT_PACKETS + PK_INGRESS], MUST),
+	FIELD("newFlowsPerSecond", NUMBER, limits.of[PK_LIMIT_NEW_FLOWS], MUST),
+	FIELD("flowBudget", NUMBER, limits.of[PK_LIMIT_FLOWS], MUST),
+	FIELD("jobLimits", LIMITS, job_limits, LATER),
+	FIELD("egressBandwidth", NUMBER, bandwidth.of[PK_LIMIT_BYTES + PK_EGRESS], LATER),
+	FIELD("ingressBandwidth", NUMBER, bandwidth.of[PK_LIMIT_BYTES + PK_INGRESS], LATER),
+	FIELD("egressBurst", NUMBER, burst[PK_EGRESS], LATER),
+	FIELD("ingressBurst", NUMBER, burst[PK_INGRESS], LATER),
 	FIELD("dns4a", ADDR, dns4[0], MUST),
 	FIELD("dns4b", ADDR, dns4[1], MUST),
 	FIELD("dns6a", ADDR, dns6[0], MUST),
@@ -121,6 +126,9 @@ static void write_field(struct pk_jw *w, const struct field *f, const struct pk_
 		break;
 	case BIG:
 		write_big(w, f->key, *(const uint64_t *)at);
+		break;
+	case LIMITS:
+		pk_limits_write(at, w, f->key);
 		break;
 	}
 }
@@ -230,6 +238,8 @@ static int read_field(const struct reader *rd, const struct field *f, const stru
 		return read_addr(rd, v, at);
 	case BIG:
 		return read_big(rd, v, at);
+	case LIMITS:
+		return pk_limits_read(rd->doc, v, at, rd->err);
 	case MAC:
 		break;
 	}

@@ -69,6 +69,7 @@ void pk_settings_done(struct pk_settings *s)
 	free(s->pools);
 	free(s->resolvers);
 	free(s->reach);
+	free(s->network);
 	*s = (struct pk_settings){ 0 };
 }
 
@@ -117,6 +118,7 @@ static const struct pk_schema_key keys[] = {
 	WHOLE("tenantReach", pk_form_reach, NULL),
 	WHOLE("capacity", pk_form_capacity, NULL),
 	WHOLE("limits", pk_form_limits, NULL),
+	AT("newFlowsGiven", pk_form_bool, new_flows_given, NULL), /* behind limits */
 	AT("cgroup", cgroup, cgroup, NULL),
 	WHOLE("timeouts", pk_form_timeouts, NULL),
 	WHOLE("labels", labels, NULL),

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "eplimits.h"
 #include "err.h"
 #include "paths.h"
 #include "picket/maps.h"
@@ -35,6 +36,12 @@ struct pk_masquerade {
 	bool given, ports_given; /* a file said ipv4 or ipv6; said the ports */
 };
 
+/* A network's limits, as its conflist has them now. */
+struct pk_network {
+	char name[256];
+	struct pk_limits limits;
+};
+
 struct pk_settings {
 	enum pk_baseline baseline;
 	/* A file said so; false: node.json leaves it out, and the conflist's word counts at ADD. */
@@ -54,7 +61,13 @@ struct pk_settings {
 	size_t n_reach;
 	bool reach_host, reach_remote_node;
 	uint32_t capacity; /* endpoints */
-	uint32_t flow_budget, new_flows_per_s;
+	uint32_t flow_budget;	  /* places of an endpoint; fewer than were loaded count at once */
+	uint32_t new_flows_per_s; /* of who is given none: 0 = no limit */
+	bool new_flows_given;
+	struct pk_limits limits;    /* of each endpoint, but for these two */
+	struct pk_limits job_most;  /* that a job's meta may set; nothing: it may not */
+	struct pk_network *network; /* what the conflists say; picketd's own, not in node.json */
+	size_t n_networks;
 	uint32_t timeout[PK_TIMEOUT_ROOM]; /* by enum pk_timeout; seconds */
 	char region[64], node[128], node_pool[64],
 		datacenter[64]; /* labels of this node, "" = unknown */
@@ -64,6 +77,12 @@ struct pk_settings {
 
 void pk_settings_init(struct pk_settings *s); /* the defaults of docs/install.md */
 void pk_settings_done(struct pk_settings *s);
+/* A network of that name, else NULL. */
+const struct pk_network *pk_settings_network(const struct pk_settings *s, const char *name);
+/* One more, unless there is one of its name. */
+void pk_settings_add_network(struct pk_settings *s, const struct pk_network *network);
+/* What these settings say of an endpoint's limits; its conflist's word is the caller's. */
+void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
 /* node.json -> settings; keys that are absent keep what s has. Unknown keys are a newer
  * release's, and left alone. */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);

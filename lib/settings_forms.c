@@ -282,7 +282,6 @@ const struct pk_schema pk_form_reach = {
 	}
 COUNT(endpoints, 1, PK_CAPACITY_MAX, NULL);
 COUNT(flow_budget, 16, PK_FLOW_BUDGET_MAX, NULL);
-COUNT(new_flows, 0, 10000000, NULL);
 
 static const struct pk_schema_key capacity_keys[] = {
 	AT("endpoints", endpoints, capacity, "how many this node may have"),
@@ -290,10 +289,61 @@ static const struct pk_schema_key capacity_keys[] = {
 };
 const struct pk_schema pk_form_capacity = { .form = PK_FORM_OBJECT, .keys = capacity_keys };
 
+static int read_new_flows(const struct pk_schema *form, const struct pk_json_doc *doc,
+			  const struct pk_json *v, void *at, struct pk_err *err)
+{
+	struct pk_settings *s = at;
+
+	s->new_flows_given = true;
+	return pk_kept_u32.read(form, doc, v, &s->new_flows_per_s, err);
+}
+
+static void write_new_flows(const struct pk_schema *form, struct pk_jw *w, const char *key,
+			    const void *at)
+{
+	pk_kept_u32.write(form, w, key, &((const struct pk_settings *)at)->new_flows_per_s);
+}
+static const struct pk_kept kept_new_flows = { read_new_flows, write_new_flows };
+static const struct pk_schema new_flows = {
+	.form = PK_FORM_INT, .lo = 0, .hi = 10000000, .kept = &kept_new_flows
+};
+
+static void write_most(const struct pk_schema *form, struct pk_jw *w, const char *key,
+		       const void *at)
+{
+	const struct pk_limits *most = at;
+
+	(void)form;
+	if (pk_limits_any(most))
+		pk_limits_write(most, w, key);
+	else
+		pk_jw_null(w, key);
+}
+
+static int read_most(const struct pk_schema *form, const struct pk_json_doc *doc,
+		     const struct pk_json *v, void *at, struct pk_err *err)
+{
+	struct pk_limits *most = at;
+
+	(void)form;
+	*most = (struct pk_limits){ 0 };
+	return pk_json_type(v) == PK_JSON_NULL ? 0 : pk_limits_read(doc, v, most, err);
+}
+static const struct pk_kept kept_most = { read_most, write_most };
+static const struct pk_schema job_most = {
+	.form = PK_FORM_OBJECT, .keys = pk_limits_keys, .null_ok = true, .kept = &kept_most
+};
+
 static const struct pk_schema_key limit_keys[] = {
-	AT("flowsPerEndpoint", flow_budget, flow_budget, "live flows, where the conflist has none"),
-	AT("newFlowsPerSecond", new_flows, new_flows_per_s,
-	   "where the conflist has none; 0: no limit"),
+	AT("flowsPerEndpoint", flow_budget, flow_budget,
+	   "live flows; more than at the first load after a boot count from the next on"),
+	{ "newFlowsPerSecond", &new_flows, "0: no limit", false, 0 },
+	AT("bytesPerSecond", pk_form_both_or_null, limits.of[PK_LIMIT_BYTES],
+	   "out and in, as the endpoint sees it; null: no limit"),
+	AT("packetsPerSecond", pk_form_both_or_null, limits.of[PK_LIMIT_PACKETS],
+	   "likewise; a frame counts for as many as it is cut into"),
+	AT("jobMost", job_most, job_most,
+	   "what a job's meta \"picket.limits\" may ask for; null: nothing"),
 	END,
 };
 const struct pk_schema pk_form_limits = { .form = PK_FORM_OBJECT, .keys = limit_keys };

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "bpfobj.h"
+#include "eplimits.h"
 #include "picket/reason.h"
 #include "err.h"
 #include "ruleset.h"
@@ -155,6 +156,16 @@ int pk_word_renew(struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);
  */
 int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
 		      struct pk_err *err);
+
+/* The limits of an entry that is to be written. */
+void pk_endpoint_limits_put(const struct pk_bpf *bpf, const struct pk_limits_held *held,
+			    struct pk_endpoint *endpoint);
+/*
+ * The controller's, of an open endpoint: each limit by one store, so that no packet meets none. 1:
+ * something was another; 0: nothing was, or the slot is closed.
+ */
+int pk_endpoint_limit(struct pk_bpf *bpf, uint32_t slot, const struct pk_limits_held *held,
+		      uint64_t deadline_ns, struct pk_err *err);
 
 /* What the gateway tells the slot's endpoint, whole and at once, also while it lives. */
 int pk_answers_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_answers *answers,

@@ -98,12 +98,12 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.wait_ms, 0);
 	assert_int_equal(c.deadline_ms, 60000);
 	assert_int_equal(cni_deadline_of_load(&c), 60000);
-	assert_int_equal(c.limits.bytes_per_s[PK_INGRESS], 1000);
-	assert_int_equal(c.limits.bytes_per_s[PK_EGRESS], 2000);
-	assert_int_equal(c.limits.packets_per_s[PK_INGRESS], 5);
-	assert_int_equal(c.limits.packets_per_s[PK_EGRESS], 5);
-	assert_int_equal(c.limits.new_flows_per_s, 7);
-	assert_int_equal(c.limits.flows, 9);
+	assert_int_equal(c.limits.of[PK_LIMIT_BYTES + PK_INGRESS], 1000);
+	assert_int_equal(c.limits.of[PK_LIMIT_BYTES + PK_EGRESS], 2000);
+	assert_int_equal(c.limits.of[PK_LIMIT_PACKETS + PK_INGRESS], 5);
+	assert_int_equal(c.limits.of[PK_LIMIT_PACKETS + PK_EGRESS], 5);
+	assert_int_equal(c.limits.of[PK_LIMIT_NEW_FLOWS], 7);
+	assert_int_equal(c.limits.of[PK_LIMIT_FLOWS], 9);
 	assert_int_equal(c.job_args, CNI_JOB_IP);
 	assert_string_equal(c.root, "/tmp/x");
 	assert_int_equal(c.log_level, PK_LOG_DEBUG);
@@ -194,8 +194,8 @@ static const struct refusal refusals[] = {
 	  "domain", NULL },
 	{ "relative root", HEAD ",\"root\":\"x\"}", PK_CODE_CONFIG, "absolute", NULL },
 	{ "other runtime capability",
-	  HEAD ",\"runtimeConfig\":{\"bandwidth\":{\"ingressRate\":1}}}", PK_CODE_UNSUPPORTED,
-	  "bandwidth", "capabilities" },
+	  HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.1/8\"]}}", PK_CODE_UNSUPPORTED,
+	  "ips", "capabilities" },
 	{ "port 80.9",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80.9,"
 	       "\"containerPort\":80}]}}",
@@ -358,20 +358,71 @@ static void nomads_port_mappings_are_read_whatever_their_case(void **state)
 	assert_true(pk_addr_is_zero(&c.ports[3].host_addr));
 }
 
-static void limits_of_a_job_only_lower(void **state)
+static int parse_bandwidth(const char *bandwidth, struct cni_conf *c, struct pk_err *err)
 {
-	struct cni_limits l = { .bytes_per_s = { 100, 0 }, .flows = 10 };
-	const struct cni_limits job = { .bytes_per_s = { 200, 50 },
-					.packets_per_s = { 1, 0 },
-					.flows = 5 };
+	char text[512];
+
+	snprintf(text, sizeof(text), HEAD ",\"runtimeConfig\":{\"bandwidth\":%s}}", bandwidth);
+	*err = (struct pk_err){ 0 };
+	return parse(text, CNI_ADD, c, err);
+}
+
+/* What the reference plugin means by them: into the container is ingress, and 0 is no limit. */
+static void bandwidth_is_in_bits(void **state)
+{
+	PK_OWN(cni_conf_done) struct cni_conf c = { 0 };
+	struct pk_err err;
 
 	(void)state;
-	cni_limits_lower(&l, &job);
-	assert_int_equal(l.bytes_per_s[0], 100);
-	assert_int_equal(l.bytes_per_s[1], 50);
-	assert_int_equal(l.packets_per_s[0], 1);
-	assert_int_equal(l.packets_per_s[1], 0);
-	assert_int_equal(l.flows, 5);
+	assert_int_equal(parse_bandwidth("{\"ingressRate\":8000000,\"ingressBurst\":1600000,"
+					 "\"EgressRate\":1,\"EgressBurst\":9}",
+					 &c, &err),
+			 0);
+	assert_int_equal(c.bandwidth.of[PK_LIMIT_BYTES + PK_INGRESS], 1000000);
+	assert_int_equal(c.burst[PK_INGRESS], 200000);
+	assert_int_equal(c.bandwidth.of[PK_LIMIT_BYTES + PK_EGRESS], 1); /* never none */
+	assert_int_equal(c.burst[PK_EGRESS], 2);
+	cni_conf_done(&c);
+	assert_int_equal(parse_bandwidth("{\"ingressRate\":0,\"ingressBurst\":0,\"egressRate\":0,"
+					 "\"egressBurst\":0}",
+					 &c, &err),
+			 0);
+	assert_false(pk_limits_any(&c.bandwidth));
+	cni_conf_done(&c);
+	assert_int_equal(parse_bandwidth("null", &c, &err), 0);
+	cni_conf_done(&c);
+	assert_int_equal(parse_bandwidth("{\"egressRate\":34359738360,\"egressBurst\":34359738360}",
+					 &c, &err),
+			 0);
+	assert_int_equal(c.bandwidth.of[PK_LIMIT_BYTES + PK_EGRESS], UINT32_MAX);
+}
+
+static void bad_bandwidth_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"1",
+		"{\"ingressRate\":-1,\"ingressBurst\":1}",
+		"{\"ingressRate\":1.5,\"ingressBurst\":1}",
+		"{\"ingressRate\":\"1M\",\"ingressBurst\":1}",
+		"{\"ingressRate\":8}",
+		"{\"egressBurst\":8}",
+		"{\"egressRate\":8,\"egressBurst\":0}",
+		"{\"ingressRate\":8,\"egressBurst\":8}",
+		"{\"ingressRate\":34359738361,\"ingressBurst\":8}",
+		"{\"ingressRate\":8,\"ingressBurst\":34359738361}",
+		"{\"ingressRate\":8,\"ingressBurst\":8,\"unshapedSubnets\":[\"10.0.0.0/8\"]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(bad); i++) {
+		PK_OWN(cni_conf_done) struct cni_conf c = { 0 };
+		struct pk_err err;
+
+		assert_true(parse_bandwidth(bad[i], &c, &err) < 0);
+		assert_int_equal(err.code, PK_CODE_CONFIG);
+		assert_non_null(strstr(err.text, "bandwidth"));
+		assert_non_null(strstr(err.fix, "bits"));
+	}
 }
 
 static void durations(void **state)
@@ -404,7 +455,8 @@ int main(void)
 		cmocka_unit_test(del_and_check_need_no_version_and_no_name),
 		cmocka_unit_test(an_error_has_the_conflists_version),
 		cmocka_unit_test(nomads_port_mappings_are_read_whatever_their_case),
-		cmocka_unit_test(limits_of_a_job_only_lower),
+		cmocka_unit_test(bandwidth_is_in_bits),
+		cmocka_unit_test(bad_bandwidth_is_refused),
 		cmocka_unit_test(durations),
 	};
 

@@ -42,6 +42,7 @@ static void test_taken(void **state)
 	/* Its values are the defaults; only that a file said so differs. */
 	c.settings.baseline_given = plain.settings.baseline_given;
 	c.settings.masquerade.given = plain.settings.masquerade.given;
+	c.settings.new_flows_given = plain.settings.new_flows_given;
 	pk_settings_json(&c.settings, &left);
 	pk_settings_json(&plain.settings, &right);
 	assert_string_equal(left.text, right.text);

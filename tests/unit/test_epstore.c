@@ -89,7 +89,11 @@ static void fill(struct pk_record *r)
 	r->mtu = 1500;
 	r->tap = copy("tap0");
 	r->tap_owner = UINT32_MAX;
-	r->bytes_per_s[1] = 1250000;
+	r->limits.of[PK_LIMIT_BYTES + PK_INGRESS] = 1250000;
+	r->bandwidth.of[PK_LIMIT_BYTES + PK_EGRESS] = 125;
+	r->burst[PK_EGRESS] = 250;
+	r->job_limits.of[PK_LIMIT_PACKETS + PK_INGRESS] = 7;
+	r->job_limits.of[PK_LIMIT_FLOWS] = 9;
 	r->ports = pk_alloc(2 * sizeof(*r->ports));
 	r->n_ports = 2;
 	r->ports[0] = (struct pk_record_port){ .proto = 6, .host = 24722, .container = 22 };

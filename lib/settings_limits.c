@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the settings say of an endpoint's limits. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "settings.h"
+
+const struct pk_network *pk_settings_network(const struct pk_settings *s, const char *name)
+{
+	for (size_t i = 0; name && i < s->n_networks; i++)
+		if (strcmp(s->network[i].name, name) == 0)
+			return &s->network[i];
+	return NULL;
+}
+
+void pk_settings_add_network(struct pk_settings *s, const struct pk_network *network)
+{
+	if (pk_settings_network(s, network->name))
+		return;
+	s->network = realloc(s->network, (s->n_networks + 1) * sizeof(*network));
+	if (!s->network)
+		abort();
+	s->network[s->n_networks++] = *network;
+}
+
+void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits)
+{
+	*limits = s->limits;
+	limits->of[PK_LIMIT_FLOWS] = s->flow_budget;
+	if (s->new_flows_given)
+		limits->of[PK_LIMIT_NEW_FLOWS] = s->new_flows_per_s;
+}
