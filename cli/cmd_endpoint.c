@@ -159,20 +159,29 @@ static int filtered(const struct cli *cli, const struct pk_json *rows, struct pk
 	return pk_json_parse("list", text.text, text.len, PK_JSON_RELAXED, out, err);
 }
 
-/* Below the table, uncut: why it reaches nothing, and what ends that. */
-static void print_quarantine(const struct cli *cli, const struct pk_json *rows)
+static void print_note(const struct cli *cli, const struct pk_json *row, const char *what,
+		       const char *const keys[2])
 {
-	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
-		own_str line = { 0 };
+	own_str line = { 0 };
 
-		if (!*cli_text(row, "quarantineReason"))
-			continue;
-		pk_str_addf(&line, "%.8s is in quarantine: ", cli_text(row, "containerId"));
-		pk_str_add_escaped(&line, cli_text(row, "quarantineReason"));
-		pk_str_add(&line, "; fix: ");
-		pk_str_add_escaped(&line, cli_text(row, "quarantineFix"));
-		printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN),
-		       line.text);
+	if (!*cli_text(row, keys[0]))
+		return;
+	pk_str_addf(&line, "%.8s %s: ", cli_text(row, "containerId"), what);
+	pk_str_add_escaped(&line, cli_text(row, keys[0]));
+	pk_str_add(&line, "; fix: ");
+	pk_str_add_escaped(&line, cli_text(row, keys[1]));
+	printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN), line.text);
+}
+
+/* Below the table, uncut: why one reaches nothing, or hasn't the limits it asks for. */
+static void print_notes(const struct cli *cli, const struct pk_json *rows)
+{
+	static const char *const quarantine[] = { "quarantineReason", "quarantineFix" };
+	static const char *const limits[] = { "limitsRefused", "limitsFix" };
+
+	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
+		print_note(cli, row, "is in quarantine", quarantine);
+		print_note(cli, row, "keeps its limits", limits);
 	}
 }
 
@@ -189,7 +198,7 @@ static int endpoint_list(struct cli *cli)
 	if (cli->json || cli->jsonl || cli->columns)
 		return cli_list(cli, pk_json_root(rows), columns);
 	cli_list(cli, pk_json_root(rows), columns);
-	print_quarantine(cli, pk_json_root(rows));
+	print_notes(cli, pk_json_root(rows));
 	return CLI_OK;
 }
 
@@ -292,6 +301,31 @@ static int print_vmm(const struct cli *cli, const struct pk_json *row, const cha
 	return CLI_OK;
 }
 
+/* With what takes longer to gather than a list of all may; without picketd there is no more. */
+static int whole(const struct cli *cli, const struct pk_json *row, struct pk_json_doc **doc)
+{
+	own_str path = { 0 };
+
+	pk_str_addf(&path, "/v1/endpoints/%s@%s", cli_text(row, "containerId"),
+		    cli_text(row, "ifname"));
+	return cli_api(cli, path.text, doc, NULL);
+}
+
+static void print_limits(const struct cli *cli, const struct pk_json *row)
+{
+	static const struct cli_column limit_columns[] = {
+		{ .name = "limit", .title = "Limit" },	 { .name = "value", .title = "At most" },
+		{ .name = "source", .title = "Source" }, { .name = "reason", .title = "Reason" },
+		{ .name = "denied", .title = "Denied" }, { 0 },
+	};
+	const struct pk_json *limits = pk_json_get(row, "limits");
+
+	if (cli->quiet || !limits || !pk_json_first(limits))
+		return;
+	putchar('\n');
+	cli_list(cli, limits, limit_columns);
+}
+
 static int endpoint_show(struct cli *cli)
 {
 	static const struct cli_pair pairs[] = {
@@ -322,9 +356,11 @@ static int endpoint_show(struct cli *cli)
 		{ "checks", "Checks" },
 		{ "published", "Published" },
 		{ "services", "Services" },
+		{ "limitsRefused", "Limits refused" },
+		{ "limitsFix", "Limits fix" },
 		{ 0 },
 	};
-	own_json *doc = NULL;
+	own_json *doc = NULL, *one = NULL;
 	const struct pk_json *row;
 	struct pk_err err = { 0 };
 	int r = load(cli, &doc, &err);
@@ -336,10 +372,14 @@ static int endpoint_show(struct cli *cli)
 		return cli_fail(cli, &err, r == -ENOENT ? CLI_NO : CLI_CANNOT);
 	if (cli_get(cli, "vmm"))
 		return print_vmm(cli, row, cli_get(cli, "vmm"));
-	if (cli->json || cli->jsonl)
+	if (whole(cli, row, &one) == 0)
+		row = pk_json_root(one);
+	if (cli->json || cli->jsonl) {
 		cli_json(cli, row);
-	else
-		cli_pairs(cli, row, pairs);
+		return CLI_OK;
+	}
+	cli_pairs(cli, row, pairs);
+	print_limits(cli, row);
 	return CLI_OK;
 }
 

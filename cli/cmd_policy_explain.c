@@ -185,25 +185,39 @@ static void ask_live(struct question *q, const struct tables *t)
 	q->has_live = true;
 }
 
-/* Why an end reaches nothing whatever its tenant's documents say, and what ends that. */
-static void say_quarantine(const struct cli *cli, const struct pk_peer *peer)
+static void say_one(const struct pk_json *endpoint, const char *what, const char *reason,
+		    const char *fix)
 {
-	own_str path = { 0 }, line = { 0 };
+	own_str line = { 0 };
+
+	if (!*cli_text(endpoint, reason))
+		return;
+	pk_str_addf(&line, "  %s: ", what);
+	pk_str_add_escaped(&line, cli_text(endpoint, reason));
+	pk_str_add(&line, "; fix: ");
+	pk_str_add_escaped(&line, cli_text(endpoint, fix));
+	puts(line.text);
+}
+
+/*
+ * Why an end reaches nothing whatever its tenant's documents say, or hasn't the limits that its job
+ * asks for, and what ends that.
+ */
+static void say_end(const struct cli *cli, const struct pk_peer *peer)
+{
+	own_str path = { 0 };
 	own_json *doc = NULL;
 	const char *id;
 
-	if (peer->party != PK_PARTY_ENDPOINT || !peer->endpoint->labels->init)
+	if (peer->party != PK_PARTY_ENDPOINT)
 		return;
 	id = strrchr(peer->endpoint->key, ' ');
 	id = id ? id + 1 : peer->endpoint->key;
 	pk_str_addf(&path, "/v1/endpoints/%.*s", (int)strcspn(id, "@"), id);
 	if (cli_api(cli, path.text, &doc, NULL) < 0)
 		return;
-	pk_str_add(&line, "  in quarantine: ");
-	pk_str_add_escaped(&line, cli_text(pk_json_root(doc), "quarantineReason"));
-	pk_str_add(&line, "; fix: ");
-	pk_str_add_escaped(&line, cli_text(pk_json_root(doc), "quarantineFix"));
-	puts(line.text);
+	say_one(pk_json_root(doc), "in quarantine", "quarantineReason", "quarantineFix");
+	say_one(pk_json_root(doc), "limits as before", "limitsRefused", "limitsFix");
 }
 
 int cli_explain(struct cli *cli)
@@ -239,7 +253,7 @@ int cli_explain(struct cli *cli)
 	else if (!cli->quiet)
 		explain_text(cli, &q);
 	for (int i = 0; i < 2 && t.live && !cli->json && !cli->jsonl && !cli->quiet; i++)
-		say_quarantine(cli, i ? &q.conn.to : &q.conn.from);
+		say_end(cli, i ? &q.conn.to : &q.conn.from);
 	if (!explain_agree(&q))
 		return CLI_CANNOT;
 	return q.reference.verdict == PK_ALLOW && !q.not_built ? CLI_OK : CLI_NO;

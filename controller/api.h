@@ -99,6 +99,9 @@ const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved 
 void pk_api_time(struct pk_jw *w, const char *key,
 		 const struct timespec *ts); /* null where it is 0 */
 struct pk_world_endpoint;
+/* limits, limitsRefused, limitsFix; counts: with how often each was met. */
+void pk_api_limits(const struct pk_parts *p, struct pk_jw *w, const struct pk_local_endpoint *m,
+		   bool counts);
 void pk_api_labels(struct pk_jw *w,
 		   const struct pk_world_endpoint *ep); /* "labels", "unknown" as lists */
 bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep);

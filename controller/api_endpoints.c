@@ -115,7 +115,7 @@ static void write_quarantine(struct pk_jw *w, const struct pk_local_endpoint *m)
 }
 
 static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
-			   const struct pk_local_endpoint *m)
+			   const struct pk_local_endpoint *m, bool counts)
 {
 	const struct pk_world_endpoint *ep =
 		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
@@ -140,6 +140,7 @@ static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
 	pk_jw_bool(w, "inStep", pk_apply_in_step(p->apply, m) && !pk_guard_is_gone(m));
 	write_ports(w, m, ep);
 	write_policies(p, w, ep);
+	pk_api_limits(p, w, m, counts);
 	pk_jw_bool(w, "epochMatches", m->epoch_matches);
 	pk_jw_close(w, '}');
 }
@@ -189,7 +190,7 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "endpoints", '[');
 	for (size_t i = 0; i < n; i++)
-		write_endpoint(p, &w, list[i]);
+		write_endpoint(p, &w, list[i], false);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
@@ -234,7 +235,7 @@ void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char
 		pk_exchange_error(x, 400, "several endpoints begin so", "give more of the id");
 		return;
 	}
-	write_endpoint(p, &w, m);
+	write_endpoint(p, &w, m, true);
 	pk_exchange_reply(x, 200, &json);
 }
 

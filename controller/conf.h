@@ -101,6 +101,12 @@ int pk_config_effective(struct pk_config *config, const struct pk_config_args *a
  */
 bool pk_config_resolvers_again(struct pk_config *config);
 /*
+ * The networks' limits alone, likewise. One whose conflist is gone, or that the plugin would refuse,
+ * keeps what it had: an absence opens nothing.
+ */
+void pk_config_networks_again(struct pk_config *config);
+void pk_config_keep_networks(struct pk_config *config, const struct pk_config *before);
+/*
  * A file that is gone says nothing: -ENOENT where before (lines, as in files) has one that was not
  * removed on purpose, as far as can be told.
  */

@@ -167,8 +167,22 @@ static void take_baseline(struct search *search, const struct pk_json *plugin, c
 		pk_config_origin(c, "baseline", origin);
 }
 
-static void take(struct search *search, const struct pk_json_doc *doc, const struct pk_json *plugin,
-		 const char *path)
+/* The first of a name, as runtimes take it. What the plugin refuses says nothing. */
+static void take_limits(struct pk_settings *s, const struct pk_conflist *list,
+			const struct pk_json *plugin)
+{
+	const struct pk_json *v = pk_json_get(plugin, "limits");
+	struct pk_network network = { 0 };
+
+	if (strlen(list->name) >= sizeof(network.name) ||
+	    (v && pk_limits_read(list->doc, v, &network.limits, NULL) < 0))
+		return;
+	strcpy(network.name, list->name);
+	pk_settings_add_network(s, &network);
+}
+
+static void take(struct search *search, const struct pk_conflist *list,
+		 const struct pk_json *plugin, const char *path)
 {
 	struct pk_config *c = search->config;
 	const struct pk_json *pool = pk_json_get(plugin, "pool");
@@ -188,7 +202,8 @@ static void take(struct search *search, const struct pk_json_doc *doc, const str
 	search->lacks_dns |= !has_servers(dns);
 	take_baseline(search, plugin, path);
 	if (search->found == 1)
-		take_way_out(c, doc, plugin, origin);
+		take_way_out(c, list->doc, plugin, origin);
+	take_limits(s, list, plugin);
 }
 
 static int try_file(struct search *search, const char *path, struct pk_err *err)
@@ -202,7 +217,7 @@ static int try_file(struct search *search, const char *path, struct pk_err *err)
 	plugin = pk_conflist_plugin_of(&list, search->config->paths.root);
 	search->found += plugin != NULL;
 	if (plugin)
-		take(search, list.doc, plugin, path);
+		take(search, &list, plugin, path);
 	return 0;
 }
 
@@ -279,20 +294,46 @@ static bool same_resolvers(const struct pk_settings *a, const struct pk_settings
 		memcmp(a->resolvers, b->resolvers, a->n_resolvers * sizeof(*a->resolvers)) == 0);
 }
 
+/* Everything that the conflists say, once more; now is the caller's. */
+static int look_again(const struct pk_config *c, struct pk_config *now)
+{
+	char directory[PK_PATH_ROOM];
+
+	pk_config_init(now);
+	now->paths = c->paths;
+	memcpy(now->conflist, c->conflist, sizeof(now->conflist));
+	snprintf(directory, sizeof(directory), "%s/" PK_CONFLIST_DIR, c->paths.root);
+	return pk_conflist_apply(now, directory, NULL);
+}
+
+void pk_config_keep_networks(struct pk_config *c, const struct pk_config *before)
+{
+	for (size_t i = 0; i < before->settings.n_networks; i++)
+		pk_settings_add_network(&c->settings, &before->settings.network[i]);
+}
+
+void pk_config_networks_again(struct pk_config *c)
+{
+	struct pk_config now;
+
+	if (look_again(c, &now) == 0) {
+		pk_config_keep_networks(&now, c);
+		free(c->settings.network);
+		c->settings.network = PK_MOVE(now.settings.network, NULL);
+		c->settings.n_networks = PK_MOVE(now.settings.n_networks, 0);
+	}
+	pk_config_done(&now);
+}
+
 bool pk_config_resolvers_again(struct pk_config *c)
 {
 	struct pk_config now;
-	char directory[PK_PATH_ROOM];
 	bool changed = false;
 
 	if (c->settings.resolvers_given)
 		return false;
-	pk_config_init(&now);
-	now.paths = c->paths;
-	memcpy(now.conflist, c->conflist, sizeof(now.conflist));
-	snprintf(directory, sizeof(directory), "%s/" PK_CONFLIST_DIR, c->paths.root);
 	/* A resolv.conf that names nobody, half written or gone, is no word. */
-	if (pk_conflist_apply(&now, directory, NULL) == 0 && !*now.no_resolver.text) {
+	if (look_again(c, &now) == 0 && !*now.no_resolver.text) {
 		changed = !same_resolvers(&now.settings, &c->settings);
 		free(c->settings.resolvers);
 		c->settings.resolvers = PK_MOVE(now.settings.resolvers, NULL);

@@ -34,6 +34,18 @@ static void on_records(void *arg)
 		pk_upkeep_records_changed(d->parts.upkeep);
 }
 
+/* Its ADD read a conflist that says other limits than is known of its network. */
+static void on_record(void *arg, const struct pk_record *record)
+{
+	struct pk_daemon *d = arg;
+	const struct pk_network *n = pk_settings_network(&d->config.settings, record->network);
+
+	if (n && memcmp(&n->limits, &record->limits, sizeof(n->limits)) == 0)
+		return;
+	pk_config_networks_again(&d->config);
+	pk_model_networks(d->parts.model, &d->config.settings);
+}
+
 static enum pk_nomad_word nomad_word(void *arg)
 {
 	struct pk_daemon *d = arg;
@@ -358,6 +370,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	which = touched_by(&config, &d->config);
 	stop_sources(d, &which);
 	keep_node(&config.settings, &d->config.settings);
+	pk_config_keep_networks(&config, &d->config);
 	pk_config_done(&d->config);
 	d->config = config;
 	remember_files(d);
@@ -435,7 +448,7 @@ static void make_parts(struct pk_daemon *d)
 	own_str facts = { 0 };
 	struct pk_model_args model = { .settings = &d->config.settings };
 	struct pk_records_args records = {
-		.loop = d->parts.loop, .paths = paths, .changed = on_records, .arg = d
+		.loop = d->parts.loop, .paths = paths, .changed = on_records, .came = on_record, .arg = d
 	};
 	struct pk_flow_names names = { .node = d->node,
 				       .node_address = pk_daemon_node_address,

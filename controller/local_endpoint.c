@@ -186,6 +186,8 @@ static void add_facts(struct pk_label_set *set, const struct pk_alloc *facts)
 	for (size_t i = 0; i < facts->n_meta; i++) {
 		own_str key = { 0 };
 
+		if (strcmp(facts->meta[i].key, PK_META_LIMITS) == 0)
+			continue;
 		pk_str_addf(&key, "meta:%s", facts->meta[i].key);
 		if (facts->meta[i].unknown)
 			pk_label_set_add_unknown(set, key.text);

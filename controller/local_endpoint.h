@@ -58,6 +58,8 @@ struct pk_local_endpoint {
 	size_t n_servers;
 	char *search;
 	bool dns_of_node, search_of_node; /* and these follow resolv.conf */
+	struct pk_limits limits, bandwidth, job_limits; /* of its record, as its ADD was told */
+	uint32_t burst[2];
 	struct pk_mapping *mappings;
 	size_t n_mappings;
 	time_t added;	 /* its record was written then */
@@ -85,6 +87,15 @@ const char *pk_local_endpoint_group(const struct pk_local_endpoint *ep);
 void pk_local_endpoint_name(const struct pk_local_endpoint *ep, struct pk_str *out);
 /* Why its labels are those of its base, though Nomad gave more; NULL: they aren't. */
 const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *ep);
+/* A job's meta of this key is no label: it asks for limits. */
+#define PK_META_LIMITS "picket.limits"
+/*
+ * What limits it, by whose word. refused is why what its job's meta asks for doesn't count, and
+ * what would let it; "": it does, or asks for nothing.
+ */
+void pk_local_endpoint_limits(const struct pk_local_endpoint *ep,
+			      const struct pk_settings *settings, struct pk_limits_held *held,
+			      struct pk_err *refused);
 /* What the engine gets; never NULL. */
 struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint *ep,
 						  const struct pk_settings *settings);

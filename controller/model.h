@@ -25,6 +25,8 @@ struct pk_model *pk_model_new(const struct pk_model_args *args);
 void pk_model_free(struct pk_model *model);
 /* New settings (the node's labels, a reload): everything is judged again. */
 void pk_model_settings(struct pk_model *model, const struct pk_settings *settings);
+/* The networks' limits alone: nothing is judged by them. */
+void pk_model_networks(struct pk_model *model, const struct pk_settings *settings);
 const struct pk_settings *pk_model_get_settings(const struct pk_model *model);
 struct pk_engine *pk_model_engine(struct pk_model *model);
 const struct pk_rules *pk_model_rules(const struct pk_model *model);

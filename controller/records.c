@@ -108,6 +108,10 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	memcpy(m->mac, r->mac, sizeof(m->mac));
 	m->n_servers = pk_record_servers(r, m->servers);
 	m->search = copy(r->search);
+	m->limits = r->limits;
+	m->bandwidth = r->bandwidth;
+	m->job_limits = r->job_limits;
+	memcpy(m->burst, r->burst, sizeof(m->burst));
 	m->dns_of_node = r->dns_of_node;
 	m->search_of_node = r->search_of_node;
 	take_addresses(m, r);
@@ -183,6 +187,8 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 	ep = pk_local_endpoint_of_record(&record, r->epoch);
 	ep->added = st.st_mtim.tv_sec;
 	ep->of_before = !name->slot;
+	if (r->looked && r->args.came)
+		r->args.came(r->args.arg, &record);
 	pk_model_put(r->args.model, ep);
 	return true;
 }

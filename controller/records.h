@@ -15,6 +15,8 @@ struct pk_records_args {
 	const struct pk_paths *paths;
 	struct pk_model *model;
 	pk_loop_fn *changed; /* after a look that changed something */
+	/* One that is new, or another by now, since all were looked at first; NULL: nobody asks. */
+	void (*came)(void *arg, const struct pk_record *record);
 	void *arg;
 };
 

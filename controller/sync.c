@@ -44,6 +44,7 @@ void pk_sync_free(struct pk_sync *s)
 	pk_bpf_close(s->bpf);
 	free(s->ports);
 	free(s->told);
+	free(s->refused);
 	pk_str_done(&s->dns.search);
 	free(s->carried);
 	free(s);
@@ -82,6 +83,8 @@ int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct p
 	s->ports = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->ports));
 	free(s->told);
 	s->told = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->told));
+	free(s->refused);
+	s->refused = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->refused));
 	return 0;
 }
 
@@ -103,8 +106,7 @@ void sync_ask_late(struct sync_pass *p, unsigned int installed_before)
 		p->late = slice->late(slice->arg);
 }
 
-/* Endpoints that are this pass's business: open by record and by word, of this epoch. */
-static bool is_live(const struct sync_pass *p, const struct pk_local_endpoint *m)
+bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m)
 {
 	return m->open && m->epoch_matches && m->slot > 0 &&
 	       m->slot <= p->sync->bpf->node.capacity && pk_word(p->sync->bpf, m->slot) != 0;
@@ -169,7 +171,7 @@ static void add_target(struct sync_pass *p, const struct pk_local_endpoint *m,
 	struct pk_model *model = p->want->model;
 	struct pk_identity_ref id;
 
-	if (!is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
+	if (!sync_is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
 	    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0 ||
 	    numbers_of(p, &id, all, &t->labels) < 0)
 		return;
@@ -464,6 +466,8 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 		pass_all(&p);
 	for (size_t i = 0; i < p.n_targets && !p.held && !p.late; i++)
 		set_rest(&p, &p.targets[i]);
+	if (!p.held && !p.late)
+		sync_limits(&p);
 	free(p.targets);
 	s->settled = p.result == 0 && !done->again && !p.late;
 	if (s->settled)

@@ -51,6 +51,7 @@ struct pk_sync {
 	size_t n_places;
 	struct ports_memo *ports; /* by slot */
 	struct told_memo *told;	  /* by slot */
+	uint64_t *refused;	  /* by slot: what the model had said when its limits were looked at */
 	struct sync_dns dns;
 	struct carried *carried;
 	size_t n_carried;
@@ -88,6 +89,10 @@ void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
 void sync_ask_late(struct sync_pass *p, unsigned int installed_before);
 bool sync_has_told(const struct sync_pass *p, const struct target *t);
 void sync_tell(struct sync_pass *p, const struct target *t);
+/* The limits of those that the pass looks at. */
+void sync_limits(struct sync_pass *p);
+/* Open by record and by word, of this epoch: the pass's business. */
+bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m);
 int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
 /* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
  */
