@@ -16,8 +16,8 @@ struct cni_add {
 	struct cni_args args;
 	struct pk_settings settings;
 	struct pk_limits job_limits; /* of its arguments */
-	bool no_policy; /* what the controller left can't be used: quarantine */
-	bool unproven;	/* CNI_ARGS may be the job's author's: quarantine until Nomad has spoken */
+	bool no_policy;		     /* what the controller left can't be used: quarantine */
+	bool unproven; /* CNI_ARGS may be the job's author's: quarantine until Nomad has spoken */
 	struct pk_netns ns;
 	int lock;
 	struct pk_bpf *bpf;

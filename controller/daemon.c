@@ -447,9 +447,11 @@ static void make_parts(struct pk_daemon *d)
 	const struct pk_paths *paths = &d->config.paths;
 	own_str facts = { 0 };
 	struct pk_model_args model = { .settings = &d->config.settings };
-	struct pk_records_args records = {
-		.loop = d->parts.loop, .paths = paths, .changed = on_records, .came = on_record, .arg = d
-	};
+	struct pk_records_args records = { .loop = d->parts.loop,
+					   .paths = paths,
+					   .changed = on_records,
+					   .came = on_record,
+					   .arg = d };
 	struct pk_flow_names names = { .node = d->node,
 				       .node_address = pk_daemon_node_address,
 				       .arg = d };

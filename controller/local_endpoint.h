@@ -57,7 +57,7 @@ struct pk_local_endpoint {
 	union pk_addr servers[2 * PK_TOLD_SERVERS]; /* of its record */
 	size_t n_servers;
 	char *search;
-	bool dns_of_node, search_of_node; /* and these follow resolv.conf */
+	bool dns_of_node, search_of_node;		/* and these follow resolv.conf */
 	struct pk_limits limits, bandwidth, job_limits; /* of its record, as its ADD was told */
 	uint32_t burst[2];
 	struct pk_mapping *mappings;

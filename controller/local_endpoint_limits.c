@@ -42,7 +42,8 @@ static int take_asked(const struct pk_alloc_meta *meta, const struct pk_limits *
 		return pk_fix(err,
 			      pk_fail(err, 0,
 				      "its job's meta asks for limits, and picketd.json lets none"),
-			      "take " PK_META_LIMITS " out of the job's meta, or say limits.jobMost");
+			      "take " PK_META_LIMITS
+			      " out of the job's meta, or say limits.jobMost");
 	r = read_asked(meta, &read, err);
 	if (r < 0)
 		return r;

@@ -51,7 +51,7 @@ struct pk_sync {
 	size_t n_places;
 	struct ports_memo *ports; /* by slot */
 	struct told_memo *told;	  /* by slot */
-	uint64_t *refused;	  /* by slot: what the model had said when its limits were looked at */
+	uint64_t *refused; /* by slot: what the model had said when its limits were looked at */
 	struct sync_dns dns;
 	struct carried *carried;
 	size_t n_carried;

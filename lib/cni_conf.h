@@ -86,7 +86,7 @@ struct cni_conf {
 	struct pk_limits limits;
 	struct pk_limits bandwidth; /* runtimeConfig's: bytes alone */
 	uint32_t burst[2];	    /* of it, by enum pk_dir; bytes */
-	unsigned int job_args; /* enum cni_job_arg bits */
+	unsigned int job_args;	    /* enum cni_job_arg bits */
 	bool tcx;
 	bool strict_status;
 	int log_level;		/* enum pk_level */

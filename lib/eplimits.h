@@ -34,10 +34,10 @@ enum pk_limit_source {
 
 struct pk_limit_words {
 	struct pk_limits node, conflist; /* the operator's: the lower holds */
-	struct pk_limits meta;		 /* the job's by its meta, in place of those; within its most */
-	struct pk_limits bandwidth;	 /* bytes alone, and only lower */
-	struct pk_limits args;		 /* the job's by its CNI arguments, and only lower */
-	uint32_t burst[2];		 /* of bandwidth, by enum pk_dir; bytes */
+	struct pk_limits meta;	    /* the job's by its meta, in place of those; within its most */
+	struct pk_limits bandwidth; /* bytes alone, and only lower */
+	struct pk_limits args;	    /* the job's by its CNI arguments, and only lower */
+	uint32_t burst[2];	    /* of bandwidth, by enum pk_dir; bytes */
 };
 
 struct pk_limits_held {

@@ -60,7 +60,7 @@ struct pk_settings {
 	struct pk_prefix *reach; /* tenantReach: prefixes */
 	size_t n_reach;
 	bool reach_host, reach_remote_node;
-	uint32_t capacity; /* endpoints */
+	uint32_t capacity;	  /* endpoints */
 	uint32_t flow_budget;	  /* places of an endpoint; fewer than were loaded count at once */
 	uint32_t new_flows_per_s; /* of who is given none: 0 = no limit */
 	bool new_flows_given;

@@ -216,8 +216,8 @@ static int place_drain_step(__u32 i, struct place_drain *d)
 		return 1;
 	d->s->moved = *place;
 	d->s->old = d->s->moved;
-	if (*place_word(place) &&
-	    (d->s->moved.zone || place_held(d->s, index, d->now)) && !place_move(d, place, index))
+	if (*place_word(place) && (d->s->moved.zone || place_held(d->s, index, d->now)) &&
+	    !place_move(d, place, index))
 		return 0;
 	__sync_val_compare_and_swap(&d->b->tokens[PK_BUCKET_TOP], top, top - 1);
 	return 0;

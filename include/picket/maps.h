@@ -457,7 +457,7 @@ enum pk_bucket_kind {
 	PK_BUCKET_EVENTS_LOST = 7, /* a count: since the last event that was sent */
 	PK_BUCKET_PLACE = 8,	   /* a cursor: where the next new flow looks in `places` */
 	PK_BUCKET_FULL = 9,	   /* bit 32 and jiffies: no place was free then; 0 = some may be */
-	PK_BUCKET_TOP = 10,	   /* places from here on hold no flow; above the budget: it shrank */
+	PK_BUCKET_TOP = 10, /* places from here on hold no flow; above the budget: it shrank */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {

@@ -116,7 +116,8 @@ def test_a_runtimes_bandwidth(node):
     """cnitool, containerd: bits; into the endpoint is ingress."""
     node.start_picketd(ALONE)
     said = bandwidth(ingressRate=8000, ingressBurst=1600000, egressRate=80, egressBurst=80)
-    a = node.add("acme", "api", "web", conf=node.plugin_conf(**said, limits={"bytesPerSecond": {"in": 500}}))
+    other = {"name": "other", "pool": ["10.50.7.0/24"]}         # a network of which picketd has no conflist
+    a = node.add("acme", "api", "web", conf=node.plugin_conf(**other, **said, limits={"bytesPerSecond": {"in": 500}}))
     assert entry(a) == ((10, 500), (0, 0), 0, 0, (10, 0))       # the lower of both, each way
     b = node.add("acme", "api", "web", conf=node.plugin_conf(**said))
     assert entry(b) == ((10, 1000), (0, 0), 0, 0, (10, 200000))
@@ -165,7 +166,7 @@ def test_a_jobs_meta_sets_what_the_operator_lets_it(node, nomad):
     # Nobody lets it: what holds is the conflist's, and that is said.
     wait_for(lambda: "picketd.json lets none" in node.picket("endpoint", "list").stdout, "why it is refused")
     assert entry(a)[0] == (1000, 1000)
-    assert "picketd.json lets none" in node.picket("policy", "explain", a.id, a.id, "tcp/80", check=False).stdout
+    assert "picketd.json lets none" in node.picket("policy", "explain", a.id, a.id, "80/tcp", check=False).stdout
     one = node.api(f"/v1/endpoints/{ALLOC}")
     assert "meta:tier=web" in one["labels"] and not [label for label in one["labels"] if "picket.limits" in label]
     node.write_config(with_nomad(nomad, jobMost={"bytesPerSecond": 5000, "flows": 20}))
@@ -207,14 +208,14 @@ def test_a_neighbour_of_one_at_its_limits(node, kind):
     b, c, d = (node.add("acme", name, "web") for name in ("quiet", "peer", "sink"))
     noise = [udp(a, d, 1400, 1000 + i) if "flows" in kind else udp(a, d, 1400) for i in range(20)]
     frame, out, into, sink, noisy = udp(b, c), b.tap(), c.tap(), d.tap(), a.tap()
-    for _ in range(100):
+    for _ in range(40):
         for other in noise:
             noisy.send(other)
         out.send(frame)
         got = into.receive(lambda raw: raw[42:] == frame[42:] and raw[34:38] == frame[34:38])
         assert got, f"a packet of the neighbour's, while {a.node.tables.counters(a.slot)}"
         sink.drain()
-    assert denied(a, EGRESS, reason) > 1000
+    assert denied(a, EGRESS, reason) > 400
     for endpoint in (b, c):
         assert not [key for key in node.tables.counters(endpoint.slot) if key[1] in ("rate-limit", "flow-rate", "flow-budget")]
 

@@ -193,9 +193,8 @@ static const struct refusal refusals[] = {
 	{ "dns search with a newline", HEAD ",\"dns\":{\"search\":[\"a\\nb\"]}}", PK_CODE_CONFIG,
 	  "domain", NULL },
 	{ "relative root", HEAD ",\"root\":\"x\"}", PK_CODE_CONFIG, "absolute", NULL },
-	{ "other runtime capability",
-	  HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.1/8\"]}}", PK_CODE_UNSUPPORTED,
-	  "ips", "capabilities" },
+	{ "other runtime capability", HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.1/8\"]}}",
+	  PK_CODE_UNSUPPORTED, "ips", "capabilities" },
 	{ "port 80.9",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80.9,"
 	       "\"containerPort\":80}]}}",

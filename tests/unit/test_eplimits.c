@@ -84,10 +84,9 @@ static void judge(const char *meta, enum pk_confirmed confirmed, const struct pk
 	struct pk_alloc_meta label = { .key = (char *)PK_META_LIMITS, .value = (char *)meta };
 	struct pk_alloc facts = { .tenant_name = (char *)"acme", .meta = &label, .n_meta = 1 };
 	struct pk_network network = { "net", { { [OUT] = 100 } } };
-	struct pk_settings s = { .flow_budget = 4096,
-				 .network = &network,
-				 .n_networks = 1,
-				 .job_most = *most };
+	struct pk_settings s = {
+		.flow_budget = 4096, .network = &network, .n_networks = 1, .job_most = *most
+	};
 	struct pk_local_endpoint m = { .tenant_name = (char *)"acme",
 				       .network = (char *)"net",
 				       .limits = { { [OUT] = 70 } }, /* as it was at ADD */
@@ -126,7 +125,8 @@ static void meta_has_a_most(void **state)
 	assert_string_equal(err.text, "");
 	assert_int_equal(held.limits.of[OUT], 100);
 	refused(asks, &none, "picketd.json lets none");
-	refused("{\"bytesPerSecond\":{\"out\":1001}}", &most, "1001 bytes out, and the most is 1000");
+	refused("{\"bytesPerSecond\":{\"out\":1001}}", &most,
+		"1001 bytes out, and the most is 1000");
 	/* One of them too high, or not named by the most: none of them counts. */
 	refused("{\"bytesPerSecond\":1000}", &most, "1000 bytes in, and the most is 0");
 	refused("{\"bytesPerSecond\":{\"out\":5},\"flows\":51}", &most, "51 live flows");
