@@ -62,5 +62,5 @@ int pk_limits_read(const struct pk_json_doc *doc, const struct pk_json *value,
 		   struct pk_limits *limits, struct pk_err *err);
 /* The object, with what is said alone. */
 void pk_limits_write(const struct pk_limits *limits, struct pk_jw *w, const char *key);
-extern const struct pk_schema_key pk_limits_keys[];   /* at: struct pk_limits */
-extern const struct pk_schema pk_form_both_or_null;   /* at: uint32_t[2], by enum pk_dir */
+extern const struct pk_schema_key pk_limits_keys[]; /* at: struct pk_limits */
+extern const struct pk_schema pk_form_both_or_null; /* at: uint32_t[2], by enum pk_dir */

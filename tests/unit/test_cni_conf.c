@@ -183,7 +183,7 @@ static const struct refusal refusals[] = {
 	{ "deadline 0", HEAD ",\"deadline\":0}", PK_CODE_CONFIG, "deadline", NULL },
 	{ "limits unknown", HEAD ",\"limits\":{\"bytesPerSec\":1}}", PK_CODE_CONFIG, "bytesPerSec",
 	  NULL },
-	{ "limits of 0", HEAD ",\"limits\":{\"flows\":0}}", PK_CODE_CONFIG, "1 to", NULL },
+	{ "limits of 0", HEAD ",\"limits\":{\"flows\":0}}", PK_CODE_CONFIG, "1..65536", NULL },
 	{ "flows in two directions", HEAD ",\"limits\":{\"flows\":{\"in\":1}}}", PK_CODE_CONFIG,
 	  "whole number", NULL },
 	{ "job args", HEAD ",\"allowJobArgs\":[\"picket.dns\"]}", PK_CODE_CONFIG, "picket.mac",
