@@ -44,15 +44,6 @@ struct pk_model {
 	bool tenants_stale, tenant_dropped;
 };
 
-static void copy_networks(struct pk_settings *to, const struct pk_settings *from)
-{
-	free(to->network);
-	to->n_networks = from->n_networks;
-	to->network = pk_alloc((from->n_networks + 1) * sizeof(*to->network));
-	if (from->n_networks)
-		memcpy(to->network, from->network, from->n_networks * sizeof(*to->network));
-}
-
 static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
 {
 	pk_settings_done(to);
@@ -61,7 +52,7 @@ static void copy_settings(struct pk_settings *to, const struct pk_settings *from
 	to->resolvers = pk_alloc((from->n_resolvers + 1) * sizeof(*to->resolvers));
 	to->reach = pk_alloc((from->n_reach + 1) * sizeof(*to->reach));
 	to->network = NULL;
-	copy_networks(to, from);
+	pk_settings_copy_networks(to, from);
 	if (from->n_pools)
 		memcpy(to->pools, from->pools, from->n_pools * sizeof(*to->pools));
 	if (from->n_resolvers)
@@ -189,7 +180,7 @@ void pk_model_settings(struct pk_model *m, const struct pk_settings *settings)
 void pk_model_networks(struct pk_model *m, const struct pk_settings *settings)
 {
 	m->many = true;
-	copy_networks(&m->settings, settings);
+	pk_settings_copy_networks(&m->settings, settings);
 }
 
 void pk_model_documents(struct pk_model *m)

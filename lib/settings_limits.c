@@ -30,3 +30,12 @@ void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits)
 	if (s->new_flows_given)
 		limits->of[PK_LIMIT_NEW_FLOWS] = s->new_flows_per_s;
 }
+
+void pk_settings_copy_networks(struct pk_settings *to, const struct pk_settings *from)
+{
+	free(to->network);
+	to->n_networks = 0;
+	to->network = NULL;
+	for (size_t i = 0; i < from->n_networks; i++)
+		pk_settings_add_network(to, &from->network[i]);
+}
