@@ -335,7 +335,7 @@ static __always_inline int parse_ipv6_fragment(struct pk_pkt *pkt, const __u8 *h
 	if (pkt->l4_off > ETH_HLEN + pkt->l3_len || parse_ext_refused(pkt->proto))
 		return PK_REASON_EXT_HEADER;
 	reason = parse_fragment(pkt, cut & PK_IP6_OFFSET, cut & PK_IP6_MORE);
-	return !reason && pkt->flags & PK_PKT_LATER ? PARSE_NO_L4 : reason;
+	return pkt->flags & PK_PKT_LATER ? PARSE_NO_L4 : reason;
 }
 
 /*

@@ -26,6 +26,7 @@ static struct pk_flow_key key_of(const struct pkt *p)
 {
 	struct pk_flow_key key = { .src = pkt_ip4(WHO_A), .proto = p->b[23] };
 
+	memcpy(&key.src.w[3], p->b + 26, 4);
 	key.dst = pkt_destination(p);
 	memcpy(&key.sport, p->b + 34, 4);
 	return key;
@@ -102,6 +103,25 @@ static bool judged(int jiffies)
 	put(&p);
 	rule(PK_CLASS_HOST, PK_DENY);
 	return passes(p) == (jiffies < HZ);
+}
+
+/* The same of a flow that the host began: its own packets don't have it judged sooner. */
+static bool asked(int jiffies)
+{
+	struct pkt p = pkt_v4(WHO_HOST, WHO_A, UDP(40000, 53)), first = p, next = p;
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_HOST,
+				      .dir = PK_INGRESS };
+	const uint8_t rank = PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW);
+
+	node_verdict(&key, PK_ALLOW, rank, 100);
+	node_run(NODE_TO, 1, &first, NULL);
+	get(&p);
+	f.judged = now - (uint32_t)jiffies;
+	put(&p);
+	node_verdict(&key, PK_DENY, rank, 100);
+	return (node_run(NODE_TO, 1, &next, NULL) != 2) == (jiffies < HZ);
 }
 
 /* An exchange that began so many jiffies ago goes on. */
@@ -282,6 +302,7 @@ void cases_clock(void)
 	at_once("a flow with more time than any", lives, longest + 1);
 	for (int i = -1; i <= 1; i++) {
 		at_once("a judgement that is old", judged, HZ + i);
+		at_once("a judgement of what the host began", asked, HZ + i);
 		at_once("an exchange that goes on", streams, 2 * HZ + i);
 		at_once("a time-out that was written", refreshed, HZ + i);
 		at_once("a revoked flow's place", revoked, 10 * HZ + i);

@@ -163,6 +163,18 @@ static void revoked(void)
 		  PK_REASON_OK);
 }
 
+/* What the responder's policy denies counts at the responder, each time. */
+static void revoked_at_responder(void)
+{
+	node_reset();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	deny(PK_INGRESS);
+	node_word(2, 1, 0, 2);
+	for (int i = 0; i < 2; i++)
+		node_from_at("B takes nothing more", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
+			     2, PK_REASON_POLICY_DENIED);
+}
+
 static void opened_again(void)
 {
 	struct pk_endpoint ep;
@@ -301,6 +313,7 @@ void cases_flow(void)
 	not_an_echo();
 	judged_again();
 	revoked();
+	revoked_at_responder();
 	opened_again();
 	closed();
 	expired();

@@ -128,8 +128,10 @@ static void beside(void)
 {
 	struct pkt whole = datagram(false, WHO_A, WHO_B, UDP(40000, 5000));
 	struct pkt other = datagram(false, WHO_A, WHO_C, UDP(40000, 5000));
+	struct pkt odd = whole;
 	int passed = 0;
 
+	pkt_longer(&odd, 3);
 	node_reset();
 	node_from("a first piece", 1, piece(&whole, 0), PK_REASON_OK);
 	for (uint32_t i = 1; i <= 8 * PK_FRAGMENTS; i++) {
@@ -139,6 +141,26 @@ static void beside(void)
 	}
 	check("other datagrams' first pieces are denied", !passed);
 	node_from("and end nothing but their own", 1, piece(&whole, 1), PK_REASON_OK);
+	node_from("a last piece that isn't cut at 8 bytes", 1,
+		  pkt_piece(&odd, MID, 3 * HEAD + 3, ID), PK_REASON_OK);
+}
+
+/* A flow that is denied, and known to be: its pieces are, too. */
+static void revoked(void)
+{
+	struct pkt whole = datagram(false, WHO_A, WHO_B, UDP(40000, 5000));
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_SAME_TENANT,
+				      .dir = PK_EGRESS };
+
+	node_reset();
+	node_from("a datagram in one piece", 1, whole, PK_REASON_OK);
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 64);
+	node_word(1, 1, 0, 2);
+	node_from("another one, after its port was denied", 1, whole, PK_REASON_POLICY_DENIED);
+	node_from("the first piece of one", 1, piece(&whole, 0), PK_REASON_POLICY_DENIED);
+	node_from("and the next", 1, piece(&whole, 1), PK_REASON_FRAGMENT);
 }
 
 /* Whoever isn't let in by the first piece isn't by a later one. */
@@ -445,6 +467,7 @@ void cases_fragment(void)
 		neighbours(v6);
 	}
 	beside();
+	revoked();
 	life();
 	published();
 	answered();
