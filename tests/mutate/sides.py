@@ -83,6 +83,7 @@ class Bpf:
                     r"^FAILED (.*)$")
     tap = Pytest("netns tap", for_netns, ["tests/netns/test_guard_tap.py"], 900)
     memory = Pytest("netns tap memory", for_netns, ["tests/netns/test_tap_memory.py"], 600)
+    process = Pytest("netns process", for_netns, ["tests/netns/test_guard_process.py"], 900)
     sock = Pytest("netns sock", ["all"], ["tests/netns/test_sock.py"], 600)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
@@ -114,6 +115,8 @@ class Bpf:
             return [self.still, self.moments, self.prop]
         if os.path.basename(file) == "tap.h":
             return [self.still, self.memory]
+        if os.path.basename(file) == "sanity.h":
+            return [self.still, self.moments, self.model, self.tap, self.process]
         if os.path.basename(file) == "sock.bpf.c":
             return [self.still, self.sock]
         return [self.still, self.moments, self.model, self.tap]
