@@ -143,6 +143,8 @@ static void beside(void)
 	node_from("and end nothing but their own", 1, piece(&whole, 1), PK_REASON_OK);
 	node_from("a last piece that isn't cut at 8 bytes", 1,
 		  pkt_piece(&odd, MID, 3 * HEAD + 3, ID), PK_REASON_OK);
+	node_from("a last piece that ends at 65,535", 1,
+		  pkt_piece_at(&odd, MID, 3 * HEAD + 3, ID, 65535 - 20 - HEAD - 3), PK_REASON_OK);
 }
 
 /* A flow that is denied, and known to be: its pieces are, too. */
