@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api.h"
+#include "api_answer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,7 @@ void pk_api_serve_network(void *arg, struct pk_exchange *x)
 
 void pk_api_stop(void)
 {
+	pk_answers_stop();
 	pk_api_confirm_stop();
 	pk_api_nomad_stop();
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "api.h"
+#include "api_answer.h"
+#include "fs.h"
 #include "guard.h"
 #include "parts.h"
 #include "own.h"
@@ -170,15 +172,30 @@ static bool is(const char *want, const char *have)
 	return !want || (have && strcmp(want, have) == 0);
 }
 
-void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
+/* The keys of those that it lists: endpoints may go while it is made. */
+struct listing {
+	char **keys;
+	size_t n, at;
+};
+
+static void listing_free(void *arg)
+{
+	struct listing *l = arg;
+
+	for (size_t i = 0; i < l->n; i++)
+		free(l->keys[i]);
+	free(l->keys);
+	free(l);
+}
+
+static struct listing *list_of(const struct pk_parts *p, const struct pk_exchange *x)
 {
 	own_mem const struct pk_local_endpoint **list =
 		pk_alloc((pk_model_count(p->model) + 1) * sizeof(*list));
 	const char *tenant_name = pk_exchange_query(x, "namespace");
 	const char *job = pk_exchange_query(x, "job");
 	const char *state = pk_exchange_query(x, "state");
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
+	struct listing *l = pk_alloc(sizeof(*l));
 	size_t n = 0;
 
 	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
@@ -187,13 +204,40 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 		    is(job, pk_local_endpoint_job(m)) && is(state, m->open ? "open" : "closed"))
 			list[n++] = m;
 	qsort(list, n, sizeof(*list), by_name);
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_open(&w, "endpoints", '[');
-	for (size_t i = 0; i < n; i++)
-		write_endpoint(p, &w, list[i], false);
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	l->keys = pk_alloc((n + 1) * sizeof(*l->keys));
+	for (; l->n < n; l->n++)
+		l->keys[l->n] = pk_strdup(list[l->n]->key);
+	return l;
+}
+
+static bool endpoints_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	const struct pk_parts *p = answer->parts;
+	struct listing *l = arg;
+
+	if (l->at == 0) {
+		pk_jw_open(&answer->w, NULL, '{');
+		pk_jw_open(&answer->w, "endpoints", '[');
+	}
+	for (; l->at < l->n; l->at++) {
+		const struct pk_local_endpoint *m = pk_model_get(p->model, l->keys[l->at]);
+
+		if (l->at && pk_now_ns() >= deadline_ns)
+			return false;
+		if (m)
+			write_endpoint(p, &answer->w, m, false);
+	}
+	pk_jw_close(&answer->w, ']');
+	pk_jw_close(&answer->w, '}');
+	return true;
+}
+
+void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
+{
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = endpoints_part,
+						    .end = listing_free,
+						    .arg = list_of(p, x) });
 }
 
 /* A whole key or address, else the one endpoint whose container id begins so. */
@@ -296,9 +340,10 @@ void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x)
 }
 
 struct counter_query {
-	const char *reason;
+	const char *reason; /* the exchange's */
 	uint64_t slot;
 	bool one_slot;
+	uint32_t at; /* the next slot */
 };
 
 static void write_slot(const struct pk_parts *p, struct pk_jw *w, uint32_t slot,
@@ -332,29 +377,47 @@ static void write_slot(const struct pk_parts *p, struct pk_jw *w, uint32_t slot,
 	}
 }
 
+static bool counters_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	const struct pk_parts *p = answer->parts;
+	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
+	struct counter_query *q = arg;
+
+	if (q->at == 0) {
+		pk_jw_open(&answer->w, NULL, '{');
+		pk_jw_open(&answer->w, "counters", '[');
+	}
+	for (; q->at <= bpf->node.capacity; q->at++) {
+		if (q->at && pk_now_ns() >= deadline_ns)
+			return false;
+		if (q->at == 0 || pk_slot_taken(bpf, q->at))
+			write_slot(p, &answer->w, q->at, q);
+	}
+	pk_jw_close(&answer->w, ']');
+	pk_jw_close(&answer->w, '}');
+	return true;
+}
+
 void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
 	const char *slot = pk_exchange_query(x, "slot");
-	struct counter_query q = { .reason = pk_exchange_query(x, "reason"), .one_slot = slot };
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
+	struct counter_query *q;
+	uint64_t one = 0;
 
 	if (!bpf) {
 		pk_exchange_error(x, 503, "the programs are not loaded",
 				  pk_apply_state(p->apply)->load_error.fix);
 		return;
 	}
-	if (slot && pk_parse_u64(slot, bpf->node.capacity, &q.slot) < 0) {
+	if (slot && pk_parse_u64(slot, bpf->node.capacity, &one) < 0) {
 		pk_exchange_error(x, 400, "slot is no slot of this node", NULL);
 		return;
 	}
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_open(&w, "counters", '[');
-	for (uint32_t i = 0; i <= bpf->node.capacity; i++)
-		if (i == 0 || pk_slot_taken(bpf, i))
-			write_slot(p, &w, i, &q);
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	q = pk_alloc(sizeof(*q));
+	*q = (struct counter_query){ .reason = pk_exchange_query(x, "reason"),
+				     .slot = one,
+				     .one_slot = slot };
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = counters_part, .end = free, .arg = q });
 }

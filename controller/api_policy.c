@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "api_answer.h"
 #include "docsource.h"
 #include "fs.h"
 #include "parts.h"
@@ -368,23 +369,59 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 	return false;
 }
 
+/* Documents that change while it is made: it is begun anew, but not for ever. */
+#define ANEW 3
+
+struct policies {
+	size_t at;
+	uint64_t number; /* of the documents that it lists */
+	unsigned int anew;
+};
+
+static void write_all_gone(const struct view *v)
+{
+	const struct pk_docs *docs = v->parts->docs;
+
+	for (size_t i = 0; pk_docs_gone(docs, i); i++)
+		if (!is_told(docs, i))
+			write_gone(v, pk_docs_gone(docs, i));
+}
+
+static bool policies_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	const struct pk_parts *p = answer->parts;
+	PK_OWN(view_close) struct view v = { .parts = p, .w = &answer->w };
+	struct policies *l = arg;
+	size_t begun;
+
+	if (l->at && l->number != pk_docs_number(p->docs) && l->anew++ < ANEW) {
+		pk_answer_anew(answer);
+		l->at = 0;
+	}
+	l->number = pk_docs_number(p->docs);
+	begun = l->at;
+	view_open(&v);
+	if (l->at == 0) {
+		pk_jw_open(v.w, NULL, '{');
+		pk_jw_open(v.w, "policies", '[');
+	}
+	for (; l->at < pk_docs_count(p->docs); l->at++) {
+		if (l->at > begun && pk_now_ns() >= deadline_ns)
+			return false;
+		write_document(&v, pk_docs_at(p->docs, l->at), NULL);
+	}
+	write_all_gone(&v);
+	pk_jw_close(v.w, ']');
+	pk_jw_close(v.w, '}');
+	return true;
+}
+
 void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x)
 {
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
-	PK_OWN(view_close) struct view v = { .parts = p, .w = &w };
-
-	view_open(&v);
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_open(&w, "policies", '[');
-	for (size_t i = 0; i < pk_docs_count(p->docs); i++)
-		write_document(&v, pk_docs_at(p->docs, i), NULL);
-	for (size_t i = 0; pk_docs_gone(p->docs, i); i++)
-		if (!is_told(p->docs, i))
-			write_gone(&v, pk_docs_gone(p->docs, i));
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = policies_part,
+						    .end = free,
+						    .arg = pk_alloc(sizeof(struct policies)) });
 }
 
 void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/status: how the node is, what is wrong first. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "api.h"
+#include "api_answer.h"
 #include "api_reasons.h"
 #include "api_room.h"
 #include "docsource.h"
+#include "fs.h"
 #include "guard.h"
 #include "parts.h"
 #include "own.h"
@@ -307,17 +310,14 @@ static void write_documents(struct pk_jw *w, const struct pk_api_documents *c)
 	pk_jw_close(w, '}');
 }
 
-static void write_tables(const struct pk_parts *p, struct pk_jw *w)
+static void write_tables(const struct pk_tables_walk *tables, struct pk_jw *w)
 {
-	struct pk_table_use use[PK_MAP_COUNT];
-	size_t n = pk_sync_bpf(p->sync) ? pk_tables_use(pk_sync_bpf(p->sync), use) : 0;
-
 	pk_jw_open(w, "tables", '[');
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < tables->n; i++) {
 		pk_jw_open(w, NULL, '{');
-		pk_jw_string(w, "name", use[i].name);
-		pk_jw_uint(w, "used", use[i].used);
-		pk_jw_uint(w, "size", use[i].size);
+		pk_jw_string(w, "name", tables->use[i].name);
+		pk_jw_uint(w, "used", tables->use[i].used);
+		pk_jw_uint(w, "size", tables->use[i].size);
 		pk_jw_close(w, '}');
 	}
 	pk_jw_close(w, ']');
@@ -369,36 +369,62 @@ const char *pk_api_version(void)
 	return PK_VERSION;
 }
 
-void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
+static void write_status(const struct pk_parts *p, const struct pk_tables_walk *tables,
+			 struct pk_jw *w)
 {
 	const struct pk_api_documents docs = pk_api_documents_count(p);
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
 	const char *state;
 
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "version", pk_api_version());
-	pk_jw_string(&w, "node", p->node);
-	pk_jw_string(&w, "cluster", p->config->cluster);
-	pk_jw_uint(&w, "pid", (uint64_t)getpid());
-	state = pk_api_reasons(p, &(struct pk_api_reasons_args){ &w, &docs, NULL, NULL });
-	pk_jw_string(&w, "state", state);
-	pk_api_time(&w, "startedAt", &p->started);
-	pk_jw_uint(&w, "uptimeSeconds", (pk_loop_now(p->loop) - p->started_ms) / 1000);
-	pk_jw_string(&w, "baseline", pk_baseline_name(p->config->settings.baseline));
-	write_enforcement(p, &w);
-	pk_jw_uint(&w, "policyRevision", pk_apply_state(p->apply)->revision);
-	pk_api_time(&w, "policyAppliedAt", &pk_apply_state(p->apply)->applied);
-	pk_jw_double(&w, "applySeconds", pk_apply_state(p->apply)->seconds);
-	write_sources(p, &w);
-	write_documents(&w, &docs);
-	write_endpoints(p, &w);
-	pk_jw_uint(&w, "ruleSets", pk_sync_rule_sets(p->sync));
-	write_tables(p, &w);
-	write_loop(p, &w);
-	write_events(p, &w);
-	pk_api_writes(p, &w);
-	write_audit(p, &w);
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "version", pk_api_version());
+	pk_jw_string(w, "node", p->node);
+	pk_jw_string(w, "cluster", p->config->cluster);
+	pk_jw_uint(w, "pid", (uint64_t)getpid());
+	state = pk_api_reasons(p, &(struct pk_api_reasons_args){ w, &docs, NULL, NULL });
+	pk_jw_string(w, "state", state);
+	pk_api_time(w, "startedAt", &p->started);
+	pk_jw_uint(w, "uptimeSeconds", (pk_loop_now(p->loop) - p->started_ms) / 1000);
+	pk_jw_string(w, "baseline", pk_baseline_name(p->config->settings.baseline));
+	write_enforcement(p, w);
+	pk_jw_uint(w, "policyRevision", pk_apply_state(p->apply)->revision);
+	pk_api_time(w, "policyAppliedAt", &pk_apply_state(p->apply)->applied);
+	pk_jw_double(w, "applySeconds", pk_apply_state(p->apply)->seconds);
+	write_sources(p, w);
+	write_documents(w, &docs);
+	write_endpoints(p, w);
+	pk_jw_uint(w, "ruleSets", pk_sync_rule_sets(p->sync));
+	write_tables(tables, w);
+	write_loop(p, w);
+	write_events(p, w);
+	pk_api_writes(p, w);
+	write_audit(p, w);
+	pk_jw_close(w, '}');
+}
+
+struct status {
+	struct pk_tables_walk tables;
+	bool walked;
+};
+
+/* The tables are walked first, and what says how the node is is said in one turn. */
+static bool status_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	struct status *s = arg;
+	const struct pk_parts *p = answer->parts;
+	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
+
+	if (bpf && !s->walked && !pk_tables_use_part(bpf, &s->tables, deadline_ns))
+		return false;
+	if (!PK_MOVE(s->walked, true) && pk_now_ns() >= deadline_ns - PK_ANSWER_SOME_NS)
+		return false;
+	write_status(p, &s->tables, &answer->w);
+	return true;
+}
+
+void pk_api_status(const struct pk_parts *p, struct pk_exchange *x)
+{
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = status_part,
+						    .end = free,
+						    .arg = pk_alloc(sizeof(struct status)) });
 }
