@@ -63,5 +63,7 @@ void pk_api_writes(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_uint(w, "journalLost", pk_journal_lost(p->journal));
 	pk_jw_uint(w, "logSilentMs", pk_logger_stuck_ms());
 	pk_jw_uint(w, "logLost", pk_logger_lost());
+	pk_jw_uint(w, "waiting",
+		   pk_writer_waiting(p->disk) + pk_writer_waiting(p->lines) + pk_logger_waiting());
 	pk_jw_close(w, '}');
 }

@@ -112,3 +112,8 @@ uint64_t pk_logger_stuck_ms(void)
 
 	return ms < PK_WRITER_LATE_MS ? 0 : ms;
 }
+
+size_t pk_logger_waiting(void)
+{
+	return writer ? pk_writer_waiting(writer) : 0;
+}

@@ -202,6 +202,16 @@ uint64_t pk_writer_busy_ms(struct pk_writer *w)
 	return since ? (pk_now_ns() - since) / 1000000 : 0;
 }
 
+size_t pk_writer_waiting(struct pk_writer *w)
+{
+	size_t size;
+
+	pthread_mutex_lock(&w->lock);
+	size = w->size;
+	pthread_mutex_unlock(&w->lock);
+	return size;
+}
+
 /* False: the time is over. */
 static bool wait_idle(struct pk_writer *w, uint64_t until_ns)
 {

@@ -31,6 +31,8 @@ bool pk_writer_add(struct pk_writer *writer, const struct pk_work *work);
 /* For how long it has been at what it is at; 0: it is at nothing. */
 #define PK_WRITER_LATE_MS 2000 /* what takes longer does not answer, and that is said */
 uint64_t pk_writer_busy_ms(struct pk_writer *writer);
+/* Bytes that wait, with what each work costs beside its own; 0: all is done. */
+size_t pk_writer_waiting(struct pk_writer *writer);
 /* Waits for all work, and for what that makes more, until then (CLOCK_MONOTONIC). */
 bool pk_writer_flush(struct pk_writer *writer, uint64_t until_ns);
 /* What it is still at is left to it: nobody hears of its end, and its arg is never freed. */

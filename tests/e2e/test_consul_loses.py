@@ -87,6 +87,7 @@ class Consul(Secured):
         wait_for(lambda: not self.a.pings(self.b), "the new word", 30)
 
     def journal(self):
+        self.node.written()
         with open(os.path.join(self.node.root, "var/log/picket/policy.jsonl"), encoding="utf-8") as file:
             return len(file.readlines())
 

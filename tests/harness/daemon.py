@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 from .shell import SLOWER, TREE, Failed, binary, wait_for
 
@@ -29,7 +30,22 @@ class DaemonMixin:
     def log_path(self):
         return os.path.join(self.root, "var/log/picketd.log")
 
+    def written(self):
+        """picketd's threads write its files and its log: what it was to write before this is there afterwards."""
+        if self.picketd is None or self.picketd.poll() is not None:
+            return
+        with open(f"/proc/{self.picketd.pid}/stat", encoding="utf-8") as file:
+            if file.read().rsplit(")", 1)[1].split()[0] == "T":
+                return
+        end = time.monotonic() + 2
+        try:
+            while self.api("/v1/status")["writes"]["waiting"] and time.monotonic() < end:
+                time.sleep(0.001)
+        except (OSError, ValueError, KeyError, Failed, http.client.HTTPException):
+            pass			# it doesn't answer (yet)
+
     def log(self):
+        self.written()
         try:
             with open(self.log_path, encoding="utf-8", errors="replace") as file:
                 return file.read()

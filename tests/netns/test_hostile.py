@@ -390,6 +390,7 @@ def test_events_of_an_endpoint_with_many_labels(processes, told):
         wait_for(lambda: bank.id in node.api_text("/v1/flows?last=1"), "bank's event")
         last = [json.loads(line) for line in node.api_text("/v1/flows?last=1024").splitlines()]
         assert len(last) == 1024 and last[0]["source"]["alloc"] == evil.id and last[0]["source"]["cut"]
+        node.written()
         with open(flows, encoding="utf-8") as file:
             lines = file.readlines()
         assert max(map(len, lines)) <= 4096 and sum(map(len, lines)) < 2 * MIB

@@ -311,6 +311,7 @@ def test_time_outs_change_with_a_reload(node):
                        "limits": {"newFlowsPerSecond": 7}})
     node.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: times(node) == (7, 600, 3), "the new time-outs")
+    node.written()
     with open(node.path("var/lib/picket/node.json"), encoding="utf-8") as file:
         assert json.load(file)["timeouts"]["tcpOpen"] == 600     # what a first load would take
     node.write_config({**node.options.config, "timeouts": {"tcpOpen": 1}})
@@ -476,6 +477,7 @@ def test_denials_have_names_and_the_rule_or_its_absence(node):
     assert absent["defaultDenyBy"] == "file/db"
     lines.close()
 
+    node.written()
     with open(os.path.join(node.root, "var/log/picket/flows.jsonl"), encoding="utf-8") as file:
         kept = [json.loads(line) for line in file]
     assert any(e["reason"] == "policy-denied" and e["source"].get("job") == "odd" for e in kept)

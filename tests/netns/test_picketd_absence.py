@@ -38,10 +38,12 @@ def held(node):
 
 
 def stored(node, path):
+    node.written()
     return os.path.exists(os.path.join(node.root, "var/lib/picket/policies", path))
 
 
 def journal(node):
+    node.written()
     with open(os.path.join(node.root, "var/log/picket/policy.jsonl"), encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 

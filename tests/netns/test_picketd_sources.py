@@ -88,6 +88,7 @@ def test_a_lost_stored_version_opens_nothing(node, text):
     endpoint = node.add("acme", "db", "db")
     stored = os.path.join(node.root, "var/lib/picket/policies/file/db")
     rule_set, _, _ = node.tables.word(endpoint.slot)
+    node.written()
     node.kill_picketd()
     with open(stored, "w", encoding="utf-8") as file:
         file.write(text)
@@ -378,6 +379,7 @@ def test_facts_go_with_their_endpoint(node):
         node.kill_picketd()
         node.delete(allocs[0])
         node.start_picketd(config)
+        node.written()
         assert os.listdir(facts) == [f"{allocs[1].id}.json"]
         node.delete(allocs[1])
         wait_for(lambda: os.listdir(facts) == [], "the end of both")
@@ -422,6 +424,7 @@ def test_reload_is_whole_or_not_at_all(node):
     wait_for(lambda: node.api("/v1/status")["baseline"] == "deny", "the new baseline")
     assert not any(r["what"] == "config" for r in node.api("/v1/status")["reasons"])
     assert in_force(node) == {"file/a"}
+    node.written()
     with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
         assert json.load(file)["baseline"] == "deny"
 
