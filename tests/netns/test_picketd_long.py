@@ -7,15 +7,18 @@ import signal
 import socket
 import threading
 
+from harness.shell import wait_for
+
 
 def test_long_answers_are_whole(node):
     """They are made in parts of a turn: many readers at once, some that go away, documents and endpoints that change."""
+    node.start_picketd()
     directory = node.path("etc/picket/policies.d")
     rule = json.dumps({"endpointSelector": {"matchLabels": {"nomad:job": "x"}}, "ingress": [{}]})
     for i in range(1500):
         with open(os.path.join(directory, f"d{i:04}.json"), "w", encoding="utf-8") as file:
             file.write(rule)
-    node.start_picketd()
+    wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 1500, "all of them", 60)
     for i in range(8):
         node.add("acme", f"j{i}", "g")
     answers, paths = [], ["/v1/policies", "/v1/endpoints", "/v1/status", "/v1/counters"]
