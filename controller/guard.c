@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include "fs.h"
 #include "own.h"
@@ -22,15 +20,11 @@ struct pk_hook pk_guard_hook(const struct pk_local_endpoint *m, const int *prog,
 				 .name = pk_prog_name(which) };
 }
 
-/* One socket for all: to open one for each endpoint was most of what a status cost. */
 bool pk_guard_is_gone(const struct pk_local_endpoint *m)
 {
-	static int fd = -1;
-	struct ifreq req = { .ifr_ifindex = (int)m->host_ifindex };
+	char name[IF_NAMESIZE];
 
-	if (fd < 0)
-		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return ioctl(fd, SIOCGIFNAME, &req) < 0;
+	return !if_indextoname(m->host_ifindex, name);
 }
 
 static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, const int *to,
