@@ -107,3 +107,5 @@ def test_uninstall_takes_out_what_install_put_there(tmp_path):
         run(["make", "-C", TREE, "--no-print-directory", f"B={build_dir()}", f"DESTDIR={tmp_path}", verb], timeout=300)
         left = {os.path.relpath(os.path.join(at, name), tmp_path / "usr") for at, _, names in os.walk(tmp_path) for name in names}
         assert left == (wanted if verb == "install" else set()), verb
+        for name in left & {name.removeprefix("usr/") for name in BINARIES}:
+            assert ".symtab" not in run(["readelf", "-SW", tmp_path / "usr" / name]).stdout, name
