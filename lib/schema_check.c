@@ -314,6 +314,8 @@ static void expected_of(const struct pk_schema *s, char out[200])
 		[PK_FORM_LIST] = "an array",
 		[PK_FORM_OBJECT] = "an object",
 		[PK_FORM_LABELS] = "an object of labels",
+		[PK_FORM_REFUSED] = "nothing",
+		[PK_FORM_ANY] = "anything",
 	};
 
 	if (s->form == PK_FORM_EITHER) {
