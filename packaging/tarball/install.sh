@@ -31,6 +31,8 @@ done
 if [ -z "$root" ]; then
 	[ "$(id -u)" = 0 ] || fail "not root; fix: sudo ./install.sh, or DESTDIR=DIR"
 	now=yes
+elif [ ! -d "$root" ]; then
+	fail "no folder $root; fix: mkdir -p $root"
 fi
 
 # A program of this folder, by the loader and the libraries of this folder: nothing is installed yet.

@@ -123,6 +123,16 @@ def test_it_has_what_it_is_made_of_and_no_path_of_where_it_was_built(bare):
         assert ".debug" not in sections and ".symtab" not in sections
 
 
+def test_an_image_is_filled_and_emptied(bare):
+    bare.sh("mkdir /tmp/image && DESTDIR=/tmp/image /tmp/picket/install.sh")
+    filled = set(run(["find", bare.path("tmp/image"), "!", "-type", "d", "-printf", "%P\n"]).stdout.split())
+    with open(bare.path("tmp/picket/files"), encoding="utf-8") as file:
+        assert filled == {line.split()[2] for line in file} | {"opt/picket/files"}
+    assert not os.path.exists(bare.path("opt"))
+    bare.sh("DESTDIR=/tmp/image sh /tmp/image/opt/picket/uninstall.sh")
+    assert run(["find", bare.path("tmp/image"), "!", "-type", "d"]).stdout == ""
+
+
 def test_a_failure_takes_everything_back(bare):
     """The last files go where a file stands in a folder's place."""
     with open(bare.path("etc/systemd"), "w", encoding="ascii"):
