@@ -153,8 +153,11 @@ SEC("tc")
 int pk_to_endpoint(struct __sk_buff *skb)
 {
 	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
-	int reason = guard_to(skb, &pkt);
+	int reason;
 
+	if (pk_tap_handed(skb))
+		return pk_tap_bound(skb);
+	reason = guard_to(skb, &pkt);
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
 	else if (!reason)

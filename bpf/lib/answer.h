@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Answers that are built from scratch in the request's packet and go back through the endpoint's
- * own veth by redirect_peer: a plain redirect would run pk_to_endpoint.
+ * own device as a packet that another endpoint sent it does.
  */
 #include "lib/deliver.h"
 #include "lib/rewrite.h"
@@ -82,6 +82,18 @@ static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 le
 	icmp->icmp6_cksum = ~rewrite_fold(sum);
 }
 
+/* Whatever the packet has become goes back to who sent it. */
+static __always_inline int answer_back(struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	if (!ep)
+		return PK_REASON_UNKNOWN_ENDPOINT;
+	deliver_target(&s->pkt, ep);
+	return PK_REASON_OK;
+}
+
 /* The frame of len bytes takes the request's place. */
 static __always_inline int answer_send(struct __sk_buff *skb, struct pk_scratch *s, __u32 len)
 {
@@ -91,7 +103,5 @@ static __always_inline int answer_send(struct __sk_buff *skb, struct pk_scratch 
 	if (bpf_skb_change_tail(skb, len, 0) < 0 ||
 	    bpf_skb_store_bytes(skb, 0, answer_at(s, 0), len, 0) < 0)
 		return PK_REASON_MALFORMED;
-	s->pkt.target = skb->ifindex;
-	s->pkt.action = PK_ACT_PEER;
-	return PK_REASON_OK;
+	return answer_back(s);
 }

@@ -89,6 +89,14 @@ static __always_inline int deliver_headers(struct __sk_buff *skb, struct pk_pkt 
 	return reason ? reason : deliver_macs(skb, to->mac);
 }
 
+/* The endpoint's device, by redirect_peer, or a host tap. */
+static __always_inline void deliver_target(struct pk_pkt *pkt, const struct pk_endpoint *to)
+{
+	pkt->target = to->host_ifindex;
+	pkt->to_tap = to->flags & PK_EP_HOST_TAP;
+	pkt->action = PK_ACT_PEER;
+}
+
 /* To the local endpoint at slot, by redirect_peer. What it refuses counts at its ingress. */
 static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 slot,
 					    const struct pk_way *way)
@@ -112,8 +120,7 @@ static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt
 	reason = deliver_headers(skb, pkt, to, way);
 	if (reason)
 		return reason;
-	pkt->target = to->host_ifindex;
-	pkt->action = PK_ACT_PEER;
+	deliver_target(pkt, to);
 	return PK_REASON_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <linux/pkt_cls.h>
 #include "lib/event.h"
 #include "lib/scratch.h"
+#include "lib/tap.h"
 
 static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __u32 bytes)
 {
@@ -40,20 +41,26 @@ static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_p
 	return bpf_redirect_neigh(pkt->target, &next, sizeof(next), 0);
 }
 
+/* For a process endpoint's stack: older redirect_peer doesn't scrub the packet. */
+static __always_inline int finish_peer(struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	if (pkt->to_tap)
+		return pk_tap_hand(skb, pkt->target);
+	return finish_for_host(skb) ? bpf_redirect_peer(pkt->target, 0) : TC_ACT_SHOT;
+}
+
 static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	switch (pkt->action) {
 	case PK_ACT_PEER:
-		/* For a process endpoint's stack: older redirect_peer doesn't scrub the packet. */
-		return finish_for_host(skb) ? bpf_redirect_peer(pkt->target, 0) : TC_ACT_SHOT;
+	case PK_ACT_TELL:
+		return finish_peer(skb, pkt);
 	case PK_ACT_STACK:
 		return finish_for_host(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 	case PK_ACT_NEIGH:
 		return finish_neigh(skb, pkt);
 	case PK_ACT_PASS:
 		return TC_ACT_OK;
-	case PK_ACT_TELL:
-		return bpf_redirect_peer(pkt->target, 0);
 	default:
 		return TC_ACT_SHOT;
 	}

@@ -11,6 +11,7 @@
 #include "lib/ping.h"
 #include "lib/sanity.h"
 #include "lib/spoof.h"
+#include "lib/tap.h"
 #include "lib/tell.h"
 
 /*
@@ -283,6 +284,8 @@ static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	if (!pkt->word)
 		return PK_REASON_ENDPOINT_CLOSED;
+	if (ep->flags & PK_EP_HOST_TAP && pk_tap_bound(skb) == TC_ACT_SHOT)
+		return PK_REASON_RATE_LIMIT;
 	reason = pk_guard_bytes(skb, pkt);
 	if (reason)
 		return reason;

@@ -70,9 +70,5 @@ static __always_inline int pk_ping_answer(struct __sk_buff *skb, struct pk_scrat
 		reason = ping_message(skb, &s->pkt);
 	if (!reason)
 		reason = deliver_macs(skb, s->pkt.smac);
-	if (reason)
-		return reason;
-	s->pkt.target = skb->ifindex;
-	s->pkt.action = PK_ACT_PEER;
-	return PK_REASON_OK;
+	return reason ? reason : answer_back(s);
 }

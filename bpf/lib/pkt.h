@@ -64,6 +64,7 @@ struct pk_pkt {
 	__u8 party;  /* enum pk_party: the peer */
 	__u8 event;  /* enum pk_event_type beside the reason's own; 0 = none */
 	__u8 denied; /* enum pk_reason that its sender is told (tell.h) */
+	bool to_tap; /* target is a host tap: no veth lies between (tap.h) */
 	__u32 slot;  /* the hook's endpoint; 0 = none */
 	__u32 at_slot;
 	__u32 peer_slot;

@@ -116,7 +116,7 @@ struct pk_endpoint {
 	__u8 mac[6];
 	__u8 ipv4_prefix; /* of the pool's block: 24 = /24 */
 	__u8 pad0;
-	__u32 host_ifindex; /* host end of the veth */
+	__u32 host_ifindex; /* host end of the veth; PK_EP_HOST_TAP: the tap */
 	__u32 identity;
 	__u32 tenant; /* 0 = quarantine ({reserved:init}) */
 	__u32 mtu;
@@ -134,8 +134,9 @@ struct pk_endpoint {
 	__u64 owner;
 };
 PK_ABI(struct pk_endpoint, 120);
-#define PK_EP_PROCESS (1u << 0) /* process mode: no tap behind eth0 */
-#define PK_EP_PORTS   (1u << 1) /* `published` or `open_ports` name this slot */
+#define PK_EP_PROCESS  (1u << 0) /* process mode: no tap behind eth0 */
+#define PK_EP_PORTS    (1u << 1) /* `published` or `open_ports` name this slot */
+#define PK_EP_HOST_TAP (1u << 2) /* its device is the tap itself, in the node's namespace */
 
 /*
  * answers: array[capacity + 1]: what the gateway tells an endpoint of resolvers and search list, as

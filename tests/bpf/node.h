@@ -154,3 +154,4 @@ void cases_undelivered(void);
 void cases_uplink(void);
 void cases_tuple(void);
 void cases_outside(void);
+void cases_host_tap(void);
