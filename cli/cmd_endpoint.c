@@ -93,6 +93,7 @@ static void put_record(struct pk_jw *w, const struct pk_record *r)
 	pk_jw_close(w, ']');
 	pk_jw_string(w, "mac", pk_mac_format(r->mac, mac));
 	pk_jw_string(w, "mode", r->process ? "process" : "vm");
+	pk_jw_bool(w, "hostTap", r->host_tap);
 	pk_jw_string(w, "hostDevice", device);
 	pk_jw_string(w, "netns", r->netns);
 	pk_jw_close(w, '}');

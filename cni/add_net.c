@@ -272,6 +272,31 @@ static uint32_t tap_owner(int64_t owner, int64_t group)
 	return group >= 0 ? UINT32_MAX : 0;
 }
 
+/*
+ * Programs that another build loaded may know nothing of host taps, and would deliver there as into
+ * a veth pair: nothing would arrive.
+ */
+static int settle_host_tap(struct cni_add *add, struct pk_err *err)
+{
+	char name[PK_HOST_NAME_ROOM];
+	int r;
+
+	if (add->args.tap_name) {
+		r = pk_fail(err, EINVAL,
+			    "TC_REDIRECT_TAP_NAME: a host tap has its host end's name");
+		return pk_fix(err, pk_code(err, r, PK_CODE_ARGS), "drop it");
+	}
+	if (strcmp(add->bpf->build, pk_bpf_own_build()) != 0) {
+		r = pk_fail(err, EAGAIN,
+			    "the programs in use are another release's than the plugin");
+		return pk_fix(err, pk_code(err, r, PK_CODE_LAYOUT),
+			      "restart picketd after the upgrade: it switches them");
+	}
+	pk_host_name(add->rec.slot, name);
+	add->rec.tap = pk_strdup(name);
+	return 0;
+}
+
 static int settle_tap(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
@@ -281,11 +306,14 @@ static int settle_tap(struct cni_add *add, struct pk_err *err)
 	struct pk_record *rec = &add->rec;
 
 	rec->process = conf->process;
+	rec->host_tap = conf->host_tap;
 	rec->queues = conf->queues;
 	rec->tap_owner = tap_owner(owner, group);
 	rec->tap_group = group >= 0 ? (uint32_t)group : UINT32_MAX;
 	if (conf->process)
 		return 0;
+	if (conf->host_tap)
+		return settle_host_tap(add, err);
 	rec->tap = pk_strdup(cni_tap_name(args));
 	if (!strcmp(rec->tap, add->call->env.ifname)) {
 		pk_fail(err, 0, "the tap and the interface are both to be called \"%s\"", rec->tap);

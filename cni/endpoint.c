@@ -64,7 +64,7 @@ int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec,
 		.identity = rec->identity,
 		.tenant = rec->tenant,
 		.mtu = rec->mtu,
-		.flags = rec->process ? PK_EP_PROCESS : 0,
+		.flags = (rec->process ? PK_EP_PROCESS : 0) | (rec->host_tap ? PK_EP_HOST_TAP : 0),
 	};
 
 	memcpy(e.mac, rec->mac, sizeof(e.mac));
@@ -233,6 +233,18 @@ static int host_end_down(const struct pk_host_end *want, struct pk_err *err)
 	return r < 0 ? r : 1;
 }
 
+/* As host_end_down. A host tap goes at once: with its endpoint's netns it would not. */
+static int host_end_end(const struct pk_host_end *want, struct pk_err *err)
+{
+	own_nl *nl = NULL;
+	struct pk_nl_link link = { 0 };
+	int r = pk_nl_open(&nl, err);
+
+	if (r == 0 && pk_host_end_find(nl, want, &link, NULL) == 0 && pk_host_end_is_tap(&link))
+		return pk_host_end_delete(nl, want, err);
+	return r == 0 ? host_end_down(want, err) : r;
+}
+
 int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 			const struct pk_settings *settings, uint64_t deadline_ns,
 			struct pk_err *err)
@@ -335,7 +347,7 @@ static int shut(const struct pk_paths *paths, struct pk_bpf *bpf, const struct p
 	log_left_to_sweep(name, r, &err);
 	pk_fault("del-word-closed");
 	/* A record from before a reboot names a device that somebody else may have by now. */
-	r = known ? host_end_down(&end, &err) : 0;
+	r = known ? host_end_end(&end, &err) : 0;
 	log_left_to_sweep(name, r, &err);
 	return r;
 }
@@ -441,6 +453,7 @@ void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns,
 		.netns = rec->netns,
 		.host_name = host,
 		.tap_name = rec->process ? NULL : rec->tap,
+		.host_tap = rec->host_tap,
 		.ipv4 = rec->ipv4,
 		.ipv6 = rec->ipv6,
 		.gateway4 = rec->gateway4,

@@ -41,9 +41,10 @@ void cni_plumb_close(struct cni_plumb *p)
 	pk_netns_close(&p->home);
 }
 
+/* In the alloc's netns. */
 static bool has_tap(const struct cni_plumb *p)
 {
-	return !p->record->process;
+	return !p->record->process && !p->record->host_tap;
 }
 
 static int link_error(struct pk_err *err, int r)
@@ -65,10 +66,24 @@ static int check_free(struct cni_plumb *p, const char *name, struct pk_err *err)
 	return link_error(err, -EEXIST);
 }
 
+/* Nobody opens a host tap but picketd, for whom the record's owner and group may ask. */
+static struct pk_tap host_tap(const struct pk_record *rec)
+{
+	return (struct pk_tap){ .name = rec->tap,
+				.ifindex = rec->host_ifindex,
+				.owner = 0,
+				.group = UINT32_MAX,
+				.queues = rec->queues,
+				.mtu = rec->mtu,
+				.mac = pk_gateway_mac };
+}
+
 struct pk_tap cni_plumb_tap(const struct cni_plumb *p)
 {
 	const struct pk_record *rec = p->record;
 
+	if (rec->host_tap)
+		return host_tap(rec);
 	return (struct pk_tap){ .name = rec->tap,
 				.ifindex = rec->tap_ifindex,
 				.owner = rec->tap_owner,
@@ -262,6 +277,23 @@ static int find_host_end(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
+/* It is down, and the kernel makes no address for it. */
+static int make_host_tap(struct cni_plumb *p, struct pk_err *err)
+{
+	int r;
+
+	p->record->host_ifindex = 0;
+	r = make_tap(p, err);
+	pk_fault("plumb-host-tap");
+	if (r == 0)
+		r = find_host_end(p, err);
+	if (r < 0)
+		return r;
+	pk_nl_no_addrgen(p->at_home, p->record->host_ifindex);
+	pk_nl_no_queue(p->at_home, p->record->host_ifindex);
+	return pk_nl_send(p->at_home, err);
+}
+
 int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = check_free(p, p->record->ifname, err);
@@ -272,8 +304,11 @@ int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err)
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err)
 {
 	own_visit visit = PK_NETNS_VISIT_NONE;
-	int r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
+	int r;
 
+	if (p->record->host_tap)
+		return link_error(err, make_host_tap(p, err));
+	r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 	if (r == 0)
 		r = make_pair(p, err);
 	if (r == 0)
@@ -348,6 +383,8 @@ static int up_inside(struct cni_plumb *p, struct pk_err *err)
 	const struct pk_record *rec = p->record;
 
 	pk_nl_up(p->inside, LOOPBACK);
+	if (rec->host_tap)
+		return pk_nl_send(p->inside, err);
 	pk_nl_up(p->inside, rec->eth_ifindex);
 	if (has_tap(p))
 		pk_nl_up(p->inside, rec->tap_ifindex);
@@ -381,7 +418,7 @@ int cni_plumb_test(struct cni_plumb *p, struct pk_err *err)
 	int r;
 
 	memcpy(test.mac, p->record->mac, 6);
-	if (has_tap(p))
+	if (!p->record->process)
 		return pk_selftest_tap(&test, p->tap_fd, err);
 	r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
 	return r == 0 ? pk_selftest_eth(&test, p->record->eth_ifindex, err) : r;
@@ -424,13 +461,24 @@ static int remake_inside(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
+/* Whoever it was handed to can take away that it persists. */
+static int remake_host_tap(struct cni_plumb *p, struct pk_err *err)
+{
+	int r = make_host_tap(p, err);
+
+	return r < 0 ? link_error(err, r) : 1;
+}
+
 int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err)
 {
 	/* An eth0 that was moved to another netns may have another ifindex there. */
 	const struct pk_host_end end = { p->record->slot, p->record->host_ifindex, 0 };
 	struct pk_nl_link link;
-	int r = pk_nl_link(p->inside, p->record->eth_ifindex, NULL, &link, err);
+	int r;
 
+	if (p->record->host_tap)
+		return is_alive(p) ? 0 : remake_host_tap(p, err);
+	r = pk_nl_link(p->inside, p->record->eth_ifindex, NULL, &link, err);
 	if (r == 0 && is_alive(p))
 		return 0;
 	if (r < 0 && r != -ENODEV)

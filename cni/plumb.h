@@ -31,7 +31,7 @@ void cni_plumb_close(struct cni_plumb *p);
 /* Fails (PK_CODE_NETNS) where the netns has an interface of eth0's or tap0's name: what was this
  * endpoint's is dropped by then. Called before make, so that drop never meets a stranger. */
 int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err);
-/* tap0, the veth pair, forwarders: all down. */
+/* tap0, the veth pair, forwarders; or the host tap: all down. */
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err);
 /* The guard on the host end. The tables know the slot by then, its word closed. */
 int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err);
@@ -45,7 +45,7 @@ void cni_plumb_drop(struct cni_plumb *p);
 void cni_plumb_drop_tap(struct cni_plumb *p);
 
 /*
- * The veth pair again, with eth0's ifindex, down and without guard, where either end is lost: 1 and
+ * The veth pair again, with eth0's ifindex, or the host tap, down and without guard, where it is lost: 1 and
  * a new host_ifindex in the record; 0: it is there; -errno.
  */
 int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err);

@@ -16,19 +16,30 @@ static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, s
 	return pk_hook_repair(nl, &hook, err);
 }
 
+/* -ENODEV: it is gone. Whatever else is wrong with it is said. */
+static int look_at_tap(const struct cni_plumb *p, struct pk_nl *nl, const struct pk_tap *tap)
+{
+	struct pk_err seen = { 0 };
+	int r;
+
+	/* Whatever it was: a longer one may hold more than one endpoint should. */
+	pk_nl_queue_length(nl, tap->ifindex, pk_tap_frames(tap->queues));
+	pk_nl_send(nl, NULL);
+	r = pk_tap_check(nl, tap, &seen);
+	if (r == 0 || r == -ENODEV)
+		return r;
+	log_warn("op=check container=%s tap=%s err=\"%s\" ignoring: the guard is not there",
+		 p->record->container_id, tap->name, seen.text);
+	return 0;
+}
+
 /* A tap's owner can clear its persistence, and the VMM's end then takes it away: it is made again.
  */
 static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 {
 	const struct pk_record *rec = p->record;
 	const struct pk_tap tap = cni_plumb_tap(p);
-	struct pk_err seen = { 0 };
-	int r;
-
-	/* Whatever it was: a longer one may hold more than one endpoint should. */
-	pk_nl_queue_length(p->inside, tap.ifindex, pk_tap_frames(tap.queues));
-	pk_nl_send(p->inside, NULL);
-	r = pk_tap_check(p->inside, &tap, &seen);
+	int r = look_at_tap(p, p->inside, &tap);
 
 	if (r == -ENODEV) {
 		r = pk_tap_create(&tap, &p->tap_fd, err);
@@ -39,20 +50,23 @@ static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 		}
 		return r;
 	}
-	if (r < 0)
-		log_warn("op=check container=%s tap=%s err=\"%s\" ignoring: the guard is not there",
-			 rec->container_id, rec->tap, seen.text);
-	return 0;
+	return r;
 }
 
 static int mend_inside(struct cni_plumb *p, struct pk_err *err)
 {
 	own_visit visit = PK_NETNS_VISIT_NONE;
 	const enum pk_prog *progs;
+	const struct pk_tap tap = cni_plumb_tap(p);
 	size_t n = cni_plumb_inside(p, &progs);
-	int r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
+	int r;
 
-	if (r < 0 || p->record->process)
+	if (p->record->host_tap)
+		look_at_tap(p, p->at_home, &tap);
+	if (p->record->process || p->record->host_tap)
+		return 0;
+	r = pk_netns_enter_from(p->ns, &p->home, &visit, err);
+	if (r < 0)
 		return r;
 	r = mend_tap(p, err);
 	for (size_t i = 0; i < n && r == 0; i++)

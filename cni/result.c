@@ -28,6 +28,11 @@ static void add_interface(struct pk_jw *w, enum cni_version version, const char 
 	pk_jw_close(w, '}');
 }
 
+static bool has_tap_inside(const struct cni_attachment *a)
+{
+	return a->tap_name && !a->host_tap;
+}
+
 static void add_interfaces(struct pk_jw *w, const struct cni_attachment *a,
 			   enum cni_version version, const struct pk_json *prev)
 {
@@ -35,8 +40,9 @@ static void add_interfaces(struct pk_jw *w, const struct cni_attachment *a,
 	for (const struct pk_json *v = pk_json_first(prev); v; v = pk_json_next(v))
 		pk_jw_value(w, NULL, v);
 	add_interface(w, version, a->host_name, a->host_mac, NULL, a->mtu);
-	add_interface(w, version, a->ifname, a->mac, a->netns, a->mtu);
-	if (a->tap_name) {
+	add_interface(w, version, a->ifname, a->mac, a->host_tap ? a->container_id : a->netns,
+		      a->mtu);
+	if (has_tap_inside(a)) {
 		add_interface(w, version, a->tap_name, NULL, a->netns, a->mtu);
 		add_interface(w, version, a->tap_name, a->mac, a->container_id, a->mtu);
 	}
@@ -68,7 +74,7 @@ static void add_ips(struct pk_jw *w, const struct cni_attachment *a, enum cni_ve
 		pk_jw_value(w, NULL, v);
 	if (!pk_addr_is_zero(&a->ipv4)) {
 		add_ip(w, a, version, false, before + ETH);
-		if (a->tap_name)
+		if (has_tap_inside(a))
 			add_ip(w, a, version, false, before + GUEST);
 	}
 	if (!pk_addr_is_zero(&a->ipv6))
@@ -236,6 +242,8 @@ void cni_driver_file(const struct cni_attachment *a, struct pk_str *out)
 	pk_jw_string(&w, "ifname", a->ifname);
 	pk_jw_string(&w, "netns", a->netns);
 	pk_jw_string(&w, "tap", a->tap_name);
+	if (a->tap_name)
+		pk_jw_string(&w, "attach", a->host_tap ? "host-tap" : "netns-tap");
 	pk_jw_uint(&w, "queues", a->queues);
 	pk_jw_string(&w, "mac", pk_mac_format(a->mac, mac));
 	pk_jw_uint(&w, "mtu", a->mtu);

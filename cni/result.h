@@ -5,7 +5,8 @@
  * "Result"): the host end, eth0, and in vm mode tap0 twice: the device, sandbox = the netns, and
  * the guest's side of it, sandbox = the container id, as Firecracker's SDK asks for. The IPv4
  * address points at eth0 and at the guest's side, the IPv6 address at eth0 alone (the SDK takes
- * exactly one address).
+ * exactly one address). Of a host tap: the tap, and eth0 as the guest's own, sandbox = the container
+ * id, with both addresses: in the netns there is none.
  */
 #include "cni_conf.h"
 #include "picket/limits.h"
@@ -16,6 +17,7 @@ struct cni_attachment {
 	const char *container_id, *ifname, *netns;
 	const char *host_name; /* pk<slot> */
 	const char *tap_name;  /* NULL: process mode */
+	bool host_tap;	       /* tap_name is host_name */
 	uint8_t mac[6];	       /* the guest's; eth0 has the same */
 	uint8_t host_mac[6];
 	union pk_addr ipv4, ipv6; /* all zero = none */

@@ -302,7 +302,7 @@ static int forget(struct cni_add *add, struct pk_err *err)
 	if (!pk_slot_of(add->bpf, add->owner, 0))
 		return 0;
 	snprintf(tap, sizeof(tap), "%s", cni_tap_name(&add->args));
-	if (!add->call->conf.process)
+	if (!add->call->conf.process && !add->call->conf.host_tap)
 		left.tap = tap;
 	return cni_endpoint_forget(&left, err);
 }

@@ -41,7 +41,7 @@ static int forget(const struct cni_call *call, struct pk_bpf *bpf,
 
 	if (cni_netns_open(call->env.netns, &ns, &gone) == 0) {
 		left.ns = &ns;
-		left.tap = call->conf.process ? NULL : tap;
+		left.tap = call->conf.process || call->conf.host_tap ? NULL : tap;
 	}
 	return cni_endpoint_forget(&left, err);
 }

@@ -101,6 +101,7 @@ static void write_where(struct pk_jw *w, const struct pk_local_endpoint *m)
 	pk_jw_close(w, ']');
 	pk_jw_string(w, "mac", pk_mac_format(m->mac, text));
 	pk_jw_string(w, "mode", m->mode);
+	pk_jw_bool(w, "hostTap", m->host_tap);
 	pk_jw_string(w, "hostDevice", m->device);
 	pk_jw_uint(w, "hostIfindex", m->host_ifindex);
 	pk_jw_string(w, "netns", m->netns);

@@ -183,13 +183,15 @@ static void audit_stack(struct pk_audit *a, struct pk_nl *nl, const struct pk_lo
 static void audit_tap(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
 		      const struct pk_nl_link *host_end)
 {
-	struct pk_nl_link tap;
+	struct pk_nl_link tap = *host_end;
 	bool had = a->queues[m->slot];
 
 	a->queues[m->slot] = 0;
-	if (strcmp(m->mode, "vm") != 0 || host_end->peer_netns < 0 ||
-	    pk_nl_link_at(nl, host_end->peer_netns, host_end->peer + 1, &tap, NULL) < 0 ||
-	    strcmp(tap.kind, "tun") != 0 || !tap.tx_queue_len ||
+	if (!m->host_tap &&
+	    (strcmp(m->mode, "vm") != 0 || host_end->peer_netns < 0 ||
+	     pk_nl_link_at(nl, host_end->peer_netns, host_end->peer + 1, &tap, NULL) < 0))
+		return;
+	if (strcmp(tap.kind, "tun") != 0 || !tap.tx_queue_len ||
 	    (uint64_t)tap.tun.queues * tap.tx_queue_len <= PK_TAP_FRAMES)
 		return;
 	a->queues[m->slot] = tap.tun.queues;

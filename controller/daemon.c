@@ -528,6 +528,14 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->httpd = pk_httpd_new(d->parts.loop, d->config.paths.socket, "picket", err);
 	if (!d->httpd)
 		return -EIO;
+	d->handover =
+		pk_handover_new(&(struct pk_handover_args){ .loop = d->parts.loop,
+							    .path = d->config.paths.tap_socket,
+							    .model = d->parts.model,
+							    .sync = d->parts.sync },
+				err);
+	if (!d->handover)
+		return -EIO;
 	d->parts.scrape = pk_scrape_new(&d->parts);
 	pk_httpd_serve(d->httpd, pk_api_serve, &d->parts);
 	pk_apply_serve(d->parts.apply);
@@ -558,6 +566,7 @@ void pk_daemon_stop(struct pk_daemon *d)
 	pk_journal_free(d->journal);
 	pk_events_free(d->parts.events);
 	pk_httpd_free(d->httpd);
+	pk_handover_free(d->handover);
 	pk_upkeep_free(d->parts.upkeep);
 	pk_uplink_watch_free(d->parts.uplinks);
 	pk_sockets_free(d->parts.sockets);

@@ -2,6 +2,7 @@
 #pragma once
 /* picketd's parts and how they are wired. */
 #include "consul_told.h"
+#include "handover.h"
 #include "http.h"
 #include "httpd.h"
 #include "parts.h"
@@ -13,6 +14,7 @@ struct pk_daemon {
 	struct pk_config config;
 	struct pk_http *http;
 	struct pk_httpd *httpd;
+	struct pk_handover *handover;
 	struct pk_journal *journal;
 	struct pk_resolv_watch *resolv;
 	struct pk_consul_told *told; /* NULL: nobody is */

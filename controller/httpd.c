@@ -23,6 +23,7 @@
 #include "json.h"
 #include "log.h"
 #include "own.h"
+#include "unix_listen.h"
 
 #define HEAD_MAX    8192
 #define BODY_MAX    65536
@@ -157,28 +158,11 @@ static int group_id(const char *name, gid_t *gid)
 
 static int listen_at(const char *path, const char *group, struct pk_err *err)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	own_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	mode_t old;
+	own_fd int fd = pk_unix_listen(path, SOCK_STREAM, 0660, err);
 	gid_t gid;
-	int r;
 
 	if (fd < 0)
-		return pk_fail(err, errno, "socket");
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return pk_fail(err, ENAMETOOLONG, "socket %s", path);
-	strcpy(sun.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return pk_fix(
-			err, pk_fail(err, EADDRINUSE, "socket %s", path),
-			"another picketd answers there: stop it, or give this one its own -root");
-	if (unlink(path) < 0 && errno != ENOENT)
-		return pk_fail(err, errno, "remove stale socket %s", path);
-	old = umask(0117);
-	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ? -errno : 0;
-	umask(old);
-	if (r < 0 || listen(fd, 64) < 0)
-		return pk_fail(err, r < 0 ? -r : errno, "bind socket %s", path);
+		return fd;
 	if (group_id(group, &gid) == 0 && chown(path, 0, gid) < 0)
 		return pk_fail(err, errno, "give socket %s to group %s", path, group);
 	return PK_MOVE(fd, -1);

@@ -44,12 +44,15 @@ struct pk_local_endpoint {
 	char mode[16], device[16];	 /* "vm" or "process"; host device */
 	uint64_t netns_inode;		 /* of the record: what its path was at ADD */
 	uint32_t slot, host_ifindex;
-	uint32_t identity, tenant;    /* of the record; what counts is in the tables */
-	bool open;		      /* the record says so */
-	bool unproven;		      /* its ADD didn't know whose word its claims are */
-	bool tcx;		      /* how its guard is attached */
-	bool masquerade, masquerade6; /* as its conflist had it at ADD */
-	bool epoch_matches;	      /* its numbers count */
+	uint32_t identity, tenant;     /* of the record; what counts is in the tables */
+	bool open;		       /* the record says so */
+	bool unproven;		       /* its ADD didn't know whose word its claims are */
+	bool host_tap;		       /* device is the tap itself */
+	uint32_t tap_owner, tap_group; /* who may ask for it; UINT32_MAX = nobody named */
+	uint32_t queues, mtu;	       /* of its tap */
+	bool tcx;		       /* how its guard is attached */
+	bool masquerade, masquerade6;  /* as its conflist had it at ADD */
+	bool epoch_matches;	       /* its numbers count */
 	bool of_before; /* its record is of an earlier load: of before a reboot, mostly */
 	uint8_t mac[6];
 	union pk_addr addresses[2];

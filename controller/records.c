@@ -100,6 +100,11 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->identity = r->identity;
 	m->tenant = r->tenant;
 	m->open = !r->closed;
+	m->host_tap = r->host_tap;
+	m->tap_owner = r->tap_owner;
+	m->tap_group = r->tap_group;
+	m->queues = r->queues;
+	m->mtu = r->mtu;
 	m->tcx = r->tcx;
 	m->masquerade = r->masquerade;
 	m->masquerade6 = r->masquerade6;

@@ -120,11 +120,8 @@ static int parse_attach(struct cni_conf *conf, const struct pk_json *value, stru
 	static const char *const names[] = { "netns-tap", "host-tap", NULL };
 	int r = choice(conf, value, names, err);
 
-	if (r <= 0)
-		return r;
-	pk_fail(err, 0, "\"attach\": \"host-tap\" is not built in this release");
-	pk_fix(err, 0, "use \"attach\": \"netns-tap\"");
-	return pk_code(err, -ENOTSUP, PK_CODE_UNSUPPORTED);
+	conf->host_tap = r == 1;
+	return r < 0 ? r : 0;
 }
 
 static int parse_hook(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
@@ -555,6 +552,8 @@ int cni_conf_take(const struct cni_conf_text *in, enum cni_verb verb, struct cni
 		r = parse_all(&conf, in->plugin, verb, err);
 	if (r == 0 && verb == CNI_ADD)
 		r = check_gateway(&conf, in->plugin, err);
+	if (r == 0 && verb == CNI_ADD)
+		r = cni_attach_check(&conf, in->plugin, err);
 	conf.doc = NULL; /* still the caller's */
 	if (r < 0) {
 		out->version = conf.version; /* of the error object */

@@ -73,6 +73,7 @@ struct cni_conf {
 	size_t n_pools;
 	union pk_addr gateway; /* all zero = the pool's first address */
 	bool process;	       /* mode */
+	bool host_tap;	       /* attach */
 	int64_t owner, group;  /* -1 = not named */
 	uint32_t mtu;	       /* 0 = the uplink's */
 	uint32_t queues;
@@ -123,6 +124,8 @@ int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struc
 int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_pool_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
+/* Needs all of plugin's keys: does its mode have a tap to attach so? */
+int cni_attach_check(const struct cni_conf *conf, const struct pk_json *plugin, struct pk_err *err);
 /* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
 bool cni_domain_ok(const char *text);
 int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);

@@ -216,3 +216,12 @@ int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, stru
 			      "\"capabilities\" it gives none")
 		     : 0;
 }
+
+int cni_attach_check(const struct cni_conf *conf, const struct pk_json *plugin, struct pk_err *err)
+{
+	if (!conf->host_tap || !conf->process)
+		return 0;
+	pk_json_fail(err, conf->doc, pk_json_get(plugin, "attach"), false,
+		     "\"mode\": \"process\" makes no tap that could be a host tap");
+	return pk_fix(err, -EINVAL, "drop \"attach\", or say \"mode\": \"vm\"");
+}

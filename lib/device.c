@@ -30,13 +30,21 @@ uint32_t pk_host_slot(const char *name)
 	return strcmp(name, same) == 0 ? (uint32_t)slot : 0; /* "pk007" is nobody's */
 }
 
-uint32_t pk_host_end_slot(const struct pk_nl_link *link)
+bool pk_host_end_is_tap(const struct pk_nl_link *link)
 {
+	return strcmp(link->kind, "tun") == 0;
+}
 
-	if (strcmp(link->kind, "veth") != 0 ||
-	    memcmp(link->mac, pk_gateway_mac, sizeof(pk_gateway_mac)) != 0)
-		return 0;
-	return pk_host_slot(link->name);
+/*
+ * A pair and a host tap get the gateway's MAC as they are made. Who was handed a tap can change its
+ * MAC, and is handed none before the tables know its ifindex.
+ */
+static bool is_ours(const struct pk_nl_link *link, const struct pk_host_end *want)
+{
+	if (pk_host_end_is_tap(link) && want->ifindex)
+		return true;
+	return (pk_host_end_is_tap(link) || strcmp(link->kind, "veth") == 0) &&
+	       memcmp(link->mac, pk_gateway_mac, sizeof(pk_gateway_mac)) == 0;
 }
 
 /* The slot of a line of /proc/net/dev, "  pk7: …", 0 for any other. */
@@ -85,7 +93,7 @@ int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk
 	r = pk_nl_link(nl, 0, name, link, err);
 	if (r < 0)
 		return r;
-	if (pk_host_end_slot(link) != want->slot ||
+	if (!is_ours(link, want) || pk_host_slot(link->name) != want->slot ||
 	    (want->ifindex && link->ifindex != want->ifindex) ||
 	    (want->peer && link->peer != want->peer))
 		return pk_fail(err, ENODEV, "%s is not this endpoint's", name);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The host end of an endpoint's pair, pk<slot>: proven before it is touched. Another device may
- * have that name: somebody made it, or another endpoint has the slot since a reboot.
+ * The host end of an endpoint, pk<slot>: of its pair, or a host tap. It is proven before it is
+ * touched: another device may have that name, which somebody made, or another endpoint has the slot
+ * since a reboot.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,9 +23,8 @@ struct pk_host_end {
 void pk_host_name(uint32_t slot, char name[PK_HOST_NAME_ROOM]);
 /* The slot of a name of that form, 0 for any other. */
 uint32_t pk_host_slot(const char *name);
-/* Is it a veth of our making (the gateway's MAC, which a pair gets as it is made) with such a name?
- * Its slot, else 0. */
-uint32_t pk_host_end_slot(const struct pk_nl_link *link);
+/* A host tap stays when its endpoint's netns goes: whoever ends the endpoint deletes it. */
+bool pk_host_end_is_tap(const struct pk_nl_link *link);
 /*
  * The ifindex of whatever has the name of each slot's host end, 0 where nothing does: at[slot] for
  * slots up to capacity. Quick, and no proof: a listing of all links makes the kernel compare each

@@ -47,7 +47,8 @@ struct pk_record {
 	uint32_t mtu;
 	uint32_t host_ifindex, eth_ifindex, tap_ifindex; /* tap 0 = process mode */
 	bool process, tcx, masquerade, masquerade6;
-	char *tap; /* its name */
+	bool host_tap; /* the host end is the tap itself; nothing is in the netns */
+	char *tap;     /* its name */
 	uint32_t tap_owner, tap_group, queues;
 	/* Its limits as its ADD was told: by the conflist, the runtime and its job's arguments. */
 	struct pk_limits limits, bandwidth, job_limits;

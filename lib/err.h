@@ -17,7 +17,7 @@
 	X(11, TRY_LATER, "a host port is another endpoint's: later it may be free")                \
 	X(50, NOT_AVAILABLE, "STATUS with strictStatus: ADD would fail")                           \
 	X(100, NETNS, "network namespace or link")                                                 \
-	X(101, LAYOUT, "tables of another layout")                                                 \
+	X(101, LAYOUT, "tables of another layout, or programs of another release")                 \
 	X(102, NO_ADDRESS, "no address free")                                                      \
 	X(103, KERNEL, "the kernel refused")                                                       \
 	X(104, STATE, "the state directory")                                                       \

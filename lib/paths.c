@@ -35,6 +35,7 @@ int pk_paths_init(struct pk_paths *paths, const char *root, struct pk_err *err)
 		{ paths->vm, "/run/picket/vm" },
 		{ paths->pools, "/run/picket/pools" },
 		{ paths->socket, "/run/picket/picketd.sock" },
+		{ paths->tap_socket, "/run/picket/tap.sock" },
 		{ paths->bpffs, "/sys/fs/bpf" },
 		{ paths->pins, "/sys/fs/bpf/picket" },
 		{ paths->maps, "/sys/fs/bpf/picket/maps" },

@@ -20,6 +20,7 @@ struct pk_paths {
 	char vm[PK_PATH_ROOM];	       /* run/vm: driver files */
 	char pools[PK_PATH_ROOM];      /* run/pools: marks of addresses (lease_marks.h) */
 	char socket[PK_PATH_ROOM];     /* run/picketd.sock */
+	char tap_socket[PK_PATH_ROOM]; /* run/tap.sock: host taps are handed over there */
 	char bpffs[PK_PATH_ROOM];      /* root/sys/fs/bpf: must be a bpffs */
 	char pins[PK_PATH_ROOM];       /* bpffs/picket, 0700 */
 	char maps[PK_PATH_ROOM];       /* pins/maps */

@@ -60,6 +60,7 @@ static const struct field {
 	FIELD("masquerade", FLAG, masquerade, MUST),
 	FIELD("masquerade6", FLAG, masquerade6, LATER),
 	FIELD("tap", TEXT, tap, MAY),
+	FIELD("hostTap", FLAG, host_tap, LATER),
 	FIELD("tapOwner", NUMBER, tap_owner, MUST),
 	FIELD("tapGroup", NUMBER, tap_group, MUST),
 	FIELD("queues", NUMBER, queues, MUST),

@@ -92,7 +92,8 @@ bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot)
 
 /* The witnesses of a record's endpoint. */
 struct witness {
-	bool device; /* the host end is there */
+	bool device; /* the host end is there, and would go with its netns */
+	bool tap;    /* it is a host tap, which would not */
 	bool netns;  /* the recorded network namespace is there */
 	enum pk_alloc_state alloc;
 };
@@ -105,6 +106,32 @@ static bool has_device(const struct pk_sweep_run *run, const struct pk_record_na
 	if (!pk_sweep_device(run, name->slot))
 		return false;
 	return !bpf || pk_endpoint_owns(bpf, name) || !pk_slot_taken(bpf, name->slot);
+}
+
+bool pk_sweep_is_tap(const struct pk_sweep_run *run, uint32_t slot, uint32_t ifindex)
+{
+	const struct pk_host_end end = { .slot = slot, .ifindex = ifindex };
+	struct pk_nl_link link;
+
+	return pk_host_end_find(run->nl, &end, &link, NULL) == 0 && pk_host_end_is_tap(&link);
+}
+
+/* What the tables know of the record's slot; 0: nothing. */
+static uint32_t ifindex_of(const struct pk_sweep_run *run, const struct pk_record_name *name)
+{
+	const struct pk_bpf *bpf = run->sweep->bpf;
+
+	return pk_endpoint_owns(bpf, name) ? bpf->endpoints[name->slot].host_ifindex : 0;
+}
+
+/* A host tap stays when its netns goes, so it witnesses nothing. */
+static bool has_host_tap(const struct pk_sweep_run *run, const struct pk_record_name *name)
+{
+	const struct pk_bpf *bpf = run->sweep->bpf;
+
+	if (pk_endpoint_owns(bpf, name) && !(bpf->endpoints[name->slot].flags & PK_EP_HOST_TAP))
+		return false;
+	return name->slot && pk_sweep_is_tap(run, name->slot, ifindex_of(run, name));
 }
 
 static bool has_netns(const struct pk_record *record)
@@ -122,6 +149,8 @@ static struct witness ask(const struct pk_sweep_run *run, const struct pk_record
 	struct witness w = { .device = has_device(run, name), .alloc = PK_ALLOC_GONE };
 	own_record record = { 0 };
 
+	w.tap = w.device && has_host_tap(run, name);
+	w.device &= !w.tap;
 	if (w.device || name->closed)
 		return w;
 	w.netns = pk_record_read(sweep->paths, name, &record, NULL) < 0 || has_netns(&record);
@@ -143,6 +172,9 @@ static bool may_go(const struct pk_record_name *name, const struct witness *w)
 
 static const char *explain(const struct pk_record_name *name, const struct witness *w)
 {
+	if (w->tap && !w->netns)
+		return name->closed ? "deleted, and its host tap is left"
+				    : "its netns is gone, and its host tap is left";
 	if (name->closed)
 		return w->device ? "deleted, its device is still there"
 				 : "deleted, and its device is gone";
@@ -171,10 +203,18 @@ static bool is_back(const struct pk_sweep_run *run, const struct pk_record_name 
 	const struct pk_host_end end = { .slot = name->slot };
 	struct pk_nl_link link;
 
-	if (pk_endpoint_owns(run->sweep->bpf, name) &&
+	if (pk_endpoint_owns(run->sweep->bpf, name) && !record->host_tap &&
 	    pk_host_end_find(run->nl, &end, &link, NULL) != -ENODEV)
 		return true;
 	return !name->closed && has_netns(record);
+}
+
+static int delete_host_end(const struct pk_sweep_run *run, const struct pk_record_name *name,
+			   struct pk_err *err)
+{
+	const struct pk_host_end end = { .slot = name->slot, .ifindex = ifindex_of(run, name) };
+
+	return has_device(run, name) ? pk_host_end_delete(run->nl, &end, err) : 0;
 }
 
 /* Under the container's lock the witnesses are asked again: an ADD or a DEL may have come since. */
@@ -183,20 +223,21 @@ static int bury(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 	const struct pk_record_name *name = arg;
 	struct pk_sweep *sweep = run->sweep;
 	const struct pk_clear clear = { sweep->paths, sweep->bpf, sweep->deadline_ns };
-	const struct pk_host_end end = { .slot = name->slot };
 	own_fd int lock = -1;
 	own_record record = { 0 };
 	int r = try_lock(sweep, name->container_id, &lock, err);
 
-	if (r == 0 && sweep->all && has_device(run, name))
-		r = pk_host_end_delete(run->nl, &end, err);
+	if (r == 0 && sweep->all)
+		r = delete_host_end(run, name, err);
 	if (r < 0)
 		return r;
 	if (pk_record_read(sweep->paths, name, &record, err) == -ENOENT)
 		return 0;
 	if (!sweep->all && is_back(run, name, &record))
 		return pk_fail(err, EBUSY, "it is there again");
-	return pk_endpoint_clear(&clear, name, err);
+	if (record.host_tap && pk_endpoint_owns(sweep->bpf, name))
+		r = delete_host_end(run, name, err);
+	return r < 0 ? r : pk_endpoint_clear(&clear, name, err);
 }
 
 /* The loader of the tables could not write: the record still has the number of a slot that these

@@ -32,6 +32,8 @@ void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
 		     void *arg);
 /* Is the host end of that slot there, and proven to be one? */
 bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot);
+/* Is it a host tap? ifindex 0: not known. */
+bool pk_sweep_is_tap(const struct pk_sweep_run *run, uint32_t slot, uint32_t ifindex);
 
 bool pk_name_set_has(struct pk_name_set *set, const char *name);
 void pk_name_set_add(struct pk_name_set **set, const char *name);

@@ -292,6 +292,16 @@ static void mark_named(const struct pk_sweep_run *run, bool named[PK_CAPACITY_MA
 		named[run->records[i].slot] = true;
 }
 
+/* Without a record nobody was handed it. Of an ADD that is under way the slot is young. */
+static bool is_left_tap(const struct pk_sweep_run *run, uint32_t slot)
+{
+	const struct pk_bpf *bpf = run->sweep->bpf;
+
+	if (!bpf || slot > bpf->node.capacity || !pk_sweep_is_tap(run, slot, 0))
+		return false;
+	return !pk_slot_taken(bpf, slot) || pk_slot_age(bpf, slot) > PK_SWEEP_AGE_S;
+}
+
 void pk_sweep_devices(struct pk_sweep_run *run)
 {
 	bool named[PK_CAPACITY_MAX + 1] = { 0 };
@@ -304,9 +314,12 @@ void pk_sweep_devices(struct pk_sweep_run *run)
 		if (!end.ifindex || (named[slot] && !run->sweep->all) ||
 		    !pk_sweep_device(run, slot))
 			continue;
+		orphan.removable = is_left_tap(run, slot);
 		snprintf(orphan.what, sizeof(orphan.what), "device pk%u", slot);
-		snprintf(orphan.why, sizeof(orphan.why),
-			 "no record names it; it goes with its netns, or with -all");
+		snprintf(orphan.why, sizeof(orphan.why), "%s",
+			 orphan.removable
+				 ? "no record names it, a host tap"
+				 : "no record names it; it goes with its netns, or with -all");
 		pk_sweep_report(run, &orphan, delete_device, &end);
 	}
 }

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_tun.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +57,15 @@ static int set_device(const struct pk_tap *tap, struct pk_err *err)
 	return 0;
 }
 
+/* By the tap's own descriptor, which needs no other. */
+static int set_mac(const struct pk_tap *tap, int fd)
+{
+	struct ifreq req = { .ifr_hwaddr.sa_family = ARPHRD_ETHER };
+
+	memcpy(req.ifr_hwaddr.sa_data, tap->mac, 6);
+	return ioctl(fd, SIOCSIFHWADDR, &req);
+}
+
 /* Owner and group before anything can open it: a tap without owner is anyone's. */
 static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 {
@@ -69,24 +80,34 @@ static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 	r = set_device(tap, err);
 	if (r < 0)
 		return r;
+	if (tap->mac && set_mac(tap, fd) < 0)
+		return fail_tap(err, tap, "set MAC");
 	pk_fault("tap-owned");
 	if (ioctl(fd, TUNSETPERSIST, 1) < 0)
 		return fail_tap(err, tap, "make persistent");
 	return 0;
 }
 
+static struct ifreq queue_request(const struct pk_tap *tap)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+
+	if (tap->queues > 1)
+		req.ifr_flags |= IFF_MULTI_QUEUE;
+	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
+	return req;
+}
+
 int pk_tap_create(const struct pk_tap *tap, int *out, struct pk_err *err)
 {
-	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL };
+	struct ifreq req = queue_request(tap);
 	unsigned int ifindex = tap->ifindex;
 	own_fd int fd = -1;
 	int r = open_tun(&fd, err);
 
 	if (r < 0)
 		return r;
-	if (tap->queues > 1)
-		req.ifr_flags |= IFF_MULTI_QUEUE;
-	strncpy(req.ifr_name, tap->name, IFNAMSIZ - 1);
+	req.ifr_flags |= IFF_TUN_EXCL;
 	if (ifindex && ioctl(fd, TUNSETIFINDEX, &ifindex) < 0)
 		return fail_tap(err, tap, "choose ifindex");
 	if (ioctl(fd, TUNSETIFF, &req) < 0)
@@ -96,6 +117,63 @@ int pk_tap_create(const struct pk_tap *tap, int *out, struct pk_err *err)
 		return r;
 	*out = PK_MOVE(fd, -1);
 	return 0;
+}
+
+/*
+ * Whoever held it may have changed these without any capability. A kernel that lacks one of them
+ * has nothing there to undo.
+ */
+static void undo_user(const struct pk_tap *tap, int fd)
+{
+	const struct {
+		unsigned long request;
+		int value;
+	} ints[] = {
+		{ TUNSETVNETHDRSZ, 10 },    { TUNSETSNDBUF, INT_MAX }, { TUNSETCARRIER, 1 },
+		{ TUNSETSTEERINGEBPF, -1 }, { TUNSETFILTEREBPF, -1 },
+	};
+
+	ioctl(fd, TUNSETPERSIST, 1);
+	ioctl(fd, TUNSETOWNER, (unsigned long)tap->owner);
+	ioctl(fd, TUNSETOFFLOAD, 0ul);
+	ioctl(fd, TUNDETACHFILTER, 0ul);
+	for (size_t i = 0; i < PK_ARRAY_LEN(ints); i++)
+		ioctl(fd, ints[i].request, &ints[i].value);
+	if (tap->mac)
+		set_mac(tap, fd);
+}
+
+/* With no such name the kernel would have made another tap, which goes with its descriptor. */
+static int attach_one(struct pk_nl *nl, const struct pk_tap *tap, int *out, struct pk_err *err)
+{
+	struct ifreq req = queue_request(tap);
+	struct pk_nl_link link;
+	own_fd int fd = -1;
+	int r = open_tun(&fd, err);
+
+	if (r < 0)
+		return r;
+	if (ioctl(fd, TUNSETIFF, &req) < 0)
+		return fail_tap(err, tap, "attach");
+	r = pk_nl_link(nl, tap->ifindex, NULL, &link, err);
+	if (r < 0 || strcmp(link.name, tap->name) != 0)
+		return r < 0 ? r : pk_fail(err, ENODEV, "tap %s is another", tap->name);
+	*out = PK_MOVE(fd, -1);
+	return 0;
+}
+
+int pk_tap_attach(struct pk_nl *nl, const struct pk_tap *tap, int *fd, struct pk_err *err)
+{
+	uint32_t n = 0;
+	int r = 0;
+
+	for (; n < tap->queues && r == 0; n += r == 0)
+		r = attach_one(nl, tap, &fd[n], err);
+	if (r == 0)
+		undo_user(tap, fd[0]);
+	while (r < 0 && n > 0)
+		close(PK_MOVE(fd[--n], -1));
+	return r;
 }
 
 int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err)

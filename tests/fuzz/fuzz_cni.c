@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The plugin's input: the first byte chooses verb and parser, the rest is CNI_ARGS, standard input,
- * or a resolv.conf. A conflist that ADD accepts must be accepted by DEL, and give a result whose
+ * a resolv.conf, or a question for a host tap. A conflist that ADD accepts must be accepted by DEL, and give a result whose
  * indexes are inside its interfaces.
  */
 #include <stdint.h>
@@ -14,6 +14,7 @@
 #include "cni/report.h"
 #include "cni/result.h"
 #include "own.h"
+#include "tap_ask.h"
 
 static void check(bool ok)
 {
@@ -95,6 +96,18 @@ static void fuzz_resolv_conf(const char *text)
 	cni_conf_done(&conf);
 }
 
+/* What a stranger may send where taps are handed over. */
+static void fuzz_tap_question(const char *text, size_t len)
+{
+	struct pk_tap_question question = { 0 };
+	struct pk_err err = { 0 };
+
+	if (pk_tap_question_read(text, len, &question, &err) < 0)
+		check(err.text[0]);
+	else
+		check(strlen(question.endpoint) < sizeof(question.endpoint));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -107,8 +120,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size - 1] = '\0';
 	switch (data[0] & 7) {
 	case 0:
-	case 1:
 		fuzz_args(text, data[0] >> 3);
+		break;
+	case 1:
+		fuzz_tap_question(text, size - 1);
 		break;
 	case 2:
 		fuzz_resolv_conf(text);

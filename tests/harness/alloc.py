@@ -41,8 +41,22 @@ class Alloc:
         """An AF_PACKET socket on a device of the allocation."""
         return PacketSocket(self.net, device, vnet)
 
+    @property
+    def has_host_tap(self):
+        """Its eth0 is the guest's own, its tap in the node's netns."""
+        return any(i.get("sandbox") == self.id and i["name"] == "eth0" for i in self.result["interfaces"])
+
+    @property
+    def tap_place(self):
+        """Where its tap is, to run commands there, and the tap's name."""
+        return (self.node, f"pk{self.slot}") if self.has_host_tap else (self, "tap0")
+
     def tap(self, device="tap0", credentials=None, queues=1):
-        """The tap, opened as a VMM does: by (uid, gid) without capabilities where given."""
+        """
+        The tap, opened as a VMM does: by (uid, gid) without capabilities where given; a host tap as picketd opens it.
+        """
+        if self.has_host_tap:
+            return Tap(self.node.net, f"pk{self.slot}", None, queues)
         return Tap(self.net, device, credentials, queues)
 
     def pings(self, other, family=4):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real microVM on an allocation's tap0, asked over its console (tests/guest/init)."""
+"""A real microVM on an allocation's tap, asked over its console (tests/guest/init)."""
 import collections
 import fcntl
 import glob
@@ -9,7 +9,7 @@ import stat
 import subprocess
 import threading
 
-from .shell import TREE, Failed, build_dir, run, wait_for
+from .shell import TREE, Failed, binary, build_dir, run, wait_for
 
 _KVM_CREATE_VM = 0xAE01
 _OWNER = (65534, 65534)
@@ -64,14 +64,14 @@ def kernel_words(*more, console="ttyS0"):
     return " ".join(words + list(more))
 
 
-def command(kernel, initramfs, mac, *, accel="tcg", ip6="", tap="tap0", memory=96):
-    """QEMU's command line for a guest with its console on standard input and output."""
+def command(kernel, initramfs, mac, *, accel="tcg", ip6="", tap="ifname=tap0,script=no,downscript=no", memory=96):
+    """QEMU's command line for a guest with its console on standard input and output; tap: how it gets it."""
     cpu = "host" if accel == "kvm" else "max"
     return ["qemu-system-x86_64", "-machine", f"microvm,accel={accel}", "-cpu", cpu,
             "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
             "-append", kernel_words(*([f"picket.ip6={ip6}"] if ip6 else [])),
-            "-netdev", f"tap,id=n0,ifname={tap},script=no,downscript=no",
+            "-netdev", f"tap,id=n0,{tap}",
             "-device", f"virtio-net-device,netdev=n0,mac={mac}"]
 
 
@@ -87,8 +87,12 @@ class Guest:
         mac = driver.get("mac") or alloc.mac
         kernel, initramfs = files_for(alloc.node)
         accel, groups = accelerator()
+        argv = command(kernel, initramfs, mac, accel=accel, ip6=alloc.address(6) or "")
+        if alloc.has_host_tap:
+            argv = [binary("picket"), "-root", alloc.node.root, "tap", "--", *command(
+                kernel, initramfs, mac, accel=accel, ip6=alloc.address(6) or "", tap="fd=3")]
         self.process = alloc.popen(
-            command(kernel, initramfs, mac, accel=accel, ip6=alloc.address(6) or ""),
+            argv,
             credentials=(*credentials, *groups), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1)
         self.console = collections.deque(maxlen=200)

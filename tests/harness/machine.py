@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A machine without a VMM: a network namespace with a real stack behind an allocation's tap0. A thread
+A machine without a VMM: a network namespace with a real stack behind an allocation's tap. A thread
 hands the frames over with their vnet headers, so that segments and partial checksums stay what
 they are, as behind virtio. In process mode the allocation itself is the place.
 """
@@ -21,13 +21,13 @@ class Machine:
 
     def __init__(self, alloc, offloads=True):
         self.alloc, self.node, self.slot, self.mac = alloc, alloc.node, alloc.slot, alloc.mac
-        self.process = not any(i["name"] == "tap0" for i in alloc.result["interfaces"])
+        self.process = not alloc.driver_file()["tap"]
         self.net, self.taps = alloc.net, []
         if self.process:
             return
         holder = self.node.spawn_holder("ip link set lo up && echo ready && exec sleep infinity")
         self.net = f"/proc/{holder.pid}/ns/net"
-        self.taps = [Tap(alloc.net, "tap0"), Tap(self.net, "eth0")]
+        self.taps = [alloc.tap(), Tap(self.net, "eth0")]
         for tap in self.taps:
             tap.offload(_OFFLOADS if offloads else 0)
             os.set_blocking(tap.fd, False)
@@ -38,7 +38,7 @@ class Machine:
 
     def _configure(self):
         prefix = next(ip["address"] for ip in self.alloc.result["ips"] if ":" not in ip["address"])
-        for line in (f"link set eth0 address {self.mac} mtu {self.alloc.links()['eth0']['mtu']}",
+        for line in (f"link set eth0 address {self.mac} mtu {self.alloc.driver_file()['mtu']}",
                      "link set eth0 addrgenmode none", "link set eth0 up",
                      f"addr add {prefix} dev eth0", f"route add default via {self.alloc.gateway}"):
             self.run(["ip", *line.split()])

@@ -17,10 +17,15 @@ TCP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 16}
 UDP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 6}
 
 
-@pytest.fixture(scope="module", params=WAYS)
+HOST_TAP = "host-tap"		# the same guard, at the tap's own ingress
+
+
+@pytest.fixture(scope="module", params=(*WAYS, HOST_TAP))
 def node(request):
     """The metadata are read in either way."""
-    with shared_node(request, config={"nomad": None}, fault=fault_of(request.param)) as node:
+    conf = {"attach": HOST_TAP} if request.param == HOST_TAP else {}
+    fault = "" if conf else fault_of(request.param)
+    with shared_node(request, config={"nomad": None}, conf=conf, fault=fault) as node:
         yield node
 
 

@@ -21,11 +21,13 @@ LARGE = VnetHeader(NEEDS_CSUM, GSO_TCPV4, 54, 1400, 34, 16)
 
 
 @pytest.fixture(scope="module", ids=lambda param: f"{param[0]}-{param[1]}",
-                params=[(1, WAYS[0]), *((4, way) for way in WAYS), (16, WAYS[0])])
+                params=[(1, WAYS[0]), *((4, way) for way in WAYS), (16, WAYS[0]), (4, "host-tap")])
 def node(request):
-    """The tap's numbers, as a frame's metadata, are read in either way."""
+    """The tap's numbers, as a frame's metadata, are read in either way; a host tap has the same bound at its own egress."""
     queues, way = request.param
     conf = {"queues": queues, "owner": OWNER[0], "group": OWNER[1]}
+    if way == "host-tap":
+        conf["attach"], way = way, WAYS[0]
     with shared_node(request, config={"nomad": None}, conf=conf, fault=fault_of(way)) as node:
         node.queues = queues
         yield node
@@ -100,22 +102,26 @@ def test_with_more_queues_than_it_may_have_it_gets_nothing(node, a, more):
 
 
 def test_a_length_that_somebody_changed_is_put_back(node, a):
+    where, tap = a.tap_place
+
     def length():
-        return a.links()["tap0"]["txqlen"]
+        return json.loads(where.run(["ip", "-j", "link", "show", "dev", tap]).stdout)[0]["txqlen"]
 
     want = length()
-    a.run(["ip", "link", "set", "tap0", "txqueuelen", "1000"])
+    where.run(["ip", "link", "set", tap, "txqueuelen", "1000"])
     node.check(a)
     assert length() == want == FRAMES // node.queues
 
 
 def test_nothing_queues_before_the_tap(node, a):
     """What it takes it has at once, or drops: a queueing discipline would hold more, and cost each packet."""
+    where, tap = a.tap_place
+
     def root():
-        return [q["kind"] for q in json.loads(a.run(["tc", "-j", "qdisc", "show", "dev", "tap0"]).stdout)
+        return [q["kind"] for q in json.loads(where.run(["tc", "-j", "qdisc", "show", "dev", tap]).stdout)
                 if q["kind"] not in ("clsact", "ingress")]
 
     assert root() == ["noqueue"]
-    a.run(["ip", "link", "del", "tap0"])
+    where.run(["ip", "link", "del", tap])
     node.check(a)
     assert root() == ["noqueue"]

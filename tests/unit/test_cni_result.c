@@ -79,6 +79,28 @@ static void shape_of_vm_mode(void **state)
 		"\"search\":[\"svc.test\"]}}\n");
 }
 
+/* In the netns is none of the guest's: its sandbox is the container id, as of a hypervisor's. */
+static void shape_of_a_host_tap(void **state)
+{
+	struct cni_attachment a = attachment();
+	own_mem char *text = NULL;
+
+	(void)state;
+	a.tap_name = a.host_name;
+	a.host_tap = true;
+	dns.n_servers = 0;
+	text = result(&a, CNI_1_0_0, NULL);
+	assert_string_equal(
+		text, "{\"cniVersion\":\"1.0.0\",\"interfaces\":["
+		      "{\"name\":\"pk12\",\"mac\":\"02:70:6b:00:00:01\"},"
+		      "{\"name\":\"eth0\",\"mac\":\"02:70:01:02:03:04\",\"sandbox\":\"vm-1\"}],"
+		      "\"ips\":[{\"interface\":1,\"address\":\"10.66.0.2/24\","
+		      "\"gateway\":\"10.66.0.1\"},"
+		      "{\"interface\":1,\"address\":\"fd66::2/128\",\"gateway\":\"fe80::1\"}],"
+		      "\"routes\":[{\"dst\":\"0.0.0.0/0\",\"gw\":\"10.66.0.1\"},"
+		      "{\"dst\":\"::/0\",\"gw\":\"fe80::1\"}],\"dns\":{}}\n");
+}
+
 static void shape_of_process_mode(void **state)
 {
 	struct cni_attachment a = attachment();
@@ -300,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shape_of_vm_mode),
+		cmocka_unit_test(shape_of_a_host_tap),
 		cmocka_unit_test(shape_of_process_mode),
 		cmocka_unit_test(versions_differ_as_the_specification_says),
 		cmocka_unit_test(prev_result_is_passed_through),

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What is said on the socket where host taps are handed over: one SOCK_SEQPACKET message each way,
+ * JSON, the answer's with the descriptors of the tap's queues (SCM_RIGHTS).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "picket/limits.h"
+#include "str.h"
+
+#define PK_TAP_MESSAGE_MAX 2048 /* bytes of a message */
+#define PK_TAP_QUEUES_MAX  16
+
+/* Empty: the endpoint of the asker's netns; else a container id, "<container id>@<ifname>", or its
+ * device. */
+struct pk_tap_question {
+	char endpoint[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
+};
+
+struct pk_tap_answer {
+	char device[16];
+	uint8_t mac[6]; /* that the guest must have */
+	uint32_t mtu, queues;
+	int fd[PK_TAP_QUEUES_MAX]; /* -1 = none */
+};
+
+/* Strict; nothing of the text is kept. */
+int pk_tap_question_read(const char *text, size_t len, struct pk_tap_question *question,
+			 struct pk_err *err);
+/* later: it may be another answer in a moment. */
+void pk_tap_refusal_write(struct pk_str *out, const struct pk_err *err, bool later);
+void pk_tap_answer_write(struct pk_str *out, const struct pk_tap_answer *answer);
+
+/*
+ * Asks picketd, which must answer before deadline_ns (CLOCK_MONOTONIC). -EAGAIN: nobody is there
+ * now, or it was told to come again; other -errno: refused.
+ */
+int pk_tap_ask(const char *socket, const struct pk_tap_question *question, uint64_t deadline_ns,
+	       struct pk_tap_answer *answer, struct pk_err *err);
+void pk_tap_answer_done(struct pk_tap_answer *answer);
+#define own_tap_answer PK_OWN(pk_tap_answer_done) struct pk_tap_answer
