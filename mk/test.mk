@@ -54,7 +54,7 @@ MODEL_FLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Iinclude -Ilib -Ilib/pol
 	$(NL_CFLAGS) $(SANITIZE) -DPK_OBJECTS=$(words $(SKELS))
 # The helpers' declarations are the test's own, a helper may not need all that it is given, and
 # bpf_loop calls by a pointer of another type.
-$B/model/tests/model/user/guard.o: MODEL_FLAGS += -Itests/model/user -Ibpf -Wno-unused-parameter \
+$B/model/tests/model/user/guard.o: MODEL_FLAGS := -Itests/model/user -Ibpf $(MODEL_FLAGS) -Wno-unused-parameter \
 	-Wno-missing-prototypes -fno-sanitize=function
 $(MODEL_OBJ): $B/model/%.o: %.c | $(SKELS)
 	@mkdir -p $(@D)
