@@ -16,7 +16,8 @@ import row_path
 import row_policy
 import row_verdict
 
-ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": row_path.tap_to_tap}
+ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": row_path.tap_to_tap,
+        "D9": row_path.host_tap}
 ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_verdict.filled,
              "D4": row_verdict.denied, "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
 ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,

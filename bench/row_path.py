@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""D5 and D7: from tap to tap, everything in between, against Nomad's bridge with mirred."""
+"""D5, D7 and D9: from tap to tap, everything in between, against Nomad's bridge with mirred."""
 import contextlib
 import json
 import subprocess
@@ -51,14 +51,29 @@ def two_threads(result, build):
                    trip["nomad"][figure], "Nomad's chain", 0.68)
 
 
+def start(stack, make):
+    """A side with two endpoints, which ends with the row."""
+    side = make()
+    stack.callback(side.close)
+    add(side, 0, 2)
+    return side
+
+
+def host_tap(result, build):
+    with contextlib.ExitStack() as stack:
+        sides = [start(stack, make) for make in (
+            lambda: Picket(build, conf={"attach": "host-tap"}), lambda: Picket(build, name="pair"), lambda: Nomad(build))]
+        ns = measure(sides, build, 1)
+        result.add("D9", "64 B host tap to host tap", ns["picket"], ns["nomad"], "Nomad's chain", 0.45)
+        result.add("D9.pair", "the same against tap to tap", ns["picket"], ns["pair"], "ours, in netns", None)
+
+
 def tap_to_tap(result, build):
     with contextlib.ExitStack() as stack:
         sides = []
         for make in (lambda: Picket(build, capacity=1024),
                      lambda: Picket(build, name="picket-tcx", conf={"hook": "tcx"}), lambda: Nomad(build)):
-            sides.append(make())
-            stack.callback(sides[-1].close)
-            add(sides[-1], 0, 2)
+            sides.append(start(stack, make))
         few = measure(sides, build, 1)
         result.add("D5.2", "64 B tap to tap, 2 endpoints", few["picket"], few["nomad"],
                    "Nomad's chain", 0.56)

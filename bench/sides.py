@@ -54,12 +54,13 @@ class Side:
         link = json.loads(self.in_alloc(alloc, "ip", "-j", "addr", "show", "eth0"))[0]
         return link["address"], next(a["local"] for a in link["addr_info"] if a["family"] == "inet")
 
+    def tap(self, alloc):
+        """(network namespace, tap, MAC, IPv4 address) of the alloc's guest."""
+        return (self.netns(alloc), "tap0", *self.eth0(alloc))
+
     def path_spec(self, a, b):
         """What bench/taps wants to know of the path between two allocs' taps."""
-        mac_a, ip_a = self.eth0(a)
-        mac_b, ip_b = self.eth0(b)
-        return ",".join([self.name, self.netns(a), "tap0", mac_a, ip_a, self.netns(b), "tap0",
-                         mac_b, ip_b, self.next_hop])
+        return ",".join([self.name, *self.tap(a), *self.tap(b), self.next_hop])
 
     def close(self):
         self.node.close()
@@ -165,6 +166,14 @@ class Picket(Side):
     def close(self):
         super().close()
         shutil.rmtree(self.memory, ignore_errors=True)
+
+    def tap(self, alloc):
+        """A host tap's file for its VMM says what its netns doesn't have."""
+        with open(self.node.path(f"run/picket/vm/{alloc}.json"), encoding="utf-8") as file:
+            vm = json.load(file)
+        if vm["attach"] == "netns-tap":
+            return super().tap(alloc)
+        return self.node.net, vm["tap"], vm["mac"], vm["ipv4"]["address"]
 
     def stop_controller(self):
         self.node.kill_picketd()
