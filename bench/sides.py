@@ -171,7 +171,7 @@ class Picket(Side):
         """A host tap's file for its VMM says what its netns doesn't have."""
         with open(self.node.path(f"run/picket/vm/{alloc}.json"), encoding="utf-8") as file:
             vm = json.load(file)
-        if vm["attach"] == "netns-tap":
+        if vm.get("attach") != "host-tap":
             return super().tap(alloc)
         return self.node.net, vm["tap"], vm["mac"], vm["ipv4"]["address"]
 
