@@ -129,6 +129,7 @@ static void beside(void)
 	struct pkt whole = datagram(false, WHO_A, WHO_B, UDP(40000, 5000));
 	struct pkt other = datagram(false, WHO_A, WHO_C, UDP(40000, 5000));
 	struct pkt odd = whole;
+	struct pkt zero = datagram(false, WHO_A, WHO_B, (struct l4){ 0, 0, 0, 0, 8 }), cut;
 	int passed = 0;
 
 	pkt_longer(&odd, 3);
@@ -143,6 +144,15 @@ static void beside(void)
 	node_from("and end nothing but their own", 1, piece(&whole, 1), PK_REASON_OK);
 	node_from("a last piece that isn't cut at 8 bytes", 1,
 		  pkt_piece(&odd, MID, 3 * HEAD + 3, ID), PK_REASON_OK);
+	cut = pkt_piece(&whole, MID, 3 * HEAD - 3, ID);
+	pkt_more(&cut);
+	node_from("one in the middle that isn't", 1, cut, PK_REASON_FRAGMENT);
+	node_from("an empty one", 1, pkt_piece(&whole, MID, MID, ID), PK_REASON_FRAGMENT);
+	node_from("one that ends beyond 65,535", 1,
+		  pkt_piece_at(&odd, MID, 3 * HEAD + 3, ID, 65535 - 20 - HEAD + 5),
+		  PK_REASON_FRAGMENT);
+	node_from("a first piece of protocol 0", 1, pkt_piece(&zero, 0, HEAD, ID),
+		  PK_REASON_FRAGMENT);
 	node_from("a last piece that ends at 65,535", 1,
 		  pkt_piece_at(&odd, MID, 3 * HEAD + 3, ID, 65535 - 20 - HEAD - 3), PK_REASON_OK);
 }
