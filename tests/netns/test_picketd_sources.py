@@ -101,8 +101,8 @@ def test_a_lost_stored_version_opens_nothing(node, text):
     assert node.tables.word(endpoint.slot)[0] == rule_set
 
     node.policy("db.json", DENY_DB)
-    wait_for(lambda: not node.api("/v1/status")["reasons"], "the document again")
-    assert in_force(node) == {"file/db"} and node.tables.word(endpoint.slot)[0] == rule_set
+    wait_for(lambda: not node.api("/v1/status")["reasons"] and in_force(node) == {"file/db"}, "the document again")
+    assert node.tables.word(endpoint.slot)[0] == rule_set
 
 
 def test_files_come_and_go(node):
