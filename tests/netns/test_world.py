@@ -9,15 +9,17 @@ import struct
 import threading
 
 import pytest
-from harness import EGRESS, PacketSocket, netns, wait_for
+from harness import EGRESS, PacketSocket, netns, proving, wait_for
 from harness.machine import Machine
 from harness.servers import SILENCE, Mirror, ask, connect, exchange, pings
 from harness.shell import run as run_in
-from scapy.layers.inet import IP
+from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import GRE, Ether
+from scapy.layers.sctp import SCTP, SCTPChunkInit
 from test_uplinks import KINDS, run, uplinks
 
+GATEWAY_MAC = "02:70:6b:00:00:01"
 LOW, HIGH = 10000, 19999
 NODE = {4: "192.0.2.2", 6: "2001:db8::2"}
 PORTS = (80, 8080)
@@ -386,3 +388,33 @@ def test_a_closed_port_of_the_world_is_told(stage, family):
         asking.send(b"x")
         with pytest.raises(ConnectionRefusedError):
             asking.recv(10)
+
+
+@pytest.mark.parametrize("name, layer, port", [
+    ("sctp", SCTP(sport=40000, dport=9) / SCTPChunkInit(), "9/sctp"), ("gre", GRE() / (b"x" * 20), "gre"),
+    ("icmp", ICMP(type=13, id=7), "icmp:13")], ids=("sctp", "gre", "timestamp"))
+def test_what_is_not_masqueraded(node, name, layer, port):
+    """Of a protocol that isn't translated the guard, `flows` and `explain` say not-built; without masquerade it goes, and is answered."""
+    node.start_picketd()
+    a, own = node.add("acme", "api", "api"), node.add("acme", "own", "own", conf=node.plugin_conf(masquerade=False))
+    with a.tap() as vmm, own.tap() as vmm_own, PacketSocket(node.world.net, "down0") as world:
+        def sent(alloc, tap):
+            tap.send(bytes(Ether(src=alloc.mac, dst=GATEWAY_MAC) / IP(src=alloc.address(), dst=node.world.address) / layer))
+            return world.receive(lambda raw: Ether(raw).haslayer(IP) and Ether(raw)[IP].proto == layer_proto, 0.5)
+
+        layer_proto = IP(bytes(IP() / layer)).proto
+        with proving(node.tables, a.slot, EGRESS, "not-built"):
+            assert sent(a, vmm) is None
+        flows = ("flows", "-q", "-reason", "not-built", "-from-job", "api")
+        wait_for(lambda: node.picket(*flows, check=False).returncode == 0, "the event")
+        frame = Ether(sent(own, vmm_own))
+        assert frame[IP].src == own.address()
+        answer = frame.copy()
+        answer.src, answer.dst, answer[IP].src, answer[IP].dst = frame.dst, frame.src, frame[IP].dst, frame[IP].src
+        if name == "sctp":
+            answer[SCTP].sport, answer[SCTP].dport = frame[SCTP].dport, frame[SCTP].sport
+            del answer[IP].chksum, answer[SCTP].chksum
+            world.send(bytes(answer))
+            assert vmm_own.receive(lambda raw: Ether(raw).haslayer(SCTP))
+    shown = node.picket("policy", "explain", "acme/api", f"world:{node.world.address}", port, check=False)
+    assert shown.returncode == 1 and "dropped as not-built" in shown.stdout, shown.stdout
