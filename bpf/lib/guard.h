@@ -108,6 +108,23 @@ static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *
 	flow_way(&s->way, flow, key, pkt->role);
 }
 
+/*
+ * A packet from another node: does it come from where the one came that was judged last? Else the
+ * slow path finds out.
+ */
+static __always_inline bool guard_came(struct __sk_buff *skb, const struct pk_pkt *pkt,
+				       const struct pk_flow *flow)
+{
+	__u16 how = READ_ONCE(flow->remote);
+	__u8 mac[ETH_ALEN];
+
+	if (likely(pkt->dir == PK_EGRESS || how == PK_FLOW_NOT_REMOTE))
+		return true;
+	return how == PK_FLOW_CAME && READ_ONCE(flow->target) == skb->ifindex &&
+	       !bpf_skb_load_bytes(skb, ETH_ALEN, mac, ETH_ALEN) &&
+	       !__builtin_memcmp(mac, flow->neighbour, ETH_ALEN);
+}
+
 /* A flow that is as it was judged decides at once; anything else goes to the slow path. */
 static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt, __u8 miss)
 {
@@ -133,8 +150,11 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	pkt->peer_slot = READ_ONCE(flow->slot[flow_other(pkt)]);
 	flags = READ_ONCE(flow->flags);
 	reason = READ_ONCE(flow->reason);
-	if (unlikely(flags & PK_FLOW_ELSEWHERE))
+	if (unlikely(flags & PK_FLOW_ELSEWHERE)) {
+		if (!guard_came(skb, pkt, flow))
+			return PK_REASON_OK;
 		guard_way(pkt, flow, &key, flags);
+	}
 	if (!flow_is_of(flow, &key, reason + flags))
 		return PK_REASON_OK;
 	pkt->tail = PK_TAIL_NONE;
@@ -235,6 +255,7 @@ static __always_inline void guard_begin(struct pk_scratch *s)
 	s->pkt.peer_slot = 0;
 	s->pkt.peer_identity = s->pkt.peer_tenant = 0;
 	s->pkt.denied = PK_REASON_OK;
+	s->came = 0;
 	s->way.target = s->way.mtu = 0;
 	s->way.rewrite = PK_REWRITE_NONE;
 	s->translation = 0;

@@ -119,8 +119,7 @@ static __always_inline void miss_ends(struct pk_scratch *s)
 
 static __always_inline bool miss_is_routed(const struct pk_pkt *pkt)
 {
-	return !pkt->peer_slot &&
-	       (pkt->party == PK_PARTY_WORLD || pkt->party == PK_PARTY_REMOTE_NODE);
+	return peer_is_remote(pkt) || (!pkt->peer_slot && pkt->party == PK_PARTY_WORLD);
 }
 
 /* Is there a way for what policy allows? */
@@ -146,6 +145,18 @@ static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flo
 	flow->target = s->way.target;
 	flow->mtu = s->way.mtu;
 	flow->next_hop = s->way.next_hop;
+}
+
+/* Of another node, and how far its packets are believed from now on. */
+static __always_inline void miss_remote(const struct pk_scratch *s, struct pk_flow *flow)
+{
+	__u16 how = PK_FLOW_NOT_REMOTE;
+
+	if (peer_is_remote(&s->pkt))
+		how = s->came ? PK_FLOW_CAME : PK_FLOW_UNASKED;
+	if (s->came)
+		__builtin_memcpy(flow->neighbour, s->neighbour, ETH_ALEN);
+	WRITE_ONCE(flow->remote, how);
 }
 
 static __always_inline void miss_side(struct pk_flow *flow, int side, const struct pk_end *end)
@@ -192,6 +203,7 @@ static __always_inline void miss_fill(struct pk_scratch *s, __u32 len, __u32 pla
 		flow->port = s->translated_port;
 	}
 	miss_route(s, flow);
+	miss_remote(s, flow);
 }
 
 /* Each exchange is a full barrier: who sees the words sees everything that was judged with them. */
@@ -314,6 +326,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		if (!flow->reason)
 			flow->revoked = now; /* read only while it is denied */
 		miss_route(s, flow);
+		miss_remote(s, flow);
 		WRITE_ONCE(flow->reason, reason);
 		PK_STALL(REASON_KEPT);
 		miss_words(s, flow);
@@ -428,7 +441,8 @@ static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *
 	reason = miss_judge(s);
 	if (!reason)
 		reason = miss_built(&s->pkt);
-	if (!reason && s->pkt.dir == PK_EGRESS && miss_is_routed(&s->pkt))
+	if (!reason && s->pkt.dir == PK_EGRESS && miss_is_routed(&s->pkt) &&
+	    s->pkt.party != PK_PARTY_ENDPOINT)
 		reason = nat_choose(s);
 	if (reason || s->pkt.flags & PK_PKT_ICMP_OTHER)
 		return reason;

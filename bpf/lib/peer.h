@@ -162,14 +162,41 @@ static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_scratch
 	if (peer_local(pkt))
 		return PK_REASON_OK;
 	peer_outside(pkt, &pkt->dst);
-	return peer_is_way(route) || pkt->party != PK_PARTY_WORLD ? PK_REASON_OK
-								  : PK_REASON_NO_ROUTE;
+	return peer_is_way(route) || pkt->party == PK_PARTY_UNKNOWN ? PK_REASON_OK
+								    : PK_REASON_NO_ROUTE;
+}
+
+/* Is it of another node: an endpoint there, or the node itself? */
+static __always_inline bool peer_is_remote(const struct pk_pkt *pkt)
+{
+	return !pkt->peer_slot &&
+	       (pkt->party == PK_PARTY_ENDPOINT || pkt->party == PK_PARTY_REMOTE_NODE);
+}
+
+/*
+ * Did the packet come in by the device, and from the neighbour, that lead to its source? Anybody in
+ * the fabric can write an address; not everybody is on the way to its owner. What the stack
+ * forwards has lost its sender's MAC, and is at another device.
+ */
+static __noinline bool peer_came_by_its_way(struct __sk_buff *skb, struct pk_scratch *s,
+					    const struct peer_ask *ask)
+{
+	struct bpf_fib_lookup *fib = &s->fib;
+	__u8 mac[ETH_ALEN];
+
+	peer_fib_ask(fib, ask);
+	if (bpf_fib_lookup(skb, fib, sizeof(*fib), 0) != BPF_FIB_LKUP_RET_SUCCESS ||
+	    fib->ifindex != skb->ifindex || bpf_skb_load_bytes(skb, ETH_ALEN, mac, ETH_ALEN) < 0)
+		return false;
+	s->came = !__builtin_memcmp(mac, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(s->neighbour, mac, ETH_ALEN);
+	return s->came;
 }
 
 /*
  * Of pkt->src, for a packet from outside to the endpoint pkt->slot, whose answers would leave by
  * its own device: so the way back is looked up from there. This node's own addresses and its
- * endpoints' don't come from outside.
+ * endpoints' don't come from outside, and other nodes' come by the way to them.
  */
 static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_scratch *s,
 					       const struct pk_endpoint *ep)
@@ -187,5 +214,7 @@ static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_
 	if (bpf_map_lookup_elem(&by_address, &pkt->src))
 		return v4 ? PK_REASON_SPOOFED_IPV4 : PK_REASON_SPOOFED_IPV6;
 	peer_outside(pkt, &pkt->src);
-	return PK_REASON_OK;
+	return !peer_is_remote(pkt) || peer_came_by_its_way(skb, s, &ask)
+		       ? PK_REASON_OK
+		       : PK_REASON_SPOOFED_REMOTE;
 }

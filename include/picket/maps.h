@@ -373,8 +373,9 @@ struct pk_flow {
 			union pk_addr next_hop; /* of target; all zero = the destination itself */
 			__be16 port;		/* beside address; ICMP echo: the id */
 			__u16 pad0;
-			__u32 mtu; /* of the way to the world, 0 = not looked up */
-			__u32 pad1[2];
+			__u32 mtu;	   /* of the way to the world, 0 = not looked up */
+			__u8 neighbour[6]; /* where remote is PK_FLOW_CAME: whose frames bring it */
+			__u16 remote;	   /* enum pk_flow_remote */
 			__u64 packets[2], bytes[2]; /* from initiator, from responder */
 			__u32 opened[2]; /* pk_endpoint.opened of the slots when the flow was made
 					  */
@@ -408,6 +409,13 @@ enum pk_flow_state {
 	PK_FLOW_CLOSED = 3,  /* RST of an endpoint or the node, or FIN both ways */
 	PK_FLOW_STREAM = 4,  /* not TCP: answered, and still sending two seconds after its begin */
 	PK_FLOW_RESET = 5,   /* RST from outside, which the local end hasn't contradicted yet */
+};
+
+/* Is the other side of another node, and was its packet seen to come by the way back to it? */
+enum pk_flow_remote {
+	PK_FLOW_NOT_REMOTE = 0,
+	PK_FLOW_UNASKED = 1, /* judged last by a packet to it, or by an error */
+	PK_FLOW_CAME = 2,    /* by the device `target` and from the neighbour */
 };
 
 /* places: array[capacity x flow_budget + budget]: slot x budget + n -> key of a live flow (zero =

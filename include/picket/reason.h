@@ -42,7 +42,8 @@
 	X(31, NOT_BUILT, "not-built", 1, "this release cannot carry it yet")                       \
 	X(32, FORWARDING_OFF, "forwarding-off", 1, "the device lost its forwarding sysctl")        \
 	X(33, MASQUERADE_FULL, "masquerade-full", 1, "no free port of the node to that peer")      \
-	X(34, TUPLE_TAKEN, "tuple-taken", 1, "another flow holds the translated tuple")
+	X(34, TUPLE_TAKEN, "tuple-taken", 1, "another flow holds the translated tuple")            \
+	X(35, SPOOFED_REMOTE, "spoofed-remote", 1, "another node's address, not by the way to it")
 
 #define PK_REASON_ENUM_(nr, sym, name, built, help) PK_REASON_##sym = nr,
 enum pk_reason { PK_REASONS(PK_REASON_ENUM_) PK_REASON_COUNT };

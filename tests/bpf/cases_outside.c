@@ -104,15 +104,14 @@ static void forged(void)
 /* A denial is counted for the endpoint whose it is, also where its peer's packet asks. */
 static void whose_denial(void)
 {
-	struct pk_remote peer = { .identity = 500, .tenant = 1 };
-	union pk_addr world = pkt_ip4(WHO_WORLD);
 	struct expect e = { "its answer is judged", PK_REASON_NOT_BUILT, 1, PK_INGRESS, false };
 	struct pkt answer = pkt_v4(WHO_WORLD, WHO_A, UDP(53, 40000));
 
 	world_start();
 	node_word(1, 1, 0, 2);
 	node_from("A asks the world", 1, pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53)), PK_REASON_OK);
-	bpf_map_update_elem(node_map("remote"), &world, &peer, BPF_ANY);
+	node_pool("198.51.100.0", 24);
+	allow(PK_CLASS_UNKNOWN, PK_EGRESS);
 	node_word(1, 1, 0, 3);
 	node_expect(&e, NODE_UP, 0, &answer, NULL);
 	e.text = "and the next one goes by that: it is the flow's, which A began";

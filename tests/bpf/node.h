@@ -155,3 +155,4 @@ void cases_uplink(void);
 void cases_tuple(void);
 void cases_outside(void);
 void cases_host_tap(void);
+void cases_remote(void);

@@ -2,6 +2,7 @@
 #include "tests/model/cast.h"
 #include "tests/bpf/pkt.h"
 
+const uint8_t outside_mac[6] = { 2, 0, 0, 0, 0, 0xfe };
 static uint32_t devices[SLOTS];
 
 static enum who who_is(uint32_t who)

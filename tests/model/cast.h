@@ -21,6 +21,7 @@ enum cast {
 #define MASQUERADE_PORT 18080 /* the range is one port: so it is known beforehand which */
 
 union pk_addr cast_address(uint32_t who, bool v4);
+extern const uint8_t outside_mac[6]; /* of who leads from the uplink to everybody outside */
 void cast_mac(uint32_t slot, uint8_t mac[6]);
 uint32_t cast_device(uint32_t slot); /* its host veth's ifindex */
 void cast_device_is(uint32_t slot, uint32_t ifindex);

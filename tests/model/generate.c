@@ -8,7 +8,6 @@
 #include "tests/model/make.h"
 #include "tests/model/generate.h"
 
-static const uint8_t outside_mac[6] = { 2, 0, 0, 0, 0, 0xfe };
 static const uint16_t ports[] = PORTS;
 static const uint16_t published[] = PUBLISHED;
 

@@ -113,19 +113,26 @@ static enum pk_reason judge(struct walk *k, const struct end end[2])
 	return PK_REASON_OK;
 }
 
-static bool is_routed(const struct walk *k)
+/* Of another node: an endpoint there, or the node itself. */
+bool is_remote(const struct walk *k)
 {
-	return !k->peer && (k->party == PK_PARTY_WORLD || k->party == PK_PARTY_REMOTE_NODE);
+	return !k->peer && (k->party == PK_PARTY_ENDPOINT || k->party == PK_PARTY_REMOTE_NODE);
 }
 
-/* Behind an uplink, where the endpoint's word says so: with the node's address. */
+static bool is_routed(const struct walk *k)
+{
+	return is_remote(k) || (!k->peer && k->party == PK_PARTY_WORLD);
+}
+
+/* Behind an uplink, where the endpoint's word says so: with the node's address; not among endpoints. */
 static enum pk_reason choose_masquerade(struct walk *k)
 {
 	const struct world *w = k->m->w;
 	bool v4 = k->seen.kind == KIND_V4;
 	uint32_t wanted = v4 ? PK_WORD_MASQUERADE : PK_WORD_MASQUERADE6;
 
-	if (!k->out || !is_routed(k) || !(PK_WORD_FLAGS(w->word[k->slot]) & wanted))
+	if (!k->out || !is_routed(k) || k->party == PK_PARTY_ENDPOINT ||
+	    !(PK_WORD_FLAGS(w->word[k->slot]) & wanted))
 		return PK_REASON_OK;
 	if (!k->seen.request && k->seen.proto != 6 && k->seen.proto != 17)
 		return PK_REASON_NOT_BUILT;
@@ -199,6 +206,7 @@ enum pk_reason judge_again(struct walk *k)
 	f->reason_slot = f->slot[f->reason_dir];
 	/* A masqueraded flow goes its way, whoever sends in its responder's name. */
 	f->stack = !k->peer && k->party == PK_PARTY_HOST && !f->translation;
+	f->remote = is_remote(k);
 	for (int side = 0; side < 2; side++)
 		f->word[side] = k->m->w->word[f->slot[side]];
 	return f->reason;
@@ -258,6 +266,12 @@ static bool is_forged(const struct walk *k)
 	return k->flow != NO_ONE && outside && k->m->flow[k->flow].stack;
 }
 
+/* Whose packets must come by the way back is asked of each of them. */
+static bool is_from_remote(const struct walk *k)
+{
+	return !k->out && k->m->flow[k->flow].remote;
+}
+
 static uint32_t crossed(struct walk *k)
 {
 	uint32_t nr = flow_crossed(k->m, &k->seen);
@@ -277,7 +291,7 @@ enum pk_reason decide(struct walk *k)
 	if (k->flow == NO_ONE && !may_begin(&k->seen))
 		return k->seen.later ? PK_REASON_FRAGMENT : PK_REASON_NO_FLOW;
 	anew = k->flow != NO_ONE && flow_begins_anew(&m->flow[k->flow], &k->seen);
-	if (k->flow != NO_ONE && !anew && !is_forged(k) && is_own(k) &&
+	if (k->flow != NO_ONE && !anew && !is_forged(k) && !is_from_remote(k) && is_own(k) &&
 	    !is_stale(m, &m->flow[k->flow]))
 		return follow_flow(k);
 	if (k->flow != NO_ONE && is_anothers(k))

@@ -151,7 +151,8 @@ struct model_flow {
 	uint16_t seen_sport, seen_dport;
 	uint8_t translation; /* PK_FLOW_SOURCE, _DESTINATION, _HAIRPIN */
 	uint32_t slot[2], opened[2];
-	bool stack; /* the other side is the node's own stack */
+	bool stack;  /* the other side is the node's own stack */
+	bool remote; /* the other side is of another node */
 	uint8_t state, fins;
 	enum pk_reason reason;
 	uint32_t reason_slot, reason_dir;

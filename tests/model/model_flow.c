@@ -263,6 +263,7 @@ enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 		.slot = { end[0].slot, end[1].slot },
 		.word = { m->w->word[end[0].slot], m->w->word[end[1].slot] },
 		.stack = !k->peer && k->party == PK_PARTY_HOST,
+		.remote = is_remote(k),
 		.owner = end[0].slot ? end[0].slot : end[1].slot,
 	};
 	enum pk_reason reason = PK_REASON_OK;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Who is at an address, and the way to it, by the routes of tests/bpf/devices.c. */
+#include <string.h>
+
+#include "tests/model/cast.h"
 #include "tests/model/state.h"
 
 #define V4(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
@@ -158,7 +161,8 @@ enum pk_reason peer_of_destination(struct walk *k)
 	}
 	peer_outside(k, &s->dst);
 	k->routed = route == ROUTE_WAY && device == UPLINK;
-	return route == ROUTE_WAY || k->party != PK_PARTY_WORLD ? PK_REASON_OK : PK_REASON_NO_ROUTE;
+	return route == ROUTE_WAY || k->party == PK_PARTY_UNKNOWN ? PK_REASON_OK
+								  : PK_REASON_NO_ROUTE;
 }
 
 /* Unspecified, loopback, groups, other spellings of IPv4, link-local: nobody's in the world. */
@@ -169,7 +173,17 @@ static bool is_martian(const union pk_addr *a)
 	return a->b[0] == 0 || a->b[0] == 0xff || is_link_local(a);
 }
 
-/* Nobody comes from outside with an address of the node's or of an endpoint's. */
+/* By the uplink, and from the one neighbour that leads out of it. */
+static bool came_by_its_way(const struct walk *k, uint32_t device)
+{
+	return k->step->hook == AT_UPLINK && device == UPLINK &&
+	       !memcmp(k->seen.smac, outside_mac, sizeof(outside_mac));
+}
+
+/*
+ * Nobody comes from outside with an address of the node's or of an endpoint's; who has one of
+ * another node comes by the way to it.
+ */
 enum pk_reason peer_of_source(struct walk *k)
 {
 	const struct seen *s = &k->seen;
@@ -180,5 +194,6 @@ enum pk_reason peer_of_source(struct walk *k)
 	if (slot_of_address(k->m->w, &s->src))
 		return s->kind == KIND_V4 ? PK_REASON_SPOOFED_IPV4 : PK_REASON_SPOOFED_IPV6;
 	peer_outside(k, &s->src);
-	return PK_REASON_OK;
+	return !is_remote(k) || came_by_its_way(k, device) ? PK_REASON_OK
+							   : PK_REASON_SPOOFED_REMOTE;
 }

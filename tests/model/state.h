@@ -124,6 +124,7 @@ void piece_keep(struct walk *k);
 enum pk_reason from_uplink(struct walk *k);
 
 /* model.c: what policy says of a flow under new words; the flow of the packet, found or made; the end of one that couldn't be delivered. */
+bool is_remote(const struct walk *k);
 bool is_stale(const struct model *m, const struct model_flow *f);
 enum pk_reason judge_again(struct walk *k);
 enum pk_reason decide(struct walk *k);

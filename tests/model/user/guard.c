@@ -12,6 +12,7 @@
 #include <sanitizer/asan_interface.h>
 #include <setjmp.h>
 
+#include "tests/model/cast.h"
 #include "tests/model/user/user.h"
 
 #define HEADROOM 64 /* of the made-up kernel's structure before the frame */
@@ -171,6 +172,7 @@ long bpf_fib_lookup(void *skb, struct bpf_fib_lookup *fib, int size, __u32 flags
 	if (r)
 		return r;
 	fib->ifindex = device;
+	memcpy(fib->dmac, outside_mac, sizeof(outside_mac));
 	fib->mtu_result = WAY_MTU;
 	source = fib->family == AF_INET ? n->uplink[0].ipv4 : n->uplink[0].ipv6;
 	if (flags & BPF_FIB_LOOKUP_SRC && fib->family == AF_INET)
