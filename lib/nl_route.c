@@ -56,20 +56,20 @@ void pk_nl_addr(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, u
 	pk_nl_push(nl, msg, "address %s on link %u", pk_addr_format(addr, text), ifindex);
 }
 
-void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route)
+static void push_route(struct pk_nl *nl, const struct pk_nl_route *route, uint16_t type,
+		       uint16_t flags)
 {
 	bool via = !pk_addr_is_zero(&route->via);
 	struct rtmsg body = {
 		.rtm_family = route->to.v6 ? AF_INET6 : AF_INET,
 		.rtm_dst_len = route->to.len,
 		.rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = RTPROT_STATIC,
+		.rtm_protocol = route->protocol ? route->protocol : RTPROT_STATIC,
 		.rtm_scope = via || route->to.v6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
 		.rtm_flags = route->onlink ? RTNH_F_ONLINK : 0,
 	};
-	struct nl_msg *msg =
-		pk_nl_message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
+	struct nl_msg *msg = pk_nl_message(type, flags, &body, sizeof(body));
 	char text[PK_ADDR_TEXT];
 
 	if (route->to.len)
@@ -78,9 +78,71 @@ void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route)
 		pk_nl_put_addr(msg, RTA_GATEWAY, &route->via);
 	if (!pk_addr_is_zero(&route->source))
 		pk_nl_put_addr(msg, RTA_PREFSRC, &route->source);
+	if (route->metric)
+		nla_put_u32(msg, RTA_PRIORITY, route->metric);
 	nla_put_u32(msg, RTA_OIF, route->ifindex);
 	pk_nl_push(nl, msg, "route %s by link %u", pk_prefix_format(&route->to, text),
 		   route->ifindex);
+}
+
+void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route)
+{
+	push_route(nl, route, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+}
+
+void pk_nl_route_delete(struct pk_nl *nl, const struct pk_nl_route *route)
+{
+	push_route(nl, route, RTM_DELROUTE, 0);
+}
+
+void pk_nl_neigh_managed(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr)
+{
+	struct ndmsg body = { .ndm_family = family_of(addr), .ndm_ifindex = (int)ifindex };
+	struct nl_msg *msg =
+		pk_nl_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof(body));
+	char text[PK_ADDR_TEXT];
+
+	pk_nl_put_addr(msg, NDA_DST, addr);
+	nla_put_u32(msg, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
+	pk_nl_push(nl, msg, "neighbour %s on link %u", pk_addr_format(addr, text), ifindex);
+}
+
+struct way {
+	uint32_t ifindex;
+	union pk_addr via;
+	bool found;
+};
+
+static void read_way(void *arg, struct nlmsghdr *h)
+{
+	const struct rtmsg *body = nlmsg_data(h);
+	struct nlattr *tb[RTA_MAX + 1];
+	struct way *way = arg;
+
+	if (h->nlmsg_type != RTM_NEWROUTE || body->rtm_type != RTN_UNICAST ||
+	    nlmsg_parse(h, sizeof(*body), tb, RTA_MAX, NULL) < 0 || !tb[RTA_OIF])
+		return;
+	way->ifindex = nla_get_u32(tb[RTA_OIF]);
+	if (tb[RTA_GATEWAY])
+		pk_nl_get_addr(tb[RTA_GATEWAY], &way->via);
+	way->found = true;
+}
+
+int pk_nl_way(struct pk_nl *nl, const union pk_addr *to, uint32_t *ifindex, union pk_addr *via)
+{
+	struct rtmsg body = { .rtm_family = family_of(to),
+			      .rtm_dst_len = pk_addr_is4(to) ? 32 : 128 };
+	struct nl_msg *msg = pk_nl_message(RTM_GETROUTE, 0, &body, sizeof(body));
+	struct way way = { .via = *to };
+	int r;
+
+	pk_nl_put_addr(msg, RTA_DST, to);
+	r = pk_nl_ask(nl, msg, read_way, &way);
+	if (r == 0 && !way.found)
+		r = -ENETUNREACH;
+	*ifindex = way.ifindex;
+	*via = way.via;
+	return r;
 }
 
 void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
@@ -121,6 +183,7 @@ static int read_route(struct nlmsghdr *h, struct pk_nl_route_info *info)
 	info->table = RT_TABLE_MAIN;
 	info->type = body->rtm_type;
 	info->scope = body->rtm_scope;
+	info->protocol = body->rtm_protocol;
 	if (!info->to.v6)
 		info->to.addr = pk_addr_from4(0);
 	if (tb[RTA_DST])
