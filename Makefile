@@ -44,7 +44,7 @@ BPF_CFLAGS := $(NO_PATHS) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-
 objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
 LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)
 CNI_OBJ    := $(call objs,cni/*.c)
-CTL_OBJ    := $(call objs,controller/*.c)
+CTL_OBJ    := $(call objs,controller/*.c controller/cluster/*.c)
 CLI_OBJ    := $(call objs,cli/*.c)
 TOOLS_OBJ  := $(call objs,lib/policy/tools/*.c)
 BPF_OBJ    := $(patsubst bpf/%.bpf.c,$B/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -71,6 +71,10 @@ $O/lib%.a:
 # The policy tools are linked by the CLI and the tests alone: nobody else finds their headers.
 TOOLS_I := -Ilib/policy/tools
 $(TOOLS_OBJ) $(CLI_OBJ): ALL_CFLAGS += $(TOOLS_I)
+
+# controller/cluster/ is a part of the controller, which finds its headers by their names.
+CTL_I := -Icontroller -Icontroller/cluster
+$(CTL_OBJ): ALL_CFLAGS += $(CTL_I)
 
 # What says the version, and no more, is compiled again when it changes.
 VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cni/main controller/api_status \
@@ -112,7 +116,7 @@ UNIT_LIBS := $O/libcni.a $O/libcontroller.a $O/libcli.a $O/libpolicytools.a $O/l
 $O/unit/test_%: tests/unit/test_%.c $(UNIT_LIBS) | $(SKELS)
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  UNIT  $<")
-	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(NL_CFLAGS) -I. -Itests -o $@ $< $(filter %.a,$^) -lcmocka $(LIBS_CTL) $(LIBS_YAML)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TOOLS_I) $(CTL_I) $(NL_CFLAGS) -I. -Itests -o $@ $< $(filter %.a,$^) -lcmocka $(LIBS_CTL) $(LIBS_YAML)
 unit-bin: $(UNIT_BIN)
 
 .PHONY: docs

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket identity list, counters. */
+/* picket identity list, node list, counters. */
 #include "cli.h"
 #include "out.h"
 #include "own.h"
@@ -32,6 +32,23 @@ static int identity_list(struct cli *cli)
 	return api_list(cli, "/v1/identities", "identities", columns);
 }
 
+static int node_list(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{ .name = "name", .title = "Node" },
+		{ .name = "state", .title = "State" },
+		{ .name = "since", .title = "Since" },
+		{ .name = "endpoints", .title = "Endpoints" },
+		{ .name = "blocks", .title = "Blocks" },
+		{ .name = "addresses", .title = "Addresses" },
+		{ .name = "refused", .title = "Refused" },
+		{ .name = "why", .title = "Why" },
+		{ 0 },
+	};
+
+	return api_list(cli, "/v1/nodes", "nodes", columns);
+}
+
 static int counters(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
@@ -50,6 +67,8 @@ static int counters(struct cli *cli)
 const struct cli_command cli_node_commands[] = {
 	{ "identity", "list", NULL, "label sets and their numbers on this node", 0, 0, NULL,
 	  identity_list, true },
+	{ "node", "list", NULL, "the cluster's nodes, and which of them are stale since when", 0, 0,
+	  NULL, node_list, true },
 	{ "counters", NULL, NULL, "packets by endpoint and reason", 0, 0, NULL, counters, true },
 	{ 0 },
 };

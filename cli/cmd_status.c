@@ -136,6 +136,8 @@ static void print_status(const struct cli *cli, const struct pk_json *root)
 	if (cli_has(cli, "verbose") && pk_json_get(root, "tables"))
 		cli_list(cli, pk_json_get(root, "tables"), table_columns);
 	print_counts(root, "Endpoints", "endpoints");
+	if (pk_json_type(pk_json_get(root, "others")) == PK_JSON_OBJECT)
+		print_counts(root, "Others", "others");
 	print_counts(root, "Documents", "documents");
 	print_counts(root, "Events", "events");
 }

@@ -67,6 +67,7 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 void pk_api_world(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_nodes(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
 
@@ -79,6 +80,9 @@ typedef void pk_api_state_fn(void *arg, const struct pk_doc_entry *entry,
 			     const struct pk_str *text);
 size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
 			    void *arg);
+
+/* "others" of the status: the cluster's other nodes. */
+void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w);
 
 /* What selectors and services match nothing now, found by document. */
 struct pk_document;

@@ -14,6 +14,8 @@ struct pk_reasons {
 /* fix: NULL or "" where there is none to say. */
 void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, const char *text,
 		   const char *fix);
+/* Of the cluster's other nodes. */
+void pk_api_cluster_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 /* Those of endpoints, of their allocs and of the agent that starts them. */
 void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 /* Disks that hang, a log that nobody reads; and the same as numbers. */

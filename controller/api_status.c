@@ -212,6 +212,8 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
 	source_reason(r, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);
 	source_reason(r, "files", pk_files_source(p->files));
+	source_reason(r, "cluster", p->cluster ? pk_cluster_source(p->cluster) : NULL);
+	pk_api_cluster_reasons(p, r);
 	tenant_reasons(p, r);
 	lost_reasons(p, r);
 	stray_reason(p, r);
@@ -392,6 +394,7 @@ static void write_status(const struct pk_parts *p, const struct pk_tables_walk *
 	write_sources(p, w);
 	write_documents(w, &docs);
 	write_endpoints(p, w);
+	pk_api_cluster(p, w);
 	pk_jw_uint(w, "ruleSets", pk_sync_rule_sets(p->sync));
 	write_tables(tables, w);
 	write_loop(p, w);

@@ -185,7 +185,8 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	struct pools *p = arg;
 	struct pk_prefix pool = { .addr = key->addr };
 
-	(void)value;
+	if (*(const uint32_t *)value == PK_POOL_OTHERS)
+		return 0;
 	pool.v6 = !pk_addr_is4(&pool.addr);
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
 	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
@@ -225,6 +226,7 @@ bool apply_block_is_left(const struct pk_apply *a)
 static int set_pools(struct pk_apply *a, struct pk_err *err)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
+	struct pk_pools_want want = { 0 };
 	struct pools pools;
 	int r;
 
@@ -232,7 +234,10 @@ static int set_pools(struct pk_apply *a, struct pk_err *err)
 		return 0;
 	pools = want_pools(a);
 	a->old_blocks = pools.n - s->n_pools;
-	r = pk_pools_set(pk_sync_bpf(a->args.sync), pools.list, pools.n, pk_sync_until(), err);
+	want.own = pools.list;
+	want.n_own = pools.n;
+	want.others = pk_remotes_blocks(pk_model_remotes(a->args.model), &want.n_others);
+	r = pk_pools_set(pk_sync_bpf(a->args.sync), &want, pk_sync_until(), err);
 	free(pools.list);
 	return r;
 }

@@ -16,6 +16,7 @@ void pk_config_init(struct pk_config *c)
 	memset(c, 0, sizeof(*c));
 	pk_settings_init(&c->settings);
 	strcpy(c->cluster, "default");
+	strcpy(c->fabric, PK_FABRIC_NONE);
 	c->nomad.on = true;
 	strcpy(c->nomad.address[0], "http://127.0.0.1:4646");
 	strcpy(c->consul.address[0], "http://127.0.0.1:8500");

@@ -15,6 +15,7 @@
 #define PK_CONFIG_ORIGIN    320
 #define PK_CONFIG_ADDRESSES 5
 #define PK_CONFIG_NAME	    256
+#define PK_CONFIG_PREFIXES  8
 
 struct pk_config_service { /* how Nomad or Consul is reached */
 	bool on;
@@ -29,9 +30,16 @@ struct pk_config_service { /* how Nomad or Consul is reached */
 	char namespace[PK_CONFIG_NAME], partition[PK_CONFIG_NAME]; /* Consul's, likewise */
 };
 
+#define PK_FABRIC_NONE	 "none"
+#define PK_FABRIC_ROUTED "routed"
+
 struct pk_config {
 	char root[256];
 	char cluster[64];
+	char node[128]; /* this node's name among others; "" = nomad_node, else the host's */
+	struct pk_prefix
+		range[PK_CONFIG_PREFIXES]; /* the cluster's blocks lie in it; len 0 ends it */
+	char fabric[16]; /* how nodes reach each other's endpoints: none | routed */
 	struct pk_settings settings;
 	struct pk_config_service nomad, consul;
 	char nomad_node[128]; /* name or id; "" = this host's name */

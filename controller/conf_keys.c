@@ -89,18 +89,17 @@ static const struct pk_schema refused_token = {
 	.why = "a secret does not belong here",
 	.fix = "put it into a file of mode 0600 and name that in \"tokenFile\"",
 };
-static const struct pk_schema not_built = {
-	.form = PK_FORM_REFUSED,
-	.null_ok = true,
-	.why = "this release cannot do that yet",
-	.fix = "remove the key, or set it to null",
-};
 
 /* The top. */
 TEXT(root, root, &pk_format_path, true);
 TEXT(cluster, cluster, &key_path_format, false);
 TEXT(path, conflist, &pk_format_path, true);
 TEXT(cgroup, settings.cgroup, &pk_format_path, true);
+TEXT(own_name, node, NULL, true);
+static const char *const fabric_words[] = { PK_FABRIC_NONE, PK_FABRIC_ROUTED, NULL };
+static const struct pk_format fabric_format = { .expected = "\"none\" or \"routed\"",
+						.words = fabric_words };
+TEXT(fabric, fabric, &fabric_format, false);
 static const struct pk_schema any_text = { .form = PK_FORM_STRING };
 
 /* How Nomad and Consul are reached. */
@@ -171,8 +170,49 @@ static const struct pk_schema_key flows_keys[] = {
 };
 static const struct pk_schema flows = { .form = PK_FORM_OBJECT, .keys = flows_keys };
 
+/* A list of prefixes; one of length 0 ends them. */
+static int read_range(const struct pk_schema *s, const struct pk_json_doc *doc,
+		      const struct pk_json *v, void *at, struct pk_err *err)
+{
+	struct pk_prefix *to = at;
+
+	memset(to, 0, PK_CONFIG_PREFIXES * sizeof(*to));
+	for (const struct pk_json *e = pk_json_first(v); e; e = pk_json_next(e)) {
+		pk_prefix_parse(pk_json_string(e), to);
+		if (!to++->len)
+			return pk_json_fail(err, doc, e, false, "that is all there is");
+	}
+	(void)s;
+	return 0;
+}
+
+static void write_range(const struct pk_schema *s, struct pk_jw *w, const char *key, const void *at)
+{
+	const struct pk_prefix *list = at;
+	char text[PK_ADDR_TEXT];
+
+	(void)s;
+	if (!list->len) {
+		pk_jw_null(w, key);
+		return;
+	}
+	pk_jw_open(w, key, '[');
+	for (size_t i = 0; i < PK_CONFIG_PREFIXES && list[i].len; i++)
+		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
+	pk_jw_close(w, ']');
+}
+static const struct pk_kept kept_range = { read_range, write_range };
+static const struct pk_schema range_item = { .form = PK_FORM_STRING, .format = &pk_format_prefix };
+static const struct pk_schema range = {
+	.form = PK_FORM_LIST,
+	.item = &range_item,
+	.most = PK_CONFIG_PREFIXES,
+	.null_ok = true,
+	.kept = &kept_range,
+};
 static const struct pk_schema_key blocks_keys[] = {
-	WHOLE("range", not_built, NULL),
+	AT("range", range, range,
+	   "in which the blocks of all nodes lie; null: no other node's is believed"),
 	WHOLE("size", pk_form_any, NULL),
 	END,
 };
@@ -191,6 +231,10 @@ static const struct pk_schema_key keys[] = {
 	WHOLE("$schema", any_text, "for editors"),
 	AT("root", root, root, "below which all files of Picket are; null: /"),
 	AT("cluster", cluster, cluster, "of the nodes that share a Consul"),
+	AT("node", own_name, node,
+	   "this node's name among them; null: nomad's node, else the host's"),
+	AT("fabric", fabric, fabric,
+	   "how packets come to other nodes' endpoints; none: not at all"),
 	SETTINGS("baseline", pk_form_baseline, "what holds where no policy says more"),
 	SETTINGS("pools", pk_form_pools, "the cluster's endpoint prefixes; null: the conflist's"),
 	SETTINGS("tenantReach", pk_form_reach,

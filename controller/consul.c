@@ -77,7 +77,7 @@ int pk_base64_decode(const char *text, char **out, size_t *len)
 	return 0;
 }
 
-enum node { KEYS, ENTRY, KEY, VALUE, MODIFIED };
+enum node { KEYS, ENTRY, KEY, VALUE, MODIFIED, CREATED, SESSION };
 
 static const struct pk_stream_node nodes[] = {
 	[KEYS] = { KEYS, NULL, PK_STREAM_ARRAY },
@@ -85,6 +85,8 @@ static const struct pk_stream_node nodes[] = {
 	[KEY] = { ENTRY, "Key", PK_STREAM_TEXT },
 	[VALUE] = { ENTRY, "Value", PK_STREAM_TEXT },
 	[MODIFIED] = { ENTRY, "ModifyIndex", PK_STREAM_INT },
+	[CREATED] = { ENTRY, "CreateIndex", PK_STREAM_INT },
+	[SESSION] = { ENTRY, "Session", PK_STREAM_TEXT },
 };
 
 /* A document has at most so many bytes (json.h); more than that is none, whatever it says. */
@@ -152,14 +154,28 @@ static int take_entry(struct pk_kv_reader *r)
 	return 0;
 }
 
+static uint64_t index_of(const struct pk_stream_event *e)
+{
+	return e->number > 0 ? (uint64_t)e->number : 0;
+}
+
 static int take(struct pk_kv_reader *r, const struct pk_stream_event *e)
 {
-	if (e->node == KEY)
+	switch (e->node) {
+	case KEY:
 		return take_key(r, e->text);
-	if (e->node == VALUE)
+	case VALUE:
 		return take_value(r, e);
-	r->now.modified = e->number > 0 ? (uint64_t)e->number : 0;
-	return 0;
+	case SESSION:
+		r->now.held = !e->text || *e->text;
+		return 0;
+	case CREATED:
+		r->now.created = index_of(e);
+		return 0;
+	default:
+		r->now.modified = index_of(e);
+		return 0;
+	}
 }
 
 static int on_event(void *arg, const struct pk_stream_event *e)

@@ -21,7 +21,9 @@ struct pk_kv {
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
 	bool too_long;	   /* longer than any document may be: value is "" */
-	uint64_t modified; /* the store's index at its last change; 0: not said */
+	bool held;	   /* by a session: whoever wrote it lives */
+	uint64_t created;  /* the store's index when it was made, and */
+	uint64_t modified; /* at its last change; 0: not said */
 };
 struct pk_kvs {
 	struct pk_kv *list;

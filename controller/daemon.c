@@ -97,6 +97,8 @@ static void on_passed(void *arg)
 		pk_consul_set_follow(d->parts.consul);
 	if (d->told)
 		pk_consul_told_soon(d->told);
+	if (d->parts.cluster)
+		pk_cluster_follow(d->parts.cluster);
 	pk_api_confirm_passed();
 }
 
@@ -150,6 +152,8 @@ static bool on_release(void *arg, const char *what, pk_release_fn *fn, void *fn_
 	struct pk_docs *docs = d->parts.docs;
 	bool behind = pk_source_in(what, PK_ORIGIN_CONSUL) && d->parts.consul &&
 		      pk_consul_set_release(d->parts.consul, what);
+	bool others = strcmp(what, PK_ORIGIN_CONSUL) == 0 && d->parts.cluster &&
+		      pk_cluster_release(d->parts.cluster);
 	size_t n;
 
 	pk_files_look(d->parts.files);
@@ -157,7 +161,7 @@ static bool on_release(void *arg, const char *what, pk_release_fn *fn, void *fn_
 	log_info("op=release what=\"%s\" documents=%zu", what, n);
 	if (n)
 		on_documents(d);
-	return n || behind;
+	return n || behind || others;
 }
 
 static void ask_consul(struct pk_daemon *d)
@@ -202,18 +206,20 @@ static void start_consul(struct pk_daemon *d)
 
 /* The sources that a reload touches: the others go on, with what is known of them. */
 struct touched {
-	bool files, nomad, consul, flows, http;
+	bool files, nomad, consul, cluster, flows, http;
 };
-static const struct touched all_sources = { true, true, true, true, true };
+static const struct touched all_sources = { true, true, true, true, true, true };
 
 static struct touched touched_by(const struct pk_config *a, const struct pk_config *b)
 {
 	bool policies = !pk_config_same(a, b, "policies");
+	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0;
 
 	return (struct touched){ .files = policies,
 				 .nomad = !pk_config_same(a, b, "nomad"),
-				 .consul = policies || !pk_config_same(a, b, "consul") ||
-					   strcmp(a->cluster, b->cluster) != 0,
+				 .consul = policies || consul,
+				 .cluster = consul || strcmp(a->fabric, b->fabric) != 0 ||
+					    !pk_config_same(a, b, "blocks"),
 				 .flows = !pk_config_same(a, b, "flows"),
 				 .http = !pk_config_same(a, b, "http") };
 }
@@ -230,6 +236,8 @@ static void start_sources(struct pk_daemon *d, const struct touched *which)
 		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
 	if (which->consul)
 		start_consul(d);
+	if (which->cluster)
+		pk_daemon_join_cluster(d);
 	if (which->flows && *d->config.flows_file)
 		d->parts.flowlog = pk_flowlog_new(
 			&(struct pk_flowlog_args){ .path = d->config.flows_file,
@@ -248,6 +256,8 @@ static void stop_sources(struct pk_daemon *d, const struct touched *which)
 		pk_files_free(PK_MOVE(d->parts.files, NULL));
 	if (which->nomad)
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
+	if (which->cluster)
+		pk_cluster_free(PK_MOVE(d->parts.cluster, NULL));
 	if (which->consul)
 		pk_consul_told_free(PK_MOVE(d->told, NULL));
 	if (which->consul)
@@ -517,7 +527,9 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	remember_files(d);
 	remember_node(d);
 	d->parts.started_ms = pk_loop_now(d->parts.loop);
-	if (*d->config.nomad_node)
+	if (*d->config.node)
+		snprintf(d->node, sizeof(d->node), "%s", d->config.node);
+	else if (*d->config.nomad_node)
 		snprintf(d->node, sizeof(d->node), "%s", d->config.nomad_node);
 	else if (gethostname(d->node, sizeof(d->node) - 1) < 0)
 		strcpy(d->node, "localhost");

@@ -30,5 +30,7 @@ void pk_daemon_stop(struct pk_daemon *d);
 /* Each source has answered once, or there is none. */
 bool pk_daemon_is_ready(const struct pk_daemon *daemon);
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err);
+/* As the configuration says: what is heard of other nodes, or nothing of them any more. */
+void pk_daemon_join_cluster(struct pk_daemon *d);
 /* For flow names and api: "host", "remote-node" or NULL. */
 const char *pk_daemon_node_address(void *arg, const union pk_addr *addr);

@@ -89,8 +89,13 @@ static struct pk_flow_who *who(const struct pk_flow_names *names, struct pk_flow
 						 : pk_model_by_address(names->model, addr);
 	const struct pk_engine *engine = pk_model_engine((struct pk_model *)names->model);
 
+	const struct pk_remote_endpoint *remote =
+		m || slot ? NULL : pk_remotes_by_address(pk_model_remotes(names->model), addr);
+
 	if (m)
 		return pk_flow_who_endpoint(held, m, pk_world_get(pk_engine_world(engine), m->key));
+	if (remote)
+		return pk_flow_who_remote(held, remote);
 	return pk_flow_who_stranger(held, slot ? "unknown" : stranger(names, addr, party));
 }
 

@@ -75,46 +75,85 @@ static char *cut(const char *text, size_t most)
 	return copy;
 }
 
-static void write_names(struct pk_jw *w, const struct pk_local_endpoint *local, size_t most)
+/* What an endpoint is called, here or on another node. */
+struct called {
+	const char *tenant_name, *job, *group, *container_id;
+};
+
+static void write_names(struct pk_jw *w, const struct called *called, size_t most)
 {
-	own_mem char *tenant_name = cut(pk_local_endpoint_namespace(local), most);
-	own_mem char *job = cut(pk_local_endpoint_job(local), most);
-	own_mem char *group = cut(pk_local_endpoint_group(local), most);
+	own_mem char *tenant_name = cut(called->tenant_name, most);
+	own_mem char *job = cut(called->job, most);
+	own_mem char *group = cut(called->group, most);
 	own_str name = { 0 };
 
 	pk_str_addf(&name, "%s/%s/%s", tenant_name ?: "?", job ?: "?", group ?: "?");
 	pk_jw_string(w, "namespace", tenant_name);
 	pk_jw_string(w, "job", job);
 	pk_jw_string(w, "group", group);
-	pk_jw_string(w, "alloc", local->container_id);
+	pk_jw_string(w, "alloc", called->container_id);
 	pk_jw_string(w, "name", name.text);
 }
 
 /* False: it is too long in this form. */
-static bool write_form(struct pk_str *out, const struct pk_local_endpoint *local,
+static bool write_form(struct pk_str *out, const struct called *called,
 		       const struct pk_world_endpoint *ep, size_t names)
 {
 	struct pk_jw w = { .out = out };
 
 	pk_str_reset(out);
 	out->cap = PK_FLOW_WHO_MAX;
-	write_names(&w, local, names);
+	write_names(&w, called, names);
 	pk_flow_labels(&w, ep);
 	if (!ep)
 		pk_jw_bool(&w, "cut", true);
 	return !out->failed;
 }
 
+static struct pk_flow_who *hold_called(struct pk_flow_who_set *held, const struct called *called,
+				       const struct pk_world_endpoint *ep)
+{
+	own_str text = { 0 };
+
+	if (!write_form(&text, called, ep, SIZE_MAX) &&
+	    !write_form(&text, called, NULL, SIZE_MAX) &&
+	    !write_form(&text, called, NULL, NAME_MAX_CUT))
+		abort(); /* that form always fits */
+	return hold(held, text.text, text.len);
+}
+
 struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,
 					 const struct pk_local_endpoint *local,
 					 const struct pk_world_endpoint *ep)
 {
-	own_str text = { 0 };
+	const struct called called = { .tenant_name = pk_local_endpoint_namespace(local),
+				       .job = pk_local_endpoint_job(local),
+				       .group = pk_local_endpoint_group(local),
+				       .container_id = local->container_id };
 
-	if (!write_form(&text, local, ep, SIZE_MAX) && !write_form(&text, local, NULL, SIZE_MAX) &&
-	    !write_form(&text, local, NULL, NAME_MAX_CUT))
-		abort(); /* that form always fits */
-	return hold(held, text.text, text.len);
+	return hold_called(held, &called, ep);
+}
+
+static const char *value_of(const struct pk_world_endpoint *ep, const char *key)
+{
+	const struct pk_label *label = pk_label_set_get(ep->labels, key);
+
+	return label ? label->value : NULL;
+}
+
+struct pk_flow_who *pk_flow_who_remote(struct pk_flow_who_set *held,
+				       const struct pk_remote_endpoint *remote)
+{
+	const char *id = strchr(remote->key, '/') + 1;
+	own_mem char *container_id = strndup(id, strcspn(id, "@"));
+	const struct called called = { .tenant_name = remote->ep->labels->tenant_name,
+				       .job = value_of(remote->ep, "nomad:job"),
+				       .group = value_of(remote->ep, "nomad:group"),
+				       .container_id = container_id };
+
+	if (!container_id)
+		abort();
+	return hold_called(held, &called, remote->ep);
 }
 
 struct pk_flow_who *pk_flow_who_stranger(struct pk_flow_who_set *held, const char *name)

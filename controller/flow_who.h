@@ -6,6 +6,7 @@
  * once.
  */
 #include "local_endpoint.h"
+#include "remotes.h"
 #include "str.h"
 #include "world.h"
 
@@ -21,6 +22,9 @@ void pk_flow_who_set_free(struct pk_flow_who_set *held); /* after all of them */
 struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,
 					 const struct pk_local_endpoint *local,
 					 const struct pk_world_endpoint *ep);
+/* Another node's. */
+struct pk_flow_who *pk_flow_who_remote(struct pk_flow_who_set *held,
+				       const struct pk_remote_endpoint *remote);
 struct pk_flow_who *pk_flow_who_stranger(struct pk_flow_who_set *held, const char *name);
 void pk_flow_who_drop(struct pk_flow_who *who);
 const char *pk_flow_who_text(const struct pk_flow_who *who);

@@ -26,6 +26,7 @@ struct pk_model {
 	struct pk_settings settings;
 	struct pk_docs *docs;
 	struct pk_engine *engine;
+	struct pk_remotes *remotes;
 	char *facts;
 	struct pk_writer *writer;
 	struct pk_local_endpoint **list; /* by key */
@@ -44,23 +45,6 @@ struct pk_model {
 	bool tenants_stale, tenant_dropped;
 };
 
-static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
-{
-	pk_settings_done(to);
-	*to = *from;
-	to->pools = pk_alloc((from->n_pools + 1) * sizeof(*to->pools));
-	to->resolvers = pk_alloc((from->n_resolvers + 1) * sizeof(*to->resolvers));
-	to->reach = pk_alloc((from->n_reach + 1) * sizeof(*to->reach));
-	to->network = NULL;
-	pk_settings_copy_networks(to, from);
-	if (from->n_pools)
-		memcpy(to->pools, from->pools, from->n_pools * sizeof(*to->pools));
-	if (from->n_resolvers)
-		memcpy(to->resolvers, from->resolvers, from->n_resolvers * sizeof(*to->resolvers));
-	if (from->n_reach)
-		memcpy(to->reach, from->reach, from->n_reach * sizeof(*to->reach));
-}
-
 static void feed_init(struct pk_model *m)
 {
 	struct pk_world_endpoint *ep = pk_world_endpoint_new(PK_MODEL_INIT);
@@ -76,9 +60,10 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 {
 	struct pk_model *m = pk_alloc(sizeof(*m));
 
-	copy_settings(&m->settings, args->settings);
+	pk_settings_copy(&m->settings, args->settings);
 	m->docs = args->docs;
 	m->engine = pk_engine_new(&m->settings);
+	m->remotes = pk_remotes_new(m->engine);
 	m->by_address = pk_by_address_new();
 	pk_engine_set_documents(m->engine, NULL, 0);
 	feed_init(m);
@@ -94,6 +79,7 @@ void pk_model_free(struct pk_model *m)
 		return;
 	for (size_t i = 0; i < m->n; i++)
 		pk_local_endpoint_free(m->list[i]);
+	pk_remotes_free(m->remotes);
 	pk_engine_free(m->engine);
 	pk_allocs_done(&m->allocs);
 	pk_settings_done(&m->settings);
@@ -120,6 +106,16 @@ struct pk_engine *pk_model_engine(struct pk_model *m)
 const struct pk_rules *pk_model_rules(const struct pk_model *m)
 {
 	return pk_engine_rules(m->engine);
+}
+
+struct pk_remotes *pk_model_remotes(const struct pk_model *m)
+{
+	return m->remotes;
+}
+
+void pk_model_remotes_changed(struct pk_model *m)
+{
+	m->many = true;
 }
 
 static void touch(struct pk_model *m, struct pk_local_endpoint *ep)
@@ -171,7 +167,7 @@ static void feed(struct pk_model *m, struct pk_local_endpoint *ep)
 void pk_model_settings(struct pk_model *m, const struct pk_settings *settings)
 {
 	m->many = true;
-	copy_settings(&m->settings, settings);
+	pk_settings_copy(&m->settings, settings);
 	pk_engine_set_settings(m->engine, &m->settings);
 	for (size_t i = 0; i < m->n; i++)
 		feed(m, m->list[i]);

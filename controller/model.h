@@ -7,6 +7,7 @@
 #include "compile.h"
 #include "docs.h"
 #include "local_endpoint.h"
+#include "remotes.h"
 #include "rules.h"
 
 /* The engine's endpoint that stands for quarantine: {reserved:init}, no address. */
@@ -30,6 +31,9 @@ void pk_model_networks(struct pk_model *model, const struct pk_settings *setting
 const struct pk_settings *pk_model_get_settings(const struct pk_model *model);
 struct pk_engine *pk_model_engine(struct pk_model *model);
 const struct pk_rules *pk_model_rules(const struct pk_model *model);
+/* Other nodes' endpoints and blocks; who changed the endpoints says so. */
+struct pk_remotes *pk_model_remotes(const struct pk_model *model);
+void pk_model_remotes_changed(struct pk_model *model);
 
 /* Takes the endpoint; replaces one of its key, whose facts go on. Reads kept facts of a new one. */
 void pk_model_put(struct pk_model *model, struct pk_local_endpoint *ep);

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "apply.h"
+#include "cluster.h"
 #include "conf.h"
 #include "consul_set.h"
 #include "docs.h"
@@ -45,6 +46,7 @@ struct pk_parts {
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */
 	struct pk_consul_set *consul; /* NULL: off */
+	struct pk_cluster *cluster;   /* NULL: this node is alone */
 	struct pk_flowlog *flowlog;   /* NULL: no file */
 	struct pk_listener *listener; /* NULL: none on the network */
 

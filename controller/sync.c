@@ -47,6 +47,7 @@ void pk_sync_free(struct pk_sync *s)
 	free(s->refused);
 	pk_str_done(&s->dns.search);
 	free(s->carried);
+	sync_remotes_forget(s);
 	free(s);
 }
 
@@ -85,6 +86,7 @@ int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct p
 	s->told = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->told));
 	free(s->refused);
 	s->refused = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->refused));
+	sync_remotes_read(s);
 	return 0;
 }
 
@@ -137,8 +139,8 @@ static void identities_done(struct identity **all)
 	}
 }
 
-static int numbers_of(struct sync_pass *p, const struct pk_identity_ref *id, struct identity **all,
-		      struct pk_labels *labels)
+int sync_numbers_of(struct sync_pass *p, const struct pk_identity_ref *id, struct identity **all,
+		    struct pk_labels *labels)
 {
 	struct pk_labels_want want = { 0 };
 	struct pk_err err = { 0 };
@@ -173,7 +175,7 @@ static void add_target(struct sync_pass *p, const struct pk_local_endpoint *m,
 
 	if (!sync_is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
 	    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0 ||
-	    numbers_of(p, &id, all, &t->labels) < 0)
+	    sync_numbers_of(p, &id, all, &t->labels) < 0)
 		return;
 	t->ep = m;
 	memcpy(t->hash, id.hash, sizeof(t->hash));
@@ -193,6 +195,8 @@ static void take_numbers(struct sync_pass *p, bool few)
 	for (size_t i = 0;
 	     !p->held && (m = few ? pk_model_touched(model, i) : pk_model_at(model, i)); i++)
 		add_target(p, m, &all);
+	if (!few)
+		sync_remotes_take(p, &all);
 }
 
 /* Targets of one image, which share a rule set. */
@@ -438,6 +442,7 @@ static void pass_all(struct sync_pass *p)
 	p->sync->full_ns = pk_now_ns();
 	p->sync->changes = pk_engine_changes(pk_model_engine(p->want->model));
 	take_numbers(p, false);
+	sync_remotes_drop(p);
 	sync_move_identities(p);
 	place_targets(p);
 	if (!p->late) {
@@ -449,6 +454,7 @@ static void pass_all(struct sync_pass *p)
 	if (p->want->all && !p->held)
 		sync_withdraw(p);
 	switch_all(p);
+	sync_remotes_set(p);
 	sync_settle_identities(p);
 }
 
@@ -469,6 +475,7 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 	if (!p.held && !p.late)
 		sync_limits(&p);
 	free(p.targets);
+	free(p.remotes);
 	s->settled = p.result == 0 && !done->again && !p.late;
 	if (s->settled)
 		pk_model_settle(want->model);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by sync.c, sync_sets.c, sync_identity.c and sync_tidy.c. */
+/* Shared by sync.c, sync_sets.c, sync_identity.c, sync_remote.c and sync_tidy.c. */
 #include <uthash.h>
 
 #include "sync.h"
@@ -43,6 +43,13 @@ struct carried {
 	uint32_t rule_set, identity;
 };
 
+/* An address in the table `remote`. */
+struct remote_memo {
+	union pk_addr addr;
+	struct pk_remote value;
+	UT_hash_handle hh;
+};
+
 struct pk_sync {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
@@ -55,7 +62,8 @@ struct pk_sync {
 	struct sync_dns dns;
 	struct carried *carried;
 	size_t n_carried;
-	bool stripped; /* of what an earlier controller left half done */
+	struct remote_memo *remotes; /* all that the table has */
+	bool stripped;		     /* of what an earlier controller left half done */
 	/* Of the last pass over every endpoint: */
 	uint64_t changes; /* the engine's count */
 	uint64_t full_ns; /* when it began */
@@ -70,12 +78,20 @@ struct target {
 	uint32_t rule_set; /* 0: none could be made; it stays as it is */
 };
 
+/* Another node's endpoint and its numbers on this one. */
+struct remote_target {
+	const struct pk_remote_endpoint *e;
+	struct pk_labels labels;
+};
+
 struct sync_pass {
 	struct pk_sync *sync;
 	const struct pk_sync_want *want;
 	struct pk_sync_done *done;
 	struct target *targets;
 	size_t n_targets;
+	struct remote_target *remotes;
+	size_t n_remotes;
 	struct pk_err *err;
 	int result;
 	bool held; /* somebody keeps the node lock: the rest waits for the next pass */
@@ -93,6 +109,16 @@ void sync_tell(struct sync_pass *p, const struct target *t);
 void sync_limits(struct sync_pass *p);
 /* Open by record and by word, of this epoch: the pass's business. */
 bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m);
+/* The numbers of an identity; all: what was asked in this pass, for many have one identity. */
+struct identity;
+int sync_numbers_of(struct sync_pass *p, const struct pk_identity_ref *id, struct identity **all,
+		    struct pk_labels *labels);
+/* Of other nodes' endpoints: their numbers, what goes, what comes; and what the table has. */
+void sync_remotes_take(struct sync_pass *p, struct identity **all);
+void sync_remotes_drop(struct sync_pass *p);
+void sync_remotes_set(struct sync_pass *p);
+void sync_remotes_read(struct pk_sync *s);
+void sync_remotes_forget(struct pk_sync *s);
 int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
 /* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
  */

@@ -17,12 +17,22 @@ struct tidy {
 
 static void collect_used(struct tidy *t, struct pk_model *model)
 {
-	t->used = pk_alloc((pk_model_count(model) + 1) * sizeof(*t->used));
+	const struct pk_remotes *remotes = pk_model_remotes(model);
+
+	t->used = pk_alloc((pk_model_count(model) + pk_remotes_count(remotes) + 1) *
+			   sizeof(*t->used));
 	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
 	     m = pk_model_next(model, m)) {
 		struct pk_identity_ref id;
 
 		if (pk_engine_identity(pk_model_engine(model), m->key, &id) == 0)
+			memcpy(t->used[t->n_used++], id.hash, 16);
+	}
+	for (const struct pk_remote_endpoint *e = pk_remotes_next(remotes, NULL); e;
+	     e = pk_remotes_next(remotes, e)) {
+		struct pk_identity_ref id;
+
+		if (pk_engine_identity(pk_model_engine(model), e->key, &id) == 0)
 			memcpy(t->used[t->n_used++], id.hash, 16);
 	}
 	qsort(t->used, t->n_used, sizeof(*t->used), sync_by_hash);

@@ -73,6 +73,23 @@ void pk_settings_done(struct pk_settings *s)
 	*s = (struct pk_settings){ 0 };
 }
 
+void pk_settings_copy(struct pk_settings *to, const struct pk_settings *from)
+{
+	pk_settings_done(to);
+	*to = *from;
+	to->pools = pk_alloc((from->n_pools + 1) * sizeof(*to->pools));
+	to->resolvers = pk_alloc((from->n_resolvers + 1) * sizeof(*to->resolvers));
+	to->reach = pk_alloc((from->n_reach + 1) * sizeof(*to->reach));
+	to->network = NULL;
+	pk_settings_copy_networks(to, from);
+	if (from->n_pools)
+		memcpy(to->pools, from->pools, from->n_pools * sizeof(*to->pools));
+	if (from->n_resolvers)
+		memcpy(to->resolvers, from->resolvers, from->n_resolvers * sizeof(*to->resolvers));
+	if (from->n_reach)
+		memcpy(to->reach, from->reach, from->n_reach * sizeof(*to->reach));
+}
+
 #define AT(name, form, member, help)                                                               \
 	{ name, &(form), help, false, offsetof(struct pk_settings, member) }
 #define WHOLE(name, form, help) { name, &(form), help, false, 0 }

@@ -77,6 +77,8 @@ struct pk_settings {
 
 void pk_settings_init(struct pk_settings *s); /* the defaults of docs/install.md */
 void pk_settings_done(struct pk_settings *s);
+/* Frees what *to has. */
+void pk_settings_copy(struct pk_settings *to, const struct pk_settings *from);
 /* A network of that name, else NULL. */
 const struct pk_network *pk_settings_network(const struct pk_settings *s, const char *name);
 /* One more, unless there is one of its name. */

@@ -236,8 +236,12 @@ int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_op
 
 /* The node's. */
 
-/* Makes pools exactly these; pk_pool_add adds one. node.block follows. */
-int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, uint64_t deadline_ns,
+/* Makes pools exactly these; pk_pool_add adds one of the node's own, which node.block follows. */
+struct pk_pools_want {
+	const struct pk_prefix *own, *others; /* this node's; other nodes' */
+	size_t n_own, n_others;
+};
+int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t deadline_ns,
 		 struct pk_err *err);
 int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadline_ns,
 		struct pk_err *err);

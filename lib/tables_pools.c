@@ -53,8 +53,8 @@ void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key)
 
 static int add_block(void *arg, const void *key, const void *value)
 {
-	(void)value;
-	pk_node_add_block(arg, key);
+	if (*(const uint32_t *)value != PK_POOL_OTHERS)
+		pk_node_add_block(arg, key);
 	return 0;
 }
 
@@ -88,11 +88,11 @@ static int set_blocks(struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *e
 	return pk_node_update(bpf, edit_blocks, &want, deadline_ns, err);
 }
 
-static int write_pool(struct pk_bpf *bpf, const struct pk_prefix *pool, struct pk_err *err)
+static int write_pool(struct pk_bpf *bpf, const struct pk_prefix *pool, uint32_t whose,
+		      struct pk_err *err)
 {
-	static const uint32_t one = 1;
 	struct pk_pool_key key = pk_pool_key_of(pool);
-	int r = pk_map_set(bpf->map[PK_MAP_POOLS], &key, &one, BPF_ANY);
+	int r = pk_map_set(bpf->map[PK_MAP_POOLS], &key, &whose, BPF_ANY);
 
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_POOLS, "add a pool") : 0;
 }
@@ -116,44 +116,53 @@ int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadl
 
 	if (is_there(bpf, pool))
 		return 0;
-	r = write_pool(bpf, pool, err);
+	r = write_pool(bpf, pool, PK_POOL_OWN, err);
 	return r < 0 ? r : set_blocks(bpf, deadline_ns, err);
 }
 
 struct pools {
 	int map;
-	const struct pk_prefix *want;
-	size_t n;
+	const struct pk_pools_want *want;
 };
+
+static bool has_key(const struct pk_prefix *list, size_t n, const void *key)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct pk_pool_key want = pk_pool_key_of(&list[i]);
+
+		if (!memcmp(&want, key, sizeof(want)))
+			return true;
+	}
+	return false;
+}
 
 static int drop_pool(void *arg, const void *key, const void *value)
 {
 	const struct pools *pools = arg;
+	const struct pk_pools_want *want = pools->want;
 
 	(void)value;
-	for (size_t i = 0; i < pools->n; i++) {
-		struct pk_pool_key want = pk_pool_key_of(&pools->want[i]);
-
-		if (!memcmp(&want, key, sizeof(want)))
-			return 0;
-	}
+	if (has_key(want->own, want->n_own, key) || has_key(want->others, want->n_others, key))
+		return 0;
 	return pk_map_delete(pools->map, key);
 }
 
 /* What comes is there before what goes: an address is never world in between. */
-int pk_pools_set(struct pk_bpf *bpf, const struct pk_prefix *pools, size_t n, uint64_t deadline_ns,
+int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t deadline_ns,
 		 struct pk_err *err)
 {
-	struct pools want = { .map = bpf->map[PK_MAP_POOLS], .want = pools, .n = n };
+	struct pools pools = { .map = bpf->map[PK_MAP_POOLS], .want = want };
 	int r = 0;
 
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = write_pool(bpf, &pools[i], err);
+	for (size_t i = 0; i < want->n_others && r == 0; i++)
+		r = write_pool(bpf, &want->others[i], PK_POOL_OTHERS, err);
+	for (size_t i = 0; i < want->n_own && r == 0; i++)
+		r = write_pool(bpf, &want->own[i], PK_POOL_OWN, err);
 	if (r == 0)
 		r = set_blocks(bpf, deadline_ns, err);
 	if (r < 0)
 		return r;
-	r = pk_map_each(want.map, drop_pool, &want);
+	r = pk_map_each(pools.map, drop_pool, &pools);
 	if (r < 0)
 		return pk_tables_fail(err, r, PK_MAP_POOLS, "remove a pool");
 	return set_blocks(bpf, deadline_ns, err);

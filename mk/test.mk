@@ -6,9 +6,9 @@ comma := ,
 FUZZ_SECONDS ?= 30
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"0"' -DPK_FUZZ -Iinclude -Ilib \
-          -Ilib/policy $(TOOLS_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
+          -Ilib/policy $(TOOLS_I) $(CTL_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
           -fno-sanitize-recover=undefined
-FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c controller/*.c cli/*.c)))
+FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c controller/*.c controller/cluster/*.c cli/*.c)))
 
 # The two commands of the README do all the set-up: what is missing is installed first.
 setup:
@@ -91,7 +91,7 @@ mutate: setup
 CLANG_READS := $(patsubst %.c,$B/clang/%.ok,$(shell git ls-files 'lib/*.c' 'cni/*.c' 'controller/*.c' \
 	'cli/*.c' 'tests/unit/*.c' 'tests/bpf/*.c' 'tests/policy/*.c'))
 READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"0"' -Iinclude -Ilib -Ilib/policy \
-	$(TOOLS_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS) -DPK_OBJECTS=$(words $(SKELS))
+	$(TOOLS_I) $(CTL_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS) -DPK_OBJECTS=$(words $(SKELS))
 $B/clang/%.ok: %.c | $(SKELS) $B/gen/faults.h
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(READ_FLAGS) $(filter-out -Wimplicit-fallthrough,$(WARN)) -MMD -MP -MT $@ -MF $(@:.ok=.d) \

@@ -99,7 +99,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 16384);
 	__type(key, struct pk_pool_key);
 	__type(value, __u32);
 } pools SEC(".maps");

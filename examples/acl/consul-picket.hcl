@@ -8,3 +8,13 @@ key_prefix "picket/" {
 key_prefix "picket/v1/default/status/" {
   policy = "write"
 }
+# With "fabric": what this node says of itself and its endpoints, under a session of its own.
+key_prefix "picket/v1/default/nodes/" {
+  policy = "write"
+}
+key_prefix "picket/v1/default/tenants/" {
+  policy = "write"
+}
+session_prefix "" {
+  policy = "write"
+}

@@ -205,8 +205,10 @@ struct pk_remote {
 PK_ABI(struct pk_remote, 32);
 #define PK_REMOTE_NODE (1u << 0)
 
-/* pools: LPM over the cluster's endpoint prefixes -> u32 1. prefixlen counts the 128 bits of addr.
- */
+/* pools: LPM over the cluster's endpoint prefixes -> u32 PK_POOL_*. prefixlen counts the 128 bits of
+ * addr. */
+#define PK_POOL_OWN    1u /* of this node */
+#define PK_POOL_OTHERS 2u /* of another one */
 struct pk_pool_key {
 	__u32 prefixlen;
 	union pk_addr addr;

@@ -18,11 +18,13 @@
 #include "tests/bpf/stall.h"
 
 static void (*const subjects[])(void) = {
-	cases_parse,   cases_spoof, cases_answer, cases_flow,	     cases_policy,   cases_limit,
-	cases_world,   cases_nat,   cases_life,	  cases_judge,	     cases_tap,	     cases_event,
-	cases_error,   cases_whose, cases_source, cases_asked,	     cases_clock,    cases_wire,
-	cases_quote,   cases_end,   cases_race,	  cases_fragment,    cases_uplink,   cases_tuple,
-	cases_outside, cases_remote, cases_dhcp,  cases_dhcp6,  cases_undelivered, cases_host_tap, cases_verifier,
+	cases_parse,	cases_spoof,	cases_answer, cases_flow,	 cases_policy,
+	cases_limit,	cases_world,	cases_nat,    cases_life,	 cases_judge,
+	cases_tap,	cases_event,	cases_error,  cases_whose,	 cases_source,
+	cases_asked,	cases_clock,	cases_wire,   cases_quote,	 cases_end,
+	cases_race,	cases_fragment, cases_uplink, cases_tuple,	 cases_outside,
+	cases_remote,	cases_dhcp,	cases_dhcp6,  cases_undelivered, cases_host_tap,
+	cases_verifier,
 };
 
 static bool asked(int argc, char **argv, const char *option)

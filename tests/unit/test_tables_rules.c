@@ -394,11 +394,18 @@ static void test_pools(void **state)
 	assert_int_equal(pk_prefix_parse("10.40.0.0/16", &pools[0]), 0);
 	assert_int_equal(pk_prefix_parse("fd40::/64", &pools[1]), 0);
 	assert_int_equal(pk_prefix_parse("10.41.0.0/16", &pools[2]), 0);
-	assert_ok(pk_pools_set(b(), pools, 2, IN_A_WHILE, &e));
-	assert_ok(pk_pools_set(b(), pools + 1, 2, IN_A_WHILE, &e));
+	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ .own = pools, .n_own = 2 }, IN_A_WHILE,
+			       &e));
+	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ pools + 1, pools + 2, 1, 1 },
+			       IN_A_WHILE, &e));
 	assert_int_equal(pk_map_count(b()->map[PK_MAP_POOLS], &n), 0);
 	assert_int_equal(n, 2);
-	assert_ok(pk_pools_set(b(), NULL, 0, IN_A_WHILE, &e));
+	/* Another node's isn't where packets to this node's endpoints go. */
+	assert_true(pk_addr_equal(&b()->node.block[0].addr, &pools[1].addr) ||
+		    pk_addr_equal(&b()->node.block[1].addr, &pools[1].addr));
+	for (size_t i = 0; i < PK_BLOCKS; i++)
+		assert_false(pk_addr_equal(&b()->node.block[i].addr, &pools[2].addr));
+	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ 0 }, IN_A_WHILE, &e));
 	assert_int_equal(pk_map_count(b()->map[PK_MAP_POOLS], &n), 0);
 	assert_int_equal(n, 0);
 }

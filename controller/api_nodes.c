@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /v1/nodes: this node's cluster as it believes it; and what of that stands in the status. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api.h"
+#include "api_reasons.h"
+#include "own.h"
+#include "parts.h"
+
+static void write_prefixes(struct pk_jw *w, const struct pk_prefix *list, size_t n)
+{
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(w, "blocks", '[');
+	for (size_t i = 0; i < n; i++)
+		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
+	pk_jw_close(w, ']');
+}
+
+static const char *state_of(const struct pk_believed_node *n)
+{
+	if (n->held)
+		return "held";
+	return n->live ? "live" : "stale";
+}
+
+static const char *why_of(const struct pk_believed_node *n)
+{
+	if (n->held)
+		return n->held;
+	return n->refused ? n->why : NULL;
+}
+
+static void write_node(struct pk_jw *w, const struct pk_believed_node *n)
+{
+	const struct timespec since = { .tv_sec = n->since };
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "name", n->name);
+	pk_jw_string(w, "state", state_of(n));
+	pk_api_time(w, "since", &since);
+	pk_jw_uint(w, "endpoints", n->endpoints);
+	write_prefixes(w, n->blocks, n->n_blocks);
+	pk_jw_open(w, "addresses", '[');
+	for (size_t i = 0; n->word && i < n->word->n_addresses; i++)
+		pk_jw_string(w, NULL, pk_addr_format(&n->word->addresses[i], text));
+	pk_jw_close(w, ']');
+	pk_jw_uint(w, "refused", n->refused);
+	pk_jw_string(w, "why", why_of(n));
+	pk_jw_close(w, '}');
+}
+
+static void write_own(const struct pk_parts *p, struct pk_jw *w)
+{
+	const struct pk_settings *s = pk_model_get_settings(p->model);
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "name", p->node);
+	pk_jw_string(w, "state", "this");
+	pk_api_time(w, "since", &p->started);
+	pk_jw_uint(w, "endpoints", pk_api_endpoints_count(p).open);
+	write_prefixes(w, s->pools, s->n_pools);
+	pk_jw_open(w, "addresses", '[');
+	pk_jw_close(w, ']');
+	pk_jw_uint(w, "refused", 0);
+	pk_jw_null(w, "why");
+	pk_jw_close(w, '}');
+}
+
+void pk_api_nodes(const struct pk_parts *p, struct pk_exchange *x)
+{
+	struct pk_believed_node n;
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_open(&w, "nodes", '[');
+	write_own(p, &w);
+	for (size_t i = 0; p->cluster && pk_believed_node(pk_cluster_believed(p->cluster), i, &n);
+	     i++)
+		write_node(&w, &n);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w)
+{
+	size_t nodes = 0, stale = 0, endpoints = 0;
+	struct pk_believed_node n;
+
+	if (!p->cluster) {
+		pk_jw_null(w, "others");
+		return;
+	}
+	for (; pk_believed_node(pk_cluster_believed(p->cluster), nodes, &n); nodes++) {
+		stale += !n.live;
+		endpoints += n.endpoints;
+	}
+	pk_jw_open(w, "others", '{');
+	pk_jw_uint(w, "nodes", nodes);
+	pk_jw_uint(w, "stale", stale);
+	pk_jw_uint(w, "endpoints", endpoints);
+	pk_jw_uint(w, "refused", pk_believed_refused(pk_cluster_believed(p->cluster)));
+	pk_jw_uint(w, "tenants", pk_cluster_tenants(p->cluster));
+	pk_jw_close(w, '}');
+}
+
+static void node_reason(struct pk_reasons *r, const struct pk_believed_node *n)
+{
+	own_str text = { 0 };
+
+	if (n->held) {
+		pk_str_addf(&text, "what node %.64s said stays, stale, though %.150s", n->name,
+			    n->held);
+		pk_api_reason(r, false, "cluster", text.text,
+			      "bring its keys back; where it is meant so: picket policy release "
+			      "consul");
+		return;
+	}
+	pk_str_addf(&text, "%zu of node %.64s's words %s not believed: %.200s", n->refused, n->name,
+		    n->refused == 1 ? "is" : "are", n->why);
+	pk_api_reason(r, false, "cluster", text.text,
+		      "each node's pools are its own, within \"blocks\": { \"range\" } of every "
+		      "node's picketd.json");
+}
+
+void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	bool wanted = strcmp(p->config->fabric, PK_FABRIC_NONE) != 0;
+	struct pk_believed_node n;
+	const struct pk_err *err;
+
+	if (wanted && !p->cluster)
+		pk_api_reason(r, false, "cluster",
+			      "\"fabric\" says that there are other nodes, and no Consul is "
+			      "configured: none is known",
+			      "say \"consul\", or \"fabric\": \"none\"");
+	if (!p->cluster)
+		return;
+	if (!p->config->range[0].len)
+		pk_api_reason(r, false, "cluster",
+			      "\"fabric\" says that there are other nodes, and not where their "
+			      "blocks may lie: none is believed",
+			      "\"blocks\": { \"range\": [\"10.64.0.0/12\"] }");
+	err = pk_cluster_fabric_error(p->cluster);
+	if (*err->text)
+		pk_api_reason(r, false, "cluster", err->text, err->fix);
+	for (size_t i = 0; pk_believed_node(pk_cluster_believed(p->cluster), i, &n); i++)
+		if (n.held || n.refused)
+			node_reason(r, &n);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The keys below a prefix of Consul's, by a blocking query: each of its whole answers. */
+#include "conf.h"
+#include "consul.h"
+#include "http.h"
+#include "loop.h"
+#include "source.h"
+
+struct pk_keys_watch;
+
+struct pk_keys_answer {
+	const struct pk_kvs *kvs;
+	bool first;    /* since the watch was made */
+	bool behind;   /* its history is older than the one that was told before */
+	bool filtered; /* there is more than the token may see */
+};
+/* May free the watch. */
+typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
+
+struct pk_keys_watch_args {
+	struct pk_loop *loop;
+	struct pk_http *http;
+	const struct pk_config_service *consul; /* outlives it */
+	const char *prefix;			/* ends with "/"; copied */
+	struct pk_kv_budget budget;
+	size_t cap; /* bytes of an answer */
+	pk_keys_fn *fn;
+	void *arg;
+};
+
+struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args);
+void pk_keys_watch_free(struct pk_keys_watch *watch);
+const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *watch);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Other nodes' endpoints as this node believes them, and the blocks that those nodes have: a part of
+ * the model. The engine knows each as an endpoint that isn't local. Pure.
+ */
+#include "addr.h"
+#include "compile.h"
+#include "world.h"
+
+#define PK_REMOTE_KEY 600 /* room for "NODE/CONTAINER@INTERFACE" */
+
+struct pk_remote_endpoint {
+	char *key; /* "NODE/CONTAINER@INTERFACE" */
+	char *node;
+	uint64_t owner; /* of that key: the stamp of its entries */
+	uint64_t generation;
+	const struct pk_world_endpoint *ep; /* the engine's */
+};
+
+struct pk_remotes;
+
+struct pk_remotes *pk_remotes_new(struct pk_engine *engine);
+void pk_remotes_free(struct pk_remotes *remotes);
+
+/* Makes them the wanted ones: begin, put each, end. True: something is other than before. */
+void pk_remotes_begin(struct pk_remotes *remotes);
+void pk_remotes_put(struct pk_remotes *remotes, const char *node,
+		    const struct pk_world_endpoint *ep, uint64_t generation);
+bool pk_remotes_end(struct pk_remotes *remotes);
+
+size_t pk_remotes_count(const struct pk_remotes *remotes);
+/* NULL starts and ends. */
+const struct pk_remote_endpoint *pk_remotes_next(const struct pk_remotes *remotes,
+						 const struct pk_remote_endpoint *e);
+const struct pk_remote_endpoint *pk_remotes_by_address(const struct pk_remotes *remotes,
+						       const union pk_addr *addr);
+
+/* Copied. True: they are others. */
+bool pk_remotes_set_blocks(struct pk_remotes *remotes, const struct pk_prefix *blocks, size_t n);
+const struct pk_prefix *pk_remotes_blocks(const struct pk_remotes *remotes, size_t *n);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "share.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "picket/limits.h"
+
+#define NUMBER_MAX (1ll << 53)
+#define KEY_MAX	   256
+
+void pk_share_add(struct pk_share *s, struct pk_world_endpoint *ep, uint64_t generation)
+{
+	s->list = realloc(s->list, (s->n + 1) * sizeof(*s->list));
+	if (!s->list)
+		abort();
+	s->list[s->n++] = (struct pk_share_endpoint){ ep, generation };
+}
+
+void pk_share_done(struct pk_share *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		pk_world_endpoint_free(s->list[i].ep);
+	free(s->list);
+	*s = (struct pk_share){ 0 };
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct pk_share_endpoint *x = a, *y = b;
+
+	return strcmp(x->ep->key, y->ep->key);
+}
+
+static void write_addresses(struct pk_jw *w, const char *key, const union pk_addr *list, size_t n)
+{
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(w, key, '[');
+	for (size_t i = 0; i < n; i++)
+		pk_jw_string(w, NULL, pk_addr_format(&list[i], text));
+	pk_jw_close(w, ']');
+}
+
+static void write_endpoint(struct pk_jw *w, const struct pk_share_endpoint *e)
+{
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "id", e->ep->key);
+	pk_jw_uint(w, "generation", e->generation);
+	pk_jw_string(w, "labels", e->ep->labels->text);
+	if (e->ep->n_ports) {
+		pk_jw_open(w, "ports", '{');
+		for (size_t i = 0; i < e->ep->n_ports; i++)
+			pk_jw_uint(w, e->ep->ports[i].name, e->ep->ports[i].port);
+		pk_jw_close(w, '}');
+	}
+	write_addresses(w, "addresses", e->ep->addresses, e->ep->n_addresses);
+	pk_jw_close(w, '}');
+}
+
+void pk_share_encode(const struct pk_share *s, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+
+	if (s->n)
+		qsort(s->list, s->n, sizeof(*s->list), by_key);
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_uint(&w, "version", PK_SHARE_VERSION);
+	pk_jw_uint(&w, "number", s->number);
+	pk_jw_open(&w, "endpoints", '[');
+	for (size_t i = 0; i < s->n; i++)
+		write_endpoint(&w, &s->list[i]);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+}
+
+/* A text being read, and why it is none. */
+struct reader {
+	const struct pk_json_doc *doc;
+	const char *tenant_name;
+	struct pk_err *err;
+};
+
+static int bad(const struct reader *r, const struct pk_json *v, const char *what)
+{
+	return pk_json_fail(r->err, r->doc, v, false, "%s", what);
+}
+
+/* The root of a document of our version, and its number. */
+static int begin(struct reader *r, const char *text, size_t len, struct pk_json_doc **doc,
+		 uint64_t *number)
+{
+	const struct pk_json_range numbers = { 0, NUMBER_MAX - 1 };
+	int64_t version = 0, n = -1;
+	const struct pk_json *root;
+
+	if (pk_json_parse("its key", text, len, PK_JSON_NEWER, doc, r->err) < 0)
+		return -EINVAL;
+	r->doc = *doc;
+	root = pk_json_root(*doc);
+	if (pk_json_type(root) != PK_JSON_OBJECT)
+		return bad(r, root, "no object");
+	if (pk_json_get_int(r->doc, root, "version", numbers, &version, r->err) < 0 ||
+	    pk_json_get_int(r->doc, root, "number", numbers, &n, r->err) < 0)
+		return -EINVAL;
+	if (version != PK_SHARE_VERSION)
+		return bad(r, root, "of another version than this picketd's");
+	if (n < 0)
+		return bad(r, root, "without a number");
+	*number = (uint64_t)n;
+	return 0;
+}
+
+static int read_address(const struct reader *r, const struct pk_json *v, union pk_addr *out)
+{
+	const char *text = pk_json_string(v);
+
+	if (!text || pk_addr_parse(text, out) < 0 || pk_addr_is_zero(out) ||
+	    (pk_addr_is4(out) && !pk_addr_to4(out)))
+		return bad(r, v, "no address");
+	return 0;
+}
+
+static int read_ports(const struct reader *r, const struct pk_json *ports,
+		      struct pk_world_endpoint *ep)
+{
+	if (pk_json_type(ports) != PK_JSON_OBJECT || pk_json_count(ports) > PK_SHARE_PORTS)
+		return bad(r, ports, "no ports by their labels");
+	for (const struct pk_json *v = pk_json_first(ports); v; v = pk_json_next(v)) {
+		int64_t port;
+
+		if (pk_json_int(v, 1, 65535, &port) < 0 || strlen(pk_json_key(v)) > KEY_MAX)
+			return bad(r, v, "no port");
+		pk_world_endpoint_add_port(ep, pk_json_key(v), PK_PROTO_ANY, (uint16_t)port);
+	}
+	return 0;
+}
+
+/* Who speaks of a tenant says what its endpoints are, and of no other's. */
+static int read_labels(const struct reader *r, const struct pk_json *v,
+		       struct pk_world_endpoint *ep)
+{
+	const char *text = pk_json_string(v);
+
+	if (!text || pk_label_set_parse(text, &ep->labels, NULL) < 0)
+		return bad(r, v, "no label set");
+	if (!ep->labels->tenant_name || strcmp(ep->labels->tenant_name, r->tenant_name) != 0)
+		return bad(r, v, "labels of another tenant");
+	return 0;
+}
+
+static int read_addresses(const struct reader *r, const struct pk_json *list,
+			  struct pk_world_endpoint *ep)
+{
+	if (!list || pk_json_type(list) != PK_JSON_ARRAY || pk_json_count(list) > 2)
+		return bad(r, list, "at most two addresses");
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
+		union pk_addr addr;
+
+		if (read_address(r, v, &addr) < 0)
+			return -EINVAL;
+		pk_world_endpoint_add_address(ep, &addr);
+	}
+	return 0;
+}
+
+static int read_endpoint(const struct reader *r, const struct pk_json *v, struct pk_share *out)
+{
+	const char *id = pk_json_string(pk_json_get(v, "id"));
+	const struct pk_json *ports = pk_json_get(v, "ports");
+	struct pk_world_endpoint *ep;
+	int64_t generation;
+
+	if (!id || !*id || strlen(id) > KEY_MAX ||
+	    pk_json_int(pk_json_get(v, "generation"), 0, NUMBER_MAX - 1, &generation) < 0)
+		return bad(r, v, "an endpoint without id or generation");
+	ep = pk_world_endpoint_new(id);
+	pk_share_add(out, ep, (uint64_t)generation);
+	if (read_labels(r, pk_json_get(v, "labels") ?: v, ep) < 0)
+		return -EINVAL;
+	if (ports && read_ports(r, ports, ep) < 0)
+		return -EINVAL;
+	return read_addresses(r, pk_json_get(v, "addresses") ?: v, ep);
+}
+
+int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
+		    struct pk_err *err)
+{
+	struct reader r = { .tenant_name = tenant_name, .err = err };
+	const struct pk_json *list;
+	own_json *doc = NULL;
+	int result;
+
+	*out = (struct pk_share){ 0 };
+	result = begin(&r, text, len, &doc, &out->number);
+	if (result < 0)
+		return result;
+	list = pk_json_get(pk_json_root(doc), "endpoints");
+	if (!list || pk_json_type(list) != PK_JSON_ARRAY ||
+	    pk_json_count(list) > PK_SHARE_ENDPOINTS)
+		return bad(&r, pk_json_root(doc), "no list of endpoints, or too long a one");
+	for (const struct pk_json *v = pk_json_first(list); v && result == 0; v = pk_json_next(v))
+		result = read_endpoint(&r, v, out);
+	if (result < 0)
+		pk_share_done(out);
+	return result;
+}
+
+void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+	char text[PK_ADDR_TEXT];
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_uint(&w, "version", PK_SHARE_VERSION);
+	pk_jw_uint(&w, "number", word->number);
+	pk_jw_open(&w, "blocks", '[');
+	for (size_t i = 0; i < word->n_blocks; i++)
+		pk_jw_string(&w, NULL, pk_prefix_format(&word->blocks[i], text));
+	pk_jw_close(&w, ']');
+	write_addresses(&w, "addresses", word->addresses, word->n_addresses);
+	pk_jw_close(&w, '}');
+}
+
+/* Nobody's block is all there is, or so much of it that a typing error is likelier. */
+static bool is_block(const struct pk_prefix *p)
+{
+	return p->len >= (p->v6 ? 32 : 8);
+}
+
+static int read_blocks(const struct reader *r, const struct pk_json *list, struct pk_node_word *out)
+{
+	if (!list || pk_json_type(list) != PK_JSON_ARRAY || pk_json_count(list) > PK_NODE_BLOCKS)
+		return bad(r, list ?: pk_json_root(r->doc), "no list of blocks, or too long a one");
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
+		struct pk_prefix *p = &out->blocks[out->n_blocks++];
+		const char *text = pk_json_string(v);
+
+		if (!text || pk_prefix_parse(text, p) < 0 || !is_block(p))
+			return bad(r, v, "no block: at least /8, or /32 of IPv6");
+		pk_prefix_mask(p);
+	}
+	return 0;
+}
+
+int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err)
+{
+	struct reader r = { .err = err };
+	const struct pk_json *list;
+	own_json *doc = NULL;
+	int result;
+
+	*out = (struct pk_node_word){ 0 };
+	result = begin(&r, text, len, &doc, &out->number);
+	if (result < 0)
+		return result;
+	if (read_blocks(&r, pk_json_get(pk_json_root(doc), "blocks"), out) < 0)
+		return -EINVAL;
+	list = pk_json_get(pk_json_root(doc), "addresses");
+	if (!list || pk_json_type(list) != PK_JSON_ARRAY || pk_json_count(list) > PK_NODE_ADDRESSES)
+		return bad(&r, pk_json_root(doc), "no list of addresses, or too long a one");
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
+		if (read_address(&r, v, &out->addresses[out->n_addresses++]) < 0)
+			return -EINVAL;
+	return 0;
+}

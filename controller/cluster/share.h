@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What nodes say of themselves in Consul, as text (design.md, "Keys in Consul"). A share is what one
+ * node says of its endpoints of one tenant; a node's word is where its endpoints' addresses lie and
+ * how it is reached. A key that isn't known is passed over; another version is refused. Pure.
+ */
+#include "addr.h"
+#include "err.h"
+#include "own.h"
+#include "str.h"
+#include "world.h"
+
+#define PK_SHARE_VERSION   1
+#define PK_SHARE_ENDPOINTS 4096 /* of one tenant on one node */
+#define PK_SHARE_PORTS	   64	/* port labels of an endpoint */
+#define PK_NODE_BLOCKS	   256
+#define PK_NODE_ADDRESSES  8
+
+struct pk_share_endpoint {
+	struct pk_world_endpoint *ep; /* key: container id "@" interface */
+	uint64_t generation; /* seconds since 1970 at its ADD: the newer owner of an address */
+};
+struct pk_share {
+	uint64_t number; /* a later one of the same key is the newer word */
+	struct pk_share_endpoint *list;
+	size_t n;
+};
+void pk_share_add(struct pk_share *share, struct pk_world_endpoint *ep, uint64_t generation);
+void pk_share_done(struct pk_share *share);
+/* In order of their keys, so that equal shares are equal texts but for their number. */
+void pk_share_encode(const struct pk_share *share, struct pk_str *out);
+/* Every endpoint is of that tenant, or nothing of it is taken: -EINVAL. */
+int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
+		    struct pk_err *err);
+
+struct pk_node_word {
+	uint64_t number;
+	struct pk_prefix blocks[PK_NODE_BLOCKS]; /* masked */
+	size_t n_blocks;
+	union pk_addr addresses[PK_NODE_ADDRESSES]; /* its uplinks' */
+	size_t n_addresses;
+};
+void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out);
+int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err);

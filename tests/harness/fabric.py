@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of one cluster, joined by a switch or by a router in a namespace of its own, with a real Consul."""
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+
+from .node import Node, NodeOptions, World
+from .shell import TREE, wait_for
+
+
+def consul_program():
+    found = subprocess.run([os.path.join(TREE, "scripts/peers"), "consul"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+class Consul:
+    """A server in a node's namespaces; its data outlive its process."""
+
+    def __init__(self, program, node, address):
+        self.program, self.node, self.address, self.process = program, node, address, None
+        self.url = f"http://{address}:8500"
+        self.prefix = "picket/v1/default/"	# of the cluster that is asked about
+        self.data = os.path.join(node.base, "consul")
+
+    def start(self):
+        with open(self.data + ".log", "a", encoding="utf-8") as log:
+            self.process = self.node.popen(
+                [self.program, "agent", "-server", "-bootstrap-expect=1", f"-data-dir={self.data}", f"-bind={self.address}",
+                 f"-client={self.address}", "-node=consul", "-log-level=warn", "-disable-host-node-id"], stdout=log, stderr=log)
+        wait_for(self.leader, "Consul's leader", 60)
+
+    def leader(self):
+        try:
+            return json.loads(self.ask("GET", "/v1/status/leader"))
+        except OSError:
+            return None
+
+    def kill(self):
+        process, self.process = self.process, None
+        process.kill()
+        process.wait()
+
+    def ask(self, verb, path, body=None):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with self.node.inside():
+            request = urllib.request.Request(self.url + path, data=body, method=verb)
+            with opener.open(request, timeout=10) as answer:
+                return answer.read()
+
+    def get(self, key):
+        """The JSON below a key of the cluster's; None: there is none."""
+        try:
+            return json.loads(self.ask("GET", f"/v1/kv/{self.prefix}{key}?raw"))
+        except urllib.error.HTTPError as e:
+            if e.code == 404:
+                return None
+            raise
+
+    def put(self, key, value):
+        self.ask("PUT", f"/v1/kv/{self.prefix}{key}", json.dumps(value).encode())
+
+    def keys(self, below=""):
+        try:
+            found = json.loads(self.ask("GET", f"/v1/kv/{self.prefix}{below}?keys"))
+        except urllib.error.HTTPError as e:
+            if e.code == 404:
+                return []
+            raise
+        return [key.removeprefix(self.prefix) for key in found]
+
+
+class Fabric:
+    """A switch and a router in one namespace, and Consul there at 198.51.100.1; clusters come and go."""
+
+    address = "198.51.100.1"
+
+    def __init__(self, base, program):
+        self.node = Node("fabric", NodeOptions(uplink=False), base=base)
+        for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter"):
+            self.node.run(["sysctl", "-qw", f"{name}=1"])
+        self.node.run(["ip", "addr", "add", f"{self.address}/32", "dev", "lo"])
+        self.node.run(["ip", "link", "add", "br0", "type", "bridge"])
+        self.node.run(["ip", "link", "set", "br0", "addrgenmode", "none", "up"])
+        for address in ("192.0.2.1/24", "2001:db8::1/64", "fe80::ff/64"):
+            self.node.run(["ip", "addr", "add", address, "dev", "br0", *(["nodad"] if ":" in address else [])])
+        self.consul = Consul(program, self.node, self.address)
+        self.consul.start()
+
+    def close(self):
+        self.node.close()
+
+
+class Cluster:
+    """n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64. Joined by the switch, or by the router."""
+
+    def __init__(self, base, fabric, name, count=2, routed=False):
+        self.fabric, self.name, self.routed, self.nodes, self.ports = fabric, name, routed, [], []
+        self.consul = fabric.consul
+        self.consul.prefix = f"picket/v1/{name}/"
+        for i in range(1, count + 1):
+            self.nodes.append(Node(f"n{i}", NodeOptions(uplink=False, pool=self.blocks(i), conf={"mode": "process"}), base=base))
+            self.join(self.nodes[-1], i)
+
+    @staticmethod
+    def blocks(i):
+        return (f"10.64.{i}.0/24", f"fd64:{i}::/64")
+
+    def addresses(self, i):
+        return (f"192.0.{10 + i}.2", f"2001:db8:{i}::2") if self.routed else (f"192.0.2.{10 + i}", f"2001:db8::{10 + i}")
+
+    def gateways(self, i):
+        return (f"192.0.{10 + i}.1", f"2001:db8:{i}::1") if self.routed else ("192.0.2.1", "2001:db8::1")
+
+    def join(self, place, i):
+        """place's up0: on the switch, or on a network of its own behind the router."""
+        fabric = self.fabric.node
+        self.ports.append(f"p{i}")
+        place.run(["ip", "link", "add", "up0", "type", "veth", "peer", "name", f"p{i}", "netns", str(fabric.holder.pid)])
+        place.run(["ip", "link", "set", "up0", "addrgenmode", "none"])
+        # Neighbour discovery for what the node forwards is asked from its link-local address.
+        for address in *(f"{a}/{bits}" for a, bits in zip(self.addresses(i), (24, 64))), f"fe80::{i}/64":
+            place.run(["ip", "addr", "add", address, "dev", "up0", *(["nodad"] if ":" in address else [])])
+        place.run(["ip", "link", "set", "up0", "up"])
+        fabric.run(["ip", "link", "set", f"p{i}", "addrgenmode", "none"])
+        fabric.run(["ip", "link", "set", f"p{i}", *([] if self.routed else ["master", "br0"]), "up"])
+        if self.routed:
+            for address in *(f"{a}/{bits}" for a, bits in zip(self.gateways(i), (24, 64))), "fe80::ff/64":
+                fabric.run(["ip", "addr", "add", address, "dev", f"p{i}", *(["nodad"] if ":" in address else [])])
+            for block, via in zip(self.blocks(i), self.addresses(i)):
+                fabric.run(["ip", f"-{6 if ':' in block else 4}", "route", "add", block, "via", via])
+        for family, via in zip("46", self.gateways(i)):
+            place.run(["ip", f"-{family}", "route", "add", "default", "via", via])
+
+    def stranger(self, i):
+        """A host of the segment that is no node."""
+        world = World(self.nodes[0], "", "")
+        self.join(world, i)
+        return world
+
+    def config(self, node, **more):
+        return {"node": node.name, "cluster": self.name, "nomad": None, "consul": {"address": self.consul.url}, "fabric": "routed",
+                "blocks": {"range": ["10.64.0.0/16", "fd64::/16"]}, **more}
+
+    def close(self):
+        for port in self.ports:	# a namespace's end takes its time
+            self.fabric.node.run(["ip", "link", "del", port], check=False)
+        for node in reversed(self.nodes):
+            node.close()

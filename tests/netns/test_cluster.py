@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of one cluster: their endpoints reach each other as their policies say, and nobody in their place does."""
+import json
+import os
+import shutil
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from harness import EGRESS, INGRESS, proving  # noqa: E402
+from harness.fabric import Cluster, Fabric, consul_program  # noqa: E402
+from harness.servers import Mirror, ask, pings  # noqa: E402
+from harness.shell import wait_for  # noqa: E402
+
+QUICK = 1	# seconds of silence that are taken for a denial
+
+
+@pytest.fixture(scope="module")
+def fabric(tmp_path_factory):
+    program = consul_program()
+    if not program:
+        pytest.skip("no Consul, and no Go to build one")
+    base = tmp_path_factory.mktemp("fabric")
+    base.chmod(0o755)
+    made = Fabric(str(base), program)
+    yield made
+    made.close()
+
+
+def made_cluster(request, tmp_path, fabric, **how):
+    tmp_path.chmod(0o755)
+    made = Cluster(str(tmp_path), fabric, request.node.name, **how)
+    try:
+        yield made
+        for node in made.nodes:
+            print(f"--- picketd of {node.name}\n{node.log()[-4000:]}")
+    finally:
+        made.close()
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(request, tmp_path, fabric):
+    yield from made_cluster(request, tmp_path, fabric)
+
+
+@pytest.fixture(name="routed")
+def routed_fixture(request, tmp_path, fabric):
+    yield from made_cluster(request, tmp_path, fabric, routed=True)
+
+
+def start(cluster):
+    for node in cluster.nodes:
+        node.start_picketd(cluster.config(node), wait=False)
+    for node in cluster.nodes:
+        wait_for(node.picketd_answers, f"picketd of {node.name}", 60)	# both load their programs at once
+
+
+def knows(node, n):
+    """It has so many addresses of others in its table, and a route to each block of others."""
+    wait_for(lambda: node.tables.count("remote") == n, f"{node.name} to know {n} addresses of others", 30)
+    wait_for(lambda: len(routes(node)) == 2, f"{node.name}'s routes", 30)
+
+
+def routes(node):
+    """{block: next hop} of those that are picketd's."""
+    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
+    return {r["dst"]: r["gateway"] for r in found}
+
+
+def nodes_of(node):
+    return {n["name"]: n for n in node.api("/v1/nodes")["nodes"]}
+
+
+def test_a_tenant_reaches_its_own_alone(cluster):
+    """By routes on a segment that all share; the verdict is made on both ends."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b, c = one.add("acme", "api", "web"), two.add("acme", "db", "db"), two.add("other", "x", "x")
+    knows(one, 2)
+    knows(two, 2)
+    assert routes(one) == dict(zip(cluster.blocks(2), cluster.addresses(2)))
+    mirror = Mirror(b.inside(), 5000)
+    try:
+        for family in 4, 6:
+            assert pings(a, b.address(family)) and pings(b, a.address(family))
+            for kind in "tcp", "udp":
+                assert ask(a, kind, b.address(family), 5000)[0] == a.address(family), "with its own address, never masqueraded"
+    finally:
+        mirror.close()
+    for family in 4, 6:
+        with proving(one.tables, a.slot, EGRESS, "policy-denied"):
+            assert not pings(a, c.address(family), QUICK), "of the other tenant's nothing is known here"
+        with proving(two.tables, c.slot, EGRESS, "policy-denied"):
+            assert not pings(c, a.address(family), QUICK)
+    listed = nodes_of(one)
+    assert (listed["n1"]["state"], listed["n2"]["state"], listed["n2"]["endpoints"]) == ("this", "live", 1)
+    assert listed["n2"]["blocks"] == list(cluster.blocks(2)) and listed["n2"]["addresses"] == list(cluster.addresses(2))
+    assert one.api("/v1/status")["others"] == {"nodes": 1, "stale": 0, "endpoints": 1, "refused": 0, "tenants": 1}
+    assert one.api("/v1/status")["state"] == "ok" and "n2" in one.picket("node", "list").stdout
+    policy = {"name": "no-db", "rules": [{"endpointSelector": {"matchLabels": {"job": "api"}},
+                                          "egressDeny": [{"toEndpoints": [{"matchLabels": {"job": "db"}}]}]}], "namespace": "acme"}
+    one.policy("p.json", policy)
+    wait_for(lambda: not pings(a, b.address(4), QUICK), "a policy that names what the other node says of it")
+
+
+def test_another_tenants_is_denied_where_it_arrives(cluster):
+    """A node that lets anything out: the other end's verdict holds."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, c = one.add("acme", "api", "web"), two.add("other", "x", "x")
+    opened = {"rules": [{"endpointSelector": {"matchLabels": {"nomad:namespace": "acme"}},
+                         "egress": [{"toEndpoints": [{"matchLabels": {"nomad:namespace": "other"}}]}]}]}
+    one.policy("open.json", opened)
+    wait_for(lambda: one.tables.count("remote") == 2, "a tenant that a policy names is asked for", 30)
+    wait_for(lambda: len(routes(two)) == 2, "routes")
+    with proving(two.tables, c.slot, INGRESS, "policy-denied"):
+        assert not pings(a, c.address(4), QUICK)
+    two.policy("open.json", {"rules": [{"endpointSelector": {"matchLabels": {"nomad:namespace": "other"}},
+                                        "ingress": [{"fromEndpoints": [{"matchLabels": {"nomad:namespace": "acme"}}]}]}]})
+    wait_for(lambda: pings(a, c.address(4), QUICK), "both ends' word", 30)
+
+
+def test_a_stranger_in_the_fabric_is_nobody(cluster):
+    """A host of the segment that writes an endpoint's address, before a flow and on a live one."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    knows(two, 2)
+    assert pings(a, b.address(4)) and pings(a, b.address(6))
+    stranger = cluster.stranger(9)
+    for family, prefix in (4, "32"), (6, "128"):
+        stranger.run(["ip", "addr", "add", f"{b.address(family)}/{prefix}", "dev", "lo", *(["nodad"] if family == 6 else [])])
+        stranger.run(["ip", f"-{family}", "route", "replace", cluster.blocks(1)[family == 6], "via", cluster.addresses(1)[family == 6]])
+        with proving(one.tables, a.slot, INGRESS, "spoofed-remote"):
+            assert stranger.run(["ping", "-c", "1", "-W", str(QUICK), "-I", b.address(family), a.address(family)],
+                                check=False).returncode
+    assert pings(a, b.address(4)) and pings(b, a.address(6)), "who is in their place is"
+
+
+def test_behind_routers(routed):
+    """Nodes whose networks are joined by a router: routes by the gateway; nobody else's are touched."""
+    one, two = routed.nodes
+    one.run(["ip", "route", "add", "10.99.0.0/24", "via", routed.gateways(1)[0], "proto", "static"])
+    start(routed)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    knows(two, 2)
+    assert routes(one) == dict(zip(routed.blocks(2), routed.gateways(1)))
+    assert pings(a, b.address(4)) and pings(b, a.address(6))
+    one.run(["ip", "route", "del", routed.blocks(2)[0], "proto", "112"])
+    wait_for(lambda: len(routes(one)) == 2, "a route that went to be there again", 30)
+    one.write_config(routed.config(one, fabric="none"))
+    one.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: not routes(one) and one.tables.count("remote") == 0, "a node that is alone to know nobody", 30)
+    assert not pings(a, b.address(4), QUICK)
+    assert one.json(["ip", "-j", "route", "show", "10.99.0.0/24"]), "somebody else's"
+
+
+def test_outages(cluster):
+    """Consul, and another node's controller: what is known stays, and says since when it is stale."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    knows(two, 2)
+    cluster.consul.kill()
+    wait_for(lambda: one.api("/v1/status")["state"] == "degraded", "status says it", 90)
+    assert pings(a, b.address(4)) and pings(b, a.address(6))
+    one.kill_picketd()
+    one.start_picketd(cluster.config(one))
+    assert one.tables.count("remote") == 2 and pings(a, b.address(4)) and len(routes(one)) == 2, "from what is stored"
+    assert nodes_of(one)["n2"]["state"] == "stale"
+    cluster.consul.start()
+    for node in cluster.nodes:
+        wait_for(lambda: node.api("/v1/status")["state"] == "ok", f"{node.name} to be well without a restart", 90)
+    wait_for(lambda: nodes_of(one)["n2"]["state"] == "live", "n2 is live", 90)
+    two.kill_picketd()
+    key = f"/v1/kv/{cluster.consul.prefix}nodes/n2"
+    session = json.loads(cluster.consul.ask("GET", key))[0]["Session"]
+    cluster.consul.ask("PUT", f"/v1/session/destroy/{session}")	# what its time to live does within two minutes
+    wait_for(lambda: nodes_of(one)["n2"]["state"] == "stale" and nodes_of(one)["n2"]["since"], "n2 to be stale", 30)
+    assert one.tables.count("remote") == 2 and pings(a, b.address(4)) and len(routes(one)) == 2, "silent isn't gone"
+    two.start_picketd(cluster.config(two))
+    wait_for(lambda: nodes_of(one)["n2"]["state"] == "live", "n2 to be live", 60)
+    assert pings(a, b.address(4))
+
+
+def test_what_ends_answers_nothing(cluster):
+    """An endpoint that is deleted, and one that comes to its address on another tenant's word."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b, c = one.add("acme", "api", "web"), two.add("acme", "db", "db"), two.add("acme", "two", "two")
+    knows(one, 4)
+    assert pings(a, b.address(4)) and pings(a, c.address(4))
+    address = b.address(4)
+    two.delete(b)
+    assert not pings(a, address, QUICK), "at once, whatever the other node knows"
+    knows(one, 2)
+    with proving(one.tables, a.slot, EGRESS, "policy-denied"):
+        assert not pings(a, address, QUICK)
+    two.delete(c)
+    wait_for(lambda: one.tables.count("remote") == 0, "its entries are gone", 30)
+    wait_for(lambda: "tenants/acme/n2" not in cluster.consul.keys(), "and its key", 30)
+
+
+def test_a_lying_node_speaks_for_itself_alone(cluster):
+    """Whoever writes below another name in Consul: no address of others, no tenant of others, no block of others."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    liar = {"version": 1, "number": 1, "blocks": ["10.64.9.0/24", "10.64.2.0/25", "10.64.1.0/24", "8.8.8.0/24"], "addresses": ["192.0.2.99"]}
+    cluster.consul.put("nodes/liar", liar)
+
+    def endpoint(tenant, *addresses, generation=2 ** 40):
+        return {"id": "x@eth0", "generation": generation, "addresses": addresses,
+                "labels": json.dumps([f"nomad:namespace={tenant}"], separators=(",", ":"))}
+
+    cluster.consul.put("tenants/acme/liar", {"version": 1, "number": 1, "endpoints": [
+        endpoint("acme", b.address(4)), endpoint("acme", "10.64.9.7"), endpoint("acme", a.address(4)), endpoint("acme", "8.8.8.8")]})
+    wait_for(lambda: one.tables.count("remote") == 3, "the one that is its own to say", 30)
+    said = nodes_of(one)["liar"]
+    assert (said["blocks"], said["endpoints"], said["refused"]) == (["10.64.9.0/24"], 1, 6), said
+    assert sorted(routes(one)) == ["10.64.2.0/24", "10.64.9.0/24", "fd64:2::/64"], "and no other part of the world"
+    reasons = [r for r in one.api("/v1/status")["reasons"] if r["what"] == "cluster"]
+    assert reasons and "liar" in reasons[0]["text"] and "range" in reasons[0]["fix"], reasons
+    assert pings(a, b.address(4))
+    cluster.consul.put("nodes/liar", {**liar, "number": 2, "blocks": ["10.64.9.0/24"]})
+    cluster.consul.put("tenants/acme/liar", {"version": 1, "number": 2, "endpoints": [endpoint("other", "10.64.9.7")]})
+    wait_for(lambda: "another tenant" in (nodes_of(one)["liar"]["why"] or ""), "who speaks of another tenant isn't heard", 30)
+    cluster.consul.put("tenants/acme/liar", {"version": 2, "number": 3, "endpoints": [], "new": 1})
+    wait_for(lambda: "version" in (nodes_of(one)["liar"]["why"] or ""), "nor who speaks another version", 30)
+    cluster.consul.put("tenants/acme/liar", {"version": 1, "number": 4, "endpoints": [], "new": 1})
+    wait_for(lambda: one.tables.count("remote") == 2, "a key that isn't known is passed over", 30)
+
+
+def test_consul_that_lost_its_data(cluster):
+    """Nobody's entries go because a store was wiped; each writes its own again."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    knows(two, 2)
+    cluster.consul.kill()
+    two.kill_picketd()
+    shutil.rmtree(cluster.consul.data)
+    cluster.consul.start()
+    wait_for(lambda: "tenants/acme/n1" in cluster.consul.keys(), "n1's word again", 120)
+    assert one.tables.count("remote") == 2 and pings(a, b.address(4)), "n2 says nothing, and stays"
+    assert nodes_of(one)["n2"]["state"] == "held" and one.api("/v1/status")["state"] == "degraded"
+    assert [r for r in one.api("/v1/status")["reasons"] if r["what"] == "cluster" and "release consul" in (r["fix"] or "")]
+    one.picket("policy", "release", "consul")
+    wait_for(lambda: one.tables.count("remote") == 0, "the operator's word", 30)
