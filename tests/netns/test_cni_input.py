@@ -200,7 +200,7 @@ def no_bpffs(node, _row):
 
 def lock_is_held(node, row):
     first_endpoint(node, row)
-    node.held = node.lock_containers()
+    node.busy = node.lock_containers()		# kept as long as the node
 
 
 with open(GOLDEN, encoding="utf-8") as golden:
