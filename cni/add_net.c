@@ -287,8 +287,7 @@ static int settle_host_tap(struct cni_add *add, struct pk_err *err)
 		return pk_fix(err, pk_code(err, r, PK_CODE_ARGS), "drop it");
 	}
 	if (strcmp(add->bpf->build, pk_bpf_own_build()) != 0) {
-		r = pk_fail(err, EAGAIN,
-			    "the programs in use are another release's than the plugin");
+		r = pk_fail(err, 0, "the programs in use are another release's than the plugin");
 		return pk_fix(err, pk_code(err, r, PK_CODE_LAYOUT),
 			      "restart picketd after the upgrade: it switches them");
 	}
