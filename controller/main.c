@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "check_upgrade.h"
+#include "cni_conf.h"
 #include "daemon.h"
 #include "fs.h"
 #include "log.h"
@@ -22,7 +23,8 @@ static const char usage[] =
 	"  -root DIR         prefix of state, pins, socket and configuration\n"
 	"  -print-config     print the effective configuration, each value with its origin, and "
 	"end\n"
-	"  -print-schema     print the JSON Schema of picketd.json, for editors, and end\n"
+	"  -print-schema     print the JSON Schema of picketd.json, for editors, and end;\n"
+	"  -print-conflist-schema  that of the conflist\n"
 	"  -check-upgrade    say whether this release would take over this node's tables and state,\n"
 	"                    change nothing, and end: 0 it would, 1 it would not\n"
 	"  -accept-missing-config  a configuration file that the last run had and that is gone was\n"
@@ -96,11 +98,11 @@ static bool is_switch(struct options *o, const char *arg)
 	return false;
 }
 
-static int print_schema(void)
+static int print_schema(void (*schema)(struct pk_str *out))
 {
 	own_str text = { 0 };
 
-	pk_config_schema(&text);
+	schema(&text);
 	fputs(text.text, stdout);
 	return 0;
 }
@@ -122,7 +124,9 @@ static int parse(struct options *o, char **argv)
 		if (is_switch(o, argv[i]))
 			continue;
 		if (is_flag(argv[i], "print-schema"))
-			return print_schema();
+			return print_schema(pk_config_schema);
+		if (is_flag(argv[i], "print-conflist-schema"))
+			return print_schema(cni_conf_schema);
 		if (argv[i][0] == '-' && (v = value_of(argv, &i, "config")) && *v) {
 			o->args.path = v;
 			continue;

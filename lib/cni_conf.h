@@ -15,6 +15,7 @@
 #include "err.h"
 #include "json.h"
 #include "picket/types.h"
+#include "schema.h"
 #include "settings.h"
 
 #define CNI_POOLS_MAX  8
@@ -118,14 +119,18 @@ void cni_conf_done(struct cni_conf *conf);
 
 /* "500ms", "2s", "1m", or the number 0 -> milliseconds; -EINVAL otherwise. */
 int cni_duration_parse(const char *text, uint32_t *ms);
-/* Parts of cni_conf_parse, in conf_ports.c and conf_net.c. */
+
+/* The conflist's form as a JSON Schema, for editors. */
+void cni_conf_schema(struct pk_str *out);
+
+/* Parts of cni_conf_parse, in cni_conf_*.c. Forms keep into a struct cni_conf. */
+extern const struct pk_schema cni_form_conf; /* our plugin's object */
+extern const struct pk_schema cni_form_pool, cni_form_gateway, cni_form_dns;
+int cni_runtime_read(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struct pk_err *err);
 /* runtimeConfig.bandwidth: bits, in any case of its keys; 0 is no limit. */
 int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
-int cni_pool_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
-int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 /* Needs all of plugin's keys: does its mode have a tap to attach so? */
 int cni_attach_check(const struct cni_conf *conf, const struct pk_json *plugin, struct pk_err *err);
 /* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
 bool cni_domain_ok(const char *text);
-int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);

@@ -6,6 +6,7 @@
 
 #include "cni_conf.h"
 #include "own.h"
+#include "settings_forms.h"
 #include "str.h"
 
 /* Never an endpoint's: this host, loopback, link-local, multicast and beyond. */
@@ -59,24 +60,41 @@ static int one_pool(struct cni_conf *conf, const struct pk_json *value, struct p
 	return 0;
 }
 
-int cni_pool_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
+static int read_pool(const struct pk_schema *s, const struct pk_json_doc *doc,
+		     const struct pk_json *value, void *at, struct pk_err *err)
 {
+	struct cni_conf *conf = at;
 	int r = 0;
 
+	(void)s, (void)doc;
 	if (pk_json_type(value) != PK_JSON_ARRAY)
 		return one_pool(conf, value, err);
-	if (!pk_json_first(value))
-		return pk_json_fail(err, conf->doc, value, false, "the pool is empty");
 	for (const struct pk_json *v = pk_json_first(value); v && r == 0; v = pk_json_next(v))
 		r = one_pool(conf, v, err);
 	return r;
 }
 
-int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
+static const struct pk_format block_format = {
+	.expected = "an address block such as \"10.40.7.0/24\" or \"fd00:40:7::/64\"",
+	.pattern = "^[0-9a-fA-F.:]+/[0-9]{1,3}$",
+};
+static const struct pk_schema block = { .form = PK_FORM_STRING, .format = &block_format };
+static const struct pk_schema block_list = {
+	.form = PK_FORM_LIST, .item = &block, .not_empty = true, .most = CNI_POOLS_MAX
+};
+static const struct pk_kept kept_pool = { .read = read_pool };
+const struct pk_schema cni_form_pool = {
+	.form = PK_FORM_EITHER, .item = &block, .other = &block_list, .kept = &kept_pool
+};
+
+static int read_gateway(const struct pk_schema *s, const struct pk_json_doc *doc,
+			const struct pk_json *value, void *at, struct pk_err *err)
 {
+	struct cni_conf *conf = at;
 	const char *text = pk_json_string(value);
 
-	if (!text || pk_addr_parse(text, &conf->gateway) < 0 || !pk_addr_is4(&conf->gateway)) {
+	(void)s, (void)doc;
+	if (pk_addr_parse(text, &conf->gateway) < 0 || !pk_addr_is4(&conf->gateway)) {
 		conf->gateway = (union pk_addr){ 0 };
 		pk_json_fail(err, conf->doc, value, false, "expected an IPv4 address");
 		return pk_fix(err, -EINVAL,
@@ -85,6 +103,13 @@ int cni_gateway_parse(struct cni_conf *conf, const struct pk_json *value, struct
 	}
 	return 0;
 }
+
+static const struct pk_kept kept_gateway = { .read = read_gateway };
+static const struct pk_format gateway_format = { .expected = "an IPv4 address",
+						 .pattern = "^[0-9.]+$" };
+const struct pk_schema cni_form_gateway = { .form = PK_FORM_STRING,
+					    .format = &gateway_format,
+					    .kept = &kept_gateway };
 
 bool cni_domain_ok(const char *text)
 {
@@ -102,7 +127,7 @@ static int add_server(struct cni_conf *conf, const struct pk_json *v, struct pk_
 
 	if (dns->n_servers == CNI_DNS_MAX)
 		return pk_json_fail(err, conf->doc, v, false, "more than %d servers", CNI_DNS_MAX);
-	if (!text || pk_addr_parse(text, &dns->server[dns->n_servers]) < 0)
+	if (pk_addr_parse(text, &dns->server[dns->n_servers]) < 0)
 		return pk_json_fail(err, conf->doc, v, false, "expected an address");
 	dns->n_servers++;
 	return 0;
@@ -116,8 +141,6 @@ static int add_search(struct cni_conf *conf, const struct pk_json *v, struct pk_
 	if (dns->n_search == CNI_SEARCH_MAX)
 		return pk_json_fail(err, conf->doc, v, false, "more than %d domains",
 				    CNI_SEARCH_MAX);
-	if (!text || !cni_domain_ok(text))
-		return pk_json_fail(err, conf->doc, v, false, "expected a domain name");
 	dns->search[dns->n_search] = strdup(text);
 	if (!dns->search[dns->n_search])
 		return pk_fail(err, ENOMEM, "dns");
@@ -125,42 +148,58 @@ static int add_search(struct cni_conf *conf, const struct pk_json *v, struct pk_
 	return 0;
 }
 
-static int each(struct cni_conf *conf, const struct pk_json *list, struct pk_err *err,
-		int (*add)(struct cni_conf *conf, const struct pk_json *v, struct pk_err *err))
+/* "nameservers" is the CNI spec's name for the same list; its "domain" and "options" pass unread. */
+static int read_servers(const struct pk_schema *s, const struct pk_json_doc *doc,
+			const struct pk_json *list, void *at, struct pk_err *err)
 {
+	struct cni_conf *conf = at;
 	int r = 0;
 
-	if (pk_json_type(list) != PK_JSON_ARRAY)
-		return pk_json_fail(err, conf->doc, list, false, "expected an array");
+	(void)s, (void)doc;
+	conf->dns.given = true;
 	for (const struct pk_json *v = pk_json_first(list); v && r == 0; v = pk_json_next(v))
-		r = add(conf, v, err);
+		r = add_server(conf, v, err);
 	return r;
 }
 
-/* "nameservers" is the CNI spec's name for the same list; its "domain" and "options" pass unread.
- */
-int cni_dns_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
+static int read_search(const struct pk_schema *s, const struct pk_json_doc *doc,
+		       const struct pk_json *list, void *at, struct pk_err *err)
 {
-	static const char *const names[] = { "servers", "search",  "nameservers",
-					     "domain",	"options", NULL };
-	int r;
+	struct cni_conf *conf = at;
+	int r = 0;
 
-	if (pk_json_type(value) != PK_JSON_OBJECT)
-		return pk_json_fail(err, conf->doc, value, false, "expected an object");
-	r = pk_json_only(conf->doc, value, names, err);
-	for (const struct pk_json *m = pk_json_first(value); m && r == 0; m = pk_json_next(m)) {
-		const char *key = pk_json_key(m);
-
-		if (!strcmp(key, "servers") || !strcmp(key, "nameservers")) {
-			conf->dns.given = true;
-			r = each(conf, m, err, add_server);
-		} else if (!strcmp(key, "search")) {
-			conf->dns.search_given = true;
-			r = each(conf, m, err, add_search);
-		}
-	}
+	(void)s, (void)doc;
+	conf->dns.search_given = true;
+	for (const struct pk_json *v = pk_json_first(list); v && r == 0; v = pk_json_next(v))
+		r = add_search(conf, v, err);
 	return r;
 }
+static const struct pk_kept kept_servers = { .read = read_servers };
+static const struct pk_kept kept_search = { .read = read_search };
+static const struct pk_format server_format = { .expected = "an address",
+						.pattern = "^[0-9a-fA-F.:]+$" };
+static const struct pk_format domain_format = {
+	.expected = "a domain name",
+	.pattern = "^[a-zA-Z0-9_][a-zA-Z0-9._-]*$",
+	.fits = cni_domain_ok,
+};
+static const struct pk_schema server = { .form = PK_FORM_STRING, .format = &server_format };
+static const struct pk_schema domain = { .form = PK_FORM_STRING, .format = &domain_format };
+static const struct pk_schema servers = {
+	.form = PK_FORM_LIST, .item = &server, .most = CNI_DNS_MAX, .kept = &kept_servers
+};
+static const struct pk_schema search = {
+	.form = PK_FORM_LIST, .item = &domain, .most = CNI_SEARCH_MAX, .kept = &kept_search
+};
+static const struct pk_schema_key dns_keys[] = {
+	{ "servers", &servers, "an empty list: none", false, 0 },
+	{ "nameservers", &servers, "the same under CNI's own name", false, 0 },
+	{ "search", &search, NULL, false, 0 },
+	{ "domain", &pk_form_any, NULL, false, 0 },
+	{ "options", &pk_form_any, NULL, false, 0 },
+	{ .name = NULL },
+};
+const struct pk_schema cni_form_dns = { .form = PK_FORM_OBJECT, .keys = dns_keys };
 
 /* A bucket holds bytes; of bits a part of one is one, for none would be no limit. */
 static int get_bits(const struct cni_conf *conf, const struct pk_json *v, uint32_t *bytes,

@@ -75,7 +75,7 @@ struct pk_schema {
 	size_t most;			  /* LIST: items; 0: any number */
 	bool not_empty;			  /* LIST, STRING */
 	bool null_ok;			  /* null is a value, too */
-	const struct pk_schema_key *keys; /* OBJECT */
+	const struct pk_schema_key *keys; /* OBJECT; NULL: any keys, which nobody reads */
 	const char *foreign; /* OBJECT: a key with one of these characters is somebody else's */
 	const char *const *either;		 /* OBJECT: at most one of these keys */
 	const char *const *either2;		 /* a second such list */

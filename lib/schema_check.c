@@ -254,6 +254,8 @@ static void check_object(struct pk_schema_sink *to, const struct pk_schema *s,
 		unexpected(to, v, NULL, "an object");
 		return;
 	}
+	if (!s->keys)
+		return;
 	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m))
 		pk_schema_check_member(to, s, m);
 	for (const struct pk_schema_key *k = s->keys; k->name; k++)

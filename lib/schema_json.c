@@ -245,6 +245,8 @@ static void members(struct pk_jw *w, const struct pk_schema *s)
 	char foreign[32];
 
 	type_of(w, s, "object");
+	if (!s->keys)
+		return;
 	pk_jw_bool(w, "additionalProperties", false);
 	if (s->foreign) {
 		snprintf(foreign, sizeof(foreign), "[%s]", s->foreign);
@@ -277,7 +279,7 @@ static void collect(const struct pk_schema *s, const struct pk_schema **found, s
 		abort();
 	if (s->id)
 		found[(*n)++] = s;
-	for (const struct pk_schema_key *k = s->keys; k->name; k++)
+	for (const struct pk_schema_key *k = s->keys; k && k->name; k++)
 		collect(k->form, found, n);
 }
 

@@ -36,7 +36,7 @@ static int take(const struct pk_schema *s, const struct pk_json_doc *doc, const 
 		return s->kept->read(s, doc, v, at, err);
 	if (s->form == PK_FORM_EITHER)
 		return take(pk_schema_alternative(s, v), doc, v, at, err);
-	if (s->form != PK_FORM_OBJECT || pk_json_type(v) != PK_JSON_OBJECT)
+	if (s->form != PK_FORM_OBJECT || !s->keys || pk_json_type(v) != PK_JSON_OBJECT)
 		return 0;
 	for (const struct pk_json *m = pk_json_first(v); m && r == 0; m = pk_json_next(m)) {
 		const struct pk_schema_key *k = pk_schema_find(s, pk_json_key(m));

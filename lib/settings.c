@@ -129,7 +129,7 @@ static const struct pk_schema_key keys[] = {
 	AT("nomadVersion", nomad_version, nomad_version, NULL),
 	AT("healthChecks", pk_form_bool, health_checks, NULL),
 	AT("masquerade", masquerade, masquerade, NULL),
-	AT("uplinks", pk_form_uplinks, uplinks, NULL),
+	AT("uplinks", pk_form_uplinks_or_null, uplinks, NULL),
 	WHOLE("pools", pk_form_pools, NULL),
 	WHOLE("resolvers", pk_form_resolvers, NULL),
 	WHOLE("tenantReach", pk_form_reach, NULL),

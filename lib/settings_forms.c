@@ -30,8 +30,8 @@ const struct pk_format pk_format_path = {
 
 static const char *const baseline_words[] = { "tenant", "deny", "open", NULL };
 _Static_assert(PK_BASELINE_OPEN == 2, "in the enumeration's order");
-static const struct pk_format baseline_format = { .expected = "one of tenant, deny, open",
-						  .words = baseline_words };
+const struct pk_format pk_format_baseline = { .expected = "one of tenant, deny, open",
+					      .words = baseline_words };
 
 const char *pk_baseline_name(enum pk_baseline b)
 {
@@ -67,7 +67,7 @@ static void write_baseline(const struct pk_schema *form, struct pk_jw *w, const 
 static const struct pk_kept kept_baseline = { read_baseline, write_baseline };
 const struct pk_schema pk_form_baseline = {
 	.form = PK_FORM_STRING,
-	.format = &baseline_format,
+	.format = &pk_format_baseline,
 	.kept = &kept_baseline,
 	.usual = "\"tenant\"",
 };

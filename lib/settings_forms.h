@@ -6,12 +6,13 @@
  */
 #include "schema.h"
 
-extern const struct pk_schema pk_form_bool;   /* at: a bool */
-extern const struct pk_schema pk_form_any;    /* read by nobody */
-extern const struct pk_schema pk_form_device; /* a network device's name; not kept */
+extern const struct pk_schema pk_form_bool; /* at: a bool */
+extern const struct pk_schema pk_form_any;  /* read by nobody */
 extern const struct pk_schema pk_form_baseline, pk_form_pools, pk_form_resolvers, pk_form_reach;
-extern const struct pk_schema pk_form_uplinks;		 /* at: struct pk_uplink_names */
+extern const struct pk_schema pk_form_uplinks,
+	pk_form_uplinks_or_null;			 /* at: struct pk_uplink_names */
 extern const struct pk_schema pk_form_masquerade;	 /* at: struct pk_masquerade */
 extern const struct pk_schema pk_form_masquerade_object; /* without the short true and false */
 extern const struct pk_schema pk_form_capacity, pk_form_limits, pk_form_timeouts;
-extern const struct pk_format pk_format_path, pk_format_prefix;
+extern const struct pk_format pk_format_path, pk_format_prefix, pk_format_device,
+	pk_format_baseline;

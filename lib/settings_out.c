@@ -11,12 +11,12 @@
 #define AT(name, form, member, help)                                                               \
 	{ name, &(form), help, false, offsetof(struct pk_masquerade, member) }
 
-static const struct pk_format device_format = {
+const struct pk_format pk_format_device = {
 	.expected = "a network device's name",
 	.pattern = "^[^ /:]{1,15}$",
 	.fits = cni_ifname_ok,
 };
-const struct pk_schema pk_form_device = { .form = PK_FORM_STRING, .format = &device_format };
+static const struct pk_schema device = { .form = PK_FORM_STRING, .format = &pk_format_device };
 
 static int read_uplinks(const struct pk_schema *form, const struct pk_json_doc *doc,
 			const struct pk_json *v, void *at, struct pk_err *err)
@@ -52,17 +52,20 @@ static void write_uplinks(const struct pk_schema *form, struct pk_jw *w, const c
 static const struct pk_kept kept_uplinks = { read_uplinks, write_uplinks };
 static const struct pk_schema devices = {
 	.form = PK_FORM_LIST,
-	.item = &pk_form_device,
+	.item = &device,
 	.not_empty = true,
 	.most = PK_UPLINKS,
 };
-const struct pk_schema pk_form_uplinks = {
-	.form = PK_FORM_EITHER,
-	.item = &pk_form_device,
-	.other = &devices,
-	.null_ok = true,
-	.kept = &kept_uplinks,
-};
+#define UPLINKS(null_)                                                                             \
+	{                                                                                          \
+		.form = PK_FORM_EITHER,                                                            \
+		.item = &device,                                                                   \
+		.other = &devices,                                                                 \
+		.null_ok = (null_),                                                                \
+		.kept = &kept_uplinks,                                                             \
+	}
+const struct pk_schema pk_form_uplinks = UPLINKS(false);
+const struct pk_schema pk_form_uplinks_or_null = UPLINKS(true);
 
 const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16])
 {

@@ -65,8 +65,9 @@ static void the_example_is_accepted(void **state)
 
 static bool is_ours(const char *key)
 {
-	static const char *const spec[] = { "type",	    "cniVersion",    "name",	   "args",
-					    "capabilities", "runtimeConfig", "prevResult", NULL };
+	static const char *const spec[] = { "type",	  "cniVersion",	  "name",
+					    "args",	  "capabilities", "runtimeConfig",
+					    "prevResult", "ipam",	  NULL };
 
 	for (size_t i = 0; spec[i]; i++)
 		if (!strcmp(key, spec[i]))
@@ -81,10 +82,8 @@ static bool is_ours(const char *key)
 static void schema_plugin_and_documentation_agree(void **state)
 {
 	own_json *doc = load("examples/conflist.schema.json");
-	const struct pk_json *keys = pk_json_get(
-		pk_json_get(pk_json_get(pk_json_get(pk_json_root(doc), "definitions"), "picket"),
-			    "properties"),
-		"type");
+	const struct pk_json *keys = pk_json_first(pk_json_get(
+		pk_json_get(pk_json_get(pk_json_root(doc), "$defs"), "picket"), "properties"));
 	size_t len = 0;
 	own_mem char *docs = slurp("docs/cni.md", &len);
 	size_t n = 0;
@@ -111,11 +110,24 @@ static void schema_plugin_and_documentation_agree(void **state)
 	assert_int_equal(n, 21);
 }
 
+static void the_schema_is_in_step(void **state)
+{
+	size_t len = 0;
+	own_mem char *text = slurp("examples/conflist.schema.json", &len);
+	own_str want = { 0 };
+
+	(void)state;
+	cni_conf_schema(&want);
+	if (strcmp(text, want.text) != 0)
+		fail_msg("fix: picketd -print-conflist-schema > examples/conflist.schema.json");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_example_is_accepted),
 		cmocka_unit_test(schema_plugin_and_documentation_agree),
+		cmocka_unit_test(the_schema_is_in_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
