@@ -41,7 +41,8 @@ static const struct pk_kept kept_second = { .read = read_second };
 WORDS(mode, "\"vm\" or \"process\"", "\"vm\"", &kept_second, "vm", "process");
 WORDS(hook, "\"clsact\" or \"tcx\"", "\"clsact\"", &kept_second, "clsact", "tcx");
 
-WORDS(attach, "\"netns-tap\" or \"host-tap\"", "\"netns-tap\"", &kept_second, "netns-tap", "host-tap");
+WORDS(attach, "\"netns-tap\" or \"host-tap\"", "\"netns-tap\"", &kept_second, "netns-tap",
+      "host-tap");
 
 static int read_level(const struct pk_schema *s, const struct pk_json_doc *doc,
 		      const struct pk_json *v, void *at, struct pk_err *err)
