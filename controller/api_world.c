@@ -65,6 +65,7 @@ static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
 {
 	const struct pk_world_endpoint *ep =
 		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
+	const struct pk_masquerade *masquerade = &pk_model_get_settings(p->model)->masquerade;
 	struct pk_sync_state state;
 	char text[PK_ADDR_TEXT];
 	own_str name = { 0 };
@@ -89,6 +90,10 @@ static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
 	pk_jw_close(w, '}');
 	write_open(w, "checks", ep->checks, ep->n_checks);
 	write_open(w, "published", ep->published, ep->n_published);
+	pk_jw_open(w, "masquerade", '{');
+	pk_jw_bool(w, "ipv4", pk_local_endpoint_masqueraded(m, masquerade, false));
+	pk_jw_bool(w, "ipv6", pk_local_endpoint_masqueraded(m, masquerade, true));
+	pk_jw_close(w, '}');
 	pk_jw_string(w, "containerId", m->container_id);
 	pk_jw_uint(w, "slot", m->slot);
 	pk_jw_uint(w, "identity", state.identity);

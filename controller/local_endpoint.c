@@ -166,6 +166,14 @@ const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *m)
 	return has_facts(m) ? m->facts->labels_refused : NULL;
 }
 
+bool pk_local_endpoint_masqueraded(const struct pk_local_endpoint *ep,
+				   const struct pk_masquerade *m, bool v6)
+{
+	if (m->given)
+		return v6 ? m->ipv6 : m->ipv4;
+	return v6 ? ep->masquerade6 : ep->masquerade;
+}
+
 void pk_local_endpoint_name(const struct pk_local_endpoint *m, struct pk_str *out)
 {
 	pk_str_addf(out, "%s/%s/%s", pk_local_endpoint_namespace(m) ?: "?",

@@ -87,6 +87,9 @@ const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *ep);
 const char *pk_local_endpoint_job(const struct pk_local_endpoint *ep);
 const char *pk_local_endpoint_group(const struct pk_local_endpoint *ep);
 /* "acme/api/web", "?" for what isn't known. */
+/* Does it leave for the world with the node's address? m: picketd.json's word, before its own. */
+bool pk_local_endpoint_masqueraded(const struct pk_local_endpoint *ep,
+				   const struct pk_masquerade *m, bool v6);
 void pk_local_endpoint_name(const struct pk_local_endpoint *ep, struct pk_str *out);
 /* Why its labels are those of its base, though Nomad gave more; NULL: they aren't. */
 const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *ep);

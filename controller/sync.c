@@ -278,12 +278,11 @@ static void name_label_sets(struct sync_pass *p)
 	}
 }
 
-/* picketd.json's word on masquerading, else that of the endpoint's own conflist. */
 static uint32_t masquerade_of(const struct sync_pass *p, const struct target *t)
 {
 	const struct pk_masquerade *m = &pk_model_get_settings(p->want->model)->masquerade;
-	bool v4 = m->given ? m->ipv4 : t->ep->masquerade;
-	bool v6 = m->given ? m->ipv6 : t->ep->masquerade6;
+	bool v4 = pk_local_endpoint_masqueraded(t->ep, m, false);
+	bool v6 = pk_local_endpoint_masqueraded(t->ep, m, true);
 
 	return (v4 ? PK_WORD_MASQUERADE : 0u) | (v6 ? PK_WORD_MASQUERADE6 : 0u);
 }

@@ -65,6 +65,7 @@ struct pk_world_endpoint *pk_world_endpoint_new(const char *key)
 	struct pk_world_endpoint *ep = pk_alloc(sizeof(*ep));
 
 	ep->key = pk_strdup(key);
+	ep->masqueraded4 = true;
 	return ep;
 }
 

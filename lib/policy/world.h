@@ -43,7 +43,8 @@ struct pk_world_endpoint {
 	size_t n_addresses;
 	struct pk_name *names;
 	size_t n_names;
-	bool local; /* has a rule set on this node */
+	bool local;			 /* has a rule set on this node */
+	bool masqueraded4, masqueraded6; /* leaves for the world with the node's address */
 };
 
 struct pk_world_endpoint *pk_world_endpoint_new(const char *key);

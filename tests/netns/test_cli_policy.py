@@ -202,9 +202,12 @@ def test_explain_says_what_is_not_built(shop, tmp_path):
         assert shown.returncode == 0 and "not-built" not in shown.stdout, shown.stdout
     world = tmp_path / "world.json"
     world.write_text(json.dumps({"baseline": "open", "endpoints": [
-        {"name": f"x/{n}", "labels": {"nomad:namespace": "x", "nomad:job": n}, "addresses": [f"10.20.0.{i}"]}
-        for i, n in ((1, "a"), (2, "b"))], "policies": [], "expect": [
+        {"name": f"x/{n}", "labels": {"nomad:namespace": "x", "nomad:job": n}, "addresses": [f"10.20.0.{i}"],
+         **({"masquerade": {"ipv4": False, "ipv6": True}} if n == "own" else {})}
+        for i, n in ((1, "a"), (2, "b"), (3, "own"))], "policies": [], "expect": [
             {"from": "x/a", "to": "world:198.51.100.9", "port": "9/sctp", "verdict": "allow"},
+            {"from": "x/own", "to": "world:198.51.100.9", "port": "9/sctp", "verdict": "allow"},
+            {"from": "x/own", "to": "world:2001:db8::9", "port": "icmpv6:128", "verdict": "allow"},
             {"from": "x/a", "to": "x/b", "port": "9/sctp", "verdict": "allow"},
             {"from": "x/a", "to": "x/b", "port": "9/tcp", "verdict": "allow"}]}), encoding="utf-8")
     done = shop.node.picket("policy", "test", str(world))

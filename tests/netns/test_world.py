@@ -418,3 +418,5 @@ def test_what_is_not_masqueraded(node, name, layer, port):
             assert vmm_own.receive(lambda raw: Ether(raw).haslayer(SCTP))
     shown = node.picket("policy", "explain", "acme/api", f"world:{node.world.address}", port, check=False)
     assert shown.returncode == 1 and "dropped as not-built" in shown.stdout, shown.stdout
+    shown = node.picket("policy", "explain", "acme/own", f"world:{node.world.address}", port, check=False)
+    assert shown.returncode == 0 and "not-built" not in shown.stdout, shown.stdout

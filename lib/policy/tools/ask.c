@@ -269,16 +269,21 @@ int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 	return 0;
 }
 
-/* Leaves it by an uplink with the node's address, unless the endpoint goes without. */
 static bool is_masqueraded(const struct pk_connection *c)
 {
-	return c->to.party == PK_PARTY_WORLD && pk_addr_is4(&c->to.address);
+	const struct pk_world_endpoint *from = c->from.endpoint;
+
+	if (c->from.party != PK_PARTY_ENDPOINT || c->to.party != PK_PARTY_WORLD)
+		return false;
+	return pk_addr_is4(&c->to.address) ? from->masqueraded4 : from->masqueraded6;
 }
 
 static bool has_translation(const struct pk_connection *c)
 {
 	if (c->proto == IPPROTO_ICMP)
 		return c->port == PK_PORT_ICMP(8, 0);
+	if (c->proto == IPPROTO_ICMPV6)
+		return c->port == PK_PORT_ICMP(128, 0);
 	return c->proto == IPPROTO_TCP || c->proto == IPPROTO_UDP;
 }
 

@@ -246,6 +246,18 @@ static int read_names(const struct reader *r, const struct pk_json *object)
 	return ret;
 }
 
+static int read_masquerade(const struct reader *r, const struct pk_json *object)
+{
+	const struct pk_json *v;
+	int ret = member(r, object, "masquerade", PK_JSON_OBJECT, &v);
+
+	if (ret == 0 && v)
+		ret = pk_json_get_bool(r->json, v, "ipv4", &r->ep->masqueraded4, r->err);
+	if (ret == 0 && v)
+		ret = pk_json_get_bool(r->json, v, "ipv6", &r->ep->masqueraded6, r->err);
+	return ret;
+}
+
 static bool is_taken(const char *name)
 {
 	return strcmp(name, "host") == 0 || strcmp(name, "remote-node") == 0 ||
@@ -269,6 +281,8 @@ static int read_parts(const struct reader *r, const struct pk_json *object)
 		ret = read_opens(r, object, "published", pk_world_endpoint_add_published);
 	if (ret == 0)
 		ret = read_names(r, object);
+	if (ret == 0)
+		ret = read_masquerade(r, object);
 	if (ret == 0 && pk_label_set_finish(r->ep->labels, &why) < 0)
 		ret = pk_json_fail(r->err, r->json, object, false, "%s", why.text);
 	return ret;
@@ -277,9 +291,9 @@ static int read_parts(const struct reader *r, const struct pk_json *object)
 static int read_endpoint(struct pk_scenario *c, const struct pk_json *object, bool live,
 			 struct pk_err *err)
 {
-	static const char *const keys[] = { "name",	   "labels", "addresses", "ports",
-					    "unknown",	   "checks", "published", "names",
-					    "description", NULL };
+	static const char *const keys[] = { "name",	   "labels",	 "addresses", "ports",
+					    "unknown",	   "checks",	 "published", "names",
+					    "description", "masquerade", NULL };
 	struct reader r = { .json = c->json, .err = err };
 	const char *name = NULL;
 	int ret;
