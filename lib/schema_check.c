@@ -201,7 +201,8 @@ static void check_required(struct pk_schema_sink *to, const struct pk_schema *s,
 		if (near && strcmp(near, k->name) == 0)
 			return;
 	}
-	say(to, v, false, NULL, "\"%s\" is missing: %s", k->name, k->help);
+	say(to, v, false, NULL, "\"%s\" is missing%s%s", k->name, k->help ? ": " : "",
+	    k->help ?: "");
 }
 
 static void check_either(struct pk_schema_sink *to, const struct pk_schema *s,
