@@ -48,14 +48,7 @@ static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff
 	__u32 slot;
 	const struct pk_endpoint *ep = guard_at(skb->ifindex, &slot);
 
-	if (!ep)
-		return NULL;
-	pkt->slot = pkt->at_slot = slot;
-	pkt->word = flow_word(slot);
-	ep = pk_after(ep, pkt->word);
-	pkt->identity = READ_ONCE(ep->identity);
-	pkt->tenant = READ_ONCE(ep->tenant);
-	return ep;
+	return ep ? peer_hook(pkt, ep, slot) : NULL;
 }
 
 /* Verified on its own: what follows isn't verified once for each way through the parser. */

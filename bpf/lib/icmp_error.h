@@ -127,9 +127,10 @@ icmp_error_flow(struct pk_scratch *s, const struct icmp_error_quote *q, bool *re
 static __always_inline void icmp_error_endpoint(struct pk_pkt *pkt, const struct pk_flow *flow)
 {
 	__u32 slot = READ_ONCE(flow->slot[flow_own(pkt)]);
+	const struct pk_endpoint *ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 
-	pkt->slot = pkt->at_slot = slot;
-	pkt->word = flow_word(slot); /* slot 0 has none */
+	if (ep)
+		peer_hook(pkt, ep, slot);
 }
 
 static __always_inline void icmp_error_party(struct pk_pkt *pkt, const struct pk_flow *flow)

@@ -130,6 +130,18 @@ static __always_inline bool peer_remote(struct pk_pkt *pkt, const union pk_addr 
 	return true;
 }
 
+/* The endpoint of a slot becomes the hook's: its word, and then who it is under that. */
+static __always_inline const struct pk_endpoint *peer_hook(struct pk_pkt *pkt,
+							   const struct pk_endpoint *ep, __u32 slot)
+{
+	pkt->slot = pkt->at_slot = slot;
+	pkt->word = flow_word(slot);
+	ep = pk_after(ep, pkt->word);
+	pkt->identity = READ_ONCE(ep->identity);
+	pkt->tenant = READ_ONCE(ep->tenant);
+	return ep;
+}
+
 /* An address that is neither this node's nor an endpoint's of it. */
 static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr *addr)
 {

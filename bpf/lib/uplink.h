@@ -132,13 +132,8 @@ static __always_inline const struct pk_endpoint *uplink_endpoint(struct pk_pkt *
 
 	if (!ep)
 		return NULL;
-	pkt->slot = pkt->at_slot = slot;
-	pkt->word = flow_word(slot);
-	ep = pk_after(ep, pkt->word);
-	pkt->identity = READ_ONCE(ep->identity);
-	pkt->tenant = READ_ONCE(ep->tenant);
 	pkt->party = PK_PARTY_WORLD;
-	return ep;
+	return peer_hook(pkt, ep, slot);
 }
 
 /* The slot of the flow that the packet answers; 0 = none. A SYN and an echo request answer nothing. */

@@ -147,12 +147,25 @@ static void no_way(void)
 		  pkt_v4(WHO_A, WHO_NOROUTE, UDP(9, 9)), PK_REASON_NO_ROUTE);
 }
 
+/* A router's error about a flow under new words is judged as of the tenant whose endpoint it is. */
+static void error(bool v6)
+{
+	struct pkt out = packet(v6, WHO_A, WHO_WORLD, UDP(40000, 5000)), quoted = out;
+
+	remote_start(1);
+	node_from("to an endpoint of another node", 1, out, PK_REASON_OK);
+	node_word(1, 1, 0, 2);
+	up("an error about it, under new words", pkt_error(WHO_WORLD, WHO_A, &quoted),
+	   PK_REASON_OK);
+}
+
 void cases_remote(void)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
 		reaches(v6);
 		another_tenant(v6);
 		forged(v6);
+		error(v6);
 	}
 	no_mac();
 	node_itself();
