@@ -44,7 +44,8 @@ class Alloc:
     @property
     def has_host_tap(self):
         """Its eth0 is the guest's own, its tap in the node's netns."""
-        return any(i.get("sandbox") == self.id and i["name"] == "eth0" for i in self.result["interfaces"])
+        devices = self.result["interfaces"] if self.result else []
+        return any(i.get("sandbox") == self.id and i["name"] == "eth0" for i in devices)
 
     @property
     def tap_place(self):

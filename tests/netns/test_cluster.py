@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 
 import pytest
 
@@ -30,25 +31,27 @@ def fabric(tmp_path_factory):
     made.close()
 
 
-def made_cluster(request, tmp_path, fabric, **how):
-    tmp_path.chmod(0o755)
-    made = Cluster(str(tmp_path), fabric, request.node.name, **how)
-    try:
-        yield made
-        for node in made.nodes:
-            print(f"--- picketd of {node.name}\n{node.log()[-4000:]}")
-    finally:
-        made.close()
+def made_cluster(request, fabric, **how):
+    """In a directory whose name is short: an address of a unix socket holds 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="picket-") as base:
+        os.chmod(base, 0o755)
+        made = Cluster(base, fabric, request.node.name, **how)
+        try:
+            yield made
+            for node in made.nodes:
+                print(f"--- picketd of {node.name}\n{node.log()[-4000:]}")
+        finally:
+            made.close()
 
 
 @pytest.fixture(name="cluster")
-def cluster_fixture(request, tmp_path, fabric):
-    yield from made_cluster(request, tmp_path, fabric)
+def cluster_fixture(request, fabric):
+    yield from made_cluster(request, fabric)
 
 
 @pytest.fixture(name="routed")
-def routed_fixture(request, tmp_path, fabric):
-    yield from made_cluster(request, tmp_path, fabric, routed=True)
+def routed_fixture(request, fabric):
+    yield from made_cluster(request, fabric, routed=True)
 
 
 def start(cluster):
