@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -90,6 +91,7 @@ class Pings:
                                      stdout=subprocess.PIPE, text=True)
 
     def end(self):
+        time.sleep(1)				# what was done may have been quicker than a few questions are
         self.ping.send_signal(signal.SIGINT)
         said = self.ping.communicate(timeout=30)[0]
         sent, got = [int(line.split()[0]) for line in said.replace(", ", "\n").splitlines()
