@@ -13,38 +13,11 @@
 
 #define BY_ENTRY_MAX 65536
 
-static void *dup_array(const void *from, size_t bytes)
-{
-	void *p;
-
-	if (!bytes)
-		return NULL;
-	p = malloc(bytes);
-	if (!p)
-		abort();
-	return memcpy(p, from, bytes);
-}
-
-static void copy_settings(struct pk_settings *to, const struct pk_settings *from)
-{
-	*to = *from;
-	to->pools = dup_array(from->pools, from->n_pools * sizeof(*from->pools));
-	to->resolvers = dup_array(from->resolvers, from->n_resolvers * sizeof(*from->resolvers));
-	to->reach = dup_array(from->reach, from->n_reach * sizeof(*from->reach));
-}
-
-static void free_settings(struct pk_settings *s)
-{
-	free(s->pools);
-	free(s->resolvers);
-	free(s->reach);
-}
-
 struct pk_engine *pk_engine_new(const struct pk_settings *settings)
 {
 	struct pk_engine *engine = pk_alloc(sizeof(*engine));
 
-	copy_settings(&engine->settings, settings);
+	pk_settings_copy(&engine->settings, settings);
 	engine->world = pk_world_new();
 	engine->idents_changed = 1;
 	engine->subjects = 1;
@@ -68,8 +41,7 @@ static void unlink_programs(struct pk_engine *engine)
 
 void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *settings)
 {
-	free_settings(&engine->settings);
-	copy_settings(&engine->settings, settings);
+	pk_settings_copy(&engine->settings, settings);
 	unlink_programs(engine);
 	engine->resubject = true;
 	engine->subjects++;
@@ -402,7 +374,7 @@ void pk_engine_free(struct pk_engine *engine)
 	vec_done(&engine->fresh);
 	vec_done(&engine->locals);
 	pk_world_free(engine->world);
-	free_settings(&engine->settings);
+	pk_settings_done(&engine->settings);
 	pk_label_set_free(engine->unknown_labels);
 	pk_label_set_free(engine->init_labels);
 	pk_label_set_free(engine->any_tenant);
