@@ -98,7 +98,7 @@ static int read_both(const struct pk_schema *s, const struct pk_json_doc *doc,
 	(void)s;
 	of[PK_EGRESS] = of[PK_INGRESS] = 0;
 	if (pk_json_type(v) == PK_JSON_OBJECT)
-		return pk_schema_read(&ways, doc, v, of, err);
+		return pk_schema_take(&ways, doc, v, of, err);
 	if (pk_json_type(v) == PK_JSON_NUMBER)
 		r = pk_kept_u32.read(&count, doc, v, &of[PK_EGRESS], err);
 	of[PK_INGRESS] = of[PK_EGRESS];

@@ -206,7 +206,7 @@ static int read_ports(const struct pk_schema *s, const struct pk_json_doc *doc,
 	record->ports = pk_alloc((pk_json_count(list) + 1) * sizeof(*record->ports));
 	record->n_ports = 0;
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
-		int r = pk_schema_read(&port, doc, v, &record->ports[record->n_ports], err);
+		int r = pk_schema_take(&port, doc, v, &record->ports[record->n_ports], err);
 
 		if (r < 0)
 			return r;

@@ -106,7 +106,10 @@ void pk_schema_check_member(struct pk_schema_sink *to, const struct pk_schema *s
 /* v -> the struct at *into, in the text's order up to the first error, which is -EINVAL. */
 int pk_schema_read(const struct pk_schema *s, const struct pk_json_doc *doc,
 		   const struct pk_json *v, void *into, struct pk_err *err);
-/* The same for one member of such an object. */
+/* The same of a value that has passed the check: for what a form's own read keeps by the table. */
+int pk_schema_take(const struct pk_schema *s, const struct pk_json_doc *doc,
+		   const struct pk_json *v, void *into, struct pk_err *err);
+/* As pk_schema_read for one member of such an object. */
 int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *doc,
 			  const struct pk_json *member, void *into, struct pk_err *err);
 /*

@@ -26,23 +26,22 @@ static void keep_first(struct pk_schema_sink *to, const struct pk_json *v, bool 
 		pk_fix(first->err, r, "%s", fix);
 }
 
-/* The checked value. */
-static int take(const struct pk_schema *s, const struct pk_json_doc *doc, const struct pk_json *v,
-		void *at, struct pk_err *err)
+int pk_schema_take(const struct pk_schema *s, const struct pk_json_doc *doc,
+		   const struct pk_json *v, void *at, struct pk_err *err)
 {
 	int r = 0;
 
 	if (s->kept)
 		return s->kept->read(s, doc, v, at, err);
 	if (s->form == PK_FORM_EITHER)
-		return take(pk_schema_alternative(s, v), doc, v, at, err);
+		return pk_schema_take(pk_schema_alternative(s, v), doc, v, at, err);
 	if (s->form != PK_FORM_OBJECT || !s->keys || pk_json_type(v) != PK_JSON_OBJECT)
 		return 0;
 	for (const struct pk_json *m = pk_json_first(v); m && r == 0; m = pk_json_next(m)) {
 		const struct pk_schema_key *k = pk_schema_find(s, pk_json_key(m));
 
 		if (k)
-			r = take(k->form, doc, m, (char *)at + k->at, err);
+			r = pk_schema_take(k->form, doc, m, (char *)at + k->at, err);
 	}
 	return r;
 }
@@ -53,7 +52,7 @@ int pk_schema_read(const struct pk_schema *s, const struct pk_json_doc *doc,
 	struct first_refusal first = { { doc, keep_first }, err, false };
 
 	pk_schema_check(&first.sink, s, v);
-	return first.said ? -EINVAL : take(s, doc, v, into, err);
+	return first.said ? -EINVAL : pk_schema_take(s, doc, v, into, err);
 }
 
 int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *doc,
@@ -65,7 +64,7 @@ int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *d
 	pk_schema_check_member(&first.sink, s, m);
 	if (first.said)
 		return -EINVAL;
-	return k ? take(k->form, doc, m, (char *)into + k->at, err) : 0;
+	return k ? pk_schema_take(k->form, doc, m, (char *)into + k->at, err) : 0;
 }
 
 void pk_schema_write_member(const struct pk_schema_key *k, struct pk_jw *w, const char *key,

@@ -160,7 +160,7 @@ static int read_masquerade(const struct pk_schema *form, const struct pk_json_do
 	}
 	m->given |= pk_json_get(v, "ipv4") || pk_json_get(v, "ipv6");
 	m->ports_given |= pk_json_get(v, "ports") != NULL;
-	return pk_schema_read(&pk_form_masquerade_object, doc, v, m, err);
+	return pk_schema_take(&pk_form_masquerade_object, doc, v, m, err);
 }
 
 /* The families only where a file said them. */
