@@ -406,15 +406,27 @@ def test_del_takes_it_from_its_vmm_at_once(node):
     before.assert_same(Snapshot(node), ignore=("table labels", "table bases", "table answers"))
 
 
-def test_a_netns_that_went_without_del(node):
-    """The tap stays and is no witness of a life: the sweep takes it along."""
+def without_del(node):
     alloc = node.add("acme", "a", "a")
     node.drop_netns(alloc)
     assert not gone(node, f"pk{alloc.slot}:")
+    return alloc
+
+
+def test_a_netns_that_went_without_del(make_node):
+    """
+    The tap stays and is no witness of a life: the operator's sweep takes it along, and picketd's own. No picketd runs before, since its
+    sweep may come at any moment.
+    """
+    node = make_node(uplink=False, config={"nomad": None}, conf=CONF)
+    alloc = without_del(node)
     shown = node.picket("sweep", check=False).stdout
     assert alloc.id in shown and "its host tap is left" in shown, shown
     node.picket("sweep", "-apply", check=False)
     assert gone(node, f"pk{alloc.slot}:") and not node.records() and not node.leases()
+    alloc = without_del(node)
+    node.start_picketd()
+    wait_for(lambda: gone(node, f"pk{alloc.slot}:") and not node.records() and not node.leases(), "picketd to take the tap")
 
 
 def test_a_live_one_is_no_orphan(node, a):
