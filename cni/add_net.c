@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new endpoint's addresses, MAC, MTU and tap: everything of its record but who it is. */
+/* Settles a new endpoint's addresses, MAC, MTU and tap: all of the record but its identity. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include "state.h"
 #include "str.h"
 
-#define RACES	    256 /* addresses that another ADD may take under our eyes */
+#define RACES	    256 /* addresses that other ADDs may take between our look and our take */
 #define MTU_DEFAULT 1500
 
 static int no_address(struct cni_add *add, bool v6, struct pk_err *err)
@@ -40,7 +40,7 @@ static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union
 	const union pk_addr *held = &add->rec.ipv4;
 	int r = -ENOENT;
 
-	if (!pk_addr_is4(addr) && !pk_addr_is_zero(held)) /* a file less to make */
+	if (!pk_addr_is4(addr) && !pk_addr_is_zero(held)) /* both families share one file */
 		r = pk_lease_take_beside(dir, addr, held, NULL);
 	if (r < 0 && r != -EEXIST)
 		r = pk_lease_take(dir, addr, add->owner, err);
@@ -52,7 +52,7 @@ static int take(struct cni_add *add, const struct pk_lease_dir *dir, const union
 	return r ? 0 : -EEXIST;
 }
 
-/* -ENOSPC: the marks of this block name no address that is free, or it has no marks. */
+/* Returns -ENOSPC where this block has no marks, or no mark of a free address. */
 static int take_marked(struct cni_add *add, const struct cni_ipam *ipam,
 		       const struct pk_prefix *block, union pk_addr *out, struct pk_err *err)
 {
@@ -80,8 +80,10 @@ static bool is_held(void *arg, const union pk_addr *addr)
 	return cni_ipam_is_held(ipam, addr);
 }
 
-/* Reads every lease: an address beyond the marks, one whose mark is wrong, the one that rests
- * longest. */
+/*
+ * Reads every lease, and so finds what the marks can't: an address beyond them, one whose mark is
+ * wrong, or else the one that rests longest.
+ */
 static int take_listed(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
 		       struct pk_err *err)
 {
@@ -149,8 +151,10 @@ static int take_asked(struct cni_add *add, const struct cni_ipam *ipam, union pk
 	return r;
 }
 
-/* Takes one family's address: the one asked for, else that of the endpoint replaced, else a free
- * one. */
+/*
+ * Takes one family's address: the one asked for, else that of the endpoint replaced, else a free
+ * one.
+ */
 static int take_family(struct cni_add *add, struct cni_ipam *ipam, bool v6, union pk_addr *out,
 		       struct pk_err *err)
 {
@@ -204,8 +208,10 @@ void cni_add_addresses_undo(struct cni_add *add)
 		pk_lease_free(&dir, &add->rec.ipv6, add->owner, NULL);
 }
 
-/* 02:70 and 32 bits of a hash: no two endpoints of a network, whatever their node, are likely to
- * share one. */
+/*
+ * A MAC is 02:70 and 32 bits of a hash, so that endpoints of one network are unlikely to share one
+ * even on different nodes.
+ */
 static void make_mac(struct cni_add *add)
 {
 	uint8_t *mac = add->rec.mac;
@@ -224,7 +230,7 @@ static void make_mac(struct cni_add *add)
 		mac[2 + i] = (uint8_t)(hash[0] >> (8 * i));
 }
 
-/* The gateway's MAC lies in the same 32 bits: no endpoint gets it. */
+/* No endpoint gets the gateway's MAC, which has the same first bytes. */
 static void settle_macs(struct cni_add *add)
 {
 
@@ -234,7 +240,7 @@ static void settle_macs(struct cni_add *add)
 	memcpy(add->rec.host_mac, pk_gateway_mac, 6);
 }
 
-/* The link's MTU, within what this release carries. */
+/* Returns the link's MTU, within what this release carries. */
 static uint32_t bounded_mtu(uint32_t mtu)
 {
 	if (mtu < PK_MTU_MIN)
@@ -255,7 +261,7 @@ static int settle_mtu(struct cni_add *add, struct pk_err *err)
 		return 0;
 	if (pk_nl_link(add->plumb.at_home, name ? 0 : uplink, name, &link, err) < 0) {
 		if (!name)
-			return 0; /* it went since the load: picketd follows it */
+			return 0; /* the uplink went since the load, and picketd follows it */
 		pk_fix(err, 0, "name devices of the node in \"uplinks\", or drop the key");
 		return pk_code(err, -ENODEV, PK_CODE_CONFIG);
 	}
@@ -263,7 +269,9 @@ static int settle_mtu(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-/* A tap without owner and group is anyone's. Owner 0 beside a group would demand both of an opener.
+/*
+ * A tap without owner and group could be opened by anyone, so root is the owner then. Owner 0
+ * beside a group would demand both of an opener.
  */
 static uint32_t tap_owner(int64_t owner, int64_t group)
 {
@@ -273,8 +281,8 @@ static uint32_t tap_owner(int64_t owner, int64_t group)
 }
 
 /*
- * Programs that another build loaded may know nothing of host taps, and would deliver there as into
- * a veth pair: nothing would arrive.
+ * Programs of another build may know nothing of host taps and deliver to one as to a veth pair;
+ * then no packet would arrive.
  */
 static int settle_host_tap(struct cni_add *add, struct pk_err *err)
 {

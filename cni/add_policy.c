@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which rule set a new endpoint starts under. */
+/* Finds the rule set that a new endpoint starts under. */
 #include <errno.h>
 
 #include "add.h"
@@ -42,7 +42,7 @@ static int find_rule_set(const struct cni_add *add, struct pk_err *err)
 	return cni_start_policy_rule_set(&o, err);
 }
 
-/* Without a policy that can be trusted the endpoint starts all the same, and reaches nothing. */
+/* An endpoint without a policy that can be trusted starts in quarantine, and reaches nothing. */
 static int quarantine(struct cni_add *add, const struct pk_err *why, struct pk_err *err)
 {
 	log_warn("op=add container=%s err=\"%s\" starting in quarantine",

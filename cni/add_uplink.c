@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's uplinks, as an ADD needs them: known, true, and with their program. */
+/* Brings the tables in step with the node's uplinks and attaches the uplinks' program. */
 #include <errno.h>
 
 #include "add.h"
@@ -15,8 +15,8 @@ static void log_notes(const struct cni_add *add, const struct pk_uplinks *found)
 }
 
 /*
- * Without a way back a published port is none, and so the ADD fails; an endpoint that has only no
- * way to the world starts, and reaches its own tenant.
+ * A published port needs the uplinks' program for its answers, so the ADD fails without it. An
+ * endpoint that only lacks the way to the world starts, and reaches its own tenant.
  */
 static int attach(const struct cni_add *add, const struct pk_uplink uplinks[PK_UPLINKS],
 		  struct pk_nl *nl, struct pk_err *err)
@@ -35,7 +35,7 @@ static int attach(const struct cni_add *add, const struct pk_uplink uplinks[PK_U
 	return 0;
 }
 
-/* The one who loads has just written them: what was left out is said here. */
+/* Reads the node's uplinks anew, logs which devices were left out, and writes them. */
 static int find(struct cni_add *add, struct pk_nl *nl, struct pk_err *err)
 {
 	struct pk_uplinks found;

@@ -17,8 +17,7 @@ static int refuse(struct pk_err *err, int r)
 	return pk_code(err, pk_fix(err, r, FIX_JOB), PK_CODE_ARGS);
 }
 
-/* What a terminal would not show as it stands is refused: control, bidi, bytes that are no UTF-8.
- */
+/* Refuses what a terminal would not show as it stands: control, bidi, bytes that are no UTF-8. */
 static int check_text(const char *text, struct pk_err *err)
 {
 	own_str safe = { 0 };
@@ -93,7 +92,7 @@ static int take_ip(struct cni_args *args, const char *value, struct pk_err *err)
 	return 0;
 }
 
-/* picket.*: only what the operator lets jobs set. */
+/* Reads a picket.* key, which a job may set only where the operator lets jobs do so. */
 static int take_job_arg(struct cni_args *args, const char *key, const char *value,
 			unsigned int allowed, struct pk_err *err)
 {
@@ -121,7 +120,10 @@ static int take_job_arg(struct cni_args *args, const char *key, const char *valu
 	return 0;
 }
 
-/* CNI's own conventions: whoever gives one means it, and would get another address. */
+/*
+ * Refuses the keys of CNI's own conventions that we don't honour: whoever sets IP or MAC would get
+ * another one unnoticed.
+ */
 static int refuse_convention(const char *key, struct pk_err *err)
 {
 	const bool ip = !strcmp(key, "IP");
@@ -162,7 +164,7 @@ static int take(struct cni_args *args, const char *key, const char *value, unsig
 		return refuse_convention(key, err);
 	if (!strncmp(key, "picket.", 7))
 		return take_job_arg(args, key, value, allowed, err);
-	return 0; /* the job's own, for another plugin: never read */
+	return 0; /* a key for another plugin is never read */
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -170,7 +172,7 @@ static int compare_keys(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A key that comes twice is how an author would slip in a second NOMAD_NAMESPACE. */
+/* Refuses a key that comes twice: an author could slip in a second NOMAD_NAMESPACE that way. */
 static int check_twice(const char **keys, size_t n, struct pk_err *err)
 {
 	qsort(keys, n, sizeof(*keys), compare_keys);

@@ -11,7 +11,7 @@
 #include "log.h"
 #include "own.h"
 
-#define MARGIN_NS  UINT64_C(50000000) /* kept of the verb's deadline, to print the answer in */
+#define MARGIN_NS  UINT64_C(50000000) /* of the verb's time, kept for printing the answer */
 #define ANSWER_MAX 65536
 
 static const char *proto_name(uint8_t proto)
@@ -52,7 +52,7 @@ static uint64_t until(const struct cni_call *call)
 	return wait < last ? wait : last;
 }
 
-/* Whatever goes wrong (404, another version, a time-out, nobody there), the base stands. */
+/* Whatever goes wrong (404, another version, a time-out), the endpoint stays under its base. */
 void cni_add_confirm(const struct cni_add *add)
 {
 	own_str body = { 0 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each verb is counted where picketd finds it (verb_counts.h). Nothing here fails a verb: what
- * can't be counted isn't.
+ * Counts each verb in a file that picketd reads (verb_counts.h). A verb never fails for what can't
+ * be counted.
  */
 #include "fs.h"
 #include "verb.h"
 #include "verb_counts.h"
 
 static struct {
-	const struct pk_paths *paths; /* NULL: this verb isn't counted */
-	struct pk_counts *counts;     /* NULL: the directory isn't there yet */
+	const struct pk_paths *paths; /* NULL: no counting */
+	struct pk_counts *counts;     /* NULL: no directory yet */
 	int verb;
 	uint64_t since_ns;
 } counted;
@@ -25,7 +25,7 @@ void cni_count_begin(const struct cni_call *call, uint64_t since_ns)
 	pk_counts_begin(counted.counts, (enum pk_counted_verb)counted.verb);
 }
 
-/* The directory may be what this very ADD made. */
+/* Opens the file late, since this very ADD may have made the directory. */
 static void open_late(void)
 {
 	if (counted.counts || !counted.paths)

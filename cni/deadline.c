@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A verb's time: checked between steps, and by a timer where a step never returns. */
+/* A verb's time is checked between steps, and by a timer where a step never returns. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,8 +40,7 @@ void cni_deadline_start(struct cni_call *call, uint32_t ms)
 		 cni_verb_name(call->env.verb), ms);
 	cni_report(call->conf.version, &err, &out);
 	snprintf(last_word, sizeof(last_word), "%s", out.text ? out.text : "");
-	/* A CHECK that fails costs a running VM its network (verb_check.c): it says so in the log.
-	 */
+	/* A failed CHECK would cost a running VM its network (verb_check.c), so it only logs. */
 	last_to = call->env.verb == CNI_CHECK ? STDERR_FILENO : STDOUT_FILENO;
 	last_status = call->env.verb != CNI_CHECK;
 	call->deadline_ns = pk_now_ns() + ms * UINT64_C(1000000);

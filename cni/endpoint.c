@@ -28,7 +28,7 @@ int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t
 	return pk_labels_take(bpf, &want, deadline_ns, labels, err);
 }
 
-/* Resolvers and search list, for DHCP and router advertisements. */
+/* Fills in resolvers and search list, for DHCP and router advertisements. */
 static int write_told(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err)
 {
 	union pk_addr servers[2 * PK_TOLD_SERVERS];
@@ -75,7 +75,7 @@ int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec,
 	return r == 0 ? pk_endpoint_write(bpf, rec->slot, &e, err) : r;
 }
 
-/* The ports of a record in both forms: published on the node, and the endpoint's own. */
+/* Makes both forms of a record's ports: published on the node, and the endpoint's own. */
 struct ports {
 	struct pk_publish *published;
 	struct pk_open_port *open;
@@ -105,7 +105,7 @@ static void fill_ports(const struct pk_record *rec, struct ports *p)
 	}
 }
 
-/* The open record of a slot; false where none can be read. */
+/* Finds the open record of a slot; returns false where none can be read. */
 static bool find_holder(const struct pk_paths *paths, uint32_t slot, struct pk_record *rec)
 {
 	own_mem struct pk_record_name *list = NULL;
@@ -137,7 +137,10 @@ static void say_taken(const struct pk_paths *paths, const struct pk_record_port 
 		       holder.container_id, slot);
 }
 
-/* Which of the record's ports is another's, and whose; an address that is taken says so itself. */
+/*
+ * Names the record's port that another endpoint publishes, and that endpoint. An address that is
+ * taken needs no such search: its error says whose it is.
+ */
 static void name_holder(const struct pk_bpf *bpf, const struct pk_record *rec,
 			const struct ports *ports, struct pk_err *err)
 {
@@ -151,7 +154,7 @@ static void name_holder(const struct pk_bpf *bpf, const struct pk_record *rec,
 	}
 }
 
-/* picketd may withdraw the base at that moment: it is then found or made again. */
+/* picketd may withdraw the base at the same moment; each try then finds it or makes it again. */
 #define OPEN_TRIES 4
 
 int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
@@ -169,7 +172,7 @@ int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *
 	open.published = ports.published;
 	open.n_published = rec->n_ports;
 	open.open = ports.open;
-	/* The baseline `deny` opens no published port (policy: nothing is allowed by itself). */
+	/* Under the baseline `deny` nothing is allowed by itself, and no published port is open. */
 	open.n_open = o->settings->baseline == PK_BASELINE_DENY ? 0 : rec->n_ports;
 	r = pk_endpoint_open(o->bpf, &open, o->deadline_ns, err);
 	for (int tries = 1; r == -ENOENT && tries < OPEN_TRIES; tries++) {
@@ -200,7 +203,7 @@ static int reopen(struct pk_bpf *bpf, const struct pk_record *rec,
 	return r;
 }
 
-/* The pair is made again where it is lost: the tables follow, then the guard; it is still down. */
+/* Makes a lost pair again, then tells the tables, then attaches the guard; the pair stays down. */
 static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err *err)
 {
 	int r = cni_plumb_remake(plumb, err);
@@ -215,7 +218,7 @@ static int mend_pair(struct pk_bpf *bpf, struct cni_plumb *plumb, struct pk_err 
 	return r;
 }
 
-/* 1: the device is there and now down; 0: it is gone, or is somebody else's; -errno. */
+/* Returns 1 where the device is now down, 0 where it is gone or somebody else's, or -errno. */
 static int host_end_down(const struct pk_host_end *want, struct pk_err *err)
 {
 	own_nl *nl = NULL;
@@ -233,7 +236,10 @@ static int host_end_down(const struct pk_host_end *want, struct pk_err *err)
 	return r < 0 ? r : 1;
 }
 
-/* As host_end_down. A host tap goes at once: with its endpoint's netns it would not. */
+/*
+ * Does what host_end_down does, but deletes a host tap at once: it wouldn't go with the endpoint's
+ * netns.
+ */
 static int host_end_end(const struct pk_host_end *want, struct pk_err *err)
 {
 	own_nl *nl = NULL;
@@ -254,7 +260,7 @@ int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 
 	if (r == 0)
 		r = cni_plumb_repair(plumb, err);
-	if (r == -EPERM) { /* what stands before the guard may pass packets on to the stack */
+	if (r == -EPERM) { /* a program before the guard may pass packets on to the stack */
 		pk_endpoint_close(bpf, rec->slot, deadline_ns, NULL);
 		host_end_down(
 			&(struct pk_host_end){ rec->slot, rec->host_ifindex, rec->eth_ifindex },
@@ -265,7 +271,7 @@ int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 	return pk_word(bpf, rec->slot) ? 0 : reopen(bpf, rec, settings, deadline_ns, err);
 }
 
-/* Where the pair was deleted and its netns was not, the tap is still there. */
+/* Drops the tap that is left where the pair was deleted and its netns was not. */
 static void drop_tap(const struct pk_paths *paths, const struct pk_record_name *name)
 {
 	own_record rec = { 0 };
@@ -281,7 +287,7 @@ static void drop_tap(const struct pk_paths *paths, const struct pk_record_name *
 		cni_plumb_drop_tap(&plumb);
 }
 
-/* Once the device is gone, slot and addresses may be given to another. */
+/* Frees slot and addresses for other endpoints. The device must be gone. */
 static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
 		uint64_t deadline_ns, struct pk_err *err)
 {
@@ -291,7 +297,7 @@ static int bury(const struct pk_paths *paths, struct pk_bpf *bpf, const struct p
 	return pk_endpoint_clear(&clear, name, err);
 }
 
-/* What DEL cannot finish is the sweep's work: the closed record tells it. */
+/* Logs what DEL can't finish; the sweep finds the closed record and does it. */
 static void log_left_to_sweep(const struct pk_record_name *name, int r, const struct pk_err *err)
 {
 	if (r < 0)
@@ -299,8 +305,10 @@ static void log_left_to_sweep(const struct pk_record_name *name, int r, const st
 			 name->container_id, name->slot, err->text);
 }
 
-/* The node lock is held for microseconds: a longer wait means that its holder hangs, and DEL still
- * needs time for the rest. */
+/*
+ * Bounds the wait for the node lock, which is held for microseconds: after a longer wait its holder
+ * hangs, and DEL still needs time for the rest.
+ */
 static uint64_t half_of(uint64_t deadline_ns)
 {
 	uint64_t now = pk_now_ns();
@@ -309,8 +317,8 @@ static uint64_t half_of(uint64_t deadline_ns)
 }
 
 /*
- * Which device is the endpoint's, as far as that can be told. The tables know it for as long as
- * the slot is its own. Where no tables can be read, the record does, while its netns is there.
+ * Finds the endpoint's device, as far as it is known. The tables know it for as long as the slot is
+ * the endpoint's. Where no tables can be read, the record is believed while its netns is there.
  */
 static bool find_host_end(const struct pk_paths *paths, const struct pk_bpf *bpf,
 			  const struct pk_record_name *name, struct pk_host_end *end)
@@ -333,7 +341,7 @@ static bool find_host_end(const struct pk_paths *paths, const struct pk_bpf *bpf
 	return true;
 }
 
-/* Closes the endpoint at once and sets its host end down. 1: the device is there; 0: it is gone. */
+/* Closes the endpoint and sets its host end down. Returns 1 if the device is there, 0 if gone. */
 static int shut(const struct pk_paths *paths, struct pk_bpf *bpf, const struct pk_record_name *name,
 		uint64_t deadline_ns)
 {
@@ -346,7 +354,7 @@ static int shut(const struct pk_paths *paths, struct pk_bpf *bpf, const struct p
 		r = pk_endpoint_close(bpf, name->slot, half_of(deadline_ns), &err);
 	log_left_to_sweep(name, r, &err);
 	pk_fault("del-word-closed");
-	/* A record from before a reboot names a device that somebody else may have by now. */
+	/* A record from before a reboot may name a device that is somebody else's by now. */
 	r = known ? host_end_end(&end, &err) : 0;
 	log_left_to_sweep(name, r, &err);
 	return r;
@@ -386,8 +394,8 @@ static int forget_slot(const struct cni_leftover *left, uint32_t slot, struct pk
 }
 
 /*
- * A slot whose closed record is there goes with its device, not before. Unless an ADD comes into
- * the same netns after the DEL: the device is of no use to anybody, and its names are needed.
+ * A slot that has a closed record is freed when its device goes, not before. The exception is an
+ * ADD into the same netns after the DEL: nobody uses the device any more, and its names are needed.
  */
 static int forget_closed(const struct cni_leftover *left, const struct pk_record_name *name,
 			 struct pk_err *err)

@@ -13,46 +13,46 @@
 #include "verb.h"
 
 /*
- * The DEL of one endpoint, its lock held: closed at once, its host end down, its record closed;
- * and where the device is gone already, everything else of it too. bpf NULL: nothing is loaded.
- * What can't be finished now is the sweep's, which finds the closed record: an error is only that
- * the record couldn't be closed, after everything else was tried.
+ * DEL of one endpoint, whose lock the caller holds: closes the word at once, sets the host end down
+ * and closes the record. Where the device is gone already, slot, leases and record go as well.
+ * bpf is NULL where nothing is loaded. The sweep finds the closed record and finishes the rest, so
+ * the only error is a record that couldn't be closed, returned after everything else was tried.
  */
 int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err);
-/* What a killed ADD may have left before its record. */
+/* Whose leftovers of a killed ADD to look for, and where. */
 struct cni_leftover {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
 	const struct pk_record_name *who; /* container id and interface, without open record */
-	const struct pk_netns *ns;	  /* where its tap may be; NULL: gone */
-	char *tap;			  /* its name there; NULL = none */
-	bool in_the_way; /* ADD: closed endpoints' devices in ns go too, not with their netns */
+	const struct pk_netns *ns;	  /* where the tap may be; NULL: gone */
+	char *tap;			  /* the tap's name there; NULL = none */
+	bool in_the_way;		  /* ADD: delete closed endpoints' devices in ns now */
 	uint64_t deadline_ns;
 };
-/* Slots, devices and leases in its name. Reads every lease: for that case only. */
+/* Frees slots, devices and leases in that name. It reads every lease, and so is for that case. */
 int cni_endpoint_forget(const struct cni_leftover *left, struct pk_err *err);
-/* Is there a slot of this owner beside the one that is named? */
+/* Returns whether this owner has a slot besides the one that is named. */
 bool cni_endpoint_has_other(const struct pk_bpf *bpf, const struct pk_record_name *name);
-/* Do the tables still give the record's slot to its endpoint? */
+/* Returns whether the tables still give the record's slot to this endpoint. */
 bool cni_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record *rec);
 /*
- * Mends devices, hooks, routes and the word of a live endpoint. Where the guard can't be made
- * first, the endpoint is closed.
+ * Mends devices, hooks, routes and the word of a live endpoint. The endpoint is closed where the
+ * guard can't be made the first program of its device.
  */
 int cni_endpoint_repair(struct pk_bpf *bpf, struct cni_plumb *plumb,
 			const struct pk_settings *settings, uint64_t deadline_ns,
 			struct pk_err *err);
-/* Numbers of a label set, made if need be. */
+/* Finds the numbers of a label set, or gives it new ones. */
 int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t deadline_ns,
 		    struct pk_labels *labels, struct pk_err *err);
-/* Addresses, ports and the word of a record's endpoint, whose word must be closed. */
+/* Writes addresses, ports and, last, the word of an endpoint whose word is closed. */
 int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
 		      struct pk_err *err);
-/* The slot's entry as the record says it; of the settings its limits. */
+/* Makes the slot's entry from the record, and its limits from the settings. */
 int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec,
 		       const struct pk_settings *settings, struct pk_err *err);
 
-/* The record's view of result.h; host is filled and must live as long. */
+/* Views the record as result.h needs it. host is filled, and must live as long as a. */
 void cni_attachment_of(const struct pk_record *rec, const struct cni_dns *dns,
 		       char host[PK_HOST_NAME_ROOM], struct cni_attachment *a);

@@ -33,7 +33,7 @@ static int read_verb(const char *text, enum cni_verb *verb, struct pk_err *err)
 		      "use ADD, DEL, CHECK, GC, STATUS or VERSION");
 }
 
-/* ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$ (CNI pkg/utils), and short enough for a file's name. */
+/* Allows ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$ (CNI pkg/utils) that is short enough for a file's name. */
 static bool id_ok(const char *id)
 {
 	static const char first[] =

@@ -12,6 +12,8 @@ struct cni_env {
 	const char *args;
 };
 
-/* get: getenv or a test's. The strings stay the environment's. Errors: PK_CODE_ENV, the variable
- * named. */
+/*
+ * get is getenv, or a test's function. The strings stay the environment's. Errors carry
+ * PK_CODE_ENV and name the variable.
+ */
 int cni_env_read(const char *(*get)(const char *name), struct cni_env *env, struct pk_err *err);

@@ -109,7 +109,7 @@ static int prepare(struct cni_call *call, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
-/* A runtime may have closed any of 0 to 2: what we open must not take their places. */
+/* Opens those of 0 to 2 that a runtime has closed, so that no file of ours takes their places. */
 static void hold_standard_files(void)
 {
 	int fd = open("/dev/null", O_RDWR);
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
 	hold_standard_files();
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
-	setenv("TZ", "UTC0", 1); /* its times are UTC: no zone is read */
+	setenv("TZ", "UTC0", 1); /* the log's times are UTC; no zone file is read */
 	pk_log_init("picket-cni", PK_LOG_WARN);
 #ifdef PK_FAULTS
 	if (argc == 2 && !strcmp(argv[1], "--list-faults")) {

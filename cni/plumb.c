@@ -41,7 +41,7 @@ void cni_plumb_close(struct cni_plumb *p)
 	pk_netns_close(&p->home);
 }
 
-/* In the alloc's netns. */
+/* Runs in the allocation's netns. */
 static bool has_tap(const struct cni_plumb *p)
 {
 	return !p->record->process && !p->record->host_tap;
@@ -66,7 +66,7 @@ static int check_free(struct cni_plumb *p, const char *name, struct pk_err *err)
 	return link_error(err, -EEXIST);
 }
 
-/* Nobody opens a host tap but picketd, for whom the record's owner and group may ask. */
+/* Only picketd opens a host tap; it serves processes of the record's owner and group. */
 static struct pk_tap host_tap(const struct pk_record *rec)
 {
 	return (struct pk_tap){ .name = rec->tap,
@@ -135,7 +135,7 @@ struct pk_hook cni_plumb_hook(const struct cni_plumb *p, enum pk_prog prog)
 				 .name = pk_prog_name(prog) };
 }
 
-/* The kernel keeps a tap of one queue to that; another one needs the program. */
+/* The kernel bounds what waits in a tap of one queue; a tap of several queues needs pk_bound_tap. */
 bool cni_plumb_is_bound(const struct cni_plumb *p)
 {
 	return p->record->queues > 1;
@@ -150,7 +150,7 @@ size_t cni_plumb_inside(const struct cni_plumb *p, const enum pk_prog **progs)
 	return PK_ARRAY_LEN(inside) - !cni_plumb_is_bound(p);
 }
 
-/* clsact goes into the batch; TCX is a system call after it, in the netns of the device. */
+/* A clsact filter goes into the batch; TCX is a system call after it, in the device's netns. */
 static void add_filter(struct pk_nl *nl, const struct pk_hook *hook)
 {
 	const struct pk_nl_filter filter = { .ifindex = hook->ifindex,
@@ -197,7 +197,7 @@ static int attach_inside(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
-/* ifindex 0: not known yet. */
+/* An ifindex of 0 is one that isn't known yet. */
 static void delete_tap(struct pk_nl *nl, const char *name, uint32_t ifindex)
 {
 	struct pk_nl_link link;
@@ -217,7 +217,7 @@ static void delete_host_end(struct cni_plumb *p)
 	pk_host_end_delete(p->at_home, &end, NULL);
 }
 
-/* The tap would go with its netns, but a retry comes into the same one. */
+/* Deletes the tap at once: a retry comes into the same netns, with which it would have gone. */
 static void drop_inside(struct cni_plumb *p)
 {
 	if (p->tap_fd >= 0)
@@ -226,8 +226,10 @@ static void drop_inside(struct cni_plumb *p)
 		delete_tap(p->inside, p->record->tap, p->record->tap_ifindex);
 }
 
-/* Makes both devices at one even ifindex. tap0 comes first: all of its messages but its making fit
- * into eth0's batch. */
+/*
+ * Makes eth0 at an even ifindex and tap0 at the next. tap0 is made first, so that its other
+ * messages fit into eth0's batch.
+ */
 static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 {
 	int r = 0;
@@ -251,7 +253,7 @@ static int try_pair(struct cni_plumb *p, uint32_t even, struct pk_err *err)
 	return r;
 }
 
-/* A clash of ifindexes tries the next pair; the names were seen free before. */
+/* Tries the next pair of ifindexes after a clash. A clash of names was ruled out before. */
 static int make_pair(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = -EBUSY;
@@ -277,7 +279,7 @@ static int find_host_end(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
-/* It is down, and the kernel makes no address for it. */
+/* Makes the host tap, down and without addresses of the kernel's making. */
 static int make_host_tap(struct cni_plumb *p, struct pk_err *err)
 {
 	int r;
@@ -439,7 +441,7 @@ void cni_plumb_drop_tap(struct cni_plumb *p)
 		drop_inside(p);
 }
 
-/* Is the host end of the record there, under its name and ifindex? */
+/* Returns whether the host end of the record is there, under its name and ifindex. */
 static bool is_alive(struct cni_plumb *p)
 {
 	const struct pk_record *rec = p->record;
@@ -461,7 +463,7 @@ static int remake_inside(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
-/* Whoever it was handed to can take away that it persists. */
+/* The VMM that has the tap may have switched its persistence off and ended. */
 static int remake_host_tap(struct cni_plumb *p, struct pk_err *err)
 {
 	int r = make_host_tap(p, err);
@@ -483,7 +485,7 @@ int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err)
 		return 0;
 	if (r < 0 && r != -ENODEV)
 		return r;
-	/* eth0 was taken out of its netns, or deleted: the other end alone is of no use. */
+	/* With eth0 deleted, or taken out of its netns, the other end alone is of no use. */
 	r = pk_host_end_delete(p->at_home, &end, err);
 	if (r == 0)
 		r = check_free(p, p->record->ifname, err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * An endpoint's devices, from its record: made, guarded, up, tested, repaired, dropped. The order
- * is the caller's to keep (state.md, "Life and death"): nothing is up before the guard stands.
+ * Makes, guards, sets up, tests, repairs and drops the devices that a record names. The caller
+ * keeps the order (state.md, "Life and death"): no device is up before the guard is attached.
  */
 #include <stdint.h>
 
@@ -15,7 +15,7 @@
 
 struct cni_plumb {
 	const struct pk_bpf *bpf;
-	const struct pk_netns *ns; /* the alloc's */
+	const struct pk_netns *ns; /* the allocation's */
 	struct pk_record *record;  /* ifindexes are filled in by make and repair */
 	uint64_t deadline_ns;
 	struct pk_netns home; /* the node's */
@@ -28,30 +28,36 @@ int cni_plumb_open(struct cni_plumb *p, struct pk_err *err);
 void cni_plumb_close(struct cni_plumb *p);
 #define own_plumb PK_OWN(cni_plumb_close) struct cni_plumb
 
-/* Fails (PK_CODE_NETNS) where the netns has an interface of eth0's or tap0's name: what was this
- * endpoint's is dropped by then. Called before make, so that drop never meets a stranger. */
+/*
+ * Fails (PK_CODE_NETNS) where the netns has an interface of eth0's or tap0's name. The caller has
+ * dropped this endpoint's own by then, and calls this before make, so that drop never deletes an
+ * interface of somebody else.
+ */
 int cni_plumb_names_free(struct cni_plumb *p, struct pk_err *err);
-/* tap0, the veth pair, forwarders; or the host tap: all down. */
+/* Makes tap0, the veth pair and the forwarders, or the host tap; all devices are down. */
 int cni_plumb_make(struct cni_plumb *p, struct pk_err *err);
-/* The guard on the host end. The tables know the slot by then, its word closed. */
+/* Attaches the guard to the host end. The tables know the slot by then, with its word closed. */
 int cni_plumb_guard(struct cni_plumb *p, struct pk_err *err);
-/* Up, addresses, neighbours, routes, on both ends. Again on a live endpoint: what is missing. */
+/*
+ * Sets both ends up, with addresses, neighbours and routes. On a live endpoint this adds what is
+ * missing.
+ */
 int cni_plumb_up(struct cni_plumb *p, struct pk_err *err);
-/* One packet from tap0 or eth0 must arrive at the guard and be counted as endpoint-closed. */
+/* Sends one packet from tap0 or eth0, which the guard must count as endpoint-closed. */
 int cni_plumb_test(struct cni_plumb *p, struct pk_err *err);
 /* Deletes what make made, for an endpoint that never opened. */
 void cni_plumb_drop(struct cni_plumb *p);
-/* The tap alone, if it is the one of the record. */
+/* Deletes the tap alone, if it is the one of the record. */
 void cni_plumb_drop_tap(struct cni_plumb *p);
 
 /*
- * The veth pair again, with eth0's ifindex, or the host tap, down and without guard, where it is lost: 1 and
- * a new host_ifindex in the record; 0: it is there; -errno.
+ * Makes a lost veth pair (with eth0's ifindex) or a lost host tap again, down and without guard.
+ * Returns 1 and a new host_ifindex in the record, 0 where nothing is lost, or -errno.
  */
 int cni_plumb_remake(struct cni_plumb *p, struct pk_err *err);
 /*
  * Mends a live endpoint whose pair is there: tap0 with the same ifindex, filters (ours first),
- * addresses, routes. -errno: what can't be mended; -EPERM: the guard doesn't stand, the
- * caller closes the endpoint.
+ * addresses, routes. -EPERM means that the guard isn't first, and the caller closes the endpoint;
+ * another -errno is a fault that can't be mended.
  */
 int cni_plumb_repair(struct cni_plumb *p, struct pk_err *err);

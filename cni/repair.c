@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What CHECK, and ADD again, mend on a live endpoint. */
+/* Mends a live endpoint, for CHECK and for ADD again. */
 #include <errno.h>
 #include <string.h>
 
@@ -16,13 +16,13 @@ static int mend_hook(struct cni_plumb *p, struct pk_nl *nl, enum pk_prog prog, s
 	return pk_hook_repair(nl, &hook, err);
 }
 
-/* -ENODEV: it is gone. Whatever else is wrong with it is said. */
+/* Returns -ENODEV where the tap is gone, and logs whatever else is wrong with it. */
 static int look_at_tap(const struct cni_plumb *p, struct pk_nl *nl, const struct pk_tap *tap)
 {
 	struct pk_err seen = { 0 };
 	int r;
 
-	/* Whatever it was: a longer one may hold more than one endpoint should. */
+	/* A longer queue, whoever set it, may hold more than one endpoint should. */
 	pk_nl_queue_length(nl, tap->ifindex, pk_tap_frames(tap->queues));
 	pk_nl_send(nl, NULL);
 	r = pk_tap_check(nl, tap, &seen);
@@ -33,8 +33,7 @@ static int look_at_tap(const struct cni_plumb *p, struct pk_nl *nl, const struct
 	return 0;
 }
 
-/* A tap's owner can clear its persistence, and the VMM's end then takes it away: it is made again.
- */
+/* Makes a lost tap again: its owner can clear its persistence, and it then goes with the VMM. */
 static int mend_tap(struct cni_plumb *p, struct pk_err *err)
 {
 	const struct pk_record *rec = p->record;
@@ -74,7 +73,7 @@ static int mend_inside(struct cni_plumb *p, struct pk_err *err)
 	return r;
 }
 
-/* What ADD set on the host end: whoever writes the node's own forwarding resets each device's. */
+/* Sets the host end's sysctls again: whoever writes the node's forwarding resets every device's. */
 static int mend_settings(struct cni_plumb *p, struct pk_err *err)
 {
 	const struct pk_record *rec = p->record;

@@ -8,7 +8,7 @@
 
 #define ELLIPSIS "\xe2\x80\xa6"
 
-/* Bytes of text that fit into max, cut at a blank where one is near, never inside a character. */
+/* Returns how much of text fits into max, cut at a blank if one is near, never in a character. */
 static size_t cut(const char *text, size_t max)
 {
 	size_t n = max, blank;
@@ -23,7 +23,7 @@ static size_t cut(const char *text, size_t max)
 	return n;
 }
 
-/* The first part of text goes to msg; what is left is returned. */
+/* Writes the first part of text as msg and returns the rest. */
 static const char *take_msg(const char *text, struct pk_str *msg)
 {
 	size_t n = cut(text, CNI_MSG_MAX);

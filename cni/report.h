@@ -11,9 +11,9 @@
 #define CNI_MSG_MAX	120
 #define CNI_DETAILS_MAX 240
 
-/* err->code 0 becomes PK_CODE_KERNEL. Text that a tenant wrote is escaped. */
+/* An err->code of 0 is reported as PK_CODE_KERNEL. Text that a tenant wrote is escaped. */
 void cni_report(enum cni_version version, const struct pk_err *err, struct pk_str *out);
-/* The code that is reported. */
+/* Returns the code that is reported. */
 int cni_report_code(const struct pk_err *err);
-/* The answer to VERSION. */
+/* Writes the answer to VERSION. */
 void cni_report_versions(struct pk_str *out);

@@ -9,7 +9,7 @@
 
 #define GATEWAY6 "fe80::1"
 
-/* Places of our interfaces behind those of prevResult. */
+/* Indexes of our interfaces, which stand behind those of prevResult. */
 enum place { HOST, ETH, TAP, GUEST };
 
 static void add_interface(struct pk_jw *w, enum cni_version version, const char *name,
@@ -118,7 +118,7 @@ static void add_dns_lists(struct pk_jw *w, const struct cni_dns *dns, const char
 	pk_jw_close(w, ']');
 }
 
-/* Ours where we have servers, else the one of before. */
+/* Writes our "dns" where we have servers, else that of prevResult. */
 static void add_dns(struct pk_jw *w, const struct cni_attachment *a, const struct pk_json *prev)
 {
 	if (!a->dns->n_servers && prev) {
@@ -138,8 +138,7 @@ static int bad_prev(struct pk_err *err, const char *what)
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
-/* An index that points behind the interfaces ends the agent of a Nomad client: never pass one on.
- */
+/* Refuses an index past the interfaces: passed on, it would crash a Nomad client's agent. */
 static int check_prev(const struct cni_attachment *a, const struct pk_json *prev,
 		      struct pk_err *err)
 {
@@ -193,7 +192,7 @@ static void netmask(uint8_t prefix, char text[PK_ADDR_TEXT])
 	pk_addr_format(&mask, text);
 }
 
-/* The n-th IPv4 server's text, "" if there is none. */
+/* Writes the n-th IPv4 server's text, "" if there is none. */
 static const char *server4(const struct cni_dns *dns, size_t n, char text[PK_ADDR_TEXT])
 {
 	text[0] = '\0';

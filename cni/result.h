@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What ADD prints and what it leaves for a VMM. Pure. The result has one shape (docs/cni.md,
- * "Result"): the host end, eth0, and in vm mode tap0 twice: the device, sandbox = the netns, and
- * the guest's side of it, sandbox = the container id, as Firecracker's SDK asks for. The IPv4
- * address points at eth0 and at the guest's side, the IPv6 address at eth0 alone (the SDK takes
- * exactly one address). Of a host tap: the tap, and eth0 as the guest's own, sandbox = the container
- * id, with both addresses: in the netns there is none.
+ * The result that ADD prints, and the file that it leaves for a VMM. Pure. The result has one
+ * shape (docs/cni.md, "Result"): the host end, eth0, and in vm mode tap0 twice: the device, with
+ * sandbox = the netns, and the guest's side of it, with sandbox = the container id, as
+ * Firecracker's SDK asks for. The IPv4 address points at eth0 and at the guest's side, the IPv6
+ * address at eth0 alone, since the SDK takes exactly one address. A host tap's result has the tap,
+ * and eth0 as the guest's own with sandbox = the container id and both addresses; the netns has
+ * no device then.
  */
 #include "cni_conf.h"
 #include "picket/limits.h"
@@ -27,12 +28,16 @@ struct cni_attachment {
 	const struct cni_dns *dns;
 };
 
-/* prev: prevResult of the same version, or NULL. -EINVAL with code 7 where it can't be passed
- * through. */
+/*
+ * prev is the prevResult, of the same version, or NULL; one that can't be passed through is -EINVAL
+ * with code 7.
+ */
 int cni_result(const struct cni_attachment *a, enum cni_version version, const struct pk_json *prev,
 	       struct pk_str *out, struct pk_err *err);
-/* /run/picket/vm/<container id>.json */
+/* Writes the text of /run/picket/vm/<container id>.json. */
 void cni_driver_file(const struct cni_attachment *a, struct pk_str *out);
-/* ip=<client>::<gateway>:<netmask>:::off:<dns0>:<dns1>: of the kernel's command line; "" without
- * IPv4. */
+/*
+ * Writes ip=<client>::<gateway>:<netmask>:::off:<dns0>:<dns1>: for the kernel's command line; ""
+ * without IPv4.
+ */
 void cni_kernel_ip(const struct cni_attachment *a, char *text, size_t room);

@@ -7,7 +7,7 @@
 #include "fault.h"
 #include "fs.h"
 
-/* Compiling may take half of what is left; the other half is the plumbing's. */
+/* Compiling may take half of the time that is left; the other half is for the devices. */
 static uint64_t compile_until(const struct cni_start_policy *o)
 {
 	uint64_t now = pk_now_ns();

@@ -15,13 +15,13 @@ struct cni_start_policy {
 	const struct pk_paths *paths;
 	const struct pk_settings *settings;
 	const struct pk_label_set *set;
-	struct pk_labels labels; /* as cni_labels_take gave them */
+	struct pk_labels labels; /* from cni_labels_take */
 	bool no_policy;		 /* quarantine: no document is read */
 	uint64_t deadline_ns;
 };
 
 /*
- * The rule set of the label set, else its tenant's base, else a base made here: afterwards one of
- * them is named in the tables.
+ * Chooses the rule set of the label set, else its tenant's base, else a base that is made here.
+ * Afterwards the tables have the chosen one.
  */
 int cni_start_policy_rule_set(const struct cni_start_policy *o, struct pk_err *err);

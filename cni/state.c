@@ -57,7 +57,7 @@ int cni_driver_file_write(const struct pk_paths *paths, const struct pk_record *
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
-/* Somebody may turn a link to another namespace; the kernel's own, /proc/PID/ns/net, is its alone. */
+/* Refuses symbolic links, which somebody may turn, but for the kernel's own /proc/PID/ns/net. */
 static bool is_foreign_link(const char *path)
 {
 	own_fd int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);

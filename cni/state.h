@@ -12,12 +12,17 @@
 #include "paths.h"
 #include "result.h"
 
-/* Makes what is missing: endpoints, leases (0700), run (0755), lock (0700), vm (0751), pins (0700).
+/*
+ * Makes the directories that are missing: endpoints, leases (0700), run (0755), lock (0700), vm
+ * (0751), pins (0700).
  */
 int cni_state_make(const struct pk_paths *paths, struct pk_err *err);
 
-/* 0640 for the tap's group, so that a VMM's driver may read it. */
+/* Writes the driver file with mode 0640 and the tap's group, so that a VMM's driver may read it. */
 int cni_driver_file_write(const struct pk_paths *paths, const struct pk_record *rec,
 			  const struct cni_attachment *a, struct pk_err *err);
-/* CNI_NETNS: a network namespace, not the node's own, and no symbolic link. Errors: PK_CODE_ENV. */
+/*
+ * Opens CNI_NETNS, which must be a network namespace, not the node's own, and no symbolic link.
+ * Errors: PK_CODE_ENV.
+ */
 int cni_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err);

@@ -80,7 +80,7 @@ static int compile(const struct pk_settings *settings, const struct documents *d
 	return pk_compile_labels(settings, d->list, d->n, init, image, err);
 }
 
-/* What its documents deny isn't known here yet: that must not be open for a moment. */
+/* The base must not allow, even for a moment, what the tenant's own documents may deny. */
 static int check_known(const struct pk_paths *paths, const char *tenant_name, struct pk_err *err)
 {
 	if (!tenant_name || pk_docstore_knows(paths->policies, tenant_name))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ADD, step by step; each is undone when a later one fails, and each may be the last of a process
- * that is killed: the next ADD or DEL of the container id, or the sweep, mends that (state.md,
- * "Life and death"). Nothing of the endpoint reaches anything before cni_endpoint_open.
+ * ADD, step by step. Each step is undone when a later one fails. A process may be killed after any
+ * step: the next ADD or DEL of the container id, or the sweep, mends that (state.md, "Life and
+ * death"). No packet of the endpoint reaches anything before cni_endpoint_open.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static int check_pool(const struct cni_conf *conf, struct pk_err *err)
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
-/* A node has one baseline: picketd says where its networks' differ. */
+/* A node has one baseline; status of picketd says where networks' conflists differ. */
 static int check_baseline(const struct cni_call *call, const struct pk_settings *s,
 			  struct pk_err *err)
 {
@@ -78,7 +78,7 @@ static int check_baseline(const struct cni_call *call, const struct pk_settings 
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
-/* Below 1.9.4 Nomad names no namespace, and on 1.8.2 to 1.9.3 a job's own args could name one. */
+/* Nomad below 1.9.4 names no namespace, and on 1.8.2 to 1.9.3 a job's own args could name one. */
 static void judge_args(struct cni_add *add)
 {
 	const enum pk_args_word word = pk_settings_args_word(&add->settings);
@@ -93,7 +93,7 @@ static void judge_args(struct cni_add *add)
 		 word == PK_ARGS_UNKNOWN ? "of a version that picketd doesn't know" : version);
 }
 
-/* All input, before anything is made. */
+/* Reads all input, before anything is made. */
 static int gather(struct cni_add *add, struct pk_err *err)
 {
 	struct cni_call *call = add->call;
@@ -127,7 +127,10 @@ static int gather(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-/* A conflist may bring a block that the first load didn't know; picketd's word stands above it. */
+/*
+ * Adds the conflist's blocks to the tables, since the first load may have known another conflist.
+ * picketd's settings come before the conflist's.
+ */
 static int add_pools(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
@@ -141,8 +144,9 @@ static int add_pools(struct cni_add *add, struct pk_err *err)
 }
 
 /*
- * The first ADD of a node loads the programs; what the verifier takes on a busy machine must not be
- * lost, or no retry would ever succeed. Others wait for the loader to their own deadline.
+ * The first ADD of a node loads the programs, and gets more time for it: were a slow verifier's
+ * work thrown away at the usual deadline, no retry would ever succeed. Other ADDs wait for the
+ * loader until their own deadline.
  */
 static int load(struct cni_add *add, struct pk_err *err)
 {
@@ -168,7 +172,7 @@ static int open_plumb(struct cni_add *add, struct pk_err *err)
 	return cni_plumb_open(&add->plumb, err);
 }
 
-/* Directories, the lock, programs and maps. */
+/* Makes directories, takes the lock, opens programs and maps. */
 static int enter(struct cni_add *add, struct pk_err *err)
 {
 	struct cni_call *call = add->call;
@@ -193,8 +197,10 @@ static int enter(struct cni_add *add, struct pk_err *err)
 	return r;
 }
 
-/* Where no picketd sweeps, each ADD frees some of the closed endpoints whose device is gone: more
- * than it makes, and never so many that it takes long. */
+/*
+ * Where no picketd sweeps, each ADD frees a few closed endpoints whose device is gone: more than
+ * the one that it makes, and few enough to take no time.
+ */
 static int free_some(struct cni_add *add, struct pk_err *err)
 {
 	struct pk_sweep sweep = { .paths = &add->call->paths,
@@ -223,7 +229,7 @@ int cni_add_make_room(struct cni_add *add, struct pk_err *err)
 	return r < 0 ? r : 0;
 }
 
-/* Is the record's endpoint open in this netns? Devices that it lost there are made again. */
+/* Returns whether the record's endpoint is open in this netns, with or without its devices. */
 static bool is_alive(const struct cni_add *add, const struct pk_record *rec)
 {
 	return rec->netns_inode == add->ns.inode && cni_endpoint_owns(add->bpf, rec) &&
@@ -247,7 +253,7 @@ static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out
 	if (r == 0)
 		r = cni_endpoint_repair(add->bpf, &plumb, &add->settings, add->call->deadline_ns,
 					err);
-	/* The driver file may be missing: killed after opening, or /run was cleared. */
+	/* The driver file may be missing: an ADD was killed after opening, or /run was cleared. */
 	cni_attachment_of(rec, &conf->dns, host, &attachment);
 	if (r == 0)
 		r = cni_driver_file_write(&add->call->paths, rec, &attachment, err);
@@ -262,8 +268,8 @@ static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out
 }
 
 /*
- * Half-built (killed before its word), or in a netns of before: the old one is closed, and what
- * never opened is deleted, so that eth0's place is free.
+ * Closes an old endpoint that is half-built (killed before its word) or in an earlier netns, and
+ * deletes devices that never opened, so that eth0's name is free.
  */
 static int replace(struct cni_add *add, const struct pk_record_name *name, struct pk_record *rec,
 		   struct pk_err *err)
@@ -274,7 +280,7 @@ static int replace(struct cni_add *add, const struct pk_record_name *name, struc
 
 	add->keep4 = rec->ipv4;
 	add->keep6 = rec->ipv6;
-	/* From before a reboot: device and numbers are gone. */
+	/* A reboot has ended the old endpoint: its device and numbers are gone. */
 	add->has_stale = !name->slot || !pk_bpf_same_epoch(add->bpf, rec->epoch);
 	add->stale = *name;
 	if (add->has_stale)
@@ -287,8 +293,10 @@ static int replace(struct cni_add *add, const struct pk_record_name *name, struc
 	return cni_endpoint_del(&call->paths, add->bpf, name, call->deadline_ns, err);
 }
 
-/* An ADD that was killed before its record: Nomad tries again in the same netns, and its tap may
- * still be there. */
+/*
+ * Clears what an ADD left that was killed before its record: Nomad tries again in the same netns,
+ * where the tap may still be.
+ */
 static int forget(struct cni_add *add, struct pk_err *err)
 {
 	char tap[PK_IFNAME_MAX + 1];
@@ -307,8 +315,10 @@ static int forget(struct cni_add *add, struct pk_err *err)
 	return cni_endpoint_forget(&left, err);
 }
 
-/* Deals with what an earlier ADD of this container id left. *answered: its endpoint lives, and out
- * has the answer. */
+/*
+ * Deals with what an earlier ADD of this container id left. Sets *answered where that endpoint
+ * lives; out then has the answer.
+ */
 static int previous(struct cni_add *add, bool *answered, struct pk_str *out, struct pk_err *err)
 {
 	const struct cni_call *call = add->call;
@@ -330,7 +340,7 @@ static int previous(struct cni_add *add, bool *answered, struct pk_str *out, str
 		return repeat(add, &rec, out, err);
 	r = replace(add, &name, &rec, err);
 	pk_fault("add-replaced");
-	/* Beside a record of before a reboot there may be what a killed ADD took since. */
+	/* A killed ADD since the reboot may have left slot and leases beside the old record. */
 	return r < 0 ? r : forget(add, err);
 }
 
@@ -383,7 +393,7 @@ static int take_slot(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-/* Slot, numbers, rule set, addresses: everything but devices. */
+/* Takes slot, numbers, rule set and addresses: everything but devices. */
 static int allot(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 {
 	int r = take_slot(add, err);
@@ -403,7 +413,7 @@ static int allot(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 	return r == 0 ? cni_in_time(add->call, "make the policy and choose addresses", err) : r;
 }
 
-/* Devices, in state.md's order: maps with the word closed, programs, up, one packet. */
+/* Makes devices in state.md's order: maps with the word closed, programs, up, one packet. */
 static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 {
 	int r;
@@ -432,9 +442,9 @@ static int build(struct cni_add *add, struct pk_txn *txn, struct pk_err *err)
 }
 
 /*
- * The record of before a reboot keeps the address of an ADD that doesn't come to its end. It goes
- * when everything of the new endpoint but its record is there: by slot and leases whoever comes
- * next finds the rest.
+ * Drops the record from before a reboot, which keeps the address for the next try if this ADD
+ * fails. It goes when the new endpoint lacks only its record: should this ADD be killed then, the
+ * next one finds everything by slot and leases.
  */
 static int write_record(struct cni_add *add, struct pk_err *err)
 {
@@ -450,7 +460,7 @@ static int write_record(struct cni_add *add, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
-/* Record, then the word: from there on it is an endpoint that DEL knows of. */
+/* Writes the record, from which on DEL knows the endpoint, and then the word. */
 static int commit(struct cni_add *add, struct pk_txn *txn, struct pk_str *out, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CHECK mends, and fails only without a record or in another netns: on an error Nomad makes a new
- * netns and ADDs again, and a task that survived stays in the old one, without network. What can't
- * be mended is said in the log, and a guard that isn't first closes the endpoint.
+ * CHECK mends, and fails only without a record or in another netns: after an error Nomad makes a
+ * new netns and ADDs again, and a task that survived would stay in the old one without network.
+ * The log says what can't be mended. A guard that isn't first closes the endpoint.
  */
 #include <errno.h>
 #include <string.h>
@@ -80,7 +80,7 @@ static int open_and_mend(const struct cni_call *call, struct pk_record *rec,
 	return mend(call, bpf, rec, ns, err);
 }
 
-/* Lock, record, netns. */
+/* Takes the lock, reads the record and compares the netns. */
 static int look(const struct cni_call *call, int *lock, struct pk_record *rec, struct pk_netns *ns,
 		struct pk_err *err)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DEL works from container id and record alone (it gets no CNI_ARGS and is never repeated), and
- * succeeds when things are gone. What can't be finished now is recorded as closed: the sweep's.
+ * DEL works from container id and record alone, since it gets no CNI_ARGS, and succeeds when things
+ * are gone. Nomad never repeats it: what can't be finished now is left to the sweep, which finds
+ * the closed record.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,7 +16,9 @@
 #include "own.h"
 #include "state.h"
 
-/* Nothing loaded (a reboot, never an ADD) leaves the files; tables of another build's layout too.
+/*
+ * Opens the tables, where they can be used. With none loaded (after a reboot, before any ADD), or
+ * of another layout, DEL has only files to clear.
  */
 static int open_tables(const struct cni_call *call, struct pk_bpf **bpf)
 {
@@ -28,7 +31,7 @@ static int open_tables(const struct cni_call *call, struct pk_bpf **bpf)
 	return r;
 }
 
-/* Without a record, or beside one from before a reboot, a killed ADD may have left something. */
+/* Clears what a killed ADD left, without a record or beside one from before a reboot. */
 static int forget(const struct cni_call *call, struct pk_bpf *bpf,
 		  const struct pk_record_name *name, struct pk_err *err)
 {
@@ -71,7 +74,7 @@ int cni_verb_del(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 
 	(void)out;
 	if (access(call->paths.lock, F_OK) < 0 && access(call->paths.endpoints, F_OK) < 0)
-		return 0; /* no ADD was ever here: make nothing */
+		return 0; /* no ADD was ever here, and DEL makes nothing */
 	strcpy(name.container_id, call->env.container_id);
 	strcpy(name.ifname, call->env.ifname);
 	r = cni_state_make(&call->paths, err);

@@ -24,7 +24,7 @@ static bool is_in(const struct pk_json *attachments, const struct pk_record_name
 	return false;
 }
 
-/* In either list: what one of them calls valid stays. */
+/* Returns whether either list has the attachment: what one of them calls valid stays. */
 static bool is_valid(const struct cni_conf *conf, const struct pk_record_name *name)
 {
 	return is_in(conf->attachments[0], name) || is_in(conf->attachments[1], name);
@@ -50,7 +50,7 @@ static int check_list(const struct cni_call *call, const char *key, const struct
 	return 0;
 }
 
-/* Every element must be what the specification says: a list that is misread deletes too much. */
+/* Refuses a list with an odd element: GC would delete too much by a list that it misreads. */
 static int check_lists(const struct cni_call *call, struct pk_err *err)
 {
 	const struct pk_json *const *list = call->conf.attachments;
@@ -66,7 +66,7 @@ static int check_lists(const struct cni_call *call, struct pk_err *err)
 	return r;
 }
 
-/* A record of this network whose netns is gone; a live one is only reported. */
+/* Does DEL for a record whose netns is gone, and only reports one that still has its netns. */
 static int collect(struct cni_call *call, struct pk_bpf *bpf, const struct pk_record_name *name,
 		   struct pk_err *err)
 {
@@ -124,8 +124,10 @@ int cni_verb_gc(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_STATE);
 }
 
-/* On a stop Nomad asks STATUS before DEL and skips the DEL when it fails: 0 unless asked to be
- * strict. */
+/*
+ * STATUS answers 0 unless asked to be strict: on a stop Nomad asks it before DEL, and skips the DEL
+ * when it fails.
+ */
 int cni_verb_status(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 {
 	(void)out;
