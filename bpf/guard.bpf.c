@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The data path's programs. pk_from_endpoint stands at the host veth's ingress, pk_to_endpoint at
- * its egress, pk_from_uplink at the uplinks' ingress, the forwarders at the ingress of tap0 and eth0
- * in the alloc's netns, pk_bound_tap at the egress of a tap0 that may have several queues.
+ * The data path's programs. pk_from_endpoint is attached at the host veth's ingress, pk_to_endpoint
+ * at its egress, pk_from_uplink at the uplinks' ingress, the forwarders at the ingress of tap0 and
+ * eth0 in the allocation's netns, pk_bound_tap at the egress of a tap0 that may have several
+ * queues.
  */
 #include "lib/guard.h"
 #include "lib/uplink.h"
@@ -11,7 +12,7 @@
 #include "lib/reap.h"
 #include "lib/tap.h"
 
-/* The slow path's targets. Each may name another one to go on in. */
+/* The targets of the slow path's tail calls. Each may name another one to go on in. */
 #define PK_SLOW(name, decide)                                                                      \
 	SEC("tc")                                                                                  \
 	int name(struct __sk_buff *skb)                                                            \
@@ -37,7 +38,7 @@ int pk_fragment(struct __sk_buff *skb);
 int pk_fragment_to(struct __sk_buff *skb);
 int pk_fragment_up(struct __sk_buff *skb);
 
-/* Filled by libbpf at load. */
+/* libbpf fills this table at load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, PK_TAIL_COUNT);
@@ -88,7 +89,7 @@ PK_SLOW(pk_error_to, guard_error_to)
 PK_SLOW(pk_fragment, guard_fragment)
 PK_SLOW(pk_fragment_to, guard_fragment_to)
 
-/* A fragment that is nobody's of ours is the host's. */
+/* A fragment that belongs to no flow of ours is left to the host. */
 SEC("tc")
 int pk_fragment_up(struct __sk_buff *skb)
 {
@@ -109,7 +110,7 @@ int pk_tell_sender(struct __sk_buff *skb)
 	return s ? pk_finish(skb, &s->pkt, pk_tell(skb, s)) : TC_ACT_SHOT;
 }
 
-/* What isn't about a flow of ours is the host's. */
+/* An error that is about no flow of ours is left to the host. */
 SEC("tc")
 int pk_error_up(struct __sk_buff *skb)
 {
@@ -165,7 +166,7 @@ int pk_to_endpoint(struct __sk_buff *skb)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* What comes in by an uplink and may be ours. */
+/* Judges a packet that came in by an uplink and may be ours. */
 static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 {
 	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
@@ -185,7 +186,7 @@ static __always_inline int from_uplink(struct __sk_buff *skb)
 	return likely(kind == UPLINK_HOSTS) ? TC_ACT_UNSPEC : take_up(skb, kind);
 }
 
-/* At an uplink's ingress. What isn't ours goes on to the host, and to the next filter, untouched. */
+/* At an uplink's ingress, what isn't ours goes on to the next filter and the host, untouched. */
 SEC("tc")
 int pk_from_uplink(struct __sk_buff *skb)
 {
@@ -193,8 +194,9 @@ int pk_from_uplink(struct __sk_buff *skb)
 }
 
 /*
- * Run by user space alone: ends the flow under the key that the packet holds, if it is over. The
- * packet's first 8 bytes behind the key become {1 = it went, the clock that flows expire by}.
+ * Only user space runs this program: it ends the flow under the key that the packet holds, if the
+ * flow is over. The packet's first 8 bytes behind the key become {1 = the flow went, the clock that
+ * flows expire by}.
  */
 SEC("tc")
 int pk_flow_reap(struct __sk_buff *skb)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * At a cgroup: the node's own processes reach published ports. Their packets never come in by an
- * uplink, so the address is changed where the socket names it, and changed back where the socket is
- * told it. The packets then go to the endpoint's own address, and TO_ENDPOINT judges them as the
- * host's.
+ * These programs are attached to a cgroup, and let the node's own processes reach published ports.
+ * Packets of those processes never come in by an uplink, so the address is changed where the socket
+ * names it, and changed back where the socket is told it. The packets then go to the endpoint's own
+ * address, and TO_ENDPOINT judges them as the host's.
  *
- * Processes of other network namespaces (an allocation's, a container's) are none of the node's:
- * theirs pass a guard, or are forwarded.
+ * Processes of other network namespaces (an allocation's, a container's) are left alone: their
+ * packets pass a guard, or are forwarded.
  */
 #include <linux/in.h>
 #include "lib/maps.h"
@@ -14,10 +14,10 @@
 
 #define SOCK_PEERS 16384
 
-/* Of the network namespace that the programs are for: the loader's. */
+/* The network namespace that the programs serve: the loader's. */
 const volatile __u64 pk_netns = 0;
 
-/* What a socket of the node asked for, by what it was led to. */
+/* The address that a socket of the node asked for, by the address that it was led to. */
 struct sock_peer_key {
 	__u64 cookie;
 	union pk_addr addr;
@@ -31,7 +31,10 @@ struct sock_peer {
 	__u16 pad[3];
 };
 
-/* The least recently used goes: only the node's own processes write here. */
+/*
+ * The least recently used entry goes when the table is full: only the node's own processes write
+ * here.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SOCK_PEERS);
@@ -59,7 +62,10 @@ static __always_inline bool sock_is_loopback(const union pk_addr *a)
 	return !a->d[0] && a->d[1] == bpf_cpu_to_be64(1);
 }
 
-/* Is the mapping on every address of the node one on this? The FIB can't be asked here. */
+/*
+ * Returns whether the mapping on every address of the node is one on this address. The FIB can't be
+ * asked from this hook.
+ */
 static __always_inline bool sock_is_nodes(const union pk_addr *addr)
 {
 	const struct pk_node *n = node_get();
@@ -88,7 +94,7 @@ static __always_inline bool sock_is_ours(struct bpf_sock_addr *ctx)
 	       bpf_get_netns_cookie(ctx) == pk_netns;
 }
 
-/* *name becomes the endpoint's own, and the socket's word for it is kept. */
+/* Changes *name to the endpoint's own address and port, and keeps what the socket said. */
 static __always_inline bool sock_lead(struct bpf_sock_addr *ctx, struct sock_name *name)
 {
 	struct sock_peer_key key = { .cookie = bpf_get_socket_cookie(ctx), .proto = ctx->protocol };
@@ -112,7 +118,7 @@ static __always_inline bool sock_lead(struct bpf_sock_addr *ctx, struct sock_nam
 	return true;
 }
 
-/* *name becomes what the socket had asked for. */
+/* Changes *name back to what the socket had asked for. */
 static __always_inline bool sock_back(struct bpf_sock_addr *ctx, struct sock_name *name)
 {
 	struct sock_peer_key key = { .cookie = bpf_get_socket_cookie(ctx),
@@ -158,7 +164,7 @@ static __always_inline void sock_name6(struct bpf_sock_addr *ctx,
 	ctx->user_port = name.port;
 }
 
-/* Every call goes on: these programs deny nothing. */
+/* Every program returns "go on": none denies anything. */
 #define PK_SOCK(hook, family, change)                                                              \
 	SEC("cgroup/" #hook #family)                                                               \
 	int pk_##hook##family(struct bpf_sock_addr *ctx)                                           \

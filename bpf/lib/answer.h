@@ -7,7 +7,7 @@
 #include "lib/deliver.h"
 #include "lib/rewrite.h"
 
-/* The frame stands two bytes in, so that its network header is aligned. */
+/* The frame begins two bytes in, so that its network header is aligned. */
 #define PK_FRAME_PAD 2
 #define PK_L3	     ETH_HLEN
 
@@ -25,7 +25,7 @@ static __always_inline void answer_eth(struct pk_scratch *s, __u16 ethertype)
 	eth->h_proto = bpf_htons(ethertype);
 }
 
-/* The sum, not complemented, of len bytes (a multiple of four, below 1,024) at off. */
+/* Sums len bytes (a multiple of four, below 1,024) at off; the sum isn't complemented. */
 static __always_inline __u64 answer_sum(struct pk_scratch *s, __u32 off, __u32 len, __u64 seed)
 {
 	return seed + (__u32)bpf_csum_diff(NULL, 0, answer_at(s, off), len, 0);
@@ -33,7 +33,7 @@ static __always_inline __u64 answer_sum(struct pk_scratch *s, __u32 off, __u32 l
 
 #define PK_CSUM_MOST 512 /* that bpf_csum_diff takes at once on 6.1 */
 
-/* The same of what may be longer than bpf_csum_diff takes. */
+/* Sums more bytes than bpf_csum_diff takes at once. */
 static __always_inline __u64 answer_sum_long(struct pk_scratch *s, __u32 off, __u32 len, __u64 seed)
 {
 	__u32 rest = len - PK_CSUM_MOST;
@@ -41,12 +41,18 @@ static __always_inline __u64 answer_sum_long(struct pk_scratch *s, __u32 off, __
 	if (len <= PK_CSUM_MOST)
 		return answer_sum(s, off, len, seed);
 	seed = answer_sum(s, off, PK_CSUM_MOST, seed);
-	/* Nothing is masked away; 6.1 forgets the bound that the compiler has proven. */
+	/*
+	 * The mask changes nothing; it restores a bound that the compiler has proven and 6.1
+	 * forgets.
+	 */
 	asm volatile("" : "+r"(rest));
 	return answer_sum(s, off + PK_CSUM_MOST, rest & (PK_CSUM_MOST - 1), seed);
 }
 
-/* What user space has encoded for the endpoint: copied under its lock, of one time as a whole. */
+/*
+ * Returns what user space has encoded for the endpoint. A copy is taken under the entry's lock, so
+ * that all of it is of one time.
+ */
 static __always_inline struct pk_answers *answer_told(const struct pk_scratch *s)
 {
 	__u32 slot = s->pkt.slot;
@@ -54,7 +60,7 @@ static __always_inline struct pk_answers *answer_told(const struct pk_scratch *s
 	return bpf_map_lookup_elem(&answers, &slot);
 }
 
-/* An aligned place in the frame: a copy to it is made of words. */
+/* Points at an aligned offset of the frame, so that a copy to it is made of words. */
 #define answer_words(s, off) ((__u32 *)__builtin_assume_aligned(answer_at(s, off), 4))
 
 static __always_inline void answer_ipv6(struct pk_scratch *s, __u16 payload, __u8 proto,
@@ -72,7 +78,10 @@ static __always_inline void answer_ipv6(struct pk_scratch *s, __u16 payload, __u
 	__builtin_memcpy(&ip->daddr, to, 16);
 }
 
-/* Of an ICMPv6 message of len bytes, a multiple of four, whose checksum field is zero. */
+/*
+ * Computes the checksum of an ICMPv6 message of len bytes, a multiple of four, whose own checksum
+ * field is zero.
+ */
 static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 len)
 {
 	struct icmp6hdr *icmp = answer_at(s, PK_L3 + sizeof(struct ipv6hdr));
@@ -82,7 +91,7 @@ static __always_inline void answer_icmp6_checksum(struct pk_scratch *s, __u32 le
 	icmp->icmp6_cksum = ~rewrite_fold(sum);
 }
 
-/* Whatever the packet has become goes back to who sent it. */
+/* Sends the packet, whatever it has become, back to its sender. */
 static __always_inline int answer_back(struct pk_scratch *s)
 {
 	__u32 slot = s->pkt.slot;
@@ -94,10 +103,12 @@ static __always_inline int answer_back(struct pk_scratch *s)
 	return PK_REASON_OK;
 }
 
-/* The frame of len bytes takes the request's place. */
+/* Replaces the request by the frame of len bytes. */
 static __always_inline int answer_send(struct __sk_buff *skb, struct pk_scratch *s, __u32 len)
 {
-	/* It is no other number; but the verifier of 6.1 must see its bounds in the number itself. */
+	/*
+	 * The mask keeps the number; the verifier of 6.1 must see the bounds in the number itself.
+	 */
 	asm volatile("" : "+r"(len));
 	len = ((len - 1) & (PK_SCRATCH_BYTES - 1)) + 1;
 	if (bpf_skb_change_tail(skb, len, 0) < 0 ||

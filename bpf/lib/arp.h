@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * ARP: every address of the pool's block but the endpoint's own is at the gateway's MAC, so that
- * an answer tells nothing about who lives there.
+ * ARP says that every address of the pool's block but the endpoint's own is at the gateway's MAC,
+ * so that an answer tells nothing about who lives there.
  */
 #include "lib/answer.h"
 
@@ -23,7 +23,7 @@ static __always_inline int arp_check(const struct pk_pkt *pkt, const struct pk_a
 		return PK_REASON_SPOOFED_ARP;
 	if (__builtin_memcmp(arp->smac, ep->mac, ETH_ALEN))
 		return PK_REASON_SPOOFED_ARP;
-	/* 0.0.0.0 asks before an address is taken: a probe. */
+	/* A question from 0.0.0.0 is a probe, before an address is taken. */
 	if (pkt->src.w[3] && !pk_addr_same(&pkt->src, &ep->ipv4))
 		return PK_REASON_SPOOFED_ARP;
 	return PK_REASON_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* What every BPF file needs first: types, helpers, byte order, and the few macros of ours. */
+/* Every BPF file includes this first: types, helpers, byte order, and our few macros. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/bpf.h>
@@ -12,7 +12,7 @@
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-/* <errno.h> and <sys/socket.h> need a C library. */
+/* These stand here because <errno.h> and <sys/socket.h> need a C library. */
 #define PK_EEXIST	 17
 #define AF_INET		 2
 #define AF_INET6	 10
@@ -20,9 +20,9 @@
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
 /*
- * `p`, for a load that must come after the one that gave `value`. A weakly ordered processor keeps
- * two loads in order where the address of the second depends on the first, so it is made to: by
- * nothing, which neither compiler nor verifier may leave out.
+ * Gives `p`, for a load that must come after the load that gave `value`. A weakly ordered processor
+ * keeps two loads in order where the address of the second depends on the first. The address is
+ * made to depend by adding zero, in a way that neither compiler nor verifier may leave out.
  */
 #define pk_after(p, value)                                                                         \
 	({                                                                                         \
@@ -37,7 +37,7 @@ static __always_inline bool pk_addr_same(const union pk_addr *a, const union pk_
 	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
 }
 
-/* As numbers of 16 bytes. */
+/* Compares two addresses as numbers of 16 bytes. */
 static __always_inline bool pk_addr_below(const union pk_addr *a, const union pk_addr *b)
 {
 	__u64 high_a = bpf_be64_to_cpu(a->d[0]), high_b = bpf_be64_to_cpu(b->d[0]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* Token buckets of an endpoint, each one aligned word: {stamp of ns/1024, tokens}. */
+/* Token buckets of an endpoint: each is one aligned word, {stamp of ns/1024, tokens}. */
 #include "lib/maps.h"
 
 #define PK_ANSWERS_PER_S  200
@@ -10,9 +10,9 @@
 #define PK_BUCKET_STEP_MS 1073ull
 
 /*
- * Takes n tokens of a bucket that fills at rate a second up to burst, where `keep` are left then. A
- * lost race with another CPU
- * is tried again a few times; then the packet passes without paying: at most one a CPU.
+ * Takes n tokens of a bucket that fills at rate a second up to burst, if `keep` are left
+ * afterwards. A race that is lost to another CPU is tried again a few times; after that the packet
+ * passes without paying, which at most one packet a CPU can do.
  */
 static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u32 keep)
 {
@@ -22,7 +22,10 @@ static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, _
 		__u64 old = READ_ONCE(*word), tokens = (__u32)old, gain, next;
 		__u32 stamp = old >> 32, passed = now - stamp;
 
-		/* Another CPU's clock read was later than ours: it is no rest of an hour. */
+		/*
+		 * Another CPU's clock read was later than ours: no time has passed, rather than
+		 * nearly an hour.
+		 */
 		if (passed > ~0u >> PK_BUCKET_STEP << PK_BUCKET_STEP)
 			passed = 0;
 		if (!old) {
@@ -34,7 +37,10 @@ static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, _
 		} else {
 			gain = passed * rate * 1024 / 1000000000;
 			tokens += gain;
-			/* Only the time that gave whole tokens is spent. */
+			/*
+			 * Only the time that gave whole tokens is spent; the rest counts the next
+			 * time.
+			 */
 			if (gain)
 				stamp += gain * 1000000000 / (rate * 1024);
 		}
@@ -60,8 +66,8 @@ static __always_inline struct pk_bucket *bucket_of(__u32 slot)
 }
 
 /*
- * What an endpoint sends (PK_EGRESS) or gets (PK_INGRESS): bytes and packets. Each limit may become
- * another at any time, and is read once for each use.
+ * Takes the tokens of bytes and packets that an endpoint sends (PK_EGRESS) or gets (PK_INGRESS). A
+ * limit may change at any time, so each is read once.
  */
 static __always_inline bool bucket_traffic(__u32 slot, const struct pk_endpoint *ep,
 					   enum pk_dir dir, __u32 bytes, __u32 packets)
@@ -78,7 +84,7 @@ static __always_inline bool bucket_traffic(__u32 slot, const struct pk_endpoint 
 	burst = READ_ONCE(ep->burst[dir]);
 	if (!burst)
 		burst = rate;
-	/* The largest packet passes whatever the rate. */
+	/* The burst is at least one largest packet, so that one passes whatever the rate. */
 	if (rate && !bucket_take(&b->tokens[PK_BUCKET_BYTES + dir], rate,
 				 burst > 131072 ? burst : 131072, bytes))
 		return false;

@@ -9,7 +9,10 @@
 
 static const __u8 pk_gateway_mac[ETH_ALEN] = PK_GATEWAY_MAC;
 
-/* Direct writes: the packet's pointers are taken anew, after whatever was called before. */
+/*
+ * Writes the MACs directly, through pointers taken anew: a helper called before may have moved the
+ * packet.
+ */
 static __always_inline int deliver_macs(struct __sk_buff *skb, const __u8 *to)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
@@ -22,7 +25,7 @@ static __always_inline int deliver_macs(struct __sk_buff *skb, const __u8 *to)
 	return PK_REASON_OK;
 }
 
-/* May it be forwarded? Its sender may be told. */
+/* Returns whether the hop limit lets the packet be forwarded; if not, its sender may be told. */
 static __always_inline int deliver_alive(struct pk_pkt *pkt)
 {
 	if (pkt->ttl > 1)
@@ -31,7 +34,7 @@ static __always_inline int deliver_alive(struct pk_pkt *pkt)
 	return PK_REASON_TTL;
 }
 
-/* One hop less. RFC 1141: the checksum follows, a sum of one's complement. */
+/* Takes one off the hop limit. The checksum follows as RFC 1141 says, in one's complement. */
 static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
@@ -57,13 +60,16 @@ static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pk
 	return PK_REASON_OK;
 }
 
-/* Whoever a flow or a table names as the receiver: its address is what the packet is sent to. */
+/*
+ * Returns whether the packet's destination is the receiver's own address, whoever named that
+ * receiver: a flow, or a table.
+ */
 static __always_inline bool deliver_is_for(const struct pk_pkt *pkt, const struct pk_endpoint *to)
 {
 	return pk_addr_same(&pkt->dst, pkt->flags & PK_PKT_IPV4 ? &to->ipv4 : &to->ipv6);
 }
 
-/* Is it too long for what lies behind? Its sender may be told. */
+/* Returns whether the packet fits the MTU ahead; if not, its sender may be told. */
 static __always_inline int deliver_fits(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 mtu)
 {
 	if (sanity_fits(skb, pkt, mtu))
@@ -73,7 +79,7 @@ static __always_inline int deliver_fits(struct __sk_buff *skb, struct pk_pkt *pk
 	return PK_REASON_LENGTH;
 }
 
-/* The headers as the receiver gets them. way: NULL, or what is to be rewritten. */
+/* Writes the headers as the receiver gets them. way is NULL, or says what is to be rewritten. */
 static __always_inline int deliver_headers(struct __sk_buff *skb, struct pk_pkt *pkt,
 					   const struct pk_endpoint *to, const struct pk_way *way)
 {
@@ -89,7 +95,7 @@ static __always_inline int deliver_headers(struct __sk_buff *skb, struct pk_pkt 
 	return reason ? reason : deliver_macs(skb, to->mac);
 }
 
-/* The endpoint's device, by redirect_peer, or a host tap. */
+/* Names the endpoint's device as the target: by redirect_peer, or a host tap. */
 static __always_inline void deliver_target(struct pk_pkt *pkt, const struct pk_endpoint *to)
 {
 	pkt->target = to->host_ifindex;
@@ -97,7 +103,10 @@ static __always_inline void deliver_target(struct pk_pkt *pkt, const struct pk_e
 	pkt->action = PK_ACT_PEER;
 }
 
-/* To the local endpoint at slot, by redirect_peer. What it refuses counts at its ingress. */
+/*
+ * Delivers to the local endpoint at slot, by redirect_peer. A packet that its limits refuse counts
+ * at its ingress.
+ */
 static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt *pkt, __u32 slot,
 					    const struct pk_way *way)
 {
@@ -124,14 +133,17 @@ static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt
 	return PK_REASON_OK;
 }
 
-/* To this node's own stack: it is the packet's end, no hop. */
+/* Hands the packet to this node's own stack, where it ends: that is no hop. */
 static __always_inline int deliver_stack(struct pk_pkt *pkt)
 {
 	pkt->action = PK_ACT_STACK;
 	return PK_REASON_OK;
 }
 
-/* Out of the node, by the device and the neighbour that the FIB chose for the flow. */
+/*
+ * Sends the packet out of the node, by the device and the neighbour that the FIB chose for the
+ * flow.
+ */
 static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt,
 					 const struct pk_way *way)
 {

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * DHCPv4 (RFC 2131) with one lease to give: the endpoint's own address. An answer has its own
- * options in fixed places, padded where one is not due, then resolvers and domains as user space
+ * options at fixed offsets, padded where one is not due, then resolvers and domains as user space
  * has encoded them, then the client's identifier.
  */
 #include "lib/answer.h"
@@ -44,7 +44,7 @@ struct dhcp_asked {
 };
 _Static_assert(sizeof(struct dhcp_asked) <= PK_SCRATCH_ASKED, "what DHCP is asked");
 
-/* Options of an answer, in their places; what is not due is padding. */
+/* The options of an answer, at fixed offsets; an option that is not due is padding. */
 struct dhcp_options {
 	__be32 cookie;
 	__u8 type_code, type_len, type;
@@ -61,11 +61,13 @@ struct dhcp_options {
 	__u8 pad;
 } __attribute__((packed));
 
-/* Behind them: resolvers, domains, and what is left for the client's identifier and the end. */
+/*
+ * Behind the fixed options: resolvers, domains, and room for the client's identifier and the end.
+ */
 #define PK_DHCP_SERVERS (PK_DHCP_OFF + PK_DHCP_FIXED - 4 + sizeof(struct dhcp_options))
 #define PK_DHCP_DOMAINS (PK_DHCP_SERVERS + PK_TOLD_SERVERS4)
 #define PK_DHCP_REST	(PK_DHCP_OFF + PK_DHCP_MOST - PK_DHCP_DOMAINS)
-/* The longest identifier leaves no room for domains, and fits without them. */
+/* The longest identifier leaves no room for domains, but fits without them. */
 _Static_assert(2 + 255 + 1 <= PK_DHCP_REST, "a DHCP answer's room");
 
 static __always_inline void dhcp_put32(__u8 *at, __be32 value)
@@ -78,7 +80,7 @@ struct dhcp_walk {
 	struct dhcp_asked *asked;
 };
 
-/* One option; 1 ends the walk. Verified once, not for each round. */
+/* Reads one option; returns 1 at the end of the walk. Verified once, not for each round. */
 static int dhcp_option(__u32 i, struct dhcp_walk *w)
 {
 	__u8 option[2] = {};
@@ -107,7 +109,9 @@ static int dhcp_option(__u32 i, struct dhcp_walk *w)
 	return 0;
 }
 
-/* The options that matter; what is cut off or too far is not asked for. */
+/*
+ * Keeps the options that matter. One that is cut off, or too far behind, counts as not asked for.
+ */
 static __always_inline void dhcp_walk(struct __sk_buff *skb, __u32 off, __u32 end,
 				      struct dhcp_asked *asked)
 {
@@ -138,7 +142,7 @@ static __always_inline int dhcp_read(struct __sk_buff *skb, const struct pk_pkt 
 	return PK_REASON_OK;
 }
 
-/* The answer's type; 0 = none is due. */
+/* Returns the answer's type, or 0 where none is due. */
 static __always_inline __u8 dhcp_decide(const struct dhcp_asked *asked,
 					const struct pk_endpoint *ep)
 {
@@ -158,7 +162,7 @@ static __always_inline __u8 dhcp_decide(const struct dhcp_asked *asked,
 	}
 }
 
-/* What a lease alone has: an INFORM's sender has its address from elsewhere. */
+/* Fills in what only a lease has: the sender of an INFORM has its address from elsewhere. */
 static __always_inline void dhcp_lease(struct dhcp_options *o)
 {
 	o->lease_code = 51, o->lease_len = 4;
@@ -190,8 +194,8 @@ static __always_inline void dhcp_options(struct pk_scratch *s, const struct pk_e
 }
 
 /*
- * Resolvers and domains. Where the client's identifier and all domains are more than a client need
- * take, the domains stay out. How many bytes of domains there are.
+ * Writes resolvers and domains, and returns how many bytes of domains there are. The domains stay
+ * out where they and the client's identifier are more than a client need take.
  */
 static __always_inline __u32 dhcp_told(struct pk_scratch *s, __u8 type, __u32 client_len)
 {
@@ -215,14 +219,20 @@ static __always_inline __u32 dhcp_told(struct pk_scratch *s, __u8 type, __u32 cl
 	return len;
 }
 
-/* The client's identifier, as it gave it (RFC 6842), and the end. The message's length; 0: none. */
+/*
+ * Writes the client's identifier as it gave it (RFC 6842), and the end. Returns the message's
+ * length, 0 where there can be none.
+ */
 static __always_inline __u32 dhcp_end(struct __sk_buff *skb, struct pk_scratch *s, __u32 domains,
 				      const struct dhcp_asked *asked)
 {
 	__u32 len = asked->client_len & 0x1ff, at = domains & 0xff;
 	__u8 *end = answer_at(s, PK_DHCP_DOMAINS + at);
 
-	/* It is none or longer; 6.1 learns no lower bound from a comparison with zero. */
+	/*
+	 * An absent identifier has length 0; the odd comparison is for 6.1, which learns no lower
+	 * bound from one with zero.
+	 */
 	if (len > 2 && bpf_skb_load_bytes(skb, asked->client_off, end, len) < 0)
 		return 0;
 	at = (at + len) & 0x1ff; /* both are less than PK_DHCP_REST together */
@@ -264,7 +274,10 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 		udp->check = 0xffff;
 }
 
-/* To whom it goes (RFC 2131 4.1): who has an address hears it there, whatever it asks for. */
+/*
+ * Chooses the receiver (RFC 2131 4.1): a client that has an address hears the answer there,
+ * whatever it asks for.
+ */
 static __always_inline __be32 dhcp_target(const struct dhcp_asked *asked,
 					  const struct pk_endpoint *ep, __u8 type)
 {
@@ -310,7 +323,7 @@ static __always_inline int pk_dhcp_answer(struct __sk_buff *skb, struct pk_scrat
 	reason = dhcp_read(skb, &s->pkt, ep, asked);
 	if (reason)
 		return reason;
-	/* The answer's checksum would be finished elsewhere than it stands. */
+	/* A partial checksum would be finished at an offset that isn't the answer's. */
 	if (s->pkt.flags & PK_PKT_PARTIAL && s->pkt.l4_off != PK_L3 + 20)
 		return PK_REASON_CHECKSUM;
 	if (skb->gso_size)

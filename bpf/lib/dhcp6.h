@@ -12,7 +12,7 @@
 #define PK_DHCP6_VALID	   86400
 #define PK_DHCP6_T1	   43200
 #define PK_DHCP6_T2	   69120
-/* Behind the head and what user space has encoded there are at most these bytes of options. */
+/* At most these bytes of options come behind the head and what user space has encoded there. */
 #define PK_DHCP6_REST (14 + PK_DHCP6_CLIENT + PK_DHCP6_IAS * 22 + 2 * 28 + 6 + 4)
 _Static_assert(PK_FRAME_PAD + PK_DHCP6_OFF + 4 + PK_TOLD_DHCP6 + PK_DHCP6_REST + 4 <=
 		       PK_SCRATCH_BYTES,
@@ -28,7 +28,7 @@ enum dhcp6_status {
 	DHCP6_NO_STATUS = 0xff,
 };
 
-/* What is to be said, behind what was asked. */
+/* The plan of an answer, made from what was asked. */
 struct dhcp6_plan {
 	__u8 type;
 	__u8 status; /* enum dhcp6_status, of the whole answer */
@@ -65,7 +65,10 @@ struct dhcp6_scratch {
 };
 _Static_assert(sizeof(struct dhcp6_scratch) <= PK_SCRATCH_ASKED, "what DHCPv6 is asked");
 
-/* What RFC 8415 16 demands of a message: the client's identifier, and the server's where it is due. */
+/*
+ * Checks what RFC 8415 16 demands of a message: the client's identifier, and the server's where it
+ * is due.
+ */
 static __always_inline int dhcp6_invalid(const struct dhcp6_asked *a)
 {
 	bool to_us = a->type == DHCP6_REQUEST || a->type == DHCP6_RENEW ||
@@ -105,7 +108,7 @@ static __always_inline void dhcp6_bound(const struct dhcp6_asked *a, struct dhcp
 	}
 }
 
-/* The plan, or the reason why nothing is to be said. */
+/* Makes the plan, or returns the reason why nothing is to be said. */
 static __always_inline int dhcp6_decide(const struct pk_pkt *pkt, const struct dhcp6_asked *a,
 					struct dhcp6_plan *plan)
 {
@@ -117,7 +120,7 @@ static __always_inline int dhcp6_decide(const struct pk_pkt *pkt, const struct d
 		return PK_REASON_MULTICAST;
 	plan->type = DHCP6_REPLY;
 	if (pkt->dst.b[0] != 0xff) {
-		/* What names a server may have been sent to it alone (RFC 8415 18.4). */
+		/* A message that names a server may have been sent to it alone (RFC 8415 18.4). */
 		plan->status = DHCP6_USE_MULTICAST;
 		return a->server && a->type != DHCP6_INFORMATION ? PK_REASON_OK
 								 : PK_REASON_MULTICAST;
@@ -130,7 +133,10 @@ static __always_inline int dhcp6_decide(const struct pk_pkt *pkt, const struct d
 	return PK_REASON_OK;
 }
 
-/* Resolvers and search list come first, where a copy is made of words; their bytes. */
+/*
+ * Writes resolvers and search list, which come first, where a copy is made of words. Returns their
+ * bytes.
+ */
 static __always_inline __u32 dhcp6_told(struct pk_scratch *s, const struct dhcp6_plan *plan)
 {
 	struct pk_answers *told = answer_told(s);
@@ -146,15 +152,16 @@ static __always_inline __u32 dhcp6_told(struct pk_scratch *s, const struct dhcp6
 }
 
 /*
- * The end of what is written so far, from memory: 6.1 forgets the bounds of a value that the
- * compiler keeps on the stack. The mask changes nothing (the room is asserted above).
+ * Returns the end of what is written so far. It is kept in memory, since 6.1 forgets the bounds of
+ * a value that the compiler keeps on the stack. The mask changes nothing (the room is asserted
+ * above).
  */
 static __always_inline __u32 dhcp6_at(const struct pk_scratch *s)
 {
 	return READ_ONCE(s->filled) & (PK_SCRATCH_BYTES - 1);
 }
 
-/* `from`, of a constant size, at that end. */
+/* Appends `from`, of a constant size. */
 #define dhcp6_put(s, from)                                                                         \
 	do {                                                                                       \
 		__u32 at_ = dhcp6_at(s);                                                           \
@@ -180,7 +187,7 @@ static __always_inline void dhcp6_put_address(struct pk_scratch *s, const union 
 	dhcp6_put(s, o);
 }
 
-/* The lease; another address that it had there is at its end. */
+/* Writes the lease. Another address that the client had is told to be at its end. */
 static __always_inline void dhcp6_put_lease(struct pk_scratch *s, const struct pk_endpoint *ep,
 					    const struct dhcp6_asked *a,
 					    const struct dhcp6_plan *plan)
@@ -197,7 +204,7 @@ static __always_inline void dhcp6_put_lease(struct pk_scratch *s, const struct p
 		dhcp6_put_address(s, &a->other, 0);
 }
 
-/* An IA that gets nothing. */
+/* Writes an IA that gets nothing. */
 static __always_inline void dhcp6_put_refusal(struct pk_scratch *s, const struct dhcp6_ia *ia,
 					      bool none)
 {
@@ -226,7 +233,7 @@ static __always_inline void dhcp6_put_ias(struct pk_scratch *s, const struct pk_
 			dhcp6_put_refusal(s, &a->refused[i], plan->none);
 }
 
-/* The client's identifier, as it gave it. */
+/* Writes the client's identifier, as it gave it. */
 static __always_inline bool dhcp6_put_client(struct __sk_buff *skb, struct pk_scratch *s,
 					     const struct dhcp6_asked *a)
 {
@@ -240,7 +247,7 @@ static __always_inline bool dhcp6_put_client(struct __sk_buff *skb, struct pk_sc
 	return true;
 }
 
-/* False: they can't be made. */
+/* Writes the options; returns false where they can't be made. */
 static __always_inline bool dhcp6_options(struct __sk_buff *skb, struct pk_scratch *s,
 					  const struct pk_endpoint *ep, const struct dhcp6_asked *a,
 					  const struct dhcp6_plan *plan)
@@ -313,7 +320,7 @@ static __always_inline int pk_dhcp6_answer(struct __sk_buff *skb, struct pk_scra
 	reason = dhcp6_read(skb, &s->pkt, ep, &d->asked);
 	if (reason)
 		return reason;
-	/* The answer's checksum would be finished elsewhere than it stands. */
+	/* A partial checksum would be finished at an offset that isn't the answer's. */
 	if (s->pkt.flags & PK_PKT_PARTIAL && s->pkt.l4_off != PK_L3 + sizeof(struct ipv6hdr))
 		return PK_REASON_CHECKSUM;
 	if (skb->gso_size)

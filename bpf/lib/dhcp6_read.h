@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* What a DHCPv6 message asks for (RFC 8415 21). Its options are walked flat: those of an IA too. */
+/*
+ * Reads what a DHCPv6 message asks for (RFC 8415 21). The walk over its options is flat: an IA's
+ * own options are part of it.
+ */
 #include "lib/answer.h"
 
 #define PK_DHCP6_IAS	 4   /* beside the first IA_NA that are told why they get nothing */
@@ -35,7 +38,7 @@ enum dhcp6_code {
 
 enum dhcp6_server { DHCP6_SERVER_NONE, DHCP6_SERVER_OURS, DHCP6_SERVER_OTHER };
 
-/* The gateway's own: a DUID of its MAC, the same on every node. */
+/* The gateway's DUID is made of its MAC, the same on every node. */
 struct dhcp6_server_id {
 	__u8 b[14];
 };
@@ -130,7 +133,7 @@ static __always_inline void dhcp6_take_address(struct dhcp6_walk *w, __u32 len)
 	}
 }
 
-/* One option; 1 ends the walk. Verified once, not for each round. */
+/* Reads one option; returns 1 at the end of the walk. Verified once, not for each round. */
 static int dhcp6_option(__u32 i, struct dhcp6_walk *w)
 {
 	struct dhcp6_asked *a = w->asked;
@@ -163,7 +166,9 @@ static int dhcp6_option(__u32 i, struct dhcp6_walk *w)
 	return a->bad != 0;
 }
 
-/* Is it a message that a client sends? Servers' and relays' are nobody's here. */
+/*
+ * Returns whether it is a message that a client sends: nobody here expects a server's or a relay's.
+ */
 static __always_inline int dhcp6_kind(const struct dhcp6_asked *a)
 {
 	switch (a->type) {

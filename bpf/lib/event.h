@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * One event a decision that somebody wants to hear of, within the budgets of the hook's endpoint
- * and of its tenant: who sends what others deny spends its own. The fuller the ring, the more of
- * both must be left, so one tenant takes less than a third of it at once, and those that were
- * quiet find room in the rest.
+ * Sends one event for each decision that somebody wants to hear of, within the budgets of the
+ * hook's endpoint and of its tenant: a sender whose packets are denied elsewhere spends its own
+ * budget. The fuller the ring, the more of both budgets must be left over. So one tenant takes less
+ * than a third of the ring at once, and tenants that were quiet find room in the rest.
  */
 #include "lib/bucket.h"
 #include "lib/pkt.h"
@@ -39,7 +39,10 @@ static __always_inline void event_fill(struct pk_event *e, const struct pk_pkt *
 	e->party = pkt->party;
 }
 
-/* Tenants share a bucket where their numbers are the same modulo its size: private to a build. */
+/*
+ * Tenants whose numbers are equal modulo the table's size share a bucket. The table belongs to one
+ * build.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1024);
@@ -47,7 +50,7 @@ struct {
 	__type(value, __u64);
 } tenant_events SEC(".maps");
 
-/* Of burst, what must be left at the ring's present filling. */
+/* Returns how much of burst must be left over at the ring's present filling. */
 static __always_inline __u32 event_keep(__u32 burst)
 {
 	__u64 used = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
@@ -68,7 +71,7 @@ static __always_inline bool event_affordable(const struct pk_pkt *pkt, struct pk
 				 event_keep(PK_TENANT_EVENTS));
 }
 
-/* A failure is counted as lost and changes nothing else. Verified on its own. */
+/* Sends the event. A failure is counted as lost and changes nothing else. Verified on its own. */
 __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reason)
 {
 	struct pk_bucket *b;
@@ -100,7 +103,7 @@ __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reas
 	e->revision = PK_WORD_REVISION(pkt->word);
 	e->length = skb->len;
 	e->lost = lost;
-	/* Others may have lost more meanwhile: only what is told is taken off. */
+	/* Other CPUs may have lost more meanwhile: only what is told is taken off. */
 	__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], -lost);
 	bpf_ringbuf_submit(e, 0);
 	return 0;

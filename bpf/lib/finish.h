@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* The end of every program: counts, tells, acts. Nothing else does any of the three. */
+/* The end of every program counts, tells and acts. Nothing else does any of the three. */
 #include <linux/pkt_cls.h>
 #include "lib/event.h"
 #include "lib/scratch.h"
@@ -17,13 +17,13 @@ static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __
 	c->bytes += bytes;
 }
 
-/* The frame named the gateway's MAC, which is on no interface: no stack takes it as it came. */
+/* Makes the stack take the frame: it names the gateway's MAC, which is on no interface. */
 static __always_inline bool finish_for_host(struct __sk_buff *skb)
 {
 	return !skb->pkt_type || !bpf_skb_change_type(skb, 0);
 }
 
-/* By the neighbour that the flow's way names; the FIB isn't asked again. */
+/* Sends the packet by the neighbour that the flow's way names; the FIB isn't asked again. */
 static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	struct bpf_redir_neigh next = {};
@@ -41,7 +41,10 @@ static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_p
 	return bpf_redirect_neigh(pkt->target, &next, sizeof(next), 0);
 }
 
-/* For a process endpoint's stack: older redirect_peer doesn't scrub the packet. */
+/*
+ * Redirects to the peer's device. The packet type is reset first, for a process endpoint's stack:
+ * redirect_peer of older kernels doesn't scrub the packet.
+ */
 static __always_inline int finish_peer(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	if (pkt->to_tap)
@@ -75,7 +78,7 @@ static __always_inline int pk_finish(struct __sk_buff *skb, struct pk_pkt *pkt, 
 		pk_event_send(skb, pkt, reason);
 	if (unlikely(reason))
 		return pkt->action == PK_ACT_TELL ? finish_act(skb, pkt) : TC_ACT_SHOT;
-	/* Before the redirect: a wrong target is a silent black hole. */
+	/* The receiver is counted before the redirect, which is silent where the target is gone. */
 	if (pkt->action == PK_ACT_PEER && pkt->peer_slot)
 		finish_count(pkt->peer_slot, PK_INGRESS, PK_REASON_OK, len);
 	return finish_act(skb, pkt);

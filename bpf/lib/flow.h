@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Tracked connections: lookup, life, time-outs, places. Who began is part of the key: a packet is
- * looked up as the initiator's, then as the responder's. Echo needs no alias: the type says which
- * of the two it may be, and so does a TCP SYN.
+ * Tracked connections: lookup, life, time-outs, places. The key says who began: a packet is looked
+ * up as the initiator's, then as the responder's. An echo message needs no second lookup, since its
+ * type says which of the two it may be; nor does a TCP SYN.
  */
 #include "lib/maps.h"
 #include "lib/parse.h"
@@ -20,20 +20,20 @@ static __always_inline bool flow_is_syn(const struct pk_pkt *pkt)
 	       (pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK | PK_TH_RST | PK_TH_FIN)) == PK_TH_SYN;
 }
 
-/* SYN without ACK, whatever else it says: never a reply. */
+/* A SYN without ACK is never a reply, whatever else its flags say. */
 static __always_inline bool flow_is_opening(const struct pk_pkt *pkt)
 {
 	return pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK)) == PK_TH_SYN;
 }
 
-/* May it be a connection's first packet? */
+/* Returns whether the packet may be a connection's first one. */
 static __always_inline bool flow_may_begin(const struct pk_pkt *pkt)
 {
 	return !(pkt->flags & (PK_PKT_ECHO_REPLY | PK_PKT_LATER)) &&
 	       (pkt->proto != IPPROTO_TCP || flow_is_syn(pkt));
 }
 
-/* Why what can begin no flow is denied without one. */
+/* Returns why a packet that can begin no flow is denied where it has none. */
 static __always_inline int flow_missing(const struct pk_pkt *pkt)
 {
 	return pkt->flags & PK_PKT_LATER ? PK_REASON_FRAGMENT : PK_REASON_NO_FLOW;
@@ -50,7 +50,7 @@ static __always_inline void flow_key(struct pk_flow_key *key, const struct pk_pk
 	key->zone = 0;
 }
 
-/* The key of the same two ends' connection, begun by the other one. */
+/* Makes the key of the connection of the same two ends that the other one began. */
 static __always_inline void flow_key_mirror(struct pk_flow_key *to, const struct pk_flow_key *key)
 {
 	to->src = key->dst;
@@ -63,8 +63,8 @@ static __always_inline void flow_key_mirror(struct pk_flow_key *to, const struct
 }
 
 /*
- * Tells one key from another in the element that held it. It is no secret: it only closes the
- * moment in which a deleted flow's memory is another's already.
+ * A tag tells one key from another in the element that held it. It is no secret: it only closes the
+ * moment in which a deleted flow's memory is already another flow's.
  */
 static __always_inline __u64 flow_tag(const struct pk_flow_key *key)
 {
@@ -76,14 +76,19 @@ static __always_inline __u64 flow_tag(const struct pk_flow_key *key)
 	return tag ^ tag >> 32 ^ *(const __u64 *)&key->sport;
 }
 
-/* Is the element still that of key? `last` is what was read of it last. */
+/*
+ * Returns whether the element still is that of key. `last` is the last value that was read of it.
+ */
 static __always_inline bool flow_is_of(const struct pk_flow *flow, const struct pk_flow_key *key,
 				       __u64 last)
 {
 	return READ_ONCE(pk_after(flow, last)->tag) == flow_tag(key);
 }
 
-/* The primary that the alias under key names, and its key; NULL where either is gone. */
+/*
+ * Returns the primary that the alias under key names, and sets key to its key; NULL where either is
+ * gone.
+ */
 static __always_inline struct pk_flow *flow_of_alias(const struct pk_flow *alias,
 						     struct pk_flow_key *key)
 {
@@ -97,7 +102,7 @@ static __always_inline struct pk_flow *flow_of_alias(const struct pk_flow *alias
 	return flow && flow->kind == PK_FLOW_PRIMARY ? flow : NULL;
 }
 
-/* The flow whose initiator, or by an alias whose responder, sent pkt. */
+/* Returns the flow whose initiator sent pkt or, by an alias, whose responder did. */
 static __always_inline struct pk_flow *flow_find_as_sent(struct pk_flow_key *key,
 							 struct pk_pkt *pkt)
 {
@@ -107,7 +112,7 @@ static __always_inline struct pk_flow *flow_find_as_sent(struct pk_flow_key *key
 	flow = bpf_map_lookup_elem(&flows, key);
 	if (likely(!flow || flow->kind == PK_FLOW_PRIMARY))
 		return flow;
-	/* A SYN begins something: it never rides a reply's way. */
+	/* A SYN begins a connection, and so is never a reply. */
 	flow = flow_is_opening(pkt) ? NULL : flow_of_alias(flow, key);
 	if (flow)
 		pkt->role = 1;
@@ -117,8 +122,9 @@ static __always_inline struct pk_flow *flow_find_as_sent(struct pk_flow_key *key
 }
 
 /*
- * key and pkt->role are those of the flow found; of none: key is the one to make. An ICMP message
- * that is no echo has no id: its key would be that of the echo with id 0.
+ * Finds the packet's flow. key and pkt->role are set to the flow's, or, where there is none, to
+ * those of the flow to make. An ICMP message that is no echo has no id: its key would be that of
+ * the echo with id 0.
  */
 static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct pk_pkt *pkt)
 {
@@ -129,7 +135,7 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 		flow_key(key, pkt, false);
 	else
 		flow = flow_find_as_sent(key, pkt);
-	/* An echo reply begins nothing: only an alias may stand under its own tuple. */
+	/* An echo reply begins nothing, so only an alias may be found under its own tuple. */
 	if (unlikely(pkt->flags & PK_PKT_ECHO_REPLY && !pkt->role))
 		flow = NULL;
 	if (flow || pkt->flags & (PK_PKT_ICMP_OTHER | PK_PKT_ICMP_ERROR | PK_PKT_ECHO_REQUEST) ||
@@ -145,7 +151,7 @@ static __always_inline struct pk_flow *flow_find(struct pk_flow_key *key, struct
 	return NULL;
 }
 
-/* The alias of a translated flow: what its responder sends. */
+/* Makes the key of a translated flow's alias: the tuple of what its responder sends. */
 static __always_inline void flow_alias_key(struct pk_flow_key *alias, const struct pk_flow *flow,
 					   const struct pk_flow_key *key)
 {
@@ -171,15 +177,15 @@ static __always_inline bool flow_key_same(const struct pk_flow_key *a, const str
 }
 
 /*
- * 0, -PK_EEXIST, or why the table takes no more. Before Linux 6.4 a map's operation returns an int,
- * and the call's 64 bits are no negative number: only the lower half is the error.
+ * Returns 0, -PK_EEXIST, or why the table takes no more. Before Linux 6.4 a map's operation returns
+ * an int, and the call's 64 bits are no negative number: only the lower half is the error.
  */
 static __always_inline int flow_put(const struct pk_flow_key *key, const struct pk_flow *flow)
 {
 	return (int)bpf_map_update_elem(&flows, key, flow, BPF_NOEXIST);
 }
 
-/* The flow under key is over: it goes, and its alias before it. */
+/* Deletes the flow under key, which is over, and its alias before it. */
 static __always_inline void flow_end(struct pk_scratch *s, const struct pk_flow *flow,
 				     const struct pk_flow_key *key)
 {
@@ -194,7 +200,7 @@ static __always_inline void flow_end(struct pk_scratch *s, const struct pk_flow 
 	bpf_map_delete_elem(&flows, key);
 }
 
-/* How the packets of that role go on. */
+/* Fills in how the packets of that role go on. */
 static __always_inline void flow_way(struct pk_way *way, const struct pk_flow *flow,
 				     const struct pk_flow_key *key, __u8 role)
 {
@@ -248,7 +254,7 @@ static __always_inline enum pk_timeout flow_timeout(const struct pk_flow_key *ke
 	if (key->proto == IPPROTO_TCP)
 		return flow_timeout_tcp(state);
 	if (key->proto == IPPROTO_UDP) {
-		/* An answered DNS question is over. */
+		/* Notes that a DNS question is answered. */
 		if (state == PK_FLOW_OPEN && flow_is_dns(key))
 			return PK_TIMEOUT_DNS;
 		return stream ? PK_TIMEOUT_UDP_STREAM : PK_TIMEOUT_UDP;
@@ -258,7 +264,7 @@ static __always_inline enum pk_timeout flow_timeout(const struct pk_flow_key *ke
 	return stream ? PK_TIMEOUT_OTHER_STREAM : PK_TIMEOUT_OTHER;
 }
 
-/* How long a flow lives without a packet. */
+/* Returns how long a flow lives without a packet. */
 static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 state)
 {
 	const struct pk_node *n = node_get();
@@ -269,7 +275,7 @@ static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 st
 	return n ? n->timeout[at & (PK_TIMEOUT_ROOM - 1)] : 0;
 }
 
-/* The place of a connection that has just closed is the next one that its owner looks at. */
+/* Makes the place of a connection that has just closed the next one that its owner looks at. */
 static __always_inline void flow_hint(const struct pk_flow *flow)
 {
 	__u32 owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
@@ -282,16 +288,16 @@ static __always_inline void flow_hint(const struct pk_flow *flow)
 	b->tokens[PK_BUCKET_FULL] = 0;
 }
 
-/* Did somebody outside send it, under an address that anybody there can write? */
+/* Returns whether the packet is from outside, under an address that anybody there can write. */
 static __always_inline bool flow_is_foreign(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	return !flow->slot[pkt->role & 1] && !(flow->flags & PK_FLOW_STACK);
 }
 
 /*
- * A RST from outside is believed once the endpoint says nothing more: its stack alone knows whether
- * the RST's sequence number is the connection's (RFC 5961), and goes on where it isn't. What else
- * the other end sends proves nothing.
+ * Takes a RST from outside back when the endpoint sends on: its stack alone knows whether the RST's
+ * sequence number is the connection's (RFC 5961), and goes on where it isn't. Other packets of the
+ * outside end prove nothing.
  */
 static __always_inline void flow_contradict(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
@@ -314,7 +320,7 @@ static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk
 	}
 }
 
-/* An exchange that its initiator carries on two seconds after it began is a stream. */
+/* An exchange whose initiator still sends two seconds after it began is a stream. */
 static __always_inline bool flow_is_stream(const struct pk_flow *flow, const struct pk_pkt *pkt,
 					   __u32 now)
 {
@@ -323,8 +329,8 @@ static __always_inline bool flow_is_stream(const struct pk_flow *flow, const str
 }
 
 /*
- * Counters and time-out of a packet that passes. Two CPUs that carry one direction of a flow may
- * lose a count to each other, never a state: those only go up.
+ * Updates counters and time-out for a packet that passes. Two CPUs that carry one direction of a
+ * flow may lose a count to each other, never a state: states only go up.
  */
 static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flow_key *key,
 				       const struct pk_pkt *pkt, __u32 len, __u32 now)
@@ -346,11 +352,14 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flo
 	}
 	if (unlikely(flow->state > PK_FLOW_CLOSING)) {
 		flow_contradict(flow, pkt);
-		/* After both FINs or a RST the time-out runs, whatever is still on its way. */
+		/*
+		 * After both FINs or a RST the time-out runs on, whatever packets are still on
+		 * their way.
+		 */
 		if (flow->state == PK_FLOW_CLOSED || flow->state == PK_FLOW_RESET)
 			return;
 	}
-	/* The time-out isn't written more often than once a second: others read its line. */
+	/* The time-out is written at most once a second, since other CPUs read its cache line. */
 	expires = now + flow_seconds(key, flow->state) * pk_hz;
 	if (expires - flow->expires >= pk_hz)
 		flow->expires = expires;
@@ -364,7 +373,7 @@ static __always_inline bool flow_begins_anew(const struct pk_flow *flow, const s
 		flow->state == PK_FLOW_RESET);
 }
 
-/* The word of an endpoint, read once; 0 = closed or no such slot. */
+/* Returns the word of an endpoint, read once; 0 = closed or no such slot. */
 static __always_inline __u64 flow_word(__u32 slot)
 {
 	const __u64 *word = bpf_map_lookup_elem(&words, &slot);
@@ -372,7 +381,10 @@ static __always_inline __u64 flow_word(__u32 slot)
 	return word ? READ_ONCE(*word) : 0;
 }
 
-/* Is the endpoint of this side the one that the flow was made with? A side that isn't local is. */
+/*
+ * Returns whether this side's endpoint is the one that the flow was made with; true for a side that
+ * isn't local.
+ */
 static __always_inline bool flow_side_same(const struct pk_flow *flow, int side)
 {
 	__u32 slot = READ_ONCE(flow->slot[side]);
@@ -384,7 +396,9 @@ static __always_inline bool flow_side_same(const struct pk_flow *flow, int side)
 	return ep && ep->opened == flow->opened[side];
 }
 
-/* The side of the flow that the hook's endpoint has; role is the packet's sender's. */
+/*
+ * Returns the side of the flow that the hook's endpoint has. role is that of the packet's sender.
+ */
 static __always_inline __u32 flow_own(const struct pk_pkt *pkt)
 {
 	return (pkt->role ^ pkt->dir) & 1;
@@ -396,8 +410,9 @@ static __always_inline __u32 flow_other(const struct pk_pkt *pkt)
 }
 
 /*
- * Does it come from outside with the address that the flow has as the node's own? Who it is then
- * the FIB says: nobody, while the address is the node's.
+ * Returns whether the packet comes from outside with an address that the flow knows as the node's
+ * own. Nobody outside has that address while it is the node's: the slow path asks the FIB who the
+ * sender is.
  */
 static __always_inline bool flow_is_forged(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {
@@ -405,9 +420,10 @@ static __always_inline bool flow_is_forged(const struct pk_flow *flow, const str
 }
 
 /*
- * Is it as it was judged? Equal words are the same opening of the same endpoints, since revisions
- * aren't used again. Judged once a second where the other side isn't a local endpoint. *last: what
- * was read last; what was judged is to be read after it.
+ * Returns whether the flow's judgement still holds. Equal words are the same opening of the same
+ * endpoints, since revisions aren't used again. Where the other side isn't a local endpoint, a flow
+ * is judged anew once a second. *last is the last value that was read; whoever needs what was
+ * judged must read it after that.
  */
 static __always_inline bool flow_current(const struct pk_flow *flow, const struct pk_pkt *pkt,
 					 __u32 now, __u64 *last)
@@ -423,7 +439,7 @@ static __always_inline bool flow_current(const struct pk_flow *flow, const struc
 	return peer && peer == flow_word(slot);
 }
 
-/* Another endpoint's flow isn't the node's stack's to carry on, to end or to have judged. */
+/* Another endpoint's flow is not for the node's stack to carry on, to end or to have judged. */
 static __always_inline bool flow_is_others(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	return pkt->dir == PK_INGRESS && READ_ONCE(flow->slot[flow_other(pkt)]);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Datagrams in pieces. The first fragment is judged as what it is, a packet with an L4 header; once
+ * Datagrams in pieces. The first fragment is a packet with an L4 header, and is judged as one. Once
  * it has passed, what it said is kept, and the later ones go as packets of its flow. Nothing is put
- * together, and nothing waits: a later one that comes before the first is denied.
+ * together and nothing waits: a later one that comes before the first is denied.
  *
- * Each endpoint has an area of its own, and so have the uplinks: nobody's fragments take another's
- * place.
+ * Each endpoint has an area of its own, and so have the uplinks, so that nobody's fragments push
+ * out another's.
  */
 #include "lib/flow.h"
 
@@ -15,7 +15,7 @@
 /* What a first fragment says for the later ones. */
 #define FRAGMENT_FLAGS (PK_PKT_PORTS | PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY)
 
-/* The datagram's id, and where in it the fragment begins. */
+/* Reads the datagram's id, and where in it the fragment begins. */
 static __always_inline int fragment_read(struct __sk_buff *skb, struct pk_scratch *s, __u32 *offset)
 {
 	const struct pk_pkt *pkt = &s->pkt;
@@ -35,7 +35,10 @@ static __always_inline int fragment_read(struct __sk_buff *skb, struct pk_scratc
 	return 0;
 }
 
-/* The place of a datagram in the area of owner (0: the uplinks'), which nobody can foretell. */
+/*
+ * Returns the record of a datagram in the area of owner (0: the uplinks'); nobody can foretell
+ * which one it is.
+ */
 static __always_inline struct pk_fragment_place *fragment_at(const struct pk_fragment *f,
 							     __u32 owner)
 {
@@ -54,14 +57,17 @@ static __always_inline struct pk_fragment_place *fragment_at(const struct pk_fra
 	return bpf_map_lookup_elem(&fragments, &at);
 }
 
-/* IPv6 has datagrams' ids by addresses (an IPv4 one is none of its), IPv4 by protocol too. */
+/* IPv6 tells datagrams apart by addresses and id, IPv4 by the protocol as well. */
 static __always_inline bool fragment_same(const struct pk_fragment *a, const struct pk_fragment *b)
 {
 	return a->id == b->id && pk_addr_same(&a->src, &b->src) && pk_addr_same(&a->dst, &b->dst) &&
 	       (!a->ipv4 || a->proto == b->proto);
 }
 
-/* The packet's L4 as its datagram's first fragment said it; from its end on, and not for ever. */
+/*
+ * Fills in the packet's L4 as its datagram's first fragment said it, for fragments from that one's
+ * end on and for a limited time.
+ */
 static __always_inline int fragment_recall(struct pk_scratch *s, __u32 owner, __u32 offset)
 {
 	struct pk_fragment_place *at = fragment_at(&s->fragment, owner);
@@ -84,7 +90,10 @@ static __always_inline int fragment_recall(struct pk_scratch *s, __u32 owner, __
 	return PK_REASON_OK;
 }
 
-/* Another datagram with the id of one that was: no fragment of it goes by what that one's said. */
+/*
+ * Forgets the record of an earlier datagram with the same id: no fragment of the new one goes by
+ * it.
+ */
 static __always_inline void fragment_forget(const struct pk_fragment *f, __u32 owner)
 {
 	struct pk_fragment_place *at = fragment_at(f, owner);
@@ -98,9 +107,9 @@ static __always_inline void fragment_forget(const struct pk_fragment *f, __u32 o
 }
 
 /*
- * Of a first fragment, what is to be kept, before its translation; of a later one, what was kept.
- * Neither has a checksum or segments that somebody else finishes, nor is it of a message that has
- * no flow.
+ * Notes what is to be kept of a first fragment, before its translation, or takes what was kept for
+ * a later one. A fragment with a partial checksum or segments is refused, and so is one of a
+ * message that has no flow.
  */
 static __always_inline int fragment_begin(struct __sk_buff *skb, struct pk_scratch *s, __u32 owner)
 {
@@ -127,7 +136,7 @@ static __always_inline int fragment_begin(struct __sk_buff *skb, struct pk_scrat
 	return PK_REASON_OK;
 }
 
-/* The first fragment has passed: the later ones may. */
+/* Keeps the record of a first fragment that has passed, so that the later ones may. */
 static __always_inline void fragment_keep(struct pk_scratch *s)
 {
 	struct pk_fragment_place *at = fragment_at(&s->fragment, s->fragment_owner);

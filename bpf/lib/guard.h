@@ -15,9 +15,8 @@
 #include "lib/tell.h"
 
 /*
- * The slots that devices were found to have, by ifindex. A hint is no more than that: whether the
- * slot is this device's says its endpoint. So an old one, or that of another device with the same
- * place, costs a lookup in the table and nothing else.
+ * Hints from ifindex to slot. A hint is checked against the endpoint of that slot, so an old one,
+ * or that of another device with the same index here, costs a lookup in the table and nothing else.
  */
 #define GUARD_HINTS 4096 /* a power of two */
 static __u16 guard_hints[GUARD_HINTS];
@@ -41,7 +40,9 @@ static __always_inline const struct pk_endpoint *guard_at(__u32 ifindex, __u32 *
 	return bpf_map_lookup_elem(&endpoints, slot);
 }
 
-/* The hook's endpoint: slot, word, numbers. NULL: the device is nobody's. */
+/*
+ * Finds the hook's endpoint: slot, word, numbers. Returns NULL where the device is no endpoint's.
+ */
 static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff *skb,
 								struct pk_pkt *pkt)
 {
@@ -51,7 +52,10 @@ static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff
 	return ep ? peer_hook(pkt, ep, slot) : NULL;
 }
 
-/* Verified on its own: what follows isn't verified once for each way through the parser. */
+/*
+ * A function that is verified on its own, so that the code behind it isn't verified once for each
+ * way through the parser.
+ */
 __noinline int pk_guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_cursor c;
@@ -76,7 +80,7 @@ static __always_inline bool guard_answers(const struct pk_pkt *pkt, const struct
 	       spoof_is_dhcp6(pkt) || ping_is_gateway(pkt, ep);
 }
 
-/* A flow that was denied: its denial counts where it was judged. */
+/* Counts a denied flow's packet where the flow was denied. */
 static __always_inline int guard_denied(const struct pk_flow *flow, struct pk_pkt *pkt, int reason)
 {
 	bool there = flow->flags & PK_FLOW_AT_RESPONDER;
@@ -87,7 +91,7 @@ static __always_inline int guard_denied(const struct pk_flow *flow, struct pk_pk
 	return reason;
 }
 
-/* The flow's way is copied before its tag is compared. */
+/* Fills in the flow's way, which is copied before the tag is compared. */
 static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *flow,
 				      const struct pk_flow_key *key, __u8 flags)
 {
@@ -102,8 +106,8 @@ static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *
 }
 
 /*
- * A packet from another node: does it come from where the one came that was judged last? Else the
- * slow path finds out.
+ * Returns whether a packet of another node comes by the device and from the neighbour of the packet
+ * that was judged last. If not, the slow path finds out.
  */
 static __always_inline bool guard_came(struct __sk_buff *skb, const struct pk_pkt *pkt,
 				       const struct pk_flow *flow)
@@ -128,7 +132,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	int reason;
 	__u8 flags;
 
-	/* Without a flow, what can begin none is nobody's. */
+	/* A packet that can begin no flow, and has none, is denied. */
 	if (!flow && !flow_may_begin(pkt))
 		return flow_missing(pkt);
 	if (flow && unlikely(flow_is_others(flow, pkt)))
@@ -157,7 +161,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	return PK_REASON_OK;
 }
 
-/* What is translated or routed: scratch knows the way. */
+/* A translated or routed packet goes the way that scratch knows. */
 static __always_inline int guard_deliver_way(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct pk_scratch *s = scratch_get();
@@ -178,7 +182,7 @@ static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *p
 	return deliver_stack(pkt);
 }
 
-/* What only some packets are: before any flow is asked. */
+/* Refuses what only some packets can be, before any flow is looked up. */
 static __always_inline int guard_refused(struct pk_pkt *pkt)
 {
 	if (unlikely(pkt->flags & PK_PKT_GROUP))
@@ -192,7 +196,9 @@ static __always_inline int guard_refused(struct pk_pkt *pkt)
 	return PK_REASON_OK;
 }
 
-/* Of what is answered only a ping of the gateway may come in fragments (RFC 6980). */
+/*
+ * Of the questions that are answered only a ping of the gateway may come in fragments (RFC 6980).
+ */
 static __always_inline int guard_answers_first(struct pk_pkt *pkt)
 {
 	pkt->tail = PK_TAIL_NONE;
@@ -202,7 +208,7 @@ static __always_inline int guard_answers_first(struct pk_pkt *pkt)
 	return PK_REASON_OK;
 }
 
-/* A frame that leaves an endpoint. */
+/* Judges a frame that leaves an endpoint. */
 static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	const struct pk_endpoint *ep = guard_endpoint(skb, pkt);
@@ -241,7 +247,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 	return guard_deliver(skb, pkt);
 }
 
-/* What a slow path begins with: nothing is known of a way. */
+/* Resets what an earlier packet left in scratch: a slow path begins with no way known. */
 static __always_inline void guard_begin(struct pk_scratch *s)
 {
 	s->pkt.tail = PK_TAIL_NONE;
@@ -255,7 +261,7 @@ static __always_inline void guard_begin(struct pk_scratch *s)
 	s->made = false;
 }
 
-/* A flow that its first packet can't be delivered by is none: it goes again. */
+/* Ends a flow whose very first packet couldn't be delivered. */
 static __always_inline int guard_end(struct pk_scratch *s, int reason)
 {
 	if (unlikely(reason && s->made))
@@ -285,9 +291,9 @@ static __always_inline int guard_miss(struct __sk_buff *skb, struct pk_scratch *
 }
 
 /*
- * A packet of the node's stack to an endpoint. Who has no ingress interface is the host; what was
- * forwarded is judged by its source. The stack's own groups and neighbour questions are nobody's:
- * neighbours are permanent.
+ * Judges a packet of the node's stack to an endpoint. One without an ingress interface is the
+ * host's; one that was forwarded is judged by its source. The stack's own multicasts and neighbour
+ * questions are dropped: neighbours are permanent.
  */
 static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
@@ -328,7 +334,9 @@ static __always_inline int guard_to_deliver(struct __sk_buff *skb, struct pk_pkt
 	return deliver_macs(skb, ep->mac);
 }
 
-/* Whoever the node forwards for is outside; the node itself has no ingress interface. */
+/*
+ * Whoever the node forwards for is outside; a packet of the node itself has no ingress interface.
+ */
 static __always_inline int guard_to_resolve(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	__u32 slot = s->pkt.slot;
@@ -351,7 +359,10 @@ static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratc
 	return reason ? reason : miss_decide(skb, s, PK_TAIL_MISS_TO);
 }
 
-/* An ICMP error about a flow, rewritten as its flow is. Its way, where it is routed, is its own. */
+/*
+ * Rewrites an ICMP error about a flow as the flow's packets are. Where it is routed, it has its own
+ * way.
+ */
 static __always_inline int guard_error_known(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	struct icmp_error_quote q = {};
@@ -366,7 +377,7 @@ static __always_inline int guard_error_known(struct __sk_buff *skb, struct pk_sc
 	return reason;
 }
 
-/* An endpoint's error. */
+/* Judges an endpoint's ICMP error. */
 static __always_inline int guard_error(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason = guard_error_known(skb, s);
@@ -379,7 +390,7 @@ static __always_inline int guard_error(struct __sk_buff *skb, struct pk_scratch 
 					     : deliver_world(skb, &s->pkt, &s->way);
 }
 
-/* The node's own error, or one that it forwards, to an endpoint. */
+/* Judges an ICMP error to an endpoint, of the node's own or one that it forwards. */
 static __always_inline int guard_error_to(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason = guard_error_known(skb, s);
@@ -389,7 +400,7 @@ static __always_inline int guard_error_to(struct __sk_buff *skb, struct pk_scrat
 	return reason ? reason : guard_to_deliver(skb, &s->pkt);
 }
 
-/* A fragment from an endpoint. */
+/* Judges a fragment from an endpoint. */
 static __always_inline int guard_fragment(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	__u32 slot = s->pkt.slot;
@@ -412,7 +423,7 @@ static __always_inline int guard_fragment(struct __sk_buff *skb, struct pk_scrat
 	return guard_deliver(skb, &s->pkt);
 }
 
-/* A fragment of the node's stack to an endpoint. */
+/* Judges a fragment of the node's stack to an endpoint. */
 static __always_inline int guard_fragment_to(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason;
@@ -427,8 +438,8 @@ static __always_inline int guard_fragment_to(struct __sk_buff *skb, struct pk_sc
 }
 
 /*
- * Is the sender of what was denied told, by an ICMP error? Errors and strangers aren't, and nobody
- * is of a fragment behind the first (RFC 1812 4.3.2.7).
+ * Returns whether the sender of a denied packet is told by an ICMP error. Senders of errors and
+ * strangers aren't, nor is anybody for a fragment behind the first (RFC 1812 4.3.2.7).
  */
 static __always_inline bool guard_tells(const struct pk_pkt *pkt)
 {

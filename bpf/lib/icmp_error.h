@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * An ICMP error passes where what it quotes is a packet of a live flow that its receiver sent, and
- * never makes or refreshes one. The quote is read wherever it lies, linear or not.
+ * An ICMP error passes where it quotes a packet of a live flow that its receiver sent, and never
+ * makes or refreshes a flow. The quote is read wherever it lies, linear or not.
  */
 #include "lib/miss.h"
 
@@ -13,7 +13,7 @@ struct icmp_error_quote {
 	__u32 l4_off;
 };
 
-/* Bytes of the message itself: what pads the frame behind it quotes nothing. */
+/* Returns the bytes of the message itself: padding behind it quotes nothing. */
 static __always_inline int icmp_error_load(struct __sk_buff *skb, const struct pk_pkt *pkt,
 					   __u32 off, void *to, __u32 size)
 {
@@ -54,7 +54,7 @@ static __always_inline int icmp_error_v6(struct __sk_buff *skb, struct pk_scratc
 	return 0;
 }
 
-/* The quoted tuple into s->key, as its sender wrote it. */
+/* Writes the quoted tuple into s->key, as the quoted packet's sender wrote it. */
 static __always_inline int icmp_error_quote(struct __sk_buff *skb, struct pk_scratch *s,
 					    struct icmp_error_quote *q)
 {
@@ -90,7 +90,7 @@ static __always_inline int icmp_error_quote(struct __sk_buff *skb, struct pk_scr
 	return 0;
 }
 
-/* The flow under s->key; *alias: by the alias that stands there. */
+/* Returns the flow under s->key; sets *alias where an alias led to it. */
 static __always_inline struct pk_flow *icmp_error_look(struct pk_scratch *s, bool *alias)
 {
 	struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->key);
@@ -99,7 +99,7 @@ static __always_inline struct pk_flow *icmp_error_look(struct pk_scratch *s, boo
 	return *alias ? flow_of_alias(flow, &s->key) : flow;
 }
 
-/* The flow of the quote; *reply: the quoted packet was its responder's. */
+/* Returns the flow of the quote; sets *reply where the quoted packet was its responder's. */
 static __always_inline struct pk_flow *
 icmp_error_flow(struct pk_scratch *s, const struct icmp_error_quote *q, bool *reply)
 {
@@ -119,11 +119,11 @@ icmp_error_flow(struct pk_scratch *s, const struct icmp_error_quote *q, bool *re
 	s->key = s->old;
 	flow = icmp_error_look(s, &alias);
 	*reply = !alias;
-	/* Who quotes a request was sent one by a flow's initiator; a reply, by its responder. */
+	/* A quoted request was sent by its flow's initiator, a quoted reply by the responder. */
 	return (request && !alias) || (answer && alias) ? NULL : flow;
 }
 
-/* At an uplink: the endpoint is the one that the quoted packet came from. */
+/* At an uplink, the endpoint is the one that sent the quoted packet. */
 static __always_inline void icmp_error_endpoint(struct pk_pkt *pkt, const struct pk_flow *flow)
 {
 	__u32 slot = READ_ONCE(flow->slot[flow_own(pkt)]);
@@ -141,7 +141,7 @@ static __always_inline void icmp_error_party(struct pk_pkt *pkt, const struct pk
 		pkt->party = flow->flags & PK_FLOW_STACK ? PK_PARTY_HOST : PK_PARTY_WORLD;
 }
 
-/* Who the other side is to policy, where the flow is to be judged. */
+/* Finds who the other side is to policy, where the flow is to be judged. */
 static __always_inline void icmp_error_judged_party(struct pk_scratch *s)
 {
 	struct pk_pkt *pkt = &s->pkt;
@@ -153,8 +153,9 @@ static __always_inline void icmp_error_judged_party(struct pk_scratch *s)
 }
 
 /*
- * ok: the error may go the way of its flow: peer_slot and party are set, and s->way. The receiver
- * of the error is who sent what it quotes; an endpoint reports only of what was sent to itself.
+ * Returns ok where the error may go the way of its flow; peer_slot, party and s->way are then set.
+ * The receiver of the error is the sender of the quoted packet; an endpoint may only report a
+ * packet that was sent to itself.
  */
 static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratch *s,
 					 struct icmp_error_quote *q)
@@ -173,7 +174,7 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	flow = icmp_error_flow(s, q, &reply);
 	if (!flow || flow->kind != PK_FLOW_PRIMARY || pk_flow_expired(flow, now, pk_hz))
 		return PK_REASON_ICMP_UNRELATED;
-	/* The error goes against the quoted packet: its sender's role is the other one. */
+	/* The error goes against the quoted packet, so its sender has the other role. */
 	pkt->role = reply ? 0 : 1;
 	if (!pkt->slot)
 		icmp_error_endpoint(pkt, flow);
@@ -194,13 +195,13 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	return PK_REASON_OK;
 }
 
-/* Two bytes of the quote become others. */
+/* Replaces two bytes of the quote. */
 static __always_inline int icmp_error_put16(struct __sk_buff *skb, __u32 off, __be16 value)
 {
 	return bpf_skb_store_bytes(skb, off, &value, sizeof(value), 0);
 }
 
-/* The quoted packet's address, and what its IPv4 header's sum gains. */
+/* Replaces the quoted packet's address, and adds to *gain what its IPv4 header's sum gains. */
 static __always_inline int icmp_error_put_address(struct __sk_buff *skb, const struct pk_pkt *pkt,
 						  bool source, const union pk_addr *to, __u64 *gain)
 {
@@ -231,7 +232,7 @@ static __always_inline int icmp_error_put_address(struct __sk_buff *skb, const s
 	return bpf_skb_store_bytes(skb, off, to, 16, 0);
 }
 
-/* The quoted L4 checksum, where the quote is long enough to have it. */
+/* Mends the quoted L4 checksum, where the quote is long enough to have it. */
 static __always_inline bool icmp_error_put_check(struct __sk_buff *skb, const struct pk_pkt *pkt,
 						 const struct icmp_error_quote *q,
 						 const struct rewrite_gains *g)
@@ -245,7 +246,7 @@ static __always_inline bool icmp_error_put_check(struct __sk_buff *skb, const st
 	return !icmp_error_put16(skb, off, rewrite_check(check, gain));
 }
 
-/* What the sum of the quote, all its own checksums included, gains. */
+/* Returns what the sum of the quote, all its own checksums included, gains. */
 static __always_inline __u64 icmp_error_gain(const struct pk_pkt *pkt,
 					     const struct icmp_error_quote *q,
 					     const struct rewrite_gains *g, bool checked)
@@ -259,12 +260,14 @@ static __always_inline __u64 icmp_error_gain(const struct pk_pkt *pkt,
 	return gain + (__u16)~rewrite_fold(g->addresses);
 }
 
-/* The quoted packet as its sender knows it, and *gain for the sum of the message. */
+/*
+ * Rewrites the quoted packet to what its sender knows, and sets *gain for the sum of the message.
+ */
 static __always_inline int icmp_error_translate(struct __sk_buff *skb, const struct pk_pkt *pkt,
 						const struct pk_way *way,
 						const struct icmp_error_quote *q, __u64 *gain)
 {
-	/* What the error's own address is, the quoted packet's other one is. */
+	/* The error's own new address is the other address of the quoted packet. */
 	bool source = !(way->rewrite & PK_REWRITE_SOURCE);
 	__u32 off = source ? 0 : 2;
 	struct rewrite_gains g = {};
@@ -286,7 +289,7 @@ static __always_inline int icmp_error_translate(struct __sk_buff *skb, const str
 	return 0;
 }
 
-/* An error about a translated flow: its own addresses, and the packet that it quotes. */
+/* Rewrites an error about a translated flow: its own addresses, and the packet that it quotes. */
 static __always_inline int pk_icmp_error_rewrite(struct __sk_buff *skb, struct pk_scratch *s,
 						 const struct icmp_error_quote *q)
 {

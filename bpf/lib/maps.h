@@ -16,7 +16,7 @@
 #include "lib/stall.h"
 #include "picket/event.h"
 
-/* 0 would make every flow expire at once: the loader sets it. */
+/* A value of 0 would make every flow expire at once; the loader sets it. */
 const volatile __u32 pk_hz = 250;
 const volatile bool pk_kfunc = true;
 
@@ -112,7 +112,7 @@ struct {
 	__type(value, struct pk_published);
 } published SEC(".maps");
 
-/* Not preallocated: 232 MiB a million entries otherwise. */
+/* The table isn't preallocated: that would take 232 MiB a million entries. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

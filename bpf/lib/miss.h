@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * A packet without a flow, or whose flow must be judged again. The verdict is always about
- * initiator to responder, also where a reply's packet asks: the egress of a local initiator and
- * the ingress of a local responder, in one pass.
+ * Judges a packet without a flow, or one whose flow must be judged again. The verdict is always
+ * about initiator to responder, also where the packet is a reply: the egress of a local initiator
+ * and the ingress of a local responder, in one pass.
  */
 #include "lib/deliver.h"
 #include "lib/event.h"
@@ -12,7 +12,7 @@
 #include "lib/place.h"
 #include "lib/policy.h"
 
-/* The port that policy knows: the responder's own, behind a published one too. */
+/* Returns the port that policy knows: the responder's own, also behind a published one. */
 static __always_inline __be16 miss_port(const struct pk_scratch *s)
 {
 	const struct pk_pkt *pkt = &s->pkt;
@@ -27,7 +27,10 @@ static __always_inline __be16 miss_port(const struct pk_scratch *s)
 	return pkt->judged_port;
 }
 
-/* One direction's verdict, of the local end `of` about `about`; kept in pkt->verdict. */
+/*
+ * Judges one direction: the local end `of`, with `about` as its peer. The verdict is kept in
+ * pkt->verdict.
+ */
 static __always_inline int miss_judge_end(struct pk_scratch *s, enum pk_dir dir)
 {
 	const struct pk_end *of = &s->end[dir], *about = &s->end[!dir];
@@ -80,8 +83,9 @@ static __always_inline int miss_judge(struct pk_scratch *s)
 }
 
 /*
- * A local peer's word, and what it is only then: who it is changes before its word does, so what
- * was read before (by_address) could be judged under a word that no longer stands for it.
+ * Reads a local peer's word first, and who it is only then. An endpoint's identity changes before
+ * its word does, so an identity that was read earlier (by_address) could be judged under a word
+ * that no longer stands for it.
  */
 static __always_inline void miss_peer(struct pk_pkt *pkt, struct pk_end *other)
 {
@@ -100,7 +104,7 @@ static __always_inline void miss_peer(struct pk_pkt *pkt, struct pk_end *other)
 	other->tenant = pkt->peer_tenant;
 }
 
-/* Both ends by the connection's roles; their addresses are the key's. */
+/* Fills in both ends by the connection's roles; their addresses are the key's. */
 static __always_inline void miss_ends(struct pk_scratch *s)
 {
 	struct pk_pkt *pkt = &s->pkt;
@@ -122,7 +126,7 @@ static __always_inline bool miss_is_routed(const struct pk_pkt *pkt)
 	return peer_is_remote(pkt) || (!pkt->peer_slot && pkt->party == PK_PARTY_WORLD);
 }
 
-/* Is there a way for what policy allows? */
+/* Returns whether this release has a way for what policy allows. */
 static __always_inline int miss_built(const struct pk_pkt *pkt)
 {
 	if (pkt->peer_slot || pkt->party == PK_PARTY_HOST || miss_is_routed(pkt))
@@ -137,7 +141,7 @@ static __always_inline __u8 miss_way(const struct pk_pkt *pkt)
 	return pkt->party == PK_PARTY_HOST ? PK_FLOW_STACK : PK_FLOW_WORLD;
 }
 
-/* The way that the FIB gave, for a flow that leaves the node. For an error it wasn't asked. */
+/* Copies the FIB's way into a flow that leaves the node. For an ICMP error the FIB wasn't asked. */
 static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)
 {
 	if (!miss_is_routed(&s->pkt) || !s->way.target)
@@ -147,7 +151,10 @@ static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flo
 	flow->next_hop = s->way.next_hop;
 }
 
-/* Of another node, and how far its packets are believed from now on. */
+/*
+ * Notes in the flow that its peer is on another node, and how far packets of that peer are believed
+ * from now on.
+ */
 static __always_inline void miss_remote(const struct pk_scratch *s, struct pk_flow *flow)
 {
 	__u16 how = PK_FLOW_NOT_REMOTE;
@@ -182,7 +189,7 @@ static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
 	return b && bucket_take(&b->tokens[PK_BUCKET_NEW_FLOWS], rate, 2 * (__u64)rate, 1);
 }
 
-/* Everything of a new flow but its words: without them nobody takes it for judged. */
+/* Fills in everything of a new flow but its words: without them nobody takes it for judged. */
 static __always_inline void miss_fill(struct pk_scratch *s, __u32 len, __u32 place, __u32 now)
 {
 	struct pk_flow *flow = &s->flow;
@@ -206,7 +213,10 @@ static __always_inline void miss_fill(struct pk_scratch *s, __u32 len, __u32 pla
 	miss_remote(s, flow);
 }
 
-/* Each exchange is a full barrier: who sees the words sees everything that was judged with them. */
+/*
+ * Writes the words. Each exchange is a full barrier: a CPU that sees the words sees everything that
+ * was judged with them.
+ */
 static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flow *flow)
 {
 	__sync_lock_test_and_set(&flow->word[0], s->end[0].word);
@@ -215,7 +225,7 @@ static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flo
 }
 
 /*
- * Both ends may have opened at once (DNS and IKE between fixed ports): of the two flows the one
+ * Both ends may have opened at once (DNS and IKE between fixed ports). Of the two flows the one
  * whose initiator has the lower address stays. Where the other end's tuple is an alias, its flow
  * was there first.
  */
@@ -239,7 +249,7 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s)
 	return PK_REASON_OK;
 }
 
-/* The flow and, once both are in the table, its words. */
+/* Puts the flow into the table and, once it and its alias are there, writes its words. */
 static __always_inline int miss_put(struct pk_scratch *s)
 {
 	int r = flow_put(&s->key, &s->flow);
@@ -252,7 +262,7 @@ static __always_inline int miss_put(struct pk_scratch *s)
 	flow = bpf_map_lookup_elem(&flows, &s->key);
 	if (!flow || flow->kind != PK_FLOW_PRIMARY)
 		return PK_REASON_TUPLE_TAKEN;
-	/* Of another CPU, that had the same connection's packet and the same verdict. */
+	/* The flow may be another CPU's, made for the same connection with the same verdict. */
 	flow_way(&s->way, flow, &s->key, 0);
 	if (r)
 		return PK_REASON_OK;
@@ -263,7 +273,7 @@ static __always_inline int miss_put(struct pk_scratch *s)
 								    : miss_one_of_two(s);
 }
 
-/* The owner pays: the initiator where it is local, else the target. */
+/* Makes the flow. Its owner pays: the initiator where that is local, else the responder. */
 static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	__u32 owner = s->end[0].slot ? s->end[0].slot : s->end[1].slot, place;
@@ -287,7 +297,10 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 	return reason;
 }
 
-/* Is it still under the words that it was judged under, and still the flow of its key? */
+/*
+ * Returns whether the words that were judged under are still in force, and the flow still is the
+ * one of its key.
+ */
 static __always_inline bool miss_fresh(const struct pk_scratch *s, const struct pk_flow *flow)
 {
 	for (int i = 0; i < 2; i++)
@@ -296,16 +309,20 @@ static __always_inline bool miss_fresh(const struct pk_scratch *s, const struct 
 	return bpf_map_lookup_elem(&flows, &s->key) == flow;
 }
 
-/* Is the denial the responder's? It is of a local end, whichever end's packet asked. */
+/*
+ * Returns whether the denial is the responder's. It belongs to a local end, whichever end sent the
+ * packet.
+ */
 static __always_inline bool miss_at_responder(const struct pk_scratch *s)
 {
 	return !s->end[0].slot || (s->end[1].slot && s->pkt.at_dir == PK_INGRESS);
 }
 
 /*
- * The judgement becomes the flow's: one CPU's at a time, whole, and never an older one's over a
- * newer; the words come last. So who finds the words current finds what was judged under them.
- * A judgement that isn't kept was right for its packet; the next one is judged again.
+ * Keeps the judgement in the flow: one CPU does so at a time, wholly, and never an older judgement
+ * over a newer one. The words come last, so a CPU that finds the words current finds what was
+ * judged under them. A judgement that isn't kept was right for its packet, and the next packet is
+ * judged again.
  */
 static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow *flow, int reason,
 				      __u32 now)
@@ -334,7 +351,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 	__sync_lock_test_and_set(&flow->judging, 0);
 }
 
-/* A live flow under new words: the entry stays, marked, so that a revert revives it. */
+/* A live flow that its new words deny stays in the table, marked, so that a revert revives it. */
 static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow, __u32 len,
 				      __u32 now)
 {
@@ -357,7 +374,7 @@ static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow
 	return PK_REASON_OK;
 }
 
-/* Does the flow still belong to the same openings of the endpoints that the packet is of? */
+/* Returns whether the flow still belongs to the same openings of its endpoints as the packet. */
 static __always_inline bool miss_same(const struct pk_flow *flow, const struct pk_scratch *s)
 {
 	const struct pk_pkt *pkt = &s->pkt;
@@ -368,8 +385,8 @@ static __always_inline bool miss_same(const struct pk_flow *flow, const struct p
 }
 
 /*
- * What a translated flow knows better than its packet's addresses: the translation, and the local
- * endpoint at its other side.
+ * Takes from a translated flow what the packet's addresses don't say: the translation, and the
+ * local endpoint at the other side.
  */
 static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flow *flow)
 {
@@ -388,8 +405,8 @@ static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flo
 }
 
 /*
- * The flow under s->key that an ICMP error is about, judged as its own packets would be: s->pkt is
- * for so long one of them.
+ * Judges the flow under s->key that an ICMP error is about as its own packets would be; meanwhile
+ * s->pkt is one of those.
  */
 static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flow, __u32 now)
 {
@@ -416,7 +433,10 @@ static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flo
 	return reason;
 }
 
-/* ICMP's redirects and router advertisements: an endpoint has one router, which sends neither. */
+/*
+ * ICMP redirects and router advertisements are refused: an endpoint has one router, which sends
+ * neither.
+ */
 static __always_inline bool miss_is_routers(const struct pk_pkt *pkt)
 {
 	return pkt->proto == IPPROTO_ICMP &&
@@ -424,8 +444,8 @@ static __always_inline bool miss_is_routers(const struct pk_pkt *pkt)
 }
 
 /*
- * A packet that may begin a connection, judged as the first of one. An ICMP message that is neither
- * echo nor error is no connection's: each is judged by itself, by its type and code.
+ * Judges a packet that may begin a connection. An ICMP message that is neither echo nor error
+ * belongs to no connection, and each is judged by its type and code.
  */
 static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
@@ -450,8 +470,8 @@ static __always_inline int miss_first(struct __sk_buff *skb, struct pk_scratch *
 }
 
 /*
- * Both ends' SYNs have crossed (RFC 9293 3.5): the second one answers the first, which waits for
- * one. Only where no packet of the responder's was seen is a SYN an answer.
+ * Returns whether both ends' SYNs have crossed (RFC 9293 3.5), so that this one answers the first.
+ * A SYN can be an answer only where no packet of the responder's was seen.
  */
 static __always_inline struct pk_flow *miss_crossed(struct pk_scratch *s, __u32 now)
 {
@@ -470,8 +490,8 @@ static __always_inline struct pk_flow *miss_crossed(struct pk_scratch *s, __u32 
 }
 
 /*
- * The verdict on s->pkt, whose peer is resolved and the translation of a new flow chosen; the flow
- * is made or renewed. A flow that is over goes, and the packet is looked at once more as if it had
+ * Judges s->pkt, whose peer is resolved and whose translation is chosen, and makes or renews the
+ * flow. A flow that is over is deleted, and the packet is then looked at once more as if it had
  * never been (again: the tail call that does so).
  */
 static __always_inline int miss_decide(struct __sk_buff *skb, struct pk_scratch *s, __u8 again)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Translation of a new flow: its alias, and for masquerade the port that the world sees. An alias
- * is one tuple of the wire, so a port is shared by flows to different destinations, and taking one
- * is one insertion that only one CPU can win.
+ * Translation of a new flow: its alias and, for masquerade, the port that the world sees. An alias
+ * is one tuple of the wire, so flows to different destinations may share a port, and taking one is
+ * one insertion that only one CPU can win.
  */
 #include "lib/place.h"
 #include "lib/publish.h"
 
 #define NAT_PORT_TRIES 256
 
-/* The alias goes into the table, for the flow that is to stand under s->key. */
+/* Puts the alias into the table, for the flow that is to be made under s->key. */
 static __always_inline int nat_put(struct pk_scratch *s, __u32 now)
 {
 	struct pk_flow *alias = &s->flow;
@@ -24,7 +24,7 @@ static __always_inline int nat_put(struct pk_scratch *s, __u32 now)
 }
 
 /*
- * Does the flow at s->alias stand for one that is over? Then both go. A young alias without a flow
+ * Ends the flow at s->alias, and the alias, where that flow is over. A young alias without a flow
  * is no orphan: another CPU is about to make its flow, and answers must not become somebody else's.
  */
 static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
@@ -55,7 +55,7 @@ static __always_inline int nat_take(struct pk_scratch *s, __u32 now)
 	return r == -PK_EEXIST && nat_was_over(s, now) ? nat_put(s, now) : r;
 }
 
-/* The tuple of s->alias is another flow's to answer, seen from its other end. */
+/* Returns whether the tuple of s->alias is another flow's to answer, seen from its other end. */
 static __always_inline bool nat_is_answered(struct pk_scratch *s, __u32 now)
 {
 	const struct pk_flow *flow;
@@ -65,7 +65,9 @@ static __always_inline bool nat_is_answered(struct pk_scratch *s, __u32 now)
 	return flow && flow->kind == PK_FLOW_PRIMARY && !place_is_over(&s->old, flow, now);
 }
 
-/* A socket of the node that takes what comes from the flow's destination to this port. */
+/*
+ * Returns whether a socket of the node takes what comes from the flow's destination to this port.
+ */
 static __always_inline bool nat_has_socket(struct __sk_buff *skb, const struct pk_flow_key *alias)
 {
 	struct bpf_sock_tuple tuple = {};
@@ -94,7 +96,7 @@ static __always_inline bool nat_has_socket(struct __sk_buff *skb, const struct p
 	return true;
 }
 
-/* Is the port somebody else's: a published one, or a socket's? */
+/* Returns whether the port is somebody else's: a published one, or a socket's. */
 static __always_inline bool nat_is_used(struct __sk_buff *skb, const struct pk_flow_key *alias)
 {
 	struct pk_published_key key = { .proto = alias->proto, .port = alias->dport };
@@ -112,7 +114,7 @@ struct nat_search {
 	int reason;
 };
 
-/* One port; 1 ends the search. */
+/* Tries one port; returns 1 at the end of the search. */
 static int nat_step(__u32 i, struct nat_search *search)
 {
 	struct pk_scratch *s = search->s;
@@ -131,7 +133,7 @@ static int nat_step(__u32 i, struct nat_search *search)
 	return 1;
 }
 
-/* A port of s->translated to the world, by trying from one that nobody guesses. */
+/* Finds a port of s->translated to the world. The search begins at one that nobody can guess. */
 static __always_inline int nat_masquerade(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	struct nat_search search = { .skb = skb,
@@ -150,7 +152,7 @@ static __always_inline int nat_masquerade(struct __sk_buff *skb, struct pk_scrat
 	return search.reason;
 }
 
-/* The alias of the flow that is to be made under s->key. */
+/* Makes the alias of the flow that is to be made under s->key. */
 static __always_inline int nat_begin(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
 	struct pk_flow *flow = &s->flow;
@@ -170,14 +172,14 @@ static __always_inline int nat_begin(struct __sk_buff *skb, struct pk_scratch *s
 	return r == -PK_EEXIST ? PK_REASON_TUPLE_TAKEN : PK_REASON_MAP_FULL;
 }
 
-/* The flow wasn't made after all. */
+/* Takes the alias back: its flow couldn't be made. */
 static __always_inline void nat_undo(struct pk_scratch *s)
 {
 	if (s->translation)
 		bpf_map_delete_elem(&flows, &s->alias);
 }
 
-/* The source that the world sees: the kernel's choice, else the uplink's own address. */
+/* Chooses the source that the world sees: the kernel's choice, else the uplink's own address. */
 static __always_inline union pk_addr nat_source(const struct pk_scratch *s,
 						const struct pk_uplink *up)
 {
@@ -202,8 +204,8 @@ static __always_inline bool nat_is_wanted(const struct pk_pkt *pkt)
 }
 
 /*
- * Of a new flow of an endpoint's to the world: is it masqueraded? Only behind an uplink, where its
- * answers are recognized; to another device it goes with its own address.
+ * Returns whether an endpoint's new flow to the world is masqueraded. It is only behind an uplink,
+ * where its answers are recognized; to another device it goes with its own address.
  */
 static __always_inline int nat_choose(struct pk_scratch *s)
 {
@@ -226,7 +228,7 @@ static __always_inline int nat_choose(struct pk_scratch *s)
 	return PK_REASON_OK;
 }
 
-/* Does the node still have the address that a flow is masqueraded behind? */
+/* Returns whether the node still has the address that a flow is masqueraded behind. */
 static __always_inline bool nat_is_lost(const struct pk_flow *flow, const struct pk_scratch *s)
 {
 	const struct pk_node *n = node_get();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Neighbour and router discovery (RFC 4861) with the gateway fe80::1. What a guest says is
- * checked and swallowed, what it asks is answered here; nothing of it reaches anybody else.
+ * Neighbour and router discovery (RFC 4861) with the gateway fe80::1. A guest's claims are checked
+ * and swallowed, its questions are answered here; neither reaches anybody else.
  */
 #include "lib/answer.h"
 #include "lib/peer.h"
@@ -47,8 +47,8 @@ struct nd_prefix {
 };
 
 /*
- * Link-layer options from off to the message's end must name the endpoint's own MAC. At most four
- * options; what can't be read is refused.
+ * Requires the link-layer options from off to the message's end to name the endpoint's own MAC.
+ * More than four options, or one that can't be read, are refused.
  */
 static __always_inline bool nd_options_own(struct __sk_buff *skb, const struct pk_pkt *pkt,
 					   const struct pk_endpoint *ep, __u32 off)
@@ -93,7 +93,10 @@ static __always_inline int nd_advertise(struct __sk_buff *skb, struct pk_scratch
 	return answer_send(skb, s, PK_ND_OFF + sizeof(*na) + sizeof(*link));
 }
 
-/* NS: for fe80::1 and the pool's addresses but its own. Duplicate detection gets no answer. */
+/*
+ * Answers NS for fe80::1 and the pool's addresses but the endpoint's own. Duplicate detection gets
+ * no answer.
+ */
 static __always_inline int nd_solicited(struct __sk_buff *skb, struct pk_scratch *s,
 					const struct pk_endpoint *ep, const struct nd_message *ns)
 {
@@ -115,7 +118,10 @@ static __always_inline int nd_neighbour(struct __sk_buff *skb, struct pk_scratch
 		return PK_REASON_TRUNCATED;
 	if (m.type == PK_ND_NS)
 		return nd_solicited(skb, s, ep, &m);
-	/* Its own address or a link-local one of its making, at its own MAC: heard by nobody. */
+	/*
+	 * Swallows an advertisement of the endpoint's own address, or of a link-local one, at its
+	 * own MAC.
+	 */
 	if ((!pk_addr_same(&m.target, &ep->ipv6) && !spoof_link_local(&m.target)) ||
 	    spoof_is_gateway6(&m.target) ||
 	    !nd_options_own(skb, &s->pkt, ep, s->pkt.l4_off + sizeof(m)))
@@ -148,7 +154,7 @@ static __always_inline void nd_router_fixed(struct pk_scratch *s, const struct p
 	prefix->prefix = ep->ipv6;
 }
 
-/* Resolvers and search list, behind the fixed part; their bytes. */
+/* Writes resolvers and search list behind the fixed part; returns their bytes. */
 static __always_inline __u32 nd_router_told(struct pk_scratch *s)
 {
 	struct pk_answers *told = answer_told(s);
@@ -177,7 +183,7 @@ static __always_inline int nd_router_answer(struct __sk_buff *skb, struct pk_scr
 	return answer_send(skb, s, PK_ND_OFF + len);
 }
 
-/* MLD is heard and not needed: every group is nobody's here. */
+/* Swallows MLD: the guard forwards no group. */
 static __always_inline int pk_nd_answer(struct __sk_buff *skb, struct pk_scratch *s,
 					const struct pk_endpoint *ep)
 {
@@ -187,7 +193,7 @@ static __always_inline int pk_nd_answer(struct __sk_buff *skb, struct pk_scratch
 		return PK_REASON_MULTICAST;
 	if (pkt->ttl != 255 || pkt->icmp_code)
 		return PK_REASON_SPOOFED_ND;
-	/* A guest asks for IPv6 also where it has none. */
+	/* A guest asks for IPv6 also where its endpoint has none. */
 	if (pk_addr_zero(&ep->ipv6) && (pkt->icmp_type == PK_ND_RS || pkt->icmp_type == PK_ND_NS))
 		return PK_REASON_MULTICAST;
 	switch (pkt->icmp_type) {

@@ -51,7 +51,10 @@ struct pk_icmp {
 #define ARPOP_REQUEST	   1
 #define ARPOP_REPLY	   2
 
-/* The only pointer arithmetic on packets: NULL where the header isn't wholly there. */
+/*
+ * Only this function does pointer arithmetic on packets. It returns NULL where the header isn't
+ * wholly there.
+ */
 struct pk_cursor {
 	void *data, *end;
 };
@@ -103,7 +106,7 @@ static __always_inline int parse_arp(const struct pk_cursor *c, struct pk_pkt *p
 	return PK_REASON_OK;
 }
 
-/* A first fragment has the whole L4 header, or nobody could judge what follows. */
+/* A first fragment must have the whole L4 header, or nobody could judge what follows. */
 static __always_inline int parse_short(const struct pk_pkt *pkt)
 {
 	return pkt->flags & PK_PKT_FIRST ? PK_REASON_FRAGMENT : PK_REASON_TRUNCATED;
@@ -239,8 +242,8 @@ static __always_inline int parse_l4(const struct pk_cursor *c, struct pk_pkt *pk
 }
 
 /*
- * A fragment of a datagram that is cut at `offset`: all but the last are cut at multiples of 8
- * bytes, and none ends beyond the longest datagram.
+ * Checks a fragment of a datagram that is cut at `offset`: all but the last are cut at multiples of
+ * 8 bytes, and none ends beyond the longest datagram.
  */
 static __always_inline int parse_fragment(struct pk_pkt *pkt, __u32 offset, bool more)
 {
@@ -253,7 +256,7 @@ static __always_inline int parse_fragment(struct pk_pkt *pkt, __u32 offset, bool
 	return PK_REASON_OK;
 }
 
-/* Only padding: an option may route, record or stamp. */
+/* Takes padding alone: any other option may route, record or stamp. */
 static __always_inline int parse_ipv4_options(const struct pk_cursor *c, __u32 header)
 {
 	for (__u32 i = sizeof(struct iphdr); i < 60; i++) {
@@ -295,7 +298,7 @@ static __always_inline int parse_ipv4(const struct pk_cursor *c, struct pk_pkt *
 		if (reason)
 			return reason;
 	}
-	/* 224/4, and all of 240/4 with the broadcast address. */
+	/* Returns whether it is 224/4, or 240/4 with the broadcast address. */
 	if ((bpf_ntohl(ip->daddr) & 0xe0000000) == 0xe0000000)
 		pkt->flags |= PK_PKT_GROUP;
 	if (ip->frag_off & bpf_htons(PK_IP_FRAGMENT)) {
@@ -307,7 +310,7 @@ static __always_inline int parse_ipv4(const struct pk_cursor *c, struct pk_pkt *
 	return parse_l4(c, pkt);
 }
 
-/* Is it one of the headers that may stand before the protocol's own, and at most once? */
+/* Returns whether this header may stand before the protocol's own; each may at most once. */
 static __always_inline bool parse_ext_passes(__u8 next, __u32 place)
 {
 	return (next == IPPROTO_HOPOPTS && !place) || next == IPPROTO_DSTOPTS ||
@@ -321,10 +324,12 @@ static __always_inline bool parse_ext_refused(__u8 next)
 	       next == 139 || next == 140 || next >= 253;
 }
 
-/* A fragment behind the first: all of it is parsed. */
+/* Parses a fragment behind the first, which has no L4 header. */
 #define PARSE_NO_L4 (-1)
 
-/* h, at off, is the header of a fragment that isn't atomic; the protocol's own header is next. */
+/*
+ * Reads h, at off: the header of a fragment that isn't atomic. The protocol's own header is next.
+ */
 static __always_inline int parse_ipv6_fragment(struct pk_pkt *pkt, const __u8 *h, __u32 off)
 {
 	__u16 cut = bpf_ntohs(((const __be16 *)h)[1]);
@@ -339,8 +344,9 @@ static __always_inline int parse_ipv6_fragment(struct pk_pkt *pkt, const __u8 *h
 }
 
 /*
- * Hop-by-hop first, destination options and a fragment's header, each once; then the protocol.
- * Behind a fragment's header that isn't of an atomic one nothing else stands before the protocol.
+ * Walks the extension headers: hop-by-hop first, destination options and a fragment's header, each
+ * at most once, then the protocol. Nothing may stand between the header of a fragment that isn't
+ * atomic and the protocol.
  */
 static __always_inline int parse_ipv6_ext(const struct pk_cursor *c, struct pk_pkt *pkt, __u8 next)
 {
@@ -386,7 +392,7 @@ static __always_inline int parse_ipv6(const struct pk_cursor *c, struct pk_pkt *
 	if (!ip)
 		return PK_REASON_TRUNCATED;
 	pkt->flags |= PK_PKT_IPV6;
-	/* No jumbograms: no payload length is no payload. */
+	/* A payload length of zero means a jumbogram, which is refused. */
 	pkt->l3_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (ip->version != 6)
 		return PK_REASON_MALFORMED;
@@ -401,7 +407,7 @@ static __always_inline int parse_ipv6(const struct pk_cursor *c, struct pk_pkt *
 	return parse_l4(c, pkt);
 }
 
-/* frame: the whole length, linear or not. pkt is zeroed by the caller. */
+/* frame is the whole length, linear or not. The caller has zeroed pkt. */
 static __always_inline int pk_parse(const struct pk_cursor *c, __u32 frame, struct pk_pkt *pkt)
 {
 	const struct ethhdr *eth = pk_take(c, 0, sizeof(*eth));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* Who is at an address, seen from an endpoint. Only a flow's first packet asks. */
+/* Finds who is at an address, seen from an endpoint. Only a flow's first packet asks. */
 #include "lib/maps.h"
 #include "lib/parse.h"
 #include "lib/flow.h"
@@ -14,7 +14,10 @@ struct peer_ask {
 	__u32 ifindex; /* that the packet came in by */
 };
 
-/* Addresses that no policy opens: unspecified, loopback, other spellings of IPv4, link-local. */
+/*
+ * Returns whether no policy can open the address: unspecified, loopback, other spellings of IPv4,
+ * link-local.
+ */
 static __always_inline bool peer_never_addr(const struct pk_pkt *pkt, const union pk_addr *a)
 {
 	if (pkt->flags & PK_PKT_IPV4)
@@ -28,7 +31,10 @@ static __always_inline bool peer_never(const struct pk_pkt *pkt)
 	return peer_never_addr(pkt, &pkt->dst);
 }
 
-/* Nobody has such an address: no answer could reach it. Groups are 224/4, all above, and ff00::/8. */
+/*
+ * Returns whether nobody can have the address, so that no answer could reach it. Groups are 224/4,
+ * all above, and ff00::/8.
+ */
 static __always_inline bool peer_is_martian(const struct pk_pkt *pkt)
 {
 	const union pk_addr *a = &pkt->src;
@@ -53,7 +59,7 @@ static __always_inline void peer_fib_ask(struct bpf_fib_lookup *fib, const struc
 	}
 }
 
-/* What the FIB said, into s->way and s->source. */
+/* Copies what the FIB said into s->way and s->source. */
 static __always_inline void peer_fib_keep(const struct bpf_fib_lookup *fib, struct pk_scratch *s,
 					  bool v4, bool source)
 {
@@ -72,9 +78,9 @@ static __always_inline void peer_fib_keep(const struct bpf_fib_lookup *fib, stru
 }
 
 /*
- * BPF_FIB_LKUP_RET_* of the way from a packet's source to its destination, as seen from a device.
- * The source that the kernel would choose is asked for too; kernels before 6.7 (but for Debian's
- * 6.1.192, which has it) answer that flag with -EINVAL.
+ * Returns BPF_FIB_LKUP_RET_* of the way from a packet's source to its destination, as seen from a
+ * device. The FIB is also asked for the source that the kernel would choose; kernels before 6.7
+ * (but for Debian's 6.1.192, which has it) answer that flag with -EINVAL.
  */
 static __always_inline int peer_route(struct __sk_buff *skb, struct pk_scratch *s,
 				      const struct peer_ask *ask)
@@ -130,7 +136,7 @@ static __always_inline bool peer_remote(struct pk_pkt *pkt, const union pk_addr 
 	return true;
 }
 
-/* The endpoint of a slot becomes the hook's: its word, and then who it is under that. */
+/* Makes the endpoint of a slot the hook's: reads its word, and then who it is under that word. */
 static __always_inline const struct pk_endpoint *peer_hook(struct pk_pkt *pkt,
 							   const struct pk_endpoint *ep, __u32 slot)
 {
@@ -142,7 +148,7 @@ static __always_inline const struct pk_endpoint *peer_hook(struct pk_pkt *pkt,
 	return ep;
 }
 
-/* An address that is neither this node's nor an endpoint's of it. */
+/* Classifies an address that is neither this node's nor an endpoint's of it. */
 static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr *addr)
 {
 	if (peer_remote(pkt, addr))
@@ -151,10 +157,10 @@ static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr
 }
 
 /*
- * Of pkt->dst. What the FIB calls local is the host, whatever the tables say: ADD gives each
- * endpoint a route of its own. It gives the same answer where it has no route at all: then too the
- * packet is judged as the host's, and the stack, which has no route either, drops what that would
- * let pass; addresses of the pools stay unknown endpoints.
+ * Finds who pkt->dst is. What the FIB calls local is the host, whatever the tables say: ADD gives
+ * each endpoint a route of its own. The FIB gives the same answer where it has no route at all.
+ * Then too the packet is judged as the host's, and the stack, which has no route either, drops what
+ * that would let pass. Addresses of the pools stay unknown endpoints.
  */
 static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_scratch *s)
 {
@@ -178,7 +184,7 @@ static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_scratch
 								    : PK_REASON_NO_ROUTE;
 }
 
-/* Is it of another node: an endpoint there, or the node itself? */
+/* Returns whether the peer is of another node: an endpoint there, or the node itself. */
 static __always_inline bool peer_is_remote(const struct pk_pkt *pkt)
 {
 	return !pkt->peer_slot &&
@@ -186,9 +192,9 @@ static __always_inline bool peer_is_remote(const struct pk_pkt *pkt)
 }
 
 /*
- * Did the packet come in by the device, and from the neighbour, that lead to its source? Anybody in
- * the fabric can write an address; not everybody is on the way to its owner. What the stack
- * forwards has lost its sender's MAC, and is at another device.
+ * Returns whether the packet came in by the device, and from the neighbour, that lead to its
+ * source. Anybody in the fabric can write an address, but not everybody is on the way to its owner.
+ * A packet that the stack forwards has lost its sender's MAC, and is at another device.
  */
 static __noinline bool peer_came_by_its_way(struct __sk_buff *skb, struct pk_scratch *s,
 					    const struct peer_ask *ask)
@@ -206,9 +212,9 @@ static __noinline bool peer_came_by_its_way(struct __sk_buff *skb, struct pk_scr
 }
 
 /*
- * Of pkt->src, for a packet from outside to the endpoint pkt->slot, whose answers would leave by
- * its own device: so the way back is looked up from there. This node's own addresses and its
- * endpoints' don't come from outside, and other nodes' come by the way to them.
+ * Finds who pkt->src is, for a packet from outside to the endpoint pkt->slot. Its answers would
+ * leave by the endpoint's device, so the way back is looked up from there. Addresses of this node
+ * and of its endpoints never come from outside, and other nodes' come by the way to them.
  */
 static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_scratch *s,
 					       const struct pk_endpoint *ep)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* Ping of the gateway: the request itself goes back, whatever its length. */
+/* A ping of the gateway is answered by sending the request itself back, whatever its length. */
 #include "lib/answer.h"
 #include "lib/nd.h"
 
@@ -13,7 +13,7 @@ static __always_inline bool ping_is_gateway(const struct pk_pkt *pkt, const stru
 	return spoof_is_gateway6(&pkt->dst);
 }
 
-/* Swapping the addresses leaves every checksum as it is; the type and the TTL don't. */
+/* Swapping the addresses leaves every checksum as it is; a new type or TTL does not. */
 static __always_inline int ping_headers(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };

@@ -40,7 +40,10 @@ enum pk_action {
 };
 
 struct pk_pkt {
-	/* Of the bytes. ARP: src and dst are sender's and target's protocol address. */
+	/*
+	 * The first part is of the bytes. In ARP src and dst are sender's and target's protocol
+	 * address.
+	 */
 	union pk_addr src, dst;
 	__be16 sport, dport; /* ICMP echo: the id in both; no ports: 0 */
 	__be16 judged_port;  /* as in struct pk_verdict_key: dport, or ICMP type << 8 | code */
@@ -55,7 +58,7 @@ struct pk_pkt {
 	__u8 ttl;
 	__u8 icmp_type, icmp_code;
 
-	/* Of the decision. */
+	/* The second part is of the decision. */
 	__u8 dir;    /* enum pk_dir: the hook's */
 	__u8 at_dir; /* where the decision counts */
 	__u8 tail;   /* enum pk_tail: the decision goes on there */

@@ -2,20 +2,22 @@
 #pragma once
 /*
  * The budget of live flows: an endpoint owns node.flow_budget places in `places`. Nothing is
- * evicted; a place is taken where it is free or its flow is closed, expired or another opening's.
+ * evicted: a place is taken where it is free, or where its flow is closed, expired or of an earlier
+ * opening.
  *
- * A place's last 8 bytes {ports, protocol, zone} are its lock: exchanged for the new flow's with
- * zone PK_PLACE_BUSY, and written clean once the flow is in the table. A busy place is nobody
- * else's; a clean one whose flow is missing is free.
+ * The last 8 bytes of a place, {ports, protocol, zone}, are its lock: they are exchanged for the
+ * new flow's with zone PK_PLACE_BUSY, and written clean once the flow is in the table. Nobody takes
+ * a busy place; a clean one whose flow is missing is free.
  */
 #include "lib/flow.h"
 #include "lib/scratch.h"
 
 /*
- * Places that a new flow looks at, each some 60 ns: all of them, up to this many. The search starts
- * where a connection was seen to close, else where the last one ended, so it is short while some
- * are free. Where none is, none is looked at for another PK_PLACE_REST_US for each that was: a full
- * endpoint's new flows cost nobody more than a four-hundredth of a processor.
+ * How many places a new flow looks at, each some 60 ns: all of them, up to this many. The search
+ * starts where a connection was seen to close, else where the last search ended, so it is short
+ * while some are free. A search that found none bars the next ones for PK_PLACE_REST_US for each
+ * place that it looked at: a full endpoint's new flows cost nobody more than a four-hundredth of a
+ * processor.
  */
 #define PK_PLACE_TRIES	  16384
 #define PK_PLACE_REST_US  25
@@ -37,7 +39,10 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 }
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
 
-/* A closed endpoint is opened again under another revision: its flows are over, either side's. */
+/*
+ * Returns whether a side's endpoint was closed since: it is opened again under another revision,
+ * and then its flows are over.
+ */
 static __always_inline bool place_alive(const struct pk_flow *flow, int side)
 {
 	__u32 slot = READ_ONCE(flow->slot[side]);
@@ -45,7 +50,10 @@ static __always_inline bool place_alive(const struct pk_flow *flow, int side)
 	return !slot || (flow_word(slot) && flow_side_same(flow, side));
 }
 
-/* An answered DNS question is still there for a late answer, but holds nobody up. */
+/*
+ * Returns whether the flow is an answered DNS question: it stays for a late answer, but gives way
+ * where places are needed.
+ */
 static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 					      const struct pk_flow *flow, __u32 now)
 {
@@ -55,7 +63,10 @@ static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 	       left < (flow_seconds(key, PK_FLOW_OPEN) - PK_PLACE_ANSWERED) * pk_hz;
 }
 
-/* A reset from outside: the endpoint has had time to say that it goes on. */
+/*
+ * Returns whether a reset from outside is old enough: the endpoint has had time to say that it goes
+ * on.
+ */
 static __always_inline bool place_is_reset(const struct pk_flow_key *key,
 					   const struct pk_flow *flow, __u32 now)
 {
@@ -76,7 +87,7 @@ static __always_inline bool place_is_over(const struct pk_flow_key *key, const s
 	return !place_alive(flow, 0) || !place_alive(flow, 1);
 }
 
-/* Does the flow of this place, whose key is in s->old, still hold it? */
+/* Returns whether the flow of this place, whose key is in s->old, still holds it. */
 static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 now)
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
@@ -85,7 +96,7 @@ static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 
 	       !place_is_over(&s->old, flow, now);
 }
 
-/* Deletes a flow that came to its end, if it is still this place's. */
+/* Deletes a flow that came to its end, if it still is this place's. */
 static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
@@ -94,7 +105,7 @@ static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 		flow_end(s, flow, &s->old);
 }
 
-/* Claims a place for the flow of key, where it is free or its flow is over. */
+/* Claims a place for the flow of key, where the place is free or its flow is over. */
 static __always_inline bool place_try(struct pk_scratch *s, const struct pk_flow_key *key,
 				      __u32 index, __u32 now)
 {
@@ -123,7 +134,7 @@ static __always_inline bool place_try(struct pk_scratch *s, const struct pk_flow
 	return true;
 }
 
-/* The flow is in the table (keep), or won't be. */
+/* Settles a claimed place: the flow is in the table (keep), or won't be. */
 static __always_inline void place_settle(const struct pk_flow_key *key, __u32 index, bool keep)
 {
 	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
@@ -132,7 +143,7 @@ static __always_inline void place_settle(const struct pk_flow_key *key, __u32 in
 		__sync_lock_test_and_set(place_word(place), keep ? place_tail(key, false) : 0);
 }
 
-/* What the search for a place needs in each of its steps. */
+/* The state of a search for a place, kept from step to step. */
 struct place_search {
 	struct pk_scratch *s;
 	__u32 first;  /* index of the owner's first place */
@@ -164,7 +175,7 @@ static __always_inline __u32 place_tries(__u32 places_)
 	return places_ < PK_PLACE_TRIES ? places_ : PK_PLACE_TRIES;
 }
 
-/* None was free a moment ago. */
+/* Returns whether a search found no free place a moment ago. */
 static __always_inline bool place_rests(const struct pk_bucket *b, __u32 now)
 {
 	__u32 rest = place_tries(b->tokens[PK_BUCKET_TOP]) * PK_PLACE_REST_US / (1000000 / pk_hz);
@@ -173,8 +184,9 @@ static __always_inline bool place_rests(const struct pk_bucket *b, __u32 now)
 }
 
 /*
- * A budget that shrank: its owner's flows in places above it live on. Each moves into a place below
- * that is free or whose flow is over, the highest first, so that what is left above is too much.
+ * After a budget shrank, its owner's flows in places above it live on. Each moves into a place
+ * below that is free or whose flow is over, the highest first, so that what is left above is too
+ * much.
  */
 struct place_drain {
 	struct pk_scratch *s;
@@ -205,7 +217,7 @@ static __always_inline bool place_move(struct place_drain *d, struct pk_flow_key
 	return moved;
 }
 
-/* One place above the budget that is free, or one below that isn't, is done with. */
+/* Moves one step on: past a place above the budget that is free, or one below that isn't. */
 static int place_drain_step(__u32 i, struct place_drain *d)
 {
 	__u64 top = READ_ONCE(d->b->tokens[PK_BUCKET_TOP]);
@@ -223,7 +235,7 @@ static int place_drain_step(__u32 i, struct place_drain *d)
 	return 0;
 }
 
-/* Has its owner no more flows than its budget? A new one counts among them. */
+/* Returns whether the owner has no more flows than its budget, the new one included. */
 static __always_inline bool place_fits(struct pk_bucket *b, const struct place_search *search)
 {
 	struct place_drain d = { .s = search->s,
@@ -240,7 +252,7 @@ static __always_inline bool place_fits(struct pk_bucket *b, const struct place_s
 	return b->tokens[PK_BUCKET_TOP] <= search->budget;
 }
 
-/* The next one starts where this one ended: flows that began one after another end so, too. */
+/* The next search starts where this one ended: flows that began one after another also end so. */
 static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search)
 {
 	search->start = (__u32)b->tokens[PK_BUCKET_PLACE] % search->budget;
@@ -250,7 +262,7 @@ static __always_inline __u32 place_search(struct pk_bucket *b, struct place_sear
 	return search->found;
 }
 
-/* A place of owner's for s->key: its index + 1, or 0: the budget is spent. */
+/* Takes a place of owner's for s->key. Returns its index + 1, or 0 where the budget is spent. */
 static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32 now)
 {
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
@@ -271,7 +283,7 @@ static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32
 	return 0;
 }
 
-/* Ends the flow of s->key; its place is free by the flow's absence. */
+/* Ends the flow of s->key; the place is free as soon as the flow is absent. */
 static __always_inline void place_end(struct pk_scratch *s)
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->key);

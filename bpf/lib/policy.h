@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * One question to a rule set: the peer's class, then its most specific entry, then what stands
- * beside it (the operator's long lists, rules for any peer, open ports); the higher rank wins. The only reader of the policy
- * tables, for every hook and for judge.bpf.c.
+ * Answers one question by a rule set: the peer's class, then its most specific entry, then what
+ * stands beside it (the operator's long lists, rules for any peer, open ports); the higher rank
+ * wins. Nothing else reads the policy tables, for any hook or judge.bpf.c.
  */
 #include "lib/maps_policy.h"
 
@@ -15,7 +15,7 @@ static __always_inline __u32 policy_class_by_peer(const struct pk_query *q, __u3
 	return class ? *class : PK_CLASS_NONE;
 }
 
-/* By identity, else by tenant, else the reserved one of its kind. */
+/* Finds the class by identity, else by tenant, else the reserved one of the peer's kind. */
 static __always_inline __u32 policy_class_endpoint(const struct pk_query *q)
 {
 	__u32 class = q->identity ? policy_class_by_peer(q, q->identity) : PK_CLASS_NONE;
@@ -30,7 +30,7 @@ static __always_inline __u32 policy_class_endpoint(const struct pk_query *q)
 	return q->tenant == q->own_tenant ? PK_CLASS_SAME_TENANT : PK_CLASS_OTHER_TENANT;
 }
 
-/* The class of the address in a list of the rule set; of none: PK_CLASS_NONE. */
+/* Returns the class of the address in a list of the rule set, or PK_CLASS_NONE. */
 static __always_inline __u32 policy_class_listed(const struct pk_query *q,
 						 const struct pk_rule_set *set, enum pk_list kind)
 {
@@ -104,7 +104,7 @@ static __always_inline void policy_open_port(struct pk_query *q, __u8 rank, __u3
 	policy_higher(&q->answer.audit, open);
 }
 
-/* What the operator's long lists say of an address of the world. */
+/* Looks the address of the world up in the operator's long lists. */
 static __always_inline void policy_beside(struct pk_query *q, const struct pk_rule_set *set)
 {
 	__u32 class = PK_CLASS_NONE;
@@ -115,7 +115,10 @@ static __always_inline void policy_beside(struct pk_query *q, const struct pk_ru
 		policy_look(q, class);
 }
 
-/* Published ports and health checks: the endpoint's own, for who isn't an endpoint. */
+/*
+ * Looks a port up among the endpoint's own published ports and health checks, for peers that aren't
+ * endpoints.
+ */
 static __always_inline void policy_open_ports(struct pk_query *q)
 {
 	struct pk_open_port_key key = { .slot = q->slot, .proto = q->proto, .port = q->port };
@@ -136,8 +139,8 @@ static __always_inline void policy_open_ports(struct pk_query *q)
 }
 
 /*
- * Fills q->answer, q->class, q->found. Without the rule set, or an entry, both judgements are a
- * denial. Returns 0. Not inlined: it is verified once, on its own.
+ * Fills in q->answer, q->class, q->found. Without the rule set, or an entry, both judgements are a
+ * denial. Returns 0. Not inlined, so that it is verified once, on its own.
  */
 __noinline int pk_policy_judge(struct pk_query *q)
 {

@@ -18,7 +18,7 @@ static __always_inline bool publish_is_uplinks(const struct pk_node *n, const un
 	return false;
 }
 
-/* Is addr, which the FIB doesn't forward, surely one of the node's own? */
+/* Returns whether addr, which the FIB doesn't forward, surely is one of the node's own. */
 static __always_inline bool publish_is_nodes(const union pk_addr *addr)
 {
 	const struct pk_node *n = node_get();
@@ -30,7 +30,7 @@ static __always_inline bool publish_is_nodes(const union pk_addr *addr)
 	return publish_is_uplinks(n, addr);
 }
 
-/* The mapping on every address, or the marker that there are some on single ones. */
+/* Returns the mapping on every address, or the marker that there are some on single ones. */
 static __always_inline const struct pk_published *publish_any(const struct pk_pkt *pkt)
 {
 	struct pk_published_key key = { .proto = pkt->proto, .port = pkt->dport };
@@ -38,7 +38,7 @@ static __always_inline const struct pk_published *publish_any(const struct pk_pk
 	return bpf_map_lookup_elem(&published, &key);
 }
 
-/* Has the endpoint an address of the packet's family, all of which a mapping of it needs? */
+/* Returns whether the endpoint has an address of the packet's family, as a mapping to it needs. */
 static __always_inline bool publish_reaches(const struct pk_pkt *pkt, __u32 slot)
 {
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
@@ -46,7 +46,7 @@ static __always_inline bool publish_reaches(const struct pk_pkt *pkt, __u32 slot
 	return ep && !pk_addr_zero(pkt->flags & PK_PKT_IPV4 ? &ep->ipv4 : &ep->ipv6);
 }
 
-/* The mapping that holds for pkt's destination, a local address of the node. */
+/* Returns the mapping that holds for pkt's destination, a local address of the node. */
 static __always_inline const struct pk_published *publish_find(const struct pk_pkt *pkt)
 {
 	struct pk_published_key key = { .proto = pkt->proto, .port = pkt->dport };
@@ -64,8 +64,9 @@ static __always_inline const struct pk_published *publish_find(const struct pk_p
 	return any && any->slot && publish_reaches(pkt, any->slot) ? any : NULL;
 }
 
-/* The flow's translation: its responder is the endpoint of the mapping. False: it has no such
- * address. */
+/*
+ * Translates the flow to the endpoint of the mapping; returns false where that has no such address.
+ */
 static __always_inline bool publish_translate(struct pk_scratch *s, const struct pk_published *to)
 {
 	__u32 slot = to->slot;
@@ -79,7 +80,7 @@ static __always_inline bool publish_translate(struct pk_scratch *s, const struct
 	return !pk_addr_zero(&s->translated);
 }
 
-/* Of an endpoint's packet to the node's own address: is it for a published port? */
+/* Returns whether an endpoint's packet to the node's own address is for a published port. */
 static __always_inline bool publish_resolve(struct pk_scratch *s)
 {
 	struct pk_pkt *pkt = &s->pkt;

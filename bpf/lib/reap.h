@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Ends a flow that is over, or an alias whose flow is gone, for user space, which finds such
- * entries by copies that may be old: what is said of the entry is looked at again here, so that no
- * flow goes that has come back to life.
+ * Ends a flow that is over, or an alias whose flow is gone, for user space. User space finds such
+ * entries by copies that may be old, so the entry is looked at again here: no flow goes that has
+ * come back to life.
  */
 #include "lib/place.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Writes an address and a port in a packet's headers, checksums included. The writes are direct,
- * and so are the sums; what a driver summed up of the whole packet (CHECKSUM_COMPLETE) follows by
- * one helper. A partial checksum holds the pseudo-header's sum alone, which knows no ports.
+ * Writes an address and a port in a packet's headers, checksums included. Headers and sums are
+ * written directly; a sum that a driver made of the whole packet (CHECKSUM_COMPLETE) follows by one
+ * helper. A partial checksum holds the pseudo-header's sum alone, which knows no ports.
  */
 #include "lib/parse.h"
 #include "lib/scratch.h"
@@ -17,7 +17,7 @@ static __always_inline __u16 rewrite_fold(__u64 sum)
 	return sum;
 }
 
-/* What a sum of one's complement gains where `was` becomes `is`. */
+/* Returns what a sum of one's complement gains where `was` becomes `is`. */
 static __always_inline __u64 rewrite_gain32(__be32 was, __be32 is)
 {
 	return (__u64)(__u32)~was + is;
@@ -28,13 +28,13 @@ static __always_inline __u64 rewrite_gain16(__be16 was, __be16 is)
 	return (__u64)(__u16)~was + is;
 }
 
-/* A checksum field: the complement of a sum. */
+/* Adds to a checksum field, which is the complement of a sum. */
 static __always_inline __sum16 rewrite_check(__sum16 check, __u64 gain)
 {
 	return ~rewrite_fold((__u16)~check + gain);
 }
 
-/* Not inlined: where the compiler merges several, it computes addresses inside the context. */
+/* Not inlined: merging several of these, the compiler computes addresses inside the context. */
 static __noinline int rewrite_address(struct __sk_buff *skb, struct pk_pkt *pkt, bool source,
 				      const union pk_addr *to, __u64 *gain)
 {
@@ -65,7 +65,9 @@ static __noinline int rewrite_address(struct __sk_buff *skb, struct pk_pkt *pkt,
 	return PK_REASON_OK;
 }
 
-/* Where the protocol's checksum stands in its header; 0: it has none that knows addresses. */
+/*
+ * Returns the offset of the protocol's checksum in its header; 0 where none covers the addresses.
+ */
 static __always_inline __u32 rewrite_check_at(__u8 proto)
 {
 	switch (proto) {
@@ -95,7 +97,7 @@ struct rewrite_gains {
 	__u64 whole; /* of the packet from its IP header on, checksums included */
 };
 
-/* The L4 checksum follows. In IPv4 the header's own checksum has taken the addresses back. */
+/* Mends the L4 checksum. In IPv4 the header's own checksum has cancelled the addresses. */
 static __always_inline int rewrite_l4(struct __sk_buff *skb, const struct pk_pkt *pkt,
 				      struct rewrite_gains *g)
 {
@@ -139,7 +141,7 @@ static __always_inline int rewrite_port(struct __sk_buff *skb, struct pk_pkt *pk
 		return PK_REASON_TRUNCATED;
 	*gain += rewrite_gain16(*at, to);
 	*at = to;
-	/* An echo's id is both; of it an event tells the sender's. */
+	/* An echo's id is both ports; an event tells the one that its sender wrote. */
 	if (source)
 		pkt->sport = to;
 	else
@@ -147,7 +149,7 @@ static __always_inline int rewrite_port(struct __sk_buff *skb, struct pk_pkt *pk
 	return PK_REASON_OK;
 }
 
-/* The port and the L4 checksum; a fragment behind the first has neither. */
+/* Writes the port and mends the L4 checksum; a fragment behind the first has neither. */
 static __always_inline int rewrite_above(struct __sk_buff *skb, struct pk_pkt *pkt,
 					 const struct pk_way *way, struct rewrite_gains *g)
 {
@@ -161,7 +163,7 @@ static __always_inline int rewrite_above(struct __sk_buff *skb, struct pk_pkt *p
 	return reason ? reason : rewrite_l4(skb, pkt, g);
 }
 
-/* The packet as its way says. Translated are TCP, UDP and echoes only. */
+/* Rewrites the packet as its way says. Only TCP, UDP and echoes are translated. */
 static __always_inline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt,
 				      const struct pk_way *way)
 {

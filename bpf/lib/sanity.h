@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What the tap's writer may have set beside the bytes: VLAN tag, checksum place, segmentation,
- * linear length. A packet is delivered as it was judged, or not at all.
+ * Checks what the tap's writer may have set beside the bytes: VLAN tag, checksum offset,
+ * segmentation, linear length. A packet is delivered as it was judged, or not at all.
  */
 #include <bpf/bpf_core_read.h>
 #include "lib/maps.h"
 #include "lib/pkt.h"
 
-/* The kernel's own, as far as they are read; offsets are the running kernel's (CO-RE). */
+/* The kernel's own structs, as far as they are read; offsets are the running kernel's (CO-RE). */
 struct net_device;
 struct sk_buff {
 	__u8 ip_summed : 2;
@@ -22,7 +22,10 @@ struct skb_shared_info {
 	unsigned int gso_type;
 } __attribute__((preserve_access_index));
 
-/* Both from 6.2. Weak: without them pk_kfunc is false and the calls are dead code. */
+/*
+ * Both kfuncs are from 6.2. They are weak: without them pk_kfunc is false and the calls are dead
+ * code.
+ */
 extern void *bpf_cast_to_kern_ctx(void *) __ksym __weak;
 extern void *bpf_rdonly_cast(void *, __u32)
 __ksym __weak;
@@ -34,7 +37,10 @@ __ksym __weak;
 #define PK_GSO_TCPV6	    (1u << 4)
 #define PK_GSO_UDP_L4	    (1u << 17)
 #define PK_GSO_ALSO	    (PK_GSO_DODGY | PK_GSO_TCP_ECN)
-/* What an honest path can have: IPv4 576 - 40, less options; IPv6 1280 - 60, less options. */
+/*
+ * The least segment sizes of an honest path: IPv4 576 - 40, less options; IPv6 1280 - 60, less
+ * options.
+ */
 #define PK_GSO_MIN_TCP4 496
 #define PK_GSO_MIN_TCP6 1180
 #define PK_GSO_MAX_UDP	128 /* segments */
@@ -47,7 +53,7 @@ struct sanity_skb {
 	const void *shared; /* struct skb_shared_info, the kernel's address */
 };
 
-/* Makes the headers linear. The packet's pointers are stale after it. */
+/* Makes the headers linear. The packet's pointers are stale afterwards. */
 static __always_inline int sanity_linear(struct __sk_buff *skb)
 {
 	__u32 linear = skb->data_end - skb->data, want = skb->len;
@@ -61,7 +67,7 @@ static __always_inline int sanity_linear(struct __sk_buff *skb)
 	return PK_REASON_OK;
 }
 
-/* By plain loads of the kernel's sk_buff: the verifier knows its type. */
+/* Reads by plain loads of the kernel's sk_buff, whose type the verifier knows. */
 static __always_inline void sanity_read_kfunc(struct __sk_buff *skb, struct sanity_skb *out)
 {
 	const struct sk_buff *k = bpf_cast_to_kern_ctx(skb);
@@ -109,7 +115,7 @@ static __always_inline int sanity_read(struct __sk_buff *skb, struct sanity_skb 
 	return 0;
 }
 
-/* A partial checksum only where the L4 header that was judged has its own. */
+/* A partial checksum is allowed only where the L4 header that was judged has its own. */
 static __always_inline int sanity_checksum(const struct sanity_skb *k, struct pk_pkt *pkt)
 {
 	if (!k->partial)
@@ -124,7 +130,10 @@ static __always_inline int sanity_checksum(const struct sanity_skb *k, struct pk
 	return PK_REASON_CHECKSUM;
 }
 
-/* Of a packet that a device of the node's received: its own driver is believed. */
+/*
+ * A packet that a device of the node received has metadata of that device's driver, which is
+ * believed.
+ */
 static __always_inline void sanity_partial(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct sanity_skb k = {};
@@ -163,7 +172,7 @@ static __always_inline bool sanity_gso_size(const struct pk_pkt *pkt, __u32 size
 	return pkt->proto == IPPROTO_UDP && pkt->payload <= size * PK_GSO_MAX_UDP;
 }
 
-/* After parsing, of a frame from an endpoint's tap. */
+/* Checks a frame from an endpoint's tap, after parsing. */
 static __always_inline int sanity_metadata(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	struct sanity_skb k = {};
@@ -180,7 +189,7 @@ static __always_inline int sanity_metadata(struct __sk_buff *skb, struct pk_pkt 
 	return pkt->flags & PK_PKT_PARTIAL ? PK_REASON_OK : PK_REASON_GSO;
 }
 
-/* The longest packet that will be on the wire; padding counts. */
+/* Returns the length of the longest packet that will be on the wire; padding counts. */
 static __always_inline bool sanity_fits(struct __sk_buff *skb, const struct pk_pkt *pkt, __u32 mtu)
 {
 	if (unlikely(skb->gso_size))
@@ -188,7 +197,9 @@ static __always_inline bool sanity_fits(struct __sk_buff *skb, const struct pk_p
 	return skb->len <= mtu + ETH_HLEN;
 }
 
-/* Trailing padding is the only disagreement that passes. */
+/*
+ * Compares the lengths of frame and IP header; trailing padding is the only difference that passes.
+ */
 static __always_inline int sanity_length(struct __sk_buff *skb, const struct pk_pkt *pkt, __u32 mtu)
 {
 	if (skb->gso_size && pkt->l3_len != skb->len - ETH_HLEN)
@@ -196,7 +207,7 @@ static __always_inline int sanity_length(struct __sk_buff *skb, const struct pk_
 	return sanity_fits(skb, pkt, mtu) ? PK_REASON_OK : PK_REASON_LENGTH;
 }
 
-/* Packets on the wire: gso_segs is what the writer said, often 0. */
+/* Returns the number of packets on the wire. gso_segs is what the writer said, and often 0. */
 static __always_inline __u32 sanity_packets(struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
 	__u32 gso = skb->gso_size;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What is too large for the stack, and what a tail call carries over: one a CPU. Written and read
- * within one packet's run, which softirq context keeps from being interrupted by another.
+ * What is too large for the stack, and what a tail call carries over: one a CPU. It is written and
+ * read within one packet's run, which softirq context keeps from being interrupted by another.
  */
 #include "lib/maps.h"
 #include "lib/pkt.h"
@@ -22,8 +22,8 @@ struct pk_end {
 };
 
 /*
- * How a packet of a translated or routed flow goes on. address:port is written in the place of
- * the packet's source or destination; hairpin, in the place of the other one's address.
+ * How a packet of a translated or routed flow goes on. address:port replaces the packet's source or
+ * destination; hairpin replaces the other address.
  */
 struct pk_way {
 	union pk_addr address, hairpin, next_hop;
@@ -59,9 +59,10 @@ struct pk_scratch {
 	struct pk_query query;
 	struct bpf_fib_lookup fib;
 	/*
-	 * What a question asks for and what is to be said, in its protocol's own words. On the stack
-	 * the verifier would follow each value that they may have; and before Linux 6.6 it looks at
-	 * one round of a loop only, and takes out as dead what no first round can come to.
+	 * What a question asks for and what is to be answered, in its protocol's own structs. On
+	 * the stack the verifier would follow each value that they may have. Before Linux 6.6 it
+	 * also looks at one round of a loop only, and removes as dead whatever no first round can
+	 * reach.
 	 */
 	__u8 asked[PK_SCRATCH_ASKED] __attribute__((aligned(8)));
 	__u32 filled; /* of an answer's options so far, in its frame */

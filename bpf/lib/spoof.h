@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Every source field is the endpoint's own, compared with its slot; nothing is trusted of the
- * device that the frame came by.
+ * Compares every source field with the endpoint's slot. Nothing is taken from the device that the
+ * frame came by.
  */
 #include "lib/base.h"
 #include "lib/pkt.h"
@@ -26,7 +26,7 @@ static __always_inline bool spoof_mac_same(const __u8 *a, const __u8 *b)
 	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
 }
 
-/* Is it neighbour discovery, RS or MLD? They have rules of their own (nd.h). */
+/* Returns whether it is neighbour discovery, RS or MLD, which have rules of their own (nd.h). */
 static __always_inline bool spoof_is_nd(const struct pk_pkt *pkt)
 {
 	__u8 t = pkt->icmp_type;
@@ -52,7 +52,7 @@ static __always_inline bool spoof_is_dhcp6(const struct pk_pkt *pkt)
 
 static __always_inline int spoof_ipv4(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
 {
-	/* v4-mapped never equals an address that is all zero. */
+	/* A v4-mapped address never equals one that is all zero. */
 	if (pk_addr_same(&pkt->src, &ep->ipv4))
 		return PK_REASON_OK;
 	if (!pkt->src.w[3] && pkt->sport == bpf_htons(68) && spoof_is_dhcp4(pkt))
@@ -60,7 +60,7 @@ static __always_inline int spoof_ipv4(const struct pk_pkt *pkt, const struct pk_
 	return PK_REASON_SPOOFED_IPV4;
 }
 
-/* It may be the rest of a long ping of the gateway: what its first fragment says decides. */
+/* A later fragment may be of a long ping of the gateway; what its first fragment says decides. */
 static __always_inline bool spoof_is_rest_of_ping(const struct pk_pkt *pkt)
 {
 	return pkt->flags & PK_PKT_LATER && pkt->flags & PK_PKT_IPV6 &&
@@ -76,8 +76,8 @@ static __always_inline int spoof_ipv6(const struct pk_pkt *pkt, const struct pk_
 	if (spoof_is_dhcp6(pkt) && spoof_link_local(&pkt->src))
 		return PK_REASON_OK;
 	/*
-	 * A guest that pings its gateway does so from its link-local address, and so it says that
-	 * nobody waits for the gateway's DHCPv6 any more.
+	 * A guest that pings its gateway does so from its link-local address, and from there it
+	 * also says that nobody waits for the gateway's DHCPv6 any more.
 	 */
 	if (spoof_link_local(&pkt->src) && spoof_is_gateway6(&pkt->dst) &&
 	    pkt->flags & (PK_PKT_ECHO_REQUEST | PK_PKT_LATER | PK_PKT_ICMP_ERROR))

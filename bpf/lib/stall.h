@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Moments between two steps of a packet that another processor may use, by name. In a node's object
+ * Named moments between two steps of a packet that another processor may use. In a node's object
  * PK_STALL is nothing. In the object of the race tests (-DPK_STALLS, tests/bpf/stall.c) the first
  * packet that comes to the armed moment stays there until the test lets it go, or for so many
  * rounds.
@@ -30,7 +30,7 @@ volatile __u32 stall_armed, stall_held, stall_go, stall_late;
 
 static int stall_round(__u32 nr, void *unused)
 {
-	/* A clock's reading is the time that a round takes. */
+	/* Reading the clock is what makes a round take time. */
 	return stall_go || !bpf_ktime_get_ns();
 }
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * A host tap has the guard at both directions of one device, so what the guard delivers there meets
- * pk_to_endpoint behind it, which must not judge it again: it would be the node's own by then. The
+ * A host tap has the guard at both directions of one device. A packet that the guard delivers there
+ * meets pk_to_endpoint, which must not judge it again: it would look like the node's own. So the
  * packet carries a proof in its control block: this load's epoch, which only root can read, and
- * which no packet of the node's stack has there by chance. A packet that carries it ends in a tap.
+ * which no packet of the node's stack has there by chance.
  *
- * What waits in a tap is the kernel's memory, and nobody pays for it. Each queue that a VMM attaches
- * holds as many frames as the tap's queue length says, and the kernel lets it attach 256. Where they
- * could hold more together than one endpoint may, nothing is put into any.
+ * Frames that wait in a tap are the kernel's memory, which is charged to nobody. Each queue that a
+ * VMM attaches holds as many frames as the tap's queue length says, and the kernel lets a VMM
+ * attach 256 queues. Where those could hold more together than one endpoint may, nothing is put
+ * into any.
  */
 #include <linux/pkt_cls.h>
 #include "lib/sanity.h"
@@ -44,7 +45,7 @@ static __always_inline int tap_read(struct __sk_buff *skb, struct tap_rings *out
 	return 0;
 }
 
-/* To the tap at ifindex, in this namespace. */
+/* Hands the packet to the tap at ifindex, in this namespace. */
 static __always_inline int pk_tap_hand(struct __sk_buff *skb, __u32 ifindex)
 {
 	const struct pk_node *n = node_get();
@@ -56,7 +57,7 @@ static __always_inline int pk_tap_hand(struct __sk_buff *skb, __u32 ifindex)
 	return bpf_redirect(ifindex, 0);
 }
 
-/* Has the guard delivered it here? */
+/* Returns whether the guard has delivered the packet here. */
 static __always_inline bool pk_tap_handed(struct __sk_buff *skb)
 {
 	const struct pk_node *n = node_get();
@@ -65,7 +66,7 @@ static __always_inline bool pk_tap_handed(struct __sk_buff *skb)
 	       skb->cb[1] == (__u32)(n->epoch[0] >> 32);
 }
 
-/* At the egress of a tap that may have several queues. */
+/* Drops what would go to a tap with more queues than it may have; attached at the tap's egress. */
 static __always_inline int pk_tap_bound(struct __sk_buff *skb)
 {
 	struct tap_rings r = {};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What a router tells the sender of a packet that it can't forward: time exceeded, or too long for
- * the way, with its MTU; so traceroute and path MTU discovery work (RFC 792, 1191, 4443). The
- * packet is denied and counted all the same, and the answers have the bucket of all answers.
+ * Tells the sender of a packet that a router can't forward: time exceeded, or too long for the way,
+ * with its MTU, so that traceroute and path MTU discovery work (RFC 792, 1191, 4443). The packet is
+ * denied and counted all the same, and these answers share the bucket of all answers.
  *
- * A packet with a partial checksum stays one, and whoever finishes it writes two bytes of the
- * answer. Only a guest that sends such checksums and takes none gets to see that.
+ * A packet with a partial checksum stays one, and whoever finishes the checksum writes two bytes of
+ * the answer. Only a guest that sends such checksums and takes none gets to see that.
  */
 #include "lib/answer.h"
 
@@ -51,7 +51,7 @@ static __always_inline void tell_ipv6(struct pk_scratch *s, const struct pk_endp
 	answer_icmp6_checksum(s, sizeof(*icmp) + quote);
 }
 
-/* The error with a quote of so many bytes takes the packet's place; lengths are constants. */
+/* Replaces the packet by the error with a quote of so many bytes; lengths are constants. */
 static __always_inline int tell_send(struct __sk_buff *skb, struct pk_scratch *s,
 				     const struct pk_endpoint *ep, bool v4, __u32 quote)
 {
@@ -80,7 +80,7 @@ static __always_inline int tell_quote(struct __sk_buff *skb, struct pk_scratch *
 	return tell_send(skb, s, ep, false, TELL6_SHORT);
 }
 
-/* The reason of the denial; the packet has become the error, or is dropped. */
+/* Returns the reason of the denial; the packet has become the error, or is dropped. */
 static __always_inline int pk_tell(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	__u32 slot = s->pkt.slot;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What comes in by an uplink. Ours is an answer to a masqueraded flow, what is for a published
- * port, and what is for an endpoint's address; everything else goes on to the host as it came, after
- * at most one lookup in a hash (two for a port of the masquerade range that is nobody's). A flow is
- * masqueraded behind whatever address of the node's the kernel chose, so its answer is known by its
- * tuple, not by the address.
+ * Judges what comes in by an uplink. Ours is an answer to a masqueraded flow, a packet for a
+ * published port, and one for an endpoint's address. Everything else goes on to the host as it
+ * came, after at most one lookup in a hash (two for a port of the masquerade range that is
+ * nobody's). A flow is masqueraded behind whatever address of the node's the kernel chose, so its
+ * answer is known by its tuple, not by the address.
  */
 #include "lib/guard.h"
 
@@ -43,7 +43,10 @@ static __always_inline bool uplink_glance_fragment(const struct pk_cursor *c, __
 	return uplink_glance_ports(c, off + 8, g);
 }
 
-/* False: nothing that is ours looks like it. Options make it a case for the parser. */
+/*
+ * Reads those fields; returns false where nothing of ours looks so. A packet with options is left
+ * to the parser.
+ */
 static __always_inline bool uplink_glance(const struct pk_cursor *c, struct uplink_glance *g)
 {
 	const struct ethhdr *eth = pk_take(c, 0, sizeof(*eth));
@@ -125,7 +128,7 @@ static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
 	return uplink_is_published(g) ? UPLINK_PUBLISHED : UPLINK_HOSTS;
 }
 
-/* The endpoint that the packet is for becomes the hook's. */
+/* Makes the endpoint that the packet is for the hook's. */
 static __always_inline const struct pk_endpoint *uplink_endpoint(struct pk_pkt *pkt, __u32 slot)
 {
 	const struct pk_endpoint *ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
@@ -136,7 +139,10 @@ static __always_inline const struct pk_endpoint *uplink_endpoint(struct pk_pkt *
 	return peer_hook(pkt, ep, slot);
 }
 
-/* The slot of the flow that the packet answers; 0 = none. A SYN and an echo request answer nothing. */
+/*
+ * Returns the slot of the flow that the packet answers; 0 = none. A SYN and an echo request answer
+ * nothing.
+ */
 static __always_inline __u32 uplink_flow_slot(struct pk_pkt *pkt)
 {
 	struct pk_flow_key key;
@@ -153,8 +159,8 @@ static __always_inline __u32 uplink_flow_slot(struct pk_pkt *pkt)
 }
 
 /*
- * Is the destination the node's own? Asked from the endpoint's device, where forwarding is on: from
- * another one the FIB helper says nothing.
+ * Returns whether the destination is the node's own. The FIB is asked from the endpoint's device,
+ * where forwarding is on: from another device its helper says nothing.
  */
 static __noinline bool uplink_is_nodes(struct __sk_buff *skb, const struct pk_pkt *pkt, __u32 slot)
 {
@@ -224,7 +230,7 @@ static __always_inline int guard_miss_up(struct __sk_buff *skb, struct pk_scratc
 	return guard_end(s, uplink_deliver(skb, pkt));
 }
 
-/* An ICMP error that comes in by an uplink. */
+/* Judges an ICMP error that comes in by an uplink. */
 static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason = guard_error_known(skb, s);
@@ -235,7 +241,7 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 /* UPLINK_NOT_OURS: the host's after all. */
 #define UPLINK_NOT_OURS (-1)
 
-/* Whose the packet is, and what its flow says. */
+/* Finds whose the packet is, and what its flow says. */
 static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 				       enum uplink_kind kind)
 {
@@ -251,7 +257,7 @@ static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt
 	return reason || pkt->tail ? reason : uplink_deliver(skb, pkt);
 }
 
-/* What it may be, at a glance: most is the host's, and pays for no more than this. */
+/* Tells at a glance what the packet may be: most are the host's, and pay for no more than this. */
 static __always_inline enum uplink_kind guard_up_kind(struct __sk_buff *skb)
 {
 	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
@@ -278,7 +284,7 @@ static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt,
 	return uplink_flow(skb, pkt, kind);
 }
 
-/* What a first fragment says of its datagram tells whose the later ones are. */
+/* Finds whose a later fragment is by the record of the datagram's first one. */
 static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	struct uplink_glance g = { .dst = s->pkt.dst };
