@@ -5,7 +5,9 @@
 
 const char *pk_absence_held(const struct pk_absence *a)
 {
-	/* What goes in steps within the window is judged as if it went at once. */
+	/*
+	 * Documents that go one after another within the window are judged as if they went at once.
+	 */
 	size_t had = a->had + a->recent, lacks = a->lacks + a->recent;
 
 	if (!a->lacks)

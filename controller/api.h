@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The verbs of docs/api.md. */
+/* The handlers of docs/api.md. */
 #include <time.h>
 
 #include "httpd.h"
@@ -9,22 +9,22 @@
 struct pk_parts;
 struct pk_local_endpoint;
 
-/* arg: the struct pk_parts. */
+/* Answers a request on the unix socket; arg is the struct pk_parts. */
 void pk_api_serve(void *arg, struct pk_exchange *x);
-/* The same on the network: GET /metrics and /v1/health, nothing else. */
+/* Answers a request on the network: GET /metrics and /v1/health, nothing else. */
 void pk_api_serve_network(void *arg, struct pk_exchange *x);
-/* Ends what waits (confirmations, questions to Nomad). Before the parts go. */
+/* Ends what waits (confirmations, questions to Nomad). Called before the parts go. */
 void pk_api_stop(void);
 
-/* A pass was made: who waited for what it brought is answered. */
+/* Called after each pass: answers whoever waited for what it brought. */
 void pk_api_confirm_passed(void);
 
-/* How the node is, and why; the same for status, health and metrics. */
+/* How the node is, and why: one source for status, health and metrics. */
 #define PK_API_OK	"ok"
 #define PK_API_DEGRADED "degraded"
 #define PK_API_FAILING	"failing"
 struct pk_api_documents {
-	unsigned int foreign; /* refused ones of tenants that this node has nothing to do with */
+	unsigned int foreign; /* refused documents of tenants without an endpoint here */
 	unsigned int active, refused, unresolved, audit;
 };
 struct pk_api_documents pk_api_documents_count(const struct pk_parts *p);
@@ -35,7 +35,7 @@ struct pk_api_reasons_args {
 	pk_api_reason_fn *said; /* for each of them; or NULL */
 	void *arg;
 };
-/* One of the three words. */
+/* Returns one of "ok", "degraded", "failing". */
 const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons_args *args);
 
 struct pk_api_endpoint_count {
@@ -43,16 +43,18 @@ struct pk_api_endpoint_count {
 };
 struct pk_api_endpoint_count pk_api_endpoints_count(const struct pk_parts *p);
 const char *pk_api_version(void);
-/* How many documents are enforced, and how many are held; in parts, zero before the first. */
+/*
+ * How many documents are enforced, and how many are held. Counted in parts; zero before the first.
+ */
 struct pk_api_enforced_walk {
 	size_t at;
 	unsigned int enforced, held;
 };
-/* Until about deadline_ns of CLOCK_MONOTONIC; true: it is through. */
+/* Counts on until about deadline_ns of CLOCK_MONOTONIC; returns whether it is through. */
 bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk *walk,
 			  uint64_t deadline_ns);
 
-/* One file each. */
+/* Each noun has a file of its own. */
 void pk_api_health(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_status(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x);
@@ -72,8 +74,9 @@ void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
 
 /*
- * What is to be told the author of each tenant's document of Consul's, bounded in size: of some of
- * all documents, from the from-th on. Returns where to go on, 0 where that was the last.
+ * Tells, for the author of each tenant's document of Consul's, what became of it, bounded in size.
+ * One call is for some of the documents, from the from-th on. Returns where to go on, 0 after the
+ * last.
  */
 struct pk_doc_entry;
 typedef void pk_api_state_fn(void *arg, const struct pk_doc_entry *entry,
@@ -81,10 +84,10 @@ typedef void pk_api_state_fn(void *arg, const struct pk_doc_entry *entry,
 size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
 			    void *arg);
 
-/* "others" of the status: the cluster's other nodes. */
+/* Writes "others" of the status: the cluster's other nodes. */
 void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w);
 
-/* What selectors and services match nothing now, found by document. */
+/* Selectors and services that match nothing now, grouped by document. */
 struct pk_document;
 struct pk_unresolved;
 struct pk_api_unresolved {
@@ -94,16 +97,16 @@ struct pk_api_unresolved {
 };
 void pk_api_unresolved_read(const struct pk_parts *p, struct pk_api_unresolved *out);
 void pk_api_unresolved_done(struct pk_api_unresolved *u);
-/* NULL, *n 0: nothing of doc. doc may be NULL. */
+/* Returns those of doc, which may be NULL; NULL and *n = 0 where there are none. */
 const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved *u,
 						 const struct pk_document *doc, size_t *n);
 #define own_unresolved PK_OWN(pk_api_unresolved_done) struct pk_api_unresolved
 
-/* Shared shapes. */
+/* Shapes that several nouns share. */
 void pk_api_time(struct pk_jw *w, const char *key,
 		 const struct timespec *ts); /* null where it is 0 */
 struct pk_world_endpoint;
-/* limits, limitsRefused, limitsFix; counts: with how often each was met. */
+/* Writes limits, limitsRefused, limitsFix; with counts also how often each limit was met. */
 void pk_api_limits(const struct pk_parts *p, struct pk_jw *w, const struct pk_local_endpoint *m,
 		   bool counts);
 void pk_api_labels(struct pk_jw *w,

@@ -48,7 +48,7 @@ static void on_gone(void *arg)
 	work_free(arg);
 }
 
-/* True: answered, and freed. */
+/* Makes a part of the answer. Returns true once it is sent, and freed. */
 static bool go_on(struct work *w)
 {
 	if (!w->how.part(w->how.arg, &w->answer, pk_now_ns() + PART_NS))
@@ -59,7 +59,10 @@ static bool go_on(struct work *w)
 	return true;
 }
 
-/* In turn: who asks for little doesn't wait for who asks for all. */
+/*
+ * Makes parts of all waiting answers in turn, so that a reader who asks for little doesn't wait for
+ * one who asks for all.
+ */
 static void on_turn(void *arg)
 {
 	struct work *w = first;

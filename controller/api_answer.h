@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Answers that grow with endpoints, documents or tables: they are made in parts of a turn each, and
- * others are served between two.
+ * Answers that grow with endpoints, documents or tables are made in parts of a turn each, and
+ * others are served between two parts.
  */
 #include "httpd.h"
 #include "json.h"
@@ -20,17 +20,17 @@ struct pk_answer {
 
 struct pk_answer_how {
 	/*
-	 * Goes on until about deadline_ns (CLOCK_MONOTONIC); true: it is whole. Nothing of model and
-	 * documents that it had before is valid in the next call.
+	 * Writes on until about deadline_ns (CLOCK_MONOTONIC); returns whether the answer is whole.
+	 * Pointers into model and documents are not valid in the next call.
 	 */
 	bool (*part)(void *arg, struct pk_answer *answer, uint64_t deadline_ns);
-	void (*end)(void *arg); /* answered, or nobody waits any more */
+	void (*end)(void *arg); /* the answer is sent, or nobody waits any more */
 	void *arg;
 };
 
 void pk_answer_in_parts(const struct pk_parts *parts, struct pk_exchange *x,
 			const struct pk_answer_how *how);
-/* What it says so far is said no more. */
+/* Drops what was written so far; the answer begins anew. */
 void pk_answer_anew(struct pk_answer *answer);
-/* Those that are under way end without an answer. */
+/* Ends all answers that are under way, unanswered. */
 void pk_answers_stop(void);

@@ -99,7 +99,9 @@ static void waiting_free(struct waiting *w)
 	free(w);
 }
 
-/* For Nomad's word, or for the documents of a tenant that is new on this node. */
+/*
+ * Returns whether Nomad's word is awaited, or the documents of a tenant that is new on this node.
+ */
 static bool is_waiting(const struct waiting *w)
 {
 	const struct pk_local_endpoint *m = pk_model_get(w->parts->model, w->key);
@@ -108,7 +110,7 @@ static bool is_waiting(const struct waiting *w)
 			      pk_model_awaits(w->parts->model, pk_local_endpoint_namespace(m)));
 }
 
-/* Answers and ends what waits no longer. */
+/* Answers and ends those that wait no longer. */
 static void settle(struct waiting *w)
 {
 	const struct pk_parts *p = w->parts;
@@ -165,7 +167,10 @@ static void on_gone(void *arg)
 static void wait_for(const struct pk_parts *p, struct pk_exchange *x,
 		     const struct pk_local_endpoint *m)
 {
-	/* Already Nomad's word, believed, or none of Nomad's: Nomad has nothing to say. */
+	/*
+	 * Nomad isn't asked about an endpoint whose claims it has judged, or that are none of
+	 * Nomad's.
+	 */
 	bool ask = m->confirmed == PK_UNCONFIRMED && p->nomad &&
 		   (m->tenant_name || m->claims != PK_ARGS_BELIEVED);
 	struct waiting *w = pk_alloc(sizeof(*w));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents and endpoints by their states, for status, health and metrics. */
+/* Counts documents and endpoints by their states, for status, health and metrics. */
 #include <string.h>
 
 #include "api.h"
@@ -7,7 +7,10 @@
 #include "own.h"
 #include "parts.h"
 
-/* The operators' are everybody's; a tenant's are those nodes' that have it. */
+/*
+ * Returns whether the document concerns this node: every operator's does, a tenant's where the
+ * tenant has an endpoint here.
+ */
 static bool is_hosted(const struct pk_parts *p, const struct pk_doc_entry *e)
 {
 	const char *own = e->doc ? e->doc->tenant_name : e->tenant_name, *name;

@@ -173,7 +173,7 @@ static bool is(const char *want, const char *have)
 	return !want || (have && strcmp(want, have) == 0);
 }
 
-/* The keys of those that it lists: endpoints may go while it is made. */
+/* A listing keeps the keys of its endpoints, since endpoints may go while it is made. */
 struct listing {
 	char **keys;
 	size_t n, at;
@@ -241,7 +241,9 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 						    .arg = list_of(p, x) });
 }
 
-/* A whole key or address, else the one endpoint whose container id begins so. */
+/*
+ * Finds an endpoint by its whole key or an address, else the only one whose container id begins so.
+ */
 static const struct pk_local_endpoint *find(const struct pk_parts *p, const char *id,
 					    unsigned int *matches)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /v1/health: what a probe asks. A degraded node does its work, and some reasons for that are
- * one tenant's doing: it is well for a probe, and its reasons are said.
+ * GET /v1/health is what a probe asks. A degraded node does its work, and some reasons for that are
+ * one tenant's doing, so it answers 200 and lists the reasons.
  */
 #include <string.h>
 

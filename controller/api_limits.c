@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An endpoint's limits: each with whose word it is, and how often it was met. */
+/* Writes an endpoint's limits: whose word each is, and how often it was met. */
 #include <string.h>
 
 #include "api.h"
@@ -17,7 +17,10 @@ static enum pk_reason reason_of(enum pk_limit limit)
 	return limit == PK_LIMIT_FLOWS ? PK_REASON_FLOW_BUDGET : PK_REASON_RATE_LIMIT;
 }
 
-/* Who is given no limit of new flows has the node's, and nobody more flows than it has places. */
+/*
+ * Fills in the node's own limits: new flows where the endpoint is given none, and never more live
+ * flows than the endpoint has places.
+ */
 static void fill(const struct pk_parts *p, struct pk_limits_held *held)
 {
 	const struct pk_settings *s = pk_model_get_settings(p->model);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /v1/nodes: this node's cluster as it believes it; and what of that stands in the status. */
+/*
+ * GET /v1/nodes: the cluster as this node believes it, and the part of that which is in the status.
+ */
 #include <stdio.h>
 #include <string.h>
 

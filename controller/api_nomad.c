@@ -44,7 +44,7 @@ static bool is_told(const char *attribute)
 	       strncmp(attribute, plugins, strlen(plugins)) == 0;
 }
 
-/* In Nomad's own shape, without what a reader of the socket has no business with. */
+/* Writes the record in Nomad's own shape, without what the socket's readers may not see. */
 static void write_record(const struct pk_json *record, struct pk_jw *w)
 {
 	const struct pk_json *attributes = pk_json_get(record, "Attributes");

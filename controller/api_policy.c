@@ -137,7 +137,10 @@ static void write_enforced(struct pk_jw *w, const struct pk_enforced_count *c)
 		pk_jw_string(w, "enforced", c->n ? text : "no");
 }
 
-/* Where it selects nobody, what counts is that the tables were brought to it. */
+/*
+ * Counts the endpoints that have the document. Of one that selects nobody, the last pass must have
+ * brought it.
+ */
 static struct pk_enforced_count enforced(const struct view *v, const struct pk_doc_entry *e)
 {
 	uint64_t number = pk_docs_number_of(e);
@@ -161,7 +164,10 @@ static struct pk_enforced_count enforced(const struct view *v, const struct pk_d
 	return c;
 }
 
-/* The number that every endpoint has, and the last pass brought: what is as old is enforced. */
+/*
+ * Returns the number that all endpoints and the last pass have reached: a document that is as old
+ * is enforced.
+ */
 static uint64_t everywhere(const struct view *v)
 {
 	uint64_t least = pk_apply_enforced(v->parts->apply, NULL, false);
@@ -276,7 +282,10 @@ static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 	pk_jw_close(w, ']');
 }
 
-/* Its name; while none of it is in force the one that its file or key gives it. Caller frees. */
+/*
+ * Returns its name or, while no version is in force, the one that its file or key gives it. The
+ * caller frees it.
+ */
 static char *name_of(const struct pk_doc_entry *e)
 {
 	char *name = e->doc ? strdup(e->doc->name) : pk_doc_name_of_path(e->path);
@@ -317,7 +326,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_close(w, '}');
 }
 
-/* Deleted, and in tables still: what a document lacks is null. */
+/* Writes a deleted document that tables still have. What only a document has is null. */
 static void write_gone(const struct view *v, const struct pk_doc_gone *g)
 {
 	const struct pk_enforced_count c = pk_apply_still_has(v->parts->apply, g);
@@ -351,7 +360,10 @@ static bool is_id(const char *id, const char *source, const char *name)
 	return strncmp(id, source, n) == 0 && id[n] == '/' && strcmp(id + n + 1, name) == 0;
 }
 
-/* A document that has its name now, or one that went after it, speaks for it. */
+/*
+ * Returns whether another document speaks for this one: one that has its name now, or one of its
+ * name that went later.
+ */
 static bool is_told(const struct pk_docs *docs, size_t i)
 {
 	const struct pk_doc_gone *g = pk_docs_gone(docs, i), *next;
@@ -369,7 +381,7 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 	return false;
 }
 
-/* Documents that change while it is made: it is begun anew, but not for ever. */
+/* A list is begun anew where documents change while it is made, but only so often. */
 #define ANEW 3
 
 struct policies {
@@ -456,7 +468,7 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 	pk_exchange_error(x, 404, "no such document", "picket policy list");
 }
 
-/* The author has a limited place for it: the first ones, and how many more there are. */
+/* The author's key has limited room: the first notes are written, and how many more there are. */
 #define STATE_NOTES 8
 
 static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_entry *e, bool error)

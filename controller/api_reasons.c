@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reasons of status that are of endpoints, their allocs and the agent that starts them. */
+/*
+ * Writes the reasons of status that are of endpoints, their allocations and the agent that starts
+ * them.
+ */
 #include "api_reasons.h"
 
 #include <net/if.h>
@@ -26,7 +29,9 @@ void pk_api_reason(struct pk_reasons *r, bool failing, const char *what, const c
 	pk_jw_close(r->w, '}');
 }
 
-/* Below 1.9.4 each endpoint waits in quarantine for Nomad's record. */
+/*
+ * Says that Nomad is older than 1.9.4: each endpoint then waits in quarantine for Nomad's record.
+ */
 static void agent_reason(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const struct pk_settings *s = &p->config->settings;
@@ -47,7 +52,7 @@ static void agent_reason(const struct pk_parts *p, struct pk_reasons *r)
 	pk_api_reason(r, false, "nomad", text, "run Nomad 1.9.4 or later on this node");
 }
 
-/* Why it has its base's labels, though Nomad knows it; NULL: it hasn't. */
+/* Returns why an endpoint has its base's labels though Nomad knows it; NULL: it hasn't. */
 static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
 	const struct pk_alloc *alloc = pk_model_find_alloc(p->model, ep->container_id);
@@ -55,7 +60,10 @@ static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local
 	return alloc && alloc->refused ? alloc->refused : pk_local_endpoint_labels_refused(ep);
 }
 
-/* Its own root can delete eth0: nothing passes then, and nothing but a new netns mends it. */
+/*
+ * Says which endpoints lost their device. A task's own root can delete eth0: then nothing passes,
+ * and only a new netns mends it.
+ */
 static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	unsigned int said = 0;
@@ -77,7 +85,7 @@ static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	}
 }
 
-/* What lasts longer than this is no passing state of an ADD. */
+/* A quarantine that lasts longer than this is no passing state of an ADD. */
 #define SETTLED_S 10
 
 struct tally {
@@ -153,7 +161,10 @@ static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
 		"what is not enforced");
 }
 
-/* After a reboot the device of that name and number may be a new endpoint's. */
+/*
+ * Returns whether the endpoint's device is there. After a reboot, the device of that name and
+ * number may be a new endpoint's.
+ */
 static bool has_device(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
 	char name[IF_NAMESIZE];
@@ -167,7 +178,10 @@ static bool has_device(const struct pk_parts *p, const struct pk_local_endpoint 
 	return true;
 }
 
-/* Their tables were replaced (bpffs was unmounted, everything was swept): nobody reaches those. */
+/*
+ * Says which endpoints live on tables that were replaced (bpffs was unmounted, everything was
+ * swept): nobody can change those.
+ */
 static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
 {
 	own_str text = { 0 };
@@ -188,7 +202,10 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
 		"anew");
 }
 
-/* Of before a reboot: Nomad runs it still, and no ADD has come. */
+/*
+ * Returns whether the endpoint is from before a reboot: Nomad still runs its allocation, and no ADD
+ * has come.
+ */
 static bool is_without_network(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
 	return ep->open && ep->of_before && time(NULL) - ep->added >= SETTLED_S &&
@@ -220,7 +237,7 @@ static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r)
 		      "\"bridge\" of 1.3.0 or later in its cni_path Nomad does that by itself");
 }
 
-/* What an alloc says of itself can't be used: its endpoint's matter, and its author's to mend. */
+/* Says which allocations say things of themselves that can't be used; their authors mend that. */
 static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	unsigned int said = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Why the node is not ok, each with its fix, as /v1/status lists it. */
+/* Writes why the node is not ok, each reason with its fix, as /v1/status lists it. */
 #include "json.h"
 #include "parts.h"
 
@@ -11,13 +11,13 @@ struct pk_reasons {
 	bool degraded, failing;
 };
 
-/* fix: NULL or "" where there is none to say. */
+/* Says one reason. fix is NULL or "" where there is none to say. */
 void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, const char *text,
 		   const char *fix);
-/* Of the cluster's other nodes. */
+/* Says the reasons that are of the cluster's other nodes. */
 void pk_api_cluster_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
-/* Those of endpoints, of their allocs and of the agent that starts them. */
+/* Says the reasons of endpoints, of their allocations and of the agent that starts them. */
 void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
-/* Disks that hang, a log that nobody reads; and the same as numbers. */
+/* Says which disks hang and whether nobody reads the log; the second writes the same as numbers. */
 void pk_api_write_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 void pk_api_writes(const struct pk_parts *parts, struct pk_jw *w);

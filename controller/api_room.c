@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Status: what the node runs out of. The blocks are the conflists', as at ADD. */
+/*
+ * Says in the status what the node runs out of. The blocks are those of the conflists, as at ADD.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A part of GET /v1/status: disk and pools. */
+/* Disk and pools, for GET /v1/status. */
 #include "err.h"
 #include "parts.h"
 
 typedef void pk_room_fn(void *arg, const char *what, const struct pk_err *why);
-/* Each block of the conflists of this root: how many addresses it has and how many are held. */
+/* Writes each block of the conflists of this root: its addresses, and how many are held. */
 struct pk_room_pool {
 	const char *network;
 	const struct pk_prefix *block;
@@ -14,5 +14,5 @@ struct pk_room_pool {
 };
 typedef void pk_room_pool_fn(void *arg, const struct pk_room_pool *pool);
 void pk_api_pools(const struct pk_parts *parts, pk_room_pool_fn *each, void *arg);
-/* Calls say() for each thing that runs out. */
+/* Calls say() for each thing that is about to run out. */
 void pk_api_room(const struct pk_parts *parts, pk_room_fn *say, void *arg);

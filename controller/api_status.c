@@ -24,7 +24,7 @@ static void kept_error(struct pk_reasons *r, bool failing, const char *what,
 		pk_api_reason(r, failing, what, err->text, err->fix);
 }
 
-/* It neither answers nor refuses. */
+/* Says that a source neither answers nor refuses. */
 static void silent_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
 	long seconds = time(NULL) - s->since;
@@ -88,7 +88,7 @@ static void document_reason(struct pk_reasons *r, const struct pk_api_documents 
 	pk_api_reason(r, false, "policy", text, "picket policy list -refused");
 }
 
-/* What keeps documents in force that their source lacks, and what to do where that is meant. */
+/* Says why documents stay in force that their source lacks, and what to do where that is meant. */
 static void held_reason(const struct pk_parts *p, struct pk_reasons *r, const char *origin)
 {
 	const char *why = NULL, *behind = pk_docs_behind(p->docs, origin);
@@ -138,7 +138,7 @@ static void upkeep_reason(struct pk_reasons *r, const struct pk_upkeep *upkeep)
 			      "stop its allocation: DEL needs no record");
 }
 
-/* One tenant's keys are too much: its endpoints live under what it had before. */
+/* Says whose keys are over their budget: that tenant's endpoints live under what it had before. */
 static void tenant_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const char *name, *over;
@@ -157,7 +157,9 @@ static void tenant_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	}
 }
 
-/* One of a tenant's stored documents can't be read: nothing may open because of that. */
+/*
+ * Says which tenants have a stored document that can't be read: nothing may open because of that.
+ */
 static void lost_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const char *name;
@@ -354,7 +356,10 @@ static void write_audit(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_close(w, '}');
 }
 
-/* For how long nobody was answered: the worst since start, and how often it was too long. */
+/*
+ * Writes for how long nobody was answered: the longest turn since start, and how many were too
+ * long.
+ */
 static void write_loop(const struct pk_parts *p, struct pk_jw *w)
 {
 	const struct pk_loop_turns *turns = pk_loop_turns(p->loop);
@@ -409,7 +414,7 @@ struct status {
 	bool walked;
 };
 
-/* The tables are walked first, and what says how the node is is said in one turn. */
+/* Walks the tables in turns first; the state of the node itself is then written in one turn. */
 static bool status_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
 {
 	struct status *s = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /v1/world, /v1/rules: what an engine elsewhere needs to judge as this node does. */
+/* GET /v1/world and /v1/rules: what an engine elsewhere needs to judge as this node does. */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "parts.h"
 #include "selector.h"
 
-/* Labels as an expectations file has them: a key with several values is a list. */
+/* Writes labels as an expectations file has them: a key with several values is a list. */
 static void write_labels(struct pk_jw *w, const struct pk_label_set *set)
 {
 	size_t end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part of GET /v1/status: what leaves by threads, and what keeps it from leaving. */
+/* A part of GET /v1/status: writes that threads do, and what keeps them from it. */
 #include "api_reasons.h"
 #include "logger.h"
 #include "own.h"

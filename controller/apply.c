@@ -33,7 +33,7 @@ void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const c
 	*kept = *err;
 }
 
-/* A policy that isn't in force must be heard of. */
+/* Logs each policy that is refused, once a reason. */
 static void tell_refused(struct pk_apply *a)
 {
 	const struct pk_doc_entry *e;
@@ -48,7 +48,7 @@ static void tell_refused(struct pk_apply *a)
 	}
 }
 
-/* Who wants to know why something passes looks for what changed when. */
+/* Logs what came, changed and went, for whoever wants to know later why something passed. */
 static void tell_changes(struct pk_apply *a)
 {
 	const struct pk_doc_change *c;
@@ -57,7 +57,7 @@ static void tell_changes(struct pk_apply *a)
 		pk_journal_document(a->args.journal, c);
 }
 
-/* What a pass has brought into force, and what came since hasn't undone. */
+/* Clears the marks of what a pass has brought into force, unless it changed since. */
 static void settled(struct pk_apply *a)
 {
 	a->docs_changed &= a->docs_untaken || a->under_way;
@@ -66,12 +66,15 @@ static void settled(struct pk_apply *a)
 		a->change_ns = 0;
 }
 
-/* A document that was in force is unknown: what it denied must not open because of that. */
+/*
+ * Fails while a document that was in force is unknown: what it denied must not open because of
+ * that.
+ */
 static int check_lost(struct pk_apply *a, struct pk_err *err)
 {
 	const char *lost = pk_docs_lost(a->args.docs);
 
-	/* The operator may remove a tenant's, of which nothing else would tell. */
+	/* Looks again, since only the directory tells that the operator removed a tenant's file. */
 	if (pk_docs_lost_tenant(a->args.docs, 0))
 		pk_timer_hurry(a->pass, APPLY_RETRY_MS);
 	if (!lost)
@@ -94,7 +97,7 @@ static void add_done(struct pk_sync_done *sum, const struct pk_sync_done *more)
 	sum->amended += more->amended;
 }
 
-/* Rule sets that nobody names any more may be what takes the room. */
+/* Frees rule sets that no word names any more, which may be what takes the room. */
 static void make_room(struct pk_apply *a)
 {
 	pk_sync_tidy(a->args.sync, a->args.model);
@@ -103,7 +106,10 @@ static void make_room(struct pk_apply *a)
 	pk_timer_hurry(a->pass, ++a->crowded < CROWDED ? AGAIN_MS : NO_ROOM_MS);
 }
 
-/* A lock that is held for a moment is no error; what it keeps waiting is tried again. */
+/*
+ * Returns whether the node lock is held. A short hold is no error; what waits for it is tried
+ * again.
+ */
 static bool is_held(struct pk_apply *a, int r)
 {
 	if (r != -ETIMEDOUT) {
@@ -124,7 +130,10 @@ static void try_again(struct pk_apply *a, int r)
 		a->crowded = 0;
 }
 
-/* -EAGAIN: there is more to compile or to write; the next turn goes on. */
+/*
+ * Makes one turn of a pass. -EAGAIN means that there is more to compile or to write in the next
+ * turn.
+ */
 static int pass(struct pk_apply *a, bool all)
 {
 	uint64_t until = pk_now_ns() + SLICE_NS;
@@ -141,9 +150,11 @@ static int pass(struct pk_apply *a, bool all)
 	if (r == 0 || r == -EFBIG)
 		a->compiled = pk_docs_number(a->args.docs);
 	a->withdraw |= all || pk_model_tenant_dropped(a->args.model);
-	/* An ADD that finds no name compiles from what is stored: none goes before that is. */
+	/*
+	 * No name goes before documents are stored: an ADD that finds no name compiles from those.
+	 */
 	want.all = a->withdraw && !a->store;
-	/* One tenant's rule set that is too large holds up nobody else's. */
+	/* A rule set of one tenant that is too large (-EFBIG) holds up nobody else's. */
 	if (r == 0 || r == -EFBIG)
 		r = pk_sync_pass(a->args.sync, &want, &done, r == 0 ? &err : NULL);
 	add_done(&a->done, &done);
@@ -167,7 +178,7 @@ static int pass(struct pk_apply *a, bool all)
 	return 0;
 }
 
-/* How far each endpoint's tables are, as long as the images are those of these documents. */
+/* Notes how far each endpoint's tables are, while the images are those of these documents. */
 static void note_enforced(struct pk_apply *a)
 {
 	if (!a->unacknowledged && a->compiled == pk_docs_number(a->args.docs))
@@ -195,7 +206,9 @@ struct pk_enforced_count pk_apply_still_has(const struct pk_apply *a, const stru
 	return c;
 }
 
-/* What went is told until no table of an endpoint that it may have selected has it. */
+/*
+ * Forgets documents that went, once no table of an endpoint that they may have selected has them.
+ */
 static void let_go(struct pk_apply *a)
 {
 	const struct pk_doc_gone *g;
@@ -216,7 +229,7 @@ static void tell_enforced(struct pk_apply *a, bool all)
 		let_go(a);
 }
 
-/* Whoever waits for it looks again. */
+/* Tells whoever waits for a pass to look again. */
 static void acknowledged(struct pk_apply *a)
 {
 	settled(a);
@@ -226,7 +239,7 @@ static void acknowledged(struct pk_apply *a)
 		a->args.passed(a->args.arg);
 }
 
-/* Acknowledged: no packet can be judged by the old rule sets any more. */
+/* Ends the grace period: no packet can be judged by the old rule sets any more. */
 static void acknowledge(void *arg)
 {
 	struct pk_apply *a = arg;
@@ -258,7 +271,7 @@ static void take_documents(struct pk_apply *a)
 	a->docs_untaken = false;
 }
 
-/* Each error is tried again with all that changed. */
+/* Ends a pass. Each error is tried again with all that changed. */
 static void apply_ended(struct pk_apply *a, bool all, int r)
 {
 	a->docs_untaken |= r < 0 && a->docs_changed;
@@ -304,7 +317,7 @@ int pk_apply_now(struct pk_apply *a)
 {
 	int r = apply(a);
 
-	/* Who waits for what was compiled waits on. */
+	/* A pass that needs more turns answers nobody yet. */
 	if (r != -EAGAIN && a->args.passed)
 		a->args.passed(a->args.arg);
 	return r;
@@ -329,15 +342,15 @@ void pk_apply_soon(struct pk_apply *a)
 	pk_timer_hurry(a->pass, now - a->last_ns > QUIET_NS ? 0 : TOGETHER_MS);
 }
 
-/* No packet is judged by what was there before the newest documents. */
+/* Returns whether no packet is judged by anything older than the newest documents. */
 static bool is_acknowledged(const struct pk_apply *a)
 {
 	return !a->unacknowledged && !(a->under_way && (a->docs_changed || a->settings_changed));
 }
 
 /*
- * Between a switch and its acknowledgement a packet may be judged by either rule set: what both
- * have is what the old one had and is in force still.
+ * Between a switch and its acknowledgement a packet may be judged by either rule set, so only what
+ * both have is certainly in force: what the old one had.
  */
 uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpoint *m,
 			   bool operators)

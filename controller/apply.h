@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * From what the sources say to what is in the tables: when a change is compiled, written and
+ * Brings what the sources say into the tables. This decides when a change is compiled, written and
  * acknowledged, what is done together with it, and what is tried again.
  */
 #include <time.h>
@@ -21,7 +21,7 @@ struct pk_apply;
 
 struct pk_apply_args {
 	struct pk_loop *loop;
-	const struct pk_config *config; /* what it says may change */
+	const struct pk_config *config; /* its contents may change */
 	struct pk_docs *docs;
 	struct pk_model *model;
 	struct pk_sync *sync;
@@ -29,16 +29,16 @@ struct pk_apply_args {
 	struct pk_events *events;
 	struct pk_journal *journal;
 	struct pk_writer *disk;	 /* documents and settings */
-	struct pk_writer *fsync; /* that they outlive a power cut */
+	struct pk_writer *fsync; /* makes written files outlive a power cut */
 	pk_loop_fn *passed;	 /* after each pass, whatever came of it; or NULL */
 	void *arg;
 };
 
 struct pk_apply_state {
-	uint64_t revision;	  /* policy changes in force since start */
-	struct timespec applied;  /* when the last one was acknowledged; 0: none yet */
-	double seconds;		  /* how long that took, from source to acknowledged */
-	struct pk_err load_error; /* these keep the node from "ok"; "" where nothing does */
+	uint64_t revision;	  /* number of policy changes in force since start */
+	struct timespec applied;  /* when the last change was acknowledged; 0: none yet */
+	double seconds;		  /* how long that change took, from source to acknowledged */
+	struct pk_err load_error; /* these errors keep the node from "ok"; "" where there is none */
 	struct pk_err apply_error, store_error;
 };
 
@@ -49,28 +49,34 @@ const struct pk_apply_state *pk_apply_state(const struct pk_apply *apply);
 /* Keeps an error for as long as it holds (r < 0), and logs it when it is another one. */
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what);
 
-/* Documents or settings changed since the last pass: everything follows, soon. */
+/* Says that documents or settings changed since the last pass; one follows soon. */
 void pk_apply_documents(struct pk_apply *apply);
 void pk_apply_settings(struct pk_apply *apply);
-/* Soon, together with whatever else changes. */
+/* Asks for a pass soon, together with whatever else changes. */
 void pk_apply_soon(struct pk_apply *apply);
 /*
- * Now: compile, write, acknowledge. The error stays in the state. -EAGAIN: the compiler needs more
- * turns of the loop, and takes them by itself.
+ * Makes a pass now: compile, write, acknowledge. An error stays in the state. -EAGAIN means that
+ * the compiler needs more turns of the loop; it takes them by itself.
  */
 int pk_apply_now(struct pk_apply *apply);
 /*
- * The number (pk_docs_number) of the documents that its tables have, of the operators' ones or of
- * all; 0: it isn't known. ep NULL: of those that the last pass brought wherever they select.
+ * Returns the number (pk_docs_number) of the documents that an endpoint's tables have, of the
+ * operators' documents or of all; 0: not known. With ep NULL it is that of the last pass, for
+ * documents that select nobody.
  */
 uint64_t pk_apply_enforced(const struct pk_apply *apply, const struct pk_local_endpoint *ep,
 			   bool operators);
-/* The endpoints that it may have selected, and how many of those may have it in their tables. */
+/*
+ * Counts the endpoints that a document may have selected, and those whose tables may still have it.
+ */
 struct pk_enforced_count pk_apply_still_has(const struct pk_apply *apply,
 					    const struct pk_doc_gone *gone);
-/* From now on others are served by the loop: nothing holds it for long. */
+/* Says that the loop serves others from now on: no call holds it for long. */
 void pk_apply_serve(struct pk_apply *apply);
-/* A change waits for its pass, or for the next try of one. */
+/* Returns whether a change waits for its pass, or for the next try of one. */
 bool pk_apply_is_pending(const struct pk_apply *apply);
-/* Does it run under exactly what its policies compile to now? Not while a change waits its turn. */
+/*
+ * Returns whether the endpoint runs under exactly what its policies compile to now; false while a
+ * change waits for its turn.
+ */
 bool pk_apply_in_step(const struct pk_apply *apply, const struct pk_local_endpoint *ep);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents and settings to the disk, behind the loop: see apply.h. */
+/* Writes documents and settings to the disk, on a thread: see apply.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +41,7 @@ static void on_synced(void *arg, int r, const struct pk_err *err)
 	store_free(s);
 }
 
-/* The settings first: ADD compiles by them. */
+/* Writes the settings first, since ADD compiles by them. */
 static int run_store(void *arg, struct pk_err *err)
 {
 	struct store *s = arg;

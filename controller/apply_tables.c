@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables that everything is brought into, and what of the settings stands in them: see apply.h. */
+/*
+ * Opens the tables that everything is brought into, and writes the settings that tables have: see
+ * apply.h.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,7 @@ static void edit_node(void *arg, struct pk_node *node)
 	node->events = 1;
 }
 
-/* A new release's programs take the place of the old ones' under traffic. */
+/* Puts this release's programs in the place of another's, under traffic. */
 static void upgrade(struct pk_apply *a)
 {
 	struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
@@ -39,7 +42,7 @@ static size_t share_of(const struct pk_bpf *bpf, enum pk_map map, unsigned int p
 	return pk_map_info(bpf->map[map], &info) < 0 ? 0 : info.max_entries / parts;
 }
 
-/* No tenant's own documents take all room of the tables. */
+/* Bounds what one tenant's own documents may take of the tables. */
 static void set_limits(struct pk_apply *a)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
@@ -53,7 +56,7 @@ static void set_limits(struct pk_apply *a)
 	pk_engine_set_limits(pk_model_engine(a->args.model), &limits);
 }
 
-/* Everything goes into the tables that were opened just now. */
+/* Has everything written anew, since these tables were opened just now. */
 static void begin_anew(struct pk_apply *a)
 {
 	struct pk_err err = { 0 };
@@ -75,7 +78,7 @@ static void begin_anew(struct pk_apply *a)
 			       NULL);
 }
 
-/* Opened by now, or -errno; those that were open until now stay in use then. */
+/* Opens the tables. On -errno those that were open stay in use. */
 static int open_now(struct pk_apply *a)
 {
 	struct pk_err err = { 0 };
@@ -87,7 +90,7 @@ static int open_now(struct pk_apply *a)
 	return r;
 }
 
-/* What lives goes by these tables: as long as nobody has pinned others they are to be found again. */
+/* Pins the tables again by which live endpoints go, unless somebody has pinned others. */
 static bool pin_again(struct pk_apply *a)
 {
 	struct pk_err err = { 0 };
@@ -103,9 +106,9 @@ static bool pin_again(struct pk_apply *a)
 }
 
 /*
- * The kernel's side, as soon as it can be had; what needs it is told. Where the pins are others by
- * now (everything was swept and loaded anew) an ADD takes those: so do we. What lives on the old
- * tables has only them.
+ * Opens the tables as soon as they can be had, and tells whoever needs them. Where other tables are
+ * pinned by now (everything was swept and loaded anew), they are opened instead, as ADD does; what
+ * lives on the old tables keeps those.
  */
 int apply_open_tables(struct pk_apply *a)
 {
@@ -125,7 +128,7 @@ int apply_open_tables(struct pk_apply *a)
 	return 0;
 }
 
-/* Also where nothing else changes. */
+/* Looks at the pins, also where nothing else changes. */
 void apply_look_pins(void *arg)
 {
 	struct pk_apply *a = arg;
@@ -148,7 +151,10 @@ static void edit_settings(void *arg, struct pk_node *node)
 	memcpy(node->timeout, s->timeout, sizeof(node->timeout));
 }
 
-/* Flows that have a port keep it; each gets its new time-out with its next packet. */
+/*
+ * Writes the settings that stand in tables. A flow that has a port keeps it, and gets a new
+ * time-out with its next packet.
+ */
 static int set_values(struct pk_apply *a, struct pk_err *err)
 {
 	struct pk_settings s = *pk_model_get_settings(a->args.model);
@@ -178,7 +184,7 @@ static bool is_covered(const struct pools *p, const union pk_addr *addr)
 	return false;
 }
 
-/* A block that the settings name no more stays while an endpoint has an address of it. */
+/* Keeps a block that the settings no longer name while an endpoint has an address of it. */
 static int keep_pool(void *arg, const void *at, const void *value)
 {
 	const struct pk_pool_key *key = at;
@@ -200,7 +206,10 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	return 0;
 }
 
-/* Those of the settings, and old blocks that an endpoint has an address of. list is the caller's. */
+/*
+ * Returns the settings' blocks, and old ones that an endpoint has an address of. The caller frees
+ * list.
+ */
 static struct pools want_pools(const struct pk_apply *a)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);

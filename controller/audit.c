@@ -23,7 +23,7 @@
 #define PAUSE_MS 20 /* between two turns */
 #define TURN_NS	 5000000
 
-/* An endpoint that was closed here, since its guard can't be first. */
+/* An endpoint that the audit has closed, since its guard can't be first. */
 struct shut {
 	char *key;
 	bool netns; /* but for its netns, which is another's by now */
@@ -45,7 +45,10 @@ struct pk_audit {
 	size_t n_shut;
 };
 
-/* Unguarded it must reach nothing, whoever stands before the guard: ADD or CHECK opens it again. */
+/*
+ * Closes an endpoint whose guard isn't first: unguarded it must reach nothing. ADD or CHECK opens
+ * it again.
+ */
 static struct shut *shut(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
 			 const struct pk_err *why)
 {
@@ -67,7 +70,10 @@ static struct shut *shut(struct pk_audit *a, struct pk_nl *nl, const struct pk_l
 	return at;
 }
 
-/* Is it still closed by us? Its record goes, or somebody who mended it opens it. */
+/*
+ * Returns whether the endpoint is still closed by the audit: its record may have gone, or somebody
+ * mended and opened it.
+ */
 static bool is_shut(const struct pk_audit *a, const char *key)
 {
 	const struct pk_local_endpoint *m = pk_model_get(a->model, key);
@@ -142,7 +148,7 @@ static void recount(struct pk_audit *a)
 	recount_taps(a);
 }
 
-/* False: the guard isn't first and can't be put there. */
+/* Mends a hook. Returns false where the guard isn't first and can't be put there. */
 static bool audit_hook(struct pk_audit *a, struct pk_nl *nl, const struct pk_hook *hook,
 		       struct pk_err *err)
 {
@@ -157,11 +163,13 @@ static bool audit_hook(struct pk_audit *a, struct pk_nl *nl, const struct pk_hoo
 		a->stats.repaired++;
 		return true;
 	}
-	/* A device that went meanwhile is the sweep's. */
+	/* A device that went meanwhile is left to the sweep. */
 	return !if_indextoname(hook->ifindex, (char[IF_NAMESIZE]){ 0 });
 }
 
-/* What ADD set on the host end: whoever writes the node's own forwarding resets each device's. */
+/*
+ * Sets the host end's sysctls again: whoever writes the node's own forwarding resets each device's.
+ */
 static void audit_stack(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
 			const struct pk_nl_link *link)
 {
@@ -179,7 +187,10 @@ static void audit_stack(struct pk_audit *a, struct pk_nl *nl, const struct pk_lo
 			  err.text);
 }
 
-/* The tap's ifindex in the alloc's namespace is the one after eth0's. */
+/*
+ * Looks at the tap's queues. The tap's ifindex in the allocation's namespace is the one after
+ * eth0's.
+ */
 static void audit_tap(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
 		      const struct pk_nl_link *host_end)
 {
@@ -215,10 +226,11 @@ static void audit_devices(struct pk_audit *a, struct pk_nl *nl, const struct pk_
 }
 
 /*
- * Nomad asks CHECK beside a reference plugin alone, so a netns that was made anew shows here first.
- * What is started by its path is without a network then, and who stays in the one of before has
- * nobody who deletes him: closed, as the ADD that is due would do. A path below /proc is a
- * process's, and says nothing of its netns once that process is gone. Closed: true.
+ * Compares the netns at the record's path with the record's. Nomad calls CHECK only beside a
+ * reference plugin, so a netns that was made anew shows here first. What is then started by the
+ * path has no network, and what stays in the old netns has nobody who deletes it: the endpoint is
+ * closed, as the ADD that is due would do. A path below /proc is a process's, and says nothing of
+ * its netns once that process is gone. Returns whether it was closed.
  */
 static bool audit_netns(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
 {
@@ -253,7 +265,7 @@ static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk
 		audit_devices(a, nl, m);
 }
 
-/* True: every slot has been looked at that was asked for. */
+/* Looks at some endpoints. Returns true once every slot that was asked for has been looked at. */
 static bool turn(struct pk_audit *a, struct pk_nl *nl)
 {
 	const uint64_t until_ns = pk_now_ns() + TURN_NS;

@@ -6,7 +6,9 @@
 
 #include "str.h"
 
-/* One address of one endpoint; those of an equal address hang on each other, the newest first. */
+/*
+ * An endpoint under one of its addresses. Those of equal addresses form a list, the newest first.
+ */
 struct holder {
 	union pk_addr addr;
 	struct pk_local_endpoint *ep;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Would this release take over what another one left on this node? Nothing is changed: the files
- * are read, the programs loaded over the pinned tables and let go again.
+ * Tells whether this release would take over what another one left on this node. Nothing is
+ * changed: files are read, programs are loaded over the pinned tables and let go again.
  */
 #include <stdlib.h>
 #include <string.h>

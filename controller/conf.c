@@ -102,7 +102,7 @@ static void switch_source(struct pk_config *c, const char *section, bool on)
 	}
 }
 
-/* Of "masquerade": true or false both families are meant. */
+/* Returns whether a file says the key. "masquerade": true or false says both families. */
 static bool is_said(const struct conf_spot *spot, const struct pk_json *value)
 {
 	if (pk_json_type(value) == PK_JSON_BOOL)

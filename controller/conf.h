@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * picketd.json: read whole or not at all, every value with where it came from. Pure but for the
+ * Reads picketd.json, whole or not at all, and notes where each value is from. Pure but for the
  * files that it is told to read; the environment is passed in.
  */
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 
 struct pk_config_service { /* how Nomad or Consul is reached */
 	bool on;
-	bool said;					   /* a file says so, or that it is off */
+	bool said;					   /* a file has it, or null */
 	char address[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME]; /* asked in turn; "" ends them */
 	char token_file[PK_PATH_ROOM];
 	char token[128]; /* from the environment only */
@@ -44,7 +44,7 @@ struct pk_config {
 	struct pk_config_service nomad, consul;
 	char nomad_node[128]; /* name or id; "" = this host's name */
 	char consul_prefix[128];
-	bool consul_status; /* tenants are told there what became of their documents */
+	bool consul_status; /* write back what became of tenants' documents */
 	char policies_dir[PK_PATH_ROOM];
 	bool policies_kv;
 	char conflist[PK_PATH_ROOM];   /* "" = the first of CNI's directory that is ours */
@@ -54,10 +54,10 @@ struct pk_config {
 	char flows_allowed[16];	   /* none | new */
 	char http_listen[64];	   /* ADDRESS:PORT of /metrics; "" = none */
 	struct pk_paths paths;	   /* of root */
-	struct pk_err no_resolver; /* why guests get none, where nobody said that; "" */
-	struct pk_err baselines;   /* two conflists differ in theirs; "" */
-	char *files;		   /* that were read, a line each; NULL: none; owned */
-	bool from_directory;	   /* all of one */
+	struct pk_err no_resolver; /* why guests get no resolver where nobody wanted that; "" */
+	struct pk_err baselines;   /* why two conflists contradict each other; "" */
+	char *files;		   /* the files that were read, a line each; NULL: none; owned */
+	bool from_directory;	   /* all of them are of one directory */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];
 };
 
@@ -69,58 +69,60 @@ struct pk_config_args {
 	bool accept_missing; /* a file of the last run that is gone was removed on purpose */
 };
 
-/* On failure *config is as after pk_config_done. */
+/* Reads the configuration. On failure *config is as after pk_config_done. */
 int pk_config_load(struct pk_config *config, const struct pk_config_args *args, struct pk_err *err);
 void pk_config_done(struct pk_config *config);
-/* One text as a whole file, over what config has; for tests and the fuzzer. */
+/* Reads one text as a whole file, over what config has; for tests and the fuzzer. */
 int pk_config_parse(struct pk_config *config, const char *name, const char *text, size_t len,
 		    struct pk_err *err);
 void pk_config_init(struct pk_config *config);
 
-/* The effective file as JSON with comments: each value with its origin. Never a token. */
+/* Writes the effective file as JSON with comments: each value with its origin, never a token. */
 void pk_config_print(const struct pk_config *config, struct pk_str *out);
-/* {"key": {"value":, "origin":}, …} as members of the object that w is in. */
+/* Writes {"key": {"value":, "origin":}, …} as members of the object that w is in. */
 void pk_config_write(const struct pk_config *config, struct pk_jw *w);
-/* Whether a section ("" = the top) says the same, with what the environment says of it. */
+/*
+ * Returns whether a section ("" = the top) says the same in both, the environment's words included.
+ */
 bool pk_config_same(const struct pk_config *a, const struct pk_config *b, const char *section);
-/* The keys of a section ("" = the top), for the schema's test: writes "section.key" lines. */
+/* Writes "section.key" lines, the keys of a section ("" = the top), for the schema's test. */
 void pk_config_keys(struct pk_str *out);
-/* The file's form as a JSON Schema, for editors. */
+/* Writes the file's form as a JSON Schema, for editors. */
 void pk_config_schema(struct pk_str *out);
 
-/* "256MiB", "10kB", "4096": bytes. -EINVAL otherwise. */
+/* Reads "256MiB", "10kB" or "4096" as bytes; -EINVAL otherwise. */
 int pk_config_size(const char *text, uint64_t *out);
 
-/* "127.0.0.1:4680", "[::1]:4680". -EINVAL otherwise: no name, no port 0. */
+/* Reads "127.0.0.1:4680" or "[::1]:4680"; -EINVAL otherwise: no name, no port 0. */
 int pk_config_listen(const char *text, union pk_addr *addr, uint16_t *port);
 
 /*
- * What the conflist says and picketd.json doesn't (pools, resolvers, baseline): design.md,
- * "Settings". Takes each *.conflist of the directory that has a plugin of type picket with
- * this root, unless config names one. None found: nothing changes, 0.
+ * Takes from the conflists what picketd.json doesn't say (pools, resolvers, baseline): design.md,
+ * "Settings". It reads each *.conflist of the directory that has a plugin of type picket with this
+ * root, unless config names one. Where there is none nothing changes, and it returns 0.
  */
 int pk_conflist_apply(struct pk_config *config, const char *directory, struct pk_err *err);
-/* pk_config_load and then the conflist in CNI's usual directory below the root. */
+/* Does pk_config_load, and then reads the conflists in CNI's usual directory below the root. */
 int pk_config_effective(struct pk_config *config, const struct pk_config_args *args,
 			struct pk_err *err);
 /*
- * Resolvers alone, once more, as conflists and resolv.conf have them now; the rest stays. True:
- * they are others.
+ * Reads resolvers once more, as conflists and resolv.conf have them now, and nothing else. Returns
+ * whether they changed.
  */
 bool pk_config_resolvers_again(struct pk_config *config);
 /*
- * The networks' limits alone, likewise. One whose conflist is gone, or that the plugin would refuse,
- * keeps what it had: an absence opens nothing.
+ * Reads the networks' limits once more, and nothing else. A network whose conflist is gone, or
+ * refused by the plugin, keeps the limits that it had: an absence opens nothing.
  */
 void pk_config_networks_again(struct pk_config *config);
 void pk_config_keep_networks(struct pk_config *config, const struct pk_config *before);
 /*
- * A file that is gone says nothing: -ENOENT where before (lines, as in files) has one that was not
+ * Returns -ENOENT where a file of the last run (before: lines, as in files) is gone that was not
  * removed on purpose, as far as can be told.
  */
 int pk_config_check_gone(const struct pk_config *config, const char *before, struct pk_err *err);
-/* The files of the last run; kept below the root. */
+/* Read and write the names of the last run's files, which are kept below the root. */
 int pk_config_remember(const char *root, const char *files, struct pk_err *err);
 int pk_config_check_last(const struct pk_config *config, struct pk_err *err);
-/* Where a key's value is from: "pools", "masquerade.ports". The key must be one. */
+/* Returns where a key's value is from: "pools", "masquerade.ports". The key must be one. */
 void pk_config_origin(struct pk_config *config, const char *key, const char *origin);

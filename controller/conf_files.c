@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which configuration files there were: one that is gone (a package tool moves it for a moment, a
- * file system isn't mounted) must not be taken for the word that the defaults are meant.
+ * Remembers which configuration files there were. A file that is gone (a package tool moves it for
+ * a moment, a file system isn't mounted) must not be taken for the word that the defaults are
+ * meant.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static bool has_line(const char *lines, const char *line, size_t n)
 	return false;
 }
 
-/* Would this file be one of those that were read, if it were there? */
+/* Returns whether this file would be read, if it were there. */
 static bool is_looked_for(const struct pk_config *c, const char *line, size_t n)
 {
 	size_t dir = n;

@@ -12,7 +12,7 @@
 #define WHOLE(name, form, help)	   { name, &(form), help, false, 0 }
 #define SETTINGS(name, form, help) AT(name, form, settings, help)
 #define END			   { .name = NULL }
-/* Text of the format; null is the default's "none". */
+/* A key whose value is text of that format; null stands for the default "none". */
 #define TEXT(name_, member, format_, null_)                                                        \
 	static const struct pk_schema name_ = {                                                    \
 		.form = PK_FORM_STRING,                                                            \
@@ -23,7 +23,7 @@
 		.room = ROOM(member),                                                              \
 	}
 
-/* Parts of a key in Consul, joined by slashes. */
+/* Takes parts of a key in Consul, joined by slashes. */
 static bool is_key_path(const char *text)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -90,7 +90,7 @@ static const struct pk_schema refused_token = {
 	.fix = "put it into a file of mode 0600 and name that in \"tokenFile\"",
 };
 
-/* The top. */
+/* The keys at the top. */
 TEXT(root, root, &pk_format_path, true);
 TEXT(cluster, cluster, &key_path_format, false);
 TEXT(path, conflist, &pk_format_path, true);
@@ -102,7 +102,7 @@ static const struct pk_format fabric_format = { .expected = "\"none\" or \"route
 TEXT(fabric, fabric, &fabric_format, false);
 static const struct pk_schema any_text = { .form = PK_FORM_STRING };
 
-/* How Nomad and Consul are reached. */
+/* The keys that say how Nomad and Consul are reached. */
 TEXT(node, nomad_node, NULL, true);
 TEXT(name_at, nomad.server_name, NULL, true);
 TEXT(prefix, consul_prefix, &key_path_format, false);
@@ -129,7 +129,7 @@ static const struct pk_schema_key consul_keys[] = {
 	AT("status", pk_form_bool, consul_status, "tell tenants what became of their documents"),
 	END,
 };
-/* null: not asked. */
+/* null means that the source is not asked. */
 static const struct pk_schema nomad = { .form = PK_FORM_OBJECT,
 					.keys = nomad_keys,
 					.null_ok = true };
@@ -137,7 +137,7 @@ static const struct pk_schema consul = { .form = PK_FORM_OBJECT,
 					 .keys = consul_keys,
 					 .null_ok = true };
 
-/* Where policies come from, and where flows go. */
+/* The keys that say where policies come from, and where flows go. */
 TEXT(directory, policies_dir, &pk_format_path, false);
 static const struct pk_schema_key policies_keys[] = {
 	AT("directory", directory, policies_dir, "of the operator's documents"),
@@ -170,7 +170,7 @@ static const struct pk_schema_key flows_keys[] = {
 };
 static const struct pk_schema flows = { .form = PK_FORM_OBJECT, .keys = flows_keys };
 
-/* A list of prefixes; one of length 0 ends them. */
+/* Reads a list of prefixes; one of length 0 ends it. */
 static int read_range(const struct pk_schema *s, const struct pk_json_doc *doc,
 		      const struct pk_json *v, void *at, struct pk_err *err)
 {
@@ -270,7 +270,7 @@ const struct pk_schema *conf_section(const struct pk_schema_key *top)
 	return form->form == PK_FORM_OBJECT ? form : NULL;
 }
 
-/* The next key of the table, kept or not. */
+/* Goes to the next key of the table, whether its value is kept or not. */
 static bool step(struct conf_spot *spot)
 {
 	const struct pk_schema *section;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How picketd.json and the environment say where Nomad and Consul are, and as whom to ask. */
+/* Reads from picketd.json and the environment where Nomad and Consul are, and as whom to ask. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static bool has_prefix(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* What stands behind the scheme: a host, maybe a port and a path; a socket's absolute path. */
+/* Returns what follows the scheme: a host, maybe a port and a path, or a socket's absolute path. */
 static const char *behind_scheme(const char *text)
 {
 	static const char *const schemes[] = { "http://", "https://", "unix://" };
@@ -78,7 +78,7 @@ static int read_addresses(const struct pk_schema *s, const struct pk_json_doc *d
 	return 0;
 }
 
-/* One is a text, several are a list. */
+/* Writes one address as a text, several as a list. */
 static void write_addresses(const struct pk_schema *s, struct pk_jw *w, const char *key,
 			    const void *at)
 {
@@ -106,7 +106,7 @@ const struct pk_schema conf_form_addresses = {
 	.kept = &kept_addresses,
 };
 
-/* "" where it isn't set. */
+/* Returns the variable's value, "" where it isn't set. */
 static const char *variable(const struct pk_config_args *args, const char *name)
 {
 	const char *value = args->env ? args->env(name) : NULL;
@@ -139,7 +139,10 @@ static bool is_true(const char *text)
 	return strcmp(text, "1") == 0 || strcasecmp(text, "true") == 0;
 }
 
-/* CONSUL_HTTP_ADDR is usually written without a scheme; CONSUL_HTTP_SSL says which. */
+/*
+ * Reads an address. CONSUL_HTTP_ADDR is usually written without a scheme; CONSUL_HTTP_SSL says
+ * which.
+ */
 static int address_from(char to[PK_CONFIG_NAME], const char *name, const char *value,
 			const struct pk_config_args *args)
 {
@@ -196,7 +199,7 @@ int conf_environment(struct pk_config *c, const struct pk_config_args *args, str
 {
 	int r = 0;
 
-	/* "consul": null in a file is the operator's word, whatever the environment has. */
+	/* "consul": null in a file is the operator's word, whatever the environment says. */
 	if (!c->consul.said && *variable(args, "CONSUL_HTTP_ADDR"))
 		c->consul.on = true;
 	for (size_t i = 0; r == 0 && i < PK_ARRAY_LEN(env_keys); i++)

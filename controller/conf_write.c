@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The effective configuration, as text and as JSON: see conf.h. */
+/* Writes the effective configuration, as text and as JSON: see conf.h. */
 #include <stdio.h>
 #include <string.h>
 
@@ -76,7 +76,7 @@ void pk_config_write(const struct pk_config *c, struct pk_jw *w)
 	}
 }
 
-/* Off since nobody says otherwise is no word; off since a file says so is one. */
+/* Off because nobody says otherwise isn't the same as off because a file says so. */
 static void service_text(const struct pk_config_service *s, struct pk_jw *w)
 {
 	pk_jw_bool(w, NULL, s->said);

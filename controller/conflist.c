@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the conflist says and picketd.json doesn't: see conf.h. */
+/* Takes from the conflists what picketd.json doesn't say: see conf.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static void add_pool(struct pk_settings *s, const char *text)
 	s->pools[s->n_pools++] = pool;
 }
 
-/* "pool" is one prefix or a list of them; host bits are the plugin's to judge. */
+/* Takes "pool", one prefix or a list of them. The plugin judges host bits. */
 static void take_pools(struct pk_settings *s, const struct pk_json *pool)
 {
 	if (pk_json_type(pool) != PK_JSON_ARRAY) {
@@ -57,10 +57,10 @@ static void add_resolver(void *arg, const union pk_addr *addr)
 	s->resolvers[s->n_resolvers++] = *addr;
 }
 
-/* The list's name, and CNI's own for it. */
+/* Our key for the list, and CNI's own. */
 static const char *const server_keys[] = { "servers", "nameservers" };
 
-/* An empty list is a word too. */
+/* Returns whether servers are named; an empty list names none on purpose. */
 static bool has_servers(const struct pk_json *dns)
 {
 	return pk_json_get(dns, server_keys[0]) || pk_json_get(dns, server_keys[1]);
@@ -82,7 +82,10 @@ static void take_resolvers(struct pk_settings *s, const struct pk_json *dns)
 	}
 }
 
-/* All that are ours: pools and resolvers are the union of theirs, the way out is the first's. */
+/*
+ * The state of a search through all conflists of ours. Pools and resolvers are the union of theirs;
+ * the way out is the first one's.
+ */
 struct search {
 	struct pk_config *config;
 	const char *named; /* read already; "" = none */
@@ -91,7 +94,7 @@ struct search {
 	char baseline_of[PK_PATH_ROOM]; /* whose baseline it is */
 };
 
-/* The plugin refuses what is wrong with them; here it counts as not said. */
+/* Takes the way out. Values that the plugin would refuse count as not said. */
 static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
 			 const struct pk_json *plugin, const char *origin)
 {
@@ -122,7 +125,7 @@ static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
 	}
 }
 
-/* Deny is stricter than tenant, tenant than open. */
+/* Returns whether a is stricter than b: deny is stricter than tenant, tenant than open. */
 static bool is_stricter(enum pk_baseline a, enum pk_baseline b)
 {
 	static const int rank[] = {
@@ -133,8 +136,8 @@ static bool is_stricter(enum pk_baseline a, enum pk_baseline b)
 }
 
 /*
- * There is one for the node: of two that differ the stricter one, and the other's network gets no
- * endpoint until somebody decides.
+ * Takes the baseline. A node has one: of two that differ the stricter counts, and the other network
+ * gets no endpoint until somebody decides.
  */
 static void take_baseline(struct search *search, const struct pk_json *plugin, const char *path)
 {
@@ -167,7 +170,10 @@ static void take_baseline(struct search *search, const struct pk_json *plugin, c
 		pk_config_origin(c, "baseline", origin);
 }
 
-/* The first of a name, as runtimes take it. What the plugin refuses says nothing. */
+/*
+ * Takes a network's limits from the first conflist of that name, as runtimes do. One that the
+ * plugin refuses says nothing.
+ */
 static void take_limits(struct pk_settings *s, const struct pk_conflist *list,
 			const struct pk_json *plugin)
 {
@@ -221,7 +227,7 @@ static int try_file(struct search *search, const char *path, struct pk_err *err)
 	return 0;
 }
 
-/* A file that can't be read is Nomad's to complain about, and another may be ours. */
+/* Reads one file. One that can't be read is Nomad's to complain about, and another may be ours. */
 static void try_each(void *arg, const char *path)
 {
 	struct search *search = arg;
@@ -247,7 +253,7 @@ static int find_conflist(struct search *search, const char *directory, struct pk
 	return 0;
 }
 
-/* As the plugin does where the conflist has no "dns". */
+/* Reads resolv.conf, as the plugin does where the conflist has no "dns". */
 static void ask_the_machine(struct pk_config *c)
 {
 	const struct pk_resolv_fns fns = { .server = add_resolver, .arg = &c->settings };
@@ -294,7 +300,7 @@ static bool same_resolvers(const struct pk_settings *a, const struct pk_settings
 		memcmp(a->resolvers, b->resolvers, a->n_resolvers * sizeof(*a->resolvers)) == 0);
 }
 
-/* Everything that the conflists say, once more; now is the caller's. */
+/* Reads all conflists once more, into now, which is the caller's. */
 static int look_again(const struct pk_config *c, struct pk_config *now)
 {
 	char directory[PK_PATH_ROOM];
@@ -332,7 +338,7 @@ bool pk_config_resolvers_again(struct pk_config *c)
 
 	if (c->settings.resolvers_given)
 		return false;
-	/* A resolv.conf that names nobody, half written or gone, is no word. */
+	/* A resolv.conf that names nobody is half written or gone, and changes nothing. */
 	if (look_again(c, &now) == 0 && !*now.no_resolver.text) {
 		changed = !same_resolvers(&now.settings, &c->settings);
 		free(c->settings.resolvers);

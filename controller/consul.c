@@ -32,7 +32,7 @@ static int digit(char c)
 	return c == '/' ? 63 : -1;
 }
 
-/* Four characters -> up to three bytes; returns how many, -1 for what isn't base64. */
+/* Decodes four characters into up to three bytes. Returns how many, -1 for what isn't base64. */
 static int quad(const char *p, char out[3])
 {
 	int pad = (p[3] == '=') + (p[3] == '=' && p[2] == '=');
@@ -89,7 +89,7 @@ static const struct pk_stream_node nodes[] = {
 	[SESSION] = { ENTRY, "Session", PK_STREAM_TEXT },
 };
 
-/* A document has at most so many bytes (json.h); more than that is none, whatever it says. */
+/* A value longer than this can hold no document (json.h), and isn't kept. */
 #define VALUE_MAX (PK_JSON_MAX / 3 * 4 + 8)
 
 static const struct pk_stream_table table = {
@@ -132,7 +132,7 @@ static int take_value(struct pk_kv_reader *r, const struct pk_stream_event *e)
 	return r->text > r->budget.text ? over(r, "bytes of documents", r->budget.text) : 0;
 }
 
-/* A null Value is an empty one. */
+/* Takes an entry; a null Value is an empty one. */
 static int take_entry(struct pk_kv_reader *r)
 {
 	if (!r->now.key)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Consul's bodies -> what Picket wants of them. Pure. */
+/* Turns Consul's bodies into what Picket wants of them. Pure. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
 
-/* Of the operator's keys; a tenant's have its own budget. */
+/* Bounds of the operator's keys; a tenant's have a budget of their own. */
 #define PK_CONSUL_BODY_MAX (64u << 20)
 #define PK_CONSUL_KEYS_MAX 65536
 
-/* What one tenant may have in Consul; docs/budgets.md. */
+/* Bounds of what one tenant may have in Consul; docs/budgets.md. */
 #define PK_TENANT_KEYS_MAX 256
 #define PK_TENANT_TEXT_MAX (256u << 10) /* bytes of its documents together */
 #define PK_TENANT_BODY_MAX (1u << 20)	/* of the answer that holds them */
@@ -21,7 +21,7 @@ struct pk_kv {
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
 	bool too_long;	   /* longer than any document may be: value is "" */
-	bool held;	   /* by a session: whoever wrote it lives */
+	bool held;	   /* a session holds it: its writer lives */
 	uint64_t created;  /* the store's index when it was made, and */
 	uint64_t modified; /* at its last change; 0: not said */
 };
@@ -31,8 +31,8 @@ struct pk_kvs {
 };
 
 /*
- * Reads /v1/kv/PREFIX?recurse as it comes: all or nothing. What is over its budget ends the reading
- * at once, with -E2BIG; only keys below prefix are Consul's answer to the question.
+ * Reads /v1/kv/PREFIX?recurse as it comes, all or nothing. An answer over its budget ends the
+ * reading at once, with -E2BIG, and so does a key outside prefix, with another error.
  */
 struct pk_kv_budget {
 	size_t keys, text;
@@ -41,10 +41,10 @@ struct pk_kv_reader;
 struct pk_kv_reader *pk_kv_reader_new(const char *prefix, const struct pk_kv_budget *budget);
 void pk_kv_reader_free(struct pk_kv_reader *reader);
 int pk_kv_reader_feed(struct pk_kv_reader *reader, const char *bytes, size_t n, struct pk_err *err);
-/* By key. */
+/* Sorted by key. */
 int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_err *err);
 
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: not there */
 void pk_kvs_done(struct pk_kvs *kvs);
-/* Strict base64 with padding; caller frees. -EINVAL. */
+/* Decodes strict base64 with padding; the caller frees. -EINVAL. */
 int pk_base64_decode(const char *text, char **out, size_t *len);

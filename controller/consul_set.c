@@ -12,8 +12,8 @@
 #include "own.h"
 
 /*
- * Consul's agent takes 200 connections of one client (limits.http_max_conns_per_client), and others
- * on this node need some of them.
+ * How many queries may block. Consul's agent takes 200 connections of one client
+ * (limits.http_max_conns_per_client), and others on this node need some of them.
  */
 #define BLOCKING_MAX 96
 #define TOGETHER_MS  100   /* what several sources lack within it is one act */
@@ -51,7 +51,10 @@ static void told(void *arg, const struct pk_doc_entry *e)
 	(void)e;
 }
 
-/* What the operators say of their own documents is said of all: Consul is as it is meant to be. */
+/*
+ * Notes a raised generation. It speaks for all sources: the operators say that Consul is as it is
+ * meant to be.
+ */
 static void on_meant(void *arg)
 {
 	struct pk_consul_set *set = arg;
@@ -67,7 +70,10 @@ static void on_meant(void *arg)
 		set->args.changed(set->args.arg);
 }
 
-/* Of one source absence.h decides alone; of several the whole store is what lost something. */
+/*
+ * Judges absences. For one source absence.h decides alone; where several lack documents, the whole
+ * store lost something.
+ */
 static void judge(void *arg)
 {
 	struct pk_consul_set *set = arg;
@@ -125,7 +131,7 @@ static void drop(struct pk_consul_set *set, struct tenant *t)
 	free(t);
 }
 
-/* The first of them block, whoever left. */
+/* Lets the first of them block, and has the others ask now and then. */
 static void deal_connections(struct pk_consul_set *set)
 {
 	unsigned int n = 0;
@@ -205,7 +211,7 @@ bool pk_consul_set_release(struct pk_consul_set *set, const char *what)
 	return any;
 }
 
-/* Worse ones stand behind better ones. */
+/* Orders states from good to bad. */
 static int badness(enum pk_source_state state)
 {
 	return state == PK_SOURCE_STALE ? 2 : state == PK_SOURCE_STARTING;

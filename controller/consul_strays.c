@@ -37,7 +37,10 @@ static const struct pk_stream_table table = {
 	.name = "Consul's names", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = 1024
 };
 
-/* Folders alone are somebody's: "operator/", "tenants/", and each namespace's below that. */
+/*
+ * Returns whether the key is in a place of documents. So are bare folders: "operator/", "tenants/",
+ * and each namespace's below that.
+ */
 static bool is_place(const struct pk_consul_strays *s, const char *name)
 {
 	const char *rest = name + strlen(s->prefix);

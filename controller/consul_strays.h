@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Keys below <prefix>/v1/<cluster>/policies/ that are in no document's place, and so are nobody's:
- * a misspelt "operators/x" must not pass for a policy in force. Looked for once a minute, by names
- * alone.
+ * Finds keys below <prefix>/v1/<cluster>/policies/ that are in no document's place, and so would be
+ * ignored: a misspelt "operators/x" must not pass for a policy in force. They are looked for once a
+ * minute, by names alone.
  */
 #include "consul_watch.h"
 
@@ -11,5 +11,5 @@ struct pk_consul_strays;
 
 struct pk_consul_strays *pk_consul_strays_new(const struct pk_consul_args *args);
 void pk_consul_strays_free(struct pk_consul_strays *strays);
-/* The first of them, "" where there are none. */
+/* Returns the first of them, "" where there are none. */
 const char *pk_consul_strays_text(const struct pk_consul_strays *strays);

@@ -33,7 +33,7 @@ struct pk_consul_told {
 	bool refused;		/* said already */
 };
 
-/* A node's name as the last part of a key. */
+/* Returns a node's name as the last part of a key. */
 static char *as_part(const char *name)
 {
 	char *part = pk_strdup(name);
@@ -61,7 +61,10 @@ static void on_state(void *arg, const struct pk_doc_entry *e, const struct pk_st
 	pk_told_keys_want(t->keys, key.text, text->text);
 }
 
-/* A tenant whose keys are too much has no document that could say so. */
+/*
+ * Tells tenants whose keys are over their budget, in the key .all: none of their documents could
+ * say so.
+ */
 static void tell_over(struct pk_consul_told *t)
 {
 	const char *name, *over;
@@ -123,7 +126,7 @@ static void say_refused(struct pk_consul_told *t, const char *why)
 	write_in(t, REFUSED_MS);
 }
 
-/* Nothing is tried again at once, whatever went wrong. */
+/* Takes an answer. After any failure nothing is tried again at once. */
 static bool is_done(struct pk_consul_told *t, const struct pk_http_reply *reply, bool allow404)
 {
 	char why[300];
@@ -174,7 +177,7 @@ static void start(struct pk_consul_told *t, struct pk_service_call *call, pk_htt
 		write_in(t, pk_backoff_ms(t->failures++));
 }
 
-/* What an earlier picketd of this node wrote, of documents that may be gone by now. */
+/* Lists what an earlier picketd of this node wrote, maybe for documents that are gone by now. */
 static void list(struct pk_consul_told *t, const char *tenant_name)
 {
 	struct pk_service_call call = { .cap = PK_TENANT_BODY_MAX };

@@ -82,8 +82,8 @@ void consul_ask_again(struct pk_consul *c)
 }
 
 /*
- * One tenant wrote more than its budget: what it had stays, and its next change is waited for. The
- * rest of such an answer isn't even received.
+ * Returns whether the answer is over its tenant's budget; the rest of such an answer isn't even
+ * received. What the tenant had stays in force, and its next change is waited for.
  */
 static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
 {
@@ -106,7 +106,7 @@ static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
 	return true;
 }
 
-/* 404 is the answer for a prefix without keys. */
+/* Reads the keys of an answer; 404 is the answer for a prefix without keys. */
 static int decode(struct pk_consul *c, const struct pk_http_reply *reply, struct pk_kvs *kvs,
 		  char *why, size_t room)
 {
@@ -144,7 +144,7 @@ bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply)
 	return true;
 }
 
-/* Another history, or servers that don't agree: asked again from none. */
+/* Asks without an index: the index went back, by another history or by servers that don't agree. */
 static void went_back(struct pk_consul *c)
 {
 	uint64_t now = pk_loop_now(c->args.loop);

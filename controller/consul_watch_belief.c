@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether an answer of Consul's is believed: what it says counts, what it lacks only where it is
- * confirmed, of a history that isn't older than what was believed before, and one act's.
+ * Decides whether an answer of Consul's is believed. What it says counts. What it lacks counts only
+ * where that is confirmed, of a history that isn't older than what was believed before, and one
+ * act's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@
 #define NOBODYS	   ".history"	 /* a key that nobody writes */
 
 /*
- * A key that ends with a slash is a folder, as Consul's own page makes them; the operators'
- * generation is no document.
+ * Returns whether the key is no document: one that ends with a slash is a folder, as Consul's own
+ * page makes them, and the operators' generation isn't one either.
  */
 static bool is_no_document(const struct pk_consul *c, const char *key)
 {
@@ -69,7 +70,10 @@ static struct pk_docs_look look_of(struct pk_consul *c)
 				      .meant = c->last.meant };
 }
 
-/* What the operators count up to say that what Consul has now is meant, whatever it lacks. */
+/*
+ * Returns the operators' generation. They raise it to say that Consul is as it is meant to be,
+ * whatever it lacks.
+ */
 static uint64_t generation_of(const struct pk_consul *c)
 {
 	own_str key = { 0 };
@@ -93,12 +97,14 @@ static void keep_history(struct pk_consul *c)
 	h->behind = c->last.behind;
 }
 
-/* What the answer lacks of what is in force is gone, moved or held. */
+/* Drops, moves or holds what is in force and lacking in the answer. */
 static void believe(struct pk_consul *c, const struct pk_docs_look *look)
 {
 	bool any = pk_docs_looked(c->args.docs, look), meant = c->last.meant;
 
-	/* What went may be what a refused document waits for: they change places at once. */
+	/*
+	 * A document that went may be what a refused one waits for, and they change places at once.
+	 */
 	if (any && !c->last.behind && pk_docs_any_waits(c->args.docs))
 		offer_all(c);
 	keep_history(c);
@@ -134,8 +140,8 @@ void pk_consul_judged(struct pk_consul *c, const struct pk_consul_word *word)
 }
 
 /*
- * One act may take documents of many tenants (a prefix that was too short): what several sources
- * lack in one moment is judged together.
+ * Waits for the other sources' answers: one act may take documents of many tenants (a prefix that
+ * was too short), and what several sources lack in one moment is judged together.
  */
 static void wait_for_others(struct pk_consul *c)
 {
@@ -148,7 +154,7 @@ static void on_token(void *arg, const struct pk_http_reply *reply)
 	struct pk_consul *c = arg;
 
 	c->call = NULL;
-	/* 401 is the answer of a Consul without ACLs: nothing was filtered there. */
+	/* A Consul without ACLs answers 401; nothing was filtered there. */
 	if (reply->status == 200 || reply->status == 401) {
 		wait_for_others(c);
 		return;
@@ -167,7 +173,7 @@ static void check_token(struct pk_consul *c)
 	consul_start(c, &call, on_token);
 }
 
-/* What a token may not see looks like what is gone. */
+/* Returns whether documents are hidden: what a token may not see looks like what is gone. */
 static bool is_filtered(struct pk_consul *c)
 {
 	char why[400];
@@ -217,13 +223,16 @@ static bool is_another(const struct pk_doc_entry *e, const struct pk_kv *kv)
 	return memcmp(hash, e->hash, sizeof(hash)) != 0;
 }
 
-/* It was changed before the text that is in force was written. */
+/* Returns whether the key was last changed before the text in force was written. */
 static bool is_older(const struct pk_doc_entry *e, const struct pk_kv *kv)
 {
 	return kv && kv->modified && kv->modified < e->index;
 }
 
-/* Is there a document in force whose key in the answer is so? kv is NULL where it has none. */
+/*
+ * Returns whether a document in force has a key in the answer for which the test holds; kv is NULL
+ * where it has none.
+ */
 static bool any_in_force(const struct pk_consul *c,
 			 bool (*is_so)(const struct pk_doc_entry *e, const struct pk_kv *kv))
 {
@@ -237,7 +246,7 @@ static bool any_in_force(const struct pk_consul *c,
 	return false;
 }
 
-/* The answer counts, but for what it lacks: that needs a consistent one. */
+/* Takes what the answer says. What it lacks needs a consistent answer first. */
 void consul_take(struct pk_consul *c)
 {
 	struct pk_docs_look look;
@@ -245,7 +254,7 @@ void consul_take(struct pk_consul *c)
 
 	look = look_of(c);
 	lacks = !c->last.behind && (c->last.meant || pk_docs_lacking(c->args.docs, &look) > 0);
-	/* Else it counts together with what believe() finds. */
+	/* Otherwise one call follows, after what believe() finds. */
 	if (any && (lacks || c->last.filtered))
 		c->args.changed(c->args.arg);
 	if (is_filtered(c))
@@ -260,8 +269,9 @@ void consul_take(struct pk_consul *c)
 }
 
 /*
- * The index of a key that isn't there is that of Consul's whole store, which only goes forward; a
- * prefix's own goes back when the marks of what was deleted are tidied away.
+ * Returns whether the answer is of an older history. The index of a key that isn't there is that of
+ * Consul's whole store, which only goes forward; a prefix's own index goes back when the marks of
+ * deleted keys are tidied away.
  */
 static bool is_of_older(const struct pk_consul *c, uint64_t index, uint64_t generation)
 {
@@ -271,7 +281,7 @@ static bool is_of_older(const struct pk_consul *c, uint64_t index, uint64_t gene
 	       any_in_force(c, is_older);
 }
 
-/* A restore wakes who waits with what there was before it: what there is now is asked for. */
+/* Asks anew: a restore ends a blocking query with the text from before it. */
 static void ask_anew(struct pk_consul *c)
 {
 	c->suspected = true;
@@ -302,7 +312,7 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 		return;
 	}
 	c->suspected = false;
-	/* Where everything that is in force is there as it is, its age doesn't matter. */
+	/* The answer's age doesn't matter where everything in force is in it unchanged. */
 	c->last.behind = c->last.anew && !c->last.meant && any_in_force(c, is_another);
 	if (c->last.behind && !h->behind)
 		log_warn(
@@ -313,9 +323,9 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
- * Is this answer to be doubted? The first one, one that lacks something, one with an older text, and
- * one that came for another reason than a newer index: a restored snapshot wakes who waits with the
- * index that he named.
+ * Returns whether the answer is doubted: the first one, one that lacks something, one with an older
+ * text, and one that came without a newer index, since a restored snapshot ends a blocking query
+ * with the index that was asked for.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
@@ -328,7 +338,7 @@ bool consul_is_doubted(struct pk_consul *c)
 	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;
-	/* A server that answers so for ever is asked no oftener than any. */
+	/* A server that answers so for ever is asked no more often than any other. */
 	c->waits = c->last.index < h->index || (early && c->last.index == h->index);
 	return c->waits;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by consul_watch.c, which asks, and consul_watch_belief.c, which believes or doesn't. */
+/*
+ * Shared by consul_watch.c, which asks, and consul_watch_belief.c, which decides what is believed.
+ */
 #include "consul.h"
 #include "consul_watch.h"
 #include "service.h"
@@ -8,7 +10,7 @@
 #define CONSUL_WAIT_S	  60
 #define CONSUL_CONFIRM_MS 10000
 
-/* An answer, until all is known that it takes to believe it. */
+/* An answer, kept until all is known that it takes to believe it. */
 struct answer {
 	struct pk_kvs kvs;
 	uint64_t index;
@@ -43,15 +45,18 @@ struct pk_consul {
 };
 
 void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn);
-/* The keys below the prefix; more: "&consistent=true". */
+/* Asks for the keys below the prefix; more is "&consistent=true" or "". */
 void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn);
 void consul_ask_again(struct pk_consul *c);
 void consul_failed(struct pk_consul *c, const char *why);
 void consul_forget_last(struct pk_consul *c);
-/* Into last; false: it is no answer, or none to be taken, and what follows is seen to. */
+/*
+ * Reads the answer into last. Returns false where it is none, or none to be taken; the next
+ * question is then set.
+ */
 bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply);
 
-/* What to do with last: doubt it (then waits says when its history is asked for), or take it. */
+/* Decides about last: it is doubted (waits then says when its history is asked for), or taken. */
 bool consul_is_doubted(struct pk_consul *c);
 void consul_ask_history(struct pk_consul *c);
 void consul_take(struct pk_consul *c);

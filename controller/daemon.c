@@ -34,7 +34,10 @@ static void on_records(void *arg)
 		pk_upkeep_records_changed(d->parts.upkeep);
 }
 
-/* Its ADD read a conflist that says other limits than is known of its network. */
+/*
+ * Takes the limits anew where the endpoint's ADD read a conflist that says others than are known of
+ * its network.
+ */
 static void on_record(void *arg, const struct pk_record *record)
 {
 	struct pk_daemon *d = arg;
@@ -64,7 +67,10 @@ static void on_allocs(void *arg, struct pk_allocs *allocs)
 		pk_apply_soon(d->parts.apply);
 }
 
-/* The node's own labels: the operator's word, part of every endpoint's set from now on. */
+/*
+ * Takes the node's own labels, which are part of every endpoint's set from now on, as the
+ * operator's word.
+ */
 static void on_node(void *arg, const struct pk_nomad_node *node)
 {
 	struct pk_daemon *d = arg;
@@ -88,7 +94,7 @@ const char *pk_daemon_node_address(void *arg, const union pk_addr *addr)
 	return d->parts.upkeep && pk_upkeep_is_local(d->parts.upkeep, addr) ? "host" : NULL;
 }
 
-/* Endpoints came or went: so may have the tenants that this node has to do with. */
+/* Called after each pass: the tenants that this node has endpoints of may have changed. */
 static void on_passed(void *arg)
 {
 	struct pk_daemon *d = arg;
@@ -102,7 +108,10 @@ static void on_passed(void *arg)
 	pk_api_confirm_passed();
 }
 
-/* Endpoints hear of it, and the baseline lets them ask there; all else of the settings stays. */
+/*
+ * Takes new resolvers: endpoints are told, and the baseline lets them ask there. All else of the
+ * settings stays.
+ */
 static void on_resolv(void *arg)
 {
 	struct pk_daemon *d = arg;
@@ -179,8 +188,9 @@ static void ask_consul(struct pk_daemon *d)
 }
 
 /*
- * Switched off is the operator's word, other than silent: its documents are gone. A variable of the
- * environment that isn't there any more is no word at all: then who was awaited still is.
+ * Starts Consul's sources or ends them. Where a file switches Consul off, its documents are gone by
+ * the operator's word. A variable of the environment that isn't there any more is no word at all:
+ * the documents are held, and who was awaited still is.
  */
 static void start_consul(struct pk_daemon *d)
 {
@@ -204,7 +214,7 @@ static void start_consul(struct pk_daemon *d)
 		on_documents(d);
 }
 
-/* The sources that a reload touches: the others go on, with what is known of them. */
+/* The sources that a reload touches. The others go on, with what is known of them. */
 struct touched {
 	bool files, nomad, consul, cluster, flows, http;
 };
@@ -224,7 +234,7 @@ static struct touched touched_by(const struct pk_config *a, const struct pk_conf
 				 .http = !pk_config_same(a, b, "http") };
 }
 
-/* Files, Nomad, Consul, as the configuration says now. */
+/* Starts files, Nomad and Consul, as the configuration says now. */
 static void start_sources(struct pk_daemon *d, const struct touched *which)
 {
 	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
@@ -270,7 +280,10 @@ static void stop_sources(struct pk_daemon *d, const struct touched *which)
 	pk_flowlog_free(PK_MOVE(d->parts.flowlog, NULL));
 }
 
-/* What Nomad said of this node stays said: its labels are part of every endpoint's identity. */
+/*
+ * Keeps what Nomad said of this node over a reload: its labels are part of every endpoint's
+ * identity.
+ */
 static void keep_node(struct pk_settings *to, const struct pk_settings *from)
 {
 	memcpy(to->node, from->node, sizeof(to->node));
@@ -279,7 +292,10 @@ static void keep_node(struct pk_settings *to, const struct pk_settings *from)
 	memcpy(to->nomad_version, from->nomad_version, sizeof(to->nomad_version));
 }
 
-/* Also over a restart: else every identity would change twice, before Nomad answers and after. */
+/*
+ * Keeps it over a restart, too: otherwise every identity would change before Nomad answers, and
+ * again afterwards.
+ */
 static void remember_node(struct pk_daemon *d)
 {
 	struct pk_settings before;
@@ -324,7 +340,7 @@ static int run_remember(void *arg, struct pk_err *err)
 	return pk_config_remember(r->root, r->files, err);
 }
 
-/* A disk that is full must not stop picketd: the next start then knows less. */
+/* Logs a failed write. A full disk must not stop picketd: the next start then knows less. */
 static void remembered(void *arg, int r, const struct pk_err *err)
 {
 	if (r < 0)
@@ -403,7 +419,7 @@ static void stored_bad(void *arg, const struct pk_err *err)
 	log_warn("op=policies err=\"%s\" waiting for its source", err->text);
 }
 
-/* One picketd a root; the lock goes with the process. */
+/* Takes the lock, for one picketd a root; it goes with the process. */
 static int take_lock(struct pk_daemon *d, struct pk_err *err)
 {
 	own_str path = { 0 };
@@ -431,7 +447,10 @@ static void start_writers(struct pk_daemon *d)
 	d->parts.sweeps = pk_writer_new(d->parts.loop, WAITING_MAX);
 }
 
-/* For a moment; what a disk that hangs doesn't take by then is known no more at the next start. */
+/*
+ * Waits a moment for the writers. What a hanging disk doesn't take by then is unknown at the next
+ * start.
+ */
 static void flush_writers(struct pk_daemon *d)
 {
 	struct pk_writer *const all[] = { d->parts.disk, d->parts.fsync, d->parts.lines,

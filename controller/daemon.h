@@ -17,20 +17,20 @@ struct pk_daemon {
 	struct pk_handover *handover;
 	struct pk_journal *journal;
 	struct pk_resolv_watch *resolv;
-	struct pk_consul_told *told; /* NULL: nobody is */
+	struct pk_consul_told *told; /* NULL: Consul gets no word of what became of documents */
 	char node[128];
 	int lock;
 	struct pk_err config_error;
 };
 
-/* Everything is made and the first pass done. -errno: it can't run at all. */
+/* Makes all parts and the first pass. -errno: picketd can't run at all. */
 int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err);
 void pk_daemon_stop(struct pk_daemon *d);
-/* SIGHUP: the whole configuration anew, or the old one with config_error set. */
-/* Each source has answered once, or there is none. */
+/* Returns whether each source has answered once, or there is none. */
 bool pk_daemon_is_ready(const struct pk_daemon *daemon);
+/* Takes the whole configuration anew (SIGHUP), or keeps the old one and sets config_error. */
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err);
-/* As the configuration says: what is heard of other nodes, or nothing of them any more. */
+/* Joins or leaves the cluster, as the configuration says now. */
 void pk_daemon_join_cluster(struct pk_daemon *d);
-/* For flow names and api: "host", "remote-node" or NULL. */
+/* Returns "host", "remote-node" or NULL for an address, for flow names and the API. */
 const char *pk_daemon_node_address(void *arg, const union pk_addr *addr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon as one of several nodes. */
+/* Makes the daemon one of several nodes. */
 #include <string.h>
 
 #include "daemon.h"

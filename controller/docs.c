@@ -185,7 +185,10 @@ void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *n
 	e->stored = copy;
 }
 
-/* What no setting reaches is said by the engine, as they are now: no warning beside it. */
+/*
+ * Returns settings that reach everything. The engine says what no setting reaches, by the settings
+ * of its time, so no warning is kept beside the document.
+ */
 static const struct pk_settings *all_reached(void)
 {
 	static struct pk_prefix whole[2];
@@ -214,7 +217,7 @@ void docs_refuse(struct pk_doc_entry *e, const char *why)
 	e->refused = true;
 }
 
-/* Until it is stored; without a store for as long as it is in force. */
+/* Keeps the text until it is stored; without a store, for as long as it is in force. */
 static void keep_text(struct pk_doc_entry *e, const char *text, size_t len)
 {
 	free(e->text);
@@ -238,14 +241,17 @@ static void take(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_documen
 	clock_gettime(CLOCK_REALTIME, &e->since);
 }
 
-/* The same text again: does it still wait for what it waited for? */
+/* Returns whether an unchanged text is still refused for what it waited for. */
 static bool still_refused(const struct pk_docs *docs, const struct pk_doc_entry *e)
 {
 	return !e->over &&
 	       (!e->namesake || docs_name_is_taken(docs->in_force, e->source, e->namesake));
 }
 
-/* One tenant's rules cost that tenant: the document that is too much is refused, the others stay. */
+/*
+ * Returns whether the document gives its tenant too many rules. That one is refused; the others
+ * stay.
+ */
 static bool has_too_many(const struct pk_docs *docs, const struct pk_doc_entry *e,
 			 const struct pk_document *doc)
 {
@@ -325,7 +331,7 @@ bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, 
 	return true;
 }
 
-/* The stored file goes with the next batch. */
+/* Has the stored file deleted with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name)
 {
 	own_str both = { 0 };
@@ -396,7 +402,10 @@ static void refuse_namesake(struct pk_docs *docs, const struct pk_doc_entry *fir
 	docs_refuse(e, why);
 }
 
-/* Most settles find the order of the last one: a sort of what is sorted costs more than a look. */
+/*
+ * Sorts documents by name, unless they are sorted: most settles find them so, and a look is
+ * cheaper.
+ */
 static void sort_named(struct pk_docs *docs)
 {
 	size_t n = 0;
@@ -452,7 +461,10 @@ size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list)
 	return kept;
 }
 
-/* An unreadable one has no text that was seen. */
+/*
+ * Returns whether a refused entry may be worth another offer. An unreadable one has no text that
+ * was seen.
+ */
 static bool waits(const struct pk_doc_entry *e)
 {
 	static const uint64_t none[2];

@@ -2,10 +2,11 @@
 #pragma once
 /*
  * The policy documents of all sources: what each place (a file, a KV key) says now, and what of it
- * is in force. A place that is there but refused keeps its last good version, also after a
- * restart; one that is gone is out of force at once, unless too many are (absence.h): those are
- * held. What is in force is kept as <policies>/<source>/<name>, with its place in a comment on the
- * first line, and is what ADD compiles a base from.
+ * is in force. A place whose text is refused keeps its last good version, also over a restart. One
+ * that is gone is out of force at once, unless too many are (absence.h): those are held.
+ *
+ * What is in force is stored as <policies>/<source>/<name>, with its place in a comment on the
+ * first line. ADD compiles a base from those files.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +19,7 @@
 
 /* What a tenant's own source may have; docs/budgets.md. */
 #define PK_TENANT_RULES_MAX 2048
-#define PK_TENANT_NOTES_MAX 8 /* of a document: errors and warnings that are kept */
+#define PK_TENANT_NOTES_MAX 8 /* errors and warnings of a document that are kept */
 
 struct pk_docs;
 
@@ -36,18 +37,18 @@ struct pk_doc_entry {
 	uint64_t seen[2];	   /* of the text that was offered last */
 	struct timespec since;	   /* when it came in force; of a stored one, the file's time */
 	struct pk_doc_notes notes; /* of the text that was offered last */
-	char *refusal;	/* why that is not in force though it parses, or can't be read; or NULL */
-	char *namesake; /* the name that another has; NULL: refused for no other document's sake */
+	char *refusal;	/* why the newest text, which parses or is unreadable, is refused */
+	char *namesake; /* the name that another document has; NULL: no such refusal */
 	char *text;	/* in force and not stored yet, or NULL */
 	size_t len;
 	char *stored;	   /* the name under which it is stored, or NULL */
-	char *held;	   /* why it is in force though its source lacks it; or NULL */
+	char *held;	   /* why it stays in force though its source lacks it; or NULL */
 	uint64_t index;	   /* of its last change, or of the answer that lacked it */
 	uint64_t noted[2]; /* of the text in force when pk_docs_change told of it last */
 	uint64_t number;   /* of the settle that brought it; 0: it was stored before */
 	bool has_noted;
-	bool refused;	/* what was offered last is not in force */
-	bool over;	/* so many rules that they are too many with its tenant's others */
+	bool refused;	/* the newest text is not in force */
+	bool over;	/* too many rules, counted with its tenant's others */
 	bool listed;	/* in the order of names */
 	bool told;	/* see pk_docs_untold */
 	bool confirmed; /* offered since start; false: only its stored version is known */
@@ -56,68 +57,75 @@ struct pk_doc_entry {
 /* directory: paths.policies; NULL keeps nothing on disk. */
 struct pk_docs *pk_docs_new(const char *directory);
 void pk_docs_free(struct pk_docs *docs);
-/* What was in force when the last controller ended. fn is told of what can't be read. */
+/* Reads what was in force when the last controller ended. fn is told of what can't be read. */
 void pk_docs_load(struct pk_docs *docs, void (*fn)(void *arg, const struct pk_err *err), void *arg);
 /*
- * A stored file that couldn't be read and may have been a denial, or NULL: as long as there is one
- * nothing may be compiled from the rest. A tenant's holds up that tenant alone: it is awaited, see
- * below. It is settled when its document is in force again, when its source has been looked at whole
- * and no document of it is without a version in force, or when the operator removes the file.
+ * Returns a stored file that couldn't be read and may have been a denial, or NULL. While there is
+ * one, nothing may be compiled from the rest. A tenant's holds up that tenant alone, which is
+ * awaited (see below). It is settled when its document is in force again, when its source has been
+ * looked at whole and no document of it is without a version in force, or when the operator removes
+ * the file.
  */
 const char *pk_docs_lost(struct pk_docs *docs);
 const char *pk_docs_lost_of(const struct pk_docs *docs, const char *tenant_name);
-/* The i-th tenant with a lost file; NULL after the last. */
+/* Returns the i-th tenant with such a file; NULL after the last. */
 const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i);
 
-/* Returns whether anything changed that a settle must see. */
+/* Each returns whether anything changed that a settle must see. */
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
 		   size_t len);
 bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, const char *why);
 
 /* A whole look at a source. */
 struct pk_docs_look {
-	const char *of; /* the sources that it speaks for (docsource.h) */
+	const char *of; /* the sources that the look is of (docsource.h) */
 	bool (*has)(void *arg, const char *path);
 	void *arg;
 	const char *why;    /* "its file is gone": for the journal */
 	uint64_t index;	    /* of the answer; 0: the source has none */
 	uint64_t now_ms;    /* a clock that only goes forward */
 	bool first, behind; /* absence.h */
-	bool meant;	    /* whatever it lacks is gone: the source says that it means it */
-	const char *held;   /* why it is held whatever absence.h says; NULL */
+	bool meant;	    /* the source says that whatever it lacks is meant to be gone */
+	const char *held;   /* why all is held, whatever absence.h says; NULL */
 };
-/* Every place that the look lacks is gone or held. Returns whether anything changed. */
+/* Drops or holds every place that the look lacks. Returns whether anything changed. */
 bool pk_docs_looked(struct pk_docs *docs, const struct pk_docs_look *look);
-/* What there is of these sources for a judgement of several together; lacks is the caller's. */
+/*
+ * Counts what there is of these sources, for a judgement of several together; the caller sets
+ * lacks.
+ */
 struct pk_absence pk_docs_absence(const struct pk_docs *docs, const char *of, uint64_t now_ms);
-/* How many in force, and not held yet, the look lacks. */
+/* Counts the documents in force, and not held yet, that the look lacks. */
 size_t pk_docs_lacking(const struct pk_docs *docs, const struct pk_docs_look *look);
 #define PK_DOCS_NO_SOURCE "its source is not configured"
-/* The source can't be asked: what is in force of it is held. */
+/* Holds what is in force of a source that can't be asked. */
 bool pk_docs_hold(struct pk_docs *docs, const char *of, const char *why);
-/* It can be asked again: what is held for exactly that reason isn't any more. */
+/* Ends a hold of exactly that reason: the source can be asked again. */
 bool pk_docs_unhold(struct pk_docs *docs, const char *of, const char *why);
-/* How many are held; why: of one of them, may be NULL. */
+/* Counts the held documents; why gets the reason of one of them, and may be NULL. */
 size_t pk_docs_held(const struct pk_docs *docs, const char *of, const char **why);
 struct pk_docs_meant {
 	const char *what; /* a source, or one document: "file/db" */
-	/* Whether it is gone though nothing was judged yet, beside what is held; NULL: no. */
+	/*
+	 * Returns why a document is gone though nothing was judged yet, beside what is held; NULL:
+	 * it isn't.
+	 */
 	bool (*gone)(void *arg, const struct pk_doc_entry *e);
 	void (*told)(void *arg, const struct pk_doc_entry *e); /* of each, before it goes */
 	void *arg;
 };
-/* The operator's word: what is held of it is gone. Returns how many are. */
+/* Drops what is held, as the operator says. Returns how many there were. */
 size_t pk_docs_release(struct pk_docs *docs, const struct pk_docs_meant *meant);
-/* The operator's word: the source is no more, and nor is any document of it. */
+/* Drops a source and all its documents, as the operator says. */
 bool pk_docs_withdraw(struct pk_docs *docs, const char *of, const char *why);
 
-/* How far a source had come; kept beside the stored documents. */
+/* How far a source had come; this is kept beside the stored documents. */
 struct pk_docs_history {
 	uint64_t index, generation;
-	bool behind; /* what it says is older than this, and nobody has released it */
+	bool behind; /* its answers are older than this, and nobody has released it */
 };
 struct pk_docs_history *pk_docs_history(struct pk_docs *docs, const char *source);
-/* A source of these that is behind; NULL: none is. */
+/* Returns one of these sources that is behind; NULL: none is. */
 const char *pk_docs_behind(const struct pk_docs *docs, const char *of);
 
 /* A document that came in force, changed, went, is held or is back; see pk_docs_settle. */
@@ -127,50 +135,61 @@ struct pk_doc_change {
 	uint64_t hash[2], before[2]; /* 0: none */
 	uint64_t index;
 };
-/* The next one since the last settle; valid until the next call. NULL: that is all. */
+/* Returns the next change since the last settle, valid until the next call; NULL after the last. */
 const struct pk_doc_change *pk_docs_change(struct pk_docs *docs);
 
-/* Counts settles; what came with one is in the tables that were compiled from it or a later one. */
+/*
+ * Returns the number of settles. What came with one is in the tables compiled from it or a later
+ * one.
+ */
 uint64_t pk_docs_number(const struct pk_docs *docs);
-/* The first number whose documents have its text in force; UINT64_MAX: none has yet. */
+/* Returns the first number whose documents have its text in force; UINT64_MAX: none has yet. */
 uint64_t pk_docs_number_of(const struct pk_doc_entry *entry);
-/* A document that went: tables that were compiled before that number may have it still. */
+/* A document that went: tables compiled before that number may still have it. */
 struct pk_doc_gone {
 	char *source, *name, *path, *tenant_name;
 	uint64_t number;
 };
 const struct pk_doc_gone *pk_docs_gone(const struct pk_docs *docs, size_t i);
-/* No table has it any more. */
+/* Forgets one that no table has any more. */
 void pk_docs_gone_drop(struct pk_docs *docs, size_t i);
 
-/* Refused for a reason outside its text (a namesake, unreadable): worth another offer though
- * unchanged. */
+/*
+ * Returns whether it is refused for a reason outside its text (a namesake, unreadable): it is then
+ * worth another offer though unchanged.
+ */
 bool pk_docs_waits(const struct pk_docs *docs, const char *source, const char *path);
 bool pk_docs_any_waits(const struct pk_docs *docs);
-/* The next one that is refused for a reason that this call hasn't given yet; NULL: all are told. */
+/*
+ * Returns the next document that is refused for a reason that this call hasn't given yet; NULL
+ * after the last.
+ */
 const struct pk_doc_entry *pk_docs_untold(struct pk_docs *docs);
 /*
- * Documents in force, ordered by source and name; valid until the next change. Of two of a name
- * in one source the later path is refused. Those that went out of force since the last call
- * live until pk_docs_retire.
+ * Returns the documents in force, ordered by source and name; valid until the next change. Of two
+ * documents of one name in one source, the one with the later path is refused. Those that went out
+ * of force since the last call live until pk_docs_retire.
  */
 size_t pk_docs_settle(struct pk_docs *docs, struct pk_document ***list);
 void pk_docs_retire(struct pk_docs *docs);
 /*
- * What brings the stored files in step with what is in force: made from the documents, written by
- * any thread, and told to the documents again. NULL: they are in step. One at a time: what changes
- * meanwhile is the next one's.
+ * A batch brings the stored files in step with what is in force. It is made from the documents,
+ * written by any thread, and then told to the documents again; NULL: they are in step. There is one
+ * at a time: what changes meanwhile goes with the next.
  */
 struct pk_docs_batch;
 struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs);
-/* For every process that reads them from now on. The first error is returned, the rest still done. */
+/*
+ * Writes for every process that reads the files from now on. The first error is returned, the rest
+ * is still written.
+ */
 int pk_docs_batch_write(struct pk_docs_batch *batch, struct pk_err *err);
 /* Makes what was written outlive a power cut. */
 int pk_docs_batch_sync(const struct pk_docs_batch *batch, struct pk_err *err);
-/* What couldn't be written waits for the next one. */
+/* Tells the documents of a batch; what couldn't be written waits for the next one. */
 void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *batch);
 void pk_docs_batch_free(struct pk_docs_batch *batch);
-/* There is something to store besides documents that came, changed or went. */
+/* Returns whether there is something to store besides documents that came, changed or went. */
 bool pk_docs_has_chores(const struct pk_docs *docs);
 
 #define PK_DOCS_SHA 13 /* the first 12 digits of a digest, and the NUL */
@@ -178,20 +197,24 @@ void pk_docs_sha(const uint64_t hash[2], char text[PK_DOCS_SHA]);
 
 size_t pk_docs_count(const struct pk_docs *docs);
 const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* by source, path */
-/* The text in force, from the store; caller frees. */
+/* Returns the text in force, from the store; the caller frees it. */
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *entry, char **text,
 		 size_t *len, struct pk_err *err);
 
 /*
- * Tenants' documents that come tenant by tenant: those of a tenant count once its source has been
- * looked at whole. Until then, or while one of them is lost, it is awaited: nothing is compiled for
- * its endpoints, since what it denies isn't known. Over a restart what is stored says who is known.
+ * Documents that come tenant by tenant count once their tenant's source has been looked at whole.
+ * Until then, or while one of them is lost, the tenant is awaited: nothing is compiled for its
+ * endpoints, since what its documents deny isn't known. After a restart the store says whose are
+ * known.
  */
 void pk_docs_set_each(struct pk_docs *docs, bool each);
-/* The tenant's source has been looked at whole; whether that is new. */
+/* Says that the tenant's source has been looked at whole; returns whether that is new. */
 bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name);
 bool pk_docs_awaits(const struct pk_docs *docs, const char *tenant_name);
-/* Nobody here has to do with it any more: its documents go, and it is awaited when it comes back. */
+/*
+ * Says that this node has no endpoint of the tenant any more. Its documents go, and it is awaited
+ * when it comes back.
+ */
 bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name);
-/* Those that are known, in no order: NULL begins and ends. */
+/* Lists the known tenants, in no order: NULL begins and ends. */
 const char *pk_docs_heard_next(const struct pk_docs *docs, const char *tenant_name);

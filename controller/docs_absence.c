@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a source's whole answer lacks: gone, moved or held. See docs.h and absence.h. */
+/*
+ * Deals with what a source's whole answer lacks: it is gone, moved or held. See docs.h and
+ * absence.h.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -121,7 +124,10 @@ static void present_free(struct present *all)
 	}
 }
 
-/* A place that is gone and whose name another place has now: its document was moved, not lost. */
+/*
+ * Forgets a place that is gone and whose name another place has now: its document was moved, not
+ * lost.
+ */
 static bool forget_moved(struct pk_docs *docs, const struct pk_docs_look *look)
 {
 	struct present *all = present_of(docs, look), *p;
@@ -160,8 +166,8 @@ struct pk_absence pk_docs_absence(const struct pk_docs *docs, const char *of, ui
 }
 
 /*
- * A stored document that can't be read is nobody's once its source was looked at whole; but not
- * where that look is doubted, nor where its store shows nothing at all: that may be no mount.
+ * Settles stored documents that can't be read, once their source was looked at whole. A look that
+ * is doubted doesn't count, nor one that finds nothing at all, which may be a missing mount.
  */
 static void hear(struct pk_docs *docs, const struct pk_docs_look *look)
 {
@@ -178,7 +184,7 @@ static void hear(struct pk_docs *docs, const struct pk_docs_look *look)
 			docs->lost[i].heard = true;
 }
 
-/* What happens to an entry that the look lacks. */
+/* Returns whether an entry that the look lacks stays, held. */
 static bool is_kept(struct pk_docs *docs, const struct pk_docs_look *look, struct pk_doc_entry *e,
 		    const char *held, bool *any)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is to be written of the documents: made of them, written by another thread; see docs.h. */
+/* A batch of stored files: made from the documents, written by another thread; see docs.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static void add_put(struct pk_docs_batch *b, struct pk_docs *docs, struct pk_doc
 	b->puts[b->n_puts++] = put;
 }
 
-/* A name that is stored again by now isn't stale. */
+/* Collects stale files, but for a name that is stored again by now. */
 static void add_stale(struct pk_docs_batch *b, struct pk_docs *docs)
 {
 	for (size_t i = 0; i < b->n_puts; i++)
@@ -184,7 +184,10 @@ static void unmake(void *arg, const char *tenant_name)
 	pk_docstore_unmake(b->directory, tenant_name);
 }
 
-/* A tenant is known here once its documents are: its directory is made behind them. */
+/*
+ * Writes documents. A tenant's directory is made after them, since it says that all of the tenant's
+ * documents are known.
+ */
 static int write_documents(struct pk_docs_batch *b, struct pk_err *err)
 {
 	struct pk_err e = { 0 };
@@ -231,7 +234,7 @@ static int sync_history(const struct pk_docs_batch *b, struct pk_err *err)
 	return fd < 0 || fsync(fd) < 0 ? pk_fail(err, errno, "sync %s", path.text) : 0;
 }
 
-/* A document that went, or has another name, since it was written has no such file any more. */
+/* Removes the file of a document that went, or was renamed, after it was written. */
 static int sync_put(const struct pk_docs_batch *b, const struct put *p, bool last,
 		    struct pk_err *err)
 {
@@ -257,7 +260,7 @@ int pk_docs_batch_sync(const struct pk_docs_batch *b, struct pk_err *err)
 	return r;
 }
 
-/* Its old file is there still: it goes with the next one, or its entry's end. */
+/* Keeps an entry's old file as its stored one; it goes with the next batch, or with the entry. */
 static void put_failed(struct pk_docs *docs, struct pk_doc_entry *e, const struct put *p)
 {
 	if (e && e->stored && strcmp(e->stored, p->name) == 0)

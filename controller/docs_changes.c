@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What came, changed and went, for log and journal: see docs.h. */
+/* Finds what came, changed and went, for log and journal: see docs.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

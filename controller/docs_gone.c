@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The numbers of documents, and those that went but may be in a table still: see docs.h. */
+/* Numbers documents, and keeps those that went but may still be in a table: see docs.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +29,7 @@ void pk_docs_gone_drop(struct pk_docs *docs, size_t at)
 	memmove(g, g + 1, (docs->n_gone - at) * sizeof(*g));
 }
 
-/* The settle that follows, or that this is part of, compiles without it. */
+/* Notes a document that went: the settle that follows, or is under way, compiles without it. */
 void docs_gone_note(struct pk_docs *docs, const struct pk_doc_entry *e)
 {
 	const char *tenant_name = e->doc ? e->doc->tenant_name : e->tenant_name;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which tenants' documents are known here: see docs.h. */
+/* Keeps which tenants' documents are known here: see docs.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -49,7 +49,7 @@ static void on_stored(void *arg, const char *tenant_name)
 void docs_heard_load(struct pk_docs *docs)
 {
 	docs->each = pk_docstore_is_each(docs->directory);
-	/* Also those that a release stored which asked for all of them. */
+	/* Also takes the tenants of an earlier release, which asked for all of them. */
 	if (docs->directory)
 		pk_docstore_tenants(docs->directory, on_stored, docs);
 }

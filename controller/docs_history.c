@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * history.json, beside the stored documents: how far each source had come, and what is held though
- * its source lacks it. A source that is behind this is not believed.
+ * history.json, beside the stored documents, says how far each source had come, and what is held
+ * though its source lacks it. A source that is behind this is not believed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -72,7 +72,10 @@ char *docs_history_text(const struct pk_docs *docs)
 	return text;
 }
 
-/* What this release doesn't know is left alone: a newer one may have written it. */
+/*
+ * Reads a source. Keys that this release doesn't know are passed over: a newer one may have written
+ * them.
+ */
 static int read_source(struct pk_docs *docs, const struct pk_json_doc *doc, const struct pk_json *v,
 		       struct pk_err *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Places and names of documents, found without a walk over all of them: see docs_private.h. */
+/* Finds places and names of documents without a walk over all of them: see docs_private.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>

@@ -8,9 +8,9 @@ struct lost {
 	bool heard; /* its source was looked at whole since */
 };
 
-#define PK_DOCS_GONE_MAX 256 /* who has more that no table lets go of hears of the last ones */
+#define PK_DOCS_GONE_MAX 256 /* of more that tables still have, the last ones are told */
 
-struct past { /* what is remembered of a source */
+struct past { /* What is remembered of a source. */
 	char *source;
 	struct pk_docs_history history;
 	uint64_t gone_ms; /* when one of it went last */
@@ -57,11 +57,11 @@ struct pk_docs {
 	char *kept; /* history.json as it was written last */
 };
 
-/* Names of a source, counted: two files may say the same one. */
+/* Counts how often a source uses a name: two files may say the same one. */
 void docs_name_take(struct name_use **names, const char *source, const char *name);
 void docs_name_leave(struct name_use **names, const char *source, const char *name);
 bool docs_name_is_taken(struct name_use *names, const char *source, const char *name);
-/* The rules of a tenant's source, counted; of another's there is no count. */
+/* Counts the rules of a tenant's source; other sources have no count. */
 size_t docs_rules_of(struct name_use *rules, const char *source);
 void docs_rules_add(struct name_use **rules, const char *source, const struct pk_document *doc);
 void docs_rules_drop(struct name_use **rules, const char *source, const struct pk_document *doc);
@@ -74,25 +74,25 @@ void docs_sort(struct pk_docs *docs);
 void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc);
 void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *name);
 char *docs_copy(const char *text); /* NULL stays NULL */
-/* The name that the entry was known by last, its own; "": none. */
+/* Returns the name that the entry was known by last; "": none. */
 const char *docs_name_of(const struct pk_doc_entry *e);
 /* Makes room for one more element of any array. */
 void *docs_room_for(void *list, size_t n, size_t *room, size_t size);
-/* Of texts; the list takes it. */
+/* Adds to a list of texts, which takes the text. */
 void docs_text_add(char ***list, size_t *n, size_t *room, char *text);
 void docs_texts_free(char ***list, size_t *n);
 struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place);
 struct pk_doc_source docs_source_of(const struct pk_doc_place *place);
 void docs_refuse(struct pk_doc_entry *e, const char *why);
-/* The stored file goes with the next batch. */
+/* Has the stored file deleted with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name);
 void docs_lost_drop(struct pk_docs *docs, size_t at);
 void docs_heard_load(struct pk_docs *docs);
 void docs_heard_free(struct pk_docs *docs);
-/* The entry and its document are gone; the last one takes its place in the list. */
+/* Drops the entry and its document; the last entry takes its index. */
 void docs_drop(struct pk_docs *docs, size_t at, const char *why);
 struct past *docs_past(struct pk_docs *docs, const char *source);
-/* why NULL: it isn't held any more. Returns whether that is new. */
+/* Holds the entry, or with why NULL ends that. Returns whether that is new. */
 bool docs_set_held(struct pk_docs *docs, struct pk_doc_entry *e, const char *why);
 void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *event,
 	       const char *why);
@@ -100,8 +100,8 @@ void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *e
 void docs_note_all(struct pk_docs *docs);
 void docs_changes_done(struct pk_docs *docs);
 void docs_gone_note(struct pk_docs *docs, const struct pk_doc_entry *e);
-/* history.json beside the stored documents: what is read is set. */
+/* Reads history.json, beside the stored documents. */
 int docs_history_read(struct pk_docs *docs, struct pk_err *err);
-/* What is to stand there; NULL: what does. Caller frees. */
+/* Returns the text that history.json is to have; NULL: the one that it has. The caller frees it. */
 char *docs_history_text(const struct pk_docs *docs);
 void docs_history_path(const char *directory, struct pk_str *path);

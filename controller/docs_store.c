@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The documents in force on disk, and back: see docs.h. */
+/* Stores the documents in force, and reads them back: see docs.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,10 @@ static bool is_back(const struct pk_docs *docs, const struct lost *lost)
 	return false;
 }
 
-/* Is a document there that has no version in force? It may be the one. */
+/*
+ * Returns whether a document of the source has no version in force: the lost file may be that
+ * one's.
+ */
 static bool has_gap(const struct pk_docs *docs, const char *source)
 {
 	for (size_t i = 0; i < docs->n; i++)
@@ -49,7 +52,10 @@ const char *pk_docs_lost(struct pk_docs *docs)
 		if (is_back(docs, lost) || (access(lost->file, F_OK) < 0 && errno == ENOENT)) {
 			docs_lost_drop(docs, i);
 		} else if (lost->heard && !has_gap(docs, lost->source)) {
-			/* Nobody's any more; ADD would start in quarantine because of it. */
+			/*
+			 * The file is nobody's any more, and an ADD would start in quarantine
+			 * because of it.
+			 */
 			docs_text_add(&docs->doomed, &docs->n_doomed, &docs->room_doomed,
 				      docs_copy(lost->file));
 			docs_lost_drop(docs, i);
@@ -83,7 +89,7 @@ const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i)
 	return NULL;
 }
 
-/* A stored document is in force until its source speaks. */
+/* Takes a stored document, which is in force until its source speaks. */
 static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
 {
 	struct pk_docs *docs = arg;
@@ -96,7 +102,10 @@ static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *er
 
 	(void)err;
 	src.name = s->name;
-	/* A second file of one place: its name changed and the old file's removal was cut short. */
+	/*
+	 * A second file of one place is left where a document was renamed and the removal was cut
+	 * short.
+	 */
 	if (e->doc && strcmp(e->stored, s->name) != 0)
 		docs_stale(docs, s->source, s->name);
 	if (e->doc)

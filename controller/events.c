@@ -22,7 +22,7 @@ struct follower {
 	uint64_t lost_since; /* loop's clock, ms */
 };
 
-/* An event, or how many were lost there. */
+/* An event that is kept, or how many were lost at that point. */
 struct kept {
 	struct pk_flow_event flow;
 	struct pk_flow_lost lost; /* events 0: an event */
@@ -158,7 +158,10 @@ static void lose(struct pk_events *e, const struct pk_flow_lost *lost)
 	keep(e, &kept);
 }
 
-/* Its sender's, where that is one of ours: nobody fills what another may say. */
+/*
+ * Returns who pays for the event: its sender, where that is an endpoint of ours, so that nobody
+ * fills what another may say.
+ */
 static uint32_t payer(const struct pk_event *ev)
 {
 	return ev->dir == PK_INGRESS && ev->peer_slot ? ev->peer_slot : ev->slot;
@@ -185,13 +188,13 @@ static void write_file(struct pk_events *e, const struct pk_event *ev, const str
 	pk_flowlog_line(e->log, line->text, line->len);
 }
 
-/* Of who pays for it. */
+/* Returns the tenant of the endpoint that pays. */
 static uint32_t tenant(const struct pk_event *ev)
 {
 	return ev->dir == PK_INGRESS && !ev->peer_slot ? ev->dst_tenant : ev->src_tenant;
 }
 
-/* The shares of this second; what went over in the one before is told first. */
+/* Counts the event in this second's shares, after telling what went over in the last second. */
 static bool within_budget(struct pk_events *e, const struct pk_event *ev)
 {
 	uint64_t now = pk_loop_now(e->loop), second = now / 1000;
@@ -214,7 +217,7 @@ static bool within_budget(struct pk_events *e, const struct pk_event *ev)
 	return false;
 }
 
-/* The event's boot time as wall clock: both clocks now, less the difference. */
+/* Returns the event's boot time as wall clock, by the difference of both clocks now. */
 static struct timespec wall_time(uint64_t boot_ns)
 {
 	struct timespec wall, boot;

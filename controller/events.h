@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The one reader of the `events` ring: each event gets its names at once, then goes to the flows
- * file, the last lines and whoever follows. Never waits for a reader: what is too much is counted.
+ * The only reader of the `events` ring. Each event gets its names at once, then goes to the flows
+ * file, the last lines and whoever follows. It never waits for a reader: what is too much is
+ * counted.
  */
 #include "flow.h"
 #include "flowlog.h"
@@ -25,11 +26,11 @@ struct pk_events *pk_events_new(struct pk_loop *loop, const struct pk_flow_names
 				struct pk_flowlog *log);
 void pk_events_free(struct pk_events *events);
 void pk_events_set_log(struct pk_events *events, struct pk_flowlog *log);
-/* Begins to read the pinned ring; again after a new load of the maps. -errno: not there. */
+/* Begins to read the pinned ring, also after a new load of the tables. -errno: there is none. */
 int pk_events_open(struct pk_events *events, const char *pin, struct pk_err *err);
-/* One record as the ring would give it; a record that isn't one is counted as lost. */
+/* Takes one record as the ring would give it; one that is no record is counted as lost. */
 void pk_events_take(struct pk_events *events, const void *data, size_t size);
-/* Answers GET /v1/flows: the last lines, then, where follow, what comes. */
+/* Answers GET /v1/flows: the last lines and then, with follow, what comes. */
 void pk_events_serve(struct pk_events *events, struct pk_exchange *x, unsigned int last,
 		     bool follow);
 void pk_events_stats(const struct pk_events *events, struct pk_events_stats *out);

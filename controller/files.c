@@ -127,7 +127,7 @@ static char *path_of(const struct pk_files *f, const char *name)
 	return text;
 }
 
-/* A document refused for what is outside of its text may be taken now. */
+/* Returns whether a document was refused for something outside its text, and may be taken now. */
 static bool waits(struct pk_files *f, const char *name)
 {
 	own_mem char *path = path_of(f, name);
@@ -135,7 +135,7 @@ static bool waits(struct pk_files *f, const char *name)
 	return pk_docs_waits(f->docs, PK_SOURCE_FILE, path);
 }
 
-/* st NULL: a link to nothing, or a directory that can't be searched. */
+/* Looks at one file. st is NULL for a link to nothing, or a directory that can't be searched. */
 static bool look_at(struct pk_files *f, const char *name, const struct stat *st, bool any_waits)
 {
 	struct seen *s = seen_of(f, name);
@@ -147,7 +147,7 @@ static bool look_at(struct pk_files *f, const char *name, const struct stat *st,
 	path = path_of(f, name);
 	if (st)
 		remember(s, st);
-	/* Opening a pipe would wait for its writer. */
+	/* Only a regular file is opened: opening a pipe would wait for its writer. */
 	if (st && !S_ISREG(st->st_mode))
 		return unreadable(f, path, "not a regular file");
 	return offer(f, path);
@@ -181,8 +181,8 @@ static bool wanted(const char *name)
 }
 
 /*
- * Of several that are gone others may follow: the whole act is judged, when it has come to its
- * end or has lasted long enough.
+ * Returns whether an act has come to its end, or lasted long enough, to be judged whole: where
+ * several files are gone others may follow.
  */
 static bool comes_to_an_end(struct pk_files *f, size_t lacking)
 {
@@ -218,7 +218,10 @@ static void believe(struct pk_files *f, bool *any)
 	*any |= pk_docs_looked(f->docs, &look);
 }
 
-/* 0 and *any, or -errno where the directory can't be read whole: nothing is taken as gone then. */
+/*
+ * Looks at the directory; sets *any. On -errno it can't be read whole, and nothing is taken as
+ * gone.
+ */
 static int scan(struct pk_files *f, bool *any)
 {
 	own_dir DIR *dir = opendir(f->directory);
@@ -245,7 +248,7 @@ static int scan(struct pk_files *f, bool *any)
 	return 0;
 }
 
-/* Each look makes sure of the watch: the directory may be another by now, also of the same name. */
+/* Sets a watch anew at each look: the directory may be another by now, also of the same name. */
 static void watch_path(const struct pk_files *f, const char *path, uint32_t mask, int *watch)
 {
 	int now = inotify_add_watch(f->inotify, path, mask);
@@ -262,7 +265,7 @@ static bool is_its_name(const struct pk_files *f, const struct inotify_event *e)
 	return e->len && strcmp(e->name, slash ? slash + 1 : f->directory) == 0;
 }
 
-/* What changed may be what a refused document waits for. */
+/* Tells of changes; a change may be what a refused document waits for. */
 static void tell(struct pk_files *f, bool any)
 {
 	if (!any)
@@ -288,7 +291,9 @@ static void look(void *arg)
 	watch_path(f, f->above, ABOVE, &f->watch_above);
 	watch_path(f, f->directory, MASK, &f->watch);
 	r = scan(f, &any);
-	/* What went may be what a refused document waits for: they change places at once. */
+	/*
+	 * A document that went may be what a refused one waits for, and they change places at once.
+	 */
 	if (r == 0 && any && pk_docs_any_waits(f->docs))
 		r = scan(f, &any);
 	if (r < 0) {
@@ -305,7 +310,10 @@ static void look(void *arg)
 
 enum todo { NOTHING, READ_IT, LOOK_LATER, LOOK_SOON };
 
-/* A file that is whole by now is read alone, whatever the directory's size. */
+/*
+ * Chooses what an event asks for. A file that is whole by now is read alone, whatever the
+ * directory's size.
+ */
 static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e)
 {
 	own_mem char *path = NULL;
@@ -320,7 +328,10 @@ static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e
 	if (!(e->mask & (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO)))
 		return LOOK_SOON;
 	path = path_of(f, e->name);
-	/* Of a new file its writer's close will tell; of a new link nothing more. */
+	/*
+	 * A new file's writer will close it, and that event tells. A new link brings no other
+	 * event.
+	 */
 	if (e->mask & IN_CREATE && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return LOOK_LATER;
 	return READ_IT;
@@ -342,7 +353,7 @@ static const struct inotify_event *next_of(const struct inotify_event *e)
 	return (const void *)((const char *)(e + 1) + e->len);
 }
 
-/* first to end: what one read gave. */
+/* Takes the events of one read, from first to end. */
 static void take_events(struct pk_files *f, const struct inotify_event *first,
 			const struct inotify_event *end, bool *any)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The policy directory: *.json, not hidden. A file that inotify says was written or moved in is
- * read at once and alone; whatever else it says makes the whole directory looked at, and so do 30
- * seconds (a link's target). A directory that isn't there is a source that doesn't answer: what is
- * in force stays.
+ * Watches the policy directory: *.json, not hidden. A file that inotify says was written or moved
+ * in is read at once and alone. Any other event makes the whole directory looked at, and so do 30
+ * seconds, for the target of a link. A directory that isn't there is a source that doesn't answer:
+ * what is in force stays.
  */
 #include "docs.h"
 #include "loop.h"
@@ -12,7 +12,7 @@
 
 struct pk_files;
 
-/* changed: after a look that changed something. The first look is made at once. */
+/* changed is called after a look that changed something. The first look is made at once. */
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
 			      pk_loop_fn *changed, void *arg);
 void pk_files_free(struct pk_files *files);

@@ -65,7 +65,9 @@ static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
 	return false;
 }
 
-/* The data path knows what the other side was to it; else the address tells. */
+/*
+ * Returns what the other side was to the data path, which knows that best; else the address tells.
+ */
 static const char *stranger(const struct pk_flow_names *names, const union pk_addr *addr,
 			    uint8_t party)
 {
@@ -146,9 +148,10 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s)
 }
 
 /*
- * The rule that decided. A default deny is the absence of one: policy and rule are null then, and
- * who asked for it stands apart, so that nobody reads an allow rule's name on a denied packet. The
- * baseline's protected addresses are a rule, though what it denies has the default's rank.
+ * Writes the rule that decided. A default deny is the absence of one: policy and rule are null
+ * then, and who asked for the default stands apart, so that nobody reads an allow rule's name on a
+ * denied packet. The baseline's protected addresses are a rule, though what it denies has the
+ * default's rank.
  */
 static void write_rule(struct pk_jw *w, const struct pk_event *ev,
 		       const struct pk_flow_names *names, bool whole)
@@ -246,7 +249,10 @@ void pk_flow_json(const struct pk_flow_event *f, const struct pk_flow_names *nam
 	write_line(f, names, true, out);
 	if (!out->failed)
 		return;
-	/* A rule's description has as many words as its author likes. */
+	/*
+	 * A line that is too long is written once more without the rule's description, which is as
+	 * long as its author likes.
+	 */
 	pk_str_reset(out);
 	write_line(f, names, false, out);
 }

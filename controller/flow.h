@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* An event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), names as they are now.
- * Pure. */
+/*
+ * Writes an event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), with names as
+ * they are now. Pure.
+ */
 #include <stdint.h>
 #include <time.h>
 
@@ -13,14 +15,16 @@
 struct pk_flow_names {
 	const struct pk_model *model;
 	const char *node;
-	/* Is it an address of this node's own, or another node's? "host", "remote-node" or NULL. */
+	/*
+	 * Returns "host" or "remote-node" for an address of this node or of another one, else NULL.
+	 */
 	const char *(*node_address)(void *arg, const union pk_addr *addr);
 	void *arg;
 };
 
 #define PK_FLOW_LINE_MAX 4096 /* bytes; what is too long is left out for it, and "cut" says so */
 
-/* An event that is kept, its endpoints' names as they were. */
+/* An event that is kept, with its endpoints' names as they were. */
 struct pk_flow_event {
 	struct pk_event ev;
 	struct timespec when; /* wall clock */
@@ -31,10 +35,10 @@ void pk_flow_take(struct pk_flow_event *flow, const struct pk_event *ev,
 		  const struct timespec *when, const struct pk_flow_names *names,
 		  struct pk_flow_who_set *held);
 void pk_flow_done(struct pk_flow_event *flow);
-/* Its rule is what that number stands for now. */
+/* Writes the line; the rule is what its number stands for now. */
 void pk_flow_json(const struct pk_flow_event *flow, const struct pk_flow_names *names,
 		  struct pk_str *out);
-/* Events that nobody sees: {"time", "lostEvents", "cause", "sinceSeconds"} */
+/* Writes a line about events that were lost: {"time", "lostEvents", "cause", "sinceSeconds"}. */
 struct pk_flow_lost {
 	struct timespec when; /* wall clock */
 	uint64_t events;
@@ -42,9 +46,9 @@ struct pk_flow_lost {
 	double since_s;
 };
 void pk_flow_lost_json(const struct pk_flow_lost *lost, struct pk_str *out);
-/* RFC 3339, UTC, milliseconds. */
+/* Writes the time as RFC 3339, UTC, with milliseconds. */
 void pk_time_text(const struct timespec *ts, char text[32]);
-/* "labels": ["key=value", "reserved:init"]; ep NULL: none. */
+/* Writes "labels": ["key=value", "reserved:init"]; ep NULL: none. */
 struct pk_jw;
 void pk_flow_labels(struct pk_jw *w, const struct pk_world_endpoint *ep);
 const char *pk_rank_kind_name(unsigned int rank);

@@ -60,7 +60,9 @@ const char *pk_flow_who_text(const struct pk_flow_who *who)
 	return who->text;
 }
 
-/* At most `most` bytes of it, whole characters; NULL stays NULL. Caller frees. */
+/*
+ * Copies at most `most` bytes of text, in whole characters; NULL stays NULL. The caller frees it.
+ */
 static char *cut(const char *text, size_t most)
 {
 	size_t n = text ? strlen(text) : 0;
@@ -95,7 +97,7 @@ static void write_names(struct pk_jw *w, const struct called *called, size_t mos
 	pk_jw_string(w, "name", name.text);
 }
 
-/* False: it is too long in this form. */
+/* Writes one form; returns false where it is too long. */
 static bool write_form(struct pk_str *out, const struct called *called,
 		       const struct pk_world_endpoint *ep, size_t names)
 {

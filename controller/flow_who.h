@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What an endpoint was called when something happened to it, as the members of a JSON object. All
- * events of it share one, so that a thousand kept events of an endpoint with many labels keep them
+ * The name of an endpoint when something happened to it, as the members of a JSON object. All
+ * events of it share one copy, so a thousand kept events of an endpoint with many labels keep them
  * once.
  */
 #include "local_endpoint.h"
@@ -18,11 +18,11 @@ struct pk_flow_who_set; /* those that are held */
 struct pk_flow_who_set *pk_flow_who_set_new(void);
 void pk_flow_who_set_free(struct pk_flow_who_set *held); /* after all of them */
 
-/* ep: as the engine has it; NULL: its labels aren't known. */
+/* ep is as the engine has it; NULL where its labels aren't known. */
 struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,
 					 const struct pk_local_endpoint *local,
 					 const struct pk_world_endpoint *ep);
-/* Another node's. */
+/* Does the same for another node's endpoint. */
 struct pk_flow_who *pk_flow_who_remote(struct pk_flow_who_set *held,
 				       const struct pk_remote_endpoint *remote);
 struct pk_flow_who *pk_flow_who_stranger(struct pk_flow_who_set *held, const char *name);

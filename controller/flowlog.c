@@ -18,7 +18,7 @@
 
 #define RETRY_S 5
 
-/* path and below: of the thread that writes, once there is a line. */
+/* path and what follows it are the writing thread's, once there is a line. */
 struct pk_flowlog {
 	struct pk_writer *writer;
 	atomic_uint_fast64_t lost;
@@ -51,7 +51,7 @@ static int close_file(void *arg, struct pk_err *err)
 	return 0;
 }
 
-/* Behind the lines that wait. */
+/* The log is freed behind the lines that wait. */
 void pk_flowlog_free(struct pk_flowlog *log)
 {
 	const struct pk_work work = { .run = close_file, .arg = log, .always = true };
@@ -92,7 +92,7 @@ static void make_directory(const char *path)
 	pk_fs_mkdirs(dir, 0755, NULL); /* what is wrong shows at the open */
 }
 
-/* 0640: names of tenants and who talks to whom. */
+/* Opens the file, 0640: it has names of tenants and who talks to whom. */
 static int open_file(struct pk_flowlog *log)
 {
 	struct timespec now;
@@ -146,7 +146,7 @@ static void write_line(struct pk_flowlog *log, const char *line, size_t len)
 		log->size += len;
 		return;
 	}
-	/* A line that is half written would spoil the next one: end it there. */
+	/* A half-written line would spoil the next one, so the file is cut there. */
 	if (n > 0 && ftruncate(log->fd, (off_t)log->size) < 0)
 		log_debug("op=flows truncate=%s", strerror(errno));
 	atomic_fetch_add(&log->lost, 1);

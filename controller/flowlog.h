@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The flows file: one JSON line an event, opened at the first one, rotated by size to FILE.1 …
- * FILE.<keep>. A write that fails loses lines, counted; nothing waits for a disk that is full or
- * hangs.
+ * Writes the flows file: one JSON line an event. It is opened at the first line, and rotated by
+ * size to FILE.1 … FILE.<keep>. A write that fails loses lines, which are counted; nothing waits
+ * for a disk that is full or hangs.
  */
 #include <stddef.h>
 #include <stdint.h>

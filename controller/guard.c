@@ -38,7 +38,9 @@ static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, co
 	return r < 0 && pk_guard_is_gone(m) ? 0 : r;
 }
 
-/* Where another program stands before it the new build is none the worse. */
+/*
+ * Switches an uplink. A program that stands before ours there doesn't make the new build any worse.
+ */
 static int switch_uplink(struct pk_nl *nl, uint32_t ifindex, const int *to, const int *from,
 			 struct pk_err *err)
 {
@@ -56,7 +58,9 @@ struct devices {
 	const struct pk_bpf *bpf;
 };
 
-/* The first failure ends it on the way there; on the way back each is tried. */
+/*
+ * Switches all devices. Forward, the first failure ends it; on the way back each device is tried.
+ */
 static int switch_devices(void *arg, const int *to, const int *from, struct pk_err *err)
 {
 	const struct devices *d = arg;

@@ -39,7 +39,7 @@ struct pk_handover {
 	uint64_t asked;
 };
 
-/* Who asks, by the kernel's word. */
+/* The process that asks, as the kernel describes it. */
 struct peer {
 	struct ucred cred;
 	gid_t *groups; /* the others; owned */
@@ -67,7 +67,9 @@ static int read_groups(int fd, struct peer *peer)
 	return 0;
 }
 
-/* The accepted end is of the network namespace that the other one was made in. */
+/*
+ * Reads the asker's network namespace: the accepted end has the one that the other end was made in.
+ */
 static int read_netns(int fd, struct peer *peer)
 {
 	own_fd int ns = ioctl(fd, SIOCGSKNS);
@@ -99,7 +101,10 @@ static bool is_in_group(const struct peer *peer, gid_t group)
 	return peer->cred.gid == group;
 }
 
-/* As the kernel lets somebody open a tap by name in a namespace: what is named is demanded. */
+/*
+ * Judges as the kernel does for opening a tap by name: whatever owner and group are named must
+ * match.
+ */
 static bool may_have(const struct peer *peer, const struct pk_local_endpoint *m)
 {
 	if (peer->cred.uid == 0)
@@ -116,7 +121,10 @@ static bool is_named(const struct pk_local_endpoint *m, const struct peer *peer,
 	return !strcmp(name, m->container_id) || !strcmp(name, m->key) || !strcmp(name, m->device);
 }
 
-/* Who may not have it hears the same as of one that isn't there. */
+/*
+ * Finds the endpoint. A process that may not have it gets the same answer as for one that isn't
+ * there.
+ */
 static int find(const struct pk_handover *h, const struct peer *peer, const char *name,
 		const struct pk_local_endpoint **out, struct pk_err *err)
 {
@@ -148,7 +156,10 @@ static int fail_busy(const struct pk_local_endpoint *m, struct pk_err *err)
 	return pk_fix(err, -EBUSY, "end the VMM that was given it");
 }
 
-/* Is it there, as ADD made it, and free? Several queues show it; of one the kernel says EBUSY. */
+/*
+ * Checks that the tap is there, as ADD made it, and free. Its queues show whether it is taken where
+ * it may have several; with one, opening it says EBUSY.
+ */
 static int look_at(struct pk_nl *nl, const struct pk_local_endpoint *m, struct pk_err *err)
 {
 	const struct pk_host_end end = { .slot = m->slot, .ifindex = m->host_ifindex };
@@ -197,7 +208,10 @@ static int attach(struct pk_handover *h, const struct pk_local_endpoint *m,
 	return 0;
 }
 
-/* The socket is fresh, so one message has room; who doesn't read it holds nothing of ours. */
+/*
+ * Sends the answer. The socket is fresh, so one message has room, and a peer that doesn't read
+ * holds nothing of ours.
+ */
 static int tell(int fd, const struct pk_str *text, const struct pk_tap_answer *answer)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(answer->fd))] = { 0 };
@@ -240,7 +254,10 @@ static int decide(struct pk_handover *h, int fd, const char *text, size_t len,
 	return r;
 }
 
-/* A record may be read only now, a VMM may be ending, descriptors may come back. */
+/*
+ * Returns whether waiting may help: a record may appear, a VMM may be ending, descriptors may come
+ * free.
+ */
 static bool may_change(int r)
 {
 	return r == -ENOENT || r == -EBUSY || r == -EAGAIN || r == -EMFILE || r == -ENFILE;
@@ -288,7 +305,7 @@ static void on_message(void *arg)
 	drop(c);
 }
 
-/* Whoever has waited longest for its own question gives way. */
+/* Returns a free client. The one that has waited longest for its own question gives way. */
 static struct client *place_for(struct pk_handover *h)
 {
 	struct client *oldest = &h->clients[0];

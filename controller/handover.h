@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Hands a host tap over to a VMM: the descriptors of its queues, on a socket that everyone may
- * connect to. Who asks is what the kernel says of the socket's other end: root, or the owner and
- * group that the endpoint's conflist names, and then out of that endpoint's network namespace alone.
+ * connect to. The kernel says who is at the socket's other end. It must be root, or the owner or
+ * group that the endpoint's conflist names; these must ask from that endpoint's network namespace.
  */
 #include "err.h"
 #include "loop.h"
@@ -19,6 +19,6 @@ struct pk_handover_args {
 	struct pk_sync *sync;
 };
 
-/* NULL: it can't listen there. */
+/* Returns NULL where it can't listen there. */
 struct pk_handover *pk_handover_new(const struct pk_handover_args *args, struct pk_err *err);
 void pk_handover_free(struct pk_handover *handover);

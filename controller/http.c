@@ -56,7 +56,7 @@ void pk_http_cancel(struct pk_http_call *call)
 		call_free(call);
 }
 
-/* What the operator can do about it; "" where that isn't known. */
+/* Returns what the operator can do about it; "" where that isn't known. */
 static const char *fix_of(const struct pk_http_call *c, CURLcode result)
 {
 	switch (result) {
@@ -230,7 +230,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return c->body.failed ? 0 : n;
 }
 
-/* "Name: value\r\n" with this name: the value's text, else NULL. */
+/* Returns the value's text of "Name: value\r\n" with this name, else NULL. */
 static const char *header_is(const char *line, size_t n, const char *name, char value[32])
 {
 	size_t len = strlen(name), at = len + 1, k = 0;
@@ -294,7 +294,7 @@ static void set_token(struct pk_http_call *c, const struct pk_http_request *q)
 		explicit_bzero(header.text, header.len);
 }
 
-/* The host goes into the name that TLS asks for and checks; the connection goes where it was to. */
+/* Sets the name that TLS asks for and checks. The connection still goes to the URL's host. */
 static CURLcode set_server_name(struct pk_http_call *c, const struct pk_http_request *q)
 {
 	PK_OWN(url_freep) CURLU *url = curl_url();
@@ -324,7 +324,10 @@ static CURLcode set_place(struct pk_http_call *c, const struct pk_http_request *
 	return curl_easy_setopt(c->easy, CURLOPT_URL, q->url);
 }
 
-/* Files are read for each connection: those that Vault or an operator replaced count from then on. */
+/*
+ * Reads the files for each connection, so files that Vault or an operator replaced count from then
+ * on.
+ */
 static void set_tls(struct pk_http_call *c, const struct pk_http_request *q)
 {
 	curl_easy_setopt(c->easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);

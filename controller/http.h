@@ -28,8 +28,10 @@ struct pk_http_request {
 	const char *body;	 /* or NULL; copied */
 	unsigned int timeout_ms; /* of the whole call */
 	size_t cap;		 /* bytes of the answer's body */
-	/* Gets the body of a 200 piece by piece instead of the reply; false: it wants no more, and
-	 * the reply is an error. arg is fn's. */
+	/*
+	 * Gets the body of a 200 piece by piece in place of the reply. It returns false where it
+	 * wants no more, and the reply is then an error. arg is fn's.
+	 */
 	pk_http_sink_fn *sink;
 };
 
@@ -44,17 +46,18 @@ struct pk_http_reply {
 	int known_leader; /* of X-Consul-KnownLeader / X-Nomad-KnownLeader: 1, 0; -1 = not said */
 };
 
-/* reply is valid during the call only. Called once, never from within pk_http_start, never after a
- * cancel. */
+/*
+ * reply is valid during the call only. It is called once, never from within pk_http_start, never
+ * after a cancel.
+ */
 typedef void pk_http_fn(void *arg, const struct pk_http_reply *reply);
 
 struct pk_http *pk_http_new(struct pk_loop *loop);
 void pk_http_free(struct pk_http *http); /* cancels what is under way */
-/* NULL: the request can't be made (bad URL); fn isn't called then. */
+/* Returns NULL where the request can't be made (bad URL); fn isn't called then. */
 struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_request *request,
 				   pk_http_fn *fn, void *arg);
 void pk_http_cancel(struct pk_http_call *call);
-/* Appends text with everything but unreserved characters (RFC 3986) as %XX; keep: left as they are
- * too. */
+/* Appends text with everything but unreserved characters (RFC 3986) and those of keep as %XX. */
 struct pk_str;
 void pk_url_add(struct pk_str *url, const char *text, const char *keep);

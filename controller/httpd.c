@@ -31,12 +31,14 @@
 #define OPEN_MAX    64 /* connections: descriptors are needed for the rest of the work, too */
 #define READERS_MAX 48 /* of them: the rest is for root, and so for the plugin */
 #define SCRAPES_MAX 16 /* connections of the network's listener */
-/* Descriptors of all of them, with those that are being turned away. */
+/* Descriptors of all connections, with those that are being turned away. */
 #define SPAN_MAX    (OPEN_MAX + 2 * SCRAPES_MAX)
 #define FULL_MS	    100	       /* until it is looked whether one went */
 #define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
 
-/* A connection that was let in. evhttp doesn't tell when it goes: its descriptor is looked at. */
+/*
+ * A connection that was let in. evhttp doesn't tell when it goes, so its descriptor is looked at.
+ */
 struct client {
 	int fd;
 	ino_t inode;
@@ -82,7 +84,7 @@ static void exchange_free(struct pk_exchange *x)
 	free(x);
 }
 
-/* The connection goes while an exchange is open: evhttp frees the request. */
+/* Called where the connection goes while an exchange is open; evhttp frees the request. */
 static void gone(struct evhttp_connection *con, void *arg)
 {
 	struct pk_exchange *x = arg;
@@ -140,8 +142,10 @@ static void on_request(struct evhttp_request *req, void *arg)
 	pk_loop_end(loop);
 }
 
-/* Of /etc/group alone: getgrnam would load every library that nsswitch.conf names (0.3 MB for one
- * number). */
+/*
+ * Finds the group in /etc/group alone: getgrnam would load every library that nsswitch.conf names,
+ * 0.3 MB for one number.
+ */
 static int group_id(const char *name, gid_t *gid)
 {
 	own_file FILE *f = fopen("/etc/group", "re");
@@ -215,8 +219,9 @@ static int lowest_free_fd(const struct pk_httpd *httpd)
 }
 
 /*
- * evhttp tells of a connection that comes (arg of its bufferevent's maker) but not of one that
- * goes. A new one always has the lowest free descriptor, so that one tells how many there can be.
+ * Stops accepting while there is no room, and looks again later. evhttp tells of a connection that
+ * comes (arg of its bufferevent's maker) but not of one that goes. A new one always has the lowest
+ * free descriptor, so the lowest one tells how many there can be.
  */
 static void make_room(void *arg)
 {
@@ -237,7 +242,7 @@ static bool is_open(const struct client *c)
 	return fstat(c->fd, &st) == 0 && st.st_ino == c->inode;
 }
 
-/* How many readers there are now, root left out. */
+/* Counts the readers, without root. */
 static size_t count_readers(struct pk_httpd *httpd)
 {
 	size_t n = 0, readers = 0;
@@ -278,7 +283,10 @@ static void let_in(struct pk_httpd *httpd, int fd)
 		httpd->clients[httpd->n_clients++] = c;
 }
 
-/* Within the turn that accepted them: nothing was read of them, and none of them can be gone. */
+/*
+ * Judges new connections within the turn that accepted them: nothing was read of them yet, and none
+ * can be gone.
+ */
 static void check_fresh(evutil_socket_t unused, short what, void *arg)
 {
 	struct pk_httpd *httpd = arg;
@@ -292,7 +300,7 @@ static void check_fresh(evutil_socket_t unused, short what, void *arg)
 	pk_loop_end(httpd->loop);
 }
 
-/* evhttp gives the connection's descriptor to what this returns, once it has returned. */
+/* Makes the bufferevent for a connection. evhttp sets its descriptor after this returns. */
 static struct bufferevent *on_accept(struct event_base *base, void *arg)
 {
 	struct pk_httpd *httpd = arg;
@@ -421,7 +429,7 @@ void pk_exchange_on_close(struct pk_exchange *x, pk_loop_fn *fn, void *arg)
 	x->on_close_arg = arg;
 }
 
-/* Ours no longer: evhttp frees the request once it is sent. */
+/* Gives the request up: evhttp frees it once it is sent. */
 static struct evhttp_request *let_go(struct pk_exchange *x)
 {
 	struct evhttp_request *req = x->req;
@@ -511,7 +519,7 @@ void pk_exchange_stream(struct pk_exchange *x)
 	add_headers(x->req, "application/x-ndjson");
 	evhttp_send_reply_start(x->req, 200, "OK");
 	x->streams = true;
-	/* A stream may be silent for long; reading again is how the peer's end is seen. */
+	/* A stream may be silent for long. Reading again is how the peer's end is seen. */
 	bufferevent_set_timeouts(bev, NULL, NULL);
 	bufferevent_enable(bev, EV_READ);
 }

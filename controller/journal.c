@@ -42,7 +42,7 @@ void pk_journal_free(struct pk_journal *j)
 	free(j);
 }
 
-/* As GET /v1/policies shows it; NULL: none. */
+/* Returns the digest as GET /v1/policies shows it; NULL: none. */
 static const char *sha_of(const uint64_t hash[2], char text[PK_DOCS_SHA])
 {
 	if (!hash[0] && !hash[1])

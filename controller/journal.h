@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What became of the policy documents, a line each in the log and in a file that outlives it:
+ * Tells what became of the policy documents, a line each in the log and in a file that outlives it:
  * var/log/picket/policy.jsonl below the root, rotated as the flows file is.
  */
 #include "docs.h"

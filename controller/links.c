@@ -41,7 +41,10 @@ static const struct rtattr *attribute(const struct nlmsghdr *h, size_t body, uns
 	return find((const void *)((const char *)h + head), h->nlmsg_len - head, type);
 }
 
-/* A bridge tells of its ports in the same form. */
+/*
+ * Returns whether the message is of a device, not of a bridge's port: a bridge tells of its ports
+ * in the same form.
+ */
 static bool is_link(const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *body = NLMSG_DATA(h);
@@ -58,7 +61,7 @@ static void hear_gone(struct pk_links *l, const struct nlmsghdr *h)
 		l->args.gone(l->args.arg, slot);
 }
 
-/* Of all that is said of a device only an XDP program matters here. */
+/* Hears of a link. Of all that is said of a device only an XDP program matters here. */
 static void hear_link(struct pk_links *l, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *body = NLMSG_DATA(h);
@@ -141,7 +144,7 @@ static void read_all(void *arg)
 		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
 			hear(l, h);
 	}
-	/* More was said than fits. */
+	/* More was said than fits, so any device may be meant. */
 	if (n < 0 && errno == ENOBUFS) {
 		l->args.gone(l->args.arg, 0);
 		l->args.changed(l->args.arg, 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What the kernel tells of this node's devices as it happens (rtnetlink): one that goes, a filter
- * or an XDP program at one, a setting of its IP stack. Told together, a moment later: an ADD alone
- * is a dozen messages.
+ * Hears what the kernel tells of this node's devices (rtnetlink): one that goes, a filter or an XDP
+ * program at one, a setting of its IP stack. Messages of one moment are told together, a moment
+ * later: an ADD alone is a dozen messages.
  */
 #include <stdint.h>
 
@@ -14,7 +14,7 @@ struct pk_links;
 struct pk_links_args {
 	struct pk_loop *loop;
 	void (*gone)(void *arg, uint32_t slot); /* the device pk<slot>; 0: perhaps any */
-	/* What is attached to a device or set on it changed; 0: perhaps any. */
+	/* What is attached to a device, or set on it, changed; 0: perhaps any. */
 	void (*changed)(void *arg, uint32_t ifindex);
 	void *arg;
 };

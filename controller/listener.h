@@ -13,5 +13,5 @@ struct pk_listener;
 struct pk_listener *pk_listener_new(struct pk_loop *loop, const struct pk_config *config,
 				    pk_httpd_fn *fn, void *arg);
 void pk_listener_free(struct pk_listener *listener);
-/* Why it doesn't listen; "" where it does. */
+/* Returns why it doesn't listen; "" where it does. */
 const struct pk_err *pk_listener_error(const struct pk_listener *listener);

@@ -42,7 +42,10 @@ static bool agrees(const char *claim, const char *fact)
 	return !claim || strcmp(claim, fact) == 0; /* what wasn't claimed is filled in */
 }
 
-/* What its ADD couldn't tell stays open: a later version of the agent says nothing of that ADD. */
+/*
+ * Returns whose word the claims are. What the ADD couldn't tell stays open: a later version of the
+ * agent says nothing of that ADD.
+ */
 static enum pk_args_word claims_of(const struct pk_local_endpoint *m,
 				   const struct pk_settings *settings)
 {
@@ -77,7 +80,7 @@ static bool has_facts(const struct pk_local_endpoint *m)
 	return m->confirmed == PK_CONFIRMED || m->confirmed == PK_CONTRADICTED;
 }
 
-/* Its labels count as Nomad gives them. */
+/* Returns whether its labels count as Nomad gives them. */
 static bool has_labels(const struct pk_local_endpoint *m)
 {
 	return has_facts(m) && !m->facts->labels_refused;
@@ -180,7 +183,7 @@ void pk_local_endpoint_name(const struct pk_local_endpoint *m, struct pk_str *ou
 		    pk_local_endpoint_job(m) ?: "?", pk_local_endpoint_group(m) ?: "?");
 }
 
-/* A label of the operator's that isn't known yet is unknown, not absent. */
+/* Adds a label of the operator's; one that isn't known yet is unknown, not absent. */
 static void add_or_unknown(struct pk_label_set *set, const char *key, const char *value)
 {
 	if (value && *value)
@@ -227,7 +230,9 @@ static struct pk_label_set *from_facts(const struct pk_local_endpoint *m,
 	return NULL;
 }
 
-/* What ADD was told of the region is the operator's word on this endpoint. */
+/*
+ * Makes labels of the claims. The region that ADD was told is the operator's word on this endpoint.
+ */
 static struct pk_label_set *from_claims(const struct pk_local_endpoint *m,
 					const struct pk_settings *s, const struct pk_claims *claims)
 {
@@ -251,8 +256,10 @@ static struct pk_label_set *labels_of(const struct pk_local_endpoint *m,
 		return pk_label_set_init();
 	if (has_labels(m))
 		set = from_facts(m, s);
-	/* Labels that can't be one (a meta key that is no key) leave the endpoint at its base, and
-	 * so do more than an alloc may bring. */
+	/*
+	 * Labels that can't be used (a meta key that is no key, more than an alloc may bring) leave
+	 * the endpoint at its base.
+	 */
 	return set ? set : from_claims(m, s, &claims);
 }
 

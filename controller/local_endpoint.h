@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * An endpoint of this node, as its record, its claims and Nomad's word make it. Pure:
- * what the engine is to believe of it is decided here (design.md, "Who an endpoint is").
+ * An endpoint of this node, as its record, its claims and Nomad's word make it. What the engine is
+ * to believe of it is decided here (design.md, "Who an endpoint is"). Pure.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,8 +17,7 @@
 enum pk_confirmed {
 	PK_UNCONFIRMED, /* claims only: job, group and what Nomad alone knows are unknown */
 	PK_CONFIRMED,
-	PK_CONTRADICTED, /* Nomad says otherwise: it is what Nomad says; another namespace:
-			    quarantine */
+	PK_CONTRADICTED, /* Nomad says otherwise, and counts; another namespace: quarantine */
 	PK_BELIEVED,	 /* "nomad": null */
 };
 const char *pk_confirmed_name(enum pk_confirmed c);
@@ -29,8 +28,8 @@ struct pk_mapping { /* a published port, as CNI's portMappings gave it */
 };
 
 /*
- * Which documents its tables have (pk_docs_number): known for the rule set and revision that were
- * read with it, and void under another one.
+ * The documents that an endpoint's tables have (pk_docs_number): known for the rule set and
+ * revision that were read with it, and void under another one.
  */
 struct pk_enforced {
 	uint32_t rule_set, revision;
@@ -42,7 +41,7 @@ struct pk_local_endpoint {
 	char *container_id, *ifname, *network, *netns;
 	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
 	char mode[16], device[16];	 /* "vm" or "process"; host device */
-	uint64_t netns_inode;		 /* of the record: what its path was at ADD */
+	uint64_t netns_inode;		 /* the inode that its path had at ADD */
 	uint32_t slot, host_ifindex;
 	uint32_t identity, tenant;     /* of the record; what counts is in the tables */
 	bool open;		       /* the record says so */
@@ -53,7 +52,7 @@ struct pk_local_endpoint {
 	bool tcx;		       /* how its guard is attached */
 	bool masquerade, masquerade6;  /* as its conflist had it at ADD */
 	bool epoch_matches;	       /* its numbers count */
-	bool of_before; /* its record is of an earlier load: of before a reboot, mostly */
+	bool of_before; /* its record is of an earlier load, mostly of before a reboot */
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;
@@ -61,47 +60,50 @@ struct pk_local_endpoint {
 	size_t n_servers;
 	char *search;
 	bool dns_of_node, search_of_node;		/* and these follow resolv.conf */
-	struct pk_limits limits, bandwidth, job_limits; /* of its record, as its ADD was told */
+	struct pk_limits limits, bandwidth, job_limits; /* as its record has them */
 	uint32_t burst[2];
 	struct pk_mapping *mappings;
 	size_t n_mappings;
 	time_t added;	 /* its record was written then */
 	char region[64]; /* nomad:region as ADD had it; "": not known */
 
-	uint64_t fed; /* a number of the model's, new with every change of what it says here */
+	uint64_t fed; /* changes, to a number never used before, with what the model says of it */
 	struct pk_enforced enforced;
 	struct pk_alloc *facts; /* Nomad's word, or NULL */
 	enum pk_confirmed confirmed;
-	enum pk_args_word claims; /* whose word they are; not believed: facts alone count */
+	enum pk_args_word claims; /* whose word the claims are; not believed: facts alone count */
 };
 
 void pk_local_endpoint_free(struct pk_local_endpoint *ep);
-/* Compares claims with facts, or believes; sets confirmed. */
+/* Compares claims with facts, or believes the claims; sets confirmed. */
 void pk_local_endpoint_judge(struct pk_local_endpoint *ep, const struct pk_settings *settings);
-/* No policy but the operator's on init selects it. */
+/* Returns whether it is in quarantine: only an operator's policy on init selects it. */
 bool pk_local_endpoint_quarantined(const struct pk_local_endpoint *ep);
-/* Why it is in quarantine, and what ends that; false: it isn't. err is set whole. */
+/* Returns whether it is in quarantine; err then says why, and what ends it. */
 bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *ep, struct pk_err *err);
-/* Namespace, job and group as they count; NULL where unknown. */
+/* Return namespace, job and group as they count; NULL where unknown. */
 const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *ep);
 const char *pk_local_endpoint_job(const struct pk_local_endpoint *ep);
 const char *pk_local_endpoint_group(const struct pk_local_endpoint *ep);
-/* "acme/api/web", "?" for what isn't known. */
-/* Does it leave for the world with the node's address? m: picketd.json's word, before its own. */
+/*
+ * Returns whether its flows to the world have the node's address. m is picketd.json's word, which
+ * comes before the conflist's.
+ */
 bool pk_local_endpoint_masqueraded(const struct pk_local_endpoint *ep,
 				   const struct pk_masquerade *m, bool v6);
+/* Writes "acme/api/web", with "?" for what isn't known. */
 void pk_local_endpoint_name(const struct pk_local_endpoint *ep, struct pk_str *out);
-/* Why its labels are those of its base, though Nomad gave more; NULL: they aren't. */
+/* Returns why its labels are those of its base, though Nomad gave more; NULL: they aren't. */
 const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *ep);
 /* A job's meta of this key is no label: it asks for limits. */
 #define PK_META_LIMITS "picket.limits"
 /*
- * What limits it, by whose word. refused is why what its job's meta asks for doesn't count, and
- * what would let it; "": it does, or asks for nothing.
+ * Returns its limits, and whose word each is. refused gets why what its job's meta asks for doesn't
+ * count, and what would let it; "" where it counts, or asks for nothing.
  */
 void pk_local_endpoint_limits(const struct pk_local_endpoint *ep,
 			      const struct pk_settings *settings, struct pk_limits_held *held,
 			      struct pk_err *refused);
-/* What the engine gets; never NULL. */
+/* Returns its labels as the engine gets them; never NULL. */
 struct pk_world_endpoint *pk_local_endpoint_world(const struct pk_local_endpoint *ep,
 						  const struct pk_settings *settings);

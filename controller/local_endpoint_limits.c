@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What limits an endpoint: docs/cni.md, "Limits". */
+/* The limits of an endpoint: docs/cni.md, "Limits". */
 #include <string.h>
 
 #include "json.h"
 #include "local_endpoint.h"
 #include "own.h"
 
-/* Its job's word counts from Nomad's on; not in quarantine. */
+/*
+ * Returns the limits that its job asks for. They count once Nomad says them, and never in
+ * quarantine.
+ */
 static const struct pk_alloc_meta *asked(const struct pk_local_endpoint *m)
 {
 	bool said = m->confirmed == PK_CONFIRMED || m->confirmed == PK_CONTRADICTED;
@@ -30,7 +33,7 @@ static int read_asked(const struct pk_alloc_meta *meta, struct pk_limits *out, s
 	return pk_fix(err, r, "write it as {\"bytesPerSecond\":1000000}");
 }
 
-/* All of it or nothing: a job knows by that whether it has what it asked for. */
+/* Takes all of it or nothing, so that a job knows whether it has what it asked for. */
 static int take_asked(const struct pk_alloc_meta *meta, const struct pk_limits *most,
 		      struct pk_limits *out, struct pk_err *err)
 {

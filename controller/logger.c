@@ -24,7 +24,7 @@ struct line {
 	char text[];
 };
 
-/* Whoever gave us standard error may have made it one that doesn't wait. */
+/* Returns whether standard error must be waited for: whoever made it may have set O_NONBLOCK. */
 static bool is_to_wait(void)
 {
 	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -49,7 +49,7 @@ static void write_all(const char *text, size_t len)
 	}
 }
 
-/* What was lost is told before the first line that somebody reads again. */
+/* Writes a line. Lost lines are told before the first line that somebody reads again. */
 static int write_line(void *arg, struct pk_err *err)
 {
 	const struct line *line = arg;

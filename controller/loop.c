@@ -48,7 +48,7 @@ struct pk_loop *pk_loop_new(void)
 	struct event_config *config = event_config_new();
 
 	event_set_log_callback(on_log);
-	/* To the microsecond: by its time a turn is told from the next one. */
+	/* Time is taken to the microsecond, since it tells one turn from the next. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);

@@ -63,7 +63,10 @@ static int level_of(const char *name, enum pk_level *out)
 	return -1;
 }
 
-/* "-name VALUE", "-name=VALUE", one dash or two: the value, NULL if it isn't this option. */
+/*
+ * Returns the value of "-name VALUE" or "-name=VALUE", one dash or two; NULL if it isn't this
+ * option.
+ */
 static const char *value_of(char **argv, int *i, const char *name)
 {
 	const char *arg = argv[*i] + 1 + (argv[*i][1] == '-');
@@ -107,7 +110,7 @@ static int print_schema(void (*schema)(struct pk_str *out))
 	return 0;
 }
 
-/* -1: go on; else the exit status. */
+/* Returns -1 to go on, else the exit status. */
 static int parse(struct options *o, char **argv)
 {
 	for (int i = 1; argv[i]; i++) {

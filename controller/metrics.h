@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Every metric of /metrics, once, and how its lines are written (Prometheus' text format 0.0.4).
+ * Lists every metric of /metrics once, and writes their lines (Prometheus' text format 0.0.4).
  * Pure. docs/metrics.md, the dashboard and the alerts are held to this table.
  *
  * X(SYMBOL, name, type, labels, help): a name once given keeps its meaning.
@@ -83,11 +83,11 @@ struct pk_metric_label {
 #define PK_METRIC_LABELS(...) ((const struct pk_metric_label[]){ __VA_ARGS__, { NULL, NULL } })
 
 const char *pk_metric_name(enum pk_metric metric);
-/* Its HELP and TYPE. All lines of one metric stand together, behind them. */
+/* Writes HELP and TYPE. All lines of one metric follow them. */
 void pk_metric_head(struct pk_str *out, enum pk_metric metric);
 /*
- * One line. suffix: "" or a histogram's "_bucket", "_sum", "_count". labels NULL: none. A value may
- * be any bytes: what would end it is escaped, and what is no UTF-8 becomes U+FFFD.
+ * Writes one line. suffix is "" or a histogram's "_bucket", "_sum", "_count"; labels NULL: none. A
+ * value may be any bytes: what would end it is escaped, and what is no UTF-8 becomes U+FFFD.
  */
 void pk_metric_uint(struct pk_str *out, enum pk_metric metric, const char *suffix,
 		    const struct pk_metric_label *labels, uint64_t value);

@@ -13,7 +13,7 @@
 #include "own.h"
 #include "writer.h"
 
-/* Tenants without an endpoint keep their base, for their next alloc is likely: so many of them. */
+/* How many tenants without an endpoint keep their base, for their next allocation. */
 #define IDLE_TENANTS 32
 #define TOUCHED_MAX  16
 
@@ -225,7 +225,9 @@ static void keep_facts(const struct pk_model *m, const struct pk_local_endpoint 
 	if (!path)
 		return;
 	pk_alloc_encode(ep->facts, &text);
-	/* Lost, they come again with Nomad's next answer: no reason to fail or to sync. */
+	/*
+	 * A lost write is no reason to fail or to sync: Nomad's next answer brings the facts again.
+	 */
 	if (!text.failed)
 		pk_writer_file(m->writer, path, text.text, text.len);
 }
@@ -269,7 +271,10 @@ static bool set_facts(struct pk_model *m, struct pk_local_endpoint *ep,
 	return true;
 }
 
-/* What is of before a reboot has an address, which its next ADD keeps, but no slot. */
+/*
+ * Indexes an endpoint. One from before a reboot has an address, which its next ADD keeps, but no
+ * slot.
+ */
 static void index_endpoint(struct pk_model *m, struct pk_local_endpoint *ep)
 {
 	if (!ep->open)
@@ -479,7 +484,9 @@ static struct tenant *add_tenant(struct pk_model *m, const char *name)
 	return &m->tenants[at];
 }
 
-/* Those whose documents were known to the controller before this one had an endpoint here lately. */
+/*
+ * Takes tenants whose documents an earlier controller knew, as if they had an endpoint here lately.
+ */
 static void remember_tenants(struct pk_model *m)
 {
 	const char *name = NULL;
@@ -488,7 +495,10 @@ static void remember_tenants(struct pk_model *m)
 		add_tenant(m, name);
 }
 
-/* Else every namespace that ever had an alloc here would hold a rule set for ever. */
+/*
+ * Drops the tenant that has been idle longest: otherwise every namespace that ever ran here would
+ * hold a rule set for ever.
+ */
 static bool drop_longest_idle(struct pk_model *m)
 {
 	size_t idle = 0, oldest = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What Picket wants of Nomad's answers. Pure. */
+/* Picket's view of Nomad's answers. Pure. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 
 #define PK_NOMAD_BODY_MAX (1ull << 32) /* read as it comes; none of it is kept but the facts */
 
-/* What one alloc may bring; a job's author writes all of it. */
+/* Bounds of what one alloc may bring; a job's author writes all of it. */
 #define PK_ALLOC_LABELS_MAX	 64   /* job's and group's meta and the services' names together */
 #define PK_ALLOC_LABEL_BYTES_MAX 4096 /* of their keys and values */
 #define PK_ALLOC_PORTS_MAX	 256
@@ -47,7 +47,7 @@ struct pk_alloc {
 	size_t n_services;
 	bool services_unknown; /* a service's name is an interpolation */
 	char *labels_refused;  /* why neither meta nor services count; NULL: they do */
-	/* Of its group's network block, between blanks; NULL: it doesn't say. */
+	/* The network block of its group, values between blanks; NULL: it doesn't say. */
 	char *dns_servers, *dns_search;
 	uint16_t *checks; /* the endpoint's own TCP ports that have a check */
 	size_t n_checks;
@@ -62,11 +62,13 @@ struct pk_allocs {
 
 void pk_alloc_done(struct pk_alloc *alloc);
 void pk_allocs_done(struct pk_allocs *allocs);
-/* One alloc's whole text; -EINVAL for one that is refused, too. */
+/* Reads one alloc's whole text; -EINVAL also for one that is refused. */
 int pk_alloc_decode(const char *body, size_t len, struct pk_alloc *out, struct pk_err *err);
 
-/* Facts that outlive the controller, so that its restart without Nomad changes nothing: JSON that
- * pk_alloc_decode reads. */
+/*
+ * Writes facts that outlive the controller, so that a restart without Nomad changes nothing: JSON
+ * that pk_alloc_decode reads.
+ */
 void pk_alloc_encode(const struct pk_alloc *alloc, struct pk_str *out);
 struct pk_alloc *pk_alloc_copy(const struct pk_alloc *alloc);
 bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);

@@ -123,7 +123,7 @@ static const struct pk_stream_table table = {
 	.name = "Nomad's allocs", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = TEXT_MAX
 };
 
-/* Where a plain text goes; 0: it is none. */
+/* Where a plain text goes, by its offset; 0: nowhere. */
 #define TO(member) (offsetof(struct reading, member) + 1)
 static const size_t text_to[PK_ARRAY_LEN(nodes)] = {
 	[ID] = TO(a.id),
@@ -183,7 +183,7 @@ static void take_value(struct reading *r, const struct pk_stream_event *e)
 		reading_word(r, &r->group.dns_search, e);
 }
 
-/* Only that it is there counts. */
+/* Forgets all but the id: of a refused alloc only that it is there counts. */
 static void forget_facts(struct pk_alloc *a)
 {
 	struct pk_alloc bare = { .id = PK_MOVE(a->id, NULL),
@@ -194,7 +194,10 @@ static void forget_facts(struct pk_alloc *a)
 	*a = bare;
 }
 
-/* Thousands that are over may wait to be collected, and none has a say in any policy. */
+/*
+ * Returns whether the alloc is over. Thousands of those may wait to be collected, and none has a
+ * say in any policy.
+ */
 static bool is_over(const struct pk_alloc_reader *reader)
 {
 	return reader->kind == PK_READ_ALLOCS && reader->r.a.terminal;
@@ -226,7 +229,7 @@ static int alloc_end(struct pk_alloc_reader *reader)
 	return 0;
 }
 
-/* "Meta.tier: a value of another type" */
+/* Refuses the alloc with a text as "Meta.tier: a value of another type". */
 static void refuse_bad(struct reading *r, const struct pk_stream_event *e)
 {
 	const struct pk_stream_node *node = &nodes[e->node];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Nomad's answers, read as they arrive: each alloc is taken or refused by itself, and nothing of it
- * stays in memory but the facts that Picket keeps (nomad.h). An answer that is no JSON, or not of
- * that kind, is an error of the whole.
+ * Reads Nomad's answers as they arrive. Each alloc is taken or refused by itself, and only the
+ * facts that Picket keeps (nomad.h) stay in memory. An answer that is no JSON, or not of that kind,
+ * is an error of the whole.
  */
 #include "nomad.h"
 
@@ -25,8 +25,10 @@ int pk_alloc_reader_feed(struct pk_alloc_reader *reader, const char *bytes, size
 /* Hands out what was read; -EINVAL: the answer wasn't whole. */
 int pk_alloc_reader_end(struct pk_alloc_reader *reader, struct pk_allocs *out, struct pk_err *err);
 
-/* /v1/nodes: the node of that name or id. Of several the ready one; none or two ready ones: an
- * error with a fix. */
+/*
+ * Finds in /v1/nodes the node of that name or id; of several, the ready one. None, or two ready
+ * ones, is an error with a fix.
+ */
 struct pk_node_reader;
 
 struct pk_node_reader *pk_node_reader_new(const char *name);

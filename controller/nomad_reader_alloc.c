@@ -8,7 +8,7 @@
 #include "own.h"
 #include "str.h"
 
-/* Bytes that one alloc may make us keep while it is read: Nomad names its group behind its job. */
+/* Bytes that one alloc may make us keep while it is read: Nomad names its group after its job. */
 #define KEPT_MAX (1u << 20)
 
 static void labels_done(struct labels *l)
@@ -48,7 +48,7 @@ static void service_done(struct service *s)
 	*s = (struct service){ 0 };
 }
 
-/* All but the alloc itself. */
+/* Frees everything but the alloc itself. */
 static void rest_done(struct reading *r)
 {
 	labels_done(&r->meta);
@@ -91,7 +91,9 @@ void *reading_grow(void *list, size_t *n, size_t size)
 	return list;
 }
 
-/* False: the alloc is refused, and nothing more of it is kept. */
+/*
+ * Charges bytes to the alloc. Returns false where that refuses it, and nothing more of it is kept.
+ */
 static bool charge(struct reading *r, size_t bytes)
 {
 	r->bytes += bytes + 64; /* what holds them */
@@ -112,7 +114,7 @@ void reading_text(struct reading *r, char **to, const char *key, const struct pk
 	*to = pk_strdup(e->text);
 }
 
-/* A blank in one would make two of it. */
+/* Adds a word to a list. A blank in it would make two of it, and is refused. */
 void reading_word(struct reading *r, char **to, const struct pk_stream_event *e)
 {
 	size_t before = *to ? strlen(*to) + 1 : 0;
@@ -149,7 +151,7 @@ static struct pk_alloc_meta *find_label(const struct labels *l, const char *key)
 	return NULL;
 }
 
-/* NULL: it is counted, but there are too many to keep it. */
+/* Adds a label. Returns NULL where it is counted, but there are too many to keep it. */
 static struct pk_alloc_meta *add_label(struct reading *r, struct labels *l, const char *key,
 				       size_t bytes)
 {
@@ -222,7 +224,7 @@ static bool opens_a_port(const char *type)
 	       (strcmp(type, "http") == 0 || strcmp(type, "tcp") == 0 || strcmp(type, "grpc") == 0);
 }
 
-/* A script or a TTL opens nothing. */
+/* Ends a check. Only one that opens a port counts: a script or a TTL doesn't. */
 void reading_check_end(struct reading *r)
 {
 	struct service *s = &r->service;
@@ -257,7 +259,7 @@ static void add_check(struct reading *r, const char *port)
 	g->checks[g->n_checks - 1] = pk_strdup(port);
 }
 
-/* A check's port is its own, else its service's. */
+/* Ends a service. A check's port is its own, else its service's. */
 void reading_service_end(struct reading *r)
 {
 	struct service *s = &r->service;
@@ -296,7 +298,7 @@ static struct group *own_group(struct reading *r)
 	return NULL;
 }
 
-/* The group's meta goes over the job's. */
+/* Puts the group's meta over the job's. */
 static void overlay(struct labels *job, struct labels *group)
 {
 	for (size_t i = 0; i < group->n; i++) {
@@ -343,7 +345,7 @@ static void take_labels(struct reading *r, struct group *g)
 	a->services_unknown = g->services_unknown;
 }
 
-/* A check's or service's port: a label of the group, or a number. */
+/* Finds the port of a check or a service: a label of the group, or a number. */
 static uint16_t resolve_port(const struct pk_alloc *a, const char *label)
 {
 	uint64_t port;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One alloc while it is read: nomad_reader.c knows the names in Nomad's JSON, nomad_reader_alloc.c
- * what becomes of them. */
+/*
+ * One alloc while it is read: nomad_reader.c knows the names in Nomad's JSON, nomad_reader_alloc.c
+ * makes facts of them.
+ */
 #include "json_stream.h"
 #include "nomad.h"
 
@@ -11,7 +13,7 @@ struct labels {
 	size_t n, count, bytes;
 };
 
-/* A group of the job. Which one is the alloc's own is known at the alloc's end at the latest. */
+/* A group of the job. The alloc's own is known at the alloc's end at the latest. */
 struct group {
 	char *name;
 	struct labels meta;
@@ -43,19 +45,19 @@ struct reading {
 void reading_done(struct reading *r);
 void reading_refuse(struct reading *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* At the end of an object; each leaves an empty one for the next. */
+/* Each is called at the end of an object, and leaves an empty one for the next. */
 void reading_port_end(struct reading *r);
 void reading_check_end(struct reading *r);
 void reading_service_end(struct reading *r);
 void reading_group_end(struct reading *r);
-/* The alloc is whole: r->a is what it says, or is refused. */
+/* Ends the alloc: r->a has its facts, or is refused. */
 void reading_alloc_end(struct reading *r);
 
 void reading_text(struct reading *r, char **to, const char *key, const struct pk_stream_event *e);
 void reading_status(struct reading *r, const struct pk_stream_event *e);
-/* One more word of a list between blanks; what makes it too long stays out. */
+/* Adds one word to a list between blanks; a word that makes it too long stays out. */
 void reading_word(struct reading *r, char **to, const struct pk_stream_event *e);
 void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_event *e);
 
-/* One more element of a list, zeroed. */
+/* Adds one zeroed element to a list. */
 void *reading_grow(void *list, size_t *n, size_t size);

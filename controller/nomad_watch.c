@@ -31,7 +31,7 @@ struct pk_nomad {
 	uint64_t index;
 	char name[128];
 	size_t n_refused; /* of the last answer */
-	/* Of the question that is under way. */
+	/* The answer of the question that is under way. */
 	struct pk_alloc_reader *allocs;
 	struct pk_node_reader *nodes;
 	struct pk_err err;
@@ -50,8 +50,10 @@ static void failed(struct pk_nomad *n, const char *why)
 	if (n->source.failures == 0)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&n->source, why);
-	/* Never the old index after a failure: another server may answer, and a full answer is
-	 * cheap. Nor the old node: a client that comes back may have another id, or other labels.
+	/*
+	 * After a failure the next question has no index, since another server may answer and a
+	 * full answer is cheap. Nor has it the node: a client that comes back may have another id,
+	 * or other labels.
 	 */
 	n->index = 0;
 	n->node.id[0] = '\0';
@@ -78,13 +80,16 @@ static bool on_nodes_bytes(void *arg, const char *bytes, size_t len)
 	return pk_node_reader_feed(n->nodes, bytes, len, &n->err) == 0;
 }
 
-/* An index that goes back means another history: ask from none. */
+/* Returns the next index. One that goes back means another history, which is asked from none. */
 static uint64_t next_index(uint64_t old, uint64_t new)
 {
 	return new < old ? 0 : new;
 }
 
-/* What the reader says of an answer that it stopped is more than what the client does. */
+/*
+ * Returns whether the answer is no good. Where the reader stopped it, the reader's reason says more
+ * than the client's.
+ */
 static bool is_bad(struct pk_nomad *n, const struct pk_http_reply *reply)
 {
 	char why[300];
@@ -173,8 +178,8 @@ static struct pk_http_call *start(struct pk_nomad *n, struct pk_service_call *ca
 }
 
 /*
- * Any server may answer, and of this node alone: after an outage every node of a cluster asks this,
- * and all of them ask it at the leader, about all nodes, otherwise.
+ * Asks any server, and about this node alone. After an outage every node of a cluster asks this;
+ * otherwise all would ask the leader, about all nodes.
  */
 static void ask_nodes(struct pk_nomad *n)
 {

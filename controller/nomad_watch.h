@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Nomad, watched: which node this is, then its allocs by a blocking query. Errors change nothing
- * but the source's state; the query is repeated with a growing, jittered pause.
+ * Watches Nomad: which node this is, then its allocs by a blocking query. Errors change nothing but
+ * the source's state; the query is repeated with a growing, jittered pause.
  */
 #include "conf.h"
 #include "http.h"
@@ -25,12 +25,17 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
 
-/* Asks for this node's whole record. NULL: it can't be asked, or isn't known yet which it is. */
+/*
+ * Asks for this node's whole record. Returns NULL where it can't be asked, or where it isn't known
+ * yet which node this is.
+ */
 struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *nomad, unsigned int timeout_ms,
 				       pk_http_fn *fn, void *arg);
 
-/* Asks for one alloc. alloc NULL: not reachable, or (unknown) this node has none of that id. fn may
- * be called at most once, never from within. */
+/*
+ * Asks for one alloc. fn gets NULL where Nomad can't be reached, or (unknown) where this node has
+ * none of that id. It is called at most once, never from within.
+ */
 typedef void pk_confirm_fn(void *arg, struct pk_alloc *alloc, bool unknown);
 struct pk_confirm *pk_nomad_confirm(struct pk_nomad *nomad, const char *alloc_id,
 				    unsigned int timeout_ms, pk_confirm_fn *fn, void *arg);

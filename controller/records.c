@@ -232,7 +232,7 @@ static bool has_open_record(void *arg, const char *container_id)
 	return false;
 }
 
-/* What Nomad said of endpoints that went while no controller ran. */
+/* Removes the facts of endpoints that went while no controller ran. */
 static void tidy_facts(struct pk_records *r, const struct pk_record_name *list, size_t n)
 {
 	struct names names = { list, n };
@@ -271,7 +271,7 @@ bool pk_records_look_at(struct pk_records *r, const struct pk_record_name *name)
 	return pk_record_exists(r->args.paths, name) && look_at(r, name);
 }
 
-/* The record of that name is gone: its endpoint too, unless it has another one by now. */
+/* Drops the endpoint of a record that is gone, unless it has another record by now. */
 static bool look_away(struct pk_records *r, const struct pk_record_name *name)
 {
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
@@ -286,7 +286,10 @@ static bool look_away(struct pk_records *r, const struct pk_record_name *name)
 	return any;
 }
 
-/* What came before what went: an endpoint that moved keeps what Nomad said of it. */
+/*
+ * Looks at records that came before those that went: an endpoint that moved keeps what Nomad said
+ * of it.
+ */
 static bool look_at_heard(struct pk_records *r)
 {
 	bool any = false;
@@ -301,7 +304,7 @@ static bool look_at_heard(struct pk_records *r)
 	return any;
 }
 
-/* Each time, for the directory may be another by now. */
+/* Sets the watch each time, for the directory may be another by now. */
 static void watch_directory(const struct pk_records *r)
 {
 	inotify_add_watch(r->inotify, r->args.paths->endpoints,

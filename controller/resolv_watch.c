@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * By stat, not by inotify: resolv.conf is mostly a link into a directory that comes and goes with a
- * network manager, and whoever writes it replaces it.
+ * Looks by stat, not by inotify: resolv.conf is mostly a link into a directory that comes and goes
+ * with a network manager, and whoever writes it replaces it.
  */
 #include "resolv_watch.h"
 
@@ -30,7 +30,7 @@ struct pk_resolv_watch {
 	void *arg;
 };
 
-/* Has it changed since? A file that isn't there is all zero. */
+/* Returns whether the file has changed since; one that isn't there is all zero. */
 static bool look_at(const struct pk_resolv_watch *w, size_t i, struct look *seen)
 {
 	struct look now = { 0 };

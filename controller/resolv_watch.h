@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tells when what resolv.conf says may be another: both its files are looked at every few seconds. */
+/* Tells when resolv.conf may have changed: both its files are looked at every few seconds. */
 #include "loop.h"
 #include "paths.h"
 

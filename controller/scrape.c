@@ -107,7 +107,7 @@ static void answer(struct pk_scrape *s)
 	}
 }
 
-/* One part of the phase; true: it is through. */
+/* Does one part of the phase; returns true once it is through. */
 static bool do_part(struct pk_scrape *s, uint64_t deadline_ns)
 {
 	switch (s->phase) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What is gathered for one answer, and the answer made of it. */
+/* The figures gathered for one answer, and the answer made of them. */
 #include "api.h"
 #include "parts.h"
 #include "tables.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was gathered, as Prometheus' text. */
+/* Writes what was gathered as Prometheus' text. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -230,7 +230,7 @@ static void write_seconds(const struct pk_verb_counts *c, const char *verb, stru
 	}
 	pk_metric_double(out, PK_METRIC_CNI_SECONDS, "_sum", LABELS({ "verb", verb }),
 			 (double)c->took_ns / 1e9);
-	/* Their sum, so that the two agree whoever counts meanwhile. */
+	/* The count is the sum of the buckets, so that the two agree while verbs are counted. */
 	pk_metric_uint(out, PK_METRIC_CNI_SECONDS, "_count", LABELS({ "verb", verb }), sum);
 }
 

@@ -14,7 +14,7 @@
 #define EACH_MS	  1000 /* an answer uses up so much of the allowance */
 #define BURST	  3    /* answers that it holds */
 
-/* The first word of the token file, or the environment's token; "" for none. */
+/* Reads the first word of the token file, or takes the environment's token; "" for none. */
 static int token_of(const struct pk_config_service *s, char token[TOKEN_MAX + 1],
 		    struct pk_err *err)
 {
@@ -37,7 +37,7 @@ static int token_of(const struct pk_config_service *s, char token[TOKEN_MAX + 1]
 	return 0;
 }
 
-/* The failure's number says whose turn it is. */
+/* Returns the address whose turn it is, by the number of failures. */
 static const char *address_of(const struct pk_config_service *s, unsigned int turn)
 {
 	unsigned int n = 0;
@@ -47,7 +47,7 @@ static const char *address_of(const struct pk_config_service *s, unsigned int tu
 	return s->address[n ? turn % n : 0];
 }
 
-/* What libcurl says of a file that it can't read names neither the file nor why. */
+/* Checks that the files can be read: libcurl's own error names neither the file nor why. */
 static int check_files(const struct pk_config_service *s, struct pk_err *err)
 {
 	const char *const files[] = { s->ca_file, s->cert_file, s->key_file };

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A request to Nomad or Consul: address, token and certificates of the configuration, the path given. */
+/*
+ * A request to Nomad or Consul: address, token and certificates come from the configuration, the
+ * path is given.
+ */
 #include "conf.h"
 #include "http.h"
 #include "str.h"
 
 /*
- * Several addresses are one service's: the next failure leads to the next of them. The token file is read anew for each request, so a rotated token counts at once. header is
- * "X-Nomad-Token" or "X-Consul-Token". NULL: it can't be started; why says (PK_ADDR_TEXT or more).
+ * Several addresses are one service's: each failure leads to the next address. The token file is
+ * read anew for each request, so a rotated token counts at once. header is "X-Nomad-Token" or
+ * "X-Consul-Token". Returns NULL where it can't be started; why (PK_ADDR_TEXT or more) then says
+ * the reason.
  */
 struct pk_service_call {
 	const struct pk_config_service *service;
 	const char *header;
-	const char *path; /* "/v1/…", encoded */
-	unsigned int
-		turn; /* counts an asker's answers that failed: the addresses have turns by it */
+	const char *path;  /* "/v1/…", encoded */
+	unsigned int turn; /* an asker's count of failed answers, which chooses the address */
 	unsigned int timeout_ms;
 	size_t cap;
 	pk_http_sink_fn *sink; /* or NULL */
@@ -23,17 +27,19 @@ struct pk_service_call {
 };
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,
 				      pk_http_fn *fn, void *arg, struct pk_err *err);
-/* Why an answer is no good: "status 403: Permission denied", "status 0: …"; false where it is (200,
- * or allow404). */
+/*
+ * Writes why an answer is no good: "status 403: Permission denied", "status 0: …". Returns false
+ * where it is good (200, or allow404).
+ */
 bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *why, size_t room);
 
 /*
- * How often a source may be asked: at once after a quiet time, also for the changes that come next,
- * then once a second for as long as they come. A server whose index never stands still, or that
- * does not block as it should, is bounded by it like any other.
+ * How often a source may be asked: at once after a quiet time, also for the next changes, then once
+ * a second for as long as changes come. This also bounds a server whose index never stands still,
+ * or that does not block as it should.
  */
 struct pk_pace {
 	uint64_t full_ms; /* when the allowance is whole again */
 };
-/* An answer is there: milliseconds until the next question. */
+/* Takes the answer into account; returns the milliseconds until the next question. */
 unsigned int pk_pace_ms(struct pk_pace *pace, uint64_t now_ms);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The programs at the configured cgroup, kept (lib/bpfsock.h): also when the tables are others. */
+/* Keeps the programs at the configured cgroup (lib/bpfsock.h), also over new tables. */
 #include "conf.h"
 #include "loop.h"
 #include "sync.h"
@@ -15,7 +15,7 @@ struct pk_sockets_args {
 
 struct pk_sockets *pk_sockets_new(const struct pk_sockets_args *args);
 void pk_sockets_free(struct pk_sockets *sockets);
-/* The configuration or the tables changed. */
+/* Says that the configuration or the tables changed. */
 void pk_sockets_soon(struct pk_sockets *sockets);
-/* What is wrong now, with its fix; "" = nothing. */
+/* Returns what is wrong now, with its fix; "" = nothing. */
 const struct pk_err *pk_sockets_error(const struct pk_sockets *sockets);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* How a source is doing, as /v1/status shows it. */
+/* The state of a source, as /v1/status shows it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static inline const char *pk_source_state_name(enum pk_source_state state)
 	return names[state];
 }
 
-#define PK_SOURCE_SILENT_S 10 /* an answer that takes longer is none */
+#define PK_SOURCE_SILENT_S 10 /* an answer that takes longer counts as none */
 
 static inline void pk_source_start(struct pk_source *s)
 {

@@ -122,7 +122,9 @@ static int sweep(struct pk_sweep_job *job, struct pk_sweep *s, struct pk_err *er
 	return r;
 }
 
-/* Those of the loop's own tables alone: what is under others is nothing of ours to judge. */
+/*
+ * Opens the tables if they are the loop's own: endpoints under other tables are not ours to judge.
+ */
 static int open_tables(const struct pk_sweep_job *job, struct pk_bpf **bpf, struct pk_err *err)
 {
 	int r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A sweep behind the loop: it writes to a disk that may hang, waits for locks and for RCU. What it
- * asks of the model is copied when it is begun; under each container's lock the devices and the
- * namespaces are asked again.
+ * A sweep on a thread, since it writes to a disk that may hang, and waits for locks and for RCU. It
+ * works on a copy of what it needs of the model. Devices and namespaces are looked at again under
+ * each container's lock.
  */
 #include "model.h"
 #include "sweep.h"
@@ -18,7 +18,7 @@ struct pk_sweep_wish {
 	struct pk_model *model;
 	struct pk_sync *sync;
 	enum pk_nomad_word nomad;
-	bool whole; /* all there is; else closed records, and these open ones */
+	bool whole; /* look at everything; else at closed records and these open ones */
 	const struct pk_record_name *only;
 	size_t n_only;
 	void (*found)(void *arg, const struct pk_orphan *orphan); /* on the loop, as is ended */

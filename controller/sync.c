@@ -11,7 +11,10 @@
 #include "own.h"
 #include "sync_private.h"
 
-/* The node lock is held for microseconds; a first load by another takes longer. */
+/*
+ * How long the node lock is waited for. It is held for microseconds; a first load by another takes
+ * longer.
+ */
 #define LOCK_NS 20000000ull
 #define LONG_NS 2000000000ull
 #define FULL_NS 1000000000ull
@@ -122,7 +125,7 @@ static void tenant_of(const struct pk_identity_ref *id, struct pk_labels_want *w
 		pk_tenant_hash(id->tenant_name, want->tenant);
 }
 
-/* Many endpoints have one identity: what was asked of it in this pass. */
+/* The numbers of an identity, asked once a pass: many endpoints have one identity. */
 struct identity {
 	uint64_t hash[2];
 	struct pk_labels labels;
@@ -184,7 +187,7 @@ static void add_target(struct sync_pass *p, const struct pk_local_endpoint *m,
 		p->n_targets++;
 }
 
-/* Numbers first: a rule set that is installed afterwards finds its peers'. */
+/* Takes numbers first, so that a rule set that is installed afterwards finds its peers'. */
 static void take_numbers(struct sync_pass *p, bool few)
 {
 	PK_OWN(identities_done) struct identity *all = NULL;
@@ -229,7 +232,7 @@ static struct group *group_of(struct group **all, const struct pk_image *image)
 	return one;
 }
 
-/* Those of one image stand together afterwards; counted and laid out, for a sort takes longer. */
+/* Groups the targets of one image, by counting and laying out, which is faster than a sort. */
 static void group_targets(struct sync_pass *p, struct group **all)
 {
 	struct target *grouped = pk_alloc((p->n_targets + 1) * sizeof(*grouped));
@@ -247,7 +250,7 @@ static void group_targets(struct sync_pass *p, struct group **all)
 	p->targets = grouped;
 }
 
-/* Each group of equal images gets one place. */
+/* Gives each group of equal images one place. */
 static void place_targets(struct sync_pass *p)
 {
 	PK_OWN(groups_done) struct group *all = NULL;
@@ -338,7 +341,10 @@ static void switch_all(struct sync_pass *p)
 		p->sync->places[i].amended = false;
 }
 
-/* Neither the endpoint nor what the model says of it has changed since its ports were written. */
+/*
+ * Returns whether the ports are written: neither the endpoint nor what the model says of it has
+ * changed since.
+ */
 static bool has_ports(const struct sync_pass *p, const struct target *t)
 {
 	const struct ports_memo *memo = &p->sync->ports[t->ep->slot];
@@ -385,7 +391,7 @@ static void set_rest(struct sync_pass *p, const struct target *t)
 		sync_tell(p, t);
 }
 
-/* Which table is too small, with what all rule sets together want of it. */
+/* Says which table is too small, with what all rule sets together want of it. */
 static int say_sizes(struct sync_pass *p)
 {
 	struct pk_table_use use[PK_MAP_COUNT];
@@ -411,7 +417,7 @@ static int say_sizes(struct sync_pass *p)
 	return p->result;
 }
 
-/* May the others be left alone? */
+/* Returns whether the other endpoints may be left alone. */
 static bool is_few(const struct pk_sync *s, const struct pk_sync_want *want)
 {
 	return !want->all && s->settled && s->stripped && !s->n_carried &&
@@ -419,7 +425,10 @@ static bool is_few(const struct pk_sync *s, const struct pk_sync_want *want)
 	       s->changes == pk_engine_changes(pk_model_engine(want->model));
 }
 
-/* False: one of them concerns others after all, and nothing was done but numbers taken. */
+/*
+ * Does a pass over few endpoints. Returns false where one of them concerns others after all; then
+ * nothing was done but numbers taken.
+ */
 static bool pass_few(struct sync_pass *p)
 {
 	take_numbers(p, true);

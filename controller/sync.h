@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Wanted -> tables: each pass computes what the engine wants of this node's endpoints, compares
- * with what the kernel has, and writes the difference in state.md's order: numbers, rule sets
- * built aside, names for the next ADD, then each endpoint by one exchange of its word. A rule set
- * that doesn't fit leaves the endpoint under its old one and is an error of the pass.
+ * Brings the tables to what is wanted. Each pass computes what the engine wants of this node's
+ * endpoints, compares it with what the kernel has, and writes the difference in state.md's order:
+ * numbers, rule sets built aside, names for the next ADD, then each endpoint by one exchange of its
+ * word. A rule set that doesn't fit leaves the endpoint under its old one and is an error of the
+ * pass.
  */
 #include "bpfobj.h"
 #include "model.h"
@@ -13,46 +14,47 @@ struct pk_sync;
 
 struct pk_sync *pk_sync_new(const struct pk_paths *paths);
 void pk_sync_free(struct pk_sync *sync);
-/* Loads where nothing is loaded, else uses what is pinned. Again is harmless. */
+/* Loads where nothing is loaded, else uses what is pinned. A second call is harmless. */
 int pk_sync_open(struct pk_sync *sync, const struct pk_settings *settings, struct pk_err *err);
-/* NULL until open. */
+/* Returns NULL until open. */
 struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
 /*
- * How long a call of picketd may wait for the node lock from now on (CLOCK_MONOTONIC): a moment, for
- * as long all others wait. Whoever meets -ETIMEDOUT ends what it is at, and comes back.
+ * Bounds how long picketd's calls may wait for the node lock from now on (CLOCK_MONOTONIC): a
+ * moment, since everybody else waits meanwhile. Whoever gets -ETIMEDOUT ends its work and comes
+ * back.
  */
 uint64_t pk_sync_until(void);
-/* Where nobody is served yet, or any more. */
+/* Sets no such bound: nobody is served yet, or any more. */
 uint64_t pk_sync_until_long(void);
 
-/* resolv.conf is another: the next pass tells the endpoints that follow it. */
+/* Says that resolv.conf changed: the next pass tells the endpoints that follow it. */
 void pk_sync_resolv(struct pk_sync *sync);
 
 struct pk_sync_want {
 	struct pk_model *model; /* compiled */
-	bool all;     /* documents or settings changed, a tenant went: names of others go too */
+	bool all;     /* documents or settings changed or a tenant went: unused names go too */
 	bool log_new; /* events of new allowed flows */
 	const struct pk_slice *slice; /* asked after each rule set that is made; NULL: all in one */
 };
 struct pk_sync_done {
 	unsigned int switched, installed, amended, ports;
-	bool again; /* something changed under our hands: come back soon */
-	bool few;   /* only those of which the model said something new were looked at */
+	bool again; /* something changed during the pass: come back soon */
+	bool few;   /* only endpoints with something new in the model were looked at */
 };
 /*
- * The first error is returned; the rest is still done. Where endpoints came or changed that change
- * nothing for the others, it looks at them alone, but not for longer than a second: somebody else
- * may have changed a table. -EAGAIN: rule sets are still to be made, and nothing is switched: go on
- * in another turn. -ETIMEDOUT: the node lock is held, and ends the pass.
+ * Makes a pass. The first error is returned, the rest is still done. Where endpoints came or
+ * changed that change nothing for the others, it looks at them alone, but once a second at all:
+ * somebody else may have changed a table. -EAGAIN: rule sets are still to be made, and nothing is
+ * switched: go on in another turn. -ETIMEDOUT: the node lock is held, which ends the pass.
  */
 int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct pk_sync_done *done,
 		 struct pk_err *err);
 /*
- * Finds the rule sets that no one named in this call and the one before, and forgets label sets
+ * Finds the rule sets that no word named in this call and the one before, and forgets label sets
  * that nobody has.
  */
 void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model);
-/* Frees one of those, which waits for RCU. False: there was none. */
+/* Frees one of those, which waits for RCU. Returns false where there was none. */
 bool pk_sync_tidy_next(struct pk_sync *sync);
 
 /* What an endpoint lives under now. rule_set 0: closed, or another epoch's. */
@@ -63,6 +65,6 @@ struct pk_sync_state {
 void pk_sync_state(struct pk_sync *sync, const struct pk_local_endpoint *ep,
 		   struct pk_sync_state *out);
 unsigned int pk_sync_rule_sets(const struct pk_sync *sync);
-/* Whether the endpoint runs under the rule set that its image asks for. */
+/* Returns whether the endpoint runs under the rule set that its image asks for. */
 bool pk_sync_in_step(struct pk_sync *sync, struct pk_model *model,
 		     const struct pk_local_endpoint *ep);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Labels change (Nomad confirms, meta is edited, the node gets a name): an endpoint gets another
- * identity, and every rule set that tells it apart must hear of it. Were one first and the other
- * second, a packet between the two would find an identity that its judge doesn't know, and be
- * denied though both policies allow it. So the new identity first stands for the old one wherever
- * that one is known, then the endpoint moves, then rule sets and words change, then what was
- * carried is taken back and the endpoint's flows are judged again.
+ * identity, and every rule set that tells it apart must know that one. Whichever changed first, a
+ * packet between the two steps would find an identity that its judge doesn't know, and be denied
+ * though both policies allow it. So the new identity first stands for the old one wherever that is
+ * known. Then the endpoint moves, then rule sets and words change, then the stand-ins are taken
+ * back and the endpoint's flows are judged again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,10 @@ bool sync_moves(const struct sync_pass *p, const struct target *t)
 	return ep->identity != t->labels.identity || ep->tenant != t->labels.tenant;
 }
 
-/* Only an identity that nobody else has, or comes to from another one, may stand for another. */
+/*
+ * Returns whether the identity may stand for another: nobody else may have it, or come to it from a
+ * different one.
+ */
 static bool stands_for_one(const struct sync_pass *p, const struct target *t)
 {
 	const struct pk_endpoint *endpoints = p->sync->bpf->endpoints;
@@ -118,7 +121,7 @@ static void renew(struct sync_pass *p, uint32_t slot)
 		sync_error(p, r, &err);
 }
 
-/* What a controller that was killed between carrying and taking back has left. */
+/* Takes back the stand-ins of a controller that was killed before it did so itself. */
 static void strip(struct sync_pass *p)
 {
 	struct pk_sync *s = p->sync;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What limits an endpoint is not its policy: it follows its words also where no rule set does. */
+/* Writes endpoints' limits. They are no policy, and change without a new rule set. */
 #include <stdlib.h>
 
 #include "log.h"

@@ -7,25 +7,25 @@
 #include "tables.h"
 
 struct place {
-	struct pk_image *image; /* what is in force there; NULL: free, or an earlier controller's */
-	uint64_t digest[2]; /* of the image, where this is the place that by_digest has for it */
-	bool found;	    /* it is in by_digest */
-	bool amended;	    /* in this pass: words that name it get a new revision */
-	bool complete;	    /* every peer of it has a number and a class */
-	unsigned int idle;  /* so many tidies in a row nobody named it; 2: it may go */
+	struct pk_image *image; /* in force there; NULL: free, or an earlier controller's */
+	uint64_t digest[2];	/* of the image, where by_digest has this place for it */
+	bool found;		/* it is in by_digest */
+	bool amended;		/* changed in this pass: words that name it get a new revision */
+	bool complete;		/* all its peers have a number and a class */
+	unsigned int idle;	/* tidies in a row in which no word named it; at 2 it may go */
 	UT_hash_handle hh;
 };
 
 struct ports_memo {
 	uint64_t hash[2];
-	uint64_t fed;	 /* what the model said of the endpoint when they were written */
-	uint32_t opened; /* of the endpoint that they were written for */
+	uint64_t fed;	 /* what the model said of the endpoint at that write */
+	uint32_t opened; /* the endpoint's opening at that write */
 	bool known;
 };
 
 struct told_memo {
 	uint64_t hash[2];
-	uint64_t fed, dns; /* what the model and resolv.conf said when it was written */
+	uint64_t fed, dns; /* what the model and resolv.conf said at that write */
 	uint32_t opened;
 	bool known;
 };
@@ -63,11 +63,11 @@ struct pk_sync {
 	struct carried *carried;
 	size_t n_carried;
 	struct remote_memo *remotes; /* all that the table has */
-	bool stripped;		     /* of what an earlier controller left half done */
-	/* Of the last pass over every endpoint: */
+	bool stripped;		     /* undone: what an earlier controller left half done */
+	/* The last pass over every endpoint: */
 	uint64_t changes; /* the engine's count */
 	uint64_t full_ns; /* when it began */
-	bool settled;	  /* nothing of it, nor of a pass since, is to be done again */
+	bool settled;	  /* nothing of that pass, or of one since, is to be done again */
 };
 
 struct target {
@@ -98,42 +98,52 @@ struct sync_pass {
 	bool late; /* rule sets are still to be made: so does the rest then */
 };
 
-/* What a place holds now; NULL: nothing. */
+/* Remembers the image that a place holds now; NULL: none. */
 void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
-/* Where a rule set was made since: is it time to leave? Then the caller does. */
+/* Sets late, on which the caller leaves, where a rule set was made since and time is up. */
 void sync_ask_late(struct sync_pass *p, unsigned int installed_before);
 bool sync_has_told(const struct sync_pass *p, const struct target *t);
 void sync_tell(struct sync_pass *p, const struct target *t);
-/* The limits of those that the pass looks at. */
+/* Writes the limits of the endpoints that the pass looks at. */
 void sync_limits(struct sync_pass *p);
-/* Open by record and by word, of this epoch: the pass's business. */
+/*
+ * Returns whether the endpoint is the pass's business: open by record and by word, of this epoch.
+ */
 bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m);
-/* The numbers of an identity; all: what was asked in this pass, for many have one identity. */
+/*
+ * Returns the numbers of an identity. all remembers what was asked in this pass, since many
+ * endpoints have one identity.
+ */
 struct identity;
 int sync_numbers_of(struct sync_pass *p, const struct pk_identity_ref *id, struct identity **all,
 		    struct pk_labels *labels);
-/* Of other nodes' endpoints: their numbers, what goes, what comes; and what the table has. */
+/*
+ * For other nodes' endpoints: finds their numbers, deletes what goes, adds what comes, and reads
+ * what the table has.
+ */
 void sync_remotes_take(struct sync_pass *p, struct identity **all);
 void sync_remotes_drop(struct sync_pass *p);
 void sync_remotes_set(struct sync_pass *p);
 void sync_remotes_read(struct pk_sync *s);
 void sync_remotes_forget(struct pk_sync *s);
 int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
-/* A place that holds image: the equal one, else the users' own amended, else a new one. 0: error.
+/*
+ * Returns a place that holds image: an equal one, else the users' own, amended, else a new one. 0:
+ * error.
  */
 uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
 		    size_t n);
-/* The place that holds an equal image, 0: none. */
+/* Returns the place that holds an equal image, 0: none. */
 uint32_t sync_find_place(struct pk_sync *s, const struct pk_image *image);
-/* Peers that have got their number since are added to the rule sets that wait for them. */
+/* Adds peers that have got their number since to the rule sets that wait for them. */
 void sync_complete(struct sync_pass *p);
 void sync_bases(struct sync_pass *p);
-/* Names that no endpoint or wanted base accounts for: the next ADD compiles instead. */
+/* Drops names that no endpoint or wanted base accounts for: the next ADD compiles instead. */
 void sync_withdraw(struct sync_pass *p);
-/* Before any rule set changes: each endpoint gets its identity, under the verdicts it had. */
+/* Gives each endpoint its identity, under the verdicts that it had, before any rule set changes. */
 void sync_move_identities(struct sync_pass *p);
-/* Has the endpoint another identity than its entry in the tables? */
+/* Returns whether the endpoint has another identity than its entry in the tables. */
 bool sync_moves(const struct sync_pass *p, const struct target *t);
-/* After the words are switched: rule sets speak of the new identities themselves. */
+/* Ends the stand-ins after the words are switched: rule sets name the new identities themselves. */
 void sync_settle_identities(struct sync_pass *p);

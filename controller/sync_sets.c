@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rule sets, bases and the names that ADD goes by: see sync.h. */
+/* Installs rule sets, bases and the names that ADD goes by: see sync.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "str.h"
 #include "sync_private.h"
 
-/* Of several places that hold equal images the first one is found. */
+/* Indexes a place by its digest; of several places with equal images the first one is found. */
 static void index_place(struct pk_sync *s, struct place *at)
 {
 	struct place *other;
@@ -54,7 +54,7 @@ static bool all_numbered(const struct pk_sync *s, const struct pk_image *image)
 	return true;
 }
 
-/* Peers may get their number after the rule set was installed: asked again until all have one. */
+/* Adds peers that had no number when the rule set was installed; asked again until all have one. */
 static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *image)
 {
 	struct place *at = &p->sync->places[place];
@@ -73,8 +73,8 @@ static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *imag
 }
 
 /*
- * The place that all these users live in, if nobody else does and it can become image in place:
- * only then is amending it invisible to others.
+ * Returns the place that all these users live in, if nobody else does and it can become image by
+ * amending. Only then does nobody else notice.
  */
 static uint32_t amendable(const struct sync_pass *p, const struct pk_image *image,
 			  const struct target *users, size_t n)
@@ -100,7 +100,7 @@ static uint32_t amendable(const struct sync_pass *p, const struct pk_image *imag
 	return replace ? 0 : place;
 }
 
-/* True: place holds image now. */
+/* Amends place; returns whether it holds image now. */
 static bool amend(struct sync_pass *p, uint32_t place, struct pk_image *image)
 {
 	struct place *at = &p->sync->places[place];
@@ -117,7 +117,10 @@ static bool amend(struct sync_pass *p, uint32_t place, struct pk_image *image)
 	return true;
 }
 
-/* The place of an equal rule set: most are remembered, and one call shows that it is still so. */
+/*
+ * Finds the place of an equal rule set. Most are remembered, and one call shows that it still is
+ * so.
+ */
 uint32_t sync_find_place(struct pk_sync *s, const struct pk_image *image)
 {
 	struct pk_rule_set rs;
@@ -175,7 +178,7 @@ static void name_base(struct sync_pass *p, uint32_t tenant, struct pk_image *ima
 	sync_error(p, pk_base_name(p->sync->bpf, tenant, place, pk_sync_until(), &err), &err);
 }
 
-/* The tenants of this node's endpoints, and quarantine's own under tenant 0. */
+/* Installs the bases of this node's tenants, and quarantine's own under tenant 0. */
 void sync_bases(struct sync_pass *p)
 {
 	struct pk_engine *engine = pk_model_engine(p->want->model);
@@ -254,7 +257,7 @@ static int collect_base(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* What endpoints and wanted bases account for. */
+/* Collects the label sets and tenants that endpoints and wanted bases account for. */
 static void collect_known(struct withdraw *w)
 {
 	const struct sync_pass *p = w->p;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What nobody names any more goes: see sync.h. */
+/* Removes what no endpoint needs any more: see sync.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,10 +62,13 @@ static int collect_unused(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* No ADD takes so long. */
+/* No ADD takes as long as this, in seconds. */
 #define ADD_S 60
 
-/* An ADD that is under way has a slot but no endpoint yet: its label set must stay. */
+/*
+ * Returns whether no ADD is under way: that one's slot has no endpoint yet, and its label set must
+ * stay.
+ */
 static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 {
 	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)
@@ -75,8 +78,10 @@ static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 	return true;
 }
 
-/* More label sets than this without an endpoint, and they are forgotten: until then a job that
- * comes back is quick. Each may name a rule set of its own, and places for those are few. */
+/*
+ * How many label sets without an endpoint are kept, so that a job that comes back starts quickly.
+ * Each may name a rule set of its own, and places for those are few.
+ */
 #define IDLE_LABELS 32
 
 static void tidy_labels(struct pk_sync *s, struct pk_model *model)
@@ -120,7 +125,10 @@ static int name_labels(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* False: a table can't be read, and may name any of them. */
+/*
+ * Reads who names rule sets. Returns false where a table can't be read, since it may name any of
+ * them.
+ */
 static bool read_names(const struct pk_sync *s, struct names *names)
 {
 	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the gateway tells an endpoint of resolvers and search list: its job's own, by Nomad's word;
- * else what its conflist said at ADD; else the node's, as resolv.conf has them now.
+ * Tells endpoints of resolvers and search list: the job's own, by Nomad's word, else what the
+ * conflist said at ADD, else the node's, as resolv.conf has them now.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 #define SERVERS_MAX 16
 
-/* Addresses of a list between blanks; what is none is left out. */
+/* Reads addresses of a list between blanks; what is none is left out. */
 static size_t parse_servers(const char *words, union pk_addr list[SERVERS_MAX])
 {
 	own_mem char *copy = words ? pk_strdup(words) : NULL;
@@ -45,7 +45,10 @@ static void add_search(void *arg, const char *word, bool first)
 	pk_str_addf(&dns->search, "%s%s", dns->search.len ? " " : "", word);
 }
 
-/* A file that names nobody, half written or gone for a moment, is no word: what was told stays. */
+/*
+ * Reads resolv.conf. One that names nobody is half written or gone for a moment, and what was told
+ * stays.
+ */
 void pk_sync_resolv(struct pk_sync *s)
 {
 	struct sync_dns now = { .number = s->dns.number + 1 };
@@ -61,7 +64,10 @@ void pk_sync_resolv(struct pk_sync *s)
 	s->dns = now;
 }
 
-/* Its job's word counts from Nomad's on, also where its claims were others; not in quarantine. */
+/*
+ * Returns the job's facts, which count once Nomad says them, also against other claims; none in
+ * quarantine.
+ */
 static const struct pk_alloc *facts_of(const struct pk_local_endpoint *m)
 {
 	bool said = m->confirmed == PK_CONFIRMED || m->confirmed == PK_CONTRADICTED;
@@ -69,7 +75,10 @@ static const struct pk_alloc *facts_of(const struct pk_local_endpoint *m)
 	return said && !pk_local_endpoint_quarantined(m) ? m->facts : NULL;
 }
 
-/* As Nomad does it for tasks: what the job leaves out is the node's. */
+/*
+ * Returns what the endpoint is told. What the job leaves out is the node's, as Nomad does it for
+ * tasks.
+ */
 static struct pk_told told_of(const struct pk_sync *s, const struct pk_local_endpoint *m,
 			      union pk_addr asked[SERVERS_MAX])
 {
@@ -102,7 +111,10 @@ static bool is_resolver(const struct pk_settings *s, const union pk_addr *addr)
 	return false;
 }
 
-/* A job can't open a protected address by naming it: the operator does (docs/policy.md). */
+/*
+ * Logs a resolver that the job names and the baseline closes: only the operator opens a protected
+ * address (docs/policy.md).
+ */
 static void warn_of_closed(const struct sync_pass *p, const struct pk_local_endpoint *m,
 			   const struct pk_told *told)
 {

@@ -49,7 +49,7 @@ void pk_systemd_reloading(void)
 	pk_systemd_say(text.text);
 }
 
-/* One line: what is wrong first. */
+/* Returns the status as one line, what is wrong first. */
 static char *status_of(const struct pk_parts *p)
 {
 	const struct pk_apply_state *state = pk_apply_state(p->apply);
@@ -61,7 +61,7 @@ static char *status_of(const struct pk_parts *p)
 	wrong = *wrong ? wrong : p->config_error->text;
 	pk_str_addf(&text, "STATUS=%s%s%zu endpoints, policy revision %lu", wrong,
 		    *wrong ? "; " : "", pk_model_count(p->model), state->revision);
-	/* A line of its own would be another assignment. */
+	/* A line end would begin another assignment. */
 	for (char *at = text.text; at && *at; at++)
 		if (*at == '\n')
 			*at = ' ';
@@ -91,7 +91,10 @@ static void on_watchdog(void *arg)
 	pk_systemd_say("WATCHDOG=1");
 }
 
-/* Half of what is asked for, as systemd advises; a child's inherited one is none of ours. */
+/*
+ * Returns half of the interval that systemd asks for, as it advises. A variable inherited from
+ * another unit's process doesn't count.
+ */
 static uint64_t watchdog_ms(void)
 {
 	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a Type=notify service tells systemd. Without $NOTIFY_SOCKET nothing is said. */
+/* Tells systemd what a Type=notify service tells it. Without $NOTIFY_SOCKET it says nothing. */
 #include "parts.h"
 
 struct pk_systemd;
 
 /*
- * From now on: how picketd is, as STATUS, and WATCHDOG as often as $WATCHDOG_USEC asks. Both come
- * from the loop itself: one that hangs is silent.
+ * Begins to tell how picketd is, as STATUS, and WATCHDOG as often as $WATCHDOG_USEC asks. Both come
+ * from the loop itself, so a loop that hangs is silent.
  */
 struct pk_systemd *pk_systemd_new(const struct pk_parts *parts);
 void pk_systemd_free(struct pk_systemd *systemd);

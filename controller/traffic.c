@@ -7,7 +7,7 @@
 #include "json_scan.h"
 #include "own.h"
 
-/* Whose counters were read in a slot, and what they were. */
+/* The counters of a slot as they were read last, and whose they were. */
 struct seen {
 	char *key;    /* of the last one; NULL: nobody's yet */
 	bool is_live; /* and it is there */
@@ -16,7 +16,10 @@ struct seen {
 	struct pk_counter row[2][PK_REASON_SLOTS];
 };
 
-/* Behind the jobs of one name: the others of a tenant for each of them, and everybody's. */
+/*
+ * Room for the jobs with names of their own, the others of a tenant for each of them, and
+ * everybody's.
+ */
 #define ROOM (2 * PK_TRAFFIC_JOBS + 1)
 
 struct pk_traffic {
@@ -53,8 +56,8 @@ void pk_traffic_free(struct pk_traffic *traffic)
 }
 
 /*
- * What fits of name, as it is shown: what is no UTF-8 becomes U+FFFD here, so that two names that
- * show alike are one job, and no series is there twice.
+ * Copies what fits of a name, as it is shown. What is no UTF-8 becomes U+FFFD here, so that two
+ * names that show alike are one job, and no series is there twice.
  */
 static void put_name(char to[PK_TRAFFIC_NAME + 1], const char *name)
 {
@@ -97,7 +100,10 @@ static size_t tenant_jobs(const struct pk_traffic *t, const char *tenant_name)
 	return n;
 }
 
-/* Its place, made if it has none; there is one free for whatever find() doesn't have. */
+/*
+ * Returns the place of a job, made if it has none; there always is one free for what find() doesn't
+ * have.
+ */
 static size_t take(struct pk_traffic *t, const struct pk_traffic_job *want)
 {
 	size_t i = find(t, want);
@@ -155,7 +161,10 @@ static void add(struct pk_counter *sum, const struct pk_counter *more)
 	sum->bytes += more->bytes;
 }
 
-/* A counter that is lower than it was began anew: its slot was freed since. */
+/*
+ * Returns what was counted since. A counter that is lower than before began anew: its slot was
+ * freed.
+ */
 static struct pk_counter since(const struct pk_counter *now, const struct pk_counter *before)
 {
 	if (now->packets < before->packets || now->bytes < before->bytes)
@@ -184,7 +193,7 @@ static void forget(struct pk_traffic *t, struct seen *seen)
 	seen->is_live = false;
 }
 
-/* The endpoint's job is another one once it is confirmed: what comes from now on is that one's. */
+/* Counts the endpoint for another job once its job is confirmed, from then on. */
 static void follow(struct pk_traffic *t, struct seen *seen, const struct pk_local_endpoint *ep)
 {
 	size_t job;
@@ -198,7 +207,7 @@ static void follow(struct pk_traffic *t, struct seen *seen, const struct pk_loca
 	seen->is_live = true;
 }
 
-/* Another endpoint than the one before: the slot was freed between, and counts from zero. */
+/* Begins anew for another endpoint: the slot was freed between, and counts from zero. */
 static void replace(struct pk_traffic *t, struct seen *seen, const char *key)
 {
 	if (seen->key && strcmp(seen->key, key) == 0)
@@ -217,7 +226,7 @@ void pk_traffic_take(struct pk_traffic *t, uint32_t slot, const struct pk_local_
 
 	if (!seen) {
 		seen = t->slots[slot] = pk_alloc(sizeof(*seen));
-		/* What was counted before picketd began would be a leap. */
+		/* Counts from before picketd's start would be a leap, so they are left out. */
 		if (!ep || ep->added < t->since)
 			memcpy(seen->row, row, sizeof(seen->row));
 	}

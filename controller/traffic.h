@@ -15,7 +15,7 @@
 #define PK_TRAFFIC_JOBS	       256
 #define PK_TRAFFIC_TENANT_JOBS 64
 #define PK_TRAFFIC_NAME	       128 /* bytes of a name; the rest of a longer one is left out */
-/* No namespace can be named so. A job that is shares the sums of its tenant's others. */
+/* No namespace can be named so. A job of that name shares the sums of its tenant's others. */
 #define PK_TRAFFIC_OTHER      "_other"
 #define PK_TRAFFIC_QUARANTINE "_quarantine"
 #define PK_TRAFFIC_UNKNOWN    "_unknown" /* the job, while only a claim says it */
@@ -26,24 +26,24 @@ struct pk_traffic_job {
 	char tenant_name[PK_TRAFFIC_NAME + 1], job[PK_TRAFFIC_NAME + 1];
 	struct pk_counter sum[2][2]; /* by enum pk_dir, and whether it was denied */
 	unsigned int endpoints;	     /* 0: free */
-	bool other;		     /* of several jobs */
+	bool other;		     /* the sums are of several jobs */
 };
 
-/* Of endpoints that were there before `since` only what comes counts, as of a process anew. */
+/* For endpoints that were there before `since` only what comes counts, as for a new process. */
 struct pk_traffic *pk_traffic_new(time_t since);
 void pk_traffic_free(struct pk_traffic *traffic);
 
 /* Reads a slot's counters, whoever has it by now; slot 0 is packets of no endpoint. */
 void pk_traffic_read(struct pk_traffic *traffic, const struct pk_bpf *bpf, struct pk_model *model,
 		     uint32_t slot);
-/* Endpoints went: their counters are read once more, and they are forgotten. */
+/* Reads the counters of endpoints that went once more, and forgets them. */
 void pk_traffic_settle(struct pk_traffic *traffic, const struct pk_bpf *bpf,
 		       struct pk_model *model);
-/* The same of a row that was read. ep NULL: the slot has no endpoint. */
+/* Adds a row that was read. ep NULL: the slot has no endpoint. */
 void pk_traffic_take(struct pk_traffic *traffic, uint32_t slot, const struct pk_local_endpoint *ep,
 		     struct pk_counter row[2][PK_REASON_SLOTS]);
 
 const struct pk_counter *pk_traffic_sum(const struct pk_traffic *traffic, enum pk_dir dir,
 					unsigned int reason);
-/* The i-th job that has endpoints here; NULL after the last. */
+/* Returns the i-th job that has endpoints here; NULL after the last. */
 const struct pk_traffic_job *pk_traffic_job(const struct pk_traffic *traffic, size_t i);

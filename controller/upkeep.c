@@ -58,7 +58,7 @@ bool pk_upkeep_is_local(const struct pk_upkeep *u, const union pk_addr *addr)
 	return false;
 }
 
-/* ADD writes the record before the word: what is open without one has lost it. */
+/* Returns whether an open slot has lost its record: ADD writes the record before the word. */
 static bool is_stray(const struct pk_upkeep *u, uint32_t slot)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);
@@ -109,7 +109,7 @@ static void whole_ended(void *arg, unsigned int left)
 	u->stats.stray = u->stray;
 }
 
-/* One at a time: where a disk hangs the next minute's has nothing to do. */
+/* Sweeps everything, one sweep at a time: while a disk hangs the next minute's does nothing. */
 static void sweep_all(struct pk_upkeep *u)
 {
 	struct pk_sweep_wish wish = wish_of(u);
@@ -131,7 +131,10 @@ static bool open_record(const struct pk_upkeep *u, uint32_t slot, struct pk_reco
 	return m && m->open && pk_record_name_of(m->container_id, m->ifname, slot, name) == 0;
 }
 
-/* What can't go yet is to be counted, what was counted may have gone. */
+/*
+ * Ends the sweep of what went. Anything left is to be counted by a whole sweep soon, and what that
+ * counted last may be gone.
+ */
 static void gone_ended(void *arg, unsigned int left)
 {
 	struct pk_upkeep *u = arg;
@@ -141,7 +144,9 @@ static void gone_ended(void *arg, unsigned int left)
 		pk_timer_hurry(u->whole_timer, WHOLE_MS);
 }
 
-/* What is known of the devices that went: closed records, and the endpoints that had them. */
+/*
+ * Sweeps what is known of the devices that went: closed records, and the endpoints that had them.
+ */
 static void sweep_gone(void *arg)
 {
 	struct pk_upkeep *u = arg;
@@ -200,7 +205,7 @@ static void minute(void *arg)
 	pk_timer_set(u->tidy_timer, 0);
 }
 
-/* One a turn: each waits for RCU. */
+/* Frees one rule set a turn, since each waits for RCU. */
 static void tidy(void *arg)
 {
 	struct pk_upkeep *u = arg;
@@ -214,7 +219,7 @@ void pk_upkeep_now(struct pk_upkeep *u)
 	minute(u);
 }
 
-/* ADD writes the record before the word: what stays open without one has lost it. */
+/* Looks for an endpoint that lost its record: ADD writes the record before the word. */
 void pk_upkeep_records_changed(struct pk_upkeep *u)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(u->args.sync);

@@ -49,7 +49,10 @@ static const struct pk_uplink_names *names_of(const struct pk_uplink_watch *w)
 	return &w->args.config->settings.uplinks;
 }
 
-/* A device becomes an uplink by its name, else by a route, of which another message tells. */
+/*
+ * Returns whether the device is an uplink by its name; one that is by a route brings another
+ * message.
+ */
 static bool is_named(const struct pk_uplink_names *names, uint32_t ifindex)
 {
 	char name[IF_NAMESIZE];
@@ -131,7 +134,10 @@ static void note_error(struct pk_uplink_watch *w, int r, const struct pk_err *er
 	w->error = *err;
 }
 
-/* Another device's program goes after the table says that it is no uplink. */
+/*
+ * Brings table and programs in step. A device's program goes after the table says that it is no
+ * uplink.
+ */
 static int keep(struct pk_uplink_watch *w, struct pk_bpf *bpf, struct pk_nl *nl, struct pk_err *err)
 {
 	int r = pk_uplinks_attach(bpf, w->now.list, nl, err), stripped;
@@ -168,7 +174,7 @@ static void follow(void *arg)
 		pk_timer_hurry(w->timer, RETRY_MS);
 }
 
-/* Without asking for every route: a message may have been lost, or a filter taken off. */
+/* Looks again without being told: a message may have been lost, or a filter taken off. */
 static void minute(void *arg)
 {
 	struct pk_uplink_watch *w = arg;
@@ -214,7 +220,7 @@ static void read_messages(void *arg)
 		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
 			concerned |= pk_uplink_watch_concerns(&w->now, names_of(w), h);
 	}
-	/* More was said than fits: one of it may be that. */
+	/* More was said than fits, and the lost part may concern an uplink. */
 	concerned |= n < 0 && errno == ENOBUFS;
 	listen_again(w);
 	if (concerned)

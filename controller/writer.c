@@ -59,7 +59,7 @@ static struct item *take(struct list *list)
 	return item;
 }
 
-/* The next work, once there is one; NULL: it is to stop. */
+/* Returns the next work, once there is one; NULL when the thread is to stop. */
 static struct item *next(struct pk_writer *w)
 {
 	struct item *item;
@@ -107,7 +107,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* True: there were some. */
+/* Tells of ended work; returns whether there was any. */
 static bool tell(struct pk_writer *w)
 {
 	struct item *item;
@@ -134,7 +134,7 @@ static void on_event(void *arg)
 		tell(w);
 }
 
-/* Signals are the loop's alone. */
+/* Starts the thread, with all signals blocked: those are the loop's. */
 static void start(struct pk_writer *w)
 {
 	pthread_attr_t attr;
@@ -212,7 +212,7 @@ size_t pk_writer_waiting(struct pk_writer *w)
 	return size;
 }
 
-/* False: the time is over. */
+/* Waits until all work is done; returns false where the time is over. */
 static bool wait_idle(struct pk_writer *w, uint64_t until_ns)
 {
 	const struct timespec until = { .tv_sec = (time_t)(until_ns / 1000000000),

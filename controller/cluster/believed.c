@@ -91,7 +91,7 @@ void pk_believed_free(struct pk_believed *b)
 	free(b);
 }
 
-/* "tenants/TENANT/NODE" or "nodes/NODE", else NULL. */
+/* Makes a word for "tenants/TENANT/NODE" or "nodes/NODE"; NULL for another key. */
 static struct word *word_new(const char *key)
 {
 	const char *last = strrchr(key, '/');
@@ -251,7 +251,10 @@ static bool is_ours(const struct pk_prefix *block, const struct pk_believed_worl
 	return false;
 }
 
-/* Else a node could claim any part of the world. */
+/*
+ * Returns whether the block is in the cluster's range: otherwise a node could claim any part of the
+ * world.
+ */
 static bool is_in_range(const struct pk_prefix *block, const struct pk_believed_world *world)
 {
 	for (size_t i = 0; i < world->n_range; i++)
@@ -260,7 +263,7 @@ static bool is_in_range(const struct pk_prefix *block, const struct pk_believed_
 	return false;
 }
 
-/* Who claimed a block first has it; this node believes itself. */
+/* Believes a node's blocks. Whoever claimed a block first has it; this node believes itself. */
 static void believe_blocks(struct pk_believed *b, const struct word *w,
 			   const struct pk_believed_world *world)
 {
@@ -338,7 +341,7 @@ static bool is_within(struct pk_believed *b, struct node *n, const struct word *
 	return e->ep->n_addresses > 0;
 }
 
-/* A later one of equal age is the second that claims it: it loses. */
+/* Claims an address. Of two that claim it at the same age the second loses. */
 static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 		  const struct pk_share_endpoint *e)
 {
@@ -379,7 +382,7 @@ static void claim_share(struct pk_believed *b, struct claim **all, const struct 
 			claim(b, all, n, &w->share.list[i]);
 }
 
-/* Has it each of its addresses? */
+/* Returns whether the endpoint has each of its addresses. */
 static bool has_all(struct claim *all, const struct pk_share_endpoint *e)
 {
 	struct claim *c;
@@ -392,7 +395,7 @@ static bool has_all(struct claim *all, const struct pk_share_endpoint *e)
 	return true;
 }
 
-/* Each endpoint once: under the first of its addresses. */
+/* Puts each endpoint once: under the first of its addresses. */
 static void put_claims(struct claim *all, struct pk_remotes *remotes)
 {
 	struct claim *c, *next;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What other nodes said, and what of it is believed: a node's blocks where nobody else's overlap
- * them, an endpoint where its owner has its addresses and no newer owner does. What was said stays
- * believed until its owner says otherwise, or it is told to be gone; who said it may be stale. Pure.
+ * Keeps what other nodes said, and decides what of it is believed: a node's blocks where nobody
+ * else's overlap them, an endpoint where its node has its addresses and no newer owner has them.
+ * What was said stays believed until its owner says otherwise, or it is told to be gone; the node
+ * that said it may be stale. Pure.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,43 +15,48 @@
 
 struct pk_believed;
 
-/* own: this node's name. */
+/* own is this node's name. */
 struct pk_believed *pk_believed_new(const char *own);
 void pk_believed_free(struct pk_believed *b);
 
-/* One key: "nodes/NODE" or "tenants/TENANT/NODE", and how Consul has it. */
+/* One key, "nodes/NODE" or "tenants/TENANT/NODE", and how Consul has it. */
 struct pk_said {
 	const char *key;
 	const char *text;
 	size_t len;
 	uint64_t created;
 	bool live;  /* a session holds it */
-	bool doubt; /* the store may have been restored: an older word isn't taken */
+	bool doubt; /* the store may have been restored: older words aren't taken */
 	time_t now;
 };
-/* 1: it is news; 0: it isn't, or is older than what was said before; -EINVAL: no such word (noted). */
+/*
+ * Takes a key. Returns 1 where it is news, 0 where it isn't or is older than what was said before,
+ * -EINVAL (noted) where it can't be read.
+ */
 int pk_believed_say(struct pk_believed *b, const struct pk_said *said);
-/* The key is gone from Consul. held: why what it said stays all the same; NULL: it goes. */
+/* Says that the key is gone from Consul. held is why its word stays all the same; NULL: it goes. */
 void pk_believed_lack(struct pk_believed *b, const char *key, const char *held, time_t now);
-/* For each key below a prefix that has a word; not of one that is held already, where fresh. */
+/*
+ * Calls for each key below a prefix that has a word; with fresh, only for those not held already.
+ */
 typedef void pk_believed_fn(void *arg, const char *key);
 void pk_believed_each(struct pk_believed *b, const char *below, bool fresh, pk_believed_fn *fn,
 		      void *arg);
-/* What is held is gone after all; told: each of those keys. True: something was. */
+/* Drops what is held, and tells each of those keys. Returns whether there was any. */
 bool pk_believed_release(struct pk_believed *b, pk_believed_fn *told, void *arg);
 
-/* What the operator says: where the cluster's blocks lie, and which of them are this node's. */
+/* Takes the operator's word: where the cluster's blocks lie, and which of them are this node's. */
 struct pk_believed_world {
 	const struct pk_prefix *range, *pools;
 	size_t n_range, n_pools;
 };
-/* Brings remotes in step. Bits: */
+/* Brings remotes in step. Returns these bits: */
 #define PK_BELIEVED_ENDPOINTS 1u
 #define PK_BELIEVED_BLOCKS    2u
 unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_world *world,
 				struct pk_remotes *remotes);
 
-/* Of the last settling. */
+/* A node as the last settling found it. */
 struct pk_believed_node {
 	const char *name;
 	bool live;
@@ -58,11 +64,11 @@ struct pk_believed_node {
 	const struct pk_node_word *word; /* NULL: it said nothing of itself */
 	const struct pk_prefix *blocks;	 /* that are believed */
 	size_t n_blocks;
-	const char *held; /* why it stays though its keys are gone; NULL: they aren't */
+	const char *held; /* why it stays though its keys are gone; NULL: they are there */
 	size_t endpoints; /* believed */
 	size_t refused;	  /* endpoints and blocks */
 	const char *why;  /* the first of those; "" */
 };
-/* The i-th by name; false after the last. */
+/* Returns the i-th by name; false after the last. */
 bool pk_believed_node(const struct pk_believed *b, size_t i, struct pk_believed_node *out);
 size_t pk_believed_refused(const struct pk_believed *b); /* all together */

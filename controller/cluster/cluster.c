@@ -24,7 +24,7 @@
 #define BASE64(n)  ((n) / 3 * 4)
 #define WATCH_MAX  64 /* tenants that are asked for; Consul's agent takes 200 connections */
 
-/* A prefix below ours that is watched, and how it was kept to be its own. */
+/* A prefix below ours that is watched, and what is known of keys that went. */
 struct part {
 	char *name; /* "nodes/", "tenants/TENANT/" */
 	struct pk_cluster *cluster;
@@ -46,7 +46,7 @@ struct pk_cluster {
 	bool full; /* more tenants than are asked for, said already */
 };
 
-/* A node's name as the last part of a key. */
+/* Returns a node's name as the last part of a key. */
 static char *as_part(const char *name)
 {
 	char *part = pk_strdup(name);
@@ -93,7 +93,7 @@ static void keep(struct pk_cluster *c, const char *key, const struct pk_kv *kv)
 	file_of(c, key, &path);
 	pk_str_addf(&text, "%llu %s\n", (unsigned long long)kv->created, key);
 	pk_str_addn(&text, kv->value, kv->len);
-	/* Lost, it comes again with Consul's next answer. */
+	/* A lost write comes again with Consul's next answer. */
 	if (!text.failed)
 		pk_writer_file(c->args.writer, path.text, text.text, text.len);
 }
@@ -188,7 +188,7 @@ static void count(void *arg, const char *key)
 	h->lacking[h->lacks++] = key;
 }
 
-/* What was there and is lacking: gone, or held (absence.h). */
+/* Deals with keys that were there and are lacking: they are gone, or held (absence.h). */
 static void hear_absence(struct hearing *h)
 {
 	struct part *part = h->part;
@@ -311,7 +311,7 @@ static void want_selector(struct pk_cluster *c, const struct pk_selector *sel)
 	}
 }
 
-/* The namespaces that policies in force name as peers. */
+/* Asks for the namespaces that policies in force name as peers. */
 static void want_named(struct pk_cluster *c)
 {
 	const struct pk_rules *rules = pk_model_rules(c->args.model);
@@ -338,7 +338,7 @@ static void forget(void *arg, const char *key)
 	f->any = true;
 }
 
-/* What a tenant said that nobody here asks for any more. */
+/* Drops what was said of tenants that nobody here asks for any more. */
 static void drop_unwanted(struct pk_cluster *c)
 {
 	struct forgetting f = { .cluster = c };

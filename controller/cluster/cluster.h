@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * This node among others: what it says of itself and its endpoints (publish.h), whom it hears of
- * others (keys_watch.h: all nodes' words, and the shares of the tenants that it hosts or that its
- * policies name), and what of that it believes (believed.h), kept below /var/lib/picket/cluster so
- * that a restart knows it.
+ * This node as one of several: it publishes itself and its endpoints (publish.h), hears of others
+ * (keys_watch.h: all nodes' words, and the shares of the tenants that it hosts or that its policies
+ * name), and decides what it believes (believed.h), which is kept below /var/lib/picket/cluster
+ * over a restart.
  */
 #include "believed.h"
 #include "conf.h"
@@ -23,23 +23,29 @@ struct pk_cluster_args {
 	struct pk_sync *sync;
 	struct pk_writer *writer;
 	const char *node;
-	pk_loop_fn *endpoints; /* others' are others by now */
-	pk_loop_fn *blocks;    /* so are their blocks */
+	pk_loop_fn *endpoints; /* other nodes' endpoints changed */
+	pk_loop_fn *blocks;    /* other nodes' blocks changed */
 	void *arg;
 };
 
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args);
 void pk_cluster_free(struct pk_cluster *cluster);
-/* There are no others any more: nothing of them stays in the model, nor a route to them. */
+/* Ends all of it: nothing of other nodes stays in the model, nor a route to them. */
 void pk_cluster_withdraw(struct pk_model *model);
-/* The model was passed on: its endpoints, tenants and policies may be others. */
+/* Says that a pass was made: the model's endpoints, tenants and policies may be others. */
 void pk_cluster_follow(struct pk_cluster *cluster);
-/* The operator's word: what Consul lacks is gone. False: nothing was held. */
+/*
+ * Believes that what Consul lacks is gone, as the operator says. Returns false where nothing was
+ * held.
+ */
 bool pk_cluster_release(struct pk_cluster *cluster);
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
-/* Why the routes to other nodes aren't as they should be; "" */
+/* Returns why the routes to other nodes aren't as they should be; "". */
 const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *cluster);
-/* The worst of its questions and of what it writes; tenants that are asked for. */
+/*
+ * Returns the worst state of its questions and of what it writes, and the tenants that are asked
+ * for.
+ */
 const struct pk_source *pk_cluster_source(const struct pk_cluster *cluster);
 size_t pk_cluster_tenants(const struct pk_cluster *cluster);

@@ -39,7 +39,7 @@ static void want_block(struct pk_nl *nl, const struct pk_believed_node *node,
 				     .protocol = PK_FABRIC_PROTOCOL,
 				     .metric = PK_FABRIC_METRIC };
 
-	/* A node that isn't to be reached now is when the way to it is back. */
+	/* A node that can't be reached now gets its route when there is a way again. */
 	if (!to || pk_nl_way(nl, to, &route.ifindex, &route.via) < 0)
 		return;
 	want->list = realloc(want->list, (want->n + 1) * sizeof(route));
@@ -105,7 +105,7 @@ static int make_step(struct pk_nl *nl, const struct routes *want, const struct p
 	return result;
 }
 
-/* A neighbour that is known already stays as it is. */
+/* Makes neighbours known; one that is known already stays as it is. */
 static void know_neighbours(struct pk_nl *nl, const struct routes *want)
 {
 	for (size_t i = 0; i < want->n; i++) {
@@ -114,7 +114,7 @@ static void know_neighbours(struct pk_nl *nl, const struct routes *want)
 	}
 }
 
-/* believed NULL: there are no others. */
+/* Brings the routes in step. believed is NULL where there are no other nodes. */
 static int pass(const struct pk_believed *believed, struct pk_err *err)
 {
 	own_mem struct pk_nl_route_info *is = NULL;

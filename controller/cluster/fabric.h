@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Routes to other nodes' blocks ("fabric": "routed"), for as long as those are believed: by the way
- * that leads to the node's own address, whether that is on a link of ours or behind a router. They
+ * Keeps routes to other nodes' blocks ("fabric": "routed") for as long as those are believed: by
+ * the way that leads to the node's own address, on a link of ours or behind a router. The routes
  * have a protocol number and a metric of their own; nobody else's is touched. The neighbours that
  * they name are kept known, since what comes from there is believed by its MAC alone.
  */
@@ -17,8 +17,8 @@ struct pk_fabric;
 
 struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed);
 void pk_fabric_free(struct pk_fabric *fabric); /* its routes stay */
-/* This node is alone: none of them is there any more. */
+/* Deletes all of them: this node is alone. */
 void pk_fabric_withdraw(void);
-/* What is believed may be other. */
+/* Says that what is believed may have changed. */
 void pk_fabric_soon(struct pk_fabric *fabric);
 const struct pk_err *pk_fabric_error(const struct pk_fabric *fabric); /* of the last pass; "" */

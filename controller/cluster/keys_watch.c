@@ -42,7 +42,7 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return w->read_result == 0;
 }
 
-/* 404 is the answer for a prefix without keys. */
+/* Reads the keys of an answer; 404 is the answer for a prefix without keys. */
 static int decode(struct pk_keys_watch *w, const struct pk_http_reply *reply, struct pk_kvs *kvs,
 		  char *why, size_t room)
 {
@@ -75,7 +75,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	answer.behind = reply->index < w->seen;
 	answer.filtered = reply->filtered;
 	w->answered = true;
-	/* Another history is asked from its begin. */
+	/* Another history is asked without an index. */
 	w->index = answer.behind ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
 	pk_source_good(&w->source);

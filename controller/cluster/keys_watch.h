@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The keys below a prefix of Consul's, by a blocking query: each of its whole answers. */
+/*
+ * Watches the keys below a prefix of Consul's by a blocking query, and tells each of its whole
+ * answers.
+ */
 #include "conf.h"
 #include "consul.h"
 #include "http.h"
@@ -15,7 +18,7 @@ struct pk_keys_answer {
 	bool behind;   /* its history is older than the one that was told before */
 	bool filtered; /* there is more than the token may see */
 };
-/* May free the watch. */
+/* The callback may free the watch. */
 typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
 
 struct pk_keys_watch_args {

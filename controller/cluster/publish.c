@@ -72,7 +72,10 @@ static void drop(struct pk_publish *p, struct key *k)
 	free(k);
 }
 
-/* The session and the names of keys outlive picketd: else it would wait for the old session's end. */
+/*
+ * Remembers the session and the names of keys over a restart, which would otherwise wait for the
+ * old session's end.
+ */
 static void remember(struct pk_publish *p)
 {
 	own_str text = { 0 };
@@ -108,7 +111,7 @@ static void recall(struct pk_publish *p)
 			get(p, pk_json_string(v));
 }
 
-/* Written where it says something else than before. */
+/* Has a key written where it says something else than before. */
 static void want(struct pk_publish *p, const char *name, const char *body)
 {
 	struct key *k = get(p, name);
@@ -123,7 +126,7 @@ static void want(struct pk_publish *p, const char *name, const char *body)
 	k->written = false;
 }
 
-/* The node's uplinks, and where its endpoints' addresses lie. */
+/* Makes the node's word: its uplinks' addresses, and where its endpoints' addresses lie. */
 static void want_word(struct pk_publish *p)
 {
 	const struct pk_settings *s = pk_model_get_settings(p->args.model);
@@ -170,7 +173,10 @@ static struct tenant_share *share_of(struct tenant_share **all, const char *name
 	return t;
 }
 
-/* Without a namespace that is known it is in quarantine, which is a matter of this node's alone. */
+/*
+ * Adds an endpoint to its tenant's share. One without a known namespace is in quarantine, which
+ * concerns this node alone.
+ */
 static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 			 const struct pk_local_endpoint *m)
 {
@@ -291,7 +297,9 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 	free(PK_MOVE(p->writing_text, NULL));
 }
 
-/* The text with its number in the place of the first 0: what want compared has none. */
+/*
+ * Makes the text with its number in the place of the first 0, which the compared text has for it.
+ */
 static void make_text(struct pk_publish *p, struct key *k)
 {
 	static const char zero[] = "\"number\":0";
@@ -357,7 +365,7 @@ static void write_next(void *arg)
 		pk_timer_set(p->write, wait);
 }
 
-/* Under another session every key is to be written anew. */
+/* Takes a session, under which every key is written anew. */
 static void set_session(struct pk_publish *p, const char *id)
 {
 	snprintf(p->session, sizeof(p->session), "%s", id);
@@ -394,7 +402,10 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 		set_session(p, id);
 }
 
-/* A key of a session that ended can't be taken again within its lock delay: a second. */
+/*
+ * Asks for a session. A key of a session that ended can't be taken again within its lock delay, a
+ * second.
+ */
 static void create_session(struct pk_publish *p)
 {
 	struct pk_service_call call = { .method = "PUT", .path = "/v1/session/create" };
@@ -457,7 +468,10 @@ static void renew(void *arg)
 		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
 }
 
-/* A clock that was set back makes no older words. */
+/*
+ * Raises the number past that of an older word, so that a clock that was set back makes no older
+ * words.
+ */
 static void raise_number(struct pk_publish *p, const char *text)
 {
 	own_json *doc = NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * This node's own keys in Consul: its word, and a share for each tenant that has endpoints here, all
- * held by one session, which is renewed for as long as picketd lives. Only what changed is written;
- * what lost its session, or is gone, is written again.
+ * Writes this node's own keys in Consul: its word, and a share for each tenant that has endpoints
+ * here. One session holds them all, and is renewed for as long as picketd lives. Only what changed
+ * is written; a key that lost its session, or is gone, is written again.
  */
 #include "conf.h"
 #include "http.h"
@@ -26,10 +26,13 @@ struct pk_publish_args {
 
 struct pk_publish *pk_publish_new(const struct pk_publish_args *args);
 void pk_publish_free(struct pk_publish *publish);
-/* The model, or what the node is, may be other than what was written. */
+/* Says that the model, or what the node is, may have changed. */
 void pk_publish_soon(struct pk_publish *publish);
-/* How Consul has one of our keys ("nodes/", "tenants/TENANT/" and our name): text NULL: not at all. */
+/*
+ * Tells how Consul has one of our keys ("nodes/", "tenants/TENANT/" and our name); text is NULL
+ * where it doesn't.
+ */
 void pk_publish_seen(struct pk_publish *publish, const char *key, const char *text, bool held);
 const struct pk_source *pk_publish_source(const struct pk_publish *publish);
-/* Keys that wait to be written. */
+/* Returns how many keys wait to be written. */
 size_t pk_publish_behind(const struct pk_publish *publish);

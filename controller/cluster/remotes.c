@@ -107,7 +107,7 @@ static bool same(const struct pk_world_endpoint *a, const struct pk_world_endpoi
 	       same_ports(a, b);
 }
 
-/* A stranger as the engine has it, under another key. */
+/* Copies another node's endpoint for the engine, under its own key. */
 static struct pk_world_endpoint *copy(const struct pk_world_endpoint *ep, const char *key)
 {
 	struct pk_world_endpoint *own = pk_world_endpoint_new(key);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Other nodes' endpoints as this node believes them, and the blocks that those nodes have: a part of
- * the model. The engine knows each as an endpoint that isn't local. Pure.
+ * Other nodes' endpoints as this node believes them, and the blocks that those nodes have: a part
+ * of the model. The engine knows each as an endpoint that isn't local. Pure.
  */
 #include "addr.h"
 #include "compile.h"
@@ -23,7 +23,7 @@ struct pk_remotes;
 struct pk_remotes *pk_remotes_new(struct pk_engine *engine);
 void pk_remotes_free(struct pk_remotes *remotes);
 
-/* Makes them the wanted ones: begin, put each, end. True: something is other than before. */
+/* Make them the wanted ones: begin, put each, end. The last returns whether anything changed. */
 void pk_remotes_begin(struct pk_remotes *remotes);
 void pk_remotes_put(struct pk_remotes *remotes, const char *node,
 		    const struct pk_world_endpoint *ep, uint64_t generation);
@@ -36,6 +36,6 @@ const struct pk_remote_endpoint *pk_remotes_next(const struct pk_remotes *remote
 const struct pk_remote_endpoint *pk_remotes_by_address(const struct pk_remotes *remotes,
 						       const union pk_addr *addr);
 
-/* Copied. True: they are others. */
+/* Copies the blocks. Returns whether they changed. */
 bool pk_remotes_set_blocks(struct pk_remotes *remotes, const struct pk_prefix *blocks, size_t n);
 const struct pk_prefix *pk_remotes_blocks(const struct pk_remotes *remotes, size_t *n);

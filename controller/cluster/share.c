@@ -76,7 +76,7 @@ void pk_share_encode(const struct pk_share *s, struct pk_str *out)
 	pk_jw_close(&w, '}');
 }
 
-/* A text being read, and why it is none. */
+/* A text that is being read, and why it is refused. */
 struct reader {
 	const struct pk_json_doc *doc;
 	const char *tenant_name;
@@ -88,7 +88,7 @@ static int bad(const struct reader *r, const struct pk_json *v, const char *what
 	return pk_json_fail(r->err, r->doc, v, false, "%s", what);
 }
 
-/* The root of a document of our version, and its number. */
+/* Reads the root of a document of our version, and its number. */
 static int begin(struct reader *r, const char *text, size_t len, struct pk_json_doc **doc,
 		 uint64_t *number)
 {
@@ -138,7 +138,9 @@ static int read_ports(const struct reader *r, const struct pk_json *ports,
 	return 0;
 }
 
-/* Who speaks of a tenant says what its endpoints are, and of no other's. */
+/*
+ * Reads labels. A node that speaks of a tenant may say what its endpoints are, and of no other's.
+ */
 static int read_labels(const struct reader *r, const struct pk_json *v,
 		       struct pk_world_endpoint *ep)
 {
@@ -224,7 +226,10 @@ void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out)
 	pk_jw_close(&w, '}');
 }
 
-/* Nobody's block is all there is, or so much of it that a typing error is likelier. */
+/*
+ * Returns whether it may be a node's block. All addresses, or so many that a typing error is
+ * likelier, are refused.
+ */
 static bool is_block(const struct pk_prefix *p)
 {
 	return p->len >= (p->v6 ? 32 : 8);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What nodes say of themselves in Consul, as text (design.md, "Keys in Consul"). A share is what one
- * node says of its endpoints of one tenant; a node's word is where its endpoints' addresses lie and
- * how it is reached. A key that isn't known is passed over; another version is refused. Pure.
+ * The texts in which nodes speak of themselves in Consul (design.md, "Keys in Consul"). A share is
+ * what one node says of its endpoints of one tenant; a node's word is where its endpoints'
+ * addresses lie and how it is reached. A key that isn't known is passed over; another version is
+ * refused. Pure.
  */
 #include "addr.h"
 #include "err.h"
@@ -28,9 +29,12 @@ struct pk_share {
 };
 void pk_share_add(struct pk_share *share, struct pk_world_endpoint *ep, uint64_t generation);
 void pk_share_done(struct pk_share *share);
-/* In order of their keys, so that equal shares are equal texts but for their number. */
+/*
+ * Writes endpoints in order of their keys, so that equal shares are equal texts but for their
+ * number.
+ */
 void pk_share_encode(const struct pk_share *share, struct pk_str *out);
-/* Every endpoint is of that tenant, or nothing of it is taken: -EINVAL. */
+/* Reads a share. Every endpoint must be of that tenant, or nothing of it is taken: -EINVAL. */
 int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
 		    struct pk_err *err);
 
