@@ -30,7 +30,3 @@ void pk_daemon_stop(struct pk_daemon *d);
 bool pk_daemon_is_ready(const struct pk_daemon *daemon);
 /* Takes the whole configuration anew (SIGHUP), or keeps the old one and sets config_error. */
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err);
-/* Joins or leaves the cluster, as the configuration says now. */
-void pk_daemon_join_cluster(struct pk_daemon *d);
-/* Returns "host", "remote-node" or NULL for an address, for flow names and the API. */
-const char *pk_daemon_node_address(void *arg, const union pk_addr *addr);

@@ -2,7 +2,7 @@
 /* Makes the daemon one of several nodes. */
 #include <string.h>
 
-#include "daemon.h"
+#include "daemon_private.h"
 
 static void on_remote_endpoints(void *arg)
 {
@@ -18,7 +18,7 @@ static void on_remote_blocks(void *arg)
 	pk_apply_settings(d->parts.apply);
 }
 
-void pk_daemon_join_cluster(struct pk_daemon *d)
+void daemon_join_cluster(struct pk_daemon *d)
 {
 	const struct pk_cluster_args args = { .loop = d->parts.loop,
 					      .http = d->http,

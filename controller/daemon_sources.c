@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts and ends the sources: files, Nomad, Consul, other nodes; and where flows and metrics go. */
+#include "daemon_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api.h"
+#include "docsource.h"
+#include "log.h"
+
+static void on_documents(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_apply_documents(d->parts.apply);
+}
+
+static void on_allocs(void *arg, struct pk_allocs *allocs)
+{
+	struct pk_daemon *d = arg;
+
+	if (pk_model_allocs(d->parts.model, allocs))
+		pk_apply_soon(d->parts.apply);
+}
+
+/*
+ * Takes the node's own labels, which are part of every endpoint's set from now on, as the
+ * operator's word.
+ */
+static void on_node(void *arg, const struct pk_nomad_node *node)
+{
+	struct pk_daemon *d = arg;
+	struct pk_settings *s = &d->config.settings;
+
+	if (strcmp(s->node, node->name) == 0 && strcmp(s->datacenter, node->datacenter) == 0 &&
+	    strcmp(s->node_pool, node->pool) == 0 && strcmp(s->nomad_version, node->version) == 0)
+		return;
+	snprintf(s->node, sizeof(s->node), "%s", node->name);
+	snprintf(s->datacenter, sizeof(s->datacenter), "%s", node->datacenter);
+	snprintf(s->node_pool, sizeof(s->node_pool), "%s", node->pool);
+	snprintf(s->nomad_version, sizeof(s->nomad_version), "%s", node->version);
+	pk_model_settings(d->parts.model, s);
+	pk_apply_settings(d->parts.apply);
+}
+
+struct release {
+	const struct pk_daemon *d;
+	pk_release_fn *fn;
+	void *arg;
+};
+
+static void on_released(void *arg, const struct pk_doc_entry *e)
+{
+	const struct release *r = arg;
+
+	r->fn(r->arg, e);
+}
+
+static bool is_deleted(void *arg, const struct pk_doc_entry *e)
+{
+	const struct release *r = arg;
+	const struct pk_source *s = pk_files_source(r->d->parts.files);
+
+	return strcmp(e->source, PK_SOURCE_FILE) == 0 && s->state == PK_SOURCE_OK &&
+	       !pk_files_has(r->d->parts.files, e->path);
+}
+
+bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg)
+{
+	struct pk_daemon *d = arg;
+	struct release release = { d, fn, fn_arg };
+	const struct pk_docs_meant meant = {
+		.what = what, .gone = is_deleted, .told = on_released, .arg = &release
+	};
+	struct pk_docs *docs = d->parts.docs;
+	bool behind = pk_source_in(what, PK_ORIGIN_CONSUL) && d->parts.consul &&
+		      pk_consul_set_release(d->parts.consul, what);
+	bool others = strcmp(what, PK_ORIGIN_CONSUL) == 0 && d->parts.cluster &&
+		      pk_cluster_release(d->parts.cluster);
+	size_t n;
+
+	pk_files_look(d->parts.files);
+	n = pk_docs_release(docs, &meant);
+	log_info("op=release what=\"%s\" documents=%zu", what, n);
+	if (n)
+		on_documents(d);
+	return n || behind || others;
+}
+
+static void ask_consul(struct pk_daemon *d)
+{
+	const struct pk_consul_args args = { .loop = d->parts.loop,
+					     .http = d->http,
+					     .config = &d->config,
+					     .docs = d->parts.docs,
+					     .changed = on_documents,
+					     .arg = d };
+
+	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+	if (d->config.consul_status)
+		d->told = pk_consul_told_new(&d->parts, d->http);
+}
+
+/*
+ * Starts Consul's sources or ends them. Where a file switches Consul off, its documents are gone by
+ * the operator's word. A variable of the environment that isn't there any more is no word at all:
+ * the documents are held, and who was awaited still is.
+ */
+static void start_consul(struct pk_daemon *d)
+{
+	const struct pk_config *c = &d->config;
+	struct pk_docs *docs = d->parts.docs;
+	bool kv = c->consul.on && c->policies_kv, off = c->consul.said || !c->policies_kv;
+	bool changed;
+
+	if (kv || off)
+		pk_docs_set_each(docs, kv);
+	if (kv) {
+		ask_consul(d);
+		changed = pk_docs_unhold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
+	} else if (off) {
+		changed = pk_docs_withdraw(docs, PK_ORIGIN_CONSUL,
+					   "the configuration says that there is no Consul");
+	} else {
+		changed = pk_docs_hold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
+	}
+	if (changed)
+		on_documents(d);
+}
+
+const struct daemon_touched daemon_all_sources = { true, true, true, true, true, true };
+
+struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct pk_config *b)
+{
+	bool policies = !pk_config_same(a, b, "policies");
+	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0;
+
+	return (struct daemon_touched){ .files = policies,
+				 .nomad = !pk_config_same(a, b, "nomad"),
+				 .consul = policies || consul,
+				 .cluster = consul || strcmp(a->fabric, b->fabric) != 0 ||
+					    !pk_config_same(a, b, "blocks"),
+				 .flows = !pk_config_same(a, b, "flows"),
+				 .http = !pk_config_same(a, b, "http") };
+}
+
+void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *which)
+{
+	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
+
+	if (which->files)
+		d->parts.files = pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir,
+					      on_documents, d);
+	if (which->nomad && d->config.nomad.on)
+		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
+	if (which->consul)
+		start_consul(d);
+	if (which->cluster)
+		daemon_join_cluster(d);
+	if (which->flows && *d->config.flows_file)
+		d->parts.flowlog = pk_flowlog_new(
+			&(struct pk_flowlog_args){ .path = d->config.flows_file,
+						   .max_size = d->config.flows_max_size,
+						   .keep = (unsigned int)d->config.flows_keep,
+						   .writer = d->parts.lines });
+	pk_events_set_log(d->parts.events, d->parts.flowlog);
+	if (which->http)
+		d->parts.listener =
+			pk_listener_new(d->parts.loop, &d->config, pk_api_serve_network, &d->parts);
+}
+
+void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which)
+{
+	if (which->files)
+		pk_files_free(PK_MOVE(d->parts.files, NULL));
+	if (which->nomad)
+		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
+	if (which->cluster)
+		pk_cluster_free(PK_MOVE(d->parts.cluster, NULL));
+	if (which->consul)
+		pk_consul_told_free(PK_MOVE(d->told, NULL));
+	if (which->consul)
+		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+	if (which->http)
+		pk_listener_free(PK_MOVE(d->parts.listener, NULL));
+	if (!which->flows)
+		return;
+	pk_events_set_log(d->parts.events, NULL);
+	pk_flowlog_free(PK_MOVE(d->parts.flowlog, NULL));
+}
+
+static bool has_answered(const struct pk_source *s)
+{
+	return s->state != PK_SOURCE_STARTING;
+}
+
+bool pk_daemon_is_ready(const struct pk_daemon *d)
+{
+	const struct pk_parts *p = &d->parts;
+
+	return has_answered(pk_files_source(p->files)) &&
+	       (!p->nomad || has_answered(pk_nomad_source(p->nomad))) &&
+	       (!p->consul || has_answered(pk_consul_set_source(p->consul)));
+}
+
