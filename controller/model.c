@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "model.h"
+#include "model_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -7,43 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "by_address.h"
 #include "fs.h"
 #include "json.h"
 #include "own.h"
-#include "writer.h"
-
-/* How many tenants without an endpoint keep their base, for their next allocation. */
-#define IDLE_TENANTS 32
-#define TOUCHED_MAX  16
-
-struct tenant {
-	char *name;
-	uint64_t turn; /* the last one in which it had an endpoint */
-};
-
-struct pk_model {
-	struct pk_settings settings;
-	struct pk_docs *docs;
-	struct pk_engine *engine;
-	struct pk_remotes *remotes;
-	char *facts;
-	struct pk_writer *writer;
-	struct pk_local_endpoint **list; /* by key */
-	size_t n, room;
-	struct pk_local_endpoint **slots; /* by slot */
-	size_t n_slots;
-	struct pk_by_address *by_address;
-	struct pk_allocs allocs;
-	struct tenant *tenants; /* whose bases are wanted, by name */
-	size_t n_tenants;
-	uint64_t turn; /* counts looks at who has endpoints */
-	uint64_t fed;  /* counts changes of endpoints */
-	struct pk_local_endpoint *touched[TOUCHED_MAX];
-	size_t n_touched;
-	bool many; /* more was touched than touched has, or what concerns all */
-	bool tenants_stale, tenant_dropped;
-};
 
 static void feed_init(struct pk_model *m)
 {
@@ -53,8 +19,6 @@ static void feed_init(struct pk_model *m)
 	ep->local = true;
 	pk_engine_put(m->engine, ep);
 }
-
-static void remember_tenants(struct pk_model *m);
 
 struct pk_model *pk_model_new(const struct pk_model_args *args)
 {
@@ -69,7 +33,7 @@ struct pk_model *pk_model_new(const struct pk_model_args *args)
 	feed_init(m);
 	m->facts = args->facts ? strdup(args->facts) : NULL;
 	m->writer = args->writer;
-	remember_tenants(m);
+	model_remember_tenants(m);
 	return m;
 }
 
@@ -86,9 +50,7 @@ void pk_model_free(struct pk_model *m)
 	free(m->list);
 	free(m->slots);
 	pk_by_address_free(m->by_address);
-	for (size_t i = 0; i < m->n_tenants; i++)
-		free(m->tenants[i].name);
-	free(m->tenants);
+	model_free_tenants(m);
 	free(m->facts);
 	free(m);
 }
@@ -123,7 +85,7 @@ static void touch(struct pk_model *m, struct pk_local_endpoint *ep)
 	for (size_t i = 0; i < m->n_touched; i++)
 		if (m->touched[i] == ep)
 			return;
-	if (m->n_touched < TOUCHED_MAX)
+	if (m->n_touched < MODEL_TOUCHED_MAX)
 		m->touched[m->n_touched++] = ep;
 	else
 		m->many = true;
@@ -454,109 +416,9 @@ const struct pk_alloc *pk_model_find_alloc(const struct pk_model *m, const char 
 	return m->allocs.n ? bsearch(&key, m->allocs.list, m->allocs.n, sizeof(key), by_id) : NULL;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct tenant *)a)->name, ((const struct tenant *)b)->name);
-}
-
-static struct tenant *tenant_of(const struct pk_model *m, const char *name)
-{
-	const struct tenant key = { .name = (char *)name };
-
-	return m->n_tenants ? bsearch(&key, m->tenants, m->n_tenants, sizeof(key), by_name) : NULL;
-}
-
-static struct tenant *add_tenant(struct pk_model *m, const char *name)
-{
-	size_t at = m->n_tenants;
-
-	m->tenants = realloc(m->tenants, (m->n_tenants + 1) * sizeof(*m->tenants));
-	if (!m->tenants)
-		abort();
-	while (at > 0 && strcmp(m->tenants[at - 1].name, name) > 0)
-		at--;
-	memmove(m->tenants + at + 1, m->tenants + at, (m->n_tenants++ - at) * sizeof(*m->tenants));
-	m->tenants[at] = (struct tenant){ .name = strdup(name) };
-	if (!m->tenants[at].name)
-		abort();
-	m->many = true;
-	pk_engine_want_base(m->engine, name);
-	return &m->tenants[at];
-}
-
-/*
- * Takes tenants whose documents an earlier controller knew, as if they had an endpoint here lately.
- */
-static void remember_tenants(struct pk_model *m)
-{
-	const char *name = NULL;
-
-	while ((name = pk_docs_heard_next(m->docs, name)))
-		add_tenant(m, name);
-}
-
-/*
- * Drops the tenant that has been idle longest: otherwise every namespace that ever ran here would
- * hold a rule set for ever.
- */
-static bool drop_longest_idle(struct pk_model *m)
-{
-	size_t idle = 0, oldest = 0;
-
-	for (size_t i = 0; i < m->n_tenants; i++) {
-		idle += m->tenants[i].turn != m->turn;
-		if (m->tenants[i].turn < m->tenants[oldest].turn)
-			oldest = i;
-	}
-	if (idle <= IDLE_TENANTS)
-		return false;
-	m->many = true;
-	pk_engine_drop_base(m->engine, m->tenants[oldest].name);
-	free(m->tenants[oldest].name);
-	memmove(m->tenants + oldest, m->tenants + oldest + 1,
-		(--m->n_tenants - oldest) * sizeof(*m->tenants));
-	m->tenant_dropped = true;
-	return true;
-}
-
-static void want_tenants(struct pk_model *m)
-{
-	if (!m->tenants_stale)
-		return;
-	m->tenants_stale = false;
-	m->turn++;
-	for (size_t i = 0; i < m->n; i++) {
-		const char *name =
-			m->list[i]->open ? pk_local_endpoint_namespace(m->list[i]) : NULL;
-		struct tenant *t = name ? tenant_of(m, name) : NULL;
-
-		if (name && !t)
-			t = add_tenant(m, name);
-		if (t)
-			t->turn = m->turn;
-	}
-	while (drop_longest_idle(m))
-		;
-}
-
-const char *pk_model_tenant(const struct pk_model *m, size_t i)
-{
-	return i < m->n_tenants ? m->tenants[i].name : NULL;
-}
-
-bool pk_model_awaits(const struct pk_model *m, const char *tenant_name)
-{
-	return pk_docs_awaits(m->docs, tenant_name);
-}
-
-bool pk_model_tenant_dropped(struct pk_model *m)
-{
-	return PK_MOVE(m->tenant_dropped, false);
-}
-
 int pk_model_compile(struct pk_model *m, const struct pk_slice *slice, struct pk_err *err)
 {
-	want_tenants(m);
+	model_want_tenants(m);
 	return pk_engine_compile_slice(m->engine, slice, err);
 }
 
