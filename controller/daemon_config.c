@@ -128,4 +128,3 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	log_info("op=reload");
 	return 0;
 }
-

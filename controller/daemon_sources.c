@@ -137,12 +137,12 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0;
 
 	return (struct daemon_touched){ .files = policies,
-				 .nomad = !pk_config_same(a, b, "nomad"),
-				 .consul = policies || consul,
-				 .cluster = consul || strcmp(a->fabric, b->fabric) != 0 ||
-					    !pk_config_same(a, b, "blocks"),
-				 .flows = !pk_config_same(a, b, "flows"),
-				 .http = !pk_config_same(a, b, "http") };
+					.nomad = !pk_config_same(a, b, "nomad"),
+					.consul = policies || consul,
+					.cluster = consul || strcmp(a->fabric, b->fabric) != 0 ||
+						   !pk_config_same(a, b, "blocks"),
+					.flows = !pk_config_same(a, b, "flows"),
+					.http = !pk_config_same(a, b, "http") };
 }
 
 void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *which)
@@ -203,4 +203,3 @@ bool pk_daemon_is_ready(const struct pk_daemon *d)
 	       (!p->nomad || has_answered(pk_nomad_source(p->nomad))) &&
 	       (!p->consul || has_answered(pk_consul_set_source(p->consul)));
 }
-
