@@ -104,7 +104,7 @@ class Story:
                 wrong.append(f"{source} -> {target} {protocol}: {got}, expected {want}")
         return wrong
 
-    def expect(self, expected, timeout=15):
+    def expect(self, expected, timeout=60):
         """The table holds, within a bounded wait where a change is on its way."""
         said, self.say = self.say, lambda *words: None
         try:
@@ -171,7 +171,7 @@ class Story:
         for group in GROUPS:
             self.guests.pop((tenant, group)).off()
         wait_for(lambda: self.endpoints(tenant) == [], f"the end of {tenant}'s endpoints",
-                 timeout=40)
+                 timeout=120)
 
     def endpoints(self, tenant):
         return [e for e in self.node.api("/v1/endpoints")["endpoints"]
@@ -195,8 +195,8 @@ class Story:
 
     def nothing_left(self):
         self.cluster.stop_job("acme", "shop")
-        wait_for(lambda: self.endpoints("acme") == [], "the end of acme's endpoints", timeout=40)
-        wait_for(lambda: not self.left(), lambda: f"an empty node; left: {self.left()}", timeout=30)
+        wait_for(lambda: self.endpoints("acme") == [], "the end of acme's endpoints", timeout=120)
+        wait_for(lambda: not self.left(), lambda: f"an empty node; left: {self.left()}", timeout=120)
 
     def left(self):
         links = [link["ifname"] for link in self.node.json(["ip", "-j", "link"])

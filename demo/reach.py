@@ -59,7 +59,7 @@ def table(node, guests, targets):
         return all(cells.values())
 
     try:
-        wait_for(explained, "the reasons", timeout=5, pause=0.2)
+        wait_for(explained, "the reasons", timeout=60, pause=0.2)
     except Failed:
         pass
     return {key: cell or Cell("denied", "?") for key, cell in cells.items()}

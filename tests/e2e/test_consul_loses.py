@@ -60,7 +60,7 @@ class Consul(Secured):
             self.put(name, text)
         part = "192.0.2.0/24" if text == OLDER else "toEntities"
         wait_for(lambda: all(part in self.node.api(f"/v1/policies/consul/operator/{name}", check=False).get("text", "")
-                             for name in NAMES), "the documents", 60)
+                             for name in NAMES), "the documents", 120)
 
     def states(self):
         return {p["name"]: p["state"] for p in self.node.api("/v1/policies")["policies"]}
@@ -69,22 +69,22 @@ class Consul(Secured):
         """As each test begins and ends."""
         wait_for(lambda: self.states() == dict.fromkeys(NAMES, "active") and not self.node.reasons("consul")
                  and not self.node.reasons("policy"),
-                 lambda: f"the documents: {self.states()} {self.node.api('/v1/status')['reasons']}", 60)
+                 lambda: f"the documents: {self.states()} {self.node.api('/v1/status')['reasons']}", 120)
 
     def held(self):
         return {name for name, state in self.states().items() if state == "held"}
 
     def are_held(self, names):
-        wait_for(lambda: self.held() == set(names), lambda: f"the hold: {self.states()} {self.node.log()[-2000:]}", 60)
+        wait_for(lambda: self.held() == set(names), lambda: f"the hold: {self.states()} {self.node.log()[-2000:]}", 120)
         assert self.node.api("/v1/status")["state"] == "degraded"
         assert "picket policy release consul" in self.node.reasons("policy")[0]["fix"]
 
     def release(self):
         self.node.picket("policy", "release", "consul")
-        wait_for(lambda: self.a.pings(self.b), "what the operator said", 30)
+        wait_for(lambda: self.a.pings(self.b), "what the operator said", 120)
         self.put_all(DENY)
         self.is_whole()
-        wait_for(lambda: not self.a.pings(self.b), "the new word", 30)
+        wait_for(lambda: not self.a.pings(self.b), "the new word", 120)
 
     def journal(self):
         self.node.written()
@@ -104,7 +104,7 @@ class Closed:
 
     def __exit__(self, *exc):
         self.ping.send_signal(signal.SIGINT)
-        out, _ = self.ping.communicate(timeout=20)
+        out, _ = self.ping.communicate(timeout=60)
         sent, received = re.search(r"(\d+) packets transmitted, (\d+) received", out).groups()
         assert exc[0] or (int(sent) > 5 and int(received) == 0), out
 
@@ -129,7 +129,7 @@ def test_wiped_and_restarted(consul, data):
         consul.stop("consul")
         shutil.rmtree(data)
         consul.start_consul()
-        wait_for(lambda: "token" in str(consul.node.reasons("consul")), "the refusal of the old token", 60)
+        wait_for(lambda: "token" in str(consul.node.reasons("consul")), "the refusal of the old token", 120)
         assert set(consul.states()) == set(NAMES)
         consul.first_tokens()
         consul.are_held(NAMES)
@@ -142,10 +142,10 @@ def test_restored_from_an_old_snapshot(consul):
     snapshot = os.path.join(consul.node.root, "snapshot")
     consul.cli("consul", "snapshot", "save", snapshot)
     consul.put_all(DENY)
-    wait_for(lambda: not consul.a.pings(consul.b), "the newer texts", 30)
+    wait_for(lambda: not consul.a.pings(consul.b), "the newer texts", 120)
     with Closed(consul):
         consul.cli("consul", "snapshot", "restore", snapshot)
-        reason = wait_for(lambda: consul.node.reasons("policy"), "the doubt", 60)[0]
+        reason = wait_for(lambda: consul.node.reasons("policy"), "the doubt", 120)[0]
         assert "nothing of it is taken" in reason["text"] and "picket policy release consul" in reason["fix"]
         consul.put("a", OLDER)      # a write doesn't make the rest any newer
         consul.put("b", OLDER)
@@ -192,13 +192,13 @@ def test_restarts_while_questions_wait(consul):
     with Closed(consul):
         for number in (signal.SIGTERM, signal.SIGKILL):
             consul.stop("consul", number)
-            wait_for(lambda: consul.node.reasons("consul"), "the silence, said", 60)
+            wait_for(lambda: consul.node.reasons("consul"), "the silence, said", 120)
             assert consul.states() == dict.fromkeys(NAMES, "active")
             consul.start_consul()
             consul.is_whole()
         assert consul.journal() == before
     consul.put("a", OLDER)
-    wait_for(lambda: consul.journal() == before + 1, "the next change", 60)
+    wait_for(lambda: consul.journal() == before + 1, "the next change", 120)
     consul.put("a", DENY)
     consul.is_whole()
 
@@ -219,15 +219,15 @@ def test_without_a_leader(consul):
     with Closed(consul):
         consul.stop("second")
         wait_for(lambda: "No cluster leader" in consul.cli("consul", "kv", "get", PREFIX + "operator/a", check=False).stderr,
-                 "the loss of the leader", 60)
+                 "the loss of the leader", 120)
         assert consul.states() == dict.fromkeys(NAMES, "active")
         consul.node.kill_picketd()      # one that asks first now hears of it at once
         consul.start_picketd(consul.consul_address)
         wait_for(lambda: "leader" in str(consul.node.reasons("consul")),
-                 lambda: f"the reason: {consul.node.api('/v1/status')['reasons']}", 60)
+                 lambda: f"the reason: {consul.node.api('/v1/status')['reasons']}", 120)
         assert consul.states() == dict.fromkeys(NAMES, "active")
         consul.start_consul("second", "127.0.0.3", expect=2)
         consul.is_whole()
         assert consul.journal() == before
     consul.put("a", OLDER)
-    wait_for(lambda: consul.journal() == before + 1, "the next change", 60)
+    wait_for(lambda: consul.journal() == before + 1, "the next change", 120)

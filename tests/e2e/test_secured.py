@@ -67,7 +67,7 @@ def picketd(secured):
 
 def both_answer(node):
     wait_for(lambda: all(node.source(n)["state"] == "ok" for n in ("nomad", "consul")),
-             lambda: f"both agents' answers: {node.api('/v1/status')['sources']}", 30)
+             lambda: f"both agents' answers: {node.api('/v1/status')['sources']}", 120)
     assert [p["name"] for p in node.api("/v1/policies")["policies"]] == ["deny-all"]
 
 
@@ -76,7 +76,7 @@ def reason(node, name, part):
     def found():
         return next((r for r in node.api("/v1/status")["reasons"]
                      if r["what"] == name and part in r["text"]), None)
-    return wait_for(found, f"{part!r} of {name}: {node.api('/v1/status')['reasons']}", 60)
+    return wait_for(found, f"{part!r} of {name}: {node.api('/v1/status')['reasons']}", 120)
 
 
 def test_certificates_and_tokens(secured, picketd):
@@ -141,15 +141,15 @@ def test_a_tenant_with_his_own_rights_alone_learns_what_became_of_his_document(s
     def told():
         done = secured.cli("consul", "kv", "get", key, token=token, check=False)
         return json.loads(done.stdout) if done.returncode == 0 else {}
-    found = wait_for(told, "its word", 30)
+    found = wait_for(told, "its word", 120)
     assert found["state"] == "refused" and "ingress" in found["errors"][0]["fix"], found
     secured.cli("consul", "kv", "put", below.format("policies") + "mine", wrong.replace("ingres", "ingress"), token=token)
-    wait_for(lambda: told().get("state") == "active" and told()["enforced"] == "yes", "the mended one", 40)
+    wait_for(lambda: told().get("state") == "active" and told()["enforced"] == "yes", "the mended one", 120)
     for argv in (("put", key, "forged"), ("get", key.replace("acme", "other")), ("delete", key)):
         done = secured.cli("consul", "kv", *argv, token=token, check=False)
         assert done.returncode and ("Permission denied" in done.stderr or "No key" in done.stderr), (argv, done)
     secured.cli("consul", "kv", "delete", below.format("policies") + "mine", token=token)
-    wait_for(lambda: not told(), "nothing of one that is gone", 40)
+    wait_for(lambda: not told(), "nothing of one that is gone", 120)
     assert "can't be written" not in node.log()
     node.delete(alloc)
 
@@ -163,4 +163,4 @@ def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     secured.cli("consul", "kv", "put", "picket/v1/default/policies/operator/another", POLICY)
     assert "token" in reason(secured.node, "consul", "status 403")["fix"]
     rotate(secured, "consul")
-    wait_for(lambda: secured.node.source("consul")["state"] == "ok", "the new token", 60)
+    wait_for(lambda: secured.node.source("consul")["state"] == "ok", "the new token", 120)

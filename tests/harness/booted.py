@@ -42,9 +42,9 @@ class Booted:
         self.nspawn = subprocess.Popen(["unshare", "-mn", "bash", "-euc", BOOT, "boot", self.dir, image, self.name, *words],
                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=netns.die_with_parent)
         try:
-            self.init = wait_for(self._init, self._console, 30)
+            self.init = wait_for(self._init, self._console, 120)
             wait_for(lambda: self.run(["systemctl", "is-system-running"], check=False).stdout.strip() in ("running", "degraded"),
-                     self._console, 60, pause=0.2)
+                     self._console, 180, pause=0.2)
             self._uplink()
         except BaseException:
             self.close()

@@ -22,13 +22,14 @@ class CniMixin:
 
     def plugin_conf(self, **more):
         """
-        What the plugin reads: the conflist's plugin object with name and version. The deadline is
-        long: the first ADD of a node loads the programs, and a test machine may be busy.
+        What the plugin reads: the conflist's plugin object with name and version. Deadline and wait are
+        long: the first ADD of a node loads the programs, a test machine may be busy, and an endpoint is under
+        its policy once ADD has ended. picketd answers within two seconds, whomever it has asked.
         """
         o = self.options
         return {"cniVersion": o.cni_version, "name": o.network, "type": "picket",
                 "root": self.root, "pool": list(o.pool), "deadline": f"{min(60, 20 * SLOWER)}s",
-                **o.conf, **more}
+                "waitForController": "15s", **o.conf, **more}
 
     @staticmethod
     def cni_args(alloc_id, namespace=None, job=None, group=None, **more):
@@ -37,13 +38,13 @@ class CniMixin:
                 "NOMAD_ALLOC_ID": alloc_id if namespace else None, **more}
         return ";".join(f"{key}={value}" for key, value in args.items() if value is not None)
 
-    def cni_raw(self, verb, env, stdin, binary_name=None, **kw):
+    def cni_raw(self, verb, env, stdin, binary_name=None, timeout=120, **kw):
         """One call with exactly this environment and standard input."""
         clean = {"PATH": os.environ["PATH"], "CNI_PATH": "/opt/cni/bin"}
         kept = ("PK_", "ASAN_", "UBSAN_")
         clean.update({k: v for k, v in os.environ.items() if k.startswith(kept)})
         program = binary(binary_name) if binary_name else self.program("picket-cni")
-        return run([program], check=False, stdin=stdin, timeout=30,
+        return run([program], check=False, stdin=stdin, timeout=timeout,
                    preexec_fn=netns.entering(self.net, self.mnt),
                    env={**clean, **self.fault_env(), "CNI_COMMAND": verb, **env}, **kw)
 

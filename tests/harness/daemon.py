@@ -12,14 +12,17 @@ import time
 from .shell import SLOWER, TREE, Failed, binary, wait_for
 
 
+PATIENCE = 90 * SLOWER		# seconds for an answer
+
+
 class _Unix(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("picketd", timeout=30 * SLOWER)
+        super().__init__("picketd", timeout=PATIENCE)
         self.unix_path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(self.unix_path)
 
 
@@ -79,7 +82,7 @@ class DaemonMixin:
             self.picketd = self.popen([self.program("picketd"), "-root", self.root], env=env,
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
-            wait_for(self.picketd_answers, f"picketd's answer\n{self.log()[-2000:]}")
+            wait_for(self.picketd_answers, lambda: f"picketd's answer\n{self.log()[-2000:]}", 120)    # it loads programs first
         return self.picketd
 
     def picketd_answers(self):
@@ -93,7 +96,7 @@ class DaemonMixin:
     def kill_picketd(self, number=signal.SIGKILL):
         process, self.picketd = self.picketd, None
         process.send_signal(number)
-        process.wait(timeout=15 * SLOWER)
+        process.wait(timeout=60 * SLOWER)
         return process.returncode
 
     def api_text(self, path, method="GET", body=None, check=True):

@@ -29,7 +29,7 @@ class Consul:
             self.process = self.node.popen(
                 [self.program, "agent", "-server", "-bootstrap-expect=1", f"-data-dir={self.data}", f"-bind={self.address}",
                  f"-client={self.address}", "-node=consul", "-log-level=warn", "-disable-host-node-id"], stdout=log, stderr=log)
-        wait_for(self.leader, "Consul's leader", 60)
+        wait_for(self.leader, "Consul's leader", 180)
 
     def leader(self):
         try:
@@ -46,7 +46,7 @@ class Consul:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with self.node.inside():
             request = urllib.request.Request(self.url + path, data=body, method=verb)
-            with opener.open(request, timeout=10) as answer:
+            with opener.open(request, timeout=60) as answer:
                 return answer.read()
 
     def get(self, key):

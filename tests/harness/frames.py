@@ -19,6 +19,7 @@ _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 
 NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, GSO_TCPV6 = 1, 0, 1, 5, 4
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
+PATIENCE = 10 * SLOWER		# seconds for a frame that comes; who waits for none gives his own
 
 
 @dataclasses.dataclass
@@ -118,7 +119,7 @@ class Tap:
     def _read(self):
         return os.read(self.fd, 70000)[10:]
 
-    def receive(self, want=None, timeout=2.0 * SLOWER):
+    def receive(self, want=None, timeout=PATIENCE):
         """A frame without its vnet header, or None."""
         return _receive(self.fd, self._read, want, timeout)
 
@@ -163,7 +164,7 @@ class PacketSocket:
     def _read(self):
         return self.socket.recv(70000)[len(self.head):]
 
-    def receive(self, want=None, timeout=2.0 * SLOWER):
+    def receive(self, want=None, timeout=PATIENCE):
         return _receive(self.socket.fileno(), self._read, want, timeout)
 
     def drain(self):

@@ -112,7 +112,7 @@ class Guest:
         except ValueError:
             return		# closed by the node's end
 
-    def boot(self, timeout=90):
+    def boot(self, timeout=240):
         """Wait until it has its address; the words of its lease."""
         words = self.wait("boot", timeout)
         if words[0] != "ok":
@@ -131,7 +131,7 @@ class Guest:
         self.process.stdin.flush()
         return question
 
-    def wait(self, question, timeout=30):
+    def wait(self, question, timeout=90):
         def answered():
             if self.process.poll() is not None and question not in self._answers:
                 raise Failed(f"QEMU ended with {self.process.returncode}\n{self.tail()}")
@@ -141,7 +141,7 @@ class Guest:
         except Failed as failed:
             raise Failed(f"{failed}\n{self.tail()}") from failed
 
-    def ask(self, *words, timeout=30):
+    def ask(self, *words, timeout=90):
         return self.wait(self.start(*words), timeout)
 
     def reaches(self, protocol, address, port=8080):

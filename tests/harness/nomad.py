@@ -132,7 +132,7 @@ class Cluster:
                                f"-node={self.node.name}", "-client=127.0.0.1", "-log-level=warn",
                                "-disable-host-node-id"])
         wait_for(lambda: self._answers("consul", CONSUL, "/v1/status/leader", lambda a: a),
-                 "Consul's leader", timeout=90, pause=0.2)
+                 "Consul's leader", timeout=180, pause=0.2)
 
     def _config(self, name, template):
         path = os.path.join(self.node.root, f"etc/{name}.hcl")
@@ -146,7 +146,7 @@ class Cluster:
         self._agent("server", [self.nomad, "agent", "-config",
                                self._config("server", SERVER_HCL)])
         wait_for(lambda: self._answers("server", SERVER, "/v1/status/leader", lambda a: a),
-                 "Nomad's leader", timeout=120, pause=0.2)
+                 "Nomad's leader", timeout=180, pause=0.2)
 
     def start_client(self):
         self._agent("client", [self.nomad, "agent", "-config",
@@ -181,7 +181,7 @@ class Cluster:
     def request(self, port, method, path, body=None):
         host = "127.0.0.1" if port == CONSUL else self.address
         with self.node.inside():
-            connection = http.client.HTTPConnection(host, port, timeout=20)
+            connection = http.client.HTTPConnection(host, port, timeout=60)
             connection.connect()
         try:
             connection.request(method, path, body)
@@ -227,7 +227,7 @@ class Cluster:
         return [self.get(SERVER, f"/v1/allocation/{a['ID']}?namespace={namespace}")
                 for a in listed]
 
-    def running(self, namespace, job, count=1, timeout=90):
+    def running(self, namespace, job, count=1, timeout=240):
         """Waits until `count` allocations run and have an address."""
         def ready():
             found = [a for a in self.allocs(namespace, job) if a["ClientStatus"] == "running" and

@@ -39,7 +39,7 @@ class NomadGuest(Guest):
             console.close()
             return None
 
-    def ready(self, timeout=90):
+    def ready(self, timeout=240):
         """Its lease; asked for, since what it said before the console was open is gone."""
         def answered():
             question = self.start("lease")

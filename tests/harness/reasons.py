@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 
 from .shell import TREE, Failed, wait_for
 
@@ -27,6 +28,19 @@ def prove(name):
     if path:
         with open(path, "a", encoding="utf-8") as file:
             file.write(name + "\n")
+
+
+def settled(tables, slot, pause=0.3):
+    """Waits until what was sent has been counted: for a while no counter has risen."""
+    before = None
+    while before != (before := tables.counters(slot)):
+        time.sleep(pause)
+
+
+def quiet(alloc):
+    """Ends what the stack of the allocation's netns says by itself; what it said until then is counted."""
+    alloc.run(["sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=1"])
+    settled(alloc.node.tables, alloc.slot)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import socket
 import threading
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-PATIENCE, SILENCE = 5.0, 0.5	# seconds: for an answer; what is taken for none
+PATIENCE, SILENCE = 20.0, 0.5	# seconds: for an answer; what is taken for none
 
 
 class Mirror(threading.Thread):
@@ -100,6 +100,6 @@ def ask(place, kind, address, port, timeout=PATIENCE):
         return exchange(s)
 
 
-def pings(place, address, timeout=3, size=None):
+def pings(place, address, timeout=10, size=None):
     words = ["ping", "-c", "1", "-W", str(timeout), *(["-s", str(size)] if size else []), address]
     return place.run(words, check=False).returncode == 0

@@ -25,7 +25,7 @@ def binary(name):
     return path
 
 
-def run(argv, *, check=True, timeout=60, stdin=None, **popen):
+def run(argv, *, check=True, timeout=120, stdin=None, **popen):
     """Run to the end; CompletedProcess with text. check: a status other than 0 raises Failed."""
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True,
                           timeout=SLOWER * timeout, check=False, errors="replace", **popen)
@@ -35,10 +35,10 @@ def run(argv, *, check=True, timeout=60, stdin=None, **popen):
     return done
 
 
-def wait_for(condition, what, timeout=10, pause=0.02):
+def wait_for(condition, what, timeout=30, pause=0.02):
     """
-    What condition() answers once it is true; what: a text, or what makes one. A bound on waiting,
-    never a measure of speed.
+    What condition() answers once it is true; what: a text, or what makes one. A bound on waiting, never a measure of speed. Below a minute,
+    so that what picketd hears of at once isn't what its audit of each minute sees.
     """
     end = time.monotonic() + SLOWER * timeout
     while True:

@@ -49,7 +49,7 @@ class Cli:
         return {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", "TZ": "UTC", **more}
 
     def pipe(self, *words, **env):
-        return subprocess.run(self.argv(words), capture_output=True, check=False, timeout=30,
+        return subprocess.run(self.argv(words), capture_output=True, check=False, timeout=120,
                               env=self.env(**env))
 
     def terminal(self, width, *words, **env):
@@ -69,7 +69,7 @@ class Cli:
                 break
             text += part
         os.close(ours)
-        return text.replace(b"\r\n", b"\n"), process.wait(timeout=30)
+        return text.replace(b"\r\n", b"\n"), process.wait(timeout=120)
 
 
 def same(name, text):
@@ -228,7 +228,7 @@ def test_answer_about_policy(tmp_path, name):
                      "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}]}]}), encoding="utf-8")
     words = ["policy", ANSWERED[name][0], "-world", "examples/reach.json",
              *(str(file) if word == "FILE" else word for word in ANSWERED[name][1:])]
-    done = subprocess.run([binary("picket"), *words], capture_output=True, check=False, timeout=30, cwd=TREE,
+    done = subprocess.run([binary("picket"), *words], capture_output=True, check=False, timeout=120, cwd=TREE,
                           env=Cli.env())
     same(f"policy-{name}", done.stdout)
 
@@ -356,7 +356,7 @@ def test_a_reader_that_goes_away_is_no_failure(root):
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(root.argv(["endpoint", "list", "-json"]), stdout=theirs, env=root.env(),
-                          stderr=subprocess.PIPE, check=False, timeout=30)
+                          stderr=subprocess.PIPE, check=False, timeout=120)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b"")
 

@@ -34,7 +34,7 @@ def has_address(guest, family=4):
 
 
 def await_address(guest, family=4):
-    wait_for(lambda: has_address(guest, family), lambda: f"an address: {guest.addresses()}", 20)
+    wait_for(lambda: has_address(guest, family), lambda: f"an address: {guest.addresses()}", 60)
 
 
 def has_default(guest, family=4):
@@ -77,7 +77,7 @@ def test_busybox_udhcpc(guest):
     guest.run(["kill", "-USR1", inside])
     wait_for(lambda: f"renew {lease}" in log(), log)
     guest.run(["kill", "-TERM", inside])
-    client.wait(10)
+    client.wait(60)
     assert "unicasting a release of" in client.stderr.read()
 
 
@@ -86,7 +86,7 @@ DHCLIENT = ["-1", "-v", "-cf", "/run/dhclient.conf", "-pf", "/run/dhclient.pid",
 
 def dhclient(guest, *argv):
     guest.write("/run/dhclient.conf", "also request interface-mtu;\nalso request dhcp6.name-servers;\n")
-    return guest.run(["dhclient", *argv, *DHCLIENT], timeout=30).stderr
+    return guest.run(["dhclient", *argv, *DHCLIENT]).stderr
 
 
 def test_dhclient_4(guest):
@@ -143,8 +143,8 @@ def test_dhcpcd(guest, tmp_path):
     guest.run(["dhcpcd", "-n", "eth0"])
     wait_for(lambda: said("rebinding lease of") and said("run-hooks RENEW"), "its lease renewed")
     wait_for(lambda: said("broadcasting REBIND6") and said("run-hooks REBOOT6"), "its DHCPv6 lease renewed")
-    guest.run(["dhcpcd", "-k", "eth0"])
-    client.wait(10)
+    guest.run(["dhcpcd", "-k", "eth0"], check=False)		# it waits ten seconds for the end, which takes as long as it takes
+    client.wait(60)
     assert said("broadcasting RELEASE6") and not has_address(guest, 6)
 
 
@@ -180,12 +180,13 @@ def test_systemd_networkd(guest, tmp_path):
             client = networkd(guest, log)
             await_address(guest, 4)
             await_address(guest, 6)
-            wait_for(lambda: state("links").get("ADMIN_STATE") == "configured", lambda: state("links"), 20)
-            assert has_default(guest) and has_default(guest, 6)
+            wait_for(lambda: state("links").get("ADMIN_STATE") == "configured", lambda: state("links"))
+            wait_for(lambda: has_default(guest) and has_default(guest, 6), guest.routes)
+            wait_for(lambda: set(state("links")["DNS"].split()) == set(SERVERS4 + SERVERS6), lambda: state("links"))
             link, lease = state("links"), state("leases")
-            assert set(link["DNS"].split()) == set(SERVERS4 + SERVERS6) and set(link["DOMAINS"].split()) == set(SEARCH)
+            assert set(link["DOMAINS"].split()) == set(SEARCH)
             assert lease["MTU"] == "1400" and lease["DOMAIN_SEARCH_LIST"] == " ".join(SEARCH) and lease["LIFETIME"] == "86400"
             guest.run(["busybox", "killall", "-TERM", "systemd-networkd"])
-            client.wait(10)
+            client.wait(60)
     said = (tmp_path / "log").read_text(encoding="utf-8")
     assert "DHCPv6 client: State changed: solicitation -> bound" in said

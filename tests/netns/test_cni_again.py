@@ -6,7 +6,6 @@ import os
 import signal
 import struct
 import subprocess
-import time
 import uuid
 
 import pytest
@@ -187,7 +186,7 @@ def test_del_while_the_node_lock_is_held(node):
     a = node.add("acme", "api", "web")
     with open(node.path("run/picket/lock/node"), "r+", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        node.cni("DEL", a.id, a.path, conf=node.plugin_conf(deadline="400ms"))
+        node.cni("DEL", a.id, a.path, conf=node.plugin_conf(deadline="2s"))
         assert not is_open(node, a.slot) and node.records() == [f"closed/{a.id}@eth0@{a.slot}"]
         flags = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]["flags"]
         assert "UP" not in flags
@@ -210,7 +209,7 @@ def test_add_while_the_node_lock_is_held(node, loaded):
         before = Snapshot(node)
         with pytest.raises(CniError) as error:
             node.cni("ADD", alloc.id, alloc.path, args=ARGS,
-                     conf=node.plugin_conf(deadline="300ms"))
+                     conf=node.plugin_conf(deadline="1s"))
         assert error.value.code == 107
         assert set(alloc.links()) == {"lo"}
         before.assert_same(Snapshot(node))
@@ -294,9 +293,17 @@ def test_check_runs_on_where_it_cannot_mend(node, breaking):
     assert f"pk{a.slot}" in node.run(["ip", "-o", "link", "show", "up"]).stdout
 
 
+def alarm_waits(pid):
+    """SIGALRM is pending."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        pending = next(line.split()[1] for line in file if line.startswith("ShdPnd:"))
+    return int(pending, 16) >> (signal.SIGALRM - 1) & 1
+
+
 @pytest.mark.parametrize("verb, point, status", (("ADD", "add-up", 1), ("CHECK", "plumb-home-up", 0)))
 def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, status):
     """ADD says so, and the next one mends what it left. CHECK says it in the log: the VM runs on."""
+    node.add("acme", "warm", "up")	# the programs are loaded
     alloc = node.new_netns(str(uuid.uuid4()))
     if verb == "CHECK":
         alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
@@ -305,10 +312,11 @@ def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, s
     with subprocess.Popen([faulty()], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True,
                           preexec_fn=entering(node.net, node.mnt)) as plugin:
-        plugin.stdin.write(json.dumps(node.plugin_conf(deadline="1s")))
+        plugin.stdin.write(json.dumps(node.plugin_conf(deadline="3s")))
         plugin.stdin.close()
-        os.waitpid(plugin.pid, os.WUNTRACED)
-        time.sleep(2)			# the alarm waits for it to go on
+        _, how = os.waitpid(plugin.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(how), f"{verb} did not stop at {point}"
+        wait_for(lambda: alarm_waits(plugin.pid), "the alarm, which waits for it to go on")
         plugin.send_signal(signal.SIGCONT)
         said, log = plugin.stdout.read(), plugin.stderr.read()
         assert plugin.wait() == status
@@ -316,7 +324,7 @@ def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, s
     assert error["code"] == 107 and f"{verb} did not end" in error["msg"]
     assert bool(said) == bool(status)
     alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
-    assert is_open(node, alloc.slot) and len(node.records()) == 1
+    assert is_open(node, alloc.slot) and len(node.records()) == 2
 
 
 def test_check_waits_for_a_lock_and_runs_on(node):

@@ -2,7 +2,7 @@
 """What the guard answers an endpoint with, as its VMM sees it on the tap."""
 import pytest
 from harness import EGRESS, VnetHeader, proving
-from harness.frames import GSO_UDP_L4
+from harness.frames import GSO_UDP_L4, PATIENCE
 from harness.ways import WAYS, fault_of, needs_udp_segments
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, UDP
@@ -40,7 +40,7 @@ def vm(request, make_node):
     tap.close()
 
 
-def ask(a, frame, want, header=None, timeout=2.0):
+def ask(a, frame, want, header=None, timeout=PATIENCE):
     """Send, and the first answer that want() takes, dissected."""
     a.vmm.send(frame, header)
     got = a.vmm.receive(lambda raw: want(Ether(raw)), timeout)

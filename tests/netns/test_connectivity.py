@@ -4,6 +4,8 @@ What Cilium's connectivity suite is to prove, on one node with real sockets (wri
 scenarios' purpose). A row: the documents, and who then reaches whom. A "no" is only taken when the
 guard counted it as policy-denied on either side, so that a broken path never passes for a fence.
 """
+import contextlib
+import json
 import socket
 import struct
 import threading
@@ -16,7 +18,7 @@ from harness import EGRESS, INGRESS, Node, NodeOptions, wait_for
 JOBS = {"client": ("acme", "client"), "client2": ("acme", "client2"), "echo": ("acme", "echo"),
         "other": ("beta", "client")}
 PORTS = (8080, 8081, 9000)
-YES, NO = 3.0, 0.4		# seconds: patience for an answer, silence that is taken for a no
+YES, NO = 20.0, 0.4		# seconds: patience for an answer, silence that is taken for a no
 
 
 class Echo(threading.Thread):
@@ -132,7 +134,10 @@ class Stage:
         reached = self.probe(source, target, what, YES if want else NO, family)
         if want:
             return reached
-        return not reached and self.denials(source, target) > before
+        if reached:
+            return False
+        wait_for(lambda: self.denials(source, target) > before, f"{source} -> {target}, {what}: the denial's count")
+        return True
 
     def in_force(self, names):
         known = {p["name"] for p in self.node.api("/v1/policies")["policies"] if p["inForce"]}
@@ -146,7 +151,7 @@ class Stage:
         self.names = [f"p{self.turn}-{n}" for n in range(len(documents))]
         for name, document in zip(self.names, documents):
             self.node.policy(name + ".json", document)
-        wait_for(lambda: self.in_force(self.names), f"{self.names} in force\n{self.node.log()[-1500:]}", 20)
+        wait_for(lambda: self.in_force(self.names), lambda: f"{self.names} in force\n{self.node.log()[-1500:]}")
 
 
 @pytest.fixture(scope="module")
@@ -293,15 +298,26 @@ def test_pod_to_itself(stage):
     assert stage.probe("client", "client", "tcp/8080", YES)
 
 
+def knows_its_neighbours(place):
+    """From now on it asks for none of them any more."""
+    for n in json.loads(place.run(["ip", "-4", "-j", "neigh"]).stdout):
+        place.run(["ip", "neigh", "replace", n["dst"], "lladdr", n["lladdr"], "dev", n["dev"], "nud", "permanent"])
+
+
 def test_counters_match_the_packets_sent(stage):
     """no-policies-extra, allow-all-with-metrics-check: n datagrams are n, on both sides."""
     stage.policies([])
-    source, target = stage.places["client"], stage.places["echo"]
-    before = [stage.node.tables.counters(e.slot) for e in (source, target)]
-    with source.inside():
+    source, target = (stage.node.add("acme", job, "group") for job in ("source", "target"))    # nobody's connections end there
+    echo = Echo(target.inside())
+    with contextlib.closing(echo), source.inside():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.settimeout(YES)
             s.connect((target.address(), 9000))
+            s.send(b"?")
+            assert s.recv(100) == b"?"
+            for each in (source, target):
+                knows_its_neighbours(each)
+            before = [stage.node.tables.counters(e.slot) for e in (source, target)]
             for n in range(50):
                 s.send(struct.pack("!I", n))
                 assert s.recv(100) == struct.pack("!I", n)
@@ -310,6 +326,8 @@ def test_counters_match_the_packets_sent(stage):
     assert counted[1].get((EGRESS, "ok")) == 50, counted
     for each in counted:
         assert not any(reason not in ("ok", "multicast") for _, reason in each), counted
+    for each in (source, target):
+        stage.node.delete(each)
 
 
 def test_no_unexpected_drops_over_a_restart(stage):

@@ -31,7 +31,8 @@ def test_each_document_has_its_own_word(node, consul):
     start(node, consul)
     node.add("acme", "api", "web")
     me = name_of(node)
-    told = wait_for(lambda: len(consul.written("acme")) == 3 and consul.written("acme"), "all three", 30)
+    told = wait_for(lambda: len(w := consul.written("acme")) == 3 and {v["enforced"] for v in w.values() if v["inForce"]} == {"yes"} and w,
+                    "all three")
     assert set(told) == {f"good/{me}", f"bad/{me}", f"host/{me}"} and not consul.written("other"), "this node hosts acme alone"
     good, bad, host = (told[f"{n}/{me}"] for n in ("good", "bad", "host"))
     assert (good["state"], good["inForce"], good["enforced"], good["errors"], good["node"]) == ("active", True, "yes", [], me)
@@ -43,12 +44,13 @@ def test_each_document_has_its_own_word(node, consul):
     assert listed["host"]["state"] == "unresolved" and "tenantReach" in listed["host"]["warnings"][0]["text"]
     assert "unresolved" in node.picket("policy", "list").stdout
     consul.put("tenants/acme/bad", ALLOW)
-    wait_for(lambda: consul.written("acme").get(f"bad/{me}", {}).get("state") == "active", "the mended one", 30)
+    wait_for(lambda: (bad := consul.written("acme")[f"bad/{me}"])["state"] == "active" and bad["enforced"] == "yes", "the mended one")
     consul.remove("tenants/acme/good")
-    wait_for(lambda: f"good/{me}" not in consul.written("acme"), "nothing of one that is gone", 30)
+    wait_for(lambda: f"good/{me}" not in consul.written("acme"), "nothing of one that is gone")
     before = len(consul.changes)
-    time.sleep(3)
-    assert len(consul.changes) == before, "only what changed is written"
+    consul.put("tenants/acme/last", ALLOW)
+    wait_for(lambda: f"last/{me}" in consul.written("acme"), "the last one")
+    assert {key.split("/")[-2] for _verb, key in consul.changes[before:]} == {"last"}, "only what changed is written"
     assert not {key for _verb, key in consul.changes if not key.startswith(STATUS + "tenants/acme/")}
 
 
@@ -57,7 +59,7 @@ def test_the_operators_reach_opens_it(node, consul):
     start(node, consul, {"tenantReach": ["host", "169.254.0.0/16"]})
     node.add("acme", "api", "web")
     me = name_of(node)
-    told = wait_for(lambda: consul.written("acme").get(f"host/{me}"), "its word", 30)
+    told = wait_for(lambda: consul.written("acme").get(f"host/{me}"), "its word")
     assert told["state"] == "active" and not told["unresolved"] and not told["warnings"], told
 
 
@@ -67,7 +69,7 @@ def test_a_token_that_may_not_write(node, consul):
         consul.put(f"tenants/acme/d{i}", ALLOW)
     start(node, consul)
     node.add("acme", "api", "web")
-    wait_for(lambda: "can't be written below" in node.log(), "the log's line", 30)
+    wait_for(lambda: "can't be written below" in node.log(), "the log's line")
     consul.put("tenants/acme/d0", TO_HOST)
     wait_for(lambda: [p for p in node.api("/v1/policies")["policies"] if p["state"] == "unresolved"], "the change")
     time.sleep(4)
@@ -83,10 +85,10 @@ def test_it_is_bounded(node, consul):
     for i in range(300):
         consul.put(f"tenants/many/d{i}", ALLOW)
     start(node, consul)
+    begun = time.monotonic()
     node.add("acme", "api", "web")
     node.add("many", "api", "web")
     me = name_of(node)
-    begun = time.monotonic()
     wait_for(lambda: len(consul.written("acme")) == 8 and consul.written("many"), "all", 60)
     took = time.monotonic() - begun
     assert took > 3, "no more than one a second after the first ones"
@@ -94,11 +96,11 @@ def test_it_is_bounded(node, consul):
     assert consul.written("acme")[f"d0/{me}"]["moreErrors"] > 0
     over, = consul.written("many").values()
     assert over["state"] == "refused" and "256" in over["why"], over
-    writes = len(consul.changes)
+    begun, writes = time.monotonic(), len(consul.changes)
     for i in range(20):
         consul.put("tenants/acme/d0", ALLOW if i % 2 else wrong)
         time.sleep(0.2)
-    assert len(consul.changes) - writes <= 2, "one key, every 10 s"
+    assert len(consul.changes) - writes <= 2 + (time.monotonic() - begun) / 10, "one key, every 10 s"
 
 
 def test_what_an_earlier_picketd_wrote_goes_with_its_document(node, consul):
@@ -107,13 +109,13 @@ def test_what_an_earlier_picketd_wrote_goes_with_its_document(node, consul):
     start(node, consul)
     node.add("acme", "api", "web")
     me = name_of(node)
-    wait_for(lambda: len(consul.written("acme")) == 2, "both", 30)
+    wait_for(lambda: len(consul.written("acme")) == 2, "both")
     node.kill_picketd()
     with consul.changed:
         consul.keys[f"{STATUS}tenants/acme/b/another-node"] = "{}"
     consul.remove("tenants/acme/b")
     start(node, consul)
-    wait_for(lambda: set(consul.written("acme")) == {f"a/{me}", "b/another-node"}, "its own alone", 30)
+    wait_for(lambda: set(consul.written("acme")) == {f"a/{me}", "b/another-node"}, "its own alone")
 
 
 def test_switched_off(node, consul):

@@ -8,8 +8,8 @@ import socket
 import threading
 
 import pytest
-from harness import EGRESS, INGRESS
-from harness.servers import SILENCE, connect, pings
+from harness import EGRESS, INGRESS, wait_for
+from harness.servers import PATIENCE, SILENCE, connect, pings
 from test_published import HOST, OWN, mapping
 from test_world import IPV6, MODES, NODE, stage  # noqa: F401 pylint: disable=unused-import
 
@@ -40,7 +40,7 @@ class Echo(threading.Thread):
         self.socket.close()
 
 
-def answer(place, address, port, data, timeout=5):
+def answer(place, address, port, data, timeout=PATIENCE):
     with connect(place, "udp", address, port, timeout) as s:
         try:
             s.send(data)
@@ -70,8 +70,12 @@ def test_between_endpoints(stage, mode, family):  # noqa: F811
         before, at_b = s.node.tables.counters(other.alloc.slot), s.node.tables.counters(b.alloc.slot)
         assert answer(other, b.address(family), 53, os.urandom(LONG), SILENCE) is None
         assert not pings(other, b.address(family), 1, size=LONG)
-        counted = s.node.tables.counted(other.alloc.slot, before)
-        assert counted.get((EGRESS, "fragment"), 0) >= 4 and counted.get((EGRESS, "policy-denied"), 0) >= 2, counted
+
+        def all_are_judged():
+            counted = s.node.tables.counted(other.alloc.slot, before)
+            return counted.get((EGRESS, "fragment"), 0) >= 4 and counted.get((EGRESS, "policy-denied"), 0) >= 2
+
+        wait_for(all_are_judged, lambda: f"the denials: {s.node.tables.counted(other.alloc.slot, before)}")
         assert not s.node.tables.counted(b.alloc.slot, at_b).get((INGRESS, "ok"))
     finally:
         echo.close()
@@ -112,4 +116,4 @@ def test_a_long_answer_of_the_nodes_resolver(stage, mode):  # noqa: F811
 def test_a_long_ping_of_the_gateway(stage, mode):  # noqa: F811
     a = stage(mode).add("acme", "api")
     assert pings(a, "10.40.7.1", size=LONG)
-    assert a.run(["ping", "-6", "-c", "1", "-W", "3", "-s", str(LONG), "fe80::1%eth0"], check=False).returncode == 0
+    assert a.run(["ping", "-6", "-c", "1", "-W", "10", "-s", str(LONG), "fe80::1%eth0"], check=False).returncode == 0

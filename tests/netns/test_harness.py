@@ -49,8 +49,8 @@ def test_a_node_has_its_own_network_run_and_bpffs(node):
 
 
 def test_the_world_is_one_hop_away(node):
-    node.run(["ping", "-c", "1", "-W", "2", node.world.address])
-    node.run(["ping", "-6", "-c", "1", "-W", "2", node.world.address6])
+    node.run(["ping", "-c", "1", "-W", "10", node.world.address])
+    node.run(["ping", "-6", "-c", "1", "-W", "10", node.world.address6])
 
 
 def test_an_allocation_s_netns_is_empty_and_down(node):

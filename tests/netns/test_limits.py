@@ -132,6 +132,7 @@ def test_a_runtimes_bandwidth(node):
     fits = BURST_BYTES // 1400
     for _ in range(fits + 20):
         vmm.send(frame)
+    wait_for(lambda: denied(b, EGRESS, "rate-limit") + denied(b, EGRESS, "ok") == fits + 20, "all of them to be judged")
     assert 0 < denied(b, EGRESS, "rate-limit") <= 20
     assert shown(node, b)["bytes out"] == (10, "bandwidth", denied(b, EGRESS, "rate-limit"))
     for bad in ({"ingressRate": 1}, {"egressRate": -8, "egressBurst": 8}, {"ingressRate": 8, "ingressBurst": 8, "rate": 1}):
@@ -159,7 +160,7 @@ def with_nomad(nomad, **limits):
 
 
 def test_a_jobs_meta_sets_what_the_operator_lets_it(node, nomad):
-    node.options.conf.update(waitForController="5s", limits={"bytesPerSecond": 1000})
+    node.options.conf.update(limits={"bytesPerSecond": 1000})
     node.start_picketd(with_nomad(nomad))
     asks(nomad, bytesPerSecond=5000)
     a = node.add("acme", "api", "web", alloc_id=ALLOC)
@@ -215,7 +216,7 @@ def test_a_neighbour_of_one_at_its_limits(node, kind):
         got = into.receive(lambda raw: raw[42:] == frame[42:] and raw[34:38] == frame[34:38])
         assert got, f"a packet of the neighbour's, while {a.node.tables.counters(a.slot)}"
         sink.drain()
-    assert denied(a, EGRESS, reason) > 400
+    wait_for(lambda: denied(a, EGRESS, reason) > 400, lambda: node.tables.counters(a.slot))
     for endpoint in (b, c):
         assert not [key for key in node.tables.counters(endpoint.slot) if key[1] in ("rate-limit", "flow-rate", "flow-budget")]
 

@@ -10,7 +10,7 @@ import socket
 
 import pytest
 from harness import VnetHeader, wait_for
-from harness.frames import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4
+from harness.frames import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, PATIENCE
 from harness.ways import WAYS, fault_of
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
@@ -62,7 +62,7 @@ class Stage:
         """Both ways of beta's own flow."""
         for source, target in ((self.x, self.y), (self.y, self.x)):
             self.taps[source.id].send(packet(source, family, target) / UDP(sport=53, dport=53) / text)
-            got = self.taps[target.id].receive(lambda raw: raw.endswith(text), 2 if must else 0.3)
+            got = self.taps[target.id].receive(lambda raw: raw.endswith(text), PATIENCE if must else 0.3)
             assert got or not must, (family, text)
 
     def strangers(self):

@@ -46,10 +46,10 @@ def test_an_answer_of_consul_without_a_leader_is_none(node, consul):
     consul.remove("operator/a")
     wait_for(lambda: "leader" in (node.source("consul")["lastError"] or ""), "the answer without a leader")
     first = consul.count("/operator/")
-    wait_for(lambda: consul.count("/operator/") > first, "one more", 20)
+    wait_for(lambda: consul.count("/operator/") > first, "one more")
     assert in_force(node) == {"consul/operator/a"} and node.reasons("consul")
     consul.leader = True
-    wait_for(lambda: in_force(node) == set(), "the removal", 40)
+    wait_for(lambda: in_force(node) == set(), "the removal", 90)
 
 
 def test_an_answer_of_nomad_without_a_leader_is_none(node, nomad):
@@ -63,7 +63,7 @@ def test_an_answer_of_nomad_without_a_leader_is_none(node, nomad):
     wait_for(lambda: "leader" in (node.source("nomad")["lastError"] or ""), "the answer without a leader")
     assert "meta:tier=a" in node.api(f"/v1/endpoints/{alloc_id}")["labels"]
     nomad.leader = True
-    wait_for(lambda: "meta:tier=b" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its new label", 40)
+    wait_for(lambda: "meta:tier=b" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its new label", 90)
 
 
 def test_a_confirmation_is_waited_for_two_seconds(node, nomad):
@@ -75,7 +75,7 @@ def test_a_confirmation_is_waited_for_two_seconds(node, nomad):
     answer = node.api("/v1/endpoints", "POST", {"containerId": alloc.id, "ifname": "eth0", "slot": alloc.slot,
                                                 "namespace": "acme", "job": "job", "group": "g"})
     took = time.monotonic() - start
-    assert answer["confirmed"] is False and 1 < took < 8, took
+    assert answer["confirmed"] is False and 1 < took < 30, took
 
 
 @pytest.mark.parametrize("name", ["nomad", "consul"])
@@ -94,5 +94,5 @@ def test_an_answer_that_is_too_long_changes_nothing(node, consul):
     wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
     flood(consul, {f"operator/k{i}": "x" * 700000 for i in range(100)})
     wait_for(lambda: "answer of more than 67108864 bytes" in (node.source("consul")["lastError"] or ""),
-             "the refusal", 60)
+             "the refusal", 180)
     assert in_force(node) == {"consul/operator/a"} and node.reasons("consul")

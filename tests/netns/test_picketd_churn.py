@@ -36,7 +36,7 @@ class Pings:
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        out, _ = self.process.communicate(timeout=20)
+        out, _ = self.process.communicate(timeout=60)
         sent, received = re.search(r"(\d+) packets transmitted, (\d+) received", out).groups()
         return int(sent), int(received)
 
@@ -58,7 +58,7 @@ class Worker(threading.Thread):
 
     def end(self):
         self.stop = True
-        self.join(timeout=60)
+        self.join()
         if self.failure:
             raise self.failure
         return self.turns
@@ -96,11 +96,21 @@ def is_settled(node, endpoints):
     return counts["open"] == counts["inStep"] == endpoints
 
 
+def reloads(node):
+    """How many there were, of all picketds so far."""
+    return node.log().count("op=reload")
+
+
+def reload(node):
+    before = reloads(node)
+    os.kill(node.picketd.pid, signal.SIGHUP)
+    wait_for(lambda: reloads(node) > before, "the reload")
+
+
 def tidy(node):
     """What a minute's upkeep does, three times."""
     for _ in range(3):
-        os.kill(node.picketd.pid, signal.SIGHUP)
-        time.sleep(0.5)
+        reload(node)
 
 
 def test_killed_at_random_under_everything(node, capsys):
@@ -117,6 +127,7 @@ def test_killed_at_random_under_everything(node, capsys):
     wait_for(lambda: is_settled(node, 4), "four endpoints in step")
     wait_for(lambda: friend.pings(target), "the open path")
     tidy(node)
+    wait_for(lambda: len(node.records()) == node.tables.count("slots") == 4, "those that ended to be buried")
     before = Snapshot(node)
     rule_sets = node.api("/v1/status")["ruleSets"]
 
@@ -125,14 +136,20 @@ def test_killed_at_random_under_everything(node, capsys):
     workers = [Worker(lambda d=d: live(node, d)) for d in dice[:3]]
     workers.append(Worker(lambda: change_policy(node, dice[3])))
     workers.append(Worker(lambda: kill_and_start(node, dice[4])))
+    begun = time.monotonic()
+
+    def is_enough():
+        lives, (changes, kills) = sum(w.turns for w in workers[:3]), (w.turns for w in workers[3:])
+        return any(w.failure for w in workers) or (
+            time.monotonic() - begun > SECONDS and kills >= 20 and changes >= 100 and lives >= 100)
+
     for worker in workers:
         worker.start()
-    time.sleep(SECONDS)
+    wait_for(is_enough, lambda: f"enough of each: {[w.turns for w in workers]}", 600, 0.5)
     turns = [worker.end() for worker in reversed(workers)]
     counts = {name: ping.end() for name, ping in pings.items()}
     with capsys.disabled():
         print(f", {turns[0]} kills, {turns[1]} changes, {sum(turns[2:])} lives, pings {counts}", end=" ")
-    assert turns[0] >= 20 and turns[1] >= 100 and sum(turns[2:]) >= 100
     for name in ("closed", "stranger"):
         assert counts[name][0] > 1000 and counts[name][1] == 0, counts
     assert counts["friend"][1] >= counts["friend"][0] - 1, counts     # the last one's answer may be under way
@@ -142,7 +159,7 @@ def test_killed_at_random_under_everything(node, capsys):
             os.unlink(node.path(f"etc/picket/policies.d/{name}"))
     node.start_picketd(CONFIG)      # the last one went with the thread that had started it
     node.picket("policy", "release", "file", check=False)    # those that went together are held
-    wait_for(lambda: is_settled(node, 4), "the four in step", 30)
+    wait_for(lambda: is_settled(node, 4), "the four in step")
     tidy(node)
     # By the rule sets' numbers; and flows end by themselves.
     ignored = ("table verdicts", "table peer_class", "table cidr", "table flows")
@@ -172,7 +189,7 @@ def test_rule_sets_that_nobody_names_go(node):
         edit(port)
     assert all(now > then for now, then in zip(counts(), before))
     tidy(node)
-    wait_for(lambda: all(now <= then for now, then in zip(counts(), before)), lambda: f"{before} again, not {counts()}", 30)
+    wait_for(lambda: all(now <= then for now, then in zip(counts(), before)), lambda: f"{before} again, not {counts()}")
     assert is_settled(node, 1)
 
 
@@ -223,10 +240,10 @@ def write_all(node, number):
             "description": str(number), "endpointSelector": {"matchLabels": {"nomad:job": f"job{i}"}},
             "ingress": [{"fromEndpoints": [{}], "toPorts": [{"ports": [
                 {"port": str(1000 + number), "protocol": "TCP"}]}]}]}]})
-    wait_for(lambda: f'"{number}"' in node.api("/v1/policies/file/d99")["text"], f"change {number}", 30)
+    wait_for(lambda: f'"{number}"' in node.api("/v1/policies/file/d99")["text"], f"change {number}", 90)
 
 
-def reload(node, times):
+def reload_often(node, times):
     for _ in range(times):
         os.kill(node.picketd.pid, signal.SIGHUP)
         time.sleep(0.02)
@@ -238,16 +255,15 @@ def test_reloads_and_changes_leave_nothing(node):
     node.start_picketd(CONFIG)
     node.add("acme", "job0", "g")
     write_all(node, 0)
-    reload(node, 10)
+    reload_often(node, 10)
     for number in range(1, 6):
         write_all(node, number)
-    time.sleep(3)
+    time.sleep(3)       # memory that is given back by now makes the bound lower, no more
     pid = node.picketd.pid
     before = descriptors(pid), memory(pid)
-    reload(node, 300)
+    reload_often(node, 300)
     for number in range(6, 106):
         write_all(node, number)
-    time.sleep(3)       # two quiet seconds, and memory is given back
-    after = descriptors(pid), memory(pid)
-    print(before, after)
-    assert after[0] <= before[0] + 1 and after[1] <= before[1] + 6, (before, after)
+    # Two quiet seconds, and memory is given back.
+    wait_for(lambda: descriptors(pid) <= before[0] + 1 and memory(pid) <= before[1] + 6,
+             lambda: f"{before} again, not {descriptors(pid), memory(pid)}")

@@ -64,6 +64,12 @@ def writes(node):
     return node.api("/v1/status")["writes"]
 
 
+def loop_turned(node):
+    """No turn of it took half as long as the disk has hung by now."""
+    status = node.api("/v1/status")
+    assert status["loop"]["longestTurnMs"] < status["writes"]["diskSilentMs"] / 2, (status["loop"], status["writes"])
+
+
 class Late(threading.Thread):
     """An ADD beside the test."""
 
@@ -75,7 +81,8 @@ class Late(threading.Thread):
 
     def run(self):
         try:
-            self.alloc.result = self.node.cni("ADD", self.alloc.id, self.alloc.path, args=ARGS)
+            self.alloc.result = self.node.cni("ADD", self.alloc.id, self.alloc.path, args=ARGS,
+                                              conf=self.node.plugin_conf(deadline="60s"))
         except CniError as error:
             self.error = error
 
@@ -92,10 +99,10 @@ def test_a_disk_that_hangs_stops_nothing(node, disk):
     wait_for(lambda: enforced(node).get("deny") == "yes", "the deny, with a disk that hangs")
     assert node.picket("policy", "explain", a.id[:8], b.id[:8], "1/tcp", check=False).returncode == 1
     # The API answers, and says so, with what to do.
-    reason = wait_for(lambda: node.reasons("store"), "the reason", 20)[0]
+    reason = wait_for(lambda: node.reasons("store"), "the reason")[0]
     assert "var/lib/picket has not answered for" in reason["text"] and "is in force and not stored" in reason["text"], reason
     assert "dmesg" in reason["fix"]
-    assert wait_for(lambda: node.reasons("lines"), "the journal's reason", 20)[0]["text"].count("journal")
+    assert wait_for(lambda: node.reasons("lines"), "the journal's reason")[0]["text"].count("journal")
     assert node.api("/v1/status")["state"] == "degraded" and writes(node)["diskSilentMs"] >= LATE_MS
     # An ADD writes its record first: it waits for the disk, closed, and nobody else does.
     late = Late(node)
@@ -105,10 +112,10 @@ def test_a_disk_that_hangs_stops_nothing(node, disk):
     node.policy("first.json", None)
     wait_for(lambda: "first" not in enforced(node), "the first one's end")
     assert late.is_alive() and node.tables.word(3) == (0, 0, 0)
-    assert node.api("/v1/status")["loop"]["longestTurnMs"] < 1000
+    loop_turned(node)
     # It goes on: everything is as if it had never hung.
     disk.go_on()
-    late.join(30)
+    late.join(120)
     assert not late.is_alive()
     if late.error is None:
         wait_for(lambda: len(node.api("/v1/endpoints")["endpoints"]) == 3, "the late one")
@@ -132,21 +139,21 @@ def test_systemd_hears_of_a_loop_that_turns(node, disk):
     with node.inside():
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind("\0picket-notify")
-    notify.settimeout(20)
+    notify.settimeout(60)
     node.start_picketd(env={"NOTIFY_SOCKET": "@picket-notify", "WATCHDOG_USEC": "400000"})
     disk.hang()
     node.policy("deny.json", DENY)
     os.kill(node.picketd.pid, signal.SIGHUP)		# it writes too
-    wait_for(lambda: node.reasons("store"), "the reason", 20)
+    wait_for(lambda: node.reasons("store"), "the reason")
     seen = 0
     while seen < 5:
         seen += notify.recv(4096).startswith(b"WATCHDOG=1")
     # To end it takes no longer than its bound, either; what the kernel holds of it ends with the disk.
     node.picketd.send_signal(signal.SIGTERM)
-    wait_for(lambda: "op=stop" in node.log(), "its end", 15)
+    wait_for(lambda: "op=stop" in node.log(), "its end")
     assert 'op=stop err="the disk does not answer" what it was to have is left' in node.log()
     disk.go_on()
-    assert node.picketd.wait(timeout=20) == 0
+    assert node.picketd.wait(timeout=60) == 0
     node.picketd = None
     notify.close()
 
@@ -158,10 +165,10 @@ def test_what_ended_is_swept_once_the_disk_goes_on(node, disk):
     node.drop_netns(a)			# its device goes, and no DEL comes: the sweep's, which writes
     node.policy("deny.json", DENY)
     wait_for(lambda: enforced(node) == {"deny": "yes"}, "the policy")
-    wait_for(lambda: node.reasons("store"), "the reason", 20)
-    assert node.api("/v1/status")["loop"]["longestTurnMs"] < 1000
+    wait_for(lambda: node.reasons("store"), "the reason")
+    loop_turned(node)
     disk.go_on()
-    wait_for(lambda: not disk.names("lib/picket/leases"), "the sweep", 90)
+    wait_for(lambda: not disk.names("lib/picket/leases"), "the sweep", 180)
 
 
 def test_a_log_that_nobody_reads(node):
@@ -176,8 +183,8 @@ def test_a_log_that_nobody_reads(node):
     for i in range(2500):		# each is a long line of the log
         with open(os.path.join(directory, f"{'x' * 190}{i:04}.json"), "w", encoding="utf-8") as file:
             file.write("{ no document")
-    reason = wait_for(lambda: node.reasons("log"), "the reason", 30)[0]
-    wait_for(lambda: writes(node)["logLost"], "lines that are lost", 30)
+    reason = wait_for(lambda: node.reasons("log"), "the reason", 90)[0]
+    wait_for(lambda: writes(node)["logLost"], "lines that are lost", 90)
     assert "nobody has read picketd's log for" in reason["text"] and "journald" in reason["fix"]
     node.policy("deny.json", DENY)
     wait_for(lambda: enforced(node).get("deny") == "yes", "the policy")
@@ -190,7 +197,7 @@ def test_a_log_that_nobody_reads(node):
     wait_for(lambda: b"op=log lost=" in b"".join(text), "the count of what is lost")
     lost = writes(node)["logLost"]
     node.kill_picketd(signal.SIGTERM)
-    reading.join(10)
+    reading.join()
     log = b"".join(text).decode()
     assert sum(map(int, re.findall(r"op=log lost=(\d+) ", log))) == lost > 1000
     assert log.rstrip().splitlines()[-1].endswith("op=stop")

@@ -37,14 +37,15 @@ def test_another_netns_at_its_path(node):
     audit(node)
     reason, = wait_for(lambda: node.reasons("netns"), "the reason")
     assert a.id in reason["text"] or "is another netns than at its ADD" in reason["text"], reason
-    assert "nomad alloc stop" in reason["fix"] and not any(node.tables.word(a.slot))
+    assert "nomad alloc stop" in reason["fix"] 
+    wait_for(lambda: not any(node.tables.word(a.slot)), "its end")
     assert os.stat(f"/proc/{stays.pid}/ns/net").st_ino == old
     assert node.run(["nsenter", f"--net=/proc/{stays.pid}/ns/net", "ping", "-c1", "-W1", b.address()], check=False).returncode
     assert any(node.tables.word(b.slot)), "nobody else's"
     a.result = node.cni("ADD", a.id, a.path, args=a.args, conf=node.plugin_conf(mode="process"))
     audit(node)
     wait_for(lambda: not node.reasons("netns"), "nothing to say any more")
-    assert node.api("/v1/endpoints/" + a.id)["state"] == "open"
+    wait_for(lambda: node.api("/v1/endpoints/" + a.id)["state"] == "open", "that it is open")
 
 
 def test_no_netns_at_its_path(node):
@@ -104,7 +105,7 @@ def test_an_alloc_that_runs_on_after_a_reboot(node):
         nomad = FakeNomad()
     nomad.put(allocs, "acme", "api", "web")
     node.start_picketd({"nomad": {"address": nomad.address, "node": nomad.node}, "consul": None})
-    reason, = wait_for(lambda: node.reasons("netns"), "the reason", 40)
+    reason, = wait_for(lambda: node.reasons("netns"), "the reason", 90)
     assert allocs in reason["text"] and "without a network" in reason["text"] and "bridge" in reason["fix"], reason
     alloc = node.new_netns(allocs)
     node.cni("ADD", alloc.id, alloc.path, args=node.cni_args(alloc.id, "acme", "api", "web"))

@@ -73,7 +73,7 @@ def test_its_loop_turns(node, systemd):
     wait_for(lambda: systemd.hear().count("WATCHDOG=1") > 5, "six turns of the watchdog")
     os.kill(node.picketd.pid, signal.SIGSTOP)
     try:
-        time.sleep(0.3)
+        os.waitpid(node.picketd.pid, os.WUNTRACED)
         systemd.hear()
         systemd.heard.clear()
         time.sleep(0.5)

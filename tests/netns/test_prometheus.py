@@ -175,12 +175,13 @@ def test_a_real_prometheus_reads_picketd(make_node, tmp_path):
         for expr in [*alerts().values(), *dashboard_exprs()]:
             prometheus.query(expr)
             for selector in selectors(expr):
-                assert prometheus.query(selector), selector
+                wait_for(lambda s=selector: prometheus.query(s), selector, pause=0.2)
         (group,) = wait_for(lambda: [g for g in prometheus.get("rules")["groups"] if all(r["health"] == "ok" for r in g["rules"])],
                             "each rule's evaluation", 60, 0.2)
         assert {rule["name"] for rule in group["rules"]} == set(alerts())
-        assert prometheus.query('ALERTS{alertname="PicketPolicyRefused",alertstate="pending"}')
-        assert not prometheus.query('ALERTS{alertname=~"PicketDown|PicketFailing|PicketPolicyNotEnforced|PicketEndpointsNotInStep"}')
+        wait_for(lambda: prometheus.query('ALERTS{alertname="PicketPolicyRefused",alertstate="pending"}'), "the alert", pause=0.2)
+        others = 'ALERTS{alertname=~"PicketDown|PicketFailing|PicketPolicyNotEnforced|PicketEndpointsNotInStep"}'
+        wait_for(lambda: not prometheus.query(others), others, pause=0.2)
     finally:
         prometheus.process.terminate()
-        prometheus.process.wait(timeout=30)
+        prometheus.process.wait(timeout=60)

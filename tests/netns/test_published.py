@@ -70,9 +70,8 @@ def test_from_other_endpoints_of_the_node(published, mode, kind, family):
     assert seen and seen[0] == same.address(family), seen
     before = {m: s.node.tables.counters(m.slot) for m in (other, s.web)}
     assert ask(other, kind, NODE[family], HOST, SILENCE) is None
-    denied = [s.node.tables.counted(m.slot, before[m]).get((way, "policy-denied"), 0)
-              for m, way in ((other, EGRESS), (s.web, INGRESS))]
-    assert any(denied), denied
+    wait_for(lambda: any((way, "policy-denied") in s.node.tables.counted(m.slot, before[m])
+                         for m, way in ((other, EGRESS), (s.web, INGRESS))), "the denial's count")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -125,11 +124,9 @@ def test_picketd_opens_it_and_a_policy_closes_it(published):
     s.node.start_picketd()
     wait_for(lambda: s.node.api("/v1/status")["endpoints"]["inStep"] == 1, "picketd's pass")
     assert ask(s.node.world, "tcp", NODE[4], HOST)
-    before = s.node.tables.counters(s.web.slot)
     s.node.policy("shut.json", {"namespace": "acme", "rules": [
         {"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["world"]}]}]})
-    wait_for(lambda: ask(s.node.world, "tcp", NODE[4], HOST, SILENCE) is None, "the denial")
-    assert s.node.tables.counted(s.web.slot, before)[INGRESS, "policy-denied"]
+    wait_for(lambda: s.denied(s.web, INGRESS, lambda: ask(s.node.world, "tcp", NODE[4], HOST, SILENCE)), "the denial")
     s.node.policy("shut.json", None)
     wait_for(lambda: ask(s.node.world, "tcp", NODE[4], HOST), "the way again")
 
@@ -138,7 +135,7 @@ def test_the_baseline_deny_publishes_nothing_by_itself(published):
     s = published(baseline="deny")
     before = s.node.tables.counters(s.web.slot)
     assert ask(s.node.world, "tcp", NODE[4], HOST, SILENCE) is None
-    assert s.node.tables.counted(s.web.slot, before)[INGRESS, "policy-denied"]
+    wait_for(lambda: (INGRESS, "policy-denied") in s.node.tables.counted(s.web.slot, before), "the denial's count")
 
 
 def test_the_port_of_a_process_of_the_node_stays_its_own(published):
@@ -198,4 +195,4 @@ def test_the_sweep_takes_away_what_a_dead_endpoint_published(node):
         runtimeConfig={"portMappings": mapping(address="192.0.2.2")}))
     assert len(node.tables.items("published")) == 4		# two mappings and their markers
     node.drop_netns(web)
-    wait_for(lambda: node.tables.items("published") == [], "nothing published", timeout=30)
+    wait_for(lambda: node.tables.items("published") == [], "nothing published")

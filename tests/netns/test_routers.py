@@ -114,7 +114,7 @@ def test_a_masqueraded_upload_learns_the_path(path, family):
 def test_a_published_port_s_answers_learn_the_path(path, family):
     """The error is about what the endpoint sent as the node's published port."""
     received = 0
-    with connect(path.server, "tcp", NODE[family], 28080, 20) as client:
+    with connect(path.server, "tcp", NODE[family], 28080, 60) as client:
         while part := client.recv(65536):
             received += len(part)
     assert received == SIZE and path.learned(path.guest, SERVER[family])
@@ -122,7 +122,7 @@ def test_a_published_port_s_answers_learn_the_path(path, family):
 
 @pytest.mark.parametrize("family", (4, 6))
 def test_a_datagram_that_does_not_fit_is_told(path, family):
-    with connect(path.guest, "udp", SERVER[family], 9001, 2) as s:
+    with connect(path.guest, "udp", SERVER[family], 9001) as s:
         s.setsockopt(LEVEL[family], DISCOVER[family], 2)		# never fragment
 
         def refused(size):
@@ -139,7 +139,7 @@ def test_a_datagram_that_does_not_fit_is_told(path, family):
 
 def hop(place, family, ttl, address=None, port=33434):
     """(who said it, ICMP type) of a datagram that may take so many hops."""
-    with connect(place, "udp", address or SERVER[family], port, 5) as s:
+    with connect(place, "udp", address or SERVER[family], port) as s:
         s.setsockopt(LEVEL[family], TTL[family], ttl)
         s.setsockopt(LEVEL[family], RECVERR[family], 1)
         s.send(b"traceroute")

@@ -54,7 +54,7 @@ class Cgroup:
         self.path = f"{self.top}/picket-test-{os.getpid()}"
         node.run(["mkdir", self.path])
 
-    def ask(self, kind, address, port=HOST, *, timeout=5, inside=True, net=None):
+    def ask(self, kind, address, port=HOST, *, timeout=20, inside=True, net=None):
         join = f"echo $$ >{self.path}/cgroup.procs && " if inside else ""
         words = ["sh", "-c", f'{join}exec "$@"', "sh", sys.executable, "-c", ASK, kind, address, str(port), str(timeout)]
         return json.loads(run_in(words, preexec_fn=netns.entering(net or self.node.net, self.node.mnt)).stdout)

@@ -92,10 +92,10 @@ def test_a_new_build_takes_over_under_traffic(make_node, hook):
         new = [programs(node, each.slot, hook == "tcx") for each in (a, b)]
         assert all(len(way) == 1 for device in new for way in device), new
         assert not {i for d in old for way in d for i in way} & {i for d in new for way in d for i in way}
-        assert builds(node) == {own}
+        wait_for(lambda: builds(node) == {own}, "the older one's end")
         with a.inside():
             assert asks(socket.SOCK_STREAM, b.address(), 8080, YES)      # a new flow: the slow path's array
-        assert node.api("/v1/status")["state"] == "ok", node.api("/v1/status")
+        wait_for(lambda: node.api("/v1/status")["state"] == "ok", lambda: node.api("/v1/status"))
     finally:
         traffic.end()
         echo.close()
@@ -120,7 +120,8 @@ def test_a_switch_that_was_cut_short_is_finished(make_node):
     before = programs(node, a.slot, False)
     node.start_picketd()
     wait_for(lambda: current(node) == own, "the build of this picketd")
-    assert builds(node) == {own} and programs(node, a.slot, False) == before
+    wait_for(lambda: builds(node) == {own}, "the other one's end")
+    assert programs(node, a.slot, False) == before
     assert os.path.basename(node.run(["readlink", f"{pins(node)}/current"]).stdout.strip()) == own
 
 
@@ -137,6 +138,8 @@ def test_an_upgrade_is_rehearsed(node):
     node.start_picketd()
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
     node.policy("db.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{}]}]})
+    wait_for(lambda: node.api("/v1/policies/file/db")["enforced"] == "yes", "the policy")
+    node.kill_picketd(signal.SIGTERM)		# it would put its own build back
     own = as_old(node)
     status, said = rehearsal(node)
     assert status == 0 and "yes  records: 2 read" in said and "over those that are pinned" in said, said

@@ -207,9 +207,7 @@ def test_a_default_route_through_such_a_device_is_said(node, kind):
     said = f"{device} can be no uplink: a device of kind "
     add(node)
     assert uplinks(node) == UP0
-    assert said in node.log()
-    assert any(r["what"] == "uplink" and r["text"].startswith(said) and r["fix"]
-               for r in node.api("/v1/status")["reasons"])
+    wait_for(lambda: said in node.log() and any(r["text"].startswith(said) and r["fix"] for r in node.reasons("uplink")), said)
     failed = [text for state, text in uplink_lines(node) if state == "fail"]
     assert len(failed) == 1 and failed[0].startswith(said), failed
 
@@ -230,7 +228,7 @@ def test_a_name_that_is_not_there_yet(node):
     assert ("warn", "uplink wan0: this node has no such device") in uplink_lines(node)
     veth(node, "wan0", "203.0.113.9/24")
     wait_uplinks(node, {"wan0": (1500, "203.0.113.9", None)})
-    assert filters(node, "wan0") == [PROGRAM]
+    wait_for(lambda: filters(node, "wan0") == [PROGRAM], "its program")
     wait_for(lambda: not [r for r in node.api("/v1/status")["reasons"] if r["what"] == "uplink"], "no reason")
 
 
@@ -313,7 +311,7 @@ def test_picketd_follows_addresses_MTU_and_routes(node):
     run(node, "ip addr del 2001:db8::2/64 dev up0", "ip addr add 2001:db8::77/64 dev up0 nodad")
     run(node, "ip route replace default via 192.0.2.1", "ip -6 route replace default via 2001:db8::1")
     wait_uplinks(node, {"up0": (1400, "192.0.2.9", "2001:db8::77")})
-    assert "op=uplink device=up0 ipv4=192.0.2.9 ipv6=2001:db8::77 mtu=1400" in node.log()
+    wait_for(lambda: "op=uplink device=up0 ipv4=192.0.2.9 ipv6=2001:db8::77 mtu=1400" in node.log(), "its line")
 
 
 def test_picketd_follows_devices(node):
@@ -322,13 +320,13 @@ def test_picketd_follows_devices(node):
     veth(node, "two", "198.51.100.2/24")
     run(node, "ip route add default via 198.51.100.1 dev two metric 10")
     wait_uplinks(node, {**UP0, "two": (1500, "198.51.100.2", None)})
-    assert filters(node, "two") == [PROGRAM]
+    wait_for(lambda: filters(node, "two") == [PROGRAM], "two's program")
     run(node, "ip route del default via 192.0.2.1", "ip -6 route del default")
     wait_uplinks(node, {"two": (1500, "198.51.100.2", None)})
     wait_for(lambda: filters(node, "up0") == [], "up0 without the program")
     run(node, "ip link del two")
     wait_uplinks(node, {})
-    assert "this node has no way out any more" in node.log() and node.tables.node().flags == 0
+    wait_for(lambda: "this node has no way out any more" in node.log() and node.tables.node().flags == 0, "that it is said")
     run(node, "ip route add default via 192.0.2.1")
     wait_for(lambda: list(uplinks(node)) == ["up0"] and filters(node, "up0") == [PROGRAM], "up0 again")
 
@@ -379,7 +377,7 @@ def test_a_new_build_takes_the_uplinks_over(node):
     node.start_picketd()
     wait_for(lambda: current(node) == own, "the build of this picketd")
     wait_for(lambda: len(program_id(node, "up0")) == 1 and program_id(node, "up0") != old, "its program")
-    assert filters(node, "up0") == [PROGRAM]
+    wait_for(lambda: filters(node, "up0") == [PROGRAM], "and no other")
 
 
 def test_sweep_all_takes_it_away(node):
@@ -473,7 +471,7 @@ def test_ports_that_are_not_free_for_it(node, local, reserved, masquerade, said)
         assert [state for state, _ in lines] == ["ok"], lines
         return
     assert [state for state, _ in lines] == ["fail"] and said in lines[0][1], lines
-    done = node.run([binary("picketd"), "-root", node.root], check=False, timeout=20)
+    done = node.run([binary("picketd"), "-root", node.root], check=False)
     assert done.returncode == 1 and said in done.stderr and "fix:" in done.stderr, done.stderr
 
 

@@ -88,7 +88,7 @@ def node(deb, tarball, kernel_and_root):
         booted.write("/etc/systemd/system/nomad.service", UNIT)
         booted.sh("systemctl enable --now nomad", timeout=60)
         wait_for(lambda: "ready" in booted.sh("nomad node status", check=False).stdout,
-                 lambda: booted.sh("journalctl -u nomad | tail -30").stdout, 60, pause=0.5)
+                 lambda: booted.sh("journalctl -u nomad | tail -30").stdout, 180, pause=0.5)
         yield booted
     finally:
         booted.close()
@@ -120,15 +120,15 @@ def reached(node):
 def stop_jobs(node, *namespaces):
     for namespace in namespaces:
         node.sh(f"nomad job stop -purge -namespace={namespace} first")
-    wait_for(lambda: not endpoints(node), "no endpoint to be left", 60, pause=0.5)
+    wait_for(lambda: not endpoints(node), "no endpoint to be left", 180, pause=0.5)
 
 
 def start_jobs(node, *namespaces):
     for namespace in namespaces:
         node.sh(f"{PRELUDE}nomad job run -detach -namespace={namespace} /srv/nomad/first.nomad.hcl")
     wait_for(lambda: len(endpoints(node)) == 2 * len(namespaces),
-             lambda: node.sh("nomad job status first; picket endpoint list", check=False).stdout, 60, pause=0.5)
-    wait_for(lambda: all(listens(node, e) for e in endpoints(node)), "the servers to listen", 60, pause=0.5)
+             lambda: node.sh("nomad job status first; picket endpoint list", check=False).stdout, 180, pause=0.5)
+    wait_for(lambda: all(listens(node, e) for e in endpoints(node)), "the servers to listen", 180, pause=0.5)
 
 
 def listens(node, endpoint):
@@ -145,7 +145,7 @@ def is_fenced(node):
 
 def comes_under_the_fence(node):
     """What has just been started is reached a little later."""
-    wait_for(lambda: is_fenced(node), lambda: node.sh("picket endpoint list; picket flows -last 30", check=False).stdout, 30)
+    wait_for(lambda: is_fenced(node), lambda: node.sh("picket endpoint list; picket flows -last 30", check=False).stdout, 180)
 
 
 def test_five_commands_to_a_fenced_job(node):
@@ -216,7 +216,7 @@ def has_picketd(node):
 def test_the_system_job(node, served):
     run, = blocks("By Nomad: a system job")
     walk(node, run, "/srv/nomad")
-    wait_for(lambda: has_picketd(node), lambda: node.sh("picket status; nomad job status picket", check=False).stdout, 30)
+    wait_for(lambda: has_picketd(node), lambda: node.sh("picket status; nomad job status picket", check=False).stdout, 180)
     with_pool = json.loads(node.sh("cat /opt/cni/config/picket.conflist").stdout)
     assert with_pool["plugins"][0]["pool"] == "10.40.8.0/24"
     assert not node.sh("ls /etc/systemd/system/picketd.service", check=False).stdout
@@ -227,10 +227,10 @@ def test_the_system_job(node, served):
 
 def test_without_its_picketd_the_fence_goes_on_and_new_ones_are_fenced(node):
     node.sh("nomad job stop picket")
-    wait_for(lambda: not picketds(node), "picketd to end", 30)
+    wait_for(lambda: not picketds(node), "picketd to end", 180)
     assert is_fenced(node)
     node.sh("nomad job stop -purge -namespace=other first")
-    wait_for(lambda: len(endpoints(node)) == 2, "the others' end", 60, pause=0.5)
+    wait_for(lambda: len(endpoints(node)) == 2, "the others' end", 180, pause=0.5)
     start_jobs(node, "default", "other")
     comes_under_the_fence(node)
 
@@ -241,12 +241,12 @@ def test_it_comes_back_and_is_updated_under_running_jobs(node, served):
     for query in ("", "?another=1"):
         was = picketds(node)
         walk(node, run.replace("tar.gz ", f"tar.gz{query} "), "/srv/nomad")
-        wait_for(lambda: picketds(node) and picketds(node) != was and has_picketd(node), "the next picketd", 60, pause=0.5)
+        wait_for(lambda: picketds(node) and picketds(node) != was and has_picketd(node), "the next picketd", 180, pause=0.5)
         assert is_fenced(node) and {e["containerId"] for e in endpoints(node)} == before
 
 
 def test_a_drain_leaves_the_tables_and_no_endpoint(node):
     """By its deadline: there is no other node that could take the servers."""
     node.sh("nomad node drain -enable -self -yes -deadline 5s", timeout=120)
-    wait_for(lambda: not picketds(node) and not endpoints(node), "all to end", 60, pause=0.5)
+    wait_for(lambda: not picketds(node) and not endpoints(node), "all to end", 180, pause=0.5)
     assert node.sh("ls /sys/fs/bpf/picket").stdout

@@ -160,10 +160,10 @@ def test_it_installs_and_fences_where_there_is_no_library(bare):
     with open(bare.path("etc/picket/picketd.json"), "w", encoding="ascii") as file:
         file.write('{ "nomad": null }')
     bare.start("/opt/picket/sbin/picketd", stderr=subprocess.DEVNULL)
-    wait_for(lambda: bare.sh("picket status", check=False).returncode == 0, lambda: bare.sh("picket status", check=False).stdout, 30)
+    wait_for(lambda: bare.sh("picket status", check=False).returncode == 0, lambda: bare.sh("picket status", check=False).stdout, 120)
     a, b, c = bare.add("a", "acme"), bare.add("b", "acme"), bare.add("c", "beta")
     assert bare.reaches(a, b) and not bare.reaches(c, b)
-    wait_for(lambda: a[1] in bare.sh("picket endpoint list").stdout, "the list", 10)
+    wait_for(lambda: a[1] in bare.sh("picket endpoint list").stdout, "the list", 120)
 
 
 def test_again_it_changes_nothing(bare):

@@ -142,11 +142,11 @@ static void until(struct fixture *f,
 		  bool (*is)(const struct fixture *f, const char *name, const char *text),
 		  const char *name, const char *text)
 {
-	uint64_t end = pk_now_ns() + 10000000000u;
+	uint64_t end = pk_now_ns() + 20000000000u;
 
 	while (!is(f, name, text)) {
 		if (pk_now_ns() > end)
-			fail_msg("waited 10 s for %s: %s", name, text);
+			fail_msg("waited 20 s for %s: %s", name, text);
 		event_base_loop(pk_loop_base(f->loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		usleep(500);
 	}
