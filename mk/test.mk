@@ -68,7 +68,6 @@ test-bin: bpf-test-bin $B/tests/model-test $(if $(PROPERTY_SRC),$B/tests/policy-
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
 # (tests/mutate). The syntax trees are what it reads them by.
 .PHONY: mutate
-mutate: N ?= 20
 mutate: SEED ?= 1
 $B/ast/bpf/%.json: bpf/%
 	@mkdir -p $(@D)
@@ -83,8 +82,9 @@ both-ways: all
 mutate: setup
 	$(Q)$(MAKE) --no-print-directory both-ways test-bin
 	$(if $(filter controller,$(SIDE)),$(Q)$(MAKE) --no-print-directory SAN=1 unit-bin)
-	$(Q)/usr/bin/python3 tests/mutate --build $B --count $(N) $(addprefix --seed ,$(SEED)) \
-		$(addprefix --only ,$(ONLY)) $(if $(SIDE),--side $(SIDE)) $(if $(KNOWN),--known); \
+	$(Q)/usr/bin/python3 tests/mutate --build $B $(addprefix --count ,$(N)) $(addprefix --seed ,$(SEED)) \
+		$(addprefix --only ,$(ONLY)) $(if $(SIDE),--side $(SIDE)) $(if $(KNOWN),--known) \
+		$(if $(RESUME),--resume) $(if $(JOBS),--jobs $(JOBS)); \
 		status=$$?; scripts/give-back; exit $$status
 
 # lint-clang: a second compiler reads every C file and makes nothing.

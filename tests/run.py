@@ -19,7 +19,7 @@ import xml.etree.ElementTree as xml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORES = len(os.sched_getaffinity(0))
 LINTS = ("lint-licences", "lint-includes", "lint-sizes", "lint-format", "lint-shell", "lint-spelling", "lint-clang")
-MUTANTS, MUTANTS_SEED = 8, "306"
+MUTANTS, KNOWN_MUTANTS, MUTANTS_SEED = 8, 4, "306"
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
 
 
@@ -181,14 +181,21 @@ class Runner:
                        failed, total["skipped"])
 
     def mutate(self):
-        """A few mutants of the data path, by a seed: the same ones as long as its sources are."""
+        """
+        A few mutants of the data path, and a few that no test noticed once, by a seed: the same
+        ones as long as its sources are.
+        """
         seed = os.environ.get("PK_MUTANTS", MUTANTS_SEED)
-        status, text = self.run("mutate", ["/usr/bin/python3", "tests/mutate", "--build", self.build,
-                                           "--count", str(MUTANTS), "--seed", seed], 1800)
+        self.mutants("mutate", MUTANTS, seed)
+        self.mutants("mutate-known", KNOWN_MUTANTS, seed, "--known")
+
+    def mutants(self, log, count, seed, *known):
+        status, text = self.run(log, ["/usr/bin/python3", "tests/mutate", "--build", self.build,
+                                      "--count", str(count), "--seed", seed, *known], 1800)
         found = re.findall(r"^(\d+) mutants, (\d+) killed, (\d+) allowed$", text, re.M)
         counted, killed, allowed = (int(n) for n in found[-1]) if found else (0, 0, 0)
         self.say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
-                 f"again: make mutate N={MUTANTS} SEED={seed}")
+                 f"again: make mutate N={count} SEED={seed}{' KNOWN=1' if known else ''}")
         failed = counted - killed - allowed
         self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted))
 

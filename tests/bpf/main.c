@@ -2,11 +2,11 @@
 /*
  * The BPF unit tests: every subject, then `N passed, N failed, N skipped`.
  *
- *	bpf-test [-first] [-verifier | -moments | -still]
+ *	bpf-test [-first] [-verifier | -moments | -still [-only SUBJECT]]
  *
  * -first ends at the first failure, -verifier only counts what the verifier reads of each program,
- * -moments runs only the scenes with a packet that waits, -still all others. The exit status is 3
- * where the kernel refused the programs.
+ * -moments runs only the scenes with a packet that waits, -still all others, or those of one subject
+ * (cases_SUBJECT.c). The exit status is 3 where the kernel refused the programs.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -17,15 +17,20 @@
 #include "tests/bpf/node.h"
 #include "tests/bpf/stall.h"
 
-static void (*const subjects[])(void) = {
-	cases_parse,	cases_spoof,	cases_answer, cases_flow,	 cases_policy,
-	cases_limit,	cases_world,	cases_nat,    cases_life,	 cases_judge,
-	cases_tap,	cases_event,	cases_error,  cases_whose,	 cases_source,
-	cases_asked,	cases_clock,	cases_wire,   cases_quote,	 cases_end,
-	cases_race,	cases_fragment, cases_uplink, cases_tuple,	 cases_outside,
-	cases_remote,	cases_dhcp,	cases_dhcp6,  cases_undelivered, cases_host_tap,
-	cases_verifier,
-};
+/* clang-format off */
+#define SUBJECT(name) { #name, cases_##name }
+/* clang-format on */
+static const struct {
+	const char *name;
+	void (*run)(void);
+} subjects[] = { SUBJECT(parse),       SUBJECT(spoof),	  SUBJECT(answer),  SUBJECT(flow),
+		 SUBJECT(policy),      SUBJECT(limit),	  SUBJECT(world),   SUBJECT(nat),
+		 SUBJECT(life),	       SUBJECT(judge),	  SUBJECT(tap),	    SUBJECT(event),
+		 SUBJECT(error),       SUBJECT(whose),	  SUBJECT(source),  SUBJECT(asked),
+		 SUBJECT(clock),       SUBJECT(wire),	  SUBJECT(quote),   SUBJECT(end),
+		 SUBJECT(race),	       SUBJECT(fragment), SUBJECT(uplink),  SUBJECT(tuple),
+		 SUBJECT(outside),     SUBJECT(remote),	  SUBJECT(dhcp),    SUBJECT(dhcp6),
+		 SUBJECT(undelivered), SUBJECT(host_tap), SUBJECT(verifier) };
 
 static bool asked(int argc, char **argv, const char *option)
 {
@@ -35,16 +40,35 @@ static bool asked(int argc, char **argv, const char *option)
 	return false;
 }
 
-static void still(void)
+/* What stands behind the option, or NULL. */
+static const char *named(int argc, char **argv, const char *option)
 {
-	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
-		subjects[i]();
+	for (int i = 1; i + 1 < argc; i++)
+		if (!strcmp(argv[i], option))
+			return argv[i + 1];
+	return NULL;
+}
+
+/* All subjects, or the one of this name. */
+static void still(const char *only)
+{
+	bool ran = false;
+
+	for (size_t i = 0; i < sizeof(subjects) / sizeof(*subjects); i++) {
+		if (only && strcmp(subjects[i].name, only) != 0)
+			continue;
+		ran = true;
+		node_subject(subjects[i].name);
+		subjects[i].run();
+	}
+	check("there is a subject of that name", ran);
 }
 
 static int moments(void)
 {
 	int r = stall_start();
 
+	node_subject("moment");
 	if (!r)
 		cases_moment();
 	stall_stop();
@@ -56,7 +80,7 @@ static int run(int argc, char **argv)
 	if (asked(argc, argv, "-verifier"))
 		cases_verifier();
 	else if (!asked(argc, argv, "-moments"))
-		still();
+		still(named(argc, argv, "-only"));
 	if (asked(argc, argv, "-verifier") || asked(argc, argv, "-still"))
 		return 0;
 	return moments();

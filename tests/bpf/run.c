@@ -18,6 +18,12 @@
 static uint64_t before[NODE_ROWS], after[NODE_ROWS];
 static int n_passed, n_failed, n_skipped;
 static bool only_first;
+static const char *subject = "start";
+
+void node_subject(const char *name)
+{
+	subject = name;
+}
 
 void node_first_failure_ends(void)
 {
@@ -85,7 +91,7 @@ bool check(const char *text, bool holds)
 		n_passed++;
 	} else {
 		n_failed++;
-		printf("FAILED %s\n", text);
+		printf("FAILED %s (%s)\n", text, subject);
 		if (only_first)
 			exit(1);
 	}

@@ -3,9 +3,10 @@
 """
 `make mutate N=20 SEED=1`: N mutants, each with one small mistake, of which the tests must notice
 every one. ONLY=bpf/lib/miss.h, ONLY=bpf/lib/miss.h:120 or ONLY=miss_keep takes those of one place,
-SIDE=controller those of the user-space code. Ends with `N mutants, N killed, N allowed`; a survivor
-is named with its place and its change, and makes the exit status 1. KNOWN=1: those of
-tests/mutants.known in place of a seed's, each shown to its own test alone.
+SIDE=controller those of the user-space code, RESUME=1 goes on with the last round. Ends with
+`N mutants, N killed, N allowed`; a survivor is named with its place and its change, and makes the
+exit status 1. KNOWN=1: those of tests/mutants.known in place of a seed's, all or N of them, each
+shown to its own test alone.
 """
 import argparse
 import os
@@ -15,6 +16,7 @@ import threading
 
 import allow
 import known
+from progress import Progress
 from scratch import ROOT, Scratch, environment, run
 from sides import SIDES
 from sites import mutants_of
@@ -26,8 +28,8 @@ ALLOW, KNOWN = "tests/mutants.allow", "tests/mutants.known"
 class Round:
     """The mutants in the seeds' order; each worker takes the next as long as one more is wanted."""
 
-    def __init__(self, order, wanted):
-        self.order, self.wanted = order, min(wanted, len(order))
+    def __init__(self, order, wanted, progress):
+        self.order, self.wanted, self.progress = order, min(wanted, len(order)), progress
         self.taken = self.flying = self.counted = 0
         self.changed, self.results, self.error = threading.Condition(), [], None
 
@@ -43,12 +45,15 @@ class Round:
                 self.changed.wait()
             return None
 
-    def put(self, mutant, verdict):
+    def put(self, mutant, verdict, again):
+        """Keeps its verdict; `again`: which was there before."""
         with self.changed:
             self.flying -= 1
             self.counted += verdict.counts
             self.results.append((mutant, verdict))
             self.changed.notify_all()
+            if not again:
+                self.progress.put(mutant, verdict)
             head = f"{mutant.file}:{mutant.line} {mutant.function}: {mutant.what}"
             said = verdict.by.splitlines()[0] if verdict.by and verdict.counts else ""
             print(f"{verdict.kind:9} {head}" + (f" ({said})" if said else ""), flush=True)
@@ -65,7 +70,8 @@ def worker(current, side, path, original, most):
         scratch = Scratch(path, original.build, side.products)
         mutant = current.take()
         while mutant:
-            current.put(mutant, trial(mutant, side, scratch, original, most))
+            before = current.progress.known(mutant)
+            current.put(mutant, before or trial(mutant, side, scratch, original, most), bool(before))
             mutant = current.take()
     except Exception as error:		# a worker's end is the round's, not a mutant less
         current.stop(error)
@@ -133,11 +139,12 @@ def report(current, allowed, by_hand):
 def options():
     parser = argparse.ArgumentParser(prog="mutate", description=__doc__)
     parser.add_argument("--build", default="build")
-    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--count", type=int, help="20, or all that are known")
     parser.add_argument("--seed", action="append", default=[])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--known", action="store_true")
     parser.add_argument("--side", choices=sorted(SIDES), default="bpf")
+    parser.add_argument("--resume", action="store_true", help="goes on with the last round")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--fast", action="store_true", help="asks each mutant's first suite alone")
     parser.add_argument("--list", action="store_true", help="names the mutants, runs none")
@@ -153,8 +160,9 @@ def main():
         entries = read(list_).decode()
         if chosen.known:
             mutants, allowed, complaints = known.mutants(entries, side, read), {}, []
-            chosen.count = len(mutants)
+            chosen.count = chosen.count or len(mutants)
         else:
+            chosen.count = chosen.count or 20
             mutants = population(side, build)
             its = [entry for entry in allow.entries(entries) if side.wanted(entry.file)]
             allowed, complaints = allow.matched(its, mutants)
@@ -168,7 +176,9 @@ def main():
         for mutant in picked[:chosen.count]:
             print(f"{mutant.file}:{mutant.line} {mutant.function}: {mutant.what}\n{mutant.diff()}")
         return 0
-    current, original = Round(picked, chosen.count), Original(build)
+    kind = "-".join([side.name] + ["known"] * chosen.known + ["fast"] * chosen.fast)
+    progress = Progress(os.path.join(build, f"mutated-{kind}.jsonl"), chosen.resume, read)
+    current, original = Round(picked, chosen.count, progress), Original(build)
     base, most = os.path.join(build, "mutate"), 1 if chosen.fast else None
     threads = [threading.Thread(target=worker, args=(current, side, os.path.join(base, str(i)),
                                                      original, most)) for i in range(chosen.jobs)]

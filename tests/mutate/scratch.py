@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A copy of the tree in which mutants are built and tested; the tree itself is never written."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -85,7 +86,8 @@ def environment(build):
         env.pop(name, None)
     # Of the outer make: its variables (CC=...), but neither its job server nor its B and N.
     words = env.pop("MAKEFLAGS", "").split(" -- ", 1)
-    kept = [w for w in words[-1].split() if w.startswith(("CC=", "CLANG=", "STRIP=", "BPFTOOL="))]
+    kept = [w for w in re.findall(r"(?:\\.|\S)+", words[-1])		# a blank in one is escaped
+            if w.startswith(("CC=", "CLANG=", "STRIP=", "BPFTOOL="))]
     if kept:
         env["MAKEFLAGS"] = " -- " + " ".join(kept)
     return env

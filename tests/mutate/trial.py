@@ -49,11 +49,12 @@ class Unclear(Exception):
     """Tests failed without saying which: was it the mutant?"""
 
 
-def shown(scratch, original, suite, more):
-    """Verdict of one suite, with more to build for it, on what is in the scratch copy."""
-    built = scratch.make(suite.targets + more, BUILD_SECONDS)
-    if built.status != 0:
-        return Verdict("not built", built.tail())
+def shown(scratch, original, suite, targets):
+    """Verdict of one suite, for which these are to be built, on what is in the scratch copy."""
+    if targets:
+        built = scratch.make(targets, BUILD_SECONDS)
+        if built.status != 0:
+            return Verdict("not built", built.tail())
     command = suite.command
     for _ in range(TRIES):
         outcome = scratch.run(command, suite.seconds)
@@ -83,9 +84,10 @@ def trial(mutant, side, scratch, original, most=None):
     with open(os.path.join(ROOT, mutant.file), "rb") as file:
         data = file.read()
     objects = side.objects(mutant.file)
+    there = [f"build/{name}" for name in objects]
     scratch.write(mutant.file, mutant.apply(data))
     try:
-        built = scratch.make([f"build/{name}" for name in objects], BUILD_SECONDS)
+        built = scratch.make(there, BUILD_SECONDS)
         if built.status != 0:
             return Verdict("not built", built.tail())
         pairs = [(code(os.path.join(scratch.build, name)), original.code(name)) for name in objects]
@@ -95,7 +97,8 @@ def trial(mutant, side, scratch, original, most=None):
         again, scratch.moved = moved or scratch.moved, moved
         for suite in mutant.suites(side)[:most]:
             more = [suite.program] if again and suite.program else []
-            verdict = shown(scratch, original, suite, more)
+            targets = [name for name in suite.targets if name not in there]
+            verdict = shown(scratch, original, suite, targets + more)
             if verdict.kind != "survived":
                 return verdict
         return verdict
