@@ -171,6 +171,10 @@ static void audited(uint32_t flags, uint8_t audit, bool told)
 		      last.type == PK_EVENT_AUDIT && !last.reason && last.audit_rule == 71 &&
 			      last.audit_verdict == PK_DENY &&
 			      last.audit_rank == PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY));
+	node_word(2, 1, flags, 3);
+	node_from("the same once more, judged again", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 53)),
+		  PK_REASON_OK);
+	check("is told as often", events() == told && (!told || last.type == PK_EVENT_AUDIT));
 }
 
 static void logged(void)

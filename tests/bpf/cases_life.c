@@ -377,6 +377,24 @@ static void undelivered(void)
 	check("its flow went again", node_flows() == 1);
 }
 
+/* A flow that was there stays, whatever becomes of a packet that has it judged again. */
+static void undelivered_again(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pkt last = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK));
+
+	node_reset();
+	node_from("A opens to B", 1, syn, PK_REASON_OK);
+	node_word(1, 1, 0, 2);
+	last.b[22] = 1;
+	pkt_seal(&last);
+	node_from_told("a packet at its last hop, judged again", 1, last, 1, PK_EGRESS,
+		       PK_REASON_TTL);
+	check("ends no flow", node_flows() == 1);
+	node_from("which B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)),
+		  PK_REASON_OK);
+}
+
 /* Errors about a flow whose words are stale: judged, and refused where it is revoked. */
 static void errors_after_a_change(void)
 {
@@ -463,6 +481,7 @@ void cases_life(void)
 	crossed();
 	wrong_receiver();
 	undelivered();
+	undelivered_again();
 	errors_after_a_change();
 	told();
 }

@@ -158,6 +158,25 @@ static bool denied_flow_replaced(void)
 	return denied(22) && another_in_its_place(PK_STALL_FLOW_CURRENT);
 }
 
+/* A datagram's first piece: judged as its own, it goes to B once. */
+static bool piece_flow_replaced(void)
+{
+	const struct hold holds[] = { { PK_STALL_FLOW_CURRENT, another_flow } };
+	struct pkt whole = to_b(22);
+	struct pk_endpoint ep;
+	int verdict;
+
+	send(22);
+	node_endpoint(2, &ep);
+	ep.packets_per_s[PK_INGRESS] = 1;
+	node_endpoint_set(2, &ep);
+	node_bucket_set(2, PK_BUCKET_PACKETS + PK_INGRESS, 9, NODE_AHEAD);
+	pkt_longer(&whole, 208);
+	verdict = stall_run(NODE_FROM, 1, pkt_piece(&whole, 0, 104, 1), holds, 1);
+	return verdict != DENIED && seen &&
+	       node_bucket(2, PK_BUCKET_PACKETS + PK_INGRESS) == 9 - 2; /* with port 80's */
+}
+
 static bool judged_flow_replaced(void)
 {
 	rule_sets();
@@ -439,6 +458,7 @@ void cases_moment(void)
 	stall_scene("a denial is in force once its words are written", denial_after_words);
 	stall_scene("a flow that was found is another's: judged as its own", stale_flow_replaced);
 	stall_scene("a denied flow is another's: still denied", denied_flow_replaced);
+	stall_scene("a piece whose flow is another's is delivered once", piece_flow_replaced);
 	stall_scene("a judgement isn't kept in another's flow", judged_flow_replaced);
 	stall_scene("an error about a flow that is another's", quoted_flow_replaced);
 	stall_scene("an allowed packet isn't another receiver's", receiver_replaced);

@@ -5,7 +5,7 @@
 
 #include "tests/bpf/node.h"
 
-enum base { B_TCP4, B_UDP4, B_PING4, B_TCP6, B_UDP6, B_ARP };
+enum base { B_TCP4, B_UDP4, B_PING4, B_SCTP4, B_TCP6, B_UDP6, B_ARP };
 
 struct row {
 	const char *text;
@@ -49,6 +49,10 @@ static const struct row rows[] = {
 	{ "UDP length > IP, IPv6", B_UDP6, C1(59, 17), PK_REASON_MALFORMED },
 	{ "source port 0", B_TCP4, C2(34, 0, 35, 0), PK_REASON_MALFORMED },
 	{ "destination port 0", B_UDP4, C2(36, 0, 37, 0), PK_REASON_MALFORMED },
+	{ "SCTP's header alone passes", B_SCTP4, { { 0, -1 } }, PK_REASON_OK },
+	{ "total length ends inside the SCTP header", B_SCTP4, C1(17, 31), PK_REASON_TRUNCATED },
+	{ "SCTP's source port 0", B_SCTP4, C2(34, 0, 35, 0), PK_REASON_MALFORMED },
+	{ "SCTP's destination port 0", B_SCTP4, C2(36, 0, 37, 0), PK_REASON_MALFORMED },
 	{ "ICMPv6 in IPv4", B_PING4, C1(23, 58), PK_REASON_MALFORMED },
 	{ "protocol 0 in IPv4", B_PING4, C1(23, 0), PK_REASON_MALFORMED },
 	{ "PPPoE", B_TCP4, C2(12, 0x88, 13, 0x64), PK_REASON_ETHERTYPE },
@@ -84,6 +88,8 @@ static struct pkt base(enum base b)
 		return pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
 	case B_PING4:
 		return pkt_v4(WHO_A, WHO_B, PING(7));
+	case B_SCTP4:
+		return pkt_v4(WHO_A, WHO_B, (struct l4){ 132, 40000, 9, 0, 0 });
 	case B_TCP6:
 		return pkt_v6(WHO_A, WHO_B, TCP(40000, 80, SYN));
 	case B_UDP6:
@@ -164,7 +170,9 @@ static void extensions(void)
 		{ "hop-by-hop not first", { 60, 0 }, 2, PK_REASON_EXT_HEADER },
 		{ "a header twice", { 60, 60 }, 2, PK_REASON_EXT_HEADER },
 	};
+	static const uint8_t before_protocol[] = { 0, 43, 44, 59, 60, 135, 139, 140, 253, 254 };
 	const uint8_t fragment = 44;
+	char text[64];
 	struct pkt p;
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
@@ -174,6 +182,12 @@ static void extensions(void)
 	node_from("an IPv6 first fragment", 1, p, PK_REASON_OK);
 	p.b[57] = 8;
 	node_from("an IPv6 fragment at an offset", 1, p, PK_REASON_FRAGMENT);
+	p.b[57] = 1;
+	for (size_t i = 0; i < sizeof(before_protocol); i++) {
+		p.b[54] = before_protocol[i];
+		snprintf(text, sizeof(text), "a first fragment of header %u", before_protocol[i]);
+		node_from(text, 1, p, PK_REASON_EXT_HEADER);
+	}
 }
 
 /* TCP with 12 bytes of options: the frame ends inside them. */
@@ -205,11 +219,13 @@ static void truncated(void)
 		struct pkt whole = base(b);
 		size_t from = 54, to;
 
-		if (b == B_TCP4 || b == B_UDP4 || b == B_PING4)
+		if (b <= B_SCTP4)
 			from = 34;
 		if (b == B_ARP)
 			from = 14;
 		to = from + (b == B_TCP4 || b == B_TCP6 ? 20 : 8);
+		if (b == B_SCTP4)
+			to = from + 12;
 		if (b == B_ARP)
 			to = from + 28;
 		for (size_t len = from; len < to; len++) {

@@ -114,6 +114,23 @@ static void world(void)
 		  PK_REASON_SPOOFED_DHCP);
 }
 
+/* The flow's way is all that is asked: where it names no device, the packet goes nowhere. */
+static void no_way(void)
+{
+	struct pk_flow_key key;
+	struct pk_flow flow;
+
+	node_reset();
+	node_from("A opens to the world", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)),
+		  PK_REASON_OK);
+	check("by a flow", !bpf_map_get_next_key(node_map("flows"), NULL, &key) &&
+				   !bpf_map_lookup_elem(node_map("flows"), &key, &flow));
+	flow.target = 0;
+	bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
+	node_from("whose way is lost", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)),
+		  PK_REASON_NO_ROUTE);
+}
+
 /* What `sysctl -w net.ipv4.ip_forward=0` does to every device. */
 static void forwarding_off(void)
 {
@@ -177,6 +194,7 @@ void cases_world(void)
 	ingress_from_host();
 	not_its_flow();
 	world();
+	no_way();
 	remote();
 	forwarding_off();
 	forwarders();
