@@ -97,6 +97,27 @@ static void orphan(void)
 	      node_flows() == 3 && find(PK_FLOW_PRIMARY, &at, &flow) && flow.slot[0] == 2);
 }
 
+/*
+ * The mirror of a connection that opens is an alias, of IPv6, so that its bytes are those of a flow
+ * that lives: it is none.
+ */
+static void mirror(void)
+{
+	struct pk_flow_key key = { .src = pkt_ip4(WHO_B),
+				   .dst = pkt_ip4(WHO_A),
+				   .sport = htons(80),
+				   .dport = htons(40000),
+				   .proto = 6 };
+	struct pk_flow alias = { .kind = PK_FLOW_ALIAS, .expires = judge_clock() + 60 * node_hz() };
+
+	node_reset();
+	bpf_map_update_elem(node_map("flows"), &key, &alias, BPF_ANY);
+	node_from("A opens to B, whose tuple is an alias", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_TUPLE_TAKEN);
+	check("which stays, and nothing beside it",
+	      node_flows() == 1 && !bpf_map_lookup_elem(node_map("flows"), &key, &alias));
+}
+
 /* The port was published, and a client's connection to it lives. */
 static void client_of_the_port(void)
 {
@@ -185,6 +206,7 @@ void cases_tuple(void)
 {
 	source();
 	orphan();
+	mirror();
 	client_of_the_port();
 	ids();
 	full();
