@@ -3,8 +3,10 @@
 import socket
 import threading
 
+from .shell import SLOWER
+
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-PATIENCE, SILENCE = 20.0, 0.5	# seconds: for an answer; what is taken for none
+PATIENCE, SILENCE = 20.0 * SLOWER, 0.5	# seconds: for an answer; what is taken for none
 
 
 class Mirror(threading.Thread):
@@ -100,6 +102,6 @@ def ask(place, kind, address, port, timeout=PATIENCE):
         return exchange(s)
 
 
-def pings(place, address, timeout=10, size=None):
+def pings(place, address, timeout=10 * SLOWER, size=None):
     words = ["ping", "-c", "1", "-W", str(timeout), *(["-s", str(size)] if size else []), address]
     return place.run(words, check=False).returncode == 0
