@@ -143,14 +143,22 @@ def make_bridge(node):
     return "br0"
 
 
-def make_vlan(node):
-    if node.run(["ip", "link", "add", "link", "up0", "name", "up0.5", "type", "vlan",
-                 "id", "5"], check=False).returncode:
+def with_vlan(place, lower, *addresses):
+    """VLAN 5 on a device of place (a node or its world); its name."""
+    device = f"{lower}.5"
+    if place.run(["ip", "link", "add", "link", lower, "name", device, "type", "vlan", "id", "5"], check=False).returncode:
         pytest.skip("this kernel has no VLAN devices")
-    run(node, "ip -6 route del default", "ip addr flush dev up0", "ip link set up0.5 addrgenmode none", "ip link set up0.5 up", "ip addr add 192.0.2.2/24 dev up0.5",
-        "ip addr add 2001:db8::2/64 dev up0.5 nodad", "ip route add default via 192.0.2.1",
-        "ip -6 route add default via 2001:db8::1")
-    return "up0.5"
+    run(place, f"ip link set {device} addrgenmode none", f"ip link set {device} up")
+    for address in addresses:
+        place.run(["ip", "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else [])])
+    return device
+
+
+def make_vlan(node):
+    run(node, "ip -6 route del default", "ip addr flush dev up0")
+    device = with_vlan(node, "up0", "192.0.2.2/24", "2001:db8::2/64")
+    run(node, "ip route add default via 192.0.2.1", "ip -6 route add default via 2001:db8::1")
+    return device
 
 
 def make_bond(node):

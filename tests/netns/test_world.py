@@ -17,7 +17,8 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import GRE, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkInit
-from test_uplinks import KINDS, run, uplinks
+from test_uplinks import KINDS, run, uplinks, with_vlan
+from test_uplinks import PORTS as PUBLISHED
 
 GATEWAY_MAC = "02:70:6b:00:00:01"
 LOW, HIGH = 10000, 19999
@@ -340,20 +341,63 @@ def test_two_uplinks(stage, mode):
             server.close()
 
 
+def made_of_others(stage, mode, kind):
+    """A stage whose uplink is of that kind, of which the world's end knows as far as it must; its device's name."""
+    s = stage(mode, **IPV6, **PUBLISHED)
+    device = KINDS[kind](s.node)
+    if kind == "vlan":
+        run(s.node.world, "ip -6 route flush dev down0", "ip addr flush dev down0")
+        with_vlan(s.node.world, "down0", "192.0.2.1/24", "2001:db8::1/64")
+    return s, device
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_uplink_made_of_others(stage, mode, kind):
-    s = stage(mode, **IPV6)
-    KINDS[kind](s.node)
-    if kind == "vlan":
-        run(s.node.world, "ip -6 route flush dev down0", "ip addr flush dev down0",
-            "ip link add link down0 name down0.5 type vlan id 5",
-            "ip link set down0.5 up", "ip addr add 192.0.2.1/24 dev down0.5", "ip addr add 2001:db8::1/64 dev down0.5 nodad")
+def test_an_uplink_made_of_others(stage, sink, mode, kind):
+    """Masquerade, segments and partial checksums, and a published port, all through it."""
+    s, _ = made_of_others(stage, mode, kind)
     a = s.add("acme", "api")
-    for family in (4, 6):
-        for protocol in ("tcp", "udp"):
-            wait_for(lambda f=family, p=protocol: is_nodes(ask(a, p, s.world(f), 80), f), f"{protocol} over a {kind}")
-        assert pings(a, s.world(family))
+    server = Mirror(a.inside(), 80)
+    try:
+        for family in (4, 6):
+            for protocol in ("tcp", "udp"):
+                wait_for(lambda f=family, p=protocol: is_nodes(ask(a, p, s.world(f), 80), f), f"{protocol} over a {kind}")
+            assert pings(a, s.world(family))
+            assert upload(a, s.world(family), sink, 1 << 20) == 1 << 20
+            seen = ask(s.node.world, "tcp", NODE[family], 8080)
+            assert seen and seen[0] == s.world(family), seen
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_carries_an_uplink_flaps(stage, kind):
+    """The device below goes down and comes again, and takes the route along: picketd follows, and the connection lives."""
+    s, device = made_of_others(stage, "tap", kind)
+    s.node.start_picketd()
+    a = s.add("acme", "api")
+    with connect(a, "tcp", s.world(), 80) as lasting:
+        assert is_nodes(exchange(lasting))
+        run(s.node, "ip route del default", "ip -6 route del default")
+        wait_for(lambda: uplinks(s.node) == {}, "no way out")
+        run(s.node, "ip link set up0 down", "ip link set up0 up", "ip route add default via 192.0.2.1")
+        wait_for(lambda: list(uplinks(s.node)) == [device], "the way out")
+        wait_for(lambda: is_nodes(ask(a, "tcp", s.world(), 80)), "the world again")
+        assert is_nodes(exchange(lasting))
+
+
+def test_a_trunk_and_its_VLAN(stage):
+    """Both are uplinks, and the trunk's program sees the other's packets first, their tag beside them: each flow keeps to its own."""
+    s = stage("tap")
+    with_vlan(s.node, "up0", "198.51.100.2/24")
+    with_vlan(s.node.world, "down0", "198.51.100.1/24")
+    run(s.node.world, "ip addr add 203.0.113.200/32 dev lo")
+    run(s.node, "ip route add default via 198.51.100.1 metric 10", "ip route add 203.0.113.128/25 via 198.51.100.1")
+    a = s.add("acme", "api")
+    assert list(uplinks(s.node)) == ["up0", "up0.5"]
+    for kind in ("tcp", "udp"):
+        assert is_nodes(ask(a, kind, s.world(), 80))
+        assert is_nodes(ask(a, kind, "203.0.113.200", 80), address="198.51.100.2")
 
 
 @pytest.mark.parametrize("mode", MODES)
