@@ -2,7 +2,8 @@
 """
 The lowest kernel that Picket supports, Debian 12's own 6.1, in QEMU machines: on amd64 every program
 is loaded, tests/bpf and the netns tests of the guard run; on arm64 every program is loaded and
-tests/bpf runs. --short: amd64 alone, every program loaded and tests/bpf. Ends with `N passed, N failed, N skipped`; lines that begin with `-- ` are for people.
+tests/bpf runs. --short: amd64 alone, with a few of the netns tests. Ends with `N passed, N failed,
+N skipped`; lines that begin with `-- ` are for people.
 """
 import argparse
 import os

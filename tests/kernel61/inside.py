@@ -13,6 +13,35 @@ from report import Writer  # noqa: E402
 
 # What shows the guard to real devices; the rest of tests/netns is about plugin and controller.
 NETNS = ("guard_tap", "guard_process", "isolation", "host")
+# Uplinks of kinds that this machine's kernel may not have.
+KINDS = "vlan or VLAN or bond or wireguard"
+# The suite `guard`, part of each `make test`: one test for each thing that a kernel does in its own way. One that isn't
+# there any more fails the suite.
+GUARD = {
+    "guard_tap": (
+        "the_honest_frame_arrives[probe]",
+        "vlan[probe-vid 5]",
+        "vlan[probe-802.1ad]",
+        "a_port_that_the_checksum_rewrites[probe-tcp]",
+        "a_checksum_elsewhere_changes_nothing[probe-34-6]",
+        "the_honest_partial_checksum_is_right_in_the_end[probe-TCP]",
+        "small_segments[probe-8-4]",
+        "segments_that_do_not_fit[probe-udp]",
+        "ports_outside_the_linear_part[probe-80-True]",
+        "ports_outside_the_linear_part[probe-81-False]",
+        "segments_arrive_whole[probe]",
+        "the_honest_frame_arrives[host-tap]",
+        "vlan[host-tap-vid 5]",
+        "a_port_that_the_checksum_rewrites[host-tap-tcp]",
+        "segments_arrive_whole[host-tap]",
+    ),
+    "host_tap": ("real_stacks_the_world_the_node_and_published_ports[netns-tap]",),
+    "picketd": ("settings_that_somebody_reset_come_back_at_once",),
+    "uplinks": (
+        "a_device_without_an_ethernet_header_is_refused_by_name[wireguard]",
+    ),
+    "world": ("an_uplink_made_of_others[vlan-tap]", "an_uplink_made_of_others[bond-tap]"),
+}
 TAINTED_BY_WARNING_OR_OOPS = 1 << 9 | 1 << 7
 # The bounds of run.py are for a real processor.
 SLOWER = 4
@@ -65,8 +94,15 @@ class Inside(run.Runner):
     def run(self, name, command, seconds, **env):
         return super().run(name, command, SLOWER * seconds, **env)
 
+    def guard(self):
+        self.pytest("guard", 400, [f"tests/netns/test_{name}.py::test_{test}"
+                                   for name, tests in GUARD.items() for test in tests])
+
     def netns(self):
         self.pytest("netns", 700, [f"tests/netns/test_{name}.py" for name in NETNS])
+
+    def kinds(self):
+        self.pytest("kinds", 400, ["tests/netns/test_uplinks.py", "tests/netns/test_world.py"], select=KINDS)
 
     def policy(self):
         self.expectations("policy", "kernel")

@@ -12,6 +12,7 @@ import pytest
 HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernel61")
 sys.path.insert(0, HERE)
 
+import inside  # noqa: E402
 import parts  # noqa: E402
 import verifier  # noqa: E402
 from machine import Stopped, watch  # noqa: E402
@@ -71,6 +72,15 @@ def test_a_machine_that_does_not_end_is_stopped(tmp_path, script, seconds, why):
         with pytest.raises(Stopped, match=why):
             watch(qemu, console, seconds)
         qemu.kill()
+
+
+@pytest.mark.parametrize("file", inside.GUARD)
+def test_the_guards_tests_are_there(file):
+    """A renamed one would fail in the machine alone."""
+    with open(os.path.join(inside.ROOT, f"tests/netns/test_{file}.py"), encoding="utf-8") as tests:
+        text_of = tests.read()
+    for name in inside.GUARD[file]:
+        assert f"\ndef test_{name.split('[')[0]}(" in text_of, name
 
 
 def test_a_machine_that_ends_has_its_status(tmp_path):
