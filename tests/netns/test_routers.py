@@ -58,6 +58,9 @@ class Routers:
         self.second = Place(self.first, "mid0", "198.51.100.1/24", "198.51.100.2/24")
         self.second.node = node
         self.server = Place(self.second, "far0", "203.0.113.1/24", "203.0.113.2/24")
+        # Neighbour discovery for what is forwarded is asked from the device's link-local address.
+        run(node, "ip addr add fe80::2/64 dev up0 nodad")
+        run(self.first, "ip addr add fe80::1/64 dev down0 nodad")
         for where, device, address in ((self.first, "mid0", "2001:db8:a::1/64"), (self.second, "eth0", "2001:db8:a::2/64"),
                                        (self.second, "far0", "2001:db8:f::1/64"), (self.server, "eth0", "2001:db8:f::2/64")):
             run(where, f"ip addr add {address} dev {device} nodad")

@@ -406,7 +406,8 @@ def test_a_narrow_path_in_the_world(stage, mode, family):
     """A router behind the uplink has a smaller MTU: its word comes back through the translation."""
     s = stage(mode, **IPV6)
     far = Place(s.node.world, "far0", "203.0.113.1/24", "203.0.113.2/24")
-    run(s.node.world, "ip addr add 2001:db8:f::1/64 dev far0 nodad", "ip link set far0 mtu 1300",
+    run(s.node.world, "ip addr add fe80::1/64 dev down0 nodad",		# by which it asks for the neighbour of what it forwards
+        "ip addr add 2001:db8:f::1/64 dev far0 nodad", "ip link set far0 mtu 1300",
         "sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1")
     run(far, "ip addr add 2001:db8:f::2/64 dev eth0 nodad", "ip link set eth0 mtu 1300",
         "ip route add default via 203.0.113.1", "ip -6 route add default via 2001:db8:f::1")
