@@ -112,7 +112,7 @@ class Runner:
         self.make("analyze", 1800)
 
     def repo(self):
-        self.pytest("repo", 300)
+        self.pytest("repo", 900)
 
     def unit(self):
         binaries = self.built("san/unit", "tests/unit/test_*.c")
@@ -127,10 +127,10 @@ class Runner:
                 self.tally.add(name, passed, failed, skipped)
 
     def unit_one(self, binary):
-        return self.run(os.path.basename(binary), [binary], 300)
+        return self.run(os.path.basename(binary), [binary], 900)
 
     def bpf(self):
-        self.counted("bpf", [f"{self.build}/tests/bpf-test"], 300)
+        self.counted("bpf", [f"{self.build}/tests/bpf-test"], 900)
 
     def model(self):
         """A million packets against a reference model, by a seed that the program prints."""

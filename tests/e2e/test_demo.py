@@ -9,7 +9,7 @@ from harness.shell import TREE
 
 def test_the_demo_s_claims_hold():
     done = subprocess.run([sys.executable, os.path.join(TREE, "demo/local")], check=False,
-                          capture_output=True, text=True, timeout=400)
+                          capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "claims held" in done.stdout and "FAILED" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
