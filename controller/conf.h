@@ -9,26 +9,12 @@
 
 #include "json.h"
 #include "paths.h"
+#include "service_call.h"
 #include "settings.h"
 
-#define PK_CONFIG_KEYS_MAX  64
-#define PK_CONFIG_ORIGIN    320
-#define PK_CONFIG_ADDRESSES 5
-#define PK_CONFIG_NAME	    256
-#define PK_CONFIG_PREFIXES  8
-
-struct pk_config_service { /* how Nomad or Consul is reached */
-	bool on;
-	bool said;					   /* a file has it, or null */
-	char address[PK_CONFIG_ADDRESSES][PK_CONFIG_NAME]; /* asked in turn; "" ends them */
-	char token_file[PK_PATH_ROOM];
-	char token[128]; /* from the environment only */
-	char ca_file[PK_PATH_ROOM];
-	char cert_file[PK_PATH_ROOM], key_file[PK_PATH_ROOM]; /* the client's own; both or none */
-	char server_name[PK_CONFIG_NAME]; /* that the server's certificate is for; "" = the host */
-	char region[PK_CONFIG_NAME];	  /* Nomad's; "" = the agent's own */
-	char namespace[PK_CONFIG_NAME], partition[PK_CONFIG_NAME]; /* Consul's, likewise */
-};
+#define PK_CONFIG_KEYS_MAX 64
+#define PK_CONFIG_ORIGIN   320
+#define PK_CONFIG_PREFIXES 8
 
 #define PK_FABRIC_NONE	 "none"
 #define PK_FABRIC_ROUTED "routed"
@@ -41,7 +27,7 @@ struct pk_config {
 		range[PK_CONFIG_PREFIXES]; /* the cluster's blocks lie in it; len 0 ends it */
 	char fabric[16]; /* how nodes reach each other's endpoints: none | routed */
 	struct pk_settings settings;
-	struct pk_config_service nomad, consul;
+	struct pk_service nomad, consul;
 	char nomad_node[128]; /* name or id; "" = this host's name */
 	char consul_prefix[128];
 	bool consul_status; /* write back what became of tenants' documents */

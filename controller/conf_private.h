@@ -20,11 +20,6 @@ struct conf_spot conf_find(const char *section, const char *name);
 /* Returns the keys of the section behind a key of the top, NULL where it is no section. */
 const struct pk_schema *conf_section(const struct pk_schema_key *top);
 
-/*
- * Takes http, https and unix addresses; slashes at the end go. A password is refused, since it
- * would be shown with the address.
- */
-int conf_put_address(char to[PK_CONFIG_NAME], const char *text);
 /* Takes what files leave unsaid from the variables that Nomad's and Consul's own tools read. */
 int conf_environment(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err);
 /* Returns -EINVAL where a service's settings contradict each other. */

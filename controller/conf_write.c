@@ -77,7 +77,7 @@ void pk_config_write(const struct pk_config *c, struct pk_jw *w)
 }
 
 /* Off because nobody says otherwise isn't the same as off because a file says so. */
-static void service_text(const struct pk_config_service *s, struct pk_jw *w)
+static void service_text(const struct pk_service *s, struct pk_jw *w)
 {
 	pk_jw_bool(w, NULL, s->said);
 	pk_jw_string(w, NULL, s->token);

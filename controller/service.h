@@ -6,7 +6,7 @@
  */
 #include "conf.h"
 #include "http.h"
-#include "str.h"
+#include "service_call.h"
 
 /*
  * Several addresses are one service's: each failure leads to the next address. The token file is
@@ -15,7 +15,7 @@
  * the reason.
  */
 struct pk_service_call {
-	const struct pk_config_service *service;
+	const struct pk_service *service;
 	const char *header;
 	const char *path;  /* "/v1/…", encoded */
 	unsigned int turn; /* an asker's count of failed answers, which chooses the address */
@@ -27,12 +27,6 @@ struct pk_service_call {
 };
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,
 				      pk_http_fn *fn, void *arg, struct pk_err *err);
-/*
- * Writes why an answer is no good: "status 403: Permission denied", "status 0: …". Returns false
- * where it is good (200, or allow404).
- */
-bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *why, size_t room);
-
 /*
  * How often a source may be asked: at once after a quiet time, also for the next changes, then once
  * a second for as long as changes come. This also bounds a server whose index never stands still,

@@ -72,7 +72,7 @@ mutate: SEED ?= 1
 $B/ast/bpf/%.json: bpf/%
 	@mkdir -p $(@D)
 	$(Q)CCACHE_DISABLE=1 $(CLANG) $(BPF_CFLAGS) -MF $(@:.json=.d) -MT $@ -fsyntax-only -Xclang -ast-dump=json $< > $@
-$B/ast/controller/%.json.gz: controller/% | $(SKELS)
+$B/ast/%.json.gz: % | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)CCACHE_DISABLE=1 $(CLANG) $(READ_FLAGS) -MMD -MF $(@:.json.gz=.d) -MT $@ -fsyntax-only -Xclang -ast-dump=json $< | gzip -1 > $@
 # With kill points and faults too: a fault has the programs load for a kernel without the kfunc.

@@ -24,8 +24,8 @@ typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
 struct pk_keys_watch_args {
 	struct pk_loop *loop;
 	struct pk_http *http;
-	const struct pk_config_service *consul; /* outlives it */
-	const char *prefix;			/* ends with "/"; copied */
+	const struct pk_service *consul; /* outlives it */
+	const char *prefix;		 /* ends with "/"; copied */
 	struct pk_kv_budget budget;
 	size_t cap; /* bytes of an answer */
 	pk_keys_fn *fn;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/consul.h"
+#include "consul.h"
 #include "own.h"
 
 #define KEYS_MAX 3

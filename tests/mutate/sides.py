@@ -147,11 +147,12 @@ class Bpf:
 
 
 class Controller:
-    """picketd: every function of controller/."""
+    """picketd: every function of controller/, and of what only the CLI shares with it."""
 
     name, for_netns = "controller", ["build/picketd"]
     products = ("gen", "bpf", "lib", "cni", "controller", "cli", "san", "libpicket.a", "libpolicytools.a",
                 "libcni.a", "libcontroller.a", "libcli.a", "picket", "picket-cni", "picketd")
+    shared = ("lib/consul.c", "lib/http_curl.c", "lib/service_call.c")
     # Files of tests/netns with the sources that each is asked of, quick ones first.
     netns = (("test_picketd_answers.py", r"consul|nomad|service|http|loop|api_confirm"),
              ("test_nomad_versions.py", r"nomad|api_confirm|local|model"),
@@ -183,10 +184,10 @@ class Controller:
             return '#include "controller/' in file.read()
 
     def wanted(self, file):
-        return file.startswith("controller/")
+        return file.startswith("controller/") or file in self.shared
 
     def dumps(self):
-        return [f"ast/controller/{name}.json.gz" for name in self.sources]
+        return [f"ast/{name}.json.gz" for name in (*(f"controller/{name}" for name in self.sources), *self.shared)]
 
     def objects(self, file):
         return [file.removesuffix(".c") + ".o" if file.endswith(".c") else "picketd"]

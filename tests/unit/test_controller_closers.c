@@ -10,7 +10,7 @@
 #include "controller/apply.h"
 #include "controller/audit.h"
 #include "controller/by_address.h"
-#include "controller/consul.h"
+#include "consul.h"
 #include "controller/consul_set.h"
 #include "controller/consul_strays.h"
 #include "controller/consul_told.h"

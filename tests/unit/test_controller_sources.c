@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "controller/consul.h"
+#include "consul.h"
 #include "controller/docs.h"
 #include "controller/local_endpoint.h"
 #include "controller/loop.h"
