@@ -77,7 +77,7 @@ CTL_I := -Icontroller -Icontroller/cluster
 $(CTL_OBJ): ALL_CFLAGS += $(CTL_I)
 
 # What says the version, and no more, is compiled again when it changes.
-VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cni/main controller/api_status \
+VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cli/curl_late cni/main controller/api_status \
           controller/http controller/httpd controller/main))
 $(VERSIONED): ALL_CFLAGS += -DPK_VERSION='"$(VERSION)"'
 $(VERSIONED): $B/gen/version

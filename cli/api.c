@@ -87,6 +87,7 @@ int cli_config_string(const struct cli *cli, const char *section, const char *ke
 		      struct pk_err *err)
 {
 	const char *path = cli->paths.config, *said;
+	const struct pk_json *in;
 	own_mem char *text = NULL;
 	own_json *doc = NULL;
 	size_t len;
@@ -97,7 +98,8 @@ int cli_config_string(const struct cli *cli, const char *section, const char *ke
 	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, err) < 0 ||
 	    pk_json_parse(path, text, len, PK_JSON_COMMENTS, &doc, err) < 0)
 		return -EINVAL;
-	said = pk_json_string(pk_json_get(pk_json_get(pk_json_root(doc), section), key));
+	in = section ? pk_json_get(pk_json_root(doc), section) : pk_json_root(doc);
+	said = pk_json_string(pk_json_get(in, key));
 	if (said && !(*out = strdup(said)))
 		abort();
 	return 0;

@@ -7,6 +7,7 @@
 #include "ctl.h"
 #include "out.h"
 #include "own.h"
+#include "policy_consul.h"
 
 static void full_name(const struct pk_json *row, struct pk_str *cell)
 {
@@ -97,6 +98,10 @@ static int list(struct cli *cli)
 	struct pk_err err = { 0 };
 	const struct pk_json *all;
 
+	if (!cli_consul_is_meant(cli))
+		return CLI_CANNOT;
+	if (cli_has(cli, "consul"))
+		return cli_consul_list(cli);
 	if (cli_api(cli, "/v1/policies", &doc, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	all = pk_json_get(pk_json_root(doc), "policies");
@@ -120,6 +125,7 @@ static int list(struct cli *cli)
 
 static const struct cli_option list_options[] = {
 	{ "refused", NULL, "only those that are refused", 0 },
+	CLI_CONSUL,
 	{ 0 },
 };
 const struct cli_command cli_policy_commands[] = {

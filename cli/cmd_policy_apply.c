@@ -20,7 +20,8 @@
 #include "fs.h"
 #include "out.h"
 #include "own.h"
-#include "policy_files.h"
+#include "policy_candidate.h"
+#include "policy_consul.h"
 #include "policy_release.h"
 
 #define TAKEN_SECONDS	 3  /* how long picketd may refuse a text: that may be the one before */
@@ -123,109 +124,27 @@ static int find_file(const char *dir, const char *name, struct pk_str *path, boo
 		      "rename that file to %s.json", other);
 }
 
-struct candidate {
-	char *text;
-	size_t len;
-	struct pk_document *doc;
-};
-
-static void candidates_done(struct candidate **list)
-{
-	for (struct candidate *c = *list; c && c->text; c++) {
-		free(c->text);
-		pk_document_free(c->doc);
-	}
-	free(*list);
-}
-
-/* Whether the document would be in force: what a node refuses isn't written. */
-static int load(struct cli *cli, const char *path, struct candidate *c)
-{
-	const struct pk_doc_source src = { .source = "file",
-					   .path = strcmp(path, "-") ? path : "stdin" };
-	own_notes notes = { 0 };
-	own_str shown = { 0 };
-	struct pk_err err = { 0 };
-	int r = cli_read_file(path, &c->text, &c->len, &err);
-
-	if (r < 0)
-		return cli_fail(cli, &err, CLI_CANNOT);
-	r = pk_document_parse(&src, c->text, c->len, &c->doc, &notes);
-	pk_doc_notes_text(&notes, &shown);
-	if (shown.text && !cli->quiet)
-		fputs(shown.text, stderr);
-	if (r < 0)
-		return CLI_CANNOT;
-	if (c->doc->uses_fqdn) {
-		pk_fail(&err, 0, "%s: toFQDNs can't be in force on a node yet", src.path);
-		return cli_fail(cli, &err, CLI_CANNOT);
-	}
-	if (strcmp(path, "-") == 0 && strcmp(c->doc->name, "stdin") == 0)
-		return cli_usage(cli, "a document from standard input needs a \"name\"");
-	return CLI_OK;
-}
-
-/* A line a document, also as JSON: what is done is said before the next one fails. */
-static void say(const struct cli *cli, const char *name, const char *what, const char *path)
-{
-	own_str out = { 0 };
-	struct pk_jw w = { .out = &out };
-
-	if (cli->quiet)
-		return;
-	if (!cli->json && !cli->jsonl) {
-		pk_str_add_escaped(&out, name);
-		pk_str_addf(&out, ": %s (", what);
-		pk_str_add_escaped(&out, path);
-		pk_str_add(&out, ")");
-	} else {
-		pk_jw_open(&w, NULL, '{');
-		pk_jw_string(&w, "name", name);
-		pk_jw_string(&w, "state", what);
-		pk_jw_string(&w, "path", path);
-		pk_jw_close(&w, '}');
-	}
-	puts(out.text);
-}
-
-/*
- * Would it have the same name there? Not where it gives itself none and the file is called
- * otherwise.
- */
-static int keeps_name(const struct candidate *c, const char *path, struct pk_err *err)
-{
-	const struct pk_doc_source src = { .source = "file", .path = path };
-	own_document *doc = NULL;
-	own_notes notes = { 0 };
-
-	if (pk_document_parse(&src, c->text, c->len, &doc, &notes) < 0 ||
-	    strcmp(doc->name, c->doc->name) == 0)
-		return 0;
-	return pk_fix(err,
-		      pk_fail(err, 0, "%s holds \"%s\", and the new text gives itself no name",
-			      path, c->doc->name),
-		      "write \"name\": \"%s\" into it", c->doc->name);
-}
-
-static int write_one(struct cli *cli, const char *dir, const struct candidate *c)
+static int write_one(struct cli *cli, const char *dir, const struct cli_candidate *c)
 {
 	own_str path = { 0 };
 	own_mem char *old = NULL;
+	struct pk_doc_source at = { .source = PK_SOURCE_FILE };
 	struct pk_err err = { 0 };
 	bool there, same;
 	size_t len = 0;
+	int r = find_file(dir, c->doc->name, &path, &there, &err);
 
-	if (find_file(dir, c->doc->name, &path, &there, &err) < 0 ||
-	    keeps_name(c, path.text, &err) < 0)
+	at.path = path.text;
+	if (r < 0 || cli_candidate_keeps_name(c, &at, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	same = there && pk_fs_read(path.text, PK_JSON_MAX, &old, &len, NULL) == 0 &&
 	       len == c->len && memcmp(old, c->text, len) == 0;
 	if (!same && pk_fs_write(path.text, c->text, c->len, 0644, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (same)
-		say(cli, c->doc->name, "unchanged", path.text);
+		cli_policy_said(cli, c->doc->name, "unchanged", path.text);
 	else
-		say(cli, c->doc->name, there ? "changed" : "created", path.text);
+		cli_policy_said(cli, c->doc->name, there ? "changed" : "created", path.text);
 	return CLI_OK;
 }
 
@@ -314,33 +233,28 @@ static int wait_taken(const struct cli *cli, const char *name, const char *text)
 	return taken == TAKEN ? CLI_OK : cli_fail(cli, &why, CLI_NO);
 }
 
-/* All are read before the first is written. */
-static int load_all(struct cli *cli, struct candidate *list)
+static bool is_of_one_place(struct cli *cli)
 {
-	for (int i = 0; i < cli->argc; i++) {
-		int r = load(cli, cli->argv[i], &list[i]);
-
-		if (r != CLI_OK)
-			return r;
-		for (int j = 0; j < i; j++)
-			if (strcmp(list[j].doc->name, list[i].doc->name) == 0)
-				return cli_usage(cli, "%s and %s have the same name, %s",
-						 cli->argv[j], cli->argv[i], list[i].doc->name);
+	if (cli_has(cli, "consul") && cli_has(cli, "dir")) {
+		cli_usage(cli, "-dir is of this node's directory, and -consul is another place");
+		return false;
 	}
-	return CLI_OK;
+	return cli_consul_is_meant(cli);
 }
 
 static int apply(struct cli *cli)
 {
-	PK_OWN(candidates_done) struct candidate *list = NULL;
+	const struct pk_doc_source from = { .source = PK_SOURCE_FILE };
+	own_candidates *list = NULL;
 	own_str dir = { 0 };
 	struct pk_err err = { 0 };
 	int r, worst = CLI_OK;
 
-	list = calloc((size_t)cli->argc + 1, sizeof(*list));
-	if (!list)
-		abort();
-	r = load_all(cli, list);
+	if (!is_of_one_place(cli))
+		return CLI_CANNOT;
+	if (cli_has(cli, "consul"))
+		return cli_consul_apply(cli);
+	r = cli_candidates(cli, &from, &list);
 	if (r != CLI_OK)
 		return r;
 	if (find_directory(cli, &dir, &err) < 0 || pk_fs_mkdirs(dir.text, 0755, &err) < 0)
@@ -377,7 +291,7 @@ static void tell_meant(const struct cli *cli, const char *name)
 		pk_docstore_remove(cli->paths.policies, PK_SOURCE_FILE, name, NULL);
 }
 
-static int delete(struct cli *cli)
+static int delete_file(struct cli *cli)
 {
 	/* As picket policy list has it, too. */
 	const char *name = cli->argv[0] + (strncmp(cli->argv[0], "file/", 5) ? 0 : 5);
@@ -403,20 +317,32 @@ static int delete(struct cli *cli)
 	sync_directory(dir.text);
 	if (!cli_has(cli, "dir"))
 		tell_meant(cli, name);
-	say(cli, name, "deleted", path.text);
+	cli_policy_said(cli, name, "deleted", path.text);
 	return cli_has(cli, "dir") ? CLI_OK : wait_taken(cli, name, NULL);
+}
+
+static int delete(struct cli *cli)
+{
+	if (!is_of_one_place(cli))
+		return CLI_CANNOT;
+	if (cli_has(cli, "consul"))
+		return cli_consul_delete(cli);
+	if (cli->argc > 1)
+		return cli_usage(cli, "one document at a time goes out of a directory");
+	return delete_file(cli);
 }
 
 static const struct cli_option options[] = {
 	{ "dir", "DIR", "the policy directory (default: as picketd.json says)", 0 },
+	CLI_CONSUL,
 	{ 0 },
 };
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...",
-	  "put documents into this node's policy directory; 1 unless the tables have them", 1, -1,
-	  options, apply, false },
-	{ "policy", "delete", "NAME",
-	  "take a document out of it; 1 if it isn't there, or the tables have it still", 1, 1,
+	  "put documents into this node's policy directory, or into Consul; 1 unless the tables have them",
+	  1, -1, options, apply, false },
+	{ "policy", "delete", "NAME...",
+	  "take documents out of them; 1 if one isn't there, or the tables have it still", 1, -1,
 	  options, delete, false },
 	{ 0 },
 };

@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "plan_show.h"
 #include "policy_ask.h"
+#include "policy_consul.h"
 #include "world.h"
 
 static const char *const word[] = { [PK_DENY] = "denied", [PK_ALLOW] = "allowed" };
@@ -228,6 +229,7 @@ static int plan(struct cli *cli)
 static const struct cli_option show_options[] = {
 	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
 	  0 },
+	CLI_CONSUL,
 	{ 0 },
 };
 static const struct cli_option plan_options[] = {

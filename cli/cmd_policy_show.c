@@ -7,6 +7,7 @@
 #include "out.h"
 #include "own.h"
 #include "policy_ask.h"
+#include "policy_consul.h"
 #include "rules.h"
 #include "world.h"
 
@@ -169,8 +170,13 @@ int cli_policy_show(struct cli *cli)
 	struct pk_jw w = { .out = &out, .indent = 4 };
 	struct pk_err err = { 0 };
 	size_t found = 0;
-	int r = cli_world(cli, &c, &err);
+	int r;
 
+	if (!cli_consul_is_meant(cli))
+		return CLI_CANNOT;
+	if (cli_has(cli, "consul"))
+		return cli_consul_show(cli);
+	r = cli_world(cli, &c, &err);
 	if (r == 0)
 		r = pk_scenario_ready(c, &err);
 	if (r < 0)

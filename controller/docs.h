@@ -14,12 +14,11 @@
 #include <time.h>
 
 #include "absence.h"
+#include "consul.h"
 #include "doc.h"
 #include "err.h"
 
-/* What a tenant's own source may have; docs/budgets.md. */
-#define PK_TENANT_RULES_MAX 2048
-#define PK_TENANT_NOTES_MAX 8 /* errors and warnings of a document that are kept */
+#define PK_TENANT_NOTES_MAX 8 /* of a tenant's document: errors and warnings that are kept */
 
 struct pk_docs;
 

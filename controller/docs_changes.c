@@ -9,7 +9,7 @@
 
 void pk_docs_sha(const uint64_t hash[2], char text[PK_DOCS_SHA])
 {
-	snprintf(text, PK_DOCS_SHA, "%012llx", (unsigned long long)hash[0] >> 16);
+	pk_hash_hex(hash, text, PK_DOCS_SHA);
 }
 
 static void change_done(struct pk_doc_change *c)

@@ -77,6 +77,25 @@ int pk_base64_decode(const char *text, char **out, size_t *len)
 	return 0;
 }
 
+void pk_base64_add(struct pk_str *to, const char *bytes, size_t len)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				     "0123456789+/";
+
+	for (size_t i = 0; i < len; i += 3) {
+		size_t n = len - i < 3 ? len - i : 3;
+		unsigned char three[3] = { 0 };
+		char four[4];
+		unsigned int bits;
+
+		memcpy(three, bytes + i, n);
+		bits = (unsigned int)three[0] << 16 | (unsigned int)three[1] << 8 | three[2];
+		for (size_t k = 0; k < 4; k++)
+			four[k] = k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=';
+		pk_str_addn(to, four, 4);
+	}
+}
+
 enum node { KEYS, ENTRY, KEY, VALUE, MODIFIED, CREATED, SESSION };
 
 static const struct pk_stream_node nodes[] = {

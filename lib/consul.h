@@ -6,15 +6,17 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "str.h"
 
 /* Bounds of the operator's keys; a tenant's have a budget of their own. */
 #define PK_CONSUL_BODY_MAX (64u << 20)
 #define PK_CONSUL_KEYS_MAX 65536
 
 /* Bounds of what one tenant may have in Consul; docs/budgets.md. */
-#define PK_TENANT_KEYS_MAX 256
-#define PK_TENANT_TEXT_MAX (256u << 10) /* bytes of its documents together */
-#define PK_TENANT_BODY_MAX (1u << 20)	/* of the answer that holds them */
+#define PK_TENANT_KEYS_MAX  256
+#define PK_TENANT_TEXT_MAX  (256u << 10) /* bytes of its documents together */
+#define PK_TENANT_BODY_MAX  (1u << 20)	 /* of the answer that holds them */
+#define PK_TENANT_RULES_MAX 2048
 
 struct pk_kv {
 	char *key;
@@ -48,3 +50,4 @@ const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* N
 void pk_kvs_done(struct pk_kvs *kvs);
 /* Decodes strict base64 with padding; the caller frees. -EINVAL. */
 int pk_base64_decode(const char *text, char **out, size_t *len);
+void pk_base64_add(struct pk_str *to, const char *bytes, size_t len);

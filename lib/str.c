@@ -279,3 +279,12 @@ void pk_hash128(const void *data, size_t n, uint64_t out[2])
 	out[0] = pk_siphash(data, n, key[0]);
 	out[1] = pk_siphash(data, n, key[1]);
 }
+
+void pk_hash_hex(const uint64_t hash[2], char *to, size_t room)
+{
+	char all[PK_DIGEST_TEXT];
+
+	snprintf(all, sizeof(all), "%016llx%016llx", (unsigned long long)hash[0],
+		 (unsigned long long)hash[1]);
+	snprintf(to, room, "%s", all);
+}

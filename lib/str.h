@@ -39,3 +39,6 @@ const char *pk_nearest(const char *word, const char *const *names);
  */
 uint64_t pk_siphash(const void *data, size_t n, const uint64_t key[2]);
 void pk_hash128(const void *data, size_t n, uint64_t out[2]);
+/* The digits of such a digest, as many as the room has. */
+#define PK_DIGEST_TEXT 33
+void pk_hash_hex(const uint64_t hash[2], char *to, size_t room);

@@ -128,7 +128,7 @@ def test_the_next_address_and_a_socket(secured, picketd):
 
 def test_a_tenant_with_his_own_rights_alone_learns_what_became_of_his_document(secured, picketd):
     """The shipped rules of both: picketd may write it, the tenant may read it, and nothing of another's."""
-    token = secured.tenant_token(os.path.join(TREE, "examples/acl/consul-tenant.hcl"))
+    token = secured.policy_token("picket-acme", os.path.join(TREE, "examples/acl/consul-tenant.hcl"))
     node = secured.node
     below = "picket/v1/default/{}/tenants/acme/"
     picketd(config(secured))
@@ -152,6 +152,54 @@ def test_a_tenant_with_his_own_rights_alone_learns_what_became_of_his_document(s
     wait_for(lambda: not told(), "nothing of one that is gone", 120)
     assert "can't be written" not in node.log()
     node.delete(alloc)
+
+
+def test_documents_are_written_with_the_rights_of_the_examples(secured, picketd, tmp_path):
+    """By the real transactions, ACLs and TLS: the operator's and a tenant's own, and nothing of another's."""
+    node = secured.node
+    operator = secured.policy_token("picket-operator", os.path.join(TREE, "examples/acl/consul-operator.hcl"))
+    tenant = secured.policy_token("picket-acme", os.path.join(TREE, "examples/acl/consul-tenant.hcl"))
+    deny, mine = str(tmp_path / "fleet-deny.json"), str(tmp_path / "own.json")
+    with open(deny, "w", encoding="utf-8") as file:
+        file.write(POLICY)
+    with open(mine, "w", encoding="utf-8") as file:
+        file.write('{"rules": [{"endpointSelector": {}, "ingress": [{}]}]}')
+    token_file = str(tmp_path / "token")
+
+    def policy(token, *words):
+        with open(token_file, "w", encoding="utf-8") as file:
+            file.write(token + "\n")
+        env = {**os.environ, **secured.environment("consul"), "CONSUL_HTTP_TOKEN_FILE": token_file}
+        return node.picket("policy", *words, check=False, env=env)
+
+    picketd(config(secured))
+    both_answer(node)
+    assert "fleet-deny: created" in policy(operator, "apply", "-consul", deny).stdout
+    assert "own: created" in policy(tenant, "apply", "-consul", "-namespace", "acme", mine).stdout
+    wait_for(lambda: any(p["name"] == "fleet-deny" for p in node.api("/v1/policies")["policies"]), "the document on the node", 30)
+    for token, namespace in ((tenant, ()), (tenant, ("-namespace", "other")), ("00000000-0000-0000-0000-000000000001", ())):
+        done = policy(token, "apply", "-consul", *namespace, mine)
+        assert done.returncode == 2 and "fix: " in done.stderr and \
+            ("Permission denied" in done.stderr or "ACL not found" in done.stderr), done
+    # A change by Consul's own tool in between is seen by its index.
+    key = "picket/v1/default/policies/tenants/acme/own"
+    before = json.loads(policy(tenant, "list", "-consul", "-namespace", "acme", "-json").stdout)[0]["index"]
+    secured.cli("consul", "kv", "put", key, '{"rules": []}', token=tenant)
+    assert json.loads(policy(tenant, "list", "-consul", "-namespace", "acme", "-json").stdout)[0]["index"] > before
+    assert "own: changed" in policy(tenant, "apply", "-consul", "-namespace", "acme", mine).stdout
+    # The longest document that is promised fits into Consul's transaction.
+    with open(mine, "a", encoding="utf-8") as file:
+        file.write(" " * (385024 - file.tell()))
+    assert "own: created" in policy(operator, "apply", "-consul", mine).stdout
+    for token, words in ((operator, ("own", "fleet-deny")), (tenant, ("-namespace", "acme", "own"))):
+        done = policy(token, "delete", "-consul", *words)
+        assert done.returncode == 0, done
+    env = secured.environment("consul")
+    done = node.picket("policy", "list", "-consul", check=False, env={**os.environ, **env, "CONSUL_CACERT": secured.cert})
+    assert done.returncode == 2 and "CONSUL_CACERT" in done.stderr, done
+    without = {k: v for k, v in env.items() if "CLIENT" not in k}
+    done = node.picket("policy", "list", "-consul", check=False, env={**os.environ, **without})
+    assert done.returncode == 2 and "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY" in done.stderr, done
 
 
 def test_a_token_that_is_revoked_and_replaced(secured, picketd):

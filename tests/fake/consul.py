@@ -7,8 +7,10 @@ import json
 
 from .server import FakeServer
 
-PREFIX = "picket/v1/default/policies/"
-STATUS = "picket/v1/default/status/"
+ROOT = "picket/v1/default/"
+PREFIX = ROOT + "policies/"
+STATUS = ROOT + "status/"
+TXN_OPERATIONS, TXN_BYTES, VALUE_BYTES = 128, 512 << 10, 512 << 10
 
 
 class FakeConsul(FakeServer):
@@ -23,6 +25,10 @@ class FakeConsul(FakeServer):
         self.shows_old = False
         self.may_write = True       # the token, below STATUS
         self.changes = []           # (verb, key) of each write that was asked for
+        self.transactions = []      # the verbs and keys of each that was asked for
+        self.writers = (STATUS, PREFIX, ROOT + "history/")      # below which a transaction may write
+        self.meanwhile = None       # called once before the next transaction is looked at
+        self.loses_answer = False   # the next transaction is made, and its answer doesn't come
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
@@ -43,7 +49,61 @@ class FakeConsul(FakeServer):
             del self.keys[PREFIX + key]
             self.touch(key)
 
+    def stale(self, op):
+        """Why Consul would not make this operation."""
+        there, index = op["Key"] in self.keys, op.get("Index", 0)
+        touched = self.touched.get(op["Key"], 1) if there else 0
+        if op["Verb"] == "cas" and index != touched:
+            return f'failed to set key "{op["Key"]}", index is stale'
+        if op["Verb"] == "delete-cas" and there and index != touched:
+            return f'failed to delete key "{op["Key"]}", index is stale'
+        if op["Verb"] == "check-index" and not there:
+            return f'failed to check index, key "{op["Key"]}" doesn\'t exist'
+        if op["Verb"] == "check-index" and index != touched:
+            return f'current modify index for key "{op["Key"]}" is {touched}'
+        if op["Verb"] == "check-not-exists" and there:
+            return f'key "{op["Key"]}" exists'
+        return None
+
+    def forbidden(self, op):
+        if not self.token_known:
+            return "ACL not found"
+        if op["Key"].startswith(self.writers):
+            return None
+        return f"Permission denied: token with AccessorID 'x' lacks permission 'key:write' on \"{op['Key']}\""
+
+    def transaction(self, text):
+        """All or nothing, as /v1/txn has it; refusals as Consul words them."""
+        operations = [op["KV"] for op in json.loads(text)]
+        self.transactions.append([(op["Verb"], op["Key"]) for op in operations])
+        if len(text) > TXN_BYTES:
+            return 413, f"Request body({len(text)} bytes) too large, max size: {TXN_BYTES} bytes."
+        if len(operations) > TXN_OPERATIONS:
+            return 413, f"Transaction contains too many operations ({len(operations)} > {TXN_OPERATIONS})"
+        if self.meanwhile:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        for why in (self.forbidden, self.stale):
+            errors = [{"OpIndex": i, "What": why(op)} for i, op in enumerate(operations) if why(op)]
+            if errors:
+                return 409, json.dumps({"Results": None, "Errors": errors})
+        self.bump()
+        for op in operations:
+            if op["Verb"] in ("set", "cas"):
+                self.keys[op["Key"]] = base64.b64decode(op["Value"]).decode()
+            elif op["Verb"].startswith("delete"):
+                self.keys.pop(op["Key"], None)
+            if not op["Verb"].startswith("check"):
+                self.touched[op["Key"]] = self.index
+        if self.loses_answer:
+            self.loses_answer = False
+            self.mode = "cut"
+        return 200, json.dumps({"Results": [{"KV": {"Key": op["Key"], "ModifyIndex": self.index}} for op in operations],
+                                "Errors": None})
+
     def change(self, verb, path, text):
+        if path == "/v1/txn":
+            return self.transaction(text)
         key = path[len("/v1/kv/"):]
         self.changes.append((verb, key))
         if not self.may_write or not key.startswith(STATUS):

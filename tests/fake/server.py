@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 class FakeServer:
     """Open it inside the node whose 127.0.0.1 it shall listen on. mode: "ok", a status number to answer
-    with, "hang" (accept, never answer), "drip" (the whole answer, in small pieces), "flap" (at once, under
+    with, "hang" (accept, never answer), "cut" (the connection, once the question is there), "drip" (the whole answer, in small pieces), "flap" (at once, under
     two indexes in turn), "back" (at once, each under a lower index than the one before), or what the
     subclass adds."""
 
@@ -137,6 +137,10 @@ class FakeServer:
                 headers = {self.index_header: str(index), **headers}
             if not self.leader:
                 headers = {self.index_header.replace("Index", "KnownLeader"): "false", **headers}
+        if self.mode == "cut":
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+            return
         if isinstance(self.mode, int):
             status, body = self.mode, "told to fail"
         text = body if isinstance(body, str) else json.dumps(body)

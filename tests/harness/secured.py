@@ -179,10 +179,11 @@ class Secured:
         return run([self.programs[name], *argv], check=check, env=env,
                    preexec_fn=netns.entering(self.node.net, self.node.mnt))
 
-    def tenant_token(self, rules):
+    def policy_token(self, name, rules):
         """The secret of a new token of Consul with these rules (a file of examples/acl)."""
-        self.cli("consul", "acl", "policy", "create", "-name=tenant", f"-rules=@{rules}")
-        return json.loads(self.cli("consul", "acl", "token", "create", "-policy-name=tenant",
+        if f"{name}:" not in self.cli("consul", "acl", "policy", "list").stdout.split():
+            self.cli("consul", "acl", "policy", "create", f"-name={name}", f"-rules=@{rules}")
+        return json.loads(self.cli("consul", "acl", "token", "create", f"-policy-name={name}",
                                    "-format=json").stdout)["SecretID"]
 
     def picket_token(self, name, rules):

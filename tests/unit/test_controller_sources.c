@@ -40,6 +40,71 @@ static void test_base64(void **state)
 		if ((r == 0) != (rows[i].want != NULL) ||
 		    (rows[i].want && (len != strlen(rows[i].want) || strcmp(out, rows[i].want))))
 			fail_msg("\"%s\": %d", rows[i].text, r);
+		if (r == 0) {
+			own_str again = { 0 };
+
+			pk_base64_add(&again, out, len);
+			assert_string_equal(again.text ?: "", rows[i].text);
+		}
+	}
+}
+
+static const char *variables[4][2];
+
+static const char *variable(const char *name)
+{
+	for (size_t i = 0; i < PK_ARRAY_LEN(variables) && variables[i][0]; i++)
+		if (strcmp(variables[i][0], name) == 0)
+			return variables[i][1];
+	return NULL;
+}
+
+/* Consul as its own tool would reach it. */
+static void test_consul_variables(void **state)
+{
+	static const struct {
+		const char *env[4][2];
+		const char *address, *token,
+			*token_file; /* address NULL: refused, token says why */
+	} rows[] = {
+		{ { { 0 } }, "http://127.0.0.1:8500", "", "" },
+		{ { { "CONSUL_HTTP_ADDR", "10.0.0.1:8501" }, { "CONSUL_HTTP_SSL", "1" } },
+		  "https://10.0.0.1:8501",
+		  "",
+		  "" },
+		{ { { "CONSUL_HTTP_ADDR", "https://c:1/" }, { "CONSUL_HTTP_TOKEN", "secret" } },
+		  "https://c:1",
+		  "secret",
+		  "" },
+		{ { { "CONSUL_HTTP_ADDR", "unix:///run/c" },
+		    { "CONSUL_HTTP_TOKEN_FILE", "/t" },
+		    { "CONSUL_HTTP_TOKEN", "other" } },
+		  "unix:///run/c",
+		  "",
+		  "/t" },
+		{ { { "CONSUL_HTTP_ADDR", "http://a:b@c" } }, NULL, "CONSUL_HTTP_ADDR", NULL },
+		{ { { "CONSUL_CACERT", "relative.pem" } }, NULL, "CONSUL_CACERT", NULL },
+		{ { { "CONSUL_CLIENT_KEY", "/k" } }, NULL, "CONSUL_CLIENT_CERT", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		struct pk_service s;
+		struct pk_err err = { 0 };
+		int r;
+
+		memcpy(variables, rows[i].env, sizeof(variables));
+		r = pk_service_consul(&s, variable, &err);
+		if ((r == 0) != (rows[i].address != NULL))
+			fail_msg("row %zu: %d %s", i, r, err.text);
+		if (r < 0) {
+			assert_non_null(strstr(err.text, rows[i].token));
+			assert_true(*err.fix);
+			continue;
+		}
+		assert_string_equal(s.address[0], rows[i].address);
+		assert_string_equal(s.token, rows[i].token);
+		assert_string_equal(s.token_file, rows[i].token_file);
 	}
 }
 
@@ -293,10 +358,10 @@ static void test_members(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_base64),	   cmocka_unit_test(test_kvs),
-		cmocka_unit_test(test_pace),	   cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_long_value), cmocka_unit_test(test_members),
-		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_base64),	cmocka_unit_test(test_consul_variables),
+		cmocka_unit_test(test_kvs),	cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_backoff), cmocka_unit_test(test_long_value),
+		cmocka_unit_test(test_members), cmocka_unit_test(test_versions),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);

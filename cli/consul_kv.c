@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "consul_kv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "curl_late.h"
+#include "own.h"
+
+#define TIMEOUT_MS 20000
+#define ANSWER_MAX (1u << 20) /* of a write */
+#define FIX_MARK   "; fix: "
+
+/* Names of keys with slashes between them. */
+static bool is_key_path(const char *text)
+{
+	return *text && *text != '/' && text[strlen(text) - 1] != '/' && !strstr(text, "//");
+}
+
+/* An option, else picketd.json's word, else the default. */
+static int find_part(const struct cli *cli, const char *option, const char *section,
+		     const char *usual, char **out, struct pk_err *err)
+{
+	own_mem char *said = NULL;
+
+	if (cli_get(cli, option))
+		said = pk_strdup(cli_get(cli, option));
+	else if (cli_config_string(cli, section, option, &said, err) < 0)
+		return -EINVAL;
+	*out = said ? PK_MOVE(said, NULL) : pk_strdup(usual);
+	if (is_key_path(*out))
+		return 0;
+	return pk_fix(err, pk_fail(err, 0, "%s \"%.100s\"", option, *out),
+		      "give names with slashes between them");
+}
+
+int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err)
+{
+	own_mem char *prefix = NULL, *cluster = NULL;
+	own_str text = { 0 };
+
+	*consul = (struct cli_consul){ 0 };
+	if (pk_service_consul(&consul->service, (pk_service_env_fn *)getenv, err) < 0 ||
+	    find_part(cli, "prefix", "consul", "picket", &prefix, err) < 0 ||
+	    find_part(cli, "cluster", NULL, "default", &cluster, err) < 0)
+		return -EINVAL;
+	pk_str_addf(&text, "%s/v1/%s/", prefix, cluster);
+	consul->prefix = pk_str_take(&text);
+	if (!consul->prefix)
+		abort();
+	return 0;
+}
+
+void cli_consul_done(struct cli_consul *consul)
+{
+	explicit_bzero(consul->service.token, sizeof(consul->service.token));
+	free(PK_MOVE(consul->prefix, NULL));
+}
+
+/* "what; fix: how" in two parts; what is known of refusals beside it. */
+static int fail(struct pk_err *err, const struct pk_http_reply *reply, const char *why)
+{
+	const char *fix = strstr(why, FIX_MARK);
+	int n = fix ? (int)(fix - why) : (int)strlen(why);
+
+	pk_fail(err, 0, "Consul: %.*s", n, why);
+	if (fix)
+		return pk_fix(err, -EIO, "%s", fix + strlen(FIX_MARK));
+	if (reply->status == 401 || reply->status == 403)
+		return pk_fix(err, -EACCES,
+			      "set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE to a token with the "
+			      "rights of examples/acl");
+	if (!reply->status)
+		return pk_fix(err, -EIO, "set CONSUL_HTTP_ADDR to an agent that answers");
+	return -EIO;
+}
+
+static int ask(struct cli_consul *consul, struct pk_http_request *request, const char *path,
+	       void *arg, struct pk_curl_answer *answer, struct pk_err *err)
+{
+	PK_OWN(pk_service_parts_done) struct pk_service_parts parts = { 0 };
+
+	request->token_header = "X-Consul-Token";
+	request->timeout_ms = TIMEOUT_MS;
+	if (pk_service_request(&consul->service, path, 0, &parts, request, err) < 0)
+		return -EINVAL;
+	return cli_curl(request, arg, answer, err);
+}
+
+struct reading {
+	struct pk_kv_reader *reader;
+	int result;
+	struct pk_err err;
+};
+
+static bool on_bytes(void *arg, const char *bytes, size_t n)
+{
+	struct reading *r = arg;
+
+	r->result = pk_kv_reader_feed(r->reader, bytes, n, &r->err);
+	return r->result == 0;
+}
+
+static void reading_done(struct reading *r)
+{
+	pk_kv_reader_free(r->reader);
+}
+
+int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
+		    struct pk_err *err)
+{
+	static const struct pk_kv_budget budget = { PK_CONSUL_KEYS_MAX, PK_CONSUL_BODY_MAX };
+	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
+	PK_OWN(reading_done) struct reading reading = { 0 };
+	struct pk_http_request request = { .cap = PK_CONSUL_BODY_MAX * 2, .sink = on_bytes };
+	own_str prefix = { 0 }, path = { 0 };
+	char why[300];
+	int r;
+
+	*out = (struct pk_kvs){ 0 };
+	pk_str_addf(&prefix, "%s%s", consul->prefix, below);
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, prefix.text, "/");
+	pk_str_add(&path, "?recurse=true&consistent=true");
+	reading.reader = pk_kv_reader_new(prefix.text, &budget);
+	r = ask(consul, &request, path.text, &reading, &answer, err);
+	if (r < 0)
+		return r;
+	if (reading.result < 0)
+		return pk_fail(err, 0, "%s", reading.err.text);
+	if (pk_service_failed(&answer.reply, true, why, sizeof(why)))
+		return fail(err, &answer.reply, why);
+	if (!answer.reply.index)
+		return pk_fix(err,
+			      pk_fail(err, 0, "what answers has no index: it is not Consul's KV"),
+			      "set CONSUL_HTTP_ADDR to Consul's agent");
+	return answer.reply.status == 404 ? 0 : pk_kv_reader_end(reading.reader, out, err);
+}
+
+static void add_change(struct pk_jw *w, const struct cli_consul_change *change)
+{
+	own_str value = { 0 };
+
+	pk_jw_open(w, NULL, '{');
+	pk_jw_open(w, "KV", '{');
+	pk_jw_string(w, "Verb", change->verb);
+	pk_jw_string(w, "Key", change->key);
+	if (change->value) {
+		pk_base64_add(&value, change->value, change->len);
+		pk_jw_string(w, "Value", value.text ?: "");
+	}
+	if (strcmp(change->verb, "set") != 0 && strcmp(change->verb, "delete") != 0)
+		pk_jw_uint(w, "Index", change->index);
+	pk_jw_close(w, '}');
+	pk_jw_close(w, '}');
+}
+
+/* What a transaction that was not made says of the first change that stood in its way. */
+static enum cli_consul_end refused(const struct pk_http_reply *reply,
+				   const struct cli_consul_change *changes, size_t n,
+				   struct pk_err *err)
+{
+	own_json *doc = NULL;
+	const struct pk_json *errors = NULL, *what;
+	int64_t at = 0;
+
+	if (pk_json_parse("Consul's answer", reply->body, reply->len, PK_JSON_RELAXED, &doc,
+			  NULL) == 0)
+		errors = pk_json_get(pk_json_root(doc), "Errors");
+	what = errors ? pk_json_first(errors) : NULL;
+	if (!what || pk_json_int(pk_json_get(what, "OpIndex"), 0, (int64_t)n - 1, &at) < 0) {
+		pk_fail(err, 0, "Consul: status 409: %.200s", reply->body);
+		return CLI_CONSUL_REFUSED;
+	}
+	pk_fail(err, 0, "%.150s: %.200s", changes[at].key,
+		pk_json_string(pk_json_get(what, "What")) ?: "refused");
+	if (!strstr(err->text, "Permission denied"))
+		return CLI_CONSUL_STALE;
+	pk_fix(err, 0, "give the token key_prefix \"%.150s\" { policy = \"write\" } (examples/acl)",
+	       changes[at].key);
+	return CLI_CONSUL_REFUSED;
+}
+
+enum cli_consul_end cli_consul_write(struct cli_consul *consul,
+				     const struct cli_consul_change *changes, size_t n,
+				     struct pk_err *err)
+{
+	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
+	own_str body = { 0 };
+	struct pk_jw w = { .out = &body };
+	struct pk_http_request request = { .method = "PUT", .cap = ANSWER_MAX };
+	char why[300];
+
+	pk_jw_open(&w, NULL, '[');
+	for (size_t i = 0; i < n; i++)
+		add_change(&w, &changes[i]);
+	pk_jw_close(&w, ']');
+	if (body.failed)
+		abort();
+	request.body = body.text;
+	if (ask(consul, &request, "/v1/txn", NULL, &answer, err) < 0)
+		return CLI_CONSUL_REFUSED;
+	if (answer.reply.status == 409)
+		return refused(&answer.reply, changes, n, err);
+	if (!pk_service_failed(&answer.reply, false, why, sizeof(why)))
+		return CLI_CONSUL_DONE;
+	fail(err, &answer.reply, why);
+	if (answer.reply.status && answer.reply.status < 500)
+		return CLI_CONSUL_REFUSED;
+	return CLI_CONSUL_UNKNOWN;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Consul's keys as an operator or a tenant reads and writes them: reached as Consul's own tool reaches
+ * it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …), below <prefix>/v1/<cluster>/.
+ */
+#include "cli.h"
+#include "consul.h"
+#include "service_call.h"
+
+struct cli_consul {
+	struct pk_service service;
+	char *prefix; /* "picket/v1/default/" */
+};
+
+/* Of commands that speak to Consul: where in it the cluster's keys are. */
+#define CLI_CONSUL_OPTIONS                                                                         \
+	{ "namespace", "NAME", "a tenant's own documents in Consul, not the operator's", 0 },      \
+		{ "prefix", "PREFIX",                                                              \
+		  "of Picket's keys in Consul (default: as picketd.json says)", 0 },               \
+		{ "cluster", "NAME", "whose keys (default: as picketd.json says)", 0 }
+int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err);
+void cli_consul_done(struct cli_consul *consul);
+
+/*
+ * All keys below prefix + below, by key, none where there are none; as the leader has them.
+ * Consul shows a token that may not read them none.
+ */
+int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
+		    struct pk_err *err);
+
+/* Several changes that are made together or not at all; at most 128, of together 512 KiB. */
+struct cli_consul_change {
+	const char *verb;  /* "cas", "set", "delete-cas", "delete", "check-index" */
+	const char *key;   /* whole */
+	const char *value; /* of cas and set */
+	size_t len;
+	uint64_t index; /* of cas (0: it must not be there), delete-cas and check-index */
+};
+enum cli_consul_end {
+	CLI_CONSUL_DONE,
+	CLI_CONSUL_STALE,   /* somebody else changed one of them: nothing is written */
+	CLI_CONSUL_REFUSED, /* nothing is written */
+	CLI_CONSUL_UNKNOWN, /* no answer: whether it is written isn't known */
+};
+enum cli_consul_end cli_consul_write(struct cli_consul *consul,
+				     const struct cli_consul_change *changes, size_t n,
+				     struct pk_err *err);

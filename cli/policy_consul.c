@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * picket policy apply|delete -consul: documents into and out of Consul, where all nodes read them, by
+ * compare-and-set.
+ */
+#include "policy_consul.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "own.h"
+#include "policy_candidate.h"
+
+/* The nodes' own measure; docs/budgets.md. */
+struct budget {
+	size_t keys, text, rules;
+};
+
+static struct budget used(const struct cli_consul_docs *docs, const struct cli_consul_doc *but)
+{
+	struct budget sum = { 0 };
+
+	for (size_t i = 0; i < docs->n; i++) {
+		if (&docs->list[i] == but)
+			continue;
+		sum.keys++;
+		sum.text += docs->list[i].kv->len;
+		sum.rules += docs->list[i].doc ? docs->list[i].doc->n_rules : 0;
+	}
+	return sum;
+}
+
+/* What nodes would not take for its size isn't written. */
+static int check_room(const struct cli_consul_docs *docs, const struct cli_consul_doc *old,
+		      const struct cli_candidate *c, struct pk_err *err)
+{
+	struct budget sum = used(docs, old);
+
+	if (c->len > CLI_CONSUL_TEXT_MAX)
+		return pk_fix(err,
+			      pk_fail(err, 0, "%s has %zu bytes, and Consul takes %u of a document",
+				      c->doc->name, c->len, CLI_CONSUL_TEXT_MAX),
+			      "split it into several documents");
+	if (!docs->tenant_name)
+		return 0;
+	if (sum.keys + 1 > PK_TENANT_KEYS_MAX || sum.text + c->len > PK_TENANT_TEXT_MAX)
+		return pk_fix(
+			err,
+			pk_fail(err, 0,
+				"with %s the tenant has %zu documents of %zu bytes, and nodes "
+				"take %d of %u",
+				c->doc->name, sum.keys + 1, sum.text + c->len, PK_TENANT_KEYS_MAX,
+				PK_TENANT_TEXT_MAX),
+			"delete what is not needed any more (docs/budgets.md)");
+	if (sum.rules + c->doc->n_rules > PK_TENANT_RULES_MAX)
+		return pk_fix(err,
+			      pk_fail(err, 0, "with %s the tenant has %zu rules, and nodes take %d",
+				      c->doc->name, sum.rules + c->doc->n_rules,
+				      PK_TENANT_RULES_MAX),
+			      "delete what is not needed any more (docs/budgets.md)");
+	return 0;
+}
+
+/* Of a document of that name, else of a new one; a key that another document has is never taken. */
+static int find_place(const struct cli_consul_docs *docs, const struct cli_candidate *c,
+		      struct pk_str *path, const struct cli_consul_doc **old, struct pk_err *err)
+{
+	*old = cli_consul_docs_find(docs, c->doc->name);
+	if (*old) {
+		pk_str_addf(path, "consul:%s", (*old)->kv->key);
+		return 0;
+	}
+	cli_consul_docs_path(docs, c->doc->name, path);
+	for (size_t i = 0; i < docs->n; i++)
+		if (docs->list[i].doc && strcmp(docs->list[i].kv->key, path->text + 7) == 0)
+			return pk_fix(err,
+				      pk_fail(err, EEXIST, "%s holds the document \"%s\"",
+					      path->text, docs->list[i].doc->name),
+				      "give one of them another name");
+	return 0;
+}
+
+static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
+{
+	if (end == CLI_CONSUL_STALE)
+		pk_fix(err, pk_wrap(err, 0, "somebody changed it meanwhile, nothing is written"),
+		       "look at what is there now, picket policy list -consul, and apply again");
+	if (end == CLI_CONSUL_UNKNOWN) {
+		*err->fix = '\0';
+		pk_fix(err, pk_wrap(err, 0, "whether it is written is not known"),
+		       "apply again: what is there already is left unchanged");
+	}
+	return cli_fail(cli, err, CLI_CANNOT);
+}
+
+static int apply_one(struct cli *cli, struct cli_consul_docs *docs, const struct cli_candidate *c)
+{
+	struct pk_doc_source place = { .source = docs->source, .tenant_name = docs->tenant_name };
+	const struct cli_consul_doc *old;
+	own_str path = { 0 };
+	struct pk_err err = { 0 };
+	enum cli_consul_end end;
+	int r = find_place(docs, c, &path, &old, &err);
+
+	place.path = path.text;
+	if (r < 0 || cli_candidate_keeps_name(c, &place, &err) < 0 ||
+	    check_room(docs, old, c, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (old && old->kv->len == c->len && memcmp(old->kv->value, c->text, c->len) == 0) {
+		cli_policy_said(cli, c->doc->name, "unchanged", path.text);
+		return CLI_OK;
+	}
+	end = cli_consul_write(&docs->consul,
+			       &(struct cli_consul_change){ .verb = "cas",
+							    .key = path.text + strlen("consul:"),
+							    .value = c->text,
+							    .len = c->len,
+							    .index = old ? old->kv->modified : 0 },
+			       1, &err);
+	if (end != CLI_CONSUL_DONE)
+		return say_end(cli, end, &err);
+	cli_policy_said(cli, c->doc->name, old ? "changed" : "created", path.text);
+	return CLI_OK;
+}
+
+int cli_consul_apply(struct cli *cli)
+{
+	own_candidates *list = NULL;
+	own_consul_docs docs = { 0 };
+	struct pk_doc_source from = { 0 };
+	int r = cli_consul_docs_open(cli, &docs);
+
+	from.source = docs.source;
+	from.tenant_name = docs.tenant_name;
+	if (r == CLI_OK)
+		r = cli_candidates(cli, &from, &list);
+	for (int i = 0; r == CLI_OK && i < cli->argc; i++) {
+		/* What the one before changed counts for its tenant's budget. */
+		r = cli_consul_docs_read(cli, &docs);
+		if (r == CLI_OK)
+			r = apply_one(cli, &docs, &list[i]);
+		if (r != CLI_OK && i > 0)
+			return CLI_PARTLY;
+	}
+	return r;
+}
+
+/* Nodes hold what goes with so many others: one deletion by mistake looks the same. */
+static void warn_held(const struct cli *cli, const struct cli_consul_docs *docs, size_t before,
+		      size_t gone)
+{
+	bool all = gone == before, most = before >= 4 && 2 * gone > before;
+
+	if (gone < 2 || cli->quiet || !(all || most))
+		return;
+	fprintf(stderr,
+		"picket policy delete: %zu of %zu documents went at once: nodes hold them in force "
+		"(docs/design.md, \"An absence is not a word\")\n"
+		"fix: picket policy release %s on each node, or count up %spolicies/operator/.generation\n",
+		gone, before, docs->source, docs->consul.prefix);
+}
+
+static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char *given)
+{
+	const char *name = cli_consul_docs_name(docs, given);
+	const struct cli_consul_doc *old;
+	own_str path = { 0 };
+	struct pk_err err = { 0 };
+	enum cli_consul_end end;
+
+	if (!name)
+		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
+	old = cli_consul_docs_find(docs, name);
+	if (!old)
+		return cli_consul_none(cli, docs, name);
+	end = cli_consul_write(&docs->consul,
+			       &(struct cli_consul_change){ .verb = "delete-cas",
+							    .key = old->kv->key,
+							    .index = old->kv->modified },
+			       1, &err);
+	if (end != CLI_CONSUL_DONE)
+		return say_end(cli, end, &err);
+	pk_str_addf(&path, "consul:%s", old->kv->key);
+	cli_policy_said(cli, name, "deleted", path.text);
+	return CLI_OK;
+}
+
+int cli_consul_delete(struct cli *cli)
+{
+	own_consul_docs docs = { 0 };
+	size_t gone = 0;
+	int worst = CLI_OK, r = cli_consul_docs_open(cli, &docs);
+
+	if (r == CLI_OK)
+		r = cli_consul_docs_read(cli, &docs);
+	if (r != CLI_OK)
+		return r;
+	for (int i = 0; i < cli->argc; i++) {
+		r = delete_one(cli, &docs, cli->argv[i]);
+		gone += r == CLI_OK;
+		worst = r > worst ? r : worst;
+	}
+	warn_held(cli, &docs, docs.n, gone);
+	return worst == CLI_CANNOT && gone ? CLI_PARTLY : worst;
+}

@@ -1,0 +1,9 @@
+# What the operators need of Consul for `picket policy apply -consul`: all documents, and what became of them.
+#   consul acl policy create -name picket-operator -rules @consul-operator.hcl
+#   consul acl token create -description "policies of the fleet" -policy-name picket-operator
+key_prefix "picket/v1/default/policies/" {
+  policy = "write"
+}
+key_prefix "picket/v1/default/status/" {
+  policy = "read"
+}
