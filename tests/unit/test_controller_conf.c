@@ -268,7 +268,7 @@ static void test_a_file_that_is_gone(void **state)
 {
 	struct pk_config_args args = { .path = *state, .root = *state };
 	struct pk_config c;
-	char before[256];
+	char before[256], other[256];
 
 	put(state, "b.json", "{}");
 	put(state, "a.json", "{}");
@@ -278,6 +278,17 @@ static void test_a_file_that_is_gone(void **state)
 	assert_int_equal(pk_config_check_gone(&c, before, NULL), 0);
 	snprintf(before, sizeof(before), "%s/a.json\n%s/z.json\n", (char *)*state, (char *)*state);
 	assert_int_equal(pk_config_check_gone(&c, before, NULL), -ENOENT);
+	/* One whose name begins as it does is another one. */
+	snprintf(before, sizeof(before), "%s/a.js\n", (char *)*state);
+	assert_int_equal(pk_config_check_gone(&c, before, NULL), -ENOENT);
+	pk_config_done(&c);
+
+	/* Where one file is named its neighbours are none of it. */
+	snprintf(before, sizeof(before), "%s/a.json", (char *)*state);
+	args.path = before;
+	assert_int_equal(pk_config_load(&c, &args, NULL), 0);
+	snprintf(other, sizeof(other), "%s/b.json\n", (char *)*state);
+	assert_int_equal(pk_config_check_gone(&c, other, NULL), 0);
 	pk_config_done(&c);
 }
 
