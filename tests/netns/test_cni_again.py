@@ -163,8 +163,8 @@ def test_killed_while_moving(node):
 
 @pytest.mark.parametrize("loader", ("picketd", "plugin"))
 def test_leases_are_what_the_records_say_after_a_power_loss(make_node, loader):
-    """They aren't synced. Whoever loads first makes them again, and forgets what has no record."""
-    node = make_node(uplink=False, pool=("10.40.7.0/29",))
+    """They aren't synced. Whoever loads first makes them again, and forgets what has no record. picketd sweeps nobody without Nomad's word."""
+    node = make_node(uplink=False, pool=("10.40.7.0/29",), config=NOMAD_S)
     a, b = node.add("acme", "a", "a"), node.add("acme", "b", "b")
     wanted = {a.address(), b.address()}
     node.reboot()
