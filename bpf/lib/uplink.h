@@ -240,6 +240,7 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 
 /* UPLINK_NOT_OURS: the host's after all. */
 #define UPLINK_NOT_OURS (-1)
+#define UPLINK_VLAN_ID	0x0fff /* The bits of a tag that are a VLAN's id. */
 
 /* Finds whose the packet is, and what its flow says. */
 static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
@@ -257,6 +258,12 @@ static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt
 	return reason || pkt->tail ? reason : uplink_deliver(skb, pkt);
 }
 
+/* A tag without a VLAN's id says a priority alone: the packet is the device's, as without it. */
+static __always_inline bool uplink_is_vlans(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && skb->vlan_tci & UPLINK_VLAN_ID;
+}
+
 /* Tells at a glance what the packet may be: most are the host's, and pay for no more than this. */
 static __always_inline enum uplink_kind guard_up_kind(struct __sk_buff *skb)
 {
@@ -264,7 +271,7 @@ static __always_inline enum uplink_kind guard_up_kind(struct __sk_buff *skb)
 	const struct pk_node *n = node_get();
 	struct uplink_glance g = {};
 
-	if (!n || skb->vlan_present || !uplink_glance(&c, &g))
+	if (!n || uplink_is_vlans(skb) || !uplink_glance(&c, &g))
 		return UPLINK_HOSTS;
 	return uplink_kind(n, &g);
 }
@@ -274,6 +281,8 @@ static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt,
 {
 	int reason;
 
+	if (skb->vlan_present)
+		bpf_skb_vlan_pop(skb);
 	reason = pk_guard_bytes(skb, pkt);
 	if (reason || pkt->flags & PK_PKT_GROUP)
 		return kind == UPLINK_ENDPOINTS && reason ? reason : UPLINK_NOT_OURS;

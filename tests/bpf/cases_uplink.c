@@ -284,7 +284,10 @@ static void place_of_a_guest(void)
 	      node_bucket(1, PK_BUCKET_PLACE) < NODE_BUDGET);
 }
 
-/* A tagged frame is a VLAN device's. The one after it says when it is through. */
+/*
+ * A tagged frame is a VLAN device's; the one after it says when it is through. A tag that says a
+ * priority alone changes nothing.
+ */
 static void tagged(void)
 {
 	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, UDP(9, 9)), vlan = p;
@@ -294,11 +297,13 @@ static void tagged(void)
 	memcpy(vlan.b + 12, (uint8_t[]){ 0x81, 0, 0, 5 }, 4);
 	vlan.len += 4;
 	world_start();
-	before = node_counter(0, PK_INGRESS, PK_REASON_VLAN);
+	before = node_counter(1, PK_INGRESS, PK_REASON_POLICY_DENIED);
 	check("a tagged frame is sent", !devices_send(0, &vlan));
 	comes_in("and one without a tag", p, 1, PK_REASON_POLICY_DENIED);
 	check("the tagged one was nobody's of ours",
-	      node_counter(0, PK_INGRESS, PK_REASON_VLAN) == before);
+	      node_counter(1, PK_INGRESS, PK_REASON_POLICY_DENIED) == before + 1);
+	memcpy(vlan.b + 14, (uint8_t[]){ 0x60, 0 }, 2);
+	comes_in("one whose tag says a priority", vlan, 1, PK_REASON_POLICY_DENIED);
 }
 
 void cases_uplink(void)

@@ -13,9 +13,9 @@ from harness import EGRESS, PacketSocket, netns, proving, wait_for
 from harness.machine import Machine
 from harness.servers import PATIENCE, SILENCE, Mirror, ask, connect, exchange, pings
 from harness.shell import run as run_in
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import GRE, Ether
+from scapy.layers.l2 import GRE, Dot1Q, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from test_uplinks import KINDS, run, uplinks, with_vlan
 from test_uplinks import PORTS as PUBLISHED
@@ -398,6 +398,27 @@ def test_a_trunk_and_its_VLAN(stage):
     for kind in ("tcp", "udp"):
         assert is_nodes(ask(a, kind, s.world(), 80))
         assert is_nodes(ask(a, kind, "203.0.113.200", 80), address="198.51.100.2")
+
+
+def test_an_answer_with_a_tag(node):
+    """One of priority alone, as some switches send it, is the device's and gone at the endpoint; one of a VLAN is no answer."""
+    a = node.add("acme", "api", "api")
+    with a.tap() as vmm, PacketSocket(node.world.net, "down0") as world:
+        vmm.send(bytes(Ether(src=a.mac, dst=GATEWAY_MAC) / IP(src=a.address(), dst=node.world.address) / UDP(sport=5000, dport=53) / b"asks"))
+        asked = Ether(world.receive(lambda raw: UDP in Ether(raw)))
+
+        def answer(*tag):
+            frame = Ether(src=asked.dst, dst=asked.src)
+            for each in tag:
+                frame /= each
+            world.send(bytes(frame / IP(src=asked[IP].dst, dst=asked[IP].src) / UDP(sport=53, dport=asked[UDP].sport) / f"{tag}".encode()))
+
+        answer(Dot1Q(vlan=5))
+        answer(Dot1Q(vlan=0, prio=3))
+        answer()
+        plain = vmm.receive(lambda raw: UDP in Ether(raw))
+        assert plain[12:14] == b"\x08\0" and plain.endswith(f"{(Dot1Q(vlan=0, prio=3),)}".encode())
+        assert vmm.receive(lambda raw: UDP in Ether(raw)).endswith(b"()")
 
 
 @pytest.mark.parametrize("mode", MODES)

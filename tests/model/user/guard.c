@@ -119,6 +119,12 @@ long bpf_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 	return 0;
 }
 
+/* A packet that has a tag here has a VLAN's: nobody takes it off. */
+long bpf_skb_vlan_pop(struct __sk_buff *skb)
+{
+	return -1;
+}
+
 long bpf_skb_change_type(struct __sk_buff *skb, __u32 type)
 {
 	skb->pkt_type = type;
@@ -304,7 +310,8 @@ int user_run(enum user_program program, struct user_packet *p)
 	skb = (struct __sk_buff){ .ifindex = p->ifindex,
 				  .ingress_ifindex = p->ingress_ifindex,
 				  .gso_size = p->gso_size,
-				  .vlan_present = p->vlan };
+				  .vlan_present = p->vlan,
+				  .vlan_tci = p->vlan ? 5 : 0 };
 	in_hand = p;
 	make_kernel(p);
 	refresh(&skb);
