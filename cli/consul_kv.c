@@ -2,8 +2,11 @@
 #include "consul_kv.h"
 
 #include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "curl_late.h"
 #include "own.h"
@@ -136,6 +139,59 @@ int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs 
 			      pk_fail(err, 0, "what answers has no index: it is not Consul's KV"),
 			      "set CONSUL_HTTP_ADDR to Consul's agent");
 	return answer.reply.status == 404 ? 0 : pk_kv_reader_end(reading.reader, out, err);
+}
+
+static void claim(struct cli_consul_who *who)
+{
+	const char *user = getenv("SUDO_USER");
+	const struct passwd *entry = user ? NULL : getpwuid(getuid());
+	char host[65] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	*who = (struct cli_consul_who){ 0 };
+	if (user || entry)
+		snprintf(who->name, sizeof(who->name), "%.100s@%s", user ?: entry->pw_name, host);
+	else
+		snprintf(who->name, sizeof(who->name), "%u@%s", getuid(), host);
+}
+
+static int read_self(const struct pk_http_reply *reply, struct cli_consul_who *who,
+		     struct pk_err *err)
+{
+	own_json *doc = NULL;
+	const char *accessor, *description;
+
+	if (pk_json_parse("Consul's token", reply->body, reply->len, PK_JSON_RELAXED, &doc, err) <
+	    0)
+		return -EINVAL;
+	accessor = pk_json_string(pk_json_get(pk_json_root(doc), "AccessorID"));
+	description = pk_json_string(pk_json_get(pk_json_root(doc), "Description"));
+	if (!accessor)
+		return pk_fail(err, 0, "Consul's token has no AccessorID");
+	snprintf(who->accessor, sizeof(who->accessor), "%s", accessor);
+	snprintf(who->name, sizeof(who->name), "%s",
+		 description && *description ? description : accessor);
+	return 0;
+}
+
+int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err)
+{
+	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
+	struct pk_http_request request = { .cap = ANSWER_MAX };
+	char why[300];
+	int r;
+
+	claim(who);
+	r = ask(consul, &request, "/v1/acl/token/self", NULL, &answer, err);
+	/* 401: it has no ACLs. 403: the anonymous token, or one whose writes it refuses, too. */
+	if (r < 0 || answer.reply.status == 401 || answer.reply.status == 403)
+		return r;
+	if (pk_service_failed(&answer.reply, false, why, sizeof(why)))
+		return fail(err, &answer.reply, why);
+	r = read_self(&answer.reply, who, err);
+	if (answer.body)
+		explicit_bzero(answer.body, answer.reply.len);
+	return r;
 }
 
 static void add_change(struct pk_jw *w, const struct cli_consul_change *change)

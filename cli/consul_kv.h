@@ -29,6 +29,16 @@ void cli_consul_done(struct cli_consul *consul);
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err);
 
+/*
+ * Who asks: the token's description and accessor as Consul has them; without ACLs, or without a token,
+ * a claim: the user and this machine, and no accessor.
+ */
+struct cli_consul_who {
+	char name[256];
+	char accessor[64];
+};
+int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err);
+
 /* Several changes that are made together or not at all; at most 128, of together 512 KiB. */
 struct cli_consul_change {
 	const char *verb;  /* "cas", "set", "delete-cas", "delete", "check-index" */

@@ -11,6 +11,8 @@
 
 #include "own.h"
 #include "policy_candidate.h"
+#include "policy_consul_put.h"
+#include "policy_history.h"
 
 /* The nodes' own measure; docs/budgets.md. */
 struct budget {
@@ -94,33 +96,32 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 	return cli_fail(cli, err, CLI_CANNOT);
 }
 
-static int apply_one(struct cli *cli, struct cli_consul_docs *docs, const struct cli_candidate *c)
+int cli_consul_put(struct cli *cli, struct cli_consul_docs *docs, const struct cli_candidate *c,
+		   const char *verb)
 {
 	struct pk_doc_source place = { .source = docs->source, .tenant_name = docs->tenant_name };
-	const struct cli_consul_doc *old;
+	struct cli_revision revision = {
+		.verb = verb, .name = c->doc->name, .text = c->text, .len = c->len
+	};
 	own_str path = { 0 };
 	struct pk_err err = { 0 };
 	enum cli_consul_end end;
-	int r = find_place(docs, c, &path, &old, &err);
+	int r = find_place(docs, c, &path, &revision.old, &err);
 
 	place.path = path.text;
 	if (r < 0 || cli_candidate_keeps_name(c, &place, &err) < 0 ||
-	    check_room(docs, old, c, &err) < 0)
+	    check_room(docs, revision.old, c, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (old && old->kv->len == c->len && memcmp(old->kv->value, c->text, c->len) == 0) {
+	if (revision.old && revision.old->kv->len == c->len &&
+	    memcmp(revision.old->kv->value, c->text, c->len) == 0) {
 		cli_policy_said(cli, c->doc->name, "unchanged", path.text);
 		return CLI_OK;
 	}
-	end = cli_consul_write(&docs->consul,
-			       &(struct cli_consul_change){ .verb = "cas",
-							    .key = path.text + strlen("consul:"),
-							    .value = c->text,
-							    .len = c->len,
-							    .index = old ? old->kv->modified : 0 },
-			       1, &err);
+	revision.key = path.text + strlen("consul:");
+	end = cli_history_write(docs, &revision, &err);
 	if (end != CLI_CONSUL_DONE)
 		return say_end(cli, end, &err);
-	cli_policy_said(cli, c->doc->name, old ? "changed" : "created", path.text);
+	cli_policy_said(cli, c->doc->name, revision.old ? "changed" : "created", path.text);
 	return CLI_OK;
 }
 
@@ -139,7 +140,7 @@ int cli_consul_apply(struct cli *cli)
 		/* What the one before changed counts for its tenant's budget. */
 		r = cli_consul_docs_read(cli, &docs);
 		if (r == CLI_OK)
-			r = apply_one(cli, &docs, &list[i]);
+			r = cli_consul_put(cli, &docs, &list[i], "apply");
 		if (r != CLI_OK && i > 0)
 			return CLI_PARTLY;
 	}
@@ -161,29 +162,34 @@ static void warn_held(const struct cli *cli, const struct cli_consul_docs *docs,
 		gone, before, docs->source, docs->consul.prefix);
 }
 
-static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char *given)
+int cli_consul_take_out(struct cli *cli, struct cli_consul_docs *docs, const char *name,
+			const char *verb)
 {
-	const char *name = cli_consul_docs_name(docs, given);
-	const struct cli_consul_doc *old;
+	struct cli_revision revision = { .verb = verb,
+					 .name = name,
+					 .old = cli_consul_docs_find(docs, name) };
 	own_str path = { 0 };
 	struct pk_err err = { 0 };
 	enum cli_consul_end end;
 
-	if (!name)
-		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
-	old = cli_consul_docs_find(docs, name);
-	if (!old)
+	if (!revision.old)
 		return cli_consul_none(cli, docs, name);
-	end = cli_consul_write(&docs->consul,
-			       &(struct cli_consul_change){ .verb = "delete-cas",
-							    .key = old->kv->key,
-							    .index = old->kv->modified },
-			       1, &err);
+	revision.key = revision.old->kv->key;
+	end = cli_history_write(docs, &revision, &err);
 	if (end != CLI_CONSUL_DONE)
 		return say_end(cli, end, &err);
-	pk_str_addf(&path, "consul:%s", old->kv->key);
+	pk_str_addf(&path, "consul:%s", revision.key);
 	cli_policy_said(cli, name, "deleted", path.text);
 	return CLI_OK;
+}
+
+static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char *given)
+{
+	const char *name = cli_consul_docs_name(docs, given);
+
+	if (!name)
+		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
+	return cli_consul_take_out(cli, docs, name, "delete");
 }
 
 int cli_consul_delete(struct cli *cli)

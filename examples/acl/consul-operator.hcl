@@ -7,3 +7,7 @@ key_prefix "picket/v1/default/policies/" {
 key_prefix "picket/v1/default/status/" {
   policy = "read"
 }
+# Who changed which text into which, and the texts: written with the documents.
+key_prefix "picket/v1/default/history/" {
+  policy = "write"
+}

@@ -6,3 +6,7 @@ key_prefix "picket/v1/default/policies/tenants/acme/" {
 key_prefix "picket/v1/default/status/tenants/acme/" {
   policy = "read"
 }
+# Who changed which text into which, and the texts: written with the documents.
+key_prefix "picket/v1/default/history/tenants/acme/" {
+  policy = "write"
+}

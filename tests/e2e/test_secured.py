@@ -187,6 +187,12 @@ def test_documents_are_written_with_the_rights_of_the_examples(secured, picketd,
     secured.cli("consul", "kv", "put", key, '{"rules": []}', token=tenant)
     assert json.loads(policy(tenant, "list", "-consul", "-namespace", "acme", "-json").stdout)[0]["index"] > before
     assert "own: changed" in policy(tenant, "apply", "-consul", "-namespace", "acme", mine).stdout
+    # Consul says who it was; a tenant finds his own past, and nobody else's.
+    rows = json.loads(policy(tenant, "history", "-namespace", "acme", "own", "-json").stdout)
+    assert [r["verb"] for r in rows] == ["apply", "found", "apply"] and rows[0]["accessor"] and rows[1]["by"] is None, rows
+    assert rows[0]["accessor"] != json.loads(policy(operator, "history", "fleet-deny", "-json").stdout)[0]["accessor"]
+    assert json.loads(policy(tenant, "history", "-json").stdout) == []
+    assert "own: changed" in policy(tenant, "rollback", "-namespace", "acme", "own").stdout
     # The longest document that is promised fits into Consul's transaction.
     with open(mine, "a", encoding="utf-8") as file:
         file.write(" " * (385024 - file.tell()))

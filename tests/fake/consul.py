@@ -28,7 +28,8 @@ class FakeConsul(FakeServer):
         self.transactions = []      # the verbs and keys of each that was asked for
         self.writers = (STATUS, PREFIX, ROOT + "history/")      # below which a transaction may write
         self.meanwhile = None       # called once before the next transaction is looked at
-        self.loses_answer = False   # the next transaction is made, and its answer doesn't come
+        self.loses_answer = False   # the next transaction of several operations is made, and its answer doesn't come
+        self.token = {"AccessorID": "x"}        # as /v1/acl/token/self has it
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
@@ -95,7 +96,7 @@ class FakeConsul(FakeServer):
                 self.keys.pop(op["Key"], None)
             if not op["Verb"].startswith("check"):
                 self.touched[op["Key"]] = self.index
-        if self.loses_answer:
+        if self.loses_answer and len(operations) > 1:
             self.loses_answer = False
             self.mode = "cut"
         return 200, json.dumps({"Results": [{"KV": {"Key": op["Key"], "ModifyIndex": self.index}} for op in operations],
@@ -159,7 +160,7 @@ class FakeConsul(FakeServer):
         if path == "/v1/acl/token/self":
             if not self.acls:
                 return 401, "ACL support disabled"
-            return (200, {"AccessorID": "x"}) if self.token_known else (403, "ACL not found")
+            return (200, self.token) if self.token_known else (403, "ACL not found")
         self.shows_old = self.mode == "stale" and "consistent" not in query
         if not path.startswith("/v1/kv/"):
             return 404, "no such path"

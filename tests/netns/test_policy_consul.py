@@ -8,9 +8,10 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fake.consul import PREFIX  # noqa: E402
+from fake.consul import PREFIX, ROOT  # noqa: E402
 from harness.shell import run, wait_for  # noqa: E402
 
+HISTORY = ROOT + "history/"
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}
 OPEN = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 
@@ -58,7 +59,7 @@ def test_a_document_comes_changes_and_goes(cli):
     assert cli.ok("apply", "-consul", file) == f"deny: created (consul:{PREFIX}operator/deny)\n"
     assert json.loads(cli.keys()["operator/deny"]) == DENY
     assert "deny: unchanged" in cli.ok("apply", "-consul", file)
-    assert len(cli.consul.transactions) == 1, "what is there already is not written"
+    assert len(cli.consul.transactions) == 2, "what is there already is not written"
     cli.file("deny", dict(DENY, audit=True))
     assert "deny: changed" in cli.ok("apply", "-consul", file)
     row, = json.loads(cli.ok("list", "-consul", "-json"))
@@ -153,7 +154,7 @@ def test_names_and_keys(cli):
 
 def test_what_consul_refuses(cli):
     file = cli.file("deny", DENY)
-    cli.consul.writers = (PREFIX + "tenants/acme/",)
+    cli.consul.writers = (PREFIX + "tenants/acme/", HISTORY)
     said = cli.refused("Permission denied", "apply", "-consul", file)
     assert f'fix: give the token key_prefix "{PREFIX}operator/deny"' in said
     cli.ok("apply", "-consul", "-namespace", "acme", cli.file("mine", OPEN))
@@ -187,13 +188,13 @@ def test_a_write_whose_answer_is_lost(cli):
 
 def test_some_are_written_then_one_is_not(cli):
     files = [cli.file(name, DENY) for name in ("one", "two", "three")]
-    cli.consul.writers = (PREFIX + "operator/one", PREFIX + "operator/three")
+    cli.consul.writers = (PREFIX + "operator/one", PREFIX + "operator/three", HISTORY)
     done = cli("apply", "-consul", *files)
     assert done.returncode == 3 and "one: created" in done.stdout and "Permission denied" in done.stderr
     assert set(cli.keys()) == {"operator/one"}
-    cli.consul.writers = (PREFIX,)
+    cli.consul.writers = (PREFIX, HISTORY)
     assert cli.ok("apply", "-consul", *files).count("created") == 2
-    cli.consul.writers = (PREFIX + "operator/one",)
+    cli.consul.writers = (PREFIX + "operator/one", HISTORY)
     done = cli("delete", "-consul", "one", "two")
     assert done.returncode == 3 and "one: deleted" in done.stdout
 
@@ -232,6 +233,107 @@ def test_where_its_keys_are(cli):
     for words in (("apply", "-namespace", "acme", file), ("apply", "-consul", "-dir", "/x", file), ("list", "-cluster", "x"),
                   ("show", "-prefix", "x", "deny"), ("delete", "a", "b")):
         assert cli(*words).returncode == 2, words
+
+
+def revisions(cli, *words):
+    return json.loads(cli.ok("history", *words, "-json"))
+
+
+def test_history_and_the_way_back(cli):
+    cli.consul.token = {"AccessorID": "42252a85-8582", "SecretID": "never", "Description": "acme's deployer"}
+    texts = [json.dumps(dict(OPEN, rules=[dict(OPEN["rules"][0], description=f"text {n}")])) for n in range(3)]
+    mine = ("-namespace", "acme")
+    for text in texts:
+        cli.ok("apply", "-consul", *mine, cli.file("db", text))
+    rows = revisions(cli, *mine, "db")
+    assert [(r["verb"], r["by"], r["accessor"]) for r in rows] == [("apply", "acme's deployer", "42252a85-8582")] * 3
+    assert rows[2]["from"] is None and [r["from"] for r in rows[:2]] == [r["to"] for r in rows[1:]]
+    now, = json.loads(cli.ok("list", "-consul", *mine, "-json"))
+    assert rows[0]["to"].startswith(now["sha"]) and all(r["time"].endswith("Z") for r in rows)
+    assert "never" not in json.dumps(cli.consul.keys)
+    key = "tenants/acme/db"
+    assert "db: changed" in cli.ok("rollback", *mine, "db") and cli.keys()[key] == texts[1]
+    cli.ok("rollback", *mine, "db")
+    assert cli.keys()[key] == texts[2], "the last change was the way back"
+    cli.ok("rollback", *mine, "consul/tenant/acme/db", "-to", rows[2]["to"][:8])
+    assert cli.keys()[key] == texts[0]
+    assert [r["verb"] for r in revisions(cli, *mine, "db")] == ["rollback"] * 3 + ["apply"] * 3
+    cli.ok("delete", "-consul", *mine, "db")
+    assert "db: created" in cli.ok("rollback", *mine, "db") and cli.keys()[key] == texts[0], "a deletion, taken back"
+    cli.ok("apply", "-consul", *mine, cli.file("new", texts[0]))
+    assert "new: deleted" in cli.ok("rollback", *mine, "new"), "before it was made there was none"
+    assert {r["name"] for r in revisions(cli, *mine)} == {"db", "new"} and revisions(cli) == []
+    cli.refused("has no one text", "rollback", *mine, "db", "-to", "ffffffff")
+    cli.refused("fewer than 4 digits", "rollback", *mine, "db", "-to", "abc")
+    cli.refused("has no one text", "rollback", *mine, "never")
+    assert cli("history", *mine, "never").returncode == 1
+
+
+def test_history_is_written_with_the_document_or_neither_is(cli):
+    file, log = cli.file("deny", DENY), HISTORY + "operator/log/deny"
+    cli.ok("apply", "-consul", file)
+    verbs = dict((k, v) for v, k in cli.consul.transactions[-1])
+    assert verbs == {PREFIX + "operator/deny": "cas", log: "cas"}, "one transaction"
+    before = dict(cli.consul.keys)
+    cli.file("deny", dict(DENY, audit=True))
+    cli.consul.writers = (PREFIX, HISTORY + "operator/text/")
+    cli.refused("Permission denied", "apply", "-consul", file)
+    assert {k: v for k, v in cli.consul.keys.items() if "/text/" not in k} == \
+        {k: v for k, v in before.items() if "/text/" not in k}
+    cli.consul.writers = (PREFIX, HISTORY)
+    # Somebody else's revision comes between: the document is as it was, and still nothing is written.
+    cli.consul.meanwhile = lambda: cli.consul.touched.update({log: cli.consul.index + 1})
+    cli.refused("somebody changed it meanwhile", "apply", "-consul", file)
+    assert cli.keys()["operator/deny"] == before[PREFIX + "operator/deny"]
+    cli.ok("apply", "-consul", file)
+    cli.consul.keys[log] = "{"
+    assert "fix: delete that key" in cli.refused(log, "apply", "-consul", cli.file("deny", DENY))
+    cli.consul.keys[log] = '{"version": 2, "revisions": []}'
+    cli.refused("another version", "rollback", "deny")
+    text = next(k for k in cli.consul.keys if "/text/deny/" in k)
+    cli.consul.keys[log] = json.dumps({"version": 1, "revisions": [{"verb": "apply", "from": text.split("/")[-1], "to": "0" * 32}]})
+    cli.consul.keys[text] = json.dumps(OPEN)
+    cli.refused("has no one text", "rollback", "deny", "-to", text.split("/")[-1])
+
+
+def test_what_was_written_without_picket_is_a_revision_too(cli):
+    file = cli.file("deny", DENY)
+    cli.ok("apply", "-consul", file)
+    cli.consul.put("operator/deny", OPEN)
+    cli.ok("rollback", "deny")
+    assert json.loads(cli.keys()["operator/deny"]) == DENY
+    rows = revisions(cli, "deny")
+    assert [(r["verb"], r["by"], r["time"] is None) for r in rows[1:2]] == [("found", None, True)]
+    assert [r["verb"] for r in rows] == ["rollback", "found", "apply"]
+    cli.ok("rollback", "deny")
+    assert json.loads(cli.keys()["operator/deny"]) == OPEN, "its text was kept"
+    cli.consul.put("operator/theirs", DENY)
+    cli.ok("delete", "-consul", "theirs")
+    cli.ok("rollback", "theirs")
+    assert json.loads(cli.keys()["operator/theirs"]) == DENY
+
+
+def test_without_acls_who_it_was_is_a_claim(cli):
+    for acls, known in ((False, True), (True, False)):
+        cli.consul.acls, cli.consul.token_known = acls, known or not acls
+        done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=acls)))
+        if known:
+            assert done.returncode == 0, done
+            assert revisions(cli, "deny")[0]["accessor"] is None
+            assert "(claimed)" in cli.ok("history", "deny") and "@" in revisions(cli, "deny")[0]["by"]
+        else:
+            assert "ACL not found" in done.stderr
+
+
+def test_history_has_an_end(cli):
+    """20 revisions and their texts; the rest goes with the change that made it too much."""
+    for n in range(23):
+        cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=[dict(DENY["rules"][0], description=str(n))])))
+    rows = revisions(cli, "deny")
+    texts = {k.split("/")[-1] for k in cli.consul.keys if k.startswith(HISTORY + "operator/text/deny/")}
+    assert len(rows) == 20 and texts == {d for r in rows for d in (r["from"], r["to"])}
+    cli.ok("rollback", "deny", "-to", rows[19]["from"])
+    assert '"3"' not in cli.keys()["operator/deny"] and '"2"' in cli.keys()["operator/deny"]
 
 
 def test_without_libcurl(cli):

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* picket policy history|rollback: who made which text of a document in Consul of which, and back. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out.h"
+#include "own.h"
+#include "policy_consul_put.h"
+#include "policy_history.h"
+
+#define DIGITS_MIN 4 /* of a digest that is given */
+
+static void when(const struct pk_json *row, struct pk_str *cell)
+{
+	cli_time(cell, cli_text(row, "time"));
+}
+
+static void put_digest(const struct pk_json *row, const char *member, struct pk_str *cell)
+{
+	pk_str_addf(cell, "%.*s", CLI_CONSUL_SHA, cli_text(row, member));
+}
+
+static void from(const struct pk_json *row, struct pk_str *cell)
+{
+	put_digest(row, "from", cell);
+}
+
+static void to(const struct pk_json *row, struct pk_str *cell)
+{
+	put_digest(row, "to", cell);
+}
+
+/* Only an accessor is Consul's word; who has none said himself who he is. */
+static void who(const struct pk_json *row, struct pk_str *cell)
+{
+	pk_str_add_escaped(cell, cli_text(row, "by"));
+	if (*cli_text(row, "by") && !*cli_text(row, "accessor"))
+		pk_str_add(cell, " (claimed)");
+}
+
+static const struct cli_column columns[] = {
+	{ .name = "name", .title = "Document" },
+	{ .name = "time", .title = "Time", .format = when },
+	{ .name = "by", .title = "By", .format = who },
+	{ .name = "verb", .title = "What" },
+	{ .name = "from", .title = "From", .format = from },
+	{ .name = "to", .title = "To", .format = to },
+	{ .name = "accessor", .title = "Accessor", .wide = true },
+	{ 0 },
+};
+
+/* The revisions of one log, with the document's name in each. */
+static int add_log(const struct pk_kv *log, struct pk_jw *w, struct pk_err *err)
+{
+	own_json *doc = NULL;
+	const struct pk_json *newest = NULL;
+	const char *slash = strrchr(log->key, '/');
+	int r = cli_history_parse(log, &doc, &newest, err);
+
+	for (const struct pk_json *v = r < 0 ? NULL : newest; v; v = pk_json_next(v)) {
+		pk_jw_open(w, NULL, '{');
+		pk_jw_string(w, "name", slash ? slash + 1 : log->key);
+		for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m))
+			if (strcmp(pk_json_key(m), "name") != 0)
+				pk_jw_value(w, pk_json_key(m), m);
+		pk_jw_close(w, '}');
+	}
+	return r;
+}
+
+static bool is_wanted(const struct pk_kv *log, const char *name)
+{
+	const char *slash = strrchr(log->key, '/');
+
+	return !name || (slash && strcmp(slash + 1, name) == 0);
+}
+
+/* name NULL: all of the source. */
+static int read_rows(struct cli_consul_docs *docs, const char *name, struct pk_str *out,
+		     struct pk_err *err)
+{
+	struct pk_jw w = { .out = out };
+	struct pk_kvs logs = { 0 };
+	own_str below = { 0 };
+	int r;
+
+	cli_history_below(docs, "log", &below);
+	pk_str_add(&below, name ?: "");
+	r = cli_consul_read(&docs->consul, below.text, &logs, err);
+	pk_jw_open(&w, NULL, '[');
+	for (size_t i = 0; r == 0 && i < logs.n; i++)
+		if (is_wanted(&logs.list[i], name))
+			r = add_log(&logs.list[i], &w, err);
+	pk_jw_close(&w, ']');
+	pk_kvs_done(&logs);
+	return r;
+}
+
+static const char *name_given(struct cli *cli, const struct cli_consul_docs *docs)
+{
+	const char *name = cli_consul_docs_name(docs, cli->argv[0]);
+
+	if (!name)
+		cli_usage(cli, "'%s' is no name of a document of %s", cli->argv[0], docs->source);
+	return name;
+}
+
+static int history(struct cli *cli)
+{
+	own_consul_docs docs = { 0 };
+	const char *name = NULL;
+	own_str text = { 0 };
+	own_json *rows = NULL;
+	struct pk_err err = { 0 };
+	int r = cli_consul_docs_open(cli, &docs);
+
+	if (r != CLI_OK)
+		return r;
+	if (cli->argc && !(name = name_given(cli, &docs)))
+		return CLI_CANNOT;
+	if (read_rows(&docs, name, &text, &err) < 0 ||
+	    pk_json_parse("history", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (cli->quiet || (name && !pk_json_count(pk_json_root(rows))))
+		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
+	return cli_list(cli, pk_json_root(rows), columns);
+}
+
+/* The digest that one of the revisions has, by its first digits; NULL: none, or more than one. */
+static const char *find_digest(const struct cli_history *h, const char *digits)
+{
+	static const char *const members[] = { "from", "to" };
+	const char *found = NULL;
+
+	for (const struct pk_json *v = h->newest; v; v = pk_json_next(v))
+		for (size_t i = 0; i < PK_ARRAY_LEN(members); i++) {
+			const char *digest = pk_json_string(pk_json_get(v, members[i]));
+
+			if (!digest || strncmp(digest, digits, strlen(digits)) != 0)
+				continue;
+			if (found && strcmp(found, digest) != 0)
+				return NULL;
+			found = digest;
+		}
+	return found;
+}
+
+static int no_text(struct cli *cli, const char *name, const char *digits)
+{
+	struct pk_err err = { 0 };
+
+	pk_fail(&err, 0, "the history of %.100s has no one text %.40s", name, digits);
+	pk_fix(&err, 0, "picket policy history shows the last %d of each document",
+	       CLI_HISTORY_MAX);
+	return cli_fail(cli, &err, CLI_CANNOT);
+}
+
+/* The text is checked as one that is applied: this release may refuse what an earlier one took. */
+static int put_back(struct cli *cli, struct cli_consul_docs *docs, const char *name,
+		    const struct pk_kv *text)
+{
+	own_str path = { 0 };
+	own_notes notes = { 0 };
+	own_str shown = { 0 };
+	struct cli_candidate c = { .text = text->value, .len = text->len };
+	struct pk_doc_source src = { .source = docs->source, .tenant_name = docs->tenant_name };
+	int r;
+
+	cli_consul_docs_path(docs, name, &path);
+	src.path = path.text;
+	if (pk_document_parse(&src, c.text, c.len, &c.doc, &notes) < 0) {
+		pk_doc_notes_text(&notes, &shown);
+		fputs(shown.text ?: "", stderr);
+		return CLI_CANNOT;
+	}
+	r = cli_consul_put(cli, docs, &c, "rollback");
+	pk_document_free(c.doc);
+	return r;
+}
+
+/* What there was before the newest revision; what somebody wrote since without picket is one, too. */
+static const char *before(const struct cli_consul_docs *docs, const struct cli_history *h,
+			  const char *name)
+{
+	const struct cli_consul_doc *now = cli_consul_docs_find(docs, name);
+	const char *last = pk_json_string(pk_json_get(h->newest, "to"));
+	char digest[PK_DIGEST_TEXT] = "";
+
+	if (now)
+		cli_consul_digest(now->kv->value, now->kv->len, digest);
+	if (strcmp(digest, last ?: "") != 0)
+		return last;
+	return pk_json_string(pk_json_get(h->newest, "from"));
+}
+
+static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *name)
+{
+	const char *given = cli_get(cli, "to"), *digest;
+	own_history h = { 0 };
+	const struct pk_kv *text;
+	struct pk_err err = { 0 };
+
+	if (given && strlen(given) < DIGITS_MIN)
+		return cli_usage(cli, "-to \"%s\" has fewer than %d digits", given, DIGITS_MIN);
+	if (cli_history_read(docs, name, &h, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	if (!h.newest)
+		return no_text(cli, name, given ?: "");
+	digest = given ? find_digest(&h, given) : before(docs, &h, name);
+	if (!digest && !given)
+		return cli_consul_take_out(cli, docs, name, "rollback");
+	text = digest ? cli_history_text(&h, digest) : NULL;
+	return text ? put_back(cli, docs, name, text) : no_text(cli, name, digest ?: given);
+}
+
+static int rollback(struct cli *cli)
+{
+	own_consul_docs docs = { 0 };
+	const char *name;
+	int r = cli_consul_docs_open(cli, &docs);
+
+	if (r != CLI_OK)
+		return r;
+	name = name_given(cli, &docs);
+	if (!name)
+		return CLI_CANNOT;
+	r = cli_consul_docs_read(cli, &docs);
+	return r == CLI_OK ? roll_back(cli, &docs, name) : r;
+}
+
+static const struct cli_option history_options[] = {
+	CLI_CONSUL_OPTIONS,
+	{ 0 },
+};
+static const struct cli_option rollback_options[] = {
+	{ "to", "DIGEST", "the text of this digest, not the one before the last change", 0 },
+	CLI_CONSUL_OPTIONS,
+	{ 0 },
+};
+const struct cli_command cli_policy_history_commands[] = {
+	{ "policy", "history", "[NAME]",
+	  "who changed the documents in Consul, when, from which text to which", 0, 1,
+	  history_options, history, true },
+	{ "policy", "rollback", "NAME", "a document in Consul as it was before its last change", 1,
+	  1, rollback_options, rollback, false },
+	{ 0 },
+};

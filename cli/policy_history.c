@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy_history.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "out.h"
+#include "own.h"
+
+#define VERSION	    1
+#define CHANGES_MAX 64 /* of one transaction; Consul takes 128 */
+
+void cli_history_done(struct cli_history *h)
+{
+	free(h->log_key);
+	free(h->text_prefix);
+	pk_json_free(h->log);
+	pk_kvs_done(&h->texts);
+}
+
+void cli_history_below(const struct cli_consul_docs *docs, const char *part, struct pk_str *below)
+{
+	pk_str_addf(below, "history/%s%s/", docs->below + strlen("policies/"), part);
+}
+
+int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
+		      const struct pk_json **newest, struct pk_err *err)
+{
+	const struct pk_json *list;
+	int64_t version;
+	int r = pk_json_parse(log->key, log->value, log->len, PK_JSON_NEWER, doc, err);
+
+	if (r < 0)
+		return pk_fix(err, r, "delete that key: its document goes on, without a past");
+	list = pk_json_get(pk_json_root(*doc), "revisions");
+	if (pk_json_int(pk_json_get(pk_json_root(*doc), "version"), VERSION, VERSION, &version) <
+		    0 ||
+	    !list)
+		return pk_fix(err, pk_fail(err, EINVAL, "%s is of another version", log->key),
+			      "use the release of picket that wrote it");
+	*newest = pk_json_first(list);
+	return 0;
+}
+
+static int read_log(struct cli_consul_docs *docs, const char *below, struct cli_history *h,
+		    struct pk_err *err)
+{
+	struct pk_kvs kvs = { 0 };
+	const struct pk_kv *log;
+	int r = cli_consul_read(&docs->consul, below, &kvs, err);
+
+	log = r == 0 ? pk_kvs_find(&kvs, h->log_key) : NULL;
+	if (log) {
+		h->index = log->modified;
+		r = cli_history_parse(log, &h->log, &h->newest, err);
+	}
+	pk_kvs_done(&kvs);
+	return r;
+}
+
+int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *h,
+		     struct pk_err *err)
+{
+	own_str log = { 0 }, text = { 0 };
+	own_str log_key = { 0 }, text_prefix = { 0 };
+	int r;
+
+	*h = (struct cli_history){ 0 };
+	cli_history_below(docs, "log", &log);
+	cli_history_below(docs, "text", &text);
+	pk_str_addf(&log, "%s", name);
+	pk_str_addf(&text, "%s/", name);
+	pk_str_addf(&log_key, "%s%s", docs->consul.prefix, log.text);
+	pk_str_addf(&text_prefix, "%s%s", docs->consul.prefix, text.text);
+	h->log_key = pk_str_take(&log_key);
+	h->text_prefix = pk_str_take(&text_prefix);
+	r = read_log(docs, log.text, h, err);
+	return r < 0 ? r : cli_consul_read(&docs->consul, text.text, &h->texts, err);
+}
+
+static const struct pk_kv *find_text(const struct cli_history *h, const char *digest)
+{
+	own_str key = { 0 };
+
+	pk_str_addf(&key, "%s%s", h->text_prefix, digest);
+	return pk_kvs_find(&h->texts, key.text);
+}
+
+const struct pk_kv *cli_history_text(const struct cli_history *h, const char *digest)
+{
+	const struct pk_kv *kv = find_text(h, digest);
+	char found[PK_DIGEST_TEXT];
+
+	if (!kv)
+		return NULL;
+	cli_consul_digest(kv->value, kv->len, found);
+	return strcmp(found, digest) == 0 ? kv : NULL;
+}
+
+/* Keeps a text before the log names it: one of that name is that text. */
+static enum cli_consul_end keep_text(struct cli_consul_docs *docs, const struct cli_history *h,
+				     const char *digest, const char *text, size_t len,
+				     struct pk_err *err)
+{
+	own_str key = { 0 };
+	struct cli_consul_change change = { .verb = "cas", .value = text, .len = len };
+	enum cli_consul_end end;
+
+	pk_str_addf(&key, "%s%s", h->text_prefix, digest);
+	change.key = key.text;
+	if (find_text(h, digest))
+		return CLI_CONSUL_DONE;
+	end = cli_consul_write(&docs->consul, &change, 1, err);
+	return end == CLI_CONSUL_STALE ? CLI_CONSUL_DONE : end;
+}
+
+struct row {
+	const char *verb, *from, *to;	  /* from, to: digests, NULL: none */
+	const struct cli_consul_who *who; /* NULL: not by picket */
+};
+
+static void add_row(struct pk_jw *w, const struct row *row)
+{
+	char now[sizeof("2026-11-23T14:13:39Z")];
+	time_t t = time(NULL);
+	struct tm tm;
+
+	strftime(now, sizeof(now), "%FT%TZ", gmtime_r(&t, &tm));
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "time", row->who ? now : NULL);
+	pk_jw_string(w, "verb", row->verb);
+	pk_jw_string(w, "by", row->who ? row->who->name : NULL);
+	pk_jw_string(w, "accessor", row->who && *row->who->accessor ? row->who->accessor : NULL);
+	pk_jw_string(w, "from", row->from);
+	pk_jw_string(w, "to", row->to);
+	pk_jw_close(w, '}');
+}
+
+static const char *digest_in(const struct pk_json *revision, const char *member)
+{
+	return revision ? pk_json_string(pk_json_get(revision, member)) : NULL;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* A log with one revision more; what somebody wrote without picket in between is one, too. */
+static void new_log(const struct cli_history *h, const struct row *row, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+	const char *last = digest_in(h->newest, "to");
+	size_t n = 1;
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_int(&w, "version", VERSION);
+	pk_jw_open(&w, "revisions", '[');
+	add_row(&w, row);
+	if (!same(last, row->from)) {
+		add_row(&w, &(struct row){ .verb = "found", .from = last, .to = row->from });
+		n++;
+	}
+	for (const struct pk_json *r = h->newest; r && n < CLI_HISTORY_MAX;
+	     r = pk_json_next(r), n++)
+		pk_jw_value(&w, NULL, r);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+}
+
+/* Adds a deletion for each text that the new log doesn't name. */
+static size_t drop_texts(const struct cli_history *h, const char *log,
+			 struct cli_consul_change *changes, size_t n)
+{
+	for (size_t i = 0; i < h->texts.n && n < CHANGES_MAX; i++)
+		if (!strstr(log, h->texts.list[i].key + strlen(h->text_prefix)))
+			changes[n++] = (struct cli_consul_change){ .verb = "delete",
+								   .key = h->texts.list[i].key };
+	return n;
+}
+
+static enum cli_consul_end write_all(struct cli_consul_docs *docs, const struct cli_history *h,
+				     const struct cli_revision *v, const struct row *row,
+				     struct pk_err *err)
+{
+	struct cli_consul_change changes[CHANGES_MAX] = {
+		{ .verb = v->text ? "cas" : "delete-cas",
+		  .key = v->key,
+		  .value = v->text,
+		  .len = v->len,
+		  .index = v->old ? v->old->kv->modified : 0 },
+	};
+	own_str log = { 0 };
+
+	new_log(h, row, &log);
+	if (log.failed)
+		abort();
+	changes[1] = (struct cli_consul_change){ .verb = "cas",
+						 .key = h->log_key,
+						 .value = log.text,
+						 .len = log.len,
+						 .index = h->index };
+	return cli_consul_write(&docs->consul, changes, drop_texts(h, log.text, changes, 2), err);
+}
+
+enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct cli_revision *v,
+				      struct pk_err *err)
+{
+	own_history h = { 0 };
+	char from[PK_DIGEST_TEXT], to[PK_DIGEST_TEXT];
+	struct cli_consul_who who;
+	struct row row = { .verb = v->verb, .who = &who };
+	enum cli_consul_end end = CLI_CONSUL_DONE;
+
+	if (cli_history_read(docs, v->name, &h, err) < 0 ||
+	    cli_consul_self(&docs->consul, &who, err) < 0)
+		return CLI_CONSUL_REFUSED;
+	if (v->old) {
+		cli_consul_digest(v->old->kv->value, v->old->kv->len, from);
+		row.from = from;
+		end = keep_text(docs, &h, from, v->old->kv->value, v->old->kv->len, err);
+	}
+	if (end == CLI_CONSUL_DONE && v->text) {
+		cli_consul_digest(v->text, v->len, to);
+		row.to = to;
+		end = keep_text(docs, &h, to, v->text, v->len, err);
+	}
+	return end == CLI_CONSUL_DONE ? write_all(docs, &h, v, &row, err) : end;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The history of a document in Consul: who made which text of which, written with the document in one
+ * transaction. Its log is one key, each text another, named by its digest.
+ */
+#include "policy_consul.h"
+
+#define CLI_HISTORY_MAX 20 /* revisions of a document */
+
+struct cli_history {
+	char *log_key;		      /* "picket/v1/default/history/operator/log/NAME" */
+	char *text_prefix;	      /* "picket/v1/default/history/operator/text/NAME/" */
+	uint64_t index;		      /* of the log's last change; 0: there is none */
+	struct pk_json_doc *log;      /* NULL: there is none */
+	const struct pk_json *newest; /* revision; NULL: there is none. The others follow it */
+	struct pk_kvs texts;
+};
+void cli_history_done(struct cli_history *history);
+#define own_history PK_OWN(cli_history_done) struct cli_history
+/* Appends "history/operator/PART/", where the source's logs or texts are, below the cluster's prefix. */
+void cli_history_below(const struct cli_consul_docs *docs, const char *part, struct pk_str *below);
+int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *history,
+		     struct pk_err *err);
+/* Reads one log's text. */
+int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
+		      const struct pk_json **newest, struct pk_err *err);
+/* Returns the text of that digest, NULL where it isn't kept, or isn't what its name says. */
+const struct pk_kv *cli_history_text(const struct cli_history *history, const char *digest);
+
+struct cli_revision {
+	const char *verb;		  /* apply, delete, rollback */
+	const char *name, *key;		  /* of the document; key whole */
+	const struct cli_consul_doc *old; /* NULL: there is none */
+	const char *text;		  /* NULL: it goes */
+	size_t len;
+};
+/* Writes the document, or takes it out, with its history. */
+enum cli_consul_end cli_history_write(struct cli_consul_docs *docs,
+				      const struct cli_revision *revision, struct pk_err *err);
