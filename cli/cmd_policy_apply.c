@@ -339,10 +339,10 @@ static const struct cli_option options[] = {
 };
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...",
-	  "put documents into this node's policy directory, or into Consul; 1 unless the tables have them",
-	  1, -1, options, apply, false },
+	  "put documents into this node's policy directory; 1 unless the tables have them", 1, -1,
+	  options, apply, false },
 	{ "policy", "delete", "NAME...",
-	  "take documents out of them; 1 if one isn't there, or the tables have it still", 1, -1,
+	  "take a document out of it; 1 if it isn't there, or the tables have it still", 1, -1,
 	  options, delete, false },
 	{ 0 },
 };

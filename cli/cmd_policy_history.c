@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket policy history|rollback: who made which text of a document in Consul of which, and back. */
+/*
+ * picket policy history|rollback: who made which text of a document in Consul of which, and the way
+ * back.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,7 +214,9 @@ static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *
 	if (!digest && !given)
 		return cli_consul_take_out(cli, docs, name, "rollback");
 	text = digest ? cli_history_text(&h, digest) : NULL;
-	return text ? put_back(cli, docs, name, text) : no_text(cli, name, digest ?: given);
+	if (!text)
+		return no_text(cli, name, digest ?: given);
+	return put_back(cli, docs, name, text);
 }
 
 static int rollback(struct cli *cli)
@@ -240,8 +245,8 @@ static const struct cli_option rollback_options[] = {
 };
 const struct cli_command cli_policy_history_commands[] = {
 	{ "policy", "history", "[NAME]",
-	  "who changed the documents in Consul, when, from which text to which", 0, 1,
-	  history_options, history, true },
+	  "who changed documents in Consul, when, from which text to which", 0, 1, history_options,
+	  history, true },
 	{ "policy", "rollback", "NAME", "a document in Consul as it was before its last change", 1,
 	  1, rollback_options, rollback, false },
 	{ 0 },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Consul's keys as an operator or a tenant reads and writes them: reached as Consul's own tool reaches
- * it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …), below <prefix>/v1/<cluster>/.
+ * Consul's keys below <prefix>/v1/<cluster>/, as an operator or a tenant reads and writes them. Consul
+ * is reached as its own tool reaches it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
  */
 #include "cli.h"
 #include "consul.h"
@@ -23,15 +23,15 @@ int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_
 void cli_consul_done(struct cli_consul *consul);
 
 /*
- * All keys below prefix + below, by key, none where there are none; as the leader has them.
- * Consul shows a token that may not read them none.
+ * Reads all keys below prefix + below as the leader has them, ordered by key. Where the token may not
+ * read them Consul shows none.
  */
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err);
 
 /*
- * Who asks: the token's description and accessor as Consul has them; without ACLs, or without a token,
- * a claim: the user and this machine, and no accessor.
+ * Says who asks: the token's description and accessor as Consul has them. Without ACLs, or without a
+ * token, the name is a claim, the user at this machine, and there is no accessor.
  */
 struct cli_consul_who {
 	char name[256];

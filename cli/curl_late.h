@@ -7,6 +7,9 @@
 #include "err.h"
 #include "http_curl.h"
 
-/* One request from beginning to end. -ENOENT: there is no libcurl; -EINVAL: the request can't be made. */
+/*
+ * Makes one request from beginning to end. -ENOENT: there is no libcurl; -EINVAL: the request can't
+ * be made.
+ */
 int cli_curl(const struct pk_http_request *request, void *arg, struct pk_curl_answer *answer,
 	     struct pk_err *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Documents that are to be applied, wherever they go: read and checked, all before the first is written. */
+/* The documents that are to be applied: all are read and checked before the first is written. */
 #include "cli.h"
 #include "doc.h"
 
@@ -12,15 +12,18 @@ struct cli_candidate {
 void cli_candidates_done(struct cli_candidate **list);
 #define own_candidates PK_OWN(cli_candidates_done) struct cli_candidate
 
-/* Those of the command's arguments, the caller's; a node would refuse none of them in such a source. */
+/*
+ * Reads the documents of the command's arguments; the list is the caller's. A node would refuse none
+ * of them in such a source.
+ */
 int cli_candidates(struct cli *cli, const struct pk_doc_source *from, struct cli_candidate **list);
 /*
- * Would it have the same name in that place? Not where it gives itself none and the place is called
- * otherwise.
+ * Refuses a document that would have another name in that place: it gives itself none, and the place
+ * is called otherwise.
  */
 int cli_candidate_keeps_name(const struct cli_candidate *c, const struct pk_doc_source *place,
 			     struct pk_err *err);
-/* A line a document, also as JSON: what is done is said before the next one fails. */
+/* Prints a line a document, also as JSON: what is done is said before the next one fails. */
 void cli_policy_said(const struct cli *cli, const char *name, const char *what, const char *path);
 
 /* The same commands where the documents are in Consul (policy_consul.c). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * picket policy apply|delete -consul: documents into and out of Consul, where all nodes read them, by
- * compare-and-set.
+ * picket policy apply|delete -consul: documents into and out of Consul, where all nodes read them,
+ * by compare-and-set.
  */
 #include "policy_consul.h"
 
@@ -14,7 +14,7 @@
 #include "policy_consul_put.h"
 #include "policy_history.h"
 
-/* The nodes' own measure; docs/budgets.md. */
+/* What a source uses of its budget, as nodes count it; docs/budgets.md. */
 struct budget {
 	size_t keys, text, rules;
 };
@@ -33,7 +33,7 @@ static struct budget used(const struct cli_consul_docs *docs, const struct cli_c
 	return sum;
 }
 
-/* What nodes would not take for its size isn't written. */
+/* Refuses what nodes would not take for its size. */
 static int check_room(const struct cli_consul_docs *docs, const struct cli_consul_doc *old,
 		      const struct cli_candidate *c, struct pk_err *err)
 {
@@ -64,7 +64,7 @@ static int check_room(const struct cli_consul_docs *docs, const struct cli_consu
 	return 0;
 }
 
-/* Of a document of that name, else of a new one; a key that another document has is never taken. */
+/* Finds the key of the document of that name, else a new one: never one that another document has. */
 static int find_place(const struct cli_consul_docs *docs, const struct cli_candidate *c,
 		      struct pk_str *path, const struct cli_consul_doc **old, struct pk_err *err)
 {
@@ -158,7 +158,8 @@ static void warn_held(const struct cli *cli, const struct cli_consul_docs *docs,
 	fprintf(stderr,
 		"picket policy delete: %zu of %zu documents went at once: nodes hold them in force "
 		"(docs/design.md, \"An absence is not a word\")\n"
-		"fix: picket policy release %s on each node, or count up %spolicies/operator/.generation\n",
+		"fix: picket policy release %s on each node, or count up "
+		"%spolicies/operator/.generation\n",
 		gone, before, docs->source, docs->consul.prefix);
 }
 

@@ -5,8 +5,8 @@
 #include "doc.h"
 
 /*
- * The longest document that is written: Consul takes 512 KiB a transaction, in base64, with what else
- * is in it.
+ * The longest document that is written: Consul takes 512 KiB a transaction, and in it are the text in
+ * base64 and its history.
  */
 #define CLI_CONSUL_TEXT_MAX (376u << 10)
 
@@ -24,30 +24,34 @@ struct cli_consul_docs {
 	size_t n;
 };
 
-/* Whose they are and how Consul is reached; then what there is now, once or again. An exit code: what is wrong has been said. */
+/*
+ * Opens a source, then reads what there is now, once or again. Both return an exit code, and have
+ * printed what is wrong.
+ */
 int cli_consul_docs_open(struct cli *cli, struct cli_consul_docs *docs);
 int cli_consul_docs_read(struct cli *cli, struct cli_consul_docs *docs);
 void cli_consul_docs_done(struct cli_consul_docs *docs);
 #define own_consul_docs PK_OWN(cli_consul_docs_done) struct cli_consul_docs
 
-/* The document of that name, else a refused one whose key is so called; NULL. */
+/* Finds the document of that name, else a refused one whose key is so called; NULL: there is none. */
 const struct cli_consul_doc *cli_consul_docs_find(const struct cli_consul_docs *docs,
 						  const char *name);
-/* "consul:<key>" of where a new one would go. */
+/* Appends "consul:<key>" of where a new one would go. */
 void cli_consul_docs_path(const struct cli_consul_docs *docs, const char *name,
 			  struct pk_str *path);
-/* Says that there is none. */
+/* Prints that there is none. */
 int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, const char *name);
 /* The digest of a text; its first digits are what picket policy list shows as sha. */
 #define CLI_CONSUL_SHA 12
 void cli_consul_digest(const char *text, size_t len, char to[PK_DIGEST_TEXT]);
-/* What NAME or SOURCE/NAME names in this source; NULL: nothing. */
+/* Returns what NAME or SOURCE/NAME names in this source; NULL: nothing. */
 const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char *given);
 
-/* Options of a command that does the same in another place without -consul; usage where they contradict it. */
+/* The options of a command that does the same in another place without -consul. */
 #define CLI_CONSUL                                                                                 \
 	{ "consul", NULL, "in Consul, for all nodes, as CONSUL_HTTP_ADDR and the like say", 0 },   \
 		CLI_CONSUL_OPTIONS
+/* Refuses options of Consul without -consul. */
 bool cli_consul_is_meant(const struct cli *cli);
 
 /* The commands of other tables where the documents are in Consul. */

@@ -8,6 +8,13 @@
 #include "policy_consul.h"
 #include "rules.h"
 
+static const char *state_of(const struct pk_document *doc)
+{
+	if (!doc)
+		return "refused";
+	return doc->audit ? "audit" : "valid";
+}
+
 static void row(const struct cli_consul_docs *docs, const struct cli_consul_doc *d, struct pk_jw *w)
 {
 	const char *slash = strrchr(d->kv->key, '/');
@@ -22,7 +29,7 @@ static void row(const struct cli_consul_docs *docs, const struct cli_consul_doc 
 	pk_jw_string(w, "name", d->doc ? d->doc->name : slash + 1);
 	pk_jw_string(w, "namespace", d->doc ? d->doc->tenant_name : docs->tenant_name);
 	pk_jw_string(w, "tier", d->doc ? pk_tier_name(PK_RANK(d->doc->tier, 0)) : NULL);
-	pk_jw_string(w, "state", d->doc ? (d->doc->audit ? "audit" : "valid") : "refused");
+	pk_jw_string(w, "state", state_of(d->doc));
 	pk_jw_uint(w, "rules", d->doc ? d->doc->n_rules : 0);
 	pk_jw_uint(w, "bytes", d->kv->len);
 	pk_jw_string(w, "sha", sha);

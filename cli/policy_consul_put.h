@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A document into Consul, or out of it, with its history. An exit code: what came of it has been said. */
+/*
+ * Puts a document into Consul, or takes it out, with its history. Both return an exit code, and have
+ * printed what came of it.
+ */
 #include "policy_candidate.h"
 #include "policy_consul.h"
 

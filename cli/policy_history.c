@@ -39,7 +39,7 @@ int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		    0 ||
 	    !list)
 		return pk_fix(err, pk_fail(err, EINVAL, "%s is of another version", log->key),
-			      "use the release of picket that wrote it");
+			      "use the release that wrote it");
 	*newest = pk_json_first(list);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The history of a document in Consul: who made which text of which, written with the document in one
- * transaction. Its log is one key, each text another, named by its digest.
+ * The history of a document in Consul: who made which text of which. It is written with the document
+ * in one transaction. Its log is one key, each text another, named by its digest.
  */
 #include "policy_consul.h"
 
@@ -18,7 +18,7 @@ struct cli_history {
 };
 void cli_history_done(struct cli_history *history);
 #define own_history PK_OWN(cli_history_done) struct cli_history
-/* Appends "history/operator/PART/", where the source's logs or texts are, below the cluster's prefix. */
+/* Appends "history/operator/PART/": where, below the cluster's prefix, the logs or texts are. */
 void cli_history_below(const struct cli_consul_docs *docs, const char *part, struct pk_str *below);
 int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *history,
 		     struct pk_err *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A request as libcurl takes it: no redirects, no proxies, a cap on the body, TLS verified. libcurl is
- * given as a table of its functions, since picketd links it and the CLI loads it when it needs it.
+ * A request as libcurl takes it: no redirects, no proxies, a cap on the body, TLS verified. libcurl
+ * is given as a table of its functions, since picketd links it and the CLI loads it on demand.
  */
 #include <curl/curl.h>
 
@@ -53,10 +53,12 @@ struct pk_curl_answer {
 	char error[CURL_ERROR_SIZE + 128];
 };
 
-/* arg: of the request's sink. -EINVAL: the request can't be made; pk_curl_done is due either way. */
+/*
+ * Prepares a request; arg is its sink's. -EINVAL: it can't be made. pk_curl_done is due either way.
+ */
 int pk_curl_begin(struct pk_curl_call *call, const struct pk_curl *curl,
 		  const struct pk_http_request *request, void *arg);
 void pk_curl_done(struct pk_curl_call *call);
-/* libcurl has ended it: the answer, which outlives the call. */
+/* Takes the answer of a request that libcurl has ended; it outlives the call. */
 void pk_curl_take(struct pk_curl_call *call, CURLcode result, struct pk_curl_answer *answer);
 void pk_curl_answer_done(struct pk_curl_answer *answer);

@@ -52,7 +52,8 @@ int pk_service_put_address(char to[PK_SERVICE_NAME], const char *text)
 	return 0;
 }
 
-#define MEMBER(member)			     offsetof(struct pk_service, member), sizeof(((struct pk_service *)0)->member)
+#define ROOM(member)			     sizeof(((struct pk_service *)0)->member)
+#define MEMBER(member)			     offsetof(struct pk_service, member), ROOM(member)
 #define TEXT(section, key, variable, member) { section, key, variable, false, MEMBER(member) }
 #define PATH(section, key, variable, member) { section, key, variable, true, MEMBER(member) }
 #define ADDRESS(section, variable)                                                                 \

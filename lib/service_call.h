@@ -59,8 +59,8 @@ struct pk_service_parts {
 	struct pk_str url;
 };
 /*
- * Sets where the request goes and as whom; path is encoded. Several addresses are one service's: turn
- * counts an asker's answers that failed, and each leads to the next address. The token file is read
+ * Sets where the request goes and as whom; path is encoded. Several addresses are one service's:
+ * turn counts an asker's answers that failed, and each leads to the next address. The token file is read
  * anew for each request, so a rotated token counts at once.
  */
 int pk_service_request(const struct pk_service *service, const char *path, unsigned int turn,
