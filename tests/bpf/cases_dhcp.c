@@ -216,6 +216,13 @@ static void ends(void)
 	p.b[DHCP + 1] = 2;
 	pkt_seal(&p);
 	node_from("an option beyond the end", 1, p, PK_REASON_MULTICAST);
+	p = pkt_v4_to(WHO_A, 0xffffffff, (struct l4){ 17, 68, 67, 0, 242 });
+	memcpy(p.b, want.b, 6);
+	memcpy(p.b + L3 + 12, want.b + L3 + 12, 4);
+	memcpy(p.b + BOOTP, want.b + BOOTP, 242);
+	pkt_seal(&p);
+	p.b[p.len++] = 1;
+	node_from("a discover whose type is padding", 1, p, PK_REASON_MULTICAST);
 }
 
 void cases_dhcp(void)

@@ -342,6 +342,23 @@ static void errors_of_stale_flows(void)
 	node_expect(&e, NODE_UP, 0, &p, NULL);
 }
 
+/* A closed endpoint's word is none: an error about its flow is judged each time anew. */
+static void errors_to_who_closed(void)
+{
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9)), p;
+	struct expect e = { "an error to who closed", PK_REASON_ENDPOINT_CLOSED, 1, PK_EGRESS,
+			    false };
+
+	world_start();
+	node_run(NODE_FROM, 1, &out, NULL);
+	node_word(1, 1, 0, 0);
+	p = pkt_error(WHO_WORLD, WHO_HOST, &out);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	p = pkt_error(WHO_WORLD, WHO_HOST, &out);
+	e.text = "and one more";
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
 void cases_nat(void)
 {
 	masquerade();
@@ -354,5 +371,6 @@ void cases_nat(void)
 	routed();
 	errors();
 	errors_of_stale_flows();
+	errors_to_who_closed();
 	errors_of_published();
 }
