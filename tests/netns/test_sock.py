@@ -112,7 +112,7 @@ def test_a_process_of_the_node_reaches_a_published_port(shop, kind):
     said = s.cgroup.ask(kind, f"::ffff:{NODE[4]}")
     assert said.get("peer") == [f"::ffff:{NODE[4]}", HOST], said
     # What isn't published is as it was: another port, another address.
-    for address, port in ((NODE[4], HOST + 1), (s.node.world.address, HOST)):
+    for address, port in ((NODE[4], HOST + 1), (s.node.world.address, HOST), ("2001:db8:77::1", HOST)):
         assert "error" in s.cgroup.ask(kind, address, port, timeout=1)
 
 
