@@ -58,7 +58,7 @@ class Progress:
     def known(self, mutant):
         """Its verdict where it was judged before and that still holds, else None."""
         said = self.before.get(mutant.rank(""))
-        if not said or said["file"] != self._file(mutant.file):
+        if not said or said["kind"] == "unclear" or said["file"] != self._file(mutant.file):
             return None
         if said["kind"] != "killed" and said["tree"] != self.tree:
             return None

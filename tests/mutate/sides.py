@@ -60,7 +60,8 @@ class ModelTest(BpfTest):
 class Pytest(Suite):
     def __init__(self, name, targets, files, seconds):
         super().__init__(name, targets, ["/usr/bin/python3", "-m", "pytest", "-x", "-q", "-p",
-                                         "no:cacheprovider", *files], seconds, r"^FAILED (\S+)")
+                                         "no:cacheprovider", *files], seconds,
+                         r"^(?:FAILED|ERROR) (\S+)")
 
     def steady(self, name):
         return not name

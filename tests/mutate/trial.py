@@ -45,10 +45,6 @@ class OriginalFails(Exception):
     """The tests that were to kill a mutant fail without it, too."""
 
 
-class Unclear(Exception):
-    """Tests failed without saying which: was it the mutant?"""
-
-
 def shown(scratch, original, suite, targets):
     """Verdict of one suite, for which these are to be built, on what is in the scratch copy."""
     if targets:
@@ -71,8 +67,8 @@ def shown(scratch, original, suite, targets):
             command = suite.without(command, name)	# it was the machine's mood, not the mutant
             continue
         if not name and outcome.status is not None and outcome.status > 0:
-            raise Unclear(f"{suite.name} ended with {outcome.status} and names no test\n"
-                          f"{outcome.tail()}")
+            return Verdict("unclear", f"{suite.name} ended with {outcome.status} and names no test\n"
+                                      f"{outcome.tail()}")
         said = name or ("ran over its time" if outcome.status is None else "it crashed")
         return Verdict("killed", f"{suite.name}: {said}")
     return Verdict("unclear", f"{suite.name} fails now and then: {name}")
