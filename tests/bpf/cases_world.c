@@ -44,8 +44,11 @@ static void ingress_from_host(void)
 	struct pkt p = pkt_v4(WHO_HOST, WHO_A, TCP(40000, 8080, SYN)), question;
 	union pk_addr a = pkt_ip6(WHO_A);
 	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(2) };
+	struct node_meta uplink = { .ifindex = devices_uplink() };
 	struct expect e = { "what was forwarded isn't the host's", PK_REASON_NO_ROUTE, 1,
 			    PK_INGRESS, false };
+	struct expect nobody = { "at a device that is nobody's", PK_REASON_UNKNOWN_ENDPOINT, 0,
+				 PK_INGRESS, false };
 
 	node_reset();
 	node_to("the host to an endpoint", 1, p, PK_REASON_POLICY_DENIED);
@@ -65,6 +68,8 @@ static void ingress_from_host(void)
 	node_expect(&e, NODE_TO, 1, &p, &forwarded);
 	node_to("a closed endpoint", 4, pkt_v4(WHO_HOST, WHO_CLOSED, UDP(9, 9)),
 		PK_REASON_ENDPOINT_CLOSED);
+	p = pkt_v4(WHO_HOST, WHO_A, UDP(9, 9));
+	node_expect(&nobody, NODE_TO, 0, &p, &uplink);
 	node_to("somebody else's address on its device", 1, pkt_v4(WHO_HOST, WHO_B, UDP(9, 9)),
 		PK_REASON_UNKNOWN_ENDPOINT);
 	question = pkt_nd(WHO_HOST, 135, &a, 0);
