@@ -227,9 +227,9 @@ static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flo
 /*
  * Both ends may have opened at once (DNS and IKE between fixed ports). Of the two flows the one
  * whose initiator has the lower address stays. Where the other end's tuple is an alias, its flow
- * was there first.
+ * was there first. A flow that is over is neither of the two.
  */
-static __always_inline int miss_one_of_two(struct pk_scratch *s)
+static __always_inline int miss_one_of_two(struct pk_scratch *s, __u32 now)
 {
 	struct pk_flow_key *mirror = &s->old;
 	const struct pk_flow *other;
@@ -243,14 +243,14 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s)
 		return PK_REASON_TUPLE_TAKEN;
 	}
 	if (other->state != PK_FLOW_NEW || other->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION) ||
-	    flow_key_same(mirror, &s->key))
+	    pk_flow_expired(other, now, pk_hz) || flow_key_same(mirror, &s->key))
 		return PK_REASON_OK;
 	bpf_map_delete_elem(&flows, pk_addr_below(&s->key.src, &s->key.dst) ? mirror : &s->key);
 	return PK_REASON_OK;
 }
 
 /* Puts the flow into the table and, once it and its alias are there, writes its words. */
-static __always_inline int miss_put(struct pk_scratch *s)
+static __always_inline int miss_put(struct pk_scratch *s, __u32 now)
 {
 	int r = flow_put(&s->key, &s->flow);
 	struct pk_flow *flow;
@@ -270,7 +270,7 @@ static __always_inline int miss_put(struct pk_scratch *s)
 	PK_STALL(FLOW_INSERTED);
 	miss_words(s, flow);
 	return s->translation || s->pkt.flags & PK_PKT_ECHO_REQUEST ? PK_REASON_OK
-								    : miss_one_of_two(s);
+								    : miss_one_of_two(s, now);
 }
 
 /* Makes the flow. Its owner pays: the initiator where that is local, else the responder. */
@@ -291,7 +291,7 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 	PK_STALL(ALIAS_TRIED);
 	if (!reason) {
 		miss_fill(s, skb->len, place - 1, now);
-		reason = miss_put(s);
+		reason = miss_put(s, now);
 	}
 	place_settle(&s->key, place - 1, !reason);
 	return reason;

@@ -241,6 +241,39 @@ static bool reports(struct step *s, const struct model *m, struct dice *d)
 	return true;
 }
 
+/* As long as an honest path has segments. */
+static uint32_t some_segment(struct dice *d, const struct model_flow *f)
+{
+	if (dice_one_in(d, 4))
+		return 0; /* one packet */
+	if (f->proto == 17)
+		return 20 + dice_below(d, 1400);
+	return addr_is_v4(&f->dst) ? 496 + dice_below(d, 980) : 1180 + dice_below(d, 280);
+}
+
+/* A packet of a flow that others are to cut up, or to finish, as an honest driver says it. */
+static bool segments(struct step *s, const struct model *m, struct dice *d)
+{
+	const struct model_flow *f = some_flow(m, d);
+	uint32_t size = f ? some_segment(d, f) : 0;
+	struct make make;
+	uint8_t mac[6];
+	int role;
+
+	if (!f || (f->proto != 6 && f->proto != 17))
+		return false;
+	role = f->slot[0] && f->slot[1] ? (int)dice_below(d, 2) : !f->slot[0];
+	sender(f, role, s, mac);
+	of_flow(&make, f, role);
+	make.tcp = TH_ACK;
+	make.payload = size ? 500 + dice_below(d, 1450) : dice_below(d, 900);
+	make_frame(&s->frame, &make, mac);
+	make_beside(&s->frame, &s->beside, size);
+	if (size && dice_one_in(d, 4))
+		s->beside.gso_type |= GSO_DODGY | (f->proto == 6 ? GSO_ECN : 0);
+	return true;
+}
+
 /* A piece of a datagram, of a flow that there is or not. */
 static bool pieces(struct step *s, const struct model *m, struct dice *d)
 {
@@ -343,8 +376,10 @@ static void honest(struct step *s, const struct model *m, struct dice *d)
 	uint32_t n = dice_below(d, 100);
 	bool done = false;
 
-	if (n < 36)
+	if (n < 34)
 		done = goes_on(s, m, d);
+	else if (n < 36)
+		done = segments(s, m, d);
 	else if (n < 45)
 		done = reports(s, m, d);
 	else if (n < 54)
@@ -361,19 +396,6 @@ static void honest(struct step *s, const struct model *m, struct dice *d)
 		return groups(s, d);
 	if (!done)
 		endpoint_begins(s, d);
-}
-
-/* The endpoint comes under another rule set: all of its flows are judged again. */
-static bool rules_change(struct step *s, const struct model *m, struct dice *d)
-{
-	uint64_t word;
-
-	s->hook = NEW_WORD;
-	s->slot = (uint8_t)some_endpoint(d);
-	word = model_word_of(m, s->slot);
-	s->word = PK_WORD(1 + dice_below(d, SETS - 1), cast_masquerade(d),
-			  PK_WORD_REVISION(word) + 1);
-	return word;
 }
 
 /*
@@ -402,8 +424,9 @@ static bool only_user_space(const struct step *s)
 void generate_step(const struct model *m, struct dice *d, struct step *s)
 {
 	memset(s, 0, offsetof(struct step, frame));
-	if (dice_one_in(d, 60) && rules_change(s, m, d))
+	if (change(m, d, s))
 		return;
+	memset(s, 0, offsetof(struct step, frame));
 	if (dice_one_in(d, 50))
 		noise(s, d);
 	else
@@ -413,5 +436,7 @@ void generate_step(const struct model *m, struct dice *d, struct step *s)
 		mutate(s, d);
 	if (is_unforeseen(s))
 		s->frame = s->honest;
+	if (only_user_space(s) && !model_is_idle(m, s))
+		memset(&s->beside, 0, sizeof(s->beside));
 	s->user_only = only_user_space(s);
 }

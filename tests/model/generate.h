@@ -8,3 +8,5 @@
 #define TH_ACK 16
 
 void mutate(struct step *s, struct dice *d); /* mutate.c: one thing becomes wrong, or another */
+/* change.c: true: it is no packet, but another rule set, another budget, or some time that passes. */
+bool change(const struct model *m, struct dice *d, struct step *s);

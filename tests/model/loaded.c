@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/bpf/node.h"
 #include "tests/model/cast.h"
+
+#define FLOWS 4096
 
 static int programs[3], counters, cpus;
 static struct pk_counter *values; /* of all rows, by processor */
@@ -23,7 +26,7 @@ int loaded_start(void)
 {
 	int r;
 
-	node_flow_room(4096);
+	node_flow_room(FLOWS);
 	r = node_start();
 	if (r)
 		return r;
@@ -79,6 +82,7 @@ static void begin(const struct world *w)
 					      "open_ports", "published",  "cidr",   "peer_class",
 					      "verdicts",   "flows" };
 	static const uint64_t closed;
+	struct timespec now;
 
 	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++)
 		clear(hashes[i]);
@@ -87,12 +91,72 @@ static void begin(const struct world *w)
 	zero("buckets", NODE_SLOTS, sizeof(struct pk_bucket));
 	zero("places", SLOTS * BUDGET_ROOM, sizeof(struct pk_flow_key));
 	zero("fragments", NODE_FRAGMENTS, sizeof(struct pk_fragment_place));
-	world_fill(w, put);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	world_fill(w, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, put);
 }
 
-static void word(uint32_t slot, uint64_t to)
+static void get(const char *table, const void *key, void *value)
 {
-	put("words", &slot, &to);
+	if (bpf_map_lookup_elem(node_map(table), key, value))
+		die(table);
+}
+
+/* A key that is written anew comes before the others of its bucket: they are all read first. */
+static void age_flows(uint32_t jiffies)
+{
+	static struct pk_flow_key key[FLOWS];
+	struct pk_flow f;
+	uint32_t n = 0;
+
+	while (n < FLOWS &&
+	       !bpf_map_get_next_key(node_map("flows"), n ? &key[n - 1] : NULL, &key[n]))
+		n++;
+	while (n--) {
+		get("flows", &key[n], &f);
+		f.begun -= jiffies;
+		if (f.kind == PK_FLOW_PRIMARY) {
+			f.expires -= jiffies;
+			f.judged -= jiffies;
+			f.revoked -= jiffies;
+		}
+		put("flows", &key[n], &f);
+	}
+}
+
+static void age_buckets(uint64_t units)
+{
+	struct pk_bucket b;
+
+	for (uint32_t slot = 1; slot < SLOTS; slot++) {
+		get("buckets", &slot, &b);
+		for (int kind = 0; kind < PK_BUCKET_EVENTS; kind++)
+			if (b.tokens[kind])
+				b.tokens[kind] -= units << 32;
+		put("buckets", &slot, &b);
+	}
+}
+
+static void age_fragments(uint32_t jiffies)
+{
+	static struct pk_fragment_place all[NODE_FRAGMENTS];
+	static uint32_t keys[NODE_FRAGMENTS];
+	uint32_t n = NODE_FRAGMENTS, next;
+	int fd = node_map("fragments");
+
+	if (bpf_map_lookup_batch(fd, NULL, &next, keys, all, &n, NULL) && errno != ENOENT)
+		die("fragments");
+	for (uint32_t i = 0; i < n; i++)
+		all[i].first.seen -= jiffies;
+	if (bpf_map_update_batch(fd, keys, all, &n, NULL))
+		die("fragments");
+}
+
+/* The kernel's clock can't be set: what it stamped becomes older. */
+static void age(uint64_t eighths)
+{
+	age_flows((uint32_t)(eighths * node_hz() / 8));
+	age_buckets(eighths * EIGHTH_NS / 1024);
+	age_fragments((uint32_t)(eighths * node_hz() / 8));
 }
 
 static void run(const struct step *s, struct result *r)
@@ -139,4 +203,10 @@ static uint64_t counter(uint32_t row)
 	return n;
 }
 
-const struct guard guard_loaded = { "the loaded program", begin, word, run, count, counter, false };
+const struct guard guard_loaded = { .name = "the loaded program",
+				    .begin = begin,
+				    .put = put,
+				    .age = age,
+				    .run = run,
+				    .counters = count,
+				    .counter = counter };

@@ -22,11 +22,18 @@
 #define COMMON	 10
 
 static struct {
-	uint64_t cases, reason[PK_REASON_SLOTS], where[GOES_ON + 1], mutated, failed, again, held,
-		words;
+	uint64_t cases, reason[PK_REASON_SLOTS], where[GOES_ON + 1], mutated, failed, again, held;
+	uint64_t hook[TIME + 1], segmented;
 } shares;
 
-static const struct guard *const guards[] = { &guard_user, &guard_loaded, NULL };
+/* The loaded programs have a clock of their own, which goes on meanwhile. */
+static const struct guard *const *guards_of(const struct world *w)
+{
+	static const struct guard *const both[] = { &guard_user, &guard_loaded, NULL };
+	static const struct guard *const user[] = { &guard_user, NULL };
+
+	return w->limits == LIMITS_FAST ? user : both;
+}
 
 /* What doesn't fail the second time was the clock's: flows are judged again each second. */
 static void failed(const struct world *w, struct step *steps, uint32_t n, uint32_t number,
@@ -34,7 +41,7 @@ static void failed(const struct world *w, struct step *steps, uint32_t n, uint32
 {
 	char again[WHY];
 
-	if (!shrink_fails(w, guards, steps, n, again)) {
+	if (!shrink_fails(w, guards_of(w), steps, n, again)) {
 		shares.again++;
 		printf("-- world %u, not again: %s\n", number, why);
 		return;
@@ -43,7 +50,7 @@ static void failed(const struct world *w, struct step *steps, uint32_t n, uint32
 		return;
 	printf("FAILED packet %u of world %u; again: --seed %lu --world %u\n  %s\n", n, number,
 	       seed, number, why);
-	shrink(w, guards, steps, n);
+	shrink(w, guards_of(w), steps, n);
 }
 
 static void one_world(uint64_t seed, uint32_t number, uint32_t packets)
@@ -57,16 +64,17 @@ static void one_world(uint64_t seed, uint32_t number, uint32_t packets)
 	bool holds = true;
 
 	world_make(&w, d.state ^ 0x5851f42d4c957f2d);
-	r = run_begin(&w, guards, false);
+	r = run_begin(&w, guards_of(&w), false);
 	for (uint32_t i = 0; i < packets && holds; i++) {
 		generate_step(run_model(r), &d, &steps[i]);
-		shares.cases += steps[i].hook != NEW_WORD;
-		shares.words += steps[i].hook == NEW_WORD;
+		shares.cases += is_packet(steps[i].hook);
+		shares.hook[steps[i].hook]++;
+		shares.segmented += steps[i].beside.honest;
 		shares.mutated += steps[i].mutated;
 		holds = run_step(r, &steps[i], &o, why);
 		if (!holds)
 			failed(&w, steps, i + 1, number, seed, why);
-		if (steps[i].hook == NEW_WORD)
+		if (!is_packet(steps[i].hook))
 			continue;
 		shares.reason[o.reason]++;
 		shares.where[o.where]++;
@@ -104,7 +112,10 @@ static bool say_shares(void)
 			enough = false;
 	}
 	say("with a mutation", shares.mutated);
-	say("(words changed)", shares.words);
+	say("segmented, honestly", shares.segmented);
+	say("(words changed)", shares.hook[NEW_WORD]);
+	say("(budgets changed)", shares.hook[NEW_BUDGET]);
+	say("(time passed)", shares.hook[TIME]);
 	return enough;
 }
 

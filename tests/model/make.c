@@ -198,3 +198,27 @@ void make_seal(struct frame *f)
 	if (!s.reason && s.kind != KIND_ARP && !s.later)
 		frame_seal(f, &s);
 }
+
+static uint32_t gso_type(const struct seen *s)
+{
+	if (s->proto == 17)
+		return GSO_UDP;
+	return s->kind == KIND_V4 ? GSO_TCP4 : GSO_TCP6;
+}
+
+void make_beside(struct frame *f, struct beside *b, uint32_t size)
+{
+	struct seen s;
+	uint32_t sum;
+
+	see(f, &s);
+	sum = s.kind == KIND_V4 ? sum_of(f->b + L3 + 12, 8, 0) : sum_of(f->b + L3 + 8, 32, 0);
+	sum += s.l3_len - (s.l4 - L3) + s.proto;
+	*b = (struct beside){ .partial = true,
+			      .honest = true,
+			      .sum_start = (uint16_t)s.l4,
+			      .sum_offset = s.proto == 6 ? 16 : 6,
+			      .gso = (uint16_t)size,
+			      .gso_type = size ? gso_type(&s) : 0 };
+	put16(f->b + s.l4 + b->sum_offset, fold(sum));
+}

@@ -19,4 +19,6 @@ void make_frame(struct frame *f, const struct make *m, const uint8_t smac[6]);
 void make_arp(struct frame *f, uint32_t slot, uint16_t op, const union pk_addr *target);
 /* Neighbour discovery of `slot`, with its own link-layer address as an option. */
 void make_nd(struct frame *f, uint32_t slot, uint8_t type, const union pk_addr *target, bool own);
+/* Its checksum is others' to finish; size: and the frame theirs to cut up. */
+void make_beside(struct frame *f, struct beside *b, uint32_t size);
 void make_seal(struct frame *f); /* every checksum that can be found is right */

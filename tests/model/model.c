@@ -12,6 +12,8 @@ struct model *model_new(const struct world *w)
 	m->own = *w;
 	m->w = &m->own;
 	m->before = malloc(sizeof(*m));
+	m->now = BEGIN;
+	rate_begin(m);
 	return m;
 }
 
@@ -20,9 +22,31 @@ void model_undo(struct model *m)
 	*m = *m->before;
 }
 
-void model_word(struct model *m, uint32_t slot, uint64_t word)
+void model_change(struct model *m, const struct step *s)
 {
-	m->own.word[slot] = word;
+	if (s->hook == NEW_WORD)
+		m->own.word[s->slot] = s->value;
+	if (s->hook == NEW_BUDGET)
+		m->own.ep[s->slot].flow_budget = (uint32_t)s->value;
+	if (s->hook != TIME)
+		return;
+	m->now += (int64_t)s->value;
+	m->passes++;
+}
+
+bool model_may_wait(const struct model *m)
+{
+	return m->passes < m->w->passes;
+}
+
+bool model_is_slow(const struct model *m)
+{
+	return m->w->limits == LIMITS_SLOW;
+}
+
+const struct pk_endpoint *model_endpoint(const struct model *m, uint32_t slot)
+{
+	return &m->w->ep[slot];
 }
 
 uint64_t model_word_of(const struct model *m, uint32_t slot)
@@ -34,21 +58,6 @@ void model_free(struct model *m)
 {
 	free(m->before);
 	free(m);
-}
-
-/* What the tap's writer said beside the bytes is what the bytes say. */
-static enum pk_reason metadata(const struct walk *k)
-{
-	const struct beside *b = &k->step->beside;
-	const struct seen *s = &k->seen;
-
-	if (b->gso)
-		return PK_REASON_GSO; /* without a partial checksum; the tests make no other */
-	if (b->partial &&
-	    (s->kind == KIND_ARP || b->sum_start != s->l4 ||
-	     !((s->proto == 6 && b->sum_offset == 16) || (s->proto == 17 && b->sum_offset == 6))))
-		return PK_REASON_CHECKSUM;
-	return PK_REASON_OK;
 }
 
 /* Addresses that no policy opens. */
@@ -197,6 +206,9 @@ enum pk_reason judge_again(struct walk *k)
 	if (is_icmp(f->proto))
 		k->seen.type = f->proto == 1 ? 8 : 128;
 	k->seen.code = 0;
+	f->judged = k->m->now;
+	if (!f->reason)
+		f->revoked = f->judged;
 	f->reason = judge(k, end);
 	k->seen = packet;
 	if (!f->reason && !k->peer && k->party != PK_PARTY_HOST && !is_routed(k))
@@ -212,8 +224,11 @@ enum pk_reason judge_again(struct walk *k)
 	return f->reason;
 }
 
+/* Under other words, or, where a side isn't local, judged a second ago. */
 bool is_stale(const struct model *m, const struct model_flow *f)
 {
+	if ((!f->slot[0] || !f->slot[1]) && m->now - f->judged >= SECONDS(1))
+		return true;
 	return f->word[0] != m->w->word[f->slot[0]] || f->word[1] != m->w->word[f->slot[1]];
 }
 
@@ -290,7 +305,8 @@ enum pk_reason decide(struct walk *k)
 	k->flow = flow_of_packet(m, &k->seen, &k->role);
 	if (k->flow == NO_ONE && !may_begin(&k->seen))
 		return k->seen.later ? PK_REASON_FRAGMENT : PK_REASON_NO_FLOW;
-	anew = k->flow != NO_ONE && flow_begins_anew(&m->flow[k->flow], &k->seen);
+	anew = k->flow != NO_ONE && (flow_expired(m, &m->flow[k->flow]) ||
+				     flow_begins_anew(&m->flow[k->flow], &k->seen));
 	if (k->flow != NO_ONE && !anew && !is_forged(k) && !is_from_remote(k) && is_own(k) &&
 	    !is_stale(m, &m->flow[k->flow]))
 		return follow_flow(k);
@@ -354,6 +370,8 @@ static enum pk_reason endpoint_judged(struct walk *k)
 		return PK_REASON_ICMP_UNRELATED; /* the gateway has no flow */
 	if (never(s))
 		return PK_REASON_POLICY_DENIED;
+	if (!rate_traffic(k->m, k->slot, PK_EGRESS, k->frame->len, rate_packets(k)))
+		return PK_REASON_RATE_LIMIT;
 	if (s->first || s->later)
 		reason = piece_begin(k);
 	if (reason)
@@ -380,9 +398,9 @@ static enum pk_reason from_endpoint(struct walk *k)
 		return PK_REASON_ENDPOINT_CLOSED;
 	if (k->step->beside.vlan)
 		return PK_REASON_VLAN;
-	reason = s->reason ? s->reason : metadata(k);
-	if (!reason && k->frame->len > ep->mtu + L3)
-		reason = PK_REASON_LENGTH;
+	reason = s->reason ? s->reason : beside_read(k);
+	if (!reason)
+		reason = beside_length(k, ep->mtu);
 	if (!reason)
 		reason = spoofs(k);
 	if (reason)
@@ -418,6 +436,8 @@ static enum pk_reason from_stack(struct walk *k)
 		return PK_REASON_MULTICAST;
 	if (!addr_same(&s->dst, s->kind == KIND_V4 ? &ep->ipv4 : &ep->ipv6))
 		return PK_REASON_UNKNOWN_ENDPOINT;
+	if (!rate_traffic(k->m, k->slot, PK_INGRESS, k->frame->len, rate_packets(k)))
+		return PK_REASON_RATE_LIMIT;
 	if (s->first || s->later)
 		reason = piece_begin(k);
 	if (reason)
@@ -442,6 +462,7 @@ void model_step(struct model *m, const struct step *s, struct outcome *out)
 	out->slot = s->slot;
 	k.o = out;
 	see(&s->frame, &k.seen);
+	k.seen.partial = s->beside.partial;
 	if (s->hook == AT_ENDPOINT)
 		out->reason = from_endpoint(&k);
 	else if (s->hook == AT_STACK)
@@ -450,4 +471,16 @@ void model_step(struct model *m, const struct step *s, struct outcome *out)
 		out->reason = from_uplink(&k);
 	if (out->reason && out->where != GOES_BACK)
 		out->where = GOES_NOWHERE;
+}
+
+bool model_is_idle(const struct model *m, const struct step *s)
+{
+	static struct model trial;
+	struct outcome o;
+
+	trial = *m;
+	trial.w = &trial.own;
+	model_step(&trial, s, &o);
+	trial.w = m->w;
+	return !memcmp(&trial, m, sizeof(trial));
 }

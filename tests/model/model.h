@@ -30,13 +30,16 @@ enum hook {
 	AT_ENDPOINT, /* leaves an endpoint */
 	AT_STACK,    /* the node's stack sends it to an endpoint */
 	AT_UPLINK,   /* comes in from outside */
-	NEW_WORD,    /* no packet: the endpoint gets another word */
+	/* No packets: */
+	NEW_WORD,   /* the endpoint gets another word */
+	NEW_BUDGET, /* another budget of live flows */
+	TIME,	    /* so many eighths of a second pass */
 };
 
 /* What the tap's writer may say beside the bytes; only the user-space guard can be told most. */
 struct beside {
-	bool vlan, partial;
-	uint16_t gso;
+	bool vlan, partial, honest; /* honest: as a writer of a segmented packet says it */
+	uint16_t gso;		    /* a segment's size */
 	uint16_t sum_start, sum_offset;
 	uint32_t gso_type;
 };
@@ -46,7 +49,7 @@ struct step {
 	bool forwarded; /* AT_STACK: it came in by another device */
 	bool user_only; /* a test run can't express it; no such packet changes a table */
 	bool mutated;
-	uint64_t word;
+	uint64_t value; /* of what is no packet */
 	struct beside beside;
 	struct frame frame, honest; /* honest: before the mutation */
 };
@@ -102,9 +105,17 @@ struct row_verdict {
 	struct pk_verdict_value value;
 };
 
+enum limits {
+	LIMITS_NONE,
+	LIMITS_SLOW, /* one a second: what a busy machine's clock gives meanwhile is no whole one */
+	LIMITS_FAST, /* any: the clock of the guard in user space alone stands still */
+};
+
 #define SETS 8
 struct world {
 	uint64_t seed;
+	enum limits limits;
+	uint32_t passes; /* times that time may pass, at most */
 	struct pk_node node;
 	struct pk_endpoint ep[SLOTS];
 	uint64_t word[SLOTS];
@@ -117,12 +128,22 @@ struct world {
 	struct row_peer peer[24];
 	struct row_verdict verdict[160];
 	int pools, remotes, publisheds, opens, cidrs, peers, verdicts;
+	uint32_t tokens[SLOTS][PK_BUCKET_EVENTS]; /* left in a bucket at the begin; 0 = full */
 };
+
+static inline bool is_packet(enum hook hook)
+{
+	return hook < NEW_WORD;
+}
+
+/* Time is eighths of a second; buckets count it in units of 1,024 ns. */
+#define EIGHTH_NS 125000000ull
+#define BEGIN	  8 /* the model's clock at a world's begin */
 
 /* world.c */
 void world_make(struct world *w, uint64_t seed);
 typedef void (*world_put)(const char *table, const void *key, const void *value);
-void world_fill(const struct world *w, world_put put);
+void world_fill(const struct world *w, uint64_t ns, world_put put);
 
 /* random.c: a number's own stream of numbers. */
 struct dice {
@@ -136,10 +157,14 @@ bool dice_one_in(struct dice *d, uint32_t n);
 struct model;
 struct model *model_new(const struct world *w);
 void model_free(struct model *m);
-void model_word(struct model *m, uint32_t slot, uint64_t word);
+void model_change(struct model *m, const struct step *s); /* of what is no packet */
+const struct pk_endpoint *model_endpoint(const struct model *m, uint32_t slot);
 uint64_t model_word_of(const struct model *m, uint32_t slot);
 void model_undo(struct model *m); /* the packet with outcome.maybe was dropped */
 void model_step(struct model *m, const struct step *s, struct outcome *out);
+bool model_is_idle(const struct model *m, const struct step *s); /* the packet changes no table */
+bool model_may_wait(const struct model *m);			 /* time may pass once more */
+bool model_is_slow(const struct model *m);
 
 /* What the generator may know of the flows that are. */
 struct model_flow {
@@ -158,6 +183,7 @@ struct model_flow {
 	uint32_t reason_slot, reason_dir;
 	uint64_t word[2];
 	uint32_t owner, place;
+	int64_t begun, judged, revoked, expires;
 };
 const struct model_flow *model_flow(const struct model *m, uint32_t nr); /* NULL: no more */
 uint32_t model_flows(const struct model *m);
@@ -175,7 +201,8 @@ struct result {
 struct guard {
 	const char *name;
 	void (*begin)(const struct world *w);
-	void (*word)(uint32_t slot, uint64_t word);
+	void (*put)(const char *table, const void *key, const void *value);
+	void (*age)(uint64_t eighths); /* all that there is */
 	void (*run)(const struct step *s, struct result *r);
 	void (*counters)(uint64_t rows[ROWS]);
 	uint64_t (*counter)(uint32_t row);

@@ -135,14 +135,17 @@ static void change(struct frame *f, const struct seen *s, const struct change *c
 {
 	uint32_t l4 = sum_at(s);
 	bool known = l4 && l4 + 2 <= f->len && !(c->address && s->proto == 1) &&
-		     !(s->proto == 17 && !get16(f->b + l4));
+		     !(s->partial && !c->address) &&
+		     (s->partial || s->proto != 17 || get16(f->b + l4));
 
 	for (uint32_t i = 0; i < c->len; i += 2) {
 		uint16_t was = get16(f->b + c->at + i), is = get16(c->to + i);
 
 		if (c->address && s->kind == KIND_V4)
 			follow(f, L3 + 10, was, is);
-		if (known)
+		if (known && s->partial)
+			put16(f->b + l4, fold(get16(f->b + l4) + (uint32_t)(uint16_t)~was + is));
+		else if (known)
 			follow(f, l4, was, is);
 		put16(f->b + c->at + i, is);
 	}
@@ -203,7 +206,7 @@ void frame_translate(struct walk *k)
 	struct outcome *o = k->o;
 	const struct seen *s = &k->seen;
 	bool none = s->proto == 17 && !s->later && !get16(k->frame->b + s->l4 + 6);
-	bool right = !s->first && !s->later && is_canonical(k->frame, s, false);
+	bool right = !s->first && !s->later && !s->partial && is_canonical(k->frame, s, false);
 	bool header = s->kind == KIND_V4 && is_canonical(k->frame, s, true);
 
 	if (k->flow == NO_ONE || !k->m->flow[k->flow].translation)

@@ -4,16 +4,6 @@
 
 #define UPLINK_MTU 1500
 
-/* The longest packet that will be on the wire; what pads the frame counts. */
-static bool fits(const struct walk *k, uint32_t mtu)
-{
-	const struct seen *s = &k->seen;
-
-	if (k->step->beside.gso)
-		return s->l3_len - s->payload + k->step->beside.gso <= mtu;
-	return k->frame->len <= mtu + L3;
-}
-
 static bool lives(struct walk *k)
 {
 	if (k->seen.ttl > 1)
@@ -32,11 +22,16 @@ enum pk_reason deliver_endpoint(struct walk *k, uint32_t slot)
 		return PK_REASON_ENDPOINT_CLOSED;
 	if (!lives(k))
 		return PK_REASON_TTL;
-	if (!fits(k, to->mtu)) {
+	if (!beside_fits(k, to->mtu)) {
 		k->o->slot = slot;
 		k->o->dir = PK_INGRESS;
 		tell(k, to->mtu);
 		return PK_REASON_LENGTH;
+	}
+	if (!rate_traffic(k->m, slot, PK_INGRESS, k->frame->len, rate_packets(k))) {
+		k->o->slot = slot;
+		k->o->dir = PK_INGRESS;
+		return PK_REASON_RATE_LIMIT;
 	}
 	if (k->flow != NO_ONE && k->m->flow[k->flow].translation)
 		dst = k->role ? k->m->flow[k->flow].src : k->m->flow[k->flow].seen_dst;
@@ -56,7 +51,7 @@ enum pk_reason deliver_world(struct walk *k)
 {
 	if (!lives(k))
 		return PK_REASON_TTL;
-	if (!fits(k, UPLINK_MTU)) {
+	if (!beside_fits(k, UPLINK_MTU)) {
 		tell(k, UPLINK_MTU);
 		return PK_REASON_LENGTH;
 	}

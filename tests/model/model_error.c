@@ -150,7 +150,7 @@ static enum pk_reason error_known(struct walk *k, struct quote *q)
 	if (k->out && !addr_same(&q->dst, &k->seen.src))
 		return PK_REASON_ICMP_UNRELATED;
 	k->flow = flow_of_quote(k->m, q, &quoted);
-	if (k->flow == NO_ONE)
+	if (k->flow == NO_ONE || flow_expired(k->m, &k->m->flow[k->flow]))
 		return PK_REASON_ICMP_UNRELATED;
 	f = &k->m->flow[k->flow];
 	k->role = !quoted;

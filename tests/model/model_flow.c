@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Flows and places as plain arrays. No time passes in a world. */
+/* Flows as a plain array. */
 #include <string.h>
 
 #include "tests/model/state.h"
@@ -88,7 +88,9 @@ uint32_t flow_crossed(struct model *m, const struct seen *s)
 {
 	uint32_t nr = is_syn(s) ? find(m, s, as_mirrored) : NO_ONE;
 
-	return nr != NO_ONE && m->flow[nr].state == PK_FLOW_NEW ? nr : NO_ONE;
+	if (nr == NO_ONE || m->flow[nr].state != PK_FLOW_NEW || flow_expired(m, &m->flow[nr]))
+		return NO_ONE;
+	return nr;
 }
 
 bool flow_begins_anew(const struct model_flow *f, const struct seen *s)
@@ -100,35 +102,6 @@ bool flow_begins_anew(const struct model_flow *f, const struct seen *s)
 void flow_end(struct model *m, uint32_t nr)
 {
 	m->flow[nr].live = false;
-}
-
-static uint32_t budget_of(const struct world *w, uint32_t owner)
-{
-	uint32_t own = w->ep[owner].flow_budget, all = w->node.flow_budget;
-
-	return own && own < all ? own : all;
-}
-
-/* A place that is free, or whose flow has closed; that one goes. */
-static bool place_take(struct model *m, uint32_t owner, uint32_t *place)
-{
-	uint32_t budget = budget_of(m->w, owner);
-
-	for (uint32_t i = 0; i < budget; i++) {
-		uint32_t at = (m->cursor[owner] + i) % budget, holder = m->place[owner][at];
-		struct model_flow *f = holder ? &m->flow[holder - 1] : NULL;
-
-		if (f && f->live && f->state != PK_FLOW_CLOSED)
-			continue;
-		if (f)
-			f->live = false;
-		m->place[owner][at] = 0;
-		m->cursor[owner] = at + 1;
-		*place = at;
-		return true;
-	}
-	m->cursor[owner] = m->cursor[owner] % budget + budget;
-	return false;
 }
 
 /* Is the tuple that the responder would answer with another flow's? One that is over gives way. */
@@ -147,7 +120,7 @@ static bool is_taken(struct model *m, const struct model_flow *f)
 
 		if (!other->translation || !as_answered(other, &answer))
 			continue;
-		if (other->state != PK_FLOW_CLOSED)
+		if (!flow_over(m, other))
 			return true;
 		other->live = false;
 	}
@@ -164,7 +137,7 @@ static bool is_answered(const struct model *m, const struct model_flow *f)
 			     .dport = f->seen_dport };
 	uint32_t nr = find(m, &same, as_sent);
 
-	return nr != NO_ONE && m->flow[nr].state != PK_FLOW_CLOSED;
+	return nr != NO_ONE && !flow_over(m, &m->flow[nr]);
 }
 
 /* Any mapping of the port, on whatever address, has an entry with no address. */
@@ -236,7 +209,8 @@ static void one_of_two(struct model *m, uint32_t nr)
 	uint32_t mirror = find(m, &s, as_mirrored);
 
 	other = mirror == NO_ONE ? f : &m->flow[mirror];
-	if (other == f || other->state != PK_FLOW_NEW || other->translation)
+	if (other == f || other->state != PK_FLOW_NEW || other->translation ||
+	    flow_expired(m, other))
 		return;
 	if (memcmp(&f->src, &f->dst, sizeof(f->src)) < 0)
 		other->live = false;
@@ -265,9 +239,14 @@ enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 		.stack = !k->peer && k->party == PK_PARTY_HOST,
 		.remote = is_remote(k),
 		.owner = end[0].slot ? end[0].slot : end[1].slot,
+		.begun = m->now,
+		.judged = m->now,
 	};
 	enum pk_reason reason = PK_REASON_OK;
 
+	f.expires = m->now + flow_lifetime(m, &f);
+	if (!rate_new_flow(m, f.owner))
+		return PK_REASON_FLOW_RATE;
 	if (!place_take(m, f.owner, &f.place))
 		return PK_REASON_FLOW_BUDGET;
 	if (k->translation)
@@ -293,15 +272,37 @@ static bool is_foreign(const struct model_flow *f, int role)
 	return !f->slot[role] && !f->stack;
 }
 
+/* What its initiator carries on two seconds after it began is a stream; an echo is none. */
+static bool is_stream(const struct model *m, const struct model_flow *f, const struct seen *s,
+		      int role)
+{
+	return f->state == PK_FLOW_OPEN && !role && s->proto != 6 && !s->request &&
+	       m->now - f->begun > SECONDS(2);
+}
+
+/* A time-out that is less than a second longer isn't worth a store. */
+static void flow_lives_on(const struct model *m, struct model_flow *f)
+{
+	int64_t more = m->now + flow_lifetime(m, f) - f->expires;
+
+	if (more < 0 || more >= SECONDS(1))
+		f->expires += more;
+}
+
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 {
 	struct model_flow *f = &m->flow[nr];
 
 	if (role && f->state == PK_FLOW_NEW)
 		f->state = PK_FLOW_OPEN;
+	else if (is_stream(m, f, s, role))
+		f->state = PK_FLOW_STREAM;
 	if (s->proto != 6 || s->later || !(s->tcp & (TH_RST | TH_FIN))) {
 		if (f->state == PK_FLOW_RESET && !is_foreign(f, role))
 			f->state = PK_FLOW_OPEN;
+		/* What is closed runs out, whatever is still on its way. */
+		if (f->state != PK_FLOW_CLOSED && f->state != PK_FLOW_RESET)
+			flow_lives_on(m, f);
 		return;
 	}
 	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
@@ -313,6 +314,7 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 	}
 	if (f->state == PK_FLOW_CLOSED)
 		m->cursor[f->owner] = f->place;
+	f->expires = m->now + flow_lifetime(m, f);
 }
 
 /* As its responder gets it. */

@@ -2,6 +2,8 @@
 /* Datagrams in pieces: what the first fragment said, for those behind it. */
 #include "tests/model/state.h"
 
+#define KEPT SECONDS(15) /* as long a first fragment is remembered */
+
 static bool is_same(const struct piece *p, const struct walk *k)
 {
 	const struct seen *s = &k->seen;
@@ -37,7 +39,7 @@ enum pk_reason piece_begin(struct walk *k)
 			p->gone = true;
 		return PK_REASON_OK;
 	}
-	if (!p || s->offset < p->end)
+	if (!p || s->offset < p->end || k->m->now - p->seen_at > KEPT)
 		return PK_REASON_FRAGMENT;
 	if (p->unsure) {
 		k->o->maybe = PK_REASON_FRAGMENT;
@@ -59,6 +61,7 @@ void piece_keep(struct walk *k)
 	const struct seen *s = &k->seen;
 	struct piece p = {
 		.owner = k->step->hook == AT_UPLINK ? 0 : k->slot,
+		.seen_at = k->m->now,
 		.src = s->src,
 		.dst = s->dst,
 		.id = s->id,

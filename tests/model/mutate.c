@@ -141,11 +141,41 @@ static void no_sum(struct step *s, struct dice *d)
 		put16(s->frame.b + seen.l4 + 6, 0);
 }
 
+/* One thing of what was honest. */
+static void lie(struct beside *b, struct dice *d)
+{
+	static const uint32_t types[] = { 0, GSO_TCP4, GSO_TCP6, GSO_UDP, 1u << 6 };
+
+	switch (dice_below(d, 6)) {
+	case 0:
+		b->gso = (uint16_t)(1 + dice_below(d, 1600));
+		break;
+	case 1:
+		b->gso_type = types[dice_below(d, sizeof(types) / sizeof(*types))];
+		break;
+	case 2:
+		b->partial = false;
+		break;
+	case 3:
+		b->sum_start = (uint16_t)(b->sum_start + 2);
+		break;
+	case 4:
+		b->sum_offset = b->sum_offset == 16 ? 6 : 16;
+		break;
+	default:
+		b->gso = 0;
+	}
+}
+
 /* What a tap's writer says beside the bytes, and lies. */
 static void beside(struct step *s, struct dice *d)
 {
 	if (s->hook != AT_ENDPOINT)
 		return;
+	if (s->beside.honest) {
+		lie(&s->beside, d);
+		return;
+	}
 	if (dice_one_in(d, 2)) {
 		s->beside.gso = (uint16_t)(100 + dice_below(d, 1400));
 		return;
@@ -165,6 +195,10 @@ void mutate(struct step *s, struct dice *d)
 	};
 
 	s->mutated = true;
+	if (s->beside.honest && dice_one_in(d, 2)) {
+		beside(s, d);
+		return;
+	}
 	ways[dice_below(d, sizeof(ways) / sizeof(*ways))](s, d);
 	if (dice_one_in(d, 20))
 		ways[dice_below(d, sizeof(ways) / sizeof(*ways))](s, d);

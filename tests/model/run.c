@@ -50,18 +50,31 @@ static void count(const struct run *r, const struct guard *g, const struct step 
 	}
 }
 
+static void change(struct run *r, const struct step *s)
+{
+	uint32_t slot = s->slot;
+
+	model_change(r->model, s);
+	for (int i = 0; r->guards[i]; i++) {
+		if (s->hook == NEW_WORD)
+			r->guards[i]->put("words", &slot, &s->value);
+		else if (s->hook == NEW_BUDGET)
+			r->guards[i]->put("endpoints", &slot, model_endpoint(r->model, slot));
+		else
+			r->guards[i]->age(s->value);
+	}
+}
+
 bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[WHY])
 {
 	static struct result result;
 	uint32_t was = r->turn, is = !was;
 	bool holds = true, other = false;
 
-	if (s->hook == NEW_WORD) {
+	if (!is_packet(s->hook)) {
 		memset(o, 0, sizeof(*o));
 		o->where = GOES_ON;
-		model_word(r->model, s->slot, s->word);
-		for (int i = 0; r->guards[i]; i++)
-			r->guards[i]->word(s->slot, s->word);
+		change(r, s);
 		return true;
 	}
 	model_step(r->model, s, o);

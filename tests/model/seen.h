@@ -21,7 +21,15 @@ struct seen {
 	bool group, request, reply, error, other; /* of ICMP: which of them */
 	bool first, later;			  /* fragments */
 	uint32_t id, offset;
+	bool partial; /* somebody else finishes its checksum: it holds the pseudo-header's sum */
 };
+
+/* What is said of a packet that is to be cut up. */
+#define GSO_TCP4  (1u << 0)
+#define GSO_DODGY (1u << 1)
+#define GSO_ECN	  (1u << 2)
+#define GSO_TCP6  (1u << 4)
+#define GSO_UDP	  (1u << 17)
 
 uint16_t get16(const uint8_t *at);
 uint32_t get32(const uint8_t *at);

@@ -73,7 +73,7 @@ static void drop(struct trial *t)
 static void soothe(struct trial *t)
 {
 	for (uint32_t i = 0; i < t->n; i++) {
-		if (!t->steps[i].mutated || t->steps[i].hook == NEW_WORD)
+		if (!t->steps[i].mutated || !is_packet(t->steps[i].hook))
 			continue;
 		memcpy(t->other, t->steps, t->n * sizeof(*t->steps));
 		t->other[i].frame = t->other[i].honest;
@@ -89,7 +89,7 @@ static void shorten(struct trial *t)
 	for (uint32_t i = 0; i < t->n; i++) {
 		uint32_t cut = t->steps[i].frame.len / 2;
 
-		if (t->steps[i].hook == NEW_WORD)
+		if (!is_packet(t->steps[i].hook))
 			continue;
 		for (; cut; cut /= 2) {
 			memcpy(t->other, t->steps, t->n * sizeof(*t->steps));
@@ -103,15 +103,25 @@ static void shorten(struct trial *t)
 	}
 }
 
+static void say_change(const struct step *s)
+{
+	if (s->hook == NEW_WORD)
+		printf("  endpoint %u: rule set %u, flags %u, revision %u\n", s->slot,
+		       PK_WORD_RULE_SET(s->value), PK_WORD_FLAGS(s->value),
+		       PK_WORD_REVISION(s->value));
+	else if (s->hook == NEW_BUDGET)
+		printf("  endpoint %u: %lu live flows\n", s->slot, s->value);
+	else
+		printf("  %.3f seconds\n", (double)s->value / 8);
+}
+
 static void say_step(const struct step *s)
 {
 	static const char *const hooks[] = { "from endpoint", "from the stack to",
 					     "by the uplink" };
 
-	if (s->hook == NEW_WORD) {
-		printf("  endpoint %u: rule set %u, flags %u, revision %u\n", s->slot,
-		       PK_WORD_RULE_SET(s->word), PK_WORD_FLAGS(s->word),
-		       PK_WORD_REVISION(s->word));
+	if (!is_packet(s->hook)) {
+		say_change(s);
 		return;
 	}
 	printf("  %s %u%s%s%s, %u bytes:", hooks[s->hook], s->slot,

@@ -15,6 +15,12 @@ struct piece {
 	bool v4, gone, ports, request, reply;
 	uint16_t sport, dport;
 	bool unsure; /* another datagram came to that area since */
+	int64_t seen_at;
+};
+
+/* What is left, and when it was reckoned, in units of 1,024 ns. */
+struct bucket {
+	uint64_t tokens, at;
 };
 
 struct model {
@@ -24,6 +30,10 @@ struct model {
 	uint32_t flows;
 	uint32_t place[SLOTS][BUDGET_ROOM]; /* number of a flow + 1; 0 = free */
 	uint32_t cursor[SLOTS];
+	uint32_t top[SLOTS]; /* places from here on hold no flow that counts */
+	struct bucket bucket[SLOTS][PK_BUCKET_EVENTS];
+	int64_t now;
+	uint32_t passes;
 	struct piece piece[PIECES];
 	uint32_t pieces;
 	struct model *before; /* what it was before a packet that may have gone either way */
@@ -58,6 +68,20 @@ struct end {
 };
 enum pk_reason policy_of(const struct world *w, const struct end *of, const struct end *about,
 			 int dir, uint8_t proto, uint16_t port);
+
+/* model_rate.c */
+void rate_begin(struct model *m);
+bool rate_traffic(struct model *m, uint32_t slot, enum pk_dir dir, uint32_t bytes,
+		  uint32_t packets);
+bool rate_new_flow(struct model *m, uint32_t slot);
+uint32_t rate_packets(const struct walk *k);
+
+/* model_place.c: time, and the budgets of live flows. */
+#define SECONDS(n) ((int64_t)(n) * 8)
+int64_t flow_lifetime(const struct model *m, const struct model_flow *f);
+bool flow_expired(const struct model *m, const struct model_flow *f);
+bool flow_over(const struct model *m, const struct model_flow *f); /* its place may be another's */
+bool place_take(struct model *m, uint32_t owner, uint32_t *place);
 
 /* model_flow.c */
 uint32_t flow_of_packet(struct model *m, const struct seen *s, int *role);
@@ -111,6 +135,11 @@ void frame_change_port(struct frame *f, const struct seen *s, bool source, uint1
 void frame_change_bytes(struct frame *f, uint32_t check, uint32_t at, const uint8_t *to,
 			uint32_t len);
 void frame_seal(struct frame *f, const struct seen *s); /* every checksum right */
+
+/* model_beside.c */
+enum pk_reason beside_read(const struct walk *k);
+enum pk_reason beside_length(const struct walk *k, uint32_t mtu);
+bool beside_fits(const struct walk *k, uint32_t mtu);
 
 /* model_deliver.c */
 enum pk_reason deliver_endpoint(struct walk *k, uint32_t slot);

@@ -200,6 +200,8 @@ static void node(struct world *w, struct dice *d)
 			       .masquerade_high = MASQUERADE_PORT,
 			       .flags = PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6 };
 	pk_timeouts_init(n->timeout);
+	for (int i = 0; i < PK_TIMEOUT_COUNT && w->passes; i++)
+		n->timeout[i] = PK_TIMEOUT_MIN + dice_below(d, 40);
 	if (dice_one_in(d, 8))
 		n->flags = 0;
 	n->uplink[0] = (struct pk_uplink){ .ifindex = UPLINK,
@@ -229,12 +231,50 @@ static void pool(struct world *w, uint32_t who, bool v4)
 		memset(key->addr.b + 8, 0, 8);
 }
 
+/* In half of them time passes, and in one of four endpoints have limits. */
+static void times(struct world *w, struct dice *d)
+{
+	static const uint8_t kinds[8] = { LIMITS_SLOW, LIMITS_FAST };
+
+	w->limits = kinds[dice_below(d, 8)];
+	w->passes = dice_one_in(d, 2) ? 4 : 0;
+	if (w->limits == LIMITS_SLOW) /* one whose seconds are far from a bucket's steps */
+		w->passes = 1;
+}
+
+static uint32_t limit(struct world *w, struct dice *d, uint32_t most)
+{
+	if (!dice_one_in(d, 2))
+		return 0;
+	return w->limits == LIMITS_SLOW ? 1 : 1 + dice_below(d, most);
+}
+
+static void limits(struct world *w, struct dice *d, uint32_t slot)
+{
+	struct pk_endpoint *ep = &w->ep[slot];
+	uint32_t *left = w->tokens[slot];
+
+	if (!w->limits)
+		return;
+	for (int dir = 0; dir < 2; dir++) {
+		ep->bytes_per_s[dir] = limit(w, d, 200000);
+		ep->packets_per_s[dir] = limit(w, d, 400);
+		if (ep->bytes_per_s[dir] && dice_one_in(d, 3))
+			ep->burst[dir] = dice_below(d, 300000);
+		left[PK_BUCKET_BYTES + dir] = 1 + dice_below(d, 9000);
+		left[PK_BUCKET_PACKETS + dir] = 1 + dice_below(d, 90);
+	}
+	ep->new_flows_per_s = limit(w, d, 20);
+	left[PK_BUCKET_NEW_FLOWS] = dice_below(d, 1 + ep->new_flows_per_s);
+}
+
 void world_make(struct world *w, uint64_t seed)
 {
 	struct dice d = { seed };
 
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
+	times(w, &d);
 	node(w, &d);
 	pool(w, 1, true);
 	pool(w, 1, false);
@@ -242,7 +282,7 @@ void world_make(struct world *w, uint64_t seed)
 		if (!dice_one_in(&d, 30))
 			rule_set(w, &d, set);
 	for (uint32_t slot = 1; slot < SLOTS; slot++)
-		endpoint(w, &d, slot);
+		endpoint(w, &d, slot), limits(w, &d, slot);
 	for (uint32_t n = dice_below(&d, 4); n; n--)
 		publish(w, &d);
 	for (int v4 = 0; v4 < 2; v4++) {
@@ -256,9 +296,24 @@ void world_make(struct world *w, uint64_t seed)
 	}
 }
 
-void world_fill(const struct world *w, world_put put)
+/* Stamped with the guard's clock. */
+static void fill_buckets(const struct world *w, uint64_t ns, world_put put)
+{
+	for (uint32_t slot = 1; slot < SLOTS; slot++) {
+		struct pk_bucket b = {};
+
+		for (int kind = 0; kind < PK_BUCKET_EVENTS; kind++)
+			if (w->tokens[slot][kind])
+				b.tokens[kind] = ns / 1024 << 32 | w->tokens[slot][kind];
+		put("buckets", &slot, &b);
+	}
+}
+
+void world_fill(const struct world *w, uint64_t ns, world_put put)
 {
 	const uint32_t zero = 0, one = 1;
+
+	fill_buckets(w, ns, put);
 
 	put("node", &zero, &w->node);
 	for (uint32_t i = 0; i < SETS; i++)

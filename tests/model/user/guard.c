@@ -17,8 +17,9 @@
 
 #define HEADROOM 64 /* of the made-up kernel's structure before the frame */
 #define WAY_MTU	 1500
-#define JIFFIES	 1000000
+#define JIFFIES	 1000000 /* when a world begins */
 
+uint64_t user_eighths;
 static struct user_packet *in_hand;
 static struct sk_buff kernel;
 static jmp_buf tail;
@@ -207,7 +208,7 @@ long bpf_loop(__u32 rounds, void *step, void *context, __u64 flags)
 
 __u64 bpf_ktime_get_ns(void)
 {
-	return 1000000000;
+	return user_eighths * EIGHTH_NS;
 }
 
 __u64 bpf_ktime_get_boot_ns(void)
@@ -217,7 +218,7 @@ __u64 bpf_ktime_get_boot_ns(void)
 
 __u64 bpf_jiffies64(void)
 {
-	return JIFFIES;
+	return JIFFIES + user_eighths * pk_hz / 8;
 }
 
 __u32 bpf_get_prandom_u32(void)

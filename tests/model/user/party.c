@@ -31,7 +31,13 @@ static void begin(const struct world *w)
 {
 	memory();
 	tables_empty();
-	world_fill(w, table_put);
+	user_eighths = BEGIN;
+	world_fill(w, user_eighths * EIGHTH_NS, table_put);
+}
+
+static void age(uint64_t eighths)
+{
+	user_eighths += eighths;
 }
 
 /* A tap's frame is linear as far as its writer likes, but for the Ethernet header. */
@@ -69,11 +75,6 @@ static void run(const struct step *s, struct result *r)
 	memcpy(r->out.b, p.bytes, p.len < FRAME_ROOM ? p.len : FRAME_ROOM);
 }
 
-static void word(uint32_t slot, uint64_t to)
-{
-	table_put("words", &slot, &to);
-}
-
 static uint64_t counter(uint32_t row)
 {
 	const struct pk_counter *all = table_all("counters");
@@ -87,6 +88,11 @@ static void counters(uint64_t rows[ROWS])
 		rows[i] = counter(i);
 }
 
-const struct guard guard_user = {
-	"the guard in user space", begin, word, run, counters, counter, true
-};
+const struct guard guard_user = { .name = "the guard in user space",
+				  .begin = begin,
+				  .put = table_put,
+				  .age = age,
+				  .run = run,
+				  .counters = counters,
+				  .counter = counter,
+				  .user = true };

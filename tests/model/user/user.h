@@ -31,7 +31,8 @@ struct user_packet {
 	uint32_t target; /* out */
 };
 enum user_program { USER_FROM, USER_TO, USER_UP };
-void user_tables(void); /* says them all to tables.c */
+extern uint64_t user_eighths; /* the guard's clock */
+void user_tables(void);	      /* says them all to tables.c */
 int user_run(enum user_program program, struct user_packet *p);
 /* The bytes that a program may touch itself: the linear part. */
 void user_linear(struct user_packet *p);
