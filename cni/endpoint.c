@@ -28,15 +28,20 @@ int cni_labels_take(struct pk_bpf *bpf, const struct pk_label_set *set, uint64_t
 	return pk_labels_take(bpf, &want, deadline_ns, labels, err);
 }
 
-/* Fills in resolvers and search list, for DHCP and router advertisements. */
+/* Fills in resolvers, search list and host name, for DHCP and router advertisements. */
 static int write_told(struct pk_bpf *bpf, const struct pk_record *rec, struct pk_err *err)
 {
 	union pk_addr servers[2 * PK_TOLD_SERVERS];
+	char host[PK_TOLD_HOST + 1];
 	const struct pk_told told = { .servers = servers,
 				      .n_servers = pk_record_servers(rec, servers),
-				      .search = rec->search };
+				      .search = rec->search,
+				      .host = host };
 	struct pk_answers answers;
-	size_t out = pk_told_encode(&told, &answers);
+	size_t out;
+
+	pk_told_host(NULL, rec->job, rec->container_id, host);
+	out = pk_told_encode(&told, &answers);
 
 	if (out)
 		log_warn(

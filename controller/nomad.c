@@ -34,6 +34,7 @@ void pk_alloc_done(struct pk_alloc *a)
 	free(a->labels_refused);
 	free(a->dns_servers);
 	free(a->dns_search);
+	free(a->hostname);
 	free(a->checks);
 	*a = (struct pk_alloc){ 0 };
 }
@@ -94,12 +95,14 @@ static void write_words(struct pk_jw *w, const char *key, const char *words)
 	pk_jw_close(w, ']');
 }
 
-static void write_dns(struct pk_jw *w, const struct pk_alloc *a)
+static void write_network(struct pk_jw *w, const struct pk_alloc *a)
 {
-	if (!a->dns_servers && !a->dns_search)
+	if (!a->dns_servers && !a->dns_search && !a->hostname)
 		return;
 	pk_jw_open(w, "Networks", '[');
 	pk_jw_open(w, NULL, '{');
+	if (a->hostname)
+		pk_jw_string(w, "Hostname", a->hostname);
 	pk_jw_open(w, "DNS", '{');
 	write_words(w, "Servers", a->dns_servers);
 	write_words(w, "Searches", a->dns_search);
@@ -120,7 +123,7 @@ static void write_job(struct pk_jw *w, const struct pk_alloc *a)
 	pk_jw_open(w, "TaskGroups", '[');
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "Name", a->group);
-	write_dns(w, a);
+	write_network(w, a);
 	pk_jw_open(w, "Services", '[');
 	for (size_t i = 0; i < a->n_services; i++)
 		write_service(w, a->services[i], a, false);

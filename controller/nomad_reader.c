@@ -48,6 +48,7 @@ enum node {
 	CHECK_PORT,
 	NETWORKS,
 	NETWORK,
+	HOSTNAME,
 	DNS,
 	DNS_SERVERS,
 	DNS_SERVER,
@@ -102,6 +103,7 @@ static const struct pk_stream_node nodes[] = {
 	[CHECK_PORT] = { CHECK, "PortLabel", PK_STREAM_TEXT },
 	[NETWORKS] = { GROUP, "Networks", PK_STREAM_ARRAY },
 	[NETWORK] = { NETWORKS, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	[HOSTNAME] = { NETWORK, "Hostname", PK_STREAM_TEXT },
 	[DNS] = { NETWORK, "DNS", PK_STREAM_OBJECT },
 	[DNS_SERVERS] = { DNS, "Servers", PK_STREAM_ARRAY },
 	[DNS_SERVER] = { DNS_SERVERS, PK_STREAM_EACH, PK_STREAM_TEXT },
@@ -177,6 +179,8 @@ static void take_value(struct reading *r, const struct pk_stream_event *e)
 		reading_meta(r, &r->meta, e);
 	else if (e->node == GROUP_META_VALUE)
 		reading_meta(r, &r->group.meta, e);
+	else if (e->node == HOSTNAME)
+		reading_hostname(r, e);
 	else if (e->node == DNS_SERVER)
 		reading_word(r, &r->group.dns_servers, e);
 	else if (e->node == DNS_SEARCH)

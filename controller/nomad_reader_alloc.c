@@ -6,6 +6,7 @@
 
 #include "nomad_reader_private.h"
 #include "own.h"
+#include "picket/limits.h"
 #include "str.h"
 
 /* Bytes that one alloc may make us keep while it is read: Nomad names its group after its job. */
@@ -35,6 +36,7 @@ static void group_done(struct group *g)
 	texts_done(g->checks, g->n_checks);
 	free(g->dns_servers);
 	free(g->dns_search);
+	free(g->hostname);
 	*g = (struct group){ 0 };
 }
 
@@ -112,6 +114,15 @@ void reading_text(struct reading *r, char **to, const char *key, const struct pk
 		return;
 	free(*to);
 	*to = pk_strdup(e->text);
+}
+
+/* Keeps a network's host name. One that is longer than a host name may be counts as none. */
+void reading_hostname(struct reading *r, const struct pk_stream_event *e)
+{
+	if (!e->text || !*e->text || e->len > PK_TOLD_HOST || !charge(r, e->len))
+		return;
+	free(r->group.hostname);
+	r->group.hostname = pk_strdup(e->text);
 }
 
 /* Adds a word to a list. A blank in it would make two of it, and is refused. */
@@ -400,6 +411,7 @@ void reading_alloc_end(struct reading *r)
 		take_checks(a, group);
 		a->dns_servers = PK_MOVE(group->dns_servers, NULL);
 		a->dns_search = PK_MOVE(group->dns_search, NULL);
+		a->hostname = PK_MOVE(group->hostname, NULL);
 		if (!a->job || !*a->job) {
 			free(a->job);
 			a->job = pk_strdup(a->job_id);

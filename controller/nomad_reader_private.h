@@ -21,7 +21,7 @@ struct group {
 	bool services_unknown;
 	char **checks; /* port labels, or numbers */
 	size_t n_checks;
-	char *dns_servers, *dns_search; /* of its networks: a client takes one */
+	char *dns_servers, *dns_search, *hostname; /* of its networks: a client takes one */
 };
 
 struct service {
@@ -57,6 +57,7 @@ void reading_text(struct reading *r, char **to, const char *key, const struct pk
 void reading_status(struct reading *r, const struct pk_stream_event *e);
 /* Adds one word to a list between blanks; a word that makes it too long stays out. */
 void reading_word(struct reading *r, char **to, const struct pk_stream_event *e);
+void reading_hostname(struct reading *r, const struct pk_stream_event *e);
 void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_event *e);
 
 /* Adds one zeroed element to a list. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tells endpoints of resolvers and search list: the job's own, by Nomad's word, else what the
- * conflist said at ADD, else the node's, as resolv.conf has them now.
+ * conflist said at ADD, else the node's, as resolv.conf has them now. It tells their host name, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +103,15 @@ static struct pk_told told_of(const struct pk_sync *s, const struct pk_local_end
 	return told;
 }
 
+/* Makes the host name, by Nomad's word where there is one, else by what its ADD claimed. */
+static void tell_host(const struct pk_local_endpoint *m, char host[PK_TOLD_HOST + 1])
+{
+	const struct pk_alloc *facts = facts_of(m);
+
+	pk_told_host(facts ? facts->hostname : NULL, facts ? facts->job : m->job, m->container_id,
+		     host);
+}
+
 static bool is_resolver(const struct pk_settings *s, const union pk_addr *addr)
 {
 	for (size_t i = 0; i < s->n_resolvers; i++)
@@ -142,13 +151,16 @@ void sync_tell(struct sync_pass *p, const struct target *t)
 {
 	const struct pk_local_endpoint *m = t->ep;
 	union pk_addr asked[SERVERS_MAX];
-	const struct pk_told told = told_of(p->sync, m, asked);
+	struct pk_told told = told_of(p->sync, m, asked);
+	char host[PK_TOLD_HOST + 1];
 	struct told_memo *memo = &p->sync->told[m->slot];
 	struct told_memo now = { .known = true, .fed = m->fed, .dns = p->sync->dns.number };
 	struct pk_answers answers;
 	struct pk_err err = { 0 };
 	int r = 0;
 
+	tell_host(m, host);
+	told.host = host;
 	pk_told_encode(&told, &answers);
 	pk_hash128(&answers, sizeof(answers), now.hash);
 	now.opened = p->sync->bpf->endpoints[m->slot].opened;

@@ -7,7 +7,9 @@
 
 #define NAME_MAX_WIRE 255 /* RFC 1035 3.1 */
 #define LABEL_MAX     63
+#define ID_SHOWN      8 /* of an alloc's id, as Nomad shows it */
 #define DHCP_DNS      6
+#define DHCP_HOST     12
 #define DHCP_DOMAIN   15
 #define DHCP_SEARCH   119
 #define DHCP6_DNS     23
@@ -136,6 +138,18 @@ static size_t put_names(const struct pk_told *told, struct place *p)
 	return out;
 }
 
+/* Adds the host name behind the search list, so that it takes no domain's room. */
+static void put_host4(const struct pk_told *told, struct place *p)
+{
+	size_t n = told->host ? strlen(told->host) : 0;
+	uint8_t head[2] = { DHCP_HOST, (uint8_t)n };
+
+	if (!n || n > PK_TOLD_HOST || p->room - p->len < sizeof(head) + n)
+		return;
+	put(p, head, sizeof(head));
+	put(p, told->host, n);
+}
+
 static size_t encode_dhcp(const struct pk_told *told, struct pk_answers *out)
 {
 	struct place p = { .at = out->domains4, .room = sizeof(out->domains4) };
@@ -153,6 +167,7 @@ static size_t encode_dhcp(const struct pk_told *told, struct pk_answers *out)
 	} else {
 		out->domains4[begin + 1] = (uint8_t)(p.len - begin - 2);
 	}
+	put_host4(told, &p);
 	out->domains4_len = (uint16_t)p.len;
 	return left;
 }
@@ -221,4 +236,65 @@ size_t pk_told_encode(const struct pk_told *told, struct pk_answers *out)
 	ra = encode_ra(told, out);
 	dhcp = dhcp > dhcp6 ? dhcp : dhcp6;
 	return dhcp > ra ? dhcp : ra;
+}
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/*
+ * Returns whether text is labels of letters, digits and inner hyphens, with a letter among them:
+ * without one it could be an address.
+ */
+static bool is_host(const char *text)
+{
+	size_t n = text ? strlen(text) : 0;
+	bool letter = false;
+
+	if (!n || n > PK_TOLD_HOST)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool edge = !i || i + 1 == n || text[i - 1] == '.' || text[i + 1] == '.';
+
+		if (!is_alnum(text[i]) && (edge || (text[i] != '-' && text[i] != '.')))
+			return false;
+		letter |= is_alnum(text[i]) && (text[i] < '0' || text[i] > '9');
+	}
+	return letter;
+}
+
+/* Copies letters and digits in lower case, with one hyphen for whatever stands between them. */
+static size_t squeeze(const char *from, size_t room, char *to)
+{
+	size_t n = 0;
+
+	for (; *from && n < room; from++) {
+		bool one = is_alnum(*from);
+
+		if (one)
+			to[n++] = (char)(*from >= 'A' && *from <= 'Z' ? *from + ('a' - 'A') : *from);
+		else if (n && to[n - 1] != '-')
+			to[n++] = '-';
+	}
+	while (n && to[n - 1] == '-')
+		n--;
+	to[n] = 0;
+	return n;
+}
+
+void pk_told_host(const char *asked, const char *job, const char *id, char text[PK_TOLD_HOST + 1])
+{
+	char tail[ID_SHOWN + 1];
+	size_t n;
+
+	if (is_host(asked)) {
+		strcpy(text, asked);
+		return;
+	}
+	n = squeeze(job ?: "", PK_TOLD_HOST - ID_SHOWN - 1, text);
+	if (n && squeeze(id, ID_SHOWN, tail)) {
+		text[n] = '-';
+		strcpy(text + n + 1, tail);
+	}
 }

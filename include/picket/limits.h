@@ -32,8 +32,9 @@
 
 /* What the gateway tells an endpoint beside its address, in bytes of encoded options. */
 #define PK_TOLD_SERVERS	 3    /* resolvers of each family: as many as resolv.conf(5) has */
+#define PK_TOLD_HOST	 63   /* characters of a host name: one label's */
 #define PK_TOLD_SERVERS4 16   /* DHCP's 6, and padding */
-#define PK_TOLD_DOMAINS4 224  /* DHCP's 15 and 119 */
+#define PK_TOLD_DOMAINS4 224  /* DHCP's 15, 119 and 12 */
 #define PK_TOLD_DHCP6	 256  /* DHCPv6's 23 and 24 */
 #define PK_TOLD_RA	 256  /* RDNSS and DNSSL */
 #define PK_RA_LIFETIME	 1800 /* s, of router, prefix, resolvers and search list */

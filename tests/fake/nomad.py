@@ -21,16 +21,16 @@ class FakeNomad(FakeServer):
         super().__init__()
 
     def put(self, alloc_id, namespace, job, group, *, meta=None, ports=None, services=None,
-            parent="", status="running", hidden=False, elsewhere=False, raw=None, dns=None):
+            parent="", status="running", hidden=False, elsewhere=False, raw=None, dns=None, hostname=None):
         """An alloc of this node, unless elsewhere. ports: {label: (host, own)}; services: as in a
-        group of a job; raw: members of the alloc as JSON text, behind its own; dns: of its network block."""
+        group of a job; raw: members of the alloc as JSON text, behind its own; dns, hostname: of its network block."""
         with self.changed:
             self.allocs[alloc_id] = {
                 "ID": alloc_id, "Namespace": namespace, "JobID": job, "TaskGroup": group,
                 "NodeID": "elsewhere" if elsewhere else self.node_id, "ClientStatus": status, "DesiredStatus": "run",
                 "ModifyTime": 1763970000000000000,
                 "Job": {"ID": job, "ParentID": parent, "Region": "global", "Meta": meta or {},
-                        "TaskGroups": [{"Name": group, "Meta": None, "Services": services or [], "Networks": [{"Mode": "cni/picket", "DNS": dns}],
+                        "TaskGroups": [{"Name": group, "Meta": None, "Services": services or [], "Networks": [{"Mode": "cni/picket", "DNS": dns, "Hostname": hostname}],
                                         "Tasks": [{"Name": "vm", "Services": None}]}]},
                 "AllocatedResources": {"Shared": {"Ports": [
                     {"Label": label, "Value": host, "To": own, "HostIP": "127.0.0.1"}

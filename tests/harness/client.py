@@ -3,7 +3,7 @@
 A guest that is no machine: a network stack of this kernel behind an allocation's tap0, in which real DHCP clients run.
 
 Its eth0 is a tap with the allocation's MAC; a thread carries frames between both taps, vnet headers too, as a VMM does.
-It has process ids, /run, /etc and /var/lib of its own, and a read-only /sys, by which udev's users know that there is none.
+It has process ids, a host name, /run, /etc and /var/lib of its own, and a read-only /sys, by which udev's users know that there is none.
 """
 import os
 import select
@@ -30,6 +30,7 @@ mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/l
 chown -R systemd-network:systemd-network /run/systemd/netif 2>/dev/null || true
 sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.accept_ra=1
 ip link set lo up
+hostname localhost
 echo ready
 exec sleep infinity
 """
@@ -43,7 +44,7 @@ class Client:
         self.stage = os.path.join(self.node.base, "client")
         os.makedirs(self.stage, exist_ok=True)
         self.holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+            ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--propagation", "private",
              "sh", "-c", _HOLD, "sh", "", self.stage],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=netns.die_with_parent)
@@ -81,7 +82,7 @@ class Client:
                     continue
 
     def _argv(self, argv):
-        return ["nsenter", "-t", str(self.pid), "-n", "-m", "-p", "--",
+        return ["nsenter", "-t", str(self.pid), "-n", "-m", "-p", "-u", "--",
                 "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *argv]
 
     def run(self, argv, **kw):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Unmodified guests configure themselves: real DHCP clients behind a tap, each from nothing to address, route, MTU,
-resolvers and search list, a renewal and a release; and nothing that they send meanwhile counts as spoofed.
+resolvers, search list and host name, a renewal and a release; and nothing that they send meanwhile counts as spoofed.
 """
 import subprocess
 
@@ -48,6 +48,11 @@ def await_link_local(guest):
              "a link-local address")
 
 
+def hostname(guest):
+    """As the guard tells it: its job's name and the beginning of the alloc's."""
+    return f"api-{guest.alloc.id[:8]}"
+
+
 def words(guest, key):
     """All that resolv.conf says under a key."""
     lines = [line.split() for line in guest.read("/etc/resolv.conf").splitlines()]
@@ -59,19 +64,19 @@ def mtu(guest):
 
 
 UDHCPC = """#!/bin/sh
-printf '%s %s %s %s %s [%s] [%s] %s\\n' "$1" "$ip" "$mask" "$router" "$mtu" "$dns" "$search" "$domain" >>/run/udhcpc.log
+printf '%s %s %s %s %s [%s] [%s] %s %s\\n' "$1" "$ip" "$mask" "$router" "$mtu" "$dns" "$search" "$domain" "$hostname" >>/run/udhcpc.log
 """
 
 
 def test_busybox_udhcpc(guest):
     guest.write("/run/udhcpc.sh", UDHCPC, 0o755)
     client = guest.popen(["busybox", "udhcpc", "-f", "-R", "-i", "eth0", "-T", "1", "-O", "search", "-O", "mtu", "-O", "domain",
-                          "-p", "/run/udhcpc.pid", "-s", "/run/udhcpc.sh"], stderr=subprocess.PIPE, text=True)
+                          "-O", "hostname", "-p", "/run/udhcpc.pid", "-s", "/run/udhcpc.sh"], stderr=subprocess.PIPE, text=True)
 
     def log():
         return guest.read("/run/udhcpc.log").splitlines()
 
-    lease = f"{guest.alloc.address()} 24 {guest.alloc.gateway} 1400 [{' '.join(SERVERS4)}] [{' '.join(SEARCH)}] {SEARCH[0]}"
+    lease = f"{guest.alloc.address()} 24 {guest.alloc.gateway} 1400 [{' '.join(SERVERS4)}] [{' '.join(SEARCH)}] {SEARCH[0]} {hostname(guest)}"
     wait_for(lambda: f"bound {lease}" in log(), log)
     inside = guest.read("/run/udhcpc.pid").strip()
     guest.run(["kill", "-USR1", inside])
@@ -94,6 +99,7 @@ def test_dhclient_4(guest):
     assert has_address(guest) and has_default(guest)
     assert words(guest, "nameserver") == SERVERS4 and words(guest, "search") == SEARCH
     assert words(guest, "domain") == SEARCH[:1] and f"mtu {1400} " in guest.run(["ip", "link", "show", "eth0"]).stdout
+    assert guest.run(["hostname"]).stdout.strip() == hostname(guest)
     # Without a word to the server, then anew: it asks for what it had (INIT-REBOOT).
     guest.run(["dhclient", "-x", "-4", *DHCLIENT])
     assert "DHCPDISCOVER" not in dhclient(guest, "-4") and has_address(guest)
@@ -119,7 +125,7 @@ def test_dhclient_6(guest):
 
 
 DHCPCD = """duid
-option domain_name_servers, domain_name, domain_search, interface_mtu
+option domain_name_servers, domain_name, domain_search, interface_mtu, host_name
 option dhcp6_name_servers, dhcp6_domain_search
 nodelay
 noipv4ll
@@ -140,6 +146,7 @@ def test_dhcpcd(guest, tmp_path):
     assert has_default(guest) and has_default(guest, 6) and set(words(guest, "search")) == set(SEARCH)
     assert " mtu 1400 " in guest.run(["ip", "route", "show", "default"]).stdout
     assert said("REPLY6 received from fe80::1") and said(f"acknowledged {guest.alloc.address()} from {guest.alloc.gateway}")
+    wait_for(lambda: guest.run(["hostname"]).stdout.strip() == hostname(guest), "the host name")
     guest.run(["dhcpcd", "-n", "eth0"])
     wait_for(lambda: said("rebinding lease of") and said("run-hooks RENEW"), "its lease renewed")
     wait_for(lambda: said("broadcasting REBIND6") and said("run-hooks REBOOT6"), "its DHCPv6 lease renewed")
@@ -186,6 +193,7 @@ def test_systemd_networkd(guest, tmp_path):
             link, lease = state("links"), state("leases")
             assert set(link["DOMAINS"].split()) == set(SEARCH)
             assert lease["MTU"] == "1400" and lease["DOMAIN_SEARCH_LIST"] == " ".join(SEARCH) and lease["LIFETIME"] == "86400"
+            assert lease["HOSTNAME"] == hostname(guest)
             guest.run(["busybox", "killall", "-TERM", "systemd-networkd"])
             client.wait(60)
     said = (tmp_path / "log").read_text(encoding="utf-8")

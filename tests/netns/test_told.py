@@ -35,11 +35,17 @@ class Guest:
         assert got, f"no answer with {layer.__name__}"
         return Ether(got)
 
+    def offered(self):
+        return self.ask(Ether(src=self.alloc.mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") /
+                         UDP(sport=68, dport=67) / BOOTP(chaddr=self.mac) / DHCP(options=[("message-type", "discover"), "end"]),
+                        DHCP)
+
+    def hostname(self):
+        return dict(o for o in self.offered()[DHCP].options if isinstance(o, tuple) and len(o) == 2).get("hostname", b"").decode()
+
     def dhcp(self):
         """(servers, domain, the search list's bytes)"""
-        offer = self.ask(Ether(src=self.alloc.mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") /
-                         UDP(sport=68, dport=67) / BOOTP(chaddr=self.mac) / DHCP(options=[("message-type", "discover"), "end"]),
-                         DHCP)
+        offer = self.offered()
         said = {o[0]: o[1:] for o in offer[DHCP].options if isinstance(o, tuple)}
         return list(said.get("name_server", ())), said.get("domain", (b"",))[0].decode(), search_of(bytes(offer[DHCP]))
 
@@ -107,6 +113,18 @@ def test_a_jobs_dns_is_told_from_its_confirmation_on(node, nomad):
     wait_for(lambda: guest.dhcp() == (["192.0.2.1"], "other.example", ["other.example", "b.example"]), guest.dhcp)
     nomad.put(ALLOC, "acme", "api", "web")
     wait_for(lambda: guest.dhcp() == (["192.0.2.1"], "upstream.example", ["upstream.example"]), guest.dhcp)
+
+
+def test_a_guests_host_name(node, nomad):
+    """By its job and alloc as ADD has them, else as its network block asks; what is none asks for nothing."""
+    put(node, REAL)
+    start(node, nomad)
+    guest = Guest(node.add("acme", "Api_v2", "web", alloc_id=ALLOC))
+    assert guest.hostname() == "api-v2-3f1c7a52"
+    nomad.put(ALLOC, "acme", "Api_v2", "web", hostname="mail.corp")
+    wait_for(lambda: guest.hostname() == "mail.corp", guest.hostname)
+    nomad.put(ALLOC, "acme", "Api_v2", "web", hostname="web-${NOMAD_ALLOC_INDEX}")
+    wait_for(lambda: guest.hostname() == "api-v2-3f1c7a52", guest.hostname)
 
 
 def test_another_namespaces_dns_is_nobodys(node, nomad):

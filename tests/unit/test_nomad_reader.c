@@ -68,11 +68,11 @@ static void test_alloc(void **state)
 	pk_alloc_done(&a);
 }
 
-/* What a group's network block says of resolvers and search list; another group's is nobody's. */
+/* What a group's network block says of resolvers, search list and host name; another group's is nobody's. */
 static void test_dns(void **state)
 {
 	static const struct {
-		const char *networks, *servers, *search;
+		const char *networks, *servers, *search, *hostname;
 	} list[] = {
 		{ "[{\"DNS\":{\"Servers\":[\"10.0.0.53\",\"fd00::53\"],\"Searches\":[\"a.b\",\"c\"],"
 		  "\"Options\":[\"ndots:2\"]}}]",
@@ -82,6 +82,11 @@ static void test_dns(void **state)
 		{ "[{\"DNS\":{\"Servers\":null,\"Searches\":[\"a.b\"]}}]", NULL, "a.b" },
 		{ "[{\"DNS\":null}]", NULL, NULL },
 		{ "[{\"DNS\":{\"Servers\":[\"\",\"1 2\",\"x\"]}}]", "x", NULL },
+		{ "[{\"DNS\":null,\"Hostname\":\"mail.corp\"}]", NULL, NULL, "mail.corp" },
+		{ "[{\"Hostname\":\"\"}]", NULL, NULL, NULL },
+		/* More than a host name has is none: 64 characters. */
+		{ "[{\"Hostname\":\"0123456789012345678901234567890123456789012345678901234567890abc\"}]",
+		  NULL, NULL, NULL },
 		{ "null", NULL, NULL },
 	};
 	char text[700];
@@ -107,6 +112,9 @@ static void test_dns(void **state)
 
 			assert_int_equal(!list[i].servers, !one->dns_servers);
 			assert_int_equal(!list[i].search, !one->dns_search);
+			assert_int_equal(!list[i].hostname, !one->hostname);
+			if (list[i].hostname)
+				assert_string_equal(one->hostname, list[i].hostname);
 			if (list[i].servers)
 				assert_string_equal(one->dns_servers, list[i].servers);
 			if (list[i].search)

@@ -134,12 +134,82 @@ static void room(void **state)
 	assert_int_equal(a.domains4[54], 3 * 53 + 3);
 }
 
+/* DHCP's alone, and behind the search list: it takes no name's room. */
+static void host(void **state)
+{
+	static const char label[] = "0123456789012345678901234567890123456789012345678901234567890";
+	char search[700];
+	struct pk_told told = { .search = "ok", .host = "api-3f1c7a52" };
+	struct pk_answers a;
+
+	(void)state;
+	assert_int_equal(pk_told_encode(&told, &a), 0);
+	IS(a.domains4, a.domains4_len,
+	   "\x0f\2ok"
+	   "\x77\4"
+	   "\2ok\0"
+	   "\x0c\x0c"
+	   "api-3f1c7a52");
+	assert_int_equal(a.dhcp6_len, 4 + 4);
+	told.search = NULL;
+	pk_told_encode(&told, &a);
+	assert_int_equal(a.domains4_len, 2 + 12);
+	/* 224 bytes: domain 63, list 2 + 2 x 63, 33 are left; a name of 31 characters fits. */
+	snprintf(search, sizeof(search), "%.61s %.61s", label, label);
+	told.search = search;
+	told.host = label + 61 - 31;
+	assert_int_equal(pk_told_encode(&told, &a), 0);
+	assert_int_equal(a.domains4_len, 63 + 2 + 2 * 63 + 33);
+	told.host = label + 61 - 32;
+	assert_int_equal(pk_told_encode(&told, &a), 0);
+	assert_int_equal(a.domains4_len, 63 + 2 + 2 * 63);
+}
+
+/* RFC 1123: what is asked for where it is one, else the job's name made one. */
+static void host_names(void **state)
+{
+	static const char id[] = "3f1c7a52-0000-4000-8000-000000000001";
+	static const char longest[] =
+		"a23456789012345678901234567890123456789012345678901234567890123";
+	static const struct {
+		const char *asked, *job, *is;
+	} list[] = {
+		{ NULL, "api", "api-3f1c7a52" },
+		{ "web", "api", "web" },
+		{ "Mail-1.corp", "api", "Mail-1.corp" },
+		{ longest, "api", longest },
+		{ "", "api", "api-3f1c7a52" },
+		{ "-web", "api", "api-3f1c7a52" },
+		{ "web-", "api", "api-3f1c7a52" },
+		{ "a..b", "api", "api-3f1c7a52" },
+		{ "a-.b", "api", "api-3f1c7a52" },
+		{ ".a", "api", "api-3f1c7a52" },
+		{ "a b", "api", "api-3f1c7a52" },
+		{ "10.0.0.1", "api", "api-3f1c7a52" },
+		{ "web-${NOMAD_ALLOC_INDEX}", "api", "api-3f1c7a52" },
+		{ NULL, "_Team A/api v2!", "team-a-api-v2-3f1c7a52" },
+		{ NULL, longest, "a23456789012345678901234567890123456789012345678901234-3f1c7a52" },
+		{ NULL, "\xc3\xa9", "" },
+		{ NULL, NULL, "" },
+	};
+	char text[PK_TOLD_HOST + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		pk_told_host(list[i].asked, list[i].job, id, text);
+		assert_string_equal(text, list[i].is);
+	}
+	pk_told_host(NULL, "api", "--", text);
+	assert_string_equal(text, "api");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all),		cmocka_unit_test(nothing),
 		cmocka_unit_test(many_servers), cmocka_unit_test(bad_names),
-		cmocka_unit_test(room),
+		cmocka_unit_test(room),		cmocka_unit_test(host),
+		cmocka_unit_test(host_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
