@@ -273,7 +273,8 @@ static size_t squeeze(const char *from, size_t room, char *to)
 		bool one = is_alnum(*from);
 
 		if (one)
-			to[n++] = (char)(*from >= 'A' && *from <= 'Z' ? *from + ('a' - 'A') : *from);
+			to[n++] =
+				(char)(*from >= 'A' && *from <= 'Z' ? *from + ('a' - 'A') : *from);
 		else if (n && to[n - 1] != '-')
 			to[n++] = '-';
 	}

@@ -146,7 +146,8 @@ def test_dhcpcd(guest, tmp_path):
     assert has_default(guest) and has_default(guest, 6) and set(words(guest, "search")) == set(SEARCH)
     assert " mtu 1400 " in guest.run(["ip", "route", "show", "default"]).stdout
     assert said("REPLY6 received from fe80::1") and said(f"acknowledged {guest.alloc.address()} from {guest.alloc.gateway}")
-    wait_for(lambda: guest.run(["hostname"]).stdout.strip() == hostname(guest), "the host name")
+    lease = guest.run(["dhcpcd", "-U", "-4", "eth0"]).stdout
+    assert f"host_name={hostname(guest)}" in lease.replace("'", ""), lease
     guest.run(["dhcpcd", "-n", "eth0"])
     wait_for(lambda: said("rebinding lease of") and said("run-hooks RENEW"), "its lease renewed")
     wait_for(lambda: said("broadcasting REBIND6") and said("run-hooks REBOOT6"), "its DHCPv6 lease renewed")

@@ -68,11 +68,11 @@ static void test_alloc(void **state)
 	pk_alloc_done(&a);
 }
 
-/* What a group's network block says of resolvers, search list and host name; another group's is nobody's. */
+/* What a group's network block says of resolvers and search list; another group's is nobody's. */
 static void test_dns(void **state)
 {
 	static const struct {
-		const char *networks, *servers, *search, *hostname;
+		const char *networks, *servers, *search;
 	} list[] = {
 		{ "[{\"DNS\":{\"Servers\":[\"10.0.0.53\",\"fd00::53\"],\"Searches\":[\"a.b\",\"c\"],"
 		  "\"Options\":[\"ndots:2\"]}}]",
@@ -82,11 +82,6 @@ static void test_dns(void **state)
 		{ "[{\"DNS\":{\"Servers\":null,\"Searches\":[\"a.b\"]}}]", NULL, "a.b" },
 		{ "[{\"DNS\":null}]", NULL, NULL },
 		{ "[{\"DNS\":{\"Servers\":[\"\",\"1 2\",\"x\"]}}]", "x", NULL },
-		{ "[{\"DNS\":null,\"Hostname\":\"mail.corp\"}]", NULL, NULL, "mail.corp" },
-		{ "[{\"Hostname\":\"\"}]", NULL, NULL, NULL },
-		/* More than a host name has is none: 64 characters. */
-		{ "[{\"Hostname\":\"0123456789012345678901234567890123456789012345678901234567890abc\"}]",
-		  NULL, NULL, NULL },
 		{ "null", NULL, NULL },
 	};
 	char text[700];
@@ -112,14 +107,50 @@ static void test_dns(void **state)
 
 			assert_int_equal(!list[i].servers, !one->dns_servers);
 			assert_int_equal(!list[i].search, !one->dns_search);
-			assert_int_equal(!list[i].hostname, !one->hostname);
-			if (list[i].hostname)
-				assert_string_equal(one->hostname, list[i].hostname);
 			if (list[i].servers)
 				assert_string_equal(one->dns_servers, list[i].servers);
 			if (list[i].search)
 				assert_string_equal(one->dns_search, list[i].search);
 		}
+		pk_alloc_done(kept);
+		free(kept);
+		pk_alloc_done(&a);
+	}
+}
+
+/* What it says of a host name; more than one has is none. */
+static void test_hostname(void **state)
+{
+	static const struct {
+		const char *networks, *is;
+	} list[] = {
+		{ "[{\"DNS\":null,\"Hostname\":\"mail.corp\"}]", "mail.corp" },
+		{ "[{\"Hostname\":\"\"}]", NULL },
+		{ "[{\"Hostname\":\"012345678901234567890123456789012345678901234567890123456789abc\"}]",
+		  "012345678901234567890123456789012345678901234567890123456789abc" },
+		{ "[{\"Hostname\":\"0123456789012345678901234567890123456789012345678901234567890abc\"}]",
+		  NULL },
+		{ "null", NULL },
+	};
+	char text[700];
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(list); i++) {
+		struct pk_alloc a, *kept;
+		struct pk_err err = { 0 };
+
+		snprintf(text, sizeof(text),
+			 ALLOC_HEAD_OK " \"Job\": {\"TaskGroups\": [{\"Name\": \"web\", "
+				       "\"Networks\": %s}]}}",
+			 list[i].networks);
+		if (pk_alloc_decode(text, strlen(text), &a, &err) < 0)
+			fail_msg("%zu: %s", i, err.text);
+		kept = pk_alloc_copy(&a); /* through what is kept on the disk */
+		assert_non_null(kept);
+		assert_true(pk_alloc_equal(&a, kept));
+		assert_int_equal(!list[i].is, !kept->hostname);
+		if (list[i].is)
+			assert_string_equal(kept->hostname, list[i].is);
 		pk_alloc_done(kept);
 		free(kept);
 		pk_alloc_done(&a);
@@ -533,14 +564,23 @@ static void test_recorded_nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dns),	      cmocka_unit_test(test_alloc),
-		cmocka_unit_test(test_alloc_bad),     cmocka_unit_test(test_alloc_kept),
-		cmocka_unit_test(test_allocs),	      cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_recorded),      cmocka_unit_test(test_label_budget),
-		cmocka_unit_test(test_ports),	      cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_deep_and_huge), cmocka_unit_test(test_many_groups),
-		cmocka_unit_test(test_groups),	      cmocka_unit_test(test_refusal_kept),
-		cmocka_unit_test(test_nodes),	      cmocka_unit_test(test_recorded_nodes),
+		cmocka_unit_test(test_dns),
+		cmocka_unit_test(test_hostname),
+		cmocka_unit_test(test_alloc),
+		cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_alloc_kept),
+		cmocka_unit_test(test_allocs),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_label_budget),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_deep_and_huge),
+		cmocka_unit_test(test_many_groups),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_refusal_kept),
+		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_recorded_nodes),
 	};
 
 	return cmocka_run_group_tests_name("controller: Nomad's answers", tests, NULL, NULL);

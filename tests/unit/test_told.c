@@ -188,7 +188,8 @@ static void host_names(void **state)
 		{ "10.0.0.1", "api", "api-3f1c7a52" },
 		{ "web-${NOMAD_ALLOC_INDEX}", "api", "api-3f1c7a52" },
 		{ NULL, "_Team A/api v2!", "team-a-api-v2-3f1c7a52" },
-		{ NULL, longest, "a23456789012345678901234567890123456789012345678901234-3f1c7a52" },
+		{ NULL, longest,
+		  "a23456789012345678901234567890123456789012345678901234-3f1c7a52" },
 		{ NULL, "\xc3\xa9", "" },
 		{ NULL, NULL, "" },
 	};
