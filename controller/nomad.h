@@ -49,7 +49,7 @@ struct pk_alloc {
 	char *labels_refused;  /* why neither meta nor services count; NULL: they do */
 	/* The network block of its group, values between blanks; NULL: it doesn't say. */
 	char *dns_servers, *dns_search;
-	char *hostname; /* likewise; NULL where it is longer than a host name */
+	char *hostname;	  /* likewise; NULL where it is longer than a host name */
 	uint16_t *checks; /* the endpoint's own TCP ports that have a check */
 	size_t n_checks;
 };

@@ -129,4 +129,3 @@ bool place_take(struct model *m, uint32_t owner, uint32_t *place)
 	m->cursor[owner] = m->cursor[owner] % budget + budget;
 	return false;
 }
-

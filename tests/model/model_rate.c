@@ -54,8 +54,7 @@ static bool take(struct model *m, struct bucket *at, uint64_t rate, uint64_t bur
 	return true;
 }
 
-bool rate_traffic(struct model *m, uint32_t slot, enum pk_dir dir, uint32_t bytes,
-		  uint32_t packets)
+bool rate_traffic(struct model *m, uint32_t slot, enum pk_dir dir, uint32_t bytes, uint32_t packets)
 {
 	const struct pk_endpoint *ep = &m->w->ep[slot];
 	uint64_t rate = ep->bytes_per_s[dir], burst = ep->burst[dir] ? ep->burst[dir] : rate;
