@@ -10,11 +10,15 @@ import struct
 import threading
 
 import pytest
-from harness import Snapshot, wait_for
+from harness import EGRESS, Snapshot, wait_for
+from harness.machine import Machine
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 from test_cni_tcx import attached
 from test_connectivity import YES, Echo, asks, socket
 
 OLD = "g00000000"
+GATEWAY_MAC = "02:70:6b:00:00:01"
 
 
 def pins(node):
@@ -48,7 +52,7 @@ def programs(node, slot, tcx):
 
 
 class Traffic(threading.Thread):
-    """Question and answer over one flow without a pause."""
+    """Question and answer over one flow without a pause; target: an address."""
 
     def __init__(self, source, target):
         super().__init__(daemon=True)
@@ -56,21 +60,38 @@ class Traffic(threading.Thread):
         with source.inside():
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(YES)
-        self.socket.connect((target.address(), 9000))
+        self.socket.connect((target, 9000))
 
     def run(self):
         while not self.stop.is_set():
-            self.socket.send(b"?")
-            self.sent += 1
-            try:
-                self.socket.recv(100)
-            except TimeoutError:
-                self.lost += 1
+            self.ask()
+
+    def ask(self):
+        self.socket.send(b"?")
+        self.sent += 1
+        try:
+            self.socket.recv(100)
+        except TimeoutError:
+            self.lost += 1
 
     def end(self):
         self.stop.set()
         self.join()
         self.socket.close()
+
+
+def take_over(node, slots, tcx=False):
+    """picketd starts anew, finds another build than its own, and switches to its own."""
+    old = [programs(node, slot, tcx) for slot in slots]
+    assert all(len(way) == 1 for device in old for way in device), old
+    node.kill_picketd(signal.SIGTERM)
+    own = as_old(node)
+    node.start_picketd()
+    wait_for(lambda: current(node) == own, "the build of this picketd")
+    new = [programs(node, slot, tcx) for slot in slots]
+    assert all(len(way) == 1 for device in new for way in device), new
+    assert not {i for d in old for way in d for i in way} & {i for d in new for way in d for i in way}
+    wait_for(lambda: builds(node) == {own}, "the older one's end")
 
 
 @pytest.mark.parametrize("hook", ["clsact", "tcx"])
@@ -80,19 +101,10 @@ def test_a_new_build_takes_over_under_traffic(make_node, hook):
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
     echo = Echo(b.inside())
     before = [node.tables.counters(each.slot) for each in (a, b)]
-    traffic = Traffic(a, b)
+    traffic = Traffic(a, b.address())
     traffic.start()
     try:
-        old = [programs(node, each.slot, hook == "tcx") for each in (a, b)]
-        assert all(len(way) == 1 for device in old for way in device), old
-        node.kill_picketd(signal.SIGTERM)
-        own = as_old(node)
-        node.start_picketd()
-        wait_for(lambda: current(node) == own, "the build of this picketd")
-        new = [programs(node, each.slot, hook == "tcx") for each in (a, b)]
-        assert all(len(way) == 1 for device in new for way in device), new
-        assert not {i for d in old for way in d for i in way} & {i for d in new for way in d for i in way}
-        wait_for(lambda: builds(node) == {own}, "the older one's end")
+        take_over(node, (a.slot, b.slot), hook == "tcx")
         with a.inside():
             assert asks(socket.SOCK_STREAM, b.address(), 8080, YES)      # a new flow: the slow path's array
         wait_for(lambda: node.api("/v1/status")["state"] == "ok", lambda: node.api("/v1/status"))
@@ -103,6 +115,52 @@ def test_a_new_build_takes_over_under_traffic(make_node, hook):
     for each, counted in zip((a, b), before):
         seen = node.tables.counted(each.slot, counted)
         assert all(reason in ("ok", "multicast") for _, reason in seen), seen
+
+
+class Liar(Traffic):
+    """Beside its questions, each time one frame with its peer's address as the sender."""
+
+    def __init__(self, source, target):
+        super().__init__(source, target)
+        self.frame = bytes(Ether(src=source.mac, dst=GATEWAY_MAC) / IP(src=target, dst=target) / UDP(sport=9000, dport=9000))
+        with source.inside():
+            self.raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.raw.bind(("eth0", 0))
+
+    def ask(self):
+        self.raw.send(self.frame)
+        super().ask()
+
+    def end(self):
+        super().end()
+        self.raw.close()
+
+
+def test_a_new_build_takes_over_at_host_taps(make_node):
+    """What is redirected to a host tap passes its egress by a word that both builds must agree about; what lies is denied by either."""
+    node = make_node(conf={"attach": "host-tap"})
+    node.start_picketd()
+    a, b = (Machine(node.add("acme", job, "web")) for job in ("api", "db"))
+    echo = Echo(b.inside())
+    before = [node.tables.counters(each.slot) for each in (a, b)]
+    traffic = Liar(a, b.address())
+    traffic.start()
+    try:
+        take_over(node, (a.slot, b.slot))
+        with a.inside():
+            assert asks(socket.SOCK_STREAM, b.address(), 8080, YES)
+        wait_for(lambda: node.api("/v1/status")["state"] == "ok", lambda: node.api("/v1/status"))
+    finally:
+        traffic.end()
+        echo.close()
+    lies = (EGRESS, "spoofed-ipv4")
+    wait_for(lambda: node.tables.counted(a.slot, before[0]).get(lies) == traffic.sent,
+             lambda: (traffic.sent, node.tables.counted(a.slot, before[0])))
+    assert traffic.sent > 100 and traffic.lost == 0
+    for each, counted in zip((a, b), before):
+        seen = {key for key in node.tables.counted(each.slot, counted) if key[1] not in ("ok", "multicast")}
+        assert seen == ({lies} if each is a else set()), seen
+        each.close()
 
 
 def test_a_switch_that_was_cut_short_is_finished(make_node):
