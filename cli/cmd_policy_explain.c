@@ -129,7 +129,7 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 		r = find_peer(q, t, q->names[1], c->from.endpoint, &c->to, err);
 	if (r < 0)
 		return r;
-	if (c->from.party != PK_PARTY_ENDPOINT && c->to.party != PK_PARTY_ENDPOINT) {
+	if (!pk_peer_is_local(&c->from) && !pk_peer_is_local(&c->to)) {
 		pk_fail(err, 0, "neither side is an endpoint of this node: no policy is asked");
 		return pk_fix(err, -EINVAL, "\"picket endpoint list\" has them");
 	}
@@ -209,7 +209,7 @@ static void say_end(const struct cli *cli, const struct pk_peer *peer)
 	own_json *doc = NULL;
 	const char *id;
 
-	if (peer->party != PK_PARTY_ENDPOINT)
+	if (!pk_peer_is_local(peer))
 		return;
 	id = strrchr(peer->endpoint->key, ' ');
 	id = id ? id + 1 : peer->endpoint->key;
@@ -226,7 +226,7 @@ int cli_explain(struct cli *cli)
 	PK_OWN(tables_done) struct tables t = { 0 };
 	struct question q = { .wants_live = !cli_has(cli, "world") && !cli_has(cli, "with") };
 	struct pk_err err = { 0 };
-	int r = cli_world(cli, &c, &err);
+	int r = cli_world_others(cli, &c, &err);
 
 	q.c = c;
 	if (r == 0 && q.wants_live)

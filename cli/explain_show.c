@@ -112,7 +112,6 @@ static void text_live(const struct question *q, int dir, struct pk_str *out)
 static void text_side(const struct question *q, int dir, struct pk_str *out)
 {
 	static const char *const what[] = {
-		[PK_PARTY_ENDPOINT] = "",
 		[PK_PARTY_UNKNOWN] = "an unknown endpoint of the pools",
 		[PK_PARTY_HOST] = "this node",
 		[PK_PARTY_REMOTE_NODE] = "another node",
@@ -121,6 +120,11 @@ static void text_side(const struct question *q, int dir, struct pk_str *out)
 	const struct pk_verdict_value *v = &q->reference.side[dir];
 
 	pk_str_add(out, dir == PK_EGRESS ? "  out of " : "  into   ");
+	if (!q->reference.asked[dir] && side_of(q, dir)->party == PK_PARTY_ENDPOINT) {
+		cli_endpoint_name(side_of(q, dir)->endpoint->key, out);
+		pk_str_add(out, "  another node's: it judges this side by its own documents\n");
+		return;
+	}
 	if (!q->reference.asked[dir]) {
 		pk_str_add_escaped(out, q->names[dir]);
 		pk_str_addf(out, "  %s: no policy of its own here\n", what[side_of(q, dir)->party]);

@@ -14,13 +14,13 @@
 
 #define WORLD_MAX (64u << 20)
 
-int cli_world_text(void *arg, char **text, size_t *len, struct pk_err *err)
+static int fetch(const struct cli *cli, const char *path, char **text, size_t *len,
+		 struct pk_err *err)
 {
-	const struct cli *cli = arg;
 	own_json *doc = NULL;
 	struct pk_str s = { 0 };
 	struct pk_jw w = { .out = &s };
-	int r = cli_api(cli, "/v1/world", &doc, err);
+	int r = cli_api(cli, path, &doc, err);
 
 	if (r < 0)
 		return r;
@@ -28,6 +28,11 @@ int cli_world_text(void *arg, char **text, size_t *len, struct pk_err *err)
 	*len = s.len;
 	*text = pk_str_take(&s);
 	return *text ? 0 : pk_fail(err, ENOMEM, "the node's world");
+}
+
+int cli_world_text(void *arg, char **text, size_t *len, struct pk_err *err)
+{
+	return fetch(arg, "/v1/world", text, len, err);
 }
 
 void cli_notes(const struct pk_str *said, struct pk_err *err)
@@ -87,6 +92,17 @@ int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *er
 	return r < 0 ? r : cli_world_case(&world, out, err);
 }
 
+int cli_world_others(const struct cli *cli, struct pk_scenario **out, struct pk_err *err)
+{
+	own_world world = { 0 };
+	int r;
+
+	if (cli_has(cli, "world"))
+		return cli_world(cli, out, err);
+	r = fetch(cli, "/v1/world?others=1", &world.text, &world.len, err);
+	return r < 0 ? r : cli_world_case(&world, out, err);
+}
+
 int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err)
 {
 	const char *as = cli_get(cli, "as");
@@ -103,7 +119,8 @@ int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err)
 void cli_endpoint_name(const char *key, struct pk_str *out)
 {
 	const char *space = strrchr(key, ' '), *at = space ? strchr(space, '@') : NULL;
-	size_t n = at && at - space > 9 ? (size_t)(space - key) + 9 : strlen(key);
+	const char *id = space ? strrchr(space, '/') ?: space : NULL;
+	size_t n = at && at - id > 9 ? (size_t)(id - key) + 9 : strlen(key);
 	own_mem char *name = strndup(key, n);
 
 	if (!name)

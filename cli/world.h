@@ -23,8 +23,11 @@ int cli_world_case(struct cli_world *world, struct pk_scenario **out,
 		   struct pk_err *err); /* not ready */
 void cli_world_done(struct cli_world *world);
 #define own_world PK_OWN(cli_world_done) struct cli_world
-/* Both at once. */
+/* Reads the world and makes a case of it. */
 int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *err);
+
+/* The same with other nodes' endpoints among the live node's, as peers. */
+int cli_world_others(const struct cli *cli, struct pk_scenario **out, struct pk_err *err);
 
 /* -as SOURCE, for the files that are added from now on. */
 int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err);

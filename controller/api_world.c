@@ -9,6 +9,7 @@
 #include "fs.h"
 #include "own.h"
 #include "parts.h"
+#include "remotes.h"
 #include "selector.h"
 
 /* Writes labels as an expectations file has them: a key with several values is a list. */
@@ -60,23 +61,12 @@ static void write_open(struct pk_jw *w, const char *key, const struct pk_own_por
 	pk_jw_close(w, ']');
 }
 
-static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
-				 const struct pk_local_endpoint *m)
+/* Writes what a node knows of its own endpoints and of others' alike. */
+static void write_common(struct pk_jw *w, const char *name, const struct pk_world_endpoint *ep)
 {
-	const struct pk_world_endpoint *ep =
-		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
-	const struct pk_masquerade *masquerade = &pk_model_get_settings(p->model)->masquerade;
-	struct pk_sync_state state;
 	char text[PK_ADDR_TEXT];
-	own_str name = { 0 };
 
-	if (!ep)
-		return;
-	pk_local_endpoint_name(m, &name);
-	pk_str_addf(&name, " %s", m->key);
-	pk_sync_state(p->sync, m, &state);
-	pk_jw_open(w, NULL, '{');
-	pk_jw_string(w, "name", name.text);
+	pk_jw_string(w, "name", name);
 	write_labels(w, ep->labels);
 	pk_jw_open(w, "addresses", '[');
 	for (size_t i = 0; i < ep->n_addresses; i++)
@@ -88,6 +78,24 @@ static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
 		pk_jw_string(w, ep->ports[i].name, text);
 	}
 	pk_jw_close(w, '}');
+}
+
+static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
+				 const struct pk_local_endpoint *m)
+{
+	const struct pk_world_endpoint *ep =
+		pk_world_get(pk_engine_world(pk_model_engine(p->model)), m->key);
+	const struct pk_masquerade *masquerade = &pk_model_get_settings(p->model)->masquerade;
+	struct pk_sync_state state;
+	own_str name = { 0 };
+
+	if (!ep)
+		return;
+	pk_local_endpoint_name(m, &name);
+	pk_str_addf(&name, " %s", m->key);
+	pk_sync_state(p->sync, m, &state);
+	pk_jw_open(w, NULL, '{');
+	write_common(w, name.text, ep);
 	write_open(w, "checks", ep->checks, ep->n_checks);
 	write_open(w, "published", ep->published, ep->n_published);
 	pk_jw_open(w, "masquerade", '{');
@@ -99,6 +107,26 @@ static void write_world_endpoint(const struct pk_parts *p, struct pk_jw *w,
 	pk_jw_uint(w, "identity", state.identity);
 	pk_jw_uint(w, "tenant", state.tenant);
 	pk_jw_uint(w, "ruleSet", state.rule_set);
+	pk_jw_close(w, '}');
+}
+
+static const char *value_of(const struct pk_world_endpoint *ep, const char *key)
+{
+	const struct pk_label *label = pk_label_set_get(ep->labels, key);
+
+	return label ? label->value : "?";
+}
+
+/* Another node's endpoint, "acme/db/pg NODE/CONTAINER@INTERFACE": a peer, which that node judges. */
+static void write_remote(struct pk_jw *w, const struct pk_remote_endpoint *e)
+{
+	own_str name = { 0 };
+
+	pk_str_addf(&name, "%s/%s/%s %s", value_of(e->ep, "nomad:namespace"),
+		    value_of(e->ep, "nomad:job"), value_of(e->ep, "nomad:group"), e->key);
+	pk_jw_open(w, NULL, '{');
+	write_common(w, name.text, e->ep);
+	pk_jw_string(w, "node", e->node);
 	pk_jw_close(w, '}');
 }
 
@@ -125,6 +153,8 @@ static void write_texts(const struct pk_parts *p, struct pk_jw *w)
 void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
 {
 	const struct pk_settings *s = pk_model_get_settings(p->model);
+	const struct pk_remotes *remotes = pk_model_remotes(p->model);
+	const bool others = pk_exchange_query(x, "others");
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
@@ -139,6 +169,9 @@ void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
 	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
 	     m = pk_model_next(p->model, m))
 		write_world_endpoint(p, &w, m);
+	for (const struct pk_remote_endpoint *e = others ? pk_remotes_next(remotes, NULL) : NULL; e;
+	     e = pk_remotes_next(remotes, e))
+		write_remote(&w, e);
 	pk_jw_close(&w, ']');
 	write_texts(p, &w);
 	pk_jw_close(&w, '}');

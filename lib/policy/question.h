@@ -13,6 +13,12 @@ struct pk_peer {
 	union pk_addr address; /* UNKNOWN, WORLD */
 };
 
+/* Whether this node judges its side: other nodes judge their endpoints' by their own documents. */
+static inline bool pk_peer_is_local(const struct pk_peer *peer)
+{
+	return peer->party == PK_PARTY_ENDPOINT && peer->endpoint->local;
+}
+
 struct pk_question {
 	const struct pk_world_endpoint *subject;
 	enum pk_dir dir; /* seen from the subject */

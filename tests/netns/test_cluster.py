@@ -93,6 +93,11 @@ def test_a_tenant_reaches_its_own_alone(cluster):
                 assert ask(a, kind, b.address(family), 5000)[0] == a.address(family), "with its own address, never masqueraded"
     finally:
         mirror.close()
+    for named in b.address(4), "acme/db", b.id[:8]:
+        told = one.picket("policy", "explain", "acme/api", named, "5000/tcp").stdout
+        assert told.startswith("allowed\n") and "into   acme/db/db n2/" in told and "another node's" in told, told
+        assert "live tables, compiled rule sets and evaluator agree" in told, told
+    assert "live tables and documents DIFFER" not in one.picket("policy", "explain", "acme/db", "acme/api", "5000/tcp").stdout
     for family in 4, 6:
         with proving(one.tables, a.slot, EGRESS, "policy-denied"):
             assert not pings(a, c.address(family), QUICK), "of the other tenant's nothing is known here"
@@ -108,6 +113,7 @@ def test_a_tenant_reaches_its_own_alone(cluster):
                                           "egressDeny": [{"toEndpoints": [{"matchLabels": {"job": "db"}}]}]}], "namespace": "acme"}
     one.policy("p.json", policy)
     wait_for(lambda: not pings(a, b.address(4), QUICK), "a policy that names what the other node says of it")
+    assert one.picket("policy", "explain", "acme/api", "acme/db", "icmp:echo-request", check=False).returncode == 1
 
 
 def test_another_tenants_is_denied_where_it_arrives(cluster):

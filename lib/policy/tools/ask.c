@@ -80,6 +80,12 @@ void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep)
 	pk_engine_put(asker->engine, ep);
 }
 
+void pk_asker_put_remote(struct pk_asker *asker, struct pk_world_endpoint *ep)
+{
+	ep->local = false;
+	pk_engine_put(asker->engine, ep);
+}
+
 struct pk_engine *pk_asker_engine(struct pk_asker *asker)
 {
 	return asker->engine;
@@ -254,7 +260,7 @@ int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 					 .port = c->port };
 		int r;
 
-		if (sides[dir]->party != PK_PARTY_ENDPOINT)
+		if (!pk_peer_is_local(sides[dir]))
 			continue;
 		q.subject = sides[dir]->endpoint;
 		r = pk_ask(asker, engine, &q, &out->side[dir], err);
@@ -292,6 +298,6 @@ const char *pk_connection_not_built(const struct pk_connection *c)
 	if (is_masqueraded(c) && !has_translation(c))
 		return "masquerade of other protocols than TCP, UDP and ping";
 	if (c->from.party == PK_PARTY_UNKNOWN || c->to.party == PK_PARTY_UNKNOWN)
-		return "way to or from endpoints of other nodes";
+		return "way to or from an endpoint that it doesn't know";
 	return NULL;
 }

@@ -28,6 +28,8 @@ static inline void pk_asker_freep(struct pk_asker **asker)
 void pk_asker_set_documents(struct pk_asker *asker, struct pk_document *const *docs, size_t n);
 void pk_asker_set_settings(struct pk_asker *asker, const struct pk_settings *settings);
 void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep); /* takes it over */
+/* The same of another node's, which judges its own side: a peer alone. */
+void pk_asker_put_remote(struct pk_asker *asker, struct pk_world_endpoint *ep);
 struct pk_engine *pk_asker_engine(struct pk_asker *asker);
 const struct pk_world *pk_asker_world(const struct pk_asker *asker);
 

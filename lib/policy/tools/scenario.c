@@ -349,13 +349,16 @@ static bool is_entity(const char *text)
 	return strcmp(text, "host") == 0 || strcmp(text, "remote-node") == 0;
 }
 
-/* "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc. */
+/*
+ * "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc; another
+ * node's is "acme/api/web NODE/7f3a21c4…".
+ */
 static bool is_meant(const char *key, const char *text)
 {
-	const char *space = strrchr(key, ' ');
+	const char *space = strrchr(key, ' '), *slash = space ? strrchr(space, '/') : NULL;
 	size_t n = strlen(text);
 
-	if (n >= ALLOC_MIN && space && strncmp(space + 1, text, n) == 0)
+	if (n >= ALLOC_MIN && space && strncmp((slash ?: space) + 1, text, n) == 0)
 		return true;
 	return n && strncmp(key, text, n) == 0 && strchr(" /", key[n]);
 }

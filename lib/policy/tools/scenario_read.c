@@ -295,7 +295,7 @@ static int read_endpoint(struct pk_scenario *c, const struct pk_json *object, bo
 					    "unknown",	   "checks",	 "published", "names",
 					    "description", "masquerade", NULL };
 	struct reader r = { .json = c->json, .err = err };
-	const char *name = NULL;
+	const char *name = NULL, *node = NULL;
 	int ret;
 
 	if (pk_json_type(object) != PK_JSON_OBJECT)
@@ -303,6 +303,8 @@ static int read_endpoint(struct pk_scenario *c, const struct pk_json *object, bo
 	ret = live ? 0 : pk_json_only(c->json, object, keys, err);
 	if (ret == 0)
 		ret = pk_json_get_string(c->json, object, "name", &name, err);
+	if (ret == 0)
+		ret = pk_json_get_string(c->json, object, "node", &node, err);
 	if (ret < 0)
 		return ret;
 	if (!name || !*name)
@@ -315,6 +317,8 @@ static int read_endpoint(struct pk_scenario *c, const struct pk_json *object, bo
 	ret = read_parts(&r, object);
 	if (ret < 0)
 		pk_world_endpoint_free(r.ep);
+	else if (node)
+		pk_asker_put_remote(c->asker, r.ep);
 	else
 		pk_asker_put(c->asker, r.ep);
 	return ret;
