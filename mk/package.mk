@@ -17,9 +17,10 @@ deb:
 	$(Q)packaging/make-deb $B/deb
 
 # The tarball's programs need nothing of the machine but its kernel: the libraries that they load come along,
-# with the loader, in a folder named by its content, so that an update never mixes two of them.
+# with the loader, in a folder named by its content, so that an update never mixes two of them. They are linked
+# without debug information: the build id is made of what is linked, and paths of this machine would be in it.
 BUNDLED := $(addprefix $(LINKED)/,picket-cni picketd picket)
-$(BUNDLED): LDFLAGS += -Wl,--dynamic-linker=$(LIBRARIES)/$(LOADER) -Wl,--disable-new-dtags,-rpath,$(LIBRARIES)
+$(BUNDLED): LDFLAGS += -s -Wl,--dynamic-linker=$(LIBRARIES)/$(LOADER) -Wl,--disable-new-dtags,-rpath,$(LIBRARIES)
 $(BUNDLED): FORCE | $(LINKED)/
 $(LINKED)/:
 	@mkdir -p $@

@@ -25,8 +25,9 @@ def make_deb(part, *version):
     return where
 
 
-def make_tarball():
+def make_tarball(tree=TREE, build=None, **env):
     """Its path."""
     needs("scdoc")
-    said = run(["make", "-C", TREE, "--no-print-directory", f"B={build_dir()}", "tarball"], env=ENV, timeout=600)
+    said = run(["make", "-C", tree, "--no-print-directory", f"-j{len(os.sched_getaffinity(0))}", f"B={build or build_dir()}", "tarball"],
+               env={**ENV, **env}, timeout=900)
     return said.stdout.split()[-1]

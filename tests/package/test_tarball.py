@@ -108,6 +108,18 @@ def test_packed_again_it_is_the_same_bytes(tarball):
         assert file.read() == first
 
 
+def test_from_another_tree_it_is_the_same_bytes(tarball, tmp_path):
+    """One with another path, other modes and times, in another time zone and language; what is told is the commit's time."""
+    tree = tmp_path / "elsewhere/and-deeper"
+    tree.mkdir(parents=True)
+    run(["sh", "-c", 'umask 077; git ls-files -z | tar --null -T - -cf - | tar -C "$1" --no-same-permissions -xmf -', "sh", tree], cwd=TREE)
+    (tree / "VERSION").write_text(run([os.path.join(TREE, "scripts/version")]).stdout, encoding="ascii")
+    time = run(["git", "log", "-1", "--format=%ct"], cwd=TREE).stdout.strip()
+    other = make_tarball(tree, "made", SOURCE_DATE_EPOCH=time, TZ="Asia/Tokyo", LANG="C.UTF-8", CCACHE_DISABLE="1")
+    with open(tarball, "rb") as mine, open(tree / other, "rb") as theirs:
+        assert os.path.basename(other) == os.path.basename(tarball) and mine.read() == theirs.read()
+
+
 def test_it_has_what_it_is_made_of_and_no_path_of_where_it_was_built(bare):
     home = bare.path("tmp/picket/root/opt/picket")
     with open(os.path.join(home, "share/picket/picket.spdx.json"), encoding="utf-8") as file:
