@@ -140,7 +140,7 @@ class Runner:
         """Policies and what they are to mean, asked of one engine."""
         passed = failed = 0
         for file in [*sorted(glob.glob(f"{ROOT}/tests/policy/*.json")),
-                     f"{ROOT}/examples/reach.json"]:
+                     f"{ROOT}/examples/reach.json", f"{ROOT}/examples/addresses.json"]:
             name = f"policy-{engine}-{os.path.basename(file)[:-5]}"
             status, _ = self.run(name, [f"{self.build}/picket", "policy", "test", "--engine",
                                         engine, file], 120)

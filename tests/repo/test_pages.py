@@ -61,6 +61,14 @@ def test_each_key_of_picketd_json_is_told():
     assert not missing, missing
 
 
+def test_each_file_that_the_map_names_is_there():
+    """docs/architecture.md: `lib/err.h`, or a name alone, whose folder the line has."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    named = set(re.findall(r"`([\w./-]+\.(?:c|h|py|md|json|mk|bpf\.c))`", read("docs/architecture.md")))
+    assert len(named) > 60
+    assert not {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in listed)} - {"_private.h", "x_private.h"}
+
+
 def test_each_page_is_reached_from_the_first():
     """From README.md every page under docs/ can be clicked to."""
     seen, todo = set(), ["README.md"]

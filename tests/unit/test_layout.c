@@ -134,6 +134,7 @@ static void files_keep_what_they_say(void **state)
 	(void)state;
 	check_files("tests/policy/*.json", false);
 	check_files("examples/reach.json", false);
+	check_files("examples/addresses.json", false);
 	check_files("tests/golden/policy/taken/*.json", false);
 	check_files("examples/policies/*.json", true);
 }
