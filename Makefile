@@ -51,7 +51,7 @@ BPF_OBJ    := $(patsubst bpf/%.bpf.c,$B/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELS      := $(patsubst bpf/%.bpf.c,$B/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$O/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all bpf lib unit-bin clean format check-format
+.PHONY: all bpf lib unit-bin clean format check-format FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $O/picket-cni $O/picketd $O/picket

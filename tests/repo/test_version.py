@@ -59,3 +59,9 @@ def test_the_binaries_say_it():
     assert told["picket"].stdout.startswith(f"picket {version}, ")
     assert told["picketd"].stdout == f"picketd {version}\n"
     assert f"CNI picket plugin v{version}\n" in told["picket-cni"].stdout + told["picket-cni"].stderr
+
+
+def test_the_version_is_looked_at_in_each_build():
+    """What says the version is compiled again when it changes: the rule must run whatever is there already."""
+    said = subprocess.run(["make", "-n", f"B={BUILD}", f"{BUILD}/gen/version"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "cmp -s" in said.stdout, said.stdout
