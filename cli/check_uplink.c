@@ -13,7 +13,7 @@
 #include "settings.h"
 #include "uplink.h"
 
-/* What the node lives by: picketd's word, else the first conflist's. */
+/* Finds the settings that the node lives by: picketd's, else those of the first conflist. */
 static void effective(const struct check *c, struct pk_settings *s)
 {
 	bool conflist = false;

@@ -246,7 +246,7 @@ static int read_files(struct reader *reader, struct pk_err *err)
 	return flow_files_read(path, take_line, reader, err);
 }
 
-/* What picketd keeps, to be shown after what the files have of before. */
+/* Lines that picketd keeps, shown after the earlier ones of the files. */
 struct recent {
 	char **list;
 	size_t n, room;

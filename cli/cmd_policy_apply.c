@@ -218,7 +218,7 @@ static bool is_waited_for(enum taken taken, uint64_t since)
 	return taken == NOT_YET && waited < ENFORCED_SECONDS * 1000000000ull;
 }
 
-/* What is written, or gone, counts when the tables say so. */
+/* Waits until the tables have what was written, or no longer what was deleted. */
 static int wait_taken(const struct cli *cli, const char *name, const char *text)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };

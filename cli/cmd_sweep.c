@@ -90,7 +90,7 @@ static size_t count_live(const struct cli *cli, const struct pk_bpf *bpf, struct
 	return live;
 }
 
-/* What takes everything away takes it from under whoever lives on it. */
+/* Refuses to take everything away from under whoever lives on it. */
 static int refuse_all(struct cli *cli, const struct pk_bpf *bpf)
 {
 	struct pk_err err = { 0 };

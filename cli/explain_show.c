@@ -44,7 +44,7 @@ struct pk_question explain_side(const struct question *q, int dir)
 				     .port = q->conn.port };
 }
 
-/* Those that match and don't decide; returns how many match. */
+/* Finds the rules that match and don't decide; returns how many match. */
 static size_t losers(const struct question *q, int dir,
 		     struct pk_judge_match m[EXPLAIN_MATCHES_MAX], size_t *n)
 {

@@ -47,7 +47,7 @@ static size_t make_groups(const struct pk_plan *plan, bool single, struct group 
 	return n;
 }
 
-/* What changes, and how; 0: alike. */
+/* Compares what changes, and how; 0: alike. */
 static int cmp_changes(const struct group *a, const struct group *b)
 {
 	int c = (int)a->at->after - (int)b->at->after;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What is held of a source, or of one document, is meant to be gone. -ENODATA: nothing is held. */
+/*
+ * Says that what is held of a source, or of one document, is meant to be gone. -ENODATA: nothing is
+ * held.
+ */
 #include "cli.h"
 
 int cli_policy_release(const struct cli *cli, const char *what, struct pk_json_doc **doc,

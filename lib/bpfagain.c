@@ -92,7 +92,7 @@ bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole)
 	return look(bpf).all;
 }
 
-/* What is there is ours by now: only what is gone is pinned. */
+/* Pins one object. What is there by now is ours, so only what is gone is pinned. */
 static int pin(int fd, const char *dir, const char *name, struct pk_err *err)
 {
 	char path[ROOM];

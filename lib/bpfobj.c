@@ -69,7 +69,7 @@ int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err)
 	if (r == 0 && info.type != BPF_MAP_TYPE_ARRAY)
 		r = -EINVAL;
 	if (r == 0) {
-		/* Of a newer release it may be longer than what is known here. */
+		/* The value of a newer release may be longer than the one known here. */
 		value = pk_alloc(info.value_size + sizeof(*node));
 		r = pk_map_get(map, &zero, value);
 	}
@@ -160,7 +160,7 @@ static struct pk_bpf *new_handle(const struct pk_paths *paths)
 	return bpf;
 }
 
-/* What is current; -ENOENT where nothing is. */
+/* Opens the current load; -ENOENT where nothing is loaded. */
 static int open_current(const struct pk_paths *paths, struct pk_bpf **out, struct pk_err *err)
 {
 	own_bpf *bpf = new_handle(paths);

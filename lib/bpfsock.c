@@ -67,7 +67,7 @@ static int netns_cookie(uint64_t *cookie, struct pk_err *err)
 	return 0;
 }
 
-/* What sockets asked for outlives a change of programs, where it still has the same form. */
+/* Keeps what sockets asked for over a change of programs, where it still has the same form. */
 static int keep_peers(struct pk_sock *skel, const struct pk_paths *paths)
 {
 	struct bpf_map *map = skel->maps.sock_peers;

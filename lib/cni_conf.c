@@ -179,7 +179,7 @@ static int parse_all(struct cni_conf *conf, const struct pk_json *root, enum cni
 	return 0;
 }
 
-/* What needs two keys. The gateway may stand before the pool in the text. */
+/* Checks the gateway against the pool, which may stand behind it in the text. */
 static int check_gateway(const struct cni_conf *conf, const struct pk_json *plugin,
 			 struct pk_err *err)
 {

@@ -34,7 +34,7 @@ enum cni_verb {
 };
 const char *cni_verb_name(enum cni_verb verb);
 
-/* What a job may set for itself, if the conflist's allowJobArgs names it. */
+/* The arguments that a job may set for itself, if the conflist's allowJobArgs names them. */
 enum cni_job_arg {
 	CNI_JOB_MAC = 1 << 0,
 	CNI_JOB_IP = 1 << 1,

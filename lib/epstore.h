@@ -50,7 +50,7 @@ struct pk_record {
 	bool host_tap; /* the host end is the tap itself; nothing is in the netns */
 	char *tap;     /* its name */
 	uint32_t tap_owner, tap_group, queues;
-	/* Its limits as its ADD was told: by the conflist, the runtime and its job's arguments. */
+	/* The limits that ADD was told: by the conflist, the runtime and the job's arguments. */
 	struct pk_limits limits, bandwidth, job_limits;
 	uint32_t burst[2]; /* of bandwidth, by enum pk_dir; bytes */
 	union pk_addr dns4[PK_TOLD_SERVERS], dns6[PK_TOLD_SERVERS]; /* all zero = none */
@@ -65,7 +65,7 @@ struct pk_record {
 	char *created; /* RFC 3339, for people */
 };
 void pk_record_done(struct pk_record *record);
-/* Its resolvers in one list; how many there are. */
+/* Collects the record's resolvers in one list; returns how many there are. */
 size_t pk_record_servers(const struct pk_record *record,
 			 union pk_addr servers[2 * PK_TOLD_SERVERS]);
 #define own_record PK_OWN(pk_record_done) struct pk_record

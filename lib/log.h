@@ -6,7 +6,10 @@
 enum pk_level { PK_LOG_ERROR = 3, PK_LOG_WARN = 4, PK_LOG_INFO = 6, PK_LOG_DEBUG = 7 };
 
 void pk_log_init(const char *program, enum pk_level max);
-/* Who takes each line, with its newline, from any thread; NULL: standard error, at once. */
+/*
+ * The function that takes each line, with its newline, from any thread; NULL: standard error, at
+ * once.
+ */
 typedef void pk_log_fn(const char *line, size_t len);
 void pk_log_set(pk_log_fn *fn);
 /*

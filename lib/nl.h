@@ -147,7 +147,7 @@ struct pk_nl_link {
 /* By ifindex, or where that is 0 by name; -ENODEV. */
 int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
 	       struct pk_err *err);
-/* Of another namespace, by the id that ours has for it (pk_nl_link.peer_netns). */
+/* Asks for a link of another namespace, by the id that ours has for it (pk_nl_link.peer_netns). */
 int pk_nl_link_at(struct pk_nl *nl, int32_t netns, uint32_t ifindex, struct pk_nl_link *link,
 		  struct pk_err *err);
 /* All of the namespace; the caller frees. */

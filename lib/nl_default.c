@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a link that leads out of the node is known by: default routes, rules, source addresses. */
+/* Finds the links that lead out of the node: by default routes, rules, source addresses. */
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>

@@ -23,7 +23,10 @@ bool pk_addr_is_loopback(const union pk_addr *a)
 	return pk_addr_is4(a) ? a->b[12] == 127 : pk_addr_equal(a, &one);
 }
 
-/* Its stub listens there; 127.0.0.54 is the one that passes questions on as they are. */
+/*
+ * Returns whether systemd-resolved's stub listens there; 127.0.0.54 passes questions on as they
+ * are.
+ */
 static bool is_stub(const union pk_addr *a)
 {
 	return pk_addr_is4(a) && pk_addr_is_loopback(a) && !a->b[13] && !a->b[14] &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a node may run out of: space for its state, addresses of a pool. */
+/* Tells what a node is about to run out of: space for its state, addresses of a pool. */
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -118,7 +118,7 @@ int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *d
  */
 void pk_schema_write_member(const struct pk_schema_key *k, struct pk_jw *w, const char *key,
 			    const void *from);
-/* Of EITHER: the form that takes values of v's type. */
+/* Returns the form of an EITHER that takes values of v's type. */
 const struct pk_schema *pk_schema_alternative(const struct pk_schema *s, const struct pk_json *v);
 const struct pk_schema_key *pk_schema_find(const struct pk_schema *s, const char *name);
 bool pk_format_ok(const struct pk_format *format, const char *text);

@@ -180,7 +180,7 @@ int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err
 	return r < 0 ? r : read_doc(s, doc, err);
 }
 
-/* What isn't said here is the conflist's to say. */
+/* Returns whether picketd.json leaves the key to the conflist. */
 static bool is_unsaid(const struct pk_settings *s, const char *key)
 {
 	const struct {

@@ -85,7 +85,7 @@ const struct pk_network *pk_settings_network(const struct pk_settings *s, const 
 void pk_settings_add_network(struct pk_settings *s, const struct pk_network *network);
 /* In place of those of to. */
 void pk_settings_copy_networks(struct pk_settings *to, const struct pk_settings *from);
-/* What these settings say of an endpoint's limits; its conflist's word is the caller's. */
+/* Fills in the limits that these settings give an endpoint; the caller adds its conflist's. */
 void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
 /* node.json -> settings; keys that are absent keep what s has. Unknown keys are a newer
  * release's, and left alone. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the settings say of an endpoint's limits. */
+/* Finds an endpoint's limits in the settings. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -116,7 +116,7 @@ bool pk_sweep_is_tap(const struct pk_sweep_run *run, uint32_t slot, uint32_t ifi
 	return pk_host_end_find(run->nl, &end, &link, NULL) == 0 && pk_host_end_is_tap(&link);
 }
 
-/* What the tables know of the record's slot; 0: nothing. */
+/* Returns the device that the tables have for the record's slot; 0: none. */
 static uint32_t ifindex_of(const struct pk_sweep_run *run, const struct pk_record_name *name)
 {
 	const struct pk_bpf *bpf = run->sweep->bpf;
@@ -292,7 +292,7 @@ static int read_devices(struct pk_sweep_run *run, struct pk_err *err)
 	return pk_host_ends_read(PK_CAPACITY_MAX, run->host_end, err);
 }
 
-/* Who has a record, and so keeps what is in its name. */
+/* Indexes the owners of records: what is in their names is kept. */
 static void index_records(struct pk_sweep_run *run)
 {
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];

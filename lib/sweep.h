@@ -66,7 +66,10 @@ struct pk_sweep {
 	bool (*holds)(void *arg, const union pk_addr *addr);
 	const struct pk_record_name *only; /* instead of the directories' records; NULL: those */
 	size_t n_only;
-	/* Of CLOSED alone: so many at most are removed. 0: all parts, whatever is found. */
+	/*
+	 * How many closed records are removed at most, where parts is CLOSED alone. 0: all parts,
+	 * whatever is found.
+	 */
 	unsigned int most;
 	uint64_t deadline_ns;
 	unsigned int n_found, n_removed; /* out */

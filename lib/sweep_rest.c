@@ -132,7 +132,10 @@ static int by_addr(const void *key, const void *lease)
 	return memcmp(key, &((const struct pk_lease *)lease)->addr, sizeof(union pk_addr));
 }
 
-/* What rests has no lease: the list is sorted, and of one address the held entry comes first. */
+/*
+ * Returns whether a lease holds the address. The list is sorted, and of one address the held entry
+ * comes first.
+ */
 static bool is_held(void *arg, const union pk_addr *addr)
 {
 	const struct held *held = arg;

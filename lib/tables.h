@@ -167,7 +167,7 @@ void pk_endpoint_limits_put(const struct pk_bpf *bpf, const struct pk_limits_hel
 int pk_endpoint_limit(struct pk_bpf *bpf, uint32_t slot, const struct pk_limits_held *held,
 		      uint64_t deadline_ns, struct pk_err *err);
 
-/* What the gateway tells the slot's endpoint, whole and at once, also while it lives. */
+/* Writes what the gateway tells the slot's endpoint, whole and at once, also while it lives. */
 int pk_answers_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_answers *answers,
 		     struct pk_err *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What limits an endpoint, in its entry. */
+/* Writes an endpoint's limits into its entry. */
 #include <errno.h>
 #include <string.h>
 

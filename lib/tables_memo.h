@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Of the tables*.c files alone: what a handle remembers, and their common helpers. */
+/* Private to the tables*.c files: what a handle remembers, and their common helpers. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -58,7 +58,10 @@ static int add_block(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* Those that stay keep their place: a packet never meets a block that is half another's. */
+/*
+ * Writes the blocks. Those that stay keep their index, so that no packet meets a block that is half
+ * another's.
+ */
 static void edit_blocks(void *arg, struct pk_node *node)
 {
 	const struct pk_node *want = arg;
@@ -147,7 +150,7 @@ static int drop_pool(void *arg, const void *key, const void *value)
 	return pk_map_delete(pools->map, key);
 }
 
-/* What comes is there before what goes: an address is never world in between. */
+/* Adds new pools before it deletes old ones: an address is never world in between. */
 int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t deadline_ns,
 		 struct pk_err *err)
 {

@@ -24,7 +24,7 @@ static struct pk_published_key any_of(const struct pk_published_key *key)
 	return (struct pk_published_key){ .proto = key->proto, .port = key->port };
 }
 
-/* Who else has the same port on a single address? */
+/* A search for others that publish the same port on a single address. */
 struct search {
 	struct pk_published_key any;
 	uint32_t slot; /* of the one who asks */
@@ -150,7 +150,7 @@ static int drop_marker(void *arg, const void *key, const void *value)
 	return pk_map_delete(u->map, key);
 }
 
-/* Also markers that a killed process left. */
+/* Deletes the slot's mappings, and markers that a killed process left. */
 static void unpublish(struct pk_bpf *bpf, uint32_t slot)
 {
 	own_mem uint8_t *still = NULL;

@@ -25,7 +25,7 @@ static const char *kind_of(const struct pk_nl_link *link)
 	return link->kind[0] ? link->kind : "of its driver";
 }
 
-/* Its packets have no link-layer header, which the programs read and write. */
+/* Refuses a device whose packets have no link-layer header, which the programs read and write. */
 static void refuse_header(const struct pk_nl_link *link, struct pk_uplinks *out)
 {
 	struct pk_err *note = add_note(out);

@@ -15,7 +15,7 @@
 
 #define PK_UPLINK_NOTES 8
 
-/* What the node has now. */
+/* The uplinks that the node has now. */
 struct pk_uplinks {
 	struct pk_uplink list[PK_UPLINKS]; /* the first is the one whose MTU counts */
 	size_t n;

@@ -45,7 +45,10 @@ static int open_file(const struct pk_paths *paths, int flags)
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* Its size is one and the same, so two that make it at once make the same file. */
+/*
+ * Makes the file if need be. Its size never changes, so two that make it at once make the same
+ * file.
+ */
 struct pk_counts *pk_counts_open(const struct pk_paths *paths)
 {
 	own_fd int fd = open_file(paths, O_RDWR | O_CREAT);

@@ -239,7 +239,7 @@ struct program {
 	bool used;
 	UT_hash_handle hh;
 };
-/* What a tenant's documents make, where that alone is too large: it isn't built again. */
+/* A tenant's documents whose result alone is too large: it isn't built again. */
 struct oversized {
 	struct hash128 own;
 	bool used;
@@ -291,7 +291,7 @@ struct program *program_get_closed(struct pk_engine *engine, struct ident *subje
 size_t max_verdicts(const struct pk_engine *engine, bool has_own);
 
 /* program.c */
-/* What needs the subject's tenant, before anything is built. */
+/* Begins a program with what needs the subject's tenant, before anything is built. */
 void program_begin(struct pk_engine *engine, struct program *p, const struct pk_label_set *own);
 /* Builds on to a step; true: it is there. */
 bool program_build(struct pk_engine *engine, struct program *p, enum build_step until,
@@ -363,7 +363,10 @@ static inline bool is_late(const struct pk_slice *slice)
 	return slice && slice->late(slice->arg);
 }
 
-/* Its program may be published: it isn't too large, by itself or for what its tenant has left. */
+/*
+ * Returns whether the program may be published: it isn't too large, by itself or for what its
+ * tenant has left.
+ */
 static inline bool is_fitting(const struct ident *subject)
 {
 	const struct program *p = subject->program;

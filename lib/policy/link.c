@@ -94,7 +94,7 @@ static void forget_ident(struct pk_engine *engine, struct ident *ident)
 	tenant_drop(engine, t);
 }
 
-/* Those that are gone leave; those that are new are indexed, and the programs are to be told. */
+/* Forgets identities that are gone, indexes new ones, and has the programs told. */
 static void take_queue(struct pk_engine *engine)
 {
 	struct vec queue = engine->queue;
@@ -196,7 +196,7 @@ static bool fits(const struct pk_engine *engine, const struct tenant *t, const s
 	       (!l->tenant_cidrs || t->cidrs + cidrs_of(engine, p) <= l->tenant_cidrs);
 }
 
-/* Those whose tenant has room again are linked anew. */
+/* Links a subject anew once its tenant has room again. */
 static void retry(const struct pk_engine *engine, struct ident *subject)
 {
 	size_t have = subject->tenant ? subject->tenant->verdicts : 0;
@@ -220,7 +220,7 @@ static void collect_locals(struct pk_engine *engine)
 		vec_push(&engine->locals, &b->self);
 }
 
-/* What each tenant's linked programs have; those that are linked keep it. */
+/* Counts what each tenant's linked programs have; those that are linked keep it. */
 static void count_all(struct pk_engine *engine)
 {
 	const struct vec *locals = &engine->locals;
@@ -304,7 +304,7 @@ static void use(struct ident *subject)
 				subject->program->side[dir].shape[kind]->used = true;
 }
 
-/* What nobody has any more goes. */
+/* Drops what nobody uses any more. */
 static void drop_unused(struct pk_engine *engine)
 {
 	for (struct program *p = engine->programs; p; p = p->hh.next)

@@ -63,7 +63,7 @@ bool program_blame(struct pk_engine *engine, struct program *p, const struct pk_
 	return true;
 }
 
-/* What no document makes any more is forgotten, once all subjects were asked. */
+/* Forgets what no document makes any more, once all subjects were asked. */
 void oversized_free(struct pk_engine *engine, bool unused_only)
 {
 	struct oversized *o, *next;

@@ -208,7 +208,7 @@ static void name_classes(struct pk_engine *engine, struct program *p, enum pk_di
 	side->first_class = side->next_class;
 }
 
-/* What needs the subject's tenant. */
+/* Begins with what needs the subject's tenant. */
 void program_begin(struct pk_engine *engine, struct program *p, const struct pk_label_set *own)
 {
 	for (int dir = 0; dir < 2; dir++) {

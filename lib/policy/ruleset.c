@@ -258,7 +258,7 @@ static void raise_open(struct pk_verdict_value *out, uint8_t rank, uint32_t rule
 	raise(&out->audit, &allow);
 }
 
-/* What a class says that is looked up beside the peer's own. */
+/* Adds what a class says that is looked up beside the peer's own. */
 static void raise_by(const struct pk_image *image, uint32_t class_nr, const struct pk_question *q,
 		     struct pk_verdict_value *out)
 {

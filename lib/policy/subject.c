@@ -204,7 +204,9 @@ static size_t parts_of(const struct side *side, bool tenant, struct part *out)
 	return n;
 }
 
-/* What documents of a tenant, or those of the operators, make of it. */
+/*
+ * Returns the digest of the part that documents of a tenant, or those of the operators, make of it.
+ */
 static struct hash128 part_of(const struct program *p, bool tenant)
 {
 	size_t n = p->side[0].n_acts + p->side[1].n_acts;
@@ -309,7 +311,7 @@ static uint32_t own_number(const struct gather *g)
 	return PK_RULE_DEFAULT;
 }
 
-/* What isn't known of a tenant's documents may be a denial, of anything. */
+/* Denies in the tenant tier, since documents of the tenant that aren't known may deny anything. */
 static void deny_tenant_tier(struct pk_defaults *d, uint32_t number)
 {
 	if (!d->live[PK_TIER_TENANT])

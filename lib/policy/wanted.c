@@ -48,7 +48,10 @@ size_t pk_engine_open_ports(const struct pk_engine *engine, const char *key,
 	return n;
 }
 
-/* Those whom the rule may be about: of one namespace, and whoever isn't known well enough. */
+/*
+ * Returns whether the rule may be about anybody: one of a namespace, or one who isn't known well
+ * enough.
+ */
 static bool any_selected(const struct pk_engine *engine, const struct rule_obj *r,
 			 bool (*wanted)(const struct ident *ident, const char *text),
 			 const char *text)

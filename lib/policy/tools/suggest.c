@@ -285,7 +285,7 @@ size_t pk_suggest_finish(struct pk_suggest *s)
 	return s->n_docs;
 }
 
-/* Those of the holes that go to one peer; *n of them. */
+/* Counts the holes, from the first one on, that go to one peer. */
 static size_t run_of(const struct hole *h, size_t n)
 {
 	size_t i = 1;
