@@ -25,7 +25,7 @@
 #include "policy_release.h"
 
 #define TAKEN_SECONDS	 3  /* how long picketd may refuse a text: that may be the one before */
-#define ENFORCED_SECONDS 10 /* how long it may take until the tables have it */
+#define ENFORCED_SECONDS 10 /* how long it may take until tables and disk have all of them */
 
 /* Where the running picketd reads, whatever the file says by now. */
 static bool ask_directory(const struct cli *cli, struct pk_str *dir)
@@ -149,11 +149,30 @@ static int write_one(struct cli *cli, const char *dir, const struct cli_candidat
 }
 
 enum taken {
-	TAKEN,	 /* the tables have this very text; or nothing of a document that is to go */
+	TAKEN,	 /* tables and disk have this very text; or nothing of a document that is to go */
 	REFUSED, /* picketd refuses the document, this text or one before it */
 	NOT_YET,
-	NOBODY, /* no picketd, or not for us to ask */
+	UNSTORED, /* the tables are as they should be, the disk isn't */
+	NOBODY,	  /* no picketd, or not for us to ask */
 };
+
+/* The next start, or an ADD while picketd is down, goes by what the disk has. */
+static enum taken judge_stored(const struct pk_json *root, const char *name, const char *text,
+			       struct pk_err *why)
+{
+	const struct pk_json *stored = pk_json_get(root, "stored");
+
+	if (!stored || pk_json_true(stored))
+		return TAKEN;
+	if (text)
+		pk_fail(why, 0, "%s is in the tables, and not stored: a restart would forget it",
+			name);
+	else
+		pk_fail(why, 0,
+			"%s is out of the tables, and stored still: a restart would find it", name);
+	pk_fix(why, 0, "picket status says what holds its disk up");
+	return UNSTORED;
+}
 
 /* text NULL: it is to go. */
 static enum taken judge(const struct pk_json *root, const char *name, const char *text,
@@ -169,6 +188,8 @@ static enum taken judge(const struct pk_json *root, const char *name, const char
 		pk_fix(why, 0, "picket policy list -refused");
 		return REFUSED;
 	}
+	if (!text && strcmp(cli_text(root, "enforced"), "no") == 0)
+		return judge_stored(root, name, text, why);
 	if (!text)
 		pk_fail(why, 0, "%s is deleted, and the tables may have it still: enforced: %s",
 			name, cli_text(root, "enforced"));
@@ -178,7 +199,7 @@ static enum taken judge(const struct pk_json *root, const char *name, const char
 		pk_fail(why, 0, "%s is written, and the tables do not have it: enforced: %s", name,
 			cli_text(root, "enforced"));
 	else
-		return TAKEN;
+		return judge_stored(root, name, text, why);
 	pk_fix(why, 0, "picket status says what it waits for, picket policy list how far it is");
 	return NOT_YET;
 }
@@ -215,18 +236,28 @@ static bool is_waited_for(enum taken taken, uint64_t since)
 
 	if (taken == REFUSED)
 		return waited < TAKEN_SECONDS * 1000000000ull;
-	return taken == NOT_YET && waited < ENFORCED_SECONDS * 1000000000ull;
+	return (taken == NOT_YET || taken == UNSTORED) && waited < ENFORCED_SECONDS * 1000000000ull;
 }
 
-/* Waits until the tables have what was written, or no longer what was deleted. */
-static int wait_taken(const struct cli *cli, const char *name, const char *text)
+static void say_wait(const struct pk_err *why)
+{
+	own_str text = { 0 };
+
+	pk_str_add_escaped(&text, why->text);
+	fprintf(stderr, "%s; waiting for the disk\n", text.text);
+}
+
+/* Waits until tables and disk have what was written, or no longer what was deleted. */
+static int wait_taken(const struct cli *cli, const char *name, const char *text, uint64_t since)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
-	const uint64_t since = pk_now_ns();
 	struct pk_err why = { 0 };
 	enum taken taken = ask_taken(cli, name, text, &why);
+	bool told = cli->quiet;
 
 	while (is_waited_for(taken, since)) {
+		if (taken == UNSTORED && !PK_MOVE(told, true))
+			say_wait(&why);
 		nanosleep(&pause, NULL);
 		taken = ask_taken(cli, name, text, &why);
 	}
@@ -249,6 +280,7 @@ static int apply(struct cli *cli)
 	own_str dir = { 0 };
 	struct pk_err err = { 0 };
 	int r, worst = CLI_OK;
+	uint64_t since;
 
 	if (!is_of_one_place(cli))
 		return CLI_CANNOT;
@@ -264,8 +296,9 @@ static int apply(struct cli *cli)
 		if (r != CLI_OK)
 			return i > 0 ? CLI_PARTLY : r;
 	}
+	since = pk_now_ns();
 	for (int i = 0; i < cli->argc && !cli_has(cli, "dir"); i++) {
-		r = wait_taken(cli, list[i].doc->name, list[i].text);
+		r = wait_taken(cli, list[i].doc->name, list[i].text, since);
 		worst = r > worst ? r : worst;
 	}
 	return worst;
@@ -318,7 +351,7 @@ static int delete_file(struct cli *cli)
 	if (!cli_has(cli, "dir"))
 		tell_meant(cli, name);
 	cli_policy_said(cli, name, "deleted", path.text);
-	return cli_has(cli, "dir") ? CLI_OK : wait_taken(cli, name, NULL);
+	return cli_has(cli, "dir") ? CLI_OK : wait_taken(cli, name, NULL, pk_now_ns());
 }
 
 static int delete(struct cli *cli)
@@ -339,10 +372,10 @@ static const struct cli_option options[] = {
 };
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...",
-	  "put documents into this node's policy directory; 1 unless the tables have them", 1, -1,
-	  options, apply, false },
+	  "put documents into this node's policy directory; 1 unless tables and disk have them", 1,
+	  -1, options, apply, false },
 	{ "policy", "delete", "NAME...",
-	  "take a document out of it; 1 if it isn't there, or the tables have it still", 1, -1,
+	  "take a document out of it; 1 if it isn't there, or tables or disk have it still", 1, -1,
 	  options, delete, false },
 	{ 0 },
 };

@@ -131,10 +131,10 @@ static void write_enforced(struct pk_jw *w, const struct pk_enforced_count *c)
 	char text[64];
 
 	snprintf(text, sizeof(text), "%zu of %zu endpoints", c->n, c->of);
-	if (c->n == c->of)
-		pk_jw_string(w, "enforced", "yes");
+	if (!c->n)
+		pk_jw_string(w, "enforced", "no");
 	else
-		pk_jw_string(w, "enforced", c->n ? text : "no");
+		pk_jw_string(w, "enforced", c->n == c->of ? "yes" : text);
 }
 
 /*
@@ -312,6 +312,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 	pk_jw_string(w, "state", state_of(v, e));
 	pk_jw_bool(w, "inForce", e->doc && count.n);
 	write_enforced(w, &count);
+	pk_jw_bool(w, "stored", pk_docs_is_stored(e));
 	if (e->doc)
 		pk_api_time(w, "since", &e->since);
 	else
@@ -341,6 +342,7 @@ static void write_gone(const struct view *v, const struct pk_doc_gone *g)
 	pk_jw_string(w, "state", "deleted");
 	pk_jw_bool(w, "inForce", false);
 	write_enforced(w, &c);
+	pk_jw_bool(w, "stored", pk_docs_gone_is_stored(v->parts->docs, g));
 	pk_jw_null(w, "since");
 	pk_jw_null(w, "sha");
 	pk_jw_uint(w, "rules", 0);

@@ -206,16 +206,14 @@ struct pk_enforced_count pk_apply_still_has(const struct pk_apply *a, const stru
 	return c;
 }
 
-/*
- * Forgets documents that went, once no table of an endpoint that they may have selected has them.
- */
-static void let_go(struct pk_apply *a)
+void apply_let_go(struct pk_apply *a)
 {
 	const struct pk_doc_gone *g;
 	size_t i = 0;
 
 	while ((g = pk_docs_gone(a->args.docs, i)))
-		if (g->number <= a->passed && pk_apply_still_has(a, g).n == 0)
+		if (g->number <= a->passed && pk_docs_gone_is_stored(a->args.docs, g) &&
+		    pk_apply_still_has(a, g).n == 0)
 			pk_docs_gone_drop(a->args.docs, i);
 		else
 			i++;
@@ -225,8 +223,7 @@ static void tell_enforced(struct pk_apply *a, bool all)
 {
 	if (all)
 		note_enforced(a);
-	if (pk_docs_gone(a->args.docs, 0))
-		let_go(a);
+	apply_let_go(a);
 }
 
 /* Tells whoever waits for a pass to look again. */

@@ -16,6 +16,7 @@ struct pk_apply {
 	bool docs_unstored, settings_unstored; /* changed since the disk was asked to keep them */
 	struct store *store;		       /* what the disk is being asked for, or NULL */
 	uint64_t store_ns;		       /* since when store is asked */
+	uint64_t store_again_ms;	       /* when to ask again after an error; 0: there was none */
 	bool served;			       /* the loop serves others: work in turns */
 	bool look_whole;		       /* look at every pin, not at one alone */
 	bool withdraw;			       /* the next pass takes away names that nobody uses */
@@ -40,6 +41,8 @@ struct pk_apply {
 void apply_store(struct pk_apply *apply);
 /* Returns how much longer an acknowledgement waits for the disk; 0: no longer. */
 uint64_t apply_disk_ms(const struct pk_apply *apply);
+/* Forgets documents that went, once neither a table nor the disk has them. */
+void apply_let_go(struct pk_apply *apply);
 /* Opens the tables as soon as they can be had, and anew where other tables are pinned by now. */
 int apply_open_tables(struct pk_apply *apply);
 /* Leaves the tables' events: nobody reads them any more. */

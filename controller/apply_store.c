@@ -59,6 +59,15 @@ static int run_store(void *arg, struct pk_err *err)
 
 static void submit(struct pk_apply *a);
 
+/* The disk is full, or broken, and may be mended by then. */
+static void again_later(struct pk_apply *a, const struct store *s)
+{
+	a->docs_unstored |= s->batch != NULL;
+	a->settings_unstored |= s->node_json != NULL;
+	a->store_again_ms = pk_loop_now(a->args.loop) + APPLY_RETRY_MS;
+	pk_timer_hurry(a->pass, APPLY_RETRY_MS);
+}
+
 static void on_stored(void *arg, int r, const struct pk_err *err)
 {
 	struct store *s = arg;
@@ -69,6 +78,9 @@ static void on_stored(void *arg, int r, const struct pk_err *err)
 
 	a->store = NULL;
 	pk_apply_note(&a->state.store_error, r, err, "store");
+	a->store_again_ms = 0;
+	if (r < 0)
+		again_later(a, s);
 	if (s->batch)
 		pk_docs_stored(a->args.docs, s->batch);
 	if (s->batch)
@@ -77,6 +89,7 @@ static void on_stored(void *arg, int r, const struct pk_err *err)
 		store_free(s);
 	if (a->withdraw)
 		pk_timer_hurry(a->pass, 0);
+	apply_let_go(a);
 	submit(a);
 }
 
@@ -94,7 +107,8 @@ static void submit(struct pk_apply *a)
 	bool docs = a->docs_unstored || pk_docs_has_chores(a->args.docs);
 	struct store *s;
 
-	if (a->store || (!docs && !a->settings_unstored))
+	if (a->store || (!docs && !a->settings_unstored) ||
+	    pk_loop_now(a->args.loop) < a->store_again_ms)
 		return;
 	s = pk_alloc(sizeof(*s));
 	s->apply = a;

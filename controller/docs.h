@@ -190,6 +190,9 @@ void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *batch);
 void pk_docs_batch_free(struct pk_docs_batch *batch);
 /* Returns whether there is something to store besides documents that came, changed or went. */
 bool pk_docs_has_chores(const struct pk_docs *docs);
+/* Whether a picketd that starts now, or an ADD without one, knows this text; that it is gone. */
+bool pk_docs_is_stored(const struct pk_doc_entry *entry);
+bool pk_docs_gone_is_stored(const struct pk_docs *docs, const struct pk_doc_gone *gone);
 
 #define PK_DOCS_SHA 13 /* the first 12 digits of a digest, and the NUL */
 void pk_docs_sha(const uint64_t hash[2], char text[PK_DOCS_SHA]);

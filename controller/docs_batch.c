@@ -34,7 +34,8 @@ struct pk_docs_batch {
 	size_t n_kept, room_kept;
 	bool forgot, each_due, each, each_failed;
 	char *history; /* NULL: as it is */
-	bool history_failed;
+	bool history_failed, failed;
+	uint64_t number; /* of the settle that it brings to the disk */
 };
 
 static void first_error(int *r, int got, struct pk_err *err, const struct pk_err *e)
@@ -113,6 +114,7 @@ struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs)
 		return NULL;
 	b = pk_alloc(sizeof(*b));
 	b->directory = docs_copy(docs->directory);
+	b->number = docs->number;
 	for (size_t i = 0; i < docs->n; i++)
 		if (docs->list[i]->doc && docs->list[i]->text)
 			add_put(b, docs, docs->list[i]);
@@ -121,6 +123,7 @@ struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs)
 	b->history = docs_history_text(docs);
 	if (any || b->n_puts || b->history)
 		return b;
+	docs->stored_number = b->number;
 	pk_docs_batch_free(b);
 	return NULL;
 }
@@ -219,6 +222,7 @@ int pk_docs_batch_write(struct pk_docs_batch *b, struct pk_err *err)
 		pk_docstore_tenants(b->directory, unmake, b);
 	first_error(&r, write_each(b, false, &e), err, &e);
 	first_error(&r, write_history(b, &e), err, &e);
+	b->failed = r < 0;
 	return r;
 }
 
@@ -279,11 +283,36 @@ static void told_of_put(struct pk_docs *docs, const struct put *p)
 		free(PK_MOVE(e->text, NULL));
 }
 
+/* All are done again: what is done already is no error. */
+static void chores_failed(struct pk_docs *docs, const struct pk_docs_batch *b)
+{
+	docs->forgot |= b->forgot;
+	for (size_t i = 0; i < b->n_stale; i++)
+		docs_text_add(&docs->stale, &docs->n_stale, &docs->room_stale,
+			      docs_copy(b->stale[i]));
+	for (size_t i = 0; i < b->n_made; i++)
+		docs_text_add(&docs->made, &docs->n_made, &docs->room_made, docs_copy(b->made[i]));
+}
+
+bool pk_docs_is_stored(const struct pk_doc_entry *e)
+{
+	return e->doc && !e->text;
+}
+
+bool pk_docs_gone_is_stored(const struct pk_docs *docs, const struct pk_doc_gone *gone)
+{
+	return !docs->directory || gone->number <= docs->stored_number;
+}
+
 void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *b)
 {
 	for (size_t i = 0; i < b->n_puts; i++)
 		told_of_put(docs, &b->puts[i]);
 	docs->each_due |= b->each_failed;
+	if (b->failed)
+		chores_failed(docs, b);
+	else
+		docs->stored_number = b->number;
 	if (!b->history || b->history_failed)
 		return;
 	free(docs->kept);

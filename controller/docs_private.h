@@ -52,6 +52,7 @@ struct pk_docs {
 	struct pk_doc_change *changes;
 	size_t n_changes, room_changes, at_change;
 	uint64_t number;			   /* of the last settle */
+	uint64_t stored_number;			   /* and of the last one that is on disk */
 	struct pk_doc_gone gone[PK_DOCS_GONE_MAX]; /* oldest first */
 	size_t n_gone;
 	char *kept; /* history.json as it was written last */

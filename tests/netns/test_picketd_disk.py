@@ -87,7 +87,13 @@ class Late(threading.Thread):
             self.error = error
 
 
-def test_a_disk_that_hangs_stops_nothing(node, disk):
+def picket(node, *argv):
+    """One that waits, beside the test."""
+    return node.popen([node.program("picket"), "-root", node.root, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                      text=True)
+
+
+def test_a_disk_that_hangs_stops_nothing(node, disk, tmp_path):
     node.start_picketd()
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
     node.policy("first.json", {"endpointSelector": {}, "ingress": [{}]})
@@ -95,8 +101,10 @@ def test_a_disk_that_hangs_stops_nothing(node, disk):
     wait_for(lambda: disk.names("lib/picket/policies/file") == ["first"], "its file")
     disk.hang()
     # Policy goes on: what denies is in force, though no disk has it.
-    node.policy("deny.json", DENY)
+    (tmp_path / "deny.json").write_text(json.dumps(DENY), encoding="utf-8")
+    applied = picket(node, "policy", "apply", str(tmp_path / "deny.json"))
     wait_for(lambda: enforced(node).get("deny") == "yes", "the deny, with a disk that hangs")
+    assert not node.api("/v1/policies/file/deny")["stored"] and node.api("/v1/policies/file/first")["stored"]
     assert node.picket("policy", "explain", a.id[:8], b.id[:8], "1/tcp", check=False).returncode == 1
     # The API answers, and says so, with what to do.
     reason = wait_for(lambda: node.reasons("store"), "the reason")[0]
@@ -109,12 +117,22 @@ def test_a_disk_that_hangs_stops_nothing(node, disk):
     wait_for(lambda: node.tables.word(3) is not None and len(node.api("/v1/endpoints")["endpoints"]) == 2, "two endpoints")
     node.policy("second.json", {"endpointSelector": {}, "egressDeny": [{"toEntities": ["world"]}]})
     wait_for(lambda: enforced(node).get("second") == "yes", "one more policy")
-    node.policy("first.json", None)
-    wait_for(lambda: "first" not in enforced(node), "the first one's end")
     assert late.is_alive() and node.tables.word(3) == (0, 0, 0)
     loop_turned(node)
+    # Who waits for a policy waits for the disk, too, but not for ever.
+    out, said = applied.communicate(timeout=120)
+    assert applied.returncode == 1 and out.startswith("deny: created"), out
+    assert "deny is in the tables, and not stored: a restart would forget it; waiting for the disk\n" in said
+    assert "picket policy apply: deny is in the tables, and not stored" in said and "fix: picket status says" in said
+    deleted = picket(node, "policy", "delete", "first")
+    wait_for(lambda: enforced(node)["first"] == "no", "the first one's end")
+    line = deleted.stderr.readline()
+    assert "first is out of the tables, and stored still" in line, line
+    assert disk.names("lib/picket/policies/file") == ["first"]
     # It goes on: everything is as if it had never hung.
     disk.go_on()
+    said = deleted.communicate(timeout=120)
+    assert deleted.returncode == 0, said
     late.join(120)
     assert not late.is_alive()
     if late.error is None:

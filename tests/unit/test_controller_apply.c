@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bpfobj.h"
@@ -440,6 +441,88 @@ static void test_a_disk_that_hangs(void **state)
 	close(f->gate[1]);
 }
 
+static uint64_t clock_ms;
+
+static uint64_t set_clock(void *arg)
+{
+	(void)arg;
+	return clock_ms;
+}
+
+static const struct pk_doc_entry *entry_of(struct fixture *f, const char *path)
+{
+	for (size_t i = 0; i < pk_docs_count(f->docs); i++)
+		if (strcmp(pk_docs_at(f->docs, i)->path, path) == 0)
+			return pk_docs_at(f->docs, i);
+	return NULL;
+}
+
+static bool has_none(void *arg, const char *path)
+{
+	(void)arg;
+	(void)path;
+	return false;
+}
+
+static void turns(struct fixture *f, int n)
+{
+	while (n--)
+		turn(f);
+}
+
+/* What the disk refused is tried again after a while, and said to be stored when it is. */
+static void test_a_disk_that_refuses(void **state)
+{
+	struct fixture *f = *state;
+	const struct pk_docs_look gone = { .of = "file", .has = has_none, .why = "gone" };
+	own_str kept = { 0 };
+
+	pk_loop_set_clock(f->loop, set_clock, NULL);
+	pk_str_addf(&kept, "%s/file/a/kept", f->config.paths.policies);
+	start(f);
+	assert_int_equal(pk_fs_mkdirs(kept.text, 0700, NULL), 0); /* in the document's place */
+	offer(f, "/p/a");
+	until_revision(f, 2);
+	while (!*pk_apply_state(f->apply)->store_error.text)
+		turn(f);
+	assert_false(pk_docs_is_stored(entry_of(f, "/p/a")));
+	fake.passes = 0;
+	turns(f, 100);
+	assert_true(fake.passes <= 1); /* for the names alone */
+	assert_false(pk_docs_is_stored(entry_of(f, "/p/a")));
+	/* Mended, but nobody looks before it is time. */
+	assert_int_equal(rmdir(kept.text), 0);
+	*strrchr(kept.text, '/') = '\0';
+	assert_int_equal(rmdir(kept.text), 0);
+	pk_apply_soon(f->apply);
+	turns(f, 100);
+	assert_false(pk_docs_is_stored(entry_of(f, "/p/a")));
+	clock_ms += 5000;
+	pk_apply_soon(f->apply);
+	while (!pk_docs_is_stored(entry_of(f, "/p/a")))
+		turn(f);
+	assert_true(has_file(f, "a"));
+	assert_string_equal(pk_apply_state(f->apply)->store_error.text, "");
+
+	/* The same of one that went: it is told of until its file is gone. */
+	assert_int_equal(unlink(kept.text), 0);
+	assert_int_equal(mkdir(kept.text, 0700), 0);
+	assert_true(pk_docs_looked(f->docs, &gone));
+	pk_apply_documents(f->apply);
+	until_revision(f, 3);
+	while (!*pk_apply_state(f->apply)->store_error.text)
+		turn(f);
+	assert_non_null(pk_docs_gone(f->docs, 0));
+	assert_false(pk_docs_gone_is_stored(f->docs, pk_docs_gone(f->docs, 0)));
+	assert_int_equal(rmdir(kept.text), 0);
+	assert_int_equal(symlink("nowhere", kept.text), 0);
+	clock_ms += 5000;
+	pk_apply_soon(f->apply);
+	while (pk_docs_gone(f->docs, 0))
+		turn(f);
+	assert_int_equal(unlink(kept.text), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +531,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_error_between_two_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_lock_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_disk_that_hangs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_disk_that_refuses, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
