@@ -27,21 +27,43 @@ struct pk_api_documents {
 	unsigned int foreign; /* refused documents of tenants without an endpoint here */
 	unsigned int active, refused, unresolved, audit;
 };
-struct pk_api_documents pk_api_documents_count(const struct pk_parts *p);
+#define PK_API_SETTLED_S 10 /* what lasts longer than this is no passing state of an ADD */
+struct pk_api_settled {
+	unsigned int open, quarantined, unconfirmed, behind;
+};
+struct pk_api_endpoints {
+	unsigned int open, closed, in_step, quarantined, unconfirmed, contradicted, orphans;
+	struct pk_api_settled settled; /* of those that are older than that */
+};
+/*
+ * What is told in parts is begun anew where documents or endpoints change meanwhile, but not for
+ * ever. Zero before the first part.
+ */
+struct pk_api_moment {
+	uint64_t documents, endpoints;
+	unsigned int begun;
+};
+/* Whether it is to be begun: the first time, and where they did change. */
+bool pk_api_moved(const struct pk_parts *p, struct pk_api_moment *moment);
+struct pk_api_counts { /* zero before the first part */
+	struct pk_api_documents documents;
+	struct pk_api_endpoints endpoints;
+	size_t document, endpoint; /* the next one */
+	struct pk_api_moment moment;
+};
+/* Until about deadline_ns of CLOCK_MONOTONIC; true: all are counted. */
+bool pk_api_counts_part(const struct pk_parts *p, struct pk_api_counts *counts,
+			uint64_t deadline_ns);
 typedef void pk_api_reason_fn(void *arg, const char *what);
 struct pk_api_reasons_args {
 	struct pk_jw *w; /* gets "reasons", a list */
-	const struct pk_api_documents *docs;
+	const struct pk_api_counts *counts;
 	pk_api_reason_fn *said; /* for each of them; or NULL */
 	void *arg;
 };
 /* Returns one of "ok", "degraded", "failing". */
 const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons_args *args);
 
-struct pk_api_endpoint_count {
-	unsigned int open, closed, in_step, quarantined, unconfirmed, contradicted, orphans;
-};
-struct pk_api_endpoint_count pk_api_endpoints_count(const struct pk_parts *p);
 const char *pk_api_version(void);
 /*
  * How many documents are enforced, and how many are held. Counted in parts; zero before the first.
@@ -87,21 +109,6 @@ size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, 
 /* Writes "others" of the status: the cluster's other nodes. */
 void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w);
 
-/* Selectors and services that match nothing now, grouped by document. */
-struct pk_document;
-struct pk_unresolved;
-struct pk_api_unresolved {
-	struct pk_unresolved *list;  /* those of a document stand together */
-	struct pk_api_group *groups; /* by document */
-	size_t n_groups;
-};
-void pk_api_unresolved_read(const struct pk_parts *p, struct pk_api_unresolved *out);
-void pk_api_unresolved_done(struct pk_api_unresolved *u);
-/* Returns those of doc, which may be NULL; NULL and *n = 0 where there are none. */
-const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved *u,
-						 const struct pk_document *doc, size_t *n);
-#define own_unresolved PK_OWN(pk_api_unresolved_done) struct pk_api_unresolved
-
 /* Shapes that several nouns share. */
 void pk_api_time(struct pk_jw *w, const char *key,
 		 const struct timespec *ts); /* null where it is 0 */
@@ -111,4 +118,7 @@ void pk_api_limits(const struct pk_parts *p, struct pk_jw *w, const struct pk_lo
 		   bool counts);
 void pk_api_labels(struct pk_jw *w,
 		   const struct pk_world_endpoint *ep); /* "labels", "unknown" as lists */
+struct pk_document;
 bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep);
+/* Does one of its selectors or services match nothing now? */
+bool pk_api_is_unresolved(const struct pk_parts *p, const struct pk_document *doc);

@@ -54,7 +54,7 @@ static bool go_on(struct work *w)
 	if (!w->how.part(w->how.arg, &w->answer, pk_now_ns() + PART_NS))
 		return false;
 	pk_exchange_on_close(w->answer.x, NULL, NULL);
-	pk_exchange_reply(w->answer.x, 200, &w->answer.json);
+	pk_exchange_reply(w->answer.x, w->answer.status, &w->answer.json);
 	work_free(w);
 	return true;
 }
@@ -90,7 +90,7 @@ void pk_answer_in_parts(const struct pk_parts *parts, struct pk_exchange *x,
 {
 	struct work *w = pk_alloc(sizeof(*w));
 
-	*w = (struct work){ .answer = { .parts = parts, .x = x }, .how = *how };
+	*w = (struct work){ .answer = { .parts = parts, .x = x, .status = 200 }, .how = *how };
 	pk_answer_anew(&w->answer);
 	if (!timer && go_on(w))
 		return;

@@ -14,6 +14,7 @@ struct pk_answer {
 	struct pk_exchange *x;
 	struct pk_str json;
 	struct pk_jw w; /* into json */
+	int status;	/* 200, unless a part says otherwise */
 };
 
 #define PK_ANSWER_SOME_NS UINT64_C(4000000) /* less than that left of a part is a new one */

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counts documents and endpoints by their states, for status, health and metrics. */
 #include <string.h>
+#include <time.h>
 
 #include "api.h"
+#include "fs.h"
 #include "guard.h"
-#include "own.h"
 #include "parts.h"
+
+#define ANEW 3 /* so often what changes meanwhile is told from the start */
+
+bool pk_api_moved(const struct pk_parts *p, struct pk_api_moment *moment)
+{
+	uint64_t documents = pk_docs_number(p->docs), endpoints = pk_model_changes(p->model);
+	bool moved = moment->documents != documents || moment->endpoints != endpoints;
+
+	if (moment->begun && (!moved || moment->begun > ANEW))
+		return false;
+	moment->documents = documents;
+	moment->endpoints = endpoints;
+	moment->begun++;
+	return true;
+}
 
 /*
  * Returns whether the document concerns this node: every operator's does, a tenant's where the
@@ -21,40 +37,60 @@ static bool is_hosted(const struct pk_parts *p, const struct pk_doc_entry *e)
 	return !own;
 }
 
-struct pk_api_documents pk_api_documents_count(const struct pk_parts *p)
+static void count_document(const struct pk_parts *p, const struct pk_doc_entry *e,
+			   struct pk_api_documents *n)
 {
-	own_unresolved unresolved = { 0 };
-	struct pk_api_documents c = { 0 };
-	size_t n;
-
-	pk_api_unresolved_read(p, &unresolved);
-
-	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-
-		c.refused += e->refused;
-		c.foreign += e->refused && !is_hosted(p, e);
-		if (!e->doc)
-			continue;
-		c.audit += e->doc->audit;
-		c.unresolved += pk_api_unresolved_of(&unresolved, e->doc, &n) != NULL;
-		c.active += !e->doc->audit;
-	}
-	return c;
+	n->refused += e->refused;
+	n->foreign += e->refused && !is_hosted(p, e);
+	if (!e->doc)
+		return;
+	n->audit += e->doc->audit;
+	n->unresolved += pk_api_is_unresolved(p, e->doc);
+	n->active += !e->doc->audit;
 }
 
-struct pk_api_endpoint_count pk_api_endpoints_count(const struct pk_parts *p)
+static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpoint *m,
+			   struct pk_api_endpoints *n)
 {
-	struct pk_api_endpoint_count n = { .closed = pk_records_closed(p->records) };
+	const bool in_step = pk_apply_in_step(p->apply, m), gone = pk_guard_is_gone(m);
+	const bool quarantined = pk_local_endpoint_quarantined(m);
 
-	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
-	     m = pk_model_next(p->model, m)) {
-		n.open += m->open;
-		n.quarantined += pk_local_endpoint_quarantined(m);
-		n.unconfirmed += m->confirmed == PK_UNCONFIRMED;
-		n.contradicted += m->confirmed == PK_CONTRADICTED;
-		n.in_step += pk_apply_in_step(p->apply, m) && !pk_guard_is_gone(m);
+	n->open += m->open;
+	n->quarantined += quarantined;
+	n->unconfirmed += m->confirmed == PK_UNCONFIRMED;
+	n->contradicted += m->confirmed == PK_CONTRADICTED;
+	n->in_step += in_step && !gone;
+	if (!m->open || !m->epoch_matches || time(NULL) - m->added < PK_API_SETTLED_S)
+		return;
+	n->settled.open++;
+	n->settled.quarantined += quarantined;
+	n->settled.unconfirmed += m->confirmed == PK_UNCONFIRMED;
+	n->settled.behind += !in_step && !gone && !pk_apply_is_pending(p->apply);
+}
+
+/* False: there is none left. */
+static bool count_next(const struct pk_parts *p, struct pk_api_counts *c)
+{
+	const struct pk_local_endpoint *m;
+
+	if (c->document < pk_docs_count(p->docs)) {
+		count_document(p, pk_docs_at(p->docs, c->document++), &c->documents);
+		return true;
 	}
-	n.orphans = p->upkeep ? pk_upkeep_stats(p->upkeep)->orphans : 0;
-	return n;
+	m = pk_model_at(p->model, c->endpoint++);
+	if (m)
+		count_endpoint(p, m, &c->endpoints);
+	return m != NULL;
+}
+
+bool pk_api_counts_part(const struct pk_parts *p, struct pk_api_counts *c, uint64_t deadline_ns)
+{
+	if (pk_api_moved(p, &c->moment))
+		*c = (struct pk_api_counts){ .moment = c->moment };
+	while (count_next(p, c))
+		if (pk_now_ns() >= deadline_ns)
+			return false;
+	c->endpoints.closed = pk_records_closed(p->records);
+	c->endpoints.orphans = p->upkeep ? pk_upkeep_stats(p->upkeep)->orphans : 0;
+	return true;
 }

@@ -220,13 +220,13 @@ static bool endpoints_part(void *arg, struct pk_answer *answer, uint64_t deadlin
 		pk_jw_open(&answer->w, NULL, '{');
 		pk_jw_open(&answer->w, "endpoints", '[');
 	}
-	for (; l->at < l->n; l->at++) {
-		const struct pk_local_endpoint *m = pk_model_get(p->model, l->keys[l->at]);
+	while (l->at < l->n) {
+		const struct pk_local_endpoint *m = pk_model_get(p->model, l->keys[l->at++]);
 
-		if (l->at && pk_now_ns() >= deadline_ns)
-			return false;
 		if (m)
 			write_endpoint(p, &answer->w, m, false);
+		if (pk_now_ns() >= deadline_ns)
+			return false;
 	}
 	pk_jw_close(&answer->w, ']');
 	pk_jw_close(&answer->w, '}');
@@ -303,9 +303,16 @@ static void write_identity(const struct pk_parts *p, struct pk_jw *w,
 	pk_jw_close(w, '}');
 }
 
+/* One of an identity's endpoints speaks for all. */
 struct seen {
-	const struct pk_local_endpoint *ep;
+	char *key;
 	struct pk_sync_state state;
+	unsigned int endpoints;
+};
+
+struct identities {
+	struct seen *list;
+	size_t n, at;
 };
 
 static int by_identity(const void *a, const void *b)
@@ -315,31 +322,80 @@ static int by_identity(const void *a, const void *b)
 	return x->state.identity < y->state.identity ? -1 : x->state.identity > y->state.identity;
 }
 
-void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x)
+/* Equal ones stand together: they become one. */
+static void count_equal(struct identities *l)
 {
-	own_mem struct seen *list = pk_alloc((pk_model_count(p->model) + 1) * sizeof(*list));
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
-	size_t n = 0, end;
+	size_t n = 0;
 
+	for (size_t i = 0; i < l->n; i++)
+		if (n && l->list[n - 1].state.identity == l->list[i].state.identity) {
+			l->list[n - 1].endpoints++;
+			free(l->list[i].key);
+		} else {
+			l->list[n++] = l->list[i];
+		}
+	l->n = n;
+}
+
+static struct identities *identities_of(const struct pk_parts *p)
+{
+	struct identities *l = pk_alloc(sizeof(*l));
+
+	l->list = pk_alloc((pk_model_count(p->model) + 1) * sizeof(*l->list));
 	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
 	     m = pk_model_next(p->model, m)) {
-		pk_sync_state(p->sync, m, &list[n].state);
-		list[n].ep = m;
-		n += m->open && list[n].state.rule_set != 0;
+		struct seen seen = { .endpoints = 1 };
+
+		pk_sync_state(p->sync, m, &seen.state);
+		if (!m->open || !seen.state.rule_set)
+			continue;
+		seen.key = pk_strdup(m->key);
+		l->list[l->n++] = seen;
 	}
-	qsort(list, n, sizeof(*list), by_identity);
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_open(&w, "identities", '[');
-	for (size_t i = 0; i < n; i = end) {
-		end = i + 1;
-		while (end < n && list[end].state.identity == list[i].state.identity)
-			end++;
-		write_identity(p, &w, list[i].ep, &list[i].state, (unsigned int)(end - i));
+	qsort(l->list, l->n, sizeof(*l->list), by_identity);
+	count_equal(l);
+	return l;
+}
+
+static void identities_free(void *arg)
+{
+	struct identities *l = arg;
+
+	for (size_t i = 0; i < l->n; i++)
+		free(l->list[i].key);
+	free(l->list);
+	free(l);
+}
+
+static bool identities_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	const struct pk_parts *p = answer->parts;
+	struct identities *l = arg;
+
+	if (l->at == 0) {
+		pk_jw_open(&answer->w, NULL, '{');
+		pk_jw_open(&answer->w, "identities", '[');
 	}
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	while (l->at < l->n) {
+		const struct seen *seen = &l->list[l->at++];
+		const struct pk_local_endpoint *m = pk_model_get(p->model, seen->key);
+
+		if (m)
+			write_identity(p, &answer->w, m, &seen->state, seen->endpoints);
+		if (pk_now_ns() >= deadline_ns)
+			return false;
+	}
+	pk_jw_close(&answer->w, ']');
+	pk_jw_close(&answer->w, '}');
+	return true;
+}
+
+void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x)
+{
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = identities_part,
+						    .end = identities_free,
+						    .arg = identities_of(p) });
 }
 
 struct counter_query {

@@ -54,6 +54,16 @@ static void write_node(struct pk_jw *w, const struct pk_believed_node *n)
 	pk_jw_close(w, '}');
 }
 
+static size_t count_open(const struct pk_model *model)
+{
+	size_t n = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(model, NULL); ep;
+	     ep = pk_model_next(model, ep))
+		n += ep->open;
+	return n;
+}
+
 static void write_own(const struct pk_parts *p, struct pk_jw *w)
 {
 	const struct pk_settings *s = pk_model_get_settings(p->model);
@@ -62,7 +72,7 @@ static void write_own(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_string(w, "name", p->node);
 	pk_jw_string(w, "state", "this");
 	pk_api_time(w, "since", &p->started);
-	pk_jw_uint(w, "endpoints", pk_api_endpoints_count(p).open);
+	pk_jw_uint(w, "endpoints", count_open(p->model));
 	write_prefixes(w, s->pools, s->n_pools);
 	pk_jw_open(w, "addresses", '[');
 	pk_jw_close(w, ']');

@@ -21,54 +21,9 @@ struct member {
 struct view {
 	const struct pk_parts *parts;
 	struct pk_jw *w;
-	struct pk_api_unresolved unresolved;
 	struct member *endpoints; /* this node's */
 	size_t n_endpoints;
 };
-
-struct pk_api_group {
-	const struct pk_document *doc;
-	size_t first, n;
-};
-
-static int by_document(const void *a, const void *b)
-{
-	const struct pk_api_group *x = a, *y = b;
-
-	return x->doc < y->doc ? -1 : x->doc > y->doc;
-}
-
-void pk_api_unresolved_read(const struct pk_parts *p, struct pk_api_unresolved *out)
-{
-	size_t n = pk_engine_unresolved(pk_model_engine(p->model), &out->list);
-	struct pk_api_group *g = pk_alloc((n + 1) * sizeof(*g));
-
-	out->groups = g;
-	out->n_groups = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (i == 0 || out->list[i].doc != out->list[i - 1].doc)
-			g[out->n_groups++] =
-				(struct pk_api_group){ .doc = out->list[i].doc, .first = i };
-		g[out->n_groups - 1].n++;
-	}
-	qsort(g, out->n_groups, sizeof(*g), by_document);
-}
-
-void pk_api_unresolved_done(struct pk_api_unresolved *u)
-{
-	free(u->list);
-	free(u->groups);
-}
-
-const struct pk_unresolved *pk_api_unresolved_of(const struct pk_api_unresolved *u,
-						 const struct pk_document *doc, size_t *n)
-{
-	const struct pk_api_group key = { .doc = doc }, *g;
-
-	g = bsearch(&key, u->groups, u->n_groups, sizeof(key), by_document);
-	*n = g ? g->n : 0;
-	return g ? &u->list[g->first] : NULL;
-}
 
 bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
 {
@@ -105,15 +60,8 @@ static void view_members(struct view *v)
 	}
 }
 
-static void view_open(struct view *v)
-{
-	pk_api_unresolved_read(v->parts, &v->unresolved);
-	view_members(v);
-}
-
 static void view_close(struct view *v)
 {
-	pk_api_unresolved_done(&v->unresolved);
 	free(v->endpoints);
 }
 
@@ -213,11 +161,11 @@ bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk 
 	return walk->at >= pk_docs_count(p->docs);
 }
 
-static bool is_unresolved(const struct view *v, const struct pk_document *doc)
+bool pk_api_is_unresolved(const struct pk_parts *p, const struct pk_document *doc)
 {
-	size_t n;
+	own_mem struct pk_unresolved *found = NULL;
 
-	return pk_api_unresolved_of(&v->unresolved, doc, &n) != NULL;
+	return pk_engine_unresolved_of(pk_model_engine(p->model), doc, &found) > 0;
 }
 
 static const char *state_of(const struct view *v, const struct pk_doc_entry *e)
@@ -226,7 +174,7 @@ static const char *state_of(const struct view *v, const struct pk_doc_entry *e)
 		return "refused";
 	if (e->held)
 		return "held";
-	if (e->doc && is_unresolved(v, e->doc))
+	if (e->doc && pk_api_is_unresolved(v->parts, e->doc))
 		return "unresolved";
 	return e->doc && e->doc->audit ? "audit" : "active";
 }
@@ -260,9 +208,9 @@ static void write_plain_note(struct pk_jw *w, int line, const char *text)
 
 static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 {
-	const struct pk_unresolved *found;
+	own_mem struct pk_unresolved *found = NULL;
+	size_t n = pk_engine_unresolved_of(pk_model_engine(v->parts->model), e->doc, &found);
 	struct pk_jw *w = v->w;
-	size_t n;
 
 	pk_jw_open(w, "errors", '[');
 	for (size_t i = 0; i < e->notes.n; i++)
@@ -275,7 +223,6 @@ static void write_notes(const struct view *v, const struct pk_doc_entry *e)
 	for (size_t i = 0; i < e->notes.n; i++)
 		if (!e->notes.list[i].error)
 			write_note(w, &e->notes.list[i]);
-	found = pk_api_unresolved_of(&v->unresolved, e->doc, &n);
 	for (size_t i = 0; i < n; i++)
 		write_plain_note(w, found[i].entry ? found[i].entry->line : found[i].rule->line,
 				 found[i].what);
@@ -383,13 +330,9 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 	return false;
 }
 
-/* A list is begun anew where documents change while it is made, but only so often. */
-#define ANEW 3
-
 struct policies {
 	size_t at;
-	uint64_t number; /* of the documents that it lists */
-	unsigned int anew;
+	struct pk_api_moment moment;
 };
 
 static void write_all_gone(const struct view *v)
@@ -406,23 +349,20 @@ static bool policies_part(void *arg, struct pk_answer *answer, uint64_t deadline
 	const struct pk_parts *p = answer->parts;
 	PK_OWN(view_close) struct view v = { .parts = p, .w = &answer->w };
 	struct policies *l = arg;
-	size_t begun;
 
-	if (l->at && l->number != pk_docs_number(p->docs) && l->anew++ < ANEW) {
+	if (pk_api_moved(p, &l->moment)) {
 		pk_answer_anew(answer);
 		l->at = 0;
 	}
-	l->number = pk_docs_number(p->docs);
-	begun = l->at;
-	view_open(&v);
+	view_members(&v);
 	if (l->at == 0) {
 		pk_jw_open(v.w, NULL, '{');
 		pk_jw_open(v.w, "policies", '[');
 	}
-	for (; l->at < pk_docs_count(p->docs); l->at++) {
-		if (l->at > begun && pk_now_ns() >= deadline_ns)
+	while (l->at < pk_docs_count(p->docs)) {
+		write_document(&v, pk_docs_at(p->docs, l->at++), NULL);
+		if (pk_now_ns() >= deadline_ns)
 			return false;
-		write_document(&v, pk_docs_at(p->docs, l->at), NULL);
 	}
 	write_all_gone(&v);
 	pk_jw_close(v.w, ']');
@@ -444,7 +384,7 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 	struct pk_jw w = { .out = &json };
 	PK_OWN(view_close) struct view v = { .parts = p, .w = &w };
 
-	view_open(&v);
+	view_members(&v);
 	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		own_mem char *text = NULL, *name = name_of(e);
@@ -497,8 +437,8 @@ static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_en
 
 static void write_unmatched(const struct view *v, const struct pk_doc_entry *e)
 {
-	size_t n;
-	const struct pk_unresolved *found = pk_api_unresolved_of(&v->unresolved, e->doc, &n);
+	own_mem struct pk_unresolved *found = NULL;
+	size_t n = pk_engine_unresolved_of(pk_model_engine(v->parts->model), e->doc, &found);
 
 	pk_jw_open(v->w, "unresolved", '[');
 	for (size_t i = 0; i < n && i < STATE_NOTES; i++)
@@ -532,7 +472,7 @@ size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, 
 	PK_OWN(view_close) struct view v = { .parts = p };
 	size_t i = from;
 
-	view_open(&v);
+	view_members(&v);
 	for (; i < pk_docs_count(p->docs) && i - from < most; i++) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		own_str text = { 0 };

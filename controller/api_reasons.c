@@ -85,76 +85,58 @@ static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	}
 }
 
-/* A quarantine that lasts longer than this is no passing state of an ADD. */
-#define SETTLED_S 10
-
-struct tally {
-	unsigned int open, quarantined, unconfirmed, behind;
-	const struct pk_local_endpoint *first; /* in quarantine */
-};
-
-static struct tally tally(const struct pk_parts *p)
+static const struct pk_local_endpoint *first_quarantined(const struct pk_parts *p)
 {
-	struct tally t = { 0 };
-	time_t now = time(NULL);
+	const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
 
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
-	     ep = pk_model_next(p->model, ep)) {
-		bool quarantined = pk_local_endpoint_quarantined(ep);
-
-		if (!ep->open || !ep->epoch_matches || now - ep->added < SETTLED_S)
-			continue;
-		t.open++;
-		t.quarantined += quarantined;
-		if (!t.first && quarantined)
-			t.first = ep;
-		t.unconfirmed += ep->confirmed == PK_UNCONFIRMED;
-		t.behind += !pk_apply_is_pending(p->apply) && !pk_guard_is_gone(ep) &&
-			    !pk_apply_in_step(p->apply, ep);
-	}
-	return t;
+	while (ep && !(ep->open && ep->epoch_matches && pk_local_endpoint_quarantined(ep) &&
+		       time(NULL) - ep->added >= PK_API_SETTLED_S))
+		ep = pk_model_next(p->model, ep);
+	return ep;
 }
 
-static void quarantine_reason(struct pk_reasons *r, const struct tally *t)
+static void quarantine_reason(const struct pk_parts *p, struct pk_reasons *r,
+			      const struct pk_api_settled *n)
 {
+	const struct pk_local_endpoint *first = n->quarantined ? first_quarantined(p) : NULL;
 	char text[512];
 	struct pk_err why;
 
-	if (!t->first || !pk_local_endpoint_quarantine(t->first, &why))
+	if (!first || !pk_local_endpoint_quarantine(first, &why))
 		return;
-	if (t->quarantined == t->open)
+	if (n->quarantined == n->open)
 		snprintf(text, sizeof(text),
-			 "all %u endpoints are in quarantine, the first: %.400s", t->open,
+			 "all %u endpoints are in quarantine, the first: %.400s", n->open,
 			 why.text);
 	else
 		snprintf(text, sizeof(text),
 			 "%u of %u endpoints in quarantine, the first (%.64s): %.300s",
-			 t->quarantined, t->open, t->first->container_id, why.text);
+			 n->quarantined, n->open, first->container_id, why.text);
 	pk_api_reason(r, false, "endpoints", text, why.fix);
 }
 
-static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
+static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
+			     const struct pk_api_settled *n)
 {
-	struct tally t = tally(p);
 	char text[512];
 
-	quarantine_reason(r, &t);
-	if (t.open && t.unconfirmed == t.open && t.quarantined < t.open) {
+	quarantine_reason(p, r, n);
+	if (n->open && n->unconfirmed == n->open && n->quarantined < n->open) {
 		snprintf(text, sizeof(text),
 			 "Nomad has confirmed none of %u endpoints: they live under their "
 			 "namespace's base",
-			 t.open);
+			 n->open);
 		pk_api_reason(
 			r, false, "endpoints", text,
 			"see that \"nomad\" names the agent of this very client, and its token's "
 			"rights (docs/install.md)");
 	}
-	if (!t.behind)
+	if (!n->behind)
 		return;
 	snprintf(text, sizeof(text),
 		 "%u of %u open endpoints are not under what the documents make now: they stay as "
 		 "they were",
-		 t.behind, t.open);
+		 n->behind, n->open);
 	pk_api_reason(
 		r, false, "endpoints", text,
 		"the other reasons say why; picket endpoint list shows which, picket policy list "
@@ -208,14 +190,14 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
  */
 static bool is_without_network(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
-	return ep->open && ep->of_before && time(NULL) - ep->added >= SETTLED_S &&
+	return ep->open && ep->of_before && time(NULL) - ep->added >= PK_API_SETTLED_S &&
 	       pk_nomad_source(p->nomad)->state == PK_SOURCE_OK &&
 	       pk_model_has_alloc(p->model, ep->container_id) && !has_device(p, ep);
 }
 
 static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r)
 {
-	const bool settled = pk_loop_now(p->loop) - p->started_ms >= SETTLED_S * 1000;
+	const bool settled = pk_loop_now(p->loop) - p->started_ms >= PK_API_SETTLED_S * 1000;
 	const struct pk_local_endpoint *first = NULL;
 	own_str text = { 0 };
 	unsigned int n = 0;
@@ -259,12 +241,13 @@ static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	}
 }
 
-void pk_api_endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r)
+void pk_api_endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
+			     const struct pk_api_settled *settled)
 {
 	agent_reason(p, r);
 	alloc_reasons(p, r);
 	device_reasons(p, r);
 	epoch_reason(p, r);
 	reboot_reason(p, r);
-	endpoint_reasons(p, r);
+	endpoint_reasons(p, r, settled);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Writes why the node is not ok, each reason with its fix, as /v1/status lists it. */
+#include "api.h"
 #include "json.h"
 #include "parts.h"
 
@@ -17,7 +18,8 @@ void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, c
 /* Says the reasons that are of the cluster's other nodes. */
 void pk_api_cluster_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 /* Says the reasons of endpoints, of their allocations and of the agent that starts them. */
-void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
+void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons,
+			     const struct pk_api_settled *settled);
 /* Says which disks hang and whether nobody reads the log; the second writes the same as numbers. */
 void pk_api_write_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 void pk_api_writes(const struct pk_parts *parts, struct pk_jw *w);

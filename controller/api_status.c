@@ -191,7 +191,7 @@ static void stray_reason(const struct pk_parts *p, struct pk_reasons *r)
 }
 
 static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
-			  const struct pk_api_documents *docs)
+			  const struct pk_api_counts *counts)
 {
 	pk_jw_open(r->w, "reasons", '[');
 	kept_error(r, true, "load", &pk_apply_state(p->apply)->load_error);
@@ -204,7 +204,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	if (p->listener)
 		kept_error(r, false, "http", pk_listener_error(p->listener));
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
-	document_reason(r, docs);
+	document_reason(r, &counts->documents);
 	held_reason(p, r, PK_ORIGIN_FILE);
 	held_reason(p, r, PK_ORIGIN_CONSUL);
 	kept_error(r, false, "config", p->config_error);
@@ -219,7 +219,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	tenant_reasons(p, r);
 	lost_reasons(p, r);
 	stray_reason(p, r);
-	pk_api_endpoint_reasons(p, r);
+	pk_api_endpoint_reasons(p, r, &counts->endpoints.settled);
 	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
 		pk_api_reason(r, false, "records",
@@ -232,7 +232,7 @@ const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons
 {
 	struct pk_reasons r = { .w = args->w, .said = args->said, .arg = args->arg };
 
-	write_reasons(p, &r, args->docs);
+	write_reasons(p, &r, args->counts);
 	if (r.failing)
 		return PK_API_FAILING;
 	return r.degraded ? PK_API_DEGRADED : PK_API_OK;
@@ -289,18 +289,16 @@ static void write_enforcement(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_close(w, '}');
 }
 
-static void write_endpoints(const struct pk_parts *p, struct pk_jw *w)
+static void write_endpoints(struct pk_jw *w, const struct pk_api_endpoints *n)
 {
-	const struct pk_api_endpoint_count n = pk_api_endpoints_count(p);
-
 	pk_jw_open(w, "endpoints", '{');
-	pk_jw_uint(w, "open", n.open);
-	pk_jw_uint(w, "closed", n.closed);
-	pk_jw_uint(w, "inStep", n.in_step);
-	pk_jw_uint(w, "quarantined", n.quarantined);
-	pk_jw_uint(w, "unconfirmed", n.unconfirmed);
-	pk_jw_uint(w, "contradicted", n.contradicted);
-	pk_jw_uint(w, "orphans", n.orphans);
+	pk_jw_uint(w, "open", n->open);
+	pk_jw_uint(w, "closed", n->closed);
+	pk_jw_uint(w, "inStep", n->in_step);
+	pk_jw_uint(w, "quarantined", n->quarantined);
+	pk_jw_uint(w, "unconfirmed", n->unconfirmed);
+	pk_jw_uint(w, "contradicted", n->contradicted);
+	pk_jw_uint(w, "orphans", n->orphans);
 	pk_jw_close(w, '}');
 }
 
@@ -376,10 +374,14 @@ const char *pk_api_version(void)
 	return PK_VERSION;
 }
 
-static void write_status(const struct pk_parts *p, const struct pk_tables_walk *tables,
-			 struct pk_jw *w)
+struct status {
+	struct pk_tables_walk tables;
+	struct pk_api_counts counts;
+	bool walked, counted;
+};
+
+static void write_status(const struct pk_parts *p, const struct status *s, struct pk_jw *w)
 {
-	const struct pk_api_documents docs = pk_api_documents_count(p);
 	const char *state;
 
 	pk_jw_open(w, NULL, '{');
@@ -387,7 +389,7 @@ static void write_status(const struct pk_parts *p, const struct pk_tables_walk *
 	pk_jw_string(w, "node", p->node);
 	pk_jw_string(w, "cluster", p->config->cluster);
 	pk_jw_uint(w, "pid", (uint64_t)getpid());
-	state = pk_api_reasons(p, &(struct pk_api_reasons_args){ w, &docs, NULL, NULL });
+	state = pk_api_reasons(p, &(struct pk_api_reasons_args){ w, &s->counts, NULL, NULL });
 	pk_jw_string(w, "state", state);
 	pk_api_time(w, "startedAt", &p->started);
 	pk_jw_uint(w, "uptimeSeconds", (pk_loop_now(p->loop) - p->started_ms) / 1000);
@@ -397,11 +399,11 @@ static void write_status(const struct pk_parts *p, const struct pk_tables_walk *
 	pk_api_time(w, "policyAppliedAt", &pk_apply_state(p->apply)->applied);
 	pk_jw_double(w, "applySeconds", pk_apply_state(p->apply)->seconds);
 	write_sources(p, w);
-	write_documents(w, &docs);
-	write_endpoints(p, w);
+	write_documents(w, &s->counts.documents);
+	write_endpoints(w, &s->counts.endpoints);
 	pk_api_cluster(p, w);
 	pk_jw_uint(w, "ruleSets", pk_sync_rule_sets(p->sync));
-	write_tables(tables, w);
+	write_tables(&s->tables, w);
 	write_loop(p, w);
 	write_events(p, w);
 	pk_api_writes(p, w);
@@ -409,12 +411,7 @@ static void write_status(const struct pk_parts *p, const struct pk_tables_walk *
 	pk_jw_close(w, '}');
 }
 
-struct status {
-	struct pk_tables_walk tables;
-	bool walked;
-};
-
-/* Walks the tables in turns first; the state of the node itself is then written in one turn. */
+/* Counts in turns what grows with the node; the rest is then written in one. */
 static bool status_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
 {
 	struct status *s = arg;
@@ -423,9 +420,12 @@ static bool status_part(void *arg, struct pk_answer *answer, uint64_t deadline_n
 
 	if (bpf && !s->walked && !pk_tables_use_part(bpf, &s->tables, deadline_ns))
 		return false;
-	if (!PK_MOVE(s->walked, true) && pk_now_ns() >= deadline_ns - PK_ANSWER_SOME_NS)
+	s->walked = true;
+	if (!s->counted && !pk_api_counts_part(p, &s->counts, deadline_ns))
 		return false;
-	write_status(p, &s->tables, &answer->w);
+	if (!PK_MOVE(s->counted, true) && pk_now_ns() + PK_ANSWER_SOME_NS >= deadline_ns)
+		return false;
+	write_status(p, s, &answer->w);
 	return true;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "api_answer.h"
 #include "fs.h"
 #include "own.h"
 #include "parts.h"
@@ -130,70 +131,163 @@ static void write_remote(struct pk_jw *w, const struct pk_remote_endpoint *e)
 	pk_jw_close(w, '}');
 }
 
-static void write_texts(const struct pk_parts *p, struct pk_jw *w)
+static void write_text(const struct pk_parts *p, struct pk_jw *w, const struct pk_doc_entry *e)
 {
-	pk_jw_open(w, "policies", '[');
-	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-		own_mem char *text = NULL;
-		size_t len;
+	own_mem char *text = NULL;
+	size_t len;
 
-		if (!e->doc || pk_docs_text(p->docs, e, &text, &len, NULL) < 0)
-			continue;
-		pk_jw_open(w, NULL, '{');
-		pk_jw_string(w, "source", e->source);
-		pk_jw_string(w, "name", e->doc->name);
-		pk_jw_string(w, "path", e->path);
-		pk_jw_string(w, "text", text);
-		pk_jw_close(w, '}');
+	if (!e->doc || pk_docs_text(p->docs, e, &text, &len, NULL) < 0)
+		return;
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "source", e->source);
+	pk_jw_string(w, "name", e->doc->name);
+	pk_jw_string(w, "path", e->path);
+	pk_jw_string(w, "text", text);
+	pk_jw_close(w, '}');
+}
+
+static void write_world_settings(const struct pk_parts *p, struct pk_jw *w)
+{
+	const struct pk_settings *s = pk_model_get_settings(p->model);
+
+	pk_jw_string(w, "baseline", pk_baseline_name(s->baseline));
+	pk_jw_bool(w, "healthChecks", s->health_checks);
+	pk_settings_write(s, w, "resolvers");
+	pk_settings_write(s, w, "tenantReach");
+	pk_settings_write(s, w, "pools");
+	pk_jw_uint(w, "revision", pk_apply_state(p->apply)->revision);
+}
+
+struct world {
+	size_t endpoint, remote, document; /* the next one */
+	bool others, has_endpoints;
+	const struct pk_remote_endpoint *last; /* of other nodes, in this part */
+	struct pk_api_moment moment;
+};
+
+static void begin_world(struct world *l, struct pk_answer *answer)
+{
+	pk_answer_anew(answer);
+	*l = (struct world){ .others = l->others, .moment = l->moment };
+	pk_jw_open(&answer->w, NULL, '{');
+	write_world_settings(answer->parts, &answer->w);
+	pk_jw_open(&answer->w, "endpoints", '[');
+}
+
+/* Returns the next endpoint of another node; NULL after the last. */
+static const struct pk_remote_endpoint *next_remote(struct world *l, const struct pk_parts *p)
+{
+	const struct pk_remotes *remotes = pk_model_remotes(p->model);
+
+	for (size_t i = l->last ? l->remote : 0; i < l->remote; i++) {
+		l->last = pk_remotes_next(remotes, l->last);
+		if (!l->last)
+			return NULL;
 	}
-	pk_jw_close(w, ']');
+	l->last = pk_remotes_next(remotes, l->last);
+	l->remote++;
+	return l->last;
+}
+
+/* Writes one endpoint or document; false: there is none left. */
+static bool write_next(struct world *l, struct pk_answer *answer)
+{
+	const struct pk_parts *p = answer->parts;
+	const struct pk_local_endpoint *m = NULL;
+	const struct pk_remote_endpoint *remote = NULL;
+
+	if (!l->has_endpoints)
+		m = pk_model_at(p->model, l->endpoint++);
+	if (m) {
+		write_world_endpoint(p, &answer->w, m);
+		return true;
+	}
+	if (!l->has_endpoints && l->others)
+		remote = next_remote(l, p);
+	if (remote) {
+		write_remote(&answer->w, remote);
+		return true;
+	}
+	if (!PK_MOVE(l->has_endpoints, true)) {
+		pk_jw_close(&answer->w, ']');
+		pk_jw_open(&answer->w, "policies", '[');
+	}
+	if (l->document >= pk_docs_count(p->docs))
+		return false;
+	write_text(p, &answer->w, pk_docs_at(p->docs, l->document++));
+	return true;
+}
+
+static bool world_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	struct world *l = arg;
+
+	l->last = NULL;
+	if (pk_api_moved(answer->parts, &l->moment))
+		begin_world(l, answer);
+	while (write_next(l, answer))
+		if (pk_now_ns() >= deadline_ns)
+			return false;
+	pk_jw_close(&answer->w, ']');
+	pk_jw_close(&answer->w, '}');
+	return true;
 }
 
 void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct pk_settings *s = pk_model_get_settings(p->model);
-	const struct pk_remotes *remotes = pk_model_remotes(p->model);
-	const bool others = pk_exchange_query(x, "others");
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
+	struct world *l = pk_alloc(sizeof(*l));
 
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "baseline", pk_baseline_name(s->baseline));
-	pk_jw_bool(&w, "healthChecks", s->health_checks);
-	pk_settings_write(s, &w, "resolvers");
-	pk_settings_write(s, &w, "tenantReach");
-	pk_settings_write(s, &w, "pools");
-	pk_jw_uint(&w, "revision", pk_apply_state(p->apply)->revision);
-	pk_jw_open(&w, "endpoints", '[');
-	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
-	     m = pk_model_next(p->model, m))
-		write_world_endpoint(p, &w, m);
-	for (const struct pk_remote_endpoint *e = others ? pk_remotes_next(remotes, NULL) : NULL; e;
-	     e = pk_remotes_next(remotes, e))
-		write_remote(&w, e);
-	pk_jw_close(&w, ']');
-	write_texts(p, &w);
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	l->others = x && pk_exchange_query(x, "others");
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = world_part, .end = free, .arg = l });
+}
+
+struct rules {
+	size_t at; /* the built-in ones first */
+	struct pk_api_moment moment;
+};
+
+/* The at-th, if it is one that is told; false: there is none left. */
+static bool write_rule(const struct pk_rules *rules, size_t at, struct pk_jw *w)
+{
+	struct pk_rule_ref ref;
+
+	if (at < PK_RULE_BUILTIN_COUNT) {
+		if (at && pk_rules_find(rules, (uint32_t)at, &ref) == 0)
+			pk_rule_json(&ref, w, NULL);
+		return true;
+	}
+	at -= PK_RULE_BUILTIN_COUNT;
+	if (at >= pk_rules_count(rules))
+		return false;
+	if (pk_rules_at(rules, at, &ref) == 0 && ref.number >= PK_RULE_FIRST)
+		pk_rule_json(&ref, w, NULL);
+	return true;
+}
+
+static bool rules_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	const struct pk_parts *p = answer->parts;
+	struct rules *l = arg;
+
+	if (pk_api_moved(p, &l->moment)) {
+		pk_answer_anew(answer);
+		l->at = 0;
+		pk_jw_open(&answer->w, NULL, '{');
+		pk_jw_open(&answer->w, "rules", '[');
+	}
+	while (write_rule(pk_model_rules(p->model), l->at++, &answer->w))
+		if (pk_now_ns() >= deadline_ns)
+			return false;
+	pk_jw_close(&answer->w, ']');
+	pk_jw_close(&answer->w, '}');
+	return true;
 }
 
 void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const struct pk_rules *rules = pk_model_rules(p->model);
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
-	struct pk_rule_ref ref;
-
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_open(&w, "rules", '[');
-	for (uint32_t i = 1; i < PK_RULE_BUILTIN_COUNT; i++)
-		if (pk_rules_find(rules, i, &ref) == 0)
-			pk_rule_json(&ref, &w, NULL);
-	for (size_t i = 0; i < pk_rules_count(rules); i++)
-		if (pk_rules_at(rules, i, &ref) == 0 && ref.number >= PK_RULE_FIRST)
-			pk_rule_json(&ref, &w, NULL);
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_exchange_reply(x, 200, &json);
+	pk_answer_in_parts(p, x,
+			   &(struct pk_answer_how){ .part = rules_part,
+						    .end = free,
+						    .arg = pk_alloc(sizeof(struct rules)) });
 }

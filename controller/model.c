@@ -320,6 +320,7 @@ static void drop(struct pk_model *m, size_t at)
 		pk_writer_unlink(m->writer, path);
 	unindex(m, ep);
 	m->tenants_stale = true;
+	m->fed++;
 	pk_engine_remove(m->engine, ep->key);
 	m->n--;
 	memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(struct pk_local_endpoint *));
@@ -425,6 +426,11 @@ int pk_model_compile(struct pk_model *m, const struct pk_slice *slice, struct pk
 size_t pk_model_count(const struct pk_model *m)
 {
 	return m->n;
+}
+
+uint64_t pk_model_changes(const struct pk_model *m)
+{
+	return m->fed;
 }
 
 const struct pk_local_endpoint *pk_model_next(const struct pk_model *m,

@@ -94,6 +94,8 @@ const struct pk_local_endpoint *pk_model_touched(const struct pk_model *model, s
 void pk_model_settle(struct pk_model *model);
 
 size_t pk_model_count(const struct pk_model *model);
+/* Returns a number that rises with every endpoint that comes, goes or becomes another. */
+uint64_t pk_model_changes(const struct pk_model *model);
 /* Lists them by key; NULL starts and ends. */
 const struct pk_local_endpoint *pk_model_next(const struct pk_model *model,
 					      const struct pk_local_endpoint *ep);

@@ -18,7 +18,7 @@ struct waiting {
 	struct pk_exchange *x;
 };
 
-enum phase { IDLE, SLOTS, TABLES, DOCUMENTS, REASONS, WRITE };
+enum phase { IDLE, SLOTS, TABLES, DOCUMENTS, COUNTS, REASONS, WRITE };
 
 struct pk_scrape {
 	const struct pk_parts *parts;
@@ -86,10 +86,9 @@ static void read_reasons(struct pk_scrape *s)
 	own_str unused = { 0 };
 	struct pk_jw w = { .out = &unused };
 
-	s->data.counted = pk_api_documents_count(s->parts);
 	pk_jw_open(&w, NULL, '{');
 	s->data.state =
-		pk_api_reasons(s->parts, &(struct pk_api_reasons_args){ &w, &s->data.counted,
+		pk_api_reasons(s->parts, &(struct pk_api_reasons_args){ &w, &s->data.counts,
 									on_reason, &s->data });
 	pk_jw_close(&w, '}');
 }
@@ -117,6 +116,8 @@ static bool do_part(struct pk_scrape *s, uint64_t deadline_ns)
 		return read_tables(s, deadline_ns);
 	case DOCUMENTS:
 		return pk_api_enforced_part(s->parts, &s->data.documents, deadline_ns);
+	case COUNTS:
+		return pk_api_counts_part(s->parts, &s->data.counts, deadline_ns);
 	case REASONS:
 		read_reasons(s);
 		return true;

@@ -20,7 +20,7 @@ struct scrape_data {
 	const char *state;
 	struct scrape_topic topics[SCRAPE_TOPICS];
 	size_t n_topics;
-	struct pk_api_documents counted;
+	struct pk_api_counts counts;
 	uint64_t took_ns;
 };
 

@@ -134,20 +134,19 @@ static void write_jobs(const struct pk_traffic *t, struct pk_str *out)
 	plain(out, PK_METRIC_JOBS_OTHER, other);
 }
 
-static void write_endpoints(const struct pk_parts *p, struct pk_str *out)
+static void write_endpoints(const struct pk_api_endpoints *n, struct pk_str *out)
 {
-	const struct pk_api_endpoint_count n = pk_api_endpoints_count(p);
 	const struct {
 		const char *state;
 		unsigned int n;
 	} rows[] = {
-		{ "open", n.open },
-		{ "closed", n.closed },
-		{ "in-step", n.in_step },
-		{ "quarantined", n.quarantined },
-		{ "unconfirmed", n.unconfirmed },
-		{ "contradicted", n.contradicted },
-		{ "orphan", n.orphans },
+		{ "open", n->open },
+		{ "closed", n->closed },
+		{ "in-step", n->in_step },
+		{ "quarantined", n->quarantined },
+		{ "unconfirmed", n->unconfirmed },
+		{ "contradicted", n->contradicted },
+		{ "orphan", n->orphans },
 	};
 
 	pk_metric_head(out, PK_METRIC_ENDPOINTS);
@@ -282,12 +281,12 @@ static void write_policy(const struct pk_parts *p, const struct scrape_data *dat
 		const char *state;
 		unsigned int n;
 	} rows[] = {
-		{ "active", data->counted.active },
-		{ "audit", data->counted.audit },
+		{ "active", data->counts.documents.active },
+		{ "audit", data->counts.documents.audit },
 		{ "enforced", data->documents.enforced },
 		{ "held", data->documents.held },
-		{ "refused", data->counted.refused },
-		{ "unresolved", data->counted.unresolved },
+		{ "refused", data->counts.documents.refused },
+		{ "unresolved", data->counts.documents.unresolved },
 	};
 
 	pk_metric_head(out, PK_METRIC_DOCUMENTS);
@@ -332,7 +331,7 @@ void pk_scrape_write(const struct pk_parts *p, const struct pk_traffic *traffic,
 	write_packets(traffic, PK_METRIC_PACKETS, out);
 	write_packets(traffic, PK_METRIC_BYTES, out);
 	write_jobs(traffic, out);
-	write_endpoints(p, out);
+	write_endpoints(&data->counts.endpoints, out);
 	write_tables(&data->tables, out);
 	write_pools(p, out);
 	write_plugin(p, out);

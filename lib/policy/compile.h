@@ -137,6 +137,9 @@ struct pk_unresolved {
 	char what[160];
 };
 size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out);
+/* Those of one document; none of one that the engine hasn't. */
+size_t pk_engine_unresolved_of(struct pk_engine *engine, const struct pk_document *doc,
+			       struct pk_unresolved **out);
 
 /*
  * For the plugin: the base rule set of a tenant, that is of an endpoint whose namespace alone is

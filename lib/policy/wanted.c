@@ -251,21 +251,38 @@ static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, st
 				 e->ports[i].label);
 }
 
+static void find_in_document(struct pk_engine *engine, const struct doc_obj *d, struct findings *f)
+{
+	for (size_t i = 0; i < d->n_rules; i++) {
+		const struct rule_obj *r = &d->rules[i];
+
+		if (!r->rule->subject.is_entity && !any_selected(engine, r, whoever, NULL))
+			snprintf(found(f, r, NULL)->what, sizeof(f->at->what),
+				 "endpointSelector selects no endpoint");
+		for (int dir = 0; dir < 2; dir++)
+			for (size_t j = 0; j < r->n[dir]; j++)
+				find_in_entry(engine, r, &r->ents[dir][j], f);
+	}
+}
+
 size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out)
 {
 	struct findings f = { 0 };
 
 	for (const struct doc_obj *d = engine->docs; d; d = d->hh.next)
-		for (size_t i = 0; i < d->n_rules; i++) {
-			const struct rule_obj *r = &d->rules[i];
+		find_in_document(engine, d, &f);
+	*out = f.at;
+	return f.n;
+}
 
-			if (!r->rule->subject.is_entity && !any_selected(engine, r, whoever, NULL))
-				snprintf(found(&f, r, NULL)->what, sizeof(f.at->what),
-					 "endpointSelector selects no endpoint");
-			for (int dir = 0; dir < 2; dir++)
-				for (size_t j = 0; j < r->n[dir]; j++)
-					find_in_entry(engine, r, &r->ents[dir][j], &f);
-		}
+size_t pk_engine_unresolved_of(struct pk_engine *engine, const struct pk_document *doc,
+			       struct pk_unresolved **out)
+{
+	const struct doc_obj *d = doc ? documents_find(engine, doc) : NULL;
+	struct findings f = { 0 };
+
+	if (d)
+		find_in_document(engine, d, &f);
 	*out = f.at;
 	return f.n;
 }
