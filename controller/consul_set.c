@@ -72,7 +72,7 @@ static void on_meant(void *arg)
 
 /*
  * Judges absences. For one source absence.h decides alone; where several lack documents, the whole
- * store lost something.
+ * store lost something. A store has one history: where one source shows that it is older, all are.
  */
 static void judge(void *arg)
 {
@@ -90,7 +90,8 @@ static void judge(void *arg)
 		sources += n > 0;
 		a.lacks += n;
 	}
-	if (sources > 1)
+	a.behind = pk_docs_behind(set->args.docs, PK_ORIGIN_CONSUL);
+	if (sources > 1 || a.behind)
 		word.held = pk_absence_held(&a);
 	pk_consul_judged(set->operator_watch, &word);
 	for (struct tenant *t = set->tenants; t; t = t->hh.next)

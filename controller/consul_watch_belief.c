@@ -223,10 +223,15 @@ static bool is_another(const struct pk_doc_entry *e, const struct pk_kv *kv)
 	return memcmp(hash, e->hash, sizeof(hash)) != 0;
 }
 
-/* Returns whether the key was last changed before the text in force was written. */
+/*
+ * Returns whether the key was last changed before the text in force was written, or by that very
+ * change and has another text.
+ */
 static bool is_older(const struct pk_doc_entry *e, const struct pk_kv *kv)
 {
-	return kv && kv->modified && kv->modified < e->index;
+	if (!kv || !kv->modified)
+		return false;
+	return kv->modified < e->index || (kv->modified == e->text_index && is_another(e, kv));
 }
 
 /*

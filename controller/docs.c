@@ -283,6 +283,8 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 
 	e->index = place->index;
 	pk_hash128(text, len, hash);
+	if (e->doc && memcmp(hash, e->hash, sizeof(hash)) == 0)
+		e->text_index = place->index;
 	if (!first && memcmp(hash, e->seen, sizeof(hash)) == 0 && still_refused(docs, e))
 		return back;
 	memcpy(e->seen, hash, sizeof(hash));
@@ -314,6 +316,7 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 		return true;
 	}
 	take(docs, e, PK_MOVE(doc, NULL), hash);
+	e->text_index = place->index;
 	keep_text(e, text, len);
 	return true;
 }

@@ -40,11 +40,12 @@ struct pk_doc_entry {
 	char *namesake; /* the name that another document has; NULL: no such refusal */
 	char *text;	/* in force and not stored yet, or NULL */
 	size_t len;
-	char *stored;	   /* the name under which it is stored, or NULL */
-	char *held;	   /* why it stays in force though its source lacks it; or NULL */
-	uint64_t index;	   /* of its last change, or of the answer that lacked it */
-	uint64_t noted[2]; /* of the text in force when pk_docs_change told of it last */
-	uint64_t number;   /* of the settle that brought it; 0: it was stored before */
+	char *stored;	     /* the name under which it is stored, or NULL */
+	char *held;	     /* why it stays in force though its source lacks it; or NULL */
+	uint64_t index;	     /* of its last change, or of the answer that lacked it */
+	uint64_t text_index; /* of the change that brought the text in force; 0: not known */
+	uint64_t noted[2];   /* of the text in force when pk_docs_change told of it last */
+	uint64_t number;     /* of the settle that brought it; 0: it was stored before */
 	bool has_noted;
 	bool refused;	/* the newest text is not in force */
 	bool over;	/* too many rules, counted with its tenant's others */

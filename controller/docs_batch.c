@@ -17,7 +17,7 @@ struct put {
 	char *source, *path, *name, *text;
 	char *before; /* the name under which it was stored; NULL: it wasn't */
 	size_t len;
-	uint64_t hash[2];
+	uint64_t hash[2], index;
 	bool failed;
 	bool left; /* nobody is stored under that name any more */
 };
@@ -55,7 +55,8 @@ static void add_put(struct pk_docs_batch *b, struct pk_docs *docs, struct pk_doc
 			   .name = docs_copy(name),
 			   .before = docs_copy(e->stored),
 			   .text = pk_alloc(e->len + 1),
-			   .len = e->len };
+			   .len = e->len,
+			   .index = e->text_index };
 
 	memcpy(put.text, e->text, e->len);
 	memcpy(put.hash, e->hash, sizeof(put.hash));
@@ -133,6 +134,7 @@ static int write_put(const struct pk_docs_batch *b, struct put *p, struct pk_err
 	const struct pk_stored_doc doc = { .source = p->source,
 					   .path = p->path,
 					   .name = p->name,
+					   .index = p->index,
 					   .text = p->text,
 					   .len = p->len };
 	int r = pk_docstore_put(b->directory, &doc, err);

@@ -121,6 +121,7 @@ static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *er
 	docs_set_document(docs, e, PK_MOVE(doc, NULL));
 	docs_set_stored(docs, e, s->name);
 	e->since = s->time;
+	e->index = e->text_index = s->index;
 	return 0;
 }
 

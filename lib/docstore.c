@@ -16,10 +16,11 @@
 #include "own.h"
 #include "str.h"
 
-#define HEAD	  "// picket: name="
-#define HEAD_PATH " path="
-#define TEXT_MAX  (2u << 20) /* the largest document and its head */
-#define NAME_PART 160	     /* of a file's name before its hash stands for the rest */
+#define HEAD	   "// picket: name="
+#define HEAD_PATH  " path="
+#define HEAD_INDEX " index="
+#define TEXT_MAX   (2u << 20) /* the largest document and its head */
+#define NAME_PART  160	      /* of a file's name before its hash stands for the rest */
 
 static void encode(struct pk_str *out, const char *text)
 {
@@ -118,6 +119,8 @@ int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, stru
 	encode(&text, doc->name);
 	pk_str_add(&text, HEAD_PATH);
 	encode(&text, doc->path);
+	if (doc->index)
+		pk_str_addf(&text, HEAD_INDEX "%llu", (unsigned long long)doc->index);
 	pk_str_add(&text, "\n");
 	pk_str_addn(&text, doc->text, doc->len);
 	if (!path || text.failed)
@@ -157,6 +160,14 @@ int pk_docstore_remove(const char *directory, const char *source, const char *na
 	return 0;
 }
 
+/* 0.1 wrote none. */
+static uint64_t index_in(const char *head)
+{
+	const char *at = strstr(head, HEAD_INDEX);
+
+	return at ? strtoull(at + strlen(HEAD_INDEX), NULL, 10) : 0;
+}
+
 /* Splits the head off; name and path point into it afterwards. */
 static int read_head(char *text, size_t len, struct pk_stored_doc *doc)
 {
@@ -170,6 +181,7 @@ static int read_head(char *text, size_t len, struct pk_stored_doc *doc)
 		return -EINVAL;
 	*path = '\0';
 	path += strlen(HEAD_PATH);
+	doc->index = index_in(path);
 	/* A newer release may say more; what stands there never holds a blank. */
 	path[strcspn(path, " ")] = '\0';
 	doc->name = name;

@@ -6,12 +6,14 @@
  * name and origin:
  *
  *	// picket: name=db-only-from-api path=/etc/picket/policies.d/db.json
+ *	// picket: name=db-only-from-api path=consul:picket/v1/…/db index=918224
  *
  * (values percent-encoded). Written by picketd; read by it at start and by ADD, which compiles
  * a tenant's base from them. So line numbers of a stored text are one more than its author's.
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "err.h"
@@ -21,6 +23,7 @@ struct pk_stored_doc {
 	const char *tenant_name; /* of the source; NULL: the operator's */
 	const char *name;
 	const char *path; /* where it came from, for messages */
+	uint64_t index;	  /* of the change that brought it, in its store; 0: not known */
 	const char *text; /* without the comment line */
 	size_t len;
 	const char *file;     /* this file's own path */
