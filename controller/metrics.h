@@ -63,6 +63,8 @@
 	X(EVENTS, "picket_events_total", counter, "", "Events that the data path reported.")       \
 	X(EVENTS_LOST, "picket_events_lost_total", counter, "cause",                               \
 	  "Events that are in no answer or not in the flows file, by cause.")                      \
+	X(LINES_LOST, "picket_lines_lost_total", counter, "file",                                  \
+	  "Lines of the log or the journal that nobody took in time.")                             \
 	X(SWEPT, "picket_swept_total", counter, "",                                                \
 	  "Things that endpoints left behind and the sweep removed.")                              \
 	X(GUARDS, "picket_guards_repaired_total", counter, "", "Guards that were attached anew.")  \

@@ -9,6 +9,7 @@
 #include "err.h"
 #include "fs.h"
 #include "guard.h"
+#include "logger.h"
 #include "metrics.h"
 #include "own.h"
 #include "reason.h"
@@ -309,6 +310,9 @@ static void write_events(const struct pk_parts *p, struct pk_str *out)
 	one(out, PK_METRIC_EVENTS_LOST, "cause", "file",
 	    p->flowlog ? pk_flowlog_lost(p->flowlog) : 0);
 	one(out, PK_METRIC_EVENTS_LOST, "cause", "share", stats.over);
+	pk_metric_head(out, PK_METRIC_LINES_LOST);
+	one(out, PK_METRIC_LINES_LOST, "file", "log", pk_logger_lost());
+	one(out, PK_METRIC_LINES_LOST, "file", "journal", pk_journal_lost(p->journal));
 }
 
 static void write_picketd(const struct pk_parts *p, const struct scrape_data *data,

@@ -89,6 +89,7 @@ CASES = {
     "PicketSpoofing": ({'picket_packets_total{direction="egress",reason="spoofed-mac"}': "0+600x60"},
                        {'picket_packets_total{direction="egress",reason="spoofed-mac"}': "0+1x60"}),
     "PicketEventsLost": ({'picket_events_lost_total{cause="ring"}': "0+600x60"}, {'picket_events_lost_total{cause="ring"}': "9x60"}),
+    "PicketLinesLost": ({'picket_lines_lost_total{file="log"}': "0x30 7x30"}, {'picket_lines_lost_total{file="log"}': "7x60"}),
     "PicketGuardsRepaired": ({"picket_guards_repaired_total": "0x30 1x30"}, {"picket_guards_repaired_total": "3x60"}),
 }
 
