@@ -13,6 +13,7 @@ from sides import FakeNomad, Node, NodeOptions
 
 from fake import FakeConsul
 from harness.cost import MIB, Cost
+from harness.disk import Disk, can_hang
 from harness.hostile import (DENY, FLOODS, MANY_KEYS, explosive, flood, node_lock_held,
                              put_large_allocs)
 from harness.shell import wait_for
@@ -21,11 +22,12 @@ TURN_NS, MEMORY = 50e6, 64 * MIB
 
 
 class Victim:
-    """A node with one endpoint of each of two tenants, a Nomad and a Consul."""
+    """A node with one endpoint of each of two tenants, a Nomad and a Consul; its state on a disk of its own, where there can be one."""
 
     def __init__(self, build, stack):
         os.environ["PICKET_BUILD"] = os.path.abspath(build)
         self.node = stack.enter_context(contextlib.closing(Node("hostile", NodeOptions())))
+        self.disk = Disk(self.node, "var") if can_hang() else None
         with self.node.inside():
             self.nomad, self.consul = FakeNomad("here"), FakeConsul()
         stack.callback(self.nomad.stop)
@@ -104,6 +106,19 @@ def idle_readers(v):
         v.bank_is_served()
 
 
+def hung_disk(v):
+    if not v.disk:
+        print("  no loop devices here: no disk can be made to hang")
+        return
+    v.disk.hang()
+    try:
+        for _ in range(3):
+            v.bank_is_served()
+        wait_for(lambda: v.reasons("store"), "the reason", 60)
+    finally:
+        v.disk.go_on()
+
+
 INPUTS = {"meta": ("60,000 meta keys", meta_keys),
           "allocs": ("ten allocs with 8 MB of configuration each", large_allocs),
           "refused": ("30,000 refused documents", keys("30,000 keys of a byte")),
@@ -112,7 +127,8 @@ INPUTS = {"meta": ("60,000 meta keys", meta_keys),
           "toolarge": ("a rule set that is too large", too_large),
           "large": ("a rule set as large as may be, edited", as_large_as_may_be),
           "lock": ("a held node lock", held_lock),
-          "readers": ("64 idle readers", idle_readers)}
+          "readers": ("64 idle readers", idle_readers),
+          "disk": ("a disk that hangs", hung_disk)}
 
 
 def hostile(result, build):

@@ -12,6 +12,8 @@ import uuid
 
 import pytest
 from harness import CniError
+from harness.disk import Disk, can_hang
+from harness.metrics import scrape
 from harness.shell import wait_for
 
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
@@ -19,37 +21,9 @@ LATE_MS = 2000		# after so long the disk is said not to answer
 ARGS = "NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=late;NOMAD_GROUP_NAME=web"
 
 
-class Disk:
-    """A file system of its own below the node's state, that can be made to hang as a real one does: writers sleep in the kernel."""
-
-    def __init__(self, node, where):
-        self.node, self.where, self.frozen = node, os.path.join(node.root, where), False
-        image = os.path.join(node.root, "disk.img")
-        with open(image, "wb") as file:
-            file.truncate(96 << 20)
-        node.run(["mkfs.ext4", "-q", "-O", "^has_journal", image])
-        os.makedirs(self.where, exist_ok=True)
-        node.run(["mount", "-o", "loop,noatime", image, self.where])
-
-    def hang(self):
-        self.node.run(["fsfreeze", "-f", self.where])
-        self.frozen = True
-
-    def go_on(self):
-        if self.frozen:
-            self.node.run(["fsfreeze", "-u", self.where])
-        self.frozen = False
-
-    def names(self, *parts):
-        return sorted(self.node.run(["ls", os.path.join(self.where, *parts)]).stdout.split())
-
-    def read(self, *parts):
-        return self.node.run(["cat", os.path.join(self.where, *parts)], check=False).stdout
-
-
 @pytest.fixture
 def disk(node):
-    if subprocess.run(["losetup", "-f"], capture_output=True, check=False).returncode:
+    if not can_hang():
         pytest.skip("no loop devices here: no file system can be made to hang")
     disk = Disk(node, "var")
     yield disk
@@ -214,6 +188,9 @@ def test_a_log_that_nobody_reads(node):
     os.kill(node.picketd.pid, signal.SIGHUP)
     wait_for(lambda: b"op=log lost=" in b"".join(text), "the count of what is lost")
     lost = writes(node)["logLost"]
+    metrics = scrape(node)
+    assert metrics.get("picket_lines_lost_total", file="log") == lost
+    assert metrics.get("picket_lines_lost_total", file="journal") == writes(node)["journalLost"]
     node.kill_picketd(signal.SIGTERM)
     reading.join()
     log = b"".join(text).decode()
