@@ -16,19 +16,19 @@ struct pk_apply {
 	bool docs_unstored, settings_unstored; /* changed since the disk was asked to keep them */
 	struct store *store;		       /* what the disk is being asked for, or NULL */
 	uint64_t store_ns;		       /* since when store is asked */
-	uint64_t store_again_ms;	       /* when to ask again after an error; 0: there was none */
-	bool served;			       /* the loop serves others: work in turns */
-	bool look_whole;		       /* look at every pin, not at one alone */
-	bool withdraw;			       /* the next pass takes away names that nobody uses */
-	struct pk_sync_done done;	       /* since the last acknowledgement */
-	bool under_way;			       /* a pass needs more turns */
-	bool unacknowledged;  /* packets may still be under way by what was before */
-	unsigned int crowded; /* passes in a row that found no room */
-	uint64_t held_ns;     /* since when the node lock is not to be had; 0: it is */
-	uint64_t change_ns;   /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
-	uint64_t last_ns;     /* when the last pass began */
-	size_t old_blocks;    /* blocks that only endpoints still need */
-	uint64_t compiled;    /* number of the documents that the engine's images are made of */
+	uint64_t store_again_ms;  /* when to ask again after an error; 0: there was none */
+	bool served;		  /* the loop serves others: work in turns */
+	bool look_whole;	  /* look at every pin, not at one alone */
+	bool withdraw;		  /* the next pass takes away names that nobody uses */
+	struct pk_sync_done done; /* since the last acknowledgement */
+	bool under_way;		  /* a pass needs more turns */
+	bool unacknowledged;	  /* packets may still be under way by what was before */
+	unsigned int crowded;	  /* passes in a row that found no room */
+	uint64_t held_ns;	  /* since when the node lock is not to be had; 0: it is */
+	uint64_t change_ns; /* CLOCK_MONOTONIC of the oldest change not applied yet; 0 = none */
+	uint64_t last_ns;   /* when the last pass began */
+	size_t old_blocks;  /* blocks that only endpoints still need */
+	uint64_t compiled;  /* number of the documents that the engine's images are made of */
 	uint64_t passing,
 		passed; /* of those that a pass without an error brought, and acknowledged */
 };
