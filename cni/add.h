@@ -15,6 +15,8 @@ struct cni_add {
 	struct cni_call *call;
 	struct cni_args args;
 	struct pk_settings settings;
+	const struct pk_prefix *pool; /* of the conflist, or the blocks that the node claimed */
+	size_t n_pools;
 	struct pk_limits job_limits; /* the job's picket.limits */
 	bool no_policy;		     /* stored documents can't be used: quarantine */
 	bool unproven; /* CNI_ARGS may be the job's author's: quarantine until Nomad has spoken */

@@ -21,15 +21,16 @@
 
 static int no_address(struct cni_add *add, bool v6, struct pk_err *err)
 {
-	const struct cni_conf *conf = &add->call->conf;
 	char text[PK_ADDR_TEXT] = "";
 
-	for (size_t i = conf->n_pools; i-- > 0;)
-		if (conf->pool[i].v6 == v6)
-			pk_prefix_format(&conf->pool[i], text);
+	for (size_t i = add->n_pools; i-- > 0;)
+		if (add->pool[i].v6 == v6)
+			pk_prefix_format(&add->pool[i], text);
 	pk_fail(err, 0, "no free IPv%d address in the pool (%s)", v6 ? 6 : 4, text);
-	pk_fix(err, 0,
-	       "add a block to the conflist's \"pool\"; `picket ip list` shows who has them");
+	pk_fix(err, 0, "%s; `picket ip list` shows who has them",
+	       add->settings.claimed ? "picketd claims another block: `picket status` says why it "
+				       "can't"
+				     : "add a block to the conflist's \"pool\"");
 	return pk_code(err, -EADDRNOTAVAIL, PK_CODE_NO_ADDRESS);
 }
 
@@ -176,8 +177,8 @@ static int take_family(struct cni_add *add, struct cni_ipam *ipam, bool v6, unio
 int cni_add_addresses(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
-	struct cni_ipam ipam = { .pool = conf->pool,
-				 .n_pools = conf->n_pools,
+	struct cni_ipam ipam = { .pool = add->pool,
+				 .n_pools = add->n_pools,
 				 .gateway = conf->gateway,
 				 .is_local = pk_addr_is_local };
 	struct pk_record *rec = &add->rec;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "add.h"
@@ -54,12 +55,43 @@ static int job_limits(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-static int check_pool(const struct cni_conf *conf, struct pk_err *err)
+/* Of a network with a pool of its own endpoints get none of the claimed blocks, nor of its pool. */
+static int choose_claimed(struct cni_add *add, struct pk_err *err)
 {
+	int r;
+
+	if (add->call->conf.n_pools) {
+		r = pk_fail(err, EINVAL,
+			    "the conflist names a \"pool\", and this node claims its blocks");
+		pk_fix(err, r, "drop \"pool\", or \"claim\" from \"blocks\" of picketd.json");
+		return pk_code(err, r, PK_CODE_CONFIG);
+	}
+	add->pool = add->settings.blocks;
+	add->n_pools = add->settings.n_blocks;
+	return pk_settings_check_blocks(&add->settings, time(NULL), err);
+}
+
+static int choose_pool(struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	int r;
+
+	if (add->settings.claimed)
+		return choose_claimed(add, err);
+	add->pool = conf->pool;
+	add->n_pools = conf->n_pools;
 	if (conf->n_pools)
 		return 0;
+	if (add->no_policy) {
+		r = pk_fail(err, 0,
+			    "no \"pool\", and node.json, which may name blocks, can't be read");
+		return pk_fix(err, pk_code(err, r, PK_CODE_TRY_LATER),
+			      "restart picketd, which writes it");
+	}
 	pk_fail(err, 0, "the conflist names no \"pool\" and this node has no block");
-	pk_fix(err, 0, "say \"pool\": \"10.40.7.0/24\", another block on each node");
+	pk_fix(err, 0,
+	       "say \"pool\": \"10.40.7.0/24\", another block on each node, or let picketd claim "
+	       "one (\"blocks\" of picketd.json)");
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
@@ -98,11 +130,9 @@ static int gather(struct cni_add *add, struct pk_err *err)
 {
 	struct cni_call *call = add->call;
 	struct pk_err seen = { 0 }, note = { 0 };
-	int r = check_pool(&call->conf, err);
+	int r = cni_args_parse(call->env.args, call->env.container_id, call->conf.job_args,
+			       &add->args, err);
 
-	if (r == 0)
-		r = cni_args_parse(call->env.args, call->env.container_id, call->conf.job_args,
-				   &add->args, err);
 	if (r == 0)
 		r = job_limits(add, err);
 	if (r == 0)
@@ -118,7 +148,9 @@ static int gather(struct cni_add *add, struct pk_err *err)
 		add->no_policy = true;
 	}
 	judge_args(add);
-	r = check_baseline(call, &add->settings, err);
+	r = choose_pool(add, err);
+	if (r == 0)
+		r = check_baseline(call, &add->settings, err);
 	if (r < 0)
 		return r;
 	if (add->settings.baseline == PK_BASELINE_OPEN)
@@ -128,18 +160,18 @@ static int gather(struct cni_add *add, struct pk_err *err)
 }
 
 /*
- * Adds the conflist's blocks to the tables, since the first load may have known another conflist.
- * picketd's settings come before the conflist's.
+ * Adds the ADD's blocks to the tables: the first load may have known another conflist, and picketd
+ * tells the plugin of a claimed block before it tells the tables. Pools of picketd.json come before
+ * the conflist's.
  */
 static int add_pools(struct cni_add *add, struct pk_err *err)
 {
-	const struct cni_conf *conf = &add->call->conf;
 	int r = 0;
 
-	if (add->settings.pools_given || add->bpf->loaded)
+	if ((add->settings.pools_given && !add->settings.claimed) || add->bpf->loaded)
 		return 0;
-	for (size_t i = 0; i < conf->n_pools && r == 0; i++)
-		r = pk_pool_add(add->bpf, &conf->pool[i], add->call->deadline_ns, err);
+	for (size_t i = 0; i < add->n_pools && r == 0; i++)
+		r = pk_pool_add(add->bpf, &add->pool[i], add->call->deadline_ns, err);
 	return r;
 }
 

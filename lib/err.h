@@ -14,7 +14,8 @@
 	X(5, IO, "standard input can't be read")                                                   \
 	X(6, DECODE, "standard input is no proper JSON: line, column and reason")                  \
 	X(7, CONFIG, "the conflist says something wrong or unknown")                               \
-	X(11, TRY_LATER, "a host port is another endpoint's: later it may be free")                \
+	X(11, TRY_LATER,                                                                           \
+	  "a host port is another endpoint's, or no claimed block counts yet: later it may")       \
 	X(50, NOT_AVAILABLE, "STATUS with strictStatus: ADD would fail")                           \
 	X(100, NETNS, "network namespace or link")                                                 \
 	X(101, LAYOUT, "tables of another layout, or programs of another release")                 \

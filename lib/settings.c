@@ -67,6 +67,7 @@ void pk_settings_init(struct pk_settings *s)
 void pk_settings_done(struct pk_settings *s)
 {
 	free(s->pools);
+	free(s->blocks);
 	free(s->resolvers);
 	free(s->reach);
 	free(s->network);
@@ -78,12 +79,15 @@ void pk_settings_copy(struct pk_settings *to, const struct pk_settings *from)
 	pk_settings_done(to);
 	*to = *from;
 	to->pools = pk_alloc((from->n_pools + 1) * sizeof(*to->pools));
+	to->blocks = pk_alloc((from->n_blocks + 1) * sizeof(*to->blocks));
 	to->resolvers = pk_alloc((from->n_resolvers + 1) * sizeof(*to->resolvers));
 	to->reach = pk_alloc((from->n_reach + 1) * sizeof(*to->reach));
 	to->network = NULL;
 	pk_settings_copy_networks(to, from);
 	if (from->n_pools)
 		memcpy(to->pools, from->pools, from->n_pools * sizeof(*to->pools));
+	if (from->n_blocks)
+		memcpy(to->blocks, from->blocks, from->n_blocks * sizeof(*to->blocks));
 	if (from->n_resolvers)
 		memcpy(to->resolvers, from->resolvers, from->n_resolvers * sizeof(*to->resolvers));
 	if (from->n_reach)
@@ -131,6 +135,7 @@ static const struct pk_schema_key keys[] = {
 	AT("masquerade", masquerade, masquerade, NULL),
 	AT("uplinks", pk_form_uplinks_or_null, uplinks, NULL),
 	WHOLE("pools", pk_form_pools, NULL),
+	WHOLE("claimed", pk_form_claimed, NULL),
 	WHOLE("resolvers", pk_form_resolvers, NULL),
 	WHOLE("tenantReach", pk_form_reach, NULL),
 	WHOLE("capacity", pk_form_capacity, NULL),
@@ -189,7 +194,7 @@ static bool is_unsaid(const struct pk_settings *s, const char *key)
 	} may_lack[] = {
 		{ "baseline", s->baseline_given },   { "baselineDiffers", s->baseline_differs },
 		{ "uplinks", s->uplinks.given },     { "pools", s->pools_given },
-		{ "resolvers", s->resolvers_given },
+		{ "resolvers", s->resolvers_given }, { "claimed", s->claimed },
 	};
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(may_lack); i++)

@@ -54,6 +54,10 @@ struct pk_settings {
 	char cgroup[PK_PATH_ROOM]; /* whose processes reach published ports; "" = none */
 	struct pk_prefix *pools;   /* the cluster's endpoint prefixes */
 	size_t n_pools;
+	bool claimed;		  /* the node claims its blocks: no conflist's pool counts */
+	struct pk_prefix *blocks; /* claimed: an ADD takes its addresses from these */
+	size_t n_blocks;
+	int64_t blocks_until; /* claimed: seconds since 1970; later they are to be confirmed */
 	union pk_addr *resolvers;
 	size_t n_resolvers;
 	bool resolver_host;	 /* "host" among the resolvers, or an address of the node */
@@ -114,6 +118,13 @@ enum pk_args_word {
 	PK_ARGS_OF_AUTHOR, /* older than 1.9.4 */
 	PK_ARGS_UNKNOWN,   /* nobody has said the version yet, or it is none */
 };
+/*
+ * How long a claim counts that nobody could confirm. One that is given back is nobody's for twice
+ * as long (cluster/claims.h), so clocks may differ by as much.
+ */
+#define PK_BLOCKS_KEEP_S 86400
+/* Claimed blocks may be handed out; else PK_CODE_TRY_LATER and a fix. */
+int pk_settings_check_blocks(const struct pk_settings *s, int64_t now, struct pk_err *err);
 enum pk_args_word pk_settings_args_word(const struct pk_settings *s);
 const char *pk_baseline_name(enum pk_baseline b);
 int pk_baseline_parse(const char *text, enum pk_baseline *out);

@@ -99,6 +99,34 @@ static void a_broken_file_is_an_error_and_changes_nothing(void **state)
 	assert_true(s.has_nomad);
 }
 
+/* Claimed blocks count for a day after they were confirmed, and no longer where a clock went back. */
+static void claimed_blocks(void **state)
+{
+	PK_OWN(pk_settings_done) struct pk_settings s = { 0 }, none = { 0 }, back = { 0 };
+	struct pk_err err = { 0 };
+	own_str text = { 0 };
+	const int64_t until = 1000000, first = until - PK_BLOCKS_KEEP_S;
+
+	(void)state;
+	assert_int_equal(settings("{\"pools\":[\"10.64.1.0/24\"],\"claimed\":{\"blocks\":["
+				  "\"10.64.1.0/24\"],\"until\":1000000}}",
+				  &s),
+			 0);
+	assert_true(s.claimed);
+	assert_int_equal(s.n_blocks, 1);
+	assert_int_equal(pk_settings_check_blocks(&s, first, &err), 0);
+	assert_int_equal(pk_settings_check_blocks(&s, until - 1, &err), 0);
+	assert_true(pk_settings_check_blocks(&s, until, &err) < 0);
+	assert_int_equal(err.code, PK_CODE_TRY_LATER);
+	assert_true(pk_settings_check_blocks(&s, first - 1, NULL) < 0);
+	pk_settings_json(&s, &text);
+	assert_int_equal(settings(text.text, &back), 0);
+	assert_int_equal(back.blocks_until, until);
+	assert_int_equal(back.n_blocks, 1);
+	assert_int_equal(settings("{\"claimed\":{\"blocks\":[],\"until\":0}}", &none), 0);
+	assert_true(pk_settings_check_blocks(&none, 1, NULL) < 0);
+}
+
 static void resolv_conf(void **state)
 {
 	char text[] = "# comment\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 10.0.0.53\n"
@@ -126,6 +154,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_broken_file_is_an_error_and_changes_nothing,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(claimed_blocks, setup, teardown),
 		cmocka_unit_test(resolv_conf),
 	};
 
