@@ -22,8 +22,9 @@ struct check {
 	enum check_state worst;
 	struct check_network *networks; /* owned; in Nomad's order */
 	size_t n_networks;
-	char plugin[PK_PATH_ROOM]; /* the plugin's file, "" = none was found */
-	char plugin_version[32];   /* of that file, "" = unknown */
+	struct pk_settings settings; /* node.json's, owned; the defaults where there is none */
+	char plugin[PK_PATH_ROOM];   /* the plugin's file, "" = none was found */
+	char plugin_version[32];     /* of that file, "" = unknown */
 };
 void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));

@@ -77,7 +77,12 @@ static void check_ours(struct check *c, struct check_network *n)
 		return;
 	}
 	n->taken = true;
-	if (!n->conf.n_pools)
+	if (c->settings.claimed && n->conf.n_pools)
+		check_line(c, CHECK_FAIL, "conflist", "drop \"pool\"",
+			   "%s: it names a \"pool\", and this node claims its blocks: no endpoint "
+			   "gets an address",
+			   n->path);
+	else if (!c->settings.claimed && !n->conf.n_pools)
 		check_line(c, CHECK_FAIL, "conflist", "say \"pool\": \"10.40.7.0/24\"",
 			   "%s: no \"pool\", so that no endpoint gets an address", n->path);
 	else if (!lower_case(n->list.name))
@@ -147,6 +152,8 @@ void check_conflists(struct check *c)
 	char dir[PK_PATH_ROOM];
 	bool found = false;
 
+	pk_settings_init(&c->settings);
+	pk_settings_read(&c->settings, c->cli->paths.node_json, NULL);
 	snprintf(dir, sizeof(dir), "%s/" PK_CONFLIST_DIR, c->cli->paths.root);
 	pk_conflist_each(dir, read_one, c);
 	for (size_t i = 0; i < c->n_networks; i++) {
@@ -165,6 +172,7 @@ void check_conflists(struct check *c)
 
 void check_conflists_done(struct check *c)
 {
+	pk_settings_done(&c->settings);
 	for (size_t i = 0; i < c->n_networks; i++) {
 		cni_conf_done(&c->networks[i].conf);
 		pk_conflist_done(&c->networks[i].list);
@@ -178,7 +186,7 @@ void check_status(struct check *c)
 		const struct check_network *n = &c->networks[i];
 		struct pk_err err = { 0 };
 
-		if (!n->taken || !n->conf.n_pools)
+		if (!n->taken || (n->conf.n_pools > 0) == c->settings.claimed)
 			continue;
 		if (cni_status(&c->cli->paths, &n->conf, pk_now_ns() + STATUS_NS, &err) < 0)
 			check_line(c, CHECK_FAIL, "status", err.fix, "network \"%s\": %s",

@@ -74,7 +74,9 @@ static void check_pools(struct check *c, const struct check_network *n, const st
 
 	for (size_t i = 0; i < n->conf.n_pools; i++)
 		found |= overlaps(c, n, routes, &n->conf.pool[i]);
-	if (!found && n->conf.n_pools)
+	for (size_t i = 0; i < c->settings.n_blocks; i++)
+		found |= overlaps(c, n, routes, &c->settings.blocks[i]);
+	if (!found && n->conf.n_pools + c->settings.n_blocks)
 		check_line(c, CHECK_OK, "pool", NULL,
 			   "network \"%s\": no network of this node overlaps it", n->list.name);
 }

@@ -140,7 +140,7 @@ static void compare_pools(struct check *c, const struct pk_settings *s,
 {
 	char text[PK_ADDR_TEXT];
 
-	for (size_t i = 0; i < n->conf.n_pools && s->pools_given; i++)
+	for (size_t i = 0; i < n->conf.n_pools && s->pools_given && !s->claimed; i++)
 		if (!covered(s, &n->conf.pool[i]))
 			check_line(c, CHECK_FAIL, "settings",
 				   "add it to \"pools\" of picketd.json: its endpoints are unknown "

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket identity list, node list, counters. */
+/* picket identity list, node list, node remove, counters. */
+#include <stdio.h>
+
 #include "cli.h"
 #include "out.h"
 #include "own.h"
@@ -49,6 +51,28 @@ static int node_list(struct cli *cli)
 	return api_list(cli, "/v1/nodes", "nodes", columns);
 }
 
+static int node_remove(struct cli *cli)
+{
+	const struct pk_json *root;
+	own_str body = { 0 };
+	struct pk_jw w = { .out = &body };
+	struct pk_err err = { 0 };
+	own_json *doc = NULL;
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "name", cli->argv[0]);
+	pk_jw_bool(&w, "force", cli_has(cli, "force"));
+	pk_jw_close(&w, '}');
+	if (cli_api_post(cli, "/v1/nodes/remove", body.text, &doc, &err) < 0)
+		return cli_fail(cli, &err, CLI_CANNOT);
+	root = pk_json_root(doc);
+	if (!cli->quiet)
+		printf("%s is forgotten: %.0f keys are gone, %.0f blocks rest\n", cli->argv[0],
+		       pk_json_number(pk_json_get(root, "keys")),
+		       pk_json_number(pk_json_get(root, "blocks")));
+	return CLI_OK;
+}
+
 static int counters(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
@@ -64,11 +88,19 @@ static int counters(struct cli *cli)
 	return api_list(cli, "/v1/counters", "counters", columns);
 }
 
+static const struct cli_option remove_options[] = {
+	{ "force", NULL, "also one whose session in Consul lives", 0 },
+	{ 0 },
+};
+
 const struct cli_command cli_node_commands[] = {
 	{ "identity", "list", NULL, "label sets and their numbers on this node", 0, 0, NULL,
 	  identity_list, true },
 	{ "node", "list", NULL, "the cluster's nodes, and which of them are stale since when", 0, 0,
 	  NULL, node_list, true },
+	{ "node", "remove", "NAME",
+	  "a node that is gone for good: its keys go, its blocks are given back", 1, 1,
+	  remove_options, node_remove, false },
 	{ "counters", NULL, NULL, "packets by endpoint and reason", 0, 0, NULL, counters, true },
 	{ 0 },
 };

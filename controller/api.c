@@ -98,6 +98,7 @@ static const struct verb {
 	{ "GET", "/v1/nomad", pk_api_nomad },
 	{ "GET", "/v1/config", config },
 	{ "POST", "/v1/policies/release", pk_api_release },
+	{ "POST", "/v1/nodes/remove", pk_api_node_remove },
 	{ "POST", "/v1/reload", reload },
 };
 
@@ -170,4 +171,5 @@ void pk_api_stop(void)
 	pk_answers_stop();
 	pk_api_confirm_stop();
 	pk_api_nomad_stop();
+	pk_api_node_remove_stop();
 }

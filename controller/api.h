@@ -85,6 +85,8 @@ void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_confirm_stop(void);
 void pk_api_nomad(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_nomad_stop(void);
+void pk_api_node_remove(const struct pk_parts *p, struct pk_exchange *x);
+void pk_api_node_remove_stop(void);
 void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_release(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id);

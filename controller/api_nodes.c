@@ -139,6 +139,19 @@ static void node_reason(struct pk_reasons *r, const struct pk_believed_node *n)
 		      "node's picketd.json");
 }
 
+/* What the blocks of this node's own lack, and what of them is another's. */
+static void blocks_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const struct pk_blocks *blocks = pk_cluster_blocks(p->cluster);
+	const struct pk_err *err = blocks ? pk_blocks_error(blocks) : NULL;
+	struct pk_err stray = { 0 };
+
+	if (err && *err->text)
+		pk_api_reason(r, false, "cluster", err->text, err->fix);
+	if (blocks && pk_blocks_strays(blocks, pk_cluster_believed(p->cluster), &stray))
+		pk_api_reason(r, false, "cluster", stray.text, stray.fix);
+}
+
 void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	bool wanted = strcmp(p->config->fabric, PK_FABRIC_NONE) != 0;
@@ -157,6 +170,7 @@ void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
 			      "\"fabric\" says that there are other nodes, and not where their "
 			      "blocks may lie: none is believed",
 			      "\"blocks\": { \"range\": [\"10.64.0.0/12\"] }");
+	blocks_reasons(p, r);
 	err = pk_cluster_fabric_error(p->cluster);
 	if (*err->text)
 		pk_api_reason(r, false, "cluster", err->text, err->fix);

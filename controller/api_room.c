@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says in the status what the node runs out of. The blocks are those of the conflists, as at ADD.
+ * Says in the status what the node runs out of. The blocks are those of the conflists or claimed, as
+ * at ADD.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +35,10 @@ static void ask_file(void *arg, const char *path)
 	struct asked *asked = arg;
 	PK_OWN(cni_conf_done) struct cni_conf conf = { 0 };
 	own_conflist list = { 0 };
+	const struct pk_settings *s = pk_model_get_settings(asked->parts->model);
 	struct cni_conf_text in = { 0 };
+	const struct pk_prefix *blocks;
+	size_t n;
 
 	if (pk_conflist_read(path, &list, NULL) < 0)
 		return;
@@ -44,15 +48,16 @@ static void ask_file(void *arg, const char *path)
 	in.version = list.version;
 	if (!in.plugin || cni_conf_take(&in, CNI_ADD, &conf, NULL) < 0)
 		return;
-	for (size_t i = 0; i < conf.n_pools; i++)
-		asked->each(asked->arg,
-			    &(struct pk_room_pool){
-				    .network = list.name,
-				    .block = &conf.pool[i],
-				    .gateway = &conf.gateway,
-				    .size = cni_block_size(&conf.pool[i], &conf.gateway),
-				    .held = held(asked->parts->model, &conf.pool[i]),
-			    });
+	blocks = s->claimed ? s->pools : conf.pool;
+	n = s->claimed ? s->n_pools : conf.n_pools;
+	for (size_t i = 0; i < n; i++)
+		asked->each(asked->arg, &(struct pk_room_pool){
+						.network = list.name,
+						.block = &blocks[i],
+						.gateway = &conf.gateway,
+						.size = cni_block_size(&blocks[i], &conf.gateway),
+						.held = held(asked->parts->model, &blocks[i]),
+					});
 }
 
 void pk_api_pools(const struct pk_parts *p, pk_room_pool_fn *each, void *arg)
@@ -85,5 +90,7 @@ void pk_api_room(const struct pk_parts *p, pk_room_fn *say, void *arg)
 
 	if (pk_room_disk_is_short(&p->config->paths, &why))
 		say(arg, "disk", &why);
-	pk_api_pools(p, say_pool, &said);
+	/* Where blocks are claimed the next one is, before the last one is full. */
+	if (!p->config->claim)
+		pk_api_pools(p, say_pool, &said);
 }

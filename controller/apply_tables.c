@@ -239,7 +239,7 @@ static int set_pools(struct pk_apply *a, struct pk_err *err)
 	struct pools pools;
 	int r;
 
-	if (!s->n_pools)
+	if (!s->n_pools && !s->claimed)
 		return 0;
 	pools = want_pools(a);
 	a->old_blocks = pools.n - s->n_pools;

@@ -17,6 +17,8 @@ void pk_config_init(struct pk_config *c)
 	pk_settings_init(&c->settings);
 	strcpy(c->cluster, "default");
 	strcpy(c->fabric, PK_FABRIC_NONE);
+	c->block_len = 24;
+	c->block_len6 = 64;
 	c->nomad.on = true;
 	strcpy(c->nomad.address[0], "http://127.0.0.1:4646");
 	strcpy(c->consul.address[0], "http://127.0.0.1:8500");
@@ -210,6 +212,33 @@ void pk_config_origin(struct pk_config *c, const char *key, const char *origin)
 	snprintf(c->origin[i], sizeof(c->origin[i]), "%s", origin);
 }
 
+/* Every prefix of the range holds at least one block of the size that is claimed. */
+static int check_blocks(struct pk_config *c, struct pk_err *err)
+{
+	char text[PK_ADDR_TEXT];
+
+	if (!c->claim)
+		return 0;
+	if (!c->range->len)
+		return pk_fix(err, pk_fail(err, 0, "\"blocks\": \"claim\" without \"range\""),
+			      "\"blocks\": { \"range\": [\"10.64.0.0/12\"], \"claim\": true }");
+	if (c->settings.pools_given)
+		return pk_fix(err, pk_fail(err, 0, "\"pools\" beside \"blocks\": \"claim\""),
+			      "say one of them: pools are the node's own, blocks are claimed");
+	for (const struct pk_prefix *p = c->range; p < c->range + PK_CONFIG_PREFIXES; p++) {
+		unsigned int len = p->v6 ? c->block_len6 : c->block_len;
+
+		if (p->len > len)
+			return pk_fix(err,
+				      pk_fail(err, 0, "a block of /%u is larger than the range %s",
+					      len, pk_prefix_format(p, text)),
+				      "widen \"range\", or say a longer \"%s\"",
+				      p->v6 ? "size6" : "size");
+	}
+	c->settings.claimed = c->settings.pools_given = true;
+	return 0;
+}
+
 static int finish(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
 {
 	int r;
@@ -229,7 +258,9 @@ static int finish(struct pk_config *c, const struct pk_config_args *args, struct
 		snprintf(c->flows_file, sizeof(c->flows_file), "%.250s/var/log/picket/flows.jsonl",
 			 c->paths.root);
 	r = conf_environment(c, args, err);
-	return r < 0 ? r : conf_check_services(c, err);
+	if (r == 0)
+		r = conf_check_services(c, err);
+	return r < 0 ? r : check_blocks(c, err);
 }
 
 static int load(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)

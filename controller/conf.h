@@ -25,6 +25,8 @@ struct pk_config {
 	char node[128]; /* this node's name among others; "" = nomad_node, else the host's */
 	struct pk_prefix
 		range[PK_CONFIG_PREFIXES]; /* the cluster's blocks lie in it; len 0 ends it */
+	bool claim;			   /* this node's blocks are claimed, no conflist's pools */
+	uint32_t block_len, block_len6;	   /* of those that it claims */
 	char fabric[16]; /* how nodes reach each other's endpoints: none | routed */
 	struct pk_settings settings;
 	struct pk_service nomad, consul;
@@ -41,6 +43,7 @@ struct pk_config {
 	char http_listen[64];	   /* ADDRESS:PORT of /metrics; "" = none */
 	struct pk_paths paths;	   /* of root */
 	struct pk_err no_resolver; /* why guests get no resolver where nobody wanted that; "" */
+	struct pk_err pool_beside; /* which conflist has a pool though blocks are claimed; "" */
 	struct pk_err baselines;   /* why two conflists contradict each other; "" */
 	char *files;		   /* the files that were read, a line each; NULL: none; owned */
 	bool from_directory;	   /* all of them are of one directory */

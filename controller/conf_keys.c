@@ -210,10 +210,19 @@ static const struct pk_schema range = {
 	.null_ok = true,
 	.kept = &kept_range,
 };
+static const struct pk_schema block_len = {
+	.form = PK_FORM_INT, .lo = 8, .hi = 29, .kept = &pk_kept_u32, .usual = "24"
+};
+static const struct pk_schema block_len6 = {
+	.form = PK_FORM_INT, .lo = 32, .hi = 64, .kept = &pk_kept_u32, .usual = "64"
+};
 static const struct pk_schema_key blocks_keys[] = {
 	AT("range", range, range,
 	   "in which the blocks of all nodes lie; null: no other node's is believed"),
-	WHOLE("size", pk_form_any, NULL),
+	AT("claim", pk_form_bool, claim,
+	   "this node claims its blocks in Consul, and no conflist names a pool"),
+	AT("size", block_len, block_len, "prefix length of a claimed IPv4 block"),
+	AT("size6", block_len6, block_len6, "and of an IPv6 one"),
 	END,
 };
 static const struct pk_schema blocks = { .form = PK_FORM_OBJECT, .keys = blocks_keys };

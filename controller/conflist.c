@@ -197,6 +197,13 @@ static void take(struct search *search, const struct pk_conflist *list,
 	char origin[PK_CONFIG_ORIGIN];
 
 	snprintf(origin, sizeof(origin), "conflist %.300s", path);
+	if (pool && s->claimed)
+		pk_fix(&c->pool_beside,
+		       pk_fail(&c->pool_beside, 0,
+			       "%.200s names a \"pool\", and this node claims its blocks: its "
+			       "network takes no new endpoint",
+			       path),
+		       "drop \"pool\" there, or \"claim\" from \"blocks\" of picketd.json");
 	if (pool && !s->pools_given) {
 		take_pools(s, pool);
 		pk_config_origin(c, "pools", origin);
@@ -269,7 +276,7 @@ int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err 
 	struct pk_settings *s = &c->settings;
 	int r;
 
-	c->baselines = (struct pk_err){ 0 };
+	c->baselines = c->pool_beside = (struct pk_err){ 0 };
 	r = find_conflist(&search, directory, err);
 	c->no_resolver = (struct pk_err){ 0 };
 	if (r == 0 && !s->resolvers_given && (!search.found || search.lacks_dns))

@@ -18,6 +18,34 @@ static void on_remote_blocks(void *arg)
 	pk_apply_settings(d->parts.apply);
 }
 
+/* Has the plugin told, by node.json. */
+static void on_own_blocks(void *arg, const struct pk_blocks *blocks)
+{
+	struct pk_daemon *d = arg;
+
+	pk_blocks_fill(blocks, &d->config.settings);
+	pk_model_settings(d->parts.model, &d->config.settings);
+	pk_apply_settings(d->parts.apply);
+}
+
+static const struct pk_blocks *blocks_of(const struct pk_daemon *d)
+{
+	return d->parts.cluster ? pk_cluster_blocks(d->parts.cluster) : NULL;
+}
+
+void daemon_keep_blocks(struct pk_daemon *d, const struct pk_settings *before)
+{
+	d->config.settings.blocks_until = before->blocks_until;
+	if (blocks_of(d))
+		pk_blocks_fill(blocks_of(d), &d->config.settings);
+}
+
+int daemon_check_blocks(const struct pk_daemon *d, const struct pk_config *config,
+			struct pk_err *err)
+{
+	return blocks_of(d) ? pk_blocks_check_range(blocks_of(d), config, err) : 0;
+}
+
 void daemon_join_cluster(struct pk_daemon *d)
 {
 	const struct pk_cluster_args args = { .loop = d->parts.loop,
@@ -29,6 +57,7 @@ void daemon_join_cluster(struct pk_daemon *d)
 					      .node = d->node,
 					      .endpoints = on_remote_endpoints,
 					      .blocks = on_remote_blocks,
+					      .own = on_own_blocks,
 					      .arg = d };
 
 	if (strcmp(d->config.fabric, PK_FABRIC_NONE) == 0)

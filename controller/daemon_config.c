@@ -31,8 +31,11 @@ void daemon_remember_node(struct pk_daemon *d)
 	struct pk_settings before;
 
 	pk_settings_init(&before);
-	if (d->config.nomad.on && pk_settings_read(&before, d->config.paths.node_json, NULL) == 0)
-		keep_node(&d->config.settings, &before);
+	if (pk_settings_read(&before, d->config.paths.node_json, NULL) == 0) {
+		d->config.settings.blocks_until = before.blocks_until;
+		if (d->config.nomad.on)
+			keep_node(&d->config.settings, &before);
+	}
 	pk_settings_done(&before);
 }
 
@@ -43,6 +46,9 @@ void daemon_warn_of_config(const struct pk_config *config)
 	if (*config->baselines.text)
 		log_error("op=config err=\"%s\" fix=\"%s\"", config->baselines.text,
 			  config->baselines.fix);
+	if (*config->pool_beside.text)
+		log_error("op=config err=\"%s\" fix=\"%s\"", config->pool_beside.text,
+			  config->pool_beside.fix);
 	if (*note->text)
 		log_warn("op=config err=\"%s\" fix=\"%s\" ignoring", note->text, note->fix);
 }
@@ -54,6 +60,8 @@ static int check_reload(const struct pk_daemon *d, const struct pk_config *confi
 		return pk_fix(err, pk_fail(err, 0, "\"root\" cannot change while picketd runs"),
 			      "restart picketd");
 	if (pk_masquerade_check(&config->settings.masquerade, err) < 0)
+		return -EINVAL;
+	if (daemon_check_blocks(d, config, err) < 0)
 		return -EINVAL;
 	return pk_config_check_gone(config, d->config.files, err);
 }
@@ -94,7 +102,7 @@ void daemon_remember_files(struct pk_daemon *d)
 
 int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 {
-	struct pk_config config;
+	struct pk_config config, before;
 	struct pk_err own = { 0 };
 	struct daemon_touched which;
 	int r = pk_config_effective(&config, &d->args, &own);
@@ -113,8 +121,9 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	daemon_stop_sources(d, &which);
 	keep_node(&config.settings, &d->config.settings);
 	pk_config_keep_networks(&config, &d->config);
-	pk_config_done(&d->config);
-	d->config = config;
+	before = PK_MOVE(d->config, config);
+	daemon_keep_blocks(d, &before.settings);
+	pk_config_done(&before);
 	daemon_remember_files(d);
 	pk_model_settings(d->parts.model, &d->config.settings);
 	pk_sync_resolv(d->parts.sync);

@@ -22,5 +22,10 @@ void daemon_remember_node(struct pk_daemon *d);
 void daemon_remember_files(struct pk_daemon *d);
 /* Logs what the configuration lacks or contradicts. */
 void daemon_warn_of_config(const struct pk_config *config);
+/* Puts the claimed blocks, and until when they count, into settings that were read anew. */
+void daemon_keep_blocks(struct pk_daemon *d, const struct pk_settings *before);
+/* -EINVAL: the configuration gives up blocks in which endpoints live. */
+int daemon_check_blocks(const struct pk_daemon *d, const struct pk_config *config,
+			struct pk_err *err);
 /* Joins or leaves the cluster, as the configuration says now. */
 void daemon_join_cluster(struct pk_daemon *d);

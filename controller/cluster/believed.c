@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "believed.h"
-
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "believed_private.h"
 #include "own.h"
-
-#define TENANTS "tenants/"
-#define NODES	"nodes/"
-
-/* What one key said last. */
-struct word {
-	char *key, *node;
-	char *tenant_name; /* NULL: it is the node's own */
-	uint64_t created, number;
-	bool said; /* something that could be read */
-	bool live;
-	time_t since;
-	const char *held;
-	char bad[200]; /* why its newest text isn't taken; "" */
-	struct pk_share share;
-	struct pk_node_word *self; /* NULL: it is a tenant's */
-	UT_hash_handle hh;
-};
 
 struct node {
 	char *name;
@@ -40,30 +19,12 @@ struct node {
 	UT_hash_handle hh;
 };
 
-struct pk_believed {
-	char *own;
-	struct word *words; /* by key */
-	struct node *nodes; /* of the last settling */
-	size_t refused;
-};
-
 struct pk_believed *pk_believed_new(const char *own)
 {
 	struct pk_believed *b = pk_alloc(sizeof(*b));
 
 	b->own = pk_strdup(own);
 	return b;
-}
-
-static void word_free(struct pk_believed *b, struct word *w)
-{
-	HASH_DEL(b->words, w);
-	pk_share_done(&w->share);
-	free(w->self);
-	free(w->key);
-	free(w->node);
-	free(w->tenant_name);
-	free(w);
 }
 
 static void forget_nodes(struct pk_believed *b)
@@ -80,127 +41,13 @@ static void forget_nodes(struct pk_believed *b)
 
 void pk_believed_free(struct pk_believed *b)
 {
-	struct word *w, *next;
-
 	if (!b)
 		return;
 	forget_nodes(b);
-	HASH_ITER (hh, b->words, w, next)
-		word_free(b, w);
+	words_free(b);
+	free(b->claims.list);
 	free(b->own);
 	free(b);
-}
-
-/* Makes a word for "tenants/TENANT/NODE" or "nodes/NODE"; NULL for another key. */
-static struct word *word_new(const char *key)
-{
-	const char *last = strrchr(key, '/');
-	struct word *w;
-	size_t skip;
-
-	if (!last || !last[1])
-		return NULL;
-	skip = strlen(TENANTS);
-	if (strncmp(key, TENANTS, skip) != 0 || last < key + skip + 1 ||
-	    memchr(key + skip, '/', (size_t)(last - key) - skip))
-		skip = 0;
-	if (!skip && (strncmp(key, NODES, strlen(NODES)) != 0 || last != key + strlen(NODES) - 1))
-		return NULL;
-	w = pk_alloc(sizeof(*w));
-	w->key = pk_strdup(key);
-	w->node = pk_strdup(last + 1);
-	if (skip)
-		w->tenant_name = strndup(key + skip, (size_t)(last - key) - skip);
-	if (skip && !w->tenant_name)
-		abort();
-	return w;
-}
-
-static int read_word(struct word *w, const struct pk_said *said)
-{
-	PK_OWN(pk_share_done) struct pk_share share = { 0 };
-	own_mem struct pk_node_word *self = w->tenant_name ? NULL : pk_alloc(sizeof(*self));
-	struct pk_err err = { 0 };
-	int r = self ? pk_node_word_decode(said->text, said->len, self, &err)
-		     : pk_share_decode(said->text, said->len, w->tenant_name, &share, &err);
-	uint64_t number = self ? self->number : share.number;
-
-	snprintf(w->bad, sizeof(w->bad), "%.190s", r < 0 ? err.text : "");
-	if (r < 0)
-		return -EINVAL;
-	if (w->said && (number == w->number || (said->doubt && number < w->number)))
-		return 0;
-	w->said = true;
-	w->number = number;
-	free(w->self);
-	w->self = PK_MOVE(self, NULL);
-	pk_share_done(&w->share);
-	w->share = PK_MOVE(share, (struct pk_share){ 0 });
-	return 1;
-}
-
-int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
-{
-	bool is_new, changed;
-	struct word *w;
-	int r;
-
-	HASH_FIND_STR(b->words, said->key, w);
-	is_new = !w;
-	w = w ?: word_new(said->key);
-	if (!w)
-		return -EINVAL;
-	if (is_new)
-		HASH_ADD_KEYPTR(hh, b->words, w->key, strlen(w->key), w);
-	changed = is_new || w->live != said->live || w->held;
-	if (is_new || w->live != said->live)
-		w->since = is_new && !said->live ? 0 : said->now;
-	w->live = said->live;
-	w->held = NULL;
-	w->created = said->created;
-	r = read_word(w, said);
-	return r < 0 ? r : r || changed;
-}
-
-void pk_believed_lack(struct pk_believed *b, const char *key, const char *held, time_t now)
-{
-	struct word *w;
-
-	HASH_FIND_STR(b->words, key, w);
-	if (!w)
-		return;
-	if (!held) {
-		word_free(b, w);
-		return;
-	}
-	if (w->live)
-		w->since = now;
-	w->live = false;
-	w->held = held;
-}
-
-void pk_believed_each(struct pk_believed *b, const char *below, bool fresh, pk_believed_fn *fn,
-		      void *arg)
-{
-	struct word *w, *next;
-
-	HASH_ITER (hh, b->words, w, next)
-		if (strncmp(w->key, below, strlen(below)) == 0 && !(fresh && w->held))
-			fn(arg, w->key);
-}
-
-bool pk_believed_release(struct pk_believed *b, pk_believed_fn *told, void *arg)
-{
-	struct word *w, *next;
-	bool any = false;
-
-	HASH_ITER (hh, b->words, w, next)
-		if (w->held) {
-			told(arg, w->key);
-			word_free(b, w);
-			any = true;
-		}
-	return any;
 }
 
 static struct node *node_of(struct pk_believed *b, const char *name)
@@ -229,16 +76,11 @@ static __attribute__((format(printf, 3, 4))) void refuse(struct pk_believed *b, 
 	va_end(ap);
 }
 
-static bool overlap(const struct pk_prefix *a, const struct pk_prefix *b)
-{
-	return a->v6 == b->v6 && (pk_prefix_covers(a, b) || pk_prefix_covers(b, a));
-}
-
 static const char *has_block(const struct pk_believed *b, const struct pk_prefix *block)
 {
 	for (const struct node *n = b->nodes; n; n = n->hh.next)
 		for (size_t i = 0; i < n->n_blocks; i++)
-			if (overlap(&n->blocks[i], block))
+			if (pk_prefix_overlap(&n->blocks[i], block))
 				return n->name;
 	return NULL;
 }
@@ -246,24 +88,26 @@ static const char *has_block(const struct pk_believed *b, const struct pk_prefix
 static bool is_ours(const struct pk_prefix *block, const struct pk_believed_world *world)
 {
 	for (size_t i = 0; i < world->n_pools; i++)
-		if (overlap(&world->pools[i], block))
+		if (pk_prefix_overlap(&world->pools[i], block))
 			return true;
 	return false;
+}
+
+/* Returns whose claim a block is that isn't this node's own any more, or never was; else NULL. */
+static const char *claimed_by_another(const struct pk_believed *b, const struct word *w,
+				      const struct pk_prefix *block)
+{
+	const struct pk_block_claim *c = pk_block_claim_of(&b->claims, block);
+
+	if (!c || (strcmp(c->word->node, w->node) == 0 && !c->word->returned))
+		return NULL;
+	return c->word->node;
 }
 
 /*
- * Returns whether the block is in the cluster's range: otherwise a node could claim any part of the
- * world.
+ * Believes a node's blocks: those that it claims, else those that it was the first to name; this node
+ * believes itself. Outside of the range a node could claim any part of the world.
  */
-static bool is_in_range(const struct pk_prefix *block, const struct pk_believed_world *world)
-{
-	for (size_t i = 0; i < world->n_range; i++)
-		if (world->range[i].v6 == block->v6 && pk_prefix_covers(&world->range[i], block))
-			return true;
-	return false;
-}
-
-/* Believes a node's blocks. Whoever claimed a block first has it; this node believes itself. */
 static void believe_blocks(struct pk_believed *b, const struct word *w,
 			   const struct pk_believed_world *world)
 {
@@ -274,13 +118,17 @@ static void believe_blocks(struct pk_believed *b, const struct word *w,
 	for (size_t i = 0; i < w->self->n_blocks; i++) {
 		const struct pk_prefix *block = &w->self->blocks[i];
 		const char *other = is_ours(block, world) ? b->own : has_block(b, block);
+		const char *claimer = claimed_by_another(b, w, block);
 		char text[PK_ADDR_TEXT];
 
-		if (!is_in_range(block, world))
+		if (!pk_block_in_range(block, world->range, world->n_range))
 			refuse(b, n, "block %s is outside \"blocks\": { \"range\" }",
 			       pk_prefix_format(block, text));
 		else if (other)
 			refuse(b, n, "block %s is %.64s's", pk_prefix_format(block, text), other);
+		else if (claimer)
+			refuse(b, n, "block %s is %.64s's by its claim, or was given back",
+			       pk_prefix_format(block, text), claimer);
 		else
 			n->blocks[n->n_blocks++] = *block;
 	}
@@ -301,7 +149,7 @@ static void believe_nodes(struct pk_believed *b, const struct pk_believed_world 
 	size_t n = 0;
 
 	for (struct word *w = b->words; w; w = w->hh.next)
-		if (!w->tenant_name && w->said && strcmp(w->node, b->own) != 0)
+		if (w->self && strcmp(w->node, b->own) != 0)
 			list[n++] = w;
 	if (n)
 		qsort(list, n, sizeof(struct word *), by_created);
@@ -417,7 +265,7 @@ static void note_life(struct pk_believed *b)
 	for (struct word *w = b->words; w; w = w->hh.next) {
 		struct node *n;
 
-		if (strcmp(w->node, b->own) == 0)
+		if (strcmp(w->node, b->own) == 0 || w->kind == WORD_CLAIM)
 			continue;
 		n = node_of(b, w->node);
 		if (!w->tenant_name && *w->bad)
@@ -454,6 +302,60 @@ static int by_name(const struct node *a, const struct node *b)
 	return strcmp(a->name, b->name);
 }
 
+/* Of this node's own blocks.c tells. */
+static void refuse_claims(struct pk_believed *b)
+{
+	char text[PK_ADDR_TEXT];
+
+	for (size_t i = 0; i < b->claims.n; i++) {
+		const struct pk_block_claim *c = &b->claims.list[i];
+
+		if (c->before && strcmp(c->word->node, b->own) != 0)
+			refuse(b, node_of(b, c->word->node),
+			       "%.64s claimed what its claim of %s has", c->before,
+			       pk_prefix_format(&c->block, text));
+	}
+}
+
+const struct pk_block_claims *pk_believed_claims(struct pk_believed *b)
+{
+	struct pk_block_claims *c = &b->claims;
+
+	free(c->list);
+	c->list = pk_alloc((HASH_COUNT(b->words) + 1) * sizeof(*c->list));
+	c->n = 0;
+	for (const struct word *w = b->words; w; w = w->hh.next)
+		if (w->claim)
+			c->list[c->n++] = (struct pk_block_claim){ .key = w->key,
+								   .block = w->block,
+								   .word = w->claim,
+								   .created = w->created,
+								   .modified = w->modified,
+								   .kept = w->held || w->older };
+	pk_block_claims_judge(c);
+	return c;
+}
+
+const struct pk_block_claims *pk_believed_judged(const struct pk_believed *b)
+{
+	return &b->claims;
+}
+
+size_t pk_believed_taken(const struct pk_believed *b, struct pk_prefix **out)
+{
+	size_t n = b->claims.n, k = 0;
+
+	for (const struct word *w = b->words; w; w = w->hh.next)
+		n += w->self ? w->self->n_blocks : 0;
+	*out = pk_alloc((n + 1) * sizeof(**out));
+	for (size_t i = 0; i < b->claims.n; i++)
+		(*out)[k++] = b->claims.list[i].block;
+	for (const struct word *w = b->words; w; w = w->hh.next)
+		for (size_t i = 0; w->self && i < w->self->n_blocks; i++)
+			(*out)[k++] = w->self->blocks[i];
+	return n;
+}
+
 unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_world *world,
 				struct pk_remotes *remotes)
 {
@@ -463,8 +365,9 @@ unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_
 	forget_nodes(b);
 	b->refused = 0;
 	believe_nodes(b, world);
+	refuse_claims(b);
 	for (struct word *w = b->words; w; w = w->hh.next)
-		if (w->tenant_name && strcmp(w->node, b->own) != 0)
+		if (w->kind == WORD_SHARE && strcmp(w->node, b->own) != 0)
 			claim_share(b, &claims, w);
 	note_life(b);
 	pk_remotes_begin(remotes);

@@ -2,14 +2,15 @@
 #pragma once
 /*
  * Keeps what other nodes said, and decides what of it is believed: a node's blocks where nobody
- * else's overlap them, an endpoint where its node has its addresses and no newer owner has them.
- * What was said stays believed until its owner says otherwise, or it is told to be gone; the node
- * that said it may be stale. Pure.
+ * else's overlap them and nobody else claims them, an endpoint where its node has its addresses and
+ * no newer owner has them. What was said stays believed until its owner says otherwise, or it is
+ * told to be gone; the node that said it may be stale. Pure.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
+#include "claims.h"
 #include "remotes.h"
 #include "share.h"
 
@@ -19,13 +20,13 @@ struct pk_believed;
 struct pk_believed *pk_believed_new(const char *own);
 void pk_believed_free(struct pk_believed *b);
 
-/* One key, "nodes/NODE" or "tenants/TENANT/NODE", and how Consul has it. */
+/* One key, "nodes/NODE", "tenants/TENANT/NODE" or "blocks/BLOCK", and how Consul has it. */
 struct pk_said {
 	const char *key;
 	const char *text;
 	size_t len;
-	uint64_t created;
-	bool live;  /* a session holds it */
+	uint64_t created, modified; /* modified 0: it is what was kept */
+	bool live;		    /* a session holds it */
 	bool doubt; /* the store may have been restored: older words aren't taken */
 	time_t now;
 };
@@ -45,12 +46,19 @@ void pk_believed_each(struct pk_believed *b, const char *below, bool fresh, pk_b
 /* Drops what is held, and tells each of those keys. Returns whether there was any. */
 bool pk_believed_release(struct pk_believed *b, pk_believed_fn *told, void *arg);
 
+/* Returns all claims, this node's own too, as they are said by now; good until the next call. */
+const struct pk_block_claims *pk_believed_claims(struct pk_believed *b);
+/* Returns them as that call left them. */
+const struct pk_block_claims *pk_believed_judged(const struct pk_believed *b);
+/* Lists every block that anybody claims or says to have, this node too. The caller frees *out. */
+size_t pk_believed_taken(const struct pk_believed *b, struct pk_prefix **out);
+
 /* Takes the operator's word: where the cluster's blocks lie, and which of them are this node's. */
 struct pk_believed_world {
 	const struct pk_prefix *range, *pools;
 	size_t n_range, n_pools;
 };
-/* Brings remotes in step. Returns these bits: */
+/* Brings remotes in step, by the claims of pk_believed_claims. Returns these bits: */
 #define PK_BELIEVED_ENDPOINTS 1u
 #define PK_BELIEVED_BLOCKS    2u
 unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_world *world,

@@ -10,6 +10,7 @@
 #include <uthash.h>
 
 #include "absence.h"
+#include "blocks.h"
 #include "fabric.h"
 #include "fs.h"
 #include "keys_watch.h"
@@ -17,19 +18,21 @@
 #include "own.h"
 #include "publish.h"
 
-#define NODES	   "nodes/"
-#define NODES_MAX  4096
-#define NODES_TEXT (16u << 20)
-#define SHARE_TEXT (16u << 20) /* of one tenant, all nodes' together */
-#define BASE64(n)  ((n) / 3 * 4)
-#define WATCH_MAX  64 /* tenants that are asked for; Consul's agent takes 200 connections */
+#define NODES	    "nodes/"
+#define BLOCKS	    "blocks/"
+#define NODES_MAX   4096
+#define NODES_TEXT  (16u << 20)
+#define BLOCKS_TEXT (16u << 20)
+#define SHARE_TEXT  (16u << 20) /* of one tenant, all nodes' together */
+#define BASE64(n)   ((n) / 3 * 4)
+#define WATCH_MAX   64 /* tenants that are asked for; Consul's agent takes 200 connections */
 
 /* A prefix below ours that is watched, and what is known of keys that went. */
 struct part {
 	char *name; /* "nodes/", "tenants/TENANT/" */
 	struct pk_cluster *cluster;
 	struct pk_keys_watch *watch;
-	bool wanted;
+	bool wanted, answered;
 	uint64_t gone_ms; /* when keys went last, */
 	size_t gone;	  /* and how many since */
 	UT_hash_handle hh;
@@ -41,7 +44,8 @@ struct pk_cluster {
 	struct pk_publish *publish;
 	struct pk_believed *believed;
 	struct pk_fabric *fabric;
-	struct part *parts;
+	struct pk_blocks *blocks;	     /* NULL: this node claims none */
+	struct part *parts, *nodes, *claims; /* two of the parts: NODES and BLOCKS */
 	struct pk_source source;
 	bool full; /* more tenants than are asked for, said already */
 };
@@ -57,14 +61,33 @@ static char *as_part(const char *name)
 	return part;
 }
 
+/* This node's own blocks come first: what others say is judged by them. */
+static void settle_own(struct pk_cluster *c)
+{
+	const struct pk_blocks_heard heard = { .nodes = c->nodes && c->nodes->answered,
+					       .claims = c->claims && c->claims->answered,
+					       .published = pk_publish_is_out(c->publish),
+					       .contested = pk_publish_is_contested(c->publish) };
+
+	if (!c->blocks) {
+		pk_believed_claims(c->believed);
+		return;
+	}
+	if (pk_blocks_settle(c->blocks, c->believed, &heard))
+		c->args.own(c->args.arg, c->blocks);
+	pk_publish_let(c->publish, pk_blocks_may_publish(c->blocks));
+	pk_publish_soon(c->publish);
+}
+
 static void settle(struct pk_cluster *c)
 {
 	const struct pk_settings *s = pk_model_get_settings(c->args.model);
-	struct pk_believed_world world = { .range = c->args.config->range,
-					   .pools = s->pools,
-					   .n_pools = s->n_pools };
+	struct pk_believed_world world = { .range = c->args.config->range };
 	unsigned int changed;
 
+	settle_own(c);
+	world.pools = s->pools;
+	world.n_pools = s->n_pools;
 	while (world.n_range < PK_CONFIG_PREFIXES && world.range[world.n_range].len)
 		world.n_range++;
 	changed = pk_believed_settle(c->believed, &world, pk_model_remotes(c->args.model));
@@ -158,6 +181,7 @@ static void hear_key(struct hearing *h, const struct pk_kv *kv)
 				      .text = kv->value,
 				      .len = kv->len,
 				      .created = kv->created,
+				      .modified = kv->modified,
 				      .live = kv->held,
 				      .doubt = h->answer->first || h->answer->behind,
 				      .now = time(NULL) };
@@ -241,8 +265,12 @@ static void on_answer(void *arg, const struct pk_keys_answer *answer)
 	hear_own_absence(&h);
 	hear_absence(&h);
 	free(h.lacking);
+	h.changed |= !h.part->answered;
+	h.part->answered = true;
 	if (h.changed)
 		settle(c);
+	else if (c->blocks && (h.part == c->nodes || h.part == c->claims))
+		settle_own(c);
 }
 
 /* --- whom it hears --- */
@@ -287,7 +315,7 @@ static void want_tenant(struct pk_cluster *c, const char *name)
 
 	pk_str_addf(&part, "tenants/%s/", name);
 	HASH_FIND_STR(c->parts, part.text, p);
-	if (!p && HASH_COUNT(c->parts) > WATCH_MAX) {
+	if (!p && pk_cluster_tenants(c) >= WATCH_MAX) {
 		if (!c->full)
 			log_warn(
 				"op=cluster err=\"more than %d tenants: endpoints of the others on "
@@ -359,7 +387,7 @@ static void follow_tenants(struct pk_cluster *c)
 	const char *name;
 
 	for (struct part *p = c->parts; p; p = p->hh.next)
-		p->wanted = strcmp(p->name, NODES) == 0;
+		p->wanted = p == c->nodes || p == c->claims;
 	for (size_t i = 0; (name = pk_model_tenant(c->args.model, i)); i++)
 		want_tenant(c, name);
 	want_named(c);
@@ -369,6 +397,8 @@ static void follow_tenants(struct pk_cluster *c)
 void pk_cluster_follow(struct pk_cluster *c)
 {
 	follow_tenants(c);
+	if (c->blocks)
+		settle_own(c);
 	pk_publish_soon(c->publish);
 }
 
@@ -409,7 +439,7 @@ const struct pk_believed *pk_cluster_believed(const struct pk_cluster *c)
 
 size_t pk_cluster_tenants(const struct pk_cluster *c)
 {
-	return HASH_COUNT(c->parts) - 1;
+	return HASH_COUNT(c->parts) - 2;
 }
 
 static int badness(enum pk_source_state state)
@@ -430,6 +460,64 @@ const struct pk_source *pk_cluster_source(const struct pk_cluster *c)
 	return worst;
 }
 
+static bool has_claims(const struct pk_block_claims *claims, const char *node)
+{
+	for (size_t i = 0; i < claims->n; i++)
+		if (strcmp(claims->list[i].word->node, node) == 0 &&
+		    !claims->list[i].word->returned)
+			return true;
+	return false;
+}
+
+static int check_gone(const struct pk_cluster *c, const struct pk_cluster_gone *gone,
+		      struct pk_err *err)
+{
+	struct pk_believed_node node;
+	bool found = false;
+
+	if (strcmp(gone->name, c->node) == 0)
+		return pk_fix(err, pk_fail(err, 0, "\"%.64s\" is this node", gone->name),
+			      "ask another node for it");
+	for (size_t i = 0; !found && pk_believed_node(c->believed, i, &node); i++)
+		found = strcmp(node.name, gone->name) == 0;
+	if (!found && !has_claims(pk_believed_judged(c->believed), gone->name))
+		return pk_fix(err, pk_fail(err, 0, "no node \"%.64s\" is known", gone->name),
+			      "picket node list");
+	if (!c->claims->answered)
+		return pk_fix(err, pk_fail(err, 0, "Consul has not answered yet"),
+			      "do it again once it has");
+	if (!found || !node.live || gone->force)
+		return 0;
+	return pk_fix(
+		err,
+		pk_fail(err, 0, "node \"%.64s\" lives: its picketd renews its session", gone->name),
+		"stop picketd there; -force where its session merely hasn't ended yet");
+}
+
+struct pk_removal *pk_cluster_remove(const struct pk_cluster *c, const struct pk_cluster_gone *gone,
+				     pk_removal_fn *fn, void *arg, struct pk_err *err)
+{
+	const struct pk_removal_args args = { .http = c->args.http,
+					      .consul = &c->args.config->consul,
+					      .prefix = c->prefix,
+					      .node = gone->name,
+					      .claims = pk_believed_judged(c->believed) };
+
+	if (check_gone(c, gone, err) < 0)
+		return NULL;
+	return pk_removal_start(&args, fn, arg, err);
+}
+
+const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *c)
+{
+	return c->blocks;
+}
+
+static void on_look(void *arg)
+{
+	settle_own(arg);
+}
+
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 {
 	struct pk_cluster *c = pk_alloc(sizeof(*c));
@@ -438,7 +526,15 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 					   .config = args->config,
 					   .model = args->model,
 					   .sync = args->sync,
-					   .writer = args->writer };
+					   .writer = args->writer,
+					   .told = on_look,
+					   .arg = c };
+	struct pk_blocks_args blocks = { .loop = args->loop,
+					 .http = args->http,
+					 .config = args->config,
+					 .model = args->model,
+					 .look = on_look,
+					 .arg = c };
 
 	c->args = *args;
 	c->node = as_part(args->node);
@@ -446,14 +542,17 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 		    0 ||
 	    asprintf(&c->directory, "%s/var/lib/picket/cluster", args->config->paths.root) < 0)
 		abort();
-	publish.node = c->node;
-	publish.prefix = c->prefix;
+	publish.node = blocks.node = c->node;
+	publish.prefix = blocks.prefix = c->prefix;
 	c->publish = pk_publish_new(&publish);
 	c->believed = pk_believed_new(c->node);
+	if (args->config->claim)
+		c->blocks = pk_blocks_new(&blocks);
 	recall(c);
 	settle(c);
 	c->fabric = pk_fabric_new(args->loop, c->believed);
-	part_of(c, NODES, NODES_TEXT)->wanted = true;
+	c->nodes = part_of(c, NODES, NODES_TEXT);
+	c->claims = part_of(c, BLOCKS, BLOCKS_TEXT);
 	follow_tenants(c);
 	return c;
 }
@@ -466,6 +565,7 @@ void pk_cluster_free(struct pk_cluster *c)
 		return;
 	HASH_ITER (hh, c->parts, p, next)
 		part_free(c, p);
+	pk_blocks_free(c->blocks);
 	pk_publish_free(c->publish);
 	pk_fabric_free(c->fabric);
 	pk_believed_free(c->believed);

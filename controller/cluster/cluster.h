@@ -7,9 +7,11 @@
  * over a restart.
  */
 #include "believed.h"
+#include "blocks.h"
 #include "conf.h"
 #include "http.h"
 #include "model.h"
+#include "removal.h"
 #include "source.h"
 #include "writer.h"
 
@@ -25,6 +27,7 @@ struct pk_cluster_args {
 	const char *node;
 	pk_loop_fn *endpoints; /* other nodes' endpoints changed */
 	pk_loop_fn *blocks;    /* other nodes' blocks changed */
+	void (*own)(void *arg, const struct pk_blocks *blocks); /* the claimed ones did */
 	void *arg;
 };
 
@@ -43,6 +46,19 @@ bool pk_cluster_release(struct pk_cluster *cluster);
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
 /* Returns why the routes to other nodes aren't as they should be; "". */
 const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *cluster);
+/*
+ * Forgets a node that is gone for good, for all nodes; with force also one that lives, as far as is
+ * known. NULL: it is refused, and err says why.
+ */
+struct pk_cluster_gone {
+	const char *name;
+	bool force;
+};
+struct pk_removal *pk_cluster_remove(const struct pk_cluster *cluster,
+				     const struct pk_cluster_gone *gone, pk_removal_fn *fn,
+				     void *arg, struct pk_err *err);
+/* Returns the blocks that this node claims; NULL: its pools are static. */
+const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *cluster);
 /*
  * Returns the worst state of its questions and of what it writes, and the tenants that are asked
  * for.

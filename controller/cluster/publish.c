@@ -44,8 +44,9 @@ struct pk_publish {
 	char *writing; /* the key of call */
 	char *writing_text;
 	char session[ID_ROOM]; /* "": none */
-	bool looked;	       /* else an earlier picketd's keys would seem to be nobody's */
-	uint64_t number;       /* of the last text */
+	bool may_not, is_out, contested;
+	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
+	uint64_t number; /* of the last text */
 	unsigned int failures, session_failures;
 	struct pk_source source;
 };
@@ -219,7 +220,7 @@ static void look(void *arg)
 	size_t before = HASH_COUNT(p->keys);
 	struct key *k, *next;
 
-	if (!pk_sync_bpf(p->args.sync))
+	if (!pk_sync_bpf(p->args.sync) || p->may_not)
 		return;
 	p->looked = true;
 	want_word(p);
@@ -271,6 +272,7 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_publish *p = arg;
 	own_mem char *name = PK_MOVE(p->writing, NULL);
+	bool was_out = p->is_out, was_contested = p->contested;
 	struct key *k;
 	char why[300];
 
@@ -279,13 +281,16 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 	if (pk_service_failed(reply, false, why, sizeof(why))) {
 		write_later(p, why);
 	} else if (strncmp(reply->body, "true", 4) != 0) {
+		p->contested = p->failures >= PATIENCE;
 		write_later(p, "another session holds this node's key: two nodes of one name, or "
 			       "an earlier picketd's, which ends within two minutes");
 	} else {
 		p->failures = 0;
+		p->contested = false;
 		pk_source_good(&p->source);
 		if (k && is_what_was_written(p, k)) {
 			k->written = true;
+			p->is_out |= strncmp(k->name, "nodes/", 6) == 0;
 			k->not_before_ms = pk_loop_now(p->args.loop) + EACH_MS;
 		}
 		if (k && k->written && !k->body) {
@@ -295,6 +300,8 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 		pk_timer_hurry(p->write, 0);
 	}
 	free(PK_MOVE(p->writing_text, NULL));
+	if (p->is_out != was_out || p->contested != was_contested)
+		p->args.told(p->args.arg);
 }
 
 /*
@@ -349,7 +356,7 @@ static void write_next(void *arg)
 	struct pk_publish *p = arg;
 	uint64_t now = pk_loop_now(p->args.loop), wait = 0;
 
-	if (p->call || !*p->session || !p->looked)
+	if (p->call || !*p->session || !p->looked || p->may_not)
 		return;
 	for (struct key *k = p->keys; k; k = k->hh.next) {
 		if (k->written)
@@ -501,6 +508,24 @@ void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, b
 const struct pk_source *pk_publish_source(const struct pk_publish *p)
 {
 	return &p->source;
+}
+
+void pk_publish_let(struct pk_publish *p, bool may)
+{
+	if (p->may_not == !may)
+		return;
+	p->may_not = !may;
+	pk_publish_soon(p);
+}
+
+bool pk_publish_is_out(const struct pk_publish *p)
+{
+	return p->is_out;
+}
+
+bool pk_publish_is_contested(const struct pk_publish *p)
+{
+	return p->contested;
 }
 
 size_t pk_publish_behind(const struct pk_publish *p)

@@ -22,6 +22,8 @@ struct pk_publish_args {
 	struct pk_writer *writer;
 	const char *node;   /* as the last part of a key */
 	const char *prefix; /* ends with "/" */
+	pk_loop_fn *told;   /* pk_publish_is_out or _is_contested says something else */
+	void *arg;
 };
 
 struct pk_publish *pk_publish_new(const struct pk_publish_args *args);
@@ -34,5 +36,10 @@ void pk_publish_soon(struct pk_publish *publish);
  */
 void pk_publish_seen(struct pk_publish *publish, const char *key, const char *text, bool held);
 const struct pk_source *pk_publish_source(const struct pk_publish *publish);
+/* Lets this node say of itself, or not even that it is; at first it may. */
+void pk_publish_let(struct pk_publish *publish, bool may);
+/* Returns whether this picketd has written the node's word; whether another session holds it. */
+bool pk_publish_is_out(const struct pk_publish *publish);
+bool pk_publish_is_contested(const struct pk_publish *publish);
 /* Returns how many keys wait to be written. */
 size_t pk_publish_behind(const struct pk_publish *publish);

@@ -271,3 +271,72 @@ int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, 
 			return -EINVAL;
 	return 0;
 }
+
+void pk_claim_word_encode(const struct pk_claim_word *word, struct pk_str *out)
+{
+	struct pk_jw w = { .out = out };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_uint(&w, "version", PK_SHARE_VERSION);
+	pk_jw_uint(&w, "number", word->number);
+	pk_jw_string(&w, "node", word->node);
+	pk_jw_string(&w, "machine", word->machine);
+	if (word->returned)
+		pk_jw_int(&w, "returned", word->returned);
+	pk_jw_close(&w, '}');
+}
+
+static int read_text(const struct reader *r, const struct pk_json *root, const char *key, char *to,
+		     size_t room)
+{
+	const char *text = pk_json_string(pk_json_get(root, key));
+
+	if (!text || !*text || strlen(text) >= room || strchr(text, '/'))
+		return bad(r, root, "a claim without node or machine");
+	strcpy(to, text);
+	return 0;
+}
+
+int pk_claim_word_decode(const char *text, size_t len, struct pk_claim_word *out,
+			 struct pk_err *err)
+{
+	const struct pk_json_range times = { 0, NUMBER_MAX - 1 };
+	struct reader r = { .err = err };
+	const struct pk_json *root;
+	own_json *doc = NULL;
+	int result;
+
+	*out = (struct pk_claim_word){ 0 };
+	result = begin(&r, text, len, &doc, &out->number);
+	if (result < 0)
+		return result;
+	root = pk_json_root(doc);
+	if (read_text(&r, root, "node", out->node, sizeof(out->node)) < 0 ||
+	    read_text(&r, root, "machine", out->machine, sizeof(out->machine)) < 0)
+		return -EINVAL;
+	return pk_json_get_int(doc, root, "returned", times, &out->returned, err);
+}
+
+void pk_claim_key(const struct pk_prefix *block, struct pk_str *out)
+{
+	char text[PK_ADDR_TEXT];
+
+	pk_str_addf(out, "%s_%u", pk_addr_format(&block->addr, text), block->len);
+}
+
+bool pk_claim_block(const char *part, struct pk_prefix *out)
+{
+	const char *mark = strchr(part, '_');
+	struct pk_prefix masked;
+	own_str text = { 0 };
+
+	if (!mark)
+		return false;
+	pk_str_addn(&text, part, (size_t)(mark - part));
+	pk_str_addf(&text, "/%s", mark + 1);
+	if (pk_prefix_parse(text.text, out) < 0 || !is_block(out))
+		return false;
+	masked = *out;
+	pk_prefix_mask(&masked);
+	return pk_addr_equal(&masked.addr, &out->addr);
+}

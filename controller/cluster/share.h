@@ -3,8 +3,8 @@
 /*
  * The texts in which nodes speak of themselves in Consul (design.md, "Keys in Consul"). A share is
  * what one node says of its endpoints of one tenant; a node's word is where its endpoints'
- * addresses lie and how it is reached. A key that isn't known is passed over; another version is
- * refused. Pure.
+ * addresses lie and how it is reached; a claim says whose a block is. A key that isn't known is
+ * passed over; another version is refused. Pure.
  */
 #include "addr.h"
 #include "err.h"
@@ -47,3 +47,20 @@ struct pk_node_word {
 };
 void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out);
 int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err);
+
+#define PK_CLAIM_NODE	 128
+#define PK_CLAIM_MACHINE 33
+
+/* Of the block that the key names. */
+struct pk_claim_word {
+	uint64_t number;
+	char node[PK_CLAIM_NODE];	/* as the last part of a key */
+	char machine[PK_CLAIM_MACHINE]; /* which of those that may bear the node's name */
+	int64_t returned; /* seconds since 1970: it isn't the node's any more; 0: it is */
+};
+void pk_claim_word_encode(const struct pk_claim_word *word, struct pk_str *out);
+int pk_claim_word_decode(const char *text, size_t len, struct pk_claim_word *out,
+			 struct pk_err *err);
+/* "10.64.3.0_24", as the last part of a key. False: no block, or one with host bits. */
+void pk_claim_key(const struct pk_prefix *block, struct pk_str *out);
+bool pk_claim_block(const char *part, struct pk_prefix *out);

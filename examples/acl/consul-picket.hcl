@@ -15,6 +15,10 @@ key_prefix "picket/v1/default/nodes/" {
 key_prefix "picket/v1/default/tenants/" {
   policy = "write"
 }
+# With "blocks": { "claim": true }: which blocks are whose.
+key_prefix "picket/v1/default/blocks/" {
+  policy = "write"
+}
 session_prefix "" {
   policy = "write"
 }

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
 	struct pk_node_word *word = malloc(sizeof(*word));
+	struct pk_claim_word claim;
 	struct pk_err err = { 0 };
 
 	check(text && word);
@@ -46,6 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_share(text, size);
 	if (pk_node_word_decode(text, size, word, &err) == 0)
 		check(word->n_blocks <= PK_NODE_BLOCKS && word->n_addresses <= PK_NODE_ADDRESSES);
+	if (pk_claim_word_decode(text, size, &claim, &err) == 0)
+		check(*claim.node && *claim.machine && claim.returned >= 0);
 	free(text);
 	free(word);
 	return 0;

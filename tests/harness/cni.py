@@ -28,7 +28,8 @@ class CniMixin:
         """
         o = self.options
         return {"cniVersion": o.cni_version, "name": o.network, "type": "picket",
-                "root": self.root, "pool": list(o.pool), "deadline": f"{min(60, 20 * SLOWER)}s",
+                "root": self.root, "deadline": f"{min(60, 20 * SLOWER)}s",
+                **({"pool": list(o.pool)} if o.pool else {}),
                 "waitForController": "15s", **o.conf, **more}
 
     @staticmethod

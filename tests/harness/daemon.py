@@ -60,7 +60,9 @@ class DaemonMixin:
         directory = os.path.join(self.root, "opt/cni/config")
         os.makedirs(directory, exist_ok=True)
         with open(os.path.join(TREE, "examples/picket.conflist"), encoding="utf-8") as file:
-            plugin = {**json.load(file)["plugins"][0], **self.plugin_conf()}
+            example = json.load(file)["plugins"][0]
+        example.pop("pool")
+        plugin = {**example, **self.plugin_conf()}
         conflist = {"cniVersion": plugin.pop("cniVersion"), "name": plugin.pop("name"),
                     "plugins": [plugin]}
         conflist_path = os.path.join(directory, f"{self.options.network}.conflist")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes of one cluster, joined by a switch or by a router in a namespace of its own, with a real Consul."""
+import contextlib
 import json
 import os
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -93,15 +95,23 @@ class Fabric:
 
 
 class Cluster:
-    """n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64. Joined by the switch, or by the router."""
+    """n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64, or claims some. Joined by the switch, or by the router."""
 
-    def __init__(self, base, fabric, name, count=2, routed=False):
-        self.fabric, self.name, self.routed, self.nodes, self.ports = fabric, name, routed, [], []
+    def __init__(self, base, fabric, name, count=2, routed=False, claim=False):
+        self.base, self.fabric, self.name, self.routed, self.claim = base, fabric, name, routed, claim
+        self.nodes, self.ports = [], []
         self.consul = fabric.consul
         self.consul.prefix = f"picket/v1/{name}/"
         for i in range(1, count + 1):
-            self.nodes.append(Node(f"n{i}", NodeOptions(uplink=False, pool=self.blocks(i), conf={"mode": "process"}), base=base))
-            self.join(self.nodes[-1], i)
+            self.more(i)
+
+    def more(self, i, name=None):
+        """One more node, on the segment in the i-th place."""
+        pool = () if self.claim else self.blocks(i)
+        self.nodes.append(Node(name or f"n{i}", NodeOptions(uplink=False, pool=pool, conf={"mode": "process"}, root=f"{self.base}/n{i}"),
+                               base=self.base))
+        self.join(self.nodes[-1], i)
+        return self.nodes[-1]
 
     @staticmethod
     def blocks(i):
@@ -141,10 +151,24 @@ class Cluster:
 
     def config(self, node, **more):
         return {"node": node.name, "cluster": self.name, "nomad": None, "consul": {"address": self.consul.url}, "fabric": "routed",
-                "blocks": {"range": ["10.64.0.0/16", "fd64::/16"]}, **more}
+                "blocks": {"range": ["10.64.0.0/16", "fd64::/16"], **({"claim": True, "size": 29} if self.claim else {})}, **more}
 
     def close(self):
         for port in self.ports:	# a namespace's end takes its time
             self.fabric.node.run(["ip", "link", "del", port], check=False)
         for node in reversed(self.nodes):
             node.close()
+
+
+@contextlib.contextmanager
+def made_cluster(name, fabric, **how):
+    """In a directory whose name is short: an address of a unix socket holds 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="picket-") as base:
+        os.chmod(base, 0o755)
+        made = Cluster(base, fabric, name, **how)
+        try:
+            yield made
+            for node in made.nodes:
+                print(f"--- picketd of {node.name}\n{node.log()[-4000:]}")
+        finally:
+            made.close()

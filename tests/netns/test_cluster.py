@@ -5,14 +5,13 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from harness import EGRESS, INGRESS, proving  # noqa: E402
-from harness.fabric import Cluster, Fabric, consul_program  # noqa: E402
+from harness.fabric import Fabric, consul_program, made_cluster  # noqa: E402
 from harness.servers import Mirror, ask, pings  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
@@ -31,27 +30,16 @@ def fabric(tmp_path_factory):
     made.close()
 
 
-def made_cluster(request, fabric, **how):
-    """In a directory whose name is short: an address of a unix socket holds 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="picket-") as base:
-        os.chmod(base, 0o755)
-        made = Cluster(base, fabric, request.node.name, **how)
-        try:
-            yield made
-            for node in made.nodes:
-                print(f"--- picketd of {node.name}\n{node.log()[-4000:]}")
-        finally:
-            made.close()
-
-
 @pytest.fixture(name="cluster")
 def cluster_fixture(request, fabric):
-    yield from made_cluster(request, fabric)
+    with made_cluster(request.node.name, fabric) as made:
+        yield made
 
 
 @pytest.fixture(name="routed")
 def routed_fixture(request, fabric):
-    yield from made_cluster(request, fabric, routed=True)
+    with made_cluster(request.node.name, fabric, routed=True) as made:
+        yield made
 
 
 def start(cluster):

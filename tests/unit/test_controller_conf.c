@@ -90,6 +90,9 @@ static const struct {
 	{ "that aren't all there is", "{\"blocks\": {\"range\": [\"0.0.0.0/0\"]}}",
 	  "all there is" },
 	{ "or null", "{\"blocks\": {\"range\": null, \"size\": 24}}", NULL },
+	{ "a block's size is a prefix length", "{\"blocks\": {\"size\": 30}}",
+	  "expected a whole number of 8..29" },
+	{ "of IPv6 too", "{\"blocks\": {\"size6\": 65}}", "expected a whole number of 32..64" },
 	{ "a fabric", "{\"fabric\": \"routed\", \"node\": \"client-1\"}", NULL },
 	{ "that there is", "{\"fabric\": \"vxlan\"}", "\"none\" or \"routed\"" },
 	{ "a listener", "{\"http\": {\"listen\": \"127.0.0.1:4680\"}}", NULL },
@@ -324,6 +327,42 @@ static void test_environment(void **state)
 	pk_config_done(&c);
 }
 
+/* What is claimed lies in a range that holds it, and nothing beside it says whose addresses are whose. */
+static void test_claimed_blocks(void **state)
+{
+	static const struct {
+		const char *text, *want; /* NULL: it is taken */
+	} rows[] = {
+		{ "{\"blocks\": {\"claim\": true}}", "without \"range\"" },
+		{ "{\"blocks\": {\"claim\": true, \"range\": [\"10.64.0.0/25\"]}}",
+		  "a block of /24 is larger than the range 10.64.0.0/25" },
+		{ "{\"blocks\": {\"claim\": true, \"range\": [\"10.64.0.0/12\", \"fd64::/80\"]}}",
+		  "a block of /64 is larger than the range fd64::/80" },
+		{ "{\"blocks\": {\"claim\": true, \"range\": [\"10.64.0.0/12\"]}, "
+		  "\"pools\": [\"10.64.0.0/24\"]}",
+		  "\"pools\" beside" },
+		{ "{\"blocks\": {\"claim\": true, \"range\": [\"10.64.0.0/25\"], \"size\": 26}}",
+		  NULL },
+	};
+	struct pk_config_args args = { .path = *state, .root = *state };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		struct pk_err err = { 0 };
+		struct pk_config c;
+		int r;
+
+		put(state, "a.json", rows[i].text);
+		r = pk_config_load(&c, &args, &err);
+		if ((r < 0) != (rows[i].want != NULL) ||
+		    (rows[i].want && !strstr(err.text, rows[i].want)))
+			fail_msg("%s: %s", rows[i].text, err.text);
+		if (r < 0)
+			continue;
+		assert_true(c.settings.claimed && c.settings.pools_given);
+		pk_config_done(&c);
+	}
+}
+
 /* Half of what a client shows is no word, wherever either comes from. */
 static void test_halves(void **state)
 {
@@ -525,6 +564,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_environment, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_environment_of_tls, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_halves, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_claimed_blocks, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_printed_is_read, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_conflist, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_node_json, make_dir, remove_dir),

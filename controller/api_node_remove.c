@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /v1/nodes/remove: the operator says that a node is gone for good. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "json.h"
+#include "own.h"
+#include "parts.h"
+
+struct question {
+	struct question *next, **at;
+	struct pk_exchange *x;
+	struct pk_removal *removal;
+};
+
+static struct question *all;
+
+static void question_free(struct question *q)
+{
+	*q->at = q->next;
+	if (q->next)
+		q->next->at = q->at;
+	free(q);
+}
+
+/* What was begun is ended: half a removal helps nobody. */
+static void on_gone(void *arg)
+{
+	struct question *q = arg;
+
+	q->x = NULL;
+}
+
+static void on_removed(void *arg, const struct pk_removed *removed)
+{
+	struct question *q = arg;
+	struct pk_exchange *x = q->x;
+	own_str json = { 0 };
+	struct pk_jw w = { .out = &json };
+
+	question_free(q);
+	if (!x)
+		return;
+	if (removed->why) {
+		pk_exchange_error(x, 503, removed->why, "do it again once that is mended");
+		return;
+	}
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_uint(&w, "keys", removed->keys);
+	pk_jw_uint(&w, "blocks", removed->blocks);
+	pk_jw_close(&w, '}');
+	pk_exchange_reply(x, 200, &json);
+}
+
+static int read_body(const struct pk_json_doc *doc, const char **name, bool *force,
+		     struct pk_err *err)
+{
+	static const char *const keys[] = { "name", "force", NULL };
+	const struct pk_json *root = pk_json_root(doc);
+	int r;
+
+	if (pk_json_type(root) != PK_JSON_OBJECT)
+		return pk_fail(err, 0, "the body is no object");
+	r = pk_json_only(doc, root, keys, err);
+	if (r == 0)
+		r = pk_json_get_string(doc, root, "name", name, err);
+	if (r == 0)
+		r = pk_json_get_bool(doc, root, "force", force, err);
+	if (r == 0 && (!*name || !**name))
+		r = pk_fix(err, pk_fail(err, 0, "\"name\" is needed"), "picket node list");
+	return r;
+}
+
+static void ask(const struct pk_parts *p, struct pk_exchange *x, const char *name, bool force)
+{
+	struct question *q = pk_alloc(sizeof(*q));
+	struct pk_err err = { 0 };
+
+	*q = (struct question){ .x = x, .next = all, .at = &all };
+	if (q->next)
+		q->next->at = &q->next;
+	all = q;
+	q->removal = pk_cluster_remove(p->cluster, &(struct pk_cluster_gone){ name, force },
+				       on_removed, q, &err);
+	if (q->removal) {
+		pk_exchange_on_close(x, on_gone, q);
+		return;
+	}
+	question_free(q);
+	pk_exchange_error(x, 409, err.text, err.fix);
+}
+
+void pk_api_node_remove(const struct pk_parts *p, struct pk_exchange *x)
+{
+	const char *name = NULL, *body;
+	struct pk_err err = { 0 };
+	own_json *doc = NULL;
+	bool force = false;
+	size_t len;
+
+	body = pk_exchange_body(x, &len);
+	if (pk_json_parse("body", body, len, 0, &doc, &err) < 0 ||
+	    read_body(doc, &name, &force, &err) < 0)
+		pk_exchange_error(x, 400, err.text, err.fix);
+	else if (!p->cluster)
+		pk_exchange_error(x, 409, "this node is alone: it knows no others",
+				  "say \"fabric\" and \"consul\" in picketd.json");
+	else
+		ask(p, x, name, force);
+}
+
+void pk_api_node_remove_stop(void)
+{
+	while (all) {
+		struct pk_exchange *x = all->x;
+
+		pk_removal_cancel(all->removal);
+		question_free(all);
+		if (x)
+			pk_exchange_error(x, 503, "picketd is ending", "do it again");
+	}
+}

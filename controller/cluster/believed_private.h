@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What was said (words.c), and what of it is believed (believed.c). */
+#include <uthash.h>
+
+#include "believed.h"
+
+enum word_kind { WORD_NODE, WORD_SHARE, WORD_CLAIM };
+
+/* What one key said last. */
+struct word {
+	enum word_kind kind;
+	char *key, *node;  /* node: of a claim as it says */
+	char *tenant_name; /* of a share */
+	uint64_t created, modified, number;
+	bool said;  /* something that could be read */
+	bool older; /* Consul has an older text than what is believed */
+	bool live;
+	time_t since;
+	const char *held;
+	char bad[200]; /* why its newest text isn't taken; "" */
+	struct pk_share share;
+	struct pk_node_word *self;   /* of a node's own word */
+	struct pk_claim_word *claim; /* of a claim, and */
+	struct pk_prefix block;	     /* its block */
+	UT_hash_handle hh;
+};
+
+struct pk_believed {
+	char *own;
+	struct word *words; /* by key */
+	struct node *nodes; /* of the last settling */
+	struct pk_block_claims claims;
+	size_t refused;
+};
+
+void words_free(struct pk_believed *b);

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "blocks.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "ipam.h"
+#include "log.h"
+#include "own.h"
+#include "service.h"
+
+#define LOOK_MS	   60000 /* so often it is seen to how long the claims count */
+#define REFRESH_S  3600	 /* and that is written anew */
+#define SEEN_MS	   5000	 /* what was written is heard of by then */
+#define TIMEOUT_MS 10000
+#define BODY_MAX   65536
+#define SPARE	   4 /* a block is added while a part of this of one is free */
+
+struct own {
+	struct pk_prefix block;
+	bool confirmed;	   /* Consul says that it is this node's */
+	uint64_t modified; /* for the next compare-and-set */
+	uint64_t number;
+	uint64_t size, held; /* addresses */
+};
+
+struct pk_blocks {
+	struct pk_blocks_args args;
+	char *node, *prefix, machine[PK_CLAIM_MACHINE];
+	struct own *own;
+	size_t n;
+	bool believed, contested; /* what is claimed counts; somebody else bears the name */
+	bool may_publish;
+	int64_t until;
+	struct pk_settings told; /* pools and blocks alone */
+	struct pk_timer *timer;
+	struct pk_http_call *call;
+	struct pk_prefix written; /* last */
+	uint64_t not_before_ms;
+	unsigned int failures;
+	struct pk_err error, write_error;
+};
+
+/* Which machine it is: a name may be another one's too. Lost state doesn't change it. */
+static void name_machine(struct pk_blocks *b)
+{
+	own_mem char *id = NULL;
+	own_str text = { 0 };
+	uint64_t hash[2];
+	size_t len = 0;
+
+	if (pk_fs_read("/etc/machine-id", 256, &id, &len, NULL) < 0)
+		log_warn(
+			"op=blocks err=\"no /etc/machine-id\" two nodes of one name look like one");
+	pk_str_addf(&text, "%.*s %s", (int)len, id ?: "", b->args.config->paths.root);
+	pk_hash128(text.text, text.len, hash);
+	snprintf(b->machine, sizeof(b->machine), "%016lx", hash[0]);
+}
+
+static size_t n_range(const struct pk_config *c)
+{
+	size_t n = 0;
+
+	while (n < PK_CONFIG_PREFIXES && c->range[n].len)
+		n++;
+	return n;
+}
+
+static bool is_in_range(const struct pk_config *c, const struct pk_prefix *block)
+{
+	return c->claim && pk_block_in_range(block, c->range, n_range(c));
+}
+
+/* --- what is this node's --- */
+
+static struct own *find(const struct pk_blocks *b, const struct pk_prefix *block)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (pk_addr_equal(&b->own[i].block.addr, &block->addr) &&
+		    b->own[i].block.len == block->len)
+			return &b->own[i];
+	return NULL;
+}
+
+static void add(struct pk_blocks *b, const struct pk_prefix *block, const struct pk_block_claim *c)
+{
+	static const union pk_addr none;
+	struct own *o;
+
+	b->own = realloc(b->own, (b->n + 1) * sizeof(*b->own));
+	if (!b->own)
+		abort();
+	o = &b->own[b->n++];
+	*o = (struct own){ .block = *block, .size = cni_block_size(block, &none) };
+	if (!c)
+		return;
+	o->confirmed = !c->kept && !c->word->returned && strcmp(c->word->machine, b->machine) == 0;
+	o->modified = c->modified;
+	o->number = c->word->number;
+}
+
+static bool is_named(const struct pk_blocks *b, const struct pk_block_claim *c)
+{
+	return strcmp(c->word->node, b->node) == 0;
+}
+
+/* A claim under this node's name that another machine made. */
+static bool is_namesakes(const struct pk_blocks *b, const struct pk_block_claim *c)
+{
+	return is_named(b, c) && !c->word->returned && strcmp(c->word->machine, b->machine) != 0;
+}
+
+static bool is_own(const struct pk_blocks *b, const struct pk_block_claim *c)
+{
+	return is_named(b, c) && !c->word->returned && !c->before && !is_namesakes(b, c) &&
+	       is_in_range(b->args.config, &c->block);
+}
+
+/*
+ * What was this node's stays so while nobody else claims it: a key that is gone is written again,
+ * and meanwhile no address of it is handed out.
+ */
+static void keep_own(struct pk_blocks *b, const struct pk_block_claims *claims, struct own *was,
+		     size_t n)
+{
+	char text[PK_ADDR_TEXT];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pk_block_claim *c = pk_block_claim_of(claims, &was[i].block);
+
+		if (find(b, &was[i].block) || !is_in_range(b->args.config, &was[i].block))
+			continue;
+		if (!c || is_named(b, c))
+			add(b, &was[i].block, c);
+		else
+			log_error("op=blocks block=%s err=\"it is %s's by its claim\" none of its "
+				  "addresses is given any more",
+				  pk_prefix_format(&was[i].block, text), c->word->node);
+	}
+}
+
+static void collect(struct pk_blocks *b, const struct pk_block_claims *claims)
+{
+	struct own *was = PK_MOVE(b->own, NULL);
+	size_t n = PK_MOVE(b->n, 0);
+
+	b->contested = false;
+	for (size_t i = 0; i < claims->n; i++) {
+		b->contested |= is_namesakes(b, &claims->list[i]);
+		if (is_own(b, &claims->list[i]))
+			add(b, &claims->list[i].block, &claims->list[i]);
+	}
+	keep_own(b, claims, was, n);
+	free(was);
+}
+
+static void count_held(struct pk_blocks *b)
+{
+	const struct pk_local_endpoint *ep = NULL;
+
+	while ((ep = pk_model_next(b->args.model, ep)))
+		for (size_t i = 0; i < ep->n_addresses; i++)
+			for (size_t k = 0; k < b->n; k++)
+				b->own[k].held +=
+					pk_prefix_has(&b->own[k].block, &ep->addresses[i]);
+}
+
+/* --- what others are told --- */
+
+static bool same_list(const struct pk_prefix *a, size_t n, const struct pk_prefix *b, size_t m)
+{
+	return n == m && (!n || memcmp(a, b, n * sizeof(*a)) == 0);
+}
+
+/* Blocks that are confirmed; those that the plugin has must be in force for a while yet. */
+static bool tell(struct pk_blocks *b, bool hand_out)
+{
+	struct pk_settings now = { 0 };
+	int64_t t = time(NULL);
+	bool changed;
+
+	now.pools = pk_alloc((b->n + 1) * sizeof(*now.pools));
+	now.blocks = pk_alloc((b->n + 1) * sizeof(*now.blocks));
+	for (size_t i = 0; i < b->n && b->believed; i++) {
+		now.pools[now.n_pools++] = b->own[i].block;
+		if (hand_out && b->own[i].confirmed)
+			now.blocks[now.n_blocks++] = b->own[i].block;
+	}
+	changed = !same_list(now.pools, now.n_pools, b->told.pools, b->told.n_pools) ||
+		  !same_list(now.blocks, now.n_blocks, b->told.blocks, b->told.n_blocks);
+	if (now.n_blocks &&
+	    (b->until - t < PK_BLOCKS_KEEP_S - REFRESH_S || b->until - t > PK_BLOCKS_KEEP_S)) {
+		b->until = t + PK_BLOCKS_KEEP_S;
+		changed = true;
+	}
+	free(b->told.pools);
+	free(b->told.blocks);
+	b->told = now;
+	return changed;
+}
+
+static struct pk_prefix *copied(const struct pk_prefix *list, size_t n)
+{
+	struct pk_prefix *to = pk_alloc((n + 1) * sizeof(*to));
+
+	if (n)
+		memcpy(to, list, n * sizeof(*to));
+	return to;
+}
+
+void pk_blocks_fill(const struct pk_blocks *b, struct pk_settings *s)
+{
+	free(s->pools);
+	free(s->blocks);
+	s->pools = copied(b->told.pools, b->told.n_pools);
+	s->n_pools = b->told.n_pools;
+	s->blocks = copied(b->told.blocks, b->told.n_blocks);
+	s->n_blocks = b->told.n_blocks;
+	s->blocks_until = b->until;
+}
+
+/* --- what is claimed next --- */
+
+struct step {
+	struct pk_prefix block;
+	uint64_t modified, number; /* of what is there; 0: nothing */
+};
+
+/* What this node had and Consul lacks, or has in another form. */
+static bool next_again(const struct pk_blocks *b, struct step *step)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (!b->own[i].confirmed) {
+			*step = (struct step){ b->own[i].block, b->own[i].modified,
+					       b->own[i].number };
+			return true;
+		}
+	return false;
+}
+
+static unsigned int len_of(const struct pk_config *c, bool v6)
+{
+	return v6 ? c->block_len6 : c->block_len;
+}
+
+/* A block that endpoints live in already: state was lost, or it was a pool of a conflist. */
+static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *taken, size_t n_taken,
+			  struct step *step)
+{
+	const struct pk_local_endpoint *ep = NULL;
+
+	while ((ep = pk_model_next(b->args.model, ep)))
+		for (size_t i = 0; i < ep->n_addresses; i++) {
+			const union pk_addr *a = &ep->addresses[i];
+			size_t k = 0;
+
+			*step = (struct step){ .block = pk_block_at(a, len_of(b->args.config,
+									      !pk_addr_is4(a))) };
+			while (k < n_taken && !pk_prefix_overlap(&taken[k], &step->block))
+				k++;
+			if (k == n_taken && is_in_range(b->args.config, &step->block))
+				return true;
+		}
+	return false;
+}
+
+/* A part of a block is kept free, while there may be more endpoints than there are addresses. */
+static bool wants_another(const struct pk_blocks *b, bool v6)
+{
+	uint64_t size = 0, held = 0, one = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->own[i].block.v6 != v6)
+			continue;
+		one = b->own[i].size;
+		size += one;
+		held += b->own[i].held;
+	}
+	return size < b->args.config->settings.capacity && size - held <= one / SPARE &&
+	       b->n < PK_NODE_BLOCKS;
+}
+
+static bool has_family(const struct pk_config *c, bool v6)
+{
+	for (size_t i = 0; i < n_range(c); i++)
+		if (c->range[i].v6 == v6)
+			return true;
+	return false;
+}
+
+static int next_new(struct pk_blocks *b, const struct pk_block_claims *claims,
+		    const struct pk_block_want *want, struct step *step)
+{
+	const struct pk_block_claim *c = pk_block_rested(claims, want, b->node, time(NULL));
+	bool is_ours = c && is_named(b, c);
+	int r;
+
+	*step = (struct step){ 0 };
+	if (!is_ours && pk_block_free(want, &step->block))
+		return 0;
+	if (c) {
+		*step = (struct step){ c->block, c->modified, c->word->number };
+		return 0;
+	}
+	r = pk_fail(&b->error, 0, "no IPv%d block of /%u is free in \"blocks\": { \"range\" }",
+		    want->v6 ? 6 : 4, want->len);
+	return pk_fix(&b->error, r,
+		      "widen \"range\" on each node, or give back what nodes had that are gone: "
+		      "picket node remove NAME");
+}
+
+static bool next_step(struct pk_blocks *b, struct pk_believed *believed,
+		      const struct pk_block_claims *claims, struct step *step)
+{
+	static const uint64_t hash_key[2] = { 0x7069636b65742d62, 0x6c6f636b73 };
+	struct pk_block_want want = { .range = b->args.config->range,
+				      .n_range = n_range(b->args.config) };
+	own_mem struct pk_prefix *taken = NULL;
+
+	if (next_again(b, step))
+		return true;
+	want.start = pk_siphash(b->node, strlen(b->node), hash_key);
+	want.n_taken = pk_believed_taken(believed, &taken);
+	want.taken = taken;
+	if (next_lived_in(b, want.taken, want.n_taken, step))
+		return true;
+	for (int v6 = 0; v6 <= 1; v6++) {
+		want.v6 = v6;
+		want.len = len_of(b->args.config, v6);
+		if (has_family(b->args.config, v6) && wants_another(b, v6) &&
+		    next_new(b, claims, &want, step) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* --- writing it --- */
+
+static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
+{
+	if (strcmp(b->write_error.text, why) != 0)
+		log_warn("op=blocks err=\"a block can't be claimed: %s\"", why);
+	b->write_error = (struct pk_err){ 0 };
+	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s", why);
+	pk_fix(&b->write_error, 0, "%s", fix);
+	b->not_before_ms = pk_loop_now(b->args.loop) + pk_backoff_ms(b->failures++);
+	pk_timer_hurry(b->timer, 0);
+}
+
+/* What was written counts once Consul's list has it: a later look than ours may have been first. */
+static void on_written(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_blocks *b = arg;
+	char why[300];
+
+	b->call = NULL;
+	if (pk_service_failed(reply, false, why, sizeof(why))) {
+		write_failed(b, why,
+			     "give picketd's token key_prefix \"<prefix>/v1/<cluster>/blocks/\" "
+			     "{ policy = \"write\" }");
+		return;
+	}
+	b->write_error = (struct pk_err){ 0 };
+	b->failures = 0;
+	/* "false": somebody else was quicker; the list says who, and another block is next. The list
+	 * may have come before this answer. */
+	b->not_before_ms = pk_loop_now(b->args.loop) +
+			   (strncmp(reply->body, "true", 4) == 0 ? SEEN_MS : pk_backoff_ms(0) / 4);
+	pk_timer_hurry(b->timer, 0);
+}
+
+static void write_step(struct pk_blocks *b, const struct step *step)
+{
+	struct pk_service_call call = { .service = &b->args.config->consul,
+					.header = "X-Consul-Token",
+					.method = "PUT",
+					.turn = b->failures,
+					.timeout_ms = TIMEOUT_MS,
+					.cap = BODY_MAX };
+	uint64_t number = (uint64_t)time(NULL) * 1000;
+	struct pk_claim_word word = { 0 };
+	own_str path = { 0 }, body = { 0 }, key = { 0 };
+	struct pk_err err = { 0 };
+
+	word.number = number > step->number ? number : step->number + 1;
+	snprintf(word.node, sizeof(word.node), "%s", b->node);
+	strcpy(word.machine, b->machine);
+	pk_claim_word_encode(&word, &body);
+	pk_claim_key(&step->block, &key);
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, b->prefix, "/");
+	pk_str_add(&path, "blocks/");
+	pk_url_add(&path, key.text, NULL);
+	pk_str_addf(&path, "?cas=%lu", step->modified);
+	call.path = path.text;
+	call.body = body.text;
+	b->written = step->block;
+	b->call = pk_service_start(b->args.http, &call, on_written, b, &err);
+	if (!b->call)
+		write_failed(b, err.text, err.fix);
+}
+
+static void write_in_time(struct pk_blocks *b, const struct step *step)
+{
+	uint64_t now = pk_loop_now(b->args.loop);
+
+	if (now >= b->not_before_ms)
+		write_step(b, step);
+	else
+		pk_timer_hurry(b->timer, b->not_before_ms - now);
+}
+
+/* --- */
+
+static void judge(struct pk_blocks *b, const struct pk_blocks_heard *heard)
+{
+	int64_t left = b->until - time(NULL);
+	bool all = heard->nodes && heard->claims;
+
+	b->error = (struct pk_err){ 0 };
+	b->believed |= (all && heard->published) || (left > 0 && left <= PK_BLOCKS_KEEP_S);
+	b->may_publish = all && !b->contested;
+	if (b->contested || heard->contested) {
+		pk_fail(&b->error, 0, "two nodes are named \"%.64s\": another machine has %s",
+			b->node, b->contested ? "claimed its blocks" : "its word in Consul");
+		pk_fix(&b->error, 0,
+		       "give each node a \"node\" of its own in picketd.json; of a machine that was "
+		       "replaced: picket node remove %.64s, on another node",
+		       b->node);
+	} else if (!b->believed) {
+		pk_fail(&b->error, 0,
+			"what blocks this node has isn't known before Consul has answered");
+		pk_fix(&b->error, 0, "start Consul, or mend \"consul\" in picketd.json");
+	}
+}
+
+bool pk_blocks_settle(struct pk_blocks *b, struct pk_believed *believed,
+		      const struct pk_blocks_heard *heard)
+{
+	const struct pk_block_claims *claims = pk_believed_claims(believed);
+	bool may_claim, usable;
+	const struct own *written;
+	struct step step;
+
+	collect(b, claims);
+	written = find(b, &b->written);
+	if (!b->call && written && written->confirmed)
+		b->not_before_ms = 0;
+	count_held(b);
+	judge(b, heard);
+	usable = b->believed && !b->contested && !heard->contested;
+	may_claim = usable && heard->nodes && heard->claims && heard->published;
+	if (may_claim && !b->call && next_step(b, believed, claims, &step))
+		write_in_time(b, &step);
+	return tell(b, usable);
+}
+
+bool pk_blocks_may_publish(const struct pk_blocks *b)
+{
+	return b->may_publish;
+}
+
+const struct pk_err *pk_blocks_error(const struct pk_blocks *b)
+{
+	return *b->error.text ? &b->error : &b->write_error;
+}
+
+size_t pk_blocks_strays(const struct pk_blocks *b, const struct pk_believed *believed,
+			struct pk_err *err)
+{
+	const struct pk_block_claims *claims = pk_believed_judged(believed);
+	const struct pk_local_endpoint *ep = NULL;
+	char text[PK_ADDR_TEXT];
+	size_t n = 0;
+
+	while ((ep = pk_model_next(b->args.model, ep)))
+		for (size_t i = 0; i < ep->n_addresses; i++) {
+			const union pk_addr *a = &ep->addresses[i];
+			struct pk_prefix at = pk_block_at(a, pk_addr_is4(a) ? 32 : 128);
+			const struct pk_block_claim *c = pk_block_claim_of(claims, &at);
+
+			if (!c || is_named(b, c) || n++)
+				continue;
+			pk_fail(err, 0,
+				"block %s is %.64s's by its claim, and endpoints here have "
+				"addresses of it",
+				pk_prefix_format(&c->block, text), c->word->node);
+			pk_fix(err, 0,
+			       "stop their allocations: nobody on other nodes reaches them");
+		}
+	return n;
+}
+
+int pk_blocks_check_range(const struct pk_blocks *b, const struct pk_config *config,
+			  struct pk_err *err)
+{
+	char text[PK_ADDR_TEXT];
+	int r;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (is_in_range(config, &b->own[i].block) || !b->own[i].held)
+			continue;
+		r = pk_fail(err, 0,
+			    "endpoints here have addresses of block %s, which \"blocks\" "
+			    "would give up",
+			    pk_prefix_format(&b->own[i].block, text));
+		return pk_fix(err, r,
+			      "drain this node first, or keep the prefix in \"range\" beside the "
+			      "new one");
+	}
+	return 0;
+}
+
+static void on_timer(void *arg)
+{
+	struct pk_blocks *b = arg;
+
+	pk_timer_set(b->timer, LOOK_MS);
+	b->args.look(b->args.arg);
+}
+
+struct pk_blocks *pk_blocks_new(const struct pk_blocks_args *args)
+{
+	struct pk_blocks *b = pk_alloc(sizeof(*b));
+
+	b->args = *args;
+	b->node = pk_strdup(args->node);
+	b->prefix = pk_strdup(args->prefix);
+	b->until = args->config->settings.blocks_until;
+	name_machine(b);
+	b->timer = pk_timer_new(args->loop, on_timer, b);
+	pk_timer_set(b->timer, LOOK_MS);
+	return b;
+}
+
+void pk_blocks_free(struct pk_blocks *b)
+{
+	if (!b)
+		return;
+	pk_http_cancel(b->call);
+	pk_timer_free(b->timer);
+	free(b->told.pools);
+	free(b->told.blocks);
+	free(b->own);
+	free(b->node);
+	free(b->prefix);
+	free(b);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What a node that is gone left in Consul: its word and its shares go, its blocks are given back and
+ * rest (claims.h). One key at a time; done again it goes on where it stopped.
+ */
+#include "claims.h"
+#include "conf.h"
+#include "http.h"
+
+struct pk_removal;
+
+struct pk_removal_args {
+	struct pk_http *http;
+	const struct pk_service *consul;      /* outlives it */
+	const char *prefix;		      /* ends with "/" */
+	const char *node;		      /* as the last part of a key */
+	const struct pk_block_claims *claims; /* all; copied as far as they are that node's */
+};
+struct pk_removed {
+	size_t keys, blocks; /* that are gone; that were given back */
+	const char *why;     /* what ended it; NULL: it is done */
+};
+/* Never called from within pk_removal_start, nor after a cancel. */
+typedef void pk_removal_fn(void *arg, const struct pk_removed *removed);
+
+/* NULL: it can't be asked; err says why. */
+struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_removal_fn *fn,
+				    void *arg, struct pk_err *err);
+void pk_removal_cancel(struct pk_removal *removal);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What other nodes said, key by key. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "believed_private.h"
+#include "own.h"
+
+#define TENANTS "tenants/"
+#define NODES	"nodes/"
+#define BLOCKS	"blocks/"
+
+static void word_free(struct pk_believed *b, struct word *w)
+{
+	HASH_DEL(b->words, w);
+	pk_share_done(&w->share);
+	free(w->self);
+	free(w->claim);
+	free(w->key);
+	free(w->node);
+	free(w->tenant_name);
+	free(w);
+}
+
+void words_free(struct pk_believed *b)
+{
+	struct word *w, *next;
+
+	HASH_ITER (hh, b->words, w, next)
+		word_free(b, w);
+}
+
+/* Key is PREFIX and one part behind it. */
+static bool is_below(const char *key, const char *prefix, const char *last)
+{
+	return strncmp(key, prefix, strlen(prefix)) == 0 && last == key + strlen(prefix) - 1;
+}
+
+/* "tenants/TENANT/NODE" */
+static bool is_share(const char *key, const char *last)
+{
+	size_t skip = strlen(TENANTS);
+
+	return strncmp(key, TENANTS, skip) == 0 && last > key + skip &&
+	       !memchr(key + skip, '/', (size_t)(last - key) - skip);
+}
+
+/* "tenants/TENANT/NODE", "nodes/NODE" or "blocks/BLOCK", else NULL. */
+static struct word *word_new(const char *key)
+{
+	const char *last = strrchr(key, '/');
+	struct pk_prefix block = { 0 };
+	enum word_kind kind;
+	struct word *w;
+
+	if (!last || !last[1])
+		return NULL;
+	if (is_share(key, last))
+		kind = WORD_SHARE;
+	else if (is_below(key, NODES, last))
+		kind = WORD_NODE;
+	else if (is_below(key, BLOCKS, last) && pk_claim_block(last + 1, &block))
+		kind = WORD_CLAIM;
+	else
+		return NULL;
+	w = pk_alloc(sizeof(*w));
+	w->kind = kind;
+	w->block = block;
+	w->key = pk_strdup(key);
+	w->node = pk_strdup(kind == WORD_CLAIM ? "" : last + 1);
+	if (kind == WORD_SHARE)
+		w->tenant_name =
+			strndup(key + strlen(TENANTS), (size_t)(last - key) - strlen(TENANTS));
+	if (kind == WORD_SHARE && !w->tenant_name)
+		abort();
+	return w;
+}
+
+/* A text as it is read, whichever kind it is of. */
+struct text {
+	struct pk_share share;
+	struct pk_node_word *self;
+	struct pk_claim_word *claim;
+	uint64_t number;
+};
+
+static void text_done(struct text *t)
+{
+	pk_share_done(&t->share);
+	free(t->self);
+	free(t->claim);
+}
+
+static int read_text(const struct word *w, const struct pk_said *said, struct text *t,
+		     struct pk_err *err)
+{
+	int r;
+
+	switch (w->kind) {
+	case WORD_NODE:
+		t->self = pk_alloc(sizeof(*t->self));
+		r = pk_node_word_decode(said->text, said->len, t->self, err);
+		t->number = t->self->number;
+		return r;
+	case WORD_CLAIM:
+		t->claim = pk_alloc(sizeof(*t->claim));
+		r = pk_claim_word_decode(said->text, said->len, t->claim, err);
+		t->number = t->claim->number;
+		return r;
+	case WORD_SHARE:
+		r = pk_share_decode(said->text, said->len, w->tenant_name, &t->share, err);
+		t->number = t->share.number;
+		return r;
+	}
+	return -EINVAL;
+}
+
+static void take_text(struct word *w, struct text *t)
+{
+	struct text before = { w->share, w->self, w->claim, 0 };
+
+	w->said = true;
+	w->number = t->number;
+	w->share = t->share;
+	w->self = t->self;
+	w->claim = t->claim;
+	*t = before;
+	if (w->kind != WORD_CLAIM)
+		return;
+	free(w->node);
+	w->node = pk_strdup(w->claim->node);
+}
+
+static int read_word(struct word *w, const struct pk_said *said)
+{
+	PK_OWN(text_done) struct text t = { 0 };
+	struct pk_err err = { 0 };
+	int r = read_text(w, said, &t, &err);
+
+	snprintf(w->bad, sizeof(w->bad), "%.190s", r < 0 ? err.text : "");
+	if (r < 0)
+		return -EINVAL;
+	w->older = w->said && said->doubt && t.number < w->number;
+	if (w->older || (w->said && t.number == w->number))
+		return 0;
+	take_text(w, &t);
+	return 1;
+}
+
+int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
+{
+	bool is_new, changed;
+	struct word *w;
+	int r;
+
+	HASH_FIND_STR(b->words, said->key, w);
+	is_new = !w;
+	w = w ?: word_new(said->key);
+	if (!w)
+		return -EINVAL;
+	if (is_new)
+		HASH_ADD_KEYPTR(hh, b->words, w->key, strlen(w->key), w);
+	changed = is_new || w->live != said->live || w->held;
+	if (is_new || w->live != said->live)
+		w->since = is_new && !said->live ? 0 : said->now;
+	w->live = said->live;
+	w->held = NULL;
+	w->created = said->created;
+	w->modified = said->modified;
+	r = read_word(w, said);
+	return r < 0 ? r : r || changed;
+}
+
+void pk_believed_lack(struct pk_believed *b, const char *key, const char *held, time_t now)
+{
+	struct word *w;
+
+	HASH_FIND_STR(b->words, key, w);
+	if (!w)
+		return;
+	if (!held) {
+		word_free(b, w);
+		return;
+	}
+	if (w->live)
+		w->since = now;
+	w->live = false;
+	w->held = held;
+	w->modified = 0;
+}
+
+void pk_believed_each(struct pk_believed *b, const char *below, bool fresh, pk_believed_fn *fn,
+		      void *arg)
+{
+	struct word *w, *next;
+
+	HASH_ITER (hh, b->words, w, next)
+		if (strncmp(w->key, below, strlen(below)) == 0 && !(fresh && w->held))
+			fn(arg, w->key);
+}
+
+bool pk_believed_release(struct pk_believed *b, pk_believed_fn *told, void *arg)
+{
+	struct word *w, *next;
+	bool any = false;
+
+	HASH_ITER (hh, b->words, w, next)
+		if (w->held) {
+			told(arg, w->key);
+			word_free(b, w);
+			any = true;
+		}
+	return any;
+}

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks that nodes claim in Consul: no address twice, whatever happens to nodes, Consul or state."""
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from harness.cni import CniError  # noqa: E402
+from harness.fabric import Fabric, consul_program, made_cluster  # noqa: E402
+from harness.servers import pings  # noqa: E402
+from harness.shell import wait_for  # noqa: E402
+
+PER_BLOCK = 5	# of a /29: but for its first, its gateway and its last
+
+
+@pytest.fixture(scope="module")
+def fabric(tmp_path_factory):
+    program = consul_program()
+    if not program:
+        pytest.skip("no Consul, and no Go to build one")
+    base = tmp_path_factory.mktemp("fabric")
+    base.chmod(0o755)
+    made = Fabric(str(base), program)
+    yield made
+    made.close()
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(request, fabric):
+    with made_cluster(request.node.name, fabric, claim=True) as made:
+        yield made
+
+
+def start(cluster, *nodes, **more):
+    for node in nodes or cluster.nodes:
+        node.start_picketd(cluster.config(node, **more), wait=False)
+    for node in nodes or cluster.nodes:
+        wait_for(node.picketd_answers, f"picketd of {node.name}", 60)
+
+
+def handed(node):
+    """The blocks that the plugin may take addresses from."""
+    try:
+        with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
+            return json.load(file)["claimed"]["blocks"]
+    except FileNotFoundError:
+        return []
+
+
+def has(node, n):
+    wait_for(lambda: len(handed(node)) == n, f"{node.name} to hand out {n} blocks\n{node.log()[-2000:]}", 30)
+    return handed(node)
+
+
+def claims(cluster):
+    """{block: node} of those that aren't given back."""
+    found = {key: cluster.consul.get(key) for key in cluster.consul.keys("blocks/")}
+    return {key.removeprefix("blocks/").replace("_", "/"): c["node"] for key, c in found.items() if "returned" not in c}
+
+
+def why(node):
+    return [r["text"] for r in node.api("/v1/status")["reasons"] if r["what"] == "cluster"]
+
+
+def test_endpoints_live_in_claimed_blocks(cluster):
+    """Without a pool; another block before the first is full; addresses are reached across nodes."""
+    one, two = cluster.nodes
+    with pytest.raises(CniError) as before:
+        one.add("acme", "api", "web")
+    assert before.value.code == 7 and "claim" in before.value.details
+    start(cluster)
+    for node in cluster.nodes:
+        has(node, 2)
+    assert claims(cluster) == {block: node.name for node in cluster.nodes for block in handed(node)}
+    made = [one.add("acme", "api", "web") for _ in range(PER_BLOCK - 1)]
+    has(one, 3)
+    made += [one.add("acme", "api", "web") for _ in range(PER_BLOCK)]
+    assert len({a.address(4) for a in made}) == len(made)
+    b = two.add("acme", "db", "db")
+    wait_for(lambda: two.tables.count("remote") == 2 * len(made), "two to know all", 30)
+    for a in made[0], made[-1]:
+        wait_for(lambda: pings(a, b.address(4)) and pings(b, a.address(6)), "routes to each block", 10)
+
+
+def answer_of(node):
+    """Of an ADD that is refused."""
+    with pytest.raises(CniError) as refused:
+        node.add("acme", "api", "web")
+    return refused.value
+
+
+def restart(cluster, node, **more):
+    node.kill_picketd()
+    start(cluster, node, **more)
+
+
+def age(node, until):
+    """As if the node had been away: what it claimed counted until then."""
+    path = os.path.join(node.root, "var/lib/picket/node.json")
+    with open(path, encoding="utf-8") as file:
+        settings = json.load(file)
+    settings["claimed"]["until"] = until
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(settings, file)
+
+
+def give(cluster, block, node):
+    """A claim is somebody's, by whatever way."""
+    cluster.consul.put("blocks/" + block.replace("/", "_"), {"version": 1, "number": 2 ** 50, "node": node, "machine": "x"})
+
+
+def test_an_outage_and_old_state(cluster):
+    """Without Consul what was claimed counts for a day; after that it is asked for first, and may be another's."""
+    one = cluster.nodes[0]
+    start(cluster, one)
+    mine = has(one, 2)
+    cluster.consul.kill()
+    restart(cluster, one)
+    a = one.add("acme", "api", "web")
+    assert handed(one) == mine, "from what is stored"
+    one.delete(a)
+    one.kill_picketd()
+    age(one, int(time.time()) - 1)
+    assert answer_of(one).code == 11, "the plugin alone"
+    start(cluster, one)
+    assert answer_of(one).code == 11 and handed(one) == []
+    assert one.api("/v1/nodes")["nodes"][0]["blocks"] == [], "nor does it say that they are its"
+    wait_for(lambda: "before Consul has answered" in str(why(one)), "status says it", 10)
+    cluster.consul.start()
+    assert has(one, 2) == mine
+    one.add("acme", "api", "web")
+    one.kill_picketd()
+    age(one, int(time.time()) - 1)
+    lost = mine[0]
+    give(cluster, lost, "n9")
+    start(cluster, one)
+    wait_for(lambda: len(handed(one)) == 2, "another block in its place", 30)
+    assert lost not in handed(one) and lost not in cluster.consul.get("nodes/n1")["blocks"]
+    wait_for(lambda: "n9's by its claim" in str(why(one)), "whose endpoint is a stray is said", 10)
+    assert one.add("acme", "api", "web").address(4) not in lost
+
+
+def test_claims_that_go(cluster):
+    """A key that is deleted, a store that is wiped, a state directory that is lost: every block stays whose it was."""
+    one, two = cluster.nodes
+    start(cluster)
+    was = {node: has(node, 2) for node in cluster.nodes}
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    wait_for(lambda: one.tables.count("remote") == 2 and two.tables.count("remote") == 2, "both know both", 30)
+    everybodys = claims(cluster)
+    cluster.consul.ask("DELETE", f"/v1/kv/{cluster.consul.prefix}blocks/{was[one][0].replace('/', '_')}")
+    wait_for(lambda: claims(cluster) == everybodys and handed(one) == was[one], "the claim again", 30)
+    assert pings(a, b.address(4))
+    cluster.consul.kill()
+    shutil.rmtree(cluster.consul.data)
+    cluster.consul.start()
+    wait_for(lambda: claims(cluster) == everybodys, "all claims again", 60)
+    wait_for(lambda: all(handed(node) == was[node] for node in cluster.nodes), "which count", 30)
+    assert pings(a, b.address(4)) and pings(b, a.address(6))
+    one.kill_picketd()
+    for part in "cluster", "node.json", "published.json":
+        path = os.path.join(one.root, "var/lib/picket", part)
+        shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    session = json.loads(cluster.consul.ask("GET", f"/v1/kv/{cluster.consul.prefix}nodes/n1"))[0]["Session"]
+    cluster.consul.ask("PUT", f"/v1/session/destroy/{session}")	# what its time to live does within two minutes
+    start(cluster, one)
+    assert has(one, 2) == was[one] and claims(cluster) == everybodys, "it finds its own"
+    assert pings(a, b.address(4))
+    give(cluster, was[one][0], "n9")
+    wait_for(lambda: was[one][0] not in handed(one) and len(handed(one)) == 2, "another's is given no more", 30)
+    assert "n9's by its claim" in str(why(one))
+
+
+def test_one_name_for_two_nodes(cluster):
+    """The second one hands out nothing, says nothing of itself, and says why."""
+    one = cluster.nodes[0]
+    start(cluster, one)
+    mine = has(one, 2)
+    wait_for(lambda: cluster.consul.get("nodes/n1")["blocks"] == mine, "its word", 10)
+    before = cluster.consul.get("nodes/n1")
+    twin = cluster.more(3, "n1")
+    start(cluster, twin)
+    wait_for(lambda: "two nodes are named" in str(why(twin)), "status says it", 30)
+    assert answer_of(twin).code == 11 and handed(twin) == []
+    assert cluster.consul.get("nodes/n1") == before and handed(one) == mine
+    one.add("acme", "api", "web")
+
+
+def test_a_range_that_is_used_up(cluster):
+    """Two blocks for two nodes, claimed in one moment: each has one, and a third is refused with what to do."""
+    blocks = {"range": ["10.64.0.0/28"], "claim": True, "size": 29}
+    start(cluster, blocks=blocks)
+    one, two = cluster.nodes
+    assert sorted(has(one, 1) + has(two, 1)) == ["10.64.0.0/29", "10.64.0.8/29"]
+    for _ in range(PER_BLOCK):
+        one.add("acme", "api", "web")
+    wait_for(lambda: "no IPv4 block of /29 is free" in str(why(one)), "status says it before it hurts", 30)
+    assert answer_of(one).code == 102
+    one.write_config(cluster.config(one, blocks={**blocks, "range": ["10.65.0.0/24"]}))
+    one.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: "would give up" in str(one.reasons("config")), "a range without them is refused", 10)
+    one.write_config(cluster.config(one, blocks={**blocks, "range": ["10.64.0.0/28", "10.65.0.0/24"]}))
+    one.picketd.send_signal(signal.SIGHUP)
+    has(one, 2)
+    assert one.add("acme", "api", "web").address(4).startswith("10.65.0.")
+
+
+def test_a_node_that_is_removed(cluster):
+    """By the operator's word: its keys go, its blocks rest; it takes them back if it comes again."""
+    one, two = cluster.nodes
+    start(cluster)
+    was = {node: has(node, 2) for node in cluster.nodes}
+    two.add("acme", "db", "db")
+    one.add("acme", "api", "web")
+    wait_for(lambda: one.tables.count("remote") == 2, "one to know two's", 30)
+    refused = one.picket("node", "remove", "n2", check=False)
+    assert refused.returncode == 2 and "lives" in refused.stderr
+    assert "is this node" in one.picket("node", "remove", "n1", check=False).stderr
+    assert "no node" in one.picket("node", "remove", "n7", check=False).stderr
+    two.kill_picketd()
+    done = one.picket("node", "remove", "-force", "n2")
+    assert done.stdout == "n2 is forgotten: 2 keys are gone, 2 blocks rest\n"
+    wait_for(lambda: one.tables.count("remote") == 0, "nothing of it is believed", 30)
+    assert claims(cluster) == {block: "n1" for block in was[one]}
+    assert not [k for k in cluster.consul.keys() if k.endswith("/n2")]
+    start(cluster, two)
+    assert has(two, 2) == was[two]
+    wait_for(lambda: one.tables.count("remote") == 2, "it is known again", 30)
+
+
+def test_a_pool_beside_claims(cluster):
+    """Of a network that names a pool no endpoint is made on a node that claims; each says so."""
+    one = cluster.nodes[0]
+    start(cluster, one)
+    has(one, 2)
+    beside = {**one.plugin_conf(), "pool": ["10.99.0.0/24"]}
+    with pytest.raises(CniError) as refused:
+        one.add("acme", "api", "web", conf=beside)
+    assert refused.value.code == 7 and "claim" in refused.value.details
+    one.options.pool = ("10.99.0.0/24",)
+    restart(cluster, one)
+    assert "takes no new endpoint" in str(one.reasons("config"))
+    check = one.picket("check", check=False)
+    assert "this node claims its blocks" in check.stdout
+    assert handed(one), "what is claimed stays so"
