@@ -122,44 +122,68 @@ static struct pk_prefix block_at(const struct pk_prefix *range, unsigned int len
 	return block;
 }
 
-/* How many blocks on from this one the next is that what is taken here leaves free; 0: it is free. */
-static uint64_t blocks_to_pass(const struct pk_block_want *want, const struct pk_prefix *block)
+struct span {
+	uint64_t first, last; /* places */
+};
+
+static struct span span_of(const struct pk_prefix *p)
 {
-	unsigned int width = block->v6 ? 64 : 32;
-	uint64_t size = 1ull << (width - block->len), end;
+	unsigned int bits = (p->v6 ? 64u : 32u) - (p->len > 64 ? 64u : p->len);
+	uint64_t first = place_of(p);
 
-	for (size_t i = 0; i < want->n_taken; i++) {
-		const struct pk_prefix *t = &want->taken[i];
+	return (struct span){ first, first + ((1ull << bits) - 1) };
+}
 
-		if (!pk_prefix_overlap(t, block))
+static int by_first(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* The first block from place on that none of the spans, which are sorted, has a part of. */
+static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t last)
+{
+	uint64_t size = block->last - block->first + 1;
+
+	for (size_t i = 0; i < n; i++) {
+		if (taken[i].last < block->first)
 			continue;
-		if (t->len >= block->len)
-			return 1;
-		end = place_of(t) + (1ull << (width - t->len)); /* 0: past the last one */
-		return (end - place_of(block)) / size;
+		if (taken[i].first > block->last)
+			break;
+		block->first = (taken[i].last & ~(size - 1)) + size;
+		block->last = block->first + (size - 1);
+		if (block->first <= taken[i].last || block->first > last)
+			return false; /* past the end of all places, or of these */
 	}
-	return 0;
+	return block->last <= last;
 }
 
 static bool free_in(const struct pk_block_want *want, const struct pk_prefix *range,
 		    struct pk_prefix *out)
 {
-	unsigned int shift = (range->v6 ? 64u : 32u) - want->len;
-	uint64_t n = 1ull << (want->len - range->len), start = want->start % n, pass;
+	struct span *taken = pk_alloc((want->n_taken + 1) * sizeof(*taken)), all = span_of(range);
+	uint64_t n_blocks = 1ull << (want->len - range->len), size, place;
+	struct span block;
+	size_t n = 0;
+	bool found;
 
-	/* Each step passes one that is taken. */
-	for (uint64_t i = 0; i < n; i += pass) {
-		uint64_t index = (start + i) % n;
-
-		*out = block_at(range, want->len, place_of(range) + (index << shift));
-		pass = blocks_to_pass(want, out);
-		if (!pass)
-			return true;
-		/* What is taken may reach beyond the range's end, where the search goes on at its begin. */
-		if (pass > n - index)
-			pass = n - index;
+	for (size_t i = 0; i < want->n_taken; i++)
+		if (pk_prefix_overlap(&want->taken[i], range))
+			taken[n++] = span_of(&want->taken[i]);
+	if (n)
+		qsort(taken, n, sizeof(*taken), by_first);
+	size = (all.last - all.first) / n_blocks + 1;
+	place = all.first + want->start % n_blocks * size;
+	block = (struct span){ place, place + (size - 1) };
+	found = gap(taken, n, &block, all.last);
+	if (!found) {
+		block = (struct span){ all.first, all.first + (size - 1) };
+		found = gap(taken, n, &block, all.last);
 	}
-	return false;
+	free(taken);
+	*out = block_at(range, want->len, block.first);
+	return found;
 }
 
 bool pk_block_free(const struct pk_block_want *want, struct pk_prefix *out)
