@@ -27,7 +27,7 @@ struct pk_said {
 	size_t len;
 	uint64_t created, modified; /* modified 0: it is what was kept */
 	bool live;		    /* a session holds it */
-	bool doubt; /* the store may have been restored: older words aren't taken */
+	bool doubt;		    /* the store may have been restored: older words aren't taken */
 	time_t now;
 };
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What was said (words.c), and what of it is believed (believed.c). */
+/* What was said (believed_words.c), and what of it is believed (believed.c). */
 #include <uthash.h>
 
 #include "believed.h"

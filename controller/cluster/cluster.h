@@ -25,8 +25,8 @@ struct pk_cluster_args {
 	struct pk_sync *sync;
 	struct pk_writer *writer;
 	const char *node;
-	pk_loop_fn *endpoints; /* other nodes' endpoints changed */
-	pk_loop_fn *blocks;    /* other nodes' blocks changed */
+	pk_loop_fn *endpoints;					/* other nodes' endpoints changed */
+	pk_loop_fn *blocks;					/* other nodes' blocks changed */
 	void (*own)(void *arg, const struct pk_blocks *blocks); /* the claimed ones did */
 	void *arg;
 };
