@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three nodes behind a router: a partition, a killed picketd and an alloc that moves, while no frame ever crosses tenants."""
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from harness import netns  # noqa: E402
+from harness.fabric import Fabric, consul_program, made_cluster  # noqa: E402
+from harness.servers import pings  # noqa: E402
+from harness.shell import wait_for  # noqa: E402
+
+QUICK = 1	# seconds of silence that are taken for a denial
+PORT = 4242	# UDP, of what tenants send each other
+ETH_P_ALL, OUTGOING = 3, 4
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(request, tmp_path_factory):
+    program = consul_program()
+    if not program:
+        pytest.skip("no Consul, and no Go to build one")
+    base = tmp_path_factory.mktemp("fabric")
+    base.chmod(0o755)
+    fabric = Fabric(str(base), program)
+    try:
+        with made_cluster(request.node.name, fabric, count=3, routed=True) as made:
+            yield made
+    finally:
+        fabric.close()
+
+
+def ends(frame):
+    """Source and destination of an IP frame; none of another."""
+    kind, ip = frame[12:14], frame[14:]
+    if kind == b"\x08\x00":
+        return ipaddress.ip_address(ip[12:16]), ipaddress.ip_address(ip[16:20])
+    if kind == b"\x86\xdd":
+        return ipaddress.ip_address(ip[8:24]), ipaddress.ip_address(ip[24:40])
+    return ()
+
+
+class Tenants:
+    """
+    Whose an address is, for good; all of them send to each other's without end, and each frame of the fabric and
+    each that arrives at an endpoint is looked at.
+    """
+
+    def __init__(self, cluster):
+        self.tenant_of, self.sent, self.within, self.crossed = {}, 0, 0, []
+        self.stopped, self.threads = threading.Event(), []
+        for port in cluster.ports:
+            self.watch(cluster.fabric.node.net, port)
+
+    def start(self, work, *args):
+        self.threads.append(threading.Thread(target=work, args=args, daemon=True))
+        self.threads[-1].start()
+
+    def add(self, alloc, tenant):
+        for family in 4, 6:
+            address = ipaddress.ip_address(alloc.address(family))
+            assert self.tenant_of.setdefault(address, tenant) == tenant
+        self.watch(alloc.net, "eth0")
+        with alloc.inside():
+            sockets = {4: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 6: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)}
+        self.start(self.shout, sockets, tenant)
+        return alloc
+
+    def shout(self, sockets, tenant):
+        while not self.stopped.wait(0.02):
+            for address, whose in list(self.tenant_of.items()):
+                with contextlib.suppress(OSError):	# the guard's ICMP error, or an endpoint that went
+                    if whose != tenant:
+                        self.sent += sockets[address.version].sendto(b"x", (str(address), PORT))
+        for s in sockets.values():
+            s.close()
+
+    def watch(self, net, device):
+        with netns.inside(net):
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            s.bind((device, ETH_P_ALL))
+        s.settimeout(0.1)
+        self.start(self.look, s, device == "eth0")
+
+    def look(self, s, is_endpoint):
+        while not self.stopped.is_set():
+            with contextlib.suppress(OSError):
+                frame, (_, _, direction, *_) = s.recvfrom(2048)
+                if not is_endpoint or direction != OUTGOING:	# what one sends is its guard's to judge yet
+                    self.judge(frame)
+        s.close()
+
+    def judge(self, frame):
+        tenants = [self.tenant_of.get(address) for address in ends(frame)]
+        if None in tenants or not tenants:
+            return
+        if len(set(tenants)) == 1:
+            self.within += 1
+        else:
+            self.crossed.append(ends(frame))
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def all_reach_all(vms, seconds=30):
+    for a in vms:
+        for b in vms:
+            if a is not b:
+                wait_for(lambda a=a, b=b: pings(a, b.address(4)) and pings(a, b.address(6)), "tenants to reach their own", seconds)
+
+
+def cut(cluster, i, verb):
+    """All between the i-th node and the router, Consul behind it too."""
+    for family in 0, 1:
+        for what in ("iif", f"p{i}"), ("to", cluster.addresses(i)[family]), ("to", cluster.blocks(i)[family]):
+            cluster.fabric.node.run(["ip", ("-4", "-6")[family], "rule", verb, *what, "pref", "10", "blackhole"])
+
+
+def test_no_frame_crosses_tenants(cluster):
+    one, two, three = cluster.nodes
+    for node in cluster.nodes:
+        node.start_picketd(cluster.config(node), wait=False)
+    for node in cluster.nodes:
+        wait_for(node.picketd_answers, f"picketd of {node.name}", 60)
+    tenants = Tenants(cluster)
+    try:
+        vms = [tenants.add(node.add("acme", "api", "web"), "acme") for node in cluster.nodes]
+        for node in one, two:
+            tenants.add(node.add("other", "x", "x"), "other")
+        all_reach_all(vms)
+        cut(cluster, 3, "add")
+        assert not pings(vms[0], vms[2].address(4), QUICK)
+        all_reach_all(vms[:2], 0)
+        moved = tenants.add(three.add("acme", "api", "web"), "acme")	# what comes meanwhile is its tenant's at once
+        assert pings(vms[2], moved.address(4))
+        cut(cluster, 3, "del")
+        all_reach_all([*vms, moved], 60)
+        two.kill_picketd()
+        all_reach_all(vms, 0)
+        two.start_picketd(cluster.config(two))
+        all_reach_all(vms, 0)
+        three.delete(moved)	# it is drained, and comes again on another node
+        assert not pings(vms[0], moved.address(4), QUICK) and not pings(vms[2], moved.address(6), QUICK), "at once"
+        all_reach_all([*vms, tenants.add(one.add("acme", "api", "web"), "acme")])
+    finally:
+        tenants.stop()
+    assert tenants.crossed == [] and tenants.within and tenants.sent > 100
