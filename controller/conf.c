@@ -220,10 +220,10 @@ static int check_blocks(struct pk_config *c, struct pk_err *err)
 	if (!c->claim)
 		return 0;
 	if (!c->range->len)
-		return pk_fix(err, pk_fail(err, 0, "\"blocks\": \"claim\" without \"range\""),
+		return pk_fix(err, pk_fail(err, 0, "blocks.claim without \"range\""),
 			      "\"blocks\": { \"range\": [\"10.64.0.0/12\"], \"claim\": true }");
 	if (c->settings.pools_given)
-		return pk_fix(err, pk_fail(err, 0, "\"pools\" beside \"blocks\": \"claim\""),
+		return pk_fix(err, pk_fail(err, 0, "\"pools\" beside blocks.claim"),
 			      "say one of them: pools are the node's own, blocks are claimed");
 	for (const struct pk_prefix *p = c->range; p < c->range + PK_CONFIG_PREFIXES; p++) {
 		unsigned int len = p->v6 ? c->block_len6 : c->block_len;
