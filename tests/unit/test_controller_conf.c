@@ -332,7 +332,7 @@ static void test_claimed_blocks(void **state)
 {
 	static const struct {
 		const char *text, *want; /* NULL: it is taken */
-	} rows[] = {
+	} cases[] = {
 		{ "{\"blocks\": {\"claim\": true}}", "without \"range\"" },
 		{ "{\"blocks\": {\"claim\": true, \"range\": [\"10.64.0.0/25\"]}}",
 		  "a block of /24 is larger than the range 10.64.0.0/25" },
@@ -346,16 +346,16 @@ static void test_claimed_blocks(void **state)
 	};
 	struct pk_config_args args = { .path = *state, .root = *state };
 
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < PK_ARRAY_LEN(cases); i++) {
 		struct pk_err err = { 0 };
 		struct pk_config c;
 		int r;
 
-		put(state, "a.json", rows[i].text);
+		put(state, "a.json", cases[i].text);
 		r = pk_config_load(&c, &args, &err);
-		if ((r < 0) != (rows[i].want != NULL) ||
-		    (rows[i].want && !strstr(err.text, rows[i].want)))
-			fail_msg("%s: %s", rows[i].text, err.text);
+		if ((r < 0) != (cases[i].want != NULL) ||
+		    (cases[i].want && !strstr(err.text, cases[i].want)))
+			fail_msg("%s: %s", cases[i].text, err.text);
 		if (r < 0)
 			continue;
 		assert_true(c.settings.claimed && c.settings.pools_given);
