@@ -7,6 +7,7 @@ import select
 import struct
 
 import pytest
+from harness.shell import wait_for
 
 OPEN, ACCESS, ISDIR = 0x20, 0x1, 0x40000000
 LIVES, LIVE = 24, 8
@@ -63,7 +64,7 @@ def test_an_add_reads_as_much_whatever_lives_and_rests(make_node, pool):
     allocs = [node.add("acme", "api", "web") for _ in range(LIVES)]
     for alloc in allocs[LIVE:]:
         node.delete(alloc)
-    node.picket("sweep", "-apply")
+    wait_for(lambda: node.picket("sweep", "-apply", check=False).returncode == 0, "the devices' end")
     assert len(os.listdir(node.path("run/picket/pools"))) == len(pool)
     assert cost_of_an_add(node) == before
     # And nothing but what lives has a file: the marks of a block are one, of one size.
