@@ -17,6 +17,7 @@
  */
 #define BLOCKING_MAX 96
 #define TOGETHER_MS  100   /* what several sources lack within it is one act */
+#define UNSURE_MS    2000  /* how long one that is about to lack some, too, is waited for */
 #define MEANT_MS     60000 /* how long a raised generation speaks for all of them */
 
 struct tenant {
@@ -34,6 +35,7 @@ struct pk_consul_set {
 	struct tenant *tenants;
 	struct pk_source source;
 	struct pk_timer *judge;
+	uint64_t doubted_ms; /* since when a loss waits for its judgement; 0: none does */
 	bool meant;
 	uint64_t meant_ms;
 };
@@ -42,6 +44,7 @@ static void on_confirmed(void *arg)
 {
 	struct pk_consul_set *set = arg;
 
+	set->doubted_ms = set->doubted_ms ?: pk_loop_now(set->args.loop);
 	pk_timer_hurry(set->judge, TOGETHER_MS);
 }
 
@@ -70,6 +73,16 @@ static void on_meant(void *arg)
 		set->args.changed(set->args.arg);
 }
 
+static bool any_is_unsure(const struct pk_consul_set *set)
+{
+	if (pk_consul_is_unsure(set->operator_watch))
+		return true;
+	for (const struct tenant *t = set->tenants; t; t = t->hh.next)
+		if (pk_consul_is_unsure(t->watch))
+			return true;
+	return false;
+}
+
 /*
  * Judges absences. For one source absence.h decides alone; where several lack documents, the whole
  * store lost something. A store has one history: where one source shows that it is older, all are.
@@ -82,6 +95,11 @@ static void judge(void *arg)
 	struct pk_consul_word word = { .meant = set->meant && now - set->meant_ms < MEANT_MS };
 	size_t sources = 0, n;
 
+	if (any_is_unsure(set) && now - set->doubted_ms < UNSURE_MS) {
+		pk_timer_set(set->judge, TOGETHER_MS);
+		return;
+	}
+	set->doubted_ms = 0;
 	n = pk_consul_doubts(set->operator_watch);
 	sources += n > 0;
 	a.lacks += n;

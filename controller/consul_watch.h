@@ -48,6 +48,8 @@ const char *pk_consul_of(const struct pk_consul *consul);
  * where absence.h decides on this source alone.
  */
 size_t pk_consul_doubts(struct pk_consul *consul);
+/* Returns whether an answer is doubted, and what confirms it is being asked for. */
+bool pk_consul_is_unsure(const struct pk_consul *consul);
 struct pk_consul_word {
 	const char *held;
 	bool meant; /* whatever the source lacks is gone on purpose */

@@ -129,6 +129,11 @@ size_t pk_consul_doubts(struct pk_consul *c)
 	return c->confirmed ? pk_docs_lacking(c->args.docs, &look) : 0;
 }
 
+bool pk_consul_is_unsure(const struct pk_consul *c)
+{
+	return c->last.index && !c->confirmed && !c->waits;
+}
+
 void pk_consul_judged(struct pk_consul *c, const struct pk_consul_word *word)
 {
 	struct pk_docs_look look = look_of(c);

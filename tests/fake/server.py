@@ -25,6 +25,7 @@ class FakeServer:
         self.indexes = True         # False: as a proxy that drops the header
         self.leader = True          # False: its servers have none, as it says
         self.more_headers = {}
+        self.later = {}             # {a part of what is asked: seconds that its answer takes}
         self.rewinds, self.told = 0, {}     # told: of each path, how many it was told of
         self.restores, self.was_restored = 0, False     # was_restored: while this question waited
         self.changed = threading.Condition()
@@ -137,6 +138,7 @@ class FakeServer:
                 headers = {self.index_header: str(index), **headers}
             if not self.leader:
                 headers = {self.index_header.replace("Index", "KnownLeader"): "false", **headers}
+        time.sleep(next((seconds for part, seconds in self.later.items() if part in handler.path), 0))
         if self.mode == "cut":
             handler.connection.shutdown(socket.SHUT_RDWR)
             handler.close_connection = True

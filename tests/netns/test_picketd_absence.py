@@ -347,6 +347,18 @@ def test_a_prefix_that_was_too_short_for_many_tenants(node, consul):
     assert not node.reasons("policy")
 
 
+def test_a_loss_that_is_confirmed_slowly_is_judged_with_the_others(node, consul):
+    consul.put("operator/o", OLDER)
+    consul.put("tenants/acme/t", {"endpointSelector": {}, "ingress": [{}]})
+    node.start_picketd(with_consul(consul))
+    node.add("acme", "job", "g")
+    wait_for(lambda: len(in_force(node)) == 2, "the keys")
+    is_waiting(consul)
+    consul.later["tenants/acme/?recurse=true&consistent"] = 0.7
+    consul.remove_all()
+    wait_for(lambda: len(held(node)) == 2, "the hold", 60)
+
+
 def test_two_tenants_acts_are_two_acts(node, consul):
     consul.put("operator/o", OLDER)
     for tenant in ("acme", "bank"):
