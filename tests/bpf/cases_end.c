@@ -74,8 +74,23 @@ static void with_alias(struct pkt p)
 	check("and is gone", !reap(&key));
 }
 
+static void other_source(struct pk_flow *flow)
+{
+	flow->primary.src.w[3] ^= 1;
+}
+
+static void other_destination(struct pk_flow *flow)
+{
+	flow->primary.dst.w[3] ^= 1;
+}
+
+static void other_port(struct pk_flow *flow)
+{
+	flow->primary.sport ^= 1;
+}
+
 /* The alias has become another flow's, as where two processors took one tuple. */
-static void with_anothers(void)
+static void with_anothers(void (*other)(struct pk_flow *flow))
 {
 	struct pk_flow_key key, alias;
 	struct pk_flow flow;
@@ -83,7 +98,7 @@ static void with_anothers(void)
 	if (!begin(pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9)), &key, &alias))
 		return;
 	bpf_map_lookup_elem(node_map("flows"), &alias, &flow);
-	flow.primary.sport ^= 1;
+	other(&flow);
 	put(&alias, &flow);
 	age(&key);
 	check("another flow's alias isn't its to take along", reap(&key) && node_flows() == 1);
@@ -127,7 +142,9 @@ void cases_end(void)
 	with_alias(pkt_v6(WHO_A, WHO_WORLD, UDP(40000, 53)));
 	with_alias(pkt_v4(WHO_A, WHO_WORLD, PING(77)));
 	with_alias(pkt_v6(WHO_A, WHO_WORLD, PING6(77)));
-	with_anothers();
+	with_anothers(other_source);
+	with_anothers(other_destination);
+	with_anothers(other_port);
 	with_a_primary();
 	of_a_gone_endpoint();
 	node_reset();

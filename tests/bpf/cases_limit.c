@@ -288,6 +288,28 @@ static void shrunk(void)
 	node_from("and so does the new one", 1, tcp(30, ACK), PK_REASON_OK);
 }
 
+/* A search that found no place has looked at as many as it may, and the next one goes on there. */
+static void found_none(void)
+{
+	node_reset();
+	allow(1, 3);
+	open_flows(0, 3);
+	node_bucket_set(1, PK_BUCKET_PLACE, 2, 0);
+	node_from("a fourth", 1, tcp(3, SYN), PK_REASON_FLOW_BUDGET);
+	check("the next search begins where this one ended",
+	      node_bucket(1, PK_BUCKET_PLACE) == 2 + 3);
+}
+
+/* Nobody has looked yet at what may stand above the budget: it counts as too much. */
+static void not_drained(void)
+{
+	node_reset();
+	allow(1, 3);
+	node_bucket_set(1, PK_BUCKET_TOP, 1 << 20, 0);
+	node_from("flows above the budget that aren't moved", 1, tcp(0, SYN),
+		  PK_REASON_FLOW_BUDGET);
+}
+
 /* One flow far above the new budget counts as one. */
 static void shrunk_to_few(void)
 {
@@ -359,6 +381,8 @@ void cases_limit(void)
 {
 	budget();
 	shrunk();
+	found_none();
+	not_drained();
 	shrunk_to_few();
 	grown();
 	changed_live();

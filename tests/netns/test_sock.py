@@ -73,10 +73,10 @@ def cgroup(node):
 class Shop:
     """A web server behind a published port, and picketd with the cgroup."""
 
-    def __init__(self, s, cgroup, **port):
+    def __init__(self, s, cgroup, conf=(), **port):
         self.node, self.cgroup = s.node, cgroup
         self.config = {"nomad": None, "consul": None, "cgroup": cgroup.path}
-        self.web = s.add("acme", "web", runtimeConfig={"portMappings": mapping(**port)})
+        self.web = s.add("acme", "web", runtimeConfig={"portMappings": mapping(**port)}, **dict(conf))
         self.server = Mirror(self.web.inside(), OWN)
         self.start()
 
@@ -121,6 +121,17 @@ def test_a_mapping_on_one_address_holds_there_alone(shop):
     assert s.reached("tcp", NODE[4])
     for address in (NODE[6], "127.0.0.1"):
         assert s.cgroup.ask("tcp", address) == NOBODY
+
+
+def test_an_endpoint_without_ipv6_leads_to_nobody(shop):
+    """Its mapping is one of every address; a connection by IPv6 isn't led to address zero, which is the node itself."""
+    s = shop(conf={"pool": ["10.40.7.0/24"]})
+    with s.node.inside():
+        server = socket.create_server(("::1", OWN), family=socket.AF_INET6)
+    try:
+        assert s.reached("tcp", "127.0.0.1") and s.cgroup.ask("tcp", "::1") == NOBODY
+    finally:
+        server.close()
 
 
 def test_other_network_namespaces_are_not_the_nodes(shop):
