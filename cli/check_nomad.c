@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does Nomad's client know the network? A missing or unread conflist shows nowhere else before a
- * job is placed ("missing network"). picketd asks, or plain HTTP goes to the agent of this node; no
- * name is resolved.
+ * Checks that Nomad's client knows the network. A missing or unread conflist shows nowhere else
+ * before a job is placed ("missing network"). picketd asks, or plain HTTP goes to the agent of this
+ * node; no name is resolved.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -53,7 +53,7 @@ struct way {
 	struct pk_bpf *bpf; /* NULL: nothing is loaded yet */
 };
 
-/* False: something is wrong with it, and said. */
+/* Checks who stands at the uplink's ingress; false: something is wrong with it, and was said. */
 static bool check_hook(const struct way *w, const struct pk_uplink *uplink, const char *name)
 {
 	static const char again[] = "start picketd: it keeps this; else the next ADD mends it";
@@ -129,7 +129,7 @@ static void check_ports(struct check *c, const struct pk_masquerade *m)
 			   "off: endpoints leave with their own addresses");
 }
 
-/* Whether the node's own processes reach what endpoints publish. */
+/* Checks whether the node's own processes reach what endpoints publish. */
 static void check_published(const struct way *w, const struct pk_settings *s)
 {
 	struct check *c = w->check;

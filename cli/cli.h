@@ -74,7 +74,7 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
 int cli_api_post(const struct cli *cli, const char *path, const char *body,
 		 struct pk_json_doc **doc, struct pk_err *err);
-/* Whether a picketd of this root runs, also one that doesn't answer. */
+/* Returns whether a picketd of this root runs, also one that doesn't answer. */
 bool cli_daemon_runs(const struct cli *cli);
 /*
  * A string of picketd.json (section.key; section NULL: of its top), the caller's; NULL where it isn't given. -EINVAL: the

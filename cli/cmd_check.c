@@ -40,7 +40,7 @@ void check_line(struct check *check, enum check_state state, const char *what, c
 	pk_jw_close(&check->w, '}');
 }
 
-/* Without root half of what follows can't be looked at, and its fixes would lead astray. */
+/* Half of what follows can't be looked at without root, and its fixes would lead astray. */
 static void check_user(struct check *c)
 {
 	if (geteuid() != 0)
@@ -239,7 +239,7 @@ static int look(struct cli *cli, struct pk_json_doc **rows, enum check_state *wo
 	return pk_json_parse("check", text.text, text.len, PK_JSON_RELAXED, rows, err);
 }
 
-/* Again and again until nothing fails: Nomad takes a minute to notice a network. */
+/* Looks again and again until nothing fails: Nomad takes a minute to notice a network. */
 static int look_until(struct cli *cli, double wait, struct pk_json_doc **rows,
 		      enum check_state *worst, struct pk_err *err)
 {

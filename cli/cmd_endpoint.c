@@ -174,7 +174,7 @@ static void print_note(const struct cli *cli, const struct pk_json *row, const c
 	printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN), line.text);
 }
 
-/* Below the table, uncut: why one reaches nothing, or hasn't the limits it asks for. */
+/* Prints below the table, uncut, why one reaches nothing, or hasn't the limits it asks for. */
 static void print_notes(const struct cli *cli, const struct pk_json *rows)
 {
 	static const char *const quarantine[] = { "quarantineReason", "quarantineFix" };
@@ -203,7 +203,7 @@ static int endpoint_list(struct cli *cli)
 	return CLI_OK;
 }
 
-/* True for "acme" and "acme/api" of "acme/api/web". */
+/* Returns whether prefix is whole parts of path from the left: "acme/api" of "acme/api/web". */
 static bool is_path_prefix(const char *path, const char *prefix)
 {
 	size_t len = strlen(prefix);
@@ -231,7 +231,7 @@ static bool names_it(const struct pk_json *row, const char *id)
 		if (pk_json_string(a) && pk_addr_parse(pk_json_string(a), &has) == 0 &&
 		    pk_addr_equal(&has, &wanted))
 			return true;
-	/* Whole parts from the left: "acme/api" too, where that is one. */
+	/* The id may be whole parts of the workload's path from the left, such as "acme/api". */
 	snprintf(path, sizeof(path), "%s/%s/%s", cli_text(row, "namespace"), cli_text(row, "job"),
 		 cli_text(row, "group"));
 	return is_path_prefix(path, id);
@@ -302,7 +302,7 @@ static int print_vmm(const struct cli *cli, const struct pk_json *row, const cha
 	return CLI_OK;
 }
 
-/* With what takes longer to gather than a list of all may; without picketd there is no more. */
+/* Asks picketd for one endpoint, with what takes too long to gather for a list of all. */
 static int whole(const struct cli *cli, const struct pk_json *row, struct pk_json_doc **doc)
 {
 	own_str path = { 0 };

@@ -19,7 +19,10 @@
 struct reader {
 	const struct cli *cli;
 	size_t shown;
-	/* The past: the last `room` that passed, oldest at `at`. NULL: lines are shown as they come. */
+	/*
+	 * These keep the past: the last `room` lines that passed, the oldest at `at`. NULL: lines
+	 * are shown as they come.
+	 */
 	char **kept;
 	size_t room, at;
 };
@@ -215,7 +218,7 @@ static int take_line(void *arg, char *text, size_t len)
 	return 0;
 }
 
-/* The kept ones, oldest first; none where reading them ended with r. They are gone then. */
+/* Shows the kept lines, oldest first; none where reading them ended with r. They are gone then. */
 static int show_kept(struct reader *reader, int r)
 {
 	for (size_t i = 0; reader->kept && i < reader->room; i++) {
@@ -232,7 +235,7 @@ static int show_kept(struct reader *reader, int r)
 	return r;
 }
 
-/* Without picketd: the flows files, which have the denials unless configured otherwise. */
+/* The flows files stand in for picketd; they have the denials unless configured otherwise. */
 static int read_files(struct reader *reader, struct pk_err *err)
 {
 	char path[PK_PATH_ROOM];
@@ -261,7 +264,7 @@ static void recent_done(struct recent *recent)
 	free(recent->list);
 }
 
-/* Whether the line has a time; the words of what was lost have one too. */
+/* Returns whether the line has a time; a line about lost flows has one too. */
 static bool time_of(const char *text, size_t len, double *at)
 {
 	own_json *doc = NULL;
@@ -315,7 +318,7 @@ static void say_no_files(const struct recent *recent, const char *why)
 			KEPT, why);
 }
 
-/* All since then: the files have what picketd no longer keeps. */
+/* Reads all lines since the given time: the files have what picketd no longer keeps. */
 static int read_since(struct reader *reader, struct pk_err *err)
 {
 	PK_OWN(recent_done) struct recent recent = { .reader = reader };

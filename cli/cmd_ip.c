@@ -64,7 +64,7 @@ static void put_lease(const struct cli *cli, struct pk_jw *w, const char *file)
 	pk_jw_close(w, '}');
 }
 
-/* By address: the number, not the text. */
+/* Orders the files by their addresses as numbers, not as text. */
 static int by_address(const struct dirent **a, const struct dirent **b)
 {
 	struct lease_name x, y;

@@ -27,7 +27,7 @@
 #define TAKEN_SECONDS	 3  /* how long picketd may refuse a text: that may be the one before */
 #define ENFORCED_SECONDS 10 /* how long it may take until tables and disk have all of them */
 
-/* Where the running picketd reads, whatever the file says by now. */
+/* Finds the directory that the running picketd reads, whatever its file says by now. */
 static bool ask_directory(const struct cli *cli, struct pk_str *dir)
 {
 	own_json *doc = NULL;
@@ -43,7 +43,10 @@ static bool ask_directory(const struct cli *cli, struct pk_str *dir)
 	return true;
 }
 
-/* -dir, what picketd says, else its configuration, or below the root. */
+/*
+ * The directory is -dir's, else the one that picketd says, else its configuration's, else the one
+ * below the root.
+ */
 static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *err)
 {
 	const char *given = cli_get(cli, "dir");
@@ -67,7 +70,8 @@ static int is_policy(const struct dirent *entry)
 }
 
 /*
- * The name of the document in a file; NULL where there is none that would be taken. Caller frees.
+ * Returns the name of the document in a file; NULL where there is none that would be taken. The
+ * caller frees it.
  */
 static char *name_in(const char *path)
 {
@@ -91,8 +95,8 @@ static bool is_named(const char *path, const char *name)
 }
 
 /*
- * The file that holds the document of that name, else where it would go: *there says which. A file
- * of that name that holds another document is -EEXIST: it is never overwritten or deleted.
+ * Finds the file that holds the document of that name, else where it would go: *there says which. A
+ * file of that name that holds another document is -EEXIST: it is never overwritten or deleted.
  */
 static int find_file(const char *dir, const char *name, struct pk_str *path, bool *there,
 		     struct pk_err *err)
@@ -174,7 +178,7 @@ static enum taken judge_stored(const struct pk_json *root, const char *name, con
 	return UNSTORED;
 }
 
-/* text NULL: it is to go. */
+/* Judges what picketd says of the document. text NULL: it is to go. */
 static enum taken judge(const struct pk_json *root, const char *name, const char *text,
 			struct pk_err *why)
 {
@@ -311,7 +315,7 @@ static int sync_directory(const char *dir)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* It was no accident: neither for a picketd that runs nor for one that starts. */
+/* Tells a picketd that runs, or one that starts later, that the deletion was no accident. */
 static void tell_meant(const struct cli *cli, const char *name)
 {
 	own_str what = { 0 };
@@ -326,7 +330,7 @@ static void tell_meant(const struct cli *cli, const char *name)
 
 static int delete_file(struct cli *cli)
 {
-	/* As picket policy list has it, too. */
+	/* The name may have its source in front, as picket policy list shows it. */
 	const char *name = cli->argv[0] + (strncmp(cli->argv[0], "file/", 5) ? 0 : 5);
 	own_str dir = { 0 }, path = { 0 };
 	struct pk_err err = { 0 };

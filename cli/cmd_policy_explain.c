@@ -14,7 +14,7 @@
 #include "own.h"
 #include "policy_ask.h"
 
-/* Whether the address is one of this network namespace, as the guard's route look-up would say. */
+/* Returns whether the address is this namespace's, as the guard's route look-up would say. */
 static bool is_own_address(const union pk_addr *addr)
 {
 	struct ifaddrs *list = NULL;
@@ -163,7 +163,7 @@ static int ask_live_side(struct question *q, const struct tables *t, int dir)
 	return pk_live_ask(t->live, &side, &q->live.side[dir], &q->no_live);
 }
 
-/* Both ends; q->no_live says why they couldn't be asked, or what the tables lack. */
+/* Asks the tables about both ends; q->no_live says why they can't be asked, or what they lack. */
 static void ask_live(struct question *q, const struct tables *t)
 {
 	q->live = (struct pk_connection_verdict){ .verdict = PK_ALLOW, .audit = PK_ALLOW };
@@ -200,8 +200,8 @@ static void say_one(const struct pk_json *endpoint, const char *what, const char
 }
 
 /*
- * Why an end reaches nothing whatever its tenant's documents say, or hasn't the limits that its job
- * asks for, and what ends that.
+ * Says why an end reaches nothing whatever its tenant's documents say, or hasn't the limits that
+ * its job asks for, and what ends that.
  */
 static void say_end(const struct cli *cli, const struct pk_peer *peer)
 {

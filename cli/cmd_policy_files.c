@@ -173,7 +173,7 @@ static int is_document(const struct dirent *entry)
 	return entry->d_name[0] != '.' && n > 5 && strcmp(entry->d_name + n - 5, ".json") == 0;
 }
 
-/* As picketd reads policies.d: *.json in byte order, nothing below. */
+/* Checks a directory as picketd reads policies.d: *.json in byte order, and no subdirectory. */
 static void validate_directory(struct seen *s, const char *path)
 {
 	struct dirent **entries = NULL;
@@ -247,7 +247,7 @@ static int validate(struct cli *cli)
 	return s.refused ? CLI_NO : CLI_OK;
 }
 
-/* In place: the file's mode stays, a link is followed. */
+/* Rewrites the file in place: its mode stays, and a link is followed. */
 static int rewrite(struct cli *cli, const char *path, const struct pk_str *text)
 {
 	own_mem char *real = realpath(path, NULL);

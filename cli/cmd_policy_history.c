@@ -34,7 +34,7 @@ static void to(const struct pk_json *row, struct pk_str *cell)
 	put_digest(row, "to", cell);
 }
 
-/* Only an accessor is Consul's word; who has none said himself who he is. */
+/* Shows who made it. Only an accessor is Consul's word; without one the name is a claim. */
 static void who(const struct pk_json *row, struct pk_str *cell)
 {
 	pk_str_add_escaped(cell, cli_text(row, "by"));
@@ -182,7 +182,10 @@ static int put_back(struct cli *cli, struct cli_consul_docs *docs, const char *n
 	return r;
 }
 
-/* What there was before the newest revision; what somebody wrote since without picket is one, too. */
+/*
+ * Returns the digest of the text before the newest revision. A text that somebody wrote since then
+ * without picket counts as a revision, too.
+ */
 static const char *before(const struct cli_consul_docs *docs, const struct cli_history *h,
 			  const char *name)
 {

@@ -31,7 +31,7 @@ static void push(struct changed *c, const struct pk_document *doc)
 	c->docs[c->n++] = doc;
 }
 
-/* -without NAME: as if it were deleted. */
+/* Takes out the document of -without NAME, as if it were deleted. */
 static int drop(struct cli *cli, struct pk_scenario *before, struct pk_scenario *after,
 		struct changed *changed, struct pk_err *err)
 {
@@ -71,7 +71,10 @@ static int replace(struct cli *cli, struct pk_scenario *before, struct pk_scenar
 				    !strcmp(before->docs[j]->source, after->docs[index]->source))
 					push(changed, before->docs[j]);
 	}
-	/* Only now do the indexes stand still. */
+	/*
+	 * The documents of the files are collected only now: a later file may replace what an
+	 * earlier one gave.
+	 */
 	for (size_t i = 0; i < after->n_docs && r == 0; i++)
 		for (int j = 0; j < cli->argc; j++)
 			if (!strcmp(after->docs[i]->path, cli->argv[j]))
@@ -80,7 +83,7 @@ static int replace(struct cli *cli, struct pk_scenario *before, struct pk_scenar
 	return r;
 }
 
-/* The node's connections. Not counted: why says the reason. */
+/* The node's live connections. Where they aren't counted, why says the reason. */
 struct live {
 	bool counted;
 	struct pk_err why;

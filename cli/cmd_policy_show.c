@@ -157,7 +157,10 @@ bool cli_names_document(const struct pk_document *doc, const char *name)
 
 	if (strcmp(doc->name, slash ? slash + 1 : name) != 0 || n > all)
 		return false;
-	/* Whole parts of the source from the right: tenant/acme/db is consul/tenant/acme/db. */
+	/*
+	 * The name may have whole parts of the source from the right: tenant/acme/db is
+	 * consul/tenant/acme/db.
+	 */
 	return !n || (strncmp(doc->source + all - n, name, n) == 0 &&
 		      (n == all || doc->source[all - n - 1] == '/'));
 }

@@ -39,7 +39,7 @@ static int take_line(void *arg, char *line, size_t len)
 	return 0;
 }
 
-/* Line by line: a flows file may be larger than memory. */
+/* The file is read line by line: it may be larger than memory. */
 static int read_file(struct taking *t, const char *path, struct pk_err *err)
 {
 	own_file FILE *file = strcmp(path, "-") ? fopen(path, "re") : fdopen(dup(0), "r");
@@ -177,7 +177,7 @@ static int read_node(const struct cli *cli, struct taking *t, struct pk_err *err
 	return r;
 }
 
-/* In the one layout. */
+/* Writes the document as picket policy fmt would lay it out. */
 static void document_text(const struct pk_suggest *s, size_t i, struct pk_str *out)
 {
 	own_str text = { 0 };

@@ -143,8 +143,8 @@ static void print_status(const struct cli *cli, const struct pk_json *root)
 }
 
 /*
- * Without picketd: what records and pins tell. Enforcement goes on, so this is degraded, not
- * failing.
+ * Shows what records and pins tell where picketd can't be asked. Enforcement goes on, so this is
+ * degraded, not failing.
  */
 static int offline(const struct cli *cli, const struct pk_err *why)
 {

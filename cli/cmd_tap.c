@@ -40,7 +40,7 @@ static int ask(const struct cli *cli, double wait, struct pk_tap_answer *answer,
 	}
 }
 
-/* First above where they are to be, so that none lands on another. */
+/* Each descriptor goes above its final number first, so that none lands on another. */
 static int place(struct pk_tap_answer *answer, struct pk_err *err)
 {
 	const int end = FIRST_FD + (int)answer->queues;

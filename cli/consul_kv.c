@@ -212,7 +212,7 @@ static void add_change(struct pk_jw *w, const struct cli_consul_change *change)
 	pk_jw_close(w, '}');
 }
 
-/* What a transaction that was not made says of the first change that stood in its way. */
+/* Says why a transaction was not made: it names the first change that stood in its way. */
 static enum cli_consul_end refused(const struct pk_http_reply *reply,
 				   const struct cli_consul_change *changes, size_t n,
 				   struct pk_err *err)

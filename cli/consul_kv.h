@@ -13,7 +13,7 @@ struct cli_consul {
 	char *prefix; /* "picket/v1/default/" */
 };
 
-/* Of commands that speak to Consul: where in it the cluster's keys are. */
+/* These options of commands that speak to Consul say where in it the cluster's keys are. */
 #define CLI_CONSUL_OPTIONS                                                                         \
 	{ "namespace", "NAME", "a tenant's own documents in Consul, not the operator's", 0 },      \
 		{ "prefix", "PREFIX",                                                              \

@@ -8,7 +8,7 @@
 
 #define LIBRARY "libcurl.so.4"
 
-/* What picketd's loop has of libcurl's other interface. */
+/* The CLI performs requests with this; picketd's loop has libcurl's other interface. */
 #define OWN_FUNCTIONS(X) X(easy_perform)
 
 struct late {

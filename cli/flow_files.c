@@ -53,7 +53,7 @@ static bool is_new(const struct files *f, ino_t inode)
 	return true;
 }
 
-/* False: there is none of that number. */
+/* Opens the file of that number; false: there is none. */
 static bool open_one(struct files *f, const char *path, unsigned int number)
 {
 	own_str name = { 0 };

@@ -79,7 +79,7 @@ int cli_duration(const char *text, double *seconds)
 
 #define HELP_WIDTH 80
 
-/* left, then text beside it in its own column, wrapped at words. */
+/* Prints left, then text beside it in its own column, wrapped at words. */
 static void print_item(FILE *to, int column, const char *left, const char *text)
 {
 	int at = fprintf(to, "  %-*s", column - 3, left);
@@ -114,7 +114,7 @@ static void print_options(const struct cli_option *options)
 	}
 }
 
-/* noun NULL: all of them. */
+/* Prints the commands of noun (NULL: all of them). */
 static void print_commands(FILE *to, const char *noun)
 {
 	char left[64];
@@ -151,7 +151,7 @@ void cli_help(const struct cli_command *command)
 	     "tell, 127 unknown command.");
 }
 
-/* Verbs of a noun, or (NULL) all nouns; names ends with NULL. */
+/* Collects the verbs of a noun, or (NULL) all nouns; names ends with NULL. */
 static void collect(const char *noun, const char **names, size_t room)
 {
 	size_t n = 0;
@@ -191,7 +191,7 @@ static bool asks_help(int argc, char **argv)
 	return false;
 }
 
-/* A noun without a verb of its own: asked for help, half a command, or a wrong one. */
+/* The noun stands without a verb of its own: help is asked for, or the command is half or wrong. */
 static int only_noun(int argc, char **argv, int noun)
 {
 	const char *verb = noun + 1 < argc && !is_option(argv[noun + 1]) ? argv[noun + 1] : NULL;
@@ -253,7 +253,7 @@ static int unknown_option(const struct cli *cli, const char *word, const char *n
 		    : cli_usage(cli, "unknown option \"%s\"", word);
 }
 
-/* One word that begins with a dash; *i is moved over its value. */
+/* Takes one word that begins with a dash; *i is moved over its value. */
 static int take_option(struct cli *cli, int argc, char **argv, int *i)
 {
 	const char *name = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);

@@ -221,7 +221,7 @@ static void measure(struct table *t, const struct pk_json *array)
 	}
 }
 
-/* On a terminal the widest column gives way until the line fits. */
+/* The widest column of a table on a terminal gives way until the line fits. */
 static void fit(struct table *t)
 {
 	size_t total = 0, widest;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What a command prints: one description of columns gives the table, the JSON lines and `-o NAMES`.
- * Text that tenants wrote is escaped here, so that no command can forget it.
+ * The output of commands: one description of columns gives the table, the JSON lines and -o's
+ * lines. Text that tenants wrote is escaped here, so that no command can forget it.
  */
 #include "cli.h"
 
@@ -41,7 +41,7 @@ void cli_value(struct pk_str *to, const struct pk_json *value);
 void cli_time(struct pk_str *to, const char *text);
 /* Columns on the screen: characters, not bytes (East Asian width is left to the terminal). */
 size_t cli_width(const char *text);
-/* At most room columns of it: cut in the middle, as ids want it: both ends tell them apart. */
+/* Adds at most room columns of text, cut in the middle: both ends tell ids apart. */
 void cli_cut(const struct cli *cli, struct pk_str *to, const char *text, size_t room);
 void cli_color_init(struct cli *cli);
 const char *cli_color(const struct cli *cli, const char *sequence); /* "" without colour */

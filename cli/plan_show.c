@@ -97,7 +97,7 @@ static int by_first(const void *a, const void *b)
 	return (x->groups[0] > y->groups[0]) - (x->groups[0] < y->groups[0]);
 }
 
-/* Runs of sorted groups; runs shorter than `least` are left for another order. */
+/* Makes a line of each run of sorted groups; one shorter than `least` waits for another order. */
 static size_t make_lines(struct group **sorted, size_t n, bool sources, size_t least,
 			 struct line *lines)
 {
@@ -118,7 +118,7 @@ static size_t make_lines(struct group **sorted, size_t n, bool sources, size_t l
 	return made;
 }
 
-/* A workload by its path; an endpoint alone with its allocation too. */
+/* Writes a workload by its path; one endpoint alone gets its allocation too. */
 static void add_party(struct pk_str *out, const char *name, size_t n)
 {
 	const char *space = n > 1 ? strrchr(name, ' ') : NULL;
@@ -130,7 +130,7 @@ static void add_party(struct pk_str *out, const char *name, size_t n)
 		cli_endpoint_name(name, out);
 }
 
-/* The names of one end; returns how many endpoints they are. */
+/* Writes the names of one end; returns how many endpoints they are. */
 static size_t add_end(struct pk_str *out, const struct line *line, bool from)
 {
 	size_t n = from == line->sources ? line->n : 1, endpoints = 0;

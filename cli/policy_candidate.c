@@ -18,7 +18,7 @@ void cli_candidates_done(struct cli_candidate **list)
 	free(*list);
 }
 
-/* Whether the document would be in force: what a node refuses isn't written. */
+/* Reads the document as a node would: what a node refuses isn't written. */
 static int load(struct cli *cli, const struct pk_doc_source *from, const char *path,
 		struct cli_candidate *c)
 {

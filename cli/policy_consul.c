@@ -14,7 +14,7 @@
 #include "policy_consul_put.h"
 #include "policy_history.h"
 
-/* What a source uses of its budget, as nodes count it; docs/budgets.md. */
+/* A budget counts what a source uses, as nodes count it; docs/budgets.md. */
 struct budget {
 	size_t keys, text, rules;
 };
@@ -137,7 +137,7 @@ int cli_consul_apply(struct cli *cli)
 	if (r == CLI_OK)
 		r = cli_candidates(cli, &from, &list);
 	for (int i = 0; r == CLI_OK && i < cli->argc; i++) {
-		/* What the one before changed counts for its tenant's budget. */
+		/* The last change counts for its tenant's budget, so all is read anew. */
 		r = cli_consul_docs_read(cli, &docs);
 		if (r == CLI_OK)
 			r = cli_consul_put(cli, &docs, &list[i], "apply");
