@@ -30,7 +30,7 @@ int pk_prefix_parse(const char *text, struct pk_prefix *out);
 const char *pk_prefix_format(const struct pk_prefix *prefix, char text[PK_ADDR_TEXT]);
 void pk_prefix_mask(struct pk_prefix *prefix);
 bool pk_prefix_has(const struct pk_prefix *prefix, const union pk_addr *addr);
-/* a contains every address of b. */
+/* Returns whether a contains every address of b. */
 bool pk_prefix_covers(const struct pk_prefix *a, const struct pk_prefix *b);
 /* Length within the 128 bits of the v4-mapped form: +96 for IPv4. */
 static inline unsigned int pk_prefix_bits(const struct pk_prefix *prefix)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether what is pinned is a handle's still, and what is gone pinned again: see bpfobj.h. */
+/* Tells whether what is pinned is still a handle's, and pins again what is gone: see bpfobj.h. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 enum pinned { GONE, OURS, OTHERS };
 
-/* Whoever can't be read is none of ours. */
+/* A pin that can't be read is none of ours. */
 static int open_at(const char *dir, const char *name, enum pinned *what)
 {
 	char path[ROOM];
@@ -101,7 +101,7 @@ static int pin(int fd, const char *dir, const char *name, struct pk_err *err)
 	return access(path, F_OK) == 0 ? 0 : pk_pin_object(fd, dir, name, err);
 }
 
-/* In the order of a first load: `current` is the last one, before which nobody uses any of them. */
+/* The order is that of a first load: `current` is last, and nobody uses a pin before it. */
 static int pin_all(const struct pins *p, struct pk_err *err)
 {
 	const struct pk_bpf *bpf = p->bpf;

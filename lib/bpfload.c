@@ -109,7 +109,7 @@ static int check_counters(const struct pk_node *node, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
-/* The devices that lead out; one that is named and never can is the end of it. */
+/* Finds the devices that lead out. A named device that can never be one ends the load. */
 static int fill_uplinks(const struct pk_settings *s, struct pk_node *node, struct pk_err *err)
 {
 	struct pk_uplinks found;
@@ -162,7 +162,7 @@ static uint32_t larger(uint64_t a, uint64_t b)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-/* 0 = as the object says. */
+/* Returns the size of a map in this node; 0 = as the object says. */
 static uint32_t size_of(enum pk_map map, const struct pk_node *node)
 {
 	uint64_t c = node->capacity;
@@ -247,7 +247,7 @@ uint32_t pk_jiffies_a_second(void)
 	return ts.tv_nsec > 0 ? (uint32_t)(1000000000 / ts.tv_nsec) : 250;
 }
 
-/* How the guard reads the kernel's sk_buff (bpf/lib/sanity.h). */
+/* Chooses how the guard reads the kernel's sk_buff (bpf/lib/sanity.h). */
 static int choose_read(struct pk_guard *skel, struct pk_err *err)
 {
 	int has = pk_bpf_has_kfunc();
@@ -334,7 +334,7 @@ static int fill_first(const struct pk_guard *skel, const struct pk_node *node,
 	return r < 0 ? fail_load(err, -r, "fill the first maps") : 0;
 }
 
-/* `node` last: where its pin is, all maps are. */
+/* `node` is pinned last: where its pin is, all maps are. */
 static int pin_maps(const struct pk_paths *paths, const struct pk_guard *skel, struct pk_err *err)
 {
 	for (int i = PK_MAP_COUNT - 1; i >= 0; i--) {
@@ -356,7 +356,7 @@ static void close_fds(int (*fds)[PK_MAP_COUNT])
 			close((*fds)[i]);
 }
 
-/* 1: a whole set of maps of an earlier load is pinned, and node says its sizes. 0: none is. */
+/* Returns 1 where a whole set of maps is pinned, and node says its sizes; 0 where none is. */
 static int find_maps(const struct pk_paths *paths, int fds[PK_MAP_COUNT], struct pk_node *node,
 		     struct pk_err *err)
 {
@@ -410,8 +410,8 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 	if (r == 0)
 		r = pin_programs(paths, skel, err);
 	/*
-	 * Before anybody can find the tables, and so take a lease: whoever loads, also again after
-	 * a loader that was killed.
+	 * Whoever loads does this before anybody can find the tables, and so take a lease. It is
+	 * done anew after a loader that was killed.
 	 */
 	if (r == 0)
 		r = pk_records_outlive(paths, &node, err);

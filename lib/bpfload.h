@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Of the bpf*.c and tables*.c files alone: the first load of a node, and a new build beside the old
- * one.
+ * The bpf*.c and tables*.c files alone use this: the first load of a node, and a new build beside
+ * the old one.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "bpfobj.h"
 
-/* Nothing current is pinned, the node lock is held: load, fill, pin, make current. */
+/* Loads, fills, pins and makes current. Nothing current is pinned; the node lock is held. */
 int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *settings,
 		      struct pk_err *err);
-/* This binary's build over the maps of bpf, pinned under its name, not made current. */
+/* Pins this binary's build over bpf's maps under its name, but doesn't make it current. */
 int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err);
 
 /*
- * The node's entry in the map of any release: its layout stands where it stood in the first one.
- * PK_CODE_LAYOUT where it isn't this binary's.
+ * Reads the node's entry from the map of any release: its layout stands where it stood in the first
+ * one. PK_CODE_LAYOUT where it isn't this binary's.
  */
 int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err);
 
-/* run/lock/node, held until *fd is closed. */
+/* Takes run/lock/node, which is held until *fd is closed. */
 int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
 
 /* Pins (bpfpin.c). */
 #define PK_PIN_SLOW "programs" /* beside a build's programs */
-/* pins/current -> "g…"; -ENOENT. */
+/* Reads pins/current, which is "g…"; -ENOENT. */
 int pk_pin_current(const struct pk_paths *paths, char build[24]);
 int pk_pin_make_current(const struct pk_paths *paths, const char *build, struct pk_err *err);
 int pk_pin_dirs(const struct pk_paths *paths, struct pk_err *err);
 /* Removes a directory of pins and what is in it; gone is success. */
 int pk_pin_remove(const char *dir, struct pk_err *err);
-/* Directories of builds but `keep` ("" = none). */
+/* Removes the directories of all builds but `keep` ("" = none). */
 int pk_pin_remove_builds(const struct pk_paths *paths, const char *keep, struct pk_err *err);
 int pk_pin_object(int fd, const char *dir, const char *name, struct pk_err *err);

@@ -70,7 +70,7 @@ int pk_map_set_many(int map, const void *keys, const void *values, size_t n, siz
  * each).
  */
 int pk_map_get_range(int map, uint32_t first, size_t n, void *values);
-/* How many keys are there, by walking them. */
+/* Counts the keys that are there, by walking them. */
 int pk_map_count(int map, size_t *n);
 /* The same in parts. Zero it before the first. */
 struct pk_map_counting {

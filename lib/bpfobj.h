@@ -47,8 +47,8 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
 #define own_bpf PK_OWN(pk_bpf_closep) struct pk_bpf
 
 /*
- * Whether what is pinned is still what was opened; whole: each table and program, else the one that
- * all of them were made with. False: others open, or load, other ones from now on.
+ * Returns whether what is pinned is still what was opened. whole: each table and program is looked
+ * at, else only the table `node`. False: others open, or load, other ones from now on.
  */
 bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
 /*
@@ -58,29 +58,29 @@ bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
 int pk_bpf_pin_again(const struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *err);
 
 /*
- * Would this binary's programs load here, over the pinned tables where there are some (pinned)?
- * Changes nothing and takes no lock. Codes as pk_bpf_open.
+ * Tells whether this binary's programs would load here, over the pinned tables where there are some
+ * (pinned). It changes nothing and takes no lock. The codes are those of pk_bpf_open.
  */
 int pk_bpf_rehearse(const struct pk_paths *paths, const struct pk_settings *settings, bool *pinned,
 		    struct pk_err *err);
 
-/* 0, or PK_CODE_KERNEL with the mount command as fix. */
+/* Returns 0, or PK_CODE_KERNEL with the mount command as fix. */
 int pk_bpffs_check(const struct pk_paths *paths, struct pk_err *err);
 /* The build that this binary embeds, in the form of pk_bpf.build. */
 const char *pk_bpf_own_build(void);
 uint32_t pk_jiffies_a_second(void);
-/* 1 where this kernel has bpf_cast_to_kern_ctx, 0 where it lacks it, else -errno. */
+/* Returns 1 where this kernel has bpf_cast_to_kern_ctx, 0 where it lacks it, else -errno. */
 int pk_bpf_has_kfunc(void);
 /*
- * picketd's alone: loads this binary's build beside the current one, over the same maps, has the
- * devices switched, and makes it current. to and from: descriptors of the programs, by enum
+ * Loads this binary's build beside the current one, over the same maps, has the devices switched,
+ * and makes it current; picketd alone does so. to and from: descriptors of the programs, by enum
  * pk_prog; where the switch fails it is asked once more, the other way round, and the old build
  * stays. The handle then holds the new ones. -EALREADY: it is current.
  */
 typedef int pk_bpf_switch_fn(void *arg, const int *to, const int *from, struct pk_err *err);
 int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,
 		   uint64_t deadline_ns, struct pk_err *err);
-/* Removes every pin below pins/. For `sweep -all -apply`, after the devices are gone. */
+/* Removes every pin below pins/: `sweep -all -apply` does so after the devices are gone. */
 int pk_bpf_unpin_all(const struct pk_paths *paths, struct pk_err *err);
 
 static inline bool pk_bpf_same_epoch(const struct pk_bpf *bpf, const uint64_t epoch[2])

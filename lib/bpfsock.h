@@ -7,12 +7,12 @@
 #include "bpfobj.h"
 
 /*
- * This binary's programs over the tables of bpf, at the cgroup of that path; what stood there of an
- * earlier build is replaced without a gap, what stands at another cgroup is taken away. For the
- * network namespace of the caller. PK_CODE_KERNEL; PK_CODE_CONFIG: no such cgroup.
+ * Attaches this binary's programs over the tables of bpf at the cgroup of that path, for the
+ * network namespace of the caller. What stood there of an earlier build is replaced without a gap,
+ * what stands at another cgroup is taken away. PK_CODE_KERNEL; PK_CODE_CONFIG: no such cgroup.
  */
 int pk_sock_attach(const struct pk_bpf *bpf, const char *cgroup, struct pk_err *err);
-/* True while each of them stands at some cgroup. */
+/* Returns whether each of them stands at some cgroup. */
 bool pk_sock_stands(const struct pk_paths *paths);
 /* Takes them away; nothing there is fine. */
 int pk_sock_detach(const struct pk_paths *paths, struct pk_err *err);

@@ -130,7 +130,7 @@ int cni_runtime_read(struct cni_conf *conf, const struct pk_json *value, struct 
 int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struct pk_err *err);
 /* runtimeConfig.bandwidth: bits, in any case of its keys; 0 is no limit. */
 int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
-/* Needs all of plugin's keys: does its mode have a tap to attach so? */
+/* Checks that the plugin's mode has a tap to attach so; it needs all of the plugin's keys. */
 int cni_attach_check(const struct cni_conf *conf, const struct pk_json *plugin, struct pk_err *err);
 /* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
 bool cni_domain_ok(const char *text);

@@ -171,7 +171,7 @@ static int read_deadline(const struct pk_schema *s, const struct pk_json_doc *do
 }
 static const struct pk_kept kept_wait = { .read = read_wait };
 static const struct pk_kept kept_deadline = { .read = read_deadline };
-/* A number is 0: not at all. */
+/* A number must be 0, which means not to wait at all. */
 static const struct pk_schema wait_for = {
 	.form = PK_FORM_WORD,
 	.format = &duration_format,

@@ -9,7 +9,7 @@
 #include "settings_forms.h"
 #include "str.h"
 
-/* Never an endpoint's: this host, loopback, link-local, multicast and beyond. */
+/* No endpoint has any of these: this host, loopback, link-local, multicast and beyond. */
 static const char *const never[] = { "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
 				     "::/8",	  "fe80::/10",	 "ff00::/8" };
 

@@ -35,7 +35,7 @@ static int check_address(const struct pk_paths *paths, struct cni_ipam ipam, str
 	return r < 0 ? would_fail(err, r, "add a block to the conflist's \"pool\"") : 0;
 }
 
-/* As ADD does. s: of node.json, and has what ipam points to. */
+/* Chooses the blocks that ADD would choose. s is of node.json; ipam points into it. */
 static int choose_blocks(struct pk_settings *s, const struct cni_conf *conf, struct cni_ipam *ipam,
 			 struct pk_err *err)
 {

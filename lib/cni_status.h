@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Would an ADD surely fail? The plugin's STATUS with "strictStatus" asks it, and `picket check`. */
+/*
+ * Tells whether an ADD would surely fail: for the plugin's STATUS with "strictStatus", and for
+ * `picket check`.
+ */
 #include <stdint.h>
 
 #include "cni_conf.h"

@@ -14,8 +14,9 @@ struct pk_ctl_request {
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
 	size_t cap;	      /* of the answer's body; 0 = 64 MiB */
 	/*
-	 * With it a 200's body is given line by line (NUL-terminated, no newline) and not kept; a
-	 * line longer than cap ends it (-EFBIG). Non-zero ends the request and is returned.
+	 * The function, if there is one, gets a 200's body line by line (NUL-terminated, no
+	 * newline), and the body is not kept; a line longer than cap ends it (-EFBIG). Non-zero
+	 * ends the request and is returned.
 	 */
 	int (*line)(void *arg, char *line, size_t len);
 	void *arg;

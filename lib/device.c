@@ -59,8 +59,8 @@ static uint32_t slot_of_line(char *line)
 }
 
 /*
- * Only names that are there are asked for: with any other the ioctl makes the kernel run modprobe
- * and wait for it, thousands of times on a machine with modules.
+ * The ioctl is asked about names that are there alone: for any other the kernel runs modprobe and
+ * waits for it, thousands of times on a machine with modules.
  */
 int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err)
 {

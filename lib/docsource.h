@@ -14,7 +14,7 @@
 #define PK_SOURCE_TENANTS  PK_ORIGIN_CONSUL "/tenant"
 #define PK_SOURCE_TENANT   PK_SOURCE_TENANTS "/" /* and the namespace */
 
-/* True for the source itself and those below it: "consul" has "consul/operator", "" has all. */
+/* Returns whether source is `of` or below it: "consul" has "consul/operator", "" has all. */
 static inline int pk_source_in(const char *source, const char *of)
 {
 	size_t n = strlen(of);

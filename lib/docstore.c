@@ -24,7 +24,7 @@
 
 static void encode(struct pk_str *out, const char *text)
 {
-	/* No name begins with a dot. */
+	/* A name never begins with a dot. */
 	if (*text == '.') {
 		pk_str_add(out, "%2E");
 		text++;
@@ -39,7 +39,7 @@ static int hex(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* In place; -EINVAL for what encode didn't write. */
+/* Decodes text in place; -EINVAL for what encode didn't write. */
 static int decode(char *text)
 {
 	char *to = text;
@@ -160,7 +160,7 @@ int pk_docstore_remove(const char *directory, const char *source, const char *na
 	return 0;
 }
 
-/* 0.1 wrote none. */
+/* Release 0.1 wrote no index. */
 static uint64_t index_in(const char *head)
 {
 	const char *at = strstr(head, HEAD_INDEX);

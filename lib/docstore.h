@@ -33,24 +33,25 @@ struct pk_stored_doc {
 /* Nonzero from fn ends the walk and is returned. */
 typedef int pk_docstore_fn(void *arg, const struct pk_stored_doc *doc, struct pk_err *err);
 
-/* Only source and file (or a directory of several) of doc are known. */
+/* The function learns of doc only its source and file (or a directory of several). */
 typedef void pk_docstore_bad_fn(void *arg, const struct pk_stored_doc *doc,
 				const struct pk_err *err);
 
 /*
- * Every stored document, by source and file name. No directory: 0, none (there never was a
+ * Walks every stored document, by source and file name. No directory: 0, none (there never was a
  * controller). A file that can't be read, or isn't one of these: -errno, so that ADD fails closed;
  * bad, where given, is told of such a file instead and the walk goes on.
  */
 int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err);
 /*
- * Those that may select endpoints of one tenant: files, the operator's, its own. NULL: quarantine's,
- * which no tenant's documents select. What another tenant left there is none of its business.
+ * Walks those that may select endpoints of one tenant: files, the operator's, its own. NULL:
+ * quarantine's, which no tenant's documents select. What another tenant left there is none of its
+ * business.
  */
 int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_docstore_fn *fn,
 			    void *arg, struct pk_err *err);
-/* True where file is the one that holds the document, or would hold it. */
+/* Returns whether file is the one that holds the document, or would hold it. */
 bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file);
 
 /* Others see it whole or not at all; a power cut may lose it until it and its source are synced. */
@@ -64,9 +65,10 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
 		     size_t *len, struct pk_err *err);
 
 /*
- * Where each tenant's documents come by themselves (picketd asks only for those of tenants that it
- * has to do with), a directory for a tenant says that its documents are known here, also that it
- * has none. Without one they aren't, and ADD must not take it for a tenant without any.
+ * The documents of each tenant may come by themselves: picketd asks only for those of tenants that
+ * it has to do with. A directory for a tenant then says that its documents are known here, also
+ * that it has none. A tenant without a directory is one whose documents aren't known, and ADD must
+ * not take it for one that has none.
  */
 bool pk_docstore_is_each(const char *directory);
 int pk_docstore_set_each(const char *directory, bool each, struct pk_err *err);

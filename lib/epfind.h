@@ -10,9 +10,9 @@
 #include "epstore.h"
 #include "err.h"
 
-/* The open record: -ENOENT where there is none. bpf NULL: nothing is loaded, the directory is read. */
+/* Finds the open record; -ENOENT. bpf NULL: nothing is loaded, the directory is read. */
 int pk_endpoint_find(const struct pk_paths *paths, const struct pk_bpf *bpf,
 		     const char *container_id, const char *ifname, struct pk_record_name *name,
 		     struct pk_err *err);
-/* Do the tables give the named slot to the named endpoint? bpf NULL: no. */
+/* Returns whether the tables give the named slot to the named endpoint. bpf NULL: no. */
 bool pk_endpoint_owns(const struct pk_bpf *bpf, const struct pk_record_name *name);

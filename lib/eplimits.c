@@ -45,7 +45,7 @@ enum pk_limit pk_limits_beyond(const struct pk_limits *l, const struct pk_limits
 	return (enum pk_limit)i;
 }
 
-/* Each only where it is lower than what holds already. */
+/* Takes each limit only where it is lower than what holds already. */
 static void lower(struct pk_limits_held *held, const struct pk_limits *l,
 		  enum pk_limit_source source)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What limits an endpoint, by whose word (docs/cni.md, "Limits"). Pure: shared by the plugin, which
- * writes them at ADD, and picketd, which keeps them true afterwards.
+ * The limits of an endpoint, and by whose word each holds (docs/cni.md, "Limits"). This is pure,
+ * and shared by the plugin, which writes them at ADD, and picketd, which keeps them true
+ * afterwards.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,7 +49,7 @@ struct pk_limits_held {
 
 void pk_limits_hold(const struct pk_limit_words *said, struct pk_limits_held *held);
 const char *pk_limit_source_name(enum pk_limit_source source); /* NULL of nobody */
-/* As people read it: "bytes in", "new flows". */
+/* Returns the name that people read: "bytes in", "new flows". */
 const char *pk_limit_name(enum pk_limit limit);
 bool pk_limits_any(const struct pk_limits *limits);
 /* The first limit that most lacks or of which it has less; PK_LIMIT_COUNT: none. */

@@ -23,7 +23,7 @@ static off_t byte_of(const char *container_id)
 	return (off_t)(hash[0] >> 2); /* an offset is positive, and one byte more must fit */
 }
 
-/* An open file description's lock: it is this descriptor's alone, and goes with it. */
+/* The lock is one of an open file description: it is this descriptor's alone, and goes with it. */
 static int wait_for_byte(int fd, off_t byte, uint64_t deadline_ns)
 {
 	struct timespec pause = { .tv_nsec = PAUSE_NS };

@@ -355,8 +355,10 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 	return r < 0 ? fail_state(err, r, path) : 0;
 }
 
-/* Either the record is gone, or closed/ was never made, or the disk has no room for one more name
- * there: then the first release's form has to do. */
+/*
+ * The record is gone, or closed/ was never made, or the disk has no room for one more name there.
+ * In the last case the first release's form has to do.
+ */
 static int close_again(const struct pk_paths *paths, const struct pk_record_name *name,
 		       const char *from, const char *to)
 {

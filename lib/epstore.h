@@ -95,7 +95,7 @@ void pk_records_unmake(const struct pk_paths *paths);
  */
 int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, size_t *n,
 		    struct pk_err *err);
-/* At most n closed records; returns how many were written to list. */
+/* Writes at most n closed records to list; returns how many. */
 size_t pk_records_list_closed(const struct pk_paths *paths, struct pk_record_name *list, size_t n);
 size_t pk_records_count_closed(const struct pk_paths *paths);
 /*
@@ -104,7 +104,7 @@ size_t pk_records_count_closed(const struct pk_paths *paths);
  */
 int pk_record_find(const struct pk_paths *paths, const char *container_id, const char *ifname,
 		   struct pk_record_name *name, struct pk_err *err);
-/* Is there a file of that name? */
+/* Returns whether there is a file of that name. */
 bool pk_record_exists(const struct pk_paths *paths, const struct pk_record_name *name);
 
 /* Strict: unknown keys, wrong types, a content that isn't its name's are errors (PK_CODE_STATE). */

@@ -10,7 +10,7 @@
 
 #ifdef PK_FAULTS
 void pk_fault(const char *point);
-/* True where PICKET_FAULT asks for this point alone: for failures that a test can't bring about. */
+/* Returns whether PICKET_FAULT names this point alone: a failure that tests can't bring about. */
 bool pk_fault_asked(const char *name);
 #else
 static inline void pk_fault(const char *point)

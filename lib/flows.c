@@ -12,7 +12,7 @@
 #define PLACES	   64 /* read at once */
 #define GRACE_S	   60
 
-/* What pk_flow_reap is given and answers. */
+/* The packet that pk_flow_reap is given, and in which it answers. */
 struct reap_packet {
 	uint8_t ethernet[KEY_OFFSET];
 	struct pk_flow_key key;
@@ -48,7 +48,10 @@ static bool is_gone(const struct pk_bpf *bpf, const struct pk_flow *flow, int si
 			bpf->endpoints[slot].opened != flow->opened[side]);
 }
 
-/* By a copy: what looks over is asked about. An alias is, at each walk. */
+/*
+ * Judges by a copy, which may be old, so the program looks again at each flow that looks over. An
+ * alias is asked about at each walk.
+ */
 static bool looks_over(const struct pk_bpf *bpf, const struct pk_flow *flow, uint32_t now,
 		       uint32_t hz)
 {
@@ -97,7 +100,7 @@ int pk_flows_reap(const struct pk_bpf *bpf, struct pk_flows_walk *walk, uint32_t
 	return r < 0 ? pk_fail(err, -r, "end a flow") : through;
 }
 
-/* How many of n places were ever taken; ends their flows. */
+/* Ends the flows of n places; *used is how many of these were ever taken. */
 static int end_places(const struct pk_bpf *bpf, const struct pk_flow_key *places, size_t n,
 		      size_t *used)
 {

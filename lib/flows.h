@@ -25,5 +25,5 @@ struct pk_flows_walk {
  */
 int pk_flows_reap(const struct pk_bpf *bpf, struct pk_flows_walk *walk, uint32_t n,
 		  struct pk_err *err);
-/* Ends the flows that slot owns. Its word is 0, or another opening's than theirs. */
+/* Ends the flows that slot owns. The slot's word is 0, or of another opening than the flows'. */
 int pk_flows_end_slot(const struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);

@@ -167,7 +167,10 @@ static bool handle_taken(const struct pk_nl_filter_info *list, size_t n, uint32_
 	return false;
 }
 
-/* Where the other kind of the two is there already it serves as well: the error is nobody's. */
+/*
+ * Makes the qdisc that the filter hangs in. Its error is ignored: where the other kind of the two
+ * is there already, that one serves as well.
+ */
 static void make_place(struct pk_nl *nl, const struct pk_hook *hook)
 {
 	if (hook->alone)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Who stands at a device's hook. An XDP program runs before TCX programs, these before every clsact
- * filter; of the filters the lowest preference first, of equal ones in the order of the dump. The
- * guard must be first of all.
+ * The order of the programs at a device's hook. An XDP program runs before TCX programs, these
+ * before every clsact filter. Of the filters the lowest preference runs first, and equal ones run
+ * in the order of the dump. The guard must be first of all.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -26,7 +26,7 @@
 
 struct pk_curl {
 	const char *agent; /* "picketd/0.1.0" */
-	/* What the operator calls the settings that an error is mended by. */
+	/* The operator's names of the settings that mend an error. */
 	const char *ca_file, *certificate, *server_name;
 	PK_CURL_FUNCTIONS(PK_CURL_MEMBER)
 };

@@ -167,7 +167,7 @@ static int patch(struct scan *s, char *p, const char *what)
 	return 0;
 }
 
-/* At a backslash. */
+/* The scan stands at a backslash. */
 static int scan_escape(struct scan *s)
 {
 	char *p = s->at;
@@ -195,7 +195,7 @@ static int scan_escape(struct scan *s)
 	return 0;
 }
 
-/* At the opening quote; afterwards behind the closing one. */
+/* The scan stands at the opening quote, and afterwards behind the closing one. */
 static int scan_string(struct scan *s)
 {
 	char *open = s->at++;
@@ -371,7 +371,7 @@ static int scan_member(struct scan *s)
 	return scan_value(s, f->key);
 }
 
-/* Behind '{' or '['. */
+/* The scan stands behind '{' or '['. */
 static int scan_items(struct scan *s, char end)
 {
 	struct frame *f = &s->frame[s->depth - 1];

@@ -73,7 +73,7 @@ void pk_stream_free(struct pk_stream *s)
 	free(s);
 }
 
-/* Ends the reading: what stands at `at` isn't JSON. Returns NULL. */
+/* Ends the reading, since what stands at `at` isn't JSON. Returns NULL. */
 static const char *refuse(struct pk_stream *s, const char *at, const char *what)
 {
 	s->state = FAILED;
@@ -92,7 +92,7 @@ static bool is_each(const struct pk_stream_node *node)
 	return node->key && strcmp(node->key, PK_STREAM_EACH) == 0;
 }
 
-/* False: fn wants no more. */
+/* Tells fn of the event; false: fn wants no more. */
 static bool tell(struct pk_stream *s, struct pk_stream_event *event)
 {
 	if (s->node == SKIPPED)
@@ -111,7 +111,7 @@ static bool tell_bad(struct pk_stream *s, const char *why)
 	return tell(s, &(struct pk_stream_event){ .what = PK_STREAM_BAD, .why = why });
 }
 
-/* The place in the table of the child with this key (NULL: too long to be one), or SKIPPED. */
+/* Returns the table's index of the child with this key (NULL: too long to be one), or SKIPPED. */
 static int child(const struct pk_stream *s, int parent, const char *key)
 {
 	int each = SKIPPED;
@@ -147,7 +147,7 @@ static void collect(struct pk_stream *s, const char *from, const char *to)
 		pk_str_addn(&s->raw, from, n);
 }
 
-/* Behind the text's closing quote, or the piece's end. */
+/* Returns what stands behind the text's closing quote, or the piece's end. */
 static const char *to_quote(struct pk_stream *s, const char *at, const char *end)
 {
 	for (; at < end; at++) {
@@ -300,7 +300,7 @@ static const char *after_value(struct pk_stream *s, const char *at)
 	return s->state == FAILED ? NULL : at + 1;
 }
 
-/* The key is whole: which value is to come, and is it the first of that name? */
+/* The key is whole: it says which value is to come, and may be given once alone. */
 static bool take_key(struct pk_stream *s)
 {
 	struct frame *f = &s->frame[s->depth - 1];

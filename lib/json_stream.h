@@ -52,7 +52,7 @@ struct pk_stream_event {
 	const char *why; /* of PK_STREAM_BAD */
 };
 
-/* Not 0 ends the reading; pk_stream_feed returns it, so err is the function's own to fill. */
+/* A result that isn't 0 ends the reading and is pk_stream_feed's; the function fills err. */
 typedef int pk_stream_fn(void *arg, const struct pk_stream_event *event);
 
 struct pk_stream;

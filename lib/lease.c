@@ -138,7 +138,7 @@ static void lease_path(const struct pk_lease_dir *dir, const union pk_addr *addr
 	snprintf(path, room, "%s/%s", dir->path, pk_addr_format(addr, text));
 }
 
-/* A file that says whose the lease is, under a name that only a killed process leaves. */
+/* Writes a file that says whose the lease is, under a name that only a killed process leaves. */
 static int write_owner(const char *path, const char *owner, struct pk_err *err)
 {
 	own_fd int fd = open(

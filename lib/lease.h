@@ -21,7 +21,7 @@ struct pk_lease {
 	uint64_t freed_s; /* RESTING: boot time, seconds */
 };
 
-/* By address; the one that is HELD first. */
+/* Sorts by address; of one address the HELD lease comes first. */
 void pk_leases_sort(struct pk_lease *leases, size_t n);
 
 struct pk_lease_dir {
@@ -36,13 +36,13 @@ struct pk_lease_dir {
  */
 int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t *n,
 		   struct pk_err *err);
-/* -EEXIST: held by another, or already by this owner. */
+/* Takes the address. -EEXIST: another holds it, or this owner does already. */
 int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err);
 /* The same for an owner that holds the lease of another address: one file serves both. */
 int pk_lease_take_beside(const struct pk_lease_dir *dir, const union pk_addr *addr,
 			 const union pk_addr *held, struct pk_err *err);
-/* 1 held by owner, 0 by another or nobody, -errno. */
+/* Returns 1 where owner holds it, 0 where another or nobody does, -errno. */
 int pk_lease_is(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		struct pk_err *err);
 /* Puts the address to rest if owner holds it; nobody's or another's stays as it is. */

@@ -101,7 +101,7 @@ static int open_file(const char *path, struct pk_lease_marks *marks)
 	return fd < 0 ? -errno : map_file(fd, marks);
 }
 
-/* Written rather than left as a hole: a full file system says so here, not by a signal later. */
+/* Zeros are written, no hole left: a full file system says so here, not by a signal later. */
 static int write_zeros(int fd)
 {
 	static const char zeros[4096];
@@ -132,7 +132,7 @@ static int fill(const struct pk_lease_dir *dir, struct pk_lease_marks *marks, st
 	return r;
 }
 
-/* Made beside and linked, so that nobody sees half of it and the first of two makers stays. */
+/* The file is made beside and linked: nobody sees half of it, and of two the first stays. */
 static int make_file(const struct pk_lease_dir *dir, const char *path, const char *name,
 		     struct pk_lease_marks *marks, struct pk_err *err)
 {

@@ -29,7 +29,7 @@ struct pk_lease_marks {
 	uint32_t *at; /* by distance from the block's first address */
 };
 
-/* Where there are none yet they are made as the lease directory says. */
+/* Opens the block's marks. If it has none yet they are made as the lease directory says. */
 int pk_lease_marks_open(const struct pk_lease_dir *dir, const struct pk_prefix *block,
 			struct pk_lease_marks *marks, struct pk_err *err);
 void pk_lease_marks_close(struct pk_lease_marks *marks);
@@ -39,7 +39,7 @@ void pk_lease_marks_close(struct pk_lease_marks *marks);
 uint32_t *pk_lease_mark(const struct pk_lease_marks *marks, const union pk_addr *addr);
 /* The mark of an address that is freed at now_s (boot time). */
 uint32_t pk_lease_mark_now(uint64_t now_s);
-/* Does an address with this mark rest at now_s? */
+/* Returns whether an address with this mark rests at now_s. */
 bool pk_lease_mark_rests(uint32_t mark, uint64_t now_s);
 /* Writes addr's mark in every block that has marks. Blocks without are left so. */
 void pk_lease_marks_set(const struct pk_lease_dir *dir, const union pk_addr *addr, uint32_t mark);

@@ -56,7 +56,7 @@ static void add_time(struct pk_str *line)
 
 #define VALUE_MAX 1000 /* bytes of one value; the rest of a longer one is left out */
 
-/* Within quotes: what would end them, or be taken for an escape, is escaped. */
+/* A text within quotes is written so that it can't end them: quotes and backslashes are escaped. */
 static void add_quoted(struct pk_str *line, const char *text, size_t n)
 {
 	own_str part = { 0 };
@@ -102,7 +102,7 @@ struct conversion {
 	int precision; /* -1: none */
 };
 
-/* Behind the conversion at p, which stands at a '%'. */
+/* Reads the conversion at p, which stands at a '%'; returns what stands behind it. */
 static const char *parse(const char *p, struct conversion *c, va_list *ap)
 {
 	const char *start = p++;
@@ -137,7 +137,7 @@ static void add_number(struct pk_str *line, const struct conversion *c, va_list 
 		pk_str_addf(line, c->spec, va_arg(*ap, int));
 }
 
-/* As printf does, but that a text is quoted and escaped as logfmt has it. */
+/* Does what printf does, but quotes and escapes a text as logfmt has it. */
 static void add_formatted(struct pk_str *line, const char *fmt, va_list *ap)
 {
 	bool in_quotes = false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Are the ports of masquerading free for it on this node? */
+/* Checks that the ports of masquerading are free for it on this node. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static bool overlap(struct range a, struct range b)
 	return a.low <= b.high && b.low <= a.high;
 }
 
-/* The kernel's list: "8080,9148-9150". Is the whole of r in one of its ranges? */
+/* Returns whether the whole of r is in one range of the kernel's list: "8080,9148-9150". */
 static bool is_reserved(char *list, struct range r)
 {
 	char *part;

@@ -137,8 +137,8 @@ static int note_failure(const struct pk_nl *nl, const struct nlmsghdr *head, uns
 }
 
 /*
- * Only the last message asks for an acknowledgement; the kernel tells each failure unasked, and
- * before it, so the first that is read is the first that failed.
+ * The last message alone asks for an acknowledgement. The kernel tells each failure unasked, and
+ * before it, so the first answer that is read is the first failure.
  */
 static int collect(struct pk_nl *nl, struct pk_err *err)
 {

@@ -62,8 +62,9 @@ void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu);
 void pk_nl_queue_length(struct pk_nl *nl, uint32_t ifindex, uint32_t length);
 void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
 /*
- * Where filters hang; kept where it is already there. clsact has both directions, `ingress` one:
- * each direction costs every later one on the machine a step (the kernel keeps a list of them).
+ * These make what filters hang in; one that is there already is kept. clsact has both directions,
+ * `ingress` one: each direction costs every later one on the machine a step (the kernel keeps a
+ * list of them).
  */
 void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex);
@@ -144,7 +145,7 @@ struct pk_nl_link {
 	uint32_t conf_known; /* a bit for each enum pk_nl_conf: the kernel told it */
 	int32_t conf[PK_NL_CONF_COUNT];
 };
-/* By ifindex, or where that is 0 by name; -ENODEV. */
+/* Reads a link by ifindex, or where that is 0 by name; -ENODEV. */
 int pk_nl_link(struct pk_nl *nl, uint32_t ifindex, const char *name, struct pk_nl_link *link,
 	       struct pk_err *err);
 /* Asks for a link of another namespace, by the id that ours has for it (pk_nl_link.peer_netns). */
@@ -153,7 +154,7 @@ int pk_nl_link_at(struct pk_nl *nl, int32_t netns, uint32_t ifindex, struct pk_n
 /* All of the namespace; the caller frees. */
 int pk_nl_links(struct pk_nl *nl, struct pk_nl_link **links, size_t *n, struct pk_err *err);
 
-/* Is it the name of a device that leads to an endpoint: pk and the slot's number? */
+/* Returns whether it is the name of a device that leads to an endpoint: pk and a slot's number. */
 bool pk_nl_is_host_end(const char *name);
 
 struct pk_nl_filter_info {
@@ -164,7 +165,7 @@ struct pk_nl_filter_info {
 	char name[64];
 	bool direct_action;
 };
-/* In the kernel's order; caller frees. No clsact qdisc: none. */
+/* Lists the filters in the kernel's order; caller frees. Without a clsact qdisc there are none. */
 int pk_nl_filters(struct pk_nl *nl, uint32_t ifindex, bool egress, struct pk_nl_filter_info **list,
 		  size_t *n, struct pk_err *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* For the nl*.c files alone: the handle, and one message of its batch. */
+/* The nl*.c files alone use this: the handle, and one message of its batch. */
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>

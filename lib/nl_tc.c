@@ -17,8 +17,10 @@ static uint32_t parent_of(bool egress)
 	return TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
 }
 
-/* CREATE without EXCL and REPLACE: the one that is there stays, with its filters. Both kinds have
- * one number. */
+/*
+ * CREATE without EXCL and REPLACE leaves a qdisc that is there as it is, with its filters. Both
+ * kinds have one number.
+ */
 static void push_qdisc(struct pk_nl *nl, uint32_t ifindex, const char *kind)
 {
 	struct tcmsg body = {

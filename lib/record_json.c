@@ -16,7 +16,7 @@
 #define RECORD_VERSION 1
 #define PORTS_MAX      4096
 
-/* How a record keeps what other files have no need of. */
+/* A record keeps these kinds of values, which other files have no need of. */
 
 static int read_text(const struct pk_schema *s, const struct pk_json_doc *doc,
 		     const struct pk_json *v, void *at, struct pk_err *err)

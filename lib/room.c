@@ -16,7 +16,7 @@ bool pk_room_disk_is_short(const struct pk_paths *paths, struct pk_err *why)
 	struct statvfs fs;
 	uint64_t bytes;
 
-	/* Without the directory nothing was attached yet. */
+	/* A directory that isn't there means that nothing was attached yet. */
 	if (statvfs(paths->endpoints, &fs) < 0)
 		return false;
 	bytes = (uint64_t)fs.f_bavail * fs.f_frsize;

@@ -42,8 +42,9 @@ struct pk_format {
 struct pk_schema;
 
 /*
- * How values of a form are kept. at: the member that the key's offset leads to. read gets a value
- * that has passed the check; it may refuse it still (pk_json_fail). Not all is written again.
+ * The functions that keep values of a form. at is the member that the key's offset leads to. read
+ * gets a value that has passed the check; it may refuse it still (pk_json_fail). Not all that is
+ * read is written again.
  */
 struct pk_kept {
 	int (*read)(const struct pk_schema *s, const struct pk_json_doc *doc,
@@ -90,31 +91,32 @@ struct pk_schema {
 	const char *usual;	    /* the default, as JSON, for editors; NULL: none said */
 };
 
-/* Where refusals go. */
+/* A sink takes the refusals. */
 struct pk_schema_sink {
 	const struct pk_json_doc *doc;
 	void (*say)(struct pk_schema_sink *to, const struct pk_json *v, bool key, const char *fix,
 		    const char *what); /* fix may be NULL */
 };
 
-/* All that the table says of v and what is in it. */
+/* Checks v, and what is in it, against all that the table says. */
 void pk_schema_check(struct pk_schema_sink *to, const struct pk_schema *s, const struct pk_json *v);
-/* The same for one member of an object. */
+/* Checks one member of an object in the same way. */
 void pk_schema_check_member(struct pk_schema_sink *to, const struct pk_schema *s,
 			    const struct pk_json *member);
 
-/* v -> the struct at *into, in the text's order up to the first error, which is -EINVAL. */
+/* Reads v into the struct at *into, in the text's order, up to the first error: -EINVAL. */
 int pk_schema_read(const struct pk_schema *s, const struct pk_json_doc *doc,
 		   const struct pk_json *v, void *into, struct pk_err *err);
-/* The same of a value that has passed the check: for what a form's own read keeps by the table. */
+/* Reads a value that has passed the check, for what a form's own read keeps by the table. */
 int pk_schema_take(const struct pk_schema *s, const struct pk_json_doc *doc,
 		   const struct pk_json *v, void *into, struct pk_err *err);
-/* As pk_schema_read for one member of such an object. */
+/* Does what pk_schema_read does for one member of such an object. */
 int pk_schema_read_member(const struct pk_schema *s, const struct pk_json_doc *doc,
 			  const struct pk_json *member, void *into, struct pk_err *err);
 /*
- * What a key's form keeps in the struct, as a member named key (NULL: an element); nothing for what
- * nobody keeps. Of EITHER that keeps nothing by itself the second form is written.
+ * Writes what a key's form keeps in the struct, as a member named key (NULL: an element). Nothing
+ * is written for what nobody keeps. An EITHER that keeps nothing by itself is written in its second
+ * form.
  */
 void pk_schema_write_member(const struct pk_schema_key *k, struct pk_jw *w, const char *key,
 			    const void *from);
@@ -128,7 +130,10 @@ extern const struct pk_kept pk_kept_bool, pk_kept_u32, pk_kept_i64, pk_kept_text
 
 /* A JSON Schema whose root is s; objects with an id stand under $defs. */
 void pk_schema_print(const struct pk_schema *s, const char *title, struct pk_str *out);
-/* In parts, for a root that is written by hand: a value, and each object with an id below s. */
+/*
+ * These print a schema in parts, for a root that is written by hand: a value, and each object with
+ * an id below s.
+ */
 void pk_schema_print_value(struct pk_jw *w, const char *key, const struct pk_schema_key *k);
 void pk_schema_print_defs(struct pk_jw *w, const struct pk_schema *s);
 /* JSON text of the program's own as it stands; key NULL: the elements of a list. */

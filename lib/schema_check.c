@@ -281,7 +281,7 @@ static void check_labels(struct pk_schema_sink *to, const struct pk_schema *s,
 	}
 }
 
-/* Which JSON types a form takes, by a bit each. */
+/* Returns the JSON types that a form takes, a bit each. */
 static unsigned int types_of(const struct pk_schema *s)
 {
 	switch (s->form) {

@@ -193,7 +193,7 @@ void pk_schema_print_value(struct pk_jw *w, const char *key, const struct pk_sch
 	pk_jw_close(w, '}');
 }
 
-/* At most one of the keys: none of them, or not two. */
+/* Writes the condition that no two of the keys stand together. */
 static void either(struct pk_jw *w, const char *const *keys)
 {
 	pk_jw_open(w, NULL, '{');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the usual members of a struct are read and written (schema.h). */
+/* Reads and writes the usual members of a struct (schema.h). */
 #include <string.h>
 
 #include "own.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* How Nomad or Consul is reached, and a request to it: address, token, certificates and scope. */
+/* Reaches Nomad or Consul, and makes requests to them: address, token, certificates and scope. */
 #include <stdbool.h>
 
 #include "err.h"
@@ -53,7 +53,7 @@ void pk_service_token_from(struct pk_service *service, const char *name, pk_serv
 /* Reads how Consul's own tool would reach it. */
 int pk_service_consul(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err);
 
-/* What a request points into: it must not move. */
+/* A request points into these parts, so they must not move. */
 struct pk_service_parts {
 	char token[PK_SERVICE_TOKEN + 1];
 	struct pk_str url;

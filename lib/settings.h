@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What a node lives by, as picketd makes it effective and node.json tells the plugin (design.md,
- * "Settings"); the conflist fills in for what node.json lacks. Shared by controller, plugin, CLI
- * and the policy engine.
+ * The settings that a node lives by, as picketd makes them effective and node.json tells them to
+ * the plugin (design.md, "Settings"); the conflist fills in for what node.json lacks. Controller,
+ * plugin, CLI and the policy engine share this.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,10 @@ struct pk_uplink_names {
 	bool given; /* picketd.json says them; false: node.json leaves them out */
 };
 
-/* What leaves for the world with the node's address instead of the endpoint's own. */
+/*
+ * Masquerading gives the node's address to what leaves for the world, instead of the endpoint's
+ * own.
+ */
 struct pk_masquerade {
 	bool ipv4, ipv6;
 	uint16_t low, high;	 /* the node's ports that it uses, both included */
@@ -81,13 +84,13 @@ struct pk_settings {
 
 void pk_settings_init(struct pk_settings *s); /* the defaults of docs/install.md */
 void pk_settings_done(struct pk_settings *s);
-/* Frees what *to has. */
+/* Copies all of from; what *to had is freed. */
 void pk_settings_copy(struct pk_settings *to, const struct pk_settings *from);
-/* A network of that name, else NULL. */
+/* Returns the network of that name, else NULL. */
 const struct pk_network *pk_settings_network(const struct pk_settings *s, const char *name);
-/* One more, unless there is one of its name. */
+/* Adds the network, unless there is one of its name. */
 void pk_settings_add_network(struct pk_settings *s, const struct pk_network *network);
-/* In place of those of to. */
+/* Copies the networks of from in place of those that *to has. */
 void pk_settings_copy_networks(struct pk_settings *to, const struct pk_settings *from);
 /* Fills in the limits that these settings give an endpoint; the caller adds its conflist's. */
 void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
@@ -95,23 +98,24 @@ void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
  * release's, and left alone. */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);
 void pk_settings_json(const struct pk_settings *s, struct pk_str *out);
-/* One key of node.json out of another file's object: absent or null keeps what s has. */
+/* Reads one key of node.json out of another file's object: absent or null keeps what s has. */
 int pk_settings_get(struct pk_settings *s, const struct pk_json_doc *doc,
 		    const struct pk_json *object, const char *key, struct pk_err *err);
-/* And as a member of the object that w is in. */
+/* Writes the settings as a member of the object that w is in. */
 void pk_settings_write(const struct pk_settings *s, struct pk_jw *w, const char *key);
 const char *pk_timeout_name(enum pk_timeout timeout); /* its key */
 /* "10000-19999" */
 const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16]);
 /*
- * The ports are the node's own to give: none that a socket may get by itself (ip_local_port_range
- * of the current netns, but for what ip_local_reserved_ports keeps out of it) or that Nomad gives
- * to jobs (20000 to 32000). PK_CODE_CONFIG with a fix where they aren't; nothing is masqueraded: 0.
+ * Checks that the ports are the node's own to give: none that a socket may get by itself
+ * (ip_local_port_range of the current netns, but for what ip_local_reserved_ports keeps out of it)
+ * or that Nomad gives to jobs (20000 to 32000). PK_CODE_CONFIG with a fix where they aren't;
+ * nothing is masqueraded: 0.
  */
 int pk_masquerade_check(const struct pk_masquerade *masquerade, struct pk_err *err);
 /*
- * Whose words a namespace in CNI_ARGS is depends on the version of Nomad's agent: from 1.9.4 on
- * Nomad sets it, before that a job's author may.
+ * The version of Nomad's agent decides whose word a namespace in CNI_ARGS is: from 1.9.4 on Nomad
+ * sets it, before that a job's author may.
  */
 enum pk_args_word {
 	PK_ARGS_BELIEVED,
@@ -119,11 +123,11 @@ enum pk_args_word {
 	PK_ARGS_UNKNOWN,   /* nobody has said the version yet, or it is none */
 };
 /*
- * How long a claim counts that nobody could confirm. One that is given back is nobody's for twice
- * as long (cluster/claims.h), so clocks may differ by as much.
+ * A claim that nobody could confirm counts for this long. One that is given back is nobody's for
+ * twice as long (cluster/claims.h), so clocks may differ by as much.
  */
 #define PK_BLOCKS_KEEP_S 86400
-/* Claimed blocks may be handed out; else PK_CODE_TRY_LATER and a fix. */
+/* Returns 0 where claimed blocks may be handed out, else PK_CODE_TRY_LATER and a fix. */
 int pk_settings_check_blocks(const struct pk_settings *s, int64_t now, struct pk_err *err);
 enum pk_args_word pk_settings_args_word(const struct pk_settings *s);
 const char *pk_baseline_name(enum pk_baseline b);

@@ -186,8 +186,7 @@ static const char *explain(const struct pk_record_name *name, const struct witne
 					 : "device and netns are gone, and Nomad gave no answer";
 }
 
-/* Never waits: whoever holds the lock may be an ADD that waits for picketd, whose sweep this may
- * be. */
+/* Tries the lock without waiting: its holder may be an ADD that waits for this very picketd. */
 static int try_lock(const struct pk_sweep *sweep, const char *container_id, int *fd,
 		    struct pk_err *err)
 {
@@ -217,7 +216,7 @@ static int delete_host_end(const struct pk_sweep_run *run, const struct pk_recor
 	return has_device(run, name) ? pk_host_end_delete(run->nl, &end, err) : 0;
 }
 
-/* Under the container's lock the witnesses are asked again: an ADD or a DEL may have come since. */
+/* The witnesses are asked again under the container's lock: an ADD or a DEL may have come since. */
 static int bury(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 {
 	const struct pk_record_name *name = arg;
@@ -320,8 +319,10 @@ static int begin(struct pk_sweep_run *run, struct pk_err *err)
 	return r;
 }
 
-/* Of so many closed records, for each that may be removed, the devices are looked for: those whose
- * device is still there stand before none that is gone. */
+/*
+ * A sweep of closed records alone looks at this many for each one that it may remove, so that
+ * records whose device is still there don't hide those whose device is gone.
+ */
 #define SEEN 4
 
 /* Closed records alone, and few of them: no list of devices and records is made. */

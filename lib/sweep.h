@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What is left of endpoints that are gone. Something is removed only on two witnesses: device and
- * netns are gone, and (DEL recorded, or Nomad knows nothing live of the alloc, or there is no
- * Nomad). Shared by picketd, `picket sweep` and the plugin.
+ * Removes what is left of endpoints that are gone. Something is removed only on two witnesses:
+ * device and netns are gone, and (DEL recorded, or Nomad knows nothing live of the alloc, or there
+ * is no Nomad). picketd, `picket sweep` and the plugin share this.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,15 +67,15 @@ struct pk_sweep {
 	const struct pk_record_name *only; /* instead of the directories' records; NULL: those */
 	size_t n_only;
 	/*
-	 * How many closed records are removed at most, where parts is CLOSED alone. 0: all parts,
-	 * whatever is found.
+	 * The number of closed records that are removed at most, where parts is CLOSED alone. 0:
+	 * all parts are swept, whatever is found.
 	 */
 	unsigned int most;
 	uint64_t deadline_ns;
 	unsigned int n_found, n_removed; /* out */
 };
 /*
- * In the node's netns. A part that can't be removed is reported (removed = false) and the rest goes
- * on.
+ * Sweeps in the node's netns. A part that can't be removed is reported (removed = false) and the
+ * rest goes on.
  */
 int pk_sweep(struct pk_sweep *sweep, struct pk_err *err);

@@ -24,15 +24,15 @@ struct pk_sweep_run {
 };
 
 /*
- * Counts it, does it if it may be done and is wanted (remove returns 0 or -errno), tells the
- * caller.
+ * Counts a finding, removes it if it may be removed and that is wanted (remove returns 0 or
+ * -errno), and tells the caller.
  */
 void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
 		     int (*remove)(struct pk_sweep_run *run, void *arg, struct pk_err *err),
 		     void *arg);
-/* Is the host end of that slot there, and proven to be one? */
+/* Returns whether the host end of that slot is there, and proven to be one. */
 bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot);
-/* Is it a host tap? ifindex 0: not known. */
+/* Returns whether it is a host tap. ifindex 0: not known. */
 bool pk_sweep_is_tap(const struct pk_sweep_run *run, uint32_t slot, uint32_t ifindex);
 
 bool pk_name_set_has(struct pk_name_set *set, const char *name);

@@ -110,7 +110,7 @@ static void sweep_lease(struct pk_sweep_run *run, const union pk_addr *addr)
 	pk_sweep_report(run, &orphan, free_lease, &lease);
 }
 
-/* Where everything goes no address needs to rest. */
+/* A sweep of everything drops the marks: no address needs to rest after it. */
 static void drop_marks(const struct pk_sweep_run *run)
 {
 	own_dir DIR *dir = opendir(run->sweep->paths->pools);
@@ -295,7 +295,9 @@ static void mark_named(const struct pk_sweep_run *run, bool named[PK_CAPACITY_MA
 		named[run->records[i].slot] = true;
 }
 
-/* Without a record nobody was handed it. Of an ADD that is under way the slot is young. */
+/*
+ * A host tap without a record was handed to nobody. The slot of an ADD that is under way is young.
+ */
 static bool is_left_tap(const struct pk_sweep_run *run, uint32_t slot)
 {
 	const struct pk_bpf *bpf = run->sweep->bpf;

@@ -127,7 +127,7 @@ int pk_tenant_get(const struct pk_bpf *bpf, const uint64_t tenant[2], uint32_t *
 	return r;
 }
 
-/* With the node lock held. A tenant is kept as a label set of its own: no identity. */
+/* The node lock is held. A tenant is kept as a label set of its own, which has no identity. */
 static int take_tenant(struct pk_bpf *bpf, const uint64_t tenant[2], uint32_t *out,
 		       struct pk_err *err)
 {
@@ -157,7 +157,7 @@ int pk_tenant_take(struct pk_bpf *bpf, const uint64_t tenant[2], uint64_t deadli
 	return r < 0 ? r : take_tenant(bpf, tenant, out, err);
 }
 
-/* With the node lock held. */
+/* The node lock is held. */
 static int take_labels(struct pk_bpf *bpf, const struct pk_labels_want *want, struct pk_labels *out,
 		       struct pk_err *err)
 {

@@ -22,22 +22,22 @@
 /* Slots. */
 
 /*
- * The lowest free slot, taken in the name of owner ("<container id>@<ifname>"); one that this owner
+ * Takes the lowest free slot in the name of owner ("<container id>@<ifname>"); one that this owner
  * took before and never made a device for is given again. -ENOSPC, PK_CODE_CAPACITY: none is free.
  */
 int pk_slot_take(struct pk_bpf *bpf, const char *owner, uint64_t deadline_ns, uint32_t *slot,
 		 struct pk_err *err);
 /*
- * Slots that owner has taken; 0 ends it. For DEL without a record. Returns the next one above
- * `after`.
+ * Walks the slots that owner has taken, for DEL without a record: returns the next one above
+ * `after`; 0 ends it.
  */
 uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after);
 bool pk_slot_taken(const struct pk_bpf *bpf, uint32_t slot);
-/* Seconds since a slot was taken (boot time); for the sweep of slots without record. */
+/* Returns the seconds since a slot was taken (boot time), for the sweep of slots without record. */
 uint32_t pk_slot_age(const struct pk_bpf *bpf, uint32_t slot);
 /*
- * The slot's device is seen gone (or was never made): clears all that names it, counters and
- * buckets too, and the slot is free. -EBUSY: its word is open. Free already is success.
+ * Frees the slot, whose device is seen gone (or was never made): clears all that names it, counters
+ * and buckets too. -EBUSY: its word is open. Free already is success.
  */
 int pk_slot_free(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
 
@@ -48,7 +48,7 @@ struct pk_labels_want {
 	uint64_t tenant[2]; /* pk_tenant_hash of its namespace */
 	bool no_tenant;	    /* quarantine: tenant 0 */
 };
-/* The set's numbers, made if need be: one set has one number, whoever asks first. */
+/* Takes the set's numbers, made if need be: one set has one number, whoever asks first. */
 int pk_labels_take(struct pk_bpf *bpf, const struct pk_labels_want *want, uint64_t deadline_ns,
 		   struct pk_labels *out, struct pk_err *err);
 int pk_labels_get(const struct pk_bpf *bpf, const uint64_t hash[2],
@@ -67,46 +67,47 @@ int pk_labels_name(struct pk_bpf *bpf, const uint64_t hash[2], uint32_t rule_set
  */
 int pk_labels_forget(struct pk_bpf *bpf, const uint64_t hash[2], uint64_t deadline_ns,
 		     struct pk_err *err);
-/* A tenant's base (0 = any other tenant); rule_set 0 removes it. */
+/* Names a tenant's base (0 = any other tenant); rule_set 0 removes it. */
 int pk_base_name(struct pk_bpf *bpf, uint32_t tenant, uint32_t rule_set, uint64_t deadline_ns,
 		 struct pk_err *err);
 /*
- * What ADD uses: the set's own, else its tenant's base. -ENOENT: neither: compile one. The base of
- * tenant 0 is quarantine's own, never a fallback for a tenant.
+ * Finds the rule set that ADD uses: the label set's own, else its tenant's base. -ENOENT: there is
+ * neither, compile one. The base of tenant 0 is quarantine's own, never a fallback for a tenant.
  */
 int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uint32_t *rule_set);
 
 /* Rule sets. */
 
 /*
- * An index for image: that of an equal one (by digest), else of one built aside under a free index:
- * size checked first, verdicts, lists, peer classes, its rule_sets entry last. Nothing is switched
- * and nothing live changes; on failure nothing stays. Peers whose identity has no number yet are
- * left out (pk_rule_set_peers adds them); tenants get one.
+ * Gives an index for image: that of an equal one (by digest), else of one built aside under a free
+ * index: size checked first, verdicts, lists, peer classes, its rule_sets entry last. Nothing is
+ * switched and nothing live changes; on failure nothing stays. Peers whose identity has no number
+ * yet are left out (pk_rule_set_peers adds them); tenants get one.
  */
 int pk_rule_set_install(struct pk_bpf *bpf, struct pk_image *image, uint64_t deadline_ns,
 			uint32_t *rule_set, struct pk_err *err);
 /*
- * In the same step named as a tenant's base, or as a label set's own (an ADD's, which compiled it):
- * between the two nobody can free it.
+ * These install it and, in the same step, name it as a tenant's base or as a label set's own (an
+ * ADD's, which compiled it): between the two nobody can free it.
  */
 int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_t tenant,
 			     uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
 int pk_rule_set_install_labels(struct pk_bpf *bpf, struct pk_image *image, const uint64_t hash[2],
 			       uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
-/* The index of an equal rule set, 0 = none. */
+/* Returns the index of an equal rule set, 0 = none. */
 uint32_t pk_rule_set_find(const struct pk_bpf *bpf, const uint64_t digest[2]);
 int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,
 		    struct pk_rule_set *out); /* -ENOENT: free */
 /*
- * From one image to the next in place (pk_image_diff said that it can): new classes' verdicts,
- * then peer classes, then the digest, then what is gone. -EINVAL where the delta says replace.
+ * Changes a rule set in place from one image to the next (pk_image_diff said that it can): new
+ * classes' verdicts, then peer classes, then the digest, then what is gone. -EINVAL where the delta
+ * says replace.
  */
 int pk_rule_set_amend(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *from,
 		      const struct pk_image *to, struct pk_err *err);
 /*
- * Writes the peer classes of image whose identity has a number by now. Before that identity's first
- * address.
+ * Writes the peer classes of image whose identity has a number by now. It is called before that
+ * identity's first address is written.
  */
 int pk_rule_set_peers(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
 		      struct pk_err *err);
@@ -127,7 +128,7 @@ struct pk_placed {
 };
 /* Deletes the peer classes that these images don't have (a killed controller's); how many. */
 size_t pk_rule_sets_strip(struct pk_bpf *bpf, const struct pk_placed *placed, size_t n);
-/* True where a word, a base or a label set names it. */
+/* Returns whether a word, a base or a label set names it. */
 bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set);
 /*
  * Frees it: waits for RCU, deletes what is its own. -EBUSY: still named. image: what is in it
@@ -146,23 +147,24 @@ uint64_t pk_word(const struct pk_bpf *bpf, uint32_t slot);
  */
 int pk_word_switch(struct pk_bpf *bpf, uint32_t slot, uint64_t from, uint32_t rule_set,
 		   uint32_t flags, uint64_t *now, struct pk_err *err);
-/* A new revision, everything else as it is; -EPERM: closed. */
+/* Gives the word a new revision and leaves everything else as it is; -EPERM: it is closed. */
 int pk_word_renew(struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);
 
 /* Endpoints. */
 
 /*
- * Closed: the slot's entry and its device. The word must be 0. `opened`, `owner` are the tables'.
+ * Writes a closed slot's entry and its device. The word must be 0. `opened`, `owner` are the
+ * tables'.
  */
 int pk_endpoint_write(struct pk_bpf *bpf, uint32_t slot, const struct pk_endpoint *endpoint,
 		      struct pk_err *err);
 
-/* The limits of an entry that is to be written. */
+/* Puts the limits into an entry that is to be written. */
 void pk_endpoint_limits_put(const struct pk_bpf *bpf, const struct pk_limits_held *held,
 			    struct pk_endpoint *endpoint);
 /*
- * The controller's, of an open endpoint: each limit by one store, so that no packet meets none. 1:
- * something was another; 0: nothing was, or the slot is closed.
+ * Changes the limits of an open endpoint, for the controller: each limit by one store, so that no
+ * packet meets none. 1: something was another; 0: nothing was, or the slot is closed.
  */
 int pk_endpoint_limit(struct pk_bpf *bpf, uint32_t slot, const struct pk_limits_held *held,
 		      uint64_t deadline_ns, struct pk_err *err);
@@ -198,14 +200,14 @@ struct pk_endpoint_open {
 	size_t n_open;
 };
 /*
- * Addresses, ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -ESTALE: the label
- * set was forgotten since its numbers were taken; -EEXIST: the word is open already.
+ * Writes addresses and ports, then the word. -ENOENT: no rule set (see pk_rule_set_of); -ESTALE:
+ * the label set was forgotten since its numbers were taken; -EEXIST: the word is open already.
  */
 int pk_endpoint_open(struct pk_bpf *bpf, const struct pk_endpoint_open *open, uint64_t deadline_ns,
 		     struct pk_err *err);
 /*
- * Word to 0, then its addresses and ports, those that are still its own. A closed or free slot is
- * success.
+ * Sets the word to 0, then deletes its addresses and ports, those that are still its own. A closed
+ * or free slot is success.
  */
 int pk_endpoint_close(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
 /* Host device of another ifindex in the same slot (CHECK): slots and the entry follow. */
@@ -219,18 +221,18 @@ struct pk_endpoint_switch {
 	uint32_t rule_set, flags;
 };
 /*
- * The controller's: identity and tenant, by_address, then the word with a new revision. -EAGAIN as
- * pk_word_switch.
+ * Switches an open endpoint, for the controller: identity and tenant, by_address, then the word
+ * with a new revision. -EAGAIN as pk_word_switch.
  */
 int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
 		       uint64_t deadline_ns, uint64_t *now, struct pk_err *err);
 /*
- * Whose slot has the mapping of key, or one that overlaps it (every address against a single one),
- * other than `slot`'s own; 0 = nobody's.
+ * Returns the slot that has the mapping of key, or one that overlaps it (every address against a
+ * single one), other than `slot` itself; 0 = none has.
  */
 uint32_t pk_published_holder(const struct pk_bpf *bpf, const struct pk_published_key *key,
 			     uint32_t slot);
-/* The slot's whole set of open ports; a change is followed by a new revision. */
+/* Writes the slot's whole set of open ports; a change is followed by a new revision. */
 int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_port *ports,
 			   size_t n, uint64_t deadline_ns, struct pk_err *err);
 
@@ -245,18 +247,23 @@ int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t 
 		 struct pk_err *err);
 int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadline_ns,
 		struct pk_err *err);
-/* For the first load, before there is a table: the key, and its block among the node's. */
+/*
+ * A first load uses these before there is a table: the key of a pool, and its block among the
+ * node's.
+ */
 struct pk_pool_key pk_pool_key_of(const struct pk_prefix *pool);
 void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key);
 int pk_remote_set(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *remote,
 		  struct pk_err *err);
-/* Only where owner and generation are still these; gone is success, another's -EAGAIN. */
+/*
+ * Deletes it only where owner and generation are still these; gone is success, another's -EAGAIN.
+ */
 int pk_remote_delete(struct pk_bpf *bpf, const union pk_addr *addr, const struct pk_remote *was,
 		     struct pk_err *err);
 /*
- * Read, changed by edit, written, under the node lock. epoch, layout, path and sizes stay what they
- * are. A packet that looks meanwhile may meet a part of the old and a part of the new; what is
- * equal in both it never meets changed.
+ * Reads the node's entry, has it changed by edit, and writes it, under the node lock. epoch,
+ * layout, path and sizes stay what they are. A packet that looks meanwhile may meet a part of the
+ * old and a part of the new; what is equal in both it never meets changed.
  */
 int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *node), void *arg,
 		   uint64_t deadline_ns, struct pk_err *err);
@@ -265,7 +272,7 @@ int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *n
 
 int pk_counter_read(const struct pk_bpf *bpf, uint32_t slot, enum pk_dir dir, unsigned int reason,
 		    struct pk_counter *sum);
-/* Every counter of a slot: row[dir][reason]. One system call. */
+/* Reads every counter of a slot by one system call: row[dir][reason]. */
 int pk_counter_row(const struct pk_bpf *bpf, uint32_t slot,
 		   struct pk_counter row[2][PK_REASON_SLOTS], struct pk_err *err);
 struct pk_table_use {
@@ -273,8 +280,8 @@ struct pk_table_use {
 	uint64_t used, size;
 };
 /*
- * For status: verdicts, cidr, peer_class, labels, by_address, flows... -> n of them, at most
- * PK_MAP_COUNT.
+ * Tells for status how full each table is: verdicts, cidr, peer_class, labels, by_address, flows...
+ * Returns how many they are, at most PK_MAP_COUNT.
  */
 size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT]);
 /* The same in parts. Zero it before the first. */

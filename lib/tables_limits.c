@@ -62,7 +62,10 @@ int pk_endpoint_limit(struct pk_bpf *bpf, uint32_t slot, const struct pk_limits_
 	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	if (r < 0)
 		return r;
-	/* Under the lock nobody opens the slot anew; closed, or another's by now, it is left alone. */
+	/*
+	 * Nobody opens the slot anew under the lock. A slot that is closed or another's by now is
+	 * left alone.
+	 */
 	if (!pk_word(bpf, slot) || ep->opened != opened)
 		return 0;
 	store_all(ep, &want);

@@ -24,7 +24,7 @@ void pk_tables_memo_free(struct pk_tables_memo *memo);
 /* The next number; 0 and, of identities and tenants, the top bit are never given: 0 = used up. */
 uint32_t pk_number_take(struct pk_bpf *bpf, enum pk_number which);
 int pk_tables_fail(struct pk_err *err, int r, enum pk_map map, const char *what);
-/* With the node lock held. */
+/* The node lock is held by whoever calls these. */
 int pk_base_write(struct pk_bpf *bpf, uint32_t tenant, uint32_t rule_set, struct pk_err *err);
 int pk_labels_write_rule_set(struct pk_bpf *bpf, const uint64_t hash[2], uint32_t rule_set,
 			     struct pk_err *err);

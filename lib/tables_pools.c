@@ -27,7 +27,7 @@ static struct pk_block block_of(const struct pk_pool_key *key)
 	return block;
 }
 
-/* Which of the node's blocks holds it; PK_BLOCKS where none does. */
+/* Returns which of the node's blocks it is; PK_BLOCKS where it is none. */
 static int place_of(const struct pk_node *node, const struct pk_block *block)
 {
 	int i = 0;

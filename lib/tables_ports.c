@@ -189,7 +189,7 @@ static int open_port(struct pk_bpf *bpf, uint32_t slot, const struct pk_open_por
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_OPEN_PORTS, "open a port") : 0;
 }
 
-/* Both. */
+/* Published and open ports. */
 
 void pk_ports_delete(struct pk_bpf *bpf, uint32_t slot)
 {
@@ -217,7 +217,7 @@ int pk_ports_write(struct pk_bpf *bpf, const struct pk_endpoint_open *open, stru
 	return r;
 }
 
-/* picketd's: the whole set of a live endpoint. */
+/* picketd replaces the whole set of open ports of a live endpoint. */
 
 struct port_diff {
 	int map;

@@ -116,7 +116,7 @@ static void unclaim(struct pk_bpf *bpf, uint32_t index)
 	write_entry(bpf, index, &nothing, NULL);
 }
 
-/* How the caller wants the rule set named in the same step. */
+/* The name that the caller wants the rule set to get in the same step. */
 struct naming {
 	bool base;
 	uint32_t tenant;
@@ -257,7 +257,7 @@ static bool word_or_base_names(const struct pk_bpf *bpf, uint32_t rule_set)
 	return pk_map_each(bpf->map[PK_MAP_BASES], base_names, &named) != 0;
 }
 
-/* If a table cannot be read, assume that it still refers to the rule set. */
+/* A table that can't be read counts as one that still refers to the rule set. */
 bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set)
 {
 	struct named named = { .rule_set = rule_set };
@@ -267,8 +267,8 @@ bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set)
 }
 
 /*
- * Out of sight first: nobody can share it any more, and ADD finds no word for it. Label entries
- * are looked at before the lock: only picketd and a quarantined ADD name rule sets there.
+ * The entry becomes a claim before anything is deleted: nobody can share the rule set any more. All
+ * that may name it is looked at under the lock.
  */
 static int retire(struct pk_bpf *bpf, uint32_t rule_set, struct pk_rule_set *was,
 		  uint64_t deadline_ns, struct pk_err *err)

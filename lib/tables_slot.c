@@ -223,7 +223,9 @@ static int check_rule_set(const struct pk_bpf *bpf, const struct pk_endpoint_ope
 
 	if (open->hash[0] || open->hash[1])
 		r = pk_labels_get(bpf, open->hash, &labels);
-	/* Forgotten since they were taken, and perhaps given anew: the numbers name nobody. */
+	/*
+	 * The label set was forgotten since its numbers were taken, and these may be another's now.
+	 */
 	if (r == -ENOENT || labels.identity != open->labels.identity)
 		return pk_fail(err, ESTALE, "the label set of slot %u has other numbers by now",
 			       open->slot);
@@ -236,7 +238,7 @@ static int check_rule_set(const struct pk_bpf *bpf, const struct pk_endpoint_ope
 	return r < 0 ? pk_fail(err, ENOENT, "rule set %u is not there", *rule_set) : 0;
 }
 
-/* With the node lock held: nobody frees the rule set between the look and the word. */
+/* The node lock is held: nobody frees the rule set between the look and the word. */
 static int open_locked(struct pk_bpf *bpf, const struct pk_endpoint_open *open, struct pk_err *err)
 {
 	struct pk_endpoint *ep = &bpf->endpoints[open->slot];
@@ -367,7 +369,7 @@ int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
 	if (!in_range(bpf, to->slot) || !to->from)
 		return pk_fail(err, EPERM, "slot %u is closed", to->slot);
 	/*
-	 * Under the lock nobody opens the slot anew: the word that was read is still this
+	 * Nobody opens the slot anew under the lock: the word that was read is still this
 	 * endpoint's.
 	 */
 	if (pk_word(bpf, to->slot) != to->from)

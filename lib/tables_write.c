@@ -293,7 +293,7 @@ static int take_list(struct pk_bpf *bpf, const struct pk_cidr_list *list, uint32
 	return r;
 }
 
-/* Is it one of the entry's first n lists? */
+/* Returns whether number is one of the entry's first n lists. */
 static bool is_among(const struct pk_rule_set *entry, int n, uint32_t number)
 {
 	for (int i = 0; i < n; i++)
@@ -397,7 +397,10 @@ static int drop_peer(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* Peer classes always by walking: numbers of peers that are forgotten by now have entries too. */
+/*
+ * Peer classes are always found by walking: numbers of peers that are forgotten by now have entries
+ * too.
+ */
 void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image)
 {
 	struct of_rule_set verdicts = { .map = bpf->map[PK_MAP_VERDICTS], .rule_set = rule_set };
@@ -414,7 +417,7 @@ void pk_rule_set_scrub(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_im
 	}
 }
 
-/* In place. */
+/* Changes in place. */
 
 static int add_delta(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image_delta *delta,
 		     struct pk_err *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* For tables_rules.c and tables_write.c alone: the entries of a rule set that is claimed. */
+/* tables_rules.c and tables_write.c alone use this: the entries of a rule set that is claimed. */
 #include "tables.h"
 
 /*

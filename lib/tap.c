@@ -42,7 +42,7 @@ uint32_t pk_tap_frames(uint32_t queues)
 	return PK_TAP_FRAMES / (queues > 1 ? queues : 1);
 }
 
-/* MTU and queues' length. */
+/* Sets the MTU and the queues' length. */
 static int set_device(const struct pk_tap *tap, struct pk_err *err)
 {
 	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -57,7 +57,7 @@ static int set_device(const struct pk_tap *tap, struct pk_err *err)
 	return 0;
 }
 
-/* By the tap's own descriptor, which needs no other. */
+/* The tap's own descriptor sets its MAC, so no other is needed. */
 static int set_mac(const struct pk_tap *tap, int fd)
 {
 	struct ifreq req = { .ifr_hwaddr.sa_family = ARPHRD_ETHER };
@@ -66,7 +66,7 @@ static int set_mac(const struct pk_tap *tap, int fd)
 	return ioctl(fd, SIOCSIFHWADDR, &req);
 }
 
-/* Owner and group before anything can open it: a tap without owner is anyone's. */
+/* The tap gets owner and group before anything can open it: a tap without owner is anyone's. */
 static int settle(const struct pk_tap *tap, int fd, struct pk_err *err)
 {
 	int r;
@@ -143,7 +143,7 @@ static void undo_user(const struct pk_tap *tap, int fd)
 		set_mac(tap, fd);
 }
 
-/* With no such name the kernel would have made another tap, which goes with its descriptor. */
+/* If there is no such name the kernel makes another tap, which goes with its descriptor. */
 static int attach_one(struct pk_nl *nl, const struct pk_tap *tap, int *out, struct pk_err *err)
 {
 	struct ifreq req = queue_request(tap);

@@ -21,7 +21,7 @@ struct pk_tap {
 	const uint8_t *mac; /* of the device itself; NULL = the kernel's choice */
 };
 
-/* Frames that each queue may hold: all of them together PK_TAP_FRAMES. */
+/* Returns the frames that each queue may hold: all of them together PK_TAP_FRAMES. */
 uint32_t pk_tap_frames(uint32_t queues);
 
 /*
@@ -37,7 +37,8 @@ int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);
  */
 int pk_tap_attach(struct pk_nl *nl, const struct pk_tap *tap, int *fd, struct pk_err *err);
 /*
- * 0: a tap of that name with this ifindex, owner, group, queue mode and queue length, and no more
- * queues attached than it may have; -ENODEV, or -EINVAL with the difference. It goes by pk_nl_delete. nl is of the netns that the tap is in.
+ * Returns 0 for a tap of that name with this ifindex, owner, group, queue mode and queue length,
+ * and no more queues attached than it may have; else -ENODEV, or -EINVAL with the difference. It
+ * goes by pk_nl_delete. nl is of the netns that the tap is in.
  */
 int pk_tap_check(struct pk_nl *nl, const struct pk_tap *tap, struct pk_err *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What is said on the socket where host taps are handed over: one SOCK_SEQPACKET message each way,
+ * The messages on the socket where host taps are handed over: one SOCK_SEQPACKET message each way,
  * JSON, the answer's with the descriptors of the tap's queues (SCM_RIGHTS).
  */
 #include <stdbool.h>

@@ -46,7 +46,7 @@ static bool is_label(const char *text, size_t n)
 	return n && n <= LABEL_MAX && strspn(text, all) >= n;
 }
 
-/* n characters as labels; 0: they are no domain name. */
+/* Encodes n characters as labels; 0: they are no domain name. */
 static size_t name_encode(const char *text, size_t n, uint8_t wire[NAME_MAX_WIRE])
 {
 	size_t len = 0;

@@ -16,5 +16,5 @@ struct pk_txn {
 
 /* arg must live until the transaction ends. Aborts beyond PK_TXN_MAX: a fixed number of steps. */
 void pk_txn_add(struct pk_txn *txn, void (*undo)(void *arg), void *arg);
-/* For PK_OWN(pk_txn_end). */
+/* Ends the transaction, for PK_OWN(pk_txn_end). */
 void pk_txn_end(struct pk_txn *txn);

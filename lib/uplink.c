@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which devices are uplinks. What stands at them: uplink_hook.c. */
+/* Finds the devices that are uplinks. uplink_hook.c has what stands at them. */
 #include "uplink.h"
 
 #include <errno.h>
@@ -81,7 +81,10 @@ static bool has(const struct pk_nl_addr_info *list, size_t n, const union pk_add
 	return false;
 }
 
-/* Fit to leave the node: the kernel's own choice may be a loopback's where there is nothing else. */
+/*
+ * Returns whether the address is fit to leave the node. The kernel's own choice may be a loopback's
+ * where there is nothing else.
+ */
 static bool is_global(const union pk_addr *addr)
 {
 	const uint8_t *b = addr->b;
@@ -301,7 +304,10 @@ static bool is_true(struct pk_nl *nl, const struct pk_uplink *uplink)
 	for (int v6 = 0; v6 < 2; v6++) {
 		union pk_addr now;
 
-		/* `leads` or not: the answer is the one that was written where it is still true. */
+		/*
+		 * Nobody kept whether the device leads out, so both answers are tried: either makes
+		 * the address that was written true.
+		 */
 		choose_address(nl, &a, v6, false, &now);
 		if (pk_addr_equal(&now, addr[v6]))
 			continue;

@@ -31,26 +31,26 @@ struct pk_uplinks {
 /* -errno: netlink couldn't be asked. What is wrong with a device is a note. */
 int pk_uplinks_find(struct pk_nl *nl, const struct pk_uplink_names *names, struct pk_uplinks *out,
 		    struct pk_err *err);
-/* The fatal note as an error, PK_CODE_CONFIG; 0 where there is none. */
+/* Makes an error of the fatal note, PK_CODE_CONFIG; 0 where there is none. */
 int pk_uplinks_refused(const struct pk_uplinks *uplinks, struct pk_err *err);
 
-/* For the first load, before there is a table. */
+/* Puts the uplinks into node for a first load, before there is a table. */
 void pk_uplinks_put(const struct pk_uplinks *uplinks, struct pk_node *node);
 /*
- * node.uplink says so, and node.flags of the default routes. What leaves through a new one is ours
- * to answer: attach first.
+ * Writes node.uplink, and node.flags of the default routes. What leaves through a new uplink is
+ * ours to answer: attach first.
  */
 int pk_uplinks_write(struct pk_bpf *bpf, const struct pk_uplinks *uplinks, uint64_t deadline_ns,
 		     struct pk_err *err);
 /*
- * Is node.uplink still what the devices in it have: there, with this MTU and these addresses? No
- * uplink at all counts as not. A new default route isn't seen here.
+ * Returns whether node.uplink is still what the devices in it have: they are there, with this MTU
+ * and these addresses. No uplink at all counts as not. A new default route isn't seen here.
  */
 bool pk_uplinks_are_true(const struct pk_bpf *bpf, struct pk_nl *nl);
 
 /*
- * pk_from_uplink of this build at the ingress of each uplink, first of all, and in place of one
- * that an earlier load left. -EPERM: it is there, another program stands before it on a device;
+ * Puts pk_from_uplink of this build at the ingress of each uplink, first of all, and in place of
+ * one that an earlier load left. -EPERM: it is there, another program stands before it on a device;
  * the others are done all the same. A device that is gone is success.
  */
 int pk_uplinks_attach(const struct pk_bpf *bpf, const struct pk_uplink uplinks[PK_UPLINKS],
@@ -61,7 +61,7 @@ int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
 		   enum pk_uplink_hook *state, char before[64]);
 /* Takes pk_from_uplink off each device that isn't in keep's node.uplink. */
 int pk_uplinks_strip(struct pk_nl *nl, const struct pk_bpf *keep, struct pk_err *err);
-/* For `sweep -all`: is it there, of whichever load? */
+/* Returns whether the program is there, of whichever load; for `sweep -all`. */
 bool pk_uplink_has_program(struct pk_nl *nl, const struct pk_nl_link *link);
-/* And off, with the clsact where nothing else is in it. */
+/* Takes the program off, with the clsact where nothing else is in it. */
 int pk_uplink_clear(struct pk_nl *nl, const struct pk_nl_link *link, struct pk_err *err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What picket-cni counts of its verbs, in one small file below run/ that every call of a boot adds
- * to and picketd reads. Each number is added to by one instruction in shared memory, so a call that
- * is killed leaves no half of anything; it has begun then and never ended.
+ * Counts the verbs of picket-cni in one small file below run/, which every call of a boot adds to
+ * and picketd reads. Each number is added to by one instruction in shared memory, so a call that is
+ * killed leaves no half of anything; it has begun then and never ended.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,7 +41,7 @@ int pk_counted_parse(const char *name);
 /* The shared file, made if need be; NULL: there is no such directory yet, or no room. */
 struct pk_counts *pk_counts_open(const struct pk_paths *paths);
 void pk_counts_close(struct pk_counts *counts);
-/* Both may be called from a signal handler. */
+/* A signal handler may call both. */
 void pk_counts_begin(struct pk_counts *counts, enum pk_counted_verb verb);
 void pk_counts_end(struct pk_counts *counts, enum pk_counted_verb verb, int code, uint64_t took_ns);
 /* A copy; all zero where no verb has run since the boot. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How CIDR entries, protected addresses, tenantReach and resolvers divide the world. All prefixes
+ * Divides the world by CIDR entries, protected addresses, tenantReach and resolvers. All prefixes
  * are walked in order with the stack of those around them; where the set of entries that match
  * differs from what stands around, the prefix gets a class. The operator's long lists are walked
  * apart from the rest.

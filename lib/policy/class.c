@@ -175,7 +175,7 @@ void classes_forget(struct class_of **map)
 	}
 }
 
-/* A class of a given number. */
+/* Makes a class of a given number. */
 struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			   const struct recipe *r, uint32_t class_nr)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is there and what is stale: endpoints, identities and tenants, documents, and which programs
- * they touch.
+ * Keeps who is there and what is stale: endpoints, identities and tenants, documents, and which
+ * programs they touch.
  */
 #include "engine.h"
 
@@ -270,7 +270,7 @@ uint64_t pk_engine_changes(const struct pk_engine *engine)
 	return engine->changes;
 }
 
-/* Each costs as much as the rule set is large. */
+/* Each image costs as much time as its rule set is large. */
 static bool make_images(struct pk_engine *engine, const struct pk_slice *slice)
 {
 	for (struct program *p = engine->programs; p; p = p->hh.next) {

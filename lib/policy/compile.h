@@ -48,7 +48,10 @@ void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name);
 struct pk_engine_limits {
 	size_t rule_sets, verdicts, peers, cidrs;
 	size_t rule_set; /* verdict entries of one; 0 = PK_RULE_SET_VERDICTS_MAX */
-	/* What the rule sets that one tenant's own documents shape may have, together and each. */
+	/*
+	 * These bound the rule sets that one tenant's own documents shape: the first three all of
+	 * them together, tenant_rule_set each.
+	 */
 	size_t tenant_verdicts, tenant_peers, tenant_cidrs, tenant_rule_set;
 };
 void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limits *limits);
@@ -73,8 +76,8 @@ int pk_engine_compile_slice(struct pk_engine *engine, const struct pk_slice *sli
 			    struct pk_err *err);
 
 /*
- * Whether an endpoint's image is what all documents make, or those of the operators alone, after a
- * compile that returned 0 or -EFBIG.
+ * Tells whether an endpoint's image is what all documents make, or what those of the operators make
+ * alone. It is asked after a compile that returned 0 or -EFBIG.
  */
 enum pk_fit { PK_FIT_NONE, PK_FIT_OPERATORS, PK_FIT_ALL };
 enum pk_fit pk_engine_fit(const struct pk_engine *engine, const char *key);
@@ -126,8 +129,8 @@ struct pk_engine_size {
 void pk_engine_size(const struct pk_engine *engine, struct pk_engine_size *out);
 
 /*
- * For what a selector or a service matches nothing today: one line of text each (document, path,
- * why).
+ * Each of these tells of a selector or a service that matches nothing today, in one line of text
+ * (document, path, why).
  */
 struct pk_unresolved {
 	const struct pk_document *doc;
@@ -142,8 +145,8 @@ size_t pk_engine_unresolved_of(struct pk_engine *engine, const struct pk_documen
 			       struct pk_unresolved **out);
 
 /*
- * For the plugin: the base rule set of a tenant, that is of an endpoint whose namespace alone is
- * known (NULL: of any tenant), no other endpoint known. The image is the caller's.
+ * Compiles a tenant's base rule set for the plugin: that of an endpoint whose namespace alone is
+ * known (NULL: of any tenant), with no other endpoint known. The image is the caller's.
  */
 int pk_compile_base(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
 		    const char *tenant_name, struct pk_image **out, struct pk_err *err);

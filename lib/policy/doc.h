@@ -18,7 +18,10 @@ struct pk_doc_source {
 		*name; /* where the document gives none; NULL: path's last part without ".json" */
 	/* The location belongs to this namespace, any other is refused. NULL: to the operator. */
 	const char *tenant_name;
-	/* What is known of the nodes that take it: no warning of what tenantReach lists. */
+	/*
+	 * The settings of the nodes that take it, where they are known: what tenantReach lists gets
+	 * no warning.
+	 */
 	const struct pk_settings *settings;
 };
 
@@ -32,8 +35,8 @@ struct pk_doc_note {
 #define PK_DOC_NOTES_MAX 50 /* kept, unless the caller sets max */
 
 /*
- * What was said of one document, in the order of its text. Zeroed before use; the caller's
- * pk_doc_notes_done.
+ * The notes on one document, in the order of its text. The struct is zeroed before use; its owner
+ * calls pk_doc_notes_done.
  */
 struct pk_doc_notes {
 	char *path;

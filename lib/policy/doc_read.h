@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Between the parts of the reader (doc*.c). */
+/* The parts of the reader (doc*.c) share this. */
 #include "doc.h"
 #include "doc_schema.h"
 
@@ -19,22 +19,25 @@ struct pk_read_context {
 	enum pk_dir dir;
 };
 
-/* A note at v (key: at its key). fix may be NULL. */
+/* Adds a note at v (key: at its key). fix may be NULL. */
 void pk_read_error(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
 		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void pk_read_warn(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* The notes from first on in the order of the text. */
+/* Sorts the notes from first on into the order of the text. */
 void pk_read_sort(struct pk_doc_notes *notes, size_t first);
 
 /* Notes a refusal of the JSON scan. */
 void pk_read_fault(struct pk_doc_notes *notes, const struct pk_json_fault *fault);
 
-/* Form: everything that doc_schema.h's table says. Errors are notes. */
+/* Checks the form, which is everything that doc_schema.h's table says. Errors are notes. */
 void pk_read_check(struct pk_reader *r, const struct pk_schema *schema, const struct pk_json *v);
 
-/* Meaning: v has passed the check. Errors are notes, what is read so far stays in the document. */
+/*
+ * These read the meaning of v, which has passed the check. Errors are notes, what is read so far
+ * stays in the document.
+ */
 void pk_read_rule(struct pk_reader *r, const struct pk_json *v, struct pk_rule *rule);
 void pk_read_entry(struct pk_reader *r, const struct pk_json *v, const struct pk_read_context *in,
 		   struct pk_entry *entry);

@@ -291,7 +291,7 @@ static void check_contradiction(struct pk_reader *r, const struct pk_json *v,
 		}
 }
 
-/* True where the requirement leaves out the endpoints of this namespace. */
+/* Returns whether the requirement leaves out the endpoints of this namespace. */
 static bool excludes(const struct pk_requirement *req, const char *tenant_name)
 {
 	bool named = false;

@@ -177,7 +177,7 @@ static void collect_names(const struct doc_obj *d, struct vec *names)
 			}
 }
 
-/* True: other port labels than before count. */
+/* Collects the port labels that policies name; returns whether they are others than before. */
 static bool name_ports(struct pk_engine *engine)
 {
 	struct vec all = { 0 };

@@ -75,7 +75,7 @@ struct tenant {
 	struct pk_label_set *labels; /* "of this tenant, nothing else known" */
 	struct vec idents;
 	bool known; /* the programs have been told */
-	/* What the programs that its own documents shape have together, of those that are linked. */
+	/* These count what the linked programs that its own documents shape have together. */
 	size_t verdicts, peers, cidrs;
 	/* The last program that asked what this tenant's endpoints fall back to, and the answer. */
 	uint64_t asked[2];
@@ -148,7 +148,7 @@ struct cidr_class {
 	size_t n_acts;
 	bool v6, is_protected, in_reach, resolver;
 };
-/* Which of a side's CIDR entries a shape divides the world by (pk_entry_is_beside). */
+/* A shape divides the world by the CIDR entries of its kind (pk_entry_is_beside). */
 enum shape_kind { SHAPE_OWN, SHAPE_BESIDE, SHAPES };
 struct shape {
 	struct hash128 key;
@@ -178,7 +178,7 @@ struct posting {
 };
 void index_add(struct pk_engine *engine, struct ident *ident);
 void index_remove(struct pk_engine *engine, struct ident *ident);
-/* How many identities index_matched would ask about ent, at most. */
+/* Returns how many identities index_matched would ask about ent, at most. */
 size_t index_most(const struct pk_engine *engine, const struct ent *ent);
 /* Identities that ent matches as peers, each once; valid until identities change. */
 const struct vec *index_matched(struct pk_engine *engine, struct ent *ent);
@@ -221,7 +221,7 @@ struct program {
 	struct pk_name_class *names;
 	size_t n_names;
 	struct pk_image *image; /* of the state above, or NULL when that has moved on */
-	/* How far it is built; a direction knows of new peers by itself from BUILD_PEERS on. */
+	/* It is built up to here; a direction knows of new peers by itself from BUILD_PEERS on. */
 	enum build_step step;
 	int dir;
 	size_t at;	   /* within the step: the next class */
@@ -260,18 +260,18 @@ const struct class_of *class_find(const struct class_of *map, const struct hash1
 void class_remember(struct class_of **map, const struct hash128 *key, uint32_t class_nr,
 		    const struct hash128 *content);
 void classes_forget(struct class_of **map);
-/* A class of a given number; answers what its table holds, as a hash. */
+/* Makes a class of a given number; returns what its table holds, as a hash. */
 struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			   const struct recipe *r, uint32_t class_nr);
-/* The class of an endpoint or tenant: known by its signature, or worked out (no number yet). */
+/* Finds the class of an endpoint or tenant by its signature, or works it out (no number yet). */
 const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 				       const struct recipe *r);
-/* The class's number: that of one of equal content, else a new one, whose verdicts are written. */
+/* Returns the number of a class of equal content, else a new one, whose verdicts are written. */
 uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 		      const struct recipe *r);
 
 /* peers.c */
-/* Indexes of the acts that match a peer; acts has room for all. */
+/* Fills in the indexes of the acts that match a peer; acts has room for all. */
 size_t acts_match(const struct pk_engine *engine, const struct side *side, const struct peer *peer,
 		  uint32_t *acts);
 bool acts_any_selective(const struct side *side, const uint32_t *acts, size_t n);
@@ -283,24 +283,24 @@ void program_add_ident(struct pk_engine *engine, struct program *p, struct ident
 void program_drop_peer(struct program *p, bool tenant, const struct hash128 *hash);
 
 /* subject.c */
-/* The program of a subject: found, or begun. */
+/* Finds the program of a subject, or begins it. */
 struct program *program_get(struct pk_engine *engine, struct ident *subject);
-/* The same without its tenant's own documents, as if those denied everything. */
+/* Finds or begins the one without its tenant's own documents, as if those denied everything. */
 struct program *program_get_closed(struct pk_engine *engine, struct ident *subject);
-/* Verdict entries that a rule set may have, with a tenant's own documents in it or without. */
+/* Returns how many verdict entries a rule set may have, with a tenant's documents or without. */
 size_t max_verdicts(const struct pk_engine *engine, bool has_own);
 
 /* program.c */
 /* Begins a program with what needs the subject's tenant, before anything is built. */
 void program_begin(struct pk_engine *engine, struct program *p, const struct pk_label_set *own);
-/* Builds on to a step; true: it is there. */
+/* Builds the program up to a step; true: it is there. */
 bool program_build(struct pk_engine *engine, struct program *p, enum build_step until,
 		   const struct pk_slice *slice);
 void program_image(struct program *p);
 void program_free(struct program *p);
 
 /* oversize.c */
-/* It is too large: finds out whether its tenant's documents alone are. True: it is known. */
+/* Finds out whether a tenant's documents alone make the program too large. True: it is known. */
 bool program_blame(struct pk_engine *engine, struct program *p, const struct pk_slice *slice);
 struct oversized *oversized_find(const struct pk_engine *engine, const struct hash128 *own);
 void oversized_free(struct pk_engine *engine, bool unused_only);
@@ -353,7 +353,7 @@ struct pk_engine {
 struct tenant *tenant_take(struct pk_engine *engine, const char *name); /* made if need be */
 void tenant_drop(struct pk_engine *engine,
 		 struct tenant *tenant); /* one reference less; NULL is fine */
-/* The endpoint's identity, one reference more or less; the next compile takes note. */
+/* These take or drop one reference to the endpoint's identity; the next compile takes note. */
 struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoint *ep);
 void ident_drop(struct pk_engine *engine, struct ident *ident, bool local);
 void ident_clear(struct ident *ident);
@@ -382,12 +382,12 @@ bool link_peers(struct pk_engine *engine, const struct pk_slice *slice);
 void programs_drop(struct pk_engine *engine, bool unused_only);
 
 /*
- * link.c, for documents.c: programs that hold entries of documents with keep unset; identities
- * by the port names.
+ * documents.c calls these of link.c: programs let go of entries of documents with keep unset, and
+ * identities are taken again by the port names.
  */
 void programs_forget(struct pk_engine *engine);
 void idents_retake(struct pk_engine *engine);
-/* A subject by labels alone, under a name that is no namespace's. */
+/* Makes a subject by labels alone, under a name that is no namespace's. */
 struct base *base_of_labels(struct pk_engine *engine, const char *name,
 			    const struct pk_label_set *labels);
 /* documents.c */

@@ -4,7 +4,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* As Cilium spells them (1.18), IANA's numbers. The first name of a number is the one printed. */
+/*
+ * The names are spelled as Cilium spells them (1.18), the numbers are IANA's. The first name of a
+ * number is the one printed.
+ */
 #define PK_ICMP4_TYPES(X)                                                                          \
 	X(0, "EchoReply")                                                                          \
 	X(3, "DestinationUnreachable")                                                             \
@@ -62,5 +65,5 @@ const char *const *pk_icmp_type_names(bool v6);
 /* "TCP", "icmpv6", "any", "47": any case; -EINVAL. ANY is PK_PROTO_ANY. */
 int pk_protocol_parse(const char *text, uint8_t *out);
 const char *pk_protocol_name(uint8_t proto); /* "TCP"; NULL where it has none */
-/* True for protocols with ports: TCP, UDP, SCTP, and PK_PROTO_ANY. */
+/* Returns whether the protocol has ports: TCP, UDP, SCTP, and PK_PROTO_ANY. */
 bool pk_protocol_has_ports(uint8_t proto);

@@ -371,7 +371,7 @@ static void keep_first(struct first *first, const struct view *v, bool last)
 		if (c == 0)
 			c = strcmp(v->doc->source, first->doc->source);
 	}
-	/* Within a document the walk is in order of place. */
+	/* The walk within a document is in order of place. */
 	if (c < 0)
 		*first = (struct first){ v->doc, v->entry, last };
 }
@@ -428,7 +428,7 @@ static struct pk_judgement found(enum pk_verdict verdict, enum pk_tier tier, enu
 				      .rule = rule };
 }
 
-/* True: the tier decides. */
+/* Asks one tier; returns whether it decides. */
 static bool ask_tier(const struct pk_judge_by *judge, const struct pk_question *q,
 		     enum pk_tier tier, bool audit, struct pk_judgement *out)
 {

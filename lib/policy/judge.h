@@ -20,7 +20,7 @@ struct pk_judge_by {
 void pk_judge(const struct pk_judge_by *judge, const struct pk_question *q,
 	      struct pk_verdict_value *out);
 
-/* Whether the rule selects this endpoint. */
+/* Returns whether the rule selects this endpoint. */
 enum pk_tri pk_judge_selects(const struct pk_document *doc, const struct pk_rule *rule,
 			     const struct pk_label_set *subject);
 

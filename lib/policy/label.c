@@ -199,7 +199,7 @@ int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err)
 
 static void finish(struct pk_label_set *set)
 {
-	/* Only sets that are made right here: no reserved label, one namespace. */
+	/* Every set made here is right, so none is refused: no reserved label, one namespace. */
 	if (pk_label_set_finish(set, NULL) < 0)
 		abort();
 }

@@ -93,7 +93,7 @@ static inline enum pk_tri pk_tri_or(enum pk_tri a, enum pk_tri b)
 	return a > b ? a : b;
 }
 
-/* True where key is among the unknown ones (by name, source or "*"). */
+/* Returns whether key is among the unknown ones (by name, source or "*"). */
 bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key);
 /*
  * First known label of key, NULL if there is none; the next ones of the same key follow it in

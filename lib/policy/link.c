@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which program is whose: every subject gets one, every program hears of the peers that came and
- * went, and no tenant's own rule sets take more than its share. All of it can be left at any point,
- * and is taken up by the next call with what changed meanwhile.
+ * Gives every subject its program, tells every program of the peers that came and went, and lets no
+ * tenant's own rule sets take more than its share. All of it can be left at any point, and is taken
+ * up by the next call with what changed meanwhile.
  */
 #include "engine.h"
 
@@ -206,7 +206,7 @@ static void retry(const struct pk_engine *engine, struct ident *subject)
 		subject->linked = 0;
 }
 
-/* Identities of this node's endpoints, and bases: a few, where peers may be many. */
+/* Collects the identities of this node's endpoints, and bases: a few, where peers may be many. */
 static void collect_locals(struct pk_engine *engine)
 {
 	engine->locals.n = 0;
@@ -242,7 +242,8 @@ static bool is_same(const struct hash128 *a, const struct hash128 *b)
 
 /*
  * Its own program isn't to be had. What is published stays, unless the operators have changed their
- * mind since: their word is not the tenant's to undo. True: *p is built.
+ * mind since: no tenant undoes their word. Then a program without the tenant's documents stands in.
+ * False: that one isn't built yet.
  */
 static bool stand_in(struct pk_engine *engine, struct ident *subject, struct program **p,
 		     const struct pk_slice *slice)
@@ -253,7 +254,7 @@ static bool stand_in(struct pk_engine *engine, struct ident *subject, struct pro
 	return program_build(engine, *p, BUILD_DONE, slice);
 }
 
-/* True: it has its program. */
+/* Gives the subject its program; false: there is more to do. */
 static bool link_subject(struct pk_engine *engine, struct ident *subject,
 			 const struct pk_slice *slice)
 {

@@ -176,7 +176,7 @@ void ent_init(struct ent *ent)
 	ent->varies = reads_namespace(e);
 }
 
-/* Whether the peer is of this namespace. */
+/* Returns whether the peer is of this namespace. */
 static enum pk_tri lives_in(const struct peer *peer, const char *tenant_name)
 {
 	if (peer->not_in && strcmp(peer->not_in, tenant_name) == 0)

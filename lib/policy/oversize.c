@@ -29,7 +29,7 @@ static void copy_own(struct side *to, const struct side *from)
 	to->defaults = from->defaults;
 }
 
-/* The same acts, less the operators'; its classes of the world are what tells. */
+/* Begins a program of the same acts, less the operators'; its world classes are what tells. */
 static struct program *alone(struct pk_engine *engine, const struct program *p)
 {
 	struct program *a = pk_alloc(sizeof(*a));

@@ -53,8 +53,8 @@ static struct peer tenant_peer(const struct tenant *t)
 }
 
 /*
- * What an endpoint of this tenant gets without an entry of its own; *hit: it holds acts that others
- * of the tenant may lack.
+ * Returns the content of the class that an endpoint of this tenant gets without an entry of its
+ * own. *hit: the class holds acts that others of the tenant may lack.
  */
 static struct hash128 fallback(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			       struct tenant *t, bool *hit)
@@ -253,7 +253,7 @@ static size_t alike(const struct side *side, uint32_t *alike_acts)
 	return n;
 }
 
-/* Both ascending, without doubles. */
+/* Merges two ascending lists that have no act in common. */
 static size_t merge(const uint32_t *a, size_t na, const struct pair *b, size_t nb, uint32_t *out)
 {
 	size_t i = 0, j = 0, n = 0;
@@ -286,7 +286,7 @@ static void assign_pairs(struct pk_engine *engine, struct program *p, enum pk_di
 	}
 }
 
-/* By what each entry matches: where most match little. */
+/* Goes by what each entry matches, which is quicker where most match little. */
 static void assign_by_entry(struct pk_engine *engine, struct program *p, enum pk_dir dir)
 {
 	struct side *side = &p->side[dir];
@@ -313,7 +313,7 @@ static void assign_by_entry(struct pk_engine *engine, struct program *p, enum pk
 	free(acts);
 }
 
-/* By identity, one after the other: it takes no memory, and can be left at any of them. */
+/* Goes by identity, one after the other: no pairs are kept, and it can be left at any of them. */
 static bool assign_by_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			    const struct pk_slice *slice)
 {

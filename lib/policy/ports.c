@@ -319,7 +319,7 @@ static bool constant(const struct work *w, struct span_node n, uint32_t *value)
 	return n.lo + (1u << (16 - n.bits)) - 1 <= c->hi;
 }
 
-/* Bottom up. */
+/* Walks the tree bottom up: each node keeps the values that cost least below it. */
 static uint32_t gather(struct work *w, struct span_node n)
 {
 	uint32_t at = (uint32_t)w->n_nodes, right;
@@ -338,7 +338,7 @@ static uint32_t gather(struct work *w, struct span_node n)
 	return at;
 }
 
-/* Top down. */
+/* Walks the tree top down: a node speaks only where the value that it would have won't do. */
 static void spread(struct work *w, uint32_t at, struct span_node n, uint32_t have)
 {
 	const struct node *node = &w->nodes[at];

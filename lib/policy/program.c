@@ -159,7 +159,7 @@ static void world_class(struct pk_engine *engine, struct program *p, enum pk_dir
 		beside_class(engine, p, dir, i - own, acts);
 }
 
-/* True: all of them are made. */
+/* Makes the classes of the world; false: it is late, and there are more to make. */
 static bool world_classes(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			  const struct pk_slice *slice)
 {
@@ -221,7 +221,7 @@ void program_begin(struct pk_engine *engine, struct program *p, const struct pk_
 	}
 }
 
-/* To the next step, once this one was done for both directions. */
+/* Goes on to the next step, once this one was done for both directions. */
 static void step_done(struct program *p)
 {
 	p->step += p->dir == 1;

@@ -13,7 +13,10 @@ struct pk_peer {
 	union pk_addr address; /* UNKNOWN, WORLD */
 };
 
-/* Whether this node judges its side: other nodes judge their endpoints' by their own documents. */
+/*
+ * Returns whether this node judges the peer's side: other nodes judge that of their endpoints by
+ * their own documents.
+ */
 static inline bool pk_peer_is_local(const struct pk_peer *peer)
 {
 	return peer->party == PK_PARTY_ENDPOINT && peer->endpoint->local;

@@ -64,7 +64,7 @@ static int cmp_location(const void *a, const void *b, void *arg)
 	return location_cmp(arg, a, b);
 }
 
-/* By number, 11 bits a pass; equal numbers then in order of location. */
+/* Sorts by number, 11 bits a pass, and equal numbers then in order of location. */
 static void sort_locations(struct pk_rules *rules)
 {
 	struct location *from = rules->locations, *to = calloc(rules->n + 1, sizeof(*to));
@@ -166,7 +166,7 @@ static void settle(struct pk_rules *rules)
 		}
 	}
 	/*
-	 * Behind the last number there is no room: those few stand at the front, shifting what is
+	 * There is no room behind the last number: those few stand at the front, shifting what is
 	 * there.
 	 */
 	for (size_t i = 0; i < wrapped; i++)
@@ -295,7 +295,7 @@ static struct pk_rules *places_of(const struct pk_rules *rules, const struct kno
 	return small;
 }
 
-/* False: two numbers collide. */
+/* Merges the locations of both; false: two numbers collide. */
 static bool merge_locations(struct pk_rules *rules, const struct pk_rules *old, const uint32_t *now,
 			    const struct pk_rules *small)
 {
@@ -319,8 +319,9 @@ static bool merge_locations(struct pk_rules *rules, const struct pk_rules *old, 
 }
 
 /*
- * As long as no two numbers collide, those of a document depend on nobody else: what is in both
- * sets stays, and an edit costs one pass over the locations. False: they do, all must be settled.
+ * Numbers the new documents alone. As long as no two numbers collide, those of a document depend on
+ * no other: what is in both sets stays, and an edit costs one pass over the locations. False: they
+ * do collide, and all must be settled.
  */
 static bool renew_some(struct pk_rules *rules, const struct pk_rules *old)
 {

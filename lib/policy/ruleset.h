@@ -59,8 +59,8 @@ struct pk_image {
 	unsigned int refs;
 	uint64_t digest[2]; /* of everything below: equal content, equal digest */
 	/*
-	 * Whose rules these are, where endpoints to come may be treated apart: two that are equal
-	 * today may not be tomorrow.
+	 * The origin tells whose rules these are, where endpoints to come may be treated apart: two
+	 * rule sets that are equal today may not be tomorrow.
 	 */
 	uint64_t origin[2];
 	uint32_t flags; /* PK_RULE_SET_* */
@@ -82,14 +82,14 @@ static inline void pk_image_unrefp(struct pk_image **image)
 	pk_image_unref(*image);
 }
 #define own_image PK_OWN(pk_image_unrefp) struct pk_image
-/* Sorts, makes the digest. Called once by the compiler. */
+/* Sorts the image and makes its digest. The compiler calls it once. */
 void pk_image_finish(struct pk_image *image);
 
-/* A list of entries (taken over, any order); digest and order are made here. */
+/* Makes a list of entries (taken over, any order), with its digest and order. */
 struct pk_cidr_list *pk_cidr_list_new(struct pk_cidr_entry *entries, size_t n);
 struct pk_cidr_list *pk_cidr_list_ref(struct pk_cidr_list *list);
 void pk_cidr_list_unref(struct pk_cidr_list *list);
-/* Class of the longest match, PK_CLASS_NONE where nothing of the list matches (or list is NULL). */
+/* Returns the class of the longest match, PK_CLASS_NONE where nothing matches or list is NULL. */
 uint32_t pk_cidr_list_class(const struct pk_cidr_list *list, const union pk_addr *addr);
 
 /* The tables' knowledge of a question's peer, by content in place of this node's numbers. */
@@ -109,13 +109,13 @@ void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
 		     const struct pk_image_facts *facts, struct pk_verdict_value *out);
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
 			const struct pk_image_facts *facts);
-/* The class of the list beside, PK_CLASS_NONE where there is none. */
+/* Returns the class of the list beside, PK_CLASS_NONE where there is none. */
 uint32_t pk_image_class_beside(const struct pk_image *image, const struct pk_question *q);
 
 /*
- * From one image of a rule set to its next one, in place: possible where every entry of the live
- * classes and both lists stay as they are (only new classes, new or gone peers). `replace` says
- * that it isn't: build aside under a new number and switch.
+ * A delta leads from one image of a rule set to its next one, in place. That is possible where
+ * every entry of the live classes and both lists stay as they are (only new classes, new or gone
+ * peers). `replace` says that it isn't: build aside under a new number and switch.
  */
 struct pk_image_delta {
 	bool replace;

@@ -108,7 +108,10 @@ static bool glob(const char *pattern, const char *name)
 	}
 }
 
-/* As Cilium: stars alone are every name; two or more and a dot in front are one label or more. */
+/*
+ * Cilium's rules decide: stars alone match every name; two or more with a dot behind them, at the
+ * front of a pattern, stand for one label or more.
+ */
 bool pk_fqdn_match(const struct pk_fqdn *fqdn, const char *name)
 {
 	size_t stars;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rule set a subject has: the entries that select it, what it falls back to, and the program
- * of that content, found or begun.
+ * Finds the rule set of a subject: the entries that select it, what it falls back to, and the
+ * program of that content, found or begun.
  */
 #include "engine.h"
 
@@ -161,7 +161,10 @@ static struct hash128 program_key(const struct program *p, const struct ident *s
 	return key;
 }
 
-/* As program_key, by rule numbers: equal where plugin and controller compile the same. */
+/*
+ * Makes a key as program_key does, but by rule numbers: it is equal where plugin and controller
+ * compile the same.
+ */
 static struct hash128 program_origin(const struct program *p, const struct ident *subject)
 {
 	struct hash128 origin = { { 0, 0 } };

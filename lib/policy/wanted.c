@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is asked of the engine beside rule sets: open ports, what resolves to nothing, single bases.
+ * Answers what is asked of the engine beside rule sets: open ports, what resolves to nothing,
+ * single bases.
  */
 #include "engine.h"
 
@@ -100,7 +101,7 @@ static bool may_have_port(const struct ident *ident, const char *label)
 	return pk_label_set_is_unknown(ident->labels, key);
 }
 
-/* One element of a list of peers: does it match an endpoint? */
+/* Returns whether one element of a list of peers matches any endpoint. */
 static bool matches_any(struct pk_engine *engine, const struct ent *ent,
 			const struct pk_entry *part)
 {

@@ -66,7 +66,7 @@ void pk_world_free(struct pk_world *world);
 void pk_world_put(struct pk_world *world, struct pk_world_endpoint *ep);
 int pk_world_remove(struct pk_world *world, const char *key); /* -ENOENT */
 const struct pk_world_endpoint *pk_world_get(const struct pk_world *world, const char *key);
-/* In order of insertion: NULL starts, NULL ends. */
+/* Walks the endpoints in order of insertion: NULL starts, NULL ends. */
 const struct pk_world_endpoint *pk_world_next(const struct pk_world *world,
 					      const struct pk_world_endpoint *ep);
 size_t pk_world_count(const struct pk_world *world);

@@ -108,7 +108,7 @@ int pk_asker_compile(struct pk_asker *asker, struct pk_err *err)
 	return pk_engine_compile(asker->engine, err);
 }
 
-/* True where a DNS answer gave this subject the address under a name that the entry names. */
+/* Returns whether a DNS answer gave this subject the address under a name that the entry names. */
 static bool is_granted(const struct pk_world_endpoint *subject, const struct pk_entry *entry,
 		       const union pk_addr *addr)
 {

@@ -24,21 +24,21 @@ static inline void pk_asker_freep(struct pk_asker **asker)
 }
 #define own_asker PK_OWN(pk_asker_freep) struct pk_asker
 
-/* Others in place of the first ones: what was compiled is kept where it can be. */
+/* Sets others in place of the first ones: what was compiled is kept where it can be. */
 void pk_asker_set_documents(struct pk_asker *asker, struct pk_document *const *docs, size_t n);
 void pk_asker_set_settings(struct pk_asker *asker, const struct pk_settings *settings);
 void pk_asker_put(struct pk_asker *asker, struct pk_world_endpoint *ep); /* takes it over */
-/* The same of another node's, which judges its own side: a peer alone. */
+/* Puts an endpoint of another node, which judges its own side: it is a peer alone. */
 void pk_asker_put_remote(struct pk_asker *asker, struct pk_world_endpoint *ep);
 struct pk_engine *pk_asker_engine(struct pk_asker *asker);
 const struct pk_world *pk_asker_world(const struct pk_asker *asker);
 
-/* The facts of a question's peer: its identity, its names, the subject's open ports. */
+/* Finds the facts of a question's peer: its identity, its names, the subject's open ports. */
 void pk_ask_facts(const struct pk_engine *engine, const struct pk_image *image,
 		  const struct pk_question *q, struct pk_image_facts *out, uint32_t *name_classes,
 		  size_t room);
 
-/* Before the first question after a change. */
+/* Compiles what changed. It is called before the first question after a change. */
 int pk_asker_compile(struct pk_asker *asker, struct pk_err *err);
 /* Tables are loaded on first use of PK_ASK_KERNEL (root). */
 int pk_ask(struct pk_asker *asker, enum pk_ask_engine engine, const struct pk_question *q,

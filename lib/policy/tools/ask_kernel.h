@@ -25,8 +25,8 @@ static inline void pk_live_closep(struct pk_live **live)
 #define own_live PK_OWN(pk_live_closep) struct pk_live
 
 /*
- * Who the tables say is at an address, into party, identity, tenant, addr; returns the slot of a
- * local endpoint, else 0. The host isn't in the tables.
+ * Finds who the tables say is at an address, and fills party, identity, tenant and addr of q.
+ * Returns the slot of a local endpoint, else 0. The host isn't in the tables.
  */
 uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct pk_query *q);
 

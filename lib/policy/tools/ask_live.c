@@ -32,7 +32,7 @@ int pk_live_open(struct pk_live **out, const struct pk_bpf *bpf, struct pk_err *
 	return 0;
 }
 
-/* As the guard finds its peer, but for the route: who is the host is the caller's to say. */
+/* Finds a peer as the guard does, but for the route: who is the host is the caller's to say. */
 uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct pk_query *q)
 {
 	const struct pk_pool_key pool = { .prefixlen = 128, .addr = *addr };
@@ -111,7 +111,7 @@ struct flow_walk {
 	uint32_t now, hz;
 };
 
-/* True where this side's endpoint is still the one of the flow (bpf/lib/miss.h, miss_same). */
+/* Returns whether this side's endpoint is still the one of the flow (bpf/lib/miss.h, miss_same). */
 static bool is_same(const struct pk_bpf *bpf, const struct pk_flow *flow, int side)
 {
 	uint32_t slot = flow->slot[side];

@@ -4,7 +4,7 @@
 
 #include "doc_schema.h"
 
-/* Without a document around it a rule is of the tenant tier. */
+/* A rule without a document around it is of the tenant tier. */
 #define BARE_RULE "{\"allOf\":[{\"$ref\":\"#/$defs/rule\"}," PK_SCHEMA_NO_PASS "]}"
 
 void pk_doc_schema_json(struct pk_str *out)

@@ -57,8 +57,8 @@ static bool is_taken(struct context *c, const struct pk_json *from, const char *
 }
 
 /*
- * What was written is JSON, but it may be too large or too deep, or two repairs may have met in one
- * key.
+ * Lays out what was written. It is JSON, but it may be too large or too deep, or two repairs may
+ * have met in one key.
  */
 static bool lay_out(struct context *c, const struct pk_json *from, const struct pk_str *text,
 		    struct pk_str *out)
@@ -141,8 +141,9 @@ static void import_document(struct context *c, const struct pk_json *v)
 #define CLUSTERWIDE "CiliumClusterwideNetworkPolicy"
 
 /*
- * What is no policy of Cilium's is passed over, unless it says whom to let in as well
- * (NetworkPolicy, AdminNetworkPolicy, an object without kind).
+ * An object of another kind is passed over. A policy of another sort (NetworkPolicy,
+ * AdminNetworkPolicy) and an object without kind are refused, since they may say whom to let in as
+ * well.
  */
 static bool is_policy(struct context *c, const struct pk_json *v)
 {
@@ -237,7 +238,7 @@ static void import_any(struct context *c, const struct pk_json *v)
 	}
 }
 
-/* Conservative: a requirement that an allow list doesn't hold counts too. */
+/* The scan is conservative: a requirement that an allow list doesn't hold counts too. */
 static void scan(const struct pk_json *v, struct pk_import_options *options)
 {
 	const char *key = pk_json_key(v);

@@ -75,7 +75,7 @@ static void lose_peer(struct pk_importer *im, const struct pk_json *e, const cha
 
 static void write_entity(struct pk_importer *im, const struct pk_json *e)
 {
-	/* Without Kubernetes, nothing has the labels by which Cilium knows these. */
+	/* Nothing has the labels by which Cilium knows these, since there is no Kubernetes. */
 	static const char *const never[] = { "health", "ingress", "kube-apiserver", "unmanaged",
 					     NULL };
 	/* Endpoints of netreap have no label of a cluster, which the entity goes by. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Between the files of import*.c: forms and documents (import.c), rules, entries, their peers and
+ * The files import*.c share this: forms and documents (import.c), rules, entries, their peers and
  * ports, selectors (import_selector.c, and import_subject.c for those that aren't peers).
  */
 #include "doc_read.h"
@@ -106,7 +106,10 @@ void pk_import_check_meta(struct pk_importer *im, const struct pk_json *at,
 /* Writes the requirements that are left for endpoints. */
 void pk_import_selector_write(struct pk_importer *im, const char *key, const struct pk_json *at,
 			      const struct import_selector *sel);
-/* A rule's endpointSelector. false: it selects nothing that is here, or the document is refused. */
+/*
+ * Reads a rule's endpointSelector. false: it selects nothing that is here, or the document is
+ * refused.
+ */
 bool pk_import_subject(struct pk_importer *im, const struct pk_json *rule);
 void pk_import_subject_write(struct pk_importer *im, const char *key, const struct pk_json *v);
 /*
@@ -124,7 +127,7 @@ void pk_import_rule(struct pk_importer *im, const struct pk_json *rule);
 unsigned int pk_import_peers(struct pk_importer *im, const char *kind, const struct pk_json *list);
 /* A note, where an allow of this entity means less in a namespace's document. */
 void pk_import_say_narrower(struct pk_importer *im, const struct pk_json *at, const char *entity);
-/* How many elements of toPorts can be written; notes say why others can't. */
+/* Returns how many elements of toPorts can be written; notes say why others can't. */
 size_t pk_import_kept_ports(struct pk_importer *im, const struct pk_json *list);
 void pk_import_ports(struct pk_importer *im, const struct pk_json *list);
 void pk_import_icmps(struct pk_importer *im, const struct pk_json *list);

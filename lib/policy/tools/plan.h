@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What changed documents would change: every pair of workloads that one of them selects, on every
- * port that one of them speaks of, one that none does, and wherever else the compiled tables tell
- * ports or addresses of the world apart, before and after; and how many of the connections that are
- * live now that would cut.
+ * A plan tells what changed documents would change. It asks about every pair of workloads that one
+ * of them selects, before and after: on every port that one of them speaks of, on one that none
+ * does, and wherever else the compiled tables tell ports or addresses of the world apart. It also
+ * tells how many of the connections that are live now the change would cut.
  */
 #include "scenario.h"
 

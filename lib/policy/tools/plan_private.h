@@ -46,20 +46,23 @@ struct plan_pair {
 	const struct plan_party *from, *to;
 	struct plan_ends ends;
 };
-/* True where a packet of that protocol can pass between them. */
+/* Returns whether a packet of that protocol can pass between them. */
 bool plan_is_possible(const struct plan_pair *pair, uint8_t proto);
-/* Before and after. */
+/* Asks both worlds: got is the verdict before and the one after. */
 int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struct plan_sample *s,
 		  enum pk_verdict got[2]);
 void plan_add_pair_change(struct plan_work *w, const struct plan_pair *pair,
 			  const struct plan_sample *s, const enum pk_verdict got[2]);
 /*
- * One end of connections in that direction. False: there are enough already, or no world address is
- * there.
+ * Adds an end of connections in that direction. False: there are enough already, or no world
+ * address is there.
  */
 bool plan_add_address(struct plan_work *w, const union pk_addr *addr, enum pk_dir dir);
 
-/* plan_tables.c: do the tables decide the pair alike? Then nothing of it has changed. */
+/*
+ * Returns whether the tables may decide the pair otherwise than before (plan_tables.c). If not,
+ * nothing of it has changed.
+ */
 bool plan_may_differ(const struct plan_work *w, const struct plan_pair *pair);
 /* Adds what the lines from `first` on, this pair's, don't say yet. */
 int plan_compare_tables(struct plan_work *w, const struct plan_pair *pair, size_t first);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a plan asks beyond the ports and prefixes that the changed documents name: wherever the
- * tables before and after tell ports or addresses apart. A deny of everything closes what another
- * document opened, on a port that it doesn't name itself.
+ * Finds what a plan asks beyond the ports and prefixes that the changed documents name: wherever
+ * the tables before and after tell ports or addresses apart. A deny of everything closes what
+ * another document opened, on a port that it doesn't name itself.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -159,7 +159,7 @@ static void push_table(struct edges *e, const struct table *t)
 		push_cell(e, t->open[i].proto, t->open[i].port, 1);
 }
 
-/* False: nothing between these two can have changed. */
+/* Gathers the tables of both directions; false: nothing between these two can have changed. */
 static bool gather(const struct plan_work *w, const struct plan_ends *ends, struct edges *out)
 {
 	bool equal = true;
@@ -190,8 +190,8 @@ static bool same(const enum pk_verdict a[2], const enum pk_verdict b[2])
 }
 
 /*
- * Has the plan a line for it already? The same change of a named port inside, of "other ports", or
- * of what differs by the protocol alone.
+ * Returns whether the plan has a line for this change already: that of ports which hold these, of
+ * "other ports", of an ICMP type among these, or of UDP where a rule names SCTP as well.
  */
 static bool is_told(const struct plan_work *w, size_t first, const struct plan_sample *s,
 		    const enum pk_verdict got[2])

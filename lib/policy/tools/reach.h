@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Expectations (docs/policy.md): does the network do what the file says? */
+/* Checks expectations (docs/policy.md): whether the network does what the file says. */
 #include "scenario.h"
 
 struct pk_reach_options {

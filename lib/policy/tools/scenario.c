@@ -490,7 +490,7 @@ int pk_scenario_protocol(const char *text, uint8_t *proto, struct pk_err *err)
 	return 0;
 }
 
-/* Only IPv6 addresses, and at least one. */
+/* Returns whether it has only IPv6 addresses, and at least one. */
 static bool is_v6_only(const struct pk_peer *p)
 {
 	if (p->party == PK_PARTY_WORLD || p->party == PK_PARTY_UNKNOWN)

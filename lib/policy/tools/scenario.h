@@ -42,17 +42,18 @@ int pk_scenario_live(const char *text, size_t len, struct pk_scenario **out, str
  * and its documents beside the file's.
  */
 int pk_scenario_adopt(struct pk_scenario *c, struct pk_scenario *live, struct pk_err *err);
-/* One more policy file; relative to nothing. */
+/* Adds one more policy file; relative to nothing. */
 int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
 			 struct pk_err *err);
 /*
- * The same in place of the file document of that name, if there is one. *index: its index in docs.
+ * Adds a file in place of the file document of that name, if there is one. *index: its index in
+ * docs.
  */
 int pk_scenario_replace_file(struct pk_scenario *c, const char *path, size_t *index,
 			     struct pk_str *said, struct pk_err *err);
 /* Removes the document at that index of docs. */
 void pk_scenario_drop(struct pk_scenario *c, size_t index);
-/* After the last document and endpoint. */
+/* Makes the world ready for questions. It is called after the last document and endpoint. */
 int pk_scenario_ready(struct pk_scenario *c, struct pk_err *err);
 
 /* "x/a", "host", "remote-node", "world:ADDRESS", "unknown:ADDRESS". */

@@ -165,7 +165,7 @@ static bool is_icmp(const struct hole *h)
 	return h->icmp >= 0;
 }
 
-/* So that holes of one document, rule, direction and peer stand together, ports and ICMP apart. */
+/* The order puts holes of one document, rule, direction and peer together, ports and ICMP apart. */
 static int hole_cmp(const void *x, const void *y)
 {
 	const struct hole *a = x, *b = y;

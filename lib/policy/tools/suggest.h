@@ -19,7 +19,7 @@ void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denie
  */
 size_t pk_suggest_skipped(const struct pk_suggest *s);
 
-/* After the last flow: how many documents that makes. */
+/* Ends the taking of flows; returns how many documents they make. */
 size_t pk_suggest_finish(struct pk_suggest *s);
 void pk_suggest_name(const struct pk_suggest *s, size_t i, struct pk_str *out);
 void pk_suggest_write(const struct pk_suggest *s, size_t i, struct pk_jw *w);
