@@ -197,9 +197,11 @@ def test_documents_are_written_with_the_rights_of_the_examples(secured, picketd,
     with open(mine, "a", encoding="utf-8") as file:
         file.write(" " * (385024 - file.tell()))
     assert "own: created" in policy(operator, "apply", "-consul", mine).stdout
-    for token, words in ((operator, ("own", "fleet-deny")), (tenant, ("-namespace", "acme", "own"))):
+    # One act after the other: the node takes what goes at one moment for one loss, and holds it.
+    for token, words, left in ((tenant, ("-namespace", "acme", "own"), 3), (operator, ("own", "fleet-deny"), 1)):
         done = policy(token, "delete", "-consul", *words)
         assert done.returncode == 0, done
+        wait_for(lambda left=left: len(node.api("/v1/policies")["policies"]) == left, lambda: node.api("/v1/policies"))
     env = secured.environment("consul")
     done = node.picket("policy", "list", "-consul", check=False, env={**os.environ, **env, "CONSUL_CACERT": secured.cert})
     assert done.returncode == 2 and "CONSUL_CACERT" in done.stderr, done
