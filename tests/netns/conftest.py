@@ -3,6 +3,7 @@
 import pytest
 
 from fake import FakeConsul, FakeNomad
+from harness.fabric import Fabric, consul_program
 
 
 @pytest.fixture
@@ -19,3 +20,16 @@ def nomad(node):
         fake = FakeNomad()
     yield fake
     fake.stop()
+
+
+@pytest.fixture(scope="module")
+def fabric(tmp_path_factory):
+    """What several nodes stand in, with a real Consul."""
+    program = consul_program()
+    if not program:
+        pytest.skip("no Consul, and no Go to build one")
+    base = tmp_path_factory.mktemp("fabric")
+    base.chmod(0o755)
+    made = Fabric(str(base), program)
+    yield made
+    made.close()

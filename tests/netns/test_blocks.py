@@ -4,31 +4,15 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness.cni import CniError  # noqa: E402
-from harness.fabric import Fabric, consul_program, made_cluster  # noqa: E402
-from harness.servers import pings  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from harness.cni import CniError
+from harness.fabric import made_cluster
+from harness.servers import pings
+from harness.shell import wait_for
 
 PER_BLOCK = 5	# of a /29: but for its first, its gateway and its last
-
-
-@pytest.fixture(scope="module")
-def fabric(tmp_path_factory):
-    program = consul_program()
-    if not program:
-        pytest.skip("no Consul, and no Go to build one")
-    base = tmp_path_factory.mktemp("fabric")
-    base.chmod(0o755)
-    made = Fabric(str(base), program)
-    yield made
-    made.close()
 
 
 @pytest.fixture(name="cluster")

@@ -1,33 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes of one cluster: their endpoints reach each other as their policies say, and nobody in their place does."""
 import json
-import os
 import shutil
 import signal
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness import EGRESS, INGRESS, proving  # noqa: E402
-from harness.fabric import Fabric, consul_program, made_cluster  # noqa: E402
-from harness.servers import Mirror, ask, pings  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from harness import EGRESS, INGRESS, proving
+from harness.fabric import made_cluster
+from harness.servers import Mirror, ask, pings
+from harness.shell import wait_for
 
 QUICK = 1	# seconds of silence that are taken for a denial
-
-
-@pytest.fixture(scope="module")
-def fabric(tmp_path_factory):
-    program = consul_program()
-    if not program:
-        pytest.skip("no Consul, and no Go to build one")
-    base = tmp_path_factory.mktemp("fabric")
-    base.chmod(0o755)
-    made = Fabric(str(base), program)
-    yield made
-    made.close()
 
 
 @pytest.fixture(name="cluster")

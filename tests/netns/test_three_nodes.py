@@ -2,19 +2,14 @@
 """Three nodes behind a router: a partition, a killed picketd and an alloc that moves, while no frame ever crosses tenants."""
 import contextlib
 import ipaddress
-import os
 import socket
-import sys
 import threading
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness import netns  # noqa: E402
-from harness.fabric import Fabric, consul_program, made_cluster  # noqa: E402
-from harness.servers import pings  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from harness import netns
+from harness.fabric import made_cluster
+from harness.servers import pings
+from harness.shell import wait_for
 
 QUICK = 1	# seconds of silence that are taken for a denial
 PORT = 4242	# UDP, of what tenants send each other
@@ -22,18 +17,9 @@ ETH_P_ALL, OUTGOING = 3, 4
 
 
 @pytest.fixture(name="cluster")
-def cluster_fixture(request, tmp_path_factory):
-    program = consul_program()
-    if not program:
-        pytest.skip("no Consul, and no Go to build one")
-    base = tmp_path_factory.mktemp("fabric")
-    base.chmod(0o755)
-    fabric = Fabric(str(base), program)
-    try:
-        with made_cluster(request.node.name, fabric, count=3, routed=True) as made:
-            yield made
-    finally:
-        fabric.close()
+def cluster_fixture(request, fabric):
+    with made_cluster(request.node.name, fabric, count=3, routed=True) as made:
+        yield made
 
 
 def ends(frame):
