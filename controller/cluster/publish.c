@@ -1,68 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
-#include "fs.h"
 #include "json.h"
-#include "local_endpoint.h"
 #include "log.h"
 #include "own.h"
-#include "service.h"
-#include "share.h"
+#include "publish_private.h"
 #include "sync.h"
 
-#define SETTLE_MS  100	 /* what passes within it is told to nobody */
-#define TTL	   "60s" /* of the session; Consul ends it up to twice as late */
-#define RENEW_MS   20000
+#define SETTLE_MS  100	/* what passes within it is told to nobody */
 #define EACH_MS	   1000 /* between two writes of a key */
 #define TIMEOUT_MS 10000
 #define PATIENCE   3 /* failures in a row: a session's lock delay makes one or two */
 #define BODY_MAX   65536
-#define ID_ROOM	   64
-
-struct key {
-	char *name;   /* below the prefix */
-	char *body;   /* what it is to say, under number 0; NULL: that it goes */
-	char *text;   /* the same as it is written */
-	bool written; /* Consul has it, as far as is known */
-	bool seen;    /* by the look that is under way */
-	uint64_t not_before_ms;
-	UT_hash_handle hh;
-};
-
-struct pk_publish {
-	struct pk_publish_args args;
-	char *node, *prefix, *path; /* of the file that remembers */
-	struct pk_timer *look, *write, *renew;
-	struct pk_http_call *call, *session_call;
-	struct key *keys;
-	char *writing; /* the key of call */
-	char *writing_text;
-	char session[ID_ROOM]; /* "": none */
-	bool may_not, is_out, contested;
-	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
-	uint64_t number; /* of the last text */
-	unsigned int failures, session_failures;
-	struct pk_source source;
-};
-
-static struct key *get(struct pk_publish *p, const char *name)
-{
-	struct key *k;
-
-	HASH_FIND_STR(p->keys, name, k);
-	if (k)
-		return k;
-	k = pk_alloc(sizeof(*k));
-	k->name = pk_strdup(name);
-	HASH_ADD_KEYPTR(hh, p->keys, k->name, strlen(k->name), k);
-	return k;
-}
 
 static void drop(struct pk_publish *p, struct key *k)
 {
@@ -71,147 +23,6 @@ static void drop(struct pk_publish *p, struct key *k)
 	free(k->body);
 	free(k->text);
 	free(k);
-}
-
-/*
- * Remembers the session and the names of keys over a restart, which would otherwise wait for the
- * old session's end.
- */
-static void remember(struct pk_publish *p)
-{
-	own_str text = { 0 };
-	struct pk_jw w = { .out = &text };
-
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "session", p->session);
-	pk_jw_open(&w, "keys", '[');
-	for (const struct key *k = p->keys; k; k = k->hh.next)
-		pk_jw_string(&w, NULL, k->name);
-	pk_jw_close(&w, ']');
-	pk_jw_close(&w, '}');
-	pk_writer_file(p->args.writer, p->path, text.text, text.len);
-}
-
-static void recall(struct pk_publish *p)
-{
-	const struct pk_json *keys;
-	own_mem char *text = NULL;
-	own_json *doc = NULL;
-	const char *session;
-	size_t len;
-
-	if (pk_fs_read_own(p->path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
-	    pk_json_parse(p->path, text, len, PK_JSON_NEWER, &doc, NULL) < 0)
-		return;
-	session = pk_json_string(pk_json_get(pk_json_root(doc), "session"));
-	if (session)
-		snprintf(p->session, sizeof(p->session), "%s", session);
-	keys = pk_json_get(pk_json_root(doc), "keys");
-	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
-		if (pk_json_string(v))
-			get(p, pk_json_string(v));
-}
-
-/* Has a key written where it says something else than before. */
-static void want(struct pk_publish *p, const char *name, const char *body)
-{
-	struct key *k = get(p, name);
-
-	k->seen = true;
-	if (k->body && strcmp(k->body, body) == 0)
-		return;
-	free(k->body);
-	free(k->text);
-	k->body = pk_strdup(body);
-	k->text = NULL;
-	k->written = false;
-}
-
-/* Makes the node's word: its uplinks' addresses, and where its endpoints' addresses lie. */
-static void want_word(struct pk_publish *p)
-{
-	const struct pk_settings *s = pk_model_get_settings(p->args.model);
-	const struct pk_bpf *bpf = pk_sync_bpf(p->args.sync);
-	own_mem struct pk_node_word *word = pk_alloc(sizeof(*word));
-	own_str name = { 0 }, body = { 0 };
-
-	if (!bpf)
-		return; /* it isn't known yet */
-	for (size_t i = 0; i < s->n_pools && i < PK_NODE_BLOCKS; i++) {
-		word->blocks[i] = s->pools[i];
-		pk_prefix_mask(&word->blocks[i]);
-		word->n_blocks++;
-	}
-	for (size_t i = 0; i < PK_UPLINKS; i++) {
-		const union pk_addr *own[] = { &bpf->node.uplink[i].ipv4,
-					       &bpf->node.uplink[i].ipv6 };
-
-		for (size_t k = 0; k < PK_ARRAY_LEN(own); k++)
-			if (!pk_addr_is_zero(own[k]))
-				word->addresses[word->n_addresses++] = *own[k];
-	}
-	pk_str_addf(&name, "nodes/%s", p->node);
-	pk_node_word_encode(word, &body);
-	want(p, name.text, body.text);
-}
-
-struct tenant_share {
-	char *name;
-	struct pk_share share;
-	UT_hash_handle hh;
-};
-
-static struct tenant_share *share_of(struct tenant_share **all, const char *name)
-{
-	struct tenant_share *t;
-
-	HASH_FIND_STR(*all, name, t);
-	if (t)
-		return t;
-	t = pk_alloc(sizeof(*t));
-	t->name = pk_strdup(name);
-	HASH_ADD_KEYPTR(hh, *all, t->name, strlen(t->name), t);
-	return t;
-}
-
-/*
- * Adds an endpoint to its tenant's share. One without a known namespace is in quarantine, which
- * concerns this node alone.
- */
-static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
-			 const struct pk_local_endpoint *m)
-{
-	struct pk_world_endpoint *ep;
-	struct tenant_share *t;
-
-	if (!m->open || !m->epoch_matches || pk_local_endpoint_quarantined(m))
-		return;
-	ep = pk_local_endpoint_world(m, pk_model_get_settings(p->args.model));
-	t = ep->labels->tenant_name ? share_of(all, ep->labels->tenant_name) : NULL;
-	if (t && t->share.n < PK_SHARE_ENDPOINTS)
-		pk_share_add(&t->share, ep, (uint64_t)m->added);
-	else
-		pk_world_endpoint_free(ep);
-}
-
-static void want_shares(struct pk_publish *p)
-{
-	struct tenant_share *all = NULL, *t, *next;
-	const struct pk_local_endpoint *m;
-
-	for (size_t i = 0; (m = pk_model_at(p->args.model, i)); i++)
-		add_endpoint(p, &all, m);
-	HASH_ITER (hh, all, t, next) {
-		own_str name = { 0 }, body = { 0 };
-
-		pk_str_addf(&name, "tenants/%s/%s", t->name, p->node);
-		pk_share_encode(&t->share, &body);
-		want(p, name.text, body.text);
-		HASH_DEL(all, t);
-		pk_share_done(&t->share);
-		free(t->name);
-		free(t);
-	}
 }
 
 static void look(void *arg)
@@ -223,8 +34,7 @@ static void look(void *arg)
 	if (!pk_sync_bpf(p->args.sync) || p->may_not)
 		return;
 	p->looked = true;
-	want_word(p);
-	want_shares(p);
+	publish_want_all(p);
 	HASH_ITER (hh, p->keys, k, next) {
 		if (!k->seen && k->body) {
 			free(PK_MOVE(k->body, NULL));
@@ -234,7 +44,7 @@ static void look(void *arg)
 		k->seen = false;
 	}
 	if (HASH_COUNT(p->keys) != before)
-		remember(p);
+		publish_remember(p);
 	pk_timer_hurry(p->write, 0);
 }
 
@@ -251,8 +61,8 @@ static void write_later(struct pk_publish *p, const char *why)
 	pk_timer_set(p->write, pk_backoff_ms(p->failures++));
 }
 
-static struct pk_http_call *start(struct pk_publish *p, struct pk_service_call *call,
-				  pk_http_fn *fn, struct pk_err *err)
+struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
+				   pk_http_fn *fn, struct pk_err *err)
 {
 	call->service = &p->args.config->consul;
 	call->header = "X-Consul-Token";
@@ -295,7 +105,7 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 		}
 		if (k && k->written && !k->body) {
 			drop(p, k);
-			remember(p);
+			publish_remember(p);
 		}
 		pk_timer_hurry(p->write, 0);
 	}
@@ -343,7 +153,7 @@ static void write_key(struct pk_publish *p, struct key *k)
 	call.turn = p->failures;
 	p->writing = pk_strdup(k->name);
 	p->writing_text = k->text ? pk_strdup(k->text) : NULL;
-	p->call = start(p, &call, on_written, &err);
+	p->call = publish_start(p, &call, on_written, &err);
 	if (p->call)
 		return;
 	free(PK_MOVE(p->writing, NULL));
@@ -370,109 +180,6 @@ static void write_next(void *arg)
 	}
 	if (wait)
 		pk_timer_set(p->write, wait);
-}
-
-/* Takes a session, under which every key is written anew. */
-static void set_session(struct pk_publish *p, const char *id)
-{
-	snprintf(p->session, sizeof(p->session), "%s", id);
-	for (struct key *k = p->keys; k; k = k->hh.next)
-		k->written = false;
-	remember(p);
-	pk_timer_hurry(p->write, 0);
-}
-
-static void on_session(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_publish *p = arg;
-	own_json *doc = NULL;
-	const char *id;
-	char why[300];
-
-	p->session_call = NULL;
-	pk_timer_set(p->renew, RENEW_MS);
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		if (p->source.failures == 0)
-			log_warn("op=cluster err=\"no session: %s\" fix=\"give picketd's token the "
-				 "rights that examples/acl lists\"",
-				 why);
-		pk_source_bad(&p->source, why);
-		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
-		return;
-	}
-	p->session_failures = 0;
-	if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED, &doc,
-			  NULL) < 0)
-		return;
-	id = pk_json_string(pk_json_get(pk_json_root(doc), "ID"));
-	if (id && *id && strlen(id) < ID_ROOM)
-		set_session(p, id);
-}
-
-/*
- * Asks for a session. A key of a session that ended can't be taken again within its lock delay, a
- * second.
- */
-static void create_session(struct pk_publish *p)
-{
-	struct pk_service_call call = { .method = "PUT", .path = "/v1/session/create" };
-	struct pk_err err = { 0 };
-	own_str body = { 0 }, name = { 0 };
-	struct pk_jw w = { .out = &body };
-
-	pk_str_addf(&name, "picket %s", p->node);
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "Name", name.text);
-	pk_jw_string(&w, "TTL", TTL);
-	pk_jw_string(&w, "LockDelay", "1s");
-	pk_jw_string(&w, "Behavior", "release");
-	pk_jw_close(&w, '}');
-	call.body = body.text;
-	call.turn = p->session_failures;
-	p->session_call = start(p, &call, on_session, &err);
-	if (!p->session_call)
-		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
-}
-
-static void on_renewed(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_publish *p = arg;
-	char why[300];
-
-	p->session_call = NULL;
-	pk_timer_set(p->renew, RENEW_MS);
-	if (reply->status == 404) {
-		*p->session = '\0';
-		create_session(p);
-	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
-		pk_source_bad(&p->source, why);
-		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
-	} else {
-		p->session_failures = 0;
-		pk_source_good(&p->source);
-		pk_timer_hurry(p->write, 0);
-	}
-}
-
-static void renew(void *arg)
-{
-	struct pk_publish *p = arg;
-	struct pk_service_call call = { .method = "PUT" };
-	own_str path = { 0 };
-	struct pk_err err = { 0 };
-
-	if (p->session_call)
-		return;
-	if (!*p->session) {
-		create_session(p);
-		return;
-	}
-	pk_str_addf(&path, "/v1/session/renew/%s", p->session);
-	call.path = path.text;
-	call.turn = p->session_failures;
-	p->session_call = start(p, &call, on_renewed, &err);
-	if (!p->session_call)
-		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
 }
 
 /*
@@ -548,10 +255,10 @@ struct pk_publish *pk_publish_new(const struct pk_publish_args *args)
 	pk_str_addf(&path, "%s/var/lib/picket/published.json", args->config->paths.root);
 	p->path = pk_str_take(&path);
 	pk_source_start(&p->source);
-	recall(p);
+	publish_recall(p);
 	p->look = pk_timer_new(args->loop, look, p);
 	p->write = pk_timer_new(args->loop, write_next, p);
-	p->renew = pk_timer_new(args->loop, renew, p);
+	p->renew = pk_timer_new(args->loop, publish_renew, p);
 	pk_timer_set(p->renew, 0);
 	pk_publish_soon(p);
 	return p;

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What Consul says of a part: keys that say something, and keys that are lacking. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "absence.h"
+#include "cluster_private.h"
+#include "log.h"
+#include "own.h"
+
+struct hearing {
+	struct part *part;
+	const struct pk_keys_answer *answer;
+	const char **lacking;
+	size_t had, lacks;
+	bool changed;
+};
+
+static void hear_key(struct hearing *h, const struct pk_kv *kv)
+{
+	struct pk_cluster *c = h->part->cluster;
+	const char *key = kv->key + strlen(c->prefix), *last = strrchr(key, '/');
+	const struct pk_said said = { .key = key,
+				      .text = kv->value,
+				      .len = kv->len,
+				      .created = kv->created,
+				      .modified = kv->modified,
+				      .live = kv->held,
+				      .doubt = h->answer->first || h->answer->behind,
+				      .now = time(NULL) };
+	int r;
+
+	if (last && strcmp(last + 1, c->node) == 0) {
+		pk_publish_seen(c->publish, key, kv->value, kv->held);
+		return;
+	}
+	r = pk_believed_say(c->believed, &said);
+	h->changed |= r != 0;
+	if (r > 0)
+		cluster_keep(c, key, kv);
+}
+
+static void count(void *arg, const char *key)
+{
+	struct hearing *h = arg;
+	own_str full = { 0 };
+
+	pk_str_addf(&full, "%s%s", h->part->cluster->prefix, key);
+	h->had++;
+	if (pk_kvs_find(h->answer->kvs, full.text))
+		return;
+	h->lacking = realloc(h->lacking, (h->lacks + 1) * sizeof(*h->lacking));
+	if (!h->lacking)
+		abort();
+	h->lacking[h->lacks++] = key;
+}
+
+/* Deals with keys that were there and are lacking: they are gone, or held (absence.h). */
+static void hear_absence(struct hearing *h)
+{
+	struct part *part = h->part;
+	struct pk_cluster *c = part->cluster;
+	uint64_t now = pk_loop_now(c->args.loop);
+	struct pk_absence a = { .first = h->answer->first,
+				.behind = h->answer->behind || h->answer->filtered };
+	const char *held;
+
+	pk_believed_each(c->believed, part->name, true, count, h);
+	a.had = h->had;
+	a.lacks = h->lacks;
+	if (now - part->gone_ms > PK_ABSENCE_WINDOW_MS)
+		part->gone = 0;
+	a.recent = part->gone;
+	held = pk_absence_held(&a);
+	for (size_t i = 0; i < h->lacks; i++) {
+		if (!held)
+			cluster_unkeep(c, h->lacking[i]);
+		pk_believed_lack(c->believed, h->lacking[i], held, time(NULL));
+	}
+	if (h->lacks && !held) {
+		part->gone += h->lacks;
+		part->gone_ms = now;
+	}
+	if (h->lacks && held)
+		log_warn("op=cluster keys=\"%s\" err=\"%zu of %zu are gone: %s\" they stay, stale",
+			 part->name, h->lacks, h->had, held);
+	h->changed |= h->lacks > 0;
+}
+
+static void hear_own_absence(struct hearing *h)
+{
+	struct pk_cluster *c = h->part->cluster;
+	own_str own = { 0 }, full = { 0 };
+
+	pk_str_addf(&own, "%s%s", h->part->name, c->node);
+	pk_str_addf(&full, "%s%s", c->prefix, own.text);
+	if (!pk_kvs_find(h->answer->kvs, full.text))
+		pk_publish_seen(c->publish, own.text, NULL, false);
+}
+
+void cluster_hear(void *arg, const struct pk_keys_answer *answer)
+{
+	struct hearing h = { .part = arg, .answer = answer };
+	struct pk_cluster *c = h.part->cluster;
+
+	for (size_t i = 0; i < answer->kvs->n; i++)
+		hear_key(&h, &answer->kvs->list[i]);
+	hear_own_absence(&h);
+	hear_absence(&h);
+	free(h.lacking);
+	h.changed |= !h.part->answered;
+	h.part->answered = true;
+	if (h.changed)
+		cluster_settle(c);
+	else if (c->blocks && (h.part == c->nodes || h.part == c->claims))
+		cluster_settle_own(c);
+}

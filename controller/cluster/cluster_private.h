@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by cluster.c and all files whose names begin with cluster_. */
+#include <uthash.h>
+
+#include "cluster.h"
+#include "fabric.h"
+#include "keys_watch.h"
+#include "publish.h"
+
+/* A prefix below ours that is watched, and what is known of keys that went. */
+struct part {
+	char *name; /* "nodes/", "tenants/TENANT/" */
+	struct pk_cluster *cluster;
+	struct pk_keys_watch *watch;
+	bool wanted, answered;
+	uint64_t gone_ms; /* when keys went last, */
+	size_t gone;	  /* and how many since */
+	UT_hash_handle hh;
+};
+
+struct pk_cluster {
+	struct pk_cluster_args args;
+	char *node, *prefix, *directory;
+	struct pk_publish *publish;
+	struct pk_believed *believed;
+	struct pk_fabric *fabric;
+	struct pk_blocks *blocks;	     /* NULL: this node claims none */
+	struct part *parts, *nodes, *claims; /* two of the parts: NODES and BLOCKS */
+	struct pk_source source;
+	bool full; /* more tenants than are asked for, said already */
+};
+
+/* Judges what was said anew, and tells the model what changed; the second does its own blocks alone. */
+void cluster_settle(struct pk_cluster *c);
+void cluster_settle_own(struct pk_cluster *c);
+/* Keeps what a key said on disk, drops it there, and says all that is kept (cluster_kept.c). */
+void cluster_keep(struct pk_cluster *c, const char *key, const struct pk_kv *kv);
+void cluster_unkeep(const struct pk_cluster *c, const char *key);
+void cluster_recall(struct pk_cluster *c);
+/* Takes Consul's answer about the part that arg is (cluster_hear.c). */
+void cluster_hear(void *arg, const struct pk_keys_answer *answer);
+/* Returns the part of that name, asked for from now on (cluster_follow.c). */
+struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_max);
+void cluster_part_free(struct pk_cluster *c, struct part *p);
+/* Asks for the tenants that this node hosts or that policies in force name, and for no others. */
+void cluster_follow_tenants(struct pk_cluster *c);

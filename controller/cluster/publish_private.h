@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Shared by publish.c, which writes keys, publish_words.c, which makes what they say, and
+ * publish_session.c, which keeps the session that holds them.
+ */
+#include <uthash.h>
+
+#include "publish.h"
+#include "service.h"
+
+#define PUBLISH_ID_ROOM 64 /* of a session's id */
+
+struct key {
+	char *name;   /* below the prefix */
+	char *body;   /* what it is to say, under number 0; NULL: that it goes */
+	char *text;   /* the same as it is written */
+	bool written; /* Consul has it, as far as is known */
+	bool seen;    /* by the look that is under way */
+	uint64_t not_before_ms;
+	UT_hash_handle hh;
+};
+
+struct pk_publish {
+	struct pk_publish_args args;
+	char *node, *prefix, *path; /* of the file that remembers */
+	struct pk_timer *look, *write, *renew;
+	struct pk_http_call *call, *session_call;
+	struct key *keys;
+	char *writing; /* the key of call */
+	char *writing_text;
+	char session[PUBLISH_ID_ROOM]; /* "": none */
+	bool may_not, is_out, contested;
+	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
+	uint64_t number; /* of the last text */
+	unsigned int failures, session_failures;
+	struct pk_source source;
+};
+
+/*
+ * Remembers the session and the names of keys over a restart, which would otherwise wait for the
+ * old session's end; reads what was remembered.
+ */
+void publish_remember(struct pk_publish *p);
+void publish_recall(struct pk_publish *p);
+/* Sets what each key of this node is to say, and marks it seen. */
+void publish_want_all(struct pk_publish *p);
+/* Starts a request to Consul under picketd's token. */
+struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
+				   pk_http_fn *fn, struct pk_err *err);
+/* Renews the session, or asks for one. */
+void publish_renew(void *arg);

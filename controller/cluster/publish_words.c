@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this node's keys are to say, and which of them an earlier picketd wrote. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fs.h"
+#include "json.h"
+#include "local_endpoint.h"
+#include "own.h"
+#include "publish_private.h"
+#include "share.h"
+#include "sync.h"
+
+static struct key *get(struct pk_publish *p, const char *name)
+{
+	struct key *k;
+
+	HASH_FIND_STR(p->keys, name, k);
+	if (k)
+		return k;
+	k = pk_alloc(sizeof(*k));
+	k->name = pk_strdup(name);
+	HASH_ADD_KEYPTR(hh, p->keys, k->name, strlen(k->name), k);
+	return k;
+}
+
+/*
+ * Remembers the session and the names of keys over a restart, which would otherwise wait for the
+ * old session's end.
+ */
+void publish_remember(struct pk_publish *p)
+{
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+
+	pk_jw_open(&w, NULL, '{');
+	pk_jw_string(&w, "session", p->session);
+	pk_jw_open(&w, "keys", '[');
+	for (const struct key *k = p->keys; k; k = k->hh.next)
+		pk_jw_string(&w, NULL, k->name);
+	pk_jw_close(&w, ']');
+	pk_jw_close(&w, '}');
+	pk_writer_file(p->args.writer, p->path, text.text, text.len);
+}
+
+void publish_recall(struct pk_publish *p)
+{
+	const struct pk_json *keys;
+	own_mem char *text = NULL;
+	own_json *doc = NULL;
+	const char *session;
+	size_t len;
+
+	if (pk_fs_read_own(p->path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
+	    pk_json_parse(p->path, text, len, PK_JSON_NEWER, &doc, NULL) < 0)
+		return;
+	session = pk_json_string(pk_json_get(pk_json_root(doc), "session"));
+	if (session)
+		snprintf(p->session, sizeof(p->session), "%s", session);
+	keys = pk_json_get(pk_json_root(doc), "keys");
+	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
+		if (pk_json_string(v))
+			get(p, pk_json_string(v));
+}
+
+/* Has a key written where it says something else than before. */
+static void want(struct pk_publish *p, const char *name, const char *body)
+{
+	struct key *k = get(p, name);
+
+	k->seen = true;
+	if (k->body && strcmp(k->body, body) == 0)
+		return;
+	free(k->body);
+	free(k->text);
+	k->body = pk_strdup(body);
+	k->text = NULL;
+	k->written = false;
+}
+
+/* Makes the node's word: its uplinks' addresses, and where its endpoints' addresses lie. */
+static void want_word(struct pk_publish *p)
+{
+	const struct pk_settings *s = pk_model_get_settings(p->args.model);
+	const struct pk_bpf *bpf = pk_sync_bpf(p->args.sync);
+	own_mem struct pk_node_word *word = pk_alloc(sizeof(*word));
+	own_str name = { 0 }, body = { 0 };
+
+	if (!bpf)
+		return; /* it isn't known yet */
+	for (size_t i = 0; i < s->n_pools && i < PK_NODE_BLOCKS; i++) {
+		word->blocks[i] = s->pools[i];
+		pk_prefix_mask(&word->blocks[i]);
+		word->n_blocks++;
+	}
+	for (size_t i = 0; i < PK_UPLINKS; i++) {
+		const union pk_addr *own[] = { &bpf->node.uplink[i].ipv4,
+					       &bpf->node.uplink[i].ipv6 };
+
+		for (size_t k = 0; k < PK_ARRAY_LEN(own); k++)
+			if (!pk_addr_is_zero(own[k]))
+				word->addresses[word->n_addresses++] = *own[k];
+	}
+	pk_str_addf(&name, "nodes/%s", p->node);
+	pk_node_word_encode(word, &body);
+	want(p, name.text, body.text);
+}
+
+struct tenant_share {
+	char *name;
+	struct pk_share share;
+	UT_hash_handle hh;
+};
+
+static struct tenant_share *share_of(struct tenant_share **all, const char *name)
+{
+	struct tenant_share *t;
+
+	HASH_FIND_STR(*all, name, t);
+	if (t)
+		return t;
+	t = pk_alloc(sizeof(*t));
+	t->name = pk_strdup(name);
+	HASH_ADD_KEYPTR(hh, *all, t->name, strlen(t->name), t);
+	return t;
+}
+
+/*
+ * Adds an endpoint to its tenant's share. One without a known namespace is in quarantine, which
+ * concerns this node alone.
+ */
+static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
+			 const struct pk_local_endpoint *m)
+{
+	struct pk_world_endpoint *ep;
+	struct tenant_share *t;
+
+	if (!m->open || !m->epoch_matches || pk_local_endpoint_quarantined(m))
+		return;
+	ep = pk_local_endpoint_world(m, pk_model_get_settings(p->args.model));
+	t = ep->labels->tenant_name ? share_of(all, ep->labels->tenant_name) : NULL;
+	if (t && t->share.n < PK_SHARE_ENDPOINTS)
+		pk_share_add(&t->share, ep, (uint64_t)m->added);
+	else
+		pk_world_endpoint_free(ep);
+}
+
+static void want_shares(struct pk_publish *p)
+{
+	struct tenant_share *all = NULL, *t, *next;
+	const struct pk_local_endpoint *m;
+
+	for (size_t i = 0; (m = pk_model_at(p->args.model, i)); i++)
+		add_endpoint(p, &all, m);
+	HASH_ITER (hh, all, t, next) {
+		own_str name = { 0 }, body = { 0 };
+
+		pk_str_addf(&name, "tenants/%s/%s", t->name, p->node);
+		pk_share_encode(&t->share, &body);
+		want(p, name.text, body.text);
+		HASH_DEL(all, t);
+		pk_share_done(&t->share);
+		free(t->name);
+		free(t);
+	}
+}
+
+void publish_want_all(struct pk_publish *p)
+{
+	want_word(p);
+	want_shares(p);
+}
