@@ -1,48 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blocks.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "blocks_private.h"
 #include "fs.h"
-#include "ipam.h"
 #include "log.h"
 #include "own.h"
-#include "service.h"
 
-#define LOOK_MS	   60000 /* so often it is seen to how long the claims count */
-#define REFRESH_S  3600	 /* and that is written anew */
-#define SEEN_MS	   5000	 /* what was written is heard of by then */
-#define TIMEOUT_MS 10000
-#define BODY_MAX   65536
-#define SPARE	   4 /* a block is added while a part of this of one is free */
-
-struct own {
-	struct pk_prefix block;
-	bool confirmed;	   /* Consul says that it is this node's */
-	uint64_t modified; /* for the next compare-and-set */
-	uint64_t number;
-	uint64_t size, held; /* addresses */
-};
-
-struct pk_blocks {
-	struct pk_blocks_args args;
-	char *node, *prefix, machine[PK_CLAIM_MACHINE];
-	struct own *own;
-	size_t n;
-	bool believed, contested; /* what is claimed counts; somebody else bears the name */
-	bool may_publish;
-	int64_t until;
-	struct pk_settings told; /* pools and blocks alone */
-	struct pk_timer *timer;
-	struct pk_http_call *call;
-	struct pk_prefix written; /* last */
-	uint64_t not_before_ms;
-	unsigned int failures;
-	struct pk_err error, write_error;
-};
+#define LOOK_MS	  60000 /* so often it is seen to how long the claims count */
+#define REFRESH_S 3600	/* and that is written anew */
 
 /* Which machine it is: a name may be another one's too. Lost state doesn't change it. */
 static void name_machine(struct pk_blocks *b)
@@ -60,7 +30,7 @@ static void name_machine(struct pk_blocks *b)
 	snprintf(b->machine, sizeof(b->machine), "%016lx", hash[0]);
 }
 
-static size_t n_range(const struct pk_config *c)
+size_t blocks_n_range(const struct pk_config *c)
 {
 	size_t n = 0;
 
@@ -69,12 +39,10 @@ static size_t n_range(const struct pk_config *c)
 	return n;
 }
 
-static bool is_in_range(const struct pk_config *c, const struct pk_prefix *block)
+bool blocks_in_range(const struct pk_config *c, const struct pk_prefix *block)
 {
-	return c->claim && pk_block_in_range(block, c->range, n_range(c));
+	return c->claim && pk_block_in_range(block, c->range, blocks_n_range(c));
 }
-
-/* --- what is this node's --- */
 
 static struct own *find(const struct pk_blocks *b, const struct pk_prefix *block)
 {
@@ -102,7 +70,7 @@ static void add(struct pk_blocks *b, const struct pk_prefix *block, const struct
 	o->number = c->word->number;
 }
 
-static bool is_named(const struct pk_blocks *b, const struct pk_block_claim *c)
+bool blocks_is_named(const struct pk_blocks *b, const struct pk_block_claim *c)
 {
 	return strcmp(c->word->node, b->node) == 0;
 }
@@ -110,13 +78,14 @@ static bool is_named(const struct pk_blocks *b, const struct pk_block_claim *c)
 /* A claim under this node's name that another machine made. */
 static bool is_namesakes(const struct pk_blocks *b, const struct pk_block_claim *c)
 {
-	return is_named(b, c) && !c->word->returned && strcmp(c->word->machine, b->machine) != 0;
+	return blocks_is_named(b, c) && !c->word->returned &&
+	       strcmp(c->word->machine, b->machine) != 0;
 }
 
 static bool is_own(const struct pk_blocks *b, const struct pk_block_claim *c)
 {
-	return is_named(b, c) && !c->word->returned && !c->before && !is_namesakes(b, c) &&
-	       is_in_range(b->args.config, &c->block);
+	return blocks_is_named(b, c) && !c->word->returned && !c->before && !is_namesakes(b, c) &&
+	       blocks_in_range(b->args.config, &c->block);
 }
 
 /*
@@ -131,9 +100,9 @@ static void keep_own(struct pk_blocks *b, const struct pk_block_claims *claims, 
 	for (size_t i = 0; i < n; i++) {
 		const struct pk_block_claim *c = pk_block_claim_of(claims, &was[i].block);
 
-		if (find(b, &was[i].block) || !is_in_range(b->args.config, &was[i].block))
+		if (find(b, &was[i].block) || !blocks_in_range(b->args.config, &was[i].block))
 			continue;
-		if (!c || is_named(b, c))
+		if (!c || blocks_is_named(b, c))
 			add(b, &was[i].block, c);
 		else
 			log_error("op=blocks block=%s err=\"it is %s's by its claim\" none of its "
@@ -167,8 +136,6 @@ static void count_held(struct pk_blocks *b)
 				b->own[k].held +=
 					pk_prefix_has(&b->own[k].block, &ep->addresses[i]);
 }
-
-/* --- what others are told --- */
 
 static bool same_list(const struct pk_prefix *a, size_t n, const struct pk_prefix *b, size_t m)
 {
@@ -222,199 +189,6 @@ void pk_blocks_fill(const struct pk_blocks *b, struct pk_settings *s)
 	s->blocks_until = b->until;
 }
 
-/* --- what is claimed next --- */
-
-struct step {
-	struct pk_prefix block;
-	uint64_t modified, number; /* of what is there; 0: nothing */
-};
-
-/* What this node had and Consul lacks, or has in another form. */
-static bool next_again(const struct pk_blocks *b, struct step *step)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (!b->own[i].confirmed) {
-			*step = (struct step){ b->own[i].block, b->own[i].modified,
-					       b->own[i].number };
-			return true;
-		}
-	return false;
-}
-
-static unsigned int len_of(const struct pk_config *c, bool v6)
-{
-	return v6 ? c->block_len6 : c->block_len;
-}
-
-/* A block that endpoints live in already: state was lost, or it was a pool of a conflist. */
-static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *taken, size_t n_taken,
-			  struct step *step)
-{
-	const struct pk_local_endpoint *ep = NULL;
-
-	while ((ep = pk_model_next(b->args.model, ep)))
-		for (size_t i = 0; i < ep->n_addresses; i++) {
-			const union pk_addr *a = &ep->addresses[i];
-			size_t k = 0;
-
-			*step = (struct step){ .block = pk_block_at(a, len_of(b->args.config,
-									      !pk_addr_is4(a))) };
-			while (k < n_taken && !pk_prefix_overlap(&taken[k], &step->block))
-				k++;
-			if (k == n_taken && is_in_range(b->args.config, &step->block))
-				return true;
-		}
-	return false;
-}
-
-/* A part of a block is kept free, while there may be more endpoints than there are addresses. */
-static bool wants_another(const struct pk_blocks *b, bool v6)
-{
-	uint64_t size = 0, held = 0, one = 0;
-
-	for (size_t i = 0; i < b->n; i++) {
-		if (b->own[i].block.v6 != v6)
-			continue;
-		one = b->own[i].size;
-		size += one;
-		held += b->own[i].held;
-	}
-	return size < b->args.config->settings.capacity && size - held <= one / SPARE &&
-	       b->n < PK_NODE_BLOCKS;
-}
-
-static bool has_family(const struct pk_config *c, bool v6)
-{
-	for (size_t i = 0; i < n_range(c); i++)
-		if (c->range[i].v6 == v6)
-			return true;
-	return false;
-}
-
-static int next_new(struct pk_blocks *b, const struct pk_block_claims *claims,
-		    const struct pk_block_want *want, struct step *step)
-{
-	const struct pk_block_claim *c = pk_block_rested(claims, want, b->node, time(NULL));
-	bool is_ours = c && is_named(b, c);
-	int r;
-
-	*step = (struct step){ 0 };
-	if (!is_ours && pk_block_free(want, &step->block))
-		return 0;
-	if (c) {
-		*step = (struct step){ c->block, c->modified, c->word->number };
-		return 0;
-	}
-	r = pk_fail(&b->error, 0, "no IPv%d block of /%u is free in \"blocks\": { \"range\" }",
-		    want->v6 ? 6 : 4, want->len);
-	return pk_fix(&b->error, r,
-		      "widen \"range\" on each node, or give back what nodes had that are gone: "
-		      "picket node remove NAME");
-}
-
-static bool next_step(struct pk_blocks *b, struct pk_believed *believed,
-		      const struct pk_block_claims *claims, struct step *step)
-{
-	static const uint64_t hash_key[2] = { 0x7069636b65742d62, 0x6c6f636b73 };
-	struct pk_block_want want = { .range = b->args.config->range,
-				      .n_range = n_range(b->args.config) };
-	own_mem struct pk_prefix *taken = NULL;
-
-	if (next_again(b, step))
-		return true;
-	want.start = pk_siphash(b->node, strlen(b->node), hash_key);
-	want.n_taken = pk_believed_taken(believed, &taken);
-	want.taken = taken;
-	if (next_lived_in(b, want.taken, want.n_taken, step))
-		return true;
-	for (int v6 = 0; v6 <= 1; v6++) {
-		want.v6 = v6;
-		want.len = len_of(b->args.config, v6);
-		if (has_family(b->args.config, v6) && wants_another(b, v6) &&
-		    next_new(b, claims, &want, step) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* --- writing it --- */
-
-static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
-{
-	if (strcmp(b->write_error.text, why) != 0)
-		log_warn("op=blocks err=\"a block can't be claimed: %s\"", why);
-	b->write_error = (struct pk_err){ 0 };
-	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s", why);
-	pk_fix(&b->write_error, 0, "%s", fix);
-	b->not_before_ms = pk_loop_now(b->args.loop) + pk_backoff_ms(b->failures++);
-	pk_timer_hurry(b->timer, 0);
-}
-
-/* What was written counts once Consul's list has it: a later look than ours may have been first. */
-static void on_written(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_blocks *b = arg;
-	char why[300];
-
-	b->call = NULL;
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		write_failed(b, why,
-			     "give picketd's token key_prefix \"<prefix>/v1/<cluster>/blocks/\" "
-			     "{ policy = \"write\" }");
-		return;
-	}
-	b->write_error = (struct pk_err){ 0 };
-	b->failures = 0;
-	/* "false": somebody else was quicker; the list says who, and another block is next. The list
-	 * may have come before this answer. */
-	b->not_before_ms = pk_loop_now(b->args.loop) +
-			   (strncmp(reply->body, "true", 4) == 0 ? SEEN_MS : pk_backoff_ms(0) / 4);
-	pk_timer_hurry(b->timer, 0);
-}
-
-static void write_step(struct pk_blocks *b, const struct step *step)
-{
-	struct pk_service_call call = { .service = &b->args.config->consul,
-					.header = "X-Consul-Token",
-					.method = "PUT",
-					.turn = b->failures,
-					.timeout_ms = TIMEOUT_MS,
-					.cap = BODY_MAX };
-	uint64_t number = (uint64_t)time(NULL) * 1000;
-	struct pk_claim_word word = { 0 };
-	own_str path = { 0 }, body = { 0 }, key = { 0 };
-	struct pk_err err = { 0 };
-
-	word.number = number > step->number ? number : step->number + 1;
-	snprintf(word.node, sizeof(word.node), "%s", b->node);
-	strcpy(word.machine, b->machine);
-	pk_claim_word_encode(&word, &body);
-	pk_claim_key(&step->block, &key);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, b->prefix, "/");
-	pk_str_add(&path, "blocks/");
-	pk_url_add(&path, key.text, NULL);
-	pk_str_addf(&path, "?cas=%lu", step->modified);
-	call.path = path.text;
-	call.body = body.text;
-	b->written = step->block;
-	b->call = pk_service_start(b->args.http, &call, on_written, b, &err);
-	if (!b->call)
-		write_failed(b, err.text, err.fix);
-}
-
-static void write_in_time(struct pk_blocks *b, const struct step *step)
-{
-	uint64_t now = pk_loop_now(b->args.loop);
-
-	if (now >= b->not_before_ms)
-		write_step(b, step);
-	else
-		pk_timer_hurry(b->timer, b->not_before_ms - now);
-}
-
-/* --- */
-
 static void judge(struct pk_blocks *b, const struct pk_blocks_heard *heard)
 {
 	int64_t left = b->until - time(NULL);
@@ -443,7 +217,6 @@ bool pk_blocks_settle(struct pk_blocks *b, struct pk_believed *believed,
 	const struct pk_block_claims *claims = pk_believed_claims(believed);
 	bool may_claim, usable;
 	const struct own *written;
-	struct step step;
 
 	collect(b, claims);
 	written = find(b, &b->written);
@@ -453,8 +226,8 @@ bool pk_blocks_settle(struct pk_blocks *b, struct pk_believed *believed,
 	judge(b, heard);
 	usable = b->believed && !b->contested && !heard->contested;
 	may_claim = usable && heard->nodes && heard->claims && heard->published;
-	if (may_claim && !b->call && next_step(b, believed, claims, &step))
-		write_in_time(b, &step);
+	if (may_claim)
+		blocks_claim_next(b, believed, claims);
 	return tell(b, usable);
 }
 
@@ -482,7 +255,7 @@ size_t pk_blocks_strays(const struct pk_blocks *b, const struct pk_believed *bel
 			struct pk_prefix at = pk_block_at(a, pk_addr_is4(a) ? 32 : 128);
 			const struct pk_block_claim *c = pk_block_claim_of(claims, &at);
 
-			if (!c || is_named(b, c) || n++)
+			if (!c || blocks_is_named(b, c) || n++)
 				continue;
 			pk_fail(err, 0,
 				"block %s is %.64s's by its claim, and endpoints here have "
@@ -501,7 +274,7 @@ int pk_blocks_check_range(const struct pk_blocks *b, const struct pk_config *con
 	int r;
 
 	for (size_t i = 0; i < b->n; i++) {
-		if (is_in_range(config, &b->own[i].block) || !b->own[i].held)
+		if (blocks_in_range(config, &b->own[i].block) || !b->own[i].held)
 			continue;
 		r = pk_fail(err, 0,
 			    "endpoints here have addresses of block %s, which \"blocks\" "

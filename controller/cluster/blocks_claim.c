@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which block this node claims next, and the claim's way to Consul. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "blocks_private.h"
+#include "fs.h"
+#include "log.h"
+#include "own.h"
+#include "service.h"
+
+#define SEEN_MS	   5000 /* what was written is heard of by then */
+#define TIMEOUT_MS 10000
+#define BODY_MAX   65536
+#define SPARE	   4 /* a block is added while a part of this of one is free */
+
+struct step {
+	struct pk_prefix block;
+	uint64_t modified, number; /* of what is there; 0: nothing */
+};
+
+/* What this node had and Consul lacks, or has in another form. */
+static bool next_again(const struct pk_blocks *b, struct step *step)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (!b->own[i].confirmed) {
+			*step = (struct step){ b->own[i].block, b->own[i].modified,
+					       b->own[i].number };
+			return true;
+		}
+	return false;
+}
+
+static unsigned int len_of(const struct pk_config *c, bool v6)
+{
+	return v6 ? c->block_len6 : c->block_len;
+}
+
+/* A block that endpoints live in already: state was lost, or it was a pool of a conflist. */
+static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *taken, size_t n_taken,
+			  struct step *step)
+{
+	const struct pk_local_endpoint *ep = NULL;
+
+	while ((ep = pk_model_next(b->args.model, ep)))
+		for (size_t i = 0; i < ep->n_addresses; i++) {
+			const union pk_addr *a = &ep->addresses[i];
+			size_t k = 0;
+
+			*step = (struct step){ .block = pk_block_at(a, len_of(b->args.config,
+									      !pk_addr_is4(a))) };
+			while (k < n_taken && !pk_prefix_overlap(&taken[k], &step->block))
+				k++;
+			if (k == n_taken && blocks_in_range(b->args.config, &step->block))
+				return true;
+		}
+	return false;
+}
+
+/* A part of a block is kept free, while there may be more endpoints than there are addresses. */
+static bool wants_another(const struct pk_blocks *b, bool v6)
+{
+	uint64_t size = 0, held = 0, one = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->own[i].block.v6 != v6)
+			continue;
+		one = b->own[i].size;
+		size += one;
+		held += b->own[i].held;
+	}
+	return size < b->args.config->settings.capacity && size - held <= one / SPARE &&
+	       b->n < PK_NODE_BLOCKS;
+}
+
+static bool has_family(const struct pk_config *c, bool v6)
+{
+	for (size_t i = 0; i < blocks_n_range(c); i++)
+		if (c->range[i].v6 == v6)
+			return true;
+	return false;
+}
+
+static int next_new(struct pk_blocks *b, const struct pk_block_claims *claims,
+		    const struct pk_block_want *want, struct step *step)
+{
+	const struct pk_block_claim *c = pk_block_rested(claims, want, b->node, time(NULL));
+	bool is_ours = c && blocks_is_named(b, c);
+	int r;
+
+	*step = (struct step){ 0 };
+	if (!is_ours && pk_block_free(want, &step->block))
+		return 0;
+	if (c) {
+		*step = (struct step){ c->block, c->modified, c->word->number };
+		return 0;
+	}
+	r = pk_fail(&b->error, 0, "no IPv%d block of /%u is free in \"blocks\": { \"range\" }",
+		    want->v6 ? 6 : 4, want->len);
+	return pk_fix(&b->error, r,
+		      "widen \"range\" on each node, or give back what nodes had that are gone: "
+		      "picket node remove NAME");
+}
+
+static bool next_step(struct pk_blocks *b, struct pk_believed *believed,
+		      const struct pk_block_claims *claims, struct step *step)
+{
+	static const uint64_t hash_key[2] = { 0x7069636b65742d62, 0x6c6f636b73 };
+	struct pk_block_want want = { .range = b->args.config->range,
+				      .n_range = blocks_n_range(b->args.config) };
+	own_mem struct pk_prefix *taken = NULL;
+
+	if (next_again(b, step))
+		return true;
+	want.start = pk_siphash(b->node, strlen(b->node), hash_key);
+	want.n_taken = pk_believed_taken(believed, &taken);
+	want.taken = taken;
+	if (next_lived_in(b, want.taken, want.n_taken, step))
+		return true;
+	for (int v6 = 0; v6 <= 1; v6++) {
+		want.v6 = v6;
+		want.len = len_of(b->args.config, v6);
+		if (has_family(b->args.config, v6) && wants_another(b, v6) &&
+		    next_new(b, claims, &want, step) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
+{
+	if (strcmp(b->write_error.text, why) != 0)
+		log_warn("op=blocks err=\"a block can't be claimed: %s\"", why);
+	b->write_error = (struct pk_err){ 0 };
+	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s", why);
+	pk_fix(&b->write_error, 0, "%s", fix);
+	b->not_before_ms = pk_loop_now(b->args.loop) + pk_backoff_ms(b->failures++);
+	pk_timer_hurry(b->timer, 0);
+}
+
+/* What was written counts once Consul's list has it: a later look than ours may have been first. */
+static void on_written(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_blocks *b = arg;
+	char why[300];
+
+	b->call = NULL;
+	if (pk_service_failed(reply, false, why, sizeof(why))) {
+		write_failed(b, why,
+			     "give picketd's token key_prefix \"<prefix>/v1/<cluster>/blocks/\" "
+			     "{ policy = \"write\" }");
+		return;
+	}
+	b->write_error = (struct pk_err){ 0 };
+	b->failures = 0;
+	/* "false": somebody else was quicker; the list says who, and another block is next. The list
+	 * may have come before this answer. */
+	b->not_before_ms = pk_loop_now(b->args.loop) +
+			   (strncmp(reply->body, "true", 4) == 0 ? SEEN_MS : pk_backoff_ms(0) / 4);
+	pk_timer_hurry(b->timer, 0);
+}
+
+static void write_step(struct pk_blocks *b, const struct step *step)
+{
+	struct pk_service_call call = { .service = &b->args.config->consul,
+					.header = "X-Consul-Token",
+					.method = "PUT",
+					.turn = b->failures,
+					.timeout_ms = TIMEOUT_MS,
+					.cap = BODY_MAX };
+	uint64_t number = (uint64_t)time(NULL) * 1000;
+	struct pk_claim_word word = { 0 };
+	own_str path = { 0 }, body = { 0 }, key = { 0 };
+	struct pk_err err = { 0 };
+
+	word.number = number > step->number ? number : step->number + 1;
+	snprintf(word.node, sizeof(word.node), "%s", b->node);
+	strcpy(word.machine, b->machine);
+	pk_claim_word_encode(&word, &body);
+	pk_claim_key(&step->block, &key);
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, b->prefix, "/");
+	pk_str_add(&path, "blocks/");
+	pk_url_add(&path, key.text, NULL);
+	pk_str_addf(&path, "?cas=%lu", step->modified);
+	call.path = path.text;
+	call.body = body.text;
+	b->written = step->block;
+	b->call = pk_service_start(b->args.http, &call, on_written, b, &err);
+	if (!b->call)
+		write_failed(b, err.text, err.fix);
+}
+
+static void write_in_time(struct pk_blocks *b, const struct step *step)
+{
+	uint64_t now = pk_loop_now(b->args.loop);
+
+	if (now >= b->not_before_ms)
+		write_step(b, step);
+	else
+		pk_timer_hurry(b->timer, b->not_before_ms - now);
+}
+
+void blocks_claim_next(struct pk_blocks *b, struct pk_believed *believed,
+		       const struct pk_block_claims *claims)
+{
+	struct step step;
+
+	if (!b->call && next_step(b, believed, claims, &step))
+		write_in_time(b, &step);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by blocks.c, which knows what is this node's, and blocks_claim.c, which claims more. */
+#include "blocks.h"
+#include "ipam.h"
+
+struct own {
+	struct pk_prefix block;
+	bool confirmed;	   /* Consul says that it is this node's */
+	uint64_t modified; /* for the next compare-and-set */
+	uint64_t number;
+	uint64_t size, held; /* addresses */
+};
+
+struct pk_blocks {
+	struct pk_blocks_args args;
+	char *node, *prefix, machine[PK_CLAIM_MACHINE];
+	struct own *own;
+	size_t n;
+	bool believed, contested; /* what is claimed counts; somebody else bears the name */
+	bool may_publish;
+	int64_t until;
+	struct pk_settings told; /* pools and blocks alone */
+	struct pk_timer *timer;
+	struct pk_http_call *call;
+	struct pk_prefix written; /* last */
+	uint64_t not_before_ms;
+	unsigned int failures;
+	struct pk_err error, write_error;
+};
+
+size_t blocks_n_range(const struct pk_config *c);
+bool blocks_in_range(const struct pk_config *c, const struct pk_prefix *block);
+/* Returns whether the claim is under this node's name. */
+bool blocks_is_named(const struct pk_blocks *b, const struct pk_block_claim *c);
+/* Writes the next claim, where one is due and none is under way. */
+void blocks_claim_next(struct pk_blocks *b, struct pk_believed *believed,
+		       const struct pk_block_claims *claims);
