@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every suite, counts, and ends with `N passed, N failed, N skipped`.
+"""Runs every suite, counts, and ends with what failed and `N passed, N failed, N skipped`.
 
 Without root: lint, analyze, unit, policy (two engines) and fuzz; --quick leaves out what takes long.
 A suite that crashes, says nothing or runs over its time counts as one failure. Reasons of the data
@@ -20,7 +20,28 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORES = len(os.sched_getaffinity(0))
 LINTS = ("lint-licences", "lint-includes", "lint-sizes", "lint-format", "lint-shell", "lint-spelling", "lint-clang")
 MUTANTS, KNOWN_MUTANTS, MUTANTS_SEED = 8, 4, "306"
+TELLING, TOLD, WIDTH = 4, 16, 300	# lines of one failure, lines of a suite's failures, characters of a line
+FAILURE = re.compile(r"^(?:FAILED |not finished |not run: |world seed |\[  (?:FAILED|ERROR) |\[   LINE |SUMMARY: "
+                     rf"|.*\berror: |.*\*\*\* ).*(?:\n  .*){{0,{TELLING}}}", re.M)
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
+
+
+def telling(text):
+    """The lines of an output that say what failed, each with what is indented below it; else its end."""
+    found = dict.fromkeys(line for failure in FAILURE.findall(text) for line in failure.splitlines())
+    return [line.removeprefix("FAILED ") for line in found] or text.splitlines()[-TELLING:]
+
+
+def cases_telling(report):
+    """The same of pytest's report: each test that failed, and below it what it said and where."""
+    lines = []
+    for case in report.iter("testcase"):
+        for failure in [*case.iter("failure"), *case.iter("error")]:
+            said = [line for line in failure.get("message", "").splitlines() if line.strip()]
+            places = re.findall(r"^\S+:\d+: .*", failure.text or "", re.M)
+            lines += [f"{case.get('classname', '').split('.')[-1]}.py::{case.get('name')}",
+                      *("  " + line for line in said[:TELLING] + places[-1:])]
+    return lines
 
 
 class Tally:
@@ -28,12 +49,15 @@ class Tally:
         self.passed = self.failed = self.skipped = 0
         self.failures = []
 
-    def add(self, suite, passed, failed, skipped=0, why=""):
+    def add(self, suite, passed, failed, skipped=0, told=()):
+        """told: what the output ends with where something failed; what is indented belongs to what is above it."""
         self.passed += passed
         self.failed += failed
         self.skipped += skipped
         if failed:
-            self.failures.append(f"{suite}: {failed} failed {why}".rstrip())
+            more = [f"  and {len(told) - TOLD} lines more"] if len(told) > TOLD else []
+            self.failures += [(line if line.startswith(" ") else f"FAILED {suite}: {line}")[:WIDTH]
+                              for line in [*(told or [f"{failed} failed"])[:TOLD], *more]]
         print(f"== {suite}: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
 
 
@@ -87,16 +111,16 @@ class Runner:
             self.say(line)
         found = CLOSING.findall(text)
         if not found:
-            self.tally.add(suite, 0, 1, why="(no closing line)")
+            self.tally.add(suite, 0, 1, told=["no closing line", *telling(text)])
             return
         passed, failed, skipped = (int(n or 0) for n in found[-1])
         if status and not failed:
             failed = 1
-        self.tally.add(suite, passed, failed, skipped)
+        self.tally.add(suite, passed, failed, skipped, telling(text))
 
     def checked(self, suite, command, seconds=60):
-        status, _ = self.run(suite, command, seconds)
-        self.tally.add(suite, int(status == 0), int(status != 0))
+        status, text = self.run(suite, command, seconds)
+        self.tally.add(suite, int(status == 0), int(status != 0), told=telling(text))
 
     # The suites, fast ones first.
 
@@ -124,7 +148,7 @@ class Runner:
                 skipped = len(re.findall(r"^\[  SKIPPED \] \w+$", text, re.M))
                 if (status and not failed) or not passed + failed + skipped:
                     failed += 1
-                self.tally.add(name, passed, failed, skipped)
+                self.tally.add(name, passed, failed, skipped, telling(text))
 
     def unit_one(self, binary):
         return self.run(os.path.basename(binary), [binary], 900)
@@ -138,14 +162,15 @@ class Runner:
 
     def expectations(self, suite, engine):
         """Policies and what they are to mean, asked of one engine."""
-        passed = failed = 0
+        passed, failed, told = 0, 0, []
         for file in [*sorted(glob.glob(f"{ROOT}/tests/policy/*.json")),
                      f"{ROOT}/examples/reach.json", f"{ROOT}/examples/addresses.json"]:
             name = f"policy-{engine}-{os.path.basename(file)[:-5]}"
-            status, _ = self.run(name, [f"{self.build}/picket", "policy", "test", "--engine",
-                                        engine, file], 120)
+            status, text = self.run(name, [f"{self.build}/picket", "policy", "test", "--engine",
+                                           engine, file], 120)
             passed, failed = passed + (status == 0), failed + (status != 0)
-        self.tally.add(suite, passed, failed)
+            told += [name, *("  " + line for line in telling(text))] if status else []
+        self.tally.add(suite, passed, failed, told=told)
 
     def policy(self):
         for engine in ("reference", "compiled", "kernel") if self.root else ("reference", "compiled"):
@@ -160,13 +185,13 @@ class Runner:
         report = os.path.join(self.logs, suite + ".xml")
         if os.path.exists(report):
             os.unlink(report)
-        status, _ = self.run(suite, ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p",
+        status, text = self.run(suite, ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p",
                                      "no:cacheprovider", f"--junitxml={report}",
                                      *(["-n", str(lanes), "--dist", "loadfile"] if lanes > 1 else []),
                                      *(["-k", select] if select else []),
                                      *(tests or [f"tests/{suite}"])], seconds)
         if not os.path.exists(report):
-            self.tally.add(suite, 0, 1, why="(no report)")
+            self.tally.add(suite, 0, 1, told=["no report", *telling(text)])
             return
         root = xml.parse(report).getroot()
         total = {key: sum(int(s.get(key, 0)) for s in root.iter("testsuite"))
@@ -178,7 +203,7 @@ class Runner:
             for skip in case.iter("skipped"):
                 self.say(f"-- skipped: {case.get('name')}: {skip.get('message')}")
         self.tally.add(suite, total["tests"] - total["failures"] - total["errors"] - total["skipped"],
-                       failed, total["skipped"])
+                       failed, total["skipped"], cases_telling(root) or telling(text))
 
     def mutate(self):
         """
@@ -197,7 +222,7 @@ class Runner:
         self.say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
                  f"again: make mutate N={count} SEED={seed}{' KNOWN=1' if known else ''}")
         failed = counted - killed - allowed
-        self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted))
+        self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted), told=telling(text))
 
     def netns(self):
         self.pytest("netns", 3600, lanes=CORES)
@@ -220,9 +245,10 @@ class Runner:
     def fuzz(self):
         targets = self.built("fuzz", "tests/fuzz/fuzz_*.c")
         with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
-            for name, status, runs in pool.map(self.fuzz_one, targets):
-                print(f"-- {name}: {runs} executions")
-                self.tally.add(name, int(status == 0), int(status != 0))
+            for name, (status, text) in zip(map(os.path.basename, targets), pool.map(self.fuzz_one, targets)):
+                runs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
+                print(f"-- {name}: {runs[-1] if runs else 'no'} executions")
+                self.tally.add(name, int(status == 0), int(status != 0), told=telling(text))
 
     def fuzz_one(self, binary):
         name = os.path.basename(binary)
@@ -230,11 +256,9 @@ class Runner:
         os.makedirs(found, exist_ok=True)
         seeds = os.path.join(ROOT, "tests/fuzz/corpus", name.replace("fuzz_", "", 1))
         dirs = [found] + ([seeds] if os.path.isdir(seeds) else [])
-        status, text = self.run(name, [binary, f"-max_total_time={self.fuzz_seconds}",
-                                       "-timeout=5", "-rss_limit_mb=2048", "-print_final_stats=1",
-                                       f"-artifact_prefix={found}/", *dirs], self.fuzz_seconds + 120)
-        runs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
-        return name, status, runs[-1] if runs else "no"
+        return self.run(name, [binary, f"-max_total_time={self.fuzz_seconds}", "-timeout=5",
+                               "-rss_limit_mb=2048", "-print_final_stats=1",
+                               f"-artifact_prefix={found}/", *dirs], self.fuzz_seconds + 120)
 
     def reasons(self):
         """Every reason that the data path of this release has was proved by a test of this run."""
@@ -247,7 +271,7 @@ class Runner:
         missing = [name for name in built if name not in proved]
         if missing:
             print("-- reasons that no test proved:", " ".join(missing))
-        self.tally.add("reasons", len(built) - len(missing), len(missing))
+        self.tally.add("reasons", len(built) - len(missing), len(missing), told=missing)
 
 
 SUITES = ("lint", "repo", "unit", "bpf", "model", "policy", "mutate", "kernel61", "netns", "e2e", "package", "fuzz")
@@ -275,7 +299,7 @@ def main():
         runner.reasons()
     tally = runner.tally
     for failure in tally.failures:
-        print("FAILED", failure)
+        print(failure)
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
     return 1 if tally.failed or not tally.passed else 0
 

@@ -74,10 +74,11 @@ class Tally(run.Tally):
         super().__init__()
         self.writer = writer
 
-    def add(self, suite, passed, failed, skipped=0, why=""):
-        super().add(suite, passed, failed, skipped, why)
-        if why:
-            self.writer.line(say=f"-- {suite}: {why}")
+    def add(self, suite, passed, failed, skipped=0, told=()):
+        known = len(self.failures)
+        super().add(suite, passed, failed, skipped, told)
+        for line in self.failures[known:]:
+            self.writer.line(say=line)
         self.writer.line(suite=suite, passed=passed, failed=failed, skipped=skipped)
 
 
