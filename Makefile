@@ -103,7 +103,7 @@ $B/gen/%.skel.h: $B/bpf/%.bpf.o
 
 # What is linked once more, for the tarball (mk/package.mk).
 LINKED := $B/tarball/linked
-LINK = $(Q)$(CC) $(ALL_CFLAGS) $(LINK_HARDENING) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+LINK = $(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LINK_HARDENING) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 $O/picket-cni $(LINKED)/picket-cni: $(filter %/main.o,$(CNI_OBJ)) $O/libcni.a $O/libpicket.a
 	$(LINK) $(LIBS_SHORT)
 $O/picketd $(LINKED)/picketd: $(filter %/main.o,$(CTL_OBJ)) $O/libcontroller.a $O/libpicket.a

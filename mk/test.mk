@@ -122,11 +122,11 @@ lint-spelling:
 	$(Q)codespell --ignore-words=scripts/spelling $(SPELLED)
 lint-clang: $(CLANG_READS)
 
-# Each suite's parts. The set-up runs in a make of its own: what it installs decides what the next
-# one finds. Suites that need no root need no set-up either.
+# Each suite's parts, built by every processor where no -j says how many. The set-up runs in a make of its
+# own: what it installs decides what the next one finds. Suites that need no root need no set-up either.
 ROOTED := bpf model mutate kernel61 netns e2e package life
 SUITES := $(or $(SUITE),lint repo unit policy bpf model mutate kernel61 netns e2e package fuzz)
-SUB = $(Q)$(MAKE) --no-print-directory
+SUB = $(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 RUN = $(Q)/usr/bin/python3 tests/run.py --build $B --fuzz-seconds $(FUZZ_SECONDS)
 test: $(if $(filter $(ROOTED),$(SUITES)),setup)
 	$(if $(filter repo policy bpf model mutate kernel61 netns e2e package life,$(SUITES)),$(SUB) all test-bin)
