@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "fs.h"
 #include "log.h"
@@ -115,156 +114,6 @@ bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m)
 {
 	return m->open && m->epoch_matches && m->slot > 0 &&
 	       m->slot <= p->sync->bpf->node.capacity && pk_word(p->sync->bpf, m->slot) != 0;
-}
-
-static void tenant_of(const struct pk_identity_ref *id, struct pk_labels_want *want)
-{
-	memcpy(want->hash, id->hash, sizeof(want->hash));
-	want->no_tenant = !id->tenant_name;
-	if (id->tenant_name)
-		pk_tenant_hash(id->tenant_name, want->tenant);
-}
-
-/* The numbers of an identity, asked once a pass: many endpoints have one identity. */
-struct identity {
-	uint64_t hash[2];
-	struct pk_labels labels;
-	UT_hash_handle hh;
-};
-
-static void identities_done(struct identity **all)
-{
-	struct identity *one, *next;
-
-	HASH_ITER (hh, *all, one, next) {
-		HASH_DEL(*all, one);
-		free(one);
-	}
-}
-
-int sync_numbers_of(struct sync_pass *p, const struct pk_identity_ref *id, struct identity **all,
-		    struct pk_labels *labels)
-{
-	struct pk_labels_want want = { 0 };
-	struct pk_err err = { 0 };
-	struct identity *one;
-	int r;
-
-	HASH_FIND(hh, *all, id->hash, sizeof(id->hash), one);
-	if (one) {
-		*labels = one->labels;
-		return 0;
-	}
-	tenant_of(id, &want);
-	r = pk_labels_get(p->sync->bpf, want.hash, labels);
-	if (r == -ENOENT)
-		r = pk_labels_take(p->sync->bpf, &want, pk_sync_until(), labels, &err);
-	sync_error(p, r, &err);
-	if (r < 0)
-		return r;
-	one = pk_alloc(sizeof(*one));
-	memcpy(one->hash, id->hash, sizeof(one->hash));
-	one->labels = *labels;
-	HASH_ADD(hh, *all, hash, sizeof(one->hash), one);
-	return 0;
-}
-
-static void add_target(struct sync_pass *p, const struct pk_local_endpoint *m,
-		       struct identity **all)
-{
-	struct target *t = &p->targets[p->n_targets];
-	struct pk_model *model = p->want->model;
-	struct pk_identity_ref id;
-
-	if (!sync_is_live(p, m) || pk_model_awaits(model, pk_local_endpoint_namespace(m)) ||
-	    pk_engine_identity(pk_model_engine(model), m->key, &id) < 0 ||
-	    sync_numbers_of(p, &id, all, &t->labels) < 0)
-		return;
-	t->ep = m;
-	memcpy(t->hash, id.hash, sizeof(t->hash));
-	t->image = pk_engine_image(pk_model_engine(model), m->key);
-	if (t->image)
-		p->n_targets++;
-}
-
-/* Takes numbers first, so that a rule set that is installed afterwards finds its peers'. */
-static void take_numbers(struct sync_pass *p, bool few)
-{
-	PK_OWN(identities_done) struct identity *all = NULL;
-	struct pk_model *model = p->want->model;
-	const struct pk_local_endpoint *m;
-
-	p->n_targets = 0;
-	for (size_t i = 0;
-	     !p->held && (m = few ? pk_model_touched(model, i) : pk_model_at(model, i)); i++)
-		add_target(p, m, &all);
-	if (!few)
-		sync_remotes_take(p, &all);
-}
-
-/* Targets of one image, which share a rule set. */
-struct group {
-	uint64_t digest[2];
-	size_t n, at;
-	UT_hash_handle hh;
-};
-
-static void groups_done(struct group **all)
-{
-	struct group *one, *next;
-
-	HASH_ITER (hh, *all, one, next) {
-		HASH_DEL(*all, one);
-		free(one);
-	}
-}
-
-static struct group *group_of(struct group **all, const struct pk_image *image)
-{
-	struct group *one;
-
-	HASH_FIND(hh, *all, image->digest, sizeof(image->digest), one);
-	if (one)
-		return one;
-	one = pk_alloc(sizeof(*one));
-	memcpy(one->digest, image->digest, sizeof(one->digest));
-	HASH_ADD(hh, *all, digest, sizeof(one->digest), one);
-	return one;
-}
-
-/* Groups the targets of one image, by counting and laying out, which is faster than a sort. */
-static void group_targets(struct sync_pass *p, struct group **all)
-{
-	struct target *grouped = pk_alloc((p->n_targets + 1) * sizeof(*grouped));
-	size_t at = 0;
-
-	for (size_t i = 0; i < p->n_targets; i++)
-		group_of(all, p->targets[i].image)->n++;
-	for (struct group *one = *all; one; one = one->hh.next) {
-		one->at = at;
-		at += one->n;
-	}
-	for (size_t i = 0; i < p->n_targets; i++)
-		grouped[group_of(all, p->targets[i].image)->at++] = p->targets[i];
-	free(p->targets);
-	p->targets = grouped;
-}
-
-/* Gives each group of equal images one place. */
-static void place_targets(struct sync_pass *p)
-{
-	PK_OWN(groups_done) struct group *all = NULL;
-
-	group_targets(p, &all);
-	for (const struct group *one = all; one && !p->held && !p->late; one = one->hh.next) {
-		struct target *first = &p->targets[one->at - one->n];
-		unsigned int installed = p->done->installed;
-		uint32_t place = sync_place(p, first->image, first, one->n);
-
-		for (size_t k = 0; k < one->n; k++)
-			first[k].rule_set = place;
-		sync_ask_late(p, installed);
-	}
 }
 
 static void name_label_sets(struct sync_pass *p)
@@ -431,7 +280,7 @@ static bool is_few(const struct pk_sync *s, const struct pk_sync_want *want)
  */
 static bool pass_few(struct sync_pass *p)
 {
-	take_numbers(p, true);
+	sync_take_numbers(p, true);
 	for (size_t i = 0; i < p->n_targets; i++) {
 		struct target *t = &p->targets[i];
 
@@ -449,10 +298,10 @@ static void pass_all(struct sync_pass *p)
 {
 	p->sync->full_ns = pk_now_ns();
 	p->sync->changes = pk_engine_changes(pk_model_engine(p->want->model));
-	take_numbers(p, false);
+	sync_take_numbers(p, false);
 	sync_remotes_drop(p);
 	sync_move_identities(p);
-	place_targets(p);
+	sync_place_targets(p);
 	if (!p->late) {
 		name_label_sets(p);
 		sync_bases(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Shared by sync.c, sync_sets.c, sync_identity.c, sync_remote.c and sync_tidy.c. */
+/* Shared by sync.c and all files whose names begin with sync_. */
 #include <uthash.h>
 
 #include "sync.h"
@@ -111,6 +111,13 @@ void sync_limits(struct sync_pass *p);
  * Returns whether the endpoint is the pass's business: open by record and by word, of this epoch.
  */
 bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m);
+/*
+ * Finds the endpoints of a pass; few: those alone that were touched. Numbers are taken first, so
+ * that a rule set that is installed afterwards finds its peers'.
+ */
+void sync_take_numbers(struct sync_pass *p, bool few);
+/* Gives each group of equal images one place. */
+void sync_place_targets(struct sync_pass *p);
 /*
  * Returns the numbers of an identity. all remembers what was asked in this pass, since many
  * endpoints have one identity.
