@@ -35,6 +35,13 @@ struct cni_add {
 	struct cni_plumb plumb;
 };
 
+/* Reads all input, before anything is made. */
+int cni_add_gather(struct cni_add *add, struct pk_err *err);
+/*
+ * Deals with what an earlier ADD of this container id left. Sets *answered where that endpoint
+ * lives; out then has the answer.
+ */
+int cni_add_previous(struct cni_add *add, bool *answered, struct pk_str *out, struct pk_err *err);
 /* Finds labels, their numbers and the rule set to start under (state.md, "What ADD uses"). */
 int cni_add_policy(struct cni_add *add, struct pk_err *err);
 /*

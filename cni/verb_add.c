@@ -5,18 +5,14 @@
  * death"). No packet of the endpoint reaches anything before cni_endpoint_open.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "add.h"
 #include "epclear.h"
-#include "epfind.h"
 #include "fault.h"
 #include "fs.h"
-#include "log.h"
-#include "node.h"
 #include "own.h"
 #include "state.h"
 #include "sweep.h"
@@ -35,128 +31,6 @@ static void add_done(struct cni_add *add)
 	pk_netns_close(&add->ns);
 	pk_settings_done(&add->settings);
 	cni_args_done(&add->args);
-}
-
-static int job_limits(struct cni_add *add, struct pk_err *err)
-{
-	own_json *doc = NULL;
-	int r;
-
-	if (!add->args.limits)
-		return 0;
-	r = pk_json_parse("picket.limits", add->args.limits, strlen(add->args.limits), 0, &doc,
-			  err);
-	if (r == 0)
-		r = pk_limits_read(doc, pk_json_root(doc), &add->job_limits, err);
-	if (r < 0) {
-		err->code = PK_CODE_ARGS;
-		return pk_fix(err, r, "write it as {\"bytesPerSecond\":1000000}");
-	}
-	return 0;
-}
-
-/* Of a network with a pool of its own endpoints get none of the claimed blocks, nor of its pool. */
-static int choose_claimed(struct cni_add *add, struct pk_err *err)
-{
-	int r;
-
-	if (add->call->conf.n_pools) {
-		r = pk_fail(err, EINVAL,
-			    "the conflist names a \"pool\", and this node claims its blocks");
-		pk_fix(err, r, "drop \"pool\", or \"claim\" from \"blocks\" of picketd.json");
-		return pk_code(err, r, PK_CODE_CONFIG);
-	}
-	add->pool = add->settings.blocks;
-	add->n_pools = add->settings.n_blocks;
-	return pk_settings_check_blocks(&add->settings, time(NULL), err);
-}
-
-static int choose_pool(struct cni_add *add, struct pk_err *err)
-{
-	const struct cni_conf *conf = &add->call->conf;
-	int r;
-
-	if (add->settings.claimed)
-		return choose_claimed(add, err);
-	add->pool = conf->pool;
-	add->n_pools = conf->n_pools;
-	if (conf->n_pools)
-		return 0;
-	if (add->no_policy) {
-		r = pk_fail(err, 0,
-			    "no \"pool\", and node.json, which may name blocks, can't be read");
-		return pk_fix(err, pk_code(err, r, PK_CODE_TRY_LATER),
-			      "restart picketd, which writes it");
-	}
-	pk_fail(err, 0, "the conflist names no \"pool\" and this node has no block");
-	pk_fix(err, 0,
-	       "say \"pool\": \"10.40.7.0/24\", another block on each node, or let picketd claim "
-	       "one (\"blocks\" of picketd.json)");
-	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
-}
-
-/* A node has one baseline; status of picketd says where networks' conflists differ. */
-static int check_baseline(const struct cni_call *call, const struct pk_settings *s,
-			  struct pk_err *err)
-{
-	int r;
-
-	if (!s->baseline_differs || call->conf.baseline == s->baseline)
-		return 0;
-	r = pk_fail(err, EINVAL,
-		    "this network's baseline is \"%s\", another one's of this node is \"%s\"",
-		    pk_baseline_name(call->conf.baseline), pk_baseline_name(s->baseline));
-	pk_fix(err, r, "say the same \"baseline\" in both conflists, or say it in picketd.json");
-	return pk_code(err, r, PK_CODE_CONFIG);
-}
-
-/* Nomad below 1.9.4 names no namespace, and on 1.8.2 to 1.9.3 a job's own args could name one. */
-static void judge_args(struct cni_add *add)
-{
-	const enum pk_args_word word = pk_settings_args_word(&add->settings);
-	const char *version = add->settings.nomad_version;
-
-	add->unproven = word != PK_ARGS_BELIEVED;
-	if (!add->unproven)
-		return;
-	log_warn("op=add container=%s err=\"Nomad's agent is %s: CNI_ARGS are not believed\" "
-		 "starting in quarantine until Nomad's record says the namespace",
-		 add->call->env.container_id,
-		 word == PK_ARGS_UNKNOWN ? "of a version that picketd doesn't know" : version);
-}
-
-/* Reads all input, before anything is made. */
-static int gather(struct cni_add *add, struct pk_err *err)
-{
-	struct cni_call *call = add->call;
-	struct pk_err seen = { 0 }, note = { 0 };
-	int r = cni_args_parse(call->env.args, call->env.container_id, call->conf.job_args,
-			       &add->args, err);
-
-	if (r == 0)
-		r = job_limits(add, err);
-	if (r == 0)
-		r = cni_netns_open(call->env.netns, &add->ns, err);
-	if (r < 0)
-		return pk_code(err, r, PK_CODE_ENV);
-	if (!cni_dns_fill(&call->conf, &call->paths, &note))
-		log_warn("op=add container=%s err=\"%s\" fix=\"%s\"", call->env.container_id,
-			 note.text, note.fix);
-	if (cni_settings(&call->conf, &add->args, &call->paths, &add->settings, &seen) < 0) {
-		log_warn("op=add container=%s err=\"%s\" starting in quarantine",
-			 call->env.container_id, seen.text);
-		add->no_policy = true;
-	}
-	judge_args(add);
-	r = choose_pool(add, err);
-	if (r == 0)
-		r = check_baseline(call, &add->settings, err);
-	if (r < 0)
-		return r;
-	if (add->settings.baseline == PK_BASELINE_OPEN)
-		log_warn("op=add container=%s baseline=open: nothing is fenced but spoofing",
-			 call->env.container_id);
-	return 0;
 }
 
 /*
@@ -259,121 +133,6 @@ int cni_add_make_room(struct cni_add *add, struct pk_err *err)
 	add->made_room = true;
 	r = pk_sweep(&sweep, err);
 	return r < 0 ? r : 0;
-}
-
-/* Returns whether the record's endpoint is open in this netns, with or without its devices. */
-static bool is_alive(const struct cni_add *add, const struct pk_record *rec)
-{
-	return rec->netns_inode == add->ns.inode && cni_endpoint_owns(add->bpf, rec) &&
-	       pk_word(add->bpf, rec->slot);
-}
-
-/* ADD again in the same netns mends the endpoint and gives the answer of the first time. */
-static int repeat(struct cni_add *add, struct pk_record *rec, struct pk_str *out,
-		  struct pk_err *err)
-{
-	const struct cni_conf *conf = &add->call->conf;
-	struct cni_attachment attachment;
-	own_plumb plumb = CNI_PLUMB_NONE;
-	char host[16];
-	int r;
-
-	plumb.bpf = add->bpf;
-	plumb.ns = &add->ns;
-	plumb.record = rec;
-	r = cni_plumb_open(&plumb, err);
-	if (r == 0)
-		r = cni_endpoint_repair(add->bpf, &plumb, &add->settings, add->call->deadline_ns,
-					err);
-	/* The driver file may be missing: an ADD was killed after opening, or /run was cleared. */
-	cni_attachment_of(rec, &conf->dns, host, &attachment);
-	if (r == 0)
-		r = cni_driver_file_write(&add->call->paths, rec, &attachment, err);
-	if (r < 0)
-		return r;
-	if (rec->version && rec->result && !strcmp(rec->version, cni_version_name(conf->version))) {
-		pk_str_add(out, rec->result);
-		pk_str_add(out, "\n");
-		return 0;
-	}
-	return cni_result(&attachment, conf->version, conf->prev_result, out, err);
-}
-
-/*
- * Closes an old endpoint that is half-built (killed before its word) or in an earlier netns, and
- * deletes devices that never opened, so that eth0's name is free.
- */
-static int replace(struct cni_add *add, const struct pk_record_name *name, struct pk_record *rec,
-		   struct pk_err *err)
-{
-	const struct cni_call *call = add->call;
-	bool never_opened = cni_endpoint_owns(add->bpf, rec) && !pk_word(add->bpf, rec->slot);
-	own_plumb plumb = CNI_PLUMB_NONE;
-
-	add->keep4 = rec->ipv4;
-	add->keep6 = rec->ipv6;
-	/* A reboot has ended the old endpoint: its device and numbers are gone. */
-	add->has_stale = !name->slot || !pk_bpf_same_epoch(add->bpf, rec->epoch);
-	add->stale = *name;
-	if (add->has_stale)
-		return 0;
-	plumb.bpf = add->bpf;
-	plumb.record = rec;
-	plumb.ns = rec->netns_inode == add->ns.inode ? &add->ns : NULL;
-	if (never_opened && cni_plumb_open(&plumb, err) == 0)
-		cni_plumb_drop(&plumb);
-	return cni_endpoint_del(&call->paths, add->bpf, name, call->deadline_ns, err);
-}
-
-/*
- * Clears what an ADD left that was killed before its record: Nomad tries again in the same netns,
- * where the tap may still be.
- */
-static int forget(struct cni_add *add, struct pk_err *err)
-{
-	char tap[PK_IFNAME_MAX + 1];
-	struct cni_leftover left = { .paths = &add->call->paths,
-				     .bpf = add->bpf,
-				     .who = &add->name,
-				     .ns = &add->ns,
-				     .in_the_way = true,
-				     .deadline_ns = add->call->deadline_ns };
-
-	if (!pk_slot_of(add->bpf, add->owner, 0))
-		return 0;
-	snprintf(tap, sizeof(tap), "%s", cni_tap_name(&add->args));
-	if (!add->call->conf.process && !add->call->conf.host_tap)
-		left.tap = tap;
-	return cni_endpoint_forget(&left, err);
-}
-
-/*
- * Deals with what an earlier ADD of this container id left. Sets *answered where that endpoint
- * lives; out then has the answer.
- */
-static int previous(struct cni_add *add, bool *answered, struct pk_str *out, struct pk_err *err)
-{
-	const struct cni_call *call = add->call;
-	struct pk_record_name name;
-	own_record rec = { 0 };
-	int r = pk_endpoint_find(&call->paths, add->bpf, call->env.container_id, call->env.ifname,
-				 &name, err);
-
-	if (r == -ENOENT) {
-		*err = (struct pk_err){ 0 };
-		return forget(add, err);
-	}
-	if (r == 0)
-		r = pk_record_read(&call->paths, &name, &rec, err);
-	if (r < 0)
-		return pk_code(err, r, PK_CODE_STATE);
-	*answered = is_alive(add, &rec);
-	if (*answered)
-		return repeat(add, &rec, out, err);
-	r = replace(add, &name, &rec, err);
-	pk_fault("add-replaced");
-	/* A killed ADD since the reboot may have left slot and leases beside the old record. */
-	return r < 0 ? r : forget(add, err);
 }
 
 static void undo_slot(void *arg)
@@ -541,7 +300,7 @@ int cni_verb_add(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 		.call = call, .lock = -1, .ns = PK_NETNS_NONE, .plumb = CNI_PLUMB_NONE
 	};
 	bool answered = false;
-	int r = gather(&add, err);
+	int r = cni_add_gather(&add, err);
 
 	if (r < 0)
 		return r;
@@ -550,7 +309,7 @@ int cni_verb_add(struct cni_call *call, struct pk_str *out, struct pk_err *err)
 	pk_record_owner(&add.name, add.owner);
 	r = enter(&add, err);
 	if (r == 0)
-		r = previous(&add, &answered, out, err);
+		r = cni_add_previous(&add, &answered, out, err);
 	if (r < 0 || answered)
 		return r;
 	add.plumb.deadline_ns = call->deadline_ns;
