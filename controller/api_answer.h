@@ -22,7 +22,8 @@ struct pk_answer {
 struct pk_answer_how {
 	/*
 	 * Writes on until about deadline_ns (CLOCK_MONOTONIC); returns whether the answer is whole.
-	 * Pointers into model and documents are not valid in the next call.
+	 * Pointers into model and documents are not valid in the next call, but those of endpoints
+	 * while pk_model_changes stands still.
 	 */
 	bool (*part)(void *arg, struct pk_answer *answer, uint64_t deadline_ns);
 	void (*end)(void *arg); /* the answer is sent, or nobody waits any more */

@@ -333,7 +333,30 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 struct policies {
 	size_t at;
 	struct pk_api_moment moment;
+	struct view view; /* its endpoints are listed once for all parts */
+	uint64_t listed;  /* pk_model_changes of that */
 };
+
+static void policies_end(void *arg)
+{
+	struct policies *l = arg;
+
+	view_close(&l->view);
+	free(l);
+}
+
+/* Lists the endpoints of this answer; those of a model that changed are other ones. */
+static void list_members(struct policies *l, struct pk_answer *answer)
+{
+	uint64_t changes = pk_model_changes(answer->parts->model);
+
+	if (l->view.endpoints && l->at && l->listed == changes)
+		return;
+	view_close(&l->view);
+	l->view = (struct view){ .parts = answer->parts, .w = &answer->w };
+	l->listed = changes;
+	view_members(&l->view);
+}
 
 static void write_all_gone(const struct view *v)
 {
@@ -347,26 +370,26 @@ static void write_all_gone(const struct view *v)
 static bool policies_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
 {
 	const struct pk_parts *p = answer->parts;
-	PK_OWN(view_close) struct view v = { .parts = p, .w = &answer->w };
 	struct policies *l = arg;
+	struct view *v = &l->view;
 
 	if (pk_api_moved(p, &l->moment)) {
 		pk_answer_anew(answer);
 		l->at = 0;
 	}
-	view_members(&v);
+	list_members(l, answer);
 	if (l->at == 0) {
-		pk_jw_open(v.w, NULL, '{');
-		pk_jw_open(v.w, "policies", '[');
+		pk_jw_open(v->w, NULL, '{');
+		pk_jw_open(v->w, "policies", '[');
 	}
 	while (l->at < pk_docs_count(p->docs)) {
-		write_document(&v, pk_docs_at(p->docs, l->at++), NULL);
+		write_document(v, pk_docs_at(p->docs, l->at++), NULL);
 		if (pk_now_ns() >= deadline_ns)
 			return false;
 	}
-	write_all_gone(&v);
-	pk_jw_close(v.w, ']');
-	pk_jw_close(v.w, '}');
+	write_all_gone(v);
+	pk_jw_close(v->w, ']');
+	pk_jw_close(v->w, '}');
 	return true;
 }
 
@@ -374,7 +397,7 @@ void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x)
 {
 	pk_answer_in_parts(p, x,
 			   &(struct pk_answer_how){ .part = policies_part,
-						    .end = free,
+						    .end = policies_end,
 						    .arg = pk_alloc(sizeof(struct policies)) });
 }
 

@@ -231,6 +231,60 @@ static void test_lists(void **state)
 	in_parts(*state, pk_api_policies, DOCUMENTS);
 }
 
+static void enforce_all(struct fixture *f)
+{
+	const struct pk_enforced all = { .rule_set = PK_WORD_RULE_SET(f->words[1]),
+					 .revision = PK_WORD_REVISION(f->words[1]),
+					 .operators = pk_docs_number(f->parts.docs),
+					 .all = pk_docs_number(f->parts.docs) };
+	char key[32];
+
+	for (uint32_t i = 1; i <= ENDPOINTS; i++) {
+		snprintf(key, sizeof(key), "alloc-%04u@eth0", i);
+		pk_model_enforced(f->parts.model, key, &all);
+	}
+}
+
+static void lose_tables(struct fixture *f)
+{
+	memset(f->words, 0, sizeof(f->words));
+}
+
+/* One answer is of one look at the endpoints, though their tables change between its parts. */
+static void test_one_look(void **state)
+{
+	struct fixture *f = *state;
+	PK_OWN(made_done) struct made m = { 0 };
+
+	enforce_all(f);
+	m = make(f, pk_api_policies, 0, lose_tables);
+	assert_true(m.parts >= DOCUMENTS);
+	assert_int_equal(count(m.text, "\"enforced\":\"yes\""), DOCUMENTS);
+	made_done(&m);
+	m = make(f, pk_api_policies, 0, NULL);
+	assert_int_equal(count(m.text, "\"enforced\":\"no\""), DOCUMENTS);
+}
+
+/* An endpoint that goes between two parts is read no more, however often that happens. */
+static void test_one_goes_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_answer answer = { .parts = &f->parts };
+	char key[32];
+	uint32_t i = 1;
+
+	pk_api_policies(&f->parts, NULL);
+	pk_answer_anew(&answer);
+	while (!how.part(how.arg, &answer, 0)) {
+		snprintf(key, sizeof(key), "alloc-%04u@eth0", i++);
+		pk_model_remove(f->parts.model, key);
+		assert_true(i < 1000);
+	}
+	how.end(how.arg);
+	assert_int_equal(count(answer.json.text, "/p/document-"), DOCUMENTS);
+	pk_str_done(&answer.json);
+}
+
 /* What status, health and metrics say of documents and endpoints. */
 static void test_counts(void **state)
 {
@@ -290,6 +344,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_identities, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_look, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_goes_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_change_meanwhile, setup, teardown),
 	};
