@@ -230,6 +230,13 @@ bool pk_consul_set_release(struct pk_consul_set *set, const char *what)
 	return any;
 }
 
+void pk_consul_set_leaderless(struct pk_consul_set *set)
+{
+	pk_consul_leaderless(set->operator_watch);
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		pk_consul_leaderless(t->watch);
+}
+
 /* Orders states from good to bad. */
 static int badness(enum pk_source_state state)
 {

@@ -258,6 +258,15 @@ const char *pk_consul_over(const struct pk_consul *c)
 	return *c->over ? c->over : NULL;
 }
 
+void pk_consul_leaderless(struct pk_consul *c)
+{
+	if (!c->call || c->source.failures)
+		return;
+	pk_http_cancel(PK_MOVE(c->call, NULL));
+	consul_forget_last(c);
+	consul_failed(c, PK_SERVICE_NO_LEADER);
+}
+
 void pk_consul_poll(struct pk_consul *c, bool polls)
 {
 	c->polls = polls;

@@ -17,6 +17,7 @@ struct pk_daemon {
 	struct pk_handover *handover;
 	struct pk_journal *journal;
 	struct pk_resolv_watch *resolv;
+	struct pk_leader *nomad_leader, *consul_leader; /* NULL: the service isn't asked */
 	struct pk_consul_told *told; /* NULL: Consul gets no word of what became of documents */
 	char node[128];
 	int lock;

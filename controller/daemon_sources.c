@@ -7,6 +7,7 @@
 
 #include "api.h"
 #include "docsource.h"
+#include "leader.h"
 #include "log.h"
 
 static void on_documents(void *arg)
@@ -88,6 +89,33 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 	return n || behind || others;
 }
 
+static void on_nomad_leaderless(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_nomad_leaderless(d->parts.nomad);
+}
+
+static void on_consul_leaderless(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_consul_set_leaderless(d->parts.consul);
+}
+
+static void ask_nomad(struct pk_daemon *d)
+{
+	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
+
+	d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
+	d->nomad_leader = pk_leader_new(&(struct pk_leader_args){ .loop = d->parts.loop,
+								  .http = d->http,
+								  .service = &d->config.nomad,
+								  .header = "X-Nomad-Token",
+								  .lost = on_nomad_leaderless,
+								  .arg = d });
+}
+
 static void ask_consul(struct pk_daemon *d)
 {
 	const struct pk_consul_args args = { .loop = d->parts.loop,
@@ -98,6 +126,12 @@ static void ask_consul(struct pk_daemon *d)
 					     .arg = d };
 
 	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+	d->consul_leader = pk_leader_new(&(struct pk_leader_args){ .loop = d->parts.loop,
+								   .http = d->http,
+								   .service = &d->config.consul,
+								   .header = "X-Consul-Token",
+								   .lost = on_consul_leaderless,
+								   .arg = d });
 	if (d->config.consul_status)
 		d->told = pk_consul_told_new(&d->parts, d->http);
 }
@@ -147,13 +181,11 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 
 void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *which)
 {
-	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
-
 	if (which->files)
 		d->parts.files = pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir,
 					      on_documents, d);
 	if (which->nomad && d->config.nomad.on)
-		d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
+		ask_nomad(d);
 	if (which->consul)
 		start_consul(d);
 	if (which->cluster)
@@ -174,14 +206,17 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 {
 	if (which->files)
 		pk_files_free(PK_MOVE(d->parts.files, NULL));
-	if (which->nomad)
+	if (which->nomad) {
+		pk_leader_free(PK_MOVE(d->nomad_leader, NULL));
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
+	}
 	if (which->cluster)
 		pk_cluster_free(PK_MOVE(d->parts.cluster, NULL));
-	if (which->consul)
+	if (which->consul) {
+		pk_leader_free(PK_MOVE(d->consul_leader, NULL));
 		pk_consul_told_free(PK_MOVE(d->told, NULL));
-	if (which->consul)
 		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+	}
 	if (which->http)
 		pk_listener_free(PK_MOVE(d->parts.listener, NULL));
 	if (!which->flows)

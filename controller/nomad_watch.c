@@ -262,6 +262,14 @@ const struct pk_source *pk_nomad_source(const struct pk_nomad *n)
 	return &n->source;
 }
 
+void pk_nomad_leaderless(struct pk_nomad *n)
+{
+	if (!n->call || n->source.failures)
+		return;
+	pk_http_cancel(PK_MOVE(n->call, NULL));
+	failed(n, PK_SERVICE_NO_LEADER);
+}
+
 struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *n, unsigned int timeout_ms, pk_http_fn *fn,
 				       void *arg)
 {

@@ -245,11 +245,13 @@ bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *w
 	if (reply->status == 200 || (allow404 && reply->status == 404)) {
 		if (reply->known_leader != 0)
 			return false;
-		snprintf(why, room, "the servers have no leader");
+		snprintf(why, room, PK_SERVICE_NO_LEADER);
 		return true;
 	}
 	if (reply->error)
 		snprintf(why, room, "%s", reply->error);
+	else if (reply->status == 500 && strstr(reply->body, "No cluster leader"))
+		snprintf(why, room, PK_SERVICE_NO_LEADER);
 	else if (reply->status == 400 && strstr(reply->body, "HTTP request to an HTTPS server"))
 		snprintf(why, room, "it speaks TLS; fix: write https:// in its address");
 	else

@@ -220,8 +220,9 @@ def test_without_a_leader(consul):
         consul.stop("second")
         wait_for(lambda: "No cluster leader" in consul.cli("consul", "kv", "get", PREFIX + "operator/a", check=False).stderr,
                  "the loss of the leader", 120)
+        wait_for(lambda: "leader" in str(consul.node.reasons("consul")), "the loss, said while questions wait", 40)
         assert consul.states() == dict.fromkeys(NAMES, "active")
-        consul.node.kill_picketd()      # one that asks first now hears of it at once
+        consul.node.kill_picketd()      # one that asks first now hears of it, too
         consul.start_picketd(consul.consul_address)
         wait_for(lambda: "leader" in str(consul.node.reasons("consul")),
                  lambda: f"the reason: {consul.node.api('/v1/status')['reasons']}", 120)

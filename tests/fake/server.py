@@ -128,7 +128,9 @@ class FakeServer:
                 return
             self.more_headers = {}
             self.was_restored = wanted and self.restores != restores
-            if handler.command == "GET":
+            if path == "/v1/status/leader":
+                status, body = 200, json.dumps("127.0.0.1:8300" if self.leader else "")
+            elif handler.command == "GET":
                 status, body = self.answer(path, query, handler.headers)
             else:
                 status, body = self.change(handler.command, path, body.decode())

@@ -66,6 +66,23 @@ def test_an_answer_of_nomad_without_a_leader_is_none(node, nomad):
     wait_for(lambda: "meta:tier=b" in node.api(f"/v1/endpoints/{alloc_id}")["labels"], "its new label", 90)
 
 
+def test_a_leader_that_goes_is_said_while_a_question_waits(node, nomad, consul):
+    """A blocking query would say it after a minute, at the end of its wait."""
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": {"address": consul.address}})
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
+    for name in ("nomad", "consul"):
+        wait_for(lambda: node.source(name)["state"] == "ok", "an answer")
+    nomad.leader = consul.leader = False
+    for name in ("nomad", "consul"):
+        wait_for(lambda: node.source(name)["state"] == "stale", f"{name}'s loss, said", 40)
+        assert node.source(name)["lastError"] == "the servers have no leader" and node.reasons(name)
+    assert in_force(node) == {"consul/operator/a"}
+    nomad.leader = consul.leader = True
+    for name in ("nomad", "consul"):
+        wait_for(lambda: node.source(name)["state"] == "ok", "the new leader", 60)
+
+
 def test_a_confirmation_is_waited_for_two_seconds(node, nomad):
     """The plugin gives up earlier; whoever asks by hand isn't kept for ever."""
     with_nomad(node, nomad)

@@ -14,6 +14,7 @@
 
 #include "consul.h"
 #include "controller/docs.h"
+#include "controller/leader.h"
 #include "controller/local_endpoint.h"
 #include "controller/loop.h"
 #include "controller/nomad.h"
@@ -46,6 +47,39 @@ static void test_base64(void **state)
 			pk_base64_add(&again, out, len);
 			assert_string_equal(again.text ?: "", rows[i].text);
 		}
+	}
+}
+
+/* Consul answers without a leader, Nomad refuses to; either may be asked through a proxy. */
+static void test_leader(void **state)
+{
+	static const struct {
+		int status;
+		const char *body;
+		bool lost;
+	} rows[] = {
+		{ 200, "\"10.0.0.1:8300\"", false },
+		{ 200, "\"\"", true },
+		{ 200, "\"\"\n", true },
+		{ 500, "No cluster leader", true },
+		{ 500, "rpc error making call: No cluster leader", true },
+		{ 500, "something else", false },
+		{ 403, "Permission denied", false },
+		{ 404, "", false },
+		{ 0, "", false },
+		{ 200, "", false },
+		{ 200, "<html>", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		struct pk_http_reply reply = { .status = rows[i].status,
+					       .body = rows[i].body,
+					       .error = rows[i].status ? NULL : "silence",
+					       .known_leader = -1 };
+
+		if (pk_leader_is_lost(&reply) != rows[i].lost)
+			fail_msg("%d %s", rows[i].status, rows[i].body);
 	}
 }
 
@@ -362,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_kvs),	cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_backoff), cmocka_unit_test(test_long_value),
 		cmocka_unit_test(test_members), cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_leader),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);

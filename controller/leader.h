@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Asks Nomad or Consul now and then whether its servers have a leader. A blocking query that waits
+ * doesn't notice that the leader goes: it ends with its own wait, a minute later.
+ */
+#include "conf.h"
+#include "http.h"
+#include "loop.h"
+
+struct pk_leader;
+
+struct pk_leader_args {
+	struct pk_loop *loop;
+	struct pk_http *http;
+	const struct pk_service *service; /* outlives it */
+	const char *header;		  /* as in struct pk_service_call */
+	pk_loop_fn *lost;		  /* called at each answer that says that there is none */
+	void *arg;
+};
+
+struct pk_leader *pk_leader_new(const struct pk_leader_args *args);
+void pk_leader_free(struct pk_leader *leader);
+/* Returns whether an answer of /v1/status/leader says that there is none. */
+bool pk_leader_is_lost(const struct pk_http_reply *reply);
