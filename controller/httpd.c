@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "clients.h"
 #include "json.h"
 #include "log.h"
 #include "own.h"
@@ -27,23 +28,12 @@
 
 #define HEAD_MAX    8192
 #define BODY_MAX    65536
-#define IDLE_S	    10
-#define OPEN_MAX    64 /* connections: descriptors are needed for the rest of the work, too */
-#define READERS_MAX 48 /* of them: the rest is for root, and so for the plugin */
+#define READERS_MAX 48 /* of PK_CLIENTS_MAX: the rest is for root, and so for the plugin */
 #define SCRAPES_MAX 16 /* connections of the network's listener */
 /* Descriptors of all connections, with those that are being turned away. */
-#define SPAN_MAX    (OPEN_MAX + 2 * SCRAPES_MAX)
+#define SPAN_MAX    (PK_CLIENTS_MAX + 2 * SCRAPES_MAX)
 #define FULL_MS	    100	       /* until it is looked whether one went */
 #define STREAM_ROOM (1u << 20) /* unread bytes of a stream before lines are refused */
-
-/*
- * A connection that was let in. evhttp doesn't tell when it goes, so its descriptor is looked at.
- */
-struct client {
-	int fd;
-	ino_t inode;
-	bool root;
-};
 
 struct pk_httpd {
 	struct pk_loop *loop;
@@ -52,10 +42,10 @@ struct pk_httpd {
 	struct pk_timer *full;
 	int first_fd; /* the lowest that was free before any connection */
 	struct event *check;
-	struct bufferevent *fresh[OPEN_MAX]; /* accepted in this turn */
+	struct bufferevent *fresh[PK_CLIENTS_MAX]; /* accepted in this turn */
 	size_t n_fresh;
-	struct client clients[OPEN_MAX];
-	size_t n_clients, readers_max;
+	struct pk_clients clients;
+	struct pk_timer *look;
 	bool network; /* nobody who comes here is root */
 	struct pk_exchange *open;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -137,6 +127,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 	take_uri(x);
 	x->admin = !httpd->network && peer_is_root(bufferevent_getfd(bev_of(x)));
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), gone, x);
+	pk_clients_wait(&httpd->clients, bev_of(x), true);
 	pk_loop_begin(loop);
 	httpd->fn(httpd->arg, x);
 	pk_loop_end(loop);
@@ -235,27 +226,6 @@ static void make_room(void *arg)
 	pk_timer_set(httpd->full, FULL_MS);
 }
 
-static bool is_open(const struct client *c)
-{
-	struct stat st;
-
-	return fstat(c->fd, &st) == 0 && st.st_ino == c->inode;
-}
-
-/* Counts the readers, without root. */
-static size_t count_readers(struct pk_httpd *httpd)
-{
-	size_t n = 0, readers = 0;
-
-	for (size_t i = 0; i < httpd->n_clients; i++)
-		if (is_open(&httpd->clients[i])) {
-			readers += !httpd->clients[i].root;
-			httpd->clients[n++] = httpd->clients[i];
-		}
-	httpd->n_clients = n;
-	return readers;
-}
-
 static void turn_away(int fd)
 {
 	static const char answer[] =
@@ -268,19 +238,28 @@ static void turn_away(int fd)
 	shutdown(fd, SHUT_RDWR); /* evhttp sees that, and frees it */
 }
 
-static void let_in(struct pk_httpd *httpd, int fd)
+/* Its own idea of a connection's idle time, which evhttp can't have, is in clients.h. */
+static void let_in(struct pk_httpd *httpd, struct bufferevent *bev)
 {
-	struct client c = { .fd = fd, .root = !httpd->network && peer_is_root(fd) };
-	size_t readers = count_readers(httpd);
-	struct stat st;
+	int fd = bufferevent_getfd(bev);
 
-	if (fstat(fd, &st) < 0)
-		return;
-	c.inode = st.st_ino;
-	if ((!c.root && readers >= httpd->readers_max) || httpd->n_clients == OPEN_MAX)
+	bufferevent_set_timeouts(bev, NULL, NULL);
+	if (!pk_clients_add(&httpd->clients, bev, !httpd->network && peer_is_root(fd)))
 		turn_away(fd);
-	else
-		httpd->clients[httpd->n_clients++] = c;
+}
+
+void pk_httpd_look(struct pk_httpd *httpd)
+{
+	pk_clients_look(&httpd->clients, pk_loop_now(httpd->loop));
+}
+
+static void look(void *arg)
+{
+	struct pk_httpd *httpd = arg;
+
+	pk_httpd_look(httpd);
+	if (httpd->clients.n)
+		pk_timer_set(httpd->look, PK_CLIENTS_LOOK_MS);
 }
 
 /*
@@ -295,8 +274,9 @@ static void check_fresh(evutil_socket_t unused, short what, void *arg)
 	(void)what;
 	pk_loop_begin(httpd->loop);
 	for (size_t i = 0; i < httpd->n_fresh; i++)
-		let_in(httpd, bufferevent_getfd(httpd->fresh[i]));
+		let_in(httpd, httpd->fresh[i]);
 	httpd->n_fresh = 0;
+	pk_timer_hurry(httpd->look, PK_CLIENTS_LOOK_MS);
 	pk_loop_end(httpd->loop);
 }
 
@@ -307,7 +287,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	struct bufferevent *bev;
 
 	make_room(httpd);
-	if (httpd->n_fresh == OPEN_MAX)
+	if (httpd->n_fresh == PK_CLIENTS_MAX)
 		check_fresh(-1, 0, httpd);
 	bev = bufferevent_socket_new(base, -1, 0);
 	if (!bev)
@@ -323,13 +303,14 @@ static struct pk_httpd *serve_at(struct pk_loop *loop, int fd, size_t readers_ma
 	struct evhttp_bound_socket *bound;
 
 	httpd->loop = loop;
-	httpd->readers_max = readers_max;
+	httpd->clients.readers_max = readers_max;
 	httpd->http = evhttp_new(pk_loop_base(loop));
 	bound = httpd->http ? evhttp_accept_socket_with_handle(httpd->http, fd) : NULL;
 	if (!bound)
 		abort();
 	httpd->listener = evhttp_bound_socket_get_listener(bound);
 	httpd->full = pk_timer_new(loop, make_room, httpd);
+	httpd->look = pk_timer_new(loop, look, httpd);
 	httpd->check = event_new(pk_loop_base(loop), -1, 0, check_fresh, httpd);
 	if (!httpd->check)
 		abort();
@@ -337,7 +318,6 @@ static struct pk_httpd *serve_at(struct pk_loop *loop, int fd, size_t readers_ma
 	evhttp_set_bevcb(httpd->http, on_accept, httpd);
 	evhttp_set_max_headers_size(httpd->http, HEAD_MAX);
 	evhttp_set_max_body_size(httpd->http, BODY_MAX);
-	evhttp_set_timeout(httpd->http, IDLE_S);
 	evhttp_set_allowed_methods(httpd->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
 							EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD);
 	return httpd;
@@ -381,6 +361,7 @@ void pk_httpd_free(struct pk_httpd *httpd)
 	if (!httpd)
 		return;
 	pk_timer_free(httpd->full);
+	pk_timer_free(httpd->look);
 	event_free(httpd->check);
 	evhttp_free(httpd->http); /* closes connections: gone() for each open exchange */
 	if (*httpd->path)
@@ -434,6 +415,7 @@ static struct evhttp_request *let_go(struct pk_exchange *x)
 {
 	struct evhttp_request *req = x->req;
 
+	pk_clients_wait(&x->httpd->clients, bev_of(x), false);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
 	exchange_free(x);
 	return req;
@@ -514,14 +496,10 @@ void pk_exchange_error(struct pk_exchange *x, int status, const char *error, con
 
 void pk_exchange_stream(struct pk_exchange *x)
 {
-	struct bufferevent *bev = bev_of(x);
-
 	add_headers(x->req, "application/x-ndjson");
 	evhttp_send_reply_start(x->req, 200, "OK");
 	x->streams = true;
-	/* A stream may be silent for long. Reading again is how the peer's end is seen. */
-	bufferevent_set_timeouts(bev, NULL, NULL);
-	bufferevent_enable(bev, EV_READ);
+	bufferevent_enable(bev_of(x), EV_READ); /* so that the peer's end is seen */
 }
 
 bool pk_exchange_line(struct pk_exchange *x, const char *line, size_t len)

@@ -27,6 +27,8 @@ struct pk_httpd *pk_httpd_new(struct pk_loop *loop, const char *path, const char
 /* Listens on an address of the node. Nobody who comes that way counts as root. */
 struct pk_httpd *pk_httpd_new_network(struct pk_loop *loop, const union pk_addr *addr,
 				      uint16_t port, struct pk_err *err);
+/* Looks for idle clients; it does so by itself, too, while there are any. */
+void pk_httpd_look(struct pk_httpd *httpd);
 /* Ends what is open and removes the socket's name. */
 void pk_httpd_free(struct pk_httpd *httpd);
 void pk_httpd_serve(struct pk_httpd *httpd, pk_httpd_fn *fn, void *arg);

@@ -271,7 +271,7 @@ def test_policy_that_does_not_fit_leaves_the_old_one(node):
             {"endpointSelector": {}, "egressDeny": [{"toCIDR": prefixes}]}]})
 
     def said():
-        """None while it compiles: on a slow machine that takes longer than a connection may be idle."""
+        """None while it compiles: on a slow machine that takes longer than a question waits."""
         status = node.picketd_answers()
         return status and [r for r in status["reasons"] if r["what"] == "apply"]
 
