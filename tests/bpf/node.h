@@ -87,7 +87,7 @@ bool node_from_told(const char *text, uint32_t slot, struct pkt p, uint32_t at, 
 /* From the node's stack to endpoint `slot`. */
 bool node_to(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 bool check(const char *text, bool holds);
-/* The subject of what is checked from now on: it is said of each failure. */
+/* The subject of what is checked from now on: it is printed, and said of each failure. */
 void node_subject(const char *name);
 void skip(const char *text, const char *why);
 void node_totals(int *passed, int *failed, int *skipped);

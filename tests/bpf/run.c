@@ -23,6 +23,7 @@ static const char *subject = "start";
 void node_subject(const char *name)
 {
 	subject = name;
+	printf("%s\n", name);
 }
 
 void node_first_failure_ends(void)

@@ -4,6 +4,7 @@
 import glob
 import os
 import sys
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.dirname(os.path.abspath(__file__))]
@@ -45,6 +46,7 @@ GUARD = {
 TAINTED_BY_WARNING_OR_OOPS = 1 << 9 | 1 << 7
 # The bounds of run.py are for a real processor.
 SLOWER = 4
+FOLLOW_SECONDS = 5
 
 
 def words():
@@ -121,11 +123,19 @@ class Inside(run.Runner):
         self.tally.add("kernel", int(not bad), int(bad != 0))
 
 
-def show_logs(directory):
-    """On the console, which is kept."""
-    for path in sorted(glob.glob(os.path.join(directory, "*.log"))):
-        with open(path, encoding="utf-8", errors="replace") as log:
-            print(f"=== {os.path.basename(path)}\n{log.read()}", flush=True)
+def follow(directory, over):
+    """Copies what the logs say to the console, which is kept, as it comes: a machine that works is never silent for long."""
+    read = {}
+    ended = False
+    while not ended:
+        ended = over.wait(FOLLOW_SECONDS)
+        for path in sorted(glob.glob(os.path.join(directory, "*.log"))):
+            if path not in read:
+                print(f"=== {os.path.basename(path)}", flush=True)
+            with open(path, encoding="utf-8", errors="replace") as log:
+                log.seek(read.setdefault(path, 0))
+                print(log.read(), end="", flush=True)
+                read[path] = log.tell()
 
 
 def main(kind=Inside):
@@ -134,9 +144,15 @@ def main(kind=Inside):
     writer = Writer(port(), asked["picket.word"], os.uname().release)
     os.environ["PK_SCALE"] = asked["picket.scale"]
     runner = kind(writer)
-    for suite in asked["picket.suites"].split(","):
-        getattr(runner, suite)()
-    show_logs(runner.logs)
+    over = threading.Event()
+    follower = threading.Thread(target=follow, args=(runner.logs, over))
+    follower.start()
+    try:
+        for suite in asked["picket.suites"].split(","):
+            getattr(runner, suite)()
+    finally:
+        over.set()
+        follower.join()
     writer.end()
 
 

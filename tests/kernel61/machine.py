@@ -100,13 +100,13 @@ class Machine:
                 "-chardev", f"file,id=report,path={report}",
                 "-device", "virtserialport,chardev=report,name=report"]
 
-    def boot(self, console, report, words, seconds):
+    def boot(self, console, report, words, silence):
         for path in (console, report):
             open(path, "wb").close()
         qemu = subprocess.Popen(self.command(console, report, words), stdin=subprocess.DEVNULL,
                                 preexec_fn=netns.die_with_parent)
         try:
-            status = watch(qemu, console, seconds)
+            status = watch(qemu, console, silence)
         finally:
             qemu.kill()
             qemu.wait()
@@ -114,13 +114,16 @@ class Machine:
             raise Stopped(f"QEMU ended with status {status}")
 
 
-def watch(qemu, console, seconds):
-    """QEMU's exit status."""
-    end = time.monotonic() + seconds
+def watch(qemu, console, silence):
+    """QEMU's exit status; silence: how many seconds its console may say nothing."""
+    size, end = 0, time.monotonic() + silence
     while time.monotonic() < end:
         try:
             return qemu.wait(1)
         except subprocess.TimeoutExpired:
-            if os.path.getsize(console) > CONSOLE_MOST:
-                raise Stopped(f"its console is past {CONSOLE_MOST} bytes") from None
-    raise Stopped(f"still running after {seconds} s")
+            pass
+        if os.path.getsize(console) > CONSOLE_MOST:
+            raise Stopped(f"its console is past {CONSOLE_MOST} bytes")
+        if os.path.getsize(console) > size:
+            size, end = os.path.getsize(console), time.monotonic() + silence
+    raise Stopped(f"its console said nothing for {silence} s")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machines of tests/kernel61: what is no report is a failure, what can't be had is a skip."""
+import glob
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -63,14 +65,14 @@ def test_anything_else_is_no_report(what):
         Report(what, "w1", WANTED)
 
 
-@pytest.mark.parametrize("script, seconds, why", [
-    ("sleep 600", 0.5, "still running"), ("yes | head -c 70000000 >\"$0\"; sleep 600", 60, "console")])
-def test_a_machine_that_does_not_end_is_stopped(tmp_path, script, seconds, why):
+@pytest.mark.parametrize("script, silence, why", [
+    ("sleep 600", 0.5, "said nothing"), ("yes | head -c 70000000 >\"$0\"; sleep 600", 60, "console")])
+def test_a_machine_that_does_not_end_is_stopped(tmp_path, script, silence, why):
     console = tmp_path / "console"
     console.touch()
     with subprocess.Popen(["sh", "-c", script, str(console)]) as qemu:
         with pytest.raises(Stopped, match=why):
-            watch(qemu, console, seconds)
+            watch(qemu, console, silence)
         qemu.kill()
 
 
@@ -135,3 +137,18 @@ def test_each_program_has_a_count_within_the_budget(capsys):
     assert not verifier.table({"6.1": {"pk_a": (21, 20)}})
     assert not verifier.table({"6.1": {}})
     assert "pk_b" in capsys.readouterr().out
+
+
+def test_what_the_other_architecture_is_compiled_against_is_fetched():
+    """Each package whose headers lib/ and tests/bpf include is among packages-cross."""
+    names = set()
+    for source in (path for part in ("lib", "lib/policy", "tests/bpf")
+                   for path in glob.glob(os.path.join(inside.ROOT, part, "*.[ch]"))):
+        with open(source, encoding="utf-8") as text_of:
+            names |= set(re.findall(r"^#include <([^>]+)>", text_of.read(), re.M))
+    roots = ("/usr/include", "/usr/include/libnl3", f"/usr/include/{os.uname().machine}-linux-gnu")
+    found = [path for name in names for path in (os.path.join(root, name) for root in roots) if os.path.exists(path)]
+    owners = subprocess.run(["dpkg", "-S", *found], capture_output=True, text=True, check=False).stdout
+    packages = set(re.findall(r"^([^:\s]+-dev)[:,]", owners, re.M)) - {"linux-libc-dev"}	# libc6-dev brings it
+    with open(os.path.join(inside.ROOT, "tests/kernel61/packages-cross"), encoding="utf-8") as listed:
+        assert "libnl-3-dev" in packages and packages <= {line.strip() for line in listed}
