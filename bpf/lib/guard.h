@@ -63,14 +63,18 @@ __noinline int pk_guard_bytes(struct __sk_buff *skb, struct pk_pkt *pkt)
 
 	if (!pkt)
 		return PK_REASON_MALFORMED;
-	if (skb->vlan_present)
-		return PK_REASON_VLAN;
 	reason = sanity_linear(skb);
 	if (reason)
 		return reason;
 	c.data = (void *)(long)skb->data;
 	c.end = (void *)(long)skb->data_end;
 	return pk_parse(&c, skb->len, pkt);
+}
+
+/* Parses a packet between an endpoint and the node, where no tag may stand beside it. */
+static __always_inline int guard_untagged(struct __sk_buff *skb, struct pk_pkt *pkt)
+{
+	return skb->vlan_present ? PK_REASON_VLAN : pk_guard_bytes(skb, pkt);
 }
 
 /* Is this a question that the guard answers itself (ARP, ND, DHCP, ping)? */
@@ -218,7 +222,7 @@ static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	if (!pkt->word)
 		return PK_REASON_ENDPOINT_CLOSED;
-	reason = pk_guard_bytes(skb, pkt);
+	reason = guard_untagged(skb, pkt);
 	if (unlikely(reason))
 		return reason;
 	reason = sanity_metadata(skb, pkt);
@@ -306,7 +310,7 @@ static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 		return PK_REASON_ENDPOINT_CLOSED;
 	if (ep->flags & PK_EP_HOST_TAP && pk_tap_bound(skb) == TC_ACT_SHOT)
 		return PK_REASON_RATE_LIMIT;
-	reason = pk_guard_bytes(skb, pkt);
+	reason = guard_untagged(skb, pkt);
 	if (reason)
 		return reason;
 	if (pkt->flags & (PK_PKT_GROUP | PK_PKT_ARP) || spoof_is_nd(pkt))

@@ -197,11 +197,23 @@ static __always_inline __u32 uplink_slot(struct __sk_buff *skb, struct pk_pkt *p
 	return to && uplink_is_nodes(skb, pkt, to->slot) ? to->slot : 0;
 }
 
+/*
+ * Delivers what has proved to be ours. A tag that says a priority ends here, and no earlier: the
+ * host may want it on a packet that is the host's after all.
+ */
+static __always_inline int uplink_hand(struct __sk_buff *skb, struct pk_pkt *pkt,
+				       const struct pk_way *way)
+{
+	if (skb->vlan_present && bpf_skb_vlan_pop(skb))
+		return PK_REASON_VLAN;
+	return deliver_endpoint(skb, pkt, pkt->slot, way);
+}
+
 static __always_inline int uplink_deliver(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	const struct pk_scratch *s = pkt->flags & PK_PKT_WAY ? scratch_get() : NULL;
 
-	return deliver_endpoint(skb, pkt, pkt->slot, s ? &s->way : NULL);
+	return uplink_hand(skb, pkt, s ? &s->way : NULL);
 }
 
 /* The slow path of guard_up. */
@@ -235,7 +247,7 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 {
 	int reason = guard_error_known(skb, s);
 
-	return reason ? reason : deliver_endpoint(skb, &s->pkt, s->pkt.slot, NULL);
+	return reason ? reason : uplink_hand(skb, &s->pkt, NULL);
 }
 
 /* UPLINK_NOT_OURS: the host's after all. */
@@ -281,8 +293,6 @@ static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt,
 {
 	int reason;
 
-	if (skb->vlan_present)
-		bpf_skb_vlan_pop(skb);
 	reason = pk_guard_bytes(skb, pkt);
 	if (reason || pkt->flags & PK_PKT_GROUP)
 		return kind == UPLINK_ENDPOINTS && reason ? reason : UPLINK_NOT_OURS;

@@ -421,6 +421,23 @@ def test_an_answer_with_a_tag(node):
         assert vmm.receive(lambda raw: UDP in Ether(raw)).endswith(b"()")
 
 
+def test_a_tag_of_what_is_the_hosts_after_all(node):
+    """Ports of the masquerade range that are nobody's: their tag of priority is there for who comes behind the guard."""
+    node.add("acme", "api", "api")
+    # Which sends back what comes to it with a tag.
+    node.run("tc filter add dev up0 ingress protocol 802.1Q prio 60000 u32 match u8 0 0 action mirred egress redirect dev up0".split())
+    up0 = node.json(["ip", "-j", "link", "show", "up0"])[0]["address"]
+    frames = [Ether(dst=up0) / Dot1Q(vlan=0, prio=3) / each for each in (
+        IP(src=node.world.address, dst=NODE[4]) / UDP(sport=53, dport=15000) / b"nobody's",
+        IP(src=node.world.address, dst=NODE[4], flags="MF", id=7) / UDP(sport=53, dport=15000) / bytes(64),
+        IP(src=node.world.address, dst=NODE[4]) / ICMP(type=3, code=3) / IP(src=NODE[4], dst=node.world.address) / UDP(sport=15000, dport=53))]
+
+    with PacketSocket(node.world.net, "down0") as world:
+        for frame in frames:
+            world.send(bytes(frame))
+            assert world.receive(lambda raw, frame=frame: raw.endswith(bytes(frame[IP])))
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", (4, 6))
 def test_a_narrow_path_in_the_world(stage, mode, family):
