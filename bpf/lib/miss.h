@@ -225,13 +225,25 @@ static __always_inline void miss_words(const struct pk_scratch *s, struct pk_flo
 }
 
 /*
+ * Like pk_miss_claim a function that is verified on its own, so that what follows isn't verified
+ * once for each way through it. Linux 6.1 takes no key by a pointer that such a function is given.
+ */
+__noinline int pk_miss_was_over(__u32 now)
+{
+	struct pk_scratch *s = scratch_get();
+
+	return s && nat_was_over(s, &s->alias, now);
+}
+
+/*
  * Both ends may have opened at once (DNS and IKE between fixed ports). Of the two flows the one
- * whose initiator has the lower address stays. Where the other end's tuple is an alias, its flow
- * was there first. A flow that is over is neither of the two.
+ * whose initiator has the lower address stays. Where the other end's tuple is an alias of a live
+ * flow, that one was there first; s->alias is free, since this flow has none. A flow that is
+ * over is neither of the two.
  */
 static __always_inline int miss_one_of_two(struct pk_scratch *s, __u32 now)
 {
-	struct pk_flow_key *mirror = &s->old;
+	struct pk_flow_key *mirror = &s->alias;
 	const struct pk_flow *other;
 
 	flow_key_mirror(mirror, &s->key);
@@ -239,6 +251,8 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s, __u32 now)
 	if (likely(!other))
 		return PK_REASON_OK;
 	if (other->kind == PK_FLOW_ALIAS) {
+		if (pk_miss_was_over(now))
+			return PK_REASON_OK;
 		bpf_map_delete_elem(&flows, &s->key);
 		return PK_REASON_TUPLE_TAKEN;
 	}
@@ -249,10 +263,22 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s, __u32 now)
 	return PK_REASON_OK;
 }
 
+/* Claims s->key's tuple for s->flow, also where it is an alias of a flow that is over. */
+__noinline int pk_miss_claim(__u32 now)
+{
+	struct pk_scratch *s = scratch_get();
+	int r;
+
+	if (!s)
+		return -PK_EEXIST;
+	r = flow_put(&s->key, &s->flow);
+	return r == -PK_EEXIST && nat_was_over(s, &s->key, now) ? flow_put(&s->key, &s->flow) : r;
+}
+
 /* Puts the flow into the table and, once it and its alias are there, writes its words. */
 static __always_inline int miss_put(struct pk_scratch *s, __u32 now)
 {
-	int r = flow_put(&s->key, &s->flow);
+	int r = pk_miss_claim(now);
 	struct pk_flow *flow;
 
 	if (r)

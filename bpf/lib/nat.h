@@ -24,12 +24,14 @@ static __always_inline int nat_put(struct pk_scratch *s, __u32 now)
 }
 
 /*
- * Ends the flow at s->alias, and the alias, where that flow is over. A young alias without a flow
- * is no orphan: another CPU is about to make its flow, and answers must not become somebody else's.
+ * Ends the flow that the alias under key stands for, and the alias, where that flow is over. A
+ * young alias without a flow is no orphan: another CPU is about to make its flow, and answers must
+ * not become somebody else's. key isn't s->old.
  */
-static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
+static __always_inline bool nat_was_over(struct pk_scratch *s, const struct pk_flow_key *key,
+					 __u32 now)
 {
-	const struct pk_flow *alias = bpf_map_lookup_elem(&flows, &s->alias), *flow;
+	const struct pk_flow *alias = bpf_map_lookup_elem(&flows, key), *flow;
 
 	if (!alias)
 		return true;
@@ -44,7 +46,7 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, __u32 now)
 	} else if (now - READ_ONCE(alias->begun) < pk_hz) {
 		return false;
 	}
-	bpf_map_delete_elem(&flows, &s->alias);
+	bpf_map_delete_elem(&flows, key);
 	return true;
 }
 
@@ -52,7 +54,7 @@ static __always_inline int nat_take(struct pk_scratch *s, __u32 now)
 {
 	int r = nat_put(s, now);
 
-	return r == -PK_EEXIST && nat_was_over(s, now) ? nat_put(s, now) : r;
+	return r == -PK_EEXIST && nat_was_over(s, &s->alias, now) ? nat_put(s, now) : r;
 }
 
 /* Returns whether the tuple of s->alias is another flow's to answer, seen from its other end. */

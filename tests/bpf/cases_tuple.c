@@ -108,11 +108,13 @@ static void mirror(void)
 				   .sport = htons(80),
 				   .dport = htons(40000),
 				   .proto = 6 };
-	struct pk_flow alias = { .kind = PK_FLOW_ALIAS, .expires = judge_clock() + 60 * node_hz() };
+	struct pk_flow alias = { .kind = PK_FLOW_ALIAS,
+				 .begun = judge_clock(),
+				 .expires = judge_clock() + 60 * node_hz() };
 
 	node_reset();
 	bpf_map_update_elem(node_map("flows"), &key, &alias, BPF_ANY);
-	node_from("A opens to B, whose tuple is an alias", 1,
+	node_from("A opens to B, whose tuple is an alias of a flow that is about to be made", 1,
 		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_TUPLE_TAKEN);
 	check("which stays, and nothing beside it",
 	      node_flows() == 1 && !bpf_map_lookup_elem(node_map("flows"), &key, &alias));

@@ -92,6 +92,7 @@ static void malformed(void)
 static void own_address(void)
 {
 	struct pkt reply = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
+	struct pkt own = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN));
 
 	world_start();
 	world_publish(0, 8080, 1, 80);
@@ -103,9 +104,13 @@ static void own_address(void)
 		 pkt_v4(WHO_WORLD, WHO_A, TCP(50000, 80, ACK)), 1, PK_REASON_NO_FLOW);
 	check("the client's flow and its alias stay", node_flows() == 2);
 	node_from("and it is answered", 1, reply, PK_REASON_OK);
-	node_from("a connection of the endpoint's own with the tuple that it answers by", 1,
-		  pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN)), PK_REASON_TUPLE_TAKEN);
+	node_from("a connection of the endpoint's own with the tuple that it answers by", 1, own,
+		  PK_REASON_TUPLE_TAKEN);
 	check("which left nothing behind", node_flows() == 2);
+	node_from("the client's connection is reset", 1,
+		  pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST)), PK_REASON_OK);
+	node_from("and that tuple is free at once", 1, own, PK_REASON_OK);
+	check("for the one flow and its alias", node_flows() == 2);
 }
 
 /* A group's packet is for the host's own sockets, whatever port it names. */

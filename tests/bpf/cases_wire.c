@@ -366,6 +366,11 @@ static void tuples(void)
 		  PK_REASON_OK);
 	check("then there is a way", node_run(NODE_FROM, 1, &by_node, NULL) == 7);
 	node_from("and none besides", 1, direct, PK_REASON_TUPLE_TAKEN);
+	check("which leaves nothing", node_flows() == 2);
+	by_node = world_to_node(WHO_A, TCP(50000, 8080, RST));
+	check("that one is reset, too", node_run(NODE_FROM, 1, &by_node, NULL) == 7);
+	node_from("and there is a way again", 1, direct, PK_REASON_OK);
+	check("for one flow", node_flows() == 1);
 }
 
 /* A published port that is withdrawn keeps its connections. */

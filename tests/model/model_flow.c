@@ -182,17 +182,20 @@ static enum pk_reason translate(const struct walk *k, struct model_flow *f)
 	return as_answered(f, &k->seen) ? PK_REASON_TUPLE_TAKEN : PK_REASON_OK;
 }
 
-/* Is the tuple that the initiator sends the wire's tuple of a translated flow's answers? */
-static bool is_an_answers(const struct model *m, const struct seen *s, bool mirrored)
+/* Is the tuple that the initiator sends the wire's tuple of a translated flow's answers? One that is over gives way. */
+static bool is_an_answers(struct model *m, const struct seen *s, bool mirrored)
 {
 	for (uint32_t nr = 0; nr < m->flows; nr++) {
-		const struct model_flow *f = &m->flow[nr];
+		struct model_flow *f = &m->flow[nr];
 		bool same = mirrored ? same_tuple(s, &f->seen_src, f->seen_sport, &f->seen_dst,
 						  f->seen_dport)
 				     : as_answered(f, s);
 
-		if (f->live && f->translation && f->proto == s->proto && same)
+		if (!f->live || !f->translation || f->proto != s->proto || !same)
+			continue;
+		if (!flow_over(m, f))
 			return true;
+		flow_end(m, nr);
 	}
 	return false;
 }
