@@ -11,10 +11,12 @@ import struct
 import time
 
 from . import netns
-from .shell import SLOWER
+from .shell import SLOWER, wait_for
 
 _TUNSETIFF = 0x400454CA
 _TUNSETOFFLOAD = 0x400454D0
+_TUNGETIFF = 0x800454D2
+_SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
 NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, GSO_TCPV6 = 1, 0, 1, 5, 4
 _ETH_P_ALL = 3
@@ -56,6 +58,23 @@ def _drain(fileno, read):
     return frames
 
 
+def await_carrier(fd, net, device):
+    """
+    What is sent to a tap that was just taken is lost until the kernel has heard of its carrier. That is said by a flag under the lock of all
+    devices, which the last question waits for.
+    """
+    with netns.inside(net):
+        probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def carries():
+        flags, = struct.unpack_from("16xH", fcntl.ioctl(probe, _SIOCGIFFLAGS, struct.pack("16s24x", device.encode())))
+        return not flags & _IFF_UP or flags & _IFF_RUNNING
+
+    with probe:
+        wait_for(carries, f"the carrier of {device}", pause=0.001)
+    fcntl.ioctl(fd, _TUNGETIFF, bytes(40))
+
+
 class Tap:
     """
     An opened tap. The file is opened by root (the device node may be root's), the interface is
@@ -79,6 +98,7 @@ class Tap:
         ours.close()
         self.fd = fds[0]
         os.set_blocking(self.fd, True)
+        await_carrier(self.fd, net, device)
 
     @staticmethod
     def _child(channel, net, device, credentials, queues):
@@ -152,11 +172,10 @@ class PacketSocket:
     def __init__(self, net, device, vnet=False):
         self.head = VnetHeader().pack() if vnet else b""
         with netns.inside(net):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW,
-                                        socket.htons(_ETH_P_ALL))
-            self.socket.bind((device, _ETH_P_ALL))
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)		# of no device until it is bound to one
             if vnet:
                 self.socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+            self.socket.bind((device, _ETH_P_ALL))
 
     def send(self, frame, header=None):
         self.socket.send((header.pack() if header else self.head) + bytes(frame))

@@ -14,6 +14,7 @@ import struct
 
 import pytest
 from harness import Snapshot, Tap, netns, wait_for
+from harness.frames import await_carrier
 from harness.machine import Machine
 from harness.servers import Mirror, connect, exchange, pings
 from harness.servers import ask as ask_server
@@ -92,9 +93,10 @@ def hear(client):
 class Handed(Tap):
     """A tap of descriptors that were handed over."""
 
-    def __init__(self, fds):		# pylint: disable=super-init-not-called
+    def __init__(self, alloc, fds):		# pylint: disable=super-init-not-called
         self.fd, self.rest = fds[0], fds[1:]
         os.set_blocking(self.fd, True)
+        await_carrier(self.fd, alloc.node.net, f"pk{alloc.slot}")
 
     def close(self):
         for fd in self.rest:
@@ -106,7 +108,7 @@ class Handed(Tap):
 def handed(node, alloc, credentials=WHO):
     answer, fds = ask(node, alloc.net, credentials)
     assert fds, answer
-    return Handed(fds)
+    return Handed(alloc, fds)
 
 
 def udp(a, b, family=4):
@@ -233,7 +235,7 @@ def test_its_owner_gets_it_out_of_its_netns(node, a):
     assert len(fds) == 1
     name, flags = struct.unpack_from("16sH", fcntl.ioctl(fds[0], TUNGETIFF, bytes(40)))
     assert name.rstrip(b"\0").decode() == f"pk{a.slot}" and flags & 0x5002 == 0x5002		# IFF_TAP, _NO_PI, _VNET_HDR
-    with Handed(fds) as tap:
+    with Handed(a, fds) as tap:
         tap.send(of_gateway(a, 4))
         assert tap.receive(lambda raw: Ether(raw).haslayer(ICMP))
 
@@ -342,7 +344,7 @@ def test_several_queues_come_together(node):
     assert answer["queues"] == 4 and len(fds) == 4
     more, none = ask(node, alloc.net, WHO)
     assert not none and "in use" in more["error"]
-    Handed(fds).close()
+    Handed(alloc, fds).close()
     handed(node, alloc).close()
     node.delete(alloc)
 
@@ -359,7 +361,7 @@ def test_a_tap_that_its_vmm_took_away(node):
     assert filters(node, f"pk{alloc.slot}", "ingress") == ["pk_from_endpoint"]
     assert filters(node, f"pk{alloc.slot}", "egress") == ["pk_to_endpoint"]
     fds = wait_for(lambda: ask(node, alloc.net, WHO)[1], "picketd to know the new one")
-    with Handed(fds) as tap:
+    with Handed(alloc, fds) as tap:
         tap.send(of_gateway(alloc, 4))
         assert tap.receive(lambda raw: Ether(raw).haslayer(ICMP))
     node.delete(alloc)
