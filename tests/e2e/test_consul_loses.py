@@ -13,6 +13,7 @@ import pytest
 from harness import Node, NodeOptions, wait_for
 from harness.nomad import peer
 from harness.secured import CONSUL_NAMES, Secured
+from harness.servers import QUICK
 from harness.shell import TREE
 
 PREFIX = "picket/v1/default/policies/"
@@ -81,10 +82,10 @@ class Consul(Secured):
 
     def release(self):
         self.node.picket("policy", "release", "consul")
-        wait_for(lambda: self.a.pings(self.b), "what the operator said", 120)
+        wait_for(lambda: self.a.pings(self.b, timeout=QUICK), "what the operator said", 120)
         self.put_all(DENY)
         self.is_whole()
-        wait_for(lambda: not self.a.pings(self.b), "the new word", 120)
+        wait_for(lambda: not self.a.pings(self.b, timeout=QUICK), "the new word", 120)
 
     def journal(self):
         self.node.written()
@@ -142,7 +143,7 @@ def test_restored_from_an_old_snapshot(consul):
     snapshot = os.path.join(consul.node.root, "snapshot")
     consul.cli("consul", "snapshot", "save", snapshot)
     consul.put_all(DENY)
-    wait_for(lambda: not consul.a.pings(consul.b), "the newer texts", 120)
+    wait_for(lambda: not consul.a.pings(consul.b, timeout=QUICK), "the newer texts", 120)
     with Closed(consul):
         consul.cli("consul", "snapshot", "restore", snapshot)
         reason = wait_for(lambda: consul.node.reasons("policy"), "the doubt", 120)[0]

@@ -6,6 +6,7 @@ import subprocess
 
 from . import netns
 from .frames import PacketSocket, Tap
+from .servers import PINGED, pings
 from .shell import run
 
 
@@ -60,9 +61,9 @@ class Alloc:
             return Tap(self.node.net, f"pk{self.slot}", None, queues)
         return Tap(self.net, device, credentials, queues)
 
-    def pings(self, other, family=4):
-        """One echo request from here (process mode), answered or not."""
-        return self.run(["ping", "-c", "1", "-W", "1", other.address(family)], check=False).returncode == 0
+    def pings(self, other, family=4, timeout=PINGED):
+        """One echo request from here (process mode), answered or not; timeout: QUICK where a denial is expected, or is asked again."""
+        return pings(self, other.address(family), timeout)
 
     # -- what ADD said
 

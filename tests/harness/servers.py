@@ -7,6 +7,7 @@ from .shell import SLOWER
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE, SILENCE = 20.0 * SLOWER, 0.5	# seconds: for an answer; what is taken for none
+PINGED, QUICK = 10 * SLOWER, 1	# the same of ping, in whole seconds
 
 
 class Mirror(threading.Thread):
@@ -102,6 +103,6 @@ def ask(place, kind, address, port, timeout=PATIENCE):
         return exchange(s)
 
 
-def pings(place, address, timeout=10 * SLOWER, size=None):
+def pings(place, address, timeout=PINGED, size=None):
     words = ["ping", "-c", "1", "-W", str(timeout), *(["-s", str(size)] if size else []), address]
     return place.run(words, check=False).returncode == 0

@@ -7,10 +7,8 @@ import signal
 import pytest
 from harness import EGRESS, INGRESS, proving
 from harness.fabric import made_cluster
-from harness.servers import Mirror, ask, pings
+from harness.servers import QUICK, Mirror, ask, pings
 from harness.shell import wait_for
-
-QUICK = 1	# seconds of silence that are taken for a denial
 
 
 @pytest.fixture(name="cluster")

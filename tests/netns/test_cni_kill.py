@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from harness import Failed, Snapshot, wait_for
+from harness.servers import QUICK
 from harness.shell import binary
 
 PLUGIN = "faults/picket-cni"
@@ -189,22 +190,22 @@ def test_add_without_the_controller(make_node):
         "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
         "ingress": [{"fromEndpoints": [{"matchLabels": {"nomad:job": "api"}}]}]}]})
 
-    def ping(a, b):
-        return a.run(["ping", "-c", "1", "-W", "1", b.address()], check=False).returncode == 0
+    def is_denied(a, b):
+        return not a.pings(b, timeout=QUICK)
 
     wait_for(lambda: node.api("/v1/policies")["policies"] and node.api("/v1/policies/file/db")["enforced"] == "yes", "the policy")
-    assert not ping(other, db) and ping(api, db)
+    assert is_denied(other, db) and api.pings(db)
     node.kill_picketd()
     late = node.add("acme", "late", "one")
     evil = node.add("evil", "api", "web")
     assert node.tables.word(late.slot)[2] != 0
-    assert not ping(late, db)			# an allow that might match doesn't; a default deny does
-    assert not ping(evil, db) and not ping(evil, late) and not ping(late, evil)
-    assert ping(api, db)			# what stood, stands
+    assert is_denied(late, db)			# an allow that might match doesn't; a default deny does
+    assert is_denied(evil, db) and is_denied(evil, late) and is_denied(late, evil)
+    assert api.pings(db)			# what stood, stands
     node.start_picketd()
     second = node.add("acme", "api", "web")
-    wait_for(lambda: ping(second, db), "the controller's full policy")
-    assert not ping(late, db)
+    wait_for(lambda: not is_denied(second, db), "the controller's full policy")
+    assert is_denied(late, db)
 
 
 @pytest.fixture

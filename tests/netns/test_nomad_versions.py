@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from harness.servers import QUICK
 from harness.shell import wait_for
 
 
@@ -22,8 +23,11 @@ def start(node, nomad, version):
 
 
 def settings(node):
-    with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
-        return json.load(file)
+    try:
+        with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {}
 
 
 def row(node, alloc):
@@ -49,7 +53,7 @@ def test_an_old_agents_namespace_is_its_records_alone(node, nomad, version):
              "Nomad's record of all three")
     assert [row(node, x)["namespace"] for x in (a, b, thief)] == ["acme", "acme", "evil"]
     assert row(node, a)["confirmed"] == "yes"
-    assert a.pings(b) and not thief.pings(a) and not a.pings(thief)
+    assert a.pings(b) and not thief.pings(a, timeout=QUICK) and not a.pings(thief, timeout=QUICK)
     reason, = node.reasons("nomad")
     assert version in reason["text"] and "1.9.4" in reason["fix"], reason
 
@@ -61,18 +65,18 @@ def test_a_claim_by_an_old_agents_job_opens_nothing(node, nomad, version):
     victim = place(node, nomad, "acme")
     thief = place(node, nomad, "evil", {"NOMAD_NAMESPACE": "acme"}, known=False)
     found = row(node, thief)
-    assert found["quarantined"] and found["namespace"] is None and not thief.pings(victim)
+    assert found["quarantined"] and found["namespace"] is None and not thief.pings(victim, timeout=QUICK)
     assert "older than 1.9.4" in found["quarantineReason"] and "Nomad answers" in found["quarantineFix"], found
     node.kill_picketd()
     again = place(node, nomad, "evil", {"NOMAD_NAMESPACE": "acme"})
-    assert not again.pings(victim), "without picketd nobody asks Nomad, and the plugin knows whom it is called by"
+    assert not again.pings(victim, timeout=QUICK), "without picketd nobody asks Nomad, and the plugin knows whom it is called by"
     nomad.version = "1.11.2"
     start(node, nomad, "1.11.2")
     wait_for(lambda: row(node, again)["namespace"] == "evil", "Nomad's record")
     assert row(node, thief)["quarantined"], "its ADD was an old agent's: a later version says nothing of it"
     nomad.put(thief.id, "evil", "api", "web")
     wait_for(lambda: row(node, thief)["namespace"] == "evil", "Nomad's record")
-    assert not again.pings(victim) and not thief.pings(victim)
+    assert not again.pings(victim, timeout=QUICK) and not thief.pings(victim, timeout=QUICK)
 
 
 @pytest.mark.parametrize("version", ("1.9.4", "1.11.2", "1.10.0+ent"))
@@ -96,7 +100,7 @@ def test_a_version_that_nobody_knows_is_none_to_believe(node, nomad, silent):
     nomad.set_mode("hang" if silent else "ok")
     node.start_picketd(config(nomad))
     a, b = place(node, nomad, "acme", known=False), place(node, nomad, "acme", known=False)
-    assert not a.pings(b) and row(node, a)["quarantined"]
+    assert not a.pings(b, timeout=QUICK) and row(node, a)["quarantined"]
     assert "wasn't known at its ADD" in row(node, a)["quarantineReason"] and row(node, a)["quarantineFix"]
     assert wait_for(lambda: node.reasons("nomad"), "the reason", 30)[0]["fix"]
     for alloc in (a, b):
@@ -104,7 +108,7 @@ def test_a_version_that_nobody_knows_is_none_to_believe(node, nomad, silent):
     nomad.set_mode("ok")
     wait_for(lambda: row(node, a)["inStep"] and row(node, a)["namespace"] == row(node, b)["namespace"] == "acme",
              "Nomad's record", 60)
-    wait_for(lambda: a.pings(b), "the way between them")
+    wait_for(lambda: a.pings(b, timeout=QUICK), "the way between them")
 
 
 def test_an_agent_that_becomes_older(node, nomad):
@@ -117,5 +121,5 @@ def test_an_agent_that_becomes_older(node, nomad):
     wait_for(lambda: node.api("/v1/status")["sources"][0]["state"] == "stale", "the agent's restart")
     nomad.set_mode("ok")
     wait_for(lambda: row(node, b)["quarantined"], "the version", 30)
-    assert row(node, a)["namespace"] == "acme" and not a.pings(b)
+    assert row(node, a)["namespace"] == "acme" and not a.pings(b, timeout=QUICK)
     assert settings(node)["nomadVersion"] == "1.9.3"

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from fake import FakeNomad  # noqa: E402
 from harness.cni import CniError  # noqa: E402
+from harness.servers import PINGED  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 
@@ -58,7 +59,7 @@ def test_no_netns_at_its_path(node):
     reason, = wait_for(lambda: node.reasons("netns"), "the reason")
     assert a.id in reason["text"] and "lost its netns" in reason["text"] and reason["fix"], reason
     assert any(node.tables.word(a.slot))
-    assert node.run(["nsenter", f"--net=/proc/{stays.pid}/ns/net", "ping", "-c1", "-W1", b.address()],
+    assert node.run(["nsenter", f"--net=/proc/{stays.pid}/ns/net", "ping", "-c1", f"-W{PINGED}", b.address()],
                     check=False).returncode == 0
 
 
