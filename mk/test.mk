@@ -65,6 +65,14 @@ $B/tests/model-test: $(MODEL_OBJ) $O/libpicket.a
 	$(Q)$(CLANG) $(SANITIZE) -o $@ $^ $(LIBS_BASE)
 test-bin: bpf-test-bin $B/tests/model-test $(if $(PROPERTY_SRC),$B/tests/policy-property)
 
+# `sudo make steady TEST="tests/netns/test_told.py -k dns" N=20`: a test as often, half of it on a busy machine.
+.PHONY: steady
+steady: N ?= 20
+steady: setup
+	$(SUB) all test-bin
+	$(SUB) FAULTS=1 all
+	$(Q)PICKET_BUILD=$(abspath $B) PYTHONDONTWRITEBYTECODE=1 scripts/steady $(N) $(TEST); status=$$?; scripts/give-back; exit $$status
+
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
 # (tests/mutate). The syntax trees are what it reads them by.
 .PHONY: mutate
