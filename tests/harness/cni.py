@@ -5,7 +5,7 @@ import os
 import uuid
 
 from . import netns
-from .shell import SLOWER, Failed, binary, run
+from .shell import Failed, binary, run
 
 
 class CniError(Failed):
@@ -28,7 +28,7 @@ class CniMixin:
         """
         o = self.options
         return {"cniVersion": o.cni_version, "name": o.network, "type": "picket",
-                "root": self.root, "deadline": f"{min(60, 20 * SLOWER)}s",
+                "root": self.root, "deadline": "60s",
                 **({"pool": list(o.pool)} if o.pool else {}),
                 "waitForController": "15s", **o.conf, **more}
 

@@ -34,15 +34,17 @@ class DaemonMixin:
         return os.path.join(self.root, "var/log/picketd.log")
 
     def written(self):
-        """picketd's threads write its files and its log: what it was to write before this is there afterwards."""
+        """
+        picketd's threads write its files and its log: what it was to write before this is there afterwards, unless its disk is said not to answer.
+        """
         if self.picketd is None or self.picketd.poll() is not None:
             return
         with open(f"/proc/{self.picketd.pid}/stat", encoding="utf-8") as file:
             if file.read().rsplit(")", 1)[1].split()[0] == "T":
                 return
-        end = time.monotonic() + 2
+        end = time.monotonic() + 20 * SLOWER
         try:
-            while self.api("/v1/status")["writes"]["waiting"] and time.monotonic() < end:
+            while (writes := self.api("/v1/status")["writes"])["waiting"] and not writes["diskSilentMs"] and time.monotonic() < end:
                 time.sleep(0.001)
         except (OSError, ValueError, KeyError, Failed, http.client.HTTPException):
             pass			# it doesn't answer (yet)

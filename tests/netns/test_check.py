@@ -340,8 +340,8 @@ def test_check_asks_through_picketd(node):
             return [(c["state"], c["text"]) for c in found(node.picket("check", "-json", check=False), "nomad")
                     if "ok: node" not in c["text"]]     # the source's own line
 
-        wait_for(lambda: says()[0] == ("fail", "Nomad has not yet noticed network cni/picket "
-                                       f"({node.root}/opt/cni/config/picket.conflist)"), says)
+        wait_for(lambda: says()[:1] == [("fail", "Nomad has not yet noticed network cni/picket "
+                                        f"({node.root}/opt/cni/config/picket.conflist)")], says)
         nomad.networks, nomad.plugins = ["host", "cni/picket"], {"picket": OWN, "bridge": "v1.3.0"}
         assert says() == [("ok", "the node has network cni/picket")]
         assert node.api("/v1/nomad") == {

@@ -312,7 +312,7 @@ def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, s
     with subprocess.Popen([faulty()], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True,
                           preexec_fn=entering(node.net, node.mnt)) as plugin:
-        plugin.stdin.write(json.dumps(node.plugin_conf(deadline="3s")))
+        plugin.stdin.write(json.dumps(node.plugin_conf(deadline="6s")))
         plugin.stdin.close()
         _, how = os.waitpid(plugin.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(how), f"{verb} did not stop at {point}"

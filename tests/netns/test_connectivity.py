@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 from fake import FakeNomad
-from harness import EGRESS, INGRESS, Node, NodeOptions, wait_for
+from harness import EGRESS, INGRESS, Node, NodeOptions, quiet, wait_for
 
 JOBS = {"client": ("acme", "client"), "client2": ("acme", "client2"), "echo": ("acme", "echo"),
         "other": ("beta", "client")}
@@ -317,6 +317,7 @@ def test_counters_match_the_packets_sent(stage):
             assert s.recv(100) == b"?"
             for each in (source, target):
                 knows_its_neighbours(each)
+                quiet(each)
             before = [stage.node.tables.counters(e.slot) for e in (source, target)]
             for n in range(50):
                 s.send(struct.pack("!I", n))

@@ -47,6 +47,8 @@ def test_each_document_has_its_own_word(node, consul):
     wait_for(lambda: (bad := consul.written("acme")[f"bad/{me}"])["state"] == "active" and bad["enforced"] == "yes", "the mended one")
     consul.remove("tenants/acme/good")
     wait_for(lambda: f"good/{me}" not in consul.written("acme"), "nothing of one that is gone")
+    wait_for(lambda: {p["enforced"] for p in node.api("/v1/policies")["policies"]} ==
+             {v["enforced"] for v in consul.written("acme").values()} == {"yes"}, "what is left to be enforced, and told so")
     before = len(consul.changes)
     consul.put("tenants/acme/last", ALLOW)
     wait_for(lambda: f"last/{me}" in consul.written("acme"), "the last one")

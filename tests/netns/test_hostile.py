@@ -19,6 +19,7 @@ from fake import FakeConsul, FakeNomad, serving  # noqa: E402
 from harness.cost import MIB, Cost  # noqa: E402
 from harness.hostile import (  # noqa: E402
     DEEP, DENY, FLOODS, MANY_KEYS, explosive, flood, node_lock_held, put_large_allocs)
+from harness.servers import QUICK  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
 MEMORY_MAX = 64 * MIB
@@ -292,13 +293,13 @@ def test_a_tenant_that_is_new_here_starts_closed(processes):
         for alloc in (first, second):
             found = endpoint(node, alloc.id)
             assert found["state"] == "open" and not found["inStep"] and not found["policies"]
-        assert not first.pings(second)
+        assert not first.pings(second, timeout=QUICK)
         consul.set_mode("ok")
         wait_for(lambda: endpoint(node, second.id)["inStep"], "its documents", 30)
         assert endpoint(node, first.id)["policies"] == ["consul/tenant/acme/d"]
-        assert not first.pings(second)
+        assert not first.pings(second, timeout=QUICK)
         consul.put("tenants/acme/d", INSIDE)
-        wait_for(lambda: first.pings(second), "the tenant's own path")
+        wait_for(lambda: first.pings(second, timeout=QUICK), "the tenant's own path")
 
 
 def test_what_is_known_of_tenants_without_picketd(processes):
@@ -312,9 +313,9 @@ def test_what_is_known_of_tenants_without_picketd(processes):
         assert bank.pings(node.add("bank", "another", "g"))
         assert evil.pings(node.add("evil", "another", "g"))     # known to have none
         first, second = node.add("acme", "a", "g"), node.add("acme", "b", "g")
-        assert not first.pings(second)
+        assert not first.pings(second, timeout=QUICK)
         node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
-        wait_for(lambda: first.pings(second), "acme, which has no documents")
+        wait_for(lambda: first.pings(second, timeout=QUICK), "acme, which has no documents")
 
 
 def test_documents_of_who_left_are_dropped(node, consul):
@@ -352,7 +353,7 @@ def test_a_tenants_stored_document_that_cannot_be_read(processes):
             file.write("and what this release does not know")
         consul.put("tenants/evil/d", "{ broken")
         other = node.add("evil", "another", "g")
-        assert bank.pings(node.add("bank", "another", "g")) and not other.pings(evil)
+        assert bank.pings(node.add("bank", "another", "g")) and not other.pings(evil, timeout=QUICK)
 
         node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
         wait_for(lambda: node.source("consul")["state"] == "ok", "Consul's answers")
@@ -363,7 +364,7 @@ def test_a_tenants_stored_document_that_cannot_be_read(processes):
         wait_for(lambda: endpoint(node, bank.id)["inStep"], "bank in step")
         assert node.tables.word(evil.slot)[0] == before and not endpoint(node, evil.id)["inStep"]
         consul.put("tenants/evil/d", INSIDE)
-        wait_for(lambda: endpoint(node, evil.id)["inStep"] and other.pings(evil), "evil, mended", 30)
+        wait_for(lambda: endpoint(node, evil.id)["inStep"] and other.pings(evil, timeout=QUICK), "evil, mended", 30)
         assert not [r for r in node.api("/v1/status")["reasons"] if r["what"] == "tenant"]
 
 
@@ -386,7 +387,7 @@ def test_events_of_an_endpoint_with_many_labels(processes, told):
                  "enough of them", 60, 0.5)
         flood.terminate()
         flood.wait(timeout=60)
-        assert not bank.pings(evil)
+        assert not bank.pings(evil, timeout=QUICK)
         wait_for(lambda: bank.id in node.api_text("/v1/flows?last=1"), "bank's event")
         last = [json.loads(line) for line in node.api_text("/v1/flows?last=1024").splitlines()]
         assert len(last) == 1024 and last[0]["source"]["alloc"] == evil.id and last[0]["source"]["cut"]
@@ -515,6 +516,7 @@ def test_a_node_lock_that_is_held(node, consul, told):
     for i in range(10):
         node.add("bank", f"job{i}", "g")
     wait_for(lambda: endpoint(node, bank.id)["inStep"], "bank in step")
+    before_ms = node.api("/v1/status")["loop"]["longestTurnMs"]
     with node_lock_held(node):
         consul.put("operator/new", OPERATOR)
         for i in range(10):
@@ -524,6 +526,6 @@ def test_a_node_lock_that_is_held(node, consul, told):
             answers += bool(endpoint(node, bank.id))
         wait_for(lambda: any("lock" in text for text in reasons(node, "apply")), "the reason")
         held_ms = 1000 * (time.monotonic() - begun)
-    assert node.api("/v1/status")["loop"]["longestTurnMs"] < held_ms / 2        # waits for it are short
+    assert node.api("/v1/status")["loop"]["longestTurnMs"] <= max(before_ms, held_ms / 2)        # waits for it are short
     wait_for(lambda: endpoint(node, bank.id)["inStep"] and not reasons(node, "apply"), "all that it missed")
     told("a held node lock", cost)

@@ -112,7 +112,7 @@ def start_alone(node, *options):
     """picketd without a configuration written for it; (status, what it said)."""
     process = node.popen([binary("picketd"), "-root", node.root, *options], stdout=-1, stderr=-2,
                          text=True)
-    said = process.communicate(timeout=30)[0]
+    said = process.communicate(timeout=120)[0]
     return process.returncode, said
 
 

@@ -144,7 +144,7 @@ class Prometheus:
 
     def query(self, expr):
         """The answer's samples; an expression that it doesn't take fails."""
-        return self.get("query?" + urllib.parse.urlencode({"query": expr}))["result"]
+        return wait_for(lambda: self.get("query?" + urllib.parse.urlencode({"query": expr})), "an answer")["result"]
 
 
 def selectors(expr):

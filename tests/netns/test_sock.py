@@ -51,7 +51,7 @@ class Cgroup:
         self.node, self.top = node, os.path.join(node.base, "cgroup")
         node.run(["mkdir", self.top])
         node.run(["mount", "-t", "cgroup2", "none", self.top])
-        self.path = f"{self.top}/picket-test-{os.getpid()}"
+        self.path = f"{self.top}/{os.path.basename(node.base)}"
         node.run(["mkdir", self.path])
 
     def ask(self, kind, address, port=HOST, *, timeout=20, inside=True, net=None):

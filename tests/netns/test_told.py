@@ -92,6 +92,7 @@ def nomad(node):
 
 def start(node, nomad):
     node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None})
+    wait_for(lambda: node.source("nomad")["state"] == "ok", "Nomad's answer")
 
 
 def test_a_jobs_dns_is_told_from_its_confirmation_on(node, nomad):
