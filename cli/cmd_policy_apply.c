@@ -23,6 +23,7 @@
 #include "policy_candidate.h"
 #include "policy_consul.h"
 #include "policy_release.h"
+#include "policy_rollout.h"
 
 #define TAKEN_SECONDS	 3  /* how long picketd may refuse a text: that may be the one before */
 #define ENFORCED_SECONDS 10 /* how long it may take until tables and disk have all of them */
@@ -372,6 +373,7 @@ static int delete(struct cli *cli)
 static const struct cli_option options[] = {
 	{ "dir", "DIR", "the policy directory (default: as picketd.json says)", 0 },
 	CLI_CONSUL,
+	CLI_ROLLOUT_WAIT,
 	{ 0 },
 };
 const struct cli_command cli_policy_apply_commands[] = {

@@ -138,6 +138,7 @@ int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs 
 		return pk_fix(err,
 			      pk_fail(err, 0, "what answers has no index: it is not Consul's KV"),
 			      "set CONSUL_HTTP_ADDR to Consul's agent");
+	consul->index = answer.reply.index;
 	return answer.reply.status == 404 ? 0 : pk_kv_reader_end(reading.reader, out, err);
 }
 

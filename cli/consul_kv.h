@@ -10,7 +10,8 @@
 
 struct cli_consul {
 	struct pk_service service;
-	char *prefix; /* "picket/v1/default/" */
+	char *prefix;	/* "picket/v1/default/" */
+	uint64_t index; /* of what was read last: its last change */
 };
 
 /* These options of commands that speak to Consul say where in it the cluster's keys are. */

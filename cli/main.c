@@ -20,6 +20,7 @@ static const struct cli_command *const tables[] = {
 	cli_policy_apply_commands,
 	cli_policy_release_commands,
 	cli_policy_history_commands,
+	cli_policy_rollout_commands,
 	cli_policy_import_commands,
 	cli_policy_test_commands,
 	cli_policy_plan_commands,

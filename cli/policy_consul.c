@@ -13,6 +13,7 @@
 #include "policy_candidate.h"
 #include "policy_consul_put.h"
 #include "policy_history.h"
+#include "policy_rollout.h"
 
 /* A budget counts what a source uses, as nodes count it; docs/budgets.md. */
 struct budget {
@@ -130,8 +131,11 @@ int cli_consul_apply(struct cli *cli)
 	own_candidates *list = NULL;
 	own_consul_docs docs = { 0 };
 	struct pk_doc_source from = { 0 };
+	double seconds;
 	int r = cli_consul_docs_open(cli, &docs);
 
+	if (!cli_rollout_wait_given(cli, &seconds))
+		return CLI_CANNOT;
 	from.source = docs.source;
 	from.tenant_name = docs.tenant_name;
 	if (r == CLI_OK)
@@ -144,7 +148,7 @@ int cli_consul_apply(struct cli *cli)
 		if (r != CLI_OK && i > 0)
 			return CLI_PARTLY;
 	}
-	return r;
+	return r == CLI_OK && seconds > 0 ? cli_rollout_wait(cli, &docs, seconds) : r;
 }
 
 /* Nodes hold what goes with so many others: one deletion by mistake looks the same. */
@@ -197,8 +201,11 @@ int cli_consul_delete(struct cli *cli)
 {
 	own_consul_docs docs = { 0 };
 	size_t gone = 0;
+	double seconds;
 	int worst = CLI_OK, r = cli_consul_docs_open(cli, &docs);
 
+	if (!cli_rollout_wait_given(cli, &seconds))
+		return CLI_CANNOT;
 	if (r == CLI_OK)
 		r = cli_consul_docs_read(cli, &docs);
 	if (r != CLI_OK)
@@ -209,5 +216,7 @@ int cli_consul_delete(struct cli *cli)
 		worst = r > worst ? r : worst;
 	}
 	warn_held(cli, &docs, docs.n, gone);
+	if (worst == CLI_OK && seconds > 0)
+		return cli_rollout_wait(cli, &docs, seconds);
 	return worst == CLI_CANNOT && gone ? CLI_PARTLY : worst;
 }

@@ -10,7 +10,7 @@
 
 bool cli_consul_is_meant(const struct cli *cli)
 {
-	static const char *const options[] = { "namespace", "prefix", "cluster" };
+	static const char *const options[] = { "namespace", "prefix", "cluster", "wait" };
 
 	for (size_t i = 0; !cli_has(cli, "consul") && i < PK_ARRAY_LEN(options); i++)
 		if (cli_has(cli, options[i])) {

@@ -68,9 +68,13 @@ const char *pk_api_version(void);
 /*
  * How many documents are enforced, and how many are held. Counted in parts; zero before the first.
  */
+struct pk_doc_entry;
 struct pk_api_enforced_walk {
 	size_t at;
 	unsigned int enforced, held;
+	/* Called for each document in turn; or NULL. */
+	void (*fn)(void *arg, const struct pk_doc_entry *entry, bool enforced);
+	void *arg;
 };
 /* Counts on until about deadline_ns of CLOCK_MONOTONIC; returns whether it is through. */
 bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk *walk,
@@ -102,7 +106,6 @@ void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
  * One call is for some of the documents, from the from-th on. Returns where to go on, 0 after the
  * last.
  */
-struct pk_doc_entry;
 typedef void pk_api_state_fn(void *arg, const struct pk_doc_entry *entry,
 			     const struct pk_str *text);
 size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,

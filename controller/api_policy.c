@@ -154,8 +154,12 @@ bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk 
 	for (; walk->at < pk_docs_count(p->docs) && pk_now_ns() < deadline_ns; walk->at++) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, walk->at);
 
-		walk->enforced += is_enforced(&v, e, least);
+		bool enforced = is_enforced(&v, e, least);
+
+		walk->enforced += enforced;
 		walk->held += e->held != NULL;
+		if (walk->fn)
+			walk->fn(walk->arg, e, enforced);
 	}
 	free(v.endpoints);
 	return walk->at >= pk_docs_count(p->docs);

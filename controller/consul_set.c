@@ -263,6 +263,20 @@ const struct pk_source *pk_consul_set_source(struct pk_consul_set *set)
 	return all;
 }
 
+const struct pk_source *pk_consul_set_at(const struct pk_consul_set *set, size_t i,
+					 const char **source)
+{
+	const struct pk_consul *watch = i ? NULL : set->operator_watch;
+
+	for (const struct tenant *t = set->tenants; t && !watch; t = t->hh.next)
+		if (--i == 0)
+			watch = t->watch;
+	if (!watch)
+		return NULL;
+	*source = pk_consul_of(watch);
+	return pk_consul_source(watch);
+}
+
 const char *pk_consul_set_tenant(const struct pk_consul_set *set, size_t i, const char **over)
 {
 	for (const struct tenant *t = set->tenants; t; t = t->hh.next)

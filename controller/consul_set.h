@@ -30,6 +30,9 @@ bool pk_consul_set_release(struct pk_consul_set *set, const char *what);
  * call.
  */
 const struct pk_source *pk_consul_set_source(struct pk_consul_set *set);
+/* Returns the state of the i-th source, the operator's first, and its name; NULL after the last. */
+const struct pk_source *pk_consul_set_at(const struct pk_consul_set *set, size_t i,
+					 const char **source);
 /* Returns the i-th tenant that is asked for, NULL after the last; *over is pk_consul_over of it. */
 const char *pk_consul_set_tenant(const struct pk_consul_set *set, size_t i, const char **over);
 /* Returns keys that are in no document's place; "" where there are none. */

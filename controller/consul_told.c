@@ -33,17 +33,6 @@ struct pk_consul_told {
 	bool refused;		/* said already */
 };
 
-/* Returns a node's name as the last part of a key. */
-static char *as_part(const char *name)
-{
-	char *part = pk_strdup(name);
-
-	for (char *c = part; *c; c++)
-		if (*c == '/')
-			*c = '_';
-	return part;
-}
-
 static void key_of(const struct pk_consul_told *t, const struct pk_doc_entry *e, struct pk_str *key)
 {
 	const char *below = strstr(e->path, "/policies/tenants/");
@@ -233,7 +222,7 @@ struct pk_consul_told *pk_consul_told_new(const struct pk_parts *parts, struct p
 
 	t->parts = parts;
 	t->http = http;
-	t->node = as_part(parts->node);
+	t->node = pk_consul_part(parts->node);
 	pk_str_addf(&prefix, "%s/v1/%s/status/tenants/", parts->config->consul_prefix,
 		    parts->config->cluster);
 	t->prefix = pk_str_take(&prefix);

@@ -57,6 +57,8 @@ static void on_passed(void *arg)
 		pk_consul_set_follow(d->parts.consul);
 	if (d->told)
 		pk_consul_told_soon(d->told);
+	if (d->report)
+		pk_report_soon(d->report);
 	if (d->parts.cluster)
 		pk_cluster_follow(d->parts.cluster);
 	pk_api_confirm_passed();

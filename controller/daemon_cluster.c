@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes the daemon one of several nodes. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "consul.h"
 #include "daemon_private.h"
+#include "own.h"
 
 static void on_remote_endpoints(void *arg)
 {
@@ -46,6 +50,31 @@ int daemon_check_blocks(const struct pk_daemon *d, const struct pk_config *confi
 	return blocks_of(d) ? pk_blocks_check_range(blocks_of(d), config, err) : 0;
 }
 
+/*
+ * Publishes the report of a node without a cluster. Whatever it said while it was in one goes: it
+ * would seem to live.
+ */
+static void stay_alone(struct pk_daemon *d)
+{
+	own_mem char *node = pk_consul_part(d->node), *prefix = NULL;
+	struct pk_publish_args args = { .loop = d->parts.loop,
+					.http = d->http,
+					.config = &d->config,
+					.model = d->parts.model,
+					.sync = d->parts.sync,
+					.writer = d->parts.disk,
+					.alone = true,
+					.reports = true };
+
+	if (!d->report)
+		return;
+	if (asprintf(&prefix, "%s/v1/%s/", d->config.consul_prefix, d->config.cluster) < 0)
+		abort();
+	args.node = node;
+	args.prefix = prefix;
+	d->alone = pk_publish_new(&args);
+}
+
 void daemon_join_cluster(struct pk_daemon *d)
 {
 	const struct pk_cluster_args args = { .loop = d->parts.loop,
@@ -55,13 +84,24 @@ void daemon_join_cluster(struct pk_daemon *d)
 					      .sync = d->parts.sync,
 					      .writer = d->parts.disk,
 					      .node = d->node,
+					      .reports = d->report != NULL,
 					      .endpoints = on_remote_endpoints,
 					      .blocks = on_remote_blocks,
 					      .own = on_own_blocks,
 					      .arg = d };
 
-	if (strcmp(d->config.fabric, PK_FABRIC_NONE) == 0)
+	if (strcmp(d->config.fabric, PK_FABRIC_NONE) == 0) {
 		pk_cluster_withdraw(d->parts.model);
-	else if (d->config.consul.on)
+		stay_alone(d);
+	} else if (d->config.consul.on) {
 		d->parts.cluster = pk_cluster_new(&args);
+	}
+	if (d->report)
+		pk_report_soon(d->report);
+}
+
+void daemon_leave_cluster(struct pk_daemon *d)
+{
+	pk_cluster_free(PK_MOVE(d->parts.cluster, NULL));
+	pk_publish_free(PK_MOVE(d->alone, NULL));
 }

@@ -27,5 +27,6 @@ void daemon_keep_blocks(struct pk_daemon *d, const struct pk_settings *before);
 /* -EINVAL: the configuration gives up blocks in which endpoints live. */
 int daemon_check_blocks(const struct pk_daemon *d, const struct pk_config *config,
 			struct pk_err *err);
-/* Joins or leaves the cluster, as the configuration says now. */
+/* Joins the cluster, or stays alone, as the configuration says now; ends either. */
 void daemon_join_cluster(struct pk_daemon *d);
+void daemon_leave_cluster(struct pk_daemon *d);

@@ -116,6 +116,16 @@ static void ask_nomad(struct pk_daemon *d)
 								  .arg = d });
 }
 
+static void on_report(void *arg, const char *text)
+{
+	const struct pk_daemon *d = arg;
+
+	if (d->parts.cluster)
+		pk_cluster_say(d->parts.cluster, text);
+	else if (d->alone)
+		pk_publish_say(d->alone, text);
+}
+
 static void ask_consul(struct pk_daemon *d)
 {
 	const struct pk_consul_args args = { .loop = d->parts.loop,
@@ -132,8 +142,10 @@ static void ask_consul(struct pk_daemon *d)
 								   .header = "X-Consul-Token",
 								   .lost = on_consul_leaderless,
 								   .arg = d });
-	if (d->config.consul_status)
-		d->told = pk_consul_told_new(&d->parts, d->http);
+	if (!d->config.consul_status)
+		return;
+	d->told = pk_consul_told_new(&d->parts, d->http);
+	d->report = pk_report_new(&d->parts, on_report, d);
 }
 
 /*
@@ -173,7 +185,8 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 	return (struct daemon_touched){ .files = policies,
 					.nomad = !pk_config_same(a, b, "nomad"),
 					.consul = policies || consul,
-					.cluster = consul || strcmp(a->fabric, b->fabric) != 0 ||
+					.cluster = consul || a->policies_kv != b->policies_kv ||
+						   strcmp(a->fabric, b->fabric) != 0 ||
 						   !pk_config_same(a, b, "blocks"),
 					.flows = !pk_config_same(a, b, "flows"),
 					.http = !pk_config_same(a, b, "http") };
@@ -211,10 +224,11 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
 	}
 	if (which->cluster)
-		pk_cluster_free(PK_MOVE(d->parts.cluster, NULL));
+		daemon_leave_cluster(d);
 	if (which->consul) {
 		pk_leader_free(PK_MOVE(d->consul_leader, NULL));
 		pk_consul_told_free(PK_MOVE(d->told, NULL));
+		pk_report_free(PK_MOVE(d->report, NULL));
 		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
 	}
 	if (which->http)

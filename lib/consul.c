@@ -271,3 +271,25 @@ const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key)
 
 	return kvs->n ? bsearch(&wanted, kvs->list, kvs->n, sizeof(wanted), by_key) : NULL;
 }
+
+void pk_set_digest(uint64_t set[2], const char *path, const uint64_t text[2])
+{
+	own_str all = { 0 };
+
+	pk_str_addn(&all, set, 2 * sizeof(*set));
+	pk_str_addn(&all, text, 2 * sizeof(*text));
+	pk_str_add(&all, path);
+	if (all.failed)
+		abort();
+	pk_hash128(all.text, all.len, set);
+}
+
+char *pk_consul_part(const char *name)
+{
+	char *part = pk_strdup(name);
+
+	for (char *c = part; *c; c++)
+		if (*c == '/')
+			*c = '_';
+	return part;
+}

@@ -48,6 +48,13 @@ int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_
 
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: not there */
 void pk_kvs_done(struct pk_kvs *kvs);
+/*
+ * Adds a document in force, by its key ("consul:KEY") and the digest of its text, to the digest of
+ * its source's set, which begins at zero. Documents are added by the order of their keys.
+ */
+void pk_set_digest(uint64_t set[2], const char *path, const uint64_t text[2]);
+/* Returns a node's name as the last part of a key; the caller frees it. */
+char *pk_consul_part(const char *name);
 /* Decodes strict base64 with padding; the caller frees. -EINVAL. */
 int pk_base64_decode(const char *text, char **out, size_t *len);
 void pk_base64_add(struct pk_str *to, const char *bytes, size_t len);

@@ -6,23 +6,13 @@
 #include <string.h>
 
 #include "cluster_private.h"
+#include "consul.h"
 #include "own.h"
 
 #define NODES	    "nodes/"
 #define BLOCKS	    "blocks/"
 #define NODES_TEXT  (16u << 20)
 #define BLOCKS_TEXT (16u << 20)
-
-/* Returns a node's name as the last part of a key. */
-static char *as_part(const char *name)
-{
-	char *part = pk_strdup(name);
-
-	for (char *c = part; *c; c++)
-		if (*c == '/')
-			*c = '_';
-	return part;
-}
 
 /* This node's own blocks come first: what others say is judged by them. */
 void cluster_settle_own(struct pk_cluster *c)
@@ -178,6 +168,11 @@ struct pk_removal *pk_cluster_remove(const struct pk_cluster *c, const struct pk
 	return pk_removal_start(&args, fn, arg, err);
 }
 
+void pk_cluster_say(struct pk_cluster *c, const char *report)
+{
+	pk_publish_say(c->publish, report);
+}
+
 const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *c)
 {
 	return c->blocks;
@@ -197,6 +192,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 					   .model = args->model,
 					   .sync = args->sync,
 					   .writer = args->writer,
+					   .reports = args->reports,
 					   .told = on_look,
 					   .arg = c };
 	struct pk_blocks_args blocks = { .loop = args->loop,
@@ -207,7 +203,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 					 .arg = c };
 
 	c->args = *args;
-	c->node = as_part(args->node);
+	c->node = pk_consul_part(args->node);
 	if (asprintf(&c->prefix, "%s/v1/%s/", args->config->consul_prefix, args->config->cluster) <
 		    0 ||
 	    asprintf(&c->directory, "%s/var/lib/picket/cluster", args->config->paths.root) < 0)

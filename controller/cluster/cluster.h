@@ -25,6 +25,7 @@ struct pk_cluster_args {
 	struct pk_sync *sync;
 	struct pk_writer *writer;
 	const char *node;
+	bool reports;						/* pk_cluster_say is called */
 	pk_loop_fn *endpoints;					/* other nodes' endpoints changed */
 	pk_loop_fn *blocks;					/* other nodes' blocks changed */
 	void (*own)(void *arg, const struct pk_blocks *blocks); /* the claimed ones did */
@@ -37,6 +38,8 @@ void pk_cluster_free(struct pk_cluster *cluster);
 void pk_cluster_withdraw(struct pk_model *model);
 /* Says that a pass was made: the model's endpoints, tenants and policies may be others. */
 void pk_cluster_follow(struct pk_cluster *cluster);
+/* Publishes which documents this node enforces (report.h). */
+void pk_cluster_say(struct pk_cluster *cluster, const char *report);
 /*
  * Believes that what Consul lacks is gone, as the operator says. Returns false where nothing was
  * held.

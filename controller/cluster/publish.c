@@ -48,6 +48,15 @@ static void look(void *arg)
 	pk_timer_hurry(p->write, 0);
 }
 
+void pk_publish_say(struct pk_publish *p, const char *report)
+{
+	if (p->report && strcmp(p->report, report) == 0)
+		return;
+	free(p->report);
+	p->report = pk_strdup(report);
+	pk_publish_soon(p);
+}
+
 void pk_publish_soon(struct pk_publish *p)
 {
 	pk_timer_hurry(p->look, SETTLE_MS);
@@ -56,9 +65,22 @@ void pk_publish_soon(struct pk_publish *p)
 static void write_later(struct pk_publish *p, const char *why)
 {
 	if (p->failures == PATIENCE)
-		log_warn("op=cluster err=\"this node's endpoints can't be published: %s\"", why);
+		log_warn("op=cluster err=\"this node's keys can't be written: %s\"", why);
 	pk_source_bad(&p->source, why);
 	pk_timer_set(p->write, pk_backoff_ms(p->failures++));
+}
+
+/* Leaves a report that Consul refuses for a while. The other keys are worth more than it is. */
+static void leave_report(struct pk_publish *p, struct key *k, const char *why)
+{
+	if (!p->refused)
+		log_warn("op=cluster err=\"which documents are enforced can't be written to %s%s: "
+			 "%s\" fix=\"give picketd's token key_prefix \\\"%sstatus/\\\" { policy = "
+			 "\\\"write\\\" }, or say \\\"status\\\": false of consul\"",
+			 p->prefix, k->name, why, p->prefix);
+	p->refused = true;
+	k->not_before_ms = pk_loop_now(p->args.loop) + REFUSED_MS;
+	pk_timer_hurry(p->write, 0);
 }
 
 struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
@@ -88,7 +110,11 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 
 	p->call = NULL;
 	HASH_FIND_STR(p->keys, name, k);
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
+	if (!pk_service_failed(reply, false, why, sizeof(why)))
+		*why = '\0';
+	if (reply->status == 403 && k && publish_is_report(name)) {
+		leave_report(p, k, why);
+	} else if (*why) {
 		write_later(p, why);
 	} else if (strncmp(reply->body, "true", 4) != 0) {
 		p->contested = p->failures >= PATIENCE;
@@ -110,7 +136,7 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 		pk_timer_hurry(p->write, 0);
 	}
 	free(PK_MOVE(p->writing_text, NULL));
-	if (p->is_out != was_out || p->contested != was_contested)
+	if (p->args.told && (p->is_out != was_out || p->contested != was_contested))
 		p->args.told(p->args.arg);
 }
 
@@ -279,6 +305,7 @@ void pk_publish_free(struct pk_publish *p)
 		drop(p, k);
 	free(p->writing);
 	free(p->writing_text);
+	free(p->report);
 	free(p->node);
 	free(p->prefix);
 	free(p->path);

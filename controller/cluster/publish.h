@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Writes this node's own keys in Consul: its word, and a share for each tenant that has endpoints
- * here. One session holds them all, and is renewed for as long as picketd lives. Only what changed
- * is written; a key that lost its session, or is gone, is written again.
+ * Writes this node's own keys in Consul: its word, a share for each tenant that has endpoints here,
+ * and its report (report.h). One session holds them all, and is renewed for as long as picketd
+ * lives. Only what changed is written; a key that lost its session, or is gone, is written again.
  */
 #include "conf.h"
 #include "http.h"
@@ -22,7 +22,9 @@ struct pk_publish_args {
 	struct pk_writer *writer;
 	const char *node;   /* as the last part of a key */
 	const char *prefix; /* ends with "/" */
-	pk_loop_fn *told;   /* pk_publish_is_out or _is_contested says something else */
+	bool alone;	    /* it has no other nodes: the report is all that it says */
+	bool reports;	    /* a report is said sooner or later: an earlier one stays until then */
+	pk_loop_fn *told;   /* or NULL; pk_publish_is_out or _is_contested says something else */
 	void *arg;
 };
 
@@ -30,6 +32,8 @@ struct pk_publish *pk_publish_new(const struct pk_publish_args *args);
 void pk_publish_free(struct pk_publish *publish);
 /* Says that the model, or what the node is, may have changed. */
 void pk_publish_soon(struct pk_publish *publish);
+/* Says which documents this node enforces: the text of status/nodes/NODE, under number 0. */
+void pk_publish_say(struct pk_publish *publish, const char *report);
 /*
  * Tells how Consul has one of our keys ("nodes/", "tenants/TENANT/" and our name); text is NULL
  * where it doesn't.

@@ -10,6 +10,8 @@
 #include "service.h"
 
 #define PUBLISH_ID_ROOM 64 /* of a session's id */
+#define PUBLISH_REPORTS "status/nodes/"
+#define REFUSED_MS	600000 /* then the token may have the right */
 
 struct key {
 	char *name;   /* below the prefix */
@@ -24,6 +26,7 @@ struct key {
 struct pk_publish {
 	struct pk_publish_args args;
 	char *node, *prefix, *path; /* of the file that remembers */
+	char *report;		    /* NULL: none was said yet */
 	struct pk_timer *look, *write, *renew;
 	struct pk_http_call *call, *session_call;
 	struct key *keys;
@@ -31,6 +34,7 @@ struct pk_publish {
 	char *writing_text;
 	char session[PUBLISH_ID_ROOM]; /* "": none */
 	bool may_not, is_out, contested;
+	bool refused;	 /* the report, said already */
 	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
 	uint64_t number; /* of the last text */
 	unsigned int failures, session_failures;
@@ -43,6 +47,7 @@ struct pk_publish {
  */
 void publish_remember(struct pk_publish *p);
 void publish_recall(struct pk_publish *p);
+bool publish_is_report(const char *name);
 /* Sets what each key of this node is to say, and marks it seen. */
 void publish_want_all(struct pk_publish *p);
 /* Starts a request to Consul under picketd's token. */

@@ -36,7 +36,9 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 				 "rights that examples/acl lists\"",
 				 why);
 		pk_source_bad(&p->source, why);
-		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
+		pk_timer_set(p->renew, p->args.alone && reply->status == 403
+					       ? REFUSED_MS
+					       : pk_backoff_ms(p->session_failures++));
 		return;
 	}
 	p->session_failures = 0;

@@ -43,6 +43,11 @@ void publish_remember(struct pk_publish *p)
 	pk_writer_file(p->args.writer, p->path, text.text, text.len);
 }
 
+bool publish_is_report(const char *name)
+{
+	return strncmp(name, PUBLISH_REPORTS, strlen(PUBLISH_REPORTS)) == 0;
+}
+
 void publish_recall(struct pk_publish *p)
 {
 	const struct pk_json *keys;
@@ -59,7 +64,7 @@ void publish_recall(struct pk_publish *p)
 		snprintf(p->session, sizeof(p->session), "%s", session);
 	keys = pk_json_get(pk_json_root(doc), "keys");
 	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
-		if (pk_json_string(v))
+		if (pk_json_string(v) && !(p->args.reports && publish_is_report(pk_json_string(v))))
 			get(p, pk_json_string(v));
 }
 
@@ -165,8 +170,20 @@ static void want_shares(struct pk_publish *p)
 	}
 }
 
+static void want_report(struct pk_publish *p)
+{
+	own_str name = { 0 };
+
+	pk_str_addf(&name, PUBLISH_REPORTS "%s", p->node);
+	if (p->report)
+		want(p, name.text, p->report);
+}
+
 void publish_want_all(struct pk_publish *p)
 {
+	want_report(p);
+	if (p->args.alone)
+		return;
 	want_word(p);
 	want_shares(p);
 }

@@ -164,6 +164,9 @@ static int add_shares(struct pk_removal *r, const struct pk_http_reply *reply)
 		free(claims[i].key);
 	}
 	free(claims);
+	pk_str_reset(&word);
+	pk_str_addf(&word, "status/nodes/%s", r->node);
+	add(r, word.text);
 	return doc || reply->status == 404 ? 0 : -1;
 }
 

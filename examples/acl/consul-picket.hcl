@@ -4,11 +4,12 @@
 key_prefix "picket/" {
   policy = "read"
 }
-# What became of tenants' documents is told below this; without it picketd's log says so once.
+# What became of tenants' documents, and which this node enforces (under the session below), is told below this; without
+# it picketd's log says so once.
 key_prefix "picket/v1/default/status/" {
   policy = "write"
 }
-# With "fabric": what this node says of itself and its endpoints, under a session of its own.
+# With "fabric": what this node says of itself and its endpoints, under its session.
 key_prefix "picket/v1/default/nodes/" {
   policy = "write"
 }
@@ -19,6 +20,7 @@ key_prefix "picket/v1/default/tenants/" {
 key_prefix "picket/v1/default/blocks/" {
   policy = "write"
 }
+# The session of this node: it is there for as long as its picketd lives.
 session_prefix "" {
   policy = "write"
 }

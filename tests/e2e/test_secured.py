@@ -210,6 +210,33 @@ def test_documents_are_written_with_the_rights_of_the_examples(secured, picketd,
     assert done.returncode == 2 and "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY" in done.stderr, done
 
 
+def test_a_rollout_with_the_rights_of_the_examples(secured, picketd, tmp_path):
+    """picketd reports under its session, the operator reads it; a tenant reads no other's name there, and writes nothing."""
+    node, below = secured.node, "picket/v1/default/status/nodes/"
+    operator = secured.policy_token("picket-operator", os.path.join(TREE, "examples/acl/consul-operator.hcl"))
+    tenant = secured.policy_token("picket-acme", os.path.join(TREE, "examples/acl/consul-tenant.hcl"))
+    document = str(tmp_path / "rolled-out.json")
+    with open(document, "w", encoding="utf-8") as file:
+        file.write(POLICY)
+
+    def policy(token, *words):
+        env = {**os.environ, **secured.environment("consul"), "CONSUL_HTTP_TOKEN": token}
+        return node.picket("policy", *words, check=False, env=env)
+
+    picketd(config(secured))
+    both_answer(node)
+    done = policy(operator, "apply", "-consul", "-wait", "90s", document)
+    assert done.returncode == 0 and "1 of 1 nodes enforce it" in done.stderr, done
+    row, = json.loads(policy(operator, "rollout", "-json").stdout)["nodes"]
+    assert row["state"] == "current" and row["node"] == node.api("/v1/status")["node"]
+    done = policy(tenant, "rollout", "-namespace", "acme")
+    assert done.returncode == 2 and "no live node says" in done.stderr and row["node"] not in done.stdout, done
+    for verb, *more in ("put", "{}"), ("delete",):
+        assert "Permission denied" in secured.cli("consul", "kv", verb, below + row["node"], *more, token=tenant, check=False).stderr
+    done = policy(operator, "delete", "-consul", "-wait", "90s", "rolled-out")
+    assert done.returncode == 0 and "can't be written" not in node.log(), done
+
+
 def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     picketd(config(secured))
     both_answer(secured.node)

@@ -24,7 +24,8 @@ class FakeConsul(FakeServer):
         self.acls = True
         self.shows_old = False
         self.may_write = True       # the token, below STATUS
-        self.changes = []           # (verb, key) of each write that was asked for
+        self.changes = []           # (verb, key) of each write that was asked for, but for nodes' reports
+        self.sessions, self.held = [], {}       # those that live, and which key is whose
         self.transactions = []      # the verbs and keys of each that was asked for
         self.writers = (STATUS, PREFIX, ROOT + "history/")      # below which a transaction may write
         self.meanwhile = None       # called once before the next transaction is looked at
@@ -105,10 +106,15 @@ class FakeConsul(FakeServer):
     def change(self, verb, path, text):
         if path == "/v1/txn":
             return self.transaction(text)
+        if path.startswith("/v1/session/"):
+            return self.session(*path.split("/")[3:])
         key = path[len("/v1/kv/"):]
-        self.changes.append((verb, key))
+        if not key.startswith(STATUS + "nodes/"):
+            self.changes.append((verb, key))
         if not self.may_write or not key.startswith(STATUS):
             return 403, f"Permission denied: token lacks permission 'key:write' on \"{key}\""
+        if "acquire" in self.query and self.held.setdefault(key, self.query["acquire"]) != self.query["acquire"]:
+            return 200, "false"
         if verb == "PUT":
             self.keys[key] = text
         else:
@@ -116,6 +122,25 @@ class FakeConsul(FakeServer):
         self.bump()
         self.touched[key] = self.index
         return 200, "true"
+
+    def session(self, verb, name=""):
+        """Sessions live until they are destroyed: their keys stay, and are nobody's."""
+        if verb == "create":
+            name = f"session-{len(self.sessions)}"
+            self.sessions.append(name)
+            return 200, json.dumps({"ID": name})
+        if verb == "destroy":
+            with self.changed:
+                self.sessions[self.sessions.index(name)] = None
+                self.held = {key: session for key, session in self.held.items() if session != name}
+                self.bump()
+            return 200, "true"
+        return (200, "[]") if name in self.sessions else (404, f"Session id '{name}' not found")
+
+    def report(self, node):
+        """What the node says of the documents that it enforces; None: nothing."""
+        with self.changed:
+            return json.loads(self.keys.get(f"{STATUS}nodes/{node}", "null"))
 
     def written(self, namespace):
         """What that tenant is told: {"NAME/NODE": object}."""
@@ -178,7 +203,8 @@ class FakeConsul(FakeServer):
         if self.mode == "none" or self.shows_old or not keys:
             return 404, ""
         return 200, [{"Key": k, "Value": base64.b64encode(v.encode()).decode(), "Flags": 0,
-                      "CreateIndex": 1, "ModifyIndex": touched.get(k, 1)} for k, v in sorted(keys.items())]
+                      "CreateIndex": 1, "ModifyIndex": touched.get(k, 1), **({"Session": self.held[k]} if k in self.held else {})}
+                     for k, v in sorted(keys.items())]
 
     def names(self, prefix, separator):
         """Keys alone, those behind a separator as one."""

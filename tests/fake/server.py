@@ -20,6 +20,7 @@ class FakeServer:
         self.index = self.newest = 10
         self.mode = "ok"
         self.requests = []
+        self.query = {}             # of the change that is asked for
         self.answered = 0
         self.times = []             # when each request came
         self.indexes = True         # False: as a proxy that drops the header
@@ -133,6 +134,7 @@ class FakeServer:
             elif handler.command == "GET":
                 status, body = self.answer(path, query, handler.headers)
             else:
+                self.query = query
                 status, body = self.change(handler.command, path, body.decode())
             headers = self.more_headers
             if self.indexes:

@@ -209,7 +209,7 @@ def test_a_node_that_is_removed(cluster):
     assert "no node" in one.picket("node", "remove", "n7", check=False).stderr
     two.kill_picketd()
     done = one.picket("node", "remove", "-force", "n2")
-    assert done.stdout == "n2 is forgotten: 2 keys are gone, 2 blocks rest\n"
+    assert done.stdout == "n2 is forgotten: 3 keys are gone, 2 blocks rest\n"
     wait_for(lambda: one.tables.count("remote") == 0, "nothing of it is believed", 30)
     assert claims(cluster) == {block: "n1" for block in was[one]}
     assert not [k for k in cluster.consul.keys() if k.endswith("/n2")]
