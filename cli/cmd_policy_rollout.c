@@ -9,8 +9,8 @@
 #include "own.h"
 #include "policy_rollout.h"
 
-#define PAUSE_NS   500000000
-#define NAMED_MAX  8 /* of those that lag */
+#define PAUSE_NS  500000000
+#define NAMED_MAX 8 /* of those that lag */
 
 static void since(const struct pk_json *row, struct pk_str *cell)
 {

@@ -204,8 +204,9 @@ static void rows_of_silent(struct looking *l, struct pk_jw *w)
 		if (!kv->held || pk_kvs_find(&l->reports, report.text))
 			continue;
 		l->lagging++;
-		open_row(w, node_of(kv), "lags",
-			 "it says nothing of its documents: an older release, or \"status\": false");
+		open_row(
+			w, node_of(kv), "lags",
+			"it says nothing of its documents: an older release, or \"status\": false");
 		pk_jw_close(w, '}');
 	}
 }

@@ -172,4 +172,5 @@ void pk_api_stop(void)
 	pk_api_confirm_stop();
 	pk_api_nomad_stop();
 	pk_api_node_remove_stop();
+	pk_api_nodes_stop();
 }

@@ -3,6 +3,7 @@
  * GET /v1/nodes: the cluster as this node believes it, and the part of that which is in the status.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
@@ -34,7 +35,30 @@ static const char *why_of(const struct pk_believed_node *n)
 	return n->refused ? n->why : NULL;
 }
 
-static void write_node(struct pk_jw *w, const struct pk_believed_node *n)
+/* What the nodes said of the documents that they enforce. */
+struct heard {
+	const struct pk_kvs *kvs;
+	char newest[PK_DIGEST_TEXT];
+};
+
+static void write_policy(struct pk_jw *w, const struct heard *heard, const char *node)
+{
+	struct pk_node_policy policy;
+
+	pk_reports_of(heard->kvs, node, heard->newest, &policy);
+	if (policy.known) {
+		pk_jw_string(w, "policy", policy.current ? "current" : "lags");
+		pk_jw_uint(w, "policyIndex", policy.index);
+	} else {
+		pk_jw_null(w, "policy");
+		pk_jw_null(w, "policyIndex");
+	}
+	pk_jw_string(w, "policyDigest", policy.digest);
+	pk_jw_string(w, "policySince", policy.since);
+	pk_json_free(policy.doc);
+}
+
+static void write_node(struct pk_jw *w, const struct heard *heard, const struct pk_believed_node *n)
 {
 	const struct timespec since = { .tv_sec = n->since };
 	char text[PK_ADDR_TEXT];
@@ -49,6 +73,7 @@ static void write_node(struct pk_jw *w, const struct pk_believed_node *n)
 	for (size_t i = 0; n->word && i < n->word->n_addresses; i++)
 		pk_jw_string(w, NULL, pk_addr_format(&n->word->addresses[i], text));
 	pk_jw_close(w, ']');
+	write_policy(w, heard, n->name);
 	pk_jw_uint(w, "refused", n->refused);
 	pk_jw_string(w, "why", why_of(n));
 	pk_jw_close(w, '}');
@@ -64,7 +89,7 @@ static size_t count_open(const struct pk_model *model)
 	return n;
 }
 
-static void write_own(const struct pk_parts *p, struct pk_jw *w)
+static void write_own(const struct pk_parts *p, const struct heard *heard, struct pk_jw *w)
 {
 	const struct pk_settings *s = pk_model_get_settings(p->model);
 
@@ -76,26 +101,94 @@ static void write_own(const struct pk_parts *p, struct pk_jw *w)
 	write_prefixes(w, s->pools, s->n_pools);
 	pk_jw_open(w, "addresses", '[');
 	pk_jw_close(w, ']');
+	write_policy(w, heard, p->cluster ? pk_cluster_node(p->cluster) : p->node);
 	pk_jw_uint(w, "refused", 0);
 	pk_jw_null(w, "why");
 	pk_jw_close(w, '}');
 }
 
-void pk_api_nodes(const struct pk_parts *p, struct pk_exchange *x)
+static void answer(const struct pk_parts *p, struct pk_exchange *x, const struct pk_kvs *kvs)
 {
+	struct heard heard = { .kvs = kvs };
 	struct pk_believed_node n;
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
+	pk_reports_newest(kvs, heard.newest);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "nodes", '[');
-	write_own(p, &w);
+	write_own(p, &heard, &w);
 	for (size_t i = 0; p->cluster && pk_believed_node(pk_cluster_believed(p->cluster), i, &n);
 	     i++)
-		write_node(&w, &n);
+		write_node(&w, &heard, &n);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
+}
+
+/* Who asks waits until Consul has said which documents the nodes enforce. */
+struct question {
+	struct question *next, **at;
+	const struct pk_parts *parts;
+	struct pk_exchange *x;
+	struct pk_reports *reports;
+};
+
+static struct question *all;
+
+static void question_free(struct question *q)
+{
+	*q->at = q->next;
+	if (q->next)
+		q->next->at = q->at;
+	free(q);
+}
+
+static void on_gone(void *arg)
+{
+	struct question *q = arg;
+
+	pk_reports_cancel(q->reports);
+	question_free(q);
+}
+
+static void on_reports(void *arg, const struct pk_kvs *kvs)
+{
+	struct question *q = arg;
+	const struct pk_parts *p = q->parts;
+	struct pk_exchange *x = q->x;
+
+	question_free(q);
+	pk_exchange_on_close(x, NULL, NULL);
+	answer(p, x, kvs);
+}
+
+void pk_api_nodes(const struct pk_parts *p, struct pk_exchange *x)
+{
+	static const struct pk_kvs none;
+	struct question *q = pk_alloc(sizeof(*q));
+
+	*q = (struct question){ .parts = p, .x = x, .next = all, .at = &all };
+	if (q->next)
+		q->next->at = &q->next;
+	all = q;
+	q->reports = p->cluster ? pk_cluster_reports(p->cluster, on_reports, q) : NULL;
+	if (q->reports) {
+		pk_exchange_on_close(x, on_gone, q);
+		return;
+	}
+	question_free(q);
+	answer(p, x, &none);
+}
+
+void pk_api_nodes_stop(void)
+{
+	static const struct pk_kvs none;
+
+	while (all) {
+		pk_reports_cancel(all->reports);
+		on_reports(all, &none);
+	}
 }
 
 void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w)

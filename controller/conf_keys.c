@@ -126,7 +126,8 @@ static const struct pk_schema_key consul_keys[] = {
 	AT("namespace", name_at, consul.namespace, "Enterprise; absent: the token's"),
 	AT("partition", name_at, consul.partition, "Enterprise; absent: the agent's"),
 	AT("prefix", prefix, consul_prefix, "of every key that Picket reads or writes"),
-	AT("status", pk_form_bool, consul_status, "tell tenants what became of their documents"),
+	AT("status", pk_form_bool, consul_status,
+	   "say there what became of documents, and which are in force"),
 	END,
 };
 /* null means that the source is not asked. */

@@ -168,6 +168,22 @@ struct pk_removal *pk_cluster_remove(const struct pk_cluster *c, const struct pk
 	return pk_removal_start(&args, fn, arg, err);
 }
 
+struct pk_reports *pk_cluster_reports(const struct pk_cluster *c, pk_reports_fn *fn, void *arg)
+{
+	const struct pk_reports_args args = { .http = c->args.http,
+					      .consul = &c->args.config->consul,
+					      .prefix = c->prefix };
+
+	if (pk_cluster_source(c)->state != PK_SOURCE_OK)
+		return NULL;
+	return pk_reports_ask(&args, fn, arg);
+}
+
+const char *pk_cluster_node(const struct pk_cluster *c)
+{
+	return c->node;
+}
+
 void pk_cluster_say(struct pk_cluster *c, const char *report)
 {
 	pk_publish_say(c->publish, report);

@@ -12,6 +12,7 @@
 #include "http.h"
 #include "model.h"
 #include "removal.h"
+#include "reports.h"
 #include "source.h"
 #include "writer.h"
 
@@ -60,6 +61,11 @@ struct pk_cluster_gone {
 struct pk_removal *pk_cluster_remove(const struct pk_cluster *cluster,
 				     const struct pk_cluster_gone *gone, pk_removal_fn *fn,
 				     void *arg, struct pk_err *err);
+/* Asks which documents the nodes enforce. NULL: Consul doesn't answer, as far as is known. */
+struct pk_reports *pk_cluster_reports(const struct pk_cluster *cluster, pk_reports_fn *fn,
+				      void *arg);
+/* Returns this node's name as the last part of a key. */
+const char *pk_cluster_node(const struct pk_cluster *cluster);
 /* Returns the blocks that this node claims; NULL: its pools are static. */
 const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *cluster);
 /*

@@ -122,6 +122,8 @@ def test_of_two_nodes(cluster):
     policy(one, url, *apply, "-wait", LONG, file(one, "deny", DENY))
     wait_for(lambda: len(rollout(one, url, *name, "-wait", LONG)[1]) == 2, "both to say what they enforce", 60)
     found, rows = rollout(one, url, *name)
+    listed = {n["name"]: n for n in one.api("/v1/nodes")["nodes"]}
+    assert listed["n1"]["policy"] == "current" and listed["n1"]["policyDigest"] == found["digest"] and listed["n1"]["policySince"]
     assert {row["digest"] for row in rows.values()} == {found["digest"]} and {row["state"] for row in rows.values()} == {"current"}
     two.picketd.send_signal(signal.SIGSTOP)
     said = policy(one, url, *apply, "-wait", "5s", file(one, "more", OPEN), code=1).stderr
@@ -138,7 +140,13 @@ def test_of_two_nodes(cluster):
     assert (found["current"], found["lagging"], found["stale"]) == (1, 0, 1) and rows["n2"]["state"] == "stale"
     assert "1 stale, which do not count" in policy(one, url, "rollout", *name).stderr
     two.start_picketd(cluster.config(two))
-    assert wait_for(lambda: rollout(one, url, *name, "-wait", LONG)[0]["current"] == 2, "both again", 60)
+    wait_for(lambda: rollout(one, url, *name, "-wait", LONG)[0]["current"] == 2, "both again", 60)
+    node_list = "node", "list", "-o", "name,policy"
+    wait_for(lambda: one.picket(*node_list).stdout.split() == ["n1", "current", "n2", "current"], lambda: one.picket(*node_list).stdout, 60)
+    two.picketd.send_signal(signal.SIGSTOP)
+    policy(one, url, *apply, "-wait", "5s", file(one, "again", OPEN), code=1)
+    assert one.picket(*node_list).stdout.split() == ["n1", "current", "n2", "lags"]
+    two.picketd.send_signal(signal.SIGCONT)
     kept = cluster.consul.get("status/nodes/n1")
     cluster.consul.ask("DELETE", f"/v1/kv/{cluster.consul.prefix}status/nodes/n1")
     said = policy(two, url, "rollout", *name, "-wait", QUICK, code=1).stderr

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reports.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "docsource.h"
+#include "json.h"
+#include "own.h"
+
+#define TIMEOUT_MS 3000
+#define NODES_MAX  4096
+#define TEXT_MAX   (64u << 20)
+
+struct pk_reports {
+	struct pk_http_call *call;
+	struct pk_kv_reader *reader;
+	int result;
+	pk_reports_fn *fn;
+	void *arg;
+};
+
+static void reports_free(struct pk_reports *r)
+{
+	pk_kv_reader_free(r->reader);
+	free(r);
+}
+
+static bool on_bytes(void *arg, const char *bytes, size_t n)
+{
+	struct pk_reports *r = arg;
+
+	r->result = pk_kv_reader_feed(r->reader, bytes, n, NULL);
+	return r->result == 0;
+}
+
+static void on_answer(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_reports *r = arg;
+	struct pk_kvs kvs = { 0 };
+	char why[300];
+
+	if (pk_service_failed(reply, false, why, sizeof(why)) || r->result < 0 ||
+	    pk_kv_reader_end(r->reader, &kvs, NULL) < 0)
+		kvs = (struct pk_kvs){ 0 };
+	r->fn(r->arg, &kvs);
+	pk_kvs_done(&kvs);
+	reports_free(r);
+}
+
+struct pk_reports *pk_reports_ask(const struct pk_reports_args *args, pk_reports_fn *fn, void *arg)
+{
+	static const struct pk_kv_budget budget = { NODES_MAX, TEXT_MAX };
+	struct pk_service_call call = { .service = args->consul,
+					.header = "X-Consul-Token",
+					.timeout_ms = TIMEOUT_MS,
+					.cap = TEXT_MAX * 2,
+					.sink = on_bytes };
+	struct pk_reports *r = pk_alloc(sizeof(*r));
+	own_str prefix = { 0 }, path = { 0 };
+
+	pk_str_addf(&prefix, "%sstatus/nodes/", args->prefix);
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, prefix.text, "/");
+	pk_str_add(&path, "?recurse=true&stale=true");
+	r->fn = fn;
+	r->arg = arg;
+	r->reader = pk_kv_reader_new(prefix.text, &budget);
+	call.path = path.text;
+	r->call = pk_service_start(args->http, &call, on_answer, r, NULL);
+	if (r->call)
+		return r;
+	reports_free(r);
+	return NULL;
+}
+
+void pk_reports_cancel(struct pk_reports *r)
+{
+	if (!r)
+		return;
+	pk_http_cancel(r->call);
+	reports_free(r);
+}
+
+static const struct pk_json *operators(const struct pk_json *root, const char *member)
+{
+	const struct pk_json *list = pk_json_get(root, member);
+
+	for (const struct pk_json *v = list ? pk_json_first(list) : NULL; v; v = pk_json_next(v)) {
+		const char *source = pk_json_string(pk_json_get(v, "source"));
+
+		if (source && strcmp(source, PK_SOURCE_OPERATOR) == 0)
+			return v;
+	}
+	return NULL;
+}
+
+static struct pk_json_doc *parsed(const struct pk_kv *kv)
+{
+	struct pk_json_doc *doc = NULL;
+
+	if (pk_json_parse("report", kv->value, kv->len, PK_JSON_NEWER, &doc, NULL) < 0)
+		return NULL;
+	return doc;
+}
+
+void pk_reports_newest(const struct pk_kvs *kvs, char digest[PK_DIGEST_TEXT])
+{
+	double newest = -1;
+
+	*digest = '\0';
+	for (size_t i = 0; i < kvs->n; i++) {
+		own_json *doc = parsed(&kvs->list[i]);
+		const struct pk_json *root = doc ? pk_json_root(doc) : NULL;
+		const struct pk_json *set = root ? operators(root, "sets") : NULL;
+		double index = set ? pk_json_number(pk_json_get(set, "index")) : -1;
+
+		if (index <= newest || pk_json_get(set, "why") || operators(root, "documents"))
+			continue;
+		newest = index;
+		snprintf(digest, PK_DIGEST_TEXT, "%s",
+			 pk_json_string(pk_json_get(set, "digest")) ?: "");
+	}
+}
+
+void pk_reports_of(const struct pk_kvs *kvs, const char *node, const char *newest,
+		   struct pk_node_policy *out)
+{
+	const struct pk_json *set = NULL;
+
+	*out = (struct pk_node_policy){ 0 };
+	for (size_t i = 0; i < kvs->n && !out->doc; i++) {
+		const char *last = strrchr(kvs->list[i].key, '/');
+
+		if (last && strcmp(last + 1, node) == 0)
+			out->doc = parsed(&kvs->list[i]);
+	}
+	if (out->doc)
+		set = operators(pk_json_root(out->doc), "sets");
+	if (!set)
+		return;
+	out->known = true;
+	out->index = (uint64_t)pk_json_number(pk_json_get(set, "index"));
+	out->digest = pk_json_string(pk_json_get(set, "digest"));
+	out->since = pk_json_string(pk_json_get(set, "since"));
+	out->current = out->digest && strcmp(out->digest, newest) == 0;
+}
