@@ -181,9 +181,9 @@ static void want_report(struct pk_publish *p)
 
 void publish_want_all(struct pk_publish *p)
 {
+	if (!p->args.alone) {
+		want_word(p);
+		want_shares(p);
+	}
 	want_report(p);
-	if (p->args.alone)
-		return;
-	want_word(p);
-	want_shares(p);
 }

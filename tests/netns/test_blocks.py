@@ -147,6 +147,7 @@ def test_claims_that_go(cluster):
     wait_for(lambda: claims(cluster) == everybodys, "all claims again", 60)
     wait_for(lambda: all(handed(node) == was[node] for node in cluster.nodes), "which count", 30)
     assert pings(a, b.address(4)) and pings(b, a.address(6))
+    wait_for(lambda: cluster.consul.get("nodes/n1"), "its word again, under another session", 60)
     one.kill_picketd()
     for part in "cluster", "node.json", "published.json":
         path = os.path.join(one.root, "var/lib/picket", part)
