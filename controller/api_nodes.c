@@ -229,7 +229,8 @@ static void node_reason(struct pk_reasons *r, const struct pk_believed_node *n)
 		    n->refused == 1 ? "is" : "are", n->why);
 	pk_api_reason(r, false, "cluster", text.text,
 		      "each node's pools are its own, within \"blocks\": { \"range\" } of every "
-		      "node's picketd.json");
+		      "node's picketd.json, and its name is Nomad's; one that is gone: picket node "
+		      "remove NAME");
 }
 
 /* What the blocks of this node's own lack, and what of them is another's. */

@@ -180,12 +180,14 @@ const struct daemon_touched daemon_all_sources = { true, true, true, true, true,
 struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct pk_config *b)
 {
 	bool policies = !pk_config_same(a, b, "policies");
+	bool nomad = a->nomad.on != b->nomad.on;
 	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0;
 
 	return (struct daemon_touched){ .files = policies,
 					.nomad = !pk_config_same(a, b, "nomad"),
 					.consul = policies || consul,
-					.cluster = consul || a->policies_kv != b->policies_kv ||
+					.cluster = consul || nomad ||
+						   a->policies_kv != b->policies_kv ||
 						   strcmp(a->fabric, b->fabric) != 0 ||
 						   !pk_config_same(a, b, "blocks"),
 					.flows = !pk_config_same(a, b, "flows"),

@@ -219,12 +219,38 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 	}
 }
 
-static void claim_share(struct pk_believed *b, struct claim **all, const struct word *w)
+/*
+ * Returns whether Nomad has placed the tenant on that node, as far as it says. What is new waits for
+ * its word; what was believed before stays so until it says no.
+ */
+static bool is_placed(struct pk_believed *b, struct node *n, const struct word *w,
+		      const struct pk_believed_world *world)
+{
+	if (!world->placed || !w->share.n)
+		return true;
+	switch (world->placed(world->arg, w->tenant_name, w->node)) {
+	case PK_HOSTING_ASKED:
+		return w->kept;
+	case PK_HOSTING_NO:
+		for (size_t i = 0; i < w->share.n; i++)
+			refuse(b, n, "Nomad has no allocation of %.64s on it", w->tenant_name);
+		return false;
+	case PK_HOSTING_YES:
+	case PK_HOSTING_SILENT:
+		return true;
+	}
+	return true;
+}
+
+static void claim_share(struct pk_believed *b, struct claim **all, const struct word *w,
+			const struct pk_believed_world *world)
 {
 	struct node *n = node_of(b, w->node);
 
 	if (*w->bad)
 		refuse(b, n, "%.64s: %.120s", w->tenant_name, w->bad);
+	if (!is_placed(b, n, w, world))
+		return;
 	for (size_t i = 0; i < w->share.n; i++)
 		if (is_within(b, n, w, &w->share.list[i]))
 			claim(b, all, n, &w->share.list[i]);
@@ -368,7 +394,7 @@ unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_
 	refuse_claims(b);
 	for (struct word *w = b->words; w; w = w->hh.next)
 		if (w->kind == WORD_SHARE && strcmp(w->node, b->own) != 0)
-			claim_share(b, &claims, w);
+			claim_share(b, &claims, w, world);
 	note_life(b);
 	pk_remotes_begin(remotes);
 	put_claims(claims, remotes);

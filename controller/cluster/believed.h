@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "claims.h"
+#include "hosting.h"
 #include "remotes.h"
 #include "share.h"
 
@@ -57,6 +58,9 @@ size_t pk_believed_taken(const struct pk_believed *b, struct pk_prefix **out);
 struct pk_believed_world {
 	const struct pk_prefix *range, *pools;
 	size_t n_range, n_pools;
+	/* Nomad's word on whether the node has an allocation of the tenant; NULL: nobody's. */
+	enum pk_hosting (*placed)(void *arg, const char *tenant_name, const char *node);
+	void *arg;
 };
 /* Brings remotes in step, by the claims of pk_believed_claims. Returns these bits: */
 #define PK_BELIEVED_ENDPOINTS 1u

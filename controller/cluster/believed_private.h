@@ -15,6 +15,7 @@ struct word {
 	uint64_t created, modified, number;
 	bool said;  /* something that could be read */
 	bool older; /* Consul has an older text than what is believed */
+	bool kept;  /* it was believed before this picketd began */
 	bool live;
 	time_t since;
 	const char *held;

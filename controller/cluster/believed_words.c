@@ -166,6 +166,7 @@ int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
 	if (is_new || w->live != said->live)
 		w->since = is_new && !said->live ? 0 : said->now;
 	w->live = said->live;
+	w->kept |= !said->modified;
 	w->held = NULL;
 	w->created = said->created;
 	w->modified = said->modified;

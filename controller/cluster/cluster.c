@@ -43,7 +43,14 @@ void cluster_settle(struct pk_cluster *c)
 	world.n_pools = s->n_pools;
 	while (world.n_range < PK_CONFIG_PREFIXES && world.range[world.n_range].len)
 		world.n_range++;
+	if (c->placement) {
+		pk_placement_begin(c->placement);
+		world.placed = pk_placement_of;
+		world.arg = c->placement;
+	}
 	changed = pk_believed_settle(c->believed, &world, pk_model_remotes(c->args.model));
+	if (c->placement)
+		pk_placement_end(c->placement);
 	if (c->fabric)
 		pk_fabric_soon(c->fabric);
 	if (changed & PK_BELIEVED_ENDPOINTS)
@@ -194,6 +201,11 @@ const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *c)
 	return c->blocks;
 }
 
+static void on_placed(void *arg)
+{
+	cluster_settle(arg);
+}
+
 static void on_look(void *arg)
 {
 	cluster_settle_own(arg);
@@ -228,6 +240,14 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 	publish.prefix = blocks.prefix = c->prefix;
 	c->publish = pk_publish_new(&publish);
 	c->believed = pk_believed_new(c->node);
+	if (args->config->nomad.on)
+		c->placement = pk_placement_new(&(struct pk_placement_args){ .loop = args->loop,
+									     .http = args->http,
+									     .config = args->config,
+									     .model = args->model,
+									     .node = c->node,
+									     .changed = on_placed,
+									     .arg = c });
 	if (args->config->claim)
 		c->blocks = pk_blocks_new(&blocks);
 	cluster_recall(c);
@@ -250,6 +270,7 @@ void pk_cluster_free(struct pk_cluster *c)
 	pk_blocks_free(c->blocks);
 	pk_publish_free(c->publish);
 	pk_fabric_free(c->fabric);
+	pk_placement_free(c->placement);
 	pk_believed_free(c->believed);
 	free(c->node);
 	free(c->prefix);

@@ -6,6 +6,7 @@
 #include "cluster.h"
 #include "fabric.h"
 #include "keys_watch.h"
+#include "placement.h"
 #include "publish.h"
 
 /* A prefix below ours that is watched, and what is known of keys that went. */
@@ -26,6 +27,7 @@ struct pk_cluster {
 	struct pk_believed *believed;
 	struct pk_fabric *fabric;
 	struct pk_blocks *blocks;	     /* NULL: this node claims none */
+	struct pk_placement *placement;	     /* NULL: there is no Nomad to ask */
 	struct part *parts, *nodes, *claims; /* two of the parts: NODES and BLOCKS */
 	struct pk_source source;
 	bool full; /* more tenants than are asked for, said already */

@@ -237,6 +237,27 @@ def test_a_rollout_with_the_rights_of_the_examples(secured, picketd, tmp_path):
     assert done.returncode == 0 and "can't be written" not in node.log(), done
 
 
+def test_nomad_is_asked_where_other_nodes_tenants_run(secured, picketd):
+    """With the rights of the examples; a node that Nomad has placed nothing on isn't believed, though it may write the key."""
+    node, root = secured.node, "picket/v1/forged/"
+    range_, label = ["10.64.0.0/16"], '["nomad:namespace=ghosts"]'
+    share = {"version": 1, "number": 1, "endpoints": [
+        {"id": "c@eth0", "generation": 5, "labels": label, "ports": {}, "addresses": ["10.64.9.9"]}]}
+    word = {"version": 1, "number": 1, "blocks": ["10.64.9.0/24"], "addresses": ["192.0.2.9"]}
+    picketd({**config(secured), "cluster": "forged", "fabric": "routed", "blocks": {"range": range_}})
+    node.policy("ghosts.json", {"rules": [{"endpointSelector": {}, "egress": [
+        {"toEndpoints": [{"matchLabels": {"nomad:namespace": "ghosts"}}]}]}]})
+    for key, value in ("nodes/ghost", word), ("tenants/ghosts/ghost", share):
+        secured.cli("consul", "kv", "put", root + key, json.dumps(value))
+
+    def ghost():
+        return next((n for n in node.api("/v1/nodes")["nodes"] if n["name"] == "ghost"), {})
+    wait_for(lambda: ghost().get("why") == "Nomad has no allocation of ghosts on it", ghost, 120)
+    assert ghost()["endpoints"] == 0 and ghost()["blocks"] == ["10.64.9.0/24"] and "Nomad doesn't say" not in node.log()
+    node.policy("ghosts.json", None)
+    secured.cli("consul", "kv", "delete", "-recurse", root)
+
+
 def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     picketd(config(secured))
     both_answer(secured.node)

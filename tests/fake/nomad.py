@@ -17,17 +17,18 @@ class FakeNomad(FakeServer):
         self.raw = {}
         self.token = None
         self.networks, self.plugins = [], {}    # of the node's record: modes, versions by plugin
+        self.denies = set()         # namespaces whose allocs the token may not list
         self.hidden = set()         # allocs that the node's list lacks, but /v1/allocation/ID gives
         super().__init__()
 
     def put(self, alloc_id, namespace, job, group, *, meta=None, ports=None, services=None,
-            parent="", status="running", hidden=False, elsewhere=False, raw=None, dns=None, hostname=None):
-        """An alloc of this node, unless elsewhere. ports: {label: (host, own)}; services: as in a
+            parent="", status="running", hidden=False, elsewhere=False, node=None, raw=None, dns=None, hostname=None):
+        """An alloc of this node, unless elsewhere, or of the node of that name. ports: {label: (host, own)}; services: as in a
         group of a job; raw: members of the alloc as JSON text, behind its own; dns, hostname: of its network block."""
         with self.changed:
             self.allocs[alloc_id] = {
                 "ID": alloc_id, "Namespace": namespace, "JobID": job, "TaskGroup": group,
-                "NodeID": "elsewhere" if elsewhere else self.node_id, "ClientStatus": status, "DesiredStatus": "run",
+                "NodeID": "elsewhere" if elsewhere or node else self.node_id, "NodeName": node or self.node, "ClientStatus": status, "DesiredStatus": "run",
                 "ModifyTime": 1763970000000000000,
                 "Job": {"ID": job, "ParentID": parent, "Region": "global", "Meta": meta or {},
                         "TaskGroups": [{"Name": group, "Meta": None, "Services": services or [], "Networks": [{"Mode": "cni/picket", "DNS": dns, "Hostname": hostname}],
@@ -36,7 +37,7 @@ class FakeNomad(FakeServer):
                     {"Label": label, "Value": host, "To": own, "HostIP": "127.0.0.1"}
                     for label, (host, own) in (ports or {}).items()]}}}
             self.raw[alloc_id] = ", " + raw if raw else ""
-            (self.hidden.add if hidden or elsewhere else self.hidden.discard)(alloc_id)
+            (self.hidden.add if hidden or elsewhere or node else self.hidden.discard)(alloc_id)
             self.bump()
 
     def cni_args(self, alloc_id, namespace, job, group, own=None):
@@ -72,6 +73,11 @@ class FakeNomad(FakeServer):
                              f"plugins.cni.version.{name}": v for name, v in self.plugins.items()}}}
         if path == f"/v1/node/{self.node_id}/allocations":
             return 200, "[" + ",".join(self.text(i) for i in self.allocs if i not in self.hidden) + "]"
+        if path == "/v1/allocations":
+            if self.denies and query["namespace"] in self.denies:
+                return 403, "Permission denied"
+            return 200, [{k: v for k, v in a.items() if k in ("ID", "Namespace", "NodeID", "NodeName", "ClientStatus")}
+                         for a in self.allocs.values() if a["Namespace"] == query["namespace"]]
         if path.startswith("/v1/allocation/"):
             alloc_id = path.rsplit("/", 1)[1]
             return (200, self.text(alloc_id)) if alloc_id in self.allocs else (404, "alloc not found")

@@ -57,9 +57,27 @@ static int say(const char *key, const char *text, uint64_t created, bool doubt)
 
 static unsigned int settle(void)
 {
-	const struct pk_believed_world world = { range, pools, 1, 1 };
+	const struct pk_believed_world world = { range, pools, 1, 1, NULL, NULL };
 
 	return pk_believed_settle(b, &world, remotes);
+}
+
+static enum pk_hosting placed(void *arg, const char *tenant_name, const char *node)
+{
+	assert_string_equal(tenant_name, "acme");
+	assert_string_equal(node, "two");
+	return *(enum pk_hosting *)arg;
+}
+
+/* Settles under Nomad's word on that pair; returns how many endpoints are believed. */
+static size_t settle_placed(enum pk_hosting word)
+{
+	const struct pk_believed_world world = { range, pools, 1, 1, placed, &word };
+	struct pk_believed_node n;
+
+	pk_believed_settle(b, &world, remotes);
+	assert_true(pk_believed_node(b, 0, &n));
+	return n.endpoints;
 }
 
 #define NODE(number, block)                                                                        \
@@ -141,6 +159,28 @@ static void test_owners(void **state)
 	settle();
 	assert_string_equal(at("10.64.2.7")->key, "two/d@eth0"); /* the newer owner */
 	assert_int_equal(pk_remotes_count(remotes), 1);
+}
+
+/* A share counts where Nomad has placed its tenant; what is new waits for the word, what is kept doesn't. */
+static void test_placed(void **state)
+{
+	struct pk_believed_node n;
+
+	(void)state;
+	say("nodes/two", NODE("1", "10.64.2.0/24"), 1, false);
+	say("tenants/acme/two", SHARE("1", "5", "10.64.2.5"), 2, false);
+	assert_int_equal(settle_placed(PK_HOSTING_ASKED), 0);
+	assert_int_equal(pk_believed_refused(b), 0);
+	assert_int_equal(settle_placed(PK_HOSTING_SILENT), 1);
+	assert_int_equal(settle_placed(PK_HOSTING_YES), 1);
+	assert_int_equal(settle_placed(PK_HOSTING_NO), 0);
+	assert_int_equal(pk_believed_refused(b), 1);
+	assert_true(pk_believed_node(b, 0, &n));
+	assert_string_equal(n.why, "Nomad has no allocation of acme on it");
+	say("tenants/acme/two", SHARE("2", "5", "10.64.2.5"), 0,
+	    false); /* as what is kept is said */
+	assert_int_equal(settle_placed(PK_HOSTING_ASKED), 1);
+	assert_int_equal(settle_placed(PK_HOSTING_NO), 0);
 }
 
 static void test_no_words(void **state)
@@ -340,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_words, begin, end),
 		cmocka_unit_test_setup_teardown(test_blocks, begin, end),
 		cmocka_unit_test_setup_teardown(test_owners, begin, end),
+		cmocka_unit_test_setup_teardown(test_placed, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_words, begin, end),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test_setup_teardown(test_claims, begin, end),

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "absence.h"
+#include "consul.h"
+#include "log.h"
+#include "nomad_reader.h"
+#include "own.h"
+#include "service.h"
+
+#define SETTLE_MS  200	  /* pairs that come within it are one question */
+#define AGAIN_MS   300000 /* and by chance up to half of that more */
+#define NO_MS	   10000  /* the same, while Nomad says no of a pair */
+#define STRANGE_MS 60000  /* the same, while its answers are not this cluster's */
+#define TIMEOUT_MS 5000
+#define FILTER	   "ClientStatus != \"complete\" and ClientStatus != \"failed\""
+
+/* A node that speaks of the tenant. */
+struct pair {
+	char *node;
+	enum pk_hosting placed;
+	bool seen;	  /* by the settling that is under way */
+	bool asked, here; /* before the question; in the answer */
+	UT_hash_handle hh;
+};
+
+struct tenant {
+	char *name;
+	struct pair *pairs;
+	bool seen, own; /* own: this node has an endpoint of it */
+	bool leader;	/* the next question is for Nomad's leader: a follower lacked a pair */
+	bool said;	/* that Nomad can't be asked */
+	unsigned int failures;
+	uint64_t due_ms;
+	UT_hash_handle hh;
+};
+
+struct pk_placement {
+	struct pk_placement_args args;
+	char *node;
+	struct pk_timer *ask;
+	struct tenant *tenants, *asked; /* asked: of the call; NULL: it is forgotten */
+	struct pk_http_call *call;
+	struct pk_place_reader *reader;
+	int result;
+	bool own_here; /* the answer has this node */
+};
+
+static void pair_free(struct tenant *t, struct pair *p)
+{
+	HASH_DEL(t->pairs, p);
+	free(p->node);
+	free(p);
+}
+
+static void tenant_free(struct pk_placement *pl, struct tenant *t)
+{
+	if (pl->asked == t)
+		pl->asked = NULL;
+	while (t->pairs)
+		pair_free(t, t->pairs);
+	HASH_DEL(pl->tenants, t);
+	free(t->name);
+	free(t);
+}
+
+static struct tenant *tenant_of(struct pk_placement *pl, const char *name)
+{
+	struct tenant *t;
+
+	HASH_FIND_STR(pl->tenants, name, t);
+	if (t)
+		return t;
+	t = pk_alloc(sizeof(*t));
+	t->name = pk_strdup(name);
+	HASH_ADD_KEYPTR(hh, pl->tenants, t->name, strlen(t->name), t);
+	return t;
+}
+
+void pk_placement_begin(struct pk_placement *pl)
+{
+	for (struct tenant *t = pl->tenants; t; t = t->hh.next) {
+		t->seen = false;
+		for (struct pair *p = t->pairs; p; p = p->hh.next)
+			p->seen = false;
+	}
+}
+
+enum pk_hosting pk_placement_of(void *placement, const char *tenant_name, const char *node)
+{
+	struct pk_placement *pl = placement;
+	struct tenant *t = tenant_of(pl, tenant_name);
+	struct pair *p;
+
+	t->seen = true;
+	HASH_FIND_STR(t->pairs, node, p);
+	if (!p) {
+		p = pk_alloc(sizeof(*p));
+		p->node = pk_strdup(node);
+		HASH_ADD_KEYPTR(hh, t->pairs, p->node, strlen(p->node), p);
+		t->due_ms = pk_loop_now(pl->args.loop);
+		pk_timer_hurry(pl->ask, SETTLE_MS);
+	}
+	p->seen = true;
+	return p->placed;
+}
+
+void pk_placement_end(struct pk_placement *pl)
+{
+	struct tenant *t, *next_t;
+	struct pair *p, *next;
+
+	HASH_ITER (hh, pl->tenants, t, next_t) {
+		HASH_ITER (hh, t->pairs, p, next)
+			if (!p->seen)
+				pair_free(t, p);
+		if (!t->seen)
+			tenant_free(pl, t);
+	}
+}
+
+static bool put(struct pair *p, enum pk_hosting placed)
+{
+	bool changed = p->placed != placed;
+
+	p->placed = placed;
+	return changed;
+}
+
+/* Has the tenant asked about again: at once for pairs that came meanwhile. */
+static void again(struct pk_placement *pl, struct tenant *t, uint64_t ms)
+{
+	for (const struct pair *p = t->pairs; p; p = p->hh.next)
+		if (!p->asked)
+			ms = SETTLE_MS;
+	t->due_ms = pk_loop_now(pl->args.loop) + ms;
+	pk_timer_hurry(pl->ask, ms);
+}
+
+static uint64_t chance_ms(uint64_t ms)
+{
+	return ms + (pk_backoff_ms(0) - 500) * ms / 2000;
+}
+
+/* Nomad is silent: what it said before stays, and what is new is judged without it. */
+static void failed(struct pk_placement *pl, struct tenant *t, const char *why, uint64_t ms)
+{
+	bool changed = false;
+
+	for (struct pair *p = t->pairs; p; p = p->hh.next)
+		if (p->asked && p->placed == PK_HOSTING_ASKED)
+			changed |= put(p, PK_HOSTING_SILENT);
+	if (!t->said)
+		log_warn("op=cluster tenant=\"%s\" err=\"Nomad doesn't say where its allocations "
+			 "are: %s\" what other nodes say of its endpoints is believed without it",
+			 t->name, why);
+	t->said = true;
+	t->leader = false;
+	t->failures++;
+	again(pl, t, ms);
+	if (changed)
+		pl->args.changed(pl->args.arg);
+}
+
+/* Counts the pairs that Nomad had, and those of them that the answer lacks. */
+static struct pk_absence absence_of(const struct tenant *t)
+{
+	struct pk_absence a = { 0 };
+
+	for (const struct pair *p = t->pairs; p; p = p->hh.next)
+		if (p->placed == PK_HOSTING_YES) {
+			a.had++;
+			a.lacks += !p->here;
+		}
+	return a;
+}
+
+static bool lacks_any(const struct tenant *t)
+{
+	for (const struct pair *p = t->pairs; p; p = p->hh.next)
+		if (p->asked && !p->here && p->placed != PK_HOSTING_NO)
+			return true;
+	return false;
+}
+
+/* Takes an answer that is whole, and of the leader's where it lacks a pair. */
+static void take(struct pk_placement *pl, struct tenant *t)
+{
+	const struct pk_absence a = absence_of(t);
+	const char *held = pk_absence_held(&a);
+	bool changed = false, any_no = false;
+
+	for (struct pair *p = t->pairs; p; p = p->hh.next) {
+		if (!p->asked)
+			continue;
+		if (p->here)
+			changed |= put(p, PK_HOSTING_YES);
+		else if (p->placed != PK_HOSTING_YES || !held)
+			changed |= put(p, PK_HOSTING_NO);
+		any_no |= !p->here;
+	}
+	if (held)
+		log_warn("op=cluster tenant=\"%s\" err=\"Nomad lacks %zu of %zu nodes that had its "
+			 "allocations: %s\" they stay believed",
+			 t->name, a.lacks, a.had, held);
+	t->failures = 0;
+	t->said = false;
+	again(pl, t, chance_ms(any_no ? NO_MS : AGAIN_MS));
+	if (changed)
+		pl->args.changed(pl->args.arg);
+}
+
+static void judge(struct pk_placement *pl, struct tenant *t)
+{
+	const bool was_leader = PK_MOVE(t->leader, false);
+
+	if (lacks_any(t) && !was_leader) {
+		t->leader = true;
+		again(pl, t, pk_backoff_ms(0));
+	} else if (lacks_any(t) && t->own && !pl->own_here) {
+		failed(pl, t, "it lacks this node's own, or this node has another name there",
+		       chance_ms(STRANGE_MS));
+	} else {
+		take(pl, t);
+	}
+}
+
+static void on_place(void *arg, const char *name)
+{
+	struct pk_placement *pl = arg;
+	own_mem char *node = pk_consul_part(name);
+	struct pair *p = NULL;
+
+	pl->own_here |= strcmp(node, pl->node) == 0;
+	if (pl->asked)
+		HASH_FIND_STR(pl->asked->pairs, node, p);
+	if (p)
+		p->here = true;
+}
+
+static bool on_bytes(void *arg, const char *bytes, size_t n)
+{
+	struct pk_placement *pl = arg;
+
+	pl->result = pk_place_reader_feed(pl->reader, bytes, n, NULL);
+	return pl->result == 0;
+}
+
+static void on_answer(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_placement *pl = arg;
+	struct tenant *t = pl->asked;
+	char why[300];
+	struct pk_err err = { 0 };
+
+	pl->call = NULL;
+	pl->asked = NULL;
+	pk_timer_hurry(pl->ask, 0);
+	if (!t)
+		return;
+	if (pk_service_failed(reply, false, why, sizeof(why)))
+		failed(pl, t, why, pk_backoff_ms(t->failures));
+	else if (pl->result < 0 || pk_place_reader_end(pl->reader, &err) < 0)
+		failed(pl, t, "its answer can't be read", pk_backoff_ms(t->failures));
+	else
+		judge(pl, t);
+}
+
+static bool is_own(const struct pk_placement *pl, const char *tenant_name)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = pk_model_tenant(pl->args.model, i)); i++)
+		if (strcmp(name, tenant_name) == 0)
+			return true;
+	return false;
+}
+
+static void start(struct pk_placement *pl, struct tenant *t)
+{
+	struct pk_service_call call = { .service = &pl->args.config->nomad,
+					.header = "X-Nomad-Token",
+					.turn = t->failures,
+					.timeout_ms = TIMEOUT_MS,
+					.cap = PK_NOMAD_BODY_MAX,
+					.sink = on_bytes };
+	struct pk_err err = { 0 };
+	own_str path = { 0 };
+
+	pk_str_add(&path, "/v1/allocations?namespace=");
+	pk_url_add(&path, t->name, NULL);
+	pk_str_addf(&path,
+		    "&task_states=false&resources=false%s&filter=", t->leader ? "" : "&stale=true");
+	pk_url_add(&path, FILTER, NULL);
+	for (struct pair *p = t->pairs; p; p = p->hh.next) {
+		p->asked = true;
+		p->here = false;
+	}
+	t->own = is_own(pl, t->name);
+	pl->own_here = false;
+	pl->result = 0;
+	pk_place_reader_free(pl->reader);
+	pl->reader = pk_place_reader_new(on_place, pl);
+	pl->asked = t;
+	call.path = path.text;
+	pl->call = pk_service_start(pl->args.http, &call, on_answer, pl, &err);
+	if (pl->call)
+		return;
+	pl->asked = NULL;
+	failed(pl, t, err.text, pk_backoff_ms(t->failures));
+}
+
+/* Asks about one tenant at a time: the one that has waited longest. */
+static void ask(void *arg)
+{
+	struct pk_placement *pl = arg;
+	const uint64_t now = pk_loop_now(pl->args.loop);
+	struct tenant *first = NULL;
+
+	if (pl->call)
+		return;
+	for (struct tenant *t = pl->tenants; t; t = t->hh.next)
+		if (!first || t->due_ms < first->due_ms)
+			first = t;
+	if (first && first->due_ms <= now)
+		start(pl, first);
+	else if (first)
+		pk_timer_set(pl->ask, first->due_ms - now);
+}
+
+struct pk_placement *pk_placement_new(const struct pk_placement_args *args)
+{
+	struct pk_placement *pl = pk_alloc(sizeof(*pl));
+
+	pl->args = *args;
+	pl->node = pk_strdup(args->node);
+	pl->ask = pk_timer_new(args->loop, ask, pl);
+	return pl;
+}
+
+void pk_placement_free(struct pk_placement *pl)
+{
+	if (!pl)
+		return;
+	pk_http_cancel(pl->call);
+	pk_timer_free(pl->ask);
+	pk_place_reader_free(pl->reader);
+	while (pl->tenants)
+		tenant_free(pl, pl->tenants);
+	free(pl->node);
+	free(pl);
+}
