@@ -62,7 +62,7 @@ static void say_laggards(const struct cli *cli, const struct cli_rollout *rollou
 		fprintf(stderr, "%s\n", line.text);
 	}
 	if (n > NAMED_MAX)
-		fprintf(stderr, "and %zu more; fix: picket policy rollout\n", n - NAMED_MAX);
+		fprintf(stderr, "and %zu more: picket policy rollout lists all\n", n - NAMED_MAX);
 }
 
 static void say_count(const struct cli *cli, const struct cli_rollout *r)
