@@ -53,5 +53,10 @@ void publish_want_all(struct pk_publish *p);
 /* Starts a request to Consul under picketd's token. */
 struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
 				   pk_http_fn *fn, struct pk_err *err);
+/*
+ * Writes why Consul gave no session, and what can be done about it. Returns false where it gave
+ * one.
+ */
+bool publish_no_session(const struct pk_http_reply *reply, char *why, size_t room);
 /* Renews the session, or asks for one. */
 void publish_renew(void *arg);

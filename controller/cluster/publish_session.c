@@ -21,6 +21,21 @@ static void set_session(struct pk_publish *p, const char *id)
 	pk_timer_hurry(p->write, 0);
 }
 
+bool publish_no_session(const struct pk_http_reply *reply, char *why, size_t room)
+{
+	const char *fix = "";
+
+	if (!pk_service_failed(reply, false, why, room))
+		return false;
+	if (reply->status == 401 || reply->status == 403)
+		fix = "; fix: give picketd's token the rights that examples/acl lists";
+	else if (strstr(why, "Missing node registration"))
+		fix = ": Consul lost its record of this node, and the agent registers it again "
+		      "within minutes; fix: wait, or restart the agent";
+	snprintf(why + strlen(why), room - strlen(why), "%s", fix);
+	return true;
+}
+
 static void on_session(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_publish *p = arg;
@@ -30,11 +45,9 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 
 	p->session_call = NULL;
 	pk_timer_set(p->renew, RENEW_MS);
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
+	if (publish_no_session(reply, why, sizeof(why))) {
 		if (p->source.failures == 0)
-			log_warn("op=cluster err=\"no session: %s\" fix=\"give picketd's token the "
-				 "rights that examples/acl lists\"",
-				 why);
+			log_warn("op=cluster err=\"no session: %s\"", why);
 		pk_source_bad(&p->source, why);
 		pk_timer_set(p->renew, p->args.alone && reply->status == 403
 					       ? REFUSED_MS

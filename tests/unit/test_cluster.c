@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "believed.h"
+#include "own.h"
+#include "publish_private.h"
 #include "share.h"
 
 static struct pk_believed *b;
@@ -374,6 +376,37 @@ static void test_rested(void **state)
 			    "blocks/10.64.3.0_24");
 }
 
+/* What an operator is told to do about it is what helps. */
+static void test_no_session(void **state)
+{
+	static const struct {
+		int status;
+		const char *body, *says, *not;
+	} rows[] = {
+		{ 403, "Permission denied", "examples/acl", "restart" },
+		{ 401, "ACL support disabled", "examples/acl", "restart" },
+		{ 500, "apply failed: Missing node registration",
+		  "registers it again within minutes; fix: wait", "acl" },
+		{ 500, "No cluster leader", "no leader", "fix: " },
+		{ 500, "x", "status 500: x", "fix: " },
+	};
+	char why[300];
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		const struct pk_http_reply reply = { .status = rows[i].status,
+						     .body = rows[i].body,
+						     .known_leader = -1 };
+
+		if (!publish_no_session(&reply, why, sizeof(why)) || !strstr(why, rows[i].says) ||
+		    strstr(why, rows[i].not))
+			fail_msg("%s: %s", rows[i].body, why);
+	}
+	assert_false(publish_no_session(
+		&(struct pk_http_reply){ .status = 200, .body = "{}", .known_leader = -1 }, why,
+		sizeof(why)));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -386,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_claims, begin, end),
 		cmocka_unit_test_setup_teardown(test_words_and_claims, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_claims, begin, end),
+		cmocka_unit_test(test_no_session),
 		cmocka_unit_test(test_free_blocks),
 		cmocka_unit_test_setup_teardown(test_rested, begin, end),
 	};
