@@ -365,6 +365,8 @@ static int delete(struct cli *cli)
 		return CLI_CANNOT;
 	if (cli_has(cli, "consul"))
 		return cli_consul_delete(cli);
+	if (cli_has(cli, "history"))
+		return cli_usage(cli, "-history is of documents in Consul: say -consul");
 	if (cli->argc > 1)
 		return cli_usage(cli, "one document at a time goes out of a directory");
 	return delete_file(cli);
@@ -376,12 +378,19 @@ static const struct cli_option options[] = {
 	CLI_ROLLOUT_WAIT,
 	{ 0 },
 };
+static const struct cli_option delete_options[] = {
+	{ "dir", "DIR", "the policy directory (default: as picketd.json says)", 0 },
+	{ "history", NULL, "with -consul: its history, too, for good, or that of one that is gone",
+	  0 },
+	CLI_CONSUL,
+	{ 0 },
+};
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...",
 	  "put documents into this node's policy directory; 1 unless tables and disk have them", 1,
 	  -1, options, apply, false },
 	{ "policy", "delete", "NAME...",
 	  "take a document out of it; 1 if it isn't there, or tables or disk have it still", 1, -1,
-	  options, delete, false },
+	  delete_options, delete, false },
 	{ 0 },
 };

@@ -125,6 +125,9 @@ static int history(struct cli *cli)
 	if (read_rows(&docs, name, &text, &err) < 0 ||
 	    pk_json_parse("history", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
+	r = cli_consul_say_hidden(cli, &docs.consul, pk_json_count(pk_json_root(rows)) > 0);
+	if (r != CLI_OK)
+		return r;
 	if (cli->quiet || (name && !pk_json_count(pk_json_root(rows))))
 		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
 	return cli_list(cli, pk_json_root(rows), columns);

@@ -59,6 +59,7 @@ void cli_consul_done(struct cli_consul *consul)
 {
 	explicit_bzero(consul->service.token, sizeof(consul->service.token));
 	free(PK_MOVE(consul->prefix, NULL));
+	free(PK_MOVE(consul->hidden, NULL));
 }
 
 /* "what; fix: how" in two parts; what is known of refusals beside it. */
@@ -110,6 +111,41 @@ static void reading_done(struct reading *r)
 	pk_kv_reader_free(r->reader);
 }
 
+/*
+ * Consul says that it filtered an answer, but not to one without a token: there it answers as for a
+ * prefix without keys.
+ */
+static void note_hidden(struct cli_consul *consul, const struct pk_http_reply *reply,
+			const char *prefix)
+{
+	const struct pk_service *s = &consul->service;
+	bool unsure = reply->status == 404 && reply->denies && !*s->token && !*s->token_file;
+
+	if ((!reply->filtered && !unsure) || (consul->hidden && !consul->unsure))
+		return;
+	free(consul->hidden);
+	consul->hidden = pk_strdup(prefix);
+	consul->unsure = !reply->filtered;
+}
+
+int cli_consul_say_hidden(const struct cli *cli, const struct cli_consul *consul, bool shown)
+{
+	struct pk_err err = { 0 };
+
+	if (!consul->hidden || (consul->unsure && shown))
+		return CLI_OK;
+	if (consul->unsure) {
+		pk_fail(&err, 0, "Consul may hide keys below %.150s: it was asked without a token",
+			consul->hidden);
+		pk_fix(&err, 0, "set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE");
+		return cli_fail(cli, &err, CLI_OK);
+	}
+	pk_fail(&err, 0, "Consul hides keys below %.150s from this token", consul->hidden);
+	pk_fix(&err, 0, "give it key_prefix \"%.150s\" { policy = \"read\" } (examples/acl)",
+	       consul->hidden);
+	return cli_fail(cli, &err, shown ? CLI_OK : CLI_CANNOT);
+}
+
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err)
 {
@@ -139,6 +175,7 @@ int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs 
 			      pk_fail(err, 0, "what answers has no index: it is not Consul's KV"),
 			      "set CONSUL_HTTP_ADDR to Consul's agent");
 	consul->index = answer.reply.index;
+	note_hidden(consul, &answer.reply, prefix.text);
 	return answer.reply.status == 404 ? 0 : pk_kv_reader_end(reading.reader, out, err);
 }
 

@@ -12,6 +12,8 @@ struct cli_consul {
 	struct pk_service service;
 	char *prefix;	/* "picket/v1/default/" */
 	uint64_t index; /* of what was read last: its last change */
+	char *hidden; /* below it keys were read that Consul doesn't show; NULL: none is known of */
+	bool unsure;  /* it may show all that there is: there is no token to ask about */
 };
 
 /* These options of commands that speak to Consul say where in it the cluster's keys are. */
@@ -25,10 +27,16 @@ void cli_consul_done(struct cli_consul *consul);
 
 /*
  * Reads all keys below prefix + below as the leader has them, ordered by key. Where the token may not
- * read them Consul shows none.
+ * read them Consul shows none, and cli_consul_say_hidden has a word for that.
  */
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err);
+
+/*
+ * Says that Consul hides keys, if it does. Returns CLI_CANNOT where nothing of what was asked for
+ * is shown and some is surely hidden, else CLI_OK.
+ */
+int cli_consul_say_hidden(const struct cli *cli, const struct cli_consul *consul, bool shown);
 
 /*
  * Says who asks: the token's description and accessor as Consul has them. Without ACLs, or without a

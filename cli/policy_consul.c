@@ -188,19 +188,44 @@ int cli_consul_take_out(struct cli *cli, struct cli_consul_docs *docs, const cha
 	return CLI_OK;
 }
 
+/* Takes the document out with its history, or a history whose document is gone already. */
+static int forget(struct cli *cli, struct cli_consul_docs *docs, const char *name)
+{
+	struct cli_revision revision = { .name = name, .old = cli_consul_docs_find(docs, name) };
+	own_str path = { 0 };
+	struct pk_err err = { 0 };
+	enum cli_consul_end end;
+	bool any = false;
+
+	revision.key = revision.old ? revision.old->kv->key : NULL;
+	end = cli_history_forget(docs, &revision, &any, &err);
+	if (end != CLI_CONSUL_DONE)
+		return say_end(cli, end, &err);
+	if (!any)
+		return cli_consul_none(cli, docs, name);
+	if (revision.old)
+		pk_str_addf(&path, "consul:%s", revision.key);
+	else
+		cli_consul_docs_path(docs, name, &path);
+	cli_policy_said(cli, name, "deleted with its history", path.text);
+	return CLI_OK;
+}
+
 static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char *given)
 {
 	const char *name = cli_consul_docs_name(docs, given);
 
 	if (!name)
 		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
+	if (cli_has(cli, "history"))
+		return forget(cli, docs, name);
 	return cli_consul_take_out(cli, docs, name, "delete");
 }
 
 int cli_consul_delete(struct cli *cli)
 {
 	own_consul_docs docs = { 0 };
-	size_t gone = 0;
+	size_t gone = 0, done = 0;
 	double seconds;
 	int worst = CLI_OK, r = cli_consul_docs_open(cli, &docs);
 
@@ -211,12 +236,16 @@ int cli_consul_delete(struct cli *cli)
 	if (r != CLI_OK)
 		return r;
 	for (int i = 0; i < cli->argc; i++) {
+		const char *name = cli_consul_docs_name(&docs, cli->argv[i]);
+		bool there = name && cli_consul_docs_find(&docs, name);
+
 		r = delete_one(cli, &docs, cli->argv[i]);
-		gone += r == CLI_OK;
+		done += r == CLI_OK;
+		gone += r == CLI_OK && there;
 		worst = r > worst ? r : worst;
 	}
 	warn_held(cli, &docs, docs.n, gone);
 	if (worst == CLI_OK && seconds > 0)
 		return cli_rollout_wait(cli, &docs, seconds);
-	return worst == CLI_CANNOT && gone ? CLI_PARTLY : worst;
+	return worst == CLI_CANNOT && done ? CLI_PARTLY : worst;
 }

@@ -158,7 +158,10 @@ const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char 
 int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, const char *name)
 {
 	struct pk_err err = { 0 };
+	int r = cli_consul_say_hidden(cli, &docs->consul, false);
 
+	if (r != CLI_OK)
+		return r;
 	pk_fail(&err, 0, "no document '%.100s' below %s%s", name, docs->consul.prefix, docs->below);
 	pk_fix(&err, 0, "picket policy list -consul shows those that there are");
 	return cli_fail(cli, &err, CLI_NO);

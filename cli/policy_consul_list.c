@@ -81,6 +81,9 @@ int cli_consul_list(struct cli *cli)
 	pk_jw_close(&w, ']');
 	if (pk_json_parse("list", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
+	r = cli_consul_say_hidden(cli, &docs.consul, docs.n > 0);
+	if (r != CLI_OK)
+		return r;
 	if (cli->quiet)
 		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
 	return cli_list(cli, pk_json_root(rows), columns);

@@ -229,3 +229,33 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	}
 	return end == CLI_CONSUL_DONE ? write_all(docs, &h, v, &row, err) : end;
 }
+
+/* The document and its log go first, in one transaction; texts are in what else that has room for. */
+enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struct cli_revision *v,
+				       bool *any, struct pk_err *err)
+{
+	struct cli_consul_change changes[CHANGES_MAX];
+	enum cli_consul_end end = CLI_CONSUL_DONE;
+	own_history h = { 0 };
+	size_t n = 0, i = 0;
+
+	if (cli_history_read(docs, v->name, &h, err) < 0)
+		return CLI_CONSUL_REFUSED;
+	*any = v->old || h.index || h.texts.n;
+	if (v->old)
+		changes[n++] = (struct cli_consul_change){ .verb = "delete-cas",
+							   .key = v->key,
+							   .index = v->old->kv->modified };
+	if (h.index)
+		changes[n++] = (struct cli_consul_change){ .verb = "delete-cas",
+							   .key = h.log_key,
+							   .index = h.index };
+	while (end == CLI_CONSUL_DONE && (n || i < h.texts.n)) {
+		while (n < CHANGES_MAX && i < h.texts.n)
+			changes[n++] = (struct cli_consul_change){ .verb = "delete",
+								   .key = h.texts.list[i++].key };
+		end = cli_consul_write(&docs->consul, changes, n, err);
+		n = 0;
+	}
+	return end;
+}

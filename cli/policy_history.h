@@ -38,3 +38,10 @@ struct cli_revision {
 /* Writes the document, or takes it out, with its history. */
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs,
 				      const struct cli_revision *revision, struct pk_err *err);
+/*
+ * Takes a document out with all of its history, or the history of one that is gone. *any says
+ * whether there was anything; without it nothing is asked of Consul.
+ */
+enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs,
+				       const struct cli_revision *revision, bool *any,
+				       struct pk_err *err);

@@ -53,6 +53,7 @@ void pk_curl_take(struct pk_curl_call *c, CURLcode result, struct pk_curl_answer
 					 .len = c->body.len,
 					 .index = c->index,
 					 .filtered = c->filtered,
+					 .denies = c->denies,
 					 .known_leader = c->known_leader };
 	snprintf(answer->error, sizeof(answer->error), "%.150s",
 		 *c->error ? c->error : c->curl->easy_strerror(result));
@@ -135,6 +136,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	}
 	if (header_is(data, n, "X-Consul-Results-Filtered-By-ACLs", value))
 		c->filtered = strcmp(value, "true") == 0;
+	if (header_is(data, n, "X-Consul-Default-ACL-Policy", value))
+		c->denies = strcmp(value, "deny") == 0;
 	return n;
 }
 

@@ -191,7 +191,9 @@ def test_documents_are_written_with_the_rights_of_the_examples(secured, picketd,
     rows = json.loads(policy(tenant, "history", "-namespace", "acme", "own", "-json").stdout)
     assert [r["verb"] for r in rows] == ["apply", "found", "apply"] and rows[0]["accessor"] and rows[1]["by"] is None, rows
     assert rows[0]["accessor"] != json.loads(policy(operator, "history", "fleet-deny", "-json").stdout)[0]["accessor"]
-    assert json.loads(policy(tenant, "history", "-json").stdout) == []
+    for words in (("history",), ("list", "-consul")):
+        done = policy(tenant, *words)
+        assert done.returncode == 2 and "hides keys" in done.stderr and 'policy = "read"' in done.stderr, done
     assert "own: changed" in policy(tenant, "rollback", "-namespace", "acme", "own").stdout
     # The longest document that is promised fits into Consul's transaction.
     with open(mine, "a", encoding="utf-8") as file:

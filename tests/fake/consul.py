@@ -31,6 +31,7 @@ class FakeConsul(FakeServer):
         self.meanwhile = None       # called once before the next transaction is looked at
         self.loses_answer = False   # the next transaction of several operations is made, and its answer doesn't come
         self.token = {"AccessorID": "x"}        # as /v1/acl/token/self has it
+        self.denies = False         # by default, as an answer's header says; one without a token isn't told what is hidden
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
@@ -194,9 +195,13 @@ class FakeConsul(FakeServer):
             return self.names(prefix, query.get("separator"))
         stored, touched = self.before if self.was_restored else (self.keys, self.touched)
         keys = {k: v for k, v in stored.items() if k.startswith(prefix)}
+        if self.denies:
+            self.more_headers = {"X-Consul-Default-ACL-Policy": "deny"}
         if self.unseen:
-            seen = {k: v for k, v in keys.items() if not k.startswith(PREFIX + self.unseen)}
-            self.more_headers = {"X-Consul-Results-Filtered-By-ACLs": str(seen != keys).lower()}
+            hidden = PREFIX + self.unseen, ROOT + "history/" + self.unseen
+            seen = {k: v for k, v in keys.items() if not k.startswith(hidden)}
+            if headers.get("X-Consul-Token") or not self.denies:
+                self.more_headers |= {"X-Consul-Results-Filtered-By-ACLs": str(seen != keys).lower()}
             keys = seen
         if self.mode == "empty":
             return 200, []

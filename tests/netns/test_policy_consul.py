@@ -336,6 +336,69 @@ def test_history_has_an_end(cli):
     assert '"3"' not in cli.keys()["operator/deny"] and '"2"' in cli.keys()["operator/deny"]
 
 
+def test_a_history_can_be_forgotten(cli):
+    """With its document, or later; what is not of it stays."""
+    for name in ("deny", "deny2"):
+        for audit in (True, False):
+            cli.ok("apply", "-consul", cli.file(name, dict(DENY, audit=audit)))
+    others = {k for k in cli.consul.keys if "deny2" in k}
+    cli.refused("say -consul", "delete", "-history", "deny")
+    assert "deny: deleted with its history" in cli.ok("delete", "-consul", "-history", "deny")
+    assert set(cli.consul.keys) == others and len(cli.consul.transactions[-1]) == 4, "all in one transaction"
+    cli.refused("no document 'deny'", "delete", "-consul", "-history", "deny", status=1)
+    cli.ok("delete", "-consul", "deny2")
+    assert len(cli.consul.keys) == 3, "log and two texts of what is gone"
+    assert not cli("delete", "-consul", "-history", "deny2").stderr
+    assert not cli.consul.keys
+    # More texts than one transaction takes, none of which its log names.
+    cli.ok("apply", "-consul", cli.file("deny", DENY))
+    cli.consul.keys |= {f"{HISTORY}operator/text/deny/{n:032x}": "{}" for n in range(150)}
+    cli.ok("delete", "-consul", "-history", "deny")
+    assert not cli.consul.keys
+
+
+def test_a_history_that_somebody_changes_meanwhile_stays(cli):
+    file = cli.file("deny", DENY)
+    cli.ok("apply", "-consul", file)
+    before = dict(cli.consul.keys)
+    cli.consul.meanwhile = lambda: cli.consul.put("operator/deny", OPEN)
+    cli.refused("somebody changed it meanwhile", "delete", "-consul", "-history", "deny")
+    assert set(cli.consul.keys) == set(before)
+
+
+def test_what_a_token_may_not_read_is_said(cli):
+    """Consul answers as for a prefix without keys."""
+    for name in ("deny", "other"):
+        cli.ok("apply", "-consul", cli.file(name, DENY))
+    token = {"CONSUL_HTTP_TOKEN": "a-tenants"}
+    for denies in (True, False):
+        cli.consul.denies, cli.consul.unseen = denies, "operator/"
+        for words in (("list", "-consul"), ("show", "-consul", "deny"), ("delete", "-consul", "deny")):
+            said = cli.refused(f"hides keys below {PREFIX}operator/", *words, **token)
+            assert f'fix: give it key_prefix "{PREFIX}operator/" {{ policy = "read" }}' in said
+        for words in (("history",), ("history", "deny")):
+            cli.refused(f"hides keys below {HISTORY}operator/log/", *words, **token)
+        cli.consul.unseen = "operator/other"
+        done = cli("list", "-consul", "-json", **token)
+        assert done.returncode == 0 and "hides keys" in done.stderr and len(json.loads(done.stdout)) == 1, done
+        cli.consul.unseen = ""
+        assert not cli("list", "-consul", **token).stderr and not cli("history", **token).stderr
+        cli.refused("no document 'none'", "show", "-consul", "none", status=1, **token)
+
+
+def test_without_a_token_consul_does_not_say_what_it_hides(cli):
+    cli.consul.denies = True
+    done = cli("list", "-consul", "-json")
+    assert done.returncode == 0 and json.loads(done.stdout) == [] and "fix: set CONSUL_HTTP_TOKEN" in done.stderr, done
+    done = cli("show", "-consul", "none")
+    assert done.returncode == 1 and "asked without a token" in done.stderr and "no document" in done.stderr, done
+    cli.consul.put("operator/deny", DENY)
+    assert not cli("list", "-consul").stderr, "what is shown may be read"
+    cli.consul.denies = False
+    cli.consul.keys.clear()
+    assert not cli("list", "-consul").stderr
+
+
 def test_without_libcurl(cli):
     """It is loaded when it is needed: all else works without."""
     hide = ["unshare", "-m", "sh", "-c", 'for f; do mount --bind /dev/null "$f" || exit 99; done; exec "$0" policy list -consul']
