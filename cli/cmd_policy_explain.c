@@ -226,7 +226,7 @@ int cli_explain(struct cli *cli)
 	PK_OWN(tables_done) struct tables t = { 0 };
 	struct question q = { .wants_live = !cli_has(cli, "world") && !cli_has(cli, "with") };
 	struct pk_err err = { 0 };
-	int r = cli_world_others(cli, &c, &err);
+	int r = cli_world(cli, &c, &err);
 
 	q.c = c;
 	if (r == 0 && q.wants_live)

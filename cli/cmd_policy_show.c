@@ -21,7 +21,7 @@ static void show_selected(const struct pk_scenario *c, const struct pk_document 
 	     ep = pk_world_next(world, ep)) {
 		enum pk_tri tri = pk_judge_selects(doc, rule, ep->labels);
 
-		if (tri == PK_NO)
+		if (tri == PK_NO || !ep->local)
 			continue;
 		pk_str_add(out, n++ ? ", " : "    selects ");
 		cli_endpoint_name(ep->key, out);
@@ -98,7 +98,7 @@ static void json_rule(const struct pk_scenario *c, const struct pk_document *doc
 	     ep = pk_world_next(world, ep)) {
 		enum pk_tri tri = pk_judge_selects(doc, rule, ep->labels);
 
-		if (tri == PK_NO)
+		if (tri == PK_NO || !ep->local)
 			continue;
 		pk_jw_open(w, NULL, '{');
 		pk_jw_string(w, "endpoint", ep->key);

@@ -88,6 +88,15 @@ static const struct pk_json *endpoint_at(const struct naming *naming, const char
 	return NULL;
 }
 
+/* The value of the endpoint's label of that key; NULL: it has none, or several. */
+static const char *label_of(const struct pk_json *endpoint, const char *key)
+{
+	const struct pk_json *labels = pk_json_get(endpoint, "labels");
+	const struct pk_json *value = labels ? pk_json_get(labels, key) : NULL;
+
+	return value ? pk_json_string(value) : NULL;
+}
+
 /* A side in the form of GET /v1/flows. */
 static void put_side(const struct naming *naming, struct pk_jw *w, const char *key,
 		     const struct pk_plan_flow *f, int end)
@@ -103,9 +112,8 @@ static void put_side(const struct naming *naming, struct pk_jw *w, const char *k
 
 	pk_jw_open(w, key, '{');
 	if (e) {
-		pk_jw_value(w, "namespace", pk_json_get(e, "namespace"));
-		pk_jw_value(w, "job", pk_json_get(e, "job"));
-		pk_jw_value(w, "labels", pk_json_get(e, "labels"));
+		pk_jw_string(w, "namespace", label_of(e, "nomad:namespace"));
+		pk_jw_string(w, "job", label_of(e, "nomad:job"));
 	} else {
 		pk_live_who(naming->bpf, &f->addr[end], &who);
 		pk_jw_string(w, "name", f->host[end] ? "host" : party[who.party]);
@@ -151,7 +159,7 @@ static int read_connections(const struct cli *cli, struct taking *t, struct pk_e
 	if (r == 0)
 		r = cli_flows_live(live, &flows, err);
 	if (r == 0)
-		r = cli_api(cli, "/v1/endpoints", &doc, err);
+		r = cli_api(cli, "/v1/world?others=1", &doc, err);
 	if (r < 0)
 		return r;
 	naming.bpf = bpf;

@@ -14,13 +14,12 @@
 
 #define WORLD_MAX (64u << 20)
 
-static int fetch(const struct cli *cli, const char *path, char **text, size_t *len,
-		 struct pk_err *err)
+int cli_world_text(void *arg, char **text, size_t *len, struct pk_err *err)
 {
 	own_json *doc = NULL;
 	struct pk_str s = { 0 };
 	struct pk_jw w = { .out = &s };
-	int r = cli_api(cli, path, &doc, err);
+	int r = cli_api(arg, "/v1/world?others=1", &doc, err);
 
 	if (r < 0)
 		return r;
@@ -28,11 +27,6 @@ static int fetch(const struct cli *cli, const char *path, char **text, size_t *l
 	*len = s.len;
 	*text = pk_str_take(&s);
 	return *text ? 0 : pk_fail(err, ENOMEM, "the node's world");
-}
-
-int cli_world_text(void *arg, char **text, size_t *len, struct pk_err *err)
-{
-	return fetch(arg, "/v1/world", text, len, err);
 }
 
 void cli_notes(const struct pk_str *said, struct pk_err *err)
@@ -89,17 +83,6 @@ int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *er
 	own_world world = { 0 };
 	int r = cli_world_read(cli, &world, err);
 
-	return r < 0 ? r : cli_world_case(&world, out, err);
-}
-
-int cli_world_others(const struct cli *cli, struct pk_scenario **out, struct pk_err *err)
-{
-	own_world world = { 0 };
-	int r;
-
-	if (cli_has(cli, "world"))
-		return cli_world(cli, out, err);
-	r = fetch(cli, "/v1/world?others=1", &world.text, &world.len, err);
 	return r < 0 ? r : cli_world_case(&world, out, err);
 }
 

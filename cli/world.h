@@ -6,7 +6,10 @@
 #include "ask_kernel.h"
 #include "plan.h"
 
-/* Fetches GET /v1/world as text; has the form of pk_reach_options.live with the cli as arg. */
+/*
+ * Fetches GET /v1/world as text, with other nodes' endpoints as peers; has the form of pk_reach_options.live with
+ * the cli as arg.
+ */
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
 
 /*
@@ -25,9 +28,6 @@ void cli_world_done(struct cli_world *world);
 #define own_world PK_OWN(cli_world_done) struct cli_world
 /* Reads the world and makes a case of it. */
 int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *err);
-
-/* The same with other nodes' endpoints among the live node's, as peers. */
-int cli_world_others(const struct cli *cli, struct pk_scenario **out, struct pk_err *err);
 
 /* -as SOURCE, for the files that are added from now on. */
 int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes of one cluster: their endpoints reach each other as their policies say, and nobody in their place does."""
 import json
+import os
 import shutil
 import signal
 
@@ -80,6 +81,17 @@ def test_a_tenant_reaches_its_own_alone(cluster):
     assert "n2" in one.picket("node", "list").stdout
     policy = {"name": "no-db", "rules": [{"endpointSelector": {"matchLabels": {"job": "api"}},
                                           "egressDeny": [{"toEndpoints": [{"matchLabels": {"job": "db"}}]}]}], "namespace": "acme"}
+    path = os.path.join(one.root, "no-db.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(policy, file)
+    planned = json.loads(one.picket("policy", "plan", path, "-json", check=False).stdout)
+    assert any(change["from"].startswith("acme/api/web ") and change["to"].startswith("acme/db/db n2/") and
+               change["after"] == "denied" and change["connectionsCut"] for change in planned["changes"]), planned
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"expect": [{"from": "acme/api", "to": "acme/db", "port": "5000/tcp", "verdict": "allow"}]}, file)
+    assert one.picket("policy", "test", path).returncode == 0
+    suggested = one.picket("policy", "suggest", "-namespace", "acme").stdout
+    assert '"nomad:job": "db"' in suggested and '"nomad:job": "api"' in suggested, suggested
     one.policy("p.json", policy)
     wait_for(lambda: not pings(a, b.address(4), QUICK), "a policy that names what the other node says of it")
     assert one.picket("policy", "explain", "acme/api", "acme/db", "icmp:echo-request", check=False).returncode == 1

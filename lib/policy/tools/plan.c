@@ -168,19 +168,22 @@ static bool hash_of(const struct plan_work *w, const char *key, uint64_t hash[4]
 	return true;
 }
 
-static struct plan_party *party_of(const struct plan_work *w, const uint64_t hash[4])
+/* Endpoints of this node and of others are apart, since others judge theirs. */
+static struct plan_party *party_of(const struct plan_work *w, const uint64_t hash[4], bool remote)
 {
 	for (size_t i = 0; i < w->n_parties; i++)
-		if (memcmp(w->parties[i].hash, hash, sizeof(w->parties[i].hash)) == 0)
+		if (w->parties[i].remote == remote &&
+		    memcmp(w->parties[i].hash, hash, sizeof(w->parties[i].hash)) == 0)
 			return &w->parties[i];
 	return NULL;
 }
 
-const struct plan_party *plan_party_of(const struct plan_work *w, const char *key)
+const struct plan_party *plan_party_of(const struct plan_work *w,
+				       const struct pk_world_endpoint *ep)
 {
 	uint64_t hash[4];
 
-	return hash_of(w, key, hash) ? party_of(w, hash) : NULL;
+	return hash_of(w, ep->key, hash) ? party_of(w, hash, !ep->local) : NULL;
 }
 
 static int add_endpoints(struct plan_work *w)
@@ -194,7 +197,7 @@ static int add_endpoints(struct plan_work *w)
 
 		if (!hash_of(w, ep->key, hash))
 			continue;
-		p = party_of(w, hash);
+		p = party_of(w, hash, !ep->local);
 		if (p) {
 			if (p->n++ == 1)
 				set_peers(w, ep, p->next);
@@ -204,7 +207,8 @@ static int add_endpoints(struct plan_work *w)
 			return pk_fail(w->err, 0, "more than %d kinds of endpoints", PARTIES_MAX);
 		p = add_party(w, ep->key);
 		memcpy(p->hash, hash, sizeof(p->hash));
-		p->touched = may_select(w, ep->labels);
+		p->remote = !ep->local;
+		p->touched = ep->local && may_select(w, ep->labels);
 		set_peers(w, ep, p->peer);
 	}
 	return 0;

@@ -84,7 +84,7 @@ static void find_end(const struct plan_work *w, const struct owners *owners,
 static void name_end(const struct plan_work *w, const struct pk_peer *peer, struct pk_str *out)
 {
 	const struct plan_party *party =
-		peer->party == PK_PARTY_ENDPOINT ? plan_party_of(w, peer->endpoint->key) : NULL;
+		peer->party == PK_PARTY_ENDPOINT ? plan_party_of(w, peer->endpoint) : NULL;
 	char text[PK_ADDR_TEXT];
 
 	if (party)

@@ -23,7 +23,8 @@ struct plan_party {
 	uint64_t hash[4]; /* its identity in before and in after */
 	size_t n;
 	bool role[2]; /* an address: asked as destination of egress, as source of ingress */
-	bool touched; /* a changed document may select it */
+	bool remote;  /* on other nodes, which judge it */
+	bool touched; /* a changed document may select it here */
 };
 
 struct plan_work {
@@ -70,7 +71,8 @@ int plan_compare_tables(struct plan_work *w, const struct plan_pair *pair, size_
 void plan_add_world(struct plan_work *w);
 
 /* The party of an endpoint's identity; NULL: none. */
-const struct plan_party *plan_party_of(const struct plan_work *w, const char *key);
+const struct plan_party *plan_party_of(const struct plan_work *w,
+				       const struct pk_world_endpoint *ep);
 struct pk_plan_change *plan_add_change(struct plan_work *w, const char *from, const char *to,
 				       const struct plan_sample *s);
 int plan_count_flows(struct plan_work *w);
