@@ -4,6 +4,11 @@
  * fill them. Prints {"name": {"ours": [ns, …], "beside": [ns, …]}, …}, one figure a round, the cost
  * of a run without a verdict subtracted. A figure counts only where the expected counter rose by
  * exactly the number of repeats.
+ *
+ *	verdict [-profile FILE] [ROW…]
+ *
+ * -profile runs the rows alone, nothing beside them, and says in FILE where each source line lies
+ * (bench/profile.py).
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -13,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/lines.h"
 #include "tests/bpf/node.h"
 #include "verdict.skel.h"
 
@@ -27,6 +33,7 @@
 #define PEERS	   100000
 
 static struct pk_cost *bench;
+static bool profiled;
 
 static void die(const char *what)
 {
@@ -100,7 +107,7 @@ static void measure(const struct row *row, const struct against *a)
 	double ours[ROUNDS], beside[ROUNDS];
 
 	for (int i = 0; i < ROUNDS; i++) {
-		double empty = run(a->empty, &row->p, ifindex, REPEAT);
+		double empty = profiled ? 0 : run(a->empty, &row->p, ifindex, REPEAT);
 		uint64_t before =
 			row->reason < 0 ? 0 : node_counter(row->at, row->dir, row->reason);
 
@@ -110,9 +117,13 @@ static void measure(const struct row *row, const struct against *a)
 			fprintf(stderr, "verdict: %s: not what was to be measured\n", row->name);
 			exit(1);
 		}
+		if (profiled)
+			continue;
 		empty = run(bench->progs.bench_empty, &a->p, node_ifindex(1), REPEAT);
 		beside[i] = run(a->beside, &a->p, node_ifindex(1), REPEAT) - empty;
 	}
+	if (profiled)
+		return;
 	printf("%s\"%s\": {", between, row->name);
 	print("ours", ours);
 	printf(", ");
@@ -246,6 +257,13 @@ int main(int argc, char **argv)
 	if (node_start())
 		die("start");
 	load();
+	profiled = argc > 2 && !strcmp(argv[1], "-profile");
+	if (profiled && !lines_of(bench->obj, argv[2]))
+		die(argv[2]);
+	if (profiled) {
+		argc -= 2;
+		argv += 2;
+	}
 	const struct bpf_program *from = bench->progs.bench_from;
 	const struct row rows[] = {
 		{ "D1", from, to_b, 1, 1, PK_EGRESS, PK_REASON_OK },

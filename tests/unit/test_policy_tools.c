@@ -84,7 +84,7 @@ static struct pk_plan_flow flow(const char *from, const char *to, uint16_t port)
 
 #define REMOTE ",\"node\":\"n2\""
 #define A_DENIES_B                                                                                 \
-	"{\"rules\":[{\"endpointSelector\":{\"matchLabels\":{\"job\":\"a\"}},\"ingressDeny\":[{"       \
+	"{\"rules\":[{\"endpointSelector\":{\"matchLabels\":{\"job\":\"a\"}},\"ingressDeny\":[{"   \
 	"\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}]}]}]}"
 
 /* A document in force, one that comes, and a line that must be said (NULL: nothing changes). */
@@ -132,16 +132,16 @@ static const struct told {
 	  "\"fromEntities\":[\"host\"]}]}]}",
 	  "host", "a", "icmp 3", PK_DENY },
 	{ "another node's endpoint is a peer",
-	  A("a", "a", "10.0.0.1", "") "," A("b", "b", "10.1.0.1", REMOTE), "",
-	  A_DENIES_B, "b", "a", "other tcp ports", PK_DENY },
+	  A("a", "a", "10.0.0.1", "") "," A("b", "b", "10.1.0.1", REMOTE), "", A_DENIES_B, "b", "a",
+	  "other tcp ports", PK_DENY },
 	{ "what it judges itself is left to it",
 	  A("a", "a", "10.0.0.1", "") "," A("b", "b", "10.1.0.1", REMOTE), "",
 	  "{\"rules\":[{\"endpointSelector\":{\"matchLabels\":{\"job\":\"b\"}},\"ingressDeny\":[{"
 	  "\"fromEndpoints\":[{\"matchLabels\":{\"job\":\"a\"}}]}]}]}",
 	  NULL, NULL, NULL, PK_DENY },
 	{ "one of this node isn't taken for its like on another",
-	  A("a far", "a", "10.1.0.1", REMOTE) "," A("a", "a", "10.0.0.1", "") "," A(
-		  "b", "b", "10.0.0.2", ""),
+	  A("a far", "a", "10.1.0.1", REMOTE) "," A("a", "a", "10.0.0.1", "") "," A("b", "b",
+										    "10.0.0.2", ""),
 	  "", A_DENIES_B, "b", "a", "other tcp ports", PK_DENY },
 	{ "what is only said again", A("a", "a", "10.0.0.1", ""),
 	  "{\"name\":\"o\"," INGRESS("{}", "\"fromEntities\":[\"host\"]") "}",

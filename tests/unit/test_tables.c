@@ -254,11 +254,13 @@ static void test_the_label_set_is_read_anew(void **state)
 	o = fill(slot, "10.40.0.21", "fd40::21");
 	assert_ok(pk_endpoint_write(b(), slot, &o.ep, &e));
 	assert_ok(pk_labels_take(b(), &want, IN_A_WHILE, &o.open.labels, &e));
-	assert_ok(pk_rule_set_install_labels(b(), old_image, want.hash, IN_A_WHILE, &old, &e));
+	assert_ok(pk_rule_set_install(b(), old_image, IN_A_WHILE, &old, &e));
+	assert_ok(pk_labels_name(b(), want.hash, old, IN_A_WHILE, &e));
 	assert_ok(pk_labels_get(b(), want.hash, &o.open.labels));
 	memcpy(o.open.hash, want.hash, sizeof(want.hash));
 	assert_int_equal(o.open.labels.rule_set, old);
-	assert_ok(pk_rule_set_install_labels(b(), new_image, want.hash, IN_A_WHILE, &new, &e));
+	assert_ok(pk_rule_set_install(b(), new_image, IN_A_WHILE, &new, &e));
+	assert_ok(pk_labels_name(b(), want.hash, new, IN_A_WHILE, &e));
 	assert_ok(pk_rule_set_free(b(), old, NULL, IN_A_WHILE, &e));
 	assert_ok(pk_endpoint_open(b(), &o.open, IN_A_WHILE, &e));
 	assert_int_equal(PK_WORD_RULE_SET(pk_word(b(), slot)), new);

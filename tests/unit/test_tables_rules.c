@@ -2,6 +2,7 @@
 /*
  * Rule sets in real maps: shared, built aside, changed in place, freed; nothing left of a failure.
  */
+#include "bpfload.h"
 #include "kernel_room.h"
 
 #include <errno.h>
@@ -179,6 +180,33 @@ static void test_named_is_kept(void **state)
 	b()->words[4] = PK_WORD(set, 0, 1);
 	assert_int_equal(pk_rule_set_free(b(), set, image, IN_A_WHILE, &err), -EBUSY);
 	b()->words[4] = 0;
+	assert_ok(pk_rule_set_free(b(), set, image, IN_A_WHILE, &e));
+	assert_use(0, 0, 0);
+}
+
+/* The table of label sets is walked without the node lock, which somebody else has here. */
+static void test_label_sets_are_read_without_the_lock(void **state)
+{
+	struct pk_labels_want want = { .hash = { 50, 1 }, .tenant = { 51, 1 } };
+	own_image *image = NULL;
+	struct pk_labels labels;
+	struct pk_err err = { 0 };
+	own_fd int lock = -1;
+	uint32_t set;
+
+	(void)state;
+	NEED_ROOM();
+	image = image_of(5, 2);
+	assert_ok(pk_labels_take(b(), &want, IN_A_WHILE, &labels, &e));
+	assert_ok(pk_rule_set_install(b(), image, IN_A_WHILE, &set, &e));
+	assert_ok(pk_labels_name(b(), want.hash, set, IN_A_WHILE, &e));
+	assert_ok(pk_node_lock(b()->paths, IN_A_WHILE, &lock, &e));
+	assert_int_equal(pk_rule_set_free(b(), set, image, pk_now_ns(), &err), -EBUSY);
+	close(PK_MOVE(lock, -1));
+	assert_ok(pk_labels_name(b(), want.hash, 0, IN_A_WHILE, &e));
+	assert_ok(pk_node_lock(b()->paths, IN_A_WHILE, &lock, &e));
+	assert_int_equal(pk_rule_set_free(b(), set, image, pk_now_ns(), &err), -ETIMEDOUT);
+	close(PK_MOVE(lock, -1));
 	assert_ok(pk_rule_set_free(b(), set, image, IN_A_WHILE, &e));
 	assert_use(0, 0, 0);
 }
@@ -413,11 +441,17 @@ static void test_pools(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_share),	 cmocka_unit_test(test_named_is_kept),
-		cmocka_unit_test(test_capacity), cmocka_unit_test(test_share_beside),
-		cmocka_unit_test(test_rollback), cmocka_unit_test(test_late_identity),
-		cmocka_unit_test(test_amend),	 cmocka_unit_test(test_install_at_once),
-		cmocka_unit_test(test_pools),	 cmocka_unit_test(test_carried_identity),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_named_is_kept),
+		cmocka_unit_test(test_label_sets_are_read_without_the_lock),
+		cmocka_unit_test(test_capacity),
+		cmocka_unit_test(test_share_beside),
+		cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_late_identity),
+		cmocka_unit_test(test_amend),
+		cmocka_unit_test(test_install_at_once),
+		cmocka_unit_test(test_pools),
+		cmocka_unit_test(test_carried_identity),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);

@@ -293,7 +293,7 @@ static int read_endpoint(struct pk_scenario *c, const struct pk_json *object, bo
 {
 	static const char *const keys[] = { "name",	   "labels",	 "addresses", "ports",
 					    "unknown",	   "checks",	 "published", "names",
-					    "description", "masquerade", "node", NULL };
+					    "description", "masquerade", "node",      NULL };
 	struct reader r = { .json = c->json, .err = err };
 	const char *name = NULL, *node = NULL;
 	int ret;
