@@ -57,7 +57,6 @@ static inline bool lines_of(const struct bpf_object *obj, const char *path)
 
 	if (!out)
 		return false;
-	bpf_object__for_each_program(prog, obj)
-		lines_write(out, bpf_program__fd(prog));
+	bpf_object__for_each_program(prog, obj) lines_write(out, bpf_program__fd(prog));
 	return !fclose(out);
 }
