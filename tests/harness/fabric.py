@@ -97,8 +97,9 @@ class Fabric:
 class Cluster:
     """n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64, or claims some. Joined by the switch, or by the router."""
 
-    def __init__(self, base, fabric, name, count=2, routed=False, claim=False):
+    def __init__(self, base, fabric, name, count=2, routed=False, claim=False, conf=None):
         self.base, self.fabric, self.name, self.routed, self.claim = base, fabric, name, routed, claim
+        self.conf = {"mode": "process"} if conf is None else conf
         self.nodes, self.ports = [], []
         self.consul = fabric.consul
         self.consul.prefix = f"picket/v1/{name}/"
@@ -108,7 +109,7 @@ class Cluster:
     def more(self, i, name=None):
         """One more node, on the segment in the i-th place."""
         pool = () if self.claim else self.blocks(i)
-        self.nodes.append(Node(name or f"n{i}", NodeOptions(uplink=False, pool=pool, conf={"mode": "process"}, root=f"{self.base}/n{i}"),
+        self.nodes.append(Node(name or f"n{i}", NodeOptions(uplink=False, pool=pool, conf=self.conf, root=f"{self.base}/n{i}"),
                                base=self.base))
         self.join(self.nodes[-1], i)
         return self.nodes[-1]
@@ -143,6 +144,12 @@ class Cluster:
         for family, via in zip("46", self.gateways(i)):
             place.run(["ip", f"-{family}", "route", "add", "default", "via", via])
 
+    def cut(self, i, heal=False):
+        """All between the i-th node and the router, Consul behind it too."""
+        for family in 0, 1:
+            for what in ("iif", f"p{i}"), ("to", self.addresses(i)[family]), ("to", self.blocks(i)[family]):
+                self.fabric.node.run(["ip", ("-4", "-6")[family], "rule", "del" if heal else "add", *what, "pref", "10", "blackhole"])
+
     def stranger(self, i):
         """A host of the segment that is no node."""
         world = World(self.nodes[0], "", "")
@@ -161,11 +168,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def made_cluster(name, fabric, **how):
-    """In a directory whose name is short: an address of a unix socket holds 107 bytes."""
+def made_cluster(name, fabric, kind=Cluster, **how):
+    """In a directory whose name is short: an address of a unix socket holds 107 bytes. kind: the class, or one of it."""
     with tempfile.TemporaryDirectory(prefix="picket-") as base:
         os.chmod(base, 0o755)
-        made = Cluster(base, fabric, name, **how)
+        made = kind(base, fabric, name, **how)
         try:
             yield made
             for node in made.nodes:

@@ -51,7 +51,7 @@ ports {{
 }}
 client {{
   enabled           = true
-  servers           = ["{address}:4657"]
+  servers           = ["{server}:4657"]
   network_interface = "up0"
   cpu_total_compute = 4000
   memory_total_mb   = 8192
@@ -73,7 +73,7 @@ plugin "raw_exec" {{
   }}
 }}
 consul {{
-  address          = "127.0.0.1:8500"
+  address          = "{consul}"
   client_auto_join = false
   server_auto_join = false
 }}
@@ -138,8 +138,8 @@ class Cluster:
         path = os.path.join(self.node.root, f"etc/{name}.hcl")
         with open(path, "w", encoding="utf-8") as file:
             file.write(template.format(
-                data=self.data, address=self.address, name=self.node.name, images=self.images,
-                cni_path=self.cni_path, conf_dir=os.path.dirname(self.conflist)))
+                data=self.data, address=self.address, server=self.address, consul=f"127.0.0.1:{CONSUL}", name=self.node.name,
+                images=self.images, cni_path=self.cni_path, conf_dir=os.path.dirname(self.conflist)))
         return path
 
     def start_server(self):

@@ -103,13 +103,6 @@ def all_reach_all(vms, seconds=30):
                 wait_for(lambda a=a, b=b: pings(a, b.address(4)) and pings(a, b.address(6)), "tenants to reach their own", seconds)
 
 
-def cut(cluster, i, verb):
-    """All between the i-th node and the router, Consul behind it too."""
-    for family in 0, 1:
-        for what in ("iif", f"p{i}"), ("to", cluster.addresses(i)[family]), ("to", cluster.blocks(i)[family]):
-            cluster.fabric.node.run(["ip", ("-4", "-6")[family], "rule", verb, *what, "pref", "10", "blackhole"])
-
-
 def test_no_frame_crosses_tenants(cluster):
     one, two, three = cluster.nodes
     for node in cluster.nodes:
@@ -122,12 +115,12 @@ def test_no_frame_crosses_tenants(cluster):
         for node in one, two:
             tenants.add(node.add("other", "x", "x"), "other")
         all_reach_all(vms)
-        cut(cluster, 3, "add")
+        cluster.cut(3)
         assert not pings(vms[0], vms[2].address(4), QUICK)
         all_reach_all(vms[:2], 0)
         moved = tenants.add(three.add("acme", "api", "web"), "acme")	# what comes meanwhile is its tenant's at once
         assert pings(vms[2], moved.address(4))
-        cut(cluster, 3, "del")
+        cluster.cut(3, heal=True)
         all_reach_all([*vms, moved], 60)
         two.kill_picketd()
         all_reach_all(vms, 0)
