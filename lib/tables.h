@@ -87,13 +87,11 @@ int pk_rule_set_of(const struct pk_bpf *bpf, const struct pk_labels *labels, uin
 int pk_rule_set_install(struct pk_bpf *bpf, struct pk_image *image, uint64_t deadline_ns,
 			uint32_t *rule_set, struct pk_err *err);
 /*
- * These install it and, in the same step, name it as a tenant's base or as a label set's own (an
- * ADD's, which compiled it): between the two nobody can free it.
+ * Installs it and, in the same step, names it as a tenant's base (an ADD's, which compiled it):
+ * between the two nobody can free it.
  */
 int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_t tenant,
 			     uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
-int pk_rule_set_install_labels(struct pk_bpf *bpf, struct pk_image *image, const uint64_t hash[2],
-			       uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
 /* Returns the index of an equal rule set, 0 = none. */
 uint32_t pk_rule_set_find(const struct pk_bpf *bpf, const uint64_t digest[2]);
 int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,

@@ -116,19 +116,16 @@ static void unclaim(struct pk_bpf *bpf, uint32_t index)
 	write_entry(bpf, index, &nothing, NULL);
 }
 
-/* The name that the caller wants the rule set to get in the same step. */
+/* The tenant whose base the caller wants the rule set to be in the same step. */
 struct naming {
 	bool base;
 	uint32_t tenant;
-	const uint64_t *labels;
 };
 
 static int name_it(struct pk_bpf *bpf, const struct naming *name, uint32_t index,
 		   struct pk_err *err)
 {
-	if (name->base)
-		return pk_base_write(bpf, name->tenant, index, err);
-	return name->labels ? pk_labels_write_rule_set(bpf, name->labels, index, err) : 0;
+	return name->base ? pk_base_write(bpf, name->tenant, index, err) : 0;
 }
 
 /* 1: an equal one is there, and named. 0: *index is claimed. */
@@ -223,14 +220,6 @@ int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_
 	return install(bpf, image, &base, deadline_ns, rule_set, err);
 }
 
-int pk_rule_set_install_labels(struct pk_bpf *bpf, struct pk_image *image, const uint64_t hash[2],
-			       uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err)
-{
-	const struct naming labels = { .labels = hash };
-
-	return install(bpf, image, &labels, deadline_ns, rule_set, err);
-}
-
 struct named {
 	uint32_t rule_set;
 };
@@ -257,18 +246,27 @@ static bool word_or_base_names(const struct pk_bpf *bpf, uint32_t rule_set)
 	return pk_map_each(bpf->map[PK_MAP_BASES], base_names, &named) != 0;
 }
 
-/* A table that can't be read counts as one that still refers to the rule set. */
-bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set)
+static bool labels_name(const struct pk_bpf *bpf, uint32_t rule_set)
 {
 	struct named named = { .rule_set = rule_set };
 
-	return word_or_base_names(bpf, rule_set) ||
-	       pk_map_each(bpf->map[PK_MAP_LABELS], label_names, &named) != 0;
+	return pk_map_each(bpf->map[PK_MAP_LABELS], label_names, &named) != 0;
+}
+
+/* A table that can't be read counts as one that still refers to the rule set. */
+bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set)
+{
+	return word_or_base_names(bpf, rule_set) || labels_name(bpf, rule_set);
+}
+
+static int still_named(struct pk_err *err, uint32_t rule_set)
+{
+	return pk_fail(err, EBUSY, "rule set %u is still named", rule_set);
 }
 
 /*
- * The entry becomes a claim before anything is deleted: nobody can share the rule set any more. All
- * that may name it is looked at under the lock.
+ * The entry becomes a claim before anything is deleted: nobody can share the rule set any more.
+ * ADDs name rule sets by words and bases, so these are looked at under the lock.
  */
 static int retire(struct pk_bpf *bpf, uint32_t rule_set, struct pk_rule_set *was,
 		  uint64_t deadline_ns, struct pk_err *err)
@@ -281,8 +279,8 @@ static int retire(struct pk_bpf *bpf, uint32_t rule_set, struct pk_rule_set *was
 		return r;
 	if (pk_map_get(bpf->map[PK_MAP_RULE_SETS], &rule_set, was) < 0 || !was->entries)
 		return -ENOENT;
-	if (pk_rule_set_used(bpf, rule_set))
-		return pk_fail(err, EBUSY, "rule set %u is still named", rule_set);
+	if (word_or_base_names(bpf, rule_set))
+		return still_named(err, rule_set);
 	gone = *was;
 	gone.entries |= PK_RULE_SET_CLAIM;
 	gone.digest[0] = pk_boot_seconds();
@@ -298,6 +296,12 @@ int pk_rule_set_free(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_imag
 
 	if (!rule_set || rule_set >= bpf->node.rule_sets)
 		return pk_fail(err, 0, "rule set %u does not exist", rule_set);
+	/*
+	 * Only who frees names rule sets by label sets. That table may be so large that ADDs would
+	 * wait for the lock.
+	 */
+	if (labels_name(bpf, rule_set))
+		return still_named(err, rule_set);
 	r = retire(bpf, rule_set, &was, deadline_ns, err);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
