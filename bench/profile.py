@@ -63,18 +63,18 @@ def chains(data):
 
 
 def shares(data, lines):
-    """{who: samples} of what the programs do and what they call."""
+    """{(file, function): samples} of what the programs do and, as `kernel`, of what they call."""
     counted = collections.Counter()
     for chain in chains(data):
         if not any(lines.has(address) for address, _ in chain):
             continue
         address, symbol = chain[0]
         if not lines.has(address):
-            counted[f"kernel: {symbol}"] += 1
+            counted["kernel", symbol] += 1
             continue
         file, name = lines.function(address)
         if file != HARNESS:
-            counted[f"{os.path.basename(file)}: {name}"] += 1
+            counted[os.path.basename(file), name] += 1
     return counted
 
 
@@ -84,10 +84,12 @@ def profile(build, row):
         subprocess.run(["perf", "record", "-q", "-g", "-e", "cpu-clock", "-c", "100000", "-o", data, "--",
                         f"{build}/bench/verdict", "-profile", placed, row], check=True, stdout=subprocess.DEVNULL)
         counted = shares(data, Lines(placed))
-    total = sum(counted.values())
-    print(f"{row}: {total} samples")
-    for who, samples in counted.most_common(TOP):
-        print(f"{100 * samples / total:5.1f} %  {who}")
+    total, files = sum(counted.values()), collections.Counter()
+    for (file, _), samples in counted.items():
+        files[file] += samples
+    print(f"{row}: {total} samples: " + ", ".join(f"{file} {100 * n / total:.0f} %" for file, n in files.most_common()))
+    for (file, name), samples in counted.most_common(TOP):
+        print(f"{100 * samples / total:5.1f} %  {file}: {name}")
 
 
 def main():
