@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows P1 to P4 without a node: 10,000 identities in 100 tenants, 5,000 policies of 5 rules, 100
- * local endpoints; once more with 100 operator rules across namespaces, and with a list of 50,000
- * prefixes denied to all. A JSON object a line: {"id","ours","unit"} and what belongs to it.
+ * local endpoints; once more with 100 operator rules across namespaces, and with 50,000 prefixes
+ * denied to all, in one document or in many. A JSON object a line: {"id","ours","unit"} and what
+ * belongs to it.
  *
- *	policy [-rounds N] [P1] [P2] [P3] [P4]
+ *	policy [-rounds N] [P1] [P2] [P3] [P4] [P6]
  */
 #include <arpa/inet.h>
 #include <malloc.h>
@@ -15,7 +16,9 @@
 
 #include "compile.h"
 #include "doc.h"
+#include "judge.h"
 #include "selector.h"
+#include "prefixes.h"
 
 static unsigned int tenants = 100, jobs = 20, groups = 5, policies = 50, rounds = 5;
 
@@ -126,14 +129,20 @@ static void any_text(unsigned int number, struct pk_str *s)
 	pk_str_add(s, "]}");
 }
 
-static void prefixes_text(struct pk_str *s)
+#define LISTED 50000
+
+/* n of the operator's prefixes, denied to whom the selector names. */
+static void prefixes_text(struct pk_str *s, const char *selector, unsigned int first,
+			  unsigned int n)
 {
-	pk_str_add(s,
-		   "{\"name\":\"list\",\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
-		   "\"egressDeny\":[{\"toCIDR\":[");
-	for (unsigned int i = 0; i < 50000; i++)
-		pk_str_addf(s, "%s\"%u.%u.%u.0/24\"", i ? "," : "", 20 + i / 16384, i / 64 % 256,
-			    i % 64 * 4);
+	pk_str_addf(
+		s,
+		"{\"name\":\"list-%u\",\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":%s,"
+		"\"egressDeny\":[{\"toCIDR\":[",
+		first, selector);
+	for (unsigned int i = first; i < first + n; i++)
+		pk_str_addf(s, "%s\"%u.%u.%u.0/24\"", i > first ? "," : "", 20 + i / 16384,
+			    i / 64 % 256, i % 64 * 4);
 	pk_str_add(s, "]}]}]}");
 }
 
@@ -376,48 +385,90 @@ static void row_p1(struct bench *b)
 	full("P1.operator", "with 100 operator rules across namespaces", b);
 	while (b->set.n > n)
 		pk_document_free(b->set.at[--b->set.n]);
-	prefixes_text(&prefixes);
+	prefixes_text(&prefixes, "{}", 0, LISTED);
 	add(&b->set, &prefixes);
 	full("P1.prefixes", "with 50,000 prefixes denied to all", b);
 	pk_document_free(b->set.at[--b->set.n]);
 }
 
-/* What the documents in force here name: those that select one of this node's endpoints. */
+/* A tenant's documents are in force where it has an endpoint, the operator's where one is selected. */
+static bool is_in_force(const struct pk_document *doc, const struct pk_label_set *labels)
+{
+	if (doc->tenant_name)
+		return !strcmp(labels->tenant_name, doc->tenant_name);
+	for (size_t i = 0; i < doc->n_rules; i++)
+		if (pk_judge_selects(doc, &doc->rules[i], labels) != PK_NO)
+			return true;
+	return false;
+}
+
+/* What the documents in force here name. */
 static size_t count_named(const struct pk_world *world, const struct set *set)
 {
 	size_t named = 0;
 
 	for (size_t d = 0; d < set->n; d++) {
-		const struct pk_document *doc = set->at[d];
-		bool here = !doc->tenant_name;
+		bool here = false;
 
 		for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep && !here;
 		     ep = pk_world_next(world, ep))
-			here = ep->local && !strcmp(ep->labels->tenant_name, doc->tenant_name);
-		named += here ? doc->n_prefixes : 0;
+			here = ep->local && is_in_force(set->at[d], ep->labels);
+		named += here ? set->at[d]->n_prefixes : 0;
 	}
 	return named;
 }
 
-static void row_p6(struct bench *b)
+static void measure_lists(struct bench *b, const char *id, const char *what)
 {
 	struct pk_engine *engine = make_engine(&b->settings);
 	struct pk_engine_size size;
-	own_str prefixes = { 0 };
+	char name[32], text[160];
 	size_t named;
 
-	prefixes_text(&prefixes);
-	add(&b->set, &prefixes);
 	pk_engine_set_documents(engine, b->set.at, b->set.n);
 	pk_engine_compile(engine, NULL);
 	pk_engine_size(engine, &size);
 	named = count_named(pk_engine_world(engine), &b->set);
-	printf("{\"id\":\"P6.entries\",\"ours\":%zu,\"peer\":%zu,\"unit\":\"entries\","
-	       "\"target\":1.3,\"peer_name\":\"prefixes named\",\"what\":\"50,000 prefixes denied "
-	       "to all beside the tenants' own, %zu lists\"}\n",
-	       size.cidrs, named, size.lists);
+	printf("{\"id\":\"P6.%s\",\"ours\":%zu,\"peer\":%zu,\"unit\":\"entries\","
+	       "\"target\":1.3,\"peer_name\":\"prefixes named\",\"what\":\"%s, %zu lists\"}\n",
+	       id, size.cidrs, named, what, size.lists);
+	snprintf(name, sizeof(name), "P6.%s.memory", id);
+	snprintf(text, sizeof(text), "the kernel's table of them (%zu verdicts beside)",
+		 size.verdicts);
+	row(name, (double)in_kernel(engine), "bytes", text);
 	pk_engine_free(engine);
-	pk_document_free(b->set.at[--b->set.n]);
+}
+
+/* One document, many for everybody, and many of which a fifth is for single tenants. */
+static void row_p6(struct bench *b)
+{
+	size_t n = b->set.n;
+
+	for (unsigned int size = LISTED; size; size = size == LISTED ? 50 : 0) {
+		for (unsigned int i = 0; i < LISTED / size; i++) {
+			own_str text = { 0 };
+
+			prefixes_text(&text, "{}", i * size, size);
+			add(&b->set, &text);
+		}
+		measure_lists(b, size == LISTED ? "entries" : "short",
+			      size == LISTED
+				      ? "50,000 prefixes denied to all beside the tenants' own"
+				      : "the same in 1,000 documents");
+		while (b->set.n > n)
+			pk_document_free(b->set.at[--b->set.n]);
+	}
+	for (unsigned int i = 0; i < LISTED / 50; i++) {
+		own_str text = { 0 }, selector = { 0 };
+
+		pk_str_addf(&selector, "{\"matchLabels\":{\"nomad:namespace\":\"n%u\"}}",
+			    i % tenants);
+		prefixes_text(&text, i % 5 ? "{}" : selector.text, i * 50, 50);
+		add(&b->set, &text);
+	}
+	measure_lists(b, "tenants", "the same, every fifth document for one tenant alone");
+	while (b->set.n > n)
+		pk_document_free(b->set.at[--b->set.n]);
 }
 
 /*

@@ -145,16 +145,16 @@ static void settle(struct pk_node *n)
 	n->events = 0;
 }
 
-/* The operator's long list, beside a short one of the rule set's own: both are asked. */
+/* The operator's list, beside a short one of the rule set's own: both are asked. */
 static void list_prefixes(void)
 {
-	struct pk_rule_set rs = { .list = { [PK_LIST_OWN] = 1, [PK_LIST_BESIDE] = 200 },
+	struct pk_rule_set rs = { .list = { [PK_LIST_OWN] = 1, [PK_LIST_ALL] = 200 },
 				  .entries = 1 };
 	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
 				      .rule_set = 1,
-				      .class = PK_CLASS_BESIDE };
+				      .class = PK_CLASS_ALL };
 	struct pk_cidr_key prefix = { .prefixlen = 32 + 96 + 24, .list = 200 };
-	uint32_t one = 1, class = PK_CLASS_BESIDE;
+	uint32_t one = 1, class = PK_CLASS_ALL;
 
 	for (uint32_t i = 0; i < LISTED; i++) {
 		prefix.addr = pkt_ip4(WHO_WORLD);

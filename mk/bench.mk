@@ -3,7 +3,7 @@
 .PHONY: bench bench-bin
 BENCH_BIN := $(patsubst bench/%.c,$B/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
 
-$B/bench/%: bench/%.c bench/tap.h $O/libpicket.a
+$B/bench/%: bench/%.c bench/tap.h bench/prefixes.h $O/libpicket.a
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  BENCH $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -o $@ $< $O/libpicket.a $(LIBS_BASE)

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Answers one question by a rule set: the peer's class, then its most specific entry, then what
- * stands beside it (the operator's long lists, rules for any peer, open ports); the higher rank
+ * stands beside it (the operator's lists, rules for any peer, open ports); the higher rank
  * wins. Nothing else reads the policy tables, for any hook or judge.bpf.c.
  */
 #include "lib/maps_policy.h"
@@ -104,13 +104,14 @@ static __always_inline void policy_open_port(struct pk_query *q, __u8 rank, __u3
 	policy_higher(&q->answer.audit, open);
 }
 
-/* Looks the address of the world up in the operator's long lists. */
-static __always_inline void policy_beside(struct pk_query *q, const struct pk_rule_set *set)
+/* Looks the address of the world up in a list of the operator's. */
+static __always_inline void policy_beside(struct pk_query *q, const struct pk_rule_set *set,
+					  enum pk_list list)
 {
 	__u32 class = PK_CLASS_NONE;
 
 	if (q->party == PK_PARTY_WORLD)
-		class = policy_class_listed(q, set, PK_LIST_BESIDE);
+		class = policy_class_listed(q, set, list);
 	if (class)
 		policy_look(q, class);
 }
@@ -172,7 +173,8 @@ __noinline int pk_policy_judge(struct pk_query *q)
 	q->class = policy_class(q, set);
 	if (q->class)
 		policy_look(q, q->class);
-	policy_beside(q, set);
+	policy_beside(q, set, PK_LIST_ALL);
+	policy_beside(q, set, PK_LIST_SOME);
 	if (set->flags & PK_RULE_SET_ANY)
 		policy_look(q, PK_CLASS_ANY);
 	policy_open_ports(q);

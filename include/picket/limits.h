@@ -2,7 +2,7 @@
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
 
-#define PK_LAYOUT 5 /* of everything under maps/: raise with any change of maps.h */
+#define PK_LAYOUT 6 /* of everything under maps/: raise with any change of maps.h */
 
 #define PK_CAPACITY_DEFAULT    256 /* endpoints on a node; slots are 1..capacity */
 #define PK_CAPACITY_MAX	       4096
@@ -21,8 +21,8 @@
 #define PK_TENANT_RULE_SET_MAX	 16384 /* of one that a tenant's own documents shape */
 #define PK_VERDICTS_PER_SLOT	 1024  /* entries; at least 65,536 */
 #define PK_CIDR_DEFAULT		 131072
-/* Prefixes from which on an operator's document has its own list beside the rule sets'. */
-#define PK_CIDR_BESIDE_MIN 64
+/* Prefixes of the operator's from which on they have a list beside the rule sets' own. */
+#define PK_CIDR_BESIDE_MIN 16
 #define PK_CNI_ID_MAX	   128 /* container id, bytes; CNI sets no bound, we do */
 #define PK_IFNAME_MAX	   15
 #define PK_MTU_MIN	   1280 /* RFC 8200 5 */

@@ -246,14 +246,15 @@ struct pk_published {
 PK_ABI(struct pk_published_key, 24);
 
 /*
- * The lists of a rule set: its own divides the world; the long one of the operator's documents is
- * shared by all rule sets that those documents select alike, and a class of it is asked beside the
- * own one's.
+ * The lists of a rule set, each + enum pk_dir. Its own divides the world. The others hold prefixes
+ * of the operator's, are shared by all rule sets that those rules select alike, and a class of
+ * theirs is asked beside the own one's.
  */
 enum pk_list {
-	PK_LIST_OWN = 0,    /* + enum pk_dir */
-	PK_LIST_BESIDE = 2, /* + enum pk_dir */
-	PK_LISTS = 4,
+	PK_LIST_OWN = 0,
+	PK_LIST_ALL = 2,  /* of rules that select every endpoint */
+	PK_LIST_SOME = 4, /* of rules that select some */
+	PK_LISTS = 6,
 };
 
 /*
@@ -271,7 +272,7 @@ struct pk_rule_set {
 	 */
 	__u64 digest[2];
 };
-PK_ABI(struct pk_rule_set, 40);
+PK_ABI(struct pk_rule_set, 48);
 #define PK_RULE_SET_ANY	  (1u << 0) /* PK_CLASS_ANY has entries: read by BPF, set by nobody yet */
 #define PK_RULE_SET_AUDIT (1u << 1) /* audit differs: words that name it have PK_WORD_AUDIT */
 #define PK_RULE_SET_CLAIM                                                                          \

@@ -47,7 +47,9 @@ enum pk_class {
 	PK_CLASS_OTHER_TENANT = 8,
 	PK_CLASS_ANY = 9, /* looked up beside the peer's own where PK_RULE_SET_ANY says so */
 	PK_CLASS_FIRST = 64,
-	PK_CLASS_BESIDE = 1 << 30, /* those of the list beside are numbered from here */
+	/* Those of the lists beside are numbered from here on. */
+	PK_CLASS_ALL = 1 << 29,
+	PK_CLASS_SOME = 1 << 30,
 };
 
 /* Rule numbers below this are the built-in baseline's; the others name a document's entry. */

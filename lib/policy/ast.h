@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "picket/limits.h"
+#include "picket/maps.h"
 #include "picket/policy.h"
 
 enum pk_op { PK_OP_IN, PK_OP_NOT_IN, PK_OP_EXISTS, PK_OP_NOT_EXISTS };
@@ -146,13 +147,25 @@ struct pk_document {
 };
 
 /*
- * It is looked up beside what else a rule set says: an allow or deny of a long list of the
- * operator's. A pass isn't, since what it hands on to is the rule set's own.
+ * Returns the list in which an entry's prefixes stand, if the entries of that list that select a
+ * subject name PK_CIDR_BESIDE_MIN together; with fewer they stand in the rule set's own. So do
+ * those of a pass, since what it hands on to is the rule set's own.
  */
-static inline bool pk_entry_is_beside(const struct pk_document *doc, const struct pk_entry *entry)
+static inline enum pk_list pk_entry_list(const struct pk_document *doc, const struct pk_rule *rule,
+					 const struct pk_entry *entry)
 {
-	return entry->kind == PK_PEERS_CIDR && !entry->pass && !doc->tenant_name &&
-	       doc->n_prefixes >= PK_CIDR_BESIDE_MIN;
+	if (entry->kind != PK_PEERS_CIDR || entry->pass || doc->tenant_name)
+		return PK_LIST_OWN;
+	return rule->subject.n_req || rule->subject.is_entity ? PK_LIST_SOME : PK_LIST_ALL;
+}
+
+static inline size_t pk_entry_prefixes(const struct pk_entry *entry)
+{
+	size_t n = entry->n_cidrs;
+
+	for (size_t i = 0; i < entry->n_cidrs; i++)
+		n += entry->cidrs[i].n_except;
+	return n;
 }
 
 void pk_document_free(struct pk_document *doc);

@@ -2,8 +2,8 @@
 /*
  * Divides the world by CIDR entries, protected addresses, tenantReach and resolvers. All prefixes
  * are walked in order with the stack of those around them; where the set of entries that match
- * differs from what stands around, the prefix gets a class. The operator's long lists are walked
- * apart from the rest.
+ * differs from what stands around, the prefix gets a class. The operator's lists are walked apart
+ * from the rest.
  */
 #include "engine.h"
 
@@ -340,15 +340,18 @@ static struct hash128 shape_key(enum pk_dir dir, enum shape_kind kind, struct en
 }
 
 static void shape_make(const struct pk_engine *engine, struct shape *shape, enum pk_dir dir,
-		       bool beside, struct ent *const *ents, size_t n)
+		       enum shape_kind kind, struct ent *const *ents, size_t n)
 {
-	struct walk w = { .beside = beside, .first = beside ? PK_CLASS_BESIDE : PK_CLASS_FIRST };
+	static const uint32_t first[] = { [SHAPE_OWN] = PK_CLASS_FIRST,
+					  [SHAPE_ALL] = PK_CLASS_ALL,
+					  [SHAPE_SOME] = PK_CLASS_SOME };
+	struct walk w = { .beside = kind != SHAPE_OWN, .first = first[kind] };
 
 	push_entries(&w, ents, n);
 	for (size_t i = 0; i < n; i++)
 		shape->own |= ents[i]->doc->tenant_name != NULL;
 	/* Baseline and tenants' reach are asked in the rule set's own list. */
-	if (dir == PK_EGRESS && !beside)
+	if (dir == PK_EGRESS && !w.beside)
 		push_settings(&w, &engine->settings);
 	walk_all(&w, n);
 	shape->first = w.first;
@@ -366,14 +369,14 @@ struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, enum shape_ki
 	struct hash128 key = shape_key(dir, kind, ents, n);
 	struct shape *shape;
 
-	if (kind == SHAPE_BESIDE && !n)
+	if (kind != SHAPE_OWN && !n)
 		return NULL;
 	HASH_FIND(hh, engine->shapes, &key, sizeof(key), shape);
 	if (shape)
 		return shape;
 	shape = pk_alloc(sizeof(*shape));
 	shape->key = key;
-	shape_make(engine, shape, dir, kind == SHAPE_BESIDE, ents, n);
+	shape_make(engine, shape, dir, kind, ents, n);
 	HASH_ADD(hh, engine->shapes, key, sizeof(shape->key), shape);
 	return shape;
 }

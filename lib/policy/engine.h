@@ -148,13 +148,13 @@ struct cidr_class {
 	size_t n_acts;
 	bool v6, is_protected, in_reach, resolver;
 };
-/* A shape divides the world by the CIDR entries of its kind (pk_entry_is_beside). */
-enum shape_kind { SHAPE_OWN, SHAPE_BESIDE, SHAPES };
+/* A shape divides the world by the CIDR entries of one list, in the order of enum pk_list. */
+enum shape_kind { SHAPE_OWN, SHAPE_ALL, SHAPE_SOME, SHAPES };
 struct shape {
 	struct hash128 key;
 	struct pk_cidr_list *list;  /* NULL: nothing but the two world classes */
 	struct cidr_class *classes; /* class number `first` + index */
-	uint32_t first;		    /* PK_CLASS_FIRST, PK_CLASS_BESIDE */
+	uint32_t first;		    /* PK_CLASS_FIRST, _ALL, _SOME */
 	size_t n_classes;
 	bool too_large; /* the division was given up */
 	bool own;	/* a tenant's own documents are in it */
@@ -164,7 +164,7 @@ struct shape {
 };
 /*
  * ents: those of kind PK_PEERS_CIDR of a program's direction that belong to this kind of shape, in
- * its order. The shape stays the engine's; NULL: beside, and there are none.
+ * its order. The shape stays the engine's; NULL: not the own one, and there are none.
  */
 struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, enum shape_kind kind,
 			struct ent *const *ents, size_t n);
@@ -200,7 +200,8 @@ struct side {		   /* one direction of a program */
 	struct class_of *signatures, *contents;
 	struct hash128 same, other, unknown; /* contents of the fallback classes */
 	bool same_hit, other_hit;    /* their signatures hold acts that other endpoints may lack */
-	struct shape *shape[SHAPES]; /* BESIDE: NULL where nothing is */
+	struct shape *shape[SHAPES]; /* NULL where nothing is; never SHAPE_OWN */
+	size_t prefixes[SHAPES];     /* that the acts of each list name */
 	bool shaped;
 	uint32_t first_class, next_class; /* of endpoints and tenants */
 };

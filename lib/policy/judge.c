@@ -8,19 +8,62 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* "the first by document name and place, those of the operator's long lists last" */
+static bool is_listed(const struct view *v, const struct pk_document *doc,
+		      const struct pk_rule *rule, const struct pk_entry *entry, enum pk_list list)
+{
+	const struct pk_label_set *subject = v->q->subject->labels;
+	enum pk_tri tri = pk_judge_selects(doc, rule, subject);
+
+	if (pk_entry_list(doc, rule, entry) != list)
+		return false;
+	if (entry->deny)
+		return tri != PK_NO;
+	return tri == PK_YES && (!subject->init || rule->subject.is_entity);
+}
+
+/* Counts the prefixes that a list names for the subject, those of audited documents among them. */
+static size_t count_listed(const struct view *v, enum pk_list list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->judge->n_docs; i++) {
+		const struct pk_document *doc = v->judge->docs[i];
+
+		for (size_t j = 0; j < doc->n_rules; j++) {
+			const struct pk_rule *rule = &doc->rules[j];
+			const struct pk_entry *e = rule->entries[v->q->dir];
+
+			for (size_t k = 0; k < rule->n_entries[v->q->dir]; k++)
+				if (is_listed(v, doc, rule, &e[k], list))
+					n += pk_entry_prefixes(&e[k]);
+		}
+	}
+	return n;
+}
+
+/* "of two rules of one rank that decide alike the rule set's own is shown": then list by list. */
+static enum pk_list place_of(const struct view *v)
+{
+	enum pk_list list = pk_entry_list(v->doc, v->rule, v->entry);
+
+	if (list != PK_LIST_OWN && count_listed(v, list) < PK_CIDR_BESIDE_MIN)
+		return PK_LIST_OWN;
+	return list;
+}
+
+/* "the first by document name and place, those of the operator's lists last" */
 struct first {
 	const struct pk_document *doc;
 	const struct pk_entry *entry;
-	bool last;
+	enum pk_list list;
 };
 
-static void keep_first(struct first *first, const struct view *v, bool last)
+static void keep_first(struct first *first, const struct view *v, enum pk_list list)
 {
 	int c = -1;
 
 	if (first->entry)
-		c = last - first->last;
+		c = (int)list - (int)first->list;
 	if (first->entry && c == 0) {
 		c = strcmp(v->doc->name, first->doc->name);
 		if (c == 0)
@@ -28,7 +71,7 @@ static void keep_first(struct first *first, const struct view *v, bool last)
 	}
 	/* The walk within a document is in order of place. */
 	if (c < 0)
-		*first = (struct first){ v->doc, v->entry, last };
+		*first = (struct first){ v->doc, v->entry, list };
 }
 
 struct tier {
@@ -39,22 +82,22 @@ static void ask_rule(struct view *v, struct tier *t)
 {
 	const struct pk_rule *rule = v->rule;
 	enum pk_dir dir = v->q->dir;
-	bool last;
+	enum pk_list list;
 
 	for (size_t i = 0; i < rule->n_entries[dir]; i++) {
 		v->entry = &rule->entries[dir][i];
 		if (!judge_entry_decides(v))
 			continue;
-		last = pk_entry_is_beside(v->doc, v->entry);
+		list = place_of(v);
 		if (v->entry->deny)
-			keep_first(&t->deny, v, last);
+			keep_first(&t->deny, v, list);
 		else
-			keep_first(v->entry->pass ? &t->pass : &t->allow, v, last);
+			keep_first(v->entry->pass ? &t->pass : &t->allow, v, list);
 	}
 	if (rule->default_deny[dir] && rule->n_entries[dir] &&
 	    pk_judge_selects(v->doc, rule, v->q->subject->labels) != PK_NO) {
 		v->entry = &rule->entries[dir][0];
-		keep_first(&t->fallback, v, false);
+		keep_first(&t->fallback, v, PK_LIST_OWN);
 	}
 }
 

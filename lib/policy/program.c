@@ -49,9 +49,17 @@ static void reserved_classes(struct pk_engine *engine, struct program *p, enum p
 	}
 }
 
-static bool is_beside(const struct ent *ent)
+/* Returns the list of the entry alone, however many prefixes there are. */
+static enum shape_kind list_of(const struct ent *ent)
 {
-	return pk_entry_is_beside(ent->doc, ent->e);
+	return (enum shape_kind)(pk_entry_list(ent->doc, ent->rule, ent->e) / 2);
+}
+
+static enum shape_kind shape_of(const struct side *side, const struct ent *ent)
+{
+	enum shape_kind kind = list_of(ent);
+
+	return side->prefixes[kind] < PK_CIDR_BESIDE_MIN ? SHAPE_OWN : kind;
 }
 
 /* The acts of a cidr class: entries by prefix, and those that match the world anyway. */
@@ -68,7 +76,7 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 		const struct ent *ent = side->acts[i];
 		bool hit;
 
-		if (is_beside(ent))
+		if (shape_of(side, ent) != SHAPE_OWN)
 			continue;
 		if (ent->e->kind == PK_PEERS_CIDR) {
 			hit = next < c->n_acts && c->acts[next] == cidr++;
@@ -86,14 +94,15 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 	return n;
 }
 
-/* The acts of a class of the list beside. */
-static size_t match_beside(const struct side *side, const struct cidr_class *c, uint32_t *acts)
+/* The acts of a class of a list beside. */
+static size_t match_beside(const struct side *side, enum shape_kind kind,
+			   const struct cidr_class *c, uint32_t *acts)
 {
 	size_t n = 0;
 	uint32_t cidr = 0;
 
 	for (size_t i = 0; i < side->n_acts && n < c->n_acts; i++)
-		if (is_beside(side->acts[i]) && c->acts[n] == cidr++)
+		if (shape_of(side, side->acts[i]) == kind && c->acts[n] == cidr++)
 			acts[n++] = (uint32_t)i;
 	return n;
 }
@@ -102,12 +111,14 @@ static void shape_side(struct pk_engine *engine, struct side *side, enum pk_dir 
 {
 	if (side->shaped)
 		return;
+	for (size_t i = 0; i < side->n_acts; i++)
+		side->prefixes[list_of(side->acts[i])] += pk_entry_prefixes(side->acts[i]->e);
 	for (int kind = 0; kind < SHAPES; kind++) {
 		struct vec cidrs = { 0 };
 
 		for (size_t i = 0; i < side->n_acts; i++)
 			if (side->acts[i]->e->kind == PK_PEERS_CIDR &&
-			    is_beside(side->acts[i]) == (kind == SHAPE_BESIDE))
+			    shape_of(side, side->acts[i]) == (enum shape_kind)kind)
 				vec_push(&cidrs, side->acts[i]);
 		side->shape[kind] = shape_get(engine, dir, (enum shape_kind)kind,
 					      (struct ent **)cidrs.at, cidrs.n);
@@ -121,14 +132,14 @@ static size_t n_classes(const struct side *side, enum shape_kind kind)
 	return side->shape[kind] ? side->shape[kind]->n_classes : 0;
 }
 
-static void beside_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
-			 uint32_t *acts)
+static void beside_class(struct pk_engine *engine, struct program *p, enum pk_dir dir,
+			 enum shape_kind kind, size_t i, uint32_t *acts)
 {
 	const struct side *side = &p->side[dir];
-	const struct shape *shape = side->shape[SHAPE_BESIDE];
+	const struct shape *shape = side->shape[kind];
 	struct recipe r = { .acts = acts, .party = PK_PARTY_WORLD, .beside = true };
 
-	r.n_acts = match_beside(side, &shape->classes[i], acts);
+	r.n_acts = match_beside(side, kind, &shape->classes[i], acts);
 	class_fixed(engine, p, dir, &r, shape->first + (uint32_t)i);
 }
 
@@ -151,12 +162,14 @@ static void own_class(struct pk_engine *engine, struct program *p, enum pk_dir d
 static void world_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
 			uint32_t *acts)
 {
-	size_t own = n_classes(&p->side[dir], SHAPE_OWN);
+	int kind = SHAPE_OWN;
 
-	if (i < own)
+	while (i >= n_classes(&p->side[dir], (enum shape_kind)kind))
+		i -= n_classes(&p->side[dir], (enum shape_kind)kind++);
+	if (kind == SHAPE_OWN)
 		own_class(engine, p, dir, i, acts);
 	else
-		beside_class(engine, p, dir, i - own, acts);
+		beside_class(engine, p, dir, (enum shape_kind)kind, i, acts);
 }
 
 /* Makes the classes of the world; false: it is late, and there are more to make. */
@@ -166,12 +179,13 @@ static bool world_classes(struct pk_engine *engine, struct program *p, enum pk_d
 	struct side *side = &p->side[dir];
 	uint32_t *acts = calloc(side->n_acts + 1, sizeof(*acts));
 	bool late = false;
-	size_t n;
+	size_t n = 0;
 
 	if (!acts)
 		abort();
 	shape_side(engine, side, dir);
-	n = n_classes(side, SHAPE_OWN) + n_classes(side, SHAPE_BESIDE);
+	for (int kind = 0; kind < SHAPES; kind++)
+		n += n_classes(side, (enum shape_kind)kind);
 	while (p->at < n && !p->too_large && !late) {
 		world_class(engine, p, dir, p->at++, acts);
 		late = is_late(slice);
@@ -297,10 +311,10 @@ void program_image(struct program *p)
 	for (int dir = 0; dir < 2; dir++) {
 		const struct side *side = &p->side[dir];
 
-		image->list[PK_LIST_OWN + dir] = pk_cidr_list_ref(side->shape[SHAPE_OWN]->list);
-		if (side->shape[SHAPE_BESIDE])
-			image->list[PK_LIST_BESIDE + dir] =
-				pk_cidr_list_ref(side->shape[SHAPE_BESIDE]->list);
+		for (int kind = 0; kind < SHAPES; kind++)
+			if (side->shape[kind])
+				image->list[2 * kind + dir] =
+					pk_cidr_list_ref(side->shape[kind]->list);
 	}
 	for (size_t i = 0; i < p->n_verdicts && !image->audit; i++) {
 		const struct pk_verdict_value *v = &p->verdicts[i].value;

@@ -190,11 +190,12 @@ static uint32_t class_of_world(const struct pk_image *image, const struct pk_que
 	return pk_addr_is4(&q->peer.address) ? PK_CLASS_WORLD4 : PK_CLASS_WORLD6;
 }
 
-uint32_t pk_image_class_beside(const struct pk_image *image, const struct pk_question *q)
+uint32_t pk_image_class_beside(const struct pk_image *image, enum pk_list list,
+			       const struct pk_question *q)
 {
 	if (q->peer.party != PK_PARTY_WORLD)
 		return PK_CLASS_NONE;
-	return pk_cidr_list_class(image->list[PK_LIST_BESIDE + q->dir], &q->peer.address);
+	return pk_cidr_list_class(image->list[list + q->dir], &q->peer.address);
 }
 
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
@@ -276,7 +277,8 @@ void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
 	const struct pk_verdict_value *v = find_verdict(image, pk_image_class(image, q, facts), q);
 
 	*out = v ? *v : (struct pk_verdict_value){ 0 };
-	raise_by(image, pk_image_class_beside(image, q), q, out);
+	raise_by(image, pk_image_class_beside(image, PK_LIST_ALL, q), q, out);
+	raise_by(image, pk_image_class_beside(image, PK_LIST_SOME, q), q, out);
 	for (size_t i = 0; i < facts->n_name_classes; i++)
 		raise_by(image, facts->name_classes[i], q, out);
 	if (q->dir != PK_INGRESS || q->peer.party == PK_PARTY_ENDPOINT ||

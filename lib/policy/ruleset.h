@@ -109,12 +109,13 @@ void pk_image_lookup(const struct pk_image *image, const struct pk_question *q,
 		     const struct pk_image_facts *facts, struct pk_verdict_value *out);
 uint32_t pk_image_class(const struct pk_image *image, const struct pk_question *q,
 			const struct pk_image_facts *facts);
-/* Returns the class of the list beside, PK_CLASS_NONE where there is none. */
-uint32_t pk_image_class_beside(const struct pk_image *image, const struct pk_question *q);
+/* Returns the class in a list of the operator's, PK_CLASS_NONE where there is none. */
+uint32_t pk_image_class_beside(const struct pk_image *image, enum pk_list list,
+			       const struct pk_question *q);
 
 /*
  * A delta leads from one image of a rule set to its next one, in place. That is possible where
- * every entry of the live classes and both lists stay as they are (only new classes, new or gone
+ * every entry of the live classes and all lists stay as they are (only new classes, new or gone
  * peers). `replace` says that it isn't: build aside under a new number and switch.
  */
 struct pk_image_delta {

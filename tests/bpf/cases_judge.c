@@ -61,7 +61,7 @@ uint32_t judge_clock(void)
 /* What is listed beside says no more than what it says of the address; the higher rank wins. */
 static void listed_beside(void)
 {
-	struct pk_rule_set rs = { .list = { 101, 101, 103, 0 }, .entries = 1 };
+	struct pk_rule_set rs = { .list = { 101, 101, 103, 0, 104, 0 }, .entries = 1 };
 	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
 				      .rule_set = LISTED,
 				      .class = PK_CLASS_WORLD4 };
@@ -76,20 +76,25 @@ static void listed_beside(void)
 	key.dir = PK_INGRESS;
 	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_TENANT, PK_KIND_ALLOW), 60);
 	key.dir = PK_EGRESS;
-	key.class = PK_CLASS_BESIDE;
+	key.class = PK_CLASS_ALL;
 	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 61);
-	key.class = PK_CLASS_BESIDE + 1;
+	key.class = PK_CLASS_ALL + 1;
 	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_BASELINE, PK_KIND_DENY), 62);
+	key.class = PK_CLASS_SOME;
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 63);
 	check("judge: an address that isn't listed beside", ask(&q) && q.answer.live.rule == 60);
-	node_cidr(103, "198.51.100.0", 24, PK_CLASS_BESIDE);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_ALL);
 	check("judge: a list beside denies what the rule set's own allows",
 	      ask(&q) && q.class == PK_CLASS_WORLD4 && q.answer.live.rule == 61 &&
 		      q.answer.live.verdict == PK_DENY && q.answer.audit.rule == 61);
-	node_cidr(103, "198.51.100.0", 24, PK_CLASS_BESIDE + 1);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_ALL + 1);
 	check("judge: not by a lower rank", ask(&q) && q.answer.live.rule == 60);
+	node_cidr(104, "198.51.100.0", 24, PK_CLASS_SOME);
+	check("judge: the highest rank of all lists", ask(&q) && q.answer.live.rule == 63);
+	node_cidr(104, "198.51.100.0", 24, PK_CLASS_NONE);
 	node_cidr(103, "198.51.100.0", 24, PK_CLASS_NONE);
 	check("judge: a hole of the list says nothing", ask(&q) && q.answer.live.rule == 60);
-	node_cidr(103, "198.51.100.0", 24, PK_CLASS_BESIDE);
+	node_cidr(103, "198.51.100.0", 24, PK_CLASS_ALL);
 	q.dir = PK_INGRESS;
 	check("judge: the other direction has no list beside", ask(&q) && q.answer.live.rule == 60);
 	q.dir = PK_EGRESS;

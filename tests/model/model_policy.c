@@ -137,11 +137,11 @@ enum pk_reason policy_of(const struct world *w, const struct end *of, const stru
 	if (about->party == PK_PARTY_SELF)
 		return PK_REASON_OK;
 	look(w, &q, class_of(w, q.set, of, about, dir), &best);
-	/* The operator's long lists stand beside the rule set's own. */
-	if (about->party == PK_PARTY_WORLD)
+	/* The operator's lists stand beside the rule set's own. */
+	for (int list = PK_LIST_ALL; list <= PK_LIST_SOME && about->party == PK_PARTY_WORLD;
+	     list += 2)
 		look(w, &q,
-		     class_listed(w, w->set[q.set].list[PK_LIST_BESIDE + dir], &about->addr,
-				  PK_CLASS_NONE),
+		     class_listed(w, w->set[q.set].list[list + dir], &about->addr, PK_CLASS_NONE),
 		     &best);
 	if (w->set[q.set].flags & PK_RULE_SET_ANY)
 		look(w, &q, PK_CLASS_ANY, &best);

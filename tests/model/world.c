@@ -101,7 +101,8 @@ static void rule_set(struct world *w, struct dice *d, uint32_t set)
 {
 	w->set[set] = (struct pk_rule_set){
 		.list = { dice_below(d, 3) ? 2 * set : 0, dice_below(d, 3) ? 2 * set + 1 : 0,
-			  dice_one_in(d, 3) ? 90 : 0, dice_one_in(d, 3) ? 91 : 0 },
+			  dice_one_in(d, 3) ? 90 : 0, dice_one_in(d, 3) ? 91 : 0,
+			  dice_one_in(d, 3) ? 92 : 0, dice_one_in(d, 3) ? 93 : 0 },
 		.entries = 1,
 		.flags = dice_one_in(d, 4) ? PK_RULE_SET_ANY : 0,
 		.digest = { set },

@@ -24,7 +24,9 @@ struct tally {
 	uint64_t queries, unseen, unseen_allowed, worlds, kernel;
 	uint64_t allow, deny, fallback; /* live verdicts: allowed, by a deny, by default */
 	uint64_t tier[4], audit_differs;
-	uint64_t world, beside; /* of the peers' questions; by a rule of an operator's long list */
+	uint64_t world; /* of the peers' questions */
+	/* Decided in a list of the operator's, and by an entry too short for one by itself. */
+	uint64_t beside[PK_LISTS], gathered;
 };
 
 struct failure {
@@ -83,42 +85,52 @@ static struct docs {
 	size_t n;
 } docs;
 
-/* The entry of that rule number; *doc is its document. NULL: a built-in one. */
-static const struct pk_entry *entry_of(uint32_t number, const struct pk_document **doc)
+/* The entry of that rule number, and the list for it. NULL: a built-in one. */
+static const struct pk_entry *entry_of(uint32_t number, enum pk_list *list)
 {
 	for (size_t i = 0; i < docs.n; i++)
 		for (size_t j = 0; j < docs.at[i]->n_rules * 2; j++) {
 			const struct pk_rule *rule = &docs.at[i]->rules[j / 2];
 
-			*doc = docs.at[i];
-			for (size_t k = 0; k < rule->n_entries[j % 2]; k++)
-				if (rule->entries[j % 2][k].number == number)
-					return &rule->entries[j % 2][k];
+			for (size_t k = 0; k < rule->n_entries[j % 2]; k++) {
+				const struct pk_entry *e = &rule->entries[j % 2][k];
+
+				*list = pk_entry_list(docs.at[i], rule, e);
+				if (e->number == number)
+					return e;
+			}
 		}
 	return NULL;
 }
 
 static bool is_name_rule(uint32_t number)
 {
-	const struct pk_document *doc;
-	const struct pk_entry *e = entry_of(number, &doc);
+	enum pk_list list;
+	const struct pk_entry *e = entry_of(number, &list);
 
 	return e && e->kind == PK_PEERS_FQDNS;
 }
 
-static bool is_beside(const struct pk_judgement *v)
+static void count_beside(struct pk_asker *a, struct tally *t, const struct pk_question *q,
+			 const struct pk_judgement *v)
 {
-	const struct pk_document *doc;
-	const struct pk_entry *e = entry_of(v->rule, &doc);
+	const struct pk_image *image = pk_engine_image(pk_asker_engine(a), q->subject->key);
+	enum pk_list list = PK_LIST_OWN;
+	const struct pk_entry *e = entry_of(v->rule, &list);
 
-	return e && PK_RANK_KIND(v->rank) != PK_KIND_DEFAULT && pk_entry_is_beside(doc, e);
+	if (!e || !image || PK_RANK_KIND(v->rank) == PK_KIND_DEFAULT || list == PK_LIST_OWN ||
+	    !pk_image_class_beside(image, list, q))
+		return;
+	t->beside[list]++;
+	t->gathered += pk_entry_prefixes(e) < PK_CIDR_BESIDE_MIN;
 }
 
-static void count(struct tally *t, const struct pk_question *q, const struct pk_verdict_value *v)
+static void count(struct pk_asker *a, struct tally *t, const struct pk_question *q,
+		  const struct pk_verdict_value *v)
 {
 	t->queries++;
 	t->world += q->peer.party == PK_PARTY_WORLD;
-	t->beside += is_beside(&v->live);
+	count_beside(a, t, q, &v->live);
 	t->tier[PK_RANK_TIER(v->live.rank) & 3]++;
 	t->audit_differs += v->live.verdict != v->audit.verdict;
 	if (v->live.verdict == PK_ALLOW)
@@ -182,7 +194,7 @@ static void ask_many(struct pk_asker *a, size_t n, const char *what, struct tall
 			t->kernel++;
 		}
 		pk_ask(a, PK_ASK_REFERENCE, &q, &v, NULL);
-		count(t, &q, &v);
+		count(a, t, &q, &v);
 	}
 }
 
@@ -578,7 +590,9 @@ static int report(const struct tally *t)
 	blind += share("tenant tier", t->tier[PK_TIER_TENANT], t->queries);
 	blind += share("baseline tier", t->tier[PK_TIER_BASELINE], t->queries);
 	blind += share("built-in baseline", t->tier[PK_TIER_BUILTIN], t->queries);
-	blind += share("a long list, world", t->beside, t->world);
+	blind += share("a list of all", t->beside[PK_LIST_ALL], t->world);
+	blind += share("a list of some", t->beside[PK_LIST_SOME], t->world);
+	blind += share("short, in a list", t->gathered, t->world);
 	for (size_t i = 0; i < n_language; i++)
 		if (!language[i].seen) {
 			printf("  no document had \"%s\": the test is blind\n", language[i].name);

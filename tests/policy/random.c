@@ -139,11 +139,13 @@ static void selector(struct pk_str *s, bool tenant, bool subject)
 	pk_str_add(s, "}");
 }
 
-/* A list that makes its document a long one (pk_entry_is_beside), nobody's addresses in most. */
+/* One that has a list beside by itself, or with another one; nobody's addresses in most. */
 static void long_list(struct pk_str *s, const char *dir)
 {
+	unsigned int n = rnd_in(2) ? PK_CIDR_BESIDE_MIN : PK_CIDR_BESIDE_MIN / 2;
+
 	pk_str_addf(s, "\"%sCIDR\":[\"%s\",\"%s\"", dir, PICK(prefixes), PICK(prefixes));
-	for (unsigned int i = 0; i < PK_CIDR_BESIDE_MIN; i++)
+	for (unsigned int i = 0; i < n; i++)
 		pk_str_addf(s, ",\"172.20.%u.0/24\"", i);
 	pk_str_add(s, "]");
 }
@@ -341,6 +343,30 @@ static void make_rule(struct g_rule *r, bool tenant, bool operator_tier)
 	r->flags = s.len ? take(&s) : NULL;
 }
 
+/* An operator's prefixes for everybody, or for one namespace. */
+static void make_listed(struct g_rule *r)
+{
+	struct pk_str s = { 0 };
+
+	if (rnd_in(2))
+		pk_str_add(&s, "{}");
+	else
+		pk_str_addf(&s, "{\"matchLabels\":{\"%s\":\"%s\"}}", spelling(0), PICK(namespaces));
+	r->subject = take(&s);
+	for (int i = 0; i < ENTRIES_MAX; i++) {
+		uint32_t section = rnd_to(4);
+
+		pk_str_add(&s, "{");
+		long_list(&s, section >= 2 ? "to" : "from");
+		if (rnd_in(4)) {
+			pk_str_add(&s, ",");
+			port_part(&s);
+		}
+		pk_str_add(&s, "}");
+		r->entry[section][i] = take(&s);
+	}
+}
+
 static void make_doc(struct g_doc *d, size_t index)
 {
 	static const char *const some[] = { "operator", "tenant", "baseline" };
@@ -352,7 +378,10 @@ static void make_doc(struct g_doc *d, size_t index)
 	d->audit = rnd_in(6);
 	d->n_rules = 1 + rnd_to(RULES_MAX);
 	for (size_t i = 0; i < d->n_rules; i++)
-		make_rule(&d->rules[i], d->tenant_name, strcmp(d->tier, "operator") == 0);
+		if (!d->tenant_name && rnd_in(2))
+			make_listed(&d->rules[i]);
+		else
+			make_rule(&d->rules[i], d->tenant_name, strcmp(d->tier, "operator") == 0);
 }
 
 static void make_settings(struct pk_settings *s)

@@ -377,19 +377,26 @@ static void rule_sets_that_may_part_are_not_shared(void **state)
 	pk_document_free(doc);
 }
 
-/* An operator's document of n prefixes denied to all. */
-static struct pk_document *long_list(unsigned int n)
+/* An operator's document of n prefixes, from the first-th on, denied to whom it selects. */
+static struct pk_document *denied(const char *name, const char *selector, unsigned int first,
+				  unsigned int n)
 {
-	struct pk_document *doc;
 	own_str text = { 0 };
 
-	pk_str_add(&text, "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":{},"
-			  "\"egressDeny\":[{\"toCIDR\":[");
-	for (unsigned int i = 0; i < n; i++)
-		pk_str_addf(&text, "%s\"20.%u.%u.0/24\"", i ? "," : "", i / 128, i % 128 * 2);
+	pk_str_addf(&text,
+		    "{\"tier\":\"operator\",\"rules\":[{\"endpointSelector\":%s,"
+		    "\"egressDeny\":[{\"toCIDR\":[",
+		    selector);
+	for (unsigned int i = first; i < first + n; i++)
+		pk_str_addf(&text, "%s\"20.%u.%u.0/24\"", i > first ? "," : "", i / 128,
+			    i % 128 * 2);
 	pk_str_add(&text, "]}]}]}");
-	doc = document("long.json", text.text);
-	return doc;
+	return document(name, text.text);
+}
+
+static struct pk_document *long_list(unsigned int n)
+{
+	return denied("long.json", "{}", 0, n);
 }
 
 static uint32_t list_class(const struct pk_image *image, int list, const char *text)
@@ -428,14 +435,14 @@ static void a_long_list_stands_once(void **state)
 	assert_in_range(size.cidrs, 1000, 1100);
 	x = pk_engine_image(f->engine, "1");
 	y = pk_engine_image(f->engine, "2");
-	assert_ptr_equal(x->list[PK_LIST_BESIDE], y->list[PK_LIST_BESIDE]);
+	assert_ptr_equal(x->list[PK_LIST_ALL], y->list[PK_LIST_ALL]);
 	assert_ptr_not_equal(x->list[PK_LIST_OWN], y->list[PK_LIST_OWN]);
-	assert_null(x->list[PK_LIST_BESIDE + PK_INGRESS]);
+	assert_null(x->list[PK_LIST_ALL + PK_INGRESS]);
 	/* Listed by both; in a hole of the operator's list; listed by nobody. */
-	assert_int_equal(list_class(x, PK_LIST_BESIDE, "20.0.2.1"), PK_CLASS_BESIDE);
+	assert_int_equal(list_class(x, PK_LIST_ALL, "20.0.2.1"), PK_CLASS_ALL);
 	assert_in_range(list_class(x, PK_LIST_OWN, "20.0.2.1"), PK_CLASS_FIRST, PK_CLASS_FIRST + 9);
-	assert_int_equal(list_class(x, PK_LIST_BESIDE, "20.0.3.1"), PK_CLASS_NONE);
-	assert_int_equal(list_class(x, PK_LIST_BESIDE, "9.9.9.9"), PK_CLASS_NONE);
+	assert_int_equal(list_class(x, PK_LIST_ALL, "20.0.3.1"), PK_CLASS_NONE);
+	assert_int_equal(list_class(x, PK_LIST_ALL, "9.9.9.9"), PK_CLASS_NONE);
 	pk_engine_free(PK_MOVE(f->engine, NULL));
 	for (size_t i = 0; i < PK_ARRAY_LEN(docs); i++)
 		pk_document_free(docs[i]);
@@ -450,11 +457,86 @@ static void a_short_list_is_the_rule_sets_own(void **state)
 	pk_engine_put(f->engine, endpoint("1", XA, true));
 	pk_engine_set_documents(f->engine, &doc, 1);
 	compile(f);
-	assert_null(pk_engine_image(f->engine, "1")->list[PK_LIST_BESIDE]);
+	assert_null(pk_engine_image(f->engine, "1")->list[PK_LIST_ALL]);
 	assert_in_range(list_class(pk_engine_image(f->engine, "1"), PK_LIST_OWN, "20.0.2.1"),
 			PK_CLASS_FIRST, PK_CLASS_FIRST + 9);
 	pk_engine_free(PK_MOVE(f->engine, NULL));
 	pk_document_free(doc);
+}
+
+#define SHORT_DOCS 60
+
+/* The operator's short documents: half for everybody, half for tenant x alone. */
+static void short_documents(struct pk_document **docs)
+{
+	for (unsigned int i = 0; i < SHORT_DOCS; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "short-%u.json", i);
+		docs[i] =
+			denied(name, i % 2 ? "{\"matchLabels\":{\"nomad:namespace\":\"x\"}}" : "{}",
+			       i * 10, 10);
+	}
+}
+
+static void they_stand_once(const struct fixture *f)
+{
+	const struct pk_image *x = pk_engine_image(f->engine, "1");
+	const struct pk_image *x2 = pk_engine_image(f->engine, "2");
+	const struct pk_image *y = pk_engine_image(f->engine, "3");
+	struct pk_engine_size size;
+
+	pk_engine_size(f->engine, &size);
+	assert_in_range(size.cidrs, SHORT_DOCS * 10, SHORT_DOCS * 13);
+	assert_ptr_not_equal(x->list[PK_LIST_OWN], x2->list[PK_LIST_OWN]);
+	assert_ptr_equal(x->list[PK_LIST_ALL], y->list[PK_LIST_ALL]);
+	assert_ptr_equal(x->list[PK_LIST_ALL], x2->list[PK_LIST_ALL]);
+	assert_ptr_equal(x->list[PK_LIST_SOME], x2->list[PK_LIST_SOME]);
+	assert_null(y->list[PK_LIST_SOME]);
+	assert_int_equal(list_class(x, PK_LIST_ALL, "20.0.2.1"), PK_CLASS_ALL);
+	assert_int_equal(list_class(x, PK_LIST_ALL, "20.0.20.1"), PK_CLASS_NONE);
+	assert_int_equal(list_class(x, PK_LIST_SOME, "20.0.20.1"), PK_CLASS_SOME);
+}
+
+/* Whatever tenants name beside them; and fewer than are worth a list stand in each own one. */
+static void many_short_documents_stand_once(void **state)
+{
+	static const char *const own[] = {
+		"{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{},"
+		"\"egress\":[{\"toCIDR\":[\"20.0.0.0/16\"]}]}]}",
+		"{\"namespace\":\"x\",\"rules\":[{\"endpointSelector\":{\"matchLabels\":{\"job\":"
+		"\"b\"}},\"egress\":[{\"toCIDR\":[\"192.0.2.0/24\"]}]}]}",
+		"{\"namespace\":\"y\",\"rules\":[{\"endpointSelector\":{},"
+		"\"egress\":[{\"toCIDR\":[\"198.51.100.0/24\"]}]}]}",
+	};
+	struct fixture *f = *state;
+	struct pk_document *docs[SHORT_DOCS + 3];
+	const struct pk_image *x;
+
+	short_documents(docs);
+	docs[SHORT_DOCS] = document("x.json", own[0]);
+	docs[SHORT_DOCS + 1] = document("x2.json", own[1]);
+	docs[SHORT_DOCS + 2] = document("y.json", own[2]);
+	pk_engine_put(f->engine, endpoint("1", XA, true));
+	pk_engine_put(f->engine, endpoint("2", XB, true));
+	pk_engine_put(f->engine, endpoint("3", YA, true));
+	pk_engine_set_documents(f->engine, docs, PK_ARRAY_LEN(docs));
+	compile(f);
+	they_stand_once(f);
+	/* All go but one of each kind. */
+	pk_engine_set_documents(f->engine, docs + SHORT_DOCS - 2, 5);
+	compile(f);
+	x = pk_engine_image(f->engine, "1");
+	assert_null(x->list[PK_LIST_ALL]);
+	assert_null(x->list[PK_LIST_SOME]);
+	assert_in_range(list_class(x, PK_LIST_OWN, "20.4.136.1"), PK_CLASS_FIRST,
+			PK_CLASS_FIRST + 9);
+	pk_engine_set_documents(f->engine, docs, PK_ARRAY_LEN(docs));
+	compile(f);
+	they_stand_once(f);
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	for (size_t i = 0; i < PK_ARRAY_LEN(docs); i++)
+		pk_document_free(docs[i]);
 }
 
 static void a_new_endpoint_only_adds(void **state)
@@ -716,6 +798,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_long_list_stands_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_short_list_is_the_rule_sets_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_short_documents_stand_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_came_and_went_leaves_nothing, setup, teardown),
 		cmocka_unit_test(rule_numbers_stay),
 		cmocka_unit_test(rule_numbers_renewed),

@@ -127,7 +127,7 @@ static void test_share(void **state)
 	assert_use(0, 0, 0);
 }
 
-/* The list beside, too: shared by two rule sets and by both directions, gone with the last. */
+/* Lists beside, too: shared by two rule sets and by both directions, gone with the last. */
 static void test_share_beside(void **state)
 {
 	own_image *image = NULL, *other = NULL;
@@ -139,18 +139,21 @@ static void test_share_beside(void **state)
 	image = image_of(1, 5);
 	other = image_of(2, 3);
 	image->list[PK_EGRESS] = list_of(50, 4);
-	image->list[PK_LIST_BESIDE + PK_EGRESS] = list_of(52, 7);
-	image->list[PK_LIST_BESIDE + PK_INGRESS] = list_of(52, 7);
-	other->list[PK_LIST_BESIDE + PK_EGRESS] = list_of(52, 7);
+	image->list[PK_LIST_ALL + PK_EGRESS] = list_of(52, 7);
+	image->list[PK_LIST_ALL + PK_INGRESS] = list_of(52, 7);
+	image->list[PK_LIST_SOME + PK_EGRESS] = list_of(53, 6);
+	other->list[PK_LIST_ALL + PK_EGRESS] = list_of(52, 7);
 	set = install(image);
 	set2 = install(other);
-	assert_use(8, 2, 11);
+	assert_use(8, 2, 17);
 	assert_int_equal(pk_rule_set_get(b(), set, &entry), 0);
 	assert_int_equal(pk_rule_set_get(b(), set2, &entry2), 0);
-	assert_true(entry.list[PK_LIST_BESIDE]);
-	assert_int_equal(entry.list[PK_LIST_BESIDE], entry2.list[PK_LIST_BESIDE]);
-	assert_int_equal(entry.list[PK_LIST_BESIDE + PK_INGRESS], entry.list[PK_LIST_BESIDE]);
+	assert_true(entry.list[PK_LIST_ALL]);
+	assert_int_equal(entry.list[PK_LIST_ALL], entry2.list[PK_LIST_ALL]);
+	assert_int_equal(entry.list[PK_LIST_ALL + PK_INGRESS], entry.list[PK_LIST_ALL]);
+	assert_true(entry.list[PK_LIST_SOME]);
 	assert_int_equal(entry2.list[PK_EGRESS], 0);
+	assert_int_equal(entry2.list[PK_LIST_SOME], 0);
 	assert_ok(pk_rule_set_free(b(), set, image, IN_A_WHILE, &e));
 	assert_use(3, 1, 7);
 	assert_ok(pk_rule_set_free(b(), set2, other, IN_A_WHILE, &e));

@@ -49,7 +49,7 @@ struct table {
 	struct class_table {
 		const struct pk_verdict_entry *at;
 		size_t n;
-	} class[2];		    /* the peer's own, and that of the list beside */
+	} class[PK_LISTS / 2];	    /* the peer's own, and those of the lists beside */
 	struct pk_open_entry *open; /* of the endpoint's own, where the peer is none */
 	size_t n_open;
 	bool names; /* beside them, names may allow */
@@ -109,7 +109,8 @@ static void table_of(const struct plan_work *w, int i, enum pk_dir dir,
 		return;
 	pk_ask_facts(engine, image, &q, &facts, names, NAMES_MAX);
 	class_table(image, pk_image_class(image, &q, &facts), dir, &out->class[0]);
-	class_table(image, pk_image_class_beside(image, &q), dir, &out->class[1]);
+	class_table(image, pk_image_class_beside(image, PK_LIST_ALL, &q), dir, &out->class[1]);
+	class_table(image, pk_image_class_beside(image, PK_LIST_SOME, &q), dir, &out->class[2]);
 	out->names = facts.n_name_classes != 0;
 	if (dir == PK_INGRESS && q.peer.party != PK_PARTY_ENDPOINT)
 		out->n_open = pk_engine_open_ports(engine, q.subject->key, &out->open);
@@ -310,7 +311,7 @@ static union pk_addr behind(const struct pk_cidr_entry *e, bool *wraps)
 	return out;
 }
 
-#define LISTS 4 /* own and beside, before and after */
+#define LISTS PK_LISTS /* own and beside, before and after */
 
 struct seen { /* what an address is to each list */
 	uint32_t class_nr[LISTS];
@@ -388,9 +389,10 @@ void plan_add_world(struct plan_work *w)
 							     p->peer[side].endpoint->key)
 					   : NULL;
 
-			d.list[side] = image ? image->list[PK_LIST_OWN + i % 2] : NULL;
-			d.list[2 + side] = image ? image->list[PK_LIST_BESIDE + i % 2] : NULL;
-			n += d.list[side] || d.list[2 + side];
+			for (size_t k = 0; image && k < PK_LISTS; k += 2) {
+				d.list[k + (size_t)side] = image->list[k + i % 2];
+				n += image->list[k + i % 2] != NULL;
+			}
 		}
 		while (j < n_done && memcmp(&done[j], &d, sizeof(d)) != 0)
 			j++;
