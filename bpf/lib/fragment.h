@@ -87,6 +87,7 @@ static __always_inline int fragment_recall(struct pk_scratch *s, __u32 owner, __
 	pkt->judged_port = first.judged_port;
 	pkt->proto = first.proto;
 	pkt->flags |= first.flags & FRAGMENT_FLAGS;
+	pkt->wire_id = first.wire_id;
 	return PK_REASON_OK;
 }
 
@@ -144,6 +145,7 @@ static __always_inline void fragment_keep(struct pk_scratch *s)
 	if (!at)
 		return;
 	s->fragment.seen = flow_now();
+	s->fragment.wire_id = s->pkt.wire_id;
 	bpf_spin_lock(&at->lock);
 	at->first = s->fragment;
 	bpf_spin_unlock(&at->lock);

@@ -34,6 +34,42 @@ static __always_inline __sum16 rewrite_check(__sum16 check, __u64 gain)
 	return ~rewrite_fold((__u16)~check + gain);
 }
 
+#define REWRITE_IDS    1024   /* a power of two */
+#define REWRITE_ATOMIC 0x4000 /* DF alone: it is never cut, and its id means nothing */
+static __u32 rewrite_ids[REWRITE_IDS];
+
+/*
+ * Takes `count` identifications for datagrams to the packet's destination. They are counted on, so that
+ * none comes again before 65,535 others, from a start that nobody outside can foretell.
+ */
+static __always_inline __be16 rewrite_take_ids(const struct pk_pkt *pkt, __u32 count)
+{
+	const struct pk_node *n = node_get();
+	__u64 hash = (__u64)pkt->proto << 32 | pkt->dst.w[3];
+
+	hash = (hash ^ (n ? n->epoch[1] : 0)) * 0xff51afd7ed558ccd;
+	hash = (hash ^ hash >> 32) * 0xc4ceb9fe1a85ec53;
+	hash ^= hash >> 32;
+	return bpf_htons(hash +
+			 __sync_fetch_and_add(&rewrite_ids[hash >> 32 & (REWRITE_IDS - 1)], count));
+}
+
+/*
+ * Gives a datagram that may be in pieces somewhere an id of its own: several endpoints send from
+ * its new address, and whoever puts pieces together tells them by nothing else (RFC 6864).
+ */
+static __always_inline void rewrite_id(const struct __sk_buff *skb, struct pk_pkt *pkt,
+				       struct iphdr *ip)
+{
+	if (ip->frag_off == bpf_htons(REWRITE_ATOMIC))
+		return;
+	if (!(pkt->flags & PK_PKT_LATER))
+		pkt->wire_id =
+			rewrite_take_ids(pkt, skb->gso_size ? pkt->payload / skb->gso_size + 1 : 1);
+	ip->check = rewrite_check(ip->check, rewrite_gain16(ip->id, pkt->wire_id));
+	ip->id = pkt->wire_id;
+}
+
 /* Not inlined: merging several of these, the compiler computes addresses inside the context. */
 static __noinline int rewrite_address(struct __sk_buff *skb, struct pk_pkt *pkt, bool source,
 				      const union pk_addr *to, __u64 *gain)
@@ -49,10 +85,12 @@ static __noinline int rewrite_address(struct __sk_buff *skb, struct pk_pkt *pkt,
 			return PK_REASON_TRUNCATED;
 		*gain += rewrite_gain32(has->w[3], to->w[3]);
 		ip->check = rewrite_check(ip->check, rewrite_gain32(has->w[3], to->w[3]));
-		if (source)
+		if (source) {
 			ip->saddr = to->w[3];
-		else
+			rewrite_id(skb, pkt, ip);
+		} else {
 			ip->daddr = to->w[3];
+		}
 	} else {
 		ip6 = pk_take(&c, ETH_HLEN, sizeof(*ip6));
 		if (!ip6)

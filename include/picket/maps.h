@@ -449,7 +449,8 @@ struct pk_fragment {
 	__u16 end;   /* bytes of the datagram that the first has */
 	__u8 proto;  /* 0 = nothing stands here */
 	__u8 ipv4;
-	__u32 pad;
+	__be16 wire_id; /* IPv4, of a first whose source was translated: with which it went on */
+	__u16 pad;
 };
 struct pk_fragment_place {
 	struct pk_fragment first;

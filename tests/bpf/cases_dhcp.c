@@ -66,6 +66,7 @@ static struct pkt wanted(const struct pkt *asked, const char *options, size_t n,
 	struct pkt p = pkt_v4_to(WHO_GATEWAY, to, (struct l4){ 17, 67, 68, 0, 240 + room });
 
 	pkt_mac(WHO_A, p.b);
+	memset(p.b + L3 + 6, 0, 2); /* it may be cut */
 	memset(p.b + BOOTP, 0, 240 + room);
 	memcpy(p.b + BOOTP, asked->b + BOOTP, 12);
 	p.b[BOOTP] = 2;

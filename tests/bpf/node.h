@@ -155,6 +155,7 @@ void cases_end(void);
 void cases_undelivered(void);
 void cases_uplink(void);
 void cases_tuple(void);
+void cases_identification(void);
 void cases_outside(void);
 void cases_host_tap(void);
 void cases_remote(void);

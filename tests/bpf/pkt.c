@@ -214,6 +214,7 @@ struct pkt pkt_v4_to(enum who from, uint32_t to, struct l4 l4)
 	ethernet(&p, from, 0x0800);
 	ip[0] = 0x45;
 	put16(ip + 2, len);
+	put16(ip + 6, 0x4000); /* not to be cut, as most stacks say */
 	ip[8] = 64;
 	ip[9] = l4.proto;
 	memcpy(ip + 12, src.b + 12, 4);

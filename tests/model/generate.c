@@ -57,6 +57,7 @@ static void begin(struct make *m, struct dice *d, bool v4)
 	static const uint8_t others4[] = { 13, 17, 5, 9, 40 }, others6[] = { 144, 200, 133, 137 };
 
 	m->ttl = 64;
+	m->atomic = dice_one_in(d, 2);
 	m->tcp = dice_one_in(d, 3) ? TH_ACK | (uint8_t)dice_below(d, 8) : TH_SYN;
 	if (m->proto == 132 && dice_one_in(d, 2))
 		m->proto = 17;
@@ -196,6 +197,7 @@ static bool goes_on(struct step *s, const struct model *m, struct dice *d)
 		return false;
 	of_flow(&make, f, role);
 	make.tcp = said[dice_below(d, sizeof(said))];
+	make.atomic = dice_one_in(d, 2);
 	make.payload = some_payload(d);
 	if (dice_one_in(d, 24)) /* the initiator's address, as if it weren't translated */
 		make.dst = role ? f->src : f->dst;
@@ -266,6 +268,7 @@ static bool segments(struct step *s, const struct model *m, struct dice *d)
 	sender(f, role, s, mac);
 	of_flow(&make, f, role);
 	make.tcp = TH_ACK;
+	make.atomic = dice_one_in(d, 2);
 	make.payload = size ? 500 + dice_below(d, 1450) : dice_below(d, 900);
 	make_frame(&s->frame, &make, mac);
 	make_beside(&s->frame, &s->beside, size);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/model/cast.h"
+#include "tests/model/state.h"
 
 #define TC_ON	    (-1)
 #define TC_OK	    0
@@ -109,21 +110,38 @@ static bool same_sum(const struct outcome *o, const struct frame *is, uint32_t a
 		(a[0] == 0 || a[0] == 0xff) && (b[0] == 0 || b[0] == 0xff));
 }
 
-static bool same_bytes(const struct outcome *o, const struct frame *is, uint32_t *at)
+/* All pieces of a datagram go on with one id. */
+static bool right_id(const struct outcome *o, const struct deed *d)
 {
+	uint16_t id = get16(d->result->out.b + L3 + 4);
+
+	if (!o->new_id)
+		return true;
+	if (o->first)
+		d->ids[o->first] = id;
+	return !o->later || d->ids[o->later] == id;
+}
+
+static bool same_bytes(const struct outcome *o, const struct deed *d, uint32_t *at)
+{
+	const struct frame *is = &d->result->out;
+	struct outcome want = *o;
 	struct frame copy;
 
 	*at = o->out.len;
 	if (is->len != o->out.len)
 		return false;
 	copy = *is;
+	if (o->new_id)
+		frame_change_bytes(&want.out, L3 + 10, L3 + 4, is->b + L3 + 4, 2);
 	for (int i = 0; i < 4; i++)
-		if (o->sums[i] && o->sums[i] + 2 <= copy.len && same_sum(o, is, o->sums[i]))
-			memcpy(copy.b + o->sums[i], o->out.b + o->sums[i], 2);
+		if (o->sums[i] && o->sums[i] + 2 <= copy.len && same_sum(&want, is, o->sums[i]))
+			memcpy(copy.b + o->sums[i], want.out.b + o->sums[i], 2);
 	for (*at = 0; *at < copy.len; ++*at)
-		if (copy.b[*at] != o->out.b[*at])
+		if (copy.b[*at] != want.out.b[*at])
 			return false;
-	return true;
+	*at = L3 + 4;
+	return right_id(o, d);
 }
 
 /* It came back to its own sender, from the gateway. */
@@ -176,7 +194,7 @@ bool judge_deed(const struct step *s, const struct outcome *o, const struct deed
 	}
 	if (r->verdict == TC_SHOT)
 		return true;
-	if (o->any_answer ? is_answer(s, &r->out) : same_bytes(o, &r->out, &at))
+	if (o->any_answer ? is_answer(s, &r->out) : same_bytes(o, d, &at))
 		return true;
 	at = o->any_answer ? 0 : at;
 	snprintf(why, WHY, "%s: byte %u of %u is %02x, in the model %02x of %u", d->guard->name, at,

@@ -87,6 +87,8 @@ static void make_v4(struct frame *f, const struct make *m)
 	put16(ip + 4, (uint16_t)m->id);
 	if (m->piece)
 		put16(ip + 6, (uint16_t)(m->offset / 8 | (m->more ? 0x2000 : 0)));
+	else if (m->atomic)
+		put16(ip + 6, 0x4000);
 	f->len = L3 + header + len;
 	s.first = true;
 	frame_seal(f, &s);

@@ -12,6 +12,7 @@ struct make {
 	uint32_t options;      /* IPv4: words of them; IPv6: extension headers */
 	uint8_t option;	       /* their kind: IPv4's option, IPv6's next header */
 	bool piece, more;      /* a fragment, at `offset` of the datagram `id` */
+	bool atomic;	       /* IPv4: it may not be cut */
 	uint32_t id, offset;
 };
 

@@ -63,6 +63,8 @@ enum where {
 	GOES_ON, /* as it came, uncounted */
 };
 
+#define PIECES 256 /* first fragments that are remembered in a world */
+
 struct outcome {
 	enum pk_reason reason;
 	enum where where;
@@ -73,6 +75,8 @@ struct outcome {
 	bool any_answer;      /* an answer whose bytes others define: it is one, and goes back */
 	bool loose;	      /* only that it reaches nobody else */
 	uint32_t sums[4];     /* checksums that may be 0 or 0xffff; 0 = none */
+	bool new_id;	      /* IPv4: its id is another */
+	uint32_t first, later; /* number of the piece's datagram; 0 = it is none */
 	struct frame out;
 };
 
@@ -218,6 +222,7 @@ struct deed {
 	const struct guard *guard;
 	const struct result *result;
 	const uint64_t *before, *after; /* ROWS */
+	uint16_t *ids; /* PIECES + 1: with which datagrams of other sources went on */
 };
 const char *reason_name(uint32_t reason);
 /* The packet went the other way that outcome.maybe allows. */

@@ -201,6 +201,15 @@ static void translate(struct frame *f, const struct seen *s, const struct model_
 	frame_change_port(f, s, false, role ? w->sport : w->seen_dport);
 }
 
+/* Who sends from an address that others send from, too, has ids that nobody foretells. */
+void frame_rename(struct outcome *o, const struct seen *s)
+{
+	if (s->kind != KIND_V4 || s->atomic || !memcmp(o->out.b + L3 + 12, s->src.b + 12, 4))
+		return;
+	o->new_id = true;
+	loosely(o, L3 + 10);
+}
+
 void frame_translate(struct walk *k)
 {
 	struct outcome *o = k->o;
@@ -212,6 +221,7 @@ void frame_translate(struct walk *k)
 	if (k->flow == NO_ONE || !k->m->flow[k->flow].translation)
 		return;
 	translate(&o->out, s, &k->m->flow[k->flow], k->role);
+	frame_rename(o, s);
 	if (s->kind == KIND_V4 && header)
 		seal_header(&o->out, s);
 	else if (s->kind == KIND_V4)

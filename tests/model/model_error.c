@@ -116,6 +116,7 @@ static void error_translate(struct walk *k, const struct quote *q)
 	frame_change_address(out, &k->seen, false, dst);
 	frame_change_bytes(out, k->seen.l4 + 2, q->at, inner.b + L3, inner.len - L3);
 	error_sums(k->o, &k->seen, q);
+	frame_rename(k->o, &k->seen);
 }
 
 /* Under words that the flow wasn't judged under it is judged for the error; other: the other side. */

@@ -41,6 +41,7 @@ enum pk_reason piece_begin(struct walk *k)
 	}
 	if (!p || s->offset < p->end || k->m->now - p->seen_at > KEPT)
 		return PK_REASON_FRAGMENT;
+	k->o->later = (uint32_t)(p - k->m->piece) + 1;
 	if (p->unsure) {
 		k->o->maybe = PK_REASON_FRAGMENT;
 		*k->m->before = *k->m;
@@ -78,6 +79,8 @@ void piece_keep(struct walk *k)
 	for (uint32_t i = 0; i < m->pieces; i++)
 		if (m->piece[i].owner == p.owner)
 			m->piece[i].unsure = true;
-	if (m->pieces < PIECES)
+	if (m->pieces < PIECES) {
 		m->piece[m->pieces++] = p;
+		k->o->first = m->pieces;
+	}
 }

@@ -234,6 +234,7 @@ static enum pk_reason see_v4(const struct frame *f, struct seen *s)
 	if (reason)
 		return reason;
 	s->id = get16(ip + 4);
+	s->atomic = get16(ip + 6) == 0x4000;
 	s->offset = (cut & 0x1fff) * 8;
 	if (cut & 0x3fff)
 		reason = see_piece(s, cut & 0x2000);

@@ -12,6 +12,7 @@ struct run {
 	const struct guard *const *guards;
 	bool exact;
 	uint64_t rows[GUARDS][2][ROWS]; /* by turns: before and after */
+	uint16_t ids[GUARDS][PIECES + 1];
 	uint32_t turn;
 };
 
@@ -80,7 +81,8 @@ bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[W
 	model_step(r->model, s, o);
 	r->turn = is;
 	for (int i = 0; r->guards[i]; i++) {
-		struct deed deed = { r->guards[i], &result, r->rows[i][was], r->rows[i][is] };
+		struct deed deed = { r->guards[i], &result, r->rows[i][was], r->rows[i][is],
+				     r->ids[i] };
 
 		memcpy(r->rows[i][is], r->rows[i][was], sizeof(r->rows[i][is]));
 		if (s->user_only && !deed.guard->user)

@@ -21,6 +21,7 @@ struct seen {
 	bool group, request, reply, error, other; /* of ICMP: which of them */
 	bool first, later;			  /* fragments */
 	uint32_t id, offset;
+	bool atomic;  /* IPv4: not in pieces, and never to be */
 	bool partial; /* somebody else finishes its checksum: it holds the pseudo-header's sum */
 };
 

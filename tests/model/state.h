@@ -3,7 +3,6 @@
 /* The model's own: what it keeps between packets, and its parts. */
 #include "tests/model/seen.h"
 
-#define PIECES 256 /* first fragments that are remembered in a world */
 #define NO_ONE 0xffffffffu
 
 /* What a first fragment said. */
@@ -128,6 +127,7 @@ void tell(struct walk *k, uint32_t mtu);
 /* model_bytes.c */
 void frame_macs(struct frame *f, const uint8_t to[6]);
 void frame_hop(struct outcome *o, const struct seen *s);
+void frame_rename(struct outcome *o, const struct seen *s);
 void frame_translate(struct walk *k);
 void frame_change_address(struct frame *f, const struct seen *s, bool source,
 			  const union pk_addr *to);

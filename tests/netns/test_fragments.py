@@ -5,6 +5,7 @@ endpoints, with the node, and with the world by masquerade and published ports.
 """
 import os
 import socket
+import struct
 import threading
 
 import pytest
@@ -98,6 +99,41 @@ def test_with_the_world(stage, mode, family):  # noqa: F811
     finally:
         echo.close()
         served.close()
+
+
+def pieces(source, destination, ident, data):
+    """A UDP datagram to port 53 in two pieces, as a stack would cut it that says this id; without a checksum."""
+    whole = struct.pack("!HHHH", 40000, 53, 8 + len(data), 0) + data
+    for at, flags in ((0, 0x2000), (1480, 1480 // 8)):
+        part = whole[at:at + 1480]
+        yield struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(part), ident, flags, 64, socket.IPPROTO_UDP, 0,
+                          socket.inet_aton(source), socket.inet_aton(destination)) + part
+
+
+def test_two_say_one_id(stage):  # noqa: F811
+    """
+    Two endpoints behind one address send pieces of one id to one destination at once: what the receiver
+    puts together is what each of them sent.
+    """
+    s = stage("process")
+    ends, raw = [s.add("acme", "api"), s.add("beta", "api")], []
+    sent = [bytes([65 + n]) * 2000 for n in range(len(ends))]
+    with s.node.world.inside():
+        world = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        world.bind(("0.0.0.0", 53))
+        world.settimeout(PATIENCE)
+    for end in ends:
+        with end.inside():
+            raw.append(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+    try:
+        cut = [list(pieces(end.address(), s.world(4), 0x4711, data)) for end, data in zip(ends, sent)]
+        for nr in range(2):
+            for end, part in zip(raw, cut):
+                end.sendto(part[nr], (s.world(4), 0))
+        assert sorted(world.recv(65535) for _ in ends) == sent
+    finally:
+        for one in (world, *raw):
+            one.close()
 
 
 @pytest.mark.parametrize("mode", MODES)
