@@ -15,6 +15,7 @@ import row_hostile
 import row_memory
 import row_path
 import row_policy
+import row_scrape
 import row_verdict
 from harness.shell import Failed  # sides says where it is
 
@@ -25,6 +26,7 @@ ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_
 ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,
              "D11": row_connect.masqueraded, "M1": row_guest.lease})
 ROWS["R9"] = row_memory.unread
+ROWS["R10"] = row_scrape.measure
 ROWS.update(row_policy.ROWS)
 ROWS.update({"R7": row_hostile.hostile, "R8": row_hostile.hostile})
 
