@@ -225,6 +225,9 @@ class Runner:
         self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted), told=telling(text))
 
     def netns(self):
+        """What its tests need of a fresh machine is fetched and built before them: it takes minutes of all processors."""
+        for script, program in (("peers", "consul"), ("prometheus", "prometheus")):
+            self.run(f"{script}-{program}", [f"scripts/{script}", program], 1800)
         self.pytest("netns", 3600, lanes=CORES)
 
     def kernel61(self):
