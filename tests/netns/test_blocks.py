@@ -9,7 +9,7 @@ import time
 import pytest
 from harness.cni import CniError
 from harness.fabric import made_cluster
-from harness.servers import pings
+from harness.servers import QUICK, pings
 from harness.shell import wait_for
 
 PER_BLOCK = 5	# of a /29: but for its first, its gateway and its last
@@ -69,7 +69,7 @@ def test_endpoints_live_in_claimed_blocks(cluster):
     b = two.add("acme", "db", "db")
     wait_for(lambda: two.tables.count("remote") == 2 * len(made), "two to know all", 30)
     for a in made[0], made[-1]:
-        wait_for(lambda: pings(a, b.address(4)) and pings(b, a.address(6)), "routes to each block")
+        wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "routes to each block")
 
 
 def answer_of(node):
@@ -136,7 +136,7 @@ def test_claims_that_go(cluster):
     start(cluster)
     was = {node: has(node, 2) for node in cluster.nodes}
     a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
-    wait_for(lambda: pings(a, b.address(4)) and pings(b, a.address(6)), "both to know both", 30)
+    wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "both to know both", 30)
     everybodys = claims(cluster)
     cluster.consul.ask("DELETE", f"/v1/kv/{cluster.consul.prefix}blocks/{was[one][0].replace('/', '_')}")
     wait_for(lambda: claims(cluster) == everybodys and handed(one) == was[one], "the claim again", 30)
@@ -156,7 +156,7 @@ def test_claims_that_go(cluster):
     cluster.consul.ask("PUT", f"/v1/session/destroy/{session}")	# what its time to live does within two minutes
     start(cluster, one)
     assert has(one, 2) == was[one] and claims(cluster) == everybodys, "it finds its own"
-    wait_for(lambda: pings(a, b.address(4)), "and what others say", 30)
+    wait_for(lambda: pings(a, b.address(4), QUICK), "and what others say", 30)
     give(cluster, was[one][0], "n9")
     wait_for(lambda: was[one][0] not in handed(one) and len(handed(one)) == 2, "another's is given no more", 30)
     assert "n9's by its claim" in str(why(one))
