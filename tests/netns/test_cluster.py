@@ -242,7 +242,7 @@ def test_consul_that_lost_its_data(cluster):
     cluster.consul.start()
     wait_for(lambda: "tenants/acme/n1" in cluster.consul.keys(), "n1's word again", 180)
     assert one.tables.count("remote") == 2 and pings(a, b.address(4)), "n2 says nothing, and stays"
-    wait_for(lambda: nodes_of(one)["n2"]["state"] == "held" and one.api("/v1/status")["state"] == "degraded", "the hold")
+    wait_for(lambda: nodes_of(one)["n2"]["state"] == "held" and one.api("/v1/status")["state"] == "degraded", "the hold", 120)	# a question for a later index waits a minute
     assert [r for r in one.api("/v1/status")["reasons"] if r["what"] == "cluster" and "release consul" in (r["fix"] or "")]
     one.picket("policy", "release", "consul")
     wait_for(lambda: one.tables.count("remote") == 0, "the operator's word", 90)
