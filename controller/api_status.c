@@ -27,13 +27,13 @@ static void kept_error(struct pk_reasons *r, bool failing, const char *what,
 /* Says that a source neither answers nor refuses. */
 static void silent_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
-	long seconds = time(NULL) - s->since;
+	uint64_t seconds = pk_boot_seconds() - s->since;
 	char text[160];
 
 	if (seconds < PK_SOURCE_SILENT_S)
 		return;
 	snprintf(text, sizeof(text),
-		 "%s has not answered since it was asked first, %ld s ago; what was stored is in "
+		 "%s has not answered since it was asked first, %lu s ago; what was stored is in "
 		 "force",
 		 name, seconds);
 	pk_api_reason(r, false, name, text,
@@ -42,11 +42,28 @@ static void silent_reason(struct pk_reasons *r, const char *name, const struct p
 
 #define FIX "; fix: " /* parts an error of a source from what mends it */
 
+static bool is_refused(const struct pk_source *s)
+{
+	return strncmp(s->last_error, "status 401", 10) == 0 ||
+	       strncmp(s->last_error, "status 403", 10) == 0;
+}
+
+static const char *fault_word(const struct pk_source *s)
+{
+	if (s->fault == PK_FAULT_UNASKED)
+		return "can't be asked";
+	if (s->fault == PK_FAULT_SILENT)
+		return "does not answer";
+	if (is_refused(s))
+		return "refuses what it is asked";
+	return strncmp(s->last_error, "status ", 7) == 0 ? "answers with an error"
+							 : "answers what can't be used";
+}
+
 static void source_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
-	const char *word = "does not answer", *fix;
+	const char *fix;
 	char text[512];
-	bool refused;
 
 	if (!s || s->state == PK_SOURCE_OK)
 		return;
@@ -54,18 +71,12 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 		silent_reason(r, name, s);
 		return;
 	}
-	refused = strncmp(s->last_error, "status 401", 10) == 0 ||
-		  strncmp(s->last_error, "status 403", 10) == 0;
-	if (refused)
-		word = "refuses what it is asked";
-	else if (strncmp(s->last_error, "status ", 7) == 0)
-		word = "answers with an error";
 	fix = strstr(s->last_error, FIX);
-	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name, word,
+	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name, fault_word(s),
 		 (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)), s->last_error);
 	if (fix)
 		fix += strlen(FIX);
-	else if (refused)
+	else if (is_refused(s))
 		fix = "give picketd's token the rights that examples/acl lists";
 	pk_api_reason(r, false, name, text, fix);
 }

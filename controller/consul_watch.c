@@ -15,11 +15,11 @@
 #define FLAP_MS	  60000 /* an index that goes back so soon again isn't one history's */
 #define FLAPS_MAX 2
 
-void consul_failed(struct pk_consul *c, const char *why)
+void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why)
 {
 	if (c->source.failures == 0)
 		log_warn("op=consul source=%s err=\"%s\" keeping what is in force", c->of, why);
-	pk_source_bad(&c->source, why);
+	pk_source_bad(&c->source, fault, why);
 	c->index = 0;
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
@@ -41,7 +41,7 @@ void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn 
 	call->turn = c->source.errors;
 	c->call = pk_service_start(c->args.http, call, fn, c, &err);
 	if (!c->call)
-		consul_failed(c, err.text);
+		consul_failed(c, PK_FAULT_UNASKED, err.text);
 }
 
 void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn)
@@ -113,7 +113,8 @@ static int decode(struct pk_consul *c, const struct pk_http_reply *reply, struct
 	*kvs = (struct pk_kvs){ 0 };
 	if (c->read_result < 0 ||
 	    (reply->status == 200 && pk_kv_reader_end(c->reader, kvs, &c->read_error) < 0)) {
-		snprintf(why, room, "%.250s", c->read_error.text);
+		snprintf(why, room, "%.200s%s", c->read_error.text,
+			 c->read_result == -E2BIG ? "" : PK_SERVICE_OTHER);
 		return -1;
 	}
 	if (pk_service_failed(reply, true, why, room)) {
@@ -122,7 +123,7 @@ static int decode(struct pk_consul *c, const struct pk_http_reply *reply, struct
 	}
 	if (reply->index)
 		return 0;
-	snprintf(why, room, "%d without an index: not Consul's KV", reply->status);
+	snprintf(why, room, "%d without an index: not Consul's KV" PK_SERVICE_OTHER, reply->status);
 	pk_kvs_done(kvs);
 	return -1;
 }
@@ -136,7 +137,7 @@ bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply)
 	if (is_over(c, reply))
 		return false;
 	if (decode(c, reply, &c->last.kvs, why, sizeof(why)) < 0) {
-		consul_failed(c, why);
+		consul_failed(c, c->read_result < 0 ? PK_FAULT_ANSWER : pk_http_fault(reply), why);
 		return false;
 	}
 	c->last.index = reply->index;
@@ -159,7 +160,8 @@ static void went_back(struct pk_consul *c)
 			 "second",
 			 c->of);
 	if (c->flaps > FLAPS_MAX)
-		pk_source_bad(&c->source, "its index goes back and forth: servers that don't agree "
+		pk_source_bad(&c->source, PK_FAULT_ANSWER,
+			      "its index goes back and forth: servers that don't agree "
 					  "answer here");
 }
 
@@ -264,7 +266,7 @@ void pk_consul_leaderless(struct pk_consul *c)
 		return;
 	pk_http_cancel(PK_MOVE(c->call, NULL));
 	consul_forget_last(c);
-	consul_failed(c, PK_SERVICE_NO_LEADER);
+	consul_failed(c, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
 }
 
 void pk_consul_poll(struct pk_consul *c, bool polls)

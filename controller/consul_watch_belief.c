@@ -165,8 +165,9 @@ static void on_token(void *arg, const struct pk_http_reply *reply)
 		return;
 	}
 	consul_forget_last(c);
-	consul_failed(
-		c, "an empty answer whose token Consul doesn't know: not taken as \"no policies\"");
+	consul_failed(c, PK_FAULT_ANSWER,
+		      "an empty answer whose token Consul doesn't know: not taken as \"no "
+		      "policies\"; fix: give picketd a token that Consul knows");
 }
 
 static void check_token(struct pk_consul *c)
@@ -191,7 +192,7 @@ static bool is_filtered(struct pk_consul *c)
 		"key_prefix \"%.100s\" { policy = \"read\" }",
 		c->prefix, c->prefix);
 	consul_forget_last(c);
-	consul_failed(c, why);
+	consul_failed(c, PK_FAULT_ANSWER, why);
 	return true;
 }
 
@@ -310,7 +311,7 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 	c->call = NULL;
 	if (pk_service_failed(reply, true, why, sizeof(why)) || !reply->index) {
 		consul_forget_last(c);
-		consul_failed(c, why);
+		consul_failed(c, pk_http_fault(reply), why);
 		return;
 	}
 	if (reply->index < c->index)

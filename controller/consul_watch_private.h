@@ -48,7 +48,7 @@ void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn 
 /* Asks for the keys below the prefix; more is "&consistent=true" or "". */
 void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn);
 void consul_ask_again(struct pk_consul *c);
-void consul_failed(struct pk_consul *c, const char *why);
+void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why);
 void consul_forget_last(struct pk_consul *c);
 /*
  * Reads the answer into last. Returns false where it is none, or none to be taken; the next

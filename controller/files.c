@@ -300,7 +300,7 @@ static void look(void *arg)
 		if (f->source.failures == 0)
 			log_warn("op=policies directory=%s err=\"%s\" keeping what is in force",
 				 f->directory, strerror(-r));
-		pk_source_bad(&f->source, strerror(-r));
+		pk_source_bad(&f->source, PK_FAULT_SILENT, strerror(-r));
 	} else {
 		pk_source_good(&f->source);
 	}

@@ -6,6 +6,7 @@
  */
 #include "http_request.h"
 #include "loop.h"
+#include "source.h"
 
 struct pk_http;
 struct pk_http_call;
@@ -15,6 +16,12 @@ struct pk_http_call;
  * after a cancel.
  */
 typedef void pk_http_fn(void *arg, const struct pk_http_reply *reply);
+
+/* Whose fault it is where a reply is no good. */
+static inline enum pk_source_fault pk_http_fault(const struct pk_http_reply *reply)
+{
+	return reply->status || reply->over ? PK_FAULT_ANSWER : PK_FAULT_SILENT;
+}
 
 struct pk_http *pk_http_new(struct pk_loop *loop);
 void pk_http_free(struct pk_http *http); /* cancels what is under way */

@@ -45,11 +45,11 @@ struct pk_confirm {
 	void *arg;
 };
 
-static void failed(struct pk_nomad *n, const char *why)
+static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *why)
 {
 	if (n->source.failures == 0)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
-	pk_source_bad(&n->source, why);
+	pk_source_bad(&n->source, fault, why);
 	/*
 	 * After a failure the next question has no index, since another server may answer and a
 	 * full answer is cheap. Nor has it the node: a client that comes back may have another id,
@@ -86,6 +86,16 @@ static uint64_t next_index(uint64_t old, uint64_t new)
 	return new < old ? 0 : new;
 }
 
+/* What the reader found wrong with the answer's text. */
+static void bad_text(struct pk_nomad *n)
+{
+	char why[sizeof(n->source.last_error)];
+
+	snprintf(why, sizeof(why), "%.100s%s%.100s", n->err.text,
+		 *n->err.fix ? "; fix: " : PK_SERVICE_OTHER, n->err.fix);
+	failed(n, PK_FAULT_ANSWER, why);
+}
+
 /*
  * Returns whether the answer is no good. Where the reader stopped it, the reader's reason says more
  * than the client's.
@@ -96,7 +106,10 @@ static bool is_bad(struct pk_nomad *n, const struct pk_http_reply *reply)
 
 	if (!pk_service_failed(reply, false, why, sizeof(why)))
 		return false;
-	failed(n, *n->err.text ? n->err.text : why);
+	if (*n->err.text)
+		bad_text(n);
+	else
+		failed(n, pk_http_fault(reply), why);
 	return true;
 }
 
@@ -145,9 +158,10 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 	if (is_bad(n, reply))
 		return;
 	if (!reply->index)
-		failed(n, "an answer without an index: not Nomad's");
+		failed(n, PK_FAULT_ANSWER,
+		       "an answer without an index: not Nomad's" PK_SERVICE_OTHER);
 	else if (pk_alloc_reader_end(n->allocs, &allocs, &n->err) < 0)
-		failed(n, n->err.text);
+		bad_text(n);
 	else
 		take_allocs(n, &allocs, reply->index);
 }
@@ -160,7 +174,7 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 	if (is_bad(n, reply))
 		return;
 	if (pk_node_reader_end(n->nodes, &n->node, &n->err) < 0) {
-		failed(n, n->err.text);
+		bad_text(n);
 		return;
 	}
 	n->node_ms = pk_loop_now(n->loop);
@@ -229,7 +243,7 @@ static void ask(void *arg)
 	else
 		ask_nodes(n);
 	if (!n->call)
-		failed(n, n->err.text);
+		failed(n, PK_FAULT_UNASKED, n->err.text);
 }
 
 struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
@@ -267,7 +281,7 @@ void pk_nomad_leaderless(struct pk_nomad *n)
 	if (!n->call || n->source.failures)
 		return;
 	pk_http_cancel(PK_MOVE(n->call, NULL));
-	failed(n, PK_SERVICE_NO_LEADER);
+	failed(n, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
 }
 
 struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *n, unsigned int timeout_ms, pk_http_fn *fn,

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "fs.h"
+
 enum pk_source_state {
 	PK_SOURCE_OFF,
 	PK_SOURCE_STARTING, /* no answer yet */
@@ -13,13 +15,21 @@ enum pk_source_state {
 	PK_SOURCE_STALE, /* answered once; what it said then is in force */
 };
 
+/* What is wrong with a source that failed. */
+enum pk_source_fault {
+	PK_FAULT_SILENT,
+	PK_FAULT_UNASKED, /* the question can't be made: a token or certificate that can't be read */
+	PK_FAULT_ANSWER,  /* it answers, and its answer is no good */
+};
+
 struct pk_source {
 	enum pk_source_state state;
+	enum pk_source_fault fault; /* of the last failure */
 	struct timespec contact; /* CLOCK_REALTIME of the last good answer; 0 = never */
 	uint64_t index;
 	unsigned int errors;   /* since start */
 	unsigned int failures; /* in a row */
-	time_t since;	       /* when it was asked first */
+	uint64_t since;	       /* when it was asked first, as pk_boot_seconds has it */
 	char last_error[320];
 	char detail[160];
 };
@@ -35,7 +45,7 @@ static inline const char *pk_source_state_name(enum pk_source_state state)
 
 static inline void pk_source_start(struct pk_source *s)
 {
-	*s = (struct pk_source){ .state = PK_SOURCE_STARTING, .since = time(NULL) };
+	*s = (struct pk_source){ .state = PK_SOURCE_STARTING, .since = pk_boot_seconds() };
 }
 
 static inline void pk_source_good(struct pk_source *s)
@@ -45,8 +55,9 @@ static inline void pk_source_good(struct pk_source *s)
 	clock_gettime(CLOCK_REALTIME, &s->contact);
 }
 
-static inline void pk_source_bad(struct pk_source *s, const char *why)
+static inline void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why)
 {
+	s->fault = fault;
 	if (s->state == PK_SOURCE_OK)
 		s->state = PK_SOURCE_STALE;
 	s->errors++;

@@ -254,6 +254,8 @@ bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *w
 		snprintf(why, room, PK_SERVICE_NO_LEADER);
 	else if (reply->status == 400 && strstr(reply->body, "HTTP request to an HTTPS server"))
 		snprintf(why, room, "it speaks TLS; fix: write https:// in its address");
+	else if (reply->status >= 200 && reply->status < 400)
+		snprintf(why, room, "status %d" PK_SERVICE_OTHER, reply->status);
 	else
 		snprintf(why, room, "status %d: %.*s", reply->status,
 			 (int)strcspn(reply->body, "\r\n"), reply->body);

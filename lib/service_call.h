@@ -69,6 +69,8 @@ int pk_service_request(const struct pk_service *service, const char *path, unsig
 void pk_service_parts_done(struct pk_service_parts *parts);
 
 #define PK_SERVICE_NO_LEADER "the servers have no leader"
+#define PK_SERVICE_OTHER                                                                           \
+	"; fix: name an agent's own address: a proxy or another server seems to answer there"
 /*
  * Writes why an answer is no good: "status 403: Permission denied", "status 0: …". Returns false
  * where it is good (200, or allow404).

@@ -25,11 +25,11 @@ struct pk_keys_watch {
 	bool answered;
 };
 
-static void failed(struct pk_keys_watch *w, const char *why)
+static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
 {
 	if (w->source.failures == 0)
 		log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix, why);
-	pk_source_bad(&w->source, why);
+	pk_source_bad(&w->source, fault, why);
 	w->index = 0;
 	pk_timer_set(w->timer, pk_backoff_ms(w->source.failures - 1));
 }
@@ -68,7 +68,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 
 	w->call = NULL;
 	if (decode(w, reply, &kvs, why, sizeof(why)) < 0) {
-		failed(w, why);
+		failed(w, w->read_result < 0 ? PK_FAULT_ANSWER : pk_http_fault(reply), why);
 		return;
 	}
 	answer.first = !w->answered;
@@ -107,7 +107,7 @@ static void ask(void *arg)
 	call.path = path.text;
 	w->call = pk_service_start(w->args.http, &call, on_keys, w, &err);
 	if (!w->call)
-		failed(w, err.text);
+		failed(w, PK_FAULT_UNASKED, err.text);
 }
 
 struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args)

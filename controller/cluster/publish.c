@@ -66,7 +66,7 @@ static void write_later(struct pk_publish *p, const char *why)
 {
 	if (p->failures == PATIENCE)
 		log_warn("op=cluster err=\"this node's keys can't be written: %s\"", why);
-	pk_source_bad(&p->source, why);
+	pk_source_bad(&p->source, PK_FAULT_ANSWER, why);
 	pk_timer_set(p->write, pk_backoff_ms(p->failures++));
 }
 

@@ -48,7 +48,7 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 	if (publish_no_session(reply, why, sizeof(why))) {
 		if (p->source.failures == 0)
 			log_warn("op=cluster err=\"no session: %s\"", why);
-		pk_source_bad(&p->source, why);
+		pk_source_bad(&p->source, pk_http_fault(reply), why);
 		pk_timer_set(p->renew, p->args.alone && reply->status == 403
 					       ? REFUSED_MS
 					       : pk_backoff_ms(p->session_failures++));
@@ -99,7 +99,7 @@ static void on_renewed(void *arg, const struct pk_http_reply *reply)
 		*p->session = '\0';
 		create_session(p);
 	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
-		pk_source_bad(&p->source, why);
+		pk_source_bad(&p->source, pk_http_fault(reply), why);
 		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
 	} else {
 		p->session_failures = 0;

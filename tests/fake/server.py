@@ -25,6 +25,7 @@ class FakeServer:
         self.times = []             # when each request came
         self.indexes = True         # False: as a proxy that drops the header
         self.leader = True          # False: its servers have none, as it says
+        self.odd = None             # (status, headers, bytes) of every answer but the leader's
         self.more_headers = {}
         self.later = {}             # {a part of what is asked: seconds that its answer takes}
         self.rewinds, self.told = 0, {}     # told: of each path, how many it was told of
@@ -148,17 +149,18 @@ class FakeServer:
             handler.close_connection = True
             return
         if isinstance(self.mode, int):
-            status, body = self.mode, "told to fail"
-        text = body if isinstance(body, str) else json.dumps(body)
+            status, body, headers = self.mode, "told to fail", {}
+        text = (body if isinstance(body, str) else json.dumps(body)).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        if self.odd and path != "/v1/status/leader":
+            status, headers, text = self.odd
         try:
             handler.send_response(status)
-            handler.send_header("Content-Type", "application/json")
-            if not isinstance(self.mode, int):
-                for name, value in headers.items():
-                    handler.send_header(name, value)
-            handler.send_header("Content-Length", str(len(text.encode())))
+            for name, value in headers.items():
+                handler.send_header(name, value)
+            handler.send_header("Content-Length", str(len(text)))
             handler.end_headers()
-            self.send(handler.wfile, text.encode())
+            self.send(handler.wfile, text)
         except OSError:
             pass    # the client went; that is its right
 

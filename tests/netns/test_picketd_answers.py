@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which answers of Nomad and Consul picketd believes, and for how long it waits for one."""
+import base64
+import gzip
+import json
 import os
 import sys
 import time
@@ -10,6 +13,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from fake import FakeConsul, FakeNomad, serving  # noqa: E402
+from fake.consul import PREFIX  # noqa: E402
 from harness.hostile import DENY, flood  # noqa: E402
 from harness.shell import wait_for  # noqa: E402
 
@@ -30,6 +34,10 @@ def consul(node):
 
 def in_force(node):
     return {f"{p['source']}/{p['name']}" for p in node.api("/v1/policies")["policies"] if p["inForce"]}
+
+
+def policy_states(node):
+    return [p["state"] for p in node.api("/v1/policies")["policies"]]
 
 
 def with_nomad(node, nomad):
@@ -81,6 +89,86 @@ def test_a_leader_that_goes_is_said_while_a_question_waits(node, nomad, consul):
     nomad.leader = consul.leader = True
     for name in ("nomad", "consul"):
         wait_for(lambda: node.source(name)["state"] == "ok", "the new leader", 60)
+
+
+def of_consul(value, index="20", key=PREFIX + "operator/a"):
+    """What it would say of one key."""
+    entry = {"LockIndex": 0, "Key": key, "Flags": 0, "Value": value, "CreateIndex": 1, "ModifyIndex": 20}
+    return 200, {"X-Consul-Index": index}, json.dumps([entry]).encode()
+
+
+TEXT = base64.b64encode(b'{"tier": "operator", "rules": []}').decode()
+PAGE = b"<html><body>Please log in</body></html>"
+OTHERS = "proxy or another server"
+ODD = {
+    # answer, how the reason puts it, its fix
+    "a proxy's page": ((200, {"Content-Type": "text/html", "X-Consul-Index": "20"}, PAGE), "can't be used (Consul's keys: byte 1", OTHERS),
+    "a page that isn't there": ((404, {"Content-Type": "text/html"}, PAGE), "can't be used (404 without an index", OTHERS),
+    "nothing": ((200, {"X-Consul-Index": "20"}, b""), "can't be used (Consul's keys: the text ends", OTHERS),
+    "null": ((200, {"X-Consul-Index": "20"}, b"null"), "can't be used (Consul's keys: the text ends", OTHERS),
+    "half of it": ((200, {"X-Consul-Index": "20"}, of_consul(TEXT)[2][:-20]), "can't be used (Consul's keys: the text ends", OTHERS),
+    "gzip": ((200, {"X-Consul-Index": "20", "Content-Encoding": "gzip"}, gzip.compress(of_consul(TEXT)[2])),
+             "can't be used (Consul's keys: byte 1", OTHERS),
+    "no base64": (of_consul("!!!"), "can't be used (Consul's keys: a Value that is not base64", OTHERS),
+    "a key of others": (of_consul(TEXT, key="elsewhere/a"), "can't be used (Consul's keys: one that was not asked for", OTHERS),
+    "a value of 100 MiB": (of_consul("A" * (100 << 20)), "can't be used (answer of more than", None),
+    "an index beyond all": (of_consul(TEXT, index=str(2 ** 64 - 1)), "can't be used (200 without an index", OTHERS),
+    "a redirect": ((301, {"Location": "http://127.0.0.1:1/"}, b""), "answers with an error (status 301", OTHERS),
+    "no content": ((204, {"X-Consul-Index": "20"}, b""), "answers with an error (status 204", OTHERS)}
+
+
+def test_what_is_no_answer_of_consuls_changes_nothing(node, consul):
+    """Another service at its address, a proxy before it, a broken one: each is said as what it is."""
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
+    for what, (answer, text, fix) in ODD.items():
+        with consul.changed:
+            consul.odd = answer
+            consul.touch("operator/a")
+        reason, = wait_for(lambda: node.reasons("consul"), what, 60)
+        assert text in reason["text"] and (fix in reason["fix"] if fix else not reason["fix"]), (what, reason)
+        assert in_force(node) == {"consul/operator/a"}, what
+        consul.odd = None
+        wait_for(lambda: not node.reasons("consul"), "its own word again", 60)
+    assert policy_states(node) == ["active"]
+
+
+def test_what_is_no_answer_of_nomads_is_said_so(node, nomad):
+    with_nomad(node, nomad)
+    with nomad.changed:
+        nomad.odd = 200, {"Content-Type": "text/html", "X-Nomad-Index": "9"}, PAGE
+        nomad.bump()
+    reason, = wait_for(lambda: node.reasons("nomad"), "the page", 60)
+    assert "nomad answers what can't be used (" in reason["text"] and OTHERS in reason["fix"], reason
+    nomad.odd = None
+    wait_for(lambda: not node.reasons("nomad"), "its own word again", 60)
+
+
+def test_what_stands_in_the_way_of_a_question_is_named(node, consul, nomad):
+    """A token file that is a directory, or isn't there."""
+    token = os.path.join(node.root, "etc/picket/token")
+    with open(token, "w", encoding="utf-8") as file:
+        file.write("t")
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd({"nomad": {"address": nomad.address, "node": "here", "tokenFile": token},
+                        "consul": {"address": consul.address, "tokenFile": token}})
+    wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
+    os.unlink(token)
+    os.mkdir(token)
+    consul.put("operator/b", OPERATOR)
+    nomad.set_mode(500)
+    nomad.set_mode("ok")
+    for name in ("consul", "nomad"):
+        reason, = wait_for(lambda: node.reasons(name), "the reason", 60)
+        assert f"{name} can't be asked (token file: " in reason["text"] and token in reason["text"], reason
+    assert {"consul/operator/a"} <= in_force(node)
+    os.rmdir(token)
+    reason = wait_for(lambda: [r for r in node.reasons("consul") if "No such file" in r["text"]], "the other reason", 60)
+    with open(token, "w", encoding="utf-8") as file:
+        file.write("t")
+    wait_for(lambda: not node.reasons("consul") and not node.reasons("nomad"), "both answers", 60)
+    assert in_force(node) == {"consul/operator/a", "consul/operator/b"}
 
 
 def test_a_confirmation_is_waited_for_two_seconds(node, nomad):
