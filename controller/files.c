@@ -48,6 +48,7 @@ struct pk_files {
 	struct pk_timer *timer;
 	struct pk_source source;
 	struct seen *seen;
+	bool blind;	/* no change of it is told */
 	bool first;	/* it wasn't looked at whole yet */
 	size_t lacking; /* at the last look, of which nothing was believed yet */
 	uint64_t lacking_ms;
@@ -282,12 +283,38 @@ static uint64_t pause_of(const struct pk_files *f, bool failed)
 	return failed || f->watch < 0 ? MISSING_MS : AGAIN_MS;
 }
 
+static void on_inotify(void *arg);
+
+/* The kernel gives a user so many of them; whoever holds them may let go later. */
+static void open_inotify(struct pk_files *f)
+{
+	if (f->inotify >= 0)
+		return;
+	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (f->inotify >= 0)
+		f->fd_watch = pk_watch_fd(f->loop, f->inotify, on_inotify, f);
+}
+
+/* Says whether the kernel tells of changes; without that it is looked for them each second. */
+static void say_blind(struct pk_files *f, bool blind)
+{
+	if (blind && !f->blind)
+		log_warn("op=policies directory=%s err=\"no inotify: changes are looked for each "
+			 "second\" fix=\"raise fs.inotify.max_user_instances and max_user_watches\" "
+			 "ignoring",
+			 f->directory);
+	f->blind = blind;
+	snprintf(f->source.detail, sizeof(f->source.detail), "%.100s%s", f->directory,
+		 blind ? ", looked at each second: no inotify" : "");
+}
+
 static void look(void *arg)
 {
 	struct pk_files *f = arg;
 	bool any = false;
 	int r;
 
+	open_inotify(f);
 	watch_path(f, f->above, ABOVE, &f->watch_above);
 	watch_path(f, f->directory, MASK, &f->watch);
 	r = scan(f, &any);
@@ -304,6 +331,7 @@ static void look(void *arg)
 	} else {
 		pk_source_good(&f->source);
 	}
+	say_blind(f, r == 0 && f->watch < 0);
 	pk_timer_set(f->timer, pause_of(f, r < 0));
 	tell(f, any);
 }
@@ -405,18 +433,15 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 
 	*f = (struct pk_files){ .loop = loop,
 				.docs = docs,
+				.inotify = -1,
 				.watch = -1,
 				.watch_above = -1,
 				.first = true,
 				.changed = changed,
 				.arg = arg };
 	name_directory(f, directory);
-	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	pk_source_start(&f->source);
-	snprintf(f->source.detail, sizeof(f->source.detail), "%s", directory);
 	f->timer = pk_timer_new(loop, look, f);
-	if (f->inotify >= 0)
-		f->fd_watch = pk_watch_fd(loop, f->inotify, on_inotify, f);
 	look(f);
 	return f;
 }

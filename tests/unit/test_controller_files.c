@@ -6,12 +6,15 @@
 #include <stdint.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "controller/files.h"
@@ -298,6 +301,41 @@ static void test_namesake_waits(void **state)
 	until(f, active, "b.json", NAMED);
 }
 
+/* In place of libc's: the user's instances may be used up. */
+static bool used_up;
+
+int inotify_init1(int flags)
+{
+	if (!used_up)
+		return (int)syscall(SYS_inotify_init1, flags);
+	errno = EMFILE;
+	return -1;
+}
+
+/* Without inotify each look finds what changed; once there is room again, changes are told. */
+static void test_no_inotify(void **state)
+{
+	struct fixture *f = *state;
+	const struct pk_source *source;
+
+	put(at(f, "a.json"), ONE);
+	used_up = true;
+	start(f);
+	source = pk_files_source(f->files);
+	assert_int_equal(source->state, PK_SOURCE_OK);
+	assert_non_null(strstr(source->detail, "no inotify"));
+	assert_int_equal(settle(f), 1);
+	put(at(f, "b.json"), AWAY);
+	pk_files_look(f->files);
+	assert_int_equal(settle(f), 2);
+	used_up = false;
+	pk_files_look(f->files);
+	assert_null(strstr(source->detail, "no inotify"));
+	put(at(f, "c.json"), NAMED);
+	while (settle(f) < 3)
+		event_base_loop(pk_loop_base(f->loop), EVLOOP_ONCE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -311,6 +349,7 @@ int main(void)
 		TEST(test_directory_made_later),
 		TEST(test_overflow),
 		TEST(test_namesake_waits),
+		TEST(test_no_inotify),
 	};
 
 	return cmocka_run_group_tests_name("controller: policy directory", tests, NULL, NULL);
