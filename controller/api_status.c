@@ -72,8 +72,9 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 		return;
 	}
 	fix = strstr(s->last_error, FIX);
-	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name, fault_word(s),
-		 (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)), s->last_error);
+	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name,
+		 fault_word(s), (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)),
+		 s->last_error);
 	if (fix)
 		fix += strlen(FIX);
 	else if (is_refused(s))

@@ -162,7 +162,7 @@ static void went_back(struct pk_consul *c)
 	if (c->flaps > FLAPS_MAX)
 		pk_source_bad(&c->source, PK_FAULT_ANSWER,
 			      "its index goes back and forth: servers that don't agree "
-					  "answer here");
+			      "answer here");
 }
 
 static void on_keys(void *arg, const struct pk_http_reply *reply)

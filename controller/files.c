@@ -299,10 +299,11 @@ static void open_inotify(struct pk_files *f)
 static void say_blind(struct pk_files *f, bool blind)
 {
 	if (blind && !f->blind)
-		log_warn("op=policies directory=%s err=\"no inotify: changes are looked for each "
-			 "second\" fix=\"raise fs.inotify.max_user_instances and max_user_watches\" "
-			 "ignoring",
-			 f->directory);
+		log_warn(
+			"op=policies directory=%s err=\"no inotify: changes are looked for each "
+			"second\" fix=\"raise fs.inotify.max_user_instances and max_user_watches\" "
+			"ignoring",
+			f->directory);
 	f->blind = blind;
 	snprintf(f->source.detail, sizeof(f->source.detail), "%.100s%s", f->directory,
 		 blind ? ", looked at each second: no inotify" : "");

@@ -25,7 +25,7 @@ enum pk_source_fault {
 struct pk_source {
 	enum pk_source_state state;
 	enum pk_source_fault fault; /* of the last failure */
-	struct timespec contact; /* CLOCK_REALTIME of the last good answer; 0 = never */
+	struct timespec contact;    /* CLOCK_REALTIME of the last good answer; 0 = never */
 	uint64_t index;
 	unsigned int errors;   /* since start */
 	unsigned int failures; /* in a row */
