@@ -383,6 +383,7 @@ static const struct cli_option delete_options[] = {
 	{ "history", NULL, "with -consul: its history, too, for good, or that of one that is gone",
 	  0 },
 	CLI_CONSUL,
+	CLI_ROLLOUT_WAIT,
 	{ 0 },
 };
 const struct cli_command cli_policy_apply_commands[] = {

@@ -66,7 +66,7 @@ struct lag {
 	const char *source, *path, *state, *why;
 };
 
-static void name(struct pk_report *r, const struct lag *lag)
+static void add_lag(struct pk_report *r, const struct lag *lag)
 {
 	const char *last = strrchr(lag->path, '/');
 	own_str why = { 0 };
@@ -93,7 +93,7 @@ static void name_refused(struct pk_report *r, const struct pk_doc_entry *e)
 		pk_str_add(&why, e->refusal);
 	else
 		pk_doc_notes_line(&e->notes, &why);
-	name(r, &(struct lag){ e->source, e->path, "refused", why.text ?: "" });
+	add_lag(r, &(struct lag){ e->source, e->path, "refused", why.text ?: "" });
 }
 
 static const char *why_waits(const struct pk_report *r)
@@ -118,9 +118,9 @@ static void on_document(void *arg, const struct pk_doc_entry *e, bool enforced)
 	if (e->refused)
 		name_refused(r, e);
 	else if (e->held)
-		name(r, &(struct lag){ e->source, e->path, "held", e->held });
+		add_lag(r, &(struct lag){ e->source, e->path, "held", e->held });
 	else if (!enforced)
-		name(r, &(struct lag){ e->source, e->path, "waits", why_waits(r) });
+		add_lag(r, &(struct lag){ e->source, e->path, "waits", why_waits(r) });
 }
 
 /* Adds what Consul lacks and tables still have. */
@@ -134,8 +134,8 @@ static void add_gone(struct pk_report *r)
 		    pk_apply_still_has(r->parts->apply, g).n == 0)
 			continue;
 		pk_set_digest(set_of(r, g->source)->digest, g->path, none);
-		name(r, &(struct lag){ g->source, g->path, "waits",
-				       "it is deleted, and tables have it still" });
+		add_lag(r, &(struct lag){ g->source, g->path, "waits",
+					  "it is deleted, and tables have it still" });
 	}
 }
 

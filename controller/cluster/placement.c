@@ -6,11 +6,11 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "absence.h"
 #include "consul.h"
 #include "log.h"
 #include "nomad_reader.h"
 #include "own.h"
+#include "pairs.h"
 #include "service.h"
 
 #define SETTLE_MS  200	  /* pairs that come within it are one question */
@@ -20,21 +20,13 @@
 #define TIMEOUT_MS 5000
 #define FILTER	   "ClientStatus != \"complete\" and ClientStatus != \"failed\""
 
-/* A node that speaks of the tenant. */
-struct pair {
-	char *node;
-	enum pk_hosting placed;
-	bool seen;	  /* by the settling that is under way */
-	bool asked, here; /* before the question; in the answer */
-	UT_hash_handle hh;
-};
-
 struct tenant {
 	char *name;
-	struct pair *pairs;
+	struct pk_pairs *pairs;
 	bool seen, own; /* own: this node has an endpoint of it */
 	bool leader;	/* the next question is for Nomad's leader: a follower lacked a pair */
 	bool said;	/* that Nomad can't be asked */
+	bool held;	/* said that it lacks too much at once */
 	unsigned int failures;
 	uint64_t due_ms;
 	UT_hash_handle hh;
@@ -51,20 +43,12 @@ struct pk_placement {
 	bool own_here; /* the answer has this node */
 };
 
-static void pair_free(struct tenant *t, struct pair *p)
-{
-	HASH_DEL(t->pairs, p);
-	free(p->node);
-	free(p);
-}
-
 static void tenant_free(struct pk_placement *pl, struct tenant *t)
 {
 	if (pl->asked == t)
 		pl->asked = NULL;
-	while (t->pairs)
-		pair_free(t, t->pairs);
 	HASH_DEL(pl->tenants, t);
+	pk_pairs_free(t->pairs);
 	free(t->name);
 	free(t);
 }
@@ -78,6 +62,7 @@ static struct tenant *tenant_of(struct pk_placement *pl, const char *name)
 		return t;
 	t = pk_alloc(sizeof(*t));
 	t->name = pk_strdup(name);
+	t->pairs = pk_pairs_new();
 	HASH_ADD_KEYPTR(hh, pl->tenants, t->name, strlen(t->name), t);
 	return t;
 }
@@ -86,8 +71,7 @@ void pk_placement_begin(struct pk_placement *pl)
 {
 	for (struct tenant *t = pl->tenants; t; t = t->hh.next) {
 		t->seen = false;
-		for (struct pair *p = t->pairs; p; p = p->hh.next)
-			p->seen = false;
+		pk_pairs_begin(t->pairs);
 	}
 }
 
@@ -95,49 +79,34 @@ enum pk_hosting pk_placement_of(void *placement, const char *tenant_name, const 
 {
 	struct pk_placement *pl = placement;
 	struct tenant *t = tenant_of(pl, tenant_name);
-	struct pair *p;
+	enum pk_hosting word;
+	bool is_new;
 
 	t->seen = true;
-	HASH_FIND_STR(t->pairs, node, p);
-	if (!p) {
-		p = pk_alloc(sizeof(*p));
-		p->node = pk_strdup(node);
-		HASH_ADD_KEYPTR(hh, t->pairs, p->node, strlen(p->node), p);
+	word = pk_pairs_of(t->pairs, node, &is_new);
+	if (is_new && pl->asked != t) {
 		t->due_ms = pk_loop_now(pl->args.loop);
 		pk_timer_hurry(pl->ask, SETTLE_MS);
 	}
-	p->seen = true;
-	return p->placed;
+	return word;
 }
 
 void pk_placement_end(struct pk_placement *pl)
 {
-	struct tenant *t, *next_t;
-	struct pair *p, *next;
+	struct tenant *t, *next;
 
-	HASH_ITER (hh, pl->tenants, t, next_t) {
-		HASH_ITER (hh, t->pairs, p, next)
-			if (!p->seen)
-				pair_free(t, p);
+	HASH_ITER (hh, pl->tenants, t, next) {
+		pk_pairs_end(t->pairs);
 		if (!t->seen)
 			tenant_free(pl, t);
 	}
 }
 
-static bool put(struct pair *p, enum pk_hosting placed)
-{
-	bool changed = p->placed != placed;
-
-	p->placed = placed;
-	return changed;
-}
-
 /* Has the tenant asked about again: at once for pairs that came meanwhile. */
 static void again(struct pk_placement *pl, struct tenant *t, uint64_t ms)
 {
-	for (const struct pair *p = t->pairs; p; p = p->hh.next)
-		if (!p->asked)
-			ms = SETTLE_MS;
+	if (pk_pairs_any_new(t->pairs))
+		ms = SETTLE_MS;
 	t->due_ms = pk_loop_now(pl->args.loop) + ms;
 	pk_timer_hurry(pl->ask, ms);
 }
@@ -150,11 +119,8 @@ static uint64_t chance_ms(uint64_t ms)
 /* Nomad is silent: what it said before stays, and what is new is judged without it. */
 static void failed(struct pk_placement *pl, struct tenant *t, const char *why, uint64_t ms)
 {
-	bool changed = false;
+	bool changed = pk_pairs_silent(t->pairs);
 
-	for (struct pair *p = t->pairs; p; p = p->hh.next)
-		if (p->asked && p->placed == PK_HOSTING_ASKED)
-			changed |= put(p, PK_HOSTING_SILENT);
 	if (!t->said)
 		log_warn("op=cluster tenant=\"%s\" err=\"Nomad doesn't say where its allocations "
 			 "are: %s\" what other nodes say of its endpoints is believed without it",
@@ -167,51 +133,21 @@ static void failed(struct pk_placement *pl, struct tenant *t, const char *why, u
 		pl->args.changed(pl->args.arg);
 }
 
-/* Counts the pairs that Nomad had, and those of them that the answer lacks. */
-static struct pk_absence absence_of(const struct tenant *t)
-{
-	struct pk_absence a = { 0 };
-
-	for (const struct pair *p = t->pairs; p; p = p->hh.next)
-		if (p->placed == PK_HOSTING_YES) {
-			a.had++;
-			a.lacks += !p->here;
-		}
-	return a;
-}
-
-static bool lacks_any(const struct tenant *t)
-{
-	for (const struct pair *p = t->pairs; p; p = p->hh.next)
-		if (p->asked && !p->here && p->placed != PK_HOSTING_NO)
-			return true;
-	return false;
-}
-
 /* Takes an answer that is whole, and of the leader's where it lacks a pair. */
 static void take(struct pk_placement *pl, struct tenant *t)
 {
-	const struct pk_absence a = absence_of(t);
-	const char *held = pk_absence_held(&a);
-	bool changed = false, any_no = false;
+	struct pk_pairs_taken taken;
 
-	for (struct pair *p = t->pairs; p; p = p->hh.next) {
-		if (!p->asked)
-			continue;
-		if (p->here)
-			changed |= put(p, PK_HOSTING_YES);
-		else if (p->placed != PK_HOSTING_YES || !held)
-			changed |= put(p, PK_HOSTING_NO);
-		any_no |= !p->here;
-	}
-	if (held)
+	pk_pairs_take(t->pairs, &taken);
+	if (taken.held && !t->held)
 		log_warn("op=cluster tenant=\"%s\" err=\"Nomad lacks %zu of %zu nodes that had its "
 			 "allocations: %s\" they stay believed",
-			 t->name, a.lacks, a.had, held);
+			 t->name, taken.lacks, taken.had, taken.held);
+	t->held = taken.held != NULL;
 	t->failures = 0;
 	t->said = false;
-	again(pl, t, chance_ms(any_no ? NO_MS : AGAIN_MS));
-	if (changed)
+	again(pl, t, chance_ms(taken.any_no ? NO_MS : AGAIN_MS));
+	if (taken.changed)
 		pl->args.changed(pl->args.arg);
 }
 
@@ -219,10 +155,10 @@ static void judge(struct pk_placement *pl, struct tenant *t)
 {
 	const bool was_leader = PK_MOVE(t->leader, false);
 
-	if (lacks_any(t) && !was_leader) {
+	if (pk_pairs_lack(t->pairs) && !was_leader) {
 		t->leader = true;
 		again(pl, t, pk_backoff_ms(0));
-	} else if (lacks_any(t) && t->own && !pl->own_here) {
+	} else if (pk_pairs_lack(t->pairs) && t->own && !pl->own_here) {
 		failed(pl, t, "it lacks this node's own, or this node has another name there",
 		       chance_ms(STRANGE_MS));
 	} else {
@@ -234,13 +170,10 @@ static void on_place(void *arg, const char *name)
 {
 	struct pk_placement *pl = arg;
 	own_mem char *node = pk_consul_part(name);
-	struct pair *p = NULL;
 
 	pl->own_here |= strcmp(node, pl->node) == 0;
 	if (pl->asked)
-		HASH_FIND_STR(pl->asked->pairs, node, p);
-	if (p)
-		p->here = true;
+		pk_pairs_here(pl->asked->pairs, node);
 }
 
 static bool on_bytes(void *arg, const char *bytes, size_t n)
@@ -297,10 +230,7 @@ static void start(struct pk_placement *pl, struct tenant *t)
 	pk_str_addf(&path,
 		    "&task_states=false&resources=false%s&filter=", t->leader ? "" : "&stale=true");
 	pk_url_add(&path, FILTER, NULL);
-	for (struct pair *p = t->pairs; p; p = p->hh.next) {
-		p->asked = true;
-		p->here = false;
-	}
+	pk_pairs_asked(t->pairs);
 	t->own = is_own(pl, t->name);
 	pl->own_here = false;
 	pl->result = 0;

@@ -147,6 +147,8 @@ def test_behind_routers(routed):
     one.write_config(routed.config(one, fabric="none"))
     one.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: not routes(one) and one.tables.count("remote") == 0, "a node that is alone to know nobody", 90)
+    wait_for(lambda: "n1" not in nodes_of(two) and two.tables.count("remote") == 0, "nobody to know it: it takes back what it said", 90)
+    assert routed.consul.get("status/nodes/n1")["version"] == 1, "it reports all the same"
     assert not pings(a, b.address(4), QUICK)
     assert one.json(["ip", "-j", "route", "show", "10.99.0.0/24"]), "somebody else's"
 
