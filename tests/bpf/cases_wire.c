@@ -369,7 +369,9 @@ static void tuples(void)
 	check("which leaves nothing", node_flows() == 2);
 	by_node = world_to_node(WHO_A, TCP(50000, 8080, RST));
 	check("that one is reset, too", node_run(NODE_FROM, 1, &by_node, NULL) == 7);
-	node_from("and there is a way again", 1, direct, PK_REASON_OK);
+	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
+	node_from("and there is a way again, though its place isn't looked at", 1, direct,
+		  PK_REASON_OK);
 	check("for one flow", node_flows() == 1);
 }
 
