@@ -146,6 +146,11 @@ static void test_blocks(void **state)
 	assert_int_equal(pk_believed_refused(b), 2);
 }
 
+#define OTHERS(number, generation)                                                                 \
+	"{\"version\":1,\"number\":" number                                                        \
+	",\"endpoints\":[{\"id\":\"d@eth0\",\"generation\":" generation                              \
+	",\"labels\":\"[\\\"nomad:namespace=other\\\"]\",\"addresses\":[\"10.64.2.7\"]}]}"
+
 static void test_owners(void **state)
 {
 	(void)state;
@@ -155,13 +160,17 @@ static void test_owners(void **state)
 	settle();
 	assert_null(at("10.64.2.7")); /* not in its block */
 	say("tenants/acme/two", SHARE("1", "9", "10.64.2.7"), 7, false);
-	say("tenants/other/two",
-	    "{\"version\":1,\"number\":1,\"endpoints\":[{\"id\":\"d@eth0\",\"generation\":10,"
-	    "\"labels\":\"[\\\"nomad:namespace=other\\\"]\",\"addresses\":[\"10.64.2.7\"]}]}",
-	    8, false);
+	say("tenants/other/two", OTHERS("1", "10"), 8, false);
 	settle();
 	assert_string_equal(at("10.64.2.7")->key, "two/d@eth0"); /* the newer owner */
 	assert_int_equal(pk_remotes_count(remotes), 1);
+	/* Of two of an age the first keeps it, and an older one gets nothing. */
+	for (int i = 0; i < 2; i++) {
+		say("tenants/other/two", i ? OTHERS("3", "8") : OTHERS("2", "9"), 8, false);
+		settle();
+		assert_string_equal(at("10.64.2.7")->ep->labels->tenant_name, "acme");
+		assert_int_equal(pk_believed_refused(b), 2);
+	}
 }
 
 /* A share counts where Nomad has placed its tenant; what is new waits for the word, what is kept doesn't. */
