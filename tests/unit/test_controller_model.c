@@ -650,6 +650,22 @@ static void test_one_floods_the_file(void **state)
 			pk_events_take(events, &ev, sizeof(ev));
 		pk_events_stats(events, &stats);
 		assert_in_range(stats.over, over + 10, over + 20);
+		/* So are what it sends to another, and what comes to it from no endpoint of ours. */
+		ev.dir = PK_EGRESS;
+		ev.slot = 1;
+		ev.peer_slot = 2;
+		over = stats.over;
+		for (int i = 0; i < 20; i++)
+			pk_events_take(events, &ev, sizeof(ev));
+		pk_events_stats(events, &stats);
+		assert_in_range(stats.over, over + 10, over + 20);
+		ev.dir = PK_INGRESS;
+		ev.peer_slot = 0;
+		over = stats.over;
+		for (int i = 0; i < 20; i++)
+			pk_events_take(events, &ev, sizeof(ev));
+		pk_events_stats(events, &stats);
+		assert_in_range(stats.over, over + 10, over + 20);
 	}
 	ev = event("10.40.7.12", "203.0.113.7");
 	ev.slot = 2;
