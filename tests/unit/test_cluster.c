@@ -148,7 +148,7 @@ static void test_blocks(void **state)
 
 #define OTHERS(number, generation)                                                                 \
 	"{\"version\":1,\"number\":" number                                                        \
-	",\"endpoints\":[{\"id\":\"d@eth0\",\"generation\":" generation                              \
+	",\"endpoints\":[{\"id\":\"d@eth0\",\"generation\":" generation                            \
 	",\"labels\":\"[\\\"nomad:namespace=other\\\"]\",\"addresses\":[\"10.64.2.7\"]}]}"
 
 static void test_owners(void **state)
