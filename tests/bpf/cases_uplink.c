@@ -291,26 +291,36 @@ static void place_of_a_guest(void)
 	      node_bucket(1, PK_BUCKET_PLACE) < NODE_BUDGET);
 }
 
+static struct pkt with_tag(struct pkt p, uint16_t tag)
+{
+	memmove(p.b + 16, p.b + 12, p.len - 12);
+	memcpy(p.b + 12, (uint8_t[]){ 0x81, 0, tag >> 8, tag & 0xff }, 4);
+	p.len += 4;
+	return p;
+}
+
 /*
  * A tagged frame is a VLAN device's; the one after it says when it is through. A tag that says a
- * priority alone changes nothing.
+ * priority alone changes nothing, and is gone where the packet is the endpoint's.
  */
 static void tagged(void)
 {
-	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, UDP(9, 9)), vlan = p;
+	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, UDP(9, 9)), vlan = with_tag(p, 5);
+	struct pkt client = with_tag(world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), 0x6000);
+	struct expect e = { "a client's, whose tag says a priority", PK_REASON_OK, 1, PK_INGRESS,
+			    false };
 	uint64_t before;
 
-	memmove(vlan.b + 16, p.b + 12, p.len - 12);
-	memcpy(vlan.b + 12, (uint8_t[]){ 0x81, 0, 0, 5 }, 4);
-	vlan.len += 4;
 	world_start();
 	before = node_counter(1, PK_INGRESS, PK_REASON_POLICY_DENIED);
 	check("a tagged frame is sent", !devices_send(0, &vlan));
 	comes_in("and one without a tag", p, 1, PK_REASON_POLICY_DENIED);
 	check("the tagged one was nobody's of ours",
 	      node_counter(1, PK_INGRESS, PK_REASON_POLICY_DENIED) == before + 1);
-	memcpy(vlan.b + 14, (uint8_t[]){ 0x60, 0 }, 2);
-	comes_in("one whose tag says a priority", vlan, 1, PK_REASON_POLICY_DENIED);
+	comes_in("one whose tag says a priority", with_tag(p, 0x6000), 1, PK_REASON_POLICY_DENIED);
+	world_publish(0, 8080, 1, 80);
+	node_expect(&e, NODE_UP, 0, &client, NULL);
+	check("comes without it", client.b[12] == 8 && !client.b[13] && world_to(&client, WHO_A));
 }
 
 void cases_uplink(void)
