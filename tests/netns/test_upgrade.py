@@ -163,6 +163,42 @@ def test_a_new_build_takes_over_at_host_taps(make_node):
         each.close()
 
 
+def test_two_builds_agree_about_a_host_taps_egress(make_node):
+    """
+    Devices are switched one after the other, so for a moment one build hands to a tap where another stands: held here, first
+    at the receiver's egress, then at the sender's ingress.
+    """
+    node = make_node(conf={"attach": "host-tap"})
+    node.start_picketd()
+    a, b = (Machine(node.add("acme", job, "web")) for job in ("api", "db"))
+    echo = Echo(b.inside())
+    kept = os.path.join(os.path.dirname(pins(node)), "kept")
+    node.run(["mkdir", kept])
+    for name in ("pk_from_endpoint", "pk_to_endpoint", "programs"):
+        node.run(["bpftool", "-f", "map" if name == "programs" else "prog", "pin", "pinned",
+                  f"{pins(node)}/{current(node)}/{name}", f"{kept}/{name}"])
+    take_over(node, (a.slot, b.slot))
+    node.kill_picketd(signal.SIGTERM)		# it would put its own build back
+    before = [node.tables.counters(each.slot) for each in (a, b)]
+    traffic = Traffic(a, b.address())
+    try:
+        for each, way, name in ((b, "egress", "pk_to_endpoint"), (a, "ingress", "pk_from_endpoint")):
+            new = programs(node, each.slot, False)
+            node.run(["tc", "filter", "replace", "dev", f"pk{each.slot}", way, "pref", "1", "handle", "1", "protocol", "all",
+                      "bpf", "direct-action", "object-pinned", f"{kept}/{name}"])
+            assert programs(node, each.slot, False) != new
+            for _ in range(20):
+                traffic.ask()
+                assert not traffic.lost
+    finally:
+        traffic.socket.close()
+        echo.close()
+    for each, counted in zip((a, b), before):
+        seen = {key for key in node.tables.counted(each.slot, counted) if key[1] not in ("ok", "multicast")}
+        assert not seen, seen
+        each.close()
+
+
 def test_a_switch_that_was_cut_short_is_finished(make_node):
     """Killed between the devices and `current`: what is pinned is used, and nothing is loaded again."""
     node = make_node(conf={"mode": "process"})
