@@ -68,7 +68,7 @@ def measure(result, build):
             ours.append(scrape(full.node))
             none.append(scrape(empty.node))
         cpu, size = zip(*ours)
-        result.add("R10.cpu", f"a scrape of {ENDPOINTS:,} endpoints: processor's time of picketd", cpu,
+        result.add("R10.cpu", f"a scrape of {ENDPOINTS:,} endpoints of one job: processor's time of picketd", cpu,
                    [c for c, _ in none], "one without endpoints")
         result.add("R10.bytes", "its length", size, [n for _, n in none], "one without endpoints", unit="bytes")
         held = []
