@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Inside plan.c (what changes), plan_tables.c (where the tables differ) and plan_flows.c (which
- * connections that cuts).
+ * Inside plan.c (what changes), plan_samples.c and plan_parties.c (what is asked), plan_tables.c
+ * (where the tables differ) and plan_flows.c (which connections that cuts).
  */
 #include "plan.h"
 
@@ -54,6 +54,10 @@ int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struc
 		  enum pk_verdict got[2]);
 void plan_add_pair_change(struct plan_work *w, const struct plan_pair *pair,
 			  const struct plan_sample *s, const enum pk_verdict got[2]);
+/* Adds the ports to ask about, and the parties: endpoints, and what is none. */
+void plan_add_samples(struct plan_work *w);
+int plan_add_endpoints(struct plan_work *w);
+void plan_add_others(struct plan_work *w);
 /*
  * Adds an end of connections in that direction. False: there are enough already, or no world
  * address is there.
