@@ -12,6 +12,20 @@
 #define PAIRS_MAX     10000000 /* most are the same before and after, which costs little */
 #define QUESTIONS_MAX 20000000 /* about the others */
 
+const struct pk_entry *plan_next_entry(const struct plan_work *w, struct plan_entry_at *at)
+{
+	for (; at->doc < w->ask->n_changed; at->doc++, at->rule = 0)
+		for (; at->rule < w->ask->changed[at->doc]->n_rules; at->rule++, at->dir = 0)
+			for (; at->dir < 2; at->dir++, at->entry = 0) {
+				const struct pk_rule *rule =
+					&w->ask->changed[at->doc]->rules[at->rule];
+
+				if (at->entry < rule->n_entries[at->dir])
+					return &rule->entries[at->dir][at->entry++];
+			}
+	return NULL;
+}
+
 int plan_ask_pair(struct plan_work *w, const struct plan_pair *pair, const struct plan_sample *s,
 		  enum pk_verdict got[2])
 {

@@ -159,6 +159,8 @@ static void add_prefix(struct plan_work *w, const struct pk_cidr_rule *cidr)
 void plan_add_others(struct plan_work *w)
 {
 	static const char *const sample[] = { "203.0.113.1", "10.255.255.1", "2001:db8::1" };
+	struct plan_entry_at at = { 0 };
+	const struct pk_entry *e;
 	union pk_addr addr;
 	struct plan_party *p;
 
@@ -170,15 +172,7 @@ void plan_add_others(struct plan_work *w)
 	for (size_t i = 0; i < PK_ARRAY_LEN(sample); i++)
 		if (pk_addr_parse(sample[i], &addr) == 0)
 			add_both(w, &addr);
-	for (size_t d = 0; d < w->ask->n_changed; d++)
-		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
-			for (int dir = 0; dir < 2; dir++)
-				for (size_t i = 0; i < w->ask->changed[d]->rules[r].n_entries[dir];
-				     i++) {
-					const struct pk_entry *e =
-						&w->ask->changed[d]->rules[r].entries[dir][i];
-
-					for (size_t c = 0; c < e->n_cidrs; c++)
-						add_prefix(w, &e->cidrs[c]);
-				}
+	while ((e = plan_next_entry(w, &at)))
+		for (size_t c = 0; c < e->n_cidrs; c++)
+			add_prefix(w, &e->cidrs[c]);
 }

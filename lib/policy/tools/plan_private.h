@@ -39,6 +39,13 @@ struct plan_work {
 	struct pk_err *err;
 };
 
+/* Walks the entries of all changed documents, from an `at` of zeros on; NULL: there are no more. */
+struct plan_entry_at {
+	size_t doc, rule, entry;
+	int dir;
+};
+const struct pk_entry *plan_next_entry(const struct plan_work *w, struct plan_entry_at *at);
+
 /* Two parties, as they stand in before and in after. */
 struct plan_ends {
 	struct pk_peer from[2], to[2];

@@ -69,35 +69,27 @@ static bool names(const struct pk_entry *e, uint16_t port)
 
 static bool is_named(const struct plan_work *w, uint16_t port)
 {
+	struct plan_entry_at at = { 0 };
+	const struct pk_entry *e;
+
 	for (size_t i = 0; i < w->n_samples; i++)
 		if (w->samples[i].port == port)
 			return true;
-	for (size_t d = 0; d < w->ask->n_changed; d++)
-		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
-			for (int dir = 0; dir < 2; dir++)
-				for (size_t i = 0; i < w->ask->changed[d]->rules[r].n_entries[dir];
-				     i++)
-					if (names(&w->ask->changed[d]->rules[r].entries[dir][i],
-						  port))
-						return true;
+	while ((e = plan_next_entry(w, &at)))
+		if (names(e, port))
+			return true;
 	return false;
 }
 
 void plan_add_samples(struct plan_work *w)
 {
+	struct plan_entry_at at = { 0 };
+	const struct pk_entry *e;
 	uint16_t other = 61999;
 
-	for (size_t d = 0; d < w->ask->n_changed; d++)
-		for (size_t r = 0; r < w->ask->changed[d]->n_rules; r++)
-			for (int dir = 0; dir < 2; dir++)
-				for (size_t i = 0; i < w->ask->changed[d]->rules[r].n_entries[dir];
-				     i++) {
-					const struct pk_entry *e =
-						&w->ask->changed[d]->rules[r].entries[dir][i];
-
-					for (size_t p = 0; p < e->n_ports; p++)
-						add_rule(w, &e->ports[p]);
-				}
+	while ((e = plan_next_entry(w, &at)))
+		for (size_t p = 0; p < e->n_ports; p++)
+			add_rule(w, &e->ports[p]);
 	while (other && is_named(w, other))
 		other--;
 	add_sample(w, IPPROTO_TCP, other, true);
