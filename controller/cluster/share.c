@@ -113,6 +113,16 @@ static int begin(struct reader *r, const char *text, size_t len, struct pk_json_
 	return 0;
 }
 
+/* Finds the list of that name; what says what it must be. */
+static int find_list(const struct reader *r, const struct pk_json *object, const char *key,
+		     size_t max, const char *what, const struct pk_json **out)
+{
+	*out = pk_json_get(object, key);
+	if (*out && pk_json_type(*out) == PK_JSON_ARRAY && pk_json_count(*out) <= max)
+		return 0;
+	return bad(r, *out ?: object, what);
+}
+
 static int read_address(const struct reader *r, const struct pk_json *v, union pk_addr *out)
 {
 	const char *text = pk_json_string(v);
@@ -153,11 +163,13 @@ static int read_labels(const struct reader *r, const struct pk_json *v,
 	return 0;
 }
 
-static int read_addresses(const struct reader *r, const struct pk_json *list,
+static int read_addresses(const struct reader *r, const struct pk_json *endpoint,
 			  struct pk_world_endpoint *ep)
 {
-	if (!list || pk_json_type(list) != PK_JSON_ARRAY || pk_json_count(list) > 2)
-		return bad(r, list, "at most two addresses");
+	const struct pk_json *list;
+
+	if (find_list(r, endpoint, "addresses", 2, "at most two addresses", &list) < 0)
+		return -EINVAL;
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		union pk_addr addr;
 
@@ -184,7 +196,7 @@ static int read_endpoint(const struct reader *r, const struct pk_json *v, struct
 		return -EINVAL;
 	if (ports && read_ports(r, ports, ep) < 0)
 		return -EINVAL;
-	return read_addresses(r, pk_json_get(v, "addresses") ?: v, ep);
+	return read_addresses(r, v, ep);
 }
 
 int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
@@ -199,10 +211,9 @@ int pk_share_decode(const char *text, size_t len, const char *tenant_name, struc
 	result = begin(&r, text, len, &doc, &out->number);
 	if (result < 0)
 		return result;
-	list = pk_json_get(pk_json_root(doc), "endpoints");
-	if (!list || pk_json_type(list) != PK_JSON_ARRAY ||
-	    pk_json_count(list) > PK_SHARE_ENDPOINTS)
-		return bad(&r, pk_json_root(doc), "no list of endpoints, or too long a one");
+	if (find_list(&r, pk_json_root(doc), "endpoints", PK_SHARE_ENDPOINTS,
+		      "no list of endpoints, or too long a one", &list) < 0)
+		return -EINVAL;
 	for (const struct pk_json *v = pk_json_first(list); v && result == 0; v = pk_json_next(v))
 		result = read_endpoint(&r, v, out);
 	if (result < 0)
@@ -235,10 +246,13 @@ static bool is_block(const struct pk_prefix *p)
 	return p->len >= (p->v6 ? 32 : 8);
 }
 
-static int read_blocks(const struct reader *r, const struct pk_json *list, struct pk_node_word *out)
+static int read_blocks(const struct reader *r, struct pk_node_word *out)
 {
-	if (!list || pk_json_type(list) != PK_JSON_ARRAY || pk_json_count(list) > PK_NODE_BLOCKS)
-		return bad(r, list ?: pk_json_root(r->doc), "no list of blocks, or too long a one");
+	const struct pk_json *list;
+
+	if (find_list(r, pk_json_root(r->doc), "blocks", PK_NODE_BLOCKS,
+		      "no list of blocks, or too long a one", &list) < 0)
+		return -EINVAL;
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		struct pk_prefix *p = &out->blocks[out->n_blocks++];
 		const char *text = pk_json_string(v);
@@ -261,11 +275,10 @@ int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, 
 	result = begin(&r, text, len, &doc, &out->number);
 	if (result < 0)
 		return result;
-	if (read_blocks(&r, pk_json_get(pk_json_root(doc), "blocks"), out) < 0)
+	if (read_blocks(&r, out) < 0 ||
+	    find_list(&r, pk_json_root(doc), "addresses", PK_NODE_ADDRESSES,
+		      "no list of addresses, or too long a one", &list) < 0)
 		return -EINVAL;
-	list = pk_json_get(pk_json_root(doc), "addresses");
-	if (!list || pk_json_type(list) != PK_JSON_ARRAY || pk_json_count(list) > PK_NODE_ADDRESSES)
-		return bad(&r, pk_json_root(doc), "no list of addresses, or too long a one");
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
 		if (read_address(&r, v, &out->addresses[out->n_addresses++]) < 0)
 			return -EINVAL;
