@@ -2,6 +2,7 @@
 #include "api.h"
 #include "api_answer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,19 @@ void pk_api_labels(struct pk_jw *w, const struct pk_world_endpoint *ep)
 	for (size_t i = 0; ep && i < ep->labels->n_unknown; i++)
 		pk_jw_string(w, NULL, ep->labels->unknown[i]);
 	pk_jw_close(w, ']');
+}
+
+int pk_api_read_body(struct pk_exchange *x, const char *const keys[], struct pk_json_doc **doc,
+		     struct pk_err *err)
+{
+	size_t len;
+	const char *body = pk_exchange_body(x, &len);
+
+	if (pk_json_parse("body", body, len, 0, doc, err) < 0)
+		return -EINVAL;
+	if (pk_json_type(pk_json_root(*doc)) != PK_JSON_OBJECT)
+		return pk_fail(err, 0, "the body is no object");
+	return pk_json_only(*doc, pk_json_root(*doc), keys, err);
 }
 
 void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x)

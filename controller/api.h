@@ -16,6 +16,10 @@ void pk_api_serve_network(void *arg, struct pk_exchange *x);
 /* Ends what waits (confirmations, questions to Nomad). Called before the parts go. */
 void pk_api_stop(void);
 
+/* Reads a request's body: an object that has no other keys. */
+int pk_api_read_body(struct pk_exchange *x, const char *const keys[], struct pk_json_doc **doc,
+		     struct pk_err *err);
+
 /* Called after each pass: answers whoever waited for what it brought. */
 void pk_api_confirm_passed(void);
 

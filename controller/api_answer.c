@@ -2,6 +2,7 @@
 #include "api_answer.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "fs.h"
 #include "own.h"
@@ -12,28 +13,11 @@
 struct work {
 	struct pk_answer answer;
 	struct pk_answer_how how;
-	struct work *next, **at;
+	TAILQ_ENTRY(work) link;
 };
 
-static struct work *first, **end = &first;
+static TAILQ_HEAD(works, work) all = TAILQ_HEAD_INITIALIZER(all);
 static struct pk_timer *timer; /* while somebody waits */
-
-static void append(struct work *w)
-{
-	w->next = NULL;
-	w->at = end;
-	*end = w;
-	end = &w->next;
-}
-
-static void take_out(struct work *w)
-{
-	*w->at = w->next;
-	if (w->next)
-		w->next->at = w->at;
-	else
-		end = w->at;
-}
 
 static void work_free(struct work *w)
 {
@@ -44,8 +28,10 @@ static void work_free(struct work *w)
 
 static void on_gone(void *arg)
 {
-	take_out(arg);
-	work_free(arg);
+	struct work *w = arg;
+
+	TAILQ_REMOVE(&all, w, link);
+	work_free(w);
 }
 
 /* Makes a part of the answer. Returns true once it is sent, and freed. */
@@ -65,15 +51,15 @@ static bool go_on(struct work *w)
  */
 static void on_turn(void *arg)
 {
-	struct work *w = first;
+	struct work *w = TAILQ_FIRST(&all);
 
 	(void)arg;
 	if (w) {
-		take_out(w);
+		TAILQ_REMOVE(&all, w, link);
 		if (!go_on(w))
-			append(w);
+			TAILQ_INSERT_TAIL(&all, w, link);
 	}
-	if (first)
+	if (!TAILQ_EMPTY(&all))
 		pk_timer_set(timer, 0);
 	else
 		pk_timer_free(PK_MOVE(timer, NULL));
@@ -94,7 +80,7 @@ void pk_answer_in_parts(const struct pk_parts *parts, struct pk_exchange *x,
 	pk_answer_anew(&w->answer);
 	if (!timer && go_on(w))
 		return;
-	append(w);
+	TAILQ_INSERT_TAIL(&all, w, link);
 	pk_exchange_on_close(x, on_gone, w);
 	if (timer)
 		return;
@@ -104,11 +90,11 @@ void pk_answer_in_parts(const struct pk_parts *parts, struct pk_exchange *x,
 
 void pk_answers_stop(void)
 {
-	while (first) {
-		struct work *w = first;
+	while (!TAILQ_EMPTY(&all)) {
+		struct work *w = TAILQ_FIRST(&all);
 		struct pk_exchange *x = w->answer.x;
 
-		take_out(w);
+		TAILQ_REMOVE(&all, w, link);
 		work_free(w);
 		pk_exchange_on_close(x, NULL, NULL);
 		pk_exchange_error(x, 503, "picketd is ending", NULL);

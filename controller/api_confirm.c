@@ -4,9 +4,9 @@
  * moment for Nomad's word on its claims, and for its tenant's documents where those aren't known
  * here yet (docs/api.md).
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "api.h"
 #include "parts.h"
@@ -17,7 +17,7 @@
 #define CONFIRM_MS 2000
 
 struct waiting {
-	struct waiting *next, **at;
+	LIST_ENTRY(waiting) link;
 	const struct pk_parts *parts;
 	struct pk_exchange
 		*x; /* NULL: the plugin waits no longer; Nomad's word counts all the same */
@@ -27,7 +27,7 @@ struct waiting {
 	char *key;
 };
 
-static struct waiting *all;
+static LIST_HEAD(waitings, waiting) all;
 
 struct claim {
 	const char *container_id, *ifname, *tenant_name, *job, *group;
@@ -46,16 +46,9 @@ static int get_text(const struct pk_json_doc *doc, const char *key, const char *
 
 static int read_claim(const struct pk_json_doc *doc, struct claim *c, struct pk_err *err)
 {
-	static const char *const keys[] = { "containerId", "ifname", "slot",  "namespace",
-					    "job",	   "group",  "ports", NULL };
 	const struct pk_json *root = pk_json_root(doc);
-	int r;
+	int r = get_text(doc, "containerId", &c->container_id, err);
 
-	if (pk_json_type(root) != PK_JSON_OBJECT)
-		return pk_fail(err, 0, "the body is no object");
-	r = pk_json_only(doc, root, keys, err);
-	if (r == 0)
-		r = get_text(doc, "containerId", &c->container_id, err);
 	if (r == 0)
 		r = get_text(doc, "ifname", &c->ifname, err);
 	if (r == 0)
@@ -91,9 +84,7 @@ static void answer(const struct pk_parts *p, struct pk_exchange *x,
 
 static void waiting_free(struct waiting *w)
 {
-	*w->at = w->next;
-	if (w->next)
-		w->next->at = w->at;
+	LIST_REMOVE(w, link);
 	pk_timer_free(w->timer);
 	free(w->key);
 	free(w);
@@ -129,8 +120,8 @@ void pk_api_confirm_passed(void)
 {
 	struct waiting *next;
 
-	for (struct waiting *w = all; w; w = next) {
-		next = w->next;
+	for (struct waiting *w = LIST_FIRST(&all); w; w = next) {
+		next = LIST_NEXT(w, link);
 		settle(w);
 	}
 }
@@ -175,12 +166,8 @@ static void wait_for(const struct pk_parts *p, struct pk_exchange *x,
 		   (m->tenant_name || m->claims != PK_ARGS_BELIEVED);
 	struct waiting *w = pk_alloc(sizeof(*w));
 
-	*w = (struct waiting){ .parts = p, .x = x, .key = strdup(m->key), .next = all, .at = &all };
-	if (!w->key)
-		abort();
-	if (w->next)
-		w->next->at = &w->next;
-	all = w;
+	*w = (struct waiting){ .parts = p, .x = x, .key = pk_strdup(m->key) };
+	LIST_INSERT_HEAD(&all, w, link);
 	w->timer = pk_timer_new(p->loop, on_late, w);
 	pk_timer_set(w->timer, CONFIRM_MS);
 	if (ask)
@@ -210,14 +197,13 @@ static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct 
 
 void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x)
 {
+	static const char *const keys[] = { "containerId", "ifname", "slot",  "namespace",
+					    "job",	   "group",  "ports", NULL };
 	struct claim c = { 0 };
 	struct pk_err err = { 0 };
 	own_json *doc = NULL;
-	const char *body;
-	size_t len;
 
-	body = pk_exchange_body(x, &len);
-	if (pk_json_parse("body", body, len, 0, &doc, &err) < 0 || read_claim(doc, &c, &err) < 0) {
+	if (pk_api_read_body(x, keys, &doc, &err) < 0 || read_claim(doc, &c, &err) < 0) {
 		pk_exchange_error(x, 400, err.text, err.fix);
 		return;
 	}
@@ -226,11 +212,12 @@ void pk_api_confirm(const struct pk_parts *p, struct pk_exchange *x)
 
 void pk_api_confirm_stop(void)
 {
-	while (all) {
-		struct pk_exchange *x = all->x;
+	while (!LIST_EMPTY(&all)) {
+		struct waiting *w = LIST_FIRST(&all);
+		struct pk_exchange *x = w->x;
 
-		pk_confirm_cancel(all->confirm);
-		waiting_free(all);
+		pk_confirm_cancel(w->confirm);
+		waiting_free(w);
 		if (x)
 			pk_exchange_error(x, 503, "picketd is ending", NULL);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /v1/nodes/remove: the operator says that a node is gone for good. */
 #include <stdlib.h>
-#include <string.h>
+#include <sys/queue.h>
 
 #include "api.h"
 #include "json.h"
@@ -9,18 +9,16 @@
 #include "parts.h"
 
 struct question {
-	struct question *next, **at;
+	LIST_ENTRY(question) link;
 	struct pk_exchange *x;
 	struct pk_removal *removal;
 };
 
-static struct question *all;
+static LIST_HEAD(questions, question) all;
 
 static void question_free(struct question *q)
 {
-	*q->at = q->next;
-	if (q->next)
-		q->next->at = q->at;
+	LIST_REMOVE(q, link);
 	free(q);
 }
 
@@ -56,15 +54,9 @@ static void on_removed(void *arg, const struct pk_removed *removed)
 static int read_body(const struct pk_json_doc *doc, const char **name, bool *force,
 		     struct pk_err *err)
 {
-	static const char *const keys[] = { "name", "force", NULL };
 	const struct pk_json *root = pk_json_root(doc);
-	int r;
+	int r = pk_json_get_string(doc, root, "name", name, err);
 
-	if (pk_json_type(root) != PK_JSON_OBJECT)
-		return pk_fail(err, 0, "the body is no object");
-	r = pk_json_only(doc, root, keys, err);
-	if (r == 0)
-		r = pk_json_get_string(doc, root, "name", name, err);
 	if (r == 0)
 		r = pk_json_get_bool(doc, root, "force", force, err);
 	if (r == 0 && (!*name || !**name))
@@ -77,10 +69,8 @@ static void ask(const struct pk_parts *p, struct pk_exchange *x, const char *nam
 	struct question *q = pk_alloc(sizeof(*q));
 	struct pk_err err = { 0 };
 
-	*q = (struct question){ .x = x, .next = all, .at = &all };
-	if (q->next)
-		q->next->at = &q->next;
-	all = q;
+	*q = (struct question){ .x = x };
+	LIST_INSERT_HEAD(&all, q, link);
 	q->removal = pk_cluster_remove(p->cluster, &(struct pk_cluster_gone){ name, force },
 				       on_removed, q, &err);
 	if (q->removal) {
@@ -93,15 +83,13 @@ static void ask(const struct pk_parts *p, struct pk_exchange *x, const char *nam
 
 void pk_api_node_remove(const struct pk_parts *p, struct pk_exchange *x)
 {
-	const char *name = NULL, *body;
+	static const char *const keys[] = { "name", "force", NULL };
+	const char *name = NULL;
 	struct pk_err err = { 0 };
 	own_json *doc = NULL;
 	bool force = false;
-	size_t len;
 
-	body = pk_exchange_body(x, &len);
-	if (pk_json_parse("body", body, len, 0, &doc, &err) < 0 ||
-	    read_body(doc, &name, &force, &err) < 0)
+	if (pk_api_read_body(x, keys, &doc, &err) < 0 || read_body(doc, &name, &force, &err) < 0)
 		pk_exchange_error(x, 400, err.text, err.fix);
 	else if (!p->cluster)
 		pk_exchange_error(x, 409, "this node is alone: it knows no others",
@@ -112,11 +100,12 @@ void pk_api_node_remove(const struct pk_parts *p, struct pk_exchange *x)
 
 void pk_api_node_remove_stop(void)
 {
-	while (all) {
-		struct pk_exchange *x = all->x;
+	while (!LIST_EMPTY(&all)) {
+		struct question *q = LIST_FIRST(&all);
+		struct pk_exchange *x = q->x;
 
-		pk_removal_cancel(all->removal);
-		question_free(all);
+		pk_removal_cancel(q->removal);
+		question_free(q);
 		if (x)
 			pk_exchange_error(x, 503, "picketd is ending", "do it again");
 	}

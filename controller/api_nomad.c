@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "api.h"
 #include "json.h"
@@ -15,18 +16,16 @@
 #define TIMEOUT_MS 3000
 
 struct question {
-	struct question *next, **at;
+	LIST_ENTRY(question) link;
 	struct pk_exchange *x;
 	struct pk_http_call *call;
 };
 
-static struct question *all;
+static LIST_HEAD(questions, question) all;
 
 static void question_free(struct question *q)
 {
-	*q->at = q->next;
-	if (q->next)
-		q->next->at = q->at;
+	LIST_REMOVE(q, link);
 	pk_http_cancel(q->call);
 	free(q);
 }
@@ -105,10 +104,8 @@ void pk_api_nomad(const struct pk_parts *p, struct pk_exchange *x)
 		return;
 	}
 	q = pk_alloc(sizeof(*q));
-	*q = (struct question){ .x = x, .next = all, .at = &all };
-	if (q->next)
-		q->next->at = &q->next;
-	all = q;
+	*q = (struct question){ .x = x };
+	LIST_INSERT_HEAD(&all, q, link);
 	q->call = pk_nomad_ask_node(p->nomad, TIMEOUT_MS, on_record, q);
 	if (q->call) {
 		pk_exchange_on_close(x, on_gone, q);
@@ -121,10 +118,11 @@ void pk_api_nomad(const struct pk_parts *p, struct pk_exchange *x)
 
 void pk_api_nomad_stop(void)
 {
-	while (all) {
-		struct pk_exchange *x = all->x;
+	while (!LIST_EMPTY(&all)) {
+		struct question *q = LIST_FIRST(&all);
+		struct pk_exchange *x = q->x;
 
-		question_free(all);
+		question_free(q);
 		pk_exchange_error(x, 503, "picketd is ending", NULL);
 	}
 }

@@ -20,15 +20,8 @@ static void write_released(void *arg, const struct pk_doc_entry *e)
 
 static int read_what(const struct pk_json_doc *doc, const char **what, struct pk_err *err)
 {
-	static const char *const keys[] = { "what", NULL };
-	const struct pk_json *root = pk_json_root(doc);
-	int r;
+	int r = pk_json_get_string(doc, pk_json_root(doc), "what", what, err);
 
-	if (pk_json_type(root) != PK_JSON_OBJECT)
-		return pk_fail(err, 0, "the body is no object");
-	r = pk_json_only(doc, root, keys, err);
-	if (r == 0)
-		r = pk_json_get_string(doc, root, "what", what, err);
 	if (r == 0 && (!*what || !**what))
 		r = pk_fix(err, pk_fail(err, 0, "\"what\" is needed"),
 			   "a source (file, consul) or a document (file/db)");
@@ -37,17 +30,15 @@ static int read_what(const struct pk_json_doc *doc, const char **what, struct pk
 
 void pk_api_release(const struct pk_parts *p, struct pk_exchange *x)
 {
+	static const char *const keys[] = { "what", NULL };
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	const char *what = NULL, *body;
+	const char *what = NULL;
 	struct pk_err err = { 0 };
 	own_json *doc = NULL;
 	bool any;
-	size_t len;
 
-	body = pk_exchange_body(x, &len);
-	if (pk_json_parse("body", body, len, 0, &doc, &err) < 0 ||
-	    read_what(doc, &what, &err) < 0) {
+	if (pk_api_read_body(x, keys, &doc, &err) < 0 || read_what(doc, &what, &err) < 0) {
 		pk_exchange_error(x, 400, err.text, err.fix);
 		return;
 	}

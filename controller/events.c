@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "event_share.h"
 #include "flow_budget.h"
@@ -15,7 +16,7 @@
 #define BATCH	      256 /* events at most before the loop has its turn */
 
 struct follower {
-	struct follower *next, **at;
+	LIST_ENTRY(follower) link;
 	struct pk_events *events;
 	struct pk_exchange *x;
 	uint64_t lost;	     /* lines that this reader was too slow for */
@@ -34,7 +35,7 @@ struct pk_events {
 	struct pk_flowlog *log;
 	struct ring_buffer *ring;
 	struct pk_watch *watch;
-	struct follower *followers;
+	LIST_HEAD(followers, follower) followers;
 	struct kept *last;	      /* PK_EVENTS_LAST of them, from the first event on */
 	struct pk_flow_who_set *held; /* whom they name */
 	struct pk_flow_budget *file;
@@ -66,9 +67,7 @@ static void close_ring(struct pk_events *e)
 
 static void unfollow(struct follower *f)
 {
-	*f->at = f->next;
-	if (f->next)
-		f->next->at = f->at;
+	LIST_REMOVE(f, link);
 	f->events->stats.subscribers--;
 	free(f);
 }
@@ -77,10 +76,11 @@ void pk_events_free(struct pk_events *e)
 {
 	if (!e)
 		return;
-	while (e->followers) {
-		struct pk_exchange *x = e->followers->x;
+	while (!LIST_EMPTY(&e->followers)) {
+		struct follower *f = LIST_FIRST(&e->followers);
+		struct pk_exchange *x = f->x;
 
-		unfollow(e->followers);
+		unfollow(f);
 		pk_exchange_end(x);
 	}
 	close_ring(e);
@@ -142,7 +142,9 @@ static void keep(struct pk_events *e, const struct kept *kept)
 
 static void follow(struct pk_events *e, const struct pk_str *line)
 {
-	for (struct follower *f = e->followers; f; f = f->next)
+	struct follower *f;
+
+	LIST_FOREACH (f, &e->followers, link)
 		tell(e, f, line->text, line->len);
 }
 
@@ -248,7 +250,7 @@ void pk_events_take(struct pk_events *e, const void *data, size_t size)
 		return;
 	when = wall_time(ev.ns);
 	pk_flow_take(&kept.flow, &ev, &when, &e->names, e->held);
-	if (e->log || e->followers) {
+	if (e->log || !LIST_EMPTY(&e->followers)) {
 		pk_flow_json(&kept.flow, &e->names, &line);
 		write_file(e, &ev, &line);
 		follow(e, &line);
@@ -296,10 +298,8 @@ static void follow_on(struct pk_events *e, struct pk_exchange *x)
 {
 	struct follower *f = pk_alloc(sizeof(*f));
 
-	*f = (struct follower){ .events = e, .x = x, .next = e->followers, .at = &e->followers };
-	if (f->next)
-		f->next->at = &f->next;
-	e->followers = f;
+	*f = (struct follower){ .events = e, .x = x };
+	LIST_INSERT_HEAD(&e->followers, f, link);
 	e->stats.subscribers++;
 	pk_exchange_on_close(x, on_gone, f);
 }

@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "http_curl.h"
 #include "own.h"
@@ -12,12 +13,12 @@ struct pk_http {
 	struct pk_loop *loop;
 	CURLM *multi;
 	struct event *timer;
-	struct pk_http_call *calls;
+	LIST_HEAD(calls, pk_http_call) calls;
 };
 
 struct pk_http_call {
 	struct pk_http *http;
-	struct pk_http_call *next, **at;
+	LIST_ENTRY(pk_http_call) link;
 	struct pk_curl_call curl;
 	pk_http_fn *fn;
 };
@@ -31,9 +32,7 @@ static const struct pk_curl linked = { .agent = "picketd/" PK_VERSION,
 
 static void call_free(struct pk_http_call *c)
 {
-	*c->at = c->next;
-	if (c->next)
-		c->next->at = c->at;
+	LIST_REMOVE(c, link);
 	curl_multi_remove_handle(c->http->multi, c->curl.easy);
 	pk_curl_done(&c->curl);
 	free(c);
@@ -153,8 +152,8 @@ void pk_http_free(struct pk_http *http)
 {
 	if (!http)
 		return;
-	while (http->calls)
-		call_free(http->calls);
+	while (!LIST_EMPTY(&http->calls))
+		call_free(LIST_FIRST(&http->calls));
 	curl_multi_cleanup(http->multi);
 	event_free(http->timer);
 	free(http);
@@ -169,11 +168,7 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 
 	c->http = http;
 	c->fn = fn;
-	c->next = http->calls;
-	c->at = &http->calls;
-	if (c->next)
-		c->next->at = &c->next;
-	http->calls = c;
+	LIST_INSERT_HEAD(&http->calls, c, link);
 	curl_easy_setopt(c->curl.easy, CURLOPT_PRIVATE, c);
 	if (r == 0 && curl_multi_add_handle(http->multi, c->curl.easy) == CURLM_OK)
 		return c;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "fs.h"
 #include "log.h"
@@ -14,7 +15,7 @@
 #define TYPE	   "text/plain; version=0.0.4; charset=utf-8"
 
 struct waiting {
-	struct waiting *next, **at;
+	LIST_ENTRY(waiting) link;
 	struct pk_exchange *x;
 };
 
@@ -24,7 +25,7 @@ struct pk_scrape {
 	const struct pk_parts *parts;
 	struct pk_traffic *traffic;
 	struct pk_timer *timer;
-	struct waiting *waiting;
+	LIST_HEAD(waitings, waiting) waiting;
 	enum phase phase;
 	uint32_t slot; /* the next one to read */
 	struct scrape_data data;
@@ -34,9 +35,7 @@ struct pk_scrape {
 
 static void waiting_free(struct waiting *w)
 {
-	*w->at = w->next;
-	if (w->next)
-		w->next->at = w->at;
+	LIST_REMOVE(w, link);
 	free(w);
 }
 
@@ -98,10 +97,11 @@ static void answer(struct pk_scrape *s)
 	s->data.took_ns = pk_now_ns() - s->begun_ns;
 	pk_str_reset(&s->text);
 	pk_scrape_write(s->parts, s->traffic, &s->data, &s->text);
-	while (s->waiting) {
-		struct pk_exchange *x = s->waiting->x;
+	while (!LIST_EMPTY(&s->waiting)) {
+		struct waiting *w = LIST_FIRST(&s->waiting);
+		struct pk_exchange *x = w->x;
 
-		waiting_free(s->waiting);
+		waiting_free(w);
 		pk_exchange_reply_text(x, TYPE, &s->text);
 	}
 }
@@ -169,10 +169,11 @@ void pk_scrape_free(struct pk_scrape *s)
 {
 	if (!s)
 		return;
-	while (s->waiting) {
-		struct pk_exchange *x = s->waiting->x;
+	while (!LIST_EMPTY(&s->waiting)) {
+		struct waiting *w = LIST_FIRST(&s->waiting);
+		struct pk_exchange *x = w->x;
 
-		waiting_free(s->waiting);
+		waiting_free(w);
 		pk_exchange_error(x, 503, "picketd is ending", NULL);
 	}
 	pk_timer_free(s->timer);
@@ -190,10 +191,8 @@ void pk_scrape_serve(struct pk_scrape *s, struct pk_exchange *x)
 		return;
 	}
 	w = pk_alloc(sizeof(*w));
-	*w = (struct waiting){ .x = x, .next = s->waiting, .at = &s->waiting };
-	if (w->next)
-		w->next->at = &w->next;
-	s->waiting = w;
+	w->x = x;
+	LIST_INSERT_HEAD(&s->waiting, w, link);
 	pk_exchange_on_close(x, on_gone, w);
 	if (s->phase == IDLE)
 		begin(s);
