@@ -28,8 +28,7 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 {
 	struct pk_consul *c = arg;
 
-	c->read_result = pk_kv_reader_feed(c->reader, bytes, n, &c->read_error);
-	return c->read_result == 0;
+	return pk_kv_query_feed(&c->query, bytes, n);
 }
 
 void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn)
@@ -47,20 +46,15 @@ void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn 
 void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn)
 {
 	static const struct pk_kv_budget tenant = { PK_TENANT_KEYS_MAX, PK_TENANT_TEXT_MAX };
-	static const struct pk_kv_budget operator= { PK_CONSUL_KEYS_MAX, PK_CONSUL_BODY_MAX };
+	static const struct pk_kv_budget operators = { PK_CONSUL_KEYS_MAX, PK_CONSUL_BODY_MAX };
 	struct pk_service_call call = { .timeout_ms = timeout_ms,
 					.cap = c->tenant_name ? PK_TENANT_BODY_MAX
 							      : PK_CONSUL_BODY_MAX,
 					.sink = on_bytes };
 	own_str path = { 0 };
 
-	pk_kv_reader_free(c->reader);
-	c->reader = pk_kv_reader_new(c->prefix, c->tenant_name ? &tenant : &operator);
-	c->read_result = 0;
-	c->read_error = (struct pk_err){ 0 };
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, c->prefix, "/");
-	pk_str_addf(&path, "?recurse=true%s", more);
+	pk_kv_query_begin(&c->query, c->prefix, c->tenant_name ? &tenant : &operators, &path);
+	pk_str_add(&path, more);
 	call.path = path.text;
 	consul_start(c, &call, fn);
 }
@@ -87,12 +81,12 @@ void consul_ask_again(struct pk_consul *c)
  */
 static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
 {
-	bool over = c->tenant_name && (c->read_result == -E2BIG || reply->over);
+	bool over = c->tenant_name && (c->query.result == -E2BIG || reply->over);
 	char why[sizeof(c->over)] = "";
 
 	if (over)
 		snprintf(why, sizeof(why), "%.300s",
-			 c->read_result == -E2BIG ? c->read_error.text : reply->error);
+			 c->query.result == -E2BIG ? c->query.error.text : reply->error);
 	if (over && strcmp(why, c->over) != 0)
 		log_warn("op=consul source=%s err=\"%s\" refused, its documents stay as they are",
 			 c->of, why);
@@ -106,28 +100,6 @@ static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
 	return true;
 }
 
-/* Reads the keys of an answer; 404 is the answer for a prefix without keys. */
-static int decode(struct pk_consul *c, const struct pk_http_reply *reply, struct pk_kvs *kvs,
-		  char *why, size_t room)
-{
-	*kvs = (struct pk_kvs){ 0 };
-	if (c->read_result < 0 ||
-	    (reply->status == 200 && pk_kv_reader_end(c->reader, kvs, &c->read_error) < 0)) {
-		snprintf(why, room, "%.200s%s", c->read_error.text,
-			 c->read_result == -E2BIG ? "" : PK_SERVICE_OTHER);
-		return -1;
-	}
-	if (pk_service_failed(reply, true, why, room)) {
-		pk_kvs_done(kvs);
-		return -1;
-	}
-	if (reply->index)
-		return 0;
-	snprintf(why, room, "%d without an index: not Consul's KV" PK_SERVICE_OTHER, reply->status);
-	pk_kvs_done(kvs);
-	return -1;
-}
-
 bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply)
 {
 	char why[300];
@@ -136,8 +108,8 @@ bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply)
 	consul_forget_last(c);
 	if (is_over(c, reply))
 		return false;
-	if (decode(c, reply, &c->last.kvs, why, sizeof(why)) < 0) {
-		consul_failed(c, c->read_result < 0 ? PK_FAULT_ANSWER : pk_http_fault(reply), why);
+	if (pk_kv_query_end(&c->query, reply, &c->last.kvs, why, sizeof(why)) < 0) {
+		consul_failed(c, pk_kv_query_fault(&c->query, reply), why);
 		return false;
 	}
 	c->last.index = reply->index;
@@ -187,7 +159,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 static void ask(void *arg)
 {
 	struct pk_consul *c = arg;
-	char more[64] = "";
+	own_str more = { 0 };
 
 	if (c->waits) {
 		consul_ask_history(c);
@@ -196,8 +168,8 @@ static void ask(void *arg)
 	c->asked_ms = pk_loop_now(c->args.loop);
 	c->waited = c->index && !c->polls;
 	if (c->waited)
-		snprintf(more, sizeof(more), "&index=%lu&wait=%ds", c->index, CONSUL_WAIT_S);
-	consul_query(c, more, (CONSUL_WAIT_S + CONSUL_WAIT_S / 16 + 10) * 1000, on_keys);
+		pk_kv_query_wait(&more, c->index);
+	consul_query(c, more.text ?: "", PK_KV_WAIT_MS, on_keys);
 }
 
 static char *prefix_of(const struct pk_consul *c)
@@ -238,7 +210,7 @@ void pk_consul_free(struct pk_consul *c)
 		return;
 	pk_http_cancel(c->call);
 	pk_timer_free(c->timer);
-	pk_kv_reader_free(c->reader);
+	pk_kv_query_done(&c->query);
 	pk_kvs_done(&c->last.kvs);
 	free(c->of);
 	free(c->prefix);

@@ -342,7 +342,7 @@ bool consul_is_doubted(struct pk_consul *c)
 {
 	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 	const struct pk_docs_look look = look_of(c);
-	bool early = !c->polls && pk_loop_now(c->args.loop) - c->asked_ms < CONSUL_WAIT_S * 1000;
+	bool early = !c->polls && pk_loop_now(c->args.loop) - c->asked_ms < PK_KV_WAIT_S * 1000;
 
 	if (!h->index)
 		return false;

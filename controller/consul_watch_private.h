@@ -5,9 +5,9 @@
  */
 #include "consul.h"
 #include "consul_watch.h"
+#include "kv_query.h"
 #include "service.h"
 
-#define CONSUL_WAIT_S	  60
 #define CONSUL_CONFIRM_MS 10000
 
 /* An answer, kept until all is known that it takes to believe it. */
@@ -23,9 +23,7 @@ struct answer {
 struct pk_consul {
 	struct pk_timer *timer;
 	struct pk_http_call *call;
-	struct pk_kv_reader *reader;
-	struct pk_err read_error;
-	int read_result;
+	struct pk_kv_query query;
 	struct pk_source source;
 	char *of, *prefix;
 	const char *tenant_name; /* of `of`; NULL: the operator's */

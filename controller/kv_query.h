@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A question to Consul for all keys below a prefix, and its answer, which is read as it comes.
+ */
+#include "consul.h"
+#include "http.h"
+#include "source.h"
+
+#define PK_KV_WAIT_S  60
+/* What a question that waits may take: Consul adds up to a sixteenth. */
+#define PK_KV_WAIT_MS ((PK_KV_WAIT_S + PK_KV_WAIT_S / 16 + 10) * 1000)
+
+struct pk_kv_query {
+	struct pk_kv_reader *reader;
+	struct pk_err error;
+	int result; /* -E2BIG: the answer is over its budget */
+};
+
+/* Begins a question; path becomes the one to ask. */
+void pk_kv_query_begin(struct pk_kv_query *query, const char *prefix,
+		       const struct pk_kv_budget *budget, struct pk_str *path);
+/* Has the question wait for PK_KV_WAIT_S for what is newer than the index. */
+void pk_kv_query_wait(struct pk_str *path, uint64_t index);
+/* Takes bytes of the answer. Returns false where it can't be one: no more of it is wanted. */
+bool pk_kv_query_feed(struct pk_kv_query *query, const char *bytes, size_t n);
+/*
+ * Ends the question with the keys that the answer has; a 404 is the answer for a prefix without
+ * keys. On error why says the reason and kvs is empty.
+ */
+int pk_kv_query_end(struct pk_kv_query *query, const struct pk_http_reply *reply,
+		    struct pk_kvs *kvs, char *why, size_t room);
+/* Returns whose fault it is that pk_kv_query_end failed. */
+enum pk_source_fault pk_kv_query_fault(const struct pk_kv_query *query,
+				       const struct pk_http_reply *reply);
+void pk_kv_query_done(struct pk_kv_query *query);
