@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tenant who has a Consul key and nothing else learns there what became of his documents."""
 import json
-import os
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake.consul import STATUS  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from fake.consul import STATUS
+from harness.shell import wait_for
 
 ALLOW = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 TO_HOST = {"rules": [{"endpointSelector": {}, "egress": [{"toEntities": ["host"]}, {"toCIDR": ["169.254.169.254/32"]}]}]}

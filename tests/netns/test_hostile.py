@@ -7,20 +7,16 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 import uuid
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeConsul, FakeNomad, serving  # noqa: E402
-from harness.cost import MIB, Cost  # noqa: E402
-from harness.hostile import (  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving
+from harness.cost import MIB, Cost
+from harness.hostile import (
     DEEP, DENY, FLOODS, MANY_KEYS, explosive, flood, node_lock_held, put_large_allocs)
-from harness.servers import QUICK  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from harness.servers import QUICK
+from harness.shell import wait_for
 
 MEMORY_MAX = 64 * MIB
 WORK_MAX_MS = 250           # five times what the bench holds (R7), for a machine that does other things too

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import struct
-import sys
 
 import pytest
 from harness import EGRESS, INGRESS, CniError, wait_for
@@ -13,10 +12,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from test_guard_tap import pseudo
 from test_picketd_networks import reload
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeNomad, serving  # noqa: E402
+from fake import FakeNomad, serving
 
 ALLOC = "3f1c7a52-0000-4000-8000-00000000000a"
 GATEWAY = "02:70:6b:00:00:01"

@@ -7,18 +7,14 @@ import os
 import select
 import signal
 import socket
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeNomad, serving  # noqa: E402
-from harness import CniError  # noqa: E402
-from harness.cost import Cost  # noqa: E402
-from harness.metrics import Metrics, scrape, table  # noqa: E402
-from harness.servers import QUICK  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from fake import FakeNomad, serving
+from harness import CniError
+from harness.cost import Cost
+from harness.metrics import Metrics, scrape, table
+from harness.servers import QUICK
+from harness.shell import wait_for
 
 WORK_MAX_MS = 250           # five times what the bench holds (R7), for a machine that does other things too
 

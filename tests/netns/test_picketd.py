@@ -8,17 +8,13 @@ import re
 import signal
 import socket
 import struct
-import sys
 import uuid
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeConsul, FakeNomad, serving  # noqa: E402
-from harness.bpfmap import bpf  # noqa: E402
-from harness.servers import QUICK  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving
+from harness.bpfmap import bpf
+from harness.servers import QUICK
+from harness.shell import wait_for
 
 ONLY_API = {"namespace": "acme", "rules": [{
     "description": "api may reach the database",

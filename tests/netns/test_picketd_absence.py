@@ -6,15 +6,11 @@ import json
 import os
 import shutil
 import signal
-import sys
 import uuid
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake.consul import PREFIX  # noqa: E402
-from harness.shell import binary, wait_for  # noqa: E402
+from fake.consul import PREFIX
+from harness.shell import binary, wait_for
 
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [
     {"fromEntities": ["all"]}]}]}

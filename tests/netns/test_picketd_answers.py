@@ -4,18 +4,14 @@ import base64
 import gzip
 import json
 import os
-import sys
 import time
 import uuid
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeConsul, FakeNomad, serving  # noqa: E402
-from fake.consul import PREFIX  # noqa: E402
-from harness.hostile import DENY, flood  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving
+from fake.consul import PREFIX
+from harness.hostile import DENY, flood
+from harness.shell import wait_for
 
 OPERATOR = {"tier": "operator", "rules": [DENY]}
 

@@ -2,14 +2,10 @@
 """`enforced` is what the tables have, not what was read: apply and delete wait for it and say when it isn't so."""
 import json
 import os
-import sys
 import time
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness.shell import wait_for  # noqa: E402
+from harness.shell import wait_for
 
 ALLOW = {"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}

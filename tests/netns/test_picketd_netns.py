@@ -2,16 +2,12 @@
 """A netns that is lost, or another one by now: Nomad asks CHECK beside a reference plugin alone, so picketd looks."""
 import os
 import signal
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeNomad  # noqa: E402
-from harness.cni import CniError  # noqa: E402
-from harness.servers import PINGED  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from fake import FakeNomad
+from harness.cni import CniError
+from harness.servers import PINGED
+from harness.shell import wait_for
 
 
 def audit(node):

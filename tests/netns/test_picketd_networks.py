@@ -4,14 +4,10 @@ import ipaddress
 import json
 import os
 import signal
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness import CniError  # noqa: E402
-from harness.shell import wait_for  # noqa: E402
+from harness import CniError
+from harness.shell import wait_for
 
 SECOND = {"name": "second", "pool": ["10.50.7.0/24"]}
 

@@ -4,14 +4,10 @@ import contextlib
 import json
 import os
 import signal
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness.servers import QUICK  # noqa: E402
-from harness.shell import Failed, wait_for  # noqa: E402
+from harness.servers import QUICK
+from harness.shell import Failed, wait_for
 
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
 

@@ -5,15 +5,11 @@ import json
 import os
 import signal
 import socket
-import sys
 import uuid
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeConsul, FakeNomad, serving  # noqa: E402
-from harness.shell import Failed, binary, wait_for  # noqa: E402
+from fake import FakeConsul, FakeNomad, serving
+from harness.shell import Failed, binary, wait_for
 
 DENY_DB = {"endpointSelector": {"matchLabels": {"nomad:job": "db"}}, "ingress": [{}]}
 OPERATOR = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [

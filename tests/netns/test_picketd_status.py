@@ -4,14 +4,10 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import time
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness.shell import wait_for  # noqa: E402
+from harness.shell import wait_for
 
 ALLOW = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 OPERATOR = "picket/v1/default/policies/operator/"

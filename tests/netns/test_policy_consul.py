@@ -2,14 +2,10 @@
 """`picket policy apply|delete|list|show -consul`: documents into Consul by compare-and-set."""
 import json
 import os
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake.consul import PREFIX, ROOT  # noqa: E402
-from harness.shell import run, wait_for  # noqa: E402
+from fake.consul import PREFIX, ROOT
+from harness.shell import run, wait_for
 
 HISTORY = ROOT + "history/"
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}

@@ -4,15 +4,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 import urllib.parse
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from harness.metrics import scrape  # noqa: E402
-from harness.shell import TREE, wait_for  # noqa: E402
+from harness.metrics import scrape
+from harness.shell import TREE, wait_for
 
 RULES = os.path.join(TREE, "examples/prometheus/picket.rules.yml")
 CONFIG = os.path.join(TREE, "examples/prometheus/prometheus.yml")

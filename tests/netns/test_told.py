@@ -4,7 +4,6 @@ Which resolvers and search list a running guest is told: its job's own from Noma
 resolv.conf has them now, which picketd follows.
 """
 import os
-import sys
 
 import pytest
 from harness import EGRESS, wait_for
@@ -13,10 +12,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import (ICMPv6ND_RS, ICMPv6NDOptDNSSL, ICMPv6NDOptRDNSS, IPv6)
 from scapy.layers.l2 import Ether
 from test_resolver import REAL, STUB, put
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from fake import FakeNomad, serving  # noqa: E402
+from fake import FakeNomad, serving
 
 ALLOC = "3f1c7a52-0000-4000-8000-000000000001"
 

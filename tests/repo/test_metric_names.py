@@ -3,13 +3,10 @@
 import json
 import os
 import re
-import sys
+
+from harness.metrics import table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
-
-from harness.metrics import table  # noqa: E402
-
 SELECTOR = re.compile(r"\b((?:picket|process)_[a-z_]+)(?:\{([^}]*)\})?")
 OF_THE_SCRAPE = {"job", "instance"}
 
