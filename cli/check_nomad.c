@@ -261,8 +261,8 @@ static void ask_agent(struct check *c, const char *url)
 	if (find_agent(url, &agent) < 0) {
 		check_line(
 			c, CHECK_WARN, "nomad",
-			"start picketd, which asks by TLS and by name; or see yourself: nomad node status "
-			"-self -json, NodeResources.Networks has cni/picket?",
+			"start picketd, which asks by TLS and by name; or see yourself: nomad node "
+			"status -self -json, NodeResources.Networks has cni/picket?",
 			"%s: without picketd only plain HTTP to an address is asked", url);
 		return;
 	}

@@ -77,8 +77,9 @@ int cli_api_post(const struct cli *cli, const char *path, const char *body,
 /* Returns whether a picketd of this root runs, also one that doesn't answer. */
 bool cli_daemon_runs(const struct cli *cli);
 /*
- * A string of picketd.json (section.key; section NULL: of its top), the caller's; NULL where it isn't given. -EINVAL: the
- * file can't be read. What is said there is where things are when picketd doesn't answer.
+ * A string of picketd.json (section.key; section NULL: of its top), the caller's; NULL where it
+ * isn't given. -EINVAL: the file can't be read. What is said there is where things are when picketd
+ * doesn't answer.
  */
 int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
 		      struct pk_err *err);

@@ -314,7 +314,8 @@ static void say_no_files(const struct recent *recent, const char *why)
 {
 	if (recent->n >= KEPT)
 		fprintf(stderr,
-			"picket: the last %d that picketd keeps; what was before is not shown: %s\n",
+			"picket: the last %d that picketd keeps; what was before is not shown: "
+			"%s\n",
 			KEPT, why);
 }
 

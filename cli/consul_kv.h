@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Consul's keys below <prefix>/v1/<cluster>/, as an operator or a tenant reads and writes them. Consul
- * is reached as its own tool reaches it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
+ * Consul's keys below <prefix>/v1/<cluster>/, as an operator or a tenant reads and writes them.
+ * Consul is reached as its own tool reaches it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
  */
 #include "cli.h"
 #include "consul.h"
@@ -26,8 +26,8 @@ int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_
 void cli_consul_done(struct cli_consul *consul);
 
 /*
- * Reads all keys below prefix + below as the leader has them, ordered by key. Where the token may not
- * read them Consul shows none, and cli_consul_say_hidden has a word for that.
+ * Reads all keys below prefix + below as the leader has them, ordered by key. Where the token may
+ * not read them Consul shows none, and cli_consul_say_hidden has a word for that.
  */
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err);
@@ -39,8 +39,8 @@ int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs 
 int cli_consul_say_hidden(const struct cli *cli, const struct cli_consul *consul, bool shown);
 
 /*
- * Says who asks: the token's description and accessor as Consul has them. Without ACLs, or without a
- * token, the name is a claim, the user at this machine, and there is no accessor.
+ * Says who asks: the token's description and accessor as Consul has them. Without ACLs, or without
+ * a token, the name is a claim, the user at this machine, and there is no accessor.
  */
 struct cli_consul_who {
 	char name[256];

@@ -13,13 +13,13 @@ void cli_candidates_done(struct cli_candidate **list);
 #define own_candidates PK_OWN(cli_candidates_done) struct cli_candidate
 
 /*
- * Reads the documents of the command's arguments; the list is the caller's. A node would refuse none
- * of them in such a source.
+ * Reads the documents of the command's arguments; the list is the caller's. A node would refuse
+ * none of them in such a source.
  */
 int cli_candidates(struct cli *cli, const struct pk_doc_source *from, struct cli_candidate **list);
 /*
- * Refuses a document that would have another name in that place: it gives itself none, and the place
- * is called otherwise.
+ * Refuses a document that would have another name in that place: it gives itself none, and the
+ * place is called otherwise.
  */
 int cli_candidate_keeps_name(const struct cli_candidate *c, const struct pk_doc_source *place,
 			     struct pk_err *err);

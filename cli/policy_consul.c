@@ -65,7 +65,9 @@ static int check_room(const struct cli_consul_docs *docs, const struct cli_consu
 	return 0;
 }
 
-/* Finds the key of the document of that name, else a new one: never one that another document has. */
+/*
+ * Finds the key of the document of that name, else a new one: never one that another document has.
+ */
 static int find_place(const struct cli_consul_docs *docs, const struct cli_candidate *c,
 		      struct pk_str *path, const struct cli_consul_doc **old, struct pk_err *err)
 {

@@ -5,8 +5,8 @@
 #include "doc.h"
 
 /*
- * The longest document that is written: Consul takes 512 KiB a transaction, and in it are the text in
- * base64 and its history.
+ * The longest document that is written: Consul takes 512 KiB a transaction, and in it are the text
+ * in base64 and its history.
  */
 #define CLI_CONSUL_TEXT_MAX (376u << 10)
 
@@ -33,7 +33,9 @@ int cli_consul_docs_read(struct cli *cli, struct cli_consul_docs *docs);
 void cli_consul_docs_done(struct cli_consul_docs *docs);
 #define own_consul_docs PK_OWN(cli_consul_docs_done) struct cli_consul_docs
 
-/* Finds the document of that name, else a refused one whose key is so called; NULL: there is none. */
+/*
+ * Finds the document of that name, else a refused one whose key is so called; NULL: there is none.
+ */
 const struct cli_consul_doc *cli_consul_docs_find(const struct cli_consul_docs *docs,
 						  const char *name);
 /* Appends "consul:<key>" of where a new one would go. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Puts a document into Consul, or takes it out, with its history. Both return an exit code, and have
- * printed what came of it.
+ * Puts a document into Consul, or takes it out, with its history. Both return an exit code, and
+ * have printed what came of it.
  */
 #include "policy_candidate.h"
 #include "policy_consul.h"

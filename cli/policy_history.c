@@ -230,7 +230,9 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	return end == CLI_CONSUL_DONE ? write_all(docs, &h, v, &row, err) : end;
 }
 
-/* The document and its log go first, in one transaction; texts are in what else that has room for. */
+/*
+ * The document and its log go first, in one transaction; texts are in what else that has room for.
+ */
 enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struct cli_revision *v,
 				       bool *any, struct pk_err *err)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The history of a document in Consul: who made which text of which. It is written with the document
- * in one transaction. Its log is one key, each text another, named by its digest.
+ * The history of a document in Consul: who made which text of which. It is written with the
+ * document in one transaction. Its log is one key, each text another, named by its digest.
  */
 #include "policy_consul.h"
 

@@ -7,8 +7,8 @@
 #include "plan.h"
 
 /*
- * Fetches GET /v1/world as text, with other nodes' endpoints as peers; has the form of pk_reach_options.live with
- * the cli as arg.
+ * Fetches GET /v1/world as text, with other nodes' endpoints as peers; has the form of
+ * pk_reach_options.live with the cli as arg.
  */
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
 

@@ -44,10 +44,9 @@ static int write_told(struct pk_bpf *bpf, const struct pk_record *rec, struct pk
 	out = pk_told_encode(&told, &answers);
 
 	if (out)
-		log_warn(
-			"op=add container=%s err=\"%zu names of the search list are no domain names "
-			"or have no room\" guests hear the others",
-			rec->container_id, out);
+		log_warn("op=add container=%s err=\"%zu names of the search list are no domain "
+			 "names or have no room\" guests hear the others",
+			 rec->container_id, out);
 	return pk_answers_write(bpf, rec->slot, &answers, err);
 }
 

@@ -135,7 +135,9 @@ struct pk_hook cni_plumb_hook(const struct cni_plumb *p, enum pk_prog prog)
 				 .name = pk_prog_name(prog) };
 }
 
-/* The kernel bounds what waits in a tap of one queue; a tap of several queues needs pk_bound_tap. */
+/*
+ * The kernel bounds what waits in a tap of one queue; a tap of several queues needs pk_bound_tap.
+ */
 bool cni_plumb_is_bound(const struct cni_plumb *p)
 {
 	return p->record->queues > 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says in the status what the node runs out of. The blocks are those of the conflists or claimed, as
- * at ADD.
+ * Says in the status what the node runs out of. The blocks are those of the conflists or claimed,
+ * as at ADD.
  */
 #include <stdio.h>
 #include <string.h>

@@ -118,7 +118,9 @@ static const char *value_of(const struct pk_world_endpoint *ep, const char *key)
 	return label ? label->value : "?";
 }
 
-/* Another node's endpoint, "acme/db/pg NODE/CONTAINER@INTERFACE": a peer, which that node judges. */
+/*
+ * Another node's endpoint, "acme/db/pg NODE/CONTAINER@INTERFACE": a peer, which that node judges.
+ */
 static void write_remote(struct pk_jw *w, const struct pk_remote_endpoint *e)
 {
 	own_str name = { 0 };

@@ -44,7 +44,8 @@ static void tell_refused(struct pk_apply *a)
 		pk_doc_notes_line(&e->notes, &why);
 		log_warn("op=policy source=%s path=\"%s\" err=\"%s\" refused, %s", e->source,
 			 e->path, e->refusal ?: why.text ?: "",
-			 e->doc ? "the last good version stays in force" : "nothing of it is in force");
+			 e->doc ? "the last good version stays in force"
+				: "nothing of it is in force");
 	}
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starts and ends the sources: files, Nomad, Consul, other nodes; and where flows and metrics go. */
+/*
+ * Starts and ends the sources: files, Nomad, Consul, other nodes; and where flows and metrics go.
+ */
 #include "daemon_private.h"
 
 #include <stdio.h>

@@ -231,7 +231,8 @@ static void turn_away(int fd)
 	static const char answer[] =
 		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
 		"Connection: close\r\nContent-Length: 75\r\n\r\n"
-		"{\"error\":\"too many readers hold connections\",\"fix\":\"end some, or be root\"}\n";
+		"{\"error\":\"too many readers hold connections\",\"fix\":"
+		"\"end some, or be root\"}\n";
 
 	if (send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("op=httpd turned-away=unheard");

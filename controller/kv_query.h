@@ -7,7 +7,7 @@
 #include "http.h"
 #include "source.h"
 
-#define PK_KV_WAIT_S  60
+#define PK_KV_WAIT_S 60
 /* What a question that waits may take: Consul adds up to a sixteenth. */
 #define PK_KV_WAIT_MS ((PK_KV_WAIT_S + PK_KV_WAIT_S / 16 + 10) * 1000)
 

@@ -98,11 +98,11 @@ static void say_unproven(const struct pk_local_endpoint *m, struct pk_err *err)
 {
 	if (m->claims == PK_ARGS_OF_AUTHOR) {
 		pk_fail(err, 0,
-			"Nomad's agent is older than 1.9.4: its CNI_ARGS may be its job's author's, "
-			"and Nomad's record of its allocation has not come yet");
+			"Nomad's agent is older than 1.9.4: its CNI_ARGS may be its job's "
+			"author's, and Nomad's record of its allocation has not come yet");
 		pk_fix(err, 0,
-		       "see that Nomad answers picketd (picket status); from Nomad 1.9.4 on nothing "
-		       "waits for that");
+		       "see that Nomad answers picketd (picket status); from Nomad 1.9.4 on "
+		       "nothing waits for that");
 		return;
 	}
 	pk_fail(err, 0,

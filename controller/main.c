@@ -18,21 +18,23 @@
 
 static const char usage[] =
 	"Usage: picketd [options]\n\n"
-	"  -config FILE|DIR  configuration (default /etc/picket/picketd.json below the root; may "
-	"be absent)\n"
-	"  -root DIR         prefix of state, pins, socket and configuration\n"
-	"  -print-config     print the effective configuration, each value with its origin, and "
-	"end\n"
-	"  -print-schema     print the JSON Schema of picketd.json, for editors, and end;\n"
-	"  -print-conflist-schema  that of the conflist\n"
-	"  -check-upgrade    say whether this release would take over this node's tables and state,\n"
-	"                    change nothing, and end: 0 it would, 1 it would not\n"
-	"  -accept-missing-config  a configuration file that the last run had and that is gone was\n"
-	"                    removed on purpose: without this picketd does not start then\n"
-	"  -log-level LEVEL  error | warn | info | debug (default info)\n"
-	"  -version\n\n"
-	"SIGHUP reads the configuration again, whole or not at all. SIGTERM and SIGINT end the\n"
-	"controller; the fence stays.\n";
+	"  -config FILE|DIR        configuration (default /etc/picket/picketd.json below\n"
+	"                          the root; may be absent)\n"
+	"  -root DIR               prefix of state, pins, socket and configuration\n"
+	"  -print-config           print the effective configuration, each value with its\n"
+	"                          origin, and end\n"
+	"  -print-schema           print the JSON Schema of picketd.json, and end\n"
+	"  -print-conflist-schema  print the JSON Schema of the conflist, and end\n"
+	"  -check-upgrade          say whether this release would take over this node's\n"
+	"                          tables and state, change nothing, and end: 0 it would,\n"
+	"                          1 it would not\n"
+	"  -accept-missing-config  a configuration file that the last run had and that is\n"
+	"                          gone was removed on purpose: without this picketd\n"
+	"                          does not start then\n"
+	"  -log-level LEVEL        error | warn | info | debug (default info)\n"
+	"  -version                print the version, and end\n\n"
+	"SIGHUP reads the configuration again, whole or not at all. SIGTERM and SIGINT\n"
+	"end the controller; the fence stays.\n";
 
 struct options {
 	struct pk_config_args args;

@@ -16,7 +16,7 @@
 #define PK_ALLOC_PORTS_MAX	 256
 #define PK_ALLOC_CHECKS_MAX	 256
 #define PK_ALLOC_NAME_MAX	 1024 /* bytes of the job's, the group's or a port's name */
-#define PK_ALLOC_DNS_MAX	 1024 /* bytes of its resolvers' addresses, and of its search list */
+#define PK_ALLOC_DNS_MAX	 1024 /* bytes of its resolvers, and of its search list */
 #define PK_ALLOCS_MAX		 65536
 /* Facts that were kept say so by this key, which Nomad doesn't have. */
 #define PK_ALLOC_LABELS_REFUSED "PicketLabelsRefused"

@@ -241,9 +241,10 @@ static void refuse_bad(struct reading *r, const struct pk_stream_event *e)
 
 	if (e->key)
 		reading_refuse(r, "%s.%.100s: %s", of, e->key, e->why);
+	else if (strcmp(node->key, PK_STREAM_EACH) != 0)
+		reading_refuse(r, "%s: %s", node->key, e->why);
 	else
-		reading_refuse(r, "%s: %s", strcmp(node->key, PK_STREAM_EACH) ? node->key : of ?: "an alloc",
-			       e->why);
+		reading_refuse(r, "%s: %s", of ?: "an alloc", e->why);
 }
 
 static int on_event(void *arg, const struct pk_stream_event *e)

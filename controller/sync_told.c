@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tells endpoints of resolvers and search list: the job's own, by Nomad's word, else what the
- * conflist said at ADD, else the node's, as resolv.conf has them now. It tells their host name, too.
+ * conflist said at ADD, else the node's, as resolv.conf has them now. It tells their host name,
+ * too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -132,11 +133,10 @@ static void warn_of_closed(const struct sync_pass *p, const struct pk_local_endp
 
 	for (size_t i = 0; i < told->n_servers; i++)
 		if (pk_is_protected(&told->servers[i]) && !is_resolver(s, &told->servers[i]))
-			log_warn(
-				"op=dns endpoint=%s err=\"its job names the resolver %s, a protected "
-				"address that the baseline keeps closed\" fix=\"name it in picketd.json's "
-				"resolvers, or allow it by a document\"",
-				m->key, pk_addr_format(&told->servers[i], text));
+			log_warn("op=dns endpoint=%s err=\"its job names the resolver %s, a "
+				 "protected address that the baseline keeps closed\" fix=\"name it "
+				 "in picketd.json's resolvers, or allow it by a document\"",
+				 m->key, pk_addr_format(&told->servers[i], text));
 }
 
 bool sync_has_told(const struct sync_pass *p, const struct target *t)

@@ -138,7 +138,9 @@ static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *e
 		if (bpf->prog[i] < 0)
 			return fail_layout(err, errno, path);
 	}
-	/* Whoever has it open holds the slow path: without it every device denies what has no flow. */
+	/*
+	 * Whoever has it open holds the slow path: without it every device denies what has no flow.
+	 */
 	snprintf(path, sizeof(path), "%s/%s/" PK_PIN_SLOW, bpf->paths->pins, build);
 	if (bpf->slow >= 0)
 		close(bpf->slow);

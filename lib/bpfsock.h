@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The programs at a cgroup by which the node's own processes reach published ports (bpf/sock.bpf.c).
- * Their links are pinned under pins/sock, so they outlive who put them there; picketd's alone.
+ * The programs at a cgroup by which the node's own processes reach published ports
+ * (bpf/sock.bpf.c). Their links are pinned under pins/sock, so they outlive who put them there;
+ * picketd's alone.
  */
 #include "bpfobj.h"
 

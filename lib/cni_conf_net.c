@@ -148,7 +148,9 @@ static int add_search(struct cni_conf *conf, const struct pk_json *v, struct pk_
 	return 0;
 }
 
-/* "nameservers" is the CNI spec's name for the same list; its "domain" and "options" pass unread. */
+/*
+ * "nameservers" is the CNI spec's name for the same list; its "domain" and "options" pass unread.
+ */
 static int read_servers(const struct pk_schema *s, const struct pk_json_doc *doc,
 			const struct pk_json *list, void *at, struct pk_err *err)
 {

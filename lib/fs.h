@@ -12,7 +12,9 @@
  * variant reads to EOF.
  */
 int pk_fs_read(const char *path, size_t cap, char **text, size_t *len, struct pk_err *err);
-/* The same of a file that must be one: what else lies there (a FIFO) is refused, never waited for. */
+/*
+ * The same of a file that must be one: what else lies there (a FIFO) is refused, never waited for.
+ */
 int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struct pk_err *err);
 int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *err);
 

@@ -127,7 +127,7 @@ static const char *parse(const char *p, struct conversion *c, va_list *ap)
 static void add_number(struct pk_str *line, const struct conversion *c, va_list *ap)
 {
 	if (strchr("fgeFGE", c->to))
-		/* NOLINTNEXTLINE(bugprone-branch-clone): the types differ, the check reads words. */
+		/* NOLINTNEXTLINE(bugprone-branch-clone): the types differ. */
 		pk_str_addf(line, c->spec, va_arg(*ap, double));
 	else if (c->length == 'L')
 		pk_str_addf(line, c->spec, va_arg(*ap, long long));

@@ -14,8 +14,8 @@ typedef void pk_log_fn(const char *line, size_t len);
 void pk_log_set(pk_log_fn *fn);
 /*
  * fmt is logfmt text: op=sync ep=4 err="..."; a text that %s stands for is somebody else's, and can
- * become no key, value or line of its own: it is escaped where it stands in quotes, and quoted where
- * it doesn't and must.
+ * become no key, value or line of its own: it is escaped where it stands in quotes, and quoted
+ * where it doesn't and must.
  */
 void pk_log(enum pk_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) pk_log(PK_LOG_ERROR, __VA_ARGS__)

@@ -9,7 +9,7 @@
 #include "settings.h"
 #include "str.h"
 
-#define NOMAD_LOW  20000 /* min_dynamic_port and max_dynamic_port of a client, unless it says else */
+#define NOMAD_LOW  20000 /* min_dynamic_port and max_dynamic_port of a client by default */
 #define NOMAD_HIGH 32000
 #define SYSCTL	   "/proc/sys/net/ipv4/"
 

@@ -97,7 +97,9 @@ struct pk_nl_route {
 };
 void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route); /* made or replaced */
 void pk_nl_route_delete(struct pk_nl *nl, const struct pk_nl_route *route);
-/* The kernel finds out its MAC, and keeps it known. -EEXIST: it is known already, in whatever way. */
+/*
+ * The kernel finds out its MAC, and keeps it known. -EEXIST: it is known already, in whatever way.
+ */
 void pk_nl_neigh_managed(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr);
 void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,
 		 const uint8_t mac[6]); /* permanent */
@@ -177,7 +179,9 @@ struct pk_nl_route_info {
 	uint8_t type, scope; /* RTN_*, RT_SCOPE_* */
 	uint8_t protocol;    /* RTPROT_* */
 };
-/* The way to an address: its device, and the neighbour on it. -ENETUNREACH: none, or a local one. */
+/*
+ * The way to an address: its device, and the neighbour on it. -ENETUNREACH: none, or a local one.
+ */
 int pk_nl_way(struct pk_nl *nl, const union pk_addr *to, uint32_t *ifindex, union pk_addr *via);
 /* All unicast routes of the main table, both families; caller frees. */
 int pk_nl_routes(struct pk_nl *nl, struct pk_nl_route_info **list, size_t *n, struct pk_err *err);

@@ -231,8 +231,10 @@ static const struct pk_schema ports = {
 	.form = PK_FORM_LIST, .item = &port, .most = PORTS_MAX, .kept = &kept_ports
 };
 
-/* version is read before its keys, which another release has others of. LATER: the first release did
- * not write it, and absent is zero. */
+/*
+ * version is read before its keys, which another release has others of. LATER: the first release
+ * did not write it, and absent is zero.
+ */
 #define MUST(name, form, member)  { name, &(form), NULL, true, offsetof(struct pk_record, member) }
 #define LATER(name, form, member) { name, &(form), NULL, false, offsetof(struct pk_record, member) }
 static const struct pk_schema_key keys[] = {

@@ -3,10 +3,10 @@
 /*
  * The form of a JSON file as one table: keys, types, ranges, patterns, and where each value is kept
  * in a struct. Every file that Picket reads by itself has such a table: policy documents
- * (policy/doc_schema.c), picketd.json (controller/conf_keys.c), the conflist (cni_conf.c), node.json
- * (settings.c) and an endpoint's record (record_json.c). schema_check.c says what is wrong with a
- * value, schema_read.c reads and writes a struct by the table, schema_json.c prints it as a JSON
- * Schema (2020-12) for editors, so that they can't drift apart.
+ * (policy/doc_schema.c), picketd.json (controller/conf_keys.c), the conflist (cni_conf.c),
+ * node.json (settings.c) and an endpoint's record (record_json.c). schema_check.c says what is
+ * wrong with a value, schema_read.c reads and writes a struct by the table, schema_json.c prints it
+ * as a JSON Schema (2020-12) for editors, so that they can't drift apart.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,7 +11,8 @@
 #define PK_SERVICE_ADDRESSES 5
 #define PK_SERVICE_NAME	     256
 #define PK_SERVICE_TOKEN     4096
-#define PK_SERVICE_FORMS     "http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password"
+
+#define PK_SERVICE_FORMS "http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password"
 /* The same as a regular expression. */
 #define PK_SERVICE_PATTERN "^(https?://[^/:@?#\\\\\"\\s][^@?#\\\\\"\\s]*|unix:///[^@?#\\\\\"\\s]+)$"
 
@@ -60,8 +61,8 @@ struct pk_service_parts {
 };
 /*
  * Sets where the request goes and as whom; path is encoded. Several addresses are one service's:
- * turn counts an asker's answers that failed, and each leads to the next address. The token file is read
- * anew for each request, so a rotated token counts at once.
+ * turn counts an asker's answers that failed, and each leads to the next address. The token file is
+ * read anew for each request, so a rotated token counts at once.
  */
 int pk_service_request(const struct pk_service *service, const char *path, unsigned int turn,
 		       struct pk_service_parts *parts, struct pk_http_request *request,

@@ -189,7 +189,10 @@ struct pk_endpoint_open {
 	 */
 	uint64_t hash[2];
 	uint32_t rule_set; /* 0: the label set's, else the tenant's base */
-	/* PK_WORD_MASQUERADE, PK_WORD_MASQUERADE6, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule set */
+	/*
+	 * PK_WORD_MASQUERADE, PK_WORD_MASQUERADE6, PK_WORD_LOG_NEW; PK_WORD_AUDIT follows the rule
+	 * set
+	 */
 	uint32_t flags;
 	/* one that another slot has, or that overlaps one (pk_published_holder): -EADDRINUSE */
 	const struct pk_publish *published;

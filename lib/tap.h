@@ -32,8 +32,8 @@ uint32_t pk_tap_frames(uint32_t queues);
 int pk_tap_create(const struct pk_tap *tap, int *fd, struct pk_err *err);
 /*
  * Opens all queues of a tap that is there and has none attached: tap->queues descriptors in fd, as
- * a VMM wants them (IFF_NO_PI | IFF_VNET_HDR, not blocking). What its last user set on it is undone.
- * -EBUSY: it has a user; -ENODEV: there is no tap of that name and ifindex.
+ * a VMM wants them (IFF_NO_PI | IFF_VNET_HDR, not blocking). What its last user set on it is
+ * undone. -EBUSY: it has a user; -ENODEV: there is no tap of that name and ifindex.
  */
 int pk_tap_attach(struct pk_nl *nl, const struct pk_tap *tap, int *fd, struct pk_err *err);
 /*

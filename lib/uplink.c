@@ -34,8 +34,8 @@ static void refuse_header(const struct pk_nl_link *link, struct pk_uplinks *out)
 		link->name, kind_of(link));
 	pk_code(note, 0, PK_CODE_CONFIG);
 	pk_fix(note, 0,
-	       "name a device that has one in \"uplinks\" (Ethernet, bond, VLAN, bridge, veth); what "
-	       "is routed through %s does not reach endpoints, nor they it",
+	       "name a device that has one in \"uplinks\" (Ethernet, bond, VLAN, bridge, veth); "
+	       "what is routed through %s does not reach endpoints, nor they it",
 	       link->name);
 }
 

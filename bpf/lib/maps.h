@@ -4,8 +4,8 @@
  * Every pinned map, by its table's name, beside maps_policy.h. For the loader:
  * - Set before load (bpf_map__set_max_entries), for capacity C, budget F, rule sets R:
  *   endpoints, answers, words, buckets C + 1; counters (C + 1) x 2 x 64; rule_sets R;
- *   fragments PK_FRAGMENTS_UPLINK + (C + 1) x PK_FRAGMENTS; places (C + 1) x F; flows 2 x C x F, a primary and an alias for each place; the rest as sized
- *   below or larger.
+ *   fragments PK_FRAGMENTS_UPLINK + (C + 1) x PK_FRAGMENTS; places (C + 1) x F; flows
+ *   2 x C x F, a primary and an alias for each place; the rest as sized below or larger.
  * - rodata: pk_hz (jiffies a second), pk_kfunc (the kernel has bpf_cast_to_kern_ctx).
  * - `programs` is filled by libbpf at load (its slow path's targets are named here). It is one a
  *   build: pin it with the build's programs, never share it between builds; without a pin or an

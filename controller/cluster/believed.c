@@ -105,8 +105,8 @@ static const char *claimed_by_another(const struct pk_believed *b, const struct 
 }
 
 /*
- * Believes a node's blocks: those that it claims, else those that it was the first to name; this node
- * believes itself. Outside of the range a node could claim any part of the world.
+ * Believes a node's blocks: those that it claims, else those that it was the first to name; this
+ * node believes itself. Outside of the range a node could claim any part of the world.
  */
 static void believe_blocks(struct pk_believed *b, const struct word *w,
 			   const struct pk_believed_world *world)
@@ -220,8 +220,8 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 }
 
 /*
- * Returns whether Nomad has placed the tenant on that node, as far as it says. What is new waits for
- * its word; what was believed before stays so until it says no.
+ * Returns whether Nomad has placed the tenant on that node, as far as it says. What is new waits
+ * for its word; what was believed before stays so until it says no.
  */
 static bool is_placed(struct pk_believed *b, struct node *n, const struct word *w,
 		      const struct pk_believed_world *world)

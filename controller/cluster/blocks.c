@@ -201,8 +201,8 @@ static void judge(struct pk_blocks *b, const struct pk_blocks_heard *heard)
 		pk_fail(&b->error, 0, "two nodes are named \"%.64s\": another machine has %s",
 			b->node, b->contested ? "claimed its blocks" : "its word in Consul");
 		pk_fix(&b->error, 0,
-		       "give each node a \"node\" of its own in picketd.json; of a machine that was "
-		       "replaced: picket node remove %.64s, on another node",
+		       "give each node a \"node\" of its own in picketd.json; of a machine that "
+		       "was replaced: picket node remove %.64s, on another node",
 		       b->node);
 	} else if (!b->believed) {
 		pk_fail(&b->error, 0,

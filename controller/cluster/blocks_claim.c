@@ -154,8 +154,10 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 	}
 	b->write_error = (struct pk_err){ 0 };
 	b->failures = 0;
-	/* "false": somebody else was quicker; the list says who, and another block is next. The list
-	 * may have come before this answer. */
+	/*
+	 * "false": somebody else was quicker; the list says who, and another block is next. The
+	 * list may have come before this answer.
+	 */
 	b->not_before_ms = pk_loop_now(b->args.loop) +
 			   (strncmp(reply->body, "true", 4) == 0 ? SEEN_MS : pk_backoff_ms(0) / 4);
 	pk_timer_hurry(b->timer, 0);

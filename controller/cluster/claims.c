@@ -128,10 +128,10 @@ struct span {
 
 static struct span span_of(const struct pk_prefix *p)
 {
-	unsigned int bits = (p->v6 ? 64u : 32u) - (p->len > 64 ? 64u : p->len);
+	unsigned int whole = p->v6 ? 64 : 32, len = p->len < whole ? p->len : whole;
 	uint64_t first = place_of(p);
 
-	return (struct span){ first, first + ((1ull << bits) - 1) };
+	return (struct span){ first, first + (len < whole ? UINT64_MAX >> (64 - whole + len) : 0) };
 }
 
 static int by_first(const void *a, const void *b)

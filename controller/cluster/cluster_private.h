@@ -33,7 +33,10 @@ struct pk_cluster {
 	bool full; /* more tenants than are asked for, said already */
 };
 
-/* Judges what was said anew, and tells the model what changed; the second does its own blocks alone. */
+/*
+ * Judges what was said anew, and tells the model what changed; the second does its own blocks
+ * alone.
+ */
 void cluster_settle(struct pk_cluster *c);
 void cluster_settle_own(struct pk_cluster *c);
 /* Keeps what a key said on disk, drops it there, and says all that is kept (cluster_kept.c). */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session that holds this node's keys: asked for, renewed, and asked for again once it ended. */
+/*
+ * The session that holds this node's keys: asked for, renewed, and asked for again once it ended.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -205,8 +205,10 @@ struct pk_remote {
 PK_ABI(struct pk_remote, 32);
 #define PK_REMOTE_NODE (1u << 0)
 
-/* pools: LPM over the cluster's endpoint prefixes -> u32 PK_POOL_*. prefixlen counts the 128 bits of
- * addr. */
+/*
+ * pools: LPM over the cluster's endpoint prefixes -> u32 PK_POOL_*. prefixlen counts the 128 bits
+ * of addr.
+ */
 #define PK_POOL_OWN    1u /* of this node */
 #define PK_POOL_OTHERS 2u /* of another one */
 struct pk_pool_key {
@@ -354,8 +356,8 @@ enum pk_flow_kind {
  * flow reads lies in the first 32 bytes, which the element's header puts into one cache line with
  * the key's end; counters, which each packet writes, lie in the last 64.
  *
- * state and flags only ever go up in the life of a connection, but for a reset that was none; two CPUs that write them at once may
- * lose one FIN, which makes CLOSING last its time-out.
+ * state and flags only ever go up in the life of a connection, but for a reset that was none; two
+ * CPUs that write them at once may lose one FIN, which makes CLOSING last its time-out.
  */
 struct pk_flow {
 	__u64 tag;     /* pk_flow_tag of the key */

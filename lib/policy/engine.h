@@ -96,7 +96,7 @@ struct ident {
 	uint64_t mark;		 /* of index_matched's last walk that met it */
 	struct program *program; /* of local endpoints */
 	uint64_t linked;	 /* engine->subjects when program was found */
-	size_t wants_verdicts; /* its own one wasn't taken, since its tenant had no room; 0: it was */
+	size_t wants_verdicts;	 /* of the image that its tenant had no room for; 0: none */
 	struct pk_image *published;
 	struct hash128 operators; /* the operators' part of what is published */
 	UT_hash_handle hh;
@@ -233,7 +233,7 @@ struct program {
 	struct hash128 operators,
 		own; /* what the operators' and its tenant's documents make of it */
 	bool has_own;
-	bool stands_in; /* for one that is too large: its tenant's documents are left out, and deny */
+	bool stands_in; /* for one too large: its tenant's documents are left out, and deny */
 	bool blamed;	/* too large: it is known whether its tenant's documents alone are */
 	struct program *alone; /* those documents alone, until that is known */
 	uint64_t counted;      /* engine->round */

@@ -110,7 +110,7 @@ struct ident *ident_take(struct pk_engine *engine, const struct pk_world_endpoin
 	struct hash128 key = { { labels->hash[0], labels->hash[1] } };
 	struct ident *ident;
 
-	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): finish makes the hash */
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): finish makes it */
 	HASH_FIND(hh, engine->idents, &key, sizeof(key), ident);
 	if (ident) {
 		pk_label_set_free(labels);

@@ -16,7 +16,9 @@ bool judge_has_ports(uint8_t proto);
 bool judge_proto_covers(uint8_t rule, uint8_t proto);
 /* Returns the peer's labels; NULL: it is no endpoint, or nothing is known of it. */
 const struct pk_label_set *judge_peer_labels(const struct pk_question *q);
-/* "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE. */
+/*
+ * "Nothing is known" of an address of the pools: every question about it is answered by PK_MAYBE.
+ */
 bool judge_is_endpoint(const struct pk_question *q);
 /* "a deny or a default deny that might select does, an allow or pass that might does not". */
 bool judge_entry_decides(const struct view *v);

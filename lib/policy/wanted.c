@@ -206,7 +206,9 @@ static void unreached(struct findings *f, const struct rule_obj *r, const struct
 		 "opens nothing to %s: the operator's \"tenantReach\" lists no such way", what);
 }
 
-/* A tenant's allow opens the way to protected addresses and nodes only where the operator lets it. */
+/*
+ * A tenant's allow opens the way to protected addresses and nodes only where the operator lets it.
+ */
 static void find_reach(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
 		       struct findings *f)
 {

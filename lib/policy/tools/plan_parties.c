@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between whom a plan asks: kinds of endpoints, the nodes, and addresses that stand for the world. */
+/*
+ * Between whom a plan asks: kinds of endpoints, the nodes, and addresses that stand for the world.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

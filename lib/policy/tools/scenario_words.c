@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the words of a question name: an endpoint, an address, a port, a protocol, a kind of ICMP. */
+/*
+ * What the words of a question name: an endpoint, an address, a port, a protocol, a kind of ICMP.
+ */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -34,8 +36,8 @@ static bool is_entity(const char *text)
 }
 
 /*
- * "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc; another
- * node's is "acme/api/web NODE/7f3a21c4…".
+ * "acme/api/web 7f3a21c4…" by its whole name, whole parts of it from the left, or its alloc;
+ * another node's is "acme/api/web NODE/7f3a21c4…".
  */
 static bool is_meant(const char *key, const char *text)
 {
