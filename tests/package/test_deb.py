@@ -99,6 +99,16 @@ def test_what_it_is_made_of_is_listed(files):
     assert "NOASSERTION" not in versions.values()
 
 
+def test_policies_in_consul_need_no_package_beside_it(deb, files):
+    """picketd is linked with libcurl, the command line loads it: the package depends on it for both."""
+    depends = run(["dpkg-deb", "-f", one(deb, "picket_*.deb"), "Depends"]).stdout
+    package = run(["dpkg-query", "-S", "*/libcurl.so.4"]).stdout.split(":")[0]
+    assert package.startswith("libcurl4") and re.search(rf"\b{package} ", depends), depends
+    said = run([os.path.join(files, "usr/bin/picket"), "policy", "list", "-consul"], check=False,
+               env={**ENV, "CONSUL_HTTP_ADDR": "http://127.0.0.1:1"})
+    assert said.returncode == 2 and "127.0.0.1 port 1" in said.stderr, said
+
+
 def test_uninstall_takes_out_what_install_put_there(tmp_path):
     needs("scdoc")
     with open(os.path.join(TREE, "packaging/files"), encoding="utf-8") as listed:

@@ -178,6 +178,12 @@ def test_it_installs_and_fences_where_there_is_no_library(bare):
     wait_for(lambda: a[1] in bare.sh("picket endpoint list").stdout, "the list", 120)
 
 
+def test_policies_in_consul_are_asked_for(bare):
+    """The command line loads libcurl when it is asked about Consul: it came along, and all that it loads itself."""
+    said = bare.sh("CONSUL_HTTP_ADDR=http://127.0.0.1:1 exec picket policy list -consul", check=False)
+    assert said.returncode == 2 and "127.0.0.1 port 1" in said.stderr and "libcurl" not in said.stderr, said
+
+
 def test_again_it_changes_nothing(bare):
     before = bare.tree()
     bare.sh("/tmp/picket/install.sh")
