@@ -22,7 +22,9 @@ static inline int pk_source_in(const char *source, const char *of)
 	return !n || (strncmp(source, of, n) == 0 && (!source[n] || source[n] == '/'));
 }
 
-/* The namespace of a tenant's source, whatever its origin, with or without it; NULL: no tenant's.
+/*
+ * Returns the namespace of a tenant's source, whatever its origin, with or without it; NULL: no
+ * tenant's.
  */
 static inline const char *pk_source_namespace(const char *source)
 {
