@@ -78,7 +78,7 @@ $(CTL_OBJ): ALL_CFLAGS += $(CTL_I)
 
 # What says the version, and no more, is compiled again when it changes.
 VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cli/curl_late cni/main controller/api_status \
-          controller/http controller/httpd controller/main))
+          controller/http controller/httpd_exchange controller/main))
 $(VERSIONED): ALL_CFLAGS += -DPK_VERSION='"$(VERSION)"'
 $(VERSIONED): $B/gen/version
 $B/gen/version: FORCE

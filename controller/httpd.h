@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The HTTP server on the unix socket, and the one on the network (docs/api.md): evhttp with limits,
- * peer credentials and answers that may come later or never end. evhttp appears in httpd.c alone.
+ * peer credentials and answers that may come later or never end. evhttp appears in httpd*.c alone.
  */
 #include <stdbool.h>
 #include <stddef.h>
