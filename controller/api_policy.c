@@ -6,73 +6,11 @@
 
 #include "api.h"
 #include "api_answer.h"
+#include "api_policy_private.h"
 #include "docsource.h"
 #include "fs.h"
 #include "parts.h"
 #include "own.h"
-#include "selector.h"
-
-struct member {
-	const struct pk_world_endpoint *ep;
-	bool has_tables;
-	uint64_t operators, all; /* pk_apply_enforced */
-};
-
-struct view {
-	const struct pk_parts *parts;
-	struct pk_jw *w;
-	struct member *endpoints; /* this node's */
-	size_t n_endpoints;
-};
-
-bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
-{
-	if (doc->tenant_name &&
-	    (!ep->labels->tenant_name || strcmp(doc->tenant_name, ep->labels->tenant_name) != 0))
-		return false;
-	for (size_t i = 0; i < doc->n_rules; i++) {
-		const struct pk_selector *s = &doc->rules[i].subject;
-
-		if (s->is_entity ? s->entity == PK_ENTITY_INIT && ep->labels->init
-				 : !ep->labels->init && pk_selector_match(s, ep->labels) != PK_NO)
-			return true;
-	}
-	return false;
-}
-
-static void view_members(struct view *v)
-{
-	struct pk_model *model = v->parts->model;
-	const struct pk_world *world = pk_engine_world(pk_model_engine(model));
-
-	v->endpoints = pk_alloc((pk_model_count(model) + 1) * sizeof(*v->endpoints));
-	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
-	     m = pk_model_next(model, m)) {
-		struct member *member = &v->endpoints[v->n_endpoints];
-
-		*member = (struct member){
-			.ep = pk_world_get(world, m->key),
-			.has_tables = pk_enforced_has_tables(v->parts->sync, m),
-			.operators = pk_apply_enforced(v->parts->apply, m, true),
-			.all = pk_apply_enforced(v->parts->apply, m, false),
-		};
-		v->n_endpoints += member->ep != NULL;
-	}
-}
-
-static void view_close(struct view *v)
-{
-	free(v->endpoints);
-}
-
-static unsigned int selected(const struct view *v, const struct pk_document *doc)
-{
-	unsigned int n = 0;
-
-	for (size_t i = 0; i < v->n_endpoints; i++)
-		n += pk_api_selects(doc, v->endpoints[i].ep);
-	return n;
-}
 
 static void write_enforced(struct pk_jw *w, const struct pk_enforced_count *c)
 {
@@ -85,86 +23,6 @@ static void write_enforced(struct pk_jw *w, const struct pk_enforced_count *c)
 		pk_jw_string(w, "enforced", c->n == c->of ? "yes" : text);
 }
 
-/*
- * Counts the endpoints that have the document. Of one that selects nobody, the last pass must have
- * brought it.
- */
-static struct pk_enforced_count enforced(const struct view *v, const struct pk_doc_entry *e)
-{
-	uint64_t number = pk_docs_number_of(e);
-	uint64_t passed = pk_apply_enforced(v->parts->apply, NULL, false);
-	struct pk_enforced_count c = { 0 };
-
-	for (size_t i = 0; e->doc && i < v->n_endpoints; i++) {
-		const struct member *m = &v->endpoints[i];
-
-		const uint64_t has = e->doc->tenant_name ? m->all : m->operators;
-
-		if (!m->has_tables || !pk_api_selects(e->doc, m->ep))
-			continue;
-		c.of++;
-		c.n += has && number <= has;
-	}
-	if (!c.of) {
-		c.of = 1;
-		c.n = passed && number <= passed;
-	}
-	return c;
-}
-
-/*
- * Returns the number that all endpoints and the last pass have reached: a document that is as old
- * is enforced.
- */
-static uint64_t everywhere(const struct view *v)
-{
-	uint64_t least = pk_apply_enforced(v->parts->apply, NULL, false);
-
-	for (size_t i = 0; i < v->n_endpoints; i++) {
-		const struct member *m = &v->endpoints[i];
-
-		if (m->has_tables && m->operators < least)
-			least = m->operators;
-		if (m->has_tables && m->all < least)
-			least = m->all;
-	}
-	return least;
-}
-
-static bool is_enforced(const struct view *v, const struct pk_doc_entry *e, uint64_t least)
-{
-	struct pk_enforced_count c;
-
-	if (!e->doc)
-		return false;
-	if (least && pk_docs_number_of(e) <= least)
-		return true;
-	c = enforced(v, e);
-	return c.n == c.of;
-}
-
-bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk *walk,
-			  uint64_t deadline_ns)
-{
-	struct view v = { .parts = p };
-	uint64_t least;
-
-	view_members(&v);
-	least = everywhere(&v);
-	for (; walk->at < pk_docs_count(p->docs) && pk_now_ns() < deadline_ns; walk->at++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, walk->at);
-
-		bool enforced = is_enforced(&v, e, least);
-
-		walk->enforced += enforced;
-		walk->held += e->held != NULL;
-		if (walk->fn)
-			walk->fn(walk->arg, e, enforced);
-	}
-	free(v.endpoints);
-	return walk->at >= pk_docs_count(p->docs);
-}
-
 bool pk_api_is_unresolved(const struct pk_parts *p, const struct pk_document *doc)
 {
 	own_mem struct pk_unresolved *found = NULL;
@@ -172,7 +30,7 @@ bool pk_api_is_unresolved(const struct pk_parts *p, const struct pk_document *do
 	return pk_engine_unresolved_of(pk_model_engine(p->model), doc, &found) > 0;
 }
 
-static const char *state_of(const struct view *v, const struct pk_doc_entry *e)
+static const char *state_of(const struct policy_view *v, const struct pk_doc_entry *e)
 {
 	if (e->refused)
 		return "refused";
@@ -210,7 +68,7 @@ static void write_plain_note(struct pk_jw *w, int line, const char *text)
 	pk_jw_close(w, '}');
 }
 
-static void write_notes(const struct view *v, const struct pk_doc_entry *e)
+static void write_notes(const struct policy_view *v, const struct pk_doc_entry *e)
 {
 	own_mem struct pk_unresolved *found = NULL;
 	size_t n = pk_engine_unresolved_of(pk_model_engine(v->parts->model), e->doc, &found);
@@ -246,10 +104,11 @@ static char *name_of(const struct pk_doc_entry *e)
 	return name;
 }
 
-static void write_document(const struct view *v, const struct pk_doc_entry *e, const char *text)
+static void write_document(const struct policy_view *v, const struct pk_doc_entry *e,
+			   const char *text)
 {
 	struct pk_jw *w = v->w;
-	const struct pk_enforced_count count = enforced(v, e);
+	const struct pk_enforced_count count = policy_enforced(v, e);
 	own_mem char *name = name_of(e);
 	char sha[PK_DOCS_SHA];
 
@@ -270,7 +129,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 		pk_jw_null(w, "since");
 	pk_jw_string(w, "sha", e->doc ? sha : NULL);
 	pk_jw_uint(w, "rules", e->doc ? e->doc->n_rules : 0);
-	pk_jw_uint(w, "selects", e->doc ? selected(v, e->doc) : 0);
+	pk_jw_uint(w, "selects", e->doc ? policy_selected(v, e->doc) : 0);
 	pk_jw_string(w, "held", e->held);
 	write_notes(v, e);
 	if (text)
@@ -279,7 +138,7 @@ static void write_document(const struct view *v, const struct pk_doc_entry *e, c
 }
 
 /* Writes a deleted document that tables still have. What only a document has is null. */
-static void write_gone(const struct view *v, const struct pk_doc_gone *g)
+static void write_gone(const struct policy_view *v, const struct pk_doc_gone *g)
 {
 	const struct pk_enforced_count c = pk_apply_still_has(v->parts->apply, g);
 	struct pk_jw *w = v->w;
@@ -337,15 +196,15 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 struct policies {
 	size_t at;
 	struct pk_api_moment moment;
-	struct view view; /* its endpoints are listed once for all parts */
-	uint64_t listed;  /* pk_model_changes of that */
+	struct policy_view view; /* its endpoints are listed once for all parts */
+	uint64_t listed;	 /* pk_model_changes of that */
 };
 
 static void policies_end(void *arg)
 {
 	struct policies *l = arg;
 
-	view_close(&l->view);
+	policy_view_close(&l->view);
 	free(l);
 }
 
@@ -356,13 +215,13 @@ static void list_members(struct policies *l, struct pk_answer *answer)
 
 	if (l->view.endpoints && l->at && l->listed == changes)
 		return;
-	view_close(&l->view);
-	l->view = (struct view){ .parts = answer->parts, .w = &answer->w };
+	policy_view_close(&l->view);
+	l->view = (struct policy_view){ .parts = answer->parts, .w = &answer->w };
 	l->listed = changes;
-	view_members(&l->view);
+	policy_view_open(&l->view);
 }
 
-static void write_all_gone(const struct view *v)
+static void write_all_gone(const struct policy_view *v)
 {
 	const struct pk_docs *docs = v->parts->docs;
 
@@ -375,7 +234,7 @@ static bool policies_part(void *arg, struct pk_answer *answer, uint64_t deadline
 {
 	const struct pk_parts *p = answer->parts;
 	struct policies *l = arg;
-	struct view *v = &l->view;
+	struct policy_view *v = &l->view;
 
 	if (pk_api_moved(p, &l->moment)) {
 		pk_answer_anew(answer);
@@ -409,9 +268,9 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 {
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
-	PK_OWN(view_close) struct view v = { .parts = p, .w = &w };
+	PK_OWN(policy_view_close) struct policy_view v = { .parts = p, .w = &w };
 
-	view_members(&v);
+	policy_view_open(&v);
 	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		own_mem char *text = NULL, *name = name_of(e);
@@ -462,7 +321,7 @@ static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_en
 		pk_jw_uint(w, error ? "moreErrors" : "moreWarnings", all - n);
 }
 
-static void write_unmatched(const struct view *v, const struct pk_doc_entry *e)
+static void write_unmatched(const struct policy_view *v, const struct pk_doc_entry *e)
 {
 	own_mem struct pk_unresolved *found = NULL;
 	size_t n = pk_engine_unresolved_of(pk_model_engine(v->parts->model), e->doc, &found);
@@ -474,9 +333,9 @@ static void write_unmatched(const struct view *v, const struct pk_doc_entry *e)
 	pk_jw_close(v->w, ']');
 }
 
-static void write_state(const struct view *v, const struct pk_doc_entry *e)
+static void write_state(const struct policy_view *v, const struct pk_doc_entry *e)
 {
-	const struct pk_enforced_count count = enforced(v, e);
+	const struct pk_enforced_count count = policy_enforced(v, e);
 	char sha[PK_DOCS_SHA];
 
 	pk_docs_sha(e->hash, sha);
@@ -496,10 +355,10 @@ static void write_state(const struct view *v, const struct pk_doc_entry *e)
 size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
 			    void *arg)
 {
-	PK_OWN(view_close) struct view v = { .parts = p };
+	PK_OWN(policy_view_close) struct policy_view v = { .parts = p };
 	size_t i = from;
 
-	view_members(&v);
+	policy_view_open(&v);
 	for (; i < pk_docs_count(p->docs) && i - from < most; i++) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
 		own_str text = { 0 };

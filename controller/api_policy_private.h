@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by api_policy.c, which tells of documents, and api_policy_view.c: who has them. */
+#include "docs.h"
+#include "enforced.h"
+#include "json.h"
+#include "world.h"
+
+struct pk_parts;
+
+struct policy_member {
+	const struct pk_world_endpoint *ep;
+	bool has_tables;
+	uint64_t operators, all; /* pk_apply_enforced */
+};
+
+struct policy_view {
+	const struct pk_parts *parts;
+	struct pk_jw *w;
+	struct policy_member *endpoints; /* this node's */
+	size_t n_endpoints;
+};
+
+/* Lists this node's endpoints. Pointers are valid while the model stays as it is. */
+void policy_view_open(struct policy_view *v);
+void policy_view_close(struct policy_view *v);
+/* Returns how many endpoints the document selects. */
+unsigned int policy_selected(const struct policy_view *v, const struct pk_document *doc);
+/*
+ * Counts the endpoints that have the document. Of one that selects nobody, the last pass must have
+ * brought it.
+ */
+struct pk_enforced_count policy_enforced(const struct policy_view *v, const struct pk_doc_entry *e);
