@@ -194,48 +194,33 @@ static void make_parts(struct pk_daemon *d)
 							       .arg = d });
 }
 
-int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err)
+static void name_node(struct pk_daemon *d)
 {
-	struct pk_upkeep_args upkeep = { .arg = d };
-	int r;
-
-	*d = (struct pk_daemon){ .args = *args, .lock = -1 };
-	d->parts.config = &d->config;
-	d->parts.config_error = &d->config_error;
-	d->parts.node = d->node;
-	d->parts.reload = on_reload;
-	d->parts.release = daemon_release;
-	d->parts.arg = d;
-	clock_gettime(CLOCK_REALTIME, &d->parts.started);
-	r = pk_config_effective(&d->config, args, err);
-	if (r == 0)
-		r = pk_masquerade_check(&d->config.settings.masquerade, err);
-	if (r == 0)
-		r = take_lock(d, err);
-	if (r < 0)
-		return r;
-	if (!args->accept_missing)
-		r = pk_config_check_last(&d->config, err);
-	if (r < 0)
-		return r;
-	d->parts.loop = pk_loop_new();
-	if (!d->parts.loop)
-		return pk_fail(err, ENOMEM, "event loop");
-	start_writers(d);
-	daemon_warn_of_config(&d->config);
-	daemon_remember_files(d);
-	daemon_remember_node(d);
-	d->parts.started_ms = pk_loop_now(d->parts.loop);
 	if (*d->config.node)
 		snprintf(d->node, sizeof(d->node), "%s", d->config.node);
 	else if (*d->config.nomad_node)
 		snprintf(d->node, sizeof(d->node), "%s", d->config.nomad_node);
 	else if (gethostname(d->node, sizeof(d->node) - 1) < 0)
 		strcpy(d->node, "localhost");
-	make_parts(d);
-	daemon_start_sources(d, &daemon_all_sources);
-	pk_records_look(d->parts.records);
-	pk_apply_now(d->parts.apply); /* what is wrong shows in status; it is tried again */
+}
+
+/* Reads the configuration, and makes sure that no other picketd runs. */
+static int read_config(struct pk_daemon *d, struct pk_err *err)
+{
+	int r = pk_config_effective(&d->config, &d->args, err);
+
+	if (r == 0)
+		r = pk_masquerade_check(&d->config.settings.masquerade, err);
+	if (r == 0)
+		r = take_lock(d, err);
+	if (r == 0 && !d->args.accept_missing)
+		r = pk_config_check_last(&d->config, err);
+	return r;
+}
+
+/* Answers on the socket, and hands host taps over. */
+static int serve(struct pk_daemon *d, struct pk_err *err)
+{
 	d->httpd = pk_httpd_new(d->parts.loop, d->config.paths.socket, "picket", err);
 	if (!d->httpd)
 		return -EIO;
@@ -250,19 +235,57 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	d->parts.scrape = pk_scrape_new(&d->parts);
 	pk_httpd_serve(d->httpd, pk_api_serve, &d->parts);
 	pk_apply_serve(d->parts.apply);
-	upkeep.loop = d->parts.loop;
-	upkeep.paths = &d->config.paths;
-	upkeep.model = d->parts.model;
-	upkeep.sync = d->parts.sync;
-	upkeep.sweeps = d->parts.sweeps;
-	upkeep.nomad = nomad_word;
-	d->parts.upkeep = pk_upkeep_new(&upkeep);
+	return 0;
+}
+
+static void start_upkeep(struct pk_daemon *d)
+{
+	d->parts.upkeep = pk_upkeep_new(&(struct pk_upkeep_args){ .loop = d->parts.loop,
+								  .paths = &d->config.paths,
+								  .model = d->parts.model,
+								  .sync = d->parts.sync,
+								  .sweeps = d->parts.sweeps,
+								  .nomad = nomad_word,
+								  .arg = d });
 	d->parts.uplinks = pk_uplink_watch_new(&(struct pk_uplink_watch_args){
 		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
 	d->resolv = pk_resolv_watch_new(d->parts.loop, &d->config.paths, on_resolv, d);
 	d->parts.sockets = pk_sockets_new(&(struct pk_sockets_args){
 		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
-	return 0;
+}
+
+int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, struct pk_err *err)
+{
+	int r;
+
+	*d = (struct pk_daemon){ .args = *args, .lock = -1 };
+	d->parts.config = &d->config;
+	d->parts.config_error = &d->config_error;
+	d->parts.node = d->node;
+	d->parts.reload = on_reload;
+	d->parts.release = daemon_release;
+	d->parts.arg = d;
+	clock_gettime(CLOCK_REALTIME, &d->parts.started);
+	r = read_config(d, err);
+	if (r < 0)
+		return r;
+	d->parts.loop = pk_loop_new();
+	if (!d->parts.loop)
+		return pk_fail(err, ENOMEM, "event loop");
+	start_writers(d);
+	daemon_warn_of_config(&d->config);
+	daemon_remember_files(d);
+	daemon_remember_node(d);
+	d->parts.started_ms = pk_loop_now(d->parts.loop);
+	name_node(d);
+	make_parts(d);
+	daemon_start_sources(d, &daemon_all_sources);
+	pk_records_look(d->parts.records);
+	pk_apply_now(d->parts.apply); /* what is wrong shows in status; it is tried again */
+	r = serve(d, err);
+	if (r == 0)
+		start_upkeep(d);
+	return r;
 }
 
 void pk_daemon_stop(struct pk_daemon *d)

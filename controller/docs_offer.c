@@ -97,6 +97,22 @@ static void refuse_too_many(struct pk_doc_entry *e, const struct pk_document *do
 	e->over = true;
 }
 
+/* Refuses a document that can be read and still isn't taken. */
+static bool is_refused(const struct pk_docs *docs, struct pk_doc_entry *e,
+		       const struct pk_document *doc)
+{
+	bool many = has_too_many(docs, e, doc);
+
+	if (doc->uses_fqdn)
+		docs_refuse(e,
+			    "toFQDNs: this release does not learn names from DNS answers yet, and "
+			    "the document would be half obeyed; fix: use toCIDR, or leave the rule "
+			    "out");
+	else if (many)
+		refuse_too_many(e, doc);
+	return doc->uses_fqdn || many;
+}
+
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
 		   size_t len)
 {
@@ -124,17 +140,8 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 		docs_refuse(e, NULL);
 		return true;
 	}
-	if (doc->uses_fqdn) {
-		docs_refuse(e,
-			    "toFQDNs: this release does not learn names from DNS answers yet, and "
-			    "the document would be half obeyed; fix: use toCIDR, or leave the rule "
-			    "out");
+	if (is_refused(docs, e, doc))
 		return true;
-	}
-	if (has_too_many(docs, e, doc)) {
-		refuse_too_many(e, doc);
-		return true;
-	}
 	if (e->doc && memcmp(hash, e->hash, sizeof(hash)) == 0) {
 		e->refused = false;
 		free(PK_MOVE(e->refusal, NULL));
