@@ -18,7 +18,7 @@ enum pk_source_state {
 /* What is wrong with a source that failed. */
 enum pk_source_fault {
 	PK_FAULT_SILENT,
-	PK_FAULT_UNASKED, /* the question can't be made: a token or certificate that can't be read */
+	PK_FAULT_UNASKED, /* it can't be asked: an unreadable token or certificate */
 	PK_FAULT_ANSWER,  /* it answers, and its answer is no good */
 };
 

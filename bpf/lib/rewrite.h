@@ -39,8 +39,8 @@ static __always_inline __sum16 rewrite_check(__sum16 check, __u64 gain)
 static __u32 rewrite_ids[REWRITE_IDS];
 
 /*
- * Takes `count` identifications for datagrams to the packet's destination. They are counted on, so that
- * none comes again before 65,535 others, from a start that nobody outside can foretell.
+ * Takes `count` identifications for datagrams to the packet's destination. They are counted on, so
+ * that none comes again before 65,535 others, from a start that nobody outside can foretell.
  */
 static __always_inline __be16 rewrite_take_ids(const struct pk_pkt *pkt, __u32 count)
 {
