@@ -54,7 +54,7 @@ def test_who_has_no_alloc_of_a_tenant_does_not_speak_of_it(cluster, nomad):
     two.add("other", "job", "group")		# as a node says that lies
     wait_for(lambda: of_two(one)["refused"] == 1, lambda: of_two(one), 60)
     assert of_two(one)["why"] == "Nomad has no allocation of other on it" and of_two(one)["endpoints"] == 1
-    assert one.tables.count("remote") == 2 and "no allocation of other" in str(one.reasons("cluster"))
+    wait_for(lambda: one.tables.count("remote") == 2 and "no allocation of other" in str(one.reasons("cluster")), "what counts, and why no more")
     asked = nomad.count(ASKED + "other")
     nomad.put(str(uuid.uuid4()), "other", "job", "group", node="n2")
     wait_for(lambda: of_two(one)["endpoints"] == 2 and not of_two(one)["refused"], "Nomad's newer word", 60)
