@@ -97,7 +97,10 @@ class DaemonMixin:
         except (OSError, http.client.HTTPException):
             return None
 
-    def kill_picketd(self, number=signal.SIGKILL):
+    def kill_picketd(self, number=signal.SIGKILL, at_once=False):
+        """at_once: also while it has something to write, which is lost then."""
+        if not at_once:
+            self.written()
         process, self.picketd = self.picketd, None
         process.send_signal(number)
         process.wait(timeout=60 * SLOWER)

@@ -92,7 +92,7 @@ def change_policy(node, dice):
 
 def kill_and_start(node, dice):
     time.sleep(dice.random() ** 2 * 1.5)
-    node.kill_picketd()
+    node.kill_picketd(at_once=True)
     time.sleep(dice.random() * 0.1)
     node.start_picketd(CONFIG, wait=False)
 
