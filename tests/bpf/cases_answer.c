@@ -113,6 +113,11 @@ static void router(void)
 	if (answered("RS, no resolver", &p))
 		check("RA: without RDNSS", p.len == 54 + 64 && pkt_l4_sum(&p) == 0xffff);
 	node_endpoint(1, &ep);
+	ep.mtu = 1400;
+	node_endpoint_set(1, &ep);
+	p = pkt_nd(WHO_A, 133, NULL, 1);
+	if (answered("RS, another MTU", &p))
+		check("RA: the endpoint's own MTU", p.b[54 + 30] == 0x05 && p.b[54 + 31] == 0x78);
 	memset(&ep.ipv6, 0, sizeof(ep.ipv6));
 	node_endpoint_set(1, &ep);
 	node_from("RS of an endpoint without IPv6", 1, pkt_nd(WHO_A, 133, NULL, 1),
