@@ -35,16 +35,24 @@ def run(argv, *, check=True, timeout=120, stdin=None, **popen):
     return done
 
 
+# What a condition raises that looks at what isn't there yet: a file, a key of an answer, a socket.
+NOT_YET = (LookupError, StopIteration, OSError, TypeError, ValueError, Failed)
+
+
 def wait_for(condition, what, timeout=30, pause=0.02):
     """
     What condition() answers once it is true; what: a text, or what makes one. A bound on waiting, never a measure of speed. Below a minute,
-    so that what picketd hears of at once isn't what its audit of each minute sees.
+    so that what picketd hears of at once isn't what its audit of each minute sees. A condition that raises NOT_YET isn't true; an assertion's failure ends the wait.
     """
     end = time.monotonic() + SLOWER * timeout
     while True:
-        answer = condition()
+        cause = None
+        try:
+            answer = condition()
+        except NOT_YET as error:
+            answer, cause = None, error
         if answer:
             return answer
         if time.monotonic() > end:
-            raise Failed(f"waited {SLOWER * timeout} s for {what() if callable(what) else what}")
+            raise Failed(f"waited {SLOWER * timeout} s for {what() if callable(what) else what}") from cause
         time.sleep(pause)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The harness itself: what other tests take for granted."""
+import json
 import os
 import struct
 import subprocess
@@ -136,3 +137,22 @@ def test_reasons_are_read_from_the_header(tmp_path, monkeypatch):
 def test_waiting_has_an_end():
     with pytest.raises(Failed, match="never"):
         wait_for(lambda: False, "what never comes", timeout=0.05)
+
+
+def test_what_can_not_be_read_yet_is_waited_for(tmp_path):
+    """A file that isn't there, one that is half written, one that lacks the key."""
+    file, texts = tmp_path / "file", iter(["", '{"other": 1}', '{"key": 1}', ""])
+
+    def key():
+        try:
+            return json.loads(file.read_text())["key"]
+        finally:
+            file.write_text(next(texts))
+    assert wait_for(key, "the key") == 1
+
+
+def test_a_failed_assertion_ends_a_wait():
+    def never():
+        raise AssertionError("seen")
+    with pytest.raises(AssertionError, match="seen"):
+        wait_for(never, "it")
