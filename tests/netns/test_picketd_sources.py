@@ -422,7 +422,7 @@ def test_reload_is_whole_or_not_at_all(node):
 
     def stored():
         with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
-            return json.load(file)["baseline"]
+            return json.load(file).get("baseline")
     wait_for(lambda: stored() == "deny", "the stored baseline")
 
 
