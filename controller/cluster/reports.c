@@ -128,6 +128,7 @@ void pk_reports_of(const struct pk_kvs *kvs, const char *node, const char *newes
 		   struct pk_node_policy *out)
 {
 	const struct pk_json *set = NULL;
+	int64_t index = 0;
 
 	*out = (struct pk_node_policy){ 0 };
 	for (size_t i = 0; i < kvs->n && !out->doc; i++) {
@@ -138,10 +139,10 @@ void pk_reports_of(const struct pk_kvs *kvs, const char *node, const char *newes
 	}
 	if (out->doc)
 		set = operators(pk_json_root(out->doc), "sets");
-	if (!set)
+	if (!set || pk_json_int(pk_json_get(set, "index"), 0, INT64_MAX, &index) < 0)
 		return;
 	out->known = true;
-	out->index = (uint64_t)pk_json_number(pk_json_get(set, "index"));
+	out->index = (uint64_t)index;
 	out->digest = pk_json_string(pk_json_get(set, "digest"));
 	out->since = pk_json_string(pk_json_get(set, "since"));
 	out->current = out->digest && strcmp(out->digest, newest) == 0;
