@@ -334,9 +334,20 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
+ * Suspects the store where a wait ends early without a newer index, as a restored snapshot ends it:
+ * whoever writes next, this node among them, moves the store's index past the old one, and nothing
+ * else tells then what it lost from what was deleted. A server that ends each wait so is suspected
+ * once.
+ */
+static void note_wait(struct pk_consul *c, bool woken)
+{
+	c->suspected |= woken && !c->eager;
+	c->eager = woken;
+}
+
+/*
  * Returns whether the answer is doubted: the first one, one that lacks something, one with an older
- * text, and one that came without a newer index, since a restored snapshot ends a blocking query
- * with the index that was asked for.
+ * text, and one that came without a newer index.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
@@ -346,6 +357,8 @@ bool consul_is_doubted(struct pk_consul *c)
 
 	if (!h->index)
 		return false;
+	if (c->waited)
+		note_wait(c, early && c->last.index == h->index);
 	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;

@@ -31,6 +31,7 @@ struct pk_consul {
 	uint64_t index, asked_ms;
 	bool waited;	/* the question was for what is newer than an index */
 	bool suspected; /* the store is older than it was: the next answer is judged as such */
+	bool eager;	/* the last wait ended early without a newer index, as a restore ends it */
 	bool polls;
 	char over[320]; /* why the last answer is over its tenant's budget; "" */
 	bool first;	/* no answer was believed yet */

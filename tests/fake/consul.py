@@ -153,6 +153,12 @@ class FakeConsul(FakeServer):
         self.bump()
         self.touched[PREFIX + key] = self.index
 
+    def write_elsewhere(self):
+        """Something that is no document."""
+        with self.changed:
+            self.bump()
+            self.keys["elsewhere"], self.touched["elsewhere"] = "x", self.index
+
     def indexes_below(self):
         """{"operator/": its index, …} of what has keys."""
         with self.changed:
