@@ -11,6 +11,11 @@ BY_NAME = re.compile(r"\bif_nametoindex\(|\bSIOCGIF\w+")
 MAY = {"lib/device.c"}
 
 
+def test_no_leftovers_of_a_merge():
+    listed = subprocess.run(["git", "ls-files", "*.orig", "*.rej", "*~"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert not listed, f"{listed}fix: git rm"
+
+
 def test_devices_are_not_asked_for_by_ioctl():
     listed = subprocess.run(["git", "ls-files", "lib/*.c", "cni/*.c", "controller/*.c", "cli/*.c"], cwd=ROOT,
                             check=True, capture_output=True, text=True).stdout.split()
