@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "api.h"
 #include "api_reasons.h"
@@ -128,19 +129,17 @@ static void answer(const struct pk_parts *p, struct pk_exchange *x, const struct
 
 /* Who asks waits until Consul has said which documents the nodes enforce. */
 struct question {
-	struct question *next, **at;
+	LIST_ENTRY(question) link;
 	const struct pk_parts *parts;
 	struct pk_exchange *x;
 	struct pk_reports *reports;
 };
 
-static struct question *all;
+static LIST_HEAD(questions, question) all;
 
 static void question_free(struct question *q)
 {
-	*q->at = q->next;
-	if (q->next)
-		q->next->at = q->at;
+	LIST_REMOVE(q, link);
 	free(q);
 }
 
@@ -168,10 +167,8 @@ void pk_api_nodes(const struct pk_parts *p, struct pk_exchange *x)
 	static const struct pk_kvs none;
 	struct question *q = pk_alloc(sizeof(*q));
 
-	*q = (struct question){ .parts = p, .x = x, .next = all, .at = &all };
-	if (q->next)
-		q->next->at = &q->next;
-	all = q;
+	*q = (struct question){ .parts = p, .x = x };
+	LIST_INSERT_HEAD(&all, q, link);
 	q->reports = p->cluster ? pk_cluster_reports(p->cluster, on_reports, q) : NULL;
 	if (q->reports) {
 		pk_exchange_on_close(x, on_gone, q);
@@ -185,9 +182,11 @@ void pk_api_nodes_stop(void)
 {
 	static const struct pk_kvs none;
 
-	while (all) {
-		pk_reports_cancel(all->reports);
-		on_reports(all, &none);
+	while (!LIST_EMPTY(&all)) {
+		struct question *q = LIST_FIRST(&all);
+
+		pk_reports_cancel(q->reports);
+		on_reports(q, &none);
 	}
 }
 
