@@ -29,12 +29,9 @@ bool pk_api_moved(const struct pk_parts *p, struct pk_api_moment *moment)
  */
 static bool is_hosted(const struct pk_parts *p, const struct pk_doc_entry *e)
 {
-	const char *own = e->doc ? e->doc->tenant_name : e->tenant_name, *name;
+	const char *own = e->doc ? e->doc->tenant_name : e->tenant_name;
 
-	for (size_t i = 0; own && (name = pk_model_tenant(p->model, i)); i++)
-		if (strcmp(name, own) == 0)
-			return true;
-	return !own;
+	return !own || pk_model_has_tenant(p->model, own);
 }
 
 static void count_document(const struct pk_parts *p, const struct pk_doc_entry *e,

@@ -75,6 +75,7 @@ int pk_model_compile(struct pk_model *model, const struct pk_slice *slice, struc
  * the last. Their bases are wanted.
  */
 const char *pk_model_tenant(const struct pk_model *model, size_t i);
+bool pk_model_has_tenant(const struct pk_model *model, const char *name);
 /*
  * Returns whether the tenant's documents aren't known yet (pk_docs_awaits): its endpoints stay as
  * they are.

@@ -102,6 +102,11 @@ const char *pk_model_tenant(const struct pk_model *m, size_t i)
 	return i < m->n_tenants ? m->tenants[i].name : NULL;
 }
 
+bool pk_model_has_tenant(const struct pk_model *m, const char *name)
+{
+	return tenant_of(m, name) != NULL;
+}
+
 bool pk_model_awaits(const struct pk_model *m, const char *tenant_name)
 {
 	return pk_docs_awaits(m->docs, tenant_name);

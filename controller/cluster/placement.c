@@ -204,16 +204,6 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 		judge(pl, t);
 }
 
-static bool is_own(const struct pk_placement *pl, const char *tenant_name)
-{
-	const char *name;
-
-	for (size_t i = 0; (name = pk_model_tenant(pl->args.model, i)); i++)
-		if (strcmp(name, tenant_name) == 0)
-			return true;
-	return false;
-}
-
 static void start(struct pk_placement *pl, struct tenant *t)
 {
 	struct pk_service_call call = { .service = &pl->args.config->nomad,
@@ -231,7 +221,7 @@ static void start(struct pk_placement *pl, struct tenant *t)
 		    "&task_states=false&resources=false%s&filter=", t->leader ? "" : "&stale=true");
 	pk_url_add(&path, FILTER, NULL);
 	pk_pairs_asked(t->pairs);
-	t->own = is_own(pl, t->name);
+	t->own = pk_model_has_tenant(pl->args.model, t->name);
 	pl->own_here = false;
 	pl->result = 0;
 	pk_place_reader_free(pl->reader);
