@@ -7,6 +7,7 @@
 
 #include "docsource.h"
 #include "json.h"
+#include "kv_query.h"
 #include "own.h"
 
 #define TIMEOUT_MS 3000
@@ -15,15 +16,14 @@
 
 struct pk_reports {
 	struct pk_http_call *call;
-	struct pk_kv_reader *reader;
-	int result;
+	struct pk_kv_query query;
 	pk_reports_fn *fn;
 	void *arg;
 };
 
 static void reports_free(struct pk_reports *r)
 {
-	pk_kv_reader_free(r->reader);
+	pk_kv_query_done(&r->query);
 	free(r);
 }
 
@@ -31,19 +31,16 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 {
 	struct pk_reports *r = arg;
 
-	r->result = pk_kv_reader_feed(r->reader, bytes, n, NULL);
-	return r->result == 0;
+	return pk_kv_query_feed(&r->query, bytes, n);
 }
 
 static void on_answer(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_reports *r = arg;
-	struct pk_kvs kvs = { 0 };
+	struct pk_kvs kvs;
 	char why[300];
 
-	if (pk_service_failed(reply, false, why, sizeof(why)) || r->result < 0 ||
-	    pk_kv_reader_end(r->reader, &kvs, NULL) < 0)
-		kvs = (struct pk_kvs){ 0 };
+	pk_kv_query_end(&r->query, reply, &kvs, why, sizeof(why));
 	r->fn(r->arg, &kvs);
 	pk_kvs_done(&kvs);
 	reports_free(r);
@@ -61,12 +58,10 @@ struct pk_reports *pk_reports_ask(const struct pk_reports_args *args, pk_reports
 	own_str prefix = { 0 }, path = { 0 };
 
 	pk_str_addf(&prefix, "%sstatus/nodes/", args->prefix);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, prefix.text, "/");
-	pk_str_add(&path, "?recurse=true&stale=true");
+	pk_kv_query_begin(&r->query, prefix.text, &budget, &path);
+	pk_str_add(&path, "&stale=true");
 	r->fn = fn;
 	r->arg = arg;
-	r->reader = pk_kv_reader_new(prefix.text, &budget);
 	call.path = path.text;
 	r->call = pk_service_start(args->http, &call, on_answer, r, NULL);
 	if (r->call)
