@@ -75,7 +75,7 @@ struct pk_pkt {
 	__u32 peer_identity, peer_tenant;
 	__u32 target;
 	__u32 tell_mtu; /* of the way that a packet is too long for; 0 = none */
-	__be16 wire_id; /* IPv4: the identification with which a datagram of another source goes on */
+	__be16 wire_id; /* IPv4: the identification of a datagram that leaves as another source's */
 	__u64 word;	/* slot's, loaded once */
 	struct pk_verdict_value verdict;
 };
