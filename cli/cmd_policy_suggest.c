@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "ctl.h"
 #include "layout.h"
 #include "fs.h"
@@ -126,18 +127,15 @@ static void put_side(const struct naming *naming, struct pk_jw *w, const char *k
 
 static void take_live(const struct naming *naming, const struct pk_plan_flow *f)
 {
-	static const char *const name[256] = { [IPPROTO_TCP] = "tcp",
-					       [IPPROTO_UDP] = "udp",
-					       [IPPROTO_ICMP] = "icmp",
-					       [IPPROTO_ICMPV6] = "icmpv6" };
+	const char *protocol = pk_proto_word(f->proto);
 	own_str text = { 0 };
 	struct pk_jw w = { .out = &text };
 
-	if (!name[f->proto])
+	if (!protocol)
 		return;
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "verdict", "allowed");
-	pk_jw_string(&w, "protocol", name[f->proto]);
+	pk_jw_string(&w, "protocol", protocol);
 	put_side(naming, &w, "source", f, 0);
 	put_side(naming, &w, "destination", f, 1);
 	if (f->proto == IPPROTO_ICMP || f->proto == IPPROTO_ICMPV6)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /v1/endpoints: the open endpoint's claims, to be confirmed with Nomad (docs/api.md). */
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "add.h"
+#include "addr.h"
 #include "ctl.h"
 #include "fs.h"
 #include "json.h"
@@ -13,13 +13,6 @@
 
 #define MARGIN_NS  UINT64_C(50000000) /* of the verb's time, kept for printing the answer */
 #define ANSWER_MAX 65536
-
-static const char *proto_name(uint8_t proto)
-{
-	if (proto == IPPROTO_UDP)
-		return "udp";
-	return proto == IPPROTO_SCTP ? "sctp" : "tcp";
-}
 
 static void write_body(const struct pk_record *rec, struct pk_str *out)
 {
@@ -37,7 +30,7 @@ static void write_body(const struct pk_record *rec, struct pk_str *out)
 		pk_jw_open(&w, NULL, '{');
 		pk_jw_uint(&w, "hostPort", rec->ports[i].host);
 		pk_jw_uint(&w, "containerPort", rec->ports[i].container);
-		pk_jw_string(&w, "protocol", proto_name(rec->ports[i].proto));
+		pk_jw_string(&w, "protocol", pk_proto_word(rec->ports[i].proto));
 		pk_jw_close(&w, '}');
 	}
 	pk_jw_close(&w, ']');

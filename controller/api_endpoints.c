@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/endpoints, /v1/endpoints/ID, /v1/identities, /v1/counters. */
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "api.h"
 #include "api_answer.h"
 #include "fs.h"
@@ -14,44 +14,28 @@
 #include "reason.h"
 #include "tables.h"
 
-static const char *proto_suffix(uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return "/tcp";
-	case IPPROTO_UDP:
-		return "/udp";
-	case IPPROTO_SCTP:
-		return "/sctp";
-	default:
-		return "";
-	}
-}
-
 static void write_ports(struct pk_jw *w, const struct pk_local_endpoint *m,
 			const struct pk_world_endpoint *ep)
 {
-	char text[32];
+	char text[PK_PORT_TEXT], both[2 * PK_PORT_TEXT];
 
 	pk_jw_open(w, "ports", '{');
 	for (size_t i = 0; ep && i < ep->n_ports; i++) {
-		snprintf(text, sizeof(text), "%u%s", ep->ports[i].port,
-			 proto_suffix(ep->ports[i].proto));
+		pk_port_format(ep->ports[i].port, ep->ports[i].proto, text);
 		pk_jw_string(w, ep->ports[i].name, text);
 	}
 	pk_jw_close(w, '}');
 	pk_jw_open(w, "checks", '[');
 	for (size_t i = 0; ep && i < ep->n_checks; i++) {
-		snprintf(text, sizeof(text), "%u%s", ep->checks[i].port,
-			 proto_suffix(ep->checks[i].proto));
+		pk_port_format(ep->checks[i].port, ep->checks[i].proto, text);
 		pk_jw_string(w, NULL, text);
 	}
 	pk_jw_close(w, ']');
 	pk_jw_open(w, "published", '[');
 	for (size_t i = 0; i < m->n_mappings; i++) {
-		snprintf(text, sizeof(text), "%u:%u%s", m->mappings[i].host, m->mappings[i].own,
-			 proto_suffix(m->mappings[i].proto));
-		pk_jw_string(w, NULL, text);
+		pk_port_format(m->mappings[i].own, m->mappings[i].proto, text);
+		snprintf(both, sizeof(both), "%u:%s", m->mappings[i].host, text);
+		pk_jw_string(w, NULL, both);
 	}
 	pk_jw_close(w, ']');
 	pk_jw_open(w, "services", '[');

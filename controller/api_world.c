@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/world and /v1/rules: what an engine elsewhere needs to judge as this node does. */
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "api.h"
 #include "api_answer.h"
 #include "fs.h"
@@ -41,23 +41,13 @@ static void write_labels(struct pk_jw *w, const struct pk_label_set *set)
 	pk_jw_close(w, ']');
 }
 
-static void port_text(char text[16], uint8_t proto, uint16_t port)
-{
-	snprintf(text, 16, "%u%s", port,
-		 proto == IPPROTO_TCP	 ? "/tcp"
-		 : proto == IPPROTO_UDP	 ? "/udp"
-		 : proto == IPPROTO_SCTP ? "/sctp"
-					 : "");
-}
-
 static void write_open(struct pk_jw *w, const char *key, const struct pk_own_port *list, size_t n)
 {
-	char text[16];
+	char text[PK_PORT_TEXT];
 
 	pk_jw_open(w, key, '[');
 	for (size_t i = 0; i < n; i++) {
-		port_text(text, list[i].proto, list[i].port);
-		pk_jw_string(w, NULL, text);
+		pk_jw_string(w, NULL, pk_port_format(list[i].port, list[i].proto, text));
 	}
 	pk_jw_close(w, ']');
 }
@@ -75,7 +65,7 @@ static void write_common(struct pk_jw *w, const char *name, const struct pk_worl
 	pk_jw_close(w, ']');
 	pk_jw_open(w, "ports", '{');
 	for (size_t i = 0; i < ep->n_ports; i++) {
-		port_text(text, ep->ports[i].proto, ep->ports[i].port);
+		pk_port_format(ep->ports[i].port, ep->ports[i].proto, text);
 		pk_jw_string(w, ep->ports[i].name, text);
 	}
 	pk_jw_close(w, '}');

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "addr.h"
 #include "json.h"
 #include "own.h"
 #include "picket/query.h"
@@ -178,18 +179,14 @@ static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
 {
 	static const char flags[] = "FSRPAUEC";
 	bool icmp = ev->proto == IPPROTO_ICMP || ev->proto == IPPROTO_ICMPV6;
+	const char *word = pk_proto_word(ev->proto);
 	char set[9], number[8];
 	size_t n = 0;
 
 	snprintf(number, sizeof(number), "%u", ev->proto);
-	pk_jw_string(w, "protocol",
-		     ev->proto == IPPROTO_TCP	   ? "tcp"
-		     : ev->proto == IPPROTO_UDP	   ? "udp"
-		     : ev->proto == IPPROTO_ICMP   ? "icmp"
-		     : ev->proto == IPPROTO_ICMPV6 ? "icmpv6"
-		     : ev->proto == IPPROTO_SCTP   ? "sctp"
-		     : ev->proto		   ? number
-						   : NULL);
+	if (!word && ev->proto)
+		word = number;
+	pk_jw_string(w, "protocol", word);
 	for (unsigned int i = 0; i < 8; i++)
 		if (ev->tcp_flags & 1u << i)
 			set[n++] = flags[i];
@@ -203,6 +200,14 @@ static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
 		pk_jw_null(w, "icmpCode");
 	}
 	pk_jw_uint(w, "ethertype", ev->ethertype);
+}
+
+/* What the audit documents would have decided, where that is another verdict; else NULL. */
+static const char *audit_of(const struct pk_event *ev)
+{
+	if (ev->type != PK_EVENT_AUDIT)
+		return NULL;
+	return ev->audit_verdict == PK_ALLOW ? "allowed" : "denied";
 }
 
 static void write_line(const struct pk_flow_event *f, const struct pk_flow_names *names, bool whole,
@@ -222,10 +227,7 @@ static void write_line(const struct pk_flow_event *f, const struct pk_flow_names
 	pk_jw_string(&w, "time", time);
 	pk_jw_string(&w, "node", names->node);
 	pk_jw_string(&w, "verdict", verdict_of(ev));
-	pk_jw_string(&w, "audit",
-		     ev->type != PK_EVENT_AUDIT	     ? NULL
-		     : ev->audit_verdict == PK_ALLOW ? "allowed"
-						     : "denied");
+	pk_jw_string(&w, "audit", audit_of(ev));
 	pk_jw_string(&w, "reason", pk_reason_name(ev->reason));
 	pk_jw_string(&w, "direction", ev->dir == PK_EGRESS ? "egress" : "ingress");
 	write_rule(&w, ev, names, whole);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -158,5 +159,31 @@ const char *pk_mac_format(const uint8_t mac[6], char text[PK_MAC_TEXT])
 {
 	snprintf(text, PK_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
 		 mac[4], mac[5]);
+	return text;
+}
+
+const char *pk_proto_word(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_SCTP:
+		return "sctp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmpv6";
+	default:
+		return NULL;
+	}
+}
+
+const char *pk_port_format(uint16_t port, uint8_t proto, char text[PK_PORT_TEXT])
+{
+	const char *word = pk_proto_word(proto);
+
+	snprintf(text, PK_PORT_TEXT, "%u%s%s", port, word ? "/" : "", word ?: "");
 	return text;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Addresses, prefixes and MACs as text: strict both ways. */
+/* Addresses, prefixes and MACs as text, strict both ways; ports and protocols for people. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +37,13 @@ static inline unsigned int pk_prefix_bits(const struct pk_prefix *prefix)
 {
 	return prefix->v6 ? prefix->len : prefix->len + 96u;
 }
+
+/* "tcp", "udp", "sctp", "icmp" or "icmpv6"; NULL of any other protocol. */
+const char *pk_proto_word(uint8_t proto);
+
+#define PK_PORT_TEXT 16
+/* "8080/tcp"; the number alone where the protocol has no word. The port is in host order. */
+const char *pk_port_format(uint16_t port, uint8_t proto, char text[PK_PORT_TEXT]);
 
 int pk_mac_parse(const char *text, uint8_t mac[6]);
 const char *pk_mac_format(const uint8_t mac[6], char text[PK_MAC_TEXT]);

@@ -2,7 +2,6 @@
 /* Identities and tenants: which endpoints are one to every policy. */
 #include "engine.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,20 +43,6 @@ static bool is_named(const struct pk_engine *engine, const char *port)
 					       sizeof(*engine->port_names), cmp_text);
 }
 
-static void port_value(const struct pk_port_label *p, char text[32])
-{
-	static const struct {
-		uint8_t proto;
-		const char *name;
-	} names[] = { { IPPROTO_TCP, "/tcp" }, { IPPROTO_UDP, "/udp" }, { IPPROTO_SCTP, "/sctp" } };
-	const char *suffix = "";
-
-	for (size_t i = 0; i < PK_ARRAY_LEN(names); i++)
-		if (names[i].proto == p->proto)
-			suffix = names[i].name;
-	snprintf(text, 32, "%u%s", p->port, suffix);
-}
-
 /* Labels, and the ports that policies name. Quarantine has no ports. */
 static struct pk_label_set *identity_labels(const struct pk_engine *engine,
 					    const struct pk_world_endpoint *ep)
@@ -66,12 +51,12 @@ static struct pk_label_set *identity_labels(const struct pk_engine *engine,
 	bool any = false;
 
 	for (size_t i = 0; i < ep->n_ports && !set->init; i++) {
-		char key[300], value[32];
+		char key[300], value[PK_PORT_TEXT];
 
 		if (!is_named(engine, ep->ports[i].name))
 			continue;
 		snprintf(key, sizeof(key), "port:%s", ep->ports[i].name);
-		port_value(&ep->ports[i], value);
+		pk_port_format(ep->ports[i].port, ep->ports[i].proto, value);
 		pk_label_set_add(set, key, value);
 		any = true;
 	}
