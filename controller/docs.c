@@ -90,15 +90,6 @@ void pk_docs_free(struct pk_docs *docs)
 	free(docs);
 }
 
-char *docs_copy(const char *text)
-{
-	char *p = text ? strdup(text) : NULL;
-
-	if (text && !p)
-		abort();
-	return p;
-}
-
 const char *docs_name_of(const struct pk_doc_entry *e)
 {
 	if (e->doc)
@@ -139,9 +130,9 @@ struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_pla
 	if (e)
 		return e;
 	e = pk_alloc(sizeof(*e));
-	e->source = docs_copy(place->source);
-	e->path = docs_copy(place->path);
-	e->tenant_name = docs_copy(place->tenant_name);
+	e->source = pk_strdup(place->source);
+	e->path = pk_strdup(place->path);
+	e->tenant_name = pk_strdup(place->tenant_name);
 	docs->list = docs_room_for(docs->list, docs->n, &docs->room, sizeof(*docs->list));
 	docs->list[docs->n++] = e;
 	docs->unsorted = true;
@@ -172,7 +163,7 @@ void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_d
 
 void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *name)
 {
-	char *copy = docs_copy(name);
+	char *copy = pk_strdup(name);
 
 	if (copy)
 		docs_name_take(&docs->stored, e->source, copy);
@@ -246,7 +237,7 @@ static void refuse_namesake(struct pk_docs *docs, const struct pk_doc_entry *fir
 		 "fix: give it a \"name\" of its own",
 		 e->doc->name, first->path);
 	free(e->namesake);
-	e->namesake = docs_copy(e->doc->name);
+	e->namesake = pk_strdup(e->doc->name);
 	docs_set_document(docs, e, NULL);
 	unstore(docs, e);
 	memset(e->hash, 0, sizeof(e->hash));

@@ -23,7 +23,7 @@ struct past *docs_past(struct pk_docs *docs, const char *source)
 	docs->pasts =
 		docs_room_for(docs->pasts, docs->n_pasts, &docs->room_pasts, sizeof(*docs->pasts));
 	past = pk_alloc(sizeof(*past));
-	past->source = docs_copy(source);
+	past->source = pk_strdup(source);
 	docs->pasts[docs->n_pasts++] = past;
 	return past;
 }
@@ -50,7 +50,7 @@ bool docs_set_held(struct pk_docs *docs, struct pk_doc_entry *e, const char *why
 	if (!why != !e->held)
 		docs_note(docs, e, why ? "held" : "back", why);
 	free(e->held);
-	e->held = docs_copy(why);
+	e->held = pk_strdup(why);
 	return true;
 }
 

@@ -50,10 +50,10 @@ static void first_error(int *r, int got, struct pk_err *err, const struct pk_err
 static void add_put(struct pk_docs_batch *b, struct pk_docs *docs, struct pk_doc_entry *e)
 {
 	const char *name = e->doc->name;
-	struct put put = { .source = docs_copy(e->source),
-			   .path = docs_copy(e->path),
-			   .name = docs_copy(name),
-			   .before = docs_copy(e->stored),
+	struct put put = { .source = pk_strdup(e->source),
+			   .path = pk_strdup(e->path),
+			   .name = pk_strdup(name),
+			   .before = pk_strdup(e->stored),
 			   .text = pk_alloc(e->len + 1),
 			   .len = e->len,
 			   .index = e->text_index };
@@ -73,13 +73,13 @@ static void add_stale(struct pk_docs_batch *b, struct pk_docs *docs)
 			b->puts[i].before &&
 			!docs_name_is_taken(docs->stored, b->puts[i].source, b->puts[i].before);
 	for (size_t i = 0; i < docs->n_stale; i++) {
-		own_mem char *source = docs_copy(docs->stale[i]);
+		own_mem char *source = pk_strdup(docs->stale[i]);
 		char *name = strchr(source, '\n');
 
 		*name++ = '\0';
 		if (!docs_name_is_taken(docs->stored, source, name))
 			docs_text_add(&b->stale, &b->n_stale, &b->room_stale,
-				      docs_copy(docs->stale[i]));
+				      pk_strdup(docs->stale[i]));
 	}
 	docs_texts_free(&docs->stale, &docs->n_stale);
 	docs->room_stale = 0;
@@ -97,7 +97,7 @@ static void add_chores(struct pk_docs_batch *b, struct pk_docs *docs)
 	b->forgot = PK_MOVE(docs->forgot, false);
 	for (const char *name = pk_docs_heard_next(docs, NULL); b->forgot && name;
 	     name = pk_docs_heard_next(docs, name))
-		docs_text_add(&b->kept, &b->n_kept, &b->room_kept, docs_copy(name));
+		docs_text_add(&b->kept, &b->n_kept, &b->room_kept, pk_strdup(name));
 }
 
 bool pk_docs_has_chores(const struct pk_docs *docs)
@@ -114,7 +114,7 @@ struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs)
 	if (!docs->directory)
 		return NULL;
 	b = pk_alloc(sizeof(*b));
-	b->directory = docs_copy(docs->directory);
+	b->directory = pk_strdup(docs->directory);
 	b->number = docs->number;
 	for (size_t i = 0; i < docs->n; i++)
 		if (docs->list[i]->doc && docs->list[i]->text)
@@ -291,9 +291,9 @@ static void chores_failed(struct pk_docs *docs, const struct pk_docs_batch *b)
 	docs->forgot |= b->forgot;
 	for (size_t i = 0; i < b->n_stale; i++)
 		docs_text_add(&docs->stale, &docs->n_stale, &docs->room_stale,
-			      docs_copy(b->stale[i]));
+			      pk_strdup(b->stale[i]));
 	for (size_t i = 0; i < b->n_made; i++)
-		docs_text_add(&docs->made, &docs->n_made, &docs->room_made, docs_copy(b->made[i]));
+		docs_text_add(&docs->made, &docs->n_made, &docs->room_made, pk_strdup(b->made[i]));
 }
 
 bool pk_docs_is_stored(const struct pk_doc_entry *e)
@@ -318,7 +318,7 @@ void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *b)
 	if (!b->history || b->history_failed)
 		return;
 	free(docs->kept);
-	docs->kept = docs_copy(b->history);
+	docs->kept = pk_strdup(b->history);
 }
 
 void pk_docs_batch_free(struct pk_docs_batch *b)

@@ -29,10 +29,10 @@ void docs_note(struct pk_docs *docs, const struct pk_doc_entry *e, const char *e
 				      sizeof(*docs->changes));
 	c = &docs->changes[docs->n_changes++];
 	*c = (struct pk_doc_change){ .event = event,
-				     .source = docs_copy(e->source),
-				     .name = docs_copy(docs_name_of(e)),
-				     .path = docs_copy(e->path),
-				     .why = docs_copy(why),
+				     .source = pk_strdup(e->source),
+				     .name = pk_strdup(docs_name_of(e)),
+				     .path = pk_strdup(e->path),
+				     .why = pk_strdup(why),
 				     .index = e->index };
 	if (e->doc)
 		memcpy(c->hash, e->hash, sizeof(c->hash));

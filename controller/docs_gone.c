@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "docs_private.h"
+#include "own.h"
 
 uint64_t pk_docs_number(const struct pk_docs *docs)
 {
@@ -36,10 +37,10 @@ void docs_gone_note(struct pk_docs *docs, const struct pk_doc_entry *e)
 
 	if (docs->n_gone == PK_DOCS_GONE_MAX)
 		pk_docs_gone_drop(docs, 0);
-	docs->gone[docs->n_gone++] = (struct pk_doc_gone){ .source = docs_copy(e->source),
-							   .name = docs_copy(docs_name_of(e)),
-							   .path = docs_copy(e->path),
-							   .tenant_name = docs_copy(tenant_name),
+	docs->gone[docs->n_gone++] = (struct pk_doc_gone){ .source = pk_strdup(e->source),
+							   .name = pk_strdup(docs_name_of(e)),
+							   .path = pk_strdup(e->path),
+							   .tenant_name = pk_strdup(tenant_name),
 							   .number = docs->number + 1 };
 }
 

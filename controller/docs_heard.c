@@ -27,7 +27,7 @@ static void add(struct pk_docs *docs, const char *tenant_name)
 {
 	struct heard *h = pk_alloc(sizeof(*h));
 
-	h->tenant_name = docs_copy(tenant_name);
+	h->tenant_name = pk_strdup(tenant_name);
 	HASH_ADD_KEYPTR(hh, docs->heard, h->tenant_name, strlen(h->tenant_name), h);
 }
 
@@ -74,7 +74,7 @@ bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name)
 	if (!docs->each || find(docs, tenant_name))
 		return false;
 	add(docs, tenant_name);
-	docs_text_add(&docs->made, &docs->n_made, &docs->room_made, docs_copy(tenant_name));
+	docs_text_add(&docs->made, &docs->n_made, &docs->room_made, pk_strdup(tenant_name));
 	return true;
 }
 
@@ -102,8 +102,11 @@ bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name)
 
 const char *pk_docs_heard_next(const struct pk_docs *docs, const char *tenant_name)
 {
-	const struct heard *h = tenant_name ? find(docs, tenant_name) : NULL;
+	const struct heard *h = docs->heard;
 
-	h = tenant_name ? (h ? h->hh.next : NULL) : docs->heard;
+	if (tenant_name) {
+		h = find(docs, tenant_name);
+		h = h ? h->hh.next : NULL;
+	}
 	return h ? h->tenant_name : NULL;
 }

@@ -113,7 +113,7 @@ static int read_held(struct pk_docs *docs, const struct pk_json_doc *doc, const 
 		struct pk_doc_entry *e = docs->list[i];
 
 		if (e->doc && !strcmp(e->source, source) && !strcmp(e->path, path) && !e->held)
-			e->held = docs_copy(why);
+			e->held = pk_strdup(why);
 	}
 	return r;
 }

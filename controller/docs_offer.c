@@ -38,7 +38,7 @@ void docs_refuse(struct pk_doc_entry *e, const char *why)
 {
 	e->told &= e->refused && why && e->refusal && strcmp(why, e->refusal) == 0;
 	free(e->refusal);
-	e->refusal = docs_copy(why);
+	e->refusal = pk_strdup(why);
 	e->refused = true;
 }
 

@@ -74,7 +74,6 @@ void docs_sort(struct pk_docs *docs);
 /* Sets or clears (NULL) an entry's document, or the name under which it is stored. */
 void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc);
 void docs_set_stored(struct pk_docs *docs, struct pk_doc_entry *e, const char *name);
-char *docs_copy(const char *text); /* NULL stays NULL */
 /* Returns the name that the entry was known by last; "": none. */
 const char *docs_name_of(const struct pk_doc_entry *e);
 /* Makes room for one more element of any array. */

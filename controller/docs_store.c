@@ -17,7 +17,7 @@ static void lost_add(struct pk_docs *docs, const struct pk_stored_doc *s)
 {
 	docs->lost = docs_room_for(docs->lost, docs->n_lost, &docs->room_lost, sizeof(*docs->lost));
 	docs->lost[docs->n_lost++] =
-		(struct lost){ .source = docs_copy(s->source), .file = docs_copy(s->file) };
+		(struct lost){ .source = pk_strdup(s->source), .file = pk_strdup(s->file) };
 }
 
 static bool is_back(const struct pk_docs *docs, const struct lost *lost)
@@ -57,7 +57,7 @@ const char *pk_docs_lost(struct pk_docs *docs)
 			 * because of it.
 			 */
 			docs_text_add(&docs->doomed, &docs->n_doomed, &docs->room_doomed,
-				      docs_copy(lost->file));
+				      pk_strdup(lost->file));
 			docs_lost_drop(docs, i);
 		}
 	}
@@ -165,7 +165,7 @@ int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *e, char 
 {
 	if (!e->text && e->stored)
 		return pk_docstore_text(docs->directory, e->source, e->stored, text, len, err);
-	*text = docs_copy(e->text ?: "");
+	*text = pk_strdup(e->text ?: "");
 	*len = e->text ? e->len : 0;
 	return 0;
 }

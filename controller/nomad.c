@@ -86,7 +86,7 @@ static void write_service(struct pk_jw *w, const char *name, const struct pk_all
 
 static void write_words(struct pk_jw *w, const char *key, const char *words)
 {
-	own_mem char *copy = words ? pk_strdup(words) : NULL;
+	own_mem char *copy = pk_strdup(words);
 	char *at = copy, *word;
 
 	pk_jw_open(w, key, '[');

@@ -19,7 +19,7 @@
 /* Reads addresses of a list between blanks; what is none is left out. */
 static size_t parse_servers(const char *words, union pk_addr list[SERVERS_MAX])
 {
-	own_mem char *copy = words ? pk_strdup(words) : NULL;
+	own_mem char *copy = pk_strdup(words);
 	char *at = copy, *word;
 	size_t n = 0;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "own.h"
 #include "picket/limits.h"
 #include "settings_forms.h"
 
@@ -25,7 +26,7 @@ static int read_text(const struct pk_schema *s, const struct pk_json_doc *doc,
 
 	(void)s, (void)doc, (void)err;
 	free(*text);
-	*text = pk_json_string(v) ? pk_strdup(pk_json_string(v)) : NULL;
+	*text = pk_strdup(pk_json_string(v));
 	return 0;
 }
 

@@ -178,7 +178,7 @@ static void write_key(struct pk_publish *p, struct key *k)
 	call.path = path.text;
 	call.turn = p->failures;
 	p->writing = pk_strdup(k->name);
-	p->writing_text = k->text ? pk_strdup(k->text) : NULL;
+	p->writing_text = pk_strdup(k->text);
 	p->call = publish_start(p, &call, on_written, &err);
 	if (p->call)
 		return;

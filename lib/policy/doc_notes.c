@@ -91,24 +91,32 @@ void pk_read_sort(struct pk_doc_notes *notes, size_t first)
 		qsort(notes->list + first, notes->n - first, sizeof(*notes->list), compare);
 }
 
-__attribute__((format(printf, 2, 0))) static void fill(struct pk_doc_note *note, const char *fmt,
-						       va_list ap, const char *fix)
+struct note_at {
+	const struct pk_json *v;
+	bool key; /* at the key, not the value */
+	bool error;
+};
+
+__attribute__((format(printf, 4, 0))) static void
+note_at(struct pk_reader *r, const struct note_at *at, const char *fix, const char *fmt, va_list ap)
 {
+	struct pk_doc_note *note = add(r->notes, at->error);
+
+	if (!note)
+		return;
+	pk_json_where(r->json, at->v, at->key, &note->where);
 	vsnprintf(note->text, sizeof(note->text), fmt, ap);
-	snprintf(note->fix, sizeof(note->fix), "%s", fix ? fix : "");
+	snprintf(note->fix, sizeof(note->fix), "%s", fix ?: "");
 }
 
 void pk_read_error(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
 		   const char *fmt, ...)
 {
-	struct pk_doc_note *note = add(r->notes, true);
+	const struct note_at at = { v, key, true };
 	va_list ap;
 
-	if (!note)
-		return;
-	pk_json_where(r->json, v, key, &note->where);
 	va_start(ap, fmt);
-	fill(note, fmt, ap, fix);
+	note_at(r, &at, fix, fmt, ap);
 	va_end(ap);
 }
 
@@ -135,14 +143,11 @@ void pk_read_check(struct pk_reader *r, const struct pk_schema *schema, const st
 void pk_read_warn(struct pk_reader *r, const struct pk_json *v, bool key, const char *fix,
 		  const char *fmt, ...)
 {
-	struct pk_doc_note *note = add(r->notes, false);
+	const struct note_at at = { v, key, false };
 	va_list ap;
 
-	if (!note)
-		return;
-	pk_json_where(r->json, v, key, &note->where);
 	va_start(ap, fmt);
-	fill(note, fmt, ap, fix);
+	note_at(r, &at, fix, fmt, ap);
 	va_end(ap);
 }
 

@@ -48,7 +48,7 @@ struct pk_suggest *pk_suggest_new(const char *tenant_name)
 {
 	struct pk_suggest *s = pk_alloc(sizeof(*s));
 
-	s->tenant_name = tenant_name ? pk_strdup(tenant_name) : NULL;
+	s->tenant_name = pk_strdup(tenant_name);
 	return s;
 }
 
