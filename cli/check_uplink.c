@@ -111,6 +111,13 @@ static void check_all(const struct way *w, const struct pk_uplinks *found)
 			   "no default route: endpoints reach nothing outside of this node");
 }
 
+static const char *families(const struct pk_masquerade *m)
+{
+	if (m->ipv4 && m->ipv6)
+		return "IPv4 and IPv6";
+	return m->ipv4 ? "IPv4" : "IPv6";
+}
+
 static void check_ports(struct check *c, const struct pk_masquerade *m)
 {
 	struct pk_err err = { 0 };
@@ -119,10 +126,7 @@ static void check_ports(struct check *c, const struct pk_masquerade *m)
 	if (pk_masquerade_check(m, &err) < 0)
 		check_line(c, CHECK_FAIL, "masquerade", err.fix, "%s", err.text);
 	else if (m->ipv4 || m->ipv6)
-		check_line(c, CHECK_OK, "masquerade", NULL, "of %s, by ports %s",
-			   m->ipv4 && m->ipv6 ? "IPv4 and IPv6"
-			   : m->ipv4	      ? "IPv4"
-					      : "IPv6",
+		check_line(c, CHECK_OK, "masquerade", NULL, "of %s, by ports %s", families(m),
 			   pk_masquerade_ports(m, ports));
 	else
 		check_line(c, CHECK_OK, "masquerade", NULL,

@@ -18,7 +18,6 @@
 
 struct found {
 	const struct cli *cli;
-	struct pk_str rows;
 	struct pk_jw w;
 	size_t left;
 };
@@ -112,6 +111,22 @@ static int refuse_all(struct cli *cli, const struct pk_bpf *bpf)
 	return cli_fail(cli, &err, CLI_CANNOT);
 }
 
+/* Sweeps, and makes a list of what was found. */
+static int sweep_list(struct pk_sweep *s, struct found *found, struct pk_json_doc **rows,
+		      struct pk_err *err)
+{
+	own_str text = { 0 };
+	int r;
+
+	found->w.out = &text;
+	pk_jw_open(&found->w, NULL, '[');
+	r = pk_sweep(s, err);
+	pk_jw_close(&found->w, ']');
+	if (r < 0)
+		return r;
+	return pk_json_parse("sweep", text.text, text.len, PK_JSON_RELAXED, rows, err);
+}
+
 static int sweep(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
@@ -142,15 +157,7 @@ static int sweep(struct cli *cli)
 		if (r != CLI_OK)
 			return r;
 	}
-	found.w.out = &found.rows;
-	pk_jw_open(&found.w, NULL, '[');
-	r = pk_sweep(&s, &err);
-	pk_jw_close(&found.w, ']');
-	if (r == 0)
-		r = pk_json_parse("sweep", found.rows.text, found.rows.len, PK_JSON_RELAXED, &rows,
-				  &err);
-	pk_str_done(&found.rows);
-	if (r < 0)
+	if (sweep_list(&s, &found, &rows, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (!pk_json_count(pk_json_root(rows)) && !cli->json && !cli->jsonl && !cli->quiet)
 		puts("nothing is left behind");

@@ -415,14 +415,18 @@ static void on_inotify(void *arg)
 static void name_directory(struct pk_files *f, const char *directory)
 {
 	size_t n = strlen(directory);
-	const char *slash;
+	const char *slash, *above = ".";
+	size_t len = 1;
 
 	while (n > 1 && directory[n - 1] == '/')
 		n--;
 	f->directory = strndup(directory, n);
 	slash = f->directory ? strrchr(f->directory, '/') : NULL;
-	f->above = slash ? strndup(f->directory, slash == f->directory ? 1 : slash - f->directory)
-			 : strdup(".");
+	if (slash) {
+		above = f->directory;
+		len = slash == above ? 1 : (size_t)(slash - above); /* "/x" is below "/" */
+	}
+	f->above = strndup(above, len);
 	if (!f->directory || !f->above)
 		abort();
 }

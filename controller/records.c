@@ -78,6 +78,21 @@ static void take_region(struct pk_local_endpoint *m, const char *labels)
 		strcpy(m->region, region->value);
 }
 
+static void take_device(struct pk_local_endpoint *m, const struct pk_record *r)
+{
+	strcpy(m->mode, r->process ? "process" : "vm");
+	snprintf(m->device, sizeof(m->device), "pk%u", r->slot);
+	m->slot = r->slot;
+	m->host_ifindex = r->host_ifindex;
+	m->host_tap = r->host_tap;
+	m->tap_owner = r->tap_owner;
+	m->tap_group = r->tap_group;
+	m->queues = r->queues;
+	m->mtu = r->mtu;
+	m->tcx = r->tcx;
+	memcpy(m->mac, r->mac, sizeof(m->mac));
+}
+
 struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 						      const uint64_t epoch[2])
 {
@@ -93,24 +108,14 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->job = copy(r->job);
 	m->group = copy(r->group);
 	take_region(m, r->labels);
-	strcpy(m->mode, r->process ? "process" : "vm");
-	snprintf(m->device, sizeof(m->device), "pk%u", r->slot);
-	m->slot = r->slot;
-	m->host_ifindex = r->host_ifindex;
+	take_device(m, r);
 	m->identity = r->identity;
 	m->tenant = r->tenant;
 	m->open = !r->closed;
-	m->host_tap = r->host_tap;
-	m->tap_owner = r->tap_owner;
-	m->tap_group = r->tap_group;
-	m->queues = r->queues;
-	m->mtu = r->mtu;
-	m->tcx = r->tcx;
 	m->masquerade = r->masquerade;
 	m->masquerade6 = r->masquerade6;
 	m->unproven = r->unproven;
 	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
-	memcpy(m->mac, r->mac, sizeof(m->mac));
 	m->n_servers = pk_record_servers(r, m->servers);
 	m->search = copy(r->search);
 	m->limits = r->limits;

@@ -457,5 +457,7 @@ int pk_bpf_rehearse(const struct pk_paths *paths, const struct pk_settings *sett
 	*pinned = r > 0;
 	if (!*pinned)
 		r = make_node(settings, &node, err);
-	return r < 0 ? r : load(&node, *pinned ? fds : NULL, &skel, err);
+	if (r < 0)
+		return r;
+	return load(&node, *pinned ? fds : NULL, &skel, err);
 }

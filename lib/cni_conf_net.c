@@ -229,11 +229,14 @@ static int read_bandwidth(struct cni_conf *conf, const struct pk_json *value, st
 	for (int dir = 0; dir < 2; dir++)
 		for (int i = 0; i < 2; i++) {
 			const struct pk_json *v = pk_json_get_nocase(value, keys[dir][i]);
-			int r = v ? get_bits(conf, v, i ? &burst[dir] : &rate[dir], err) : 0;
+			int r;
 
+			if (!v)
+				continue;
+			r = get_bits(conf, v, i ? &burst[dir] : &rate[dir], err);
 			if (r < 0)
 				return r;
-			known += v != NULL;
+			known++;
 		}
 	if (known != pk_json_count(value))
 		return pk_json_fail(err, conf->doc, value, false,

@@ -211,6 +211,19 @@ static void on_look(void *arg)
 	cluster_settle_own(arg);
 }
 
+static struct pk_placement *cluster_placement(struct pk_cluster *c)
+{
+	const struct pk_placement_args args = { .loop = c->args.loop,
+						.http = c->args.http,
+						.config = c->args.config,
+						.model = c->args.model,
+						.node = c->node,
+						.changed = on_placed,
+						.arg = c };
+
+	return args.config->nomad.on ? pk_placement_new(&args) : NULL;
+}
+
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 {
 	struct pk_cluster *c = pk_alloc(sizeof(*c));
@@ -240,14 +253,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 	publish.prefix = blocks.prefix = c->prefix;
 	c->publish = pk_publish_new(&publish);
 	c->believed = pk_believed_new(c->node);
-	if (args->config->nomad.on)
-		c->placement = pk_placement_new(&(struct pk_placement_args){ .loop = args->loop,
-									     .http = args->http,
-									     .config = args->config,
-									     .model = args->model,
-									     .node = c->node,
-									     .changed = on_placed,
-									     .arg = c });
+	c->placement = cluster_placement(c);
 	if (args->config->claim)
 		c->blocks = pk_blocks_new(&blocks);
 	cluster_recall(c);

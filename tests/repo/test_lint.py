@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scripts/lint-sizes calls a fault is one."""
+import importlib.machinery
+import importlib.util
+import os
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def script(name):
+    """A script without .py as a module."""
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), os.path.join(ROOT, "scripts", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def test_a_conditional_operator_inside_another_is_found():
+    nested = script("lint-sizes").nested
+    for text in ("x = a ? b : c ? d : e;", "x = a ? (b ? 1 : 2) : 3;", "f(a ? g(b ? 1 : 2) : 3);", "x = a\n\t? b\n\t: c ? d : e;"):
+        assert len(list(nested(text))) == 1, text
+    for text in ("x = a ? b : c; y = d ? e : f;", "f(a ? b : c, d ? e : f);", "x = a ?: b ?: c;", 'x = a ? "b ? c : d" : e; /* f ? g : h */',
+                 "x = a ? b ?: c : d;"):
+        assert not list(nested(text)), text
+
+
+def test_the_length_of_a_function_is_its_lines():
+    functions = script("lint-sizes").functions
+    text = "static int f(int a,\n\t     int b)\n{\n\treturn a;\n}\n\nint g(void)\n{\n\tint x;\n\n\treturn x;\n}\n"
+    assert list(functions(text.splitlines())) == [(1, "f", 1), (7, "g", 3)]
