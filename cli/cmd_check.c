@@ -174,9 +174,11 @@ static void check_leftovers(struct check *c)
 		sweep.bpf = bpf;
 	if (pk_sweep(&sweep, &err) < 0)
 		check_line(c, CHECK_WARN, "leftovers", err.fix, "%s", err.text);
-	else
-		check_line(c, orphans ? CHECK_WARN : CHECK_OK, "leftovers", "picket sweep",
+	else if (orphans)
+		check_line(c, CHECK_WARN, "leftovers", "picket sweep",
 			   "%u of endpoints that are gone", orphans);
+	else
+		check_line(c, CHECK_OK, "leftovers", NULL, "none");
 }
 
 static const char *line_color(const struct pk_json *row)
@@ -188,6 +190,7 @@ static const char *line_color(const struct pk_json *row)
 	return !strcmp(state, "warn") ? CLI_YELLOW : CLI_RED;
 }
 
+#define INDENT 18 /* columns in front of what was found */
 /* One finding a line, its fix below it: a fix is a command to copy, so it is never cut. */
 static void print_findings(const struct cli *cli, const struct pk_json *rows)
 {
@@ -196,11 +199,12 @@ static void print_findings(const struct cli *cli, const struct pk_json *rows)
 
 		pk_str_add_escaped(&text, cli_text(row, "text"));
 		pk_str_add_escaped(&fix, cli_text(row, "fix"));
-		printf("%s%-4s%s  %-10s %s\n", cli_color(cli, line_color(row)),
-		       cli_text(row, "state"), cli_color(cli, CLI_PLAIN), cli_text(row, "what"),
-		       text.text ? text.text : "");
+		printf("%s%-4s%s  %-12s", cli_color(cli, line_color(row)), cli_text(row, "state"),
+		       cli_color(cli, CLI_PLAIN), cli_text(row, "what"));
+		cli_wrap(stdout, text.text ?: "", INDENT, INDENT, (size_t)cli->width);
+		putchar('\n');
 		if (fix.len)
-			printf("%17sfix: %s\n", "", fix.text);
+			printf("%*sfix: %s\n", INDENT, "", fix.text);
 	}
 }
 
@@ -287,8 +291,9 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 const struct cli_command cli_check_commands[] = {
-	{ "check", NULL, NULL, "is this node fit: kernel, plugin, conflist, controller, leftovers",
-	  0, 0, options, check, true },
+	{ "check", NULL, NULL,
+	  "whether this node is fit: kernel, plugin, conflist, controller, leftovers", 0, 0,
+	  options, check, true },
 	{ "preflight", NULL, NULL, "the same as check", 0, 0, options, check, true },
 	{ "doctor", NULL, NULL, "the same as check", 0, 0, options, check, true },
 	{ 0 },

@@ -327,40 +327,41 @@ static void print_limits(const struct cli *cli, const struct pk_json *row)
 	cli_list(cli, limits, limit_columns);
 }
 
+static const struct cli_pair show_pairs[] = {
+	{ "containerId", "ID", false },
+	{ "name", "Name", false },
+	{ "namespace", "Namespace", false },
+	{ "job", "Job", false },
+	{ "group", "Group", false },
+	{ "state", "State", false },
+	{ "quarantined", "Quarantined", false },
+	{ "quarantineReason", "Quarantine reason", true },
+	{ "quarantineFix", "Quarantine fix", true },
+	{ "confirmed", "Confirmed", false },
+	{ "labels", "Labels", false },
+	{ "unknown", "Unknown", false },
+	{ "addresses", "Addresses", false },
+	{ "mac", "MAC", false },
+	{ "mode", "Mode", false },
+	{ "hostDevice", "Device", false },
+	{ "netns", "Netns", false },
+	{ "slot", "Slot", false },
+	{ "tenant", "Tenant", false },
+	{ "identity", "Identity", false },
+	{ "ruleSet", "Rule set", false },
+	{ "revision", "Revision", false },
+	{ "policies", "Policies", false },
+	{ "ports", "Ports", false },
+	{ "checks", "Checks", false },
+	{ "published", "Published", false },
+	{ "services", "Services", false },
+	{ "limitsRefused", "Limits refused", true },
+	{ "limitsFix", "Limits fix", true },
+	{ 0 },
+};
+
 static int endpoint_show(struct cli *cli)
 {
-	static const struct cli_pair pairs[] = {
-		{ "containerId", "ID" },
-		{ "name", "Name" },
-		{ "namespace", "Namespace" },
-		{ "job", "Job" },
-		{ "group", "Group" },
-		{ "state", "State" },
-		{ "quarantined", "Quarantined" },
-		{ "quarantineReason", "Quarantine reason" },
-		{ "quarantineFix", "Quarantine fix" },
-		{ "confirmed", "Confirmed" },
-		{ "labels", "Labels" },
-		{ "unknown", "Unknown" },
-		{ "addresses", "Addresses" },
-		{ "mac", "MAC" },
-		{ "mode", "Mode" },
-		{ "hostDevice", "Device" },
-		{ "netns", "Netns" },
-		{ "slot", "Slot" },
-		{ "tenant", "Tenant" },
-		{ "identity", "Identity" },
-		{ "ruleSet", "Rule set" },
-		{ "revision", "Revision" },
-		{ "policies", "Policies" },
-		{ "ports", "Ports" },
-		{ "checks", "Checks" },
-		{ "published", "Published" },
-		{ "services", "Services" },
-		{ "limitsRefused", "Limits refused" },
-		{ "limitsFix", "Limits fix" },
-		{ 0 },
-	};
 	own_json *doc = NULL, *one = NULL;
 	const struct pk_json *row;
 	struct pk_err err = { 0 };
@@ -379,7 +380,7 @@ static int endpoint_show(struct cli *cli)
 		cli_json(cli, row);
 		return CLI_OK;
 	}
-	cli_pairs(cli, row, pairs);
+	cli_pairs(cli, row, show_pairs);
 	print_limits(cli, row);
 	return CLI_OK;
 }

@@ -429,7 +429,7 @@ static void __attribute__((constructor)) fill_options(void)
 }
 
 const struct cli_command cli_flows_commands[] = {
-	{ "flows", NULL, NULL, "decisions of the data path, each with its rule", 0, 0, options,
-	  flows, false },
+	{ "flows", NULL, NULL, "what the data path decided, each decision with its reason and rule",
+	  0, 0, options, flows, false },
 	{ 0 },
 };

@@ -26,12 +26,22 @@ static int identity_list(struct cli *cli)
 		{ .name = "namespace", .title = "Namespace" },
 		{ .name = "endpoints", .title = "Endpoints" },
 		{ .name = "ruleSet", .title = "Rule set" },
-		{ .name = "labels", .title = "Labels" },
 		{ .name = "unknown", .title = "Unknown" },
+		{ .name = "labels", .title = "Labels", .wrap = true },
 		{ 0 },
 	};
 
 	return api_list(cli, "/v1/identities", "identities", columns);
+}
+
+static void since(const struct pk_json *row, struct pk_str *cell)
+{
+	cli_time(cell, cli_text(row, "since"));
+}
+
+static void policy_since(const struct pk_json *row, struct pk_str *cell)
+{
+	cli_time(cell, cli_text(row, "policySince"));
 }
 
 static int node_list(struct cli *cli)
@@ -39,15 +49,18 @@ static int node_list(struct cli *cli)
 	static const struct cli_column columns[] = {
 		{ .name = "name", .title = "Node" },
 		{ .name = "state", .title = "State" },
-		{ .name = "since", .title = "Since" },
+		{ .name = "since", .title = "Since", .format = since },
 		{ .name = "endpoints", .title = "Endpoints" },
 		{ .name = "policy", .title = "Policy" },
-		{ .name = "policySince", .title = "Policy since", .wide = true },
+		{ .name = "policySince",
+		  .title = "Policy since",
+		  .wide = true,
+		  .format = policy_since },
 		{ .name = "policyIndex", .title = "Index", .wide = true },
-		{ .name = "blocks", .title = "Blocks" },
-		{ .name = "addresses", .title = "Addresses" },
-		{ .name = "refused", .title = "Refused" },
-		{ .name = "why", .title = "Why" },
+		{ .name = "blocks", .title = "Blocks", .wide = true },
+		{ .name = "addresses", .title = "Addresses", .wide = true },
+		{ .name = "refused", .title = "Refused", .wide = true },
+		{ .name = "why", .title = "Why", .wrap = true },
 		{ 0 },
 	};
 
@@ -102,8 +115,9 @@ const struct cli_command cli_node_commands[] = {
 	{ "node", "list", NULL, "the cluster's nodes, and which of them are stale since when", 0, 0,
 	  NULL, node_list, true },
 	{ "node", "remove", "NAME",
-	  "a node that is gone for good: its keys go, its blocks are given back", 1, 1,
-	  remove_options, node_remove, false },
-	{ "counters", NULL, NULL, "packets by endpoint and reason", 0, 0, NULL, counters, true },
+	  "take a node that is gone for good out of Consul: its keys go, its blocks are given back",
+	  1, 1, remove_options, node_remove, false },
+	{ "counters", NULL, NULL, "packets and bytes of each endpoint, by direction and reason", 0,
+	  0, NULL, counters, true },
 	{ 0 },
 };

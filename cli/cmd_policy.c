@@ -129,7 +129,7 @@ static const struct cli_option list_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_commands[] = {
-	{ "policy", "list", NULL, "the documents, what is in force and what is refused", 0, 0,
+	{ "policy", "list", NULL, "the documents: which are in force, and which are refused", 0, 0,
 	  list_options, list, true },
 	{ 0 },
 };

@@ -388,10 +388,10 @@ static const struct cli_option delete_options[] = {
 };
 const struct cli_command cli_policy_apply_commands[] = {
 	{ "policy", "apply", "FILE...",
-	  "put documents into this node's policy directory; 1 unless tables and disk have them", 1,
-	  -1, options, apply, false },
+	  "put documents into this node's policy directory and wait until they are in force", 1, -1,
+	  options, apply, false },
 	{ "policy", "delete", "NAME...",
-	  "take a document out of it; 1 if it isn't there, or tables or disk have it still", 1, -1,
+	  "take a document out of that directory and wait until it is out of force", 1, -1,
 	  delete_options, delete, false },
 	{ 0 },
 };

@@ -327,10 +327,10 @@ static const struct cli_option fmt_options[] = {
 };
 const struct cli_command cli_policy_file_commands[] = {
 	{ "policy", "validate", "FILE...",
-	  "would these be taken? 0 yes, 1 no; directories and - too", 1, -1, validate_options,
-	  validate, false },
-	{ "policy", "fmt", "FILE...", "the one layout, comments kept", 1, -1, fmt_options, fmt,
-	  false },
+	  "check documents, without a node: files, directories, or - for standard input", 1, -1,
+	  validate_options, validate, false },
+	{ "policy", "fmt", "FILE...", "lay a document out in the one style; comments stay", 1, -1,
+	  fmt_options, fmt, false },
 	{ "policy", "schema", NULL, "the JSON Schema of a document, for editors", 0, 0, NULL,
 	  schema, false },
 	{ 0 },

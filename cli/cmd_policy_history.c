@@ -253,7 +253,8 @@ const struct cli_command cli_policy_history_commands[] = {
 	{ "policy", "history", "[NAME]",
 	  "who changed documents in Consul, when, from which text to which", 0, 1, history_options,
 	  history, true },
-	{ "policy", "rollback", "NAME", "a document in Consul as it was before its last change", 1,
-	  1, rollback_options, rollback, false },
+	{ "policy", "rollback", "NAME",
+	  "write a document in Consul as it was before its last change", 1, 1, rollback_options,
+	  rollback, false },
 	{ 0 },
 };

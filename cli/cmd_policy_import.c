@@ -229,7 +229,7 @@ static const struct cli_option import_options[] = {
 };
 const struct cli_command cli_policy_import_commands[] = {
 	{ "policy", "import", "FILE|DIR...",
-	  "netreap's or Cilium's as ours; 1 if something is lost", 1, -1, import_options, import,
-	  false },
+	  "turn netreap's or Cilium's policies into Picket's, and say what is lost", 1, -1,
+	  import_options, import, false },
 	{ 0 },
 };

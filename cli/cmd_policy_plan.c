@@ -133,7 +133,7 @@ static void print_text(const struct cli *cli, const struct pk_plan *plan, const 
 	pk_str_add(&out, " opened, ");
 	add_count(&out, plan->closed, "pair");
 	pk_str_add(&out, " closed. Nothing was changed.\n");
-	fputs(out.text, stdout);
+	cli_print(cli, out.text);
 }
 
 static void json_change(const struct pk_plan_change *c, bool counted, struct pk_jw *w)
@@ -179,6 +179,23 @@ static void print_json(const struct cli *cli, const struct pk_plan *plan, const 
 	puts(out.text);
 }
 
+/* Makes the scenario of before and the one of after, and says which documents are others. */
+static int read_both(struct cli *cli, struct cli_world *world, struct pk_scenario **before,
+		     struct pk_scenario **after, struct changed *changed, struct pk_err *err)
+{
+	int r = cli_world_read(cli, world, err);
+
+	if (r == 0)
+		r = cli_world_case(world, before, err);
+	if (r == 0)
+		r = cli_world_case(world, after, err);
+	if (r == 0)
+		r = cli_source(cli, *after, err);
+	if (r == 0)
+		r = drop(cli, *before, *after, changed, err);
+	return r < 0 ? r : replace(cli, *before, *after, changed, err);
+}
+
 static int plan(struct cli *cli)
 {
 	own_world world = { 0 };
@@ -191,17 +208,7 @@ static int plan(struct cli *cli)
 
 	if (!cli->argc && !cli_has(cli, "without"))
 		return cli_usage(cli, "FILE... is missing");
-	r = cli_world_read(cli, &world, &err);
-	if (r == 0)
-		r = cli_world_case(&world, &before, &err);
-	if (r == 0)
-		r = cli_world_case(&world, &after, &err);
-	if (r == 0)
-		r = cli_source(cli, after, &err);
-	if (r == 0)
-		r = drop(cli, before, after, &changed, &err);
-	if (r == 0)
-		r = replace(cli, before, after, &changed, &err);
+	r = read_both(cli, &world, &before, &after, &changed, &err);
 	if (r == 0) {
 		struct pk_plan_ask ask = { .before = before,
 					   .after = after,
@@ -261,13 +268,16 @@ static const struct cli_option suggest_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_plan_commands[] = {
-	{ "policy", "plan", "FILE...", "what would change: 0 nothing, 1 something, 2 can't tell", 0,
+	{ "policy", "plan", "FILE...", "what these documents would change; nothing is changed", 0,
 	  -1, plan_options, plan, false },
-	{ "policy", "explain", "[FROM TO [PORT/PROTO]]", "would it pass, and which rule decides", 0,
-	  3, explain_options, cli_explain, false },
-	{ "policy", "suggest", NULL, "the smallest policy for the flows seen", 0, 0,
-	  suggest_options, cli_suggest, false },
-	{ "policy", "show", "NAME", "one document: its rules, their numbers, what they select", 1,
-	  1, show_options, cli_policy_show, false },
+	{ "policy", "explain", "[FROM TO [PORT/PROTO]]",
+	  "would this connection pass, and which rule decides", 0, 3, explain_options, cli_explain,
+	  false },
+	{ "explain", NULL, "[FROM TO [PORT/PROTO]]", "the same as policy explain", 0, 3,
+	  explain_options, cli_explain, false },
+	{ "policy", "suggest", NULL, "the smallest policy that allows the flows that were seen", 0,
+	  0, suggest_options, cli_suggest, false },
+	{ "policy", "show", "NAME", "one document: its rules, their numbers, and what they select",
+	  1, 1, show_options, cli_policy_show, false },
 	{ 0 },
 };

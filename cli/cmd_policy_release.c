@@ -50,6 +50,7 @@ static int release_one(struct cli *cli, const char *what)
 
 	if (r == -ENODATA) {
 		pk_fail(&err, 0, "nothing of '%.200s' is held", what);
+		pk_fix(&err, 0, "picket policy list");
 		return cli_fail(cli, &err, CLI_NO);
 	}
 	if (r < 0)
@@ -76,7 +77,7 @@ static int release(struct cli *cli)
 
 const struct cli_command cli_policy_release_commands[] = {
 	{ "policy", "release", "SOURCE|SOURCE/NAME...",
-	  "what is held because its source lacks it is meant to be gone; 1 if nothing is held", 1,
-	  -1, NULL, release, false },
+	  "say that documents are meant to be gone that are held because their source lacks them",
+	  1, -1, NULL, release, false },
 	{ 0 },
 };

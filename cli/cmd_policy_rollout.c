@@ -175,7 +175,7 @@ static const struct cli_option options[] = {
 };
 const struct cli_command cli_policy_rollout_commands[] = {
 	{ "policy", "rollout", NULL,
-	  "which nodes enforce what stands in Consul, which lag and why; 1 while one lags", 0, 0,
-	  options, run, true },
+	  "which nodes enforce what stands in Consul, which lag, and why", 0, 0, options, run,
+	  true },
 	{ 0 },
 };

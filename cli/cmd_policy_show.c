@@ -165,14 +165,40 @@ bool cli_names_document(const struct pk_document *doc, const char *name)
 		      (n == all || doc->source[all - n - 1] == '/'));
 }
 
+/* Writes the documents of the name that the command has; returns how many there are. */
+static size_t write_documents(const struct cli *cli, const struct pk_scenario *c,
+			      struct pk_str *out)
+{
+	struct pk_jw w = { .out = out, .indent = 4 };
+	size_t found = 0;
+
+	if (cli->json)
+		pk_jw_open(&w, NULL, '[');
+	for (size_t i = 0; i < c->n_docs; i++) {
+		struct pk_jw line = { .out = out };
+
+		if (!cli_names_document(c->docs[i], cli->argv[0]))
+			continue;
+		found++;
+		if (cli->json || cli->jsonl)
+			json_document(c, c->docs[i], cli->json ? &w : &line);
+		else
+			show_document(c, c->docs[i], out);
+		if (cli->jsonl)
+			pk_str_add(out, "\n");
+	}
+	if (cli->json) {
+		pk_jw_close(&w, ']');
+		pk_str_add(out, "\n");
+	}
+	return found;
+}
+
 int cli_policy_show(struct cli *cli)
 {
-	bool json = cli->json || cli->jsonl;
 	own_scenario *c = NULL;
 	own_str out = { 0 };
-	struct pk_jw w = { .out = &out, .indent = 4 };
 	struct pk_err err = { 0 };
-	size_t found = 0;
 	int r;
 
 	if (!cli_consul_is_meant(cli))
@@ -184,31 +210,14 @@ int cli_policy_show(struct cli *cli)
 		r = pk_scenario_ready(c, &err);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (cli->json)
-		pk_jw_open(&w, NULL, '[');
-	for (size_t i = 0; i < c->n_docs; i++) {
-		struct pk_jw line = { .out = &out };
-
-		if (!cli_names_document(c->docs[i], cli->argv[0]))
-			continue;
-		found++;
-		if (!json)
-			show_document(c, c->docs[i], &out);
-		else
-			json_document(c, c->docs[i], cli->json ? &w : &line);
-		if (cli->jsonl)
-			pk_str_add(&out, "\n");
-	}
-	if (cli->json) {
-		pk_jw_close(&w, ']');
-		pk_str_add(&out, "\n");
-	}
-	if (!found) {
+	if (!write_documents(cli, c, &out)) {
 		pk_fail(&err, 0, "no document in force is called '%.100s'", cli->argv[0]);
 		pk_fix(&err, 0, "picket policy list");
 		return cli_fail(cli, &err, CLI_NO);
 	}
-	if (!cli->quiet)
+	if (cli->json || cli->jsonl)
 		fputs(out.text, stdout);
+	else if (!cli->quiet)
+		cli_print(cli, out.text);
 	return CLI_OK;
 }

@@ -60,7 +60,7 @@ static const struct cli_option test_options[] = {
 	{ 0 },
 };
 const struct cli_command cli_policy_test_commands[] = {
-	{ "policy", "test", "FILE...", "do these expectations hold? 0 yes, 1 no, 2 can't tell", 1,
-	  -1, test_options, test, false },
+	{ "policy", "test", "FILE...", "check files of expectations: who may reach whom", 1, -1,
+	  test_options, test, false },
 	{ 0 },
 };

@@ -6,9 +6,9 @@
 #include "reason.h"
 
 static const struct cli_column columns[] = {
-	{ "number", "Nr", true, NULL, NULL },
-	{ "name", "Reason", false, NULL, NULL },
-	{ "meaning", "Meaning", false, NULL, NULL },
+	{ .name = "number", .title = "Nr", .wide = true },
+	{ .name = "name", .title = "Reason" },
+	{ .name = "meaning", .title = "Meaning", .wrap = true },
 	{ 0 },
 };
 
@@ -35,8 +35,11 @@ static int reasons(struct cli *cli)
 		write_reason(&w, i);
 	for (int i = 0; i < cli->argc; i++) {
 		r = pk_reason_parse(cli->argv[i]);
-		if (r < 0)
-			return cli_usage(cli, "no reason is called \"%s\"", cli->argv[i]);
+		if (r < 0) {
+			pk_fail(&err, 0, "no reason is called \"%.100s\"", cli->argv[i]);
+			pk_fix(&err, 0, "picket reasons");
+			return cli_fail(cli, &err, CLI_CANNOT);
+		}
 		write_reason(&w, (unsigned int)r);
 	}
 	pk_jw_close(&w, ']');

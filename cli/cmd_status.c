@@ -20,7 +20,7 @@ static const struct cli_column source_columns[] = {
 	{ .name = "state", .title = "State" },
 	{ .name = "lastContact", .title = "Last word", .format = last_word },
 	{ .name = "detail", .title = "Detail" },
-	{ .name = "lastError", .title = "Last error", .wide = true },
+	{ .name = "lastError", .title = "Last error", .wide = true, .wrap = true },
 	{ 0 },
 };
 
@@ -59,17 +59,17 @@ static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 {
 	for (const struct pk_json *r = reasons ? pk_json_first(reasons) : NULL; r;
 	     r = pk_json_next(r)) {
-		own_str line = { 0 };
+		own_str line = { 0 }, fix = { 0 };
 
 		pk_str_add_escaped(&line, cli_text(r, "what"));
 		pk_str_add(&line, "  ");
 		pk_str_add_escaped(&line, cli_text(r, "text"));
-		if (*cli_text(r, "fix")) {
-			pk_str_add(&line, "\n    fix: ");
-			pk_str_add_escaped(&line, cli_text(r, "fix"));
-		}
-		printf("  %s!%s %s\n", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN),
-		       line.text);
+		pk_str_add_escaped(&fix, cli_text(r, "fix"));
+		printf("  %s!%s ", cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN));
+		cli_wrap(stdout, line.text, 4, 4, (size_t)cli->width);
+		putchar('\n');
+		if (fix.len)
+			printf("    fix: %s\n", fix.text);
 	}
 }
 
@@ -95,6 +95,8 @@ static void print_counts(const struct pk_json *root, const char *title, const ch
 			continue;
 		pk_str_addf(&line, "%s%.0f ", line.len ? ", " : "", pk_json_number(v));
 		add_words(&line, pk_json_key(v));
+		if (pk_json_number(v) == 1 && strcmp(pk_json_key(v), "orphans") == 0)
+			line.text[--line.len] = '\0';
 	}
 	printf("%-10s %s\n", title, line.len ? line.text : "-");
 }

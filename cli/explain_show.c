@@ -194,7 +194,7 @@ void explain_text(const struct cli *cli, const struct question *q)
 	text_side(q, PK_INGRESS, &out);
 	text_private(q, &out);
 	text_agreement(q, &out);
-	fputs(out.text, stdout);
+	cli_print(cli, out.text);
 }
 
 static void json_losers(const struct question *q, int dir, struct pk_jw *w)

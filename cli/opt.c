@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "opt.h"
+#include "out.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -88,16 +89,8 @@ static void print_item(FILE *to, int column, const char *left, const char *text)
 		fputc('\n', to);
 		at = 0;
 	}
-	while (*text) {
-		int n = (int)strcspn(text, " ");
-
-		if (at && at + 1 + n > HELP_WIDTH) {
-			fputc('\n', to);
-			at = 0;
-		}
-		at += fprintf(to, "%*s%.*s", at < column ? column - at : 1, "", n, text);
-		text += n + (text[n] == ' ');
-	}
+	fprintf(to, "%*s", column - at, "");
+	cli_wrap(to, text, (size_t)column, (size_t)column, HELP_WIDTH);
 	fputc('\n', to);
 }
 

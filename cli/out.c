@@ -14,6 +14,11 @@
 
 #define COLUMNS_MAX 24
 #define GAP	    2
+#define LEAST	    8  /* columns that no narrow terminal takes away */
+#define LEAST_WIDE  26 /* with -o wide: a time, a MAC, most addresses and names */
+#define LEAST_WRAP  16 /* of a column that goes on below itself */
+#define ROOM_WRAP   24 /* with less than this it goes on at the left */
+#define HANG_WRAP   4
 
 /* no-color.org: set and not empty. */
 static bool is_set(const char *name)
@@ -148,10 +153,44 @@ size_t cli_width(const char *text)
 	return n;
 }
 
+void cli_wrap(FILE *to, const char *text, size_t at, size_t hang, size_t width)
+{
+	while (*text) {
+		size_t blanks = strspn(text, " "), n = strcspn(text + blanks, " "), columns;
+		own_mem char *word = strndup(text + blanks, n);
+
+		if (!word)
+			abort();
+		columns = cli_width(word);
+		if (width && at + blanks + columns > width && at > hang) {
+			fprintf(to, "\n%*s%s", (int)hang, "", word);
+			at = hang + columns;
+		} else {
+			fprintf(to, "%*s%s", (int)blanks, "", word);
+			at += blanks + columns;
+		}
+		text += blanks + n;
+	}
+}
+
+void cli_print(const struct cli *cli, const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		own_mem char *line = strndup(text, n);
+
+		if (!line)
+			abort();
+		cli_wrap(stdout, line, 0, strspn(line, " ") + 4, (size_t)cli->width);
+		putchar('\n');
+		text += n + (text[n] == '\n');
+	}
+}
+
 struct table {
 	const struct cli *cli;
 	const struct cli_column *column[COLUMNS_MAX];
-	size_t n, width[COLUMNS_MAX];
+	size_t n, width[COLUMNS_MAX], least[COLUMNS_MAX];
 	bool header;
 };
 
@@ -204,10 +243,21 @@ static int choose(struct table *t, const struct cli_column *columns)
 	return CLI_OK;
 }
 
+/* Returns what no narrow terminal takes away of a column: its title, and enough to tell cells apart. */
+static size_t least_of(const struct table *t, const struct cli_column *column)
+{
+	size_t least = t->cli->wide ? LEAST_WIDE : LEAST, title = cli_width(column->title);
+
+	if (column->wrap)
+		least = LEAST_WRAP;
+	return t->header && title > least ? title : least;
+}
+
 static void measure(struct table *t, const struct pk_json *array)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		t->width[i] = t->header ? cli_width(t->column[i]->title) : 0;
+		t->least[i] = least_of(t, t->column[i]);
 		for (const struct pk_json *row = pk_json_first(array); row;
 		     row = pk_json_next(row)) {
 			own_str cell = { 0 };
@@ -215,30 +265,36 @@ static void measure(struct table *t, const struct pk_json *array)
 
 			cell_text(t->column[i], row, &cell);
 			width = cli_width(cell.text);
+			if (t->cli->width && t->column[i]->wrap && width > LEAST_WRAP)
+				width = LEAST_WRAP;
 			if (width > t->width[i])
 				t->width[i] = width;
 		}
 	}
 }
 
-/* The widest column of a table on a terminal gives way until the line fits. */
+/* Returns the widest column that can give way, n: none can. */
+static size_t widest(const struct table *t)
+{
+	size_t at = t->n;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->width[i] > t->least[i] && (at == t->n || t->width[i] > t->width[at]))
+			at = i;
+	return at;
+}
+
+/* The widest column of a table on a terminal gives way until the line fits; titles aren't cut. */
 static void fit(struct table *t)
 {
-	size_t total = 0, widest;
+	size_t total = 0, i;
 
+	for (i = 0; i < t->n; i++)
+		total += t->width[i] + (i + 1 < t->n ? GAP : 0);
 	if (!t->cli->width)
 		return;
-	for (;;) {
-		total = widest = 0;
-		for (size_t i = 0; i < t->n; i++) {
-			total += t->width[i] + (i + 1 < t->n ? GAP : 0);
-			if (t->width[i] > t->width[widest])
-				widest = i;
-		}
-		if (total <= (size_t)t->cli->width || t->width[widest] <= 8)
-			return;
-		t->width[widest]--;
-	}
+	for (; total > (size_t)t->cli->width && (i = widest(t)) < t->n; total--)
+		t->width[i]--;
 }
 
 void cli_cut(const struct cli *cli, struct pk_str *to, const char *text, size_t room)
@@ -259,14 +315,30 @@ void cli_cut(const struct cli *cli, struct pk_str *to, const char *text, size_t 
 	}
 }
 
+/* Prints the last cell of a row, which goes on in the next line where it doesn't fit. */
+static void print_wrapped(const struct table *t, size_t i, const char *text)
+{
+	size_t at = 0, width = (size_t)t->cli->width;
+
+	for (size_t k = 0; k < i; k++)
+		at += t->width[k] + GAP;
+	if (at >= width)
+		width = 0; /* the terminal breaks such a line anyhow */
+	cli_wrap(stdout, text, at, at + ROOM_WRAP > width ? HANG_WRAP : at, width);
+}
+
 static void print_cell(const struct table *t, size_t i, const char *text, const char *color)
 {
 	size_t n = cli_width(text), room = t->width[i];
 	own_str cut = { 0 };
 
-	cli_cut(t->cli, &cut, text, room);
 	fputs(cli_color(t->cli, color), stdout);
-	fputs(cut.text, stdout);
+	if (t->column[i]->wrap) {
+		print_wrapped(t, i, text);
+	} else {
+		cli_cut(t->cli, &cut, text, room);
+		fputs(cut.text, stdout);
+	}
 	if (color)
 		fputs(cli_color(t->cli, CLI_PLAIN), stdout);
 	if (i + 1 < t->n)
@@ -341,6 +413,11 @@ void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct
 		own_str value = { 0 };
 
 		cli_value(&value, cli_member(object, p->name));
-		printf("%-*s = %s\n", (int)width, p->title, value.len ? value.text : "<none>");
+		if (p->rare && !value.len)
+			continue;
+		printf("%-*s = ", (int)width, p->title);
+		cli_wrap(stdout, value.len ? value.text : "<none>", width + 3, width + 3,
+			 (size_t)cli->width);
+		putchar('\n');
 	}
 }

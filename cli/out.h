@@ -4,12 +4,15 @@
  * The output of commands: one description of columns gives the table, the JSON lines and -o's
  * lines. Text that tenants wrote is escaped here, so that no command can forget it.
  */
+#include <stdio.h>
+
 #include "cli.h"
 
 struct cli_column {
 	const char *name;  /* JSON member; "a.b" goes inside; for -o too */
 	const char *title; /* of the table */
 	bool wide;	   /* shown with -o wide only */
+	bool wrap;	   /* the last one: on a terminal it goes on below itself, uncut */
 	/* Text of a cell from its row, NULL: the member as it is. */
 	void (*format)(const struct pk_json *row, struct pk_str *cell);
 	const char *(*color)(const struct pk_json *row); /* escape sequence or NULL */
@@ -28,9 +31,19 @@ void cli_json(const struct cli *cli, const struct pk_json *value);
 
 struct cli_pair {
 	const char *name, *title;
+	bool rare; /* left out where it is null or absent */
 };
 /* `Title = value`, aligned; lists with ", "; null and absent "<none>". pairs ends with {0}. */
 void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct cli_pair *pairs);
+
+/*
+ * Prints text that begins at column `at`; on a terminal of that width what doesn't fit goes on at
+ * column `hang`. Lines break at blanks alone, so that paths and commands can be copied. width 0:
+ * nothing breaks.
+ */
+void cli_wrap(FILE *to, const char *text, size_t at, size_t hang, size_t width);
+/* Prints lines to stdout, each wrapped to the terminal four columns behind its own beginning. */
+void cli_print(const struct cli *cli, const char *text);
 
 /* The member at "a.b"; NULL where absent. */
 const struct pk_json *cli_member(const struct pk_json *object, const char *path);

@@ -93,4 +93,12 @@ ANSWERS = {
     "/v1/counters": {"counters": [{"slot": 12, "containerId": "c", "name": "acme/api/web",
                                    "direction": "egress", "reason": "policy-denied", "packets": 61,
                                    "bytes": 3660}]},
+    "/v1/nodes": {"nodes": [{"name": "vm-17", "state": "this", "since": "2026-11-23T14:13:01.305Z", "endpoints": 5,
+                             "blocks": ["10.40.7.0/24", "fd40::/64"], "addresses": ["192.0.2.17"], "policy": "current",
+                             "policyIndex": 77, "policyDigest": "0123", "policySince": "2026-11-23T14:13:02.000Z",
+                             "refused": 0, "why": None},
+                            {"name": HOSTILE, "state": "stale", "since": "2026-11-23T13:13:01.305Z", "endpoints": 1,
+                             "blocks": ["10.40.8.0/24"], "addresses": [], "policy": "lags", "policyIndex": 70,
+                             "policyDigest": "4567", "policySince": "a\x1b[2J", "refused": 1,
+                             "why": f"10.40.7.40 of {HOSTILE} is another node's, whose word was first"}]},
     "/v1/flows": FLOWS}

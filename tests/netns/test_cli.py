@@ -24,7 +24,8 @@ GOLDEN = os.path.join(TREE, "tests/golden/cli")
 SCREENS = {"status": ["status", "-verbose"], "endpoint-list": ["endpoint", "list"],
            "endpoint-wide": ["endpoint", "list", "-o", "wide"],
            "endpoint-show": ["endpoint", "show", "10.40.7.12"], "policy-list": ["policy", "list"],
-           "flows": ["flows"], "identity-list": ["identity", "list"], "counters": ["counters"]}
+           "reasons": ["reasons", "spoofed-remote", "ok"], "node-list": ["node", "list"],
+           "node-wide": ["node", "list", "-o", "wide"], "flows": ["flows"], "identity-list": ["identity", "list"], "counters": ["counters"]}
 LISTS = {"endpoint list": "endpoints", "policy list": "policies", "identity list": "identities",
          "counters": "counters"}
 
@@ -88,8 +89,9 @@ def test_screen(root, name, width):
     same(f"{name}-{width}", text)
     assert b"\x1b" not in text
     if name not in ("endpoint-show", "flows", "status"):	# tables fit, or every column is at its least
-        for line in text.decode().splitlines():
-            assert len(line) <= max(width, 14 * 10), line
+        least = 14 * (26 + 2) if name.endswith("-wide") else 14 * 10
+        assert all(len(line) <= max(width, least) for line in text.decode().splitlines()), text
+        assert "\u2026" not in text.decode().splitlines()[0], "a title is cut"
 
 
 @pytest.mark.parametrize("name", SCREENS)
@@ -231,6 +233,18 @@ def test_answer_about_policy(tmp_path, name):
     done = subprocess.run([binary("picket"), *words], capture_output=True, check=False, timeout=120, cwd=TREE,
                           env=Cli.env())
     same(f"policy-{name}", done.stdout)
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_an_answer_about_policy_is_wrapped_at_words(root, name):
+    """On a terminal a line breaks at blanks and goes on indented; a path stays whole. Into a pipe nothing breaks."""
+    words = ["policy", ANSWERED[name][0], "-world", f"{TREE}/examples/reach.json",
+             *(f"{TREE}/examples/policies/acme-ping-the-database.json" if word == "FILE" else word for word in ANSWERED[name][1:])]
+    piped = root.pipe(*words).stdout.decode()
+    shown = root.terminal(40, *words, NO_COLOR="1")[0].decode()
+    lines = shown.splitlines()
+    assert len(lines) > len(piped.splitlines()) and shown.split() == piped.split()
+    assert all(len(line) <= 40 or len(line.split()) == 1 or not line[:41].strip().count(" ") for line in lines), shown
 
 
 EXITS = [
