@@ -314,16 +314,25 @@ static int visit_tenants(const struct walk *w, const char *directory)
 	return r;
 }
 
-static int visit_operator(const struct walk *w, const char *directory)
-{
-	own_str path = { 0 };
-	int r;
+/*
+ * The sources that are no tenant's. One that lacks here has its documents kept, and not read at the
+ * next start.
+ */
+static const struct {
+	const char *source, *directory;
+} whole_sources[] = { { PK_SOURCE_FILE, "file" }, { PK_SOURCE_OPERATOR, "operator" } };
 
-	pk_str_addf(&path, "%s/file", directory);
-	r = visit_source(w, path.text, PK_SOURCE_FILE, NULL);
-	pk_str_done(&path);
-	pk_str_addf(&path, "%s/operator", directory);
-	return r ? r : visit_source(w, path.text, PK_SOURCE_OPERATOR, NULL);
+static int visit_whole(const struct walk *w, const char *directory)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(whole_sources) && r == 0; i++) {
+		own_str path = { 0 };
+
+		pk_str_addf(&path, "%s/%s", directory, whole_sources[i].directory);
+		r = visit_source(w, path.text, whole_sources[i].source, NULL);
+	}
+	return r;
 }
 
 int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
@@ -331,7 +340,7 @@ int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_
 {
 	struct walk w = { .fn = fn, .bad = bad, .arg = arg, .err = err };
 	own_str path = { 0 };
-	int r = visit_operator(&w, directory);
+	int r = visit_whole(&w, directory);
 
 	pk_str_addf(&path, "%s/tenant", directory);
 	return r ? r : visit_tenants(&w, path.text);
@@ -343,7 +352,7 @@ int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_d
 	struct walk w = { .fn = fn, .arg = arg, .err = err };
 	own_mem char *path = tenant_name ? tenant_path(directory, tenant_name) : NULL;
 	own_str source = { 0 };
-	int r = visit_operator(&w, directory);
+	int r = visit_whole(&w, directory);
 
 	if (r || !tenant_name)
 		return r;
