@@ -6,16 +6,18 @@
  * what the evaluator denies. A failure is shrunk and printed with its seed.
  *
  *	policy-property [-seed N] [-queries N] [-no-kernel]
+ *
+ * The seed is 1 unless -seed or PICKET_SEED says another, so that each run asks the same.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "doc.h"
 #include "engine.h"
 #include "ask_kernel.h"
 #include "random.h"
+#include "shrink.h"
 #include "doc_schema.h"
 
 #define QUERIES_A_WORLD 240
@@ -413,136 +415,13 @@ static bool still_fails(const struct g_world *w, uint64_t seed)
 	return false;
 }
 
-static bool try_without(struct g_world *w, bool *gone, uint64_t seed)
-{
-	if (*gone)
-		return false;
-	*gone = true;
-	if (still_fails(w, seed))
-		return true;
-	*gone = false;
-	return false;
-}
-
-/* Writes v but for its n-th part, counted over all depths. *n < 0 afterwards: there was one. */
-static void write_without(struct pk_jw *w, const char *key, const struct pk_json *v, int *n)
-{
-	bool array = pk_json_type(v) == PK_JSON_ARRAY;
-
-	if (!array && pk_json_type(v) != PK_JSON_OBJECT) {
-		pk_jw_value(w, key, v);
-		return;
-	}
-	pk_jw_open(w, key, array ? '[' : '{');
-	for (const struct pk_json *m = pk_json_first(v); m; m = pk_json_next(m))
-		if ((*n)-- != 0)
-			write_without(w, array ? NULL : pk_json_key(m), m, n);
-	pk_jw_close(w, array ? ']' : '}');
-}
-
-/* NULL: it has no n-th part. */
-static char *without(const char *text, int n)
-{
-	own_json *json = NULL;
-	struct pk_str s = { 0 };
-	struct pk_jw w = { .out = &s };
-
-	if (pk_json_parse("shrink", text, strlen(text), 0, &json, NULL) < 0)
-		abort();
-	write_without(&w, NULL, pk_json_root(json), &n);
-	if (n >= 0) {
-		pk_str_done(&s);
-		return NULL;
-	}
-	return pk_str_take(&s);
-}
-
-/* Every member and element that the failure can do without goes; what becomes no document stays. */
-static bool shrink_text(struct g_world *w, char **text, uint64_t seed)
-{
-	bool smaller = false;
-	int n = 0;
-
-	for (;;) {
-		char *kept = *text, *shorter = without(kept, n);
-
-		if (!shorter)
-			return smaller;
-		*text = shorter;
-		if (still_fails(w, seed)) {
-			free(kept);
-			smaller = true;
-		} else {
-			free(shorter);
-			*text = kept;
-			n++;
-		}
-	}
-}
-
-static bool shrink_flags(struct g_world *w, struct g_rule *r, uint64_t seed)
-{
-	char *text = r->flags;
-
-	if (!text || r->gone)
-		return false;
-	r->flags = NULL;
-	if (still_fails(w, seed)) {
-		free(text);
-		return true;
-	}
-	r->flags = text;
-	return false;
-}
-
-static bool shrink_rule(struct g_world *w, struct g_rule *r, uint64_t seed)
-{
-	bool smaller = try_without(w, &r->gone, seed);
-
-	for (int section = 0; section < 4; section++)
-		for (int i = 0; i < ENTRIES_MAX && !r->gone; i++) {
-			char *text = r->entry[section][i];
-
-			if (!text)
-				continue;
-			r->entry[section][i] = NULL;
-			if (still_fails(w, seed)) {
-				free(text);
-				smaller = true;
-			} else {
-				r->entry[section][i] = text;
-				smaller |= shrink_text(w, &r->entry[section][i], seed);
-			}
-		}
-	if (!r->gone) {
-		smaller |= shrink_flags(w, r, seed);
-		smaller |= shrink_text(w, &r->subject, seed);
-	}
-	return smaller;
-}
-
-static void shrink(struct g_world *w, uint64_t seed)
-{
-	bool smaller = true;
-
-	while (smaller) {
-		smaller = false;
-		for (size_t i = 0; i < w->n_docs; i++) {
-			smaller |= try_without(w, &w->docs[i].gone, seed);
-			for (size_t j = 0; j < w->docs[i].n_rules && !w->docs[i].gone; j++)
-				smaller |= shrink_rule(w, &w->docs[i].rules[j], seed);
-		}
-		for (size_t i = 0; i < w->n_endpoints; i++)
-			smaller |= try_without(w, &w->endpoints[i].gone, seed);
-	}
-}
-
 static void explain(struct g_world *w, uint64_t seed)
 {
+	const struct g_shrink smaller = { .world = w, .seed = seed, .fails = still_fails };
 	struct failure f = { 0 };
 	struct tally t = { 0 };
 
-	shrink(w, seed);
+	g_world_shrink(&smaller);
 	for (uint64_t i = 0; i < 12 && !f.found; i++)
 		run(w, seed + i * 1000003, &t, &f, false);
 	printf("shrunk: %s\nbaseline %s\n", f.text, pk_baseline_name(w->settings.baseline));
@@ -603,7 +482,8 @@ static int report(const struct tally *t)
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = (uint64_t)time(NULL), queries = 200000;
+	const char *given = getenv("PICKET_SEED");
+	uint64_t seed = given ? strtoull(given, NULL, 10) : 1, queries = 200000;
 	struct tally t = { 0 };
 	int failed = 0;
 
