@@ -243,7 +243,7 @@ static int choose(struct table *t, const struct cli_column *columns)
 	return CLI_OK;
 }
 
-/* What no narrow terminal takes away of a column: its title, and enough to tell cells apart. */
+/* Returns what no narrow terminal takes of a column: its title, and enough to tell cells apart. */
 static size_t least_of(const struct table *t, const struct cli_column *column)
 {
 	size_t least = t->cli->wide ? LEAST_WIDE : LEAST, title = cli_width(column->title);

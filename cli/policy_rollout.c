@@ -14,14 +14,14 @@
 #define NODES	"nodes/"
 #define VERSION 1
 
-/* What one node says of its documents. */
+/* One node's word on its documents. */
 struct report {
 	const struct pk_kv *kv;
 	struct pk_json_doc *doc;   /* NULL: it can't be read */
 	const struct pk_json *set; /* of the source that is looked at; NULL: it has none */
 };
 
-/* What one look found. */
+/* One look's findings. */
 struct looking {
 	const struct cli_consul_docs *docs;
 	char digest[PK_DIGEST_TEXT]; /* of what stands in Consul, and its index */

@@ -28,7 +28,7 @@ static int job_limits(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-/* Of a network with a pool of its own endpoints get none of the claimed blocks, nor of its pool. */
+/* A network has a pool of its own or the claimed blocks, never both. */
 static int choose_claimed(struct cni_add *add, struct pk_err *err)
 {
 	int r;

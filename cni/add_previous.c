@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an earlier ADD of this container id left: it lives, or is cleared. */
+/* An earlier ADD of this container id may have left something: it lives, or it is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What ADD, DEL, CHECK and GC do to an endpoint, given its record. */
+/* The steps that ADD, DEL, CHECK and GC do to an endpoint, given its record. */
 #include "bpfobj.h"
 #include "device.h"
 #include "epstore.h"
@@ -20,7 +20,7 @@
  */
 int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err);
-/* Whose leftovers of a killed ADD to look for, and where. */
+/* This names whose leftovers of a killed ADD to look for, and where. */
 struct cni_leftover {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;

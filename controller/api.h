@@ -40,8 +40,8 @@ struct pk_api_endpoints {
 	struct pk_api_settled settled; /* of those that are older than that */
 };
 /*
- * What is told in parts is begun anew where documents or endpoints change meanwhile, but not for
- * ever. Zero before the first part.
+ * An answer that is told in parts is begun anew where documents or endpoints change meanwhile, but
+ * not for ever. Zero before the first part.
  */
 struct pk_api_moment {
 	uint64_t documents, endpoints;

@@ -22,7 +22,7 @@ static void question_free(struct question *q)
 	free(q);
 }
 
-/* What was begun is ended: half a removal helps nobody. */
+/* A removal that was begun is ended: half a removal helps nobody. */
 static void on_gone(void *arg)
 {
 	struct question *q = arg;

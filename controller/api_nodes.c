@@ -36,7 +36,7 @@ static const char *why_of(const struct pk_believed_node *n)
 	return n->refused ? n->why : NULL;
 }
 
-/* What the nodes said of the documents that they enforce. */
+/* The nodes' reports on the documents that they enforce. */
 struct heard {
 	const struct pk_kvs *kvs;
 	char newest[PK_DIGEST_TEXT];
@@ -127,7 +127,7 @@ static void answer(const struct pk_parts *p, struct pk_exchange *x, const struct
 	pk_exchange_reply(x, 200, &json);
 }
 
-/* Who asks waits until Consul has said which documents the nodes enforce. */
+/* A client that asks waits until Consul has said which documents the nodes enforce. */
 struct question {
 	LIST_ENTRY(question) link;
 	const struct pk_parts *parts;
@@ -232,7 +232,7 @@ static void node_reason(struct pk_reasons *r, const struct pk_believed_node *n)
 		      "remove NAME");
 }
 
-/* What the blocks of this node's own lack, and what of them is another's. */
+/* Writes what the blocks of this node's own lack, and which of them are another's. */
 static void blocks_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const struct pk_blocks *blocks = pk_cluster_blocks(p->cluster);

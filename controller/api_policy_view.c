@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which of this node's endpoints a document selects, and which of those have it in the tables. */
+/*
+ * Tells which of this node's endpoints a document selects, and which of those have it in the
+ * tables.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -202,7 +202,7 @@ static void write_protocol(struct pk_jw *w, const struct pk_event *ev)
 	pk_jw_uint(w, "ethertype", ev->ethertype);
 }
 
-/* What the audit documents would have decided, where that is another verdict; else NULL. */
+/* Returns what the audit documents would have decided, where that is another verdict; else NULL. */
 static const char *audit_of(const struct pk_event *ev)
 {
 	if (ev->type != PK_EVENT_AUDIT)

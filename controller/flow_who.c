@@ -77,7 +77,7 @@ static char *cut(const char *text, size_t most)
 	return copy;
 }
 
-/* What an endpoint is called, here or on another node. */
+/* The names of an endpoint, here or on another node. */
 struct called {
 	const char *tenant_name, *job, *group, *container_id;
 };

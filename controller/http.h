@@ -18,7 +18,7 @@ struct pk_http_call;
  */
 typedef void pk_http_fn(void *arg, const struct pk_http_reply *reply);
 
-/* Whose fault it is where a reply is no good. */
+/* Returns whose fault it is where a reply is no good. */
 static inline enum pk_source_fault pk_http_fault(const struct pk_http_reply *reply)
 {
 	return reply->status || reply->over ? PK_FAULT_ANSWER : PK_FAULT_SILENT;

@@ -172,7 +172,7 @@ static void turn_away(int fd)
 	shutdown(fd, SHUT_RDWR); /* evhttp sees that, and frees it */
 }
 
-/* Its own idea of a connection's idle time, which evhttp can't have, is in clients.h. */
+/* clients.h has the idle time of a connection, of which evhttp has no idea. */
 static void let_in(struct pk_httpd *httpd, struct bufferevent *bev)
 {
 	int fd = bufferevent_getfd(bev);

@@ -8,7 +8,7 @@
 #include "source.h"
 
 #define PK_KV_WAIT_S 60
-/* What a question that waits may take: Consul adds up to a sixteenth. */
+/* A question that waits may take this long: Consul adds up to a sixteenth. */
 #define PK_KV_WAIT_MS ((PK_KV_WAIT_S + PK_KV_WAIT_S / 16 + 10) * 1000)
 
 struct pk_kv_query {

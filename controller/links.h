@@ -14,7 +14,7 @@ struct pk_links;
 struct pk_links_args {
 	struct pk_loop *loop;
 	void (*gone)(void *arg, uint32_t slot); /* the device pk<slot>; 0: perhaps any */
-	/* What is attached to a device, or set on it, changed; 0: perhaps any. */
+	/* Something that is attached to a device or set on it changed; 0: perhaps any device's. */
 	void (*changed)(void *arg, uint32_t ifindex);
 	void *arg;
 };

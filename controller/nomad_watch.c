@@ -86,7 +86,7 @@ static uint64_t next_index(uint64_t old, uint64_t new)
 	return new < old ? 0 : new;
 }
 
-/* What the reader found wrong with the answer's text. */
+/* Says what the reader found wrong with the answer's text. */
 static void bad_text(struct pk_nomad *n)
 {
 	char why[sizeof(n->source.last_error)];

@@ -417,7 +417,7 @@ void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
 		return;
 	memcpy(r->epoch, epoch, sizeof(r->epoch));
 	r->has_epoch = true;
-	/* What was read is judged again under this epoch. */
+	/* A record that was read is judged again under this epoch. */
 	for (struct known *k = r->known; k; k = k->hh.next)
 		k->inode = 0;
 }

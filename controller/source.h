@@ -15,7 +15,7 @@ enum pk_source_state {
 	PK_SOURCE_STALE, /* answered once; what it said then is in force */
 };
 
-/* What is wrong with a source that failed. */
+/* A source that failed has one of these. */
 enum pk_source_fault {
 	PK_FAULT_SILENT,
 	PK_FAULT_UNASKED, /* it can't be asked: an unreadable token or certificate */

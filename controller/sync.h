@@ -57,7 +57,7 @@ void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model);
 /* Frees one of those, which waits for RCU. Returns false where there was none. */
 bool pk_sync_tidy_next(struct pk_sync *sync);
 
-/* What an endpoint lives under now. rule_set 0: closed, or another epoch's. */
+/* The numbers that an endpoint lives under now. rule_set 0: closed, or another epoch's. */
 struct pk_sync_state {
 	uint32_t identity, tenant, rule_set, revision;
 	bool audit;

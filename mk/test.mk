@@ -116,12 +116,12 @@ analyze: $(ANALYZED)
 
 SHELL_SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!.*[ /](ba)?sh$$')
 SPELLED = $(shell git ls-files | grep -vE '^tests/(fuzz/corpus|golden)/|go\.sum$$')
-.PHONY: lint-licences lint-includes lint-sizes lint-format lint-shell lint-spelling lint-clang
-lint: lint-licences lint-includes lint-sizes lint-format lint-shell lint-spelling
+.PHONY: lint-licences lint-includes lint-sizes lint-comments lint-format lint-shell lint-spelling lint-clang
+lint: lint-licences lint-includes lint-sizes lint-comments lint-format lint-shell lint-spelling
 lint-licences:
 	$(Q)! git grep -nE 'SPDX-License-Identifier: GPL-2.0-only( ./)?$$' -- ':!LICENSES'
 	$(Q)! git grep -nL 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' -- bpf include
-lint-includes lint-sizes:
+lint-includes lint-sizes lint-comments:
 	$(Q)scripts/$@
 lint-format: check-format
 lint-shell:

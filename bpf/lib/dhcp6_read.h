@@ -60,7 +60,7 @@ struct dhcp6_asked {
 	__u32 n_ias, n_refused;
 	__u32 addresses, own; /* in all IAs; those that are the endpoint's */
 	union pk_addr other;  /* the first one of the first IA_NA that isn't */
-	/* Of the walk through the options. */
+	/* The state of the walk through the options. */
 	__u32 off, end;
 	__u32 ia_end;	/* of the IA that the walk is in; 0 = in none */
 	__u32 in_first; /* that is the first IA_NA */

@@ -12,7 +12,7 @@
 
 #define FRAGMENT_SECONDS 15 /* that a first fragment is remembered: half of what a receiver waits */
 
-/* What a first fragment says for the later ones. */
+/* A first fragment says this for the later ones. */
 #define FRAGMENT_FLAGS (PK_PKT_PORTS | PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY)
 
 /* Reads the datagram's id, and where in it the fragment begins. */

@@ -201,7 +201,7 @@ static __always_inline int guard_refused(struct pk_pkt *pkt)
 }
 
 /*
- * Of the questions that are answered only a ping of the gateway may come in fragments (RFC 6980).
+ * A question that comes in fragments is answered only where it is a ping of the gateway (RFC 6980).
  */
 static __always_inline int guard_answers_first(struct pk_pkt *pkt)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What is known of the packet in hand. parse.h fills the first part from the bytes, the guard the
+ * This is known of the packet in hand. parse.h fills the first part from the bytes, the guard the
  * rest as it decides; finish.h alone acts on it. Usable in user space.
  */
 #include <stdbool.h>
@@ -29,7 +29,7 @@ enum pk_pkt_flag {
 	PK_PKT_FRAGMENT = PK_PKT_FIRST | PK_PKT_LATER,
 };
 
-/* What finish.h does with a packet whose reason is ok. */
+/* finish.h does one of these with a packet whose reason is ok. */
 enum pk_action {
 	PK_ACT_DROP = 0, /* denied, or swallowed */
 	PK_ACT_PEER = 1, /* redirect_peer to `target`: another endpoint, or back to its own */

@@ -70,7 +70,10 @@ static __always_inline void rewrite_id(const struct __sk_buff *skb, struct pk_pk
 	ip->id = pkt->wire_id;
 }
 
-/* Not inlined: merging several of these, the compiler computes addresses inside the context. */
+/*
+ * These aren't inlined: merging several of them, the compiler computes addresses inside the
+ * context.
+ */
 static __noinline int rewrite_address(struct __sk_buff *skb, struct pk_pkt *pkt, bool source,
 				      const union pk_addr *to, __u64 *gain)
 {
@@ -128,7 +131,7 @@ static __always_inline __be16 *rewrite_at(struct __sk_buff *skb, __u32 off)
 	return off > PK_PARSE_LINEAR ? NULL : pk_take(&c, off, 2);
 }
 
-/* What a rewriting changed: sums of one's complement. */
+/* A rewriting's change, as sums of one's complement. */
 struct rewrite_gains {
 	__u64 addresses;
 	__u64 ports; /* and an echo's id */

@@ -45,7 +45,7 @@ __ksym __weak;
 #define PK_GSO_MIN_TCP6 1180
 #define PK_GSO_MAX_UDP	128 /* segments */
 
-/* What is needed of the kernel's sk_buff. */
+/* The fields that are needed of the kernel's sk_buff. */
 struct sanity_skb {
 	bool partial;	    /* the checksum is finished later */
 	__u32 csum_start;   /* from the Ethernet header */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What is too large for the stack, and what a tail call carries over: one a CPU. It is written and
- * read within one packet's run, which softirq context keeps from being interrupted by another.
+ * This holds what is too large for the stack, and what a tail call carries over. There is one a
+ * CPU. It is written and read within one packet's run, which softirq context keeps from being
+ * interrupted by another.
  */
 #include "lib/maps.h"
 #include "lib/pkt.h"
@@ -59,10 +60,9 @@ struct pk_scratch {
 	struct pk_query query;
 	struct bpf_fib_lookup fib;
 	/*
-	 * What a question asks for and what is to be answered, in its protocol's own structs. On
-	 * the stack the verifier would follow each value that they may have. Before Linux 6.6 it
-	 * also looks at one round of a loop only, and removes as dead whatever no first round can
-	 * reach.
+	 * A question and its answer, in its protocol's own structs. On the stack the verifier would
+	 * follow each value that they may have. Before Linux 6.6 it also looks at one round of a
+	 * loop only, and removes as dead whatever no first round can reach.
 	 */
 	__u8 asked[PK_SCRATCH_ASKED] __attribute__((aligned(8)));
 	__u32 filled; /* of an answer's options so far, in its frame */

@@ -107,7 +107,7 @@ static __always_inline bool uplink_is_published(const struct uplink_glance *g)
 	return g->dport && bpf_map_lookup_elem(&published, &key);
 }
 
-/* What a packet may be. */
+/* A packet at an uplink is one of these. */
 enum uplink_kind {
 	UPLINK_HOSTS,	  /* none of ours */
 	UPLINK_ENDPOINTS, /* for an address of this node's blocks */

@@ -328,7 +328,7 @@ static int by_name(const struct node *a, const struct node *b)
 	return strcmp(a->name, b->name);
 }
 
-/* Of this node's own blocks.c tells. */
+/* blocks.c tells of this node's own. */
 static void refuse_claims(struct pk_believed *b)
 {
 	char text[PK_ADDR_TEXT];

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What was said (believed_words.c), and what of it is believed (believed.c). */
+/* The words that were said (believed_words.c), and what of them is believed (believed.c). */
 #include <uthash.h>
 
 #include "believed.h"
 
 enum word_kind { WORD_NODE, WORD_SHARE, WORD_CLAIM };
 
-/* What one key said last. */
+/* One key's last word. */
 struct word {
 	enum word_kind kind;
 	char *key, *node;  /* node: of a claim as it says */

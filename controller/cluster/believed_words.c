@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What other nodes said, key by key. */
+/* The words of other nodes, key by key. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

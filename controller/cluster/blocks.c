@@ -14,7 +14,7 @@
 #define LOOK_MS	  60000 /* so often it is seen to how long the claims count */
 #define REFRESH_S 3600	/* and that is written anew */
 
-/* Which machine it is: a name may be another one's too. Lost state doesn't change it. */
+/* Names the machine: a name may be another one's too. Lost state doesn't change it. */
 static void name_machine(struct pk_blocks *b)
 {
 	own_mem char *id = NULL;
@@ -89,8 +89,8 @@ static bool is_own(const struct pk_blocks *b, const struct pk_block_claim *c)
 }
 
 /*
- * What was this node's stays so while nobody else claims it: a key that is gone is written again,
- * and meanwhile no address of it is handed out.
+ * A block that was this node's stays so while nobody else claims it: a key that is gone is written
+ * again, and meanwhile no address of it is handed out.
  */
 static void keep_own(struct pk_blocks *b, const struct pk_block_claims *claims, struct own *was,
 		     size_t n)

@@ -28,7 +28,7 @@ struct pk_blocks_args {
 struct pk_blocks *pk_blocks_new(const struct pk_blocks_args *args);
 void pk_blocks_free(struct pk_blocks *blocks);
 
-/* What is known of how things are. */
+/* The state of things as far as it is known. */
 struct pk_blocks_heard {
 	bool nodes, claims; /* Consul has said all of them since picketd's start */
 	bool published;	    /* this node's word was written under its own session since then */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which block this node claims next, and the claim's way to Consul. */
+/* Chooses the block that this node claims next, and the claim's way to Consul. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +20,7 @@ struct step {
 	uint64_t modified, number; /* of what is there; 0: nothing */
 };
 
-/* What this node had and Consul lacks, or has in another form. */
+/* A claim that this node had and Consul lacks, or has in another form. */
 static bool next_again(const struct pk_blocks *b, struct step *step)
 {
 	for (size_t i = 0; i < b->n; i++)
@@ -139,7 +139,10 @@ static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 	pk_timer_hurry(b->timer, 0);
 }
 
-/* What was written counts once Consul's list has it: a later look than ours may have been first. */
+/*
+ * A claim that was written counts once Consul's list has it: a later look than ours may have been
+ * first.
+ */
 static void on_written(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_blocks *b = arg;

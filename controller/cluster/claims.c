@@ -53,7 +53,7 @@ static int by_age(const void *a, const void *b)
 	return strcmp(x->key, y->key);
 }
 
-/* Those that overlap another: few, since blocks of one size never do. */
+/* The claims that overlap another: few, since blocks of one size never do. */
 static size_t crowded(const struct pk_block_claims *c, struct pk_block_claim **out)
 {
 	struct pk_block_claim *widest = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Who has which block of the cluster's range, by the claims in Consul (design.md, "Claimed
+ * The holders of the blocks of the cluster's range, by the claims in Consul (design.md, "Claimed
  * blocks"). Of two that overlap the one that was made first counts. A node that is gone gives its
  * blocks back: nobody gets one of those before it has rested. Pure.
  */

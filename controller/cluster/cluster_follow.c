@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which parts are asked for: those of the tenants that live here or that policies name. */
+/*
+ * Chooses the parts that are asked for: those of the tenants that live here or that policies name.
+ */
 #include <stdlib.h>
 #include <string.h>
 

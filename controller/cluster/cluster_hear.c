@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Consul says of a part: keys that say something, and keys that are lacking. */
+/* Hears what Consul says of a part: keys that say something, and keys that are lacking. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was heard is kept over a restart: a file a key, "CREATED KEY\n" and what it said. */
+/* Keeps what was heard over a restart: a file a key, "CREATED KEY\n" and what it said. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this node's keys are to say, and which of them an earlier picketd wrote. */
+/* Makes what this node's keys are to say, and which of them an earlier picketd wrote. */
 #include <stdio.h>
 #include <string.h>
 

@@ -115,7 +115,7 @@ static void next(struct pk_removal *r)
 		end(r, err.text);
 }
 
-/* What is given back belongs to nobody before it has rested: it goes last. */
+/* A block that is given back belongs to nobody before it has rested: it goes last. */
 static void add_claims(struct pk_removal *r, const struct pk_block_claims *claims)
 {
 	for (size_t i = 0; i < claims->n; i++) {

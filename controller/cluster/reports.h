@@ -18,7 +18,7 @@ typedef void pk_reports_fn(void *arg, const struct pk_kvs *kvs);
 struct pk_reports *pk_reports_ask(const struct pk_reports_args *args, pk_reports_fn *fn, void *arg);
 void pk_reports_cancel(struct pk_reports *reports);
 
-/* What the reports say of the operator's documents, on one node. */
+/* One node's word on the operator's documents, by the reports. */
 struct pk_node_policy {
 	bool known;
 	bool current; /* it enforces all that is known to stand in Consul */

@@ -51,7 +51,7 @@ int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, 
 #define PK_CLAIM_NODE	 128
 #define PK_CLAIM_MACHINE 33
 
-/* Of the block that the key names. */
+/* A node's claim to the block that the key names. */
 struct pk_claim_word {
 	uint64_t number;
 	char node[PK_CLAIM_NODE];	/* as the last part of a key */

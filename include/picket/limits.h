@@ -30,7 +30,7 @@
 /* Frames that a tap's queues hold together for a VMM that doesn't read, each of up to 64 KiB. */
 #define PK_TAP_FRAMES 240
 
-/* What the gateway tells an endpoint beside its address, in bytes of encoded options. */
+/* The gateway tells this to an endpoint beside its address, in bytes of encoded options. */
 #define PK_TOLD_SERVERS	 3    /* resolvers of each family: as many as resolv.conf(5) has */
 #define PK_TOLD_HOST	 63   /* characters of a host name: one label's */
 #define PK_TOLD_SERVERS4 16   /* DHCP's 6, and padding */

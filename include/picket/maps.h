@@ -128,8 +128,9 @@ struct pk_endpoint {
 	__u32 flow_budget;     /* 0 = the node's; never more */
 	__u32 burst[2];	       /* of bytes, by enum pk_dir; 0 = what a second gives */
 	/*
-	 * Who holds the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>" and,
-	 * in the low 16, the boot time in seconds at which it was taken. Not read by the programs.
+	 * The holder of the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>"
+	 * and, in the low 16, the boot time in seconds at which it was taken. Not read by the
+	 * programs.
 	 */
 	__u64 owner;
 };
@@ -269,8 +270,8 @@ struct pk_rule_set {
 	__u32 entries; /* verdict entries; 0 = this entry is free; PK_RULE_SET_CLAIM: being built */
 	__u32 flags;   /* PK_RULE_SET_* */
 	/*
-	 * Of the content, so that equal rule sets are shared; while it is claimed: when, in
-	 * CLOCK_BOOTTIME seconds, and 1.
+	 * A digest of the content, so that equal rule sets are shared; while it is claimed: when,
+	 * in CLOCK_BOOTTIME seconds, and 1.
 	 */
 	__u64 digest[2];
 };
@@ -494,7 +495,7 @@ PK_ABI(struct pk_bucket, 128);
 #define PK_FLOW_SOURCE	    (1u << 5)
 #define PK_FLOW_DESTINATION (1u << 6)
 #define PK_FLOW_HAIRPIN	    (1u << 7)
-/* Its packets go another way than to the local endpoint, or the stack, that they name. */
+/* The flow's packets go another way than to the local endpoint, or the stack, that they name. */
 #define PK_FLOW_ELSEWHERE (PK_FLOW_WORLD | PK_FLOW_SOURCE | PK_FLOW_DESTINATION)
 
 /* places: pk_flow_key.pad and zone hold this while an entry is being made; never in `flows`. */

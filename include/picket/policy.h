@@ -47,7 +47,7 @@ enum pk_class {
 	PK_CLASS_OTHER_TENANT = 8,
 	PK_CLASS_ANY = 9, /* looked up beside the peer's own where PK_RULE_SET_ANY says so */
 	PK_CLASS_FIRST = 64,
-	/* Those of the lists beside are numbered from here on. */
+	/* The classes of the lists beside are numbered from here on. */
 	PK_CLASS_ALL = 1 << 29,
 	PK_CLASS_SOME = 1 << 30,
 };

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * What bpf/judge.bpf.c is asked through BPF_PROG_TEST_RUN: 14 bytes of Ethernet header (ethertype
- * neither IPv4 nor IPv6), then one struct pk_query; `answer` and `class` are written in place.
- * The program returns 0, or 2 where the packet is shorter than that.
+ * A question to bpf/judge.bpf.c through BPF_PROG_TEST_RUN: 14 bytes of Ethernet header (ethertype
+ * neither IPv4 nor IPv6), then one struct pk_query; `answer` and `class` are written in place. The
+ * program returns 0, or 2 where the packet is shorter than that.
  */
 #include <linux/types.h>
 #include "picket/maps.h"
 
-/* What a peer is to a rule set. */
+/* A peer is one of these to a rule set. */
 enum pk_party {
 	PK_PARTY_NONE = 0,
 	PK_PARTY_ENDPOINT = 1,	  /* identity and tenant are known; tenant 0 is init */

@@ -140,7 +140,7 @@ struct pk_unresolved {
 	char what[160];
 };
 size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out);
-/* Those of one document; none of one that the engine hasn't. */
+/* The same of one document; none where the engine hasn't got it. */
 size_t pk_engine_unresolved_of(struct pk_engine *engine, const struct pk_document *doc,
 			       struct pk_unresolved **out);
 

@@ -241,9 +241,9 @@ static bool is_same(const struct hash128 *a, const struct hash128 *b)
 }
 
 /*
- * Its own program isn't to be had. What is published stays, unless the operators have changed their
- * mind since: no tenant undoes their word. Then a program without the tenant's documents stands in.
- * False: that one isn't built yet.
+ * Stands in where an endpoint's own program isn't to be had. What is published stays, unless the
+ * operators have changed their mind since: no tenant undoes their word. Then a program without the
+ * tenant's documents stands in. False: that one isn't built yet.
  */
 static bool stand_in(struct pk_engine *engine, struct ident *subject, struct program **p,
 		     const struct pk_slice *slice)

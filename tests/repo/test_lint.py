@@ -28,3 +28,9 @@ def test_the_length_of_a_function_is_its_lines():
     functions = script("lint-sizes").functions
     text = "static int f(int a,\n\t     int b)\n{\n\treturn a;\n}\n\nint g(void)\n{\n\tint x;\n\n\treturn x;\n}\n"
     assert list(functions(text.splitlines())) == [(1, "f", 1), (7, "g", 3)]
+
+
+def test_a_comment_without_its_noun_is_found():
+    riddles = script("lint-comments").riddles
+    text = "/* Of the walk. */\nint a; /* Its end */\n\n/*\n * Whose it is\n * now.\n */\nchar *b = \"/* Who */\";\n/* The ends of it. */\n\t/* Its owner. */\n"
+    assert [line for line, _ in riddles(text)] == [1, 4, 10]

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which ports a plan asks about: those that the changed documents name, and one for all others. */
+/*
+ * Chooses the ports that a plan asks about: those that the changed documents name, and one for all
+ * others.
+ */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

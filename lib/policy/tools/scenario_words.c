@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the words of a question name: an endpoint, an address, a port, a protocol, a kind of ICMP.
+ * Finds what the words of a question name: an endpoint, an address, a port, a protocol, a kind of
+ * ICMP.
  */
 #include <errno.h>
 #include <netinet/in.h>
