@@ -69,6 +69,15 @@ def test_each_file_that_the_map_names_is_there():
     assert not {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in listed)} - {"_private.h", "x_private.h"}
 
 
+def test_no_row_of_a_table_is_a_page():
+    """What is longer stands below the table, as sentences."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    rows = [(name, line) for name in listed for line in read(name).splitlines() if line.startswith("|")]
+    assert len(rows) > 500
+    long = [f"{name}: {line[:60]}" for name, line in rows if len(line) > 500]
+    assert not long, long
+
+
 def test_each_page_is_reached_from_the_first():
     """From README.md every page under docs/ can be clicked to."""
     seen, todo = set(), ["README.md"]
