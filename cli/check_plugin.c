@@ -2,16 +2,14 @@
 /* The plugin's file, and whether plugin, picketd and this program are of one release. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "attach.h"
 #include "check.h"
 #include "fs.h"
 #include "own.h"
 
 #define PLUGIN_MAX (64u << 20)
 #define SAYS	   "CNI picket plugin v" /* the line that the plugin answers Nomad's fingerprint */
-
-static const char *const dirs[] = { "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni" };
 
 /* The plugin is read, never run: what it would answer lies in it as text. */
 static void read_version(struct check *c)
@@ -40,11 +38,7 @@ void check_version(struct check *c, const char *what, const char *version, const
 
 void check_plugin(struct check *c)
 {
-	for (size_t i = 0; i < PK_ARRAY_LEN(dirs) && !*c->plugin; i++) {
-		snprintf(c->plugin, sizeof(c->plugin), "%s%s/picket", c->cli->paths.root, dirs[i]);
-		if (access(c->plugin, X_OK) < 0)
-			c->plugin[0] = '\0';
-	}
+	attach_find_plugin(c->cli->paths.root, c->plugin);
 	if (!*c->plugin) {
 		check_line(c, CHECK_FAIL, "plugin", "copy picket-cni to /opt/cni/bin/picket",
 			   "no plugin \"picket\" in /opt/cni/bin, /usr/libexec/cni, /usr/lib/cni");

@@ -15,9 +15,10 @@
 
 static void short_id(const struct pk_json *row, struct pk_str *cell)
 {
-	char head[9];
+	const bool declared = !strcmp(cli_text(row, "confirmed"), "declared");
+	char head[PK_CNI_ID_MAX + 1];
 
-	snprintf(head, sizeof(head), "%s", cli_text(row, "containerId"));
+	snprintf(head, declared ? sizeof(head) : 9, "%s", cli_text(row, "containerId"));
 	pk_str_add_escaped(cell, head);
 }
 
@@ -70,6 +71,13 @@ static void put_address(struct pk_jw *w, const union pk_addr *addr)
 		pk_jw_string(w, NULL, pk_addr_format(addr, text));
 }
 
+static const char *confirmed_of(const struct pk_record *r)
+{
+	if (r->declared)
+		return "declared";
+	return r->believed ? "believed" : "no";
+}
+
 /* A record in the API's form, as far as it knows. */
 static void put_record(struct pk_jw *w, const struct pk_record *r)
 {
@@ -86,7 +94,7 @@ static void put_record(struct pk_jw *w, const struct pk_record *r)
 	pk_jw_string(w, "namespace", r->tenant_name);
 	pk_jw_string(w, "job", r->job);
 	pk_jw_string(w, "group", r->group);
-	pk_jw_string(w, "confirmed", r->believed ? "believed" : "no");
+	pk_jw_string(w, "confirmed", confirmed_of(r));
 	pk_jw_open(w, "addresses", '[');
 	put_address(w, &r->ipv4);
 	put_address(w, &r->ipv6);
@@ -167,7 +175,8 @@ static void print_note(const struct cli *cli, const struct pk_json *row, const c
 
 	if (!*cli_text(row, keys[0]))
 		return;
-	pk_str_addf(&line, "%.8s %s: ", cli_text(row, "containerId"), what);
+	short_id(row, &line);
+	pk_str_addf(&line, " %s: ", what);
 	pk_str_add_escaped(&line, cli_text(row, keys[0]));
 	pk_str_add(&line, "; fix: ");
 	pk_str_add_escaped(&line, cli_text(row, keys[1]));
@@ -241,6 +250,12 @@ static int find(const struct pk_json *rows, const char *id, const struct pk_json
 		struct pk_err *err)
 {
 	*found = NULL;
+	for (const struct pk_json *row = rows ? pk_json_first(rows) : NULL; row;
+	     row = pk_json_next(row))
+		if (!strcmp(cli_text(row, "containerId"), id)) {
+			*found = row; /* a whole id is nobody else's beginning */
+			return 0;
+		}
 	for (const struct pk_json *row = rows ? pk_json_first(rows) : NULL; row;
 	     row = pk_json_next(row)) {
 		if (!names_it(row, id))

@@ -29,6 +29,7 @@ static const struct cli_command *const tables[] = {
 	cli_node_commands,
 	cli_ip_commands,
 	cli_reasons_commands,
+	cli_attach_commands,
 	cli_tap_commands,
 	cli_version_commands,
 	cli_completion_commands,

@@ -14,6 +14,7 @@
 struct cni_add {
 	struct cni_call *call;
 	struct cni_args args;
+	struct pk_label_set *declared; /* by `picket attach`; NULL: a CNI runtime's ADD */
 	struct pk_settings settings;
 	const struct pk_prefix *pool; /* of the conflist, or the blocks that the node claimed */
 	size_t n_pools;
@@ -37,6 +38,8 @@ struct cni_add {
 
 /* Reads all input, before anything is made. */
 int cni_add_gather(struct cni_add *add, struct pk_err *err);
+/* Takes what `picket attach` declares, where it runs the plugin. */
+int cni_add_declared(struct cni_add *add, struct pk_err *err);
 /*
  * Deals with what an earlier ADD of this container id left. Sets *answered where that endpoint
  * lives; out then has the answer.

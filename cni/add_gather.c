@@ -89,7 +89,7 @@ static void judge_args(struct cni_add *add)
 	const enum pk_args_word word = pk_settings_args_word(&add->settings);
 	const char *version = add->settings.nomad_version;
 
-	add->unproven = word != PK_ARGS_BELIEVED;
+	add->unproven = !add->declared && word != PK_ARGS_BELIEVED;
 	if (!add->unproven)
 		return;
 	log_warn("op=add container=%s err=\"Nomad's agent is %s: CNI_ARGS are not believed\" "
@@ -106,6 +106,8 @@ int cni_add_gather(struct cni_add *add, struct pk_err *err)
 	int r = cni_args_parse(call->env.args, call->env.container_id, call->conf.job_args,
 			       &add->args, err);
 
+	if (r == 0)
+		r = cni_add_declared(add, err);
 	if (r == 0)
 		r = job_limits(add, err);
 	if (r == 0)

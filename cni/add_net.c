@@ -395,6 +395,7 @@ static void copy_names(struct cni_add *add)
 	rec->tenant_name = pk_strdup(add->args.tenant_name);
 	rec->job = pk_strdup(add->args.job);
 	rec->group = pk_strdup(add->args.group);
+	rec->declared = add->declared ? pk_strdup(add->declared->text) : NULL;
 	rec->created = now_text();
 }
 
@@ -408,7 +409,7 @@ int cni_add_record(struct cni_add *add, struct pk_err *err)
 	rec->slot = add->name.slot;
 	rec->netns_inode = add->ns.inode;
 	memcpy(rec->epoch, add->bpf->node.epoch, sizeof(rec->epoch));
-	rec->believed = add->args.tenant_name && !add->settings.has_nomad;
+	rec->believed = add->args.tenant_name && (add->declared || !add->settings.has_nomad);
 	rec->quarantined = !add->set->tenant_name;
 	rec->unproven = add->unproven;
 	rec->tenant = add->labels.tenant;

@@ -13,8 +13,10 @@ static struct pk_label_set *label_set(const struct cni_add *add)
 					  .group = add->args.group,
 					  .believed = !add->settings.has_nomad };
 
-	return add->no_policy || add->unproven ? pk_label_set_init()
-					       : pk_label_set_from_claims(&claims, &add->settings);
+	if (add->no_policy || add->unproven)
+		return pk_label_set_init();
+	return add->declared ? pk_label_set_from_declared(add->declared, &add->settings)
+			     : pk_label_set_from_claims(&claims, &add->settings);
 }
 
 static int take_numbers(struct cni_add *add, struct pk_err *err)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "label.h"
 #include "own.h"
 #include "picket/limits.h"
 #include "str.h"
@@ -29,13 +30,6 @@ static int check_text(const char *text, struct pk_err *err)
 					   "UTF-8 in \"%.80s\"",
 					   safe.text ? safe.text : ""));
 	return 0;
-}
-
-static bool namespace_ok(const char *name)
-{
-	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
-
-	return n >= 1 && n <= 128 && !name[n];
 }
 
 static int take_word(const char **to, const char *key, const char *value, struct pk_err *err)
@@ -146,7 +140,7 @@ static int take(struct cni_args *args, const char *key, const char *value, unsig
 	if (!strcmp(key, "NOMAD_ALLOC_ID"))
 		return take_word(&args->alloc, key, value, err);
 	if (!strcmp(key, "NOMAD_NAMESPACE")) {
-		if (!namespace_ok(value))
+		if (!pk_tenant_name_ok(value))
 			return refuse(err, pk_fail(err, 0,
 						   "CNI_ARGS: NOMAD_NAMESPACE=\"%.40s\" is "
 						   "not 1 to 128 of a-z A-Z 0-9 -",

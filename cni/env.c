@@ -33,23 +33,9 @@ static int read_verb(const char *text, enum cni_verb *verb, struct pk_err *err)
 		      "use ADD, DEL, CHECK, GC, STATUS or VERSION");
 }
 
-/* Allows ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$ (CNI pkg/utils) that is short enough for a file's name. */
-static bool id_ok(const char *id)
-{
-	static const char first[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-
-	if (!*id || !strchr(first, *id) || strlen(id) > PK_CNI_ID_MAX)
-		return false;
-	for (; *id; id++)
-		if (!strchr(first, *id) && !strchr("_.-", *id))
-			return false;
-	return true;
-}
-
 static int check_attachment(const struct cni_env *env, struct pk_err *err)
 {
-	if (!id_ok(env->container_id))
+	if (!cni_id_ok(env->container_id))
 		return refuse(err,
 			      pk_fail(err, 0,
 				      "CNI_CONTAINERID=\"%.40s\" is not 1 to %d of "

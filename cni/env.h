@@ -10,6 +10,7 @@ struct cni_env {
 	const char *netns;
 	const char *ifname;
 	const char *args;
+	const char *declared; /* of the command line: `picket attach` runs the plugin; else NULL */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "declared.h"
 #include "fs.h"
 #include "log.h"
 #include "own.h"
@@ -90,7 +91,7 @@ static int read_stdin(char **text, size_t *len, struct pk_err *err)
 	return 0;
 }
 
-static int prepare(struct cni_call *call, struct pk_err *err)
+static int prepare(struct cni_call *call, const char *declared, struct pk_err *err)
 {
 	own_mem char *text = NULL;
 	size_t len = 0;
@@ -98,6 +99,7 @@ static int prepare(struct cni_call *call, struct pk_err *err)
 
 	if (r < 0 || call->env.verb == CNI_VERSION)
 		return r;
+	call->env.declared = declared;
 	cni_deadline_start(call, cni_deadline_default(call->env.verb));
 	r = read_stdin(&text, &len, err);
 	if (r == 0)
@@ -120,13 +122,13 @@ static void hold_standard_files(void)
 		close(fd);
 }
 
-static int serve(void)
+static int serve(const char *declared)
 {
 	struct cni_call call = { .conf = { .version = CNI_1_0_0 } };
 	own_str out = { 0 };
 	struct pk_err err = { 0 };
 	uint64_t since_ns = pk_now_ns();
-	int r = prepare(&call, &err);
+	int r = prepare(&call, declared, &err);
 
 	if (r == 0 && call.env.verb != CNI_VERSION) {
 		cni_count_begin(&call, since_ns);
@@ -144,6 +146,15 @@ static int serve(void)
 	return r;
 }
 
+/*
+ * `picket attach` alone gives the plugin arguments: a CNI runtime has none for it, and so neither
+ * has the author of a job.
+ */
+static const char *declared_by(int argc, char **argv)
+{
+	return argc == 3 && !strcmp(argv[1], CNI_DECLARED) ? argv[2] : NULL;
+}
+
 int main(int argc, char **argv)
 {
 	hold_standard_files();
@@ -156,10 +167,8 @@ int main(int argc, char **argv)
 		cni_list_faults();
 		return 0;
 	}
-#else
-	(void)argc, (void)argv;
 #endif
 	if (!getenv("CNI_COMMAND"))
 		return fingerprint();
-	return serve();
+	return serve(declared_by(argc, argv));
 }

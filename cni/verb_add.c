@@ -25,6 +25,7 @@ static void add_done(struct cni_add *add)
 	cni_plumb_close(&add->plumb);
 	pk_record_done(&add->rec);
 	pk_label_set_free(add->set);
+	pk_label_set_free(add->declared);
 	pk_bpf_close(add->bpf);
 	if (add->lock >= 0)
 		close(add->lock);

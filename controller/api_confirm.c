@@ -75,8 +75,7 @@ static void answer(const struct pk_parts *p, struct pk_exchange *x,
 	if (m && m->confirmed == PK_CONTRADICTED)
 		pk_jw_string(&w, "confirmed", "contradicted");
 	else
-		pk_jw_bool(&w, "confirmed",
-			   m && (m->confirmed == PK_CONFIRMED || m->confirmed == PK_BELIEVED));
+		pk_jw_bool(&w, "confirmed", m && m->confirmed != PK_UNCONFIRMED);
 	pk_jw_bool(&w, "switched", m && pk_sync_in_step(p->sync, p->model, m));
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);

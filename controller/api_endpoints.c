@@ -225,9 +225,30 @@ void pk_api_endpoints(const struct pk_parts *p, struct pk_exchange *x)
 						    .arg = list_of(p, x) });
 }
 
-/*
- * Finds an endpoint by its whole key or an address, else the only one whose container id begins so.
- */
+/* Returns the endpoint of that container id, or how many of them begin so and one of these. */
+static const struct pk_local_endpoint *find_id(const struct pk_model *model, const char *id,
+					       unsigned int *matches)
+{
+	const struct pk_local_endpoint *found = NULL;
+
+	*matches = 0;
+	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
+	     m = pk_model_next(model, m)) {
+		if (strncmp(m->container_id, id, strlen(id)) != 0)
+			continue;
+		if (strcmp(m->container_id, id) == 0) {
+			*matches = 1;
+			return m;
+		}
+		if (strlen(id) < 4)
+			continue;
+		found = m;
+		++*matches;
+	}
+	return found;
+}
+
+/* Finds an endpoint by its whole key, an address, its container id or the beginning of that. */
 static const struct pk_local_endpoint *find(const struct pk_parts *p, const char *id,
 					    unsigned int *matches)
 {
@@ -237,18 +258,7 @@ static const struct pk_local_endpoint *find(const struct pk_parts *p, const char
 	*matches = 1;
 	if (!found && pk_addr_parse(id, &addr) == 0)
 		found = pk_model_by_address(p->model, &addr);
-	if (found)
-		return found;
-	*matches = 0;
-	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
-	     m = pk_model_next(p->model, m)) {
-		if (strcmp(m->container_id, id) != 0 &&
-		    (strlen(id) < 4 || strncmp(m->container_id, id, strlen(id)) != 0))
-			continue;
-		found = m;
-		++*matches;
-	}
-	return found;
+	return found ?: find_id(p->model, id, matches);
 }
 
 void pk_api_endpoint(const struct pk_parts *p, struct pk_exchange *x, const char *id)

@@ -72,7 +72,7 @@ static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
 		own_str name = { 0 }, text = { 0 };
 
-		if (!ep->open || !ep->epoch_matches || !pk_guard_is_gone(ep))
+		if (!ep->open || !ep->epoch_matches || ep->declared || !pk_guard_is_gone(ep))
 			continue;
 		said++;
 		pk_local_endpoint_name(ep, &name);
@@ -219,6 +219,36 @@ static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r)
 		      "\"bridge\" of 1.3.0 or later in its cni_path Nomad does that by itself");
 }
 
+/* Returns whether a reboot, or whoever deleted its netns, ended what `picket attach` made. */
+static bool is_to_attach_again(const struct pk_parts *p, const struct pk_local_endpoint *ep)
+{
+	if (!ep->open || !ep->declared)
+		return false;
+	return ep->of_before ? !has_device(p, ep) : ep->epoch_matches && pk_guard_is_gone(ep);
+}
+
+static void declared_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const struct pk_local_endpoint *first = NULL;
+	own_str text = { 0 };
+	unsigned int n = 0;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
+	     ep = pk_model_next(p->model, ep))
+		if (is_to_attach_again(p, ep)) {
+			first = first ?: ep;
+			n++;
+		}
+	if (!n)
+		return;
+	pk_str_addf(&text,
+		    "%u endpoint%s by picket attach %s no device any more, since a reboot or "
+		    "without its netns, the first: %.128s",
+		    n, n == 1 ? "" : "s", n == 1 ? "has" : "have", first->container_id);
+	pk_api_reason(r, false, "netns", text.text,
+		      "picket attach it again, with the same address, or picket detach it");
+}
+
 /* Says which allocations say things of themselves that can't be used; their authors mend that. */
 static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
@@ -249,5 +279,6 @@ void pk_api_endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	device_reasons(p, r);
 	epoch_reason(p, r);
 	reboot_reason(p, r);
+	declared_reason(p, r);
 	endpoint_reasons(p, r, settled);
 }

@@ -140,7 +140,8 @@ static void upkeep_reason(struct pk_reasons *r, const struct pk_upkeep *upkeep)
 	if (audit->netns_lost)
 		pk_api_reason(
 			r, false, "netns", audit->netns_error,
-			"stop its allocation and start it anew: `nomad alloc stop`; from then "
+			"stop its allocation and start it anew: `nomad alloc stop` (one by picket "
+			"attach: detach and attach it); from then "
 			"on Nomad calls CHECK beside the reference plugin \"bridge\" of 1.3.0 or "
 			"later in its cni_path");
 	snprintf(text, sizeof(text),

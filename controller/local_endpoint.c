@@ -12,7 +12,7 @@
 
 const char *pk_confirmed_name(enum pk_confirmed c)
 {
-	static const char *const names[] = { "no", "yes", "contradicted", "believed" };
+	static const char *const names[] = { "no", "yes", "contradicted", "believed", "declared" };
 
 	return names[c];
 }
@@ -31,6 +31,7 @@ void pk_local_endpoint_free(struct pk_local_endpoint *m)
 	free(m->group);
 	free(m->mappings);
 	free(m->search);
+	pk_label_set_free(m->declared);
 	if (m->facts)
 		pk_alloc_done(m->facts);
 	free(m->facts);
@@ -57,6 +58,11 @@ static enum pk_args_word claims_of(const struct pk_local_endpoint *m,
 void pk_local_endpoint_judge(struct pk_local_endpoint *m, const struct pk_settings *settings)
 {
 	m->claims = claims_of(m, settings);
+	if (m->declared) {
+		m->claims = PK_ARGS_BELIEVED;
+		m->confirmed = PK_DECLARED;
+		return;
+	}
 	if (m->claims != PK_ARGS_BELIEVED) {
 		m->confirmed = m->facts ? PK_CONFIRMED : PK_UNCONFIRMED;
 		return;
@@ -130,6 +136,13 @@ bool pk_local_endpoint_quarantine(const struct pk_local_endpoint *m, struct pk_e
 		       "and start the allocation anew");
 		return true;
 	}
+	if (m->declared) {
+		pk_fail(err, 0, "picket attach was given no -tenant for it");
+		pk_fix(err, 0,
+		       "picket detach it, and attach it with -tenant; an operator's document opens "
+		       "paths to init");
+		return true;
+	}
 	pk_fail(err, 0,
 		"its CNI_ARGS have no NOMAD_NAMESPACE: Nomad did not start it, or is older than "
 		"1.9.4");
@@ -146,13 +159,19 @@ const char *pk_local_endpoint_namespace(const struct pk_local_endpoint *m)
 	return m->claims == PK_ARGS_BELIEVED ? m->tenant_name : m->facts->tenant_name;
 }
 
+/* Returns whether job and group count as the ADD was told them. */
+static bool is_believed(const struct pk_local_endpoint *m)
+{
+	return m->confirmed == PK_BELIEVED || m->confirmed == PK_DECLARED;
+}
+
 const char *pk_local_endpoint_job(const struct pk_local_endpoint *m)
 {
 	if (pk_local_endpoint_quarantined(m))
 		return NULL;
 	if (has_facts(m))
 		return m->facts->job;
-	return m->confirmed == PK_BELIEVED ? m->job : NULL;
+	return is_believed(m) ? m->job : NULL;
 }
 
 const char *pk_local_endpoint_group(const struct pk_local_endpoint *m)
@@ -161,7 +180,7 @@ const char *pk_local_endpoint_group(const struct pk_local_endpoint *m)
 		return NULL;
 	if (has_facts(m))
 		return m->facts->group;
-	return m->confirmed == PK_BELIEVED ? m->group : NULL;
+	return is_believed(m) ? m->group : NULL;
 }
 
 const char *pk_local_endpoint_labels_refused(const struct pk_local_endpoint *m)
@@ -231,7 +250,8 @@ static struct pk_label_set *from_facts(const struct pk_local_endpoint *m,
 }
 
 /*
- * Makes labels of the claims. The region that ADD was told is the operator's word on this endpoint.
+ * Makes labels of the claims, or of what was declared. The region that ADD was told is the
+ * operator's word on this endpoint.
  */
 static struct pk_label_set *from_claims(const struct pk_local_endpoint *m,
 					const struct pk_settings *s, const struct pk_claims *claims)
@@ -240,7 +260,8 @@ static struct pk_label_set *from_claims(const struct pk_local_endpoint *m,
 
 	if (*m->region)
 		strcpy(own.region, m->region);
-	return pk_label_set_from_claims(claims, &own);
+	return m->declared ? pk_label_set_from_declared(m->declared, &own)
+			   : pk_label_set_from_claims(claims, &own);
 }
 
 static struct pk_label_set *labels_of(const struct pk_local_endpoint *m,

@@ -10,6 +10,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "label.h"
 #include "nomad.h"
 #include "settings.h"
 #include "world.h"
@@ -19,6 +20,7 @@ enum pk_confirmed {
 	PK_CONFIRMED,
 	PK_CONTRADICTED, /* Nomad says otherwise, and counts; another namespace: quarantine */
 	PK_BELIEVED,	 /* "nomad": null */
+	PK_DECLARED,	 /* by `picket attach`: the operator's word, of which Nomad knows nothing */
 };
 const char *pk_confirmed_name(enum pk_confirmed c);
 
@@ -40,6 +42,7 @@ struct pk_local_endpoint {
 	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
 	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
+	struct pk_label_set *declared;	 /* as `picket attach` gave them; NULL: it is not its */
 	char mode[16], device[16];	 /* "vm" or "process"; host device */
 	uint64_t netns_inode;		 /* the inode that its path had at ADD */
 	uint32_t slot, host_ifindex;

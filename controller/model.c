@@ -201,7 +201,7 @@ static void read_facts(const struct pk_model *m, struct pk_local_endpoint *ep)
 	struct pk_alloc alloc;
 	size_t len;
 
-	if (!path || pk_fs_read_own(path, PK_JSON_MAX, &text, &len, NULL) < 0)
+	if (!path || ep->declared || pk_fs_read_own(path, PK_JSON_MAX, &text, &len, NULL) < 0)
 		return;
 	if (pk_alloc_decode(text, len, &alloc, NULL) < 0)
 		return;
@@ -219,7 +219,7 @@ static bool set_facts(struct pk_model *m, struct pk_local_endpoint *ep,
 {
 	struct pk_alloc *copy;
 
-	if (alloc->refused || (ep->facts && pk_alloc_equal(ep->facts, alloc)))
+	if (ep->declared || alloc->refused || (ep->facts && pk_alloc_equal(ep->facts, alloc)))
 		return false;
 	copy = pk_alloc_copy(alloc);
 	if (!copy)

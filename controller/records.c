@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "declared.h"
 #include "fs.h"
 #include "log.h"
 #include "own.h"
@@ -93,6 +94,15 @@ static void take_device(struct pk_local_endpoint *m, const struct pk_record *r)
 	memcpy(m->mac, r->mac, sizeof(m->mac));
 }
 
+/* What can't be read is not believed: quarantine. */
+static void take_declared(struct pk_local_endpoint *m, const struct pk_record *r)
+{
+	if (!r->declared || pk_declared_parse(r->declared, &m->declared, NULL) == 0)
+		return;
+	m->declared = pk_label_set_init();
+	free(PK_MOVE(m->tenant_name, NULL));
+}
+
 struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 						      const uint64_t epoch[2])
 {
@@ -115,6 +125,7 @@ struct pk_local_endpoint *pk_local_endpoint_of_record(const struct pk_record *r,
 	m->masquerade = r->masquerade;
 	m->masquerade6 = r->masquerade6;
 	m->unproven = r->unproven;
+	take_declared(m, r);
 	m->epoch_matches = memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0;
 	m->n_servers = pk_record_servers(r, m->servers);
 	m->search = copy(r->search);

@@ -22,6 +22,19 @@ const char *cni_verb_name(enum cni_verb verb)
 	return verb_names[verb];
 }
 
+bool cni_id_ok(const char *id)
+{
+	static const char first[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+	if (!*id || !strchr(first, *id) || strlen(id) > PK_CNI_ID_MAX)
+		return false;
+	for (; *id; id++)
+		if (!strchr(first, *id) && !strchr("_.-", *id))
+			return false;
+	return true;
+}
+
 bool cni_ifname_ok(const char *name)
 {
 	size_t n = strlen(name);

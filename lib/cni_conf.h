@@ -44,6 +44,8 @@ enum cni_job_arg {
 /* "picket.mac" and so on -> its bit, 0 if there is none of that name. Names ends with NULL. */
 unsigned int cni_job_arg_bit(const char *name);
 extern const char *const cni_job_arg_names[];
+/* Allows ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$ (CNI pkg/utils) that is short enough for a file's name. */
+bool cni_id_ok(const char *id);
 /* 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils). */
 bool cni_ifname_ok(const char *name);
 

@@ -24,7 +24,7 @@ void pk_record_done(struct pk_record *record)
 		&record->container_id, &record->ifname,	     &record->network, &record->netns,
 		&record->labels,       &record->tenant_name, &record->job,     &record->group,
 		&record->tap,	       &record->version,     &record->result,  &record->created,
-		&record->search,
+		&record->search,       &record->declared,
 	};
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(text); i++)

@@ -38,7 +38,8 @@ struct pk_record {
 	char *tenant_name, *job, *group; /* claims of CNI_ARGS */
 	bool believed;			 /* job and group are the operator's word */
 	bool quarantined;		 /* set by ADD: no namespace, or no policy could be made */
-	bool unproven; /* whose word they are wasn't known: nobody believes them */
+	char *declared; /* label set that `picket attach` gave; NULL: a CNI runtime's ADD made it */
+	bool unproven;	/* whose word they are wasn't known: nobody believes them */
 	uint32_t tenant, identity;
 	/* where it is */
 	union pk_addr ipv4, ipv6, gateway4;

@@ -8,11 +8,15 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "fault.h"
+#include "fs.h"
 #include "own.h"
+#include "str.h"
 
 #define SELF_PATH "/proc/thread-self/ns/net"
 
@@ -81,6 +85,72 @@ int pk_netns_inode(const char *path, ino_t *inode)
 	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	return fd < 0 ? -ENOENT : inspect(fd, inode);
+}
+
+/*
+ * A name that is deleted later is to go in every mount namespace that has a copy of it: else one of
+ * those holds the network namespace.
+ */
+static int share(const char *path, struct pk_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	own_str dir = { 0 };
+	int r;
+
+	pk_str_addn(&dir, path, slash ? (size_t)(slash - path) : 0);
+	if (!dir.len)
+		return pk_fail(err, EINVAL, "netns %s", path);
+	r = pk_fs_mkdirs(dir.text, 0755, err);
+	if (r < 0 || mount("none", dir.text, NULL, MS_SHARED | MS_REC, NULL) == 0)
+		return r;
+	if (errno == EINVAL && mount(dir.text, dir.text, NULL, MS_BIND | MS_REC, NULL) == 0 &&
+	    mount("none", dir.text, NULL, MS_SHARED | MS_REC, NULL) == 0)
+		return 0;
+	return pk_fail(err, errno, "share mounts of %s", dir.text);
+}
+
+static int name_new(const char *path, struct pk_err *err)
+{
+	own_netns home = PK_NETNS_NONE;
+	int r = pk_netns_self(&home, err);
+
+	if (r < 0)
+		return r;
+	if (unshare(CLONE_NEWNET) < 0)
+		return pk_fail(err, errno, "make a network namespace");
+	if (mount(SELF_PATH, path, NULL, MS_BIND, NULL) < 0)
+		r = pk_fail(err, errno, "name the network namespace %s", path);
+	if (setns(home.fd, CLONE_NEWNET) < 0)
+		abort(); /* as pk_netns_leave */
+	return r;
+}
+
+int pk_netns_make(const char *path, struct pk_err *err)
+{
+	own_fd int fd = -1;
+	int r = share(path, err);
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return pk_fail(err, errno, "make %s", path);
+	pk_fault("netns-named");
+	r = name_new(path, err);
+	if (r < 0)
+		unlink(path);
+	pk_fault("netns-made");
+	return r;
+}
+
+int pk_netns_drop(const char *path, struct pk_err *err)
+{
+	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+		return pk_fail(err, errno, "unmount %s", path);
+	pk_fault("netns-unmounted");
+	if (unlink(path) < 0 && errno != ENOENT)
+		return pk_fail(err, errno, "delete %s", path);
+	return 0;
 }
 
 int pk_netns_enter_from(const struct pk_netns *ns, const struct pk_netns *from,

@@ -29,6 +29,14 @@ void pk_netns_close(struct pk_netns *ns);
 int pk_netns_inode(const char *path, ino_t *inode);
 
 /*
+ * Makes an empty network namespace that path names, as `ip netns add` does. -EEXIST: something is
+ * there, and stays.
+ */
+int pk_netns_make(const char *path, struct pk_err *err);
+/* Takes the name away; the namespace lives for as long as a process is in it. Gone is success. */
+int pk_netns_drop(const char *path, struct pk_err *err);
+
+/*
  * A visit: until pk_netns_leave, sockets, devices and /proc/sys/net are those of ns.
  *	own_visit visit = PK_NETNS_VISIT_NONE;
  *	r = pk_netns_enter(&ns, &visit, err);

@@ -255,6 +255,7 @@ static const struct pk_schema_key keys[] = {
 	MUST("believed", pk_form_bool, believed),
 	MUST("quarantined", pk_form_bool, quarantined),
 	LATER("unproven", pk_form_bool, unproven),
+	LATER("declared", text_or_null, declared),
 	MUST("tenant", number, tenant),
 	MUST("identity", number, identity),
 	MUST("ipv4", addr, ipv4),

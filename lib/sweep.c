@@ -154,7 +154,9 @@ static struct witness ask(const struct pk_sweep_run *run, const struct pk_record
 	if (w.device || name->closed)
 		return w;
 	w.netns = pk_record_read(sweep->paths, name, &record, NULL) < 0 || has_netns(&record);
-	if (!w.netns && sweep->alloc)
+	if (record.declared)
+		w.alloc = PK_ALLOC_DECLARED;
+	else if (!w.netns && sweep->alloc)
 		w.alloc = sweep->alloc(sweep->arg, name->container_id);
 	return w;
 }
@@ -180,6 +182,8 @@ static const char *explain(const struct pk_record_name *name, const struct witne
 				 : "deleted, and its device is gone";
 	if (w->device || w->netns)
 		return w->device ? "its device is there" : "its device is gone, its netns is there";
+	if (w->alloc == PK_ALLOC_DECLARED)
+		return "device and netns are gone: picket detach gives up what picket attach made";
 	if (w->alloc == PK_ALLOC_GONE)
 		return "device and netns are gone, and nothing runs it";
 	return w->alloc == PK_ALLOC_LIVE ? "device and netns are gone, but Nomad says that it runs"

@@ -3,7 +3,8 @@
 /*
  * Removes what is left of endpoints that are gone. Something is removed only on two witnesses:
  * device and netns are gone, and (DEL recorded, or Nomad knows nothing live of the alloc, or there
- * is no Nomad). picketd, `picket sweep` and the plugin share this.
+ * is no Nomad); of what `picket attach` made, only on DEL. picketd, `picket sweep` and the plugin
+ * share this.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,8 +17,9 @@
 
 enum pk_alloc_state {
 	PK_ALLOC_LIVE,
-	PK_ALLOC_GONE,	  /* terminal, or unknown to a Nomad that answered; or there is no Nomad */
-	PK_ALLOC_UNKNOWN, /* Nomad didn't answer */
+	PK_ALLOC_GONE,	   /* terminal, or unknown to a Nomad that answered; or there is no Nomad */
+	PK_ALLOC_UNKNOWN,  /* Nomad didn't answer */
+	PK_ALLOC_DECLARED, /* `picket attach` made it, and `picket detach` alone gives it up */
 };
 
 enum pk_orphan_kind {

@@ -204,6 +204,27 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 		judge(pl, t);
 }
 
+/*
+ * Returns whether this node has an endpoint of the tenant that Nomad must know: what `picket
+ * attach` made is none.
+ */
+static bool nomad_runs(const struct pk_model *model, const char *tenant)
+{
+	bool declared = false;
+
+	for (const struct pk_local_endpoint *ep = pk_model_next(model, NULL); ep;
+	     ep = pk_model_next(model, ep)) {
+		const char *name = ep->open ? pk_local_endpoint_namespace(ep) : NULL;
+
+		if (!name || strcmp(name, tenant) != 0)
+			continue;
+		if (!ep->declared)
+			return true;
+		declared = true;
+	}
+	return !declared && pk_model_has_tenant(model, tenant);
+}
+
 static void start(struct pk_placement *pl, struct tenant *t)
 {
 	struct pk_service_call call = { .service = &pl->args.config->nomad,
@@ -221,7 +242,7 @@ static void start(struct pk_placement *pl, struct tenant *t)
 		    "&task_states=false&resources=false%s&filter=", t->leader ? "" : "&stale=true");
 	pk_url_add(&path, FILTER, NULL);
 	pk_pairs_asked(t->pairs);
-	t->own = pk_model_has_tenant(pl->args.model, t->name);
+	t->own = nomad_runs(pl->args.model, t->name);
 	pl->own_here = false;
 	pl->result = 0;
 	pk_place_reader_free(pl->reader);

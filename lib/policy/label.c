@@ -335,6 +335,25 @@ struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 	return set;
 }
 
+bool pk_tenant_name_ok(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+
+	return n >= 1 && n <= 128 && !name[n];
+}
+
+struct pk_label_set *pk_label_set_from_declared(const struct pk_label_set *declared,
+						const struct pk_settings *settings)
+{
+	struct pk_label_set *set = pk_label_set_copy(declared);
+
+	if (set->init)
+		return set;
+	add_node_labels(set, settings, true);
+	finish(set);
+	return set;
+}
+
 struct pk_label_set *pk_label_set_of_tenant(const char *tenant_name)
 {
 	struct pk_label_set *set = pk_label_set_new();

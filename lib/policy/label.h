@@ -73,6 +73,9 @@ struct pk_claims {
  */
 struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 					      const struct pk_settings *settings);
+/* Labels that an operator gave (declared.h), and the node's own. Never NULL; finished. */
+struct pk_label_set *pk_label_set_from_declared(const struct pk_label_set *declared,
+						const struct pk_settings *settings);
 /*
  * "An endpoint of this tenant of which nothing else is known": what `bases` and a tenant's class
  * mean. NULL: of any tenant.
@@ -81,6 +84,9 @@ struct pk_label_set *pk_label_set_of_tenant(const char *tenant_name);
 struct pk_label_set *pk_label_set_init(void); /* {reserved:init} */
 struct pk_label_set *
 pk_label_set_unknown(void); /* an address of the pools whose owner isn't known */
+
+/* A Nomad namespace's name: 1 to 128 of a-z A-Z 0-9 -. */
+bool pk_tenant_name_ok(const char *name);
 
 /* Three-valued. */
 enum pk_tri { PK_NO = 0, PK_MAYBE = 1, PK_YES = 2 };

@@ -24,7 +24,7 @@ class Snapshot:
             "pins": _pins(node),
             "records": set(node.records()),
             "leases": node.leases(),
-            "locks": _names(node, "run/picket/lock") - {"node", "endpoints"},
+            "locks": _names(node, "run/picket/lock") - {"node", "endpoints", "attach"},
             "driver files": _names(node, "run/picket/vm"),
         }
         tables = node.tables

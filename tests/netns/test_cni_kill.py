@@ -28,7 +28,7 @@ POINTS = fault_points()
 # What lies on DEL's way, and on that of an ADD that replaces or sweeps.
 OF_DEL = [p for p in POINTS if p.startswith("del-") or p in ("record-closed", "word-closed")]
 BURYING = ("slot-cleared", "clear-slot-freed", "clear-leases-freed", "lease-freed")	# of an endpoint whose device is gone
-ELSEWHERE = {"add-replaced", "record-outlived", "plumb-host-tap", *BURYING, *OF_DEL}
+ELSEWHERE = {"netns-named", "netns-made", "netns-unmounted", "add-replaced", "record-outlived", "plumb-host-tap", *BURYING, *OF_DEL}
 OF_ADD = [p for p in POINTS if p not in ELSEWHERE]
 
 

@@ -16,6 +16,7 @@
 #include "controller/docs.h"
 #include "controller/leader.h"
 #include "controller/local_endpoint.h"
+#include "declared.h"
 #include "controller/loop.h"
 #include "controller/nomad.h"
 #include "controller/service.h"
@@ -389,14 +390,77 @@ static void test_members(void **state)
 	}
 }
 
+/* What `picket attach` declared counts beside any Nomad, and Nomad's word counts for nothing. */
+static void test_declared(void **state)
+{
+	static const char text[] = "[\"meta:tier=db\",\"nomad:job=api\",\"nomad:namespace=acme\"]";
+
+	(void)state;
+	for (int row = 0; row < 4; row++) {
+		struct pk_local_endpoint *m = member("acme", "api", NULL);
+		struct pk_world_endpoint *ep;
+		struct pk_settings s;
+
+		pk_settings_init(&s);
+		s.has_nomad = row != 0;
+		strcpy(s.nomad_version, row == 2 ? "1.8.2" : "1.9.4");
+		assert_int_equal(pk_declared_parse(text, &m->declared, NULL), 0);
+		if (row == 3) {
+			m->facts = pk_alloc(sizeof(*m->facts));
+			assert_int_equal(pk_alloc_decode(ALLOC, strlen(ALLOC), m->facts, NULL), 0);
+		}
+		pk_local_endpoint_judge(m, &s);
+		ep = pk_local_endpoint_world(m, &s);
+		assert_int_equal(m->confirmed, PK_DECLARED);
+		assert_false(pk_local_endpoint_quarantined(m));
+		assert_string_equal(ep->labels->text, text);
+		assert_string_equal(pk_local_endpoint_job(m), "api");
+		assert_null(pk_local_endpoint_group(m));
+		pk_world_endpoint_free(ep);
+		pk_local_endpoint_free(m);
+		pk_settings_done(&s);
+	}
+}
+
+static void test_what_may_be_declared(void **state)
+{
+	static const char *const refused[] = {
+		"[\"consul:service=db\",\"nomad:namespace=acme\"]",
+		"[\"nomad:namespace=acme\",\"nomad:node=n2\"]",
+		"[\"nomad:job=a\",\"nomad:job=b\",\"nomad:namespace=acme\"]",
+		"[\"nomad:namespace=acme\",[\"meta:*\"]]",
+		"[\"nomad:namespace=a_b\"]",
+		"[\"reserved:host=\"]",
+		"nonsense",
+	};
+	struct pk_label_set *set = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(refused); i++)
+		if (pk_declared_parse(refused[i], &set, NULL) == 0)
+			fail_msg("%s", refused[i]);
+	assert_int_equal(pk_declared_parse("[\"reserved:init=\"]", &set, NULL), 0);
+	assert_true(set->init);
+	pk_label_set_free(set);
+	assert_int_equal(pk_declared_name("db-1", NULL), 0);
+	assert_int_equal(pk_declared_name("4e975ed8-3e04-254e-11a3-5c29b1507321", NULL), -EINVAL);
+	assert_int_equal(pk_declared_name("4e975ed8-3e04-254e-11a3-5c29b150732x", NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_base64),	cmocka_unit_test(test_consul_variables),
-		cmocka_unit_test(test_kvs),	cmocka_unit_test(test_pace),
-		cmocka_unit_test(test_backoff), cmocka_unit_test(test_long_value),
-		cmocka_unit_test(test_members), cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_consul_variables),
+		cmocka_unit_test(test_kvs),
+		cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_long_value),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_leader),
+		cmocka_unit_test(test_declared),
+		cmocka_unit_test(test_what_may_be_declared),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);

@@ -57,12 +57,14 @@ static struct pk_lease_dir leases(void)
 }
 
 /* A record with slot and lease, without device; netns NULL = one that is gone. */
-static struct pk_record_name make(const char *id, const char *netns, const char *addr)
+static struct pk_record_name make_of(const char *id, const char *netns, const char *addr,
+				     const char *declared)
 {
 	struct pk_lease_dir dir = leases();
 	struct pk_record record = { .container_id = (char *)id,
 				    .ifname = (char *)"eth0",
-				    .netns = (char *)(netns ? netns : "/nonexistent") };
+				    .netns = (char *)(netns ? netns : "/nonexistent"),
+				    .declared = (char *)declared };
 	struct pk_endpoint entry = { .host_ifindex = 9000 };
 	struct pk_record_name name = { 0 };
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
@@ -83,6 +85,11 @@ static struct pk_record_name make(const char *id, const char *netns, const char 
 	assert_ok(pk_record_write(&room.paths, &record, &e));
 	name.slot = record.slot;
 	return name;
+}
+
+static struct pk_record_name make(const char *id, const char *netns, const char *addr)
+{
+	return make_of(id, netns, addr, NULL);
 }
 
 static int held(const char *addr, const char *owner)
@@ -127,6 +134,24 @@ static void test_witnesses(void **state)
 	assert_false(pk_slot_taken(room.bpf, name.slot));
 	assert_int_equal(held("10.40.0.2", "gone@eth0"), 0);
 	assert_int_equal(sweep_now(true, false, false).n_found, 0);
+}
+
+/* Neither Nomad's word nor its absence ends what an operator attached: DEL alone does. */
+static void test_declared(void **state)
+{
+	struct pk_record_name name;
+
+	(void)state;
+	NEED_ROOM();
+	name = make_of("db-1", NULL, "10.40.0.9", "[\"nomad:namespace=acme\"]");
+	alloc_says = PK_ALLOC_GONE;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_true(exists(&name) && n_last == 1 && !last[0].removable);
+	assert_non_null(strstr(last[0].why, "picket detach"));
+	assert_ok(pk_record_close(&room.paths, &name, &e));
+	name.closed = true;
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+	assert_false(exists(&name));
 }
 
 static void test_live_netns(void **state)
@@ -404,11 +429,17 @@ static void test_all(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_witnesses),	cmocka_unit_test(test_live_netns),
-		cmocka_unit_test(test_device_keeps_it), cmocka_unit_test(test_added_again),
-		cmocka_unit_test(test_locked),		cmocka_unit_test(test_without_record),
-		cmocka_unit_test(test_cut_short),	cmocka_unit_test(test_foreign_device),
-		cmocka_unit_test(test_outlived),	cmocka_unit_test(test_all),
+		cmocka_unit_test(test_witnesses),
+		cmocka_unit_test(test_live_netns),
+		cmocka_unit_test(test_declared),
+		cmocka_unit_test(test_device_keeps_it),
+		cmocka_unit_test(test_added_again),
+		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_without_record),
+		cmocka_unit_test(test_cut_short),
+		cmocka_unit_test(test_foreign_device),
+		cmocka_unit_test(test_outlived),
+		cmocka_unit_test(test_all),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);

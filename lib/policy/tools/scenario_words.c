@@ -50,6 +50,21 @@ static bool is_meant(const char *key, const char *text)
 	return n && strncmp(key, text, n) == 0 && strchr(" /", key[n]);
 }
 
+/* Returns the endpoint with this very id, which is nobody else's beginning. */
+static const struct pk_world_endpoint *by_whole_id(const struct pk_world *world, const char *text)
+{
+	const size_t n = strlen(text);
+
+	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
+	     ep = pk_world_next(world, ep)) {
+		const char *space = strrchr(ep->key, ' ');
+
+		if (space && strncmp(space + 1, text, n) == 0 && space[1 + n] == '@')
+			return ep;
+	}
+	return NULL;
+}
+
 static int ambiguous(const char *a, const char *b, const char *text, struct pk_err *err)
 {
 	pk_fail(err, 0, "\"%.60s\" may be \"%.70s\" or \"%.70s\", which policy tells apart", text,
@@ -63,14 +78,15 @@ int pk_scenario_find(const struct pk_scenario *c, const char *text,
 {
 	const struct pk_engine *engine = pk_asker_engine(c->asker);
 	const struct pk_world *world = pk_asker_world(c->asker);
-	const struct pk_world_endpoint *found = NULL;
+	const struct pk_world_endpoint *found = NULL, *whole;
 	struct pk_identity_ref first = { 0 }, other;
 
 	if (is_entity(text))
 		return -ENOENT; /* also where a tenant is called so */
+	whole = by_whole_id(world, text);
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep)) {
-		if (!is_meant(ep->key, text))
+		if (whole ? ep != whole : !is_meant(ep->key, text))
 			continue;
 		if (!found) {
 			found = ep;
