@@ -10,7 +10,7 @@ from harness.nomad import peer
 from harness.shell import TREE
 
 FILES = sorted(glob.glob(os.path.join(TREE, "examples/nomad/*.nomad.hcl")))
-VALUES = {"vm": {"kernel": "/k", "disk": "/d"}, "shop": {"namespace": "acme", "kernel": "/k", "initramfs": "/i", "run": "/r"}, "picket": {"tarball": "http://127.0.0.1/picket.tar.gz"}}
+VALUES = {"vm": {"kernel": "/k", "disk": "/d"}, "host-tap": {"kernel": "/k", "initramfs": "/i", "run": "/r"}, "shop": {"namespace": "acme", "kernel": "/k", "initramfs": "/i", "run": "/r"}, "picket": {"tarball": "http://127.0.0.1/picket.tar.gz"}}
 
 
 def validate(nomad, path):
@@ -25,7 +25,7 @@ def test_nomad_takes_each_job_file(tmp_path):
     nomad = peer("nomad")
     if not nomad:
         pytest.skip("no Nomad, and no Go to build one")
-    assert len(FILES) == 6
+    assert len(FILES) == 7
     for path in FILES:
         done = validate(nomad, path)
         assert done.returncode == 0 and "Job validation successful" in done.stdout, (path, done.stdout, done.stderr)
