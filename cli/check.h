@@ -37,6 +37,8 @@ void check_status(struct check *check); /* the plugin's own word on each of our 
 void check_net(struct check *check);
 /* check_uplink.c: the way out, the ports that masquerading uses, who reaches published ones */
 void check_uplinks(struct check *check);
+/* check_firewall.c: chains of the node that stand in the way of what policy allows */
+void check_firewall(struct check *check);
 /* check_plugin.c */
 void check_plugin(struct check *check); /* is its file there, and of which version */
 /* Says where a version isn't the CLI's own. */

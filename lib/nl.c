@@ -17,16 +17,16 @@
 #define SOL_NETLINK 270
 #endif
 
-int pk_nl_open(struct pk_nl **out, struct pk_err *err)
+static int open_protocol(struct pk_nl **out, int protocol)
 {
 	static const struct timeval wait = { .tv_sec = 5 };
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
-	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	struct pk_nl *nl;
 	int on = 1;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return pk_code(err, pk_fail(err, errno, "open netlink"), PK_CODE_KERNEL);
+		return -errno;
 	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
 	setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
@@ -36,6 +36,18 @@ int pk_nl_open(struct pk_nl **out, struct pk_err *err)
 	nl->seq = 1;
 	*out = nl;
 	return 0;
+}
+
+int pk_nl_open(struct pk_nl **out, struct pk_err *err)
+{
+	int r = open_protocol(out, NETLINK_ROUTE);
+
+	return r < 0 ? pk_code(err, pk_fail(err, -r, "open netlink"), PK_CODE_KERNEL) : 0;
+}
+
+int pk_nl_open_netfilter(struct pk_nl **out)
+{
+	return open_protocol(out, NETLINK_NETFILTER);
 }
 
 int pk_nl_listen(const int *groups, struct pk_err *err)

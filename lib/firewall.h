@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Base chains of the node's own firewall that drop what no rule of theirs accepts, at the two
+ * hooks that packets of endpoints pass: what the node takes in itself, and what it forwards for
+ * others. Nothing is ever written.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pk_firewall_chain {
+	char tool[20];	/* "nft", "iptables-legacy", "ip6tables-legacy" */
+	char family[8]; /* nft's: "ip", "ip6", "inet" */
+	char table[32], chain[32];
+	bool input;  /* false: forward */
+	bool opened; /* a rule of its table accepts what comes from, or goes to, devices pk* */
+};
+
+#define PK_FIREWALL_CHAINS 16
+
+struct pk_firewall {
+	struct pk_firewall_chain chain[PK_FIREWALL_CHAINS];
+	size_t n;
+};
+
+/* Reads the current netns' chains of nftables, and those of iptables' older tables. 0, -errno. */
+int pk_firewall_read(struct pk_firewall *firewall);
+
+/* firewall_legacy.c */
+int pk_firewall_read_legacy(struct pk_firewall *firewall);
