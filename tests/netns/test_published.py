@@ -84,21 +84,27 @@ def test_from_itself(published, mode, kind, family):
     assert seen and seen[0] == NODE[family], seen
 
 
+SECOND = {4: "192.0.2.3", 6: "2001:db8::3"}
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_on_a_single_address(published, node, mode):
+@pytest.mark.parametrize("family", (4, 6))
+def test_on_a_single_address(published, node, mode, family):
     """And another endpoint has the port on another one."""
-    run(node, "ip addr add 192.0.2.3/24 dev up0")
-    s = published(mode, mapping(address="192.0.2.2"))
-    db = s.add("beta", "db", runtimeConfig={"portMappings": mapping(address="192.0.2.3")})
+    run(node, "ip addr add 192.0.2.3/24 dev up0", "ip addr add 2001:db8::3/64 dev up0 nodad")
+    first, second = NODE[family], SECOND[family]
+    s = published(mode, mapping(address=first))
+    db = s.add("beta", "db", runtimeConfig={"portMappings": mapping(address=second)})
     s.serve(db, OWN, name="db")
     for kind in ("tcp", "udp"):
-        assert len(ask(node.world, kind, "192.0.2.2", HOST)) == 2
-        assert ask(node.world, kind, "192.0.2.3", HOST)[2] == "db"
-        assert ask(node.world, kind, NODE[6], HOST, SILENCE) is None
+        assert len(ask(node.world, kind, first, HOST)) == 2
+        assert len(ask(s.web, kind, first, HOST)) == 2
+        assert ask(node.world, kind, second, HOST)[2] == "db"
+        assert ask(node.world, kind, NODE[10 - family], HOST, SILENCE) is None
     node.delete(db.alloc)
     for kind in ("tcp", "udp"):
-        assert ask(node.world, kind, "192.0.2.3", HOST, SILENCE) is None
-        assert len(ask(node.world, kind, "192.0.2.2", HOST)) == 2
+        assert ask(node.world, kind, second, HOST, SILENCE) is None
+        assert len(ask(node.world, kind, first, HOST)) == 2
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -162,7 +168,8 @@ def test_a_port_in_the_range_of_masquerading(published):
 TAKEN = [
     ("", "", True), ("", "192.0.2.2", True), ("192.0.2.2", "", True), ("192.0.2.2", "192.0.2.2", True),
     ("0.0.0.0", "::", True), ("::", "192.0.2.2", True), ("192.0.2.2", "192.0.2.3", False),
-    ("192.0.2.2", "2001:db8::2", False),
+    ("192.0.2.2", "2001:db8::2", False), ("2001:db8::2", "2001:db8::2", True), ("2001:db8::2", "2001:db8::3", False),
+    ("2001:db8::2", "", True), ("::", "2001:db8::2", True), ("2001:db8::2", "0.0.0.0", True),
 ]
 
 

@@ -116,10 +116,12 @@ def test_a_process_of_the_node_reaches_a_published_port(shop, kind):
         assert "error" in s.cgroup.ask(kind, address, port, timeout=1)
 
 
-def test_a_mapping_on_one_address_holds_there_alone(shop):
-    s = shop(address=NODE[4])
-    assert s.reached("tcp", NODE[4])
-    for address in (NODE[6], "127.0.0.1"):
+@pytest.mark.parametrize("family", (4, 6))
+def test_a_mapping_on_one_address_holds_there_alone(shop, family):
+    s = shop(address=NODE[family])
+    for kind in KINDS:
+        assert s.reached(kind, NODE[family]), kind
+    for address in (NODE[10 - family], "127.0.0.1", "::1"):
         assert s.cgroup.ask("tcp", address) == NOBODY
 
 

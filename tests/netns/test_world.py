@@ -316,29 +316,56 @@ def test_another_address_of_the_uplink(stage, mode):
         each.close()
 
 
+# What each of two uplinks leads to: addresses that both worlds have, the second one's gateway and the node's address there.
+TWO = {4: {"near": "203.0.113.7", "far": "203.0.113.200", "half": "203.0.113.128/25", "via": "198.51.100.1", "own": "198.51.100.2"},
+       6: {"near": "2001:db8:f::7", "far": "2001:db8:f:8000::7", "half": "2001:db8:f:8000::/49", "via": "2001:db8:2::1", "own": "2001:db8:2::2"}}
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_two_uplinks(stage, mode):
+@pytest.mark.parametrize("family", (4, 6))
+def test_two_uplinks(stage, mode, family):
     """Each flow leaves by the route's own, with that device's address, and its answer is known there."""
-    s = stage(mode)
+    s, to = stage(mode, **IPV6), TWO[family]
     second = Place(s.node, "two", "198.51.100.2/24", "198.51.100.1/24")
-    for where, device in ((s.node.world, "down0"), (second, "eth0")):
-        for address in ("203.0.113.7", "203.0.113.200"):
-            where.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"])
+    run(s.node, "ip addr add 2001:db8:2::2/64 dev two nodad")
+    run(second, "ip addr add 2001:db8:2::1/64 dev eth0 nodad")
+    for where in (s.node.world, second):
+        run(where, "ip link set lo up", *(f"ip addr add {to[each]} dev lo" for each in ("near", "far")))
     servers = [Mirror(where.inside(), 9001, name=name) for where, name in ((s.node.world, "first"), (second, "second"))]
-    run(s.node, "ip route add default via 198.51.100.1 metric 10", "ip route add 203.0.113.128/25 via 198.51.100.1")
+    ip = f"ip -{family}"
+    run(s.node, f"{ip} route add default via {to['via']} metric 4096", f"{ip} route add {to['half']} via {to['via']}")
     a = s.add("acme", "api")
     try:
         for kind in ("tcp", "udp"):
-            address, port, name = ask(a, kind, "203.0.113.7", 9001)
-            assert (address, name) == (NODE[4], "first") and LOW <= port <= HIGH
-            address, port, name = ask(a, kind, "203.0.113.200", 9001)
-            assert (address, name) == ("198.51.100.2", "second") and LOW <= port <= HIGH
+            assert is_nodes(seen := ask(a, kind, to["near"], 9001), family) and seen[2] == "first", seen
+            assert is_nodes(seen := ask(a, kind, to["far"], 9001), family, to["own"]) and seen[2] == "second", seen
         # A rule sends one tenant's block the other way.
-        run(s.node, "ip route add default via 198.51.100.1 table 99", f"ip rule add from {a.address()} table 99")
-        wait_for(lambda: (ask(a, "tcp", "203.0.113.7", 9001) or "???")[2] == "second", "the other way")
+        run(s.node, f"{ip} route add default via {to['via']} table 99", f"{ip} rule add from {a.address(family)} table 99")
+        wait_for(lambda: (ask(a, "tcp", to["near"], 9001) or "???")[2] == "second", "the other way")
     finally:
         for server in servers:
             server.close()
+
+
+@pytest.mark.parametrize("family", (4, 6))
+def test_a_smaller_MTU_of_the_uplink_under_traffic(stage, sink, family):
+    """A connection that lives learns of it, the guard tells its sender; nothing of it is lost."""
+    s = stage("tap", **IPV6)
+    s.node.start_picketd()
+    a = s.add("acme", "api")
+    with connect(a, "tcp", s.world(family), sink, 60) as lasting:
+        sent = [lasting.send(os.urandom(1 << 16))]
+        run(s.node, "ip link set up0 mtu 1300")
+
+        def learned():
+            """Its route is looked up again each second; what doesn't fit any more is told then."""
+            sent.append(lasting.send(os.urandom(1 << 14)))
+            return "mtu 1300" in a.run(["ip", "route", "get", s.world(family)]).stdout
+
+        wait_for(learned, "the sender's knowledge of the MTU")
+        lasting.sendall(os.urandom(1 << 20))
+        lasting.shutdown(socket.SHUT_WR)
+        assert int(lasting.recv(100)) == sum(sent) + (1 << 20)
 
 
 def made_of_others(stage, mode, kind):
