@@ -205,7 +205,7 @@ static void publish(void)
 	struct pk_published_key key = { .proto = 6, .port = htons(8080) };
 	struct pk_published to = { .slot = 1, .port = htons(80) };
 
-	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
+	node_publish(&key, &to);
 }
 
 /* Flows that have nothing to do with what is measured. */

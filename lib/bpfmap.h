@@ -26,6 +26,7 @@
 	X(POOLS, "pools")                                                                          \
 	X(OPEN_PORTS, "open_ports")                                                                \
 	X(PUBLISHED, "published")                                                                  \
+	X(PUBLISHED_PORTS, "published_ports")                                                      \
 	X(RULE_SETS, "rule_sets")                                                                  \
 	X(CIDR, "cidr")                                                                            \
 	X(PEER_CLASS, "peer_class")                                                                \

@@ -2,7 +2,8 @@
 /*
  * Published ports and open ports. `published` is asked with the address all zero first. An entry
  * there is a mapping on every address, or, with slot 0, the marker that there are mappings on
- * single ones: it is written before the first of them and deleted after the last.
+ * single ones: it is written before the first of them and deleted after the last. So is the bit of
+ * its port in `published_ports`. The node's lock is held by all who write here.
  */
 #include "tables_ports.h"
 
@@ -90,17 +91,32 @@ static int mark(struct pk_bpf *bpf, uint32_t slot, const struct pk_published_key
 	return pk_map_get(map, &any, &is) == 0 && is.slot == slot ? 1 : 0;
 }
 
+static int set_bit(const struct pk_bpf *bpf, uint16_t port)
+{
+	const uint32_t at = PK_PORT_WORD(port);
+	int map = bpf->map[PK_MAP_PUBLISHED_PORTS];
+	uint64_t bits;
+	int r = pk_map_get(map, &at, &bits);
+
+	if (r < 0 || bits & PK_PORT_BIT(port))
+		return r;
+	bits |= PK_PORT_BIT(port);
+	return pk_map_set(map, &at, &bits, BPF_ANY);
+}
+
 static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p,
 		   struct pk_err *err)
 {
 	uint32_t holder = pk_published_holder(bpf, &p->from, slot);
 	struct pk_published to = p->to;
-	int r = 0;
+	int r;
 
 	if (holder)
 		return fail_taken(&p->from, holder, err);
 	to.slot = slot;
-	if (!pk_addr_is_zero(&p->from.addr))
+	r = set_bit(bpf, ntohs(p->from.port));
+	pk_fault("port-bit");
+	if (r == 0 && !pk_addr_is_zero(&p->from.addr))
 		r = mark(bpf, slot, &p->from);
 	if (r == 0)
 		r = pk_map_set(bpf->map[PK_MAP_PUBLISHED], &p->from, &to, BPF_ANY);
@@ -110,7 +126,8 @@ static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p
 struct unpublish {
 	int map;
 	uint32_t slot;
-	uint8_t *still; /* a bit for each protocol's port that has single mappings */
+	uint8_t *still;		      /* a bit for each protocol's port that has single mappings */
+	uint64_t left[PK_PORT_WORDS]; /* a bit for each port that has any entry */
 };
 
 static int drop_published(void *arg, const void *key, const void *value)
@@ -140,17 +157,31 @@ static int note_single(void *arg, const void *key, const void *value)
 
 static int drop_marker(void *arg, const void *key, const void *value)
 {
+	const uint16_t port = ntohs(((const struct pk_published_key *)key)->port);
 	struct unpublish *u = arg;
 	size_t bit = bit_of(key);
 
-	if (((const struct pk_published *)value)->slot ||
-	    !pk_addr_is_zero(&((const struct pk_published_key *)key)->addr) ||
-	    u->still[bit / 8] >> bit % 8 & 1)
-		return 0;
-	return pk_map_delete(u->map, key);
+	if (!((const struct pk_published *)value)->slot &&
+	    pk_addr_is_zero(&((const struct pk_published_key *)key)->addr) &&
+	    !(u->still[bit / 8] >> bit % 8 & 1))
+		return pk_map_delete(u->map, key);
+	u->left[PK_PORT_WORD(port)] |= PK_PORT_BIT(port);
+	return 0;
 }
 
-/* Deletes the slot's mappings, and markers that a killed process left. */
+static void clear_bits(const struct pk_bpf *bpf, const uint64_t left[PK_PORT_WORDS])
+{
+	int map = bpf->map[PK_MAP_PUBLISHED_PORTS];
+	uint64_t is[PK_PORT_WORDS];
+
+	if (pk_map_get_range(map, 0, PK_PORT_WORDS, is) < 0)
+		return;
+	for (uint32_t at = 0; at < PK_PORT_WORDS; at++)
+		if (is[at] & ~left[at])
+			pk_map_set(map, &at, &left[at], BPF_ANY);
+}
+
+/* Deletes the slot's mappings, and what a killed process left: markers, bits of ports. */
 static void unpublish(struct pk_bpf *bpf, uint32_t slot)
 {
 	own_mem uint8_t *still = NULL;
@@ -160,7 +191,8 @@ static void unpublish(struct pk_bpf *bpf, uint32_t slot)
 	still = pk_alloc(256 * PORTS / 8);
 	u.still = still;
 	pk_map_each(u.map, note_single, &u);
-	pk_map_each(u.map, drop_marker, &u);
+	if (pk_map_each(u.map, drop_marker, &u) == 0)
+		clear_bits(bpf, u.left);
 }
 
 /* Open. */

@@ -112,6 +112,13 @@ struct {
 	__type(value, struct pk_published);
 } published SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PK_PORT_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} published_ports SEC(".maps");
+
 /* The table isn't preallocated: that would take 232 MiB a million entries. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -3,8 +3,8 @@
 /*
  * Judges what comes in by an uplink. Ours is an answer to a masqueraded flow, a packet for a
  * published port, and one for an endpoint's address. Everything else goes on to the host as it
- * came, after at most one lookup in a hash (two for a port of the masquerade range that is
- * nobody's). A flow is masqueraded behind whatever address of the node's the kernel chose, so its
+ * came, most after a look at its port's bit, and after at most one lookup in a hash (two for a
+ * port of the masquerade range that is nobody's). A flow is masqueraded behind whatever address of the node's the kernel chose, so its
  * answer is known by its tuple, not by the address.
  */
 #include "lib/guard.h"
@@ -100,11 +100,14 @@ static __always_inline bool uplink_is_icmp(const struct uplink_glance *g)
 	return g->proto == IPPROTO_ICMP || g->proto == IPPROTO_ICMPV6;
 }
 
+/* Whether it is this protocol's and this address', uplink_slot finds out. */
 static __always_inline bool uplink_is_published(const struct uplink_glance *g)
 {
-	struct pk_published_key key = { .proto = g->proto, .port = g->dport };
+	__u16 port = bpf_ntohs(g->dport);
+	__u32 at = PK_PORT_WORD(port);
+	const __u64 *ports = bpf_map_lookup_elem(&published_ports, &at);
 
-	return g->dport && bpf_map_lookup_elem(&published, &key);
+	return ports && *ports & PK_PORT_BIT(port);
 }
 
 /* A packet at an uplink is one of these. */

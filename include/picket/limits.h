@@ -2,7 +2,7 @@
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
 
-#define PK_LAYOUT 6 /* of everything under maps/: raise with any change of maps.h */
+#define PK_LAYOUT 7 /* of everything under maps/: raise with any change of maps.h */
 
 #define PK_CAPACITY_DEFAULT    256 /* endpoints on a node; slots are 1..capacity */
 #define PK_CAPACITY_MAX	       4096

@@ -249,6 +249,15 @@ struct pk_published {
 PK_ABI(struct pk_published_key, 24);
 
 /*
+ * published_ports: array of words, a bit for each port that an entry of `published` has, of
+ * whatever protocol and address. It is set before the first of them is written and cleared after
+ * the last is deleted, under the node's lock: one that a killed process left set costs a lookup.
+ */
+#define PK_PORT_WORDS	   (65536 / 64)
+#define PK_PORT_WORD(port) ((__u32)(port) >> 6) /* of a port in host order */
+#define PK_PORT_BIT(port)  (1ull << ((port) & 63))
+
+/*
  * The lists of a rule set, each + enum pk_dir. Its own divides the world. The others hold prefixes
  * of the operator's, are shared by all rule sets that those rules select alike, and a class of
  * theirs is asked beside the own one's.

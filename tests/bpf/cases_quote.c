@@ -102,7 +102,7 @@ static void publish6(const struct kind *k)
 	struct pk_open_port_key open = { .slot = 1, .proto = k->out.proto, .port = htons(80) };
 	uint32_t published = PK_OPEN_PUBLISHED;
 
-	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
+	node_publish(&key, &to);
 	bpf_map_update_elem(node_map("open_ports"), &open, &published, BPF_ANY);
 }
 

@@ -247,7 +247,7 @@ static void published_id(void)
 	struct pk_published to = { .slot = 1, .port = htons(80) };
 
 	world_start();
-	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
+	node_publish(&key, &to);
 	world_untouched("a ping whose id is that of a mapping",
 			world_to_node(WHO_WORLD, PING(WORLD_LOW)));
 	bpf_map_delete_elem(node_map("published"), &key);

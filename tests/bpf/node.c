@@ -374,6 +374,17 @@ void node_pool(const char *prefix, uint32_t bits)
 	set("pools", &key, &one);
 }
 
+void node_publish(const struct pk_published_key *key, const struct pk_published *to)
+{
+	uint32_t port = ntohs(key->port), at = PK_PORT_WORD(port);
+	uint64_t bits = 0;
+
+	bpf_map_lookup_elem(node_map("published_ports"), &at, &bits);
+	bits |= PK_PORT_BIT(port);
+	set("published_ports", &at, &bits);
+	set("published", key, to);
+}
+
 void node_reset(void)
 {
 	static const char *const hashes[] = { "slots",	    "by_address", "remote", "pools",
@@ -389,6 +400,7 @@ void node_reset(void)
 	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++)
 		empty(hashes[i]);
 	zero("rule_sets", 8, sizeof(struct pk_rule_set));
+	zero("published_ports", PK_PORT_WORDS, sizeof(uint64_t));
 	zero("buckets", NODE_SLOTS, sizeof(struct pk_bucket));
 	zero("fragments", NODE_FRAGMENTS, sizeof(struct pk_fragment_place));
 	zero("places", place_room(), sizeof(struct pk_flow_key));

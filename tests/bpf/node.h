@@ -103,6 +103,7 @@ void node_cidr(uint32_t list, const char *prefix, uint32_t bits, uint32_t class)
  */
 void node_baseline(uint32_t set_nr);
 int node_map(const char *name);
+void node_publish(const struct pk_published_key *key, const struct pk_published *to);
 void node_endpoint(uint32_t slot, struct pk_endpoint *out);
 void node_endpoint_set(uint32_t slot, const struct pk_endpoint *ep);
 /* What the gateway tells it: at first the resolvers 10.0.0.53 and fd00::53, and no domain. */

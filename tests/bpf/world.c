@@ -88,7 +88,7 @@ static void publish(uint8_t proto, uint32_t addr, uint16_t port, uint32_t slot, 
 		key.addr = (union pk_addr){ .b = { [10] = 0xff, 0xff } };
 		key.addr.w[3] = htonl(addr);
 	}
-	bpf_map_update_elem(node_map("published"), &key, &to, BPF_ANY);
+	node_publish(&key, &to);
 	bpf_map_update_elem(node_map("open_ports"), &open, &published, BPF_ANY);
 }
 

@@ -88,6 +88,7 @@ static void begin(const struct world *w)
 		clear(hashes[i]);
 	for (uint32_t slot = 0; slot < SLOTS; slot++)
 		put("words", &slot, &closed);
+	zero("published_ports", PK_PORT_WORDS, sizeof(uint64_t));
 	zero("buckets", NODE_SLOTS, sizeof(struct pk_bucket));
 	zero("places", SLOTS * BUDGET_ROOM, sizeof(struct pk_flow_key));
 	zero("fragments", NODE_FRAGMENTS, sizeof(struct pk_fragment_place));

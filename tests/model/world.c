@@ -310,6 +310,22 @@ static void fill_buckets(const struct world *w, uint64_t ns, world_put put)
 	}
 }
 
+/* A mapping, and the bits of all ports that share a word with its own. */
+static void put_published(const struct world *w, int nr, world_put put)
+{
+	const uint32_t at = PK_PORT_WORD(__builtin_bswap16(w->published[nr].key.port));
+	uint64_t bits = 0;
+
+	for (int i = 0; i < w->publisheds; i++) {
+		uint16_t port = __builtin_bswap16(w->published[i].key.port);
+
+		if (PK_PORT_WORD(port) == at)
+			bits |= PK_PORT_BIT(port);
+	}
+	put("published_ports", &at, &bits);
+	put("published", &w->published[nr].key, &w->published[nr].value);
+}
+
 void world_fill(const struct world *w, uint64_t ns, world_put put)
 {
 	const uint32_t zero = 0, one = 1;
@@ -336,7 +352,7 @@ void world_fill(const struct world *w, uint64_t ns, world_put put)
 	for (int i = 0; i < w->remotes; i++)
 		put("remote", &w->remote[i].key, &w->remote[i].value);
 	for (int i = 0; i < w->publisheds; i++)
-		put("published", &w->published[i].key, &w->published[i].value);
+		put_published(w, i, put);
 	for (int i = 0; i < w->opens; i++)
 		put("open_ports", &w->open[i].key, &w->open[i].value);
 	for (int i = 0; i < w->cidrs; i++)

@@ -114,6 +114,24 @@ def test_killed_add_then_del_then_add(used, point):
                                                    "table labels"))
 
 
+def port_bits(node):
+    """The ports that uplinks look for in the table of published ones."""
+    words = [int.from_bytes(value, "little") for _, value in sorted(node.tables.items("published_ports"), key=lambda kv: int.from_bytes(kv[0], "little"))]
+    return [64 * at + bit for at, word in enumerate(words) for bit in range(64) if word >> bit & 1]
+
+
+def test_a_ports_bit_comes_before_its_entry(used):
+    """No packet misses a published port: killed between the two, the bit is there alone, until the table is gone through again."""
+    alloc = alloc_on(used)
+    assert killed(used, "ADD", alloc, "port-bit")
+    assert port_bits(used) == [24080] and not used.tables.items("published")
+    settle(used, alloc)
+    again = used.add("acme", "web", "web", conf=used.plugin_conf(runtimeConfig=PUBLISHED))
+    assert port_bits(used) == [24080]
+    used.delete(again)
+    assert port_bits(used) == []
+
+
 # Before the lease nothing of it survives a reboot; one point of each kind after it.
 SURVIVING = [p for p in OF_ADD if p in ("add-leased4", "add-leased", "add-made", "add-tested",
                                         "add-recorded", "add-opened")]

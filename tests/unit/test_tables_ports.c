@@ -38,6 +38,35 @@ static int at(const char *address, uint8_t proto, uint16_t port)
 	return pk_map_get(b()->map[PK_MAP_PUBLISHED], &key, &is) < 0 ? -1 : (int)is.slot;
 }
 
+static int note_port(void *arg, const void *key, const void *value)
+{
+	const uint16_t port = ntohs(((const struct pk_published_key *)key)->port);
+	uint64_t *bits = arg;
+
+	(void)value;
+	bits[PK_PORT_WORD(port)] |= PK_PORT_BIT(port);
+	return 0;
+}
+
+/* Each port of the table has its bit, and no other has one. */
+static void bits_fit(void)
+{
+	uint64_t want[PK_PORT_WORDS] = { 0 }, is[PK_PORT_WORDS];
+
+	pk_map_each(b()->map[PK_MAP_PUBLISHED], note_port, want);
+	assert_int_equal(pk_map_get_range(b()->map[PK_MAP_PUBLISHED_PORTS], 0, PK_PORT_WORDS, is),
+			 0);
+	assert_memory_equal(is, want, sizeof(is));
+}
+
+static void bit_alone(uint16_t port)
+{
+	const uint32_t word = PK_PORT_WORD(port);
+	const uint64_t bits = PK_PORT_BIT(port);
+
+	assert_int_equal(pk_map_set(b()->map[PK_MAP_PUBLISHED_PORTS], &word, &bits, 0), 0);
+}
+
 /* Opens endpoint i with these mappings; the result of the open. */
 static int open_with(int i, const struct pk_published_key *keys, size_t n)
 {
@@ -61,13 +90,16 @@ static int open_with(int i, const struct pk_published_key *keys, size_t n)
 static int open_one(int i, const char *address, uint8_t proto, uint16_t port)
 {
 	struct pk_published_key key = key_of(address, proto, port);
+	int r = open_with(i, &key, 1);
 
-	return open_with(i, &key, 1);
+	bits_fit();
+	return r;
 }
 
 static void shut(int i)
 {
 	assert_ok(pk_endpoint_close(b(), slots[i], IN_A_WHILE, &e));
+	bits_fit();
 }
 
 static size_t count(void)
@@ -161,8 +193,8 @@ static void test_a_refused_one_leaves_nothing(void **state)
 	assert_int_equal(count(), 0);
 }
 
-/* A process that was killed between the marker and its mapping. */
-static void test_a_marker_alone_is_nobodys(void **state)
+/* A process that was killed between a port's bit, the marker and its mapping. */
+static void test_what_stands_alone_is_nobodys(void **state)
 {
 	struct pk_published_key any = key_of("", TCP, 80), other = key_of("", TCP, 81);
 	const struct pk_published marker = { 0 };
@@ -171,7 +203,9 @@ static void test_a_marker_alone_is_nobodys(void **state)
 	NEED_ROOM();
 	assert_int_equal(pk_map_set(b()->map[PK_MAP_PUBLISHED], &any, &marker, 0), 0);
 	assert_int_equal(pk_map_set(b()->map[PK_MAP_PUBLISHED], &other, &marker, 0), 0);
-	assert_int_equal(open_one(0, "", TCP, 80), 0);
+	bit_alone(81);
+	bit_alone(443);
+	assert_int_equal(open_with(0, &any, 1), 0);
 	assert_int_equal(at("", TCP, 80), slots[0]);
 	shut(0);
 	assert_int_equal(count(), 0); /* the other one too */
@@ -212,7 +246,7 @@ int main(void)
 		cmocka_unit_test(test_on_single_addresses),
 		cmocka_unit_test(test_one_endpoint_may_have_both),
 		cmocka_unit_test(test_a_refused_one_leaves_nothing),
-		cmocka_unit_test(test_a_marker_alone_is_nobodys),
+		cmocka_unit_test(test_what_stands_alone_is_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, room_leave);

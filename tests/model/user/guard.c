@@ -46,6 +46,7 @@ void user_tables(void)
 	TABLE(remote, TABLE_HASH, 64);
 	TABLE(pools, TABLE_PREFIX, 64);
 	TABLE(published, TABLE_HASH, 64);
+	TABLE(published_ports, TABLE_ARRAY, PK_PORT_WORDS);
 	TABLE(open_ports, TABLE_HASH, 64);
 	TABLE(rule_sets, TABLE_ARRAY, 8);
 	TABLE(cidr, TABLE_PREFIX, 1024);
