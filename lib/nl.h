@@ -23,7 +23,7 @@
 struct pk_nl;
 
 int pk_nl_open(struct pk_nl **nl, struct pk_err *err); /* in the current netns */
-int pk_nl_open_netfilter(struct pk_nl **nl); /* nfnetlink, to ask alone; -errno */
+int pk_nl_open_netfilter(struct pk_nl **nl);	       /* nfnetlink, to ask alone; -errno */
 void pk_nl_close(struct pk_nl *nl);
 /*
  * A socket that hears of changes in the current netns, not blocking; groups are RTNLGRP_*, 0 ends

@@ -3,9 +3,9 @@
 /*
  * Judges what comes in by an uplink. Ours is an answer to a masqueraded flow, a packet for a
  * published port, and one for an endpoint's address. Everything else goes on to the host as it
- * came, most after a look at its port's bit, and after at most one lookup in a hash (two for a
- * port of the masquerade range that is nobody's). A flow is masqueraded behind whatever address of the node's the kernel chose, so its
- * answer is known by its tuple, not by the address.
+ * came, most of it after a look at its port's bit, the rest after one lookup in a hash (two for a
+ * port of the masquerade range that is nobody's). A flow is masqueraded behind whatever address of
+ * the node's the kernel chose, so its answer is known by its tuple, not by the address.
  */
 #include "lib/guard.h"
 
