@@ -165,10 +165,8 @@ static void ask(void *arg)
 		consul_ask_history(c);
 		return;
 	}
-	c->asked_ms = pk_loop_now(c->args.loop);
-	c->waited = c->index && !c->polls;
-	if (c->waited)
-		pk_kv_query_wait(&more, c->index);
+	pk_kv_wait_begin(&c->wait, &more, c->polls ? 0 : c->index, consul_is_lacking(c),
+			 pk_loop_now(c->args.loop));
 	consul_query(c, more.text ?: "", PK_KV_WAIT_MS, on_keys);
 }
 

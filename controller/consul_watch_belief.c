@@ -318,7 +318,7 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 		c->index = reply->index; /* the next write is to wake us */
 	c->last.meant = generation > h->generation;
 	c->last.anew = is_of_older(c, reply->index, generation);
-	if (c->last.anew && c->waited) {
+	if (c->last.anew && c->wait.index) {
 		ask_anew(c);
 		return;
 	}
@@ -333,16 +333,9 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 	consul_take(c);
 }
 
-/*
- * Suspects the store where a wait ends early without a newer index, as a restored snapshot ends it:
- * whoever writes next, this node among them, moves the store's index past the old one, and nothing
- * else tells then what it lost from what was deleted. A server that ends each wait so is suspected
- * once.
- */
-static void note_wait(struct pk_consul *c, bool woken)
+bool consul_is_lacking(const struct pk_consul *c)
 {
-	c->suspected |= woken && !c->eager;
-	c->eager = woken;
+	return pk_docs_behind(c->args.docs, c->of) || pk_docs_held(c->args.docs, c->of, NULL);
 }
 
 /*
@@ -353,12 +346,12 @@ bool consul_is_doubted(struct pk_consul *c)
 {
 	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 	const struct pk_docs_look look = look_of(c);
-	bool early = !c->polls && pk_loop_now(c->args.loop) - c->asked_ms < PK_KV_WAIT_S * 1000;
+	const uint64_t now = pk_loop_now(c->args.loop);
+	bool early = !c->polls && !pk_kv_wait_ran_out(&c->wait, now);
 
 	if (!h->index)
 		return false;
-	if (c->waited)
-		note_wait(c, early && c->last.index == h->index);
+	c->suspected |= pk_kv_wait_suspects(&c->wait, c->last.index, now);
 	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;

@@ -28,10 +28,9 @@ struct pk_consul {
 	char *of, *prefix;
 	const char *tenant_name; /* of `of`; NULL: the operator's */
 	struct pk_pace pace;
-	uint64_t index, asked_ms;
-	bool waited;	/* the question was for what is newer than an index */
+	struct pk_kv_wait wait;
+	uint64_t index;
 	bool suspected; /* the store is older than it was: the next answer is judged as such */
-	bool eager;	/* the last wait ended early without a newer index, as a restore ends it */
 	bool polls;
 	char over[320]; /* why the last answer is over its tenant's budget; "" */
 	bool first;	/* no answer was believed yet */
@@ -55,6 +54,8 @@ void consul_forget_last(struct pk_consul *c);
  */
 bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply);
 
+/* Returns whether documents are held, or the history is behind: what lacks may be back any moment. */
+bool consul_is_lacking(const struct pk_consul *c);
 /* Decides about last: it is doubted (waits then says when its history is asked for), or taken. */
 bool consul_is_doubted(struct pk_consul *c);
 void consul_ask_history(struct pk_consul *c);

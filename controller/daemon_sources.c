@@ -102,7 +102,10 @@ static void on_consul_leaderless(void *arg)
 {
 	struct pk_daemon *d = arg;
 
-	pk_consul_set_leaderless(d->parts.consul);
+	if (d->parts.consul)
+		pk_consul_set_leaderless(d->parts.consul);
+	if (d->parts.cluster)
+		pk_cluster_leaderless(d->parts.cluster);
 }
 
 static void ask_nomad(struct pk_daemon *d)
@@ -138,16 +141,21 @@ static void ask_consul(struct pk_daemon *d)
 					     .arg = d };
 
 	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
+	if (!d->config.consul_status)
+		return;
+	d->told = pk_consul_told_new(&d->parts, d->http);
+	d->report = pk_report_new(&d->parts, on_report, d);
+}
+
+/* Serves all that waits for Consul's word: documents and other nodes' keys. */
+static void ask_for_leader(struct pk_daemon *d)
+{
 	d->consul_leader = pk_leader_new(&(struct pk_leader_args){ .loop = d->parts.loop,
 								   .http = d->http,
 								   .service = &d->config.consul,
 								   .header = "X-Consul-Token",
 								   .lost = on_consul_leaderless,
 								   .arg = d });
-	if (!d->config.consul_status)
-		return;
-	d->told = pk_consul_told_new(&d->parts, d->http);
-	d->report = pk_report_new(&d->parts, on_report, d);
 }
 
 /*
@@ -162,6 +170,8 @@ static void start_consul(struct pk_daemon *d)
 	bool kv = c->consul.on && c->policies_kv, off = c->consul.said || !c->policies_kv;
 	bool changed;
 
+	if (c->consul.on)
+		ask_for_leader(d);
 	if (kv || off)
 		pk_docs_set_each(docs, kv);
 	if (kv) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "loop.h"
 #include "service_call.h"
 
 void pk_kv_query_begin(struct pk_kv_query *q, const char *prefix, const struct pk_kv_budget *budget,
@@ -16,9 +17,38 @@ void pk_kv_query_begin(struct pk_kv_query *q, const char *prefix, const struct p
 	pk_str_add(path, "?recurse=true");
 }
 
-void pk_kv_query_wait(struct pk_str *path, uint64_t index)
+static unsigned int seconds_of(struct pk_kv_wait *w, bool hasty)
 {
-	pk_str_addf(path, "&index=%lu&wait=%ds", index, PK_KV_WAIT_S);
+	if (!hasty) {
+		w->hasty = 0;
+		return PK_KV_WAIT_S;
+	}
+	return 1 + (unsigned int)(pk_backoff_ms(w->hasty++) / 1000);
+}
+
+void pk_kv_wait_begin(struct pk_kv_wait *w, struct pk_str *path, uint64_t index, bool hasty,
+		      uint64_t now_ms)
+{
+	w->index = index;
+	w->asked_ms = now_ms;
+	w->seconds = seconds_of(w, hasty);
+	if (index)
+		pk_str_addf(path, "&index=%lu&wait=%us", index, w->seconds);
+}
+
+bool pk_kv_wait_ran_out(const struct pk_kv_wait *w, uint64_t now_ms)
+{
+	return w->index && now_ms - w->asked_ms >= w->seconds * 1000ull;
+}
+
+bool pk_kv_wait_suspects(struct pk_kv_wait *w, uint64_t index, uint64_t now_ms)
+{
+	bool before = w->woken;
+
+	if (!w->index)
+		return false;
+	w->woken = index == w->index && !pk_kv_wait_ran_out(w, now_ms);
+	return w->woken && !before;
 }
 
 bool pk_kv_query_feed(struct pk_kv_query *q, const char *bytes, size_t n)

@@ -151,6 +151,7 @@ static int read_word(struct word *w, const struct pk_said *said)
 
 int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
 {
+	struct pk_said taken = *said;
 	bool is_new, changed;
 	struct word *w;
 	int r;
@@ -167,10 +168,12 @@ int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
 		w->since = is_new && !said->live ? 0 : said->now;
 	w->live = said->live;
 	w->kept |= !said->modified;
+	/* An older word that nobody has written again is as old in the next answer. */
+	taken.doubt |= w->older && w->modified == said->modified;
 	w->held = NULL;
 	w->created = said->created;
 	w->modified = said->modified;
-	r = read_word(w, said);
+	r = read_word(w, &taken);
 	return r < 0 ? r : r || changed;
 }
 

@@ -83,6 +83,12 @@ bool pk_cluster_release(struct pk_cluster *c)
 	return any;
 }
 
+void pk_cluster_leaderless(struct pk_cluster *c)
+{
+	for (struct part *p = c->parts; p; p = p->hh.next)
+		pk_keys_watch_leaderless(p->watch);
+}
+
 void pk_cluster_withdraw(struct pk_model *model)
 {
 	struct pk_remotes *remotes = pk_model_remotes(model);

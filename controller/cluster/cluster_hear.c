@@ -88,6 +88,24 @@ static void hear_absence(struct hearing *h)
 	h->changed |= h->lacks > 0;
 }
 
+static void count_one(void *arg, const char *key)
+{
+	size_t *n = arg;
+
+	(void)key;
+	(*n)++;
+}
+
+static bool any_is_held(const struct part *part)
+{
+	struct pk_believed *b = part->cluster->believed;
+	size_t all = 0, fresh = 0;
+
+	pk_believed_each(b, part->name, false, count_one, &all);
+	pk_believed_each(b, part->name, true, count_one, &fresh);
+	return fresh < all;
+}
+
 static void hear_own_absence(struct hearing *h)
 {
 	struct pk_cluster *c = h->part->cluster;
@@ -109,6 +127,7 @@ void cluster_hear(void *arg, const struct pk_keys_answer *answer)
 	hear_own_absence(&h);
 	hear_absence(&h);
 	free(h.lacking);
+	pk_keys_watch_hasty(h.part->watch, any_is_held(h.part));
 	h.changed |= !h.part->answered;
 	h.part->answered = true;
 	if (h.changed)

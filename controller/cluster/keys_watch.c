@@ -17,8 +17,11 @@ struct pk_keys_watch {
 	struct pk_kv_query query;
 	struct pk_source source;
 	struct pk_pace pace;
+	struct pk_kv_wait wait;
 	uint64_t index, seen; /* to ask behind; the highest that was told */
 	bool answered;
+	bool suspected; /* the store was restored: the next answer is told as an older history's */
+	bool hasty;
 };
 
 static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
@@ -37,6 +40,20 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return pk_kv_query_feed(&w->query, bytes, n);
 }
 
+/* Asks anew: a restore ends a wait with the keys from before it. */
+static bool is_from_before(struct pk_keys_watch *w, const struct pk_http_reply *reply)
+{
+	uint64_t now = pk_loop_now(w->args.loop);
+
+	if (!pk_kv_wait_suspects(&w->wait, reply->index, now))
+		return false;
+	w->suspected = true;
+	w->index = 0;
+	pk_source_good(&w->source);
+	pk_timer_set(w->timer, pk_pace_ms(&w->pace, now));
+	return true;
+}
+
 static void on_keys(void *arg, const struct pk_http_reply *reply)
 {
 	PK_OWN(pk_kvs_done) struct pk_kvs kvs = { 0 };
@@ -49,12 +66,14 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 		failed(w, pk_kv_query_fault(&w->query, reply), why);
 		return;
 	}
+	if (is_from_before(w, reply))
+		return;
 	answer.first = !w->answered;
-	answer.behind = reply->index < w->seen;
+	answer.behind = PK_MOVE(w->suspected, false) || reply->index < w->seen;
 	answer.filtered = reply->filtered;
 	w->answered = true;
 	/* Another history is asked without an index. */
-	w->index = answer.behind ? 0 : reply->index;
+	w->index = reply->index < w->seen ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
 	pk_source_good(&w->source);
 	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
@@ -74,8 +93,7 @@ static void ask(void *arg)
 	own_str path = { 0 };
 
 	pk_kv_query_begin(&w->query, w->prefix, &w->args.budget, &path);
-	if (w->index)
-		pk_kv_query_wait(&path, w->index);
+	pk_kv_wait_begin(&w->wait, &path, w->index, w->hasty, pk_loop_now(w->args.loop));
 	call.path = path.text;
 	w->call = pk_service_start(w->args.http, &call, on_keys, w, &err);
 	if (!w->call)
@@ -103,6 +121,19 @@ void pk_keys_watch_free(struct pk_keys_watch *w)
 	pk_kv_query_done(&w->query);
 	free(w->prefix);
 	free(w);
+}
+
+void pk_keys_watch_hasty(struct pk_keys_watch *w, bool hasty)
+{
+	w->hasty = hasty;
+}
+
+void pk_keys_watch_leaderless(struct pk_keys_watch *w)
+{
+	if (!w->call || w->source.failures)
+		return;
+	pk_http_cancel(PK_MOVE(w->call, NULL));
+	failed(w, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
 }
 
 const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *w)

@@ -23,7 +23,8 @@ class FakeConsul(FakeServer):
         self.token_known = True
         self.acls = True
         self.shows_old = False
-        self.may_write = True       # the token, below STATUS
+        self.may_write = True       # the token, below
+        self.writable = STATUS
         self.changes = []           # (verb, key) of each write that was asked for, but for nodes' reports
         self.sessions, self.held = [], {}       # those that live, and which key is whose
         self.transactions = []      # the verbs and keys of each that was asked for
@@ -46,6 +47,13 @@ class FakeConsul(FakeServer):
         with self.changed:
             self.keys[PREFIX + key] = document if isinstance(document, str) else json.dumps(document)
             self.touch(key)
+
+    def say(self, key, value):
+        """As another node writes its own key below the cluster's: "nodes/n2"."""
+        with self.changed:
+            self.keys[ROOT + key] = json.dumps(value)
+            self.bump()
+            self.touched[ROOT + key] = self.index
 
     def remove(self, key):
         with self.changed:
@@ -112,7 +120,7 @@ class FakeConsul(FakeServer):
         key = path[len("/v1/kv/"):]
         if not key.startswith(STATUS + "nodes/"):
             self.changes.append((verb, key))
-        if not self.may_write or not key.startswith(STATUS):
+        if not self.may_write or not key.startswith(self.writable):
             return 403, f"Permission denied: token lacks permission 'key:write' on \"{key}\""
         if "acquire" in self.query and self.held.setdefault(key, self.query["acquire"]) != self.query["acquire"]:
             return 200, "false"

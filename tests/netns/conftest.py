@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that the node's picketd asks; a test that wants more of one makes its own."""
+import contextlib
+
 import pytest
 
 from fake import FakeConsul, FakeNomad
@@ -7,11 +9,20 @@ from harness.fabric import Fabric, consul_program
 
 
 @pytest.fixture
-def consul(node):
-    with node.inside():
-        fake = FakeConsul()
-    yield fake
-    fake.stop()
+def consul_of():
+    """Makes the Consul of a node."""
+    with contextlib.ExitStack() as stack:
+        def make(node):
+            with node.inside():
+                fake = FakeConsul()
+            stack.callback(fake.stop)
+            return fake
+        yield make
+
+
+@pytest.fixture
+def consul(node, consul_of):
+    return consul_of(node)
 
 
 @pytest.fixture

@@ -240,6 +240,7 @@ def test_consuls_index_is_no_good(node, consul, told, mode):
     cost, _, _ = start_kv(node, consul)
     consul.set_mode(mode)
     others_are_served(node, consul)
+    wait_for(lambda: "goes back and forth" in str(node.reasons("consul")), "the reason", 60)
     rate_is_bounded(consul, "/operator/")
     told(f"Consul's index that goes {'to and fro' if mode == 'flap' else 'back'}", cost)
 

@@ -253,6 +253,21 @@ def test_what_is_back_is_no_longer_held(node, consul):
     wait_for(lambda: "consul/operator/d" in in_force(node), "the next word")
 
 
+def test_what_is_back_without_a_sign_is_heard_soon(node, consul):
+    """While anything is held no question waits for a minute, nor are there many of them."""
+    started(node, consul, "abc")
+    keys = dict(consul.keys)
+    consul.restore()
+    wait_for(lambda: len(held(node)) == 3, "the hold", HEARD_S)
+    is_waiting(consul)
+    asked = consul.count(f"{PREFIX}operator/?recurse")
+    with consul.changed:        # nobody who waits is woken
+        consul.keys.update(keys)
+        consul.touched.update(dict.fromkeys(keys, consul.index))
+    wait_for(lambda: held(node) == set() and not node.reasons("policy"), "the data", 45)
+    assert consul.count(f"{PREFIX}operator/?recurse") - asked < 20
+
+
 @pytest.mark.parametrize("writes", [False, True], ids=["", "written"])
 def test_a_restored_snapshot_brings_no_older_text_back(node, consul, writes):
     """Nothing is lacking: the one document says what it said an hour ago, which was less."""

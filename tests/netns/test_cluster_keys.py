@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other nodes say stays when Consul loses it or has no leader: a node with a Consul that others wrote to."""
+import json
+
+import pytest
+from fake.consul import ROOT
+from harness.shell import wait_for
+
+NODES = f"/v1/kv/{ROOT}nodes/"
+ALONE = {"nomad": None, "fabric": "routed", "node": "n1", "blocks": {"range": ["10.64.0.0/16"]}}
+
+
+def word(number, block):
+    return {"version": 1, "number": number, "blocks": [block], "addresses": ["192.0.2.9"]}
+
+
+@pytest.fixture(name="one")
+def one_fixture(make_node, consul_of):
+    """n1, which knows n2 and n3, and waits for more."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    consul = consul_of(node)
+    consul.writable = ROOT
+    for i in 2, 3:
+        consul.say(f"nodes/n{i}", word(5, f"10.64.{i}.0/24"))
+    node.start_picketd({**ALONE, "consul": {"address": consul.address}})
+    wait_for(lambda: {"n1", "n2", "n3"} <= set(nodes(node)), "the others", 60)
+    is_waiting(consul)
+    return node, consul
+
+
+def nodes(node):
+    return {n["name"]: n for n in node.api("/v1/nodes")["nodes"]}
+
+
+def is_waiting(consul):
+    """It has heard all that there is, its own word too."""
+    def waits():
+        with consul.changed:
+            index = consul.index_of(NODES)
+        return ROOT + "nodes/n1" in consul.keys and consul.count(f"{NODES}?recurse=true&index={index}&")
+    wait_for(waits, "picketd's next question", 60)
+
+
+def held(node):
+    return {name for name, n in nodes(node).items() if n["state"] == "held"}
+
+
+def test_a_restored_store_takes_nobodys_word(one):
+    """A snapshot lacks n3 alone and has an older word of n2, and somebody writes at once: no index is behind."""
+    node, consul = one
+    with consul.changed:
+        keys, touched, index = consul.snapshot()
+        del keys[ROOT + "nodes/n3"]
+        keys[ROOT + "nodes/n2"] = json.dumps(word(4, "10.64.9.0/24"))
+        consul.restore((keys, touched, index - 1))
+        consul.say("nodes/n4", word(1, "10.64.4.0/24"))
+    wait_for(lambda: "n4" in nodes(node), "what was written since", 60)
+    assert held(node) == {"n3"} and nodes(node)["n3"]["blocks"] == ["10.64.3.0/24"]
+    consul.say("nodes/n4", word(2, "10.64.5.0/24"))
+    wait_for(lambda: nodes(node)["n4"]["blocks"] == ["10.64.5.0/24"], "the next word", 60)
+    assert held(node) == {"n3"} and nodes(node)["n2"]["blocks"] == ["10.64.2.0/24"], "nobody has written the older word again"
+    consul.say("nodes/n2", word(4, "10.64.6.0/24"))
+    wait_for(lambda: nodes(node)["n2"]["blocks"] == ["10.64.6.0/24"], "its owner's, whatever its number", 60)
+
+
+def test_what_is_back_is_heard_soon(one):
+    """A store that lost all of it, and has it again without a sign: while words are held none is waited for for a minute."""
+    node, consul = one
+    keys = {ROOT + f"nodes/n{i}": json.dumps(word(5, f"10.64.{i}.0/24")) for i in (2, 3)}
+    with consul.changed:
+        consul.restore()
+    wait_for(lambda: held(node) == {"n2", "n3"}, "the hold", 60)
+    is_waiting(consul)      # by now its own word is there again, which woke it
+    with consul.changed:
+        consul.touched.update(dict.fromkeys(keys, consul.index_of(NODES)))	# which wakes nobody
+        consul.keys.update(keys)
+    wait_for(lambda: not held(node), "what is back", 45)
+
+
+def test_no_leader_is_said_of_other_nodes_keys(make_node, consul_of):
+    """Also where no policies are asked for; what was said stays, and one question serves all."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    consul = consul_of(node)
+    consul.writable = ROOT
+    consul.say("nodes/n2", word(5, "10.64.2.0/24"))
+    node.start_picketd({**ALONE, "consul": {"address": consul.address}, "policies": {"kv": False}})
+    wait_for(lambda: "n2" in nodes(node), "the other", 60)
+    is_waiting(consul)
+    consul.leader = False
+    wait_for(lambda: f'keys="{ROOT}nodes/" err="the servers have no leader"' in node.log(), "the loss, while the question waits", 40)
+    assert "no leader" in str(node.reasons("cluster")) and nodes(node)["n2"]["blocks"] == ["10.64.2.0/24"]
+    consul.leader = True
+    wait_for(lambda: not node.reasons("cluster"), lambda: node.reasons("cluster"), 60)
