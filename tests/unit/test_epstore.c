@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#include "controller/loop.h"
+#include "controller/model.h"
+#include "controller/records.h"
 #include "epstore.h"
 #include "fs.h"
 #include "record_json.h"
@@ -288,6 +291,44 @@ static void test_wrong_name(void **state)
 	assert_int_equal(pk_record_write(&room->paths, &record, &err), -EINVAL);
 }
 
+/* A pass follows where a look finds something else than the last one did, and only there. */
+static void test_looks(void **state)
+{
+	struct room *room = *state;
+	struct pk_settings settings;
+	struct pk_model_args model = { .settings = &settings };
+	struct pk_records_args args = { .paths = &room->paths };
+	struct pk_record_name name;
+	struct pk_records *looked;
+	struct pk_record r;
+	struct pk_err err;
+
+	pk_settings_init(&settings);
+	model.docs = pk_docs_new(NULL);
+	args.loop = pk_loop_new();
+	args.model = pk_model_new(&model);
+	looked = pk_records_new(&args);
+	fill(&r);
+	pk_records_set_epoch(looked, r.epoch);
+	assert_int_equal(pk_record_name_of(r.container_id, r.ifname, r.slot, &name), 0);
+	assert_false(pk_records_look_at(looked, &name));
+	assert_int_equal(pk_record_write(&room->paths, &r, &err), 0);
+	assert_true(pk_records_look_at(looked, &name));
+	assert_int_equal(pk_model_count(args.model), 1);
+	assert_false(pk_records_look_at(looked, &name));
+	assert_false(pk_records_look(looked));
+	assert_int_equal(pk_record_delete(&room->paths, &name, &err), 0);
+	assert_false(pk_records_look_at(looked, &name));
+	assert_true(pk_records_look(looked));
+	assert_int_equal(pk_model_count(args.model), 0);
+	pk_record_done(&r);
+	pk_records_free(looked);
+	pk_model_free(args.model);
+	pk_docs_free(model.docs);
+	pk_loop_free(args.loop);
+	pk_settings_done(&settings);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -297,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_older),
 		cmocka_unit_test_setup_teardown(test_wrong_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_looks, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
