@@ -36,30 +36,22 @@ static const char *why_of(const struct pk_believed_node *n)
 	return n->refused ? n->why : NULL;
 }
 
-/* The nodes' reports on the documents that they enforce. */
-struct heard {
-	const struct pk_kvs *kvs;
-	char newest[PK_DIGEST_TEXT];
-};
-
-static void write_policy(struct pk_jw *w, const struct heard *heard, const char *node)
+/* Writes which of the operator's documents the node said that it enforces; NULL: nothing. */
+static void write_policy(struct pk_jw *w, const struct pk_node_policy *said)
 {
-	struct pk_node_policy policy;
-
-	pk_reports_of(heard->kvs, node, heard->newest, &policy);
-	if (policy.known) {
-		pk_jw_string(w, "policy", policy.current ? "current" : "lags");
-		pk_jw_uint(w, "policyIndex", policy.index);
+	if (said) {
+		pk_jw_string(w, "policy", said->current ? "current" : "lags");
+		pk_jw_uint(w, "policyIndex", said->index);
 	} else {
 		pk_jw_null(w, "policy");
 		pk_jw_null(w, "policyIndex");
 	}
-	pk_jw_string(w, "policyDigest", policy.digest);
-	pk_jw_string(w, "policySince", policy.since);
-	pk_json_free(policy.doc);
+	pk_jw_string(w, "policyDigest", said && *said->digest ? said->digest : NULL);
+	pk_jw_string(w, "policySince", said && *said->since ? said->since : NULL);
 }
 
-static void write_node(struct pk_jw *w, const struct heard *heard, const struct pk_believed_node *n)
+static void write_node(struct pk_jw *w, struct pk_node_policy *heard,
+		       const struct pk_believed_node *n)
 {
 	const struct timespec since = { .tv_sec = n->since };
 	char text[PK_ADDR_TEXT];
@@ -74,7 +66,7 @@ static void write_node(struct pk_jw *w, const struct heard *heard, const struct 
 	for (size_t i = 0; n->word && i < n->word->n_addresses; i++)
 		pk_jw_string(w, NULL, pk_addr_format(&n->word->addresses[i], text));
 	pk_jw_close(w, ']');
-	write_policy(w, heard, n->name);
+	write_policy(w, pk_node_policy(heard, n->name));
 	pk_jw_uint(w, "refused", n->refused);
 	pk_jw_string(w, "why", why_of(n));
 	pk_jw_close(w, '}');
@@ -90,8 +82,9 @@ static size_t count_open(const struct pk_model *model)
 	return n;
 }
 
-static void write_own(const struct pk_parts *p, const struct heard *heard, struct pk_jw *w)
+static void write_own(const struct pk_parts *p, struct pk_node_policy *heard, struct pk_jw *w)
 {
+	const char *name = p->cluster ? pk_cluster_node(p->cluster) : p->node;
 	const struct pk_settings *s = pk_model_get_settings(p->model);
 
 	pk_jw_open(w, NULL, '{');
@@ -102,7 +95,7 @@ static void write_own(const struct pk_parts *p, const struct heard *heard, struc
 	write_prefixes(w, s->pools, s->n_pools);
 	pk_jw_open(w, "addresses", '[');
 	pk_jw_close(w, ']');
-	write_policy(w, heard, p->cluster ? pk_cluster_node(p->cluster) : p->node);
+	write_policy(w, pk_node_policy(heard, name));
 	pk_jw_uint(w, "refused", 0);
 	pk_jw_null(w, "why");
 	pk_jw_close(w, '}');
@@ -110,18 +103,17 @@ static void write_own(const struct pk_parts *p, const struct heard *heard, struc
 
 static void answer(const struct pk_parts *p, struct pk_exchange *x, const struct pk_kvs *kvs)
 {
-	struct heard heard = { .kvs = kvs };
+	PK_OWN(pk_node_policies_free) struct pk_node_policy *heard = pk_node_policies(kvs);
 	struct pk_believed_node n;
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
-	pk_reports_newest(kvs, heard.newest);
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_open(&w, "nodes", '[');
-	write_own(p, &heard, &w);
+	write_own(p, heard, &w);
 	for (size_t i = 0; p->cluster && pk_believed_node(pk_cluster_believed(p->cluster), i, &n);
 	     i++)
-		write_node(&w, &heard, &n);
+		write_node(&w, heard, &n);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);

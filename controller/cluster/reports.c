@@ -91,54 +91,67 @@ static const struct pk_json *operators(const struct pk_json *root, const char *m
 	return NULL;
 }
 
-static struct pk_json_doc *parsed(const struct pk_kv *kv)
+static void put_text(char *to, size_t room, const struct pk_json *set, const char *member)
 {
-	struct pk_json_doc *doc = NULL;
-
-	if (pk_json_parse("report", kv->value, kv->len, PK_JSON_NEWER, &doc, NULL) < 0)
-		return NULL;
-	return doc;
+	snprintf(to, room, "%s", pk_json_string(pk_json_get(set, member)) ?: "");
 }
 
-void pk_reports_newest(const struct pk_kvs *kvs, char digest[PK_DIGEST_TEXT])
+/* Reads a report. Returns NULL where it says nothing of the operator's documents. */
+static struct pk_node_policy *read_policy(const struct pk_kv *kv, bool *complete)
 {
-	double newest = -1;
-
-	*digest = '\0';
-	for (size_t i = 0; i < kvs->n; i++) {
-		own_json *doc = parsed(&kvs->list[i]);
-		const struct pk_json *root = doc ? pk_json_root(doc) : NULL;
-		const struct pk_json *set = root ? operators(root, "sets") : NULL;
-		double index = set ? pk_json_number(pk_json_get(set, "index")) : -1;
-
-		if (index <= newest || pk_json_get(set, "why") || operators(root, "documents"))
-			continue;
-		newest = index;
-		snprintf(digest, PK_DIGEST_TEXT, "%s",
-			 pk_json_string(pk_json_get(set, "digest")) ?: "");
-	}
-}
-
-void pk_reports_of(const struct pk_kvs *kvs, const char *node, const char *newest,
-		   struct pk_node_policy *out)
-{
+	const char *last = strrchr(kv->key, '/');
 	const struct pk_json *set = NULL;
+	struct pk_node_policy *policy;
+	own_json *doc = NULL;
 	int64_t index = 0;
 
-	*out = (struct pk_node_policy){ 0 };
-	for (size_t i = 0; i < kvs->n && !out->doc; i++) {
-		const char *last = strrchr(kvs->list[i].key, '/');
-
-		if (last && strcmp(last + 1, node) == 0)
-			out->doc = parsed(&kvs->list[i]);
-	}
-	if (out->doc)
-		set = operators(pk_json_root(out->doc), "sets");
+	if (last && pk_json_parse("report", kv->value, kv->len, PK_JSON_NEWER, &doc, NULL) == 0)
+		set = operators(pk_json_root(doc), "sets");
 	if (!set || pk_json_int(pk_json_get(set, "index"), 0, INT64_MAX, &index) < 0)
-		return;
-	out->known = true;
-	out->index = (uint64_t)index;
-	out->digest = pk_json_string(pk_json_get(set, "digest"));
-	out->since = pk_json_string(pk_json_get(set, "since"));
-	out->current = out->digest && strcmp(out->digest, newest) == 0;
+		return NULL;
+	*complete = !pk_json_get(set, "why") && !operators(pk_json_root(doc), "documents");
+	policy = pk_alloc(sizeof(*policy));
+	policy->index = (uint64_t)index;
+	put_text(policy->digest, sizeof(policy->digest), set, "digest");
+	put_text(policy->since, sizeof(policy->since), set, "since");
+	policy->node = pk_strdup(last + 1);
+	return policy;
+}
+
+struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs)
+{
+	struct pk_node_policy *all = NULL, *newest = NULL;
+
+	for (size_t i = 0; i < kvs->n; i++) {
+		bool complete = false;
+		struct pk_node_policy *p = read_policy(&kvs->list[i], &complete);
+
+		if (!p)
+			continue;
+		HASH_ADD_KEYPTR(hh, all, p->node, strlen(p->node), p);
+		if (complete && (!newest || p->index > newest->index))
+			newest = p;
+	}
+	for (struct pk_node_policy *p = all; p && newest; p = p->hh.next)
+		p->current = *p->digest && strcmp(p->digest, newest->digest) == 0;
+	return all;
+}
+
+void pk_node_policies_free(struct pk_node_policy **policies)
+{
+	struct pk_node_policy *p, *next;
+
+	HASH_ITER (hh, *policies, p, next) {
+		HASH_DEL(*policies, p);
+		free(p->node);
+		free(p);
+	}
+}
+
+const struct pk_node_policy *pk_node_policy(struct pk_node_policy *policies, const char *node)
+{
+	struct pk_node_policy *p;
+
+	HASH_FIND_STR(policies, node, p);
+	return p;
 }

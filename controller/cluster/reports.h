@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Reads, once, which documents the nodes say that they enforce (report.h). */
+#include <uthash.h>
+
 #include "consul.h"
 #include "http.h"
 #include "service.h"
@@ -18,16 +20,17 @@ typedef void pk_reports_fn(void *arg, const struct pk_kvs *kvs);
 struct pk_reports *pk_reports_ask(const struct pk_reports_args *args, pk_reports_fn *fn, void *arg);
 void pk_reports_cancel(struct pk_reports *reports);
 
-/* One node's word on the operator's documents, by the reports. */
+/* A node's report on the operator's documents. */
 struct pk_node_policy {
-	bool known;
-	bool current; /* it enforces all that is known to stand in Consul */
 	uint64_t index;
-	const char *digest, *since; /* good for as long as doc is; NULL: they can't be read */
-	struct pk_json_doc *doc;
+	bool current;		     /* it enforces all that is known to stand in Consul */
+	char digest[PK_DIGEST_TEXT]; /* "": it says none */
+	char since[40];
+	char *node; /* as the last part of its key */
+	UT_hash_handle hh;
 };
-/* Returns the digest of the newest set that a node enforces without a document that lacks; "". */
-void pk_reports_newest(const struct pk_kvs *kvs, char digest[PK_DIGEST_TEXT]);
-/* Reads the report of a node, its name as the last part of a key. The caller frees doc. */
-void pk_reports_of(const struct pk_kvs *kvs, const char *node, const char *newest,
-		   struct pk_node_policy *out);
+/* Reads all reports, each once. pk_node_policies_free takes what it returns, which may be NULL. */
+struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs);
+void pk_node_policies_free(struct pk_node_policy **policies);
+/* Returns that of a node, or NULL: it says nothing that can be read. */
+const struct pk_node_policy *pk_node_policy(struct pk_node_policy *policies, const char *node);

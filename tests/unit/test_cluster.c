@@ -12,6 +12,7 @@
 #include "own.h"
 #include "pairs.h"
 #include "publish_private.h"
+#include "reports.h"
 #include "share.h"
 
 static struct pk_believed *b;
@@ -475,6 +476,56 @@ static void test_no_session(void **state)
 		sizeof(why)));
 }
 
+#define REPORT(index, digest, documents, more)                                                     \
+	"{\"version\":1,\"number\":0,\"documents\":[" documents                                    \
+	"],\"more\":0,\"sets\":[{\"source\":\"consul/tenant/x\",\"index\":99,\"digest\":\"t\"},"   \
+	"{\"source\":\"consul/operator\",\"index\":" index ",\"digest\":\"" digest                 \
+	"\",\"since\":\"2026-01-01T00:00:00Z\"" more "}]}"
+#define REFUSED                                                                                    \
+	"{\"source\":\"consul/operator\",\"path\":\"p\",\"state\":\"refused\",\"why\":\"x\"}"
+
+/* The newest set of whoever lacks nothing of it is what stands in Consul, as far as is known. */
+static void test_reports(void **state)
+{
+	static const struct {
+		char *key, *report;
+		bool known, current;
+	} rows[] = {
+		{ (char *)"s/a", (char *)REPORT("5", "old", "", ""), true, false },
+		{ (char *)"s/b", (char *)REPORT("7", "new", "", ""), true, true },
+		{ (char *)"s/c", (char *)REPORT("6", "new", "", ""), true, true },
+		{ (char *)"s/d", (char *)REPORT("8", "x", REFUSED, ""), true, false },
+		{ (char *)"s/e", (char *)REPORT("9", "y", "", ",\"why\":\"behind\""), true, false },
+		{ (char *)"s/f", (char *)REPORT("-1", "new", "", ""), false, false },
+		{ (char *)"s/g", (char *)"{\"sets\":[]}", false, false },
+		{ (char *)"s/h", (char *)"nonsense", false, false },
+		{ (char *)"nowhere", (char *)REPORT("10", "z", "", ""), false, false },
+	};
+	struct pk_kv list[PK_ARRAY_LEN(rows)] = { 0 };
+	const struct pk_kvs kvs = { .list = list, .n = PK_ARRAY_LEN(rows) };
+	struct pk_node_policy *all;
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		list[i].key = rows[i].key;
+		list[i].value = rows[i].report;
+		list[i].len = strlen(rows[i].report);
+	}
+	all = pk_node_policies(&kvs);
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		const char *last = strrchr(rows[i].key, '/');
+		const struct pk_node_policy *p = pk_node_policy(all, last ? last + 1 : rows[i].key);
+
+		if (!p != !rows[i].known || (p && p->current != rows[i].current))
+			fail_msg("%s", rows[i].key);
+	}
+	assert_int_equal(pk_node_policy(all, "b")->index, 7);
+	assert_string_equal(pk_node_policy(all, "b")->digest, "new");
+	assert_string_equal(pk_node_policy(all, "b")->since, "2026-01-01T00:00:00Z");
+	assert_null(pk_node_policy(all, "stranger"));
+	pk_node_policies_free(&all);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -489,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_words_and_claims, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_claims, begin, end),
 		cmocka_unit_test(test_no_session),
+		cmocka_unit_test(test_reports),
 		cmocka_unit_test(test_free_blocks),
 		cmocka_unit_test_setup_teardown(test_rested, begin, end),
 	};

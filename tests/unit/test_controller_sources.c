@@ -217,12 +217,10 @@ static void test_suspects(void **state)
 		uint64_t asked, told, after_ms;
 		bool suspects;
 	} rows[] = {
-		{ 7, 8, 10, false }, /* news */
-		{ 7, 7, 60000, false }, /* none came */
-		{ 7, 7, 59000, true },
-		{ 7, 7, 10, false }, /* a server that ends each wait so */
-		{ 7, 7, 60000, false },
-		{ 7, 7, 10, true },
+		{ 7, 8, 10, false },			     /* news */
+		{ 7, 7, 60000, false },			     /* none came */
+		{ 7, 7, 59000, true },	{ 7, 7, 10, false }, /* a server that ends each wait so */
+		{ 7, 7, 60000, false }, { 7, 7, 10, true },
 		{ 0, 7, 10, false }, /* it didn't wait */
 		{ 7, 6, 10, false }, /* this is told otherwise */
 	};
@@ -520,6 +518,8 @@ int main(void)
 		cmocka_unit_test(test_declared),
 		cmocka_unit_test(test_what_may_be_declared),
 		cmocka_unit_test(test_waits),
+		cmocka_unit_test(test_waits),
+		cmocka_unit_test(test_suspects),
 		cmocka_unit_test(test_suspects),
 	};
 
