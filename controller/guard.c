@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "fs.h"
 #include "own.h"
@@ -22,9 +24,12 @@ struct pk_hook pk_guard_hook(const struct pk_local_endpoint *m, const int *prog,
 
 bool pk_guard_is_gone(const struct pk_local_endpoint *m)
 {
-	char name[IF_NAMESIZE];
+	static int fd = -1; /* kept, for all endpoints are asked about in a row */
+	struct ifreq req = { .ifr_ifindex = (int)m->host_ifindex };
 
-	return !if_indextoname(m->host_ifindex, name);
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return ioctl(fd, SIOCGIFNAME, &req) < 0 && errno == ENODEV;
 }
 
 static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, const int *to,
