@@ -38,6 +38,8 @@ struct pk_api_settled {
 struct pk_api_endpoints {
 	unsigned int open, closed, in_step, quarantined, unconfirmed, contradicted, orphans;
 	struct pk_api_settled settled; /* of those that are older than that */
+	/* Of which there may be a reason: whose device is gone, whose tables aren't ours, ... */
+	unsigned int gone, elsewhere, of_before, troubled;
 };
 /*
  * An answer that is told in parts is begun anew where documents or endpoints change meanwhile, but
@@ -70,11 +72,23 @@ const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons
 
 const char *pk_api_version(void);
 /*
+ * Which of this node's endpoints a document selects. Counted in parts, for a tenant's rules may be
+ * asked of a thousand endpoints; zero before the first.
+ */
+struct pk_api_count {
+	size_t at; /* the next endpoint */
+	uint64_t documents, endpoints;
+	unsigned int selects;
+	size_t of, n; /* that have tables, and the document in them */
+};
+/*
  * How many documents are enforced, and how many are held. Counted in parts; zero before the first.
  */
 struct pk_doc_entry;
 struct pk_api_enforced_walk {
 	size_t at;
+	struct pk_api_count count;
+	uint64_t least; /* the number that all endpoints have reached */
 	unsigned int enforced, held;
 	/* Called for each document in turn; or NULL. */
 	void (*fn)(void *arg, const struct pk_doc_entry *entry, bool enforced);
@@ -108,13 +122,17 @@ void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
 
 /*
  * Tells, for the author of each tenant's document of Consul's, what became of it, bounded in size.
- * One call is for some of the documents, from the from-th on. Returns where to go on, 0 after the
- * last.
+ * Told in parts; at and count are zero before the first.
  */
-typedef void pk_api_state_fn(void *arg, const struct pk_doc_entry *entry,
-			     const struct pk_str *text);
-size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
-			    void *arg);
+struct pk_api_states_walk {
+	size_t at;
+	struct pk_api_count count;
+	void (*fn)(void *arg, const struct pk_doc_entry *entry, const struct pk_str *text);
+	void *arg;
+};
+/* Until about deadline_ns of CLOCK_MONOTONIC; true: all are told. */
+bool pk_api_tenant_states(const struct pk_parts *p, struct pk_api_states_walk *walk,
+			  uint64_t deadline_ns);
 
 /* Writes "others" of the status: the cluster's other nodes. */
 void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w);

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "api.h"
+#include "api_reasons.h"
 #include "fs.h"
 #include "guard.h"
 #include "parts.h"
@@ -57,6 +58,10 @@ static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpo
 	n->unconfirmed += m->confirmed == PK_UNCONFIRMED;
 	n->contradicted += m->confirmed == PK_CONTRADICTED;
 	n->in_step += in_step && !gone;
+	n->gone += gone && m->open && m->epoch_matches;
+	n->elsewhere += m->open && !m->epoch_matches;
+	n->of_before += m->of_before;
+	n->troubled += pk_api_alloc_trouble(p, m) != NULL;
 	if (!m->open || !m->epoch_matches || time(NULL) - m->added < PK_API_SETTLED_S)
 		return;
 	n->settled.open++;

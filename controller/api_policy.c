@@ -12,15 +12,15 @@
 #include "parts.h"
 #include "own.h"
 
-static void write_enforced(struct pk_jw *w, const struct pk_enforced_count *c)
+static void write_enforced(struct pk_jw *w, size_t n, size_t of)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "%zu of %zu endpoints", c->n, c->of);
-	if (!c->n)
+	snprintf(text, sizeof(text), "%zu of %zu endpoints", n, of);
+	if (!n)
 		pk_jw_string(w, "enforced", "no");
 	else
-		pk_jw_string(w, "enforced", c->n == c->of ? "yes" : text);
+		pk_jw_string(w, "enforced", n == of ? "yes" : text);
 }
 
 bool pk_api_is_unresolved(const struct pk_parts *p, const struct pk_document *doc)
@@ -105,10 +105,9 @@ static char *name_of(const struct pk_doc_entry *e)
 }
 
 static void write_document(const struct policy_view *v, const struct pk_doc_entry *e,
-			   const char *text)
+			   const struct pk_api_count *count, const char *text)
 {
 	struct pk_jw *w = v->w;
-	const struct pk_enforced_count count = policy_enforced(v, e);
 	own_mem char *name = name_of(e);
 	char sha[PK_DOCS_SHA];
 
@@ -120,8 +119,8 @@ static void write_document(const struct policy_view *v, const struct pk_doc_entr
 	pk_jw_string(w, "namespace", e->doc ? e->doc->tenant_name : e->tenant_name);
 	pk_jw_string(w, "tier", e->doc ? tier_of(e->doc) : NULL);
 	pk_jw_string(w, "state", state_of(v, e));
-	pk_jw_bool(w, "inForce", e->doc && count.n);
-	write_enforced(w, &count);
+	pk_jw_bool(w, "inForce", e->doc && count->n);
+	write_enforced(w, count->n, count->of);
 	pk_jw_bool(w, "stored", pk_docs_is_stored(e));
 	if (e->doc)
 		pk_api_time(w, "since", &e->since);
@@ -129,7 +128,7 @@ static void write_document(const struct policy_view *v, const struct pk_doc_entr
 		pk_jw_null(w, "since");
 	pk_jw_string(w, "sha", e->doc ? sha : NULL);
 	pk_jw_uint(w, "rules", e->doc ? e->doc->n_rules : 0);
-	pk_jw_uint(w, "selects", e->doc ? policy_selected(v, e->doc) : 0);
+	pk_jw_uint(w, "selects", count->selects);
 	pk_jw_string(w, "held", e->held);
 	write_notes(v, e);
 	if (text)
@@ -151,7 +150,7 @@ static void write_gone(const struct policy_view *v, const struct pk_doc_gone *g)
 	pk_jw_null(w, "tier");
 	pk_jw_string(w, "state", "deleted");
 	pk_jw_bool(w, "inForce", false);
-	write_enforced(w, &c);
+	write_enforced(w, c.n, c.of);
 	pk_jw_bool(w, "stored", pk_docs_gone_is_stored(v->parts->docs, g));
 	pk_jw_null(w, "since");
 	pk_jw_null(w, "sha");
@@ -195,6 +194,9 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 
 struct policies {
 	size_t at;
+	struct pk_api_count count;
+	char *id; /* of the one that is asked for; NULL: all are */
+	bool begun;
 	struct pk_api_moment moment;
 	struct policy_view view; /* its endpoints are listed once for all parts */
 	uint64_t listed;	 /* pk_model_changes of that */
@@ -205,6 +207,7 @@ static void policies_end(void *arg)
 	struct policies *l = arg;
 
 	policy_view_close(&l->view);
+	free(l->id);
 	free(l);
 }
 
@@ -213,7 +216,7 @@ static void list_members(struct policies *l, struct pk_answer *answer)
 {
 	uint64_t changes = pk_model_changes(answer->parts->model);
 
-	if (l->view.endpoints && l->at && l->listed == changes)
+	if (l->view.endpoints && l->begun && l->listed == changes)
 		return;
 	policy_view_close(&l->view);
 	l->view = (struct policy_view){ .parts = answer->parts, .w = &answer->w };
@@ -239,14 +242,21 @@ static bool policies_part(void *arg, struct pk_answer *answer, uint64_t deadline
 	if (pk_api_moved(p, &l->moment)) {
 		pk_answer_anew(answer);
 		l->at = 0;
+		l->begun = false;
 	}
 	list_members(l, answer);
-	if (l->at == 0) {
+	if (!PK_MOVE(l->begun, true)) {
 		pk_jw_open(v->w, NULL, '{');
 		pk_jw_open(v->w, "policies", '[');
 	}
 	while (l->at < pk_docs_count(p->docs)) {
-		write_document(v, pk_docs_at(p->docs, l->at++), NULL);
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, l->at);
+
+		if (!policy_count(v, e, &l->count, deadline_ns))
+			return false;
+		write_document(v, e, &l->count, NULL);
+		l->count = (struct pk_api_count){ 0 };
+		l->at++;
 		if (pk_now_ns() >= deadline_ns)
 			return false;
 	}
@@ -264,36 +274,67 @@ void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x)
 						    .arg = pk_alloc(sizeof(struct policies)) });
 }
 
+static const struct pk_doc_entry *find_document(const struct pk_docs *docs, const char *id)
+{
+	for (size_t i = 0; i < pk_docs_count(docs); i++) {
+		const struct pk_doc_entry *e = pk_docs_at(docs, i);
+		own_mem char *name = name_of(e);
+
+		if (is_id(id, e->source, name))
+			return e;
+	}
+	return NULL;
+}
+
+static const struct pk_doc_gone *find_gone(const struct pk_docs *docs, const char *id)
+{
+	for (size_t i = 0; pk_docs_gone(docs, i); i++) {
+		const struct pk_doc_gone *g = pk_docs_gone(docs, i);
+
+		if (is_id(id, g->source, g->name) && !is_told(docs, i))
+			return g;
+	}
+	return NULL;
+}
+
+static void write_nobody(struct pk_answer *answer)
+{
+	answer->status = 404;
+	pk_exchange_write_error(&answer->w, "no such document", "picket policy list");
+}
+
+static bool policy_part(void *arg, struct pk_answer *answer, uint64_t deadline_ns)
+{
+	struct policies *l = arg;
+	const struct pk_docs *docs = answer->parts->docs;
+	const struct pk_doc_entry *e = find_document(docs, l->id);
+	const struct pk_doc_gone *g = e ? NULL : find_gone(docs, l->id);
+	own_mem char *text = NULL;
+	size_t len;
+
+	list_members(l, answer);
+	l->begun = true;
+	if (e && !policy_count(&l->view, e, &l->count, deadline_ns))
+		return false;
+	if (e && e->doc)
+		pk_docs_text(docs, e, &text, &len, NULL);
+	if (e)
+		write_document(&l->view, e, &l->count, text ?: "");
+	else if (g)
+		write_gone(&l->view, g);
+	else
+		write_nobody(answer);
+	return true;
+}
+
 void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id)
 {
-	own_str json = { 0 };
-	struct pk_jw w = { .out = &json };
-	PK_OWN(policy_view_close) struct policy_view v = { .parts = p, .w = &w };
+	struct policies *l = pk_alloc(sizeof(*l));
 
-	policy_view_open(&v);
-	for (size_t i = 0; i < pk_docs_count(p->docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-		own_mem char *text = NULL, *name = name_of(e);
-		size_t len;
-
-		if (!is_id(id, e->source, name))
-			continue;
-		if (e->doc)
-			pk_docs_text(p->docs, e, &text, &len, NULL);
-		write_document(&v, e, text ?: "");
-		pk_exchange_reply(x, 200, &json);
-		return;
-	}
-	for (size_t i = 0; pk_docs_gone(p->docs, i); i++) {
-		const struct pk_doc_gone *g = pk_docs_gone(p->docs, i);
-
-		if (!is_id(id, g->source, g->name) || is_told(p->docs, i))
-			continue;
-		write_gone(&v, g);
-		pk_exchange_reply(x, 200, &json);
-		return;
-	}
-	pk_exchange_error(x, 404, "no such document", "picket policy list");
+	l->id = pk_strdup(id);
+	pk_answer_in_parts(
+		p, x,
+		&(struct pk_answer_how){ .part = policy_part, .end = policies_end, .arg = l });
 }
 
 /* The author's key has limited room: the first notes are written, and how many more there are. */
@@ -333,17 +374,17 @@ static void write_unmatched(const struct policy_view *v, const struct pk_doc_ent
 	pk_jw_close(v->w, ']');
 }
 
-static void write_state(const struct policy_view *v, const struct pk_doc_entry *e)
+static void write_state(const struct policy_view *v, const struct pk_doc_entry *e,
+			const struct pk_api_count *count)
 {
-	const struct pk_enforced_count count = policy_enforced(v, e);
 	char sha[PK_DOCS_SHA];
 
 	pk_docs_sha(e->hash, sha);
 	pk_jw_open(v->w, NULL, '{');
 	pk_jw_string(v->w, "node", v->parts->node);
 	pk_jw_string(v->w, "state", state_of(v, e));
-	pk_jw_bool(v->w, "inForce", e->doc && count.n);
-	write_enforced(v->w, &count);
+	pk_jw_bool(v->w, "inForce", e->doc && count->n);
+	write_enforced(v->w, count->n, count->of);
 	pk_jw_string(v->w, "sha", e->doc ? sha : NULL);
 	pk_jw_string(v->w, "held", e->held);
 	write_first(v->w, "errors", e, true);
@@ -352,23 +393,35 @@ static void write_state(const struct policy_view *v, const struct pk_doc_entry *
 	pk_jw_close(v->w, '}');
 }
 
-size_t pk_api_tenant_states(const struct pk_parts *p, size_t from, size_t most, pk_api_state_fn *fn,
-			    void *arg)
+static void tell_state(struct policy_view *v, const struct pk_doc_entry *e,
+		       struct pk_api_states_walk *walk)
+{
+	own_str text = { 0 };
+	struct pk_jw w = { .out = &text };
+
+	v->w = &w;
+	write_state(v, e, &walk->count);
+	walk->count = (struct pk_api_count){ 0 };
+	walk->fn(walk->arg, e, &text);
+}
+
+bool pk_api_tenant_states(const struct pk_parts *p, struct pk_api_states_walk *walk,
+			  uint64_t deadline_ns)
 {
 	PK_OWN(policy_view_close) struct policy_view v = { .parts = p };
-	size_t i = from;
 
 	policy_view_open(&v);
-	for (; i < pk_docs_count(p->docs) && i - from < most; i++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, i);
-		own_str text = { 0 };
-		struct pk_jw w = { .out = &text };
+	while (walk->at < pk_docs_count(p->docs)) {
+		const struct pk_doc_entry *e = pk_docs_at(p->docs, walk->at);
 
-		if (!pk_source_in(e->source, PK_SOURCE_TENANTS))
-			continue;
-		v.w = &w;
-		write_state(&v, e);
-		fn(arg, e, &text);
+		if (pk_source_in(e->source, PK_SOURCE_TENANTS)) {
+			if (!policy_count(&v, e, &walk->count, deadline_ns))
+				return false;
+			tell_state(&v, e, walk);
+		}
+		walk->at++;
+		if (pk_now_ns() >= deadline_ns)
+			return false;
 	}
-	return i < pk_docs_count(p->docs) ? i : 0;
+	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by api_policy.c, which tells of documents, and api_policy_view.c: who has them. */
+#include "api.h"
 #include "docs.h"
 #include "enforced.h"
 #include "json.h"
@@ -24,10 +25,9 @@ struct policy_view {
 /* Lists this node's endpoints. Pointers are valid while the model stays as it is. */
 void policy_view_open(struct policy_view *v);
 void policy_view_close(struct policy_view *v);
-/* Returns how many endpoints the document selects. */
-unsigned int policy_selected(const struct policy_view *v, const struct pk_document *doc);
 /*
- * Counts the endpoints that have the document. Of one that selects nobody, the last pass must have
- * brought it.
+ * Counts the endpoints that the document selects and that have it, until about deadline_ns. Of one
+ * that selects nobody, the last pass must have brought it. Returns whether all are counted.
  */
-struct pk_enforced_count policy_enforced(const struct policy_view *v, const struct pk_doc_entry *e);
+bool policy_count(const struct policy_view *v, const struct pk_doc_entry *e, struct pk_api_count *c,
+		  uint64_t deadline_ns);

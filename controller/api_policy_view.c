@@ -13,6 +13,8 @@
 #include "parts.h"
 #include "selector.h"
 
+#define ASKED 8 /* endpoints between two looks at the clock */
+
 bool pk_api_selects(const struct pk_document *doc, const struct pk_world_endpoint *ep)
 {
 	if (doc->tenant_name &&
@@ -53,35 +55,45 @@ void policy_view_close(struct policy_view *v)
 	free(v->endpoints);
 }
 
-unsigned int policy_selected(const struct policy_view *v, const struct pk_document *doc)
+/* Counts anew where documents or endpoints are other ones than those that were counted. */
+static void begin(const struct policy_view *v, struct pk_api_count *c)
 {
-	unsigned int n = 0;
+	uint64_t documents = pk_docs_number(v->parts->docs);
+	uint64_t endpoints = pk_model_changes(v->parts->model);
 
-	for (size_t i = 0; i < v->n_endpoints; i++)
-		n += pk_api_selects(doc, v->endpoints[i].ep);
-	return n;
+	if (c->at && c->documents == documents && c->endpoints == endpoints)
+		return;
+	*c = (struct pk_api_count){ .documents = documents, .endpoints = endpoints };
 }
 
-struct pk_enforced_count policy_enforced(const struct policy_view *v, const struct pk_doc_entry *e)
+static void count_one(const struct policy_member *m, const struct pk_doc_entry *e,
+		      struct pk_api_count *c)
 {
-	uint64_t number = pk_docs_number_of(e);
+	const uint64_t has = e->doc->tenant_name ? m->all : m->operators;
+
+	if (!pk_api_selects(e->doc, m->ep))
+		return;
+	c->selects++;
+	c->of += m->has_tables;
+	c->n += m->has_tables && has && pk_docs_number_of(e) <= has;
+}
+
+bool policy_count(const struct policy_view *v, const struct pk_doc_entry *e, struct pk_api_count *c,
+		  uint64_t deadline_ns)
+{
 	uint64_t passed = pk_apply_enforced(v->parts->apply, NULL, false);
-	struct pk_enforced_count c = { 0 };
 
-	for (size_t i = 0; e->doc && i < v->n_endpoints; i++) {
-		const struct policy_member *m = &v->endpoints[i];
-		const uint64_t has = e->doc->tenant_name ? m->all : m->operators;
-
-		if (!m->has_tables || !pk_api_selects(e->doc, m->ep))
-			continue;
-		c.of++;
-		c.n += has && number <= has;
+	begin(v, c);
+	while (e->doc && c->at < v->n_endpoints) {
+		count_one(&v->endpoints[c->at++], e, c);
+		if (c->at % ASKED == 0 && pk_now_ns() >= deadline_ns)
+			return false;
 	}
-	if (!c.of) {
-		c.of = 1;
-		c.n = passed && number <= passed;
+	if (!c->of) {
+		c->of = 1;
+		c->n = passed && pk_docs_number_of(e) <= passed;
 	}
-	return c;
+	return true;
 }
 
 /*
@@ -103,30 +115,32 @@ static uint64_t everywhere(const struct policy_view *v)
 	return least;
 }
 
-static bool is_enforced(const struct policy_view *v, const struct pk_doc_entry *e, uint64_t least)
+/* Asks each endpoint only where the document is younger than what all of them have. */
+static bool count_enforced(const struct policy_view *v, const struct pk_doc_entry *e,
+			   struct pk_api_enforced_walk *walk, uint64_t deadline_ns)
 {
-	struct pk_enforced_count c;
-
-	if (!e->doc)
-		return false;
-	if (least && pk_docs_number_of(e) <= least)
-		return true;
-	c = policy_enforced(v, e);
-	return c.n == c.of;
+	if (e->doc && (!walk->least || pk_docs_number_of(e) > walk->least))
+		return policy_count(v, e, &walk->count, deadline_ns);
+	walk->count = (struct pk_api_count){ .of = 1, .n = e->doc != NULL };
+	return true;
 }
 
 bool pk_api_enforced_part(const struct pk_parts *p, struct pk_api_enforced_walk *walk,
 			  uint64_t deadline_ns)
 {
 	struct policy_view v = { .parts = p };
-	uint64_t least;
+	const struct pk_doc_entry *e;
 
 	policy_view_open(&v);
-	least = everywhere(&v);
+	walk->least = everywhere(&v);
 	for (; walk->at < pk_docs_count(p->docs) && pk_now_ns() < deadline_ns; walk->at++) {
-		const struct pk_doc_entry *e = pk_docs_at(p->docs, walk->at);
-		bool enforced = is_enforced(&v, e, least);
+		bool enforced;
 
+		e = pk_docs_at(p->docs, walk->at);
+		if (!count_enforced(&v, e, walk, deadline_ns))
+			break;
+		enforced = walk->count.n == walk->count.of;
+		walk->count = (struct pk_api_count){ 0 };
 		walk->enforced += enforced;
 		walk->held += e->held != NULL;
 		if (walk->fn)

@@ -52,8 +52,7 @@ static void agent_reason(const struct pk_parts *p, struct pk_reasons *r)
 	pk_api_reason(r, false, "nomad", text, "run Nomad 1.9.4 or later on this node");
 }
 
-/* Returns why an endpoint has its base's labels though Nomad knows it; NULL: it hasn't. */
-static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local_endpoint *ep)
+const char *pk_api_alloc_trouble(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
 	const struct pk_alloc *alloc = pk_model_find_alloc(p->model, ep->container_id);
 
@@ -64,12 +63,13 @@ static const char *alloc_trouble(const struct pk_parts *p, const struct pk_local
  * Says which endpoints lost their device. A task's own root can delete eth0: then nothing passes,
  * and only a new netns mends it.
  */
-static void device_reasons(const struct pk_parts *p, struct pk_reasons *r)
+static void device_reasons(const struct pk_parts *p, struct pk_reasons *r,
+			   const struct pk_api_endpoints *n)
 {
+	const struct pk_local_endpoint *ep;
 	unsigned int said = 0;
 
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
-	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
+	for (size_t i = 0; n->gone && said < ALLOCS_SAID && (ep = pk_model_at(p->model, i)); i++) {
 		own_str name = { 0 }, text = { 0 };
 
 		if (!ep->open || !ep->epoch_matches || ep->declared || !pk_guard_is_gone(ep))
@@ -164,13 +164,14 @@ static bool has_device(const struct pk_parts *p, const struct pk_local_endpoint 
  * Says which endpoints live on tables that were replaced (bpffs was unmounted, everything was
  * swept): nobody can change those.
  */
-static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r)
+static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r,
+			 const struct pk_api_endpoints *counts)
 {
+	const struct pk_local_endpoint *ep;
 	own_str text = { 0 };
 	unsigned int n = 0;
 
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
-	     ep = pk_model_next(p->model, ep))
+	for (size_t i = 0; counts->elsewhere && (ep = pk_model_at(p->model, i)); i++)
 		n += pk_sync_bpf(p->sync) && ep->open && !ep->epoch_matches && has_device(p, ep);
 	if (!n)
 		return;
@@ -195,15 +196,16 @@ static bool is_without_network(const struct pk_parts *p, const struct pk_local_e
 	       pk_model_has_alloc(p->model, ep->container_id) && !has_device(p, ep);
 }
 
-static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r)
+static void reboot_reason(const struct pk_parts *p, struct pk_reasons *r,
+			  const struct pk_api_endpoints *counts)
 {
 	const bool settled = pk_loop_now(p->loop) - p->started_ms >= PK_API_SETTLED_S * 1000;
-	const struct pk_local_endpoint *first = NULL;
+	const struct pk_local_endpoint *first = NULL, *ep;
 	own_str text = { 0 };
 	unsigned int n = 0;
 
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
-	     ep && p->nomad && settled; ep = pk_model_next(p->model, ep))
+	for (size_t i = 0;
+	     counts->of_before && p->nomad && settled && (ep = pk_model_at(p->model, i)); i++)
 		if (is_without_network(p, ep)) {
 			first = first ?: ep;
 			n++;
@@ -227,14 +229,14 @@ static bool is_to_attach_again(const struct pk_parts *p, const struct pk_local_e
 	return ep->of_before ? !has_device(p, ep) : ep->epoch_matches && pk_guard_is_gone(ep);
 }
 
-static void declared_reason(const struct pk_parts *p, struct pk_reasons *r)
+static void declared_reason(const struct pk_parts *p, struct pk_reasons *r,
+			    const struct pk_api_endpoints *counts)
 {
-	const struct pk_local_endpoint *first = NULL;
+	const struct pk_local_endpoint *first = NULL, *ep;
 	own_str text = { 0 };
 	unsigned int n = 0;
 
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL); ep;
-	     ep = pk_model_next(p->model, ep))
+	for (size_t i = 0; (counts->gone || counts->of_before) && (ep = pk_model_at(p->model, i)); i++)
 		if (is_to_attach_again(p, ep)) {
 			first = first ?: ep;
 			n++;
@@ -250,13 +252,15 @@ static void declared_reason(const struct pk_parts *p, struct pk_reasons *r)
 }
 
 /* Says which allocations say things of themselves that can't be used; their authors mend that. */
-static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
+static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r,
+			  const struct pk_api_endpoints *n)
 {
+	const struct pk_local_endpoint *ep;
 	unsigned int said = 0;
 
-	for (const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
-	     ep && said < ALLOCS_SAID; ep = pk_model_next(p->model, ep)) {
-		const char *why = alloc_trouble(p, ep);
+	for (size_t i = 0; n->troubled && said < ALLOCS_SAID && (ep = pk_model_at(p->model, i));
+	     i++) {
+		const char *why = pk_api_alloc_trouble(p, ep);
 		own_str text = { 0 };
 
 		if (!why)
@@ -272,13 +276,13 @@ static void alloc_reasons(const struct pk_parts *p, struct pk_reasons *r)
 }
 
 void pk_api_endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
-			     const struct pk_api_settled *settled)
+			     const struct pk_api_endpoints *counts)
 {
 	agent_reason(p, r);
-	alloc_reasons(p, r);
-	device_reasons(p, r);
-	epoch_reason(p, r);
-	reboot_reason(p, r);
-	declared_reason(p, r);
-	endpoint_reasons(p, r, settled);
+	alloc_reasons(p, r, counts);
+	device_reasons(p, r, counts);
+	epoch_reason(p, r, counts);
+	reboot_reason(p, r, counts);
+	declared_reason(p, r, counts);
+	endpoint_reasons(p, r, &counts->settled);
 }

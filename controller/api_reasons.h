@@ -19,7 +19,9 @@ void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, c
 void pk_api_cluster_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 /* Says the reasons of endpoints, of their allocations and of the agent that starts them. */
 void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons,
-			     const struct pk_api_settled *settled);
+			     const struct pk_api_endpoints *counts);
+/* Returns why an endpoint has its base's labels though Nomad knows it; NULL: it hasn't. */
+const char *pk_api_alloc_trouble(const struct pk_parts *parts, const struct pk_local_endpoint *ep);
 /* Says which disks hang and whether nobody reads the log; the second writes the same as numbers. */
 void pk_api_write_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 void pk_api_writes(const struct pk_parts *parts, struct pk_jw *w);

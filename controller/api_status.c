@@ -233,7 +233,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	tenant_reasons(p, r);
 	lost_reasons(p, r);
 	stray_reason(p, r);
-	pk_api_endpoint_reasons(p, r, &counts->endpoints.settled);
+	pk_api_endpoint_reasons(p, r, &counts->endpoints);
 	pk_api_room(p, say_room, r);
 	if (pk_records_bad(p->records))
 		pk_api_reason(r, false, "records",

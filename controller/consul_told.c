@@ -11,11 +11,11 @@
 #include "own.h"
 #include "service.h"
 
-#define SETTLE_MS  1000	  /* what passes within it is told to nobody */
-#define SLICE_MS   50	  /* between two looks at some of the documents */
-#define SLICE_DOCS 64	  /* looked at in one turn */
-#define KEY_MS	   10000  /* between two writes of a key */
-#define REFUSED_MS 600000 /* then the token may have the right */
+#define SETTLE_MS  1000		      /* what passes within it is told to nobody */
+#define SLICE_MS   50		      /* between two looks at some of the documents */
+#define SLICE_NS   UINT64_C(10000000) /* for one of them, of a turn */
+#define KEY_MS	   10000	      /* between two writes of a key */
+#define REFUSED_MS 600000	      /* then the token may have the right */
 #define TIMEOUT_MS 10000
 
 struct pk_consul_told {
@@ -27,7 +27,8 @@ struct pk_consul_told {
 	struct pk_pace pace;
 	char *prefix; /* "picket/v1/default/status/tenants/" */
 	char *node;
-	size_t next; /* document of the look that is under way */
+	struct pk_api_states_walk walk; /* the look that is under way */
+	bool again;			/* something changed since it began */
 	unsigned int failures;
 	uint64_t not_before_ms; /* after an error, or for the pace */
 	bool refused;		/* said already */
@@ -74,6 +75,13 @@ static void tell_over(struct pk_consul_told *t)
 	}
 }
 
+static void begin(struct pk_consul_told *t)
+{
+	t->walk = (struct pk_api_states_walk){ .fn = on_state, .arg = t };
+	t->again = false;
+	tell_over(t);
+}
+
 static void look(void *arg)
 {
 	struct pk_consul_told *t = arg;
@@ -82,19 +90,22 @@ static void look(void *arg)
 		pk_timer_set(t->look, SETTLE_MS);
 		return;
 	}
-	if (t->next == 0)
-		tell_over(t);
-	t->next = pk_api_tenant_states(t->parts, t->next, SLICE_DOCS, on_state, t);
-	if (t->next) {
+	if (!t->walk.fn)
+		begin(t);
+	if (!pk_api_tenant_states(t->parts, &t->walk, pk_now_ns() + SLICE_NS)) {
 		pk_timer_set(t->look, SLICE_MS);
 		return;
 	}
+	t->walk.fn = NULL;
 	pk_told_keys_looked(t->keys);
 	pk_timer_hurry(t->write, 0);
+	if (t->again)
+		pk_timer_set(t->look, SETTLE_MS);
 }
 
 void pk_consul_told_soon(struct pk_consul_told *t)
 {
+	t->again = true;
 	pk_timer_hurry(t->look, SETTLE_MS);
 }
 

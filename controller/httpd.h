@@ -42,6 +42,8 @@ bool pk_exchange_admin(const struct pk_exchange *x); /* the peer is root */
 void pk_exchange_reply(struct pk_exchange *x, int status, const struct pk_str *json);
 /* Answers 200 with another type than JSON. A line end follows the text. */
 void pk_exchange_reply_text(struct pk_exchange *x, const char *type, const struct pk_str *text);
+struct pk_jw;
+void pk_exchange_write_error(struct pk_jw *w, const char *error, const char *fix);
 /* Answers {"error":, "fix":}. */
 void pk_exchange_error(struct pk_exchange *x, int status, const char *error, const char *fix);
 

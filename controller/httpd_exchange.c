@@ -179,15 +179,20 @@ void pk_exchange_reply_text(struct pk_exchange *x, const char *type, const struc
 	reply(x, 200, type, text);
 }
 
+void pk_exchange_write_error(struct pk_jw *w, const char *error, const char *fix)
+{
+	pk_jw_open(w, NULL, '{');
+	pk_jw_string(w, "error", error);
+	pk_jw_string(w, "fix", fix && *fix ? fix : NULL);
+	pk_jw_close(w, '}');
+}
+
 void pk_exchange_error(struct pk_exchange *x, int status, const char *error, const char *fix)
 {
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "error", error);
-	pk_jw_string(&w, "fix", fix && *fix ? fix : NULL);
-	pk_jw_close(&w, '}');
+	pk_exchange_write_error(&w, error, fix);
 	pk_exchange_reply(x, status, &json);
 }
 

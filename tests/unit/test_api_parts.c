@@ -14,6 +14,7 @@
 #include "controller/api_answer.h"
 #include "controller/parts.h"
 #include "controller/sync_private.h"
+#include "docsource.h"
 #include "fs.h"
 #include "own.h"
 #include "picket/maps.h"
@@ -22,6 +23,7 @@
 #define DOCUMENTS 30
 #define ONE_MAX	  2048 /* bytes that one endpoint, document or rule becomes here */
 #define NEVER	  UINT64_MAX
+#define ASKED_MAX 10 /* endpoints that a document is asked of between two looks at the clock */
 
 struct fixture {
 	struct pk_config config;
@@ -228,7 +230,51 @@ static void test_identities(void **state)
 
 static void test_lists(void **state)
 {
-	in_parts(*state, pk_api_policies, DOCUMENTS);
+	/* A document may have two thousand rules, and each is asked of each endpoint. */
+	in_parts(*state, pk_api_policies, DOCUMENTS * ENDPOINTS / ASKED_MAX);
+}
+
+static void ask_for_one(const struct pk_parts *p, struct pk_exchange *x)
+{
+	pk_api_policy(p, x, "file/document-3");
+}
+
+static void test_one_document(void **state)
+{
+	in_parts(*state, ask_for_one, ENDPOINTS / ASKED_MAX);
+}
+
+static void add_state(void *arg, const struct pk_doc_entry *e, const struct pk_str *text)
+{
+	pk_str_addf(arg, "%s %s\n", e->path, text->text);
+}
+
+/* What tenants are told of theirs: as much of it at a time. */
+static void test_states(void **state)
+{
+	static const char text[] = "{\"endpointSelector\": {}, \"ingress\": [{}]}";
+	struct fixture *f = *state;
+	own_str once = { 0 }, late = { 0 };
+	struct pk_api_states_walk all = { .fn = add_state, .arg = &once };
+	struct pk_api_states_walk walk = { .fn = add_state, .arg = &late };
+	unsigned int parts = 1;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		char path[64];
+		const struct pk_doc_place place = { .source = PK_SOURCE_TENANT "acme",
+						    .tenant_name = "acme",
+						    .path = path };
+
+		snprintf(path, sizeof(path), "consul:p/policies/tenants/acme/%u", i);
+		assert_true(pk_docs_offer(f->parts.docs, &place, text, strlen(text)));
+	}
+	pk_model_documents(f->parts.model);
+	assert_true(pk_api_tenant_states(&f->parts, &all, NEVER));
+	assert_int_equal(count(once.text, "consul:p/policies/tenants/acme/"), 3);
+	while (!pk_api_tenant_states(&f->parts, &walk, 0))
+		assert_true(++parts < 10000);
+	assert_true(parts >= DOCUMENTS + 3 * ENDPOINTS / ASKED_MAX);
+	assert_string_equal(late.text, once.text);
 }
 
 static void enforce_all(struct fixture *f)
@@ -344,6 +390,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_identities, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_states, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_goes_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),

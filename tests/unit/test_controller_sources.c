@@ -518,8 +518,6 @@ int main(void)
 		cmocka_unit_test(test_declared),
 		cmocka_unit_test(test_what_may_be_declared),
 		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_suspects),
 		cmocka_unit_test(test_suspects),
 	};
 
