@@ -38,7 +38,7 @@ struct pk_api_settled {
 struct pk_api_endpoints {
 	unsigned int open, closed, in_step, quarantined, unconfirmed, contradicted, orphans;
 	struct pk_api_settled settled; /* of those that are older than that */
-	/* Of which there may be a reason: whose device is gone, whose tables aren't ours, ... */
+	/* Endpoints that may be a reason: their device is gone, their tables aren't ours, ... */
 	unsigned int gone, elsewhere, of_before, troubled;
 };
 /*
@@ -72,8 +72,8 @@ const char *pk_api_reasons(const struct pk_parts *p, const struct pk_api_reasons
 
 const char *pk_api_version(void);
 /*
- * Which of this node's endpoints a document selects. Counted in parts, for a tenant's rules may be
- * asked of a thousand endpoints; zero before the first.
+ * Counts this node's endpoints that a document selects, in parts, for a tenant's rules may be asked
+ * of a thousand endpoints; zero before the first.
  */
 struct pk_api_count {
 	size_t at; /* the next endpoint */

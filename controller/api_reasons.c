@@ -236,7 +236,8 @@ static void declared_reason(const struct pk_parts *p, struct pk_reasons *r,
 	own_str text = { 0 };
 	unsigned int n = 0;
 
-	for (size_t i = 0; (counts->gone || counts->of_before) && (ep = pk_model_at(p->model, i)); i++)
+	for (size_t i = 0; (counts->gone || counts->of_before) && (ep = pk_model_at(p->model, i));
+	     i++)
 		if (is_to_attach_again(p, ep)) {
 			first = first ?: ep;
 			n++;

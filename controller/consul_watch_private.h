@@ -54,7 +54,7 @@ void consul_forget_last(struct pk_consul *c);
  */
 bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply);
 
-/* Returns whether documents are held, or the history is behind: what lacks may be back any moment. */
+/* Returns whether documents are held, or the history is behind: they may be back any moment. */
 bool consul_is_lacking(const struct pk_consul *c);
 /* Decides about last: it is doubted (waits then says when its history is asked for), or taken. */
 bool consul_is_doubted(struct pk_consul *c);

@@ -11,7 +11,7 @@
 /* A question that waits may take this long: Consul adds up to a sixteenth. */
 #define PK_KV_WAIT_MS ((PK_KV_WAIT_S + PK_KV_WAIT_S / 16 + 10) * 1000)
 
-/* What a watch's question waits for, and how its waits ended. */
+/* A watch's question, and how its waits ended. */
 struct pk_kv_wait {
 	uint64_t index; /* the question is for what is newer; 0: for what there is */
 	uint64_t asked_ms;
