@@ -146,6 +146,7 @@ static void write_world_settings(const struct pk_parts *p, struct pk_jw *w)
 	pk_jw_bool(w, "healthChecks", s->health_checks);
 	pk_settings_write(s, w, "resolvers");
 	pk_settings_write(s, w, "tenantReach");
+	pk_settings_write(s, w, "services");
 	pk_settings_write(s, w, "pools");
 	pk_jw_uint(w, "revision", pk_apply_state(p->apply)->revision);
 }

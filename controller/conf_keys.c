@@ -249,6 +249,8 @@ static const struct pk_schema_key keys[] = {
 	SETTINGS("pools", pk_form_pools, "the cluster's endpoint prefixes; null: the conflist's"),
 	SETTINGS("tenantReach", pk_form_reach,
 		 "what tenants' own policies may open beside their peers"),
+	SETTINGS("services", pk_form_services,
+		 "that run outside of the pools: where instances of each may lie"),
 	AT("healthChecks", pk_form_bool, settings.health_checks,
 	   "the node may ask the ports of jobs' checks"),
 	SETTINGS("resolvers", pk_form_resolvers, "null: the conflist's, or resolv.conf's"),

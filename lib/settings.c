@@ -70,6 +70,7 @@ void pk_settings_done(struct pk_settings *s)
 	free(s->blocks);
 	free(s->resolvers);
 	free(s->reach);
+	free(s->services);
 	free(s->network);
 	*s = (struct pk_settings){ 0 };
 }
@@ -82,6 +83,7 @@ void pk_settings_copy(struct pk_settings *to, const struct pk_settings *from)
 	to->blocks = pk_alloc((from->n_blocks + 1) * sizeof(*to->blocks));
 	to->resolvers = pk_alloc((from->n_resolvers + 1) * sizeof(*to->resolvers));
 	to->reach = pk_alloc((from->n_reach + 1) * sizeof(*to->reach));
+	to->services = pk_alloc((from->n_services + 1) * sizeof(*to->services));
 	to->network = NULL;
 	pk_settings_copy_networks(to, from);
 	if (from->n_pools)
@@ -92,6 +94,8 @@ void pk_settings_copy(struct pk_settings *to, const struct pk_settings *from)
 		memcpy(to->resolvers, from->resolvers, from->n_resolvers * sizeof(*to->resolvers));
 	if (from->n_reach)
 		memcpy(to->reach, from->reach, from->n_reach * sizeof(*to->reach));
+	if (from->n_services)
+		memcpy(to->services, from->services, from->n_services * sizeof(*to->services));
 }
 
 #define AT(name, form, member, help)                                                               \
@@ -138,6 +142,7 @@ static const struct pk_schema_key keys[] = {
 	WHOLE("claimed", pk_form_claimed, NULL),
 	WHOLE("resolvers", pk_form_resolvers, NULL),
 	WHOLE("tenantReach", pk_form_reach, NULL),
+	WHOLE("services", pk_form_services_kept, NULL),
 	WHOLE("capacity", pk_form_capacity, NULL),
 	WHOLE("limits", pk_form_limits, NULL),
 	AT("newFlowsGiven", pk_form_bool, new_flows_given, NULL), /* behind limits */

@@ -10,6 +10,7 @@ extern const struct pk_schema pk_form_bool; /* at: a bool */
 extern const struct pk_schema pk_form_any;  /* read by nobody */
 extern const struct pk_schema pk_form_baseline, pk_form_pools, pk_form_resolvers, pk_form_reach,
 	pk_form_claimed;
+extern const struct pk_schema pk_form_services, pk_form_services_kept; /* kept: with instances */
 extern const struct pk_schema pk_form_uplinks,
 	pk_form_uplinks_or_null;			 /* at: struct pk_uplink_names */
 extern const struct pk_schema pk_form_masquerade;	 /* at: struct pk_masquerade */

@@ -83,11 +83,27 @@ static struct ref *push_ref(struct walk *w, const struct pk_prefix *prefix, enum
 	return &w->refs[w->n_refs++];
 }
 
-static void push_entries(struct walk *w, struct ent *const *ents, size_t n)
+struct declared {
+	struct walk *w;
+	uint32_t ent;
+};
+
+static void push_declared(void *arg, const struct pk_prefix *prefix)
+{
+	const struct declared *d = arg;
+	struct ref *r = push_ref(d->w, prefix, REF_CIDR);
+
+	r->ent = d->ent;
+	r->element = (uint32_t)d->w->n_elements++;
+}
+
+static void push_entries(struct walk *w, const struct pk_settings *s, struct ent *const *ents,
+			 size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct pk_entry *e = ents[i]->e;
 
+		declared_each(s, ents[i], push_declared, &(struct declared){ w, (uint32_t)i });
 		for (size_t j = 0; j < e->n_cidrs; j++) {
 			const struct pk_cidr_rule *c = &e->cidrs[j];
 			struct ref *r = push_ref(w, &c->cidr, REF_CIDR);
@@ -347,7 +363,7 @@ static void shape_make(const struct pk_engine *engine, struct shape *shape, enum
 					  [SHAPE_SOME] = PK_CLASS_SOME };
 	struct walk w = { .beside = kind != SHAPE_OWN, .first = first[kind] };
 
-	push_entries(&w, ents, n);
+	push_entries(&w, &engine->settings, ents, n);
 	for (size_t i = 0; i < n; i++)
 		shape->own |= ents[i]->doc->tenant_name != NULL;
 	/* Baseline and tenants' reach are asked in the rule set's own list. */

@@ -43,6 +43,7 @@ void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *
 {
 	pk_settings_copy(&engine->settings, settings);
 	unlink_programs(engine);
+	documents_declare(engine);
 	engine->resubject = true;
 	engine->subjects++;
 }

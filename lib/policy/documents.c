@@ -14,6 +14,12 @@ struct doc_obj *documents_find(const struct pk_engine *engine, const struct pk_d
 	return d;
 }
 
+static void ent_declare(const struct pk_engine *engine, struct ent *ent)
+{
+	ent->by_prefix = ent->e->kind == PK_PEERS_CIDR ||
+			 declared_each(&engine->settings, ent, NULL, NULL);
+}
+
 static void flatten_rule(struct pk_engine *engine, struct rule_obj *r, struct ent **next,
 			 uint32_t index)
 {
@@ -30,8 +36,18 @@ static void flatten_rule(struct pk_engine *engine, struct rule_obj *r, struct en
 					     .order = (uint64_t)index << 32 | i,
 					     .dir = (uint8_t)dir };
 			ent_init(ent);
+			ent_declare(engine, ent);
 		}
 	}
+}
+
+void documents_declare(struct pk_engine *engine)
+{
+	for (struct doc_obj *d = engine->docs; d; d = d->hh.next)
+		for (size_t i = 0; i < d->n_rules; i++)
+			for (int dir = 0; dir < 2; dir++)
+				for (size_t j = 0; j < d->rules[i].n[dir]; j++)
+					ent_declare(engine, &d->rules[i].ents[dir][j]);
 }
 
 static void drop_doc(struct pk_engine *engine, struct doc_obj *d)

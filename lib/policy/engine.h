@@ -43,6 +43,7 @@ struct ent {
 	uint8_t dir, tier, kind;
 	uint8_t ep;	       /* enum ep_kind */
 	bool label_ports;      /* some port by label */
+	bool by_prefix;	       /* it names prefixes of the world (declared_services.c) */
 	bool varies;	       /* EP_SOME: other tenants may differ by their namespace */
 	struct pk_span *spans; /* of the ports that are numbers */
 	size_t n_spans;
@@ -140,6 +141,17 @@ void spans_push(struct spans *s, struct pk_span span);
 void ent_resolve(const struct ent *ent, const struct peer *to, struct spans *out);
 
 /*
+ * declared_services.c: the prefixes that an entry's services have as the operator declared them: those of
+ * the instances, in a deny all within which they may lie. fn NULL: they are counted alone.
+ */
+size_t declared_each(const struct pk_settings *s, const struct ent *ent,
+		     void (*fn)(void *arg, const struct pk_prefix *prefix), void *arg);
+/* Returns a declared service that the entry means; NULL: none. */
+const struct pk_declared *declared_find(const struct pk_settings *s, const struct ent *ent);
+/* Returns whether the document may open it: an operator's, or of a namespace that is listed. */
+bool declared_may(const struct pk_declared *d, const struct pk_document *doc);
+
+/*
  * cidr.c: how a set of CIDR entries divides the world, shared by all programs that have the same
  * ones.
  */
@@ -163,7 +175,7 @@ struct shape {
 	UT_hash_handle hh;
 };
 /*
- * ents: those of kind PK_PEERS_CIDR of a program's direction that belong to this kind of shape, in
+ * ents: those by prefix of a program's direction that belong to this kind of shape, in
  * its order. The shape stays the engine's; NULL: not the own one, and there are none.
  */
 struct shape *shape_get(struct pk_engine *engine, enum pk_dir dir, enum shape_kind kind,
@@ -392,5 +404,7 @@ void idents_retake(struct pk_engine *engine);
 struct base *base_of_labels(struct pk_engine *engine, const char *name,
 			    const struct pk_label_set *labels);
 /* documents.c */
+/* Takes anew what the entries' services are declared as. */
+void documents_declare(struct pk_engine *engine);
 struct doc_obj *documents_find(const struct pk_engine *engine, const struct pk_document *doc);
 void documents_free(struct pk_engine *engine);

@@ -95,6 +95,9 @@ static bool out_of_reach(const struct view *v)
 
 	if (!v->doc->tenant_name || v->entry->deny || v->q->dir != PK_EGRESS)
 		return false;
+	/* Where a declared service may be, and for whom, is the operator's word. */
+	if (v->entry->kind == PK_PEERS_SERVICES)
+		return false;
 	switch (v->q->peer.party) {
 	case PK_PARTY_HOST:
 		return !s->reach_host;
@@ -186,6 +189,49 @@ static enum pk_tri match_cidr(const struct view *v, const struct pk_cidr_rule *r
 	return PK_YES;
 }
 
+/*
+ * "A toServices means the declared service of its name, and of its namespace where it is declared
+ * with one".
+ */
+static bool is_declared_as(const struct view *v, const struct pk_service_ref *ref,
+			   const struct pk_declared *d)
+{
+	const char *ns = ref->tenant_name ? ref->tenant_name : v->doc->tenant_name;
+
+	if (strcmp(d->name, ref->name) != 0)
+		return false;
+	return !*d->tenant_name || !ns || strcmp(ns, d->tenant_name) == 0;
+}
+
+/* "A tenant's document opens it where `tenants` lists the namespace". */
+static bool is_listed(const struct view *v, const struct pk_declared *d)
+{
+	for (size_t i = 0; i < d->n_tenants && v->doc->tenant_name; i++)
+		if (strcmp(d->tenants[i], v->doc->tenant_name) == 0)
+			return true;
+	return !v->doc->tenant_name || d->all_tenants;
+}
+
+/* "an allow counts for the instances that count now, a deny for all that it is declared within". */
+static enum pk_tri match_declared(const struct view *v, const struct pk_service_ref *ref)
+{
+	const struct pk_settings *s = v->judge->settings;
+	const union pk_addr *addr = &v->q->peer.address;
+	bool hit = false;
+
+	for (size_t i = 0; i < s->n_services; i++) {
+		const struct pk_declared *d = &s->services[i];
+
+		if (!is_declared_as(v, ref, d))
+			continue;
+		for (size_t j = 0; j < d->n_within && v->entry->deny; j++)
+			hit |= pk_prefix_has(&d->within[j], addr);
+		for (size_t j = 0; j < d->n_instances && is_listed(v, d); j++)
+			hit |= pk_addr_equal(&d->instances[j], addr);
+	}
+	return yes_if(hit);
+}
+
 /* "the endpoints that register it, namespace the document's unless given". */
 static enum pk_tri match_service(const struct view *v, const struct pk_service_ref *ref)
 {
@@ -197,6 +243,8 @@ static enum pk_tri match_service(const struct view *v, const struct pk_service_r
 	const struct pk_label_set *labels = judge_peer_labels(v->q);
 	enum pk_tri tri;
 
+	if (v->q->peer.party == PK_PARTY_WORLD)
+		return match_declared(v, ref);
 	if (!judge_is_endpoint(v->q))
 		return PK_NO;
 	tri = labels ? pk_requirement_match(&req, labels) : PK_MAYBE;

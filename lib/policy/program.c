@@ -78,12 +78,12 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 
 		if (shape_of(side, ent) != SHAPE_OWN)
 			continue;
-		if (ent->e->kind == PK_PEERS_CIDR) {
+		if (ent->by_prefix) {
 			hit = next < c->n_acts && c->acts[next] == cidr++;
 			next += hit;
 			/* "A tenant policy's egress allow leaves them out". */
 			if (hit && peer.out_of_reach && ent->doc->tenant_name && !ent->e->deny &&
-			    ent->dir == PK_EGRESS)
+			    ent->dir == PK_EGRESS && ent->e->kind == PK_PEERS_CIDR)
 				hit = false;
 		} else {
 			hit = ent_matches(ent, &peer, &engine->settings);
@@ -117,7 +117,7 @@ static void shape_side(struct pk_engine *engine, struct side *side, enum pk_dir 
 		struct vec cidrs = { 0 };
 
 		for (size_t i = 0; i < side->n_acts; i++)
-			if (side->acts[i]->e->kind == PK_PEERS_CIDR &&
+			if (side->acts[i]->by_prefix &&
 			    shape_of(side, side->acts[i]) == (enum shape_kind)kind)
 				vec_push(&cidrs, side->acts[i]);
 		side->shape[kind] = shape_get(engine, dir, (enum shape_kind)kind,

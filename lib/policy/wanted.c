@@ -154,6 +154,32 @@ static void find_selectors(struct pk_engine *engine, const struct rule_obj *r, s
 	}
 }
 
+/*
+ * Says why a service that the operator declared opens nothing now. False: none of that name is
+ * declared.
+ */
+static bool find_declared(struct pk_engine *engine, const struct rule_obj *r, const struct ent *ent,
+			  const struct pk_entry *part, struct findings *f)
+{
+	const struct ent one = { .doc = ent->doc, .e = part };
+	const struct pk_declared *d = declared_find(&engine->settings, &one);
+
+	if (!d)
+		return false;
+	if (declared_each(&engine->settings, &one, NULL, NULL))
+		return true;
+	if (!declared_may(d, r->doc))
+		snprintf(found(f, r, ent)->what, sizeof(f->at->what),
+			 "opens nothing to service '%.60s': the operator's \"services\" doesn't "
+			 "list this namespace in its \"tenants\"",
+			 part->services->name);
+	else
+		snprintf(found(f, r, ent)->what, sizeof(f->at->what),
+			 "no instance of the declared service '%.80s' counts now",
+			 part->services->name);
+	return true;
+}
+
 static void find_services(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
 			  struct findings *f)
 {
@@ -162,7 +188,7 @@ static void find_services(struct pk_engine *engine, const struct rule_obj *r, st
 
 		part.services = &ent->e->services[i];
 		part.n_services = 1;
-		if (!matches_any(engine, ent, &part))
+		if (!matches_any(engine, ent, &part) && !find_declared(engine, r, ent, &part, f))
 			snprintf(found(f, r, ent)->what, sizeof(f->at->what),
 				 "no endpoint registers service '%.80s'", part.services->name);
 	}

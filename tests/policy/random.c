@@ -384,6 +384,37 @@ static void make_doc(struct g_doc *d, size_t index)
 			make_rule(&d->rules[i], d->tenant_name, strcmp(d->tier, "operator") == 0);
 }
 
+/* Services that are declared, of names that documents name, at addresses that are asked about. */
+static void make_services(struct pk_settings *s)
+{
+	static const char *const within[] = { "203.0.113.0/24", "10.1.0.0/16", "2001:db8::/32" };
+	static const char *const instances[] = { "203.0.113.7", "10.1.2.3", "10.1.9.9",
+						 "2001:db8::1" };
+
+	s->n_services = rnd_to(3);
+	s->services = pk_alloc((s->n_services + 1) * sizeof(*s->services));
+	for (size_t i = 0; i < s->n_services; i++) {
+		struct pk_declared *d = &s->services[i];
+
+		strcpy(d->name, PICK(services));
+		if (rnd_in(2))
+			strcpy(d->tenant_name, PICK(namespaces));
+		d->all_tenants = rnd_in(3);
+		if (rnd_in(2))
+			strcpy(d->tenants[d->n_tenants++], PICK(namespaces));
+		for (size_t j = 0; j < PK_ARRAY_LEN(within); j++)
+			if (rnd_in(2))
+				pk_prefix_parse(within[j], &d->within[d->n_within++]);
+		for (size_t j = 0; j < PK_ARRAY_LEN(instances); j++)
+			if (rnd_in(2)) {
+				union pk_addr *addr = &d->instances[d->n_instances];
+
+				pk_addr_parse(instances[j], addr);
+				d->n_instances += pk_declared_has(d, addr);
+			}
+	}
+}
+
 static void make_settings(struct pk_settings *s)
 {
 	static const enum pk_baseline some[] = { PK_BASELINE_TENANT, PK_BASELINE_TENANT,
@@ -401,6 +432,7 @@ static void make_settings(struct pk_settings *s)
 		pk_addr_parse("10.0.0.53", &s->resolvers[0]);
 		s->n_resolvers = 1;
 	}
+	make_services(s);
 	if (rnd_in(2)) {
 		s->reach = pk_alloc(sizeof(*s->reach));
 		pk_prefix_parse("10.1.0.0/16", &s->reach[0]);

@@ -196,6 +196,8 @@ static int read_settings(struct pk_scenario *c, struct pk_err *err)
 	if (r == 0)
 		r = pk_settings_get(&c->settings, c->json, root, "tenantReach", err);
 	if (r == 0)
+		r = pk_settings_get(&c->settings, c->json, root, "services", err);
+	if (r == 0)
 		r = pk_json_get_bool(c->json, root, "healthChecks", &c->settings.health_checks,
 				     err);
 	return r;
@@ -220,8 +222,9 @@ int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_s
 		     struct pk_str *said, struct pk_err *err)
 {
 	static const char *const keys[] = {
-		"baseline", "resolvers", "tenantReach", "healthChecks", "endpoints",
-		"policies", "expect",	 "$schema",	"description",	NULL
+		"baseline",  "resolvers", "tenantReach", "services", "healthChecks",
+		"endpoints", "policies",  "expect",	 "$schema",  "description",
+		NULL
 	};
 	own_scenario *c = case_new(path);
 	int r = parse(c, text, len, err);
