@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket identity list, node list, node remove, counters. */
+/* picket identity list, node list, node remove, service list, counters. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 #include "out.h"
@@ -89,6 +90,51 @@ static int node_remove(struct cli *cli)
 	return CLI_OK;
 }
 
+/* "10.9.0.5:5432, 10.9.0.6:5432 (critical)" */
+static void format_instances(const struct pk_json *row, struct pk_str *cell)
+{
+	const struct pk_json *list = pk_json_get(row, "instances");
+
+	for (const struct pk_json *i = pk_json_first(list); i; i = pk_json_next(i)) {
+		const char *state = cli_text(i, "state");
+
+		pk_str_add(cell, cell->len ? ", " : "");
+		pk_str_add_escaped(cell, cli_text(i, "address"));
+		if (pk_json_type(pk_json_get(i, "port")) == PK_JSON_NUMBER)
+			pk_str_addf(cell, ":%.0f", pk_json_number(pk_json_get(i, "port")));
+		if (strcmp(state, "counts") != 0)
+			pk_str_addf(cell, " (%s)", state);
+	}
+}
+
+/* The first reason why one of them doesn't count as it is. */
+static void format_why(const struct pk_json *row, struct pk_str *cell)
+{
+	const struct pk_json *list = pk_json_get(row, "instances");
+
+	pk_str_add_escaped(cell, cli_text(row, "lastError"));
+	for (const struct pk_json *i = pk_json_first(list); i && !cell->len; i = pk_json_next(i))
+		pk_str_add_escaped(cell, cli_text(i, "why"));
+}
+
+static int service_list(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{ .name = "name", .title = "Service" },
+		{ .name = "catalog", .title = "Catalogue" },
+		{ .name = "namespace", .title = "Namespace" },
+		{ .name = "state", .title = "State" },
+		{ .name = "counts", .title = "Count" },
+		{ .name = "instances", .title = "Instances", .format = format_instances },
+		{ .name = "within", .title = "Within" },
+		{ .name = "tenants", .title = "Tenants", .wide = true },
+		{ .name = "why", .title = "Why", .format = format_why },
+		{ 0 },
+	};
+
+	return api_list(cli, "/v1/services", "services", columns);
+}
+
 static int counters(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
@@ -117,6 +163,8 @@ const struct cli_command cli_node_commands[] = {
 	{ "node", "remove", "NAME",
 	  "take a node that is gone for good out of Consul: its keys go, its blocks are given back",
 	  1, 1, remove_options, node_remove, false },
+	{ "service", "list", NULL, "the services that the operator declared, and their instances",
+	  0, 0, NULL, service_list, true },
 	{ "counters", NULL, NULL, "packets and bytes of each endpoint, by direction and reason", 0,
 	  0, NULL, counters, true },
 	{ 0 },

@@ -19,8 +19,8 @@ const char *pk_absence_held(const struct pk_absence *a)
 	if (!a->first && a->lacks == 1)
 		return NULL;
 	if (had >= 2 && lacks == had)
-		return "the source lost all its documents at once";
+		return "the source lost all that it had at once";
 	if (had >= FEW && 2 * lacks > had)
-		return "the source lost more than half of its documents at once";
+		return "the source lost more than half of what it had at once";
 	return NULL;
 }

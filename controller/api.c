@@ -107,6 +107,7 @@ static const struct verb {
 	{ "GET", "/v1/rules", pk_api_rules },
 	{ "GET", "/v1/identities", pk_api_identities },
 	{ "GET", "/v1/nodes", pk_api_nodes },
+	{ "GET", "/v1/services", pk_api_services },
 	{ "GET", "/v1/counters", pk_api_counters },
 	{ "GET", "/v1/flows", pk_api_flows },
 	{ "GET", "/v1/nomad", pk_api_nomad },

@@ -117,6 +117,7 @@ void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_identities(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_nodes(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_nodes_stop(void);
+void pk_api_services(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_counters(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_flows(const struct pk_parts *p, struct pk_exchange *x);
 

@@ -17,6 +17,8 @@ void pk_api_reason(struct pk_reasons *reasons, bool failing, const char *what, c
 		   const char *fix);
 /* Says the reasons that are of the cluster's other nodes. */
 void pk_api_cluster_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
+/* Says the reasons that are of declared services. */
+void pk_api_service_reasons(const struct pk_parts *parts, struct pk_reasons *reasons);
 /* Says the reasons of endpoints, of their allocations and of the agent that starts them. */
 void pk_api_endpoint_reasons(const struct pk_parts *parts, struct pk_reasons *reasons,
 			     const struct pk_api_endpoints *counts);

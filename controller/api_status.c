@@ -230,6 +230,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	source_reason(r, "files", pk_files_source(p->files));
 	source_reason(r, "cluster", p->cluster ? pk_cluster_source(p->cluster) : NULL);
 	pk_api_cluster_reasons(p, r);
+	pk_api_service_reasons(p, r);
 	tenant_reasons(p, r);
 	lost_reasons(p, r);
 	stray_reason(p, r);

@@ -61,6 +61,8 @@ static void on_passed(void *arg)
 		pk_report_soon(d->report);
 	if (d->parts.cluster)
 		pk_cluster_follow(d->parts.cluster);
+	if (d->parts.services)
+		pk_services_follow(d->parts.services);
 	pk_api_confirm_passed();
 }
 

@@ -33,6 +33,7 @@ void daemon_remember_node(struct pk_daemon *d)
 	pk_settings_init(&before);
 	if (pk_settings_read(&before, d->config.paths.node_json, NULL) == 0) {
 		d->config.settings.blocks_until = before.blocks_until;
+		pk_settings_keep_instances(&d->config.settings, &before);
 		if (d->config.nomad.on)
 			keep_node(&d->config.settings, &before);
 	}
@@ -120,6 +121,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	which = daemon_touched_by(&config, &d->config);
 	daemon_stop_sources(d, &which);
 	keep_node(&config.settings, &d->config.settings);
+	pk_settings_keep_instances(&config.settings, &d->config.settings);
 	pk_config_keep_networks(&config, &d->config);
 	before = PK_MOVE(d->config, config);
 	daemon_keep_blocks(d, &before.settings);

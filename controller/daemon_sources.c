@@ -79,6 +79,7 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 	struct pk_docs *docs = d->parts.docs;
 	bool behind = pk_source_in(what, PK_ORIGIN_CONSUL) && d->parts.consul &&
 		      pk_consul_set_release(d->parts.consul, what);
+	bool services = strcmp(what, "services") == 0 && pk_services_release(d->parts.services);
 	bool others = strcmp(what, PK_ORIGIN_CONSUL) == 0 && d->parts.cluster &&
 		      pk_cluster_release(d->parts.cluster);
 	size_t n;
@@ -88,7 +89,7 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 	log_info("op=release what=\"%s\" documents=%zu", what, n);
 	if (n)
 		on_documents(d);
-	return n || behind || others;
+	return n || behind || others || services;
 }
 
 static void on_nomad_leaderless(void *arg)
@@ -206,6 +207,36 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 					.http = !pk_config_same(a, b, "http") };
 }
 
+static bool is_own(void *arg, const union pk_addr *addr)
+{
+	const struct pk_daemon *d = arg;
+
+	return d->parts.upkeep && pk_upkeep_is_local(d->parts.upkeep, addr);
+}
+
+static void on_services(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_model_settings(d->parts.model, &d->config.settings);
+	pk_apply_settings(d->parts.apply);
+}
+
+/* They are watched in both catalogues: another Nomad or Consul is asked anew. */
+static void watch_services(struct pk_daemon *d)
+{
+	d->parts.services =
+		pk_services_new(&(struct pk_services_args){ .loop = d->parts.loop,
+							    .http = d->http,
+							    .config = &d->config,
+							    .docs = d->parts.docs,
+							    .model = d->parts.model,
+							    .journal = d->journal,
+							    .is_own = is_own,
+							    .changed = on_services,
+							    .arg = d });
+}
+
 void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *which)
 {
 	if (which->files)
@@ -215,6 +246,8 @@ void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *whic
 		ask_nomad(d);
 	if (which->consul)
 		start_consul(d);
+	if (which->nomad || which->consul)
+		watch_services(d);
 	if (which->cluster)
 		daemon_join_cluster(d);
 	if (which->flows && *d->config.flows_file)
@@ -239,6 +272,8 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 	}
 	if (which->cluster)
 		daemon_leave_cluster(d);
+	if (which->nomad || which->consul)
+		pk_services_free(PK_MOVE(d->parts.services, NULL));
 	if (which->consul) {
 		pk_leader_free(PK_MOVE(d->consul_leader, NULL));
 		pk_consul_told_free(PK_MOVE(d->told, NULL));

@@ -91,6 +91,17 @@ void pk_journal_document(struct pk_journal *j, const struct pk_doc_change *c)
 	write_line(j, c);
 }
 
+void pk_journal_instance(struct pk_journal *j, const struct pk_doc_change *c)
+{
+	own_str name = { 0 }, path = { 0 };
+
+	pk_str_add_escaped(&name, c->name);
+	pk_str_add_escaped(&path, c->path);
+	log_info("op=service event=%s name=\"%s\" instance=\"%s\" why=\"%s\"", c->event,
+		 name.text ?: "", path.text ?: "", c->why ?: "");
+	write_line(j, c);
+}
+
 uint64_t pk_journal_lost(const struct pk_journal *j)
 {
 	return pk_flowlog_lost(j->file);

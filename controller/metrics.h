@@ -51,6 +51,8 @@
 	  "When the source last gave a good answer, in Unix time; 0 never.")                       \
 	X(SOURCE_ERRORS, "picket_source_errors_total", counter, "source",                          \
 	  "Answers of the source that were none, or none that could be used.")                     \
+	X(INSTANCES, "picket_service_instances", gauge, "state",                                   \
+	  "Instances of declared services that some policy names, by state.")                      \
 	X(DOCUMENTS, "picket_policy_documents", gauge, "state",                                    \
 	  "Policy documents by state; one can be in several.")                                     \
 	X(REVISION, "picket_policy_revision", gauge, "",                                           \

@@ -15,6 +15,7 @@
 #include "model.h"
 #include "nomad_watch.h"
 #include "records.h"
+#include "services.h"
 #include "sockets.h"
 #include "sync.h"
 #include "upkeep.h"
@@ -46,6 +47,7 @@ struct pk_parts {
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */
 	struct pk_consul_set *consul; /* NULL: off */
+	struct pk_services *services;
 	struct pk_cluster *cluster;   /* NULL: this node is alone */
 	struct pk_flowlog *flowlog;   /* NULL: no file */
 	struct pk_listener *listener; /* NULL: none on the network */

@@ -260,6 +260,21 @@ static void write_source(const char *name, const struct pk_source *s, enum pk_me
 		    m == PK_METRIC_SOURCE_UP ? s->state == PK_SOURCE_OK : s->errors);
 }
 
+static void write_instances(const struct pk_parts *p, struct pk_str *out)
+{
+	pk_metric_head(out, PK_METRIC_INSTANCES);
+	for (int state = PK_INSTANCE_COUNTS; state <= PK_INSTANCE_REFUSED; state++) {
+		struct pk_service_view v;
+		size_t n = 0;
+
+		for (size_t i = 0; p->services && pk_services_view(p->services, i, &v); i++)
+			if (v.table)
+				n += pk_instance_table_count(v.table, (enum pk_instance_state)state);
+		one(out, PK_METRIC_INSTANCES, "state",
+		    pk_instance_state_name((enum pk_instance_state)state), n);
+	}
+}
+
 static void write_sources(const struct pk_parts *p, struct pk_str *out)
 {
 	static const enum pk_metric metrics[] = { PK_METRIC_SOURCE_UP, PK_METRIC_SOURCE_CONTACT,
@@ -340,6 +355,7 @@ void pk_scrape_write(const struct pk_parts *p, const struct pk_traffic *traffic,
 	write_pools(p, out);
 	write_plugin(p, out);
 	write_sources(p, out);
+	write_instances(p, out);
 	write_policy(p, data, out);
 	write_events(p, out);
 	write_picketd(p, data, out);

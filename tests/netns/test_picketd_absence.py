@@ -347,7 +347,7 @@ def test_a_prefix_that_was_too_short(node, consul):
     pair = started(node, consul, "ab")
     consul.remove_all()
     wait_for(lambda: len(held(node)) == 2, "the hold", HEARD_S)
-    assert "lost all its documents at once" in node.reasons("policy")[0]["text"]
+    assert "lost all that it had at once" in node.reasons("policy")[0]["text"]
     is_denied(node, pair)
     consul.put("operator/a", DENY)
     wait_for(lambda: held(node) == {"consul/operator/b"}, "the one that is back")

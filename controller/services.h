@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The services that the operator declared and some policy in force names: each is watched in its
+ * catalogue, and its instances that count go into the settings (struct pk_declared).
+ */
+#include "catalog_watch.h"
+#include "docs.h"
+#include "instances.h"
+#include "journal.h"
+#include "model.h"
+
+struct pk_services;
+
+struct pk_services_args {
+	struct pk_loop *loop;
+	struct pk_http *http;
+	struct pk_config *config; /* whose settings are written; outlives it */
+	const struct pk_docs *docs;
+	struct pk_model *model;
+	struct pk_journal *journal;
+	bool (*is_own)(void *arg, const union pk_addr *addr); /* an address of this node */
+	pk_loop_fn *changed;				      /* some instance counts, or no more */
+	void *arg;
+};
+
+struct pk_services *pk_services_new(const struct pk_services_args *args);
+void pk_services_free(struct pk_services *services);
+/* Says that documents or settings may be others: watches begin and end. */
+void pk_services_follow(struct pk_services *services);
+/* Believes what the catalogues lack; false: nothing is held. */
+bool pk_services_release(struct pk_services *services);
+
+/* A declared service as it is watched. */
+struct pk_service_view {
+	const struct pk_declared *declared;
+	const struct pk_source *source; /* NULL: no policy names it, or its catalogue isn't asked */
+	const struct pk_instance_table *table; /* NULL likewise */
+	bool named;			       /* by a policy in force */
+};
+/* Returns whether there is an i-th one. */
+bool pk_services_view(const struct pk_services *services, size_t i, struct pk_service_view *view);
