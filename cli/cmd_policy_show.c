@@ -30,6 +30,27 @@ static void show_selected(const struct pk_scenario *c, const struct pk_document 
 	pk_str_add(out, n ? "\n" : "    selects no endpoint\n");
 }
 
+/* The addresses at which the services of an entry count now, beside the endpoints. */
+static void show_services(const struct pk_scenario *c, const struct pk_entry *e, struct pk_str *out)
+{
+	const struct pk_settings *s = &c->settings;
+	char text[PK_ADDR_TEXT];
+
+	for (size_t i = 0; i < e->n_services * s->n_services; i++) {
+		const struct pk_declared *d = &s->services[i % s->n_services];
+
+		if (strcmp(d->name, e->services[i / s->n_services].name) != 0)
+			continue;
+		pk_str_add(out, "      declared service ");
+		pk_str_add_escaped(out, d->name);
+		pk_str_add(out, d->n_instances ? ": " : ": no instance counts now");
+		for (size_t j = 0; j < d->n_instances; j++)
+			pk_str_addf(out, "%s%s", j ? ", " : "",
+				    pk_addr_format(&d->instances[j], text));
+		pk_str_add(out, "\n");
+	}
+}
+
 static void show_rule(const struct pk_scenario *c, const struct pk_document *doc,
 		      const struct pk_rule *rule, struct pk_str *out)
 {
@@ -45,6 +66,7 @@ static void show_rule(const struct pk_scenario *c, const struct pk_document *doc
 
 			pk_str_addf(out, "    %s %s, line %d, number %u\n", dir_name[dir],
 				    pk_entry_word(e), e->line, e->number);
+			show_services(c, e, out);
 		}
 		if (rule->default_deny[dir])
 			pk_str_addf(out, "    default deny of %s\n", dir_name[dir]);

@@ -143,6 +143,39 @@ static void text_side(const struct question *q, int dir, struct pk_str *out)
 	text_losers(q, dir, out);
 }
 
+/* Returns the next declared service, behind d, that has an instance at the address; NULL: none. */
+static const struct pk_declared *next_service(const struct question *q, const struct pk_declared *d)
+{
+	const struct pk_settings *s = &q->c->settings;
+
+	if (q->conn.to.party != PK_PARTY_WORLD)
+		return NULL;
+	for (size_t i = d ? (size_t)(d - s->services) + 1 : 0; i < s->n_services; i++)
+		for (size_t j = 0; j < s->services[i].n_instances; j++)
+			if (pk_addr_equal(&s->services[i].instances[j], &q->conn.to.address))
+				return &s->services[i];
+	return NULL;
+}
+
+static void text_services(const struct question *q, struct pk_str *out)
+{
+	for (const struct pk_declared *d = next_service(q, NULL); d; d = next_service(q, d)) {
+		pk_str_add(out, "  ");
+		pk_str_add_escaped(out, q->names[1]);
+		pk_str_add(out, " is an instance of the declared service ");
+		pk_str_add_escaped(out, d->name);
+		pk_str_add(out, "\n");
+	}
+}
+
+static void json_services(const struct question *q, struct pk_jw *w)
+{
+	pk_jw_open(w, "services", '[');
+	for (const struct pk_declared *d = next_service(q, NULL); d; d = next_service(q, d))
+		pk_jw_string(w, NULL, d->name);
+	pk_jw_close(w, ']');
+}
+
 /*
  * A private address that is neither this node's nor of the pools counts as the world, and so does
  * another node's.
@@ -151,7 +184,8 @@ static void text_private(const struct question *q, struct pk_str *out)
 {
 	const struct pk_peer *to = &q->conn.to;
 
-	if (to->party != PK_PARTY_WORLD || !pk_is_protected(&to->address))
+	if (to->party != PK_PARTY_WORLD || !pk_is_protected(&to->address) ||
+	    next_service(q, NULL))
 		return;
 	pk_str_add(out, "  ");
 	pk_str_add_escaped(out, q->names[1]);
@@ -192,6 +226,7 @@ void explain_text(const struct cli *cli, const struct question *q)
 		pk_str_addf(&out, "  this release has no %s\n", q->not_built);
 	text_side(q, PK_EGRESS, &out);
 	text_side(q, PK_INGRESS, &out);
+	text_services(q, &out);
 	text_private(q, &out);
 	text_agreement(q, &out);
 	cli_print(cli, out.text);
@@ -258,6 +293,7 @@ void explain_json(const struct cli *cli, const struct question *q)
 	pk_jw_string(&w, "liveError", q->no_live.text[0] ? q->no_live.text : NULL);
 	pk_jw_bool(&w, "agree", explain_agree(q));
 	pk_jw_string(&w, "notBuilt", q->not_built);
+	json_services(q, &w);
 	json_side(q, PK_EGRESS, &w);
 	json_side(q, PK_INGRESS, &w);
 	pk_jw_close(&w, '}');

@@ -20,6 +20,14 @@ key_prefix "picket/v1/default/tenants/" {
 key_prefix "picket/v1/default/blocks/" {
   policy = "write"
 }
+# With "services": which instances of them there are, and what their checks say. Instances that the token may not see
+# would seem to be none, so such an answer is not taken.
+service_prefix "" {
+  policy = "read"
+}
+node_prefix "" {
+  policy = "read"
+}
 # The session of this node: it is there for as long as its picketd lives.
 session_prefix "" {
   policy = "write"

@@ -1,4 +1,4 @@
-# What picketd asks of Nomad: which node it is on, and that node's allocs with their jobs.
+# What picketd asks of Nomad: which node it is on, that node's allocs with their jobs, and the declared services of its catalogue.
 #   nomad acl policy apply -description "Picket's controllers" picket nomad-picket.hcl
 #   nomad acl token create -type client -policy picket -name picket
 node {

@@ -10,6 +10,7 @@ from .server import FakeServer
 ROOT = "picket/v1/default/"
 PREFIX = ROOT + "policies/"
 STATUS = ROOT + "status/"
+HEALTH = "/v1/health/service/"
 TXN_OPERATIONS, TXN_BYTES, VALUE_BYTES = 128, 512 << 10, 512 << 10
 
 
@@ -33,14 +34,32 @@ class FakeConsul(FakeServer):
         self.loses_answer = False   # the next transaction of several operations is made, and its answer doesn't come
         self.token = {"AccessorID": "x"}        # as /v1/acl/token/self has it
         self.denies = False         # by default, as an answer's header says; one without a token isn't told what is hidden
+        self.services, self.listed = {}, {}     # of each name (id, address, port, status), and the index of its last change
+        self.filters = False        # the token may not see all instances
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
     def index_of(self, path):
         """As Consul's own: a prefix has the index of its last change, a key's removal is one."""
+        if path.startswith(HEALTH):
+            return self.listed.get(path[len(HEALTH):], 5)
         prefix = path[len("/v1/kv/"):]
         below = [index for key, index in self.touched.items() if key.startswith(prefix)]
         return min(max(below, default=self.index), self.index)
+
+    def list_service(self, name, *instances):
+        """instances: (id, address, port, status of its check)."""
+        with self.changed:
+            self.services[name] = instances
+            self.bump()
+            self.listed[name] = self.index
+
+    def health(self, name):
+        self.more_headers = {"X-Consul-Results-Filtered-By-ACLs": "true"} if self.filters else {}
+        return 200, [{"Node": {"Node": "n", "Address": "192.0.2.77"},
+                      "Service": {"ID": id, "Service": name, "Address": address, "Port": port, "Tags": []},
+                      "Checks": [{"CheckID": "serfHealth", "Status": "passing"}, {"CheckID": id, "Status": status}]}
+                     for id, address, port, status in self.services.get(name, ())]
 
     def put(self, key, document):
         """key is below the policies' prefix: "operator/x", "tenants/acme/x"."""
@@ -201,6 +220,8 @@ class FakeConsul(FakeServer):
             if not self.acls:
                 return 401, "ACL support disabled"
             return (200, self.token) if self.token_known else (403, "ACL not found")
+        if path.startswith(HEALTH):
+            return self.health(path[len(HEALTH):])
         self.shows_old = self.mode == "stale" and "consistent" not in query
         if not path.startswith("/v1/kv/"):
             return 404, "no such path"

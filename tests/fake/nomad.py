@@ -18,6 +18,7 @@ class FakeNomad(FakeServer):
         self.token = None
         self.networks, self.plugins = [], {}    # of the node's record: modes, versions by plugin
         self.denies = set()         # namespaces whose allocs the token may not list
+        self.services = {}          # {(namespace, name): [(id, address, port)…]}
         self.hidden = set()         # allocs that the node's list lacks, but /v1/allocation/ID gives
         super().__init__()
 
@@ -51,6 +52,12 @@ class FakeNomad(FakeServer):
                         NOMAD_GROUP_NAME=group, NOMAD_ALLOC_ID=alloc_id)
         return ";".join(f"{key}={value}" for key, value in args.items())
 
+    def list_service(self, namespace, name, *instances):
+        """instances: (id, address, port)."""
+        with self.changed:
+            self.services[namespace, name] = list(instances)
+            self.bump()
+
     def remove(self, alloc_id):
         with self.changed:
             del self.allocs[alloc_id]
@@ -73,6 +80,10 @@ class FakeNomad(FakeServer):
                              f"plugins.cni.version.{name}": v for name, v in self.plugins.items()}}}
         if path == f"/v1/node/{self.node_id}/allocations":
             return 200, "[" + ",".join(self.text(i) for i in self.allocs if i not in self.hidden) + "]"
+        if path.startswith("/v1/service/"):
+            name = path.rsplit("/", 1)[1]
+            return 200, [{"ID": id, "ServiceName": name, "Namespace": query["namespace"], "Address": address, "Port": port}
+                         for id, address, port in self.services.get((query["namespace"], name), [])]
         if path == "/v1/allocations":
             if self.denies and query["namespace"] in self.denies:
                 return 403, "Permission denied"

@@ -158,6 +158,24 @@ static void add_prefix(struct plan_work *w, const struct pk_cidr_rule *cidr)
 		add_both(w, &cidr->except[i].addr);
 }
 
+/* Where the declared services of that name may be reached, and where nothing of them is. */
+static void add_services(struct plan_work *w, const struct pk_entry *e)
+{
+	const struct pk_settings *s = &w->side[1]->settings;
+
+	for (size_t i = 0; i < s->n_services; i++)
+		for (size_t j = 0; j < e->n_services; j++) {
+			const struct pk_declared *d = &s->services[i];
+
+			if (strcmp(e->services[j].name, d->name) != 0)
+				continue;
+			for (size_t k = 0; k < d->n_within; k++)
+				add_both(w, &d->within[k].addr);
+			for (size_t k = 0; k < d->n_instances; k++)
+				add_both(w, &d->instances[k]);
+		}
+}
+
 void plan_add_others(struct plan_work *w)
 {
 	static const char *const sample[] = { "203.0.113.1", "10.255.255.1", "2001:db8::1" };
@@ -174,7 +192,9 @@ void plan_add_others(struct plan_work *w)
 	for (size_t i = 0; i < PK_ARRAY_LEN(sample); i++)
 		if (pk_addr_parse(sample[i], &addr) == 0)
 			add_both(w, &addr);
-	while ((e = plan_next_entry(w, &at)))
+	while ((e = plan_next_entry(w, &at))) {
 		for (size_t c = 0; c < e->n_cidrs; c++)
 			add_prefix(w, &e->cidrs[c]);
+		add_services(w, e);
+	}
 }
