@@ -130,9 +130,12 @@ void pk_instance_table_take(struct pk_instance_table *t, const struct pk_instanc
 
 	read_answer(now, look);
 	for (size_t i = 0; i < t->n; i++) {
-		absence.had += t->row[i].state == PK_INSTANCE_COUNTS;
-		absence.lacks += t->row[i].state == PK_INSTANCE_COUNTS &&
-				 is_lacking(now, &t->row[i]);
+		/* Several ports of one address are one. */
+		if (t->row[i].state != PK_INSTANCE_COUNTS ||
+		    find(t, &t->row[i].addr, true) != &t->row[i])
+			continue;
+		absence.had++;
+		absence.lacks += is_lacking(now, &t->row[i]);
 	}
 	why = pk_absence_held(&absence);
 	for (size_t i = 0; i < t->n; i++) {
@@ -149,6 +152,20 @@ void pk_instance_table_take(struct pk_instance_table *t, const struct pk_instanc
 	now->recent_ms = why || !absence.lacks ? t->recent_ms : look->now_ms;
 	*t = *now;
 	free(now);
+}
+
+void pk_instance_table_again(struct pk_instance_table *t, const struct pk_instance_look *look)
+{
+	for (size_t i = t->n; i-- > 0;) {
+		struct pk_instance_row *row = &t->row[i];
+
+		if (row->state != PK_INSTANCE_HELD) {
+			row->why[0] = '\0';
+			judge(row, look);
+		} else if (!is_still_declared(look, row)) {
+			*row = t->row[--t->n];
+		}
+	}
 }
 
 void pk_instance_table_init(struct pk_instance_table *t, const struct pk_declared *d)

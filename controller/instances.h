@@ -54,6 +54,8 @@ struct pk_instance_look {
 /* Begins with instances that counted before, of which no catalogue has said anything yet. */
 void pk_instance_table_init(struct pk_instance_table *table, const struct pk_declared *declared);
 void pk_instance_table_take(struct pk_instance_table *table, const struct pk_instance_look *look);
+/* Judges the same rows anew: addresses of the cluster may be others by now. */
+void pk_instance_table_again(struct pk_instance_table *table, const struct pk_instance_look *look);
 /* Drops what is held, as the operator says. Returns how many there were. */
 size_t pk_instance_table_release(struct pk_instance_table *table);
 size_t pk_instance_table_count(const struct pk_instance_table *table, enum pk_instance_state state);

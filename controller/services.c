@@ -175,25 +175,39 @@ static void tell_changes(const struct service *one, const struct pk_instance_tab
 			tell(one, "went", &before->row[i]);
 }
 
+static struct pk_instance_look look_of(const struct service *one)
+{
+	return (struct pk_instance_look){ .declared = &one->declared,
+					  .where = where,
+					  .arg = one->all };
+}
+
+typedef void take_fn(struct pk_instance_table *table, const struct pk_instance_look *look);
+
+/* Takes the look by fn, and tells what it changed; returns whether other addresses count. */
+static bool take(struct service *one, take_fn *fn, const struct pk_instance_look *look)
+{
+	struct pk_declared *d = declared_of(one);
+	struct pk_instance_table *before = pk_alloc(sizeof(*before));
+
+	*before = one->table;
+	fn(&one->table, look);
+	tell_changes(one, before);
+	free(before);
+	return d && pk_instance_table_fill(&one->table, d);
+}
+
 static void on_answer(void *arg, const struct pk_catalog_answer *answer)
 {
 	struct service *one = arg;
 	struct pk_services *s = one->all;
-	struct pk_declared *d = declared_of(one);
-	const struct pk_instance_look look = { .declared = &one->declared,
-					       .instances = answer->instances,
-					       .first = answer->first,
-					       .behind = answer->behind,
-					       .now_ms = pk_loop_now(s->args.loop),
-					       .where = where,
-					       .arg = s };
-	struct pk_instance_table *before = pk_alloc(sizeof(*before));
+	struct pk_instance_look look = look_of(one);
 
-	*before = one->table;
-	pk_instance_table_take(&one->table, &look);
-	tell_changes(one, before);
-	free(before);
-	if (d && pk_instance_table_fill(&one->table, d))
+	look.instances = answer->instances;
+	look.first = answer->first;
+	look.behind = answer->behind;
+	look.now_ms = pk_loop_now(s->args.loop);
+	if (take(one, pk_instance_table_take, &look))
 		s->args.changed(s->args.arg);
 }
 
@@ -290,6 +304,12 @@ void pk_services_follow(struct pk_services *s)
 	bool changed = false;
 
 	drop(s);
+	/* What an address is may have changed with the endpoints. */
+	for (size_t i = 0; i < s->n; i++) {
+		const struct pk_instance_look look = look_of(s->list[i]);
+
+		changed |= take(s->list[i], pk_instance_table_again, &look);
+	}
 	for (size_t i = 0; i < settings->n_services; i++) {
 		struct pk_declared *d = &settings->services[i];
 
