@@ -184,8 +184,7 @@ static void text_private(const struct question *q, struct pk_str *out)
 {
 	const struct pk_peer *to = &q->conn.to;
 
-	if (to->party != PK_PARTY_WORLD || !pk_is_protected(&to->address) ||
-	    next_service(q, NULL))
+	if (to->party != PK_PARTY_WORLD || !pk_is_protected(&to->address) || next_service(q, NULL))
 		return;
 	pk_str_add(out, "  ");
 	pk_str_add_escaped(out, q->names[1]);

@@ -12,8 +12,8 @@
 enum node { ALL, ONE, ID, ADDRESS, PORT, NODE_ADDRESS, STATUS };
 
 static const struct pk_stream_node nomad_nodes[] = {
-	{ 0, NULL, PK_STREAM_ARRAY },		{ 0, PK_STREAM_EACH, PK_STREAM_OBJECT },
-	{ 1, "ID", PK_STREAM_TEXT },		{ 1, "Address", PK_STREAM_TEXT },
+	{ 0, NULL, PK_STREAM_ARRAY }, { 0, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	{ 1, "ID", PK_STREAM_TEXT },  { 1, "Address", PK_STREAM_TEXT },
 	{ 1, "Port", PK_STREAM_INT },
 };
 static const enum node nomad_means[] = { ALL, ONE, ID, ADDRESS, PORT };
@@ -24,14 +24,14 @@ static const struct pk_stream_table nomad_table = { .name = "Nomad's service",
 
 /* A parent stands before its children: 2 is "Service", 6 is "Node", 8 and 9 are the checks. */
 static const struct pk_stream_node consul_nodes[] = {
-	{ 0, NULL, PK_STREAM_ARRAY },		 { 0, PK_STREAM_EACH, PK_STREAM_OBJECT },
-	{ 1, "Service", PK_STREAM_OBJECT },	 { 2, "ID", PK_STREAM_TEXT },
-	{ 2, "Address", PK_STREAM_TEXT },	 { 2, "Port", PK_STREAM_INT },
-	{ 1, "Node", PK_STREAM_OBJECT },	 { 6, "Address", PK_STREAM_TEXT },
-	{ 1, "Checks", PK_STREAM_ARRAY },	 { 8, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	{ 0, NULL, PK_STREAM_ARRAY },	    { 0, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	{ 1, "Service", PK_STREAM_OBJECT }, { 2, "ID", PK_STREAM_TEXT },
+	{ 2, "Address", PK_STREAM_TEXT },   { 2, "Port", PK_STREAM_INT },
+	{ 1, "Node", PK_STREAM_OBJECT },    { 6, "Address", PK_STREAM_TEXT },
+	{ 1, "Checks", PK_STREAM_ARRAY },   { 8, PK_STREAM_EACH, PK_STREAM_OBJECT },
 	{ 9, "Status", PK_STREAM_TEXT },
 };
-static const enum node consul_means[] = { ALL, ONE, ALL, ID,  ADDRESS, PORT,
+static const enum node consul_means[] = { ALL, ONE,	     ALL, ID,  ADDRESS, PORT,
 					  ALL, NODE_ADDRESS, ALL, ALL, STATUS };
 static const struct pk_stream_table consul_table = { .name = "Consul's service",
 						     .nodes = consul_nodes,
@@ -76,8 +76,7 @@ void pk_instances_done(struct pk_instances *instances)
 
 static void begin(struct pk_catalog_reader *r)
 {
-	r->one = (struct pk_instance){ .health = r->nomad ? PK_HEALTH_UNKNOWN
-							  : PK_HEALTH_PASSING };
+	r->one = (struct pk_instance){ .health = r->nomad ? PK_HEALTH_UNKNOWN : PK_HEALTH_PASSING };
 	r->node_address[0] = '\0';
 	r->bad = false;
 }

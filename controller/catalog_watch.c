@@ -97,8 +97,8 @@ static void ask(void *arg)
 {
 	struct pk_catalog_watch *w = arg;
 	struct pk_service_call call = { .service = w->args.service,
-					.header = w->args.nomad ? "X-Nomad-Token"
-								: "X-Consul-Token",
+					.header =
+						w->args.nomad ? "X-Nomad-Token" : "X-Consul-Token",
 					.turn = w->source.errors,
 					.timeout_ms = TIMEOUT_MS,
 					.cap = BODY_MAX,

@@ -225,16 +225,15 @@ static void on_services(void *arg)
 /* They are watched in both catalogues: another Nomad or Consul is asked anew. */
 static void watch_services(struct pk_daemon *d)
 {
-	d->parts.services =
-		pk_services_new(&(struct pk_services_args){ .loop = d->parts.loop,
-							    .http = d->http,
-							    .config = &d->config,
-							    .docs = d->parts.docs,
-							    .model = d->parts.model,
-							    .journal = d->journal,
-							    .is_own = is_own,
-							    .changed = on_services,
-							    .arg = d });
+	d->parts.services = pk_services_new(&(struct pk_services_args){ .loop = d->parts.loop,
+									.http = d->http,
+									.config = &d->config,
+									.docs = d->parts.docs,
+									.model = d->parts.model,
+									.journal = d->journal,
+									.is_own = is_own,
+									.changed = on_services,
+									.arg = d });
 }
 
 void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *which)

@@ -47,8 +47,7 @@ static struct pk_instance_row *find(struct pk_instance_table *t, const union pk_
 				    bool in_force)
 {
 	for (size_t i = 0; i < t->n; i++)
-		if (pk_addr_equal(&t->row[i].addr, addr) &&
-		    (!in_force || is_in_force(&t->row[i])))
+		if (pk_addr_equal(&t->row[i].addr, addr) && (!in_force || is_in_force(&t->row[i])))
 			return &t->row[i];
 	return NULL;
 }
@@ -111,7 +110,8 @@ static void hold(struct pk_instance_table *now, const struct pk_instance_row *ol
 		say(row, PK_INSTANCE_HELD, why);
 }
 
-static bool is_still_declared(const struct pk_instance_look *look, const struct pk_instance_row *old)
+static bool is_still_declared(const struct pk_instance_look *look,
+			      const struct pk_instance_row *old)
 {
 	char why[sizeof(old->why)];
 

@@ -269,7 +269,8 @@ static void write_instances(const struct pk_parts *p, struct pk_str *out)
 
 		for (size_t i = 0; p->services && pk_services_view(p->services, i, &v); i++)
 			if (v.table)
-				n += pk_instance_table_count(v.table, (enum pk_instance_state)state);
+				n += pk_instance_table_count(v.table,
+							     (enum pk_instance_state)state);
 		one(out, PK_METRIC_INSTANCES, "state",
 		    pk_instance_state_name((enum pk_instance_state)state), n);
 	}

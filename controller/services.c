@@ -89,8 +89,8 @@ static bool is_endpoint(const struct pk_services *s, const struct pk_declared *d
 
 	*tied = false;
 	if (local) {
-		const struct pk_world_endpoint *ep = pk_world_get(
-			pk_engine_world(pk_model_engine(s->args.model)), local->key);
+		const struct pk_world_endpoint *ep =
+			pk_world_get(pk_engine_world(pk_model_engine(s->args.model)), local->key);
 
 		*tied = ep && registers(ep->labels, d) &&
 			is_id_of(said->id, local->container_id, strlen(local->container_id));
@@ -126,8 +126,8 @@ static void tell(const struct service *one, const char *event, const struct pk_i
 {
 	const char *source = one->declared.nomad ? "nomad/services" : "consul/services";
 	char text[PK_ADDR_TEXT];
-	const char *address = *row->said.address ? row->said.address
-						 : pk_addr_format(&row->addr, text);
+	const char *address =
+		*row->said.address ? row->said.address : pk_addr_format(&row->addr, text);
 	const struct pk_doc_change change = { .event = event,
 					      .source = (char *)source,
 					      .name = (char *)one->declared.name,
@@ -170,8 +170,7 @@ static void tell_changes(const struct service *one, const struct pk_instance_tab
 			tell(one, event, &now->row[i]);
 	}
 	for (size_t i = 0; i < before->n; i++)
-		if (!same_row(now, &before->row[i]) &&
-		    before->row[i].state <= PK_INSTANCE_HELD)
+		if (!same_row(now, &before->row[i]) && before->row[i].state <= PK_INSTANCE_HELD)
 			tell(one, "went", &before->row[i]);
 }
 

@@ -57,8 +57,8 @@ struct pk_network {
  */
 struct pk_declared {
 	char name[PK_DECLARED_NAME];
-	bool nomad;				/* of Nomad's own catalogue, else of Consul's */
-	char tenant_name[PK_DECLARED_NAME];	/* its namespace; "": none */
+	bool nomad;			    /* of Nomad's own catalogue, else of Consul's */
+	char tenant_name[PK_DECLARED_NAME]; /* its namespace; "": none */
 	struct pk_prefix within[PK_DECLARED_WITHIN];
 	size_t n_within;
 	char tenants[PK_DECLARED_TENANTS][PK_DECLARED_NAME]; /* whose documents may open it */

@@ -91,11 +91,12 @@ static int read_services(const struct pk_schema *form, const struct pk_json_doc 
 
 		read_one(d, e);
 		if (d->nomad && !*d->tenant_name)
-			return pk_fix(err,
-				      pk_json_fail(err, doc, e, false,
-						   "a service of Nomad's catalogue has a namespace"),
-				      "\"namespace\": \"default\", or that of the job that "
-				      "registers it");
+			return pk_fix(
+				err,
+				pk_json_fail(err, doc, e, false,
+					     "a service of Nomad's catalogue has a namespace"),
+				"\"namespace\": \"default\", or that of the job that "
+				"registers it");
 		if (is_twice(s))
 			return pk_fix(err, pk_json_fail(err, doc, e, false, "it is declared twice"),
 				      "write one entry with all its prefixes and tenants");
@@ -220,13 +221,13 @@ static const struct pk_schema prefix = { .form = PK_FORM_STRING, .format = &pk_f
 static const struct pk_schema within = {
 	.form = PK_FORM_LIST, .item = &prefix, .most = PK_DECLARED_WITHIN, .not_empty = true
 };
-static const struct pk_schema tenants = {
-	.form = PK_FORM_LIST, .item = &tenant, .most = PK_DECLARED_TENANTS
-};
+static const struct pk_schema tenants = { .form = PK_FORM_LIST,
+					  .item = &tenant,
+					  .most = PK_DECLARED_TENANTS };
 static const struct pk_schema address = { .form = PK_FORM_STRING, .format = &address_format };
-static const struct pk_schema instances = {
-	.form = PK_FORM_LIST, .item = &address, .most = PK_DECLARED_INSTANCES
-};
+static const struct pk_schema instances = { .form = PK_FORM_LIST,
+					    .item = &address,
+					    .most = PK_DECLARED_INSTANCES };
 
 #define DECLARED                                                                                   \
 	{ "name", &name, "as toServices and the catalogue call it", true, 0 },                     \

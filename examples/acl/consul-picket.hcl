@@ -9,6 +9,14 @@ key_prefix "picket/" {
 key_prefix "picket/v1/default/status/" {
   policy = "write"
 }
+# With "services": which instances of them there are, and what their checks say. Instances that the token may not see
+# would seem to be none, so such an answer is not taken.
+service_prefix "" {
+  policy = "read"
+}
+node_prefix "" {
+  policy = "read"
+}
 # With "fabric": what this node says of itself and its endpoints, under its session.
 key_prefix "picket/v1/default/nodes/" {
   policy = "write"
@@ -19,14 +27,6 @@ key_prefix "picket/v1/default/tenants/" {
 # With "blocks": { "claim": true }: which blocks are whose.
 key_prefix "picket/v1/default/blocks/" {
   policy = "write"
-}
-# With "services": which instances of them there are, and what their checks say. Instances that the token may not see
-# would seem to be none, so such an answer is not taken.
-service_prefix "" {
-  policy = "read"
-}
-node_prefix "" {
-  policy = "read"
 }
 # The session of this node: it is there for as long as its picketd lives.
 session_prefix "" {

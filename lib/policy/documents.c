@@ -16,8 +16,8 @@ struct doc_obj *documents_find(const struct pk_engine *engine, const struct pk_d
 
 static void ent_declare(const struct pk_engine *engine, struct ent *ent)
 {
-	ent->by_prefix = ent->e->kind == PK_PEERS_CIDR ||
-			 declared_each(&engine->settings, ent, NULL, NULL);
+	ent->by_prefix =
+		ent->e->kind == PK_PEERS_CIDR || declared_each(&engine->settings, ent, NULL, NULL);
 }
 
 static void flatten_rule(struct pk_engine *engine, struct rule_obj *r, struct ent **next,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What catalogues say of a service: read in any pieces, judged, and held where one act is no reason. */
+/* What catalogues say of a service is read in any pieces, judged, and held where it was no act. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,10 +40,13 @@ static int read_pieces(bool nomad, const char *text, size_t piece, struct pk_ins
 
 static void a_list_is_read_in_any_pieces(void **state)
 {
-	static const char text[] =
-		"[" CONSUL("a", "\"10.9.0.5\"", "passing") "," CONSUL("b", "\"\"", "warning") ","
-		CONSUL("c", "null", "critical") "," CONSUL("d", "7", "passing") ","
-		CONSUL("e", "\"10.9.0.6\"", "maintenance") "]";
+	static const char text[] = "[" CONSUL("a", "\"10.9.0.5\"", "passing") "," CONSUL(
+		"b", "\"\"",
+		"warning") "," CONSUL("c", "null",
+				      "critical") "," CONSUL("d", "7",
+							     "passing") "," CONSUL("e",
+										   "\"10.9.0.6\"",
+										   "maintenance") "]";
 	static const struct {
 		const char *id, *address;
 		enum pk_health health;
@@ -103,8 +106,10 @@ static void a_long_text_is_no_address(void **state)
 	char text[600];
 
 	(void)state;
-	snprintf(text, sizeof(text), "[{\"ID\":\"%0400d\",\"Address\":\"10.9.0.5%0100d\"},"
-				     "{\"Address\":\"10.9.0.5\",\"Address\":\"10.9.0.6\"}]", 1, 1);
+	snprintf(text, sizeof(text),
+		 "[{\"ID\":\"%0400d\",\"Address\":\"10.9.0.5%0100d\"},"
+		 "{\"Address\":\"10.9.0.5\",\"Address\":\"10.9.0.6\"}]",
+		 1, 1);
 	assert_int_equal(read_pieces(true, text, 9, &got), 0);
 	assert_int_equal(got.n, 2);
 	assert_string_equal(got.list[0].id, "");

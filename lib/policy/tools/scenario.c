@@ -222,9 +222,9 @@ int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_s
 		     struct pk_str *said, struct pk_err *err)
 {
 	static const char *const keys[] = {
-		"baseline",  "resolvers", "tenantReach", "services", "healthChecks",
-		"endpoints", "policies",  "expect",	 "$schema",  "description",
-		NULL
+		"baseline",	"resolvers",   "tenantReach", "services",
+		"healthChecks", "endpoints",   "policies",    "expect",
+		"$schema",	"description", NULL
 	};
 	own_scenario *c = case_new(path);
 	int r = parse(c, text, len, err);
