@@ -78,6 +78,15 @@ static void want_selector(struct pk_cluster *c, const struct pk_selector *sel)
 	}
 }
 
+static void want_peers(struct pk_cluster *c, const struct pk_entry *e)
+{
+	for (size_t i = 0; i < e->n_selectors; i++)
+		want_selector(c, &e->selectors[i]);
+	for (size_t i = 0; i < e->n_services; i++)
+		if (e->services[i].tenant_name)
+			want_tenant(c, e->services[i].tenant_name);
+}
+
 /* Asks for the namespaces that policies in force name as peers. */
 static void want_named(struct pk_cluster *c)
 {
@@ -85,10 +94,8 @@ static void want_named(struct pk_cluster *c)
 	struct pk_rule_ref ref;
 
 	for (size_t i = 0; i < pk_rules_count(rules); i++)
-		for (size_t k = 0;
-		     pk_rules_at(rules, i, &ref) == 0 && ref.entry && k < ref.entry->n_selectors;
-		     k++)
-			want_selector(c, &ref.entry->selectors[k]);
+		if (pk_rules_at(rules, i, &ref) == 0 && ref.entry)
+			want_peers(c, ref.entry);
 }
 
 struct forgetting {

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import uuid
 
 import pytest
 from fake import FakeConsul, FakeNomad, serving
+from harness.fabric import made_cluster
 from harness.servers import QUICK
 from harness.shell import wait_for
 
@@ -281,3 +283,52 @@ def test_nomads_own_catalogue(node):
         nomad.list_service("infra", "db", (tied, d.address(), 5432))
         counts(node, 0, "db")
         assert not opens(node, a, "10.9.1.5", "80/tcp")
+
+
+def nomad_of(stack, node):
+    with node.inside():
+        fake = FakeNomad(node=node.name)
+    stack.callback(fake.stop)
+    return fake
+
+
+def test_a_service_of_another_tenant_on_another_node(request, fabric):
+    """The catalogue isn't asked: what Nomad's record has an alloc register goes from node to node as its label."""
+    named = {"namespace": "acme", "rules": [{"endpointSelector": {}, "egress": [
+        {"toServices": [{"name": "redis", "namespace": "data"}]}]}]}
+    taken = {"namespace": "data", "rules": [{"endpointSelector": {}, "ingress": [
+        {"fromEndpoints": [{"matchLabels": {"nomad:namespace": "acme"}}]}]}]}
+    redis = [{"Name": "redis", "PortLabel": "6379", "Provider": "consul"}]
+    with made_cluster(request.node.name, fabric) as cluster, contextlib.ExitStack() as stack:
+        one, two = cluster.nodes
+        nomads = nomad_of(stack, one), nomad_of(stack, two)
+        for node, nomad in zip(cluster.nodes, nomads):
+            node.start_picketd(cluster.config(node, nomad={"address": nomad.address, "node": node.name}), wait=False)
+        for node in cluster.nodes:
+            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+        one.policy("named.json", named)
+        two.policy("taken.json", taken)
+
+        def run(node, tenant, job, services=()):
+            alloc = str(uuid.uuid4())
+            for other, nomad in zip(cluster.nodes, nomads):
+                nomad.put(alloc, tenant, job, "g", services=list(services), node=None if node is other else node.name)
+            return node.add(tenant, job, "g", alloc_id=alloc)
+
+        a, b, c = run(one, "acme", "api"), run(two, "data", "redis", redis), run(two, "data", "other")
+        wait_for(lambda: one.tables.count("remote") == 4 and two.tables.count("remote") == 2,
+                 "both of data, whom no selector names, and acme, whom one does", 90)
+        assert {s["name"] for s in one.api("/v1/services")["services"]} == set()
+
+        def passes(target):
+            done = one.picket("policy", "explain", a.id[:8], target, "6379/tcp", check=False)
+            return "out of" in done.stdout and done.returncode == 0
+
+        wait_for(lambda: passes(b.address()), lambda: f"the service on the other node: {one.api('/v1/nodes')}", 60)
+        wait_for(lambda: a.pings(b, timeout=QUICK), "a packet to it", 60)
+        assert not passes(c.address()) and not a.pings(c, timeout=QUICK)
+        two.delete(b)
+        for nomad in nomads:
+            nomad.remove(b.id)
+        wait_for(lambda: one.tables.count("remote") == 2, "the instance to be gone", 60)
+        assert not passes(b.address())
