@@ -47,8 +47,8 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 }
 
 /*
- * Returns whether the answer is no good. One of which the token may not see everything is none: what
- * it lacks isn't gone.
+ * Returns whether the answer is no good. One of which the token may not see everything is none:
+ * what it lacks isn't gone.
  */
 static bool is_bad(struct pk_catalog_watch *w, const struct pk_http_reply *reply,
 		   struct pk_instances *out)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Tells what became of the policy documents and of declared services, a line each in the log and in a file that outlives it:
- * var/log/picket/policy.jsonl below the root, rotated as the flows file is.
+ * Tells what became of the policy documents and of declared services' instances, a line each in
+ * the log and in a file that outlives it: var/log/picket/policy.jsonl below the root, rotated as
+ * the flows file is.
  */
 #include "docs.h"
 #include "paths.h"
