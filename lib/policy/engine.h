@@ -141,8 +141,8 @@ void spans_push(struct spans *s, struct pk_span span);
 void ent_resolve(const struct ent *ent, const struct peer *to, struct spans *out);
 
 /*
- * declared_services.c: the prefixes that an entry's services have as the operator declared them: those of
- * the instances, in a deny all within which they may lie. fn NULL: they are counted alone.
+ * declared_services.c: the prefixes that an entry's services have as the operator declared them:
+ * those of the instances, in a deny all within which they may lie. fn NULL: they are counted alone.
  */
 size_t declared_each(const struct pk_settings *s, const struct ent *ent,
 		     void (*fn)(void *arg, const struct pk_prefix *prefix), void *arg);
