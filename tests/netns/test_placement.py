@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from fake import FakeNomad
+from harness.attach import attach
 from harness.fabric import made_cluster
 from harness.shell import wait_for
 
@@ -84,3 +85,14 @@ def test_a_nomad_that_is_silent_or_strange_takes_nothing(cluster, nomad):
     nomad.stop()
     one.start_picketd(cluster.config(one, nomad={"address": nomad.address, "node": "n1"}))
     assert one.tables.count("remote") >= known, "what was believed is"
+
+
+def test_what_was_attached_by_hand_is_none_of_nomads(cluster, nomad):
+    """An answer that lacks it is Nomad's word all the same; a node without Nomad believes what this one says of it."""
+    one, two = cluster.nodes
+    start(cluster, nomad)
+    two.add("acme", "job", "group")
+    attach(one, "by-hand", "-tenant", "acme", "-label", "tier=db", "-mode", "process")
+    wait_for(lambda: two.tables.count("remote") > 0, "it, on the other node", 60)
+    wait_for(lambda: of_two(one)["refused"] == 1, lambda: of_two(one), 60)
+    assert of_two(one)["why"] == "Nomad has no allocation of acme on it" and of_two(one)["endpoints"] == 0
