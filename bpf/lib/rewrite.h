@@ -8,7 +8,7 @@
 #include "lib/parse.h"
 #include "lib/scratch.h"
 
-/* Of at most 38 bits, as 16 gains of 32 bits and a checksum make: three steps leave no carry. */
+/* A sum has 38 bits at most (16 gains of 32 bits, a checksum), so three steps leave no carry. */
 static __always_inline __u16 rewrite_fold(__u64 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
