@@ -10,6 +10,7 @@ import report
 import row_churn
 import row_cni
 import row_connect
+import row_control
 import row_guest
 import row_hostile
 import row_memory
@@ -25,6 +26,7 @@ ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_
              "D4": row_verdict.denied, "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
 ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,
              "D11": row_connect.masqueraded, "M1": row_guest.lease})
+ROWS.update({"C1": row_control.memory, "C6": row_control.start})
 ROWS["R9"] = row_memory.unread
 ROWS["R10"] = row_scrape.measure
 ROWS.update(row_policy.ROWS)
