@@ -44,6 +44,19 @@ def test_each_command_is_told():
     assert not missing, missing
 
 
+def test_the_manual_page_has_each_command_and_option(tmp_path):
+    """gen-man makes it of docs/cli.md and of the help, whose table is the parser's."""
+    subprocess.run([sys.executable, os.path.join(ROOT, "scripts/gen-man"), tmp_path], check=True, env={**os.environ, "PICKET_BUILD": BUILD})
+    page = (tmp_path / "picket.1.scd").read_text(encoding="utf-8").replace("\\", "")
+    said = subprocess.run([os.path.join(BUILD, "picket"), "completion", "zsh"], check=True, capture_output=True, text=True).stdout
+    options = set(re.findall(r"(?<![\w-])-[a-z][a-z-]+(?=[:'\[])", said))
+    help_ = subprocess.run([os.path.join(BUILD, "picket"), "-help"], check=True, capture_output=True, text=True).stdout
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?:  |  *\[| [A-Z]|$)", help_.split("Commands:")[1].split("Common options:")[0], re.M)
+    assert len(options) > 60 and len(commands) > 20
+    assert not [c for c in commands if f"Usage: picket {c}" not in page]
+    assert not [o for o in options if not re.search(rf"(?<![\w-]){o}(?![\w-])", page)]
+
+
 def keys_of(schema):
     """The key paths of a JSON Schema's object."""
     for name, value in schema.get("properties", {}).items():
