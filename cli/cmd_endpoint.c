@@ -8,6 +8,7 @@
 #include "addr.h"
 #include "cli.h"
 #include "ctl.h"
+#include "device.h"
 #include "epstore.h"
 #include "fs.h"
 #include "out.h"
@@ -81,9 +82,9 @@ static const char *confirmed_of(const struct pk_record *r)
 /* A record in the API's form, as far as it knows. */
 static void put_record(struct pk_jw *w, const struct pk_record *r)
 {
-	char mac[PK_MAC_TEXT], device[32];
+	char mac[PK_MAC_TEXT], device[PK_HOST_NAME_ROOM];
 
-	snprintf(device, sizeof(device), "pk%u", r->slot);
+	pk_host_name(r->slot, device);
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "containerId", r->container_id);
 	pk_jw_string(w, "ifname", r->ifname);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "addr.h"
+#include "device.h"
 #include "err.h"
 #include "label.h"
 #include "nomad.h"
@@ -41,10 +42,10 @@ struct pk_enforced {
 struct pk_local_endpoint {
 	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
-	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
-	struct pk_label_set *declared;	 /* as `picket attach` gave them; NULL: it is not its */
-	char mode[16], device[16];	 /* "vm" or "process"; host device */
-	uint64_t netns_inode;		 /* the inode that its path had at ADD */
+	char *tenant_name, *job, *group;	  /* as claimed at ADD; NULL: not given */
+	struct pk_label_set *declared;		  /* of `picket attach`; NULL: not its own */
+	char mode[16], device[PK_HOST_NAME_ROOM]; /* "vm" or "process"; host device */
+	uint64_t netns_inode;			  /* the inode that its path had at ADD */
 	uint32_t slot, host_ifindex;
 	uint32_t identity, tenant;     /* of the record; what counts is in the tables */
 	bool open;		       /* the record says so */

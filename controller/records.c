@@ -82,7 +82,7 @@ static void take_region(struct pk_local_endpoint *m, const char *labels)
 static void take_device(struct pk_local_endpoint *m, const struct pk_record *r)
 {
 	strcpy(m->mode, r->process ? "process" : "vm");
-	snprintf(m->device, sizeof(m->device), "pk%u", r->slot);
+	pk_host_name(r->slot, m->device);
 	m->slot = r->slot;
 	m->host_ifindex = r->host_ifindex;
 	m->host_tap = r->host_tap;

@@ -28,21 +28,21 @@ struct pk_sync *pk_sync_new(const struct pk_paths *paths)
 	return s;
 }
 
-static void forget_places(struct pk_sync *s)
+static void forget_sets(struct pk_sync *s)
 {
 	HASH_CLEAR(hh, s->by_digest);
-	for (size_t i = 0; i < s->n_places; i++)
-		pk_image_unref(s->places[i].image);
-	free(s->places);
-	s->places = NULL;
-	s->n_places = 0;
+	for (size_t i = 0; i < s->n_sets; i++)
+		pk_image_unref(s->sets[i].image);
+	free(s->sets);
+	s->sets = NULL;
+	s->n_sets = 0;
 }
 
 void pk_sync_free(struct pk_sync *s)
 {
 	if (!s)
 		return;
-	forget_places(s);
+	forget_sets(s);
 	pk_bpf_close(s->bpf);
 	free(s->ports);
 	free(s->told);
@@ -75,13 +75,13 @@ int pk_sync_open(struct pk_sync *s, const struct pk_settings *settings, struct p
 
 	if (r < 0)
 		return r;
-	forget_places(s);
+	forget_sets(s);
 	pk_bpf_close(s->bpf);
 	s->bpf = bpf;
 	s->n_carried = 0;
 	s->stripped = false;
-	s->n_places = bpf->node.rule_sets;
-	s->places = pk_alloc((s->n_places + 1) * sizeof(*s->places));
+	s->n_sets = bpf->node.rule_sets;
+	s->sets = pk_alloc((s->n_sets + 1) * sizeof(*s->sets));
 	free(s->ports);
 	s->ports = pk_alloc((bpf->node.capacity + 1) * sizeof(*s->ports));
 	free(s->told);
@@ -168,7 +168,7 @@ static void switch_one(struct sync_pass *p, const struct target *t)
 	if (PK_WORD_RULE_SET(to.from) == to.rule_set && PK_WORD_FLAGS(to.from) == to.flags &&
 	    bpf->endpoints[to.slot].identity == to.identity &&
 	    bpf->endpoints[to.slot].tenant == to.tenant) {
-		if (p->sync->places[t->rule_set].amended)
+		if (p->sync->sets[t->rule_set].amended)
 			sync_error(p, pk_word_renew(p->sync->bpf, to.slot, &err), &err);
 		return;
 	}
@@ -186,8 +186,8 @@ static void switch_all(struct sync_pass *p)
 	for (size_t i = 0; i < p->n_targets && !p->held; i++)
 		if (p->targets[i].rule_set)
 			switch_one(p, &p->targets[i]);
-	for (size_t i = 0; i < p->sync->n_places; i++)
-		p->sync->places[i].amended = false;
+	for (size_t i = 0; i < p->sync->n_sets; i++)
+		p->sync->sets[i].amended = false;
 }
 
 /*
@@ -284,7 +284,7 @@ static bool pass_few(struct sync_pass *p)
 	for (size_t i = 0; i < p->n_targets; i++) {
 		struct target *t = &p->targets[i];
 
-		t->rule_set = sync_find_place(p->sync, t->image);
+		t->rule_set = sync_find_set(p->sync, t->image);
 		if (!t->rule_set || sync_moves(p, t))
 			return false;
 	}
@@ -301,7 +301,7 @@ static void pass_all(struct sync_pass *p)
 	sync_take_numbers(p, false);
 	sync_remotes_drop(p);
 	sync_move_identities(p);
-	sync_place_targets(p);
+	sync_install_targets(p);
 	if (!p->late) {
 		name_label_sets(p);
 		sync_bases(p);

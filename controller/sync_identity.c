@@ -46,11 +46,11 @@ static void carry(struct sync_pass *p, const struct target *t, const bool *in_fo
 	uint32_t before = p->sync->bpf->endpoints[t->ep->slot].identity;
 	struct pk_sync *s = p->sync;
 
-	for (uint32_t place = 1; place < s->n_places; place++) {
+	for (uint32_t number = 1; number < s->n_sets; number++) {
 		struct pk_err err = { 0 };
-		int r = in_force[place]
-				? pk_rule_set_carry(s->bpf, place, before, t->labels.identity, &err)
-				: 0;
+		int r = in_force[number] ? pk_rule_set_carry(s->bpf, number, before,
+							     t->labels.identity, &err)
+					 : 0;
 
 		sync_error(p, r, &err);
 		if (r <= 0)
@@ -58,7 +58,7 @@ static void carry(struct sync_pass *p, const struct target *t, const bool *in_fo
 		s->carried = realloc(s->carried, (s->n_carried + 1) * sizeof(*s->carried));
 		if (!s->carried)
 			abort();
-		s->carried[s->n_carried++] = (struct carried){ place, t->labels.identity };
+		s->carried[s->n_carried++] = (struct carried){ number, t->labels.identity };
 	}
 }
 
@@ -68,7 +68,7 @@ static void mark_in_force(const struct pk_sync *s, bool *in_force)
 	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++) {
 		uint32_t rule_set = PK_WORD_RULE_SET(pk_word(s->bpf, slot));
 
-		if (rule_set < s->n_places)
+		if (rule_set < s->n_sets)
 			in_force[rule_set] = true;
 	}
 }
@@ -101,7 +101,7 @@ void sync_move_identities(struct sync_pass *p)
 		if (!sync_moves(p, t))
 			continue;
 		if (!in_force) {
-			in_force = pk_alloc((p->sync->n_places + 1) * sizeof(*in_force));
+			in_force = pk_alloc((p->sync->n_sets + 1) * sizeof(*in_force));
 			mark_in_force(p->sync, in_force);
 		}
 		if (stands_for_one(p, t))
@@ -125,12 +125,12 @@ static void renew(struct sync_pass *p, uint32_t slot)
 static void strip(struct sync_pass *p)
 {
 	struct pk_sync *s = p->sync;
-	own_mem struct pk_placed *placed = pk_alloc((s->n_places + 1) * sizeof(*placed));
+	own_mem struct pk_placed *placed = pk_alloc((s->n_sets + 1) * sizeof(*placed));
 	size_t n = 0, gone;
 
-	for (uint32_t i = 1; i < s->n_places; i++)
-		if (s->places[i].image)
-			placed[n++] = (struct pk_placed){ i, s->places[i].image };
+	for (uint32_t i = 1; i < s->n_sets; i++)
+		if (s->sets[i].image)
+			placed[n++] = (struct pk_placed){ i, s->sets[i].image };
 	gone = pk_rule_sets_strip(s->bpf, placed, n);
 	for (size_t i = 0; gone && i < p->n_targets; i++)
 		renew(p, p->targets[i].ep->slot);
@@ -153,7 +153,7 @@ void sync_settle_identities(struct sync_pass *p)
 		return;
 	for (size_t i = 0; i < s->n_carried; i++)
 		pk_rule_set_uncarry(s->bpf, s->carried[i].rule_set, s->carried[i].identity,
-				    s->places[s->carried[i].rule_set].image);
+				    s->sets[s->carried[i].rule_set].image);
 	for (size_t i = 0; i < p->n_targets; i++)
 		if (was_carried(s, p->targets[i].labels.identity))
 			renew(p, p->targets[i].ep->slot);

@@ -6,9 +6,9 @@
 #include "sync.h"
 #include "tables.h"
 
-struct place {
+struct set_at {
 	struct pk_image *image; /* in force there; NULL: free, or an earlier controller's */
-	uint64_t digest[2];	/* of the image, where by_digest has this place for it */
+	uint64_t digest[2];	/* of the image, where by_digest has this one for it */
 	bool found;		/* it is in by_digest */
 	bool amended;		/* changed in this pass: words that name it get a new revision */
 	bool complete;		/* all its peers have a number and a class */
@@ -53,9 +53,9 @@ struct remote_memo {
 struct pk_sync {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
-	struct place *places; /* by rule set number */
-	struct place *by_digest;
-	size_t n_places;
+	struct set_at *sets; /* by rule set number */
+	struct set_at *by_digest;
+	size_t n_sets;
 	struct ports_memo *ports; /* by slot */
 	struct told_memo *told;	  /* by slot */
 	uint64_t *refused; /* by slot: what the model had said when its limits were looked at */
@@ -98,8 +98,8 @@ struct sync_pass {
 	bool late; /* rule sets are still to be made: so does the rest then */
 };
 
-/* Remembers the image that a place holds now; NULL: none. */
-void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image);
+/* Remembers the image that a rule set holds now; NULL: none. */
+void sync_remember(struct pk_sync *s, uint32_t number, struct pk_image *image);
 void sync_error(struct sync_pass *p, int r, const struct pk_err *e);
 /* Sets late, on which the caller leaves, where a rule set was made since and time is up. */
 void sync_ask_late(struct sync_pass *p, unsigned int installed_before);
@@ -116,8 +116,8 @@ bool sync_is_live(const struct sync_pass *p, const struct pk_local_endpoint *m);
  * that a rule set that is installed afterwards finds its peers'.
  */
 void sync_take_numbers(struct sync_pass *p, bool few);
-/* Gives each group of equal images one place. */
-void sync_place_targets(struct sync_pass *p);
+/* Gives each group of equal images one rule set. */
+void sync_install_targets(struct sync_pass *p);
 /*
  * Returns the numbers of an identity. all remembers what was asked in this pass, since many
  * endpoints have one identity.
@@ -136,13 +136,13 @@ void sync_remotes_read(struct pk_sync *s);
 void sync_remotes_forget(struct pk_sync *s);
 int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
 /*
- * Returns a place that holds image: an equal one, else the users' own, amended, else a new one. 0:
- * error.
+ * Returns a rule set that holds image: an equal one, else the users' own, amended, else a new one.
+ * 0: error.
  */
-uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
-		    size_t n);
-/* Returns the place that holds an equal image, 0: none. */
-uint32_t sync_find_place(struct pk_sync *s, const struct pk_image *image);
+uint32_t sync_install(struct sync_pass *p, struct pk_image *image, const struct target *users,
+		      size_t n);
+/* Returns the rule set that holds an equal image, 0: none. */
+uint32_t sync_find_set(struct pk_sync *s, const struct pk_image *image);
 /* Adds peers that have got their number since to the rule sets that wait for them. */
 void sync_complete(struct sync_pass *p);
 void sync_bases(struct sync_pass *p);

@@ -9,10 +9,10 @@
 #include "str.h"
 #include "sync_private.h"
 
-/* Indexes a place by its digest; of several places with equal images the first one is found. */
-static void index_place(struct pk_sync *s, struct place *at)
+/* Indexes a rule set by its digest; of several with equal images the first is found. */
+static void index_set(struct pk_sync *s, struct set_at *at)
 {
-	struct place *other;
+	struct set_at *other;
 
 	if (at->found)
 		HASH_DEL(s->by_digest, at);
@@ -27,20 +27,20 @@ static void index_place(struct pk_sync *s, struct place *at)
 	at->found = true;
 }
 
-void sync_remember(struct pk_sync *s, uint32_t place, struct pk_image *image)
+void sync_remember(struct pk_sync *s, uint32_t number, struct pk_image *image)
 {
-	struct place *at = &s->places[place];
+	struct set_at *at = &s->sets[number];
 
-	if (place >= s->n_places || (at->image == image && (at->found || !image)))
+	if (number >= s->n_sets || (at->image == image && (at->found || !image)))
 		return;
 	if (at->image == image) {
-		index_place(s, at);
+		index_set(s, at);
 		return;
 	}
 	pk_image_unref(at->image);
 	at->image = image ? pk_image_ref(image) : NULL;
 	at->complete = false;
-	index_place(s, at);
+	index_set(s, at);
 }
 
 static bool all_numbered(const struct pk_sync *s, const struct pk_image *image)
@@ -55,127 +55,127 @@ static bool all_numbered(const struct pk_sync *s, const struct pk_image *image)
 }
 
 /* Adds peers that had no number when the rule set was installed; asked again until all have one. */
-static void add_peers(struct sync_pass *p, uint32_t place, struct pk_image *image)
+static void add_peers(struct sync_pass *p, uint32_t number, struct pk_image *image)
 {
-	struct place *at = &p->sync->places[place];
+	struct set_at *at = &p->sync->sets[number];
 	struct pk_err err = { 0 };
 	bool complete;
 	int r;
 
-	sync_remember(p->sync, place, image);
+	sync_remember(p->sync, number, image);
 	if (at->complete)
 		return;
 	complete =
 		all_numbered(p->sync, image); /* before: who comes meanwhile is for the next pass */
-	r = pk_rule_set_peers(p->sync->bpf, place, image, &err);
+	r = pk_rule_set_peers(p->sync->bpf, number, image, &err);
 	sync_error(p, r, &err);
 	at->complete = r == 0 && complete;
 }
 
 /*
- * Returns the place that all these users live in, if nobody else does and it can become image by
+ * Returns the rule set that all these users live in, if nobody else does and it can become image by
  * amending. Only then does nobody else notice.
  */
 static uint32_t amendable(const struct sync_pass *p, const struct pk_image *image,
 			  const struct target *users, size_t n)
 {
 	const struct pk_bpf *bpf = p->sync->bpf;
-	uint32_t place = PK_WORD_RULE_SET(pk_word(bpf, users[0].ep->slot));
+	uint32_t number = PK_WORD_RULE_SET(pk_word(bpf, users[0].ep->slot));
 	struct pk_image_delta delta;
 	size_t living = 0;
 	bool replace;
 
-	if (n == 0 || place == 0 || place >= p->sync->n_places || !p->sync->places[place].image)
+	if (n == 0 || number == 0 || number >= p->sync->n_sets || !p->sync->sets[number].image)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		if (PK_WORD_RULE_SET(pk_word(bpf, users[i].ep->slot)) != place)
+		if (PK_WORD_RULE_SET(pk_word(bpf, users[i].ep->slot)) != number)
 			return 0;
 	for (uint32_t slot = 1; slot <= bpf->node.capacity; slot++)
-		living += PK_WORD_RULE_SET(pk_word(bpf, slot)) == place;
+		living += PK_WORD_RULE_SET(pk_word(bpf, slot)) == number;
 	if (living != n)
 		return 0;
-	pk_image_diff(p->sync->places[place].image, image, &delta);
+	pk_image_diff(p->sync->sets[number].image, image, &delta);
 	replace = delta.replace;
 	pk_image_delta_done(&delta);
-	return replace ? 0 : place;
+	return replace ? 0 : number;
 }
 
-/* Amends place; returns whether it holds image now. */
-static bool amend(struct sync_pass *p, uint32_t place, struct pk_image *image)
+/* Amends the rule set; returns whether it holds image now. */
+static bool amend(struct sync_pass *p, uint32_t number, struct pk_image *image)
 {
-	struct place *at = &p->sync->places[place];
+	struct set_at *at = &p->sync->sets[number];
 	struct pk_err err = { 0 };
-	int r = pk_rule_set_amend(p->sync->bpf, place, at->image, image, &err);
+	int r = pk_rule_set_amend(p->sync->bpf, number, at->image, image, &err);
 
 	if (r < 0) {
-		log_warn("op=sync rule_set=%u err=\"%s\" building a new one", place, err.text);
+		log_warn("op=sync rule_set=%u err=\"%s\" building a new one", number, err.text);
 		return false;
 	}
 	at->amended = true;
 	p->done->amended++;
-	add_peers(p, place, image);
+	add_peers(p, number, image);
 	return true;
 }
 
 /*
- * Finds the place of an equal rule set. Most are remembered, and one call shows that it still is
+ * Finds an equal rule set in the tables. Most are remembered, and one call shows that it still is
  * so.
  */
-uint32_t sync_find_place(struct pk_sync *s, const struct pk_image *image)
+uint32_t sync_find_set(struct pk_sync *s, const struct pk_image *image)
 {
 	struct pk_rule_set rs;
-	struct place *at;
+	struct set_at *at;
 
 	HASH_FIND(hh, s->by_digest, image->digest, sizeof(image->digest), at);
-	if (at && pk_rule_set_get(s->bpf, (uint32_t)(at - s->places), &rs) == 0 &&
+	if (at && pk_rule_set_get(s->bpf, (uint32_t)(at - s->sets), &rs) == 0 &&
 	    memcmp(rs.digest, image->digest, sizeof(rs.digest)) == 0)
-		return (uint32_t)(at - s->places);
+		return (uint32_t)(at - s->sets);
 	return pk_rule_set_find(s->bpf, image->digest);
 }
 
 void sync_complete(struct sync_pass *p)
 {
-	for (uint32_t i = 1; i < p->sync->n_places; i++)
-		if (p->sync->places[i].image && !p->sync->places[i].complete)
-			add_peers(p, i, p->sync->places[i].image);
+	for (uint32_t i = 1; i < p->sync->n_sets; i++)
+		if (p->sync->sets[i].image && !p->sync->sets[i].complete)
+			add_peers(p, i, p->sync->sets[i].image);
 }
 
-uint32_t sync_place(struct sync_pass *p, struct pk_image *image, const struct target *users,
-		    size_t n)
+uint32_t sync_install(struct sync_pass *p, struct pk_image *image, const struct target *users,
+		      size_t n)
 {
-	uint32_t place = sync_find_place(p->sync, image);
+	uint32_t number = sync_find_set(p->sync, image);
 	struct pk_err err = { 0 };
 	int r;
 
-	if (place) {
-		add_peers(p, place, image);
-		return place;
+	if (number) {
+		add_peers(p, number, image);
+		return number;
 	}
-	place = n ? amendable(p, image, users, n) : 0;
-	if (place && amend(p, place, image))
-		return place;
-	r = pk_rule_set_install(p->sync->bpf, image, pk_sync_until(), &place, &err);
+	number = n ? amendable(p, image, users, n) : 0;
+	if (number && amend(p, number, image))
+		return number;
+	r = pk_rule_set_install(p->sync->bpf, image, pk_sync_until(), &number, &err);
 	if (r < 0) {
 		sync_error(p, r, &err);
 		return 0;
 	}
 	p->done->installed++;
-	add_peers(p, place, image);
-	return place;
+	add_peers(p, number, image);
+	return number;
 }
 
 static void name_base(struct sync_pass *p, uint32_t tenant, struct pk_image *image)
 {
 	unsigned int installed = p->done->installed;
-	uint32_t place = sync_place(p, image, NULL, 0), now = 0;
+	uint32_t number = sync_install(p, image, NULL, 0), now = 0;
 	struct pk_err err = { 0 };
 
 	sync_ask_late(p, installed);
-	if (!place)
+	if (!number)
 		return;
-	if (pk_map_get(p->sync->bpf->map[PK_MAP_BASES], &tenant, &now) == 0 && now == place)
+	if (pk_map_get(p->sync->bpf->map[PK_MAP_BASES], &tenant, &now) == 0 && now == number)
 		return;
-	sync_error(p, pk_base_name(p->sync->bpf, tenant, place, pk_sync_until(), &err), &err);
+	sync_error(p, pk_base_name(p->sync->bpf, tenant, number, pk_sync_until(), &err), &err);
 }
 
 /* Installs the bases of this node's tenants, and quarantine's own under tenant 0. */
@@ -305,7 +305,7 @@ unsigned int pk_sync_rule_sets(const struct pk_sync *s)
 	struct pk_rule_set rs;
 	unsigned int n = 0;
 
-	for (uint32_t i = 1; s->bpf && i < s->n_places; i++)
+	for (uint32_t i = 1; s->bpf && i < s->n_sets; i++)
 		n += pk_rule_set_get(s->bpf, i, &rs) == 0;
 	return n;
 }

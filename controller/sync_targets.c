@@ -141,8 +141,8 @@ static void group_targets(struct sync_pass *p, struct group **all)
 	p->targets = grouped;
 }
 
-/* Gives each group of equal images one place. */
-void sync_place_targets(struct sync_pass *p)
+/* Gives each group of equal images one rule set. */
+void sync_install_targets(struct sync_pass *p)
 {
 	PK_OWN(groups_done) struct group *all = NULL;
 
@@ -150,10 +150,10 @@ void sync_place_targets(struct sync_pass *p)
 	for (const struct group *one = all; one && !p->held && !p->late; one = one->hh.next) {
 		struct target *first = &p->targets[one->at - one->n];
 		unsigned int installed = p->done->installed;
-		uint32_t place = sync_place(p, first->image, first, one->n);
+		uint32_t number = sync_install(p, first->image, first, one->n);
 
 		for (size_t k = 0; k < one->n; k++)
-			first[k].rule_set = place;
+			first[k].rule_set = number;
 		sync_ask_late(p, installed);
 	}
 }

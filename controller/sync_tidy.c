@@ -40,10 +40,10 @@ static void collect_used(struct tidy *t, struct pk_model *model)
 
 static bool is_peer(const struct pk_sync *s, const void *hash)
 {
-	for (size_t i = 0; i < s->n_places; i++)
-		for (size_t k = 0; s->places[i].image && k < s->places[i].image->n_peers; k++)
-			if (!s->places[i].image->peers[k].tenant &&
-			    memcmp(s->places[i].image->peers[k].hash, hash, 16) == 0)
+	for (size_t i = 0; i < s->n_sets; i++)
+		for (size_t k = 0; s->sets[i].image && k < s->sets[i].image->n_peers; k++)
+			if (!s->sets[i].image->peers[k].tenant &&
+			    memcmp(s->sets[i].image->peers[k].hash, hash, 16) == 0)
 				return true;
 	return false;
 }
@@ -80,7 +80,7 @@ static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 
 /*
  * How many label sets without an endpoint are kept, so that a job that comes back starts quickly.
- * Each may name a rule set of its own, and places for those are few.
+ * Each may name a rule set of its own, and numbers for those are few.
  */
 #define IDLE_LABELS 32
 
@@ -139,13 +139,13 @@ static bool read_names(const struct pk_sync *s, struct names *names)
 
 static void mark_idle(struct pk_sync *s)
 {
-	own_mem bool *named = pk_alloc(s->n_places + 1);
-	struct names names = { .named = named, .n = s->n_places };
+	own_mem bool *named = pk_alloc(s->n_sets + 1);
+	struct names names = { .named = named, .n = s->n_sets };
 	bool known = read_names(s, &names);
 	struct pk_rule_set rs;
 
-	for (uint32_t i = 1; i < s->n_places; i++) {
-		struct place *at = &s->places[i];
+	for (uint32_t i = 1; i < s->n_sets; i++) {
+		struct set_at *at = &s->sets[i];
 
 		if (!known || named[i] || pk_rule_set_get(s->bpf, i, &rs) == -ENOENT)
 			at->idle = 0;
@@ -164,8 +164,8 @@ void pk_sync_tidy(struct pk_sync *s, struct pk_model *model)
 
 static uint32_t next_idle(const struct pk_sync *s)
 {
-	for (uint32_t i = 1; s->bpf && i < s->n_places; i++)
-		if (s->places[i].idle == 2)
+	for (uint32_t i = 1; s->bpf && i < s->n_sets; i++)
+		if (s->sets[i].idle == 2)
 			return i;
 	return 0;
 }
@@ -173,7 +173,7 @@ static uint32_t next_idle(const struct pk_sync *s)
 bool pk_sync_tidy_next(struct pk_sync *s)
 {
 	uint32_t i = next_idle(s);
-	struct place *at = &s->places[i];
+	struct set_at *at = &s->sets[i];
 	struct pk_err err = { 0 };
 
 	if (!i)
