@@ -31,6 +31,12 @@ static int free_slot(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 	return r < 0 ? r : pk_slot_free(sweep->bpf, slot, sweep->deadline_ns, err);
 }
 
+/* Returns whether the slot may be that of an ADD that is under way. */
+static bool is_young_slot(const struct pk_bpf *bpf, uint32_t slot)
+{
+	return pk_slot_taken(bpf, slot) && pk_slot_age(bpf, slot) <= PK_SWEEP_AGE_S;
+}
+
 void pk_sweep_slots(struct pk_sweep_run *run)
 {
 	const struct pk_bpf *bpf = run->sweep->bpf;
@@ -40,7 +46,8 @@ void pk_sweep_slots(struct pk_sweep_run *run)
 
 		if (!pk_slot_taken(bpf, slot) || pk_sweep_device(run, slot) || run->slots[slot])
 			continue;
-		orphan.removable = pk_slot_age(bpf, slot) > PK_SWEEP_AGE_S;
+		orphan.young = is_young_slot(bpf, slot);
+		orphan.removable = !orphan.young;
 		snprintf(orphan.what, sizeof(orphan.what), "slot %u", slot);
 		snprintf(orphan.why, sizeof(orphan.why), "taken, without record and device%s",
 			 orphan.removable ? "" : "; too young to tell");
@@ -304,11 +311,12 @@ static bool is_left_tap(const struct pk_sweep_run *run, uint32_t slot)
 
 	if (!bpf || slot > bpf->node.capacity || !pk_sweep_is_tap(run, slot, 0))
 		return false;
-	return !pk_slot_taken(bpf, slot) || pk_slot_age(bpf, slot) > PK_SWEEP_AGE_S;
+	return !is_young_slot(bpf, slot);
 }
 
 void pk_sweep_devices(struct pk_sweep_run *run)
 {
+	const struct pk_bpf *bpf = run->sweep->bpf;
 	bool named[PK_CAPACITY_MAX + 1] = { 0 };
 
 	mark_named(run, named);
@@ -319,6 +327,7 @@ void pk_sweep_devices(struct pk_sweep_run *run)
 		if (!end.ifindex || (named[slot] && !run->sweep->all) ||
 		    !pk_sweep_device(run, slot))
 			continue;
+		orphan.young = bpf && slot <= bpf->node.capacity && is_young_slot(bpf, slot);
 		orphan.removable = is_left_tap(run, slot);
 		snprintf(orphan.what, sizeof(orphan.what), "device pk%u", slot);
 		snprintf(orphan.why, sizeof(orphan.why), "%s",

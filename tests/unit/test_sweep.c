@@ -338,6 +338,7 @@ static void test_without_record(void **state)
 	assert_ok(pk_lease_take(&dir, &addr, "early@eth0", &e));
 	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
 	assert_int_equal(n_last, 2);
+	assert_true(last[0].young && last[1].young);
 	assert_true(pk_slot_taken(room.bpf, slot));
 	/* long ago */
 	stamp = &room.bpf->endpoints[slot].owner; /* its low 16 bits are the time */
@@ -347,6 +348,31 @@ static void test_without_record(void **state)
 	assert_int_equal(sweep_now(true, false, false).n_removed, 2);
 	assert_false(pk_slot_taken(room.bpf, slot));
 	assert_int_equal(held("10.40.0.9", "early@eth0"), 0);
+}
+
+/* The device of an ADD that is under way has no record yet: status counts no orphan for it. */
+static void test_young_device(void **state)
+{
+	char host[16];
+	uint32_t slot;
+	__u64 *stamp;
+
+	(void)state;
+	NEED_ROOM();
+	assert_ok(pk_slot_take(room.bpf, "under-way@eth0", IN_A_WHILE, &slot, &e));
+	snprintf(host, sizeof(host), "pk%u", slot);
+	make_device(host);
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_int_equal(n_last, 1);
+	assert_true(last[0].kind == PK_ORPHAN_DEVICE && last[0].young);
+	stamp = &room.bpf->endpoints[slot].owner; /* its low 16 bits are the time */
+	*stamp = (*stamp & ~UINT64_C(0xffff)) | (uint16_t)(*stamp - 1000);
+	assert_int_equal(sweep_now(true, false, false).n_removed, 0);
+	assert_int_equal(n_last, 1);
+	assert_false(last[0].young);
+	drop_device(host);
+	assert_int_equal(sweep_now(true, false, false).n_removed, 1);
+	assert_false(pk_slot_taken(room.bpf, slot));
 }
 
 static void touch(const char *directory, const char *name, bool old)
@@ -436,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_added_again),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_without_record),
+		cmocka_unit_test(test_young_device),
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_foreign_device),
 		cmocka_unit_test(test_outlived),
