@@ -24,6 +24,7 @@
 #include "fs.h"
 #include "own.h"
 #include "picket/reason.h"
+#include "ruleset.h"
 #include "tables.h"
 
 #define SECOND	   1000000000ull
@@ -111,4 +112,23 @@ static inline pid_t spawn(int (*fn)(int i), int i)
 	if (pid == 0)
 		_exit(fn(i));
 	return pid;
+}
+
+/* A rule set of n classes that are allowed. */
+static inline struct pk_image *room_image(uint64_t digest, size_t n)
+{
+	struct pk_image *image = pk_alloc(sizeof(*image));
+
+	image->refs = 1;
+	image->digest[0] = digest;
+	image->digest[1] = ~digest;
+	image->verdicts = pk_alloc(n * sizeof(*image->verdicts));
+	image->n_verdicts = n;
+	for (size_t i = 0; i < n; i++) {
+		image->verdicts[i].key =
+			(struct pk_verdict_key){ .prefixlen = PK_VERDICT_BITS_DIR,
+						 .class = PK_CLASS_FIRST + (uint32_t)i };
+		image->verdicts[i].value.live.verdict = PK_ALLOW;
+	}
+	return image;
 }

@@ -134,33 +134,15 @@ static void test_quarantine_has_no_tenant(void **state)
 	assert_int_equal(labels.tenant, 0);
 }
 
-static struct pk_image *image_of(uint64_t digest, size_t n);
+static struct pk_image *room_image(uint64_t digest, size_t n);
 
 static uint32_t base_for(uint32_t tenant)
 {
-	own_image *image = image_of(4711, 3);
+	own_image *image = room_image(4711, 3);
 	uint32_t rule_set = 0;
 
 	assert_ok(pk_rule_set_install_base(b(), image, tenant, IN_A_WHILE, &rule_set, &e));
 	return rule_set;
-}
-
-static struct pk_image *image_of(uint64_t digest, size_t n)
-{
-	struct pk_image *image = pk_alloc(sizeof(*image));
-
-	image->refs = 1;
-	image->digest[0] = digest;
-	image->digest[1] = ~digest;
-	image->verdicts = pk_alloc(n * sizeof(*image->verdicts));
-	image->n_verdicts = n;
-	for (size_t i = 0; i < n; i++) {
-		image->verdicts[i].key =
-			(struct pk_verdict_key){ .prefixlen = PK_VERDICT_BITS_DIR,
-						 .class = PK_CLASS_FIRST + (uint32_t)i };
-		image->verdicts[i].value.live.verdict = PK_ALLOW;
-	}
-	return image;
 }
 
 struct opened {
@@ -248,8 +230,8 @@ static void test_the_label_set_is_read_anew(void **state)
 
 	(void)state;
 	NEED_ROOM();
-	old_image = image_of(100, 2);
-	new_image = image_of(200, 2);
+	old_image = room_image(100, 2);
+	new_image = room_image(200, 2);
 	slot = take("anew@eth0");
 	o = fill(slot, "10.40.0.21", "fd40::21");
 	assert_ok(pk_endpoint_write(b(), slot, &o.ep, &e));

@@ -31,19 +31,8 @@ static struct pk_cidr_list *list_of(uint64_t digest, size_t n)
 /* n classes that are allowed; the first peer is a tenant, the second an identity. */
 static struct pk_image *image_of(uint64_t digest, size_t n)
 {
-	struct pk_image *image = pk_alloc(sizeof(*image));
+	struct pk_image *image = room_image(digest, n);
 
-	image->refs = 1;
-	image->digest[0] = digest;
-	image->digest[1] = ~digest;
-	image->verdicts = pk_alloc(n * sizeof(*image->verdicts));
-	image->n_verdicts = n;
-	for (size_t i = 0; i < n; i++) {
-		image->verdicts[i].key =
-			(struct pk_verdict_key){ .prefixlen = PK_VERDICT_BITS_DIR,
-						 .class = PK_CLASS_FIRST + (uint32_t)i };
-		image->verdicts[i].value.live.verdict = PK_ALLOW;
-	}
 	image->peers = pk_alloc(2 * sizeof(*image->peers));
 	image->n_peers = 2;
 	image->peers[0] = (struct pk_peer_entry){ .hash = { 8, 1 },
