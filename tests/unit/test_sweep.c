@@ -455,18 +455,12 @@ static void test_all(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_witnesses),
-		cmocka_unit_test(test_live_netns),
-		cmocka_unit_test(test_declared),
-		cmocka_unit_test(test_device_keeps_it),
-		cmocka_unit_test(test_added_again),
-		cmocka_unit_test(test_locked),
-		cmocka_unit_test(test_without_record),
-		cmocka_unit_test(test_young_device),
-		cmocka_unit_test(test_cut_short),
-		cmocka_unit_test(test_foreign_device),
-		cmocka_unit_test(test_outlived),
-		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_witnesses),      cmocka_unit_test(test_live_netns),
+		cmocka_unit_test(test_declared),       cmocka_unit_test(test_device_keeps_it),
+		cmocka_unit_test(test_added_again),    cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_without_record), cmocka_unit_test(test_young_device),
+		cmocka_unit_test(test_cut_short),      cmocka_unit_test(test_foreign_device),
+		cmocka_unit_test(test_outlived),       cmocka_unit_test(test_all),
 	};
 
 	return cmocka_run_group_tests(tests, room_load, room_leave);
