@@ -239,7 +239,7 @@ static void set_bounds(struct pk_curl_call *c, const struct pk_http_request *q)
 	curl->easy_setopt(c->easy, CURLOPT_USERAGENT, curl->agent);
 	curl->easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, 3000L);
 	curl->easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)q->timeout_ms);
-	curl->easy_setopt(c->easy, CURLOPT_BUFFERSIZE, 16384L);
+	curl->easy_setopt(c->easy, CURLOPT_BUFFERSIZE, 4096L);
 	curl->easy_setopt(c->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 

@@ -87,7 +87,8 @@ char *pk_str_take(struct pk_str *s)
 		return NULL;
 	}
 	s->text[s->len] = '\0';
-	text = s->text;
+	/* What is taken is often kept for long: without the room to grow. */
+	text = realloc(s->text, s->len + 1) ?: s->text;
 	s->text = NULL;
 	s->len = s->room = 0;
 	return text;

@@ -15,7 +15,7 @@ struct node {
 	const char *held;
 	struct pk_prefix *blocks; /* believed */
 	size_t n_blocks, endpoints, refused;
-	char why[200];
+	char *why; /* of the first refusal, or NULL */
 	UT_hash_handle hh;
 };
 
@@ -34,6 +34,7 @@ static void forget_nodes(struct pk_believed *b)
 	HASH_ITER (hh, b->nodes, n, next) {
 		HASH_DEL(b->nodes, n);
 		free(n->blocks);
+		free(n->why);
 		free(n->name);
 		free(n);
 	}
@@ -46,6 +47,7 @@ void pk_believed_free(struct pk_believed *b)
 	forget_nodes(b);
 	words_free(b);
 	free(b->claims.list);
+	free(b->list);
 	free(b->own);
 	free(b);
 }
@@ -72,17 +74,9 @@ static __attribute__((format(printf, 3, 4))) void refuse(struct pk_believed *b, 
 	if (n->refused++)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(n->why, sizeof(n->why), fmt, ap);
+	if (vasprintf(&n->why, fmt, ap) < 0)
+		abort();
 	va_end(ap);
-}
-
-static const char *has_block(const struct pk_believed *b, const struct pk_prefix *block)
-{
-	for (const struct node *n = b->nodes; n; n = n->hh.next)
-		for (size_t i = 0; i < n->n_blocks; i++)
-			if (pk_prefix_overlap(&n->blocks[i], block))
-				return n->name;
-	return NULL;
 }
 
 static bool is_ours(const struct pk_prefix *block, const struct pk_believed_world *world)
@@ -104,58 +98,71 @@ static const char *claimed_by_another(const struct pk_believed *b, const struct 
 	return c->word->node;
 }
 
-/*
- * Believes a node's blocks: those that it claims, else those that it was the first to name; this
- * node believes itself. Outside of the range a node could claim any part of the world.
- */
-static void believe_blocks(struct pk_believed *b, const struct word *w,
-			   const struct pk_believed_world *world)
+/* Lists a block that a node names and that is nobody else's by a claim. */
+static void name_block(struct pk_believed *b, struct pk_block_claims *named, const struct word *w,
+		       const struct pk_prefix *block, const struct pk_believed_world *world)
 {
+	const char *claimer = claimed_by_another(b, w, block);
 	struct node *n = node_of(b, w->node);
+	char text[PK_ADDR_TEXT];
 
-	n->self = w;
-	n->blocks = pk_alloc((w->self->n_blocks + 1) * sizeof(*n->blocks));
-	for (size_t i = 0; i < w->self->n_blocks; i++) {
-		const struct pk_prefix *block = &w->self->blocks[i];
-		const char *other = is_ours(block, world) ? b->own : has_block(b, block);
-		const char *claimer = claimed_by_another(b, w, block);
-		char text[PK_ADDR_TEXT];
+	if (!pk_block_in_range(block, world->range, world->n_range))
+		refuse(b, n, "block %s is outside \"blocks\": { \"range\" }",
+		       pk_prefix_format(block, text));
+	else if (is_ours(block, world))
+		refuse(b, n, "block %s is %.64s's", pk_prefix_format(block, text), b->own);
+	else if (claimer)
+		refuse(b, n, "block %s is %.64s's by its claim, or was given back",
+		       pk_prefix_format(block, text), claimer);
+	else
+		named->list[named->n++] = (struct pk_block_claim){
+			.key = w->key, .node = n->name, .block = *block, .created = w->created
+		};
+}
 
-		if (!pk_block_in_range(block, world->range, world->n_range))
-			refuse(b, n, "block %s is outside \"blocks\": { \"range\" }",
-			       pk_prefix_format(block, text));
-		else if (other)
-			refuse(b, n, "block %s is %.64s's", pk_prefix_format(block, text), other);
-		else if (claimer)
-			refuse(b, n, "block %s is %.64s's by its claim, or was given back",
-			       pk_prefix_format(block, text), claimer);
-		else
-			n->blocks[n->n_blocks++] = *block;
+static void name_blocks(struct pk_believed *b, struct pk_block_claims *named,
+			const struct pk_believed_world *world)
+{
+	size_t n = 0;
+
+	for (const struct word *w = b->words; w; w = w->hh.next)
+		n += w->self ? w->self->n_blocks : 0;
+	named->list = pk_alloc((n + 1) * sizeof(*named->list));
+	for (const struct word *w = b->words; w; w = w->hh.next) {
+		struct node *node;
+
+		if (!w->self || strcmp(w->node, b->own) == 0)
+			continue;
+		node = node_of(b, w->node);
+		node->self = w;
+		node->blocks = pk_alloc((w->self->n_blocks + 1) * sizeof(*node->blocks));
+		for (size_t i = 0; i < w->self->n_blocks; i++)
+			name_block(b, named, w, &w->self->blocks[i], world);
 	}
 }
 
-static int by_created(const void *a, const void *b)
-{
-	const struct word *x = *(struct word *const *)a, *y = *(struct word *const *)b;
-
-	if (x->created != y->created)
-		return x->created < y->created ? -1 : 1;
-	return strcmp(x->key, y->key);
-}
-
+/*
+ * Believes nodes' blocks: those that they claim, else those that they were the first to name; this
+ * node believes itself. Outside of the range a node could claim any part of the world.
+ */
 static void believe_nodes(struct pk_believed *b, const struct pk_believed_world *world)
 {
-	const struct word **list = pk_alloc((HASH_COUNT(b->words) + 1) * sizeof(struct word *));
-	size_t n = 0;
+	struct pk_block_claims named = { 0 };
+	char text[PK_ADDR_TEXT];
 
-	for (struct word *w = b->words; w; w = w->hh.next)
-		if (w->self && strcmp(w->node, b->own) != 0)
-			list[n++] = w;
-	if (n)
-		qsort(list, n, sizeof(struct word *), by_created);
-	for (size_t i = 0; i < n; i++)
-		believe_blocks(b, list[i], world);
-	free(list);
+	name_blocks(b, &named, world);
+	pk_block_claims_judge(&named);
+	for (size_t i = 0; i < named.n; i++) {
+		const struct pk_block_claim *c = &named.list[i];
+		struct node *n = node_of(b, c->node);
+
+		if (c->before)
+			refuse(b, n, "block %s is %.64s's", pk_prefix_format(&c->block, text),
+			       c->before);
+		else
+			n->blocks[n->n_blocks++] = c->block;
+	}
+	free(named.list);
 }
 
 static bool has_address(const struct node *n, const union pk_addr *addr)
@@ -247,7 +254,7 @@ static void claim_share(struct pk_believed *b, struct claim **all, const struct 
 {
 	struct node *n = node_of(b, w->node);
 
-	if (*w->bad)
+	if (w->bad)
 		refuse(b, n, "%.64s: %.120s", w->tenant_name, w->bad);
 	if (!is_placed(b, n, w, world))
 		return;
@@ -294,7 +301,7 @@ static void note_life(struct pk_believed *b)
 		if (strcmp(w->node, b->own) == 0 || w->kind == WORD_CLAIM)
 			continue;
 		n = node_of(b, w->node);
-		if (!w->tenant_name && *w->bad)
+		if (!w->tenant_name && w->bad)
 			refuse(b, n, "%.180s", w->bad);
 		if (w->held)
 			n->held = w->held;
@@ -323,9 +330,43 @@ static bool set_blocks(struct pk_believed *b, struct pk_remotes *remotes)
 	return changed;
 }
 
-static int by_name(const struct node *a, const struct node *b)
+static int by_name(const void *a, const void *b)
 {
-	return strcmp(a->name, b->name);
+	return strcmp((*(struct node *const *)a)->name, (*(struct node *const *)b)->name);
+}
+
+static void list_nodes(struct pk_believed *b)
+{
+	free(b->list);
+	b->list = pk_alloc((HASH_COUNT(b->nodes) + 1) * sizeof(struct node *));
+	b->n = 0;
+	for (struct node *n = b->nodes; n; n = n->hh.next)
+		b->list[b->n++] = n;
+	if (b->n)
+		qsort(b->list, b->n, sizeof(struct node *), by_name);
+}
+
+/* Returns whether another node, or a node elsewhere, has a block since the last settling. */
+static bool note_ways(struct pk_believed *b)
+{
+	own_str all = { 0 };
+	uint64_t hash[2];
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct node *n = b->list[i];
+		const struct pk_node_word *self;
+
+		if (!n->n_blocks)
+			continue;
+		self = n->self->self;
+		pk_str_addn(&all, n->blocks, n->n_blocks * sizeof(*n->blocks));
+		pk_str_addn(&all, self->addresses, self->n_addresses * sizeof(*self->addresses));
+	}
+	pk_hash128(all.text ?: "", all.len, hash);
+	if (memcmp(hash, b->ways, sizeof(hash)) == 0)
+		return false;
+	memcpy(b->ways, hash, sizeof(hash));
+	return true;
 }
 
 /* blocks.c tells of this node's own. */
@@ -346,13 +387,17 @@ static void refuse_claims(struct pk_believed *b)
 const struct pk_block_claims *pk_believed_claims(struct pk_believed *b)
 {
 	struct pk_block_claims *c = &b->claims;
+	size_t n = 0;
 
+	for (const struct word *w = b->words; w; w = w->hh.next)
+		n += w->claim != NULL;
 	free(c->list);
-	c->list = pk_alloc((HASH_COUNT(b->words) + 1) * sizeof(*c->list));
+	c->list = pk_alloc((n + 1) * sizeof(*c->list));
 	c->n = 0;
 	for (const struct word *w = b->words; w; w = w->hh.next)
 		if (w->claim)
 			c->list[c->n++] = (struct pk_block_claim){ .key = w->key,
+								   .node = w->node,
 								   .block = w->block,
 								   .word = w->claim,
 								   .created = w->created,
@@ -402,18 +447,19 @@ unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_
 		changed |= PK_BELIEVED_ENDPOINTS;
 	if (set_blocks(b, remotes))
 		changed |= PK_BELIEVED_BLOCKS;
-	HASH_SORT(b->nodes, by_name);
+	list_nodes(b);
+	if (note_ways(b))
+		changed |= PK_BELIEVED_WAYS;
 	return changed;
 }
 
 bool pk_believed_node(const struct pk_believed *b, size_t i, struct pk_believed_node *out)
 {
-	const struct node *n = b->nodes;
+	const struct node *n;
 
-	while (n && i--)
-		n = n->hh.next;
-	if (!n)
+	if (i >= b->n)
 		return false;
+	n = b->list[i];
 	*out = (struct pk_believed_node){ .name = n->name,
 					  .live = n->live,
 					  .since = n->since,
@@ -423,7 +469,7 @@ bool pk_believed_node(const struct pk_believed *b, size_t i, struct pk_believed_
 					  .held = n->held,
 					  .endpoints = n->endpoints,
 					  .refused = n->refused,
-					  .why = n->why };
+					  .why = n->why ?: "" };
 	return true;
 }
 

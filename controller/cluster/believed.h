@@ -65,6 +65,7 @@ struct pk_believed_world {
 /* Brings remotes in step, by the claims of pk_believed_claims. Returns these bits: */
 #define PK_BELIEVED_ENDPOINTS 1u
 #define PK_BELIEVED_BLOCKS    2u
+#define PK_BELIEVED_WAYS      4u /* which node has which block, or how it is reached */
 unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_world *world,
 				struct pk_remotes *remotes);
 

@@ -19,7 +19,7 @@ struct word {
 	bool live;
 	time_t since;
 	const char *held;
-	char bad[200]; /* why its newest text isn't taken; "" */
+	char *bad; /* why its newest text isn't taken; NULL: it is */
 	struct pk_share share;
 	struct pk_node_word *self;   /* of a node's own word */
 	struct pk_claim_word *claim; /* of a claim, and */
@@ -31,6 +31,9 @@ struct pk_believed {
 	char *own;
 	struct word *words; /* by key */
 	struct node *nodes; /* of the last settling */
+	struct node **list; /* the same by their names */
+	size_t n;
+	uint64_t ways[2]; /* hash of where which blocks lie */
 	struct pk_block_claims claims;
 	size_t refused;
 };

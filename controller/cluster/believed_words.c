@@ -12,12 +12,20 @@
 #define NODES	"nodes/"
 #define BLOCKS	"blocks/"
 
+static void self_free(struct pk_node_word *self)
+{
+	if (self)
+		pk_node_word_done(self);
+	free(self);
+}
+
 static void word_free(struct pk_believed *b, struct word *w)
 {
 	HASH_DEL(b->words, w);
 	pk_share_done(&w->share);
-	free(w->self);
+	self_free(w->self);
 	free(w->claim);
+	free(w->bad);
 	free(w->key);
 	free(w->node);
 	free(w->tenant_name);
@@ -89,7 +97,7 @@ struct text {
 static void text_done(struct text *t)
 {
 	pk_share_done(&t->share);
-	free(t->self);
+	self_free(t->self);
 	free(t->claim);
 }
 
@@ -139,7 +147,8 @@ static int read_word(struct word *w, const struct pk_said *said)
 	struct pk_err err = { 0 };
 	int r = read_text(w, said, &t, &err);
 
-	snprintf(w->bad, sizeof(w->bad), "%.190s", r < 0 ? err.text : "");
+	free(w->bad);
+	w->bad = r < 0 ? pk_strdup(err.text) : NULL;
 	if (r < 0)
 		return -EINVAL;
 	w->older = w->said && said->doubt && t.number < w->number;

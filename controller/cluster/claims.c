@@ -86,7 +86,7 @@ void pk_block_claims_judge(struct pk_block_claims *c)
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < i && !list[i]->before; k++)
 			if (!list[k]->before && pk_prefix_overlap(&list[k]->block, &list[i]->block))
-				list[i]->before = list[k]->word->node;
+				list[i]->before = list[k]->node;
 	free(list);
 }
 

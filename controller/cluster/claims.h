@@ -19,9 +19,10 @@
 #define PK_CLAIMS_MAX	16384
 
 struct pk_block_claim {
-	const char *key; /* "blocks/…" */
+	const char *key;  /* "blocks/…" */
+	const char *node; /* whose it is */
 	struct pk_prefix block;
-	const struct pk_claim_word *word;
+	const struct pk_claim_word *word; /* NULL: a node says that it has the block */
 	uint64_t created,
 		modified; /* the store's indexes; modified 0: it isn't there, as far as is known */
 	bool kept;	  /* Consul doesn't say so any more */

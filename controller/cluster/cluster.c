@@ -51,7 +51,7 @@ void cluster_settle(struct pk_cluster *c)
 	changed = pk_believed_settle(c->believed, &world, pk_model_remotes(c->args.model));
 	if (c->placement)
 		pk_placement_end(c->placement);
-	if (c->fabric)
+	if (c->fabric && changed & PK_BELIEVED_WAYS)
 		pk_fabric_soon(c->fabric);
 	if (changed & PK_BELIEVED_ENDPOINTS)
 		pk_model_remotes_changed(c->args.model);

@@ -57,26 +57,59 @@ static void want_all(struct pk_nl *nl, const struct pk_believed *believed, struc
 			want_block(nl, &node, &node.blocks[k], want);
 }
 
-static bool same_prefix(const struct pk_prefix *a, const struct pk_prefix *b)
+/* Orders routes by where they lead. */
+static int compare(const struct pk_prefix *a, const struct pk_prefix *b)
 {
-	return a->v6 == b->v6 && a->len == b->len && pk_addr_equal(&a->addr, &b->addr);
+	int r = memcmp(&a->addr, &b->addr, sizeof(a->addr));
+
+	if (r == 0)
+		r = (int)a->v6 - (int)b->v6;
+	return r ? r : (int)a->len - (int)b->len;
 }
 
+static int by_wanted(const void *a, const void *b)
+{
+	return compare(&((const struct pk_nl_route *)a)->to, &((const struct pk_nl_route *)b)->to);
+}
+
+static int by_info(const void *a, const void *b)
+{
+	return compare(&((const struct pk_nl_route_info *)a)->to,
+		       &((const struct pk_nl_route_info *)b)->to);
+}
+
+/* Leaves those that are ours in the list, in order. */
+static size_t keep_ours(struct pk_nl_route_info *list, size_t n)
+{
+	size_t ours = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i].protocol == PK_FABRIC_PROTOCOL)
+			list[ours++] = list[i];
+	if (ours)
+		qsort(list, ours, sizeof(*list), by_info);
+	return ours;
+}
+
+/* Looks among all of ours that lead there: an uplink that is gone may have left an older one. */
 static bool is_there(const struct pk_nl_route *want, const struct pk_nl_route_info *list, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (list[i].protocol == PK_FABRIC_PROTOCOL && same_prefix(&list[i].to, &want->to) &&
-		    list[i].ifindex == want->ifindex && pk_addr_equal(&list[i].via, &want->via))
+	const struct pk_nl_route_info key = { .to = want->to };
+	const struct pk_nl_route_info *at = n ? bsearch(&key, list, n, sizeof(key), by_info) : NULL;
+
+	while (at && at > list && by_info(at - 1, &key) == 0)
+		at--;
+	for (; at && at < list + n && by_info(at, &key) == 0; at++)
+		if (at->ifindex == want->ifindex && pk_addr_equal(&at->via, &want->via))
 			return true;
 	return false;
 }
 
 static bool is_wanted(const struct pk_nl_route_info *is, const struct routes *want)
 {
-	for (size_t i = 0; i < want->n; i++)
-		if (same_prefix(&want->list[i].to, &is->to))
-			return true;
-	return false;
+	const struct pk_nl_route key = { .to = is->to };
+
+	return want->n && bsearch(&key, want->list, want->n, sizeof(key), by_wanted);
 }
 
 static int make_step(struct pk_nl *nl, const struct routes *want, const struct pk_nl_route_info *is,
@@ -91,7 +124,7 @@ static int make_step(struct pk_nl *nl, const struct routes *want, const struct p
 					    .protocol = PK_FABRIC_PROTOCOL,
 					    .metric = PK_FABRIC_METRIC };
 
-		if (is[i].protocol != PK_FABRIC_PROTOCOL || is_wanted(&is[i], want))
+		if (is_wanted(&is[i], want))
 			continue;
 		pk_nl_route_delete(nl, &gone);
 		result = pk_nl_send(nl, err) ?: result;
@@ -105,10 +138,27 @@ static int make_step(struct pk_nl *nl, const struct routes *want, const struct p
 	return result;
 }
 
-/* Makes neighbours known; one that is known already stays as it is. */
-static void know_neighbours(struct pk_nl *nl, const struct routes *want)
+static int by_neighbour(const void *a, const void *b)
 {
+	const struct pk_nl_route *x = a, *y = b;
+	int r = memcmp(&x->via, &y->via, sizeof(x->via));
+
+	if (r)
+		return r;
+	return x->ifindex < y->ifindex ? -1 : x->ifindex > y->ifindex;
+}
+
+/*
+ * Makes neighbours known, each once, however many nodes are behind it; one that is known already
+ * stays as it is. The routes are sorted by them.
+ */
+static void know_neighbours(struct pk_nl *nl, struct routes *want)
+{
+	if (want->n)
+		qsort(want->list, want->n, sizeof(*want->list), by_neighbour);
 	for (size_t i = 0; i < want->n; i++) {
+		if (i && by_neighbour(&want->list[i - 1], &want->list[i]) == 0)
+			continue;
 		pk_nl_neigh_managed(nl, want->list[i].ifindex, &want->list[i].via);
 		pk_nl_send(nl, NULL);
 	}
@@ -129,7 +179,9 @@ static int pass(const struct pk_believed *believed, struct pk_err *err)
 		return r;
 	if (believed)
 		want_all(nl, believed, &want);
-	r = make_step(nl, &want, is, n, err);
+	if (want.n)
+		qsort(want.list, want.n, sizeof(*want.list), by_wanted);
+	r = make_step(nl, &want, is, keep_ours(is, n), err);
 	know_neighbours(nl, &want);
 	free(want.list);
 	return r;

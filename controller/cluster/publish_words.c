@@ -88,15 +88,16 @@ static void want_word(struct pk_publish *p)
 {
 	const struct pk_settings *s = pk_model_get_settings(p->args.model);
 	const struct pk_bpf *bpf = pk_sync_bpf(p->args.sync);
-	own_mem struct pk_node_word *word = pk_alloc(sizeof(*word));
+	PK_OWN(pk_node_word_done) struct pk_node_word word = { 0 };
 	own_str name = { 0 }, body = { 0 };
 
 	if (!bpf)
 		return; /* it isn't known yet */
+	word.blocks = pk_alloc((s->n_pools + 1) * sizeof(*word.blocks));
 	for (size_t i = 0; i < s->n_pools && i < PK_NODE_BLOCKS; i++) {
-		word->blocks[i] = s->pools[i];
-		pk_prefix_mask(&word->blocks[i]);
-		word->n_blocks++;
+		word.blocks[i] = s->pools[i];
+		pk_prefix_mask(&word.blocks[i]);
+		word.n_blocks++;
 	}
 	for (size_t i = 0; i < PK_UPLINKS; i++) {
 		const union pk_addr *own[] = { &bpf->node.uplink[i].ipv4,
@@ -104,10 +105,10 @@ static void want_word(struct pk_publish *p)
 
 		for (size_t k = 0; k < PK_ARRAY_LEN(own); k++)
 			if (!pk_addr_is_zero(own[k]))
-				word->addresses[word->n_addresses++] = *own[k];
+				word.addresses[word.n_addresses++] = *own[k];
 	}
 	pk_str_addf(&name, "nodes/%s", p->node);
-	pk_node_word_encode(word, &body);
+	pk_node_word_encode(&word, &body);
 	want(p, name.text, body.text);
 }
 

@@ -221,6 +221,12 @@ int pk_share_decode(const char *text, size_t len, const char *tenant_name, struc
 	return result;
 }
 
+void pk_node_word_done(struct pk_node_word *word)
+{
+	free(word->blocks);
+	*word = (struct pk_node_word){ 0 };
+}
+
 void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out)
 {
 	struct pk_jw w = { .out = out };
@@ -253,6 +259,7 @@ static int read_blocks(const struct reader *r, struct pk_node_word *out)
 	if (find_list(r, pk_json_root(r->doc), "blocks", PK_NODE_BLOCKS,
 		      "no list of blocks, or too long a one", &list) < 0)
 		return -EINVAL;
+	out->blocks = pk_alloc((pk_json_count(list) + 1) * sizeof(*out->blocks));
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		struct pk_prefix *p = &out->blocks[out->n_blocks++];
 		const char *text = pk_json_string(v);
@@ -264,25 +271,33 @@ static int read_blocks(const struct reader *r, struct pk_node_word *out)
 	return 0;
 }
 
+static int read_node_word(const struct reader *r, struct pk_node_word *out)
+{
+	const struct pk_json *list;
+
+	if (read_blocks(r, out) < 0 ||
+	    find_list(r, pk_json_root(r->doc), "addresses", PK_NODE_ADDRESSES,
+		      "no list of addresses, or too long a one", &list) < 0)
+		return -EINVAL;
+	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
+		if (read_address(r, v, &out->addresses[out->n_addresses++]) < 0)
+			return -EINVAL;
+	return 0;
+}
+
 int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err)
 {
 	struct reader r = { .err = err };
-	const struct pk_json *list;
 	own_json *doc = NULL;
 	int result;
 
 	*out = (struct pk_node_word){ 0 };
 	result = begin(&r, text, len, &doc, &out->number);
+	if (result == 0)
+		result = read_node_word(&r, out);
 	if (result < 0)
-		return result;
-	if (read_blocks(&r, out) < 0 ||
-	    find_list(&r, pk_json_root(doc), "addresses", PK_NODE_ADDRESSES,
-		      "no list of addresses, or too long a one", &list) < 0)
-		return -EINVAL;
-	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
-		if (read_address(&r, v, &out->addresses[out->n_addresses++]) < 0)
-			return -EINVAL;
-	return 0;
+		pk_node_word_done(out);
+	return result;
 }
 
 void pk_claim_word_encode(const struct pk_claim_word *word, struct pk_str *out)

@@ -40,12 +40,14 @@ int pk_share_decode(const char *text, size_t len, const char *tenant_name, struc
 
 struct pk_node_word {
 	uint64_t number;
-	struct pk_prefix blocks[PK_NODE_BLOCKS]; /* masked */
+	struct pk_prefix *blocks; /* masked; at most PK_NODE_BLOCKS */
 	size_t n_blocks;
 	union pk_addr addresses[PK_NODE_ADDRESSES]; /* its uplinks' */
 	size_t n_addresses;
 };
+void pk_node_word_done(struct pk_node_word *word);
 void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out);
+/* Reads it; of what can't be read nothing is left to be freed. */
 int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err);
 
 #define PK_CLAIM_NODE	 128

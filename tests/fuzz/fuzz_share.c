@@ -37,19 +37,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
-	struct pk_node_word *word = malloc(sizeof(*word));
+	PK_OWN(pk_node_word_done) struct pk_node_word word = { 0 };
 	struct pk_claim_word claim;
 	struct pk_err err = { 0 };
 
-	check(text && word);
+	check(text);
 	memcpy(text, data, size);
 	text[size] = '\0';
 	check_share(text, size);
-	if (pk_node_word_decode(text, size, word, &err) == 0)
-		check(word->n_blocks <= PK_NODE_BLOCKS && word->n_addresses <= PK_NODE_ADDRESSES);
+	if (pk_node_word_decode(text, size, &word, &err) == 0)
+		check(word.n_blocks <= PK_NODE_BLOCKS && word.n_addresses <= PK_NODE_ADDRESSES);
 	if (pk_claim_word_decode(text, size, &claim, &err) == 0)
 		check(*claim.node && *claim.machine && claim.returned >= 0);
 	free(text);
-	free(word);
 	return 0;
 }

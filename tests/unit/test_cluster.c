@@ -106,7 +106,7 @@ static void test_words(void **state)
 	(void)state;
 	assert_int_equal(say("nodes/two", NODE("1", "10.64.2.0/24"), 5, false), 1);
 	assert_int_equal(say("tenants/acme/two", SHARE("1", "9", "10.64.2.7"), 6, false), 1);
-	assert_int_equal(settle(), PK_BELIEVED_ENDPOINTS | PK_BELIEVED_BLOCKS);
+	assert_int_equal(settle(), PK_BELIEVED_ENDPOINTS | PK_BELIEVED_BLOCKS | PK_BELIEVED_WAYS);
 	assert_string_equal(at("10.64.2.7")->key, "two/c@eth0");
 	assert_int_equal(at("10.64.2.7")->ep->ports[0].port, 80);
 	assert_int_equal(say("tenants/acme/two", SHARE("1", "9", "10.64.2.7"), 6, false), 0);
@@ -147,8 +147,18 @@ static void test_blocks(void **state)
 	assert_int_equal(pk_believed_refused(b), 3);
 	/* What the first one gives up is the next one's. */
 	say("nodes/early", NODE("2", "10.64.3.0/24"), 5, false);
-	settle();
+	assert_true(settle() & PK_BELIEVED_WAYS);
 	assert_int_equal(pk_believed_refused(b), 2);
+	/* Two change places: another way leads to each. */
+	say("nodes/early", NODE("3", "10.64.2.0/25"), 5, false);
+	say("nodes/late", NODE("2", "10.64.3.0/24"), 9, false);
+	assert_true(settle() & PK_BELIEVED_WAYS);
+	assert_int_equal(settle(), 0);
+	/* Of three that overlap the first one has it, wherever the others' begin. */
+	say("nodes/wide", NODE("1", "10.64.2.0/23"), 4, false);
+	settle();
+	for (size_t i = 0; pk_believed_node(b, i, &n); i++)
+		assert_int_equal(n.n_blocks, strcmp(n.name, "wide") == 0);
 }
 
 #define OTHERS(number, generation)                                                                 \
