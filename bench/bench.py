@@ -16,6 +16,7 @@ import row_hostile
 import row_memory
 import row_path
 import row_policy
+import row_scale
 import row_scrape
 import row_verdict
 from harness.shell import Failed  # sides says where it is
@@ -29,6 +30,7 @@ ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,
 ROWS.update({"C1": row_control.memory, "C6": row_control.start})
 ROWS["R9"] = row_memory.unread
 ROWS["R10"] = row_scrape.measure
+ROWS.update({"C2": row_scale.changes, "C5": row_scale.thousand})
 ROWS.update(row_policy.ROWS)
 ROWS.update({"R7": row_hostile.hostile, "R8": row_hostile.hostile})
 

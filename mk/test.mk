@@ -73,6 +73,13 @@ steady: setup
 	$(SUB) FAULTS=1 all
 	$(Q)PICKET_BUILD=$(abspath $B) PYTHONDONTWRITEBYTECODE=1 scripts/steady $(N) $(TEST); status=$$?; scripts/give-back; exit $$status
 
+# `sudo make scale`: one node of a thousand; SECONDS and SEED say how long and which one.
+.PHONY: scale
+scale: setup
+	$(SUB) all
+	$(Q)/usr/bin/python3 tests/scale --build $(abspath $B) $(addprefix --seconds ,$(SECONDS)) $(addprefix --seed ,$(SEED)); \
+		status=$$?; scripts/give-back; exit $$status
+
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
 # (tests/mutate). The syntax trees are what it reads them by.
 .PHONY: mutate
