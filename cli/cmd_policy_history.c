@@ -11,6 +11,7 @@
 #include "own.h"
 #include "policy_consul_put.h"
 #include "policy_history.h"
+#include "policy_rollout.h"
 
 #define DIGITS_MIN 4 /* of a digest that is given */
 
@@ -229,15 +230,20 @@ static int rollback(struct cli *cli)
 {
 	own_consul_docs docs = { 0 };
 	const char *name;
+	double seconds;
 	int r = cli_consul_docs_open(cli, &docs);
 
+	if (!cli_rollout_wait_given(cli, &seconds))
+		return CLI_CANNOT;
 	if (r != CLI_OK)
 		return r;
 	name = name_given(cli, &docs);
 	if (!name)
 		return CLI_CANNOT;
 	r = cli_consul_docs_read(cli, &docs);
-	return r == CLI_OK ? roll_back(cli, &docs, name) : r;
+	if (r == CLI_OK)
+		r = roll_back(cli, &docs, name);
+	return r == CLI_OK && seconds > 0 ? cli_rollout_wait(cli, &docs, seconds) : r;
 }
 
 static const struct cli_option history_options[] = {
@@ -246,6 +252,7 @@ static const struct cli_option history_options[] = {
 };
 static const struct cli_option rollback_options[] = {
 	{ "to", "DIGEST", "the text of this digest, not the one before the last change", 0 },
+	CLI_ROLLOUT_WAIT,
 	CLI_CONSUL_OPTIONS,
 	{ 0 },
 };

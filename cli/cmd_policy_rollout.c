@@ -22,9 +22,15 @@ static void lags_since(const struct pk_json *row, struct pk_str *cell)
 	cli_time(cell, cli_text(row, "lagsSince"));
 }
 
+/* A set without documents has none: zeros would look like one. */
 static void digest(const struct pk_json *row, struct pk_str *cell)
 {
-	pk_str_addf(cell, "%.*s", CLI_CONSUL_SHA, cli_text(row, "digest"));
+	const char *text = cli_text(row, "digest");
+
+	if (text[strspn(text, "0")])
+		pk_str_addf(cell, "%.*s", CLI_CONSUL_SHA, text);
+	else
+		pk_str_add(cell, "-");
 }
 
 static const char *state_color(const struct pk_json *row)
@@ -73,9 +79,9 @@ static void say_count(const struct cli *cli, const struct cli_rollout *r)
 	if (cli->quiet)
 		return;
 	pk_str_add_escaped(&line, cli_text(root, "source"));
-	pk_str_addf(&line, ", index %.0f, digest %.*s: %zu of %zu nodes enforce it",
-		    pk_json_number(pk_json_get(root, "index")), CLI_CONSUL_SHA,
-		    cli_text(root, "digest"), r->current, r->current + r->lagging);
+	pk_str_addf(&line, ", index %.0f, digest ", pk_json_number(pk_json_get(root, "index")));
+	digest(root, &line);
+	pk_str_addf(&line, ": %zu of %zu nodes enforce it", r->current, r->current + r->lagging);
 	if (r->stale)
 		pk_str_addf(&line, "; %zu stale, which do not count", r->stale);
 	fprintf(stderr, "%s\n", line.text);

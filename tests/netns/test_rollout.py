@@ -43,11 +43,17 @@ def test_of_one_node(node, consul):
     assert "no live node says" in told and "fix: " in told
     start(node, consul)
     node.add("acme", "api", "web")
+    told = policy(node, consul.address, "rollout", "-wait", LONG)
+    assert "digest -: 1 of 1" in told.stderr and " 0000" not in told.stdout, "without documents there is none"
     said = policy(node, consul.address, "apply", "-consul", "-wait", LONG, file(node, "deny", DENY)).stderr
     assert "1 of 1 nodes enforce it" in said and "lags" not in said, said
     found, rows = rollout(node, consul.address)
     assert (found["current"], found["lagging"], found["stale"], found["source"]) == (1, 0, 0, "consul/operator")
     assert rows["n1"]["digest"] == found["digest"] and rows["n1"]["since"] and rows["n1"]["why"] is None
+    policy(node, consul.address, "apply", "-consul", "-wait", LONG, file(node, "deny", dict(DENY, audit=True)))
+    said = policy(node, consul.address, "rollback", "-wait", LONG, "deny")
+    assert "1 of 1 nodes enforce it" in said.stderr and consul.report("n1")["sets"][0]["digest"] == found["digest"], said
+    found, rows = rollout(node, consul.address)
     before = consul.report("n1")
     assert set(before) == {"version", "number", "documents", "more", "sets"} and before["documents"] == []
     consul.put("operator/bad", WRONG)
@@ -103,6 +109,7 @@ def test_switched_off_or_refused(node, consul):
 
 def test_usage(node, consul):
     assert "is no duration" in policy(node, consul.address, "rollout", "-wait", "x", code=2).stderr
+    assert "is no duration" in policy(node, consul.address, "rollback", "-wait", "x", "deny", code=2).stderr
     assert "say -consul" in policy(node, consul.address, "apply", "-wait", "1s", file(node, "deny", DENY), code=2).stderr
 
 
