@@ -7,7 +7,13 @@ variable "count" {
   type = number
 }
 
+variable "name" {
+  type    = string
+  default = "app"
+}
+
 job "app" {
+  id        = var.name
   namespace = var.namespace
 
   group "app" {

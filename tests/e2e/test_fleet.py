@@ -2,31 +2,11 @@
 """Three nodes under one real Nomad and Consul: what a drain moves is fenced where it comes, and gone where it was."""
 import os
 
-import pytest
-from harness.fabric import Fabric, made_cluster
-from harness.fleet import Fleet
-from harness.nomad import peer
 from harness.servers import pings
 from harness.shell import TREE, wait_for
 
 QUICK = 1	# seconds of silence that are taken for a denial
 JOB = os.path.join(TREE, "tests/e2e/app.nomad.hcl")
-
-
-@pytest.fixture(name="fleet")
-def fleet_fixture(tmp_path_factory):
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
-    base = tmp_path_factory.mktemp("fleet")
-    base.chmod(0o755)
-    fabric = Fabric(str(base), consul)
-    try:
-        with made_cluster("fleet", fabric, kind=Fleet, nomad=nomad) as made:
-            made.start()
-            yield made
-    finally:
-        fabric.close()
 
 
 def all_reach(allocs, seconds=90):

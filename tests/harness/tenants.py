@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants that send to each other without end, and whoever looks for a frame of theirs that crossed."""
+import contextlib
+import ipaddress
+import socket
+import threading
+
+from . import netns
+
+PORT = 4242	# UDP, of what tenants send each other
+ETH_P_ALL, OUTGOING = 3, 4
+
+
+def ends(frame):
+    """Source and destination of an IP frame; none of another."""
+    kind, ip = frame[12:14], frame[14:]
+    if kind == b"\x08\x00":
+        return ipaddress.ip_address(ip[12:16]), ipaddress.ip_address(ip[16:20])
+    if kind == b"\x86\xdd":
+        return ipaddress.ip_address(ip[8:24]), ipaddress.ip_address(ip[24:40])
+    return ()
+
+
+class Tenants:
+    """
+    Whose an address is; all of them send to each other's without end, and each frame of the fabric and
+    each that arrives at an endpoint is looked at.
+    """
+
+    def __init__(self, cluster, pause=0.02):
+        self.tenant_of, self.sent, self.within, self.crossed, self.pause = {}, 0, 0, [], pause
+        self.stopped, self.threads = threading.Event(), []
+        for port in cluster.ports:
+            self.watch(cluster.fabric.node.net, port)
+
+    def start(self, work, *args):
+        self.threads.append(threading.Thread(target=work, args=args, daemon=True))
+        self.threads[-1].start()
+
+    def learn(self, address, tenant):
+        """An address that had another tenant's endpoint before proves nothing any more."""
+        address = ipaddress.ip_address(address)
+        if self.tenant_of.setdefault(address, tenant) != tenant:
+            self.tenant_of[address] = None
+
+    def add(self, alloc, tenant):
+        for family in 4, 6:
+            self.learn(alloc.address(family), tenant)
+        self.watch(alloc.net, "eth0")
+        with alloc.inside():
+            sockets = {4: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 6: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)}
+        self.start(self.shout, sockets, tenant)
+        return alloc
+
+    def shout(self, sockets, tenant):
+        while not self.stopped.wait(self.pause):
+            for address, whose in list(self.tenant_of.items()):
+                with contextlib.suppress(OSError):	# the guard's ICMP error, or an endpoint that went
+                    if whose not in (None, tenant):
+                        self.sent += sockets[address.version].sendto(b"x", (str(address), PORT))
+        for s in sockets.values():
+            s.close()
+
+    def watch(self, net, device):
+        with netns.inside(net):
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+            s.bind((device, ETH_P_ALL))
+        s.settimeout(0.1)
+        self.start(self.look, s, device == "eth0")
+
+    def look(self, s, is_endpoint):
+        while not self.stopped.is_set():
+            with contextlib.suppress(OSError):
+                frame, (_, _, direction, *_) = s.recvfrom(2048)
+                if not is_endpoint or direction != OUTGOING:	# what one sends is its guard's to judge yet
+                    self.judge(frame)
+        s.close()
+
+    def judge(self, frame):
+        tenants = [self.tenant_of.get(address) for address in ends(frame)]
+        if None in tenants or not tenants:
+            return
+        if len(set(tenants)) == 1:
+            self.within += 1
+        else:
+            self.crossed.append(ends(frame))
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
