@@ -237,6 +237,13 @@ void pk_consul_set_leaderless(struct pk_consul_set *set)
 		pk_consul_leaderless(t->watch);
 }
 
+void pk_consul_set_led(struct pk_consul_set *set)
+{
+	pk_consul_led(set->operator_watch);
+	for (struct tenant *t = set->tenants; t; t = t->hh.next)
+		pk_consul_led(t->watch);
+}
+
 /* Orders states from good to bad. */
 static int badness(enum pk_source_state state)
 {

@@ -14,8 +14,9 @@ struct pk_consul_set;
 /* `of` is not read. changed is called for all of them. */
 struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struct pk_model *model);
 void pk_consul_set_free(struct pk_consul_set *set);
-/* Says that Consul has no leader: no question waits any longer. */
+/* Says that Consul has no leader, and that it has one again. */
 void pk_consul_set_leaderless(struct pk_consul_set *set);
+void pk_consul_set_led(struct pk_consul_set *set);
 /* Says that the model's tenants may be others by now. */
 void pk_consul_set_follow(struct pk_consul_set *set);
 

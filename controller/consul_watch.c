@@ -20,6 +20,7 @@ void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *
 	if (c->source.failures == 0)
 		log_warn("op=consul source=%s err=\"%s\" keeping what is in force", c->of, why);
 	pk_source_bad(&c->source, fault, why);
+	c->leaderless = false;
 	c->index = 0;
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
@@ -165,9 +166,11 @@ static void ask(void *arg)
 		consul_ask_history(c);
 		return;
 	}
+	/* Any server may answer: what it lacks is asked of the leader before it counts. */
+	pk_str_add(&more, "&stale=true");
 	pk_kv_wait_begin(&c->wait, &more, c->polls ? 0 : c->index, consul_is_lacking(c),
 			 pk_loop_now(c->args.loop));
-	consul_query(c, more.text ?: "", PK_KV_WAIT_MS, on_keys);
+	consul_query(c, more.text, PK_KV_WAIT_MS, on_keys);
 }
 
 static char *prefix_of(const struct pk_consul *c)
@@ -234,9 +237,16 @@ void pk_consul_leaderless(struct pk_consul *c)
 {
 	if (!c->call || c->source.failures)
 		return;
-	pk_http_cancel(PK_MOVE(c->call, NULL));
-	consul_forget_last(c);
-	consul_failed(c, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
+	log_warn("op=consul source=%s err=\"" PK_SERVICE_NO_LEADER "\" keeping what is in force",
+		 c->of);
+	pk_source_bad(&c->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
+	c->leaderless = true;
+}
+
+void pk_consul_led(struct pk_consul *c)
+{
+	if (PK_MOVE(c->leaderless, false) && c->call)
+		pk_source_good(&c->source);
 }
 
 void pk_consul_poll(struct pk_consul *c, bool polls)

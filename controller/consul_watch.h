@@ -62,7 +62,9 @@ void pk_consul_judged(struct pk_consul *consul, const struct pk_consul_word *wor
 bool pk_consul_release(struct pk_consul *consul);
 /* Returns why what its tenant wrote last isn't taken (it is over its budget), or NULL. */
 const char *pk_consul_over(const struct pk_consul *consul);
-/* Takes a question that waits back: Consul says that it has no leader. */
+/* Says that Consul has no leader; the question that waits goes on waiting. */
 void pk_consul_leaderless(struct pk_consul *consul);
+/* Says that it has one again. */
+void pk_consul_led(struct pk_consul *consul);
 /* From its next question on it asks now and then, and keeps no connection open meanwhile. */
 void pk_consul_poll(struct pk_consul *consul, bool polls);

@@ -32,6 +32,7 @@ struct pk_consul {
 	uint64_t index;
 	bool suspected; /* the store is older than it was: the next answer is judged as such */
 	bool polls;
+	bool leaderless; /* the question waits on though the servers have no leader */
 	char over[320]; /* why the last answer is over its tenant's budget; "" */
 	bool first;	/* no answer was believed yet */
 	struct answer last;

@@ -99,6 +99,13 @@ static void on_nomad_leaderless(void *arg)
 	pk_nomad_leaderless(d->parts.nomad);
 }
 
+static void on_nomad_led(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_nomad_led(d->parts.nomad);
+}
+
 static void on_consul_leaderless(void *arg)
 {
 	struct pk_daemon *d = arg;
@@ -107,6 +114,16 @@ static void on_consul_leaderless(void *arg)
 		pk_consul_set_leaderless(d->parts.consul);
 	if (d->parts.cluster)
 		pk_cluster_leaderless(d->parts.cluster);
+}
+
+static void on_consul_led(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	if (d->parts.consul)
+		pk_consul_set_led(d->parts.consul);
+	if (d->parts.cluster)
+		pk_cluster_led(d->parts.cluster);
 }
 
 static void ask_nomad(struct pk_daemon *d)
@@ -119,6 +136,7 @@ static void ask_nomad(struct pk_daemon *d)
 								  .service = &d->config.nomad,
 								  .header = "X-Nomad-Token",
 								  .lost = on_nomad_leaderless,
+								  .led = on_nomad_led,
 								  .arg = d });
 }
 
@@ -156,6 +174,7 @@ static void ask_for_leader(struct pk_daemon *d)
 								   .service = &d->config.consul,
 								   .header = "X-Consul-Token",
 								   .lost = on_consul_leaderless,
+								   .led = on_consul_led,
 								   .arg = d });
 }
 

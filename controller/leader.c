@@ -16,6 +16,7 @@ struct pk_leader {
 	struct pk_timer *timer;
 	struct pk_http_call *call;
 	unsigned int errors;
+	bool is_lost;
 };
 
 bool pk_leader_is_lost(const struct pk_http_reply *reply)
@@ -40,8 +41,13 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 	l->call = NULL;
 	l->errors += reply->status != 200;
 	again(l);
-	if (pk_leader_is_lost(reply))
+	if (pk_leader_is_lost(reply)) {
+		l->is_lost = true;
 		l->args.lost(l->args.arg);
+	} else if (l->is_lost && reply->status == 200) {
+		l->is_lost = false;
+		l->args.led(l->args.arg);
+	}
 }
 
 static void ask(void *arg)

@@ -28,7 +28,9 @@ struct pk_nomad {
 	uint64_t node_ms; /* when it was said */
 	struct pk_source source;
 	struct pk_pace pace;
-	uint64_t index;
+	uint64_t index, seen; /* to ask behind; of the last answer that was taken */
+	bool sure;	      /* the next question is for the leader */
+	bool leaderless;
 	char name[128];
 	size_t n_refused; /* of the last answer */
 	/* The answer of the question that is under way. */
@@ -50,6 +52,7 @@ static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *w
 	if (n->source.failures == 0)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&n->source, fault, why);
+	n->leaderless = false;
 	/*
 	 * After a failure the next question has no index, since another server may answer and a
 	 * full answer is cheap. Nor has it the node: a client that comes back may have another id,
@@ -131,9 +134,27 @@ static void say_refused(struct pk_nomad *n, const struct pk_allocs *allocs)
 	n->n_refused = allocs->n_refused;
 }
 
+/*
+ * Returns whether the answer is older than the one before: a server that lags, or another history.
+ * The leader is asked which.
+ */
+static bool is_older(struct pk_nomad *n, uint64_t index)
+{
+	bool was_sure = PK_MOVE(n->sure, false);
+
+	if (was_sure || index >= n->seen)
+		return false;
+	n->sure = true;
+	n->index = 0;
+	pk_timer_set(n->timer, pk_backoff_ms(0));
+	return true;
+}
+
 static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t index)
 {
 	n->index = next_index(n->index, index);
+	n->seen = index;
+	n->leaderless = false;
 	n->source.index = index;
 	pk_source_good(&n->source);
 	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s of %.40s, %zu allocs",
@@ -162,6 +183,8 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 		       "an answer without an index: not Nomad's" PK_SERVICE_OTHER);
 	else if (pk_alloc_reader_end(n->allocs, &allocs, &n->err) < 0)
 		bad_text(n);
+	else if (is_older(n, reply->index))
+		pk_allocs_done(&allocs);
 	else
 		take_allocs(n, &allocs, reply->index);
 }
@@ -214,6 +237,10 @@ static void ask_nodes(struct pk_nomad *n)
 	n->call = start(n, &call, on_nodes, n, &n->err);
 }
 
+/*
+ * Asks any server, which has what there is to say within milliseconds of the leader; a thousand
+ * nodes ask this. The leader is asked without an index.
+ */
 static void ask_allocs(struct pk_nomad *n)
 {
 	own_str path = { 0 };
@@ -224,9 +251,9 @@ static void ask_allocs(struct pk_nomad *n)
 
 	pk_str_add(&path, "/v1/node/");
 	pk_url_add(&path, n->node.id, NULL);
-	pk_str_add(&path, "/allocations");
+	pk_str_addf(&path, "/allocations%s", n->sure ? "" : "?stale=true");
 	if (n->index)
-		pk_str_addf(&path, "?index=%lu&wait=%ds", n->index, WAIT_S);
+		pk_str_addf(&path, "&index=%lu&wait=%ds", n->index, WAIT_S);
 	call.path = path.text;
 	n->allocs = pk_alloc_reader_new(PK_READ_ALLOCS);
 	n->call = start(n, &call, on_allocs, n, &n->err);
@@ -280,8 +307,15 @@ void pk_nomad_leaderless(struct pk_nomad *n)
 {
 	if (!n->call || n->source.failures)
 		return;
-	pk_http_cancel(PK_MOVE(n->call, NULL));
-	failed(n, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
+	log_warn("op=nomad err=\"" PK_SERVICE_NO_LEADER "\" keeping what is in force");
+	pk_source_bad(&n->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
+	n->leaderless = true;
+}
+
+void pk_nomad_led(struct pk_nomad *n)
+{
+	if (PK_MOVE(n->leaderless, false) && n->call)
+		pk_source_good(&n->source);
 }
 
 struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *n, unsigned int timeout_ms, pk_http_fn *fn,

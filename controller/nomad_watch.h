@@ -24,8 +24,13 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 			      const struct pk_config *config, const struct pk_nomad_fns *fns);
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
-/* Takes a question that waits back: Nomad says that it has no leader. */
+/*
+ * Says that Nomad has no leader. The question that waits goes on waiting: a thousand nodes that ask
+ * anew would ask servers that have enough to do.
+ */
 void pk_nomad_leaderless(struct pk_nomad *nomad);
+/* Says that it has one again. */
+void pk_nomad_led(struct pk_nomad *nomad);
 
 /*
  * Asks for this node's whole record. Returns NULL where it can't be asked, or where it isn't known

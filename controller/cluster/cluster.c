@@ -89,6 +89,12 @@ void pk_cluster_leaderless(struct pk_cluster *c)
 		pk_keys_watch_leaderless(p->watch);
 }
 
+void pk_cluster_led(struct pk_cluster *c)
+{
+	for (struct part *p = c->parts; p; p = p->hh.next)
+		pk_keys_watch_led(p->watch);
+}
+
 void pk_cluster_withdraw(struct pk_model *model)
 {
 	struct pk_remotes *remotes = pk_model_remotes(model);

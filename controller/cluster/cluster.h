@@ -47,8 +47,9 @@ void pk_cluster_say(struct pk_cluster *cluster, const char *report);
  */
 bool pk_cluster_release(struct pk_cluster *cluster);
 
-/* Takes questions that wait back: Consul says that it has no leader. */
+/* Says that Consul has no leader, and that it has one again. */
 void pk_cluster_leaderless(struct pk_cluster *cluster);
+void pk_cluster_led(struct pk_cluster *cluster);
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
 /* Returns why the routes to other nodes aren't as they should be; "". */

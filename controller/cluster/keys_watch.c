@@ -22,6 +22,7 @@ struct pk_keys_watch {
 	bool answered;
 	bool suspected; /* the store was restored: the next answer is told as an older history's */
 	bool hasty;
+	bool leaderless; /* the question waits on though the servers have no leader */
 };
 
 static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
@@ -29,6 +30,7 @@ static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const ch
 	if (w->source.failures == 0)
 		log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix, why);
 	pk_source_bad(&w->source, fault, why);
+	w->leaderless = false;
 	w->index = 0;
 	pk_timer_set(w->timer, pk_backoff_ms(w->source.failures - 1));
 }
@@ -93,6 +95,8 @@ static void ask(void *arg)
 	own_str path = { 0 };
 
 	pk_kv_query_begin(&w->query, w->prefix, &w->args.budget, &path);
+	/* Any server may answer: one that lags says what was so milliseconds ago. */
+	pk_str_add(&path, "&stale=true");
 	pk_kv_wait_begin(&w->wait, &path, w->index, w->hasty, pk_loop_now(w->args.loop));
 	call.path = path.text;
 	w->call = pk_service_start(w->args.http, &call, on_keys, w, &err);
@@ -132,8 +136,16 @@ void pk_keys_watch_leaderless(struct pk_keys_watch *w)
 {
 	if (!w->call || w->source.failures)
 		return;
-	pk_http_cancel(PK_MOVE(w->call, NULL));
-	failed(w, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
+	log_warn("op=cluster keys=\"%s\" err=\"" PK_SERVICE_NO_LEADER "\" keeping what is known",
+		 w->prefix);
+	pk_source_bad(&w->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
+	w->leaderless = true;
+}
+
+void pk_keys_watch_led(struct pk_keys_watch *w)
+{
+	if (PK_MOVE(w->leaderless, false) && w->call)
+		pk_source_good(&w->source);
 }
 
 const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *w)

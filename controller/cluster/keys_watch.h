@@ -36,6 +36,8 @@ struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args);
 void pk_keys_watch_free(struct pk_keys_watch *watch);
 /* From its next question on it asks every few seconds: what lacks may be back any moment. */
 void pk_keys_watch_hasty(struct pk_keys_watch *watch, bool hasty);
-/* Takes a question that waits back: Consul says that it has no leader. */
+/* Says that Consul has no leader; the question that waits goes on waiting. */
 void pk_keys_watch_leaderless(struct pk_keys_watch *watch);
+/* Says that it has one again. */
+void pk_keys_watch_led(struct pk_keys_watch *watch);
 const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *watch);

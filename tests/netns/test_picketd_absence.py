@@ -196,7 +196,7 @@ def test_switched_off_is_a_word(node, consul, word):
 
 def is_waiting(consul):
     """picketd has heard all that there is, and waits for more."""
-    wait_for(lambda: all(consul.count(f"{below}?recurse=true&index={index}&")
+    wait_for(lambda: all(consul.count(f"{below}?recurse=true&stale=true&index={index}&")
                          for below, index in consul.indexes_below().items()), "picketd's next questions")
 
 

@@ -53,3 +53,26 @@ def test_what_changes_is_known_exactly_and_asked_for_at_its_pace(s):
         for name, times in asked(s, part).items():
             assert len(times) <= times[-1] - times[0] + BURST, f"{part}{name}: {len(times)} questions in {times[-1] - times[0]:.1f} s"
     assert set(asked(s, "tenants/")) == set(s.world.hosted)
+
+
+def test_a_leader_that_is_lost_is_no_storm(s):
+    """A thousand nodes that all ask anew would keep the servers from electing one: who waits at any server goes on waiting, and one question tells."""
+    services = s.consul, s.nomad
+    wait_for(lambda: s.node.source("consul")["state"] == s.node.source("nomad")["state"] == "ok", "both to be heard")
+    at = max(a.at for a in s.requests())
+    for service in services:
+        s.servers.do(service.lose_leader)
+    for service in services:
+        wait_for(lambda service=service: sum(a.path == "/v1/status/leader" for a in service.asked if a.at > at) >= 4, "some questions for a leader", 59)
+    for name in "consul", "nomad":
+        wait_for(lambda name=name: s.node.source(name)["state"] == "stale" and "no leader" in s.node.source(name)["lastError"], f"{name}'s loss, said")
+    read = [a for a in s.requests(at) if a.method == "GET" and f"{ROOT}status/" not in a.path]		# that is asked before it is written
+    assert not [a.target for a in read if a.of_leader or ("recurse" in a.query and "index" not in a.query)], "nothing that all ask at once"
+    for service in services:
+        s.servers.do(service.find_leader)
+    for name in "consul", "nomad":
+        wait_for(lambda name=name: s.node.source(name)["state"] == "ok", f"{name}'s new leader")
+    for _ in range(EVENTS):
+        s.servers.do(s.world.step, s.world.now + 1)
+    wait_for(s.is_known, lambda: sorted(s.known() ^ s.servers.do(s.world.addresses, s.world.hosted))[:20], 120)
+    assert not [a.target for a in s.requests(at) if "recurse" in a.query and "index" not in a.query], "nor when there is one again"

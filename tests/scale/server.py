@@ -56,6 +56,9 @@ class Service:
             for event in list(events):
                 event.set()
 
+    def find_leader(self):
+        self.leader = True
+
     async def wait(self, asked, until):
         """Until there is a newer index, the wait is over, or the leader that is asked is gone."""
         key = self.key_of(asked)
