@@ -33,6 +33,7 @@ struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_ma
 	p->name = pk_strdup(name);
 	p->cluster = c;
 	args.prefix = prefix.text;
+	args.many = strncmp(name, "tenants/", 8) != 0;
 	args.arg = p;
 	p->watch = pk_keys_watch_new(&args);
 	HASH_ADD_KEYPTR(hh, c->parts, p->name, strlen(p->name), p);

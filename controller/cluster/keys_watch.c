@@ -9,6 +9,8 @@
 #include "own.h"
 #include "service.h"
 
+#define NEWS_MAX 65536 /* bytes of the answer that says that there is something newer */
+
 struct pk_keys_watch {
 	struct pk_keys_watch_args args;
 	char *prefix;
@@ -23,6 +25,7 @@ struct pk_keys_watch {
 	bool suspected; /* the store was restored: the next answer is told as an older history's */
 	bool hasty;
 	bool leaderless; /* the question waits on though the servers have no leader */
+	bool stirred;	 /* a question whose answer is short says that there is something newer */
 };
 
 static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
@@ -82,9 +85,50 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	w->args.fn(w->args.arg, &answer);
 }
 
-static void ask(void *arg)
+static void on_news(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_keys_watch *w = arg;
+	uint64_t now = pk_loop_now(w->args.loop);
+	char why[300] = "no index: not Consul's KV";
+
+	w->call = NULL;
+	if (pk_service_failed(reply, true, why, sizeof(why)) || !reply->index) {
+		failed(w, pk_http_fault(reply), why);
+		return;
+	}
+	w->stirred = reply->index != w->index || w->hasty || !pk_kv_wait_ran_out(&w->wait, now);
+	w->suspected |= pk_kv_wait_suspects(&w->wait, reply->index, now);
+	pk_source_good(&w->source);
+	pk_timer_set(w->timer, pk_pace_ms(&w->pace, now));
+}
+
+/*
+ * Asks for what is newer by the folder's name alone: at the end of a wait Consul answers with all
+ * that is asked for, and of all nodes that is much.
+ */
+static void ask_news(struct pk_keys_watch *w)
+{
+	struct pk_service_call call = { .service = w->args.consul,
+					.header = "X-Consul-Token",
+					.turn = w->source.errors,
+					.timeout_ms = PK_KV_WAIT_MS,
+					.cap = NEWS_MAX };
+	struct pk_err err = { 0 };
+	own_str path = { 0 }, folder = { 0 };
+
+	pk_str_addn(&folder, w->prefix, strlen(w->prefix) - 1);
+	pk_str_add(&path, "/v1/kv/");
+	pk_url_add(&path, folder.text, "/");
+	pk_str_add(&path, "?keys=true&separator=/&stale=true");
+	pk_kv_wait_begin(&w->wait, &path, w->index, w->hasty, pk_loop_now(w->args.loop));
+	call.path = path.text;
+	w->call = pk_service_start(w->args.http, &call, on_news, w, &err);
+	if (!w->call)
+		failed(w, PK_FAULT_UNASKED, err.text);
+}
+
+static void ask_keys(struct pk_keys_watch *w)
+{
 	struct pk_service_call call = { .service = w->args.consul,
 					.header = "X-Consul-Token",
 					.turn = w->source.errors,
@@ -97,11 +141,22 @@ static void ask(void *arg)
 	pk_kv_query_begin(&w->query, w->prefix, &w->args.budget, &path);
 	/* Any server may answer: one that lags says what was so milliseconds ago. */
 	pk_str_add(&path, "&stale=true");
-	pk_kv_wait_begin(&w->wait, &path, w->index, w->hasty, pk_loop_now(w->args.loop));
+	pk_kv_wait_begin(&w->wait, &path, w->args.many ? 0 : w->index, w->hasty,
+			 pk_loop_now(w->args.loop));
 	call.path = path.text;
 	w->call = pk_service_start(w->args.http, &call, on_keys, w, &err);
 	if (!w->call)
 		failed(w, PK_FAULT_UNASKED, err.text);
+}
+
+static void ask(void *arg)
+{
+	struct pk_keys_watch *w = arg;
+
+	if (w->args.many && w->index && !PK_MOVE(w->stirred, false))
+		ask_news(w);
+	else
+		ask_keys(w);
 }
 
 struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args)

@@ -28,6 +28,7 @@ struct pk_keys_watch_args {
 	const char *prefix;		 /* ends with "/"; copied */
 	struct pk_kv_budget budget;
 	size_t cap; /* bytes of an answer */
+	bool many;  /* keys of all nodes: what waits is a question whose answer is short */
 	pk_keys_fn *fn;
 	void *arg;
 };

@@ -33,6 +33,10 @@ def test_it_asks_for_its_own_tenants_alone(s):
     assert {name.split("/")[0] for name in asked(s, "policies/tenants/")} - {""} == hosted
     assert not [a for a in s.requests() if "recurse" in a.query and a.path.endswith("policies/tenants/")], "names alone, of all"
     assert {a.query["namespace"] for a in s.requests() if a.path == "/v1/allocations"} <= hosted
+    wait_for(s.all_wait, "all questions to wait", 60)
+    of_all = [a for part in ("nodes", "blocks") for a in s.requests() if a.path.startswith(f"/v1/kv/{ROOT}{part}") and a.method == "GET"]
+    assert not [a.target for a in of_all if "recurse" in a.query and "index" in a.query], "what all nodes say isn't told again at the end of each wait"
+    assert {a.path for a in of_all if "keys" in a.query and "index" in a.query} == {f"/v1/kv/{ROOT}nodes", f"/v1/kv/{ROOT}blocks"}
     others = s.node.api("/v1/status")["others"]
     assert others["endpoints"] == sum(len(s.world.of_tenant[tenant]) for tenant in hosted) and others["tenants"] == len(hosted)
     assert others["nodes"] == SMALL.nodes - 1 and not others["refused"]
@@ -59,6 +63,7 @@ def test_a_leader_that_is_lost_is_no_storm(s):
     """A thousand nodes that all ask anew would keep the servers from electing one: who waits at any server goes on waiting, and one question tells."""
     services = s.consul, s.nomad
     wait_for(lambda: s.node.source("consul")["state"] == s.node.source("nomad")["state"] == "ok", "both to be heard")
+    wait_for(s.all_wait, "all questions to wait", 60)
     at = max(a.at for a in s.requests())
     for service in services:
         s.servers.do(service.lose_leader)

@@ -32,7 +32,7 @@ class Consul(Service):
 
     def index_of(self, asked):
         prefix = self.key_of(asked)
-        if prefix.endswith("/"):
+        if prefix.endswith("/") or "keys" in asked.query:
             return self.store.index_of(prefix)
         key = self.store.get(prefix)
         return key.modified if key else self.store.index

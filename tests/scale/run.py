@@ -73,6 +73,15 @@ class Simulation:
     def is_known(self):
         return self.known() == self.servers.do(self.world.addresses, self.world.hosted)
 
+    def all_wait(self):
+        """Each watch has heard all that there is, and its question waits for more."""
+        def look():
+            last = {a.path.rstrip("/"): a for a in self.consul.asked if "recurse" in a.query or "index" in a.query}
+            own = [a for a in self.nomad.asked if a.path.endswith("/allocations") and a.path != "/v1/allocations"]
+            return (all(a.index and a.index >= self.consul.index_of(a) for a in last.values()) and
+                    own and own[-1].index >= self.nomad.index)
+        return self.servers.do(look)
+
     # -- the others' life
 
     def live(self):

@@ -21,7 +21,7 @@ class Size:
     hosted: int = 20		# tenants with an endpoint on the real node
     own: int = 50			# its endpoints
     life: float = 1.0		# hours that an endpoint lives, before another one of its tenant comes elsewhere
-    restarts: float = 1 / 24	# of each node's picketd
+    reboots: float = 1 / 168	# of each node: its keys are nobody's until it is back
     edits: float = 120		# of tenants' documents, anywhere
 
 
@@ -71,7 +71,7 @@ class World:
         for i in range(size.endpoints - size.own):
             self.place(self.tenants[i % size.tenants])
         self.consul = None
-        events = {self.move: len(self.endpoints) / size.life, self.restart: size.nodes * size.restarts, self.edit: size.edits}
+        events = {self.move: len(self.endpoints) / size.life, self.reboot: size.nodes * size.reboots, self.edit: size.edits}
         self.kinds, self.weights = list(events), list(events.values())
         self.per_second = sum(self.weights) / 3600
 
@@ -170,8 +170,8 @@ class World:
         come = self.place(gone.tenant)
         self.say_share(come.node, come.tenant)
 
-    def restart(self):
-        """A picketd ends and comes again: its keys are nobody's, then its new session's."""
+    def reboot(self):
+        """Its keys are nobody's, then its new session's."""
         node = self.dice.choice(self.nodes)
         self.say_node(node, held=False)
         for tenant in list(node.shares):
