@@ -16,6 +16,6 @@ def test_whatever_dies(fleet):
     finally:
         soak.tenants.stop()
     soak.end()
-    print(f"soak: {len(soak.said)} harms, {soak.churned} jobs begun, {soak.tenants.sent:,} datagrams sent to other tenants, "
+    print(f"soak: {len(soak.said)} harms, {soak.churned} jobs begun, {soak.replaced} allocs that Nomad replaced, {soak.tenants.sent:,} datagrams sent to other tenants, "
           f"{soak.tenants.within:,} frames within one seen, {len(soak.tenants.crossed)} across; all was back in {soak.longest:.1f} s at most")
     assert soak.tenants.crossed == [] and soak.tenants.within and soak.tenants.sent > 100

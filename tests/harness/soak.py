@@ -33,7 +33,7 @@ class Soak:
     def __init__(self, fleet, seed):
         self.fleet, self.dice, self.said = fleet, random.Random(seed), []
         self.tenants, self.longest = Tenants(fleet, pause=0.1), 0
-        self.churned = 0
+        self.churned = self.replaced = 0
         self.clocks = {node.name: os.path.join(node.root, "clock") for node in fleet.nodes}
         for node in fleet.nodes:
             self.wrap_plugin(node)
@@ -85,7 +85,7 @@ class Soak:
         self.pause()
         self.fleet.start_client(node)
         self.wrap_plugin(node)
-        wait_for(lambda: self.fleet.answer("/v1/nodes") is not None, "Nomad's client", BACK)
+        wait_for(self.fleet.clients_ready, "Nomad's clients", BACK)
 
     def kill_server(self, _):
         self.kill("server")
@@ -133,13 +133,35 @@ class Soak:
                     for address in endpoint["addresses"]:
                         self.tenants.learn(address, endpoint["namespace"])
 
+    def renew(self):
+        """Nomad replaces what it takes for lost: a client that was killed before it wrote down what its plugin made knows nothing of it."""
+        for tenant in STEADY:
+            found = {alloc.id: alloc for alloc in self.fleet.running(tenant, "app", 3).values()}
+            for alloc in self.steady[tenant]:
+                if alloc.id not in found:
+                    self.tenants.drop(alloc)
+                    self.replaced += 1
+            known = {alloc.id: alloc for alloc in self.steady[tenant]}
+            self.steady[tenant] = [known.get(name) or self.tenants.add(alloc, tenant) for name, alloc in found.items()]
+
     def reach(self, patience):
+        """All of a tenant's reach each other; one that Nomad has ended is no matter here."""
         for allocs in self.steady.values():
             for a in allocs:
                 for b in allocs:
                     if a is not b:
-                        wait_for(lambda a=a, b=b: pings(a, b.address(4), QUICK) and pings(a, b.address(6), QUICK),
-                                 lambda a=a, b=b: f"{a.node.name} to reach {b.node.name}, seed's harms: {self.said[-5:]}", patience)
+                        wait_for(lambda a=a, b=b: not (a.is_there() and b.is_there()) or pings(a, b.address(4), QUICK) and pings(a, b.address(6), QUICK),
+                                 lambda a=a, b=b: self.describe(a, b), patience)
+
+    def describe(self, a, b):
+        """Why one doesn't reach the other, as both nodes and Nomad see it."""
+        said = [f"{a.node.name} {a.address(4)} to reach {b.node.name} {b.address(4)} after {self.said[-6:]}"]
+        for node in a.node, b.node:
+            said.append(node.picket("policy", "explain", a.address(4), b.address(4), "icmp:echo-request", check=False).stdout)
+            said.append(node.picket("node", "list", check=False).stdout + node.picket("status", check=False).stdout)
+            said.append(node.run(["ip", "route", "show", "proto", "112"], check=False).stdout)
+        said += [self.fleet.describe(tenant, "app") for tenant in STEADY]
+        return "\n".join(said)
 
     def unbroken(self):
         """What is enforced stays so, whoever of those who made it is gone; a lost datagram is asked again."""
@@ -158,10 +180,8 @@ class Soak:
         self.keys = set(self.fleet.consul.keys())
         for tenant in STEADY:
             self.fleet.run_job(JOB, namespace=tenant, count=3)
-        self.steady = {tenant: list(self.fleet.running(tenant, "app", 3).values()) for tenant in STEADY}
-        for tenant, allocs in self.steady.items():
-            for alloc in allocs:
-                self.tenants.add(alloc, tenant)
+        self.steady = {tenant: [] for tenant in STEADY}
+        self.renew()
         self.reach(BACK)
 
     # -- the whole
@@ -176,6 +196,7 @@ class Soak:
             self.said.append(f"{harm.__name__} {node.name}")
             print(f"soak: {self.said[-1]}", flush=True)
             harm(node)
+            self.renew()
             self.learn()
             since = time.monotonic()
             self.reach(BACK)

@@ -29,9 +29,9 @@ class Tenants:
 
     def __init__(self, cluster, pause=0.02):
         self.tenant_of, self.sent, self.within, self.crossed, self.pause = {}, 0, 0, [], pause
-        self.stopped, self.threads = threading.Event(), []
+        self.stopped, self.threads, self.ends = threading.Event(), [], {}
         for port in cluster.ports:
-            self.watch(cluster.fabric.node.net, port)
+            self.watch(cluster.fabric.node.net, port, self.stopped)
 
     def start(self, work, *args):
         self.threads.append(threading.Thread(target=work, args=args, daemon=True))
@@ -46,14 +46,19 @@ class Tenants:
     def add(self, alloc, tenant):
         for family in 4, 6:
             self.learn(alloc.address(family), tenant)
-        self.watch(alloc.net, "eth0")
+        end = self.ends[alloc.id] = threading.Event()
+        self.watch(alloc.net, "eth0", end)
         with alloc.inside():
             sockets = {4: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 6: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)}
-        self.start(self.shout, sockets, tenant)
+        self.start(self.shout, sockets, tenant, end)
         return alloc
 
-    def shout(self, sockets, tenant):
-        while not self.stopped.wait(self.pause):
+    def drop(self, alloc):
+        """It has ended: no socket of ours holds its netns any more."""
+        self.ends.pop(alloc.id).set()
+
+    def shout(self, sockets, tenant, end):
+        while not end.wait(self.pause):
             for address, whose in list(self.tenant_of.items()):
                 with contextlib.suppress(OSError):	# the guard's ICMP error, or an endpoint that went
                     if whose not in (None, tenant):
@@ -61,15 +66,15 @@ class Tenants:
         for s in sockets.values():
             s.close()
 
-    def watch(self, net, device):
+    def watch(self, net, device, end):
         with netns.inside(net):
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
             s.bind((device, ETH_P_ALL))
         s.settimeout(0.1)
-        self.start(self.look, s, device == "eth0")
+        self.start(self.look, s, device == "eth0", end)
 
-    def look(self, s, is_endpoint):
-        while not self.stopped.is_set():
+    def look(self, s, is_endpoint, end):
+        while not end.is_set():
             with contextlib.suppress(OSError):
                 frame, (_, _, direction, *_) = s.recvfrom(2048)
                 if not is_endpoint or direction != OUTGOING:	# what one sends is its guard's to judge yet
@@ -86,6 +91,7 @@ class Tenants:
             self.crossed.append(ends(frame))
 
     def stop(self):
-        self.stopped.set()
+        for end in self.stopped, *self.ends.values():
+            end.set()
         for thread in self.threads:
             thread.join()
