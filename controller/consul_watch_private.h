@@ -33,8 +33,8 @@ struct pk_consul {
 	bool suspected; /* the store is older than it was: the next answer is judged as such */
 	bool polls;
 	bool leaderless; /* the question waits on though the servers have no leader */
-	char over[320]; /* why the last answer is over its tenant's budget; "" */
-	bool first;	/* no answer was believed yet */
+	char over[320];	 /* why the last answer is over its tenant's budget; "" */
+	bool first;	 /* no answer was believed yet */
 	struct answer last;
 	bool waits;	    /* the next question is that for the history of last */
 	bool confirmed;	    /* what last lacks waits for pk_consul_judged */
