@@ -45,12 +45,34 @@ static void policy_since(const struct pk_json *row, struct pk_str *cell)
 	cli_time(cell, cli_text(row, "policySince"));
 }
 
+static void format_round_trip(const struct pk_json *row, struct pk_str *cell)
+{
+	const struct pk_json *ms = pk_json_get(row, "roundTripMs");
+
+	if (pk_json_type(ms) == PK_JSON_NUMBER)
+		pk_str_addf(cell, "%.2f ms", pk_json_number(ms));
+}
+
+static void format_lost(const struct pk_json *row, struct pk_str *cell)
+{
+	const double n = pk_json_number(pk_json_get(row, "probes"));
+
+	if (n > 0)
+		pk_str_addf(cell, "%.0f of %.0f", pk_json_number(pk_json_get(row, "probesLost")),
+			    n);
+}
+
 static int node_list(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
 		{ .name = "name", .title = "Node" },
 		{ .name = "state", .title = "State" },
 		{ .name = "since", .title = "Since", .format = since },
+		{ .name = "reach", .title = "Reach" },
+		{ .name = "reachSince", .title = "Reach since", .wide = true },
+		{ .name = "roundTripMs", .title = "Round trip", .format = format_round_trip },
+		{ .name = "lastRoundTripMs", .title = "Last ms", .wide = true },
+		{ .name = "probesLost", .title = "Lost", .format = format_lost, .wide = true },
 		{ .name = "endpoints", .title = "Endpoints" },
 		{ .name = "policy", .title = "Policy" },
 		{ .name = "policySince",

@@ -50,8 +50,36 @@ static void write_policy(struct pk_jw *w, const struct pk_node_policy *said)
 	pk_jw_string(w, "policySince", said && *said->since ? said->since : NULL);
 }
 
+static const struct pk_probe_tally *tally_of(const struct pk_parts *p, const char *node)
+{
+	return p->cluster ? pk_probe_of(pk_cluster_probe(p->cluster), node) : NULL;
+}
+
+static void write_ms(struct pk_jw *w, const char *key, uint32_t us)
+{
+	if (us)
+		pk_jw_double(w, key, us / 1000.0);
+	else
+		pk_jw_null(w, key);
+}
+
+static void write_reach(struct pk_jw *w, const struct pk_probe_tally *t)
+{
+	static const struct pk_probe_tally none;
+	const struct timespec since = { .tv_sec = t ? t->since : 0 };
+	const char *reach = t && t->since ? "up" : NULL;
+
+	pk_jw_string(w, "reach", t && t->silent ? "silent" : reach);
+	pk_api_time(w, "reachSince", &since);
+	t = t ? t : &none;
+	write_ms(w, "roundTripMs", pk_probe_tally_median(t));
+	write_ms(w, "lastRoundTripMs", pk_probe_tally_last(t));
+	pk_jw_uint(w, "probes", t->n);
+	pk_jw_uint(w, "probesLost", pk_probe_tally_lost(t));
+}
+
 static void write_node(struct pk_jw *w, struct pk_node_policy *heard,
-		       const struct pk_believed_node *n)
+		       const struct pk_believed_node *n, const struct pk_probe_tally *tally)
 {
 	const struct timespec since = { .tv_sec = n->since };
 	char text[PK_ADDR_TEXT];
@@ -66,6 +94,7 @@ static void write_node(struct pk_jw *w, struct pk_node_policy *heard,
 	for (size_t i = 0; n->word && i < n->word->n_addresses; i++)
 		pk_jw_string(w, NULL, pk_addr_format(&n->word->addresses[i], text));
 	pk_jw_close(w, ']');
+	write_reach(w, tally);
 	write_policy(w, pk_node_policy(heard, n->name));
 	pk_jw_uint(w, "refused", n->refused);
 	pk_jw_string(w, "why", why_of(n));
@@ -95,6 +124,7 @@ static void write_own(const struct pk_parts *p, struct pk_node_policy *heard, st
 	write_prefixes(w, s->pools, s->n_pools);
 	pk_jw_open(w, "addresses", '[');
 	pk_jw_close(w, ']');
+	write_reach(w, NULL);
 	write_policy(w, pk_node_policy(heard, name));
 	pk_jw_uint(w, "refused", 0);
 	pk_jw_null(w, "why");
@@ -113,7 +143,7 @@ static void answer(const struct pk_parts *p, struct pk_exchange *x, const struct
 	write_own(p, heard, &w);
 	for (size_t i = 0; p->cluster && pk_believed_node(pk_cluster_believed(p->cluster), i, &n);
 	     i++)
-		write_node(&w, heard, &n);
+		write_node(&w, heard, &n, tally_of(p, n.name));
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
@@ -184,7 +214,8 @@ void pk_api_nodes_stop(void)
 
 void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w)
 {
-	size_t nodes = 0, stale = 0, endpoints = 0;
+	size_t nodes = 0, stale = 0, silent = 0, endpoints = 0;
+	uint32_t slowest = 0;
 	struct pk_believed_node n;
 
 	if (!p->cluster) {
@@ -192,12 +223,19 @@ void pk_api_cluster(const struct pk_parts *p, struct pk_jw *w)
 		return;
 	}
 	for (; pk_believed_node(pk_cluster_believed(p->cluster), nodes, &n); nodes++) {
+		const struct pk_probe_tally *t = tally_of(p, n.name);
+		const uint32_t us = t ? pk_probe_tally_median(t) : 0;
+
 		stale += !n.live;
 		endpoints += n.endpoints;
+		silent += t && t->silent;
+		slowest = us > slowest ? us : slowest;
 	}
 	pk_jw_open(w, "others", '{');
 	pk_jw_uint(w, "nodes", nodes);
 	pk_jw_uint(w, "stale", stale);
+	pk_jw_uint(w, "silent", silent);
+	write_ms(w, "slowestMs", slowest);
 	pk_jw_uint(w, "endpoints", endpoints);
 	pk_jw_uint(w, "refused", pk_believed_refused(pk_cluster_believed(p->cluster)));
 	pk_jw_uint(w, "tenants", pk_cluster_tenants(p->cluster));
@@ -222,6 +260,29 @@ static void node_reason(struct pk_reasons *r, const struct pk_believed_node *n)
 		      "each node's pools are its own, within \"blocks\": { \"range\" } of every "
 		      "node's picketd.json, and its name is Nomad's; one that is gone: picket node "
 		      "remove NAME");
+}
+
+/*
+ * One that lives, as Consul has it, and doesn't answer is a fault between the two. A stale one is
+ * merely down, which is no fault of this node's.
+ */
+static void silent_reason(const struct pk_parts *p, struct pk_reasons *r,
+			  const struct pk_believed_node *n)
+{
+	const struct pk_probe_tally *t = tally_of(p, n->name);
+	struct timespec since = { 0 };
+	own_str text = { 0 };
+	char time[32];
+
+	if (!t || !t->silent || !n->live)
+		return;
+	since.tv_sec = t->since;
+	pk_time_text(&since, time);
+	pk_str_addf(&text, "node %.64s lives and doesn't answer this one since %s", n->name, time);
+	pk_api_reason(
+		r, false, "cluster", text.text,
+		"see the way between the two: its addresses are in picket node list -o wide, and "
+		"its firewall must refuse UDP to port 33434, not drop it");
 }
 
 /* Writes what the blocks of this node's own lack, and which of them are another's. */
@@ -259,7 +320,9 @@ void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	err = pk_cluster_fabric_error(p->cluster);
 	if (*err->text)
 		pk_api_reason(r, false, "cluster", err->text, err->fix);
-	for (size_t i = 0; pk_believed_node(pk_cluster_believed(p->cluster), i, &n); i++)
+	for (size_t i = 0; pk_believed_node(pk_cluster_believed(p->cluster), i, &n); i++) {
 		if (n.held || n.refused)
 			node_reason(r, &n);
+		silent_reason(p, r, &n);
+	}
 }

@@ -51,6 +51,12 @@
 	  "When the source last gave a good answer, in Unix time; 0 never.")                       \
 	X(SOURCE_ERRORS, "picket_source_errors_total", counter, "source",                          \
 	  "Answers of the source that were none, or none that could be used.")                     \
+	X(NODES, "picket_nodes", gauge, "state",                                                   \
+	  "Other nodes of the cluster by state: live, stale, and silent to this one.")             \
+	X(NODE_LOST, "picket_node_probes_lost_total", counter, "",                                 \
+	  "Questions to other nodes that were not answered.")                                      \
+	X(ROUND_TRIP, "picket_node_round_trip_seconds", gauge, "of",                               \
+	  "Median and maximum, over the nodes that answer, of each one's median round trip.")      \
 	X(INSTANCES, "picket_service_instances", gauge, "state",                                   \
 	  "Instances of declared services that some policy names, by state.")                      \
 	X(DOCUMENTS, "picket_policy_documents", gauge, "state",                                    \

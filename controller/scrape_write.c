@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes what was gathered as Prometheus' text. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -260,6 +261,49 @@ static void write_source(const char *name, const struct pk_source *s, enum pk_me
 		    m == PK_METRIC_SOURCE_UP ? s->state == PK_SOURCE_OK : s->errors);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void write_round_trip(uint32_t *us, size_t n, struct pk_str *out)
+{
+	pk_metric_head(out, PK_METRIC_ROUND_TRIP);
+	if (!n)
+		return;
+	qsort(us, n, sizeof(*us), by_number);
+	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "median" }),
+			 us[n / 2] / 1e6);
+	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "max" }), us[n - 1] / 1e6);
+}
+
+static void write_nodes(const struct pk_parts *p, struct pk_str *out)
+{
+	const struct pk_probe *probe = p->cluster ? pk_cluster_probe(p->cluster) : NULL;
+	size_t live = 0, stale = 0, silent = 0, n = 0;
+	uint32_t us[PK_PROBE_NODES];
+	struct pk_believed_node node;
+
+	for (size_t i = 0; probe && pk_believed_node(pk_cluster_believed(p->cluster), i, &node);
+	     i++) {
+		const struct pk_probe_tally *t = pk_probe_of(probe, node.name);
+
+		live += node.live;
+		stale += !node.live;
+		silent += t && t->silent;
+		if (t && !t->silent && pk_probe_tally_median(t))
+			us[n++] = pk_probe_tally_median(t);
+	}
+	pk_metric_head(out, PK_METRIC_NODES);
+	one(out, PK_METRIC_NODES, "state", "live", live);
+	one(out, PK_METRIC_NODES, "state", "stale", stale);
+	one(out, PK_METRIC_NODES, "state", "silent", silent);
+	plain(out, PK_METRIC_NODE_LOST, probe ? pk_probe_lost(probe) : 0);
+	write_round_trip(us, n, out);
+}
+
 static void write_instances(const struct pk_parts *p, struct pk_str *out)
 {
 	pk_metric_head(out, PK_METRIC_INSTANCES);
@@ -356,6 +400,7 @@ void pk_scrape_write(const struct pk_parts *p, const struct pk_traffic *traffic,
 	write_pools(p, out);
 	write_plugin(p, out);
 	write_sources(p, out);
+	write_nodes(p, out);
 	write_instances(p, out);
 	write_policy(p, data, out);
 	write_events(p, out);

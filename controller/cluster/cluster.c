@@ -53,6 +53,8 @@ void cluster_settle(struct pk_cluster *c)
 		pk_placement_end(c->placement);
 	if (c->fabric && changed & PK_BELIEVED_WAYS)
 		pk_fabric_soon(c->fabric);
+	if (c->probe)
+		pk_probe_follow(c->probe);
 	if (changed & PK_BELIEVED_ENDPOINTS)
 		pk_model_remotes_changed(c->args.model);
 	if (changed & PK_BELIEVED_BLOCKS)
@@ -114,6 +116,11 @@ const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *c)
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *c)
 {
 	return c->believed;
+}
+
+const struct pk_probe *pk_cluster_probe(const struct pk_cluster *c)
+{
+	return c->probe;
 }
 
 size_t pk_cluster_tenants(const struct pk_cluster *c)
@@ -271,6 +278,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 	cluster_recall(c);
 	cluster_settle(c);
 	c->fabric = pk_fabric_new(args->loop, c->believed);
+	c->probe = pk_probe_new(args->loop, c->believed);
 	c->nodes = cluster_part(c, NODES, NODES_TEXT);
 	c->claims = cluster_part(c, BLOCKS, BLOCKS_TEXT);
 	cluster_follow_tenants(c);
@@ -288,6 +296,7 @@ void pk_cluster_free(struct pk_cluster *c)
 	pk_blocks_free(c->blocks);
 	pk_publish_free(c->publish);
 	pk_fabric_free(c->fabric);
+	pk_probe_free(c->probe);
 	pk_placement_free(c->placement);
 	pk_believed_free(c->believed);
 	free(c->node);

@@ -11,6 +11,7 @@
 #include "conf.h"
 #include "http.h"
 #include "model.h"
+#include "probe.h"
 #include "removal.h"
 #include "reports.h"
 #include "source.h"
@@ -52,6 +53,8 @@ void pk_cluster_leaderless(struct pk_cluster *cluster);
 void pk_cluster_led(struct pk_cluster *cluster);
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
+/* Whether other nodes answer, and how fast. */
+const struct pk_probe *pk_cluster_probe(const struct pk_cluster *cluster);
 /* Returns why the routes to other nodes aren't as they should be; "". */
 const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *cluster);
 /*

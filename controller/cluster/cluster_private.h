@@ -5,6 +5,7 @@
 
 #include "cluster.h"
 #include "fabric.h"
+#include "probe.h"
 #include "keys_watch.h"
 #include "placement.h"
 #include "publish.h"
@@ -26,6 +27,7 @@ struct pk_cluster {
 	struct pk_publish *publish;
 	struct pk_believed *believed;
 	struct pk_fabric *fabric;
+	struct pk_probe *probe;
 	struct pk_blocks *blocks;	     /* NULL: this node claims none */
 	struct pk_placement *placement;	     /* NULL: there is no Nomad to ask */
 	struct part *parts, *nodes, *claims; /* two of the parts: NODES and BLOCKS */

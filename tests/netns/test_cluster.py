@@ -76,7 +76,9 @@ def test_a_tenant_reaches_its_own_alone(cluster):
     listed = nodes_of(one)
     assert (listed["n1"]["state"], listed["n2"]["state"], listed["n2"]["endpoints"]) == ("this", "live", 1)
     assert listed["n2"]["blocks"] == list(cluster.blocks(2)) and listed["n2"]["addresses"] == list(cluster.addresses(2))
-    assert one.api("/v1/status")["others"] == {"nodes": 1, "stale": 0, "endpoints": 1, "refused": 0, "tenants": 1}
+    others = one.api("/v1/status")["others"]
+    assert {key: others[key] for key in ("nodes", "stale", "silent", "endpoints", "refused", "tenants")} == \
+        {"nodes": 1, "stale": 0, "silent": 0, "endpoints": 1, "refused": 0, "tenants": 1}
     wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: one.api("/v1/status")["reasons"])
     assert "n2" in one.picket("node", "list").stdout
     policy = {"name": "no-db", "rules": [{"endpointSelector": {"matchLabels": {"job": "api"}},
@@ -95,6 +97,37 @@ def test_a_tenant_reaches_its_own_alone(cluster):
     one.policy("p.json", policy)
     wait_for(lambda: not pings(a, b.address(4), QUICK), "a policy that names what the other node says of it")
     assert one.picket("policy", "explain", "acme/api", "acme/db", "icmp:echo-request", check=False).returncode == 1
+
+
+def test_a_node_that_lives_and_does_not_answer(cluster):
+    """What one of them answers is lost on its way, to Consul all is well: both say so, no route goes, and it ends by itself."""
+    one, two = cluster.nodes
+    start(cluster)
+
+    def reach(node, other):
+        return nodes_of(node).get(other, {}).get("reach")
+
+    for node, other in (one, "n2"), (two, "n1"):
+        wait_for(lambda n=node, o=other: reach(n, o) == "up" and nodes_of(n)[o]["lastRoundTripMs"], "an answer", 60)
+        assert nodes_of(node)[other]["roundTripMs"] > 0 and nodes_of(node)[other]["reachSince"]
+    assert "up" in one.picket("node", "list").stdout and reach(one, "n1") is None
+    wait_for(lambda: len(routes(one)) == 2, "routes")
+    four, six = cluster.addresses(1)
+    two.run(["ip", "route", "add", "blackhole", f"{four}/32"])
+    wait_for(lambda: nodes_of(one)["n2"]["probesLost"], "one that is lost", 60)
+    two.run(["ip", "-6", "route", "add", "blackhole", f"{six}/128"])
+    for node, other in (one, "n2"), (two, "n1"):
+        wait_for(lambda n=node, o=other: reach(n, o) == "silent", lambda n=node: f"silence {nodes_of(n)}", 60)
+        wait_for(lambda n=node, o=other: f"node {o} lives and doesn't answer this one" in str(n.reasons("cluster")), "the reason")
+        assert nodes_of(node)[other]["state"] == "live" and node.api("/v1/status")["others"]["silent"] == 1
+        assert 'picket_nodes{state="silent"} 1' in node.api_text("/metrics")
+    assert len(routes(one)) == 2, "no question changes a route; the other node's own way is cut"
+    two.run(["ip", "-6", "route", "del", "blackhole", f"{six}/128"])     # one family is enough
+    for node, other in (one, "n2"), (two, "n1"):
+        wait_for(lambda n=node, o=other: reach(n, o) == "up", lambda n=node: f"its return {nodes_of(n)}", 60)
+    two.run(["ip", "route", "del", "blackhole", f"{four}/32"])
+    for node in one, two:
+        wait_for(lambda n=node: not n.reasons("cluster"), lambda n=node: n.reasons("cluster"))
 
 
 def test_another_tenants_is_denied_where_it_arrives(cluster):

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "probe.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "fs.h"
+#include "log.h"
+#include "own.h"
+
+#define EACH_MS	  10000 /* by chance a quarter more or less */
+#define ANSWER_MS 2000	/* what takes longer is lost */
+#define AGAIN_MS  1000	/* after one that was lost, until there is silence */
+#define FEW_NODES 32	/* of so many each is asked, of more those with endpoints known here */
+
+struct target {
+	struct pk_probe *all;
+	char *name;
+	union pk_addr addresses[PK_NODE_ADDRESSES];
+	size_t n_addresses;
+	struct pk_probe_tally tally;
+	struct pk_timer *timer; /* of the next question, or of the answer that is awaited */
+	struct pk_watch *watch;
+	int fd; /* of the question that is under way; -1: there is none */
+	uint64_t sent_ns;
+	bool wanted;
+	UT_hash_handle hh;
+};
+
+struct pk_probe {
+	struct pk_loop *loop;
+	const struct pk_believed *believed;
+	struct target *targets;
+	uint64_t lost;
+};
+
+void pk_probe_tally_take(struct pk_probe_tally *t, uint32_t us, time_t now)
+{
+	t->us[t->next] = us;
+	t->next = (t->next + 1) % PK_PROBE_KEPT;
+	t->n += t->n < PK_PROBE_KEPT;
+	if (us) {
+		t->lost = 0;
+		if (t->silent || !t->since)
+			t->since = now;
+		t->silent = false;
+		return;
+	}
+	if (t->lost++ == 0)
+		t->lost_since = now;
+	if (t->silent || t->lost < PK_PROBE_SILENT)
+		return;
+	t->silent = true;
+	t->since = t->lost_since;
+}
+
+uint32_t pk_probe_tally_last(const struct pk_probe_tally *t)
+{
+	return t->us[(t->next + PK_PROBE_KEPT - 1) % PK_PROBE_KEPT];
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint32_t pk_probe_tally_median(const struct pk_probe_tally *t)
+{
+	uint32_t answers[PK_PROBE_KEPT];
+	size_t n = 0;
+
+	for (unsigned int i = 0; i < t->n; i++)
+		if (t->us[i])
+			answers[n++] = t->us[i];
+	if (!n)
+		return 0;
+	qsort(answers, n, sizeof(*answers), by_number);
+	return answers[n / 2];
+}
+
+unsigned int pk_probe_tally_lost(const struct pk_probe_tally *t)
+{
+	unsigned int lost = 0;
+
+	for (unsigned int i = 0; i < t->n; i++)
+		lost += !t->us[i];
+	return lost;
+}
+
+/* Between three quarters and five quarters of it: nodes don't ask in step. */
+static uint64_t chance_ms(uint64_t ms)
+{
+	return ms * 3 / 4 + (pk_backoff_ms(0) - 500) * ms / 2000;
+}
+
+static void hang_up(struct target *t)
+{
+	pk_watch_free(PK_MOVE(t->watch, NULL));
+	if (t->fd >= 0)
+		close(PK_MOVE(t->fd, -1));
+}
+
+static void tell(const struct target *t, bool was_silent)
+{
+	if (t->tally.silent && !was_silent)
+		log_warn("op=cluster node=\"%s\" err=\"%d questions in a row are unanswered\" its "
+			 "endpoints and routes stay",
+			 t->name, PK_PROBE_SILENT);
+	else if (was_silent && !t->tally.silent)
+		log_info("op=cluster node=\"%s\" answers again", t->name);
+}
+
+static void done(struct target *t, uint32_t us)
+{
+	const bool was_silent = t->tally.silent;
+
+	hang_up(t);
+	t->all->lost += !us;
+	pk_probe_tally_take(&t->tally, us, time(NULL));
+	tell(t, was_silent);
+	pk_timer_set(t->timer, us || t->tally.silent ? chance_ms(EACH_MS) : AGAIN_MS);
+}
+
+/*
+ * The refusal is the answer, and so is whatever a port says that somebody opened. Another error is
+ * the network's: the node wasn't heard.
+ */
+static void on_answer(void *arg)
+{
+	struct target *t = arg;
+	uint64_t us = (pk_now_ns() - t->sent_ns) / 1000 + 1;
+	char byte;
+
+	if (recv(t->fd, &byte, 1, MSG_DONTWAIT) < 0 && errno != ECONNREFUSED) {
+		if (errno != EAGAIN)
+			done(t, 0);
+		return;
+	}
+	done(t, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX);
+}
+
+static int open_to(const union pk_addr *addr)
+{
+	const bool v4 = pk_addr_is4(addr);
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(PK_PROBE_PORT) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(PK_PROBE_PORT) };
+	own_fd int fd =
+		socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	memcpy(&in.sin_addr, &addr->b[12], sizeof(in.sin_addr));
+	memcpy(&in6.sin6_addr, addr->b, sizeof(in6.sin6_addr));
+	if (fd < 0 ||
+	    connect(fd, v4 ? (void *)&in : (void *)&in6, v4 ? sizeof(in) : sizeof(in6)) < 0)
+		return -1;
+	return PK_MOVE(fd, -1);
+}
+
+/* Of several addresses, the next one has its turn after each question that was lost. */
+static void ask(struct target *t)
+{
+	t->fd = open_to(&t->addresses[t->tally.lost % t->n_addresses]);
+	t->sent_ns = pk_now_ns();
+	if (t->fd < 0 || send(t->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		done(t, 0);
+		return;
+	}
+	t->watch = pk_watch_fd(t->all->loop, t->fd, on_answer, t);
+	pk_timer_set(t->timer, ANSWER_MS);
+}
+
+static void on_timer(void *arg)
+{
+	struct target *t = arg;
+
+	if (t->fd >= 0)
+		done(t, 0);
+	else
+		ask(t);
+}
+
+static void target_free(struct pk_probe *p, struct target *t)
+{
+	HASH_DEL(p->targets, t);
+	hang_up(t);
+	pk_timer_free(t->timer);
+	free(t->name);
+	free(t);
+}
+
+static void want(struct pk_probe *p, const struct pk_believed_node *n)
+{
+	struct target *t;
+
+	HASH_FIND_STR(p->targets, n->name, t);
+	if (!t && HASH_COUNT(p->targets) == PK_PROBE_NODES)
+		return;
+	if (!t) {
+		t = pk_alloc(sizeof(*t));
+		t->all = p;
+		t->fd = -1;
+		t->name = pk_strdup(n->name);
+		t->timer = pk_timer_new(p->loop, on_timer, t);
+		pk_timer_set(t->timer, chance_ms(AGAIN_MS));
+		HASH_ADD_KEYPTR(hh, p->targets, t->name, strlen(t->name), t);
+	}
+	t->wanted = true;
+	t->n_addresses = n->word->n_addresses;
+	memcpy(t->addresses, n->word->addresses, t->n_addresses * sizeof(*t->addresses));
+}
+
+void pk_probe_follow(struct pk_probe *p)
+{
+	struct pk_believed_node n;
+	struct target *t, *next;
+	size_t nodes = 0;
+
+	for (t = p->targets; t; t = t->hh.next)
+		t->wanted = false;
+	while (pk_believed_node(p->believed, nodes, &n))
+		nodes++;
+	for (size_t i = 0; pk_believed_node(p->believed, i, &n); i++)
+		if (n.word && n.word->n_addresses && (n.endpoints || nodes <= FEW_NODES))
+			want(p, &n);
+	HASH_ITER (hh, p->targets, t, next)
+		if (!t->wanted)
+			target_free(p, t);
+}
+
+const struct pk_probe_tally *pk_probe_of(const struct pk_probe *p, const char *node)
+{
+	struct target *t;
+
+	HASH_FIND_STR(p->targets, node, t);
+	return t && t->tally.n ? &t->tally : NULL;
+}
+
+uint64_t pk_probe_lost(const struct pk_probe *p)
+{
+	return p->lost;
+}
+
+struct pk_probe *pk_probe_new(struct pk_loop *loop, const struct pk_believed *believed)
+{
+	struct pk_probe *p = pk_alloc(sizeof(*p));
+
+	p->loop = loop;
+	p->believed = believed;
+	pk_probe_follow(p);
+	return p;
+}
+
+void pk_probe_free(struct pk_probe *p)
+{
+	if (!p)
+		return;
+	while (p->targets)
+		target_free(p, p->targets);
+	free(p);
+}
