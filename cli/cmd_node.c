@@ -45,12 +45,15 @@ static void policy_since(const struct pk_json *row, struct pk_str *cell)
 	cli_time(cell, cli_text(row, "policySince"));
 }
 
-static void format_round_trip(const struct pk_json *row, struct pk_str *cell)
+/* "0.41 ms", the median of those that answer; "silent" */
+static void format_reach(const struct pk_json *row, struct pk_str *cell)
 {
-	const struct pk_json *ms = pk_json_get(row, "roundTripMs");
+	const char *reach = cli_text(row, "reach");
 
-	if (pk_json_type(ms) == PK_JSON_NUMBER)
-		pk_str_addf(cell, "%.2f ms", pk_json_number(ms));
+	if (strcmp(reach, "up") == 0)
+		pk_str_addf(cell, "%.2f ms", pk_json_number(pk_json_get(row, "roundTripMs")));
+	else
+		pk_str_add_escaped(cell, reach);
 }
 
 static void format_lost(const struct pk_json *row, struct pk_str *cell)
@@ -68,9 +71,8 @@ static int node_list(struct cli *cli)
 		{ .name = "name", .title = "Node" },
 		{ .name = "state", .title = "State" },
 		{ .name = "since", .title = "Since", .format = since },
-		{ .name = "reach", .title = "Reach" },
+		{ .name = "reach", .title = "Reach", .format = format_reach },
 		{ .name = "reachSince", .title = "Reach since", .wide = true },
-		{ .name = "roundTripMs", .title = "Round trip", .format = format_round_trip },
 		{ .name = "lastRoundTripMs", .title = "Last ms", .wide = true },
 		{ .name = "probesLost", .title = "Lost", .format = format_lost, .wide = true },
 		{ .name = "endpoints", .title = "Endpoints" },

@@ -268,15 +268,15 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Where no node answers both are 0. */
 static void write_round_trip(uint32_t *us, size_t n, struct pk_str *out)
 {
-	pk_metric_head(out, PK_METRIC_ROUND_TRIP);
-	if (!n)
-		return;
 	qsort(us, n, sizeof(*us), by_number);
+	pk_metric_head(out, PK_METRIC_ROUND_TRIP);
 	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "median" }),
-			 us[n / 2] / 1e6);
-	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "max" }), us[n - 1] / 1e6);
+			 n ? us[n / 2] / 1e6 : 0);
+	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "max" }),
+			 n ? us[n - 1] / 1e6 : 0);
 }
 
 static void write_nodes(const struct pk_parts *p, struct pk_str *out)

@@ -163,7 +163,7 @@ static int open_to(const union pk_addr *addr)
 	return PK_MOVE(fd, -1);
 }
 
-/* Of several addresses, the next one has its turn after each question that was lost. */
+/* The next one of several addresses has its turn after each question that was lost. */
 static void ask(struct target *t)
 {
 	t->fd = open_to(&t->addresses[t->tally.lost % t->n_addresses]);
