@@ -131,9 +131,20 @@ static void write_own(const struct pk_parts *p, struct pk_node_policy *heard, st
 	pk_jw_close(w, '}');
 }
 
+/* Returns the index under which Consul told this node of the operator's documents; 0: it didn't. */
+static uint64_t heard_of_operators(const struct pk_parts *p)
+{
+	const char *name;
+	const struct pk_source *s = p->consul ? pk_consul_set_at(p->consul, 0, &name) : NULL;
+
+	return s && s->state == PK_SOURCE_OK ? s->index : 0;
+}
+
 static void answer(const struct pk_parts *p, struct pk_exchange *x, const struct pk_kvs *kvs)
 {
-	PK_OWN(pk_node_policies_free) struct pk_node_policy *heard = pk_node_policies(kvs);
+	const char *own = p->cluster ? pk_cluster_node(p->cluster) : p->node;
+	PK_OWN(pk_node_policies_free)
+	struct pk_node_policy *heard = pk_node_policies(kvs, own, heard_of_operators(p));
 	struct pk_believed_node n;
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };

@@ -118,7 +118,18 @@ static struct pk_node_policy *read_policy(const struct pk_kv *kv, bool *complete
 	return policy;
 }
 
-struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs)
+/* Returns whether p is newer than what was the newest: a node that lies makes no one look behind. */
+static bool is_newer(const struct pk_node_policy *p, const struct pk_node_policy *newest,
+		     const char *own, uint64_t heard)
+{
+	if (heard && p->index > heard)
+		return false;
+	if (!newest || p->index > newest->index)
+		return true;
+	return p->index == newest->index && strcmp(p->node, own) == 0;
+}
+
+struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs, const char *own, uint64_t heard)
 {
 	struct pk_node_policy *all = NULL, *newest = NULL;
 
@@ -129,7 +140,7 @@ struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs)
 		if (!p)
 			continue;
 		HASH_ADD_KEYPTR(hh, all, p->node, strlen(p->node), p);
-		if (complete && (!newest || p->index > newest->index))
+		if (complete && is_newer(p, newest, own, heard))
 			newest = p;
 	}
 	for (struct pk_node_policy *p = all; p && newest; p = p->hh.next)

@@ -29,8 +29,13 @@ struct pk_node_policy {
 	char *node; /* as the last part of its key */
 	UT_hash_handle hh;
 };
-/* Reads all reports, each once. pk_node_policies_free takes what it returns, which may be NULL. */
-struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs);
+/*
+ * Reads all reports, each once. What stands in Consul is what the newest of them says whose index
+ * isn't past what this node itself has heard (0: it has heard nothing, and takes any); own, the
+ * node's name as the last part of its key, is the first among equals. pk_node_policies_free takes
+ * what it returns, which may be NULL.
+ */
+struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs, const char *own, uint64_t heard);
 void pk_node_policies_free(struct pk_node_policy **policies);
 /* Returns that of a node, or NULL: it says nothing that can be read. */
 const struct pk_node_policy *pk_node_policy(struct pk_node_policy *policies, const char *node);

@@ -521,7 +521,7 @@ static void test_reports(void **state)
 		list[i].value = rows[i].report;
 		list[i].len = strlen(rows[i].report);
 	}
-	all = pk_node_policies(&kvs);
+	all = pk_node_policies(&kvs, "c", 0);
 	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
 		const char *last = strrchr(rows[i].key, '/');
 		const struct pk_node_policy *p = pk_node_policy(all, last ? last + 1 : rows[i].key);
@@ -534,12 +534,50 @@ static void test_reports(void **state)
 	assert_string_equal(pk_node_policy(all, "b")->since, "2026-01-01T00:00:00Z");
 	assert_null(pk_node_policy(all, "stranger"));
 	pk_node_policies_free(&all);
+	/* What is past what was heard is nobody's, and of equals this node is right. */
+	all = pk_node_policies(&kvs, "a", 6);
+	assert_true(pk_node_policy(all, "c")->current);
+	assert_false(pk_node_policy(all, "a")->current);
+	pk_node_policies_free(&all);
+	list[0].value = (char *)REPORT("6", "own", "", "");
+	list[0].len = strlen(list[0].value);
+	for (int i = 0; i < 2; i++) {
+		all = pk_node_policies(&kvs, i ? "c" : "a", 6);
+		assert_int_equal(pk_node_policy(all, "a")->current, !i);
+		assert_int_equal(pk_node_policy(all, "c")->current, i);
+		pk_node_policies_free(&all);
+	}
+}
+
+/* A later release of this version may say more; what means something else is another version. */
+static void test_later_releases(void **state)
+{
+	(void)state;
+	say("nodes/two",
+	    "{\"version\":1,\"number\":1,\"more\":[1,{}],\"blocks\":[\"10.64.2.0/24\"],"
+	    "\"addresses\":[\"192.0.2.9\"]}",
+	    5, false);
+	assert_int_equal(say("tenants/acme/two",
+			     "{\"version\":1,\"number\":1,\"more\":{\"a\":null},\"endpoints\":[{"
+			     "\"id\":\"c@eth0\",\"generation\":9,\"mood\":\"good\",\"labels\":"
+			     "\"[\\\"nomad:namespace=acme\\\"]\",\"addresses\":[\"10.64.2.7\"]}]}",
+			     6, false),
+			 1);
+	settle();
+	assert_non_null(at("10.64.2.7"));
+	assert_true(say("tenants/acme/two", "{\"version\":2,\"number\":2,\"endpoints\":[]}", 6,
+			false) < 0);
+	assert_true(say("nodes/two", "{\"version\":2,\"number\":2,\"blocks\":[],\"addresses\":[]}",
+			5, false) < 0);
+	settle();
+	assert_non_null(at("10.64.2.7")); /* what was believed stays */
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_words, begin, end),
+		cmocka_unit_test_setup_teardown(test_later_releases, begin, end),
 		cmocka_unit_test_setup_teardown(test_blocks, begin, end),
 		cmocka_unit_test_setup_teardown(test_owners, begin, end),
 		cmocka_unit_test_setup_teardown(test_placed, begin, end),
