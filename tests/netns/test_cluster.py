@@ -264,6 +264,27 @@ def test_a_lying_node_speaks_for_itself_alone(cluster):
     wait_for(lambda: one.tables.count("remote") == 2, "a key that isn't known is passed over", 90)
 
 
+def test_clusters_that_share_a_consul(cluster):
+    """Of one tenant and one Consul, under two names: neither hears a word of the other's."""
+    one, two = cluster.nodes
+    one.start_picketd(cluster.config(one), wait=False)
+    two.start_picketd(cluster.config(two, cluster=cluster.name + "-other"))
+    wait_for(one.picketd_answers, "picketd of n1", 120)
+    for node in one, two:
+        node.add("acme", "api", "web")
+    other = f"picket/v1/{cluster.name}-other/"
+    wait_for(lambda: json.loads(cluster.consul.ask("GET", f"/v1/kv/{other}?keys")) and
+             f"{other}tenants/acme/n2" in json.loads(cluster.consul.ask("GET", f"/v1/kv/{other}?keys")), "n2's word, in its own cluster", 60)
+    wait_for(lambda: "tenants/acme/n1" in cluster.consul.keys(), "n1's", 60)
+    assert not [key for key in cluster.consul.keys() if key.endswith("/n2")]
+    cluster.consul.put("policies/operator/deny", {"rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["203.0.113.0/24"]}]}]})
+    wait_for(lambda: "deny" in one.picket("policy", "list").stdout, "its document", 60)
+    for node in one, two:
+        wait_for(lambda node=node: node.api("/v1/status")["state"] == "ok", lambda node=node: node.api("/v1/status")["reasons"], 60)
+        assert set(nodes_of(node)) == {node.name} and node.tables.count("remote") == 0 and not routes(node)
+    assert "deny" not in two.picket("policy", "list", check=False).stdout
+
+
 def test_consul_that_lost_its_data(cluster):
     """Nobody's entries go because a store was wiped; each writes its own again."""
     one, two = cluster.nodes
