@@ -12,7 +12,8 @@
 #include "report.h"
 #include "verb.h"
 
-#define GRACE_MS 250
+/* A busy node may hold the process up past its deadline while it says itself what it waited for. */
+#define GRACE_MS 1000
 #define LOAD_MS	 20000
 #define FIX	 "look at what the node is busy with, or raise the conflist's \"deadline\""
 
