@@ -23,12 +23,13 @@ def ends(frame):
 
 class Tenants:
     """
-    Whose an address is; all of them send to each other's without end, and each frame of the fabric and
-    each that arrives at an endpoint is looked at.
+    Who has an address; all of them send to other tenants' without end, and each frame of the fabric and each that
+    arrives at an endpoint is looked at. An address is somebody's for as long as his netns is there: then it rests, and
+    may be another tenant's.
     """
 
     def __init__(self, cluster, pause=0.02):
-        self.tenant_of, self.sent, self.within, self.crossed, self.pause = {}, 0, 0, [], pause
+        self.owner, self.tenant_of, self.sent, self.within, self.crossed, self.pause = {}, {}, 0, 0, [], pause
         self.stopped, self.threads, self.ends = threading.Event(), [], {}
         for port in cluster.ports:
             self.watch(cluster.fabric.node.net, port, self.stopped)
@@ -38,14 +39,13 @@ class Tenants:
         self.threads[-1].start()
 
     def learn(self, address, tenant):
-        """An address that had another tenant's endpoint before proves nothing any more."""
-        address = ipaddress.ip_address(address)
-        if self.tenant_of.setdefault(address, tenant) != tenant:
-            self.tenant_of[address] = None
+        """One more that others send to."""
+        self.tenant_of[ipaddress.ip_address(address)] = tenant
 
     def add(self, alloc, tenant):
         for family in 4, 6:
             self.learn(alloc.address(family), tenant)
+            self.owner[ipaddress.ip_address(alloc.address(family))] = tenant, alloc
         end = self.ends[alloc.id] = threading.Event()
         self.watch(alloc.net, "eth0", end)
         with alloc.inside():
@@ -61,7 +61,7 @@ class Tenants:
         while not end.wait(self.pause):
             for address, whose in list(self.tenant_of.items()):
                 with contextlib.suppress(OSError):	# the guard's ICMP error, or an endpoint that went
-                    if whose not in (None, tenant):
+                    if whose != tenant:
                         self.sent += sockets[address.version].sendto(b"x", (str(address), PORT))
         for s in sockets.values():
             s.close()
@@ -82,12 +82,12 @@ class Tenants:
         s.close()
 
     def judge(self, frame):
-        tenants = [self.tenant_of.get(address) for address in ends(frame)]
-        if None in tenants or not tenants:
+        owners = [self.owner.get(address) for address in ends(frame)]
+        if None in owners or not owners:
             return
-        if len(set(tenants)) == 1:
+        if len({tenant for tenant, _ in owners}) == 1:
             self.within += 1
-        else:
+        elif all(alloc.is_there() for _, alloc in owners):
             self.crossed.append(ends(frame))
 
     def stop(self):
