@@ -50,3 +50,24 @@ def test_no_frame_crosses_tenants(cluster):
     finally:
         tenants.stop()
     assert tenants.crossed == [] and tenants.within and tenants.sent > 100
+
+
+def both_ways(tenant, other):
+    """Lets a tenant's endpoints and another's talk to each other, on this one's side."""
+    def peers(name):
+        return [{"matchLabels": {"nomad:namespace": name}}]
+    return {"endpointSelector": peers(tenant)[0], "egress": [{"toEndpoints": peers(other)}], "ingress": [{"fromEndpoints": peers(other)}]}
+
+
+def test_a_frame_that_crosses_is_seen(cluster):
+    """Where policies open two tenants to each other, the watch that finds nothing elsewhere finds their frames."""
+    for node in cluster.nodes[:2]:
+        node.start_picketd(cluster.config(node))
+        node.policy("open.json", {"rules": [both_ways("acme", "other"), both_ways("other", "acme")]})
+    tenants = Tenants(cluster)
+    try:
+        for node, tenant in zip(cluster.nodes, ("acme", "other")):
+            tenants.add(node.add(tenant, "x", "x"), tenant)
+        wait_for(lambda: len(tenants.crossed) > 5, "what crosses to be seen", 59)
+    finally:
+        tenants.stop()
