@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The data path's programs. pk_from_endpoint is attached at the host veth's ingress, pk_to_endpoint
- * at its egress, pk_from_uplink at the uplinks' ingress, the forwarders at the ingress of tap0 and
+ * at its egress, pk_from_uplink at the uplinks' ingress, pk_from_fabric at that of the overlay's
+ * device, the forwarders at the ingress of tap0 and
  * eth0 in the allocation's netns, pk_bound_tap at the egress of a tap0 that may have several
  * queues.
  */
 #include "lib/guard.h"
-#include "lib/uplink.h"
+#include "lib/fabric.h"
 #include "lib/finish.h"
 #include "lib/forward.h"
 #include "lib/reap.h"
@@ -89,7 +90,7 @@ PK_SLOW(pk_error_to, guard_error_to)
 PK_SLOW(pk_fragment, guard_fragment)
 PK_SLOW(pk_fragment_to, guard_fragment_to)
 
-/* A fragment that belongs to no flow of ours is left to the host. */
+/* A fragment that belongs to no flow of ours is left to the host, but for one of the overlay. */
 SEC("tc")
 int pk_fragment_up(struct __sk_buff *skb)
 {
@@ -99,7 +100,11 @@ int pk_fragment_up(struct __sk_buff *skb)
 	if (!s)
 		return TC_ACT_SHOT;
 	reason = guard_fragment_up(skb, s);
-	return reason == UPLINK_NOT_OURS ? TC_ACT_UNSPEC : slow_finish(skb, s, reason);
+	if (reason != UPLINK_NOT_OURS)
+		return slow_finish(skb, s, reason);
+	return overlay_is(node_get(), skb->ifindex)
+		       ? pk_finish(skb, &s->pkt, PK_REASON_UNKNOWN_ENDPOINT)
+		       : TC_ACT_UNSPEC;
 }
 
 SEC("tc")
@@ -110,17 +115,21 @@ int pk_tell_sender(struct __sk_buff *skb)
 	return s ? pk_finish(skb, &s->pkt, pk_tell(skb, s)) : TC_ACT_SHOT;
 }
 
-/* An error that is about no flow of ours is left to the host. */
+/* An error that is about no flow of ours is left to the host, but for one of the overlay. */
 SEC("tc")
 int pk_error_up(struct __sk_buff *skb)
 {
+	bool overlay = overlay_is(node_get(), skb->ifindex);
 	struct pk_scratch *s = scratch_get();
-	int reason;
+	int reason = PK_REASON_OK;
 
 	if (!s)
 		return TC_ACT_SHOT;
-	reason = guard_error_up(skb, s);
-	if (reason == PK_REASON_ICMP_UNRELATED && !s->pkt.slot)
+	if (overlay)
+		reason = pk_fabric_source(skb);
+	if (!reason)
+		reason = guard_error_up(skb, s);
+	if (reason == PK_REASON_ICMP_UNRELATED && !s->pkt.slot && !overlay)
 		return TC_ACT_UNSPEC;
 	return pk_finish(skb, &s->pkt, reason);
 }
@@ -179,11 +188,33 @@ static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 	return pk_finish(skb, &pkt, reason);
 }
 
+/* A packet of the overlay is the stack's to unwrap. */
+static __always_inline int take_tunnel(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	int reason = guard_tunnel(skb);
+
+	return reason ? pk_finish(skb, &pkt, reason) : TC_ACT_UNSPEC;
+}
+
 static __always_inline int from_uplink(struct __sk_buff *skb)
 {
 	enum uplink_kind kind = guard_up_kind(skb);
 
-	return likely(kind == UPLINK_HOSTS) ? TC_ACT_UNSPEC : take_up(skb, kind);
+	if (likely(kind == UPLINK_HOSTS))
+		return TC_ACT_UNSPEC;
+	return kind == UPLINK_TUNNEL ? take_tunnel(skb) : take_up(skb, kind);
+}
+
+SEC("tc")
+int pk_from_fabric(struct __sk_buff *skb)
+{
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	int reason = guard_fabric(skb, &pkt);
+
+	if (pkt.tail)
+		reason = tail_call(skb, &pkt);
+	return pk_finish(skb, &pkt, reason);
 }
 
 /* At an uplink's ingress, what isn't ours goes on to the next filter and the host, untouched. */

@@ -39,6 +39,8 @@ void check_net(struct check *check);
 void check_uplinks(struct check *check);
 /* check_firewall.c: chains of the node that stand in the way of what policy allows */
 void check_firewall(struct check *check);
+/* check_overlay.c: the device between nodes; nothing where there is no overlay */
+void check_overlay(struct check *check);
 /* check_plugin.c */
 void check_plugin(struct check *check); /* is its file there, and of which version */
 /* Says where a version isn't the CLI's own. */

@@ -222,6 +222,7 @@ static void run_all(struct check *c)
 	check_hooks(c);
 	check_uplinks(c);
 	check_firewall(c);
+	check_overlay(c);
 	check_controller(c);
 	check_settings(c);
 	check_nomad(c);

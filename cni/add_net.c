@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Settles a new endpoint's addresses, MAC, MTU and tap: all of the record but its identity. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,7 +250,10 @@ static uint32_t bounded_mtu(uint32_t mtu)
 	return mtu > PK_MTU_MAX ? PK_MTU_MAX : mtu;
 }
 
-/* The endpoint gets the uplink's MTU; on a node without an uplink it gets Ethernet's. */
+/*
+ * The endpoint gets the uplink's MTU less what the overlay takes; on a node without an uplink it
+ * gets Ethernet's.
+ */
 static int settle_mtu(struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;
@@ -266,7 +270,7 @@ static int settle_mtu(struct cni_add *add, struct pk_err *err)
 		pk_fix(err, 0, "name devices of the node in \"uplinks\", or drop the key");
 		return pk_code(err, -ENODEV, PK_CODE_CONFIG);
 	}
-	add->rec.mtu = bounded_mtu(link.mtu);
+	add->rec.mtu = bounded_mtu(link.mtu - pk_vxlan_overhead(&add->settings.vxlan));
 	return 0;
 }
 
@@ -327,6 +331,27 @@ static int settle_tap(struct cni_add *add, struct pk_err *err)
 		pk_fail(err, 0, "the tap and the interface are both to be called \"%s\"", rec->tap);
 		pk_fix(err, 0, "use another CNI_IFNAME, such as eth0");
 		return pk_code(err, -EINVAL, PK_CODE_ARGS);
+	}
+	return 0;
+}
+
+/* What the node gets at the overlay's port would be that endpoint's. */
+static int refuse_overlays(const struct cni_add *add, struct pk_err *err)
+{
+	const struct cni_conf *conf = &add->call->conf;
+	const struct pk_vxlan *v = &add->settings.vxlan;
+	int r;
+
+	for (size_t i = 0; v->on && i < conf->n_ports; i++) {
+		if (conf->ports[i].proto != IPPROTO_UDP || conf->ports[i].host != v->port)
+			continue;
+		r = pk_fail(err, 0, "host port %u/udp is the overlay's: nodes alone send there",
+			    v->port);
+		pk_fix(err, r,
+		       "give the job another port, and say reserved_ports = \"%u\" in the "
+		       "client's \"reserved\" block",
+		       v->port);
+		return pk_code(err, r, PK_CODE_CONFIG);
 	}
 	return 0;
 }
@@ -422,6 +447,8 @@ int cni_add_record(struct cni_add *add, struct pk_err *err)
 	copy_dns(rec, &conf->dns);
 	copy_ports(rec, conf);
 	settle_macs(add);
-	r = settle_tap(add, err);
+	r = refuse_overlays(add, err);
+	if (r == 0)
+		r = settle_tap(add, err);
 	return r == 0 ? settle_mtu(add, err) : r;
 }

@@ -149,6 +149,8 @@ static void edit_settings(void *arg, struct pk_node *node)
 	node->masquerade_high = s->masquerade.high;
 	node->new_flows_per_s = s->new_flows_per_s;
 	memcpy(node->timeout, s->timeout, sizeof(node->timeout));
+	if (!s->vxlan.on) /* else its keeper writes it (cluster/overlay.h) */
+		node->overlay = (struct pk_overlay){ 0 };
 }
 
 /*
@@ -191,7 +193,7 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	struct pools *p = arg;
 	struct pk_prefix pool = { .addr = key->addr };
 
-	if (*(const uint32_t *)value == PK_POOL_OTHERS)
+	if (((const struct pk_pool *)value)->whose == PK_POOL_OTHERS)
 		return 0;
 	pool.v6 = !pk_addr_is4(&pool.addr);
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));

@@ -239,6 +239,22 @@ static int check_blocks(struct pk_config *c, struct pk_err *err)
 	return 0;
 }
 
+/* An answer to a masqueraded flow would be taken for a packet of the overlay. */
+static int check_fabric(struct pk_config *c, struct pk_err *err)
+{
+	const struct pk_masquerade *m = &c->settings.masquerade;
+	struct pk_vxlan *v = &c->settings.vxlan;
+	char ports[16];
+
+	v->on = strcmp(c->fabric, PK_FABRIC_VXLAN) == 0;
+	if (!v->on || v->port < m->low || v->port > m->high)
+		return 0;
+	return pk_fix(err,
+		      pk_fail(err, 0, "vxlan.port %u is among masquerade.ports %s", v->port,
+			      pk_masquerade_ports(m, ports)),
+		      "say another \"port\" in \"vxlan\", the same on every node");
+}
+
 static int finish(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
 {
 	int r;
@@ -260,6 +276,8 @@ static int finish(struct pk_config *c, const struct pk_config_args *args, struct
 	r = conf_environment(c, args, err);
 	if (r == 0)
 		r = conf_check_services(c, err);
+	if (r == 0)
+		r = check_fabric(c, err);
 	return r < 0 ? r : check_blocks(c, err);
 }
 

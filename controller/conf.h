@@ -12,12 +12,13 @@
 #include "service_call.h"
 #include "settings.h"
 
-#define PK_CONFIG_KEYS_MAX 64
+#define PK_CONFIG_KEYS_MAX 96
 #define PK_CONFIG_ORIGIN   320
 #define PK_CONFIG_PREFIXES 8
 
 #define PK_FABRIC_NONE	 "none"
 #define PK_FABRIC_ROUTED "routed"
+#define PK_FABRIC_VXLAN	 "vxlan"
 
 struct pk_config {
 	char root[256];
@@ -27,7 +28,7 @@ struct pk_config {
 		range[PK_CONFIG_PREFIXES]; /* the cluster's blocks lie in it; len 0 ends it */
 	bool claim;			   /* this node's blocks are claimed, no conflist's pools */
 	uint32_t block_len, block_len6;	   /* of those that it claims */
-	char fabric[16]; /* how nodes reach each other's endpoints: none | routed */
+	char fabric[16]; /* how nodes reach each other's endpoints: none | routed | vxlan */
 	struct pk_settings settings;
 	struct pk_service nomad, consul;
 	char nomad_node[128]; /* name or id; "" = this host's name */

@@ -96,9 +96,14 @@ TEXT(cluster, cluster, &key_path_format, false);
 TEXT(path, conflist, &pk_format_path, true);
 TEXT(cgroup, settings.cgroup, &pk_format_path, true);
 TEXT(own_name, node, NULL, true);
-static const char *const fabric_words[] = { PK_FABRIC_NONE, PK_FABRIC_ROUTED, NULL };
-static const struct pk_format fabric_format = { .expected = "\"none\" or \"routed\"",
-						.words = fabric_words };
+static const char *const fabric_words[] = { PK_FABRIC_NONE, PK_FABRIC_ROUTED, PK_FABRIC_VXLAN,
+					    NULL };
+static const struct pk_format fabric_format = {
+	.expected = "\"none\", \"routed\" or \"vxlan\"",
+	.words = fabric_words,
+};
+static const struct pk_schema_key vxlan_keys[] = { PK_VXLAN_KEYS, END };
+static const struct pk_schema vxlan = { .form = PK_FORM_OBJECT, .keys = vxlan_keys };
 TEXT(fabric, fabric, &fabric_format, false);
 static const struct pk_schema any_text = { .form = PK_FORM_STRING };
 
@@ -245,6 +250,7 @@ static const struct pk_schema_key keys[] = {
 	   "this node's name among them; null: nomad's node, else the host's"),
 	AT("fabric", fabric, fabric,
 	   "how packets come to other nodes' endpoints; none: not at all"),
+	AT("vxlan", vxlan, settings.vxlan, "of the fabric of that name"),
 	SETTINGS("baseline", pk_form_baseline, "what holds where no policy says more"),
 	SETTINGS("pools", pk_form_pools, "the cluster's endpoint prefixes; null: the conflist's"),
 	SETTINGS("tenantReach", pk_form_reach,

@@ -240,6 +240,14 @@ static int serve(struct pk_daemon *d, struct pk_err *err)
 	return 0;
 }
 
+static void on_uplinks(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	if (d->parts.cluster)
+		pk_cluster_uplinks(d->parts.cluster);
+}
+
 static void start_upkeep(struct pk_daemon *d)
 {
 	d->parts.upkeep = pk_upkeep_new(&(struct pk_upkeep_args){ .loop = d->parts.loop,
@@ -249,8 +257,12 @@ static void start_upkeep(struct pk_daemon *d)
 								  .sweeps = d->parts.sweeps,
 								  .nomad = nomad_word,
 								  .arg = d });
-	d->parts.uplinks = pk_uplink_watch_new(&(struct pk_uplink_watch_args){
-		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });
+	d->parts.uplinks =
+		pk_uplink_watch_new(&(struct pk_uplink_watch_args){ .loop = d->parts.loop,
+								    .config = &d->config,
+								    .sync = d->parts.sync,
+								    .changed = on_uplinks,
+								    .arg = d });
 	d->resolv = pk_resolv_watch_new(d->parts.loop, &d->config.paths, on_resolv, d);
 	d->parts.sockets = pk_sockets_new(&(struct pk_sockets_args){
 		.loop = d->parts.loop, .config = &d->config, .sync = d->parts.sync });

@@ -54,6 +54,35 @@ void daemon_warn_of_config(const struct pk_config *config)
 		log_warn("op=config err=\"%s\" fix=\"%s\" ignoring", note->text, note->fix);
 }
 
+static bool has_endpoints(const struct pk_model *model)
+{
+	for (const struct pk_local_endpoint *ep = pk_model_next(model, NULL); ep;
+	     ep = pk_model_next(model, ep))
+		if (ep->open)
+			return true;
+	return false;
+}
+
+/*
+ * Refuses another fabric while endpoints live here: between the nodes' switches none would reach
+ * another, and their MTU is that of the fabric that they began in.
+ */
+static int check_fabric(const struct pk_daemon *d, const struct pk_config *config,
+			struct pk_err *err)
+{
+	const char *from = d->config.fabric, *to = config->fabric;
+	bool same = strcmp(from, to) == 0 && pk_config_same(config, &d->config, "vxlan");
+
+	if (same || strcmp(from, PK_FABRIC_NONE) == 0 || strcmp(to, PK_FABRIC_NONE) == 0 ||
+	    !has_endpoints(d->parts.model))
+		return 0;
+	return pk_fix(err,
+		      pk_fail(err, 0,
+			      "the fabric can't change (%s to %s) while endpoints live here", from,
+			      to),
+		      "drain the node first; or restart picketd, and lose what is under way");
+}
+
 static int check_reload(const struct pk_daemon *d, const struct pk_config *config,
 			struct pk_err *err)
 {
@@ -62,7 +91,7 @@ static int check_reload(const struct pk_daemon *d, const struct pk_config *confi
 			      "restart picketd");
 	if (pk_masquerade_check(&config->settings.masquerade, err) < 0)
 		return -EINVAL;
-	if (daemon_check_blocks(d, config, err) < 0)
+	if (daemon_check_blocks(d, config, err) < 0 || check_fabric(d, config, err) < 0)
 		return -EINVAL;
 	return pk_config_check_gone(config, d->config.files, err);
 }

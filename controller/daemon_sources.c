@@ -221,6 +221,7 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 					.cluster = consul || nomad ||
 						   a->policies_kv != b->policies_kv ||
 						   strcmp(a->fabric, b->fabric) != 0 ||
+						   !pk_config_same(a, b, "vxlan") ||
 						   !pk_config_same(a, b, "blocks"),
 					.flows = !pk_config_same(a, b, "flows"),
 					.http = !pk_config_same(a, b, "http") };

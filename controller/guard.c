@@ -44,16 +44,17 @@ static int switch_member(struct pk_nl *nl, const struct pk_local_endpoint *m, co
 }
 
 /*
- * Switches an uplink. A program that stands before ours there doesn't make the new build any worse.
+ * Switches an uplink, or the overlay. A program that stands before ours there doesn't make the new
+ * build any worse.
  */
-static int switch_uplink(struct pk_nl *nl, uint32_t ifindex, const int *to, const int *from,
-			 struct pk_err *err)
+static int switch_uplink(struct pk_nl *nl, uint32_t ifindex, enum pk_prog which, const int *to,
+			 const int *from, struct pk_err *err)
 {
 	const struct pk_hook hook = { .ifindex = ifindex,
-				      .prog = to[PK_PROG_FROM_UPLINK],
-				      .name = pk_prog_name(PK_PROG_FROM_UPLINK) };
+				      .prog = to[which],
+				      .name = pk_prog_name(which) };
 	char name[IF_NAMESIZE];
-	int r = pk_hook_replace(nl, &hook, from[PK_PROG_FROM_UPLINK], err);
+	int r = pk_hook_replace(nl, &hook, from[which], err);
 
 	return r == -EPERM || (r < 0 && !if_indextoname(ifindex, name)) ? 0 : r;
 }
@@ -78,7 +79,11 @@ static int switch_devices(void *arg, const int *to, const int *from, struct pk_e
 			r = switch_member(nl, m, to, from, err);
 	for (int i = 0; i < PK_UPLINKS && (r == 0 || (nl && !err)); i++)
 		if (d->bpf->node.uplink[i].ifindex)
-			r = switch_uplink(nl, d->bpf->node.uplink[i].ifindex, to, from, err);
+			r = switch_uplink(nl, d->bpf->node.uplink[i].ifindex, PK_PROG_FROM_UPLINK,
+					  to, from, err);
+	if (d->bpf->node.overlay.ifindex && (r == 0 || (nl && !err)))
+		r = switch_uplink(nl, d->bpf->node.overlay.ifindex, PK_PROG_FROM_FABRIC, to, from,
+				  err);
 	return r;
 }
 

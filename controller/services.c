@@ -48,12 +48,15 @@ static bool is_of_cluster(const struct pk_services *s, const union pk_addr *addr
 {
 	const struct pk_config *c = s->args.config;
 	size_t n_range = 0, n;
-	const struct pk_prefix *blocks = pk_remotes_blocks(pk_model_remotes(s->args.model), &n);
+	const struct pk_far_block *blocks = pk_remotes_blocks(pk_model_remotes(s->args.model), &n);
 
+	for (size_t i = 0; i < n; i++)
+		if (pk_prefix_has(&blocks[i].prefix, addr))
+			return true;
 	while (n_range < PK_CONFIG_PREFIXES && c->range[n_range].len)
 		n_range++;
 	return is_in(c->settings.pools, c->settings.n_pools, addr) ||
-	       is_in(c->range, n_range, addr) || is_in(blocks, n, addr);
+	       is_in(c->range, n_range, addr);
 }
 
 /* "_nomad-task-ALLOC-…", as Nomad registers in either catalogue. */

@@ -168,6 +168,8 @@ static void follow(void *arg)
 		log_changes(&w->now, &found);
 		w->now = found;
 		r = keep(w, bpf, nl, &err);
+		if (w->args.changed)
+			w->args.changed(w->args.arg);
 	}
 	note_error(w, r, &err);
 	if (r < 0 && r != -EPERM)

@@ -16,6 +16,8 @@ struct pk_uplink_watch_args {
 	struct pk_loop *loop;
 	const struct pk_config *config; /* what it says may change */
 	struct pk_sync *sync;
+	pk_loop_fn *changed; /* node.uplink did; NULL: nobody asks */
+	void *arg;
 };
 
 struct pk_uplink_watch *pk_uplink_watch_new(const struct pk_uplink_watch_args *args);

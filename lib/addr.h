@@ -18,6 +18,11 @@ struct pk_prefix {
 	uint8_t len;  /* of the family: 0..32 or 0..128 */
 	bool v6;
 };
+/* Another node's block, and that node's end of the overlay; all zero: it has none. */
+struct pk_far_block {
+	struct pk_prefix prefix;
+	union pk_addr node;
+};
 
 /*
  * Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6

@@ -323,13 +323,14 @@ static int pin_programs(const struct pk_paths *paths, const struct pk_guard *ske
 static int fill_first(const struct pk_guard *skel, const struct pk_node *node,
 		      const struct pk_settings *s, struct pk_err *err)
 {
-	static const __u32 zero, one = 1;
+	static const struct pk_pool own = { .whose = PK_POOL_OWN };
+	static const __u32 zero;
 	int r = pk_map_set(bpf_map__fd(skel->maps.node), &zero, node, 0);
 
 	for (size_t i = 0; i < s->n_pools && r == 0; i++) {
 		struct pk_pool_key key = pk_pool_key_of(&s->pools[i]);
 
-		r = pk_map_set(bpf_map__fd(skel->maps.pools), &key, &one, 0);
+		r = pk_map_set(bpf_map__fd(skel->maps.pools), &key, &own, 0);
 	}
 	return r < 0 ? fail_load(err, -r, "fill the first maps") : 0;
 }

@@ -24,6 +24,7 @@
 	X(BY_ADDRESS, "by_address")                                                                \
 	X(REMOTE, "remote")                                                                        \
 	X(POOLS, "pools")                                                                          \
+	X(TUNNELS, "tunnels")                                                                      \
 	X(OPEN_PORTS, "open_ports")                                                                \
 	X(PUBLISHED, "published")                                                                  \
 	X(PUBLISHED_PORTS, "published_ports")                                                      \
@@ -49,6 +50,7 @@ const char *pk_map_name(enum pk_map map);
 	X(FORWARD_ETH, "pk_forward_eth")                                                           \
 	X(BOUND_TAP, "pk_bound_tap")                                                               \
 	X(FROM_UPLINK, "pk_from_uplink")                                                           \
+	X(FROM_FABRIC, "pk_from_fabric")                                                           \
 	X(FLOW_REAP, "pk_flow_reap")
 #define PK_PROG_ENUM_(sym, name) PK_PROG_##sym,
 enum pk_prog { PK_PROGS(PK_PROG_ENUM_) PK_PROG_COUNT };

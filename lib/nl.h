@@ -56,6 +56,17 @@ struct pk_nl_veth {
 	uint32_t mtu;
 };
 void pk_nl_veth(struct pk_nl *nl, const struct pk_nl_veth *veth);
+/*
+ * A VXLAN device whose tunnels are set packet by packet: nothing is learned or flooded, and there
+ * is no neighbour to ask for.
+ */
+struct pk_nl_vxlan {
+	const char *name;
+	uint8_t mac[6];
+	uint32_t mtu;
+	uint16_t port;
+};
+void pk_nl_vxlan(struct pk_nl *nl, const struct pk_nl_vxlan *vxlan);
 void pk_nl_no_addrgen(struct pk_nl *nl, uint32_t ifindex); /* no link-local of the kernel's own */
 void pk_nl_up(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_down(struct pk_nl *nl, uint32_t ifindex);
@@ -141,6 +152,10 @@ struct pk_nl_link {
 		bool multi_queue, persist;
 		uint32_t queues; /* attached */
 	} tun;
+	struct { /* of a VXLAN device */
+		bool external;
+		uint16_t port;
+	} vxlan;
 	uint32_t peer;	    /* IFLA_LINK; 0 = none */
 	int32_t peer_netns; /* the id that our namespace has for that of the peer; -1 = ours */
 	uint32_t tx_queue_len;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Links: made, changed, read. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
@@ -48,6 +49,27 @@ void pk_nl_veth(struct pk_nl *nl, const struct pk_nl_veth *veth)
 	nla_put_u32(msg, IFLA_MTU, veth->mtu);
 	put_peer(msg, veth);
 	pk_nl_push(nl, msg, "create veth %s and %s", veth->name, veth->host_name);
+}
+
+void pk_nl_vxlan(struct pk_nl *nl, const struct pk_nl_vxlan *vxlan)
+{
+	struct ifinfomsg body = { .ifi_flags = IFF_NOARP, .ifi_change = IFF_NOARP };
+	struct nl_msg *msg =
+		pk_nl_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof(body));
+	struct nlattr *info, *data;
+
+	nla_put_string(msg, IFLA_IFNAME, vxlan->name);
+	put_mac(msg, vxlan->mac);
+	nla_put_u32(msg, IFLA_MTU, vxlan->mtu);
+	info = nla_nest_start(msg, IFLA_LINKINFO);
+	nla_put_string(msg, IFLA_INFO_KIND, "vxlan");
+	data = nla_nest_start(msg, IFLA_INFO_DATA);
+	nla_put_u8(msg, IFLA_VXLAN_COLLECT_METADATA, 1);
+	nla_put_u8(msg, IFLA_VXLAN_LEARNING, 0);
+	nla_put_u16(msg, IFLA_VXLAN_PORT, htons(vxlan->port));
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, info);
+	pk_nl_push(nl, msg, "create %s, UDP port %u", vxlan->name, vxlan->port);
 }
 
 static struct nl_msg *change(uint32_t ifindex, unsigned int flags, unsigned int mask)
@@ -128,6 +150,18 @@ static void read_tun(struct nlattr *data, struct pk_nl_link *link)
 	link->tun.queues = tb[IFLA_TUN_NUM_QUEUES] ? nla_get_u32(tb[IFLA_TUN_NUM_QUEUES]) : 0;
 }
 
+static void read_vxlan(struct nlattr *data, struct pk_nl_link *link)
+{
+	struct nlattr *tb[IFLA_VXLAN_MAX + 1];
+
+	if (nla_parse_nested(tb, IFLA_VXLAN_MAX, data, NULL) < 0)
+		return;
+	link->vxlan.external =
+		tb[IFLA_VXLAN_COLLECT_METADATA] && nla_get_u8(tb[IFLA_VXLAN_COLLECT_METADATA]);
+	if (tb[IFLA_VXLAN_PORT])
+		link->vxlan.port = ntohs(nla_get_u16(tb[IFLA_VXLAN_PORT]));
+}
+
 static void read_info(struct nlattr *attr, struct pk_nl_link *link)
 {
 	struct nlattr *tb[IFLA_INFO_MAX + 1];
@@ -137,6 +171,8 @@ static void read_info(struct nlattr *attr, struct pk_nl_link *link)
 	nla_strlcpy(link->kind, tb[IFLA_INFO_KIND], sizeof(link->kind));
 	if (!strcmp(link->kind, "tun") && tb[IFLA_INFO_DATA])
 		read_tun(tb[IFLA_INFO_DATA], link);
+	if (!strcmp(link->kind, "vxlan") && tb[IFLA_INFO_DATA])
+		read_vxlan(tb[IFLA_INFO_DATA], link);
 }
 
 static void take_conf(struct pk_nl_link *link, enum pk_nl_conf conf, const struct nlattr *all,

@@ -57,6 +57,7 @@ void pk_settings_init(struct pk_settings *s)
 		.masquerade = { .ipv4 = true,
 				.low = PK_MASQUERADE_LOW,
 				.high = PK_MASQUERADE_HIGH },
+		.vxlan = { .port = PK_VXLAN_PORT, .vni = PK_VXLAN_VNI, .underlay = "ipv4" },
 		.capacity = PK_CAPACITY_DEFAULT,
 		.flow_budget = PK_FLOW_BUDGET_DEFAULT,
 		.new_flows_per_s = PK_NEW_FLOWS_DEFAULT,
@@ -130,6 +131,13 @@ static const struct pk_schema masquerade = {
 	.item = &bare_bool,
 	.other = &pk_form_masquerade,
 };
+/* It says that the node is in the overlay by being there at all. */
+static const struct pk_schema_key vxlan_keys[] = {
+	{ "on", &pk_form_bool, NULL, true, offsetof(struct pk_vxlan, on) },
+	PK_VXLAN_KEYS,
+	{ .name = NULL },
+};
+static const struct pk_schema vxlan = { .form = PK_FORM_OBJECT, .keys = vxlan_keys };
 static const struct pk_schema_key keys[] = {
 	WHOLE("baseline", pk_form_baseline, NULL),
 	AT("baselineDiffers", pk_form_bool, baseline_differs, NULL),
@@ -138,6 +146,7 @@ static const struct pk_schema_key keys[] = {
 	AT("healthChecks", pk_form_bool, health_checks, NULL),
 	AT("masquerade", masquerade, masquerade, NULL),
 	AT("uplinks", pk_form_uplinks_or_null, uplinks, NULL),
+	AT("vxlan", vxlan, vxlan, NULL),
 	WHOLE("pools", pk_form_pools, NULL),
 	WHOLE("claimed", pk_form_claimed, NULL),
 	WHOLE("resolvers", pk_form_resolvers, NULL),
@@ -197,9 +206,13 @@ static bool is_unsaid(const struct pk_settings *s, const char *key)
 		const char *key;
 		bool said;
 	} may_lack[] = {
-		{ "baseline", s->baseline_given },   { "baselineDiffers", s->baseline_differs },
-		{ "uplinks", s->uplinks.given },     { "pools", s->pools_given },
-		{ "resolvers", s->resolvers_given }, { "claimed", s->claimed },
+		{ "baseline", s->baseline_given },
+		{ "baselineDiffers", s->baseline_differs },
+		{ "uplinks", s->uplinks.given },
+		{ "pools", s->pools_given },
+		{ "resolvers", s->resolvers_given },
+		{ "claimed", s->claimed },
+		{ "vxlan", s->vxlan.on },
 	};
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(may_lack); i++)

@@ -39,6 +39,25 @@ struct pk_masquerade {
 	bool given, ports_given; /* a file said ipv4 or ipv6; said the ports */
 };
 
+/* The overlay that carries packets between nodes ("fabric": "vxlan"). */
+struct pk_vxlan {
+	bool on;
+	uint32_t port, vni;
+	char underlay[8]; /* "ipv4" or "ipv6": the outer header's family */
+};
+#define PK_VXLAN_UNDERLAY6 "ipv6"
+static inline bool pk_vxlan_is6(const struct pk_vxlan *v)
+{
+	return v->underlay[3] == '6';
+}
+/* Returns what it takes of each packet: outer IP, UDP, VXLAN and inner Ethernet header. */
+static inline uint32_t pk_vxlan_overhead(const struct pk_vxlan *v)
+{
+	if (!v->on)
+		return 0;
+	return pk_vxlan_is6(v) ? 70 : 50;
+}
+
 /* A network's limits, as its conflist has them now. */
 struct pk_network {
 	char name[256];
@@ -77,6 +96,7 @@ struct pk_settings {
 	bool health_checks;
 	struct pk_masquerade masquerade;
 	struct pk_uplink_names uplinks;
+	struct pk_vxlan vxlan;
 	char cgroup[PK_PATH_ROOM]; /* whose processes reach published ports; "" = none */
 	struct pk_prefix *pools;   /* the cluster's endpoint prefixes */
 	size_t n_pools;

@@ -67,6 +67,23 @@ static const struct pk_schema devices = {
 const struct pk_schema pk_form_uplinks = UPLINKS(false);
 const struct pk_schema pk_form_uplinks_or_null = UPLINKS(true);
 
+const struct pk_schema pk_form_vxlan_port = {
+	.form = PK_FORM_INT, .lo = 1024, .hi = UINT16_MAX, .kept = &pk_kept_u32
+};
+const struct pk_schema pk_form_vxlan_vni = {
+	.form = PK_FORM_INT, .lo = 1, .hi = 0xffffff, .kept = &pk_kept_u32
+};
+static const char *const underlay_words[] = { "ipv4", PK_VXLAN_UNDERLAY6, NULL };
+static const struct pk_format underlay_format = { .expected = "\"ipv4\" or \"ipv6\"",
+						  .words = underlay_words };
+const struct pk_schema pk_form_vxlan_underlay = {
+	.form = PK_FORM_STRING,
+	.format = &underlay_format,
+	.not_empty = true,
+	.kept = &pk_kept_text,
+	.room = sizeof(((struct pk_vxlan *)0)->underlay),
+};
+
 const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16])
 {
 	snprintf(text, 16, "%u-%u", m->low, m->high);

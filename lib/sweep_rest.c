@@ -17,6 +17,7 @@
 #include "sweep_parts.h"
 #include "tables.h"
 #include "uplink.h"
+#include "vxlan.h"
 
 #define OWNER_ROOM (PK_CNI_ID_MAX + PK_IFNAME_MAX + 2)
 
@@ -343,6 +344,24 @@ static int clear_uplink(struct pk_sweep_run *run, void *arg, struct pk_err *err)
 	return pk_uplink_clear(run->nl, arg, err);
 }
 
+static int clear_overlay(struct pk_sweep_run *run, void *arg, struct pk_err *err)
+{
+	(void)arg;
+	return pk_vxlan_delete(run->nl, err);
+}
+
+static void sweep_overlay(struct pk_sweep_run *run)
+{
+	struct pk_orphan orphan = { .kind = PK_ORPHAN_UPLINK };
+	struct pk_nl_link link;
+
+	if (pk_vxlan_find(run->nl, &link, NULL) < 0)
+		return;
+	snprintf(orphan.what, sizeof(orphan.what), "overlay device %s", link.name);
+	snprintf(orphan.why, sizeof(orphan.why), "the node's own; it goes with -all");
+	pk_sweep_report(run, &orphan, clear_overlay, NULL);
+}
+
 void pk_sweep_uplinks(struct pk_sweep_run *run)
 {
 	own_mem struct pk_nl_link *links = NULL;
@@ -359,4 +378,5 @@ void pk_sweep_uplinks(struct pk_sweep_run *run)
 		snprintf(orphan.why, sizeof(orphan.why), "the node's own; it goes with -all");
 		pk_sweep_report(run, &orphan, clear_uplink, &links[i]);
 	}
+	sweep_overlay(run);
 }

@@ -241,7 +241,8 @@ int pk_endpoint_open_ports(struct pk_bpf *bpf, uint32_t slot, const struct pk_op
 
 /* Makes pools exactly these; pk_pool_add adds one of the node's own, which node.block follows. */
 struct pk_pools_want {
-	const struct pk_prefix *own, *others; /* this node's; other nodes' */
+	const struct pk_prefix *own; /* this node's */
+	const struct pk_far_block *others;
 	size_t n_own, n_others;
 };
 int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t deadline_ns,

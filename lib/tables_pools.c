@@ -53,7 +53,7 @@ void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key)
 
 static int add_block(void *arg, const void *key, const void *value)
 {
-	if (*(const uint32_t *)value != PK_POOL_OTHERS)
+	if (((const struct pk_pool *)value)->whose != PK_POOL_OTHERS)
 		pk_node_add_block(arg, key);
 	return 0;
 }
@@ -91,11 +91,11 @@ static int set_blocks(struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *e
 	return pk_node_update(bpf, edit_blocks, &want, deadline_ns, err);
 }
 
-static int write_pool(struct pk_bpf *bpf, const struct pk_prefix *pool, uint32_t whose,
-		      struct pk_err *err)
+static int write_pool(struct pk_bpf *bpf, const struct pk_prefix *prefix,
+		      const struct pk_pool *pool, struct pk_err *err)
 {
-	struct pk_pool_key key = pk_pool_key_of(pool);
-	int r = pk_map_set(bpf->map[PK_MAP_POOLS], &key, &whose, BPF_ANY);
+	struct pk_pool_key key = pk_pool_key_of(prefix);
+	int r = pk_map_set(bpf->map[PK_MAP_POOLS], &key, pool, BPF_ANY);
 
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_POOLS, "add a pool") : 0;
 }
@@ -104,13 +104,15 @@ static bool is_there(const struct pk_bpf *bpf, const struct pk_prefix *pool)
 {
 	struct pk_pool_key key = pk_pool_key_of(pool);
 	struct pk_block block = block_of(&key);
-	uint32_t value;
+	struct pk_pool value;
 
 	/* An LPM trie answers with what covers the key. The blocks hold what is exactly it. */
 	return place_of(&bpf->node, &block) < PK_BLOCKS ||
 	       (bpf->node.flags & PK_NODE_MORE_BLOCKS &&
 		pk_map_get(bpf->map[PK_MAP_POOLS], &key, &value) == 0);
 }
+
+static const struct pk_pool own_pool = { .whose = PK_POOL_OWN };
 
 int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadline_ns,
 		struct pk_err *err)
@@ -119,7 +121,7 @@ int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadl
 
 	if (is_there(bpf, pool))
 		return 0;
-	r = write_pool(bpf, pool, PK_POOL_OWN, err);
+	r = write_pool(bpf, pool, &own_pool, err);
 	return r < 0 ? r : set_blocks(bpf, deadline_ns, err);
 }
 
@@ -128,26 +130,62 @@ struct pools {
 	const struct pk_pools_want *want;
 };
 
-static bool has_key(const struct pk_prefix *list, size_t n, const void *key)
+static bool is_key(const struct pk_prefix *prefix, const void *key)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct pk_pool_key want = pk_pool_key_of(&list[i]);
+	struct pk_pool_key want = pk_pool_key_of(prefix);
 
-		if (!memcmp(&want, key, sizeof(want)))
+	return !memcmp(&want, key, sizeof(want));
+}
+
+static bool is_wanted(const struct pk_pools_want *want, const void *key)
+{
+	for (size_t i = 0; i < want->n_own; i++)
+		if (is_key(&want->own[i], key))
 			return true;
-	}
+	for (size_t i = 0; i < want->n_others; i++)
+		if (is_key(&want->others[i].prefix, key))
+			return true;
 	return false;
 }
 
 static int drop_pool(void *arg, const void *key, const void *value)
 {
 	const struct pools *pools = arg;
-	const struct pk_pools_want *want = pools->want;
 
 	(void)value;
-	if (has_key(want->own, want->n_own, key) || has_key(want->others, want->n_others, key))
-		return 0;
-	return pk_map_delete(pools->map, key);
+	return is_wanted(pools->want, key) ? 0 : pk_map_delete(pools->map, key);
+}
+
+static int drop_tunnel(void *arg, const void *key, const void *value)
+{
+	const struct pools *tunnels = arg;
+	const struct pk_pools_want *want = tunnels->want;
+
+	(void)value;
+	for (size_t i = 0; i < want->n_others; i++)
+		if (pk_addr_equal(&want->others[i].node, key))
+			return 0;
+	return pk_map_delete(tunnels->map, key);
+}
+
+/* The ends of the overlay are those of the blocks. */
+static int set_tunnels(struct pk_bpf *bpf, const struct pk_pools_want *want, struct pk_err *err)
+{
+	struct pools tunnels = { .map = bpf->map[PK_MAP_TUNNELS], .want = want };
+	static const uint32_t one = 1;
+	int r = pk_map_each(tunnels.map, drop_tunnel, &tunnels);
+
+	for (size_t i = 0; i < want->n_others && r == 0; i++)
+		if (!pk_addr_is_zero(&want->others[i].node))
+			r = pk_map_set(tunnels.map, &want->others[i].node, &one, BPF_ANY);
+	return r < 0 ? pk_tables_fail(err, r, PK_MAP_TUNNELS, "set") : 0;
+}
+
+static int write_other(struct pk_bpf *bpf, const struct pk_far_block *block, struct pk_err *err)
+{
+	const struct pk_pool pool = { .whose = PK_POOL_OTHERS, .node = block->node };
+
+	return write_pool(bpf, &block->prefix, &pool, err);
 }
 
 /* Adds new pools before it deletes old ones: an address is never world in between. */
@@ -158,9 +196,11 @@ int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t 
 	int r = 0;
 
 	for (size_t i = 0; i < want->n_others && r == 0; i++)
-		r = write_pool(bpf, &want->others[i], PK_POOL_OTHERS, err);
+		r = write_other(bpf, &want->others[i], err);
 	for (size_t i = 0; i < want->n_own && r == 0; i++)
-		r = write_pool(bpf, &want->own[i], PK_POOL_OWN, err);
+		r = write_pool(bpf, &want->own[i], &own_pool, err);
+	if (r == 0)
+		r = set_tunnels(bpf, want, err);
 	if (r == 0)
 		r = set_blocks(bpf, deadline_ns, err);
 	if (r < 0)

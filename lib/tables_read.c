@@ -74,10 +74,10 @@ static uint64_t size_of(const struct pk_bpf *bpf, enum pk_map map)
 	return pk_map_info(bpf->map[map], &info) == 0 ? info.max_entries : 0;
 }
 
-static const enum pk_map walked[] = { PK_MAP_LABELS,	PK_MAP_BASES, PK_MAP_BY_ADDRESS,
-				      PK_MAP_REMOTE,	PK_MAP_POOLS, PK_MAP_OPEN_PORTS,
-				      PK_MAP_PUBLISHED, PK_MAP_CIDR,  PK_MAP_PEER_CLASS,
-				      PK_MAP_FLOWS };
+static const enum pk_map walked[] = { PK_MAP_LABELS,	 PK_MAP_BASES,	   PK_MAP_BY_ADDRESS,
+				      PK_MAP_REMOTE,	 PK_MAP_POOLS,	   PK_MAP_TUNNELS,
+				      PK_MAP_OPEN_PORTS, PK_MAP_PUBLISHED, PK_MAP_CIDR,
+				      PK_MAP_PEER_CLASS, PK_MAP_FLOWS };
 
 static void put_known(const struct pk_bpf *bpf, struct pk_tables_walk *walk)
 {

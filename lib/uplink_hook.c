@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pk_from_uplink at the uplinks' ingress: put there, put first, taken off. */
+/* The programs at the ingress of uplinks and overlay: put there, put first, taken off. */
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <stdio.h>
@@ -10,18 +10,23 @@
 #include "picket/limits.h"
 #include "uplink.h"
 
-static struct pk_hook hook_of(const struct pk_bpf *bpf, uint32_t ifindex)
+static struct pk_hook hook_of(const struct pk_bpf *bpf, uint32_t ifindex, enum pk_prog prog)
 {
 	return (struct pk_hook){ .ifindex = ifindex,
-				 .prog = bpf->prog[PK_PROG_FROM_UPLINK],
-				 .name = pk_prog_name(PK_PROG_FROM_UPLINK) };
+				 .prog = bpf->prog[prog],
+				 .name = pk_prog_name(prog) };
 }
 
 /* Ours, of this load or an earlier one: nobody else gives a filter this name, place and number. */
-static bool is_ours(const struct pk_nl_filter_info *filter)
+static bool is_named(const struct pk_nl_filter_info *filter, const char *name)
 {
 	return filter->pref == PK_TC_PREF && filter->protocol == ETH_P_ALL &&
-	       filter->direct_action && !strcmp(filter->name, pk_prog_name(PK_PROG_FROM_UPLINK));
+	       filter->direct_action && !strcmp(filter->name, name);
+}
+
+static bool is_ours(const struct pk_nl_filter_info *filter)
+{
+	return is_named(filter, pk_prog_name(PK_PROG_FROM_UPLINK));
 }
 
 /* A program of an earlier load reads maps that nobody writes any more: ours takes its place. */
@@ -38,7 +43,7 @@ static int replace_stale(struct pk_nl *nl, const struct pk_hook *hook, struct pk
 	if (r == 0)
 		r = pk_nl_filters(nl, hook->ifindex, false, &list, &n, err);
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (!is_ours(&list[i]) || list[i].prog_id == own)
+		if (!is_named(&list[i], hook->name) || list[i].prog_id == own)
 			continue;
 		filter.handle = list[i].handle;
 		pk_nl_filter(nl, &filter);
@@ -56,9 +61,9 @@ static int drop_doubles(struct pk_nl *nl, const struct pk_hook *hook, struct pk_
 	int r = pk_nl_filters(nl, hook->ifindex, false, &list, &n, err);
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (is_ours(&list[i]) && seen)
+		if (is_named(&list[i], hook->name) && seen)
 			pk_nl_filter_delete(nl, hook->ifindex, false, list[i].handle);
-		seen |= is_ours(&list[i]);
+		seen |= is_named(&list[i], hook->name);
 	}
 	return r < 0 ? r : pk_nl_send(nl, err);
 }
@@ -90,9 +95,10 @@ static bool is_gone(struct pk_nl *nl, uint32_t ifindex)
 	return pk_nl_link(nl, ifindex, NULL, &link, NULL) == -ENODEV;
 }
 
-static int attach(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex, struct pk_err *err)
+int pk_uplink_attach(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
+		     enum pk_prog prog, struct pk_err *err)
 {
-	const struct pk_hook hook = hook_of(bpf, ifindex);
+	const struct pk_hook hook = hook_of(bpf, ifindex, prog);
 	struct pk_hook_seen seen;
 	int r = pk_hook_read(nl, &hook, &seen, err);
 
@@ -120,7 +126,10 @@ int pk_uplinks_attach(const struct pk_bpf *bpf, const struct pk_uplink uplinks[P
 	for (int i = 0; i < PK_UPLINKS; i++) {
 		uint32_t ifindex = uplinks[i].ifindex;
 		struct pk_err seen = { 0 };
-		int r = ifindex ? attach(bpf, nl, ifindex, &seen) : 0;
+		int r = 0;
+
+		if (ifindex)
+			r = pk_uplink_attach(bpf, nl, ifindex, PK_PROG_FROM_UPLINK, &seen);
 
 		if (r == 0 || result < 0)
 			continue;
@@ -139,7 +148,7 @@ int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
 		[PK_HOOK_NOT_FIRST] = PK_UPLINK_NOT_FIRST,
 		[PK_HOOK_MISSING] = PK_UPLINK_MISSING,
 	};
-	const struct pk_hook hook = hook_of(bpf, ifindex);
+	const struct pk_hook hook = hook_of(bpf, ifindex, PK_PROG_FROM_UPLINK);
 	struct pk_hook_seen seen;
 	int r = pk_hook_read(nl, &hook, &seen, NULL);
 

@@ -2,6 +2,7 @@
 #pragma once
 /* The last steps of a packet that may go: hop limit, MACs, the receiver's limits, the target. */
 #include "lib/bucket.h"
+#include "lib/overlay.h"
 #include "lib/parse.h"
 #include "lib/peer.h"
 #include "lib/rewrite.h"
@@ -142,7 +143,7 @@ static __always_inline int deliver_stack(struct pk_pkt *pkt)
 
 /*
  * Sends the packet out of the node, by the device and the neighbour that the FIB chose for the
- * flow.
+ * flow, or through the overlay.
  */
 static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *pkt,
 					 const struct pk_way *way)
@@ -161,5 +162,8 @@ static __always_inline int deliver_world(struct __sk_buff *skb, struct pk_pkt *p
 		return reason;
 	pkt->target = way->target;
 	pkt->action = PK_ACT_NEIGH;
-	return PK_REASON_OK;
+	if (likely(!overlay_is(node_get(), way->target)))
+		return PK_REASON_OK;
+	pkt->action = PK_ACT_TUNNEL;
+	return deliver_macs(skb, pk_overlay_mac);
 }

@@ -3,6 +3,7 @@
 /* The end of every program counts, tells and acts. Nothing else does any of the three. */
 #include <linux/pkt_cls.h>
 #include "lib/event.h"
+#include "lib/overlay.h"
 #include "lib/scratch.h"
 #include "lib/tap.h"
 
@@ -41,6 +42,17 @@ static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_p
 	return bpf_redirect_neigh(pkt->target, &next, sizeof(next), 0);
 }
 
+/* Sends the packet through the overlay to the node that the flow's way names. */
+static __always_inline int finish_tunnel(struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	const struct pk_scratch *s = scratch_get();
+	const struct pk_node *n = node_get();
+
+	if (!s || !n || overlay_key(skb, n, &s->way.next_hop))
+		return TC_ACT_SHOT;
+	return bpf_redirect(pkt->target, 0);
+}
+
 /*
  * Redirects to the peer's device. The packet type is reset first, for a process endpoint's stack:
  * redirect_peer of older kernels doesn't scrub the packet.
@@ -62,6 +74,8 @@ static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt
 		return finish_for_host(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 	case PK_ACT_NEIGH:
 		return finish_neigh(skb, pkt);
+	case PK_ACT_TUNNEL:
+		return finish_tunnel(skb, pkt);
 	case PK_ACT_PASS:
 		return TC_ACT_OK;
 	default:

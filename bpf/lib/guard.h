@@ -110,6 +110,18 @@ static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *
 }
 
 /*
+ * Returns whether a packet that came through the overlay is of the node of the packet that was
+ * judged last.
+ */
+static __always_inline bool guard_came_out(const struct pk_flow *flow, __u16 how, __u32 ifindex)
+{
+	const struct pk_scratch *s = scratch_get();
+
+	return s && how == PK_FLOW_CAME && READ_ONCE(flow->target) == ifindex &&
+	       pk_addr_same(&flow->next_hop, &s->tunnel);
+}
+
+/*
  * Returns whether a packet of another node comes by the device and from the neighbour of the packet
  * that was judged last. If not, the slow path finds out.
  */
@@ -119,6 +131,8 @@ static __always_inline bool guard_came(struct __sk_buff *skb, const struct pk_pk
 	__u16 how = READ_ONCE(flow->remote);
 	__u8 mac[ETH_ALEN];
 
+	if (unlikely(overlay_is(node_get(), skb->ifindex)))
+		return guard_came_out(flow, how, skb->ifindex);
 	if (likely(pkt->dir == PK_EGRESS || how == PK_FLOW_NOT_REMOTE))
 		return true;
 	return how == PK_FLOW_CAME && READ_ONCE(flow->target) == skb->ifindex &&
@@ -186,6 +200,17 @@ static __always_inline int guard_deliver(struct __sk_buff *skb, struct pk_pkt *p
 	return deliver_stack(pkt);
 }
 
+/*
+ * Returns whether the packet, an answer too, would leave for the overlay's port of whoever: under
+ * this node's address it would be believed there. What is for another endpoint isn't for a node.
+ */
+static __always_inline bool guard_to_overlay(const struct pk_pkt *pkt)
+{
+	const struct pk_node *n = node_get();
+
+	return n && overlay_is_port(n, pkt->proto, pkt->dport) && !peer_in_pools(&pkt->dst);
+}
+
 /* Refuses what only some packets can be, before any flow is looked up. */
 static __always_inline int guard_refused(struct pk_pkt *pkt)
 {
@@ -197,7 +222,7 @@ static __always_inline int guard_refused(struct pk_pkt *pkt)
 		pkt->verdict.live.rule = PK_RULE_PROTECTED;
 		return PK_REASON_POLICY_DENIED;
 	}
-	return PK_REASON_OK;
+	return guard_to_overlay(pkt) ? PK_REASON_OVERLAY_PORT : PK_REASON_OK;
 }
 
 /*

@@ -4,6 +4,7 @@
 #include "lib/maps.h"
 #include "lib/parse.h"
 #include "lib/flow.h"
+#include "lib/overlay.h"
 #include "lib/publish.h"
 #include "lib/scratch.h"
 #include "lib/spoof.h"
@@ -77,6 +78,30 @@ static __always_inline void peer_fib_keep(const struct bpf_fib_lookup *fib, stru
 		__builtin_memcpy(&s->source, fib->ipv6_src, 16);
 }
 
+static __always_inline bool peer_is_way(int route)
+{
+	return route == BPF_FIB_LKUP_RET_SUCCESS || route == BPF_FIB_LKUP_RET_NO_NEIGH;
+}
+
+/*
+ * A way through the overlay leads to the node that the block is believed to be of. The FIB knows
+ * the device alone.
+ */
+static __always_inline int peer_tunnel(struct pk_scratch *s, const union pk_addr *dst, int route)
+{
+	const struct pk_pool *pool;
+
+	if (!peer_is_way(route) || likely(!overlay_is(node_get(), s->way.target)))
+		return route;
+	pool = overlay_pool(dst);
+	if (!pool || pk_addr_zero(&pool->node)) {
+		s->way.target = 0;
+		return BPF_FIB_LKUP_RET_UNREACHABLE;
+	}
+	s->way.next_hop = pool->node;
+	return route;
+}
+
 /*
  * Returns BPF_FIB_LKUP_RET_* of the way from a packet's source to its destination, as seen from a
  * device. The FIB is also asked for the source that the kernel would choose; kernels before 6.7
@@ -97,20 +122,12 @@ static __always_inline int peer_route(struct __sk_buff *skb, struct pk_scratch *
 		r = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	}
 	peer_fib_keep(fib, s, v4, source);
-	return r;
-}
-
-static __always_inline bool peer_is_way(int route)
-{
-	return route == BPF_FIB_LKUP_RET_SUCCESS || route == BPF_FIB_LKUP_RET_NO_NEIGH;
+	return peer_tunnel(s, &ask->dst, r);
 }
 
 static __always_inline bool peer_in_pools(const union pk_addr *addr)
 {
-	struct pk_pool_key key = { .prefixlen = 128 };
-
-	key.addr = *addr;
-	return bpf_map_lookup_elem(&pools, &key);
+	return overlay_pool(addr);
 }
 
 static __always_inline bool peer_local(struct pk_pkt *pkt)
@@ -212,6 +229,21 @@ static __noinline bool peer_came_by_its_way(struct __sk_buff *skb, struct pk_scr
 }
 
 /*
+ * Returns whether the packet is believed to be of who has its source. What came through the overlay
+ * is of the very node whose block that source is in, or of nobody.
+ */
+static __always_inline bool peer_is_believed(struct __sk_buff *skb, struct pk_scratch *s,
+					     const struct peer_ask *ask)
+{
+	if (unlikely(overlay_is(node_get(), skb->ifindex))) {
+		s->came =
+			s->way.target == skb->ifindex && pk_addr_same(&s->way.next_hop, &s->tunnel);
+		return s->came;
+	}
+	return !peer_is_remote(&s->pkt) || peer_came_by_its_way(skb, s, ask);
+}
+
+/*
  * Finds who pkt->src is, for a packet from outside to the endpoint pkt->slot. Its answers would
  * leave by the endpoint's device, so the way back is looked up from there. Addresses of this node
  * and of its endpoints never come from outside, and other nodes' come by the way to them.
@@ -232,7 +264,5 @@ static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_
 	if (bpf_map_lookup_elem(&by_address, &pkt->src))
 		return v4 ? PK_REASON_SPOOFED_IPV4 : PK_REASON_SPOOFED_IPV6;
 	peer_outside(pkt, &pkt->src);
-	return !peer_is_remote(pkt) || peer_came_by_its_way(skb, s, &ask)
-		       ? PK_REASON_OK
-		       : PK_REASON_SPOOFED_REMOTE;
+	return peer_is_believed(skb, s, &ask) ? PK_REASON_OK : PK_REASON_SPOOFED_REMOTE;
 }

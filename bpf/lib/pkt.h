@@ -34,9 +34,10 @@ enum pk_action {
 	PK_ACT_DROP = 0, /* denied, or swallowed */
 	PK_ACT_PEER = 1, /* redirect_peer to `target`: another endpoint, or back to its own */
 	PK_ACT_STACK = 2,
-	PK_ACT_NEIGH = 3, /* redirect_neigh to `target` */
-	PK_ACT_PASS = 4,  /* on its way already: to_endpoint */
-	PK_ACT_TELL = 5,  /* denied, and turned into an ICMP error to its sender at `target` */
+	PK_ACT_NEIGH = 3,  /* redirect_neigh to `target` */
+	PK_ACT_PASS = 4,   /* on its way already: to_endpoint */
+	PK_ACT_TELL = 5,   /* denied, and turned into an ICMP error to its sender at `target` */
+	PK_ACT_TUNNEL = 6, /* through the overlay's device `target` */
 };
 
 struct pk_pkt {

@@ -49,6 +49,7 @@ struct pk_scratch {
 	__u8 translation;     /* PK_FLOW_SOURCE, _DESTINATION, _HAIRPIN of the flow to be made */
 	__u8 neighbour[6];    /* whose frame brought another node's packet, where it came: */
 	__u16 came;	      /* 1: by the way back to its source */
+	union pk_addr tunnel; /* at the overlay's device: the outer source */
 	union pk_addr source; /* of the node, on the way out; all zero = not known */
 	union pk_addr translated; /* with translated_port: as in struct pk_flow */
 	__be16 translated_port;

@@ -117,6 +117,7 @@ enum uplink_kind {
 	UPLINK_ANSWER,	  /* in the masquerade range: ours where there is a flow */
 	UPLINK_PUBLISHED, /* a port that somebody publishes */
 	UPLINK_FRAGMENT,  /* of a datagram that may be any of them */
+	UPLINK_TUNNEL,	  /* of the overlay: the host's where a node sent it */
 };
 
 static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
@@ -126,6 +127,8 @@ static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
 		return UPLINK_ENDPOINTS;
 	if (g->fragment)
 		return UPLINK_FRAGMENT;
+	if (overlay_is_port(n, g->proto, g->dport))
+		return pk_addr_same(&g->dst, &n->overlay.local) ? UPLINK_TUNNEL : UPLINK_HOSTS;
 	if (uplink_is_icmp(g) || (g->dport && uplink_in_range(n, g->dport)))
 		return UPLINK_ANSWER;
 	return uplink_is_published(g) ? UPLINK_PUBLISHED : UPLINK_HOSTS;
@@ -253,6 +256,50 @@ static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scrat
 	return reason ? reason : uplink_hand(skb, &s->pkt, NULL);
 }
 
+/* Reads the source of a packet that the glance was on. */
+static __always_inline bool uplink_source(struct __sk_buff *skb, union pk_addr *src)
+{
+	struct pk_cursor c = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	const struct ipv6hdr *ip6 = pk_take(&c, ETH_HLEN, sizeof(*ip6));
+	const struct iphdr *ip = pk_take(&c, ETH_HLEN, sizeof(*ip));
+
+	if (!ip)
+		return false;
+	if (ip->version == 4)
+		parse_mapped(src, ip->saddr);
+	else if (ip6)
+		__builtin_memcpy(src, &ip6->saddr, 16);
+	return ip->version == 4 || ip6;
+}
+
+/*
+ * Returns whether a packet of the overlay came from a node, by the device and from the neighbour
+ * that lead there. The FIB is asked from the overlay's own device, where forwarding is on.
+ */
+static __noinline int uplink_from_node(struct __sk_buff *skb)
+{
+	struct pk_scratch *s = scratch_get();
+	const struct pk_node *n = node_get();
+	struct peer_ask ask = {};
+
+	if (!s || !n || !uplink_source(skb, &ask.dst) || !bpf_map_lookup_elem(&tunnels, &ask.dst))
+		return PK_REASON_OVERLAY_FOREIGN;
+	ask.src = n->overlay.local;
+	ask.ifindex = n->overlay.ifindex;
+	return peer_came_by_its_way(skb, s, &ask) ? PK_REASON_OK : PK_REASON_OVERLAY_FOREIGN;
+}
+
+/* Lets the stack take a packet of a node's out of its tunnel, with the proof that it is one. */
+static __always_inline int guard_tunnel(struct __sk_buff *skb)
+{
+	const struct pk_node *n = node_get();
+	int reason = uplink_from_node(skb);
+
+	if (!reason && n)
+		skb->priority = overlay_proof(n);
+	return reason;
+}
+
 /* UPLINK_NOT_OURS: the host's after all. */
 #define UPLINK_NOT_OURS (-1)
 #define UPLINK_VLAN_ID	0x0fff /* The bits of a tag that are a VLAN's id. */
@@ -322,8 +369,8 @@ static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_sc
 	g.fragment = reason;
 	g.proto = s->pkt.proto;
 	g.dport = s->pkt.flags & PK_PKT_PORTS ? s->pkt.dport : 0;
-	kind = uplink_kind(n, &g);
-	if (kind == UPLINK_HOSTS || kind == UPLINK_FRAGMENT)
+	kind = overlay_is(n, skb->ifindex) ? UPLINK_ENDPOINTS : uplink_kind(n, &g);
+	if (kind == UPLINK_HOSTS || kind == UPLINK_FRAGMENT || kind == UPLINK_TUNNEL)
 		return UPLINK_NOT_OURS;
 	return reason ? reason : uplink_flow(skb, &s->pkt, kind);
 }

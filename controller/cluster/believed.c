@@ -312,10 +312,24 @@ static void note_life(struct pk_believed *b)
 	}
 }
 
-static bool set_blocks(struct pk_believed *b, struct pk_remotes *remotes)
+static struct pk_far_block far_block(const struct node *node, const struct pk_prefix *prefix,
+				     enum pk_believed_overlay overlay)
+{
+	struct pk_far_block block = { .prefix = *prefix };
+	const union pk_addr *addr = NULL;
+
+	if (overlay)
+		addr = pk_node_word_address(node->self->self, overlay == PK_OVERLAY_IPV6);
+	if (addr)
+		block.node = *addr;
+	return block;
+}
+
+static bool set_blocks(struct pk_believed *b, enum pk_believed_overlay overlay,
+		       struct pk_remotes *remotes)
 {
 	size_t n = 0;
-	struct pk_prefix *all;
+	struct pk_far_block *all;
 	bool changed;
 
 	for (struct node *node = b->nodes; node; node = node->hh.next)
@@ -324,7 +338,7 @@ static bool set_blocks(struct pk_believed *b, struct pk_remotes *remotes)
 	n = 0;
 	for (struct node *node = b->nodes; node; node = node->hh.next)
 		for (size_t i = 0; i < node->n_blocks; i++)
-			all[n++] = node->blocks[i];
+			all[n++] = far_block(node, &node->blocks[i], overlay);
 	changed = pk_remotes_set_blocks(remotes, all, n);
 	free(all);
 	return changed;
@@ -445,7 +459,7 @@ unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_
 	put_claims(claims, remotes);
 	if (pk_remotes_end(remotes))
 		changed |= PK_BELIEVED_ENDPOINTS;
-	if (set_blocks(b, remotes))
+	if (set_blocks(b, world->overlay, remotes))
 		changed |= PK_BELIEVED_BLOCKS;
 	list_nodes(b);
 	if (note_ways(b))

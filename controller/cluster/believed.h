@@ -54,6 +54,9 @@ const struct pk_block_claims *pk_believed_judged(const struct pk_believed *b);
 /* Lists every block that anybody claims or says to have, this node too. The caller frees *out. */
 size_t pk_believed_taken(const struct pk_believed *b, struct pk_prefix **out);
 
+/* The family of the overlay's outer headers, which says which of a node's addresses is its end. */
+enum pk_believed_overlay { PK_OVERLAY_NONE, PK_OVERLAY_IPV4, PK_OVERLAY_IPV6 };
+
 /* Takes the operator's word: where the cluster's blocks lie, and which of them are this node's. */
 struct pk_believed_world {
 	const struct pk_prefix *range, *pools;
@@ -61,6 +64,7 @@ struct pk_believed_world {
 	/* Nomad's word on whether the node has an allocation of the tenant; NULL: nobody's. */
 	enum pk_hosting (*placed)(void *arg, const char *tenant_name, const char *node);
 	void *arg;
+	enum pk_believed_overlay overlay;
 };
 /* Brings remotes in step, by the claims of pk_believed_claims. Returns these bits: */
 #define PK_BELIEVED_ENDPOINTS 1u

@@ -39,6 +39,8 @@ void cluster_settle(struct pk_cluster *c)
 	unsigned int changed;
 
 	cluster_settle_own(c);
+	if (s->vxlan.on)
+		world.overlay = pk_vxlan_is6(&s->vxlan) ? PK_OVERLAY_IPV6 : PK_OVERLAY_IPV4;
 	world.pools = s->pools;
 	world.n_pools = s->n_pools;
 	while (world.n_range < PK_CONFIG_PREFIXES && world.range[world.n_range].len)
@@ -106,11 +108,21 @@ void pk_cluster_withdraw(struct pk_model *model)
 		pk_model_remotes_changed(model);
 	pk_remotes_set_blocks(remotes, NULL, 0);
 	pk_fabric_withdraw();
+	pk_overlay_withdraw();
 }
 
 const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *c)
 {
-	return pk_fabric_error(c->fabric);
+	const struct pk_err *err = c->overlay ? pk_overlay_error(c->overlay) : NULL;
+
+	return err && *err->text ? err : pk_fabric_error(c->fabric);
+}
+
+void pk_cluster_uplinks(struct pk_cluster *c)
+{
+	if (c->overlay)
+		pk_overlay_soon(c->overlay);
+	pk_fabric_soon(c->fabric);
 }
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *c)
@@ -243,6 +255,29 @@ static struct pk_placement *cluster_placement(struct pk_cluster *c)
 	return args.config->nomad.on ? pk_placement_new(&args) : NULL;
 }
 
+static void on_overlay(void *arg)
+{
+	struct pk_cluster *c = arg;
+
+	pk_fabric_soon(c->fabric);
+}
+
+/* A network that routes the blocks needs no overlay; whose device is left from before goes. */
+static void start_fabric(struct pk_cluster *c)
+{
+	const struct pk_overlay_args overlay = { .loop = c->args.loop,
+						 .config = c->args.config,
+						 .sync = c->args.sync,
+						 .changed = on_overlay,
+						 .arg = c };
+
+	if (c->args.config->settings.vxlan.on)
+		c->overlay = pk_overlay_new(&overlay);
+	else
+		pk_overlay_withdraw();
+	c->fabric = pk_fabric_new(c->args.loop, c->believed, c->overlay);
+}
+
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 {
 	struct pk_cluster *c = pk_alloc(sizeof(*c));
@@ -277,7 +312,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 		c->blocks = pk_blocks_new(&blocks);
 	cluster_recall(c);
 	cluster_settle(c);
-	c->fabric = pk_fabric_new(args->loop, c->believed);
+	start_fabric(c);
 	c->probe = pk_probe_new(args->loop, c->believed);
 	c->nodes = cluster_part(c, NODES, NODES_TEXT);
 	c->claims = cluster_part(c, BLOCKS, BLOCKS_TEXT);
@@ -297,6 +332,7 @@ void pk_cluster_free(struct pk_cluster *c)
 	pk_publish_free(c->publish);
 	pk_fabric_free(c->fabric);
 	pk_probe_free(c->probe);
+	pk_overlay_free(c->overlay);
 	pk_placement_free(c->placement);
 	pk_believed_free(c->believed);
 	free(c->node);

@@ -40,6 +40,8 @@ void pk_cluster_free(struct pk_cluster *cluster);
 void pk_cluster_withdraw(struct pk_model *model);
 /* Says that a pass was made: the model's endpoints, tenants and policies may be others. */
 void pk_cluster_follow(struct pk_cluster *cluster);
+/* Says that the node's way out, or its tables, may be others. */
+void pk_cluster_uplinks(struct pk_cluster *cluster);
 /* Publishes which documents this node enforces (report.h). */
 void pk_cluster_say(struct pk_cluster *cluster, const char *report);
 /*

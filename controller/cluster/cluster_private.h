@@ -7,6 +7,7 @@
 #include "fabric.h"
 #include "probe.h"
 #include "keys_watch.h"
+#include "overlay.h"
 #include "placement.h"
 #include "publish.h"
 
@@ -28,6 +29,7 @@ struct pk_cluster {
 	struct pk_believed *believed;
 	struct pk_fabric *fabric;
 	struct pk_probe *probe;
+	struct pk_overlay_keeper *overlay;   /* NULL: the network routes the blocks */
 	struct pk_blocks *blocks;	     /* NULL: this node claims none */
 	struct pk_placement *placement;	     /* NULL: there is no Nomad to ask */
 	struct part *parts, *nodes, *claims; /* two of the parts: NODES and BLOCKS */

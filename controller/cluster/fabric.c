@@ -14,27 +14,37 @@
 
 struct pk_fabric {
 	const struct pk_believed *believed;
+	const struct pk_overlay_keeper *overlay;
 	struct pk_timer *timer;
 	struct pk_err error;
 };
 
+struct neighbour {
+	uint32_t ifindex;
+	union pk_addr addr;
+};
+
+/* What is wanted: routes, and neighbours that are to stay known. */
 struct routes {
 	struct pk_nl_route *list;
+	struct neighbour *neighbours; /* one a route */
 	size_t n;
 };
 
-static const union pk_addr *address_of(const struct pk_node_word *word, bool v6)
+static void add(struct routes *want, const struct pk_nl_route *route, const struct neighbour *to)
 {
-	for (size_t i = 0; i < word->n_addresses; i++)
-		if (pk_addr_is4(&word->addresses[i]) != v6)
-			return &word->addresses[i];
-	return NULL;
+	want->list = realloc(want->list, (want->n + 1) * sizeof(*route));
+	want->neighbours = realloc(want->neighbours, (want->n + 1) * sizeof(*to));
+	if (!want->list || !want->neighbours)
+		abort();
+	want->neighbours[want->n] = *to;
+	want->list[want->n++] = *route;
 }
 
 static void want_block(struct pk_nl *nl, const struct pk_believed_node *node,
 		       const struct pk_prefix *block, struct routes *want)
 {
-	const union pk_addr *to = address_of(node->word, block->v6);
+	const union pk_addr *to = pk_node_word_address(node->word, block->v6);
 	struct pk_nl_route route = { .to = *block,
 				     .protocol = PK_FABRIC_PROTOCOL,
 				     .metric = PK_FABRIC_METRIC };
@@ -42,19 +52,37 @@ static void want_block(struct pk_nl *nl, const struct pk_believed_node *node,
 	/* A node that can't be reached now gets its route when there is a way again. */
 	if (!to || pk_nl_way(nl, to, &route.ifindex, &route.via) < 0)
 		return;
-	want->list = realloc(want->list, (want->n + 1) * sizeof(route));
-	if (!want->list)
-		abort();
-	want->list[want->n++] = route;
+	add(want, &route, &(struct neighbour){ route.ifindex, route.via });
 }
 
-static void want_all(struct pk_nl *nl, const struct pk_believed *believed, struct routes *want)
+/* In the overlay the route names the device alone: `pools` says to which node a block leads. */
+static void want_tunnel(struct pk_nl *nl, const struct pk_overlay_keeper *overlay,
+			const struct pk_believed_node *node, const struct pk_prefix *block,
+			struct routes *want)
+{
+	const union pk_addr *to = pk_node_word_address(node->word, pk_overlay_is6(overlay));
+	const struct pk_nl_route route = { .to = *block,
+					   .ifindex = pk_overlay_ifindex(overlay),
+					   .protocol = PK_FABRIC_PROTOCOL,
+					   .metric = PK_FABRIC_METRIC };
+	struct neighbour way = { 0 };
+
+	if (!to || !route.ifindex)
+		return;
+	pk_nl_way(nl, to, &way.ifindex, &way.addr);
+	add(want, &route, &way);
+}
+
+static void want_all(struct pk_nl *nl, const struct pk_fabric *f, struct routes *want)
 {
 	struct pk_believed_node node;
 
-	for (size_t i = 0; pk_believed_node(believed, i, &node); i++)
+	for (size_t i = 0; pk_believed_node(f->believed, i, &node); i++)
 		for (size_t k = 0; k < node.n_blocks; k++)
-			want_block(nl, &node, &node.blocks[k], want);
+			if (f->overlay)
+				want_tunnel(nl, f->overlay, &node, &node.blocks[k], want);
+			else
+				want_block(nl, &node, &node.blocks[k], want);
 }
 
 /* Orders routes by where they lead. */
@@ -140,8 +168,8 @@ static int make_step(struct pk_nl *nl, const struct routes *want, const struct p
 
 static int by_neighbour(const void *a, const void *b)
 {
-	const struct pk_nl_route *x = a, *y = b;
-	int r = memcmp(&x->via, &y->via, sizeof(x->via));
+	const struct neighbour *x = a, *y = b;
+	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
 
 	if (r)
 		return r;
@@ -150,22 +178,24 @@ static int by_neighbour(const void *a, const void *b)
 
 /*
  * Makes neighbours known, each once, however many nodes are behind it; one that is known already
- * stays as it is. The routes are sorted by them.
+ * stays as it is. They are sorted by this.
  */
 static void know_neighbours(struct pk_nl *nl, struct routes *want)
 {
 	if (want->n)
-		qsort(want->list, want->n, sizeof(*want->list), by_neighbour);
+		qsort(want->neighbours, want->n, sizeof(*want->neighbours), by_neighbour);
 	for (size_t i = 0; i < want->n; i++) {
-		if (i && by_neighbour(&want->list[i - 1], &want->list[i]) == 0)
+		const struct neighbour *n = &want->neighbours[i];
+
+		if (!n->ifindex || (i && by_neighbour(n - 1, n) == 0))
 			continue;
-		pk_nl_neigh_managed(nl, want->list[i].ifindex, &want->list[i].via);
+		pk_nl_neigh_managed(nl, n->ifindex, &n->addr);
 		pk_nl_send(nl, NULL);
 	}
 }
 
-/* Brings the routes in step. believed is NULL where there are no other nodes. */
-static int pass(const struct pk_believed *believed, struct pk_err *err)
+/* Brings the routes in step. f is NULL where there are no other nodes. */
+static int pass(const struct pk_fabric *f, struct pk_err *err)
 {
 	own_mem struct pk_nl_route_info *is = NULL;
 	struct routes want = { 0 };
@@ -177,13 +207,14 @@ static int pass(const struct pk_believed *believed, struct pk_err *err)
 		r = pk_nl_routes(nl, &is, &n, err);
 	if (r < 0)
 		return r;
-	if (believed)
-		want_all(nl, believed, &want);
+	if (f)
+		want_all(nl, f, &want);
 	if (want.n)
 		qsort(want.list, want.n, sizeof(*want.list), by_wanted);
 	r = make_step(nl, &want, is, keep_ours(is, n), err);
 	know_neighbours(nl, &want);
 	free(want.list);
+	free(want.neighbours);
 	return r;
 }
 
@@ -191,7 +222,7 @@ static void on_timer(void *arg)
 {
 	struct pk_fabric *f = arg;
 	struct pk_err err = { 0 };
-	int r = pass(f->believed, &err);
+	int r = pass(f, &err);
 
 	if (r < 0 && strcmp(err.text, f->error.text) != 0)
 		log_error("op=fabric err=\"%s\"", err.text);
@@ -199,11 +230,13 @@ static void on_timer(void *arg)
 	pk_timer_set(f->timer, EACH_MS);
 }
 
-struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed)
+struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed,
+				const struct pk_overlay_keeper *overlay)
 {
 	struct pk_fabric *f = pk_alloc(sizeof(*f));
 
 	f->believed = believed;
+	f->overlay = overlay;
 	f->timer = pk_timer_new(loop, on_timer, f);
 	pk_fabric_soon(f);
 	return f;

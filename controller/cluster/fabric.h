@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Keeps routes to other nodes' blocks ("fabric": "routed") for as long as those are believed: by
- * the way that leads to the node's own address, on a link of ours or behind a router. The routes
+ * Keeps routes to other nodes' blocks for as long as those are believed: by the way that leads to
+ * the node's own address, on a link of ours or behind a router ("fabric": "routed"), or to the
+ * overlay's device ("vxlan"). The routes
  * have a protocol number and a metric of their own; nobody else's is touched. The neighbours that
  * they name are kept known, since what comes from there is believed by its MAC alone.
  */
 #include "believed.h"
 #include "err.h"
 #include "loop.h"
+#include "overlay.h"
 
 #define PK_FABRIC_PROTOCOL 112 /* `ip route show proto 112` */
 #define PK_FABRIC_METRIC   112
 
 struct pk_fabric;
 
-struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed);
+/* overlay: NULL where the network routes the blocks. */
+struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed,
+				const struct pk_overlay_keeper *overlay);
 void pk_fabric_free(struct pk_fabric *fabric); /* its routes stay */
 /* Deletes all of them: this node is alone. */
 void pk_fabric_withdraw(void);

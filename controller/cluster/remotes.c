@@ -25,7 +25,7 @@ struct pk_remotes {
 	struct pk_engine *engine;
 	struct remote *all;
 	struct address *addresses;
-	struct pk_prefix *blocks;
+	struct pk_far_block *blocks;
 	size_t n_blocks;
 	bool changed;
 };
@@ -200,18 +200,19 @@ const struct pk_remote_endpoint *pk_remotes_by_address(const struct pk_remotes *
 	return a ? &a->of->own : NULL;
 }
 
-static bool has_blocks(const struct pk_remotes *r, const struct pk_prefix *blocks, size_t n)
+static bool has_blocks(const struct pk_remotes *r, const struct pk_far_block *blocks, size_t n)
 {
 	if (n != r->n_blocks)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (blocks[i].len != r->blocks[i].len ||
-		    !pk_addr_equal(&blocks[i].addr, &r->blocks[i].addr))
+		if (blocks[i].prefix.len != r->blocks[i].prefix.len ||
+		    !pk_addr_equal(&blocks[i].prefix.addr, &r->blocks[i].prefix.addr) ||
+		    !pk_addr_equal(&blocks[i].node, &r->blocks[i].node))
 			return false;
 	return true;
 }
 
-bool pk_remotes_set_blocks(struct pk_remotes *r, const struct pk_prefix *blocks, size_t n)
+bool pk_remotes_set_blocks(struct pk_remotes *r, const struct pk_far_block *blocks, size_t n)
 {
 	if (has_blocks(r, blocks, n))
 		return false;
@@ -223,7 +224,7 @@ bool pk_remotes_set_blocks(struct pk_remotes *r, const struct pk_prefix *blocks,
 	return true;
 }
 
-const struct pk_prefix *pk_remotes_blocks(const struct pk_remotes *r, size_t *n)
+const struct pk_far_block *pk_remotes_blocks(const struct pk_remotes *r, size_t *n)
 {
 	*n = r->n_blocks;
 	return r->blocks;

@@ -37,5 +37,5 @@ const struct pk_remote_endpoint *pk_remotes_by_address(const struct pk_remotes *
 						       const union pk_addr *addr);
 
 /* Copies the blocks. Returns whether they changed. */
-bool pk_remotes_set_blocks(struct pk_remotes *remotes, const struct pk_prefix *blocks, size_t n);
-const struct pk_prefix *pk_remotes_blocks(const struct pk_remotes *remotes, size_t *n);
+bool pk_remotes_set_blocks(struct pk_remotes *remotes, const struct pk_far_block *blocks, size_t n);
+const struct pk_far_block *pk_remotes_blocks(const struct pk_remotes *remotes, size_t *n);

@@ -285,6 +285,14 @@ static int read_node_word(const struct reader *r, struct pk_node_word *out)
 	return 0;
 }
 
+const union pk_addr *pk_node_word_address(const struct pk_node_word *word, bool v6)
+{
+	for (size_t i = 0; i < word->n_addresses; i++)
+		if (pk_addr_is4(&word->addresses[i]) != v6)
+			return &word->addresses[i];
+	return NULL;
+}
+
 int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err)
 {
 	struct reader r = { .err = err };

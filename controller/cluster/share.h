@@ -47,6 +47,8 @@ struct pk_node_word {
 };
 void pk_node_word_done(struct pk_node_word *word);
 void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out);
+/* Returns the node's address of that family, the first that it said; NULL: it has none. */
+const union pk_addr *pk_node_word_address(const struct pk_node_word *word, bool v6);
 /* Reads it; of what can't be read nothing is left to be freed. */
 int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err);
 

@@ -10,11 +10,14 @@
 #define PK_FLOW_BUDGET_DEFAULT 4096 /* live flows an endpoint may own */
 #define PK_FLOW_BUDGET_MAX     65536
 #define PK_FLOWS_MAX	       (1u << 22) /* capacity x flow budget: more is refused at load */
-#define PK_FRAGMENTS	       16    /* datagrams in pieces that an endpoint's area knows at once */
-#define PK_FRAGMENTS_UPLINK    4096  /* and that of all uplinks together */
-#define PK_NEW_FLOWS_DEFAULT   500   /* new flows a second; the burst is twice that */
-#define PK_MASQUERADE_LOW      10000 /* ports, outside Nomad's 20000 to 32000 and the node's own */
-#define PK_MASQUERADE_HIGH     19999
+#define PK_FRAGMENTS	       16   /* datagrams in pieces that an endpoint's area knows at once */
+#define PK_FRAGMENTS_UPLINK    4096 /* and that of all uplinks together */
+#define PK_NEW_FLOWS_DEFAULT   500  /* new flows a second; the burst is twice that */
+/* Nobody's: not IANA's 4789, nor 8472, which Linux, Cilium and Flannel take for VXLAN. */
+#define PK_VXLAN_PORT	   8479
+#define PK_VXLAN_VNI	   112
+#define PK_MASQUERADE_LOW  10000 /* ports, outside Nomad's 20000 to 32000 and the node's own */
+#define PK_MASQUERADE_HIGH 19999
 
 /* Entries of one rule set: what takes more is refused while it is compiled, before it is large. */
 #define PK_RULE_SET_VERDICTS_MAX 65536
@@ -41,6 +44,8 @@
 
 /* The gateway as every guest sees it: on no interface, answered by the guard. */
 #define PK_GATEWAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x01 }
+/* The MAC of the overlay's device on every node, known by it; frames in the overlay are to it. */
+#define PK_OVERLAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x02 }
 #define PK_MAC_PREFIX0 0x02 /* endpoint MACs: 02:70 and 32 bits of a hash */
 #define PK_MAC_PREFIX1 0x70
 

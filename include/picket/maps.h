@@ -31,6 +31,19 @@ struct pk_block {
 };
 PK_ABI(struct pk_block, 32);
 
+/*
+ * This node's end of the overlay ("fabric": "vxlan"). While there is a port nobody but the guard
+ * sends to it: not even where the device is gone. Written by picketd.
+ */
+struct pk_overlay {
+	__u32 ifindex; /* of the device that FROM_FABRIC stands at; 0 = there is none */
+	__u32 vni;
+	union pk_addr local; /* outer source; of its family is the whole overlay */
+	__be16 port;	     /* UDP; 0 = this node is in no overlay */
+	__u16 pad[3];
+};
+PK_ABI(struct pk_overlay, 32);
+
 /* pk_node.flags: `block` is not all of them, every destination is looked up. */
 #define PK_NODE_MORE_BLOCKS (1u << 0)
 /*
@@ -86,8 +99,9 @@ struct pk_node {
 	struct pk_uplink uplink[PK_UPLINKS];
 	struct pk_block block[PK_BLOCKS];
 	__u32 timeout[PK_TIMEOUT_ROOM]; /* by enum pk_timeout; seconds */
+	struct pk_overlay overlay;
 };
-PK_ABI(struct pk_node, 400);
+PK_ABI(struct pk_node, 432);
 
 /*
  * numbers: array[4] of u64, mmap'ed: counters, taken by atomic add; 0 is never a number. Written by
@@ -207,8 +221,7 @@ PK_ABI(struct pk_remote, 32);
 #define PK_REMOTE_NODE (1u << 0)
 
 /*
- * pools: LPM over the cluster's endpoint prefixes -> u32 PK_POOL_*. prefixlen counts the 128 bits
- * of addr.
+ * pools: LPM over the cluster's endpoint prefixes. prefixlen counts the 128 bits of addr.
  */
 #define PK_POOL_OWN    1u /* of this node */
 #define PK_POOL_OTHERS 2u /* of another one */
@@ -217,6 +230,14 @@ struct pk_pool_key {
 	union pk_addr addr;
 } __attribute__((packed, aligned(4)));
 PK_ABI(struct pk_pool_key, 20);
+struct pk_pool {
+	__u32 whose; /* PK_POOL_* */
+	__u32 pad;
+	union pk_addr node; /* another one's, in the overlay: its end; all zero = none */
+};
+PK_ABI(struct pk_pool, 24);
+
+/* tunnels: hash, union pk_addr -> u32 1: the other nodes' ends of the overlay. */
 
 /* open_ports: hash -> flags (u32). For world, host or remote-node as peer, beside the verdict. */
 struct pk_open_port_key {

@@ -43,7 +43,11 @@
 	X(32, FORWARDING_OFF, "forwarding-off", 1, "the device lost its forwarding sysctl")        \
 	X(33, MASQUERADE_FULL, "masquerade-full", 1, "no free port of the node to that peer")      \
 	X(34, TUPLE_TAKEN, "tuple-taken", 1, "another flow holds the translated tuple")            \
-	X(35, SPOOFED_REMOTE, "spoofed-remote", 1, "another node's address, not by the way to it")
+	X(35, SPOOFED_REMOTE, "spoofed-remote", 1, "another node's address, not by the way to it") \
+	X(36, OVERLAY_FOREIGN, "overlay-foreign", 1,                                               \
+	  "an overlay packet that no node's way brought")                                          \
+	X(37, OVERLAY_VNI, "overlay-vni", 1, "an overlay packet of another network identifier")    \
+	X(38, OVERLAY_PORT, "overlay-port", 1, "UDP to the port that nodes alone send to")
 
 #define PK_REASON_ENUM_(nr, sym, name, built, help) PK_REASON_##sym = nr,
 enum pk_reason { PK_REASONS(PK_REASON_ENUM_) PK_REASON_COUNT };

@@ -88,7 +88,7 @@ static int uplink(void)
 {
 	static const char *const commands[] = {
 		"ip link set lo up",
-		"ip link add up0 index 101 type veth peer name up1",
+		"ip link add up0 index 101 address 02:00:00:00:00:c9 type veth peer name up1",
 		"echo 1 > /proc/sys/net/ipv6/conf/up1/disable_ipv6",
 		"ip link set up1 up",
 		"ip addr add 192.0.2.1/24 dev up0",
@@ -103,6 +103,21 @@ static int uplink(void)
 	};
 
 	return shells(commands, sizeof(commands) / sizeof(*commands)) || hook("up0") ? -EIO : 0;
+}
+
+/* A kernel without VXLAN has no overlay to test. */
+static int overlay(void)
+{
+	static const char *const commands[] = {
+		"ip link add ov0 index 102 type vxlan external dstport 8479 nolearning",
+		"ip link set ov0 address 02:70:6b:00:00:02 mtu 1450 arp off addrgenmode none up",
+		"echo 1 > /proc/sys/net/ipv4/conf/ov0/forwarding",
+		"echo 1 > /proc/sys/net/ipv6/conf/ov0/forwarding",
+		"ip route add 10.93.0.0/24 dev ov0",
+		"ip -6 route add fd00:93::/64 dev ov0",
+	};
+
+	return shells(commands, sizeof(commands) / sizeof(*commands)) || hook("ov0") ? -EIO : 0;
 }
 
 /* In the guests' namespace: ip gives the ifindex to its own end only. */
@@ -199,8 +214,8 @@ static int each(int (*make)(uint32_t))
 
 int devices_start(void)
 {
-	if (new_namespace(&node) || uplink() || new_namespace(&guests) || quiet() || each(pair) ||
-	    each(guest))
+	if (new_namespace(&node) || uplink() || overlay() || new_namespace(&guests) || quiet() ||
+	    each(pair) || each(guest))
 		return -EIO;
 	if (setns(node, CLONE_NEWNET))
 		return -errno;
@@ -262,7 +277,8 @@ int devices_guard(int from_endpoint)
 
 int devices_attach(const int *programs)
 {
-	int r = attach(devices_uplink(), programs[NODE_UP]) | devices_guard(programs[NODE_FROM]);
+	int r = attach(devices_uplink(), programs[NODE_UP]) |
+		attach(DEVICES_OVERLAY, programs[NODE_FABRIC]) | devices_guard(programs[NODE_FROM]);
 
 	if (setns(guests, CLONE_NEWNET))
 		return -errno;

@@ -19,6 +19,8 @@ void devices_stop(void);
 uint32_t devices_host(uint32_t slot); /* ifindex of its pk */
 uint32_t devices_uplink(void);	      /* of up0 */
 
+#define DEVICES_OVERLAY 102 /* ifindex of ov0, UDP port 8479 */
+
 /* Where a frame came out. */
 struct arrival {
 	enum {

@@ -76,8 +76,10 @@ int node_start(void)
 
 const char *node_prog_name(enum node_prog prog)
 {
-	static const char *const names[] = { "pk_from_endpoint", "pk_to_endpoint", "pk_forward_tap",
-					     "pk_forward_eth", "pk_from_uplink" };
+	static const char *const names[] = {
+		"pk_from_endpoint", "pk_to_endpoint", "pk_forward_tap",
+		"pk_forward_eth",   "pk_from_uplink", "pk_from_fabric"
+	};
 
 	return names[prog];
 }
@@ -362,7 +364,7 @@ void node_pool(const char *prefix, uint32_t bits)
 {
 	struct pk_pool_key key = { .prefixlen = bits };
 	struct in_addr v4;
-	uint32_t one = 1;
+	struct pk_pool own = { .whose = PK_POOL_OWN };
 
 	if (inet_pton(AF_INET, prefix, &v4) == 1) {
 		key.prefixlen += 96;
@@ -371,7 +373,7 @@ void node_pool(const char *prefix, uint32_t bits)
 	} else {
 		inet_pton(AF_INET6, prefix, &key.addr);
 	}
-	set("pools", &key, &one);
+	set("pools", &key, &own);
 }
 
 void node_publish(const struct pk_published_key *key, const struct pk_published *to)
@@ -387,9 +389,9 @@ void node_publish(const struct pk_published_key *key, const struct pk_published 
 
 void node_reset(void)
 {
-	static const char *const hashes[] = { "slots",	    "by_address", "remote", "pools",
-					      "open_ports", "published",  "cidr",   "peer_class",
-					      "verdicts",   "flows" };
+	static const char *const hashes[] = { "slots",	    "by_address", "remote",    "pools",
+					      "tunnels",    "open_ports", "published", "cidr",
+					      "peer_class", "verdicts",	  "flows" };
 	struct pk_node n = { .layout = PK_LAYOUT,
 			     .capacity = NODE_SLOTS - 1,
 			     .flow_budget = NODE_BUDGET,

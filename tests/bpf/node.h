@@ -21,7 +21,8 @@ enum node_prog {
 	NODE_TO,
 	NODE_FORWARD_TAP,
 	NODE_FORWARD_ETH,
-	NODE_UP, /* at up0 */
+	NODE_UP,     /* at up0 */
+	NODE_FABRIC, /* at the overlay's device */
 	NODE_PROGS,
 };
 #define NODE_ROWS (NODE_SLOTS * 2 * PK_REASON_SLOTS) /* of `counters` */
@@ -160,3 +161,4 @@ void cases_identification(void);
 void cases_outside(void);
 void cases_host_tap(void);
 void cases_remote(void);
+void cases_overlay(void);

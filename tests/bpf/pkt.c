@@ -48,6 +48,8 @@ union pk_addr pkt_ip4(enum who who)
 		put32(a.b + 12, 0xc6336409);
 	if (who == WHO_NOROUTE)
 		put32(a.b + 12, 0xcb007109);
+	if (who == WHO_FAR)
+		a.b[13] = 93;
 	return a;
 }
 
@@ -63,6 +65,8 @@ union pk_addr pkt_ip6(enum who who)
 		a = (union pk_addr){ .b = { 0x20, 0x01, 0x0d, 0xb8, 0xde, 0xad, [15] = 9 } };
 	if (who == WHO_GATEWAY)
 		a = (union pk_addr){ .b = { 0xfe, 0x80, [15] = 1 } };
+	if (who == WHO_FAR)
+		a.b[3] = 0x93;
 	return a;
 }
 

@@ -22,6 +22,7 @@ enum who {
 	WHO_NOBODY = 77,  /* of the pool, not there */
 	WHO_HOST = 201,	  /* 192.0.2.1, fd00:2::1: the node's own */
 	WHO_WORLD = 202,  /* 198.51.100.9, 2001:db8:9::9 */
+	WHO_FAR = 204,	  /* 10.93.0.204, fd00:93::cc: behind the overlay's device */
 	WHO_NOROUTE = 203 /* 203.0.113.9, 2001:db8:dead::9: unreachable by the FIB */
 };
 

@@ -252,10 +252,12 @@ static struct arrival arrives(const struct expect *e, enum node_prog prog, uint3
 bool node_watched(const struct expect *e, uint32_t to)
 {
 	await_count();
-	if (counted(e, to))
-		return true;
-	differ(e);
-	return false;
+	if (!counted(e, to)) {
+		differ(e);
+		return false;
+	}
+	prove(e->reason);
+	return true;
 }
 
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,

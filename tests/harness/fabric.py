@@ -95,10 +95,13 @@ class Fabric:
 
 
 class Cluster:
-    """n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64, or claims some. Joined by the switch, or by the router."""
+    """
+    n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64, or claims some. Joined by the switch, or by the router.
+    overlay: the word "vxlan" of picketd.json, where the network knows the nodes' own addresses alone.
+    """
 
-    def __init__(self, base, fabric, name, count=2, routed=False, claim=False, conf=None):
-        self.base, self.fabric, self.name, self.routed, self.claim = base, fabric, name, routed, claim
+    def __init__(self, base, fabric, name, count=2, routed=False, claim=False, conf=None, overlay=None):
+        self.base, self.fabric, self.name, self.routed, self.claim, self.overlay = base, fabric, name, routed, claim, overlay
         self.conf = {"mode": "process"} if conf is None else conf
         self.nodes, self.ports = [], []
         self.consul = fabric.consul
@@ -139,7 +142,7 @@ class Cluster:
         if self.routed:
             for address in *(f"{a}/{bits}" for a, bits in zip(self.gateways(i), (24, 64))), "fe80::ff/64":
                 fabric.run(["ip", "addr", "add", address, "dev", f"p{i}", *(["nodad"] if ":" in address else [])])
-            for block, via in zip(self.blocks(i), self.addresses(i)):
+            for block, via in zip(self.blocks(i), self.addresses(i)) if self.overlay is None else ():
                 fabric.run(["ip", f"-{6 if ':' in block else 4}", "route", "add", block, "via", via])
         for family, via in zip("46", self.gateways(i)):
             place.run(["ip", f"-{family}", "route", "add", "default", "via", via])
@@ -157,7 +160,8 @@ class Cluster:
         return world
 
     def config(self, node, **more):
-        return {"node": node.name, "cluster": self.name, "nomad": None, "consul": {"address": self.consul.url}, "fabric": "routed",
+        fabric = {"fabric": "routed"} if self.overlay is None else {"fabric": "vxlan", "vxlan": self.overlay}
+        return {"node": node.name, "cluster": self.name, "nomad": None, "consul": {"address": self.consul.url}, **fabric,
                 "blocks": {"range": ["10.64.0.0/16", "fd64::/16"], **({"claim": True, "size": 29} if self.claim else {})}, **more}
 
     def close(self):

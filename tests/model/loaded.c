@@ -78,9 +78,9 @@ static void zero(const char *table, uint32_t entries, size_t size)
 
 static void begin(const struct world *w)
 {
-	static const char *const hashes[] = { "slots",	    "by_address", "remote", "pools",
-					      "open_ports", "published",  "cidr",   "peer_class",
-					      "verdicts",   "flows" };
+	static const char *const hashes[] = { "slots",	    "by_address", "remote",    "pools",
+					      "tunnels",    "open_ports", "published", "cidr",
+					      "peer_class", "verdicts",	  "flows" };
 	static const uint64_t closed;
 	struct timespec now;
 

@@ -355,6 +355,16 @@ static enum pk_reason deliver(struct walk *k)
 	return deliver_world(k);
 }
 
+/* The overlay's port is the nodes' own, whoever is there; an endpoint's may have that number. */
+static bool is_overlays(struct walk *k)
+{
+	const struct world *w = k->m->w;
+	const struct seen *s = &k->seen;
+	uint16_t port = get16((const uint8_t *)&w->node.overlay.port);
+
+	return port && s->proto == 17 && s->dport == port && !s->later && !in_pools(w, &s->dst);
+}
+
 static enum pk_reason endpoint_judged(struct walk *k)
 {
 	struct seen *s = &k->seen;
@@ -370,6 +380,8 @@ static enum pk_reason endpoint_judged(struct walk *k)
 		return PK_REASON_ICMP_UNRELATED; /* the gateway has no flow */
 	if (never(s))
 		return PK_REASON_POLICY_DENIED;
+	if (is_overlays(k))
+		return PK_REASON_OVERLAY_PORT;
 	if (!rate_traffic(k->m, k->slot, PK_EGRESS, k->frame->len, rate_packets(k)))
 		return PK_REASON_RATE_LIMIT;
 	if (s->first || s->later)

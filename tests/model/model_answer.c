@@ -133,14 +133,6 @@ static bool options_own(const struct walk *k, uint32_t at)
 	return at == end;
 }
 
-static bool in_pools(const struct world *w, const union pk_addr *a)
-{
-	for (int i = 0; i < w->pools; i++)
-		if (addr_within(a, w->pool[i].key.addr.b, w->pool[i].key.prefixlen))
-			return true;
-	return false;
-}
-
 /* The gateway says that it is at whatever was asked for. */
 static void advertise(struct walk *k, const union pk_addr *target)
 {

@@ -102,14 +102,19 @@ const struct pk_published *published_of(const struct world *w, const struct seen
 		       : found;
 }
 
+bool in_pools(const struct world *w, const union pk_addr *a)
+{
+	for (int i = 0; i < w->pools; i++)
+		if (addr_within(a, w->pool[i].key.addr.b, w->pool[i].key.prefixlen))
+			return true;
+	return false;
+}
+
 void peer_outside(struct walk *k, const union pk_addr *a)
 {
 	const struct world *w = k->m->w;
 
-	k->party = PK_PARTY_WORLD;
-	for (int i = 0; i < w->pools; i++)
-		if (addr_within(a, w->pool[i].key.addr.b, w->pool[i].key.prefixlen))
-			k->party = PK_PARTY_UNKNOWN;
+	k->party = in_pools(w, a) ? PK_PARTY_UNKNOWN : PK_PARTY_WORLD;
 	for (int i = 0; i < w->remotes; i++) {
 		if (!addr_same(a, &w->remote[i].key))
 			continue;

@@ -60,6 +60,12 @@ static uint32_t slot_of(struct walk *k, bool endpoints)
 static enum pk_reason pieces(struct walk *k, bool endpoints)
 {
 	enum pk_reason reason = piece_begin(k);
+	const struct seen *s = &k->seen;
+
+	/* Nothing of the overlay is cut: the stack's device refuses what was. */
+	if (!endpoints && s->first && s->proto == 17 &&
+	    s->dport == get16((const uint8_t *)&k->m->w->node.overlay.port))
+		return goes_on(k);
 
 	/* Whose a later one is, whose first isn't known, is known only of an endpoint's address. */
 	if (reason && !endpoints)
@@ -126,6 +132,20 @@ static bool glance(const struct frame *f, const struct seen *s, union pk_addr *d
 	return f->len >= L3 + 48 && (get16(piece + 2) & 0xfff9 || has_ports(f, piece[0], L3 + 48));
 }
 
+/* Is it UDP to the overlay's port? Nobody's published port or flow is that. */
+static bool is_overlays(const struct world *w, const struct frame *f, const struct seen *s)
+{
+	const uint8_t *ip = f->b + L3, *piece = ip + 40;
+	uint16_t port = get16((const uint8_t *)&w->node.overlay.port);
+
+	if (s->kind == KIND_V4)
+		return port && !(get16(ip + 6) & 0x3fff) && ip[9] == 17 && get16(ip + 22) == port;
+	if (ip[6] == 44)
+		return port && !(get16(piece + 2) & 0xfff9) && piece[0] == 17 &&
+		       get16(piece + 10) == port;
+	return port && ip[6] == 17 && get16(ip + 42) == port;
+}
+
 /* Does anything stand between IPv6's header, or a fragment's behind it, and the protocol? */
 static bool has_headers(const struct frame *f, const struct seen *s)
 {
@@ -146,6 +166,9 @@ enum pk_reason from_uplink(struct walk *k)
 	if (k->step->beside.vlan || !glance(f, s, &dst))
 		return goes_on(k);
 	endpoints = is_for_endpoints(k->m->w, &dst);
+	if (!endpoints && is_overlays(k->m->w, f, s)) /* there is no other node, nor a device */
+		return addr_same(&dst, &k->m->w->node.overlay.local) ? PK_REASON_OVERLAY_FOREIGN
+								     : goes_on(k);
 	if (s->reason)
 		return endpoints ? s->reason : goes_on(k);
 	if (s->group || (!endpoints && has_headers(f, s)))

@@ -106,6 +106,7 @@ enum route { ROUTE_WAY, ROUTE_LOCAL, ROUTE_NONE };
 enum route route_to(const struct world *w, const union pk_addr *to, uint32_t *device);
 enum pk_reason peer_of_destination(struct walk *k);
 enum pk_reason peer_of_source(struct walk *k);
+bool in_pools(const struct world *w, const union pk_addr *a);
 void peer_outside(struct walk *k, const union pk_addr *a);
 const struct pk_published *published_of(const struct world *w, const struct seen *s,
 					const union pk_addr *to, uint16_t port);

@@ -7,7 +7,7 @@
 #define ANY_CLASS 12
 
 static const uint8_t protocols[] = { 6, 6, 17, 17, 1, 58, 132, 47 };
-static const uint16_t ports[] = PORTS;
+static const uint16_t ports[] = PORTS, outside[] = PUBLISHED;
 
 static struct pk_judgement judgement(struct dice *d)
 {
@@ -163,7 +163,6 @@ static void endpoint(struct world *w, struct dice *d, uint32_t slot)
 /* A mapping on every address, or on one, with its marker. */
 static void publish(struct world *w, struct dice *d)
 {
-	static const uint16_t outside[] = PUBLISHED;
 	struct row_published row = { .key = { .proto = dice_one_in(d, 2) ? 6 : 17 } };
 	uint16_t own = ports[dice_below(d, sizeof(ports) / sizeof(*ports))];
 
@@ -187,6 +186,16 @@ static void publish(struct world *w, struct dice *d)
 	w->open[w->opens++].value = 1 + dice_below(d, 3);
 }
 
+/* Of no device: what comes to its port comes from no node. */
+static void overlay(struct pk_overlay *o, struct dice *d)
+{
+	o->vni = 112;
+	o->local = cast_address(NODE, dice_one_in(d, 2));
+	put16((uint8_t *)&o->port, dice_one_in(d, 2)
+					   ? ports[dice_below(d, sizeof(ports) / sizeof(*ports))]
+					   : outside[dice_below(d, 4)]);
+}
+
 static void node(struct world *w, struct dice *d)
 {
 	struct pk_node *n = &w->node;
@@ -205,6 +214,8 @@ static void node(struct world *w, struct dice *d)
 		n->timeout[i] = PK_TIMEOUT_MIN + dice_below(d, 40);
 	if (dice_one_in(d, 8))
 		n->flags = 0;
+	if (dice_one_in(d, 3))
+		overlay(&n->overlay, d);
 	n->uplink[0] = (struct pk_uplink){ .ifindex = UPLINK,
 					   .mtu = 1500,
 					   .ipv4 = cast_address(NODE, true),
@@ -328,7 +339,8 @@ static void put_published(const struct world *w, int nr, world_put put)
 
 void world_fill(const struct world *w, uint64_t ns, world_put put)
 {
-	const uint32_t zero = 0, one = 1;
+	const struct pk_pool own = { .whose = PK_POOL_OWN };
+	const uint32_t zero = 0;
 
 	fill_buckets(w, ns, put);
 
@@ -348,7 +360,7 @@ void world_fill(const struct world *w, uint64_t ns, world_put put)
 			put("by_address", &ep->ipv6, &local);
 	}
 	for (int i = 0; i < w->pools; i++)
-		put("pools", &w->pool[i].key, &one);
+		put("pools", &w->pool[i].key, &own);
 	for (int i = 0; i < w->remotes; i++)
 		put("remote", &w->remote[i].key, &w->remote[i].value);
 	for (int i = 0; i < w->publisheds; i++)

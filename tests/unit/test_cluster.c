@@ -61,7 +61,9 @@ static int say(const char *key, const char *text, uint64_t created, bool doubt)
 
 static unsigned int settle(void)
 {
-	const struct pk_believed_world world = { range, pools, 1, 1, NULL, NULL };
+	const struct pk_believed_world world = {
+		.range = range, .pools = pools, .n_range = 1, .n_pools = 1
+	};
 
 	return pk_believed_settle(b, &world, remotes);
 }
@@ -76,7 +78,12 @@ static enum pk_hosting placed(void *arg, const char *tenant_name, const char *no
 /* Settles under Nomad's word on that pair; returns how many endpoints are believed. */
 static size_t settle_placed(enum pk_hosting word)
 {
-	const struct pk_believed_world world = { range, pools, 1, 1, placed, &word };
+	const struct pk_believed_world world = { .range = range,
+						 .pools = pools,
+						 .n_range = 1,
+						 .n_pools = 1,
+						 .placed = placed,
+						 .arg = &word };
 	struct pk_believed_node n;
 
 	pk_believed_settle(b, &world, remotes);

@@ -407,6 +407,8 @@ static void test_install_at_once(void **state)
 static void test_pools(void **state)
 {
 	struct pk_prefix pools[3];
+	struct pk_far_block far = { .node = { .b = { [10] = 0xff, 0xff, 192, 0, 2, 2 } } };
+	uint32_t one = 0;
 	size_t n;
 
 	(void)state;
@@ -416,8 +418,11 @@ static void test_pools(void **state)
 	assert_int_equal(pk_prefix_parse("10.41.0.0/16", &pools[2]), 0);
 	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ .own = pools, .n_own = 2 }, IN_A_WHILE,
 			       &e));
-	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ pools + 1, pools + 2, 1, 1 },
-			       IN_A_WHILE, &e));
+	far.prefix = pools[2];
+	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ pools + 1, &far, 1, 1 }, IN_A_WHILE,
+			       &e));
+	assert_int_equal(pk_map_get(b()->map[PK_MAP_TUNNELS], &far.node, &one), 0);
+	assert_int_equal(one, 1);
 	assert_int_equal(pk_map_count(b()->map[PK_MAP_POOLS], &n), 0);
 	assert_int_equal(n, 2);
 	/* Another node's isn't where packets to this node's endpoints go. */
@@ -427,6 +432,8 @@ static void test_pools(void **state)
 		assert_false(pk_addr_equal(&b()->node.block[i].addr, &pools[2].addr));
 	assert_ok(pk_pools_set(b(), &(struct pk_pools_want){ 0 }, IN_A_WHILE, &e));
 	assert_int_equal(pk_map_count(b()->map[PK_MAP_POOLS], &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(pk_map_count(b()->map[PK_MAP_TUNNELS], &n), 0);
 	assert_int_equal(n, 0);
 }
 

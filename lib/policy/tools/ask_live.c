@@ -38,7 +38,7 @@ uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct
 	const struct pk_pool_key pool = { .prefixlen = 128, .addr = *addr };
 	struct pk_remote remote;
 	struct pk_local local;
-	uint32_t one;
+	struct pk_pool found;
 
 	q->addr = *addr;
 	q->identity = q->tenant = 0;
@@ -53,8 +53,8 @@ uint32_t pk_live_who(const struct pk_bpf *bpf, const union pk_addr *addr, struct
 		q->identity = remote.identity;
 		q->tenant = remote.tenant;
 	} else {
-		q->party = pk_map_get(bpf->map[PK_MAP_POOLS], &pool, &one) == 0 ? PK_PARTY_UNKNOWN
-										: PK_PARTY_WORLD;
+		q->party = pk_map_get(bpf->map[PK_MAP_POOLS], &pool, &found) == 0 ? PK_PARTY_UNKNOWN
+										  : PK_PARTY_WORLD;
 	}
 	return 0;
 }

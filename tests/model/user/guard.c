@@ -45,6 +45,7 @@ void user_tables(void)
 	TABLE(by_address, TABLE_HASH, 64);
 	TABLE(remote, TABLE_HASH, 64);
 	TABLE(pools, TABLE_PREFIX, 64);
+	TABLE(tunnels, TABLE_HASH, 64);
 	TABLE(published, TABLE_HASH, 64);
 	TABLE(published_ports, TABLE_ARRAY, PK_PORT_WORDS);
 	TABLE(open_ports, TABLE_HASH, 64);
@@ -162,6 +163,19 @@ long bpf_redirect(__u32 ifindex, __u64 flags)
 long bpf_redirect_neigh(__u32 ifindex, struct bpf_redir_neigh *to, int size, __u64 flags)
 {
 	return bpf_redirect_peer(ifindex, flags);
+}
+
+/* The tests' node has no device of the overlay's. */
+long bpf_skb_get_tunnel_key(struct __sk_buff *skb, struct bpf_tunnel_key *key, __u32 size,
+			    __u64 flags)
+{
+	return -1;
+}
+
+long bpf_skb_set_tunnel_key(struct __sk_buff *skb, struct bpf_tunnel_key *key, __u32 size,
+			    __u64 flags)
+{
+	return -1;
 }
 
 /* As the tests' node has it; the neighbour is the destination itself. */

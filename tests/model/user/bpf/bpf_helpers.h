@@ -17,6 +17,7 @@
 
 struct __sk_buff;
 struct bpf_fib_lookup;
+struct bpf_tunnel_key;
 struct bpf_redir_neigh;
 struct bpf_sock;
 struct bpf_sock_tuple;
@@ -41,6 +42,10 @@ __s64 bpf_csum_diff(__be32 *from, __u32 from_size, __be32 *to, __u32 to_size, __
 __s64 bpf_csum_update(struct __sk_buff *skb, __u32 sum);
 long bpf_redirect(__u32 ifindex, __u64 flags);
 long bpf_redirect_peer(__u32 ifindex, __u64 flags);
+long bpf_skb_get_tunnel_key(struct __sk_buff *skb, struct bpf_tunnel_key *key, __u32 size,
+			    __u64 flags);
+long bpf_skb_set_tunnel_key(struct __sk_buff *skb, struct bpf_tunnel_key *key, __u32 size,
+			    __u64 flags);
 long bpf_redirect_neigh(__u32 ifindex, struct bpf_redir_neigh *next, int size, __u64 flags);
 long bpf_fib_lookup(void *skb, struct bpf_fib_lookup *fib, int size, __u32 flags);
 long bpf_tail_call(void *skb, void *programs, __u32 place);

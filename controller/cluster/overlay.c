@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "overlay.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "nl.h"
+#include "own.h"
+#include "tables.h"
+#include "vxlan.h"
+
+#define TOGETHER_MS 20	  /* messages of one moment are one change */
+#define RETRY_MS    1000  /* nothing is loaded yet, or something failed */
+#define EACH_MS	    10000 /* a message may have been lost */
+
+struct pk_overlay_keeper {
+	struct pk_overlay_args args;
+	struct pk_timer *timer, *quiet;
+	struct pk_watch *watch;
+	int fd;
+	uint32_t ifindex;
+	struct pk_err error;
+};
+
+static const struct pk_vxlan *vxlan_of(const struct pk_overlay_keeper *o)
+{
+	return &o->args.config->settings.vxlan;
+}
+
+bool pk_overlay_is6(const struct pk_overlay_keeper *o)
+{
+	return pk_vxlan_is6(vxlan_of(o));
+}
+
+uint32_t pk_overlay_ifindex(const struct pk_overlay_keeper *o)
+{
+	return o->ifindex;
+}
+
+const struct pk_err *pk_overlay_error(const struct pk_overlay_keeper *o)
+{
+	return &o->error;
+}
+
+static const union pk_addr *address_of(const struct pk_uplink *uplink, bool v6)
+{
+	const union pk_addr *addr = v6 ? &uplink->ipv6 : &uplink->ipv4;
+
+	return pk_addr_is_zero(addr) ? NULL : addr;
+}
+
+/* Returns the uplink whose address other nodes are told as this one's first of the family. */
+static const struct pk_uplink *end_of(const struct pk_node *node, bool v6)
+{
+	for (int i = 0; i < PK_UPLINKS; i++)
+		if (node->uplink[i].ifindex && address_of(&node->uplink[i], v6))
+			return &node->uplink[i];
+	return NULL;
+}
+
+static void edit_overlay(void *arg, struct pk_node *node)
+{
+	node->overlay = *(const struct pk_overlay *)arg;
+}
+
+static int write_overlay(struct pk_bpf *bpf, const struct pk_overlay *overlay, struct pk_err *err)
+{
+	if (memcmp(overlay, &bpf->node.overlay, sizeof(*overlay)) == 0)
+		return 0;
+	return pk_node_update(bpf, edit_overlay, (void *)overlay, pk_sync_until(), err);
+}
+
+static int fail_address(bool v6, struct pk_err *err)
+{
+	pk_fail(err, 0, "the overlay has no address: no uplink of this node has one of IPv%d",
+		v6 ? 6 : 4);
+	return pk_fix(err, -EADDRNOTAVAIL,
+		      "give the uplink one, or say \"underlay\": \"%s\" in \"vxlan\", on every "
+		      "node",
+		      v6 ? "ipv4" : "ipv6");
+}
+
+/*
+ * Brings device and table in step. The port is closed to endpoints first, and stays so whatever
+ * fails.
+ */
+static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *err)
+{
+	const struct pk_vxlan *v = vxlan_of(o);
+	struct pk_overlay overlay = { .vni = v->vni, .port = htons((uint16_t)v->port) };
+	const struct pk_uplink *end = end_of(&bpf->node, pk_vxlan_is6(v));
+	struct pk_vxlan_want want = { .port = (uint16_t)v->port };
+	own_nl *nl = NULL;
+	int r = 0, w;
+
+	o->ifindex = 0;
+	if (bpf->node.overlay.port != overlay.port)
+		r = write_overlay(bpf, &overlay, err);
+	if (r == 0 && !end)
+		r = fail_address(pk_vxlan_is6(v), err);
+	if (r == 0)
+		r = pk_nl_open(&nl, err);
+	if (r == 0) {
+		want.mtu = end->mtu - pk_vxlan_overhead(v);
+		overlay.local = *address_of(end, pk_vxlan_is6(v));
+		r = pk_vxlan_keep(bpf, nl, &want, &overlay.ifindex, err);
+	}
+	w = write_overlay(bpf, &overlay, r < 0 ? NULL : err);
+	r = r ?: w;
+	if (r == 0)
+		o->ifindex = overlay.ifindex;
+	return r;
+}
+
+static void pass(void *arg)
+{
+	struct pk_overlay_keeper *o = arg;
+	struct pk_bpf *bpf = pk_sync_bpf(o->args.sync);
+	uint32_t before = o->ifindex;
+	struct pk_err err = { 0 };
+	int r;
+
+	pk_timer_set(o->timer, bpf ? EACH_MS : RETRY_MS);
+	if (!bpf)
+		return;
+	r = keep(o, bpf, &err);
+	if (r < 0 && strcmp(err.text, o->error.text) != 0)
+		log_error("op=overlay err=\"%s\" fix=\"%s\"", err.text, err.fix);
+	o->error = r < 0 ? err : (struct pk_err){ 0 };
+	if (r < 0)
+		pk_timer_set(o->timer, RETRY_MS);
+	if (o->ifindex != before) {
+		log_info("op=overlay ifindex=%u", o->ifindex);
+		o->args.changed(o->args.arg);
+	}
+}
+
+/* Returns whether the message is of the device; of a filter or a setting of it, too. */
+static bool concerns(const struct pk_overlay_keeper *o, const struct nlmsghdr *h)
+{
+	const void *body = NLMSG_DATA(h);
+
+	switch (h->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		return (uint32_t)((const struct ifinfomsg *)body)->ifi_index == o->ifindex;
+	case RTM_NEWTFILTER:
+	case RTM_DELTFILTER:
+	case RTM_DELCHAIN:
+	case RTM_DELQDISC:
+		return (uint32_t)((const struct tcmsg *)body)->tcm_ifindex == o->ifindex;
+	case RTM_NEWNETCONF:
+		return true; /* whose it is stands in an attribute; they are few */
+	default:
+		return false;
+	}
+}
+
+static void on_message(void *arg);
+
+static void listen_again(struct pk_overlay_keeper *o)
+{
+	if (o->fd >= 0)
+		o->watch = pk_watch_fd(o->args.loop, o->fd, on_message, o);
+}
+
+static void on_message(void *arg)
+{
+	struct pk_overlay_keeper *o = arg;
+
+	pk_watch_free(PK_MOVE(o->watch, NULL));
+	pk_timer_set(o->quiet, TOGETHER_MS);
+}
+
+static void read_messages(void *arg)
+{
+	struct pk_overlay_keeper *o = arg;
+	_Alignas(struct nlmsghdr) char buf[16384];
+	bool concerned = false;
+	ssize_t n;
+
+	while ((n = recv(o->fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		size_t left = (size_t)n;
+
+		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+			concerned |= concerns(o, h);
+	}
+	concerned |= n < 0 && errno == ENOBUFS; /* what was lost may concern it */
+	listen_again(o);
+	if (concerned)
+		pass(o);
+}
+
+void pk_overlay_soon(struct pk_overlay_keeper *o)
+{
+	pk_timer_hurry(o->timer, 0);
+}
+
+struct pk_overlay_keeper *pk_overlay_new(const struct pk_overlay_args *args)
+{
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_TC, RTNLGRP_IPV4_NETCONF,
+				      RTNLGRP_IPV6_NETCONF, 0 };
+	struct pk_overlay_keeper *o = pk_alloc(sizeof(*o));
+	struct pk_err err = { 0 };
+
+	o->args = *args;
+	o->timer = pk_timer_new(args->loop, pass, o);
+	o->quiet = pk_timer_new(args->loop, read_messages, o);
+	o->fd = pk_nl_listen(groups, &err);
+	if (o->fd < 0)
+		log_error("op=overlay err=\"%s\" ignoring: looking each ten seconds", err.text);
+	listen_again(o);
+	pk_overlay_soon(o);
+	return o;
+}
+
+void pk_overlay_free(struct pk_overlay_keeper *o)
+{
+	if (!o)
+		return;
+	pk_watch_free(o->watch);
+	if (o->fd >= 0)
+		close(o->fd);
+	pk_timer_free(o->timer);
+	pk_timer_free(o->quiet);
+	free(o);
+}
+
+void pk_overlay_withdraw(void)
+{
+	struct pk_err err = { 0 };
+	own_nl *nl = NULL;
+	int r = pk_nl_open(&nl, &err);
+
+	if (r == 0)
+		r = pk_vxlan_delete(nl, &err);
+	if (r < 0)
+		log_warn("op=overlay err=\"%s\" ignoring", err.text);
+}

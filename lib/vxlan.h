@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The overlay's device: a VXLAN device of Picket's own, whose tunnels the guard sets packet by
+ * packet, and pk_from_fabric at its ingress. In the node's network namespace.
+ */
+#include "bpfobj.h"
+#include "nl.h"
+
+#define PK_VXLAN_DEVICE "picket-vxlan"
+
+struct pk_vxlan_want {
+	uint16_t port;
+	uint32_t mtu;
+};
+
+/* -ENODEV: there is none. -EEXIST: a device of that name isn't Picket's. */
+int pk_vxlan_find(struct pk_nl *nl, struct pk_nl_link *link, struct pk_err *err);
+/*
+ * Makes the device what it should be, whatever is there of ours, and has its program stand at it
+ * before it is up. Sets *ifindex.
+ */
+int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
+		  uint32_t *ifindex, struct pk_err *err);
+/* Deletes the device, where there is one of ours. */
+int pk_vxlan_delete(struct pk_nl *nl, struct pk_err *err);

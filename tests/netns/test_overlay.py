@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes whose network knows nothing but the nodes' own addresses: packets in VXLAN, and who is believed to send them."""
+import contextlib
+import ipaddress
+import json
+import signal
+import socket
+import struct
+import threading
+
+import pytest
+from harness import EGRESS, INGRESS, CniError, netns, proving
+from harness.fabric import made_cluster
+from harness.servers import QUICK, Mirror, ask, pings
+from harness.shell import wait_for
+
+DEVICE, PORT, VNI = "picket-vxlan", 8479, 112
+ETH_P_ALL, OUTGOING = 3, 4
+TAKES = {"ipv4": 50, "ipv6": 70}	# bytes of each packet
+
+
+def made(request, fabric, **how):
+    name = request.node.name.translate({ord(c): "-" for c in "[]"})
+    return made_cluster(name, fabric, **{"overlay": {}, **how})
+
+
+@pytest.fixture(name="routed", params=["ipv4", "ipv6"])
+def routed_fixture(request, fabric):
+    """Behind a router that knows no block."""
+    with made(request, fabric, routed=True, overlay={"underlay": request.param}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(request, fabric):
+    """On a segment that all share, strangers too."""
+    with made(request, fabric) as cluster:
+        yield cluster
+
+
+def start(cluster):
+    for node in cluster.nodes:
+        node.start_picketd(cluster.config(node), wait=False)
+    for node in cluster.nodes:
+        wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+
+
+def knows(node, n, blocks=2):
+    wait_for(lambda: node.tables.count("remote") == n, f"{node.name} to know {n} addresses of others", 90)
+    wait_for(lambda: len(routes(node)) == blocks, f"{node.name}'s routes")
+
+
+def routes(node):
+    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
+    return {r["dst"]: r["dev"] for r in found}
+
+
+def device(node):
+    """None: there is none of that name."""
+    found = node.run(["ip", "-j", "-d", "link", "show", "dev", DEVICE], check=False)
+    return json.loads(found.stdout)[0] if found.returncode == 0 else None
+
+
+def pair(cluster):
+    """Two VMs of a tenant, one a node, that know each other."""
+    one, two = cluster.nodes[:2]
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2, 2 * (len(cluster.nodes) - 1))
+    knows(two, 2, 2 * (len(cluster.nodes) - 1))
+    return a, b
+
+
+def reach(a, b):
+    return all(pings(a, b.address(family)) and pings(b, a.address(family)) for family in (4, 6))
+
+
+class Frames:
+    """The longest frame that the overlay's device is given to send while it goes on."""
+
+    def __init__(self, node):
+        with netns.inside(node.net):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.socket.bind((DEVICE, ETH_P_ALL))
+        self.socket.settimeout(0.1)
+        self.longest, self.stopped = 0, threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+
+    def look(self):
+        while not self.stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                frame, (_, _, kind, *_) = self.socket.recvfrom(1 << 17)
+                if kind == OUTGOING:
+                    self.longest = max(self.longest, len(frame))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.stopped.set()
+        self.thread.join()
+        self.socket.close()
+
+
+def send_much(a, b, address, size=4 << 20):
+    """Over TCP, and every byte arrives."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with b.inside():
+        server = socket.create_server(("", 5001), family=family)
+    with a.inside():
+        client = socket.socket(family, socket.SOCK_STREAM)
+    with server, client:
+        server.settimeout(30)
+        client.settimeout(30)
+        client.connect((address, 5001))
+        there, _ = server.accept()
+        with there:
+            there.settimeout(30)
+            sent = got = 0
+            block = bytes(1 << 16)
+            while got < size:
+                if sent < size:
+                    sent += client.send(block)
+                got += len(there.recv(1 << 20))
+
+
+def arrived(node, alloc):
+    return [{key: n for key, n in node.tables.counters(slot).items() if key[0] == INGRESS} for slot in (0, alloc.slot)]
+
+
+def test_a_tenant_reaches_its_own_alone(routed):
+    one, two = routed.nodes
+    underlay = routed.overlay["underlay"]
+    a, b = pair(routed)
+    c = two.add("other", "x", "x")
+    mtu = 1500 - TAKES[underlay]
+    assert set(routes(one).values()) == {DEVICE}
+    link = device(one)
+    assert link["mtu"] == mtu == a.links()["eth0"]["mtu"], "the endpoints' MTU is what the overlay leaves"
+    assert link["linkinfo"]["info_data"]["external"] and not link["linkinfo"]["info_data"]["learning"]
+    mirror = Mirror(b.inside(), 5000)
+    try:
+        for family, head in (4, 28), (6, 48):
+            assert pings(a, b.address(family)) and pings(b, a.address(family))
+            assert a.run(["ping", "-c1", "-W10", "-M", "do", "-s", str(mtu - head), b.address(family)], check=False).returncode == 0, "a full one"
+            for kind in "tcp", "udp":
+                assert ask(a, kind, b.address(family), 5000)[0] == a.address(family), "with its own address, never masqueraded"
+            with Frames(one) as frames:
+                send_much(a, b, b.address(family))
+            assert frames.longest > 2 * mtu, "what the stack left to the device to cut goes in whole"
+    finally:
+        mirror.close()
+    assert one.run(["bridge", "fdb", "show", "dev", DEVICE]).stdout == "", "nothing is learned, nobody is flooded"
+    for family in 4, 6:
+        with proving(one.tables, a.slot, EGRESS, "policy-denied"):
+            assert not pings(a, c.address(family), QUICK), "of the other tenant's nothing is known here"
+        with proving(two.tables, c.slot, EGRESS, "policy-denied"):
+            assert not pings(c, a.address(family), QUICK)
+    for node in routed.nodes:
+        wait_for(lambda node=node: node.api("/v1/status")["state"] == "ok", lambda node=node: node.api("/v1/status")["reasons"])
+    said = one.picket("check", check=False).stdout
+    assert f"{DEVICE}: UDP port {PORT} over {underlay.replace('ip', 'IP')}, identifier {VNI}, MTU {mtu}" in said, said
+    before = arrived(two, b)
+    assert one.run(["ping", "-c1", "-W1", b.address(4)], check=False).returncode, "the node's own processes have no tunnel"
+    assert before == arrived(two, b), "nothing of theirs came there"
+
+
+def test_another_tenants_is_denied_where_it_arrives(cluster):
+    """A node that lets anything out: the other end's verdict holds."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, c = one.add("acme", "api", "web"), two.add("other", "x", "x")
+    one.policy("open.json", {"rules": [{"endpointSelector": {"matchLabels": {"nomad:namespace": "acme"}},
+                                        "egress": [{"toEndpoints": [{"matchLabels": {"nomad:namespace": "other"}}]}]}]})
+    wait_for(lambda: one.tables.count("remote") == 2, "a tenant that a policy names is asked for", 90)
+    wait_for(lambda: len(routes(two)) == 2, "routes")
+    with proving(two.tables, c.slot, INGRESS, "policy-denied"):
+        assert not pings(a, c.address(4), QUICK)
+
+
+@pytest.fixture(name="wide")
+def wide_fixture(request, fabric):
+    """Whose endpoints have a larger MTU than the overlay carries, as those of before the overlay."""
+    with made(request, fabric, conf={"mode": "process", "mtu": 1500}) as cluster:
+        yield cluster
+
+
+def test_the_way_is_narrower_than_the_endpoint(wide):
+    """Path MTU discovery: the guard says what fits, and what is sent then arrives."""
+    a, b = pair(wide)
+    said = a.run(["ping", "-c1", "-W5", "-M", "do", "-s", "1472", b.address(4)], check=False).stdout
+    assert "mtu = 1450" in said, said
+    for family in 4, 6:
+        send_much(a, b, b.address(family))
+    said = wide.nodes[0].picket("check", check=False).stdout
+    assert '"mtu": 1500, and the overlay leaves 1450' in said, said
+
+
+def sum16(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    return ~(total % 0xffff or 0xffff) & 0xffff
+
+
+def frame(source, destination):
+    """UDP from one endpoint to another, as a guard puts it into the overlay."""
+    udp = struct.pack(">HHHH", 4000, 5000, 12, 0) + b"evil"
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, ipaddress.ip_address(source).packed,
+                       ipaddress.ip_address(destination).packed)
+    head = head[:10] + struct.pack(">H", sum16(head)) + head[12:]
+    return bytes.fromhex("02706b000002 02706b000001 0800") + head + udp
+
+
+def wrapped(source, destination, vni=VNI):
+    return struct.pack(">BBHI", 0x08, 0, 0, vni << 8) + frame(source, destination)
+
+
+def send(place, payload, to, source="", port=PORT):
+    with place.inside():
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with s, contextlib.suppress(ConnectionError):
+        s.bind((source, 0))
+        s.sendto(payload, (to, port))
+
+
+@pytest.fixture(name="three")
+def three_fixture(request, fabric):
+    with made(request, fabric, count=3) as cluster:
+        yield cluster
+
+
+def test_who_writes_another_is_nobody(three):
+    """A stranger of the segment, one with a node's address, and a node that lies."""
+    one, two, _ = three.nodes
+    a, b = pair(three)
+    assert reach(a, b)
+    here, there = three.addresses(1)[0], three.addresses(2)[0]
+    stranger = three.stranger(9)
+    mac = one.json(["ip", "-j", "link", "show", "dev", "up0"])[0]["address"]
+    # Nobody's neighbours are to be led astray by it: what is tried is the guard.
+    stranger.run(["ip", "addr", "add", f"{there}/32", "dev", "lo"])
+    stranger.run(["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2"])
+    stranger.run(["ip", "neigh", "replace", here, "lladdr", mac, "dev", "up0", "nud", "permanent"])
+    good = wrapped(b.address(4), a.address(4))
+    with proving(one.tables, 0, INGRESS, "overlay-foreign"):
+        send(stranger, good, here)
+    with proving(one.tables, 0, INGRESS, "overlay-foreign"):
+        send(stranger, good, here, source=there)
+    with proving(one.tables, 0, INGRESS, "overlay-vni"):
+        send(two, wrapped(b.address(4), a.address(4), VNI + 1), here, source=there)
+    with proving(one.tables, a.slot, INGRESS, "spoofed-remote"):
+        send(two, wrapped("10.64.3.7", a.address(4)), here, source=there)	# of the third node's block
+    with proving(one.tables, a.slot, INGRESS, "spoofed-remote"):
+        send(two, wrapped("8.8.8.8", a.address(4)), here, source=there)
+    with proving(one.tables, a.slot, INGRESS, "spoofed-ipv4"):
+        send(two, wrapped(a.address(4), a.address(4)), here, source=there)
+    with proving(one.tables, 0, INGRESS, "unknown-endpoint"):
+        send(two, wrapped(b.address(4), "10.64.1.250"), here, source=there)
+    with proving(one.tables, a.slot, INGRESS, "ok"):
+        send(two, good, here, source=there)	# what a node says of its own endpoints is its own to say
+    with proving(one.tables, 0, INGRESS, "overlay-foreign"):
+        send(one, wrapped(b.address(4), a.address(4)), here)	# a process of this node
+    assert reach(a, b)
+
+
+def test_an_endpoint_builds_vxlan_itself(cluster):
+    """In its node's name it would be believed: no policy opens that port, and nobody publishes it."""
+    one, two = cluster.nodes
+    one.policy("open.json", {"rules": [{"endpointSelector": {}, "egress": [{"toEntities": ["all"]}], "ingress": [{"fromEntities": ["all"]}]}]})
+    a, b = pair(cluster)
+    evil = wrapped(a.address(4), b.address(4))
+    one.run(["ip", "addr", "add", "192.0.2.111/24", "dev", "up0"])
+    two.run(["ip", "addr", "add", "192.0.2.112/24", "dev", "up0"])
+    for to in (cluster.addresses(2)[0], "192.0.2.112", cluster.addresses(1)[0], "192.0.2.111", cluster.gateways(1)[0], "8.8.8.8"):
+        with proving(one.tables, a.slot, EGRESS, "overlay-port"):
+            send(a, evil, to)
+    assert two.tables.counters(b.slot).get((INGRESS, "ok"), 0) == 0, "nothing of it arrived"
+    mirror = Mirror(b.inside(), PORT)
+    try:
+        assert ask(a, "udp", b.address(4), PORT)[0] == a.address(4), "another endpoint's port of that number is its own"
+    finally:
+        mirror.close()
+    with pytest.raises(CniError) as refused:
+        one.add("acme", "x", "x", conf=one.plugin_conf(runtimeConfig={"portMappings": [{"hostPort": PORT, "containerPort": 53, "protocol": "udp"}]}))
+    assert refused.value.code == 7 and "is the overlay's" in refused.value.msg, refused.value.msg
+
+
+def reload(node, config):
+    node.write_config(config)
+    node.picketd.send_signal(signal.SIGHUP)
+
+
+def reasons(node):
+    return [r["text"] for r in node.api("/v1/status")["reasons"]]
+
+
+def test_the_device(cluster):
+    """Deleted, set down, without its program; a foreign one of its name; another fabric; swept."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    for spoil in (["ip", "link", "del", DEVICE], ["ip", "link", "set", DEVICE, "down"], ["tc", "qdisc", "del", "dev", DEVICE, "clsact"],
+                  ["ip", "link", "set", DEVICE, "mtu", "1400"], ["sysctl", "-qw", f"net.ipv4.conf.{DEVICE}.forwarding=0"]):
+        one.run(spoil)
+        wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), f"the overlay after {spoil}", 30)
+        wait_for(lambda: device(one)["mtu"] == 1450, "its MTU")
+    reload(one, cluster.config(one, fabric="routed"))
+    wait_for(lambda: any("fabric can't change" in text for text in reasons(one)), lambda: reasons(one))
+    assert reach(a, b), "what was goes on"
+    reload(one, cluster.config(one))
+    wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: reasons(one))
+    one.kill_picketd()
+    assert reach(a, b), "without picketd"
+    one.run(["ip", "link", "del", DEVICE])
+    one.run(["ip", "link", "add", DEVICE, "type", "bridge"])
+    one.start_picketd(cluster.config(one))
+    wait_for(lambda: any("is not Picket's" in text for text in reasons(one)), lambda: reasons(one))
+    with proving(one.tables, a.slot, EGRESS, "overlay-port"):
+        send(a, b"x", cluster.addresses(2)[0])
+    one.kill_picketd()
+    one.picket("sweep", "-all", "-apply", "-force")
+    assert device(one)["linkinfo"]["info_kind"] == "bridge", "somebody else's stays"
+
+
+def test_a_node_gets_another_address(cluster):
+    """It says so itself, and is believed there; the overlay goes on by the new one."""
+    one, two = cluster.nodes
+    a, b = pair(cluster)
+    assert reach(a, b)
+    two.run(["ip", "addr", "del", f"{cluster.addresses(2)[0]}/24", "dev", "up0"])
+    two.run(["ip", "addr", "add", "192.0.2.62/24", "dev", "up0"])
+    two.run(["ip", "route", "replace", "default", "via", cluster.gateways(2)[0]])
+    wait_for(lambda: cluster.consul.get("nodes/n2")["addresses"][0] == "192.0.2.62", "the node's word", 90)
+    wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "the overlay by the new address", 90)
+    two.kill_picketd()
+    two.picket("sweep", "-all", "-apply", "-force")
+    assert device(two) is None
