@@ -33,11 +33,11 @@ def nodes(node):
 
 
 def is_waiting(consul):
-    """It has heard all that there is, its own word too."""
+    """It has heard all that there is, its own word too, and waits by the short question."""
     def waits():
         with consul.changed:
             index = consul.index_of(NODES)
-        return ROOT + "nodes/n1" in consul.keys and consul.count(f"{NODES}?recurse=true&index={index}&")
+        return ROOT + "nodes/n1" in consul.keys and consul.count(f"{NODES[:-1]}?keys=true&separator=/&stale=true&index={index}&")
     wait_for(waits, "picketd's next question", 60)
 
 
