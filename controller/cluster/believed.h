@@ -39,6 +39,11 @@ int pk_believed_say(struct pk_believed *b, const struct pk_said *said);
 /* Says that the key is gone from Consul. held is why its word stays all the same; NULL: it goes. */
 void pk_believed_lack(struct pk_believed *b, const char *key, const char *held, time_t now);
 /*
+ * Returns whether the key's word is that its node has no endpoint of the tenant: where the key
+ * lacks, nothing does.
+ */
+bool pk_believed_is_empty(const struct pk_believed *b, const char *key);
+/*
  * Calls for each key below a prefix that has a word; with fresh, only for those not held already.
  */
 typedef void pk_believed_fn(void *arg, const char *key);

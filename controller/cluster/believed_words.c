@@ -204,6 +204,14 @@ void pk_believed_lack(struct pk_believed *b, const char *key, const char *held, 
 	w->modified = 0;
 }
 
+bool pk_believed_is_empty(const struct pk_believed *b, const char *key)
+{
+	const struct word *w;
+
+	HASH_FIND_STR(b->words, key, w);
+	return w && w->tenant_name && !w->bad && !w->share.n;
+}
+
 void pk_believed_each(struct pk_believed *b, const char *below, bool fresh, pk_believed_fn *fn,
 		      void *arg)
 {

@@ -13,7 +13,8 @@ struct hearing {
 	struct part *part;
 	const struct pk_keys_answer *answer;
 	const char **lacking;
-	size_t had, lacks;
+	size_t n_lacking;
+	size_t had, lacks; /* without those whose word was that there is no endpoint */
 	bool changed;
 };
 
@@ -44,16 +45,19 @@ static void hear_key(struct hearing *h, const struct pk_kv *kv)
 static void count(void *arg, const char *key)
 {
 	struct hearing *h = arg;
+	struct pk_cluster *c = h->part->cluster;
+	bool empty = pk_believed_is_empty(c->believed, key);
 	own_str full = { 0 };
 
-	pk_str_addf(&full, "%s%s", h->part->cluster->prefix, key);
-	h->had++;
+	pk_str_addf(&full, "%s%s", c->prefix, key);
+	h->had += !empty;
 	if (pk_kvs_find(h->answer->kvs, full.text))
 		return;
-	h->lacking = realloc(h->lacking, (h->lacks + 1) * sizeof(*h->lacking));
+	h->lacking = realloc(h->lacking, (h->n_lacking + 1) * sizeof(*h->lacking));
 	if (!h->lacking)
 		abort();
-	h->lacking[h->lacks++] = key;
+	h->lacking[h->n_lacking++] = key;
+	h->lacks += !empty;
 }
 
 /* Deals with keys that were there and are lacking: they are gone, or held (absence.h). */
@@ -73,10 +77,12 @@ static void hear_absence(struct hearing *h)
 		part->gone = 0;
 	a.recent = part->gone;
 	held = pk_absence_held(&a);
-	for (size_t i = 0; i < h->lacks; i++) {
-		if (!held)
+	for (size_t i = 0; i < h->n_lacking; i++) {
+		bool stays = held && !pk_believed_is_empty(c->believed, h->lacking[i]);
+
+		if (!stays)
 			cluster_unkeep(c, h->lacking[i]);
-		pk_believed_lack(c->believed, h->lacking[i], held, time(NULL));
+		pk_believed_lack(c->believed, h->lacking[i], stays ? held : NULL, time(NULL));
 	}
 	if (h->lacks && !held) {
 		part->gone += h->lacks;

@@ -29,20 +29,15 @@ static void look(void *arg)
 {
 	struct pk_publish *p = arg;
 	size_t before = HASH_COUNT(p->keys);
-	struct key *k, *next;
+	uint64_t wait;
 
 	if (!pk_sync_bpf(p->args.sync) || p->may_not)
 		return;
 	p->looked = true;
 	publish_want_all(p);
-	HASH_ITER (hh, p->keys, k, next) {
-		if (!k->seen && k->body) {
-			free(PK_MOVE(k->body, NULL));
-			free(PK_MOVE(k->text, NULL));
-			k->written = false;
-		}
-		k->seen = false;
-	}
+	wait = publish_want_ends(p, pk_loop_now(p->args.loop));
+	if (wait)
+		pk_timer_set(p->look, wait);
 	if (HASH_COUNT(p->keys) != before)
 		publish_remember(p);
 	pk_timer_hurry(p->write, 0);

@@ -20,6 +20,8 @@ struct key {
 	bool written; /* Consul has it, as far as is known */
 	bool seen;    /* by the look that is under way */
 	uint64_t not_before_ms;
+	uint64_t
+		ends_ms; /* when it goes, of a tenant's that says that there is no endpoint; or 0 */
 	UT_hash_handle hh;
 };
 
@@ -50,6 +52,12 @@ void publish_recall(struct pk_publish *p);
 bool publish_is_report(const char *name);
 /* Sets what each key of this node is to say, and marks it seen. */
 void publish_want_all(struct pk_publish *p);
+/*
+ * Ends the keys that aren't marked seen, and takes the marks away. A tenant's says first, for an
+ * hour, that there is no endpoint: nodes that say so at once are a job's end, keys that lack at
+ * once may be a lost store. Returns after how many milliseconds there is another key to end, or 0.
+ */
+uint64_t publish_want_ends(struct pk_publish *p, uint64_t now);
 /* Starts a request to Consul under picketd's token. */
 struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
 				   pk_http_fn *fn, struct pk_err *err);

@@ -11,6 +11,9 @@
 #include "share.h"
 #include "sync.h"
 
+#define TENANTS	 "tenants/"
+#define EMPTY_MS 3600000
+
 static struct key *get(struct pk_publish *p, const char *name)
 {
 	struct key *k;
@@ -74,6 +77,7 @@ static void want(struct pk_publish *p, const char *name, const char *body)
 	struct key *k = get(p, name);
 
 	k->seen = true;
+	k->ends_ms = 0;
 	if (k->body && strcmp(k->body, body) == 0)
 		return;
 	free(k->body);
@@ -161,7 +165,7 @@ static void want_shares(struct pk_publish *p)
 	HASH_ITER (hh, all, t, next) {
 		own_str name = { 0 }, body = { 0 };
 
-		pk_str_addf(&name, "tenants/%s/%s", t->name, p->node);
+		pk_str_addf(&name, TENANTS "%s/%s", t->name, p->node);
 		pk_share_encode(&t->share, &body);
 		want(p, name.text, body.text);
 		HASH_DEL(all, t);
@@ -187,4 +191,36 @@ void publish_want_all(struct pk_publish *p)
 		want_shares(p);
 	}
 	want_report(p);
+}
+
+/* Has a tenant's key say that this node has no endpoint of it, until ends_ms. */
+static void want_none(struct pk_publish *p, const struct key *k, uint64_t ends_ms)
+{
+	struct pk_share none = { 0 };
+	own_str body = { 0 };
+
+	pk_share_encode(&none, &body);
+	want(p, k->name, body.text);
+	get(p, k->name)->ends_ms = ends_ms;
+}
+
+uint64_t publish_want_ends(struct pk_publish *p, uint64_t now)
+{
+	uint64_t wait = 0;
+
+	for (struct key *k = p->keys; k; k = k->hh.next) {
+		bool is_share = !p->args.alone && strncmp(k->name, TENANTS, strlen(TENANTS)) == 0;
+
+		if (!k->seen && is_share && !k->ends_ms)
+			want_none(p, k, now + EMPTY_MS);
+		else if (!k->seen && k->body && now >= k->ends_ms) {
+			free(PK_MOVE(k->body, NULL));
+			free(PK_MOVE(k->text, NULL));
+			k->written = false;
+		}
+		if (k->body && k->ends_ms > now && (!wait || k->ends_ms - now < wait))
+			wait = k->ends_ms - now;
+		k->seen = false;
+	}
+	return wait;
 }

@@ -72,6 +72,11 @@ class Consul:
             raise
         return [key.removeprefix(self.prefix) for key in found]
 
+    def told(self):
+        """The tenants' keys that name an endpoint: one that was told has an empty word for a while."""
+        shares = {key: self.get(key) for key in self.keys("tenants/")}
+        return {key for key, share in shares.items() if share and share["endpoints"]}
+
 
 class Fabric:
     """A switch and a router in one namespace, and Consul there at 198.51.100.1; clusters come and go."""

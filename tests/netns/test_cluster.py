@@ -230,7 +230,7 @@ def test_what_ends_answers_nothing(cluster):
         assert not pings(a, address, QUICK)
     two.delete(c)
     wait_for(lambda: one.tables.count("remote") == 0, "its entries are gone", 90)
-    wait_for(lambda: "tenants/acme/n2" not in cluster.consul.keys(), "and its key", 90)
+    wait_for(lambda: "tenants/acme/n2" not in cluster.consul.told(), "and it is said", 90)
 
 
 def test_a_lying_node_speaks_for_itself_alone(cluster):

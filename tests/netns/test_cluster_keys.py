@@ -10,6 +10,12 @@ NODES = f"/v1/kv/{ROOT}nodes/"
 ALONE = {"nomad": None, "fabric": "routed", "node": "n1", "blocks": {"range": ["10.64.0.0/16"]}}
 
 
+def share(i, number, *addresses):
+    """What node i says of acme's endpoints on it."""
+    return {"version": 1, "number": number, "endpoints": [
+        {"id": f"x{i}@eth0", "generation": 1, "labels": '["nomad:namespace=acme"]', "addresses": [a]} for a in addresses]}
+
+
 def word(number, block):
     return {"version": 1, "number": number, "blocks": [block], "addresses": ["192.0.2.9"]}
 
@@ -91,3 +97,36 @@ def test_no_leader_is_said_of_other_nodes_keys(make_node, consul_of):
     assert "no leader" in str(node.reasons("cluster")) and nodes(node)["n2"]["blocks"] == ["10.64.2.0/24"]
     consul.leader = True
     wait_for(lambda: not node.reasons("cluster"), lambda: node.reasons("cluster"), 60)
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["a job's end", "keys that lack"])
+def test_a_tenant_that_ends_everywhere_at_once(one, said):
+    """Nodes say that they have no endpoint of it before their keys go; keys that lack without a word are held."""
+    node, consul = one
+    for i in range(2, 6):
+        consul.say(f"nodes/n{i}", word(6, f"10.64.{i}.0/24"))
+        consul.say(f"tenants/acme/n{i}", share(i, 1, f"10.64.{i}.9"))
+    node.add("acme", "api", "web")
+    wait_for(lambda: node.tables.count("remote") == 4, "all of the tenant's", 60)
+    if said:
+        for i in range(2, 6):
+            consul.say(f"tenants/acme/n{i}", share(i, 2))
+        wait_for(lambda: node.tables.count("remote") == 0, "their end", 60)
+    with consul.changed:
+        consul.bump()
+        for i in range(2, 6):
+            del consul.keys[f"{ROOT}tenants/acme/n{i}"]
+            consul.touched[f"{ROOT}tenants/acme/n{i}"] = consul.index
+    consul.say("tenants/acme/n6", share(6, 1, "10.64.6.9"))
+    consul.say("nodes/n6", word(6, "10.64.6.0/24"))
+    wait_for(lambda: node.tables.count("remote") == (1 if said else 5), "what was said since", 60)
+    assert bool(node.reasons("cluster")) is not said, node.reasons("cluster")
+
+
+def test_a_nodes_last_endpoint_is_said_to_be_gone(one):
+    node, consul = one
+    alloc = node.add("acme", "api", "web")
+    key = f"{ROOT}tenants/acme/n1"
+    wait_for(lambda: len(json.loads(consul.keys[key])["endpoints"]) == 1, "its word", 60)
+    node.delete(alloc)
+    wait_for(lambda: not json.loads(consul.keys[key])["endpoints"], "that there is none", 60)

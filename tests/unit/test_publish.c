@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+/* How a node's keys in Consul end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+
+#include "own.h"
+#include "publish_private.h"
+
+#define HOUR	3600000u
+#define NOBODYS "{\"version\":1,\"number\":0,\"endpoints\":[]}"
+
+static struct key *add(struct pk_publish *p, const char *name, const char *body)
+{
+	struct key *k = pk_alloc(sizeof(*k));
+
+	k->name = pk_strdup(name);
+	k->body = body ? pk_strdup(body) : NULL;
+	k->written = true;
+	HASH_ADD_KEYPTR(hh, p->keys, k->name, strlen(k->name), k);
+	return k;
+}
+
+static void done(struct pk_publish *p)
+{
+	struct key *k, *next;
+
+	HASH_ITER (hh, p->keys, k, next) {
+		HASH_DEL(p->keys, k);
+		free(k->name);
+		free(k->body);
+		free(k);
+	}
+}
+
+static void test_a_tenants_key_says_first_that_there_is_none(void **state)
+{
+	struct pk_publish p = { 0 };
+	struct key *share = add(&p, "tenants/acme/n1", "{}"), *node = add(&p, "nodes/n1", "{}");
+
+	(void)state;
+	share->seen = node->seen = true;
+	assert_int_equal(publish_want_ends(&p, 1000), 0);
+	assert_true(share->written && node->written);
+	assert_int_equal(publish_want_ends(&p, 2000), HOUR);
+	assert_string_equal(share->body, NOBODYS);
+	assert_false(share->written);
+	assert_null(node->body); /* it goes at once */
+	share->written = true;
+	assert_int_equal(publish_want_ends(&p, 3000), HOUR - 1000);
+	assert_true(share->written);
+	assert_int_equal(publish_want_ends(&p, 2000 + HOUR), 0);
+	assert_null(share->body);
+	assert_false(share->written);
+	assert_int_equal(publish_want_ends(&p, 3000 + HOUR), 0);
+	assert_null(share->body);
+	done(&p);
+}
+
+static void test_an_earlier_picketds_key(void **state)
+{
+	struct pk_publish p = { 0 }, alone = { .args.alone = true };
+	struct key *share = add(&p, "tenants/acme/n1", NULL);
+
+	(void)state;
+	assert_int_equal(publish_want_ends(&p, 5), HOUR);
+	assert_string_equal(share->body, NOBODYS);
+	share = add(&alone, "tenants/acme/n1", NULL); /* of when there was a fabric */
+	assert_int_equal(publish_want_ends(&alone, 5), 0);
+	assert_null(share->body);
+	done(&p);
+	done(&alone);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_tenants_key_says_first_that_there_is_none),
+		cmocka_unit_test(test_an_earlier_picketds_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
