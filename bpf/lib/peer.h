@@ -85,16 +85,22 @@ static __always_inline bool peer_is_way(int route)
 
 /*
  * A way through the overlay leads to the node that the block is believed to be of. The FIB knows
- * the device alone.
+ * the device alone. Where there is an overlay, no other way leads to another node's block: the
+ * network in between is nobody's, and the route may be gone with the device.
  */
 static __always_inline int peer_tunnel(struct pk_scratch *s, const union pk_addr *dst, int route)
 {
+	const struct pk_node *n = node_get();
 	const struct pk_pool *pool;
+	bool tunnel;
 
-	if (!peer_is_way(route) || likely(!overlay_is(node_get(), s->way.target)))
+	if (!peer_is_way(route) || likely(!n || !n->overlay.port))
 		return route;
+	tunnel = overlay_is(n, s->way.target);
 	pool = overlay_pool(dst);
-	if (!pool || pk_addr_zero(&pool->node)) {
+	if (!tunnel && (!pool || pool->whose != PK_POOL_OTHERS))
+		return route;
+	if (!tunnel || !pool || pk_addr_zero(&pool->node)) {
 		s->way.target = 0;
 		return BPF_FIB_LKUP_RET_UNREACHABLE;
 	}

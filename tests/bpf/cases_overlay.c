@@ -272,6 +272,44 @@ static void beside(void)
 	node_expect(&e, NODE_UP, 0, &p, NULL);
 }
 
+static void no_overlay(struct pk_node *n)
+{
+	n->overlay = (struct pk_overlay){ 0 };
+}
+
+/* The endpoints' IPv6 block, too, is the uplink's to look at. */
+static void both_blocks(struct pk_node *n)
+{
+	n->block[1] = (struct pk_block){ .addr = pkt_ip6(WHO_A), .mask = { .d = { ~0ull } } };
+}
+
+/* The route to another node's block is gone, and what is left is the way to everywhere. */
+static void no_route(bool v6)
+{
+	struct pkt out = packet(v6, WHO_A, WHO_WORLD, UDP(40000, 5000));
+	struct pkt in_ = packet(v6, WHO_WORLD, WHO_A, UDP(6000, 40000)), p = in_;
+	struct expect e = { "nobody is believed by that way", PK_REASON_NO_ROUTE, 1, PK_INGRESS,
+			    false };
+	struct pk_remote peer = { .identity = REMOTE, .tenant = 1 };
+	union pk_addr far = v6 ? pkt_ip6(WHO_WORLD) : pkt_ip4(WHO_WORLD);
+
+	far_start(1);
+	node_settings(both_blocks);
+	block(far, v6 ? 64 : 120);
+	bpf_map_update_elem(node_map("remote"), &far, &peer, BPF_ANY);
+	node_from("nothing of a tenant's leaves in the clear", 1, out, PK_REASON_NO_ROUTE);
+	memcpy(p.b + 6, router, 6);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	node_settings(no_device);
+	node_from("nor while there is no device", 1, out, PK_REASON_NO_ROUTE);
+	node_settings(no_overlay);
+	node_from("in a network that routes the blocks that is the way", 1, out, PK_REASON_OK);
+	e = (struct expect){ "and from there it is", PK_REASON_OK, 1, PK_INGRESS, false };
+	p = in_;
+	memcpy(p.b + 6, router, 6);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
 /* Errors, groups, tags and pieces. */
 static void odd(bool v6)
 {
@@ -377,6 +415,7 @@ void cases_overlay(void)
 			lies(v6);
 			moved(v6);
 			odd(v6);
+			no_route(v6);
 			tagged(v6);
 			pieces(v6);
 			closed_port(v6);
