@@ -248,11 +248,28 @@ static __always_inline int guard_miss_up(struct __sk_buff *skb, struct pk_scratc
 	return guard_end(s, uplink_deliver(skb, pkt));
 }
 
-/* Judges an ICMP error that comes in by an uplink. */
+/*
+ * Returns whether an error came as the packets that it is about go: through the overlay, from the
+ * node that they lead to, or not through it. There is no router in it that speaks of others.
+ */
+static __always_inline bool uplink_error_came(const struct __sk_buff *skb,
+					      const struct pk_scratch *s)
+{
+	const struct pk_node *n = node_get();
+	bool overlay = overlay_is(n, skb->ifindex);
+
+	if (overlay != overlay_is(n, s->way.target))
+		return false;
+	return !overlay || pk_addr_same(&s->way.next_hop, &s->tunnel);
+}
+
+/* Judges an ICMP error that comes in by an uplink, or through the overlay. */
 static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	int reason = guard_error_known(skb, s);
 
+	if (!reason && !uplink_error_came(skb, s))
+		reason = PK_REASON_SPOOFED_REMOTE;
 	return reason ? reason : uplink_hand(skb, &s->pkt, NULL);
 }
 

@@ -310,6 +310,28 @@ static void no_route(bool v6)
 	node_expect(&e, NODE_UP, 0, &p, NULL);
 }
 
+/* An error about a flow comes from the node that the flow leads to, and by its way. */
+static void errors(bool v6)
+{
+	struct pkt out = packet(v6, WHO_A, WHO_WORLD, UDP(40001, 53)), p;
+	struct expect e = { "an error by the uplink about a flow through the overlay",
+			    PK_REASON_SPOOFED_REMOTE, 1, PK_INGRESS, false };
+
+	far_start(1);
+	node_settings(both_blocks);
+	node_from("to the world", 1, out, PK_REASON_OK);
+	in_of("another node's endpoint says an error of it", pkt_error(WHO_FAR, WHO_A, &out), 1,
+	      PK_REASON_SPOOFED_REMOTE);
+	out = packet(v6, WHO_A, WHO_B, UDP(40000, 5000));
+	node_from("to B", 1, out, PK_REASON_OK);
+	in_of("and of that", pkt_error(WHO_FAR, WHO_A, &out), 1, PK_REASON_SPOOFED_REMOTE);
+	out = packet(v6, WHO_A, WHO_FAR, UDP(40000, 5000));
+	node_from("to an endpoint of another node", 1, out, PK_REASON_OK);
+	p = pkt_error(WHO_FAR, WHO_A, &out);
+	memcpy(p.b + 6, router, 6);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
 /* Errors, groups, tags and pieces. */
 static void odd(bool v6)
 {
@@ -416,6 +438,7 @@ void cases_overlay(void)
 			moved(v6);
 			odd(v6);
 			no_route(v6);
+			errors(v6);
 			tagged(v6);
 			pieces(v6);
 			closed_port(v6);
