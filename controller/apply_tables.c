@@ -15,6 +15,7 @@
 #include "own.h"
 #include "picket/limits.h"
 #include "tables.h"
+#include "vxlan.h"
 
 static void edit_node(void *arg, struct pk_node *node)
 {
@@ -149,8 +150,7 @@ static void edit_settings(void *arg, struct pk_node *node)
 	node->masquerade_high = s->masquerade.high;
 	node->new_flows_per_s = s->new_flows_per_s;
 	memcpy(node->timeout, s->timeout, sizeof(node->timeout));
-	if (!s->vxlan.on) /* else its keeper writes it (cluster/overlay.h) */
-		node->overlay = (struct pk_overlay){ 0 };
+	pk_vxlan_close(node, &s->vxlan);
 }
 
 /*

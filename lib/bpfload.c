@@ -22,6 +22,7 @@
 #include "str.h"
 #include "tables.h"
 #include "uplink.h"
+#include "vxlan.h"
 
 #define ROOM	     (PK_PATH_ROOM + 64)
 #define COUNTERS_MAX (512ull << 20)
@@ -144,6 +145,7 @@ static int make_node(const struct pk_settings *s, struct pk_node *node, struct p
 	} while (!node->epoch[0]);
 	node->masquerade_low = s->masquerade.low;
 	node->masquerade_high = s->masquerade.high;
+	pk_vxlan_close(node, &s->vxlan);
 	for (size_t i = 0; i < s->n_pools; i++) {
 		struct pk_pool_key key = pk_pool_key_of(&s->pools[i]);
 

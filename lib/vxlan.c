@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vxlan.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -109,6 +110,14 @@ int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vx
 	if (r == 0)
 		*ifindex = link.ifindex;
 	return r;
+}
+
+void pk_vxlan_close(struct pk_node *node, const struct pk_vxlan *vxlan)
+{
+	uint16_t port = vxlan->on ? htons((uint16_t)vxlan->port) : 0;
+
+	if (node->overlay.port != port)
+		node->overlay = (struct pk_overlay){ .vni = port ? vxlan->vni : 0, .port = port };
 }
 
 int pk_vxlan_delete(struct pk_nl *nl, struct pk_err *err)

@@ -6,6 +6,7 @@
  */
 #include "bpfobj.h"
 #include "nl.h"
+#include "settings.h"
 
 #define PK_VXLAN_DEVICE "picket-vxlan"
 
@@ -22,5 +23,10 @@ int pk_vxlan_find(struct pk_nl *nl, struct pk_nl_link *link, struct pk_err *err)
  */
 int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		  uint32_t *ifindex, struct pk_err *err);
+/*
+ * Closes the overlay's port to endpoints, which needs no device: before the first of them opens.
+ * What else stands in node->overlay is its keeper's.
+ */
+void pk_vxlan_close(struct pk_node *node, const struct pk_vxlan *vxlan);
 /* Deletes the device, where there is one of ours. */
 int pk_vxlan_delete(struct pk_nl *nl, struct pk_err *err);

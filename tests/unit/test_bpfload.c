@@ -2,6 +2,7 @@
 /* The first load of a node: once, whole, by whoever comes first; what was left half is removed. */
 #include "kernel_room.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
@@ -146,6 +147,29 @@ static void test_leftovers(void **state)
 	unload();
 }
 
+/*
+ * An ADD loads too, long before picketd may come: the port that nodes alone send to is closed to
+ * endpoints from the first one on.
+ */
+static void test_the_overlays_port(void **state)
+{
+	struct pk_settings settings = room.settings;
+	struct pk_bpf *bpf;
+
+	(void)state;
+	NEED_ROOM();
+	settings.vxlan.on = true;
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &settings, IN_A_WHILE, &e));
+	assert_int_equal(bpf->node.overlay.port, htons((uint16_t)settings.vxlan.port));
+	assert_int_equal(bpf->node.overlay.ifindex, 0);
+	pk_bpf_close(bpf);
+	unload();
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	assert_int_equal(bpf->node.overlay.port, 0);
+	pk_bpf_close(bpf);
+	unload();
+}
+
 /* Something took a pin away: no load anew, which would cut the devices that run; a clear error. */
 static void test_a_pin_is_gone(void **state)
 {
@@ -286,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_loaded),
 		cmocka_unit_test(test_first_load_at_once),
 		cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_the_overlays_port),
 		cmocka_unit_test(test_a_pin_is_gone),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_a_newer_layout),
