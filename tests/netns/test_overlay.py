@@ -223,6 +223,15 @@ def send(place, payload, to, source="", port=PORT):
         s.sendto(payload, (to, port))
 
 
+# docs/install.md, "Several nodes": on a node, too, the port is nobody's but the kernel's.
+FIREWALL = f"""
+table inet overlay {{
+    chain output {{ type filter hook output priority 0; meta skuid >= 0 udp dport {PORT} drop; }}
+    chain forward {{ type filter hook forward priority 0; udp dport {PORT} drop; }}
+}}
+"""
+
+
 @pytest.fixture(name="three")
 def three_fixture(request, fabric):
     with made(request, fabric, count=3) as cluster:
@@ -261,6 +270,10 @@ def test_who_writes_another_is_nobody(three):
     with proving(one.tables, 0, INGRESS, "overlay-foreign"):
         send(one, wrapped(b.address(4), a.address(4)), here)	# a process of this node
     assert reach(a, b)
+    two.run(["nft", "-f", "-"], stdin=FIREWALL)
+    with pytest.raises(PermissionError):
+        send(two, good, here, source=there)	# as root, as a task in the host's network namespace may be
+    assert reach(a, b), "what the kernel itself sends is nobody's socket's"
 
 
 def test_an_endpoint_builds_vxlan_itself(cluster):
