@@ -74,6 +74,19 @@ static bool is_bad(struct pk_catalog_watch *w, const struct pk_http_reply *reply
 	return true;
 }
 
+/*
+ * Asks anew, without an index. Consul's agent answers a question that waited from a view of its
+ * own: that says neither whether there is a leader nor whether the token may see everything.
+ */
+static bool is_view(struct pk_catalog_watch *w, const struct pk_http_reply *reply)
+{
+	if (!w->index || !reply->streamed || reply->status != 200)
+		return false;
+	w->index = 0;
+	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
+	return true;
+}
+
 static void on_answer(void *arg, const struct pk_http_reply *reply)
 {
 	PK_OWN(pk_instances_done) struct pk_instances instances = { 0 };
@@ -81,7 +94,7 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 	struct pk_catalog_answer answer = { .instances = &instances, .first = !w->answered };
 
 	w->call = NULL;
-	if (is_bad(w, reply, &instances))
+	if (is_view(w, reply) || is_bad(w, reply, &instances))
 		return;
 	answer.behind = reply->index < w->seen;
 	w->answered = true;

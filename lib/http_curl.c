@@ -54,6 +54,7 @@ void pk_curl_take(struct pk_curl_call *c, CURLcode result, struct pk_curl_answer
 					 .index = c->index,
 					 .filtered = c->filtered,
 					 .denies = c->denies,
+					 .streamed = c->streamed,
 					 .known_leader = c->known_leader };
 	snprintf(answer->error, sizeof(answer->error), "%.150s",
 		 *c->error ? c->error : c->curl->easy_strerror(result));
@@ -138,6 +139,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 		c->filtered = strcmp(value, "true") == 0;
 	if (header_is(data, n, "X-Consul-Default-ACL-Policy", value))
 		c->denies = strcmp(value, "deny") == 0;
+	if (header_is(data, n, "X-Consul-Query-Backend", value))
+		c->streamed = strcmp(value, "streaming") == 0;
 	return n;
 }
 

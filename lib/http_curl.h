@@ -40,7 +40,7 @@ struct pk_curl_call {
 	bool tls, certified; /* by https; with a certificate of our own */
 	size_t cap, got;
 	uint64_t index;
-	bool filtered, denies;
+	bool filtered, denies, streamed;
 	int known_leader;
 	pk_http_sink_fn *sink;
 	void *arg;

@@ -36,5 +36,6 @@ struct pk_http_reply {
 	uint64_t index; /* X-Nomad-Index or X-Consul-Index; 0 = none */
 	bool filtered; /* X-Consul-Results-Filtered-By-ACLs: there is more than the token may see */
 	bool denies;   /* X-Consul-Default-ACL-Policy: what no rule allows isn't shown */
+	bool streamed; /* X-Consul-Query-Backend: the agent's own view, which knows no leader */
 	int known_leader; /* of X-Consul-KnownLeader / X-Nomad-KnownLeader: 1, 0; -1 = not said */
 };

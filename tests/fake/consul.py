@@ -36,6 +36,7 @@ class FakeConsul(FakeServer):
         self.denies = False         # by default, as an answer's header says; one without a token isn't told what is hidden
         self.services, self.listed = {}, {}     # of each name (id, address, port, status), and the index of its last change
         self.filters = False        # the token may not see all instances
+        self.streams = False        # a question for instances that waited is answered from the agent's own view
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
         super().__init__()
 
@@ -54,8 +55,10 @@ class FakeConsul(FakeServer):
             self.bump()
             self.listed[name] = self.index
 
-    def health(self, name):
+    def health(self, name, waited):
         self.more_headers = {"X-Consul-Results-Filtered-By-ACLs": "true"} if self.filters else {}
+        if waited and self.streams:     # as Consul's own: a view says nothing of a leader and of what it hides
+            self.more_headers = {"X-Consul-Query-Backend": "streaming", "X-Consul-KnownLeader": "false"}
         return 200, [{"Node": {"Node": "n", "Address": "192.0.2.77"},
                       "Service": {"ID": id, "Service": name, "Address": address, "Port": port, "Tags": []},
                       "Checks": [{"CheckID": "serfHealth", "Status": "passing"}, {"CheckID": id, "Status": status}]}
@@ -221,7 +224,7 @@ class FakeConsul(FakeServer):
                 return 401, "ACL support disabled"
             return (200, self.token) if self.token_known else (403, "ACL not found")
         if path.startswith(HEALTH):
-            return self.health(path[len(HEALTH):])
+            return self.health(path[len(HEALTH):], "index" in query)
         self.shows_old = self.mode == "stale" and "consistent" not in query
         if not path.startswith("/v1/kv/"):
             return 404, "no such path"

@@ -211,6 +211,20 @@ def test_a_catalogue_that_says_nothing_changes_nothing(node):
             wait_for(lambda: service(node)["state"] == "ok" and states(node) == {"10.9.0.5": "counts"}, "an answer")
 
 
+def test_a_view_of_the_agents_is_news_alone(node):
+    """Consul's agent answers what waited from a view of its own, which knows no leader and doesn't say what it hides."""
+    with declared(node) as (consul, a):
+        counts(node, 1)
+        consul.streams = True
+        consul.list_service("pg", ("pg-1", "10.9.0.5", 5432, "passing"), ("pg-2", "10.9.0.6", 5432, "passing"))
+        counts(node, 2)
+        consul.filters = True
+        consul.list_service("pg")
+        wait_for(lambda: "may not see all" in (service(node)["lastError"] or ""), lambda: f"what is hidden: {service(node)}")
+        assert service(node)["counts"] == 2 and opens(node, a, "10.9.0.6")
+        assert "have no leader" not in node.log()
+
+
 @pytest.mark.parametrize("mode", ["flap", "back", "drip"])
 def test_odd_indexes_and_slow_answers_are_borne(node, mode):
     """Each answer comes at once, under indexes that rise and fall, or byte by byte: what it says is taken."""
