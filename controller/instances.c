@@ -66,10 +66,20 @@ static bool is_lacking(struct pk_instance_table *now, const struct pk_instance_r
 	return !row || row->state == PK_INSTANCE_CRITICAL;
 }
 
-static void read_answer(struct pk_instance_table *now, const struct pk_instance_look *look)
+/* Several ports of one address are one. */
+static void refuse_rest(struct pk_instance_table *t)
 {
 	size_t counted = 0;
 
+	for (size_t i = 0; i < t->n; i++)
+		if (t->row[i].state == PK_INSTANCE_COUNTS &&
+		    find(t, &t->row[i].addr, true) == &t->row[i] &&
+		    counted++ >= PK_DECLARED_INSTANCES)
+			say(&t->row[i], PK_INSTANCE_REFUSED, "there are too many instances");
+}
+
+static void read_answer(struct pk_instance_table *now, const struct pk_instance_look *look)
+{
 	for (size_t i = 0; i < look->instances->n; i++) {
 		struct pk_instance_row *row = &now->row[now->n];
 
@@ -79,11 +89,9 @@ static void read_answer(struct pk_instance_table *now, const struct pk_instance_
 		}
 		*row = (struct pk_instance_row){ .said = look->instances->list[i] };
 		judge(row, look);
-		if (row->state == PK_INSTANCE_COUNTS && !find(now, &row->addr, true) &&
-		    counted++ >= PK_DECLARED_INSTANCES)
-			say(row, PK_INSTANCE_REFUSED, "there are too many instances");
 		now->n++;
 	}
+	refuse_rest(now);
 }
 
 static size_t recent(const struct pk_instance_table *t, uint64_t now_ms)
@@ -166,6 +174,7 @@ void pk_instance_table_again(struct pk_instance_table *t, const struct pk_instan
 			*row = t->row[--t->n];
 		}
 	}
+	refuse_rest(t);
 }
 
 void pk_instance_table_init(struct pk_instance_table *t, const struct pk_declared *d)

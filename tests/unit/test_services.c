@@ -300,7 +300,6 @@ static void an_empty_first_answer_takes_nothing_away(void **state)
 	assert_int_equal(count(s, PK_INSTANCE_HELD), 0);
 }
 
-/* Nothing is held whose address the operator, or the cluster, has meanwhile for something else. */
 /* An address that is the cluster's by now is out at once, held or not. */
 static void what_an_address_is_may_change(void **state)
 {
@@ -316,6 +315,7 @@ static void what_an_address_is_may_change(void **state)
 	assert_int_equal(s->declared.n_instances, 1);
 }
 
+/* Nothing is held whose address the operator, or the cluster, has meanwhile for something else. */
 static void what_is_no_instance_any_more_is_not_held(void **state)
 {
 	own_mem struct scene *s = scene();
@@ -332,9 +332,12 @@ static void what_is_no_instance_any_more_is_not_held(void **state)
 static void more_than_count_at_once_are_refused(void **state)
 {
 	own_mem struct scene *s = scene();
+	const struct pk_instance_look look = { .declared = &s->declared, .where = where };
 
 	(void)state;
 	assert_int_equal(take_some(s, 0, 100), PK_DECLARED_INSTANCES);
+	assert_int_equal(count(s, PK_INSTANCE_REFUSED), 100 - PK_DECLARED_INSTANCES);
+	pk_instance_table_again(&s->table, &look); /* the same ones, whatever their addresses */
 	assert_int_equal(count(s, PK_INSTANCE_REFUSED), 100 - PK_DECLARED_INSTANCES);
 	assert_int_equal(take_some(s, 0, 200), PK_DECLARED_INSTANCES);
 	assert_int_equal(s->table.left_out, 200 - PK_INSTANCE_ROWS);
