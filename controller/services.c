@@ -140,13 +140,17 @@ static void tell(const struct service *one, const char *event, const struct pk_i
 	pk_journal_instance(one->all->args.journal, &change);
 }
 
+/* Several ports of one address are one: what the best of them is. */
 static const struct pk_instance_row *same_row(const struct pk_instance_table *t,
 					      const struct pk_instance_row *row)
 {
+	const struct pk_instance_row *best = NULL;
+
 	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(t->row[i].said.address, row->said.address) == 0)
-			return &t->row[i];
-	return NULL;
+		if (strcmp(t->row[i].said.address, row->said.address) == 0 &&
+		    (!best || t->row[i].state < best->state))
+			best = &t->row[i];
+	return best;
 }
 
 static const char *event_of(const struct pk_instance_row *before, const struct pk_instance_row *now)
@@ -167,13 +171,17 @@ static void tell_changes(const struct service *one, const struct pk_instance_tab
 	const struct pk_instance_table *now = &one->table;
 
 	for (size_t i = 0; i < now->n; i++) {
-		const char *event = event_of(same_row(before, &now->row[i]), &now->row[i]);
+		const struct pk_instance_row *row = &now->row[i];
+		const char *event =
+			same_row(now, row) == row ? event_of(same_row(before, row), row) : NULL;
 
 		if (event)
-			tell(one, event, &now->row[i]);
+			tell(one, event, row);
 	}
 	for (size_t i = 0; i < before->n; i++)
-		if (!same_row(now, &before->row[i]) && before->row[i].state <= PK_INSTANCE_HELD)
+		if (!same_row(now, &before->row[i]) &&
+		    same_row(before, &before->row[i]) == &before->row[i] &&
+		    before->row[i].state <= PK_INSTANCE_HELD)
 			tell(one, "went", &before->row[i]);
 }
 

@@ -225,6 +225,16 @@ def test_a_view_of_the_agents_is_news_alone(node):
         assert "have no leader" not in node.log()
 
 
+def test_ports_of_one_address_are_one_in_the_journal(node):
+    with declared(node) as (consul, a):
+        counts(node, 1)
+        consul.list_service("pg", ("pg-1", "10.9.0.5", 5432, "passing"), ("pg-2", "10.9.0.5", 5433, "critical"))
+        wait_for(lambda: len(service(node)["instances"]) == 2, "both ports")
+        node.add("acme", "api", "web")          # a pass, with which all are judged again
+        assert opens(node, a, "10.9.0.5")
+        assert journal(node) == [("came", "10.9.0.5")]
+
+
 @pytest.mark.parametrize("mode", ["flap", "back", "drip"])
 def test_odd_indexes_and_slow_answers_are_borne(node, mode):
     """Each answer comes at once, under indexes that rise and fall, or byte by byte: what it says is taken."""
