@@ -78,18 +78,31 @@ static void refuse_rest(struct pk_instance_table *t)
 			say(&t->row[i], PK_INSTANCE_REFUSED, "there are too many instances");
 }
 
+/*
+ * Adds a row. Where there is none left, what counts has the place of what doesn't: nobody shuts an
+ * instance out by registering many that are refused.
+ */
+static void add_row(struct pk_instance_table *now, const struct pk_instance_row *row)
+{
+	if (now->n < PK_INSTANCE_ROWS) {
+		now->row[now->n++] = *row;
+		return;
+	}
+	now->left_out++;
+	for (size_t i = 0; i < now->n && row->state == PK_INSTANCE_COUNTS; i++)
+		if (!is_in_force(&now->row[i])) {
+			now->row[i] = *row;
+			return;
+		}
+}
+
 static void read_answer(struct pk_instance_table *now, const struct pk_instance_look *look)
 {
 	for (size_t i = 0; i < look->instances->n; i++) {
-		struct pk_instance_row *row = &now->row[now->n];
+		struct pk_instance_row row = { .said = look->instances->list[i] };
 
-		if (now->n == PK_INSTANCE_ROWS) {
-			now->left_out++;
-			continue;
-		}
-		*row = (struct pk_instance_row){ .said = look->instances->list[i] };
-		judge(row, look);
-		now->n++;
+		judge(&row, look);
+		add_row(now, &row);
 	}
 	refuse_rest(now);
 }

@@ -345,6 +345,19 @@ static void more_than_count_at_once_are_refused(void **state)
 	assert_int_equal(count(s, PK_INSTANCE_HELD), PK_DECLARED_INSTANCES);
 }
 
+static void many_refused_shut_nothing_out(void **state)
+{
+	own_mem struct scene *s = scene();
+
+	(void)state;
+	assert_int_equal(take_some(s, 0, 1), 1);
+	for (int i = 0; i < PK_INSTANCE_ROWS; i++)
+		say(s, "10.8.0.1", PK_HEALTH_PASSING);
+	assert_int_equal(take_some(s, 0, 2), 2);
+	assert_int_equal(count(s, PK_INSTANCE_COUNTS), 2);
+	assert_int_equal(s->table.left_out, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +374,7 @@ int main(void)
 		cmocka_unit_test(what_an_address_is_may_change),
 		cmocka_unit_test(what_is_no_instance_any_more_is_not_held),
 		cmocka_unit_test(more_than_count_at_once_are_refused),
+		cmocka_unit_test(many_refused_shut_nothing_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
