@@ -259,6 +259,14 @@ static bool is_asked(const struct pk_services *s, const struct pk_declared *d)
 	return d->nomad ? s->args.config->nomad.on : s->args.config->consul.on;
 }
 
+/* Returns whether the operator says that its catalogue isn't asked. */
+static bool is_off(const struct pk_services *s, const struct pk_declared *d)
+{
+	const struct pk_config *c = s->args.config;
+
+	return d->nomad ? !c->nomad.on : !c->consul.on && c->consul.said;
+}
+
 static struct service *find(const struct pk_services *s, const struct pk_declared *d)
 {
 	for (size_t i = 0; i < s->n; i++)
@@ -307,7 +315,10 @@ static void begin(struct pk_services *s, const struct pk_declared *d)
 	s->list[s->n++] = one;
 }
 
-/* What nobody names counts for nothing: it is asked for anew once somebody does. */
+/*
+ * What nobody names counts for nothing: it is asked for anew once somebody does. Nor does that
+ * whose catalogue was taken out of the configuration.
+ */
 void pk_services_follow(struct pk_services *s)
 {
 	struct pk_settings *settings = settings_of(s);
@@ -323,7 +334,7 @@ void pk_services_follow(struct pk_services *s)
 	for (size_t i = 0; i < settings->n_services; i++) {
 		struct pk_declared *d = &settings->services[i];
 
-		if (!is_named(s, d)) {
+		if (!is_named(s, d) || is_off(s, d)) {
 			changed |= d->n_instances != 0;
 			d->n_instances = 0;
 		} else if (is_asked(s, d) && !find(s, d)) {

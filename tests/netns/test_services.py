@@ -275,6 +275,20 @@ def test_a_reload_takes_a_declaration_back(node):
         assert opens(node, a, "10.9.0.5")
 
 
+def test_a_catalogue_that_is_taken_out_opens_nothing(node):
+    with declared(node) as (consul, a):
+        counts(node, 1)
+        assert opens(node, a, "10.9.0.5")
+        node.write_config({**config(consul), "consul": None})
+        node.picketd.send_signal(signal.SIGHUP)
+        counts(node, 0)
+        assert service(node)["state"] == "off" and not opens(node, a, "10.9.0.5")
+        node.write_config(config(consul))
+        node.picketd.send_signal(signal.SIGHUP)
+        counts(node, 1)
+        assert opens(node, a, "10.9.0.5")
+
+
 def test_a_deny_counts_for_all_that_is_declared(node):
     """Whatever the catalogue says: who deregisters an instance opens nothing."""
     document = {"namespace": "acme", "rules": [{"endpointSelector": {}, "egressDeny": [{"toServices": [{"name": "pg"}]}],
