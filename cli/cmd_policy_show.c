@@ -37,7 +37,7 @@ static void show_services(const struct pk_scenario *c, const struct pk_entry *e,
 	char text[PK_ADDR_TEXT];
 
 	for (size_t i = 0; i < e->n_services * s->n_services; i++) {
-		const struct pk_declared *d = &s->services[i % s->n_services];
+		const struct pk_declared_service *d = &s->services[i % s->n_services];
 
 		if (strcmp(d->name, e->services[i / s->n_services].name) != 0)
 			continue;

@@ -144,7 +144,8 @@ static void text_side(const struct question *q, int dir, struct pk_str *out)
 }
 
 /* Returns the next declared service, behind d, that has an instance at the address; NULL: none. */
-static const struct pk_declared *next_service(const struct question *q, const struct pk_declared *d)
+static const struct pk_declared_service *next_service(const struct question *q,
+						      const struct pk_declared_service *d)
 {
 	const struct pk_settings *s = &q->c->settings;
 
@@ -159,7 +160,8 @@ static const struct pk_declared *next_service(const struct question *q, const st
 
 static void text_services(const struct question *q, struct pk_str *out)
 {
-	for (const struct pk_declared *d = next_service(q, NULL); d; d = next_service(q, d)) {
+	for (const struct pk_declared_service *d = next_service(q, NULL); d;
+	     d = next_service(q, d)) {
 		pk_str_add(out, "  ");
 		pk_str_add_escaped(out, q->names[1]);
 		pk_str_add(out, " is an instance of the declared service ");
@@ -171,7 +173,7 @@ static void text_services(const struct question *q, struct pk_str *out)
 static void json_services(const struct question *q, struct pk_jw *w)
 {
 	pk_jw_open(w, "services", '[');
-	for (const struct pk_declared *d = next_service(q, NULL); d; d = next_service(q, d))
+	for (const struct pk_declared_service *d = next_service(q, NULL); d; d = next_service(q, d))
 		pk_jw_string(w, NULL, d->name);
 	pk_jw_close(w, ']');
 }

@@ -5,7 +5,7 @@
 #include "own.h"
 #include "parts.h"
 
-static const char *catalog_of(const struct pk_declared *d)
+static const char *catalog_of(const struct pk_declared_service *d)
 {
 	return d->nomad ? "nomad" : "consul";
 }
@@ -36,7 +36,7 @@ static void write_row(struct pk_jw *w, const struct pk_instance_row *row)
 	pk_jw_close(w, '}');
 }
 
-static void write_declared(struct pk_jw *w, const struct pk_declared *d)
+static void write_declared(struct pk_jw *w, const struct pk_declared_service *d)
 {
 	char text[PK_ADDR_TEXT];
 

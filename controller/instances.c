@@ -28,12 +28,12 @@ static void say(struct pk_instance_row *row, enum pk_instance_state state, const
 /* What is no address of the operator's declaration is refused, whatever its checks say. */
 static void judge(struct pk_instance_row *row, const struct pk_instance_look *look)
 {
-	const struct pk_declared *d = look->declared;
+	const struct pk_declared_service *d = look->declared;
 
 	row->state = PK_INSTANCE_COUNTS;
 	if (pk_addr_parse(row->said.address, &row->addr) < 0) {
 		say(row, PK_INSTANCE_REFUSED, "its address is no IP address");
-	} else if (!pk_declared_has(d, &row->addr)) {
+	} else if (!pk_declared_service_has(d, &row->addr)) {
 		say(row, PK_INSTANCE_REFUSED, "its address is outside of \"within\"");
 	} else {
 		row->state = look->where(look->arg, d, &row->said, &row->addr, row->why,
@@ -74,7 +74,7 @@ static void refuse_rest(struct pk_instance_table *t)
 	for (size_t i = 0; i < t->n; i++)
 		if (t->row[i].state == PK_INSTANCE_COUNTS &&
 		    find(t, &t->row[i].addr, true) == &t->row[i] &&
-		    counted++ >= PK_DECLARED_INSTANCES)
+		    counted++ >= PK_DECLARED_SERVICE_INSTANCES)
 			say(&t->row[i], PK_INSTANCE_REFUSED, "there are too many instances");
 }
 
@@ -136,7 +136,7 @@ static bool is_still_declared(const struct pk_instance_look *look,
 {
 	char why[sizeof(old->why)];
 
-	return pk_declared_has(look->declared, &old->addr) &&
+	return pk_declared_service_has(look->declared, &old->addr) &&
 	       look->where(look->arg, look->declared, &old->said, &old->addr, why, sizeof(why)) ==
 		       PK_INSTANCE_COUNTS;
 }
@@ -190,7 +190,7 @@ void pk_instance_table_again(struct pk_instance_table *t, const struct pk_instan
 	refuse_rest(t);
 }
 
-void pk_instance_table_init(struct pk_instance_table *t, const struct pk_declared *d)
+void pk_instance_table_init(struct pk_instance_table *t, const struct pk_declared_service *d)
 {
 	*t = (struct pk_instance_table){ .n = d->n_instances };
 	for (size_t i = 0; i < d->n_instances; i++) {
@@ -226,7 +226,7 @@ static int by_address(const void *a, const void *b)
 	return memcmp(a, b, sizeof(union pk_addr));
 }
 
-bool pk_instance_table_fill(const struct pk_instance_table *t, struct pk_declared *d)
+bool pk_instance_table_fill(const struct pk_instance_table *t, struct pk_declared_service *d)
 {
 	union pk_addr list[PK_INSTANCE_ROWS];
 	size_t n = 0, kept = 0;
@@ -239,7 +239,7 @@ bool pk_instance_table_fill(const struct pk_instance_table *t, struct pk_declare
 	for (size_t i = 0; i < n; i++)
 		if (!kept || !pk_addr_equal(&list[kept - 1], &list[i]))
 			list[kept++] = list[i];
-	kept = kept < PK_DECLARED_INSTANCES ? kept : PK_DECLARED_INSTANCES;
+	kept = kept < PK_DECLARED_SERVICE_INSTANCES ? kept : PK_DECLARED_SERVICE_INSTANCES;
 	same = kept == d->n_instances && memcmp(list, d->instances, kept * sizeof(*list)) == 0;
 	memcpy(d->instances, list, kept * sizeof(*list));
 	d->n_instances = kept;

@@ -30,7 +30,7 @@ struct pk_instance_row {
  * Tells what an address is that lies within what is declared; PK_INSTANCE_COUNTS: outside of the
  * cluster. why gets the reason of another state.
  */
-typedef enum pk_instance_state pk_instance_where_fn(void *arg, const struct pk_declared *d,
+typedef enum pk_instance_state pk_instance_where_fn(void *arg, const struct pk_declared_service *d,
 						    const struct pk_instance *said,
 						    const union pk_addr *addr, char *why,
 						    size_t room);
@@ -43,7 +43,7 @@ struct pk_instance_table {
 };
 
 struct pk_instance_look {
-	const struct pk_declared *declared;
+	const struct pk_declared_service *declared;
 	const struct pk_instances *instances;
 	bool first, behind;
 	uint64_t now_ms;
@@ -52,7 +52,8 @@ struct pk_instance_look {
 };
 
 /* Begins with instances that counted before, of which no catalogue has said anything yet. */
-void pk_instance_table_init(struct pk_instance_table *table, const struct pk_declared *declared);
+void pk_instance_table_init(struct pk_instance_table *table,
+			    const struct pk_declared_service *declared);
 void pk_instance_table_take(struct pk_instance_table *table, const struct pk_instance_look *look);
 /* Judges the same rows anew: addresses of the cluster may be others by now. */
 void pk_instance_table_again(struct pk_instance_table *table, const struct pk_instance_look *look);
@@ -60,4 +61,5 @@ void pk_instance_table_again(struct pk_instance_table *table, const struct pk_in
 size_t pk_instance_table_release(struct pk_instance_table *table);
 size_t pk_instance_table_count(const struct pk_instance_table *table, enum pk_instance_state state);
 /* Lists the addresses that count, in order, each once; returns whether they are others. */
-bool pk_instance_table_fill(const struct pk_instance_table *table, struct pk_declared *declared);
+bool pk_instance_table_fill(const struct pk_instance_table *table,
+			    struct pk_declared_service *declared);

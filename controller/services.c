@@ -9,14 +9,14 @@
 
 struct service {
 	struct pk_services *all;
-	struct pk_declared declared; /* as the watch was made for it */
+	struct pk_declared_service declared; /* as the watch was made for it */
 	struct pk_catalog_watch *watch;
 	struct pk_instance_table table;
 };
 
 struct pk_services {
 	struct pk_services_args args;
-	struct service *list[PK_DECLARED_MAX];
+	struct service *list[PK_DECLARED_SERVICE_MAX];
 	size_t n;
 };
 
@@ -26,12 +26,12 @@ static struct pk_settings *settings_of(const struct pk_services *s)
 }
 
 /* Returns the declaration as the configuration has it; NULL: no more. */
-static struct pk_declared *declared_of(const struct service *one)
+static struct pk_declared_service *declared_of(const struct service *one)
 {
 	struct pk_settings *s = settings_of(one->all);
 
 	for (size_t i = 0; i < s->n_services; i++)
-		if (pk_declared_same(&s->services[i], &one->declared))
+		if (pk_declared_service_same(&s->services[i], &one->declared))
 			return &s->services[i];
 	return NULL;
 }
@@ -69,7 +69,7 @@ static bool is_id_of(const char *id, const char *alloc, size_t len)
 	       id[sizeof(begin) - 1 + len] == '-';
 }
 
-static bool registers(const struct pk_label_set *labels, const struct pk_declared *d)
+static bool registers(const struct pk_label_set *labels, const struct pk_declared_service *d)
 {
 	if (*d->tenant_name &&
 	    (!labels->tenant_name || strcmp(labels->tenant_name, d->tenant_name) != 0))
@@ -82,7 +82,7 @@ static bool registers(const struct pk_label_set *labels, const struct pk_declare
 }
 
 /* Returns whether there is an endpoint of that address; *tied: Nomad's record has it register d. */
-static bool is_endpoint(const struct pk_services *s, const struct pk_declared *d,
+static bool is_endpoint(const struct pk_services *s, const struct pk_declared_service *d,
 			const struct pk_instance *said, const union pk_addr *addr, bool *tied)
 {
 	const struct pk_local_endpoint *local = pk_model_by_address(s->args.model, addr);
@@ -103,7 +103,7 @@ static bool is_endpoint(const struct pk_services *s, const struct pk_declared *d
 	return local || remote;
 }
 
-static enum pk_instance_state where(void *arg, const struct pk_declared *d,
+static enum pk_instance_state where(void *arg, const struct pk_declared_service *d,
 				    const struct pk_instance *said, const union pk_addr *addr,
 				    char *why, size_t room)
 {
@@ -197,7 +197,7 @@ typedef void take_fn(struct pk_instance_table *table, const struct pk_instance_l
 /* Takes the look by fn, and tells what it changed; returns whether other addresses count. */
 static bool take(struct service *one, take_fn *fn, const struct pk_instance_look *look)
 {
-	struct pk_declared *d = declared_of(one);
+	struct pk_declared_service *d = declared_of(one);
 	struct pk_instance_table *before = pk_alloc(sizeof(*before));
 
 	*before = one->table;
@@ -227,7 +227,7 @@ static void service_free(struct service *one)
 	free(one);
 }
 
-static bool names(const struct pk_document *doc, const struct pk_declared *d)
+static bool names(const struct pk_document *doc, const struct pk_declared_service *d)
 {
 	for (size_t i = 0; i < doc->n_rules; i++) {
 		const struct pk_rule *rule = &doc->rules[i];
@@ -243,7 +243,7 @@ static bool names(const struct pk_document *doc, const struct pk_declared *d)
 	return false;
 }
 
-static bool is_named(const struct pk_services *s, const struct pk_declared *d)
+static bool is_named(const struct pk_services *s, const struct pk_declared_service *d)
 {
 	for (size_t i = 0; i < pk_docs_count(s->args.docs); i++) {
 		const struct pk_doc_entry *e = pk_docs_at(s->args.docs, i);
@@ -254,28 +254,28 @@ static bool is_named(const struct pk_services *s, const struct pk_declared *d)
 	return false;
 }
 
-static bool is_asked(const struct pk_services *s, const struct pk_declared *d)
+static bool is_asked(const struct pk_services *s, const struct pk_declared_service *d)
 {
 	return d->nomad ? s->args.config->nomad.on : s->args.config->consul.on;
 }
 
 /* Returns whether the operator says that its catalogue isn't asked. */
-static bool is_off(const struct pk_services *s, const struct pk_declared *d)
+static bool is_off(const struct pk_services *s, const struct pk_declared_service *d)
 {
 	const struct pk_config *c = s->args.config;
 
 	return d->nomad ? !c->nomad.on : !c->consul.on && c->consul.said;
 }
 
-static struct service *find(const struct pk_services *s, const struct pk_declared *d)
+static struct service *find(const struct pk_services *s, const struct pk_declared_service *d)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (pk_declared_same(&s->list[i]->declared, d))
+		if (pk_declared_service_same(&s->list[i]->declared, d))
 			return s->list[i];
 	return NULL;
 }
 
-static bool same_within(const struct pk_declared *a, const struct pk_declared *b)
+static bool same_within(const struct pk_declared_service *a, const struct pk_declared_service *b)
 {
 	return a->n_within == b->n_within &&
 	       memcmp(a->within, b->within, a->n_within * sizeof(*a->within)) == 0;
@@ -286,7 +286,7 @@ static void drop(struct pk_services *s)
 {
 	for (size_t i = s->n; i-- > 0;) {
 		struct service *one = s->list[i];
-		const struct pk_declared *d = declared_of(one);
+		const struct pk_declared_service *d = declared_of(one);
 
 		if (d && same_within(d, &one->declared) && is_asked(s, d) && is_named(s, d))
 			continue;
@@ -295,7 +295,7 @@ static void drop(struct pk_services *s)
 	}
 }
 
-static void begin(struct pk_services *s, const struct pk_declared *d)
+static void begin(struct pk_services *s, const struct pk_declared_service *d)
 {
 	struct service *one = pk_alloc(sizeof(*one));
 	struct pk_catalog_watch_args args = { .loop = s->args.loop,
@@ -332,7 +332,7 @@ void pk_services_follow(struct pk_services *s)
 		changed |= take(s->list[i], pk_instance_table_again, &look);
 	}
 	for (size_t i = 0; i < settings->n_services; i++) {
-		struct pk_declared *d = &settings->services[i];
+		struct pk_declared_service *d = &settings->services[i];
 
 		if (!is_named(s, d) || is_off(s, d)) {
 			changed |= d->n_instances != 0;
@@ -351,7 +351,7 @@ bool pk_services_release(struct pk_services *s)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		struct pk_declared *d = declared_of(s->list[i]);
+		struct pk_declared_service *d = declared_of(s->list[i]);
 
 		n += pk_instance_table_release(&s->list[i]->table);
 		changed |= d && pk_instance_table_fill(&s->list[i]->table, d);

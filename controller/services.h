@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The services that the operator declared and some policy in force names: each is watched in its
- * catalogue, and its instances that count go into the settings (struct pk_declared).
+ * catalogue, and its instances that count go into the settings (struct pk_declared_service).
  */
 #include "catalog_watch.h"
 #include "docs.h"
@@ -33,7 +33,7 @@ bool pk_services_release(struct pk_services *services);
 
 /* A declared service as it is watched. */
 struct pk_service_view {
-	const struct pk_declared *declared;
+	const struct pk_declared_service *declared;
 	const struct pk_source *source; /* NULL: no policy names it, or its catalogue isn't asked */
 	const struct pk_instance_table *table; /* NULL likewise */
 	bool named;			       /* by a policy in force */

@@ -64,26 +64,27 @@ struct pk_network {
 	struct pk_limits limits;
 };
 
-#define PK_DECLARED_MAX	      64 /* services */
-#define PK_DECLARED_NAME      129
-#define PK_DECLARED_WITHIN    8	 /* prefixes of one */
-#define PK_DECLARED_TENANTS   32 /* of one */
-#define PK_DECLARED_INSTANCES 64 /* of one that count at a time */
+#define PK_DECLARED_SERVICE_MAX	      64 /* services */
+#define PK_DECLARED_SERVICE_NAME      129
+#define PK_DECLARED_SERVICE_WITHIN    8	 /* prefixes of one */
+#define PK_DECLARED_SERVICE_TENANTS   32 /* of one */
+#define PK_DECLARED_SERVICE_INSTANCES 64 /* of one that count at a time */
 
 /*
  * A service that runs outside of the cluster's pools, as the operator declared it (docs/policy.md,
  * "Declared services"): whatever the catalogue says, its instances lie within these prefixes.
  */
-struct pk_declared {
-	char name[PK_DECLARED_NAME];
-	bool nomad;			    /* of Nomad's own catalogue, else of Consul's */
-	char tenant_name[PK_DECLARED_NAME]; /* its namespace; "": none */
-	struct pk_prefix within[PK_DECLARED_WITHIN];
+struct pk_declared_service {
+	char name[PK_DECLARED_SERVICE_NAME];
+	bool nomad;				    /* of Nomad's own catalogue, else of Consul's */
+	char tenant_name[PK_DECLARED_SERVICE_NAME]; /* its namespace; "": none */
+	struct pk_prefix within[PK_DECLARED_SERVICE_WITHIN];
 	size_t n_within;
-	char tenants[PK_DECLARED_TENANTS][PK_DECLARED_NAME]; /* whose documents may open it */
+	char tenants[PK_DECLARED_SERVICE_TENANTS]
+		    [PK_DECLARED_SERVICE_NAME]; /* whose documents may open it */
 	size_t n_tenants;
 	bool all_tenants;
-	union pk_addr instances[PK_DECLARED_INSTANCES]; /* that count now, in order */
+	union pk_addr instances[PK_DECLARED_SERVICE_INSTANCES]; /* that count now, in order */
 	size_t n_instances;
 };
 
@@ -110,7 +111,7 @@ struct pk_settings {
 	struct pk_prefix *reach; /* tenantReach: prefixes */
 	size_t n_reach;
 	bool reach_host, reach_remote_node;
-	struct pk_declared *services;
+	struct pk_declared_service *services;
 	size_t n_services;
 	uint32_t capacity;	  /* endpoints */
 	uint32_t flow_budget;	  /* places of an endpoint; fewer than were loaded count at once */
@@ -140,8 +141,10 @@ void pk_settings_copy_networks(struct pk_settings *to, const struct pk_settings 
 /* Fills in the limits that these settings give an endpoint; the caller adds its conflist's. */
 void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
 /* Returns whether both are declared as the same service of the same catalogue. */
-bool pk_declared_same(const struct pk_declared *a, const struct pk_declared *b);
-bool pk_declared_has(const struct pk_declared *d, const union pk_addr *addr); /* within */
+bool pk_declared_service_same(const struct pk_declared_service *a,
+			      const struct pk_declared_service *b);
+bool pk_declared_service_has(const struct pk_declared_service *d,
+			     const union pk_addr *addr); /* within */
 /* Takes the instances that from knows, as far as they still lie within what is declared. */
 void pk_settings_keep_instances(struct pk_settings *s, const struct pk_settings *from);
 /* node.json -> settings; keys that are absent keep what s has. Unknown keys are a newer

@@ -8,13 +8,14 @@
 #include "settings.h"
 #include "settings_forms.h"
 
-bool pk_declared_same(const struct pk_declared *a, const struct pk_declared *b)
+bool pk_declared_service_same(const struct pk_declared_service *a,
+			      const struct pk_declared_service *b)
 {
 	return a->nomad == b->nomad && strcmp(a->name, b->name) == 0 &&
 	       strcmp(a->tenant_name, b->tenant_name) == 0;
 }
 
-bool pk_declared_has(const struct pk_declared *d, const union pk_addr *addr)
+bool pk_declared_service_has(const struct pk_declared_service *d, const union pk_addr *addr)
 {
 	for (size_t i = 0; i < d->n_within; i++)
 		if (pk_prefix_has(&d->within[i], addr))
@@ -22,11 +23,11 @@ bool pk_declared_has(const struct pk_declared *d, const union pk_addr *addr)
 	return false;
 }
 
-static void keep_instances(struct pk_declared *d, const struct pk_declared *from)
+static void keep_instances(struct pk_declared_service *d, const struct pk_declared_service *from)
 {
 	d->n_instances = 0;
 	for (size_t i = 0; i < from->n_instances; i++)
-		if (pk_declared_has(d, &from->instances[i]))
+		if (pk_declared_service_has(d, &from->instances[i]))
 			d->instances[d->n_instances++] = from->instances[i];
 }
 
@@ -34,16 +35,16 @@ void pk_settings_keep_instances(struct pk_settings *s, const struct pk_settings 
 {
 	for (size_t i = 0; i < s->n_services; i++)
 		for (size_t j = 0; j < from->n_services; j++)
-			if (pk_declared_same(&s->services[i], &from->services[j]))
+			if (pk_declared_service_same(&s->services[i], &from->services[j]))
 				keep_instances(&s->services[i], &from->services[j]);
 }
 
-static void put(char to[PK_DECLARED_NAME], const struct pk_json *text)
+static void put(char to[PK_DECLARED_SERVICE_NAME], const struct pk_json *text)
 {
 	strcpy(to, pk_json_string(text) ?: "");
 }
 
-static void read_tenants(struct pk_declared *d, const struct pk_json *list)
+static void read_tenants(struct pk_declared_service *d, const struct pk_json *list)
 {
 	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {
 		d->all_tenants |= strcmp(pk_json_string(e), "*") == 0;
@@ -51,7 +52,7 @@ static void read_tenants(struct pk_declared *d, const struct pk_json *list)
 	}
 }
 
-static void read_one(struct pk_declared *d, const struct pk_json *v)
+static void read_one(struct pk_declared_service *d, const struct pk_json *v)
 {
 	const struct pk_json *catalog = pk_json_get(v, "catalog");
 
@@ -69,10 +70,10 @@ static void read_one(struct pk_declared *d, const struct pk_json *v)
 
 static bool is_twice(const struct pk_settings *s)
 {
-	const struct pk_declared *last = &s->services[s->n_services - 1];
+	const struct pk_declared_service *last = &s->services[s->n_services - 1];
 
 	for (size_t i = 0; i + 1 < s->n_services; i++)
-		if (pk_declared_same(&s->services[i], last))
+		if (pk_declared_service_same(&s->services[i], last))
 			return true;
 	return false;
 }
@@ -87,7 +88,7 @@ static int read_services(const struct pk_schema *form, const struct pk_json_doc 
 	s->services = pk_alloc((pk_json_count(v) + 1) * sizeof(*s->services));
 	s->n_services = 0;
 	for (const struct pk_json *e = pk_json_first(v); e; e = pk_json_next(e)) {
-		struct pk_declared *d = &s->services[s->n_services++];
+		struct pk_declared_service *d = &s->services[s->n_services++];
 
 		read_one(d, e);
 		if (d->nomad && !*d->tenant_name)
@@ -104,7 +105,7 @@ static int read_services(const struct pk_schema *form, const struct pk_json_doc 
 	return 0;
 }
 
-static void write_texts(struct pk_jw *w, const struct pk_declared *d, bool instances)
+static void write_texts(struct pk_jw *w, const struct pk_declared_service *d, bool instances)
 {
 	char text[PK_ADDR_TEXT];
 
@@ -128,7 +129,7 @@ static void write_all(struct pk_jw *w, const char *key, const struct pk_settings
 {
 	pk_jw_open(w, key, '[');
 	for (size_t i = 0; i < s->n_services; i++) {
-		const struct pk_declared *d = &s->services[i];
+		const struct pk_declared_service *d = &s->services[i];
 
 		pk_jw_open(w, NULL, '{');
 		pk_jw_string(w, "name", d->name);
@@ -210,7 +211,7 @@ static const struct pk_format catalog_format = { .expected = "\"consul\" or \"no
 	static const struct pk_schema name_ = { .form = PK_FORM_STRING,                            \
 						.format = &(format_),                              \
 						.null_ok = (null_),                                \
-						.room = PK_DECLARED_NAME }
+						.room = PK_DECLARED_SERVICE_NAME }
 NAME(name, name_format, false);
 NAME(namespace, namespace_format, true);
 NAME(tenant, tenant_format, false);
@@ -219,15 +220,15 @@ static const struct pk_schema catalog = { .form = PK_FORM_STRING,
 					  .usual = "\"consul\"" };
 static const struct pk_schema prefix = { .form = PK_FORM_STRING, .format = &pk_format_prefix };
 static const struct pk_schema within = {
-	.form = PK_FORM_LIST, .item = &prefix, .most = PK_DECLARED_WITHIN, .not_empty = true
+	.form = PK_FORM_LIST, .item = &prefix, .most = PK_DECLARED_SERVICE_WITHIN, .not_empty = true
 };
 static const struct pk_schema tenants = { .form = PK_FORM_LIST,
 					  .item = &tenant,
-					  .most = PK_DECLARED_TENANTS };
+					  .most = PK_DECLARED_SERVICE_TENANTS };
 static const struct pk_schema address = { .form = PK_FORM_STRING, .format = &address_format };
 static const struct pk_schema instances = { .form = PK_FORM_LIST,
 					    .item = &address,
-					    .most = PK_DECLARED_INSTANCES };
+					    .most = PK_DECLARED_SERVICE_INSTANCES };
 
 #define DECLARED                                                                                   \
 	{ "name", &name, "as toServices and the catalogue call it", true, 0 },                     \
@@ -248,12 +249,12 @@ static const struct pk_schema kept = { .form = PK_FORM_OBJECT, .keys = kept_keys
 const struct pk_schema pk_form_services = {
 	.form = PK_FORM_LIST,
 	.item = &declared,
-	.most = PK_DECLARED_MAX,
+	.most = PK_DECLARED_SERVICE_MAX,
 	.kept = &kept_declared,
 };
 const struct pk_schema pk_form_services_kept = {
 	.form = PK_FORM_LIST,
 	.item = &kept,
-	.most = PK_DECLARED_MAX,
+	.most = PK_DECLARED_SERVICE_MAX,
 	.kept = &kept_instances,
 };

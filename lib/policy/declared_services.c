@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A declared service without a namespace is meant by its name alone. */
-static bool is_meant(const struct pk_declared *d, const struct pk_document *doc,
+static bool is_meant(const struct pk_declared_service *d, const struct pk_document *doc,
 		     const struct pk_service_ref *ref)
 {
 	const char *tenant_name = ref->tenant_name ? ref->tenant_name : doc->tenant_name;
@@ -18,7 +18,7 @@ static bool is_meant(const struct pk_declared *d, const struct pk_document *doc,
 	return !*d->tenant_name || !tenant_name || strcmp(tenant_name, d->tenant_name) == 0;
 }
 
-bool declared_may(const struct pk_declared *d, const struct pk_document *doc)
+bool declared_may(const struct pk_declared_service *d, const struct pk_document *doc)
 {
 	if (!doc->tenant_name || d->all_tenants)
 		return true;
@@ -28,7 +28,7 @@ bool declared_may(const struct pk_declared *d, const struct pk_document *doc)
 	return false;
 }
 
-const struct pk_declared *declared_find(const struct pk_settings *s, const struct ent *ent)
+const struct pk_declared_service *declared_find(const struct pk_settings *s, const struct ent *ent)
 {
 	for (size_t i = 0; i < ent->e->n_services; i++)
 		for (size_t j = 0; j < s->n_services; j++)
@@ -50,7 +50,7 @@ static void tell(struct walk *w, const struct pk_prefix *prefix)
 		w->fn(w->arg, prefix);
 }
 
-static void tell_instances(struct walk *w, const struct pk_declared *d)
+static void tell_instances(struct walk *w, const struct pk_declared_service *d)
 {
 	for (size_t i = 0; i < d->n_instances; i++) {
 		bool v4 = pk_addr_is4(&d->instances[i]);
@@ -70,7 +70,7 @@ size_t declared_each(const struct pk_settings *s, const struct ent *ent,
 
 	for (size_t i = 0; i < e->n_services && !e->empty && e->kind == PK_PEERS_SERVICES; i++)
 		for (size_t j = 0; j < s->n_services; j++) {
-			const struct pk_declared *d = &s->services[j];
+			const struct pk_declared_service *d = &s->services[j];
 
 			if (!is_meant(d, ent->doc, &e->services[i]))
 				continue;

@@ -147,9 +147,9 @@ void ent_resolve(const struct ent *ent, const struct peer *to, struct spans *out
 size_t declared_each(const struct pk_settings *s, const struct ent *ent,
 		     void (*fn)(void *arg, const struct pk_prefix *prefix), void *arg);
 /* Returns a declared service that the entry means; NULL: none. */
-const struct pk_declared *declared_find(const struct pk_settings *s, const struct ent *ent);
+const struct pk_declared_service *declared_find(const struct pk_settings *s, const struct ent *ent);
 /* Returns whether the document may open it: an operator's, or of a namespace that is listed. */
-bool declared_may(const struct pk_declared *d, const struct pk_document *doc);
+bool declared_may(const struct pk_declared_service *d, const struct pk_document *doc);
 
 /*
  * cidr.c: how a set of CIDR entries divides the world, shared by all programs that have the same

@@ -194,7 +194,7 @@ static enum pk_tri match_cidr(const struct view *v, const struct pk_cidr_rule *r
  * with one".
  */
 static bool is_declared_as(const struct view *v, const struct pk_service_ref *ref,
-			   const struct pk_declared *d)
+			   const struct pk_declared_service *d)
 {
 	const char *ns = ref->tenant_name ? ref->tenant_name : v->doc->tenant_name;
 
@@ -204,7 +204,7 @@ static bool is_declared_as(const struct view *v, const struct pk_service_ref *re
 }
 
 /* "A tenant's document opens it where `tenants` lists the namespace". */
-static bool is_listed(const struct view *v, const struct pk_declared *d)
+static bool is_listed(const struct view *v, const struct pk_declared_service *d)
 {
 	for (size_t i = 0; i < d->n_tenants && v->doc->tenant_name; i++)
 		if (strcmp(d->tenants[i], v->doc->tenant_name) == 0)
@@ -220,7 +220,7 @@ static enum pk_tri match_declared(const struct view *v, const struct pk_service_
 	bool hit = false;
 
 	for (size_t i = 0; i < s->n_services; i++) {
-		const struct pk_declared *d = &s->services[i];
+		const struct pk_declared_service *d = &s->services[i];
 
 		if (!is_declared_as(v, ref, d))
 			continue;

@@ -162,7 +162,7 @@ static bool find_declared(struct pk_engine *engine, const struct rule_obj *r, co
 			  const struct pk_entry *part, struct findings *f)
 {
 	const struct ent one = { .doc = ent->doc, .e = part };
-	const struct pk_declared *d = declared_find(&engine->settings, &one);
+	const struct pk_declared_service *d = declared_find(&engine->settings, &one);
 
 	if (!d)
 		return false;

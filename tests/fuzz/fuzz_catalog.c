@@ -33,19 +33,19 @@ static int read_pieces(bool nomad, const char *text, size_t n, size_t piece,
 	return r;
 }
 
-static enum pk_instance_state where(void *arg, const struct pk_declared *d,
+static enum pk_instance_state where(void *arg, const struct pk_declared_service *d,
 				    const struct pk_instance *said, const union pk_addr *addr,
 				    char *why, size_t room)
 {
 	(void)arg, (void)said, (void)why, (void)room;
-	check(pk_declared_has(d, addr));
+	check(pk_declared_service_has(d, addr));
 	return PK_INSTANCE_COUNTS;
 }
 
 static void judge(const struct pk_instances *all)
 {
 	struct pk_instance_table *table = pk_alloc(sizeof(*table));
-	struct pk_declared *d = pk_alloc(sizeof(*d));
+	struct pk_declared_service *d = pk_alloc(sizeof(*d));
 	const struct pk_instances none = { 0 };
 	struct pk_instance_look look = { .declared = d, .instances = all, .where = where };
 	size_t n;
@@ -54,9 +54,9 @@ static void judge(const struct pk_instances *all)
 	pk_instance_table_take(table, &look);
 	pk_instance_table_fill(table, d);
 	n = d->n_instances;
-	check(n <= PK_DECLARED_INSTANCES && n <= all->n);
+	check(n <= PK_DECLARED_SERVICE_INSTANCES && n <= all->n);
 	for (size_t i = 0; i < n; i++)
-		check(pk_declared_has(d, &d->instances[i]));
+		check(pk_declared_service_has(d, &d->instances[i]));
 	look.instances = &none;
 	pk_instance_table_take(table, &look);
 	pk_instance_table_fill(table, d);

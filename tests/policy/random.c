@@ -394,7 +394,7 @@ static void make_services(struct pk_settings *s)
 	s->n_services = rnd_to(3);
 	s->services = pk_alloc((s->n_services + 1) * sizeof(*s->services));
 	for (size_t i = 0; i < s->n_services; i++) {
-		struct pk_declared *d = &s->services[i];
+		struct pk_declared_service *d = &s->services[i];
 
 		strcpy(d->name, PICK(services));
 		if (rnd_in(2))
@@ -410,7 +410,7 @@ static void make_services(struct pk_settings *s)
 				union pk_addr *addr = &d->instances[d->n_instances];
 
 				pk_addr_parse(instances[j], addr);
-				d->n_instances += pk_declared_has(d, addr);
+				d->n_instances += pk_declared_service_has(d, addr);
 			}
 	}
 }

@@ -138,7 +138,7 @@ static void there_are_not_too_many(void **state)
 /* --- judgement --- */
 
 struct scene {
-	struct pk_declared declared;
+	struct pk_declared_service declared;
 	struct pk_instance_table table;
 	struct pk_instance said[PK_INSTANCES_MAX];
 	size_t n;
@@ -147,7 +147,7 @@ struct scene {
 };
 
 /* 10.9.0.9 is an endpoint's. */
-static enum pk_instance_state where(void *arg, const struct pk_declared *d,
+static enum pk_instance_state where(void *arg, const struct pk_declared_service *d,
 				    const struct pk_instance *said, const union pk_addr *addr,
 				    char *why, size_t room)
 {
@@ -335,14 +335,14 @@ static void more_than_count_at_once_are_refused(void **state)
 	const struct pk_instance_look look = { .declared = &s->declared, .where = where };
 
 	(void)state;
-	assert_int_equal(take_some(s, 0, 100), PK_DECLARED_INSTANCES);
-	assert_int_equal(count(s, PK_INSTANCE_REFUSED), 100 - PK_DECLARED_INSTANCES);
+	assert_int_equal(take_some(s, 0, 100), PK_DECLARED_SERVICE_INSTANCES);
+	assert_int_equal(count(s, PK_INSTANCE_REFUSED), 100 - PK_DECLARED_SERVICE_INSTANCES);
 	pk_instance_table_again(&s->table, &look); /* the same ones, whatever their addresses */
-	assert_int_equal(count(s, PK_INSTANCE_REFUSED), 100 - PK_DECLARED_INSTANCES);
-	assert_int_equal(take_some(s, 0, 200), PK_DECLARED_INSTANCES);
+	assert_int_equal(count(s, PK_INSTANCE_REFUSED), 100 - PK_DECLARED_SERVICE_INSTANCES);
+	assert_int_equal(take_some(s, 0, 200), PK_DECLARED_SERVICE_INSTANCES);
 	assert_int_equal(s->table.left_out, 200 - PK_INSTANCE_ROWS);
-	assert_int_equal(take(s), PK_DECLARED_INSTANCES); /* all held, none without a row */
-	assert_int_equal(count(s, PK_INSTANCE_HELD), PK_DECLARED_INSTANCES);
+	assert_int_equal(take(s), PK_DECLARED_SERVICE_INSTANCES); /* all held, none without a row */
+	assert_int_equal(count(s, PK_INSTANCE_HELD), PK_DECLARED_SERVICE_INSTANCES);
 }
 
 static void many_refused_shut_nothing_out(void **state)

@@ -165,7 +165,7 @@ static void add_services(struct plan_work *w, const struct pk_entry *e)
 
 	for (size_t i = 0; i < s->n_services; i++)
 		for (size_t j = 0; j < e->n_services; j++) {
-			const struct pk_declared *d = &s->services[i];
+			const struct pk_declared_service *d = &s->services[i];
 
 			if (strcmp(e->services[j].name, d->name) != 0)
 				continue;
