@@ -26,6 +26,7 @@ struct pk_keys_watch {
 	bool hasty;
 	bool leaderless; /* the question waits on though the servers have no leader */
 	bool stirred;	 /* a question whose answer is short says that there is something newer */
+	bool empty;	 /* the last answer had no key */
 };
 
 static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
@@ -80,6 +81,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	/* Another history is asked without an index. */
 	w->index = reply->index < w->seen ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
+	w->empty = !kvs.n;
 	pk_source_good(&w->source);
 	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
 	w->args.fn(w->args.arg, &answer);
@@ -96,7 +98,12 @@ static void on_news(void *arg, const struct pk_http_reply *reply)
 		failed(w, pk_http_fault(reply), why);
 		return;
 	}
-	w->stirred = reply->index != w->index || w->hasty || !pk_kv_wait_ran_out(&w->wait, now);
+	/* Consul gives a folder without keys the index of its whole store. */
+	if (w->empty && reply->status == 404 && reply->index > w->index)
+		w->index = w->seen = w->source.index = reply->index;
+	else
+		w->stirred =
+			reply->index != w->index || w->hasty || !pk_kv_wait_ran_out(&w->wait, now);
 	w->suspected |= pk_kv_wait_suspects(&w->wait, reply->index, now);
 	pk_source_good(&w->source);
 	pk_timer_set(w->timer, pk_pace_ms(&w->pace, now));

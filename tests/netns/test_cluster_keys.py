@@ -130,3 +130,19 @@ def test_a_nodes_last_endpoint_is_said_to_be_gone(one):
     wait_for(lambda: len(json.loads(consul.keys[key])["endpoints"]) == 1, "its word", 60)
     node.delete(alloc)
     wait_for(lambda: not json.loads(consul.keys[key])["endpoints"], "that there is none", 60)
+
+
+def test_a_folder_without_keys_is_asked_by_name_alone(one):
+    """Consul gives it the index of its whole store, so that every write anywhere ends the wait."""
+    _, consul = one
+    blocks = f"/v1/kv/{ROOT}blocks"
+
+    def waits():
+        with consul.changed:
+            index = consul.index
+        return consul.count(f"{blocks}?keys=true&separator=/&stale=true&index={index}&")
+    wait_for(waits, "a question that waits", 60)
+    whole = consul.count(f"{blocks}/?recurse")
+    consul.write_elsewhere()
+    wait_for(waits, "the next one", 60)
+    assert whole and consul.count(f"{blocks}/?recurse") == whole
