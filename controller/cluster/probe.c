@@ -195,25 +195,40 @@ static void target_free(struct pk_probe *p, struct target *t)
 	free(t);
 }
 
-static void want(struct pk_probe *p, const struct pk_believed_node *n)
+/* Returns whether the node is to be asked: of many, those whose endpoints are known here. */
+static bool is_wanted(const struct pk_believed_node *n, size_t nodes)
+{
+	return n->word && n->word->n_addresses && (n->endpoints || nodes <= FEW_NODES);
+}
+
+/* Marks the node's target, if there is one, and tells it the addresses. */
+static bool keep(struct pk_probe *p, const struct pk_believed_node *n)
 {
 	struct target *t;
 
 	HASH_FIND_STR(p->targets, n->name, t);
-	if (!t && HASH_COUNT(p->targets) == PK_PROBE_NODES)
-		return;
-	if (!t) {
-		t = pk_alloc(sizeof(*t));
-		t->all = p;
-		t->fd = -1;
-		t->name = pk_strdup(n->name);
-		t->timer = pk_timer_new(p->loop, on_timer, t);
-		pk_timer_set(t->timer, chance_ms(AGAIN_MS));
-		HASH_ADD_KEYPTR(hh, p->targets, t->name, strlen(t->name), t);
-	}
+	if (!t)
+		return false;
 	t->wanted = true;
 	t->n_addresses = n->word->n_addresses;
 	memcpy(t->addresses, n->word->addresses, t->n_addresses * sizeof(*t->addresses));
+	return true;
+}
+
+static void want(struct pk_probe *p, const struct pk_believed_node *n)
+{
+	struct target *t;
+
+	if (keep(p, n) || HASH_COUNT(p->targets) == PK_PROBE_NODES)
+		return;
+	t = pk_alloc(sizeof(*t));
+	t->all = p;
+	t->fd = -1;
+	t->name = pk_strdup(n->name);
+	t->timer = pk_timer_new(p->loop, on_timer, t);
+	pk_timer_set(t->timer, chance_ms(AGAIN_MS));
+	HASH_ADD_KEYPTR(hh, p->targets, t->name, strlen(t->name), t);
+	keep(p, n);
 }
 
 void pk_probe_follow(struct pk_probe *p)
@@ -227,11 +242,14 @@ void pk_probe_follow(struct pk_probe *p)
 	while (pk_believed_node(p->believed, nodes, &n))
 		nodes++;
 	for (size_t i = 0; pk_believed_node(p->believed, i, &n); i++)
-		if (n.word && n.word->n_addresses && (n.endpoints || nodes <= FEW_NODES))
-			want(p, &n);
+		if (is_wanted(&n, nodes))
+			keep(p, &n);
 	HASH_ITER (hh, p->targets, t, next)
 		if (!t->wanted)
 			target_free(p, t);
+	for (size_t i = 0; pk_believed_node(p->believed, i, &n); i++)
+		if (is_wanted(&n, nodes))
+			want(p, &n);
 }
 
 const struct pk_probe_tally *pk_probe_of(const struct pk_probe *p, const char *node)
