@@ -10,6 +10,7 @@
 
 #include "fs.h"
 #include "own.h"
+#include "probe.h"
 
 void pk_config_init(struct pk_config *c)
 {
@@ -247,12 +248,17 @@ static int check_fabric(struct pk_config *c, struct pk_err *err)
 	char ports[16];
 
 	v->on = strcmp(c->fabric, PK_FABRIC_VXLAN) == 0;
-	if (!v->on || v->port < m->low || v->port > m->high)
+	if (!v->on)
 		return 0;
-	return pk_fix(err,
-		      pk_fail(err, 0, "vxlan.port %u is among masquerade.ports %s", v->port,
-			      pk_masquerade_ports(m, ports)),
-		      "say another \"port\" in \"vxlan\", the same on every node");
+	if (v->port >= m->low && v->port <= m->high)
+		pk_fail(err, 0, "vxlan.port %u is among masquerade.ports %s", v->port,
+			pk_masquerade_ports(m, ports));
+	else if (v->port == PK_PROBE_PORT)
+		pk_fail(err, 0, "vxlan.port %u is where nodes ask whether another one is there",
+			v->port);
+	else
+		return 0;
+	return pk_fix(err, -EINVAL, "say another \"port\" in \"vxlan\", the same on every node");
 }
 
 static int finish(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)

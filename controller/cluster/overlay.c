@@ -18,6 +18,7 @@
 #define TOGETHER_MS 20	  /* messages of one moment are one change */
 #define RETRY_MS    1000  /* nothing is loaded yet, or something failed */
 #define EACH_MS	    10000 /* a message may have been lost */
+#define MTU_MIN	    576	  /* of IPv4 (RFC 791) */
 
 struct pk_overlay_keeper {
 	struct pk_overlay_args args;
@@ -86,6 +87,13 @@ static int fail_address(bool v6, struct pk_err *err)
 		      v6 ? "ipv4" : "ipv6");
 }
 
+static int fail_mtu(uint32_t mtu, uint32_t overhead, struct pk_err *err)
+{
+	pk_fail(err, 0, "the overlay takes %u bytes of each packet, and the uplink's MTU is %u",
+		overhead, mtu);
+	return pk_fix(err, -EMSGSIZE, "give the uplink an MTU of at least %u", overhead + MTU_MIN);
+}
+
 /*
  * Brings device and table in step. The port is closed to endpoints first, and stays so whatever
  * fails.
@@ -104,6 +112,8 @@ static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *
 		r = write_overlay(bpf, &overlay, err);
 	if (r == 0 && !end)
 		r = fail_address(pk_vxlan_is6(v), err);
+	if (r == 0 && end->mtu < pk_vxlan_overhead(v) + MTU_MIN)
+		r = fail_mtu(end->mtu, pk_vxlan_overhead(v), err);
 	if (r == 0)
 		r = pk_nl_open(&nl, err);
 	if (r == 0) {

@@ -387,6 +387,27 @@ static void test_claimed_blocks(void **state)
 	}
 }
 
+static void test_ports_of_the_overlay(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "{\"fabric\": \"vxlan\", \"vxlan\": {\"port\": 33434}}", "another one is there" },
+		{ "{\"fabric\": \"vxlan\", \"vxlan\": {\"port\": 12000}}", "masquerade.ports" },
+	};
+	struct pk_config_args args = { .path = *state, .root = *state };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(cases); i++) {
+		struct pk_err err = { 0 };
+		struct pk_config c;
+
+		put(state, "a.json", cases[i].text);
+		assert_int_equal(pk_config_load(&c, &args, &err), -EINVAL);
+		assert_non_null(strstr(err.text, cases[i].want));
+		assert_non_null(strstr(err.fix, "\"port\" in \"vxlan\""));
+	}
+}
+
 /* Half of what a client shows is no word, wherever either comes from. */
 static void test_halves(void **state)
 {
@@ -589,6 +610,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_environment_of_tls, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_halves, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_claimed_blocks, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_ports_of_the_overlay, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_printed_is_read, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_conflist, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_node_json, make_dir, remove_dir),
