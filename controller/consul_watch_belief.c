@@ -89,6 +89,10 @@ static void keep_history(struct pk_consul *c)
 {
 	struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 
+	if (c->last.behind && !h->behind)
+		log_warn("op=consul source=%s index=%lu before=%lu err=\"its history is older than "
+			 "what it said before\" nothing of it is taken",
+			 c->of, c->last.index, h->index);
 	if (!c->last.behind) {
 		if (c->last.meant || c->last.anew || h->behind || c->last.index > h->index)
 			h->index = c->last.index;
@@ -196,29 +200,6 @@ static bool is_filtered(struct pk_consul *c)
 	return true;
 }
 
-static void on_consistent(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_consul *c = arg;
-	bool behind = c->last.behind, meant = c->last.meant;
-	struct pk_docs_look look;
-
-	if (!consul_receive(c, reply))
-		return;
-	c->last.behind = behind;
-	c->last.meant = meant;
-	if (offer_all(c))
-		c->args.changed(c->args.arg);
-	if (is_filtered(c))
-		return;
-	look = look_of(c);
-	if (!pk_docs_lacking(c->args.docs, &look))
-		believe(c, &look);
-	else if (c->last.kvs.n == 0)
-		check_token(c);
-	else
-		wait_for_others(c);
-}
-
 static bool is_another(const struct pk_doc_entry *e, const struct pk_kv *kv)
 {
 	uint64_t hash[2];
@@ -257,9 +238,37 @@ static bool any_in_force(const struct pk_consul *c,
 	return false;
 }
 
-/* Takes what the answer says. What it lacks needs a consistent answer first. */
+static void on_consistent(void *arg, const struct pk_http_reply *reply)
+{
+	struct pk_consul *c = arg;
+	bool behind = c->last.behind, meant = c->last.meant, anew = c->last.anew;
+	struct pk_docs_look look;
+
+	if (!consul_receive(c, reply))
+		return;
+	c->last.behind = behind && any_in_force(c, is_another);
+	c->last.meant = meant;
+	c->last.anew = anew;
+	if (!c->last.behind && offer_all(c))
+		c->args.changed(c->args.arg);
+	if (is_filtered(c))
+		return;
+	look = look_of(c);
+	if (c->last.behind || !pk_docs_lacking(c->args.docs, &look))
+		believe(c, &look);
+	else if (c->last.kvs.n == 0)
+		check_token(c);
+	else
+		wait_for_others(c);
+}
+
+/*
+ * Takes what the answer says. What it lacks needs a consistent answer first, and so does an older
+ * history that wasn't known before: the server that answered may lag.
+ */
 void consul_take(struct pk_consul *c)
 {
+	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 	struct pk_docs_look look;
 	bool any = !c->last.behind && offer_all(c), lacks;
 
@@ -270,7 +279,7 @@ void consul_take(struct pk_consul *c)
 		c->args.changed(c->args.arg);
 	if (is_filtered(c))
 		return;
-	if (lacks) {
+	if (lacks || (c->last.behind && !h->behind)) {
 		consul_query(c, "&consistent=true", CONSUL_CONFIRM_MS, on_consistent);
 		return;
 	}
@@ -325,11 +334,6 @@ static void on_history(void *arg, const struct pk_http_reply *reply)
 	c->suspected = false;
 	/* The answer's age doesn't matter where everything in force is in it unchanged. */
 	c->last.behind = c->last.anew && !c->last.meant && any_in_force(c, is_another);
-	if (c->last.behind && !h->behind)
-		log_warn(
-			"op=consul source=%s index=%lu before=%lu generation=%lu err=\"its history "
-			"is older than what it said before\" nothing of it is taken",
-			c->of, reply->index, h->index, generation);
 	consul_take(c);
 }
 
