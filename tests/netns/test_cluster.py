@@ -221,6 +221,7 @@ def test_what_ends_answers_nothing(cluster):
     start(cluster)
     a, b, c = one.add("acme", "api", "web"), two.add("acme", "db", "db"), two.add("acme", "two", "two")
     knows(one, 4)
+    knows(two, 2)
     assert pings(a, b.address(4)) and pings(a, c.address(4))
     address = b.address(4)
     two.delete(b)
@@ -239,6 +240,7 @@ def test_a_lying_node_speaks_for_itself_alone(cluster):
     start(cluster)
     a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
     knows(one, 2)
+    knows(two, 2)
     liar = {"version": 1, "number": 1, "blocks": ["10.64.9.0/24", "10.64.2.0/25", "10.64.1.0/24", "8.8.8.0/24"], "addresses": ["192.0.2.99"]}
     cluster.consul.put("nodes/liar", liar)
 

@@ -87,11 +87,15 @@ class Frames:
         self.thread = threading.Thread(target=self.look, daemon=True)
 
     def look(self):
-        while not self.stopped.is_set():
-            with contextlib.suppress(TimeoutError):
+        while True:
+            try:
                 frame, (_, _, kind, *_) = self.socket.recvfrom(1 << 17)
-                if kind == OUTGOING:
-                    self.longest = max(self.longest, len(frame))
+            except TimeoutError:
+                if self.stopped.is_set():		# and all that was queued is read
+                    return
+                continue
+            if kind == OUTGOING:
+                self.longest = max(self.longest, len(frame))
 
     def __enter__(self):
         self.thread.start()
