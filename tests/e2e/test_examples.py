@@ -31,7 +31,7 @@ def test_nomad_takes_each_job_file(tmp_path):
         assert done.returncode == 0 and "Job validation successful" in done.stdout, (path, done.stdout, done.stderr)
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        word = 'hook = "prestart"' if "type     = \"system\"" in text else 'mode = "cni/picket"'
+        word = 'hook = "prestart"' if "type     = \"system\"" in text else 'mode = "cni/picket'
         assert word in text
         broken = tmp_path / os.path.basename(path)
         broken.write_text(text.replace(word, word.replace(" =", "d =")))
