@@ -136,17 +136,19 @@ static void say_refused(struct pk_nomad *n, const struct pk_allocs *allocs)
 
 /*
  * Returns whether the answer is older than the one before: a server that lags, or another history.
- * The leader is asked which.
+ * The leader is asked which, at the pace of all questions.
  */
 static bool is_older(struct pk_nomad *n, uint64_t index)
 {
 	bool was_sure = PK_MOVE(n->sure, false);
+	uint64_t chance = pk_backoff_ms(0), pause;
 
 	if (was_sure || index >= n->seen)
 		return false;
 	n->sure = true;
 	n->index = 0;
-	pk_timer_set(n->timer, pk_backoff_ms(0));
+	pause = pk_pace_ms(&n->pace, pk_loop_now(n->loop));
+	pk_timer_set(n->timer, pause > chance ? pause : chance);
 	return true;
 }
 
