@@ -271,10 +271,12 @@ static int by_number(const void *a, const void *b)
 /* Where no node answers both are 0. */
 static void write_round_trip(uint32_t *us, size_t n, struct pk_str *out)
 {
+	const size_t half = n / 2;
+
 	qsort(us, n, sizeof(*us), by_number);
 	pk_metric_head(out, PK_METRIC_ROUND_TRIP);
 	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "median" }),
-			 n ? us[n / 2] / 1e6 : 0);
+			 n ? us[half] / 1e6 : 0);
 	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "max" }),
 			 n ? us[n - 1] / 1e6 : 0);
 }
