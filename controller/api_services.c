@@ -5,11 +5,6 @@
 #include "own.h"
 #include "parts.h"
 
-static const char *catalog_of(const struct pk_declared_service *d)
-{
-	return d->nomad ? "nomad" : "consul";
-}
-
 /* What nobody names is idle; off is a catalogue that the configuration doesn't have. */
 static const char *state_of(const struct pk_service_view *v)
 {
@@ -36,29 +31,12 @@ static void write_row(struct pk_jw *w, const struct pk_instance_row *row)
 	pk_jw_close(w, '}');
 }
 
-static void write_declared(struct pk_jw *w, const struct pk_declared_service *d)
-{
-	char text[PK_ADDR_TEXT];
-
-	pk_jw_string(w, "name", d->name);
-	pk_jw_string(w, "catalog", catalog_of(d));
-	pk_jw_string(w, "namespace", *d->tenant_name ? d->tenant_name : NULL);
-	pk_jw_open(w, "within", '[');
-	for (size_t i = 0; i < d->n_within; i++)
-		pk_jw_string(w, NULL, pk_prefix_format(&d->within[i], text));
-	pk_jw_close(w, ']');
-	pk_jw_open(w, "tenants", '[');
-	for (size_t i = 0; i < d->n_tenants; i++)
-		pk_jw_string(w, NULL, d->tenants[i]);
-	pk_jw_close(w, ']');
-}
-
 static void write_service(struct pk_jw *w, const struct pk_service_view *v)
 {
 	static const struct timespec never;
 
 	pk_jw_open(w, NULL, '{');
-	write_declared(w, v->declared);
+	pk_declared_service_write(v->declared, w);
 	pk_jw_string(w, "state", state_of(v));
 	pk_api_time(w, "lastContact", v->source ? &v->source->contact : &never);
 	pk_jw_string(w, "lastError",
@@ -105,7 +83,7 @@ static void held_reason(struct pk_reasons *r, const struct pk_service_view *v)
 		return;
 	pk_str_addf(&text, "%zu instance%s of service %.64s %s though %s's catalogue lacks %s: %s",
 		    n, n == 1 ? "" : "s", v->declared->name, n == 1 ? "counts" : "count",
-		    catalog_of(v->declared), n == 1 ? "it" : "them",
+		    pk_declared_service_catalog(v->declared), n == 1 ? "it" : "them",
 		    first_of(v->table, PK_INSTANCE_HELD)->why);
 	pk_api_reason(r, false, "services", text.text,
 		      "bring them back; where it is meant so: picket policy release services");
@@ -135,7 +113,7 @@ static void source_reason(struct pk_reasons *r, const struct pk_service_view *v)
 
 	if (!v->source) {
 		pk_str_addf(&text, "service %.64s is declared of %s's catalogue, and there is none",
-			    v->declared->name, catalog_of(v->declared));
+			    v->declared->name, pk_declared_service_catalog(v->declared));
 		pk_api_reason(r, false, "services", text.text,
 			      "configure \"consul\" or \"nomad\", or take the declaration back");
 		return;
@@ -143,7 +121,8 @@ static void source_reason(struct pk_reasons *r, const struct pk_service_view *v)
 	if (!v->source->failures)
 		return;
 	pk_str_addf(&text, "%s's catalogue doesn't tell of service %.64s: %.200s",
-		    catalog_of(v->declared), v->declared->name, v->source->last_error);
+		    pk_declared_service_catalog(v->declared), v->declared->name,
+		    v->source->last_error);
 	pk_api_reason(r, false, "services", text.text,
 		      "its instances stay as they were; see the agent, and the token's rights "
 		      "(docs/install.md)");

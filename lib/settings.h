@@ -144,7 +144,10 @@ void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
 bool pk_declared_service_same(const struct pk_declared_service *a,
 			      const struct pk_declared_service *b);
 bool pk_declared_service_has(const struct pk_declared_service *d,
-			     const union pk_addr *addr); /* within */
+			     const union pk_addr *addr);		      /* within */
+const char *pk_declared_service_catalog(const struct pk_declared_service *d); /* its name */
+/* Writes the members that declare it into the object that is open, without its instances. */
+void pk_declared_service_write(const struct pk_declared_service *d, struct pk_jw *w);
 /* Takes the instances that from knows, as far as they still lie within what is declared. */
 void pk_settings_keep_instances(struct pk_settings *s, const struct pk_settings *from);
 /* node.json -> settings; keys that are absent keep what s has. Unknown keys are a newer

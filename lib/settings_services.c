@@ -105,10 +105,18 @@ static int read_services(const struct pk_schema *form, const struct pk_json_doc 
 	return 0;
 }
 
-static void write_texts(struct pk_jw *w, const struct pk_declared_service *d, bool instances)
+const char *pk_declared_service_catalog(const struct pk_declared_service *d)
+{
+	return d->nomad ? "nomad" : "consul";
+}
+
+void pk_declared_service_write(const struct pk_declared_service *d, struct pk_jw *w)
 {
 	char text[PK_ADDR_TEXT];
 
+	pk_jw_string(w, "name", d->name);
+	pk_jw_string(w, "catalog", pk_declared_service_catalog(d));
+	pk_jw_string(w, "namespace", *d->tenant_name ? d->tenant_name : NULL);
 	pk_jw_open(w, "within", '[');
 	for (size_t i = 0; i < d->n_within; i++)
 		pk_jw_string(w, NULL, pk_prefix_format(&d->within[i], text));
@@ -117,8 +125,12 @@ static void write_texts(struct pk_jw *w, const struct pk_declared_service *d, bo
 	for (size_t i = 0; i < d->n_tenants; i++)
 		pk_jw_string(w, NULL, d->tenants[i]);
 	pk_jw_close(w, ']');
-	if (!instances)
-		return;
+}
+
+static void write_instances(struct pk_jw *w, const struct pk_declared_service *d)
+{
+	char text[PK_ADDR_TEXT];
+
 	pk_jw_open(w, "instances", '[');
 	for (size_t i = 0; i < d->n_instances; i++)
 		pk_jw_string(w, NULL, pk_addr_format(&d->instances[i], text));
@@ -132,10 +144,9 @@ static void write_all(struct pk_jw *w, const char *key, const struct pk_settings
 		const struct pk_declared_service *d = &s->services[i];
 
 		pk_jw_open(w, NULL, '{');
-		pk_jw_string(w, "name", d->name);
-		pk_jw_string(w, "catalog", d->nomad ? "nomad" : "consul");
-		pk_jw_string(w, "namespace", *d->tenant_name ? d->tenant_name : NULL);
-		write_texts(w, d, instances);
+		pk_declared_service_write(d, w);
+		if (instances)
+			write_instances(w, d);
 		pk_jw_close(w, '}');
 	}
 	pk_jw_close(w, ']');
