@@ -261,19 +261,12 @@ static void write_source(const char *name, const struct pk_source *s, enum pk_me
 		    m == PK_METRIC_SOURCE_UP ? s->state == PK_SOURCE_OK : s->errors);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Where no node answers both are 0. */
 static void write_round_trip(uint32_t *us, size_t n, struct pk_str *out)
 {
 	const size_t half = n / 2;
 
-	qsort(us, n, sizeof(*us), by_number);
+	qsort(us, n, sizeof(*us), pk_u32_cmp);
 	pk_metric_head(out, PK_METRIC_ROUND_TRIP);
 	pk_metric_double(out, PK_METRIC_ROUND_TRIP, "", LABELS({ "of", "median" }),
 			 n ? us[half] / 1e6 : 0);

@@ -219,13 +219,6 @@ int sync_by_hash(const void *a, const void *b)
 	return memcmp(a, b, 16);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int collect_label(void *arg, const void *key, const void *value)
 {
 	const struct pk_labels *labels = value;
@@ -248,7 +241,7 @@ static int collect_base(void *arg, const void *key, const void *value)
 
 	(void)value;
 	memcpy(&tenant, key, sizeof(tenant));
-	if (tenant == 0 || bsearch(&tenant, w->wanted, w->n_wanted, sizeof(*w->wanted), by_number))
+	if (tenant == 0 || bsearch(&tenant, w->wanted, w->n_wanted, sizeof(*w->wanted), pk_u32_cmp))
 		return 0;
 	w->bases = realloc(w->bases, (w->n_bases + 1) * sizeof(*w->bases));
 	if (!w->bases)
@@ -277,7 +270,7 @@ static void collect_known(struct withdraw *w)
 		if (pk_tenant_get(p->sync->bpf, hash, &w->wanted[w->n_wanted]) == 0)
 			w->n_wanted++;
 	}
-	qsort(w->wanted, w->n_wanted, sizeof(*w->wanted), by_number);
+	qsort(w->wanted, w->n_wanted, sizeof(*w->wanted), pk_u32_cmp);
 }
 
 void sync_withdraw(struct sync_pass *p)

@@ -2,6 +2,7 @@
 #pragma once
 /* Release at the end of the scope, and visible moves of ownership. */
 #include <dirent.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,14 @@ static inline void *pk_alloc(size_t size)
 		abort();
 	return p;
 }
+/* For qsort(): the smaller number first. */
+static inline int pk_u32_cmp(const void *a, const void *b)
+{
+	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 /* The caller's copy; NULL of NULL. */
 static inline char *pk_strdup(const char *text)
 {

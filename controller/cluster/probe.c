@@ -65,13 +65,6 @@ uint32_t pk_probe_tally_last(const struct pk_probe_tally *t)
 	return t->us[(t->next + PK_PROBE_KEPT - 1) % PK_PROBE_KEPT];
 }
 
-static int by_number(const void *a, const void *b)
-{
-	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 uint32_t pk_probe_tally_median(const struct pk_probe_tally *t)
 {
 	uint32_t answers[PK_PROBE_KEPT];
@@ -82,7 +75,7 @@ uint32_t pk_probe_tally_median(const struct pk_probe_tally *t)
 			answers[n++] = t->us[i];
 	if (!n)
 		return 0;
-	qsort(answers, n, sizeof(*answers), by_number);
+	qsort(answers, n, sizeof(*answers), pk_u32_cmp);
 	return answers[n / 2];
 }
 
