@@ -44,10 +44,10 @@ static char *joined(const char *before, const char *name, const char *after)
 static void set_source(struct cli_consul_docs *docs)
 {
 	if (docs->tenant_name) {
-		docs->source = joined(PK_SOURCE_TENANT, docs->tenant_name, "");
+		docs->source = joined(PK_ORIGIN_CONSUL PK_SOURCE_TENANT, docs->tenant_name, "");
 		docs->below = joined("policies/tenants/", docs->tenant_name, "/");
 	} else {
-		docs->source = pk_strdup(PK_SOURCE_OPERATOR);
+		docs->source = pk_strdup(PK_ORIGIN_CONSUL PK_SOURCE_OPERATOR);
 		docs->below = pk_strdup("policies/operator/");
 	}
 }

@@ -90,11 +90,11 @@ int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err)
 {
 	const char *as = cli_get(cli, "as");
 
-	if (as && strcmp(as, PK_SOURCE_FILE) && strcmp(as, PK_SOURCE_OPERATOR) &&
-	    (!pk_source_in(as, PK_SOURCE_TENANTS) || !*(pk_source_namespace(as) ?: "")))
+	if (as && strcmp(as, PK_SOURCE_FILE) && !pk_source_is_operators(as) &&
+	    (!pk_source_is_shared(as) || !*(pk_source_namespace(as) ?: "")))
 		return pk_fix(err, pk_fail(err, 0, "-as \"%.100s\" is no source", as),
-			      PK_SOURCE_FILE ", " PK_SOURCE_OPERATOR ", or " PK_SOURCE_TENANT
-					     "NAMESPACE");
+			      "file, consul/operator, consul/tenant/NAMESPACE; nomad/operator, "
+			      "nomad/tenant/NAMESPACE");
 	c->file_source = as;
 	return 0;
 }

@@ -414,7 +414,7 @@ bool pk_api_tenant_states(const struct pk_parts *p, struct pk_api_states_walk *w
 	while (walk->at < pk_docs_count(p->docs)) {
 		const struct pk_doc_entry *e = pk_docs_at(p->docs, walk->at);
 
-		if (pk_source_in(e->source, PK_SOURCE_TENANTS)) {
+		if (pk_source_namespace(e->source)) {
 			if (!policy_count(&v, e, &walk->count, deadline_ns))
 				return false;
 			tell_state(&v, e, walk);

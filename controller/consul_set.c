@@ -40,6 +40,11 @@ struct pk_consul_set {
 	uint64_t meant_ms;
 };
 
+static const char *origin_of(const struct pk_consul_set *set)
+{
+	return set->args.store->ops->origin;
+}
+
 static void on_confirmed(void *arg)
 {
 	struct pk_consul_set *set = arg;
@@ -61,7 +66,7 @@ static void told(void *arg, const struct pk_doc_entry *e)
 static void on_meant(void *arg)
 {
 	struct pk_consul_set *set = arg;
-	const struct pk_docs_meant all = { .what = PK_ORIGIN_CONSUL, .told = told };
+	const struct pk_docs_meant all = { .what = origin_of(set), .told = told };
 
 	set->meant = true;
 	set->meant_ms = pk_loop_now(set->args.loop);
@@ -91,7 +96,7 @@ static void judge(void *arg)
 {
 	struct pk_consul_set *set = arg;
 	uint64_t now = pk_loop_now(set->args.loop);
-	struct pk_absence a = pk_docs_absence(set->args.docs, PK_ORIGIN_CONSUL, now);
+	struct pk_absence a = pk_docs_absence(set->args.docs, origin_of(set), now);
 	struct pk_consul_word word = { .meant = set->meant && now - set->meant_ms < MEANT_MS };
 	size_t sources = 0, n;
 
@@ -108,7 +113,7 @@ static void judge(void *arg)
 		sources += n > 0;
 		a.lacks += n;
 	}
-	a.behind = pk_docs_behind(set->args.docs, PK_ORIGIN_CONSUL);
+	a.behind = pk_docs_behind(set->args.docs, origin_of(set));
 	if (sources > 1 || a.behind)
 		word.held = pk_absence_held(&a);
 	pk_consul_judged(set->operator_watch, &word);
@@ -132,7 +137,7 @@ static struct tenant *add(struct pk_consul_set *set, const char *name)
 	struct tenant *t = pk_alloc(sizeof(*t));
 	own_str of = { 0 };
 
-	pk_str_addf(&of, PK_SOURCE_TENANT "%s", name);
+	pk_str_addf(&of, "%s" PK_SOURCE_TENANT "%s", origin_of(set), name);
 	t->name = strdup(name);
 	if (!t->name || of.failed)
 		abort();
@@ -196,11 +201,13 @@ void pk_consul_set_follow(struct pk_consul_set *set)
 struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struct pk_model *model)
 {
 	struct pk_consul_set *set = pk_alloc(sizeof(*set));
+	own_str operators = { 0 };
 
 	set->args = *args;
 	set->model = model;
 	set->judge = pk_timer_new(args->loop, judge, set);
-	set->operator_watch = watch(set, PK_SOURCE_OPERATOR);
+	pk_str_addf(&operators, "%s" PK_SOURCE_OPERATOR, origin_of(set));
+	set->operator_watch = watch(set, operators.text);
 	set->strays = pk_consul_strays_new(args);
 	pk_consul_set_follow(set);
 	return set;
@@ -222,7 +229,7 @@ bool pk_consul_set_release(struct pk_consul_set *set, const char *what)
 {
 	bool any = false;
 
-	if (pk_source_in(PK_SOURCE_OPERATOR, what))
+	if (pk_source_in(pk_consul_of(set->operator_watch), what))
 		any |= pk_consul_release(set->operator_watch);
 	for (struct tenant *t = set->tenants; t; t = t->hh.next)
 		if (pk_source_in(pk_consul_of(t->watch), what))

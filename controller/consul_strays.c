@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_stream.h"
 #include "log.h"
 #include "own.h"
-#include "service.h"
 
 #define EACH_MS	   60000
 #define TIMEOUT_MS 10000
@@ -18,23 +16,12 @@
 struct pk_consul_strays {
 	struct pk_consul_args args;
 	struct pk_timer *timer;
-	struct pk_http_call *call;
-	struct pk_stream *stream;
+	struct pk_store_call *call;
 	char *prefix;
 	bool tenants; /* the second question: whose keys stand below tenants/ */
 	size_t n;
 	struct pk_str found;
 	char *text; /* of the last whole look */
-};
-
-enum node { NAMES, NAME };
-
-static const struct pk_stream_node nodes[] = {
-	[NAMES] = { NAMES, NULL, PK_STREAM_ARRAY },
-	[NAME] = { NAMES, PK_STREAM_EACH, PK_STREAM_TEXT },
-};
-static const struct pk_stream_table table = {
-	.name = "Consul's names", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = 1024
 };
 
 /*
@@ -53,15 +40,16 @@ static bool is_place(const struct pk_consul_strays *s, const char *name)
 	return !*rest || !rest[1] || rest[strlen(rest) - 1] == '/';
 }
 
-static int on_event(void *arg, const struct pk_stream_event *e)
+static void take(struct pk_consul_strays *s, const struct pk_kvs *names)
 {
-	struct pk_consul_strays *s = arg;
+	for (size_t i = 0; i < names->n; i++) {
+		const char *name = names->list[i].key;
 
-	if (e->what != PK_STREAM_VALUE || !e->text || is_place(s, e->text))
-		return 0;
-	if (s->n++ < SAID_MAX)
-		pk_str_addf(&s->found, "%s%.200s", s->n > 1 ? ", " : "", e->text);
-	return 0;
+		if (is_place(s, name))
+			continue;
+		if (s->n++ < SAID_MAX)
+			pk_str_addf(&s->found, "%s%.200s", s->n > 1 ? ", " : "", name);
+	}
 }
 
 static void finish(struct pk_consul_strays *s)
@@ -78,17 +66,16 @@ static void finish(struct pk_consul_strays *s)
 
 static void ask(void *arg);
 
-static void on_names(void *arg, const struct pk_http_reply *reply)
+static void on_names(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul_strays *s = arg;
-	bool good = reply->status == 404 ||
-		    (reply->status == 200 && pk_stream_end(s->stream, NULL) == 0);
 
 	s->call = NULL;
-	if (!good) { /* the watches say what is wrong with Consul */
+	if (answer->why) { /* the watches say what is wrong with the store */
 		pk_timer_set(s->timer, EACH_MS + pk_backoff_ms(0));
 		return;
 	}
+	take(s, answer->kvs);
 	if (s->tenants) {
 		finish(s);
 		return;
@@ -97,30 +84,17 @@ static void on_names(void *arg, const struct pk_http_reply *reply)
 	ask(s);
 }
 
-static bool on_bytes(void *arg, const char *bytes, size_t n)
-{
-	struct pk_consul_strays *s = arg;
-
-	return pk_stream_feed(s->stream, bytes, n, NULL) == 0;
-}
-
 static void ask(void *arg)
 {
 	struct pk_consul_strays *s = arg;
-	struct pk_service_call call = { .service = &s->args.config->consul,
-					.header = "X-Consul-Token",
-					.timeout_ms = TIMEOUT_MS,
-					.cap = BODY_MAX,
-					.sink = on_bytes };
-	own_str path = { 0 };
+	struct pk_store_question q = { .what = PK_STORE_FOLDER,
+				       .cap = BODY_MAX,
+				       .timeout_ms = TIMEOUT_MS };
+	own_str prefix = { 0 };
 
-	pk_stream_free(s->stream);
-	s->stream = pk_stream_new(&table, on_event, s);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, s->prefix, "/");
-	pk_str_addf(&path, "%s?keys=true&separator=/&stale=true", s->tenants ? "tenants/" : "");
-	call.path = path.text;
-	s->call = pk_service_start(s->args.http, &call, on_names, s, NULL);
+	pk_str_addf(&prefix, "%s%s", s->prefix, s->tenants ? "tenants/" : "");
+	q.prefix = prefix.text;
+	s->call = pk_store_ask(s->args.store, &q, on_names, s, NULL);
 	if (!s->call)
 		pk_timer_set(s->timer, EACH_MS);
 }
@@ -141,8 +115,7 @@ struct pk_consul_strays *pk_consul_strays_new(const struct pk_consul_args *args)
 	own_str prefix = { 0 };
 
 	s->args = *args;
-	pk_str_addf(&prefix, "%s/v1/%s/policies/", args->config->consul_prefix,
-		    args->config->cluster);
+	pk_str_addf(&prefix, "%spolicies/", args->store->prefix);
 	s->prefix = pk_str_take(&prefix);
 	if (!s->prefix)
 		abort();
@@ -155,9 +128,8 @@ void pk_consul_strays_free(struct pk_consul_strays *s)
 {
 	if (!s)
 		return;
-	pk_http_cancel(s->call);
+	pk_store_cancel(s->args.store, s->call);
 	pk_timer_free(s->timer);
-	pk_stream_free(s->stream);
 	pk_str_done(&s->found);
 	free(s->prefix);
 	free(s->text);

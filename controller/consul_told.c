@@ -10,6 +10,7 @@
 #include "log.h"
 #include "own.h"
 #include "service.h"
+#include "store.h"
 
 #define SETTLE_MS  1000		      /* what passes within it is told to nobody */
 #define SLICE_MS   50		      /* between two looks at some of the documents */
@@ -20,10 +21,10 @@
 
 struct pk_consul_told {
 	const struct pk_parts *parts;
-	struct pk_http *http;
+	struct pk_store *store;
 	struct pk_timer *look, *write;
 	struct pk_told_keys *keys;
-	struct pk_http_call *call;
+	struct pk_store_call *call;
 	struct pk_pace pace;
 	char *prefix; /* "picket/v1/default/status/tenants/" */
 	char *node;
@@ -117,91 +118,83 @@ static void write_in(struct pk_consul_told *t, uint64_t ms)
 
 static void say_refused(struct pk_consul_told *t, const char *why)
 {
+	own_str rule = { 0 };
+
+	pk_store_rule(t->store, t->prefix, true, &rule);
 	if (!t->refused)
-		log_warn("op=consul err=\"what became of tenants' documents can't be written below "
-			 "%s: %s\" fix=\"give picketd's token key_prefix \\\"%s\\\" { policy = "
-			 "\\\"write\\\" }, or say \\\"status\\\": false of consul\"",
-			 t->prefix, why, t->prefix);
+		log_warn("op=%s err=\"what became of tenants' documents can't be written below "
+			 "%s: %s\" fix=\"give picketd's token %s, or say \\\"status\\\": false of "
+			 "%s\"",
+			 t->store->ops->origin, t->prefix, why, rule.text, t->store->ops->origin);
 	t->refused = true;
 	write_in(t, REFUSED_MS);
 }
 
 /* Takes an answer. After any failure nothing is tried again at once. */
-static bool is_done(struct pk_consul_told *t, const struct pk_http_reply *reply, bool allow404)
+static bool is_done(struct pk_consul_told *t, const struct pk_store_answer *answer)
 {
-	char why[300];
-
-	if (!pk_service_failed(reply, allow404, why, sizeof(why))) {
+	if (!answer->why) {
 		t->failures = 0;
 		t->refused = false;
 		return true;
 	}
-	if (reply->status == 403 || reply->status == 401)
-		say_refused(t, why);
+	if (answer->refused)
+		say_refused(t, answer->why);
 	else
 		write_in(t, pk_backoff_ms(t->failures++));
 	return false;
 }
 
-static void on_written(void *arg, const struct pk_http_reply *reply)
+static void on_written(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul_told *t = arg;
 
 	t->call = NULL;
-	if (is_done(t, reply, false)) {
+	if (is_done(t, answer)) {
 		pk_told_keys_written(t->keys, pk_loop_now(t->parts->loop));
 		write_in(t, pk_pace_ms(&t->pace, pk_loop_now(t->parts->loop)));
 	}
 }
 
-static void on_listed(void *arg, const struct pk_http_reply *reply)
+static void on_listed(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul_told *t = arg;
 
 	t->call = NULL;
-	if (!is_done(t, reply, true))
+	if (!is_done(t, answer))
 		return;
-	pk_told_keys_listed(t->keys, reply->status == 200 ? reply->body : "[]", reply->len);
+	pk_told_keys_listed(t->keys, answer->kvs);
 	write_in(t, pk_pace_ms(&t->pace, pk_loop_now(t->parts->loop)));
 	pk_consul_told_soon(t);
 }
 
-static void start(struct pk_consul_told *t, struct pk_service_call *call, pk_http_fn *fn)
+static void begun(struct pk_consul_told *t, struct pk_store_call *call)
 {
-	call->service = &t->parts->config->consul;
-	call->header = "X-Consul-Token";
-	call->timeout_ms = TIMEOUT_MS;
-	call->turn = t->failures;
-	t->call = pk_service_start(t->http, call, fn, t, NULL);
-	if (!t->call)
+	t->call = call;
+	if (!call)
 		write_in(t, pk_backoff_ms(t->failures++));
 }
 
 /* Lists what an earlier picketd of this node wrote, maybe for documents that are gone by now. */
 static void list(struct pk_consul_told *t, const char *tenant_name)
 {
-	struct pk_service_call call = { .cap = PK_TENANT_BODY_MAX };
-	own_str path = { 0 };
+	struct pk_store_question q = { .what = PK_STORE_NAMES,
+				       .leaders = true,
+				       .cap = PK_TENANT_BODY_MAX,
+				       .timeout_ms = TIMEOUT_MS,
+				       .turn = t->failures };
+	own_str prefix = { 0 };
 
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, t->prefix, "/");
-	pk_url_add(&path, tenant_name, NULL);
-	pk_str_add(&path, "/?keys=true");
-	call.path = path.text;
-	start(t, &call, on_listed);
+	pk_str_addf(&prefix, "%s%s/", t->prefix, tenant_name);
+	q.prefix = prefix.text;
+	begun(t, pk_store_ask(t->store, &q, on_listed, t, NULL));
 }
 
 static void write_key(struct pk_consul_told *t, const char *key, const char *text)
 {
-	struct pk_service_call call = { .method = text ? "PUT" : "DELETE",
-					.body = text,
-					.cap = PK_TENANT_BODY_MAX };
-	own_str path = { 0 };
+	const struct pk_store_write write = { .key = key, .value = text, .turn = t->failures };
 
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, key, "/");
-	call.path = path.text;
-	start(t, &call, on_written);
+	begun(t, pk_store_write(t->store, &write, on_written, t, NULL));
 }
 
 static void write_next(void *arg)
@@ -226,16 +219,15 @@ static void write_next(void *arg)
 		pk_timer_set(t->write, (unsigned int)wait_ms);
 }
 
-struct pk_consul_told *pk_consul_told_new(const struct pk_parts *parts, struct pk_http *http)
+struct pk_consul_told *pk_consul_told_new(const struct pk_parts *parts, struct pk_store *store)
 {
 	struct pk_consul_told *t = pk_alloc(sizeof(*t));
 	own_str prefix = { 0 };
 
 	t->parts = parts;
-	t->http = http;
+	t->store = store;
 	t->node = pk_consul_part(parts->node);
-	pk_str_addf(&prefix, "%s/v1/%s/status/tenants/", parts->config->consul_prefix,
-		    parts->config->cluster);
+	pk_str_addf(&prefix, "%sstatus/tenants/", store->prefix);
 	t->prefix = pk_str_take(&prefix);
 	if (!t->prefix)
 		abort();
@@ -250,7 +242,7 @@ void pk_consul_told_free(struct pk_consul_told *t)
 {
 	if (!t)
 		return;
-	pk_http_cancel(t->call);
+	pk_store_cancel(t->store, t->call);
 	pk_timer_free(t->look);
 	pk_timer_free(t->write);
 	pk_told_keys_free(t->keys);

@@ -7,15 +7,13 @@
  * changed is written: one key a second, and the same key at most every 10 s. The log says once that
  * Consul refuses it, which is tried again every 10 min.
  */
-#include "conf.h"
-#include "http.h"
-#include "loop.h"
 #include "parts.h"
+#include "store.h"
 
 struct pk_consul_told;
 
-/* parts and config outlive it. node is the last part of its keys. */
-struct pk_consul_told *pk_consul_told_new(const struct pk_parts *parts, struct pk_http *http);
+/* parts and store outlive it. */
+struct pk_consul_told *pk_consul_told_new(const struct pk_parts *parts, struct pk_store *store);
 void pk_consul_told_free(struct pk_consul_told *told);
 /* Says that there may be something new to tell. */
 void pk_consul_told_soon(struct pk_consul_told *told);

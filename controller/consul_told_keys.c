@@ -5,7 +5,6 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "json.h"
 #include "own.h"
 #include "str.h"
 
@@ -147,22 +146,14 @@ static bool is_ours(const struct pk_told_keys *k, const char *key)
 	return last && strcmp(last + 1, k->node) == 0;
 }
 
-void pk_told_keys_listed(struct pk_told_keys *k, const char *body, size_t len)
+void pk_told_keys_listed(struct pk_told_keys *k, const struct pk_kvs *listed)
 {
-	own_json *doc = NULL;
-
 	if (k->asked)
 		k->asked->listed = true;
 	k->asked = NULL;
-	if (pk_json_parse("Consul's names", body, len, PK_JSON_RELAXED, &doc, NULL) < 0 ||
-	    pk_json_type(pk_json_root(doc)) != PK_JSON_ARRAY)
-		return;
-	for (const struct pk_json *v = pk_json_first(pk_json_root(doc)); v; v = pk_json_next(v)) {
-		const char *name = pk_json_string(v);
-
-		if (name && is_ours(k, name))
-			get(k, name)->is_there = true;
-	}
+	for (size_t i = 0; i < listed->n; i++)
+		if (is_ours(k, listed->list[i].key))
+			get(k, listed->list[i].key)->is_there = true;
 }
 
 static bool is_due(const struct told_key *key)

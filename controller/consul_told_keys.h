@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "consul.h"
+
 struct pk_told_keys;
 
 /* node is the last part of the keys that are ours. */
@@ -20,10 +22,10 @@ void pk_told_keys_want(struct pk_told_keys *keys, const char *key, const char *t
 void pk_told_keys_looked(struct pk_told_keys *keys);
 
 /*
- * Returns a tenant whose earlier keys were not listed yet, or NULL. The second takes Consul's list.
+ * Returns a tenant whose earlier keys were not listed yet, or NULL. The second takes the store's list.
  */
 const char *pk_told_keys_unlisted(struct pk_told_keys *keys);
-void pk_told_keys_listed(struct pk_told_keys *keys, const char *body, size_t len);
+void pk_told_keys_listed(struct pk_told_keys *keys, const struct pk_kvs *listed);
 
 /*
  * Returns the next key to write (text NULL: to delete), none within each_ms of its last time; both

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "consul_watch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "log.h"
 #include "own.h"
 
+#define CONFIRM_MS 10000
 #define POLL_MS	  30000 /* between two questions of one that doesn't block */
 #define FLAP_MS	  60000 /* an index that goes back so soon again isn't one history's */
 #define FLAPS_MAX 2
@@ -25,39 +25,29 @@ void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
 
-static bool on_bytes(void *arg, const char *bytes, size_t n)
+void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct pk_err *err)
 {
-	struct pk_consul *c = arg;
-
-	return pk_kv_query_feed(&c->query, bytes, n);
+	c->call = call;
+	if (!call)
+		consul_failed(c, PK_FAULT_UNASKED, err->text);
 }
 
-void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn)
-{
-	struct pk_err err = { 0 };
-
-	call->service = &c->args.config->consul;
-	call->header = "X-Consul-Token";
-	call->turn = c->source.errors;
-	c->call = pk_service_start(c->args.http, call, fn, c, &err);
-	if (!c->call)
-		consul_failed(c, PK_FAULT_UNASKED, err.text);
-}
-
-void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn)
+void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn)
 {
 	static const struct pk_kv_budget tenant = { PK_TENANT_KEYS_MAX, PK_TENANT_TEXT_MAX };
 	static const struct pk_kv_budget operators = { PK_CONSUL_KEYS_MAX, PK_CONSUL_BODY_MAX };
-	struct pk_service_call call = { .timeout_ms = timeout_ms,
-					.cap = c->tenant_name ? PK_TENANT_BODY_MAX
-							      : PK_CONSUL_BODY_MAX,
-					.sink = on_bytes };
-	own_str path = { 0 };
+	const struct pk_store_question q = {
+		.prefix = c->prefix,
+		.leaders = !waits,
+		.wait = waits ? &c->wait : NULL,
+		.budget = c->tenant_name ? tenant : operators,
+		.cap = c->tenant_name ? PK_TENANT_BODY_MAX : PK_CONSUL_BODY_MAX,
+		.timeout_ms = waits ? PK_KV_WAIT_MS : CONFIRM_MS,
+		.turn = c->source.errors,
+	};
+	struct pk_err err = { 0 };
 
-	pk_kv_query_begin(&c->query, c->prefix, c->tenant_name ? &tenant : &operators, &path);
-	pk_str_add(&path, more);
-	call.path = path.text;
-	consul_start(c, &call, fn);
+	consul_begun(c, pk_store_ask(c->args.store, &q, fn, c, &err), &err);
 }
 
 void consul_forget_last(struct pk_consul *c)
@@ -80,41 +70,39 @@ void consul_ask_again(struct pk_consul *c)
  * Returns whether the answer is over its tenant's budget; the rest of such an answer isn't even
  * received. What the tenant had stays in force, and its next change is waited for.
  */
-static bool is_over(struct pk_consul *c, const struct pk_http_reply *reply)
+static bool is_over(struct pk_consul *c, const struct pk_store_answer *answer)
 {
-	bool over = c->tenant_name && (c->query.result == -E2BIG || reply->over);
+	bool over = c->tenant_name && answer->over;
 	char why[sizeof(c->over)] = "";
 
 	if (over)
-		snprintf(why, sizeof(why), "%.300s",
-			 c->query.result == -E2BIG ? c->query.error.text : reply->error);
+		snprintf(why, sizeof(why), "%.300s", answer->why);
 	if (over && strcmp(why, c->over) != 0)
 		log_warn("op=consul source=%s err=\"%s\" refused, its documents stay as they are",
 			 c->of, why);
 	memcpy(c->over, why, sizeof(why));
 	if (!over)
 		return false;
-	c->index = reply->index;
-	c->source.index = reply->index;
+	c->index = c->source.index = answer->index;
 	pk_source_good(&c->source);
 	consul_ask_again(c);
 	return true;
 }
 
-bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply)
+bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer)
 {
-	char why[300];
-
 	c->call = NULL;
 	consul_forget_last(c);
-	if (is_over(c, reply))
+	if (is_over(c, answer))
 		return false;
-	if (pk_kv_query_end(&c->query, reply, &c->last.kvs, why, sizeof(why)) < 0) {
-		consul_failed(c, pk_kv_query_fault(&c->query, reply), why);
+	if (answer->why) {
+		consul_failed(c, answer->fault, answer->why);
 		return false;
 	}
-	c->last.index = reply->index;
-	c->last.filtered = reply->filtered;
+	c->last.kvs = PK_MOVE(*answer->kvs, (struct pk_kvs){ 0 });
+	c->last.index = answer->index;
+	c->last.filtered = answer->filtered;
+	c->suspected |= answer->older;
 	return true;
 }
 
@@ -138,17 +126,17 @@ static void went_back(struct pk_consul *c)
 			      "answer here");
 }
 
-static void on_keys(void *arg, const struct pk_http_reply *reply)
+static void on_keys(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul *c = arg;
 
-	if (!consul_receive(c, reply))
+	if (!consul_receive(c, answer))
 		return;
-	if (reply->index < c->index) {
+	if (answer->index < c->index) {
 		went_back(c);
 		return;
 	}
-	c->index = c->source.index = reply->index;
+	c->index = c->source.index = answer->index;
 	if (!consul_is_doubted(c))
 		consul_take(c);
 	else if (c->waits)
@@ -160,17 +148,15 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 static void ask(void *arg)
 {
 	struct pk_consul *c = arg;
-	own_str more = { 0 };
 
 	if (c->waits) {
 		consul_ask_history(c);
 		return;
 	}
 	/* Any server may answer: what it lacks is asked of the leader before it counts. */
-	pk_str_add(&more, "&stale=true");
-	pk_kv_wait_begin(&c->wait, &more, c->polls ? 0 : c->index, consul_is_lacking(c),
+	pk_kv_wait_begin(&c->wait, c->polls ? 0 : c->index, consul_is_lacking(c),
 			 pk_loop_now(c->args.loop));
-	consul_query(c, more.text, PK_KV_WAIT_MS, on_keys);
+	consul_query(c, true, on_keys);
 }
 
 static char *prefix_of(const struct pk_consul *c)
@@ -178,8 +164,7 @@ static char *prefix_of(const struct pk_consul *c)
 	own_str prefix = { 0 };
 	char *text;
 
-	pk_str_addf(&prefix, "%s/v1/%s/policies/", c->args.config->consul_prefix,
-		    c->args.config->cluster);
+	pk_str_addf(&prefix, "%spolicies/", c->args.store->prefix);
 	if (c->tenant_name)
 		pk_str_addf(&prefix, "tenants/%s/", c->tenant_name);
 	else
@@ -209,9 +194,8 @@ void pk_consul_free(struct pk_consul *c)
 {
 	if (!c)
 		return;
-	pk_http_cancel(c->call);
+	pk_store_cancel(c->args.store, c->call);
 	pk_timer_free(c->timer);
-	pk_kv_query_done(&c->query);
 	pk_kvs_done(&c->last.kvs);
 	free(c->of);
 	free(c->prefix);

@@ -14,20 +14,18 @@
  * meant to be, whatever it lacks. Errors change nothing; nor does an answer over the budget of its
  * tenant.
  */
-#include "conf.h"
 #include "docs.h"
-#include "http.h"
 #include "loop.h"
 #include "source.h"
+#include "store.h"
 
 struct pk_consul;
 
 struct pk_consul_args {
 	struct pk_loop *loop;
-	struct pk_http *http;
-	const struct pk_config *config; /* outlives it */
+	struct pk_store *store; /* outlives it */
 	struct pk_docs *docs;
-	const char *of; /* PK_SOURCE_OPERATOR, or PK_SOURCE_TENANT and a namespace; copied */
+	const char *of; /* "consul/operator", "consul/tenant/acme"; copied */
 	pk_loop_fn *changed;
 	void *arg;
 	/*

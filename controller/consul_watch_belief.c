@@ -15,7 +15,6 @@
 #include "str.h"
 
 #define GENERATION ".generation" /* among the operator's: no document */
-#define NOBODYS	   ".history"	 /* a key that nobody writes */
 
 /*
  * Returns whether the key is no document: one that ends with a slash is a folder, as Consul's own
@@ -34,7 +33,7 @@ static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 				      .index = kv->modified ?: c->last.index };
 	own_str path = { 0 };
 
-	pk_str_addf(&path, "consul:%s", kv->key);
+	pk_str_addf(&path, "%s:%s", c->args.store->ops->origin, kv->key);
 	place.path = path.text;
 	if (kv->too_long)
 		return pk_docs_unreadable(c->args.docs, &place,
@@ -54,7 +53,9 @@ static bool offer_all(struct pk_consul *c)
 
 static bool has_key(void *arg, const char *path)
 {
-	return strncmp(path, "consul:", 7) == 0 && pk_kvs_find(arg, path + 7);
+	const char *key = strchr(path, ':');
+
+	return key && pk_kvs_find(arg, key + 1);
 }
 
 static struct pk_docs_look look_of(struct pk_consul *c)
@@ -158,45 +159,40 @@ static void wait_for_others(struct pk_consul *c)
 	c->args.confirmed(c->args.set);
 }
 
-static void on_token(void *arg, const struct pk_http_reply *reply)
+static void on_token(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul *c = arg;
 
 	c->call = NULL;
-	/* A Consul without ACLs answers 401; nothing was filtered there. */
-	if (reply->status == 200 || reply->status == 401) {
+	if (!answer->why) {
 		wait_for_others(c);
 		return;
 	}
 	consul_forget_last(c);
-	consul_failed(c, PK_FAULT_ANSWER,
-		      "an empty answer whose token Consul doesn't know: not taken as \"no "
-		      "policies\"; fix: give picketd a token that Consul knows");
+	consul_failed(c, answer->fault, answer->why);
 }
 
 static void check_token(struct pk_consul *c)
 {
-	struct pk_service_call call = { .path = "/v1/acl/token/self",
-					.timeout_ms = CONSUL_CONFIRM_MS,
-					.cap = PK_TENANT_BODY_MAX };
+	struct pk_err err = { 0 };
 
-	consul_start(c, &call, on_token);
+	consul_begun(c, pk_store_check(c->args.store, c->source.errors, on_token, c, &err), &err);
 }
 
 /* Returns whether documents are hidden: what a token may not see looks like what is gone. */
 static bool is_filtered(struct pk_consul *c)
 {
-	char why[400];
+	own_str why = { 0 };
 
 	if (!c->last.filtered)
 		return false;
-	snprintf(
-		why, sizeof(why),
-		"the token may not read all keys below %.100s: none is taken as gone; fix: give it "
-		"key_prefix \"%.100s\" { policy = \"read\" }",
-		c->prefix, c->prefix);
+	pk_str_addf(&why,
+		    "the token may not read all keys below %.100s: none is taken as gone; fix: "
+		    "give it ",
+		    c->prefix);
+	pk_store_rule(c->args.store, c->prefix, false, &why);
 	consul_forget_last(c);
-	consul_failed(c, PK_FAULT_ANSWER, why);
+	consul_failed(c, PK_FAULT_ANSWER, why.text);
 	return true;
 }
 
@@ -221,6 +217,14 @@ static bool is_older(const struct pk_doc_entry *e, const struct pk_kv *kv)
 	return kv->modified < e->index || (kv->modified == e->text_index && is_another(e, kv));
 }
 
+/* Returns the key of a document whose path is "consul:KEY". */
+static const char *key_of(const struct pk_doc_entry *e)
+{
+	const char *colon = strchr(e->path, ':');
+
+	return colon ? colon + 1 : "";
+}
+
 /*
  * Returns whether a document in force has a key in the answer for which the test holds; kv is NULL
  * where it has none.
@@ -232,19 +236,19 @@ static bool any_in_force(const struct pk_consul *c,
 		const struct pk_doc_entry *e = pk_docs_at(c->args.docs, i);
 
 		if (e->doc && strcmp(e->source, c->of) == 0 &&
-		    is_so(e, pk_kvs_find(&c->last.kvs, e->path + strlen("consul:"))))
+		    is_so(e, pk_kvs_find(&c->last.kvs, key_of(e))))
 			return true;
 	}
 	return false;
 }
 
-static void on_consistent(void *arg, const struct pk_http_reply *reply)
+static void on_consistent(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul *c = arg;
 	bool behind = c->last.behind, meant = c->last.meant, anew = c->last.anew;
 	struct pk_docs_look look;
 
-	if (!consul_receive(c, reply))
+	if (!consul_receive(c, answer))
 		return;
 	c->last.behind = behind && any_in_force(c, is_another);
 	c->last.meant = meant;
@@ -280,7 +284,7 @@ void consul_take(struct pk_consul *c)
 	if (is_filtered(c))
 		return;
 	if (lacks || (c->last.behind && !h->behind)) {
-		consul_query(c, "&consistent=true", CONSUL_CONFIRM_MS, on_consistent);
+		consul_query(c, false, on_consistent);
 		return;
 	}
 	believe(c, &look);
@@ -289,9 +293,7 @@ void consul_take(struct pk_consul *c)
 }
 
 /*
- * Returns whether the answer is of an older history. The index of a key that isn't there is that of
- * Consul's whole store, which only goes forward; a prefix's own index goes back when the marks of
- * deleted keys are tidied away.
+ * Returns whether the answer is of an older history: the store's index only goes forward.
  */
 static bool is_of_older(const struct pk_consul *c, uint64_t index, uint64_t generation)
 {
@@ -310,23 +312,22 @@ static void ask_anew(struct pk_consul *c)
 	consul_ask_again(c);
 }
 
-static void on_history(void *arg, const struct pk_http_reply *reply)
+static void on_history(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul *c = arg;
 	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 	uint64_t generation = generation_of(c);
-	char why[300] = "no index: not Consul's KV";
 
 	c->call = NULL;
-	if (pk_service_failed(reply, true, why, sizeof(why)) || !reply->index) {
+	if (answer->why) {
 		consul_forget_last(c);
-		consul_failed(c, pk_http_fault(reply), why);
+		consul_failed(c, answer->fault, answer->why);
 		return;
 	}
-	if (reply->index < c->index)
-		c->index = reply->index; /* the next write is to wake us */
+	if (answer->index < c->index)
+		c->index = answer->index; /* the next write is to wake us */
 	c->last.meant = generation > h->generation;
-	c->last.anew = is_of_older(c, reply->index, generation);
+	c->last.anew = is_of_older(c, answer->index, generation);
 	if (c->last.anew && c->wait.index) {
 		ask_anew(c);
 		return;
@@ -355,7 +356,8 @@ bool consul_is_doubted(struct pk_consul *c)
 
 	if (!h->index)
 		return false;
-	c->suspected |= pk_kv_wait_suspects(&c->wait, c->last.index, now);
+	if (c->args.store->ops->waits_end_early)
+		c->suspected |= pk_kv_wait_suspects(&c->wait, c->last.index, now);
 	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;
@@ -366,16 +368,13 @@ bool consul_is_doubted(struct pk_consul *c)
 
 void consul_ask_history(struct pk_consul *c)
 {
-	struct pk_service_call call = { .timeout_ms = CONSUL_CONFIRM_MS,
-					.cap = PK_TENANT_BODY_MAX };
-	own_str path = { 0 };
+	struct pk_err err = { 0 };
 
 	c->waits = false;
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, c->prefix, "/");
-	pk_str_add(&path, NOBODYS "?consistent=true");
-	call.path = path.text;
-	consul_start(c, &call, on_history);
+	consul_begun(c,
+		     pk_store_index(c->args.store, c->prefix, c->source.errors, on_history, c,
+				    &err),
+		     &err);
 }
 
 bool pk_consul_release(struct pk_consul *c)
@@ -386,7 +385,7 @@ bool pk_consul_release(struct pk_consul *c)
 		return false;
 	*h = (struct pk_docs_history){ 0 };
 	c->suspected = false;
-	pk_http_cancel(PK_MOVE(c->call, NULL));
+	pk_store_cancel(c->args.store, PK_MOVE(c->call, NULL));
 	consul_forget_last(c);
 	c->index = 0;
 	pk_timer_set(c->timer, 0);

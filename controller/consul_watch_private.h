@@ -5,10 +5,9 @@
  */
 #include "consul.h"
 #include "consul_watch.h"
-#include "kv_query.h"
+#include "kv_wait.h"
 #include "service.h"
-
-#define CONSUL_CONFIRM_MS 10000
+#include "store.h"
 
 /* An answer, kept until all is known that it takes to believe it. */
 struct answer {
@@ -22,8 +21,7 @@ struct answer {
 
 struct pk_consul {
 	struct pk_timer *timer;
-	struct pk_http_call *call;
-	struct pk_kv_query query;
+	struct pk_store_call *call;
 	struct pk_source source;
 	char *of, *prefix;
 	const char *tenant_name; /* of `of`; NULL: the operator's */
@@ -43,9 +41,10 @@ struct pk_consul {
 	struct pk_consul_args args;
 };
 
-void consul_start(struct pk_consul *c, struct pk_service_call *call, pk_http_fn *fn);
-/* Asks for the keys below the prefix; more is "&consistent=true" or "". */
-void consul_query(struct pk_consul *c, const char *more, unsigned int timeout_ms, pk_http_fn *fn);
+/* Takes the call that was begun, or tells why it can't be. */
+void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct pk_err *err);
+/* Asks for the keys below the prefix: the leader, or, with waits, what any server has newer. */
+void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn);
 void consul_ask_again(struct pk_consul *c);
 void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why);
 void consul_forget_last(struct pk_consul *c);
@@ -53,7 +52,7 @@ void consul_forget_last(struct pk_consul *c);
  * Reads the answer into last. Returns false where it is none, or none to be taken; the next
  * question is then set.
  */
-bool consul_receive(struct pk_consul *c, const struct pk_http_reply *reply);
+bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer);
 
 /* Returns whether documents are held, or the history is behind: they may be back any moment. */
 bool consul_is_lacking(const struct pk_consul *c);

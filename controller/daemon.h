@@ -15,6 +15,7 @@ struct pk_daemon {
 	struct pk_config_args args;
 	struct pk_config config;
 	struct pk_http *http;
+	struct pk_store *store; /* NULL: there is none */
 	struct pk_httpd *httpd;
 	struct pk_handover *handover;
 	struct pk_journal *journal;

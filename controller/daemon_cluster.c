@@ -56,9 +56,9 @@ int daemon_check_blocks(const struct pk_daemon *d, const struct pk_config *confi
  */
 static void stay_alone(struct pk_daemon *d)
 {
-	own_mem char *node = pk_consul_part(d->node), *prefix = NULL;
+	own_mem char *node = pk_consul_part(d->node);
 	struct pk_publish_args args = { .loop = d->parts.loop,
-					.http = d->http,
+					.store = d->store,
 					.config = &d->config,
 					.model = d->parts.model,
 					.sync = d->parts.sync,
@@ -68,10 +68,8 @@ static void stay_alone(struct pk_daemon *d)
 
 	if (!d->report)
 		return;
-	if (asprintf(&prefix, "%s/v1/%s/", d->config.consul_prefix, d->config.cluster) < 0)
-		abort();
 	args.node = node;
-	args.prefix = prefix;
+	args.prefix = d->store->prefix;
 	d->alone = pk_publish_new(&args);
 }
 
@@ -79,6 +77,7 @@ void daemon_join_cluster(struct pk_daemon *d)
 {
 	const struct pk_cluster_args args = { .loop = d->parts.loop,
 					      .http = d->http,
+					      .store = d->store,
 					      .config = &d->config,
 					      .model = d->parts.model,
 					      .sync = d->parts.sync,
@@ -93,7 +92,7 @@ void daemon_join_cluster(struct pk_daemon *d)
 	if (strcmp(d->config.fabric, PK_FABRIC_NONE) == 0) {
 		pk_cluster_withdraw(d->parts.model);
 		stay_alone(d);
-	} else if (d->config.consul.on) {
+	} else if (d->store) {
 		d->parts.cluster = pk_cluster_new(&args);
 	}
 	if (d->report)

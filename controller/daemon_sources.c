@@ -153,8 +153,7 @@ static void on_report(void *arg, const char *text)
 static void ask_consul(struct pk_daemon *d)
 {
 	const struct pk_consul_args args = { .loop = d->parts.loop,
-					     .http = d->http,
-					     .config = &d->config,
+					     .store = d->store,
 					     .docs = d->parts.docs,
 					     .changed = on_documents,
 					     .arg = d };
@@ -162,7 +161,7 @@ static void ask_consul(struct pk_daemon *d)
 	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
 	if (!d->config.consul_status)
 		return;
-	d->told = pk_consul_told_new(&d->parts, d->http);
+	d->told = pk_consul_told_new(&d->parts, d->store);
 	d->report = pk_report_new(&d->parts, on_report, d);
 }
 
@@ -190,10 +189,12 @@ static void start_consul(struct pk_daemon *d)
 	bool kv = c->consul.on && c->policies_kv, off = c->consul.said || !c->policies_kv;
 	bool changed;
 
-	if (c->consul.on)
+	if (c->consul.on) {
+		d->store = pk_store_consul_new(d->http, c);
 		ask_for_leader(d);
+	}
 	if (kv || off)
-		pk_docs_set_each(docs, kv);
+		pk_docs_set_each(docs, PK_ORIGIN_CONSUL, kv);
 	if (kv) {
 		ask_consul(d);
 		changed = pk_docs_unhold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
@@ -298,6 +299,7 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 		pk_consul_told_free(PK_MOVE(d->told, NULL));
 		pk_report_free(PK_MOVE(d->report, NULL));
 		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+		pk_store_free(PK_MOVE(d->store, NULL));
 	}
 	if (which->http)
 		pk_listener_free(PK_MOVE(d->parts.listener, NULL));

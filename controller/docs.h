@@ -24,7 +24,7 @@ struct pk_docs;
 
 struct pk_doc_place {
 	const char *source;	 /* docsource.h */
-	const char *path;	 /* absolute, or "consul:<key>": unique in the source */
+	const char *path;	 /* absolute, or "consul:KEY", "nomad:KEY": unique in the source */
 	const char *tenant_name; /* of the place; NULL: the operator's */
 	uint64_t index;		 /* of its last change; 0: the source has none */
 };
@@ -208,9 +208,9 @@ int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *entry, c
  * Documents that come tenant by tenant count once their tenant's source has been looked at whole.
  * Until then, or while one of them is lost, the tenant is awaited: nothing is compiled for its
  * endpoints, since what its documents deny isn't known. After a restart the store says whose are
- * known.
+ * known. origin is a constant.
  */
-void pk_docs_set_each(struct pk_docs *docs, bool each);
+void pk_docs_set_each(struct pk_docs *docs, const char *origin, bool each);
 /* Says that the tenant's source has been looked at whole; returns whether that is new. */
 bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name);
 bool pk_docs_awaits(const struct pk_docs *docs, const char *tenant_name);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "docs_private.h"
+#include "docsource.h"
 #include "docstore.h"
 #include "fs.h"
 #include "own.h"
@@ -24,6 +25,7 @@ struct put {
 
 struct pk_docs_batch {
 	char *directory;
+	const char *origin; /* of the tenants' directories */
 	struct put *puts;
 	size_t n_puts, room_puts;
 	char **stale; /* as pk_docs' own */
@@ -93,6 +95,7 @@ static void add_chores(struct pk_docs_batch *b, struct pk_docs *docs)
 	b->n_made = PK_MOVE(docs->n_made, 0);
 	docs->room_doomed = docs->room_made = 0;
 	b->each = docs->each;
+	b->origin = docs->origin;
 	b->each_due = PK_MOVE(docs->each_due, false);
 	b->forgot = PK_MOVE(docs->forgot, false);
 	for (const char *name = pk_docs_heard_next(docs, NULL); b->forgot && name;
@@ -171,10 +174,15 @@ static int write_history(struct pk_docs_batch *b, struct pk_err *err)
 
 static int write_each(struct pk_docs_batch *b, bool each, struct pk_err *err)
 {
+	static const char *const origins[] = { PK_ORIGIN_CONSUL, PK_ORIGIN_NOMAD };
 	int r = 0;
 
-	if (b->each_due && b->each == each)
-		r = pk_docstore_set_each(b->directory, each, err);
+	for (size_t i = 0; i < PK_ARRAY_LEN(origins) && b->each_due && r == 0; i++) {
+		bool has = b->each && strcmp(origins[i], b->origin) == 0;
+
+		if (has == each)
+			r = pk_docstore_set_each(b->directory, origins[i], each, err);
+	}
 	b->each_failed |= r < 0;
 	return r;
 }
@@ -186,7 +194,7 @@ static void unmake(void *arg, const char *tenant_name)
 	for (size_t i = 0; i < b->n_kept; i++)
 		if (strcmp(b->kept[i], tenant_name) == 0)
 			return;
-	pk_docstore_unmake(b->directory, tenant_name);
+	pk_docstore_unmake(b->directory, b->origin, tenant_name);
 }
 
 /*
@@ -209,7 +217,7 @@ static int write_documents(struct pk_docs_batch *b, struct pk_err *err)
 	for (size_t i = 0; i < b->n_stale; i++)
 		first_error(&r, remove_stale(b, b->stale[i], &e), err, &e);
 	for (size_t i = 0; i < b->n_made && r == 0; i++)
-		first_error(&r, pk_docstore_make(b->directory, b->made[i], &e), err, &e);
+		first_error(&r, pk_docstore_make(b->directory, b->origin, b->made[i], &e), err, &e);
 	return r;
 }
 
@@ -221,7 +229,7 @@ int pk_docs_batch_write(struct pk_docs_batch *b, struct pk_err *err)
 	first_error(&r, write_each(b, true, &e), err, &e);
 	first_error(&r, write_documents(b, &e), err, &e);
 	if (b->forgot)
-		pk_docstore_tenants(b->directory, unmake, b);
+		pk_docstore_tenants(b->directory, b->origin, unmake, b);
 	first_error(&r, write_each(b, false, &e), err, &e);
 	first_error(&r, write_history(b, &e), err, &e);
 	b->failed = r < 0;

@@ -48,10 +48,13 @@ static void on_stored(void *arg, const char *tenant_name)
 
 void docs_heard_load(struct pk_docs *docs)
 {
-	docs->each = pk_docstore_is_each(docs->directory);
+	docs->origin = PK_ORIGIN_CONSUL;
+	if (pk_docstore_is_each(docs->directory, PK_ORIGIN_NOMAD))
+		docs->origin = PK_ORIGIN_NOMAD;
+	docs->each = pk_docstore_is_each(docs->directory, docs->origin);
 	/* Also takes the tenants of an earlier release, which asked for all of them. */
 	if (docs->directory)
-		pk_docstore_tenants(docs->directory, on_stored, docs);
+		pk_docstore_tenants(docs->directory, docs->origin, on_stored, docs);
 }
 
 void docs_heard_free(struct pk_docs *docs)
@@ -60,13 +63,17 @@ void docs_heard_free(struct pk_docs *docs)
 		drop(docs, docs->heard);
 }
 
-void pk_docs_set_each(struct pk_docs *docs, bool each)
+void pk_docs_set_each(struct pk_docs *docs, const char *origin, bool each)
 {
-	if (!each)
+	bool same = strcmp(docs->origin, origin) == 0;
+
+	/* What one store said of a tenant is no word of the other's. */
+	if (!each || !same)
 		docs_heard_free(docs);
-	docs->forgot |= !each;
-	docs->each_due |= docs->each != each;
+	docs->forgot |= !each || !same;
+	docs->each_due |= docs->each != each || !same;
 	docs->each = each;
+	docs->origin = origin;
 }
 
 bool pk_docs_hear(struct pk_docs *docs, const char *tenant_name)
@@ -91,7 +98,7 @@ bool pk_docs_forget(struct pk_docs *docs, const char *tenant_name)
 	own_str source = { 0 };
 	bool any;
 
-	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
+	pk_str_addf(&source, "%s" PK_SOURCE_TENANT "%s", docs->origin, tenant_name);
 	any = pk_docs_withdraw(docs, source.text, "no endpoint of it is here any more");
 	any |= h != NULL;
 	if (h)

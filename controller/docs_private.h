@@ -41,6 +41,7 @@ struct pk_docs {
 	size_t n_lost, room_lost;
 	struct heard *heard; /* tenants, by name */
 	bool each;	     /* see pk_docs_set_each */
+	const char *origin;  /* of the store that has them so */
 	bool each_due;	     /* and what is stored doesn't say so yet */
 	bool forgot;	     /* a tenant's directory is to go */
 	char **made;	     /* tenants whose directory is to be made */

@@ -111,7 +111,7 @@ static void on_document(void *arg, const struct pk_doc_entry *e, bool enforced)
 {
 	struct pk_report *r = arg;
 
-	if (!pk_source_in(e->source, PK_ORIGIN_CONSUL))
+	if (!pk_source_is_shared(e->source))
 		return;
 	if (enforced)
 		pk_set_digest(set_of(r, e->source)->digest, e->path, e->hash);
@@ -130,7 +130,7 @@ static void add_gone(struct pk_report *r)
 	const struct pk_doc_gone *g;
 
 	for (size_t i = 0; (g = pk_docs_gone(r->parts->docs, i)); i++) {
-		if (!pk_source_in(g->source, PK_ORIGIN_CONSUL) ||
+		if (!pk_source_is_shared(g->source) ||
 		    pk_apply_still_has(r->parts->apply, g).n == 0)
 			continue;
 		pk_set_digest(set_of(r, g->source)->digest, g->path, none);

@@ -9,10 +9,11 @@
 
 #define PK_ORIGIN_FILE	   "file"
 #define PK_ORIGIN_CONSUL   "consul"
+#define PK_ORIGIN_NOMAD	   "nomad" /* its Variables */
 #define PK_SOURCE_FILE	   PK_ORIGIN_FILE
-#define PK_SOURCE_OPERATOR PK_ORIGIN_CONSUL "/operator"
-#define PK_SOURCE_TENANTS  PK_ORIGIN_CONSUL "/tenant"
-#define PK_SOURCE_TENANT   PK_SOURCE_TENANTS "/" /* and the namespace */
+/* Behind the origin of a store. */
+#define PK_SOURCE_OPERATOR "/operator"
+#define PK_SOURCE_TENANT   "/tenant/" /* and the namespace */
 
 /* Returns whether source is `of` or below it: "consul" has "consul/operator", "" has all. */
 static inline int pk_source_in(const char *source, const char *of)
@@ -20,6 +21,20 @@ static inline int pk_source_in(const char *source, const char *of)
 	size_t n = strlen(of);
 
 	return !n || (strncmp(source, of, n) == 0 && (!source[n] || source[n] == '/'));
+}
+
+/* Returns whether the source is one of a store that nodes share. */
+static inline int pk_source_is_shared(const char *source)
+{
+	return pk_source_in(source, PK_ORIGIN_CONSUL) || pk_source_in(source, PK_ORIGIN_NOMAD);
+}
+
+/* Returns whether the source is a shared store's operator's. */
+static inline int pk_source_is_operators(const char *source)
+{
+	const char *slash = strchr(source, '/');
+
+	return pk_source_is_shared(source) && slash && strcmp(slash, PK_SOURCE_OPERATOR) == 0;
 }
 
 /*
@@ -30,7 +45,7 @@ static inline const char *pk_source_namespace(const char *source)
 {
 	const char *slash = strchr(source, '/');
 
-	if (slash && strncmp(slash, "/tenant/", 8) == 0)
+	if (slash && strncmp(slash, PK_SOURCE_TENANT, 8) == 0)
 		return slash + 8;
 	return strncmp(source, "tenant/", 7) == 0 ? source + 7 : NULL;
 }

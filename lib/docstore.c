@@ -59,19 +59,28 @@ static int decode(char *text)
 }
 
 /*
- * directory/source/file. Consul's stand without their origin, where the release before wrote them
- * and looks for them: neither an upgrade nor the way back may lose a document.
+ * Adds the directory below which an origin's documents are. Consul's stand without their origin,
+ * where the release before wrote them and looks for them: neither an upgrade nor the way back may
+ * lose a document.
  */
+static void add_base(struct pk_str *path, const char *directory, const char *origin)
+{
+	pk_str_add(path, directory);
+	if (pk_source_in(origin, PK_ORIGIN_NOMAD))
+		pk_str_add(path, "/" PK_ORIGIN_NOMAD);
+}
+
+/* base/source/file */
 static char *path_of(const char *directory, const char *source, const char *name)
 {
-	const char *part =
-		pk_source_in(source, PK_ORIGIN_CONSUL) ? strchr(source, '/') + 1 : source;
+	const char *part = pk_source_is_shared(source) ? strchr(source, '/') + 1 : source;
 	const char *slash = strchr(part, '/');
 	own_str path = { 0 };
 	own_str file = { 0 };
 	uint64_t hash[2];
 
-	pk_str_addf(&path, "%s/%.*s/", directory, slash ? (int)(slash - part) : (int)strlen(part),
+	add_base(&path, directory, source);
+	pk_str_addf(&path, "/%.*s/", slash ? (int)(slash - part) : (int)strlen(part),
 		    part);
 	if (slash) {
 		encode(&path, slash + 1);
@@ -89,12 +98,12 @@ static char *path_of(const char *directory, const char *source, const char *name
 }
 
 /* The directory of a tenant. */
-static char *tenant_path(const char *directory, const char *tenant_name)
+static char *tenant_path(const char *directory, const char *origin, const char *tenant_name)
 {
 	own_str source = { 0 };
 	char *path;
 
-	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
+	pk_str_addf(&source, "%s" PK_SOURCE_TENANT "%s", origin, tenant_name);
 	path = source.failed ? NULL : path_of(directory, source.text, "");
 	if (path)
 		*strrchr(path, '/') = '\0';
@@ -292,20 +301,24 @@ static int visit_source(const struct walk *w, const char *directory, const char 
 	return r;
 }
 
-static int visit_tenants(const struct walk *w, const char *directory)
+static int visit_tenants(const struct walk *w, const char *directory, const char *origin)
 {
+	own_str base = { 0 };
 	struct dirent **list;
-	int n = scandir(directory, &list, visible, by_bytes), r = 0;
+	int n, r = 0;
 
+	add_base(&base, directory, origin);
+	pk_str_add(&base, "/tenant");
+	n = scandir(base.text, &list, visible, by_bytes);
 	if (n < 0)
-		return errno == ENOENT ? 0 : skip_directory(w, directory, PK_SOURCE_TENANTS, errno);
+		return errno == ENOENT ? 0 : skip_directory(w, base.text, origin, errno);
 	for (int i = 0; i < n; i++) {
 		own_str path = { 0 };
 		own_str source = { 0 };
 
-		pk_str_addf(&path, "%s/%s", directory, list[i]->d_name);
+		pk_str_addf(&path, "%s/%s", base.text, list[i]->d_name);
 		if (r == 0 && decode(list[i]->d_name) == 0) {
-			pk_str_addf(&source, PK_SOURCE_TENANT "%s", list[i]->d_name);
+			pk_str_addf(&source, "%s" PK_SOURCE_TENANT "%s", origin, list[i]->d_name);
 			r = visit_source(w, path.text, source.text, list[i]->d_name);
 		}
 		free(list[i]);
@@ -320,7 +333,13 @@ static int visit_tenants(const struct walk *w, const char *directory)
  */
 static const struct {
 	const char *source, *directory;
-} whole_sources[] = { { PK_SOURCE_FILE, "file" }, { PK_SOURCE_OPERATOR, "operator" } };
+} whole_sources[] = {
+	{ PK_SOURCE_FILE, "file" },
+	{ PK_ORIGIN_CONSUL PK_SOURCE_OPERATOR, "operator" },
+	{ PK_ORIGIN_NOMAD PK_SOURCE_OPERATOR, PK_ORIGIN_NOMAD PK_SOURCE_OPERATOR },
+};
+/* The stores that tenants have documents in. */
+static const char *const origins[] = { PK_ORIGIN_CONSUL, PK_ORIGIN_NOMAD };
 
 static int visit_whole(const struct walk *w, const char *directory)
 {
@@ -339,52 +358,55 @@ int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_
 		     struct pk_err *err)
 {
 	struct walk w = { .fn = fn, .bad = bad, .arg = arg, .err = err };
-	own_str path = { 0 };
 	int r = visit_whole(&w, directory);
 
-	pk_str_addf(&path, "%s/tenant", directory);
-	return r ? r : visit_tenants(&w, path.text);
+	for (size_t i = 0; i < PK_ARRAY_LEN(origins) && r == 0; i++)
+		r = visit_tenants(&w, directory, origins[i]);
+	return r;
 }
 
 int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_docstore_fn *fn,
 			    void *arg, struct pk_err *err)
 {
 	struct walk w = { .fn = fn, .arg = arg, .err = err };
-	own_mem char *path = tenant_name ? tenant_path(directory, tenant_name) : NULL;
-	own_str source = { 0 };
 	int r = visit_whole(&w, directory);
 
-	if (r || !tenant_name)
-		return r;
-	pk_str_addf(&source, PK_SOURCE_TENANT "%s", tenant_name);
-	return path ? visit_source(&w, path, source.text, tenant_name)
-		    : pk_fail(err, ENOMEM, "read the policies of %s", tenant_name);
+	for (size_t i = 0; i < PK_ARRAY_LEN(origins) && r == 0 && tenant_name; i++) {
+		own_mem char *path = tenant_path(directory, origins[i], tenant_name);
+		own_str source = { 0 };
+
+		pk_str_addf(&source, "%s" PK_SOURCE_TENANT "%s", origins[i], tenant_name);
+		r = path ? visit_source(&w, path, source.text, tenant_name)
+			 : pk_fail(err, ENOMEM, "read the policies of %s", tenant_name);
+	}
+	return r;
 }
 
 /* A hidden name: older releases pass over it. */
-static char *each_path(const char *directory)
+static char *each_path(const char *directory, const char *origin)
 {
 	own_str path = { 0 };
 
-	pk_str_addf(&path, "%s/tenant/.each", directory);
+	add_base(&path, directory, origin);
+	pk_str_add(&path, "/tenant/.each");
 	return pk_str_take(&path);
 }
 
-bool pk_docstore_is_each(const char *directory)
+bool pk_docstore_is_each(const char *directory, const char *origin)
 {
-	own_mem char *path = directory ? each_path(directory) : NULL;
+	own_mem char *path = directory ? each_path(directory, origin) : NULL;
 
 	return path && access(path, F_OK) == 0;
 }
 
-int pk_docstore_set_each(const char *directory, bool each, struct pk_err *err)
+int pk_docstore_set_each(const char *directory, const char *origin, bool each, struct pk_err *err)
 {
-	own_mem char *path = each_path(directory);
+	own_mem char *path = each_path(directory, origin);
 	int r;
 
 	if (!path)
 		return pk_fail(err, ENOMEM, "store %s", directory);
-	if (pk_docstore_is_each(directory) == each)
+	if (pk_docstore_is_each(directory, origin) == each)
 		return 0;
 	if (!each)
 		return unlink(path) < 0 ? pk_fail(err, errno, "remove %s", path) : 0;
@@ -396,37 +418,43 @@ int pk_docstore_set_each(const char *directory, bool each, struct pk_err *err)
 
 bool pk_docstore_knows(const char *directory, const char *tenant_name)
 {
-	own_mem char *path = NULL;
+	for (size_t i = 0; i < PK_ARRAY_LEN(origins); i++) {
+		own_mem char *path = NULL;
 
-	if (!pk_docstore_is_each(directory))
-		return true;
-	path = tenant_path(directory, tenant_name);
-	return path && access(path, F_OK) == 0;
+		if (!pk_docstore_is_each(directory, origins[i]))
+			continue;
+		path = tenant_path(directory, origins[i], tenant_name);
+		if (!path || access(path, F_OK) != 0)
+			return false;
+	}
+	return true;
 }
 
-int pk_docstore_make(const char *directory, const char *tenant_name, struct pk_err *err)
+int pk_docstore_make(const char *directory, const char *origin, const char *tenant_name,
+		     struct pk_err *err)
 {
-	own_mem char *path = tenant_path(directory, tenant_name);
+	own_mem char *path = tenant_path(directory, origin, tenant_name);
 
 	return path ? pk_fs_mkdirs(path, 0700, err) : pk_fail(err, ENOMEM, "store %s", tenant_name);
 }
 
-void pk_docstore_unmake(const char *directory, const char *tenant_name)
+void pk_docstore_unmake(const char *directory, const char *origin, const char *tenant_name)
 {
-	own_mem char *path = tenant_path(directory, tenant_name);
+	own_mem char *path = tenant_path(directory, origin, tenant_name);
 
 	if (path)
 		rmdir(path);
 }
 
-void pk_docstore_tenants(const char *directory, void (*fn)(void *arg, const char *tenant_name),
-			 void *arg)
+void pk_docstore_tenants(const char *directory, const char *origin,
+			 void (*fn)(void *arg, const char *tenant_name), void *arg)
 {
 	own_str path = { 0 };
 	struct dirent **list;
 	int n;
 
-	pk_str_addf(&path, "%s/tenant", directory);
+	add_base(&path, directory, origin);
+	pk_str_add(&path, "/tenant");
 	n = scandir(path.text, &list, visible, by_bytes);
 	for (int i = 0; i < n; i++) {
 		if (decode(list[i]->d_name) == 0)

@@ -70,11 +70,13 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
  * that it has none. A tenant without a directory is one whose documents aren't known, and ADD must
  * not take it for one that has none.
  */
-bool pk_docstore_is_each(const char *directory);
-int pk_docstore_set_each(const char *directory, bool each, struct pk_err *err);
+bool pk_docstore_is_each(const char *directory, const char *origin);
+int pk_docstore_set_each(const char *directory, const char *origin, bool each, struct pk_err *err);
+/* Returns whether the tenant's documents are known, of every store that has them tenant by tenant. */
 bool pk_docstore_knows(const char *directory, const char *tenant_name);
-int pk_docstore_make(const char *directory, const char *tenant_name, struct pk_err *err);
+int pk_docstore_make(const char *directory, const char *origin, const char *tenant_name,
+		     struct pk_err *err);
 /* The tenant's directory goes, if it is empty. */
-void pk_docstore_unmake(const char *directory, const char *tenant_name);
-void pk_docstore_tenants(const char *directory, void (*fn)(void *arg, const char *tenant_name),
-			 void *arg);
+void pk_docstore_unmake(const char *directory, const char *origin, const char *tenant_name);
+void pk_docstore_tenants(const char *directory, const char *origin,
+			 void (*fn)(void *arg, const char *tenant_name), void *arg);

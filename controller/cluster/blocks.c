@@ -313,7 +313,7 @@ void pk_blocks_free(struct pk_blocks *b)
 {
 	if (!b)
 		return;
-	pk_http_cancel(b->call);
+	pk_store_cancel(b->args.store, b->call);
 	pk_timer_free(b->timer);
 	free(b->told.pools);
 	free(b->told.blocks);

@@ -8,7 +8,7 @@
  */
 #include "believed.h"
 #include "conf.h"
-#include "http.h"
+#include "store.h"
 #include "loop.h"
 #include "model.h"
 
@@ -16,7 +16,7 @@ struct pk_blocks;
 
 struct pk_blocks_args {
 	struct pk_loop *loop;
-	struct pk_http *http;
+	struct pk_store *store;		/* outlives it */
 	const struct pk_config *config; /* outlives it; its settings have how long to believe */
 	const struct pk_model *model;
 	const char *node;   /* as the last part of a key */

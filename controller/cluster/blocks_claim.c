@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chooses the block that this node claims next, and the claim's way to Consul. */
+/* Chooses the block that this node claims next, and the claim's way to the store. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -8,11 +8,8 @@
 #include "fs.h"
 #include "log.h"
 #include "own.h"
-#include "service.h"
 
 #define SEEN_MS	   5000 /* what was written is heard of by then */
-#define TIMEOUT_MS 10000
-#define BODY_MAX   65536
 #define SPARE	   4 /* a block is added while a part of this of one is free */
 
 struct step {
@@ -140,59 +137,54 @@ static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 }
 
 /*
- * A claim that was written counts once Consul's list has it: a later look than ours may have been
+ * A claim that was written counts once the store's list has it: a later look than ours may have been
  * first.
  */
-static void on_written(void *arg, const struct pk_http_reply *reply)
+static void on_written(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_blocks *b = arg;
-	char why[300];
 
 	b->call = NULL;
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		write_failed(b, why,
-			     "give picketd's token key_prefix \"<prefix>/v1/<cluster>/blocks/\" "
-			     "{ policy = \"write\" }");
+	if (answer->why) {
+		own_str blocks = { 0 }, fix = { 0 };
+
+		pk_str_addf(&blocks, "%sblocks/", b->prefix);
+		pk_str_add(&fix, "give picketd's token ");
+		pk_store_rule(b->args.store, blocks.text, true, &fix);
+		write_failed(b, answer->why, fix.text);
 		return;
 	}
 	b->write_error = (struct pk_err){ 0 };
 	b->failures = 0;
 	/*
-	 * "false": somebody else was quicker; the list says who, and another block is next. The
+	 * Not done: somebody else was quicker; the list says who, and another block is next. The
 	 * list may have come before this answer.
 	 */
 	b->not_before_ms = pk_loop_now(b->args.loop) +
-			   (strncmp(reply->body, "true", 4) == 0 ? SEEN_MS : pk_backoff_ms(0) / 4);
+			   (answer->done ? SEEN_MS : pk_backoff_ms(0) / 4);
 	pk_timer_hurry(b->timer, 0);
 }
 
 static void write_step(struct pk_blocks *b, const struct step *step)
 {
-	struct pk_service_call call = { .service = &b->args.config->consul,
-					.header = "X-Consul-Token",
-					.method = "PUT",
-					.turn = b->failures,
-					.timeout_ms = TIMEOUT_MS,
-					.cap = BODY_MAX };
+	struct pk_store_write write = { .compares = true,
+					.modified = step->modified,
+					.turn = b->failures };
 	uint64_t number = (uint64_t)time(NULL) * 1000;
 	struct pk_claim_word word = { 0 };
-	own_str path = { 0 }, body = { 0 }, key = { 0 };
+	own_str body = { 0 }, key = { 0 };
 	struct pk_err err = { 0 };
 
 	word.number = number > step->number ? number : step->number + 1;
 	snprintf(word.node, sizeof(word.node), "%s", b->node);
 	strcpy(word.machine, b->machine);
 	pk_claim_word_encode(&word, &body);
+	pk_str_addf(&key, "%sblocks/", b->prefix);
 	pk_claim_key(&step->block, &key);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, b->prefix, "/");
-	pk_str_add(&path, "blocks/");
-	pk_url_add(&path, key.text, NULL);
-	pk_str_addf(&path, "?cas=%lu", step->modified);
-	call.path = path.text;
-	call.body = body.text;
+	write.key = key.text;
+	write.value = body.text;
 	b->written = step->block;
-	b->call = pk_service_start(b->args.http, &call, on_written, b, &err);
+	b->call = pk_store_write(b->args.store, &write, on_written, b, &err);
 	if (!b->call)
 		write_failed(b, err.text, err.fix);
 }

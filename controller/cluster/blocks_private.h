@@ -22,7 +22,7 @@ struct pk_blocks {
 	int64_t until;
 	struct pk_settings told; /* pools and blocks alone */
 	struct pk_timer *timer;
-	struct pk_http_call *call;
+	struct pk_store_call *call;
 	struct pk_prefix written; /* last */
 	uint64_t not_before_ms;
 	unsigned int failures;

@@ -195,9 +195,7 @@ static int check_gone(const struct pk_cluster *c, const struct pk_cluster_gone *
 struct pk_removal *pk_cluster_remove(const struct pk_cluster *c, const struct pk_cluster_gone *gone,
 				     pk_removal_fn *fn, void *arg, struct pk_err *err)
 {
-	const struct pk_removal_args args = { .http = c->args.http,
-					      .consul = &c->args.config->consul,
-					      .prefix = c->prefix,
+	const struct pk_removal_args args = { .store = c->args.store,
 					      .node = gone->name,
 					      .claims = pk_believed_judged(c->believed) };
 
@@ -208,13 +206,9 @@ struct pk_removal *pk_cluster_remove(const struct pk_cluster *c, const struct pk
 
 struct pk_reports *pk_cluster_reports(const struct pk_cluster *c, pk_reports_fn *fn, void *arg)
 {
-	const struct pk_reports_args args = { .http = c->args.http,
-					      .consul = &c->args.config->consul,
-					      .prefix = c->prefix };
-
 	if (pk_cluster_source(c)->state != PK_SOURCE_OK)
 		return NULL;
-	return pk_reports_ask(&args, fn, arg);
+	return pk_reports_ask(c->args.store, fn, arg);
 }
 
 const char *pk_cluster_node(const struct pk_cluster *c)
@@ -282,7 +276,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 {
 	struct pk_cluster *c = pk_alloc(sizeof(*c));
 	struct pk_publish_args publish = { .loop = args->loop,
-					   .http = args->http,
+					   .store = args->store,
 					   .config = args->config,
 					   .model = args->model,
 					   .sync = args->sync,
@@ -291,7 +285,7 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 					   .told = on_look,
 					   .arg = c };
 	struct pk_blocks_args blocks = { .loop = args->loop,
-					 .http = args->http,
+					 .store = args->store,
 					 .config = args->config,
 					 .model = args->model,
 					 .look = on_look,
@@ -299,9 +293,8 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 
 	c->args = *args;
 	c->node = pk_consul_part(args->node);
-	if (asprintf(&c->prefix, "%s/v1/%s/", args->config->consul_prefix, args->config->cluster) <
-		    0 ||
-	    asprintf(&c->directory, "%s/var/lib/picket/cluster", args->config->paths.root) < 0)
+	c->prefix = pk_strdup(args->store->prefix);
+	if (asprintf(&c->directory, "%s/var/lib/picket/cluster", args->config->paths.root) < 0)
 		abort();
 	publish.node = blocks.node = c->node;
 	publish.prefix = blocks.prefix = c->prefix;

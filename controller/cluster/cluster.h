@@ -15,6 +15,7 @@
 #include "removal.h"
 #include "reports.h"
 #include "source.h"
+#include "store.h"
 #include "writer.h"
 
 struct pk_cluster;
@@ -22,6 +23,7 @@ struct pk_cluster;
 struct pk_cluster_args {
 	struct pk_loop *loop;
 	struct pk_http *http;
+	struct pk_store *store;		/* outlives it */
 	const struct pk_config *config; /* outlives it */
 	struct pk_model *model;
 	struct pk_sync *sync;

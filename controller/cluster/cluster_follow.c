@@ -17,8 +17,7 @@
 struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_max)
 {
 	struct pk_keys_watch_args args = { .loop = c->args.loop,
-					   .http = c->args.http,
-					   .consul = &c->args.config->consul,
+					   .store = c->args.store,
 					   .budget = { NODES_MAX, text_max },
 					   .cap = BASE64(text_max) + (4u << 20),
 					   .fn = cluster_hear };

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kv_query.h"
 #include "log.h"
 #include "own.h"
 #include "service.h"
@@ -15,8 +14,7 @@ struct pk_keys_watch {
 	struct pk_keys_watch_args args;
 	char *prefix;
 	struct pk_timer *timer;
-	struct pk_http_call *call;
-	struct pk_kv_query query;
+	struct pk_store_call *call;
 	struct pk_source source;
 	struct pk_pace pace;
 	struct pk_kv_wait wait;
@@ -39,19 +37,12 @@ static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const ch
 	pk_timer_set(w->timer, pk_backoff_ms(w->source.failures - 1));
 }
 
-static bool on_bytes(void *arg, const char *bytes, size_t n)
-{
-	struct pk_keys_watch *w = arg;
-
-	return pk_kv_query_feed(&w->query, bytes, n);
-}
-
 /* Asks anew: a restore ends a wait with the keys from before it. */
-static bool is_from_before(struct pk_keys_watch *w, const struct pk_http_reply *reply)
+static bool is_from_before(struct pk_keys_watch *w, uint64_t index)
 {
 	uint64_t now = pk_loop_now(w->args.loop);
 
-	if (!pk_kv_wait_suspects(&w->wait, reply->index, now))
+	if (!w->args.store->ops->waits_end_early || !pk_kv_wait_suspects(&w->wait, index, now))
 		return false;
 	w->suspected = true;
 	w->index = 0;
@@ -60,110 +51,72 @@ static bool is_from_before(struct pk_keys_watch *w, const struct pk_http_reply *
 	return true;
 }
 
-static void on_keys(void *arg, const struct pk_http_reply *reply)
+static void on_keys(void *arg, const struct pk_store_answer *reply)
 {
-	PK_OWN(pk_kvs_done) struct pk_kvs kvs = { 0 };
 	struct pk_keys_watch *w = arg;
-	struct pk_keys_answer answer = { .kvs = &kvs };
-	char why[300];
+	struct pk_keys_answer answer = { .kvs = reply->kvs };
 
 	w->call = NULL;
-	if (pk_kv_query_end(&w->query, reply, &kvs, why, sizeof(why)) < 0) {
-		failed(w, pk_kv_query_fault(&w->query, reply), why);
+	if (reply->why) {
+		failed(w, reply->fault, reply->why);
 		return;
 	}
-	if (is_from_before(w, reply))
+	if (is_from_before(w, reply->index))
 		return;
 	answer.first = !w->answered;
-	answer.behind = PK_MOVE(w->suspected, false) || reply->index < w->seen;
+	answer.behind =
+		PK_MOVE(w->suspected, false) || reply->older || reply->index < w->seen;
 	answer.filtered = reply->filtered;
 	w->answered = true;
 	/* Another history is asked without an index. */
 	w->index = reply->index < w->seen ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
-	w->empty = !kvs.n;
+	w->empty = !reply->kvs->n;
 	pk_source_good(&w->source);
 	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
 	w->args.fn(w->args.arg, &answer);
 }
 
-static void on_news(void *arg, const struct pk_http_reply *reply)
+static void on_news(void *arg, const struct pk_store_answer *reply)
 {
 	struct pk_keys_watch *w = arg;
 	uint64_t now = pk_loop_now(w->args.loop);
-	char why[300] = "no index: not Consul's KV";
 
 	w->call = NULL;
-	if (pk_service_failed(reply, true, why, sizeof(why)) || !reply->index) {
-		failed(w, pk_http_fault(reply), why);
+	if (reply->why) {
+		failed(w, reply->fault, reply->why);
 		return;
 	}
-	/* Consul gives a folder without keys the index of its whole store. */
-	if (w->empty && reply->status == 404 && reply->index > w->index)
+	/* A folder without keys has the index of the whole store. */
+	if (w->empty && !reply->kvs->n && reply->index > w->index)
 		w->index = w->seen = w->source.index = reply->index;
 	else
 		w->stirred =
 			reply->index != w->index || w->hasty || !pk_kv_wait_ran_out(&w->wait, now);
-	w->suspected |= pk_kv_wait_suspects(&w->wait, reply->index, now);
+	w->suspected |= reply->older || (w->args.store->ops->waits_end_early &&
+					 pk_kv_wait_suspects(&w->wait, reply->index, now));
 	pk_source_good(&w->source);
 	pk_timer_set(w->timer, pk_pace_ms(&w->pace, now));
-}
-
-/*
- * Asks for what is newer by the folder's name alone: at the end of a wait Consul answers with all
- * that is asked for, and of all nodes that is much.
- */
-static void ask_news(struct pk_keys_watch *w)
-{
-	struct pk_service_call call = { .service = w->args.consul,
-					.header = "X-Consul-Token",
-					.turn = w->source.errors,
-					.timeout_ms = PK_KV_WAIT_MS,
-					.cap = NEWS_MAX };
-	struct pk_err err = { 0 };
-	own_str path = { 0 }, folder = { 0 };
-
-	pk_str_addn(&folder, w->prefix, strlen(w->prefix) - 1);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, folder.text, "/");
-	pk_str_add(&path, "?keys=true&separator=/&stale=true");
-	pk_kv_wait_begin(&w->wait, &path, w->index, w->hasty, pk_loop_now(w->args.loop));
-	call.path = path.text;
-	w->call = pk_service_start(w->args.http, &call, on_news, w, &err);
-	if (!w->call)
-		failed(w, PK_FAULT_UNASKED, err.text);
-}
-
-static void ask_keys(struct pk_keys_watch *w)
-{
-	struct pk_service_call call = { .service = w->args.consul,
-					.header = "X-Consul-Token",
-					.turn = w->source.errors,
-					.timeout_ms = PK_KV_WAIT_MS,
-					.cap = w->args.cap,
-					.sink = on_bytes };
-	struct pk_err err = { 0 };
-	own_str path = { 0 };
-
-	pk_kv_query_begin(&w->query, w->prefix, &w->args.budget, &path);
-	/* Any server may answer: one that lags says what was so milliseconds ago. */
-	pk_str_add(&path, "&stale=true");
-	pk_kv_wait_begin(&w->wait, &path, w->args.many ? 0 : w->index, w->hasty,
-			 pk_loop_now(w->args.loop));
-	call.path = path.text;
-	w->call = pk_service_start(w->args.http, &call, on_keys, w, &err);
-	if (!w->call)
-		failed(w, PK_FAULT_UNASKED, err.text);
 }
 
 static void ask(void *arg)
 {
 	struct pk_keys_watch *w = arg;
+	bool news = w->args.many && w->index && !PK_MOVE(w->stirred, false);
+	const struct pk_store_question q = { .prefix = w->prefix,
+					     .what = news ? PK_STORE_NEWS : PK_STORE_KEYS,
+					     .wait = &w->wait,
+					     .budget = w->args.budget,
+					     .cap = news ? NEWS_MAX : w->args.cap,
+					     .timeout_ms = PK_KV_WAIT_MS,
+					     .turn = w->source.errors };
+	struct pk_err err = { 0 };
 
-	if (w->args.many && w->index && !PK_MOVE(w->stirred, false))
-		ask_news(w);
-	else
-		ask_keys(w);
+	pk_kv_wait_begin(&w->wait, w->args.many && !news ? 0 : w->index, w->hasty,
+			 pk_loop_now(w->args.loop));
+	w->call = pk_store_ask(w->args.store, &q, news ? on_news : on_keys, w, &err);
+	if (!w->call)
+		failed(w, PK_FAULT_UNASKED, err.text);
 }
 
 struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args)
@@ -182,9 +135,8 @@ void pk_keys_watch_free(struct pk_keys_watch *w)
 {
 	if (!w)
 		return;
-	pk_http_cancel(w->call);
+	pk_store_cancel(w->args.store, w->call);
 	pk_timer_free(w->timer);
-	pk_kv_query_done(&w->query);
 	free(w->prefix);
 	free(w);
 }

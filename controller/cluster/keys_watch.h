@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Watches the keys below a prefix of Consul's by a blocking query, and tells each of its whole
+ * Watches the keys below a prefix of the store by a question that waits, and tells each of its whole
  * answers.
  */
-#include "conf.h"
-#include "consul.h"
-#include "http.h"
 #include "loop.h"
 #include "source.h"
+#include "store.h"
 
 struct pk_keys_watch;
 
@@ -23,9 +21,8 @@ typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
 
 struct pk_keys_watch_args {
 	struct pk_loop *loop;
-	struct pk_http *http;
-	const struct pk_service *consul; /* outlives it */
-	const char *prefix;		 /* ends with "/"; copied */
+	struct pk_store *store; /* outlives it */
+	const char *prefix;	/* ends with "/"; copied */
 	struct pk_kv_budget budget;
 	size_t cap; /* bytes of an answer */
 	bool many;  /* keys of all nodes: what waits is a question whose answer is short */

@@ -12,9 +12,7 @@
 
 #define SETTLE_MS  100	/* what passes within it is told to nobody */
 #define EACH_MS	   1000 /* between two writes of a key */
-#define TIMEOUT_MS 10000
 #define PATIENCE   3 /* failures in a row: a session's lock delay makes one or two */
-#define BODY_MAX   65536
 
 static void drop(struct pk_publish *p, struct key *k)
 {
@@ -65,27 +63,20 @@ static void write_later(struct pk_publish *p, const char *why)
 	pk_timer_set(p->write, pk_backoff_ms(p->failures++));
 }
 
-/* Leaves a report that Consul refuses for a while. The other keys are worth more than it is. */
+/* Leaves a report that the store refuses for a while. The other keys are worth more than it is. */
 static void leave_report(struct pk_publish *p, struct key *k, const char *why)
 {
+	own_str status = { 0 }, rule = { 0 };
+
+	pk_str_addf(&status, "%sstatus/", p->prefix);
+	pk_store_rule(p->args.store, status.text, true, &rule);
 	if (!p->refused)
 		log_warn("op=cluster err=\"which documents are enforced can't be written to %s%s: "
-			 "%s\" fix=\"give picketd's token key_prefix \\\"%sstatus/\\\" { policy = "
-			 "\\\"write\\\" }, or say \\\"status\\\": false of consul\"",
-			 p->prefix, k->name, why, p->prefix);
+			 "%s\" fix=\"give picketd's token %s, or say \\\"status\\\": false of %s\"",
+			 p->prefix, k->name, why, rule.text, p->args.store->ops->origin);
 	p->refused = true;
 	k->not_before_ms = pk_loop_now(p->args.loop) + REFUSED_MS;
 	pk_timer_hurry(p->write, 0);
-}
-
-struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
-				   pk_http_fn *fn, struct pk_err *err)
-{
-	call->service = &p->args.config->consul;
-	call->header = "X-Consul-Token";
-	call->timeout_ms = TIMEOUT_MS;
-	call->cap = BODY_MAX;
-	return pk_service_start(p->args.http, call, fn, p, err);
 }
 
 static bool is_what_was_written(const struct pk_publish *p, const struct key *k)
@@ -95,23 +86,20 @@ static bool is_what_was_written(const struct pk_publish *p, const struct key *k)
 	return strcmp(k->text, p->writing_text) == 0;
 }
 
-static void on_written(void *arg, const struct pk_http_reply *reply)
+static void on_written(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_publish *p = arg;
 	own_mem char *name = PK_MOVE(p->writing, NULL);
 	bool was_out = p->is_out, was_contested = p->contested;
 	struct key *k;
-	char why[300];
 
 	p->call = NULL;
 	HASH_FIND_STR(p->keys, name, k);
-	if (!pk_service_failed(reply, false, why, sizeof(why)))
-		*why = '\0';
-	if (reply->status == 403 && k && publish_is_report(name)) {
-		leave_report(p, k, why);
-	} else if (*why) {
-		write_later(p, why);
-	} else if (strncmp(reply->body, "true", 4) != 0) {
+	if (answer->refused && k && publish_is_report(name)) {
+		leave_report(p, k, answer->why);
+	} else if (answer->why) {
+		write_later(p, answer->why);
+	} else if (!answer->done) {
 		p->contested = p->failures >= PATIENCE;
 		write_later(p, "another session holds this node's key: two nodes of one name, or "
 			       "an earlier picketd's, which ends within two minutes");
@@ -158,23 +146,18 @@ static void make_text(struct pk_publish *p, struct key *k)
 
 static void write_key(struct pk_publish *p, struct key *k)
 {
-	struct pk_service_call call = { .method = k->body ? "PUT" : "DELETE" };
+	struct pk_store_write write = { .holder = p->session, .turn = p->failures };
 	struct pk_err err = { 0 };
-	own_str path = { 0 };
+	own_str key = { 0 };
 
 	if (k->body && !k->text)
 		make_text(p, k);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, p->prefix, "/");
-	pk_url_add(&path, k->name, "/");
-	if (k->body)
-		pk_str_addf(&path, "?acquire=%s", p->session);
-	call.body = k->text;
-	call.path = path.text;
-	call.turn = p->failures;
+	pk_str_addf(&key, "%s%s", p->prefix, k->name);
+	write.key = key.text;
+	write.value = k->body ? k->text : NULL;
 	p->writing = pk_strdup(k->name);
 	p->writing_text = pk_strdup(k->text);
-	p->call = publish_start(p, &call, on_written, &err);
+	p->call = pk_store_write(p->args.store, &write, on_written, p, &err);
 	if (p->call)
 		return;
 	free(PK_MOVE(p->writing, NULL));
@@ -291,8 +274,8 @@ void pk_publish_free(struct pk_publish *p)
 
 	if (!p)
 		return;
-	pk_http_cancel(p->call);
-	pk_http_cancel(p->session_call);
+	pk_store_cancel(p->args.store, p->call);
+	pk_store_cancel(p->args.store, p->session_call);
 	pk_timer_free(p->look);
 	pk_timer_free(p->write);
 	pk_timer_free(p->renew);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Writes this node's own keys in Consul: its word, a share for each tenant that has endpoints here,
+ * Writes this node's own keys in the store: its word, a share for each tenant that has endpoints here,
  * and its report (report.h). One session holds them all, and is renewed for as long as picketd
  * lives. Only what changed is written; a key that lost its session, or is gone, is written again.
  */
 #include "conf.h"
-#include "http.h"
 #include "model.h"
 #include "source.h"
+#include "store.h"
 #include "writer.h"
 
 struct pk_publish;
 
 struct pk_publish_args {
 	struct pk_loop *loop;
-	struct pk_http *http;
+	struct pk_store *store;		/* outlives it */
 	const struct pk_config *config; /* outlives it */
 	struct pk_model *model;
 	struct pk_sync *sync;
@@ -35,7 +35,7 @@ void pk_publish_soon(struct pk_publish *publish);
 /* Says which documents this node enforces: the text of status/nodes/NODE, under number 0. */
 void pk_publish_say(struct pk_publish *publish, const char *report);
 /*
- * Tells how Consul has one of our keys ("nodes/", "tenants/TENANT/" and our name); text is NULL
+ * Tells how the store has one of our keys ("nodes/", "tenants/TENANT/" and our name); text is NULL
  * where it doesn't.
  */
 void pk_publish_seen(struct pk_publish *publish, const char *key, const char *text, bool held);

@@ -7,9 +7,8 @@
 #include <uthash.h>
 
 #include "publish.h"
-#include "service.h"
+#include "store.h"
 
-#define PUBLISH_ID_ROOM 64 /* of a session's id */
 #define PUBLISH_REPORTS "status/nodes/"
 #define REFUSED_MS	600000 /* then the token may have the right */
 
@@ -17,7 +16,7 @@ struct key {
 	char *name;   /* below the prefix */
 	char *body;   /* what it is to say, under number 0; NULL: that it goes */
 	char *text;   /* the same as it is written */
-	bool written; /* Consul has it, as far as is known */
+	bool written; /* the store has it, as far as is known */
 	bool seen;    /* by the look that is under way */
 	uint64_t not_before_ms;
 	uint64_t
@@ -30,11 +29,11 @@ struct pk_publish {
 	char *node, *prefix, *path; /* of the file that remembers */
 	char *report;		    /* NULL: none was said yet */
 	struct pk_timer *look, *write, *renew;
-	struct pk_http_call *call, *session_call;
+	struct pk_store_call *call, *session_call;
 	struct key *keys;
 	char *writing; /* the key of call */
 	char *writing_text;
-	char session[PUBLISH_ID_ROOM]; /* "": none */
+	char session[PK_STORE_HOLDER]; /* "": none */
 	bool may_not, is_out, contested;
 	bool refused;	 /* the report, said already */
 	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
@@ -58,13 +57,5 @@ void publish_want_all(struct pk_publish *p);
  * once may be a lost store. Returns after how many milliseconds there is another key to end, or 0.
  */
 uint64_t publish_want_ends(struct pk_publish *p, uint64_t now);
-/* Starts a request to Consul under picketd's token. */
-struct pk_http_call *publish_start(struct pk_publish *p, struct pk_service_call *call,
-				   pk_http_fn *fn, struct pk_err *err);
-/*
- * Writes why Consul gave no session, and what can be done about it. Returns false where it gave
- * one.
- */
-bool publish_no_session(const struct pk_http_reply *reply, char *why, size_t room);
 /* Renews the session, or asks for one. */
 void publish_renew(void *arg);

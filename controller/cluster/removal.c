@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "removal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
 #include "own.h"
-#include "service.h"
 
 #define TIMEOUT_MS 10000
 #define NAMES_MAX  (64u << 20) /* of all tenants' shares */
-#define BODY_MAX   65536
 
 struct step {
 	char *key;	   /* below the prefix */
@@ -20,10 +16,9 @@ struct step {
 };
 
 struct pk_removal {
-	struct pk_http *http;
-	const struct pk_service *consul;
-	char *prefix, *node;
-	struct pk_http_call *call;
+	struct pk_store *store;
+	char *node;
+	struct pk_store_call *call;
 	struct step *steps;
 	size_t n, at;
 	struct pk_removed removed;
@@ -38,7 +33,6 @@ static void removal_free(struct pk_removal *r)
 		free(r->steps[i].body);
 	}
 	free(r->steps);
-	free(r->prefix);
 	free(r->node);
 	free(r);
 }
@@ -59,29 +53,19 @@ static struct step *add(struct pk_removal *r, const char *key)
 	return &r->steps[r->n++];
 }
 
-static struct pk_http_call *start(struct pk_removal *r, struct pk_service_call *call,
-				  pk_http_fn *fn, struct pk_err *err)
-{
-	call->service = r->consul;
-	call->header = "X-Consul-Token";
-	call->timeout_ms = TIMEOUT_MS;
-	return pk_service_start(r->http, call, fn, r, err);
-}
-
 static void next(struct pk_removal *r);
 
-static void on_written(void *arg, const struct pk_http_reply *reply)
+static void on_written(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
 	const struct step *s = &r->steps[r->at];
-	char why[300];
 
 	r->call = NULL;
-	if (pk_service_failed(reply, false, why, sizeof(why))) {
-		end(r, why);
+	if (answer->why) {
+		end(r, answer->why);
 		return;
 	}
-	if (strncmp(reply->body, "true", 4) != 0) {
+	if (!answer->done) {
 		end(r, "somebody else changed its keys meanwhile: do it again");
 		return;
 	}
@@ -94,23 +78,20 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 static void next(struct pk_removal *r)
 {
 	const struct step *s = &r->steps[r->at];
-	struct pk_service_call call = { .cap = BODY_MAX };
+	struct pk_store_write write = { 0 };
 	struct pk_err err = { 0 };
-	own_str path = { 0 };
+	own_str key = { 0 };
 
 	if (r->at == r->n) {
 		end(r, NULL);
 		return;
 	}
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, r->prefix, "/");
-	pk_url_add(&path, s->key, "/");
-	if (s->body)
-		pk_str_addf(&path, "?cas=%lu", s->modified);
-	call.method = s->body ? "PUT" : "DELETE";
-	call.body = s->body;
-	call.path = path.text;
-	r->call = start(r, &call, on_written, &err);
+	pk_str_addf(&key, "%s%s", r->store->prefix, s->key);
+	write = (struct pk_store_write){ .key = key.text,
+					 .value = s->body,
+					 .compares = s->body,
+					 .modified = s->modified };
+	r->call = pk_store_write(r->store, &write, on_written, r, &err);
 	if (!r->call)
 		end(r, err.text);
 }
@@ -136,26 +117,20 @@ static void add_claims(struct pk_removal *r, const struct pk_block_claims *claim
 }
 
 /* "tenants/TENANT/NODE" of all names; they go before its blocks do. */
-static int add_shares(struct pk_removal *r, const struct pk_http_reply *reply)
+static void add_shares(struct pk_removal *r, const struct pk_kvs *kvs)
 {
 	struct step *claims = PK_MOVE(r->steps, NULL);
 	size_t n = PK_MOVE(r->n, 0);
-	own_json *doc = NULL;
 	own_str word = { 0 };
 
 	pk_str_addf(&word, "nodes/%s", r->node);
 	add(r, word.text);
-	if (reply->status == 200 && pk_json_parse("Consul's names", reply->body, reply->len,
-						  PK_JSON_RELAXED, &doc, NULL) == 0)
-		for (const struct pk_json *v = pk_json_first(pk_json_root(doc)); v;
-		     v = pk_json_next(v)) {
-			const char *key = pk_json_string(v);
-			const char *last = key ? strrchr(key, '/') : NULL;
+	for (size_t i = 0; i < kvs->n; i++) {
+		const char *key = kvs->list[i].key, *last = strrchr(key, '/');
 
-			if (last && strcmp(last + 1, r->node) == 0 &&
-			    strncmp(key, r->prefix, strlen(r->prefix)) == 0)
-				add(r, key + strlen(r->prefix));
-		}
+		if (last && strcmp(last + 1, r->node) == 0)
+			add(r, key + strlen(r->store->prefix));
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct step *s = add(r, claims[i].key);
 
@@ -167,42 +142,38 @@ static int add_shares(struct pk_removal *r, const struct pk_http_reply *reply)
 	pk_str_reset(&word);
 	pk_str_addf(&word, "status/nodes/%s", r->node);
 	add(r, word.text);
-	return doc || reply->status == 404 ? 0 : -1;
 }
 
-static void on_names(void *arg, const struct pk_http_reply *reply)
+static void on_names(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
-	char why[300];
 
 	r->call = NULL;
-	if (pk_service_failed(reply, true, why, sizeof(why)))
-		end(r, why);
-	else if (add_shares(r, reply) < 0)
-		end(r, "Consul's list of names can't be read");
-	else
-		next(r);
+	if (answer->why) {
+		end(r, answer->why);
+		return;
+	}
+	add_shares(r, answer->kvs);
+	next(r);
 }
 
 struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_removal_fn *fn,
 				    void *arg, struct pk_err *err)
 {
-	struct pk_service_call call = { .cap = NAMES_MAX };
+	struct pk_store_question q = { .what = PK_STORE_NAMES,
+				       .leaders = true,
+				       .cap = NAMES_MAX,
+				       .timeout_ms = TIMEOUT_MS };
 	struct pk_removal *r = pk_alloc(sizeof(*r));
-	own_str path = { 0 };
+	own_str prefix = { 0 };
 
-	*r = (struct pk_removal){ .http = args->http,
-				  .consul = args->consul,
-				  .prefix = pk_strdup(args->prefix),
-				  .node = pk_strdup(args->node),
-				  .fn = fn,
-				  .arg = arg };
+	*r = (struct pk_removal){
+		.store = args->store, .node = pk_strdup(args->node), .fn = fn, .arg = arg
+	};
 	add_claims(r, args->claims);
-	pk_str_add(&path, "/v1/kv/");
-	pk_url_add(&path, r->prefix, "/");
-	pk_str_add(&path, "tenants/?keys=true");
-	call.path = path.text;
-	r->call = start(r, &call, on_names, err);
+	pk_str_addf(&prefix, "%stenants/", args->store->prefix);
+	q.prefix = prefix.text;
+	r->call = pk_store_ask(args->store, &q, on_names, r, err);
 	if (r->call)
 		return r;
 	removal_free(r);
@@ -213,6 +184,6 @@ void pk_removal_cancel(struct pk_removal *r)
 {
 	if (!r)
 		return;
-	pk_http_cancel(r->call);
+	pk_store_cancel(r->store, r->call);
 	removal_free(r);
 }

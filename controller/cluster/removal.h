@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Takes out of Consul what a node that is gone left there: its word and its shares go, its blocks
+ * Takes out of the store what a node that is gone left there: its word and its shares go, its blocks
  * are given back and rest (claims.h). One key at a time; done again it goes on where it stopped.
  */
 #include "claims.h"
-#include "conf.h"
-#include "http.h"
+#include "store.h"
 
 struct pk_removal;
 
 struct pk_removal_args {
-	struct pk_http *http;
-	const struct pk_service *consul;      /* outlives it */
-	const char *prefix;		      /* ends with "/" */
+	struct pk_store *store;		      /* outlives it */
 	const char *node;		      /* as the last part of a key */
 	const struct pk_block_claims *claims; /* all; copied as far as they are that node's */
 };

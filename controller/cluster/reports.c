@@ -7,7 +7,6 @@
 
 #include "docsource.h"
 #include "json.h"
-#include "kv_query.h"
 #include "own.h"
 
 #define TIMEOUT_MS 3000
@@ -15,58 +14,36 @@
 #define TEXT_MAX   (64u << 20)
 
 struct pk_reports {
-	struct pk_http_call *call;
-	struct pk_kv_query query;
+	struct pk_store *store;
+	struct pk_store_call *call;
 	pk_reports_fn *fn;
 	void *arg;
 };
 
-static void reports_free(struct pk_reports *r)
+static void on_answer(void *arg, const struct pk_store_answer *answer)
 {
-	pk_kv_query_done(&r->query);
+	static const struct pk_kvs none;
+	struct pk_reports *r = arg;
+
+	r->fn(r->arg, answer->why ? &none : answer->kvs);
 	free(r);
 }
 
-static bool on_bytes(void *arg, const char *bytes, size_t n)
+struct pk_reports *pk_reports_ask(struct pk_store *store, pk_reports_fn *fn, void *arg)
 {
-	struct pk_reports *r = arg;
-
-	return pk_kv_query_feed(&r->query, bytes, n);
-}
-
-static void on_answer(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_reports *r = arg;
-	struct pk_kvs kvs;
-	char why[300];
-
-	pk_kv_query_end(&r->query, reply, &kvs, why, sizeof(why));
-	r->fn(r->arg, &kvs);
-	pk_kvs_done(&kvs);
-	reports_free(r);
-}
-
-struct pk_reports *pk_reports_ask(const struct pk_reports_args *args, pk_reports_fn *fn, void *arg)
-{
-	static const struct pk_kv_budget budget = { NODES_MAX, TEXT_MAX };
-	struct pk_service_call call = { .service = args->consul,
-					.header = "X-Consul-Token",
-					.timeout_ms = TIMEOUT_MS,
-					.cap = TEXT_MAX * 2,
-					.sink = on_bytes };
+	struct pk_store_question q = { .budget = { NODES_MAX, TEXT_MAX },
+				       .cap = TEXT_MAX * 2,
+				       .timeout_ms = TIMEOUT_MS };
 	struct pk_reports *r = pk_alloc(sizeof(*r));
-	own_str prefix = { 0 }, path = { 0 };
+	own_str prefix = { 0 };
 
-	pk_str_addf(&prefix, "%sstatus/nodes/", args->prefix);
-	pk_kv_query_begin(&r->query, prefix.text, &budget, &path);
-	pk_str_add(&path, "&stale=true");
-	r->fn = fn;
-	r->arg = arg;
-	call.path = path.text;
-	r->call = pk_service_start(args->http, &call, on_answer, r, NULL);
+	pk_str_addf(&prefix, "%sstatus/nodes/", store->prefix);
+	*r = (struct pk_reports){ .store = store, .fn = fn, .arg = arg };
+	q.prefix = prefix.text;
+	r->call = pk_store_ask(store, &q, on_answer, r, NULL);
 	if (r->call)
 		return r;
-	reports_free(r);
+	free(r);
 	return NULL;
 }
 
@@ -74,8 +51,8 @@ void pk_reports_cancel(struct pk_reports *r)
 {
 	if (!r)
 		return;
-	pk_http_cancel(r->call);
-	reports_free(r);
+	pk_store_cancel(r->store, r->call);
+	free(r);
 }
 
 static const struct pk_json *operators(const struct pk_json *root, const char *member)
@@ -85,7 +62,7 @@ static const struct pk_json *operators(const struct pk_json *root, const char *m
 	for (const struct pk_json *v = list ? pk_json_first(list) : NULL; v; v = pk_json_next(v)) {
 		const char *source = pk_json_string(pk_json_get(v, "source"));
 
-		if (source && strcmp(source, PK_SOURCE_OPERATOR) == 0)
+		if (source && pk_source_is_operators(source))
 			return v;
 	}
 	return NULL;

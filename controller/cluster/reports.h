@@ -3,21 +3,14 @@
 /* Reads, once, which documents the nodes say that they enforce (report.h). */
 #include <uthash.h>
 
-#include "consul.h"
-#include "http.h"
-#include "service.h"
+#include "store.h"
 
 struct pk_reports;
 
-struct pk_reports_args {
-	struct pk_http *http;
-	const struct pk_service *consul;
-	const char *prefix; /* ends with "/" */
-};
 /* kvs has no keys where they can't be read; it is good until fn returns. fn is called once. */
 typedef void pk_reports_fn(void *arg, const struct pk_kvs *kvs);
 /* NULL: they can't be asked for. */
-struct pk_reports *pk_reports_ask(const struct pk_reports_args *args, pk_reports_fn *fn, void *arg);
+struct pk_reports *pk_reports_ask(struct pk_store *store, pk_reports_fn *fn, void *arg);
 void pk_reports_cancel(struct pk_reports *reports);
 
 /* A node's report on the operator's documents. */

@@ -14,6 +14,7 @@
 #include "publish_private.h"
 #include "reports.h"
 #include "share.h"
+#include "store_consul.h"
 
 static struct pk_believed *b;
 static struct pk_engine *engine;
@@ -484,11 +485,11 @@ static void test_no_session(void **state)
 						     .body = rows[i].body,
 						     .known_leader = -1 };
 
-		if (!publish_no_session(&reply, why, sizeof(why)) || !strstr(why, rows[i].says) ||
+		if (!pk_consul_no_session(&reply, why, sizeof(why)) || !strstr(why, rows[i].says) ||
 		    strstr(why, rows[i].not))
 			fail_msg("%s: %s", rows[i].body, why);
 	}
-	assert_false(publish_no_session(
+	assert_false(pk_consul_no_session(
 		&(struct pk_http_reply){ .status = 200, .body = "{}", .known_leader = -1 }, why,
 		sizeof(why)));
 }

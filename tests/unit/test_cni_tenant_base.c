@@ -157,8 +157,8 @@ static void only_its_own_tenants_documents_count(void **state)
 		drop_from(others[i], "bad");
 	drop_from("consul/tenant/acme", "good");
 	for (size_t i = 0; i < PK_ARRAY_LEN(others); i++)
-		pk_docstore_unmake(paths.policies, strrchr(others[i], '/') + 1);
-	pk_docstore_unmake(paths.policies, "acme");
+		pk_docstore_unmake(paths.policies, PK_ORIGIN_CONSUL, strrchr(others[i], '/') + 1);
+	pk_docstore_unmake(paths.policies, PK_ORIGIN_CONSUL, "acme");
 }
 
 /* Documents come tenant by tenant here, and those of this one haven't come: what they deny isn't
@@ -169,13 +169,13 @@ static void a_tenant_that_is_not_known_is_an_error(void **state)
 	struct pk_err err = { 0 };
 
 	(void)state;
-	assert_int_equal(pk_docstore_set_each(paths.policies, true, NULL), 0);
+	assert_int_equal(pk_docstore_set_each(paths.policies, PK_ORIGIN_CONSUL, true, NULL), 0);
 	assert_true(compile(IN_A_WHILE, &image, &err) < 0);
 	assert_non_null(strstr(err.text, "acme"));
-	assert_int_equal(pk_docstore_make(paths.policies, "acme", NULL), 0);
+	assert_int_equal(pk_docstore_make(paths.policies, PK_ORIGIN_CONSUL, "acme", NULL), 0);
 	assert_int_equal(compile(IN_A_WHILE, &image, &err), 0);
-	pk_docstore_unmake(paths.policies, "acme");
-	assert_int_equal(pk_docstore_set_each(paths.policies, false, NULL), 0);
+	pk_docstore_unmake(paths.policies, PK_ORIGIN_CONSUL, "acme");
+	assert_int_equal(pk_docstore_set_each(paths.policies, PK_ORIGIN_CONSUL, false, NULL), 0);
 }
 
 int main(void)

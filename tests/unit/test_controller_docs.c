@@ -209,7 +209,7 @@ static void test_sources(void **state)
 {
 	(void)state;
 	assert_true(pk_source_in("consul/operator", "consul"));
-	assert_true(pk_source_in("consul/tenant/acme", PK_SOURCE_TENANTS));
+	assert_true(pk_source_in("consul/tenant/acme", "consul/tenant"));
 	assert_true(pk_source_in("file", "file"));
 	assert_true(pk_source_in("file", ""));
 	assert_false(pk_source_in("consul2/operator", "consul"));

@@ -45,7 +45,7 @@ static bool all_but_a(void *arg, const char *path)
 /* What is too much is refused alone, for that tenant alone, and taken when others have fewer. */
 static void test_a_tenants_rules(void **state)
 {
-	static const char t[] = PK_SOURCE_TENANT "t", other[] = PK_SOURCE_TENANT "t2";
+	static const char t[] = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t", other[] = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t2";
 	const struct pk_docs_look look = { .of = t, .has = all_but_a, .why = "gone" };
 	struct pk_docs *docs = pk_docs_new(NULL);
 	const struct pk_doc_entry *e;
@@ -74,7 +74,7 @@ static void test_a_tenants_rules(void **state)
 /* Nobody's memory is filled with what was wrong with his text. */
 static void test_a_tenants_notes(void **state)
 {
-	const struct pk_doc_place place = { .source = PK_SOURCE_TENANT "t",
+	const struct pk_doc_place place = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t",
 					    .path = "consul:a",
 					    .tenant_name = "t" };
 	struct pk_docs *docs = pk_docs_new(NULL);

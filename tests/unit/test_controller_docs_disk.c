@@ -32,7 +32,7 @@ static void test_awaited(void **state)
 	pk_docs_load(docs, no_error, NULL);
 	assert_false(pk_docs_awaits(docs, "acme")); /* nothing comes tenant by tenant */
 	assert_false(pk_docs_hear(docs, "acme"));
-	pk_docs_set_each(docs, true);
+	pk_docs_set_each(docs, PK_ORIGIN_CONSUL, true);
 	assert_true(pk_docs_awaits(docs, "acme"));
 	assert_false(pk_docs_awaits(docs, NULL));
 	assert_true(pk_docs_offer(docs, &acme, DENY, strlen(DENY)));
@@ -58,7 +58,7 @@ static void test_awaited(void **state)
 	run("test ! -e @/tenant/acme -a -d @/tenant/none -a -f @/tenant/.each", dir);
 
 	/* Switched off: no tenant is known when it is switched on again. */
-	pk_docs_set_each(docs, false);
+	pk_docs_set_each(docs, PK_ORIGIN_CONSUL, false);
 	assert_false(pk_docs_awaits(docs, "acme"));
 	assert_int_equal(docs_store(docs, NULL), 0);
 	run("test ! -e @/tenant/none -a ! -e @/tenant/.each", dir);
@@ -206,7 +206,7 @@ static void test_awaited_without_a_disk(void **state)
 	struct pk_err err = { 0 };
 
 	(void)state;
-	pk_docs_set_each(docs, true);
+	pk_docs_set_each(docs, PK_ORIGIN_CONSUL, true);
 	assert_true(pk_docs_awaits(docs, "acme"));
 	assert_true(pk_docs_hear(docs, "acme"));
 	assert_false(pk_docs_awaits(docs, "acme"));

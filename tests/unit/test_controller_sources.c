@@ -14,7 +14,7 @@
 
 #include "consul.h"
 #include "controller/docs.h"
-#include "controller/kv_query.h"
+#include "controller/kv_wait.h"
 #include "controller/leader.h"
 #include "controller/local_endpoint.h"
 #include "declared.h"
@@ -190,23 +190,18 @@ static void test_waits(void **state)
 
 	(void)state;
 	for (const uint64_t end = now + 600000; now < end; asked++) {
-		own_str path = { 0 };
-
-		pk_kv_wait_begin(&w, &path, 7, true, now);
-		assert_non_null(strstr(path.text, "&index=7&wait="));
+		pk_kv_wait_begin(&w, 7, true, now);
 		assert_in_range(w.seconds, 1, asked < 3 ? 7 : 25);
 		now += w.seconds * 1000;
 		assert_true(pk_kv_wait_ran_out(&w, now));
 	}
 	assert_in_range(asked, 25, 90);
 	for (int i = 0; i < 3; i++) {
-		own_str path = { 0 };
-
-		pk_kv_wait_begin(&w, &path, 7, false, now);
-		assert_string_equal(path.text, "&index=7&wait=60s");
+		pk_kv_wait_begin(&w, 7, false, now);
+		assert_int_equal(w.seconds, 60);
 	}
 	/* It begins anew with short ones. */
-	pk_kv_wait_begin(&w, &(struct pk_str){ 0 }, 0, true, now);
+	pk_kv_wait_begin(&w, 0, true, now);
 	assert_in_range(w.seconds, 1, 2);
 }
 
@@ -228,9 +223,7 @@ static void test_suspects(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		own_str path = { 0 };
-
-		pk_kv_wait_begin(&w, &path, rows[i].asked, false, 5000);
+		pk_kv_wait_begin(&w, rows[i].asked, false, 5000);
 		if (pk_kv_wait_suspects(&w, rows[i].told, 5000 + rows[i].after_ms) !=
 		    rows[i].suspects)
 			fail_msg("row %zu", i);

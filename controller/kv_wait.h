@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/*
- * A question to Consul for all keys below a prefix, and its answer, which is read as it comes.
- */
-#include "consul.h"
-#include "http.h"
-#include "source.h"
+/* How a watch waits for what is newer in a store, and how its waits ended. Pure. */
+#include <stdbool.h>
+#include <stdint.h>
 
 #define PK_KV_WAIT_S 60
 /* A question that waits may take this long: Consul adds up to a sixteenth. */
@@ -18,13 +15,13 @@ struct pk_kv_wait {
 	unsigned int seconds;
 	unsigned int hasty; /* short waits in a row */
 	bool woken;	    /* the last wait ended early without a newer index */
+	uint64_t restored;  /* the store's own count of restores, as it was told last */
 };
 /*
  * Begins a question, which waits for what is newer than the index; 0: it doesn't wait. A hasty one
  * is for what is lacking: it waits for 1 s or 2 at first, then ever longer up to some 16 s.
  */
-void pk_kv_wait_begin(struct pk_kv_wait *wait, struct pk_str *path, uint64_t index, bool hasty,
-		      uint64_t now_ms);
+void pk_kv_wait_begin(struct pk_kv_wait *wait, uint64_t index, bool hasty, uint64_t now_ms);
 /* Returns whether the question waited for all of its time. */
 bool pk_kv_wait_ran_out(const struct pk_kv_wait *wait, uint64_t now_ms);
 /*
@@ -34,25 +31,3 @@ bool pk_kv_wait_ran_out(const struct pk_kv_wait *wait, uint64_t now_ms);
  * server that ends each wait so is suspected once.
  */
 bool pk_kv_wait_suspects(struct pk_kv_wait *wait, uint64_t index, uint64_t now_ms);
-
-struct pk_kv_query {
-	struct pk_kv_reader *reader;
-	struct pk_err error;
-	int result; /* -E2BIG: the answer is over its budget */
-};
-
-/* Begins a question; path becomes the one to ask. */
-void pk_kv_query_begin(struct pk_kv_query *query, const char *prefix,
-		       const struct pk_kv_budget *budget, struct pk_str *path);
-/* Takes bytes of the answer. Returns false where it can't be one: no more of it is wanted. */
-bool pk_kv_query_feed(struct pk_kv_query *query, const char *bytes, size_t n);
-/*
- * Ends the question with the keys that the answer has; a 404 is the answer for a prefix without
- * keys. On error why says the reason and kvs is empty.
- */
-int pk_kv_query_end(struct pk_kv_query *query, const struct pk_http_reply *reply,
-		    struct pk_kvs *kvs, char *why, size_t room);
-/* Returns whose fault it is that pk_kv_query_end failed. */
-enum pk_source_fault pk_kv_query_fault(const struct pk_kv_query *query,
-				       const struct pk_http_reply *reply);
-void pk_kv_query_done(struct pk_kv_query *query);
