@@ -76,7 +76,7 @@ static struct pk_document *parsed(const struct cli_consul_docs *docs, const stru
 	struct pk_document *doc = NULL;
 	own_notes notes = { 0 };
 
-	if (kv->too_long || pk_document_parse(&src, kv->value, kv->len, &doc, &notes) < 0)
+	if (kv->unreadable || pk_document_parse(&src, kv->value, kv->len, &doc, &notes) < 0)
 		return NULL;
 	return doc;
 }

@@ -87,6 +87,12 @@ static void say_room(void *arg, const char *what, const struct pk_err *why)
 	kept_error(arg, false, what, why);
 }
 
+/* Returns the name of the source that is the store: Nomad itself is another one. */
+static const char *store_name(const struct pk_parts *p)
+{
+	return strcmp(p->config->store, PK_STORE_NOMAD) == 0 ? "variables" : "consul";
+}
+
 static void document_reason(struct pk_reasons *r, const struct pk_api_documents *c)
 {
 	unsigned int n = c->refused - c->foreign;
@@ -199,7 +205,7 @@ static void stray_reason(const struct pk_parts *p, struct pk_reasons *r)
 	if (!*strays)
 		return;
 	pk_str_addf(&text, "keys in no policy's place: %.300s", strays);
-	pk_api_reason(r, false, "consul", text.text,
+	pk_api_reason(r, false, store_name(p), text.text,
 		      "below the prefix are operator/NAME and tenants/NAMESPACE/NAME");
 }
 
@@ -219,14 +225,14 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	kept_error(r, false, "apply", &pk_apply_state(p->apply)->apply_error);
 	document_reason(r, &counts->documents);
 	held_reason(p, r, PK_ORIGIN_FILE);
-	held_reason(p, r, PK_ORIGIN_CONSUL);
+	held_reason(p, r, p->config->store);
 	kept_error(r, false, "config", p->config_error);
 	kept_error(r, false, "config", &p->config->baselines);
 	kept_error(r, false, "config", &p->config->pool_beside);
 	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
 	pk_api_write_reasons(p, r);
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
-	source_reason(r, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);
+	source_reason(r, store_name(p), p->consul ? pk_consul_set_source(p->consul) : NULL);
 	source_reason(r, "files", pk_files_source(p->files));
 	source_reason(r, "cluster", p->cluster ? pk_cluster_source(p->cluster) : NULL);
 	pk_api_cluster_reasons(p, r);
@@ -273,7 +279,7 @@ static void write_sources(const struct pk_parts *p, struct pk_jw *w)
 {
 	pk_jw_open(w, "sources", '[');
 	write_source(w, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);
-	write_source(w, "consul", p->consul ? pk_consul_set_source(p->consul) : NULL);
+	write_source(w, store_name(p), p->consul ? pk_consul_set_source(p->consul) : NULL);
 	write_source(w, "files", pk_files_source(p->files));
 	pk_jw_close(w, ']');
 }

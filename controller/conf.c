@@ -24,7 +24,9 @@ void pk_config_init(struct pk_config *c)
 	strcpy(c->nomad.address[0], "http://127.0.0.1:4646");
 	strcpy(c->consul.address[0], "http://127.0.0.1:8500");
 	strcpy(c->consul_prefix, "picket");
-	c->consul_status = true;
+	strcpy(c->store, PK_STORE_CONSUL);
+	strcpy(c->store_namespace, "default");
+	c->consul_status = c->vars_status = true;
 	c->policies_kv = true;
 	c->flows_max_size = 256u << 20;
 	c->flows_keep = 8;
@@ -261,6 +263,14 @@ static int check_fabric(struct pk_config *c, struct pk_err *err)
 	return pk_fix(err, -EINVAL, "say another \"port\" in \"vxlan\", the same on every node");
 }
 
+static int check_store(const struct pk_config *c, struct pk_err *err)
+{
+	if (strcmp(c->store, PK_STORE_NOMAD) != 0 || c->nomad.on)
+		return 0;
+	return pk_fix(err, pk_fail(err, 0, "\"store\" is \"nomad\", and \"nomad\" is null"),
+		      "say where Nomad is, or take \"store\" back");
+}
+
 static int finish(struct pk_config *c, const struct pk_config_args *args, struct pk_err *err)
 {
 	int r;
@@ -284,6 +294,8 @@ static int finish(struct pk_config *c, const struct pk_config_args *args, struct
 		r = conf_check_services(c, err);
 	if (r == 0)
 		r = check_fabric(c, err);
+	if (r == 0)
+		r = check_store(c, err);
 	return r < 0 ? r : check_blocks(c, err);
 }
 

@@ -16,6 +16,9 @@
 #define PK_CONFIG_ORIGIN   320
 #define PK_CONFIG_PREFIXES 8
 
+#define PK_STORE_CONSUL "consul"
+#define PK_STORE_NOMAD	"nomad"
+
 #define PK_FABRIC_NONE	 "none"
 #define PK_FABRIC_ROUTED "routed"
 #define PK_FABRIC_VXLAN	 "vxlan"
@@ -31,9 +34,11 @@ struct pk_config {
 	char fabric[16]; /* how nodes reach each other's endpoints: none | routed | vxlan */
 	struct pk_settings settings;
 	struct pk_service nomad, consul;
+	char store[16]; /* where nodes and operators leave word: consul | nomad */
+	char store_namespace[128]; /* Nomad's, of the operators' variables */
 	char nomad_node[128]; /* name or id; "" = this host's name */
 	char consul_prefix[128];
-	bool consul_status; /* write back what became of tenants' documents */
+	bool consul_status, vars_status; /* write back there what became of documents */
 	char policies_dir[PK_PATH_ROOM];
 	bool policies_kv;
 	char conflist[PK_PATH_ROOM];   /* "" = the first of CNI's directory that is ours */

@@ -105,11 +105,29 @@ static const struct pk_format fabric_format = {
 static const struct pk_schema_key vxlan_keys[] = { PK_VXLAN_KEYS, END };
 static const struct pk_schema vxlan = { .form = PK_FORM_OBJECT, .keys = vxlan_keys };
 TEXT(fabric, fabric, &fabric_format, false);
+static const char *const store_words[] = { PK_STORE_CONSUL, PK_STORE_NOMAD, NULL };
+static const struct pk_format store_format = { .expected = "\"consul\" or \"nomad\"",
+					       .words = store_words };
+TEXT(store, store, &store_format, false);
+
+static bool is_namespace(const char *text)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+
+	return strspn(text, plain) == strlen(text);
+}
+static const struct pk_format namespace_format = {
+	.expected = "a namespace of Nomad's: letters, digits and -",
+	.pattern = "^[a-zA-Z0-9-]+$",
+	.fits = is_namespace,
+};
 static const struct pk_schema any_text = { .form = PK_FORM_STRING };
 
 /* The keys that say how Nomad and Consul are reached. */
 TEXT(node, nomad_node, NULL, true);
 TEXT(name_at, nomad.server_name, NULL, true);
+TEXT(store_namespace, store_namespace, &namespace_format, false);
 TEXT(prefix, consul_prefix, &key_path_format, false);
 #define SERVICE(s)                                                                                 \
 	AT("address", conf_form_addresses, s.address, "one, or several that are asked in turn"),   \
@@ -124,6 +142,10 @@ static const struct pk_schema_key nomad_keys[] = {
 	SERVICE(nomad),
 	AT("node", node, nomad_node, "name or id; absent: this host's name"),
 	AT("region", name_at, nomad.region, "absent: the agent's own"),
+	AT("storeNamespace", store_namespace, store_namespace,
+	   "of the variables of operators and nodes (\"store\": \"nomad\")"),
+	AT("status", pk_form_bool, vars_status,
+	   "say in such variables what became of documents, and which are in force"),
 	END,
 };
 static const struct pk_schema_key consul_keys[] = {
@@ -266,6 +288,8 @@ static const struct pk_schema_key keys[] = {
 	AT("cgroup", cgroup, settings.cgroup, "whose processes reach published ports; null: none"),
 	WHOLE("nomad", nomad, "null: there is none, job and group are believed"),
 	WHOLE("consul", consul, "null: not asked; its documents are withdrawn"),
+	AT("store", store, store,
+	   "where nodes share endpoints and operators policies: Consul's KV, or Nomad's Variables"),
 	WHOLE("policies", policies, NULL),
 	AT("masquerade", pk_form_masquerade, settings.masquerade,
 	   "false: endpoints leave with their own addresses"),

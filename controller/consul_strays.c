@@ -32,7 +32,9 @@ static bool is_place(const struct pk_consul_strays *s, const char *name)
 {
 	const char *rest = name + strlen(s->prefix);
 
-	if (strncmp(name, s->prefix, strlen(s->prefix)) != 0 || !*rest)
+	if (strncmp(name, s->prefix, strlen(s->prefix)) != 0)
+		return false;
+	if (!*rest)
 		return true;
 	if (!s->tenants)
 		return strcmp(rest, "operator/") == 0 || strcmp(rest, "tenants/") == 0;

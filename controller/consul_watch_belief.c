@@ -35,9 +35,8 @@ static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 
 	pk_str_addf(&path, "%s:%s", c->args.store->ops->origin, kv->key);
 	place.path = path.text;
-	if (kv->too_long)
-		return pk_docs_unreadable(c->args.docs, &place,
-					  "it is longer than a document may be");
+	if (kv->unreadable)
+		return pk_docs_unreadable(c->args.docs, &place, kv->unreadable);
 	return pk_docs_offer(c->args.docs, &place, kv->value, kv->len);
 }
 

@@ -11,6 +11,12 @@
 #include "docsource.h"
 #include "leader.h"
 #include "log.h"
+#include "store_vars.h"
+
+static bool is_vars(const struct pk_config *c)
+{
+	return strcmp(c->store, PK_STORE_NOMAD) == 0;
+}
 
 static void on_documents(void *arg)
 {
@@ -36,6 +42,8 @@ static void on_node(void *arg, const struct pk_nomad_node *node)
 	struct pk_daemon *d = arg;
 	struct pk_settings *s = &d->config.settings;
 
+	if (d->store && is_vars(&d->config))
+		pk_store_vars_node(d->store, node->id);
 	if (strcmp(s->node, node->name) == 0 && strcmp(s->datacenter, node->datacenter) == 0 &&
 	    strcmp(s->node_pool, node->pool) == 0 && strcmp(s->nomad_version, node->version) == 0)
 		return;
@@ -77,10 +85,10 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 		.what = what, .gone = is_deleted, .told = on_released, .arg = &release
 	};
 	struct pk_docs *docs = d->parts.docs;
-	bool behind = pk_source_in(what, PK_ORIGIN_CONSUL) && d->parts.consul &&
+	bool behind = pk_source_is_shared(what) && d->parts.consul &&
 		      pk_consul_set_release(d->parts.consul, what);
 	bool services = strcmp(what, "services") == 0 && pk_services_release(d->parts.services);
-	bool others = strcmp(what, PK_ORIGIN_CONSUL) == 0 && d->parts.cluster &&
+	bool others = d->parts.cluster && strcmp(what, d->store->ops->origin) == 0 &&
 		      pk_cluster_release(d->parts.cluster);
 	size_t n;
 
@@ -92,21 +100,7 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 	return n || behind || others || services;
 }
 
-static void on_nomad_leaderless(void *arg)
-{
-	struct pk_daemon *d = arg;
-
-	pk_nomad_leaderless(d->parts.nomad);
-}
-
-static void on_nomad_led(void *arg)
-{
-	struct pk_daemon *d = arg;
-
-	pk_nomad_led(d->parts.nomad);
-}
-
-static void on_consul_leaderless(void *arg)
+static void on_store_leaderless(void *arg)
 {
 	struct pk_daemon *d = arg;
 
@@ -116,7 +110,7 @@ static void on_consul_leaderless(void *arg)
 		pk_cluster_leaderless(d->parts.cluster);
 }
 
-static void on_consul_led(void *arg)
+static void on_store_led(void *arg)
 {
 	struct pk_daemon *d = arg;
 
@@ -124,6 +118,24 @@ static void on_consul_led(void *arg)
 		pk_consul_set_led(d->parts.consul);
 	if (d->parts.cluster)
 		pk_cluster_led(d->parts.cluster);
+}
+
+static void on_nomad_leaderless(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_nomad_leaderless(d->parts.nomad);
+	if (is_vars(&d->config))
+		on_store_leaderless(d);
+}
+
+static void on_nomad_led(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	pk_nomad_led(d->parts.nomad);
+	if (is_vars(&d->config))
+		on_store_led(d);
 }
 
 static void ask_nomad(struct pk_daemon *d)
@@ -150,7 +162,7 @@ static void on_report(void *arg, const char *text)
 		pk_publish_say(d->alone, text);
 }
 
-static void ask_consul(struct pk_daemon *d)
+static void ask_store(struct pk_daemon *d)
 {
 	const struct pk_consul_args args = { .loop = d->parts.loop,
 					     .store = d->store,
@@ -159,7 +171,7 @@ static void ask_consul(struct pk_daemon *d)
 					     .arg = d };
 
 	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
-	if (!d->config.consul_status)
+	if (is_vars(&d->config) ? !d->config.vars_status : !d->config.consul_status)
 		return;
 	d->told = pk_consul_told_new(&d->parts, d->store);
 	d->report = pk_report_new(&d->parts, on_report, d);
@@ -172,37 +184,49 @@ static void ask_for_leader(struct pk_daemon *d)
 								   .http = d->http,
 								   .service = &d->config.consul,
 								   .header = "X-Consul-Token",
-								   .lost = on_consul_leaderless,
-								   .led = on_consul_led,
+								   .lost = on_store_leaderless,
+								   .led = on_store_led,
 								   .arg = d });
 }
 
-/*
- * Starts Consul's sources or ends them. Where a file switches Consul off, its documents are gone by
- * the operator's word. A variable of the environment that isn't there any more is no word at all:
- * the documents are held, and who was awaited still is.
- */
-static void start_consul(struct pk_daemon *d)
+static void make_store(struct pk_daemon *d)
 {
 	const struct pk_config *c = &d->config;
-	struct pk_docs *docs = d->parts.docs;
-	bool kv = c->consul.on && c->policies_kv, off = c->consul.said || !c->policies_kv;
-	bool changed;
 
-	if (c->consul.on) {
+	if (is_vars(c)) {
+		d->store = pk_store_vars_new(d->parts.loop, d->http, c, d->node);
+	} else if (c->consul.on) {
 		d->store = pk_store_consul_new(d->http, c);
 		ask_for_leader(d);
 	}
+}
+
+/*
+ * Starts the store's sources or ends them. Where a file switches it off, its documents are gone by
+ * the operator's word, and so are another store's. A variable of the environment that isn't there
+ * any more is no word at all: the documents are held, and who was awaited still is.
+ */
+static void start_store(struct pk_daemon *d)
+{
+	const struct pk_config *c = &d->config;
+	const char *origin = is_vars(c) ? PK_ORIGIN_NOMAD : PK_ORIGIN_CONSUL;
+	const char *other = is_vars(c) ? PK_ORIGIN_CONSUL : PK_ORIGIN_NOMAD;
+	struct pk_docs *docs = d->parts.docs;
+	bool kv, off = is_vars(c) || c->consul.said || !c->policies_kv;
+	bool changed = pk_docs_withdraw(docs, other, "the configuration names another store");
+
+	make_store(d);
+	kv = d->store && c->policies_kv;
 	if (kv || off)
-		pk_docs_set_each(docs, PK_ORIGIN_CONSUL, kv);
+		pk_docs_set_each(docs, origin, kv);
 	if (kv) {
-		ask_consul(d);
-		changed = pk_docs_unhold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
+		ask_store(d);
+		changed |= pk_docs_unhold(docs, origin, PK_DOCS_NO_SOURCE);
 	} else if (off) {
-		changed = pk_docs_withdraw(docs, PK_ORIGIN_CONSUL,
-					   "the configuration says that there is no Consul");
+		changed |= pk_docs_withdraw(docs, origin,
+					    "the configuration says that there is none");
 	} else {
-		changed = pk_docs_hold(docs, PK_ORIGIN_CONSUL, PK_DOCS_NO_SOURCE);
+		changed |= pk_docs_hold(docs, origin, PK_DOCS_NO_SOURCE);
 	}
 	if (changed)
 		on_documents(d);
@@ -214,7 +238,10 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 {
 	bool policies = !pk_config_same(a, b, "policies");
 	bool nomad = a->nomad.on != b->nomad.on;
-	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0;
+	bool vars = is_vars(a) || is_vars(b);
+	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0 ||
+		      strcmp(a->store, b->store) != 0 ||
+		      (vars && !pk_config_same(a, b, "nomad"));
 
 	return (struct daemon_touched){ .files = policies,
 					.nomad = !pk_config_same(a, b, "nomad"),
@@ -265,7 +292,7 @@ void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *whic
 	if (which->nomad && d->config.nomad.on)
 		ask_nomad(d);
 	if (which->consul)
-		start_consul(d);
+		start_store(d);
 	if (which->nomad || which->consul)
 		watch_services(d);
 	if (which->cluster)

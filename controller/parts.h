@@ -46,7 +46,7 @@ struct pk_parts {
 	/* A reload may replace these. */
 	struct pk_files *files;
 	struct pk_nomad *nomad;	      /* NULL: off */
-	struct pk_consul_set *consul; /* NULL: off */
+	struct pk_consul_set *consul; /* the store's documents; NULL: off */
 	struct pk_services *services;
 	struct pk_cluster *cluster;   /* NULL: this node is alone */
 	struct pk_flowlog *flowlog;   /* NULL: no file */

@@ -143,7 +143,7 @@ static int take_key(struct pk_kv_reader *r, const char *key)
 static int take_value(struct pk_kv_reader *r, const struct pk_stream_event *e)
 {
 	free(PK_MOVE(r->now.value, NULL));
-	r->now.too_long = !e->text;
+	r->now.unreadable = e->text ? NULL : "it is longer than a document may be";
 	r->now.len = 0;
 	if (e->text && pk_base64_decode(e->text, &r->now.value, &r->now.len) < 0)
 		return pk_fail(&r->err, 0, "Consul's keys: a Value that is not base64");

@@ -22,7 +22,7 @@ struct pk_kv {
 	char *key;
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
-	bool too_long;	   /* longer than any document may be: value is "" */
+	const char *unreadable; /* why value is "" though there is one: a constant; NULL */
 	bool held;	   /* a session holds it: its writer lives */
 	uint64_t created;  /* the store's index when it was made, and */
 	uint64_t modified; /* at its last change; 0: not said */

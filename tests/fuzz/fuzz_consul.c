@@ -37,7 +37,7 @@ static int read_keys(const char *text, size_t n, size_t piece, struct pk_kvs *ou
 
 static void check_key(const struct pk_kv *kv)
 {
-	check(kv->key && kv->value && (kv->too_long || kv->value[kv->len] == '\0'));
+	check(kv->key && kv->value && (kv->unreadable || kv->value[kv->len] == '\0'));
 	check(strncmp(kv->key, "p/", 2) == 0);
 }
 

@@ -302,8 +302,8 @@ static void test_long_value(void **state)
 	feed(reader, "\"}, {\"Key\": \"a/y\"}]");
 	assert_int_equal(pk_kv_reader_end(reader, &kvs, NULL), 0);
 	assert_int_equal(kvs.n, 2);
-	assert_true(kvs.list[0].too_long && !*kvs.list[0].value);
-	assert_false(kvs.list[1].too_long);
+	assert_true(kvs.list[0].unreadable && !*kvs.list[0].value);
+	assert_null(kvs.list[1].unreadable);
 	pk_kvs_done(&kvs);
 	pk_kv_reader_free(reader);
 }

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_vars.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "docsource.h"
+#include "own.h"
+#include "store_vars_private.h"
+
+#define ANSWER_MAX (1u << 20) /* of a write */
+
+static struct vars_store *store_of(struct pk_store *store)
+{
+	return (struct vars_store *)store;
+}
+
+struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
+				void *arg, struct pk_err *err)
+{
+	call->service = &v->config->nomad;
+	call->header = "X-Nomad-Token";
+	return pk_service_start(v->http, call, fn, arg, err);
+}
+
+void vars_serve_soon(struct vars_store *v)
+{
+	pk_timer_hurry(v->serve_timer, 0);
+}
+
+static struct vars_call *call_new(struct vars_store *v, enum vars_kind kind, pk_store_fn *fn,
+				  void *arg)
+{
+	struct vars_call *c = pk_alloc(sizeof(*c));
+
+	c->v = v;
+	c->kind = kind;
+	c->fn = fn;
+	c->arg = arg;
+	c->number = 1;
+	LIST_INSERT_HEAD(&v->calls, c, link);
+	return c;
+}
+
+static void call_free(struct vars_call *c)
+{
+	LIST_REMOVE(c, link);
+	c->v->served++;
+	pk_http_cancel(c->http);
+	free(c->prefix);
+	free(c->key);
+	free(c);
+}
+
+void vars_finish(struct vars_call *c, const struct pk_store_answer *answer)
+{
+	pk_store_fn *fn = c->fn;
+	void *arg = c->arg;
+
+	call_free(c);
+	fn(arg, answer);
+}
+
+static void vars_cancel(struct pk_store_call *call)
+{
+	call_free((struct vars_call *)call);
+}
+
+static bool is_below(const struct vars_call *c, const char *key)
+{
+	return strncmp(key, c->prefix, strlen(c->prefix)) == 0;
+}
+
+static bool waits_for(const struct vars_call *c, const char *key)
+{
+	return c->kind == VARS_ASK ? !key || is_below(c, key) : c->kind == VARS_INDEX && !key;
+}
+
+void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answer *answer)
+{
+	struct vars_call *c, *next;
+	LIST_HEAD(, vars_call) failing = { NULL };
+
+	/* The callbacks ask anew, which isn't to fail with this one. */
+	for (c = LIST_FIRST(&v->calls); c; c = next) {
+		next = LIST_NEXT(c, link);
+		if (!waits_for(c, key))
+			continue;
+		LIST_REMOVE(c, link);
+		LIST_INSERT_HEAD(&failing, c, link);
+	}
+	while ((c = LIST_FIRST(&failing)))
+		vars_finish(c, answer);
+}
+
+static bool is_changed(const struct vars_call *c, const struct var *var)
+{
+	if (var->touched != UINT64_MAX && var->touched > c->index)
+		return true;
+	return c->wait && var->stirred_ms > c->wait->told_ms;
+}
+
+/* Returns whether it is time to answer; what is gone makes the token be tried first. */
+static bool is_due(struct vars_call *c)
+{
+	const struct vars_store *v = c->v;
+	bool due = !c->index || c->wait->restored != v->restored, gone = due;
+
+	if (v->answered < c->number || !v->answered)
+		return false;
+	for (const struct var *var = v->vars; var && c->index; var = var->hh.next) {
+		bool changed = is_below(c, var->key) && is_changed(c, var);
+
+		due |= changed;
+		gone |= changed && var->gone;
+	}
+	if (!due && pk_loop_now(v->loop) >= c->deadline_ms)
+		due = gone = true;
+	if (c->kind == VARS_ASK && due && !gone)
+		c->tried = true;
+	return due;
+}
+
+/* Returns a variable whose value the answer lacks; NULL: none. */
+static struct var *unread(const struct vars_call *c)
+{
+	for (struct var *var = c->v->vars; var; var = var->hh.next)
+		if (!var->gone && is_below(c, var->key) && var->read < var->modified)
+			return var;
+	return NULL;
+}
+
+static bool is_over(const struct vars_call *c, struct pk_str *why)
+{
+	size_t n = 0, text = 0;
+
+	for (const struct var *var = c->v->vars; var; var = var->hh.next) {
+		if (var->gone || !is_below(c, var->key))
+			continue;
+		n++;
+		text += var->value ? strlen(var->value) : 0;
+	}
+	if (n > c->budget.keys)
+		pk_str_addf(why, "more than %zu keys below %.200s", c->budget.keys, c->prefix);
+	else if (text > c->budget.text)
+		pk_str_addf(why, "more than %zu bytes of documents below %.200s", c->budget.text,
+			    c->prefix);
+	return why->len;
+}
+
+static void add_key(struct pk_kvs *kvs, const struct vars_call *c, const struct var *var)
+{
+	bool named = c->what != PK_STORE_KEYS;
+	struct pk_kv kv = { .key = pk_strdup(var->key),
+			    .value = pk_strdup(named || !var->value ? "" : var->value),
+			    .held = vars_lives(c->v, var->holder),
+			    .created = var->created,
+			    .modified = var->read > var->modified ? var->read : var->modified };
+
+	kv.len = strlen(kv.value);
+	if (!named && !var->value)
+		kv.unreadable = "its variable has no item \"" PK_VARS_DOCUMENT "\"";
+	if ((kvs->n & (kvs->n - 1)) == 0)
+		kvs->list = realloc(kvs->list, (kvs->n ? 2 * kvs->n : 1) * sizeof(kv));
+	if (!kvs->list)
+		abort();
+	kvs->list[kvs->n++] = kv;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
+}
+
+/* Cuts names behind the next slash, keeps each once, and adds what is in no key's place at all. */
+static void fold(struct pk_kvs *kvs, const struct vars_call *c)
+{
+	struct pk_kvs folded = { .list = pk_alloc((kvs->n + 1) * sizeof(*kvs->list)) };
+	bool all = strcmp(c->prefix + strlen(c->v->store.prefix), "policies/") == 0;
+
+	for (size_t i = 0; i < kvs->n; i++) {
+		char *slash = strchr(kvs->list[i].key + strlen(c->prefix), '/');
+
+		if (slash)
+			slash[1] = '\0';
+		if (folded.n && strcmp(folded.list[folded.n - 1].key, kvs->list[i].key) == 0)
+			continue;
+		folded.list[folded.n++] = PK_MOVE(kvs->list[i], (struct pk_kv){ 0 });
+	}
+	if (all && c->v->n_strays)
+		folded.list[folded.n++] = (struct pk_kv){ .key = pk_strdup(c->v->strays.text),
+							  .value = pk_strdup("") };
+	pk_kvs_done(kvs);
+	*kvs = folded;
+}
+
+static void answer_keys(struct vars_call *c)
+{
+	PK_OWN(pk_kvs_done) struct pk_kvs kvs = { 0 };
+	const struct vars_store *v = c->v;
+	own_str why = { 0 };
+	struct pk_store_answer answer = { .kvs = &kvs, .index = v->index, .filtered = c->hidden };
+
+	if (c->what == PK_STORE_KEYS && is_over(c, &why)) {
+		answer.over = true;
+		answer.why = why.text;
+		answer.fault = PK_FAULT_ANSWER;
+	}
+	for (const struct var *var = v->vars; var && !answer.over; var = var->hh.next)
+		if (!var->gone && is_below(c, var->key))
+			add_key(&kvs, c, var);
+	if (kvs.n)
+		qsort(kvs.list, kvs.n, sizeof(*kvs.list), by_key);
+	if (c->what == PK_STORE_FOLDER)
+		fold(&kvs, c);
+	if (c->wait) {
+		answer.older = c->wait->told_ms && c->wait->restored != v->restored;
+		c->wait->restored = v->restored;
+		c->wait->told_ms = pk_loop_now(v->loop);
+	}
+	vars_finish(c, &answer);
+}
+
+/* Answers a question if all that it takes is there. Returns whether it did. */
+static bool serve_ask(struct vars_call *c)
+{
+	struct var *var;
+	own_str why = { 0 };
+
+	if (!is_due(c))
+		return false;
+	if (!c->tried) {
+		vars_try(c);
+		return false;
+	}
+	if (c->what == PK_STORE_KEYS && !is_over(c, &why)) {
+		var = unread(c);
+		if (var)
+			vars_read(c->v, var);
+		if (var || !c->v->knows_nodes)
+			return false;
+	}
+	answer_keys(c);
+	return true;
+}
+
+static bool serve_index(struct vars_call *c)
+{
+	const struct pk_store_answer answer = { .index = c->v->index };
+
+	if (!c->v->answered || c->v->answered < c->number)
+		return false;
+	vars_finish(c, &answer);
+	return true;
+}
+
+static bool serve(struct vars_call *c)
+{
+	const struct pk_store_answer said = { .done = c->done, .holder = c->holder };
+
+	if (c->kind == VARS_ASK)
+		return serve_ask(c);
+	if (c->kind == VARS_INDEX)
+		return serve_index(c);
+	if (c->kind == VARS_SAY)
+		vars_finish(c, &said);
+	return c->kind == VARS_SAY;
+}
+
+/* Serves all calls; each answer may end others, or make new ones, and all are looked at anew. */
+static void serve_all(void *arg)
+{
+	struct vars_store *v = arg;
+	const uint64_t now = pk_loop_now(v->loop);
+	struct vars_call *c = LIST_FIRST(&v->calls);
+	uint64_t first = 0;
+
+	while (c) {
+		struct vars_call *next = LIST_NEXT(c, link);
+		uint64_t count = v->served;
+
+		if (serve(c) || v->served != count)
+			next = LIST_FIRST(&v->calls);
+		c = next;
+	}
+	LIST_FOREACH (c, &v->calls, link)
+		if (c->index && c->deadline_ms > now && (!first || c->deadline_ms < first))
+			first = c->deadline_ms;
+	if (first)
+		pk_timer_hurry(v->serve_timer, first - now);
+}
+
+/* Has the call answered by a list that is asked for from now on. */
+static void await_list(struct vars_call *c)
+{
+	c->number = c->v->number + 1;
+	vars_list_fresh(c->v);
+}
+
+static struct pk_store_call *vars_ask(struct pk_store *store, const struct pk_store_question *q,
+				      pk_store_fn *fn, void *arg, struct pk_err *err)
+{
+	struct vars_store *v = store_of(store);
+	struct vars_call *c = call_new(v, VARS_ASK, fn, arg);
+
+	(void)err;
+	c->prefix = pk_strdup(q->prefix);
+	c->what = q->what == PK_STORE_NEWS ? PK_STORE_NAMES : q->what;
+	c->wait = q->wait;
+	c->budget = q->budget;
+	c->index = q->wait ? q->wait->index : 0;
+	if (c->index)
+		c->deadline_ms = pk_loop_now(v->loop) + q->wait->seconds * 1000ull;
+	if (q->leaders)
+		await_list(c);
+	vars_serve_soon(v);
+	return (struct pk_store_call *)c;
+}
+
+static struct pk_store_call *vars_index(struct pk_store *store, const char *prefix,
+					unsigned int turn, pk_store_fn *fn, void *arg,
+					struct pk_err *err)
+{
+	struct vars_call *c = call_new(store_of(store), VARS_INDEX, fn, arg);
+
+	(void)prefix, (void)turn, (void)err;
+	await_list(c);
+	return (struct pk_store_call *)c;
+}
+
+/* Every answer that lacks something was tried already: an unknown token fails there. */
+static struct pk_store_call *vars_check(struct pk_store *store, unsigned int turn, pk_store_fn *fn,
+					void *arg, struct pk_err *err)
+{
+	struct vars_call *c = call_new(store_of(store), VARS_SAY, fn, arg);
+
+	(void)turn, (void)err;
+	vars_serve_soon(c->v);
+	return (struct pk_store_call *)c;
+}
+
+static struct pk_store_call *vars_hold(struct pk_store *store, const char *holder,
+				       const char *node, pk_store_fn *fn, void *arg,
+				       struct pk_err *err)
+{
+	struct vars_store *v = store_of(store);
+	struct vars_call *c;
+
+	(void)node;
+	if (!v->id || !v->answered) {
+		pk_fail(err, 0, "Nomad has not said yet which node this is, and what there is");
+		return NULL;
+	}
+	c = call_new(v, VARS_SAY, fn, arg);
+	c->holder = v->id;
+	c->done = !*holder || strcmp(holder, v->id) == 0;
+	vars_serve_soon(v);
+	return (struct pk_store_call *)c;
+}
+
+/* Takes what is there now in place of what was written, so that the next write is compared with it.
+ */
+static void note_written(struct vars_call *c, const struct pk_http_reply *reply)
+{
+	PK_OWN(pk_var_done) struct pk_var got = { 0 };
+	struct var *var;
+
+	HASH_FIND_STR(c->v->vars, c->key, var);
+	if (!var) {
+		var = pk_alloc(sizeof(*var));
+		var->key = pk_strdup(c->key);
+		var->gone = true; /* as far as the list says */
+		var->gone_ms = pk_loop_now(c->v->loop);
+		HASH_ADD_KEYPTR(hh, c->v->vars, var->key, strlen(var->key), var);
+	}
+	if (reply->status == 204)
+		var->next = 0;
+	else if (pk_var_decode(reply->body, reply->len, PK_VARS_VALUE, &got, NULL) == 0)
+		var->next = got.modified;
+}
+
+static void on_written(void *arg, const struct pk_http_reply *reply)
+{
+	struct vars_call *c = arg;
+	struct pk_store_answer answer = { .fault = pk_http_fault(reply),
+					  .refused = reply->status == 403 };
+	char why[300];
+
+	c->http = NULL;
+	if (reply->status == 200 || reply->status == 204 || reply->status == 409) {
+		answer.done = reply->status != 409;
+		note_written(c, reply);
+	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
+		answer.why = why;
+	}
+	vars_finish(c, &answer);
+}
+
+/* Returns whether another node that lives holds the key. */
+static bool is_anothers(const struct vars_store *v, const struct var *var, const char *holder)
+{
+	return var && !var->gone && var->holder && strcmp(var->holder, holder) != 0 &&
+	       vars_lives(v, var->holder);
+}
+
+static struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_write *w,
+					pk_store_fn *fn, void *arg, struct pk_err *err)
+{
+	struct vars_store *v = store_of(store);
+	struct pk_service_call call = { .method = w->value ? "PUT" : "DELETE",
+					.cap = ANSWER_MAX,
+					.turn = w->turn,
+					.timeout_ms = VARS_TIMEOUT_MS };
+	own_str path = { 0 }, body = { 0 };
+	struct vars_call *c;
+	struct var *var;
+
+	HASH_FIND_STR(v->vars, w->key, var);
+	if (w->value && strlen(w->value) > PK_VARS_TEXT_MAX) {
+		pk_fix(err,
+		       pk_fail(err, 0, "%.200s would have %zu bytes, and Nomad takes 64 KiB", w->key,
+			       strlen(w->value)),
+		       "spread the tenant's allocations over more nodes, or use Consul");
+		return NULL;
+	}
+	if (vars_add_url(v, w->key, &path, err) < 0)
+		return NULL;
+	if (w->value && (w->holder || w->compares))
+		pk_str_addf(&path, "&cas=%lu",
+			    w->compares ? w->modified : var ? var->next : 0);
+	pk_var_encode(pk_vars_item(store->prefix, w->key), w->value ?: "", w->holder, &body);
+	c = call_new(v, w->value && w->holder && is_anothers(v, var, w->holder) ? VARS_SAY
+										  : VARS_WRITE,
+		     fn, arg);
+	c->key = pk_strdup(w->key);
+	call.path = path.text;
+	call.body = w->value ? body.text : NULL;
+	if (c->kind == VARS_SAY)
+		vars_serve_soon(v);
+	else
+		c->http = vars_start(v, &call, on_written, c, err);
+	if (c->http || c->kind == VARS_SAY)
+		return (struct pk_store_call *)c;
+	call_free(c);
+	return NULL;
+}
+
+static void vars_rule(const struct pk_store *store, const char *prefix, bool writes,
+		      struct pk_str *out)
+{
+	const struct vars_store *v = (const struct vars_store *)store;
+	own_str namespace = { 0 };
+
+	pk_vars_namespace(store->prefix, prefix, v->home, &namespace);
+	pk_str_addf(out, "namespace \"%s\" { variables { path \"%s*\" { capabilities = [%s] } } }",
+		    namespace.text, prefix,
+		    writes ? "\"list\", \"read\", \"write\", \"destroy\"" : "\"list\", \"read\"");
+}
+
+static void vars_free(struct pk_store *store)
+{
+	struct vars_store *v = store_of(store);
+
+	while (LIST_FIRST(&v->calls))
+		call_free(LIST_FIRST(&v->calls));
+	pk_http_cancel(v->read);
+	vars_list_end(v);
+	pk_timer_free(v->serve_timer);
+	free(v->reading);
+	free(v->home);
+	free(v->node);
+	free(v->id);
+	free(store->prefix);
+	free(v);
+}
+
+void pk_store_vars_node(struct pk_store *store, const char *id)
+{
+	struct vars_store *v = store_of(store);
+
+	if (v->id && strcmp(v->id, id) == 0)
+		return;
+	free(v->id);
+	v->id = pk_strdup(id);
+	for (struct var *var = v->vars; var; var = var->hh.next)
+		if (var->holder && strcmp(var->holder, id) == 0)
+			var->stirred_ms = pk_loop_now(v->loop);
+	vars_serve_soon(v);
+}
+
+static const struct pk_store_ops ops = { .origin = PK_ORIGIN_NOMAD,
+					 .name = "Nomad",
+					 .ask = vars_ask,
+					 .index = vars_index,
+					 .check = vars_check,
+					 .write = vars_write,
+					 .hold = vars_hold,
+					 .cancel = vars_cancel,
+					 .rule = vars_rule,
+					 .free = vars_free };
+
+struct pk_store *pk_store_vars_new(struct pk_loop *loop, struct pk_http *http,
+				   const struct pk_config *config, const char *node)
+{
+	struct vars_store *v = pk_alloc(sizeof(*v));
+	own_str prefix = { 0 };
+
+	pk_str_addf(&prefix, PK_VARS_PREFIX "%s/", config->cluster);
+	v->store.ops = &ops;
+	v->store.prefix = pk_str_take(&prefix);
+	if (!v->store.prefix)
+		abort();
+	v->loop = loop;
+	v->http = http;
+	v->config = config;
+	v->home = pk_strdup(config->store_namespace);
+	v->node = pk_consul_part(node);
+	v->serve_timer = pk_timer_new(loop, serve_all, v);
+	vars_list_begin(v);
+	return &v->store;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Shared by store_vars.c, which answers what is asked; store_vars_list.c, which keeps the list; and
+ * store_vars_read.c, which reads values and tries what the token may see.
+ */
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "service.h"
+#include "store_vars.h"
+#include "vars.h"
+
+#define VARS_TIMEOUT_MS 10000
+
+struct var {
+	char *key;
+	uint64_t created, modified; /* as the list says */
+	uint64_t next;		    /* to compare with at the next write */
+	uint64_t touched;	    /* the list's index when it came, changed or went */
+	uint64_t stirred_ms;	    /* when it was last heard that its holder lives or doesn't */
+	char *value;		    /* NULL: it has none, or it isn't read */
+	char *holder;		    /* NULL: nobody */
+	uint64_t read;		    /* modified of what is read; 0: nothing */
+	bool seen, gone;
+	uint64_t gone_ms;
+	UT_hash_handle hh;
+};
+
+struct vars_node {
+	char *id;
+	bool ready, seen;
+	UT_hash_handle hh;
+};
+
+struct vars_budget { /* what a tenant's namespace has in one list */
+	char *name;
+	size_t n;
+	UT_hash_handle hh;
+};
+
+enum vars_kind { VARS_ASK, VARS_INDEX, VARS_SAY, VARS_WRITE };
+
+struct vars_call {
+	struct vars_store *v;
+	enum vars_kind kind;
+	LIST_ENTRY(vars_call) link;
+	char *prefix;
+	enum pk_store_what what;
+	bool leaders;
+	struct pk_kv_wait *wait;
+	struct pk_kv_budget budget;
+	uint64_t index;		/* that is waited behind; 0: it doesn't wait */
+	uint64_t deadline_ms;	/* of the wait */
+	uint64_t number;	/* of the first list that answers it */
+	bool tried, hidden;	/* what the token may see; it may not see all */
+	struct pk_http_call *http; /* of a trial, or a write */
+	char *key;		/* of a write */
+	const char *holder;	/* of VARS_SAY: the answer; NULL: not yet */
+	bool done;
+	pk_store_fn *fn;
+	void *arg;
+};
+
+struct vars_store {
+	struct pk_store store;
+	struct pk_loop *loop;
+	struct pk_http *http;
+	const struct pk_config *config;
+	char *home, *node; /* the operators' namespace; this node's name as the last part of a key */
+	char *id;	   /* of this node; NULL: not known */
+	struct var *vars;
+	struct vars_node *nodes;
+	struct vars_budget *budgets;
+	struct pk_str strays; /* keys that are in no key's place */
+	size_t n_strays;
+	LIST_HEAD(, vars_call) calls;
+	struct pk_timer *list_timer, *serve_timer, *nodes_timer;
+	struct pk_http_call *list, *read, *nodes_call;
+	struct pk_vars_reader *reader;
+	struct pk_err error;
+	int result;
+	struct pk_pace pace;
+	uint64_t number, answered; /* of the list that is under way or was last; that was good */
+	uint64_t index, restored;
+	uint64_t served; /* calls that ended */
+	bool went_back;	   /* this list shows that the store is older than it was */
+	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
+	bool knows_nodes;
+	unsigned int failures, nodes_failures;
+	char *reading;	       /* the key of read */
+};
+
+struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
+				void *arg, struct pk_err *err);
+/* Has all calls looked at soon. */
+void vars_serve_soon(struct vars_store *v);
+/* Fails every call that waits for a key, or, with NULL, for the list. */
+void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answer *answer);
+void vars_finish(struct vars_call *c, const struct pk_store_answer *answer);
+/* Returns whether this node, or another that is ready, is the holder; NULL: nobody is. */
+bool vars_lives(const struct vars_store *v, const char *holder);
+/* Begins to keep the list and the nodes, and ends that. */
+void vars_list_begin(struct vars_store *v);
+void vars_list_end(struct vars_store *v);
+/* Has a list asked for at once. */
+void vars_list_fresh(struct vars_store *v);
+/* Appends "/v1/var/PATH?namespace=NS" of a key. */
+int vars_add_url(const struct vars_store *v, const char *key, struct pk_str *url,
+		 struct pk_err *err);
+/* Begins to read a value. */
+void vars_read(struct vars_store *v, struct var *var);
+/* Finds out whether the token may read below the call's prefix. */
+void vars_try(struct vars_call *c);
+void vars_var_free(struct vars_store *v, struct var *var);

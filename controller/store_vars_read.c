@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the values of Picket's variables, and finds out what the token may see. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "own.h"
+#include "store_vars_private.h"
+
+#define BODY_MAX (1u << 20) /* 64 KiB of items, as JSON escapes them */
+#define NOBODYS	 ".nobody"  /* a key that nobody writes */
+
+int vars_add_url(const struct vars_store *v, const char *key, struct pk_str *url,
+		 struct pk_err *err)
+{
+	own_str namespace = { 0 };
+
+	pk_vars_namespace(v->store.prefix, key, v->home, &namespace);
+	pk_str_add(url, "/v1/var/");
+	if (pk_vars_path(key, url, err) < 0)
+		return -EINVAL;
+	pk_str_add(url, "?namespace=");
+	pk_url_add(url, namespace.text, NULL);
+	return 0;
+}
+
+/* Notes what was read. One that can't be read has no value, and isn't asked for again. */
+static void take(struct vars_store *v, struct var *var, struct pk_var *got)
+{
+	free(var->value);
+	free(var->holder);
+	var->value = PK_MOVE(got->value, NULL);
+	var->holder = PK_MOVE(got->node, NULL);
+	var->read = got->modified > var->modified ? got->modified : var->modified;
+	if (var->next < var->read)
+		var->next = var->read;
+	vars_serve_soon(v);
+}
+
+static void on_var(void *arg, const struct pk_http_reply *reply)
+{
+	struct vars_store *v = arg;
+	own_mem char *key = PK_MOVE(v->reading, NULL);
+	struct pk_store_answer answer = { .fault = pk_http_fault(reply) };
+	PK_OWN(pk_var_done) struct pk_var got = { 0 };
+	struct pk_err err = { 0 };
+	struct var *var;
+	char why[400];
+
+	v->read = NULL;
+	HASH_FIND_STR(v->vars, key, var);
+	if (!var || var->gone) {
+		vars_serve_soon(v);
+	} else if (reply->status == 404) { /* it went since it was listed */
+		vars_list_fresh(v);
+	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
+		snprintf(why + strlen(why), sizeof(why) - strlen(why), ", of variable %.100s", key);
+		answer.why = why;
+		vars_fail(v, key, &answer);
+	} else if (pk_var_decode(reply->body, reply->len, pk_vars_item(v->store.prefix, key), &got,
+				 &err) < 0) {
+		answer.why = err.text;
+		vars_fail(v, key, &answer);
+	} else {
+		take(v, var, &got);
+	}
+}
+
+void vars_read(struct vars_store *v, struct var *var)
+{
+	struct pk_service_call call = { .cap = BODY_MAX,
+					.turn = v->failures,
+					.timeout_ms = VARS_TIMEOUT_MS };
+	struct pk_store_answer answer = { .fault = PK_FAULT_UNASKED };
+	struct pk_err err = { 0 };
+	own_str path = { 0 };
+
+	if (v->read)
+		return;
+	if (vars_add_url(v, var->key, &path, &err) == 0) {
+		call.path = path.text;
+		v->reading = pk_strdup(var->key);
+		v->read = vars_start(v, &call, on_var, v, &err);
+	}
+	if (v->read)
+		return;
+	free(PK_MOVE(v->reading, NULL));
+	answer.why = err.text;
+	vars_fail(v, var->key, &answer);
+}
+
+/* Takes Nomad's word on a variable that isn't there: 404 says that the token may read there. */
+static void on_tried(void *arg, const struct pk_http_reply *reply)
+{
+	struct vars_call *c = arg;
+	char why[300];
+
+	c->http = NULL;
+	c->hidden = reply->status == 403;
+	if (c->hidden || !pk_service_failed(reply, true, why, sizeof(why))) {
+		c->tried = true;
+		vars_serve_soon(c->v);
+		return;
+	}
+	vars_finish(c, &(struct pk_store_answer){ .why = why, .fault = pk_http_fault(reply) });
+}
+
+void vars_try(struct vars_call *c)
+{
+	struct pk_service_call call = { .cap = BODY_MAX,
+					.turn = c->v->failures,
+					.timeout_ms = VARS_TIMEOUT_MS };
+	struct pk_err err = { 0 };
+	own_str path = { 0 }, key = { 0 };
+
+	if (c->http)
+		return;
+	pk_str_addf(&key, "%s" NOBODYS, c->prefix);
+	if (vars_add_url(c->v, key.text, &path, &err) == 0) {
+		call.path = path.text;
+		c->http = vars_start(c->v, &call, on_tried, c, &err);
+	}
+	if (!c->http)
+		vars_finish(c, &(struct pk_store_answer){ .why = err.text,
+							  .fault = PK_FAULT_UNASKED });
+}
