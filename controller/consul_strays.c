@@ -62,7 +62,8 @@ static void finish(struct pk_consul_strays *s)
 		pk_str_addf(&s->found, " and %zu more", s->n - SAID_MAX);
 	s->text = pk_str_take(&s->found);
 	if (s->text && *s->text && strcmp(before ?: "", s->text) != 0)
-		log_warn("op=consul keys=\"%s\" in no policy's place, ignored", s->text);
+		log_warn("op=%s keys=\"%s\" in no policy's place, ignored",
+			 s->args.store->ops->origin, s->text);
 	pk_timer_set(s->timer, EACH_MS + pk_backoff_ms(0));
 }
 

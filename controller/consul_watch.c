@@ -18,7 +18,8 @@
 void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why)
 {
 	if (c->source.failures == 0)
-		log_warn("op=consul source=%s err=\"%s\" keeping what is in force", c->of, why);
+		log_warn("op=%s source=%s err=\"%s\" keeping what is in force",
+			 c->args.store->ops->origin, c->of, why);
 	pk_source_bad(&c->source, fault, why);
 	c->leaderless = false;
 	c->index = 0;
@@ -78,8 +79,8 @@ static bool is_over(struct pk_consul *c, const struct pk_store_answer *answer)
 	if (over)
 		snprintf(why, sizeof(why), "%.300s", answer->why);
 	if (over && strcmp(why, c->over) != 0)
-		log_warn("op=consul source=%s err=\"%s\" refused, its documents stay as they are",
-			 c->of, why);
+		log_warn("op=%s source=%s err=\"%s\" refused, its documents stay as they are",
+			 c->args.store->ops->origin, c->of, why);
 	memcpy(c->over, why, sizeof(why));
 	if (!over)
 		return false;
@@ -117,9 +118,9 @@ static void went_back(struct pk_consul *c)
 	consul_forget_last(c);
 	consul_ask_again(c);
 	if (c->flaps == FLAPS_MAX + 1)
-		log_warn("op=consul source=%s err=\"its index goes back and forth\" asked once a "
+		log_warn("op=%s source=%s err=\"its index goes back and forth\" asked once a "
 			 "second",
-			 c->of);
+			 c->args.store->ops->origin, c->of);
 	if (c->flaps > FLAPS_MAX)
 		pk_source_bad(&c->source, PK_FAULT_ANSWER,
 			      "its index goes back and forth: servers that don't agree "
@@ -221,8 +222,8 @@ void pk_consul_leaderless(struct pk_consul *c)
 {
 	if (!c->call || c->source.failures)
 		return;
-	log_warn("op=consul source=%s err=\"" PK_SERVICE_NO_LEADER "\" keeping what is in force",
-		 c->of);
+	log_warn("op=%s source=%s err=\"" PK_SERVICE_NO_LEADER "\" keeping what is in force",
+		 c->args.store->ops->origin, c->of);
 	pk_source_bad(&c->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
 	c->leaderless = true;
 }

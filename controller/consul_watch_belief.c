@@ -90,9 +90,9 @@ static void keep_history(struct pk_consul *c)
 	struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 
 	if (c->last.behind && !h->behind)
-		log_warn("op=consul source=%s index=%lu before=%lu err=\"its history is older than "
+		log_warn("op=%s source=%s index=%lu before=%lu err=\"its history is older than "
 			 "what it said before\" nothing of it is taken",
-			 c->of, c->last.index, h->index);
+			 c->args.store->ops->origin, c->of, c->last.index, h->index);
 	if (!c->last.behind) {
 		if (c->last.meant || c->last.anew || h->behind || c->last.index > h->index)
 			h->index = c->last.index;

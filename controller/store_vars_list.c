@@ -27,8 +27,8 @@ void vars_var_free(struct vars_store *v, struct var *var)
 
 static void stray(struct vars_store *v, const struct pk_var_name *name)
 {
-	if (v->n_strays++ < STRAYS_MAX)
-		pk_str_addf(&v->strays, "%s%.200s of namespace %.64s", v->n_strays > 1 ? ", " : "",
+	if (v->n_found++ < STRAYS_MAX)
+		pk_str_addf(&v->found, "%s%.200s of namespace %.64s", v->n_found > 1 ? ", " : "",
 			    name->path, name->namespace);
 }
 
@@ -149,6 +149,9 @@ static void settle(struct vars_store *v, uint64_t index)
 			 index, v->index);
 	}
 	v->went_back = false;
+	pk_str_done(&v->strays);
+	v->strays = PK_MOVE(v->found, (struct pk_str){ 0 });
+	v->n_strays = v->n_found;
 	v->index = index;
 	v->answered = v->number;
 }
@@ -211,8 +214,8 @@ static void ask_list(void *arg)
 	v->waits = v->answered && !v->fresh;
 	v->fresh = false;
 	v->result = 0;
-	v->n_strays = 0;
-	pk_str_reset(&v->strays);
+	v->n_found = 0;
+	pk_str_reset(&v->found);
 	forget_budgets(v);
 	v->number++;
 	pk_vars_reader_free(v->reader);
@@ -354,4 +357,5 @@ void vars_list_end(struct vars_store *v)
 	drop_nodes(v, true);
 	forget_budgets(v);
 	pk_str_done(&v->strays);
+	pk_str_done(&v->found);
 }

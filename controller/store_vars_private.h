@@ -72,8 +72,8 @@ struct vars_store {
 	struct var *vars;
 	struct vars_node *nodes;
 	struct vars_budget *budgets;
-	struct pk_str strays; /* keys that are in no key's place */
-	size_t n_strays;
+	struct pk_str strays, found; /* keys that are in no key's place; of the list under way */
+	size_t n_strays, n_found;
 	LIST_HEAD(, vars_call) calls;
 	struct pk_timer *list_timer, *serve_timer, *nodes_timer;
 	struct pk_http_call *list, *read, *nodes_call;

@@ -16,7 +16,7 @@ class FakeServer:
 
     index_header = "X-Index"
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1"):
         self.index = self.newest = 10
         self.mode = "ok"
         self.requests = []
@@ -55,9 +55,9 @@ class FakeServer:
             def log_message(self, *args):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer((host, 0), Handler)
         self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        self.address = f"http://{host}:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 

@@ -79,7 +79,7 @@ class Consul:
 
 
 class Fabric:
-    """A switch and a router in one namespace, and Consul there at 198.51.100.1; clusters come and go."""
+    """A switch and a router in one namespace, and Consul, where there is a program, there at 198.51.100.1; clusters come and go."""
 
     address = "198.51.100.1"
 
@@ -93,7 +93,8 @@ class Fabric:
         for address in ("192.0.2.1/24", "2001:db8::1/64", "fe80::ff/64"):
             self.node.run(["ip", "addr", "add", address, "dev", "br0", *(["nodad"] if ":" in address else [])])
         self.consul = Consul(program, self.node, self.address)
-        self.consul.start()
+        if program:
+            self.consul.start()
 
     def close(self):
         self.node.close()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A few nodes that share endpoints and blocks through Nomad's Variables, without Consul."""
+import json
+import uuid
+
+import pytest
+from fake import FakeNomad
+from harness.fabric import Cluster, Fabric, made_cluster
+from harness.servers import QUICK, pings
+from harness.shell import wait_for
+
+ROOT = "picket/v1/default/"
+
+
+class VariablesCluster(Cluster):
+    """Its nodes ask a Nomad that has a record of each of them."""
+
+    def __init__(self, base, fabric, name, nomad=None, **how):
+        self.nomad = nomad
+        super().__init__(base, fabric, name, **how)
+        for node in self.nodes:
+            nomad.others[node.name] = (str(uuid.uuid4()), "ready")
+
+    def config(self, node, **more):
+        config = super().config(node, **more)
+        del config["consul"]
+        return {**config, "cluster": "default", "store": "nomad", "nomad": {"address": self.nomad.address, "node": node.name}}
+
+    def add(self, node, tenant, job):
+        endpoint = node.add(tenant, job, job)
+        self.nomad.put(endpoint.id, tenant, job, job, node=node.name)
+        return endpoint
+
+    def status(self, name, status):
+        with self.nomad.changed:
+            self.nomad.others[name] = (self.nomad.others[name][0], status)
+            self.nomad.bump()
+
+    def start(self):
+        for node in self.nodes:
+            node.start_picketd(self.config(node), wait=False)
+        for node in self.nodes:
+            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    base = tmp_path_factory.mktemp("fabric")
+    base.chmod(0o755)
+    made = Fabric(str(base), None)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def nomad(bare):
+    with bare.node.inside():
+        fake = FakeNomad(host=Fabric.address)
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def cluster(bare, nomad):
+    with made_cluster("default", bare, VariablesCluster, nomad=nomad) as made:
+        yield made
+
+
+@pytest.fixture
+def claiming(bare, nomad):
+    with made_cluster("default", bare, VariablesCluster, nomad=nomad, claim=True) as made:
+        yield made
+
+
+def nodes_of(node):
+    return {n["name"]: n for n in node.api("/v1/nodes")["nodes"]}
+
+
+def shares(nomad):
+    """{path: endpoints} of what nodes say of tenants."""
+    return {path.removeprefix(ROOT): json.loads(v["Items"]["value"])["endpoints"]
+            for (_, path), v in list(nomad.variables.items()) if path.startswith(ROOT + "tenants/")}
+
+
+def test_a_tenant_reaches_its_own_alone(cluster, nomad):
+    one, two = cluster.nodes
+    cluster.start()
+    a, b, c = cluster.add(one, "acme", "api"), cluster.add(two, "acme", "db"), cluster.add(two, "other", "x")
+    for node in one, two:
+        wait_for(lambda n=node: n.tables.count("remote") == 2, lambda n=node: f"{n.api('/v1/status')} {nomad.variables}", 90)
+    assert pings(a, b.address(4)) and pings(b, a.address(4))
+    assert not pings(a, c.address(4), QUICK) and not pings(c, a.address(4), QUICK)
+    assert nodes_of(one)["n2"]["state"] == "live"
+    assert {ns for ns, path in nomad.variables if "/tenants/" in path and "/status/" not in path} == {"default"}
+    wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: one.api("/v1/status")["reasons"], 60)
+    cluster.status("n2", "down")
+    wait_for(lambda: nodes_of(one)["n2"]["state"] == "stale", lambda: nodes_of(one), 60)
+    assert pings(a, b.address(4)), "stale, not void"
+    cluster.status("n2", "ready")
+    wait_for(lambda: nodes_of(one)["n2"]["state"] == "live", lambda: nodes_of(one), 60)
+    policy = {"name": "no-db", "rules": [{"endpointSelector": {"matchLabels": {"job": "api"}},
+                                          "egressDeny": [{"toEndpoints": [{"matchLabels": {"job": "db"}}]}]}]}
+    nomad.put_document("tenants/acme/no-db", policy)
+    wait_for(lambda: not pings(a, b.address(4), QUICK), "a tenant's policy", 60)
+    nomad.put_document("tenants/acme/no-db", None)
+    wait_for(lambda: pings(a, b.address(4), QUICK), "its end", 60)
+    two.delete(b)
+    with nomad.changed:
+        nomad.allocs.pop(b.id)
+        nomad.bump()
+    wait_for(lambda: not shares(nomad)["tenants/acme/n2"], "that there is none", 60)
+    wait_for(lambda: one.tables.count("remote") == 0, "the other's table", 60)
+
+
+def test_an_outage_and_a_restart_without_nomad(cluster, nomad):
+    one, two = cluster.nodes
+    cluster.start()
+    a, b = cluster.add(one, "acme", "api"), cluster.add(two, "acme", "db")
+    wait_for(lambda: one.tables.count("remote") == 2 and two.tables.count("remote") == 2, "both", 90)
+    nomad.set_mode("cut")
+    one.kill_picketd()
+    one.start_picketd(cluster.config(one))
+    assert pings(a, b.address(4)), "what is stored is in force"
+    nomad.set_mode("ok")
+    d = cluster.add(two, "acme", "more")
+    wait_for(lambda: pings(a, d.address(4), QUICK), "what came meanwhile", 90)
+
+
+def test_a_lost_store_is_written_again(cluster, nomad):
+    """What other nodes said stays, stale; each writes its own anew."""
+    one, two = cluster.nodes
+    cluster.start()
+    a, b = cluster.add(one, "acme", "api"), cluster.add(two, "acme", "db")
+    wait_for(lambda: one.tables.count("remote") == 2 and two.tables.count("remote") == 2, "both", 90)
+    with nomad.changed:
+        nomad.variables.clear()
+    nomad.wake()
+    wait_for(lambda: {"tenants/acme/n1", "tenants/acme/n2"} <= set(shares(nomad)), lambda: f"{nomad.variables}", 90)
+    assert pings(a, b.address(4)) and one.tables.count("remote") == 2
+
+
+def test_two_nodes_of_one_name(cluster, nomad):
+    """What another node that lives holds is not taken over."""
+    one, two = cluster.nodes
+    nomad.others["twin"] = (str(uuid.uuid4()), "ready")
+    nomad.set_variable("nodes/n1", {"node": nomad.others["twin"][0], "value": json.dumps(
+        {"version": 1, "number": 1, "blocks": ["10.64.9.0/24"], "addresses": []})})
+    cluster.start()
+    wait_for(lambda: one.reasons("cluster"), "it says so", 90)
+    assert nomad.variables["default", ROOT + "nodes/n1"]["Items"]["node"] == nomad.others["twin"][0]
+    cluster.status("twin", "down")
+    wait_for(lambda: nomad.variables["default", ROOT + "nodes/n1"]["Items"]["node"] == nomad.others["n1"][0], "its own again", 90)
+
+
+def test_blocks_are_claimed(claiming, nomad):
+    """By compare-and-set, one a node; each hands out addresses of its own."""
+    one, two = claiming.nodes
+    claiming.start()
+
+    def claims():
+        return {json.loads(v["Items"]["value"])["node"] for (_, path), v in list(nomad.variables.items())
+                if path.startswith(ROOT + "blocks/")}
+
+    wait_for(lambda: claims() == {"n1", "n2"}, lambda: f"{nomad.variables} {one.log()[-2000:]}", 120)
+    wait_for(lambda: all(n.api("/v1/status")["state"] == "ok" for n in claiming.nodes),
+             lambda: [n.api("/v1/status")["reasons"] for n in claiming.nodes], 90)
+    a, b = claiming.add(one, "acme", "api"), claiming.add(two, "acme", "db")
+    wait_for(lambda: one.tables.count("remote") == 2 and two.tables.count("remote") == 2, "both", 90)
+    assert pings(a, b.address(4)) and pings(b, a.address(4))
