@@ -100,7 +100,7 @@ static int list(struct cli *cli)
 
 	if (!cli_consul_is_meant(cli))
 		return CLI_CANNOT;
-	if (cli_has(cli, "consul"))
+	if (cli_is_shared(cli))
 		return cli_consul_list(cli);
 	if (cli_api(cli, "/v1/policies", &doc, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);

@@ -271,8 +271,8 @@ static int wait_taken(const struct cli *cli, const char *name, const char *text,
 
 static bool is_of_one_place(struct cli *cli)
 {
-	if (cli_has(cli, "consul") && cli_has(cli, "dir")) {
-		cli_usage(cli, "-dir is of this node's directory, and -consul is another place");
+	if (cli_is_shared(cli) && cli_has(cli, "dir")) {
+		cli_usage(cli, "-dir is of this node's directory, and -consul or -nomad is another place");
 		return false;
 	}
 	return cli_consul_is_meant(cli);
@@ -289,7 +289,7 @@ static int apply(struct cli *cli)
 
 	if (!is_of_one_place(cli))
 		return CLI_CANNOT;
-	if (cli_has(cli, "consul"))
+	if (cli_is_shared(cli))
 		return cli_consul_apply(cli);
 	r = cli_candidates(cli, &from, &list);
 	if (r != CLI_OK)
@@ -363,7 +363,7 @@ static int delete(struct cli *cli)
 {
 	if (!is_of_one_place(cli))
 		return CLI_CANNOT;
-	if (cli_has(cli, "consul"))
+	if (cli_is_shared(cli))
 		return cli_consul_delete(cli);
 	if (cli_has(cli, "history"))
 		return cli_usage(cli, "-history is of documents in Consul: say -consul");

@@ -225,7 +225,7 @@ int cli_policy_show(struct cli *cli)
 
 	if (!cli_consul_is_meant(cli))
 		return CLI_CANNOT;
-	if (cli_has(cli, "consul"))
+	if (cli_is_shared(cli))
 		return cli_consul_show(cli);
 	r = cli_world(cli, &c, &err);
 	if (r == 0)

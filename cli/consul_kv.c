@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "curl_late.h"
+#include "docsource.h"
 #include "own.h"
+#include "vars_kv.h"
 
 #define TIMEOUT_MS 20000
 #define ANSWER_MAX (1u << 20) /* of a write */
@@ -38,12 +40,38 @@ static int find_part(const struct cli *cli, const char *option, const char *sect
 		      "give names with slashes between them");
 }
 
+/* Refuses to ask a store that this node doesn't ask, where picketd.json says which one it does. */
+static int check_store(const struct cli *cli, struct pk_err *err)
+{
+	bool vars = cli_has(cli, "nomad");
+	own_mem char *store = NULL;
+
+	if (cli_has(cli, "consul") && vars)
+		return pk_fix(err, pk_fail(err, 0, "-consul and -nomad are two stores"),
+			      "say the one that \"store\" of picketd.json names");
+	if (cli_config_string(cli, NULL, "store", &store, err) < 0)
+		return -EINVAL;
+	if (vars || !store || strcmp(store, PK_ORIGIN_NOMAD) != 0)
+		return 0;
+	return pk_fix(err,
+		      pk_fail(err, 0, "\"store\" of picketd.json is \"nomad\": no node here reads "
+				      "Consul's keys"),
+		      "say -nomad (apply, delete, list, show, rollout); variables have no history: "
+		      "apply the text that was before");
+}
+
 int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err)
 {
 	own_mem char *prefix = NULL, *cluster = NULL;
 	own_str text = { 0 };
 
-	*consul = (struct cli_consul){ 0 };
+	*consul = (struct cli_consul){ .origin = PK_ORIGIN_CONSUL };
+	if (check_store(cli, err) < 0)
+		return -EINVAL;
+	if (cli_has(cli, "nomad")) {
+		consul->origin = PK_ORIGIN_NOMAD;
+		return cli_vars_open(cli, consul, err);
+	}
 	if (pk_service_consul(&consul->service, (pk_service_env_fn *)getenv, err) < 0 ||
 	    find_part(cli, "prefix", "consul", "picket", &prefix, err) < 0 ||
 	    find_part(cli, "cluster", NULL, "default", &cluster, err) < 0)
@@ -59,6 +87,7 @@ void cli_consul_done(struct cli_consul *consul)
 {
 	explicit_bzero(consul->service.token, sizeof(consul->service.token));
 	free(PK_MOVE(consul->prefix, NULL));
+	free(PK_MOVE(consul->home, NULL));
 	free(PK_MOVE(consul->hidden, NULL));
 }
 
@@ -140,8 +169,12 @@ int cli_consul_say_hidden(const struct cli *cli, const struct cli_consul *consul
 		pk_fix(&err, 0, "set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE");
 		return cli_fail(cli, &err, CLI_OK);
 	}
-	pk_fail(&err, 0, "Consul hides keys below %.150s from this token", consul->hidden);
-	pk_fix(&err, 0, "give it key_prefix \"%.150s\" { policy = \"read\" } (examples/acl)",
+	pk_fail(&err, 0, "%s hides keys below %.150s from this token",
+		consul->home ? "Nomad" : "Consul", consul->hidden);
+	if (consul->home)
+		pk_fix(&err, 0, "give it the rights of examples/acl in that namespace");
+	else
+		pk_fix(&err, 0, "give it key_prefix \"%.150s\" { policy = \"read\" } (examples/acl)",
 	       consul->hidden);
 	return cli_fail(cli, &err, shown ? CLI_OK : CLI_CANNOT);
 }
@@ -157,6 +190,8 @@ int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs 
 	char why[300];
 	int r;
 
+	if (consul->home)
+		return cli_vars_read(consul, below, out, err);
 	*out = (struct pk_kvs){ 0 };
 	pk_str_addf(&prefix, "%s%s", consul->prefix, below);
 	pk_str_add(&path, "/v1/kv/");
@@ -286,6 +321,8 @@ enum cli_consul_end cli_consul_write(struct cli_consul *consul,
 	struct pk_http_request request = { .method = "PUT", .cap = ANSWER_MAX };
 	char why[300];
 
+	if (consul->home)
+		return cli_vars_write(consul, changes, err);
 	pk_jw_open(&w, NULL, '[');
 	for (size_t i = 0; i < n; i++)
 		add_change(&w, &changes[i]);

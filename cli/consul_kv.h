@@ -10,7 +10,9 @@
 
 struct cli_consul {
 	struct pk_service service;
-	char *prefix;	/* "picket/v1/default/" */
+	const char *origin; /* docsource.h: Consul, or Nomad's Variables */
+	char *home;	    /* Nomad's namespace of the operators' variables; NULL: Consul */
+	char *prefix;	    /* "picket/v1/default/" */
 	uint64_t index; /* of what was read last: its last change */
 	char *hidden; /* below it keys were read that Consul doesn't show; NULL: none is known of */
 	bool unsure;  /* it may show all that there is: there is no token to ask about */
@@ -22,6 +24,7 @@ struct cli_consul {
 		{ "prefix", "PREFIX",                                                              \
 		  "of Picket's keys in Consul (default: as picketd.json says)", 0 },               \
 		{ "cluster", "NAME", "whose keys (default: as picketd.json says)", 0 }
+/* Opens Consul, or, with -nomad, Nomad's Variables: all that follows is of either. */
 int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err);
 void cli_consul_done(struct cli_consul *consul);
 

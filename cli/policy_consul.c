@@ -14,6 +14,7 @@
 #include "policy_consul_put.h"
 #include "policy_history.h"
 #include "policy_rollout.h"
+#include "vars.h"
 
 /* A budget counts what a source uses, as nodes count it; docs/budgets.md. */
 struct budget {
@@ -39,11 +40,13 @@ static int check_room(const struct cli_consul_docs *docs, const struct cli_consu
 		      const struct cli_candidate *c, struct pk_err *err)
 {
 	struct budget sum = used(docs, old);
+	unsigned int most = docs->consul.home ? PK_VARS_TEXT_MAX : CLI_CONSUL_TEXT_MAX;
 
-	if (c->len > CLI_CONSUL_TEXT_MAX)
+	if (c->len > most)
 		return pk_fix(err,
-			      pk_fail(err, 0, "%s has %zu bytes, and Consul takes %u of a document",
-				      c->doc->name, c->len, CLI_CONSUL_TEXT_MAX),
+			      pk_fail(err, 0, "%s has %zu bytes, and %s takes %u of a document",
+				      c->doc->name, c->len,
+				      docs->consul.home ? "Nomad" : "Consul", most),
 			      "split it into several documents");
 	if (!docs->tenant_name)
 		return 0;
@@ -73,12 +76,12 @@ static int find_place(const struct cli_consul_docs *docs, const struct cli_candi
 {
 	*old = cli_consul_docs_find(docs, c->doc->name);
 	if (*old) {
-		pk_str_addf(path, "consul:%s", (*old)->kv->key);
+		pk_str_addf(path, "%s:%s", docs->consul.origin, (*old)->kv->key);
 		return 0;
 	}
 	cli_consul_docs_path(docs, c->doc->name, path);
 	for (size_t i = 0; i < docs->n; i++)
-		if (docs->list[i].doc && strcmp(docs->list[i].kv->key, path->text + 7) == 0)
+		if (docs->list[i].doc && strcmp(docs->list[i].kv->key, CLI_CONSUL_KEY(path->text)) == 0)
 			return pk_fix(err,
 				      pk_fail(err, EEXIST, "%s holds the document \"%s\"",
 					      path->text, docs->list[i].doc->name),
@@ -90,7 +93,8 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 {
 	if (end == CLI_CONSUL_STALE)
 		pk_fix(err, pk_wrap(err, 0, "somebody changed it meanwhile, nothing is written"),
-		       "look at what is there now, picket policy list -consul, and apply again");
+		       "look at what is there now, picket policy list -%s, and apply again",
+		       cli_has(cli, "nomad") ? "nomad" : "consul");
 	if (end == CLI_CONSUL_UNKNOWN) {
 		*err->fix = '\0';
 		pk_fix(err, pk_wrap(err, 0, "whether it is written is not known"),
@@ -120,7 +124,7 @@ int cli_consul_put(struct cli *cli, struct cli_consul_docs *docs, const struct c
 		cli_policy_said(cli, c->doc->name, "unchanged", path.text);
 		return CLI_OK;
 	}
-	revision.key = path.text + strlen("consul:");
+	revision.key = CLI_CONSUL_KEY(path.text);
 	end = cli_history_write(docs, &revision, &err);
 	if (end != CLI_CONSUL_DONE)
 		return say_end(cli, end, &err);
@@ -185,7 +189,7 @@ int cli_consul_take_out(struct cli *cli, struct cli_consul_docs *docs, const cha
 	end = cli_history_write(docs, &revision, &err);
 	if (end != CLI_CONSUL_DONE)
 		return say_end(cli, end, &err);
-	pk_str_addf(&path, "consul:%s", revision.key);
+	pk_str_addf(&path, "%s:%s", docs->consul.origin, revision.key);
 	cli_policy_said(cli, name, "deleted", path.text);
 	return CLI_OK;
 }
@@ -206,7 +210,7 @@ static int forget(struct cli *cli, struct cli_consul_docs *docs, const char *nam
 	if (!any)
 		return cli_consul_none(cli, docs, name);
 	if (revision.old)
-		pk_str_addf(&path, "consul:%s", revision.key);
+		pk_str_addf(&path, "%s:%s", docs->consul.origin, revision.key);
 	else
 		cli_consul_docs_path(docs, name, &path);
 	cli_policy_said(cli, name, "deleted with its history", path.text);
@@ -219,6 +223,8 @@ static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char 
 
 	if (!name)
 		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
+	if (cli_has(cli, "history") && docs->consul.home)
+		return cli_usage(cli, "variables have no history: leave -history out");
 	if (cli_has(cli, "history"))
 		return forget(cli, docs, name);
 	return cli_consul_take_out(cli, docs, name, "delete");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One source of documents in Consul: the operator's, or a tenant's own. */
+/* One source of documents in a store that nodes share: the operator's, or a tenant's own. */
 #include "consul_kv.h"
 #include "doc.h"
 
@@ -9,6 +9,8 @@
  * in base64 and its history.
  */
 #define CLI_CONSUL_TEXT_MAX (376u << 10)
+/* The key in a path. */
+#define CLI_CONSUL_KEY(path) (strchr(path, ':') + 1)
 
 struct cli_consul_doc {
 	const struct pk_kv *kv;
@@ -17,7 +19,7 @@ struct cli_consul_doc {
 struct cli_consul_docs {
 	struct cli_consul consul;
 	const char *tenant_name; /* NULL: the operator */
-	char *source;		 /* "consul/operator", "consul/tenant/acme" */
+	char *source;		 /* "consul/operator", "nomad/tenant/acme" */
 	char *below;		 /* "policies/operator/", "policies/tenants/acme/" */
 	struct pk_kvs kvs;
 	struct cli_consul_doc *list; /* by key */
@@ -38,7 +40,7 @@ void cli_consul_docs_done(struct cli_consul_docs *docs);
  */
 const struct cli_consul_doc *cli_consul_docs_find(const struct cli_consul_docs *docs,
 						  const char *name);
-/* Appends "consul:<key>" of where a new one would go. */
+/* Appends "consul:KEY" or "nomad:KEY" of where a new one would go. */
 void cli_consul_docs_path(const struct cli_consul_docs *docs, const char *name,
 			  struct pk_str *path);
 /* Prints that there is none. */
@@ -52,8 +54,12 @@ const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char 
 /* The options of a command that does the same in another place without -consul. */
 #define CLI_CONSUL                                                                                 \
 	{ "consul", NULL, "in Consul, for all nodes, as CONSUL_HTTP_ADDR and the like say", 0 },   \
+		{ "nomad", NULL,                                                                   \
+		  "the same in Nomad's Variables (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 },   \
 		CLI_CONSUL_OPTIONS
-/* Refuses options of Consul without -consul. */
+/* Returns whether -consul or -nomad is given. */
+bool cli_is_shared(const struct cli *cli);
+/* Refuses options of a store without -consul or -nomad. */
 bool cli_consul_is_meant(const struct cli *cli);
 
 /* The commands of other tables where the documents are in Consul. */

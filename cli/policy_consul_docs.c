@@ -8,11 +8,16 @@
 
 #define NAMESPACE_MAX 128
 
+bool cli_is_shared(const struct cli *cli)
+{
+	return cli_has(cli, "consul") || cli_has(cli, "nomad");
+}
+
 bool cli_consul_is_meant(const struct cli *cli)
 {
 	static const char *const options[] = { "namespace", "prefix", "cluster", "wait" };
 
-	for (size_t i = 0; !cli_has(cli, "consul") && i < PK_ARRAY_LEN(options); i++)
+	for (size_t i = 0; !cli_is_shared(cli) && i < PK_ARRAY_LEN(options); i++)
 		if (cli_has(cli, options[i])) {
 			cli_usage(cli, "-%s is of documents in Consul: say -consul", options[i]);
 			return false;
@@ -43,11 +48,13 @@ static char *joined(const char *before, const char *name, const char *after)
 
 static void set_source(struct cli_consul_docs *docs)
 {
+	const char *origin = docs->consul.origin;
+
 	if (docs->tenant_name) {
-		docs->source = joined(PK_ORIGIN_CONSUL PK_SOURCE_TENANT, docs->tenant_name, "");
+		docs->source = joined(origin, PK_SOURCE_TENANT, docs->tenant_name);
 		docs->below = joined("policies/tenants/", docs->tenant_name, "/");
 	} else {
-		docs->source = pk_strdup(PK_ORIGIN_CONSUL PK_SOURCE_OPERATOR);
+		docs->source = joined(origin, PK_SOURCE_OPERATOR, "");
 		docs->below = pk_strdup("policies/operator/");
 	}
 }
@@ -69,7 +76,7 @@ static bool is_document(const struct pk_kv *kv)
 
 static struct pk_document *parsed(const struct cli_consul_docs *docs, const struct pk_kv *kv)
 {
-	own_mem char *path = joined("consul:", kv->key, "");
+	own_mem char *path = joined(docs->consul.origin, ":", kv->key);
 	const struct pk_doc_source src = { .source = docs->source,
 					   .path = path,
 					   .tenant_name = docs->tenant_name };
@@ -88,9 +95,9 @@ int cli_consul_docs_open(struct cli *cli, struct cli_consul_docs *docs)
 	docs->tenant_name = cli_get(cli, "namespace");
 	if (docs->tenant_name && !is_namespace(docs->tenant_name))
 		return cli_usage(cli, "'%s' is no namespace of Nomad", docs->tenant_name);
-	set_source(docs);
 	if (cli_consul_open(cli, &docs->consul, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
+	set_source(docs);
 	return CLI_OK;
 }
 
@@ -143,7 +150,7 @@ const struct cli_consul_doc *cli_consul_docs_find(const struct cli_consul_docs *
 
 void cli_consul_docs_path(const struct cli_consul_docs *docs, const char *name, struct pk_str *path)
 {
-	pk_str_addf(path, "consul:%s%s%s", docs->consul.prefix, docs->below, name);
+	pk_str_addf(path, "%s:%s%s%s", docs->consul.origin, docs->consul.prefix, docs->below, name);
 }
 
 const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char *given)
@@ -163,7 +170,7 @@ int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, c
 	if (r != CLI_OK)
 		return r;
 	pk_fail(&err, 0, "no document '%.100s' below %s%s", name, docs->consul.prefix, docs->below);
-	pk_fix(&err, 0, "picket policy list -consul shows those that there are");
+	pk_fix(&err, 0, "picket policy list -%s shows those that there are", docs->consul.origin);
 	return cli_fail(cli, &err, CLI_NO);
 }
 

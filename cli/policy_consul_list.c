@@ -21,7 +21,7 @@ static void row(const struct cli_consul_docs *docs, const struct cli_consul_doc 
 	char sha[PK_DIGEST_TEXT];
 	own_str path = { 0 };
 
-	pk_str_addf(&path, "consul:%s", d->kv->key);
+	pk_str_addf(&path, "%s:%s", docs->consul.origin, d->kv->key);
 	cli_consul_digest(d->kv->value, d->kv->len, sha);
 	sha[CLI_CONSUL_SHA] = '\0';
 	pk_jw_open(w, NULL, '{');

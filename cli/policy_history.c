@@ -213,7 +213,14 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	struct cli_consul_who who;
 	struct row row = { .verb = v->verb, .who = &who };
 	enum cli_consul_end end = CLI_CONSUL_DONE;
+	const struct cli_consul_change alone = { .key = v->key,
+						 .value = v->text,
+						 .len = v->len,
+						 .index = v->old ? v->old->kv->modified : 0 };
 
+	/* Without transactions a history could say what isn't so: there is none. */
+	if (docs->consul.home)
+		return cli_consul_write(&docs->consul, &alone, 1, err);
 	if (cli_history_read(docs, v->name, &h, err) < 0 ||
 	    cli_consul_self(&docs->consul, &who, err) < 0)
 		return CLI_CONSUL_REFUSED;

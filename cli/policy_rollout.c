@@ -60,7 +60,7 @@ static void digest_of(const struct cli_consul_docs *docs, char to[PK_DIGEST_TEXT
 		const struct pk_kv *kv = docs->list[i].kv;
 		own_str path = { 0 };
 
-		pk_str_addf(&path, "consul:%s", kv->key);
+		pk_str_addf(&path, "%s:%s", docs->consul.origin, kv->key);
 		pk_hash128(kv->value, kv->len, text);
 		pk_set_digest(set, path.text, text);
 	}
@@ -142,7 +142,7 @@ static void why_lags(const struct looking *l, const struct report *r, struct pk_
 	if (!r->doc)
 		pk_str_add(why, "what it says can't be read: it is of another release");
 	else if (!r->set)
-		pk_str_add(why, "it asks Consul for no documents");
+		pk_str_add(why, "it asks this store for no documents");
 	else if (documents_why(l, r, why))
 		return;
 	else if (*cli_text(r->set, "why"))

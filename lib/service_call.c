@@ -137,18 +137,35 @@ static int take_variable(struct pk_service *service, const struct pk_service_var
 	return 0;
 }
 
+static int read_env(struct pk_service *service, const char *section, const char *upper,
+		    pk_service_env_fn *env, struct pk_err *err)
+{
+	own_str token = { 0 };
+
+	for (const struct pk_service_variable *v = pk_service_variables; v->name; v++)
+		if (strcmp(v->section, section) == 0 && take_variable(service, v, env) < 0)
+			return pk_service_fail_variable(v, err);
+	pk_str_addf(&token, "%s_TOKEN", upper);
+	pk_service_token_from(service, token.text, env);
+	if (!*service->cert_file == !*service->key_file)
+		return 0;
+	upper = strcmp(section, "consul") == 0 ? "CONSUL" : "NOMAD";
+	return pk_fix(err,
+		      pk_fail(err, 0, "one of %s_CLIENT_CERT and %s_CLIENT_KEY is not set", upper,
+			      upper),
+		      "a client's certificate and its key belong together: set both, or neither");
+}
+
 int pk_service_consul(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err)
 {
 	*service = (struct pk_service){ .on = true, .address = { "http://127.0.0.1:8500" } };
-	for (const struct pk_service_variable *v = pk_service_variables; v->name; v++)
-		if (strcmp(v->section, "consul") == 0 && take_variable(service, v, env) < 0)
-			return pk_service_fail_variable(v, err);
-	pk_service_token_from(service, "CONSUL_HTTP_TOKEN", env);
-	if (!*service->cert_file == !*service->key_file)
-		return 0;
-	return pk_fix(err,
-		      pk_fail(err, 0, "one of CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY is not set"),
-		      "a client's certificate and its key belong together: set both, or neither");
+	return read_env(service, "consul", "CONSUL_HTTP", env, err);
+}
+
+int pk_service_nomad(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err)
+{
+	*service = (struct pk_service){ .on = true, .address = { "http://127.0.0.1:4646" } };
+	return read_env(service, "nomad", "NOMAD", env, err);
 }
 
 /* Reads the first word of the token file, or takes the environment's token; "" for none. */

@@ -51,8 +51,9 @@ int pk_service_address_from(char to[PK_SERVICE_NAME], const struct pk_service_va
 			    pk_service_env_fn *env);
 int pk_service_fail_variable(const struct pk_service_variable *variable, struct pk_err *err);
 void pk_service_token_from(struct pk_service *service, const char *name, pk_service_env_fn *env);
-/* Reads how Consul's own tool would reach it. */
+/* Read how Consul's, or Nomad's, own tool would reach it. */
 int pk_service_consul(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err);
+int pk_service_nomad(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err);
 
 /* A request points into these parts, so they must not move. */
 struct pk_service_parts {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nomad's Variables as the store: documents of operators and tenants, and what becomes of them."""
 import json
+import signal
 
 import pytest
 from harness.shell import wait_for
@@ -55,7 +56,7 @@ def test_documents_come_change_and_go(node, nomad):
     assert policies(node)["nomad/tenant/acme/db"]["path"] == "nomad:picket/v1/default/policies/tenants/acme/db"
     wait_for(lambda: "of namespace acme" in reasons(node), "who writes in another's place is named", 90)
     before = policies(node)["nomad/tenant/acme/db"]["sha"]
-    nomad.put_document("tenants/acme/db", {**DENY_DB, "description": "again"})
+    nomad.put_document("tenants/acme/db", {"rules": 2 * DENY_DB["rules"]})
     wait_for(lambda: policies(node)["nomad/tenant/acme/db"]["sha"] != before, "the change", 60)
     nomad.put_document("tenants/acme/db", None)
     wait_for(lambda: in_force(node) == {"nomad/operator/deny"}, "one that is deleted", 60)
@@ -110,7 +111,7 @@ def test_a_restored_snapshot_is_held(node, nomad, writes):
     """Its index goes back; or somebody writes meanwhile, and a text in force is older than it was."""
     nomad.put_document("operator/one", DENY)
     before = nomad.snapshot()
-    nomad.put_document("operator/one", {**DENY, "description": "later"})
+    nomad.put_document("operator/one", {**DENY, "rules": 2 * DENY["rules"]})
     for name in "two", "three":
         nomad.put_document(f"operator/{name}", DENY)
     start(node, nomad)
@@ -177,7 +178,7 @@ def test_another_store_is_the_operators_word(node, nomad, consul):
     node.start_picketd({**config(nomad), "store": "consul", "consul": {"address": consul.address}})
     wait_for(lambda: in_force(node) == {"consul/operator/one"}, lambda: f"{policies(node)}", 60)
     node.write_config({**config(nomad), "consul": {"address": consul.address}})
-    node.picket("reload")
+    node.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: in_force(node) == {"nomad/operator/two"}, lambda: f"{policies(node)}", 60)
     node.kill_picketd()
     node.start_picketd({**config(nomad), "consul": {"address": consul.address}})
