@@ -272,7 +272,9 @@ static int wait_taken(const struct cli *cli, const char *name, const char *text,
 static bool is_of_one_place(struct cli *cli)
 {
 	if (cli_is_shared(cli) && cli_has(cli, "dir")) {
-		cli_usage(cli, "-dir is of this node's directory, and -consul or -nomad is another place");
+		cli_usage(
+			cli,
+			"-dir is of this node's directory, and -consul or -nomad is another place");
 		return false;
 	}
 	return cli_consul_is_meant(cli);

@@ -54,8 +54,9 @@ static int check_store(const struct cli *cli, struct pk_err *err)
 	if (vars || !store || strcmp(store, PK_ORIGIN_NOMAD) != 0)
 		return 0;
 	return pk_fix(err,
-		      pk_fail(err, 0, "\"store\" of picketd.json is \"nomad\": no node here reads "
-				      "Consul's keys"),
+		      pk_fail(err, 0,
+			      "\"store\" of picketd.json is \"nomad\": no node here reads "
+			      "Consul's keys"),
 		      "say -nomad (apply, delete, list, show, rollout); variables have no history: "
 		      "apply the text that was before");
 }
@@ -174,8 +175,9 @@ int cli_consul_say_hidden(const struct cli *cli, const struct cli_consul *consul
 	if (consul->home)
 		pk_fix(&err, 0, "give it the rights of examples/acl in that namespace");
 	else
-		pk_fix(&err, 0, "give it key_prefix \"%.150s\" { policy = \"read\" } (examples/acl)",
-	       consul->hidden);
+		pk_fix(&err, 0,
+		       "give it key_prefix \"%.150s\" { policy = \"read\" } (examples/acl)",
+		       consul->hidden);
 	return cli_fail(cli, &err, shown ? CLI_OK : CLI_CANNOT);
 }
 

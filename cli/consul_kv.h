@@ -13,7 +13,7 @@ struct cli_consul {
 	const char *origin; /* docsource.h: Consul, or Nomad's Variables */
 	char *home;	    /* Nomad's namespace of the operators' variables; NULL: Consul */
 	char *prefix;	    /* "picket/v1/default/" */
-	uint64_t index; /* of what was read last: its last change */
+	uint64_t index;	    /* of what was read last: its last change */
 	char *hidden; /* below it keys were read that Consul doesn't show; NULL: none is known of */
 	bool unsure;  /* it may show all that there is: there is no token to ask about */
 };

@@ -45,8 +45,8 @@ static int check_room(const struct cli_consul_docs *docs, const struct cli_consu
 	if (c->len > most)
 		return pk_fix(err,
 			      pk_fail(err, 0, "%s has %zu bytes, and %s takes %u of a document",
-				      c->doc->name, c->len,
-				      docs->consul.home ? "Nomad" : "Consul", most),
+				      c->doc->name, c->len, docs->consul.home ? "Nomad" : "Consul",
+				      most),
 			      "split it into several documents");
 	if (!docs->tenant_name)
 		return 0;
@@ -81,7 +81,8 @@ static int find_place(const struct cli_consul_docs *docs, const struct cli_candi
 	}
 	cli_consul_docs_path(docs, c->doc->name, path);
 	for (size_t i = 0; i < docs->n; i++)
-		if (docs->list[i].doc && strcmp(docs->list[i].kv->key, CLI_CONSUL_KEY(path->text)) == 0)
+		if (docs->list[i].doc &&
+		    strcmp(docs->list[i].kv->key, CLI_CONSUL_KEY(path->text)) == 0)
 			return pk_fix(err,
 				      pk_fail(err, EEXIST, "%s holds the document \"%s\"",
 					      path->text, docs->list[i].doc->name),

@@ -55,7 +55,7 @@ const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char 
 #define CLI_CONSUL                                                                                 \
 	{ "consul", NULL, "in Consul, for all nodes, as CONSUL_HTTP_ADDR and the like say", 0 },   \
 		{ "nomad", NULL,                                                                   \
-		  "the same in Nomad's Variables (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 },   \
+		  "the same in Nomad's Variables (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 }, \
 		CLI_CONSUL_OPTIONS
 /* Returns whether -consul or -nomad is given. */
 bool cli_is_shared(const struct cli *cli);

@@ -34,9 +34,9 @@ struct pk_config {
 	char fabric[16]; /* how nodes reach each other's endpoints: none | routed | vxlan */
 	struct pk_settings settings;
 	struct pk_service nomad, consul;
-	char store[16]; /* where nodes and operators leave word: consul | nomad */
+	char store[16];		   /* where nodes and operators leave word: consul | nomad */
 	char store_namespace[128]; /* Nomad's, of the operators' variables */
-	char nomad_node[128]; /* name or id; "" = this host's name */
+	char nomad_node[128];	   /* name or id; "" = this host's name */
 	char consul_prefix[128];
 	bool consul_status, vars_status; /* write back there what became of documents */
 	char policies_dir[PK_PATH_ROOM];

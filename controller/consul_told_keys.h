@@ -22,7 +22,8 @@ void pk_told_keys_want(struct pk_told_keys *keys, const char *key, const char *t
 void pk_told_keys_looked(struct pk_told_keys *keys);
 
 /*
- * Returns a tenant whose earlier keys were not listed yet, or NULL. The second takes the store's list.
+ * Returns a tenant whose earlier keys were not listed yet, or NULL. The second takes the store's
+ * list.
  */
 const char *pk_told_keys_unlisted(struct pk_told_keys *keys);
 void pk_told_keys_listed(struct pk_told_keys *keys, const struct pk_kvs *listed);

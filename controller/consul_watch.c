@@ -11,9 +11,9 @@
 #include "own.h"
 
 #define CONFIRM_MS 10000
-#define POLL_MS	  30000 /* between two questions of one that doesn't block */
-#define FLAP_MS	  60000 /* an index that goes back so soon again isn't one history's */
-#define FLAPS_MAX 2
+#define POLL_MS	   30000 /* between two questions of one that doesn't block */
+#define FLAP_MS	   60000 /* an index that goes back so soon again isn't one history's */
+#define FLAPS_MAX  2
 
 void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why)
 {

@@ -370,10 +370,9 @@ void consul_ask_history(struct pk_consul *c)
 	struct pk_err err = { 0 };
 
 	c->waits = false;
-	consul_begun(c,
-		     pk_store_index(c->args.store, c->prefix, c->source.errors, on_history, c,
-				    &err),
-		     &err);
+	consul_begun(
+		c, pk_store_index(c->args.store, c->prefix, c->source.errors, on_history, c, &err),
+		&err);
 }
 
 bool pk_consul_release(struct pk_consul *c)

@@ -223,8 +223,8 @@ static void start_store(struct pk_daemon *d)
 		ask_store(d);
 		changed |= pk_docs_unhold(docs, origin, PK_DOCS_NO_SOURCE);
 	} else if (off) {
-		changed |= pk_docs_withdraw(docs, origin,
-					    "the configuration says that there is none");
+		changed |=
+			pk_docs_withdraw(docs, origin, "the configuration says that there is none");
 	} else {
 		changed |= pk_docs_hold(docs, origin, PK_DOCS_NO_SOURCE);
 	}
@@ -240,8 +240,7 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 	bool nomad = a->nomad.on != b->nomad.on;
 	bool vars = is_vars(a) || is_vars(b);
 	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0 ||
-		      strcmp(a->store, b->store) != 0 ||
-		      (vars && !pk_config_same(a, b, "nomad"));
+		      strcmp(a->store, b->store) != 0 || (vars && !pk_config_same(a, b, "nomad"));
 
 	return (struct daemon_touched){ .files = policies,
 					.nomad = !pk_config_same(a, b, "nomad"),

@@ -36,15 +36,15 @@ enum pk_store_what {
 	PK_STORE_KEYS,
 	PK_STORE_NAMES,	 /* no values */
 	PK_STORE_FOLDER, /* names up to the next slash, each once */
-	PK_STORE_NEWS,	/* as little as can be waited for */
+	PK_STORE_NEWS,	 /* as little as can be waited for */
 };
 struct pk_store_question {
 	const char *prefix; /* ends with "/" */
 	enum pk_store_what what;
-	bool leaders;		  /* the leader's own answer: no follower's that may lag */
-	struct pk_kv_wait *wait;  /* that was begun; NULL: it doesn't wait */
+	bool leaders;		    /* the leader's own answer: no follower's that may lag */
+	struct pk_kv_wait *wait;    /* that was begun; NULL: it doesn't wait */
 	struct pk_kv_budget budget; /* of PK_STORE_KEYS */
-	size_t cap;		  /* bytes of an answer */
+	size_t cap;		    /* bytes of an answer */
 	unsigned int timeout_ms;
 	unsigned int turn; /* the asker's count of failed answers */
 };
@@ -58,8 +58,8 @@ struct pk_store_write {
 };
 
 struct pk_store_ops {
-	const char *origin; /* docsource.h */
-	const char *name;   /* "Consul", for people */
+	const char *origin;   /* docsource.h */
+	const char *name;     /* "Consul", for people */
 	bool waits_end_early; /* by a restored snapshot, and under the index that was named */
 	struct pk_store_call *(*ask)(struct pk_store *store, const struct pk_store_question *q,
 				     pk_store_fn *fn, void *arg, struct pk_err *err);

@@ -27,8 +27,8 @@ struct pk_store_call {
 	struct pk_kv_reader *reader; /* of keys with values; NULL */
 	struct pk_err error;	     /* of the reader */
 	int result;
-	char *prefix;		  /* of names; NULL */
-	struct pk_stream *names;  /* that are read; NULL */
+	char *prefix;		 /* of names; NULL */
+	struct pk_stream *names; /* that are read; NULL */
 	struct pk_kvs listed;
 	pk_store_fn *fn;
 	void *arg;
@@ -220,8 +220,7 @@ static void on_news(void *arg, const struct pk_http_reply *reply)
 static struct pk_store_call *consul_ask(struct pk_store *store, const struct pk_store_question *q,
 					pk_store_fn *fn, void *arg, struct pk_err *err)
 {
-	static const char *const forms[] = { "recurse=true", "keys=true",
-					     "keys=true&separator=/",
+	static const char *const forms[] = { "recurse=true", "keys=true", "keys=true&separator=/",
 					     "keys=true&separator=/" };
 	static pk_http_fn *const fns[] = { on_keys, on_names, on_names, on_news };
 	struct pk_service_call call = { .timeout_ms = q->timeout_ms,
@@ -338,11 +337,11 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 	is_good(reply, false, why, sizeof(why), &answer);
 	if (pk_consul_no_session(reply, why, sizeof(why))) {
 		answer.why = why;
-	} else if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED,
-				 &doc, NULL) == 0) {
+	} else if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED, &doc,
+				 NULL) == 0) {
 		answer.holder = pk_json_string(pk_json_get(pk_json_root(doc), "ID"));
-		answer.done = answer.holder && *answer.holder &&
-			      strlen(answer.holder) < PK_STORE_HOLDER;
+		answer.done =
+			answer.holder && *answer.holder && strlen(answer.holder) < PK_STORE_HOLDER;
 	}
 	finish(arg, &answer);
 }

@@ -341,9 +341,8 @@ static struct pk_store_call *vars_check(struct pk_store *store, unsigned int tur
 	return (struct pk_store_call *)c;
 }
 
-static struct pk_store_call *vars_hold(struct pk_store *store, const char *holder,
-				       const char *node, pk_store_fn *fn, void *arg,
-				       struct pk_err *err)
+static struct pk_store_call *vars_hold(struct pk_store *store, const char *holder, const char *node,
+				       pk_store_fn *fn, void *arg, struct pk_err *err)
 {
 	struct vars_store *v = store_of(store);
 	struct vars_call *c;
@@ -420,20 +419,21 @@ static struct pk_store_call *vars_write(struct pk_store *store, const struct pk_
 	HASH_FIND_STR(v->vars, w->key, var);
 	if (w->value && strlen(w->value) > PK_VARS_TEXT_MAX) {
 		pk_fix(err,
-		       pk_fail(err, 0, "%.200s would have %zu bytes, and Nomad takes 64 KiB", w->key,
-			       strlen(w->value)),
+		       pk_fail(err, 0, "%.200s would have %zu bytes, and Nomad takes 64 KiB",
+			       w->key, strlen(w->value)),
 		       "spread the tenant's allocations over more nodes, or use Consul");
 		return NULL;
 	}
 	if (vars_add_url(v, w->key, &path, err) < 0)
 		return NULL;
-	if (w->value && (w->holder || w->compares))
-		pk_str_addf(&path, "&cas=%lu",
-			    w->compares ? w->modified : var ? var->next : 0);
+	if (w->value && w->compares)
+		pk_str_addf(&path, "&cas=%lu", w->modified);
+	else if (w->value && w->holder)
+		pk_str_addf(&path, "&cas=%lu", var ? var->next : 0);
 	pk_var_encode(pk_vars_item(store->prefix, w->key), w->value ?: "", w->holder, &body);
-	c = call_new(v, w->value && w->holder && is_anothers(v, var, w->holder) ? VARS_SAY
-										  : VARS_WRITE,
-		     fn, arg);
+	c = call_new(
+		v, w->value && w->holder && is_anothers(v, var, w->holder) ? VARS_SAY : VARS_WRITE,
+		fn, arg);
 	c->key = pk_strdup(w->key);
 	call.path = path.text;
 	call.body = w->value ? body.text : NULL;

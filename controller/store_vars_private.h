@@ -50,13 +50,13 @@ struct vars_call {
 	bool leaders;
 	struct pk_kv_wait *wait;
 	struct pk_kv_budget budget;
-	uint64_t index;		/* that is waited behind; 0: it doesn't wait */
-	uint64_t deadline_ms;	/* of the wait */
-	uint64_t number;	/* of the first list that answers it */
-	bool tried, hidden;	/* what the token may see; it may not see all */
+	uint64_t index;		   /* that is waited behind; 0: it doesn't wait */
+	uint64_t deadline_ms;	   /* of the wait */
+	uint64_t number;	   /* of the first list that answers it */
+	bool tried, hidden;	   /* what the token may see; it may not see all */
 	struct pk_http_call *http; /* of a trial, or a write */
-	char *key;		/* of a write */
-	const char *holder;	/* of VARS_SAY: the answer; NULL: not yet */
+	char *key;		   /* of a write */
+	const char *holder;	   /* of VARS_SAY: the answer; NULL: not yet */
 	bool done;
 	pk_store_fn *fn;
 	void *arg;
@@ -67,8 +67,9 @@ struct vars_store {
 	struct pk_loop *loop;
 	struct pk_http *http;
 	const struct pk_config *config;
-	char *home, *node; /* the operators' namespace; this node's name as the last part of a key */
-	char *id;	   /* of this node; NULL: not known */
+	char *home,
+		*node; /* the operators' namespace; this node's name as the last part of a key */
+	char *id;      /* of this node; NULL: not known */
 	struct var *vars;
 	struct vars_node *nodes;
 	struct vars_budget *budgets;
@@ -83,12 +84,12 @@ struct vars_store {
 	struct pk_pace pace;
 	uint64_t number, answered; /* of the list that is under way or was last; that was good */
 	uint64_t index, restored;
-	uint64_t served; /* calls that ended */
+	uint64_t served;   /* calls that ended */
 	bool went_back;	   /* this list shows that the store is older than it was */
 	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
 	bool knows_nodes;
 	unsigned int failures, nodes_failures;
-	char *reading;	       /* the key of read */
+	char *reading; /* the key of read */
 };
 
 struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,

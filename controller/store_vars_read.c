@@ -122,6 +122,6 @@ void vars_try(struct vars_call *c)
 		c->http = vars_start(c->v, &call, on_tried, c, &err);
 	}
 	if (!c->http)
-		vars_finish(c, &(struct pk_store_answer){ .why = err.text,
-							  .fault = PK_FAULT_UNASKED });
+		vars_finish(
+			c, &(struct pk_store_answer){ .why = err.text, .fault = PK_FAULT_UNASKED });
 }

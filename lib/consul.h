@@ -23,9 +23,9 @@ struct pk_kv {
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
 	const char *unreadable; /* why value is "" though there is one: a constant; NULL */
-	bool held;	   /* a session holds it: its writer lives */
-	uint64_t created;  /* the store's index when it was made, and */
-	uint64_t modified; /* at its last change; 0: not said */
+	bool held;		/* a session holds it: its writer lives */
+	uint64_t created;	/* the store's index when it was made, and */
+	uint64_t modified;	/* at its last change; 0: not said */
 };
 struct pk_kvs {
 	struct pk_kv *list;

@@ -7,10 +7,10 @@
  */
 #include <string.h>
 
-#define PK_ORIGIN_FILE	   "file"
-#define PK_ORIGIN_CONSUL   "consul"
-#define PK_ORIGIN_NOMAD	   "nomad" /* its Variables */
-#define PK_SOURCE_FILE	   PK_ORIGIN_FILE
+#define PK_ORIGIN_FILE	 "file"
+#define PK_ORIGIN_CONSUL "consul"
+#define PK_ORIGIN_NOMAD	 "nomad" /* its Variables */
+#define PK_SOURCE_FILE	 PK_ORIGIN_FILE
 /* Behind the origin of a store. */
 #define PK_SOURCE_OPERATOR "/operator"
 #define PK_SOURCE_TENANT   "/tenant/" /* and the namespace */

@@ -80,8 +80,7 @@ static char *path_of(const char *directory, const char *source, const char *name
 	uint64_t hash[2];
 
 	add_base(&path, directory, source);
-	pk_str_addf(&path, "/%.*s/", slash ? (int)(slash - part) : (int)strlen(part),
-		    part);
+	pk_str_addf(&path, "/%.*s/", slash ? (int)(slash - part) : (int)strlen(part), part);
 	if (slash) {
 		encode(&path, slash + 1);
 		pk_str_add(&path, "/");

@@ -150,10 +150,10 @@ static int read_env(struct pk_service *service, const char *section, const char 
 	if (!*service->cert_file == !*service->key_file)
 		return 0;
 	upper = strcmp(section, "consul") == 0 ? "CONSUL" : "NOMAD";
-	return pk_fix(err,
-		      pk_fail(err, 0, "one of %s_CLIENT_CERT and %s_CLIENT_KEY is not set", upper,
-			      upper),
-		      "a client's certificate and its key belong together: set both, or neither");
+	return pk_fix(
+		err,
+		pk_fail(err, 0, "one of %s_CLIENT_CERT and %s_CLIENT_KEY is not set", upper, upper),
+		"a client's certificate and its key belong together: set both, or neither");
 }
 
 int pk_service_consul(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err)

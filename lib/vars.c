@@ -72,8 +72,8 @@ static const char *behind(const char *key, const char *prefix, const char *folde
 
 void pk_vars_namespace(const char *prefix, const char *key, const char *home, struct pk_str *out)
 {
-	const char *tenant = behind(key, prefix, "policies/tenants/")
-				     ?: behind(key, prefix, "status/tenants/");
+	const char *tenant =
+		behind(key, prefix, "policies/tenants/") ?: behind(key, prefix, "status/tenants/");
 	size_t n = tenant ? strcspn(tenant, "/") : 0;
 
 	if (n)

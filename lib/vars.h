@@ -23,7 +23,8 @@
 int pk_vars_path(const char *key, struct pk_str *path, struct pk_err *err);
 int pk_vars_key(const char *path, struct pk_str *key);
 /*
- * Appends the namespace that a key is in; prefix is that of all keys, home the operators' namespace.
+ * Appends the namespace that a key is in; prefix is that of all keys, home the operators'
+ * namespace.
  */
 void pk_vars_namespace(const char *prefix, const char *key, const char *home, struct pk_str *out);
 /* Returns the item that has the value of a key. */
@@ -56,5 +57,4 @@ void pk_var_encode(const char *item, const char *value, const char *node, struct
 
 /* Tells of each node of /v1/nodes whether it is ready. */
 typedef void pk_vars_node_fn(void *arg, const char *id, bool ready);
-int pk_vars_nodes(const char *body, size_t len, pk_vars_node_fn *fn, void *arg,
-		  struct pk_err *err);
+int pk_vars_nodes(const char *body, size_t len, pk_vars_node_fn *fn, void *arg, struct pk_err *err);

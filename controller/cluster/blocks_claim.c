@@ -9,8 +9,8 @@
 #include "log.h"
 #include "own.h"
 
-#define SEEN_MS	   5000 /* what was written is heard of by then */
-#define SPARE	   4 /* a block is added while a part of this of one is free */
+#define SEEN_MS 5000 /* what was written is heard of by then */
+#define SPARE	4    /* a block is added while a part of this of one is free */
 
 struct step {
 	struct pk_prefix block;
@@ -137,8 +137,8 @@ static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 }
 
 /*
- * A claim that was written counts once the store's list has it: a later look than ours may have been
- * first.
+ * A claim that was written counts once the store's list has it: a later look than ours may have
+ * been first.
  */
 static void on_written(void *arg, const struct pk_store_answer *answer)
 {
@@ -160,8 +160,8 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	 * Not done: somebody else was quicker; the list says who, and another block is next. The
 	 * list may have come before this answer.
 	 */
-	b->not_before_ms = pk_loop_now(b->args.loop) +
-			   (answer->done ? SEEN_MS : pk_backoff_ms(0) / 4);
+	b->not_before_ms =
+		pk_loop_now(b->args.loop) + (answer->done ? SEEN_MS : pk_backoff_ms(0) / 4);
 	pk_timer_hurry(b->timer, 0);
 }
 

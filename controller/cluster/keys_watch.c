@@ -64,8 +64,7 @@ static void on_keys(void *arg, const struct pk_store_answer *reply)
 	if (is_from_before(w, reply->index))
 		return;
 	answer.first = !w->answered;
-	answer.behind =
-		PK_MOVE(w->suspected, false) || reply->older || reply->index < w->seen;
+	answer.behind = PK_MOVE(w->suspected, false) || reply->older || reply->index < w->seen;
 	answer.filtered = reply->filtered;
 	w->answered = true;
 	/* Another history is asked without an index. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Watches the keys below a prefix of the store by a question that waits, and tells each of its whole
- * answers.
+ * Watches the keys below a prefix of the store by a question that waits, and tells each of its
+ * whole answers.
  */
 #include "loop.h"
 #include "source.h"

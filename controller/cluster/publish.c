@@ -10,9 +10,10 @@
 #include "publish_private.h"
 #include "sync.h"
 
-#define SETTLE_MS  100	/* what passes within it is told to nobody */
-#define EACH_MS	   1000 /* between two writes of a key */
-#define PATIENCE   3 /* failures in a row: a session's lock delay makes one or two */
+#define SETTLE_MS 100  /* what passes within it is told to nobody */
+#define EACH_MS	  1000 /* between two writes of a key */
+#define STUCK_MS   60000 /* until a key is tried again that can't be written */
+#define PATIENCE  3    /* failures in a row: a session's lock delay makes one or two */
 
 static void drop(struct pk_publish *p, struct key *k)
 {
@@ -106,7 +107,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	} else {
 		p->failures = 0;
 		p->contested = false;
-		pk_source_good(&p->source);
+		publish_good(p);
 		if (k && is_what_was_written(p, k)) {
 			k->written = true;
 			p->is_out |= strncmp(k->name, "nodes/", 6) == 0;
@@ -144,6 +145,32 @@ static void make_text(struct pk_publish *p, struct key *k)
 	k->text = pk_str_take(&text);
 }
 
+/* Leaves a key that can't be written as it is: the others go on. */
+static void leave_key(struct pk_publish *p, struct key *k, const struct pk_err *err)
+{
+	own_str why = { 0 };
+
+	pk_str_addf(&why, "%s%s%s", err->text, *err->fix ? "; fix: " : "", err->fix);
+	log_warn("op=cluster err=\"%s\"", why.text);
+	pk_source_bad(&p->source, PK_FAULT_UNASKED, why.text);
+	k->not_before_ms = pk_loop_now(p->args.loop) + STUCK_MS;
+	pk_timer_hurry(p->write, pk_backoff_ms(0));
+}
+
+static bool any_is_stuck(const struct pk_publish *p)
+{
+	for (const struct key *k = p->keys; k; k = k->hh.next)
+		if (k->stuck)
+			return true;
+	return false;
+}
+
+void publish_good(struct pk_publish *p)
+{
+	if (!any_is_stuck(p))
+		pk_source_good(&p->source);
+}
+
 static void write_key(struct pk_publish *p, struct key *k)
 {
 	struct pk_store_write write = { .holder = p->session, .turn = p->failures };
@@ -158,11 +185,12 @@ static void write_key(struct pk_publish *p, struct key *k)
 	p->writing = pk_strdup(k->name);
 	p->writing_text = pk_strdup(k->text);
 	p->call = pk_store_write(p->args.store, &write, on_written, p, &err);
+	k->stuck = !p->call;
 	if (p->call)
 		return;
 	free(PK_MOVE(p->writing, NULL));
 	free(PK_MOVE(p->writing_text, NULL));
-	write_later(p, err.text);
+	leave_key(p, k, &err);
 }
 
 static void write_next(void *arg)

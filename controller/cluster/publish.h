@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Writes this node's own keys in the store: its word, a share for each tenant that has endpoints here,
+ * Writes this node's own keys in the store: its word, a share for each tenant with endpoints here,
  * and its report (report.h). One session holds them all, and is renewed for as long as picketd
  * lives. Only what changed is written; a key that lost its session, or is gone, is written again.
  */

@@ -68,7 +68,7 @@ static void on_renewed(void *arg, const struct pk_store_answer *answer)
 		ask(p, on_session);
 	} else {
 		p->session_failures = 0;
-		pk_source_good(&p->source);
+		publish_good(p);
 		pk_timer_hurry(p->write, 0);
 	}
 }

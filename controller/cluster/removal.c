@@ -87,10 +87,9 @@ static void next(struct pk_removal *r)
 		return;
 	}
 	pk_str_addf(&key, "%s%s", r->store->prefix, s->key);
-	write = (struct pk_store_write){ .key = key.text,
-					 .value = s->body,
-					 .compares = s->body,
-					 .modified = s->modified };
+	write = (struct pk_store_write){
+		.key = key.text, .value = s->body, .compares = s->body, .modified = s->modified
+	};
 	r->call = pk_store_write(r->store, &write, on_written, r, &err);
 	if (!r->call)
 		end(r, err.text);
@@ -160,10 +159,9 @@ static void on_names(void *arg, const struct pk_store_answer *answer)
 struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_removal_fn *fn,
 				    void *arg, struct pk_err *err)
 {
-	struct pk_store_question q = { .what = PK_STORE_NAMES,
-				       .leaders = true,
-				       .cap = NAMES_MAX,
-				       .timeout_ms = TIMEOUT_MS };
+	struct pk_store_question q = {
+		.what = PK_STORE_NAMES, .leaders = true, .cap = NAMES_MAX, .timeout_ms = TIMEOUT_MS
+	};
 	struct pk_removal *r = pk_alloc(sizeof(*r));
 	own_str prefix = { 0 };
 

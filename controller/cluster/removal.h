@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Takes out of the store what a node that is gone left there: its word and its shares go, its blocks
- * are given back and rest (claims.h). One key at a time; done again it goes on where it stopped.
+ * Takes out of the store what a node that is gone left there: its word and its shares go, its
+ * blocks are given back and rest (claims.h). One key at a time; done again it goes on where it
+ * stopped.
  */
 #include "claims.h"
 #include "store.h"

@@ -261,7 +261,8 @@ static void test_states(void **state)
 
 	for (unsigned int i = 0; i < 3; i++) {
 		char path[64];
-		const struct pk_doc_place place = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "acme",
+		const struct pk_doc_place place = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT
+						    "acme",
 						    .tenant_name = "acme",
 						    .path = path };
 

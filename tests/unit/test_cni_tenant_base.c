@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "cni/tenant_base.h"
+#include "docsource.h"
 #include "docstore.h"
 #include "fs.h"
 #include "own.h"

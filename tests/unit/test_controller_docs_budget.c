@@ -45,7 +45,8 @@ static bool all_but_a(void *arg, const char *path)
 /* What is too much is refused alone, for that tenant alone, and taken when others have fewer. */
 static void test_a_tenants_rules(void **state)
 {
-	static const char t[] = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t", other[] = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t2";
+	static const char t[] = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t",
+			  other[] = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t2";
 	const struct pk_docs_look look = { .of = t, .has = all_but_a, .why = "gone" };
 	struct pk_docs *docs = pk_docs_new(NULL);
 	const struct pk_doc_entry *e;
