@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "docs_private.h"
+#include "docsource.h"
 #include "own.h"
 #include "str.h"
 
@@ -14,6 +15,7 @@ struct pk_docs *pk_docs_new(const char *directory)
 	struct pk_docs *docs = pk_alloc(sizeof(*docs));
 
 	docs->directory = directory ? strdup(directory) : NULL;
+	docs->origin = PK_ORIGIN_CONSUL;
 	return docs;
 }
 

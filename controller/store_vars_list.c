@@ -88,7 +88,7 @@ static void on_name(void *arg, const struct pk_var_name *name)
 		return;
 	var = var_of(v, key.text);
 	v->went_back |= !var->gone && name->modified < var->modified;
-	/* Its index is told once the list is whole. */
+	/* The index is told once the list is whole. */
 	if (var->gone || var->modified != name->modified)
 		var->touched = UINT64_MAX;
 	var->seen = true;

@@ -66,6 +66,45 @@ static void test_awaited(void **state)
 	run("rm -r @", dir);
 }
 
+/* What one store said of a tenant is no word of another's, and lies beside it. */
+static void test_another_store(void **state)
+{
+	const struct pk_doc_place place = { .source = PK_ORIGIN_NOMAD PK_SOURCE_TENANT "acme",
+					    .path = "nomad:k",
+					    .tenant_name = "acme" };
+	char dir[] = "/tmp/test_docs-XXXXXX";
+	struct pk_docs *docs;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	pk_docs_set_each(docs, PK_ORIGIN_CONSUL, true);
+	assert_true(pk_docs_hear(docs, "acme"));
+	assert_int_equal(docs_store(docs, NULL), 0);
+	pk_docs_set_each(docs, PK_ORIGIN_NOMAD, true);
+	assert_true(pk_docs_awaits(docs, "acme"));
+	assert_true(pk_docs_offer(docs, &place, DENY, strlen(DENY)));
+	assert_true(pk_docs_hear(docs, "acme"));
+	assert_int_equal(in_force(docs), 1);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	run("test -f @/nomad/tenant/.each -a -d @/nomad/tenant/acme -a ! -e @/tenant/.each", dir);
+	pk_docs_free(docs);
+
+	docs = pk_docs_new(dir);
+	pk_docs_load(docs, no_error, NULL);
+	assert_false(pk_docs_awaits(docs, "acme"));
+	assert_true(pk_docs_awaits(docs, "other"));
+	assert_int_equal(in_force(docs), 1);
+	assert_string_equal(pk_docs_at(docs, 0)->source, place.source);
+	assert_true(pk_docs_forget(docs, "acme"));
+	assert_int_equal(in_force(docs), 0);
+	assert_int_equal(docs_store(docs, NULL), 0);
+	run("test ! -e @/nomad/tenant/acme", dir);
+	pk_docs_free(docs);
+	run("rm -r @", dir);
+}
+
 #define NAMED(name) "{\"name\": \"" name "\", \"rules\": [" DENY "]}"
 
 static void look_for(const char *dir, const char *name, const char *path)
@@ -219,6 +258,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_awaited),
+		cmocka_unit_test(test_another_store),
 		cmocka_unit_test(test_awaited_without_a_disk),
 		cmocka_unit_test(test_names_that_are_swapped),
 		cmocka_unit_test(test_a_change_while_the_disk_is_at_it),

@@ -38,8 +38,8 @@ static void test_paths(void **state)
 /* No two paths are one key, and what is written never reads as another. */
 static void test_bad_paths(void **state)
 {
-	static const char *const bad[] = { "a~", "a~2", "a~2E", "a~zz", "a~61", "a~00", "a.b", "a~2f",
-					   "a b" };
+	static const char *const bad[] = { "a~",   "a~2", "a~2E", "a~zz", "a~61",
+					   "a~00", "a.b", "a~2f", "a b" };
 	char long_key[200];
 	own_str path = { 0 };
 	struct pk_err err = { 0 };
@@ -108,8 +108,9 @@ static int list(const char *text, unsigned int *n)
 	return result;
 }
 
-#define ONE "{\"CreateIndex\":9,\"CreateTime\":1795980957591620688,\"ModifyIndex\":9," \
-	    "\"ModifyTime\":1795980957591620688,\"Namespace\":\"default\",\"Path\":\"a/b\"}"
+#define ONE                                                                                        \
+	"{\"CreateIndex\":9,\"CreateTime\":1795980957591620688,\"ModifyIndex\":9,"                 \
+	"\"ModifyTime\":1795980957591620688,\"Namespace\":\"default\",\"Path\":\"a/b\"}"
 
 static void test_lists(void **state)
 {
@@ -131,8 +132,9 @@ static void test_a_variable(void **state)
 {
 	static const char *const bad[] = { "", "[]", "{}", "{\"ModifyIndex\":0,\"CreateIndex\":0}",
 					   "{\"ModifyIndex\":\"x\",\"CreateIndex\":0}" };
-	static const char good[] = "{\"ModifyIndex\":12,\"CreateIndex\":3,\"Items\":{\"value\":\"x\\n\","
-				   "\"node\":\"id\"}}";
+	static const char good[] =
+		"{\"ModifyIndex\":12,\"CreateIndex\":3,\"Items\":{\"value\":\"x\\n\","
+		"\"node\":\"id\"}}";
 	PK_OWN(pk_var_done) struct pk_var var = { 0 };
 	own_str body = { 0 };
 
@@ -158,8 +160,9 @@ static void on_node(void *arg, const char *id, bool ready)
 
 static void test_nodes(void **state)
 {
-	static const char text[] = "[{\"ID\":\"a\",\"Status\":\"ready\"},{\"ID\":\"b\",\"Status\":\"down\"},"
-				   "{\"ID\":\"c\"},7]";
+	static const char text[] =
+		"[{\"ID\":\"a\",\"Status\":\"ready\"},{\"ID\":\"b\",\"Status\":\"down\"},"
+		"{\"ID\":\"c\"},7]";
 	own_str found = { 0 };
 
 	(void)state;
