@@ -94,8 +94,7 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 {
 	if (end == CLI_CONSUL_STALE)
 		pk_fix(err, pk_wrap(err, 0, "somebody changed it meanwhile, nothing is written"),
-		       "look at what is there now, picket policy list -%s, and apply again",
-		       cli_has(cli, "nomad") ? "nomad" : "consul");
+		       "look at what is there now (policy list), and apply again");
 	if (end == CLI_CONSUL_UNKNOWN) {
 		*err->fix = '\0';
 		pk_fix(err, pk_wrap(err, 0, "whether it is written is not known"),

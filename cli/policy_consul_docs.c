@@ -170,7 +170,10 @@ int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, c
 	if (r != CLI_OK)
 		return r;
 	pk_fail(&err, 0, "no document '%.100s' below %s%s", name, docs->consul.prefix, docs->below);
-	pk_fix(&err, 0, "picket policy list -%s shows those that there are", docs->consul.origin);
+	if (docs->consul.home)
+		pk_fix(&err, 0, "picket policy list -nomad shows those that there are");
+	else
+		pk_fix(&err, 0, "picket policy list -consul shows those that there are");
 	return cli_fail(cli, &err, CLI_NO);
 }
 

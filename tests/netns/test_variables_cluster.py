@@ -158,6 +158,15 @@ def test_two_nodes_of_one_name(cluster, nomad):
     wait_for(lambda: nomad.variables["default", ROOT + "nodes/n1"]["Items"]["node"] == nomad.others["n1"][0], "its own again", 90)
 
 
+def handed(node):
+    """The blocks that the plugin may take addresses from, of both families."""
+    try:
+        with open(f"{node.root}/var/lib/picket/node.json", encoding="utf-8") as file:
+            return len(json.load(file)["claimed"]["blocks"]) >= 2
+    except (OSError, KeyError, TypeError):
+        return False
+
+
 def test_blocks_are_claimed(claiming, nomad):
     """By compare-and-set, one a node; each hands out addresses of its own."""
     one, two = claiming.nodes
@@ -170,5 +179,7 @@ def test_blocks_are_claimed(claiming, nomad):
     wait_for(lambda: claims() == {"n1", "n2"}, lambda: f"{nomad.variables} {one.log()[-2000:]}", 120)
     wait_for(lambda: all(n.api("/v1/status")["state"] == "ok" for n in claiming.nodes),
              lambda: [n.api("/v1/status")["reasons"] for n in claiming.nodes], 90)
+    for node in one, two:
+        wait_for(lambda n=node: handed(n), lambda n=node: n.log()[-2000:], 90)
     a, b = claiming.add(one, "acme", "api"), claiming.add(two, "acme", "db")
     both_reach(a, b)
