@@ -51,7 +51,7 @@ static const char *node_of(const struct pk_kv *kv)
 	return strrchr(kv->key, '/') + 1;
 }
 
-/* The digest that a node has that enforces exactly this (controller/report.c). */
+/* The digest that a node has that enforces exactly this (controller/sources/report.c). */
 static void digest_of(const struct cli_consul_docs *docs, char to[PK_DIGEST_TEXT])
 {
 	uint64_t set[2] = { 0 }, text[2];

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/docs.h"
+#include "controller/documents/docs.h"
 #include "own.h"
 #include "str.h"
 

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "bpfobj.h"
-#include "controller/api.h"
-#include "controller/api_answer.h"
+#include "controller/api/api.h"
+#include "controller/api/api_answer.h"
 #include "controller/parts.h"
-#include "controller/sync_private.h"
+#include "controller/sync/sync_private.h"
 #include "docsource.h"
 #include "fs.h"
 #include "own.h"

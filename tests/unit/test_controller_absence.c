@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "controller/absence.h"
-#include "controller/docs.h"
+#include "controller/documents/absence.h"
+#include "controller/documents/docs.h"
 #include "docs_store.h"
 #include "own.h"
 #include "str.h"

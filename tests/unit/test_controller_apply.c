@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "bpfobj.h"
-#include "controller/apply.h"
+#include "controller/sync/apply.h"
 #include "fs.h"
 #include "own.h"
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "controller/docs.h"
+#include "controller/documents/docs.h"
 #include "docsource.h"
 #include "own.h"
 #include "str.h"

@@ -5,11 +5,11 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-#include "controller/event_share.h"
-#include "controller/events.h"
-#include "controller/flow.h"
-#include "controller/flow_budget.h"
-#include "controller/flowlog.h"
+#include "controller/flows/event_share.h"
+#include "controller/flows/events.h"
+#include "controller/flows/flow.h"
+#include "controller/flows/flow_budget.h"
+#include "controller/flows/flowlog.h"
 #include "fs.h"
 #include "json.h"
 #include "picket/query.h"

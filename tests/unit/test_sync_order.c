@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/model.h"
-#include "controller/records.h"
-#include "controller/sync_private.h"
+#include "controller/model/model.h"
+#include "controller/model/records.h"
+#include "controller/sync/sync_private.h"
 #include "fs.h"
 #include "own.h"
 #include "tables.h"
