@@ -41,7 +41,7 @@ static const struct pk_stream_table table = {
  * Returns whether the key is in a place of documents. So are bare folders: "operator/", "tenants/",
  * and each namespace's below that.
  */
-static bool is_place(const struct pk_consul_strays *s, const char *name)
+static bool is_known(const struct pk_consul_strays *s, const char *name)
 {
 	const char *rest = name + strlen(s->prefix);
 
@@ -57,7 +57,7 @@ static int on_event(void *arg, const struct pk_stream_event *e)
 {
 	struct pk_consul_strays *s = arg;
 
-	if (e->what != PK_STREAM_VALUE || !e->text || is_place(s, e->text))
+	if (e->what != PK_STREAM_VALUE || !e->text || is_known(s, e->text))
 		return 0;
 	if (s->n++ < SAID_MAX)
 		pk_str_addf(&s->found, "%s%.200s", s->n > 1 ? ", " : "", e->text);
