@@ -44,7 +44,8 @@ BPF_CFLAGS := $(NO_PATHS) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-
 objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
 LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)
 CNI_OBJ    := $(call objs,cni/*.c)
-CTL_OBJ    := $(call objs,controller/*.c controller/cluster/*.c)
+CTL_DIRS   := controller $(patsubst %/,%,$(wildcard controller/*/))
+CTL_OBJ    := $(call objs,$(CTL_DIRS:=/*.c))
 CLI_OBJ    := $(call objs,cli/*.c)
 TOOLS_OBJ  := $(call objs,lib/policy/tools/*.c)
 BPF_OBJ    := $(patsubst bpf/%.bpf.c,$B/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -72,13 +73,13 @@ $O/lib%.a:
 TOOLS_I := -Ilib/policy/tools
 $(TOOLS_OBJ) $(CLI_OBJ): ALL_CFLAGS += $(TOOLS_I)
 
-# controller/cluster/ is a part of the controller, which finds its headers by their names.
-CTL_I := -Icontroller -Icontroller/cluster
+# The controller's folders are one program, whose headers are found by their names.
+CTL_I := $(CTL_DIRS:%=-I%)
 $(CTL_OBJ): ALL_CFLAGS += $(CTL_I)
 
 # What says the version, and no more, is compiled again when it changes.
-VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cli/curl_late cni/main controller/api_status \
-          controller/http controller/httpd_exchange controller/main))
+VERSIONED := $(addprefix $O/,$(addsuffix .o,cli/check_plugin cli/cmd_version cli/curl_late cni/main controller/api/api_status \
+          controller/api/httpd_exchange controller/sources/http controller/main))
 $(VERSIONED): ALL_CFLAGS += -DPK_VERSION='"$(VERSION)"'
 $(VERSIONED): $B/gen/version
 $B/gen/version: FORCE

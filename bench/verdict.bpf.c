@@ -54,7 +54,7 @@ int bench_floor(struct __sk_buff *skb)
 
 static __always_inline int judge(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
+	struct pk_pkt pkt = { .dir = PK_EGRESS, .count_dir = PK_EGRESS };
 	int reason = guard_from(skb, &pkt);
 
 	if (pkt.tail)
@@ -81,7 +81,7 @@ struct {
 SEC("tc")
 int bench_first(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
+	struct pk_pkt pkt = { .dir = PK_EGRESS, .count_dir = PK_EGRESS };
 	struct pk_scratch *s = scratch_get();
 
 	if (!s || !restore(skb))
@@ -94,7 +94,7 @@ int bench_first(struct __sk_buff *skb)
 	return TC_ACT_SHOT;
 }
 
-/* Its slow path. The flow goes again at once, so that each run makes one: the figure has that too. */
+/* Its slow path. The flow goes again at once, so each run makes one: the figure has that too. */
 SEC("tc")
 int bench_first_miss(struct __sk_buff *skb)
 {

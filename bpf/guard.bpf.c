@@ -149,7 +149,7 @@ static __always_inline int tail_call(struct __sk_buff *skb, struct pk_pkt *pkt)
 SEC("tc")
 int pk_from_endpoint(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_EGRESS, .at_dir = PK_EGRESS };
+	struct pk_pkt pkt = { .dir = PK_EGRESS, .count_dir = PK_EGRESS };
 	int reason = guard_from(skb, &pkt);
 
 	if (reason && guard_tells(&pkt))
@@ -162,7 +162,7 @@ int pk_from_endpoint(struct __sk_buff *skb)
 SEC("tc")
 int pk_to_endpoint(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .count_dir = PK_INGRESS };
 	int reason;
 
 	if (pk_tap_handed(skb))
@@ -178,7 +178,7 @@ int pk_to_endpoint(struct __sk_buff *skb)
 /* Judges a packet that came in by an uplink and may be ours. */
 static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 {
-	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .count_dir = PK_INGRESS };
 	int reason = guard_up(skb, &pkt, kind);
 
 	if (reason == UPLINK_NOT_OURS)
@@ -188,10 +188,10 @@ static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* A packet of the overlay is the stack's to unwrap. */
+/* Lets the stack unwrap a packet of the overlay, if it came from a node. */
 static __always_inline int take_tunnel(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .count_dir = PK_INGRESS };
 	int reason = guard_tunnel(skb);
 
 	return reason ? pk_finish(skb, &pkt, reason) : TC_ACT_UNSPEC;
@@ -209,7 +209,7 @@ static __always_inline int from_uplink(struct __sk_buff *skb)
 SEC("tc")
 int pk_from_fabric(struct __sk_buff *skb)
 {
-	struct pk_pkt pkt = { .dir = PK_INGRESS, .at_dir = PK_INGRESS };
+	struct pk_pkt pkt = { .dir = PK_INGRESS, .count_dir = PK_INGRESS };
 	int reason = guard_fabric(skb, &pkt);
 
 	if (pkt.tail)
@@ -217,7 +217,10 @@ int pk_from_fabric(struct __sk_buff *skb)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* At an uplink's ingress, what isn't ours goes on to the next filter and the host, untouched. */
+/*
+ * Attached at an uplink's ingress. What isn't ours goes on to the next filter and the host,
+ * untouched.
+ */
 SEC("tc")
 int pk_from_uplink(struct __sk_buff *skb)
 {
@@ -225,7 +228,7 @@ int pk_from_uplink(struct __sk_buff *skb)
 }
 
 /*
- * Only user space runs this program: it ends the flow under the key that the packet holds, if the
+ * Only user space runs this program. It ends the flow under the key that the packet holds, if that
  * flow is over. The packet's first 8 bytes behind the key become {1 = the flow went, the clock that
  * flows expire by}.
  */

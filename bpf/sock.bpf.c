@@ -17,7 +17,7 @@
 /* The network namespace that the programs serve: the loader's. */
 const volatile __u64 pk_netns = 0;
 
-/* The address that a socket of the node asked for, by the address that it was led to. */
+/* What a socket of the node asked for is kept under the address that it was led to. */
 struct sock_peer_key {
 	__u64 cookie;
 	union pk_addr addr;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * picket attach and detach: a CNI runtime of the smallest kind. The plugin makes and undoes the
- * endpoint, run as a runtime runs it; here are the netns' name and the plugin's configuration, as
- * detach needs it again.
+ * picket attach and detach are a CNI runtime of the smallest kind: the plugin makes and undoes the
+ * endpoint. These are the netns' name, and the plugin's configuration as detach needs it again.
  */
 #include "cli.h"
 #include "label.h"
@@ -18,22 +17,22 @@ struct attach {
 	char plugin[PK_PATH_ROOM];
 	char netns[PK_PATH_ROOM];
 	/*
-	 * The file of the configuration: `begun` before anything is made and until everything is
-	 * undone, `kept` while the endpoint is whole.
+	 * The configuration's file: at `begun` from before anything is made until everything is
+	 * undone, at `kept` while the endpoint is whole.
 	 */
 	char begun[PK_PATH_ROOM * 2], kept[PK_PATH_ROOM * 2];
 	int lock;
 };
 
-/* The label set of -tenant and -label. */
+/* Makes the label set of -tenant and -label. */
 int attach_declared(const struct cli *cli, struct pk_label_set **out, struct pk_err *err);
-/* The network's configuration, with -mode, -mtu, -publish and -address in it. */
+/* Makes the network's configuration, with -mode, -mtu, -publish and -address in it. */
 int attach_conf(const struct cli *cli, struct pk_str *out, struct pk_err *err);
-/* The configuration with which DEL finds an endpoint whose own is lost: after a reboot. */
+/* Makes the configuration with which DEL finds an endpoint whose own is lost: after a reboot. */
 void attach_conf_of_record(const struct cli *cli, const char *network, struct pk_str *out);
 /*
- * -plugin, else the file in one of the directories that runtimes look in ("" where there is none);
- * root is the prefix.
+ * Finds the plugin: -plugin, else the file in one of the directories that runtimes look in (""
+ * where there is none); root is the prefix.
  */
 int attach_plugin(const struct cli *cli, char path[PK_PATH_ROOM], struct pk_err *err);
 void attach_find_plugin(const char *root, char path[PK_PATH_ROOM]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line and a conflist -> what the plugin is told. */
+/* Makes what the plugin is told of the command line and a conflist. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +64,7 @@ int attach_declared(const struct cli *cli, struct pk_label_set **out, struct pk_
 	return r == 0 ? pk_declared_parse(set->text, out, err) : r;
 }
 
-/* A conflist that was found, and how many there are of which nobody said which one is meant. */
+/* The conflist that was found, and how many there are where nobody said which one is meant. */
 struct choice {
 	const struct cli *cli;
 	struct pk_conflist list;
@@ -110,7 +110,7 @@ static int find_list(const struct cli *cli, struct pk_conflist *list, struct pk_
 	return pk_fix(err, -EINVAL, "say which by -network");
 }
 
-/* Picket's plugin alone is run: a chain is a runtime's to walk. */
+/* Finds Picket's plugin, which alone is run: a chain is a runtime's to walk. */
 static int the_plugin(const struct cli *cli, const struct pk_conflist *list,
 		      const struct pk_json **out, struct pk_err *err)
 {
@@ -136,7 +136,7 @@ static bool is_one_of(const char *word, const char *const *list)
 	return *list;
 }
 
-/* Members of the plugin's object that the command line says in its place. */
+/* Returns whether the command line says this member of the plugin's object in its place. */
 static bool is_replaced(const struct cli *cli, const char *key)
 {
 	static const char *const always[] = { "cniVersion", "name", "runtimeConfig", NULL };
@@ -176,7 +176,7 @@ static int put_mtu(const struct cli *cli, struct pk_jw *w, struct pk_err *err)
 	return 0;
 }
 
-/* HOST:GUEST, with /tcp, /udp or /sctp behind, of which the plugin is the judge. */
+/* Writes HOST:GUEST, with /tcp, /udp or /sctp behind. The plugin judges it. */
 static int put_mapping(struct pk_jw *w, const char *text, struct pk_err *err)
 {
 	const char *colon = strchr(text, ':'), *slash = strchr(text, '/');

@@ -76,7 +76,7 @@ static void send(int fd, const char *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return; /* it ended without having read: its answer says why */
+			return; /* the plugin ended without having read; its answer says why */
 		text += n;
 		left -= (size_t)n;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conflists, as Nomad reads them and as the plugin takes them at ADD: with their own readers,
- * so that nothing is found here that an ADD lets pass, and the other way round.
+ * Checks the conflists as Nomad reads them and as the plugin takes them at ADD, with their own
+ * readers: so nothing is found here that an ADD lets pass, and the other way round.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static void check_root(struct check *c, const struct check_network *n)
 		   n->conf.root, root);
 }
 
-/* The file works; what it lacks shows later, with the first job that needs it. */
+/* Checks what a file that works lacks: that shows later, with the first job that needs it. */
 static void check_details(struct check *c, const struct check_network *n)
 {
 	if (n->list.single)

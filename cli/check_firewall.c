@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's own firewall, as far as it stands in the way of what policy allows. */
+/* Checks whether the node's own firewall stands in the way of what policy allows. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine's own networks and name servers, against what the conflists ask of it. */
+/* Checks the machine's own networks and name servers against what the conflists ask of it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +35,9 @@ struct routes {
 };
 
 /*
- * A network that the node itself is on, or a route to what would be an endpoint's. A route that
- * covers the pool and leads to a gateway is how this node reaches the cluster's other blocks.
+ * Returns whether the route is a network that the node itself is on, or leads to what would be an
+ * endpoint's. One that covers the pool and leads to a gateway is how this node reaches the
+ * cluster's other blocks.
  */
 static bool in_the_way(const struct pk_nl_route_info *route, const struct pk_prefix *pool)
 {
@@ -97,7 +98,10 @@ static void add_server(void *arg, const union pk_addr *addr)
 	s->n++;
 }
 
-/* A guest gets the conflist's servers, else those of the machine that a guest can reach. */
+/*
+ * Checks who resolves a guest's names: the conflist's servers, else those of the machine that a
+ * guest can reach.
+ */
 static void check_dns(struct check *c, const struct check_network *n)
 {
 	const struct cni_dns *dns = &n->conf.dns;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checks of what this node really runs, against its records and its settings. */
+/* Checks what this node really runs against its records and its settings. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static void audit_hook(struct audit *a, const struct pk_record *record, bool egr
 	struct pk_hook_seen seen = { 0 };
 
 	if (pk_hook_read(a->nl, &hook, &seen, NULL) < 0)
-		return; /* a device that is gone is the sweep's */
+		return; /* the sweep clears up after a device that is gone */
 	if (seen.state == PK_HOOK_OURS_FIRST) {
 		a->first++;
 		return;
@@ -54,7 +54,7 @@ static void audit_hook(struct audit *a, const struct pk_record *record, bool egr
 			seen.before_id, hook.name);
 }
 
-/* A driver that makes a tap of its own in the netns sends its guest past the prepared one. */
+/* Finds taps of a driver's own in the netns: its guest would be sent past the prepared one. */
 static void audit_taps(struct audit *a, const struct pk_record *record)
 {
 	own_netns ns = PK_NETNS_NONE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Checks that Nomad's client knows the network. A missing or unread conflist shows nowhere else
- * before a job is placed ("missing network"). picketd asks, or plain HTTP goes to the agent of this
- * node; no name is resolved.
+ * before a job is placed ("missing network"). picketd asks where it runs; else plain HTTP goes to
+ * the agent of this node, and no name is resolved.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -83,7 +83,7 @@ static int send_get(const struct pk_ctl_stream *s, const struct agent *agent, co
 	return 0;
 }
 
-/* 0 and a document, the HTTP status where it isn't 200, or -errno. */
+/* Asks the agent. Returns 0 and a document, the HTTP status where it isn't 200, or -errno. */
 static int get(const struct agent *agent, const char *path, struct pk_json_doc **doc,
 	       struct pk_err *err)
 {
@@ -110,7 +110,7 @@ static int get(const struct agent *agent, const char *path, struct pk_json_doc *
 	return pk_json_parse("nomad", answer.body, answer.len, PK_JSON_RELAXED, doc, err);
 }
 
-/* The agent's own node, from the agent. */
+/* Asks the agent for its own node. */
 static int get_node(const struct agent *agent, struct pk_json_doc **node, struct pk_err *err)
 {
 	own_json *self = NULL;
@@ -235,7 +235,10 @@ static void check_record(struct check *c, const struct pk_json *node)
 	check_seen_bridge(c, attributes);
 }
 
-/* picketd has the certificates and a token. False: it doesn't run, or knows no such question. */
+/*
+ * Asks picketd, which has the certificates and a token. Returns false where it doesn't run, or
+ * knows no such question.
+ */
 static bool ask_picketd(struct check *c)
 {
 	struct pk_err err = { 0 };

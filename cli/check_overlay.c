@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The overlay between nodes: its device, and whether endpoints' packets fit through it. */
+/* Checks the overlay between nodes: its device, and whether endpoints' packets fit through it. */
 #include <errno.h>
 #include <string.h>
 
@@ -31,7 +31,10 @@ static void check_device(struct check *c, struct pk_nl *nl, const struct pk_vxla
 	}
 }
 
-/* A guest that is told a larger MTU learns of the smaller one by an error for each destination. */
+/*
+ * Compares MTUs: a guest that is told a larger one learns of the smaller by an error for each
+ * destination.
+ */
 static void check_mtu(struct check *c, struct pk_nl *nl, const struct pk_vxlan *v)
 {
 	struct pk_nl_link link;

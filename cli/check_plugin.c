@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plugin's file, and whether plugin, picketd and this program are of one release. */
+/* Checks the plugin's file, and whether plugin, picketd and this program are of one release. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #define PLUGIN_MAX (64u << 20)
 #define SAYS	   "CNI picket plugin v" /* the line that the plugin answers Nomad's fingerprint */
 
-/* The plugin is read, never run: what it would answer lies in it as text. */
+/* Reads the version out of the plugin's file, where it stands as text: the plugin is never run. */
 static void read_version(struct check *c)
 {
 	own_mem char *text = NULL;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way out of the node: its uplinks, what stands at them, the ports of masquerading. */
+/*
+ * Checks the way out of the node: its uplinks, what is attached to them, the ports of masquerading.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -44,11 +44,11 @@ struct cli_command {
 struct cli {
 	const struct cli_command *command;
 	struct pk_paths paths;
-	const char *socket; /* -socket, PICKET_SOCKET, or below the root */
+	const char *socket; /* -socket, else PICKET_SOCKET, else the one below the root */
 	bool json, jsonl, wide, quiet;
 	const char *columns; /* -o A,B: these only, without header */
 	bool color, tty, utf8;
-	int width; /* of the terminal; 0: piped, nothing is cut */
+	int width; /* columns of the terminal; 0: piped, nothing is cut */
 	int argc;
 	char **argv; /* positional arguments */
 	struct {
@@ -58,28 +58,28 @@ struct cli {
 	size_t n_values;
 };
 
-/* The value given (the last one), NULL where it wasn't. */
+/* Returns the value given (the last one), NULL where it wasn't. */
 const char *cli_get(const struct cli *cli, const char *name);
 bool cli_has(const struct cli *cli, const char *name);
-/* The n-th value of an option that may come more than once, NULL at the end. */
+/* Returns the n-th value of an option that may come more than once, NULL at the end. */
 const char *cli_nth(const struct cli *cli, const char *name, size_t n);
-/* Seconds, or with ms, s, m, h, d behind; -EINVAL. */
+/* Reads a number of seconds, or one with ms, s, m, h, d behind. Errors: -EINVAL. */
 int cli_duration(const char *text, double *seconds);
 
-/* "picket <noun> <verb>: text" and "fix: …" on standard error; returns code. */
+/* Prints "picket <noun> <verb>: text" and "fix: …" on standard error; returns code. */
 int cli_fail(const struct cli *cli, const struct pk_err *err, int code);
 int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* GET of picketd; the document is the caller's. Errors say how to go on without it. */
+/* Does a GET of picketd; the document is the caller's. Errors say how to go on without it. */
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
 int cli_api_post(const struct cli *cli, const char *path, const char *body,
 		 struct pk_json_doc **doc, struct pk_err *err);
 /* Returns whether a picketd of this root runs, also one that doesn't answer. */
 bool cli_daemon_runs(const struct cli *cli);
 /*
- * A string of picketd.json (section.key; section NULL: of its top), the caller's; NULL where it
- * isn't given. -EINVAL: the file can't be read. What is said there is where things are when picketd
- * doesn't answer.
+ * Finds a string of picketd.json (section.key; section NULL: of its top), which the caller frees;
+ * NULL where it isn't given. It says where things are when picketd doesn't answer. -EINVAL: the
+ * file can't be read.
  */
 int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
 		      struct pk_err *err);

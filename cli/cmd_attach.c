@@ -38,7 +38,7 @@ static int check_name(const char *name, struct pk_err *err)
 		      "1 to %d of a-z A-Z 0-9 _ . -, such as db-1", PK_CNI_ID_MAX);
 }
 
-/* One attach or detach at a time: none sees what another is making. */
+/* Allows one attach or detach at a time, so that none sees what another is making. */
 static int take_lock(struct attach *a, struct pk_err *err)
 {
 	char path[PK_PATH_ROOM + 16];
@@ -71,11 +71,11 @@ static int begin(struct attach *a, struct pk_err *err)
 
 /* What the node knows of the name. */
 struct known {
-	bool record, ours; /* ours: picket attach made it */
+	bool record, ours; /* there is a record; picket attach made it */
 	bool netns;	   /* something of that name is there */
 	bool same;	   /* and it is the record's netns */
 	bool begun, kept;
-	char *network; /* of the record */
+	char *network; /* the record's network */
 };
 
 static void known_done(struct known *k)
@@ -145,7 +145,7 @@ static int undo(const struct attach *a, const struct known *k, struct pk_err *er
 	return r == 0 ? end_file(a, err) : r;
 }
 
-/* Nothing of the name is there, or what a killed attach or detach left is cleared. */
+/* Makes sure that nothing of the name is there: what a killed attach or detach left is cleared. */
 static int make_way(const struct attach *a, struct pk_err *err)
 {
 	PK_OWN(known_done) struct known k = { 0 };
@@ -206,7 +206,7 @@ static int make(const struct attach *a, const char *conf, struct pk_err *err)
 	return r;
 }
 
-/* The driver file, which says all that a VMM's command line needs. */
+/* Prints the driver file, which says all that a VMM's command line needs. */
 static int show(const struct attach *a)
 {
 	static const struct cli_pair pairs[] = {

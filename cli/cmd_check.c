@@ -40,7 +40,10 @@ void check_line(struct check *check, enum check_state state, const char *what, c
 	pk_jw_close(&check->w, '}');
 }
 
-/* Half of what follows can't be looked at without root, and its fixes would lead astray. */
+/*
+ * Refuses to go on without root, as half of what follows can't be looked at then, and its fixes
+ * would lead astray.
+ */
 static void check_user(struct check *c)
 {
 	if (geteuid() != 0)
@@ -191,7 +194,7 @@ static const char *line_color(const struct pk_json *row)
 }
 
 #define INDENT 18 /* columns in front of what was found */
-/* One finding a line, its fix below it: a fix is a command to copy, so it is never cut. */
+/* Prints one finding a line, its fix below it: a fix is a command to copy, so it is never cut. */
 static void print_findings(const struct cli *cli, const struct pk_json *rows)
 {
 	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
@@ -230,7 +233,7 @@ static void run_all(struct check *c)
 	check_leftovers(c);
 }
 
-/* One look at all of it. */
+/* Looks at everything once. */
 static int look(struct cli *cli, struct pk_json_doc **rows, enum check_state *worst,
 		struct pk_err *err)
 {

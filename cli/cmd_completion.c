@@ -39,7 +39,7 @@ static void bash(void)
 	     "}\ncomplete -o default -F _picket picket");
 }
 
-/* One 'word:what it does' of zsh's _describe, within single quotes. */
+/* Prints one 'word:what it does' of zsh's _describe, within single quotes. */
 static void zsh_word(const char *dash, const char *word, const char *what)
 {
 	printf(" '%s%s:", dash, word);
@@ -57,7 +57,7 @@ static void zsh_options(const struct cli_option *o)
 		zsh_word("-", o->name, o->help);
 }
 
-/* A noun with verbs is listed once, by its first one. */
+/* Returns whether the command is its noun's first: a noun with verbs is listed once. */
 static bool is_first(const struct cli_command *command)
 {
 	for (const struct cli_command *const *t = cli_tables(); *t; t++)

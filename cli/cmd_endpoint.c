@@ -79,7 +79,7 @@ static const char *confirmed_of(const struct pk_record *r)
 	return r->believed ? "believed" : "no";
 }
 
-/* A record in the API's form, as far as it knows. */
+/* Writes a record in the API's form, as far as it knows. */
 static void put_record(struct pk_jw *w, const struct pk_record *r)
 {
 	char mac[PK_MAC_TEXT], device[PK_HOST_NAME_ROOM];
@@ -108,7 +108,7 @@ static void put_record(struct pk_jw *w, const struct pk_record *r)
 	pk_jw_close(w, '}');
 }
 
-/* The list that picketd would have given, from the records alone. */
+/* Makes the list that picketd would have given, from the records alone. */
 static int list_records(const struct cli *cli, struct pk_json_doc **doc, struct pk_err *err)
 {
 	own_mem struct pk_record_name *names = NULL;
@@ -153,7 +153,7 @@ static bool wanted(const struct cli *cli, const struct pk_json *row)
 	return true;
 }
 
-/* The rows that pass the filters, as a document of their own. */
+/* Copies the rows that pass the filters into a document of their own. */
 static int filtered(const struct cli *cli, const struct pk_json *rows, struct pk_json_doc **out,
 		    struct pk_err *err)
 {
@@ -254,7 +254,7 @@ static int find(const struct pk_json *rows, const char *id, const struct pk_json
 	for (const struct pk_json *row = rows ? pk_json_first(rows) : NULL; row;
 	     row = pk_json_next(row))
 		if (!strcmp(cli_text(row, "containerId"), id)) {
-			*found = row; /* a whole id is nobody else's beginning */
+			*found = row; /* no other endpoint is named by a whole id */
 			return 0;
 		}
 	for (const struct pk_json *row = rows ? pk_json_first(rows) : NULL; row;
@@ -276,7 +276,7 @@ static int find(const struct pk_json *rows, const char *id, const struct pk_json
 	return 0;
 }
 
-/* The driver file as it stands, or as a fragment of Firecracker's configuration. */
+/* Prints the driver file as it stands, or as a fragment of Firecracker's configuration. */
 static int print_vmm(const struct cli *cli, const struct pk_json *row, const char *vmm)
 {
 	char path[PK_PATH_ROOM + PK_CNI_ID_MAX + 8];

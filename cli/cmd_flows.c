@@ -14,7 +14,7 @@
 #include "own.h"
 
 #define LINE_MAX_BYTES (256u << 10)
-#define KEPT	       1024 /* what picketd keeps */
+#define KEPT	       1024 /* lines that picketd keeps */
 
 struct reader {
 	const struct cli *cli;
@@ -33,7 +33,7 @@ struct reader {
  */
 #define SIDE_WIDE   28
 #define SIDE_NARROW 16
-#define BESIDES	    (14 + 1 + 3 + 1 + 7 + 9) /* what isn't side or reason */
+#define BESIDES	    (14 + 1 + 3 + 1 + 7 + 9) /* columns of what is neither side nor reason */
 #define REASON_ROOM 40
 
 static bool is_narrow(const struct cli *cli)
@@ -171,7 +171,7 @@ static int show(struct reader *reader, const char *text, const struct pk_json *f
 {
 	if (reader->cli->quiet) {
 		reader->shown++;
-		return -ECANCELED; /* one is the answer */
+		return -ECANCELED; /* one line is the whole answer */
 	}
 	if (!reader->shown++ && !reader->cli->json && !reader->cli->jsonl)
 		print_header(reader->cli);
@@ -199,9 +199,9 @@ static int take_line(void *arg, char *text, size_t len)
 	const struct pk_json *flow;
 
 	if (!len)
-		return show_kept(reader, 0); /* with -follow the past ends so */
+		return show_kept(reader, 0); /* with -follow this line ends the past */
 	if (pk_json_parse("flow", text, len, PK_JSON_RELAXED, &doc, NULL) < 0)
-		return 0; /* a line cut by picketd's end */
+		return 0; /* a last line that picketd's end has cut */
 	flow = pk_json_root(doc);
 	if (pk_json_get(flow, "lostEvents")) {
 		if (reader->cli->json || reader->cli->jsonl)
@@ -218,7 +218,9 @@ static int take_line(void *arg, char *text, size_t len)
 	return 0;
 }
 
-/* Shows the kept lines, oldest first; none where reading them ended with r. They are gone then. */
+/*
+ * Shows the kept lines, oldest first, and forgets them; shows none where reading them ended with r.
+ */
 static int show_kept(struct reader *reader, int r)
 {
 	for (size_t i = 0; reader->kept && i < reader->room; i++) {
@@ -253,7 +255,7 @@ static int read_files(struct reader *reader, struct pk_err *err)
 struct recent {
 	char **list;
 	size_t n, room;
-	double first; /* when the oldest of them was */
+	double first; /* the time of the oldest of them */
 	struct reader *reader;
 };
 
@@ -421,7 +423,7 @@ static const struct cli_option own_options[] = {
 };
 static struct cli_option options[FLOW_OPTIONS_MAX];
 
-/* The filters' table is the one place where they are named: copied before main. */
+/* Copies the filters' options before main: their own table is the one place that names them. */
 static void __attribute__((constructor)) fill_options(void)
 {
 	memcpy(options, own_options, sizeof(own_options));

@@ -51,7 +51,7 @@ static void put_lease(const struct cli *cli, struct pk_jw *w, const char *file)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", cli->paths.leases, file);
 	if (pk_fs_read_own(path, OWNER_CAP, &owner, NULL, NULL) < 0)
-		return; /* freed since the listing */
+		return; /* somebody freed it since the listing */
 	owner[strcspn(owner, "\n")] = '\0';
 	at = strrchr(owner, '@');
 	if (at)
@@ -76,7 +76,7 @@ static int by_address(const struct dirent **a, const struct dirent **b)
 	return c ? c : (int)x.resting - (int)y.resting;
 }
 
-/* only NULL: all. */
+/* Reads the leases; only that of `only`, where it isn't NULL. */
 static int load(const struct cli *cli, const union pk_addr *only, struct pk_json_doc **rows,
 		struct pk_err *err)
 {

@@ -45,7 +45,7 @@ static void policy_since(const struct pk_json *row, struct pk_str *cell)
 	cli_time(cell, cli_text(row, "policySince"));
 }
 
-/* "0.41 ms", the median of those that answer; "silent" */
+/* Writes "0.41 ms", the median of those that answer, or "silent". */
 static void format_reach(const struct pk_json *row, struct pk_str *cell)
 {
 	const char *reach = cli_text(row, "reach");
@@ -114,7 +114,7 @@ static int node_remove(struct cli *cli)
 	return CLI_OK;
 }
 
-/* "10.9.0.5:5432, 10.9.0.6:5432 (critical)" */
+/* Writes "10.9.0.5:5432, 10.9.0.6:5432 (critical)". */
 static void format_instances(const struct pk_json *row, struct pk_str *cell)
 {
 	const struct pk_json *list = pk_json_get(row, "instances");
@@ -131,7 +131,7 @@ static void format_instances(const struct pk_json *row, struct pk_str *cell)
 	}
 }
 
-/* The first reason why one of them doesn't count as it is. */
+/* Writes the first reason why an instance doesn't count as it is. */
 static void format_why(const struct pk_json *row, struct pk_str *cell)
 {
 	const struct pk_json *list = pk_json_get(row, "instances");

@@ -25,8 +25,8 @@
 #include "policy_release.h"
 #include "policy_rollout.h"
 
-#define TAKEN_SECONDS	 3  /* how long picketd may refuse a text: that may be the one before */
-#define ENFORCED_SECONDS 10 /* how long it may take until tables and disk have all of them */
+#define TAKEN_SECONDS	 3  /* s that a refusal may be of the text before */
+#define ENFORCED_SECONDS 10 /* s until tables and disk have all of them */
 
 /* Finds the directory that the running picketd reads, whatever its file says by now. */
 static bool ask_directory(const struct cli *cli, struct pk_str *dir)
@@ -45,8 +45,8 @@ static bool ask_directory(const struct cli *cli, struct pk_str *dir)
 }
 
 /*
- * The directory is -dir's, else the one that picketd says, else its configuration's, else the one
- * below the root.
+ * Finds the directory: -dir's, else the one that picketd says, else its configuration's, else the
+ * one below the root.
  */
 static int find_directory(struct cli *cli, struct pk_str *dir, struct pk_err *err)
 {
@@ -161,7 +161,7 @@ enum taken {
 	NOBODY,	  /* no picketd, or not for us to ask */
 };
 
-/* The next start, or an ADD while picketd is down, goes by what the disk has. */
+/* Judges what the disk has: by that the next start goes, and an ADD while picketd is down. */
 static enum taken judge_stored(const struct pk_json *root, const char *name, const char *text,
 			       struct pk_err *why)
 {

@@ -154,7 +154,8 @@ static int add_files(const struct cli *cli, struct pk_scenario *c, struct pk_err
 }
 
 /*
- * One end by the tables. -ENOENT: it is closed, or its rule set isn't there: then nothing passes.
+ * Judges one end by the tables. -ENOENT: it is closed, or its rule set isn't there; then nothing
+ * passes.
  */
 static int ask_live_side(struct question *q, const struct tables *t, int dir)
 {

@@ -27,7 +27,10 @@ int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err
 	return pk_fs_read(path, TEXT_MAX, text, len, err);
 }
 
-/* A name that another program chose, as a file's: no way out of the directory, no hidden file. */
+/*
+ * Makes a file's name of one that another program chose: no way out of the directory, no hidden
+ * file.
+ */
 static void file_name(const char *dir, const char *name, struct pk_str *path)
 {
 	pk_str_addf(path, "%s/", dir);
@@ -60,7 +63,7 @@ int cli_write_new(const struct cli *cli, const char *dir, const char *name, cons
 struct seen {
 	struct cli *cli;
 	struct pk_jw *w;
-	char **names, **paths; /* of the documents that were taken */
+	char **names, **paths; /* names and paths of the documents that were taken */
 	size_t n, room;
 	size_t documents, refused, errors, warnings;
 	bool unreadable;
@@ -91,7 +94,10 @@ static void remember(struct seen *s, const struct pk_document *doc)
 	s->paths[s->n++] = pk_strdup(doc->path);
 }
 
-/* A directory's documents are one source: a name is taken once. */
+/*
+ * Returns who has the name already: a directory's documents are one source, where a name is taken
+ * once.
+ */
 static const char *taken_by(const struct seen *s, const struct pk_document *doc)
 {
 	for (size_t i = 0; i < s->n; i++)

@@ -13,7 +13,7 @@
 #include "policy_history.h"
 #include "policy_rollout.h"
 
-#define DIGITS_MIN 4 /* of a digest that is given */
+#define DIGITS_MIN 4 /* digits of a digest that must be given */
 
 static void when(const struct pk_json *row, struct pk_str *cell)
 {
@@ -54,7 +54,7 @@ static const struct cli_column columns[] = {
 	{ 0 },
 };
 
-/* The revisions of one log, with the document's name in each. */
+/* Writes the revisions of one log, with the document's name in each. */
 static int add_log(const struct pk_kv *log, struct pk_jw *w, struct pk_err *err)
 {
 	own_json *doc = NULL;
@@ -80,7 +80,7 @@ static bool is_wanted(const struct pk_kv *log, const char *name)
 	return !name || (slash && strcmp(slash + 1, name) == 0);
 }
 
-/* name NULL: all of the source. */
+/* Reads the rows of the document of that name; NULL: of all of the source. */
 static int read_rows(struct cli_consul_docs *docs, const char *name, struct pk_str *out,
 		     struct pk_err *err)
 {
@@ -134,7 +134,7 @@ static int history(struct cli *cli)
 	return cli_list(cli, pk_json_root(rows), columns);
 }
 
-/* The digest that one of the revisions has, by its first digits; NULL: none, or more than one. */
+/* Returns the digest of a revision by its first digits; NULL: none has it, or more than one. */
 static const char *find_digest(const struct cli_history *h, const char *digits)
 {
 	static const char *const members[] = { "from", "to" };
@@ -163,7 +163,10 @@ static int no_text(struct cli *cli, const char *name, const char *digits)
 	return cli_fail(cli, &err, CLI_CANNOT);
 }
 
-/* The text is checked as one that is applied: this release may refuse what an earlier one took. */
+/*
+ * Writes an earlier text again, checked as one that is applied: this release may refuse what an
+ * earlier one took.
+ */
 static int put_back(struct cli *cli, struct cli_consul_docs *docs, const char *name,
 		    const struct pk_kv *text)
 {

@@ -18,7 +18,7 @@
 struct source {
 	char *path, *text;
 	size_t len;
-	struct pk_yaml yaml; /* of a text that is YAML */
+	struct pk_yaml yaml; /* what is kept of a text that is YAML */
 	bool is_yaml;
 };
 
@@ -49,7 +49,10 @@ static void print_notes(const struct run *run, const struct pk_doc_notes *notes)
 		fputs(text.text, stderr);
 }
 
-/* YAML becomes JSON here: requirements are looked for in all texts before the first is imported. */
+/*
+ * Makes JSON of YAML here, since requirements are looked for in all texts before the first is
+ * imported.
+ */
 static void read_yaml(struct run *run, struct source *source)
 {
 	struct pk_json_fault fault;
@@ -123,7 +126,7 @@ static int add_path(struct run *run, const char *path, struct pk_err *err)
 	return r;
 }
 
-/* The reader takes the document; the operator should know what it warns of. */
+/* Prints what a document that is taken is warned of. */
 static void say_warnings(const struct run *run, const struct pk_imported *doc, const char *path)
 {
 	const struct pk_doc_source src = { .source = "file", .path = path };
@@ -134,7 +137,7 @@ static void say_warnings(const struct run *run, const struct pk_imported *doc, c
 	print_notes(run, &notes);
 }
 
-/* The name of a document that says none is its file's. */
+/* Returns the document's name; one that says none has its file's. */
 static char *name_of(const struct pk_imported *doc, const struct source *source)
 {
 	char *name = doc->name ? strdup(doc->name) : pk_doc_name_of_path(source->path);

@@ -31,7 +31,7 @@ static void push(struct changed *c, const struct pk_document *doc)
 	c->docs[c->n++] = doc;
 }
 
-/* Takes out the document of -without NAME, as if it were deleted. */
+/* Takes the document of -without NAME out, as if it were deleted. */
 static int drop(struct cli *cli, struct pk_scenario *before, struct pk_scenario *after,
 		struct changed *changed, struct pk_err *err)
 {
@@ -54,7 +54,7 @@ static int drop(struct cli *cli, struct pk_scenario *before, struct pk_scenario 
 	return 0;
 }
 
-/* The documents of the files, and what they take the place of. */
+/* Collects the documents of the files, and takes out what they replace. */
 static int replace(struct cli *cli, struct pk_scenario *before, struct pk_scenario *after,
 		   struct changed *changed, struct pk_err *err)
 {

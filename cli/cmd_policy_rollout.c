@@ -10,7 +10,7 @@
 #include "policy_rollout.h"
 
 #define PAUSE_NS  500000000
-#define NAMED_MAX 8 /* of those that lag */
+#define NAMED_MAX 8 /* nodes that lag and are named */
 
 static void since(const struct pk_json *row, struct pk_str *cell)
 {
@@ -22,7 +22,7 @@ static void lags_since(const struct pk_json *row, struct pk_str *cell)
 	cli_time(cell, cli_text(row, "lagsSince"));
 }
 
-/* A set without documents has none: zeros would look like one. */
+/* Writes the digest; a set without documents has none, since zeros would look like one. */
 static void digest(const struct pk_json *row, struct pk_str *cell)
 {
 	const char *text = cli_text(row, "digest");

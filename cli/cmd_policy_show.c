@@ -30,7 +30,7 @@ static void show_selected(const struct pk_scenario *c, const struct pk_document 
 	pk_str_add(out, n ? "\n" : "    selects no endpoint\n");
 }
 
-/* The addresses at which the services of an entry count now, beside the endpoints. */
+/* Prints the addresses at which the services of an entry count now, beside the endpoints. */
 static void show_services(const struct pk_scenario *c, const struct pk_entry *e, struct pk_str *out)
 {
 	const struct pk_settings *s = &c->settings;

@@ -89,7 +89,7 @@ static const struct pk_json *endpoint_at(const struct naming *naming, const char
 	return NULL;
 }
 
-/* The value of the endpoint's label of that key; NULL: it has none, or several. */
+/* Returns the value of the endpoint's label of that key; NULL: it has none, or several. */
 static const char *label_of(const struct pk_json *endpoint, const char *key)
 {
 	const struct pk_json *labels = pk_json_get(endpoint, "labels");
@@ -98,7 +98,7 @@ static const char *label_of(const struct pk_json *endpoint, const char *key)
 	return value ? pk_json_string(value) : NULL;
 }
 
-/* A side in the form of GET /v1/flows. */
+/* Writes a side in the form of GET /v1/flows. */
 static void put_side(const struct naming *naming, struct pk_jw *w, const char *key,
 		     const struct pk_plan_flow *f, int end)
 {
@@ -144,7 +144,9 @@ static void take_live(const struct naming *naming, const struct pk_plan_flow *f)
 	take_line(naming->t, text.text, text.len);
 }
 
-/* The connections of now: what picketd remembers are denials unless it is told to keep more. */
+/*
+ * Reads the live connections too: picketd remembers denials alone unless it is told to keep more.
+ */
 static int read_connections(const struct cli *cli, struct taking *t, struct pk_err *err)
 {
 	PK_OWN(cli_flows_done) struct cli_flows flows = { 0 };

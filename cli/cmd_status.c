@@ -73,7 +73,7 @@ static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 	}
 }
 
-/* "inStep" -> "in step" */
+/* Writes "inStep" as "in step". */
 static void add_words(struct pk_str *line, const char *name)
 {
 	for (; *name; name++)
@@ -83,7 +83,7 @@ static void add_words(struct pk_str *line, const char *name)
 			pk_str_addn(line, name, 1);
 }
 
-/* The first, and those that aren't zero. */
+/* Prints the first count, and the others that aren't zero. */
 static void print_counts(const struct pk_json *root, const char *title, const char *member)
 {
 	const struct pk_json *counts = pk_json_get(root, member);
@@ -101,7 +101,7 @@ static void print_counts(const struct pk_json *root, const char *title, const ch
 	printf("%-10s %s\n", title, line.len ? line.text : "-");
 }
 
-/* "6d 4h", "3m 10s": the two largest units. */
+/* Writes the two largest units: "6d 4h", "3m 10s". */
 static void span_text(double seconds, char *text, size_t room)
 {
 	static const struct {

@@ -36,9 +36,10 @@ static void note(void *arg, const struct pk_orphan *orphan)
 }
 
 /*
- * A running picketd asks Nomad and sweeps by its word: beside it an alloc is live until it says
- * otherwise. Where none runs, device and netns are witnesses enough for an operator who asks:
- * nothing lives without them, and an allocation that comes again only gets another address.
+ * Says what is known of an alloc: nothing. A running picketd asks Nomad and sweeps by its word:
+ * beside it an alloc is live until it says otherwise. Where none runs, device and netns are
+ * witnesses enough for an operator who asks: nothing lives without them, and an allocation that
+ * comes again only gets another address.
  */
 static enum pk_alloc_state unknown(void *arg, const char *container_id)
 {
@@ -69,7 +70,7 @@ static bool has_device(struct pk_nl *nl, uint32_t slot)
 	return pk_host_end_find(nl, &end, &link, NULL) == 0;
 }
 
-/* Endpoints with a device: by their records, and those that are open without one. */
+/* Counts endpoints with a device by their records, and those that are open without a record. */
 static size_t count_live(const struct cli *cli, const struct pk_bpf *bpf, struct pk_nl *nl)
 {
 	own_mem struct pk_record_name *names = NULL;

@@ -15,7 +15,7 @@
 #include "own.h"
 #include "tap_ask.h"
 
-#define WAIT_S	 10.0 /* while picketd starts anew, and the VMM of before ends */
+#define WAIT_S	 10.0 /* s, in which picketd starts anew and the VMM of before ends */
 #define FIRST_FD 3    /* as systemd's LISTEN_FDS have it */
 #define AGAIN_NS 100000000
 
@@ -40,7 +40,7 @@ static int ask(const struct cli *cli, double wait, struct pk_tap_answer *answer,
 	}
 }
 
-/* Each descriptor goes above its final number first, so that none lands on another. */
+/* Moves each descriptor above its final number first, so that none lands on another. */
 static int place(struct pk_tap_answer *answer, struct pk_err *err)
 {
 	const int end = FIRST_FD + (int)answer->queues;

@@ -14,16 +14,16 @@
 #include "vars_kv.h"
 
 #define TIMEOUT_MS 20000
-#define ANSWER_MAX (1u << 20) /* of a write */
+#define ANSWER_MAX (1u << 20) /* bytes of the answer to a write */
 #define FIX_MARK   "; fix: "
 
-/* Names of keys with slashes between them. */
+/* Returns whether the text is names of keys with slashes between them. */
 static bool is_key_path(const char *text)
 {
 	return *text && *text != '/' && text[strlen(text) - 1] != '/' && !strstr(text, "//");
 }
 
-/* An option, else picketd.json's word, else the default. */
+/* Finds a part of the prefix: the option, else picketd.json's word, else the default. */
 static int find_part(const struct cli *cli, const char *option, const char *section,
 		     const char *usual, char **out, struct pk_err *err)
 {
@@ -92,7 +92,7 @@ void cli_consul_done(struct cli_consul *consul)
 	free(PK_MOVE(consul->hidden, NULL));
 }
 
-/* "what; fix: how" in two parts; what is known of refusals beside it. */
+/* Fails with "what; fix: how" in two parts, and with what is known of refusals. */
 static int fail(struct pk_err *err, const struct pk_http_reply *reply, const char *why)
 {
 	const char *fix = strstr(why, FIX_MARK);
@@ -142,8 +142,8 @@ static void reading_done(struct reading *r)
 }
 
 /*
- * Consul says that it filtered an answer, but not to one without a token: there it answers as for a
- * prefix without keys.
+ * Notes keys that Consul hides. It says so of an answer that it filtered, but not to a question
+ * without a token: there it answers as for a prefix without keys.
  */
 static void note_hidden(struct cli_consul *consul, const struct pk_http_reply *reply,
 			const char *prefix)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Consul's keys below <prefix>/v1/<cluster>/, as an operator or a tenant reads and writes them.
- * Consul is reached as its own tool reaches it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
+ * Reads and writes Consul's keys below <prefix>/v1/<cluster>/, as an operator or a tenant. Consul
+ * is reached as its own tool reaches it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
  */
 #include "cli.h"
 #include "consul.h"
@@ -13,9 +13,9 @@ struct cli_consul {
 	const char *origin; /* docsource.h: Consul, or Nomad's Variables */
 	char *home;	    /* Nomad's namespace of the operators' variables; NULL: Consul */
 	char *prefix;	    /* "picket/v1/default/" */
-	uint64_t index;	    /* of what was read last: its last change */
+	uint64_t index;	    /* the last change of what was read last */
 	char *hidden; /* below it keys were read that Consul doesn't show; NULL: none is known of */
-	bool unsure;  /* it may show all that there is: there is no token to ask about */
+	bool unsure;  /* perhaps nothing is hidden: there is no token to ask about */
 };
 
 /* These options of commands that speak to Consul say where in it the cluster's keys are. */
@@ -54,10 +54,10 @@ int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struc
 /* Several changes that are made together or not at all; at most 128, of together 512 KiB. */
 struct cli_consul_change {
 	const char *verb;  /* "cas", "set", "delete-cas", "delete", "check-index" */
-	const char *key;   /* whole */
-	const char *value; /* of cas and set */
+	const char *key;   /* the whole key */
+	const char *value; /* what cas and set write */
 	size_t len;
-	uint64_t index; /* of cas (0: it must not be there), delete-cas and check-index */
+	uint64_t index; /* what cas (0: no key), delete-cas and check-index compare */
 };
 enum cli_consul_end {
 	CLI_CONSUL_DONE,

@@ -8,7 +8,7 @@
 
 #define LIBRARY "libcurl.so.4"
 
-/* The CLI performs requests with this; picketd's loop has libcurl's other interface. */
+/* The function that only the CLI needs: it performs one request, picketd's loop many at once. */
 #define OWN_FUNCTIONS(X) X(easy_perform)
 
 struct late {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One connection, asked of all who can answer: cmd_policy_explain.c asks, explain_show.c shows. */
+/*
+ * One connection, about which all are asked who can answer: cmd_policy_explain.c asks,
+ * explain_show.c shows.
+ */
 #include "cli.h"
 #include "world.h"
 
@@ -14,13 +17,13 @@ struct question {
 	/* The node's tables, unless files take its place. */
 	bool wants_live, has_live;
 	struct pk_connection_verdict live;
-	struct pk_err no_live; /* why not */
-	const char *not_built; /* what of it this release lacks: dropped whatever policy says */
+	struct pk_err no_live; /* why there are no live tables */
+	const char *not_built; /* what this release lacks for it: dropped whatever policy says */
 };
 
-/* One end's part of the connection, for an engine. */
+/* Makes the question of one end of the connection, for an engine. */
 struct pk_question explain_side(const struct question *q, int dir);
 bool explain_same(const struct pk_connection_verdict *a, const struct pk_connection_verdict *b);
-bool explain_agree(const struct question *q); /* all who were asked */
+bool explain_agree(const struct question *q); /* whether all who were asked agree */
 void explain_text(const struct cli *cli, const struct question *q);
 void explain_json(const struct cli *cli, const struct question *q);

@@ -9,7 +9,7 @@
 #include "out.h"
 #include "own.h"
 
-#define FILES_MAX 1024 /* no picketd keeps so many */
+#define FILES_MAX 1024 /* more than a picketd keeps */
 
 struct files {
 	FILE *list[FILES_MAX]; /* newest first */
@@ -44,7 +44,10 @@ int flow_files_path(const struct cli *cli, char path[PK_PATH_ROOM], struct pk_er
 	return 0;
 }
 
-/* One that was rotated since is met again under its next name. */
+/*
+ * Returns whether the file is met for the first time: one that was rotated since comes again under
+ * its next name.
+ */
 static bool is_new(const struct files *f, ino_t inode)
 {
 	for (size_t i = 0; i < f->n; i++)

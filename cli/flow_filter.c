@@ -213,7 +213,7 @@ static bool time_is(const struct cli *cli, const struct pk_json *flow)
 	       (flow_time_parse(cli_get(cli, "until"), now, &edge) == 0 && at <= edge);
 }
 
-/* One option's values: any of the plain ones, none of those behind -not. */
+/* Returns whether one option's values hold: any of the plain ones, none of those behind -not. */
 static bool holds(const struct cli *cli, const struct filter *f, const struct pk_json *flow)
 {
 	bool asked = false, any = false;

@@ -4,11 +4,14 @@
 #include "cli.h"
 
 #define FLOW_OPTIONS_MAX 64
-/* Appends the filters' options at options[n]; the new count. */
+/* Appends the filters' options at options[n]; returns the new count. */
 size_t flow_filter_options(struct cli_option *options, size_t n);
-/* 0, or the exit code of what was said about a wrong value. */
+/* Checks the values; returns 0, or the exit code after it has said which is wrong. */
 int flow_filter_check(const struct cli *cli);
-/* All options hold; of one given more than once any value; -not turns the next one round. */
+/*
+ * Returns whether all options hold; of one given more than once, any value. -not turns the next one
+ * round.
+ */
 bool flow_filter_match(const struct cli *cli, const struct pk_json *flow);
-/* "15m" (ago) or RFC 3339 -> seconds since 1970; -EINVAL. */
+/* Reads "15m" (ago) or RFC 3339 as seconds since 1970; -EINVAL. */
 int flow_time_parse(const char *text, double now, double *out);

@@ -4,6 +4,9 @@
 #include "cli.h"
 
 extern const struct cli_option cli_common[];
-/* argv without the program's name. 0, or an exit code (help printed: CLI_OK with *done). */
+/*
+ * Reads argv, without the program's name. Returns 0 or an exit code (help was printed: CLI_OK, and
+ * *done).
+ */
 int cli_parse(struct cli *cli, int argc, char **argv, bool *done);
-void cli_help(const struct cli_command *command); /* NULL: all of it */
+void cli_help(const struct cli_command *command); /* of one command; NULL: of all */

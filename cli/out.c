@@ -15,12 +15,12 @@
 #define COLUMNS_MAX 24
 #define GAP	    2
 #define LEAST	    8  /* columns that no narrow terminal takes away */
-#define LEAST_WIDE  26 /* with -o wide: a time, a MAC, most addresses and names */
-#define LEAST_WRAP  16 /* of a column that goes on below itself */
+#define LEAST_WIDE  26 /* the same with -o wide: a time, a MAC, most addresses and names */
+#define LEAST_WRAP  16 /* the same of a column that goes on below itself */
 #define ROOM_WRAP   24 /* with less than this it goes on at the left */
 #define HANG_WRAP   4
 
-/* no-color.org: set and not empty. */
+/* Returns whether the variable is set and not empty, as no-color.org has it. */
 static bool is_set(const char *name)
 {
 	const char *value = getenv(name);
@@ -213,7 +213,7 @@ static int no_column(const struct table *t, const struct cli_column *columns, co
 	return cli_usage(t->cli, "there is no column \"%s\"; there are %s", name, names.text);
 }
 
-/* `-o a,b`: exactly these, in this order, without header. */
+/* Chooses the columns of `-o a,b`: exactly these, in this order, without header. */
 static int choose_named(struct table *t, const struct cli_column *columns)
 {
 	char names[256], *save = NULL;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The output of commands: one description of columns gives the table, the JSON lines and -o's
- * lines. Text that tenants wrote is escaped here, so that no command can forget it.
+ * Prints the output of commands: one description of columns gives the table, the JSON lines and
+ * -o's lines. Text that tenants wrote is escaped here, so that no command can forget it.
  */
 #include <stdio.h>
 
 #include "cli.h"
 
 struct cli_column {
-	const char *name;  /* JSON member; "a.b" goes inside; for -o too */
-	const char *title; /* of the table */
+	const char *name;  /* the JSON member, also for -o; "a.b" goes inside */
+	const char *title; /* the table's title of it */
 	bool wide;	   /* shown with -o wide only */
 	bool wrap;	   /* the last one: on a terminal it goes on below itself, uncut */
-	/* Text of a cell from its row, NULL: the member as it is. */
+	/* Writes a cell's text from its row; NULL: the member as it is. */
 	void (*format)(const struct pk_json *row, struct pk_str *cell);
-	const char *(*color)(const struct pk_json *row); /* escape sequence or NULL */
+	const char *(*color)(const struct pk_json *row); /* returns an escape sequence or NULL */
 };
 
 #define CLI_RED	   "\x1b[31m"
@@ -24,16 +24,22 @@ struct cli_column {
 #define CLI_BOLD   "\x1b[1m"
 #define CLI_PLAIN  "\x1b[0m"
 
-/* The array of a list: table, -json (array), -o jsonl, -o NAMES. columns ends with {0}. */
+/*
+ * Prints a list's array: as a table, with -json as an array, with -o jsonl, with -o NAMES. columns
+ * ends with {0}.
+ */
 int cli_list(const struct cli *cli, const struct pk_json *array, const struct cli_column *columns);
-/* One value as indented JSON; a line with -o jsonl. */
+/* Prints one value as indented JSON; as a line with -o jsonl. */
 void cli_json(const struct cli *cli, const struct pk_json *value);
 
 struct cli_pair {
 	const char *name, *title;
 	bool rare; /* left out where it is null or absent */
 };
-/* `Title = value`, aligned; lists with ", "; null and absent "<none>". pairs ends with {0}. */
+/*
+ * Prints `Title = value`, aligned; lists with ", "; null and absent as "<none>". pairs ends with
+ * {0}.
+ */
 void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct cli_pair *pairs);
 
 /*
@@ -45,14 +51,16 @@ void cli_wrap(FILE *to, const char *text, size_t at, size_t hang, size_t width);
 /* Prints lines to stdout, each wrapped to the terminal four columns behind its own beginning. */
 void cli_print(const struct cli *cli, const char *text);
 
-/* The member at "a.b"; NULL where absent. */
+/* Returns the member at "a.b"; NULL where absent. */
 const struct pk_json *cli_member(const struct pk_json *object, const char *path);
 const char *cli_text(const struct pk_json *object, const char *path); /* "" where absent */
-/* A value as people read it: escaped, lists with ", ". */
+/* Writes a value as people read it: escaped, lists with ", ". */
 void cli_value(struct pk_str *to, const struct pk_json *value);
-/* RFC 3339 in UTC, as the API has it -> the same in the local zone, to the second. */
+/* Writes a time, RFC 3339 in UTC as the API has it, in the local zone, to the second. */
 void cli_time(struct pk_str *to, const char *text);
-/* Columns on the screen: characters, not bytes (East Asian width is left to the terminal). */
+/*
+ * Returns columns on the screen: characters, not bytes (East Asian width is left to the terminal).
+ */
 size_t cli_width(const char *text);
 /* Adds at most room columns of text, cut in the middle: both ends tell ids apart. */
 void cli_cut(const struct cli *cli, struct pk_str *to, const char *text, size_t room);

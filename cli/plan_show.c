@@ -73,7 +73,7 @@ static int cmp_same_from(const struct group *a, const struct group *b)
 	return c ? c : cmp_changes(a, b);
 }
 
-/* Equal ones stay in the plan's order. */
+/* Orders by destination; equal ones stay in the plan's order. */
 static int by_to(const void *a, const void *b)
 {
 	const struct group *x = *(struct group *const *)a, *y = *(struct group *const *)b;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The lines of a plan. Pairs that change alike are one line: all sources of one destination, or all
- * destinations of one source; with -o wide each pair and port stands alone.
+ * Prints the lines of a plan. Pairs that change alike are one line: all sources of one destination,
+ * or all destinations of one source; with -o wide each pair and port stands alone.
  */
 #include "cli.h"
 #include "plan.h"

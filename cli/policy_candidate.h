@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The documents that are to be applied: all are read and checked before the first is written. */
+/* The documents that are to be applied. All are read and checked before the first is written. */
 #include "cli.h"
 #include "doc.h"
 

@@ -16,7 +16,7 @@
 #include "policy_rollout.h"
 #include "vars.h"
 
-/* A budget counts what a source uses, as nodes count it; docs/budgets.md. */
+/* What a source uses of its budget, as nodes count it (docs/budgets.md). */
 struct budget {
 	size_t keys, text, rules;
 };
@@ -147,7 +147,7 @@ int cli_consul_apply(struct cli *cli)
 	if (r == CLI_OK)
 		r = cli_candidates(cli, &from, &list);
 	for (int i = 0; r == CLI_OK && i < cli->argc; i++) {
-		/* The last change counts for its tenant's budget, so all is read anew. */
+		/* All is read anew, since the last change counts for its tenant's budget. */
 		r = cli_consul_docs_read(cli, &docs);
 		if (r == CLI_OK)
 			r = cli_consul_put(cli, &docs, &list[i], "apply");
@@ -157,7 +157,10 @@ int cli_consul_apply(struct cli *cli)
 	return r == CLI_OK && seconds > 0 ? cli_rollout_wait(cli, &docs, seconds) : r;
 }
 
-/* Nodes hold what goes with so many others: one deletion by mistake looks the same. */
+/*
+ * Warns where nodes will hold what goes with so many others: one deletion by mistake looks the
+ * same.
+ */
 static void warn_held(const struct cli *cli, const struct cli_consul_docs *docs, size_t before,
 		      size_t gone)
 {

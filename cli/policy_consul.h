@@ -45,7 +45,7 @@ void cli_consul_docs_path(const struct cli_consul_docs *docs, const char *name,
 			  struct pk_str *path);
 /* Prints that there is none. */
 int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, const char *name);
-/* The digest of a text; its first digits are what picket policy list shows as sha. */
+/* The digits of a text's digest that picket policy list shows as sha. */
 #define CLI_CONSUL_SHA 12
 void cli_consul_digest(const char *text, size_t len, char to[PK_DIGEST_TEXT]);
 /* Returns what NAME or SOURCE/NAME names in this source; NULL: nothing. */

@@ -66,7 +66,7 @@ static const char *last_part(const char *key)
 	return slash ? slash + 1 : key;
 }
 
-/* A folder, or the operators' generation and its like, is no document. */
+/* Returns whether the key is a document: no folder, nor the operators' generation and its like. */
 static bool is_document(const struct pk_kv *kv)
 {
 	const char *name = last_part(kv->key);

@@ -6,8 +6,11 @@
 #include "cli.h"
 #include "err.h"
 
-/* A file, or standard input for "-". The text is the caller's. */
+/* Reads a file, or standard input for "-". The text is the caller's. */
 int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err);
-/* A new file DIR/NAME.json, its path printed; -EEXIST where there is one. name may be any text. */
+/*
+ * Writes a new file DIR/NAME.json and prints its path; -EEXIST where there is one. name may be any
+ * text.
+ */
 int cli_write_new(const struct cli *cli, const char *dir, const char *name, const char *text,
 		  struct pk_err *err);

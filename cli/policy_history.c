@@ -10,7 +10,7 @@
 #include "own.h"
 
 #define VERSION	    1
-#define CHANGES_MAX 64 /* of one transaction; Consul takes 128 */
+#define CHANGES_MAX 64 /* changes of one transaction; Consul takes 128 */
 
 void cli_history_done(struct cli_history *h)
 {
@@ -148,7 +148,7 @@ static bool same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* A log with one revision more; what somebody wrote without picket in between is one, too. */
+/* Makes a log with one revision more; what somebody wrote without picket in between is one, too. */
 static void new_log(const struct cli_history *h, const struct row *row, struct pk_str *out)
 {
 	struct pk_jw w = { .out = out };
@@ -238,7 +238,8 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 }
 
 /*
- * The document and its log go first, in one transaction; texts are in what else that has room for.
+ * Takes the document and its log out first, in one transaction; texts are in what else that has
+ * room for.
  */
 enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struct cli_revision *v,
 				       bool *any, struct pk_err *err)

@@ -11,7 +11,7 @@
 struct cli_history {
 	char *log_key;		      /* "picket/v1/default/history/operator/log/NAME" */
 	char *text_prefix;	      /* "picket/v1/default/history/operator/text/NAME/" */
-	uint64_t index;		      /* of the log's last change; 0: there is none */
+	uint64_t index;		      /* the index of the log's last change; 0: there is none */
 	struct pk_json_doc *log;      /* NULL: there is none */
 	const struct pk_json *newest; /* revision; NULL: there is none. The others follow it */
 	struct pk_kvs texts;
@@ -30,7 +30,7 @@ const struct pk_kv *cli_history_text(const struct cli_history *history, const ch
 
 struct cli_revision {
 	const char *verb;		  /* apply, delete, rollback */
-	const char *name, *key;		  /* of the document; key whole */
+	const char *name, *key;		  /* the document's name; its whole key */
 	const struct cli_consul_doc *old; /* NULL: there is none */
 	const char *text;		  /* NULL: it goes */
 	size_t len;

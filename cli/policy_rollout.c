@@ -18,17 +18,17 @@
 struct report {
 	const struct pk_kv *kv;
 	struct pk_json_doc *doc;   /* NULL: it can't be read */
-	const struct pk_json *set; /* of the source that is looked at; NULL: it has none */
+	const struct pk_json *set; /* its set of the source that is looked at; NULL: it has none */
 };
 
 /* One look's findings. */
 struct looking {
 	const struct cli_consul_docs *docs;
-	char digest[PK_DIGEST_TEXT]; /* of what stands in Consul, and its index */
+	char digest[PK_DIGEST_TEXT]; /* the digest of what stands in Consul, and its index */
 	uint64_t index;
 	struct pk_kvs reports, nodes;
 	struct report *list; /* one for each of reports */
-	const char *first;   /* when the first node had it; NULL: none has */
+	const char *first;   /* when the first node had it in force; NULL: none has */
 	size_t current, lagging, stale;
 };
 
@@ -51,7 +51,7 @@ static const char *node_of(const struct pk_kv *kv)
 	return strrchr(kv->key, '/') + 1;
 }
 
-/* The digest that a node has that enforces exactly this (controller/report.c). */
+/* Computes the digest that a node has that enforces exactly this (controller/sources/report.c). */
 static void digest_of(const struct cli_consul_docs *docs, char to[PK_DIGEST_TEXT])
 {
 	uint64_t set[2] = { 0 }, text[2];
@@ -97,7 +97,7 @@ static bool is_current(const struct looking *l, const struct report *r)
 	return r->set && strcmp(cli_text(r->set, "digest"), l->digest) == 0;
 }
 
-/* The keys of nodes in a cluster say which of them live and report nothing. */
+/* Reads the keys of the cluster's nodes, which say who lives and reports nothing. */
 static int look(struct cli_consul_docs *docs, struct looking *l, struct pk_err *err)
 {
 	l->docs = docs;
@@ -153,7 +153,7 @@ static void why_lags(const struct looking *l, const struct report *r, struct pk_
 		pk_str_add(why, "it has heard of the change, and does not enforce it yet");
 }
 
-/* A row: the state is one of current, lags, stale. */
+/* Begins a row; its state is one of current, lags, stale. */
 static void open_row(struct pk_jw *w, const char *node, const char *state, const char *why)
 {
 	pk_jw_open(w, NULL, '{');
@@ -193,7 +193,10 @@ static void row(struct looking *l, const struct report *r, struct pk_jw *w)
 	pk_jw_close(w, '}');
 }
 
-/* Nodes that live and report nothing lag: nobody knows what they enforce. */
+/*
+ * Writes a row for each node that lives and reports nothing: it lags, as nobody knows what it
+ * enforces.
+ */
 static void rows_of_silent(struct looking *l, struct pk_jw *w)
 {
 	for (size_t i = 0; i < l->nodes.n; i++) {

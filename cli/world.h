@@ -13,7 +13,8 @@
 int cli_world_text(void *cli, char **text, size_t *len, struct pk_err *err);
 
 /*
- * -world FILE where it is given, else the live node: read once, made a case of as often as wanted.
+ * What is asked about: -world FILE where it is given, else the live node. It is read once, and made
+ * a scenario of as often as wanted.
  */
 struct cli_world {
 	const char *path; /* NULL: the live node */
@@ -26,17 +27,20 @@ int cli_world_case(struct cli_world *world, struct pk_scenario **out,
 		   struct pk_err *err); /* not ready */
 void cli_world_done(struct cli_world *world);
 #define own_world PK_OWN(cli_world_done) struct cli_world
-/* Reads the world and makes a case of it. */
+/* Reads the world and makes a scenario of it. */
 int cli_world(const struct cli *cli, struct pk_scenario **out, struct pk_err *err);
 
-/* -as SOURCE, for the files that are added from now on. */
+/* Takes -as SOURCE, for the files that are added from now on. */
 int cli_source(const struct cli *cli, struct pk_scenario *c, struct pk_err *err);
-/* Notes of documents, where there are any. err (NULL: none): what they said isn't said again. */
+/*
+ * Prints notes of documents, where there are any. err (NULL: none): what they said isn't said
+ * again.
+ */
 void cli_notes(const struct pk_str *said, struct pk_err *err);
-/* "acme/api/web 7f3a21c4": the world's name with 8 digits of the container id; escaped. */
+/* Writes "acme/api/web 7f3a21c4": the world's name with 8 digits of the container id; escaped. */
 void cli_endpoint_name(const char *key, struct pk_str *out);
 
-/* The node's own tables; -ENOENT: nothing is loaded. Close live before bpf. */
+/* Opens the node's own tables; -ENOENT: nothing is loaded. Close live before bpf. */
 int cli_live_open(const struct cli *cli, struct pk_bpf **bpf, struct pk_live **live,
 		  struct pk_err *err);
 /* The node's live connections. */
@@ -45,5 +49,5 @@ struct cli_flows {
 	size_t n, room;
 };
 int cli_flows_live(const struct pk_live *live, struct cli_flows *out, struct pk_err *err);
-void cli_flows_unique(struct cli_flows *flows); /* one of those that are alike */
+void cli_flows_unique(struct cli_flows *flows); /* keeps one of those that are alike */
 void cli_flows_done(struct cli_flows *flows);

@@ -14,9 +14,10 @@
 struct cni_add {
 	struct cni_call *call;
 	struct cni_args args;
-	struct pk_label_set *declared; /* by `picket attach`; NULL: a CNI runtime's ADD */
+	struct pk_label_set
+		*declared; /* what `picket attach` declares; NULL: a CNI runtime's ADD */
 	struct pk_settings settings;
-	const struct pk_prefix *pool; /* of the conflist, or the blocks that the node claimed */
+	const struct pk_prefix *pool; /* the conflist's, or the blocks that the node claimed */
 	size_t n_pools;
 	struct pk_limits job_limits; /* the job's picket.limits */
 	bool no_policy;		     /* stored documents can't be used: quarantine */
@@ -27,7 +28,7 @@ struct cni_add {
 	struct pk_record_name name; /* slot 0 until it is taken */
 	char owner[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
 	union pk_addr keep4, keep6;  /* addresses of the endpoint that this one replaces */
-	struct pk_record_name stale; /* that endpoint's record, where it is from before a reboot */
+	struct pk_record_name stale; /* that endpoint's record, if it is from before a reboot */
 	bool has_stale;
 	bool made_room; /* cni_add_make_room has run */
 	struct pk_label_set *set;

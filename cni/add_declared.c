@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `picket attach` says of the endpoint, on the command line (declared.h). */
+/* Reads what `picket attach` says of the endpoint on the command line (declared.h). */
 #include <errno.h>
 
 #include "add.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All that an ADD is told: CNI_ARGS, the netns, node.json, the blocks; before anything is made. */
+/*
+ * Reads all that an ADD is told, before anything is made: CNI_ARGS, the netns, node.json, the
+ * blocks.
+ */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -68,7 +71,10 @@ static int choose_pool(struct cni_add *add, struct pk_err *err)
 	return pk_code(err, -EINVAL, PK_CODE_CONFIG);
 }
 
-/* A node has one baseline; status of picketd says where networks' conflists differ. */
+/*
+ * Refuses a baseline that differs from the node's: a node has one. picketd's status says where
+ * networks' conflists differ.
+ */
 static int check_baseline(const struct cni_call *call, const struct pk_settings *s,
 			  struct pk_err *err)
 {
@@ -83,7 +89,10 @@ static int check_baseline(const struct cni_call *call, const struct pk_settings 
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
-/* Nomad below 1.9.4 names no namespace, and on 1.8.2 to 1.9.3 a job's own args could name one. */
+/*
+ * Decides whether CNI_ARGS can be believed. Nomad below 1.9.4 names no namespace, and on 1.8.2 to
+ * 1.9.3 a job's own args could name one.
+ */
 static void judge_args(struct cni_add *add)
 {
 	const enum pk_args_word word = pk_settings_args_word(&add->settings);

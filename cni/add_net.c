@@ -242,7 +242,7 @@ static void settle_macs(struct cni_add *add)
 	memcpy(add->rec.host_mac, pk_gateway_mac, 6);
 }
 
-/* Returns the link's MTU, within what this release carries. */
+/* Returns the link's MTU, or the bound that it is beyond (at least PK_MTU_MIN). */
 static uint32_t bounded_mtu(uint32_t mtu)
 {
 	if (mtu < PK_MTU_MIN)
@@ -266,7 +266,7 @@ static int settle_mtu(struct cni_add *add, struct pk_err *err)
 		return 0;
 	if (pk_nl_link(add->plumb.at_home, name ? 0 : uplink, name, &link, err) < 0) {
 		if (!name)
-			return 0; /* the uplink went since the load, and picketd follows it */
+			return 0; /* the uplink is gone since the load; picketd follows it */
 		pk_fix(err, 0, "name devices of the node in \"uplinks\", or drop the key");
 		return pk_code(err, -ENODEV, PK_CODE_CONFIG);
 	}
@@ -335,7 +335,7 @@ static int settle_tap(struct cni_add *add, struct pk_err *err)
 	return 0;
 }
 
-/* What the node gets at the overlay's port would be that endpoint's. */
+/* Refuses to publish the overlay's port: what nodes send there would be that endpoint's. */
 static int refuse_overlays(const struct cni_add *add, struct pk_err *err)
 {
 	const struct cni_conf *conf = &add->call->conf;

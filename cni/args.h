@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * CNI_ARGS: Nomad's words about an allocation, mixed with what the job's author added
- * (docs/cni.md, "Who an endpoint is"). Pure: bytes in, struct out. Nothing here is believed
- * beyond what these rules say.
+ * Reads CNI_ARGS: Nomad's words about an allocation, mixed with what the job's author added
+ * (docs/cni.md, "Who an endpoint is"). Pure: bytes in, struct out. Nothing is believed beyond what
+ * these rules say.
  */
 #include <stdbool.h>
 #include <stddef.h>

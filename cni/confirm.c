@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /v1/endpoints: the open endpoint's claims, to be confirmed with Nomad (docs/api.md). */
+/*
+ * Asks picketd to confirm the open endpoint's claims with Nomad: POST /v1/endpoints (docs/api.md).
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +13,7 @@
 #include "log.h"
 #include "own.h"
 
-#define MARGIN_NS  UINT64_C(50000000) /* of the verb's time, kept for printing the answer */
+#define MARGIN_NS  UINT64_C(50000000) /* of the verb's time, kept for printing the answer: 50 ms */
 #define ANSWER_MAX 65536
 
 static void write_body(const struct pk_record *rec, struct pk_str *out)
@@ -45,7 +47,7 @@ static uint64_t until(const struct cni_call *call)
 	return wait < last ? wait : last;
 }
 
-/* Whatever goes wrong (404, another version, a time-out), the endpoint stays under its base. */
+/* Whatever goes wrong (a 404, another version, a time-out), the endpoint stays under its base. */
 void cni_add_confirm(const struct cni_add *add)
 {
 	own_str body = { 0 };

@@ -12,7 +12,10 @@
 #include "report.h"
 #include "verb.h"
 
-/* A busy node may hold the process up past its deadline while it says itself what it waited for. */
+/*
+ * Time past the deadline for a busy node, which may hold the process up while it says itself what
+ * it waited for.
+ */
 #define GRACE_MS 1000
 #define LOAD_MS	 20000
 #define FIX	 "look at what the node is busy with, or raise the conflist's \"deadline\""

@@ -79,7 +79,7 @@ int cni_endpoint_write(struct pk_bpf *bpf, const struct pk_record *rec,
 	return r == 0 ? pk_endpoint_write(bpf, rec->slot, &e, err) : r;
 }
 
-/* Makes both forms of a record's ports: published on the node, and the endpoint's own. */
+/* Both forms of a record's ports: as published on the node, and as open at the endpoint. */
 struct ports {
 	struct pk_publish *published;
 	struct pk_open_port *open;
@@ -158,7 +158,10 @@ static void name_holder(const struct pk_bpf *bpf, const struct pk_record *rec,
 	}
 }
 
-/* picketd may withdraw the base at the same moment; each try then finds it or makes it again. */
+/*
+ * How often an open is tried: picketd may withdraw the base at the same moment, and each try then
+ * finds it or makes it again.
+ */
 #define OPEN_TRIES 4
 
 int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
@@ -241,8 +244,8 @@ static int host_end_down(const struct pk_host_end *want, struct pk_err *err)
 }
 
 /*
- * Does what host_end_down does, but deletes a host tap at once: it wouldn't go with the endpoint's
- * netns.
+ * Does what host_end_down does, but deletes a host tap at once, which would not go with the
+ * endpoint's netns.
  */
 static int host_end_end(const struct pk_host_end *want, struct pk_err *err)
 {

@@ -20,12 +20,12 @@
  */
 int cni_endpoint_del(const struct pk_paths *paths, struct pk_bpf *bpf,
 		     const struct pk_record_name *name, uint64_t deadline_ns, struct pk_err *err);
-/* This names whose leftovers of a killed ADD to look for, and where. */
+/* The one whose leftovers of a killed ADD are looked for, and where. */
 struct cni_leftover {
 	const struct pk_paths *paths;
 	struct pk_bpf *bpf;
-	const struct pk_record_name *who; /* container id and interface, without open record */
-	const struct pk_netns *ns;	  /* where the tap may be; NULL: gone */
+	const struct pk_record_name *who; /* container id and interface; it has no open record */
+	const struct pk_netns *ns;	  /* the netns where the tap may be; NULL: it is gone */
 	char *tap;			  /* the tap's name there; NULL = none */
 	bool in_the_way;		  /* ADD: delete closed endpoints' devices in ns now */
 	uint64_t deadline_ns;

@@ -10,7 +10,8 @@ struct cni_env {
 	const char *netns;
 	const char *ifname;
 	const char *args;
-	const char *declared; /* of the command line: `picket attach` runs the plugin; else NULL */
+	const char *
+		declared; /* the command line's, where `picket attach` runs the plugin; else NULL */
 };
 
 /*

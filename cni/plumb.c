@@ -14,7 +14,7 @@
 #include "selftest.h"
 #include "stack.h"
 
-#define PAIRS_TRIED 64 /* even ifindexes looked at for eth0 and tap0 */
+#define PAIRS_TRIED 64 /* even ifindexes that are tried for eth0, with the next for tap0 */
 #define LOOPBACK    1
 
 static const union pk_addr gateway6 = { .b = { 0xfe, 0x80, [15] = 1 } };
@@ -41,7 +41,7 @@ void cni_plumb_close(struct cni_plumb *p)
 	pk_netns_close(&p->home);
 }
 
-/* Runs in the allocation's netns. */
+/* Returns whether the allocation's netns has a tap0 behind eth0. */
 static bool has_tap(const struct cni_plumb *p)
 {
 	return !p->record->process && !p->record->host_tap;

@@ -15,10 +15,10 @@
 
 struct cni_plumb {
 	const struct pk_bpf *bpf;
-	const struct pk_netns *ns; /* the allocation's */
+	const struct pk_netns *ns; /* the allocation's netns */
 	struct pk_record *record;  /* ifindexes are filled in by make and repair */
 	uint64_t deadline_ns;
-	struct pk_netns home; /* the node's */
+	struct pk_netns home; /* the node's own netns */
 	struct pk_nl *at_home, *inside;
 	int tap_fd; /* a queue of the tap, from make to close */
 };

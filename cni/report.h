@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The error object on standard output (CNI spec 1.1.0, "Error"). Nomad shows a job's author
- * "<msg>; <details>": msg at most CNI_MSG_MAX bytes, details at most CNI_DETAILS_MAX, with `fix:`.
+ * Writes the error object on standard output (CNI spec 1.1.0, "Error"). Nomad shows a job's author
+ * "<msg>; <details>": msg has at most CNI_MSG_MAX bytes, details at most CNI_DETAILS_MAX, with
+ * `fix:`.
  */
 #include "cni_conf.h"
 #include "err.h"

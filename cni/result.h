@@ -19,11 +19,11 @@ struct cni_attachment {
 	const char *host_name; /* pk<slot> */
 	const char *tap_name;  /* NULL: process mode */
 	bool host_tap;	       /* tap_name is host_name */
-	uint8_t mac[6];	       /* the guest's; eth0 has the same */
+	uint8_t mac[6];	       /* the guest's MAC; eth0 has the same */
 	uint8_t host_mac[6];
 	union pk_addr ipv4, ipv6; /* all zero = none */
 	union pk_addr gateway4;
-	uint8_t prefix4; /* of the pool's block */
+	uint8_t prefix4; /* length of the pool block's prefix */
 	uint32_t mtu, queues;
 	const struct cni_dns *dns;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The rule set that a new endpoint starts under (state.md, "What ADD uses"). */
+/* Chooses the rule set that a new endpoint starts under (state.md, "What ADD uses"). */
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -80,7 +80,10 @@ static int compile(const struct pk_settings *settings, const struct documents *d
 	return pk_compile_labels(settings, d->list, d->n, init, image, err);
 }
 
-/* The base must not allow, even for a moment, what the tenant's own documents may deny. */
+/*
+ * Refuses a base for a tenant whose documents this node doesn't know: it must not allow, even for a
+ * moment, what they may deny.
+ */
 static int check_known(const struct pk_paths *paths, const char *tenant_name, struct pk_err *err)
 {
 	if (!tenant_name || pk_docstore_knows(paths->policies, tenant_name))

@@ -80,7 +80,7 @@ static int collect(struct cni_call *call, struct pk_bpf *bpf, const struct pk_re
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0 || !rec.network || strcmp(rec.network, call->conf.name) || rec.declared)
-		return r; /* what `picket attach` made is no runtime's to collect */
+		return r; /* `picket attach` made it; it is no runtime's to collect */
 	if (rec.netns && pk_netns_inode(rec.netns, &inode) == 0 && inode == rec.netns_inode) {
 		log_warn("op=gc container=%s netns=%s is not in valid-attachments and lives: "
 			 "keeping it",

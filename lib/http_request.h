@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One HTTP request and its reply, of picketd's loop (controller/http.h) or of the CLI. */
+/* One HTTP request and its reply, of picketd's loop (controller/sources/http.h) or of the CLI. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@ FUZZ_BIN := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"0"' -DPK_FUZZ -Iinclude -Ilib \
           -Ilib/policy $(TOOLS_I) $(CTL_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
           -fno-sanitize-recover=undefined
-FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c controller/*.c controller/cluster/*.c cli/*.c)))
+FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c $(CTL_DIRS:=/*.c) cli/*.c)))
 
 # The two commands of the README do all the set-up: what is missing is installed first.
 setup:

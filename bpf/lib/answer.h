@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Answers that are built from scratch in the request's packet and go back through the endpoint's
- * own device as a packet that another endpoint sent it does.
+ * Answers are built from nothing in the request's packet, and go back through the endpoint's own
+ * device as a packet of another endpoint would.
  */
 #include "lib/deliver.h"
 #include "lib/rewrite.h"
@@ -31,7 +31,7 @@ static __always_inline __u64 answer_sum(struct pk_scratch *s, __u32 off, __u32 l
 	return seed + (__u32)bpf_csum_diff(NULL, 0, answer_at(s, off), len, 0);
 }
 
-#define PK_CSUM_MOST 512 /* that bpf_csum_diff takes at once on 6.1 */
+#define PK_CSUM_MOST 512 /* bytes that bpf_csum_diff takes at once on 6.1 */
 
 /* Sums more bytes than bpf_csum_diff takes at once. */
 static __always_inline __u64 answer_sum_long(struct pk_scratch *s, __u32 off, __u32 len, __u64 seed)

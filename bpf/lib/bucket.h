@@ -3,16 +3,17 @@
 /* Token buckets of an endpoint: each is one aligned word, {stamp of ns/1024, tokens}. */
 #include "lib/maps.h"
 
-#define PK_ANSWERS_PER_S  200
-#define PK_EVENTS_PER_S	  100
-#define PK_TENANT_EVENTS  1000 /* a second, of all endpoints of a tenant; the burst is the same */
-#define PK_BUCKET_STEP	  20   /* bits of a stamp's units of 1,024 ns */
+#define PK_ANSWERS_PER_S 200
+#define PK_EVENTS_PER_S	 100
+#define PK_TENANT_EVENTS                                                                           \
+	1000 /* events a second of all endpoints of a tenant; the burst is the same */
+#define PK_BUCKET_STEP	  20 /* log2 of a second in a stamp's units of 1,024 ns */
 #define PK_BUCKET_STEP_MS 1073ull
 
 /*
  * Takes n tokens of a bucket that fills at rate a second up to burst, if `keep` are left
- * afterwards. A race that is lost to another CPU is tried again a few times; after that the packet
- * passes without paying, which at most one packet a CPU can do.
+ * afterwards. Where another CPU was quicker it tries again a few times; then the packet passes
+ * without paying, which at most one packet a CPU can do.
  */
 static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u32 keep)
 {
@@ -31,7 +32,9 @@ static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, _
 		if (!old) {
 			tokens = burst;
 			stamp = now;
-		} else if (passed >> 21) { /* over two seconds: in whole steps, or it overflows */
+		} else if (
+			passed >>
+			21) { /* over two seconds, in whole seconds: else the product overflows */
 			tokens += (passed >> PK_BUCKET_STEP) * rate * PK_BUCKET_STEP_MS / 1000;
 			stamp += passed >> PK_BUCKET_STEP << PK_BUCKET_STEP;
 		} else {

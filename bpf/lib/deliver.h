@@ -56,7 +56,8 @@ static __always_inline int deliver_hop(struct __sk_buff *skb, const struct pk_pk
 	if (!ip6)
 		return PK_REASON_TRUNCATED;
 	ip6->hop_limit = pkt->ttl - 1;
-	if (pkt->dir == PK_INGRESS) /* its driver may have summed it up */
+	if (pkt->dir ==
+	    PK_INGRESS) /* the driver's sum of the whole packet, if there is one, follows */
 		bpf_csum_update(skb, (__u16)~bpf_htons(1));
 	return PK_REASON_OK;
 }
@@ -123,8 +124,8 @@ static __always_inline int deliver_endpoint(struct __sk_buff *skb, struct pk_pkt
 	if (!reason && !bucket_traffic(slot, to, PK_INGRESS, skb->len, sanity_packets(skb, pkt)))
 		reason = PK_REASON_RATE_LIMIT;
 	if (reason) {
-		pkt->at_slot = slot;
-		pkt->at_dir = PK_INGRESS;
+		pkt->count_slot = slot;
+		pkt->count_dir = PK_INGRESS;
 		return reason;
 	}
 	reason = deliver_headers(skb, pkt, to, way);

@@ -8,12 +8,12 @@
 #include "lib/answer.h"
 
 #define PK_DHCP_OFF	  (PK_L3 + 20 + 8)
-#define PK_DHCP_FIXED	  240 /* with the cookie */
-#define PK_DHCP_BYTES	  300 /* of an answer at least: some clients refuse less */
-#define PK_DHCP_MOST	  548 /* and at most: no client need take more (RFC 2131 2) */
+#define PK_DHCP_FIXED	  240 /* bytes of the fixed part, cookie included */
+#define PK_DHCP_BYTES	  300 /* an answer has at least these bytes: some clients refuse less */
+#define PK_DHCP_MOST	  548 /* and at most these: no client need take more (RFC 2131 2) */
 #define PK_DHCP_COOKIE	  0x63825363
 #define PK_DHCP_LEASE	  86400
-#define PK_DHCP_OPTIONS	  32 /* looked at in a request */
+#define PK_DHCP_OPTIONS	  32 /* options of a request that are looked at */
 #define PK_DHCP_BROADCAST 0x8000
 
 enum dhcp_type {
@@ -38,8 +38,9 @@ struct dhcp_head {
 struct dhcp_asked {
 	struct dhcp_head head;
 	__be32 requested, server;
-	__u32 client_off, client_len; /* its identifier, code and length included; 0 = none */
-	__u32 off, end;		      /* of the walk through the options */
+	__u32 client_off,
+		client_len; /* the client's identifier option, code and length included; 0 = none */
+	__u32 off, end;	    /* where the walk through the options is, and where it ends */
 	__u8 type;
 };
 _Static_assert(sizeof(struct dhcp_asked) <= PK_SCRATCH_ASKED, "what DHCP is asked");

@@ -31,10 +31,10 @@ enum dhcp6_status {
 /* The plan of an answer, made from what was asked. */
 struct dhcp6_plan {
 	__u8 type;
-	__u8 status; /* enum dhcp6_status, of the whole answer */
+	__u8 status; /* enum dhcp6_status of the whole answer */
 	bool lease;  /* the first IA_NA gets the address */
 	bool others; /* the other IAs are told why they get nothing */
-	bool none;   /* and that is since there is no binding of theirs */
+	bool none;   /* and the reason is that they have no binding */
 	bool told;   /* resolvers and search list */
 	bool rapid;
 };
@@ -125,7 +125,7 @@ static __always_inline int dhcp6_decide(const struct pk_pkt *pkt, const struct d
 		return a->server && a->type != DHCP6_INFORMATION ? PK_REASON_OK
 								 : PK_REASON_MULTICAST;
 	}
-	if (a->type == DHCP6_CONFIRM) { /* on the link is the endpoint's own address alone */
+	if (a->type == DHCP6_CONFIRM) { /* only the endpoint's own address is on the link */
 		plan->status = a->own == a->addresses ? DHCP6_SUCCESS : DHCP6_NOT_ON_LINK;
 		return a->addresses ? PK_REASON_OK : PK_REASON_MULTICAST;
 	}

@@ -6,9 +6,9 @@
  */
 #include "lib/answer.h"
 
-#define PK_DHCP6_IAS	 4   /* beside the first IA_NA that are told why they get nothing */
-#define PK_DHCP6_OPTIONS 48  /* looked at in a message; one that has more is refused */
-#define PK_DHCP6_CLIENT	 134 /* bytes of a client's identifier, code and length included */
+#define PK_DHCP6_IAS	 4   /* IAs beside the first IA_NA that are told why they get nothing */
+#define PK_DHCP6_OPTIONS 48  /* options of a message that are looked at; one with more is refused */
+#define PK_DHCP6_CLIENT	 134 /* bytes of a client's identifier option, code and length included */
 
 enum dhcp6_type {
 	DHCP6_SOLICIT = 1,
@@ -54,16 +54,16 @@ struct dhcp6_asked {
 	__u8 type;
 	__u8 server; /* enum dhcp6_server */
 	bool rapid, has_first, has_other;
-	__u32 client_off, client_len; /* the option as a whole; 0 = none */
+	__u32 client_off, client_len; /* the client's identifier option as a whole; 0 = none */
 	struct dhcp6_ia first;	      /* the IA_NA that gets the address */
 	struct dhcp6_ia refused[PK_DHCP6_IAS];
 	__u32 n_ias, n_refused;
-	__u32 addresses, own; /* in all IAs; those that are the endpoint's */
-	union pk_addr other;  /* the first one of the first IA_NA that isn't */
+	__u32 addresses, own; /* addresses in all IAs; those of them that are the endpoint's */
+	union pk_addr other;  /* the first address of the first IA_NA that isn't */
 	/* The state of the walk through the options. */
 	__u32 off, end;
-	__u32 ia_end;	/* of the IA that the walk is in; 0 = in none */
-	__u32 in_first; /* that is the first IA_NA */
+	__u32 ia_end;	/* end of the IA that the walk is in; 0 = in none */
+	__u32 in_first; /* 1: that IA is the first IA_NA */
 	__u32 bad;	/* not a bool: a callback returns 0 or 1, as the verifier can tell */
 };
 

@@ -96,9 +96,9 @@ __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reas
 	e->version = PK_EVENT_VERSION;
 	e->type = pkt->event ? pkt->event : PK_EVENT_DENIED;
 	e->reason = reason;
-	e->dir = pkt->at_dir;
-	e->slot = pkt->at_slot;
-	e->peer_slot = pkt->at_slot == pkt->slot ? pkt->peer_slot : pkt->slot;
+	e->dir = pkt->count_dir;
+	e->slot = pkt->count_slot;
+	e->peer_slot = pkt->count_slot == pkt->slot ? pkt->peer_slot : pkt->slot;
 	e->ns = bpf_ktime_get_boot_ns();
 	e->revision = PK_WORD_REVISION(pkt->word);
 	e->length = skb->len;

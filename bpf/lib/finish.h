@@ -18,7 +18,9 @@ static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __
 	c->bytes += bytes;
 }
 
-/* Makes the stack take the frame: it names the gateway's MAC, which is on no interface. */
+/*
+ * Makes the stack take the frame, which is addressed to the gateway's MAC, the MAC of no interface.
+ */
 static __always_inline bool finish_for_host(struct __sk_buff *skb)
 {
 	return !skb->pkt_type || !bpf_skb_change_type(skb, 0);
@@ -87,7 +89,7 @@ static __always_inline int pk_finish(struct __sk_buff *skb, struct pk_pkt *pkt, 
 {
 	__u32 len = skb->len;
 
-	finish_count(pkt->at_slot, pkt->at_dir, reason, len);
+	finish_count(pkt->count_slot, pkt->count_dir, reason, len);
 	if (unlikely(reason || pkt->event))
 		pk_event_send(skb, pkt, reason);
 	if (unlikely(reason))

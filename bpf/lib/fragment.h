@@ -10,9 +10,10 @@
  */
 #include "lib/flow.h"
 
-#define FRAGMENT_SECONDS 15 /* that a first fragment is remembered: half of what a receiver waits */
+#define FRAGMENT_SECONDS                                                                           \
+	15 /* seconds that a first fragment is remembered: half of what a receiver waits */
 
-/* A first fragment says this for the later ones. */
+/* The flags of a first fragment that hold for the later ones. */
 #define FRAGMENT_FLAGS (PK_PKT_PORTS | PK_PKT_ECHO_REQUEST | PK_PKT_ECHO_REPLY)
 
 /* Reads the datagram's id, and where in it the fragment begins. */

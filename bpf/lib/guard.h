@@ -90,8 +90,8 @@ static __always_inline int guard_denied(const struct pk_flow *flow, struct pk_pk
 	bool there = flow->flags & PK_FLOW_AT_RESPONDER;
 
 	pkt->verdict.live.rule = flow->rule;
-	pkt->at_slot = flow->slot[there];
-	pkt->at_dir = there ? PK_INGRESS : PK_EGRESS;
+	pkt->count_slot = flow->slot[there];
+	pkt->count_dir = there ? PK_INGRESS : PK_EGRESS;
 	return reason;
 }
 

@@ -9,7 +9,7 @@
 struct icmp_error_quote {
 	__be16 sport, dport;
 	__u8 proto;
-	__u8 type; /* of a quoted echo */
+	__u8 type; /* ICMP type of a quoted echo */
 	__u32 l4_off;
 };
 
@@ -25,7 +25,7 @@ static __always_inline int icmp_error_load(struct __sk_buff *skb, const struct p
 static __always_inline int icmp_error_v4(struct __sk_buff *skb, struct pk_scratch *s,
 					 struct icmp_error_quote *q)
 {
-	struct iphdr ip = {}; /* what isn't there is of no version */
+	struct iphdr ip = {}; /* version 0 where nothing can be read */
 	__u32 off = s->pkt.l4_off + 8;
 
 	icmp_error_load(skb, &s->pkt, off, &ip, sizeof(ip));

@@ -167,12 +167,12 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries,
-	       1 << 18); /* its one reader maps it twice: 1 MiB would cost it 2 of its 12 */
+	       1 << 18); /* its one reader maps it twice; 1 MiB would cost it 2 of its 12 */
 } events SEC(".maps");
 
-/* Places of `programs`. */
+/* Indexes of `programs`. */
 enum pk_tail {
-	PK_TAIL_NONE = 0, /* place 0 stays empty */
+	PK_TAIL_NONE = 0, /* entry 0 stays empty */
 	PK_TAIL_MISS = 1,
 	PK_TAIL_MISS_TO = 2,
 	PK_TAIL_ANSWER = 3,

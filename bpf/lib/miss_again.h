@@ -21,7 +21,7 @@ static __always_inline bool miss_fresh(const struct pk_scratch *s, const struct 
  */
 static __always_inline bool miss_at_responder(const struct pk_scratch *s)
 {
-	return !s->end[0].slot || (s->end[1].slot && s->pkt.at_dir == PK_INGRESS);
+	return !s->end[0].slot || (s->end[1].slot && s->pkt.count_dir == PK_INGRESS);
 }
 
 /*

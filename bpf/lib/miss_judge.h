@@ -34,8 +34,8 @@ static __always_inline int miss_judge_end(struct pk_scratch *s, enum pk_dir dir)
 	struct pk_query *q = &s->query;
 	struct pk_pkt *pkt = &s->pkt;
 
-	pkt->at_slot = of->slot;
-	pkt->at_dir = dir;
+	pkt->count_slot = of->slot;
+	pkt->count_dir = dir;
 	if (!of->word)
 		return PK_REASON_ENDPOINT_CLOSED;
 	q->rule_set = PK_WORD_RULE_SET(of->word);
@@ -74,8 +74,8 @@ static __always_inline int miss_judge(struct pk_scratch *s)
 		reason = miss_judge_end(s, PK_INGRESS);
 	if (reason)
 		return reason;
-	pkt->at_slot = pkt->slot;
-	pkt->at_dir = pkt->dir;
+	pkt->count_slot = pkt->slot;
+	pkt->count_dir = pkt->dir;
 	return PK_REASON_OK;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Translation of a new flow: its alias and, for masquerade, the port that the world sees. An alias
- * is one tuple of the wire, so flows to different destinations may share a port, and taking one is
- * one insertion that only one CPU can win.
+ * Translates a new flow: makes its alias and, for masquerade, finds the port that the world sees.
+ * An alias is a tuple as it is on the wire, so flows to different destinations may share a port;
+ * taking one is one insertion, which only one CPU can win.
  */
 #include "lib/place.h"
 #include "lib/publish.h"
@@ -174,7 +174,7 @@ static __always_inline int nat_begin(struct __sk_buff *skb, struct pk_scratch *s
 	return r == -PK_EEXIST ? PK_REASON_TUPLE_TAKEN : PK_REASON_MAP_FULL;
 }
 
-/* Takes the alias back: its flow couldn't be made. */
+/* Takes the alias back where its flow couldn't be made. */
 static __always_inline void nat_undo(struct pk_scratch *s)
 {
 	if (s->translation)

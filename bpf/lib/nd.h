@@ -7,14 +7,14 @@
 #include "lib/answer.h"
 #include "lib/peer.h"
 
-#define PK_ND_OFF   (PK_L3 + sizeof(struct ipv6hdr)) /* of the answers' message */
+#define PK_ND_OFF   (PK_L3 + sizeof(struct ipv6hdr)) /* offset of an answer's ICMPv6 message */
 #define PK_ND_RS    133
 #define PK_ND_RA    134
 #define PK_ND_NS    135
 #define PK_ND_NA    136
 #define PK_ND_FIXED 64 /* bytes of an RA before what user space has encoded */
 
-struct nd_message { /* NS and NA */
+struct nd_message { /* the message of NS and NA */
 	__u8 type, code;
 	__be16 checksum;
 	__be32 flags;

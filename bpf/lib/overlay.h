@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * The overlay: this node's end of it, and how a packet goes in. VXLAN proves nothing of who sent a
- * packet. So its port is the nodes' alone, whatever policy says: no endpoint sends to it, nobody's
- * published port is it, and what comes to it by an uplink comes from a node, by the way to that
- * node. What has come so carries a proof past the stack, which takes it out of its tunnel: this
- * load's secret, as the packet's priority, which the kernel keeps on this way and no sender can
- * write.
+ * This node's end of the overlay, and how a packet goes in. VXLAN proves nothing of who sent a
+ * packet, so the overlay's port is the nodes' alone, whatever policy says: no endpoint sends to it,
+ * no published port is it, and what comes to it by an uplink comes from a node, by the way to that
+ * node. Such a packet carries a proof past the stack, which takes it out of its tunnel: this load's
+ * secret, as the packet's priority, which the kernel keeps on this way and no sender can write.
  */
 #include <linux/in.h>
 #include "lib/maps.h"
@@ -41,7 +40,7 @@ static __always_inline const struct pk_pool *overlay_pool(const union pk_addr *a
 	return bpf_map_lookup_elem(&pools, &key);
 }
 
-/* Sets the tunnel's key: the outer header is the device's work. */
+/* Sets the tunnel's key. The device writes the outer header by it. */
 static __always_inline int overlay_key(struct __sk_buff *skb, const struct pk_node *n,
 				       const union pk_addr *node_)
 {

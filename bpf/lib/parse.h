@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Bytes to struct pk_pkt. Bounded; everything that isn't understood has its reason. The same
- * file is compiled for user space by tests/bpf and tests/fuzz, so it knows memory, no skb.
- *
- * The linear part (data to data_end) may be shorter than the frame: the caller has pulled what a
- * header chain can be long, or the frame is that short.
+ * Makes a struct pk_pkt of a frame's bytes. Everything is bounded, and what isn't understood has
+ * its reason. The same file is compiled for user space by tests/bpf and tests/fuzz, so it knows
+ * memory, no skb. The linear part (data to data_end) may be shorter than the frame: the caller has
+ * pulled what a header chain can be long, or the frame is that short.
  */
 #include <linux/icmpv6.h>
 #include <linux/in.h>
@@ -17,12 +16,12 @@
 #include "lib/pkt.h"
 
 #define PK_EXT_MAX	3      /* hop-by-hop, destination options, atomic fragment */
-#define PK_EXT_BYTES	256    /* of them all */
-#define PK_IP_FRAGMENT	0x3fff /* offset or more fragments */
+#define PK_EXT_BYTES	256    /* bytes of all extension headers together */
+#define PK_IP_FRAGMENT	0x3fff /* not 0 in a fragment: its offset, or that more follow */
 #define PK_IP_MORE	0x2000
-#define PK_IP_OFFSET	0x1fff /* in units of 8 bytes */
+#define PK_IP_OFFSET	0x1fff /* the offset, in units of 8 bytes */
 #define PK_IP6_MORE	0x0001
-#define PK_IP6_OFFSET	0xfff8 /* in bytes */
+#define PK_IP6_OFFSET	0xfff8 /* the offset, in bytes */
 #define PK_PARSE_LINEAR (14 + 40 + PK_EXT_BYTES + 60)
 #define PK_TH_FIN	0x01
 #define PK_TH_SYN	0x02
@@ -41,7 +40,7 @@ struct pk_icmp {
 };
 #define ICMP_ECHOREPLY	   0
 #define ICMP_DEST_UNREACH  3
-#define ICMP_FRAG_NEEDED   4 /* a code of it */
+#define ICMP_FRAG_NEEDED   4 /* the code of an unreachable that is too long for the way */
 #define ICMP_REDIRECT	   5
 #define ICMP_ECHO	   8
 #define ICMP_ROUTERADVERT  9

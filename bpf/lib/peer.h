@@ -12,7 +12,7 @@
 /* A question to the FIB. */
 struct peer_ask {
 	union pk_addr src, dst;
-	__u32 ifindex; /* that the packet came in by */
+	__u32 ifindex; /* the device that the packet came in by */
 };
 
 /*
@@ -142,7 +142,7 @@ static __always_inline bool peer_local(struct pk_pkt *pkt)
 
 	if (!local)
 		return false;
-	pkt->peer_slot = local->slot; /* its identity: miss_peer */
+	pkt->peer_slot = local->slot; /* miss_peer reads its identity */
 	pkt->party = local->slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
 	return true;
 }
@@ -163,7 +163,7 @@ static __always_inline bool peer_remote(struct pk_pkt *pkt, const union pk_addr 
 static __always_inline const struct pk_endpoint *peer_hook(struct pk_pkt *pkt,
 							   const struct pk_endpoint *ep, __u32 slot)
 {
-	pkt->slot = pkt->at_slot = slot;
+	pkt->slot = pkt->count_slot = slot;
 	pkt->word = flow_word(slot);
 	ep = pk_after(ep, pkt->word);
 	pkt->identity = READ_ONCE(ep->identity);
@@ -235,8 +235,8 @@ static __noinline bool peer_came_by_its_way(struct __sk_buff *skb, struct pk_scr
 }
 
 /*
- * Returns whether the packet is believed to be of who has its source. What came through the overlay
- * is of the very node whose block that source is in, or of nobody.
+ * Returns whether the packet is believed to be of the one who has its source address. What came
+ * through the overlay is of the very node in whose block that address is, or of nobody.
  */
 static __always_inline bool peer_is_believed(struct __sk_buff *skb, struct pk_scratch *s,
 					     const struct peer_ask *ask)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * This is known of the packet in hand. parse.h fills the first part from the bytes, the guard the
- * rest as it decides; finish.h alone acts on it. Usable in user space.
+ * What is known of the packet in hand. parse.h fills the first part from the bytes, the guard the
+ * rest as it decides; finish.h alone acts on it. User space can use it, too.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,13 +23,13 @@ enum pk_pkt_flag {
 	PK_PKT_ICMP_OTHER = 1 << 7, /* neither echo nor error: no flow */
 	PK_PKT_GROUP = 1 << 8,	    /* destination MAC or address is broadcast or multicast */
 	PK_PKT_PARTIAL = 1 << 9,    /* checksum is finished later */
-	PK_PKT_WAY = 1 << 10,	    /* of a translated or routed flow: scratch has its way */
+	PK_PKT_WAY = 1 << 10,	    /* its flow is translated or routed; scratch has its way */
 	PK_PKT_FIRST = 1 << 11,	    /* a fragment: the first, which has the L4 header */
 	PK_PKT_LATER = 1 << 12,	    /* a fragment behind it: no L4 header */
 	PK_PKT_FRAGMENT = PK_PKT_FIRST | PK_PKT_LATER,
 };
 
-/* finish.h does one of these with a packet whose reason is ok. */
+/* What finish.h does with a packet whose reason is ok (DROP and TELL: with a denied one). */
 enum pk_action {
 	PK_ACT_DROP = 0, /* denied, or swallowed */
 	PK_ACT_PEER = 1, /* redirect_peer to `target`: another endpoint, or back to its own */
@@ -42,7 +42,7 @@ enum pk_action {
 
 struct pk_pkt {
 	/*
-	 * The first part is of the bytes. In ARP src and dst are sender's and target's protocol
+	 * This part is read from the bytes. In ARP src and dst are sender's and target's protocol
 	 * address.
 	 */
 	union pk_addr src, dst;
@@ -50,33 +50,33 @@ struct pk_pkt {
 	__be16 judged_port;  /* as in struct pk_verdict_key: dport, or ICMP type << 8 | code */
 	__u16 ethertype;     /* host order */
 	__u16 flags;	     /* enum pk_pkt_flag */
-	__u16 l4_off;	     /* from the Ethernet header */
-	__u32 l3_len;	     /* as the IP header says */
-	__u32 payload;	     /* behind the L4 header */
+	__u16 l4_off;	     /* offset from the Ethernet header */
+	__u32 l3_len;	     /* length of the IP packet, as its header says */
+	__u32 payload;	     /* bytes behind the L4 header */
 	__u8 dmac[ETH_ALEN], smac[ETH_ALEN]; /* on even places: compared by 16 bits */
 	__u8 proto;
 	__u8 tcp_flags;
 	__u8 ttl;
 	__u8 icmp_type, icmp_code;
 
-	/* The second part is of the decision. */
-	__u8 dir;    /* enum pk_dir: the hook's */
-	__u8 at_dir; /* where the decision counts */
-	__u8 tail;   /* enum pk_tail: the decision goes on there */
-	__u8 action; /* enum pk_action */
-	__u8 role;   /* 0: of the flow's initiator, 1: of its responder */
-	__u8 party;  /* enum pk_party: the peer */
-	__u8 event;  /* enum pk_event_type beside the reason's own; 0 = none */
-	__u8 denied; /* enum pk_reason that its sender is told (tell.h) */
-	bool to_tap; /* target is a host tap: no veth lies between (tap.h) */
-	__u32 slot;  /* the hook's endpoint; 0 = none */
-	__u32 at_slot;
+	/* This part is filled in as the guard decides. */
+	__u8 dir;	/* enum pk_dir: the hook's */
+	__u8 count_dir; /* with count_slot: whose counter the decision raises */
+	__u8 tail;	/* enum pk_tail: the decision goes on there */
+	__u8 action;	/* enum pk_action */
+	__u8 role;	/* 0: the flow's initiator sent it, 1: its responder */
+	__u8 party;	/* enum pk_party: the peer */
+	__u8 event;	/* enum pk_event_type beside the reason's own; 0 = none */
+	__u8 denied;	/* enum pk_reason of a denial that its sender is told of (tell.h) */
+	bool to_tap;	/* target is a host tap: no veth lies between (tap.h) */
+	__u32 slot;	/* the hook's endpoint; 0 = none */
+	__u32 count_slot;
 	__u32 peer_slot;
-	__u32 identity, tenant; /* slot's */
+	__u32 identity, tenant; /* of the endpoint at slot */
 	__u32 peer_identity, peer_tenant;
 	__u32 target;
-	__u32 tell_mtu; /* of the way that a packet is too long for; 0 = none */
-	__be16 wire_id; /* IPv4: the identification of a datagram that leaves as another source's */
-	__u64 word;	/* slot's, loaded once */
+	__u32 tell_mtu; /* MTU of the way that the packet is too long for; 0 = none */
+	__be16 wire_id; /* IPv4: the id under which a datagram with a translated source leaves */
+	__u64 word;	/* of the endpoint at slot, loaded once */
 	struct pk_verdict_value verdict;
 };

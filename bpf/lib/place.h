@@ -19,11 +19,12 @@
  * place that it looked at: a full endpoint's new flows cost nobody more than a four-hundredth of a
  * processor.
  */
-#define PK_PLACE_TRIES	  16384
-#define PK_PLACE_REST_US  25
-#define PK_PLACE_REVOKED  10 /* s: as long a revoked flow is kept for a revert, then it may go */
-#define PK_PLACE_RESET	  1  /* s: as long a RST from outside may be contradicted, likewise */
-#define PK_PLACE_ANSWERED 2  /* s: as long an answered DNS question is, where places are needed */
+#define PK_PLACE_TRIES	 16384
+#define PK_PLACE_REST_US 25
+#define PK_PLACE_REVOKED 10 /* seconds that a revoked flow is kept for a revert */
+#define PK_PLACE_RESET	 1  /* seconds that a RST from outside may be contradicted */
+#define PK_PLACE_ANSWERED                                                                          \
+	2 /* seconds that an answered DNS question is kept where places are needed */
 
 static __always_inline __u64 place_tail(const struct pk_flow_key *key, bool busy)
 {
@@ -40,8 +41,8 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
 
 /*
- * Returns whether a side's endpoint was closed since: it is opened again under another revision,
- * and then its flows are over.
+ * Returns whether the side's endpoint is as it was when the flow was made: one that was closed
+ * opens under another revision, and then its flows are over.
  */
 static __always_inline bool place_alive(const struct pk_flow *flow, int side)
 {
@@ -139,7 +140,7 @@ static __always_inline void place_settle(const struct pk_flow_key *key, __u32 in
 {
 	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
 
-	if (place) /* an atomic exchange orders it after the addresses */
+	if (place) /* atomic, so that it comes after the addresses */
 		__sync_lock_test_and_set(place_word(place), keep ? place_tail(key, false) : 0);
 }
 
@@ -147,8 +148,8 @@ static __always_inline void place_settle(const struct pk_flow_key *key, __u32 in
 struct place_search {
 	struct pk_scratch *s;
 	__u32 first;  /* index of the owner's first place */
-	__u32 budget; /* of them, how many it may use */
-	__u32 start;  /* below budget */
+	__u32 budget; /* of its places, how many it may use */
+	__u32 start;  /* the first place that is looked at, below budget */
 	__u32 now;
 	__u32 found; /* index + 1 */
 };
@@ -193,7 +194,7 @@ struct place_drain {
 	struct pk_bucket *b;
 	__u32 first;
 	__u32 budget;
-	__u32 low; /* below budget: the place that is looked at next */
+	__u32 low; /* the place below the budget that is looked at next */
 	__u32 now;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Answers one question by a rule set: the peer's class, then its most specific entry, then what
- * stands beside it (the operator's lists, rules for any peer, open ports); the higher rank
- * wins. Nothing else reads the policy tables, for any hook or judge.bpf.c.
+ * Answers one question by a rule set: the peer's class, its most specific entry, and what stands
+ * beside that (the operator's lists, rules for any peer, open ports); the highest rank wins.
+ * Nothing else reads the policy tables.
  */
 #include "lib/maps_policy.h"
 
@@ -147,7 +147,7 @@ __noinline int pk_policy_judge(struct pk_query *q)
 {
 	const struct pk_judgement nothing = {
 		.verdict = PK_DENY,
-		.rank = 0, /* whatever an entry says counts for more */
+		.rank = 0, /* any entry ranks higher */
 		.rule = PK_RULE_DEFAULT,
 	};
 	const struct pk_rule_set *set;

@@ -34,8 +34,9 @@ static __always_inline __sum16 rewrite_check(__sum16 check, __u64 gain)
 	return ~rewrite_fold((__u16)~check + gain);
 }
 
-#define REWRITE_IDS    1024   /* a power of two */
-#define REWRITE_ATOMIC 0x4000 /* DF alone: it is never cut, and its id means nothing */
+#define REWRITE_IDS 1024 /* a power of two */
+#define REWRITE_ATOMIC                                                                             \
+	0x4000 /* only DF is set: the datagram is never cut, and its id means nothing */
 static __u32 rewrite_ids[REWRITE_IDS];
 
 /*
@@ -134,8 +135,8 @@ static __always_inline __be16 *rewrite_at(struct __sk_buff *skb, __u32 off)
 /* A rewriting's change, as sums of one's complement. */
 struct rewrite_gains {
 	__u64 addresses;
-	__u64 ports; /* and an echo's id */
-	__u64 whole; /* of the packet from its IP header on, checksums included */
+	__u64 ports; /* of the ports, or an echo's id */
+	__u64 whole; /* of the whole packet from its IP header on, checksums included */
 };
 
 /* Mends the L4 checksum. In IPv4 the header's own checksum has cancelled the addresses. */
@@ -147,7 +148,7 @@ static __always_inline int rewrite_l4(struct __sk_buff *skb, const struct pk_pkt
 
 	if (!check)
 		return PK_REASON_TRUNCATED;
-	if (pkt->proto == IPPROTO_ICMP) { /* no pseudo-header */
+	if (pkt->proto == IPPROTO_ICMP) { /* its checksum covers no pseudo-header */
 		*check = rewrite_check(*check, g->ports);
 		return PK_REASON_OK;
 	}
@@ -155,7 +156,7 @@ static __always_inline int rewrite_l4(struct __sk_buff *skb, const struct pk_pkt
 		*check = rewrite_fold(*check + g->addresses);
 		return PK_REASON_OK;
 	}
-	if (pkt->proto == IPPROTO_UDP && !*check) { /* it has none */
+	if (pkt->proto == IPPROTO_UDP && !*check) { /* a datagram without a checksum */
 		g->whole = v4 ? g->ports : g->addresses + g->ports;
 		return PK_REASON_OK;
 	}
@@ -182,7 +183,7 @@ static __always_inline int rewrite_port(struct __sk_buff *skb, struct pk_pkt *pk
 		return PK_REASON_TRUNCATED;
 	*gain += rewrite_gain16(*at, to);
 	*at = to;
-	/* An echo's id is both ports; an event tells the one that its sender wrote. */
+	/* An echo's id is both its ports; an event tells the one that its sender wrote. */
 	if (source)
 		pkt->sport = to;
 	else

@@ -43,9 +43,9 @@ __ksym __weak;
  */
 #define PK_GSO_MIN_TCP4 496
 #define PK_GSO_MIN_TCP6 1180
-#define PK_GSO_MAX_UDP	128 /* segments */
+#define PK_GSO_MAX_UDP	128 /* segments that a UDP packet may be cut into */
 
-/* The fields that are needed of the kernel's sk_buff. */
+/* The fields of the kernel's sk_buff that are needed. */
 struct sanity_skb {
 	bool partial;	    /* the checksum is finished later */
 	__u32 csum_start;   /* from the Ethernet header */
@@ -67,7 +67,7 @@ static __always_inline int sanity_linear(struct __sk_buff *skb)
 	return PK_REASON_OK;
 }
 
-/* Reads by plain loads of the kernel's sk_buff, whose type the verifier knows. */
+/* Reads the fields by plain loads: the verifier knows the type of the kernel's sk_buff. */
 static __always_inline void sanity_read_kfunc(struct __sk_buff *skb, struct sanity_skb *out)
 {
 	const struct sk_buff *k = bpf_cast_to_kern_ctx(skb);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * This holds what is too large for the stack, and what a tail call carries over. There is one a
+ * Room for what is too large for the stack, and for what a tail call carries over. There is one a
  * CPU. It is written and read within one packet's run, which softirq context keeps from being
  * interrupted by another.
  */
 #include "lib/maps.h"
 #include "lib/pkt.h"
 
-#define PK_SCRATCH_BYTES  1024 /* of an answer's frame */
-#define PK_SCRATCH_BEHIND 264  /* so that what is put at any masked offset stays inside */
+#define PK_SCRATCH_BYTES 1024 /* bytes of an answer's frame */
+#define PK_SCRATCH_BEHIND                                                                          \
+	264 /* room behind it, so that what is put at any masked offset stays inside */
 
 #define PK_SCRATCH_ASKED 160
 
@@ -47,16 +48,16 @@ struct pk_scratch {
 	struct pk_end end[2]; /* initiator, responder */
 	struct pk_way way;
 	__u8 translation;     /* PK_FLOW_SOURCE, _DESTINATION, _HAIRPIN of the flow to be made */
-	__u8 neighbour[6];    /* whose frame brought another node's packet, where it came: */
-	__u16 came;	      /* 1: by the way back to its source */
-	union pk_addr tunnel; /* at the overlay's device: the outer source */
-	union pk_addr source; /* of the node, on the way out; all zero = not known */
+	__u8 neighbour[6];    /* whose frame brought another node's packet, if `came` */
+	__u16 came;	      /* 1: the packet came by the way back to its source */
+	union pk_addr tunnel; /* for a packet out of the overlay: the outer source */
+	union pk_addr source; /* the node's address on the way out; all zero = not known */
 	union pk_addr translated; /* with translated_port: as in struct pk_flow */
 	__be16 translated_port;
-	bool made; /* the flow of s->key is this packet's making */
+	bool made; /* this packet has made the flow of s->key */
 	struct pk_flow_key key, old, alias, moved;
 	struct pk_flow flow;
-	struct pk_fragment fragment; /* of a first fragment: kept once it has passed */
+	struct pk_fragment fragment; /* what a first fragment says: kept once that has passed */
 	__u32 fragment_owner;
 	struct pk_query query;
 	struct bpf_fib_lookup fib;
@@ -66,7 +67,7 @@ struct pk_scratch {
 	 * loop only, and removes as dead whatever no first round can reach.
 	 */
 	__u8 asked[PK_SCRATCH_ASKED] __attribute__((aligned(8)));
-	__u32 filled; /* of an answer's options so far, in its frame */
+	__u32 filled; /* bytes of an answer's options so far, in its frame */
 	__u8 buf[PK_SCRATCH_BYTES + PK_SCRATCH_BEHIND]
 		__attribute__((aligned(8))); /* an answer's frame */
 };

@@ -93,5 +93,5 @@ static __always_inline int pk_spoof(const struct pk_pkt *pkt, const struct pk_en
 		return spoof_ipv4(pkt, ep);
 	if (pkt->flags & PK_PKT_IPV6)
 		return spoof_ipv6(pkt, ep);
-	return PK_REASON_OK; /* ARP: arp.h */
+	return PK_REASON_OK; /* arp.h judges it */
 }

@@ -8,7 +8,7 @@
  */
 enum pk_stall {
 	PK_STALL_NONE,
-	PK_STALL_FLOW_FOUND,	/* a flow is found, its words aren't read */
+	PK_STALL_FLOW_FOUND,	/* a flow is found, its words aren't read yet */
 	PK_STALL_FLOW_CURRENT,	/* its words are those of now, its reason isn't read */
 	PK_STALL_JUDGED,	/* judged again; the flow doesn't know yet */
 	PK_STALL_FRESH,		/* the judgement may become the flow's, nothing of it is written */

@@ -19,7 +19,7 @@ struct net_device {
 } __attribute__((preserve_access_index));
 
 struct tap_rings {
-	__u32 queues, frames; /* attached; that each holds */
+	__u32 queues, frames; /* queues attached; frames that each holds */
 };
 
 static __always_inline int tap_read_probe(struct __sk_buff *skb, struct tap_rings *out)

@@ -10,7 +10,7 @@
  */
 #include "lib/answer.h"
 
-#define TELL_LONG   68 /* bytes of an IPv4 packet that are quoted, where it has them; else: */
+#define TELL_LONG   68 /* bytes of an IPv4 packet that are quoted, where it has so many; else: */
 #define TELL_SHORT  28
 #define TELL6_LONG  128
 #define TELL6_SHORT 48

@@ -12,9 +12,9 @@
 /* The few fields that tell whether a packet can be ours. */
 struct uplink_glance {
 	union pk_addr dst;
-	__be16 dport; /* 0: the protocol has none */
+	__be16 dport; /* 0: the protocol has no ports */
 	__u8 proto;
-	bool fragment; /* whose it is says the record of its first one, if any */
+	bool fragment; /* the record of its first one, if any, says whose it is */
 };
 
 static __always_inline bool uplink_glance_ports(const struct pk_cursor *c, __u32 off,
@@ -100,7 +100,10 @@ static __always_inline bool uplink_is_icmp(const struct uplink_glance *g)
 	return g->proto == IPPROTO_ICMP || g->proto == IPPROTO_ICMPV6;
 }
 
-/* Whether it is this protocol's and this address', uplink_slot finds out. */
+/*
+ * Returns whether somebody publishes the port; uplink_slot finds out for which protocol and
+ * address.
+ */
 static __always_inline bool uplink_is_published(const struct uplink_glance *g)
 {
 	__u16 port = bpf_ntohs(g->dport);
@@ -116,8 +119,8 @@ enum uplink_kind {
 	UPLINK_ENDPOINTS, /* for an address of this node's blocks */
 	UPLINK_ANSWER,	  /* in the masquerade range: ours where there is a flow */
 	UPLINK_PUBLISHED, /* a port that somebody publishes */
-	UPLINK_FRAGMENT,  /* of a datagram that may be any of them */
-	UPLINK_TUNNEL,	  /* of the overlay: the host's where a node sent it */
+	UPLINK_FRAGMENT,  /* a fragment behind the first, of any of these */
+	UPLINK_TUNNEL,	  /* of the overlay: the host's if a node sent it */
 };
 
 static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
@@ -317,7 +320,7 @@ static __always_inline int guard_tunnel(struct __sk_buff *skb)
 	return reason;
 }
 
-/* UPLINK_NOT_OURS: the host's after all. */
+/* What stands in a reason's place for a packet that is the host's after all. */
 #define UPLINK_NOT_OURS (-1)
 #define UPLINK_VLAN_ID	0x0fff /* The bits of a tag that are a VLAN's id. */
 

@@ -38,7 +38,7 @@ struct pk_placement {
 	struct pk_timer *ask;
 	struct tenant *tenants, *asked; /* asked: of the call; NULL: it is forgotten */
 	struct pk_http_call *call;
-	struct pk_place_reader *reader;
+	struct pk_placement_reader *reader;
 	int result;
 	bool own_here; /* the answer has this node */
 };
@@ -180,7 +180,7 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 {
 	struct pk_placement *pl = arg;
 
-	pl->result = pk_place_reader_feed(pl->reader, bytes, n, NULL);
+	pl->result = pk_placement_reader_feed(pl->reader, bytes, n, NULL);
 	return pl->result == 0;
 }
 
@@ -198,7 +198,7 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 		return;
 	if (pk_service_failed(reply, false, why, sizeof(why)))
 		failed(pl, t, why, pk_backoff_ms(t->failures));
-	else if (pl->result < 0 || pk_place_reader_end(pl->reader, &err) < 0)
+	else if (pl->result < 0 || pk_placement_reader_end(pl->reader, &err) < 0)
 		failed(pl, t, "its answer can't be read", pk_backoff_ms(t->failures));
 	else
 		judge(pl, t);
@@ -245,8 +245,8 @@ static void start(struct pk_placement *pl, struct tenant *t)
 	t->own = nomad_runs(pl->args.model, t->name);
 	pl->own_here = false;
 	pl->result = 0;
-	pk_place_reader_free(pl->reader);
-	pl->reader = pk_place_reader_new(on_place, pl);
+	pk_placement_reader_free(pl->reader);
+	pl->reader = pk_placement_reader_new(on_place, pl);
 	pl->asked = t;
 	call.path = path.text;
 	pl->call = pk_service_start(pl->args.http, &call, on_answer, pl, &err);
@@ -290,7 +290,7 @@ void pk_placement_free(struct pk_placement *pl)
 		return;
 	pk_http_cancel(pl->call);
 	pk_timer_free(pl->ask);
-	pk_place_reader_free(pl->reader);
+	pk_placement_reader_free(pl->reader);
 	while (pl->tenants)
 		tenant_free(pl, pl->tenants);
 	free(pl->node);

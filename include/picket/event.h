@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* Records of the `events` ring buffer. One event a decision; a lost one is counted, never waited
- * for. */
+/*
+ * The records of the `events` ring buffer: one event a decision. One that finds no room is counted
+ * as lost; nothing waits for the ring.
+ */
 #include <linux/types.h>
 #include "picket/types.h"
 
@@ -19,10 +21,10 @@ struct pk_event {
 	__u8 type;		/* enum pk_event_type */
 	__u8 reason;		/* enum pk_reason */
 	__u8 dir;		/* enum pk_dir: whose verdict, seen from slot */
-	__u32 slot;		/* the endpoint that it happened at */
+	__u32 slot;		/* whose counter the decision raised; 0 = no endpoint's */
 	__u64 ns;		/* CLOCK_BOOTTIME */
-	union pk_addr src, dst; /* of the packet */
-	__be16 sport, dport;	/* ICMP: type << 8 | code in dport */
+	union pk_addr src, dst; /* the packet's; of one that went on translated, the new ones */
+	__be16 sport, dport;	/* ICMP: dport is type << 8 | code, sport an echo's id */
 	__u8 proto;
 	__u8 tcp_flags;
 	__u16 ethertype; /* host order */
@@ -32,12 +34,12 @@ struct pk_event {
 	__u32 rule;	 /* deciding rule; PK_RULE_NONE where no policy decided */
 	__u32 audit_rule;
 	__u32 revision;
-	__u32 length;	    /* bytes of the packet */
+	__u32 length;	    /* bytes of the frame, its Ethernet header included (skb->len) */
 	__u8 rank;	    /* of the deciding rule */
 	__u8 audit_verdict; /* enum pk_verdict */
 	__u8 audit_rank;
 	__u8 party; /* enum pk_party (query.h): what the other side is to slot */
-	__u32 lost; /* events over the sender's budget since its last one */
+	__u32 lost; /* events of this endpoint that were lost since its last one */
 	__u32 pad2;
 };
 _Static_assert(sizeof(struct pk_event) == 104, "event ABI: pk_event");

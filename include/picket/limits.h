@@ -2,7 +2,7 @@
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
 
-#define PK_LAYOUT 7 /* of everything under maps/: raise with any change of maps.h */
+#define PK_LAYOUT 7 /* the version of all tables: raise it with any change of maps.h */
 
 #define PK_CAPACITY_DEFAULT    256 /* endpoints on a node; slots are 1..capacity */
 #define PK_CAPACITY_MAX	       4096
@@ -11,44 +11,47 @@
 #define PK_FLOW_BUDGET_MAX     65536
 #define PK_FLOWS_MAX	       (1u << 22) /* capacity x flow budget: more is refused at load */
 #define PK_FRAGMENTS	       16   /* datagrams in pieces that an endpoint's area knows at once */
-#define PK_FRAGMENTS_UPLINK    4096 /* and that of all uplinks together */
+#define PK_FRAGMENTS_UPLINK    4096 /* and those that the area of all uplinks knows */
 #define PK_NEW_FLOWS_DEFAULT   500  /* new flows a second; the burst is twice that */
-/* Nobody's: not IANA's 4789, nor 8472, which Linux, Cilium and Flannel take for VXLAN. */
+/*
+ * The overlay's UDP port. It is nobody else's: not IANA's 4789, nor 8472, which Linux, Cilium and
+ * Flannel take for VXLAN.
+ */
 #define PK_VXLAN_PORT	   8479
 #define PK_VXLAN_VNI	   112
 #define PK_MASQUERADE_LOW  10000 /* ports, outside Nomad's 20000 to 32000 and the node's own */
 #define PK_MASQUERADE_HIGH 19999
 
-/* Entries of one rule set: what takes more is refused while it is compiled, before it is large. */
+/* The most entries of one rule set: what would take more is refused while it is compiled. */
 #define PK_RULE_SET_VERDICTS_MAX 65536
-#define PK_TENANT_RULE_SET_MAX	 16384 /* of one that a tenant's own documents shape */
-#define PK_VERDICTS_PER_SLOT	 1024  /* entries; at least 65,536 */
+#define PK_TENANT_RULE_SET_MAX	 16384 /* entries of one that a tenant's documents shape */
+#define PK_VERDICTS_PER_SLOT	 1024  /* entries of `verdicts` a slot; at least 65,536 in all */
 #define PK_CIDR_DEFAULT		 131072
-/* Prefixes of the operator's from which on they have a list beside the rule sets' own. */
+/* From so many prefixes of the operator's on, they have a list beside the rule sets' own. */
 #define PK_CIDR_BESIDE_MIN 16
 #define PK_CNI_ID_MAX	   128 /* container id, bytes; CNI sets no bound, we do */
 #define PK_IFNAME_MAX	   15
 #define PK_MTU_MIN	   1280 /* RFC 8200 5 */
 #define PK_MTU_MAX	   9000
-/* Frames that a tap's queues hold together for a VMM that doesn't read, each of up to 64 KiB. */
+/* Frames, each of up to 64 KiB, that all queues of a tap hold for a VMM that doesn't read. */
 #define PK_TAP_FRAMES 240
 
-/* The gateway tells this to an endpoint beside its address, in bytes of encoded options. */
+/* What the gateway tells an endpoint beside its address. Bytes are those of encoded options. */
 #define PK_TOLD_SERVERS	 3    /* resolvers of each family: as many as resolv.conf(5) has */
 #define PK_TOLD_HOST	 63   /* characters of a host name: one label's */
 #define PK_TOLD_SERVERS4 16   /* DHCP's 6, and padding */
 #define PK_TOLD_DOMAINS4 224  /* DHCP's 15, 119 and 12 */
 #define PK_TOLD_DHCP6	 256  /* DHCPv6's 23 and 24 */
 #define PK_TOLD_RA	 256  /* RDNSS and DNSSL */
-#define PK_RA_LIFETIME	 1800 /* s, of router, prefix, resolvers and search list */
+#define PK_RA_LIFETIME	 1800 /* seconds, of router, prefix, resolvers and search list */
 
 /* The gateway as every guest sees it: on no interface, answered by the guard. */
 #define PK_GATEWAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x01 }
-/* The MAC of the overlay's device on every node, known by it; frames in the overlay are to it. */
+/* The MAC of every node's overlay device. Frames inside the overlay are addressed to it. */
 #define PK_OVERLAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x02 }
 #define PK_MAC_PREFIX0 0x02 /* endpoint MACs: 02:70 and 32 bits of a hash */
 #define PK_MAC_PREFIX1 0x70
 
-/* All filters of ours stand here (state.md, "Life and death"). */
+/* The tc preference of all our filters (state.md, "Life and death"). */
 #define PK_TC_PREF   1
 #define PK_TC_HANDLE 1

@@ -19,7 +19,7 @@
  */
 struct pk_uplink {
 	__u32 ifindex;	    /* 0 = no uplink */
-	__u32 mtu;	    /* of the device, bytes behind the Ethernet header */
+	__u32 mtu;	    /* bytes behind the Ethernet header */
 	union pk_addr ipv4; /* the device's own, v4-mapped; all zero = none */
 	union pk_addr ipv6; /* global unicast; all zero = none */
 };
@@ -32,31 +32,33 @@ struct pk_block {
 PK_ABI(struct pk_block, 32);
 
 /*
- * This node's end of the overlay ("fabric": "vxlan"). While there is a port nobody but the guard
- * sends to it: not even where the device is gone. Written by picketd.
+ * This node's end of the overlay ("fabric": "vxlan"). As long as it has a port, nobody but the
+ * guard sends to that port, also while the device is gone. Written by picketd.
  */
 struct pk_overlay {
-	__u32 ifindex; /* of the device that FROM_FABRIC stands at; 0 = there is none */
+	__u32 ifindex; /* its device, where FROM_FABRIC is attached; 0 = there is none */
 	__u32 vni;
-	union pk_addr local; /* outer source; of its family is the whole overlay */
+	union pk_addr local; /* outer source; the whole overlay is of its family */
 	__be16 port;	     /* UDP; 0 = this node is in no overlay */
 	__u16 pad[3];
 };
 PK_ABI(struct pk_overlay, 32);
 
-/* pk_node.flags: `block` is not all of them, every destination is looked up. */
+/*
+ * pk_node.flags. MORE_BLOCKS: `block` doesn't hold all blocks, so every destination is looked up.
+ */
 #define PK_NODE_MORE_BLOCKS (1u << 0)
 /*
- * The node has a default route of that family, so what the FIB doesn't forward is the node's own
- * address. Without one that may as well be an address without a route, and a mapping on every
- * address of the node holds on its uplinks' addresses only.
+ * DEFAULT4, DEFAULT6: the node has a default route of that family, so what the FIB doesn't forward
+ * is an address of the node. Without one it may as well be an address without a route; a mapping on
+ * every address of the node then holds on its uplinks' addresses only.
  */
 #define PK_NODE_DEFAULT4 (1u << 1)
 #define PK_NODE_DEFAULT6 (1u << 2)
 
 /*
- * How long a flow lives without a packet, in seconds, by what it is: the key of picketd.json's
- * "timeouts", the default, and what is meant.
+ * How long a flow lives without a packet, by what it is: the key of picketd.json's "timeouts", the
+ * default in seconds, and what is meant.
  */
 #define PK_TIMEOUTS(X)                                                                             \
 	X(TCP_OPENING, "tcpOpening", 60, "a TCP connection that isn't answered yet")               \
@@ -83,17 +85,17 @@ static inline void pk_timeouts_init(__u32 timeout[PK_TIMEOUT_ROOM])
 }
 
 #define PK_UPLINKS 4 /* a node has at most */
-#define PK_BLOCKS  4 /* that the uplink program compares without a lookup */
+#define PK_BLOCKS  4 /* blocks that the uplink program compares without a lookup */
 
 /* node: array[1]. What can change while the programs are loaded. Written by loader, picketd. */
 struct pk_node {
-	__u64 epoch[2];	       /* random, of this load; a record's numbers count only under it */
-	__u32 layout;	       /* PK_LAYOUT */
-	__u32 capacity;	       /* slots are 1..capacity */
-	__u32 flow_budget;     /* places an endpoint owns in `places` */
-	__u32 new_flows_per_s; /* default bucket of new flows; 0 = no limit */
-	__u32 rule_sets;       /* entries of `rule_sets` */
-	__u32 events;	       /* 1: events are wanted (a reader is there) */
+	__u64 epoch[2];	   /* random, drawn at each load; a record's numbers count only under it */
+	__u32 layout;	   /* PK_LAYOUT */
+	__u32 capacity;	   /* slots are 1..capacity */
+	__u32 flow_budget; /* places an endpoint owns in `places` */
+	__u32 new_flows_per_s;		       /* default bucket of new flows; 0 = no limit */
+	__u32 rule_sets;		       /* entries of `rule_sets` */
+	__u32 events;			       /* 1: events are wanted (a reader is there) */
 	__u16 masquerade_low, masquerade_high; /* ports, both included; 0,0 = not set */
 	__u32 flags;			       /* PK_NODE_* */
 	struct pk_uplink uplink[PK_UPLINKS];
@@ -104,31 +106,31 @@ struct pk_node {
 PK_ABI(struct pk_node, 432);
 
 /*
- * numbers: array[4] of u64, mmap'ed: counters, taken by atomic add; 0 is never a number. Written by
- * whoever takes one.
+ * numbers: array[4] of u64, mmap'ed. Counters: whoever needs a number takes the next by an atomic
+ * add; 0 is never one.
  */
 enum pk_number {
 	PK_NUMBER_TENANT = 0,
 	PK_NUMBER_IDENTITY = 1,
 	PK_NUMBER_REVISION = 2,
-	PK_NUMBER_LIST = 3, /* of a rule set's cidr list */
+	PK_NUMBER_LIST = 3, /* names a cidr list of rule sets */
 	PK_NUMBER_COUNT = 4,
 };
 
 /* slots: hash, host ifindex (u32) -> slot (u32). Written by ADD, DEL and the sweep. */
 
 /*
- * endpoints: array[capacity + 1], mmap'ed. Written before the endpoint opens; while it is open
- * only identity, tenant and the limits change, by aligned single stores; after the first two a new
- * revision.
- * Written by ADD, by DEL and the sweep (owner), and by picketd.
+ * endpoints: array[capacity + 1], mmap'ed. An entry is written before its endpoint opens. While
+ * that is open only identity, tenant and limits change, by aligned single stores; a new revision
+ * follows a change of the first two. Written by ADD and picketd; the owner also by DEL and the
+ * sweep.
  */
 struct pk_endpoint {
 	union pk_addr ipv4;	/* v4-mapped; all zero = none */
 	union pk_addr ipv6;	/* all zero = none */
 	union pk_addr gateway4; /* v4-mapped: the pool block's first address */
 	__u8 mac[6];
-	__u8 ipv4_prefix; /* of the pool's block: 24 = /24 */
+	__u8 ipv4_prefix; /* length of the pool block's prefix: 24 = /24 */
 	__u8 pad0;
 	__u32 host_ifindex; /* host end of the veth; PK_EP_HOST_TAP: the tap */
 	__u32 identity;
@@ -140,7 +142,7 @@ struct pk_endpoint {
 	__u32 packets_per_s[2];
 	__u32 new_flows_per_s; /* 0 = the node's */
 	__u32 flow_budget;     /* 0 = the node's; never more */
-	__u32 burst[2];	       /* of bytes, by enum pk_dir; 0 = what a second gives */
+	__u32 burst[2];	       /* bytes, by enum pk_dir; 0 = what a second gives */
 	/*
 	 * The holder of the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>"
 	 * and, in the low 16, the boot time in seconds at which it was taken. Not read by the
@@ -155,8 +157,9 @@ PK_ABI(struct pk_endpoint, 120);
 
 /*
  * answers: array[capacity + 1]: what the gateway tells an endpoint of resolvers and search list, as
- * options that user space has encoded (lib/told.c) and the programs copy. What is not used is zero.
- * Written whole under the lock (BPF_F_LOCK), by ADD and, while the endpoint lives, by picketd.
+ * options that user space has encoded (lib/told.c) and the programs copy. Unused bytes are zero.
+ * Written whole under the entry's lock (BPF_F_LOCK), by ADD and, while the endpoint lives, by
+ * picketd.
  */
 struct pk_answers {
 	struct bpf_spin_lock lock;
@@ -171,8 +174,9 @@ struct pk_answers {
 PK_ABI(struct pk_answers, 764);
 
 /*
- * words: array[capacity + 1] of u64, mmap'ed: slot -> word; 0 = closed. Changed by 64-bit
- * compare-and-exchange only. {rule set 24, flags 8, revision 32} from the high bits down.
+ * words: array[capacity + 1] of u64, mmap'ed: slot -> word; 0 = closed. From the high bits down:
+ * {rule set 24, flags 8, revision 32}. Changed by 64-bit compare-and-exchange only (state.md,
+ * "Words"), by ADD, DEL, the sweep and picketd.
  */
 #define PK_WORD(rule_set, flags, revision)                                                         \
 	((__u64)(rule_set) << 40 | (__u64)((flags) & 0xff) << 32 | (__u32)(revision))
@@ -184,7 +188,10 @@ PK_ABI(struct pk_answers, 764);
 #define PK_WORD_LOG_NEW	       (1u << 2) /* an event for each new allowed flow */
 #define PK_WORD_MASQUERADE6    (1u << 3) /* the same for IPv6 */
 
-/* labels: hash, 128-bit hash of a label set's canonical text -> its numbers. */
+/*
+ * labels: hash, from the 128-bit digest (pk_hash128 of lib/str.h: SipHash-2-4 under two fixed keys)
+ * of a label set's canonical text to its numbers. Written by picketd and, for a base, by ADD.
+ */
 struct pk_labels_key {
 	__u64 hash[2];
 };
@@ -196,10 +203,15 @@ struct pk_labels {
 };
 PK_ABI(struct pk_labels, 16);
 
-/* bases: hash, tenant (u32; 0 = any other tenant) -> rule set (u32) for an endpoint whose other
- * labels are unknown. */
+/*
+ * bases: hash, tenant (u32; 0 = any other tenant) -> rule set (u32) of an endpoint whose other
+ * labels are unknown. Written by ADD and picketd.
+ */
 
-/* by_address: hash, union pk_addr -> local endpoint. */
+/*
+ * by_address: hash, union pk_addr -> local endpoint. Written by ADD, DEL and the sweep; its
+ * identity and tenant also by picketd.
+ */
 struct pk_local {
 	__u32 slot;
 	__u32 identity;
@@ -208,7 +220,10 @@ struct pk_local {
 };
 PK_ABI(struct pk_local, 16);
 
-/* remote: hash, union pk_addr -> an endpoint of another node, or another node's own address. */
+/*
+ * remote: hash, union pk_addr -> an endpoint of another node, or another node's own address.
+ * Written by picketd.
+ */
 struct pk_remote {
 	__u32 identity;
 	__u32 tenant;
@@ -221,10 +236,11 @@ PK_ABI(struct pk_remote, 32);
 #define PK_REMOTE_NODE (1u << 0)
 
 /*
- * pools: LPM over the cluster's endpoint prefixes. prefixlen counts the 128 bits of addr.
+ * pools: LPM over the cluster's endpoint prefixes, which says whose each is. prefixlen counts the
+ * 128 bits of addr. Written by the loader and picketd.
  */
-#define PK_POOL_OWN    1u /* of this node */
-#define PK_POOL_OTHERS 2u /* of another one */
+#define PK_POOL_OWN    1u /* a block of this node */
+#define PK_POOL_OTHERS 2u /* a block of another node */
 struct pk_pool_key {
 	__u32 prefixlen;
 	union pk_addr addr;
@@ -233,13 +249,20 @@ PK_ABI(struct pk_pool_key, 20);
 struct pk_pool {
 	__u32 whose; /* PK_POOL_* */
 	__u32 pad;
-	union pk_addr node; /* another one's, in the overlay: its end; all zero = none */
+	union pk_addr
+		node; /* another node's block: that node's end of the overlay; all zero = none */
 };
 PK_ABI(struct pk_pool, 24);
 
-/* tunnels: hash, union pk_addr -> u32 1: the other nodes' ends of the overlay. */
+/*
+ * tunnels: hash, union pk_addr -> u32 1. The addresses of the other nodes' ends of the overlay.
+ * Written by picketd.
+ */
 
-/* open_ports: hash -> flags (u32). For world, host or remote-node as peer, beside the verdict. */
+/*
+ * open_ports: hash -> PK_OPEN_* (u32). Ports that are open to world, host and other nodes whatever
+ * the verdict says. Written by ADD, DEL and the sweep (published), and by picketd (checked).
+ */
 struct pk_open_port_key {
 	__u32 slot;
 	__u8 proto;
@@ -251,9 +274,9 @@ PK_ABI(struct pk_open_port_key, 8);
 #define PK_OPEN_CHECKED	  (1u << 1)
 
 /*
- * published: hash, node address, protocol and port -> endpoint's port. Written by ADD and DEL.
- * An entry with the address all zero is asked first: with a slot it is a mapping on every address
- * of the node; without one (slot 0) it says that mappings on single addresses exist.
+ * published: hash, node address, protocol and port -> endpoint's port. Written by ADD, DEL and the
+ * sweep. An entry with the address all zero is asked first: with a slot it is a mapping on every
+ * address of the node; without one (slot 0) it says that mappings on single addresses exist.
  */
 struct pk_published_key {
 	union pk_addr addr;
@@ -270,23 +293,24 @@ struct pk_published {
 PK_ABI(struct pk_published_key, 24);
 
 /*
- * published_ports: array of words, a bit for each port that an entry of `published` has, of
- * whatever protocol and address. It is set before the first of them is written and cleared after
- * the last is deleted, under the node's lock: one that a killed process left set costs a lookup.
+ * published_ports: array of u64, a bit for each port that an entry of `published` has, of whatever
+ * protocol and address. It is set before the first of them is written and cleared after the last is
+ * deleted, under the node's lock. A bit that a killed process left set costs a lookup. Written by
+ * ADD, DEL and the sweep.
  */
 #define PK_PORT_WORDS	   (65536 / 64)
-#define PK_PORT_WORD(port) ((__u32)(port) >> 6) /* of a port in host order */
+#define PK_PORT_WORD(port) ((__u32)(port) >> 6) /* port in host order */
 #define PK_PORT_BIT(port)  (1ull << ((port) & 63))
 
 /*
- * The lists of a rule set, each + enum pk_dir. Its own divides the world. The others hold prefixes
- * of the operator's, are shared by all rule sets that those rules select alike, and a class of
- * theirs is asked beside the own one's.
+ * The lists of a rule set, each + enum pk_dir. Its own list divides the world into classes. The
+ * others hold prefixes that the operator's rules name, and are shared by all rule sets that those
+ * rules select alike. A class found in one of them is asked beside that of the own list.
  */
 enum pk_list {
 	PK_LIST_OWN = 0,
-	PK_LIST_ALL = 2,  /* of rules that select every endpoint */
-	PK_LIST_SOME = 4, /* of rules that select some */
+	PK_LIST_ALL = 2,  /* prefixes of rules that select every endpoint */
+	PK_LIST_SOME = 4, /* prefixes of rules that select some */
 	PK_LISTS = 6,
 };
 
@@ -300,19 +324,20 @@ struct pk_rule_set {
 	__u32 entries; /* verdict entries; 0 = this entry is free; PK_RULE_SET_CLAIM: being built */
 	__u32 flags;   /* PK_RULE_SET_* */
 	/*
-	 * A digest of the content, so that equal rule sets are shared; while it is claimed: when,
-	 * in CLOCK_BOOTTIME seconds, and 1.
+	 * A digest of the content, so that equal rule sets are shared. While the entry is claimed:
+	 * the moment of the claim in CLOCK_BOOTTIME seconds, and 1.
 	 */
 	__u64 digest[2];
 };
 PK_ABI(struct pk_rule_set, 48);
-#define PK_RULE_SET_ANY	  (1u << 0) /* PK_CLASS_ANY has entries: read by BPF, set by nobody yet */
-#define PK_RULE_SET_AUDIT (1u << 1) /* audit differs: words that name it have PK_WORD_AUDIT */
-#define PK_RULE_SET_CLAIM                                                                          \
-	(1u << 31) /* in `entries`: somebody builds it; BPF never meets a word of it */
+#define PK_RULE_SET_ANY	  (1u << 0)  /* PK_CLASS_ANY has entries: read by BPF, set by nobody yet */
+#define PK_RULE_SET_AUDIT (1u << 1)  /* audit differs: words that name it have PK_WORD_AUDIT */
+#define PK_RULE_SET_CLAIM (1u << 31) /* in `entries`: somebody builds it, no word names it yet */
 
-/* cidr: LPM, {list, prefix} -> class (u32): world peers. prefixlen counts 32 bits of list, then
- * addr. */
+/*
+ * cidr: LPM, {list, prefix} -> class (u32) of peers in the world. prefixlen counts the 32 bits of
+ * list, then addr. Written as rule_sets.
+ */
 struct pk_cidr_key {
 	__u32 prefixlen;
 	__u32 list;
@@ -320,7 +345,7 @@ struct pk_cidr_key {
 } __attribute__((packed, aligned(4)));
 PK_ABI(struct pk_cidr_key, 24);
 
-/* peer_class: hash -> class (u32). */
+/* peer_class: hash -> class (u32) of peers that are endpoints. Written as rule_sets. */
 struct pk_peer_class_key {
 	__u32 rule_set;
 	__u32 peer; /* an identity; with PK_PEER_TENANT a tenant */
@@ -330,8 +355,8 @@ PK_ABI(struct pk_peer_class_key, 12);
 #define PK_PEER_TENANT (1u << 31)
 
 /*
- * verdicts: LPM -> verdict. prefixlen counts, after the 32 bits of rule set, class, direction,
- * protocol, port (ICMP: type in the high byte, code in the low one).
+ * verdicts: LPM -> verdict. prefixlen counts the 32 bits of rule set, then class, direction,
+ * protocol, port (ICMP: type in the high byte, code in the low one). Written as rule_sets.
  */
 struct pk_verdict_key {
 	__u32 prefixlen;
@@ -359,8 +384,11 @@ struct pk_verdict_value {
 };
 PK_ABI(struct pk_verdict_value, 16);
 
-/* flows: hash, not preallocated. Not sorted: who began is part of the key. Looked up as initiator,
- * then as responder. */
+/*
+ * flows: hash, not preallocated. Who began is part of the key, which isn't sorted: a packet is
+ * looked up as the initiator's, then as the responder's. Data path only; picketd deletes what is
+ * over.
+ */
 struct pk_flow_key {
 	union pk_addr src, dst; /* initiator, responder */
 	__be16 sport, dport;	/* ICMP echo: the id in both */
@@ -399,26 +427,28 @@ struct pk_flow {
 	__u8 reason;   /* enum pk_reason under which it was judged last: OK or a denial */
 	__u8 flags;    /* PK_FLOW_* */
 	union {
-		struct pk_flow_key primary; /* of an alias */
+		struct pk_flow_key primary; /* an alias': its flow's key */
 		struct {
 			__u32 expires; /* jiffies, low 32 bits */
 			__u32 judged;  /* jiffies, low 32 bits: last judgement */
 			__u32 rule;    /* deciding rule */
 			__u32 target;  /* ifindex that leads to the world; 0 = not looked up */
-			union pk_addr address;	/* PK_FLOW_SOURCE, PK_FLOW_DESTINATION */
-			union pk_addr next_hop; /* of target; all zero = the destination itself */
-			__be16 port;		/* beside address; ICMP echo: the id */
+			union pk_addr address; /* PK_FLOW_SOURCE, PK_FLOW_DESTINATION */
+			union pk_addr
+				next_hop; /* beyond target; all zero = the destination itself */
+			__be16 port;	  /* beside address; ICMP echo: the id */
 			__u16 pad0;
-			__u32 mtu;	   /* of the way to the world, 0 = not looked up */
+			__u32 mtu;	   /* bytes, of the way to the world; 0 = not looked up */
 			__u8 neighbour[6]; /* where remote is PK_FLOW_CAME: whose frames bring it */
 			__u16 remote;	   /* enum pk_flow_remote */
-			__u64 packets[2], bytes[2]; /* from initiator, from responder */
-			__u32 opened[2]; /* pk_endpoint.opened of the slots when the flow was made
+			__u64 packets[2],
+				bytes[2]; /* from initiator, from responder; whole frames */
+			__u32 opened[2];  /* pk_endpoint.opened of the slots when the flow was made
 					  */
-			__u32 place;	 /* its index in `places` */
-			__u32 judging;	 /* 1: a CPU writes its judgement */
-			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
-			__u32 revoked;	 /* jiffies, low 32 bits: when reason became a denial */
+			__u32 place;	  /* its index in `places` */
+			__u32 judging;	  /* 1: a CPU writes its judgement */
+			__u32 begun;	  /* jiffies, low 32 bits; of an alias, too */
+			__u32 revoked;	  /* jiffies, low 32 bits: when reason became a denial */
 			__u64 pad2;
 		};
 	};
@@ -430,9 +460,10 @@ _Static_assert(__builtin_offsetof(struct pk_flow, packets) == 96, "map ABI: coun
 /* The longest that a flow may live without a packet, in seconds. */
 #define PK_FLOW_LONGEST PK_TIMEOUT_MAX
 /*
- * now in jiffies, hz of them a second. Nothing sweeps what is over, and at 1,000 a second 32 bits
- * come round in 50 days: what ends later than any flow could is one that ended long ago. A minute
- * more: another CPU's now may be later than ours.
+ * Returns whether the flow's time is over. now is in jiffies, hz of them a second. Nothing sweeps
+ * what is over, and at 1,000 a second 32 bits come round in 50 days: what seems to end later than
+ * any flow could, ended long ago. A minute more is allowed, since another CPU's now may be later
+ * than ours.
  */
 static inline int pk_flow_expired(const struct pk_flow *flow, __u32 now, __u32 hz)
 {
@@ -447,42 +478,54 @@ enum pk_flow_state {
 	PK_FLOW_RESET = 5,   /* RST from outside, which the local end hasn't contradicted yet */
 };
 
-/* Is the other side of another node, and was its packet seen to come by the way back to it? */
+/*
+ * What is known of a flow's other side where that is on another node: whether its packet was seen
+ * to come by the way back to it.
+ */
 enum pk_flow_remote {
 	PK_FLOW_NOT_REMOTE = 0,
-	PK_FLOW_UNASKED = 1, /* judged last by a packet to it, or by an error */
-	PK_FLOW_CAME = 2,    /* by the device `target` and from the neighbour */
+	PK_FLOW_UNASKED = 1, /* the last judged packet went to it, or was an error */
+	PK_FLOW_CAME = 2,    /* it came by the device `target`, from `neighbour` */
 };
 
-/* places: array[capacity x flow_budget + budget]: slot x budget + n -> key of a live flow (zero =
- * free). */
+/*
+ * places: array[(capacity + 1) x flow_budget]: slot x flow_budget + n -> key of a live flow (zero =
+ * free). Data path only.
+ */
 
-/* counters: per-CPU array[(capacity + 1) x 2 x 64]: (slot x 2 + dir) x 64 + reason. Slot 0: no
- * endpoint. */
+/*
+ * counters: per-CPU array[(capacity + 1) x 2 x 64], at (slot x 2 + dir) x 64 + reason. Slot 0:
+ * packets of no endpoint. bytes are whole frames, the Ethernet header included. Written by the data
+ * path; ADD zeroes a slot's.
+ */
 struct pk_counter {
 	__u64 packets;
 	__u64 bytes;
 };
 #define PK_COUNTER(slot, dir, reason) (((slot) * 2u + (dir)) * PK_REASON_SLOTS + (reason))
 
-/* programs: prog array. Data path only. */
+/*
+ * programs: prog array, one a build: the targets of the slow path's tail calls. Written by the
+ * loader.
+ */
 
 /*
  * fragments: array[PK_FRAGMENTS_UPLINK + (capacity + 1) x PK_FRAGMENTS]: what the first fragment of
- * a datagram says, by a hash of what all its fragments have, in the area of the uplinks or of the
- * endpoint at whose device they come by. Another datagram takes the place. Data path only.
+ * a datagram says. Its index is a hash of what all its fragments share, in the area of the uplinks
+ * or of the endpoint at whose device they arrive. Another datagram with that index replaces it.
+ * Data path only.
  */
 struct pk_fragment {
-	union pk_addr src, dst; /* as the fragments name them at that device */
+	union pk_addr src, dst; /* as the fragments have them at that device */
 	__u32 id;
 	__u32 seen; /* jiffies, low 32 bits */
 	__be16 sport, dport;
 	__be16 judged_port;
-	__u16 flags; /* enum pk_pkt_flag: of the first */
-	__u16 end;   /* bytes of the datagram that the first has */
+	__u16 flags; /* enum pk_pkt_flag of the first fragment */
+	__u16 end;   /* bytes of the datagram up to the end of its first fragment */
 	__u8 proto;  /* 0 = nothing stands here */
 	__u8 ipv4;
-	__be16 wire_id; /* IPv4, of a first whose source was translated: with which it went on */
+	__be16 wire_id; /* IPv4: the id under which a first with a translated source went on */
 	__u16 pad;
 };
 struct pk_fragment_place {
@@ -492,18 +535,20 @@ struct pk_fragment_place {
 };
 PK_ABI(struct pk_fragment_place, 64);
 
-/* buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path
- * only. */
+/*
+ * buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path
+ * only.
+ */
 enum pk_bucket_kind {
 	PK_BUCKET_BYTES = 0,   /* + enum pk_dir */
 	PK_BUCKET_PACKETS = 2, /* + enum pk_dir */
 	PK_BUCKET_ANSWERS = 4,
 	PK_BUCKET_NEW_FLOWS = 5,
 	PK_BUCKET_EVENTS = 6,
-	PK_BUCKET_EVENTS_LOST = 7, /* a count: since the last event that was sent */
+	PK_BUCKET_EVENTS_LOST = 7, /* a count: events lost since the last one that was sent */
 	PK_BUCKET_PLACE = 8,	   /* a cursor: where the next new flow looks in `places` */
-	PK_BUCKET_FULL = 9,	   /* bit 32 and jiffies: no place was free then; 0 = some may be */
-	PK_BUCKET_TOP = 10, /* places from here on hold no flow; above the budget: it shrank */
+	PK_BUCKET_FULL = 9, /* bit 32 and the jiffies when no place was free; 0 = some may be */
+	PK_BUCKET_TOP = 10, /* no flow is in this place or behind; above the budget: that shrank */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {
@@ -513,20 +558,25 @@ PK_ABI(struct pk_bucket, 128);
 
 /* pk_flow.flags */
 #define PK_FLOW_STACK	     (1u << 0)		  /* the other side is this node's own stack */
-#define PK_FLOW_WORLD	     (1u << 1)		  /* the other side is routed */
+#define PK_FLOW_WORLD	     (1u << 1)		  /* the other side is reached by a route */
 #define PK_FLOW_FIN(role)    (1u << (2 + (role))) /* that side has sent FIN */
-#define PK_FLOW_AT_RESPONDER (1u << 4)		  /* reason is of the responder's ingress */
+#define PK_FLOW_AT_RESPONDER (1u << 4) /* `reason` is a denial at the responder's ingress */
 /*
- * Translation. The key is what the initiator sends; policy sees the endpoints. SOURCE: the
- * responder sees address:port in the initiator's place (masquerade). DESTINATION: the responder is
- * address:port, the initiator sees key.dst:key.dport (a published port). HAIRPIN, with
+ * How a flow is translated. Its key is what the initiator sends; policy sees the endpoints. SOURCE:
+ * the responder sees address:port in the initiator's place (masquerade). DESTINATION: the responder
+ * is address:port, the initiator sees key.dst:key.dport (a published port). HAIRPIN, with
  * DESTINATION: initiator and responder are one endpoint, which sees key.dst as the initiator.
  */
 #define PK_FLOW_SOURCE	    (1u << 5)
 #define PK_FLOW_DESTINATION (1u << 6)
 #define PK_FLOW_HAIRPIN	    (1u << 7)
-/* The flow's packets go another way than to the local endpoint, or the stack, that they name. */
+/*
+ * The packets of such a flow don't go to the local endpoint, or the stack, that their addresses
+ * name.
+ */
 #define PK_FLOW_ELSEWHERE (PK_FLOW_WORLD | PK_FLOW_SOURCE | PK_FLOW_DESTINATION)
 
-/* places: pk_flow_key.pad and zone hold this while an entry is being made; never in `flows`. */
+/*
+ * In `places`, never in `flows`, pk_flow_key.pad and zone hold this while an entry is being made.
+ */
 #define PK_PLACE_BUSY 0xffff

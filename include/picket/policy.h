@@ -42,12 +42,12 @@ enum pk_class {
 	PK_CLASS_WORLD6 = 3,
 	PK_CLASS_REMOTE_NODE = 4,
 	PK_CLASS_INIT = 5,
-	PK_CLASS_UNKNOWN = 6, /* an endpoint of which nothing is known */
+	PK_CLASS_UNKNOWN = 6, /* of the pools, but nobody knows whose */
 	PK_CLASS_SAME_TENANT = 7,
 	PK_CLASS_OTHER_TENANT = 8,
-	PK_CLASS_ANY = 9, /* looked up beside the peer's own where PK_RULE_SET_ANY says so */
+	PK_CLASS_ANY = 9, /* for every peer, beside its own class, where PK_RULE_SET_ANY says so */
 	PK_CLASS_FIRST = 64,
-	/* The classes of the lists beside are numbered from here on. */
+	/* The classes of the lists that are asked beside the own one are numbered from here on. */
 	PK_CLASS_ALL = 1 << 29,
 	PK_CLASS_SOME = 1 << 30,
 };

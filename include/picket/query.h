@@ -8,14 +8,14 @@
 #include <linux/types.h>
 #include "picket/maps.h"
 
-/* A peer is one of these to a rule set. */
+/* What a peer is to a rule set. */
 enum pk_party {
 	PK_PARTY_NONE = 0,
 	PK_PARTY_ENDPOINT = 1,	  /* identity and tenant are known; tenant 0 is init */
-	PK_PARTY_UNKNOWN = 2,	  /* of the pools, owner unknown */
+	PK_PARTY_UNKNOWN = 2,	  /* an address of the pools whose owner isn't known */
 	PK_PARTY_HOST = 3,	  /* this node's own root namespace */
 	PK_PARTY_REMOTE_NODE = 4, /* another node's own address */
-	PK_PARTY_WORLD = 5,	  /* by address */
+	PK_PARTY_WORLD = 5,	  /* anybody else, told by address */
 	PK_PARTY_SELF = 6,	  /* the endpoint itself */
 };
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/catalog_reader.h"
-#include "controller/instances.h"
+#include "controller/sources/catalog_reader.h"
+#include "controller/sources/instances.h"
 #include "own.h"
 
 static void check(bool ok)

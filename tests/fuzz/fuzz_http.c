@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "controller/httpd.h"
+#include "controller/api/httpd.h"
 #include "own.h"
 
 static struct pk_loop *loop;

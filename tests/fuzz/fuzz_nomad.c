@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/local_endpoint.h"
-#include "controller/nomad_reader.h"
+#include "controller/model/local_endpoint.h"
+#include "controller/sources/nomad_reader.h"
 #include "own.h"
 #include "tests/unit/nomad_tree.h"
 

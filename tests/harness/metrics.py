@@ -12,8 +12,8 @@ _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 
 
 def table():
-    """{name: (type, [label])} as controller/metrics.h has it."""
-    with open(os.path.join(TREE, "controller/metrics.h"), encoding="utf-8") as file:
+    """{name: (type, [label])} as controller/api/metrics.h has it."""
+    with open(os.path.join(TREE, "controller/api/metrics.h"), encoding="utf-8") as file:
         rows = re.findall(r'X\([A-Z_]+,\s+"([a-z_]+)",\s+(\w+),\s+"([^"]*)"', file.read().replace("\\\n", " "))
     return {name: (kind, [label for label in labels.split(", ") if label]) for name, kind, labels in rows}
 

@@ -3,7 +3,7 @@
 tests/mutants.known: mistakes that no test noticed once, each with the test that notices it now. An
 entry has the form of tests/mutants.allow, with `test:` in place of `why:`:
 
-    controller/service.c pk_service_heard
+    controller/sources/service.c pk_service_heard
     -	if (!leader)
     +	if (0)
     test: netns/test_picketd_answers.py -k leader

@@ -174,8 +174,9 @@ class Controller:
              ("test_hostile.py", r"nomad|consul|docs|event|flow|httpd|sockets|sync|apply|absence"))
 
     def __init__(self, root):
-        folder = os.path.join(root, "controller")
-        self.sources = sorted(f for f in os.listdir(folder) if f.endswith(".c"))
+        self.sources = sorted(os.path.relpath(os.path.join(folder, name), root)
+                              for folder, _, names in os.walk(os.path.join(root, "controller"))
+                              for name in names if name.endswith(".c"))
         self.units = Units(sorted(f[:-2] for f in os.listdir(os.path.join(root, "tests/unit"))
                                   if f.endswith(".c") and self._tests(os.path.join(root, "tests/unit", f))))
 
@@ -188,7 +189,7 @@ class Controller:
         return file.startswith("controller/") or file in self.shared
 
     def dumps(self):
-        return [f"ast/{name}.json.gz" for name in (*(f"controller/{name}" for name in self.sources), *self.shared)]
+        return [f"ast/{name}.json.gz" for name in (*self.sources, *self.shared)]
 
     def objects(self, file):
         return [file.removesuffix(".c") + ".o" if file.endswith(".c") else "picketd"]

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/docs.h"
+#include "controller/documents/docs.h"
 #include "own.h"
 #include "str.h"
 
@@ -19,9 +19,9 @@
 
 static inline bool offer(struct pk_docs *docs, const char *path, const char *text)
 {
-	const struct pk_doc_place place = { .source = "file", .path = path };
+	const struct pk_doc_origin origin = { .source = "file", .path = path };
 
-	return pk_docs_offer(docs, &place, text, strlen(text));
+	return pk_docs_offer(docs, &origin, text, strlen(text));
 }
 
 static inline size_t in_force(struct pk_docs *docs)

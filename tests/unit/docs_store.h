@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Documents to the disk as picketd brings them there, but in one go. */
-#include "controller/docs.h"
+#include "controller/documents/docs.h"
 
 static inline int docs_store(struct pk_docs *docs, struct pk_err *err)
 {

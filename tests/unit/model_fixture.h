@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/docs.h"
-#include "controller/model.h"
-#include "controller/nomad.h"
-#include "controller/records.h"
+#include "controller/documents/docs.h"
+#include "controller/model/model.h"
+#include "controller/sources/nomad.h"
+#include "controller/model/records.h"
 #include "own.h"
 
 struct fixture {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/nomad.h"
+#include "controller/sources/nomad.h"
 #include "json.h"
 #include "own.h"
 

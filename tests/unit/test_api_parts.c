@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "bpfobj.h"
-#include "controller/api.h"
-#include "controller/api_answer.h"
+#include "controller/api/api.h"
+#include "controller/api/api_answer.h"
 #include "controller/parts.h"
-#include "controller/sync_private.h"
+#include "controller/sync/sync_private.h"
 #include "docsource.h"
 #include "fs.h"
 #include "own.h"
@@ -79,10 +79,10 @@ static void offer(struct fixture *f, unsigned int i)
 {
 	static const char text[] = "{\"endpointSelector\": {}, \"ingress\": [{}]}";
 	char path[64];
-	const struct pk_doc_place place = { .source = "file", .path = path };
+	const struct pk_doc_origin origin = { .source = "file", .path = path };
 
 	snprintf(path, sizeof(path), "/p/document-%u.json", i);
-	pk_docs_offer(f->parts.docs, &place, text, strlen(text));
+	pk_docs_offer(f->parts.docs, &origin, text, strlen(text));
 	pk_model_documents(f->parts.model);
 }
 
@@ -261,13 +261,13 @@ static void test_states(void **state)
 
 	for (unsigned int i = 0; i < 3; i++) {
 		char path[64];
-		const struct pk_doc_place place = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT
-						    "acme",
-						    .tenant_name = "acme",
-						    .path = path };
+		const struct pk_doc_origin origin = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT
+						      "acme",
+						      .tenant_name = "acme",
+						      .path = path };
 
 		snprintf(path, sizeof(path), "consul:p/policies/tenants/acme/%u", i);
-		assert_true(pk_docs_offer(f->parts.docs, &place, text, strlen(text)));
+		assert_true(pk_docs_offer(f->parts.docs, &origin, text, strlen(text)));
 	}
 	pk_model_documents(f->parts.model);
 	assert_true(pk_api_tenant_states(&f->parts, &all, NEVER));
@@ -357,12 +357,12 @@ static void one_more(struct fixture *f)
 
 static void another_each_time(struct fixture *f, unsigned int i)
 {
-	const struct pk_doc_place place = { .source = "file", .path = "/p/document-0.json" };
+	const struct pk_doc_origin origin = { .source = "file", .path = "/p/document-0.json" };
 	own_str text = { 0 };
 
 	pk_str_addf(&text, "{\"endpointSelector\": {}, \"description\": \"%u\", \"ingress\": [{}]}",
 		    i);
-	assert_true(pk_docs_offer(f->parts.docs, &place, text.text, text.len));
+	assert_true(pk_docs_offer(f->parts.docs, &origin, text.text, text.len));
 	pk_model_documents(f->parts.model);
 }
 

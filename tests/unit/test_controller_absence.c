@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "controller/absence.h"
-#include "controller/docs.h"
+#include "controller/documents/absence.h"
+#include "controller/documents/docs.h"
 #include "docs_store.h"
 #include "own.h"
 #include "str.h"
@@ -107,10 +107,10 @@ static void offer_text(struct fixture *f, const char *letters, const char *text)
 {
 	for (const char *p = letters; *p; p++) {
 		char path[16];
-		const struct pk_doc_place place = { .source = "file", .path = path };
+		const struct pk_doc_origin origin = { .source = "file", .path = path };
 
 		snprintf(path, sizeof(path), "/p/%c", *p);
-		pk_docs_offer(f->docs, &place, text, strlen(text));
+		pk_docs_offer(f->docs, &origin, text, strlen(text));
 	}
 }
 
@@ -279,13 +279,13 @@ static void test_moved(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(places); i++) {
-		const struct pk_doc_place place = { .source = "file", .path = places[i] };
+		const struct pk_doc_origin origin = { .source = "file", .path = places[i] };
 		own_str text = { 0 };
 
 		if (i == 2)
 			in_force(f);
 		pk_str_addf(&text, "{\"name\": \"%zu\", \"rules\": [" DENY "]}", i % 2);
-		pk_docs_offer(f->docs, &place, text.text, text.len);
+		pk_docs_offer(f->docs, &origin, text.text, text.len);
 	}
 	assert_true(look(f, "AB"));
 	assert_string_equal(in_force(f), "AB");
@@ -343,7 +343,7 @@ static const char *events(struct fixture *f)
 /* Each document that comes, changes or goes is told of once, with what it was. */
 static void test_changes(void **state)
 {
-	const struct pk_doc_place place = { .source = "file", .path = "/p/b", .index = 7 };
+	const struct pk_doc_origin origin = { .source = "file", .path = "/p/b", .index = 7 };
 	struct fixture *f = *state;
 	const struct pk_doc_change *c;
 
@@ -360,7 +360,7 @@ static void test_changes(void **state)
 	assert_string_equal(c->event, "changed");
 	assert_true(c->before[0] && c->hash[0] && c->before[0] != c->hash[0]);
 	assert_null(pk_docs_change(f->docs));
-	pk_docs_offer(f->docs, &place, DENY, strlen(DENY));
+	pk_docs_offer(f->docs, &origin, DENY, strlen(DENY));
 	in_force(f);
 	c = pk_docs_change(f->docs);
 	assert_int_equal(c->index, 7);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "bpfobj.h"
-#include "controller/apply.h"
+#include "controller/sync/apply.h"
 #include "fs.h"
 #include "own.h"
 
@@ -260,9 +260,9 @@ static void start(struct fixture *f)
 
 static void offer(struct fixture *f, const char *path)
 {
-	const struct pk_doc_place place = { .source = "file", .path = path };
+	const struct pk_doc_origin origin = { .source = "file", .path = path };
 
-	assert_true(pk_docs_offer(f->docs, &place, DENY, strlen(DENY)));
+	assert_true(pk_docs_offer(f->docs, &origin, DENY, strlen(DENY)));
 	pk_apply_documents(f->apply);
 }
 

@@ -23,7 +23,7 @@ static void test_docs(void **state)
 	assert_int_equal(in_force(docs), 1);
 	assert_false(offer(docs, "/p/a.json", DENY));
 
-	/* Half written; the last good one stays, the error has its place. */
+	/* Half written; the last good one stays, the error has its origin. */
 	assert_true(offer(docs, "/p/a.json", "{\"endpointSelector\": {}, \"ingr"));
 	assert_int_equal(in_force(docs), 1);
 	e = pk_docs_at(docs, 0);
@@ -57,7 +57,7 @@ static void test_docs(void **state)
 /* Each refusal is told once, and again when it is another one. */
 static void test_docs_told(void **state)
 {
-	const struct pk_doc_place place = { .source = "file", .path = "/p/u.json" };
+	const struct pk_doc_origin origin = { .source = "file", .path = "/p/u.json" };
 	struct pk_docs *docs = pk_docs_new(NULL);
 
 	(void)state;
@@ -70,11 +70,11 @@ static void test_docs_told(void **state)
 	assert_null(pk_docs_untold(docs));
 	offer(docs, "/p/a.json", "[");
 	assert_non_null(pk_docs_untold(docs));
-	pk_docs_unreadable(docs, &place, "no");
+	pk_docs_unreadable(docs, &origin, "no");
 	assert_ptr_equal(pk_docs_untold(docs), pk_docs_at(docs, 1));
-	pk_docs_unreadable(docs, &place, "no");
+	pk_docs_unreadable(docs, &origin, "no");
 	assert_null(pk_docs_untold(docs));
-	pk_docs_unreadable(docs, &place, "never");
+	pk_docs_unreadable(docs, &origin, "never");
 	assert_non_null(pk_docs_untold(docs));
 	pk_docs_free(docs);
 }
@@ -83,9 +83,9 @@ static void test_docs_told(void **state)
 static void test_docs_kept(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	struct pk_doc_place kv = { .source = "consul/tenant/acme",
-				   .path = "consul:x/tenants/acme/we ird%/a-1",
-				   .tenant_name = "acme" };
+	struct pk_doc_origin kv = { .source = "consul/tenant/acme",
+				    .path = "consul:x/tenants/acme/we ird%/a-1",
+				    .tenant_name = "acme" };
 	struct pk_docs *docs;
 	own_mem char *text = NULL;
 	own_str command = { 0 };
@@ -131,7 +131,8 @@ static void test_docs_kept(void **state)
 /* What a stored file said that can't be read any more is unknown, until its source has spoken. */
 static void test_docs_lost(void **state)
 {
-	static const struct pk_doc_place kept = { .source = "consul/operator", .path = "consul:b" };
+	static const struct pk_doc_origin kept = { .source = "consul/operator",
+						   .path = "consul:b" };
 	char dir[] = "/tmp/pk-docs-XXXXXX", file[64], other[64];
 	struct pk_docs *docs;
 	own_str command = { 0 };
@@ -223,7 +224,7 @@ static void test_sources(void **state)
 /* What one store says is no word about another's documents. */
 static void test_a_second_store_prunes_its_own(void **state)
 {
-	static const struct pk_doc_place places[] = {
+	static const struct pk_doc_origin places[] = {
 		{ "consul/operator", "consul:a", NULL, 0 },
 		{ "consul/tenant/acme", "consul:b", "acme", 0 },
 		{ "other/operator", "other:a", NULL, 0 },
@@ -250,7 +251,7 @@ static void test_a_second_store_prunes_its_own(void **state)
 static void test_the_release_before(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_place new = { "consul/operator", "consul:p/operator/new", NULL, 0 };
+	const struct pk_doc_origin new = { "consul/operator", "consul:p/operator/new", NULL, 0 };
 	struct pk_docs *docs;
 
 	(void)state;
@@ -286,27 +287,27 @@ static void test_the_release_before(void **state)
 static void offer_others(struct pk_docs *docs)
 {
 	for (int i = 0; i < MANY; i++) {
-		struct pk_doc_place place = { .source = "consul/operator" };
+		struct pk_doc_origin origin = { .source = "consul/operator" };
 		char path[64], text[128];
 
 		snprintf(path, sizeof(path), "consul:o/%d", i);
 		snprintf(text, sizeof(text), "{\"name\": \"n%d\", \"rules\": [" DENY "]}", i);
-		place.path = path;
-		assert_true(pk_docs_offer(docs, &place, text, strlen(text)));
+		origin.path = path;
+		assert_true(pk_docs_offer(docs, &origin, text, strlen(text)));
 	}
 }
 
 static void offer_many(struct pk_docs *docs, const char *text, bool want)
 {
 	for (int i = 0; i < MANY; i++) {
-		struct pk_doc_place place = {
+		struct pk_doc_origin origin = {
 			.source = "consul/operator",
 		};
 		char path[64];
 
 		snprintf(path, sizeof(path), "consul:p/%d", i * 7919 % MANY);
-		place.path = path;
-		assert_int_equal(pk_docs_offer(docs, &place, text, strlen(text)), want);
+		origin.path = path;
+		assert_int_equal(pk_docs_offer(docs, &origin, text, strlen(text)), want);
 	}
 }
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "controller/docs.h"
+#include "controller/documents/docs.h"
 #include "docsource.h"
 #include "own.h"
 #include "str.h"
@@ -26,14 +26,14 @@ static size_t in_force(struct pk_docs *docs)
 
 static bool offer_rules(struct pk_docs *docs, const char *of, const char *path, size_t n)
 {
-	const struct pk_doc_place place = { .source = of, .path = path, .tenant_name = "t" };
+	const struct pk_doc_origin origin = { .source = of, .path = path, .tenant_name = "t" };
 	own_str text = { 0 };
 
 	pk_str_add(&text, "[");
 	for (size_t i = 0; i < n; i++)
 		pk_str_addf(&text, "%s" RULE, i ? "," : "");
 	pk_str_add(&text, "]");
-	return pk_docs_offer(docs, &place, text.text, text.len);
+	return pk_docs_offer(docs, &origin, text.text, text.len);
 }
 
 static bool all_but_a(void *arg, const char *path)
@@ -75,9 +75,9 @@ static void test_a_tenants_rules(void **state)
 /* Nobody's memory is filled with what was wrong with his text. */
 static void test_a_tenants_notes(void **state)
 {
-	const struct pk_doc_place place = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t",
-					    .path = "consul:a",
-					    .tenant_name = "t" };
+	const struct pk_doc_origin origin = { .source = PK_ORIGIN_CONSUL PK_SOURCE_TENANT "t",
+					      .path = "consul:a",
+					      .tenant_name = "t" };
 	struct pk_docs *docs = pk_docs_new(NULL);
 	own_str text = { 0 };
 	const struct pk_doc_entry *e;
@@ -87,7 +87,7 @@ static void test_a_tenants_notes(void **state)
 	for (int i = 0; i < 100; i++)
 		pk_str_addf(&text, ", \"wrong%d\": 1", i);
 	pk_str_add(&text, "}");
-	pk_docs_offer(docs, &place, text.text, text.len);
+	pk_docs_offer(docs, &origin, text.text, text.len);
 	e = pk_docs_untold(docs);
 	assert_int_equal(e->notes.n, PK_TENANT_NOTES_MAX);
 	assert_true(e->notes.n_errors >= 100);

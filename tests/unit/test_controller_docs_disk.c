@@ -21,9 +21,9 @@ static size_t heard(const struct pk_docs *docs)
 static void test_awaited(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_place acme = { .source = "consul/tenant/acme",
-					   .path = "consul:p/tenants/acme/a",
-					   .tenant_name = "acme" };
+	const struct pk_doc_origin acme = { .source = "consul/tenant/acme",
+					    .path = "consul:p/tenants/acme/a",
+					    .tenant_name = "acme" };
 	struct pk_docs *docs;
 
 	(void)state;
@@ -69,9 +69,9 @@ static void test_awaited(void **state)
 /* What one store said of a tenant is no word of another's, and lies beside it. */
 static void test_another_store(void **state)
 {
-	const struct pk_doc_place place = { .source = PK_ORIGIN_NOMAD PK_SOURCE_TENANT "acme",
-					    .path = "nomad:k",
-					    .tenant_name = "acme" };
+	const struct pk_doc_origin place = { .source = PK_ORIGIN_NOMAD PK_SOURCE_TENANT "acme",
+					     .path = "nomad:k",
+					     .tenant_name = "acme" };
 	char dir[] = "/tmp/test_docs-XXXXXX";
 	struct pk_docs *docs;
 
@@ -208,9 +208,9 @@ static void test_what_the_disk_does_not_take(void **state)
 static void test_a_tenants_lost_document(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_place evil = { .source = "consul/tenant/evil",
-					   .path = "consul:p/tenants/evil/a",
-					   .tenant_name = "evil" };
+	const struct pk_doc_origin evil = { .source = "consul/tenant/evil",
+					    .path = "consul:p/tenants/evil/a",
+					    .tenant_name = "evil" };
 	struct pk_docs *docs;
 	int errors = 0;
 

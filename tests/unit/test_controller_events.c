@@ -5,11 +5,11 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-#include "controller/event_share.h"
-#include "controller/events.h"
-#include "controller/flow.h"
-#include "controller/flow_budget.h"
-#include "controller/flowlog.h"
+#include "controller/flows/event_share.h"
+#include "controller/flows/events.h"
+#include "controller/flows/flow.h"
+#include "controller/flows/flow_budget.h"
+#include "controller/flows/flowlog.h"
 #include "fs.h"
 #include "json.h"
 #include "picket/query.h"
@@ -238,7 +238,7 @@ static void longest_names(struct fixture *f)
 
 static void offer_long_rule(struct fixture *f)
 {
-	const struct pk_doc_place place = { .source = "file", .path = "/p/long.json" };
+	const struct pk_doc_origin origin = { .source = "file", .path = "/p/long.json" };
 	own_str text = { 0 };
 
 	pk_str_add(&text, "{\"name\": \"long\", \"rules\": [{\"description\": \"");
@@ -247,7 +247,7 @@ static void offer_long_rule(struct fixture *f)
 	pk_str_add(
 		&text,
 		"\", \"endpointSelector\": {}, \"egressDeny\": [{\"toCIDR\": [\"203.0.113.0/24\"]}]}]}");
-	assert_true(pk_docs_offer(f->docs, &place, text.text, text.len));
+	assert_true(pk_docs_offer(f->docs, &origin, text.text, text.len));
 	pk_model_documents(f->model);
 }
 

@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "controller/files.h"
+#include "controller/sources/files.h"
 #include "fs.h"
 #include "own.h"
 #include "str.h"

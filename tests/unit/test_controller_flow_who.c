@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/flow_who.h"
-#include "controller/local_endpoint.h"
-#include "controller/records.h"
+#include "controller/flows/flow_who.h"
+#include "controller/model/local_endpoint.h"
+#include "controller/model/records.h"
 #include "own.h"
 #include "world.h"
 

@@ -104,7 +104,7 @@ static void test_compiled(void **state)
 {
 	static const char deny[] = "{\"name\": \"d\", \"namespace\": \"acme\", \"rules\": ["
 				   "{\"endpointSelector\": {}, \"ingress\": [{}]}]}";
-	const struct pk_doc_place place = { .source = "file", .path = "/p/d.json" };
+	const struct pk_doc_origin origin = { .source = "file", .path = "/p/d.json" };
 	struct fixture *f = *state;
 	struct pk_image *before;
 	uint64_t digest[2];
@@ -118,7 +118,7 @@ static void test_compiled(void **state)
 	assert_string_equal(pk_model_tenant(f->model, 0), "acme");
 	assert_null(pk_model_tenant(f->model, 1));
 	memcpy(digest, before->digest, sizeof(digest));
-	assert_true(pk_docs_offer(f->docs, &place, deny, strlen(deny)));
+	assert_true(pk_docs_offer(f->docs, &origin, deny, strlen(deny)));
 	pk_model_documents(f->model);
 	assert_int_equal(pk_model_compile(f->model, NULL, NULL), 0);
 	assert_memory_not_equal(pk_engine_image(pk_model_engine(f->model), "aaaa@eth0")->digest,

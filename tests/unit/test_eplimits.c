@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "controller/local_endpoint.h"
+#include "controller/model/local_endpoint.h"
 #include "eplimits.h"
 #include "json.h"
 #include "own.h"

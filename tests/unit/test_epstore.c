@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "controller/loop.h"
-#include "controller/model.h"
-#include "controller/records.h"
+#include "controller/model/model.h"
+#include "controller/model/records.h"
 #include "epstore.h"
 #include "fs.h"
 #include "record_json.h"

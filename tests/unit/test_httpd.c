@@ -15,8 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "controller/clients.h"
-#include "controller/httpd.h"
+#include "controller/api/clients.h"
+#include "controller/api/httpd.h"
 #include "own.h"
 #include "str.h"
 

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "controller/metrics.h"
-#include "controller/traffic.h"
+#include "controller/api/metrics.h"
+#include "controller/flows/traffic.h"
 #include "own.h"
 #include "verb_counts.h"
 

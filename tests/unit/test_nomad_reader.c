@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/nomad_reader.h"
+#include "controller/sources/nomad_reader.h"
 #include "fs.h"
 #include "nomad_texts.h"
 #include "own.h"

@@ -11,8 +11,8 @@
 /* cmocka needs those above first */
 #include <cmocka.h>
 
-#include "controller/catalog_reader.h"
-#include "controller/instances.h"
+#include "controller/sources/catalog_reader.h"
+#include "controller/sources/instances.h"
 #include "own.h"
 
 #define CONSUL(id, address, status)                                                                \

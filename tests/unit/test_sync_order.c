@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/model.h"
-#include "controller/records.h"
-#include "controller/sync_private.h"
+#include "controller/model/model.h"
+#include "controller/model/records.h"
+#include "controller/sync/sync_private.h"
 #include "fs.h"
 #include "own.h"
 #include "tables.h"
@@ -389,7 +389,7 @@ static int setup(void **state)
 	struct pk_model_args args = { .settings = &f->settings };
 	static const char deny[] =
 		"{\"endpointSelector\": {}, \"ingressDeny\": [{\"fromEntities\": [\"all\"]}]}";
-	const struct pk_doc_place place = { .source = "file", .path = "/p/deny.json" };
+	const struct pk_doc_origin origin = { .source = "file", .path = "/p/deny.json" };
 
 	memset(&t, 0, sizeof(t));
 	t.fault = NO_FAULT;
@@ -407,7 +407,7 @@ static int setup(void **state)
 	t.sync = pk_sync_new(&f->paths);
 	assert_int_equal(pk_sync_open(t.sync, &f->settings, NULL), 0);
 	put_endpoint();
-	assert_true(pk_docs_offer(f->docs, &place, deny, strlen(deny)));
+	assert_true(pk_docs_offer(f->docs, &origin, deny, strlen(deny)));
 	pk_model_documents(t.model);
 	assert_int_equal(pk_model_compile(t.model, NULL, NULL), 0);
 	*state = f;

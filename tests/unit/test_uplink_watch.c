@@ -6,7 +6,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include "controller/uplink_watch.h"
+#include "controller/node/uplink_watch.h"
 #include "netns.h"
 #include "nl.h"
 #include "stack.h"

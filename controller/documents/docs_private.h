@@ -22,7 +22,7 @@ struct pk_docs {
 	struct pk_doc_entry **list; /* by source, path, once they are sorted */
 	size_t n, room;
 	bool unsorted;
-	struct doc_at *places;		    /* the same, by place */
+	struct doc_at *origins;		    /* the same, by origin */
 	struct name_use *in_force, *stored; /* names of documents, and of stored files */
 	struct name_use *rules;		    /* how many each tenant's source has in force */
 	struct pk_doc_entry **dropped;	    /* still among `named` */
@@ -69,8 +69,8 @@ void docs_rules_add(struct name_use **rules, const char *source, const struct pk
 void docs_rules_drop(struct name_use **rules, const char *source, const struct pk_document *doc);
 void docs_names_free(struct name_use **names);
 struct pk_doc_entry *docs_find(const struct pk_docs *docs, const char *source, const char *path);
-void docs_place_add(struct pk_docs *docs, struct pk_doc_entry *e);
-void docs_place_drop(struct pk_docs *docs, const struct pk_doc_entry *e);
+void docs_origin_add(struct pk_docs *docs, struct pk_doc_entry *e);
+void docs_origin_drop(struct pk_docs *docs, const struct pk_doc_entry *e);
 void docs_sort(struct pk_docs *docs);
 /* Sets or clears (NULL) an entry's document, or the name under which it is stored. */
 void docs_set_document(struct pk_docs *docs, struct pk_doc_entry *e, struct pk_document *doc);
@@ -82,8 +82,8 @@ void *docs_room_for(void *list, size_t n, size_t *room, size_t size);
 /* Adds to a list of texts, which takes the text. */
 void docs_text_add(char ***list, size_t *n, size_t *room, char *text);
 void docs_texts_free(char ***list, size_t *n);
-struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place);
-struct pk_doc_source docs_source_of(const struct pk_doc_place *place);
+struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_origin *origin);
+struct pk_doc_source docs_source_of(const struct pk_doc_origin *origin);
 void docs_refuse(struct pk_doc_entry *e, const char *why);
 /* Has the stored file deleted with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name);

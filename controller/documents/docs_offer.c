@@ -26,12 +26,12 @@ static const struct pk_settings *all_reached(void)
 	return &all;
 }
 
-struct pk_doc_source docs_source_of(const struct pk_doc_place *place)
+struct pk_doc_source docs_source_of(const struct pk_doc_origin *origin)
 {
-	return (struct pk_doc_source){ .source = place->source,
+	return (struct pk_doc_source){ .source = origin->source,
 				       .settings = all_reached(),
-				       .path = place->path,
-				       .tenant_name = place->tenant_name };
+				       .path = origin->path,
+				       .tenant_name = origin->tenant_name };
 }
 
 void docs_refuse(struct pk_doc_entry *e, const char *why)
@@ -113,19 +113,19 @@ static bool is_refused(const struct pk_docs *docs, struct pk_doc_entry *e,
 	return doc->uses_fqdn || many;
 }
 
-bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
+bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_origin *origin, const char *text,
 		   size_t len)
 {
-	struct pk_doc_entry *e = docs_entry_of(docs, place);
-	struct pk_doc_source src = docs_source_of(place);
+	struct pk_doc_entry *e = docs_entry_of(docs, origin);
+	struct pk_doc_source src = docs_source_of(origin);
 	own_document *doc = NULL;
 	bool first = !e->confirmed, back = docs_set_held(docs, e, NULL);
 	uint64_t hash[2];
 
-	e->index = place->index;
+	e->index = origin->index;
 	pk_hash128(text, len, hash);
 	if (e->doc && memcmp(hash, e->hash, sizeof(hash)) == 0)
-		e->text_index = place->index;
+		e->text_index = origin->index;
 	if (!first && memcmp(hash, e->seen, sizeof(hash)) == 0 && still_refused(docs, e))
 		return back;
 	memcpy(e->seen, hash, sizeof(hash));
@@ -148,14 +148,14 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const
 		return true;
 	}
 	take(docs, e, PK_MOVE(doc, NULL), hash);
-	e->text_index = place->index;
+	e->text_index = origin->index;
 	keep_text(e, text, len);
 	return true;
 }
 
-bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, const char *why)
+bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_origin *origin, const char *why)
 {
-	struct pk_doc_entry *e = docs_entry_of(docs, place);
+	struct pk_doc_entry *e = docs_entry_of(docs, origin);
 
 	if (e->refused && e->refusal && strcmp(e->refusal, why) == 0)
 		return false;

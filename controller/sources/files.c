@@ -99,21 +99,21 @@ static void remember(struct seen *s, const struct stat *st)
 
 static bool unreadable(struct pk_files *f, const char *path, const char *why)
 {
-	const struct pk_doc_place place = { .source = PK_SOURCE_FILE, .path = path };
+	const struct pk_doc_origin origin = { .source = PK_SOURCE_FILE, .path = path };
 
-	return pk_docs_unreadable(f->docs, &place, why);
+	return pk_docs_unreadable(f->docs, &origin, why);
 }
 
 static bool offer(struct pk_files *f, const char *path)
 {
-	const struct pk_doc_place place = { .source = PK_SOURCE_FILE, .path = path };
+	const struct pk_doc_origin origin = { .source = PK_SOURCE_FILE, .path = path };
 	own_mem char *text = NULL;
 	struct pk_err err = { 0 };
 	size_t len;
 
 	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &len, &err) < 0)
 		return unreadable(f, path, err.text);
-	return pk_docs_offer(f->docs, &place, text, len);
+	return pk_docs_offer(f->docs, &origin, text, len);
 }
 
 static char *path_of(const struct pk_files *f, const char *name)

@@ -28,16 +28,16 @@ static bool is_no_document(const struct pk_consul *c, const char *key)
 
 static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 {
-	struct pk_doc_place place = { .source = c->of,
-				      .tenant_name = c->tenant_name,
-				      .index = kv->modified ?: c->last.index };
+	struct pk_doc_origin origin = { .source = c->of,
+					.tenant_name = c->tenant_name,
+					.index = kv->modified ?: c->last.index };
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "%s:%s", c->args.store->ops->origin, kv->key);
-	place.path = path.text;
+	origin.path = path.text;
 	if (kv->unreadable)
-		return pk_docs_unreadable(c->args.docs, &place, kv->unreadable);
-	return pk_docs_offer(c->args.docs, &place, kv->value, kv->len);
+		return pk_docs_unreadable(c->args.docs, &origin, kv->unreadable);
+	return pk_docs_offer(c->args.docs, &origin, kv->value, kv->len);
 }
 
 static bool offer_all(struct pk_consul *c)

@@ -18,7 +18,7 @@ static const struct pk_stream_table table = {
 	.name = "Nomad's allocs", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = 256
 };
 
-struct pk_place_reader {
+struct pk_placement_reader {
 	struct pk_stream *stream;
 	void (*fn)(void *arg, const char *node);
 	void *arg;
@@ -26,16 +26,17 @@ struct pk_place_reader {
 
 static int on_event(void *arg, const struct pk_stream_event *e)
 {
-	struct pk_place_reader *r = arg;
+	struct pk_placement_reader *r = arg;
 
 	if (e->what == PK_STREAM_VALUE && e->text)
 		r->fn(r->arg, e->text);
 	return 0;
 }
 
-struct pk_place_reader *pk_place_reader_new(void (*fn)(void *arg, const char *node), void *arg)
+struct pk_placement_reader *pk_placement_reader_new(void (*fn)(void *arg, const char *node),
+						    void *arg)
 {
-	struct pk_place_reader *r = pk_alloc(sizeof(*r));
+	struct pk_placement_reader *r = pk_alloc(sizeof(*r));
 
 	r->fn = fn;
 	r->arg = arg;
@@ -43,7 +44,7 @@ struct pk_place_reader *pk_place_reader_new(void (*fn)(void *arg, const char *no
 	return r;
 }
 
-void pk_place_reader_free(struct pk_place_reader *r)
+void pk_placement_reader_free(struct pk_placement_reader *r)
 {
 	if (!r)
 		return;
@@ -51,12 +52,13 @@ void pk_place_reader_free(struct pk_place_reader *r)
 	free(r);
 }
 
-int pk_place_reader_feed(struct pk_place_reader *r, const char *bytes, size_t n, struct pk_err *err)
+int pk_placement_reader_feed(struct pk_placement_reader *r, const char *bytes, size_t n,
+			     struct pk_err *err)
 {
 	return pk_stream_feed(r->stream, bytes, n, err);
 }
 
-int pk_place_reader_end(struct pk_place_reader *r, struct pk_err *err)
+int pk_placement_reader_end(struct pk_placement_reader *r, struct pk_err *err)
 {
 	return pk_stream_end(r->stream, err);
 }

@@ -59,7 +59,7 @@ void pk_docs_free(struct pk_docs *docs)
 	if (!docs)
 		return;
 	for (size_t i = 0; i < docs->n; i++) {
-		docs_place_drop(docs, docs->list[i]);
+		docs_origin_drop(docs, docs->list[i]);
 		entry_free(docs->list[i]);
 	}
 	free_dropped(docs);
@@ -124,21 +124,21 @@ void docs_texts_free(char ***list, size_t *n)
 	free(PK_MOVE(*list, NULL));
 }
 
-struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_place *place)
+struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_origin *origin)
 {
-	struct pk_doc_entry *e = docs_find(docs, place->source, place->path);
+	struct pk_doc_entry *e = docs_find(docs, origin->source, origin->path);
 
 	docs->told_to = 0;
 	if (e)
 		return e;
 	e = pk_alloc(sizeof(*e));
-	e->source = pk_strdup(place->source);
-	e->path = pk_strdup(place->path);
-	e->tenant_name = pk_strdup(place->tenant_name);
+	e->source = pk_strdup(origin->source);
+	e->path = pk_strdup(origin->path);
+	e->tenant_name = pk_strdup(origin->tenant_name);
 	docs->list = docs_room_for(docs->list, docs->n, &docs->room, sizeof(*docs->list));
 	docs->list[docs->n++] = e;
 	docs->unsorted = true;
-	docs_place_add(docs, e);
+	docs_origin_add(docs, e);
 	return e;
 }
 
@@ -199,7 +199,7 @@ void docs_drop(struct pk_docs *docs, size_t at, const char *why)
 		docs_note(docs, e, "went", why);
 	unstore(docs, e);
 	docs_set_document(docs, e, NULL);
-	docs_place_drop(docs, e);
+	docs_origin_drop(docs, e);
 	docs->list[at] = docs->list[--docs->n];
 	docs->unsorted = true;
 	docs->told_to = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds places and names of documents without a walk over all of them: see docs_private.h. */
+/* Finds origins and names of documents without a walk over all of them: see docs_private.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -104,41 +104,41 @@ void docs_names_free(struct name_use **names)
 	}
 }
 
-static struct doc_at *find_place(const struct pk_docs *docs, const char *source, const char *path)
+static struct doc_at *find_origin(const struct pk_docs *docs, const char *source, const char *path)
 {
 	own_mem char *key = key_of(source, path);
 	struct doc_at *at;
 
-	HASH_FIND_STR(docs->places, key, at);
+	HASH_FIND_STR(docs->origins, key, at);
 	return at;
 }
 
 struct pk_doc_entry *docs_find(const struct pk_docs *docs, const char *source, const char *path)
 {
-	struct doc_at *at = find_place(docs, source, path);
+	struct doc_at *at = find_origin(docs, source, path);
 
 	return at ? at->entry : NULL;
 }
 
-void docs_place_add(struct pk_docs *docs, struct pk_doc_entry *e)
+void docs_origin_add(struct pk_docs *docs, struct pk_doc_entry *e)
 {
 	struct doc_at *at = pk_alloc(sizeof(*at));
 
 	at->key = key_of(e->source, e->path);
 	at->entry = e;
-	HASH_ADD_KEYPTR(hh, docs->places, at->key, strlen(at->key), at);
+	HASH_ADD_KEYPTR(hh, docs->origins, at->key, strlen(at->key), at);
 }
 
-void docs_place_drop(struct pk_docs *docs, const struct pk_doc_entry *e)
+void docs_origin_drop(struct pk_docs *docs, const struct pk_doc_entry *e)
 {
-	struct doc_at *at = find_place(docs, e->source, e->path);
+	struct doc_at *at = find_origin(docs, e->source, e->path);
 
-	HASH_DEL(docs->places, at);
+	HASH_DEL(docs->origins, at);
 	free(at->key);
 	free(at);
 }
 
-static int by_place(const void *a, const void *b)
+static int by_origin(const void *a, const void *b)
 {
 	const struct pk_doc_entry *x = *(struct pk_doc_entry *const *)a;
 	const struct pk_doc_entry *y = *(struct pk_doc_entry *const *)b;
@@ -150,6 +150,6 @@ static int by_place(const void *a, const void *b)
 void docs_sort(struct pk_docs *docs)
 {
 	if (docs->unsorted && docs->n)
-		qsort(docs->list, docs->n, sizeof(*docs->list), by_place);
+		qsort(docs->list, docs->n, sizeof(*docs->list), by_origin);
 	docs->unsorted = false;
 }

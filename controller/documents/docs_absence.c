@@ -68,7 +68,7 @@ size_t pk_docs_lacking(const struct pk_docs *docs, const struct pk_docs_look *lo
 	return n;
 }
 
-/* A name that a place of the look has, or waits for, by source and name. */
+/* A name that an origin of the look has, or waits for, by source and name. */
 struct present {
 	char *key;
 	const char *path;
@@ -125,7 +125,7 @@ static void present_free(struct present *all)
 }
 
 /*
- * Forgets a place that is gone and whose name another place has now: its document was moved, not
+ * Forgets an origin that is gone and whose name another one has now: its document was moved, not
  * lost.
  */
 static bool forget_moved(struct pk_docs *docs, const struct pk_docs_look *look)

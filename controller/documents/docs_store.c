@@ -93,17 +93,17 @@ const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i)
 static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *err)
 {
 	struct pk_docs *docs = arg;
-	const struct pk_doc_place place = { .source = s->source,
-					    .path = s->path,
-					    .tenant_name = s->tenant_name };
-	struct pk_doc_source src = docs_source_of(&place);
-	struct pk_doc_entry *e = docs_entry_of(docs, &place);
+	const struct pk_doc_origin origin = { .source = s->source,
+					      .path = s->path,
+					      .tenant_name = s->tenant_name };
+	struct pk_doc_source src = docs_source_of(&origin);
+	struct pk_doc_entry *e = docs_entry_of(docs, &origin);
 	own_document *doc = NULL;
 
 	(void)err;
 	src.name = s->name;
 	/*
-	 * A second file of one place is left where a document was renamed and the removal was cut
+	 * A second file of one origin is left where a document was renamed and the removal was cut
 	 * short.
 	 */
 	if (e->doc && strcmp(e->stored, s->name) != 0)

@@ -28,7 +28,7 @@ struct pk_consul_strays {
  * Returns whether the key is in a place of documents. So are bare folders: "operator/", "tenants/",
  * and each namespace's below that.
  */
-static bool is_place(const struct pk_consul_strays *s, const char *name)
+static bool is_known(const struct pk_consul_strays *s, const char *name)
 {
 	const char *rest = name + strlen(s->prefix);
 
@@ -47,7 +47,7 @@ static void take(struct pk_consul_strays *s, const struct pk_kvs *names)
 	for (size_t i = 0; i < names->n; i++) {
 		const char *name = names->list[i].key;
 
-		if (is_place(s, name))
+		if (is_known(s, name))
 			continue;
 		if (s->n++ < SAID_MAX)
 			pk_str_addf(&s->found, "%s%.200s", s->n > 1 ? ", " : "", name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The policy documents of all sources: what each place (a file, a KV key) says now, and what of it
- * is in force. A place whose text is refused keeps its last good version, also over a restart. One
- * that is gone is out of force at once, unless too many are (absence.h): those are held.
+ * The policy documents of all sources: what each origin (a file, a KV key) says now, and what of it
+ * is in force. An origin whose text is refused keeps its last good version, also over a restart.
+ * One that is gone is out of force at once, unless too many are (absence.h): those are held.
  *
- * What is in force is stored as <policies>/<source>/<name>, with its place in a comment on the
+ * What is in force is stored as <policies>/<source>/<name>, with its origin in a comment on the
  * first line. ADD compiles a base from those files.
  */
 #include <stdbool.h>
@@ -22,10 +22,11 @@
 
 struct pk_docs;
 
-struct pk_doc_place {
+/* Where a document is from: the entry of one lasts as long as its source names it. */
+struct pk_doc_origin {
 	const char *source;	 /* docsource.h */
 	const char *path;	 /* absolute, or "consul:KEY", "nomad:KEY": unique in the source */
-	const char *tenant_name; /* of the place; NULL: the operator's */
+	const char *tenant_name; /* of the origin; NULL: the operator's */
 	uint64_t index;		 /* of its last change; 0: the source has none */
 };
 
@@ -72,9 +73,9 @@ const char *pk_docs_lost_of(const struct pk_docs *docs, const char *tenant_name)
 const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i);
 
 /* Each returns whether anything changed that a settle must see. */
-bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_place *place, const char *text,
+bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_origin *origin, const char *text,
 		   size_t len);
-bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_place *place, const char *why);
+bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_origin *origin, const char *why);
 
 /* A whole look at a source. */
 struct pk_docs_look {
@@ -88,7 +89,7 @@ struct pk_docs_look {
 	bool meant;	    /* the source says that whatever it lacks is meant to be gone */
 	const char *held;   /* why all is held, whatever absence.h says; NULL */
 };
-/* Drops or holds every place that the look lacks. Returns whether anything changed. */
+/* Drops or holds every origin that the look lacks. Returns whether anything changed. */
 bool pk_docs_looked(struct pk_docs *docs, const struct pk_docs_look *look);
 /*
  * Counts what there is of these sources, for a judgement of several together; the caller sets

@@ -26,13 +26,14 @@ int pk_alloc_reader_feed(struct pk_alloc_reader *reader, const char *bytes, size
 int pk_alloc_reader_end(struct pk_alloc_reader *reader, struct pk_allocs *out, struct pk_err *err);
 
 /* Tells, for each alloc of /v1/allocations, its node's name, and its node's id. */
-struct pk_place_reader;
+struct pk_placement_reader;
 
-struct pk_place_reader *pk_place_reader_new(void (*fn)(void *arg, const char *node), void *arg);
-void pk_place_reader_free(struct pk_place_reader *reader);
-int pk_place_reader_feed(struct pk_place_reader *reader, const char *bytes, size_t n,
-			 struct pk_err *err);
-int pk_place_reader_end(struct pk_place_reader *reader, struct pk_err *err);
+struct pk_placement_reader *pk_placement_reader_new(void (*fn)(void *arg, const char *node),
+						    void *arg);
+void pk_placement_reader_free(struct pk_placement_reader *reader);
+int pk_placement_reader_feed(struct pk_placement_reader *reader, const char *bytes, size_t n,
+			     struct pk_err *err);
+int pk_placement_reader_end(struct pk_placement_reader *reader, struct pk_err *err);
 
 /*
  * Finds in /v1/nodes the node of that name or id; of several, the ready one. None, or two ready
