@@ -69,7 +69,7 @@ static void head4(struct paper *p, struct dice *d, uint32_t slot)
 	paper_number(p, dice_next(d), 4);
 	paper_number(p, dice_below(d, 9), 2);
 	paper_number(p, dice_one_in(d, 3) ? 0x8000 : 0, 2);
-	paper_put(p, own.b + (dice_one_in(d, 2) ? 12 : 0), 4); /* ciaddr */
+	paper_put(p, own.b + (dice_one_in(d, 2) ? 12 : 0), 4);	  /* ciaddr */
 	paper_number(p, dice_one_in(d, 8) ? dice_next(d) : 0, 4); /* yiaddr: the server's to say */
 	paper_number(p, dice_one_in(d, 8) ? dice_next(d) : 0, 4);
 	paper_pad(p, p->len + 4);
