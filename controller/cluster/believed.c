@@ -24,6 +24,7 @@ struct pk_believed *pk_believed_new(const char *own)
 	struct pk_believed *b = pk_alloc(sizeof(*b));
 
 	b->own = pk_strdup(own);
+	b->labels = pk_label_sets_new();
 	return b;
 }
 
@@ -46,6 +47,7 @@ void pk_believed_free(struct pk_believed *b)
 		return;
 	forget_nodes(b);
 	words_free(b);
+	pk_label_sets_free(b->labels);
 	free(b->claims.list);
 	free(b->list);
 	free(b->own);
@@ -464,6 +466,7 @@ unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_
 	list_nodes(b);
 	if (note_ways(b))
 		changed |= PK_BELIEVED_WAYS;
+	pk_label_sets_tidy(b->labels);
 	return changed;
 }
 

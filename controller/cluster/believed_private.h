@@ -29,9 +29,10 @@ struct word {
 
 struct pk_believed {
 	char *own;
-	struct word *words; /* by key */
-	struct node *nodes; /* of the last settling */
-	struct node **list; /* the same by their names */
+	struct word *words;	      /* by key */
+	struct pk_label_sets *labels; /* of their endpoints */
+	struct node *nodes;	      /* of the last settling */
+	struct node **list;	      /* the same by their names */
 	size_t n;
 	uint64_t ways[2]; /* hash of where which blocks lie */
 	struct pk_block_claims claims;

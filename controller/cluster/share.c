@@ -80,6 +80,7 @@ void pk_share_encode(const struct pk_share *s, struct pk_str *out)
 struct reader {
 	const struct pk_json_doc *doc;
 	const char *tenant_name;
+	struct pk_label_sets *sets;
 	struct pk_err *err;
 };
 
@@ -156,7 +157,7 @@ static int read_labels(const struct reader *r, const struct pk_json *v,
 {
 	const char *text = pk_json_string(v);
 
-	if (!text || pk_label_set_parse(text, &ep->labels, NULL) < 0)
+	if (!text || pk_label_sets_parse(r->sets, text, &ep->labels, NULL) < 0)
 		return bad(r, v, "no label set");
 	if (!ep->labels->tenant_name || strcmp(ep->labels->tenant_name, r->tenant_name) != 0)
 		return bad(r, v, "labels of another tenant");
@@ -199,10 +200,10 @@ static int read_endpoint(const struct reader *r, const struct pk_json *v, struct
 	return read_addresses(r, v, ep);
 }
 
-int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
-		    struct pk_err *err)
+int pk_share_decode(const char *text, size_t len, const char *tenant_name,
+		    struct pk_label_sets *sets, struct pk_share *out, struct pk_err *err)
 {
-	struct reader r = { .tenant_name = tenant_name, .err = err };
+	struct reader r = { .tenant_name = tenant_name, .sets = sets, .err = err };
 	const struct pk_json *list;
 	own_json *doc = NULL;
 	int result;

@@ -2,12 +2,12 @@
 #include "apply_private.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs.h"
 #include "log.h"
+#include "memory.h"
 #include "own.h"
 #include "rcu.h"
 #include "tables.h"
@@ -379,8 +379,12 @@ bool pk_apply_in_step(const struct pk_apply *a, const struct pk_local_endpoint *
 
 static void trim(void *arg)
 {
-	(void)arg;
-	malloc_trim(0);
+	struct pk_apply *a = arg;
+
+	pk_memory_trim();
+	if (!a->started)
+		pk_memory_leave_start();
+	a->started = true;
 }
 
 void pk_apply_documents(struct pk_apply *a)

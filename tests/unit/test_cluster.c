@@ -303,6 +303,7 @@ static void test_no_words(void **state)
 static void test_round_trip(void **state)
 {
 	struct pk_share share = { .number = 7 }, back;
+	struct pk_label_sets *sets = pk_label_sets_new();
 	struct pk_world_endpoint *ep = pk_world_endpoint_new("c@eth0");
 	union pk_addr addr;
 	own_str text = { 0 };
@@ -317,7 +318,7 @@ static void test_round_trip(void **state)
 	pk_world_endpoint_add_port(ep, "http", PK_PROTO_ANY, 8080);
 	pk_share_add(&share, ep, 1795928487);
 	pk_share_encode(&share, &text);
-	assert_int_equal(pk_share_decode(text.text, text.len, "acme", &back, NULL), 0);
+	assert_int_equal(pk_share_decode(text.text, text.len, "acme", sets, &back, NULL), 0);
 	assert_int_equal(back.n, 1);
 	assert_string_equal(back.list[0].ep->labels->text, ep->labels->text);
 	assert_int_equal(back.list[0].generation, 1795928487);
@@ -325,6 +326,7 @@ static void test_round_trip(void **state)
 	assert_string_equal(back.list[0].ep->ports[0].name, "http");
 	pk_share_done(&share);
 	pk_share_done(&back);
+	pk_label_sets_free(sets);
 }
 
 #define CLAIM(number, node, more)                                                                  \
