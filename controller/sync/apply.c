@@ -102,7 +102,7 @@ static void add_done(struct pk_sync_done *sum, const struct pk_sync_done *more)
 static void make_room(struct pk_apply *a)
 {
 	pk_sync_tidy(a->args.sync, a->args.model);
-	if (pk_sync_tidy_next(a->args.sync))
+	if (pk_sync_tidy_next(a->args.sync, a->args.model))
 		a->crowded = 0;
 	pk_timer_hurry(a->pass, ++a->crowded < CROWDED ? AGAIN_MS : NO_ROOM_MS);
 }
