@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device.h"
 #include "hook.h"
 #include "own.h"
 #include "picket/limits.h"
@@ -196,7 +197,7 @@ int pk_uplinks_strip(struct pk_nl *nl, const struct pk_bpf *keep, struct pk_err 
 {
 	own_mem struct pk_nl_link *links = NULL;
 	size_t n = 0;
-	int result = pk_nl_links(nl, &links, &n, err);
+	int result = pk_other_links(nl, &links, &n, err);
 
 	for (size_t i = 0; i < n; i++) {
 		int r = 0;
