@@ -338,12 +338,10 @@ static const struct mode *find_mode(const char *name)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "mode", 1, NULL, 'm' },
-						 { "rounds", 1, NULL, 'r' },
-						 { "packets", 1, NULL, 'p' },
-						 { "size", 1, NULL, 's' },
-						 { "gso", 1, NULL, 'g' },
-						 { 0 } };
+	static const struct option options[] = {
+		{ "mode", 1, NULL, 'm' }, { "rounds", 1, NULL, 'r' }, { "packets", 1, NULL, 'p' },
+		{ "size", 1, NULL, 's' }, { "gso", 1, NULL, 'g' },    { 0 }
+	};
 	static struct path paths[PATHS_MAX];
 	const struct mode *mode = modes;
 	int o, n = 0, rounds = 9, packets = 0, size = 64, mss = 0;

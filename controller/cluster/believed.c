@@ -131,6 +131,7 @@ static void name_blocks(struct pk_believed *b, struct pk_block_claims *named,
 		n += w->self ? w->self->n_blocks : 0;
 	named->list = pk_alloc((n + 1) * sizeof(*named->list));
 	for (const struct word *w = b->words; w; w = w->hh.next) {
+		char why[ENDS_WHY];
 		struct node *node;
 
 		if (!w->self || strcmp(w->node, b->own) == 0)
@@ -138,6 +139,10 @@ static void name_blocks(struct pk_believed *b, struct pk_block_claims *named,
 		node = node_of(b, w->node);
 		node->self = w;
 		node->blocks = pk_alloc((w->self->n_blocks + 1) * sizeof(*node->blocks));
+		if (ends_are_wrong(b, w, world, why)) {
+			refuse(b, node, "%s", why);
+			continue;
+		}
 		for (size_t i = 0; i < w->self->n_blocks; i++)
 			name_block(b, named, w, &w->self->blocks[i], world);
 	}

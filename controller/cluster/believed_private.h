@@ -40,3 +40,10 @@ struct pk_believed {
 };
 
 void words_free(struct pk_believed *b);
+#define ENDS_WHY 160
+/*
+ * Returns whether a node's word names an address where it can't be reached: an endpoint's, or one
+ * that this node says to have. why says which.
+ */
+bool ends_are_wrong(const struct pk_believed *b, const struct word *w,
+		    const struct pk_believed_world *world, char why[ENDS_WHY]);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -558,6 +559,50 @@ static void test_reports(void **state)
 	}
 }
 
+#define ENDS(number, addresses)                                                                    \
+	"{\"version\":1,\"number\":" number                                                        \
+	",\"blocks\":[\"10.64.2.0/24\"],\"addresses\":[" addresses "]}"
+
+/* Where another node says that it is reached: an address that a node can have, and has. */
+static void test_ends(void **state)
+{
+	static const char *const nobodys[] = {
+		"0.0.0.0",	   "0.0.0.7", "127.0.0.1", "224.0.0.1", "239.1.2.3", "240.0.0.1",
+		"255.255.255.255", "::",      "::1",	   "ff02::1",	"fe80::9",
+	};
+	struct pk_believed_node node;
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(nobodys) / sizeof(*nobodys); i++) {
+		snprintf(text, sizeof(text), ENDS("1", "\"%s\""), nobodys[i]);
+		if (say("nodes/two", text, 5, false) >= 0)
+			fail_msg("%s", nobodys[i]);
+		settle();
+		assert_true(pk_believed_node(b, 0, &node));
+		if (pk_believed_refused(b) != 1 || node.n_blocks)
+			fail_msg("%s is believed", nobodys[i]);
+	}
+	assert_int_equal(say("nodes/two", ENDS("2", "\"192.0.2.9\",\"10.64.9.1\""), 5, false), 1);
+	settle();
+	assert_true(pk_believed_node(b, 0, &node));
+	assert_int_equal(node.n_blocks, 0);
+	assert_int_equal(node.refused, 1);
+	assert_string_equal(node.why,
+			    "its address 10.64.9.1 is an endpoint's, of \"blocks\": { \"range\" }");
+	say("nodes/me", ENDS("1", "\"192.0.2.1\",\"2001:db8::1\""), 1, false);
+	say("nodes/two", ENDS("3", "\"192.0.2.9\",\"2001:db8::1\""), 5, false);
+	settle();
+	assert_true(pk_believed_node(b, 0, &node));
+	assert_int_equal(node.n_blocks, 0);
+	assert_string_equal(node.why, "its address 2001:db8::1 is me's");
+	say("nodes/two", ENDS("4", "\"192.0.2.9\",\"2001:db8::9\",\"169.254.7.9\""), 5, false);
+	settle();
+	assert_true(pk_believed_node(b, 0, &node));
+	assert_int_equal(node.n_blocks, 1);
+	assert_int_equal(node.refused, 0);
+}
+
 /* A later release of this version may say more; what means something else is another version. */
 static void test_later_releases(void **state)
 {
@@ -587,6 +632,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_words, begin, end),
 		cmocka_unit_test_setup_teardown(test_later_releases, begin, end),
+		cmocka_unit_test_setup_teardown(test_ends, begin, end),
 		cmocka_unit_test_setup_teardown(test_blocks, begin, end),
 		cmocka_unit_test_setup_teardown(test_owners, begin, end),
 		cmocka_unit_test_setup_teardown(test_placed, begin, end),

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlay where something about its node isn't as it should be for a while: what it keeps, what it closes, what it says."""
+import json
+import os
+import resource
+import socket
+
+import pytest
+from harness import EGRESS, INGRESS, proving
+from harness.fabric import made_cluster
+from harness.overlay import DEVICE, PORT, device, made, pair, reach, reasons, routes, send, send_much, start, wrapped
+from harness.servers import QUICK, pings
+from harness.shell import wait_for
+from test_connectivity import Echo
+from test_upgrade import Traffic, as_old, current
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(request, fabric):
+    with made(request, fabric) as cluster:
+        yield cluster
+
+
+def logged(node):
+    with open(node.log_path, encoding="utf-8") as file:
+        return file.read()
+
+
+def filters(node):
+    found = node.json(["tc", "-j", "filter", "show", "dev", DEVICE, "ingress"])
+    return [f["options"]["prog"]["id"] for f in found if "prog" in f.get("options", {})]
+
+
+def test_no_descriptor_left(cluster):
+    """picketd can't ask the kernel: what it saw a moment ago stays."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    assert reach(a, b)
+    pid, before = one.picketd.pid, routes(one)
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, usual[1]))
+    one.run(["ip", "link", "set", DEVICE, "txqueuelen", "777"])		# it is told of the device, and looks
+    wait_for(lambda: "op=overlay err=" in logged(one), lambda: logged(one))
+    assert reach(a, b) and routes(one) == before, "a healthy path stays"
+    assert logged(one).count("op=overlay ifindex=") == 1, "nothing was taken back"
+    one.run(["ip", "link", "del", DEVICE])
+    with proving(one.tables, a.slot, EGRESS, "no-route"):
+        assert not pings(a, b.address(4), QUICK), "a missing one doesn't, whatever picketd can see"
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "the overlay again")
+    wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: reasons(one))
+
+
+def test_new_tables_have_their_overlay_at_once(cluster):
+    """Nobody looks by himself in this test: who opens the tables says so."""
+    one, _ = cluster.nodes
+    for node in cluster.nodes:
+        node.options.fault = "overlay-looks-never"
+    a, b = pair(cluster)
+    assert reach(a, b)
+    bpffs = os.path.join(one.root, "sys/fs/bpf")
+    one.run(["umount", bpffs])
+    one.run(["mount", "-t", "bpf", "bpf", bpffs])
+    c = one.add("acme", "api", "web")
+    wait_for(lambda: "opened again" in one.log(), "picketd to take the new tables")
+    wait_for(lambda: pings(c, b.address(4), QUICK) and pings(b, c.address(6), QUICK), "the overlay of the new tables")
+
+
+HOLDERS = {
+    "device": "ip link add foreign type vxlan external dstport {port} && ip link set foreign up",
+    "plain": "ip link add foreign type vxlan id 9 dev up0 remote 192.0.2.99 dstport {port} && ip link set foreign up",
+}
+
+
+def failing(node):
+    found = json.loads(node.picket("check", "-json", check=False).stdout)
+    return [line for line in found if line["what"] == "overlay" and line["state"] != "ok"]
+
+
+@pytest.mark.parametrize("holder", [*HOLDERS, "socket"])
+def test_somebody_else_has_the_port(cluster, holder):
+    """Said, with what mends it; closed meanwhile; there as soon as the port is free."""
+    one, _ = cluster.nodes
+    held = None
+    if holder == "socket":
+        with one.inside():
+            held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        held.bind(("", PORT))
+    else:
+        one.run(["sh", "-ec", HOLDERS[holder].format(port=PORT)])
+    start(cluster)
+    a, b = (node.add("acme", "x", "x") for node in cluster.nodes)
+    said = wait_for(lambda: [r for r in one.api("/v1/status")["reasons"] if "the overlay has no device" in r["text"]], lambda: reasons(one))
+    assert f"UDP port {PORT} is another VXLAN device's or socket's" in said[0]["fix"], said
+    line, = failing(one)
+    assert f"UDP port {PORT}" in line["fix"], line
+    wait_for(lambda: one.tables.count("remote") == 2, "the other's endpoint")
+    with proving(one.tables, a.slot, EGRESS, "no-route"):
+        assert not pings(a, b.address(4), QUICK)
+    with proving(one.tables, a.slot, EGRESS, "overlay-port"):
+        send(a, b"x", cluster.addresses(2)[0])
+    if held:
+        held.close()
+    else:
+        one.run(["ip", "link", "del", "foreign"])
+    wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "the overlay")
+    wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: reasons(one))
+
+
+def test_picketd_restarts_and_takes_over_under_traffic(cluster):
+    """The device stays attached: a packet is judged by the old program or by the new one, and none is lost."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    echo = Echo(b.inside())
+    traffic = Traffic(a, b.address())
+    traffic.start()
+    try:
+        ifindex, old = device(one)["ifindex"], filters(one)
+        one.kill_picketd()
+        one.start_picketd(cluster.config(one))
+        wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: reasons(one))
+        assert filters(one) == old and len(old) == 1
+        one.kill_picketd()
+        own = as_old(one)
+        one.start_picketd(cluster.config(one))
+        wait_for(lambda: current(one) == own, "the build of this picketd")
+        wait_for(lambda: filters(one) != old, "its program at the device")
+        wait_for(lambda: one.api("/v1/status")["state"] == "ok", lambda: reasons(one))
+        assert len(filters(one)) == 1 and device(one)["ifindex"] == ifindex
+        asked = traffic.sent
+        wait_for(lambda: traffic.sent > asked + 100, "traffic under the new one")
+    finally:
+        traffic.end()
+        echo.close()
+    assert traffic.sent > 200 and traffic.lost == 0
+
+
+def test_two_clusters_on_one_wire(cluster, fabric, request):
+    """That share a Consul, a segment and the port, and not the identifier: neither believes the other's nodes."""
+    with made_cluster(f"{request.node.name}-other", fabric, count=0, overlay={"vni": 113}) as other:
+        for i in 3, 4:
+            other.more(i)
+        a, b = pair(cluster)
+        c, d = pair(other)
+        assert reach(a, b) and reach(c, d)
+        here, there = cluster.addresses(1)[0], other.addresses(3)[0]
+        for vni in 112, 113:
+            with proving(cluster.nodes[0].tables, 0, INGRESS, "overlay-foreign"):
+                send(other.nodes[0], wrapped(c.address(4), a.address(4), vni), here, source=there)
+        assert not pings(a, c.address(4), QUICK) and not pings(c, a.address(4), QUICK)
+        assert reach(a, b) and reach(c, d)
+
+
+@pytest.mark.parametrize("underlay", ["ipv4", "ipv6"])
+def test_the_network_between_carries_less(request, fabric, underlay):
+    """A router with a smaller MTU: the operator says what fits, and a stack's 64 KiB go in whole and arrive."""
+    with made(request, fabric, routed=True, overlay={"underlay": underlay}, conf={"mode": "process", "mtu": 1400 - 70}) as cluster:
+        fabric.node.run(["ip", "link", "set", "p2", "mtu", "1400"])
+        a, b = pair(cluster)
+        for source, target in (a, b), (b, a):
+            for family in 4, 6:
+                send_much(source, target, target.address(family))
+        assert a.links()["eth0"]["mtu"] == 1330
