@@ -8,10 +8,11 @@ import socket
 import pytest
 from harness import EGRESS, INGRESS, proving
 from harness.fabric import made_cluster
-from harness.overlay import DEVICE, PORT, device, made, pair, reach, reasons, routes, send, send_much, start, wrapped
-from harness.servers import QUICK, pings
+from harness.overlay import DEVICE, PORT, device, knows, made, pair, reach, reasons, routes, send, send_much, start, wrapped
+from harness.servers import QUICK, Mirror, pings
 from harness.shell import wait_for
 from test_connectivity import Echo
+from test_sock import Cgroup
 from test_upgrade import Traffic, as_old, current
 
 
@@ -133,6 +134,39 @@ def test_picketd_restarts_and_takes_over_under_traffic(cluster):
         traffic.end()
         echo.close()
     assert traffic.sent > 200 and traffic.lost == 0
+
+
+@pytest.mark.parametrize("underlay", ["ipv4", "ipv6"])
+def test_the_nodes_own_processes(request, fabric, underlay):
+    """With a cgroup named, none of it sends to the overlay's port, connected or not; the kernel's tunnels and other ports go on."""
+    with made(request, fabric, overlay={"underlay": underlay}) as cluster:
+        one, two = cluster.nodes
+        group = Cgroup(one)
+        one.start_picketd(cluster.config(one, cgroup=group.path), wait=False)
+        two.start_picketd(cluster.config(two), wait=False)
+        for node in cluster.nodes:
+            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+        a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+        knows(one, 2)
+        knows(two, 2)
+        mirror, there = Mirror(two.inside(), 9), cluster.addresses(2)
+        try:
+            for address in there:
+                for kind in "udp", "unconnected":
+                    assert group.ask(kind, address, PORT) == {"error": "PermissionError"}
+                    assert "said" in group.ask(kind, address, 9), "another port"
+                assert group.ask("tcp", address, PORT) == {"error": "ConnectionRefusedError"}, "the number of another protocol"
+            assert group.ask("unconnected", f"::ffff:{there[0]}", PORT) == {"error": "PermissionError"}
+            assert group.ask("unconnected", there[0], PORT, inside=False, timeout=1) != {"error": "PermissionError"}, "who isn't in it is the firewall's"
+        finally:
+            mirror.close()
+        assert reach(a, b)
+        mirror = Mirror(a.inside(), PORT)
+        try:
+            one.policy("host.json", {"rules": [{"endpointSelector": {}, "ingress": [{"fromEntities": ["host"]}, {"fromEndpoints": [{}]}]}]})
+            wait_for(lambda: "said" in group.ask("udp", a.address(4), PORT, timeout=2), "an endpoint's port of that number is its own")
+        finally:
+            mirror.close()
 
 
 def test_two_clusters_on_one_wire(cluster, fabric, request):
