@@ -94,7 +94,8 @@ def test_somebody_else_has_the_port(cluster, holder):
     said = wait_for(lambda: [r for r in one.api("/v1/status")["reasons"] if "the overlay has no device" in r["text"]], lambda: reasons(one))
     assert f"UDP port {PORT} is another VXLAN device's or socket's" in said[0]["fix"], said
     line, = failing(one)
-    assert f"UDP port {PORT}" in line["fix"], line
+    whose = "another socket's" if held else "the VXLAN device foreign's"
+    assert line["state"] == "fail" and line["text"] == f"UDP port {PORT} is {whose}" and '"port" in "vxlan"' in line["fix"], line
     wait_for(lambda: one.tables.count("remote") == 2, "the other's endpoint")
     with proving(one.tables, a.slot, EGRESS, "no-route"):
         assert not pings(a, b.address(4), QUICK)
@@ -110,9 +111,11 @@ def test_somebody_else_has_the_port(cluster, holder):
 
 def test_picketd_restarts_and_takes_over_under_traffic(cluster):
     """The device stays attached: a packet is judged by the old program or by the new one, and none is lost."""
-    one, _ = cluster.nodes
+    one, two = cluster.nodes
     a, b = pair(cluster)
     echo = Echo(b.inside())
+    places = [(one.tables, 0), (one.tables, a.slot), (two.tables, 0), (two.tables, b.slot)]
+    before = [tables.counters(slot) for tables, slot in places]
     traffic = Traffic(a, b.address())
     traffic.start()
     try:
@@ -133,7 +136,9 @@ def test_picketd_restarts_and_takes_over_under_traffic(cluster):
     finally:
         traffic.end()
         echo.close()
-    assert traffic.sent > 200 and traffic.lost == 0
+    seen = [tables.counted(slot, counted) for (tables, slot), counted in zip(places, before)]
+    assert all(reason in ("ok", "multicast") for each in seen for _, reason in each), seen
+    assert traffic.sent > 200 and traffic.lost == 0, seen
 
 
 @pytest.mark.parametrize("underlay", ["ipv4", "ipv6"])
