@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import socket
 
 import pytest
@@ -139,6 +140,49 @@ def test_picketd_restarts_and_takes_over_under_traffic(cluster):
     seen = [tables.counted(slot, counted) for (tables, slot), counted in zip(places, before)]
     assert all(reason in ("ok", "multicast") for each in seen for _, reason in each), seen
     assert traffic.sent > 200 and traffic.lost == 0, seen
+
+
+NFT = """
+table inet fw {
+    chain in { type filter hook input priority 0; policy drop; iifname "lo" accept; meta l4proto tcp accept; tcp dport 8479 accept; meta l4proto ipv6-icmp accept; }
+}
+"""
+
+
+def legacy(node, tool):
+    if node.run([tool, "-L"], check=False).returncode:
+        pytest.skip("this kernel has no tables of iptables-legacy")
+    node.run([tool, "-A", "INPUT", "-p", "tcp", "-j", "ACCEPT"])
+    node.run([tool, "-A", "INPUT", "-p", "ipv6-icmp", "-j", "ACCEPT"] if "6" in tool else [tool, "-A", "INPUT", "-p", "udp", "--dport", "8478", "-j", "ACCEPT"])
+    node.run([tool, "-P", "INPUT", "DROP"])
+
+
+FIREWALLS = {"nft": ("ipv4", lambda node: node.run(["nft", "-f", "-"], stdin=NFT)),
+             "nft6": ("ipv6", lambda node: node.run(["nft", "-f", "-"], stdin=NFT)),
+             "legacy": ("ipv4", lambda node: legacy(node, "iptables-legacy")),
+             "legacy6": ("ipv6", lambda node: legacy(node, "ip6tables-legacy"))}
+
+
+@pytest.mark.parametrize("kind", FIREWALLS)
+def test_a_firewall_that_drops_the_overlay(request, fabric, kind):
+    """`picket check` names the chain, and its fix opens the way."""
+    underlay, close = FIREWALLS[kind]
+    with made(request, fabric, overlay={"underlay": underlay}) as cluster:
+        one, _ = cluster.nodes
+        a, b = pair(cluster)
+        assert reach(a, b)
+        close(one)
+        assert not pings(b, a.address(4), QUICK)
+        line, = overlay_firewall(one)
+        assert line["state"] == "warn" and f"UDP to port {PORT}" in line["text"], line
+        one.run(shlex.split(line["fix"]))
+        assert reach(a, b)
+        assert not overlay_firewall(one)
+
+
+def overlay_firewall(node):
+    found = json.loads(node.picket("check", "-json", check=False).stdout)
+    return [line for line in found if line["what"] == "firewall" and "through the overlay" in line["text"]]
 
 
 @pytest.mark.parametrize("underlay", ["ipv4", "ipv6"])
