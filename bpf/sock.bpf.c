@@ -5,8 +5,8 @@
  * names it, and changed back where the socket is told it. The packets then go to the endpoint's own
  * address, and TO_ENDPOINT judges them as the host's.
  *
- * What they would send to the overlay's port is refused: other nodes would believe that it comes out
- * of this node's tunnel.
+ * What they would send to the overlay's port is refused: other nodes would believe that it comes
+ * out of this node's tunnel.
  *
  * Processes of other network namespaces (an allocation's, a container's) are left alone: their
  * packets pass a guard, or are forwarded.

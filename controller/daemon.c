@@ -66,7 +66,7 @@ static void on_passed(void *arg)
 	pk_api_confirm_passed();
 }
 
-/* Called with new tables: who keeps something in them looks at once; at the first, nobody is there yet. */
+/* Called with new tables: who keeps something in them looks at once. At the first, nobody does. */
 static void on_opened(void *arg)
 {
 	struct pk_daemon *d = arg;

@@ -27,8 +27,8 @@ struct pk_firewall {
 };
 
 /*
- * Reads the current netns' chains of nftables, and those of iptables' older tables. port: of UDP, to
- * which a rule may open an input chain; 0: of none. 0, -errno.
+ * Reads the current netns' chains of nftables, and those of iptables' older tables. port: of UDP,
+ * to which a rule may open an input chain; 0: of none. 0, -errno.
  */
 int pk_firewall_read(struct pk_firewall *firewall, uint16_t port);
 

@@ -24,8 +24,8 @@ int pk_vxlan_find(struct pk_nl *nl, struct pk_nl_link *link, struct pk_err *err)
 int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		  uint32_t *ifindex, struct pk_err *err);
 /*
- * Returns 1 where the device is as pk_vxlan_keep leaves it, 0 where it isn't; -errno: nobody can tell
- * now.
+ * Returns 1 where the device is as pk_vxlan_keep leaves it, 0 where it isn't; -errno: nobody can
+ * tell now.
  */
 int pk_vxlan_stands(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		    uint32_t ifindex);

@@ -99,8 +99,8 @@ static int fail_mtu(uint32_t mtu, uint32_t overhead, struct pk_err *err)
 }
 
 /*
- * Has the device stand, and says so in the table. Whatever fails meanwhile, a device that is right, or
- * that nobody can look at for a moment, keeps its path.
+ * Has the device stand, and says so in the table. Whatever fails meanwhile, a device that is right,
+ * or that nobody can look at for a moment, keeps its path.
  */
 static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
 		       const struct pk_vxlan_want *want, struct pk_overlay *overlay,

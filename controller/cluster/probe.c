@@ -143,7 +143,7 @@ static bool is_refusal(const struct sock_extended_err *e, const union pk_addr *a
 	       memcmp(&((const struct sockaddr_in6 *)by)->sin6_addr, asked, sizeof(*asked)) == 0;
 }
 
-/* Reads an error of the socket's. Returns 1: the asked node's; 0: somebody else's; -EAGAIN: none. */
+/* Reads an error of the socket's. Returns 1: the asked node's, 0: another's, -EAGAIN: none. */
 static int read_refusal(int fd, const union pk_addr *asked)
 {
 	_Alignas(struct cmsghdr) char control[256];
