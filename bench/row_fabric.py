@@ -191,7 +191,8 @@ def hostile(pair, one, two, other):
     mine = Ether(src=one.mac, dst=GATEWAY)
     frames = [mine / IP(src=source, dst=b) / speak for source in (b, c, here, there, "8.8.8.8", nobody)]
     frames += [mine / IP(src=a, dst=to) / speak for to in (c, nobody)]
-    frames += [mine / IP(src=a, dst=to) / tunnel for to in (here, there)]
+    if pair.overlay is not None:	# on a routed fabric that port is like any other
+        frames += [mine / IP(src=a, dst=to) / tunnel for to in (here, there)]
     return [bytes(frame) for frame in (*frames, Ether(src=FOREIGN_MAC, dst=GATEWAY) / IP(src=a, dst=b) / speak)]
 
 
