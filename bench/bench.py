@@ -11,6 +11,7 @@ import row_churn
 import row_cni
 import row_connect
 import row_control
+import row_fabric
 import row_guest
 import row_hostile
 import row_memory
@@ -31,6 +32,7 @@ ROWS.update({"C1": row_control.memory, "C6": row_control.start})
 ROWS["R9"] = row_memory.unread
 ROWS["R10"] = row_scrape.measure
 ROWS.update({"C2": row_scale.changes, "C5": row_scale.thousand})
+ROWS.update({"N1": row_fabric.overlay, "N6": row_fabric.across})
 ROWS.update(row_policy.ROWS)
 ROWS.update({"R7": row_hostile.hostile, "R8": row_hostile.hostile})
 

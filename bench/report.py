@@ -23,7 +23,7 @@ class Report:
         if target is not None and peer:
             row["holds"] = row["ratio"] <= target if target > 0 else row["ratio"] >= -target
         elif limit is not None:
-            row["holds"] = mine <= limit if limit > 0 else mine >= -limit
+            row["holds"] = mine <= limit if limit >= 0 else mine >= -limit
         self.rows.append(row)
         print(line(row), flush=True)
 

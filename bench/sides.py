@@ -30,10 +30,10 @@ class Side:
     """A node and a CNI list in it; the allocs' network namespaces lie where Nomad has them."""
     dir = "/run/netns"
 
-    def __init__(self, name, build, options=None):
+    def __init__(self, name, build, options=None, node=None):
         self.name, self.build = name, os.path.abspath(build)
         os.environ["PICKET_BUILD"] = self.build
-        self.node = Node(name, options)
+        self.node = node or Node(name, options)
 
     def cni(self, *options, args=None):
         """cnibench in this node; its JSON answer."""
@@ -66,14 +66,26 @@ class Side:
         self.node.close()
 
 
+def join_tap(side, alloc):
+    """tap0 joined to eth0 by a mirred redirect each way, as tc-redirect-tap makes it."""
+    side.in_alloc(alloc, "sh", "-ec", """
+        ip tuntap add tap0 mode tap vnet_hdr; ip link set tap0 up
+        for pair in "eth0 tap0" "tap0 eth0"; do
+            set -- $pair
+            tc qdisc add dev $1 ingress
+            tc filter add dev $1 parent ffff: protocol all u32 match u8 0 0 \
+                action mirred egress redirect dev $2
+        done""")
+
+
 class Peer(Side):
     """A list of Debian's plugins; their state lies in a tmpfs of the node's own."""
     path = DEBIAN_CNI
     next_hop = "ff:ff:ff:ff:ff:ff"      # one subnet: to the other guest's own MAC
     args = None
 
-    def __init__(self, name, build):
-        super().__init__(name, build)
+    def __init__(self, name, build, node=None):
+        super().__init__(name, build, node=node)
         self.list = os.path.join(HERE, "peers", f"{name}.conflist")
         os.makedirs("/var/lib/cni", exist_ok=True)
         self.node.run(["sh", "-ec", """
@@ -84,22 +96,24 @@ class Peer(Side):
             fi"""])
 
     def add_tap(self, alloc):
-        """tap0 joined to eth0 by a mirred redirect each way, as tc-redirect-tap makes it."""
-        self.in_alloc(alloc, "sh", "-ec", """
-            ip tuntap add tap0 mode tap vnet_hdr; ip link set tap0 up
-            for pair in "eth0 tap0" "tap0 eth0"; do
-                set -- $pair
-                tc qdisc add dev $1 ingress
-                tc filter add dev $1 parent ffff: protocol all u32 match u8 0 0 \
-                    action mirred egress redirect dev $2
-            done""")
+        join_tap(self, alloc)
 
 
 class Nomad(Peer):
     """What Nomad runs for `mode = "bridge"`."""
 
-    def __init__(self, build):
-        super().__init__("nomad", build)
+    def __init__(self, build, node=None):
+        super().__init__("nomad", build, node)
+
+    def between_nodes(self, subnet):
+        """With a subnet of this node's own, and nobody masqueraded, as where there is a route to it."""
+        with open(self.list, encoding="utf-8") as file:
+            plugins = json.load(file)
+        bridge = next(plugin for plugin in plugins["plugins"] if plugin["type"] == "bridge")
+        bridge["ipMasq"], bridge["ipam"]["ranges"] = False, [[{"subnet": subnet}]]
+        self.list = os.path.join(self.node.root, "nomad.conflist")
+        with open(self.list, "w", encoding="utf-8") as file:
+            json.dump(plugins, file)
 
 
 class Ptp(Peer):

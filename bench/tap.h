@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/if_ether.h>
 #include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +107,24 @@ struct end {
 	uint16_t port;
 };
 
+static inline void build_ip(struct ether_header *eth, size_t size, const uint8_t dst_mac[6],
+			    const struct end *src, const struct end *dst, uint8_t protocol)
+{
+	struct iphdr *ip = (void *)(eth + 1);
+
+	memcpy(eth->ether_dhost, dst_mac, 6);
+	memcpy(eth->ether_shost, src->mac, 6);
+	eth->ether_type = htons(ETHERTYPE_IP);
+	*ip = (struct iphdr){ .version = 4,
+			      .ihl = 5,
+			      .ttl = 64,
+			      .protocol = protocol,
+			      .tot_len = htons((uint16_t)(size - sizeof(*eth))),
+			      .saddr = src->ip.s_addr,
+			      .daddr = dst->ip.s_addr };
+	ip->check = fold(sum16(ip, sizeof(*ip), 0));
+}
+
 /* A UDP frame of `size` bytes behind its header; what stands in it already is its payload. */
 static inline void build_udp(uint8_t *out, size_t size, const uint8_t dst_mac[6],
 			     const struct end *src, const struct end *dst)
@@ -114,22 +135,47 @@ static inline void build_udp(uint8_t *out, size_t size, const uint8_t dst_mac[6]
 	size_t udp_len = size - sizeof(*eth) - sizeof(*ip);
 	uint32_t sum;
 
-	memcpy(eth->ether_dhost, dst_mac, 6);
-	memcpy(eth->ether_shost, src->mac, 6);
-	eth->ether_type = htons(ETHERTYPE_IP);
-	*ip = (struct iphdr){ .version = 4,
-			      .ihl = 5,
-			      .ttl = 64,
-			      .protocol = IPPROTO_UDP,
-			      .tot_len = htons((uint16_t)(size - sizeof(*eth))),
-			      .saddr = src->ip.s_addr,
-			      .daddr = dst->ip.s_addr };
-	ip->check = fold(sum16(ip, sizeof(*ip), 0));
+	build_ip(eth, size, dst_mac, src, dst, IPPROTO_UDP);
 	*udp = (struct udphdr){ .source = htons(src->port),
 				.dest = htons(dst->port),
 				.len = htons((uint16_t)udp_len) };
 	sum = sum16(&ip->saddr, 8, IPPROTO_UDP + (uint32_t)udp_len);
 	udp->check = fold(sum16(udp, udp_len, sum));
+}
+
+/*
+ * A TCP frame of `size` bytes behind its header, whose checksum is left to the device, and the cutting
+ * into segments of `mss` bytes too where it is longer than one.
+ */
+static inline void build_tcp(uint8_t *out, size_t size, const uint8_t dst_mac[6],
+			     const struct end *src, const struct end *dst, const struct tcphdr *as,
+			     size_t mss)
+{
+	const size_t heads = sizeof(struct ether_header) + sizeof(struct iphdr) + sizeof(*as);
+	struct ether_header *eth = (void *)(out + VNET);
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcphdr *tcp = (void *)(ip + 1);
+	struct virtio_net_hdr head = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = sizeof(*eth) + sizeof(*ip),
+		.csum_offset = offsetof(struct tcphdr, check),
+	};
+
+	if (size > heads + mss) {
+		head.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		head.gso_size = (uint16_t)mss;
+		head.hdr_len = (uint16_t)heads;
+	}
+	memcpy(out, &head, sizeof(head));
+	build_ip(eth, size, dst_mac, src, dst, IPPROTO_TCP);
+	*tcp = *as;
+	tcp->source = htons(src->port);
+	tcp->dest = htons(dst->port);
+	tcp->doff = sizeof(*tcp) / 4;
+	tcp->window = 0xffff;
+	/* Of the pseudo header alone, not inverted. */
+	tcp->check = (uint16_t)~fold(
+		sum16(&ip->saddr, 8, IPPROTO_TCP + (uint32_t)(size - sizeof(*eth) - sizeof(*ip))));
 }
 
 static inline uint64_t clock_ns(clockid_t clock)

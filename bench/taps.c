@@ -8,9 +8,10 @@
  * "rate": one thread writes, another one reads; "trip": one writes a frame and waits for its answer,
  * the other one answers, both without sleeping.
  *
- *   taps --mode cpu|rate|trip --rounds R --packets N --size BYTES PATH…
+ *   taps --mode cpu|rate|trip --rounds R --packets N --size BYTES [--gso MSS] PATH…
  * A path is NAME,NETNS_A,TAP_A,MAC_A,IP_A,NETNS_B,TAP_B,MAC_B,IP_B,DST_MAC: UDP from A to B,
- * sent to DST_MAC. Rounds go over all paths in turn, so that they are interleaved.
+ * sent to DST_MAC; with --gso TCP, which the devices are to cut into segments of MSS bytes, and which
+ * comes out as it went in, or not at all. Rounds go over all paths in turn, so that they are interleaved.
  * Prints {"NAME":{"ns":[one a round]},…}, "pps" for rate, "p50" and "p99" for trip. A round in which
  * a packet was lost counts for nothing: stderr has the path, the round and what is known, and the round
  * is run again; where it was VOID_MAX times for nothing the exit status is 1.
@@ -25,8 +26,9 @@
 #define BURST	   32
 #define PATHS_MAX  8
 #define ROUNDS_MAX 1000
-#define FRAME_MAX  9014
+#define FRAME_MAX  65549
 #define VOID_MAX   5
+#define TCP_HEADS  (sizeof(struct ether_header) + sizeof(struct iphdr) + sizeof(struct tcphdr))
 #define SECOND	   UINT64_C(1000000000)
 
 struct path {
@@ -34,38 +36,57 @@ struct path {
 	int a, b;
 	uint8_t frame[VNET + FRAME_MAX]; /* A to B */
 	uint8_t reply[VNET + FRAME_MAX]; /* B to A: opens the flow both ways */
-	size_t len;
+	size_t len, reply_len, mss;	 /* mss: 0 = UDP */
+	struct end from, to;
+	uint8_t via[6]; /* all ones: it is one subnet */
 	uint64_t figure[ROUNDS_MAX], p99[ROUNDS_MAX];
 	int refused, error; /* writes of this round, the errno of the last one */
 };
 
-static void build(uint8_t *out, size_t size, const uint8_t dst_mac[6], const struct end *src,
-		  const struct end *dst)
+static const uint8_t *next_hop(const struct path *p, const struct end *to)
 {
-	memset(out, 0, VNET + size);
-	build_udp(out, size, dst_mac, src, dst);
+	return memcmp(p->via, "\xff\xff\xff\xff\xff\xff", 6) ? p->via : to->mac;
 }
 
-static void open_path(struct path *p, char *spec, size_t size)
+static void build_frames(struct path *p)
+{
+	static const struct tcphdr data = { .ack = 1, .psh = 1 }, answer = { .syn = 1, .ack = 1 };
+	struct tcphdr as = data;
+
+	if (!p->mss) {
+		build_udp(p->frame, p->len - VNET, next_hop(p, &p->to), &p->from, &p->to);
+		build_udp(p->reply, p->reply_len - VNET, next_hop(p, &p->from), &p->to, &p->from);
+		return;
+	}
+	as.seq = as.ack_seq = htonl(1);
+	build_tcp(p->frame, p->len - VNET, next_hop(p, &p->to), &p->from, &p->to, &as, p->mss);
+	as = answer;
+	as.ack_seq = htonl(1);
+	build_tcp(p->reply, p->reply_len - VNET, next_hop(p, &p->from), &p->to, &p->from, &as,
+		  p->mss);
+}
+
+static void open_path(struct path *p, char *spec, size_t size, size_t mss)
 {
 	char *part[10];
-	struct end a = { .port = 4000 }, b = { .port = 8080 };
-	uint8_t via[6];
 
 	split(spec, part, 10);
 	p->name = part[0];
 	p->a = open_tap(part[1], part[2]);
 	p->b = open_tap(part[5], part[6]);
-	parse_mac(part[3], a.mac);
-	parse_mac(part[7], b.mac);
-	parse_mac(part[9], via);
-	if (!inet_aton(part[4], &a.ip) || !inet_aton(part[8], &b.ip)) {
+	p->from.port = 4000;
+	p->to.port = 8080;
+	parse_mac(part[3], p->from.mac);
+	parse_mac(part[7], p->to.mac);
+	parse_mac(part[9], p->via);
+	if (!inet_aton(part[4], &p->from.ip) || !inet_aton(part[8], &p->to.ip)) {
 		fprintf(stderr, "taps: bad address\n");
 		exit(2);
 	}
 	p->len = VNET + size;
-	build(p->frame, size, memcmp(via, "\xff\xff\xff\xff\xff\xff", 6) ? via : b.mac, &a, &b);
-	build(p->reply, size, memcmp(via, "\xff\xff\xff\xff\xff\xff", 6) ? via : a.mac, &b, &a);
+	p->reply_len = VNET + (mss ? TCP_HEADS : size);
+	p->mss = mss;
+	build_frames(p);
 }
 
 static void drain(int fd)
@@ -78,7 +99,10 @@ static void drain(int fd)
 
 static bool is_frame(const struct path *p, const uint8_t *buf, ssize_t n, const uint8_t *frame)
 {
-	return n == (ssize_t)p->len && !memcmp(buf + VNET + 34, frame + VNET + 34, 4);
+	const struct virtio_net_hdr *head = (const void *)buf;
+
+	return n == (ssize_t)p->len && !memcmp(buf + VNET + 34, frame + VNET + 34, 4) &&
+	       (!p->mss || head->gso_size == p->mss);
 }
 
 static void send_frame(struct path *p)
@@ -152,7 +176,7 @@ static void *other_end(void *arg)
 		if (!o->answers)
 			n = write(p->a, p->frame, p->len);
 		else if (is_frame(p, buf, read(p->b, buf, sizeof(buf)), p->frame))
-			n = write(p->b, p->reply, p->len);
+			n = write(p->b, p->reply, p->reply_len);
 		if (n < 0)
 			die(p->name);
 	}
@@ -224,11 +248,19 @@ static int run_trip(struct path *p, int round, int packets)
 	return done < packets;
 }
 
-/* The first packets resolve neighbours (the peer) and open the flow (ours). */
+/* The first packets resolve neighbours (the peer) and open the flow (ours); TCP's begin as TCP does. */
 static void warm_up(struct path *p)
 {
+	static const struct tcphdr syn = { .syn = 1 };
+	uint8_t first[VNET + TCP_HEADS] = { 0 };
+
+	build_tcp(first, TCP_HEADS, next_hop(p, &p->to), &p->from, &p->to, &syn, p->mss);
 	for (int i = 0; i < 20; i++) {
-		if (write(p->a, p->frame, p->len) < 0 || write(p->b, p->reply, p->len) < 0)
+		if (p->mss && i < 10 && write(p->a, first, sizeof(first)) < 0)
+			die(p->name);
+		if ((!p->mss || i >= 10) && write(p->a, p->frame, p->len) < 0)
+			die(p->name);
+		if ((!p->mss || i < 10) && write(p->b, p->reply, p->reply_len) < 0)
 			die(p->name);
 		usleep(10000);
 	}
@@ -306,14 +338,13 @@ static const struct mode *find_mode(const char *name)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "mode", 1, NULL, 'm' },
-						 { "rounds", 1, NULL, 'r' },
-						 { "packets", 1, NULL, 'p' },
-						 { "size", 1, NULL, 's' },
-						 { 0 } };
+	static const struct option options[] = {
+		{ "mode", 1, NULL, 'm' }, { "rounds", 1, NULL, 'r' }, { "packets", 1, NULL, 'p' },
+		{ "size", 1, NULL, 's' }, { "gso", 1, NULL, 'g' },    { 0 }
+	};
 	static struct path paths[PATHS_MAX];
 	const struct mode *mode = modes;
-	int o, n = 0, rounds = 9, packets = 0, size = 64;
+	int o, n = 0, rounds = 9, packets = 0, size = 64, mss = 0;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (o == 'm')
@@ -324,16 +355,19 @@ int main(int argc, char **argv)
 			packets = atoi(optarg) / BURST * BURST;
 		else if (o == 's')
 			size = atoi(optarg);
+		else if (o == 'g')
+			mss = atoi(optarg);
 		else
 			return 2;
 		if (!mode)
 			return 2;
 	}
 	packets = packets ? packets : mode->packets;
-	if (rounds < 1 || rounds > ROUNDS_MAX || packets < BURST || size < 60 || size > FRAME_MAX)
+	if (rounds < 1 || rounds > ROUNDS_MAX || packets < BURST || size < 60 || size > FRAME_MAX ||
+	    mss < 0 || mss > UINT16_MAX)
 		return 2;
 	for (; optind < argc && n < PATHS_MAX; optind++)
-		open_path(&paths[n++], argv[optind], (size_t)size);
+		open_path(&paths[n++], argv[optind], (size_t)size, (size_t)mss);
 	pin(1);
 	for (int i = 0; i < n; i++)
 		warm_up(&paths[i]);

@@ -5,11 +5,15 @@
  * names it, and changed back where the socket is told it. The packets then go to the endpoint's own
  * address, and TO_ENDPOINT judges them as the host's.
  *
+ * What they would send to the overlay's port is refused: other nodes would believe that it comes
+ * out of this node's tunnel.
+ *
  * Processes of other network namespaces (an allocation's, a container's) are left alone: their
  * packets pass a guard, or are forwarded.
  */
 #include <linux/in.h>
 #include "lib/maps.h"
+#include "lib/overlay.h"
 #include "lib/publish.h"
 
 #define SOCK_PEERS 16384
@@ -134,12 +138,34 @@ static __always_inline bool sock_back(struct bpf_sock_addr *ctx, struct sock_nam
 	return true;
 }
 
+/* Returns whether it would be taken for the overlay's, as guard_to_overlay does of an endpoint. */
+static __always_inline bool sock_to_overlay(struct bpf_sock_addr *ctx, const struct sock_name *name)
+{
+	return overlay_is_port(node_get(), ctx->protocol, name->port) && sock_is_ours(ctx) &&
+	       !overlay_pool(&name->addr);
+}
+
+static __always_inline void sock_read4(const struct bpf_sock_addr *ctx, struct sock_name *name)
+{
+	sock_mapped(&name->addr, ctx->user_ip4);
+	name->port = (__be16)ctx->user_port;
+}
+
+static __always_inline void sock_read6(const struct bpf_sock_addr *ctx, struct sock_name *name)
+{
+	name->addr.w[0] = ctx->user_ip6[0];
+	name->addr.w[1] = ctx->user_ip6[1];
+	name->addr.w[2] = ctx->user_ip6[2];
+	name->addr.w[3] = ctx->user_ip6[3];
+	name->port = (__be16)ctx->user_port;
+}
+
 static __always_inline void sock_name4(struct bpf_sock_addr *ctx,
 				       bool (*change)(struct bpf_sock_addr *, struct sock_name *))
 {
-	struct sock_name name = { .port = (__be16)ctx->user_port };
+	struct sock_name name;
 
-	sock_mapped(&name.addr, ctx->user_ip4);
+	sock_read4(ctx, &name);
 	if (!sock_is_ours(ctx) || !change(ctx, &name))
 		return;
 	ctx->user_ip4 = name.addr.w[3];
@@ -149,12 +175,9 @@ static __always_inline void sock_name4(struct bpf_sock_addr *ctx,
 static __always_inline void sock_name6(struct bpf_sock_addr *ctx,
 				       bool (*change)(struct bpf_sock_addr *, struct sock_name *))
 {
-	struct sock_name name = { .port = (__be16)ctx->user_port };
+	struct sock_name name;
 
-	name.addr.w[0] = ctx->user_ip6[0];
-	name.addr.w[1] = ctx->user_ip6[1];
-	name.addr.w[2] = ctx->user_ip6[2];
-	name.addr.w[3] = ctx->user_ip6[3];
+	sock_read6(ctx, &name);
 	if (!sock_is_ours(ctx) || !change(ctx, &name))
 		return;
 	ctx->user_ip6[0] = name.addr.w[0];
@@ -164,22 +187,34 @@ static __always_inline void sock_name6(struct bpf_sock_addr *ctx,
 	ctx->user_port = name.port;
 }
 
-/* Every program returns "go on": none denies anything. */
-#define PK_SOCK(hook, family, change)                                                              \
+/* 1 is "go on", 0 "not permitted". */
+#define PK_SOCK_LEAD(hook, family)                                                                 \
 	SEC("cgroup/" #hook #family)                                                               \
 	int pk_##hook##family(struct bpf_sock_addr *ctx)                                           \
 	{                                                                                          \
-		sock_name##family(ctx, change);                                                    \
+		struct sock_name name;                                                             \
+                                                                                                   \
+		sock_read##family(ctx, &name);                                                     \
+		if (sock_to_overlay(ctx, &name))                                                   \
+			return 0;                                                                  \
+		sock_name##family(ctx, sock_lead);                                                 \
+		return 1;                                                                          \
+	}
+#define PK_SOCK_BACK(hook, family)                                                                 \
+	SEC("cgroup/" #hook #family)                                                               \
+	int pk_##hook##family(struct bpf_sock_addr *ctx)                                           \
+	{                                                                                          \
+		sock_name##family(ctx, sock_back);                                                 \
 		return 1;                                                                          \
 	}
 
-PK_SOCK(connect, 4, sock_lead)
-PK_SOCK(connect, 6, sock_lead)
-PK_SOCK(sendmsg, 4, sock_lead)
-PK_SOCK(sendmsg, 6, sock_lead)
-PK_SOCK(recvmsg, 4, sock_back)
-PK_SOCK(recvmsg, 6, sock_back)
-PK_SOCK(getpeername, 4, sock_back)
-PK_SOCK(getpeername, 6, sock_back)
+PK_SOCK_LEAD(connect, 4)
+PK_SOCK_LEAD(connect, 6)
+PK_SOCK_LEAD(sendmsg, 4)
+PK_SOCK_LEAD(sendmsg, 6)
+PK_SOCK_BACK(recvmsg, 4)
+PK_SOCK_BACK(recvmsg, 6)
+PK_SOCK_BACK(getpeername, 4)
+PK_SOCK_BACK(getpeername, 6)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "firewall.h"
+#include "settings.h"
 
 static void write_fix(const struct pk_firewall_chain *c, char fix[128])
 {
@@ -37,16 +38,43 @@ static void check_chain(struct check *c, const struct pk_firewall_chain *chain)
 			   where);
 }
 
+/* What other nodes send through the overlay is the node's own to take in, of one family. */
+static void check_port(struct check *c, const struct pk_firewall_chain *chain)
+{
+	const struct pk_vxlan *v = &c->settings.vxlan;
+	const char *other = pk_vxlan_is6(v) ? "ip" : "ip6";
+	const bool nft = !strcmp(chain->tool, "nft");
+	char fix[160];
+
+	if (!v->on || !chain->input || chain->port_opened ||
+	    (nft ? !strcmp(chain->family, other) : (chain->tool[2] == '6') != pk_vxlan_is6(v)))
+		return;
+	if (nft)
+		snprintf(fix, sizeof(fix), "nft insert rule %s %s %s udp dport %u accept",
+			 chain->family, chain->table, chain->chain, (unsigned int)v->port);
+	else
+		snprintf(fix, sizeof(fix), "%s -I %s -p udp --dport %u -j ACCEPT", chain->tool,
+			 chain->chain, (unsigned int)v->port);
+	check_line(c, CHECK_WARN, "firewall", fix,
+		   "%s: chain %s of table %s%s%s drops what other nodes send through the overlay, "
+		   "UDP to port %u, unless a rule of it accepts it",
+		   chain->tool, chain->chain, chain->family, *chain->family ? " " : "",
+		   chain->table, (unsigned int)v->port);
+}
+
 void check_firewall(struct check *c)
 {
+	const struct pk_vxlan *v = &c->settings.vxlan;
 	struct pk_firewall firewall;
-	int r = pk_firewall_read(&firewall);
+	int r = pk_firewall_read(&firewall, v->on ? (uint16_t)v->port : 0);
 
 	if (r < 0)
 		check_line(c, CHECK_WARN, "firewall", "run picket check as root",
 			   "this node's firewall can't be read: %s", strerror(-r));
-	for (size_t i = 0; r == 0 && i < firewall.n; i++)
+	for (size_t i = 0; r == 0 && i < firewall.n; i++) {
 		check_chain(c, &firewall.chain[i]);
+		check_port(c, &firewall.chain[i]);
+	}
 	if (r == 0 && !firewall.n)
 		check_line(c, CHECK_OK, "firewall", NULL,
 			   "no chain of this node's drops what it takes in or forwards");

@@ -69,7 +69,8 @@ static bool check_hook(const struct way *w, const struct pk_uplink *uplink, cons
 			   "%s: the tables don't have it as it is now", name);
 		return false;
 	}
-	if (pk_uplink_hook(w->bpf, w->nl, uplink->ifindex, &state, before) < 0 ||
+	if (pk_uplink_hook(w->bpf, w->nl, uplink->ifindex, PK_PROG_FROM_UPLINK, &state, before) <
+		    0 ||
 	    state == PK_UPLINK_FIRST)
 		return true;
 	if (state == PK_UPLINK_MISSING)

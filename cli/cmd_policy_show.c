@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compile.h"
 #include "out.h"
 #include "own.h"
 #include "policy_ask.h"
@@ -31,7 +32,8 @@ static void show_selected(const struct pk_scenario *c, const struct pk_document 
 }
 
 /* Prints the addresses at which the services of an entry count now, beside the endpoints. */
-static void show_services(const struct pk_scenario *c, const struct pk_entry *e, struct pk_str *out)
+static void show_services(const struct pk_scenario *c, const struct pk_document *doc,
+			  const struct pk_entry *e, struct pk_str *out)
 {
 	const struct pk_settings *s = &c->settings;
 	char text[PK_ADDR_TEXT];
@@ -39,7 +41,7 @@ static void show_services(const struct pk_scenario *c, const struct pk_entry *e,
 	for (size_t i = 0; i < e->n_services * s->n_services; i++) {
 		const struct pk_declared_service *d = &s->services[i % s->n_services];
 
-		if (strcmp(d->name, e->services[i / s->n_services].name) != 0)
+		if (!pk_declared_service_is_meant(d, doc, &e->services[i / s->n_services]))
 			continue;
 		pk_str_add(out, "      declared service ");
 		pk_str_add_escaped(out, d->name);
@@ -66,7 +68,7 @@ static void show_rule(const struct pk_scenario *c, const struct pk_document *doc
 
 			pk_str_addf(out, "    %s %s, line %d, number %u\n", dir_name[dir],
 				    pk_entry_word(e), e->line, e->number);
-			show_services(c, e, out);
+			show_services(c, doc, e, out);
 		}
 		if (rule->default_deny[dir])
 			pk_str_addf(out, "    default deny of %s\n", dir_name[dir]);

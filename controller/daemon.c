@@ -66,6 +66,19 @@ static void on_passed(void *arg)
 	pk_api_confirm_passed();
 }
 
+/* Called with new tables: who keeps something in them looks at once. At the first, nobody does. */
+static void on_opened(void *arg)
+{
+	struct pk_daemon *d = arg;
+
+	if (d->parts.uplinks)
+		pk_uplink_watch_soon(d->parts.uplinks);
+	if (d->parts.sockets)
+		pk_sockets_soon(d->parts.sockets);
+	if (d->parts.cluster)
+		pk_cluster_uplinks(d->parts.cluster);
+}
+
 /*
  * Takes new resolvers: endpoints are told, and the baseline lets them ask there. All else of the
  * settings stays.
@@ -193,6 +206,7 @@ static void make_parts(struct pk_daemon *d)
 							       .disk = d->parts.disk,
 							       .fsync = d->parts.fsync,
 							       .passed = on_passed,
+							       .opened = on_opened,
 							       .arg = d });
 }
 

@@ -162,24 +162,44 @@ static struct pk_bpf *new_handle(const struct pk_paths *paths)
 	return bpf;
 }
 
-/* Opens the current load; -ENOENT where nothing is loaded. */
+static int read_current(const struct pk_paths *paths, char build[24], struct pk_err *err)
+{
+	int r = pk_pin_current(paths, build);
+
+	if (r == 0)
+		return 0;
+	return pk_code(err, pk_fail(err, -r, "%s/current", paths->pins), PK_CODE_KERNEL);
+}
+
+/* Another build may become current meanwhile. */
+static int open_build(struct pk_bpf *bpf, struct pk_err *err)
+{
+	char build[24];
+	int r = -ENOENT;
+
+	for (int tries = 0; tries < 3 && r == -ENOENT; tries++) {
+		r = read_current(bpf->paths, build, err);
+		if (r == 0)
+			r = open_programs(bpf, build, err);
+	}
+	return r;
+}
+
+/*
+ * Opens the current load; -ENOENT where nothing is loaded. The tables come first: those of another
+ * layout are of a release whose programs may be others.
+ */
 static int open_current(const struct pk_paths *paths, struct pk_bpf **out, struct pk_err *err)
 {
 	own_bpf *bpf = new_handle(paths);
 	char build[24];
-	int r = 0;
+	int r = read_current(paths, build, err);
 
-	for (int tries = 0; tries < 3; tries++) {
-		r = pk_pin_current(paths, build);
-		if (r < 0)
-			return pk_code(err, pk_fail(err, -r, "%s/current", paths->pins),
-				       PK_CODE_KERNEL);
-		r = open_programs(bpf, build, err);
-		if (r != -ENOENT)
-			break;
-	}
+	if (r < 0)
+		return r;
+	r = open_maps(bpf, err);
 	if (r == 0)
-		r = open_maps(bpf, err);
+		r = open_build(bpf, err);
 	/*
 	 * `current` with a part missing would read as "not loaded", and the loader would take the
 	 * slow path from the devices that run: what is left goes on until somebody decides.

@@ -47,15 +47,15 @@ static bool is_ours(const struct pk_nl_link *link, const struct pk_host_end *wan
 	       memcmp(link->mac, pk_gateway_mac, sizeof(pk_gateway_mac)) == 0;
 }
 
-/* The slot of a line of /proc/net/dev, "  pk7: …", 0 for any other. */
-static uint32_t slot_of_line(char *line)
+/* The name in a line of /proc/net/dev, "  pk7: …"; NULL: it has none. */
+static const char *name_of_line(char *line)
 {
 	char *name = line + strspn(line, " "), *end = strchr(name, ':');
 
 	if (!end)
-		return 0;
+		return NULL;
 	*end = '\0';
-	return pk_host_slot(name);
+	return name;
 }
 
 /*
@@ -72,7 +72,8 @@ int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err)
 		return pk_fail(err, errno, "look for devices");
 	memset(at, 0, (capacity + 1) * sizeof(*at));
 	while (fgets(line, sizeof(line), names)) {
-		uint32_t slot = slot_of_line(line);
+		const char *name = name_of_line(line);
+		uint32_t slot = name ? pk_host_slot(name) : 0;
 		struct ifreq req = { 0 };
 
 		if (!slot || slot > capacity)
@@ -81,6 +82,13 @@ int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err)
 		at[slot] = ioctl(fd, SIOCGIFINDEX, &req) == 0 ? (uint32_t)req.ifr_ifindex : 0;
 	}
 	return ferror(names) ? pk_fail(err, EIO, "look for devices") : 0;
+}
+
+bool pk_host_end_is(const struct pk_nl_link *link, const struct pk_host_end *want)
+{
+	return is_ours(link, want) && pk_host_slot(link->name) == want->slot &&
+	       (!want->ifindex || link->ifindex == want->ifindex) &&
+	       (!want->peer || link->peer == want->peer);
 }
 
 int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,
@@ -93,11 +101,34 @@ int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk
 	r = pk_nl_link(nl, 0, name, link, err);
 	if (r < 0)
 		return r;
-	if (!is_ours(link, want) || pk_host_slot(link->name) != want->slot ||
-	    (want->ifindex && link->ifindex != want->ifindex) ||
-	    (want->peer && link->peer != want->peer))
+	if (!pk_host_end_is(link, want))
 		return pk_fail(err, ENODEV, "%s is not this endpoint's", name);
 	return 0;
+}
+
+int pk_other_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct pk_err *err)
+{
+	own_file FILE *names = fopen("/proc/thread-self/net/dev", "re");
+	struct pk_nl_link *list = NULL;
+	char line[512];
+
+	*out = NULL;
+	*n = 0;
+	if (!names)
+		return pk_fail(err, errno, "look for devices");
+	while (fgets(line, sizeof(line), names)) {
+		const char *name = name_of_line(line);
+
+		if (!name || pk_nl_is_host_end(name))
+			continue;
+		list = realloc(list, (*n + 1) * sizeof(*list));
+		if (!list)
+			abort();
+		/* One that went meanwhile is none. */
+		*n += pk_nl_link(nl, 0, name, &list[*n], NULL) == 0;
+	}
+	*out = list;
+	return ferror(names) ? pk_fail(err, EIO, "look for devices") : 0;
 }
 
 int pk_host_end_delete(struct pk_nl *nl, const struct pk_host_end *want, struct pk_err *err)

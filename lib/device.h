@@ -31,6 +31,12 @@ bool pk_host_end_is_tap(const struct pk_nl_link *link);
  * one's other namespace with all others.
  */
 int pk_host_ends_read(uint32_t capacity, uint32_t *at, struct pk_err *err);
+/*
+ * Lists the devices that are no host ends, for the same reason one by one. The caller frees *out.
+ */
+int pk_other_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct pk_err *err);
+/* Returns whether a device is proven to be that end. */
+bool pk_host_end_is(const struct pk_nl_link *link, const struct pk_host_end *want);
 /* 0: it is there; -ENODEV: nothing is, or what has its name is somebody else's; -errno. */
 int pk_host_end_find(struct pk_nl *nl, const struct pk_host_end *want, struct pk_nl_link *link,
 		     struct pk_err *err);

@@ -7,6 +7,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -53,23 +54,47 @@ static void read_chain(void *arg, struct nlmsghdr *h)
 
 /* What a rule asks and does, as far as it matters here. */
 struct rule {
-	uint32_t meta; /* the key that was read last */
-	bool input, forward;
+	uint32_t meta;	  /* the key that was read last */
+	bool destination; /* what was read last is a port, the packet's destination */
+	uint16_t asked;	  /* the port that matters */
+	bool input, forward, udp, port;
 	bool accepts;
 };
+
+static void compare(struct rule *rule, const void *value, int len)
+{
+	const uint16_t port = htons(rule->asked);
+	const uint8_t udp = IPPROTO_UDP;
+
+	if (rule->destination)
+		rule->port |= rule->asked && len == 2 && memcmp(value, &port, 2) == 0;
+	else if (rule->meta == NFT_META_L4PROTO)
+		rule->udp |= len == 1 && memcmp(value, &udp, 1) == 0;
+	else if (len == 2 && memcmp(value, "pk", 2) == 0) {
+		rule->input |= rule->meta == NFT_META_IIFNAME;
+		rule->forward |= rule->meta == NFT_META_OIFNAME;
+	}
+}
 
 static void read_compared(struct rule *rule, struct nlattr *attr)
 {
 	struct nlattr *tb[NFTA_CMP_MAX + 1], *data[NFTA_DATA_MAX + 1];
 
-	if (nla_parse_nested(tb, NFTA_CMP_MAX, attr, NULL) < 0 || !tb[NFTA_CMP_DATA] ||
-	    number(tb[NFTA_CMP_OP]) != NFT_CMP_EQ ||
-	    nla_parse_nested(data, NFTA_DATA_MAX, tb[NFTA_CMP_DATA], NULL) < 0 ||
-	    !data[NFTA_DATA_VALUE] || nla_len(data[NFTA_DATA_VALUE]) != 2 ||
-	    memcmp(nla_data(data[NFTA_DATA_VALUE]), "pk", 2) != 0)
-		return;
-	rule->input |= rule->meta == NFT_META_IIFNAME;
-	rule->forward |= rule->meta == NFT_META_OIFNAME;
+	if (nla_parse_nested(tb, NFTA_CMP_MAX, attr, NULL) == 0 && tb[NFTA_CMP_DATA] &&
+	    number(tb[NFTA_CMP_OP]) == NFT_CMP_EQ &&
+	    nla_parse_nested(data, NFTA_DATA_MAX, tb[NFTA_CMP_DATA], NULL) == 0 &&
+	    data[NFTA_DATA_VALUE])
+		compare(rule, nla_data(data[NFTA_DATA_VALUE]), nla_len(data[NFTA_DATA_VALUE]));
+}
+
+/* The second half of a transport header's first word, of whichever protocol it is. */
+static bool is_destination(struct nlattr *attr)
+{
+	struct nlattr *tb[NFTA_PAYLOAD_MAX + 1];
+
+	return nla_parse_nested(tb, NFTA_PAYLOAD_MAX, attr, NULL) == 0 &&
+	       number(tb[NFTA_PAYLOAD_BASE]) == NFT_PAYLOAD_TRANSPORT_HEADER &&
+	       number(tb[NFTA_PAYLOAD_OFFSET]) == 2 && number(tb[NFTA_PAYLOAD_LEN]) == 2;
 }
 
 static bool is_accept(struct nlattr *attr)
@@ -94,6 +119,8 @@ static void read_expression(struct rule *rule, struct nlattr *expression)
 	    !tb[NFTA_EXPR_DATA])
 		return;
 	name = nla_get_string(tb[NFTA_EXPR_NAME]);
+	if (!strcmp(name, "meta") || !strcmp(name, "payload"))
+		rule->destination = *name == 'p' && is_destination(tb[NFTA_EXPR_DATA]);
 	if (!strcmp(name, "meta") &&
 	    nla_parse_nested(meta, NFTA_META_MAX, tb[NFTA_EXPR_DATA], NULL) == 0)
 		rule->meta = number(meta[NFTA_META_KEY]);
@@ -109,7 +136,7 @@ static void read_rule(void *arg, struct nlmsghdr *h)
 	struct nlattr *tb[NFTA_RULE_MAX + 1], *expression;
 	const char *family = family_name(body->nfgen_family);
 	struct pk_firewall *f = arg;
-	struct rule rule = { 0 };
+	struct rule rule = { .asked = f->port };
 	int left;
 
 	if (!family || nlmsg_parse(h, sizeof(*body), tb, NFTA_RULE_MAX, NULL) < 0 ||
@@ -122,8 +149,10 @@ static void read_rule(void *arg, struct nlmsghdr *h)
 	for (size_t i = 0; i < f->n; i++) {
 		struct pk_firewall_chain *c = &f->chain[i];
 
-		if (!strcmp(c->family, family) && nla_strcmp(tb[NFTA_RULE_TABLE], c->table) == 0)
+		if (!strcmp(c->family, family) && nla_strcmp(tb[NFTA_RULE_TABLE], c->table) == 0) {
 			c->opened |= c->input ? rule.input : rule.forward;
+			c->port_opened |= rule.udp && rule.port;
+		}
 	}
 }
 
@@ -138,12 +167,13 @@ static int dump(struct pk_nl *nl, uint16_t what, void (*each)(void *, struct nlm
 			 each, f);
 }
 
-int pk_firewall_read(struct pk_firewall *f)
+int pk_firewall_read(struct pk_firewall *f, uint16_t port)
 {
 	own_nl *nl = NULL;
 	int r = pk_nl_open_netfilter(&nl);
 
 	f->n = 0;
+	f->port = port;
 	if (r == 0)
 		r = dump(nl, NFT_MSG_GETCHAIN, read_chain, f);
 	if (r == 0 && f->n)

@@ -7,13 +7,15 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct pk_firewall_chain {
 	char tool[20];	/* "nft", "iptables-legacy", "ip6tables-legacy" */
 	char family[8]; /* nft's: "ip", "ip6", "inet" */
 	char table[32], chain[32];
-	bool input;  /* false: forward */
-	bool opened; /* a rule of its table accepts what comes from, or goes to, devices pk* */
+	bool input;	  /* false: forward */
+	bool opened;	  /* a rule of its table accepts what comes from, or goes to, devices pk* */
+	bool port_opened; /* a rule of its table accepts the port that was asked about */
 };
 
 #define PK_FIREWALL_CHAINS 16
@@ -21,10 +23,14 @@ struct pk_firewall_chain {
 struct pk_firewall {
 	struct pk_firewall_chain chain[PK_FIREWALL_CHAINS];
 	size_t n;
+	uint16_t port; /* that was asked about */
 };
 
-/* Reads the current netns' chains of nftables, and those of iptables' older tables. 0, -errno. */
-int pk_firewall_read(struct pk_firewall *firewall);
+/*
+ * Reads the current netns' chains of nftables, and those of iptables' older tables. port: of UDP,
+ * to which a rule may open an input chain; 0: of none. 0, -errno.
+ */
+int pk_firewall_read(struct pk_firewall *firewall, uint16_t port);
 
 /* firewall_legacy.c */
 int pk_firewall_read_legacy(struct pk_firewall *firewall);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table `filter` of iptables-legacy and ip6tables-legacy, where the netns has one. */
 #include <errno.h>
+#include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <stdint.h>
@@ -16,7 +17,7 @@
 struct family {
 	const char *tool, *names;
 	int domain, level;
-	size_t in, in_mask, out, out_mask, target, next;
+	size_t in, in_mask, out, out_mask, target, next, matches;
 };
 
 #define FAMILY(kind, head, program, file, socket_domain, socket_level)                             \
@@ -31,6 +32,7 @@ struct family {
 		.out_mask = offsetof(struct kind##_entry, head.outiface_mask),                     \
 		.target = offsetof(struct kind##_entry, target_offset),                            \
 		.next = offsetof(struct kind##_entry, next_offset),                                \
+		.matches = sizeof(struct kind##_entry),                                            \
 	}
 
 static const struct family families[] = {
@@ -70,6 +72,24 @@ static bool names_ours(const uint8_t *name, const uint8_t *mask)
 	return !memcmp(name, "pk", 2) && mask[0] && mask[1] && !mask[2];
 }
 
+/* Returns whether a match of the entry is on that destination port of UDP. */
+static bool names_port(const struct family *family, const uint8_t *entry, uint16_t port)
+{
+	size_t end = half(entry, family->target), size;
+
+	for (size_t at = family->matches; at + sizeof(struct xt_entry_match) <= end; at += size) {
+		const struct xt_entry_match *match = (const void *)(entry + at);
+		const struct xt_udp *udp = (const void *)match->data;
+
+		size = match->u.match_size;
+		if (!strcmp(match->u.user.name, "udp") && !(udp->invflags & XT_UDP_INV_DSTPT))
+			return port && udp->dpts[0] <= port && port <= udp->dpts[1];
+		if (!size)
+			break;
+	}
+	return false;
+}
+
 struct table {
 	const struct family *family;
 	struct ipt_getinfo info;
@@ -94,9 +114,11 @@ static void add_chain(struct pk_firewall *f, const struct table *t, unsigned int
 		const uint8_t *e = first + at;
 
 		size = half(e, family->next);
-		c->opened |= verdict_of(family, e) == -NF_ACCEPT - 1 &&
-			     (c->input ? names_ours(e + family->in, e + family->in_mask)
-				       : names_ours(e + family->out, e + family->out_mask));
+		if (verdict_of(family, e) == -NF_ACCEPT - 1) {
+			c->opened |= c->input ? names_ours(e + family->in, e + family->in_mask)
+					      : names_ours(e + family->out, e + family->out_mask);
+			c->port_opened |= names_port(family, e, f->port);
+		}
 		if (!size)
 			return;
 	}

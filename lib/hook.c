@@ -112,23 +112,22 @@ static int fail_hook(struct pk_err *err, int r, const struct pk_hook *hook)
 static int look_xdp(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		    struct pk_err *err)
 {
-	struct pk_nl_link link;
-	int r = pk_nl_link(nl, hook->ifindex, NULL, &link, err);
+	int r = pk_nl_link(nl, hook->ifindex, NULL, &seen->link, err);
 
-	if (r < 0 || !link.xdp)
+	if (r < 0 || !seen->link.xdp)
 		return r;
 	seen->xdp = true;
 	if (seen->state == PK_HOOK_OURS_FIRST)
 		seen->state = PK_HOOK_NOT_FIRST;
-	note_before(seen, link.xdp, "an XDP program");
+	note_before(seen, seen->link.xdp, "an XDP program");
 	return 0;
 }
 
 static int read_hook(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		     struct pk_nl_filter_info **list, size_t *n, struct pk_err *err)
 {
-	uint32_t ids[TCX_MAX], n_ids = 0, own = 0;
-	int r = pk_prog_id(hook->prog, &own);
+	uint32_t ids[TCX_MAX], n_ids = 0, own = hook->id;
+	int r = own ? 0 : pk_prog_id(hook->prog, &own);
 
 	memset(seen, 0, sizeof(*seen));
 	seen->state = PK_HOOK_MISSING;
@@ -263,6 +262,7 @@ int pk_hook_replace(struct pk_nl *nl, const struct pk_hook *hook, int old, struc
 	int r;
 
 	was.prog = old;
+	was.id = 0;
 	r = pk_hook_read(nl, &was, &seen, err);
 	if (r < 0)
 		return r;

@@ -17,6 +17,7 @@ struct pk_hook {
 	bool alone;	  /* no filter of ours at the other direction: `ingress` is enough */
 	bool tcx;	  /* ours is a TCX program */
 	int prog;	  /* descriptor of ours */
+	uint32_t id;	  /* of that program, where it is known; 0: it is asked for */
 	const char *name; /* of the filter */
 };
 
@@ -33,10 +34,11 @@ enum pk_hook_state {
 };
 struct pk_hook_seen {
 	enum pk_hook_state state;
-	bool xdp;	    /* an XDP program stands before all of them */
-	uint32_t handle;    /* of ours; clsact */
-	uint32_t before_id; /* program id of the first one before ours, 0 = no bpf program */
-	char before[64];    /* and its name or kind */
+	bool xdp;		/* an XDP program stands before all of them */
+	uint32_t handle;	/* of ours; clsact */
+	uint32_t before_id;	/* program id of the first one before ours, 0 = no bpf program */
+	char before[64];	/* and its name or kind */
+	struct pk_nl_link link; /* the device, as it is; of an ingress hook */
 };
 int pk_hook_read(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		 struct pk_err *err);

@@ -87,6 +87,14 @@ int pk_netns_inode(const char *path, ino_t *inode)
 	return fd < 0 ? -ENOENT : inspect(fd, inode);
 }
 
+bool pk_netns_is(const char *path, ino_t inode)
+{
+	struct stat at, self;
+
+	return stat(path, &at) == 0 && at.st_ino == inode && stat(SELF_PATH, &self) == 0 &&
+	       at.st_dev == self.st_dev;
+}
+
 /*
  * A name that is deleted later is to go in every mount namespace that has a copy of it: else one of
  * those holds the network namespace.

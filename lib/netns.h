@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Network namespaces: open with checks, visit and come back. One thread a process. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,6 +28,8 @@ void pk_netns_close(struct pk_netns *ns);
  * leaves the file).
  */
 int pk_netns_inode(const char *path, ino_t *inode);
+/* Returns whether the netns of this inode is at path, by one look that opens nothing. */
+bool pk_netns_is(const char *path, ino_t inode);
 
 /*
  * Makes an empty network namespace that path names, as `ip netns add` does. -EEXIST: something is

@@ -201,8 +201,8 @@ int pk_nl_send(struct pk_nl *nl, struct pk_err *err)
 	return r;
 }
 
-/* 1: the answer is whole, 0: more to come, -errno. */
-static int take_answers(struct nlmsghdr *h, int left, uint32_t seq,
+/* 1: the answer is whole, 0: more to come, -errno. Who asked for one thing gets one message. */
+static int take_answers(struct nlmsghdr *h, int left, uint32_t seq, bool one,
 			void (*each)(void *arg, struct nlmsghdr *answer), void *arg)
 {
 	for (; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
@@ -213,6 +213,8 @@ static int take_answers(struct nlmsghdr *h, int left, uint32_t seq,
 		if (h->nlmsg_type == NLMSG_DONE)
 			return 1;
 		each(arg, h);
+		if (one)
+			return 1;
 	}
 	return 0;
 }
@@ -223,12 +225,11 @@ int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
 	struct nlmsghdr *head = nlmsg_hdr(msg);
 	uint32_t seq = nl->seq++;
 	_Alignas(struct nlmsghdr) char buf[32768];
+	bool one = (head->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP;
 	ssize_t n;
 	int r = 0;
 
 	head->nlmsg_seq = seq;
-	if (!(head->nlmsg_flags & NLM_F_DUMP))
-		head->nlmsg_flags |= NLM_F_ACK;
 	n = send(nl->fd, head, head->nlmsg_len, 0);
 	if (n < 0)
 		r = -errno;
@@ -237,7 +238,7 @@ int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
 		n = receive(nl, buf, sizeof(buf));
 		if (n < 0)
 			return (int)n;
-		r = take_answers((struct nlmsghdr *)buf, (int)n, seq, each, arg);
+		r = take_answers((struct nlmsghdr *)buf, (int)n, seq, one, each, arg);
 	}
 	return r < 0 ? r : 0;
 }

@@ -56,6 +56,35 @@ void pk_nl_addr(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, u
 	pk_nl_push(nl, msg, "address %s on link %u", pk_addr_format(addr, text), ifindex);
 }
 
+/* The next hop of a route to addresses of the other family is named with its own. */
+static void put_next_hop(struct nl_msg *msg, const struct pk_nl_route *route)
+{
+	struct {
+		struct rtvia head;
+		uint8_t addr[16];
+	} via = { .head.rtvia_family = AF_INET6 };
+
+	if (route->to.v6 || pk_addr_is4(&route->via)) {
+		pk_nl_put_addr(msg, RTA_GATEWAY, &route->via);
+		return;
+	}
+	memcpy(via.addr, route->via.b, sizeof(via.addr));
+	nla_put(msg, RTA_VIA, offsetof(typeof(via), addr) + sizeof(via.addr), &via);
+}
+
+static void get_next_hop(struct nlattr **tb, union pk_addr *addr)
+{
+	const struct rtvia *via;
+
+	if (tb[RTA_GATEWAY])
+		pk_nl_get_addr(tb[RTA_GATEWAY], addr);
+	if (!tb[RTA_VIA] || nla_len(tb[RTA_VIA]) < (int)(sizeof(*via) + sizeof(addr->b)))
+		return;
+	via = nla_data(tb[RTA_VIA]);
+	if (via->rtvia_family == AF_INET6)
+		memcpy(addr->b, via->rtvia_addr, sizeof(addr->b));
+}
+
 static void push_route(struct pk_nl *nl, const struct pk_nl_route *route, uint16_t type,
 		       uint16_t flags)
 {
@@ -75,7 +104,7 @@ static void push_route(struct pk_nl *nl, const struct pk_nl_route *route, uint16
 	if (route->to.len)
 		pk_nl_put_addr(msg, RTA_DST, &route->to.addr);
 	if (via)
-		pk_nl_put_addr(msg, RTA_GATEWAY, &route->via);
+		put_next_hop(msg, route);
 	if (!pk_addr_is_zero(&route->source))
 		pk_nl_put_addr(msg, RTA_PREFSRC, &route->source);
 	if (route->metric)
@@ -123,8 +152,7 @@ static void read_way(void *arg, struct nlmsghdr *h)
 	    nlmsg_parse(h, sizeof(*body), tb, RTA_MAX, NULL) < 0 || !tb[RTA_OIF])
 		return;
 	way->ifindex = nla_get_u32(tb[RTA_OIF]);
-	if (tb[RTA_GATEWAY])
-		pk_nl_get_addr(tb[RTA_GATEWAY], &way->via);
+	get_next_hop(tb, &way->via);
 	way->found = true;
 }
 
@@ -188,8 +216,7 @@ static int read_route(struct nlmsghdr *h, struct pk_nl_route_info *info)
 		info->to.addr = pk_addr_from4(0);
 	if (tb[RTA_DST])
 		pk_nl_get_addr(tb[RTA_DST], &info->to.addr);
-	if (tb[RTA_GATEWAY])
-		pk_nl_get_addr(tb[RTA_GATEWAY], &info->via);
+	get_next_hop(tb, &info->via);
 	if (tb[RTA_OIF])
 		info->ifindex = nla_get_u32(tb[RTA_OIF]);
 	if (tb[RTA_PRIORITY])

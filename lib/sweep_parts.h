@@ -2,14 +2,13 @@
 #pragma once
 /* Private to the sweep*.c files. */
 #include "lease.h"
+#include "name_set.h"
 #include "nl.h"
 #include "picket/limits.h"
 #include "sweep.h"
 
 /* A file younger than this may be that of an ADD which is still under way. */
 #define PK_SWEEP_AGE_S 120
-
-struct pk_name_set;
 
 struct pk_sweep_run {
 	struct pk_sweep *sweep;
@@ -34,10 +33,6 @@ void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,
 bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot);
 /* Returns whether it is a host tap. ifindex 0: not known. */
 bool pk_sweep_is_tap(const struct pk_sweep_run *run, uint32_t slot, uint32_t ifindex);
-
-bool pk_name_set_has(struct pk_name_set *set, const char *name);
-void pk_name_set_add(struct pk_name_set **set, const char *name);
-void pk_name_set_free(struct pk_name_set *set);
 
 void pk_sweep_slots(struct pk_sweep_run *run);
 void pk_sweep_leases(struct pk_sweep_run *run);

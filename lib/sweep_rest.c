@@ -367,7 +367,7 @@ void pk_sweep_uplinks(struct pk_sweep_run *run)
 	own_mem struct pk_nl_link *links = NULL;
 	size_t n = 0;
 
-	if (pk_nl_links(run->nl, &links, &n, NULL) < 0)
+	if (pk_other_links(run->nl, &links, &n, NULL) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		struct pk_orphan orphan = { .kind = PK_ORPHAN_UPLINK };

@@ -94,6 +94,8 @@ int pk_rule_set_install_base(struct pk_bpf *bpf, struct pk_image *image, uint32_
 			     uint64_t deadline_ns, uint32_t *rule_set, struct pk_err *err);
 /* Returns the index of an equal rule set, 0 = none. */
 uint32_t pk_rule_set_find(const struct pk_bpf *bpf, const uint64_t digest[2]);
+/* Says of each index whether there is a rule set. NULL: unknown. The caller frees it. */
+bool *pk_rule_sets_there(const struct pk_bpf *bpf);
 int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set,
 		    struct pk_rule_set *out); /* -ENOENT: free */
 /*

@@ -57,6 +57,19 @@ int pk_rule_set_get(const struct pk_bpf *bpf, uint32_t rule_set, struct pk_rule_
 	return r < 0 || !rule_set || !is_ready(out) ? -ENOENT : 0;
 }
 
+bool *pk_rule_sets_there(const struct pk_bpf *bpf)
+{
+	own_mem struct pk_rule_set *all = read_all(bpf);
+	bool *there;
+
+	if (!all)
+		return NULL;
+	there = pk_alloc(bpf->node.rule_sets * sizeof(*there));
+	for (uint32_t i = 1; i < bpf->node.rule_sets; i++)
+		there[i] = is_ready(&all[i]);
+	return there;
+}
+
 static int write_entry(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_rule_set *entry,
 		       struct pk_err *err)
 {

@@ -60,7 +60,7 @@ int pk_uplink_attach(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifinde
 		     enum pk_prog prog, struct pk_err *err);
 enum pk_uplink_hook { PK_UPLINK_FIRST, PK_UPLINK_NOT_FIRST, PK_UPLINK_MISSING };
 /* before: who stands there. -errno: the hook can't be read (the device is gone). */
-int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
+int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex, enum pk_prog prog,
 		   enum pk_uplink_hook *state, char before[64]);
 /* Takes pk_from_uplink off each device that isn't in keep's node.uplink. */
 int pk_uplinks_strip(struct pk_nl *nl, const struct pk_bpf *keep, struct pk_err *err);

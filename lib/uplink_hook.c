@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device.h"
 #include "hook.h"
 #include "own.h"
 #include "picket/limits.h"
@@ -140,7 +141,7 @@ int pk_uplinks_attach(const struct pk_bpf *bpf, const struct pk_uplink uplinks[P
 	return result;
 }
 
-int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
+int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex, enum pk_prog prog,
 		   enum pk_uplink_hook *state, char before[64])
 {
 	static const enum pk_uplink_hook states[] = {
@@ -148,7 +149,7 @@ int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
 		[PK_HOOK_NOT_FIRST] = PK_UPLINK_NOT_FIRST,
 		[PK_HOOK_MISSING] = PK_UPLINK_MISSING,
 	};
-	const struct pk_hook hook = hook_of(bpf, ifindex, PK_PROG_FROM_UPLINK);
+	const struct pk_hook hook = hook_of(bpf, ifindex, prog);
 	struct pk_hook_seen seen;
 	int r = pk_hook_read(nl, &hook, &seen, NULL);
 
@@ -196,7 +197,7 @@ int pk_uplinks_strip(struct pk_nl *nl, const struct pk_bpf *keep, struct pk_err 
 {
 	own_mem struct pk_nl_link *links = NULL;
 	size_t n = 0;
-	int result = pk_nl_links(nl, &links, &n, err);
+	int result = pk_other_links(nl, &links, &n, err);
 
 	for (size_t i = 0; i < n; i++) {
 		int r = 0;

@@ -112,6 +112,25 @@ int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vx
 	return r;
 }
 
+int pk_vxlan_stands(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
+		    uint32_t ifindex)
+{
+	enum pk_uplink_hook hook = PK_UPLINK_MISSING;
+	struct pk_nl_link link;
+	char before[64];
+	int r = pk_vxlan_find(nl, &link, NULL);
+
+	if (r == -ENODEV || r == -EEXIST)
+		return 0;
+	if (r < 0)
+		return r;
+	if (link.ifindex != ifindex || !link.up || link.vxlan.port != want->port ||
+	    link.mtu != want->mtu || pk_stack_wrong(&link))
+		return 0;
+	r = pk_uplink_hook(bpf, nl, ifindex, PK_PROG_FROM_FABRIC, &hook, before);
+	return r < 0 ? r : hook == PK_UPLINK_FIRST;
+}
+
 void pk_vxlan_close(struct pk_node *node, const struct pk_vxlan *vxlan)
 {
 	uint16_t port = vxlan->on ? htons((uint16_t)vxlan->port) : 0;

@@ -24,6 +24,12 @@ int pk_vxlan_find(struct pk_nl *nl, struct pk_nl_link *link, struct pk_err *err)
 int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		  uint32_t *ifindex, struct pk_err *err);
 /*
+ * Returns 1 where the device is as pk_vxlan_keep leaves it, 0 where it isn't; -errno: nobody can
+ * tell now.
+ */
+int pk_vxlan_stands(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
+		    uint32_t ifindex);
+/*
  * Closes the overlay's port to endpoints, which needs no device: before the first of them opens.
  * What else stands in node->overlay is its keeper's.
  */

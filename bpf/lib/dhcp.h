@@ -131,7 +131,8 @@ static __always_inline int dhcp_read(struct __sk_buff *skb, const struct pk_pkt 
 
 	if (pkt->sport != bpf_htons(68) || pkt->dport != bpf_htons(67))
 		return PK_REASON_SPOOFED_DHCP;
-	if (bpf_skb_load_bytes(skb, off, &asked->head, sizeof(asked->head)) < 0 ||
+	if (pkt->payload < PK_DHCP_FIXED ||
+	    bpf_skb_load_bytes(skb, off, &asked->head, sizeof(asked->head)) < 0 ||
 	    bpf_skb_load_bytes(skb, off + PK_DHCP_FIXED - 4, &cookie, 4) < 0)
 		return PK_REASON_TRUNCATED;
 	if (cookie != bpf_htonl(PK_DHCP_COOKIE))
@@ -303,8 +304,7 @@ static __always_inline int dhcp_answer(struct __sk_buff *skb, struct pk_scratch 
 	head->siaddr = 0;
 	if (type != DHCP_ACK)
 		head->ciaddr = 0;
-	if (type != DHCP_NAK && asked->type != DHCP_INFORM)
-		head->yiaddr = ep->ipv4.w[3];
+	head->yiaddr = type == DHCP_NAK || asked->type == DHCP_INFORM ? 0 : ep->ipv4.w[3];
 	dhcp_options(s, ep, asked->type, type);
 	len = dhcp_end(skb, s, dhcp_told(s, type, asked->client_len), asked);
 	if (!len)

@@ -302,7 +302,7 @@ static __always_inline int dhcp6_answer(struct __sk_buff *skb, struct pk_scratch
 	end = dhcp6_at(s);
 	if (end <= PK_DHCP6_OFF)
 		return PK_REASON_MALFORMED;
-	*(__u32 *)answer_at(s, end) = 0; /* a sum is made of words */
+	__builtin_memset(answer_at(s, end), 0, 4); /* a sum is made of words */
 	len = end - (PK_DHCP6_OFF - 8);
 	answer_eth(s, ETH_P_IPV6);
 	answer_ipv6(s, len, IPPROTO_UDP, &s->pkt.src);

@@ -305,6 +305,7 @@ static __always_inline void flow_contradict(struct pk_flow *flow, const struct p
 		flow->state = PK_FLOW_OPEN;
 }
 
+/* The packet is a FIN, if it is no RST. */
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
@@ -312,7 +313,7 @@ static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk
 	if (pkt->tcp_flags & PK_TH_RST) {
 		if (flow->state != PK_FLOW_CLOSED)
 			flow->state = flow_is_foreign(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
-	} else if (pkt->tcp_flags & PK_TH_FIN) {
+	} else {
 		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
 		if (flow->state != PK_FLOW_CLOSED)
 			flow->state =

@@ -294,7 +294,6 @@ static __always_inline int pk_icmp_error_rewrite(struct __sk_buff *skb, struct p
 						 const struct icmp_error_quote *q)
 {
 	const struct pk_way *way = &s->way;
-	bool source = way->rewrite & PK_REWRITE_SOURCE;
 	__u64 gain = 0, outer = 0;
 	__be16 *check;
 	int reason;
@@ -303,9 +302,7 @@ static __always_inline int pk_icmp_error_rewrite(struct __sk_buff *skb, struct p
 		return PK_REASON_OK;
 	if (icmp_error_translate(skb, &s->pkt, way, q, &gain) < 0)
 		return PK_REASON_TRUNCATED;
-	reason = rewrite_address(skb, &s->pkt, source, &way->address, &outer);
-	if (!reason && way->rewrite & PK_REWRITE_HAIRPIN)
-		reason = rewrite_address(skb, &s->pkt, !source, &way->hairpin, &outer);
+	reason = rewrite_addresses(skb, &s->pkt, way, &outer);
 	check = rewrite_at(skb, s->pkt.l4_off + offsetof(struct pk_icmp, checksum));
 	if (reason || !check)
 		return PK_REASON_TRUNCATED;

@@ -9,7 +9,6 @@
  */
 #include <linux/in.h>
 #include "lib/maps.h"
-#include "lib/scratch.h"
 
 #define OVERLAY_TTL 64
 

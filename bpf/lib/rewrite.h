@@ -205,16 +205,29 @@ static __always_inline int rewrite_above(struct __sk_buff *skb, struct pk_pkt *p
 	return reason ? reason : rewrite_l4(skb, pkt, g);
 }
 
+/*
+ * Rewrites one address, or both. The destination comes first: identifications are counted on by
+ * the one that the packet goes to.
+ */
+static __always_inline int rewrite_addresses(struct __sk_buff *skb, struct pk_pkt *pkt,
+					     const struct pk_way *way, __u64 *gain)
+{
+	bool source = way->rewrite & PK_REWRITE_SOURCE, both = way->rewrite & PK_REWRITE_HAIRPIN;
+	int reason = rewrite_address(skb, pkt, source && !both,
+				     source && both ? &way->hairpin : &way->address, gain);
+
+	if (reason || !both)
+		return reason;
+	return rewrite_address(skb, pkt, true, source ? &way->address : &way->hairpin, gain);
+}
+
 /* Rewrites the packet as its way says. Only TCP, UDP and echoes are translated. */
 static __always_inline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt,
 				      const struct pk_way *way)
 {
-	bool source = way->rewrite & PK_REWRITE_SOURCE;
 	struct rewrite_gains g = {};
-	int reason = rewrite_address(skb, pkt, source, &way->address, &g.addresses);
+	int reason = rewrite_addresses(skb, pkt, way, &g.addresses);
 
-	if (!reason && way->rewrite & PK_REWRITE_HAIRPIN)
-		reason = rewrite_address(skb, pkt, !source, &way->hairpin, &g.addresses);
 	if (!reason)
 		reason = rewrite_above(skb, pkt, way, &g);
 	/* Only an uplink's driver sums up whole packets. */

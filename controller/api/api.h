@@ -57,6 +57,8 @@ struct pk_api_counts { /* zero before the first part */
 	size_t document, endpoint; /* the next one */
 	struct pk_api_moment moment;
 };
+/* Was its ADD as long ago as that? One in the future is of before the clock was set back. */
+bool pk_api_is_settled(const struct pk_local_endpoint *ep);
 /* Until about deadline_ns of CLOCK_MONOTONIC; true: all are counted. */
 bool pk_api_counts_part(const struct pk_parts *p, struct pk_api_counts *counts,
 			uint64_t deadline_ns);

@@ -47,6 +47,13 @@ static void count_document(const struct pk_parts *p, const struct pk_doc_entry *
 	n->active += !e->doc->audit;
 }
 
+bool pk_api_is_settled(const struct pk_local_endpoint *m)
+{
+	int64_t age = time(NULL) - m->added;
+
+	return age < 0 || age >= PK_API_SETTLED_S;
+}
+
 static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpoint *m,
 			   struct pk_api_endpoints *n)
 {
@@ -62,7 +69,7 @@ static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpo
 	n->elsewhere += m->open && !m->epoch_matches;
 	n->of_before += m->of_before;
 	n->troubled += pk_api_alloc_trouble(p, m) != NULL;
-	if (!m->open || !m->epoch_matches || time(NULL) - m->added < PK_API_SETTLED_S)
+	if (!m->open || !m->epoch_matches || !pk_api_is_settled(m))
 		return;
 	n->settled.open++;
 	n->settled.quarantined += quarantined;

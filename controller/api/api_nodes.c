@@ -293,7 +293,8 @@ static void silent_reason(const struct pk_parts *p, struct pk_reasons *r,
 	pk_api_reason(
 		r, false, "cluster", text.text,
 		"see the way between the two: its addresses are in picket node list -o wide, and "
-		"its firewall must refuse UDP to port 33434, not drop it");
+		"its firewall must refuse UDP to port 33434 in its own name (reject, of whatever "
+		"kind), not drop it");
 }
 
 /* Writes what the blocks of this node's own lack, and which of them are another's. */

@@ -8,7 +8,6 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "guard.h"
 #include "own.h"
@@ -90,7 +89,7 @@ static const struct pk_local_endpoint *first_quarantined(const struct pk_parts *
 	const struct pk_local_endpoint *ep = pk_model_next(p->model, NULL);
 
 	while (ep && !(ep->open && ep->epoch_matches && pk_local_endpoint_quarantined(ep) &&
-		       time(NULL) - ep->added >= PK_API_SETTLED_S))
+		       pk_api_is_settled(ep)))
 		ep = pk_model_next(p->model, ep);
 	return ep;
 }
@@ -191,7 +190,7 @@ static void epoch_reason(const struct pk_parts *p, struct pk_reasons *r,
  */
 static bool is_without_network(const struct pk_parts *p, const struct pk_local_endpoint *ep)
 {
-	return ep->open && ep->of_before && time(NULL) - ep->added >= PK_API_SETTLED_S &&
+	return ep->open && ep->of_before && pk_api_is_settled(ep) &&
 	       pk_nomad_source(p->nomad)->state == PK_SOURCE_OK &&
 	       pk_model_has_alloc(p->model, ep->container_id) && !has_device(p, ep);
 }

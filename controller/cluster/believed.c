@@ -24,6 +24,7 @@ struct pk_believed *pk_believed_new(const char *own)
 	struct pk_believed *b = pk_alloc(sizeof(*b));
 
 	b->own = pk_strdup(own);
+	b->labels = pk_label_sets_new();
 	return b;
 }
 
@@ -46,6 +47,7 @@ void pk_believed_free(struct pk_believed *b)
 		return;
 	forget_nodes(b);
 	words_free(b);
+	pk_label_sets_free(b->labels);
 	free(b->claims.list);
 	free(b->list);
 	free(b->own);
@@ -129,6 +131,7 @@ static void name_blocks(struct pk_believed *b, struct pk_block_claims *named,
 		n += w->self ? w->self->n_blocks : 0;
 	named->list = pk_alloc((n + 1) * sizeof(*named->list));
 	for (const struct word *w = b->words; w; w = w->hh.next) {
+		char why[ENDS_WHY];
 		struct node *node;
 
 		if (!w->self || strcmp(w->node, b->own) == 0)
@@ -136,6 +139,10 @@ static void name_blocks(struct pk_believed *b, struct pk_block_claims *named,
 		node = node_of(b, w->node);
 		node->self = w;
 		node->blocks = pk_alloc((w->self->n_blocks + 1) * sizeof(*node->blocks));
+		if (ends_are_wrong(b, w, world, why)) {
+			refuse(b, node, "%s", why);
+			continue;
+		}
 		for (size_t i = 0; i < w->self->n_blocks; i++)
 			name_block(b, named, w, &w->self->blocks[i], world);
 	}
@@ -464,6 +471,7 @@ unsigned int pk_believed_settle(struct pk_believed *b, const struct pk_believed_
 	list_nodes(b);
 	if (note_ways(b))
 		changed |= PK_BELIEVED_WAYS;
+	pk_label_sets_tidy(b->labels);
 	return changed;
 }
 

@@ -29,9 +29,10 @@ struct word {
 
 struct pk_believed {
 	char *own;
-	struct word *words; /* by key */
-	struct node *nodes; /* of the last settling */
-	struct node **list; /* the same by their names */
+	struct word *words;	      /* by key */
+	struct pk_label_sets *labels; /* of their endpoints */
+	struct node *nodes;	      /* of the last settling */
+	struct node **list;	      /* the same by their names */
 	size_t n;
 	uint64_t ways[2]; /* hash of where which blocks lie */
 	struct pk_block_claims claims;
@@ -39,3 +40,10 @@ struct pk_believed {
 };
 
 void words_free(struct pk_believed *b);
+#define ENDS_WHY 160
+/*
+ * Returns whether a node's word names an address where it can't be reached: an endpoint's, or one
+ * that this node says to have. why says which.
+ */
+bool ends_are_wrong(const struct pk_believed *b, const struct word *w,
+		    const struct pk_believed_world *world, char why[ENDS_WHY]);

@@ -101,8 +101,8 @@ static void text_done(struct text *t)
 	free(t->claim);
 }
 
-static int read_text(const struct word *w, const struct pk_said *said, struct text *t,
-		     struct pk_err *err)
+static int read_text(struct pk_believed *b, const struct word *w, const struct pk_said *said,
+		     struct text *t, struct pk_err *err)
 {
 	int r;
 
@@ -118,7 +118,8 @@ static int read_text(const struct word *w, const struct pk_said *said, struct te
 		t->number = t->claim->number;
 		return r;
 	case WORD_SHARE:
-		r = pk_share_decode(said->text, said->len, w->tenant_name, &t->share, err);
+		r = pk_share_decode(said->text, said->len, w->tenant_name, b->labels, &t->share,
+				    err);
 		t->number = t->share.number;
 		return r;
 	}
@@ -141,11 +142,11 @@ static void take_text(struct word *w, struct text *t)
 	w->node = pk_strdup(w->claim->node);
 }
 
-static int read_word(struct word *w, const struct pk_said *said)
+static int read_word(struct pk_believed *b, struct word *w, const struct pk_said *said)
 {
 	PK_OWN(text_done) struct text t = { 0 };
 	struct pk_err err = { 0 };
-	int r = read_text(w, said, &t, &err);
+	int r = read_text(b, w, said, &t, &err);
 
 	free(w->bad);
 	w->bad = r < 0 ? pk_strdup(err.text) : NULL;
@@ -182,7 +183,7 @@ int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
 	w->held = NULL;
 	w->created = said->created;
 	w->modified = said->modified;
-	r = read_word(w, &taken);
+	r = read_word(b, w, &taken);
 	return r < 0 ? r : r || changed;
 }
 

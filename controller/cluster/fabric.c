@@ -41,16 +41,30 @@ static void add(struct routes *want, const struct pk_nl_route *route, const stru
 	want->list[want->n++] = *route;
 }
 
+/*
+ * Finds the way to a node's block. Where the node has no address of IPv4, or none that can be
+ * reached now, the next hop is one of IPv6: the kernel takes it for routes of IPv4, too.
+ */
+static int find_way(struct pk_nl *nl, const struct pk_node_word *word, bool v6,
+		    struct pk_nl_route *route)
+{
+	const union pk_addr *own = pk_node_word_address(word, v6);
+	const union pk_addr *six = v6 ? NULL : pk_node_word_address(word, true);
+
+	if (own && pk_nl_way(nl, own, &route->ifindex, &route->via) == 0)
+		return 0;
+	return six ? pk_nl_way(nl, six, &route->ifindex, &route->via) : -ENETUNREACH;
+}
+
 static void want_block(struct pk_nl *nl, const struct pk_believed_node *node,
 		       const struct pk_prefix *block, struct routes *want)
 {
-	const union pk_addr *to = pk_node_word_address(node->word, block->v6);
 	struct pk_nl_route route = { .to = *block,
 				     .protocol = PK_FABRIC_PROTOCOL,
 				     .metric = PK_FABRIC_METRIC };
 
 	/* A node that can't be reached now gets its route when there is a way again. */
-	if (!to || pk_nl_way(nl, to, &route.ifindex, &route.via) < 0)
+	if (find_way(nl, node->word, block->v6, &route) < 0)
 		return;
 	add(want, &route, &(struct neighbour){ route.ifindex, route.via });
 }

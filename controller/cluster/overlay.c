@@ -9,23 +9,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fault.h"
+#include "fs.h"
 #include "log.h"
 #include "nl.h"
 #include "own.h"
 #include "tables.h"
 #include "vxlan.h"
 
-#define TOGETHER_MS 20	  /* messages of one moment are one change */
-#define RETRY_MS    1000  /* nothing is loaded yet, or something failed */
-#define EACH_MS	    10000 /* a message may have been lost */
-#define MTU_MIN	    576	  /* of IPv4 (RFC 791) */
+#define TOGETHER_MS 20		   /* messages of one moment are one change */
+#define RETRY_MS    1000	   /* nothing is loaded yet, or something failed */
+#define EACH_MS	    10000	   /* a message may have been lost */
+#define UNSEEN_NS   60000000000ull /* as long counts what was seen, where nobody can look */
+#define MTU_MIN	    576		   /* of IPv4 (RFC 791) */
 
 struct pk_overlay_keeper {
 	struct pk_overlay_args args;
 	struct pk_timer *timer, *quiet;
 	struct pk_watch *watch;
 	int fd;
-	uint32_t ifindex;
+	uint32_t ifindex; /* as node.overlay says */
+	uint64_t seen_ns; /* when the device was last seen to be right; 0: it wasn't */
 	struct pk_err error;
 };
 
@@ -95,6 +99,32 @@ static int fail_mtu(uint32_t mtu, uint32_t overhead, struct pk_err *err)
 }
 
 /*
+ * Has the device stand, and says so in the table. Whatever fails meanwhile, a device that is right,
+ * or that nobody can look at for a moment, keeps its path.
+ */
+static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
+		       const struct pk_vxlan_want *want, struct pk_overlay *overlay,
+		       struct pk_err *err)
+{
+	const uint32_t was = bpf->node.overlay.ifindex;
+	own_nl *nl = NULL;
+	int stands = -EAGAIN;
+	int r = pk_nl_open(&nl, err);
+
+	if (r == 0)
+		r = pk_vxlan_keep(bpf, nl, want, &overlay->ifindex, err);
+	if (r == 0)
+		stands = 1;
+	else if (nl && was)
+		stands = pk_vxlan_stands(bpf, nl, want, was);
+	if (stands >= 0)
+		o->seen_ns = stands ? pk_now_ns() : 0;
+	if (r < 0 && was && o->seen_ns && pk_now_ns() - o->seen_ns < UNSEEN_NS)
+		overlay->ifindex = was;
+	return r;
+}
+
+/*
  * Brings device and table in step. The port is closed to endpoints first, and stays so whatever
  * fails.
  */
@@ -104,28 +134,28 @@ static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *
 	struct pk_overlay overlay = { .vni = v->vni, .port = htons((uint16_t)v->port) };
 	const struct pk_uplink *end = end_of(&bpf->node, pk_vxlan_is6(v));
 	struct pk_vxlan_want want = { .port = (uint16_t)v->port };
-	own_nl *nl = NULL;
 	int r = 0, w;
 
-	o->ifindex = 0;
 	if (bpf->node.overlay.port != overlay.port)
 		r = write_overlay(bpf, &overlay, err);
 	if (r == 0 && !end)
 		r = fail_address(pk_vxlan_is6(v), err);
 	if (r == 0 && end->mtu < pk_vxlan_overhead(v) + MTU_MIN)
 		r = fail_mtu(end->mtu, pk_vxlan_overhead(v), err);
-	if (r == 0)
-		r = pk_nl_open(&nl, err);
 	if (r == 0) {
 		want.mtu = end->mtu - pk_vxlan_overhead(v);
 		overlay.local = *address_of(end, pk_vxlan_is6(v));
-		r = pk_vxlan_keep(bpf, nl, &want, &overlay.ifindex, err);
+		r = keep_device(o, bpf, &want, &overlay, err);
 	}
 	w = write_overlay(bpf, &overlay, r < 0 ? NULL : err);
-	r = r ?: w;
-	if (r == 0)
-		o->ifindex = overlay.ifindex;
-	return r;
+	o->ifindex = bpf->node.overlay.ifindex;
+	return r ?: w;
+}
+
+/* A test that is to see who says that something changed has nobody look by himself. */
+static unsigned int each_ms(void)
+{
+	return pk_fault_asked("overlay-looks-never") ? INT32_MAX : EACH_MS;
 }
 
 static void pass(void *arg)
@@ -136,7 +166,7 @@ static void pass(void *arg)
 	struct pk_err err = { 0 };
 	int r;
 
-	pk_timer_set(o->timer, bpf ? EACH_MS : RETRY_MS);
+	pk_timer_set(o->timer, bpf ? each_ms() : RETRY_MS);
 	if (!bpf)
 		return;
 	r = keep(o, bpf, &err);

@@ -3,7 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/errqueue.h>
+#include <linux/icmpv6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,7 +30,8 @@ struct target {
 	struct pk_probe_tally tally;
 	struct pk_timer *timer; /* of the next question, or of the answer that is awaited */
 	struct pk_watch *watch;
-	int fd; /* of the question that is under way; -1: there is none */
+	int fd;		     /* of the question that is under way; -1: there is none */
+	union pk_addr asked; /* whom it asks */
 	uint64_t sent_ns;
 	bool wanted;
 	UT_hash_handle hh;
@@ -122,22 +126,57 @@ static void done(struct target *t, uint32_t us)
 	pk_timer_set(t->timer, us || t->tally.silent ? chance_ms(EACH_MS) : AGAIN_MS);
 }
 
+/* Returns whether the error is that node's own "unreachable": which kind, its firewall chooses. */
+static bool is_refusal(const struct sock_extended_err *e, const union pk_addr *asked)
+{
+	const struct sockaddr *by = SO_EE_OFFENDER(e);
+
+	if (e->ee_origin == SO_EE_ORIGIN_ICMP && e->ee_type == ICMP_DEST_UNREACH &&
+	    by->sa_family == AF_INET) {
+		union pk_addr addr =
+			pk_addr_from4(((const struct sockaddr_in *)by)->sin_addr.s_addr);
+
+		return pk_addr_equal(&addr, asked);
+	}
+	return e->ee_origin == SO_EE_ORIGIN_ICMP6 && e->ee_type == ICMPV6_DEST_UNREACH &&
+	       by->sa_family == AF_INET6 &&
+	       memcmp(&((const struct sockaddr_in6 *)by)->sin6_addr, asked, sizeof(*asked)) == 0;
+}
+
+/* Reads an error of the socket's. Returns 1: the asked node's, 0: another's, -EAGAIN: none. */
+static int read_refusal(int fd, const union pk_addr *asked)
+{
+	_Alignas(struct cmsghdr) char control[256];
+	struct msghdr msg = { .msg_control = control, .msg_controllen = sizeof(control) };
+
+	if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return -EAGAIN;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
+		if ((c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR) ||
+		    (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR))
+			return is_refusal((const void *)CMSG_DATA(c), asked);
+	return 0;
+}
+
 /*
- * The refusal is the answer, and so is whatever a port says that somebody opened. Another error is
- * the network's: the node wasn't heard.
+ * The refusal is the answer, and so is whatever a port says that somebody opened. An error that a
+ * router says is the network's: the node wasn't heard.
  */
 static void on_answer(void *arg)
 {
 	struct target *t = arg;
 	uint64_t us = (pk_now_ns() - t->sent_ns) / 1000 + 1;
+	int r = read_refusal(t->fd, &t->asked);
 	char byte;
 
-	if (recv(t->fd, &byte, 1, MSG_DONTWAIT) < 0 && errno != ECONNREFUSED) {
-		if (errno != EAGAIN)
-			done(t, 0);
+	if (r < 0)
+		r = recv(t->fd, &byte, 1, MSG_DONTWAIT) >= 0 ? 1 : -errno;
+	if (r == -EAGAIN)
 		return;
-	}
-	done(t, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX);
+	if (r > 0)
+		done(t, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX);
+	else
+		done(t, 0);
 }
 
 static int open_to(const union pk_addr *addr)
@@ -147,10 +186,13 @@ static int open_to(const union pk_addr *addr)
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(PK_PROBE_PORT) };
 	own_fd int fd =
 		socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int on = 1;
 
 	memcpy(&in.sin_addr, &addr->b[12], sizeof(in.sin_addr));
 	memcpy(&in6.sin6_addr, addr->b, sizeof(in6.sin6_addr));
 	if (fd < 0 ||
+	    setsockopt(fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on,
+		       sizeof(on)) < 0 ||
 	    connect(fd, v4 ? (void *)&in : (void *)&in6, v4 ? sizeof(in) : sizeof(in6)) < 0)
 		return -1;
 	return PK_MOVE(fd, -1);
@@ -159,7 +201,8 @@ static int open_to(const union pk_addr *addr)
 /* The next one of several addresses has its turn after each question that was lost. */
 static void ask(struct target *t)
 {
-	t->fd = open_to(&t->addresses[t->tally.lost % t->n_addresses]);
+	t->asked = t->addresses[t->tally.lost % t->n_addresses];
+	t->fd = open_to(&t->asked);
 	t->sent_ns = pk_now_ns();
 	if (t->fd < 0 || send(t->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 		done(t, 0);

@@ -102,7 +102,8 @@ static bool same_ports(const struct pk_world_endpoint *a, const struct pk_world_
 
 static bool same(const struct pk_world_endpoint *a, const struct pk_world_endpoint *b)
 {
-	return strcmp(a->labels->text, b->labels->text) == 0 && a->n_addresses == b->n_addresses &&
+	return (a->labels == b->labels || strcmp(a->labels->text, b->labels->text) == 0) &&
+	       a->n_addresses == b->n_addresses &&
 	       memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses)) == 0 &&
 	       same_ports(a, b);
 }
@@ -112,7 +113,7 @@ static struct pk_world_endpoint *copy(const struct pk_world_endpoint *ep, const 
 {
 	struct pk_world_endpoint *own = pk_world_endpoint_new(key);
 
-	own->labels = pk_label_set_copy(ep->labels);
+	own->labels = pk_label_set_share(ep->labels);
 	for (size_t i = 0; i < ep->n_ports; i++)
 		pk_world_endpoint_add_port(own, ep->ports[i].name, ep->ports[i].proto,
 					   ep->ports[i].port);

@@ -7,6 +7,7 @@
 
 #include "json.h"
 #include "picket/limits.h"
+#include "resolv.h"
 
 #define NUMBER_MAX (1ll << 53)
 #define KEY_MAX	   256
@@ -80,6 +81,7 @@ void pk_share_encode(const struct pk_share *s, struct pk_str *out)
 struct reader {
 	const struct pk_json_doc *doc;
 	const char *tenant_name;
+	struct pk_label_sets *sets;
 	struct pk_err *err;
 };
 
@@ -156,7 +158,7 @@ static int read_labels(const struct reader *r, const struct pk_json *v,
 {
 	const char *text = pk_json_string(v);
 
-	if (!text || pk_label_set_parse(text, &ep->labels, NULL) < 0)
+	if (!text || pk_label_sets_parse(r->sets, text, &ep->labels, NULL) < 0)
 		return bad(r, v, "no label set");
 	if (!ep->labels->tenant_name || strcmp(ep->labels->tenant_name, r->tenant_name) != 0)
 		return bad(r, v, "labels of another tenant");
@@ -199,10 +201,10 @@ static int read_endpoint(const struct reader *r, const struct pk_json *v, struct
 	return read_addresses(r, v, ep);
 }
 
-int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
-		    struct pk_err *err)
+int pk_share_decode(const char *text, size_t len, const char *tenant_name,
+		    struct pk_label_sets *sets, struct pk_share *out, struct pk_err *err)
 {
-	struct reader r = { .tenant_name = tenant_name, .err = err };
+	struct reader r = { .tenant_name = tenant_name, .sets = sets, .err = err };
 	const struct pk_json *list;
 	own_json *doc = NULL;
 	int result;
@@ -271,6 +273,28 @@ static int read_blocks(const struct reader *r, struct pk_node_word *out)
 	return 0;
 }
 
+/*
+ * Returns whether a node may be reached there. Of the world's addresses, groups, broadcast, this
+ * host's own ("0", loopback) and a link's are nobody's.
+ */
+static bool is_end(const union pk_addr *addr)
+{
+	const uint8_t *b = addr->b;
+
+	if (pk_addr_is_loopback(addr))
+		return false;
+	if (pk_addr_is4(addr))
+		return b[12] != 0 && b[12] < 224;
+	return b[0] != 0xff && !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+static int read_end(const struct reader *r, const struct pk_json *v, union pk_addr *out)
+{
+	if (read_address(r, v, out) < 0)
+		return -EINVAL;
+	return is_end(out) ? 0 : bad(r, v, "an address that no node can have");
+}
+
 static int read_node_word(const struct reader *r, struct pk_node_word *out)
 {
 	const struct pk_json *list;
@@ -280,7 +304,7 @@ static int read_node_word(const struct reader *r, struct pk_node_word *out)
 		      "no list of addresses, or too long a one", &list) < 0)
 		return -EINVAL;
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v))
-		if (read_address(r, v, &out->addresses[out->n_addresses++]) < 0)
+		if (read_end(r, v, &out->addresses[out->n_addresses++]) < 0)
 			return -EINVAL;
 	return 0;
 }

@@ -34,9 +34,12 @@ void pk_share_done(struct pk_share *share);
  * number.
  */
 void pk_share_encode(const struct pk_share *share, struct pk_str *out);
-/* Reads a share. Every endpoint must be of that tenant, or nothing of it is taken: -EINVAL. */
-int pk_share_decode(const char *text, size_t len, const char *tenant_name, struct pk_share *out,
-		    struct pk_err *err);
+/*
+ * Reads a share, its label sets by `sets`. Every endpoint must be of that tenant, or nothing of it
+ * is taken: -EINVAL.
+ */
+int pk_share_decode(const char *text, size_t len, const char *tenant_name,
+		    struct pk_label_sets *sets, struct pk_share *out, struct pk_err *err);
 
 struct pk_node_word {
 	uint64_t number;

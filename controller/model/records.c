@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -17,6 +18,7 @@
 #define SETTLE_MS 5
 #define HEARD_MAX 256 /* of more names at once the whole directory is read */
 #define AGAIN_MS  30000
+#define SURE_S	  2 /* a directory's time is of a coarse clock */
 
 struct known { /* an open record as it was read last */
 	char *key;
@@ -39,7 +41,9 @@ struct pk_records {
 	bool looked;		      /* whole, once */
 	struct pk_record_name *heard; /* names of which inotify told since the last look */
 	size_t n_heard;
-	bool heard_too_much; /* the whole directory is to be looked at */
+	bool heard_too_much;  /* the whole directory is to be looked at */
+	struct timespec seen; /* the directory's time at the last whole look; 0: look */
+	ino_t seen_inode;
 };
 
 static char *copy(const char *text)
@@ -327,12 +331,40 @@ static void watch_directory(const struct pk_records *r)
 			  IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR);
 }
 
+/*
+ * Records come, change and go by names, which the directory's time tells. One of just now may be
+ * that of a later change, too.
+ */
+static void note_directory(struct pk_records *r)
+{
+	struct stat st;
+
+	r->seen = (struct timespec){ 0 };
+	if (stat(r->args.paths->endpoints, &st) < 0 || time(NULL) - st.st_mtim.tv_sec < SURE_S)
+		return;
+	r->seen = st.st_mtim;
+	r->seen_inode = st.st_ino;
+}
+
+/* Returns whether a whole look would find what the last one did. */
+static bool is_same(const struct pk_records *r)
+{
+	struct stat st;
+
+	return r->seen.tv_sec && !r->heard_too_much && !pk_records_bad(r) &&
+	       stat(r->args.paths->endpoints, &st) == 0 && st.st_ino == r->seen_inode &&
+	       memcmp(&st.st_mtim, &r->seen, sizeof(r->seen)) == 0;
+}
+
 static void on_timer(void *arg)
 {
 	struct pk_records *r = arg;
 
 	watch_directory(r);
 	pk_timer_set(r->timer, AGAIN_MS);
+	if (is_same(r))
+		return;
+	note_directory(r);
 	if (pk_records_look(r))
 		r->args.changed(r->args.arg);
 }
@@ -428,6 +460,7 @@ void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
 		return;
 	memcpy(r->epoch, epoch, sizeof(r->epoch));
 	r->has_epoch = true;
+	r->seen = (struct timespec){ 0 };
 	/* A record that was read is judged again under this epoch. */
 	for (struct known *k = r->known; k; k = k->hh.next)
 		k->inode = 0;

@@ -37,6 +37,7 @@ struct pk_audit {
 	struct pk_timer *timer;
 	struct pk_audit_stats stats;
 	bool asked[PK_CAPACITY_MAX + 1];      /* slots to be looked at */
+	uint32_t ids[2];		      /* of the guard's programs, in and out */
 	uint32_t at;			      /* the next slot of the turn that is under way */
 	uint32_t queues[PK_CAPACITY_MAX + 1]; /* attached, where they are too many; else 0 */
 	uint32_t may[PK_CAPACITY_MAX + 1];    /* be attached there */
@@ -150,11 +151,14 @@ static void recount(struct pk_audit *a)
 
 /* Mends a hook. Returns false where the guard isn't first and can't be put there. */
 static bool audit_hook(struct pk_audit *a, struct pk_nl *nl, const struct pk_hook *hook,
-		       struct pk_err *err)
+		       struct pk_nl_link *link, struct pk_err *err)
 {
 	struct pk_hook_seen seen;
+	int r = pk_hook_read(nl, hook, &seen, err);
 
-	if (pk_hook_read(nl, hook, &seen, err) < 0 || seen.state == PK_HOOK_OURS_FIRST)
+	if (link)
+		*link = seen.link;
+	if (r < 0 || seen.state == PK_HOOK_OURS_FIRST)
 		return true; /* a device that is gone is the sweep's */
 	log_warn("op=audit ifindex=%u hook=%s state=%s before=\"%s\" repairing", hook->ifindex,
 		 hook->egress ? "egress" : "ingress",
@@ -214,15 +218,15 @@ static void audit_tap(struct pk_audit *a, struct pk_nl *nl, const struct pk_loca
 			m->key, tap.name, a->queues[m->slot], a->may[m->slot]);
 }
 
-static void audit_devices(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m)
+static void audit_devices(struct pk_audit *a, struct pk_nl *nl, const struct pk_local_endpoint *m,
+			  const struct pk_nl_link *link)
 {
 	const struct pk_host_end end = { .slot = m->slot, .ifindex = m->host_ifindex };
-	struct pk_nl_link link;
 
-	if (pk_host_end_find(nl, &end, &link, NULL) < 0)
+	if (!pk_host_end_is(link, &end))
 		return;
-	audit_stack(a, nl, m, &link);
-	audit_tap(a, nl, m, &link);
+	audit_stack(a, nl, m, link);
+	audit_tap(a, nl, m, link);
 }
 
 /*
@@ -239,7 +243,8 @@ static bool audit_netns(struct pk_audit *a, struct pk_nl *nl, const struct pk_lo
 	int r;
 
 	a->lost[m->slot] = false;
-	if (!m->netns || strncmp(m->netns, "/proc/", 6) == 0)
+	if (!m->netns || strncmp(m->netns, "/proc/", 6) == 0 ||
+	    pk_netns_is(m->netns, m->netns_inode))
 		return false;
 	r = pk_netns_inode(m->netns, &inode);
 	if (r == 0 && inode == m->netns_inode)
@@ -257,12 +262,26 @@ static void audit_endpoint(struct pk_audit *a, struct pk_nl *nl, const struct pk
 	const struct pk_bpf *bpf = pk_sync_bpf(a->sync);
 	struct pk_hook in = pk_guard_hook(m, bpf->prog, false);
 	struct pk_hook out = pk_guard_hook(m, bpf->prog, true);
+	struct pk_nl_link link = { 0 };
 	struct pk_err err = { 0 };
 
-	if (!audit_hook(a, nl, &in, &err) || !audit_hook(a, nl, &out, &err))
+	in.id = a->ids[0];
+	out.id = a->ids[1];
+	if (!audit_hook(a, nl, &in, &link, &err) || !audit_hook(a, nl, &out, NULL, &err))
 		shut(a, nl, m, &err);
 	else if (!audit_netns(a, nl, m))
-		audit_devices(a, nl, m);
+		audit_devices(a, nl, m, &link);
+}
+
+/* Asks for the programs' ids once a turn; 0: not known. */
+static void read_ids(struct pk_audit *a)
+{
+	const int *prog = pk_sync_bpf(a->sync)->prog;
+	const enum pk_prog which[2] = { PK_PROG_FROM_ENDPOINT, PK_PROG_TO_ENDPOINT };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(which); i++)
+		if (pk_prog_id(prog[which[i]], &a->ids[i]) < 0)
+			a->ids[i] = 0;
 }
 
 /* Looks at some endpoints. Returns true once every slot that was asked for has been looked at. */
@@ -299,6 +318,7 @@ static void on_timer(void *arg)
 		log_warn("op=audit err=\"%s\" ignoring until the next one", err.text);
 		return;
 	}
+	read_ids(a);
 	if (!turn(a, nl))
 		pk_timer_set(a->timer, PAUSE_MS);
 	recount(a);

@@ -210,7 +210,7 @@ static void tidy(void *arg)
 {
 	struct pk_upkeep *u = arg;
 
-	if (pk_sync_tidy_next(u->args.sync))
+	if (pk_sync_tidy_next(u->args.sync, u->args.model))
 		pk_timer_set(u->tidy_timer, TIDY_MS);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name_set.h"
 #include "own.h"
 
 struct service {
@@ -18,6 +19,8 @@ struct pk_services {
 	struct pk_services_args args;
 	struct service *list[PK_DECLARED_SERVICE_MAX];
 	size_t n;
+	struct pk_name_set *named; /* by the documents */
+	uint64_t named_of;	   /* these documents' number */
 };
 
 static struct pk_settings *settings_of(const struct pk_services *s)
@@ -227,7 +230,7 @@ static void service_free(struct service *one)
 	free(one);
 }
 
-static bool names(const struct pk_document *doc, const struct pk_declared_service *d)
+static void add_named(struct pk_services *s, const struct pk_document *doc)
 {
 	for (size_t i = 0; i < doc->n_rules; i++) {
 		const struct pk_rule *rule = &doc->rules[i];
@@ -236,22 +239,27 @@ static bool names(const struct pk_document *doc, const struct pk_declared_servic
 			const struct pk_entry *e = &rule->entries[PK_EGRESS][j];
 
 			for (size_t k = 0; k < e->n_services; k++)
-				if (strcmp(e->services[k].name, d->name) == 0)
-					return true;
+				pk_name_set_add(&s->named, e->services[k].name);
 		}
 	}
-	return false;
 }
 
-static bool is_named(const struct pk_services *s, const struct pk_declared_service *d)
+/* Reads the documents once for all services, and again when they are others. */
+static bool is_named(struct pk_services *s, const struct pk_declared_service *d)
 {
-	for (size_t i = 0; i < pk_docs_count(s->args.docs); i++) {
-		const struct pk_doc_entry *e = pk_docs_at(s->args.docs, i);
+	uint64_t number = pk_docs_number(s->args.docs);
 
-		if (e->doc && names(e->doc, d))
-			return true;
+	if (number != s->named_of) {
+		pk_name_set_free(PK_MOVE(s->named, NULL));
+		for (size_t i = 0; i < pk_docs_count(s->args.docs); i++) {
+			const struct pk_doc_entry *e = pk_docs_at(s->args.docs, i);
+
+			if (e->doc)
+				add_named(s, e->doc);
+		}
+		s->named_of = number;
 	}
-	return false;
+	return pk_name_set_has(s->named, d->name);
 }
 
 static bool is_asked(const struct pk_services *s, const struct pk_declared_service *d)
@@ -361,7 +369,7 @@ bool pk_services_release(struct pk_services *s)
 	return n;
 }
 
-bool pk_services_view(const struct pk_services *s, size_t i, struct pk_service_view *view)
+bool pk_services_view(struct pk_services *s, size_t i, struct pk_service_view *view)
 {
 	const struct pk_settings *settings = settings_of(s);
 	const struct service *one;
@@ -392,5 +400,6 @@ void pk_services_free(struct pk_services *s)
 		return;
 	for (size_t i = 0; i < s->n; i++)
 		service_free(s->list[i]);
+	pk_name_set_free(s->named);
 	free(s);
 }

@@ -39,4 +39,4 @@ struct pk_service_view {
 	bool named;			       /* by a policy in force */
 };
 /* Returns whether there is an i-th one. */
-bool pk_services_view(const struct pk_services *services, size_t i, struct pk_service_view *view);
+bool pk_services_view(struct pk_services *services, size_t i, struct pk_service_view *view);

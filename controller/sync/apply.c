@@ -2,12 +2,12 @@
 #include "apply_private.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs.h"
 #include "log.h"
+#include "memory.h"
 #include "own.h"
 #include "rcu.h"
 #include "tables.h"
@@ -102,7 +102,7 @@ static void add_done(struct pk_sync_done *sum, const struct pk_sync_done *more)
 static void make_room(struct pk_apply *a)
 {
 	pk_sync_tidy(a->args.sync, a->args.model);
-	if (pk_sync_tidy_next(a->args.sync))
+	if (pk_sync_tidy_next(a->args.sync, a->args.model))
 		a->crowded = 0;
 	pk_timer_hurry(a->pass, ++a->crowded < CROWDED ? AGAIN_MS : NO_ROOM_MS);
 }
@@ -379,8 +379,12 @@ bool pk_apply_in_step(const struct pk_apply *a, const struct pk_local_endpoint *
 
 static void trim(void *arg)
 {
-	(void)arg;
-	malloc_trim(0);
+	struct pk_apply *a = arg;
+
+	pk_memory_trim();
+	if (!a->started)
+		pk_memory_leave_start();
+	a->started = true;
 }
 
 void pk_apply_documents(struct pk_apply *a)

@@ -31,6 +31,7 @@ struct pk_apply_args {
 	struct pk_writer *disk;	 /* documents and settings */
 	struct pk_writer *fsync; /* makes written files outlive a power cut */
 	pk_loop_fn *passed;	 /* after each pass, whatever came of it; or NULL */
+	pk_loop_fn *opened;	 /* tables were opened, the first or others than before; or NULL */
 	void *arg;
 };
 

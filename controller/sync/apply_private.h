@@ -21,6 +21,7 @@ struct pk_apply {
 	bool look_whole;	  /* look at every pin, not at one alone */
 	bool withdraw;		  /* the next pass takes away names that nobody uses */
 	struct pk_sync_done done; /* since the last acknowledgement */
+	bool started;		  /* it was quiet once, so the start is over */
 	bool under_way;		  /* a pass needs more turns */
 	bool unacknowledged;	  /* packets may still be under way by what was before */
 	unsigned int crowded;	  /* passes in a row that found no room */

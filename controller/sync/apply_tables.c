@@ -86,9 +86,12 @@ static int open_now(struct pk_apply *a)
 	int r = pk_sync_open(a->args.sync, pk_model_get_settings(a->args.model), &err);
 
 	pk_apply_note(&a->state.load_error, r, &err, "load");
-	if (r == 0)
-		begin_anew(a);
-	return r;
+	if (r < 0)
+		return r;
+	begin_anew(a);
+	if (a->args.opened)
+		a->args.opened(a->args.arg);
+	return 0;
 }
 
 /* Pins the tables again by which live endpoints go, unless somebody has pinned others. */

@@ -55,7 +55,7 @@ int pk_sync_pass(struct pk_sync *sync, const struct pk_sync_want *want, struct p
  */
 void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model);
 /* Frees one of those, which waits for RCU. Returns false where there was none. */
-bool pk_sync_tidy_next(struct pk_sync *sync);
+bool pk_sync_tidy_next(struct pk_sync *sync, struct pk_model *model);
 
 /* The numbers that an endpoint lives under now. rule_set 0: closed, or another epoch's. */
 struct pk_sync_state {

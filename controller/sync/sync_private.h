@@ -62,6 +62,7 @@ struct pk_sync {
 	struct sync_dns dns;
 	struct carried *carried;
 	size_t n_carried;
+	bool more_labels;	     /* that nobody has are to be forgotten */
 	struct remote_memo *remotes; /* all that the table has */
 	bool stripped;		     /* undone: what an earlier controller left half done */
 	/* The last pass over every endpoint: */

@@ -295,10 +295,10 @@ void sync_withdraw(struct sync_pass *p)
 
 unsigned int pk_sync_rule_sets(const struct pk_sync *s)
 {
-	struct pk_rule_set rs;
+	own_mem bool *there = s->bpf ? pk_rule_sets_there(s->bpf) : NULL;
 	unsigned int n = 0;
 
-	for (uint32_t i = 1; s->bpf && i < s->n_sets; i++)
-		n += pk_rule_set_get(s->bpf, i, &rs) == 0;
+	for (uint32_t i = 1; there && i < s->n_sets; i++)
+		n += there[i];
 	return n;
 }

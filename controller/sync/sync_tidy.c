@@ -8,11 +8,19 @@
 #include "own.h"
 #include "sync_private.h"
 
+/* How many label sets that nobody has a turn looks at. */
+#define TIDY_PART 512
+
+struct gone {
+	uint64_t hash[2];
+	bool peer; /* some rule set knows it */
+};
+
 struct tidy {
 	struct pk_sync *sync;
 	uint64_t (*used)[2]; /* identities of endpoints, sorted */
-	uint64_t (*gone)[2];
 	size_t n_used, n;
+	struct gone gone[TIDY_PART];
 };
 
 static void collect_used(struct tidy *t, struct pk_model *model)
@@ -38,14 +46,23 @@ static void collect_used(struct tidy *t, struct pk_model *model)
 	qsort(t->used, t->n_used, sizeof(*t->used), sync_by_hash);
 }
 
-static bool is_peer(const struct pk_sync *s, const void *hash)
+/* Marks those that rule sets know, in one walk over all of them. */
+static void mark_peers(struct tidy *t)
 {
+	const struct pk_sync *s = t->sync;
+
+	qsort(t->gone, t->n, sizeof(*t->gone), sync_by_hash);
 	for (size_t i = 0; i < s->n_sets; i++)
-		for (size_t k = 0; s->sets[i].image && k < s->sets[i].image->n_peers; k++)
-			if (!s->sets[i].image->peers[k].tenant &&
-			    memcmp(s->sets[i].image->peers[k].hash, hash, 16) == 0)
-				return true;
-	return false;
+		for (size_t k = 0; s->sets[i].image && k < s->sets[i].image->n_peers; k++) {
+			struct gone *gone;
+
+			if (s->sets[i].image->peers[k].tenant)
+				continue;
+			gone = bsearch(s->sets[i].image->peers[k].hash, t->gone, t->n,
+				       sizeof(*t->gone), sync_by_hash);
+			if (gone)
+				gone->peer = true;
+		}
 }
 
 static int collect_unused(void *arg, const void *key, const void *value)
@@ -55,11 +72,8 @@ static int collect_unused(void *arg, const void *key, const void *value)
 	(void)value;
 	if (bsearch(key, t->used, t->n_used, sizeof(*t->used), sync_by_hash))
 		return 0;
-	t->gone = realloc(t->gone, (t->n + 1) * sizeof(*t->gone));
-	if (!t->gone)
-		abort();
-	memcpy(t->gone[t->n++], key, 16);
-	return 0;
+	memcpy(t->gone[t->n++].hash, key, 16);
+	return t->n == TIDY_PART;
 }
 
 /* No ADD takes as long as this, in seconds. */
@@ -84,20 +98,28 @@ static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
  */
 #define IDLE_LABELS 32
 
+/* Forgets some. More is to be done where a turn was full and led anywhere. */
 static void tidy_labels(struct pk_sync *s, struct pk_model *model)
 {
 	struct tidy t = { .sync = s };
+	size_t forgot = 0;
 	int r = 0;
 
+	s->more_labels = false;
 	if (!is_quiet(s, model))
 		return;
 	collect_used(&t, model);
 	pk_map_each(s->bpf->map[PK_MAP_LABELS], collect_unused, &t);
-	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n && r != -ETIMEDOUT; i++)
-		if (!is_peer(s, t.gone[i]))
-			r = pk_labels_forget(s->bpf, t.gone[i], pk_sync_until(), NULL);
+	if (t.n > IDLE_LABELS)
+		mark_peers(&t);
+	for (size_t i = 0; t.n > IDLE_LABELS && i < t.n && r != -ETIMEDOUT; i++) {
+		if (t.gone[i].peer)
+			continue;
+		r = pk_labels_forget(s->bpf, t.gone[i].hash, pk_sync_until(), NULL);
+		forgot += r == 0;
+	}
+	s->more_labels = t.n == TIDY_PART && forgot && r != -ETIMEDOUT;
 	free(t.used);
-	free(t.gone);
 }
 
 struct names {
@@ -139,15 +161,14 @@ static bool read_names(const struct pk_sync *s, struct names *names)
 
 static void mark_idle(struct pk_sync *s)
 {
-	own_mem bool *named = pk_alloc(s->n_sets + 1);
+	own_mem bool *named = pk_alloc(s->n_sets + 1), *there = pk_rule_sets_there(s->bpf);
 	struct names names = { .named = named, .n = s->n_sets };
-	bool known = read_names(s, &names);
-	struct pk_rule_set rs;
+	bool known = there && read_names(s, &names);
 
 	for (uint32_t i = 1; i < s->n_sets; i++) {
 		struct set_at *at = &s->sets[i];
 
-		if (!known || named[i] || pk_rule_set_get(s->bpf, i, &rs) == -ENOENT)
+		if (!known || named[i] || !there[i])
 			at->idle = 0;
 		else
 			at->idle += at->idle < 2;
@@ -170,12 +191,16 @@ static uint32_t next_idle(const struct pk_sync *s)
 	return 0;
 }
 
-bool pk_sync_tidy_next(struct pk_sync *s)
+bool pk_sync_tidy_next(struct pk_sync *s, struct pk_model *model)
 {
 	uint32_t i = next_idle(s);
 	struct set_at *at = &s->sets[i];
 	struct pk_err err = { 0 };
 
+	if (!i && s->bpf && s->more_labels) {
+		tidy_labels(s, model);
+		return s->more_labels;
+	}
 	if (!i)
 		return false;
 	if (pk_rule_set_free(s->bpf, i, at->image, pk_sync_until(), &err) < 0) {

@@ -145,6 +145,13 @@ size_t pk_engine_unresolved_of(struct pk_engine *engine, const struct pk_documen
 			       struct pk_unresolved **out);
 
 /*
+ * Returns whether a document means that service. One that is declared without a namespace is meant
+ * by its name alone.
+ */
+bool pk_declared_service_is_meant(const struct pk_declared_service *d,
+				  const struct pk_document *doc, const struct pk_service_ref *ref);
+
+/*
  * Compiles a tenant's base rule set for the plugin: that of an endpoint whose namespace alone is
  * known (NULL: of any tenant), with no other endpoint known. The image is the caller's.
  */

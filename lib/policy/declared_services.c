@@ -7,9 +7,8 @@
 
 #include <string.h>
 
-/* A declared service without a namespace is meant by its name alone. */
-static bool is_meant(const struct pk_declared_service *d, const struct pk_document *doc,
-		     const struct pk_service_ref *ref)
+bool pk_declared_service_is_meant(const struct pk_declared_service *d,
+				  const struct pk_document *doc, const struct pk_service_ref *ref)
 {
 	const char *tenant_name = ref->tenant_name ? ref->tenant_name : doc->tenant_name;
 
@@ -32,7 +31,8 @@ const struct pk_declared_service *declared_find(const struct pk_settings *s, con
 {
 	for (size_t i = 0; i < ent->e->n_services; i++)
 		for (size_t j = 0; j < s->n_services; j++)
-			if (is_meant(&s->services[j], ent->doc, &ent->e->services[i]))
+			if (pk_declared_service_is_meant(&s->services[j], ent->doc,
+							 &ent->e->services[i]))
 				return &s->services[j];
 	return NULL;
 }
@@ -72,7 +72,7 @@ size_t declared_each(const struct pk_settings *s, const struct ent *ent,
 		for (size_t j = 0; j < s->n_services; j++) {
 			const struct pk_declared_service *d = &s->services[j];
 
-			if (!is_meant(d, ent->doc, &e->services[i]))
+			if (!pk_declared_service_is_meant(d, ent->doc, &e->services[i]))
 				continue;
 			for (size_t k = 0; k < d->n_within && e->deny; k++)
 				tell(&w, &d->within[k]);

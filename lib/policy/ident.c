@@ -47,20 +47,21 @@ static bool is_named(const struct pk_engine *engine, const char *port)
 static struct pk_label_set *identity_labels(const struct pk_engine *engine,
 					    const struct pk_world_endpoint *ep)
 {
-	struct pk_label_set *set = pk_label_set_copy(ep->labels);
-	bool any = false;
+	struct pk_label_set *set = NULL;
 
-	for (size_t i = 0; i < ep->n_ports && !set->init; i++) {
+	for (size_t i = 0; i < ep->n_ports && !ep->labels->init; i++) {
 		char key[300], value[PK_PORT_TEXT];
 
 		if (!is_named(engine, ep->ports[i].name))
 			continue;
+		set = set ?: pk_label_set_copy(ep->labels);
 		snprintf(key, sizeof(key), "port:%s", ep->ports[i].name);
 		pk_port_format(ep->ports[i].port, ep->ports[i].proto, value);
 		pk_label_set_add(set, key, value);
-		any = true;
 	}
-	if (any && pk_label_set_finish(set, NULL) < 0)
+	if (!set)
+		return pk_label_set_share(ep->labels);
+	if (pk_label_set_finish(set, NULL) < 0)
 		abort();
 	return set;
 }

@@ -47,6 +47,10 @@ void pk_label_set_free(struct pk_label_set *set)
 {
 	if (!set)
 		return;
+	if (set->sharers) {
+		set->sharers--;
+		return;
+	}
 	for (size_t i = 0; i < set->n_known; i++) {
 		free(set->known[i].key);
 		free(set->known[i].value);
@@ -215,6 +219,14 @@ struct pk_label_set *pk_label_set_copy(const struct pk_label_set *set)
 	if (set->text[0])
 		finish(copy);
 	return copy;
+}
+
+struct pk_label_set *pk_label_set_share(const struct pk_label_set *set)
+{
+	struct pk_label_set *shared = (struct pk_label_set *)set;
+
+	shared->sharers++;
+	return shared;
 }
 
 static int parse_unknown(const struct pk_json *names, struct pk_label_set *set)

@@ -34,9 +34,10 @@ struct pk_label_set {
 	size_t n_unknown;
 	/* The value of nomad:namespace in known; NULL: quarantine, or the namespace is unknown. */
 	const char *tenant_name;
-	bool init;	  /* {reserved:init} */
-	char *text;	  /* canonical, "" until pk_label_set_finish */
-	uint64_t hash[2]; /* pk_hash128 of text: key of the `labels` table */
+	bool init;	      /* {reserved:init} */
+	char *text;	      /* canonical, "" until pk_label_set_finish */
+	uint64_t hash[2];     /* pk_hash128 of text: key of the `labels` table */
+	unsigned int sharers; /* who else frees it */
 };
 
 /*
@@ -48,6 +49,8 @@ void pk_label_set_add(struct pk_label_set *set, const char *key, const char *val
 void pk_label_set_add_unknown(struct pk_label_set *set, const char *name);
 int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err);
 struct pk_label_set *pk_label_set_copy(const struct pk_label_set *set);
+/* The same finished set for one more owner, who frees it as its own and changes nothing of it. */
+struct pk_label_set *pk_label_set_share(const struct pk_label_set *set);
 void pk_label_set_free(struct pk_label_set *set);
 static inline void pk_label_set_freep(struct pk_label_set **set)
 {
@@ -57,6 +60,17 @@ static inline void pk_label_set_freep(struct pk_label_set **set)
 
 /* The text of a record, or of GET /v1/world, back to a set. */
 int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_err *err);
+
+/* Sets by their texts: of many endpoints that say the same there is one. */
+struct pk_label_sets;
+struct pk_label_sets *pk_label_sets_new(void);
+void pk_label_sets_free(struct pk_label_sets *sets);
+/* As pk_label_set_parse; the set may be somebody else's too. */
+int pk_label_sets_parse(struct pk_label_sets *sets, const char *text, struct pk_label_set **out,
+			struct pk_err *err);
+/* Forgets those that nobody has any more. */
+void pk_label_sets_tidy(struct pk_label_sets *sets);
+size_t pk_label_sets_count(const struct pk_label_sets *sets);
 
 /* The claims that ADD knows (design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
 struct pk_claims {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/bpf/node.h"
+#include "tests/bpf/world.h"
 
 #define L3	 14
 #define BOOTP	 (L3 + 28)
@@ -151,6 +152,8 @@ static void states_of_bound(void)
 	want = wanted(&p, OF(TYPE("\x05") NONE6 REST SERVERS DOMAINS END), own);
 	put_address(&want, BOOTP + 12, WHO_A);
 	same("INFORM gets no address and no lease", p, &want);
+	put_address(&p, BOOTP + 16, WHO_B);
+	same("nor back the one that its sender wrote where the server's is due", p, &want);
 	node_from("DECLINE", 1, ask(OF("\x35\x01\x04" OWN GATEWAY END)), PK_REASON_MULTICAST);
 	p = ask(OF("\x35\x01\x07" GATEWAY END));
 	put_address(&p, BOOTP + 12, WHO_A);
@@ -224,6 +227,12 @@ static void ends(void)
 	pkt_seal(&p);
 	p.b[p.len++] = 1;
 	node_from("a discover whose type is padding", 1, p, PK_REASON_MULTICAST);
+	p = ask(OF(DISCOVER END));
+	world_put_port(&p, L3 + 2, 20 + 8 + 239);
+	world_put_port(&p, L3 + 24, 8 + 239);
+	pkt_seal(&p);
+	node_from("a message that ends before its options, in a frame that doesn't", 1, p,
+		  PK_REASON_TRUNCATED);
 }
 
 void cases_dhcp(void)

@@ -125,6 +125,24 @@ static void published(void)
 	check("a published port's answer has another", id && id != ID);
 }
 
+/* An endpoint at its own published port hears questions and answers from one address of the node's. */
+static void hairpin(void)
+{
+	struct pkt ask = pkt_v4(WHO_A, WHO_HOST, UDP(50000, 8080));
+	struct pkt reply = pkt_v4(WHO_A, WHO_HOST, UDP(80, 50000));
+	uint16_t asked, replied;
+
+	world_start();
+	world_publish_udp(8080, 1, 80);
+	put_id(&ask, ID, 0);
+	put_id(&reply, ID, 0);
+	asked = left_as(1, ask);
+	replied = left_as(1, reply);
+	check("a question to oneself has an id of the node's", asked && asked != ID);
+	check("and the answer the next one of the same count", replied == (uint16_t)(asked + 1));
+	check("as the next question has", left_as(1, ask) == (uint16_t)(replied + 1));
+}
+
 void cases_identification(void)
 {
 	two_say_one();
@@ -132,4 +150,5 @@ void cases_identification(void)
 	segments();
 	between_endpoints();
 	published();
+	hairpin();
 }

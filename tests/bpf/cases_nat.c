@@ -123,6 +123,31 @@ static void range(void)
 		  PK_REASON_OK);
 }
 
+/* Whose port is published takes nobody's own traffic to that number elsewhere. */
+static void published_nowhere_else(void)
+{
+	struct pkt p = pkt_v4(WHO_B, WHO_A, TCP(50000, 8080, SYN)), want = p;
+
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	check("to the endpoint itself at that number", node_run(NODE_FROM, 2, &p, NULL) == 7 &&
+							       world_to(&p, WHO_A) &&
+							       world_one_hop(&p, &want));
+	p = pkt_v4(WHO_A, WHO_B, TCP(50000, 8080, SYN));
+	want = p;
+	check("from it to another one there", node_run(NODE_FROM, 1, &p, NULL) == 7 &&
+						      world_to(&p, WHO_B) &&
+						      world_one_hop(&p, &want));
+	p = pkt_v4(WHO_B, WHO_WORLD, TCP(50000, 8080, SYN));
+	check("to the world there it is masqueraded as ever",
+	      node_run(NODE_FROM, 2, &p, NULL) == 7 && world_port(&p, 36) == 8080 &&
+		      !memcmp(p.b + 30, pkt_ip4(WHO_WORLD).b + 12, 4));
+	p = pkt_v6(WHO_B, WHO_A, TCP(50000, 8080, SYN));
+	want = p;
+	check("and in IPv6", node_run(NODE_FROM, 2, &p, NULL) == 7 && world_to(&p, WHO_A) &&
+				     world_one_hop(&p, &want));
+}
+
 /* From the world to 192.0.2.1:8080, which is A's port 80. */
 static void published(void)
 {
@@ -361,6 +386,7 @@ static void errors_to_who_closed(void)
 
 void cases_nat(void)
 {
+	published_nowhere_else();
 	masquerade();
 	hosts_own();
 	range();

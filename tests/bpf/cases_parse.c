@@ -41,6 +41,9 @@ static const struct row rows[] = {
 	{ "total length ends inside the UDP header", B_UDP4, C1(17, 27), PK_REASON_TRUNCATED },
 	{ "a jumbogram", B_TCP6, C1(19, 0), PK_REASON_TRUNCATED },
 	{ "doff 0", B_TCP4, C1(46, 0x00), PK_REASON_MALFORMED },
+	{ "doff 1", B_TCP4, C1(46, 0x10), PK_REASON_MALFORMED },
+	{ "doff 2", B_TCP4, C1(46, 0x20), PK_REASON_MALFORMED },
+	{ "doff 3", B_TCP4, C1(46, 0x30), PK_REASON_MALFORMED },
 	{ "doff 4", B_TCP4, C1(46, 0x40), PK_REASON_MALFORMED },
 	{ "doff beyond the packet", B_TCP4, C1(46, 0x60), PK_REASON_MALFORMED },
 	{ "UDP length 0", B_UDP4, C1(39, 0), PK_REASON_MALFORMED },
@@ -190,6 +193,28 @@ static void extensions(void)
 	}
 }
 
+/* Policy knows the ports behind the headers: A may send UDP to port 53 of its own tenant alone. */
+static void judged_behind_them(void)
+{
+	static const uint8_t kinds[] = { 0, 60, 44 };
+	struct pk_verdict_key key = {
+		PK_VERDICT_BITS_DIR, 1, PK_CLASS_SAME_TENANT, PK_EGRESS, 0, 0
+	};
+	struct pkt p = with_ext(kinds, 3);
+
+	node_reset();
+	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_TENANT, PK_KIND_DENY), 1);
+	key.prefixlen = PK_VERDICT_BITS_PROTO + 16;
+	key.proto = 17;
+	key.port = __builtin_bswap16(53);
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 2);
+	node_from("UDP to an open port behind three headers", 1, p, PK_REASON_OK);
+	p.b[54 + 24 + 3] = 54;
+	pkt_seal(&p);
+	node_from("to a closed one", 1, p, PK_REASON_POLICY_DENIED);
+	node_reset();
+}
+
 /* TCP with 12 bytes of options: the frame ends inside them. */
 static void truncated_options(void)
 {
@@ -273,6 +298,7 @@ void cases_parse(void)
 	}
 	options();
 	extensions();
+	judged_behind_them();
 	truncated();
 	truncated_options();
 	lengths();

@@ -2,7 +2,7 @@
 """VMMs that are started by hand behind `picket attach`: QEMU, unprivileged, on a tap in the netns and on a host tap."""
 from harness import Guest, wait_for
 from harness.attach import attach, detach
-from harness.servers import QUICK
+from harness.servers import QUICK, connect
 
 
 def test_guests_by_hand(make_node):
@@ -17,6 +17,9 @@ def test_guests_by_hand(make_node):
     other.boot()
     assert api.address() in " ".join(lease)
     assert guest.reaches("tcp", db.address()) and other.reaches("tcp", api.address())
+    with connect(node.world, "tcp", node.options.up_address.split("/")[0], 8080) as world:
+        world.sendall(b"hello\n")
+        assert world.recv(100) == b"hello\n", "its published port"
     assert not spy.pings(api, timeout=QUICK) and not spy.pings(db, timeout=QUICK)
     wait_for(lambda: guest.reaches("ping", db.address(6)), "IPv6, once its address is proven")
     detach(node, "api")

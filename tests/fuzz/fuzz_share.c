@@ -14,16 +14,18 @@ static void check(bool ok)
 
 static void check_share(const char *text, size_t size)
 {
+	struct pk_label_sets *sets = pk_label_sets_new();
 	struct pk_share share, again;
 	own_str once = { 0 }, twice = { 0 };
 	struct pk_err err = { 0 };
 
-	if (pk_share_decode(text, size, "acme", &share, &err) < 0) {
+	if (pk_share_decode(text, size, "acme", sets, &share, &err) < 0) {
 		check(*err.text && !share.n);
+		pk_label_sets_free(sets);
 		return;
 	}
 	pk_share_encode(&share, &once);
-	check(pk_share_decode(once.text, once.len, "acme", &again, &err) == 0);
+	check(pk_share_decode(once.text, once.len, "acme", sets, &again, &err) == 0);
 	check(again.n == share.n && again.number == share.number);
 	for (size_t i = 0; i < again.n; i++)
 		check(strcmp(again.list[i].ep->labels->tenant_name, "acme") == 0);
@@ -31,6 +33,9 @@ static void check_share(const char *text, size_t size)
 	check(once.len == twice.len);
 	pk_share_done(&share);
 	pk_share_done(&again);
+	pk_label_sets_tidy(sets);
+	check(!pk_label_sets_count(sets));
+	pk_label_sets_free(sets);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

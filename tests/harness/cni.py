@@ -20,6 +20,8 @@ class CniError(Failed):
 class CniMixin:
     """Of Node: uses its options, root and run."""
 
+    clock = None	# a Clock: the plugin's, where it is the machine's that is set
+
     def plugin_conf(self, **more):
         """
         What the plugin reads: the conflist's plugin object with name and version. Deadline and wait are
@@ -47,7 +49,7 @@ class CniMixin:
         program = binary(binary_name) if binary_name else self.program("picket-cni")
         return run([program], check=False, stdin=stdin, timeout=timeout,
                    preexec_fn=netns.entering(self.net, self.mnt),
-                   env={**clean, **self.fault_env(), "CNI_COMMAND": verb, **env}, **kw)
+                   env={**clean, **self.fault_env(), **(self.clock.env if self.clock else {}), "CNI_COMMAND": verb, **env}, **kw)
 
     def cni(self, verb, alloc_id="", netns_path="", *, ifname="eth0", args="", conf=None,
             prev=None, **kw):

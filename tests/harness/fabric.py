@@ -17,11 +17,17 @@ def consul_program():
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-class Consul:
-    """A server in a node's namespaces; its data outlive its process."""
+def with_prefix(address):
+    """As on a network of its own."""
+    return f"{address}/{64 if ':' in address else 24}"
 
-    def __init__(self, program, node, address):
+
+class Consul:
+    """A server in a node's namespaces; its data outlive its process. It answers at others, too."""
+
+    def __init__(self, program, node, address, *others):
         self.program, self.node, self.address, self.process = program, node, address, None
+        self.clients = " ".join((address, *others))
         self.url = f"http://{address}:8500"
         self.prefix = "picket/v1/default/"	# of the cluster that is asked about
         self.data = os.path.join(node.base, "consul")
@@ -30,7 +36,7 @@ class Consul:
         with open(self.data + ".log", "a", encoding="utf-8") as log:
             self.process = self.node.popen(
                 [self.program, "agent", "-server", "-bootstrap-expect=1", f"-data-dir={self.data}", f"-bind={self.address}",
-                 f"-client={self.address}", "-node=consul", "-log-level=warn", "-disable-host-node-id"], stdout=log, stderr=log)
+                 f"-client={self.clients}", "-node=consul", "-log-level=warn", "-disable-host-node-id"], stdout=log, stderr=log)
         wait_for(self.leader, "Consul's leader", 180)
 
     def leader(self):
@@ -79,20 +85,21 @@ class Consul:
 
 
 class Fabric:
-    """A switch and a router in one namespace, and Consul, where there is a program, there at 198.51.100.1; clusters come and go."""
+    """A switch and a router in one namespace, and Consul, where there is a program, there at an address of each family; clusters come and go."""
 
-    address = "198.51.100.1"
+    address, address6 = "198.51.100.1", "2001:db8:ff::1"
 
     def __init__(self, base, program):
         self.node = Node("fabric", NodeOptions(uplink=False), base=base)
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter"):
             self.node.run(["sysctl", "-qw", f"{name}=1"])
-        self.node.run(["ip", "addr", "add", f"{self.address}/32", "dev", "lo"])
+        for address in f"{self.address}/32", f"{self.address6}/128":
+            self.node.run(["ip", "addr", "add", address, "dev", "lo"])
         self.node.run(["ip", "link", "add", "br0", "type", "bridge"])
         self.node.run(["ip", "link", "set", "br0", "addrgenmode", "none", "up"])
         for address in ("192.0.2.1/24", "2001:db8::1/64", "fe80::ff/64"):
             self.node.run(["ip", "addr", "add", address, "dev", "br0", *(["nodad"] if ":" in address else [])])
-        self.consul = Consul(program, self.node, self.address)
+        self.consul = Consul(program, self.node, self.address, self.address6)
         if program:
             self.consul.start()
 
@@ -103,11 +110,13 @@ class Fabric:
 class Cluster:
     """
     n1, n2, …; each has the block 10.64.N.0/24 and fd64:N::/64, or claims some. Joined by the switch, or by the router.
-    overlay: the word "vxlan" of picketd.json, where the network knows the nodes' own addresses alone.
+    overlay: the word "vxlan" of picketd.json, where the network knows the nodes' own addresses alone. families: of these; (6,) has no IPv4
+    between the nodes, whose endpoints have both.
     """
 
-    def __init__(self, base, fabric, name, count=2, routed=False, claim=False, conf=None, overlay=None):
+    def __init__(self, base, fabric, name, count=2, routed=False, claim=False, conf=None, overlay=None, families=(4, 6)):
         self.base, self.fabric, self.name, self.routed, self.claim, self.overlay = base, fabric, name, routed, claim, overlay
+        self.families = families
         self.conf = {"mode": "process"} if conf is None else conf
         self.nodes, self.ports = [], []
         self.consul = fabric.consul
@@ -123,15 +132,30 @@ class Cluster:
         self.join(self.nodes[-1], i)
         return self.nodes[-1]
 
+    def rejoin(self, node):
+        """Its uplink went with its namespaces."""
+        i = int(node.name[1:])
+        self.fabric.node.run(["ip", "link", "del", f"p{i}"], check=False)
+        self.ports.remove(f"p{i}")
+        self.join(node, i)
+
     @staticmethod
     def blocks(i):
         return (f"10.64.{i}.0/24", f"fd64:{i}::/64")
 
+    def of_families(self, four, six):
+        return tuple(address for family, address in ((4, four), (6, six)) if family in self.families)
+
     def addresses(self, i):
-        return (f"192.0.{10 + i}.2", f"2001:db8:{i}::2") if self.routed else (f"192.0.2.{10 + i}", f"2001:db8::{10 + i}")
+        return self.of_families(*((f"192.0.{10 + i}.2", f"2001:db8:{i}::2") if self.routed else (f"192.0.2.{10 + i}", f"2001:db8::{10 + i}")))
 
     def gateways(self, i):
-        return (f"192.0.{10 + i}.1", f"2001:db8:{i}::1") if self.routed else ("192.0.2.1", "2001:db8::1")
+        return self.of_families(*((f"192.0.{10 + i}.1", f"2001:db8:{i}::1") if self.routed else ("192.0.2.1", "2001:db8::1")))
+
+    def towards(self, block, i):
+        """ip's words for the way to a block of the i-th node: IPv4 by way of IPv6, where there is nothing else."""
+        via = next((a for a in self.addresses(i) if (":" in a) == (":" in block)), None)
+        return ["via", via] if via else ["via", "inet6", self.addresses(i)[0]]
 
     def join(self, place, i):
         """place's up0: on the switch, or on a network of its own behind the router."""
@@ -140,24 +164,26 @@ class Cluster:
         place.run(["ip", "link", "add", "up0", "type", "veth", "peer", "name", f"p{i}", "netns", str(fabric.holder.pid)])
         place.run(["ip", "link", "set", "up0", "addrgenmode", "none"])
         # Neighbour discovery for what the node forwards is asked from its link-local address.
-        for address in *(f"{a}/{bits}" for a, bits in zip(self.addresses(i), (24, 64))), f"fe80::{i}/64":
+        for address in *map(with_prefix, self.addresses(i)), f"fe80::{i}/64":
             place.run(["ip", "addr", "add", address, "dev", "up0", *(["nodad"] if ":" in address else [])])
         place.run(["ip", "link", "set", "up0", "up"])
         fabric.run(["ip", "link", "set", f"p{i}", "addrgenmode", "none"])
         fabric.run(["ip", "link", "set", f"p{i}", *([] if self.routed else ["master", "br0"]), "up"])
         if self.routed:
-            for address in *(f"{a}/{bits}" for a, bits in zip(self.gateways(i), (24, 64))), "fe80::ff/64":
+            for address in *map(with_prefix, self.gateways(i)), "fe80::ff/64":
                 fabric.run(["ip", "addr", "add", address, "dev", f"p{i}", *(["nodad"] if ":" in address else [])])
-            for block, via in zip(self.blocks(i), self.addresses(i)) if self.overlay is None else ():
-                fabric.run(["ip", f"-{6 if ':' in block else 4}", "route", "add", block, "via", via])
-        for family, via in zip("46", self.gateways(i)):
-            place.run(["ip", f"-{family}", "route", "add", "default", "via", via])
+            for block in self.blocks(i) if self.overlay is None else ():
+                fabric.run(["ip", f"-{6 if ':' in block else 4}", "route", "add", block, *self.towards(block, i)])
+        for via in self.gateways(i):
+            place.run(["ip", f"-{6 if ':' in via else 4}", "route", "add", "default", "via", via])
 
     def cut(self, i, heal=False):
         """All between the i-th node and the router, Consul behind it too."""
-        for family in 0, 1:
-            for what in ("iif", f"p{i}"), ("to", self.addresses(i)[family]), ("to", self.blocks(i)[family]):
-                self.fabric.node.run(["ip", ("-4", "-6")[family], "rule", "del" if heal else "add", *what, "pref", "10", "blackhole"])
+        verb = "del" if heal else "add"
+        for family in "46":
+            self.fabric.node.run(["ip", f"-{family}", "rule", verb, "iif", f"p{i}", "pref", "10", "blackhole"])
+        for there in *self.addresses(i), *self.blocks(i):
+            self.fabric.node.run(["ip", f"-{6 if ':' in there else 4}", "rule", verb, "to", there, "pref", "10", "blackhole"])
 
     def stranger(self, i):
         """A host of the segment that is no node."""
@@ -167,7 +193,8 @@ class Cluster:
 
     def config(self, node, **more):
         fabric = {"fabric": "routed"} if self.overlay is None else {"fabric": "vxlan", "vxlan": self.overlay}
-        return {"node": node.name, "cluster": self.name, "nomad": None, "consul": {"address": self.consul.url}, **fabric,
+        url = self.consul.url if 4 in self.families else f"http://[{self.fabric.address6}]:8500"
+        return {"node": node.name, "cluster": self.name, "nomad": None, "consul": {"address": url}, **fabric,
                 "blocks": {"range": ["10.64.0.0/16", "fd64::/16"], **({"claim": True, "size": 29} if self.claim else {})}, **more}
 
     def close(self):

@@ -12,13 +12,13 @@ import stat
 import subprocess
 import time
 
+from . import clock
 from .servers import QUICK, pings
 from .shell import Failed, binary, wait_for
 from .tenants import Tenants
 
 JOB = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e/app.nomad.hcl")
 STEADY, CHURN = ("acme", "beta"), ("acme", "gamma")	# tenants of jobs that stay, of jobs that come and go
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 BACK = 180	# seconds in which all that is allowed is there again
 
 # The plugin, but for a call that is to be killed: the file says after how many seconds.
@@ -35,10 +35,9 @@ class Soak:
         self.fleet, self.dice, self.said = fleet, random.Random(seed), []
         self.tenants, self.longest = Tenants(fleet, pause=0.1), 0
         self.churned = self.replaced = 0
-        self.clocks = {node.name: os.path.join(node.root, "clock") for node in fleet.nodes}
+        self.clocks = {node.name: clock.Clock(node) for node in fleet.nodes}
         for node in fleet.nodes:
             self.wrap_plugin(node)
-            self.set_clock(node, 0)
             node.kill_picketd()
             self.start_picketd(node)
 
@@ -52,17 +51,8 @@ class Soak:
         os.chmod(path + ".new", stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
         os.rename(path + ".new", path)
 
-    def set_clock(self, node, seconds):
-        with open(self.clocks[node.name] + ".new", "w", encoding="ascii") as file:
-            file.write(f"{seconds:+d}\n")
-        os.rename(self.clocks[node.name] + ".new", self.clocks[node.name])
-
     def start_picketd(self, node):
-        env = None
-        if os.path.exists(FAKETIME):
-            env = {**os.environ, "LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": self.clocks[node.name], "FAKETIME_NO_CACHE": "1",
-                   "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        node.start_picketd(self.fleet.config(node), env=env)
+        node.start_picketd(self.fleet.config(node), env={**os.environ, **self.clocks[node.name].env})
 
     def kill(self, name):
         agent = self.fleet.agents.pop(name)
@@ -109,7 +99,7 @@ class Soak:
     def jump(self, node):
         """Its clock goes a day on, then back to an hour before now, then to what it is."""
         for seconds in 86400, -3600, 0:
-            self.set_clock(node, seconds)
+            self.clocks[node.name].set(seconds)
             self.unbroken()
 
     def churn(self, node):
@@ -200,7 +190,7 @@ class Soak:
 
     def run(self, seconds):
         harms = [self.kill_picketd, self.kill_client, self.kill_server, self.kill_consul, self.cut, self.churn, self.churn, self.churn]
-        if os.path.exists(FAKETIME):
+        if clock.is_there():
             harms.append(self.jump)
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -16,7 +16,7 @@ static uint16_t some_port(struct dice *d)
 	return ports[dice_below(d, sizeof(ports) / sizeof(*ports))];
 }
 
-static uint32_t some_endpoint(struct dice *d)
+uint32_t some_endpoint(struct dice *d)
 {
 	return 1 + dice_below(d, dice_one_in(d, 20) ? 4 : 3);
 }
@@ -302,65 +302,6 @@ static bool pieces(struct step *s, const struct model *m, struct dice *d)
 	return true;
 }
 
-/* A ping of the gateway, whole or in pieces. */
-static void pings(struct step *s, struct dice *d)
-{
-	bool v4 = dice_one_in(d, 2);
-	struct make m = { .proto = v4 ? 1 : 58, .type = v4 ? 8 : 128, .ttl = 64, .sport = 7 };
-	uint8_t mac[6];
-
-	s->hook = AT_ENDPOINT;
-	s->slot = (uint8_t)some_endpoint(d);
-	cast_mac(s->slot, mac);
-	m.src = cast_address(s->slot, v4);
-	m.dst = cast_address(GATEWAY, v4);
-	if (!v4 && dice_one_in(d, 2))
-		m.src = (union pk_addr){ .b = { 0xfe, 0x80, [15] = s->slot } };
-	m.payload = dice_below(d, 500);
-	m.piece = m.payload > 200 && dice_one_in(d, 2);
-	m.more = m.piece && dice_one_in(d, 2);
-	m.offset = m.piece && !m.more ? 104 : 0;
-	m.id = 9;
-	make_frame(&s->frame, &m, mac);
-}
-
-static void asks(struct step *s, struct dice *d)
-{
-	static const uint8_t types[] = { 133, 135, 135, 135, 136, 134, 137, 143 };
-	bool v4 = dice_one_in(d, 2);
-	union pk_addr target = cast_address(dice_below(d, NODE + 1), v4);
-	uint8_t type = types[dice_below(d, sizeof(types))];
-
-	s->hook = AT_ENDPOINT;
-	s->slot = (uint8_t)some_endpoint(d);
-	if (v4)
-		make_arp(&s->frame, s->slot, dice_one_in(d, 5) ? 2 : 1, &target);
-	else
-		make_nd(&s->frame, s->slot, type, &target, dice_one_in(d, 2));
-}
-
-/* To a group, or DHCP. */
-static void groups(struct step *s, struct dice *d)
-{
-	static const union pk_addr group6 = { .b = { 0xff, 2, [13] = 1, 0, 2 } };
-	bool v4 = dice_one_in(d, 2), dhcp = dice_one_in(d, 4);
-	struct make m = { .proto = 17, .ttl = 1, .sport = 5353, .dport = 5353, .payload = 40 };
-	uint8_t mac[6];
-
-	s->hook = AT_ENDPOINT;
-	s->slot = (uint8_t)some_endpoint(d);
-	cast_mac(s->slot, mac);
-	m.src = cast_address(s->slot, v4);
-	m.dst = v4 ? addr_v4(0xe00000fb) : group6;
-	if (v4 && dice_one_in(d, 3))
-		m.dst = addr_v4(0xffffffff);
-	if (dhcp) {
-		m.sport = v4 ? 68 : 546;
-		m.dport = v4 ? 67 : 547;
-	}
-	make_frame(&s->frame, &m, mac);
-}
-
 static void noise(struct step *s, struct dice *d)
 {
 	s->hook = (uint8_t)dice_below(d, 3);
@@ -391,12 +332,8 @@ static void honest(struct step *s, const struct model *m, struct dice *d)
 		return outside_begins(s, d);
 	else if (n < 64)
 		return stack_begins(s, d);
-	else if (n < 70)
-		return asks(s, d);
-	else if (n < 72)
-		return pings(s, d);
 	else if (n < 75)
-		return groups(s, d);
+		return asks_gateway(s, d);
 	if (!done)
 		endpoint_begins(s, d);
 }

@@ -63,21 +63,6 @@ bool judge_is_other(const struct step *s, const struct outcome *o, const struct 
 	return s->hook == AT_UPLINK && d->result->verdict == TC_ON && counted(&other, 0, d);
 }
 
-/* One packet of that slot's egress was counted, whatever it was. */
-static bool counted_loosely(const struct outcome *o, const struct deed *d)
-{
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < ROWS; i++) {
-		if (d->after[i] == d->before[i])
-			continue;
-		if (i / PK_REASON_SLOTS != o->slot * 2 + PK_EGRESS)
-			return false;
-		n += d->after[i] - d->before[i];
-	}
-	return n == 1;
-}
-
 static int verdict_of(const struct step *s, const struct outcome *o)
 {
 	switch (o->where) {
@@ -110,6 +95,35 @@ static bool same_sum(const struct outcome *o, const struct frame *is, uint32_t a
 		(a[0] == 0 || a[0] == 0xff) && (b[0] == 0 || b[0] == 0xff));
 }
 
+static struct id_way *way_of(struct ids *ids, const struct frame *is)
+{
+	uint32_t dst = get32(is->b + L3 + 16), n = 0;
+	uint8_t proto = is->b[L3 + 9];
+
+	while (n < ids->ways && (ids->way[n].dst != dst || ids->way[n].proto != proto))
+		n++;
+	if (n == ids->ways && n < ID_WAYS)
+		ids->way[ids->ways++] = (struct id_way){ .dst = dst, .proto = proto };
+	return n < ID_WAYS ? &ids->way[n] : NULL;
+}
+
+/*
+ * The next after the last one of its destination and protocol. Two of these may share a count: then
+ * what the other one took lies between.
+ */
+static bool counts_on(struct ids *ids, const struct frame *is, uint16_t id, uint16_t own)
+{
+	struct id_way *w = way_of(ids, is);
+	uint16_t further = w ? (uint16_t)(id - w->last) : 0;
+	bool right =
+		!w || !w->own || (further >= w->own && further <= w->own + ids->taken - w->taken);
+
+	ids->taken += own;
+	if (w)
+		*w = (struct id_way){ w->dst, w->proto, id, own, ids->taken };
+	return right;
+}
+
 /* All pieces of a datagram go on with one id. */
 static bool right_id(const struct outcome *o, const struct deed *d)
 {
@@ -117,9 +131,11 @@ static bool right_id(const struct outcome *o, const struct deed *d)
 
 	if (!o->new_id)
 		return true;
+	if (o->later)
+		return d->ids->of_piece[o->later] == id;
 	if (o->first)
-		d->ids[o->first] = id;
-	return !o->later || d->ids[o->later] == id;
+		d->ids->of_piece[o->first] = id;
+	return counts_on(d->ids, &d->result->out, id, (uint16_t)o->ids);
 }
 
 static bool same_bytes(const struct outcome *o, const struct deed *d, uint32_t *at)
@@ -144,30 +160,6 @@ static bool same_bytes(const struct outcome *o, const struct deed *d, uint32_t *
 	return right_id(o, d);
 }
 
-/* It came back to its own sender, from the gateway. */
-static bool is_answer(const struct step *s, const struct frame *is)
-{
-	static const uint8_t gateway[6] = PK_GATEWAY_MAC;
-	uint8_t mac[6];
-
-	cast_mac(s->slot, mac);
-	return is->len > L3 && !memcmp(is->b, mac, 6) && !memcmp(is->b + 6, gateway, 6);
-}
-
-static bool judge_loose(const struct step *s, const struct outcome *o, const struct deed *d,
-			char why[WHY])
-{
-	const struct result *r = d->result;
-
-	if (!counted_loosely(o, d) ||
-	    (r->verdict != TC_SHOT && (r->verdict != TC_REDIRECT || !is_answer(s, &r->out)))) {
-		snprintf(why, WHY, "%s: a question to the gateway came out as %d", d->guard->name,
-			 r->verdict);
-		return false;
-	}
-	return true;
-}
-
 bool judge_deed(const struct step *s, const struct outcome *o, const struct deed *d, char why[WHY])
 {
 	const struct result *r = d->result;
@@ -176,8 +168,6 @@ bool judge_deed(const struct step *s, const struct outcome *o, const struct deed
 
 	if (judge_is_other(s, o, d))
 		return true;
-	if (o->loose)
-		return judge_loose(s, o, d, why);
 	say_counted(d, text, sizeof(text));
 	if (r->verdict != verdict_of(s, o) || !counted(o, o->reason, d)) {
 		snprintf(why, WHY,
@@ -192,11 +182,12 @@ bool judge_deed(const struct step *s, const struct outcome *o, const struct deed
 			 target_of(o));
 		return false;
 	}
-	if (r->verdict == TC_SHOT)
+	if (r->verdict == TC_SHOT) {
+		d->ids->taken += o->ids; /* of an error that was translated before it was denied */
 		return true;
-	if (o->any_answer ? is_answer(s, &r->out) : same_bytes(o, d, &at))
+	}
+	if (same_bytes(o, d, &at))
 		return true;
-	at = o->any_answer ? 0 : at;
 	snprintf(why, WHY, "%s: byte %u of %u is %02x, in the model %02x of %u", d->guard->name, at,
 		 r->out.len, r->out.b[at], o->out.b[at], o->out.len);
 	return false;

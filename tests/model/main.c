@@ -21,9 +21,11 @@
 #define SHARE	 50 /* one in so many: what each of the commonest outcomes must have */
 #define COMMON	 10
 
+enum answer { AN_ARP, AN_ERROR, AN_PING, AN_NEIGHBOUR, AN_ROUTER, AN_DHCP4, AN_DHCP6, ANSWERS };
+
 static struct {
 	uint64_t cases, reason[PK_REASON_SLOTS], where[GOES_ON + 1], mutated, failed, again, held;
-	uint64_t hook[TIME + 1], segmented;
+	uint64_t hook[TIME + 1], segmented, answer[ANSWERS], renamed;
 } shares;
 
 /* The loaded programs have a clock of their own, which goes on meanwhile. */
@@ -33,6 +35,21 @@ static const struct guard *const *guards_of(const struct world *w)
 	static const struct guard *const user[] = { &guard_user, NULL };
 
 	return w->limits == LIMITS_FAST ? user : both;
+}
+
+/* What the gateway said. */
+static enum answer answer_of(const struct frame *f)
+{
+	bool v4 = f->b[12] == 8 && !f->b[13];
+	uint8_t proto = v4 ? f->b[23] : f->b[20], type = v4 ? f->b[34] : f->b[54];
+
+	if (f->b[12] == 8 && !v4)
+		return AN_ARP;
+	if (proto == 17)
+		return v4 ? AN_DHCP4 : AN_DHCP6;
+	if (type == 134 || type == 136)
+		return type == 134 ? AN_ROUTER : AN_NEIGHBOUR;
+	return v4 == !type || type == 129 ? AN_PING : AN_ERROR;
 }
 
 /* What doesn't fail the second time was the clock's: flows are judged again each second. */
@@ -79,6 +96,9 @@ static void one_world(uint64_t seed, uint32_t number, uint32_t packets)
 		shares.reason[o.reason]++;
 		shares.where[o.where]++;
 		shares.held += holds;
+		shares.renamed += o.new_id;
+		if (o.where == GOES_BACK)
+			shares.answer[answer_of(&o.out)]++;
 	}
 	if (!run_end(r) && holds)
 		failed(&w, steps, packets, number, seed, "a counter rose that must not");
@@ -91,15 +111,30 @@ static void say(const char *name, uint64_t n)
 		       100.0 * (double)n / (double)shares.cases);
 }
 
+/* False: some kind was never answered. */
+static bool say_answers(void)
+{
+	static const char *const name[ANSWERS] = { "ARP",      "an error", "a ping", "a neighbour",
+						   "a router", "DHCPv4",   "DHCPv6" };
+	bool all = true;
+
+	for (uint32_t i = 0; i < ANSWERS; i++) {
+		printf("--   %-18s %9lu\n", name[i], shares.answer[i]);
+		all &= shares.answer[i] != 0;
+	}
+	return all;
+}
+
 /* A generator that only makes garbage proves nothing. False: one of the commonest is too rare. */
 static bool say_shares(void)
 {
 	static const char *const where[] = { "dropped",	     "answered",     "to an endpoint",
 					     "to the stack", "to the world", "on, untouched" };
-	bool said[PK_REASON_SLOTS] = {}, enough = true;
+	bool said[PK_REASON_SLOTS] = {}, enough;
 
 	for (uint32_t i = 0; i <= GOES_ON; i++)
 		say(where[i], shares.where[i]);
+	enough = say_answers();
 	for (uint32_t place = 0; place < PK_REASON_SLOTS; place++) {
 		uint32_t most = 0;
 
@@ -113,6 +148,7 @@ static bool say_shares(void)
 	}
 	say("with a mutation", shares.mutated);
 	say("segmented, honestly", shares.segmented);
+	say("with another id", shares.renamed);
 	say("(words changed)", shares.hook[NEW_WORD]);
 	say("(budgets changed)", shares.hook[NEW_BUDGET]);
 	say("(time passed)", shares.hook[TIME]);
@@ -155,8 +191,9 @@ int main(int argc, char **argv)
 							  : SEQUENCE);
 	enough = say_shares() || world != UINT64_MAX;
 	if (!enough)
-		printf("FAILED one of the %d commonest reasons is rarer than one in %d\n", COMMON,
-		       SHARE);
+		printf("FAILED one of the %d commonest reasons is rarer than one in %d, or a "
+		       "kind of answer was never given\n",
+		       COMMON, SHARE);
 	if (shares.again * 200 > shares.cases / SEQUENCE + 200)
 		printf("FAILED too much depended on the clock\n"), enough = false;
 	loaded_stop();

@@ -72,10 +72,9 @@ struct outcome {
 	uint32_t slot, dir;   /* the counter that rises; none where it goes on */
 	uint32_t also;	      /* slot whose ingress counts it, too; 0 = none */
 	enum pk_reason maybe; /* as good as reason: a place that no one can foretell is another's */
-	bool any_answer;      /* an answer whose bytes others define: it is one, and goes back */
-	bool loose;	      /* only that it reaches nobody else */
 	uint32_t sums[4];     /* checksums that may be 0 or 0xffff; 0 = none */
-	bool new_id;	      /* IPv4: its id is another */
+	bool new_id;	      /* IPv4: its id is another, */
+	uint32_t ids;	      /* and so many are its own: one for each segment */
 	uint32_t first, later; /* number of the piece's datagram; 0 = it is none */
 	struct frame out;
 };
@@ -115,6 +114,14 @@ enum limits {
 	LIMITS_FAST, /* any: the clock of the guard in user space alone stands still */
 };
 
+/* What an endpoint is told by DHCP and router advertisements. */
+struct told {
+	uint32_t servers;
+	union pk_addr server[8];
+	char search[480]; /* domains between blanks */
+	char host[PK_TOLD_HOST + 1];
+};
+
 #define SETS 8
 struct world {
 	uint64_t seed;
@@ -122,6 +129,7 @@ struct world {
 	uint32_t passes; /* times that time may pass, at most */
 	struct pk_node node;
 	struct pk_endpoint ep[SLOTS];
+	struct told told[SLOTS];
 	uint64_t word[SLOTS];
 	struct pk_rule_set set[SETS];
 	struct row_pool pool[4];
@@ -216,13 +224,27 @@ extern const struct guard guard_loaded, guard_user;
 int loaded_start(void);
 void loaded_stop(void);
 
+/* IPv4's identifications are counted on, for each destination and protocol. */
+#define ID_WAYS 64
+struct id_way {
+	uint32_t dst;
+	uint8_t proto;
+	uint16_t last, own; /* the newest one, and how many are its datagram's */
+	uint32_t taken;	    /* of `taken` below, when it was given */
+};
+struct ids {
+	uint16_t of_piece[PIECES + 1];
+	struct id_way way[ID_WAYS];
+	uint32_t ways, taken; /* by all of them */
+};
+
 /* judge.c: what a guard did and what it counted, against the model. `why` says what differs. */
 #define WHY 512
 struct deed {
 	const struct guard *guard;
 	const struct result *result;
 	const uint64_t *before, *after; /* ROWS */
-	uint16_t *ids; /* PIECES + 1: with which datagrams of other sources went on */
+	struct ids *ids;		/* with which datagrams went on under another source */
 };
 const char *reason_name(uint32_t reason);
 /* The packet went the other way that outcome.maybe allows. */

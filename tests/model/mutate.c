@@ -148,7 +148,7 @@ static void lie(struct beside *b, struct dice *d)
 
 	switch (dice_below(d, 6)) {
 	case 0:
-		b->gso = (uint16_t)(1 + dice_below(d, 1600));
+		b->gso = (uint16_t)(1 + dice_below(d, dice_one_in(d, 3) ? 12 : 1600));
 		break;
 	case 1:
 		b->gso_type = types[dice_below(d, sizeof(types) / sizeof(*types))];
@@ -174,6 +174,14 @@ static void beside(struct step *s, struct dice *d)
 		return;
 	if (s->beside.honest) {
 		lie(&s->beside, d);
+		return;
+	}
+	if (dice_one_in(d, 3)) { /* as if it were TCP */
+		s->beside = (struct beside){ .partial = true,
+					     .sum_start = L3 + 20,
+					     .sum_offset = 16,
+					     .gso = 600,
+					     .gso_type = GSO_TCP4 };
 		return;
 	}
 	if (dice_one_in(d, 2)) {

@@ -12,7 +12,7 @@ struct run {
 	const struct guard *const *guards;
 	bool exact;
 	uint64_t rows[GUARDS][2][ROWS]; /* by turns: before and after */
-	uint16_t ids[GUARDS][PIECES + 1];
+	struct ids ids[GUARDS];
 	uint32_t turn;
 };
 
@@ -36,7 +36,7 @@ static void count(const struct run *r, const struct guard *g, const struct step 
 {
 	uint32_t mine = PK_COUNTER(o->slot, o->dir, o->reason);
 
-	if (r->exact || o->loose) {
+	if (r->exact) {
 		g->counters(rows);
 		return;
 	}
@@ -82,7 +82,7 @@ bool run_step(struct run *r, const struct step *s, struct outcome *o, char why[W
 	r->turn = is;
 	for (int i = 0; r->guards[i]; i++) {
 		struct deed deed = { r->guards[i], &result, r->rows[i][was], r->rows[i][is],
-				     r->ids[i] };
+				     &r->ids[i] };
 
 		memcpy(r->rows[i][is], r->rows[i][was], sizeof(r->rows[i][is]));
 		if (s->user_only && !deed.guard->user)

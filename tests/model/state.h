@@ -123,6 +123,16 @@ bool is_dhcp6(const struct seen *s);
 enum pk_reason answer(struct walk *k);
 void ping_back(struct walk *k);
 enum pk_reason spoofs(const struct walk *k);
+void answer_back(struct walk *k); /* the frame becomes one from the gateway to its sender */
+enum pk_reason answer_fits(const struct walk *k, uint32_t l4);
+void answer_seal(struct walk *k, const struct seen *s); /* s: the answer */
+
+/* model_nd.c, model_dhcp4.c, model_dhcp6.c: what is answered to a question. */
+enum pk_reason answer_nd(struct walk *k);
+enum pk_reason answer_dhcp4(struct walk *k);
+enum pk_reason answer_dhcp6(struct walk *k);
+
+/* model_tell.c: what its sender hears of a packet that can't go on. */
 void tell(struct walk *k, uint32_t mtu);
 
 /* model_bytes.c */
@@ -153,11 +163,13 @@ void piece_keep(struct walk *k);
 /* model_uplink.c */
 enum pk_reason from_uplink(struct walk *k);
 
-/* model.c: what policy says of a flow under new words; the flow of the packet, found or made; the end of one that couldn't be delivered. */
+/* model_decide.c: what policy says of a flow under new words; the flow of the packet, found or made. */
 bool is_remote(const struct walk *k);
 bool is_stale(const struct model *m, const struct model_flow *f);
 enum pk_reason judge_again(struct walk *k);
 enum pk_reason decide(struct walk *k);
+
+/* model.c: the end of a flow that couldn't be delivered. */
 enum pk_reason delivered(struct walk *k, enum pk_reason reason);
 
 /* model_error.c */

@@ -2,6 +2,7 @@
 /* A world: random tables about a fixed cast (tests/bpf/pkt.h names it). */
 #include <string.h>
 
+#include "told.h"
 #include "tests/model/cast.h"
 
 #define ANY_CLASS 12
@@ -280,6 +281,41 @@ static void limits(struct world *w, struct dice *d, uint32_t slot)
 	left[PK_BUCKET_NEW_FLOWS] = dice_below(d, 1 + ep->new_flows_per_s);
 }
 
+/* Domains: mostly short, one in twelve long, one in eight no domain's name. */
+static void search(char *text, uint32_t room, struct dice *d)
+{
+	static const char *const names[] = { "service.consul", "a", "example.org.",
+					     "no..name",       "-", "under_score.test",
+					     "x.y.z.internal" };
+	uint32_t used = 0, n;
+
+	for (uint32_t names_left = dice_below(d, 7); names_left; names_left--) {
+		const char *name = names[dice_below(d, sizeof(names) / sizeof(*names))];
+
+		n = dice_one_in(d, 4) ? 60 + dice_below(d, 120) : (uint32_t)strlen(name);
+		if (used + n + 2 > room)
+			break;
+		for (uint32_t i = 0; i < n; i++)
+			text[used + i] = i < strlen(name) && n < 60 ? name[i]
+					 : i % 50 == 49		    ? '.'
+								    : 'b';
+		used += n;
+		text[used++] = ' ';
+	}
+	text[used] = 0;
+}
+
+static void told(struct told *t, struct dice *d)
+{
+	uint32_t n = dice_one_in(d, 3) ? 0 : dice_below(d, PK_TOLD_HOST + 1);
+
+	t->servers = dice_below(d, 9);
+	for (uint32_t i = 0; i < t->servers; i++)
+		t->server[i] = cast_address(dice_below(d, CAST), dice_one_in(d, 2));
+	search(t->search, sizeof(t->search), d);
+	memset(t->host, 'h', n);
+}
+
 void world_make(struct world *w, uint64_t seed)
 {
 	struct dice d = { seed };
@@ -294,7 +330,7 @@ void world_make(struct world *w, uint64_t seed)
 		if (!dice_one_in(&d, 30))
 			rule_set(w, &d, set);
 	for (uint32_t slot = 1; slot < SLOTS; slot++)
-		endpoint(w, &d, slot), limits(w, &d, slot);
+		endpoint(w, &d, slot), limits(w, &d, slot), told(&w->told[slot], &d);
 	for (uint32_t n = dice_below(&d, 4); n; n--)
 		publish(w, &d);
 	for (int v4 = 0; v4 < 2; v4++) {
@@ -337,6 +373,18 @@ static void put_published(const struct world *w, int nr, world_put put)
 	put("published", &w->published[nr].key, &w->published[nr].value);
 }
 
+/* As user space encodes it. */
+static void put_told(const struct told *t, uint32_t slot, world_put put)
+{
+	struct pk_told told = {
+		.servers = t->server, .n_servers = t->servers, .search = t->search, .host = t->host
+	};
+	struct pk_answers answers;
+
+	pk_told_encode(&told, &answers);
+	put("answers", &slot, &answers);
+}
+
 void world_fill(const struct world *w, uint64_t ns, world_put put)
 {
 	const struct pk_pool own = { .whose = PK_POOL_OWN };
@@ -353,6 +401,7 @@ void world_fill(const struct world *w, uint64_t ns, world_put put)
 
 		put("endpoints", &slot, ep);
 		put("words", &slot, &w->word[slot]);
+		put_told(&w->told[slot], slot, put);
 		put("slots", &ep->host_ifindex, &slot);
 		if (!addr_none(&ep->ipv4))
 			put("by_address", &ep->ipv4, &local);

@@ -14,7 +14,7 @@ from harness.shell import wait_for
 
 @pytest.fixture(name="cluster")
 def cluster_fixture(request, fabric):
-    with made_cluster(request.node.name, fabric) as made:
+    with made_cluster(request.node.name.translate({ord(c): "-" for c in "[]"}), fabric) as made:
         yield made
 
 
@@ -128,6 +128,34 @@ def test_a_node_that_lives_and_does_not_answer(cluster):
     two.run(["ip", "route", "del", "blackhole", f"{four}/32"])
     for node in one, two:
         wait_for(lambda n=node: not n.reasons("cluster"), lambda n=node: n.reasons("cluster"))
+
+
+REJECT = """
+table inet fw {{
+    chain {hook} {{ type filter hook {hook} priority 0; udp dport 33434 counter {how}; }}
+}}
+"""
+
+
+@pytest.mark.parametrize("how", ["admin-prohibited", "port-unreachable", "host-unreachable"])
+def test_a_firewall_that_refuses_answers(cluster, how):
+    """Whatever it calls it, it speaks in its node's name."""
+    one, two = cluster.nodes
+    two.run(["nft", "-f", "-"], stdin=REJECT.format(hook="input", how=f"reject with icmpx type {how}"))
+    start(cluster)
+    wait_for(lambda: nodes_of(one).get("n2", {}).get("reach") == "up", lambda: nodes_of(one), 60)
+    assert "packets 0" not in two.run(["nft", "list", "table", "inet", "fw"]).stdout, "it was asked"
+
+
+def test_a_router_that_refuses_is_no_answer(routed):
+    """Nothing of it is the other node's word."""
+    one, _ = routed.nodes
+    routed.fabric.node.run(["nft", "-f", "-"], stdin=REJECT.format(hook="forward", how="reject"))
+    try:
+        start(routed)
+        wait_for(lambda: nodes_of(one).get("n2", {}).get("reach") == "silent", lambda: nodes_of(one), 60)
+    finally:
+        routed.fabric.node.run(["nft", "delete", "table", "inet", "fw"])
 
 
 def test_another_tenants_is_denied_where_it_arrives(cluster):

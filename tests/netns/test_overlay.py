@@ -1,27 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes whose network knows nothing but the nodes' own addresses: packets in VXLAN, and who is believed to send them."""
-import contextlib
-import ipaddress
-import json
-import signal
 import socket
-import struct
 import threading
 
 import pytest
 from harness import EGRESS, INGRESS, CniError, netns, proving
-from harness.fabric import made_cluster
+from harness.overlay import DEVICE, PORT, VNI, device, knows, made, pair, reach, reasons, reload, routes, send, send_much, start, wrapped
 from harness.servers import QUICK, Mirror, ask, pings
 from harness.shell import wait_for
 
-DEVICE, PORT, VNI = "picket-vxlan", 8479, 112
 ETH_P_ALL, OUTGOING = 3, 4
 TAKES = {"ipv4": 50, "ipv6": 70}	# bytes of each packet
-
-
-def made(request, fabric, **how):
-    name = request.node.name.translate({ord(c): "-" for c in "[]"})
-    return made_cluster(name, fabric, **{"overlay": {}, **how})
 
 
 @pytest.fixture(name="routed", params=["ipv4", "ipv6"])
@@ -36,43 +25,6 @@ def cluster_fixture(request, fabric):
     """On a segment that all share, strangers too."""
     with made(request, fabric) as cluster:
         yield cluster
-
-
-def start(cluster):
-    for node in cluster.nodes:
-        node.start_picketd(cluster.config(node), wait=False)
-    for node in cluster.nodes:
-        wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
-
-
-def knows(node, n, blocks=2):
-    wait_for(lambda: node.tables.count("remote") == n, f"{node.name} to know {n} addresses of others", 90)
-    wait_for(lambda: len(routes(node)) == blocks, f"{node.name}'s routes")
-
-
-def routes(node):
-    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
-    return {r["dst"]: r["dev"] for r in found}
-
-
-def device(node):
-    """None: there is none of that name."""
-    found = node.run(["ip", "-j", "-d", "link", "show", "dev", DEVICE], check=False)
-    return json.loads(found.stdout)[0] if found.returncode == 0 else None
-
-
-def pair(cluster):
-    """Two VMs of a tenant, one a node, that know each other."""
-    one, two = cluster.nodes[:2]
-    start(cluster)
-    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
-    knows(one, 2, 2 * (len(cluster.nodes) - 1))
-    knows(two, 2, 2 * (len(cluster.nodes) - 1))
-    return a, b
-
-
-def reach(a, b):
-    return all(pings(a, b.address(family)) and pings(b, a.address(family)) for family in (4, 6))
 
 
 class Frames:
@@ -105,28 +57,6 @@ class Frames:
         self.stopped.set()
         self.thread.join()
         self.socket.close()
-
-
-def send_much(a, b, address, size=4 << 20):
-    """Over TCP, and every byte arrives."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with b.inside():
-        server = socket.create_server(("", 5001), family=family)
-    with a.inside():
-        client = socket.socket(family, socket.SOCK_STREAM)
-    with server, client:
-        server.settimeout(30)
-        client.settimeout(30)
-        client.connect((address, 5001))
-        there, _ = server.accept()
-        with there:
-            there.settimeout(30)
-            sent = got = 0
-            block = bytes(1 << 16)
-            while got < size:
-                if sent < size:
-                    sent += client.send(block)
-                got += len(there.recv(1 << 20))
 
 
 def arrived(node, alloc):
@@ -199,32 +129,6 @@ def test_the_way_is_narrower_than_the_endpoint(wide):
         send_much(a, b, b.address(family))
     said = wide.nodes[0].picket("check", check=False).stdout
     assert '"mtu": 1500, and the overlay leaves 1450' in said, said
-
-
-def sum16(data):
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    return ~(total % 0xffff or 0xffff) & 0xffff
-
-
-def frame(source, destination):
-    """UDP from one endpoint to another, as a guard puts it into the overlay."""
-    udp = struct.pack(">HHHH", 4000, 5000, 12, 0) + b"evil"
-    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, ipaddress.ip_address(source).packed,
-                       ipaddress.ip_address(destination).packed)
-    head = head[:10] + struct.pack(">H", sum16(head)) + head[12:]
-    return bytes.fromhex("02706b000002 02706b000001 0800") + head + udp
-
-
-def wrapped(source, destination, vni=VNI):
-    return struct.pack(">BBHI", 0x08, 0, 0, vni << 8) + frame(source, destination)
-
-
-def send(place, payload, to, source="", port=PORT):
-    with place.inside():
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with s, contextlib.suppress(ConnectionError):
-        s.bind((source, 0))
-        s.sendto(payload, (to, port))
 
 
 # docs/install.md, "Several nodes": on a node, too, the port is nobody's but the kernel's.
@@ -300,15 +204,6 @@ def test_an_endpoint_builds_vxlan_itself(cluster):
     with pytest.raises(CniError) as refused:
         one.add("acme", "x", "x", conf=one.plugin_conf(runtimeConfig={"portMappings": [{"hostPort": PORT, "containerPort": 53, "protocol": "udp"}]}))
     assert refused.value.code == 7 and "is the overlay's" in refused.value.msg, refused.value.msg
-
-
-def reload(node, config):
-    node.write_config(config)
-    node.picketd.send_signal(signal.SIGHUP)
-
-
-def reasons(node):
-    return [r["text"] for r in node.api("/v1/status")["reasons"]]
 
 
 def test_the_device(cluster):

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import uuid
 
 import pytest
@@ -451,6 +452,29 @@ def test_socket_serves_readers_and_lets_root_alone_change(node):
         node.api("/v1/endpoints", method="POST",
                  body={"containerId": "none", "ifname": "eth0", "slot": 1})
     assert node.api("/v1/endpoints") == {"endpoints": []}
+
+
+CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+
+def test_its_files_pins_and_socket_are_roots(node):
+    """P55: nobody who isn't root, or of the socket's group, reads a pin, a record or a token, or connects."""
+    token = os.path.join(node.root, "etc/picket/token")
+    with open(token, "w", encoding="utf-8") as file:
+        file.write("secret")
+    node.start_picketd({"nomad": None, "consul": {"address": "http://127.0.0.1:1", "tokenFile": token}})
+    node.add("acme", "api", "web")
+    for top in "sys/fs/bpf/picket", "var/lib/picket":
+        assert os.stat(node.path(top)).st_mode & 0o7077 == 0, top
+        inside = [os.path.join(where, name) for where, _, names in os.walk(node.path(top)) for name in names]
+        assert inside and not [path for path in inside if not os.path.islink(path) and os.stat(path).st_mode & 0o077 and top.startswith("sys")]
+    assert "secret" not in node.log() and "secret" not in node.api_text("/v1/config")
+    socket_ = os.path.join(node.root, "run/picket/picketd.sock")
+    os.chmod(node.root, 0o755)
+    ask = ["--clear-groups", sys.executable, "-c", CONNECT, socket_]
+    refused = node.run(["setpriv", "--reuid=65534", "--regid=65534", *ask], check=False)
+    assert "PermissionError" in refused.stderr, refused
+    node.run(["setpriv", "--reuid=65534", f"--regid={os.stat(node.path('run/picket/picketd.sock')).st_gid}", *ask])
 
 
 def connections(node, number):

@@ -86,6 +86,14 @@ def test_an_instance_opens_its_address_and_nothing_else(node):
         assert journal(node) == [("came", "10.9.0.5"), ("came", "10.9.0.6"), ("went", "10.9.0.5")]
 
 
+def test_show_names_the_service_that_is_meant(node):
+    """Of two declared by one name the document's is the one that its namespace may mean."""
+    with declared(node, PG, {**PG, "namespace": "infra", "within": ["10.9.7.0/24"]}) as (consul, _):
+        consul.list_service("pg", ("pg-1", "10.9.0.5", 5432, "passing"), ("pg-7", "10.9.7.5", 5432, "passing"))
+        shown = wait_for(lambda: [line for line in node.picket("policy", "show", "pg").stdout.splitlines() if "10.9." in line], "an instance")
+        assert [line.strip() for line in shown] == ["declared service pg: 10.9.0.5"]
+
+
 def connects(alloc, address):
     """Whether a TCP connection to 5432 comes about; a denial is silence, or refused by the node."""
     with alloc.inside(), socket.socket() as client:

@@ -349,6 +349,20 @@ static void test_counts(void **state)
 	assert_int_equal(c.documents.refused, 0);
 }
 
+/* However late it is already, a part goes on, and all of them count what one does. */
+static void test_enforced_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct pk_api_enforced_walk at_once = { 0 }, walk = { 0 };
+	unsigned int parts = 1;
+
+	assert_true(pk_api_enforced_part(&f->parts, &at_once, NEVER));
+	while (!pk_api_enforced_part(&f->parts, &walk, 0))
+		assert_true(++parts < 10000);
+	assert_true(parts >= DOCUMENTS);
+	assert_int_equal(walk.enforced, at_once.enforced);
+}
+
 static void one_more(struct fixture *f)
 {
 	offer(f, 1000);
@@ -396,6 +410,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_goes_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_enforced_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_change_meanwhile, setup, teardown),
 	};
 

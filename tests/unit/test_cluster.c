@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -304,6 +305,7 @@ static void test_no_words(void **state)
 static void test_round_trip(void **state)
 {
 	struct pk_share share = { .number = 7 }, back;
+	struct pk_label_sets *sets = pk_label_sets_new();
 	struct pk_world_endpoint *ep = pk_world_endpoint_new("c@eth0");
 	union pk_addr addr;
 	own_str text = { 0 };
@@ -318,7 +320,7 @@ static void test_round_trip(void **state)
 	pk_world_endpoint_add_port(ep, "http", PK_PROTO_ANY, 8080);
 	pk_share_add(&share, ep, 1795928487);
 	pk_share_encode(&share, &text);
-	assert_int_equal(pk_share_decode(text.text, text.len, "acme", &back, NULL), 0);
+	assert_int_equal(pk_share_decode(text.text, text.len, "acme", sets, &back, NULL), 0);
 	assert_int_equal(back.n, 1);
 	assert_string_equal(back.list[0].ep->labels->text, ep->labels->text);
 	assert_int_equal(back.list[0].generation, 1795928487);
@@ -326,6 +328,7 @@ static void test_round_trip(void **state)
 	assert_string_equal(back.list[0].ep->ports[0].name, "http");
 	pk_share_done(&share);
 	pk_share_done(&back);
+	pk_label_sets_free(sets);
 }
 
 #define CLAIM(number, node, more)                                                                  \
@@ -557,6 +560,50 @@ static void test_reports(void **state)
 	}
 }
 
+#define ENDS(number, addresses)                                                                    \
+	"{\"version\":1,\"number\":" number                                                        \
+	",\"blocks\":[\"10.64.2.0/24\"],\"addresses\":[" addresses "]}"
+
+/* Where another node says that it is reached: an address that a node can have, and has. */
+static void test_ends(void **state)
+{
+	static const char *const nobodys[] = {
+		"0.0.0.0",	   "0.0.0.7", "127.0.0.1", "224.0.0.1", "239.1.2.3", "240.0.0.1",
+		"255.255.255.255", "::",      "::1",	   "ff02::1",	"fe80::9",
+	};
+	struct pk_believed_node node;
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(nobodys) / sizeof(*nobodys); i++) {
+		snprintf(text, sizeof(text), ENDS("1", "\"%s\""), nobodys[i]);
+		if (say("nodes/two", text, 5, false) >= 0)
+			fail_msg("%s", nobodys[i]);
+		settle();
+		assert_true(pk_believed_node(b, 0, &node));
+		if (pk_believed_refused(b) != 1 || node.n_blocks)
+			fail_msg("%s is believed", nobodys[i]);
+	}
+	assert_int_equal(say("nodes/two", ENDS("2", "\"192.0.2.9\",\"10.64.9.1\""), 5, false), 1);
+	settle();
+	assert_true(pk_believed_node(b, 0, &node));
+	assert_int_equal(node.n_blocks, 0);
+	assert_int_equal(node.refused, 1);
+	assert_string_equal(node.why,
+			    "its address 10.64.9.1 is an endpoint's, of \"blocks\": { \"range\" }");
+	say("nodes/me", ENDS("1", "\"192.0.2.1\",\"2001:db8::1\""), 1, false);
+	say("nodes/two", ENDS("3", "\"192.0.2.9\",\"2001:db8::1\""), 5, false);
+	settle();
+	assert_true(pk_believed_node(b, 0, &node));
+	assert_int_equal(node.n_blocks, 0);
+	assert_string_equal(node.why, "its address 2001:db8::1 is me's");
+	say("nodes/two", ENDS("4", "\"192.0.2.9\",\"2001:db8::9\",\"169.254.7.9\""), 5, false);
+	settle();
+	assert_true(pk_believed_node(b, 0, &node));
+	assert_int_equal(node.n_blocks, 1);
+	assert_int_equal(node.refused, 0);
+}
+
 /* A later release of this version may say more; what means something else is another version. */
 static void test_later_releases(void **state)
 {
@@ -586,6 +633,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_words, begin, end),
 		cmocka_unit_test_setup_teardown(test_later_releases, begin, end),
+		cmocka_unit_test_setup_teardown(test_ends, begin, end),
 		cmocka_unit_test_setup_teardown(test_blocks, begin, end),
 		cmocka_unit_test_setup_teardown(test_owners, begin, end),
 		cmocka_unit_test_setup_teardown(test_placed, begin, end),

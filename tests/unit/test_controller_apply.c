@@ -84,8 +84,9 @@ void pk_sync_tidy(struct pk_sync *sync, struct pk_model *model)
 	(void)model;
 }
 
-bool pk_sync_tidy_next(struct pk_sync *sync)
+bool pk_sync_tidy_next(struct pk_sync *sync, struct pk_model *model)
 {
+	(void)model;
 	(void)sync;
 	return false;
 }

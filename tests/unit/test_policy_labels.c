@@ -202,10 +202,35 @@ static void a_name_pattern_of_many_stars_ends(void **state)
 	assert_false(pk_fqdn_match(&f, name));
 }
 
+/* Who says the same has the same set, which is there as long as anybody has it. */
+static void equal_texts_are_one_set(void **state)
+{
+	static const char text[] = "[\"nomad:job=a\",\"nomad:namespace=acme\"]";
+	struct pk_label_sets *sets = pk_label_sets_new();
+	struct pk_label_set *a, *b, *other;
+
+	(void)state;
+	assert_int_equal(pk_label_sets_parse(sets, text, &a, NULL), 0);
+	assert_int_equal(pk_label_sets_parse(sets, text, &b, NULL), 0);
+	assert_int_equal(pk_label_sets_parse(sets, "[\"nomad:namespace=acme\"]", &other, NULL), 0);
+	assert_true(pk_label_sets_parse(sets, "[\"b=c\",\"a=b\"]", &other, NULL) < 0);
+	assert_ptr_equal(a, b);
+	assert_ptr_not_equal(a, other);
+	pk_label_set_free(other);
+	pk_label_set_free(a);
+	pk_label_sets_tidy(sets);
+	assert_int_equal(pk_label_sets_count(sets), 1);
+	assert_string_equal(b->text, text);
+	pk_label_sets_free(sets);
+	assert_string_equal(b->text, text);
+	pk_label_set_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_label_set_has_one_text),
+		cmocka_unit_test(equal_texts_are_one_set),
 		cmocka_unit_test(a_text_that_is_not_canonical_is_refused),
 		cmocka_unit_test(without_a_namespace_there_is_only_quarantine),
 		cmocka_unit_test(a_claim_is_unknown_until_it_is_believed),

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
@@ -84,8 +86,8 @@ static void on_timer(void *arg)
 }
 
 /*
- * Of a node with two addresses the first can't be asked: a link-local one without its link. Each
- * is of this machine, where nobody opens the port.
+ * Of a node with two addresses the first can't be asked: nothing leads there. The others are of this
+ * process' own network, where nobody opens the port.
  */
 static void a_port_that_nobody_opened_answers(void **state)
 {
@@ -100,12 +102,17 @@ static void a_port_that_nobody_opened_answers(void **state)
 	size_t up = 0;
 
 	(void)state;
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(system("ip link set lo up && ip addr add 192.0.2.1/32 dev lo && "
+				"ip addr add 192.0.2.2/32 dev lo && "
+				"ip addr add 2001:db8::1/128 dev lo nodad"),
+			 0);
 	pk_settings_init(&settings);
 	engine = pk_engine_new(&settings);
 	remotes = pk_remotes_new(engine);
-	say(b, "nodes/four", "\"127.0.0.1\"");
-	say(b, "nodes/six", "\"::1\"");
-	say(b, "nodes/both", "\"fe80::1\",\"127.0.0.2\"");
+	say(b, "nodes/four", "\"192.0.2.1\"");
+	say(b, "nodes/six", "\"2001:db8::1\"");
+	say(b, "nodes/both", "\"2001:db8:9::1\",\"192.0.2.2\"");
 	say(b, "nodes/none", "");
 	pk_believed_claims(b);
 	pk_believed_settle(b, &world, remotes);
