@@ -94,6 +94,16 @@ struct vars_store {
 
 struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
 				void *arg, struct pk_err *err);
+static inline struct vars_store *store_of(struct pk_store *store)
+{
+	return (struct vars_store *)store;
+}
+
+struct vars_call *vars_call_new(struct vars_store *v, enum vars_kind kind, pk_store_fn *fn,
+				void *arg);
+void vars_call_free(struct vars_call *c);
+struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_write *w,
+				 pk_store_fn *fn, void *arg, struct pk_err *err);
 /* Has all calls looked at soon. */
 void vars_serve_soon(struct vars_store *v);
 /* Fails every call that waits for a key, or, with NULL, for the list. */
