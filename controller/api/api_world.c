@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "addr_json.h"
 #include "api.h"
 #include "api_answer.h"
 #include "fs.h"
@@ -59,10 +60,7 @@ static void write_common(struct pk_jw *w, const char *name, const struct pk_worl
 
 	pk_jw_string(w, "name", name);
 	write_labels(w, ep->labels);
-	pk_jw_open(w, "addresses", '[');
-	for (size_t i = 0; i < ep->n_addresses; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&ep->addresses[i], text));
-	pk_jw_close(w, ']');
+	pk_addrs_write(w, "addresses", ep->addresses, ep->n_addresses);
 	pk_jw_open(w, "ports", '{');
 	for (size_t i = 0; i < ep->n_ports; i++) {
 		pk_port_format(ep->ports[i].port, ep->ports[i].proto, text);
