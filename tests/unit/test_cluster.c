@@ -11,9 +11,6 @@
 
 #include "believed.h"
 #include "own.h"
-#include "pairs.h"
-#include "publish_private.h"
-#include "reports.h"
 #include "share.h"
 
 static struct pk_believed *b;
