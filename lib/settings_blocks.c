@@ -63,7 +63,7 @@ int pk_settings_check_blocks(const struct pk_settings *s, int64_t now, struct pk
 			      "picketd claims one as soon as it can: `picket status` says what it "
 			      "waits for");
 	}
-	/* A clock that went back makes no claim count for longer. */
+	/* A clock that was set back makes no claim count for longer. */
 	if (now < s->blocks_until && s->blocks_until - now <= PK_BLOCKS_KEEP_S)
 		return 0;
 	r = pk_fail(err, 0,
