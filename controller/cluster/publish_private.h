@@ -9,16 +9,17 @@
 #include "publish.h"
 #include "service.h"
 
-#define PUBLISH_ID_ROOM 64 /* of a session's id */
+#define PUBLISH_ID_ROOM 64 /* bytes of a session's id */
 #define PUBLISH_REPORTS "status/nodes/"
-#define REFUSED_MS	600000 /* then the token may have the right */
+#define REFUSED_MS                                                                                 \
+	600000 /* until a refused write is tried again: the token may have the right by then */
 
 struct key {
-	char *name;   /* below the prefix */
+	char *name;   /* the key below the prefix */
 	char *body;   /* what it is to say, under number 0; NULL: that it goes */
 	char *text;   /* the same as it is written */
 	bool written; /* Consul has it, as far as is known */
-	bool seen;    /* by the look that is under way */
+	bool seen;    /* found by the look that is under way */
 	uint64_t not_before_ms;
 	uint64_t
 		ends_ms; /* when it goes, of a tenant's that says that there is no endpoint; or 0 */
@@ -34,11 +35,11 @@ struct pk_publish {
 	struct key *keys;
 	char *writing; /* the key of call */
 	char *writing_text;
-	char session[PUBLISH_ID_ROOM]; /* "": none */
+	char session[PUBLISH_ID_ROOM]; /* the session; "": none */
 	bool may_not, is_out, contested;
-	bool refused;	 /* the report, said already */
+	bool refused;	 /* said already that the report is refused */
 	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
-	uint64_t number; /* of the last text */
+	uint64_t number; /* number of the last text */
 	unsigned int failures, session_failures;
 	struct pk_source source;
 };

@@ -10,7 +10,7 @@
 #include "service.h"
 
 #define TIMEOUT_MS 10000
-#define NAMES_MAX  (64u << 20) /* of all tenants' shares */
+#define NAMES_MAX  (64u << 20) /* bytes of the list of all tenants' shares */
 #define BODY_MAX   65536
 
 struct step {
@@ -135,7 +135,7 @@ static void add_claims(struct pk_removal *r, const struct pk_block_claims *claim
 	}
 }
 
-/* "tenants/TENANT/NODE" of all names; they go before its blocks do. */
+/* Adds "tenants/TENANT/NODE" of all names; they go before the node's blocks do. */
 static int add_shares(struct pk_removal *r, const struct pk_http_reply *reply)
 {
 	struct step *claims = PK_MOVE(r->steps, NULL);
