@@ -233,10 +233,7 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 	}
 }
 
-/*
- * Returns whether Nomad has placed the tenant on that node, as far as it says. What is new waits
- * for its word; what was believed before stays so until it says no.
- */
+/* Returns whether Nomad has placed the tenant there: what is new waits for its word. */
 static bool is_placed(struct pk_believed *b, struct node *n, const struct word *w,
 		      const struct pk_believed_world *world)
 {
