@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "result.h"
 #include "addr.h"
+#include "addr_json.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -106,12 +107,7 @@ static void add_routes(struct pk_jw *w, const struct cni_attachment *a, const st
 
 static void add_dns_lists(struct pk_jw *w, const struct cni_dns *dns, const char *servers)
 {
-	char text[PK_ADDR_TEXT];
-
-	pk_jw_open(w, servers, '[');
-	for (size_t i = 0; i < dns->n_servers; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&dns->server[i], text));
-	pk_jw_close(w, ']');
+	pk_addrs_write(w, servers, dns->server, dns->n_servers);
 	pk_jw_open(w, "search", '[');
 	for (size_t i = 0; i < dns->n_search; i++)
 		pk_jw_string(w, NULL, dns->search[i]);

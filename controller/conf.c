@@ -215,7 +215,7 @@ void pk_config_origin(struct pk_config *c, const char *key, const char *origin)
 	snprintf(c->origin[i], sizeof(c->origin[i]), "%s", origin);
 }
 
-/* Every prefix of the range holds at least one block of the size that is claimed. */
+/* Checks that every prefix of the range holds at least one block of the size that is claimed. */
 static int check_blocks(struct pk_config *c, struct pk_err *err)
 {
 	char text[PK_ADDR_TEXT];
@@ -242,7 +242,10 @@ static int check_blocks(struct pk_config *c, struct pk_err *err)
 	return 0;
 }
 
-/* An answer to a masqueraded flow would be taken for a packet of the overlay. */
+/*
+ * Refuses an overlay's port among those of masquerading: an answer to such a flow would be taken
+ * for a packet of the overlay.
+ */
 static int check_fabric(struct pk_config *c, struct pk_err *err)
 {
 	const struct pk_masquerade *m = &c->settings.masquerade;

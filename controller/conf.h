@@ -30,7 +30,7 @@ struct pk_config {
 	struct pk_prefix
 		range[PK_CONFIG_PREFIXES]; /* the cluster's blocks lie in it; len 0 ends it */
 	bool claim;			   /* this node's blocks are claimed, no conflist's pools */
-	uint32_t block_len, block_len6;	   /* of those that it claims */
+	uint32_t block_len, block_len6;	   /* prefix lengths of the blocks that it claims */
 	char fabric[16]; /* how nodes reach each other's endpoints: none | routed | vxlan */
 	struct pk_settings settings;
 	struct pk_service nomad, consul;
@@ -47,7 +47,7 @@ struct pk_config {
 	int64_t flows_keep;
 	char flows_allowed[16];	   /* none | new */
 	char http_listen[64];	   /* ADDRESS:PORT of /metrics; "" = none */
-	struct pk_paths paths;	   /* of root */
+	struct pk_paths paths;	   /* the paths below root */
 	struct pk_err no_resolver; /* why guests get no resolver where nobody wanted that; "" */
 	struct pk_err pool_beside; /* which conflist has a pool though blocks are claimed; "" */
 	struct pk_err baselines;   /* why two conflists contradict each other; "" */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr_json.h"
 #include "conf_private.h"
 #include "own.h"
 
@@ -217,17 +218,15 @@ static int read_range(const struct pk_schema *s, const struct pk_json_doc *doc,
 static void write_range(const struct pk_schema *s, struct pk_jw *w, const char *key, const void *at)
 {
 	const struct pk_prefix *list = at;
-	char text[PK_ADDR_TEXT];
+	size_t n = 0;
 
 	(void)s;
-	if (!list->len) {
+	while (n < PK_CONFIG_PREFIXES && list[n].len)
+		n++;
+	if (n)
+		pk_prefixes_write(w, key, list, n);
+	else
 		pk_jw_null(w, key);
-		return;
-	}
-	pk_jw_open(w, key, '[');
-	for (size_t i = 0; i < PK_CONFIG_PREFIXES && list[i].len; i++)
-		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
-	pk_jw_close(w, ']');
 }
 static const struct pk_kept kept_range = { read_range, write_range };
 static const struct pk_schema range_item = { .form = PK_FORM_STRING, .format = &pk_format_prefix };

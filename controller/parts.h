@@ -29,7 +29,7 @@ struct pk_parts {
 	const char *node; /* this node's name */
 	struct timespec started;
 	uint64_t started_ms;
-	const struct pk_err *config_error; /* of the last reload; "" */
+	const struct pk_err *config_error; /* the last reload's error; "" */
 	struct pk_loop *loop;
 	struct pk_docs *docs;
 	struct pk_model *model;
@@ -52,7 +52,7 @@ struct pk_parts {
 	struct pk_flowlog *flowlog;   /* NULL: no file */
 	struct pk_listener *listener; /* NULL: none on the network */
 
-	int (*reload)(void *arg, struct pk_err *err); /* as SIGHUP does */
+	int (*reload)(void *arg, struct pk_err *err); /* does what SIGHUP does */
 	/* Believes a source (or one document, "file/db") that is held; false: nothing is. */
 	bool (*release)(void *arg, const char *what, pk_release_fn *fn, void *fn_arg);
 	void *arg;

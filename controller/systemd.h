@@ -12,5 +12,5 @@ struct pk_systemd;
 struct pk_systemd *pk_systemd_new(const struct pk_parts *parts);
 void pk_systemd_free(struct pk_systemd *systemd);
 
-void pk_systemd_say(const char *state); /* "READY=1" */
+void pk_systemd_say(const char *state); /* says "READY=1" */
 void pk_systemd_reloading(void);	/* until READY=1 is said */

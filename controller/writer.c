@@ -34,7 +34,7 @@ struct pk_writer {
 	pthread_cond_t more, idle;
 	struct list queue, ended;
 	size_t size, max_size;
-	uint64_t since_ns; /* of the work that runs; 0: none does */
+	uint64_t since_ns; /* since when the work runs; 0: none does */
 	bool stop;
 	int event;
 	struct pk_watch *watch;

@@ -13,9 +13,8 @@
 extern const uint8_t pk_gateway_mac[6];
 
 struct pk_prefix {
-	union pk_addr
-		addr; /* host bits as given: pk_prefix_parse keeps them, pk_prefix_mask clears */
-	uint8_t len;  /* of the family: 0..32 or 0..128 */
+	union pk_addr addr; /* host bits stay as given; pk_prefix_mask clears them */
+	uint8_t len;	    /* bits of the family: 0..32 or 0..128 */
 	bool v6;
 };
 /* Another node's block, and that node's end of the overlay; all zero: it has none. */
@@ -25,29 +24,29 @@ struct pk_far_block {
 };
 
 /*
- * Dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A v4-mapped IPv6
- * text is refused.
+ * Reads a dotted quad (four parts, no leading zero) or RFC 4291 text; -EINVAL otherwise. A
+ * v4-mapped IPv6 text is refused.
  */
 int pk_addr_parse(const char *text, union pk_addr *out);
 const char *pk_addr_format(const union pk_addr *addr, char text[PK_ADDR_TEXT]);
-/* "a.b.c.d/len", "x::/len"; a bare address is /32 or /128. -EINVAL otherwise. */
+/* Reads "a.b.c.d/len" or "x::/len"; a bare address is /32 or /128. -EINVAL otherwise. */
 int pk_prefix_parse(const char *text, struct pk_prefix *out);
 const char *pk_prefix_format(const struct pk_prefix *prefix, char text[PK_ADDR_TEXT]);
 void pk_prefix_mask(struct pk_prefix *prefix);
 bool pk_prefix_has(const struct pk_prefix *prefix, const union pk_addr *addr);
 /* Returns whether a contains every address of b. */
 bool pk_prefix_covers(const struct pk_prefix *a, const struct pk_prefix *b);
-/* Length within the 128 bits of the v4-mapped form: +96 for IPv4. */
+/* Returns the length within the 128 bits of the v4-mapped form: +96 for IPv4. */
 static inline unsigned int pk_prefix_bits(const struct pk_prefix *prefix)
 {
 	return prefix->v6 ? prefix->len : prefix->len + 96u;
 }
 
-/* "tcp", "udp", "sctp", "icmp" or "icmpv6"; NULL of any other protocol. */
+/* Returns "tcp", "udp", "sctp", "icmp" or "icmpv6"; NULL for any other protocol. */
 const char *pk_proto_word(uint8_t proto);
 
 #define PK_PORT_TEXT 16
-/* "8080/tcp"; the number alone where the protocol has no word. The port is in host order. */
+/* Writes "8080/tcp"; the number alone where the protocol has no word. The port is in host order. */
 const char *pk_port_format(uint16_t port, uint8_t proto, char text[PK_PORT_TEXT]);
 
 int pk_mac_parse(const char *text, uint8_t mac[6]);

@@ -15,7 +15,7 @@
 
 enum pinned { GONE, OURS, OTHERS };
 
-/* A pin that can't be read is none of ours. */
+/* Opens a pin. One that can't be read is none of ours. */
 static int open_at(const char *dir, const char *name, enum pinned *what)
 {
 	char path[ROOM];
@@ -60,7 +60,7 @@ static enum pinned current_at(const struct pk_bpf *bpf)
 
 struct pins {
 	const struct pk_bpf *bpf;
-	char build[DIR_ROOM]; /* its directory */
+	char build[DIR_ROOM]; /* the build's directory */
 	bool all, others;
 };
 
@@ -101,7 +101,7 @@ static int pin(int fd, const char *dir, const char *name, struct pk_err *err)
 	return access(path, F_OK) == 0 ? 0 : pk_pin_object(fd, dir, name, err);
 }
 
-/* The order is that of a first load: `current` is last, and nobody uses a pin before it. */
+/* Pins all in the order of a first load: `current` is last, and nobody uses a pin before it. */
 static int pin_all(const struct pins *p, struct pk_err *err)
 {
 	const struct pk_bpf *bpf = p->bpf;

@@ -78,7 +78,10 @@ int pk_bpf_has_kfunc(void)
 	return id > 0;
 }
 
-/* Flows are never evicted, so there is room for as many as the budgets promise, or no load. */
+/*
+ * Checks that there is room for as many flows as the budgets promise, since flows are never
+ * evicted.
+ */
 static int check_flows(const struct pk_node *node, struct pk_err *err)
 {
 	uint64_t flows = (uint64_t)node->capacity * node->flow_budget;
@@ -94,7 +97,10 @@ static int check_flows(const struct pk_node *node, struct pk_err *err)
 	return pk_code(err, r, PK_CODE_CONFIG);
 }
 
-/* Counters are one set a processor; a node that would spend gigabytes on them isn't loaded. */
+/*
+ * Checks what counters cost, one set a processor: a node that would spend gigabytes on them isn't
+ * loaded.
+ */
 static int check_counters(const struct pk_node *node, struct pk_err *err)
 {
 	uint64_t bytes = (node->capacity + 1ull) * 2 * PK_REASON_SLOTS * sizeof(struct pk_counter) *
@@ -190,7 +196,8 @@ static uint32_t size_of(enum pk_map map, const struct pk_node *node)
 	case PK_MAP_PLACES:
 		return larger((c + 1) * node->flow_budget, 1);
 	case PK_MAP_FLOWS:
-		return larger(2 * c * node->flow_budget, 1); /* a primary and an alias each */
+		return larger(2 * c * node->flow_budget,
+			      1); /* a primary and an alias for each place */
 	default:
 		return 0;
 	}
@@ -201,7 +208,7 @@ static struct bpf_map *map_of(const struct pk_guard *skel, enum pk_map map)
 	return bpf_object__find_map_by_name(skel->obj, pk_map_name(map));
 }
 
-/* A pinned map of another shape is another layout's, whatever its number says. */
+/* Uses a pinned map again. One of another shape is another layout's, whatever its number says. */
 static int reuse_map(struct bpf_map *map, int fd, struct pk_err *err)
 {
 	struct pk_map_info info;

@@ -9,7 +9,10 @@
 
 #include "bpfobj.h"
 
-/* Loads, fills, pins and makes current. Nothing current is pinned; the node lock is held. */
+/*
+ * Loads the programs, fills the tables, pins all and makes it current. Nothing current is pinned
+ * yet; the node lock is held.
+ */
 int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *settings,
 		      struct pk_err *err);
 /* Pins this binary's build over bpf's maps under its name, but doesn't make it current. */

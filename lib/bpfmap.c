@@ -137,7 +137,7 @@ int pk_map_get_range(int map, uint32_t first, size_t n, void *values)
 	return count == n ? 0 : -ENOENT;
 }
 
-/* Entries are read one by one. The next key is asked for before `each` may delete this one. */
+/* Reads entries one by one. The next key is asked for before `each` may delete this one. */
 static int each_single(int map, const struct pk_map_info *info,
 		       int (*each)(void *arg, const void *key, const void *value), void *arg)
 {
@@ -177,7 +177,7 @@ static void chunk_make(struct chunk *c, const struct pk_map_info *info, __u32 ro
 	c->values = pk_alloc((size_t)room * info->value_size);
 }
 
-/* A hash is read by buckets, many entries a call. ENOSPC: a bucket is longer than the room. */
+/* Reads a hash by buckets, many entries a call. ENOSPC: a bucket is longer than the room. */
 static int each_batch(int map, const struct pk_map_info *info,
 		      int (*each)(void *arg, const void *key, const void *value), void *arg)
 {
@@ -249,7 +249,10 @@ static int count_batch(int map, const struct pk_map_info *info, struct pk_map_co
 	return 0;
 }
 
-/* A key that went between two parts leads to the first one again: no more are counted than fit. */
+/*
+ * Counts one by one. A key that went between two parts leads to the first one again, so no more are
+ * counted than fit.
+ */
 static int count_single(int map, const struct pk_map_info *info, struct pk_map_counting *c,
 			uint64_t deadline_ns)
 {

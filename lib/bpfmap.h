@@ -56,26 +56,26 @@ const char *pk_map_name(enum pk_map map);
 enum pk_prog { PK_PROGS(PK_PROG_ENUM_) PK_PROG_COUNT };
 const char *pk_prog_name(enum pk_prog prog);
 
-/* Raw, by descriptor: 0 or -errno, no text. flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. */
+/* Raw access by descriptor: 0 or -errno, no text. flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. */
 int pk_map_get(int map, const void *key, void *value);
 int pk_map_set(int map, const void *key, const void *value, uint64_t flags);
 int pk_map_delete(int map, const void *key);
 int pk_map_next(int map, const void *key,
 		void *next); /* key NULL = the first; -ENOENT at the end */
 /*
- * Many at once; single calls where the kernel has no batch for this map. *done counts those
- * written, also on failure.
+ * Writes many at once, or by single calls where the kernel has no batch for this map. *done counts
+ * those written, also on failure.
  */
 int pk_map_set_many(int map, const void *keys, const void *values, size_t n, size_t *done);
 
 /*
- * Entries from index `first` on of an array (per CPU: as the kernel lays them out, pk_cpus() values
- * each).
+ * Reads entries of an array from index `first` on (per CPU: as the kernel lays them out, pk_cpus()
+ * values each).
  */
 int pk_map_get_range(int map, uint32_t first, size_t n, void *values);
 /* Counts the keys that are there, by walking them. */
 int pk_map_count(int map, size_t *n);
-/* The same in parts. Zero it before the first. */
+/* A count in parts. Zero it before the first. */
 struct pk_map_counting {
 	size_t n;
 	bool under_way;
@@ -83,11 +83,11 @@ struct pk_map_counting {
 	char key[64]; /* another map's */
 };
 /*
- * Goes on until deadline_ns of CLOCK_MONOTONIC. 1: through; 0: there is more; -errno. What comes or
- * goes between two parts may be counted or not.
+ * Counts on until deadline_ns of CLOCK_MONOTONIC. Returns 1 once it is through, 0 where there is
+ * more, or -errno. What comes or goes between two parts may be counted or not.
  */
 int pk_map_count_part(int map, struct pk_map_counting *counting, uint64_t deadline_ns);
-int pk_cpus(void); /* values of a per-CPU entry */
+int pk_cpus(void); /* the number of values of a per-CPU entry */
 
 struct pk_map_info {
 	uint32_t type, key_size, value_size, max_entries, flags, id;

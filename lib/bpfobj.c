@@ -85,7 +85,7 @@ int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err)
 	return pk_fix(err, r, "install the release that loaded them, or reboot the node");
 }
 
-/* The node first: what another layout lacks says less than that it is one. */
+/* Opens the maps, the node first: what another layout lacks says less than that it is one. */
 static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
 {
 	char path[ROOM];
@@ -125,7 +125,9 @@ static int map_pages(struct pk_bpf *bpf, struct pk_err *err)
 	return r < 0 ? fail_layout(err, -r, "map the tables' pages") : 0;
 }
 
-/* -ENOENT: a program isn't there: another build has become current meanwhile. */
+/*
+ * Opens the build's programs. -ENOENT: one isn't there; another build has become current meanwhile.
+ */
 static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *err)
 {
 	char path[ROOM];
@@ -225,7 +227,10 @@ int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, st
 	return pk_fs_lock(path, deadline_ns, fd, err);
 }
 
-/* Somebody who stands before us there may still pass on what is ours: each ADD says so. */
+/*
+ * Attaches to the uplinks. Somebody before us there may still pass on what is ours: each ADD says
+ * so.
+ */
 static int attach_uplinks(const struct pk_bpf *bpf, struct pk_err *err)
 {
 	own_nl *nl = NULL;
@@ -281,7 +286,7 @@ static void close_programs(int (*prog)[PK_PROG_COUNT])
 			close((*prog)[i]);
 }
 
-/* All devices, or none: what a failed switch left is switched back. */
+/* Switches all devices, or none: what a failed switch left is switched back. */
 static int switch_or_back(struct pk_bpf *bpf, const int *old, pk_bpf_switch_fn *switch_devices,
 			  void *arg, struct pk_err *err)
 {

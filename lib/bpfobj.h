@@ -20,7 +20,7 @@ struct pk_bpf {
 	int slow;		       /* the targets of the build's tail calls */
 	struct pk_node node;	       /* as read at open: epoch, layout, path, sizes */
 	char build[24];		       /* "g<16 hex digits>" */
-	bool loaded;		       /* by this open */
+	bool loaded;		       /* loaded by this open */
 	uint64_t *words;	       /* mmap'ed, by slot */
 	struct pk_endpoint *endpoints; /* mmap'ed, by slot */
 	uint64_t *numbers;	       /* mmap'ed, by enum pk_number */
@@ -28,12 +28,12 @@ struct pk_bpf {
 };
 
 enum pk_bpf_mode {
-	PK_BPF_READ = 0, /* only what is pinned; -ENOENT where nothing is loaded */
+	PK_BPF_READ = 0, /* use only what is pinned; -ENOENT where nothing is loaded */
 	PK_BPF_LOAD = 1, /* load where nothing is */
 };
 
 /*
- * settings: sizes and pools of a first load; NULL only with PK_BPF_READ.
+ * Opens the tables. settings: sizes and pools of a first load; NULL only with PK_BPF_READ.
  * deadline_ns bounds the wait for another loader. Codes: PK_CODE_LAYOUT (another layout),
  * PK_CODE_KERNEL (no bpffs, program refused), PK_CODE_DEADLINE.
  */
@@ -52,8 +52,8 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
  */
 bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
 /*
- * Pins what is gone of it again, as a first load does. -ESTALE: others were pinned meanwhile, and
- * stay.
+ * Pins again what is gone of the handle's pins, as a first load does. -ESTALE: others were pinned
+ * meanwhile, and stay.
  */
 int pk_bpf_pin_again(const struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *err);
 

@@ -86,7 +86,7 @@ int pk_pin_object(int fd, const char *dir, const char *name, struct pk_err *err)
 	return 0;
 }
 
-/* Pins and links, no deeper directory. */
+/* Empties a directory of pins and links, which has no deeper one. */
 static int empty_dir(const char *dir, struct pk_err *err)
 {
 	own_dir DIR *d = opendir(dir);

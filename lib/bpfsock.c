@@ -56,7 +56,7 @@ static void pin_of(const struct pk_paths *paths, const char *name, char path[ROO
 	snprintf(path, ROOM, "%s/sock/%s", paths->pins, name);
 }
 
-/* The network namespace that a process of it knows by no other number. */
+/* Finds the number by which programs know this network namespace: its cookie. */
 static int netns_cookie(uint64_t *cookie, struct pk_err *err)
 {
 	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -120,7 +120,7 @@ static int load(const struct pk_bpf *bpf, struct pk_sock **out, struct pk_err *e
 	return 0;
 }
 
-/* The pinned link of that name, if it stands at the cgroup; else its pin is gone. */
+/* Returns the pinned link of that name, if it stands at the cgroup; else its pin is gone. */
 static int pinned_link(const char *path, uint64_t cgroup)
 {
 	struct bpf_link_info info = { 0 };

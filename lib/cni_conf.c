@@ -71,7 +71,10 @@ static int parse_root(struct cni_conf *conf, const struct pk_json *value, struct
 	return 0;
 }
 
-/* A runtime fills only what `capabilities` declares: what we would ignore is refused. */
+/*
+ * Reads runtimeConfig. A runtime fills only what `capabilities` declares: what we would ignore is
+ * refused.
+ */
 int cni_runtime_read(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err)
 {
 	for (const struct pk_json *m = pk_json_first(value); m; m = pk_json_next(m)) {
@@ -142,7 +145,9 @@ static int check_verb(const struct cni_conf *conf, enum cni_verb verb, struct pk
 	return pk_code(err, -EINVAL, PK_CODE_VERSION);
 }
 
-/* DEL and CHECK ask for neither version nor name: both may have been edited since ADD. */
+/*
+ * Returns whether the verb asks for neither version nor name: both may have been edited since ADD.
+ */
 static bool is_lenient(enum cni_verb verb)
 {
 	return verb == CNI_DEL || verb == CNI_CHECK;
@@ -207,7 +212,7 @@ static int check_gateway(const struct cni_conf *conf, const struct pk_json *plug
 	return pk_fix(err, -EINVAL, "take an address of the pool, or drop \"gateway\"");
 }
 
-/* The text was JSON: what is wrong is its meaning, whatever the getters said. */
+/* Makes an error one of meaning: the text was JSON, whatever the getters said. */
 static int well_formed(struct pk_err *err, int r)
 {
 	if (err && (err->code == PK_CODE_DECODE || err->code == PK_CODE_NONE))

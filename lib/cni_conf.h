@@ -41,12 +41,16 @@ enum cni_job_arg {
 	CNI_JOB_LIMITS = 1 << 2,
 };
 
-/* "picket.mac" and so on -> its bit, 0 if there is none of that name. Names ends with NULL. */
+/*
+ * Returns the bit of "picket.mac" and so on, 0 if there is none of that name. Names ends with NULL.
+ */
 unsigned int cni_job_arg_bit(const char *name);
 extern const char *const cni_job_arg_names[];
 /* Allows ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$ (CNI pkg/utils) that is short enough for a file's name. */
 bool cni_id_ok(const char *id);
-/* 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils). */
+/*
+ * Allows 1 to 15 bytes, no '/', ':', blank or control character, not "." or ".." (CNI pkg/utils).
+ */
 bool cni_ifname_ok(const char *name);
 
 enum cni_version { CNI_0_3_1, CNI_0_4_0, CNI_1_0_0, CNI_1_1_0 };
@@ -54,7 +58,7 @@ const char *cni_version_name(enum cni_version version);
 
 struct cni_dns {
 	bool given;	   /* the conflist names servers, or that there are none */
-	bool search_given; /* and the search list */
+	bool search_given; /* the same of the search list */
 	union pk_addr server[CNI_DNS_MAX];
 	size_t n_servers;
 	char *search[CNI_SEARCH_MAX]; /* owned */
@@ -75,8 +79,8 @@ struct cni_conf {
 	struct pk_prefix pool[CNI_POOLS_MAX];
 	size_t n_pools;
 	union pk_addr gateway; /* all zero = the pool's first address */
-	bool process;	       /* mode */
-	bool host_tap;	       /* attach */
+	bool process;	       /* "mode" is process, not vm */
+	bool host_tap;	       /* "attach" is host-tap */
 	int64_t owner, group;  /* -1 = not named */
 	uint32_t mtu;	       /* 0 = the uplink's */
 	uint32_t queues;
@@ -88,8 +92,8 @@ struct cni_conf {
 	uint32_t wait_ms; /* waitForController */
 	uint32_t deadline_ms;
 	struct pk_limits limits;
-	struct pk_limits bandwidth; /* runtimeConfig's: bytes alone */
-	uint32_t burst[2];	    /* of it, by enum pk_dir; bytes */
+	struct pk_limits bandwidth; /* the limits of runtimeConfig: bytes alone */
+	uint32_t burst[2];	    /* its bursts in bytes, by enum pk_dir */
 	unsigned int job_args;	    /* enum cni_job_arg bits */
 	bool tcx;
 	bool strict_status;
@@ -104,7 +108,7 @@ extern const char *const cni_attachment_keys[2];
 
 #define CNI_STDIN_MAX (1u << 20)
 
-/* The whole verb's time, where the conflist doesn't say it (yet), in milliseconds. */
+/* Returns the whole verb's time in milliseconds, where the conflist doesn't say it (yet). */
 uint32_t cni_deadline_default(enum cni_verb verb);
 
 int cni_conf_parse(const char *text, size_t len, enum cni_verb verb, struct cni_conf *conf,
@@ -119,10 +123,10 @@ int cni_conf_take(const struct cni_conf_text *in, enum cni_verb verb, struct cni
 		  struct pk_err *err);
 void cni_conf_done(struct cni_conf *conf);
 
-/* "500ms", "2s", "1m", or the number 0 -> milliseconds; -EINVAL otherwise. */
+/* Reads "500ms", "2s", "1m", or the number 0 as milliseconds; -EINVAL otherwise. */
 int cni_duration_parse(const char *text, uint32_t *ms);
 
-/* The conflist's form as a JSON Schema, for editors. */
+/* Writes the conflist's form as a JSON Schema, for editors. */
 void cni_conf_schema(struct pk_str *out);
 
 /* Parts of cni_conf_parse, in cni_conf_*.c. Forms keep into a struct cni_conf. */
@@ -130,9 +134,9 @@ extern const struct pk_schema cni_form_conf; /* our plugin's object */
 extern const struct pk_schema cni_form_pool, cni_form_gateway, cni_form_dns;
 int cni_runtime_read(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 int cni_ports_parse(struct cni_conf *conf, const struct pk_json *mappings, struct pk_err *err);
-/* runtimeConfig.bandwidth: bits, in any case of its keys; 0 is no limit. */
+/* Reads runtimeConfig.bandwidth: bits, in any case of its keys; 0 is no limit. */
 int cni_bandwidth_parse(struct cni_conf *conf, const struct pk_json *value, struct pk_err *err);
 /* Checks that the plugin's mode has a tap to attach so; it needs all of the plugin's keys. */
 int cni_attach_check(const struct cni_conf *conf, const struct pk_json *plugin, struct pk_err *err);
-/* 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
+/* Allows 1 to 253 of a domain name's characters: it goes into DHCP and resolv.conf. */
 bool cni_domain_ok(const char *text);

@@ -18,7 +18,7 @@
 #define WHOLE(name, form, help) { name, &(form), help, false, 0 }
 #define END			{ .name = NULL }
 
-/* One of two words: a bool that says whether it is the second one. */
+/* Reads one of two words into a bool that says whether it is the second one. */
 static int read_second(const struct pk_schema *s, const struct pk_json_doc *doc,
 		       const struct pk_json *v, void *at, struct pk_err *err)
 {
@@ -171,7 +171,7 @@ static int read_deadline(const struct pk_schema *s, const struct pk_json_doc *do
 }
 static const struct pk_kept kept_wait = { .read = read_wait };
 static const struct pk_kept kept_deadline = { .read = read_deadline };
-/* A number must be 0, which means not to wait at all. */
+/* A duration, or the number 0, which means not to wait at all. */
 static const struct pk_schema wait_for = {
 	.form = PK_FORM_WORD,
 	.format = &duration_format,
@@ -217,7 +217,7 @@ static const struct pk_schema job_args = {
 	.form = PK_FORM_LIST, .item = &job_arg, .kept = &kept_job_args, .usual = "[]"
 };
 
-/* Read before the table, whatever the verb. */
+/* "root" is read before the table, whatever the verb. */
 static const struct pk_schema root = { .form = PK_FORM_STRING,
 				       .format = &pk_format_path,
 				       .usual = "\"/\"" };

@@ -203,7 +203,9 @@ static const struct pk_schema_key dns_keys[] = {
 };
 const struct pk_schema cni_form_dns = { .form = PK_FORM_OBJECT, .keys = dns_keys };
 
-/* A bucket holds bytes; of bits a part of one is one, for none would be no limit. */
+/*
+ * Reads bits as bytes, which a bucket holds; a part of a byte is one, for none would be no limit.
+ */
 static int get_bits(const struct cni_conf *conf, const struct pk_json *v, uint32_t *bytes,
 		    struct pk_err *err)
 {

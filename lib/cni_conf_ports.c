@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * runtimeConfig.portMappings. go-cni writes its keys capitalised, the convention says otherwise:
- * keys are matched without case (contracts with Nomad 1.11.2).
+ * Reads runtimeConfig.portMappings. go-cni writes its keys capitalised, the convention says
+ * otherwise: keys are matched without case (contracts with Nomad 1.11.2).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -60,7 +60,7 @@ static int get_host_addr(const struct cni_conf *conf, const struct pk_json *mapp
 	return 0;
 }
 
-/* A mapping on every address (all zero) meets one on any. */
+/* Returns whether two mappings meet: one on every address (all zero) meets one on any. */
 static bool meet(const struct cni_port *a, const struct cni_port *b)
 {
 	return a->proto == b->proto && a->host == b->host &&

@@ -9,6 +9,9 @@
 #include "cni_conf.h"
 #include "paths.h"
 
-/* 0, or an error with its fix: no pool, no bpffs, tables of another layout, no free address. */
+/*
+ * Returns 0, or an error with its fix: no pool, no bpffs, tables of another layout, no free
+ * address.
+ */
 int cni_status(const struct pk_paths *paths, const struct cni_conf *conf, uint64_t deadline_ns,
 	       struct pk_err *err);

@@ -17,7 +17,10 @@ void pk_conflist_done(struct pk_conflist *list)
 	pk_json_free(PK_MOVE(list->doc, NULL));
 }
 
-/* A file that is called ".conflist" has that suffix too, as in Go's filepath.Ext. */
+/*
+ * Returns whether the file has that suffix; one called ".conflist" has it, too, as in Go's
+ * filepath.Ext.
+ */
 static bool has_suffix(const char *name, const char *suffix)
 {
 	const char *dot = strrchr(name, '.');
@@ -45,7 +48,7 @@ static int version_number(const struct pk_json *v)
 	return (int)(major * 100 + minor * 10 + patch);
 }
 
-/* The newest of "cniVersions" and "cniVersion" that libcni knows. */
+/* Returns the newest of "cniVersions" and "cniVersion" that libcni knows. */
 static const struct pk_json *pick_version(const struct pk_json *root)
 {
 	const struct pk_json *best = pk_json_get(root, "cniVersion");
@@ -60,7 +63,7 @@ static const struct pk_json *pick_version(const struct pk_json *root)
 	return best;
 }
 
-/* libcni takes a network's plugins from DIR/NAME/ as well. */
+/* Returns whether there is a DIR/NAME/, from which libcni takes a network's plugins as well. */
 static bool has_plugin_files(const char *path, const char *name)
 {
 	const char *slash = strrchr(path, '/');

@@ -16,18 +16,20 @@
 
 struct pk_conflist {
 	struct pk_json_doc *doc;       /* owned */
-	const char *name;	       /* the network's; "" = the file has none */
+	const char *name;	       /* the network's name; "" = the file has none */
 	const struct pk_json *version; /* the cniVersion that libcni takes; NULL = absent */
 	bool single;		       /* the file holds one plugin instead of a list */
 };
 void pk_conflist_done(struct pk_conflist *list);
 #define own_conflist PK_OWN(pk_conflist_done) struct pk_conflist
 
-/* Errors are what Nomad stops at, with its fix. The list is valid only on success. */
+/*
+ * Reads one file. Errors are what Nomad stops at, with its fix. The list is valid only on success.
+ */
 int pk_conflist_read(const char *path, struct pk_conflist *list, struct pk_err *err);
-/* The first plugin of type picket, or NULL. */
+/* Returns the first plugin of type picket, or NULL. */
 const struct pk_json *pk_conflist_plugin(const struct pk_conflist *list);
-/* The first one whose "root" is this one too ("" and "/" are the same). */
+/* Returns the first one whose "root" is this one too ("" and "/" are the same). */
 const struct pk_json *pk_conflist_plugin_of(const struct pk_conflist *list, const char *root);
 
 /* Calls each() for every file that Nomad reads, in its order. A missing directory has none. */

@@ -121,7 +121,7 @@ struct pk_kv_reader {
 	struct pk_kv_budget budget;
 	struct pk_kv now;
 	struct pk_kvs out;
-	size_t text; /* bytes so far */
+	size_t text; /* bytes of texts so far */
 	struct pk_err err;
 };
 

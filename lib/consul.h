@@ -15,7 +15,7 @@
 /* Bounds of what one tenant may have in Consul; docs/budgets.md. */
 #define PK_TENANT_KEYS_MAX  256
 #define PK_TENANT_TEXT_MAX  (256u << 10) /* bytes of its documents together */
-#define PK_TENANT_BODY_MAX  (1u << 20)	 /* of the answer that holds them */
+#define PK_TENANT_BODY_MAX  (1u << 20)	 /* bytes of the answer that holds them */
 #define PK_TENANT_RULES_MAX 2048
 
 struct pk_kv {
@@ -25,7 +25,7 @@ struct pk_kv {
 	const char *unreadable; /* why value is "" though there is one: a constant; NULL */
 	bool held;		/* a session holds it: its writer lives */
 	uint64_t created;	/* the store's index when it was made, and */
-	uint64_t modified;	/* at its last change; 0: not said */
+	uint64_t modified;	/* the same at its last change; 0: not said */
 };
 struct pk_kvs {
 	struct pk_kv *list;
@@ -43,7 +43,7 @@ struct pk_kv_reader;
 struct pk_kv_reader *pk_kv_reader_new(const char *prefix, const struct pk_kv_budget *budget);
 void pk_kv_reader_free(struct pk_kv_reader *reader);
 int pk_kv_reader_feed(struct pk_kv_reader *reader, const char *bytes, size_t n, struct pk_err *err);
-/* Sorted by key. */
+/* Hands out the keys, sorted. */
 int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_err *err);
 
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: not there */

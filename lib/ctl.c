@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connect, send, read the head. The body's framing: ctl_body.c. */
+/* Connects, sends, reads the head. The body's framing: ctl_body.c. */
 #include "ctl.h"
 
 #include <ctype.h>

@@ -7,12 +7,12 @@
 #include "err.h"
 
 struct pk_ctl_request {
-	const char *socket;   /* path */
+	const char *socket;   /* path of the socket */
 	const char *method;   /* "GET", "POST" */
 	const char *path;     /* with query, already encoded */
 	const char *body;     /* JSON, NULL = none */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
-	size_t cap;	      /* of the answer's body; 0 = 64 MiB */
+	size_t cap;	      /* bytes of the answer's body at most; 0 = 64 MiB */
 	/*
 	 * The function, if there is one, gets a 200's body line by line (NUL-terminated, no
 	 * newline), and the body is not kept; a line longer than cap ends it (-EFBIG). Non-zero
@@ -29,15 +29,15 @@ struct pk_ctl_answer {
 };
 
 /*
- * 0 for any whole HTTP answer, whatever its status. -ENOENT, -ECONNREFUSED: nobody listens;
- * -ETIMEDOUT: the deadline; -EPROTO: not HTTP, or cut short. *answer is valid (pk_ctl_answer_done)
- * on success.
+ * Asks. Returns 0 for any whole HTTP answer, whatever its status. -ENOENT, -ECONNREFUSED: nobody
+ * listens; -ETIMEDOUT: the deadline; -EPROTO: not HTTP, or cut short. *answer is valid
+ * (pk_ctl_answer_done) on success.
  */
 int pk_ctl(const struct pk_ctl_request *request, struct pk_ctl_answer *answer, struct pk_err *err);
 void pk_ctl_answer_done(struct pk_ctl_answer *answer);
 /*
- * The same, and a status other than 200 becomes an error with the answer's own "error" and "fix";
- * 404 is -ENODATA: somebody listens.
+ * Asks, too, and makes an error of a status other than 200, with the answer's own "error" and
+ * "fix"; 404 is -ENODATA: somebody listens.
  */
 int pk_ctl_ok(const struct pk_ctl_request *request, struct pk_ctl_answer *answer,
 	      struct pk_err *err);

@@ -19,7 +19,7 @@ static int fail_proto(struct pk_err *err, const char *what)
 	return pk_fail(err, EPROTO, "picketd's answer: %s", what);
 }
 
-/* 1: there is something to take, 0: the end, -errno. */
+/* Reads more. Returns 1 where there is something to take, 0 at the end, or -errno. */
 static int fill(struct pk_ctl_stream *s, struct pk_err *err)
 {
 	while (s->at == s->len) {
@@ -42,7 +42,7 @@ static int fill(struct pk_ctl_stream *s, struct pk_err *err)
 	return 1;
 }
 
-/* One line of head or framing, without its end. */
+/* Reads one line of head or framing, without its end. */
 static int read_line(struct pk_ctl_stream *s, char line[LINE_MAX_], struct pk_err *err)
 {
 	size_t n = 0;
@@ -122,7 +122,7 @@ struct body {
 	struct pk_err *err;
 };
 
-/* Lines of `n` more bytes are given out; the rest waits in text. */
+/* Gives out the lines of `n` more bytes; the rest waits in text. */
 static int take_lines(struct body *b, const char *data, size_t n)
 {
 	while (n) {
@@ -156,7 +156,7 @@ static int take(struct body *b, const char *data, size_t n)
 	return b->text.failed ? pk_fail(b->err, EFBIG, "picketd's answer") : 0;
 }
 
-/* `left` bytes, or with UINT64_MAX until the end. */
+/* Takes `left` bytes, or with UINT64_MAX all until the end. */
 static int take_bytes(struct pk_ctl_stream *s, struct body *b, uint64_t left)
 {
 	bool to_end = left == UINT64_MAX;

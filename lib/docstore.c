@@ -20,7 +20,7 @@
 #define HEAD_PATH  " path="
 #define HEAD_INDEX " index="
 #define TEXT_MAX   (2u << 20) /* the largest document and its head */
-#define NAME_PART  160	      /* of a file's name before its hash stands for the rest */
+#define NAME_PART  160	      /* bytes of a file's name before its hash stands for the rest */
 
 static void encode(struct pk_str *out, const char *text)
 {
@@ -227,7 +227,10 @@ struct walk {
 	struct pk_err *err;
 };
 
-/* A document that can't be read ends the walk, unless the caller wants to know of all of them. */
+/*
+ * Deals with a document that can't be read: it ends the walk, unless the caller wants to know of
+ * all of them.
+ */
 static int skip(const struct walk *w, const struct pk_stored_doc *doc, int r,
 		const struct pk_err *err)
 {

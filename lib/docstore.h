@@ -20,10 +20,10 @@
 
 struct pk_stored_doc {
 	const char *source;	 /* docsource.h */
-	const char *tenant_name; /* of the source; NULL: the operator's */
+	const char *tenant_name; /* the source's tenant; NULL: the operator */
 	const char *name;
 	const char *path; /* where it came from, for messages */
-	uint64_t index;	  /* of the change that brought it, in its store; 0: not known */
+	uint64_t index;	  /* index in its store of the change that brought it; 0: not known */
 	const char *text; /* without the comment line */
 	size_t len;
 	const char *file;     /* this file's own path */
@@ -54,13 +54,16 @@ int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_d
 /* Returns whether file is the one that holds the document, or would hold it. */
 bool pk_docstore_is(const char *directory, const char *source, const char *name, const char *file);
 
-/* Others see it whole or not at all; a power cut may lose it until it and its source are synced. */
+/*
+ * Stores a document. Others see it whole or not at all; a power cut may lose it until it and its
+ * source are synced.
+ */
 int pk_docstore_put(const char *directory, const struct pk_stored_doc *doc, struct pk_err *err);
 int pk_docstore_sync(const char *directory, const char *source, const char *name,
 		     struct pk_err *err); /* name NULL: the source's names */
 int pk_docstore_remove(const char *directory, const char *source, const char *name,
 		       struct pk_err *err); /* the absent: 0 */
-/* One document's text; caller frees. */
+/* Reads one document's text; the caller frees it. */
 int pk_docstore_text(const char *directory, const char *source, const char *name, char **text,
 		     size_t *len, struct pk_err *err);
 
@@ -76,7 +79,7 @@ int pk_docstore_set_each(const char *directory, const char *origin, bool each, s
 bool pk_docstore_knows(const char *directory, const char *tenant_name);
 int pk_docstore_make(const char *directory, const char *origin, const char *tenant_name,
 		     struct pk_err *err);
-/* The tenant's directory goes, if it is empty. */
+/* Removes the tenant's directory, if it is empty. */
 void pk_docstore_unmake(const char *directory, const char *origin, const char *tenant_name);
 void pk_docstore_tenants(const char *directory, const char *origin,
 			 void (*fn)(void *arg, const char *tenant_name), void *arg);

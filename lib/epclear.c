@@ -29,7 +29,7 @@ static int free_slot(const struct pk_clear *clear, const struct pk_record_name *
 	return r < 0 ? r : pk_slot_free(clear->bpf, name->slot, clear->deadline_ns, err);
 }
 
-/* The first failure is what the caller hears of. */
+/* Returns the first failure, which the caller hears of. */
 static int keep_first_error(int old, int r)
 {
 	return old < 0 ? old : r;

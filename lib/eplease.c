@@ -29,7 +29,7 @@ static int take_again(const struct pk_lease_dir *dir, const union pk_addr *addr,
 	return r == -EEXIST ? 0 : r;
 }
 
-/* One record's addresses; a record that can't be read keeps what leases it has. */
+/* Takes one record's addresses; a record that can't be read keeps what leases it has. */
 static int rebuild_one(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 		       const struct pk_record_name *name, const char *owner, struct pk_err *err)
 {
@@ -58,9 +58,9 @@ static int rebuild(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 }
 
 /*
- * A record of these tables keeps its name. An open one of before gets slot 0, a closed one goes:
- * its device went with the tables' end, and its lease with it. One that can't be read has no
- * numbers that anybody could trust.
+ * Renames a record of before. One of these tables keeps its name, an open one of before gets slot
+ * 0, a closed one goes: its device went with the tables' end, and its lease with it. One that can't
+ * be read has no numbers that anybody could trust.
  */
 static int outlive(const struct pk_paths *paths, const struct pk_node *node,
 		   const struct pk_record_name *name, struct pk_err *err)
@@ -177,7 +177,7 @@ int pk_leases_give_back(const struct pk_paths *paths, const struct pk_record_nam
 	int r;
 
 	if (another && pk_record_read(paths, another, &open, NULL) < 0)
-		return 0; /* which of them it has can't be told: they go with that record */
+		return 0; /* nobody can tell which of them it has: they go with that record */
 	pk_record_owner(name, owner);
 	r = pk_record_read(paths, name, &rec, err);
 	if (r < 0) /* the leases themselves say whose they are */

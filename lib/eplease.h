@@ -7,12 +7,13 @@
 #include "paths.h"
 #include "picket/maps.h"
 
-/* The lease directory as of now. */
+/* Returns the lease directory as of now. */
 struct pk_lease_dir pk_leases_now(const struct pk_paths *paths);
 /*
- * The tables were loaded anew. Records of before get slot 0 or, where they are closed, go; leases
- * aren't synced: after a power loss they are made what the records say. The node lock is held and
- * nothing is current yet, so no ADD is taking one. No records: nothing is made.
+ * Is called once the tables were loaded anew. Records of before get slot 0 or, where they are
+ * closed, go. Leases aren't synced: after a power loss they are made what the records say. The node
+ * lock is held and nothing is current yet, so no ADD is taking one. Without records nothing is
+ * made.
  */
 int pk_records_outlive(const struct pk_paths *paths, const struct pk_node *node,
 		       struct pk_err *err);

@@ -88,7 +88,7 @@ static const struct pk_schema_key way_keys[] = {
 };
 static const struct pk_schema ways = { .form = PK_FORM_OBJECT, .keys = way_keys };
 
-/* A number is one for both directions; null is none. */
+/* Reads a number, which is one for both directions; null is none. */
 static int read_both(const struct pk_schema *s, const struct pk_json_doc *doc,
 		     const struct pk_json *v, void *at, struct pk_err *err)
 {

@@ -38,7 +38,7 @@ struct pk_limit_words {
 	struct pk_limits meta;	    /* the job's by its meta, in place of those; within its most */
 	struct pk_limits bandwidth; /* bytes alone, and only lower */
 	struct pk_limits args;	    /* the job's by its CNI arguments, and only lower */
-	uint32_t burst[2];	    /* of bandwidth, by enum pk_dir; bytes */
+	uint32_t burst[2];	    /* bandwidth's bursts in bytes, by enum pk_dir */
 };
 
 struct pk_limits_held {
@@ -52,7 +52,7 @@ const char *pk_limit_source_name(enum pk_limit_source source); /* NULL of nobody
 /* Returns the name that people read: "bytes in", "new flows". */
 const char *pk_limit_name(enum pk_limit limit);
 bool pk_limits_any(const struct pk_limits *limits);
-/* The first limit that most lacks or of which it has less; PK_LIMIT_COUNT: none. */
+/* Returns the first limit that `most` lacks or of which it has less; PK_LIMIT_COUNT: none. */
 enum pk_limit pk_limits_beyond(const struct pk_limits *limits, const struct pk_limits *most);
 
 /*
@@ -61,7 +61,7 @@ enum pk_limit pk_limits_beyond(const struct pk_limits *limits, const struct pk_l
  */
 int pk_limits_read(const struct pk_json_doc *doc, const struct pk_json *value,
 		   struct pk_limits *limits, struct pk_err *err);
-/* The object, with what is said alone. */
+/* Writes the object, with what is said alone. */
 void pk_limits_write(const struct pk_limits *limits, struct pk_jw *w, const char *key);
 extern const struct pk_schema_key pk_limits_keys[]; /* at: struct pk_limits */
 extern const struct pk_schema pk_form_both_or_null; /* at: uint32_t[2], by enum pk_dir */

@@ -356,8 +356,8 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 }
 
 /*
- * The record is gone, or closed/ was never made, or the disk has no room for one more name there.
- * In the last case the first release's form has to do.
+ * Closes once more where the record is gone, or closed/ was never made, or the disk has no room for
+ * one more name there. In the last case the first release's form has to do.
  */
 static int close_again(const struct pk_paths *paths, const struct pk_record_name *name,
 		       const char *from, const char *to)

@@ -39,7 +39,7 @@ struct pk_record {
 	bool believed;			 /* job and group are the operator's word */
 	bool quarantined;		 /* set by ADD: no namespace, or no policy could be made */
 	char *declared; /* label set that `picket attach` gave; NULL: a CNI runtime's ADD made it */
-	bool unproven;	/* whose word they are wasn't known: nobody believes them */
+	bool unproven;	/* nobody knew whose word the claims are: nobody believes them */
 	uint32_t tenant, identity;
 	/* where it is */
 	union pk_addr ipv4, ipv6, gateway4;
@@ -49,14 +49,14 @@ struct pk_record {
 	uint32_t host_ifindex, eth_ifindex, tap_ifindex; /* tap 0 = process mode */
 	bool process, tcx, masquerade, masquerade6;
 	bool host_tap; /* the host end is the tap itself; nothing is in the netns */
-	char *tap;     /* its name */
+	char *tap;     /* the tap's name */
 	uint32_t tap_owner, tap_group, queues;
 	/* The limits that ADD was told: by the conflist, the runtime and the job's arguments. */
 	struct pk_limits limits, bandwidth, job_limits;
-	uint32_t burst[2]; /* of bandwidth, by enum pk_dir; bytes */
+	uint32_t burst[2]; /* bandwidth's bursts in bytes, by enum pk_dir */
 	union pk_addr dns4[PK_TOLD_SERVERS], dns6[PK_TOLD_SERVERS]; /* all zero = none */
 	char *search; /* domain names between blanks; NULL = none */
-	/* They are the node's own, and change with it: resolv.conf said them. */
+	/* true: those are the node's own, and change with it; resolv.conf said them. */
 	bool dns_of_node, search_of_node;
 	struct pk_record_port *ports;
 	size_t n_ports;
@@ -78,12 +78,12 @@ struct pk_record_name {
 	uint32_t slot; /* 0: from before the tables were loaded */
 	bool closed;
 };
-/* A name in endpoints/; `….closed` was the first release's form of a closed one. -EINVAL. */
+/* Reads a name in endpoints/; `….closed` was the first release's form of a closed one. */
 int pk_record_name_parse(const char *file, struct pk_record_name *name);
-/* The name of a record that is open; -EINVAL: no file can have it. */
+/* Makes the name of an open record; -EINVAL: no file can have it. */
 int pk_record_name_of(const char *container_id, const char *ifname, uint32_t slot,
 		      struct pk_record_name *name);
-/* `<container id>@<ifname>`: the owner in a lease file. */
+/* Writes `<container id>@<ifname>`, the owner in a lease file. */
 const char *pk_record_owner(const struct pk_record_name *name,
 			    char text[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2]);
 
@@ -92,7 +92,8 @@ int pk_records_make(const struct pk_paths *paths, struct pk_err *err);
 /* Removes closed/, if it is empty. */
 void pk_records_unmake(const struct pk_paths *paths);
 /*
- * All records, open ones before closed ones, by container id; the caller frees. No directory: none.
+ * Lists all records, open ones before closed ones, by container id; the caller frees. No directory:
+ * none.
  */
 int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, size_t *n,
 		    struct pk_err *err);
@@ -100,26 +101,34 @@ int pk_records_list(const struct pk_paths *paths, struct pk_record_name **list, 
 size_t pk_records_list_closed(const struct pk_paths *paths, struct pk_record_name *list, size_t n);
 size_t pk_records_count_closed(const struct pk_paths *paths);
 /*
- * The open record of a container id and interface: -ENOENT where there is none. Reads the whole
- * directory: with tables at hand use pk_endpoint_find (epfind.h).
+ * Finds the open record of a container id and interface: -ENOENT where there is none. It reads the
+ * whole directory: with tables at hand use pk_endpoint_find (epfind.h).
  */
 int pk_record_find(const struct pk_paths *paths, const char *container_id, const char *ifname,
 		   struct pk_record_name *name, struct pk_err *err);
 /* Returns whether there is a file of that name. */
 bool pk_record_exists(const struct pk_paths *paths, const struct pk_record_name *name);
 
-/* Strict: unknown keys, wrong types, a content that isn't its name's are errors (PK_CODE_STATE). */
+/*
+ * Reads a record, strictly: unknown keys, wrong types, a content that isn't its name's are errors
+ * (PK_CODE_STATE).
+ */
 int pk_record_read(const struct pk_paths *paths, const struct pk_record_name *name,
 		   struct pk_record *record, struct pk_err *err);
-/* Durable (temporary file, fsync, rename, fsync of the directory). Makes the directory. */
+/*
+ * Writes a record, durably (temporary file, fsync, rename, fsync of the directory). Makes the
+ * directory.
+ */
 int pk_record_write(const struct pk_paths *paths, const struct pk_record *record,
 		    struct pk_err *err);
-/* Open -> closed by rename, not synced. One that is already closed, or gone, is success. */
+/* Closes a record by rename, not synced. One that is already closed, or gone, is success. */
 int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
 		    struct pk_err *err);
-/* The tables were loaded anew: an open record's slot becomes 0. */
+/* Makes an open record's slot 0, since the tables were loaded anew. */
 int pk_record_outlive(const struct pk_paths *paths, const struct pk_record_name *name,
 		      struct pk_err *err);
-/* A closed name: the closed file alone; an open one: either. Gone is success. */
+/*
+ * Deletes a record: of a closed name the closed file alone, of an open one either. Gone is success.
+ */
 int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *name,
 		     struct pk_err *err);

@@ -31,7 +31,7 @@ enum pk_code {
 	PK_CODES(PK_CODE_ENUM_)
 };
 
-/* The fix of a full table, begun: the sizes of tables are those of the boot. */
+/* The beginning of a full table's fix: the sizes of tables are those of the boot. */
 #define PK_FIX_CAPACITY                                                                            \
 	"raise capacity.endpoints in picketd.json (it takes effect at the next boot)"
 
@@ -41,13 +41,13 @@ struct pk_err {
 	char fix[256];	/* how to mend it, "" = not known */
 };
 
-/* Set text (": strerror" is added when num > 0) and return -num (-EINVAL where num is 0). */
+/* Sets text (": strerror" is added when num > 0) and returns -num (-EINVAL where num is 0). */
 int pk_fail(struct pk_err *err, int num, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Put context and ": " before the text; returns ret. */
+/* Puts context and ": " before the text; returns ret. */
 int pk_wrap(struct pk_err *err, int ret, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Set the code unless one is set; returns ret, so that it sits in the return. */
+/* Sets the code unless one is set; returns ret, so that it sits in the return. */
 int pk_code(struct pk_err *err, int ret, enum pk_code code);
-/* Set the fix unless one is set; returns ret. */
+/* Sets the fix unless one is set; returns ret. */
 int pk_fix(struct pk_err *err, int ret, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

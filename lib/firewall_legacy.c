@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table `filter` of iptables-legacy and ip6tables-legacy, where the netns has one. */
+/* Reads the table `filter` of iptables-legacy and ip6tables-legacy, where the netns has one. */
 #include <errno.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
@@ -41,7 +41,7 @@ static const struct family families[] = {
 	       IPPROTO_IPV6),
 };
 
-/* To ask for a table that isn't there would make it. */
+/* Returns whether the table is there: to ask for one that isn't would make it. */
 static bool has_table(const struct family *family)
 {
 	own_mem char *text = NULL;
@@ -66,7 +66,7 @@ static int verdict_of(const struct family *family, const uint8_t *entry)
 	return *target->target.u.user.name ? 0 : target->verdict;
 }
 
-/* "pk+": the first two letters are compared, and no more. */
+/* Returns whether it is "pk+": the first two letters are compared, and no more. */
 static bool names_ours(const uint8_t *name, const uint8_t *mask)
 {
 	return !memcmp(name, "pk", 2) && mask[0] && mask[1] && !mask[2];
@@ -93,7 +93,7 @@ static bool names_port(const struct family *family, const uint8_t *entry, uint16
 struct table {
 	const struct family *family;
 	struct ipt_getinfo info;
-	struct ipt_get_entries *entries; /* of either family */
+	struct ipt_get_entries *entries; /* the entries of either family */
 };
 
 static void add_chain(struct pk_firewall *f, const struct table *t, unsigned int hook)

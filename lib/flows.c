@@ -8,8 +8,8 @@
 
 #include "str.h"
 
-#define KEY_OFFSET 14 /* bpf/lib/reap.h */
-#define PLACES	   64 /* read at once */
+#define KEY_OFFSET 14 /* as bpf/lib/reap.h has it */
+#define PLACES	   64 /* places that are read at once */
 #define GRACE_S	   60
 
 /* The packet that pk_flow_reap is given, and in which it answers. */
@@ -49,8 +49,8 @@ static bool is_gone(const struct pk_bpf *bpf, const struct pk_flow *flow, int si
 }
 
 /*
- * Judges by a copy, which may be old, so the program looks again at each flow that looks over. An
- * alias is asked about at each walk.
+ * Returns whether the flow looks over by a copy, which may be old, so the program looks again at
+ * each such one. An alias is asked about at each walk.
  */
 static bool looks_over(const struct pk_bpf *bpf, const struct pk_flow *flow, uint32_t now,
 		       uint32_t hz)

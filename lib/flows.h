@@ -9,7 +9,7 @@
 
 #include "bpfobj.h"
 
-/* The clock that flows expire by: jiffies, low 32 bits. */
+/* Reads the clock that flows expire by: jiffies, low 32 bits. */
 int pk_flows_now(const struct pk_bpf *bpf, uint32_t *jiffies, struct pk_err *err);
 
 /* A walk over the table, a part at a time. Zero it before the first. */

@@ -8,31 +8,29 @@
 #include "err.h"
 
 /*
- * Reads at most cap bytes into a NUL-terminated text (caller frees); -EFBIG beyond the cap. fd
- * variant reads to EOF.
+ * Reads at most cap bytes into a NUL-terminated text (the caller frees it); -EFBIG beyond the cap.
+ * The fd variant reads to the end.
  */
 int pk_fs_read(const char *path, size_t cap, char **text, size_t *len, struct pk_err *err);
-/*
- * The same of a file that must be one: what else lies there (a FIFO) is refused, never waited for.
- */
+/* Reads a file that must be one: what else lies there (a FIFO) is refused, never waited for. */
 int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struct pk_err *err);
 int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *err);
 
 /*
- * Temporary file, write, fsync, rename, fsync of the directory. The temporary is dot-named and
- * removed on failure.
+ * Writes a file whole or not at all: temporary file, write, fsync, rename, fsync of the directory.
+ * The temporary is dot-named and removed on failure.
  */
 int pk_fs_write(const char *path, const void *data, size_t len, mode_t mode, struct pk_err *err);
-/* The same without any fsync, for what a restart rebuilds. */
+/* Writes so without any fsync, for what a restart rebuilds. */
 int pk_fs_write_quick(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pk_err *err);
 
-/* mkdir -p with mode for what is made. */
+/* Makes the directories of path that are missing, each with mode. */
 int pk_fs_mkdirs(const char *path, mode_t mode, struct pk_err *err);
 
 /*
- * flock(LOCK_EX) on path (made if needed); waits until deadline_ns of CLOCK_MONOTONIC; -ETIMEDOUT.
- * Close fd to release.
+ * Takes flock(LOCK_EX) on path (made if needed); waits until deadline_ns of CLOCK_MONOTONIC;
+ * -ETIMEDOUT. Close fd to release it.
  */
 int pk_fs_lock(const char *path, uint64_t deadline_ns, int *fd, struct pk_err *err);
 

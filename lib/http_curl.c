@@ -8,7 +8,7 @@
 
 #include "own.h"
 
-#define ERROR_MAX 4096 /* bytes of what another status than 200 says */
+#define ERROR_MAX 4096 /* bytes that are kept of what another status than 200 says */
 
 /* Appends what the operator can do about it, where that is known. */
 static void add_fix(const struct pk_curl_call *c, CURLcode result, char *to, size_t room)

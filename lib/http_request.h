@@ -17,8 +17,8 @@ struct pk_http_request {
 	const char *key_file;
 	const char *server_name; /* the certificate is for it; NULL or "": for the URL's host */
 	const char *socket_path; /* a unix socket in place of the URL's host; NULL or "": none */
-	const char *body;	 /* or NULL; copied */
-	unsigned int timeout_ms; /* of the whole call */
+	const char *body;	 /* the request's body, copied; or NULL */
+	unsigned int timeout_ms; /* of the whole call, in ms */
 	size_t cap;		 /* bytes of the answer's body */
 	/*
 	 * Gets the body of a 200 piece by piece in place of the reply. It returns false where it
@@ -37,5 +37,5 @@ struct pk_http_reply {
 	bool filtered; /* X-Consul-Results-Filtered-By-ACLs: there is more than the token may see */
 	bool denies;   /* X-Consul-Default-ACL-Policy: what no rule allows isn't shown */
 	bool streamed; /* X-Consul-Query-Backend: the agent's own view, which knows no leader */
-	int known_leader; /* of X-Consul-KnownLeader / X-Nomad-KnownLeader: 1, 0; -1 = not said */
+	int known_leader; /* X-Consul-KnownLeader or X-Nomad-KnownLeader: 1, 0; -1 = not said */
 };

@@ -25,12 +25,15 @@ struct cni_ipam {
 
 /* Returns how many addresses of this block an endpoint may have (capped at 2^32). */
 uint64_t cni_block_size(const struct pk_prefix *block, const union pk_addr *gateway);
-/* The n-th of them, n from 0. */
+/* Returns the n-th of them, n from 0. */
 union pk_addr cni_block_addr(const struct pk_prefix *block, const union pk_addr *gateway,
 			     uint64_t n);
-/* The gateway of an IPv4 block: the configured one if it lies there, else the first address. */
+/*
+ * Returns the gateway of an IPv4 block: the configured one if it lies there, else the first
+ * address.
+ */
 union pk_addr cni_block_gateway(const struct pk_prefix *block, const union pk_addr *gateway);
-/* The block that addr lies in and may be an endpoint's of; NULL if there is none. */
+/* Returns the block that addr lies in and may be an endpoint's of; NULL if there is none. */
 const struct pk_prefix *cni_block_of(const struct cni_ipam *ipam, const union pk_addr *addr);
 
 /*

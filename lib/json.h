@@ -128,5 +128,5 @@ void pk_jw_uint(struct pk_jw *w, const char *key, uint64_t value);
 void pk_jw_double(struct pk_jw *w, const char *key, double value);
 void pk_jw_bool(struct pk_jw *w, const char *key, bool value);
 void pk_jw_null(struct pk_jw *w, const char *key);
-/* A value of a parsed document, as it stands (without comments). */
+/* Writes a value of a parsed document as it stands (without comments). */
 void pk_jw_value(struct pk_jw *w, const char *key, const struct pk_json *v);

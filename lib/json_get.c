@@ -45,7 +45,7 @@ int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 	return 0;
 }
 
-/* The member, or NULL where it is absent: in other programs' output null says the same. */
+/* Returns the member, or NULL where it is absent: in other programs' output null says the same. */
 static const struct pk_json *given(const struct pk_json_doc *doc, const struct pk_json *object,
 				   const char *key)
 {

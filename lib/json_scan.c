@@ -35,7 +35,7 @@ struct scan {
 	char *at;
 	struct frame frame[RELAXED_DEPTH];
 	unsigned int depth;
-	struct key *keys; /* of all open objects, innermost last */
+	struct key *keys; /* the keys of all open objects, innermost last */
 	size_t n_keys, room_keys;
 	bool patched; /* the last string held something that relaxed mode replaced */
 	struct pk_json_fault *fault;
@@ -79,7 +79,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct scan *s, const ch
 	return -EINVAL;
 }
 
-/* "found 'x'", safe for a terminal. */
+/* Writes "found 'x'", safe for a terminal. */
 static const char *found(const struct scan *s, const char *at, char text[24])
 {
 	unsigned char c = (unsigned char)*at;
@@ -137,7 +137,7 @@ static int blank_comment(struct scan *s)
 	return 0;
 }
 
-/* Blanks and comments. */
+/* Passes over blanks and comments. */
 static int skip(struct scan *s)
 {
 	int r;

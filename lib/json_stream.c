@@ -14,9 +14,9 @@
 
 enum state {
 	AT_VALUE,
-	AT_FIRST_VALUE, /* or the array's end */
+	AT_FIRST_VALUE, /* the first value is to come, or the array's end */
 	AT_KEY,
-	AT_FIRST_KEY, /* or the object's end */
+	AT_FIRST_KEY, /* the first key is to come, or the object's end */
 	AT_COLON,
 	AFTER_VALUE,
 	IN_KEY,
@@ -43,7 +43,7 @@ struct pk_stream {
 	enum state state;
 	struct frame frame[PK_STREAM_DEPTH];
 	unsigned int depth;
-	int node;	      /* of the value that comes */
+	int node;	      /* the table's index of the value that comes */
 	bool escaped;	      /* the last character of a text was a backslash */
 	size_t curly, square; /* open brackets of what is skipped */
 	size_t before;	      /* bytes of the pieces before this one */
@@ -51,7 +51,7 @@ struct pk_stream {
 	struct pk_str raw, clean, key; /* clean and key: without escapes */
 	size_t raw_len;
 	bool has_key; /* the value that comes is a member, and key is its key */
-	int result;   /* of fn, or -EINVAL */
+	int result;   /* what fn returned, or -EINVAL */
 	struct pk_err err;
 };
 
@@ -194,7 +194,7 @@ static void pop(struct pk_stream *s)
 
 	s->node = s->frame[--s->depth].node;
 	value_done(s);
-	s->has_key = false; /* it is overwritten by now */
+	s->has_key = false; /* the next key has overwritten it */
 	tell(s, &event);
 }
 

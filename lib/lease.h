@@ -18,7 +18,7 @@ enum pk_lease_state { PK_LEASE_HELD, PK_LEASE_RESTING };
 struct pk_lease {
 	union pk_addr addr;
 	enum pk_lease_state state;
-	uint64_t freed_s; /* RESTING: boot time, seconds */
+	uint64_t freed_s; /* of a RESTING one: boot time in seconds */
 };
 
 /* Sorts by address; of one address the HELD lease comes first. */
@@ -39,7 +39,7 @@ int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t
 /* Takes the address. -EEXIST: another holds it, or this owner does already. */
 int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
 		  struct pk_err *err);
-/* The same for an owner that holds the lease of another address: one file serves both. */
+/* Takes the address for an owner that holds the lease of another: one file serves both. */
 int pk_lease_take_beside(const struct pk_lease_dir *dir, const union pk_addr *addr,
 			 const union pk_addr *held, struct pk_err *err);
 /* Returns 1 where owner holds it, 0 where another or nobody does, -errno. */

@@ -35,9 +35,9 @@ int pk_lease_marks_open(const struct pk_lease_dir *dir, const struct pk_prefix *
 void pk_lease_marks_close(struct pk_lease_marks *marks);
 #define own_lease_marks PK_OWN(pk_lease_marks_close) struct pk_lease_marks
 
-/* The address's mark; NULL: it lies outside of the block or beyond the marks. */
+/* Returns the address's mark; NULL: it lies outside of the block or beyond the marks. */
 uint32_t *pk_lease_mark(const struct pk_lease_marks *marks, const union pk_addr *addr);
-/* The mark of an address that is freed at now_s (boot time). */
+/* Returns the mark of an address that is freed at now_s (boot time). */
 uint32_t pk_lease_mark_now(uint64_t now_s);
 /* Returns whether an address with this mark rests at now_s. */
 bool pk_lease_mark_rests(uint32_t mark, uint64_t now_s);

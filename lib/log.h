@@ -23,6 +23,6 @@ void pk_log(enum pk_level level, const char *fmt, ...) __attribute__((format(pri
 #define log_info(...)  pk_log(PK_LOG_INFO, __VA_ARGS__)
 #define log_debug(...) pk_log(PK_LOG_DEBUG, __VA_ARGS__)
 
-/* The same into a string, without level and program. */
+/* Writes the same into a string, without level and program. */
 struct pk_str;
 void pk_log_format(struct pk_str *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

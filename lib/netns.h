@@ -18,14 +18,14 @@ struct pk_netns {
  * fix.
  */
 int pk_netns_open(const char *path, struct pk_netns *ns, struct pk_err *err);
-/* The one that the caller is in. */
+/* Opens the one that the caller is in. */
 int pk_netns_self(struct pk_netns *ns, struct pk_err *err);
 void pk_netns_close(struct pk_netns *ns);
 #define own_netns PK_OWN(pk_netns_close) struct pk_netns
 
 /*
- * Inode of what is at path: 0, -ENOENT where nothing is there or it is no network namespace (Nomad
- * leaves the file).
+ * Reads the inode of what is at path: 0, -ENOENT where nothing is there or it is no network
+ * namespace (Nomad leaves the file).
  */
 int pk_netns_inode(const char *path, ino_t *inode);
 /* Returns whether the netns of this inode is at path, by one look that opens nothing. */
@@ -50,7 +50,7 @@ struct pk_netns_visit {
 };
 #define PK_NETNS_VISIT_NONE { .home = -1 }
 int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, struct pk_err *err);
-/* The same, where the current one is open already. */
+/* Enters it where the current one is open already. */
 int pk_netns_enter_from(const struct pk_netns *ns, const struct pk_netns *current,
 			struct pk_netns_visit *visit, struct pk_err *err);
 void pk_netns_leave(struct pk_netns_visit *visit);

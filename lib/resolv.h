@@ -10,7 +10,8 @@
 
 /* Called for each word in its order; either may be NULL. */
 struct pk_resolv_fns {
-	void (*server)(void *arg, const union pk_addr *addr); /* no loopback address */
+	void (*server)(void *arg,
+		       const union pk_addr *addr); /* gets a server, which is no loopback address */
 	/* A word of "search" or "domain"; first: of its line, and the last line counts. */
 	void (*search)(void *arg, const char *word, bool first);
 	void *arg;
@@ -20,7 +21,7 @@ struct pk_resolv_fns {
 struct pk_resolv_seen {
 	size_t n;		/* servers that others than this machine reach */
 	union pk_addr loopback; /* the first one that nobody else does; all zero = none */
-	bool stub;		/* one of systemd-resolved's own */
+	bool stub;		/* one of systemd-resolved's own stubs is named */
 };
 
 /*

@@ -9,7 +9,7 @@
 #include "own.h"
 #include "schema.h"
 
-#define KEYS_MAX  63 /* of one object */
+#define KEYS_MAX  63 /* keys of one object at most */
 #define FOUND_MAX 60 /* characters of a string that an error repeats */
 
 bool pk_format_ok(const struct pk_format *format, const char *text)
@@ -38,7 +38,7 @@ __attribute__((format(printf, 5, 6))) static void say(struct pk_schema_sink *to,
 	to->say(to, v, key, fix, what);
 }
 
-/* "found a number", "found "x"". */
+/* Writes "found a number" or "found "x"". */
 static void describe(const struct pk_json *v, struct pk_str *out)
 {
 	const char *text = pk_json_string(v);
@@ -145,7 +145,10 @@ const struct pk_schema_key *pk_schema_find(const struct pk_schema *s, const char
 	return NULL;
 }
 
-/* The known key that was meant by an unknown one, or NULL. names: room for all keys and NULL. */
+/*
+ * Returns the known key that was meant by an unknown one, or NULL. names: room for all keys and
+ * NULL.
+ */
 static const char *meant_key(const struct pk_schema *s, const char *name, const char **names)
 {
 	const char *near = s->meant ? s->meant(s, name) : NULL;
@@ -184,7 +187,9 @@ static void unknown_key(struct pk_schema_sink *to, const struct pk_schema *s,
 	say(to, m, true, fix, "unknown key");
 }
 
-/* A required key that is missing, unless another one stands for it: one error is enough. */
+/*
+ * Refuses a value without a required key, unless another one stands for that: one error is enough.
+ */
 static void check_required(struct pk_schema_sink *to, const struct pk_schema *s,
 			   const struct pk_json *v, const struct pk_schema_key *k)
 {

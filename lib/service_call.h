@@ -21,10 +21,10 @@ struct pk_service {
 	bool said;					     /* a file has it, or null */
 	char address[PK_SERVICE_ADDRESSES][PK_SERVICE_NAME]; /* asked in turn; "" ends them */
 	char token_file[PK_PATH_ROOM];
-	char token[128]; /* from the environment only */
+	char token[128]; /* a token, from the environment only */
 	char ca_file[PK_PATH_ROOM];
 	char cert_file[PK_PATH_ROOM], key_file[PK_PATH_ROOM]; /* the client's own; both or none */
-	char server_name[PK_SERVICE_NAME]; /* that the server's certificate is for; "" = the host */
+	char server_name[PK_SERVICE_NAME]; /* whom the server's certificate names; "" = the host */
 	char region[PK_SERVICE_NAME];	   /* Nomad's; "" = the agent's own */
 	char namespace[PK_SERVICE_NAME], partition[PK_SERVICE_NAME]; /* Consul's, likewise */
 };

@@ -66,9 +66,9 @@ struct pk_network {
 
 #define PK_DECLARED_SERVICE_MAX	      64 /* services */
 #define PK_DECLARED_SERVICE_NAME      129
-#define PK_DECLARED_SERVICE_WITHIN    8	 /* prefixes of one */
-#define PK_DECLARED_SERVICE_TENANTS   32 /* of one */
-#define PK_DECLARED_SERVICE_INSTANCES 64 /* of one that count at a time */
+#define PK_DECLARED_SERVICE_WITHIN    8	 /* prefixes of one service */
+#define PK_DECLARED_SERVICE_TENANTS   32 /* tenants of one service */
+#define PK_DECLARED_SERVICE_INSTANCES 64 /* instances of one that count at a time */
 
 /*
  * A service that runs outside of the cluster's pools, as the operator declared it (docs/policy.md,
@@ -76,7 +76,7 @@ struct pk_network {
  */
 struct pk_declared_service {
 	char name[PK_DECLARED_SERVICE_NAME];
-	bool nomad;				    /* of Nomad's own catalogue, else of Consul's */
+	bool nomad;				    /* in Nomad's own catalogue, else in Consul's */
 	char tenant_name[PK_DECLARED_SERVICE_NAME]; /* its namespace; "": none */
 	struct pk_prefix within[PK_DECLARED_SERVICE_WITHIN];
 	size_t n_within;
@@ -84,7 +84,8 @@ struct pk_declared_service {
 		    [PK_DECLARED_SERVICE_NAME]; /* whose documents may open it */
 	size_t n_tenants;
 	bool all_tenants;
-	union pk_addr instances[PK_DECLARED_SERVICE_INSTANCES]; /* that count now, in order */
+	union pk_addr instances
+		[PK_DECLARED_SERVICE_INSTANCES]; /* the addresses that count now, in order */
 	size_t n_instances;
 };
 
@@ -115,7 +116,7 @@ struct pk_settings {
 	size_t n_services;
 	uint32_t capacity;	  /* endpoints */
 	uint32_t flow_budget;	  /* places of an endpoint; fewer than were loaded count at once */
-	uint32_t new_flows_per_s; /* of who is given none: 0 = no limit */
+	uint32_t new_flows_per_s; /* of an endpoint that is given none: 0 = no limit */
 	bool new_flows_given;
 	struct pk_limits limits;    /* of each endpoint, but for these two */
 	struct pk_limits job_most;  /* that a job's meta may set; nothing: it may not */
@@ -123,8 +124,8 @@ struct pk_settings {
 	size_t n_networks;
 	uint32_t timeout[PK_TIMEOUT_ROOM]; /* by enum pk_timeout; seconds */
 	char region[64], node[128], node_pool[64],
-		datacenter[64]; /* labels of this node, "" = unknown */
-	char nomad_version[64]; /* of its agent, "" = unknown */
+		datacenter[64]; /* the labels of this node, "" = unknown */
+	char nomad_version[64]; /* the version of its agent, "" = unknown */
 	bool nomad_unasked;	/* there is no node.json: no picketd has ever asked Nomad */
 };
 
@@ -144,8 +145,9 @@ void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
 bool pk_declared_service_same(const struct pk_declared_service *a,
 			      const struct pk_declared_service *b);
 bool pk_declared_service_has(const struct pk_declared_service *d,
-			     const union pk_addr *addr);		      /* within */
-const char *pk_declared_service_catalog(const struct pk_declared_service *d); /* its name */
+			     const union pk_addr *addr); /* whether it lies within */
+const char *
+pk_declared_service_catalog(const struct pk_declared_service *d); /* the catalogue's name */
 /* Writes the members that declare it into the object that is open, without its instances. */
 void pk_declared_service_write(const struct pk_declared_service *d, struct pk_jw *w);
 /* Takes the instances that from knows, as far as they still lie within what is declared. */
@@ -159,7 +161,7 @@ int pk_settings_get(struct pk_settings *s, const struct pk_json_doc *doc,
 		    const struct pk_json *object, const char *key, struct pk_err *err);
 /* Writes the settings as a member of the object that w is in. */
 void pk_settings_write(const struct pk_settings *s, struct pk_jw *w, const char *key);
-const char *pk_timeout_name(enum pk_timeout timeout); /* its key */
+const char *pk_timeout_name(enum pk_timeout timeout); /* the timeout's key in picketd.json */
 /* "10000-19999" */
 const char *pk_masquerade_ports(const struct pk_masquerade *m, char text[16]);
 /*

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "addr_json.h"
 #include "json.h"
 #include "own.h"
 #include "settings.h"
@@ -30,14 +31,10 @@ static void write_claimed(const struct pk_schema *form, struct pk_jw *w, const c
 			  const void *at)
 {
 	const struct pk_settings *s = at;
-	char text[PK_ADDR_TEXT];
 
 	(void)form;
 	pk_jw_open(w, key, '{');
-	pk_jw_open(w, "blocks", '[');
-	for (size_t i = 0; i < s->n_blocks; i++)
-		pk_jw_string(w, NULL, pk_prefix_format(&s->blocks[i], text));
-	pk_jw_close(w, ']');
+	pk_prefixes_write(w, "blocks", s->blocks, s->n_blocks);
 	pk_jw_int(w, "until", s->blocks_until);
 	pk_jw_close(w, '}');
 }
@@ -66,7 +63,7 @@ int pk_settings_check_blocks(const struct pk_settings *s, int64_t now, struct pk
 			      "picketd claims one as soon as it can: `picket status` says what it "
 			      "waits for");
 	}
-	/* A clock that went back makes no claim count for longer. */
+	/* A clock that was set back makes no claim count for longer. */
 	if (now < s->blocks_until && s->blocks_until - now <= PK_BLOCKS_KEEP_S)
 		return 0;
 	r = pk_fail(err, 0,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "addr_json.h"
 #include "settings_forms.h"
 
 #include <errno.h>
@@ -152,23 +153,13 @@ static int read_pools(const struct pk_schema *form, const struct pk_json_doc *do
 	return 0;
 }
 
-static void write_prefixes(struct pk_jw *w, const struct pk_prefix *list, size_t n)
-{
-	char text[PK_ADDR_TEXT];
-
-	for (size_t i = 0; i < n; i++)
-		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
-}
-
 static void write_pools(const struct pk_schema *form, struct pk_jw *w, const char *key,
 			const void *at)
 {
 	const struct pk_settings *s = at;
 
 	(void)form;
-	pk_jw_open(w, key, '[');
-	write_prefixes(w, s->pools, s->n_pools);
-	pk_jw_close(w, ']');
+	pk_prefixes_write(w, key, s->pools, s->n_pools);
 }
 static const struct pk_schema prefix = { .form = PK_FORM_STRING, .format = &pk_format_prefix };
 static const struct pk_kept kept_pools = { read_pools, write_pools };
@@ -254,7 +245,7 @@ static void write_reach(const struct pk_schema *form, struct pk_jw *w, const cha
 
 	(void)form;
 	pk_jw_open(w, key, '[');
-	write_prefixes(w, s->reach, s->n_reach);
+	pk_prefixes_add(w, s->reach, s->n_reach);
 	if (s->reach_host)
 		pk_jw_string(w, NULL, "host");
 	if (s->reach_remote_node)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr_json.h"
 #include "json.h"
 #include "own.h"
 #include "settings.h"
@@ -112,28 +113,13 @@ const char *pk_declared_service_catalog(const struct pk_declared_service *d)
 
 void pk_declared_service_write(const struct pk_declared_service *d, struct pk_jw *w)
 {
-	char text[PK_ADDR_TEXT];
-
 	pk_jw_string(w, "name", d->name);
 	pk_jw_string(w, "catalog", pk_declared_service_catalog(d));
 	pk_jw_string(w, "namespace", *d->tenant_name ? d->tenant_name : NULL);
-	pk_jw_open(w, "within", '[');
-	for (size_t i = 0; i < d->n_within; i++)
-		pk_jw_string(w, NULL, pk_prefix_format(&d->within[i], text));
-	pk_jw_close(w, ']');
+	pk_prefixes_write(w, "within", d->within, d->n_within);
 	pk_jw_open(w, "tenants", '[');
 	for (size_t i = 0; i < d->n_tenants; i++)
 		pk_jw_string(w, NULL, d->tenants[i]);
-	pk_jw_close(w, ']');
-}
-
-static void write_instances(struct pk_jw *w, const struct pk_declared_service *d)
-{
-	char text[PK_ADDR_TEXT];
-
-	pk_jw_open(w, "instances", '[');
-	for (size_t i = 0; i < d->n_instances; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&d->instances[i], text));
 	pk_jw_close(w, ']');
 }
 
@@ -146,7 +132,7 @@ static void write_all(struct pk_jw *w, const char *key, const struct pk_settings
 		pk_jw_open(w, NULL, '{');
 		pk_declared_service_write(d, w);
 		if (instances)
-			write_instances(w, d);
+			pk_addrs_write(w, "instances", d->instances, d->n_instances);
 		pk_jw_close(w, '}');
 	}
 	pk_jw_close(w, ']');

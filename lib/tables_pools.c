@@ -27,7 +27,7 @@ static struct pk_block block_of(const struct pk_pool_key *key)
 	return block;
 }
 
-/* Returns which of the node's blocks it is; PK_BLOCKS where it is none. */
+/* Returns the index of the block in node.block; PK_BLOCKS where it isn't there. */
 static int place_of(const struct pk_node *node, const struct pk_block *block)
 {
 	int i = 0;

@@ -7,7 +7,7 @@
 
 #define NAME_MAX_WIRE 255 /* RFC 1035 3.1 */
 #define LABEL_MAX     63
-#define ID_SHOWN      8 /* of an alloc's id, as Nomad shows it */
+#define ID_SHOWN      8 /* characters of an alloc's id that Nomad shows */
 #define DHCP_DNS      6
 #define DHCP_HOST     12
 #define DHCP_DOMAIN   15
@@ -17,7 +17,7 @@
 #define RA_DNS	      25
 #define RA_SEARCH     31
 
-/* A place that bytes are appended to, as long as there is room for all of them. */
+/* A buffer that bytes are appended to, as long as there is room for all of them. */
 struct place {
 	uint8_t *at;
 	size_t len, room;

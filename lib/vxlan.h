@@ -18,7 +18,7 @@ struct pk_vxlan_want {
 /* -ENODEV: there is none. -EEXIST: a device of that name isn't Picket's. */
 int pk_vxlan_find(struct pk_nl *nl, struct pk_nl_link *link, struct pk_err *err);
 /*
- * Makes the device what it should be, whatever is there of ours, and has its program stand at it
+ * Makes the device what it should be, whatever of ours is there, and has its program attached
  * before it is up. Sets *ifindex.
  */
 int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,

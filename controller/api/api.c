@@ -125,7 +125,7 @@ static const struct {
 	{ "/v1/policies/", pk_api_policy },
 };
 
-/* GET /v1/NOUN/ID. */
+/* Answers GET /v1/NOUN/ID. */
 static bool serve_thing(const struct pk_parts *p, struct pk_exchange *x)
 {
 	const char *path = pk_exchange_path(x);

@@ -8,7 +8,7 @@
 #include "own.h"
 #include "parts.h"
 
-#define PART_NS UINT64_C(5000000) /* of a turn, however many wait for an answer */
+#define PART_NS UINT64_C(5000000) /* of a turn for all answers, however many wait */
 
 struct work {
 	struct pk_answer answer;

@@ -9,7 +9,7 @@
 #include "guard.h"
 #include "parts.h"
 
-#define ANEW 3 /* so often what changes meanwhile is told from the start */
+#define ANEW 3 /* how often a count is begun anew for what changes meanwhile */
 
 bool pk_api_moved(const struct pk_parts *p, struct pk_api_moment *moment)
 {
@@ -77,7 +77,7 @@ static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpo
 	n->settled.behind += !in_step && !gone && !pk_apply_is_pending(p->apply);
 }
 
-/* False: there is none left. */
+/* Counts the next one; false: there is none left. */
 static bool count_next(const struct pk_parts *p, struct pk_api_counts *c)
 {
 	const struct pk_local_endpoint *m;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "addr_json.h"
 #include "api.h"
 #include "api_answer.h"
 #include "fs.h"
@@ -79,10 +80,7 @@ static void write_where(struct pk_jw *w, const struct pk_local_endpoint *m)
 {
 	char text[PK_ADDR_TEXT];
 
-	pk_jw_open(w, "addresses", '[');
-	for (size_t i = 0; i < m->n_addresses; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&m->addresses[i], text));
-	pk_jw_close(w, ']');
+	pk_addrs_write(w, "addresses", m->addresses, m->n_addresses);
 	pk_jw_string(w, "mac", pk_mac_format(m->mac, text));
 	pk_jw_string(w, "mode", m->mode);
 	pk_jw_bool(w, "hostTap", m->host_tap);

@@ -7,20 +7,11 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "addr_json.h"
 #include "api.h"
 #include "api_reasons.h"
 #include "own.h"
 #include "parts.h"
-
-static void write_prefixes(struct pk_jw *w, const struct pk_prefix *list, size_t n)
-{
-	char text[PK_ADDR_TEXT];
-
-	pk_jw_open(w, "blocks", '[');
-	for (size_t i = 0; i < n; i++)
-		pk_jw_string(w, NULL, pk_prefix_format(&list[i], text));
-	pk_jw_close(w, ']');
-}
 
 static const char *state_of(const struct pk_believed_node *n)
 {
@@ -82,18 +73,15 @@ static void write_node(struct pk_jw *w, struct pk_node_policy *heard,
 		       const struct pk_believed_node *n, const struct pk_probe_tally *tally)
 {
 	const struct timespec since = { .tv_sec = n->since };
-	char text[PK_ADDR_TEXT];
 
 	pk_jw_open(w, NULL, '{');
 	pk_jw_string(w, "name", n->name);
 	pk_jw_string(w, "state", state_of(n));
 	pk_api_time(w, "since", &since);
 	pk_jw_uint(w, "endpoints", n->endpoints);
-	write_prefixes(w, n->blocks, n->n_blocks);
-	pk_jw_open(w, "addresses", '[');
-	for (size_t i = 0; n->word && i < n->word->n_addresses; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&n->word->addresses[i], text));
-	pk_jw_close(w, ']');
+	pk_prefixes_write(w, "blocks", n->blocks, n->n_blocks);
+	pk_addrs_write(w, "addresses", n->word ? n->word->addresses : NULL,
+		       n->word ? n->word->n_addresses : 0);
 	write_reach(w, tally);
 	write_policy(w, pk_node_policy(heard, n->name));
 	pk_jw_uint(w, "refused", n->refused);
@@ -121,9 +109,8 @@ static void write_own(const struct pk_parts *p, struct pk_node_policy *heard, st
 	pk_jw_string(w, "state", "this");
 	pk_api_time(w, "since", &p->started);
 	pk_jw_uint(w, "endpoints", count_open(p->model));
-	write_prefixes(w, s->pools, s->n_pools);
-	pk_jw_open(w, "addresses", '[');
-	pk_jw_close(w, ']');
+	pk_prefixes_write(w, "blocks", s->pools, s->n_pools);
+	pk_addrs_write(w, "addresses", NULL, 0);
 	write_reach(w, NULL);
 	write_policy(w, pk_node_policy(heard, name));
 	pk_jw_uint(w, "refused", 0);

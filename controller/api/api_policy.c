@@ -195,11 +195,11 @@ static bool is_told(const struct pk_docs *docs, size_t i)
 struct policies {
 	size_t at;
 	struct pk_api_count count;
-	char *id; /* of the one that is asked for; NULL: all are */
+	char *id; /* source and name that are asked for; NULL: all are */
 	bool begun;
 	struct pk_api_moment moment;
 	struct policy_view view; /* its endpoints are listed once for all parts */
-	uint64_t listed;	 /* pk_model_changes of that */
+	uint64_t listed;	 /* pk_model_changes when they were listed */
 };
 
 static void policies_end(void *arg)

@@ -18,7 +18,7 @@ struct policy_member {
 struct policy_view {
 	const struct pk_parts *parts;
 	struct pk_jw *w;
-	struct policy_member *endpoints; /* this node's */
+	struct policy_member *endpoints; /* this node's endpoints */
 	size_t n_endpoints;
 };
 

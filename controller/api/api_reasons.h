@@ -7,7 +7,7 @@
 
 struct pk_reasons {
 	struct pk_jw *w;
-	void (*said)(void *arg, const char *what); /* of each; or NULL */
+	void (*said)(void *arg, const char *what); /* called for each; or NULL */
 	void *arg;
 	bool degraded, failing;
 };

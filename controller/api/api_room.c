@@ -90,7 +90,7 @@ void pk_api_room(const struct pk_parts *p, pk_room_fn *say, void *arg)
 
 	if (pk_room_disk_is_short(&p->config->paths, &why))
 		say(arg, "disk", &why);
-	/* Where blocks are claimed the next one is, before the last one is full. */
+	/* Where blocks are claimed, the next one is claimed before the last one is full. */
 	if (!p->config->claim)
 		pk_api_pools(p, say_pool, &said);
 }

@@ -5,7 +5,10 @@
 #include "own.h"
 #include "parts.h"
 
-/* What nobody names is idle; off is a catalogue that the configuration doesn't have. */
+/*
+ * Returns the state: idle where nobody names it, off where the configuration doesn't have its
+ * catalogue.
+ */
 static const char *state_of(const struct pk_service_view *v)
 {
 	if (!v->named)
@@ -89,7 +92,7 @@ static void held_reason(struct pk_reasons *r, const struct pk_service_view *v)
 		      "bring them back; where it is meant so: picket policy release services");
 }
 
-/* What somebody registered beside the operator's word: nothing is opened by it. */
+/* Says what somebody registered beside the operator's word: nothing is opened by it. */
 static void refused_reason(struct pk_reasons *r, const struct pk_service_view *v)
 {
 	const size_t n = pk_instance_table_count(v->table, PK_INSTANCE_REFUSED);

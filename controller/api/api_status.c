@@ -40,7 +40,7 @@ static void silent_reason(struct pk_reasons *r, const char *name, const struct p
 		      "see that its address is right and that a server answers there");
 }
 
-#define FIX "; fix: " /* parts an error of a source from what mends it */
+#define FIX "; fix: " /* what parts a source's error from what mends it */
 
 static bool is_refused(const struct pk_source *s)
 {

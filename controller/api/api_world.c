@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "addr_json.h"
 #include "api.h"
 #include "api_answer.h"
 #include "fs.h"
@@ -59,10 +60,7 @@ static void write_common(struct pk_jw *w, const char *name, const struct pk_worl
 
 	pk_jw_string(w, "name", name);
 	write_labels(w, ep->labels);
-	pk_jw_open(w, "addresses", '[');
-	for (size_t i = 0; i < ep->n_addresses; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&ep->addresses[i], text));
-	pk_jw_close(w, ']');
+	pk_addrs_write(w, "addresses", ep->addresses, ep->n_addresses);
 	pk_jw_open(w, "ports", '{');
 	for (size_t i = 0; i < ep->n_ports; i++) {
 		pk_port_format(ep->ports[i].port, ep->ports[i].proto, text);
@@ -109,7 +107,8 @@ static const char *value_of(const struct pk_world_endpoint *ep, const char *key)
 }
 
 /*
- * Another node's endpoint, "acme/db/pg NODE/CONTAINER@INTERFACE": a peer, which that node judges.
+ * Writes another node's endpoint, "acme/db/pg NODE/CONTAINER@INTERFACE": a peer, which that node
+ * judges.
  */
 static void write_remote(struct pk_jw *w, const struct pk_remote_endpoint *e)
 {
@@ -154,7 +153,7 @@ static void write_world_settings(const struct pk_parts *p, struct pk_jw *w)
 struct world {
 	size_t endpoint, remote, document; /* the next one */
 	bool others, has_endpoints;
-	const struct pk_remote_endpoint *last; /* of other nodes, in this part */
+	const struct pk_remote_endpoint *last; /* the last endpoint of other nodes in this part */
 	struct pk_api_moment moment;
 };
 
@@ -236,11 +235,11 @@ void pk_api_world(const struct pk_parts *p, struct pk_exchange *x)
 }
 
 struct rules {
-	size_t at; /* the built-in ones first */
+	size_t at; /* the next rule, built-in ones first */
 	struct pk_api_moment moment;
 };
 
-/* The at-th, if it is one that is told; false: there is none left. */
+/* Writes the at-th rule, if it is one that is told; false: there is none left. */
 static bool write_rule(const struct pk_rules *rules, size_t at, struct pk_jw *w)
 {
 	struct pk_rule_ref ref;

@@ -61,7 +61,7 @@ static void look_at(struct pk_client *c, uint64_t passed_ms)
 	c->idle_ms = c->waits || unsent != c->unsent ? 0 : c->idle_ms + passed_ms;
 	c->unsent = unsent;
 	if (c->idle_ms >= PK_CLIENTS_IDLE_MS)
-		shutdown(c->fd, SHUT_RDWR); /* evhttp sees that, and frees it */
+		shutdown(c->fd, SHUT_RDWR); /* evhttp sees that, and frees the connection */
 }
 
 void pk_clients_look(struct pk_clients *clients, uint64_t now_ms)

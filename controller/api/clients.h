@@ -11,7 +11,7 @@
 
 struct bufferevent;
 
-#define PK_CLIENTS_MAX	   64 /* descriptors are needed for the rest of the work, too */
+#define PK_CLIENTS_MAX	   64 /* few: descriptors are needed for the rest of the work, too */
 #define PK_CLIENTS_IDLE_MS 10000
 #define PK_CLIENTS_LOOK_MS 1000 /* between two looks for idle ones */
 

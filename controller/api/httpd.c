@@ -21,20 +21,21 @@
 #include "own.h"
 #include "unix_listen.h"
 
-#define HEAD_MAX    8192
-#define BODY_MAX    65536
-#define READERS_MAX 48 /* of PK_CLIENTS_MAX: the rest is for root, and so for the plugin */
+#define HEAD_MAX 8192
+#define BODY_MAX 65536
+#define READERS_MAX                                                                                \
+	48 /* connections of readers among them: the rest is for root, and so for the plugin */
 #define SCRAPES_MAX 16 /* connections of the network's listener */
 /* Descriptors of all connections, with those that are being turned away. */
 #define SPAN_MAX (PK_CLIENTS_MAX + 2 * SCRAPES_MAX)
-#define FULL_MS	 100 /* until it is looked whether one went */
+#define FULL_MS	 100 /* between two looks whether one went */
 
 struct pk_httpd {
 	struct pk_loop *loop;
 	struct evhttp *http;
 	struct evconnlistener *listener;
 	struct pk_timer *full;
-	int first_fd; /* the lowest that was free before any connection */
+	int first_fd; /* the lowest descriptor that was free before any connection */
 	struct event *check;
 	struct bufferevent *fresh[PK_CLIENTS_MAX]; /* accepted in this turn */
 	size_t n_fresh;
@@ -169,7 +170,7 @@ static void turn_away(int fd)
 
 	if (send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("op=httpd turned-away=unheard");
-	shutdown(fd, SHUT_RDWR); /* evhttp sees that, and frees it */
+	shutdown(fd, SHUT_RDWR); /* evhttp sees that, and frees the connection */
 }
 
 /* clients.h has the idle time of a connection, of which evhttp has no idea. */

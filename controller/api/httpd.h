@@ -52,7 +52,7 @@ void pk_exchange_error(struct pk_exchange *x, int status, const char *error, con
  * afterwards.
  */
 void pk_exchange_on_close(struct pk_exchange *x, pk_loop_fn *fn, void *arg);
-void pk_exchange_stream(struct pk_exchange *x); /* 200, ndjson, open end */
+void pk_exchange_stream(struct pk_exchange *x); /* begins a 200 of JSON lines */
 /* Returns false, and takes nothing, where the reader is too slow. */
 bool pk_exchange_line(struct pk_exchange *x, const char *line, size_t len);
 void pk_exchange_end(struct pk_exchange *x);

@@ -9,7 +9,7 @@
 struct pk_clients;
 
 struct pk_exchange {
-	struct pk_clients *clients; /* the listener's */
+	struct pk_clients *clients; /* the listener's connections */
 	struct evhttp_request *req;
 	struct evkeyvalq query;
 	char *path;

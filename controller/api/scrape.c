@@ -10,7 +10,7 @@
 #include "own.h"
 #include "scrape_private.h"
 
-#define PART_NS	   UINT64_C(5000000) /* of a turn; nobody else is answered meanwhile */
+#define PART_NS	   UINT64_C(5000000) /* of a turn, in which nobody else is answered */
 #define FRESH_PART 10		     /* an answer is given again for so many times what it took */
 #define TYPE	   "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,7 +27,7 @@ struct pk_scrape {
 	struct pk_timer *timer;
 	LIST_HEAD(waitings, waiting) waiting;
 	enum phase phase;
-	uint32_t slot; /* the next one to read */
+	uint32_t slot; /* the next slot to read */
 	struct scrape_data data;
 	uint64_t begun_ns, worked_ns, fresh_ns;
 	struct pk_str text; /* the last answer */

@@ -261,7 +261,7 @@ static void write_source(const char *name, const struct pk_source *s, enum pk_me
 		    m == PK_METRIC_SOURCE_UP ? s->state == PK_SOURCE_OK : s->errors);
 }
 
-/* Where no node answers both are 0. */
+/* Writes median and largest; both are 0 where no node answers. */
 static void write_round_trip(uint32_t *us, size_t n, struct pk_str *out)
 {
 	const size_t half = n / 2;

@@ -13,9 +13,9 @@ struct node {
 	bool live;
 	time_t since;
 	const char *held;
-	struct pk_prefix *blocks; /* believed */
+	struct pk_prefix *blocks; /* the blocks that are believed */
 	size_t n_blocks, endpoints, refused;
-	char *why; /* of the first refusal, or NULL */
+	char *why; /* the first refusal, or NULL */
 	UT_hash_handle hh;
 };
 
@@ -233,10 +233,7 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 	}
 }
 
-/*
- * Returns whether Nomad has placed the tenant on that node, as far as it says. What is new waits
- * for its word; what was believed before stays so until it says no.
- */
+/* Returns whether Nomad has placed the tenant there: what is new waits for its word. */
 static bool is_placed(struct pk_believed *b, struct node *n, const struct word *w,
 		      const struct pk_believed_world *world)
 {
@@ -390,7 +387,7 @@ static bool note_ways(struct pk_believed *b)
 	return true;
 }
 
-/* blocks.c tells of this node's own. */
+/* Refuses claims that don't count; blocks.c tells of this node's own. */
 static void refuse_claims(struct pk_believed *b)
 {
 	char text[PK_ADDR_TEXT];

@@ -84,13 +84,13 @@ struct pk_believed_node {
 	bool live;
 	time_t since; /* live or stale since then; 0: since before this picketd */
 	const struct pk_node_word *word; /* NULL: it said nothing of itself */
-	const struct pk_prefix *blocks;	 /* that are believed */
+	const struct pk_prefix *blocks;	 /* the blocks that are believed */
 	size_t n_blocks;
 	const char *held; /* why it stays though its keys are gone; NULL: they are there */
-	size_t endpoints; /* believed */
-	size_t refused;	  /* endpoints and blocks */
+	size_t endpoints; /* endpoints that are believed */
+	size_t refused;	  /* endpoints and blocks that are not */
 	const char *why;  /* the first of those; "" */
 };
 /* Returns the i-th by name; false after the last. */
 bool pk_believed_node(const struct pk_believed *b, size_t i, struct pk_believed_node *out);
-size_t pk_believed_refused(const struct pk_believed *b); /* all together */
+size_t pk_believed_refused(const struct pk_believed *b); /* what is refused of all nodes */

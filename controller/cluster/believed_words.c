@@ -40,13 +40,13 @@ void words_free(struct pk_believed *b)
 		word_free(b, w);
 }
 
-/* Key is PREFIX and one part behind it. */
+/* Returns whether the key is PREFIX and one part behind it. */
 static bool is_below(const char *key, const char *prefix, const char *last)
 {
 	return strncmp(key, prefix, strlen(prefix)) == 0 && last == key + strlen(prefix) - 1;
 }
 
-/* "tenants/TENANT/NODE" */
+/* Returns whether the key is "tenants/TENANT/NODE". */
 static bool is_share(const char *key, const char *last)
 {
 	size_t skip = strlen(TENANTS);
@@ -55,7 +55,7 @@ static bool is_share(const char *key, const char *last)
 	       !memchr(key + skip, '/', (size_t)(last - key) - skip);
 }
 
-/* "tenants/TENANT/NODE", "nodes/NODE" or "blocks/BLOCK", else NULL. */
+/* Makes a word of a key "tenants/TENANT/NODE", "nodes/NODE" or "blocks/BLOCK", else NULL. */
 static struct word *word_new(const char *key)
 {
 	const char *last = strrchr(key, '/');

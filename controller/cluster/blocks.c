@@ -11,8 +11,8 @@
 #include "log.h"
 #include "own.h"
 
-#define LOOK_MS	  60000 /* so often it is seen to how long the claims count */
-#define REFRESH_S 3600	/* and that is written anew */
+#define LOOK_MS	  60000 /* between two looks at how long the claims count */
+#define REFRESH_S 3600	/* after so long that is written anew */
 
 /* Names the machine: a name may be another one's too. Lost state doesn't change it. */
 static void name_machine(struct pk_blocks *b)
@@ -75,7 +75,7 @@ bool blocks_is_named(const struct pk_blocks *b, const struct pk_block_claim *c)
 	return strcmp(c->word->node, b->node) == 0;
 }
 
-/* A claim under this node's name that another machine made. */
+/* Returns whether another machine made this claim under this node's name. */
 static bool is_namesakes(const struct pk_blocks *b, const struct pk_block_claim *c)
 {
 	return blocks_is_named(b, c) && !c->word->returned &&
@@ -89,7 +89,7 @@ static bool is_own(const struct pk_blocks *b, const struct pk_block_claim *c)
 }
 
 /*
- * A block that was this node's stays so while nobody else claims it: a key that is gone is written
+ * Keeps a block that was this node's while nobody else claims it: a key that is gone is written
  * again, and meanwhile no address of it is handed out.
  */
 static void keep_own(struct pk_blocks *b, const struct pk_block_claims *claims, struct own *was,
@@ -142,7 +142,10 @@ static bool same_list(const struct pk_prefix *a, size_t n, const struct pk_prefi
 	return n == m && (!n || memcmp(a, b, n * sizeof(*a)) == 0);
 }
 
-/* Blocks that are confirmed; those that the plugin has must be in force for a while yet. */
+/*
+ * Tells the plugin the blocks that are confirmed; those that it has must be in force for a while
+ * yet.
+ */
 static bool tell(struct pk_blocks *b, bool hand_out)
 {
 	struct pk_settings now = { 0 };

@@ -34,21 +34,24 @@ struct pk_blocks_heard {
 	bool published;	    /* this node's word was written under its own session since then */
 	bool contested;	    /* somebody else holds the node's word */
 };
-/* After pk_believed_claims. True: pk_blocks_fill says something else than before. */
+/* Is called after pk_believed_claims. True: pk_blocks_fill says something else than before. */
 bool pk_blocks_settle(struct pk_blocks *blocks, struct pk_believed *believed,
 		      const struct pk_blocks_heard *heard);
-/* Pools, blocks and until when they count. */
+/* Fills in pools, blocks and until when they count. */
 void pk_blocks_fill(const struct pk_blocks *blocks, struct pk_settings *settings);
-/* This node may say of itself what it is: it has heard, and nobody else bears its name. */
+/*
+ * Returns whether this node may say of itself what it is: it has heard, and nobody else bears its
+ * name.
+ */
 bool pk_blocks_may_publish(const struct pk_blocks *blocks);
-/* Why addresses aren't handed out, or soon can't be; "" */
+/* Returns why addresses aren't handed out, or soon can't be; "". */
 const struct pk_err *pk_blocks_error(const struct pk_blocks *blocks);
 /*
- * Endpoints here with an address of what is another node's block by its claim; of the first one's
+ * Counts endpoints here with an address in another node's block by its claim; of the first one's
  * block says whose. 0: none.
  */
 size_t pk_blocks_strays(const struct pk_blocks *blocks, const struct pk_believed *believed,
 			struct pk_err *err);
-/* A range without these blocks strands endpoints that are there: -EINVAL, and what to do. */
+/* Checks that a range has the blocks of endpoints that are there; else -EINVAL, and what to do. */
 int pk_blocks_check_range(const struct pk_blocks *blocks, const struct pk_config *config,
 			  struct pk_err *err);

@@ -9,15 +9,15 @@
 #include "log.h"
 #include "own.h"
 
-#define SEEN_MS 5000 /* what was written is heard of by then */
+#define SEEN_MS 5000 /* time in which what was written is heard of */
 #define SPARE	4    /* a block is added while a part of this of one is free */
 
 struct step {
 	struct pk_prefix block;
-	uint64_t modified, number; /* of what is there; 0: nothing */
+	uint64_t modified, number; /* indexes of the key that is there; 0: there is none */
 };
 
-/* A claim that this node had and Consul lacks, or has in another form. */
+/* Finds a claim that this node had and Consul lacks, or has in another form. */
 static bool next_again(const struct pk_blocks *b, struct step *step)
 {
 	for (size_t i = 0; i < b->n; i++)
@@ -34,7 +34,7 @@ static unsigned int len_of(const struct pk_config *c, bool v6)
 	return v6 ? c->block_len6 : c->block_len;
 }
 
-/* A block that endpoints live in already: state was lost, or it was a pool of a conflist. */
+/* Finds a block that endpoints live in already: state was lost, or it was a pool of a conflist. */
 static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *taken, size_t n_taken,
 			  struct step *step)
 {
@@ -55,7 +55,10 @@ static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *tak
 	return false;
 }
 
-/* A part of a block is kept free, while there may be more endpoints than there are addresses. */
+/*
+ * Returns whether another block is due: a part of one is kept free, while there may be more
+ * endpoints than there are addresses.
+ */
 static bool wants_another(const struct pk_blocks *b, bool v6)
 {
 	uint64_t size = 0, held = 0, one = 0;

@@ -7,7 +7,7 @@
 struct own {
 	struct pk_prefix block;
 	bool confirmed;	   /* Consul says that it is this node's */
-	uint64_t modified; /* for the next compare-and-set */
+	uint64_t modified; /* index for the next compare-and-set */
 	uint64_t number;
 	uint64_t size, held; /* addresses */
 };
@@ -23,7 +23,7 @@ struct pk_blocks {
 	struct pk_settings told; /* pools and blocks alone */
 	struct pk_timer *timer;
 	struct pk_store_call *call;
-	struct pk_prefix written; /* last */
+	struct pk_prefix written; /* what was written last */
 	uint64_t not_before_ms;
 	unsigned int failures;
 	struct pk_err error, write_error;

@@ -29,7 +29,7 @@ struct pk_prefix pk_block_at(const union pk_addr *addr, unsigned int len)
 	return block;
 }
 
-/* The wider one of two that begin at the same address comes first. */
+/* Orders blocks; the wider one of two that begin at the same address comes first. */
 static int compare_blocks(const struct pk_prefix *a, const struct pk_prefix *b)
 {
 	int r = memcmp(&a->addr, &b->addr, sizeof(a->addr));
@@ -53,7 +53,7 @@ static int by_age(const void *a, const void *b)
 	return strcmp(x->key, y->key);
 }
 
-/* The claims that overlap another: few, since blocks of one size never do. */
+/* Counts the claims that overlap another: few, since blocks of one size never do. */
 static size_t crowded(const struct pk_block_claims *c, struct pk_block_claim **out)
 {
 	struct pk_block_claim *widest = NULL;
@@ -105,7 +105,10 @@ const struct pk_block_claim *pk_block_claim_of(const struct pk_block_claims *c,
 	return NULL;
 }
 
-/* Addresses by the bits that blocks differ in: all of IPv4, the first half of IPv6. */
+/*
+ * Returns the block's place: its address by the bits that blocks differ in, all of IPv4, the first
+ * half of IPv6.
+ */
 static uint64_t place_of(const struct pk_prefix *p)
 {
 	return p->v6 ? be64toh(p->addr.d[0]) : ntohl(p->addr.w[3]);
@@ -141,7 +144,7 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* The first block from place on that none of the spans, which are sorted, has a part of. */
+/* Finds the first block from place on that none of the spans, which are sorted, has a part of. */
 static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t last)
 {
 	uint64_t size = block->last - block->first + 1;

@@ -20,7 +20,7 @@
 
 struct pk_block_claim {
 	const char *key;  /* "blocks/…" */
-	const char *node; /* whose it is */
+	const char *node; /* the node whose it is */
 	struct pk_prefix block;
 	const struct pk_claim_word *word; /* NULL: a node says that it has the block */
 	uint64_t created,
@@ -34,14 +34,14 @@ struct pk_block_claims {
 	size_t n;
 };
 
-/* Sorts them and fills in before. */
+/* Sorts the claims and fills in `before`. */
 void pk_block_claims_judge(struct pk_block_claims *claims);
-/* The claim that counts and has addresses of that block; NULL: nobody's. */
+/* Returns the claim that counts and has addresses of that block; NULL: nobody's. */
 const struct pk_block_claim *pk_block_claim_of(const struct pk_block_claims *claims,
 					       const struct pk_prefix *block);
 bool pk_prefix_overlap(const struct pk_prefix *a, const struct pk_prefix *b);
 bool pk_block_in_range(const struct pk_prefix *block, const struct pk_prefix *range, size_t n);
-/* The block of that length that has the address. */
+/* Returns the block of that length that has the address. */
 struct pk_prefix pk_block_at(const union pk_addr *addr, unsigned int len);
 
 struct pk_block_want {
@@ -49,13 +49,16 @@ struct pk_block_want {
 	size_t n_range;
 	bool v6;
 	unsigned int len;
-	uint64_t start;		       /* where to look first: each node elsewhere */
-	const struct pk_prefix *taken; /* that anybody claims or says to have */
+	uint64_t start;		       /* the place where to look first, another for each node */
+	const struct pk_prefix *taken; /* blocks that anybody claims or says to have */
 	size_t n_taken;
 };
-/* A block that nobody has. False: there is none. */
+/* Finds a block that nobody has. False: there is none. */
 bool pk_block_free(const struct pk_block_want *want, struct pk_prefix *out);
-/* One that was given back and has rested, or that this very node gave back; NULL: there is none. */
+/*
+ * Returns one that was given back and has rested, or that this very node gave back; NULL: there is
+ * none.
+ */
 const struct pk_block_claim *pk_block_rested(const struct pk_block_claims *claims,
 					     const struct pk_block_want *want, const char *node,
 					     time_t now);

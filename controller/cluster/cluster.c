@@ -14,7 +14,7 @@
 #define NODES_TEXT  (16u << 20)
 #define BLOCKS_TEXT (16u << 20)
 
-/* This node's own blocks come first: what others say is judged by them. */
+/* Settles this node's own blocks first: what others say is judged by them. */
 void cluster_settle_own(struct pk_cluster *c)
 {
 	const struct pk_blocks_heard heard = { .nodes = c->nodes && c->nodes->answered,

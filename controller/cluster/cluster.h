@@ -29,10 +29,11 @@ struct pk_cluster_args {
 	struct pk_sync *sync;
 	struct pk_writer *writer;
 	const char *node;
-	bool reports;						/* pk_cluster_say is called */
-	pk_loop_fn *endpoints;					/* other nodes' endpoints changed */
-	pk_loop_fn *blocks;					/* other nodes' blocks changed */
-	void (*own)(void *arg, const struct pk_blocks *blocks); /* the claimed ones did */
+	bool reports;	       /* pk_cluster_say is called */
+	pk_loop_fn *endpoints; /* other nodes' endpoints changed */
+	pk_loop_fn *blocks;    /* other nodes' blocks changed */
+	void (*own)(void *arg,
+		    const struct pk_blocks *blocks); /* this node's claimed blocks changed */
 	void *arg;
 };
 
@@ -57,7 +58,7 @@ void pk_cluster_leaderless(struct pk_cluster *cluster);
 void pk_cluster_led(struct pk_cluster *cluster);
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
-/* Whether other nodes answer, and how fast. */
+/* Returns whether other nodes answer, and how fast. */
 const struct pk_probe *pk_cluster_probe(const struct pk_cluster *cluster);
 /* Returns why the routes to other nodes aren't as they should be; "". */
 const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *cluster);

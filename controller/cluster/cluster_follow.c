@@ -10,7 +10,7 @@
 #include "own.h"
 
 #define NODES_MAX  4096
-#define SHARE_TEXT (16u << 20) /* of one tenant, all nodes' together */
+#define SHARE_TEXT (16u << 20) /* bytes of one tenant's shares, of all nodes together */
 #define BASE64(n)  ((n) / 3 * 4)
 #define WATCH_MAX  64 /* tenants that are asked for; Consul's agent takes 200 connections */
 

@@ -32,7 +32,7 @@ struct pk_cluster {
 	struct pk_overlay_keeper *overlay;   /* NULL: the network routes the blocks */
 	struct pk_blocks *blocks;	     /* NULL: this node claims none */
 	struct pk_placement *placement;	     /* NULL: there is no Nomad to ask */
-	struct part *parts, *nodes, *claims; /* two of the parts: NODES and BLOCKS */
+	struct part *parts, *nodes, *claims; /* the parts; two of them are "nodes/" and "blocks/" */
 	struct pk_source source;
 	bool full; /* more tenants than are asked for, said already */
 };

@@ -24,10 +24,10 @@ struct neighbour {
 	union pk_addr addr;
 };
 
-/* What is wanted: routes, and neighbours that are to stay known. */
+/* The routes that are wanted, and the neighbours that are to stay known. */
 struct routes {
 	struct pk_nl_route *list;
-	struct neighbour *neighbours; /* one a route */
+	struct neighbour *neighbours; /* one for each route */
 	size_t n;
 };
 

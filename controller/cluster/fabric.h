@@ -20,9 +20,9 @@ struct pk_fabric;
 /* overlay: NULL where the network routes the blocks. */
 struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed,
 				const struct pk_overlay_keeper *overlay);
-void pk_fabric_free(struct pk_fabric *fabric); /* its routes stay */
+void pk_fabric_free(struct pk_fabric *fabric); /* ends it; its routes stay */
 /* Deletes all of them: this node is alone. */
 void pk_fabric_withdraw(void);
 /* Says that what is believed may have changed. */
 void pk_fabric_soon(struct pk_fabric *fabric);
-const struct pk_err *pk_fabric_error(const struct pk_fabric *fabric); /* of the last pass; "" */
+const struct pk_err *pk_fabric_error(const struct pk_fabric *fabric); /* the last pass' error; "" */

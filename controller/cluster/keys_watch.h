@@ -16,7 +16,7 @@ struct pk_keys_answer {
 	bool behind;   /* its history is older than the one that was told before */
 	bool filtered; /* there is more than the token may see */
 };
-/* The callback may free the watch. */
+/* Is told of each answer. It may free the watch. */
 typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
 
 struct pk_keys_watch_args {

@@ -23,10 +23,11 @@ struct pk_overlay_args {
 struct pk_overlay_keeper *pk_overlay_new(const struct pk_overlay_args *args);
 /* Says that the uplinks, or the tables, may be others. */
 void pk_overlay_soon(struct pk_overlay_keeper *o);
-void pk_overlay_free(struct pk_overlay_keeper *o); /* the device stays */
+void pk_overlay_free(struct pk_overlay_keeper *o); /* ends it; the device stays */
 /* Deletes the device: this node is in no overlay. The tables say so by the settings. */
 void pk_overlay_withdraw(void);
 /* Returns the device; 0: there is none now. */
 uint32_t pk_overlay_ifindex(const struct pk_overlay_keeper *o);
 bool pk_overlay_is6(const struct pk_overlay_keeper *o);
-const struct pk_err *pk_overlay_error(const struct pk_overlay_keeper *o); /* of the last pass; "" */
+const struct pk_err *
+pk_overlay_error(const struct pk_overlay_keeper *o); /* the last pass' error; "" */

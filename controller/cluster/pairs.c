@@ -11,8 +11,8 @@
 struct pair {
 	char *node;
 	enum pk_hosting word;
-	bool seen;	  /* by the settling that is under way */
-	bool asked, here; /* before the question; in the answer */
+	bool seen;	  /* asked for by the settling that is under way */
+	bool asked, here; /* it was there before the question; the answer has it */
 	UT_hash_handle hh;
 };
 

@@ -15,8 +15,8 @@ struct pk_pairs *pk_pairs_new(void);
 void pk_pairs_free(struct pk_pairs *pairs);
 
 /*
- * One settling asks for all pairs between begin and end; those that it doesn't ask for are dropped.
- * *is_new: no question was asked with it yet.
+ * Returns Nomad's word on the pair. One settling asks for all pairs between begin and end; those
+ * that it doesn't ask for are dropped. *is_new: no question was asked with it yet.
  */
 void pk_pairs_begin(struct pk_pairs *pairs);
 enum pk_hosting pk_pairs_of(struct pk_pairs *pairs, const char *node, bool *is_new);
@@ -24,7 +24,7 @@ void pk_pairs_end(struct pk_pairs *pairs);
 /* Returns whether a pair came after the last question. */
 bool pk_pairs_any_new(const struct pk_pairs *pairs);
 
-/* A question is asked; its answer has this node; it is through. */
+/* Say, in this order, that a question is asked, and that its answer has this node. */
 void pk_pairs_asked(struct pk_pairs *pairs);
 void pk_pairs_here(struct pk_pairs *pairs, const char *node);
 /* Returns whether the answer lacks a pair that Nomad hasn't said no of. */
@@ -37,5 +37,5 @@ struct pk_pairs_taken {
 };
 /* Takes an answer that counts. */
 void pk_pairs_take(struct pk_pairs *pairs, struct pk_pairs_taken *taken);
-/* Nomad is silent: what it said stays, what is asked about is judged without it. */
+/* Says that Nomad is silent: what it said stays, what is asked about is judged without it. */
 bool pk_pairs_silent(struct pk_pairs *pairs);

@@ -14,7 +14,7 @@
 #include "service.h"
 
 #define SETTLE_MS  200	  /* pairs that come within it are one question */
-#define AGAIN_MS   300000 /* and by chance up to half of that more */
+#define AGAIN_MS   300000 /* until the next question; by chance up to half more */
 #define NO_MS	   10000  /* the same, while Nomad says no of a pair */
 #define STRANGE_MS 60000  /* the same, while its answers are not this cluster's */
 #define TIMEOUT_MS 5000
@@ -25,8 +25,8 @@ struct tenant {
 	struct pk_pairs *pairs;
 	bool seen, own; /* own: this node has an endpoint of it */
 	bool leader;	/* the next question is for Nomad's leader: a follower lacked a pair */
-	bool said;	/* that Nomad can't be asked */
-	bool held;	/* said that it lacks too much at once */
+	bool said;	/* said already that Nomad can't be asked */
+	bool held;	/* said already that it lacks too much at once */
 	unsigned int failures;
 	uint64_t due_ms;
 	UT_hash_handle hh;
@@ -36,7 +36,7 @@ struct pk_placement {
 	struct pk_placement_args args;
 	char *node;
 	struct pk_timer *ask;
-	struct tenant *tenants, *asked; /* asked: of the call; NULL: it is forgotten */
+	struct tenant *tenants, *asked; /* all; the one of the call, NULL: it is forgotten */
 	struct pk_http_call *call;
 	struct pk_placement_reader *reader;
 	int result;
@@ -116,7 +116,10 @@ static uint64_t chance_ms(uint64_t ms)
 	return ms + (pk_backoff_ms(0) - 500) * ms / 2000;
 }
 
-/* Nomad is silent: what it said before stays, and what is new is judged without it. */
+/*
+ * Deals with a Nomad that is silent: what it said before stays, and what is new is judged without
+ * it.
+ */
 static void failed(struct pk_placement *pl, struct tenant *t, const char *why, uint64_t ms)
 {
 	bool changed = pk_pairs_silent(t->pairs);

@@ -17,10 +17,10 @@
 #include "log.h"
 #include "own.h"
 
-#define EACH_MS	  10000 /* by chance a quarter more or less */
-#define ANSWER_MS 2000	/* what takes longer is lost */
+#define EACH_MS	  10000 /* between two questions; by chance a quarter more or less */
+#define ANSWER_MS 2000	/* an answer that takes longer is lost */
 #define AGAIN_MS  1000	/* after one that was lost, until there is silence */
-#define FEW_NODES 32	/* of so many each is asked, of more those with endpoints known here */
+#define FEW_NODES 32	/* so many nodes are all asked; of more those with endpoints known here */
 
 struct target {
 	struct pk_probe *all;
@@ -92,7 +92,7 @@ unsigned int pk_probe_tally_lost(const struct pk_probe_tally *t)
 	return lost;
 }
 
-/* Between three quarters and five quarters of it: nodes don't ask in step. */
+/* Returns between three and five quarters of ms: nodes don't ask in step. */
 static uint64_t chance_ms(uint64_t ms)
 {
 	return ms * 3 / 4 + (pk_backoff_ms(0) - 500) * ms / 2000;

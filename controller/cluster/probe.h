@@ -13,24 +13,24 @@
 #include "loop.h"
 
 #define PK_PROBE_PORT	33434
-#define PK_PROBE_NODES	256 /* that are asked, at most */
-#define PK_PROBE_KEPT	32  /* the last ones of each node */
-#define PK_PROBE_SILENT 3   /* so many unanswered in a row are silence */
+#define PK_PROBE_NODES	256 /* nodes that are asked, at most */
+#define PK_PROBE_KEPT	32  /* the last questions to each node that are kept */
+#define PK_PROBE_SILENT 3   /* questions unanswered in a row that are silence */
 
 /* What the last questions to one node came to. Pure. */
 struct pk_probe_tally {
 	uint32_t us[PK_PROBE_KEPT]; /* how long the answer took; 0: there was none */
-	unsigned int n, next;	    /* that are kept; the oldest one's place, once all are */
-	unsigned int lost;	    /* in a row */
+	unsigned int n, next;	    /* how many are kept; the oldest one's index, once all are */
+	unsigned int lost;	    /* unanswered in a row */
 	bool silent;
 	time_t since; /* silent or answering since then; 0: nothing is known yet */
 	time_t lost_since;
 };
 /* Takes the outcome of a question; us 0: there was no answer. */
 void pk_probe_tally_take(struct pk_probe_tally *tally, uint32_t us, time_t now);
-uint32_t pk_probe_tally_last(const struct pk_probe_tally *tally);     /* answer; 0: none */
-uint32_t pk_probe_tally_median(const struct pk_probe_tally *tally);   /* of the answers; 0: none */
-unsigned int pk_probe_tally_lost(const struct pk_probe_tally *tally); /* of those that are kept */
+uint32_t pk_probe_tally_last(const struct pk_probe_tally *tally); /* the last answer, us; 0: none */
+uint32_t pk_probe_tally_median(const struct pk_probe_tally *tally);   /* the median; 0: none */
+unsigned int pk_probe_tally_lost(const struct pk_probe_tally *tally); /* unanswered of those kept */
 
 struct pk_probe;
 

@@ -10,7 +10,7 @@
 #include "publish_private.h"
 #include "sync.h"
 
-#define SETTLE_MS 100	/* what passes within it is told to nobody */
+#define SETTLE_MS 100	/* a change that passes within it is told to nobody */
 #define EACH_MS	  1000	/* between two writes of a key */
 #define STUCK_MS  60000 /* until a key is tried again that can't be written */
 #define PATIENCE  3	/* failures in a row: a session's lock delay makes one or two */

@@ -10,14 +10,15 @@
 #include "store.h"
 
 #define PUBLISH_REPORTS "status/nodes/"
-#define REFUSED_MS	600000 /* then the token may have the right */
+#define REFUSED_MS                                                                                 \
+	600000 /* until a refused write is tried again: the token may have the right by then */
 
 struct key {
-	char *name;   /* below the prefix */
+	char *name;   /* the key below the prefix */
 	char *body;   /* what it is to say, under number 0; NULL: that it goes */
 	char *text;   /* the same as it is written */
 	bool written; /* the store has it, as far as is known */
-	bool seen;    /* by the look that is under way */
+	bool seen;    /* found by the look that is under way */
 	bool stuck;   /* it can't be written */
 	uint64_t not_before_ms;
 	uint64_t
@@ -34,11 +35,11 @@ struct pk_publish {
 	struct key *keys;
 	char *writing; /* the key of call */
 	char *writing_text;
-	char session[PK_STORE_HOLDER]; /* "": none */
+	char session[PK_STORE_HOLDER]; /* the session; "": none */
 	bool may_not, is_out, contested;
-	bool refused;	 /* the report, said already */
+	bool refused;	 /* said already that the report is refused */
 	bool looked;	 /* else an earlier picketd's keys would seem to be nobody's */
-	uint64_t number; /* of the last text */
+	uint64_t number; /* number of the last text */
 	unsigned int failures, session_failures;
 	struct pk_source source;
 };

@@ -13,9 +13,9 @@
 struct pk_remote_endpoint {
 	char *key; /* "NODE/CONTAINER@INTERFACE" */
 	char *node;
-	uint64_t owner; /* of that key: the stamp of its entries */
+	uint64_t owner; /* hash of that key: the stamp of its entries */
 	uint64_t generation;
-	const struct pk_world_endpoint *ep; /* the engine's */
+	const struct pk_world_endpoint *ep; /* the engine's own */
 };
 
 struct pk_remotes;
@@ -30,7 +30,7 @@ void pk_remotes_put(struct pk_remotes *remotes, const char *node,
 bool pk_remotes_end(struct pk_remotes *remotes);
 
 size_t pk_remotes_count(const struct pk_remotes *remotes);
-/* NULL starts and ends. */
+/* Walks them: NULL starts and ends. */
 const struct pk_remote_endpoint *pk_remotes_next(const struct pk_remotes *remotes,
 						 const struct pk_remote_endpoint *e);
 const struct pk_remote_endpoint *pk_remotes_by_address(const struct pk_remotes *remotes,

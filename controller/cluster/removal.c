@@ -7,7 +7,7 @@
 #include "own.h"
 
 #define TIMEOUT_MS 10000
-#define NAMES_MAX  (64u << 20) /* of all tenants' shares */
+#define NAMES_MAX  (64u << 20) /* bytes of the list of all tenants' shares */
 
 struct step {
 	char *key;	   /* below the prefix */
@@ -115,7 +115,7 @@ static void add_claims(struct pk_removal *r, const struct pk_block_claims *claim
 	}
 }
 
-/* "tenants/TENANT/NODE" of all names; they go before its blocks do. */
+/* Adds "tenants/TENANT/NODE" of all names; they go before the node's blocks do. */
 static void add_shares(struct pk_removal *r, const struct pk_kvs *kvs)
 {
 	struct step *claims = PK_MOVE(r->steps, NULL);

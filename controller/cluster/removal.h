@@ -11,15 +11,16 @@
 struct pk_removal;
 
 struct pk_removal_args {
-	struct pk_store *store;		      /* outlives it */
-	const char *node;		      /* as the last part of a key */
-	const struct pk_block_claims *claims; /* all; copied as far as they are that node's */
+	struct pk_store *store; /* outlives it */
+	const char *node;	/* as the last part of a key */
+	const struct pk_block_claims
+		*claims; /* all claims; copied as far as they are that node's */
 };
 struct pk_removed {
-	size_t keys, blocks; /* that are gone; that were given back */
+	size_t keys, blocks; /* keys that are gone; blocks that were given back */
 	const char *why;     /* what ended it; NULL: it is done */
 };
-/* Never called from within pk_removal_start, nor after a cancel. */
+/* Is told of the end; never from within pk_removal_start, nor after a cancel. */
 typedef void pk_removal_fn(void *arg, const struct pk_removed *removed);
 
 /* NULL: it can't be asked; err says why. */

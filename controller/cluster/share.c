@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr_json.h"
 #include "json.h"
 #include "picket/limits.h"
 #include "resolv.h"
@@ -35,16 +36,6 @@ static int by_key(const void *a, const void *b)
 	return strcmp(x->ep->key, y->ep->key);
 }
 
-static void write_addresses(struct pk_jw *w, const char *key, const union pk_addr *list, size_t n)
-{
-	char text[PK_ADDR_TEXT];
-
-	pk_jw_open(w, key, '[');
-	for (size_t i = 0; i < n; i++)
-		pk_jw_string(w, NULL, pk_addr_format(&list[i], text));
-	pk_jw_close(w, ']');
-}
-
 static void write_endpoint(struct pk_jw *w, const struct pk_share_endpoint *e)
 {
 	pk_jw_open(w, NULL, '{');
@@ -57,7 +48,7 @@ static void write_endpoint(struct pk_jw *w, const struct pk_share_endpoint *e)
 			pk_jw_uint(w, e->ep->ports[i].name, e->ep->ports[i].port);
 		pk_jw_close(w, '}');
 	}
-	write_addresses(w, "addresses", e->ep->addresses, e->ep->n_addresses);
+	pk_addrs_write(w, "addresses", e->ep->addresses, e->ep->n_addresses);
 	pk_jw_close(w, '}');
 }
 
@@ -232,16 +223,12 @@ void pk_node_word_done(struct pk_node_word *word)
 void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out)
 {
 	struct pk_jw w = { .out = out };
-	char text[PK_ADDR_TEXT];
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_uint(&w, "version", PK_SHARE_VERSION);
 	pk_jw_uint(&w, "number", word->number);
-	pk_jw_open(&w, "blocks", '[');
-	for (size_t i = 0; i < word->n_blocks; i++)
-		pk_jw_string(&w, NULL, pk_prefix_format(&word->blocks[i], text));
-	pk_jw_close(&w, ']');
-	write_addresses(&w, "addresses", word->addresses, word->n_addresses);
+	pk_prefixes_write(&w, "blocks", word->blocks, word->n_blocks);
+	pk_addrs_write(&w, "addresses", word->addresses, word->n_addresses);
 	pk_jw_close(&w, '}');
 }
 

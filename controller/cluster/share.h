@@ -13,7 +13,7 @@
 #include "world.h"
 
 #define PK_SHARE_VERSION   1
-#define PK_SHARE_ENDPOINTS 4096 /* of one tenant on one node */
+#define PK_SHARE_ENDPOINTS 4096 /* endpoints of one tenant on one node */
 #define PK_SHARE_PORTS	   64	/* port labels of an endpoint */
 #define PK_NODE_BLOCKS	   256
 #define PK_NODE_ADDRESSES  8
@@ -45,7 +45,7 @@ struct pk_node_word {
 	uint64_t number;
 	struct pk_prefix *blocks; /* masked; at most PK_NODE_BLOCKS */
 	size_t n_blocks;
-	union pk_addr addresses[PK_NODE_ADDRESSES]; /* its uplinks' */
+	union pk_addr addresses[PK_NODE_ADDRESSES]; /* addresses of its uplinks */
 	size_t n_addresses;
 };
 void pk_node_word_done(struct pk_node_word *word);
@@ -68,6 +68,9 @@ struct pk_claim_word {
 void pk_claim_word_encode(const struct pk_claim_word *word, struct pk_str *out);
 int pk_claim_word_decode(const char *text, size_t len, struct pk_claim_word *out,
 			 struct pk_err *err);
-/* "10.64.3.0_24", as the last part of a key. False: no block, or one with host bits. */
+/*
+ * Writes "10.64.3.0_24", the last part of a claim's key, and reads it. False: no block, or one with
+ * host bits.
+ */
 void pk_claim_key(const struct pk_prefix *block, struct pk_str *out);
 bool pk_claim_block(const char *part, struct pk_prefix *out);

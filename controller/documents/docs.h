@@ -18,7 +18,7 @@
 #include "doc.h"
 #include "err.h"
 
-#define PK_TENANT_NOTES_MAX 8 /* of a tenant's document: errors and warnings that are kept */
+#define PK_TENANT_NOTES_MAX 8 /* errors and warnings of a tenant's document that are kept */
 
 struct pk_docs;
 
@@ -27,19 +27,19 @@ struct pk_doc_origin {
 	const char *source;	 /* docsource.h */
 	const char *path;	 /* absolute, or "consul:KEY", "nomad:KEY": unique in the source */
 	const char *tenant_name; /* of the origin; NULL: the operator's */
-	uint64_t index;		 /* of its last change; 0: the source has none */
+	uint64_t index;		 /* index of its last change; 0: the source has none */
 };
 
 struct pk_doc_entry {
 	char *source, *path, *tenant_name;
-	struct pk_document *doc;   /* in force, or NULL */
+	struct pk_document *doc;   /* the document in force, or NULL */
 	uint64_t hash[2];	   /* of the text in force */
 	uint64_t seen[2];	   /* of the text that was offered last */
 	struct timespec since;	   /* when it came in force; of a stored one, the file's time */
 	struct pk_doc_notes notes; /* of the text that was offered last */
 	char *refusal;	/* why the newest text, which parses or is unreadable, is refused */
 	char *namesake; /* the name that another document has; NULL: no such refusal */
-	char *text;	/* in force and not stored yet, or NULL */
+	char *text;	/* the text in force that isn't stored yet, or NULL */
 	size_t len;
 	char *stored;	     /* the name under which it is stored, or NULL */
 	char *held;	     /* why it stays in force though its source lacks it; or NULL */
@@ -112,7 +112,7 @@ struct pk_docs_meant {
 	 * it isn't.
 	 */
 	bool (*gone)(void *arg, const struct pk_doc_entry *e);
-	void (*told)(void *arg, const struct pk_doc_entry *e); /* of each, before it goes */
+	void (*told)(void *arg, const struct pk_doc_entry *e); /* told of each before it goes */
 	void *arg;
 };
 /* Drops what is held, as the operator says. Returns how many there were. */
@@ -200,7 +200,8 @@ bool pk_docs_gone_is_stored(const struct pk_docs *docs, const struct pk_doc_gone
 void pk_docs_sha(const uint64_t hash[2], char text[PK_DOCS_SHA]);
 
 size_t pk_docs_count(const struct pk_docs *docs);
-const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs, size_t i); /* by source, path */
+const struct pk_doc_entry *pk_docs_at(const struct pk_docs *docs,
+				      size_t i); /* the i-th by source and path */
 /* Returns the text in force, from the store; the caller frees it. */
 int pk_docs_text(const struct pk_docs *docs, const struct pk_doc_entry *entry, char **text,
 		 size_t *len, struct pk_err *err);

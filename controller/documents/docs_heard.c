@@ -12,7 +12,7 @@
 
 struct heard {
 	char *tenant_name;
-	UT_hash_handle hh; /* by it */
+	UT_hash_handle hh; /* by name */
 };
 
 static struct heard *find(const struct pk_docs *docs, const char *tenant_name)

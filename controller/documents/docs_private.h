@@ -14,7 +14,7 @@ struct past { /* What is remembered of a source. */
 	char *source;
 	struct pk_docs_history history;
 	uint64_t gone_ms; /* when one of it went last */
-	size_t gone;	  /* how many in one window */
+	size_t gone;	  /* how many went in one window */
 };
 
 struct pk_docs {
@@ -25,7 +25,7 @@ struct pk_docs {
 	struct doc_at *origins;		    /* the same, by origin */
 	struct name_use *in_force, *stored; /* names of documents, and of stored files */
 	struct name_use *rules;		    /* how many each tenant's source has in force */
-	struct pk_doc_entry **dropped;	    /* still among `named` */
+	struct pk_doc_entry **dropped;	    /* dropped entries that are still among `named` */
 	size_t n_dropped, room_dropped;
 	size_t told_to;		    /* up to here there is none untold */
 	struct pk_document **force; /* what settle handed out */

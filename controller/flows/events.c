@@ -39,7 +39,7 @@ struct pk_events {
 	struct kept *last;	      /* PK_EVENTS_LAST of them, from the first event on */
 	struct pk_flow_who_set *held; /* whom they name */
 	struct pk_flow_budget *file;
-	unsigned int at, batch; /* at: where the next one goes */
+	unsigned int at, batch; /* at: index of the next one; batch: events of this turn */
 	struct pk_event_share share;
 	uint64_t second;
 	uint64_t over, over_since; /* lost in the second that runs */

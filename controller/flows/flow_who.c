@@ -14,7 +14,7 @@
 struct pk_flow_who {
 	struct pk_flow_who_set *of;
 	unsigned int refs;
-	UT_hash_handle hh; /* by text */
+	UT_hash_handle hh; /* in the set, by text */
 	char text[];
 };
 

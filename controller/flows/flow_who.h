@@ -13,10 +13,11 @@
 #define PK_FLOW_WHO_MAX 1536 /* bytes: labels, then the ends of names, are left out for it */
 
 struct pk_flow_who;
-struct pk_flow_who_set; /* those that are held */
+struct pk_flow_who_set; /* The names that are held. */
 
 struct pk_flow_who_set *pk_flow_who_set_new(void);
-void pk_flow_who_set_free(struct pk_flow_who_set *held); /* after all of them */
+void pk_flow_who_set_free(
+	struct pk_flow_who_set *held); /* to be called after all of them are let go */
 
 /* ep is as the engine has it; NULL where its labels aren't known. */
 struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,

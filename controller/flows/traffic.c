@@ -9,8 +9,8 @@
 
 /* The counters of a slot as they were read last, and whose they were. */
 struct seen {
-	char *key;    /* of the last one; NULL: nobody's yet */
-	bool is_live; /* and it is there */
+	char *key;    /* key of the last endpoint; NULL: nobody's yet */
+	bool is_live; /* that endpoint is there now */
 	uint64_t fed; /* as the model had it when its job was looked up */
 	size_t job;
 	struct pk_counter row[2][PK_REASON_SLOTS];

@@ -21,7 +21,7 @@ enum pk_confirmed {
 	PK_CONFIRMED,
 	PK_CONTRADICTED, /* Nomad says otherwise, and counts; another namespace: quarantine */
 	PK_BELIEVED,	 /* "nomad": null */
-	PK_DECLARED,	 /* by `picket attach`: the operator's word, of which Nomad knows nothing */
+	PK_DECLARED,	 /* `picket attach` made it: the operator's word, not Nomad's */
 };
 const char *pk_confirmed_name(enum pk_confirmed c);
 
@@ -42,12 +42,12 @@ struct pk_enforced {
 struct pk_local_endpoint {
 	char *key; /* container id "@" interface */
 	char *container_id, *ifname, *network, *netns;
-	char *tenant_name, *job, *group;	  /* as claimed at ADD; NULL: not given */
-	struct pk_label_set *declared;		  /* of `picket attach`; NULL: not its own */
+	char *tenant_name, *job, *group; /* as claimed at ADD; NULL: not given */
+	struct pk_label_set *declared;	 /* by `picket attach`; NULL: it didn't make this */
 	char mode[16], device[PK_HOST_NAME_ROOM]; /* "vm" or "process"; host device */
 	uint64_t netns_inode;			  /* the inode that its path had at ADD */
 	uint32_t slot, host_ifindex;
-	uint32_t identity, tenant;     /* of the record; what counts is in the tables */
+	uint32_t identity, tenant;     /* as the record has them; what counts is in the tables */
 	bool open;		       /* the record says so */
 	bool unproven;		       /* its ADD didn't know whose word its claims are */
 	bool host_tap;		       /* device is the tap itself */
@@ -60,10 +60,10 @@ struct pk_local_endpoint {
 	uint8_t mac[6];
 	union pk_addr addresses[2];
 	size_t n_addresses;
-	union pk_addr servers[2 * PK_TOLD_SERVERS]; /* of its record */
+	union pk_addr servers[2 * PK_TOLD_SERVERS]; /* resolvers of its record */
 	size_t n_servers;
 	char *search;
-	bool dns_of_node, search_of_node;		/* and these follow resolv.conf */
+	bool dns_of_node, search_of_node;		/* these follow resolv.conf */
 	struct pk_limits limits, bandwidth, job_limits; /* as its record has them */
 	uint32_t burst[2];
 	struct pk_mapping *mappings;

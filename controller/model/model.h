@@ -19,8 +19,8 @@ struct pk_model;
 struct pk_model_args {
 	const struct pk_settings *settings; /* copied by what needs it; see pk_model_settings */
 	struct pk_docs *docs;		    /* outlives the model */
-	const char *facts;		    /* directory; NULL: facts aren't kept */
-	struct pk_writer *writer;	    /* of facts; NULL: they are written at once */
+	const char *facts;		    /* directory of kept facts; NULL: they aren't kept */
+	struct pk_writer *writer;	    /* writes facts; NULL: they are written at once */
 };
 
 struct pk_model *pk_model_new(const struct pk_model_args *args);
@@ -32,7 +32,7 @@ void pk_model_networks(struct pk_model *model, const struct pk_settings *setting
 const struct pk_settings *pk_model_get_settings(const struct pk_model *model);
 struct pk_engine *pk_model_engine(struct pk_model *model);
 const struct pk_rules *pk_model_rules(const struct pk_model *model);
-/* Other nodes' endpoints and blocks. Whoever changed the endpoints calls the second. */
+/* Returns other nodes' endpoints and blocks. Whoever changed the endpoints calls the second. */
 struct pk_remotes *pk_model_remotes(const struct pk_model *model);
 void pk_model_remotes_changed(struct pk_model *model);
 

@@ -38,7 +38,7 @@ struct pk_records {
 	struct pk_watch *watch;
 	struct pk_timer *timer, *heard_timer;
 	struct known *known;
-	bool looked;		      /* whole, once */
+	bool looked;		      /* the whole directory was looked at once */
 	struct pk_record_name *heard; /* names of which inotify told since the last look */
 	size_t n_heard;
 	bool heard_too_much;  /* the whole directory is to be looked at */

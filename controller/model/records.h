@@ -14,7 +14,7 @@ struct pk_records_args {
 	struct pk_loop *loop;
 	const struct pk_paths *paths;
 	struct pk_model *model;
-	pk_loop_fn *changed; /* after a look that changed something */
+	pk_loop_fn *changed; /* called after a look that changed something */
 	/* told of each record that is new or changed since the first look; NULL: nobody */
 	void (*came)(void *arg, const struct pk_record *record);
 	void *arg;
@@ -30,8 +30,8 @@ bool pk_records_look_at(struct pk_records *records, const struct pk_record_name 
 /* Looks at all now. Returns whether an endpoint changed; changed isn't called. */
 bool pk_records_look(struct pk_records *records);
 unsigned int
-pk_records_closed(const struct pk_records *records);	       /* as the directory has them now */
-unsigned int pk_records_bad(const struct pk_records *records); /* that can't be read */
+pk_records_closed(const struct pk_records *records); /* closed records that the directory has now */
+unsigned int pk_records_bad(const struct pk_records *records); /* records that can't be read */
 /* epoch is that of the loaded maps; it decides which numbers count. */
 void pk_records_set_epoch(struct pk_records *records, const uint64_t epoch[2]);
 /* Makes an endpoint of a record. Pure. */

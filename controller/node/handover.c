@@ -19,8 +19,8 @@
 #include "unix_listen.h"
 
 #define CLIENTS_MAX 16
-#define IDLE_MS	    2000 /* until a client has asked */
-#define FULL_MS	    100	 /* until descriptors may be free again */
+#define IDLE_MS	    2000 /* for a client to ask */
+#define FULL_MS	    100	 /* until descriptors are looked for again */
 
 struct client {
 	struct pk_handover *handover;

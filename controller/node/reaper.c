@@ -7,7 +7,7 @@
 
 #define REST_MS 60000 /* between two walks over the table */
 #define PART_MS 100   /* between two parts of one */
-#define PART	4096  /* entries: some 2 ms */
+#define PART	4096  /* entries of one part: some 2 ms */
 
 struct pk_reaper {
 	struct pk_timer *timer;

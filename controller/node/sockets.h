@@ -9,7 +9,7 @@ struct pk_sockets;
 
 struct pk_sockets_args {
 	struct pk_loop *loop;
-	const struct pk_config *config; /* what it says may change */
+	const struct pk_config *config; /* its contents may change */
 	struct pk_sync *sync;
 };
 

@@ -30,8 +30,8 @@ struct pk_upkeep {
 	size_t n_local;
 	bool gone[PK_CAPACITY_MAX + 1]; /* slots whose device went */
 	bool sweeping;			/* one is under way */
-	bool counts;			/* and it is whole, not a look at what went */
-	unsigned int orphans;		/* that it has found so far */
+	bool counts;			/* the one under way is whole, not a look at what went */
+	unsigned int orphans;		/* orphans that it has found so far */
 	uint32_t stray;
 };
 

@@ -14,9 +14,9 @@ struct pk_uplink_watch;
 
 struct pk_uplink_watch_args {
 	struct pk_loop *loop;
-	const struct pk_config *config; /* what it says may change */
+	const struct pk_config *config; /* its contents may change */
 	struct pk_sync *sync;
-	pk_loop_fn *changed; /* node.uplink did; NULL: nobody asks */
+	pk_loop_fn *changed; /* called when node.uplink changed; NULL: nobody asks */
 	void *arg;
 };
 

@@ -46,7 +46,7 @@ struct pk_catalog_reader {
 	bool nomad;
 	struct pk_instances got;
 	size_t room;
-	struct pk_instance one; /* that is being read */
+	struct pk_instance one; /* the instance that is being read */
 	char node_address[PK_INSTANCE_TEXT];
 	bool bad; /* what it says of its address can't be used */
 	struct pk_err *err;

@@ -11,7 +11,7 @@
 
 #include "err.h"
 
-#define PK_INSTANCES_MAX 1024 /* of one answer */
+#define PK_INSTANCES_MAX 1024 /* instances of one answer */
 #define PK_INSTANCE_TEXT 128
 
 enum pk_health { PK_HEALTH_UNKNOWN, PK_HEALTH_PASSING, PK_HEALTH_WARNING, PK_HEALTH_CRITICAL };

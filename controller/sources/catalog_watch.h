@@ -24,7 +24,7 @@ struct pk_catalog_watch_args {
 	struct pk_http *http;
 	const struct pk_service *service; /* Consul or Nomad; outlives it */
 	bool nomad;
-	const char *name, *tenant_name; /* copied; the second: Nomad's namespace */
+	const char *name, *tenant_name; /* the service's name, and Nomad's namespace; copied */
 	pk_catalog_fn *fn;
 	void *arg;
 };

@@ -11,7 +11,7 @@
 #define EACH_MS	   60000
 #define TIMEOUT_MS 10000
 #define BODY_MAX   (4u << 20)
-#define SAID_MAX   4 /* of them, by name */
+#define SAID_MAX   4 /* keys that are said by name */
 
 struct pk_consul_strays {
 	struct pk_consul_args args;

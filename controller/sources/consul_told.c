@@ -14,9 +14,9 @@
 
 #define SETTLE_MS  1000		      /* what passes within it is told to nobody */
 #define SLICE_MS   50		      /* between two looks at some of the documents */
-#define SLICE_NS   UINT64_C(10000000) /* for one of them, of a turn */
+#define SLICE_NS   UINT64_C(10000000) /* for one of these looks, of a turn */
 #define KEY_MS	   10000	      /* between two writes of a key */
-#define REFUSED_MS 600000	      /* then the token may have the right */
+#define REFUSED_MS 600000	      /* until a refused write is tried again */
 #define TIMEOUT_MS 10000
 
 struct pk_consul_told {
@@ -31,8 +31,8 @@ struct pk_consul_told {
 	struct pk_api_states_walk walk; /* the look that is under way */
 	bool again;			/* something changed since it began */
 	unsigned int failures;
-	uint64_t not_before_ms; /* after an error, or for the pace */
-	bool refused;		/* said already */
+	uint64_t not_before_ms; /* no write before that: after an error, or for the pace */
+	bool refused;		/* said already that it is refused */
 };
 
 static void key_of(const struct pk_consul_told *t, const struct pk_doc_entry *e, struct pk_str *key)

@@ -17,7 +17,7 @@
 #include "str.h"
 
 #define SETTLE_MS                                                                                  \
-	15 /* what went may be on its way back: an editor renames away, then writes anew */
+	15 /* a file that went may be on its way back: an editor renames away, then writes anew */
 #define STEP_MS	   100	/* between two looks that find the same lacking: an act's end */
 #define ACT_MS	   2000 /* an act that lasts longer is judged by what it did so far */
 #define LATER_MS   1000 /* a new file that nobody closed */
@@ -50,7 +50,7 @@ struct pk_files {
 	struct seen *seen;
 	bool blind;	/* no change of it is told */
 	bool first;	/* it wasn't looked at whole yet */
-	size_t lacking; /* at the last look, of which nothing was believed yet */
+	size_t lacking; /* how many the last look lacked, of which nothing was believed yet */
 	uint64_t lacking_ms;
 	pk_loop_fn *changed;
 	void *arg;

@@ -16,6 +16,7 @@ struct pk_files;
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
 			      pk_loop_fn *changed, void *arg);
 void pk_files_free(struct pk_files *files);
-void pk_files_look(struct pk_files *files);			   /* now */
-bool pk_files_has(const struct pk_files *files, const char *path); /* at the last look */
+void pk_files_look(struct pk_files *files); /* looks now */
+bool pk_files_has(const struct pk_files *files,
+		  const char *path); /* whether it was there at the last look */
 const struct pk_source *pk_files_source(const struct pk_files *files);

@@ -25,7 +25,10 @@ static void say(struct pk_instance_row *row, enum pk_instance_state state, const
 	snprintf(row->why, sizeof(row->why), "%s", why);
 }
 
-/* What is no address of the operator's declaration is refused, whatever its checks say. */
+/*
+ * Judges an instance. One that isn't at an address of the operator's declaration is refused,
+ * whatever its checks say.
+ */
 static void judge(struct pk_instance_row *row, const struct pk_instance_look *look)
 {
 	const struct pk_declared_service *d = look->declared;
@@ -66,7 +69,7 @@ static bool is_lacking(struct pk_instance_table *now, const struct pk_instance_r
 	return !row || row->state == PK_INSTANCE_CRITICAL;
 }
 
-/* Several ports of one address are one. */
+/* Refuses all but one of several ports of one address: they are one. */
 static void refuse_rest(struct pk_instance_table *t)
 {
 	size_t counted = 0;

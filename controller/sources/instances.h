@@ -8,7 +8,7 @@
 #include "catalog_reader.h"
 #include "settings.h"
 
-#define PK_INSTANCE_ROWS 128 /* that are kept to be shown */
+#define PK_INSTANCE_ROWS 128 /* rows that are kept to be shown */
 
 enum pk_instance_state {
 	PK_INSTANCE_COUNTS,
@@ -21,7 +21,7 @@ const char *pk_instance_state_name(enum pk_instance_state state);
 
 struct pk_instance_row {
 	struct pk_instance said;
-	union pk_addr addr; /* of those that count */
+	union pk_addr addr; /* the address of one that counts */
 	enum pk_instance_state state;
 	char why[160]; /* "": it counts */
 };

@@ -14,7 +14,7 @@ struct pk_leader_args {
 	struct pk_loop *loop;
 	struct pk_http *http;
 	const struct pk_service *service; /* outlives it */
-	const char *header;		  /* as in struct pk_service_call */
+	const char *header;		  /* header of the token, as in struct pk_service_call */
 	pk_loop_fn *lost;		  /* called at each answer that says that there is none */
 	pk_loop_fn *led;		  /* called once there is one again */
 	void *arg;

@@ -12,7 +12,7 @@
 
 /* Bounds of what one alloc may bring; a job's author writes all of it. */
 #define PK_ALLOC_LABELS_MAX	 64   /* job's and group's meta and the services' names together */
-#define PK_ALLOC_LABEL_BYTES_MAX 4096 /* of their keys and values */
+#define PK_ALLOC_LABEL_BYTES_MAX 4096 /* bytes of their keys and values */
 #define PK_ALLOC_PORTS_MAX	 256
 #define PK_ALLOC_CHECKS_MAX	 256
 #define PK_ALLOC_NAME_MAX	 1024 /* bytes of the job's, the group's or a port's name */
@@ -76,5 +76,5 @@ bool pk_alloc_equal(const struct pk_alloc *a, const struct pk_alloc *b);
 
 struct pk_nomad_node {
 	char id[40], name[128], datacenter[64], pool[64];
-	char version[64]; /* of its agent; "": not said */
+	char version[64]; /* the version of its agent; "": not said */
 };

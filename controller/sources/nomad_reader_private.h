@@ -21,7 +21,7 @@ struct group {
 	bool services_unknown;
 	char **checks; /* port labels, or numbers */
 	size_t n_checks;
-	char *dns_servers, *dns_search, *hostname; /* of its networks: a client takes one */
+	char *dns_servers, *dns_search, *hostname; /* its network's, of which a client takes one */
 };
 
 struct service {

@@ -25,7 +25,7 @@ struct pk_nomad {
 	struct pk_timer *timer;
 	struct pk_http_call *call;
 	struct pk_nomad_node node;
-	uint64_t node_ms; /* when it was said */
+	uint64_t node_ms; /* when Nomad said it */
 	struct pk_source source;
 	struct pk_pace pace;
 	uint64_t index, seen; /* to ask behind; of the last answer that was taken */

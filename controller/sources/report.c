@@ -14,7 +14,7 @@
 #define AGAIN_MS      15000 /* a source may fall silent, which is no pass */
 #define SLICE_MS      5
 #define SLICE_NS      2000000
-#define DOCUMENTS_MAX 64 /* that are named */
+#define DOCUMENTS_MAX 64 /* documents that are named */
 #define WHY_MAX	      300
 
 /* A set is what one source has in force here. */
@@ -35,7 +35,7 @@ struct pk_report {
 	struct pk_api_enforced_walk walk;
 	struct pk_api_moment moment;
 	struct set *sets;
-	struct pk_str text; /* of the look that is under way */
+	struct pk_str text; /* what the look that is under way has to say */
 	struct pk_jw w;
 	size_t named, more;
 };

@@ -5,7 +5,7 @@
 
 #define PAUSE_MS 20   /* at least so long between two queries */
 #define EACH_MS	 1000 /* an answer uses up so much of the allowance */
-#define BURST	 3    /* answers that it holds */
+#define BURST	 3    /* answers that the allowance holds */
 
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,
 				      pk_http_fn *fn, void *arg, struct pk_err *err)

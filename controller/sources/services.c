@@ -143,7 +143,10 @@ static void tell(const struct service *one, const char *event, const struct pk_i
 	pk_journal_instance(one->all->args.journal, &change);
 }
 
-/* Several ports of one address are one: what the best of them is. */
+/*
+ * Returns the row of the same address: several ports of one address are one, in the state of the
+ * best of them.
+ */
 static const struct pk_instance_row *same_row(const struct pk_instance_table *t,
 					      const struct pk_instance_row *row)
 {

@@ -20,7 +20,7 @@ struct pk_services_args {
 	struct pk_model *model;
 	struct pk_journal *journal;
 	bool (*is_own)(void *arg, const union pk_addr *addr); /* an address of this node */
-	pk_loop_fn *changed;				      /* some instance counts, or no more */
+	pk_loop_fn *changed; /* some instance counts now, or no longer */
 	void *arg;
 };
 
@@ -36,7 +36,7 @@ struct pk_service_view {
 	const struct pk_declared_service *declared;
 	const struct pk_source *source; /* NULL: no policy names it, or its catalogue isn't asked */
 	const struct pk_instance_table *table; /* NULL likewise */
-	bool named;			       /* by a policy in force */
+	bool named;			       /* a policy in force names it */
 };
 /* Returns whether there is an i-th one. */
 bool pk_services_view(struct pk_services *services, size_t i, struct pk_service_view *view);

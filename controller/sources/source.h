@@ -24,11 +24,11 @@ enum pk_source_fault {
 
 struct pk_source {
 	enum pk_source_state state;
-	enum pk_source_fault fault; /* of the last failure */
+	enum pk_source_fault fault; /* whose fault the last failure was */
 	struct timespec contact;    /* CLOCK_REALTIME of the last good answer; 0 = never */
 	uint64_t index;
-	unsigned int errors;   /* since start */
-	unsigned int failures; /* in a row */
+	unsigned int errors;   /* failures since start */
+	unsigned int failures; /* failures in a row */
 	uint64_t since;	       /* when it was asked first, as pk_boot_seconds has it */
 	char last_error[320];
 	char detail[160];

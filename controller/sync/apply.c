@@ -15,12 +15,12 @@
 #define TOGETHER_MS 2		  /* changes of one moment are applied as one */
 #define QUIET_NS    20000000ull	  /* after so long without one, a change waits for no other */
 #define AGAIN_MS    20		  /* after a word changed under our hands */
-#define HELD_NS	    2000000000ull /* for so long that is nobody's fault */
+#define HELD_NS	    2000000000ull /* a lock that is held for so long is nobody's fault */
 #define CROWDED	    4	     /* passes that may find room, as what nobody names any more goes */
 #define FULL_MS	    1000     /* a pass over a few is followed by one over all */
-#define NO_ROOM_MS  60000    /* what doesn't fit: until others may have gone */
+#define NO_ROOM_MS  60000    /* until what doesn't fit is tried again: others may have gone */
 #define SLICE_NS    10000000 /* a turn of compiling; between two, others are served */
-#define TRIM_MS	    2000     /* quiet for so long: give memory back */
+#define TRIM_MS	    2000     /* after so long without a change, memory is given back */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {

@@ -7,9 +7,9 @@
 #include "fs.h"
 #include "own.h"
 
-#define AT_ONCE_NS 10000000	 /* what a disk nearly always does meanwhile */
+#define AT_ONCE_NS 10000000	 /* within it a disk nearly always is done */
 #define START_NS   1000000000ull /* nobody is served yet */
-#define DISK_NS	   100000000ull	 /* for so long a change is not acknowledged before it is stored */
+#define DISK_NS	   100000000ull	 /* for so long an unstored change is not acknowledged */
 
 struct store {
 	struct pk_apply *apply;

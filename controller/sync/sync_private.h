@@ -64,7 +64,7 @@ struct pk_sync {
 	size_t n_carried;
 	bool more_labels;	     /* that nobody has are to be forgotten */
 	struct remote_memo *remotes; /* all that the table has */
-	bool stripped;		     /* undone: what an earlier controller left half done */
+	bool stripped;		     /* what an earlier controller left half done is undone */
 	/* The last pass over every endpoint: */
 	uint64_t changes; /* the engine's count */
 	uint64_t full_ns; /* when it began */
@@ -74,7 +74,7 @@ struct pk_sync {
 struct target {
 	const struct pk_local_endpoint *ep;
 	struct pk_image *image;
-	uint64_t hash[2]; /* of its identity */
+	uint64_t hash[2]; /* hash of its identity */
 	struct pk_labels labels;
 	uint32_t rule_set; /* 0: none could be made; it stays as it is */
 };
@@ -135,7 +135,7 @@ void sync_remotes_drop(struct sync_pass *p);
 void sync_remotes_set(struct sync_pass *p);
 void sync_remotes_read(struct pk_sync *s);
 void sync_remotes_forget(struct pk_sync *s);
-int sync_by_hash(const void *a, const void *b); /* 16 bytes each */
+int sync_by_hash(const void *a, const void *b); /* orders hashes of 16 bytes */
 /*
  * Returns a rule set that holds image: an equal one, else the users' own, amended, else a new one.
  * 0: error.

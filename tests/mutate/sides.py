@@ -171,6 +171,8 @@ class Controller:
              ("test_picketd.py", r"sync|flow|event|audit|guard|upkeep|apply|local|model|links|by_address"),
              ("test_picketd_sources.py", r"consul|nomad|files|docs|^conf|httpd|sockets|daemon|api\.c|reaper"),
              ("test_picketd_absence.py", r"absence|docs|files|consul|journal|^conf|api_release|main"),
+             ("test_files_absence.py", r"absence|docs|files"),
+             ("test_picketd_guard.py", r"audit|guard|links|upkeep"),
              ("test_hostile.py", r"nomad|consul|docs|event|flow|httpd|sockets|sync|apply|absence"))
 
     def __init__(self, root):

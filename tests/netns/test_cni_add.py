@@ -4,16 +4,12 @@ import json
 import os
 import re
 import socket
-import struct
-import subprocess
 import threading
 import uuid
 
 import pytest
 from harness import EGRESS, CniError, Snapshot, wait_for
-from harness.netns import entering
 from harness.servers import PINGED, QUICK
-from harness.shell import binary
 
 MODES = ("vm", "process")
 VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -351,86 +347,6 @@ def test_a_process_left_in_the_netns_reaches_nothing(make_node):
     assert b.address() == a.address() and b.slot == a.slot
 
 
-def test_check_repairs_and_hardly_fails(make_node):
-    node = make_node()
-    a = node.add("acme", "api", "web")
-    node.check(a)
-    a.run(["ip", "link", "del", "tap0"])
-    node.run(["tc", "filter", "del", "dev", f"pk{a.slot}", "egress"])
-    a.run(["ip", "link", "set", "eth0", "down"])
-    node.check(a)
-    links = a.links()
-    assert links["tap0"]["ifindex"] == links["eth0"]["ifindex"] + 1
-    assert "UP" in links["eth0"]["flags"]
-    assert filters(node, f"pk{a.slot}", "egress") == ["pk_to_endpoint"]
-    assert filters(a, "tap0", "ingress") == ["pk_forward_tap"]
-    assert json.loads(a.run(["ip", "-j", "route", "show", "default"]).stdout)
-    other = node.new_netns(str(uuid.uuid4()))
-    with pytest.raises(CniError) as error:
-        node.cni("CHECK", a.id, other.path)
-    assert error.value.code == 100
-    with pytest.raises(CniError) as error:
-        node.cni("CHECK", other.id, other.path)
-    assert error.value.code == 3
-
-
-def test_check_makes_a_lost_pair_again(make_node):
-    """Root in the alloc's netns deletes eth0, or takes it away: the same ifindex, guarded, and as before."""
-    node = make_node(conf={"mode": "vm"})
-    a = node.add("acme", "api", "web")
-    before = a.links()["eth0"]
-    elsewhere = node.new_netns(str(uuid.uuid4()))
-    for breaking in (["del", "eth0"], ["set", "eth0", "netns", elsewhere.path]):
-        a.run(["ip", "link", *breaking])
-        assert "eth0" not in a.links()
-        node.check(a)
-        after = a.links()["eth0"]
-        assert (after["ifindex"], after["address"]) == (before["ifindex"], before["address"])
-        check_home(node, a)
-        assert filters(a, "eth0", "ingress") == ["pk_forward_eth"]
-        assert record(node, a)["hostIfindex"] == node.json(
-            ["ip", "-j", "link", "show", f"pk{a.slot}"])[0]["ifindex"]
-
-
-def test_check_puts_the_guard_first(make_node):
-    """A foreign program before ours would hide the guard (state.md, "Life and death")."""
-    node = make_node(conf={"mode": "process"})
-    a = node.add("acme", "api", "web")
-    pin = node.path("sys/fs/bpf/picket/current") + "/pk_forward_eth"
-    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", "ingress", "pref", "1", "bpf", "da",
-              "object-pinned", pin.replace(f"/proc/{node.holder.pid}/root", "")])
-    assert filters(node, f"pk{a.slot}", "ingress")[0] != "pk_from_endpoint"
-    node.check(a)
-    assert filters(node, f"pk{a.slot}", "ingress")[0] == "pk_from_endpoint"
-
-
-def test_gc_removes_what_is_gone_and_keeps_what_lives(make_node):
-    node = make_node(cni_version="1.1.0")
-    kept, listed, dead = (node.add("acme", "api", "web") for _ in range(3))
-    node.drop_netns(dead)
-    other = node.add("acme", "api", "web", conf=conf(node, name="another"))
-    node.drop_netns(other)
-    with pytest.raises(CniError) as error:
-        node.cni("GC", conf=conf(node))
-    assert error.value.code == 7
-    node.cni("GC", conf=conf(node, **{"cni.dev/valid-attachments": [
-        {"containerID": listed.id, "ifname": "eth0"}]}))
-    names = {name.split("@")[0] for name in node.records() if not name.startswith("closed/")}
-    assert names == {kept.id, listed.id, other.id}
-    assert open_word(node, kept.slot) and not open_word(node, dead.slot)
-
-
-def test_status_is_0_unless_strict(make_node):
-    node = make_node(cni_version="1.1.0", pool=("10.40.7.0/30",))
-    assert node.cni("STATUS", ifname="") is None
-    assert node.cni("STATUS", ifname="", conf=conf(node, strictStatus=True)) is None
-    node.add("acme", "api", "web")
-    assert node.cni("STATUS", ifname="") is None
-    with pytest.raises(CniError) as error:
-        node.cni("STATUS", ifname="", conf=conf(node, strictStatus=True))
-    assert error.value.code == 50
-
-
 def test_prev_result_is_passed_through(make_node):
     node = make_node()
     alloc = node.new_netns(str(uuid.uuid4()))
@@ -504,70 +420,3 @@ def test_job_arguments_only_where_allowed(make_node):
     with pytest.raises(CniError) as error:
         node.add("acme", "api", "web", conf=more, **{"picket.limits": '{"bytes":1}'})
     assert error.value.code == 105
-
-
-def together(node, calls):
-    """Verbs at the same time; each as (verb, id, netns, args). Their answers and statuses."""
-    running = []
-    for verb, alloc, args in calls:
-        env = {"PATH": os.environ["PATH"], "CNI_COMMAND": verb, "CNI_CONTAINERID": alloc.id,
-               "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0", "CNI_ARGS": args}
-        running.append(subprocess.Popen(
-            [binary("picket-cni")], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, preexec_fn=entering(node.net, node.mnt)))
-    for process in running:
-        process.stdin.write(json.dumps(conf(node)))
-        process.stdin.close()
-    done = []
-    for process in running:
-        out, err = process.stdout.read(), process.stderr.read()
-        done.append((process.wait(), out, err))
-    return done
-
-
-def test_eight_at_a_time(make_node, no_leaks):
-    """The first load is among them; addresses, slots and MACs are nobody else's."""
-    node = make_node(uplink=False)
-    allocs = [node.new_netns(str(uuid.uuid4())) for _ in range(8)]
-    args = "NOMAD_NAMESPACE=acme"
-    for status, out, err in together(node, [("ADD", a, args) for a in allocs]):
-        assert status == 0, out + err
-    for alloc in allocs:
-        alloc.result = node.cni("ADD", alloc.id, alloc.path, args=args)
-    assert len({a.address() for a in allocs}) == len({a.slot for a in allocs}) == 8
-    assert len({a.mac for a in allocs}) == len({a.address(6) for a in allocs}) == 8
-    assert len(node.records()) == 8
-    assert len({record(node, a)["identity"] for a in allocs}) == 1	# one set, one number
-    for status, out, err in together(node, [("DEL", a, "") for a in allocs]):
-        assert status == 0, out + err
-    for alloc in allocs:
-        node.drop_netns(alloc)
-    wait_for(lambda: "pk" not in node.run(["ip", "-o", "link"]).stdout, "the devices to go")
-    last = node.add("acme", "api", "web")		# buries all of them
-    assert node.records() == [f"{last.id}@eth0@{last.slot}"]
-    assert node.leases() == {last.address(), last.address(6)}
-    assert node.tables.count("slots") == node.tables.count("by_address") - 1 == 1
-
-
-def test_one_container_at_a_time(make_node):
-    """ADD of one container id eight times at once: one endpoint, one answer."""
-    node = make_node(uplink=False)
-    alloc = node.new_netns(str(uuid.uuid4()))
-    answers = together(node, [("ADD", alloc, "NOMAD_NAMESPACE=acme")] * 8)
-    assert all(status == 0 for status, _, _ in answers), answers
-    assert len({out for _, out, _ in answers}) == 1
-    assert len(node.records()) == 1 and node.tables.count("slots") == 1
-
-
-def test_cycles_leave_nothing(make_node):
-    node = make_node(uplink=False)
-    before = None
-    for turn in range(12):
-        a = node.add("acme", "api", "web")
-        node.delete(a)
-        wait_for(lambda a=a: gone(node, a), "the device to go")
-        if turn == 1:
-            before = Snapshot(node)
-    after = Snapshot(node)
-    before.assert_same(after, ignore=("records", "leases", "table slots"))
-    assert len(node.records()) == 1 and len(node.leases()) == 2

@@ -11,11 +11,7 @@
 
 #include "believed.h"
 #include "own.h"
-#include "pairs.h"
-#include "publish_private.h"
-#include "reports.h"
 #include "share.h"
-#include "store_consul.h"
 
 static struct pk_believed *b;
 static struct pk_engine *engine;
@@ -219,60 +215,6 @@ static void test_placed(void **state)
 	assert_int_equal(settle_placed(PK_HOSTING_NO), 0);
 }
 
-static enum pk_hosting word_on(struct pk_pairs *pairs, const char *node)
-{
-	bool is_new;
-
-	return pk_pairs_of(pairs, node, &is_new);
-}
-
-/* Takes an answer with these nodes, which end with NULL. */
-static struct pk_pairs_taken answer(struct pk_pairs *pairs, const char *const *here)
-{
-	struct pk_pairs_taken taken;
-
-	pk_pairs_asked(pairs);
-	for (; *here; here++)
-		pk_pairs_here(pairs, *here);
-	pk_pairs_take(pairs, &taken);
-	return taken;
-}
-
-static void test_pairs(void **state)
-{
-	static const char *const none[] = { NULL }, *const one[] = { "one", NULL },
-				 *const both[] = { "one", "two", NULL };
-	struct pk_pairs *pairs = pk_pairs_new();
-	bool is_new;
-
-	(void)state;
-	assert_int_equal(pk_pairs_of(pairs, "one", &is_new), PK_HOSTING_ASKED);
-	assert_true(is_new && pk_pairs_any_new(pairs));
-	pk_pairs_asked(pairs);
-	assert_true(pk_pairs_lack(pairs));
-	assert_int_equal(word_on(pairs, "two"), PK_HOSTING_ASKED); /* after the question */
-	assert_true(pk_pairs_silent(pairs) && pk_pairs_any_new(pairs));
-	assert_int_equal(word_on(pairs, "one"), PK_HOSTING_SILENT);
-	assert_int_equal(word_on(pairs, "two"), PK_HOSTING_ASKED);
-	assert_true(answer(pairs, both).changed && !pk_pairs_lack(pairs));
-	assert_false(answer(pairs, both).changed);
-	/* Nomad's no is its word for one; for all of them at once it is an absence. */
-	assert_true(answer(pairs, one).any_no);
-	assert_int_equal(word_on(pairs, "two"), PK_HOSTING_NO);
-	assert_false(pk_pairs_lack(pairs));
-	answer(pairs, both);
-	assert_int_equal(word_on(pairs, "two"), PK_HOSTING_YES);
-	assert_non_null(answer(pairs, none).held);
-	assert_int_equal(word_on(pairs, "one"), PK_HOSTING_YES);
-	assert_false(pk_pairs_silent(pairs)); /* what it said stays */
-	/* What no settling asks for is forgotten, and new when it comes again. */
-	pk_pairs_begin(pairs);
-	word_on(pairs, "one");
-	pk_pairs_end(pairs);
-	assert_int_equal(word_on(pairs, "two"), PK_HOSTING_ASKED);
-	pk_pairs_free(pairs);
-}
-
 static void test_no_words(void **state)
 {
 	static const char *const bad[] = {
@@ -466,100 +408,6 @@ static void test_rested(void **state)
 			    "blocks/10.64.3.0_24");
 }
 
-/* What an operator is told to do about it is what helps. */
-static void test_no_session(void **state)
-{
-	static const struct {
-		int status;
-		const char *body, *says, *not;
-	} rows[] = {
-		{ 403, "Permission denied", "examples/acl", "restart" },
-		{ 401, "ACL support disabled", "examples/acl", "restart" },
-		{ 500, "apply failed: Missing node registration",
-		  "registers it again within minutes; fix: wait", "acl" },
-		{ 500, "No cluster leader", "no leader", "fix: " },
-		{ 500, "x", "status 500: x", "fix: " },
-	};
-	char why[300];
-
-	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		const struct pk_http_reply reply = { .status = rows[i].status,
-						     .body = rows[i].body,
-						     .known_leader = -1 };
-
-		if (!pk_consul_no_session(&reply, why, sizeof(why)) || !strstr(why, rows[i].says) ||
-		    strstr(why, rows[i].not))
-			fail_msg("%s: %s", rows[i].body, why);
-	}
-	assert_false(pk_consul_no_session(
-		&(struct pk_http_reply){ .status = 200, .body = "{}", .known_leader = -1 }, why,
-		sizeof(why)));
-}
-
-#define REPORT(index, digest, documents, more)                                                     \
-	"{\"version\":1,\"number\":0,\"documents\":[" documents                                    \
-	"],\"more\":0,\"sets\":[{\"source\":\"consul/tenant/x\",\"index\":99,\"digest\":\"t\"},"   \
-	"{\"source\":\"consul/operator\",\"index\":" index ",\"digest\":\"" digest                 \
-	"\",\"since\":\"2026-01-01T00:00:00Z\"" more "}]}"
-#define REFUSED                                                                                    \
-	"{\"source\":\"consul/operator\",\"path\":\"p\",\"state\":\"refused\",\"why\":\"x\"}"
-
-/* The newest set of whoever lacks nothing of it is what stands in Consul, as far as is known. */
-static void test_reports(void **state)
-{
-	static const struct {
-		char *key, *report;
-		bool known, current;
-	} rows[] = {
-		{ (char *)"s/a", (char *)REPORT("5", "old", "", ""), true, false },
-		{ (char *)"s/b", (char *)REPORT("7", "new", "", ""), true, true },
-		{ (char *)"s/c", (char *)REPORT("6", "new", "", ""), true, true },
-		{ (char *)"s/d", (char *)REPORT("8", "x", REFUSED, ""), true, false },
-		{ (char *)"s/e", (char *)REPORT("9", "y", "", ",\"why\":\"behind\""), true, false },
-		{ (char *)"s/f", (char *)REPORT("-1", "new", "", ""), false, false },
-		{ (char *)"s/g", (char *)"{\"sets\":[]}", false, false },
-		{ (char *)"s/h", (char *)"nonsense", false, false },
-		{ (char *)"nowhere", (char *)REPORT("10", "z", "", ""), false, false },
-	};
-	struct pk_kv list[PK_ARRAY_LEN(rows)] = { 0 };
-	const struct pk_kvs kvs = { .list = list, .n = PK_ARRAY_LEN(rows) };
-	struct pk_node_policy *all;
-
-	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		list[i].key = rows[i].key;
-		list[i].value = rows[i].report;
-		list[i].len = strlen(rows[i].report);
-	}
-	all = pk_node_policies(&kvs, "c", 0);
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		const char *last = strrchr(rows[i].key, '/');
-		const struct pk_node_policy *p = pk_node_policy(all, last ? last + 1 : rows[i].key);
-
-		if (!p != !rows[i].known || (p && p->current != rows[i].current))
-			fail_msg("%s", rows[i].key);
-	}
-	assert_int_equal(pk_node_policy(all, "b")->index, 7);
-	assert_string_equal(pk_node_policy(all, "b")->digest, "new");
-	assert_string_equal(pk_node_policy(all, "b")->since, "2026-01-01T00:00:00Z");
-	assert_null(pk_node_policy(all, "stranger"));
-	pk_node_policies_free(&all);
-	/* What is past what was heard is nobody's, and of equals this node is right. */
-	all = pk_node_policies(&kvs, "a", 6);
-	assert_true(pk_node_policy(all, "c")->current);
-	assert_false(pk_node_policy(all, "a")->current);
-	pk_node_policies_free(&all);
-	list[0].value = (char *)REPORT("6", "own", "", "");
-	list[0].len = strlen(list[0].value);
-	for (int i = 0; i < 2; i++) {
-		all = pk_node_policies(&kvs, i ? "c" : "a", 6);
-		assert_int_equal(pk_node_policy(all, "a")->current, !i);
-		assert_int_equal(pk_node_policy(all, "c")->current, i);
-		pk_node_policies_free(&all);
-	}
-}
-
 #define ENDS(number, addresses)                                                                    \
 	"{\"version\":1,\"number\":" number                                                        \
 	",\"blocks\":[\"10.64.2.0/24\"],\"addresses\":[" addresses "]}"
@@ -637,14 +485,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blocks, begin, end),
 		cmocka_unit_test_setup_teardown(test_owners, begin, end),
 		cmocka_unit_test_setup_teardown(test_placed, begin, end),
-		cmocka_unit_test(test_pairs),
 		cmocka_unit_test_setup_teardown(test_no_words, begin, end),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test_setup_teardown(test_claims, begin, end),
 		cmocka_unit_test_setup_teardown(test_words_and_claims, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_claims, begin, end),
-		cmocka_unit_test(test_no_session),
-		cmocka_unit_test(test_reports),
 		cmocka_unit_test(test_free_blocks),
 		cmocka_unit_test_setup_teardown(test_rested, begin, end),
 	};

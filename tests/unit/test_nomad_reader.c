@@ -16,6 +16,7 @@
 #include "fs.h"
 #include "nomad_texts.h"
 #include "own.h"
+#include "unit/many.h"
 #include "unit/nomad_tree.h"
 
 #define BAD_ALLOC ALLOC_BAD_HEAD " \"Job\": {\"TaskGroups\": 5}}"
@@ -288,20 +289,6 @@ static char *job_with(const char *meta, const char *services, const char *more)
 	return text;
 }
 
-/* n members or elements like `one`, which has the number in it. */
-__attribute__((format(printf, 2, 0))) static char *many(unsigned int n, const char *one)
-{
-	struct pk_str s = { 0 };
-
-	for (unsigned int i = 0; i < n; i++) {
-		char text[200];
-
-		snprintf(text, sizeof(text), one, i);
-		pk_str_addf(&s, "%s%s", i ? "," : "", text);
-	}
-	return pk_str_take(&s);
-}
-
 static void check_job(const char *meta, const char *services, const char *more,
 		      const struct pk_alloc *want)
 {
@@ -402,87 +389,6 @@ static void test_refused(void **state)
 	check_job("", "", ", \"unknown\": {]}", NULL);
 }
 
-/* Feeds `text` n times. */
-static void feed(struct pk_alloc_reader *reader, const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(pk_alloc_reader_feed(reader, text, strlen(text), NULL), 0);
-}
-
-/*
- * A configuration that is 100,000 deep and one of 80 MB, in an alloc among others: both are taken,
- * and what stays in memory is the facts.
- */
-static void test_deep_and_huge(void **state)
-{
-	struct pk_alloc_reader *reader = pk_alloc_reader_new(PK_READ_ALLOCS);
-	static char piece[1 << 20];
-	struct pk_allocs out;
-	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
-
-	(void)state;
-	feed(reader, "[" ALLOC_HEAD_OK " \"TaskResources\":", 1);
-	feed(reader, "[{\"x\":", 100000);
-	feed(reader, "1", 1);
-	feed(reader, "}]", 100000);
-	feed(reader, "," ALLOC_JOB "," ALLOC_HEAD_OK "\"Huge\": {\"x\": \"", 1);
-	memset(piece, 'x', sizeof(piece) - 1);
-	feed(reader, piece, 80);
-	feed(reader, "\"}, " ALLOC_JOB "," ALLOC "]", 1);
-	assert_in_range(mallinfo2().uordblks + mallinfo2().hblkhd, 0, before + (256 << 10));
-	assert_int_equal(pk_alloc_reader_end(reader, &out, NULL), 0);
-	assert_int_equal(out.n, 3);
-	assert_int_equal(out.n_refused, 0);
-	assert_true(pk_alloc_equal(&out.list[0], &out.list[1]));
-	pk_allocs_done(&out);
-	pk_alloc_reader_free(reader);
-}
-
-/* A job of 20,000 groups, each with as many labels as may be: it is refused before it costs. */
-static void test_many_groups(void **state)
-{
-	own_mem char *meta = many(40, "\"key%02u\": \"a value of some length, such as this one\"");
-	struct pk_alloc_reader *reader = pk_alloc_reader_new(PK_READ_ALLOCS);
-	struct pk_allocs out;
-	own_mem char *group = NULL;
-	size_t before = mallinfo2().uordblks;
-
-	(void)state;
-	if (asprintf(&group, "{\"Name\": \"a\", \"Meta\": {%s}},", meta) < 0)
-		abort();
-	feed(reader, "[{\"ID\": \"x\", \"Job\": {\"TaskGroups\": [", 1);
-	feed(reader, group, 20000);
-	assert_in_range(mallinfo2().uordblks, 0, before + (4 << 20));
-	feed(reader,
-	     "{\"Name\": \"g\"}]}, \"JobID\": \"j\", \"Namespace\": \"n\", \"TaskGroup\": "
-	     "\"g\"}," ALLOC "]",
-	     1);
-	assert_int_equal(pk_alloc_reader_end(reader, &out, NULL), 0);
-	assert_int_equal(out.n_refused, 1);
-	assert_string_equal(out.list[0].id, "x");
-	assert_null(out.list[1].refused);
-	pk_allocs_done(&out);
-	pk_alloc_reader_free(reader);
-}
-
-/* Three hundred groups are a large job, and no attack. */
-static void test_groups(void **state)
-{
-	own_mem char *groups = many(300, "{\"Name\": \"g%u\", \"Meta\": {\"n\": \"x\"}}");
-	own_mem char *text = NULL;
-	struct pk_alloc a;
-
-	(void)state;
-	if (asprintf(&text,
-		     "{\"ID\": \"x\", \"Job\": {\"TaskGroups\": [%s]}, \"JobID\": \"j\", "
-		     "\"Namespace\": \"n\", \"TaskGroup\": \"g299\"}",
-		     groups) < 0)
-		abort();
-	assert_int_equal(pk_alloc_decode(text, strlen(text), &a, NULL), 0);
-	assert_int_equal(a.n_meta, 1);
-	pk_alloc_done(&a);
-}
-
 /* That labels were refused is kept with the facts. */
 static void test_refusal_kept(void **state)
 {
@@ -502,85 +408,15 @@ static void test_refusal_kept(void **state)
 	pk_alloc_done(&a);
 }
 
-static int find_node(const char *text, const char *name, struct pk_nomad_node *out,
-		     struct pk_err *err)
-{
-	struct pk_node_reader *reader = pk_node_reader_new(name);
-	int r = 0;
-
-	for (size_t at = 0; text[at] && r == 0; at++)
-		r = pk_node_reader_feed(reader, text + at, 1, err);
-	if (r == 0)
-		r = pk_node_reader_end(reader, out, err);
-	pk_node_reader_free(reader);
-	return r;
-}
-
-static void test_nodes(void **state)
-{
-	static const char nodes[] =
-		"[{\"ID\": \"11111111-0000-0000-0000-000000000001\", \"Name\": "
-		"\"vm\", \"Status\": \"down\"},"
-		"{\"ID\": \"11111111-0000-0000-0000-000000000002\", \"Name\": "
-		"\"vm\", \"Status\": \"ready\","
-		" \"Datacenter\": \"dc1\", \"NodePool\": \"default\"},"
-		"{\"ID\": \"11111111-0000-0000-0000-000000000003\", \"Name\": "
-		"\"two\", \"Status\": \"ready\"},"
-		"{\"ID\": \"11111111-0000-0000-0000-000000000004\", \"Name\": "
-		"\"two\", \"Status\": \"ready\"},"
-		"{\"ID\": \"an id that is longer than those of Nomad ever are\", \"Name\": "
-		"\"bad\", \"Status\": \"ready\"}]";
-	struct pk_nomad_node n;
-	struct pk_err err = { 0 };
-
-	(void)state;
-	assert_int_equal(find_node(nodes, "vm", &n, NULL), 0);
-	assert_string_equal(n.id, "11111111-0000-0000-0000-000000000002");
-	assert_string_equal(n.datacenter, "dc1");
-	assert_int_equal(find_node(nodes, "11111111-0000-0000-0000-000000000004", &n, NULL), 0);
-	assert_true(find_node(nodes, "two", &n, &err) < 0);
-	assert_non_null(strstr(err.text, "2 ready nodes"));
-	assert_true(find_node(nodes, "bad", &n, &err) < 0);
-	assert_non_null(strstr(err.text, "ID"));
-	assert_true(find_node(nodes, "none", &n, NULL) < 0);
-	assert_true(find_node("{}", "vm", &n, NULL) < 0);
-	assert_true(find_node("[{}", "vm", &n, NULL) < 0);
-}
-
-static void test_recorded_nodes(void **state)
-{
-	own_mem char *text = NULL;
-	struct pk_nomad_node node;
-	size_t n;
-
-	(void)state;
-	assert_int_equal(pk_fs_read("tests/recorded/nomad-nodes.json", 1 << 20, &text, &n, NULL),
-			 0);
-	assert_int_equal(find_node(text, "rec", &node, NULL), 0);
-	assert_int_equal(strlen(node.id), 36);
-	assert_string_equal(node.pool, "default");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dns),
-		cmocka_unit_test(test_hostname),
-		cmocka_unit_test(test_alloc),
-		cmocka_unit_test(test_alloc_bad),
-		cmocka_unit_test(test_alloc_kept),
-		cmocka_unit_test(test_allocs),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_recorded),
-		cmocka_unit_test(test_label_budget),
-		cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_deep_and_huge),
-		cmocka_unit_test(test_many_groups),
-		cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_refusal_kept),
-		cmocka_unit_test(test_nodes),
-		cmocka_unit_test(test_recorded_nodes),
+		cmocka_unit_test(test_dns),	     cmocka_unit_test(test_hostname),
+		cmocka_unit_test(test_alloc),	     cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_alloc_kept),   cmocka_unit_test(test_allocs),
+		cmocka_unit_test(test_terminal),     cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_label_budget), cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_refusal_kept),
 	};
 
 	return cmocka_run_group_tests_name("controller: Nomad's answers", tests, NULL, NULL);

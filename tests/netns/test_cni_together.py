@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ADDs and DELs at the same time, and many of them in turn."""
+import json
+import os
+import subprocess
+import uuid
+
+from harness import Snapshot, wait_for
+from harness.netns import entering
+from harness.shell import binary
+from test_cni_add import conf, gone, record
+
+
+def together(node, calls):
+    """Verbs at the same time; each as (verb, id, netns, args). Their answers and statuses."""
+    running = []
+    for verb, alloc, args in calls:
+        env = {"PATH": os.environ["PATH"], "CNI_COMMAND": verb, "CNI_CONTAINERID": alloc.id,
+               "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0", "CNI_ARGS": args}
+        running.append(subprocess.Popen(
+            [binary("picket-cni")], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, preexec_fn=entering(node.net, node.mnt)))
+    for process in running:
+        process.stdin.write(json.dumps(conf(node)))
+        process.stdin.close()
+    done = []
+    for process in running:
+        out, err = process.stdout.read(), process.stderr.read()
+        done.append((process.wait(), out, err))
+    return done
+
+
+def test_eight_at_a_time(make_node, no_leaks):
+    """The first load is among them; addresses, slots and MACs are nobody else's."""
+    node = make_node(uplink=False)
+    allocs = [node.new_netns(str(uuid.uuid4())) for _ in range(8)]
+    args = "NOMAD_NAMESPACE=acme"
+    for status, out, err in together(node, [("ADD", a, args) for a in allocs]):
+        assert status == 0, out + err
+    for alloc in allocs:
+        alloc.result = node.cni("ADD", alloc.id, alloc.path, args=args)
+    assert len({a.address() for a in allocs}) == len({a.slot for a in allocs}) == 8
+    assert len({a.mac for a in allocs}) == len({a.address(6) for a in allocs}) == 8
+    assert len(node.records()) == 8
+    assert len({record(node, a)["identity"] for a in allocs}) == 1	# one set, one number
+    for status, out, err in together(node, [("DEL", a, "") for a in allocs]):
+        assert status == 0, out + err
+    for alloc in allocs:
+        node.drop_netns(alloc)
+    wait_for(lambda: "pk" not in node.run(["ip", "-o", "link"]).stdout, "the devices to go")
+    last = node.add("acme", "api", "web")		# buries all of them
+    assert node.records() == [f"{last.id}@eth0@{last.slot}"]
+    assert node.leases() == {last.address(), last.address(6)}
+    assert node.tables.count("slots") == node.tables.count("by_address") - 1 == 1
+
+
+def test_one_container_at_a_time(make_node):
+    """ADD of one container id eight times at once: one endpoint, one answer."""
+    node = make_node(uplink=False)
+    alloc = node.new_netns(str(uuid.uuid4()))
+    answers = together(node, [("ADD", alloc, "NOMAD_NAMESPACE=acme")] * 8)
+    assert all(status == 0 for status, _, _ in answers), answers
+    assert len({out for _, out, _ in answers}) == 1
+    assert len(node.records()) == 1 and node.tables.count("slots") == 1
+
+
+def test_cycles_leave_nothing(make_node):
+    node = make_node(uplink=False)
+    before = None
+    for turn in range(12):
+        a = node.add("acme", "api", "web")
+        node.delete(a)
+        wait_for(lambda a=a: gone(node, a), "the device to go")
+        if turn == 1:
+            before = Snapshot(node)
+    after = Snapshot(node)
+    before.assert_same(after, ignore=("records", "leases", "table slots"))
+    assert len(node.records()) == 1 and len(node.leases()) == 2

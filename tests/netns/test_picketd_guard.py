@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""picketd keeps the guard the first at its devices, and their settings as they should be."""
+import ctypes
+import os
+import signal
+import socket
+import struct
+
+import pytest
+from harness.bpfmap import bpf
+from harness.shell import wait_for
+from test_picketd import endpoint, in_step, is_kept_from, node, reaches, until  # noqa: F401 (node is a fixture)
+
+PROG_LOAD, OBJ_PIN, PROG_ATTACH, SCHED_CLS, TCX_INGRESS, BEFORE = 5, 6, 8, 3, 46, 8
+PASSES = bytes([0xb7] + 7 * [0] + [0x95] + 7 * [0])         # r0 = 0 (TC_ACT_OK); exit
+XDP_PASSES = bytes([0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95] + 7 * [0])	# r0 = 2 (XDP_PASS); exit
+XDP = 6
+
+
+def passing_program(kind=SCHED_CLS, code=PASSES):
+    code, licence = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
+    return bpf(PROG_LOAD, struct.pack("IIQQ", kind, len(PASSES) // 8, ctypes.addressof(code),
+                                      ctypes.addressof(licence)))
+
+
+def test_audit_puts_the_guard_first_again(node):
+    a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
+    pin = node.path("sys/fs/bpf/foreign")
+    path = ctypes.create_string_buffer(os.fsencode(pin))
+    program = passing_program()
+    bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(path), program))
+    os.close(program)
+    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", "ingress", "pref", "1", "protocol", "all",
+              "handle", "9", "bpf", "da", "object-pinned", os.path.join(node.root, "sys/fs/bpf/foreign")])
+    node.run(["tc", "filter", "del", "dev", f"pk{b.slot}", "egress"])
+    node.start_picketd()
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsRepaired"] == 2, "both guards")
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing to say any more")
+    assert is_kept_from(a, b) and is_kept_from(b, a)
+    node.picketd_answers()
+    node.picketd.send_signal(signal.SIGHUP)                 # looks again, and finds nothing to do
+    wait_for(lambda: node.log().count("op=reload") == 1, "the reload")
+    assert node.api("/v1/status")["upkeep"]["guardsRepaired"] == 2
+
+
+@pytest.mark.parametrize("what", (["filter", "del", "dev", "DEV", "ingress"],
+                                  ["qdisc", "del", "dev", "DEV", "clsact"]))
+def test_a_guard_that_is_taken_away_comes_back(node, what):
+    """Not at the next minute: picketd hears of it."""
+    node.start_picketd()
+    a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+    wait_for(lambda: in_step(node) and endpoint(node, a), "both known")
+    hooks = 1 if what[0] == "filter" else 2
+    node.run(["tc", *(f"pk{a.slot}" if word == "DEV" else word for word in what)])
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsRepaired"] == hooks, "the guard")
+    assert reaches(a, b)
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing to say any more")
+
+
+def test_what_cannot_be_guarded_is_closed(node):
+    a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+    node.start_picketd()
+    assert reaches(a, b)
+    program = passing_program()
+    with node.inside():
+        index = socket.if_nametoindex(f"pk{a.slot}")
+        try:
+            bpf(PROG_ATTACH, struct.pack("IIIIIIQ", index, program, TCX_INGRESS, BEFORE, 0, 0, 0))
+        except OSError as error:
+            pytest.skip(f"this kernel has no TCX: {error}")
+        finally:
+            os.close(program)
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")
+    status = node.api("/v1/status")
+    assert status["state"] == "failing"
+    assert any(f"pk{a.slot} is closed" in r["text"] and r["fix"] == "picket check"
+               for r in status["reasons"])
+    assert node.tables.word(a.slot)[0] == 0 and node.tables.word(b.slot)[0] != 0
+    assert is_kept_from(a, b) and is_kept_from(b, a)
+    link = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]
+    assert "UP" not in link["flags"]
+    node.picketd.send_signal(signal.SIGHUP)                 # it stays said
+    wait_for(lambda: node.log().count("op=reload") == 2, "the reload")
+    assert node.api("/v1/status")["upkeep"]["guardsBad"] == 1
+    node.delete(a)
+    wait_for(lambda: node.api("/v1/endpoints")["endpoints"][0]["containerId"] == b.id, "the DEL")
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing left to say")
+
+
+def setting(node, alloc, key):
+    return node.run(["cat", f"/proc/sys/net/{key.replace('PK', f'pk{alloc.slot}')}"]).stdout.strip()
+
+
+def test_settings_that_somebody_reset_come_back_at_once(node):
+    """Writing the node's own forwarding resets each device's: docker does it, and `sysctl --system`."""
+    node.start_picketd()
+    a = node.add("acme", "a", "g")
+    wait_for(lambda: in_step(node) and endpoint(node, a), "the endpoint")
+    for family in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        for value in "10":
+            node.run(["sh", "-c", f"echo {value} > /proc/sys/net/{family}"])
+    for key in ("ipv4/conf/PK/forwarding", "ipv6/conf/PK/forwarding"):
+        wait_for(lambda k=key: setting(node, a, k) == "1", key)
+    node.run(["sh", "-c", f"echo 0 > /proc/sys/net/ipv4/conf/pk{a.slot}/accept_local"])
+    node.picketd.send_signal(signal.SIGHUP)		# the kernel says nothing of this one: the audit sees it
+    wait_for(lambda: setting(node, a, "ipv4/conf/PK/accept_local") == "1", "accept_local")
+    assert "somebody changed it" in node.log() and node.api("/v1/status")["state"] == "ok"
+
+
+def test_an_xdp_program_before_the_guard_closes_the_endpoint(node):
+    node.start_picketd()
+    a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
+    wait_for(lambda: in_step(node) and reaches(a, b), "both open")
+    pin, path = os.path.join(node.root, "sys/fs/bpf/xdp"), node.path("sys/fs/bpf/xdp")
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    program = passing_program(XDP, XDP_PASSES)
+    bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(name), program))
+    os.close(program)
+    node.run(["ip", "link", "set", "dev", f"pk{a.slot}", "xdpgeneric", "pinned", pin])
+    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")	# at once, by the kernel's word
+    assert any("XDP" in r["text"] for r in node.api("/v1/status")["reasons"])
+    assert is_kept_from(a, b) and node.tables.word(a.slot) == (0, 0, 0)
+    node.run(["ip", "link", "set", "dev", f"pk{a.slot}", "xdpgeneric", "off"])
+    node.check(a)
+    until(node, a, b, True)			# the kernel tells of the carrier up to a second later
