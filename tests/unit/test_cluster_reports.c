@@ -12,6 +12,7 @@
 
 #include "controller/cluster/publish_private.h"
 #include "controller/cluster/reports.h"
+#include "controller/sources/store_consul.h"
 #include "own.h"
 
 /* What an operator is told to do about it is what helps. */
