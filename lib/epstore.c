@@ -282,6 +282,7 @@ static int fail_state(struct pk_err *err, int r, const char *path)
 	 */
 	if (err)
 		err->code = PK_CODE_STATE;
+	pk_fs_fix(err, r);
 	return pk_fix(err, r, "make room in the state directory, writable for root");
 }
 

@@ -81,6 +81,17 @@ int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struc
 	return r < 0 ? pk_wrap(err, r, "%s", path) : 0;
 }
 
+int pk_fs_fix(struct pk_err *err, int r)
+{
+	if (r == -ENOSPC || r == -EDQUOT)
+		return pk_fix(err, r, "make room on its file system (df, df -i)");
+	if (r == -EROFS)
+		return pk_fix(err, r, "mount its file system writable; dmesg may say why it isn't");
+	if (r == -EIO)
+		return pk_fix(err, r, "its disk fails: see dmesg");
+	return r;
+}
+
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {
@@ -158,13 +169,13 @@ static int write_file(const char *path, const void *data, size_t len, mode_t mod
 
 int pk_fs_write(const char *path, const void *data, size_t len, mode_t mode, struct pk_err *err)
 {
-	return write_file(path, data, len, mode, true, err);
+	return pk_fs_fix(err, write_file(path, data, len, mode, true, err));
 }
 
 int pk_fs_write_quick(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pk_err *err)
 {
-	return write_file(path, data, len, mode, false, err);
+	return pk_fs_fix(err, write_file(path, data, len, mode, false, err));
 }
 
 int pk_fs_mkdirs(const char *path, mode_t mode, struct pk_err *err)
@@ -184,7 +195,7 @@ int pk_fs_mkdirs(const char *path, mode_t mode, struct pk_err *err)
 			continue;
 		*p = '\0';
 		if (mkdir(part, mode) < 0 && errno != EEXIST)
-			return pk_fail(err, errno, "make directory %s", part);
+			return pk_fs_fix(err, pk_fail(err, errno, "make directory %s", part));
 		*p = c;
 		if (c == '\0')
 			return 0;

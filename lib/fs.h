@@ -17,6 +17,12 @@ int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struc
 int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *err);
 
 /*
+ * Sets the fix of what a disk refuses (full, read-only, broken), unless one is set; returns r. The
+ * functions below do so themselves.
+ */
+int pk_fs_fix(struct pk_err *err, int r);
+
+/*
  * Writes a file whole or not at all: temporary file, write, fsync, rename, fsync of the directory.
  * The temporary is dot-named and removed on failure.
  */

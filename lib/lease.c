@@ -138,6 +138,11 @@ static void lease_path(const struct pk_lease_dir *dir, const union pk_addr *addr
 	snprintf(path, room, "%s/%s", dir->path, pk_addr_format(addr, text));
 }
 
+static int fail_write(struct pk_err *err, int num, const char *what, const char *path)
+{
+	return pk_fs_fix(err, pk_code(err, pk_fail(err, num, "%s %s", what, path), PK_CODE_STATE));
+}
+
 /* Writes a file that says whose the lease is, under a name that only a killed process leaves. */
 static int write_owner(const char *path, const char *owner, struct pk_err *err)
 {
@@ -146,13 +151,13 @@ static int write_owner(const char *path, const char *owner, struct pk_err *err)
 	ssize_t len = (ssize_t)strlen(owner), n;
 
 	if (fd < 0)
-		return pk_code(err, pk_fail(err, errno, "create %s", path), PK_CODE_STATE);
+		return fail_write(err, errno, "create", path);
 	n = write(fd, owner, (size_t)len);
 	if (n == len)
 		return 0;
 	n = n < 0 ? errno : ENOSPC;
 	unlink(path);
-	return pk_code(err, pk_fail(err, (int)n, "write %s", path), PK_CODE_STATE);
+	return fail_write(err, (int)n, "write", path);
 }
 
 int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, const char *owner,
@@ -171,7 +176,7 @@ int pk_lease_take(const struct pk_lease_dir *dir, const union pk_addr *addr, con
 	r = link(temp, path) < 0 ? -errno : 0;
 	unlink(temp);
 	if (r < 0)
-		return pk_code(err, pk_fail(err, -r, "lease %s", path), PK_CODE_STATE);
+		return fail_write(err, -r, "lease", path);
 	return 0;
 }
 
@@ -184,7 +189,7 @@ int pk_lease_take_beside(const struct pk_lease_dir *dir, const union pk_addr *ad
 	lease_path(dir, held, there, sizeof(there));
 	if (link(there, path) == 0)
 		return 0;
-	return pk_code(err, pk_fail(err, errno, "lease %s", path), PK_CODE_STATE);
+	return fail_write(err, errno, "lease", path);
 }
 
 static int read_owner(const char *path, char owner[OWNER_ROOM])

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "fs.h"
 #include "ipam.h"
 
 #define BYTES_LEFT (16ull << 20)
@@ -19,6 +21,11 @@ bool pk_room_disk_is_short(const struct pk_paths *paths, struct pk_err *why)
 	/* A directory that isn't there means that nothing was attached yet. */
 	if (statvfs(paths->endpoints, &fs) < 0)
 		return false;
+	if (fs.f_flag & ST_RDONLY) {
+		pk_fail(why, EROFS, "%s", paths->endpoints);
+		pk_fs_fix(why, -EROFS);
+		return true;
+	}
 	bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (bytes >= BYTES_LEFT && (fs.f_favail >= FILES_LEFT || !fs.f_files))
 		return false;
