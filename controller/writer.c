@@ -13,6 +13,7 @@
 #include "fs.h"
 #include "log.h"
 #include "own.h"
+#include "writer_private.h"
 
 #define STACK	(512u << 10)
 #define WORK_OF 128 /* bytes that each work costs beside its own */
@@ -38,6 +39,7 @@ struct pk_writer {
 	bool stop;
 	int event;
 	struct pk_watch *watch;
+	struct pk_writer_files *files;
 };
 
 static void append(struct list *list, struct item *item)
@@ -169,8 +171,15 @@ struct pk_writer *pk_writer_new(struct pk_loop *loop, size_t max_size)
 		abort();
 	if (loop)
 		w->watch = pk_watch_fd(loop, w->event, on_event, w);
+	if (loop)
+		w->files = writer_files_new(w, loop, max_size);
 	start(w);
 	return w;
+}
+
+struct pk_writer_files *writer_files(struct pk_writer *w)
+{
+	return w->files;
 }
 
 bool pk_writer_add(struct pk_writer *w, const struct pk_work *work)
@@ -251,6 +260,7 @@ void pk_writer_free(struct pk_writer *w)
 	if (!w)
 		return;
 	pk_watch_free(PK_MOVE(w->watch, NULL));
+	writer_files_stop(w->files);
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
 	stuck = w->since_ns;
@@ -263,57 +273,10 @@ void pk_writer_free(struct pk_writer *w)
 	pthread_join(w->thread, NULL);
 	drop(&w->queue);
 	drop(&w->ended);
+	writer_files_free(w->files);
 	close(w->event);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->more);
 	pthread_cond_destroy(&w->idle);
 	free(w);
-}
-
-struct file {
-	size_t len;
-	char *text; /* NULL: it is to go */
-	char path[];
-};
-
-static int write_file(void *arg, struct pk_err *err)
-{
-	struct file *f = arg;
-	char *slash = strrchr(f->path, '/');
-	int r;
-
-	if (!f->text)
-		return unlink(f->path) < 0 && errno != ENOENT ? -errno : 0;
-	*slash = '\0';
-	r = pk_fs_mkdirs(f->path, 0700, err);
-	*slash = '/';
-	return r < 0 ? r : pk_fs_write_quick(f->path, f->text, f->len, 0600, err);
-}
-
-static void add_file(struct pk_writer *w, const char *path, const char *text, size_t len)
-{
-	size_t path_room = strlen(path) + 1;
-	struct file *f = pk_alloc(sizeof(*f) + path_room + len);
-	const struct pk_work work = { .run = write_file, .arg = f, .size = path_room + len };
-	struct pk_err err;
-
-	memcpy(f->path, path, path_room);
-	if (text)
-		f->text = memcpy(f->path + path_room, text, len);
-	f->len = len;
-	if (w && pk_writer_add(w, &work))
-		return;
-	if (!w)
-		write_file(f, &err);
-	free(f);
-}
-
-void pk_writer_file(struct pk_writer *w, const char *path, const char *text, size_t len)
-{
-	add_file(w, path, text, len);
-}
-
-void pk_writer_unlink(struct pk_writer *w, const char *path)
-{
-	add_file(w, path, NULL, 0);
 }

@@ -47,6 +47,10 @@ void pk_writer_free(struct pk_writer *writer);
 
 /*
  * Write a file's whole text, in a directory that is made where it isn't there, and remove a file.
+ * What the disk refuses is tried again every few seconds, until it is done or something newer is
+ * asked for of the same path.
  */
 void pk_writer_file(struct pk_writer *writer, const char *path, const char *text, size_t len);
 void pk_writer_unlink(struct pk_writer *writer, const char *path);
+/* Returns how many files the disk has refused so far, and the last reason where there are any. */
+size_t pk_writer_unwritten(struct pk_writer *writer, struct pk_err *err);

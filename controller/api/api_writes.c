@@ -26,11 +26,26 @@ static uint64_t lines_lost(const struct pk_parts *p)
 	return pk_journal_lost(p->journal) + (p->flowlog ? pk_flowlog_lost(p->flowlog) : 0);
 }
 
+/* Says which files of endpoints and of other nodes' words are not written. */
+static void unwritten_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	struct pk_err err = { 0 };
+	size_t n = p->disk ? pk_writer_unwritten(p->disk, &err) : 0;
+	own_str text = { 0 };
+
+	if (!n)
+		return;
+	pk_str_addf(&text, "%zu file%s of the state directory %s not written: %s", n,
+		    n == 1 ? "" : "s", n == 1 ? "is" : "are", err.text);
+	pk_api_reason(r, false, "store", text.text, err.fix);
+}
+
 void pk_api_write_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	uint64_t disk = disk_ms(p), lines = late_ms(p->lines), log = pk_logger_stuck_ms();
 	own_str text = { 0 };
 
+	unwritten_reason(p, r);
 	pk_str_addf(&text,
 		    "the disk of %s/var/lib/picket has not answered for %lu s: what changed since "
 		    "then is in force and not stored",

@@ -23,7 +23,7 @@ void cluster_keep(struct pk_cluster *c, const char *key, const struct pk_kv *kv)
 	file_of(c, key, &path);
 	pk_str_addf(&text, "%llu %s\n", (unsigned long long)kv->created, key);
 	pk_str_addn(&text, kv->value, kv->len);
-	/* A lost write comes again with Consul's next answer. */
+	/* No reason to sync: after a crash Consul says it again. */
 	if (!text.failed)
 		pk_writer_file(c->args.writer, path.text, text.text, text.len);
 }

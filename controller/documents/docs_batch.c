@@ -197,6 +197,17 @@ static void unmake(void *arg, const char *tenant_name)
 	pk_docstore_unmake(b->directory, b->origin, tenant_name);
 }
 
+/* What is done is NULL from then on. */
+static int remove_doomed(struct pk_docs_batch *b, size_t i, struct pk_err *err)
+{
+	const char *file = strchr(b->doomed[i], '\n') + 1;
+
+	if (remove(file) < 0 && errno != ENOENT)
+		return pk_fs_fix(err, pk_fail(err, errno, "remove %s", file));
+	free(PK_MOVE(b->doomed[i], NULL));
+	return 0;
+}
+
 /*
  * Writes documents. A tenant's directory is made after them, since it says that all of the tenant's
  * documents are known.
@@ -206,8 +217,6 @@ static int write_documents(struct pk_docs_batch *b, struct pk_err *err)
 	struct pk_err e = { 0 };
 	int r = 0;
 
-	for (size_t i = 0; i < b->n_doomed; i++)
-		remove(b->doomed[i]); /* whose name a document may have again */
 	for (size_t i = 0; i < b->n_puts; i++)
 		first_error(&r, write_put(b, &b->puts[i], &e), err, &e);
 	for (size_t i = 0; i < b->n_puts; i++)
@@ -227,6 +236,8 @@ int pk_docs_batch_write(struct pk_docs_batch *b, struct pk_err *err)
 	int r = 0;
 
 	first_error(&r, write_each(b, true, &e), err, &e);
+	for (size_t i = 0; i < b->n_doomed; i++) /* whose name a document may have again */
+		first_error(&r, remove_doomed(b, i, &e), err, &e);
 	first_error(&r, write_documents(b, &e), err, &e);
 	if (b->forgot)
 		pk_docstore_tenants(b->directory, b->origin, unmake, b);
@@ -293,9 +304,20 @@ static void told_of_put(struct pk_docs *docs, const struct put *p)
 		free(PK_MOVE(e->text, NULL));
 }
 
-/* All are done again: what is done already is no error. */
+/*
+ * All are done again: what is done already is no error. A file that could not be removed is lost
+ * again, since a document of its name may have been written over it meanwhile.
+ */
 static void chores_failed(struct pk_docs *docs, const struct pk_docs_batch *b)
 {
+	for (size_t i = 0; i < b->n_doomed; i++) {
+		char *file = b->doomed[i] ? strchr(b->doomed[i], '\n') : NULL;
+
+		if (file) {
+			*file = '\0';
+			docs_lost_add(docs, b->doomed[i], file + 1, true);
+		}
+	}
 	docs->forgot |= b->forgot;
 	for (size_t i = 0; i < b->n_stale; i++)
 		docs_text_add(&docs->stale, &docs->n_stale, &docs->room_stale,

@@ -46,7 +46,7 @@ struct pk_docs {
 	bool forgot;	     /* a tenant's directory is to go */
 	char **made;	     /* tenants whose directory is to be made */
 	size_t n_made, room_made;
-	char **doomed; /* stored files that are nobody's any more */
+	char **doomed; /* "SOURCE\nFILE", stored files that are nobody's any more */
 	size_t n_doomed, room_doomed;
 	struct past **pasts;
 	size_t n_pasts, room_pasts;
@@ -87,6 +87,7 @@ struct pk_doc_source docs_source_of(const struct pk_doc_origin *origin);
 void docs_refuse(struct pk_doc_entry *e, const char *why);
 /* Has the stored file deleted with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name);
+void docs_lost_add(struct pk_docs *docs, const char *source, const char *file, bool heard);
 void docs_lost_drop(struct pk_docs *docs, size_t at);
 void docs_heard_load(struct pk_docs *docs);
 void docs_heard_free(struct pk_docs *docs);

@@ -13,11 +13,21 @@
 #include "own.h"
 #include "str.h"
 
-static void lost_add(struct pk_docs *docs, const struct pk_stored_doc *s)
+void docs_lost_add(struct pk_docs *docs, const char *source, const char *file, bool heard)
 {
 	docs->lost = docs_room_for(docs->lost, docs->n_lost, &docs->room_lost, sizeof(*docs->lost));
-	docs->lost[docs->n_lost++] =
-		(struct lost){ .source = pk_strdup(s->source), .file = pk_strdup(s->file) };
+	docs->lost[docs->n_lost++] = (struct lost){ .source = pk_strdup(source),
+						    .file = pk_strdup(file),
+						    .heard = heard };
+}
+
+/* The file is nobody's any more, and an ADD would start in quarantine because of it. */
+static void doom(struct pk_docs *docs, const struct lost *lost)
+{
+	own_str text = { 0 };
+
+	pk_str_addf(&text, "%s\n%s", lost->source, lost->file);
+	docs_text_add(&docs->doomed, &docs->n_doomed, &docs->room_doomed, pk_strdup(text.text));
 }
 
 static bool is_back(const struct pk_docs *docs, const struct lost *lost)
@@ -52,12 +62,7 @@ const char *pk_docs_lost(struct pk_docs *docs)
 		if (is_back(docs, lost) || (access(lost->file, F_OK) < 0 && errno == ENOENT)) {
 			docs_lost_drop(docs, i);
 		} else if (lost->heard && !has_gap(docs, lost->source)) {
-			/*
-			 * The file is nobody's any more, and an ADD would start in quarantine
-			 * because of it.
-			 */
-			docs_text_add(&docs->doomed, &docs->n_doomed, &docs->room_doomed,
-				      pk_strdup(lost->file));
+			doom(docs, lost);
 			docs_lost_drop(docs, i);
 		}
 	}
@@ -112,7 +117,7 @@ static int on_stored(void *arg, const struct pk_stored_doc *s, struct pk_err *er
 		return 0;
 	if (pk_document_parse(&src, s->text, s->len, &doc, &e->notes) < 0) {
 		docs_refuse(e, "the stored version cannot be read by this release");
-		lost_add(docs, s);
+		docs_lost_add(docs, s->source, s->file, false);
 		return 0;
 	}
 	pk_hash128(s->text, s->len, e->hash);
@@ -142,7 +147,7 @@ static void on_bad(void *arg, const struct pk_stored_doc *doc, const struct pk_e
 {
 	struct both *both = arg;
 
-	lost_add(both->docs, doc);
+	docs_lost_add(both->docs, doc->source, doc->file, false);
 	both->fn(both->arg, err);
 }
 

@@ -187,9 +187,7 @@ static void keep_facts(const struct pk_model *m, const struct pk_local_endpoint 
 	if (!path)
 		return;
 	pk_alloc_encode(ep->facts, &text);
-	/*
-	 * A lost write is no reason to fail or to sync: Nomad's next answer brings the facts again.
-	 */
+	/* No reason to sync: after a crash Nomad's next answer brings the facts again. */
 	if (!text.failed)
 		pk_writer_file(m->writer, path, text.text, text.len);
 }

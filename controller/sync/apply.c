@@ -302,7 +302,7 @@ static int apply(struct pk_apply *a)
 	if (r == 0 && (settings || apply_block_is_left(a)))
 		apply_set_node(a);
 	if (r < 0)
-		pk_timer_set(a->pass, APPLY_RETRY_MS);
+		pk_timer_hurry(a->pass, APPLY_RETRY_MS);
 	else
 		r = pass(a, all);
 	a->under_way = r == -EAGAIN;
@@ -426,6 +426,7 @@ void pk_apply_free(struct pk_apply *a)
 	if (!a)
 		return;
 	apply_leave_tables(a);
+	apply_store_free(a);
 	pk_timer_free(a->pass);
 	pk_timer_free(a->acknowledge);
 	pk_timer_free(a->trim);

@@ -12,6 +12,7 @@
 #define DISK_NS	   100000000ull	 /* for so long an unstored change is not acknowledged */
 
 struct store {
+	struct store *next; /* of those whose files could not be synced */
 	struct pk_apply *apply;
 	struct pk_docs_batch *batch; /* NULL: no documents */
 	char *node_json;	     /* NULL: no settings */
@@ -29,16 +30,59 @@ static int run_sync(void *arg, struct pk_err *err)
 {
 	const struct store *s = arg;
 
-	return pk_docs_batch_sync(s->batch, err);
+	return pk_fs_fix(err, pk_docs_batch_sync(s->batch, err));
 }
 
 static void on_synced(void *arg, int r, const struct pk_err *err)
 {
 	struct store *s = arg;
+	struct pk_apply *a = s->apply;
 
-	if (r < 0)
-		pk_apply_note(&s->apply->state.store_error, r, err, "store");
-	store_free(s);
+	if (r == 0) {
+		store_free(s);
+		if (!a->unsynced && !a->store_again_ms)
+			pk_apply_note(&a->state.store_error, 0, NULL, "store");
+		return;
+	}
+	pk_apply_note(&a->state.store_error, r, err, "store");
+	s->next = a->unsynced;
+	a->unsynced = s;
+	a->sync_again_ms = pk_loop_now(a->args.loop) + APPLY_RETRY_MS;
+	pk_timer_hurry(a->pass, APPLY_RETRY_MS);
+}
+
+static void start_sync(struct store *s)
+{
+	const struct pk_work work = {
+		.run = run_sync, .done = on_synced, .arg = s, .always = true
+	};
+
+	pk_writer_add(s->apply->args.fsync, &work);
+}
+
+static void sync_again(struct pk_apply *a)
+{
+	uint64_t now = pk_loop_now(a->args.loop);
+	struct store *s, *next;
+
+	if (a->unsynced && now < a->sync_again_ms) {
+		pk_timer_hurry(a->pass, a->sync_again_ms - now);
+		return;
+	}
+	for (s = PK_MOVE(a->unsynced, NULL); s; s = next) {
+		next = s->next;
+		start_sync(s);
+	}
+}
+
+void apply_store_free(struct pk_apply *a)
+{
+	struct store *s, *next;
+
+	for (s = a->unsynced; s; s = next) {
+		next = s->next;
+		store_free(s);
+	}
 }
 
 /* Writes the settings first, since ADD compiles by them. */
@@ -54,7 +98,8 @@ static int run_store(void *arg, struct pk_err *err)
 		d = pk_docs_batch_write(s->batch, &e);
 	if (r == 0 && d < 0)
 		*err = e;
-	return r < 0 ? r : d;
+	r = r < 0 ? r : d;
+	return pk_fs_fix(err, r);
 }
 
 static void submit(struct pk_apply *a);
@@ -72,9 +117,6 @@ static void on_stored(void *arg, int r, const struct pk_err *err)
 {
 	struct store *s = arg;
 	struct pk_apply *a = s->apply;
-	const struct pk_work sync = {
-		.run = run_sync, .done = on_synced, .arg = s, .always = true
-	};
 
 	a->store = NULL;
 	pk_apply_note(&a->state.store_error, r, err, "store");
@@ -84,7 +126,7 @@ static void on_stored(void *arg, int r, const struct pk_err *err)
 	if (s->batch)
 		pk_docs_stored(a->args.docs, s->batch);
 	if (s->batch)
-		pk_writer_add(a->args.fsync, &sync);
+		start_sync(s);
 	else
 		store_free(s);
 	if (a->withdraw)
@@ -105,11 +147,15 @@ static void submit(struct pk_apply *a)
 {
 	struct pk_work work = { .run = run_store, .done = on_stored, .always = true };
 	bool docs = a->docs_unstored || pk_docs_has_chores(a->args.docs);
+	uint64_t now = pk_loop_now(a->args.loop);
 	struct store *s;
 
-	if (a->store || (!docs && !a->settings_unstored) ||
-	    pk_loop_now(a->args.loop) < a->store_again_ms)
+	if (a->store || (!docs && !a->settings_unstored))
 		return;
+	if (now < a->store_again_ms) {
+		pk_timer_hurry(a->pass, a->store_again_ms - now); /* a pass has cleared it */
+		return;
+	}
 	s = pk_alloc(sizeof(*s));
 	s->apply = a;
 	strcpy(s->path, a->args.config->paths.node_json);
@@ -132,6 +178,7 @@ void apply_store(struct pk_apply *a)
 {
 	const struct store *before = a->store;
 
+	sync_again(a);
 	submit(a);
 	if (a->store && a->store != before)
 		pk_writer_flush(a->args.disk, a->store_ns + (a->served ? AT_ONCE_NS : START_NS));
