@@ -120,8 +120,7 @@ static void again(void *arg)
 	struct wanted *want, *next;
 
 	pthread_mutex_lock(&files->lock);
-	HASH_ITER(hh, files->wanted, want, next)
-	{
+	HASH_ITER (hh, files->wanted, want, next) {
 		if (want->failed)
 			submit(files, want);
 	}

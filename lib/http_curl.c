@@ -46,10 +46,10 @@ void pk_curl_take(struct pk_curl_call *c, CURLcode result, struct pk_curl_answer
 	long status = 0;
 	size_t n;
 
-	if (result == CURLE_OK)
-		c->curl->easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-	*reply = (struct pk_http_reply){ .status = (int)status,
+	c->curl->easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	*reply = (struct pk_http_reply){ .status = result == CURLE_OK ? (int)status : 0,
 					 .over = c->got > c->cap,
+					 .cut = result != CURLE_OK && status,
 					 .len = c->body.len,
 					 .index = c->index,
 					 .filtered = c->filtered,

@@ -24,6 +24,8 @@ static void kept_error(struct pk_reasons *r, bool failing, const char *what,
 		pk_api_reason(r, failing, what, err->text, err->fix);
 }
 
+#define SEE_ADDRESS "see that its address is right and that a server answers there"
+
 /* Says that a source neither answers nor refuses. */
 static void silent_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
@@ -36,8 +38,7 @@ static void silent_reason(struct pk_reasons *r, const char *name, const struct p
 		 "%s has not answered since it was asked first, %lu s ago; what was stored is in "
 		 "force",
 		 name, seconds);
-	pk_api_reason(r, false, name, text,
-		      "see that its address is right and that a server answers there");
+	pk_api_reason(r, false, name, text, SEE_ADDRESS);
 }
 
 #define FIX "; fix: " /* what parts a source's error from what mends it */
@@ -60,6 +61,18 @@ static const char *fault_word(const struct pk_source *s)
 							 : "answers what can't be used";
 }
 
+/* Returns what mends an error that doesn't say it itself. */
+static const char *fix_of(const struct pk_source *s)
+{
+	if (is_refused(s))
+		return "give picketd's token the rights that examples/acl lists";
+	if (s->fault == PK_FAULT_SILENT)
+		return SEE_ADDRESS;
+	if (strncmp(s->last_error, "answer of more than", 19) == 0)
+		return "delete what nobody needs there: nothing of it is taken";
+	return "see the server's log, and what stands before it; it is asked again by itself";
+}
+
 static void source_reason(struct pk_reasons *r, const char *name, const struct pk_source *s)
 {
 	const char *fix;
@@ -75,11 +88,7 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name,
 		 fault_word(s), (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)),
 		 s->last_error);
-	if (fix)
-		fix += strlen(FIX);
-	else if (is_refused(s))
-		fix = "give picketd's token the rights that examples/acl lists";
-	pk_api_reason(r, false, name, text, fix);
+	pk_api_reason(r, false, name, text, fix ? fix + strlen(FIX) : fix_of(s));
 }
 
 static void say_room(void *arg, const char *what, const struct pk_err *why)

@@ -21,7 +21,7 @@ typedef void pk_http_fn(void *arg, const struct pk_http_reply *reply);
 /* Returns whose fault it is where a reply is no good. */
 static inline enum pk_source_fault pk_http_fault(const struct pk_http_reply *reply)
 {
-	return reply->status || reply->over ? PK_FAULT_ANSWER : PK_FAULT_SILENT;
+	return reply->status || reply->over || reply->cut ? PK_FAULT_ANSWER : PK_FAULT_SILENT;
 }
 
 struct pk_http *pk_http_new(struct pk_loop *loop);
