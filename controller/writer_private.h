@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Of writer*.c alone: the files that a writer is to write. */
+/* Names the files that a writer is to write, for writer*.c alone. */
 #include "writer.h"
 
 struct pk_writer_files *writer_files_new(struct pk_writer *writer, struct pk_loop *loop,
