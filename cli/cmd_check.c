@@ -118,6 +118,8 @@ static void check_source(struct check *c, const struct pk_json *source)
 	const char *state = cli_text(source, "state"), *name = cli_text(source, "name"), *said;
 	enum check_state s = CHECK_OK;
 
+	if (!strcmp(name, "nomad") && !strcmp(state, "off")) /* check_nomad says so */
+		return;
 	if (!strcmp(state, "stale") || !strcmp(state, "refused") || !strcmp(state, "starting"))
 		s = CHECK_WARN;
 	said = *cli_text(source, "lastError") ? cli_text(source, "lastError")

@@ -107,6 +107,8 @@ def test_nothing_is_wrong_with_a_good_node(node):
     for what in ("conflist", "pool", "status", "ipv6"):
         assert not wrong(check(node, what)), check(node, what)
     assert check(node, "status")[0]["text"].endswith("nothing stands in an ADD's way")
+    node.start_picketd()
+    assert [c["text"] for c in check(node, "nomad")] == ["none on this node (\"nomad\": null)"], "said once"
 
 
 def test_a_pool_that_this_node_reaches_elsewhere(node):
