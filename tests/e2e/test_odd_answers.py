@@ -16,10 +16,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PREFIX = "picket/v1/default/policies/"
 DENY = json.dumps({"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toEntities": ["all"]}]}]})
 ALLOW = json.dumps({"endpointSelector": {}, "ingress": [{}]})
-CANT, ERROR = "answers what can't be used", "answers with an error"
+USELESS, ERROR = "answers what can't be used", "answers with an error"
 
 # How a reason puts it; and those that are an answer all the same, by which a change is heard.
-SAID = {"cut_short": CANT, "cut_in_a_chunk": CANT, "half_of_it": CANT, "a_page": CANT, "without_an_index": "without an index",
+SAID = {"cut_short": USELESS, "cut_in_a_chunk": USELESS, "half_of_it": USELESS, "a_page": USELESS, "without_an_index": "without an index",
         "index_of_zero": "without an index", "too_many_requests": "status 429", "unavailable": "status 503", "elsewhere": "status 302",
         "huge": "answer of more than 67108864 bytes"}
 HEARD = ("in_drips", "closed_after", "another_kind", "index_back")
