@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Nomad with ACLs as the store, with the shipped policies: the operator's, a tenant's and picketd's own tokens."""
+import json
+import os
+
+import pytest
+from harness import Node, NodeOptions, wait_for
+from harness.nomad import peer
+from harness.secured import NOMAD_HCL, NOMAD_NAMES, Secured
+from harness.shell import TREE
+
+DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}
+
+
+@pytest.fixture(scope="module")
+def agents():
+    nomad = peer("nomad")
+    if not nomad:
+        pytest.skip("no Nomad in PATH and no Go 1.26 to build one")
+    with Node("node1", NodeOptions()) as node:
+        made = Secured(node, nomad, None)
+        made._agent("nomad", made._config("nomad", NOMAD_HCL, NOMAD_NAMES))
+        made.bootstrap("nomad")
+        made.cli("nomad", "namespace", "apply", "acme")
+        yield made
+
+
+def token(agents, *names):
+    """(id, secret) of a new token with these files of examples/acl."""
+    for name in names:
+        agents.cli("nomad", "acl", "policy", "apply", name, os.path.join(TREE, f"examples/acl/{name}.hcl"))
+    made = json.loads(agents.cli("nomad", "acl", "token", "create", "-type=client",
+                                 *(f"-policy={name}" for name in names), "-json").stdout)
+    return made["AccessorID"], made["SecretID"]
+
+
+def policies(node):
+    return {f"{p['source']}/{p['name']}": p["state"] for p in node.api("/v1/policies")["policies"] if p["inForce"]}
+
+
+def test_documents_by_the_tokens_that_are_shipped(agents):
+    """Written by compare-and-set with the operator's token; a tenant's may write its own place alone; a revoked one changes nothing."""
+    node = agents.node
+    path, own = os.path.join(node.root, "etc/nomad.token"), token(agents, "nomad-picket", "nomad-store")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(own[1])
+    node.start_picketd({"store": "nomad", "nomad": {
+        "address": agents.nomad_address, "serverName": NOMAD_NAMES[0], "node": node.name, "tokenFile": path,
+        "caFile": agents.authority.ca, "certFile": agents.cert, "keyFile": agents.key}})
+    document = os.path.join(node.root, "deny.json")
+    with open(document, "w", encoding="utf-8") as file:
+        json.dump(DENY, file)
+
+    def policy(*words, secret):
+        return node.picket("policy", *words, check=False,
+                           env={"PATH": os.environ["PATH"], **agents.environment("nomad"), "NOMAD_TOKEN": secret})
+
+    def variables():
+        return next(s for s in node.api("/v1/status")["sources"] if s["name"] == "variables")
+
+    operator, tenant = token(agents, "nomad-operator")[1], token(agents, "nomad-tenant")[1]
+    wait_for(lambda: variables()["state"] == "ok", lambda: f"{variables()} {node.log()[-2000:]}", 120)
+    refused = policy("apply", "-nomad", document, secret=tenant)
+    assert refused.returncode == 2 and not refused.stdout, refused
+    done = policy("apply", "-nomad", document, secret=operator)
+    assert done.returncode == 0 and "deny: created (nomad:picket/v1/default/policies/operator/deny)" in done.stdout, done
+    wait_for(lambda: list(policies(node)) == ["nomad/operator/deny"], "the document", 60)
+    assert "unchanged" in policy("apply", "-nomad", document, secret=operator).stdout
+    assert "deny" in policy("list", "-nomad", secret=operator).stdout
+    wait_for(lambda: policy("rollout", "-nomad", secret=operator).returncode == 0,
+             lambda: f"{policy('rollout', '-nomad', secret=operator)}", 60)
+    with open(document, "w", encoding="utf-8") as file:
+        json.dump({"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{}]}]}, file)
+    done = policy("apply", "-nomad", "-namespace", "acme", document, secret=tenant)
+    assert done.returncode == 0, done
+    agents.cli("nomad", "acl", "token", "delete", own[0])
+    wait_for(lambda: variables()["state"] == "stale" and "403" in (variables()["lastError"] or ""), lambda: f"{variables()}", 120)
+    assert "nomad/operator/deny" in policies(node), "what was in force stays so"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(token(agents, "nomad-picket", "nomad-store")[1])
+    wait_for(lambda: variables()["state"] == "ok", lambda: f"{variables()}", 120)
+    agents.stop("nomad")
+    agents._agent("nomad", os.path.join(node.root, "etc/nomad.hcl"))
+    wait_for(lambda: variables()["state"] == "ok" and policy("delete", "-nomad", "deny", secret=operator).returncode == 0,
+             lambda: f"{variables()}", 120)
+    wait_for(lambda: not policies(node), "that it is gone", 60)
+    node.kill_picketd()
