@@ -141,7 +141,9 @@ static __always_inline bool sock_back(struct bpf_sock_addr *ctx, struct sock_nam
 /* Returns whether it would be taken for the overlay's, as guard_to_overlay does of an endpoint. */
 static __always_inline bool sock_to_overlay(struct bpf_sock_addr *ctx, const struct sock_name *name)
 {
-	return overlay_is_port(node_get(), ctx->protocol, name->port) && sock_is_ours(ctx) &&
+	const struct pk_node *n = node_get();
+
+	return n && overlay_is_port(n, ctx->protocol, name->port) && sock_is_ours(ctx) &&
 	       !overlay_pool(&name->addr);
 }
 

@@ -17,8 +17,8 @@
 #include "tests/bpf/object.h"
 
 /*
- * Twice the longest when this was written: pk_miss, 59,073 on 6.18 and 45,576 on 6.1 (the kernel's
- * own bound is a million). What comes past it was multiplied by a loop or a branch that nobody
+ * Twice the longest when this was written: pk_miss, 59,073 on 6.18 (the kernel's own bound is a
+ * million). What comes past it was multiplied by a loop or a branch that nobody
  * meant, and each first load pays for it.
  */
 #define BUDGET 120000
