@@ -260,6 +260,100 @@ def test_nomad_is_asked_where_other_nodes_tenants_run(secured, picketd):
     secured.cli("consul", "kv", "delete", "-recurse", root)
 
 
+# A task of the host's network whose service Nomad has in its own catalogue, at an address of the operator's.
+DATABASE = """
+job "db" {
+  namespace = "infra"
+  group "db" {
+    service {
+      name     = "db"
+      provider = "nomad"
+      port     = "5432"
+      address  = "10.9.1.5"
+    }
+    task "db" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/sleep"
+        args    = ["infinity"]
+      }
+      resources {
+        cpu    = 20
+        memory = 16
+      }
+    }
+  }
+}
+"""
+SERVICES = [{"name": "pg", "within": ["10.9.0.0/24"], "tenants": ["acme"]},
+            {"name": "db", "catalog": "nomad", "namespace": "infra", "within": ["10.9.1.0/24"], "tenants": ["acme"]}]
+TO_SERVICES = {"namespace": "acme", "rules": [{"endpointSelector": {}, "egress": [
+    {"toServices": [{"name": "pg"}, {"name": "db", "namespace": "infra"}], "toPorts": [{"ports": [{"port": "5432"}]}]}]}]}
+
+
+@pytest.fixture(name="registered")
+def registered_fixture(secured, tmp_path):
+    """An instance in each catalogue, and an endpoint of acme whose policy names both services."""
+    node, path = secured.node, str(tmp_path / "db.nomad.hcl")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(DATABASE)
+    # What the agent takes out of the catalogue it takes out by a token of its own.
+    secured.cli("consul", "acl", "set-agent-token", "default", secured.tokens["consul"])
+    secured.cli("nomad", "namespace", "apply", "infra")
+    secured.cli("nomad", "job", "run", "-detach", path)
+    secured.cli("consul", "services", "register", "-name=pg", "-id=pg-1", "-address=10.9.0.5", "-port=5432")
+    node.policy("services.json", TO_SERVICES)
+    yield
+    node.policy("services.json", None)
+    secured.cli("nomad", "job", "stop", "-purge", "-namespace=infra", "db", check=False)
+    for name in "pg-1", "pg-2":
+        secured.cli("consul", "services", "deregister", f"-id={name}", check=False)
+
+
+def service(node, name):
+    found, = [s for s in node.api("/v1/services")["services"] if s["name"] == name]
+    return found
+
+
+def added(secured, picketd, settings):
+    """An endpoint of acme, once both agents have answered: before that Nomad's version isn't known, nor whether its arguments count."""
+    picketd(settings)
+    node = secured.node
+    wait_for(lambda: all(node.source(n)["state"] == "ok" for n in ("nomad", "consul")), lambda: node.api("/v1/status")["sources"], 120)
+    return node.add("acme", "api", "web")
+
+
+def counts(node, name, *addresses):
+    wait_for(lambda: {i["address"] for i in service(node, name)["instances"] if i["state"] == "counts"} == set(addresses),
+             lambda: f"{name} at {addresses}: {service(node, name)}", 120)
+
+
+def explain(node, alloc, address):
+    return node.picket("policy", "explain", alloc.id[:8], f"world:{address}", "5432/tcp", check=False)
+
+
+def opens(node, alloc, address):
+    return explain(node, alloc, address).returncode == 0
+
+
+def test_declared_services_with_the_rights_of_the_examples(secured, picketd, registered):
+    """Both catalogues, over TLS; what comes and goes there opens and closes, and nothing beside it."""
+    node = secured.node
+    alloc = added(secured, picketd, {**config(secured), "services": SERVICES})
+    counts(node, "pg", "10.9.0.5")
+    counts(node, "db", "10.9.1.5")
+    wait_for(lambda: opens(node, alloc, "10.9.0.5") and opens(node, alloc, "10.9.1.5"),
+             lambda: "".join(str(explain(node, alloc, address)) for address in ("10.9.0.5", "10.9.1.5")), 60)
+    assert not opens(node, alloc, "10.9.0.6") and not opens(node, alloc, "10.9.1.6")
+    secured.cli("consul", "services", "register", "-name=pg", "-id=pg-2", "-address=10.9.0.6", "-port=5432")
+    counts(node, "pg", "10.9.0.5", "10.9.0.6")
+    secured.cli("consul", "services", "deregister", "-id=pg-1")
+    counts(node, "pg", "10.9.0.6")
+    wait_for(lambda: opens(node, alloc, "10.9.0.6") and not opens(node, alloc, "10.9.0.5"), "the one that is left", 60)
+    assert node.reasons("services") == [] and all(s["state"] == "ok" for s in node.api("/v1/services")["services"])
+    node.delete(alloc)
+
+
 def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     picketd(config(secured))
     both_answer(secured.node)

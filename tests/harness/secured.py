@@ -32,6 +32,11 @@ client {{
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
   }}
 }}
+plugin "raw_exec" {{
+  config {{
+    enabled = true
+  }}
+}}
 acl {{
   enabled = true
 }}
