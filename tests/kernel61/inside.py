@@ -37,7 +37,7 @@ GUARD = {
         "segments_arrive_whole[host-tap]",
     ),
     "host_tap": ("real_stacks_the_world_the_node_and_published_ports[netns-tap]",),
-    "picketd": ("settings_that_somebody_reset_come_back_at_once",),
+    "picketd_guard": ("settings_that_somebody_reset_come_back_at_once",),
     "uplinks": (
         "a_device_without_an_ethernet_header_is_refused_by_name[wireguard]",
     ),

@@ -16,7 +16,7 @@ KEY = re.compile(r'"(\$?[A-Za-z]\w*)":\s*')
 IN_PLACE = {"%s", "%.200s", "...", "picket"}      # values that stand for somebody's own
 OTHERS_KEYS = {"portMappings", "reserved:host"}   # CNI's capabilities, and labels, have names of their own
 # Of other programs: nomad, systemctl, and words of Nomad's.
-OTHERS_OPTIONS = {"-self", "-w", "-t"}
+OTHERS_OPTIONS = {"-self", "-w", "-t", "-ulnp"}
 
 
 def texts():
