@@ -16,7 +16,9 @@ import row_guest
 import row_hostile
 import row_memory
 import row_path
+import row_neighbour
 import row_policy
+import row_reliable
 import row_scale
 import row_scrape
 import row_verdict
@@ -29,6 +31,7 @@ ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_
 ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,
              "D11": row_connect.masqueraded, "M1": row_guest.lease})
 ROWS.update({"C1": row_control.memory, "C6": row_control.start})
+ROWS.update({"R1": row_reliable.reliable, "R3": row_neighbour.neighbour, "M3": row_reliable.burst})
 ROWS["R9"] = row_memory.unread
 ROWS["R10"] = row_scrape.measure
 ROWS.update({"C2": row_scale.changes, "C5": row_scale.thousand})
