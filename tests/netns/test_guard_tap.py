@@ -18,13 +18,15 @@ UDP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 6}
 
 
 HOST_TAP = "host-tap"		# the same guard, at the tap's own ingress
+OWNER = 65534		# takes the tap, without any capability
 
 
 @pytest.fixture(scope="module", params=(*WAYS, HOST_TAP))
 def node(request):
     """The metadata are read in either way."""
-    conf = {"attach": HOST_TAP} if request.param == HOST_TAP else {}
-    fault = "" if conf else fault_of(request.param)
+    host_tap = request.param == HOST_TAP
+    conf = {"attach": HOST_TAP} if host_tap else {"owner": OWNER}
+    fault = "" if host_tap else fault_of(request.param)
     with shared_node(request, config={"nomad": None}, conf=conf, fault=fault) as node:
         yield node
 
@@ -32,7 +34,8 @@ def node(request):
 @pytest.fixture
 def pair(node):
     """Two endpoints of one namespace, their taps open."""
-    with two_of_a_tenant(node) as (a, b), a.tap() as a.vmm, b.tap() as b.vmm:
+    with two_of_a_tenant(node) as (a, b), a.tap(credentials=(OWNER, OWNER)) as a.vmm, \
+            b.tap(credentials=(OWNER, OWNER)) as b.vmm:
         for tap in (a.vmm, b.vmm):
             tap.drain()
         yield a, b
