@@ -147,7 +147,8 @@ static void same(struct flood *f, uint64_t nr)
 /* Another flow each time, denied or new. */
 static void another_port(struct flood *f, uint64_t nr)
 {
-	uint16_t ports[2] = { htons((uint16_t)(1024 + nr % 60000)), htons((uint16_t)(1 + nr / 60000 % 60000)) };
+	uint16_t ports[2] = { htons((uint16_t)(1024 + nr % 60000)),
+			      htons((uint16_t)(1 + nr / 60000 % 60000)) };
 
 	memcpy(f->frame + VNET + 34, ports, 4);
 }
@@ -166,10 +167,14 @@ static const struct kind {
 	void (*make)(struct flood *f);
 	void (*turn)(struct flood *f, uint64_t nr);
 } kinds[] = {
-	{ "udp", make_udp, same },	      { "flows", make_udp, another_port },
-	{ "spoofed", make_spoofed, same },    { "malformed", make_malformed, same },
-	{ "pieces", make_first_piece, another_id }, { "arp", make_arp, same },
-	{ "ping", make_ping, same },	      { "dhcp", make_dhcp, same },
+	{ "udp", make_udp, same },
+	{ "flows", make_udp, another_port },
+	{ "spoofed", make_spoofed, same },
+	{ "malformed", make_malformed, same },
+	{ "pieces", make_first_piece, another_id },
+	{ "arp", make_arp, same },
+	{ "ping", make_ping, same },
+	{ "dhcp", make_dhcp, same },
 };
 static const struct kind *kind;
 
@@ -236,8 +241,7 @@ static bool comes(int fd, const uint8_t *frame)
 static bool trip(void)
 {
 	return write(n.a, n.ask, sizeof(n.ask)) == sizeof(n.ask) && comes(n.b, n.ask) &&
-	       write(n.b, n.answer, sizeof(n.answer)) == sizeof(n.answer) &&
-	       comes(n.a, n.answer);
+	       write(n.b, n.answer, sizeof(n.answer)) == sizeof(n.answer) && comes(n.a, n.answer);
 }
 
 static void round_of(struct flood *f, int nr, int trips)
@@ -278,9 +282,10 @@ static void say(const struct flood *f, int rounds, bool first)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "kind", 1, NULL, 'k' }, { "rounds", 1, NULL, 'r' }, { "trips", 1, NULL, 't' }, { 0 }
-	};
+	static const struct option options[] = { { "kind", 1, NULL, 'k' },
+						 { "rounds", 1, NULL, 'r' },
+						 { "trips", 1, NULL, 't' },
+						 { 0 } };
 	static struct flood floods[FLOODS_MAX];
 	int o, rounds = 7, trips = 20000, count;
 
@@ -295,7 +300,8 @@ int main(int argc, char **argv)
 	count = argc - optind - 1;
 	if (!kind || count < 1 || count > FLOODS_MAX || rounds < 1 || rounds > ROUNDS_MAX ||
 	    trips < 100 || trips > TRIPS_MAX) {
-		fprintf(stderr, "usage: neighbour --kind KIND [--rounds R] [--trips N] PATH FLOOD…\n");
+		fprintf(stderr,
+			"usage: neighbour --kind KIND [--rounds R] [--trips N] PATH FLOOD…\n");
 		return 2;
 	}
 	open_path(argv[optind]);

@@ -19,8 +19,8 @@
 
 #define SIZE	 70
 #define BURST	 30
-#define FLOWS	 500 /* ports that bursts in new flows come from, in turn */
-#define PATIENCE 2000000000u /* ns */
+#define FLOWS	 500		    /* ports that bursts in new flows come from, in turn */
+#define PATIENCE 2000000000u	    /* ns */
 #define NUMBER	 (VNET + SIZE - 12) /* where the burst's number and the packet's stand */
 
 static const uint16_t ports[10] = { 4000, 1000, 2000, 1000, 3000, 1000, 1000, 1000, 1000, 1000 };
