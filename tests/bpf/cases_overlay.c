@@ -175,6 +175,21 @@ static void another_tenant(bool v6)
 	      PK_REASON_POLICY_DENIED);
 }
 
+/* The same with an option in the outer header: the stack takes it in, and nobody has looked at it. */
+static struct pkt with_option(struct pkt p)
+{
+	const size_t at = ETH + 20;
+
+	memmove(p.b + at + 4, p.b + at, p.len - at);
+	memset(p.b + at, 1, 4); /* "no operation", four times */
+	p.len += 4;
+	p.b[ETH] = 0x46;
+	p.b[ETH + 2] = (uint8_t)((p.len - ETH) >> 8);
+	p.b[ETH + 3] = (uint8_t)(p.len - ETH);
+	pkt_seal(&p);
+	return p;
+}
+
 /* Whoever isn't a node, and whoever writes a node's address: nothing inside is looked at. */
 static void foreign(void)
 {
@@ -187,6 +202,9 @@ static void foreign(void)
 	p = wrapped(WHO_WORLD, VNI, &inner);
 	p.b[6 + 5] = 0xfd;
 	in("a node's address, from another neighbour", p, 0, PK_REASON_OVERLAY_FOREIGN);
+	if (!over6)
+		in("a node's, past the look at it", with_option(wrapped(WHO_WORLD, VNI, &inner)), 0,
+		   PK_REASON_OVERLAY_FOREIGN);
 	in("of another cluster's identifier", wrapped(WHO_WORLD, VNI + 1, &inner), 0,
 	   PK_REASON_OVERLAY_VNI);
 	bpf_map_delete_elem(node_map("tunnels"), &node);
