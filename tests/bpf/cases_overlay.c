@@ -175,7 +175,7 @@ static void another_tenant(bool v6)
 	      PK_REASON_POLICY_DENIED);
 }
 
-/* The same with an option in the outer header: the stack takes it in, and nobody has looked at it. */
+/* The same with an option in the outer header: the stack takes it in, nobody has looked at it. */
 static struct pkt with_option(struct pkt p)
 {
 	const size_t at = ETH + 20;
