@@ -135,8 +135,7 @@ static void change(struct frame *f, const struct seen *s, const struct change *c
 {
 	uint32_t l4 = sum_at(s);
 	bool known = l4 && l4 + 2 <= f->len && !(c->address && s->proto == 1) &&
-		     !(s->partial && !c->address) &&
-		     (s->partial || s->proto != 17 || get16(f->b + l4));
+		     !(s->partial && !c->address) && (s->partial || !s->unsummed);
 
 	for (uint32_t i = 0; i < c->len; i += 2) {
 		uint16_t was = get16(f->b + c->at + i), is = get16(c->to + i);
@@ -214,7 +213,6 @@ void frame_translate(struct walk *k)
 {
 	struct outcome *o = k->o;
 	const struct seen *s = &k->seen;
-	bool none = s->proto == 17 && !s->later && !get16(k->frame->b + s->l4 + 6);
 	bool right = !s->first && !s->later && !s->partial && is_canonical(k->frame, s, false);
 	bool header = s->kind == KIND_V4 && is_canonical(k->frame, s, true);
 
@@ -226,8 +224,8 @@ void frame_translate(struct walk *k)
 		seal_header(&o->out, s);
 	else if (s->kind == KIND_V4)
 		loosely(o, L3 + 10);
-	if (right && !none)
+	if (right && !s->unsummed)
 		seal_l4(&o->out, s);
-	else if (!s->later && !none)
+	else if (!s->later && !s->unsummed)
 		loosely(o, sum_at(s));
 }

@@ -77,6 +77,7 @@ static void unquote(const struct walk *k, const struct quote *q, struct frame *f
 	s->sport = q->sport;
 	s->dport = q->dport;
 	s->l4 = q->l4 - q->at + L3;
+	s->unsummed = q->proto == 17 && !get16(f->b + s->l4 + 6);
 }
 
 /* Every checksum that follows may be either zero. */

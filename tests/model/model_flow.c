@@ -340,11 +340,12 @@ static bool as_answered_otherwise(const struct model_flow *f, const struct seen 
 uint32_t flow_of_quote(const struct model *m, const struct quote *q, int *role)
 {
 	struct seen s = { .src = q->src, .dst = q->dst, .sport = q->sport, .dport = q->dport };
-	bool echo = is_icmp(q->proto), request = q->type == 8 || q->type == 128;
+	bool echo = is_icmp(q->proto), request = q->type == (q->proto == 1 ? 8 : 128);
+	bool reply = q->type == (q->proto == 1 ? 0 : 129);
 	uint32_t nr = NO_ONE;
 
 	s.proto = q->proto;
-	if (echo && !request && q->type != 0 && q->type != 129)
+	if (echo && !request && !reply)
 		return NO_ONE;
 	*role = 0;
 	if (!echo || request)

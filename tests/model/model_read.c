@@ -143,6 +143,7 @@ static enum pk_reason see_udp(const uint8_t *h, uint32_t len, struct seen *s)
 	uint32_t says = get16(h + 4);
 
 	s->payload = len - 8;
+	s->unsummed = !get16(h + 6);
 	/* The first fragment has less than its datagram says. */
 	return says < 8 || (says > len && !s->first) ? PK_REASON_MALFORMED : PK_REASON_OK;
 }

@@ -21,8 +21,9 @@ struct seen {
 	bool group, request, reply, error, other; /* of ICMP: which of them */
 	bool first, later;			  /* fragments */
 	uint32_t id, offset;
-	bool atomic;  /* IPv4: not in pieces, and never to be */
-	bool partial; /* somebody else finishes its checksum: it holds the pseudo-header's sum */
+	bool atomic;   /* IPv4: not in pieces, and never to be */
+	bool unsummed; /* UDP without a checksum */
+	bool partial;  /* somebody else finishes its checksum: it holds the pseudo-header's sum */
 };
 
 /* What is said of a packet that is to be cut up. */
