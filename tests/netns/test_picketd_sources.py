@@ -477,16 +477,16 @@ def test_its_files_pins_and_socket_are_roots(node):
     node.run(["setpriv", "--reuid=65534", f"--regid={os.stat(node.path('run/picket/picketd.sock')).st_gid}", *ask])
 
 
-def connections(node, number):
-    found = []
-    for _ in range(number):
-        found.append(socket.socket(socket.AF_UNIX))
-        found[-1].setblocking(False)
+def connect_more(node, clients, most):
+    """Connects until there are `most` clients, or until picketd takes no more for now."""
+    while len(clients) < most:
+        clients.append(socket.socket(socket.AF_UNIX))
+        clients[-1].setblocking(False)
         try:
-            found[-1].connect(node.path("run/picket/picketd.sock"))
-        except BlockingIOError:         # picketd takes no more for now
-            break
-    return found
+            clients[-1].connect(node.path("run/picket/picketd.sock"))
+        except BlockingIOError:
+            clients.pop().close()
+            return
 
 
 def taken(node):
@@ -504,8 +504,13 @@ def taken(node):
 
 def test_more_clients_than_descriptors_stop_nothing(node):
     node.start_picketd()
-    clients = connections(node, 300)
-    wait_for(lambda: taken(node) >= 60, "connections")
+    clients = []
+
+    def all_taken():
+        connect_more(node, clients, 300)
+        return taken(node) >= 60
+
+    wait_for(all_taken, "connections")
     node.policy("a.json", DENY_DB)
     wait_for(lambda: "revision=2 " in node.log(), "the policy in force")
     assert taken(node) <= 64
