@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 
-from sides import Nomad, Picket
+from sides import Bare, Nomad, Picket
 
 SERVER, CLIENT = "c-00000000", "c-00000001"
 PUBLISHED, PORT, WORLD_PORT = 8080, 80, 9000
@@ -34,6 +34,15 @@ def published(side):
     return [side.netns(SERVER), PORT, side.node.world.net, node, PUBLISHED]
 
 
+def bound(result, build, stack, nomad):
+    """D8.local of a guard that costs nothing: it says what the others can come to at most."""
+    bare = stack.enter_context(contextlib.closing(Bare(build)))
+    paths = [[bare.name, bare.netns(1), PORT, bare.netns(0), bare.ADDRESS[1], PORT], [nomad.name, *local(nomad)]]
+    out = subprocess.run([f"{build}/bench/connect", *(",".join(map(str, path)) for path in paths)], check=True, text=True, stdout=subprocess.PIPE).stdout
+    least, peer = (path["rate"] for path in json.loads(out).values())
+    result.add("D8.bound", "one stack to another, redirected without a verdict", least, peer, "Nomad's chain", unit="/s")
+
+
 def connections(result, build):
     with contextlib.ExitStack() as stack:
         sides = started(stack, [Picket(build, capacity=4, conf={"mode": "process"},
@@ -47,6 +56,7 @@ def connections(result, build):
             ours, peer = (path["rate"] for path in json.loads(out).values())
             result.add(f"D8.{name}", f"new TCP connections a second, {what}", ours, peer,
                        "Nomad's chain", -1.3, unit="/s")
+        bound(result, build, stack, sides[1])
 
 
 def taps(side):

@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 
-from sides import Nomad, Picket
+from sides import Joined, Nomad, Picket
 
 PREFIX = "p"
 ROUNDS, PACKETS = 9, 64000
@@ -74,6 +74,7 @@ def tap_to_tap(result, build):
         for make in (lambda: Picket(build, capacity=1024),
                      lambda: Picket(build, name="picket-tcx", conf={"hook": "tcx"}), lambda: Nomad(build)):
             sides.append(start(stack, make))
+        least = stack.enter_context(contextlib.closing(Joined(build)))
         few = measure(sides, build, 1)
         result.add("D5.2", "64 B tap to tap, 2 endpoints", few["picket"], few["nomad"],
                    "Nomad's chain", 0.56)
@@ -81,8 +82,11 @@ def tap_to_tap(result, build):
                    few["nomad"], "Nomad's chain", 0.52)
         for side in (sides[0], sides[2]):
             add(side, 2, 998)
-        many = measure([sides[0], sides[2]], build, 999)
+        many = measure([sides[0], sides[2], least], build, 999)
         result.add("D5.1000", "64 B tap to tap, 1,000 endpoints", many["picket"], many["nomad"],
                    "Nomad's chain", 0.07)
+        result.add("D5.floor", "two taps that lead into each other", many["joined"], many["nomad"], "Nomad's chain")
+        result.add("D5.1000.added", "what 1,000 endpoints add to that", [a - b for a, b in zip(many["picket"], many["joined"])],
+                   [a - b for a, b in zip(many["nomad"], many["joined"])], "Nomad's chain")
         result.add("D5.1000.flat", "1,000 endpoints against 2", many["picket"], few["picket"],
                    "ours at 2", 1.05)

@@ -151,6 +151,59 @@ class Router:
         self.node.close()
 
 
+class Joined:
+    """Two taps, each of which leads into the other: system calls and taps, and nothing between that could be left out."""
+    name = "joined"
+
+    def __init__(self, build):
+        os.environ["PICKET_BUILD"] = os.path.abspath(build)
+        self.node = Node(self.name)
+        self.node.run(["sh", "-ec", f"""
+            for i in 1 2; do ip tuntap add tap$i mode tap vnet_hdr; ip link set tap$i address {Router.MAC} txqueuelen 240 up; done
+            for pair in "tap1 tap2" "tap2 tap1"; do
+                set -- $pair
+                tc qdisc replace dev $1 root noqueue
+                tc qdisc add dev $1 ingress
+                tc filter add dev $1 parent ffff: protocol all u32 match u8 0 0 action mirred egress redirect dev $2
+            done"""])
+
+    def path_spec(self, *_):
+        ends = [",".join([self.node.net, f"tap{i + 1}", Router.GUESTS[i], Router.ADDRESS[i]]) for i in (0, 1)]
+        return ",".join([self.name, *ends, Router.MAC])
+
+    def close(self):
+        self.node.close()
+
+
+class Bare:
+    """Two network namespaces joined by pairs and one redirect_peer each way: what a guard that costs nothing would be."""
+    name, ADDRESS = "bare", ("10.50.1.2", "10.50.1.3")
+
+    def __init__(self, build):
+        os.environ["PICKET_BUILD"] = os.path.abspath(build)
+        self.node = Node(self.name)
+        self.node.run(["sh", "-ec", f"""
+            for i in 0 1; do
+                ip netns add end$i
+                ip link add pair$i index 100$i address 02:00:00:00:00:0$i type veth peer name eth0 netns end$i
+                ip link set pair$i up
+                tc qdisc add dev pair$i clsact
+                tc filter add dev pair$i ingress bpf da obj {os.path.abspath(build)}/bench/peer.bpf.o sec tc
+                ip -n end$i link set lo up
+                ip -n end$i link set eth0 address 02:00:00:00:01:0$i up
+                ip -n end$i addr add 10.50.1.$((i + 2))/24 dev eth0
+            done
+            ip -n end0 neigh add {self.ADDRESS[1]} lladdr 02:00:00:00:01:01 dev eth0
+            ip -n end1 neigh add {self.ADDRESS[0]} lladdr 02:00:00:00:01:00 dev eth0"""])
+
+    def netns(self, nr):
+        return f"/proc/{self.node.holder.pid}/root/run/netns/end{nr}"
+
+    def close(self):
+        self.node.run(["sh", "-c", "ip netns del end0; ip netns del end1"], check=False)
+        self.node.close()
+
+
 class Picket(Side):
     """The real plugin under a root of its own; `controller` starts the real picketd too."""
     args = ALLOC_ARGS

@@ -248,7 +248,7 @@ int cli_explain(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (t.live)
 		ask_live(&q, &t);
-	q.not_built = pk_connection_not_built(&q.conn);
+	q.lack = pk_connection_lack(&q.conn);
 	if ((cli->json || cli->jsonl) && !cli->quiet)
 		explain_json(cli, &q);
 	else if (!cli->quiet)
@@ -257,5 +257,5 @@ int cli_explain(struct cli *cli)
 		say_end(cli, i ? &q.conn.to : &q.conn.from);
 	if (!explain_agree(&q))
 		return CLI_CANNOT;
-	return q.reference.verdict == PK_ALLOW && !q.not_built ? CLI_OK : CLI_NO;
+	return q.reference.verdict == PK_ALLOW && !q.lack ? CLI_OK : CLI_NO;
 }

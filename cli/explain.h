@@ -17,8 +17,8 @@ struct question {
 	/* The node's tables, unless files take its place. */
 	bool wants_live, has_live;
 	struct pk_connection_verdict live;
-	struct pk_err no_live; /* why there are no live tables */
-	const char *not_built; /* what this release lacks for it: dropped whatever policy says */
+	struct pk_err no_live;	    /* why there are no live tables */
+	const struct pk_lack *lack; /* what this release lacks for it: dropped in any case */
 };
 
 /* Makes the question of one end of the connection, for an engine. */

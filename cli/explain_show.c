@@ -217,14 +217,16 @@ static void text_agreement(const struct question *q, struct pk_str *out)
 
 void explain_text(const struct cli *cli, const struct question *q)
 {
-	bool allowed = q->reference.verdict == PK_ALLOW, passes = allowed && !q->not_built;
-	const char *denied = allowed ? "denied: allowed by policy, dropped as not-built" : "denied";
+	bool allowed = q->reference.verdict == PK_ALLOW, passes = allowed && !q->lack;
 	own_str out = { 0 };
 
-	pk_str_addf(&out, "%s%s%s\n", cli_color(cli, passes ? CLI_GREEN : CLI_RED),
-		    passes ? "allowed" : denied, cli_color(cli, CLI_PLAIN));
+	pk_str_addf(&out, "%s%s", cli_color(cli, passes ? CLI_GREEN : CLI_RED),
+		    passes ? "allowed" : "denied");
 	if (allowed && !passes)
-		pk_str_addf(&out, "  this release has no %s\n", q->not_built);
+		pk_str_addf(&out, ": allowed by policy, dropped as %s", q->lack->reason);
+	pk_str_addf(&out, "%s\n", cli_color(cli, CLI_PLAIN));
+	if (allowed && !passes)
+		pk_str_addf(&out, "  this release has no %s\n", q->lack->what);
 	text_side(q, PK_EGRESS, &out);
 	text_side(q, PK_INGRESS, &out);
 	text_services(q, &out);
@@ -293,7 +295,7 @@ void explain_json(const struct cli *cli, const struct question *q)
 	pk_jw_string(&w, "live", q->has_live ? word[q->live.verdict] : NULL);
 	pk_jw_string(&w, "liveError", q->no_live.text[0] ? q->no_live.text : NULL);
 	pk_jw_bool(&w, "agree", explain_agree(q));
-	pk_jw_string(&w, "notBuilt", q->not_built);
+	pk_jw_string(&w, "notBuilt", q->lack ? q->lack->what : NULL);
 	json_services(q, &w);
 	json_side(q, PK_EGRESS, &w);
 	json_side(q, PK_INGRESS, &w);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Base chains of the node's own firewall that drop what no rule of theirs accepts, at the two
- * hooks that packets of endpoints pass: what the node takes in itself, and what it forwards for
- * others. Nothing is ever written.
+ * Base chains of the node's own firewall that drop, by their policy or by a rule, what no rule
+ * accepts before, at the two hooks that packets of endpoints pass: what the node takes in itself,
+ * and what it forwards for others. Nothing is ever written.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,10 +12,10 @@
 struct pk_firewall_chain {
 	char tool[20];	/* "nft", "iptables-legacy", "ip6tables-legacy" */
 	char family[8]; /* nft's: "ip", "ip6", "inet" */
-	char table[32], chain[32];
+	char table[256], chain[256];
 	bool input;	  /* false: forward */
-	bool opened;	  /* a rule of its table accepts what comes from, or goes to, devices pk* */
-	bool port_opened; /* a rule of its table accepts the port that was asked about */
+	bool opened;	  /* a rule accepts what comes from, or goes to, devices pk* before that */
+	bool port_opened; /* a rule accepts the port that was asked about before that */
 };
 
 #define PK_FIREWALL_CHAINS 16
@@ -23,7 +23,6 @@ struct pk_firewall_chain {
 struct pk_firewall {
 	struct pk_firewall_chain chain[PK_FIREWALL_CHAINS];
 	size_t n;
-	uint16_t port; /* that was asked about */
 };
 
 /*
@@ -32,5 +31,6 @@ struct pk_firewall {
  */
 int pk_firewall_read(struct pk_firewall *firewall, uint16_t port);
 
+struct fw_chains;
 /* Adds those of iptables' older tables (firewall_legacy.c). */
-int pk_firewall_read_legacy(struct pk_firewall *firewall);
+int pk_firewall_read_legacy(struct fw_chains *chains);

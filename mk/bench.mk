@@ -19,7 +19,7 @@ $B/bench/verdict $B/bench/both $B/bench/life: $B/bench/%: bench/%.c $(filter-out
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  BENCH $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(filter %.c %.a,$^) $(LIBS_BASE)
-bench-bin: $(BENCH_BIN) $B/bench/drop.bpf.o
+bench-bin: $(BENCH_BIN) $B/bench/drop.bpf.o $B/bench/peer.bpf.o
 
 bench: setup all bench-bin test-bin
 	$(Q)/usr/bin/python3 bench/bench.py --build $B $(if $(ONLY),--only $(ONLY))

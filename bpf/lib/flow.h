@@ -344,7 +344,8 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flo
 		flow->state = PK_FLOW_OPEN;
 	else if (unlikely(flow_is_stream(flow, pkt, now)))
 		flow->state = PK_FLOW_STREAM;
-	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST))) {
+	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST)) &&
+	    !(pkt->flags & PK_PKT_STRAY)) {
 		flow_state_tcp(flow, pkt);
 		if (flow->state == PK_FLOW_CLOSED)
 			flow_hint(flow);

@@ -10,47 +10,10 @@
 #include "lib/nd.h"
 #include "lib/ping.h"
 #include "lib/sanity.h"
+#include "lib/slot.h"
 #include "lib/spoof.h"
 #include "lib/tap.h"
 #include "lib/tell.h"
-
-/*
- * Hints from ifindex to slot. A hint is checked against the endpoint of that slot, so an old one,
- * or that of another device with the same index here, costs a lookup in the table and nothing else.
- */
-#define GUARD_HINTS 4096 /* a power of two */
-static __u16 guard_hints[GUARD_HINTS];
-_Static_assert(PK_CAPACITY_MAX <= 0xffff, "a hint has 16 bits");
-
-static __always_inline const struct pk_endpoint *guard_at(__u32 ifindex, __u32 *slot)
-{
-	__u16 *hint = &guard_hints[ifindex & (GUARD_HINTS - 1)];
-	const struct pk_endpoint *ep;
-	const __u32 *found;
-
-	*slot = READ_ONCE(*hint);
-	ep = bpf_map_lookup_elem(&endpoints, slot);
-	if (likely(ep && READ_ONCE(ep->host_ifindex) == ifindex))
-		return ep;
-	found = bpf_map_lookup_elem(&slots, &ifindex);
-	*slot = found ? *found : 0;
-	if (!*slot)
-		return NULL;
-	WRITE_ONCE(*hint, *slot);
-	return bpf_map_lookup_elem(&endpoints, slot);
-}
-
-/*
- * Finds the hook's endpoint: slot, word, numbers. Returns NULL where the device is no endpoint's.
- */
-static __always_inline const struct pk_endpoint *guard_endpoint(struct __sk_buff *skb,
-								struct pk_pkt *pkt)
-{
-	__u32 slot;
-	const struct pk_endpoint *ep = guard_at(skb->ifindex, &slot);
-
-	return ep ? peer_hook(pkt, ep, slot) : NULL;
-}
 
 /*
  * A function that is verified on its own, so that the code behind it isn't verified once for each
@@ -113,7 +76,7 @@ static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *
  * Returns whether a packet that came through the overlay is of the node of the packet that was
  * judged last.
  */
-static __always_inline bool guard_came_out(const struct pk_flow *flow, __u16 how, __u32 ifindex)
+static __always_inline bool guard_came_out(const struct pk_flow *flow, __u8 how, __u32 ifindex)
 {
 	const struct pk_scratch *s = scratch_get();
 
@@ -128,7 +91,7 @@ static __always_inline bool guard_came_out(const struct pk_flow *flow, __u16 how
 static __always_inline bool guard_came(struct __sk_buff *skb, const struct pk_pkt *pkt,
 				       const struct pk_flow *flow)
 {
-	__u16 how = READ_ONCE(flow->remote);
+	__u8 how = READ_ONCE(flow->remote);
 	__u8 mac[ETH_ALEN];
 
 	if (unlikely(overlay_is(node_get(), skb->ifindex)))
@@ -153,6 +116,8 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	/* A packet that can begin no flow, and has none, is denied. */
 	if (!flow && !flow_may_begin(pkt))
 		return flow_missing(pkt);
+	if (!flow)
+		pkt->flags |= PK_PKT_NEW;
 	if (flow && unlikely(flow_is_others(flow, pkt)))
 		return PK_REASON_NO_FLOW;
 	pkt->tail = miss;
@@ -175,6 +140,8 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 	pkt->tail = PK_TAIL_NONE;
 	if (unlikely(reason))
 		return guard_denied(flow, pkt, reason);
+	if (unlikely(flags & PK_FLOW_WORLD))
+		window_note(skb, pkt, flow);
 	flow_touch(flow, &key, pkt, skb->len, now);
 	return PK_REASON_OK;
 }
@@ -240,7 +207,7 @@ static __always_inline int guard_answers_first(struct pk_pkt *pkt)
 /* Judges a frame that leaves an endpoint. */
 static __always_inline int guard_from(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
-	const struct pk_endpoint *ep = guard_endpoint(skb, pkt);
+	const struct pk_endpoint *ep = slot_endpoint(skb, pkt);
 	int reason;
 
 	if (!ep)
@@ -326,7 +293,7 @@ static __always_inline int guard_miss(struct __sk_buff *skb, struct pk_scratch *
  */
 static __always_inline int guard_to(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
-	const struct pk_endpoint *ep = guard_endpoint(skb, pkt);
+	const struct pk_endpoint *ep = slot_endpoint(skb, pkt);
 	int reason;
 
 	if (!ep)

@@ -60,13 +60,27 @@ static __always_inline struct pk_flow *miss_crossed(struct pk_scratch *s, __u32 
 }
 
 /*
+ * Finds the packet's flow, where the fast path hasn't just found that there is none. One that
+ * another CPU makes meanwhile is met at the insertion.
+ */
+static __always_inline struct pk_flow *miss_find(struct pk_scratch *s)
+{
+	if (!(s->pkt.flags & PK_PKT_NEW))
+		return flow_find(&s->key, &s->pkt);
+	s->pkt.flags &= ~PK_PKT_NEW;
+	s->pkt.role = 0;
+	flow_key(&s->key, &s->pkt, false);
+	return NULL;
+}
+
+/*
  * Judges s->pkt, whose peer is resolved and whose translation is chosen, and makes or renews the
  * flow. A flow that is over is deleted, and the packet is then looked at once more as if it had
  * never been (again: the tail call that does so).
  */
 static __always_inline int miss_decide(struct __sk_buff *skb, struct pk_scratch *s, __u8 again)
 {
-	struct pk_flow *flow = flow_find(&s->key, &s->pkt);
+	struct pk_flow *flow = miss_find(s);
 	__u32 now = flow_now();
 
 	if (!flow)
@@ -79,7 +93,7 @@ static __always_inline int miss_decide(struct __sk_buff *skb, struct pk_scratch 
 	miss_ends(s);
 	if (!pk_flow_expired(flow, now, pk_hz) && miss_same(flow, s) &&
 	    !flow_begins_anew(flow, &s->pkt) && !nat_is_lost(flow, s))
-		return miss_again(s, flow, skb->len, now);
+		return miss_again(skb, s, flow, now);
 	place_end(s);
 	s->pkt.tail = again;
 	return PK_REASON_OK;

@@ -58,8 +58,8 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 }
 
 /* A live flow that its new words deny stays in the table, marked, so that a revert revives it. */
-static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow, __u32 len,
-				      __u32 now)
+static __always_inline int miss_again(struct __sk_buff *skb, struct pk_scratch *s,
+				      struct pk_flow *flow, __u32 now)
 {
 	bool was_ok = !flow->reason;
 	int reason = miss_judge(s);
@@ -76,7 +76,9 @@ static __always_inline int miss_again(struct pk_scratch *s, struct pk_flow *flow
 	if (s->pkt.event == PK_EVENT_ALLOWED) /* not a new one */
 		s->pkt.event = 0;
 	flow_way(&s->way, flow, &s->key, s->pkt.role);
-	flow_touch(flow, &s->key, &s->pkt, len, now);
+	if (flow->flags & PK_FLOW_WORLD)
+		window_note(skb, &s->pkt, flow);
+	flow_touch(flow, &s->key, &s->pkt, skb->len, now);
 	return PK_REASON_OK;
 }
 

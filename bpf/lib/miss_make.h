@@ -6,6 +6,7 @@
 #include "lib/nat.h"
 #include "lib/place.h"
 #include "lib/stall.h"
+#include "lib/window.h"
 
 /* Copies the FIB's way into a flow that leaves the node. For an ICMP error the FIB wasn't asked. */
 static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)
@@ -23,7 +24,7 @@ static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flo
  */
 static __always_inline void miss_remote(const struct pk_scratch *s, struct pk_flow *flow)
 {
-	__u16 how = PK_FLOW_NOT_REMOTE;
+	__u8 how = PK_FLOW_NOT_REMOTE;
 
 	if (peer_is_remote(&s->pkt))
 		how = s->came ? PK_FLOW_CAME : PK_FLOW_UNASKED;
@@ -183,6 +184,8 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 	PK_STALL(ALIAS_TRIED);
 	if (!reason) {
 		miss_fill(s, skb->len, place - 1, now);
+		if (s->end[0].slot && s->pkt.proto == IPPROTO_TCP)
+			s->flow.scale = pk_window_scale(skb, s->pkt.l4_off);
 		reason = miss_put(s, now);
 	}
 	place_settle(&s->key, place - 1, !reason);

@@ -222,7 +222,7 @@ static __always_inline int nat_choose(struct pk_scratch *s)
 		return PK_REASON_OK;
 	if (!(pkt->flags & PK_PKT_ECHO_REQUEST) && pkt->proto != IPPROTO_TCP &&
 	    pkt->proto != IPPROTO_UDP)
-		return PK_REASON_NOT_BUILT;
+		return PK_REASON_NO_MASQUERADE;
 	s->translated = nat_source(s, up);
 	if (pk_addr_zero(&s->translated))
 		return PK_REASON_NO_ROUTE;

@@ -27,6 +27,8 @@ enum pk_pkt_flag {
 	PK_PKT_FIRST = 1 << 11,	    /* a fragment: the first, which has the L4 header */
 	PK_PKT_LATER = 1 << 12,	    /* a fragment behind it: no L4 header */
 	PK_PKT_FRAGMENT = PK_PKT_FIRST | PK_PKT_LATER,
+	PK_PKT_NEW = 1 << 13,	/* no flow was found: the slow path needn't look again */
+	PK_PKT_STRAY = 1 << 14, /* a RST or a FIN beside the endpoint's window: closes nothing */
 };
 
 /* What finish.h does with a packet whose reason is ok (DROP and TELL: with a denied one). */

@@ -440,7 +440,8 @@ struct pk_flow {
 			__u16 pad0;
 			__u32 mtu;	   /* bytes, of the way to the world; 0 = not looked up */
 			__u8 neighbour[6]; /* where remote is PK_FLOW_CAME: whose frames bring it */
-			__u16 remote;	   /* enum pk_flow_remote */
+			__u8 remote;	   /* enum pk_flow_remote */
+			__u8 scale;	   /* shift of the endpoint's windows, beside `window` */
 			__u64 packets[2],
 				bytes[2]; /* from initiator, from responder; whole frames */
 			__u32 opened[2];  /* pk_endpoint.opened of the slots when the flow was made
@@ -449,7 +450,11 @@ struct pk_flow {
 			__u32 judging;	  /* 1: a CPU writes its judgement */
 			__u32 begun;	  /* jiffies, low 32 bits; of an alias, too */
 			__u32 revoked;	  /* jiffies, low 32 bits: when reason became a denial */
-			__u64 pad2;
+			/*
+			 * TCP with somebody outside: the endpoint's last word on what it expects
+			 * next (low) and on where its window ends (high); 0 = none yet.
+			 */
+			__u64 window;
 		};
 	};
 };

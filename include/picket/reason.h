@@ -47,7 +47,9 @@
 	X(36, OVERLAY_FOREIGN, "overlay-foreign", 1,                                               \
 	  "an overlay packet that no node's way brought")                                          \
 	X(37, OVERLAY_VNI, "overlay-vni", 1, "an overlay packet of another network identifier")    \
-	X(38, OVERLAY_PORT, "overlay-port", 1, "UDP to the port that nodes alone send to")
+	X(38, OVERLAY_PORT, "overlay-port", 1, "UDP to the port that nodes alone send to")         \
+	X(39, NO_MASQUERADE, "no-masquerade", 1,                                                   \
+	  "to the world behind the node's address: neither TCP, UDP nor ping")
 
 #define PK_REASON_ENUM_(nr, sym, name, built, help) PK_REASON_##sym = nr,
 enum pk_reason { PK_REASONS(PK_REASON_ENUM_) PK_REASON_COUNT };

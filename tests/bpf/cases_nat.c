@@ -113,10 +113,11 @@ static void range(void)
 	node_from("to another port of that destination there is room", 2,
 		  pkt_v4(WHO_B, WHO_WORLD, TCP(40000, 80, SYN)), PK_REASON_OK);
 	node_from("SCTP has no translation", 1,
-		  pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 132, 9, 9, 0, 8 }), PK_REASON_NOT_BUILT);
+		  pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 132, 9, 9, 0, 8 }),
+		  PK_REASON_NO_MASQUERADE);
 	node_from("nor has ICMP that isn't an echo", 1,
 		  pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 1, 1, 13 << 8, 0, 12 }),
-		  PK_REASON_NOT_BUILT);
+		  PK_REASON_NO_MASQUERADE);
 	node_from("a connection closes", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40002, 443, RST)),
 		  PK_REASON_OK);
 	node_from("and its port is taken again", 2, pkt_v4(WHO_B, WHO_WORLD, TCP(40001, 443, SYN)),

@@ -294,7 +294,7 @@ static void chosen(void)
 	const struct pkt gre = pkt_v4(WHO_A, WHO_WORLD, (struct l4){ GRE, 0, 0, 0, 8 });
 
 	world_start();
-	node_from("GRE to the world can't be masqueraded", 1, gre, PK_REASON_NOT_BUILT);
+	node_from("GRE to the world can't be masqueraded", 1, gre, PK_REASON_NO_MASQUERADE);
 	node_word(1, 1, 0, 2);
 	node_from("it goes where nothing is", 1, gre, PK_REASON_OK);
 	world_start();

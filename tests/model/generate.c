@@ -188,6 +188,7 @@ static bool goes_on(struct step *s, const struct model *m, struct dice *d)
 {
 	static const uint8_t said[] = { TH_ACK, TH_ACK,		 TH_ACK | 8,	  TH_SYN | TH_ACK,
 					TH_ACK, TH_FIN | TH_ACK, TH_RST | TH_ACK, TH_SYN };
+	static const uint32_t numbers[] = { 0, 400, 1000, 0xffffff00 };
 	const struct model_flow *f = some_flow(m, d);
 	int role = (int)dice_below(d, 2);
 	struct make make;
@@ -197,6 +198,9 @@ static bool goes_on(struct step *s, const struct model *m, struct dice *d)
 		return false;
 	of_flow(&make, f, role);
 	make.tcp = said[dice_below(d, sizeof(said))];
+	make.seq = numbers[dice_below(d, 4)];
+	make.ack = numbers[dice_below(d, 4)];
+	make.window = (uint16_t)dice_below(d, 3) * 500;
 	make.atomic = dice_one_in(d, 2);
 	make.payload = some_payload(d);
 	if (dice_one_in(d, 24)) /* the initiator's address, as if it weren't translated */

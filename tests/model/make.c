@@ -46,6 +46,9 @@ static uint32_t make_l4(uint8_t *at, const struct make *m)
 	if (m->proto == 6) {
 		at[12] = 5 << 4;
 		at[13] = m->tcp;
+		put32(at + 4, m->seq);
+		put32(at + 8, m->ack);
+		put16(at + 14, m->window);
 	}
 	if (m->proto == 17)
 		put16(at + 4, (uint16_t)len);

@@ -7,12 +7,14 @@ struct make {
 	union pk_addr src, dst;
 	uint8_t proto, ttl, tcp, type, code;
 	uint16_t sport, dport; /* an echo's id: sport */
-	uint32_t payload;      /* bytes behind the protocol's header */
-	const uint8_t *quote;  /* what they are; NULL: any */
-	uint32_t options;      /* IPv4: words of them; IPv6: extension headers */
-	uint8_t option;	       /* their kind: IPv4's option, IPv6's next header */
-	bool piece, more;      /* a fragment, at `offset` of the datagram `id` */
-	bool atomic;	       /* IPv4: it may not be cut */
+	uint32_t seq, ack;     /* of TCP */
+	uint16_t window;
+	uint32_t payload;     /* bytes behind the protocol's header */
+	const uint8_t *quote; /* what they are; NULL: any */
+	uint32_t options;     /* IPv4: words of them; IPv6: extension headers */
+	uint8_t option;	      /* their kind: IPv4's option, IPv6's next header */
+	bool piece, more;     /* a fragment, at `offset` of the datagram `id` */
+	bool atomic;	      /* IPv4: it may not be cut */
 	uint32_t id, offset;
 };
 

@@ -77,7 +77,7 @@ static enum pk_reason choose_masquerade(struct walk *k)
 	    !(PK_WORD_FLAGS(w->word[k->slot]) & wanted))
 		return PK_REASON_OK;
 	if (!k->seen.request && k->seen.proto != 6 && k->seen.proto != 17)
-		return PK_REASON_NOT_BUILT;
+		return PK_REASON_NO_MASQUERADE;
 	k->to = v4 ? w->node.uplink[0].ipv4 : w->node.uplink[0].ipv6;
 	k->translation = PK_FLOW_SOURCE;
 	return PK_REASON_OK;

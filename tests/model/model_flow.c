@@ -247,6 +247,7 @@ enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 	};
 	enum pk_reason reason = PK_REASON_OK;
 
+	f.shift = end[0].slot ? s->shift : 0;
 	f.expires = m->now + flow_lifetime(m, &f);
 	if (!rate_new_flow(m, f.owner))
 		return PK_REASON_FLOW_RATE;
@@ -292,15 +293,39 @@ static void flow_lives_on(const struct model *m, struct model_flow *f)
 		f->expires += more;
 }
 
+/* Follows what the endpoint says of its window in a connection with somebody outside. */
+static void hear_window(struct model_flow *f, const struct seen *s)
+{
+	if (s->tcp & TH_SYN)
+		f->shift = s->shift;
+	if (!(s->tcp & TH_ACK))
+		return;
+	f->expects = s->ack;
+	f->edge = s->ack + (s->window << (s->tcp & TH_SYN ? 0 : f->shift));
+	f->heard = f->expects || f->edge;
+}
+
+/* Does a RST or a FIN from outside lie where the endpoint doesn't take it? */
+static bool is_stray(const struct model_flow *f, const struct seen *s)
+{
+	uint32_t at = s->tcp & TH_RST ? s->seq : s->seq + s->payload;
+
+	return f->heard && at - f->expects > f->edge - f->expects;
+}
+
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 {
 	struct model_flow *f = &m->flow[nr];
+	bool followed = s->proto == 6 && !s->later && !f->stack && (!f->slot[0] || !f->slot[1]);
+	bool stray = followed && is_foreign(f, role) && is_stray(f, s);
 
 	if (role && f->state == PK_FLOW_NEW)
 		f->state = PK_FLOW_OPEN;
 	else if (is_stream(m, f, s, role))
 		f->state = PK_FLOW_STREAM;
-	if (s->proto != 6 || s->later || !(s->tcp & (TH_RST | TH_FIN))) {
+	if (followed && !is_foreign(f, role))
+		hear_window(f, s);
+	if (s->proto != 6 || s->later || stray || !(s->tcp & (TH_RST | TH_FIN))) {
 		if (f->state == PK_FLOW_RESET && !is_foreign(f, role))
 			f->state = PK_FLOW_OPEN;
 		/* What is closed runs out, whatever is still on its way. */

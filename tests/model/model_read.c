@@ -127,6 +127,23 @@ static enum pk_reason see_icmp(const uint8_t *h, uint32_t len, struct seen *s)
 	return PK_REASON_OK;
 }
 
+/* The shift of later windows, among the first dozen options. */
+static uint8_t see_shift(const uint8_t *h, uint32_t header)
+{
+	uint32_t at = 20;
+
+	for (int i = 0; i < 12; i++) {
+		if (at + 3 > header || h[at] == 0)
+			return 0;
+		if (h[at] == 3 && h[at + 1] == 3)
+			return h[at + 2] > 14 ? 14 : h[at + 2];
+		if (h[at] != 1 && h[at + 1] < 2)
+			return 0;
+		at += h[at] == 1 ? 1 : h[at + 1];
+	}
+	return 0;
+}
+
 static enum pk_reason see_tcp(const uint8_t *h, uint32_t len, struct seen *s)
 {
 	uint32_t header = (h[12] >> 4) * 4u;
@@ -134,6 +151,10 @@ static enum pk_reason see_tcp(const uint8_t *h, uint32_t len, struct seen *s)
 	if (header < 20 || header > len)
 		return PK_REASON_MALFORMED;
 	s->tcp = h[13];
+	s->seq = get32(h + 4);
+	s->ack = get32(h + 8);
+	s->window = get16(h + 14);
+	s->shift = see_shift(h, header);
 	s->payload = len - header;
 	return PK_REASON_OK;
 }

@@ -18,6 +18,8 @@ struct seen {
 	bool ports;
 	uint16_t sport, dport; /* an echo's id in both */
 	uint8_t tcp, type, code;
+	uint32_t seq, ack, window;		  /* of TCP */
+	uint8_t shift;				  /* of later windows, as a SYN's options say */
 	bool group, request, reply, error, other; /* of ICMP: which of them */
 	bool first, later;			  /* fragments */
 	uint32_t id, offset;

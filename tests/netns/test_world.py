@@ -506,7 +506,7 @@ def test_a_closed_port_of_the_world_is_told(stage, family):
     ("sctp", SCTP(sport=40000, dport=9) / SCTPChunkInit(), "9/sctp"), ("gre", GRE() / (b"x" * 20), "gre"),
     ("icmp", ICMP(type=13, id=7), "icmp:13")], ids=("sctp", "gre", "timestamp"))
 def test_what_is_not_masqueraded(node, name, layer, port):
-    """Of a protocol that isn't translated the guard, `flows` and `explain` say not-built; without masquerade it goes, and is answered."""
+    """Of a protocol that isn't translated the guard, `flows` and `explain` say no-masquerade; without masquerade it goes, and is answered."""
     node.start_picketd()
     a, own = node.add("acme", "api", "api"), node.add("acme", "own", "own", conf=node.plugin_conf(masquerade=False))
     with a.tap() as vmm, own.tap() as vmm_own, PacketSocket(node.world.net, "down0") as world:
@@ -515,9 +515,9 @@ def test_what_is_not_masqueraded(node, name, layer, port):
             return world.receive(lambda raw: Ether(raw).haslayer(IP) and Ether(raw)[IP].proto == layer_proto, timeout)
 
         layer_proto = IP(bytes(IP() / layer)).proto
-        with proving(node.tables, a.slot, EGRESS, "not-built"):
+        with proving(node.tables, a.slot, EGRESS, "no-masquerade"):
             assert sent(a, vmm, 0.5) is None
-        flows = ("flows", "-q", "-reason", "not-built", "-from-job", "api")
+        flows = ("flows", "-q", "-reason", "no-masquerade", "-from-job", "api")
         wait_for(lambda: node.picket(*flows, check=False).returncode == 0, "the event")
         frame = Ether(sent(own, vmm_own, PATIENCE))
         assert frame[IP].src == own.address()
@@ -529,6 +529,6 @@ def test_what_is_not_masqueraded(node, name, layer, port):
             world.send(bytes(answer))
             assert vmm_own.receive(lambda raw: Ether(raw).haslayer(SCTP))
     shown = node.picket("policy", "explain", "acme/api", f"world:{node.world.address}", port, check=False)
-    assert shown.returncode == 1 and "dropped as not-built" in shown.stdout, shown.stdout
+    assert shown.returncode == 1 and "dropped as no-masquerade" in shown.stdout, shown.stdout
     shown = node.picket("policy", "explain", "acme/own", f"world:{node.world.address}", port, check=False)
-    assert shown.returncode == 0 and "not-built" not in shown.stdout, shown.stdout
+    assert shown.returncode == 0 and "no-masquerade" not in shown.stdout, shown.stdout

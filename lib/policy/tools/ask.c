@@ -293,11 +293,17 @@ static bool has_translation(const struct pk_connection *c)
 	return c->proto == IPPROTO_TCP || c->proto == IPPROTO_UDP;
 }
 
-const char *pk_connection_not_built(const struct pk_connection *c)
+const struct pk_lack *pk_connection_lack(const struct pk_connection *c)
 {
+	static const struct pk_lack masquerade = {
+		"masquerade of other protocols than TCP, UDP and ping", "no-masquerade"
+	};
+	static const struct pk_lack way = { "way to or from an endpoint that it doesn't know",
+					    "not-built" };
+
 	if (is_masqueraded(c) && !has_translation(c))
-		return "masquerade of other protocols than TCP, UDP and ping";
+		return &masquerade;
 	if (c->from.party == PK_PARTY_UNKNOWN || c->to.party == PK_PARTY_UNKNOWN)
-		return "way to or from an endpoint that it doesn't know";
+		return &way;
 	return NULL;
 }

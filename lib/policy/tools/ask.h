@@ -67,11 +67,15 @@ struct pk_connection_verdict {
 	bool asked[2];
 	enum pk_verdict verdict, audit;
 };
+/* What the data path has no way for, and the reason that it is dropped with. */
+struct pk_lack {
+	const char *what, *reason;
+};
 /*
- * Names what this release has no way for, whatever policy says (bpf/lib/miss.h, nat.h): the
- * data path drops it as not-built. NULL: there is a way.
+ * Names what this release has no way for, whatever policy says (bpf/lib/miss.h, nat.h). NULL: there
+ * is a way.
  */
-const char *pk_connection_not_built(const struct pk_connection *c);
+const struct pk_lack *pk_connection_lack(const struct pk_connection *c);
 int pk_ask_connection(struct pk_asker *asker, enum pk_ask_engine engine,
 		      const struct pk_connection *c, struct pk_connection_verdict *out,
 		      struct pk_err *err);

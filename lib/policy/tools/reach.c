@@ -216,6 +216,7 @@ static void json_side(struct run *run, struct pk_jw *w, const struct pk_connecti
 static void print_json(struct run *run, const struct expectation *x,
 		       const struct pk_connection_verdict *v, bool holds)
 {
+	const struct pk_lack *lack = pk_connection_lack(&x->c);
 	struct pk_jw w = { .out = run->out };
 	struct pk_json_where where;
 
@@ -229,7 +230,7 @@ static void print_json(struct run *run, const struct expectation *x,
 	pk_jw_bool(&w, "holds", holds);
 	pk_jw_string(&w, "verdict", word[v->verdict]);
 	pk_jw_string(&w, "audit", word[v->audit]);
-	pk_jw_string(&w, "notBuilt", pk_connection_not_built(&x->c));
+	pk_jw_string(&w, "notBuilt", lack ? lack->what : NULL);
 	pk_jw_open(&w, "expected", '{');
 	for (int i = 0; i < 4; i++)
 		if (x->wants[i])
@@ -245,16 +246,17 @@ static void print_json(struct run *run, const struct expectation *x,
 static void say_not_built(struct run *run, const struct expectation *x,
 			  const struct pk_connection_verdict *v)
 {
-	const char *lacks = pk_connection_not_built(&x->c);
+	const struct pk_lack *lack = pk_connection_lack(&x->c);
 	struct pk_json_where where;
 
-	if (!lacks || v->verdict != PK_ALLOW || run->options->quiet)
+	if (!lack || v->verdict != PK_ALLOW || run->options->quiet)
 		return;
 	pk_json_where(run->c->json, x->json, false, &where);
 	pk_str_add_escaped(run->said, run->c->path);
 	pk_str_addf(run->said, ":%d: note: policy allows ", where.line);
 	pk_str_add_escaped(run->said, x->what);
-	pk_str_addf(run->said, ", and this release has no %s: dropped as not-built\n", lacks);
+	pk_str_addf(run->said, ", and this release has no %s: dropped as %s\n", lack->what,
+		    lack->reason);
 }
 
 static int check(struct run *run, const struct pk_json *json)

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which RST and FIN from outside close a flow: those that lie in the endpoint's window. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/bpf/node.h"
+#include "tests/bpf/world.h"
+
+#define L4     (14 + 20)
+#define ACKED  0x80000000u
+#define WINDOW 1000
+#define SHIFT  7
+#define EDGE   (ACKED + (WINDOW << SHIFT))
+
+static const uint8_t linux_options[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
+					 0, 0, 0, 0,	0, 0, 1, 3,  3, SHIFT };
+
+static void put32(uint8_t *at, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		at[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+/* p with a sequence number, an acknowledgement and a window. */
+static struct pkt says(struct pkt p, uint32_t seq, uint32_t ack, uint16_t window)
+{
+	put32(p.b + L4 + 4, seq);
+	put32(p.b + L4 + 8, ack);
+	p.b[L4 + 14] = window >> 8;
+	p.b[L4 + 15] = window & 0xff;
+	pkt_seal(&p);
+	return p;
+}
+
+/* p, whose payload becomes these options; their length is a multiple of 4. */
+static struct pkt with_options(struct pkt p, const uint8_t *options, size_t n)
+{
+	memcpy(p.b + L4 + 20, options, n);
+	p.b[L4 + 12] = (uint8_t)((5 + n / 4) << 4);
+	pkt_seal(&p);
+	return p;
+}
+
+static struct pkt from_a(uint8_t flags, size_t payload)
+{
+	return pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 6, 40000, 443, flags, payload });
+}
+
+static struct pkt from_world(uint8_t flags, size_t payload)
+{
+	return pkt_v4(WHO_WORLD, WHO_A, (struct l4){ 6, 443, 40000, flags, payload });
+}
+
+static int state_of(union pk_addr from, union pk_addr to, uint16_t sport, uint16_t dport)
+{
+	struct pk_flow_key key = {
+		.src = from, .dst = to, .sport = htons(sport), .dport = htons(dport), .proto = 6
+	};
+	struct pk_flow flow;
+
+	return bpf_map_lookup_elem(node_map("flows"), &key, &flow) ? -1 : flow.state;
+}
+
+/* The state of A's flow to the world; -1 = there is none. */
+static int state(void)
+{
+	return state_of(pkt_ip4(WHO_A), pkt_ip4(WHO_WORLD), 40000, 443);
+}
+
+/* The world's packet passes, and leaves A's flow in that state. */
+static void comes(const char *text, struct pkt p, int then)
+{
+	struct expect e = { text, PK_REASON_OK, 1, PK_INGRESS, false };
+	struct node_meta world = { .ingress_ifindex = 1 };
+
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	check(text, state() == then);
+}
+
+/* The same by the uplink, of the world's flow to A's published port. */
+static void asks(const char *text, struct pkt p, int then)
+{
+	struct expect e = { text, PK_REASON_OK, 1, PK_INGRESS, false };
+	union pk_addr node = pkt_ip4(WHO_HOST);
+
+	node.w[3] = htonl(WORLD_NODE_V4);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	check(text, state_of(pkt_ip4(WHO_WORLD), node, 50000, 8080) == then);
+}
+
+/* A connection of A's whose window is known: from ACKED to `edge`. */
+static void open_with(const uint8_t *options, size_t n)
+{
+	node_reset();
+	node_from("A opens to the world", 1, with_options(from_a(SYN, n), options, n),
+		  PK_REASON_OK);
+	comes("the world answers", says(from_world(SYN | ACK, 0), ACKED - 1, 1, 500), PK_FLOW_OPEN);
+	node_from("A acknowledges", 1, says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
+}
+
+/* Where a RST closes: from what is acknowledged to where the window ends. */
+static void edges(const char *what, const uint8_t *options, size_t n, uint32_t edge)
+{
+	const struct {
+		uint32_t seq;
+		int then;
+	} rst[] = { { ACKED - 1, PK_FLOW_OPEN },
+		    { ACKED, PK_FLOW_RESET },
+		    { edge, PK_FLOW_RESET },
+		    { edge + 1, PK_FLOW_OPEN },
+		    { ACKED + 0x80000000u, PK_FLOW_OPEN } };
+
+	for (size_t i = 0; i < sizeof(rst) / sizeof(*rst); i++) {
+		open_with(options, n);
+		comes(what, says(from_world(RST, 0), rst[i].seq, 0, 0), rst[i].then);
+	}
+}
+
+static void scales(void)
+{
+	static const uint8_t nops[] = { 1, 1, 1, 3, 3, 2, 0, 0 }, much[] = { 3, 3, 200, 0 },
+			     broken[] = { 9, 0, 3, 3, 3, 3, 3, 0 }, at_end[] = { 1, 1, 3, 3 },
+			     ended[] = { 0, 3, 3, 7 }, longer[] = { 3, 4, 7, 7 };
+
+	edges("a RST, windows shifted by 7", linux_options, sizeof(linux_options), EDGE);
+	edges("none", NULL, 0, ACKED + WINDOW);
+	edges("by 2, behind padding", nops, sizeof(nops), ACKED + (WINDOW << 2));
+	edges("by more than there is", much, sizeof(much), ACKED + (WINDOW << 14));
+	edges("an option without a length", broken, sizeof(broken), ACKED + WINDOW);
+	edges("one that ends with the header", at_end, sizeof(at_end), ACKED + WINDOW);
+	edges("the list's end before it", ended, sizeof(ended), ACKED + WINDOW);
+	edges("one of another length", longer, sizeof(longer), ACKED + WINDOW);
+}
+
+/* A FIN stands behind its segment's bytes, which may have been acknowledged before. */
+static void fins(void)
+{
+	const struct {
+		uint32_t seq;
+		int then;
+	} fin[] = { { ACKED - 9, PK_FLOW_OPEN },
+		    { ACKED - 8, PK_FLOW_CLOSING },
+		    { EDGE - 8, PK_FLOW_CLOSING },
+		    { EDGE - 7, PK_FLOW_OPEN } };
+
+	for (size_t i = 0; i < sizeof(fin) / sizeof(*fin); i++) {
+		open_with(linux_options, sizeof(linux_options));
+		comes("a FIN behind 8 bytes", says(from_world(FIN | ACK, 8), fin[i].seq, 1, 500),
+		      fin[i].then);
+	}
+}
+
+/* The window goes on with the endpoint's packets, also over the end of the numbers. */
+static void goes_on(void)
+{
+	open_with(linux_options, sizeof(linux_options));
+	node_from("A acknowledges more", 1, says(from_a(ACK, 0), 1, 0xfffffff0, 1), PK_REASON_OK);
+	comes("a RST where the window was", says(from_world(RST, 0), ACKED, 0, 0), PK_FLOW_OPEN);
+	comes("one where it is", says(from_world(RST, 0), 0x10, 0, 0), PK_FLOW_RESET);
+	node_from("A contradicts", 1, says(from_a(ACK, 0), 1, 0xfffffff0, 1), PK_REASON_OK);
+	check("and the flow goes on", state() == PK_FLOW_OPEN);
+	node_from("A's own RST is where it wants", 1, says(from_a(RST, 0), 77, 0, 0), PK_REASON_OK);
+	check("it closes", state() == PK_FLOW_CLOSED);
+}
+
+/* While the endpoint's word isn't in force, its packets and those to it are judged again. */
+static void judged_again(void)
+{
+	open_with(linux_options, sizeof(linux_options));
+	node_word(1, 1, 0, 2);
+	node_from("A's next packet is judged anew", 1, says(from_a(ACK, 0), 1, ACKED + 5000, 1),
+		  PK_REASON_OK);
+	node_word(1, 1, 0, 3);
+	comes("a RST below the window, judged anew", says(from_world(RST, 0), ACKED, 0, 0),
+	      PK_FLOW_OPEN);
+	node_word(1, 1, 0, 4);
+	comes("one inside", says(from_world(RST, 0), ACKED + 5000, 0, 0), PK_FLOW_RESET);
+}
+
+/* A connection that began outside: the endpoint's SYN says its shift, and an unshifted window. */
+static void of_the_worlds(void)
+{
+	const struct l4 answer = { 6, 80, 50000, SYN | ACK, sizeof(linux_options) };
+	struct pkt syn_ack = with_options(pkt_v4(WHO_A, WHO_WORLD, answer), linux_options,
+					  sizeof(linux_options));
+	struct pkt rst = world_to_node(WHO_WORLD, TCP(50000, 8080, RST));
+
+	world_start();
+	world_publish(0, 8080, 1, 80);
+	asks("the world opens", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), PK_FLOW_NEW);
+	node_from("A answers", 1, says(syn_ack, 1, ACKED, WINDOW), PK_REASON_OK);
+	asks("a RST beyond the SYN's window", says(rst, ACKED + WINDOW + 1, 0, 0), PK_FLOW_OPEN);
+	node_from("A goes on", 1,
+		  says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
+		  PK_REASON_OK);
+	asks("a RST beyond the shifted one", says(rst, EDGE + 1, 0, 0), PK_FLOW_OPEN);
+	asks("one inside", says(rst, EDGE, 0, 0), PK_FLOW_RESET);
+}
+
+/* Blind: whoever doesn't see the connection tries numbers. */
+static void blind(void)
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		if (i % 16 == 0)
+			open_with(linux_options, sizeof(linux_options));
+		comes("a blind RST", says(from_world(RST, 0), i << 24 | 0x00ffffff, 0, 0),
+		      PK_FLOW_OPEN);
+		comes("a blind FIN", says(from_world(FIN | ACK, 0), i << 24 | 0x00ffffff, 0, 0),
+		      PK_FLOW_OPEN);
+	}
+}
+
+void cases_window(void)
+{
+	scales();
+	fins();
+	goes_on();
+	judged_again();
+	of_the_worlds();
+	blind();
+}
