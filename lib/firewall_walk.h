@@ -10,7 +10,7 @@
 enum fw_match { FW_NEVER, FW_MAYBE, FW_SURE };
 enum fw_verdict { FW_NEXT, FW_ACCEPT, FW_DROP, FW_RETURN, FW_JUMP, FW_GOTO };
 enum fw_hook { FW_INPUT, FW_FORWARD, FW_HOOKS };
-/* Which packet: of a device pk*, of a device that no rule names, or to the port that is asked for. */
+/* Which packet: of a device pk*, of one that no rule names, or to the port that is asked for. */
 enum fw_who { FW_OURS, FW_STRANGER, FW_PORT, FW_WHO };
 
 #define FW_NOWHERE ((size_t)-1)
@@ -43,8 +43,8 @@ struct fw_rule fw_rule_any(void);
 void fw_rule_only(struct fw_rule *rule, enum fw_hook hook, enum fw_who who, enum fw_match match);
 void fw_rule_maybe(struct fw_rule *rule);
 /*
- * The rule wants (or, with `negated`, doesn't want) the name of the device that a packet came by (`in`)
- * or leaves by to have these n bytes first; a NUL among them ends the name.
+ * The rule wants (or, with `negated`, doesn't want) the name of the device that a packet came by
+ * (`in`) or leaves by to have these n bytes first; a NUL among them ends the name.
  */
 void fw_rule_device(struct fw_rule *rule, bool in, const char *name, size_t n, bool negated);
 /* The rule wants a protocol or a destination port; asked: that of the port that is asked for. */
