@@ -38,7 +38,7 @@ static enum fw_match names_ours(const char *name, size_t n)
 	return n <= 2 ? FW_SURE : FW_MAYBE;
 }
 
-/* Of the port's packet more is known than of the others. */
+/* Takes the rule for one of the port's packet, of which more is known than of the others. */
 void fw_rule_port(struct fw_rule *rule, bool asked)
 {
 	enum fw_match match = asked ? rule->match[FW_INPUT][FW_PORT] : FW_NEVER;
