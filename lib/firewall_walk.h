@@ -10,7 +10,7 @@
 enum fw_match { FW_NEVER, FW_MAYBE, FW_SURE };
 enum fw_verdict { FW_NEXT, FW_ACCEPT, FW_DROP, FW_RETURN, FW_JUMP, FW_GOTO };
 enum fw_hook { FW_INPUT, FW_FORWARD, FW_HOOKS };
-/* The packet of a walk: of a device pk*, of one that no rule names, or to the port that is asked for. */
+/* The packet: of a device pk*, of one that no rule names, or to the port that is asked for. */
 enum fw_who { FW_OURS, FW_STRANGER, FW_PORT, FW_WHO };
 
 #define FW_NOWHERE ((size_t)-1)

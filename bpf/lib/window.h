@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Tells which RST and FIN from outside are believed. Anybody there can write the other end's addresses,
- * and may guess the ports; the sequence numbers he doesn't see. What the endpoint expects next and
- * how far its window reaches are in each of its own packets, and the flow keeps the last word. A
- * RST or a FIN that lies elsewhere is delivered, for the endpoint's stack is the judge of it, but
- * closes nothing here: else a stranger could end an idle connection's flow, and a masqueraded port
- * would become another endpoint's while the world still sends to it.
+ * Tells which RST and FIN from outside are believed. Anybody there can write the other end's
+ * addresses, and may guess the ports; the sequence numbers he doesn't see. What the endpoint
+ * expects next and how far its window reaches are in each of its own packets, and the flow keeps
+ * the last word. A RST or a FIN that lies elsewhere is delivered, for the endpoint's stack is the
+ * judge of it, but closes nothing here: else a stranger could end an idle connection's flow, and a
+ * masqueraded port would become another endpoint's while the world still sends to it.
  */
 #include "lib/flow.h"
 #include "lib/parse.h"
