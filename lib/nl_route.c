@@ -60,16 +60,16 @@ void pk_nl_addr(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, u
 static void put_next_hop(struct nl_msg *msg, const struct pk_nl_route *route)
 {
 	struct {
-		struct rtvia head;
+		__kernel_sa_family_t family;
 		uint8_t addr[16];
-	} via = { .head.rtvia_family = AF_INET6 };
+	} via = { .family = AF_INET6 }; /* struct rtvia */
 
 	if (route->to.v6 || pk_addr_is4(&route->via)) {
 		pk_nl_put_addr(msg, RTA_GATEWAY, &route->via);
 		return;
 	}
 	memcpy(via.addr, route->via.b, sizeof(via.addr));
-	nla_put(msg, RTA_VIA, offsetof(typeof(via), addr) + sizeof(via.addr), &via);
+	nla_put(msg, RTA_VIA, sizeof(via), &via);
 }
 
 static void get_next_hop(struct nlattr **tb, union pk_addr *addr)
