@@ -295,14 +295,24 @@ static __always_inline bool flow_is_foreign(const struct pk_flow *flow, const st
 }
 
 /*
- * Takes a RST from outside back when the endpoint sends on: its stack alone knows whether the RST's
- * sequence number is the connection's (RFC 5961), and goes on where it isn't. Other packets of the
+ * Takes a RST back when the endpoint sends on: its stack alone knows whether the sequence number of
+ * one from outside is the connection's (RFC 5961), and goes on where it isn't. Other packets of the
  * outside end prove nothing.
  */
 static __always_inline void flow_contradict(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	if (flow->state == PK_FLOW_RESET && !flow_is_foreign(flow, pkt))
 		flow->state = PK_FLOW_OPEN;
+}
+
+/*
+ * Returns whether a RST may be contradicted: one from outside, and one of an endpoint that has
+ * acknowledged nothing of the outside end yet. That may answer a stranger's packet, since a stack
+ * in SYN_SENT refuses a wrong ACK by it and goes on waiting for its peer (RFC 9293 3.10.7.3).
+ */
+static __always_inline bool flow_reset_waits(const struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	return flow_is_foreign(flow, pkt) || (flow->flags & PK_FLOW_WORLD && !flow->window);
 }
 
 /* The packet is a FIN, if it is no RST. */
@@ -312,7 +322,7 @@ static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk
 
 	if (pkt->tcp_flags & PK_TH_RST) {
 		if (flow->state != PK_FLOW_CLOSED)
-			flow->state = flow_is_foreign(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
+			flow->state = flow_reset_waits(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
 	} else {
 		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
 		if (flow->state != PK_FLOW_CLOSED)

@@ -61,6 +61,8 @@ static __always_inline void window_keep(struct __sk_buff *skb, const struct pk_p
 	else
 		shift = flow->scale & 15;
 	tcp = window_tcp(skb, pkt->l4_off);
+	if (unlikely((pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK)) == PK_TH_SYN))
+		WRITE_ONCE(flow->window, 0); /* another connection, of which nothing came yet */
 	if (!tcp || !(pkt->tcp_flags & PK_TH_ACK))
 		return;
 	acked = bpf_ntohl(tcp->ack_seq);

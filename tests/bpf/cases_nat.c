@@ -118,7 +118,8 @@ static void range(void)
 	node_from("nor has ICMP that isn't an echo", 1,
 		  pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 1, 1, 13 << 8, 0, 12 }),
 		  PK_REASON_NO_MASQUERADE);
-	node_from("a connection closes", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40002, 443, RST)),
+	node_from("a connection closes", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(40002, 443, RST | ACK)), 1, 1, 0),
 		  PK_REASON_OK);
 	node_from("and its port is taken again", 2, pkt_v4(WHO_B, WHO_WORLD, TCP(40001, 443, SYN)),
 		  PK_REASON_OK);

@@ -108,7 +108,8 @@ static void own_address(void)
 		  PK_REASON_TUPLE_TAKEN);
 	check("which left nothing behind", node_flows() == 2);
 	node_from("the client's connection is reset", 1,
-		  pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST)), PK_REASON_OK);
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 1, 1, 0),
+		  PK_REASON_OK);
 	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
 	node_from("and that tuple is free at once, though its place isn't looked at", 1, own,
 		  PK_REASON_OK);
@@ -286,7 +287,9 @@ static void place_of_a_guest(void)
 	world_publish(0, 8080, 1, 80);
 	comes_in("a client", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), 1, PK_REASON_OK);
 	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
-	node_from("is reset", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST)), PK_REASON_OK);
+	node_from("is refused", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 0, 1, 0),
+		  PK_REASON_OK);
 	check("its place is the next that is looked at",
 	      node_bucket(1, PK_BUCKET_PLACE) < NODE_BUDGET);
 }

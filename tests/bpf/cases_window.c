@@ -17,23 +17,6 @@
 static const uint8_t linux_options[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
 					 0, 0, 0, 0,	0, 0, 1, 3,  3, SHIFT };
 
-static void put32(uint8_t *at, uint32_t v)
-{
-	for (int i = 0; i < 4; i++)
-		at[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
-/* p with a sequence number, an acknowledgement and a window. */
-static struct pkt says(struct pkt p, uint32_t seq, uint32_t ack, uint16_t window)
-{
-	put32(p.b + L4 + 4, seq);
-	put32(p.b + L4 + 8, ack);
-	p.b[L4 + 14] = window >> 8;
-	p.b[L4 + 15] = window & 0xff;
-	pkt_seal(&p);
-	return p;
-}
-
 /* p, whose payload becomes these options; their length is a multiple of 4. */
 static struct pkt with_options(struct pkt p, const uint8_t *options, size_t n)
 {
@@ -96,8 +79,9 @@ static void open_with(const uint8_t *options, size_t n)
 	node_reset();
 	node_from("A opens to the world", 1, with_options(from_a(SYN, n), options, n),
 		  PK_REASON_OK);
-	comes("the world answers", says(from_world(SYN | ACK, 0), ACKED - 1, 1, 500), PK_FLOW_OPEN);
-	node_from("A acknowledges", 1, says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
+	comes("the world answers", world_says(from_world(SYN | ACK, 0), ACKED - 1, 1, 500),
+	      PK_FLOW_OPEN);
+	node_from("A acknowledges", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
 }
 
 /* Where a RST closes: from what is acknowledged to where the window ends. */
@@ -114,7 +98,7 @@ static void edges(const char *what, const uint8_t *options, size_t n, uint32_t e
 
 	for (size_t i = 0; i < sizeof(rst) / sizeof(*rst); i++) {
 		open_with(options, n);
-		comes(what, says(from_world(RST, 0), rst[i].seq, 0, 0), rst[i].then);
+		comes(what, world_says(from_world(RST, 0), rst[i].seq, 0, 0), rst[i].then);
 	}
 }
 
@@ -147,8 +131,8 @@ static void fins(void)
 
 	for (size_t i = 0; i < sizeof(fin) / sizeof(*fin); i++) {
 		open_with(linux_options, sizeof(linux_options));
-		comes("a FIN behind 8 bytes", says(from_world(FIN | ACK, 8), fin[i].seq, 1, 500),
-		      fin[i].then);
+		comes("a FIN behind 8 bytes",
+		      world_says(from_world(FIN | ACK, 8), fin[i].seq, 1, 500), fin[i].then);
 	}
 }
 
@@ -156,12 +140,21 @@ static void fins(void)
 static void goes_on(void)
 {
 	open_with(linux_options, sizeof(linux_options));
-	node_from("A acknowledges more", 1, says(from_a(ACK, 0), 1, 0xfffffff0, 1), PK_REASON_OK);
-	comes("a RST where the window was", says(from_world(RST, 0), ACKED, 0, 0), PK_FLOW_OPEN);
-	comes("one where it is", says(from_world(RST, 0), 0x10, 0, 0), PK_FLOW_RESET);
-	node_from("A contradicts", 1, says(from_a(ACK, 0), 1, 0xfffffff0, 1), PK_REASON_OK);
+	node_from("A acknowledges more", 1, world_says(from_a(ACK, 0), 1, 0xfffffff0, 1),
+		  PK_REASON_OK);
+	comes("a RST where the window was", world_says(from_world(RST, 0), ACKED, 0, 0),
+	      PK_FLOW_OPEN);
+	comes("one where it is", world_says(from_world(RST, 0), 0x10, 0, 0), PK_FLOW_RESET);
+	node_from("A contradicts", 1, world_says(from_a(ACK, 0), 1, 0xfffffff0, 1), PK_REASON_OK);
 	check("and the flow goes on", state() == PK_FLOW_OPEN);
-	node_from("A's own RST is where it wants", 1, says(from_a(RST, 0), 77, 0, 0), PK_REASON_OK);
+	node_from("A opens anew by that port", 1, world_says(from_a(SYN, 0), 9, 0, 500),
+		  PK_REASON_OK);
+	comes("it is refused, with no number", world_says(from_world(RST | ACK, 0), 0, 10, 0),
+	      PK_FLOW_RESET);
+	node_from("A contradicts again", 1, world_says(from_a(ACK, 0), 1, 0xfffffff0, 1),
+		  PK_REASON_OK);
+	node_from("A's own RST is where it wants", 1, world_says(from_a(RST, 0), 77, 0, 0),
+		  PK_REASON_OK);
 	check("it closes", state() == PK_FLOW_CLOSED);
 }
 
@@ -170,13 +163,13 @@ static void judged_again(void)
 {
 	open_with(linux_options, sizeof(linux_options));
 	node_word(1, 1, 0, 2);
-	node_from("A's next packet is judged anew", 1, says(from_a(ACK, 0), 1, ACKED + 5000, 1),
-		  PK_REASON_OK);
+	node_from("A's next packet is judged anew", 1,
+		  world_says(from_a(ACK, 0), 1, ACKED + 5000, 1), PK_REASON_OK);
 	node_word(1, 1, 0, 3);
-	comes("a RST below the window, judged anew", says(from_world(RST, 0), ACKED, 0, 0),
+	comes("a RST below the window, judged anew", world_says(from_world(RST, 0), ACKED, 0, 0),
 	      PK_FLOW_OPEN);
 	node_word(1, 1, 0, 4);
-	comes("one inside", says(from_world(RST, 0), ACKED + 5000, 0, 0), PK_FLOW_RESET);
+	comes("one inside", world_says(from_world(RST, 0), ACKED + 5000, 0, 0), PK_FLOW_RESET);
 }
 
 /* A connection that began outside: the endpoint's SYN says its shift, and an unshifted window. */
@@ -190,13 +183,14 @@ static void of_the_worlds(void)
 	world_start();
 	world_publish(0, 8080, 1, 80);
 	asks("the world opens", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), PK_FLOW_NEW);
-	node_from("A answers", 1, says(syn_ack, 1, ACKED, WINDOW), PK_REASON_OK);
-	asks("a RST beyond the SYN's window", says(rst, ACKED + WINDOW + 1, 0, 0), PK_FLOW_OPEN);
+	node_from("A answers", 1, world_says(syn_ack, 1, ACKED, WINDOW), PK_REASON_OK);
+	asks("a RST beyond the SYN's window", world_says(rst, ACKED + WINDOW + 1, 0, 0),
+	     PK_FLOW_OPEN);
 	node_from("A goes on", 1,
-		  says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
 		  PK_REASON_OK);
-	asks("a RST beyond the shifted one", says(rst, EDGE + 1, 0, 0), PK_FLOW_OPEN);
-	asks("one inside", says(rst, EDGE, 0, 0), PK_FLOW_RESET);
+	asks("a RST beyond the shifted one", world_says(rst, EDGE + 1, 0, 0), PK_FLOW_OPEN);
+	asks("one inside", world_says(rst, EDGE, 0, 0), PK_FLOW_RESET);
 }
 
 /* Blind: whoever doesn't see the connection tries numbers. */
@@ -205,9 +199,10 @@ static void blind(void)
 	for (uint32_t i = 0; i < 256; i++) {
 		if (i % 16 == 0)
 			open_with(linux_options, sizeof(linux_options));
-		comes("a blind RST", says(from_world(RST, 0), i << 24 | 0x00ffffff, 0, 0),
+		comes("a blind RST", world_says(from_world(RST, 0), i << 24 | 0x00ffffff, 0, 0),
 		      PK_FLOW_OPEN);
-		comes("a blind FIN", says(from_world(FIN | ACK, 0), i << 24 | 0x00ffffff, 0, 0),
+		comes("a blind FIN",
+		      world_says(from_world(FIN | ACK, 0), i << 24 | 0x00ffffff, 0, 0),
 		      PK_FLOW_OPEN);
 	}
 }

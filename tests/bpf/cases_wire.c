@@ -403,7 +403,9 @@ static void taken_again(void)
 	node_from("A to the world", 1, p, PK_REASON_OK);
 	node_from("another one finds no port", 2, pkt_v4(WHO_B, WHO_WORLD, TCP(40000, 443, SYN)),
 		  PK_REASON_MASQUERADE_FULL);
-	node_from("A's is reset", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, RST)), PK_REASON_OK);
+	node_from("A's is reset", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, RST | ACK)), 1, 1, 0),
+		  PK_REASON_OK);
 	node_from("another one takes its port", 2, pkt_v4(WHO_B, WHO_WORLD, TCP(40000, 443, SYN)),
 		  PK_REASON_OK);
 	check("nothing is left of A's", node_flows() == 2);

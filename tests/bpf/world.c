@@ -101,3 +101,14 @@ void world_publish_udp(uint16_t port, uint32_t slot, uint16_t own)
 {
 	publish(IPPROTO_UDP, 0, port, slot, own);
 }
+
+struct pkt world_says(struct pkt p, uint32_t seq, uint32_t ack, uint16_t window)
+{
+	uint8_t *tcp = p.b + L3 + 20;
+
+	memcpy(tcp + 4, &(uint32_t){ htonl(seq) }, 4);
+	memcpy(tcp + 8, &(uint32_t){ htonl(ack) }, 4);
+	memcpy(tcp + 14, &(uint16_t){ htons(window) }, 2);
+	pkt_seal(&p);
+	return p;
+}

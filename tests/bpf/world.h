@@ -16,6 +16,8 @@ void world_publish_udp(uint16_t port, uint32_t slot, uint16_t own); /* on each *
 uint16_t world_port(const struct pkt *p, size_t off);
 void world_put_port(struct pkt *p, size_t off, uint16_t port);
 struct pkt world_to_node(enum who from, struct l4 l4);
+/* p, TCP by IPv4, with a sequence number, an acknowledgement and a window. */
+struct pkt world_says(struct pkt p, uint32_t seq, uint32_t ack, uint16_t window);
 
 /* The same bytes but for the Ethernet header, one hop less in `is`, every checksum right. */
 bool world_one_hop(const struct pkt *is, const struct pkt *was);

@@ -298,8 +298,11 @@ static void hear_window(struct model_flow *f, const struct seen *s)
 {
 	if (s->tcp & TH_SYN)
 		f->shift = s->shift;
-	if (!(s->tcp & TH_ACK))
+	if (!(s->tcp & TH_ACK)) {
+		if (s->tcp & TH_SYN)
+			f->heard = false;
 		return;
+	}
 	f->expects = s->ack;
 	f->edge = s->ack + (s->window << (s->tcp & TH_SYN ? 0 : f->shift));
 	f->heard = f->expects || f->edge;
@@ -334,7 +337,8 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 		return;
 	}
 	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
-		f->state = is_foreign(f, role) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
+		f->state = is_foreign(f, role) || (followed && !f->heard) ? PK_FLOW_RESET
+									  : PK_FLOW_CLOSED;
 	if (!(s->tcp & TH_RST)) {
 		f->fins |= 1 << role;
 		if (f->state != PK_FLOW_CLOSED)
