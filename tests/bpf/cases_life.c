@@ -152,31 +152,6 @@ static void reset_from_outside(void)
 	      state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_RESET && left(&ack, WHO_A, WHO_WORLD) == 10);
 }
 
-/*
- * A stranger who writes the other end's address has the endpoint's stack, which waits for the
- * answer to its SYN, send a RST. The connection opens all the same.
- */
-static void reset_by_reflection(void)
-{
-	struct pkt syn = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
-	struct pkt ack = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK));
-	struct pkt forged = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, ACK));
-	struct pkt answer = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, SYN | ACK));
-	struct node_meta world = { .ingress_ifindex = 1 };
-	struct expect e = { "a stranger's ACK", PK_REASON_OK, 1, PK_INGRESS, false };
-
-	node_reset();
-	node_from("A opens to the world", 1, syn, PK_REASON_OK);
-	node_expect(&e, NODE_TO, 1, &forged, &world);
-	node_from("A's stack refuses it", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, RST)),
-		  PK_REASON_OK);
-	e.text = "the real answer";
-	node_expect(&e, NODE_TO, 1, &answer, &world);
-	node_from("A goes on", 1, ack, PK_REASON_OK);
-	check("the flow is open", state(&ack, WHO_A, WHO_WORLD) == PK_FLOW_OPEN &&
-					  left(&ack, WHO_A, WHO_WORLD) == 21600);
-}
-
 /* A place whose flow was reset from outside is another's once its endpoint was silent for a second. */
 static void reset_gives_its_place(void)
 {
@@ -497,7 +472,6 @@ void cases_life(void)
 	half_closed();
 	closed_runs_out();
 	reset_from_outside();
-	reset_by_reflection();
 	reset_gives_its_place();
 	syn_on_closing();
 	times();

@@ -207,6 +207,21 @@ static void blind(void)
 	}
 }
 
+/*
+ * A stranger who writes the other end's address has the endpoint's stack, which waits for the
+ * answer to its SYN, send a RST. The connection opens all the same.
+ */
+static void by_reflection(void)
+{
+	node_reset();
+	node_from("A opens to the world", 1, from_a(SYN, 0), PK_REASON_OK);
+	comes("a stranger's ACK", from_world(ACK, 0), PK_FLOW_OPEN);
+	node_from("A's stack refuses it", 1, from_a(RST, 0), PK_REASON_OK);
+	comes("the real answer", from_world(SYN | ACK, 0), PK_FLOW_RESET);
+	node_from("A goes on", 1, world_says(from_a(ACK, 0), 1, ACKED, 1), PK_REASON_OK);
+	check("the flow is open", state() == PK_FLOW_OPEN);
+}
+
 void cases_window(void)
 {
 	scales();
@@ -215,4 +230,5 @@ void cases_window(void)
 	judged_again();
 	of_the_worlds();
 	blind();
+	by_reflection();
 }
