@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -86,7 +87,9 @@ def closed(behind):
     address = next(e for e in behind.node.api("/v1/endpoints")["endpoints"] if e["containerId"] == behind.b)["addresses"][0]
     ping = behind.node.popen(["nsenter", f"--net=/run/netns/{behind.a}", "ping", "-n", "-i", "0.05", address.split("/")[0]],
                              stdout=subprocess.PIPE, text=True)
+    begun = time.monotonic()
     yield
+    time.sleep(max(0, begun + 1 - time.monotonic()))       # the quickest test is over before ten are sent
     ping.send_signal(signal.SIGINT)
     out, _ = ping.communicate(timeout=60)
     sent, received = re.search(r"(\d+) packets transmitted, (\d+) received", out).groups()
