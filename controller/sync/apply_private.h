@@ -17,8 +17,7 @@ struct pk_apply {
 	struct store *store;		       /* what the disk is being asked for, or NULL */
 	uint64_t store_ns;		       /* since when store is asked */
 	uint64_t store_again_ms;  /* when to ask again after an error; 0: there was none */
-	struct store *unsynced;	  /* written, and refused by the disk when it was to sync */
-	uint64_t sync_again_ms;	  /* when to ask it again */
+	bool unsynced;		  /* the disk refused to sync what was written, and has it not yet */
 	bool served;		  /* the loop serves others: work in turns */
 	bool look_whole;	  /* look at every pin, not at one alone */
 	bool withdraw;		  /* the next pass takes away names that nobody uses */
@@ -42,7 +41,6 @@ struct pk_apply {
  * goes before the disk has it.
  */
 void apply_store(struct pk_apply *apply);
-void apply_store_free(struct pk_apply *apply);
 /* Returns how much longer an acknowledgement waits for the disk; 0: no longer. */
 uint64_t apply_disk_ms(const struct pk_apply *apply);
 /* Forgets documents that went, once neither a table nor the disk has them. */
