@@ -206,9 +206,9 @@ static void make_store(struct pk_daemon *d)
 }
 
 /*
- * Starts the store's documents or ends them. Where a file switches it off, its documents are gone by
- * the operator's word, and so are another store's. A variable of the environment that isn't there
- * any more is no word at all: the documents are held, and who was awaited still is.
+ * Starts the store's documents or ends them. Where a file switches it off, they are gone by the
+ * operator's word, and so are another store's. A variable of the environment that isn't there any
+ * more is no word at all: the documents are held, and who was awaited still is.
  */
 static void start_documents(struct pk_daemon *d)
 {
