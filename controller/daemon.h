@@ -25,6 +25,7 @@ struct pk_daemon {
 	struct pk_report *report;    /* NULL: nobody is told which documents are enforced */
 	struct pk_consul_told *told; /* NULL: Consul gets no word of what became of documents */
 	char node[128];
+	char nomad_id[40]; /* this node's, as Nomad said last; "": it hasn't yet */
 	int lock;
 	struct pk_err config_error;
 };

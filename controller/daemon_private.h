@@ -3,9 +3,12 @@
 /* Shared by daemon.c and all files whose names begin with daemon_. */
 #include "daemon.h"
 
-/* The sources that a reload touches. The others go on, with what is known of them. */
+/*
+ * The sources that a reload touches. The others go on, with what is known of them. With the store
+ * goes all that borrows it: documents and cluster are touched, too.
+ */
 struct daemon_touched {
-	bool files, nomad, consul, cluster, flows, http;
+	bool files, nomad, store, documents, cluster, flows, http;
 };
 extern const struct daemon_touched daemon_all_sources;
 

@@ -42,6 +42,7 @@ static void on_node(void *arg, const struct pk_nomad_node *node)
 	struct pk_daemon *d = arg;
 	struct pk_settings *s = &d->config.settings;
 
+	snprintf(d->nomad_id, sizeof(d->nomad_id), "%s", node->id);
 	if (d->store && is_vars(&d->config))
 		pk_store_vars_node(d->store, node->id);
 	if (strcmp(s->node, node->name) == 0 && strcmp(s->datacenter, node->datacenter) == 0 &&
@@ -195,6 +196,9 @@ static void make_store(struct pk_daemon *d)
 
 	if (is_vars(c)) {
 		d->store = pk_store_vars_new(d->parts.loop, d->http, c, d->node);
+		/* Nomad, if it goes on as it was, says it again only after a while. */
+		if (*d->nomad_id)
+			pk_store_vars_node(d->store, d->nomad_id);
 	} else if (c->consul.on) {
 		d->store = pk_store_consul_new(d->http, c);
 		ask_for_leader(d);
@@ -202,11 +206,11 @@ static void make_store(struct pk_daemon *d)
 }
 
 /*
- * Starts the store's sources or ends them. Where a file switches it off, its documents are gone by
- * the operator's word, and so are another store's. A variable of the environment that isn't there
- * any more is no word at all: the documents are held, and who was awaited still is.
+ * Starts the store's documents or ends them. Where a file switches it off, they are gone by the
+ * operator's word, and so are another store's. A variable of the environment that isn't there any
+ * more is no word at all: the documents are held, and who was awaited still is.
  */
-static void start_store(struct pk_daemon *d)
+static void start_documents(struct pk_daemon *d)
 {
 	const struct pk_config *c = &d->config;
 	const char *origin = is_vars(c) ? PK_ORIGIN_NOMAD : PK_ORIGIN_CONSUL;
@@ -215,7 +219,6 @@ static void start_store(struct pk_daemon *d)
 	bool kv, off = is_vars(c) || c->consul.said || !c->policies_kv;
 	bool changed = pk_docs_withdraw(docs, other, "the configuration names another store");
 
-	make_store(d);
 	kv = d->store && c->policies_kv;
 	if (kv || off)
 		pk_docs_set_each(docs, origin, kv);
@@ -232,20 +235,21 @@ static void start_store(struct pk_daemon *d)
 		on_documents(d);
 }
 
-const struct daemon_touched daemon_all_sources = { true, true, true, true, true, true };
+const struct daemon_touched daemon_all_sources = { true, true, true, true, true, true, true };
 
 struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct pk_config *b)
 {
 	bool policies = !pk_config_same(a, b, "policies");
 	bool nomad = a->nomad.on != b->nomad.on;
 	bool vars = is_vars(a) || is_vars(b);
-	bool consul = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0 ||
-		      strcmp(a->store, b->store) != 0 || (vars && !pk_config_same(a, b, "nomad"));
+	bool store = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0 ||
+		     strcmp(a->store, b->store) != 0 || (vars && !pk_config_same(a, b, "nomad"));
 
 	return (struct daemon_touched){ .files = policies,
 					.nomad = !pk_config_same(a, b, "nomad"),
-					.consul = policies || consul,
-					.cluster = consul || nomad ||
+					.store = store,
+					.documents = store || policies,
+					.cluster = store || nomad ||
 						   a->policies_kv != b->policies_kv ||
 						   strcmp(a->fabric, b->fabric) != 0 ||
 						   !pk_config_same(a, b, "vxlan") ||
@@ -290,9 +294,11 @@ void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *whic
 					      on_documents, d);
 	if (which->nomad && d->config.nomad.on)
 		ask_nomad(d);
-	if (which->consul)
-		start_store(d);
-	if (which->nomad || which->consul)
+	if (which->store)
+		make_store(d);
+	if (which->documents)
+		start_documents(d);
+	if (which->nomad || which->store)
 		watch_services(d);
 	if (which->cluster)
 		daemon_join_cluster(d);
@@ -310,21 +316,26 @@ void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *whic
 
 void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which)
 {
+	if (which->store)
+		pk_api_store_ends();
 	if (which->files)
 		pk_files_free(PK_MOVE(d->parts.files, NULL));
 	if (which->nomad) {
+		*d->nomad_id = '\0';
 		pk_leader_free(PK_MOVE(d->nomad_leader, NULL));
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
 	}
 	if (which->cluster)
 		daemon_leave_cluster(d);
-	if (which->nomad || which->consul)
+	if (which->nomad || which->store)
 		pk_services_free(PK_MOVE(d->parts.services, NULL));
-	if (which->consul) {
-		pk_leader_free(PK_MOVE(d->consul_leader, NULL));
+	if (which->documents) {
 		pk_consul_told_free(PK_MOVE(d->told, NULL));
 		pk_report_free(PK_MOVE(d->report, NULL));
 		pk_consul_set_free(PK_MOVE(d->parts.consul, NULL));
+	}
+	if (which->store) {
+		pk_leader_free(PK_MOVE(d->consul_leader, NULL));
 		pk_store_free(PK_MOVE(d->store, NULL));
 	}
 	if (which->http)

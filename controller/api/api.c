@@ -181,11 +181,16 @@ void pk_api_serve_network(void *arg, struct pk_exchange *x)
 			  "only /metrics and /v1/health are; picketd's socket has the rest");
 }
 
+void pk_api_store_ends(void)
+{
+	pk_api_node_remove_stop();
+	pk_api_nodes_stop();
+}
+
 void pk_api_stop(void)
 {
 	pk_answers_stop();
 	pk_api_confirm_stop();
 	pk_api_nomad_stop();
-	pk_api_node_remove_stop();
-	pk_api_nodes_stop();
+	pk_api_store_ends();
 }

@@ -15,6 +15,8 @@ void pk_api_serve(void *arg, struct pk_exchange *x);
 void pk_api_serve_network(void *arg, struct pk_exchange *x);
 /* Ends what waits (confirmations, questions to Nomad). Called before the parts go. */
 void pk_api_stop(void);
+/* Ends what waits for the store's answer. Called before the store goes. */
+void pk_api_store_ends(void);
 
 /* Reads a request's body: an object that has no other keys. */
 int pk_api_read_body(struct pk_exchange *x, const char *const keys[], struct pk_json_doc **doc,

@@ -107,6 +107,8 @@ void pk_api_node_remove_stop(void)
 		pk_removal_cancel(q->removal);
 		question_free(q);
 		if (x)
-			pk_exchange_error(x, 503, "picketd is ending", "do it again");
+			pk_exchange_error(x, 503,
+					  "picketd is ending, or asks another store from now on",
+					  "do it again");
 	}
 }

@@ -50,7 +50,8 @@ static void ask(struct pk_publish *p, pk_store_fn *fn)
 {
 	struct pk_err err = { 0 };
 
-	p->session_call = pk_store_hold(p->args.store, p->session, p->node, fn, p, &err);
+	p->session_call =
+		pk_store_hold(p->args.store, p->session, p->node, p->session_failures, fn, p, &err);
 	if (!p->session_call)
 		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
 }

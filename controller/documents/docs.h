@@ -187,6 +187,8 @@ struct pk_docs_batch *pk_docs_batch_new(struct pk_docs *docs);
 int pk_docs_batch_write(struct pk_docs_batch *batch, struct pk_err *err);
 /* Makes what was written outlive a power cut. */
 int pk_docs_batch_sync(const struct pk_docs_batch *batch, struct pk_err *err);
+/* Has the documents written again that a batch wrote and the disk refused to keep. */
+void pk_docs_unsynced(struct pk_docs *docs, struct pk_docs_batch *batch);
 /* Tells the documents of a batch; what couldn't be written waits for the next one. */
 void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *batch);
 void pk_docs_batch_free(struct pk_docs_batch *batch);

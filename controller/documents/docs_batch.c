@@ -351,6 +351,22 @@ void pk_docs_stored(struct pk_docs *docs, const struct pk_docs_batch *b)
 	docs->kept = pk_strdup(b->history);
 }
 
+void pk_docs_unsynced(struct pk_docs *docs, struct pk_docs_batch *b)
+{
+	for (size_t i = 0; i < b->n_puts; i++) {
+		struct put *p = &b->puts[i];
+		struct pk_doc_entry *e = docs_find(docs, p->source, p->path);
+
+		if (e && !p->failed && pk_docs_is_stored(e) &&
+		    memcmp(e->hash, p->hash, sizeof(p->hash)) == 0) {
+			e->text = PK_MOVE(p->text, NULL);
+			e->len = p->len;
+		}
+	}
+	if (b->history && docs->kept && strcmp(docs->kept, b->history) == 0)
+		free(PK_MOVE(docs->kept, NULL));
+}
+
 void pk_docs_batch_free(struct pk_docs_batch *b)
 {
 	if (!b)

@@ -168,14 +168,23 @@ static void known_free(struct pk_records *r, struct known *k)
 	free(k);
 }
 
-static bool stat_record(const struct pk_records *r, const struct pk_record_name *name,
-			struct stat *st)
+/* Has the next look be a whole one, though the directory may be the same. */
+static void look_again(struct pk_records *r)
+{
+	r->seen = (struct timespec){ 0 };
+}
+
+static bool stat_record(struct pk_records *r, const struct pk_record_name *name, struct stat *st)
 {
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "%s/%s@%s@%u", r->args.paths->endpoints, name->container_id,
 		    name->ifname, name->slot);
-	return stat(path.text, st) == 0;
+	if (stat(path.text, st) == 0)
+		return true;
+	if (errno != ENOENT)
+		look_again(r);
+	return false;
 }
 
 static bool unchanged(const struct known *k, uint32_t slot, const struct stat *st)
@@ -271,6 +280,7 @@ bool pk_records_look(struct pk_records *r)
 
 	if (pk_records_list(r->args.paths, &names, &n, &err) < 0) {
 		log_warn("op=records err=\"%s\" ignoring until the next look", err.text);
+		look_again(r);
 		return false;
 	}
 	for (struct known *k = r->known; k; k = k->hh.next)
@@ -339,7 +349,7 @@ static void note_directory(struct pk_records *r)
 {
 	struct stat st;
 
-	r->seen = (struct timespec){ 0 };
+	look_again(r);
 	if (stat(r->args.paths->endpoints, &st) < 0 || time(NULL) - st.st_mtim.tv_sec < SURE_S)
 		return;
 	r->seen = st.st_mtim;
@@ -460,7 +470,7 @@ void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
 		return;
 	memcpy(r->epoch, epoch, sizeof(r->epoch));
 	r->has_epoch = true;
-	r->seen = (struct timespec){ 0 };
+	look_again(r);
 	/* A record that was read is judged again under this epoch. */
 	for (struct known *k = r->known; k; k = k->hh.next)
 		k->inode = 0;

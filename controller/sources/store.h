@@ -71,7 +71,8 @@ struct pk_store_ops {
 	struct pk_store_call *(*write)(struct pk_store *store, const struct pk_store_write *write,
 				       pk_store_fn *fn, void *arg, struct pk_err *err);
 	struct pk_store_call *(*hold)(struct pk_store *store, const char *holder, const char *node,
-				      pk_store_fn *fn, void *arg, struct pk_err *err);
+				      unsigned int turn, pk_store_fn *fn, void *arg,
+				      struct pk_err *err);
 	void (*cancel)(struct pk_store_call *call);
 	void (*rule)(const struct pk_store *store, const char *prefix, bool writes,
 		     struct pk_str *out);
@@ -126,10 +127,10 @@ static inline struct pk_store_call *pk_store_write(struct pk_store *store,
  * nothing yet.
  */
 static inline struct pk_store_call *pk_store_hold(struct pk_store *store, const char *holder,
-						  const char *node, pk_store_fn *fn, void *arg,
-						  struct pk_err *err)
+						  const char *node, unsigned int turn,
+						  pk_store_fn *fn, void *arg, struct pk_err *err)
 {
-	return store->ops->hold(store, holder, node, fn, arg, err);
+	return store->ops->hold(store, holder, node, turn, fn, arg, err);
 }
 
 void pk_store_cancel(struct pk_store *store, struct pk_store_call *call);

@@ -362,10 +362,10 @@ static void on_renewed(void *arg, const struct pk_http_reply *reply)
  * second.
  */
 static struct pk_store_call *consul_hold(struct pk_store *store, const char *holder,
-					 const char *node, pk_store_fn *fn, void *arg,
-					 struct pk_err *err)
+					 const char *node, unsigned int turn, pk_store_fn *fn,
+					 void *arg, struct pk_err *err)
 {
-	struct pk_service_call call = { .method = "PUT" };
+	struct pk_service_call call = { .method = "PUT", .turn = turn };
 	own_str path = { 0 }, body = { 0 }, name = { 0 };
 	struct pk_jw w = { .out = &body };
 

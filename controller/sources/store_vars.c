@@ -335,12 +335,13 @@ static struct pk_store_call *vars_check(struct pk_store *store, unsigned int tur
 }
 
 static struct pk_store_call *vars_hold(struct pk_store *store, const char *holder, const char *node,
-				       pk_store_fn *fn, void *arg, struct pk_err *err)
+				       unsigned int turn, pk_store_fn *fn, void *arg,
+				       struct pk_err *err)
 {
 	struct vars_store *v = store_of(store);
 	struct vars_call *c;
 
-	(void)node;
+	(void)node, (void)turn;
 	if (!v->id || !v->answered) {
 		pk_fail(err, 0, "Nomad has not said yet which node this is, and what there is");
 		return NULL;

@@ -426,7 +426,6 @@ void pk_apply_free(struct pk_apply *a)
 	if (!a)
 		return;
 	apply_leave_tables(a);
-	apply_store_free(a);
 	pk_timer_free(a->pass);
 	pk_timer_free(a->acknowledge);
 	pk_timer_free(a->trim);

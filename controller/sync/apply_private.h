@@ -16,12 +16,11 @@ struct pk_apply {
 	bool docs_unstored, settings_unstored; /* changed since the disk was asked to keep them */
 	struct store *store;		       /* what the disk is being asked for, or NULL */
 	uint64_t store_ns;		       /* since when store is asked */
-	uint64_t store_again_ms;  /* when to ask again after an error; 0: there was none */
-	struct store *unsynced;	  /* written, and refused by the disk when it was to sync */
-	uint64_t sync_again_ms;	  /* when to ask it again */
-	bool served;		  /* the loop serves others: work in turns */
-	bool look_whole;	  /* look at every pin, not at one alone */
-	bool withdraw;		  /* the next pass takes away names that nobody uses */
+	uint64_t store_again_ms; /* when to ask again after an error; 0: there was none */
+	bool unsynced;		 /* the disk refused to sync what was written, and has it not yet */
+	bool served;		 /* the loop serves others: work in turns */
+	bool look_whole;	 /* look at every pin, not at one alone */
+	bool withdraw;		 /* the next pass takes away names that nobody uses */
 	struct pk_sync_done done; /* since the last acknowledgement */
 	bool started;		  /* it was quiet once, so the start is over */
 	bool under_way;		  /* a pass needs more turns */
@@ -42,7 +41,6 @@ struct pk_apply {
  * goes before the disk has it.
  */
 void apply_store(struct pk_apply *apply);
-void apply_store_free(struct pk_apply *apply);
 /* Returns how much longer an acknowledgement waits for the disk; 0: no longer. */
 uint64_t apply_disk_ms(const struct pk_apply *apply);
 /* Forgets documents that went, once neither a table nor the disk has them. */

@@ -12,7 +12,6 @@
 #define DISK_NS	   100000000ull	 /* for so long an unstored change is not acknowledged */
 
 struct store {
-	struct store *next; /* of those whose files could not be synced */
 	struct pk_apply *apply;
 	struct pk_docs_batch *batch; /* NULL: no documents */
 	char *node_json;	     /* NULL: no settings */
@@ -33,22 +32,40 @@ static int run_sync(void *arg, struct pk_err *err)
 	return pk_fs_fix(err, pk_docs_batch_sync(s->batch, err));
 }
 
+static void all_is_stored(struct pk_apply *a)
+{
+	a->unsynced = false;
+	pk_apply_note(&a->state.store_error, 0, NULL, "store");
+}
+
+/* The disk is full, or broken, and may be mended by then. */
+static void again_later(struct pk_apply *a, const struct store *s)
+{
+	a->docs_unstored |= s->batch != NULL;
+	a->settings_unstored |= s->node_json != NULL;
+	a->store_again_ms = pk_loop_now(a->args.loop) + APPLY_RETRY_MS;
+	pk_timer_hurry(a->pass, APPLY_RETRY_MS);
+}
+
+/*
+ * Takes the disk's word of a batch. What it refused once it says that it has the next time, and may
+ * have lost: the documents are written again.
+ */
 static void on_synced(void *arg, int r, const struct pk_err *err)
 {
 	struct store *s = arg;
 	struct pk_apply *a = s->apply;
 
-	if (r == 0) {
-		store_free(s);
-		if (!a->unsynced && !a->store_again_ms)
-			pk_apply_note(&a->state.store_error, 0, NULL, "store");
-		return;
+	if (r < 0) {
+		pk_apply_note(&a->state.store_error, r, err, "store");
+		a->unsynced = true;
+		pk_docs_unsynced(a->args.docs, s->batch);
+		free(PK_MOVE(s->node_json, NULL)); /* which was synced as it was written */
+		again_later(a, s);
+	} else if (!a->store_again_ms) {
+		all_is_stored(a);
 	}
-	pk_apply_note(&a->state.store_error, r, err, "store");
-	s->next = a->unsynced;
-	a->unsynced = s;
-	a->sync_again_ms = pk_loop_now(a->args.loop) + APPLY_RETRY_MS;
-	pk_timer_hurry(a->pass, APPLY_RETRY_MS);
+	store_free(s);
 }
 
 static void start_sync(struct store *s)
@@ -58,31 +75,6 @@ static void start_sync(struct store *s)
 	};
 
 	pk_writer_add(s->apply->args.fsync, &work);
-}
-
-static void sync_again(struct pk_apply *a)
-{
-	uint64_t now = pk_loop_now(a->args.loop);
-	struct store *s, *next;
-
-	if (a->unsynced && now < a->sync_again_ms) {
-		pk_timer_hurry(a->pass, a->sync_again_ms - now);
-		return;
-	}
-	for (s = PK_MOVE(a->unsynced, NULL); s; s = next) {
-		next = s->next;
-		start_sync(s);
-	}
-}
-
-void apply_store_free(struct pk_apply *a)
-{
-	struct store *s, *next;
-
-	for (s = a->unsynced; s; s = next) {
-		next = s->next;
-		store_free(s);
-	}
 }
 
 /* Writes the settings first, since ADD compiles by them. */
@@ -104,22 +96,14 @@ static int run_store(void *arg, struct pk_err *err)
 
 static void submit(struct pk_apply *a);
 
-/* The disk is full, or broken, and may be mended by then. */
-static void again_later(struct pk_apply *a, const struct store *s)
-{
-	a->docs_unstored |= s->batch != NULL;
-	a->settings_unstored |= s->node_json != NULL;
-	a->store_again_ms = pk_loop_now(a->args.loop) + APPLY_RETRY_MS;
-	pk_timer_hurry(a->pass, APPLY_RETRY_MS);
-}
-
 static void on_stored(void *arg, int r, const struct pk_err *err)
 {
 	struct store *s = arg;
 	struct pk_apply *a = s->apply;
 
 	a->store = NULL;
-	pk_apply_note(&a->state.store_error, r, err, "store");
+	if (r < 0 || !a->unsynced)
+		pk_apply_note(&a->state.store_error, r, err, "store");
 	a->store_again_ms = 0;
 	if (r < 0)
 		again_later(a, s);
@@ -166,6 +150,8 @@ static void submit(struct pk_apply *a)
 	a->docs_unstored = a->settings_unstored = false;
 	if (!s->batch && !s->node_json) {
 		store_free(s);
+		a->store_again_ms = 0;
+		all_is_stored(a);
 		return;
 	}
 	a->store = s;
@@ -178,7 +164,6 @@ void apply_store(struct pk_apply *a)
 {
 	const struct store *before = a->store;
 
-	sync_again(a);
 	submit(a);
 	if (a->store && a->store != before)
 		pk_writer_flush(a->args.disk, a->store_ns + (a->served ? AT_ONCE_NS : START_NS));

@@ -10,6 +10,9 @@ from harness import EGRESS, INGRESS, proving
 from harness.fabric import made_cluster
 from harness.servers import QUICK, Mirror, ask, pings
 from harness.shell import wait_for
+from test_metrics import reload
+
+NOBODY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
 
 
 @pytest.fixture(name="cluster")
@@ -241,6 +244,30 @@ def test_outages(cluster):
     two.start_picketd(cluster.config(two))
     wait_for(lambda: nodes_of(one)["n2"]["state"] == "live", "n2 to be live", 90)
     assert pings(a, b.address(4))
+
+
+def test_a_reload_of_the_files_directory_alone(cluster, tmp_path):
+    """What asks Consul and what writes there go on by it: both nodes' next endpoints, a document, and this node's word of it."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    knows(two, 2)
+    for name in "first", "second":
+        os.mkdir(tmp_path / name)
+        reload(one, cluster.config(one, policies={"directory": str(tmp_path / name)}))
+    assert one.api("/v1/config")["config"]["policies.directory"]["value"] == str(tmp_path / "second")
+    two.add("acme", "more", "more")
+    knows(one, 4)
+    one.add("acme", "more", "more")
+    knows(two, 4)
+    assert pings(a, b.address(4)) and pings(b, a.address(6))
+    said = cluster.consul.get("status/nodes/n1")
+    cluster.consul.put("policies/operator/none", NOBODY)
+    wait_for(lambda: not pings(b, a.address(4), QUICK), "the document", 90)
+    wait_for(lambda: cluster.consul.get("status/nodes/n1") not in (None, said), "its word of the document", 90)
+    wait_for(lambda: nodes_of(one)["n1"]["policy"] == "current", lambda: nodes_of(one), 90)
+    assert one.kill_picketd(signal.SIGTERM) == 0
 
 
 def test_what_ends_answers_nothing(cluster):

@@ -51,6 +51,17 @@ def held(node):
     return {name for name, n in nodes(node).items() if n["state"] == "held"}
 
 
+def test_the_first_of_two_addresses_is_dead(make_node, consul_of):
+    """The session is asked for and renewed at the next one, and this node's key is written there."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    consul = consul_of(node)
+    consul.writable = ROOT
+    node.start_picketd({**ALONE, "consul": {"address": ["http://127.0.0.1:1", consul.address]}})
+    wait_for(lambda: ROOT + "nodes/n1" in consul.keys, lambda: node.log()[-1500:], 60)
+    wait_for(lambda: consul.count("/v1/session/renew/"), lambda: node.log()[-1500:], 90)
+    assert len(consul.sessions) == 1 and consul.held[ROOT + "nodes/n1"] == consul.sessions[0]
+
+
 def test_a_restored_store_takes_nobodys_word(one):
     """A snapshot lacks n3 alone and has an older word of n2, and somebody writes at once: no index is behind."""
     node, consul = one

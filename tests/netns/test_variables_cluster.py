@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A few nodes that share endpoints and blocks through Nomad's Variables, without Consul."""
 import json
+import os
+import signal
 import uuid
 
 import pytest
@@ -8,6 +10,7 @@ from fake import FakeNomad
 from harness.fabric import Cluster, Fabric, made_cluster
 from harness.servers import QUICK, pings
 from harness.shell import wait_for
+from test_metrics import reload
 
 ROOT = "picket/v1/default/"
 
@@ -130,6 +133,34 @@ def test_an_outage_and_a_restart_without_nomad(cluster, nomad):
     nomad.set_mode("ok")
     d = cluster.add(two, "acme", "more")
     wait_for(lambda: pings(a, d.address(4), QUICK), "what came meanwhile", 90)
+
+
+def test_a_reload_of_the_files_directory_alone(cluster, nomad, tmp_path):
+    """What asks Nomad's Variables and what writes there go on by it."""
+    one, two = cluster.nodes
+    cluster.start()
+    a, b = cluster.add(one, "acme", "api"), cluster.add(two, "acme", "db")
+    both_reach(a, b)
+    for name in "first", "second":
+        (tmp_path / name).mkdir()
+        reload(one, cluster.config(one, policies={"directory": str(tmp_path / name)}))
+    c, d = cluster.add(one, "acme", "more"), cluster.add(two, "acme", "more")
+    both_reach(c, d)
+    nomad.put_document("operator/none", {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]})
+    wait_for(lambda: not pings(d, c.address(4), QUICK), "the document", 90)
+    assert one.kill_picketd(signal.SIGTERM) == 0
+
+
+def test_a_reload_that_names_another_cluster_writes_there_at_once(cluster, nomad):
+    """Nomad said which node this is, and isn't waited for to say so again."""
+    one = cluster.nodes[0]
+    cluster.start()
+    wait_for(lambda: ("default", ROOT + "nodes/n1") in nomad.variables, "its key", 90)
+    nomad.later["/v1/nodes?stale=true&filter="] = 600
+    one.written()
+    os.unlink(one.path("var/lib/picket/published.json"))     # or it remembers who holds its keys
+    reload(one, {**cluster.config(one), "cluster": "other"})
+    wait_for(lambda: ("default", "picket/v1/other/nodes/n1") in nomad.variables, lambda: f"{list(nomad.variables)} {one.log()[-1500:]}", 60)
 
 
 def test_a_lost_store_is_written_again(cluster, nomad):

@@ -471,6 +471,49 @@ static void turns(struct fixture *f, int n)
 		turn(f);
 }
 
+/*
+ * A file that the disk refused to sync is written again: asked once more, a disk says that it has
+ * what it lost.
+ */
+static void test_a_disk_that_lost_what_was_written(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture **arg = pk_alloc(sizeof(struct fixture *));
+	const struct pk_work hang = { .run = wait_at_the_gate, .arg = arg, .always = true };
+	own_str kept = { 0 };
+	struct stat st;
+
+	pk_loop_set_clock(f->loop, set_clock, NULL);
+	pk_str_addf(&kept, "%s/file/a", f->config.paths.policies);
+	start(f);
+	assert_int_equal(pipe(f->gate), 0);
+	*arg = f;
+	assert_true(pk_writer_add(f->fsync, &hang));
+	offer(f, "/p/a");
+	until_revision(f, 2);
+	while (!pk_docs_is_stored(entry_of(f, "/p/a")))
+		turn(f);
+	assert_int_equal(unlink(kept.text), 0);
+	assert_int_equal(mkfifo(kept.text, 0600), 0); /* which can't be synced */
+	assert_int_equal(write(f->gate[1], "", 1), 1);
+	while (!*pk_apply_state(f->apply)->store_error.text)
+		turn(f);
+	assert_false(pk_docs_is_stored(entry_of(f, "/p/a")));
+	pk_apply_soon(f->apply);
+	turns(f, 100);
+	assert_false(pk_docs_is_stored(entry_of(f, "/p/a")));
+	assert_true(*pk_apply_state(f->apply)->store_error.text);
+	clock_ms += 5000;
+	pk_apply_soon(f->apply);
+	while (*pk_apply_state(f->apply)->store_error.text)
+		turn(f);
+	assert_true(pk_docs_is_stored(entry_of(f, "/p/a")));
+	assert_int_equal(stat(kept.text, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	close(f->gate[0]);
+	close(f->gate[1]);
+}
+
 /* What the disk refused is tried again after a while, and said to be stored when it is. */
 static void test_a_disk_that_refuses(void **state)
 {
@@ -533,6 +576,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_lock_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_disk_that_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_disk_that_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_disk_that_lost_what_was_written, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
