@@ -6,6 +6,7 @@
 #include "fs.h"
 #include "json.h"
 #include "local_endpoint.h"
+#include "log.h"
 #include "own.h"
 #include "publish_private.h"
 #include "share.h"
@@ -13,6 +14,7 @@
 
 #define TENANTS	 "tenants/"
 #define EMPTY_MS 3600000
+#define NUMBER_LEN 16 /* digits of a text's number, which has one here */
 
 static struct key *get(struct pk_publish *p, const char *name)
 {
@@ -155,6 +157,29 @@ static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 		pk_world_endpoint_free(ep);
 }
 
+/* Has a share written with as many endpoints as the store takes; the others are unknown, denied. */
+static void want_share(struct pk_publish *p, const char *name, struct pk_share *share)
+{
+	const size_t all = share->n, most = p->args.store->ops->text_max;
+	own_str body = { 0 };
+	struct key *k;
+
+	pk_share_encode(share, &body);
+	while (most && share->n && body.len + NUMBER_LEN > most) {
+		/* It is above most, so that this is less than n. */
+		pk_share_cut(share, share->n * most / (body.len + NUMBER_LEN));
+		pk_str_reset(&body);
+		pk_share_encode(share, &body);
+	}
+	k = get(p, name);
+	if (!k->n_left && share->n < all)
+		log_warn("op=cluster err=\"%s%s has no room for %zu endpoints, which other nodes "
+			 "don't know\"",
+			 p->prefix, name, all - share->n);
+	k->n_left = all - share->n;
+	want(p, name, body.text);
+}
+
 static void want_shares(struct pk_publish *p)
 {
 	struct tenant_share *all = NULL, *t, *next;
@@ -163,11 +188,10 @@ static void want_shares(struct pk_publish *p)
 	for (size_t i = 0; (m = pk_model_at(p->args.model, i)); i++)
 		add_endpoint(p, &all, m);
 	HASH_ITER (hh, all, t, next) {
-		own_str name = { 0 }, body = { 0 };
+		own_str name = { 0 };
 
 		pk_str_addf(&name, TENANTS "%s/%s", t->name, p->node);
-		pk_share_encode(&t->share, &body);
-		want(p, name.text, body.text);
+		want_share(p, name.text, &t->share);
 		HASH_DEL(all, t);
 		pk_share_done(&t->share);
 		free(t->name);
@@ -201,6 +225,7 @@ static void want_none(struct pk_publish *p, const struct key *k, uint64_t ends_m
 
 	pk_share_encode(&none, &body);
 	want(p, k->name, body.text);
+	get(p, k->name)->n_left = 0;
 	get(p, k->name)->ends_ms = ends_ms;
 }
 

@@ -21,10 +21,15 @@ void pk_share_add(struct pk_share *s, struct pk_world_endpoint *ep, uint64_t gen
 	s->list[s->n++] = (struct pk_share_endpoint){ ep, generation };
 }
 
+void pk_share_cut(struct pk_share *s, size_t n)
+{
+	while (s->n > n)
+		pk_world_endpoint_free(s->list[--s->n].ep);
+}
+
 void pk_share_done(struct pk_share *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		pk_world_endpoint_free(s->list[i].ep);
+	pk_share_cut(s, 0);
 	free(s->list);
 	*s = (struct pk_share){ 0 };
 }

@@ -29,6 +29,8 @@ struct pk_share {
 };
 void pk_share_add(struct pk_share *share, struct pk_world_endpoint *ep, uint64_t generation);
 void pk_share_done(struct pk_share *share);
+/* Frees all endpoints but the first n. */
+void pk_share_cut(struct pk_share *share, size_t n);
 /*
  * Writes endpoints in order of their keys, so that equal shares are equal texts but for their
  * number.

@@ -358,11 +358,15 @@ static void vars_rule(const struct pk_store *store, const char *prefix, bool wri
 		      struct pk_str *out)
 {
 	const struct vars_store *v = (const struct vars_store *)store;
-	own_str namespace = { 0 };
+	const char *below = prefix + strlen(store->prefix);
+	bool all = strcmp(below, "status/tenants/") == 0 ||
+		   strcmp(below, "policies/tenants/") == 0;
+	own_str namespace = { 0 }, path = { 0 };
 
 	pk_vars_namespace(store->prefix, prefix, v->home, &namespace);
+	pk_vars_path(prefix, &path, NULL);
 	pk_str_addf(out, "namespace \"%s\" { variables { path \"%s*\" { capabilities = [%s] } } }",
-		    namespace.text, prefix,
+		    all ? "*" : namespace.text, path.text,
 		    writes ? "\"list\", \"read\", \"write\", \"destroy\"" : "\"list\", \"read\"");
 }
 
@@ -397,6 +401,8 @@ void pk_store_vars_node(struct pk_store *store, const char *id)
 
 static const struct pk_store_ops ops = { .origin = PK_ORIGIN_NOMAD,
 					 .name = "Nomad",
+					 .text_max = PK_VARS_TEXT_MAX,
+					 .fits = vars_fits,
 					 .ask = vars_ask,
 					 .index = vars_index,
 					 .check = vars_check,

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "consul_told_keys.h"
 #include "own.h"
 #include "store_vars_private.h"
 
@@ -160,6 +161,41 @@ static void test_nothing_is_kept_of_what_went(void **state)
 	vars_names_free(&v);
 }
 
+/* One key that can't be written, or a tenant that can't be listed, keeps no other waiting. */
+static void test_who_cannot_be_told(void **state)
+{
+	struct pk_told_keys *k = pk_told_keys_new("n1");
+	const struct pk_kvs none = { 0 };
+	const char *first, *key, *text;
+	uint64_t wait;
+
+	(void)state;
+	pk_told_keys_tenant(k, "a");
+	pk_told_keys_tenant(k, "b");
+	pk_told_keys_want(k, "a/x/n1", "{}");
+	pk_told_keys_want(k, "b/x/n1", "{}");
+	pk_told_keys_looked(k);
+	assert_string_equal(pk_told_keys_unlisted(k, 10), "a");
+	pk_told_keys_failed(k, 500);
+	assert_string_equal(pk_told_keys_unlisted(k, 10), "b");
+	pk_told_keys_listed(k, &none);
+	assert_null(pk_told_keys_unlisted(k, 10));
+	assert_true(pk_told_keys_next(k, 10, 1, &wait, &first, &text));
+	pk_told_keys_failed(k, 600);
+	assert_true(pk_told_keys_next(k, 10, 1, &wait, &key, &text));
+	assert_string_not_equal(key, first);
+	pk_told_keys_written(k, 10);
+	assert_false(pk_told_keys_next(k, 10, 1, &wait, &key, &text));
+	assert_int_equal(wait, 490);
+	assert_string_equal(pk_told_keys_unlisted(k, 500), "a");
+	pk_told_keys_listed(k, &none);
+	assert_false(pk_told_keys_next(k, 500, 1, &wait, &key, &text));
+	assert_int_equal(wait, 100);
+	assert_true(pk_told_keys_next(k, 600, 1, &wait, &key, &text));
+	assert_string_equal(key, first);
+	pk_told_keys_free(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_told),
 		cmocka_unit_test(test_the_operators_keys_are_counted),
 		cmocka_unit_test(test_nothing_is_kept_of_what_went),
+		cmocka_unit_test(test_who_cannot_be_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
