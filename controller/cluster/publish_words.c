@@ -14,7 +14,6 @@
 
 #define TENANTS	 "tenants/"
 #define EMPTY_MS 3600000
-#define NUMBER_LEN 16 /* digits of a text's number, which has one here */
 
 static struct key *get(struct pk_publish *p, const char *name)
 {
@@ -160,23 +159,15 @@ static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 /* Has a share written with as many endpoints as the store takes; the others are unknown, denied. */
 static void want_share(struct pk_publish *p, const char *name, struct pk_share *share)
 {
-	const size_t all = share->n, most = p->args.store->ops->text_max;
 	own_str body = { 0 };
-	struct key *k;
+	size_t n_left = pk_share_encode_in(share, p->args.store->ops->text_max, &body);
+	struct key *k = get(p, name);
 
-	pk_share_encode(share, &body);
-	while (most && share->n && body.len + NUMBER_LEN > most) {
-		/* It is above most, so that this is less than n. */
-		pk_share_cut(share, share->n * most / (body.len + NUMBER_LEN));
-		pk_str_reset(&body);
-		pk_share_encode(share, &body);
-	}
-	k = get(p, name);
-	if (!k->n_left && share->n < all)
+	if (!k->n_left && n_left)
 		log_warn("op=cluster err=\"%s%s has no room for %zu endpoints, which other nodes "
 			 "don't know\"",
-			 p->prefix, name, all - share->n);
-	k->n_left = all - share->n;
+			 p->prefix, name, n_left);
+	k->n_left = n_left;
 	want(p, name, body.text);
 }
 

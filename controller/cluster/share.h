@@ -29,13 +29,16 @@ struct pk_share {
 };
 void pk_share_add(struct pk_share *share, struct pk_world_endpoint *ep, uint64_t generation);
 void pk_share_done(struct pk_share *share);
-/* Frees all endpoints but the first n. */
-void pk_share_cut(struct pk_share *share, size_t n);
 /*
  * Writes endpoints in order of their keys, so that equal shares are equal texts but for their
  * number.
  */
 void pk_share_encode(const struct pk_share *share, struct pk_str *out);
+/*
+ * Writes into an empty text only so many of them, in that order, that it fits with a number of any
+ * length; frees the others, and returns how many they are. most 0: all fit.
+ */
+size_t pk_share_encode_in(struct pk_share *share, size_t most, struct pk_str *out);
 /*
  * Reads a share, its label sets by `sets`. Every endpoint must be of that tenant, or nothing of it
  * is taken: -EINVAL.

@@ -77,11 +77,32 @@ static void test_an_earlier_picketds_key(void **state)
 	done(&alone);
 }
 
+/* Status says of a share that the store didn't take whole, until it does. */
+static void test_a_share_that_was_cut(void **state)
+{
+	struct pk_publish p = { .prefix = (char[]){ "picket/" } };
+	struct key *share = add(&p, "tenants/acme/n1", "{}");
+
+	(void)state;
+	publish_good(&p);
+	assert_int_equal(p.source.state, PK_SOURCE_OK);
+	share->n_left = 3;
+	publish_good(&p);
+	assert_int_equal(p.source.state, PK_SOURCE_STALE);
+	assert_non_null(strstr(p.source.last_error, "no room for 3 endpoints"));
+	assert_non_null(strstr(p.source.last_error, "fix: spread"));
+	share->n_left = 0;
+	publish_good(&p);
+	assert_int_equal(p.source.state, PK_SOURCE_OK);
+	done(&p);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_tenants_key_says_first_that_there_is_none),
 		cmocka_unit_test(test_an_earlier_picketds_key),
+		cmocka_unit_test(test_a_share_that_was_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
