@@ -14,12 +14,12 @@
 	600000 /* until a refused write is tried again: the token may have the right by then */
 
 struct key {
-	char *name;   /* the key below the prefix */
-	char *body;   /* what it is to say, under number 0; NULL: that it goes */
-	char *text;   /* the same as it is written */
-	bool written; /* the store has it, as far as is known */
-	bool seen;    /* found by the look that is under way */
-	bool stuck;   /* it can't be written */
+	char *name;    /* the key below the prefix */
+	char *body;    /* what it is to say, under number 0; NULL: that it goes */
+	char *text;    /* the same as it is written */
+	bool written;  /* the store has it, as far as is known */
+	bool seen;     /* found by the look that is under way */
+	bool stuck;    /* it can't be written */
 	size_t n_left; /* endpoints that it has no room for */
 	uint64_t not_before_ms;
 	uint64_t

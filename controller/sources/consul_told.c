@@ -192,8 +192,8 @@ static bool can_be(struct pk_consul_told *t, const char *key, const char *text)
 
 	if (pk_store_fits(t->store, key, text, &err) == 0)
 		return true;
-	log_warn("op=%s err=\"a tenant isn't told: %s\" fix=\"%s\"", t->store->ops->origin, err.text,
-		 err.fix);
+	log_warn("op=%s err=\"a tenant isn't told: %s\" fix=\"%s\"", t->store->ops->origin,
+		 err.text, err.fix);
 	leave(t, REFUSED_MS);
 	return false;
 }

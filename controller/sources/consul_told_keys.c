@@ -12,10 +12,10 @@ struct told_key {
 	char *key;
 	char *text; /* wanted; NULL: that it goes */
 	uint64_t wanted[2], written[2];
-	uint64_t at_ms; /* of the last write; 0: none */
+	uint64_t at_ms;		/* of the last write; 0: none */
 	uint64_t not_before_ms; /* one that failed waits */
-	bool seen;	/* by the look that is under way */
-	bool is_there;	/* in Consul, with written, or (zero) with what isn't known */
+	bool seen;		/* by the look that is under way */
+	bool is_there;		/* in Consul, with written, or (zero) with what isn't known */
 	UT_hash_handle hh;
 };
 

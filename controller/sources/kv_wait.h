@@ -13,8 +13,8 @@ struct pk_kv_wait {
 	uint64_t index; /* the question is for what is newer; 0: for what there is */
 	uint64_t asked_ms;
 	unsigned int seconds;
-	unsigned int hasty; /* short waits in a row */
-	bool woken;	    /* the last wait ended early without a newer index */
+	unsigned int hasty;	 /* short waits in a row */
+	bool woken;		 /* the last wait ended early without a newer index */
 	uint64_t told, restored; /* the store's own: what it had told, and after which restore */
 };
 /*

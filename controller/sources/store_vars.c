@@ -359,8 +359,7 @@ static void vars_rule(const struct pk_store *store, const char *prefix, bool wri
 {
 	const struct vars_store *v = (const struct vars_store *)store;
 	const char *below = prefix + strlen(store->prefix);
-	bool all = strcmp(below, "status/tenants/") == 0 ||
-		   strcmp(below, "policies/tenants/") == 0;
+	bool all = strcmp(below, "status/tenants/") == 0 || strcmp(below, "policies/tenants/") == 0;
 	own_str namespace = { 0 }, path = { 0 };
 
 	pk_vars_namespace(store->prefix, prefix, v->home, &namespace);

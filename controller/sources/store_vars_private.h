@@ -37,7 +37,7 @@ struct vars_node {
 };
 
 struct vars_budget { /* what a tenant has in one list below a folder */
-	char *name; /* "policies/tenants/acme" */
+	char *name;  /* "policies/tenants/acme" */
 	size_t n, gone;
 	UT_hash_handle hh;
 };

@@ -288,8 +288,8 @@ static void test_a_share_with_too_many(void **state)
 
 		snprintf(key, sizeof(key), "c%03d@eth0", i);
 		ep = pk_world_endpoint_new(key);
-		assert_int_equal(pk_label_set_parse("[\"nomad:namespace=acme\"]", &ep->labels, NULL),
-				 0);
+		assert_int_equal(
+			pk_label_set_parse("[\"nomad:namespace=acme\"]", &ep->labels, NULL), 0);
 		pk_share_add(&share, ep, 1);
 	}
 	n_left = pk_share_encode_in(&share, 5000, &text);
