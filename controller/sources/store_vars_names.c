@@ -26,7 +26,7 @@ static void stray(struct vars_store *v, const struct pk_var_name *name)
 			    name->path, name->namespace);
 }
 
-/* Returns what a tenant may have of such a key, "policies/tenants/acme"; NULL: it is no tenant's. */
+/* Returns a tenant's budget of such keys ("policies/tenants/acme"); NULL: it is no tenant's. */
 static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 {
 	static const char *const folders[] = { "policies/tenants/", "status/tenants/" };
@@ -182,7 +182,7 @@ static void forget(struct vars_store *v, uint64_t index, uint64_t now)
 			continue;
 		if (b)
 			b->gone--;
-		/* Who asks for what is newer isn't told of this one, but tries before he believes. */
+		/* An asker is told of it no more, and so tries before he believes. */
 		if (v->forgot < var->touched)
 			v->forgot = var->touched;
 		var_free(v, var);
