@@ -131,11 +131,11 @@ static void say_refused(struct pk_consul_told *t, const char *why)
 }
 
 /* Goes on with the others: it is this tenant's, or this key's, own fault. */
-static void leave(struct pk_consul_told *t, uint64_t ms)
+static void leave(struct pk_consul_told *t, bool all)
 {
 	const uint64_t now = pk_loop_now(t->parts->loop);
 
-	pk_told_keys_failed(t->keys, now + ms);
+	pk_told_keys_failed(t->keys, now + REFUSED_MS, all);
 	write_in(t, pk_pace_ms(&t->pace, now));
 }
 
@@ -148,7 +148,7 @@ static bool is_done(struct pk_consul_told *t, const struct pk_store_answer *answ
 	}
 	if (answer->refused) {
 		say_refused(t, answer->why);
-		leave(t, REFUSED_MS);
+		leave(t, true);
 	} else {
 		write_in(t, pk_backoff_ms(t->failures++));
 	}
@@ -194,7 +194,7 @@ static bool can_be(struct pk_consul_told *t, const char *key, const char *text)
 		return true;
 	log_warn("op=%s err=\"a tenant isn't told: %s\" fix=\"%s\"", t->store->ops->origin,
 		 err.text, err.fix);
-	leave(t, REFUSED_MS);
+	leave(t, false);
 	return false;
 }
 

@@ -142,14 +142,27 @@ const char *pk_told_keys_unlisted(struct pk_told_keys *k, uint64_t now_ms)
 	return NULL;
 }
 
-void pk_told_keys_failed(struct pk_told_keys *k, uint64_t until_ms)
+/* Returns how much of a key is its tenant's: all but the document and the node. */
+static size_t tenants_len(const char *key)
 {
-	if (k->asked)
-		k->asked->not_before_ms = until_ms;
-	else if (k->named)
-		k->named->not_before_ms = until_ms;
-	k->asked = NULL;
-	k->named = NULL;
+	const char *last = strrchr(key, '/'), *at = last;
+
+	while (at && at > key && at[-1] != '/')
+		at--;
+	return at ? (size_t)(at - key) : 0;
+}
+
+void pk_told_keys_failed(struct pk_told_keys *k, uint64_t until_ms, bool all)
+{
+	const struct told_key *named = PK_MOVE(k->named, NULL);
+	struct told_tenant *asked = PK_MOVE(k->asked, NULL);
+
+	if (asked)
+		asked->not_before_ms = until_ms;
+	for (struct told_key *key = k->keys; key && named && !asked; key = key->hh.next)
+		if (key == named ||
+		    (all && strncmp(key->key, named->key, tenants_len(named->key)) == 0))
+			key->not_before_ms = until_ms;
 }
 
 /* Adds a time to the first of those at which there is something to do. */

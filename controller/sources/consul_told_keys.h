@@ -35,7 +35,7 @@ void pk_told_keys_listed(struct pk_told_keys *keys, const struct pk_kvs *listed)
  */
 bool pk_told_keys_next(struct pk_told_keys *keys, uint64_t now_ms, uint64_t each_ms,
 		       uint64_t *wait_ms, const char **key, const char **text);
-/* Has the tenant or key that was named last wait until then: the others go on. */
-void pk_told_keys_failed(struct pk_told_keys *keys, uint64_t until_ms);
+/* Has the tenant or key that was named last, or all of its tenant's, wait: the others go on. */
+void pk_told_keys_failed(struct pk_told_keys *keys, uint64_t until_ms, bool all);
 /* Says that the key that was named last is in Consul. */
 void pk_told_keys_written(struct pk_told_keys *keys, uint64_t now_ms);

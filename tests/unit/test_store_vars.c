@@ -176,12 +176,12 @@ static void test_who_cannot_be_told(void **state)
 	pk_told_keys_want(k, "b/x/n1", "{}");
 	pk_told_keys_looked(k);
 	assert_string_equal(pk_told_keys_unlisted(k, 10), "a");
-	pk_told_keys_failed(k, 500);
+	pk_told_keys_failed(k, 500, true);
 	assert_string_equal(pk_told_keys_unlisted(k, 10), "b");
 	pk_told_keys_listed(k, &none);
 	assert_null(pk_told_keys_unlisted(k, 10));
 	assert_true(pk_told_keys_next(k, 10, 1, &wait, &first, &text));
-	pk_told_keys_failed(k, 600);
+	pk_told_keys_failed(k, 600, true);
 	assert_true(pk_told_keys_next(k, 10, 1, &wait, &key, &text));
 	assert_string_not_equal(key, first);
 	pk_told_keys_written(k, 10);
