@@ -145,7 +145,7 @@ static void make_text(struct pk_publish *p, struct key *k)
 	k->text = pk_str_take(&text);
 }
 
-/* Leaves a key that can't be written as it is: the others go on. */
+/* Leaves a key that the store can never take: the others go on. */
 static void leave_key(struct pk_publish *p, struct key *k, const struct pk_err *err)
 {
 	own_str why = { 0 };
@@ -157,18 +157,26 @@ static void leave_key(struct pk_publish *p, struct key *k, const struct pk_err *
 	pk_timer_hurry(p->write, pk_backoff_ms(0));
 }
 
-static bool any_is_stuck(const struct pk_publish *p)
-{
-	for (const struct key *k = p->keys; k; k = k->hh.next)
-		if (k->stuck)
-			return true;
-	return false;
-}
-
 void publish_good(struct pk_publish *p)
 {
-	if (!any_is_stuck(p))
+	const struct key *cut = NULL;
+	own_str why = { 0 };
+
+	for (const struct key *k = p->keys; k; k = k->hh.next) {
+		if (k->stuck)
+			return;
+		if (k->body && k->n_left)
+			cut = k;
+	}
+	if (!cut) {
 		pk_source_good(&p->source);
+		return;
+	}
+	pk_str_addf(&why,
+		    "%s%s has no room for %zu endpoints, which other nodes don't know; fix: spread "
+		    "the tenant's allocations over more nodes, or use Consul",
+		    p->prefix, cut->name, cut->n_left);
+	pk_source_bad(&p->source, PK_FAULT_UNASKED, why.text);
 }
 
 static void write_key(struct pk_publish *p, struct key *k)
@@ -182,15 +190,19 @@ static void write_key(struct pk_publish *p, struct key *k)
 	pk_str_addf(&key, "%s%s", p->prefix, k->name);
 	write.key = key.text;
 	write.value = k->body ? k->text : NULL;
+	k->stuck = pk_store_fits(p->args.store, write.key, write.value, &err) < 0;
+	if (k->stuck) {
+		leave_key(p, k, &err);
+		return;
+	}
 	p->writing = pk_strdup(k->name);
 	p->writing_text = pk_strdup(k->text);
 	p->call = pk_store_write(p->args.store, &write, on_written, p, &err);
-	k->stuck = !p->call;
 	if (p->call)
 		return;
 	free(PK_MOVE(p->writing, NULL));
 	free(PK_MOVE(p->writing_text, NULL));
-	leave_key(p, k, &err);
+	write_later(p, err.text);
 }
 
 static void write_next(void *arg)

@@ -14,12 +14,13 @@
 	600000 /* until a refused write is tried again: the token may have the right by then */
 
 struct key {
-	char *name;   /* the key below the prefix */
-	char *body;   /* what it is to say, under number 0; NULL: that it goes */
-	char *text;   /* the same as it is written */
-	bool written; /* the store has it, as far as is known */
-	bool seen;    /* found by the look that is under way */
-	bool stuck;   /* it can't be written */
+	char *name;    /* the key below the prefix */
+	char *body;    /* what it is to say, under number 0; NULL: that it goes */
+	char *text;    /* the same as it is written */
+	bool written;  /* the store has it, as far as is known */
+	bool seen;     /* found by the look that is under way */
+	bool stuck;    /* it can't be written */
+	size_t n_left; /* endpoints that it has no room for */
 	uint64_t not_before_ms;
 	uint64_t
 		ends_ms; /* when it goes, of a tenant's that says that there is no endpoint; or 0 */
@@ -59,7 +60,7 @@ void publish_want_all(struct pk_publish *p);
  * once may be a lost store. Returns after how many milliseconds there is another key to end, or 0.
  */
 uint64_t publish_want_ends(struct pk_publish *p, uint64_t now);
-/* Says that the store takes what is written, unless there is a key that it can't take. */
+/* Says that the store takes what is written, unless there is a key that it can't take whole. */
 void publish_good(struct pk_publish *p);
 /* Renews the session, or asks for one. */
 void publish_renew(void *arg);

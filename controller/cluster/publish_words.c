@@ -6,6 +6,7 @@
 #include "fs.h"
 #include "json.h"
 #include "local_endpoint.h"
+#include "log.h"
 #include "own.h"
 #include "publish_private.h"
 #include "share.h"
@@ -155,6 +156,21 @@ static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 		pk_world_endpoint_free(ep);
 }
 
+/* Has a share written with as many endpoints as the store takes; the others are unknown, denied. */
+static void want_share(struct pk_publish *p, const char *name, struct pk_share *share)
+{
+	own_str body = { 0 };
+	size_t n_left = pk_share_encode_in(share, p->args.store->ops->text_max, &body);
+	struct key *k = get(p, name);
+
+	if (!k->n_left && n_left)
+		log_warn("op=cluster err=\"%s%s has no room for %zu endpoints, which other nodes "
+			 "don't know\"",
+			 p->prefix, name, n_left);
+	k->n_left = n_left;
+	want(p, name, body.text);
+}
+
 static void want_shares(struct pk_publish *p)
 {
 	struct tenant_share *all = NULL, *t, *next;
@@ -163,11 +179,10 @@ static void want_shares(struct pk_publish *p)
 	for (size_t i = 0; (m = pk_model_at(p->args.model, i)); i++)
 		add_endpoint(p, &all, m);
 	HASH_ITER (hh, all, t, next) {
-		own_str name = { 0 }, body = { 0 };
+		own_str name = { 0 };
 
 		pk_str_addf(&name, TENANTS "%s/%s", t->name, p->node);
-		pk_share_encode(&t->share, &body);
-		want(p, name.text, body.text);
+		want_share(p, name.text, &t->share);
 		HASH_DEL(all, t);
 		pk_share_done(&t->share);
 		free(t->name);
@@ -201,6 +216,7 @@ static void want_none(struct pk_publish *p, const struct key *k, uint64_t ends_m
 
 	pk_share_encode(&none, &body);
 	want(p, k->name, body.text);
+	get(p, k->name)->n_left = 0;
 	get(p, k->name)->ends_ms = ends_ms;
 }
 

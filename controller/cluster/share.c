@@ -11,6 +11,7 @@
 #include "resolv.h"
 
 #define NUMBER_MAX (1ll << 53)
+#define NUMBER_LEN 16 /* digits */
 #define KEY_MAX	   256
 
 void pk_share_add(struct pk_share *s, struct pk_world_endpoint *ep, uint64_t generation)
@@ -21,10 +22,15 @@ void pk_share_add(struct pk_share *s, struct pk_world_endpoint *ep, uint64_t gen
 	s->list[s->n++] = (struct pk_share_endpoint){ ep, generation };
 }
 
+static void cut(struct pk_share *s, size_t n)
+{
+	while (s->n > n)
+		pk_world_endpoint_free(s->list[--s->n].ep);
+}
+
 void pk_share_done(struct pk_share *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		pk_world_endpoint_free(s->list[i].ep);
+	cut(s, 0);
 	free(s->list);
 	*s = (struct pk_share){ 0 };
 }
@@ -66,6 +72,19 @@ void pk_share_encode(const struct pk_share *s, struct pk_str *out)
 		write_endpoint(&w, &s->list[i]);
 	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
+}
+
+size_t pk_share_encode_in(struct pk_share *s, size_t most, struct pk_str *out)
+{
+	const size_t before = s->n;
+
+	pk_share_encode(s, out);
+	while (most && s->n && out->len + NUMBER_LEN > most) {
+		cut(s, s->n * most / (out->len + NUMBER_LEN)); /* fewer than there were */
+		pk_str_reset(out);
+		pk_share_encode(s, out);
+	}
+	return before - s->n;
 }
 
 /* A text that is being read, and why it is refused. */

@@ -35,6 +35,11 @@ void pk_share_done(struct pk_share *share);
  */
 void pk_share_encode(const struct pk_share *share, struct pk_str *out);
 /*
+ * Writes into an empty text only so many of them, in that order, that it fits with a number of any
+ * length; frees the others, and returns how many they are. most 0: all fit.
+ */
+size_t pk_share_encode_in(struct pk_share *share, size_t most, struct pk_str *out);
+/*
  * Reads a share, its label sets by `sets`. Every endpoint must be of that tenant, or nothing of it
  * is taken: -EINVAL.
  */

@@ -32,7 +32,7 @@ struct pk_consul_told {
 	bool again;			/* something changed since it began */
 	unsigned int failures;
 	uint64_t not_before_ms; /* no write before that: after an error, or for the pace */
-	bool refused;		/* said already that it is refused */
+	uint64_t said_ms;	/* when it was said last that one is refused; 0: never */
 };
 
 static void key_of(const struct pk_consul_told *t, const struct pk_doc_entry *e, struct pk_str *key)
@@ -118,30 +118,40 @@ static void write_in(struct pk_consul_told *t, uint64_t ms)
 
 static void say_refused(struct pk_consul_told *t, const char *why)
 {
+	const uint64_t now = pk_loop_now(t->parts->loop);
 	own_str rule = { 0 };
 
+	if (t->said_ms && now - t->said_ms < REFUSED_MS)
+		return;
 	pk_store_rule(t->store, t->prefix, true, &rule);
-	if (!t->refused)
-		log_warn("op=%s err=\"what became of tenants' documents can't be written below "
-			 "%s: %s\" fix=\"give picketd's token %s, or say \\\"status\\\": false of "
-			 "%s\"",
-			 t->store->ops->origin, t->prefix, why, rule.text, t->store->ops->origin);
-	t->refused = true;
-	write_in(t, REFUSED_MS);
+	log_warn("op=%s err=\"what became of tenants' documents can't be written below %s: %s\" "
+		 "fix=\"give picketd's token %s, or say \\\"status\\\": false of %s\"",
+		 t->store->ops->origin, t->prefix, why, rule.text, t->store->ops->origin);
+	t->said_ms = now;
 }
 
-/* Takes an answer. After any failure nothing is tried again at once. */
+/* Goes on with the others: it is this tenant's, or this key's, own fault. */
+static void leave(struct pk_consul_told *t, bool all)
+{
+	const uint64_t now = pk_loop_now(t->parts->loop);
+
+	pk_told_keys_failed(t->keys, now + REFUSED_MS, all);
+	write_in(t, pk_pace_ms(&t->pace, now));
+}
+
+/* Takes an answer. After a failure that is no key's own nothing is tried again at once. */
 static bool is_done(struct pk_consul_told *t, const struct pk_store_answer *answer)
 {
 	if (!answer->why) {
 		t->failures = 0;
-		t->refused = false;
 		return true;
 	}
-	if (answer->refused)
+	if (answer->refused) {
 		say_refused(t, answer->why);
-	else
+		leave(t, true);
+	} else {
 		write_in(t, pk_backoff_ms(t->failures++));
+	}
 	return false;
 }
 
@@ -175,6 +185,19 @@ static void begun(struct pk_consul_told *t, struct pk_store_call *call)
 		write_in(t, pk_backoff_ms(t->failures++));
 }
 
+/* Returns whether the store can take such a key. One that it can't is left for a while. */
+static bool can_be(struct pk_consul_told *t, const char *key, const char *text)
+{
+	struct pk_err err = { 0 };
+
+	if (pk_store_fits(t->store, key, text, &err) == 0)
+		return true;
+	log_warn("op=%s err=\"a tenant isn't told: %s\" fix=\"%s\"", t->store->ops->origin,
+		 err.text, err.fix);
+	leave(t, false);
+	return false;
+}
+
 /* Lists what an earlier picketd of this node wrote, maybe for documents that are gone by now. */
 static void list(struct pk_consul_told *t, const char *tenant_name)
 {
@@ -183,10 +206,13 @@ static void list(struct pk_consul_told *t, const char *tenant_name)
 				       .cap = PK_TENANT_BODY_MAX,
 				       .timeout_ms = TIMEOUT_MS,
 				       .turn = t->failures };
-	own_str prefix = { 0 };
+	own_str prefix = { 0 }, longer = { 0 };
 
 	pk_str_addf(&prefix, "%s%s/", t->prefix, tenant_name);
 	q.prefix = prefix.text;
+	pk_str_addf(&longer, "%s.nobody", prefix.text); /* the store reads it beside the list */
+	if (!can_be(t, longer.text, NULL))
+		return;
 	begun(t, pk_store_ask(t->store, &q, on_listed, t, NULL));
 }
 
@@ -194,6 +220,8 @@ static void write_key(struct pk_consul_told *t, const char *key, const char *tex
 {
 	const struct pk_store_write write = { .key = key, .value = text, .turn = t->failures };
 
+	if (!can_be(t, key, text))
+		return;
 	begun(t, pk_store_write(t->store, &write, on_written, t, NULL));
 }
 
@@ -210,7 +238,7 @@ static void write_next(void *arg)
 		pk_timer_set(t->write, (unsigned int)(t->not_before_ms - now));
 		return;
 	}
-	tenant_name = pk_told_keys_unlisted(t->keys);
+	tenant_name = pk_told_keys_unlisted(t->keys, now);
 	if (tenant_name)
 		list(t, tenant_name);
 	else if (pk_told_keys_next(t->keys, now, KEY_MS, &wait_ms, &key, &text))

@@ -12,15 +12,17 @@ struct told_key {
 	char *key;
 	char *text; /* wanted; NULL: that it goes */
 	uint64_t wanted[2], written[2];
-	uint64_t at_ms; /* of the last write; 0: none */
-	bool seen;	/* by the look that is under way */
-	bool is_there;	/* in Consul, with written, or (zero) with what isn't known */
+	uint64_t at_ms;		/* of the last write; 0: none */
+	uint64_t not_before_ms; /* one that failed waits */
+	bool seen;		/* by the look that is under way */
+	bool is_there;		/* in Consul, with written, or (zero) with what isn't known */
 	UT_hash_handle hh;
 };
 
 struct told_tenant {
 	char *name;
 	bool listed, seen;
+	uint64_t not_before_ms;
 	UT_hash_handle hh;
 };
 
@@ -129,14 +131,45 @@ void pk_told_keys_looked(struct pk_told_keys *k)
 	}
 }
 
-const char *pk_told_keys_unlisted(struct pk_told_keys *k)
+const char *pk_told_keys_unlisted(struct pk_told_keys *k, uint64_t now_ms)
 {
+	k->asked = NULL;
 	for (struct told_tenant *t = k->tenants; t; t = t->hh.next)
-		if (!t->listed) {
+		if (!t->listed && t->not_before_ms <= now_ms) {
 			k->asked = t;
 			return t->name;
 		}
 	return NULL;
+}
+
+/* Returns how much of a key is its tenant's: all but the document and the node. */
+static size_t tenants_len(const char *key)
+{
+	const char *last = strrchr(key, '/'), *at = last;
+
+	while (at && at > key && at[-1] != '/')
+		at--;
+	return at ? (size_t)(at - key) : 0;
+}
+
+void pk_told_keys_failed(struct pk_told_keys *k, uint64_t until_ms, bool all)
+{
+	const struct told_key *named = PK_MOVE(k->named, NULL);
+	struct told_tenant *asked = PK_MOVE(k->asked, NULL);
+
+	if (asked)
+		asked->not_before_ms = until_ms;
+	for (struct told_key *key = k->keys; key && named && !asked; key = key->hh.next)
+		if (key == named ||
+		    (all && strncmp(key->key, named->key, tenants_len(named->key)) == 0))
+			key->not_before_ms = until_ms;
+}
+
+/* Adds a time to the first of those at which there is something to do. */
+static void at_first(uint64_t *wait_ms, uint64_t at_ms, uint64_t now_ms)
+{
+	if (at_ms > now_ms && (!*wait_ms || at_ms - now_ms < *wait_ms))
+		*wait_ms = at_ms - now_ms;
 }
 
 static bool is_ours(const struct pk_told_keys *k, const char *key)
@@ -167,9 +200,14 @@ bool pk_told_keys_next(struct pk_told_keys *k, uint64_t now_ms, uint64_t each_ms
 		       const char **name, const char **text)
 {
 	*wait_ms = 0;
+	for (const struct told_tenant *t = k->tenants; t; t = t->hh.next)
+		if (!t->listed)
+			at_first(wait_ms, t->not_before_ms, now_ms);
 	for (struct told_key *key = k->keys; key; key = key->hh.next) {
 		uint64_t at = key->at_ms ? key->at_ms + each_ms : 0;
 
+		if (at < key->not_before_ms)
+			at = key->not_before_ms;
 		if (!is_due(key))
 			continue;
 		if (at <= now_ms) {
@@ -181,8 +219,7 @@ bool pk_told_keys_next(struct pk_told_keys *k, uint64_t now_ms, uint64_t each_ms
 			*text = key->text;
 			return true;
 		}
-		if (!*wait_ms || at - now_ms < *wait_ms)
-			*wait_ms = at - now_ms;
+		at_first(wait_ms, at, now_ms);
 	}
 	return false;
 }

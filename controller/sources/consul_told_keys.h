@@ -25,7 +25,7 @@ void pk_told_keys_looked(struct pk_told_keys *keys);
  * Returns a tenant whose earlier keys were not listed yet, or NULL. The second takes the store's
  * list.
  */
-const char *pk_told_keys_unlisted(struct pk_told_keys *keys);
+const char *pk_told_keys_unlisted(struct pk_told_keys *keys, uint64_t now_ms);
 void pk_told_keys_listed(struct pk_told_keys *keys, const struct pk_kvs *listed);
 
 /*
@@ -35,5 +35,7 @@ void pk_told_keys_listed(struct pk_told_keys *keys, const struct pk_kvs *listed)
  */
 bool pk_told_keys_next(struct pk_told_keys *keys, uint64_t now_ms, uint64_t each_ms,
 		       uint64_t *wait_ms, const char **key, const char **text);
+/* Has the tenant or key that was named last, or all of its tenant's, wait: the others go on. */
+void pk_told_keys_failed(struct pk_told_keys *keys, uint64_t until_ms, bool all);
 /* Says that the key that was named last is in Consul. */
 void pk_told_keys_written(struct pk_told_keys *keys, uint64_t now_ms);

@@ -13,10 +13,9 @@ struct pk_kv_wait {
 	uint64_t index; /* the question is for what is newer; 0: for what there is */
 	uint64_t asked_ms;
 	unsigned int seconds;
-	unsigned int hasty; /* short waits in a row */
-	bool woken;	    /* the last wait ended early without a newer index */
-	uint64_t told_ms,
-		restored; /* the store's own: when it answered last, and after which restore */
+	unsigned int hasty;	 /* short waits in a row */
+	bool woken;		 /* the last wait ended early without a newer index */
+	uint64_t told, restored; /* the store's own: what it had told, and after which restore */
 };
 /*
  * Begins a question, which waits for what is newer than the index; 0: it doesn't wait. A hasty one

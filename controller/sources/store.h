@@ -61,6 +61,10 @@ struct pk_store_ops {
 	const char *origin;   /* docsource.h */
 	const char *name;     /* "Consul", for people */
 	bool waits_end_early; /* by a restored snapshot, and under the index that was named */
+	size_t text_max;      /* of a value; 0: whatever is written */
+	/* Fails for a key that can never be written, whoever asks; value may be NULL. */
+	int (*fits)(const struct pk_store *store, const char *key, const char *value,
+		    struct pk_err *err);
 	struct pk_store_call *(*ask)(struct pk_store *store, const struct pk_store_question *q,
 				     pk_store_fn *fn, void *arg, struct pk_err *err);
 	struct pk_store_call *(*index)(struct pk_store *store, const char *prefix,
@@ -120,6 +124,13 @@ static inline struct pk_store_call *pk_store_write(struct pk_store *store,
 						   pk_store_fn *fn, void *arg, struct pk_err *err)
 {
 	return store->ops->write(store, write, fn, arg, err);
+}
+
+/* Fails for a key that the store can never take: its path or its value is too long. */
+static inline int pk_store_fits(const struct pk_store *store, const char *key, const char *value,
+				struct pk_err *err)
+{
+	return store->ops->fits ? store->ops->fits(store, key, value, err) : 0;
 }
 
 /*

@@ -33,6 +33,7 @@ struct vars_call *vars_call_new(struct vars_store *v, enum vars_kind kind, pk_st
 	c->fn = fn;
 	c->arg = arg;
 	c->number = 1;
+	c->pass = v->pass; /* whoever made it has all looked at anew */
 	LIST_INSERT_HEAD(&v->calls, c, link);
 	return c;
 }
@@ -44,11 +45,13 @@ void vars_call_free(struct vars_call *c)
 	pk_http_cancel(c->http);
 	free(c->prefix);
 	free(c->key);
+	free(c->holder);
 	free(c);
 }
 
 void vars_finish(struct vars_call *c, const struct pk_store_answer *answer)
 {
+	own_mem char *holder = PK_MOVE(c->holder, NULL); /* the answer has it */
 	pk_store_fn *fn = c->fn;
 	void *arg = c->arg;
 
@@ -92,27 +95,26 @@ static bool is_changed(const struct vars_call *c, const struct var *var)
 {
 	if (var->touched != UINT64_MAX && var->touched > c->index)
 		return true;
-	return c->wait && var->stirred_ms > c->wait->told_ms;
+	return c->wait && var->stirred > c->wait->told;
 }
 
 /* Returns whether it is time to answer; what is gone makes the token be tried first. */
-static bool is_due(struct vars_call *c)
+static bool is_due(struct vars_call *c, bool *gone)
 {
 	const struct vars_store *v = c->v;
-	bool due = !c->index || c->wait->restored != v->restored, gone = due;
+	bool due = !c->index || c->wait->restored != v->restored;
 
+	*gone = due || v->forgot > c->index;
 	if (v->answered < c->number || !v->answered)
 		return false;
 	for (const struct var *var = v->vars; var && c->index; var = var->hh.next) {
 		bool changed = is_below(c, var->key) && is_changed(c, var);
 
 		due |= changed;
-		gone |= changed && var->gone;
+		*gone |= changed && var->gone;
 	}
 	if (!due && pk_loop_now(v->loop) >= c->deadline_ms)
-		due = gone = true;
-	if (c->kind == VARS_ASK && due && !gone)
-		c->tried = true;
+		due = *gone = true;
 	return due;
 }
 
@@ -209,60 +211,57 @@ static void answer_keys(struct vars_call *c)
 	if (c->what == PK_STORE_FOLDER)
 		fold(&kvs, c);
 	if (c->wait) {
-		answer.older = c->wait->told_ms && c->wait->restored != v->restored;
+		answer.older = c->wait->told && c->wait->restored != v->restored;
 		c->wait->restored = v->restored;
-		c->wait->told_ms = pk_loop_now(v->loop);
+		c->wait->told = v->stirs;
 	}
 	vars_finish(c, &answer);
 }
 
-/* Answers a question if all that it takes is there. Returns whether it did. */
-static bool serve_ask(struct vars_call *c)
+/* Answers a question if all that it takes is there. */
+static void serve_ask(struct vars_call *c)
 {
 	struct var *var;
 	own_str why = { 0 };
+	bool gone;
 
-	if (!is_due(c))
-		return false;
-	if (!c->tried) {
+	if (!is_due(c, &gone))
+		return;
+	if (gone && !c->tried) {
 		vars_try(c);
-		return false;
+		return;
 	}
 	if (c->what == PK_STORE_KEYS && !is_over(c, &why)) {
 		var = unread(c);
 		if (var)
 			vars_read(c->v, var);
 		if (var || !c->v->knows_nodes)
-			return false;
+			return;
 	}
 	answer_keys(c);
-	return true;
 }
 
-static bool serve_index(struct vars_call *c)
+static void serve_index(struct vars_call *c)
 {
 	const struct pk_store_answer answer = { .index = c->v->index };
 
-	if (!c->v->answered || c->v->answered < c->number)
-		return false;
-	vars_finish(c, &answer);
-	return true;
+	if (c->v->answered && c->v->answered >= c->number)
+		vars_finish(c, &answer);
 }
 
-static bool serve(struct vars_call *c)
+static void serve(struct vars_call *c)
 {
 	const struct pk_store_answer said = { .done = c->done, .holder = c->holder };
 
 	if (c->kind == VARS_ASK)
-		return serve_ask(c);
-	if (c->kind == VARS_INDEX)
-		return serve_index(c);
-	if (c->kind == VARS_SAY)
+		serve_ask(c);
+	else if (c->kind == VARS_INDEX)
+		serve_index(c);
+	else if (c->kind == VARS_SAY)
 		vars_finish(c, &said);
-	return c->kind == VARS_SAY;
 }
 
-/* Serves all calls; each answer may end others, or make new ones, and all are looked at anew. */
+/* Serves all calls, each once: an answer may end others, or make new ones, whose turn is next. */
 static void serve_all(void *arg)
 {
 	struct vars_store *v = arg;
@@ -270,13 +269,16 @@ static void serve_all(void *arg)
 	struct vars_call *c = LIST_FIRST(&v->calls);
 	uint64_t first = 0;
 
+	v->pass++;
 	while (c) {
 		struct vars_call *next = LIST_NEXT(c, link);
 		uint64_t count = v->served;
 
-		if (serve(c) || v->served != count)
-			next = LIST_FIRST(&v->calls);
-		c = next;
+		if (c->pass != v->pass) {
+			c->pass = v->pass;
+			serve(c);
+		}
+		c = v->served != count ? LIST_FIRST(&v->calls) : next;
 	}
 	LIST_FOREACH (c, &v->calls, link)
 		if (c->index && c->deadline_ms > now && (!first || c->deadline_ms < first))
@@ -347,7 +349,7 @@ static struct pk_store_call *vars_hold(struct pk_store *store, const char *holde
 		return NULL;
 	}
 	c = vars_call_new(v, VARS_SAY, fn, arg);
-	c->holder = v->id;
+	c->holder = pk_strdup(v->id);
 	c->done = !*holder || strcmp(holder, v->id) == 0;
 	vars_serve_soon(v);
 	return (struct pk_store_call *)c;
@@ -357,11 +359,14 @@ static void vars_rule(const struct pk_store *store, const char *prefix, bool wri
 		      struct pk_str *out)
 {
 	const struct vars_store *v = (const struct vars_store *)store;
-	own_str namespace = { 0 };
+	const char *below = prefix + strlen(store->prefix);
+	bool all = strcmp(below, "status/tenants/") == 0 || strcmp(below, "policies/tenants/") == 0;
+	own_str namespace = { 0 }, path = { 0 };
 
 	pk_vars_namespace(store->prefix, prefix, v->home, &namespace);
+	pk_vars_path(prefix, &path, NULL);
 	pk_str_addf(out, "namespace \"%s\" { variables { path \"%s*\" { capabilities = [%s] } } }",
-		    namespace.text, prefix,
+		    all ? "*" : namespace.text, path.text,
 		    writes ? "\"list\", \"read\", \"write\", \"destroy\"" : "\"list\", \"read\"");
 }
 
@@ -390,14 +395,14 @@ void pk_store_vars_node(struct pk_store *store, const char *id)
 		return;
 	free(v->id);
 	v->id = pk_strdup(id);
-	for (struct var *var = v->vars; var; var = var->hh.next)
-		if (var->holder && strcmp(var->holder, id) == 0)
-			var->stirred_ms = pk_loop_now(v->loop);
+	vars_stir(v, id);
 	vars_serve_soon(v);
 }
 
 static const struct pk_store_ops ops = { .origin = PK_ORIGIN_NOMAD,
 					 .name = "Nomad",
+					 .text_max = PK_VARS_TEXT_MAX,
+					 .fits = vars_fits,
 					 .ask = vars_ask,
 					 .index = vars_index,
 					 .check = vars_check,
@@ -419,6 +424,7 @@ struct pk_store *pk_store_vars_new(struct pk_loop *loop, struct pk_http *http,
 	if (!v->store.prefix)
 		abort();
 	v->loop = loop;
+	v->stirs = 1; /* of a wait 0 is that it was told nothing */
 	v->http = http;
 	v->config = config;
 	v->home = pk_strdup(config->store_namespace);

@@ -8,165 +8,30 @@
 #include "own.h"
 #include "store_vars_private.h"
 
-#define WAIT_S	   20 /* a restored snapshot ends no wait: it shows by the next answer */
-#define BODY_MAX   (64u << 20)
-#define FORGET_MS  600000 /* what went is known for so long: no question is older */
-#define NODES_MS   10000
-#define NODES_MAX  (16u << 20)
-#define STRAYS_MAX 4 /* of them, by name */
-#define KEYS_MAX   65536
-
-void vars_var_free(struct vars_store *v, struct var *var)
-{
-	HASH_DEL(v->vars, var);
-	free(var->key);
-	free(var->value);
-	free(var->holder);
-	free(var);
-}
-
-static void stray(struct vars_store *v, const struct pk_var_name *name)
-{
-	if (v->n_found++ < STRAYS_MAX)
-		pk_str_addf(&v->found, "%s%.200s of namespace %.64s", v->n_found > 1 ? ", " : "",
-			    name->path, name->namespace);
-}
-
-/*
- * Returns whether a tenant's variable is one more than any tenant may have, or none of this node's
- * business. One namespace that is full costs a node no memory.
- */
-static bool is_too_much(struct vars_store *v, const char *key, const char *namespace)
-{
-	const char *below = key + strlen(v->store.prefix), *last = strrchr(key, '/');
-	struct vars_budget *b;
-
-	if (strncmp(below, "status/tenants/", 15) == 0)
-		return !last || strcmp(last + 1, v->node) != 0;
-	if (strncmp(below, "policies/tenants/", 17) != 0)
-		return HASH_COUNT(v->vars) >= KEYS_MAX;
-	HASH_FIND_STR(v->budgets, namespace, b);
-	if (!b) {
-		b = pk_alloc(sizeof(*b));
-		b->name = pk_strdup(namespace);
-		HASH_ADD_KEYPTR(hh, v->budgets, b->name, strlen(b->name), b);
-	}
-	return b->n++ > PK_TENANT_KEYS_MAX;
-}
-
-static struct var *var_of(struct vars_store *v, const char *key)
-{
-	struct var *var;
-
-	HASH_FIND_STR(v->vars, key, var);
-	if (var)
-		return var;
-	var = pk_alloc(sizeof(*var));
-	var->key = pk_strdup(key);
-	HASH_ADD_KEYPTR(hh, v->vars, var->key, strlen(var->key), var);
-	return var;
-}
-
-static void on_name(void *arg, const struct pk_var_name *name)
-{
-	struct vars_store *v = arg;
-	own_str key = { 0 }, namespace = { 0 };
-	struct var *var;
-
-	if (pk_vars_key(name->path, &key) < 0 || !key.text ||
-	    strncmp(key.text, v->store.prefix, strlen(v->store.prefix)) != 0) {
-		stray(v, name);
-		return;
-	}
-	/* Whoever may write in another namespace is nobody here. */
-	pk_vars_namespace(v->store.prefix, key.text, v->home, &namespace);
-	if (strcmp(namespace.text, name->namespace) != 0) {
-		stray(v, name);
-		return;
-	}
-	if (is_too_much(v, key.text, name->namespace))
-		return;
-	var = var_of(v, key.text);
-	v->went_back |= !var->gone && name->modified < var->modified;
-	/* The index is told once the list is whole. */
-	if (var->gone || var->modified != name->modified)
-		var->touched = UINT64_MAX;
-	var->seen = true;
-	var->gone = false;
-	var->created = name->created;
-	var->modified = name->modified;
-	if (var->next < var->modified)
-		var->next = var->modified;
-}
+#define WAIT_S	  20 /* a restored snapshot ends no wait: it shows by the next answer */
+#define BODY_MAX  (64u << 20)
+#define NODES_MS  10000
+#define NODES_MAX (16u << 20)
 
 static bool on_bytes(void *arg, const char *bytes, size_t n)
 {
 	struct vars_store *v = arg;
 
 	v->result = pk_vars_reader_feed(v->reader, bytes, n, &v->error);
+	if (v->result == 0 && v->n_home > VARS_HOME_MAX)
+		v->result = pk_fix(&v->error,
+				   pk_fail(&v->error, 0,
+					   "more than %d variables below %s in namespace %s",
+					   VARS_HOME_MAX, v->store.prefix, v->home),
+				   "delete those that nobody needs, or use Consul");
 	return v->result == 0;
-}
-
-static void forget_budgets(struct vars_store *v)
-{
-	struct vars_budget *b, *next;
-
-	HASH_ITER (hh, v->budgets, b, next) {
-		HASH_DEL(v->budgets, b);
-		free(b->name);
-		free(b);
-	}
-}
-
-/* Takes note of what the list lacks, and under which index all changes are seen. */
-static void settle(struct vars_store *v, uint64_t index)
-{
-	const uint64_t now = pk_loop_now(v->loop);
-	struct var *var, *next;
-
-	v->went_back |= index < v->index;
-	HASH_ITER (hh, v->vars, var, next) {
-		if (!var->seen && !var->gone) {
-			var->gone = true;
-			var->gone_ms = now;
-			var->touched = index;
-			var->read = var->next = 0;
-		}
-		if (var->touched == UINT64_MAX)
-			var->touched = index;
-		if (v->went_back) {
-			var->read = 0;
-			var->next = var->gone ? 0 : var->modified;
-		}
-		var->seen = false;
-		if (var->gone && now - var->gone_ms > FORGET_MS)
-			vars_var_free(v, var);
-	}
-	if (v->went_back) {
-		v->restored++;
-		log_warn("op=nomad index=%lu before=%lu err=\"its variables are older than what it "
-			 "said before\"",
-			 index, v->index);
-	}
-	v->went_back = false;
-	pk_str_done(&v->strays);
-	v->strays = PK_MOVE(v->found, (struct pk_str){ 0 });
-	v->n_strays = v->n_found;
-	v->index = index;
-	v->answered = v->number;
 }
 
 static void failed(struct vars_store *v, enum pk_source_fault fault, const char *why)
 {
 	const struct pk_store_answer answer = { .why = why, .fault = fault };
-	struct var *var;
 
-	/* A list that broke off is no word of what it lacks. */
-	for (var = v->vars; var; var = var->hh.next) {
-		var->seen = false;
-		if (var->touched == UINT64_MAX)
-			var->touched = v->index + 1;
-	}
+	vars_names_broke_off(v);
 	v->answered = 0;
 	v->fresh = true;
 	pk_timer_set(v->list_timer, pk_backoff_ms(v->failures++));
@@ -176,11 +41,14 @@ static void failed(struct vars_store *v, enum pk_source_fault fault, const char 
 static void on_list(void *arg, const struct pk_http_reply *reply)
 {
 	struct vars_store *v = arg;
-	char why[320];
+	char why[sizeof(v->error.text) + sizeof(v->error.fix) + 8];
 
 	v->list = NULL;
-	if (v->result < 0 ||
-	    (reply->status == 200 && pk_vars_reader_end(v->reader, &v->error) < 0)) {
+	if (v->result < 0 && *v->error.fix) {
+		snprintf(why, sizeof(why), "%s; fix: %s", v->error.text, v->error.fix);
+		failed(v, PK_FAULT_ANSWER, why);
+	} else if (v->result < 0 ||
+		   (reply->status == 200 && pk_vars_reader_end(v->reader, &v->error) < 0)) {
 		snprintf(why, sizeof(why), "%.200s" PK_SERVICE_OTHER, v->error.text);
 		failed(v, PK_FAULT_ANSWER, why);
 	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
@@ -192,7 +60,8 @@ static void on_list(void *arg, const struct pk_http_reply *reply)
 		failed(v, PK_FAULT_ANSWER, "200 without an index: not Nomad" PK_SERVICE_OTHER);
 	} else {
 		v->failures = 0;
-		settle(v, reply->index);
+		vars_names_end(v, reply->index, pk_loop_now(v->loop));
+		v->answered = v->number;
 		pk_timer_set(v->list_timer,
 			     v->fresh ? 0 : pk_pace_ms(&v->pace, pk_loop_now(v->loop)));
 		vars_serve_soon(v);
@@ -214,12 +83,11 @@ static void ask_list(void *arg)
 	v->waits = v->answered && !v->fresh;
 	v->fresh = false;
 	v->result = 0;
-	v->n_found = 0;
-	pk_str_reset(&v->found);
-	forget_budgets(v);
+	v->error = (struct pk_err){ 0 };
+	vars_names_begin(v);
 	v->number++;
 	pk_vars_reader_free(v->reader);
-	v->reader = pk_vars_reader_new(on_name, v);
+	v->reader = pk_vars_reader_new(vars_name, v);
 	pk_str_add(&path, "/v1/vars?namespace=*&prefix=");
 	pk_vars_path(v->store.prefix, &path, NULL);
 	if (v->waits) {
@@ -255,12 +123,12 @@ bool vars_lives(const struct vars_store *v, const char *holder)
 	return n && n->ready;
 }
 
-/* Wakes who waits for the keys that a node holds. */
-static void stir(struct vars_store *v, const char *id)
+void vars_stir(struct vars_store *v, const char *id)
 {
+	v->stirs++;
 	for (struct var *var = v->vars; var; var = var->hh.next)
 		if (var->holder && strcmp(var->holder, id) == 0)
-			var->stirred_ms = pk_loop_now(v->loop);
+			var->stirred = v->stirs;
 }
 
 static void on_node(void *arg, const char *id, bool ready)
@@ -278,7 +146,7 @@ static void on_node(void *arg, const char *id, bool ready)
 	if (n->ready == ready)
 		return;
 	n->ready = ready;
-	stir(v, id);
+	vars_stir(v, id);
 }
 
 static void drop_nodes(struct vars_store *v, bool all)
@@ -290,7 +158,7 @@ static void drop_nodes(struct vars_store *v, bool all)
 			n->seen = false;
 			continue;
 		}
-		stir(v, n->id);
+		vars_stir(v, n->id);
 		HASH_DEL(v->nodes, n);
 		free(n->id);
 		free(n);
@@ -352,10 +220,6 @@ void vars_list_end(struct vars_store *v)
 	pk_timer_free(v->list_timer);
 	pk_timer_free(v->nodes_timer);
 	pk_vars_reader_free(v->reader);
-	while (v->vars)
-		vars_var_free(v, v->vars);
 	drop_nodes(v, true);
-	forget_budgets(v);
-	pk_str_done(&v->strays);
-	pk_str_done(&v->found);
+	vars_names_free(v);
 }

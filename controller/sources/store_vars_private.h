@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Shared by store_vars.c, which answers what is asked; store_vars_list.c, which keeps the list; and
- * store_vars_read.c, which reads values and tries what the token may see.
+ * Shared by store_vars.c, which answers what is asked; store_vars_list.c, which keeps the list;
+ * store_vars_names.c, which takes a list's names; store_vars_read.c, which reads values and tries
+ * what the token may see; and store_vars_write.c.
  */
 #include <sys/queue.h>
 #include <uthash.h>
@@ -12,13 +13,15 @@
 #include "vars.h"
 
 #define VARS_TIMEOUT_MS 10000
+#define VARS_HOME_MAX	65536 /* keys of the operators and of nodes */
+#define VARS_TOLD_MAX	512   /* keys of what this node tells a tenant, with those that are to go */
 
 struct var {
 	char *key;
 	uint64_t created, modified; /* as the list says */
 	uint64_t next;		    /* to compare with at the next write */
 	uint64_t touched;	    /* the list's index when it came, changed or went */
-	uint64_t stirred_ms;	    /* when it was last heard that its holder lives or doesn't */
+	uint64_t stirred;	    /* stirs, as its holder was last said to live or not to */
 	char *value;		    /* NULL: it has none, or it isn't read */
 	char *holder;		    /* NULL: nobody */
 	uint64_t read;		    /* modified of what is read; 0: nothing */
@@ -33,9 +36,9 @@ struct vars_node {
 	UT_hash_handle hh;
 };
 
-struct vars_budget { /* what a tenant's namespace has in one list */
-	char *name;
-	size_t n;
+struct vars_budget { /* what a tenant has in one list below a folder */
+	char *name;  /* "policies/tenants/acme" */
+	size_t n, gone;
 	UT_hash_handle hh;
 };
 
@@ -53,10 +56,11 @@ struct vars_call {
 	uint64_t index;		   /* that is waited behind; 0: it doesn't wait */
 	uint64_t deadline_ms;	   /* of the wait */
 	uint64_t number;	   /* of the first list that answers it */
+	uint64_t pass;		   /* the last that looked at it */
 	bool tried, hidden;	   /* what the token may see; it may not see all */
 	struct pk_http_call *http; /* of a trial, or a write */
 	char *key;		   /* of a write */
-	const char *holder;	   /* of VARS_SAY: the answer; NULL: not yet */
+	char *holder;		   /* of VARS_SAY: the answer; NULL: not yet */
 	bool done;
 	pk_store_fn *fn;
 	void *arg;
@@ -74,7 +78,7 @@ struct vars_store {
 	struct vars_node *nodes;
 	struct vars_budget *budgets;
 	struct pk_str strays, found; /* keys that are in no key's place; of the list under way */
-	size_t n_strays, n_found;
+	size_t n_strays, n_found, n_home;
 	LIST_HEAD(, vars_call) calls;
 	struct pk_timer *list_timer, *serve_timer, *nodes_timer;
 	struct pk_http_call *list, *read, *nodes_call;
@@ -84,7 +88,10 @@ struct vars_store {
 	struct pk_pace pace;
 	uint64_t number, answered; /* of the list that is under way or was last; that was good */
 	uint64_t index, restored;
+	uint64_t forgot;   /* the latest index of what went and isn't kept any more */
+	uint64_t stirs;	   /* how often a node came to live, or ceased to */
 	uint64_t served;   /* calls that ended */
+	uint64_t pass;	   /* looks at all calls */
 	bool went_back;	   /* this list shows that the store is older than it was */
 	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
 	bool knows_nodes;
@@ -104,6 +111,7 @@ struct vars_call *vars_call_new(struct vars_store *v, enum vars_kind kind, pk_st
 void vars_call_free(struct vars_call *c);
 struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_write *w,
 				 pk_store_fn *fn, void *arg, struct pk_err *err);
+int vars_fits(const struct pk_store *store, const char *key, const char *value, struct pk_err *err);
 /* Has all calls looked at soon. */
 void vars_serve_soon(struct vars_store *v);
 /* Fails every call that waits for a key, or, with NULL, for the list. */
@@ -111,6 +119,17 @@ void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answ
 void vars_finish(struct vars_call *c, const struct pk_store_answer *answer);
 /* Returns whether this node, or another that is ready, is the holder; NULL: nobody is. */
 bool vars_lives(const struct vars_store *v, const char *holder);
+/* Has those answered who wait for the keys of a node that came to live, or ceased to. */
+void vars_stir(struct vars_store *v, const char *id);
+/*
+ * One list: its begin; each name (arg: the store); its end, with the index under which all changes
+ * are seen. One that broke off is no word of what it lacks.
+ */
+void vars_names_begin(struct vars_store *v);
+void vars_name(void *arg, const struct pk_var_name *name);
+void vars_names_end(struct vars_store *v, uint64_t index, uint64_t now);
+void vars_names_broke_off(struct vars_store *v);
+void vars_names_free(struct vars_store *v);
 /* Begins to keep the list and the nodes, and ends that. */
 void vars_list_begin(struct vars_store *v);
 void vars_list_end(struct vars_store *v);
@@ -123,4 +142,3 @@ int vars_add_url(const struct vars_store *v, const char *key, struct pk_str *url
 void vars_read(struct vars_store *v, struct var *var);
 /* Finds out whether the token may read below the call's prefix. */
 void vars_try(struct vars_call *c);
-void vars_var_free(struct vars_store *v, struct var *var);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes variables, each by compare-and-set. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,21 @@ static bool is_anothers(const struct vars_store *v, const struct var *var, const
 	       vars_lives(v, var->holder);
 }
 
+int vars_fits(const struct pk_store *store, const char *key, const char *value, struct pk_err *err)
+{
+	own_str path = { 0 };
+
+	(void)store;
+	if (pk_vars_path(key, &path, err) < 0)
+		return -EINVAL;
+	if (!value || strlen(value) <= PK_VARS_TEXT_MAX)
+		return 0;
+	return pk_fix(err,
+		      pk_fail(err, 0, "%.200s would have %zu bytes, and Nomad takes 64 KiB",
+			      path.text, strlen(value)),
+		      "spread the tenant's allocations over more nodes, or use Consul");
+}
+
 struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_write *w,
 				 pk_store_fn *fn, void *arg, struct pk_err *err)
 {
@@ -66,14 +82,7 @@ struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_w
 	struct var *var;
 
 	HASH_FIND_STR(v->vars, w->key, var);
-	if (w->value && strlen(w->value) > PK_VARS_TEXT_MAX) {
-		pk_fix(err,
-		       pk_fail(err, 0, "%.200s would have %zu bytes, and Nomad takes 64 KiB",
-			       w->key, strlen(w->value)),
-		       "spread the tenant's allocations over more nodes, or use Consul");
-		return NULL;
-	}
-	if (vars_add_url(v, w->key, &path, err) < 0)
+	if (vars_fits(store, w->key, w->value, err) < 0 || vars_add_url(v, w->key, &path, err) < 0)
 		return NULL;
 	if (w->value && w->compares)
 		pk_str_addf(&path, "&cas=%lu", w->modified);

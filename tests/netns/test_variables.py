@@ -156,6 +156,35 @@ def test_a_tenant_over_its_budget_keeps_what_it_had(node, nomad):
              "others are as they were", 60)
 
 
+def fill(nomad, keys):
+    """keys: (namespace, path below the cluster's) that somebody writes at once."""
+    with nomad.changed:
+        for n, (namespace, path) in enumerate(keys):
+            nomad.variables[namespace, f"picket/v1/default/{path}"] = \
+                {"Items": {"value": "{}"}, "CreateIndex": 50 + n, "ModifyIndex": 50 + n}
+        nomad.index = 200000
+    nomad.wake()
+
+
+def test_tenants_with_many_keys_cost_nobody_else_theirs(node, nomad):
+    nomad.put_document("operator/deny", DENY)
+    start(node, nomad)
+    wait_for(lambda: in_force(node) == {"nomad/operator/deny"}, "the document", 60)
+    fill(nomad, ((f"a{t}", f"policies/tenants/a{t}/n{i}") for t in range(270) for i in range(250)))
+    nomad.put_document("operator/more", DENY)
+    wait_for(lambda: in_force(node) == {"nomad/operator/deny", "nomad/operator/more"}, lambda: f"{policies(node)}", 90)
+
+
+def test_a_list_with_too_many_keys_is_no_word(node, nomad):
+    """None is passed over, which would seem to be gone."""
+    nomad.put_document("operator/deny", DENY)
+    start(node, nomad)
+    wait_for(lambda: in_force(node) == {"nomad/operator/deny"}, "the document", 60)
+    fill(nomad, (("default", f"blocks/x{i}") for i in range(65536)))
+    wait_for(lambda: "more than 65536 variables" in reasons(node), lambda: reasons(node), 90)
+    assert in_force(node) == {"nomad/operator/deny"}
+
+
 @pytest.mark.parametrize("mode", ("hang", "cut", 500, 429))
 def test_an_outage_changes_nothing(node, nomad, mode):
     nomad.put_document("operator/deny", DENY)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* cmocka needs those above first */
@@ -11,6 +12,7 @@
 
 #include "own.h"
 #include "publish_private.h"
+#include "share.h"
 
 #define HOUR	3600000u
 #define NOBODYS "{\"version\":1,\"number\":0,\"endpoints\":[]}"
@@ -77,11 +79,71 @@ static void test_an_earlier_picketds_key(void **state)
 	done(&alone);
 }
 
+/* A share that a store doesn't take whole has those endpoints that fit, the first by their keys. */
+static void test_a_share_with_too_many(void **state)
+{
+	struct pk_share share = { 0 }, back;
+	struct pk_label_sets *sets = pk_label_sets_new();
+	own_str text = { 0 }, again = { 0 };
+	size_t n_left;
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		struct pk_world_endpoint *ep;
+		char key[20];
+
+		snprintf(key, sizeof(key), "c%03d@eth0", i);
+		ep = pk_world_endpoint_new(key);
+		assert_int_equal(
+			pk_label_set_parse("[\"nomad:namespace=acme\"]", &ep->labels, NULL), 0);
+		pk_share_add(&share, ep, 1);
+	}
+	n_left = pk_share_encode_in(&share, 5000, &text);
+	assert_int_equal(share.n, 300 - n_left);
+	assert_true(n_left > 100 && share.n > 20);
+	assert_true(text.len <= 5000 - 16);
+	assert_int_equal(pk_share_decode(text.text, text.len, "acme", sets, &back, NULL), 0);
+	assert_int_equal(back.n, share.n);
+	assert_string_equal(back.list[0].ep->key, "c000@eth0");
+	assert_int_equal(pk_share_encode_in(&share, 5000, &again), 0);
+	assert_string_equal(again.text, text.text);
+	pk_str_reset(&again);
+	assert_int_equal(pk_share_encode_in(&share, 0, &again), 0);
+	pk_str_reset(&again);
+	pk_share_encode_in(&share, 10, &again); /* none fits */
+	assert_int_equal(share.n, 0);
+	pk_share_done(&share);
+	pk_share_done(&back);
+	pk_label_sets_free(sets);
+}
+
+/* Status says of a share that the store didn't take whole, until it does. */
+static void test_a_share_that_was_cut(void **state)
+{
+	struct pk_publish p = { .prefix = (char[]){ "picket/" } };
+	struct key *share = add(&p, "tenants/acme/n1", "{}");
+
+	(void)state;
+	publish_good(&p);
+	assert_int_equal(p.source.state, PK_SOURCE_OK);
+	share->n_left = 3;
+	publish_good(&p);
+	assert_int_equal(p.source.state, PK_SOURCE_STALE);
+	assert_non_null(strstr(p.source.last_error, "no room for 3 endpoints"));
+	assert_non_null(strstr(p.source.last_error, "fix: spread"));
+	share->n_left = 0;
+	publish_good(&p);
+	assert_int_equal(p.source.state, PK_SOURCE_OK);
+	done(&p);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_tenants_key_says_first_that_there_is_none),
 		cmocka_unit_test(test_an_earlier_picketds_key),
+		cmocka_unit_test(test_a_share_that_was_cut),
+		cmocka_unit_test(test_a_share_with_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes the names of one list of Picket's variables, and what it lacks. It asks nobody. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "own.h"
+#include "store_vars_private.h"
+
+#define FORGET_MS  600000 /* what went is known for so long: no question is older */
+#define STRAYS_MAX 4	  /* of them, by name */
+
+static void var_free(struct vars_store *v, struct var *var)
+{
+	HASH_DEL(v->vars, var);
+	free(var->key);
+	free(var->value);
+	free(var->holder);
+	free(var);
+}
+
+static void stray(struct vars_store *v, const struct pk_var_name *name)
+{
+	if (v->n_found++ < STRAYS_MAX)
+		pk_str_addf(&v->found, "%s%.200s of namespace %.64s", v->n_found > 1 ? ", " : "",
+			    name->path, name->namespace);
+}
+
+/* Returns a tenant's budget of such keys ("policies/tenants/acme"); NULL: it is no tenant's. */
+static struct vars_budget *budget_of(struct vars_store *v, const char *key)
+{
+	static const char *const folders[] = { "policies/tenants/", "status/tenants/" };
+	const char *below = key + strlen(v->store.prefix);
+	struct vars_budget *b;
+	size_t len = 0;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(folders); i++)
+		if (strncmp(below, folders[i], strlen(folders[i])) == 0)
+			len = strlen(folders[i]);
+	if (!len)
+		return NULL;
+	len += strcspn(below + len, "/");
+	HASH_FIND(hh, v->budgets, below, len, b);
+	if (b)
+		return b;
+	b = pk_alloc(sizeof(*b));
+	b->name = strndup(below, len);
+	if (!b->name)
+		abort();
+	HASH_ADD_KEYPTR(hh, v->budgets, b->name, len, b);
+	return b;
+}
+
+/* Returns whether a key is none of this node's business: what another node tells a tenant. */
+static bool is_anothers(const struct vars_store *v, const char *key)
+{
+	const char *below = key + strlen(v->store.prefix), *last = strrchr(key, '/');
+
+	return strncmp(below, "status/tenants/", 15) == 0 &&
+	       (!last || strcmp(last + 1, v->node) != 0);
+}
+
+/*
+ * Returns whether a list has room for a key. A tenant's budget is his own, so that no name that he
+ * makes costs another's; of his documents one more than he may have is taken, by which they are
+ * over. The operators' keys are all taken, or the list is no good.
+ */
+static bool has_room(struct vars_store *v, const char *key)
+{
+	struct vars_budget *b = budget_of(v, key);
+	bool told = b && *b->name == 's';
+
+	if (!b)
+		return v->n_home++ < VARS_HOME_MAX;
+	return b->n++ < (told ? VARS_TOLD_MAX : PK_TENANT_KEYS_MAX + 1);
+}
+
+static struct var *var_of(struct vars_store *v, const char *key)
+{
+	struct var *var;
+
+	HASH_FIND_STR(v->vars, key, var);
+	if (var)
+		return var;
+	var = pk_alloc(sizeof(*var));
+	var->key = pk_strdup(key);
+	HASH_ADD_KEYPTR(hh, v->vars, var->key, strlen(var->key), var);
+	return var;
+}
+
+static void note(struct vars_store *v, struct var *var, const struct pk_var_name *name)
+{
+	v->went_back |= !var->gone && name->modified < var->modified;
+	/* The index is told once the list is whole. */
+	if (var->gone || var->modified != name->modified)
+		var->touched = UINT64_MAX;
+	var->seen = true;
+	var->gone = false;
+	var->created = name->created;
+	var->modified = name->modified;
+	if (var->next < var->modified)
+		var->next = var->modified;
+}
+
+void vars_name(void *arg, const struct pk_var_name *name)
+{
+	struct vars_store *v = arg;
+	own_str key = { 0 }, namespace = { 0 };
+
+	if (pk_vars_key(name->path, &key) < 0 || !key.text ||
+	    strncmp(key.text, v->store.prefix, strlen(v->store.prefix)) != 0) {
+		stray(v, name);
+		return;
+	}
+	/* Whoever may write in another namespace is nobody here. */
+	pk_vars_namespace(v->store.prefix, key.text, v->home, &namespace);
+	if (strcmp(namespace.text, name->namespace) != 0) {
+		stray(v, name);
+		return;
+	}
+	if (is_anothers(v, key.text))
+		return;
+	if (has_room(v, key.text))
+		note(v, var_of(v, key.text), name);
+	else if (strncmp(key.text + strlen(v->store.prefix), "status/", 7) == 0)
+		stray(v, name);
+}
+
+static void forget_budgets(struct vars_store *v)
+{
+	struct vars_budget *b, *next;
+
+	HASH_ITER (hh, v->budgets, b, next) {
+		HASH_DEL(v->budgets, b);
+		free(b->name);
+		free(b);
+	}
+}
+
+void vars_names_begin(struct vars_store *v)
+{
+	v->n_found = v->n_home = 0;
+	pk_str_reset(&v->found);
+	forget_budgets(v);
+}
+
+/* Notes under which index a variable changed, or that the list lacks it: then nothing is kept. */
+static void settle(struct vars_store *v, struct var *var, uint64_t index, uint64_t now)
+{
+	struct vars_budget *b;
+
+	if (!var->seen && !var->gone) {
+		var->gone = true;
+		var->gone_ms = now;
+		var->touched = index;
+		var->read = var->next = 0;
+		free(PK_MOVE(var->value, NULL));
+		free(PK_MOVE(var->holder, NULL));
+	}
+	if (var->touched == UINT64_MAX)
+		var->touched = index;
+	if (v->went_back) {
+		var->read = 0;
+		var->next = var->gone ? 0 : var->modified;
+	}
+	var->seen = false;
+	b = var->gone ? budget_of(v, var->key) : NULL;
+	if (b)
+		b->gone++;
+}
+
+/* Forgets what went long ago, and of a tenant's the most of what went before now. */
+static void forget(struct vars_store *v, uint64_t index, uint64_t now)
+{
+	struct var *var, *next;
+
+	HASH_ITER (hh, v->vars, var, next) {
+		struct vars_budget *b = var->gone ? budget_of(v, var->key) : NULL;
+		bool early = b && b->gone > PK_TENANT_KEYS_MAX && var->touched < index;
+
+		if (!var->gone || (!early && now - var->gone_ms <= FORGET_MS))
+			continue;
+		if (b)
+			b->gone--;
+		/* An asker is told of it no more, and so tries before he believes. */
+		if (v->forgot < var->touched)
+			v->forgot = var->touched;
+		var_free(v, var);
+	}
+}
+
+void vars_names_end(struct vars_store *v, uint64_t index, uint64_t now)
+{
+	v->went_back |= index < v->index;
+	for (struct var *var = v->vars; var; var = var->hh.next)
+		settle(v, var, index, now);
+	forget(v, index, now);
+	if (v->went_back) {
+		v->restored++;
+		log_warn("op=nomad index=%lu before=%lu err=\"its variables are older than what it "
+			 "said before\"",
+			 index, v->index);
+	}
+	v->went_back = false;
+	pk_str_done(&v->strays);
+	v->strays = PK_MOVE(v->found, (struct pk_str){ 0 });
+	v->n_strays = v->n_found;
+	v->index = index;
+}
+
+void vars_names_broke_off(struct vars_store *v)
+{
+	for (struct var *var = v->vars; var; var = var->hh.next) {
+		var->seen = false;
+		if (var->touched == UINT64_MAX)
+			var->touched = v->index + 1;
+	}
+}
+
+void vars_names_free(struct vars_store *v)
+{
+	while (v->vars)
+		var_free(v, v->vars);
+	forget_budgets(v);
+	pk_str_done(&v->strays);
+	pk_str_done(&v->found);
+}

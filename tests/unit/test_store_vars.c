@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a list of Nomad's Variables may cost a node, and what it is no word of. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "consul_told_keys.h"
+#include "own.h"
+#include "store_vars_private.h"
+
+#define PREFIX "picket/v1/default/"
+
+static char prefix[] = PREFIX, home[] = "ops", node[] = "n1";
+
+static struct vars_store store(void)
+{
+	return (struct vars_store){ .store.prefix = prefix, .home = home, .node = node };
+}
+
+static void name(struct vars_store *v, const char *namespace, const char *below, uint64_t index)
+{
+	own_str path = { 0 };
+
+	pk_str_addf(&path, PREFIX "%s", below);
+	vars_name(v, &(struct pk_var_name){ .namespace = namespace,
+					    .path = path.text,
+					    .created = index,
+					    .modified = index });
+}
+
+static void names(struct vars_store *v, const char *namespace, const char *folder, size_t from,
+		  size_t to)
+{
+	char below[100];
+
+	for (size_t i = from; i < to; i++) {
+		snprintf(below, sizeof(below), "%s/x%zu", folder, i);
+		name(v, namespace, below, i + 1);
+	}
+}
+
+static struct var *find(struct vars_store *v, const char *below)
+{
+	own_str key = { 0 };
+	struct var *var;
+
+	pk_str_addf(&key, PREFIX "%s", below);
+	HASH_FIND_STR(v->vars, key.text, var);
+	return var;
+}
+
+/* A tenant that makes ever new names has no more memory of a node, and operators' keys stay. */
+static void test_a_tenant_who_makes_new_names(void **state)
+{
+	struct vars_store v = store();
+	uint64_t index = 100;
+
+	(void)state;
+	for (size_t round = 0; round < 300; round++, index++) {
+		vars_names_begin(&v);
+		names(&v, "acme", "policies/tenants/acme", round * 300, round * 300 + 300);
+		name(&v, "ops", "policies/operator/deny", 1);
+		name(&v, "ops", "policies/operator/later", 1 + round / 299 * index);
+		vars_names_end(&v, index, round);
+		assert_false(find(&v, "policies/operator/deny")->gone);
+		assert_true(HASH_COUNT(v.vars) <= 2 + 2 * (PK_TENANT_KEYS_MAX + 1));
+	}
+	assert_false(find(&v, "policies/operator/later")->gone);
+	assert_int_equal(find(&v, "policies/operator/later")->touched, index - 1);
+	/* Who asks for what is newer than something that was forgotten tries the token first. */
+	assert_int_equal(v.forgot, index - 2);
+	assert_int_equal(v.n_home, 2);
+	vars_names_free(&v);
+}
+
+/* One more than the budget is taken, by which the tenant's documents are over. */
+static void test_a_budget(void **state)
+{
+	struct vars_store v = store();
+
+	(void)state;
+	vars_names_begin(&v);
+	names(&v, "acme", "policies/tenants/acme", 0, 1000);
+	names(&v, "other", "policies/tenants/other", 0, 10);
+	vars_names_end(&v, 2000, 1);
+	assert_int_equal(HASH_COUNT(v.vars), PK_TENANT_KEYS_MAX + 1 + 10);
+	assert_int_equal(v.n_strays, 0);
+	vars_names_free(&v);
+}
+
+/* What this node tells has a budget, too; what is over it is ignored and told of. */
+static void test_what_is_told(void **state)
+{
+	struct vars_store v = store();
+	char below[100];
+
+	(void)state;
+	vars_names_begin(&v);
+	for (int i = 0; i < VARS_TOLD_MAX + 5; i++) {
+		snprintf(below, sizeof(below), "status/tenants/acme/x%d/n1", i);
+		name(&v, "acme", below, 7);
+		snprintf(below, sizeof(below), "status/tenants/acme/x%d/n2", i);
+		name(&v, "acme", below, 7);
+	}
+	names(&v, "acme", "policies/tenants/acme", 0, 3);
+	vars_names_end(&v, 9, 1);
+	assert_int_equal(HASH_COUNT(v.vars), VARS_TOLD_MAX + 3);
+	assert_int_equal(v.n_strays, 5);
+	assert_non_null(strstr(v.strays.text, "of namespace acme"));
+	vars_names_free(&v);
+}
+
+/* The store fails a list that has too many of them: none is passed over. */
+static void test_the_operators_keys_are_counted(void **state)
+{
+	struct vars_store v = store();
+
+	(void)state;
+	vars_names_begin(&v);
+	names(&v, "ops", "tenants/acme", 0, VARS_HOME_MAX);
+	assert_int_equal(v.n_home, VARS_HOME_MAX);
+	name(&v, "ops", "tenants/acme/more", 1);
+	assert_true(v.n_home > VARS_HOME_MAX);
+	vars_names_broke_off(&v);
+	assert_null(find(&v, "tenants/acme/more"));
+	assert_false(find(&v, "tenants/acme/x0")->gone);
+	vars_names_free(&v);
+}
+
+static void test_nothing_is_kept_of_what_went(void **state)
+{
+	struct vars_store v = store();
+	struct var *var;
+
+	(void)state;
+	vars_names_begin(&v);
+	name(&v, "ops", "nodes/n1", 3);
+	vars_names_end(&v, 3, 1);
+	var = find(&v, "nodes/n1");
+	var->value = pk_strdup("{}");
+	var->holder = pk_strdup("id");
+	var->read = 3;
+	vars_names_begin(&v);
+	vars_names_end(&v, 4, 1);
+	assert_true(var->gone && var->touched == 4 && !var->read);
+	assert_null(var->value);
+	assert_null(var->holder);
+	vars_names_begin(&v);
+	vars_names_end(&v, 5, 600001);
+	assert_ptr_equal(find(&v, "nodes/n1"), var);
+	vars_names_begin(&v);
+	vars_names_end(&v, 5, 600002);
+	assert_null(find(&v, "nodes/n1"));
+	assert_int_equal(v.forgot, 4);
+	vars_names_free(&v);
+}
+
+/* One key that can't be written, or a tenant that can't be listed, keeps no other waiting. */
+static void test_who_cannot_be_told(void **state)
+{
+	struct pk_told_keys *k = pk_told_keys_new("n1");
+	const struct pk_kvs none = { 0 };
+	const char *first, *key, *text;
+	uint64_t wait;
+
+	(void)state;
+	pk_told_keys_tenant(k, "a");
+	pk_told_keys_tenant(k, "b");
+	pk_told_keys_want(k, "a/x/n1", "{}");
+	pk_told_keys_want(k, "b/x/n1", "{}");
+	pk_told_keys_looked(k);
+	assert_string_equal(pk_told_keys_unlisted(k, 10), "a");
+	pk_told_keys_failed(k, 500, true);
+	assert_string_equal(pk_told_keys_unlisted(k, 10), "b");
+	pk_told_keys_listed(k, &none);
+	assert_null(pk_told_keys_unlisted(k, 10));
+	assert_true(pk_told_keys_next(k, 10, 1, &wait, &first, &text));
+	pk_told_keys_failed(k, 600, true);
+	assert_true(pk_told_keys_next(k, 10, 1, &wait, &key, &text));
+	assert_string_not_equal(key, first);
+	pk_told_keys_written(k, 10);
+	assert_false(pk_told_keys_next(k, 10, 1, &wait, &key, &text));
+	assert_int_equal(wait, 490);
+	assert_string_equal(pk_told_keys_unlisted(k, 500), "a");
+	pk_told_keys_listed(k, &none);
+	assert_false(pk_told_keys_next(k, 500, 1, &wait, &key, &text));
+	assert_int_equal(wait, 100);
+	assert_true(pk_told_keys_next(k, 600, 1, &wait, &key, &text));
+	assert_string_equal(key, first);
+	pk_told_keys_free(k);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_tenant_who_makes_new_names),
+		cmocka_unit_test(test_a_budget),
+		cmocka_unit_test(test_what_is_told),
+		cmocka_unit_test(test_the_operators_keys_are_counted),
+		cmocka_unit_test(test_nothing_is_kept_of_what_went),
+		cmocka_unit_test(test_who_cannot_be_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
