@@ -491,12 +491,12 @@ def connect_more(node, clients, most):
 
 def taken(node):
     """The connections to its API that picketd has taken: other work opens descriptors of its own."""
-    process = f"/proc/{node.picketd.pid}"
+    directory = f"/proc/{node.picketd.pid}/fd"
     held = set()
-    for number in os.listdir(f"{process}/fd"):
+    for number in os.listdir(directory):
         with contextlib.suppress(FileNotFoundError):        # closed since the directory was read
-            held.add(os.readlink(f"{process}/fd/{number}"))
-    with open(f"{process}/net/unix") as sockets:
+            held.add(os.readlink(f"{directory}/{number}"))
+    with open("/proc/net/unix") as sockets:     # a socket that was taken is of its client's netns
         rows = [line.split() for line in sockets]
     connected = [row for row in rows if row[-1].endswith("/picketd.sock") and row[5] == "03"]
     return sum(f"socket:[{row[6]}]" in held for row in connected)
