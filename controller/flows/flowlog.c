@@ -79,6 +79,7 @@ static void complain(struct pk_flowlog *log, const char *what)
 	log->retry = now.tv_sec + RETRY_S;
 }
 
+/* The state directory may be among those that lack: root's alone, as all else makes it. */
 static void make_directory(const char *path)
 {
 	char dir[PATH_MAX];
@@ -89,7 +90,7 @@ static void make_directory(const char *path)
 	if (!slash || slash == dir)
 		return;
 	*slash = '\0';
-	pk_fs_mkdirs(dir, 0755, NULL); /* what is wrong shows at the open */
+	pk_fs_mkdirs(dir, 0700, NULL); /* what is wrong shows at the open */
 }
 
 /* Opens the file, 0640: it has names of tenants and who talks to whom. */
