@@ -14,7 +14,6 @@
 #define LIST_MAX   (64u << 20)
 #define VAR_MAX	   (1u << 20)
 #define NODES_MAX  (16u << 20)
-#define NOBODYS	   ".nobody" /* a key that nobody writes */
 
 int cli_vars_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err)
 {
@@ -60,20 +59,6 @@ static int fail(struct pk_err *err, const struct pk_http_reply *reply, const cha
 	if (!reply->status)
 		return pk_fix(err, -EIO, "set NOMAD_ADDR to an agent that answers");
 	return -EIO;
-}
-
-static int add_url(const struct cli_consul *consul, const char *key, struct pk_str *url,
-		   struct pk_err *err)
-{
-	own_str namespace = { 0 };
-
-	pk_vars_namespace(consul->prefix, key, consul->home, &namespace);
-	pk_str_add(url, "/v1/var/");
-	if (pk_vars_path(key, url, err) < 0)
-		return -EINVAL;
-	pk_str_add(url, "?namespace=");
-	pk_url_add(url, namespace.text, NULL);
-	return 0;
 }
 
 struct listing {
@@ -161,8 +146,8 @@ static int note_hidden(struct cli_consul *consul, const char *below, struct pk_e
 	own_str path = { 0 }, key = { 0 };
 	char why[300];
 
-	pk_str_addf(&key, "%s" NOBODYS, below);
-	if (add_url(consul, key.text, &path, err) < 0 ||
+	pk_str_addf(&key, "%s" PK_VARS_NOBODYS, below);
+	if (pk_vars_url(consul->prefix, key.text, consul->home, &path, err) < 0 ||
 	    ask(consul, &request, path.text, NULL, &answer, err) < 0)
 		return -EINVAL;
 	if (answer.reply.status == 403) {
@@ -199,7 +184,7 @@ static int read_value(struct cli_consul *consul, struct pk_kv *kv, char **holder
 	own_str path = { 0 };
 	char why[300];
 
-	if (add_url(consul, kv->key, &path, err) < 0 ||
+	if (pk_vars_url(consul->prefix, kv->key, consul->home, &path, err) < 0 ||
 	    ask(consul, &request, path.text, NULL, &answer, err) < 0)
 		return -EINVAL;
 	if (pk_service_failed(&answer.reply, true, why, sizeof(why)))
@@ -274,7 +259,7 @@ enum cli_consul_end cli_vars_write(struct cli_consul *consul,
 	own_str path = { 0 }, body = { 0 };
 	char why[300];
 
-	if (add_url(consul, change->key, &path, err) < 0)
+	if (pk_vars_url(consul->prefix, change->key, consul->home, &path, err) < 0)
 		return CLI_CONSUL_REFUSED;
 	pk_str_addf(&path, "&cas=%lu", change->index);
 	pk_var_encode(pk_vars_item(consul->prefix, change->key), change->value ?: "", NULL, &body);

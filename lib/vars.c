@@ -8,6 +8,7 @@
 #include "json.h"
 #include "json_stream.h"
 #include "own.h"
+#include "service_call.h"
 
 static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/";
 
@@ -80,6 +81,20 @@ void pk_vars_namespace(const char *prefix, const char *key, const char *home, st
 		pk_str_addn(out, tenant, n);
 	else
 		pk_str_add(out, home);
+}
+
+int pk_vars_url(const char *prefix, const char *key, const char *home, struct pk_str *url,
+		struct pk_err *err)
+{
+	own_str namespace = { 0 };
+
+	pk_vars_namespace(prefix, key, home, &namespace);
+	pk_str_add(url, "/v1/var/");
+	if (pk_vars_path(key, url, err) < 0)
+		return -EINVAL;
+	pk_str_add(url, "?namespace=");
+	pk_url_add(url, namespace.text, NULL);
+	return 0;
 }
 
 const char *pk_vars_item(const char *prefix, const char *key)

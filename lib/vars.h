@@ -17,6 +17,7 @@
 #define PK_VARS_TEXT_MAX (60u << 10)  /* of a value: a variable's items have 64 KiB */
 #define PK_VARS_DOCUMENT "document"   /* the item that a policy's text is */
 #define PK_VARS_VALUE	 "value"      /* of every other key */
+#define PK_VARS_NOBODYS	 ".nobody"    /* behind a prefix: a key that nobody writes */
 #define PK_VARS_NODE	 "node"	      /* the id of the node that holds the key */
 
 /* Writes a key as a path, and a path as a key: -EINVAL for what pk_vars_path doesn't write. */
@@ -27,6 +28,9 @@ int pk_vars_key(const char *path, struct pk_str *key);
  * namespace.
  */
 void pk_vars_namespace(const char *prefix, const char *key, const char *home, struct pk_str *out);
+/* Appends "/v1/var/PATH?namespace=NS" of a key. -EINVAL: its path is too long. */
+int pk_vars_url(const char *prefix, const char *key, const char *home, struct pk_str *url,
+		struct pk_err *err);
 /* Returns the item that has the value of a key. */
 const char *pk_vars_item(const char *prefix, const char *key);
 

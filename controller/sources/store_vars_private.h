@@ -135,9 +135,6 @@ void vars_list_begin(struct vars_store *v);
 void vars_list_end(struct vars_store *v);
 /* Has a list asked for at once. */
 void vars_list_fresh(struct vars_store *v);
-/* Appends "/v1/var/PATH?namespace=NS" of a key. */
-int vars_add_url(const struct vars_store *v, const char *key, struct pk_str *url,
-		 struct pk_err *err);
 /* Begins to read a value. */
 void vars_read(struct vars_store *v, struct var *var);
 /* Finds out whether the token may read below the call's prefix. */

@@ -9,21 +9,6 @@
 #include "store_vars_private.h"
 
 #define BODY_MAX (1u << 20) /* 64 KiB of items, as JSON escapes them */
-#define NOBODYS	 ".nobody"  /* a key that nobody writes */
-
-int vars_add_url(const struct vars_store *v, const char *key, struct pk_str *url,
-		 struct pk_err *err)
-{
-	own_str namespace = { 0 };
-
-	pk_vars_namespace(v->store.prefix, key, v->home, &namespace);
-	pk_str_add(url, "/v1/var/");
-	if (pk_vars_path(key, url, err) < 0)
-		return -EINVAL;
-	pk_str_add(url, "?namespace=");
-	pk_url_add(url, namespace.text, NULL);
-	return 0;
-}
 
 /* Notes what was read. One that can't be read has no value, and isn't asked for again. */
 static void take(struct vars_store *v, struct var *var, struct pk_var *got)
@@ -78,7 +63,7 @@ void vars_read(struct vars_store *v, struct var *var)
 
 	if (v->read)
 		return;
-	if (vars_add_url(v, var->key, &path, &err) == 0) {
+	if (pk_vars_url(v->store.prefix, var->key, v->home, &path, &err) == 0) {
 		call.path = path.text;
 		v->reading = pk_strdup(var->key);
 		v->read = vars_start(v, &call, on_var, v, &err);
@@ -116,8 +101,8 @@ void vars_try(struct vars_call *c)
 
 	if (c->http)
 		return;
-	pk_str_addf(&key, "%s" NOBODYS, c->prefix);
-	if (vars_add_url(c->v, key.text, &path, &err) == 0) {
+	pk_str_addf(&key, "%s" PK_VARS_NOBODYS, c->prefix);
+	if (pk_vars_url(c->v->store.prefix, key.text, c->v->home, &path, &err) == 0) {
 		call.path = path.text;
 		c->http = vars_start(c->v, &call, on_tried, c, &err);
 	}

@@ -82,7 +82,8 @@ struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_w
 	struct var *var;
 
 	HASH_FIND_STR(v->vars, w->key, var);
-	if (vars_fits(store, w->key, w->value, err) < 0 || vars_add_url(v, w->key, &path, err) < 0)
+	if (vars_fits(store, w->key, w->value, err) < 0 ||
+	    pk_vars_url(v->store.prefix, w->key, v->home, &path, err) < 0)
 		return NULL;
 	if (w->value && w->compares)
 		pk_str_addf(&path, "&cas=%lu", w->modified);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys as paths of Nomad's Variables, and what of its answers is read. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +84,20 @@ static void test_namespaces(void **state)
 		assert_string_equal(namespace.text, rows[i].namespace);
 		assert_string_equal(pk_vars_item(PREFIX, rows[i].key), rows[i].item);
 	}
+}
+
+static void test_urls(void **state)
+{
+	own_str url = { 0 }, none = { 0 };
+	char key[200] = PREFIX "policies/operator/";
+
+	(void)state;
+	assert_int_equal(pk_vars_url(PREFIX, PREFIX "policies/tenants/acme/x.y", "ops", &url, NULL),
+			 0);
+	assert_non_null(strstr(url.text, "/v1/var/"));
+	assert_non_null(strstr(url.text, "policies/tenants/acme/x~2ey?namespace=acme"));
+	memset(key + strlen(key), 'a', sizeof(key) - strlen(key) - 1);
+	assert_int_equal(pk_vars_url(PREFIX, key, "ops", &none, NULL), -EINVAL);
 }
 
 static void count(void *arg, const struct pk_var_name *name)
@@ -175,8 +190,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),	   cmocka_unit_test(test_bad_paths),
-		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_a_variable), cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_lists),	   cmocka_unit_test(test_a_variable),
+		cmocka_unit_test(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
