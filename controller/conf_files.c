@@ -67,7 +67,7 @@ int pk_config_remember(const char *root, const char *files, struct pk_err *err)
 	if (pk_fs_read_own(path, FILES_MAX, &before, &len, NULL) == 0 && strcmp(before, files) == 0)
 		return 0;
 	*strrchr(path, '/') = '\0';
-	r = pk_fs_mkdirs(path, 0755, err);
+	r = pk_fs_mkdirs(path, 0700, err);
 	path_of(root, path);
 	return r < 0 ? r : pk_fs_write(path, files, strlen(files), 0644, err);
 }
