@@ -164,7 +164,7 @@ def eth0_is_there(node, _row):
 
 
 def first_endpoint(node, row):
-    node.add("acme", "api", "web", conf=node.plugin_conf(**row.get("conf", {})))
+    node.add("acme", "api", "web", conf=node.plugin_conf(**{**row.get("conf", {}), "deadline": "60s"}))
 
 
 def other_layout(node, row):
