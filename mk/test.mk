@@ -103,7 +103,7 @@ both-ways: all
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 all
 mutate: setup
 	$(Q)$(MAKE) --no-print-directory both-ways test-bin
-	$(if $(filter controller,$(SIDE)),$(Q)$(MAKE) --no-print-directory SAN=1 unit-bin)
+	$(if $(filter controller plugin,$(SIDE)),$(Q)$(MAKE) --no-print-directory SAN=1 unit-bin)
 	$(Q)/usr/bin/python3 tests/mutate --build $B $(addprefix --count ,$(N)) $(addprefix --seed ,$(SEED)) \
 		$(addprefix --only ,$(ONLY)) $(if $(SIDE),--side $(SIDE)) $(if $(KNOWN),--known) \
 		$(if $(RESUME),--resume) $(if $(JOBS),--jobs $(JOBS)); \

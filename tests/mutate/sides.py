@@ -147,15 +147,77 @@ class Bpf:
         return [self.still, self.moments, self.model]
 
 
-class Controller:
-    """picketd: every function of controller/, and of what only the CLI shares with it."""
+class UnitTests:
+    """The programs of tests/unit, by the headers that each names, itself or through those beside it."""
 
-    name, for_netns = "controller", ["build/picketd"]
+    def __init__(self, root):
+        self.root, self.folder = root, os.path.join(root, "tests/unit")
+        self.named = {name[:-2]: self._headers(name) for name in sorted(os.listdir(self.folder))
+                      if name.startswith("test_") and name.endswith(".c")}
+
+    def _headers(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as file:
+            named = {os.path.basename(header) for header in re.findall(r'^#include "([^"]+)"', file.read(), re.M)}
+        beside = {header for header in named if os.path.exists(os.path.join(self.folder, header))}
+        return named.union(*(self._headers(header) for header in beside))
+
+    def _of(self, headers):
+        return [name for name, named in self.named.items() if named & headers]
+
+    def nearest(self, file):
+        """Those of the file's own header, or of that of which it is a part."""
+        folder, stem = os.path.split(os.path.splitext(file)[0])
+        there = {name for name in os.listdir(os.path.join(self.root, folder)) if name.endswith(".h")}
+        words = stem.split("_")
+        own = {"_".join(words[:n]) for n in range(1, len(words) + 1)}
+        return self._of({name for name in there if name[:-2].removesuffix("_private") in own})
+
+    def below(self, folder):
+        """Those of any header below it."""
+        return self._of({name for _, _, names in os.walk(os.path.join(self.root, folder)) for name in names
+                         if name.endswith(".h")})
+
+
+class UserSpace:
+    """A side whose mutants unit tests notice, the nearest first, and files of tests/netns by the source's name."""
+
     products = ("gen", "bpf", "lib", "cni", "controller", "cli", "san", "libpicket.a", "libpolicytools.a",
                 "libcni.a", "libcontroller.a", "libcli.a", "picket", "picket-cni", "picketd")
-    shared = ("lib/consul.c", "lib/http_curl.c", "lib/service_call.c")
+
+    def __init__(self, root):
+        self.root, self.tests = root, UnitTests(root)
+
+    def sources(self):
+        return sorted(name for name in (os.path.relpath(os.path.join(folder, name), self.root)
+                                        for top in self.folders
+                                        for folder, _, names in os.walk(os.path.join(self.root, top))
+                                        for name in names) if name.endswith(".c") and self.wanted(name))
+
+    def dumps(self):
+        return [f"ast/{name}.json.gz" for name in self.sources()]
+
+    def objects(self, file):
+        return [file.removesuffix(".c") + ".o" if file.endswith(".c") else self.whole]
+
+    def moved(self, _mine, _original):
+        return False
+
+    def asked(self, file):
+        """The files of tests/netns that are asked of it."""
+        return [name for name, sources in self.netns if re.search(sources, os.path.basename(file))]
+
+    def suites(self, file):
+        return [*self.units(file), *(Pytest(f"netns {name[5:-3]}", self.for_netns, [f"tests/netns/{name}"], 1200)
+                                     for name in self.asked(file))]
+
+
+class Controller(UserSpace):
+    """picketd: every function of controller/, and of what only the CLI shares with it."""
+
+    name, for_netns, folders, whole = "controller", ["build/picketd"], ("controller", "lib"), "picketd"
+    shared = ("lib/consul.c", "lib/http_curl.c", "lib/service_call.c", "lib/vars.c")
     # Files of tests/netns with the sources that each is asked of, quick ones first.
-    netns = (("test_picketd_answers.py", r"consul|nomad|service|http|loop|api_confirm"),
+    netns = (("test_picketd_answers.py", r"consul|nomad|service|http|loop|api_confirm|leader|kv_wait"),
              ("test_nomad_versions.py", r"nomad|api_confirm|local|model"),
              ("test_consul_told.py", r"consul_told"),
              ("test_picketd_enforced.py", r"apply|enforced|docs|files|api_policy|sync"),
@@ -167,49 +229,78 @@ class Controller:
              ("test_resolver.py", r"resolv"),
              ("test_full_disk.py", r"writer|apply_store|docs_batch|docs_store"),
              ("test_cluster_keys.py", r"keys_watch|kv_query|believed|publish|claims|cluster"),
-             ("test_cluster.py", r"cluster|believed|blocks|remotes|removal|fabric|pairs|probe"),
+             ("test_cluster.py", r"cluster|believed|blocks|remotes|removal|fabric|pairs|probe|share"),
              ("test_rollout.py", r"report"),
              ("test_placement.py", r"placement"),
              ("test_services.py", r"service|catalog|instances"),
              ("test_overlay.py", r"overlay"),
-             ("test_metrics.py", r"metrics|scrape|traffic|listener"),
+             ("test_variables.py", r"store|told|kv_wait"),
+             ("test_variables_cluster.py", r"store|share"),
+             ("test_upgrade.py", r"handover|check_upgrade"),
+             ("test_uplinks.py", r"uplink"),
+             ("test_host_tap.py", r"sockets|handover"),
+             ("test_picketd_disk.py", r"logger|writer|flowlog"),
+             ("test_metrics.py", r"metrics|scrape|traffic|listener|api_health"),
              ("test_prometheus.py", r"metrics|scrape|traffic|listener"),
              ("test_picketd_status.py", r"api|daemon|^conf|service|systemd"),
              ("test_picketd.py", r"sync|flow|event|audit|guard|upkeep|apply|local|model|links|by_address"),
-             ("test_picketd_sources.py", r"consul|nomad|files|docs|^conf|httpd|sockets|daemon|api\.c|reaper"),
+             ("test_picketd_sources.py", r"consul|nomad|files|docs|^conf|httpd|clients|sockets|unix_listen|daemon|api\.c|reaper|sweep_job"),
              ("test_picketd_absence.py", r"absence|docs|files|consul|journal|^conf|api_release|main"),
              ("test_files_absence.py", r"absence|docs|files"),
              ("test_picketd_guard.py", r"audit|guard|links|upkeep"),
-             ("test_hostile.py", r"nomad|consul|docs|event|flow|httpd|sockets|sync|apply|absence"))
-
-    def __init__(self, root):
-        self.sources = sorted(os.path.relpath(os.path.join(folder, name), root)
-                              for folder, _, names in os.walk(os.path.join(root, "controller"))
-                              for name in names if name.endswith(".c"))
-        self.units = Units(sorted(f[:-2] for f in os.listdir(os.path.join(root, "tests/unit"))
-                                  if f.endswith(".c") and self._tests(os.path.join(root, "tests/unit", f))))
-
-    @staticmethod
-    def _tests(path):
-        with open(path, encoding="utf-8") as file:
-            return '#include "controller/' in file.read()
+             ("test_hostile.py", r"nomad|consul|docs|event|flow|httpd|clients|sockets|sync|apply|absence|memory"))
 
     def wanted(self, file):
         return file.startswith("controller/") or file in self.shared
 
-    def dumps(self):
-        return [f"ast/{name}.json.gz" for name in (*self.sources, *self.shared)]
+    def asked(self, file):
+        return super().asked(file) or ["test_picketd.py"]
 
-    def objects(self, file):
-        return [file.removesuffix(".c") + ".o" if file.endswith(".c") else "picketd"]
-
-    def moved(self, _mine, _original):
-        return False
-
-    def suites(self, file):
-        asked = [name for name, sources in self.netns if re.search(sources, os.path.basename(file))]
-        return [self.units, *(Pytest(f"netns {name[5:-3]}", self.for_netns, [f"tests/netns/{name}"], 1200)
-                              for name in asked or ["test_picketd.py"])]
+    def units(self, file):
+        nearest = self.tests.nearest(file)
+        rest = [name for name in self.tests.below("controller") if name not in nearest]
+        return [Units(names) for names in (nearest, rest) if names]
 
 
-SIDES = {side.name: side for side in (Bpf, Controller)}
+class Plugin(UserSpace):
+    """The plugin, and the library that it, picketd and the CLI share, policy's compiler with it."""
+
+    name, for_netns, folders, whole = "plugin", ["both-ways"], ("cni", "lib"), "picket-cni"
+    products = (*UserSpace.products, "faults", "tests")
+    netns = (("test_cni_add.py", r"^(add|plumb|verb|node|result|report|state|endpoint|start|eplease|epstore|ipam|lease|nl|netns"
+                                 r"|tap|stack|device|hook|record|masquerade|uplink|tables|txn|room)"),
+             ("test_cni_input.py", r"^(args|env|main|cni_|conflist|json|schema|verb|settings|addr|str)"),
+             ("test_cni_check.py", r"^(verb|repair|cni_status|selftest|device|hook|nl|stack)"),
+             ("test_cni_again.py", r"^(add|verb|repair|state|endpoint|ep|lease|netns|device|record|fs)"),
+             ("test_cni_kill.py", r"^(add|verb|plumb|state|txn|fault|confirm|ctl|start|tenant|ep|bpf)"),
+             ("test_cni_disk.py", r"^(fs|record|epstore|state|txn|lease|err)"),
+             ("test_cni_together.py", r"^(eplock|deadline|lease|ipam|room|rcu|count|verb_counts)"),
+             ("test_cni_cost.py", r"^(ipam|lease|epfind)"),
+             ("test_cni_tcx.py", r"^(hook|bpf|nl_tc)"),
+             ("test_cni_answers.py", r"^(told|resolv|tables)"),
+             ("test_state_files.py", r"^(fs|record|docs|ep|settings)"),
+             ("test_limits.py", r"limits"),
+             ("test_uplinks.py", r"uplink"),
+             ("test_published.py", r"ports|masquerade"),
+             ("test_firewall_tools.py", r"firewall"),
+             ("test_overlay.py", r"vxlan"),
+             ("test_picketd_sources.py", r"^(sweep|docstore)"),
+             ("test_policy_files.py", r"^(doc|label|selector|string)"),
+             ("test_policy_import.py", r"^import"),
+             ("test_cli_policy.py", r"^(ask|plan|reach|suggest|scenario|flows)"))
+
+    def wanted(self, file):
+        return file.startswith(("cni/", "lib/")) and file not in Controller.shared
+
+    def asked(self, file):
+        return super().asked(file) or ([] if self.units(file) else ["test_cni_add.py"])
+
+    def units(self, file):
+        if not file.startswith("lib/policy/"):
+            names = self.tests.nearest(file) or (self.tests.below("cni") if file.startswith("cni/") else [])
+            return [Units(names)] if names else []
+        names = self.tests.nearest(file) or self.tests.below("lib/policy")
+        return [Units(names), *([] if file.startswith("lib/policy/tools/") else [Bpf.prop])]
+
+
+SIDES = {side.name: side for side in (Bpf, Controller, Plugin)}
