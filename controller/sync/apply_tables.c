@@ -169,6 +169,7 @@ static int set_values(struct pk_apply *a, struct pk_err *err)
 
 struct pools {
 	const struct pk_model *model;
+	bool unread; /* a record can't be read: its endpoint may have an address of any block */
 	struct pk_prefix *list;
 	size_t n;
 };
@@ -189,7 +190,30 @@ static bool is_covered(const struct pools *p, const union pk_addr *addr)
 	return false;
 }
 
-/* Keeps a block that the settings no longer name while an endpoint has an address of it. */
+static bool is_listed(const struct pools *p, const struct pk_prefix *pool)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i].len == pool->len && p->list[i].v6 == pool->v6 &&
+		    pk_prefix_has(&p->list[i], &pool->addr))
+			return true;
+	return false;
+}
+
+/* Returns whether an endpoint may have an address of the block that no listed one covers. */
+static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
+{
+	if (p->unread)
+		return !is_listed(p, pool);
+	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
+	     m = pk_model_next(p->model, m))
+		for (size_t i = 0; i < m->n_addresses; i++)
+			if (pk_prefix_has(pool, &m->addresses[i]) &&
+			    !is_covered(p, &m->addresses[i]))
+				return true;
+	return false;
+}
+
+/* Keeps a block that the settings no longer name while an endpoint may have an address of it. */
 static int keep_pool(void *arg, const void *at, const void *value)
 {
 	const struct pk_pool_key *key = at;
@@ -200,14 +224,8 @@ static int keep_pool(void *arg, const void *at, const void *value)
 		return 0;
 	pool.v6 = !pk_addr_is4(&pool.addr);
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
-	for (const struct pk_local_endpoint *m = pk_model_next(p->model, NULL); m;
-	     m = pk_model_next(p->model, m))
-		for (size_t i = 0; i < m->n_addresses; i++)
-			if (pk_prefix_has(&pool, &m->addresses[i]) &&
-			    !is_covered(p, &m->addresses[i])) {
-				add_pool(p, &pool);
-				return 0;
-			}
+	if (may_be_held(p, &pool))
+		add_pool(p, &pool);
 	return 0;
 }
 
@@ -218,7 +236,8 @@ static int keep_pool(void *arg, const void *at, const void *value)
 static struct pools want_pools(const struct pk_apply *a)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
-	struct pools pools = { .model = a->args.model };
+	struct pools pools = { .model = a->args.model,
+			       .unread = pk_records_bad(a->args.records) > 0 };
 
 	for (size_t i = 0; i < s->n_pools; i++)
 		add_pool(&pools, &s->pools[i]);

@@ -9,6 +9,7 @@ import pytest
 from harness import CniError
 from harness.shell import wait_for
 
+ALONE = {"nomad": None, "consul": None}
 SECOND = {"name": "second", "pool": ["10.50.7.0/24"]}
 
 
@@ -50,6 +51,31 @@ def test_pools_and_resolvers_are_the_union(node):
     assert b.address().startswith("10.50.7.")
     reload(node)
     wait_for(lambda: {first, "10.50.7.0/24"} <= pools(node), "both, after a reload")
+    the_block_of_a_conflist_that_is_gone(node, b)
+
+
+def the_block_of_a_conflist_that_is_gone(node, b):
+    """It stays over a reload and a restart, and while its endpoint's record can't be read: who knows what address that has?"""
+    os.unlink(os.path.join(node.root, "opt/cni/config/second.conflist"))
+    reload(node)
+    assert "10.50.7.0/24" in pools(node)
+    node.kill_picketd()
+    record, = (entry.path for entry in os.scandir(node.path("var/lib/picket/endpoints")) if entry.name.startswith(b.id))
+    with open(record, "r+", encoding="utf-8") as file:
+        text = file.read()
+        file.seek(0)
+        file.write("?")
+    node.start_picketd(ALONE)
+    wait_for(lambda: any("record" in r["text"] for r in node.api("/v1/status")["reasons"]), "the record to be said")
+    assert "10.50.7.0/24" in pools(node) and "10.50.7.0/24" not in config(node, "pools")
+    node.kill_picketd()
+    with open(record, "w", encoding="utf-8") as file:
+        file.write(text)
+    node.start_picketd(ALONE)
+    wait_for(lambda: node.api(f"/v1/endpoints/{b.id}")["state"] == "open", "the record")
+    assert "10.50.7.0/24" in pools(node)
+    node.delete(b)
+    wait_for(lambda: "10.50.7.0/24" not in pools(node), "its end, with its last endpoint")
 
 
 def test_an_old_block_stays_while_an_endpoint_has_an_address_of_it(node):
