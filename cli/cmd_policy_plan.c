@@ -235,7 +235,9 @@ static int plan(struct cli *cli)
 
 #define AS_OPTION                                                                                  \
 	{ "as", "SOURCE",                                                                          \
-	  "whose the files are: file (default), consul/operator, consul/tenant/NAMESPACE", 0 }
+	  "whose the files are: file (default), consul/operator, consul/tenant/NAMESPACE; of "     \
+	  "Nomad's Variables nomad/operator, nomad/tenant/NAMESPACE",                              \
+	  0 }
 static const struct cli_option show_options[] = {
 	{ "world", "FILE", "an expectations file's endpoints and policies, not the live node's",
 	  0 },

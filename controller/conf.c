@@ -268,7 +268,7 @@ static int check_fabric(struct pk_config *c, struct pk_err *err)
 
 static int check_store(const struct pk_config *c, struct pk_err *err)
 {
-	if (strcmp(c->store, PK_STORE_NOMAD) != 0 || c->nomad.on)
+	if (!pk_config_is_vars(c) || c->nomad.on)
 		return 0;
 	return pk_fix(err, pk_fail(err, 0, "\"store\" is \"nomad\", and \"nomad\" is null"),
 		      "say where Nomad is, or take \"store\" back");

@@ -6,6 +6,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "json.h"
 #include "paths.h"
@@ -119,5 +120,15 @@ int pk_config_check_gone(const struct pk_config *config, const char *before, str
 /* Read and write the names of the last run's files, which are kept below the root. */
 int pk_config_remember(const char *root, const char *files, struct pk_err *err);
 int pk_config_check_last(const struct pk_config *config, struct pk_err *err);
+/* Returns whether Nomad's Variables are where nodes and operators leave word, not Consul. */
+static inline bool pk_config_is_vars(const struct pk_config *config)
+{
+	return strcmp(config->store, PK_STORE_NOMAD) == 0;
+}
+/* Returns who keeps that word, for people. */
+static inline const char *pk_config_store_name(const struct pk_config *config)
+{
+	return pk_config_is_vars(config) ? "Nomad" : "Consul";
+}
 /* Returns where a key's value is from: "pools", "masquerade.ports". The key must be one. */
 void pk_config_origin(struct pk_config *config, const char *key, const char *origin);

@@ -13,11 +13,6 @@
 #include "log.h"
 #include "store_vars.h"
 
-static bool is_vars(const struct pk_config *c)
-{
-	return strcmp(c->store, PK_STORE_NOMAD) == 0;
-}
-
 static void on_documents(void *arg)
 {
 	struct pk_daemon *d = arg;
@@ -43,7 +38,7 @@ static void on_node(void *arg, const struct pk_nomad_node *node)
 	struct pk_settings *s = &d->config.settings;
 
 	snprintf(d->nomad_id, sizeof(d->nomad_id), "%s", node->id);
-	if (d->store && is_vars(&d->config))
+	if (d->store && pk_config_is_vars(&d->config))
 		pk_store_vars_node(d->store, node->id);
 	if (strcmp(s->node, node->name) == 0 && strcmp(s->datacenter, node->datacenter) == 0 &&
 	    strcmp(s->node_pool, node->pool) == 0 && strcmp(s->nomad_version, node->version) == 0)
@@ -126,7 +121,7 @@ static void on_nomad_leaderless(void *arg)
 	struct pk_daemon *d = arg;
 
 	pk_nomad_leaderless(d->parts.nomad);
-	if (is_vars(&d->config))
+	if (pk_config_is_vars(&d->config))
 		on_store_leaderless(d);
 }
 
@@ -135,7 +130,7 @@ static void on_nomad_led(void *arg)
 	struct pk_daemon *d = arg;
 
 	pk_nomad_led(d->parts.nomad);
-	if (is_vars(&d->config))
+	if (pk_config_is_vars(&d->config))
 		on_store_led(d);
 }
 
@@ -172,7 +167,7 @@ static void ask_store(struct pk_daemon *d)
 					     .arg = d };
 
 	d->parts.consul = pk_consul_set_new(&args, d->parts.model);
-	if (is_vars(&d->config) ? !d->config.vars_status : !d->config.consul_status)
+	if (pk_config_is_vars(&d->config) ? !d->config.vars_status : !d->config.consul_status)
 		return;
 	d->told = pk_consul_told_new(&d->parts, d->store);
 	d->report = pk_report_new(&d->parts, on_report, d);
@@ -194,7 +189,7 @@ static void make_store(struct pk_daemon *d)
 {
 	const struct pk_config *c = &d->config;
 
-	if (is_vars(c)) {
+	if (pk_config_is_vars(c)) {
 		d->store = pk_store_vars_new(d->parts.loop, d->http, c, d->node);
 		/* Nomad, if it goes on as it was, says it again only after a while. */
 		if (*d->nomad_id)
@@ -213,10 +208,10 @@ static void make_store(struct pk_daemon *d)
 static void start_documents(struct pk_daemon *d)
 {
 	const struct pk_config *c = &d->config;
-	const char *origin = is_vars(c) ? PK_ORIGIN_NOMAD : PK_ORIGIN_CONSUL;
-	const char *other = is_vars(c) ? PK_ORIGIN_CONSUL : PK_ORIGIN_NOMAD;
+	const char *origin = pk_config_is_vars(c) ? PK_ORIGIN_NOMAD : PK_ORIGIN_CONSUL;
+	const char *other = pk_config_is_vars(c) ? PK_ORIGIN_CONSUL : PK_ORIGIN_NOMAD;
 	struct pk_docs *docs = d->parts.docs;
-	bool kv, off = is_vars(c) || c->consul.said || !c->policies_kv;
+	bool kv, off = pk_config_is_vars(c) || c->consul.said || !c->policies_kv;
 	bool changed = pk_docs_withdraw(docs, other, "the configuration names another store");
 
 	kv = d->store && c->policies_kv;
@@ -241,7 +236,7 @@ struct daemon_touched daemon_touched_by(const struct pk_config *a, const struct 
 {
 	bool policies = !pk_config_same(a, b, "policies");
 	bool nomad = a->nomad.on != b->nomad.on;
-	bool vars = is_vars(a) || is_vars(b);
+	bool vars = pk_config_is_vars(a) || pk_config_is_vars(b);
 	bool store = !pk_config_same(a, b, "consul") || strcmp(a->cluster, b->cluster) != 0 ||
 		     strcmp(a->store, b->store) != 0 || (vars && !pk_config_same(a, b, "nomad"));
 

@@ -36,6 +36,7 @@ struct pk_api_documents {
 #define PK_API_SETTLED_S 10 /* what lasts longer than this is no passing state of an ADD */
 struct pk_api_settled {
 	unsigned int open, quarantined, unconfirmed, behind;
+	unsigned int shut; /* by their word, though their record is open */
 };
 struct pk_api_endpoints {
 	unsigned int open, closed, in_step, quarantined, unconfirmed, contradicted, orphans;
@@ -61,6 +62,8 @@ struct pk_api_counts { /* zero before the first part */
 };
 /* Was its ADD as long ago as that? One in the future is of before the clock was set back. */
 bool pk_api_is_settled(const struct pk_local_endpoint *ep);
+/* Returns whether its word is closed, though its record is open and its device is there. */
+bool pk_api_is_shut(const struct pk_parts *parts, const struct pk_local_endpoint *ep);
 /* Until about deadline_ns of CLOCK_MONOTONIC; true: all are counted. */
 bool pk_api_counts_part(const struct pk_parts *p, struct pk_api_counts *counts,
 			uint64_t deadline_ns);

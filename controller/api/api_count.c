@@ -54,11 +54,21 @@ bool pk_api_is_settled(const struct pk_local_endpoint *m)
 	return age < 0 || age >= PK_API_SETTLED_S;
 }
 
+bool pk_api_is_shut(const struct pk_parts *p, const struct pk_local_endpoint *m)
+{
+	struct pk_sync_state state;
+
+	pk_sync_state(p->sync, m, &state);
+	return pk_sync_bpf(p->sync) && m->open && m->epoch_matches && !state.rule_set &&
+	       !pk_guard_is_gone(m);
+}
+
 static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpoint *m,
 			   struct pk_api_endpoints *n)
 {
 	const bool in_step = pk_apply_in_step(p->apply, m), gone = pk_guard_is_gone(m);
 	const bool quarantined = pk_local_endpoint_quarantined(m);
+	const bool shut = pk_api_is_shut(p, m);
 
 	n->open += m->open;
 	n->quarantined += quarantined;
@@ -74,7 +84,8 @@ static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpo
 	n->settled.open++;
 	n->settled.quarantined += quarantined;
 	n->settled.unconfirmed += m->confirmed == PK_UNCONFIRMED;
-	n->settled.behind += !in_step && !gone && !pk_apply_is_pending(p->apply);
+	n->settled.shut += shut;
+	n->settled.behind += !in_step && !gone && !shut && !pk_apply_is_pending(p->apply);
 }
 
 /* Counts the next one; false: there is none left. */

@@ -114,6 +114,33 @@ static void quarantine_reason(const struct pk_parts *p, struct pk_reasons *r,
 	pk_api_reason(r, false, "endpoints", text, why.fix);
 }
 
+/*
+ * Says which endpoints are closed by their words alone: a DEL could not write it down, or the guard
+ * isn't the first at its device.
+ */
+static void shut_reason(const struct pk_parts *p, struct pk_reasons *r,
+			const struct pk_api_settled *n)
+{
+	const struct pk_local_endpoint *ep;
+	char text[256];
+
+	for (size_t i = 0; (ep = pk_model_at(p->model, i)); i++)
+		if (pk_api_is_settled(ep) && pk_api_is_shut(p, ep))
+			break;
+	if (!ep)
+		return;
+	snprintf(
+		text, sizeof(text),
+		"%u of %u endpoints closed, though the record says open: nothing passes; the first: "
+		"%.64s",
+		n->shut, n->open, ep->container_id);
+	pk_api_reason(
+		r, false, "endpoints", text,
+		"where its allocation is over, DEL could not write that down: see that the state "
+		"directory's disk can be written, and picketd's sweep removes it; else stop the "
+		"allocation and start it anew");
+}
+
 static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
 			     const struct pk_api_settled *n)
 {
@@ -130,6 +157,8 @@ static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
 			"see that \"nomad\" names the agent of this very client, and its token's "
 			"rights (docs/install.md)");
 	}
+	if (n->shut)
+		shut_reason(p, r, n);
 	if (!n->behind)
 		return;
 	snprintf(text, sizeof(text),

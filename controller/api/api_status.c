@@ -99,7 +99,7 @@ static void say_room(void *arg, const char *what, const struct pk_err *why)
 /* Returns the name of the source that is the store: Nomad itself is another one. */
 static const char *store_name(const struct pk_parts *p)
 {
-	return strcmp(p->config->store, PK_STORE_NOMAD) == 0 ? "variables" : "consul";
+	return pk_config_is_vars(p->config) ? "variables" : "consul";
 }
 
 static void document_reason(struct pk_reasons *r, const struct pk_api_documents *c)

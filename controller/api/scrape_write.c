@@ -323,7 +323,7 @@ static void write_sources(const struct pk_parts *p, struct pk_str *out)
 	for (size_t i = 0; i < PK_ARRAY_LEN(metrics); i++) {
 		pk_metric_head(out, metrics[i]);
 		write_source("nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL, metrics[i], out);
-		write_source(strcmp(p->config->store, PK_STORE_NOMAD) == 0 ? "variables" : "consul",
+		write_source(pk_config_is_vars(p->config) ? "variables" : "consul",
 			     p->consul ? pk_consul_set_source(p->consul) : NULL, metrics[i], out);
 		write_source("files", pk_files_source(p->files), metrics[i], out);
 	}

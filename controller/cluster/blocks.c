@@ -194,6 +194,7 @@ void pk_blocks_fill(const struct pk_blocks *b, struct pk_settings *s)
 
 static void judge(struct pk_blocks *b, const struct pk_blocks_heard *heard)
 {
+	const char *store = pk_config_store_name(b->args.config);
 	int64_t left = b->until - time(NULL);
 	bool all = heard->nodes && heard->claims;
 
@@ -201,16 +202,18 @@ static void judge(struct pk_blocks *b, const struct pk_blocks_heard *heard)
 	b->believed |= (all && heard->published) || (left > 0 && left <= PK_BLOCKS_KEEP_S);
 	b->may_publish = all && !b->contested;
 	if (b->contested || heard->contested) {
-		pk_fail(&b->error, 0, "two nodes are named \"%.64s\": another machine has %s",
-			b->node, b->contested ? "claimed its blocks" : "its word in Consul");
+		pk_fail(&b->error, 0, "two nodes are named \"%.64s\": another machine has %s%s",
+			b->node, b->contested ? "claimed its blocks" : "its word in ",
+			b->contested ? "" : store);
 		pk_fix(&b->error, 0,
 		       "give each node a \"node\" of its own in picketd.json; of a machine that "
 		       "was replaced: picket node remove %.64s, on another node",
 		       b->node);
 	} else if (!b->believed) {
 		pk_fail(&b->error, 0,
-			"what blocks this node has isn't known before Consul has answered");
-		pk_fix(&b->error, 0, "start Consul, or mend \"consul\" in picketd.json");
+			"what blocks this node has isn't known before %s has answered", store);
+		pk_fix(&b->error, 0, "start %s, or mend \"%s\" in picketd.json", store,
+		       b->args.config->store);
 	}
 }
 

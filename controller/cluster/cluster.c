@@ -182,7 +182,8 @@ static int check_gone(const struct pk_cluster *c, const struct pk_cluster_gone *
 		return pk_fix(err, pk_fail(err, 0, "no node \"%.64s\" is known", gone->name),
 			      "picket node list");
 	if (!c->claims->answered)
-		return pk_fix(err, pk_fail(err, 0, "Consul has not answered yet"),
+		return pk_fix(err,
+			      pk_fail(err, 0, "%s has not answered yet", c->args.store->ops->name),
 			      "do it again once it has");
 	if (!found || !node.live || gone->force)
 		return 0;

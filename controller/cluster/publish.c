@@ -173,9 +173,8 @@ void publish_good(struct pk_publish *p)
 		return;
 	}
 	pk_str_addf(&why,
-		    "%s%s has no room for %zu endpoints, which other nodes don't know; fix: spread "
-		    "the tenant's allocations over more nodes, or use Consul",
-		    p->prefix, cut->name, cut->n_left);
+		    "%s%s has no room for %zu endpoints, which other nodes don't know; fix: %s",
+		    p->prefix, cut->name, cut->n_left, p->args.store->ops->more_room);
 	pk_source_bad(&p->source, PK_FAULT_UNASKED, why.text);
 }
 

@@ -123,7 +123,7 @@ static void on_document(void *arg, const struct pk_doc_entry *e, bool enforced)
 		add_lag(r, &(struct lag){ e->source, e->path, "waits", why_waits(r) });
 }
 
-/* Adds what Consul lacks and tables still have. */
+/* Adds what the store lacks and tables still have. */
 static void add_gone(struct pk_report *r)
 {
 	static const uint64_t none[2];
@@ -141,8 +141,9 @@ static void add_gone(struct pk_report *r)
 
 static void write_set(struct pk_report *r, const struct pk_source *s, struct set *set)
 {
+	const char *store = pk_config_store_name(r->parts->config);
 	struct pk_jw *w = &r->w;
-	char digest[PK_DIGEST_TEXT];
+	char digest[PK_DIGEST_TEXT], why[80] = "";
 
 	if (memcmp(set->digest, set->told, sizeof(set->digest)) != 0) {
 		memcpy(set->told, set->digest, sizeof(set->told));
@@ -155,11 +156,11 @@ static void write_set(struct pk_report *r, const struct pk_source *s, struct set
 	pk_jw_string(w, "digest", digest);
 	pk_api_time(w, "since", &set->since);
 	if (pk_docs_behind(r->parts->docs, set->source))
-		pk_jw_string(w, "why", "Consul's history is older than what is in force");
+		snprintf(why, sizeof(why), "%s's history is older than what is in force", store);
 	else if (s->state == PK_SOURCE_STARTING)
-		pk_jw_string(w, "why", "Consul has not answered yet");
-	else if (s->state != PK_SOURCE_OK)
-		pk_jw_string(w, "why", s->last_error);
+		snprintf(why, sizeof(why), "%s has not answered yet", store);
+	if (*why || s->state != PK_SOURCE_OK)
+		pk_jw_string(w, "why", *why ? why : s->last_error);
 	if (s->state == PK_SOURCE_STALE)
 		pk_api_time(w, "heard", &s->contact);
 	pk_jw_close(w, '}');

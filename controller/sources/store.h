@@ -58,10 +58,11 @@ struct pk_store_write {
 };
 
 struct pk_store_ops {
-	const char *origin;   /* docsource.h */
-	const char *name;     /* "Consul", for people */
-	bool waits_end_early; /* by a restored snapshot, and under the index that was named */
-	size_t text_max;      /* of a value; 0: whatever is written */
+	const char *origin;    /* docsource.h */
+	const char *name;      /* "Consul", for people */
+	bool waits_end_early;  /* by a restored snapshot, and under the index that was named */
+	size_t text_max;       /* of a value */
+	const char *more_room; /* what to do where a value would be longer */
 	/* Fails for a key that can never be written, whoever asks; value may be NULL. */
 	int (*fits)(const struct pk_store *store, const char *key, const char *value,
 		    struct pk_err *err);
@@ -130,7 +131,7 @@ static inline struct pk_store_call *pk_store_write(struct pk_store *store,
 static inline int pk_store_fits(const struct pk_store *store, const char *key, const char *value,
 				struct pk_err *err)
 {
-	return store->ops->fits ? store->ops->fits(store, key, value, err) : 0;
+	return store->ops->fits(store, key, value, err);
 }
 
 /*

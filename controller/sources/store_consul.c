@@ -13,8 +13,10 @@
 #include "service.h"
 
 #define TIMEOUT_MS 10000
-#define BODY_MAX   (1u << 20) /* of an answer that is no keys */
-#define TTL	   "60s"      /* of a session; Consul ends it up to twice as late */
+#define BODY_MAX   (1u << 20)	/* of an answer that is no keys */
+#define TEXT_MAX   (512u << 10) /* of a value, which a server takes that isn't told otherwise */
+#define MORE_ROOM  "spread the tenant's allocations over more nodes"
+#define TTL	   "60s" /* of a session; Consul ends it up to twice as late */
 
 struct consul_store {
 	struct pk_store store;
@@ -394,6 +396,18 @@ static void consul_rule(const struct pk_store *store, const char *prefix, bool w
 		    writes ? "write" : "read");
 }
 
+static int consul_fits(const struct pk_store *store, const char *key, const char *value,
+		       struct pk_err *err)
+{
+	(void)store;
+	if (!value || strlen(value) <= TEXT_MAX)
+		return 0;
+	return pk_fix(err,
+		      pk_fail(err, 0, "%.200s would have %zu bytes, and Consul takes 512 KiB", key,
+			      strlen(value)),
+		      MORE_ROOM);
+}
+
 static void consul_free(struct pk_store *store)
 {
 	free(store->prefix);
@@ -402,6 +416,9 @@ static void consul_free(struct pk_store *store)
 
 static const struct pk_store_ops ops = { .origin = PK_ORIGIN_CONSUL,
 					 .name = "Consul",
+					 .text_max = TEXT_MAX,
+					 .more_room = MORE_ROOM,
+					 .fits = consul_fits,
 					 .waits_end_early = true,
 					 .ask = consul_ask,
 					 .index = consul_index,

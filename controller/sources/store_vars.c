@@ -402,6 +402,7 @@ void pk_store_vars_node(struct pk_store *store, const char *id)
 static const struct pk_store_ops ops = { .origin = PK_ORIGIN_NOMAD,
 					 .name = "Nomad",
 					 .text_max = PK_VARS_TEXT_MAX,
+					 .more_room = VARS_MORE_ROOM,
 					 .fits = vars_fits,
 					 .ask = vars_ask,
 					 .index = vars_index,

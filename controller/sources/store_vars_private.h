@@ -111,6 +111,7 @@ struct vars_call *vars_call_new(struct vars_store *v, enum vars_kind kind, pk_st
 void vars_call_free(struct vars_call *c);
 struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_write *w,
 				 pk_store_fn *fn, void *arg, struct pk_err *err);
+#define VARS_MORE_ROOM "spread the tenant's allocations over more nodes, or use Consul"
 int vars_fits(const struct pk_store *store, const char *key, const char *value, struct pk_err *err);
 /* Has all calls looked at soon. */
 void vars_serve_soon(struct vars_store *v);

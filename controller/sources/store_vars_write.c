@@ -66,7 +66,7 @@ int vars_fits(const struct pk_store *store, const char *key, const char *value, 
 	return pk_fix(err,
 		      pk_fail(err, 0, "%.200s would have %zu bytes, and Nomad takes 64 KiB",
 			      path.text, strlen(value)),
-		      "spread the tenant's allocations over more nodes, or use Consul");
+		      VARS_MORE_ROOM);
 }
 
 struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_write *w,

@@ -166,6 +166,8 @@ def test_a_disk_that_takes_nothing(node, nomad, how):
         with pytest.raises(CniError) as error:
             node.cni("DEL", old.id, old.path)
         assert error.value.code == 104 and fix in str(error.value), error.value
+        told = wait_for(lambda: node.reasons("endpoints"), "the endpoint that is closed to be told", 60)
+        assert old.id in told[0]["text"] and "closed, though the record says open" in told[0]["text"] and len(told) == 1, told
     assert node.tables.word(old.slot) == (0, 0, 0)
     assert is_denied(node, a, b) and enforced(node) == {"allow": "yes", "deny": "yes"}
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How a node's keys in Consul end. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,7 +121,9 @@ static void test_a_share_with_too_many(void **state)
 /* Status says of a share that the store didn't take whole, until it does. */
 static void test_a_share_that_was_cut(void **state)
 {
-	struct pk_publish p = { .prefix = (char[]){ "picket/" } };
+	struct pk_config config = { .consul_prefix = "picket", .cluster = "c" };
+	struct pk_store *consul = pk_store_consul_new(NULL, &config);
+	struct pk_publish p = { .args.store = consul, .prefix = (char[]){ "picket/" } };
 	struct key *share = add(&p, "tenants/acme/n1", "{}");
 
 	(void)state;
@@ -131,10 +134,31 @@ static void test_a_share_that_was_cut(void **state)
 	assert_int_equal(p.source.state, PK_SOURCE_STALE);
 	assert_non_null(strstr(p.source.last_error, "no room for 3 endpoints"));
 	assert_non_null(strstr(p.source.last_error, "fix: spread"));
+	assert_null(strstr(p.source.last_error, "use Consul"));
 	share->n_left = 0;
 	publish_good(&p);
 	assert_int_equal(p.source.state, PK_SOURCE_OK);
 	done(&p);
+	pk_store_free(consul);
+}
+
+/* Consul refuses what is longer, and keeps the text of before, which others would go on believing. */
+static void test_what_consul_takes(void **state)
+{
+	struct pk_config config = { .consul_prefix = "picket", .cluster = "c" };
+	struct pk_store *consul = pk_store_consul_new(NULL, &config);
+	own_mem char *text = pk_alloc((512u << 10) + 2);
+	struct pk_err err = { 0 };
+
+	(void)state;
+	memset(text, 'x', 512u << 10);
+	assert_int_equal(consul->ops->text_max, 512u << 10);
+	assert_int_equal(pk_store_fits(consul, "picket/v1/c/status/nodes/n1", text, &err), 0);
+	assert_int_equal(pk_store_fits(consul, "picket/v1/c/status/nodes/n1", NULL, &err), 0);
+	text[512u << 10] = 'x';
+	assert_int_equal(pk_store_fits(consul, "picket/v1/c/status/nodes/n1", text, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "status/nodes/n1 would have 524289 bytes"));
+	pk_store_free(consul);
 }
 
 int main(void)
@@ -144,6 +168,7 @@ int main(void)
 		cmocka_unit_test(test_an_earlier_picketds_key),
 		cmocka_unit_test(test_a_share_that_was_cut),
 		cmocka_unit_test(test_a_share_with_too_many),
+		cmocka_unit_test(test_what_consul_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
