@@ -129,16 +129,14 @@ static void shut_reason(const struct pk_parts *p, struct pk_reasons *r,
 			break;
 	if (!ep)
 		return;
-	snprintf(
-		text, sizeof(text),
-		"%u of %u endpoints closed, though the record says open: nothing passes; the first: "
-		"%.64s",
-		n->shut, n->open, ep->container_id);
-	pk_api_reason(
-		r, false, "endpoints", text,
-		"where its allocation is over, DEL could not write that down: see that the state "
-		"directory's disk can be written, and picketd's sweep removes it; else stop the "
-		"allocation and start it anew");
+	snprintf(text, sizeof(text),
+		 "%u of %u endpoints closed, though the record says open: nothing passes; the "
+		 "first: %.64s",
+		 n->shut, n->open, ep->container_id);
+	pk_api_reason(r, false, "endpoints", text,
+		      "where its allocation is over, DEL could not write that down: see that the "
+		      "state directory's disk can be written, and picketd's sweep removes it; else "
+		      "stop the allocation and start it anew");
 }
 
 static void endpoint_reasons(const struct pk_parts *p, struct pk_reasons *r,
