@@ -184,8 +184,8 @@ static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch 
 	PK_STALL(ALIAS_TRIED);
 	if (!reason) {
 		miss_fill(s, skb->len, place - 1, now);
-		if (s->flow.flags & PK_FLOW_WORLD && s->end[0].slot && s->pkt.proto == IPPROTO_TCP)
-			s->flow.scale = pk_window_scale(skb, s->pkt.l4_off);
+		if (s->flow.flags & PK_FLOW_WORLD)
+			window_note(skb, &s->pkt, &s->flow);
 		reason = miss_put(s, now);
 	}
 	place_settle(&s->key, place - 1, !reason);

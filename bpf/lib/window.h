@@ -22,8 +22,9 @@ static __always_inline const struct tcphdr *window_tcp(const struct __sk_buff *s
 }
 
 /*
- * Returns by how much the sender of a SYN shifts its windows from then on. It is a function that is
- * verified on its own, since it has many ways through.
+ * Returns by how much the sender of a SYN is ready to shift its windows from then on, or
+ * PK_FLOW_UNSCALED where it has no such option. It is a function that is verified on its own, since
+ * it has many ways through.
  */
 __noinline int pk_window_scale(struct __sk_buff *skb, __u32 off)
 {
@@ -33,38 +34,54 @@ __noinline int pk_window_scale(struct __sk_buff *skb, __u32 off)
 	const __u8 *option;
 
 	if (!tcp)
-		return 0;
+		return PK_FLOW_UNSCALED;
 	end = tcp->doff * 4;
 	for (int i = 0; i < WINDOW_OPTIONS && at + 3 <= end; i++) {
 		option = pk_take(&c, off + at, 3); /* what is sought has three bytes */
 		if (!option || !option[0])
-			return 0;
+			return PK_FLOW_UNSCALED;
 		if (option[0] == 3 && option[1] == 3)
 			return option[2] < WINDOW_SHIFT ? option[2] : WINDOW_SHIFT;
 		if (option[0] != 1 && option[1] < 2)
-			return 0;
+			return PK_FLOW_UNSCALED;
 		at += option[0] == 1 ? 1 : option[1];
 	}
-	return 0;
+	return PK_FLOW_UNSCALED;
+}
+
+/*
+ * Notes a SYN's word on the shift of windows. Windows are shifted only where both ends' SYNs have
+ * the option (RFC 7323 2.2); an outside end's counts until the endpoint has acknowledged one.
+ */
+static __always_inline void window_syn(struct __sk_buff *skb, const struct pk_pkt *pkt,
+				       struct pk_flow *flow)
+{
+	__u8 scale = pk_window_scale(skb, pkt->l4_off);
+
+	if (!flow_is_foreign(flow, pkt))
+		flow->scale = (scale & PK_FLOW_SHIFT) |
+			      (pkt->tcp_flags & PK_TH_ACK ? flow->scale & PK_FLOW_UNSCALED : 0);
+	else if (!flow->window)
+		flow->scale = (flow->scale & PK_FLOW_SHIFT) | (scale & PK_FLOW_UNSCALED);
 }
 
 /* Keeps what the endpoint says of its window. That of a SYN isn't shifted. */
-static __always_inline void window_keep(struct __sk_buff *skb, const struct pk_pkt *pkt,
+static __always_inline void window_keep(const struct __sk_buff *skb, const struct pk_pkt *pkt,
 					struct pk_flow *flow)
 {
-	const struct tcphdr *tcp;
+	const struct tcphdr *tcp = window_tcp(skb, pkt->l4_off);
 	__u32 acked, edge;
 	__u8 shift = 0;
 
-	if (unlikely(pkt->tcp_flags & PK_TH_SYN))
-		flow->scale = pk_window_scale(skb, pkt->l4_off);
-	else
-		shift = flow->scale & 15;
-	tcp = window_tcp(skb, pkt->l4_off);
 	if (unlikely((pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK)) == PK_TH_SYN))
 		WRITE_ONCE(flow->window, 0); /* another connection, of which nothing came yet */
 	if (!tcp || !(pkt->tcp_flags & PK_TH_ACK))
 		return;
+	if (!(pkt->tcp_flags & (PK_TH_SYN | PK_TH_RST)) &&
+	    unlikely(!(flow->scale & PK_FLOW_GOES_ON)))
+		flow->scale |= PK_FLOW_GOES_ON;
+	if (!(pkt->tcp_flags & PK_TH_SYN) && !(flow->scale & PK_FLOW_UNSCALED))
+		shift = flow->scale & PK_FLOW_SHIFT;
 	acked = bpf_ntohl(tcp->ack_seq);
 	edge = acked + ((__u32)bpf_ntohs(tcp->window) << shift);
 	WRITE_ONCE(flow->window, (__u64)edge << 32 | acked);
@@ -98,6 +115,8 @@ static __always_inline void window_note(struct __sk_buff *skb, struct pk_pkt *pk
 {
 	if (pkt->proto != IPPROTO_TCP || pkt->flags & PK_PKT_LATER)
 		return;
+	if (unlikely(pkt->tcp_flags & PK_TH_SYN))
+		window_syn(skb, pkt, flow);
 	if (!flow_is_foreign(flow, pkt))
 		window_keep(skb, pkt, flow);
 	else if (unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST)) &&

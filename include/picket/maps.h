@@ -441,7 +441,7 @@ struct pk_flow {
 			__u32 mtu;	   /* bytes, of the way to the world; 0 = not looked up */
 			__u8 neighbour[6]; /* where remote is PK_FLOW_CAME: whose frames bring it */
 			__u8 remote;	   /* enum pk_flow_remote */
-			__u8 scale;	   /* shift of the endpoint's windows, beside `window` */
+			__u8 scale;	   /* PK_FLOW_SHIFT and its neighbours, beside `window` */
 			__u64 packets[2],
 				bytes[2]; /* from initiator, from responder; whole frames */
 			__u32 opened[2];  /* pk_endpoint.opened of the slots when the flow was made
@@ -580,6 +580,11 @@ PK_ABI(struct pk_bucket, 128);
  * name.
  */
 #define PK_FLOW_ELSEWHERE (PK_FLOW_WORLD | PK_FLOW_SOURCE | PK_FLOW_DESTINATION)
+
+/* pk_flow.scale */
+#define PK_FLOW_SHIFT	 0x0fu	   /* of the endpoint's windows, where both ends shift theirs */
+#define PK_FLOW_UNSCALED (1u << 4) /* the outside end's SYN has no such option: neither does */
+#define PK_FLOW_GOES_ON	 (1u << 5) /* the endpoint has acknowledged something behind its SYN */
 
 /*
  * In `places`, never in `flows`, pk_flow_key.pad and zone hold this while an entry is being made.

@@ -36,14 +36,21 @@ static struct pkt from_world(uint8_t flags, size_t payload)
 	return pkt_v4(WHO_WORLD, WHO_A, (struct l4){ 6, 443, 40000, flags, payload });
 }
 
-static int state_of(union pk_addr from, union pk_addr to, uint16_t sport, uint16_t dport)
+static bool flow_of(struct pk_flow *flow, union pk_addr from, union pk_addr to, uint16_t sport,
+		    uint16_t dport)
 {
 	struct pk_flow_key key = {
 		.src = from, .dst = to, .sport = htons(sport), .dport = htons(dport), .proto = 6
 	};
+
+	return bpf_map_lookup_elem(node_map("flows"), &key, flow) == 0;
+}
+
+static int state_of(union pk_addr from, union pk_addr to, uint16_t sport, uint16_t dport)
+{
 	struct pk_flow flow;
 
-	return bpf_map_lookup_elem(node_map("flows"), &key, &flow) ? -1 : flow.state;
+	return flow_of(&flow, from, to, sport, dport) ? flow.state : -1;
 }
 
 /* The state of A's flow to the world; -1 = there is none. */
@@ -73,14 +80,22 @@ static void asks(const char *text, struct pkt p, int then)
 	check(text, state_of(pkt_ip4(WHO_WORLD), node, 50000, 8080) == then);
 }
 
-/* A connection of A's whose window is known: from ACKED to `edge`. */
+/* The world's SYN|ACK with these options. */
+static struct pkt answer(const uint8_t *options, size_t n)
+{
+	return world_says(with_options(from_world(SYN | ACK, n), options, n), ACKED - 1, 1, 500);
+}
+
+/*
+ * A connection of A's whose window is known: from ACKED to `edge`. The world shifts its windows,
+ * too.
+ */
 static void open_with(const uint8_t *options, size_t n)
 {
 	node_reset();
 	node_from("A opens to the world", 1, with_options(from_a(SYN, n), options, n),
 		  PK_REASON_OK);
-	comes("the world answers", world_says(from_world(SYN | ACK, 0), ACKED - 1, 1, 500),
-	      PK_FLOW_OPEN);
+	comes("the world answers", answer(linux_options, sizeof(linux_options)), PK_FLOW_OPEN);
 	node_from("A acknowledges", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
 }
 
@@ -172,18 +187,68 @@ static void judged_again(void)
 	comes("one inside", world_says(from_world(RST, 0), ACKED + 5000, 0, 0), PK_FLOW_RESET);
 }
 
+/* A peer that doesn't shift its windows: the endpoint doesn't, either (RFC 7323 2.2). */
+static void unscaled(void)
+{
+	node_reset();
+	node_from("A is ready to shift its windows", 1,
+		  with_options(from_a(SYN, sizeof(linux_options)), linux_options,
+			       sizeof(linux_options)),
+		  PK_REASON_OK);
+	comes("a stranger that guessed the port is ready", answer(linux_options, 20), PK_FLOW_OPEN);
+	comes("the world isn't", answer(NULL, 0), PK_FLOW_OPEN);
+	node_from("A acknowledges", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
+	comes("a RST beyond the unshifted window",
+	      world_says(from_world(RST, 0), ACKED + WINDOW + 1, 0, 0), PK_FLOW_OPEN);
+	comes("a SYN|ACK says nothing once A has acknowledged one", answer(linux_options, 20),
+	      PK_FLOW_OPEN);
+	node_from("A goes on", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
+	comes("a RST beyond the window that A still doesn't shift",
+	      world_says(from_world(RST, 0), ACKED + WINDOW + 1, 0, 0), PK_FLOW_OPEN);
+	comes("one inside", world_says(from_world(RST, 0), ACKED + WINDOW, 0, 0), PK_FLOW_RESET);
+	node_from("A opens anew by that port", 1,
+		  with_options(from_a(SYN, sizeof(linux_options)), linux_options,
+			       sizeof(linux_options)),
+		  PK_REASON_OK);
+	comes("this time the world shifts", answer(linux_options, 20), PK_FLOW_OPEN);
+	node_from("A acknowledges it", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW),
+		  PK_REASON_OK);
+	comes("a RST inside of the shifted window", world_says(from_world(RST, 0), EDGE, 0, 0),
+	      PK_FLOW_RESET);
+}
+
+/* The world's SYN to A's published port, with these options. */
+static struct pkt request(const uint8_t *options, size_t n)
+{
+	const struct l4 syn = { 6, 50000, 8080, SYN, n };
+
+	return with_options(world_to_node(WHO_WORLD, syn), options, n);
+}
+
+/* A's SYN|ACK to it, which is always ready to shift. */
+static struct pkt syn_ack(void)
+{
+	const struct l4 l4 = { 6, 80, 50000, SYN | ACK, sizeof(linux_options) };
+	struct pkt p =
+		with_options(pkt_v4(WHO_A, WHO_WORLD, l4), linux_options, sizeof(linux_options));
+
+	return world_says(p, 1, ACKED, WINDOW);
+}
+
+static void published(void)
+{
+	world_start();
+	world_publish(0, 8080, 1, 80);
+}
+
 /* A connection that began outside: the endpoint's SYN says its shift, and an unshifted window. */
 static void of_the_worlds(void)
 {
-	const struct l4 answer = { 6, 80, 50000, SYN | ACK, sizeof(linux_options) };
-	struct pkt syn_ack = with_options(pkt_v4(WHO_A, WHO_WORLD, answer), linux_options,
-					  sizeof(linux_options));
 	struct pkt rst = world_to_node(WHO_WORLD, TCP(50000, 8080, RST));
 
-	world_start();
-	world_publish(0, 8080, 1, 80);
-	asks("the world opens", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), PK_FLOW_NEW);
-	node_from("A answers", 1, world_says(syn_ack, 1, ACKED, WINDOW), PK_REASON_OK);
+	published();
+	asks("the world opens", request(linux_options, sizeof(linux_options)), PK_FLOW_NEW);
+	node_from("A answers", 1, syn_ack(), PK_REASON_OK);
 	asks("a RST beyond the SYN's window", world_says(rst, ACKED + WINDOW + 1, 0, 0),
 	     PK_FLOW_OPEN);
 	node_from("A goes on", 1,
@@ -191,6 +256,40 @@ static void of_the_worlds(void)
 		  PK_REASON_OK);
 	asks("a RST beyond the shifted one", world_says(rst, EDGE + 1, 0, 0), PK_FLOW_OPEN);
 	asks("one inside", world_says(rst, EDGE, 0, 0), PK_FLOW_RESET);
+}
+
+/* One whose SYN doesn't have the option: whatever the endpoint says, no window is shifted. */
+static void of_an_unscaled_world(void)
+{
+	struct pkt rst = world_to_node(WHO_WORLD, TCP(50000, 8080, RST));
+
+	published();
+	asks("the world opens, and shifts nothing", request(NULL, 0), PK_FLOW_NEW);
+	node_from("A answers that it would", 1, syn_ack(), PK_REASON_OK);
+	node_from("A goes on", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
+		  PK_REASON_OK);
+	asks("a RST beyond the unshifted window", world_says(rst, ACKED + WINDOW + 1, 0, 0),
+	     PK_FLOW_OPEN);
+	asks("one inside", world_says(rst, ACKED + WINDOW, 0, 0), PK_FLOW_RESET);
+}
+
+/* Between two endpoints nobody can write another's addresses, and nothing is followed. */
+static void between_endpoints(void)
+{
+	const struct l4 syn = { 6, 40000, 80, SYN, sizeof(linux_options) };
+	struct pk_flow flow = { .scale = 1 };
+
+	node_reset();
+	node_from("A opens to B", 1,
+		  with_options(pkt_v4(WHO_A, WHO_B, syn), linux_options, sizeof(linux_options)),
+		  PK_REASON_OK);
+	node_from("B answers", 2,
+		  world_says(pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), 1, 2, 3),
+		  PK_REASON_OK);
+	check("no window is kept of theirs",
+	      flow_of(&flow, pkt_ip4(WHO_A), pkt_ip4(WHO_B), 40000, 80) && !flow.scale &&
+		      !flow.window);
 }
 
 /* Blind: whoever doesn't see the connection tries numbers. */
@@ -222,13 +321,52 @@ static void by_reflection(void)
 	check("the flow is open", state() == PK_FLOW_OPEN);
 }
 
+/* The same in SYN_RECEIVED, behind a published port. */
+static void by_reflection_of_the_asked(void)
+{
+	published();
+	asks("the world opens", request(NULL, 0), PK_FLOW_NEW);
+	node_from("A answers", 1, syn_ack(), PK_REASON_OK);
+	asks("a stranger's ACK", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_OPEN);
+	node_from("A's stack refuses it", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST)),
+		  PK_REASON_OK);
+	asks("the client's ACK", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_RESET);
+	node_from("A goes on", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
+		  PK_REASON_OK);
+	asks("and the flow", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_OPEN);
+	node_from("A ends it itself", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 2, ACKED, 0),
+		  PK_REASON_OK);
+	asks("it is closed", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_CLOSED);
+}
+
+/* A RST that acknowledges is no word that the endpoint goes on. */
+static void by_two_resets(void)
+{
+	published();
+	asks("the world opens", request(NULL, 0), PK_FLOW_NEW);
+	node_from("A answers", 1, syn_ack(), PK_REASON_OK);
+	for (int i = 0; i < 2; i++)
+		node_from("A resets", 1,
+			  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 1, ACKED,
+				     0),
+			  PK_REASON_OK);
+	asks("A may still go on", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_RESET);
+}
+
 void cases_window(void)
 {
 	scales();
 	fins();
 	goes_on();
 	judged_again();
+	unscaled();
 	of_the_worlds();
+	of_an_unscaled_world();
+	between_endpoints();
 	blind();
 	by_reflection();
+	by_reflection_of_the_asked();
+	by_two_resets();
 }
