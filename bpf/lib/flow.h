@@ -306,9 +306,10 @@ static __always_inline void flow_contradict(struct pk_flow *flow, const struct p
 }
 
 /*
- * Returns whether a RST may be contradicted: one from outside, and one of an endpoint that has said
- * nothing behind its SYN yet. That may answer a stranger's packet, since a stack in SYN_SENT and in
- * SYN_RECEIVED refuses a wrong ACK by it and goes on waiting for its peer (RFC 9293 3.10.7.3 and 4).
+ * Returns whether a RST may be contradicted: one from outside, and one of an endpoint that has
+ * acknowledged nothing behind its SYN yet, not by the RST, either. That may answer a stranger's
+ * packet, since a stack in SYN_SENT and in SYN_RECEIVED refuses a wrong ACK by it and goes on
+ * waiting for its peer (RFC 9293 3.10.7.3 and 3.10.7.4).
  */
 static __always_inline bool flow_reset_waits(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {

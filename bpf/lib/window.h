@@ -77,11 +77,12 @@ static __always_inline void window_keep(const struct __sk_buff *skb, const struc
 		WRITE_ONCE(flow->window, 0); /* another connection, of which nothing came yet */
 	if (!tcp || !(pkt->tcp_flags & PK_TH_ACK))
 		return;
-	if (!(pkt->tcp_flags & (PK_TH_SYN | PK_TH_RST)) &&
-	    unlikely(!(flow->scale & PK_FLOW_GOES_ON)))
-		flow->scale |= PK_FLOW_GOES_ON;
-	if (!(pkt->tcp_flags & PK_TH_SYN) && !(flow->scale & PK_FLOW_UNSCALED))
-		shift = flow->scale & PK_FLOW_SHIFT;
+	if (likely(!(pkt->tcp_flags & PK_TH_SYN))) {
+		if (unlikely(!(flow->scale & PK_FLOW_GOES_ON)))
+			flow->scale |= PK_FLOW_GOES_ON;
+		if (!(flow->scale & PK_FLOW_UNSCALED))
+			shift = flow->scale & PK_FLOW_SHIFT;
+	}
 	acked = bpf_ntohl(tcp->ack_seq);
 	edge = acked + ((__u32)bpf_ntohs(tcp->window) << shift);
 	WRITE_ONCE(flow->window, (__u64)edge << 32 | acked);

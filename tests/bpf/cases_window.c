@@ -339,20 +339,13 @@ static void by_reflection_of_the_asked(void)
 		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 2, ACKED, 0),
 		  PK_REASON_OK);
 	asks("it is closed", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_CLOSED);
-}
-
-/* A RST that acknowledges is no word that the endpoint goes on. */
-static void by_two_resets(void)
-{
 	published();
-	asks("the world opens", request(NULL, 0), PK_FLOW_NEW);
-	node_from("A answers", 1, syn_ack(), PK_REASON_OK);
-	for (int i = 0; i < 2; i++)
-		node_from("A resets", 1,
-			  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 1, ACKED,
-				     0),
-			  PK_REASON_OK);
-	asks("A may still go on", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_RESET);
+	asks("another opens", request(NULL, 0), PK_FLOW_NEW);
+	node_from("A refuses it by a RST that acknowledges, as no stranger's ACK brings about", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 0, 1, 0),
+		  PK_REASON_OK);
+	asks("it is closed at once", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)),
+	     PK_FLOW_CLOSED);
 }
 
 void cases_window(void)
@@ -368,5 +361,4 @@ void cases_window(void)
 	blind();
 	by_reflection();
 	by_reflection_of_the_asked();
-	by_two_resets();
 }

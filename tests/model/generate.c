@@ -201,6 +201,7 @@ static bool goes_on(struct step *s, const struct model *m, struct dice *d)
 	make.seq = numbers[dice_below(d, 4)];
 	make.ack = numbers[dice_below(d, 4)];
 	make.window = (uint16_t)dice_below(d, 3) * 500;
+	make.scale = (uint8_t)(dice_below(d, 2) * dice_below(d, 17));
 	make.atomic = dice_one_in(d, 2);
 	make.payload = some_payload(d);
 	if (dice_one_in(d, 24)) /* the initiator's address, as if it weren't translated */

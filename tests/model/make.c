@@ -26,7 +26,8 @@ static uint32_t header_of(uint8_t proto)
 /* The protocol's part of the datagram, at `at`; its length. */
 static uint32_t make_l4(uint8_t *at, const struct make *m)
 {
-	uint32_t header = header_of(m->proto), len = header + m->payload;
+	uint32_t options = m->proto == 6 && m->scale ? 4 : 0;
+	uint32_t header = header_of(m->proto) + options, len = header + m->payload;
 
 	memset(at, 0, header);
 	if (m->quote)
@@ -44,11 +45,13 @@ static uint32_t make_l4(uint8_t *at, const struct make *m)
 	put16(at, m->sport);
 	put16(at + 2, m->dport);
 	if (m->proto == 6) {
-		at[12] = 5 << 4;
+		at[12] = (uint8_t)(header / 4 << 4);
 		at[13] = m->tcp;
 		put32(at + 4, m->seq);
 		put32(at + 8, m->ack);
 		put16(at + 14, m->window);
+		if (options)
+			memcpy(at + 20, (uint8_t[]){ 1, 3, 3, m->scale - 1 }, options);
 	}
 	if (m->proto == 17)
 		put16(at + 4, (uint16_t)len);

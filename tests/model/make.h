@@ -9,6 +9,7 @@ struct make {
 	uint16_t sport, dport; /* an echo's id: sport */
 	uint32_t seq, ack;     /* of TCP */
 	uint16_t window;
+	uint8_t scale;	      /* of TCP: how far windows are shifted, + 1; 0 = no such option */
 	uint32_t payload;     /* bytes behind the protocol's header */
 	const uint8_t *quote; /* what they are; NULL: any */
 	uint32_t options;     /* IPv4: words of them; IPv6: extension headers */

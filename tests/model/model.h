@@ -194,6 +194,8 @@ struct model_flow {
 	bool heard; /* TCP with somebody outside: the endpoint has acknowledged something */
 	uint32_t expects, edge; /* what it waits for next, and where its window ends */
 	uint8_t shift;		/* of its windows */
+	bool unshifted;		/* the other end shifts none, so neither does the endpoint */
+	bool spoke;		/* it has acknowledged something behind its SYN */
 	enum pk_reason reason;
 	uint32_t reason_slot, reason_dir;
 	uint64_t word[2];

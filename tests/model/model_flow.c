@@ -222,6 +222,24 @@ static void one_of_two(struct model *m, uint32_t nr)
 }
 
 /* The owner pays: the initiator where it is local, else the target. */
+/* Did somebody outside send it, under an address that anybody there can write? */
+static bool is_foreign(const struct model_flow *f, int role)
+{
+	return !f->slot[role] && !f->stack;
+}
+
+/* Both ends' SYNs say whether windows are shifted; the outside one's until the endpoint goes on. */
+static void hear_syn(struct model_flow *f, const struct seen *s, int role)
+{
+	if (!is_foreign(f, role)) {
+		f->shift = s->shift;
+		f->unshifted &= !!(s->tcp & TH_ACK);
+		f->spoke = false;
+	} else if (!f->heard) {
+		f->unshifted = !s->shifts;
+	}
+}
+
 enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 {
 	struct model *m = k->m;
@@ -247,7 +265,8 @@ enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 	};
 	enum pk_reason reason = PK_REASON_OK;
 
-	f.shift = end[0].slot ? s->shift : 0;
+	if (s->proto == 6)
+		hear_syn(&f, s, 0);
 	f.expires = m->now + flow_lifetime(m, &f);
 	if (!rate_new_flow(m, f.owner))
 		return PK_REASON_FLOW_RATE;
@@ -270,12 +289,6 @@ enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 	return PK_REASON_OK;
 }
 
-/* Did somebody outside send it, under an address that anybody there can write? */
-static bool is_foreign(const struct model_flow *f, int role)
-{
-	return !f->slot[role] && !f->stack;
-}
-
 /* What its initiator carries on two seconds after it began is a stream; an echo is none. */
 static bool is_stream(const struct model *m, const struct model_flow *f, const struct seen *s,
 		      int role)
@@ -296,15 +309,16 @@ static void flow_lives_on(const struct model *m, struct model_flow *f)
 /* Follows what the endpoint says of its window in a connection with somebody outside. */
 static void hear_window(struct model_flow *f, const struct seen *s)
 {
-	if (s->tcp & TH_SYN)
-		f->shift = s->shift;
+	uint8_t shift = s->tcp & TH_SYN || f->unshifted ? 0 : f->shift;
+
 	if (!(s->tcp & TH_ACK)) {
 		if (s->tcp & TH_SYN)
 			f->heard = false;
 		return;
 	}
+	f->spoke |= !(s->tcp & TH_SYN);
 	f->expects = s->ack;
-	f->edge = s->ack + (s->window << (s->tcp & TH_SYN ? 0 : f->shift));
+	f->edge = s->ack + (s->window << shift);
 	f->heard = f->expects || f->edge;
 }
 
@@ -326,6 +340,8 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 		f->state = PK_FLOW_OPEN;
 	else if (is_stream(m, f, s, role))
 		f->state = PK_FLOW_STREAM;
+	if (followed && s->tcp & TH_SYN)
+		hear_syn(f, s, role);
 	if (followed && !is_foreign(f, role))
 		hear_window(f, s);
 	if (s->proto != 6 || s->later || stray || !(s->tcp & (TH_RST | TH_FIN))) {
@@ -337,7 +353,7 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 		return;
 	}
 	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
-		f->state = is_foreign(f, role) || (followed && !f->heard) ? PK_FLOW_RESET
+		f->state = is_foreign(f, role) || (followed && !f->spoke) ? PK_FLOW_RESET
 									  : PK_FLOW_CLOSED;
 	if (!(s->tcp & TH_RST)) {
 		f->fins |= 1 << role;

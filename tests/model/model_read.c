@@ -128,20 +128,22 @@ static enum pk_reason see_icmp(const uint8_t *h, uint32_t len, struct seen *s)
 }
 
 /* The shift of later windows, among the first dozen options. */
-static uint8_t see_shift(const uint8_t *h, uint32_t header)
+static bool see_shift(const uint8_t *h, uint32_t header, uint8_t *shift)
 {
 	uint32_t at = 20;
 
 	for (int i = 0; i < 12; i++) {
 		if (at + 3 > header || h[at] == 0)
-			return 0;
-		if (h[at] == 3 && h[at + 1] == 3)
-			return h[at + 2] > 14 ? 14 : h[at + 2];
+			return false;
+		if (h[at] == 3 && h[at + 1] == 3) {
+			*shift = h[at + 2] > 14 ? 14 : h[at + 2];
+			return true;
+		}
 		if (h[at] != 1 && h[at + 1] < 2)
-			return 0;
+			return false;
 		at += h[at] == 1 ? 1 : h[at + 1];
 	}
-	return 0;
+	return false;
 }
 
 static enum pk_reason see_tcp(const uint8_t *h, uint32_t len, struct seen *s)
@@ -154,7 +156,7 @@ static enum pk_reason see_tcp(const uint8_t *h, uint32_t len, struct seen *s)
 	s->seq = get32(h + 4);
 	s->ack = get32(h + 8);
 	s->window = get16(h + 14);
-	s->shift = see_shift(h, header);
+	s->shifts = see_shift(h, header, &s->shift);
 	s->payload = len - header;
 	return PK_REASON_OK;
 }

@@ -20,6 +20,7 @@ struct seen {
 	uint8_t tcp, type, code;
 	uint32_t seq, ack, window;		  /* of TCP */
 	uint8_t shift;				  /* of later windows, as a SYN's options say */
+	bool shifts;				  /* they say it */
 	bool group, request, reply, error, other; /* of ICMP: which of them */
 	bool first, later;			  /* fragments */
 	uint32_t id, offset;
