@@ -190,6 +190,7 @@ static void serve(const struct pk_parts *p, struct pk_exchange *x, const struct 
 		pk_exchange_error(x, 404, "no open record of that endpoint and slot", NULL);
 		return;
 	}
+	pk_model_opened(p->model, m->key);
 	wait_for(p, x, m);
 	pk_apply_now(p->apply); /* answers what need not wait */
 }

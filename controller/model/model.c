@@ -453,6 +453,15 @@ const struct pk_local_endpoint *pk_model_get(const struct pk_model *m, const cha
 	return found ? m->list[at] : NULL;
 }
 
+void pk_model_opened(struct pk_model *m, const char *key)
+{
+	bool found;
+	size_t at = find(m, key, &found);
+
+	if (found)
+		touch(m, m->list[at]);
+}
+
 const struct pk_local_endpoint *pk_model_by_slot(const struct pk_model *m, uint32_t slot)
 {
 	return slot < m->n_slots ? m->slots[slot] : NULL;

@@ -91,6 +91,11 @@ bool pk_model_tenant_dropped(struct pk_model *model);
  */
 bool pk_model_is_few(const struct pk_model *model);
 const struct pk_local_endpoint *pk_model_touched(const struct pk_model *model, size_t i);
+/*
+ * Says that an endpoint is open now. Its record is there before its word is, so a pass of just then
+ * found nothing to switch.
+ */
+void pk_model_opened(struct pk_model *model, const char *key);
 /* Says that everything new is in the tables. */
 void pk_model_settle(struct pk_model *model);
 

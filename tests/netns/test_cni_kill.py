@@ -231,11 +231,11 @@ def stopped(node):
     """stopped(alloc, point): an ADD of tenant acme that stands at that point until resume()."""
     begun = []
 
-    def begin(alloc, point):
+    def begin(alloc, point, args="NOMAD_NAMESPACE=acme"):
         add = node.popen([binary(PLUGIN)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                          env={"PATH": os.environ["PATH"], "CNI_PATH": "/opt/cni/bin", "CNI_COMMAND": "ADD",
                               "CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0",
-                              "CNI_ARGS": "NOMAD_NAMESPACE=acme", "PICKET_FAULT": f"{point}:1:stop"})
+                              "CNI_ARGS": args, "PICKET_FAULT": f"{point}:1:stop"})
         begun.append(add)
         add.stdin.write(json.dumps(node.plugin_conf(deadline="20s")))
         add.stdin.close()
@@ -286,3 +286,19 @@ def test_add_opens_under_what_its_label_set_names_by_then(node, stopped):
     node.kill_picketd()                 # nobody mends it afterwards
     second.result = stopped.resume(add)
     assert rule_set(node, second.slot) == rule_set(node, first.slot)
+
+
+def test_a_pass_between_record_and_word_is_not_the_last(node, stopped):
+    """picketd hears of a record at once, and has settled everything when the word comes: its ADD has it look again, before it ends."""
+    node.start_picketd()
+    node.policy("api.json", {"namespace": "acme", "rules": [{"endpointSelector": {"matchLabels": {"nomad:job": "api"}},
+                                                       "ingress": [{"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}]}]})
+    wait_for(lambda: node.api("/v1/policies/file/api")["enforced"] == "yes", "the policy")
+    alloc = alloc_on(node)
+    add = stopped(alloc, "add-recorded", "NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=api;NOMAD_GROUP_NAME=web")
+    revision = wait_for(lambda: node.api("/v1/endpoints")["endpoints"] and node.api("/v1/status")["policyRevision"], "picketd to see the record")
+    node.policy("other.json", {"namespace": "other", "rules": [{"endpointSelector": {}, "ingress": [{}]}]})
+    wait_for(lambda: node.api("/v1/status")["policyRevision"] > revision, "a whole pass without it")
+    alloc.result = stopped.resume(add)
+    assert node.api("/v1/endpoints")["endpoints"][0]["inStep"], "its own rule set, not what it was opened under"
+    assert struct.pack("I", rule_set(node, alloc.slot)) not in dict(node.tables.items("bases")).values()
