@@ -80,12 +80,14 @@ scale: setup
 	$(Q)/usr/bin/python3 tests/scale --build $(abspath $B) $(addprefix --seconds ,$(SECONDS)) $(addprefix --seed ,$(SEED)); \
 		status=$$?; scripts/give-back; exit $$status
 
-# `sudo make soak`: ten minutes of random kills, partitions and clocks; SECONDS and SEED say how long and which.
+# `sudo make soak`: nodes of the release before beside this one's, then ten minutes of random kills, partitions and clocks;
+# SECONDS and SEED say how long and which.
 .PHONY: soak
 soak: setup
 	$(SUB) all
+	$(Q)scripts/release-before || [ $$? -eq 77 ]
 	$(Q)PICKET_BUILD=$(abspath $B) PICKET_SOAK=$(or $(SECONDS),600) PICKET_SEED=$(or $(SEED),1) PYTHONDONTWRITEBYTECODE=1 \
-		/usr/bin/python3 -m pytest -q -s tests/e2e/test_soak.py; status=$$?; scripts/give-back; exit $$status
+		/usr/bin/python3 -m pytest -q -s tests/netns/test_releases.py tests/e2e/test_soak.py; status=$$?; scripts/give-back; exit $$status
 
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
 # (tests/mutate). The syntax trees are what it reads them by.

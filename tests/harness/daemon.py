@@ -139,7 +139,7 @@ class DaemonMixin:
 
     def picket(self, *argv, **kw):
         """The CLI; CompletedProcess."""
-        return self.run([binary("picket"), "-root", self.root, *argv], **kw)
+        return self.run([self.program("picket"), "-root", self.root, *argv], **kw)
 
     def policy(self, name, document):
         """Put a document into policies.d by rename; None removes it."""

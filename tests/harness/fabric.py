@@ -95,7 +95,8 @@ class Fabric:
             self.node.run(["sysctl", "-qw", f"{name}=1"])
         for address in f"{self.address}/32", f"{self.address6}/128":
             self.node.run(["ip", "addr", "add", address, "dev", "lo"])
-        self.node.run(["ip", "link", "add", "br0", "type", "bridge"])
+        # Of its own: a bridge has its lowest port's else, and another one when that goes, which its neighbours learn only after half a minute.
+        self.node.run(["ip", "link", "add", "br0", "address", "02:70:6b:00:00:fe", "type", "bridge"])
         self.node.run(["ip", "link", "set", "br0", "addrgenmode", "none", "up"])
         for address in ("192.0.2.1/24", "2001:db8::1/64", "fe80::ff/64"):
             self.node.run(["ip", "addr", "add", address, "dev", "br0", *(["nodad"] if ":" in address else [])])
@@ -161,7 +162,8 @@ class Cluster:
         """place's up0: on the switch, or on a network of its own behind the router."""
         fabric = self.fabric.node
         self.ports.append(f"p{i}")
-        place.run(["ip", "link", "add", "up0", "type", "veth", "peer", "name", f"p{i}", "netns", str(fabric.holder.pid)])
+        # A host that boots has the address that it had.
+        place.run(["ip", "link", "add", "up0", "address", f"02:70:6b:00:01:{i:02x}", "type", "veth", "peer", "name", f"p{i}", "netns", str(fabric.holder.pid)])
         place.run(["ip", "link", "set", "up0", "addrgenmode", "none"])
         # Neighbour discovery for what the node forwards is asked from its link-local address.
         for address in *map(with_prefix, self.addresses(i)), f"fe80::{i}/64":

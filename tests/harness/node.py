@@ -37,6 +37,7 @@ class NodeOptions:
     network: str = "picket"
     config: dict = dataclasses.field(default_factory=lambda: {"nomad": None, "consul": None})
     fault: str = ""			# PICKET_FAULT of every program: test builds are run then
+    build: str = ""			# the folder of another release's programs
     uplink: bool = True			# a veth pair up0 - world
     up_address: str = "192.0.2.2/24"
     world_address: str = "192.0.2.1/24"
@@ -125,7 +126,9 @@ class Node(CniMixin, DaemonMixin, StateMixin):
         self.run(["ip", "-6", "route", "add", "default", "via", self.world.address6])
 
     def program(self, name):
-        """A program of the build; of the test build where a fault is asked for."""
+        """A program of the build, of another release's, or of the test build where a fault is asked for."""
+        if self.options.build:
+            return os.path.join(self.options.build, name)
         return binary(f"faults/{name}" if self.options.fault else name)
 
     def fault_env(self):
