@@ -382,8 +382,8 @@ static const struct cli_option options[] = {
 };
 static const struct cli_option delete_options[] = {
 	{ "dir", "DIR", "the policy directory (default: as picketd.json says)", 0 },
-	{ "history", NULL, "with -consul: its history, too, for good, or that of one that is gone",
-	  0 },
+	{ "history", NULL,
+	  "with -consul or -nomad: its history, too, for good, or that of one that is gone", 0 },
 	CLI_CONSUL,
 	CLI_ROLLOUT_WAIT,
 	{ 0 },

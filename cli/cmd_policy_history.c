@@ -250,12 +250,14 @@ static int rollback(struct cli *cli)
 }
 
 static const struct cli_option history_options[] = {
+	CLI_NOMAD,
 	CLI_CONSUL_OPTIONS,
 	{ 0 },
 };
 static const struct cli_option rollback_options[] = {
 	{ "to", "DIGEST", "the text of this digest, not the one before the last change", 0 },
 	CLI_ROLLOUT_WAIT,
+	CLI_NOMAD,
 	CLI_CONSUL_OPTIONS,
 	{ 0 },
 };

@@ -57,8 +57,7 @@ static int check_store(const struct cli *cli, struct pk_err *err)
 		      pk_fail(err, 0,
 			      "\"store\" of picketd.json is \"nomad\": no node here reads "
 			      "Consul's keys"),
-		      "say -nomad (apply, delete, list, show, rollout); variables have no history: "
-		      "apply the text that was before");
+		      "say -nomad");
 }
 
 int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err)
@@ -230,22 +229,23 @@ static void claim(struct cli_consul_who *who)
 		snprintf(who->name, sizeof(who->name), "%u@%s", getuid(), host);
 }
 
-static int read_self(const struct pk_http_reply *reply, struct cli_consul_who *who,
-		     struct pk_err *err)
+int cli_consul_read_self(const struct pk_http_reply *reply, const char *name_of,
+			 struct cli_consul_who *who, struct pk_err *err)
 {
 	own_json *doc = NULL;
-	const char *accessor, *description;
+	const char *accessor, *name;
 
-	if (pk_json_parse("Consul's token", reply->body, reply->len, PK_JSON_RELAXED, &doc, err) <
-	    0)
+	if (pk_json_parse("the token", reply->body, reply->len, PK_JSON_RELAXED, &doc, err) < 0)
 		return -EINVAL;
 	accessor = pk_json_string(pk_json_get(pk_json_root(doc), "AccessorID"));
-	description = pk_json_string(pk_json_get(pk_json_root(doc), "Description"));
+	name = pk_json_string(pk_json_get(pk_json_root(doc), name_of));
 	if (!accessor)
-		return pk_fail(err, 0, "Consul's token has no AccessorID");
+		return pk_fail(err, 0, "the token has no AccessorID");
+	/* Nomad's word for whoever has none. */
+	if (strcmp(accessor, "anonymous") == 0)
+		return 0;
 	snprintf(who->accessor, sizeof(who->accessor), "%s", accessor);
-	snprintf(who->name, sizeof(who->name), "%s",
-		 description && *description ? description : accessor);
+	snprintf(who->name, sizeof(who->name), "%s", name && *name ? name : accessor);
 	return 0;
 }
 
@@ -257,13 +257,15 @@ int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struc
 	int r;
 
 	claim(who);
+	if (consul->home)
+		return cli_vars_self(consul, who, err);
 	r = ask(consul, &request, "/v1/acl/token/self", NULL, &answer, err);
 	/* 401: it has no ACLs. 403: the anonymous token, or one whose writes it refuses, too. */
 	if (r < 0 || answer.reply.status == 401 || answer.reply.status == 403)
 		return r;
 	if (pk_service_failed(&answer.reply, false, why, sizeof(why)))
 		return fail(err, &answer.reply, why);
-	r = read_self(&answer.reply, who, err);
+	r = cli_consul_read_self(&answer.reply, "Description", who, err);
 	if (answer.body)
 		explicit_bzero(answer.body, answer.reply.len);
 	return r;
@@ -324,7 +326,7 @@ enum cli_consul_end cli_consul_write(struct cli_consul *consul,
 	char why[300];
 
 	if (consul->home)
-		return cli_vars_write(consul, changes, err);
+		return cli_vars_write(consul, changes, n, err);
 	pk_jw_open(&w, NULL, '[');
 	for (size_t i = 0; i < n; i++)
 		add_change(&w, &changes[i]);

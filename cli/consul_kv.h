@@ -50,8 +50,14 @@ struct cli_consul_who {
 	char accessor[64];
 };
 int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err);
+/* Reads what a store says of the token; name_of is the member that people name it by. */
+int cli_consul_read_self(const struct pk_http_reply *reply, const char *name_of,
+			 struct cli_consul_who *who, struct pk_err *err);
 
-/* Several changes that are made together or not at all; at most 128, of together 512 KiB. */
+/*
+ * Several changes that are made together or not at all; at most 128, of together 512 KiB. In Nomad's
+ * Variables one after the other, to the first that fails.
+ */
 struct cli_consul_change {
 	const char *verb;  /* "cas", "set", "delete-cas", "delete", "check-index" */
 	const char *key;   /* the whole key */
@@ -64,6 +70,7 @@ enum cli_consul_end {
 	CLI_CONSUL_STALE,   /* somebody else changed one of them: nothing is written */
 	CLI_CONSUL_REFUSED, /* nothing is written */
 	CLI_CONSUL_UNKNOWN, /* no answer: whether it is written isn't known */
+	CLI_CONSUL_UNTOLD,  /* it is written, and its history lacks it */
 };
 enum cli_consul_end cli_consul_write(struct cli_consul *consul,
 				     const struct cli_consul_change *changes, size_t n,

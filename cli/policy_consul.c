@@ -103,6 +103,19 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 	return cli_fail(cli, err, CLI_CANNOT);
 }
 
+/*
+ * Returns whether it is written. The history of a variable is one of its own: where it lacks the
+ * change, the next one says "found".
+ */
+static bool is_written(const struct cli *cli, enum cli_consul_end end, struct pk_err *err)
+{
+	if (end == CLI_CONSUL_UNTOLD && !cli->quiet) {
+		pk_wrap(err, 0, "it is written, and its history lacks it");
+		cli_fail(cli, err, CLI_OK);
+	}
+	return end == CLI_CONSUL_DONE || end == CLI_CONSUL_UNTOLD;
+}
+
 int cli_consul_put(struct cli *cli, struct cli_consul_docs *docs, const struct cli_candidate *c,
 		   const char *verb)
 {
@@ -126,7 +139,7 @@ int cli_consul_put(struct cli *cli, struct cli_consul_docs *docs, const struct c
 	}
 	revision.key = CLI_CONSUL_KEY(path.text);
 	end = cli_history_write(docs, &revision, &err);
-	if (end != CLI_CONSUL_DONE)
+	if (!is_written(cli, end, &err))
 		return say_end(cli, end, &err);
 	cli_policy_said(cli, c->doc->name, revision.old ? "changed" : "created", path.text);
 	return CLI_OK;
@@ -190,7 +203,7 @@ int cli_consul_take_out(struct cli *cli, struct cli_consul_docs *docs, const cha
 		return cli_consul_none(cli, docs, name);
 	revision.key = revision.old->kv->key;
 	end = cli_history_write(docs, &revision, &err);
-	if (end != CLI_CONSUL_DONE)
+	if (!is_written(cli, end, &err))
 		return say_end(cli, end, &err);
 	pk_str_addf(&path, "%s:%s", docs->consul.origin, revision.key);
 	cli_policy_said(cli, name, "deleted", path.text);
@@ -226,8 +239,6 @@ static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char 
 
 	if (!name)
 		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
-	if (cli_has(cli, "history") && docs->consul.home)
-		return cli_usage(cli, "variables have no history: leave -history out");
 	if (cli_has(cli, "history"))
 		return forget(cli, docs, name);
 	return cli_consul_take_out(cli, docs, name, "delete");

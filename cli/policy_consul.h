@@ -52,11 +52,12 @@ void cli_consul_digest(const char *text, size_t len, char to[PK_DIGEST_TEXT]);
 const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char *given);
 
 /* The options of a command that does the same in another place without -consul. */
+#define CLI_NOMAD                                                                                  \
+	{ "nomad", NULL,                                                                           \
+	  "the same in Nomad's Variables (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 }
 #define CLI_CONSUL                                                                                 \
 	{ "consul", NULL, "in Consul, for all nodes, as CONSUL_HTTP_ADDR and the like say", 0 },   \
-		{ "nomad", NULL,                                                                   \
-		  "the same in Nomad's Variables (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 }, \
-		CLI_CONSUL_OPTIONS
+		CLI_NOMAD, CLI_CONSUL_OPTIONS
 /* Returns whether -consul or -nomad is given. */
 bool cli_is_shared(const struct cli *cli);
 /* Refuses options of a store without -consul or -nomad. */

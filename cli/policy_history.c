@@ -11,6 +11,8 @@
 
 #define VERSION	    1
 #define CHANGES_MAX 64 /* changes of one transaction; Consul takes 128 */
+#define DIGITS_MIN  20 /* of a text's digest in the path of a variable, which has 128 bytes */
+#define TRIES_MAX   5  /* to write a log that others write, too */
 
 void cli_history_done(struct cli_history *h)
 {
@@ -67,7 +69,7 @@ int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_
 	own_str log_key = { 0 }, text_prefix = { 0 };
 	int r;
 
-	*h = (struct cli_history){ 0 };
+	*h = (struct cli_history){ .digits = docs->consul.home ? DIGITS_MIN : PK_DIGEST_TEXT };
 	cli_history_below(docs, "log", &log);
 	cli_history_below(docs, "text", &text);
 	pk_str_addf(&log, "%s", name);
@@ -80,11 +82,16 @@ int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_
 	return r < 0 ? r : cli_consul_read(&docs->consul, text.text, &h->texts, err);
 }
 
+static void text_key(const struct cli_history *h, const char *digest, struct pk_str *key)
+{
+	pk_str_addf(key, "%s%.*s", h->text_prefix, (int)h->digits, digest);
+}
+
 static const struct pk_kv *find_text(const struct cli_history *h, const char *digest)
 {
 	own_str key = { 0 };
 
-	pk_str_addf(&key, "%s%s", h->text_prefix, digest);
+	text_key(h, digest, &key);
 	return pk_kvs_find(&h->texts, key.text);
 }
 
@@ -108,7 +115,7 @@ static enum cli_consul_end keep_text(struct cli_consul_docs *docs, const struct 
 	struct cli_consul_change change = { .verb = "cas", .value = text, .len = len };
 	enum cli_consul_end end;
 
-	pk_str_addf(&key, "%s%s", h->text_prefix, digest);
+	text_key(h, digest, &key);
 	change.key = key.text;
 	if (find_text(h, digest))
 		return CLI_CONSUL_DONE;
@@ -205,6 +212,65 @@ static enum cli_consul_end write_all(struct cli_consul_docs *docs, const struct 
 	return cli_consul_write(&docs->consul, changes, drop_texts(h, log.text, changes, 2), err);
 }
 
+/* Returns whether another change's log has this one already, as found. */
+static bool is_told(const struct cli_history *h, const struct row *row)
+{
+	for (const struct pk_json *r = h->newest; r; r = pk_json_next(r))
+		if (same(digest_in(r, "to"), row->to) && same(digest_in(r, "from"), row->from))
+			return true;
+	return false;
+}
+
+/* Writes the log of a change that is made, and drops the texts that it names no more. */
+static enum cli_consul_end tell(struct cli_consul_docs *docs, const struct cli_history *h,
+				const struct row *row, struct pk_err *err)
+{
+	struct cli_consul_change changes[CHANGES_MAX] = {
+		{ .verb = "cas", .key = h->log_key, .index = h->index },
+	};
+	enum cli_consul_end end;
+	own_str log = { 0 };
+
+	new_log(h, row, &log);
+	if (log.failed)
+		abort();
+	changes[0].value = log.text;
+	changes[0].len = log.len;
+	end = cli_consul_write(&docs->consul, changes, 1, err);
+	if (end == CLI_CONSUL_DONE) /* what is left of them goes with the next change */
+		cli_consul_write(&docs->consul, changes + 1,
+				 drop_texts(h, log.text, changes, 1) - 1, NULL);
+	return end;
+}
+
+/*
+ * Makes the change, then tells of it. The document's index alone decides who was first: of two that
+ * change it at once one is refused, and tells nothing.
+ */
+static enum cli_consul_end write_apart(struct cli_consul_docs *docs, const struct cli_history *h,
+				       const struct cli_revision *v, const struct row *row,
+				       struct pk_err *err)
+{
+	const struct cli_consul_change change = { .verb = v->text ? "cas" : "delete-cas",
+						  .key = v->key,
+						  .value = v->text,
+						  .len = v->len,
+						  .index = v->old ? v->old->kv->modified : 0 };
+	enum cli_consul_end end = cli_consul_write(&docs->consul, &change, 1, err);
+
+	if (end != CLI_CONSUL_DONE)
+		return end;
+	end = tell(docs, h, row, err);
+	for (int i = 0; i < TRIES_MAX && end == CLI_CONSUL_STALE; i++) {
+		own_history now = { 0 };
+
+		if (cli_history_read(docs, v->name, &now, err) < 0)
+			break;
+		end = is_told(&now, row) ? CLI_CONSUL_DONE : tell(docs, &now, row, err);
+	}
+	return end == CLI_CONSUL_DONE ? end : CLI_CONSUL_UNTOLD;
+}
+
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct cli_revision *v,
 				      struct pk_err *err)
 {
@@ -213,14 +279,7 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	struct cli_consul_who who;
 	struct row row = { .verb = v->verb, .who = &who };
 	enum cli_consul_end end = CLI_CONSUL_DONE;
-	const struct cli_consul_change alone = { .key = v->key,
-						 .value = v->text,
-						 .len = v->len,
-						 .index = v->old ? v->old->kv->modified : 0 };
 
-	/* Without transactions a history could say what isn't so: there is none. */
-	if (docs->consul.home)
-		return cli_consul_write(&docs->consul, &alone, 1, err);
 	if (cli_history_read(docs, v->name, &h, err) < 0 ||
 	    cli_consul_self(&docs->consul, &who, err) < 0)
 		return CLI_CONSUL_REFUSED;
@@ -234,7 +293,10 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 		row.to = to;
 		end = keep_text(docs, &h, to, v->text, v->len, err);
 	}
-	return end == CLI_CONSUL_DONE ? write_all(docs, &h, v, &row, err) : end;
+	if (end != CLI_CONSUL_DONE)
+		return end;
+	return docs->consul.home ? write_apart(docs, &h, v, &row, err)
+				 : write_all(docs, &h, v, &row, err);
 }
 
 /*

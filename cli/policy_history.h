@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The history of a document in Consul: who made which text of which. It is written with the
- * document in one transaction. Its log is one key, each text another, named by its digest.
+ * The history of a document in a store: who made which text of which. Its log is one key, each text
+ * another, named by its digest. In Consul the log is written with the document in one transaction;
+ * in Nomad's Variables, which know none, after it.
  */
 #include "policy_consul.h"
 
@@ -11,6 +12,7 @@
 struct cli_history {
 	char *log_key;		      /* "picket/v1/default/history/operator/log/NAME" */
 	char *text_prefix;	      /* "picket/v1/default/history/operator/text/NAME/" */
+	size_t digits;		      /* of a digest that a text's key has */
 	uint64_t index;		      /* the index of the log's last change; 0: there is none */
 	struct pk_json_doc *log;      /* NULL: there is none */
 	const struct pk_json *newest; /* revision; NULL: there is none. The others follow it */

@@ -250,8 +250,8 @@ int cli_vars_read(struct cli_consul *consul, const char *below, struct pk_kvs *o
 	return r;
 }
 
-enum cli_consul_end cli_vars_write(struct cli_consul *consul,
-				   const struct cli_consul_change *change, struct pk_err *err)
+static enum cli_consul_end write_one(struct cli_consul *consul,
+				     const struct cli_consul_change *change, struct pk_err *err)
 {
 	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
 	struct pk_http_request request = { .method = change->value ? "PUT" : "DELETE",
@@ -261,7 +261,8 @@ enum cli_consul_end cli_vars_write(struct cli_consul *consul,
 
 	if (pk_vars_url(consul->prefix, change->key, consul->home, &path, err) < 0)
 		return CLI_CONSUL_REFUSED;
-	pk_str_addf(&path, "&cas=%lu", change->index);
+	if (strcmp(change->verb, "delete") != 0)
+		pk_str_addf(&path, "&cas=%lu", change->index);
 	pk_var_encode(pk_vars_item(consul->prefix, change->key), change->value ?: "", NULL, &body);
 	request.body = change->value ? body.text : NULL;
 	if (ask(consul, &request, path.text, NULL, &answer, err) < 0)
@@ -277,4 +278,33 @@ enum cli_consul_end cli_vars_write(struct cli_consul *consul,
 	if (answer.reply.status && answer.reply.status < 500)
 		return CLI_CONSUL_REFUSED;
 	return CLI_CONSUL_UNKNOWN;
+}
+
+enum cli_consul_end cli_vars_write(struct cli_consul *consul,
+				   const struct cli_consul_change *changes, size_t n,
+				   struct pk_err *err)
+{
+	enum cli_consul_end end = CLI_CONSUL_DONE;
+
+	for (size_t i = 0; i < n && end == CLI_CONSUL_DONE; i++)
+		end = write_one(consul, &changes[i], err);
+	return end;
+}
+
+int cli_vars_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err)
+{
+	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
+	struct pk_http_request request = { .cap = VAR_MAX };
+	char why[300];
+	int r = ask(consul, &request, "/v1/acl/token/self", NULL, &answer, err);
+
+	/* 400: it has no ACLs. The others: an identity that is no token, or one that it refuses. */
+	if (r < 0 || (answer.reply.status >= 400 && answer.reply.status <= 404))
+		return r;
+	if (pk_service_failed(&answer.reply, false, why, sizeof(why)))
+		return fail(err, &answer.reply, why);
+	r = cli_consul_read_self(&answer.reply, "Name", who, err);
+	if (answer.body)
+		explicit_bzero(answer.body, answer.reply.len);
+	return r;
 }

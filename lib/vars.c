@@ -73,9 +73,14 @@ static const char *behind(const char *key, const char *prefix, const char *folde
 
 void pk_vars_namespace(const char *prefix, const char *key, const char *home, struct pk_str *out)
 {
-	const char *tenant =
-		behind(key, prefix, "policies/tenants/") ?: behind(key, prefix, "status/tenants/");
-	size_t n = tenant ? strcspn(tenant, "/") : 0;
+	static const char *const folders[] = { "policies/tenants/", "status/tenants/",
+					       "history/tenants/" };
+	const char *tenant = NULL;
+	size_t n;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(folders) && !tenant; i++)
+		tenant = behind(key, prefix, folders[i]);
+	n = tenant ? strcspn(tenant, "/") : 0;
 
 	if (n)
 		pk_str_addn(out, tenant, n);

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Picket's keys as Nomad's Variables: a key is a variable's path, with what Nomad takes in none as
- * ~xx. A tenant's documents, and what became of them, are in the tenant's own namespace; all else
- * is in the namespace of those who operate the cluster. Pure.
+ * ~xx. A tenant's documents, their history and what became of them are in the tenant's own
+ * namespace; all else is in the namespace of those who operate the cluster. Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -51,11 +51,16 @@ static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 	return b;
 }
 
-/* Returns whether a key is none of this node's business: what another node tells a tenant. */
+/*
+ * Returns whether a key is none of this node's business: what another node tells a tenant, and the
+ * history of documents.
+ */
 static bool is_anothers(const struct vars_store *v, const char *key)
 {
 	const char *below = key + strlen(v->store.prefix), *last = strrchr(key, '/');
 
+	if (strncmp(below, "history/", 8) == 0)
+		return true;
 	return strncmp(below, "status/tenants/", 15) == 0 &&
 	       (!last || strcmp(last + 1, v->node) != 0);
 }

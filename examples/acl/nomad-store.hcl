@@ -23,5 +23,8 @@ namespace "default" {
     path "picket/v1/default/policies/*" {
       capabilities = ["list", "read"]
     }
+    path "picket/v1/default/history/*" {
+      capabilities = ["list"]
+    }
   }
 }

@@ -29,7 +29,7 @@ def token(agents, *names):
     """(id, secret) of a new token with these files of examples/acl."""
     for name in names:
         agents.cli("nomad", "acl", "policy", "apply", name, os.path.join(TREE, f"examples/acl/{name}.hcl"))
-    made = json.loads(agents.cli("nomad", "acl", "token", "create", "-type=client",
+    made = json.loads(agents.cli("nomad", "acl", "token", "create", "-type=client", f"-name={names[-1].split('-')[1]}",
                                  *(f"-policy={name}" for name in names), "-json").stdout)
     return made["AccessorID"], made["SecretID"]
 
@@ -73,6 +73,16 @@ def test_documents_by_the_tokens_that_are_shipped(agents):
         json.dump({"namespace": "acme", "rules": [{"endpointSelector": {}, "ingress": [{}]}]}, file)
     done = policy("apply", "-nomad", "-namespace", "acme", document, secret=tenant)
     assert done.returncode == 0, done
+
+    def history(*words, secret):
+        return [(r["verb"], r["by"], bool(r["accessor"])) for r in json.loads(policy("history", "-nomad", "-json", *words, secret=secret).stdout)]
+
+    assert history(secret=operator) == [("apply", "operator", True)], "who it was is Nomad's word"
+    done = policy("rollback", "-nomad", "-namespace", "acme", "deny", secret=tenant)
+    assert done.returncode == 0 and "deny: deleted" in done.stdout, done
+    assert [row[0] for row in history("-namespace", "acme", secret=tenant)] == ["rollback", "apply"]
+    done = policy("rollback", "-nomad", "-namespace", "acme", "deny", secret=tenant)
+    assert done.returncode == 0 and "deny: created" in done.stdout, done
     agents.cli("nomad", "acl", "token", "delete", own[0])
     wait_for(lambda: variables()["state"] == "stale" and "403" in (variables()["lastError"] or ""), lambda: f"{variables()}", 120)
     assert "nomad/operator/deny" in policies(node), "what was in force stays so"

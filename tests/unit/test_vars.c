@@ -70,6 +70,8 @@ static void test_namespaces(void **state)
 		{ PREFIX "policies/tenants/acme/x", "acme", "document" },
 		{ PREFIX "policies/tenants/acme/", "acme", "document" },
 		{ PREFIX "status/tenants/acme/x/n1", "acme", "value" },
+		{ PREFIX "history/tenants/acme/log/x", "acme", "value" },
+		{ PREFIX "history/operator/log/x", "ops", "value" },
 		{ PREFIX "status/nodes/n1", "ops", "value" },
 		{ PREFIX "tenants/acme/n1", "ops", "value" },
 		{ PREFIX "policies/tenants/", "ops", "document" },
