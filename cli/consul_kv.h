@@ -55,8 +55,8 @@ int cli_consul_read_self(const struct pk_http_reply *reply, const char *name_of,
 			 struct cli_consul_who *who, struct pk_err *err);
 
 /*
- * Several changes that are made together or not at all; at most 128, of together 512 KiB. In Nomad's
- * Variables one after the other, to the first that fails.
+ * Several changes that are made together or not at all; at most 128, of together 512 KiB. Nomad's
+ * Variables take one after the other, to the first that fails.
  */
 struct cli_consul_change {
 	const char *verb;  /* "cas", "set", "delete-cas", "delete", "check-index" */
