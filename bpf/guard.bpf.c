@@ -90,7 +90,7 @@ PK_SLOW(pk_error_to, guard_error_to)
 PK_SLOW(pk_fragment, guard_fragment)
 PK_SLOW(pk_fragment_to, guard_fragment_to)
 
-/* A fragment that belongs to no flow of ours is left to the host, but for one of the overlay. */
+/* A fragment that belongs to no flow of ours is left to the host; none that the overlay brings is. */
 SEC("tc")
 int pk_fragment_up(struct __sk_buff *skb)
 {
@@ -100,11 +100,7 @@ int pk_fragment_up(struct __sk_buff *skb)
 	if (!s)
 		return TC_ACT_SHOT;
 	reason = guard_fragment_up(skb, s);
-	if (reason != UPLINK_NOT_OURS)
-		return slow_finish(skb, s, reason);
-	return overlay_is(node_get(), skb->ifindex)
-		       ? pk_finish(skb, &s->pkt, PK_REASON_UNKNOWN_ENDPOINT)
-		       : TC_ACT_UNSPEC;
+	return reason == UPLINK_NOT_OURS ? TC_ACT_UNSPEC : slow_finish(skb, s, reason);
 }
 
 SEC("tc")

@@ -172,6 +172,9 @@ static void extensions(void)
 		{ "a chain of 7 headers", { 0, 60, 60, 60, 60, 60, 60 }, 7, PK_REASON_EXT_HEADER },
 		{ "hop-by-hop not first", { 60, 0 }, 2, PK_REASON_EXT_HEADER },
 		{ "a header twice", { 60, 60 }, 2, PK_REASON_EXT_HEADER },
+		{ "an atomic fragment twice", { 44, 44 }, 2, PK_REASON_EXT_HEADER },
+		{ "destination options behind an atomic fragment's", { 44, 60 }, 2, PK_REASON_OK },
+		{ "and once more", { 60, 44, 60 }, 3, PK_REASON_EXT_HEADER },
 	};
 	static const uint8_t before_protocol[] = { 0, 43, 44, 59, 60, 135, 139, 140, 253, 254 };
 	const uint8_t fragment = 44;
