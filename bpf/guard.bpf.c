@@ -90,7 +90,7 @@ PK_SLOW(pk_error_to, guard_error_to)
 PK_SLOW(pk_fragment, guard_fragment)
 PK_SLOW(pk_fragment_to, guard_fragment_to)
 
-/* A fragment that belongs to no flow of ours is left to the host; none that the overlay brings is. */
+/* A fragment of no flow of ours is left to the host; none that the overlay brings is. */
 SEC("tc")
 int pk_fragment_up(struct __sk_buff *skb)
 {
