@@ -55,10 +55,11 @@ class Alloc:
 
     def tap(self, device="tap0", credentials=None, queues=1):
         """
-        The tap, opened as a VMM does: by (uid, gid) without capabilities where given; a host tap as picketd opens it.
+        The tap, opened as a VMM does: by (uid, gid) without capabilities where given, which writes its frames; a host tap is opened as by
+        picketd, and handed over.
         """
         if self.has_host_tap:
-            return Tap(self.node.net, f"pk{self.slot}", None, queues)
+            return Tap(self.node.net, f"pk{self.slot}", credentials, queues, handed=True)
         return Tap(self.net, device, credentials, queues)
 
     def pings(self, other, family=4, timeout=PINGED):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Raw frames: through a tap as a VMM sends them, through a packet socket as a process does."""
 import array
+import contextlib
 import dataclasses
 import errno
 import fcntl
@@ -75,48 +76,78 @@ def await_carrier(fd, net, device):
     fcntl.ioctl(fd, _TUNGETIFF, bytes(40))
 
 
+def _drop(uid, gid):
+    """Becomes another user; a root that does so keeps no capability."""
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def _write_all(channel, fd):
+    """Writes each frame that is asked for, and says what became of it, until nobody asks any more."""
+    while data := channel.recv(1 << 17):
+        error = 0
+        try:
+            os.write(fd, data)
+        except OSError as failed:
+            error = failed.errno
+        channel.send(struct.pack("i", error))
+
+
 class Tap:
     """
-    An opened tap. The file is opened by root (the device node may be root's), the interface is
-    taken by `credentials` (uid, gid) without capabilities: what the tap's owner alone may do.
+    An opened tap. Where `credentials` (uid, gid) are given, a process that has those and no capability, as a VMM does, writes each frame; it
+    has taken the interface, too, which its owner may, unless that is `handed` to it by root. The file is opened by root: the device node may
+    be root's.
     """
 
-    def __init__(self, net, device="tap0", credentials=None, queues=1):
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        pid = os.fork()
-        if pid == 0:
-            os._exit(self._child(theirs, net, device, credentials, queues))
+    def __init__(self, net, device="tap0", credentials=None, queues=1, handed=False):
+        self.writer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            os._exit(self._child(theirs, net, device, credentials, queues, handed))
         theirs.close()
-        _, status = os.waitpid(pid, 0)
-        error = os.waitstatus_to_exitcode(status)
-        if error:
-            ours.close()
-            raise OSError(error, f"tap {device}: {os.strerror(error)}")
         fds = array.array("i")
-        _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(fds.itemsize))
+        _, ancillary, _, _ = self.writer.recvmsg(1, socket.CMSG_SPACE(fds.itemsize))
+        if not ancillary:
+            error = self._end_writer()
+            raise OSError(error, f"tap {device}: {os.strerror(error)}")
         fds.frombytes(ancillary[0][2][:fds.itemsize])
-        ours.close()
         self.fd = fds[0]
+        if not credentials:
+            self._end_writer()
         os.set_blocking(self.fd, True)
         await_carrier(self.fd, net, device)
 
     @staticmethod
-    def _child(channel, net, device, credentials, queues):
+    def _child(channel, net, device, credentials, queues, handed):
+        for other in {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, channel.fileno()}:
+            with contextlib.suppress(OSError):		# what listed them
+                os.close(other)
         try:
             netns.setns(net, netns.CLONE_NEWNET)
             fd = os.open("/dev/net/tun", os.O_RDWR)
-            if credentials:
-                os.setgroups([])
-                os.setresgid(credentials[1], credentials[1], credentials[1])
-                os.setresuid(credentials[0], credentials[0], credentials[0])
+            if credentials and not handed:
+                _drop(*credentials)
             flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR
             flags |= _IFF_MULTI_QUEUE if queues > 1 else 0
             fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", device.encode(), flags))
-            channel.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
-                                      array.array("i", [fd]))])
+            if credentials and handed:
+                _drop(*credentials)
+            channel.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+            if credentials:
+                _write_all(channel, fd)
             return 0
         except OSError as error:
             return error.errno or 1
+
+    def _end_writer(self):
+        """What it ended with; 0 where there is none any more."""
+        if not self.writer:
+            return 0
+        self.writer.close()
+        self.writer = None
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def offload(self, flags):
         """TUNSETOFFLOAD: what the guest takes (1 csum, 2 TSO4, 4 TSO6, 0x20 USO4, 0x40 USO6)."""
@@ -134,7 +165,14 @@ class Tap:
         return True
 
     def send(self, frame, header=None):
-        os.write(self.fd, (header or VnetHeader()).pack() + bytes(frame))
+        data = (header or VnetHeader()).pack() + bytes(frame)
+        if not self.writer:
+            os.write(self.fd, data)
+            return
+        self.writer.send(data)
+        error, = struct.unpack("i", self.writer.recv(4))
+        if error:
+            raise OSError(error, os.strerror(error))
 
     def _read(self):
         return os.read(self.fd, 70000)[10:]
@@ -152,6 +190,7 @@ class Tap:
             os.read(self.fd, 64)
 
     def close(self):
+        self._end_writer()
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -107,6 +107,9 @@ class Bpf:
     tap = Pytest("netns tap", for_netns, ["tests/netns/test_guard_tap.py"], 900)
     memory = Pytest("netns tap memory", for_netns, ["tests/netns/test_tap_memory.py"], 600)
     process = Pytest("netns process", for_netns, ["tests/netns/test_guard_process.py"], 900)
+    # What is of the overlay, by a real device and a real sender.
+    of_fabric = {"fabric.h", "overlay.h", "uplink.h"}
+    overlay = Pytest("netns overlay", for_netns, ["tests/netns/test_overlay.py", "tests/netns/test_overlay_edges.py"], 900)
     sock = Pytest("netns sock", ["all"], ["tests/netns/test_sock.py"], 600)
     prop = Suite("policy-property", ["build/tests/policy-property"],
                  ["build/tests/policy-property", "-seed", "1", "-queries", "60000"], 600,
@@ -142,6 +145,8 @@ class Bpf:
             return [self.still, self.moments, self.model, self.tap, self.process]
         if os.path.basename(file) == "sock.bpf.c":
             return [self.still, self.sock]
+        if os.path.basename(file) in self.of_fabric:
+            return [self.still, self.moments, self.model, self.overlay]
         if os.path.basename(file) in self.by_tap:
             return [self.still, self.moments, self.model, self.tap]
         return [self.still, self.moments, self.model]

@@ -86,6 +86,16 @@ def right(raw):
     return Ether(bytes(fresh))[layer].chksum == packet[layer].chksum
 
 
+def test_who_writes_has_no_privilege(pair):
+    """Every frame below is written to the tap's descriptor by such a process."""
+    a, _ = pair
+    with open(f"/proc/{a.vmm.pid}/status", encoding="ascii") as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+    assert status["Uid"].split() == [str(OWNER)] * 4 and status["Gid"].split() == [str(OWNER)] * 4
+    assert not status["Groups"].split()
+    assert {int(status[which], 16) for which in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+
+
 def test_the_honest_frame_arrives(pair):
     a, b = pair
     a.vmm.send(tcp(a, b))
