@@ -17,6 +17,7 @@ static bool answered(const char *text, struct pkt *p)
 	       check(text, !memcmp(p->b, mac, 6) && !memcmp(p->b + 6, gateway_mac, 6));
 }
 
+/* P61: an ARP probe and a gratuitous ARP for the endpoint's own address are never answered. */
 static void arp(void)
 {
 	struct pkt p = pkt_arp(WHO_A, 1, 0x0a140001);
@@ -51,6 +52,7 @@ static void arp(void)
 	node_reset();
 }
 
+/* P61: nor is the detection of duplicates (DAD) for its own address. */
 static void neighbours(void)
 {
 	union pk_addr gateway = pkt_ip6(WHO_GATEWAY), b = pkt_ip6(WHO_B), a = pkt_ip6(WHO_A);
@@ -161,6 +163,7 @@ static void lease(const struct pkt *p, uint8_t type)
 	check("DHCP: ports", p->b[35] == 67 && p->b[37] == 68);
 }
 
+/* P08: a guest's own discover and request are answered by the guard with its own lease only. */
 static void dhcp(void)
 {
 	uint32_t own = 0x0a14000b, gateway = 0x0a140001;

@@ -26,7 +26,10 @@ static void unrelated(const char *text, uint32_t slot, struct pkt error)
 	node_from(text, slot, error, PK_REASON_ICMP_UNRELATED);
 }
 
-/* Each protocol's packet, and the error about it from who got it. */
+/*
+ * Each protocol's packet, and the error about it from who got it.
+ * P35: an ICMP error of who got the packet passes, about a live flow, and none before it.
+ */
 static void both_ways(void)
 {
 	static const struct {

@@ -23,6 +23,7 @@ static void deny(enum pk_dir dir)
 	node_verdict(&key, PK_DENY, PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY), 64);
 }
 
+/* P37: SYN|ACK, ACK, RST, data, SYN|FIN, null and xmas open no flow, and are denied as no-flow. */
 static void begin(void)
 {
 	static const struct {
@@ -55,6 +56,7 @@ static void one_way(void)
 	node_word(2, 2, 0, 2); /* B has the other rule set: all of its tenant may */
 }
 
+/* P33: where A may reach B and not the reverse, B's request with the id of A's echo is denied. */
 static void replies(void)
 {
 	one_way();
@@ -132,6 +134,10 @@ static void not_an_echo(void)
 	node_from("B's replies still pass, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(0)), PK_REASON_OK);
 }
 
+/*
+ * P63: a flow that a reply has judged again gets the verdict of initiator to responder, as at
+ * first.
+ */
 static void judged_again(void)
 {
 	one_way();
@@ -193,6 +199,10 @@ static void opened_again(void)
 		     PK_REASON_ENDPOINT_CLOSED);
 }
 
+/*
+ * P38: the SYN of a closed flow's tuple, which policy denies by now, is denied: the old flow
+ * admits nothing.
+ */
 static void closed(void)
 {
 	node_reset();
@@ -230,6 +240,7 @@ static void expired(void)
 	}
 }
 
+/* P36: an ICMP error about somebody else's flow, or about none, is dropped as icmp-unrelated. */
 static void errors(void)
 {
 	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));

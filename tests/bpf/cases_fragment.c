@@ -67,7 +67,10 @@ static const struct kind {
 	{ "a ping over IPv6", true, PING6(77), PONG6(77) },
 };
 
-/* Between two endpoints, there and back. */
+/*
+ * Between two endpoints, there and back.
+ * P15: once a first fragment is let in, the later ones are delivered, as they are.
+ */
 static void inside(const struct kind *k)
 {
 	struct pkt there = datagram(k->v6, WHO_A, WHO_B, k->out), p;
@@ -94,7 +97,10 @@ static void inside(const struct kind *k)
 	}
 }
 
-/* What isn't the first's own goes nowhere. */
+/*
+ * What isn't the first's own goes nowhere.
+ * P16: a later fragment that has no first one of its own is dropped as fragment.
+ */
 static void strangers(bool v6)
 {
 	struct l4 udp = UDP(40000, 5000);
@@ -186,7 +192,10 @@ static void revoked(void)
 	node_from("and the next", 1, piece(&whole, 1), PK_REASON_FRAGMENT);
 }
 
-/* Whoever isn't let in by the first piece isn't by a later one. */
+/*
+ * Whoever isn't let in by the first piece isn't by a later one.
+ * P15: where the first fragment is denied, so is each later one. P16: a tiny first one is dropped.
+ */
 static void denied(bool v6)
 {
 	struct pkt whole = datagram(v6, WHO_A, WHO_C, UDP(40000, 5000));
@@ -235,8 +244,13 @@ static void age(uint32_t seconds)
 	}
 }
 
+/*
+ * P42: 100,000 first fragments of one endpoint push out none of another's, whose next piece passes:
+ * there are places for so many, of each endpoint's own, and what they know ages.
+ */
 static void life(void)
 {
+	uint32_t many = node_rounds(100000);
 	struct pkt whole = datagram(false, WHO_A, WHO_B, UDP(40000, 5000));
 	struct pkt of_b = datagram(false, WHO_B, WHO_A, UDP(5000, 40000)), p;
 
@@ -248,11 +262,11 @@ static void life(void)
 	node_from("and no longer", 1, piece(&whole, 1), PK_REASON_FRAGMENT);
 	node_reset();
 	node_from("the neighbour's first piece", 2, piece(&of_b, 0), PK_REASON_OK);
-	for (uint32_t id = 1; id <= node_rounds(20000); id++) {
+	for (uint32_t id = 1; id <= many; id++) {
 		p = pkt_piece(&whole, 0, HEAD, id);
 		node_run(NODE_FROM, 1, &p, NULL);
 	}
-	node_from("20,000 of another endpoint's take no place of it", 2, piece(&of_b, 1),
+	node_from("100,000 of another endpoint's take no place of it", 2, piece(&of_b, 1),
 		  PK_REASON_OK);
 }
 

@@ -289,7 +289,10 @@ static void revoked_places(void)
 			  pkt_v4(WHO_A, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
 }
 
-/* The budget that is configured is the budget that works. */
+/*
+ * The budget that is configured is the budget that works.
+ * P58: with all of its places taken, ten budgets of connections that each close are not denied once.
+ */
 static void every_place(void)
 {
 	struct pkt gone = pkt_v4(WHO_A, WHO_B, TCP(1005, 80, RST));
@@ -298,7 +301,7 @@ static void every_place(void)
 	for (int i = 0; i < NODE_BUDGET; i++)
 		node_from("A's connections, to the last place", 1,
 			  pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)), PK_REASON_OK);
-	for (int i = 0; i < 3 * NODE_BUDGET; i++) {
+	for (int i = 0; i < 10 * NODE_BUDGET; i++) {
 		node_from("one of them closes", 1, gone, PK_REASON_OK);
 		gone = pkt_v4(WHO_A, WHO_B, TCP(2000 + i, 80, RST));
 		node_from("the next one finds its place", 1,

@@ -48,7 +48,10 @@ static void reclaimed(void)
 		  PK_REASON_NO_FLOW);
 }
 
-/* Ten budgets of flows whose time is over, one after the other: nobody but the guard makes room. */
+/*
+ * P58: ten budgets of short flows, one after the other, with no controller: none is denied, since the
+ * guard itself takes the places of those whose time is over.
+ */
 static void reclaimed_of_the_expired(void)
 {
 	int fd = node_map("flows");
@@ -95,17 +98,27 @@ static void reclaimed_of_the_gone(void)
 	}
 }
 
-/* The table holds two budgets: the host's flows to B are B's. */
+/*
+ * The table holds two budgets: the host's flows to B are B's.
+ * P40: A has filled all of the table that is A's; its next flow is denied and counted, B has all of
+ * its own places, and no flow that lives is evicted. (A node's own table has room for every
+ * endpoint's places: more are refused when it is made.)
+ */
 static void full(void)
 {
 	node_reset();
 	for (int i = 0; i < NODE_BUDGET; i++)
 		node_from("A's flows", 1, udp(WHO_A, 1000 + i), PK_REASON_OK);
+	node_from("one more of A's", 1, udp(WHO_A, 2000), PK_REASON_FLOW_BUDGET);
 	for (int i = 0; i < NODE_BUDGET; i++)
 		node_from("B's flows", 2, pkt_v4(WHO_B, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
 	node_from("C's first flow: the table is full", 3, pkt_v4(WHO_C, WHO_C, UDP(1000, 9)),
 		  PK_REASON_MAP_FULL);
-	node_from("nothing was evicted", 1, udp(WHO_A, 1000), PK_REASON_OK);
+	for (int i = 0; i < NODE_BUDGET; i++) {
+		node_from("nothing was evicted of A's", 1, udp(WHO_A, 1000 + i), PK_REASON_OK);
+		node_from("nor of B's", 2, pkt_v4(WHO_B, WHO_A, UDP(1000 + i, 9)), PK_REASON_OK);
+	}
+	check("no flow more than there were", node_flows() == 2 * NODE_BUDGET);
 }
 
 static void new_flows(struct pk_node *n)

@@ -125,7 +125,11 @@ static void range(void)
 		  PK_REASON_OK);
 }
 
-/* Whose port is published takes nobody's own traffic to that number elsewhere. */
+/*
+ * Whose port is published takes nobody's own traffic to that number elsewhere.
+ * P31: a published port 8080 doesn't catch another endpoint's traffic to port 8080 elsewhere, nor
+ * to it.
+ */
 static void published_nowhere_else(void)
 {
 	struct pkt p = pkt_v4(WHO_B, WHO_A, TCP(50000, 8080, SYN)), want = p;

@@ -26,6 +26,7 @@ static const struct row rows[] = {
 	{ "the UDP/IPv4 datagram passes", B_UDP4, { { 0, -1 } }, PK_REASON_OK },
 	{ "the TCP/IPv6 SYN passes", B_TCP6, { { 0, -1 } }, PK_REASON_OK },
 	{ "the UDP/IPv6 datagram passes", B_UDP6, { { 0, -1 } }, PK_REASON_OK },
+	/* P10: an IPv4 header that lies about its length or version is dropped as malformed. */
 	{ "ihl 0", B_TCP4, C1(14, 0x40), PK_REASON_MALFORMED },
 	{ "ihl 1", B_TCP4, C1(14, 0x41), PK_REASON_MALFORMED },
 	{ "ihl 2", B_TCP4, C1(14, 0x42), PK_REASON_MALFORMED },
@@ -40,6 +41,7 @@ static const struct row rows[] = {
 	{ "total length ends inside the TCP header", B_TCP4, C1(17, 39), PK_REASON_TRUNCATED },
 	{ "total length ends inside the UDP header", B_UDP4, C1(17, 27), PK_REASON_TRUNCATED },
 	{ "a jumbogram", B_TCP6, C1(19, 0), PK_REASON_TRUNCATED },
+	/* P11: TCP and UDP that lie about their lengths are malformed, and make no flow. */
 	{ "doff 0", B_TCP4, C1(46, 0x00), PK_REASON_MALFORMED },
 	{ "doff 1", B_TCP4, C1(46, 0x10), PK_REASON_MALFORMED },
 	{ "doff 2", B_TCP4, C1(46, 0x20), PK_REASON_MALFORMED },
@@ -58,6 +60,7 @@ static const struct row rows[] = {
 	{ "SCTP's destination port 0", B_SCTP4, C2(36, 0, 37, 0), PK_REASON_MALFORMED },
 	{ "ICMPv6 in IPv4", B_PING4, C1(23, 58), PK_REASON_MALFORMED },
 	{ "protocol 0 in IPv4", B_PING4, C1(23, 0), PK_REASON_MALFORMED },
+	/* P13: whatever is neither IP nor ARP is dropped and counted as ethertype. */
 	{ "PPPoE", B_TCP4, C2(12, 0x88, 13, 0x64), PK_REASON_ETHERTYPE },
 	{ "MPLS", B_TCP4, C2(12, 0x88, 13, 0x47), PK_REASON_ETHERTYPE },
 	{ "LLDP", B_TCP4, C2(12, 0x88, 13, 0xcc), PK_REASON_ETHERTYPE },
@@ -67,6 +70,7 @@ static const struct row rows[] = {
 	{ "RARP", B_TCP4, C2(12, 0x80, 13, 0x35), PK_REASON_ETHERTYPE },
 	{ "802.3 length with LLC/STP", B_TCP4, C3(12, 0, 13, 38, 14, 0x42), PK_REASON_ETHERTYPE },
 	{ "a VLAN tag in the data", B_TCP4, C2(12, 0x88, 13, 0xa8), PK_REASON_VLAN },
+	/* P16: a fragment without its first, at offset 1 or beyond 65,535 is dropped. */
 	{ "a later fragment without a first", B_UDP4, C1(21, 0xb9), PK_REASON_FRAGMENT },
 	{ "a fragment at offset 1", B_TCP4, C1(21, 1), PK_REASON_FRAGMENT },
 	{ "a fragment that ends beyond 65,535", B_UDP4, C2(20, 0x1f, 21, 0xff),
@@ -116,6 +120,10 @@ static struct pkt with_options(const uint8_t *options, size_t n)
 	return p;
 }
 
+/*
+ * P14: source routes, recorded routes, timestamps and options of length 0 and 1 are dropped; padding
+ * passes.
+ */
 static void options(void)
 {
 	static const struct {
@@ -157,6 +165,11 @@ static struct pkt with_ext(const uint8_t *kinds, size_t n)
 	return p;
 }
 
+/*
+ * P17: hop-by-hop, destination options and an atomic fragment before UDP pass where its ports may; a
+ * chain of seven, hop-by-hop elsewhere than first, a routing header, next header 59 with data and a
+ * length past the end are dropped as ext-header.
+ */
 static void extensions(void)
 {
 	static const struct {
@@ -196,7 +209,10 @@ static void extensions(void)
 	}
 }
 
-/* Policy knows the ports behind the headers: A may send UDP to port 53 of its own tenant alone. */
+/*
+ * Policy knows the ports behind the headers: A may send UDP to port 53 of its own tenant alone.
+ * P17: the datagram behind the headers is judged by its UDP ports.
+ */
 static void judged_behind_them(void)
 {
 	static const uint8_t kinds[] = { 0, 60, 44 };
@@ -238,7 +254,10 @@ static void truncated_options(void)
 	}
 }
 
-/* The shortest that BPF_PROG_TEST_RUN takes; shorter ones: tests/netns and the parser alone. */
+/*
+ * The shortest that BPF_PROG_TEST_RUN takes; shorter ones: tests/netns and the parser alone.
+ * P09: every cut of every header is dropped as truncated.
+ */
 static void truncated(void)
 {
 	char text[64];
@@ -266,6 +285,9 @@ static void truncated(void)
 	}
 }
 
+/*
+ * P60: segments without a partial checksum are dropped as gso. P20: longer than the MTU is length.
+ */
 static void lengths(void)
 {
 	struct pkt p = base(B_UDP4);

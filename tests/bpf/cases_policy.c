@@ -33,6 +33,7 @@ static void port_rule(uint32_t class, uint16_t port, uint32_t bits, uint8_t verd
 	node_verdict(&key, verdict, rank, 101);
 }
 
+/* P21: TCP, UDP, echo and SCTP to another tenant are denied at the source, in IPv4 and IPv6. */
 static void isolation(void)
 {
 	node_reset();
@@ -129,6 +130,7 @@ static struct pkt probe(int i)
 	}
 }
 
+/* P23: egress allowed and ingress not, and the reverse: each is denied, by the side that denies. */
 static void sides(void)
 {
 	node_reset();
@@ -195,6 +197,7 @@ static void ports(void)
 	node_from("so does UDP", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 80)), PK_REASON_OK);
 }
 
+/* P29: metadata addresses are denied by the baseline, TCP and UDP. P28: the node's own likewise. */
 static void protect(void)
 {
 	union pk_addr imds = { .b = { 0xfd, 0, 0x0e, 0xc2, [14] = 2, 0x54 } };

@@ -4,6 +4,11 @@
 
 #include "tests/bpf/node.h"
 
+/*
+ * P01: a source MAC that isn't the endpoint's own is dropped as spoofed-mac and counted.
+ * P05: so is an ARP request with the right sender in a wrong Ethernet frame; the reverse is
+ * spoofed-arp.
+ */
 static void mac(void)
 {
 	struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
@@ -21,6 +26,10 @@ static void mac(void)
 	node_from("ARP, sender MAC wrong", 1, p, PK_REASON_SPOOFED_ARP);
 }
 
+/*
+ * P02: sources of the neighbour, the gateway, the node, a loopback, of nobody (but for DHCP), of all
+ * and of a group: each is dropped as spoofed-ipv4.
+ */
 static void ipv4(void)
 {
 	static const struct {
@@ -45,6 +54,10 @@ static void ipv4(void)
 	}
 }
 
+/*
+ * P03: a neighbour's source, a link-local one with UDP, the unspecified one with UDP, a loopback, a
+ * group, an IPv4-mapped one: each is dropped as spoofed-ipv6.
+ */
 static void ipv6(void)
 {
 	static const struct {
@@ -68,6 +81,10 @@ static void ipv6(void)
 	}
 }
 
+/*
+ * P06: advertisements for the gateway's and the neighbour's address, and a solicitation with a foreign
+ * link-layer option, are dropped as spoofed-nd. P07: so is a router advertisement.
+ */
 static void discovery(void)
 {
 	union pk_addr gateway = pkt_ip6(WHO_GATEWAY), b = pkt_ip6(WHO_B);
@@ -96,6 +113,7 @@ static void discovery(void)
 	node_from("ARP for another protocol", 1, p, PK_REASON_MALFORMED);
 }
 
+/* P08: a guest's offer and a discover with a foreign chaddr are dropped as spoofed-dhcp. */
 static void dhcp(void)
 {
 	struct pkt p = pkt_dhcp(WHO_A, 1, 0, 0);
@@ -116,6 +134,7 @@ static void dhcp(void)
 	node_from("a request that a relay made", 1, p, PK_REASON_SPOOFED_DHCP);
 }
 
+/* P24: broadcast, mDNS and SSDP are dropped as multicast. */
 static void groups(void)
 {
 	union pk_addr mdns = { .b = { 0xff, 2, [15] = 0xfb } };
@@ -132,6 +151,10 @@ static void groups(void)
 		  pkt_v4_to(WHO_A, 0x0a1400ff, UDP(9, 9)), PK_REASON_POLICY_DENIED);
 }
 
+/*
+ * P30: a frame for the gateway whose destination is a loopback, plain or mapped, is denied as one to
+ * a protected address.
+ */
 static void loopback(void)
 {
 	static const struct {

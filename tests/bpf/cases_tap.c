@@ -90,7 +90,11 @@ static struct pkt udp6(size_t payload)
 	return p;
 }
 
-/* The checksum is finished where the protocol that was judged has it, and nowhere else. */
+/*
+ * The checksum is finished where the protocol that was judged has it, and nowhere else.
+ * P18: a partial checksum is right in the end at its protocol's own place, and denied at any
+ * other.
+ */
 static void checksum(void)
 {
 	static const struct {
@@ -192,6 +196,7 @@ static void pieces(int want)
 	check("all of its pieces arrive, right", n == want && right == n);
 }
 
+/* P19: segments too small to be honest are denied as gso, and none of them is made. */
 static void segmentation(void)
 {
 	for (size_t i = 0; i < sizeof(cuts) / sizeof(*cuts); i++) {
@@ -209,7 +214,10 @@ static void segmentation(void)
 	}
 }
 
-/* What would be cut into other packets than were judged. */
+/*
+ * What would be cut into other packets than were judged.
+ * P60: segments that have no partial checksum, or another protocol's kind, are denied.
+ */
 static void segmentation_lies(void)
 {
 	struct pkt p = tcp4(3000);
@@ -306,6 +314,7 @@ static void rate_of_pieces(enum pk_dir dir)
 	node_reset();
 }
 
+/* P20: where the sender has the linear part end changes nothing. */
 static void linear(void)
 {
 	static const uint16_t heads[] = { 14, 34, 53, 54, 1000 };
@@ -324,6 +333,7 @@ static void linear(void)
 	}
 }
 
+/* P12: a VLAN tag is dropped as vlan, also where the kernel keeps it beside the bytes. */
 static void vlan(void)
 {
 	struct pkt p = tcp4(100), tagged = p;
@@ -339,7 +349,11 @@ static void vlan(void)
 	tap("a tag of 802.1ad", &v, &tagged, PK_REASON_VLAN);
 }
 
-/* The gateway's answer stands in the question's packet, whose checksum may be unfinished. */
+/*
+ * The gateway's answer stands in the question's packet, whose checksum may be unfinished.
+ * P61: a question with a partial checksum has an answer with a right one; one in segments is
+ * denied.
+ */
 static void dhcp(void)
 {
 	struct pkt p = pkt_dhcp(WHO_A, 1, 0, 0), options, got;

@@ -292,6 +292,28 @@ static void between_endpoints(void)
 		      !flow.window);
 }
 
+/*
+ * P34: a RST and a FIN of another endpoint that writes A's or the world's address are dropped as
+ * spoofed; those of the true peer outside of the window (the cases above) leave the flow as well.
+ */
+static void of_a_third(void)
+{
+	static const uint8_t kinds[] = { RST, FIN | ACK };
+
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		struct pkt as_a = from_a(kinds[i], 0), as_world = from_world(kinds[i], 0);
+
+		open_with(linux_options, sizeof(linux_options));
+		pkt_mac(WHO_C, as_a.b + 6);
+		pkt_mac(WHO_C, as_world.b + 6);
+		node_from("C writes A's address", 3, world_says(as_a, 1, ACKED, 0),
+			  PK_REASON_SPOOFED_IPV4);
+		node_from("C writes the world's", 3, world_says(as_world, ACKED, 1, 0),
+			  PK_REASON_SPOOFED_IPV4);
+		check("A's flow stays", state() == PK_FLOW_OPEN);
+	}
+}
+
 /* Blind: whoever doesn't see the connection tries numbers. */
 static void blind(void)
 {
@@ -358,6 +380,7 @@ void cases_window(void)
 	of_the_worlds();
 	of_an_unscaled_world();
 	between_endpoints();
+	of_a_third();
 	blind();
 	by_reflection();
 	by_reflection_of_the_asked();

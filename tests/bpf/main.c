@@ -31,7 +31,7 @@ static const struct {
 		 SUBJECT(race),		  SUBJECT(fragment),	SUBJECT(uplink),   SUBJECT(tuple),
 		 SUBJECT(identification), SUBJECT(outside),	SUBJECT(remote),   SUBJECT(dhcp),
 		 SUBJECT(dhcp6),	  SUBJECT(undelivered), SUBJECT(host_tap), SUBJECT(overlay),
-		 SUBJECT(window),	  SUBJECT(verifier) };
+		 SUBJECT(window),	  SUBJECT(flood),	SUBJECT(verifier) };
 
 static bool asked(int argc, char **argv, const char *option)
 {

@@ -141,6 +141,7 @@ void cases_fragment(void);
 void cases_nat(void);
 void cases_life(void);
 void cases_window(void);
+void cases_flood(void);
 void cases_judge(void);
 void cases_race(void);
 void cases_verifier(void);

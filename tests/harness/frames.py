@@ -101,6 +101,8 @@ class Tap:
     be root's.
     """
 
+    writer = None		# a channel to the process that writes; without one this process does
+
     def __init__(self, net, device="tap0", credentials=None, queues=1, handed=False):
         self.writer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()

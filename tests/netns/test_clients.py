@@ -69,6 +69,7 @@ printf '%s %s %s %s %s [%s] [%s] %s %s\\n' "$1" "$ip" "$mask" "$router" "$mtu" "
 
 
 def test_busybox_udhcpc(guest):
+    """P08: it gets its own lease, from the guard."""
     guest.write("/run/udhcpc.sh", UDHCPC, 0o755)
     client = guest.popen(["busybox", "udhcpc", "-f", "-R", "-i", "eth0", "-T", "1", "-O", "search", "-O", "mtu", "-O", "domain",
                           "-O", "hostname", "-p", "/run/udhcpc.pid", "-s", "/run/udhcpc.sh"], stderr=subprocess.PIPE, text=True)

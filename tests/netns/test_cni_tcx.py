@@ -134,7 +134,7 @@ def test_a_lost_pair_is_made_again(node):
 
 
 def test_a_foreign_program_before_the_guard(node):
-    """A TCX program can't be overtaken: the endpoint is closed, and opens once the program is gone."""
+    """A TCX program can't be overtaken: the endpoint is closed, and opens once the program is gone. P57: by CHECK, too."""
     a = node.add("acme", "api", "web")
     host = f"pk{a.slot}"
     change(node, node, host, "ingress", "pk_forward_eth", ATTACH, BEFORE)

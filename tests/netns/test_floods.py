@@ -44,6 +44,7 @@ def udp(source, target, port, payload=b"x"):
 
 @pytest.mark.parametrize("kind", ["ping", "ping6", "arp", "nd", "dhcp"])
 def test_the_gateway_answers_so_many_and_no_more(node, kind):
+    """P32: a flood of pings, ARP, ND and DHCP gets as many answers as the bucket has; a neighbour loses nothing beside it."""
     a, b, c = (node.add("acme", job, "web") for job in ("noisy", "quiet", "peer"))
     with a.tap(credentials=OWNER) as noisy, b.tap() as out, c.tap() as into:
         flood, answers = bytes(questions(a)[kind]), 0
@@ -72,7 +73,7 @@ def test_the_gateway_answers_so_many_and_no_more(node, kind):
 
 
 def test_a_quiet_ones_denials_are_told_beside_a_flood(node):
-    """Each of the quiet one's is in the last events; of the noisy one's as many as are lost are counted."""
+    """Each of the quiet one's is in the last events; of the noisy one's as many as are lost are counted. P41: by picketd, too."""
     node.start_picketd(ALONE)
     noisy, quiet = node.add("acme", "noisy", "web"), node.add("beta", "quiet", "web")
     flood, rounds = [udp(noisy, quiet, 1000 + i) for i in range(500)], 30
@@ -93,7 +94,10 @@ def test_a_quiet_ones_denials_are_told_beside_a_flood(node):
 
 
 def test_what_runs_on_after_DEL_reaches_nobody(make_node):
-    """Its sockets were open before, its netns stays: it sends to a peer, to the node and to the world."""
+    """
+    Its sockets were open before, its netns stays: it sends to a peer, to the node and to the world.
+    P56: nothing is delivered, its slot and addresses are nobody else's meanwhile, and it goes with its netns.
+    """
     node = make_node(conf={"mode": "process"})
     node.start_picketd(ALONE)
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "web")
@@ -108,7 +112,7 @@ def test_what_runs_on_after_DEL_reaches_nobody(make_node):
         host = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     host.bind(("", 9))
     host.setblocking(False)
-    own = socket.inet_aton(a.address())
+    own, slot = socket.inet_aton(a.address()), a.slot
     frames = [bytes(Ether(src=a.mac, dst=GATEWAY) / IP(src=a.address(), dst=target) / UDP(sport=9, dport=9)) for target in targets]
     with b.packets() as peer, PacketSocket(node.net, "up0") as uplink:
         wait_for(lambda: sockets[0].send(b"before") and peer.receive(lambda f: own in f and b"before" in f, 0.2), "a way that is open")
@@ -121,7 +125,7 @@ def test_what_runs_on_after_DEL_reaches_nobody(make_node):
                 except OSError:		# its device is gone
                     pass
         again = node.add("beta", "other", "web")	# while it still runs
-        assert again.address() != a.address() and again.address(6) != a.address(6)
+        assert again.address() != a.address() and again.address(6) != a.address(6) and again.slot != slot
         for heard in (peer, uplink):
             assert not [f for f in heard.drain() if own in f or b"after" in f]
         with pytest.raises(BlockingIOError):
@@ -129,3 +133,5 @@ def test_what_runs_on_after_DEL_reaches_nobody(make_node):
     for each in (*sockets, raw, host):
         each.close()
     node.drop_netns(a)
+    wait_for(lambda: not [name for name in node.records() if a.id in name], lambda: f"its record's going: {node.records()}")
+    assert f"pk{slot}" not in {link["ifname"] for link in node.json(["ip", "-j", "link"])}

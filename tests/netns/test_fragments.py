@@ -73,6 +73,7 @@ def test_between_endpoints(stage, mode, family):  # noqa: F811
         assert not pings(other, b.address(family), 1, size=LONG)
 
         def all_are_judged():
+    """P15: a whole set is delivered where policy lets the first in; where it doesn't, none of the set is."""
             counted = s.node.tables.counted(other.alloc.slot, before)
             return counted.get((EGRESS, "fragment"), 0) >= 4 and counted.get((EGRESS, "policy-denied"), 0) >= 2
 

@@ -103,7 +103,7 @@ def test_a_forged_frame_is_denied(pair, case):
 
 @pytest.mark.parametrize("start, offset", [(34, 2), (30, 0), (26, 0)])
 def test_a_checksum_elsewhere(pair, start, offset):
-    """Also by a task that turns its eth0's offloads on again, which its CAP_NET_ADMIN allows."""
+    """Also by a task that turns its eth0's offloads on again, which its CAP_NET_ADMIN allows. P60: what is delivered is what was judged."""
     a, b = pair
     header = VnetHeader(flags=NEEDS_CSUM, csum_start=start, csum_offset=offset)
     with a.inside():

@@ -104,6 +104,7 @@ def test_the_honest_frame_arrives(pair):
 
 
 def test_source_mac(pair):
+    """P01: a source MAC that isn't the endpoint's is dropped as spoofed-mac, and counted."""
     a, b = pair
     other = a.mac[:-2] + f"{(int(a.mac[-2:], 16) + 1) & 0xff:02x}"
     for frame in (udp(a, b), tcp6(a, b)):
@@ -114,6 +115,7 @@ def test_source_mac(pair):
 
 
 def test_ethertypes(pair):
+    """P13: whatever is neither IP nor ARP is dropped as ethertype, and counted."""
     a, b = pair
     frame = bytes(udp(a, b))
     for ethertype in (0x8864, 0x8847, 0x88cc, 0x888e, 0x88e5, 0x9000, 0x8035):
@@ -127,6 +129,7 @@ def test_ethertypes(pair):
 
 @pytest.mark.parametrize("tag", ["vid 5", "vid 0", "802.1ad", "triple"])
 def test_vlan(pair, tag):
+    """P12: a tag of any kind around a valid packet is dropped as vlan; the kernel keeps it beside the bytes."""
     a, b = pair
     inner = tcp(a, b)
     ether, rest = Ether(src=a.mac, dst=GATEWAY_MAC), inner[IP]
@@ -165,7 +168,7 @@ def sum_at(frame, start, wanted):
 @pytest.mark.parametrize("make", [lambda a, b: tcp(a, b, 80), lambda a, b: udp(a, b, b"", 80)],
                          ids=["tcp", "udp"])
 def test_a_port_that_the_checksum_rewrites(only80, make):
-    """Port 80 when it was sent, port 22 when the kernel has written the sum."""
+    """Port 80 when it was sent, port 22 when the kernel has written the sum. P18: it is denied as checksum, and port 22 hears nothing."""
     a, b = only80
     a.vmm.send(make(a, b))
     assert b.vmm.receive(is_ip), "port 80 is open"
@@ -178,6 +181,7 @@ def test_a_port_that_the_checksum_rewrites(only80, make):
 
 @pytest.mark.parametrize("start, offset", [(34, 0), (34, 6), (38, 16), (30, 0), (26, 0)])
 def test_a_checksum_elsewhere_changes_nothing(pair, start, offset):
+    """P18: a sum into an address, a port or another protocol's place is denied. P60: also where the metadata are read by probes."""
     a, b = pair
     with proving(a.tables, a.slot, EGRESS, "checksum"):
         a.vmm.send(bytes(tcp(a, b, 80, b"\0\0")),
@@ -187,6 +191,7 @@ def test_a_checksum_elsewhere_changes_nothing(pair, start, offset):
 
 @pytest.mark.parametrize("kind", [TCP, UDP])
 def test_the_honest_partial_checksum_is_right_in_the_end(pair, kind):
+    """P18: at its protocol's own place it passes, and arrives right."""
     a, b = pair
     packet = tcp(a, b, payload=b"hello") if kind is TCP else udp(a, b, b"hello")
     a.vmm.send(pseudo(packet, kind), VnetHeader(**(TCP_CSUM if kind is TCP else UDP_CSUM)))
@@ -197,7 +202,7 @@ def test_the_honest_partial_checksum_is_right_in_the_end(pair, kind):
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("size", [1, 8, 100, 495])
 def test_small_segments(pair, size, family):
-    """No amplification, on either way: none is made, one frame is counted."""
+    """No amplification, on either way: none is made, one frame is counted. P19: they are denied as gso, and the peer sees nothing."""
     a, b = pair
     packet = tcp(a, b, payload=bytes(9000)) if family == 4 else tcp6(a, b, bytes(9000))
     header = VnetHeader(gso_type=GSO_TCPV4 if family == 4 else GSO_TCPV6, gso_size=size,
@@ -220,6 +225,7 @@ def test_segments_longer_than_the_mtu(pair):
 
 @pytest.mark.parametrize("what", ["udp", "arp", "ipv6", "no checksum"])
 def test_segments_that_do_not_fit(pair, what):
+    """P19: TCP's segmentation of UDP, ARP or the other family is denied as gso. P60: so is one without a partial checksum."""
     a, b = pair
     header = VnetHeader(gso_type=GSO_TCPV4, gso_size=1448, hdr_len=54,
                         **({} if what == "no checksum" else TCP_CSUM))
@@ -235,7 +241,10 @@ def test_segments_that_do_not_fit(pair, what):
 
 @pytest.mark.parametrize("port, opened", [(80, True), (81, False)])
 def test_ports_outside_the_linear_part(only80, port, opened):
-    """The same verdicts as the linear twin's; nothing longer than the MTU."""
+    """
+    The same verdicts as the linear twin's; nothing longer than the MTU.
+    P20: a frame whose ports lie outside of its linear part gets the verdict of its twin; one longer than the MTU is dropped as length.
+    """
     a, b = only80
     for linear in (0, 34):
         frame, header = bytes(udp(a, b, bytes(1400 - 42), port)), VnetHeader(hdr_len=linear)
@@ -269,6 +278,7 @@ def headers(a, b):
 
 @pytest.mark.parametrize("kind", ["arp", "tcp", "udp", "icmp", "tcp6", "udp6", "icmp6"])
 def test_every_cut_of_a_header(pair, kind):
+    """P09: a frame cut within any header is dropped as truncated, from 14 bytes on."""
     a, b = pair
     frame, whole = headers(a, b)[kind]
     frame = bytes(frame)

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing of a VM reaches the node itself, metadata addresses or a loopback."""
+import ctypes
 import json
+import os
 import socket
+import struct
 
 import pytest
 from harness import EGRESS, proving, wait_for
+from harness.bpfmap import bpf
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
+from test_floods import questions
+from test_picketd_guard import OBJ_PIN, passing_program
 
 GATEWAY_MAC = "02:70:6b:00:00:01"
 PORTS = (22, 4646, 4647, 4648, 4680, 8300, 8301, 8302, 8500, 8501, 8502, 8503, 8600)
@@ -67,6 +73,7 @@ class HostSockets:
 
 
 def test_no_port_of_the_node_answers(vm):
+    """P28: on every address of the node, by TCP, UDP and ping: denied, and no socket of the host hears anything."""
     addresses = node_addresses(vm.node)
     assert len(addresses) >= 4, addresses		# loopback and uplink, both families
     sockets = HostSockets(vm.node)
@@ -95,6 +102,7 @@ def test_uplink_is_policy_denied(vm):
 
 @pytest.mark.parametrize("family", (4, 6))
 def test_the_gateway_answers_ping_in_the_guard(vm, family):
+    """P28: the gateway's ping is answered all the same, by the guard."""
     if family == 4:
         vm.vmm.send(ip(vm, vm.gateway) / ICMP(type=8, id=5, seq=1) / b"hello")
         reply = vm.vmm.receive(lambda raw: ICMP in Ether(raw) and Ether(raw)[ICMP].type == 0)
@@ -117,12 +125,13 @@ def probe_of(protocol):
 @pytest.mark.parametrize("address", METADATA)
 @pytest.mark.parametrize("protocol", ("tcp", "udp"))
 def test_metadata_is_denied_by_the_baseline(vm, address, protocol):
-    """By the tenant's base alone, before any controller."""
+    """By the tenant's base alone, before any controller. P29: every metadata address is policy-denied, TCP and UDP."""
     with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
         vm.vmm.send(ip(vm, address) / probe_of(protocol))
 
 
 def test_the_rule_is_that_of_protected_addresses(vm):
+    """P29: the rule that is told is `baseline: protected addresses`."""
     vm.node.start_picketd()
     for address in METADATA + ("127.0.0.1", "::1"):
         for protocol in ("tcp", "udp"):
@@ -142,6 +151,7 @@ def test_the_rule_is_that_of_protected_addresses(vm):
 
 @pytest.mark.parametrize("address", ("127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "0.0.0.0"))
 def test_loopback_of_the_node_is_out_of_reach(vm, address):
+    """P30: a frame for the gateway to any spelling of a loopback is denied, and no socket of the host hears it."""
     sockets = HostSockets(vm.node)
     try:
         for probe in (TCP(sport=40000, dport=4646, flags="S"), UDP(sport=40000, dport=8600) / b"x"):
@@ -151,3 +161,38 @@ def test_loopback_of_the_node_is_out_of_reach(vm, address):
         assert sockets.heard() == []
     finally:
         sockets.close()
+
+
+DROPS = bytes([0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95] + 7 * [0])	# r0 = 2 (TC_ACT_SHOT); exit
+
+
+def test_the_gateways_answers_pass_no_egress(vm):
+    """P61: ARP, ND, DHCP and ping are answered, with right checksums, while the program at the host end's egress drops whatever it sees."""
+    pin, node = os.path.join(vm.node.root, "sys/fs/bpf/drops"), vm.node
+    name, program = ctypes.create_string_buffer(os.fsencode(node.path("sys/fs/bpf/drops"))), passing_program(code=DROPS)
+    bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(name), program))
+    os.close(program)
+    node.run(["tc", "filter", "del", "dev", f"pk{vm.slot}", "egress"])
+    node.run(["tc", "filter", "add", "dev", f"pk{vm.slot}", "egress", "bpf", "da", "object-pinned", pin])
+    with node.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+        host.sendto(b"dropped", (vm.address(), 9))
+    assert vm.vmm.receive(lambda raw: b"dropped" in raw, QUIET) is None
+    for kind, question in questions(vm).items():
+        vm.vmm.drain()
+        vm.vmm.send(question)
+        answer = vm.vmm.receive(lambda raw: raw[:6] == mac_bytes(vm.mac) and raw[6:12] == mac_bytes(GATEWAY_MAC))
+        assert answer, kind
+        assert bytes(unsummed(Ether(answer))) == answer, kind
+
+
+def unsummed(packet):
+    """The packet with its checksums made anew."""
+    for layer in packet.iterpayloads():
+        for field in ("chksum", "cksum"):
+            if field in layer.fields:
+                delattr(layer, field)
+    return packet
+
+
+def mac_bytes(mac):
+    return bytes.fromhex(mac.replace(":", ""))

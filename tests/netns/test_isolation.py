@@ -76,6 +76,7 @@ def probes(family):
 
 @pytest.mark.parametrize("family", (4, 6))
 def test_two_namespaces_exchange_nothing(pair, family):
+    """P21: TCP, UDP, echo and SCTP of both families, both ways: nothing is delivered, each is counted at the source."""
     p = pair()
     for source, target in ((p.a, p.b), (p.b, p.a)):
         for name, probe in probes(family).items():
@@ -110,7 +111,7 @@ def revision(node, endpoint):
 
 @pytest.mark.parametrize("open_side", ("egress", "ingress"))
 def test_one_side_alone_opens_nothing(pair, open_side):
-    """Egress allowed and ingress not, and the reverse: denied both times, each by its own side."""
+    """Egress allowed and ingress not, and the reverse: denied both times, each by its own side. P23: the reason is that of the side which denies."""
     p = pair()
     p.node.start_picketd()
     owner, other = (p.a, p.b) if open_side == "egress" else (p.b, p.a)
@@ -132,6 +133,7 @@ def neighbours(run):
 
 @pytest.mark.parametrize("case", ("reply for the gateway", "reply for a neighbour", "gratuitous"))
 def test_forged_arp_changes_nobodys_table(pair, case):
+    """P04: replies for the gateway and a neighbour, and a gratuitous one, are dropped; the host's and the neighbour's tables stay."""
     p = pair(("acme", "acme"))
     sender = {"reply for the gateway": p.a.gateway, "reply for a neighbour": p.b.address(),
               "gratuitous": p.a.address()}[case]
@@ -149,6 +151,7 @@ def test_forged_arp_changes_nobodys_table(pair, case):
 
 
 def test_forged_neighbour_discovery_changes_nobodys_table(pair):
+    """P06: forged NA and NS are dropped as spoofed-nd; no neighbour table changes."""
     p = pair(("acme", "acme"))
     eth = Ether(src=p.a.mac, dst="33:33:00:00:00:01")
     ip = IPv6(src=p.a.address(6), dst="ff02::1", hlim=255)
@@ -168,6 +171,7 @@ def test_forged_neighbour_discovery_changes_nobodys_table(pair):
 
 
 def test_router_advertisement_reaches_neither_host_nor_peer(pair):
+    """P07: it is dropped, though the host would accept it; the host's routes stay."""
     p = pair(("acme", "acme"))
     p.node.run(["sh", "-c", "for f in /proc/sys/net/ipv6/conf/*/accept_ra; do echo 2 > $f; done"])
     for source in ("fe80::1", p.a.address(6)):
@@ -195,6 +199,7 @@ def multicast_listeners(node):
 
 
 def test_broadcast_and_multicast_reach_nobody(pair):
+    """P24: no other endpoint and no socket of the host receives broadcast, multicast, mDNS, LLMNR or SSDP."""
     p = pair(("acme", "acme"))
     quiet(p.a)
     listeners = multicast_listeners(p.node)

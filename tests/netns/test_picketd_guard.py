@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """picketd keeps the guard the first at its devices, and their settings as they should be."""
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ def passing_program(kind=SCHED_CLS, code=PASSES):
 
 
 def test_audit_puts_the_guard_first_again(node):
+    """P57: a foreign filter before ours is seen by the audit, and ours is first again."""
     a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
     pin = node.path("sys/fs/bpf/foreign")
     path = ctypes.create_string_buffer(os.fsencode(pin))
@@ -58,6 +60,7 @@ def test_a_guard_that_is_taken_away_comes_back(node, what):
 
 
 def test_what_cannot_be_guarded_is_closed(node):
+    """P57: where a TCX program stands before ours, the endpoint is closed, and `picket check` says who stands there."""
     a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
     node.start_picketd()
     assert reaches(a, b)
@@ -80,6 +83,8 @@ def test_what_cannot_be_guarded_is_closed(node):
     assert is_kept_from(a, b) and is_kept_from(b, a)
     link = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]
     assert "UP" not in link["flags"]
+    found = [line["text"] for line in json.loads(node.picket("check", "-json", check=False).stdout)]
+    assert [text for text in found if text.startswith(f'pk{a.slot}: "') and text.endswith("stands before pk_from_endpoint")], found
     node.picketd.send_signal(signal.SIGHUP)                 # it stays said
     wait_for(lambda: node.log().count("op=reload") == 2, "the reload")
     assert node.api("/v1/status")["upkeep"]["guardsBad"] == 1

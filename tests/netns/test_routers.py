@@ -104,7 +104,10 @@ def path(routers):
 
 @pytest.mark.parametrize("family", (4, 6))
 def test_a_masqueraded_upload_learns_the_path(path, family):
-    """The first router's "too big" names the node's address; the guest's stack takes it for its own connection's, and cuts smaller."""
+    """
+    The first router's "too big" names the node's address; the guest's stack takes it for its own connection's, and cuts smaller.
+    P35: a true router's "too big" about a live flow passes, and the guest's path MTU falls.
+    """
     assert not path.learned(path.guest, SERVER[family])
     with PacketSocket(path.first.net, "down0") as sniffer:
         assert upload(path.guest, SERVER[family], SINK, SIZE) == SIZE
