@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A million packets of one endpoint that are denied, and what its neighbours have of it. */
+/* Floods of one endpoint, a million packets of them denied, and what its neighbours have of it. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -9,10 +9,11 @@
 #define FLOOD 1000000
 #define EVERY 10000 /* of A's packets, after which a neighbour sends one */
 #define READ  50000 /* of them, after which somebody reads the ring */
+#define HEAD  104   /* bytes of a datagram that its first piece has, the L4 header among them */
 
+/* Of an endpoint: told, and said to be lost before one that is told. */
 struct told {
-	uint64_t events,
-		lost; /* of an endpoint: told, and said to be lost before one that is told */
+	uint64_t events, lost;
 };
 
 static int hear(void *ctx, void *data, size_t size)
@@ -99,6 +100,35 @@ static void a_million(struct ring_buffer *ring, struct told told[NODE_SLOTS])
 	check("and most are lost, or this were no flood", told[1].events < flood / 10);
 }
 
+static struct pkt long_one(enum who from, enum who to)
+{
+	struct pkt p = pkt_v4(from, to, UDP(40000, 5000));
+
+	pkt_longer(&p, 2 * HEAD - 8);
+	return p;
+}
+
+/*
+ * P42: 100,000 first fragments of one endpoint push out none of another's, whose next piece passes:
+ * each endpoint has places of its own, of a number that never grows (and what they know is forgotten
+ * after 15 seconds: cases_fragment.c).
+ */
+static void fragments(void)
+{
+	struct pkt whole = long_one(WHO_A, WHO_B), of_b = long_one(WHO_B, WHO_A);
+	uint32_t many = node_rounds(100000), passed = 0;
+
+	node_reset();
+	node_from("the neighbour's first piece", 2, pkt_piece(&of_b, 0, HEAD, 1), PK_REASON_OK);
+	for (uint32_t id = 1; id <= many; id++) {
+		struct pkt p = pkt_piece(&whole, 0, HEAD, id);
+
+		passed += node_run(NODE_FROM, 1, &p, NULL) == 7;
+	}
+	check("100,000 of another endpoint's passed", passed == many);
+	node_from("and took no place of it", 2, pkt_piece(&of_b, HEAD, 2 * HEAD, 1), PK_REASON_OK);
+}
+
 void cases_flood(void)
 {
 	struct told told[NODE_SLOTS] = {};
@@ -107,6 +137,7 @@ void cases_flood(void)
 	if (!check("the ring of events", ring))
 		return;
 	a_million(ring, told);
+	fragments();
 	ring_buffer__free(ring);
 	node_reset();
 }

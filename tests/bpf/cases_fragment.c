@@ -244,15 +244,9 @@ static void age(uint32_t seconds)
 	}
 }
 
-/*
- * P42: 100,000 first fragments of one endpoint push out none of another's, whose next piece passes:
- * there are places for so many, of each endpoint's own, and what they know ages.
- */
 static void life(void)
 {
-	uint32_t many = node_rounds(100000);
 	struct pkt whole = datagram(false, WHO_A, WHO_B, UDP(40000, 5000));
-	struct pkt of_b = datagram(false, WHO_B, WHO_A, UDP(5000, 40000)), p;
 
 	node_reset();
 	node_from("a first piece", 1, piece(&whole, 0), PK_REASON_OK);
@@ -260,14 +254,6 @@ static void life(void)
 	node_from("is known for 15 seconds", 1, piece(&whole, 1), PK_REASON_OK);
 	age(2);
 	node_from("and no longer", 1, piece(&whole, 1), PK_REASON_FRAGMENT);
-	node_reset();
-	node_from("the neighbour's first piece", 2, piece(&of_b, 0), PK_REASON_OK);
-	for (uint32_t id = 1; id <= many; id++) {
-		p = pkt_piece(&whole, 0, HEAD, id);
-		node_run(NODE_FROM, 1, &p, NULL);
-	}
-	node_from("100,000 of another endpoint's take no place of it", 2, piece(&of_b, 1),
-		  PK_REASON_OK);
 }
 
 static void put_address(struct pkt *p, bool v6, bool source, union pk_addr to)
