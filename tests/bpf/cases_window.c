@@ -121,7 +121,9 @@ static void scales(void)
 {
 	static const uint8_t nops[] = { 1, 1, 1, 3, 3, 2, 0, 0 }, much[] = { 3, 3, 200, 0 },
 			     broken[] = { 9, 0, 3, 3, 3, 3, 3, 0 }, at_end[] = { 1, 1, 3, 3 },
-			     ended[] = { 0, 3, 3, 7 }, longer[] = { 3, 4, 7, 7 };
+			     ended[] = { 0, 3, 3, 7 }, longer[] = { 3, 4, 7, 7 },
+			     last[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 2, 0, 0 },
+			     late[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 2, 0 };
 
 	edges("a RST, windows shifted by 7", linux_options, sizeof(linux_options), EDGE);
 	edges("none", NULL, 0, ACKED + WINDOW);
@@ -131,6 +133,8 @@ static void scales(void)
 	edges("one that ends with the header", at_end, sizeof(at_end), ACKED + WINDOW);
 	edges("the list's end before it", ended, sizeof(ended), ACKED + WINDOW);
 	edges("one of another length", longer, sizeof(longer), ACKED + WINDOW);
+	edges("the last that is looked at", last, sizeof(last), ACKED + (WINDOW << 2));
+	edges("one behind as many as are looked at", late, sizeof(late), ACKED + WINDOW);
 }
 
 /* A FIN stands behind its segment's bytes, which may have been acknowledged before. */
