@@ -121,19 +121,35 @@ static void with_a_primary(void)
 	check("a flow in its alias' place stays", reap(&key) && node_flows() == 1);
 }
 
+/* The endpoint in that slot is opened anew, and a flow of its earlier life is asked after. */
+static void opened_anew(const char *text, uint32_t slot, const struct pk_flow_key *key)
+{
+	struct pk_endpoint ep;
+
+	node_endpoint(slot, &ep);
+	ep.opened++;
+	node_endpoint_set(slot, &ep);
+	check(text, reap(key) && !node_flows());
+	ep.opened--;
+	node_endpoint_set(slot, &ep);
+}
+
 static void of_a_gone_endpoint(void)
 {
 	struct pk_flow_key key, alias;
-	struct pk_endpoint ep;
+	struct pk_flow flow;
 
 	if (!begin(pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9)), &key, &alias))
 		return;
-	node_endpoint(1, &ep);
-	ep.opened++;
-	node_endpoint_set(1, &ep);
-	check("the flow of an endpoint that was opened anew goes", reap(&key) && !node_flows());
-	ep.opened--;
-	node_endpoint_set(1, &ep);
+	opened_anew("the flow of an endpoint that was opened anew goes", 1, &key);
+	for (uint32_t slot = 1; slot < 3; slot++) {
+		node_reset();
+		node_from("A to B", 1, pkt_v4(WHO_A, WHO_B, UDP(40000, 5000)), PK_REASON_OK);
+		if (!find(PK_FLOW_PRIMARY, &key, &flow))
+			return;
+		check("it stays while both live", !reap(&key) && node_flows() == 1);
+		opened_anew("whichever of its two ends was opened anew", slot, &key);
+	}
 }
 
 void cases_end(void)
