@@ -237,8 +237,9 @@ class Runner:
                      5400)
 
     def e2e(self):
+        """One lane: its guests take a processor each."""
         self.run("peers-nomad", ["scripts/peers", "nomad"], 1800)
-        self.pytest("e2e", 1500, lanes=CORES)
+        self.pytest("e2e", 2400)
 
     def package(self):
         self.pytest("package", 2400, ["tests/package"], select="not machine")
