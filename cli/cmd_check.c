@@ -196,7 +196,7 @@ static const char *line_color(const struct pk_json *row)
 }
 
 #define INDENT 18 /* columns in front of what was found */
-/* Prints one finding a line, its fix below it: a fix is a command to copy, so it is never cut. */
+/* Prints one finding a line, its fix below it. */
 static void print_findings(const struct cli *cli, const struct pk_json *rows)
 {
 	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
@@ -208,8 +208,11 @@ static void print_findings(const struct cli *cli, const struct pk_json *rows)
 		       cli_color(cli, CLI_PLAIN), cli_text(row, "what"));
 		cli_wrap(stdout, text.text ?: "", INDENT, INDENT, (size_t)cli->width);
 		putchar('\n');
-		if (fix.len)
-			printf("%*sfix: %s\n", INDENT, "", fix.text);
+		if (!fix.len)
+			continue;
+		printf("%*sfix: ", INDENT, "");
+		cli_wrap(stdout, fix.text, INDENT + 5, INDENT + 5, (size_t)cli->width);
+		putchar('\n');
 	}
 }
 

@@ -50,9 +50,15 @@ static size_t side_room(const struct cli *cli)
 	return (size_t)(room > SIDE_WIDE ? SIDE_WIDE : room);
 }
 
-static const char *before_reason(const struct cli *cli)
+#define REASON_HANG 14 /* where reason and rule stand on a line of their own */
+
+/* Goes to where reason and rule stand; returns that column. */
+static size_t go_to_reason(const struct cli *cli)
 {
-	return is_narrow(cli) ? "\n              " : " ";
+	if (!is_narrow(cli))
+		return BESIDES + 2 * SIDE_WIDE;
+	printf("\n%*s", REASON_HANG, "");
+	return REASON_HANG;
 }
 
 static void pad(struct pk_str *line, size_t have, size_t room)
@@ -136,26 +142,31 @@ static void put_time(struct pk_str *line, const char *text)
 static void print_flow(const struct cli *cli, const struct pk_json *flow)
 {
 	const char *color = verdict_color(flow);
-	own_str line = { 0 };
+	own_str line = { 0 }, reason = { 0 };
+	size_t at;
 
 	put_time(&line, cli_text(flow, "time"));
 	put_side(&line, cli, cli_member(flow, "source"));
 	pk_str_add(&line, "-> ");
 	put_side(&line, cli, cli_member(flow, "destination"));
-	pk_str_addf(&line, "%-6s %s%-*s%s%s", cli_text(flow, "protocol"), cli_color(cli, color),
-		    is_narrow(cli) ? 0 : 8, cli_text(flow, "verdict"),
-		    color ? cli_color(cli, CLI_PLAIN) : "", before_reason(cli));
-	put_rule(&line, flow);
-	puts(line.text);
+	pk_str_addf(&line, "%-6s %s%-*s%s", cli_text(flow, "protocol"), cli_color(cli, color),
+		    is_narrow(cli) ? 0 : 9, cli_text(flow, "verdict"),
+		    color ? cli_color(cli, CLI_PLAIN) : "");
+	fputs(line.text, stdout);
+	put_rule(&reason, flow);
+	at = go_to_reason(cli);
+	cli_wrap(stdout, reason.text, at, at, (size_t)cli->width);
+	putchar('\n');
 }
 
 static void print_header(const struct cli *cli)
 {
 	int room = (int)side_room(cli);
 
-	printf("%s%-12s  %-*s    %-*s %-6s %-*s%sReason, rule%s\n", cli_color(cli, CLI_BOLD),
-	       "Time", room, "Source", room, "Destination", "Proto", is_narrow(cli) ? 0 : 8,
-	       "Verdict", before_reason(cli), cli_color(cli, CLI_PLAIN));
+	printf("%s%-12s  %-*s    %-*s %-6s %-*s", cli_color(cli, CLI_BOLD), "Time", room, "Source",
+	       room, "Destination", "Proto", is_narrow(cli) ? 0 : 9, "Verdict");
+	go_to_reason(cli);
+	printf("Reason, rule%s\n", cli_color(cli, CLI_PLAIN));
 }
 
 static void print_lost(const struct pk_json *flow)

@@ -35,16 +35,6 @@ static int identity_list(struct cli *cli)
 	return api_list(cli, "/v1/identities", "identities", columns);
 }
 
-static void since(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "since"));
-}
-
-static void policy_since(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "policySince"));
-}
-
 /* Writes "0.41 ms", the median of those that answer, or "silent". */
 static void format_reach(const struct pk_json *row, struct pk_str *cell)
 {
@@ -70,17 +60,14 @@ static int node_list(struct cli *cli)
 	static const struct cli_column columns[] = {
 		{ .name = "name", .title = "Node" },
 		{ .name = "state", .title = "State" },
-		{ .name = "since", .title = "Since", .format = since },
+		{ .name = "since", .title = "Since", .time = true },
 		{ .name = "reach", .title = "Reach", .format = format_reach },
-		{ .name = "reachSince", .title = "Reach since", .wide = true },
+		{ .name = "reachSince", .title = "Reach since", .wide = true, .time = true },
 		{ .name = "lastRoundTripMs", .title = "Last ms", .wide = true },
 		{ .name = "probesLost", .title = "Lost", .format = format_lost, .wide = true },
 		{ .name = "endpoints", .title = "Endpoints" },
 		{ .name = "policy", .title = "Policy" },
-		{ .name = "policySince",
-		  .title = "Policy since",
-		  .wide = true,
-		  .format = policy_since },
+		{ .name = "policySince", .title = "Policy since", .wide = true, .time = true },
 		{ .name = "policyIndex", .title = "Index", .wide = true },
 		{ .name = "blocks", .title = "Blocks", .wide = true },
 		{ .name = "addresses", .title = "Addresses", .wide = true },

@@ -16,11 +16,6 @@ static void full_name(const struct pk_json *row, struct pk_str *cell)
 	pk_str_add_escaped(cell, cli_text(row, "name"));
 }
 
-static void since(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "since"));
-}
-
 static void put_note(struct pk_str *to, const struct pk_json *note)
 {
 	pk_str_addf(to, "%.0f:%.0f: ", pk_json_number(pk_json_get(note, "line")),
@@ -55,8 +50,9 @@ static void print_errors(const struct cli *cli, const struct pk_json *rows)
 			pk_str_add_escaped(&line, cli_text(row, "path"));
 			pk_str_add(&line, ":");
 			put_note(&line, e);
-			printf("  %s!%s %s\n", cli_color(cli, CLI_RED), cli_color(cli, CLI_PLAIN),
-			       line.text);
+			printf("  %s!%s ", cli_color(cli, CLI_RED), cli_color(cli, CLI_PLAIN));
+			cli_wrap(stdout, line.text, 4, 4, (size_t)cli->width);
+			putchar('\n');
 		}
 	}
 }
@@ -84,9 +80,13 @@ static const struct cli_column columns[] = {
 	{ .name = "enforced", .title = "Enforced", .color = enforced_color },
 	{ .name = "rules", .title = "Rules" },
 	{ .name = "selects", .title = "Selects" },
-	{ .name = "since", .title = "Since", .wide = true, .format = since },
+	{ .name = "since", .title = "Since", .wide = true, .time = true },
 	{ .name = "path", .title = "Path", .wide = true },
-	{ .name = "errors", .title = "First note", .wide = true, .format = first_error },
+	{ .name = "errors",
+	  .title = "First note",
+	  .wide = true,
+	  .wrap = true,
+	  .format = first_error },
 	{ 0 },
 };
 

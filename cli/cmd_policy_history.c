@@ -15,11 +15,6 @@
 
 #define DIGITS_MIN 4 /* digits of a digest that must be given */
 
-static void when(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "time"));
-}
-
 static void put_digest(const struct pk_json *row, const char *member, struct pk_str *cell)
 {
 	pk_str_addf(cell, "%.*s", CLI_CONSUL_SHA, cli_text(row, member));
@@ -45,7 +40,7 @@ static void who(const struct pk_json *row, struct pk_str *cell)
 
 static const struct cli_column columns[] = {
 	{ .name = "name", .title = "Document" },
-	{ .name = "time", .title = "Time", .format = when },
+	{ .name = "time", .title = "Time", .time = true },
 	{ .name = "by", .title = "By", .format = who },
 	{ .name = "verb", .title = "What" },
 	{ .name = "from", .title = "From", .format = from },

@@ -12,16 +12,6 @@
 #define PAUSE_NS  500000000
 #define NAMED_MAX 8 /* nodes that lag and are named */
 
-static void since(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "since"));
-}
-
-static void lags_since(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "lagsSince"));
-}
-
 /* Writes the digest; a set without documents has none, since zeros would look like one. */
 static void digest(const struct pk_json *row, struct pk_str *cell)
 {
@@ -43,9 +33,9 @@ static const struct cli_column columns[] = {
 	{ .name = "state", .title = "State", .color = state_color },
 	{ .name = "index", .title = "Index" },
 	{ .name = "digest", .title = "Digest", .format = digest },
-	{ .name = "since", .title = "Since", .format = since },
-	{ .name = "lagsSince", .title = "Lags since", .wide = true, .format = lags_since },
-	{ .name = "why", .title = "Why" },
+	{ .name = "since", .title = "Since", .time = true },
+	{ .name = "lagsSince", .title = "Lags since", .wide = true, .time = true },
+	{ .name = "why", .title = "Why", .wrap = true },
 	{ 0 },
 };
 

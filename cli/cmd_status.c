@@ -10,16 +10,11 @@
 #include "out.h"
 #include "own.h"
 
-static void last_word(const struct pk_json *row, struct pk_str *cell)
-{
-	cli_time(cell, cli_text(row, "lastContact"));
-}
-
 static const struct cli_column source_columns[] = {
 	{ .name = "name", .title = "Source" },
 	{ .name = "state", .title = "State" },
-	{ .name = "lastContact", .title = "Last word", .format = last_word },
-	{ .name = "detail", .title = "Detail" },
+	{ .name = "lastContact", .title = "Last word", .time = true },
+	{ .name = "detail", .title = "Detail", .wrap = true },
 	{ .name = "lastError", .title = "Last error", .wide = true, .wrap = true },
 	{ 0 },
 };
@@ -55,6 +50,13 @@ static int exit_of(const char *state)
 	return !strcmp(state, "degraded") ? CLI_NO : CLI_CANNOT;
 }
 
+static void print_fix(const struct cli *cli, const char *text)
+{
+	printf("    fix: ");
+	cli_wrap(stdout, text, 9, 9, (size_t)cli->width);
+	putchar('\n');
+}
+
 static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 {
 	for (const struct pk_json *r = reasons ? pk_json_first(reasons) : NULL; r;
@@ -69,7 +71,7 @@ static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 		cli_wrap(stdout, line.text, 4, 4, (size_t)cli->width);
 		putchar('\n');
 		if (fix.len)
-			printf("    fix: %s\n", fix.text);
+			print_fix(cli, fix.text);
 	}
 }
 
@@ -84,7 +86,8 @@ static void add_words(struct pk_str *line, const char *name)
 }
 
 /* Prints the first count, and the others that aren't zero. */
-static void print_counts(const struct pk_json *root, const char *title, const char *member)
+static void print_counts(const struct cli *cli, const struct pk_json *root, const char *title,
+			 const char *member)
 {
 	const struct pk_json *counts = pk_json_get(root, member);
 	own_str line = { 0 };
@@ -98,7 +101,9 @@ static void print_counts(const struct pk_json *root, const char *title, const ch
 		if (pk_json_number(v) == 1 && strcmp(pk_json_key(v), "orphans") == 0)
 			line.text[--line.len] = '\0';
 	}
-	printf("%-10s %s\n", title, line.len ? line.text : "-");
+	printf("%-10s ", title);
+	cli_wrap(stdout, line.len ? line.text : "-", 11, 11, (size_t)cli->width);
+	putchar('\n');
 }
 
 /* Writes the two largest units: "6d 4h", "3m 10s". */
@@ -137,11 +142,11 @@ static void print_status(const struct cli *cli, const struct pk_json *root)
 		cli_list(cli, pk_json_get(root, "sources"), source_columns);
 	if (cli_has(cli, "verbose") && pk_json_get(root, "tables"))
 		cli_list(cli, pk_json_get(root, "tables"), table_columns);
-	print_counts(root, "Endpoints", "endpoints");
+	print_counts(cli, root, "Endpoints", "endpoints");
 	if (pk_json_type(pk_json_get(root, "others")) == PK_JSON_OBJECT)
-		print_counts(root, "Others", "others");
-	print_counts(root, "Documents", "documents");
-	print_counts(root, "Events", "events");
+		print_counts(cli, root, "Others", "others");
+	print_counts(cli, root, "Documents", "documents");
+	print_counts(cli, root, "Events", "events");
 }
 
 /*
@@ -177,11 +182,13 @@ static int offline(const struct cli *cli, const struct pk_err *why)
 		printf("picketd offline   %s%s%s   %zu endpoints open, from records and pins\n",
 		       cli_color(cli, CLI_YELLOW), loaded ? "degraded" : "failing",
 		       cli_color(cli, CLI_PLAIN), open);
-		printf("  ! %s\n    %s\n", why->text,
+		printf("  ! ");
+		cli_wrap(stdout, why->text, 4, 4, (size_t)cli->width);
+		printf("\n    %s\n",
 		       loaded ? "what is pinned goes on being enforced; policy stays as it was"
 			      : "no programs are loaded: the first ADD loads them");
 		if (why->fix[0])
-			printf("    fix: %s\n", why->fix);
+			print_fix(cli, why->fix);
 	}
 	return loaded ? CLI_NO : CLI_CANNOT;
 }

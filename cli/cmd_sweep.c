@@ -133,7 +133,7 @@ static int sweep(struct cli *cli)
 	static const struct cli_column columns[] = {
 		{ .name = "state", .title = "State" },
 		{ .name = "what", .title = "What" },
-		{ .name = "why", .title = "Why" },
+		{ .name = "why", .title = "Why", .wrap = true },
 		{ 0 },
 	};
 	struct found found = { .cli = cli };

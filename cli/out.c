@@ -17,6 +17,7 @@
 #define LEAST	    8  /* columns that no narrow terminal takes away */
 #define LEAST_WIDE  26 /* the same with -o wide: a time, a MAC, most addresses and names */
 #define LEAST_WRAP  16 /* the same of a column that goes on below itself */
+#define GOOD_WRAP   40 /* columns that it is to have before times are told in full */
 #define ROOM_WRAP   24 /* with less than this it goes on at the left */
 #define HANG_WRAP   4
 
@@ -116,7 +117,11 @@ void cli_value(struct pk_str *to, const struct pk_json *value)
 	}
 }
 
-void cli_time(struct pk_str *to, const char *text)
+/*
+ * Writes a time, RFC 3339 in UTC as the API has it, in the local zone: to the second, or, brief,
+ * from the month to the minute.
+ */
+static void put_time(struct pk_str *to, const char *text, bool brief)
 {
 	struct tm utc = { 0 }, tm;
 	char day[32], zone[8];
@@ -130,9 +135,12 @@ void cli_time(struct pk_str *to, const char *text)
 	}
 	at = timegm(&utc);
 	localtime_r(&at, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	strftime(day, sizeof(day), brief ? "%m-%d %H:%M" : "%Y-%m-%dT%H:%M:%S", &tm);
 	strftime(zone, sizeof(zone), "%z", &tm);
-	pk_str_addf(to, "%s%.3s:%s", day, zone, zone + 3);
+	if (brief)
+		pk_str_add(to, day);
+	else
+		pk_str_addf(to, "%s%.3s:%s", day, zone, zone + 3);
 }
 
 void cli_json(const struct cli *cli, const struct pk_json *value)
@@ -191,12 +199,17 @@ struct table {
 	const struct cli *cli;
 	const struct cli_column *column[COLUMNS_MAX];
 	size_t n, width[COLUMNS_MAX], least[COLUMNS_MAX];
-	bool header;
+	bool header, brief; /* brief: of times */
 };
 
-static void cell_text(const struct cli_column *c, const struct pk_json *row, struct pk_str *cell)
+static void cell_text(const struct table *t, size_t i, const struct pk_json *row,
+		      struct pk_str *cell)
 {
-	if (c->format)
+	const struct cli_column *c = t->column[i];
+
+	if (c->time)
+		put_time(cell, cli_text(row, c->name), t->brief);
+	else if (c->format)
 		c->format(row, cell);
 	else
 		cli_value(cell, cli_member(row, c->name));
@@ -243,34 +256,55 @@ static int choose(struct table *t, const struct cli_column *columns)
 	return CLI_OK;
 }
 
-/* Returns what no narrow terminal takes of a column: its title, and enough to tell cells apart. */
-static size_t least_of(const struct table *t, const struct cli_column *column)
+/* Returns whether the cells of a column go on below themselves: only the last one's can. */
+static bool goes_on(const struct table *t, size_t i)
 {
-	size_t least = t->cli->wide ? LEAST_WIDE : LEAST, title = cli_width(column->title);
+	return t->column[i]->wrap && i + 1 == t->n;
+}
 
-	if (column->wrap)
+/*
+ * Returns what no narrow terminal takes of a column: its title, and enough to tell cells apart; of
+ * a time all.
+ */
+static size_t least_of(const struct table *t, size_t i)
+{
+	size_t least = t->cli->wide ? LEAST_WIDE : LEAST, title = cli_width(t->column[i]->title);
+
+	if (t->column[i]->time)
+		return t->width[i];
+	if (goes_on(t, i))
 		least = LEAST_WRAP;
 	return t->header && title > least ? title : least;
 }
 
-static void measure(struct table *t, const struct pk_json *array)
+/* wrap_room: what a column that goes on below itself takes at most. */
+static void measure(struct table *t, const struct pk_json *array, size_t wrap_room)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		t->width[i] = t->header ? cli_width(t->column[i]->title) : 0;
-		t->least[i] = least_of(t, t->column[i]);
 		for (const struct pk_json *row = pk_json_first(array); row;
 		     row = pk_json_next(row)) {
 			own_str cell = { 0 };
 			size_t width;
 
-			cell_text(t->column[i], row, &cell);
+			cell_text(t, i, row, &cell);
 			width = cli_width(cell.text);
-			if (t->cli->width && t->column[i]->wrap && width > LEAST_WRAP)
-				width = LEAST_WRAP;
+			if (t->cli->width && goes_on(t, i) && width > wrap_room)
+				width = wrap_room;
 			if (width > t->width[i])
 				t->width[i] = width;
 		}
+		t->least[i] = least_of(t, i);
 	}
+}
+
+static size_t line_width(const struct table *t)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		total += t->width[i] + (i + 1 < t->n ? GAP : 0);
+	return total;
 }
 
 /* Returns the widest column that can give way, n: none can. */
@@ -284,16 +318,21 @@ static size_t widest(const struct table *t)
 	return at;
 }
 
-/* The widest column of a table on a terminal gives way until the line fits; titles aren't cut. */
-static void fit(struct table *t)
+/*
+ * On a terminal times become brief where the line is too wide; then the widest column gives way
+ * until it fits. Titles aren't cut.
+ */
+static void fit(struct table *t, const struct pk_json *array)
 {
-	size_t total = 0, i;
+	const size_t room = (size_t)t->cli->width;
+	size_t total, i;
 
-	for (i = 0; i < t->n; i++)
-		total += t->width[i] + (i + 1 < t->n ? GAP : 0);
-	if (!t->cli->width)
+	measure(t, array, GOOD_WRAP);
+	if (!room)
 		return;
-	for (; total > (size_t)t->cli->width && (i = widest(t)) < t->n; total--)
+	t->brief = line_width(t) > room && !t->cli->wide;
+	measure(t, array, LEAST_WRAP);
+	for (total = line_width(t); total > room && (i = widest(t)) < t->n; total--)
 		t->width[i]--;
 }
 
@@ -333,7 +372,7 @@ static void print_cell(const struct table *t, size_t i, const char *text, const 
 	own_str cut = { 0 };
 
 	fputs(cli_color(t->cli, color), stdout);
-	if (t->column[i]->wrap) {
+	if (goes_on(t, i)) {
 		print_wrapped(t, i, text);
 	} else {
 		cli_cut(t->cli, &cut, text, room);
@@ -356,7 +395,7 @@ static void print_table(const struct table *t, const struct pk_json *array)
 			const struct cli_column *c = t->column[i];
 			own_str cell = { 0 };
 
-			cell_text(c, row, &cell);
+			cell_text(t, i, row, &cell);
 			print_cell(t, i, cell.text, c->color ? c->color(row) : NULL);
 		}
 }
@@ -394,8 +433,7 @@ int cli_list(const struct cli *cli, const struct pk_json *array, const struct cl
 		puts("nothing to show");
 		return CLI_OK;
 	}
-	measure(&t, array);
-	fit(&t);
+	fit(&t, array);
 	print_table(&t, array);
 	return CLI_OK;
 }

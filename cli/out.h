@@ -12,7 +12,9 @@ struct cli_column {
 	const char *name;  /* the JSON member, also for -o; "a.b" goes inside */
 	const char *title; /* the table's title of it */
 	bool wide;	   /* shown with -o wide only */
-	bool wrap;	   /* the last one: on a terminal it goes on below itself, uncut */
+	bool wrap;	   /* where it is the last: on a terminal it goes on below itself, uncut */
+	/* RFC 3339, shown in the local zone; where the table is too wide, month to minute alone. */
+	bool time;
 	/* Writes a cell's text from its row; NULL: the member as it is. */
 	void (*format)(const struct pk_json *row, struct pk_str *cell);
 	const char *(*color)(const struct pk_json *row); /* returns an escape sequence or NULL */
@@ -56,8 +58,6 @@ const struct pk_json *cli_member(const struct pk_json *object, const char *path)
 const char *cli_text(const struct pk_json *object, const char *path); /* "" where absent */
 /* Writes a value as people read it: escaped, lists with ", ". */
 void cli_value(struct pk_str *to, const struct pk_json *value);
-/* Writes a time, RFC 3339 in UTC as the API has it, in the local zone, to the second. */
-void cli_time(struct pk_str *to, const char *text);
 /*
  * Returns columns on the screen: characters, not bytes (East Asian width is left to the terminal).
  */

@@ -3,20 +3,17 @@
 The CLI: its screens at several widths against tests/golden/cli (PICKET_GOLDEN=write makes them
 anew), exit codes, JSON, hostile names, filters, pipes, and one real node.
 """
-import fcntl
 import glob
 import json
 import os
-import pty
 import re
-import struct
 import subprocess
-import termios
 
 import pytest
 from fake.picketd import FakePicketd
 from harness import wait_for
 from harness.shell import TREE, binary, run
+from harness.terminal import on_terminal
 
 from cli_answers import ANSWERS, ENDPOINTS, STATUS
 
@@ -55,22 +52,7 @@ class Cli:
 
     def terminal(self, width, *words, **env):
         """(output, status) on a terminal of that width."""
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-        process = subprocess.Popen(self.argv(words), stdout=theirs, stderr=subprocess.DEVNULL,
-                                   stdin=theirs, env=self.env(**env))
-        os.close(theirs)
-        text = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:
-                break		# EIO: the other side is closed
-            if not part:
-                break
-            text += part
-        os.close(ours)
-        return text.replace(b"\r\n", b"\n"), process.wait(timeout=120)
+        return on_terminal(width, self.argv(words), self.env(**env))
 
 
 def same(name, text):

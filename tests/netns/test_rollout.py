@@ -6,7 +6,8 @@ import signal
 
 import pytest
 from harness.fabric import made_cluster
-from harness.shell import wait_for
+from harness.shell import binary, wait_for
+from harness.terminal import on_terminal
 
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}
 OPEN = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
@@ -24,6 +25,12 @@ def rollout(node, address, *words, code=0):
     """What it answers, and its rows by node."""
     found = json.loads(policy(node, address, "rollout", "-json", *words, code=code).stdout)
     return found, {row["node"]: row for row in found["nodes"]}
+
+
+def screen(node, address, width):
+    env = {"PATH": os.environ["PATH"], "CONSUL_HTTP_ADDR": address.removeprefix("http://"), "NO_COLOR": "1", "LANG": "C.UTF-8", "TERM": "xterm"}
+    argv = ["nsenter", f"--net={node.net}", f"--mount={node.mnt}", binary("picket"), "-root", node.root, "policy", "rollout"]
+    return on_terminal(width, argv, env)[0].decode()
 
 
 def file(node, name, document):
@@ -62,6 +69,8 @@ def test_of_one_node(node, consul):
     wait_for(lambda: "bad is refused: " in str(rollout(node, consul.address, code=1)[1]["n1"]["why"]), "the reason", 60)
     _, rows = rollout(node, consul.address, code=1)
     assert rows["n1"]["digest"] == found["digest"] and "ingres" in rows["n1"]["why"], "the set in force is as it was"
+    shown = screen(node, consul.address, 80)
+    assert "\u2026" not in shown and rows["n1"]["why"] in " ".join(shown.split()), shown
     consul.remove("operator/bad")
     assert rollout(node, consul.address, "-wait", LONG)[1]["n1"]["since"] == found["nodes"][0]["since"], "nothing else was in force meanwhile"
     for name in "abc":
