@@ -183,31 +183,35 @@ int pk_parse_u64(const char *text, uint64_t max, uint64_t *out)
 
 #define WORD_MAX 48
 
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+/* Counts the edits that turn a into b; two letters that changed places are one. */
 static unsigned int distance(const char *a, const char *b)
 {
-	unsigned int row[WORD_MAX + 1];
-	size_t la = strlen(a), lb = strlen(b);
+	unsigned int row[3][WORD_MAX + 1];
+	const size_t la = strlen(a), lb = strlen(b);
 
 	if (la > WORD_MAX || lb > WORD_MAX)
 		return WORD_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = (unsigned int)j;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned int diagonal = row[0];
+	for (size_t i = 0; i <= la; i++) {
+		unsigned int *now = row[i % 3];
+		const unsigned int *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
 
-		row[0] = (unsigned int)i;
-		for (size_t j = 1; j <= lb; j++) {
-			unsigned int best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
+		for (size_t j = 0; j <= lb; j++) {
+			if (!i || !j) {
+				now[j] = (unsigned int)(i + j);
+				continue;
+			}
+			now[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]),
+				       least(last[j], now[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				now[j] = least(now[j], before[j - 2] + 1);
 		}
 	}
-	return row[lb];
+	return row[la % 3][lb];
 }
 
 const char *pk_nearest(const char *word, const char *const *names)

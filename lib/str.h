@@ -31,7 +31,10 @@ int pk_parse_u64(const char *text, uint64_t max, uint64_t *out);
 /* Percent-encoded but for letters, digits and the characters of keep. */
 void pk_str_add_percent(struct pk_str *s, const char *text, const char *keep);
 
-/* Edit distance up to 3 for "did you mean"; NULL if nothing is near. Names ends with NULL. */
+/*
+ * Returns the name that is at most three edits from the word, for "did you mean"; NULL: none is
+ * near. The last of names is NULL.
+ */
 const char *pk_nearest(const char *word, const char *const *names);
 
 /*
