@@ -275,7 +275,7 @@ static void set_mark(const struct pk_lease_marks *marks, const char *text, uint3
 
 static void marks_name_a_free_address_without_any_list(void **state)
 {
-	static uint32_t words[PK_MARKS_PLACES];
+	static uint32_t words[PK_MARKS_MAX];
 	struct pk_lease_marks marks = { .block = prefix("10.40.7.0/29"), .at = words };
 	struct cni_ipam ipam = { .pool = &marks.block, .n_pools = 1 };
 	union pk_addr a;
@@ -298,13 +298,13 @@ static void marks_name_a_free_address_without_any_list(void **state)
 
 static void marks_end_where_a_large_block_goes_on(void **state)
 {
-	static uint32_t words[PK_MARKS_PLACES];
+	static uint32_t words[PK_MARKS_MAX];
 	struct pk_lease_marks marks = { .block = prefix("fd00:40:7::/64"), .at = words };
 	union pk_addr last = addr("fd00:40:7::3fff"), beyond = addr("fd00:40:7::4000");
 	union pk_addr far = addr("fd00:40:7:0:1::1"), other = addr("fd00:40:8::1");
 
 	(void)state;
-	assert_true(pk_lease_mark(&marks, &last) == &words[PK_MARKS_PLACES - 1]);
+	assert_true(pk_lease_mark(&marks, &last) == &words[PK_MARKS_MAX - 1]);
 	assert_null(pk_lease_mark(&marks, &beyond));
 	assert_null(pk_lease_mark(&marks, &far));
 	assert_null(pk_lease_mark(&marks, &other));
