@@ -269,12 +269,12 @@ static int wait_taken(const struct cli *cli, const char *name, const char *text,
 	return taken == TAKEN ? CLI_OK : cli_fail(cli, &why, CLI_NO);
 }
 
-static bool is_of_one_place(struct cli *cli)
+static bool is_of_one_store(struct cli *cli)
 {
 	if (cli_is_shared(cli) && cli_has(cli, "dir")) {
 		cli_usage(
 			cli,
-			"-dir is of this node's directory, and -consul or -nomad is another place");
+			"-dir is of this node's directory, and -consul and -nomad name another store");
 		return false;
 	}
 	return cli_consul_is_meant(cli);
@@ -289,7 +289,7 @@ static int apply(struct cli *cli)
 	int r, worst = CLI_OK;
 	uint64_t since;
 
-	if (!is_of_one_place(cli))
+	if (!is_of_one_store(cli))
 		return CLI_CANNOT;
 	if (cli_is_shared(cli))
 		return cli_consul_apply(cli);
@@ -363,7 +363,7 @@ static int delete_file(struct cli *cli)
 
 static int delete(struct cli *cli)
 {
-	if (!is_of_one_place(cli))
+	if (!is_of_one_store(cli))
 		return CLI_CANNOT;
 	if (cli_is_shared(cli))
 		return cli_consul_delete(cli);

@@ -11,7 +11,7 @@
 #define GATEWAY6 "fe80::1"
 
 /* Indexes of our interfaces, which stand behind those of prevResult. */
-enum place { HOST, ETH, TAP, GUEST };
+enum own_interface { HOST, ETH, TAP, GUEST };
 
 static void add_interface(struct pk_jw *w, enum cni_version version, const char *name,
 			  const uint8_t *mac, const char *sandbox, uint32_t mtu)

@@ -34,7 +34,7 @@ int pk_hook_attach_tcx(const struct pk_hook *hook, int old, struct pk_err *err)
 	union bpf_attr attr = { 0 };
 	int r;
 
-	/* target_ifindex shares its place with target_fd, as in every version of the call. */
+	/* target_ifindex shares its bytes with target_fd, as in every version of the call. */
 	attr.target_fd = hook->ifindex;
 	attr.attach_bpf_fd = (__u32)hook->prog;
 	attr.attach_type = tcx_type(hook);
@@ -170,7 +170,7 @@ static bool handle_taken(const struct pk_nl_filter_info *list, size_t n, uint32_
  * Makes the qdisc that the filter hangs in. Its error is ignored: where the other kind of the two
  * is there already, that one serves as well.
  */
-static void make_place(struct pk_nl *nl, const struct pk_hook *hook)
+static void make_qdisc(struct pk_nl *nl, const struct pk_hook *hook)
 {
 	if (hook->alone)
 		pk_nl_ingress(nl, hook->ifindex);
@@ -196,7 +196,7 @@ static int move_to_head(struct pk_nl *nl, const struct pk_hook *hook,
 	while (handle_taken(list, n, filter.handle))
 		filter.handle++;
 	if (seen->state == PK_HOOK_MISSING)
-		make_place(nl, hook);
+		make_qdisc(nl, hook);
 	pk_nl_filter(nl, &filter);
 	r = pk_nl_send(nl, err);
 	if (r == 0 && seen->handle) {

@@ -205,7 +205,7 @@ static CURLcode set_server_name(struct pk_curl_call *c, const struct pk_http_req
 	return r;
 }
 
-static CURLcode set_place(struct pk_curl_call *c, const struct pk_http_request *q)
+static CURLcode set_target(struct pk_curl_call *c, const struct pk_http_request *q)
 {
 	if (is_said(q->socket_path))
 		c->curl->easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH, q->socket_path);
@@ -249,7 +249,7 @@ static void set_bounds(struct pk_curl_call *c, const struct pk_http_request *q)
 static CURLcode set_options(struct pk_curl_call *c, const struct pk_http_request *q)
 {
 	const struct pk_curl *curl = c->curl;
-	CURLcode r = set_place(c, q);
+	CURLcode r = set_target(c, q);
 
 	set_token(c, q);
 	set_tls(c, q);

@@ -126,8 +126,8 @@ bool cni_ipam_pick_marked(const struct cni_ipam *ipam, const struct pk_lease_mar
 {
 	uint64_t size = cni_block_size(&marks->block, &ipam->gateway);
 
-	if (size > PK_MARKS_PLACES)
-		size = PK_MARKS_PLACES;
+	if (size > PK_MARKS_MAX)
+		size = PK_MARKS_MAX;
 	for (uint64_t i = 0; i < size; i++) {
 		union pk_addr a = cni_block_addr(&marks->block, &ipam->gateway, (hint + i) % size);
 		const uint32_t *mark = pk_lease_mark(marks, &a);

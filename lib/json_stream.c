@@ -33,7 +33,7 @@ enum state {
 struct frame {
 	int node;
 	bool object;
-	uint64_t seen; /* named members so far, by their place in the table */
+	uint64_t seen; /* named members so far, by their index in the table */
 };
 
 struct pk_stream {

@@ -23,7 +23,7 @@ enum pk_stream_kind { PK_STREAM_OBJECT, PK_STREAM_ARRAY, PK_STREAM_TEXT, PK_STRE
 
 /* One named value. The first of a table is the root; a parent stands before its children. */
 struct pk_stream_node {
-	unsigned int parent; /* its place in the table */
+	unsigned int parent; /* its index in the table */
 	const char *key;
 	enum pk_stream_kind kind;
 };

@@ -14,7 +14,7 @@
 #include "lease.h"
 #include "own.h"
 
-#define SIZE	  (PK_MARKS_PLACES * sizeof(uint32_t))
+#define SIZE	  (PK_MARKS_MAX * sizeof(uint32_t))
 #define NAME_ROOM 64
 #define PATH_ROOM (512 + NAME_ROOM)
 
@@ -45,20 +45,20 @@ static int block_of_name(const char *name, struct pk_prefix *block)
 
 uint32_t *pk_lease_mark(const struct pk_lease_marks *marks, const union pk_addr *addr)
 {
-	uint32_t place;
+	uint32_t distance;
 
 	if (!marks->at || !pk_prefix_has(&marks->block, addr) ||
 	    memcmp(addr, &marks->block.addr, sizeof(*addr) - sizeof(addr->w[3])) != 0)
 		return NULL;
-	place = ntohl(addr->w[3]) - ntohl(marks->block.addr.w[3]);
-	return place < PK_MARKS_PLACES ? &marks->at[place] : NULL;
+	distance = ntohl(addr->w[3]) - ntohl(marks->block.addr.w[3]);
+	return distance < PK_MARKS_MAX ? &marks->at[distance] : NULL;
 }
 
-static union pk_addr address_at(const struct pk_lease_marks *marks, uint32_t place)
+static union pk_addr address_at(const struct pk_lease_marks *marks, uint32_t distance)
 {
 	union pk_addr addr = marks->block.addr;
 
-	addr.w[3] = htonl(ntohl(addr.w[3]) + place);
+	addr.w[3] = htonl(ntohl(addr.w[3]) + distance);
 	return addr;
 }
 
@@ -230,7 +230,7 @@ static void resting_in(void *arg, struct pk_lease_marks *marks)
 {
 	const struct resting *resting = arg;
 
-	for (uint32_t i = 0; i < PK_MARKS_PLACES; i++) {
+	for (uint32_t i = 0; i < PK_MARKS_MAX; i++) {
 		uint32_t mark = __atomic_load_n(&marks->at[i], __ATOMIC_RELAXED);
 		union pk_addr addr;
 
@@ -260,7 +260,7 @@ static void settle_in(void *arg, struct pk_lease_marks *marks)
 {
 	const struct settle *settle = arg;
 
-	for (uint32_t i = 0; i < PK_MARKS_PLACES; i++) {
+	for (uint32_t i = 0; i < PK_MARKS_MAX; i++) {
 		union pk_addr addr;
 
 		if (__atomic_load_n(&marks->at[i], __ATOMIC_RELAXED) != PK_MARK_HELD)

@@ -3,7 +3,7 @@
 /*
  * Marks of a block's addresses, so that an ADD finds a free one without reading the lease
  * directory: one 32-bit word an address in /run/picket/pools/<block>, of the first
- * PK_MARKS_PLACES addresses of the block. A mark is a hint. The lease file alone decides who has
+ * PK_MARKS_MAX addresses of the block. A mark is a hint. The lease file alone decides who has
  * an address, and where the marks name no free one the directory is read. A freed address rests by
  * its mark: it needs no file, and a reboot ends it.
  *
@@ -16,9 +16,9 @@
 #include "err.h"
 #include "own.h"
 
-#define PK_MARKS_PLACES 16384 /* more than a node has slots and frees in a minute */
-#define PK_MARK_FREE	0u
-#define PK_MARK_HELD	UINT32_MAX /* any other value: freed at that second of boot time */
+#define PK_MARKS_MAX 16384 /* more than a node has slots and frees in a minute */
+#define PK_MARK_FREE 0u
+#define PK_MARK_HELD UINT32_MAX /* any other value: freed at that second of boot time */
 
 #define PK_LEASE_REST_S 60 /* a freed address rests this long while others are free */
 

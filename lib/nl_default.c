@@ -181,7 +181,7 @@ static void resolve_nexthops(struct pk_nl *nl, struct defaults *d)
 	}
 }
 
-static size_t place_of(const struct tables *tables, uint32_t table)
+static size_t index_of(const struct tables *tables, uint32_t table)
 {
 	size_t i = 0;
 
@@ -193,7 +193,7 @@ static size_t place_of(const struct tables *tables, uint32_t table)
 static bool is_before(const struct tables *tables, const struct pk_nl_default *a,
 		      const struct pk_nl_default *b)
 {
-	size_t x = place_of(tables, a->table), y = place_of(tables, b->table);
+	size_t x = index_of(tables, a->table), y = index_of(tables, b->table);
 
 	if (x != y)
 		return x < y;

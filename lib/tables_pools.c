@@ -28,7 +28,7 @@ static struct pk_block block_of(const struct pk_pool_key *key)
 }
 
 /* Returns the index of the block in node.block; PK_BLOCKS where it isn't there. */
-static int place_of(const struct pk_node *node, const struct pk_block *block)
+static int index_of(const struct pk_node *node, const struct pk_block *block)
 {
 	int i = 0;
 
@@ -41,10 +41,10 @@ void pk_node_add_block(struct pk_node *node, const struct pk_pool_key *key)
 {
 	static const struct pk_block none;
 	struct pk_block block = block_of(key);
-	int i = place_of(node, &block);
+	int i = index_of(node, &block);
 
 	if (i == PK_BLOCKS)
-		i = place_of(node, &none);
+		i = index_of(node, &none);
 	if (i == PK_BLOCKS)
 		node->flags |= PK_NODE_MORE_BLOCKS;
 	else
@@ -68,13 +68,13 @@ static void edit_blocks(void *arg, struct pk_node *node)
 	struct pk_node now = { 0 };
 
 	for (int i = 0; i < PK_BLOCKS; i++)
-		if (place_of(want, &node->block[i]) < PK_BLOCKS)
+		if (index_of(want, &node->block[i]) < PK_BLOCKS)
 			now.block[i] = node->block[i];
 	for (int i = 0; i < PK_BLOCKS; i++) {
 		static const struct pk_block none;
 
-		if (place_of(&now, &want->block[i]) == PK_BLOCKS)
-			now.block[place_of(&now, &none)] = want->block[i];
+		if (index_of(&now, &want->block[i]) == PK_BLOCKS)
+			now.block[index_of(&now, &none)] = want->block[i];
 	}
 	memcpy(node->block, now.block, sizeof(node->block));
 	node->flags = (node->flags & ~PK_NODE_MORE_BLOCKS) | (want->flags & PK_NODE_MORE_BLOCKS);
@@ -107,7 +107,7 @@ static bool is_there(const struct pk_bpf *bpf, const struct pk_prefix *pool)
 	struct pk_pool value;
 
 	/* An LPM trie answers with what covers the key. The blocks hold what is exactly it. */
-	return place_of(&bpf->node, &block) < PK_BLOCKS ||
+	return index_of(&bpf->node, &block) < PK_BLOCKS ||
 	       (bpf->node.flags & PK_NODE_MORE_BLOCKS &&
 		pk_map_get(bpf->map[PK_MAP_POOLS], &key, &value) == 0);
 }

@@ -18,12 +18,12 @@
 #define RA_SEARCH     31
 
 /* A buffer that bytes are appended to, as long as there is room for all of them. */
-struct place {
+struct buffer {
 	uint8_t *at;
 	size_t len, room;
 };
 
-static bool put(struct place *p, const void *bytes, size_t n)
+static bool put(struct buffer *p, const void *bytes, size_t n)
 {
 	if (n > p->room - p->len)
 		return false;
@@ -104,7 +104,7 @@ static void put_servers4(const struct pk_told *told, struct pk_answers *out)
 }
 
 /* The first name is the host's own domain, too. */
-static void put_domain4(const struct pk_told *told, struct place *p)
+static void put_domain4(const struct pk_told *told, struct buffer *p)
 {
 	uint8_t wire[NAME_MAX_WIRE], head[2] = { DHCP_DOMAIN };
 	const char *text = told->search, *word;
@@ -124,7 +124,7 @@ static void put_domain4(const struct pk_told *told, struct place *p)
 }
 
 /* All names that have room; how many are left out. */
-static size_t put_names(const struct pk_told *told, struct place *p)
+static size_t put_names(const struct pk_told *told, struct buffer *p)
 {
 	uint8_t wire[NAME_MAX_WIRE];
 	const char *text = told->search, *word;
@@ -139,7 +139,7 @@ static size_t put_names(const struct pk_told *told, struct place *p)
 }
 
 /* Adds the host name behind the search list, so that it takes no domain's room. */
-static void put_host4(const struct pk_told *told, struct place *p)
+static void put_host4(const struct pk_told *told, struct buffer *p)
 {
 	size_t n = told->host ? strlen(told->host) : 0;
 	uint8_t head[2] = { DHCP_HOST, (uint8_t)n };
@@ -152,7 +152,7 @@ static void put_host4(const struct pk_told *told, struct place *p)
 
 static size_t encode_dhcp(const struct pk_told *told, struct pk_answers *out)
 {
-	struct place p = { .at = out->domains4, .room = sizeof(out->domains4) };
+	struct buffer p = { .at = out->domains4, .room = sizeof(out->domains4) };
 	size_t begin, left;
 
 	put_servers4(told, out);
@@ -174,7 +174,7 @@ static size_t encode_dhcp(const struct pk_told *told, struct pk_answers *out)
 
 static size_t encode_dhcp6(const struct pk_told *told, struct pk_answers *out)
 {
-	struct place p = { .at = out->dhcp6, .room = sizeof(out->dhcp6) };
+	struct buffer p = { .at = out->dhcp6, .room = sizeof(out->dhcp6) };
 	uint8_t head[4] = { 0, DHCP6_DNS };
 	union pk_addr list[PK_TOLD_SERVERS];
 	size_t n = servers_of(told, false, list), begin, left;
@@ -199,7 +199,7 @@ static size_t encode_dhcp6(const struct pk_told *told, struct pk_answers *out)
 
 static size_t encode_ra(const struct pk_told *told, struct pk_answers *out)
 {
-	struct place p = { .at = out->ra, .room = sizeof(out->ra) };
+	struct buffer p = { .at = out->ra, .room = sizeof(out->ra) };
 	uint8_t head[8] = { RA_DNS };
 	const uint32_t lifetime = htonl(PK_RA_LIFETIME);
 	union pk_addr list[PK_TOLD_SERVERS];

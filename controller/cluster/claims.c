@@ -106,33 +106,33 @@ const struct pk_block_claim *pk_block_claim_of(const struct pk_block_claims *c,
 }
 
 /*
- * Returns the block's place: its address by the bits that blocks differ in, all of IPv4, the first
+ * Returns the block's number: its address by the bits that blocks differ in, all of IPv4, the first
  * half of IPv6.
  */
-static uint64_t place_of(const struct pk_prefix *p)
+static uint64_t number_of(const struct pk_prefix *p)
 {
 	return p->v6 ? be64toh(p->addr.d[0]) : ntohl(p->addr.w[3]);
 }
 
-static struct pk_prefix block_at(const struct pk_prefix *range, unsigned int len, uint64_t place)
+static struct pk_prefix block_at(const struct pk_prefix *range, unsigned int len, uint64_t number)
 {
 	struct pk_prefix block = { .addr = range->addr, .len = (uint8_t)len, .v6 = range->v6 };
 
 	if (block.v6)
-		block.addr.d[0] = htobe64(place);
+		block.addr.d[0] = htobe64(number);
 	else
-		block.addr.w[3] = htonl((uint32_t)place);
+		block.addr.w[3] = htonl((uint32_t)number);
 	return block;
 }
 
 struct span {
-	uint64_t first, last; /* places */
+	uint64_t first, last; /* numbers of blocks */
 };
 
 static struct span span_of(const struct pk_prefix *p)
 {
 	unsigned int whole = p->v6 ? 64 : 32, len = p->len < whole ? p->len : whole;
-	uint64_t first = place_of(p);
+	uint64_t first = number_of(p);
 
 	return (struct span){ first, first + (len < whole ? UINT64_MAX >> (64 - whole + len) : 0) };
 }
@@ -144,7 +144,7 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Finds the first block from place on that none of the spans, which are sorted, has a part of. */
+/* Finds the first block from that number on that none of the spans, which are sorted, has a part of. */
 static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t last)
 {
 	uint64_t size = block->last - block->first + 1;
@@ -157,7 +157,7 @@ static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t
 		block->first = (taken[i].last & ~(size - 1)) + size;
 		block->last = block->first + (size - 1);
 		if (block->first <= taken[i].last || block->first > last)
-			return false; /* past the end of all places, or of these */
+			return false; /* past the end of all numbers, or of these */
 	}
 	return block->last <= last;
 }
@@ -166,7 +166,7 @@ static bool free_in(const struct pk_block_want *want, const struct pk_prefix *ra
 		    struct pk_prefix *out)
 {
 	struct span *taken = pk_alloc((want->n_taken + 1) * sizeof(*taken)), all = span_of(range);
-	uint64_t n_blocks = 1ull << (want->len - range->len), size, place;
+	uint64_t n_blocks = 1ull << (want->len - range->len), size, first;
 	struct span block;
 	size_t n = 0;
 	bool found;
@@ -177,8 +177,8 @@ static bool free_in(const struct pk_block_want *want, const struct pk_prefix *ra
 	if (n)
 		qsort(taken, n, sizeof(*taken), by_first);
 	size = (all.last - all.first) / n_blocks + 1;
-	place = all.first + want->start % n_blocks * size;
-	block = (struct span){ place, place + (size - 1) };
+	first = all.first + want->start % n_blocks * size;
+	block = (struct span){ first, first + (size - 1) };
 	found = gap(taken, n, &block, all.last);
 	if (!found) {
 		block = (struct span){ all.first, all.first + (size - 1) };

@@ -49,7 +49,7 @@ struct pk_block_want {
 	size_t n_range;
 	bool v6;
 	unsigned int len;
-	uint64_t start;		       /* the place where to look first, another for each node */
+	uint64_t start;		       /* of blocks, where to look first: another for each node */
 	const struct pk_prefix *taken; /* blocks that anybody claims or says to have */
 	size_t n_taken;
 };

@@ -306,7 +306,7 @@ static void on_message(void *arg)
 }
 
 /* Returns a free client. The one that has waited longest for its own question gives way. */
-static struct client *place_for(struct pk_handover *h)
+static struct client *client_for(struct pk_handover *h)
 {
 	struct client *oldest = &h->clients[0];
 
@@ -332,7 +332,7 @@ static void on_client(void *arg)
 	}
 	if (fd < 0)
 		return;
-	c = place_for(h);
+	c = client_for(h);
 	c->fd = fd;
 	c->number = ++h->asked;
 	c->watch = pk_watch_fd(h->args.loop, fd, on_message, c);

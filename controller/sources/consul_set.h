@@ -36,5 +36,5 @@ const struct pk_source *pk_consul_set_at(const struct pk_consul_set *set, size_t
 					 const char **source);
 /* Returns the i-th tenant that is asked for, NULL after the last; *over is pk_consul_over of it. */
 const char *pk_consul_set_tenant(const struct pk_consul_set *set, size_t i, const char **over);
-/* Returns keys that are in no document's place; "" where there are none. */
+/* Returns keys that no document could have; "" where there are none. */
 const char *pk_consul_set_strays(const struct pk_consul_set *set);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Finds keys below <prefix>/v1/<cluster>/policies/ that are in no document's place, and so would be
+ * Finds keys below <prefix>/v1/<cluster>/policies/ that no document could have, and so would be
  * ignored: a misspelt "operators/x" must not pass for a policy in force. They are looked for once a
  * minute, by names alone.
  */

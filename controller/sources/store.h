@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The place where nodes, operators and tenants leave word for each other: Consul's KV
+ * Where nodes, operators and tenants leave word for each other: Consul's KV
  * (store_consul.c) or Nomad's Variables (store_vars.c). It has keys with values, each with the
  * store's index at its last change. What is believed of its answers is decided by who asks.
  */

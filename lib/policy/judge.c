@@ -42,7 +42,7 @@ static size_t count_listed(const struct view *v, enum pk_list list)
 }
 
 /* "of two rules of one rank that decide alike the rule set's own is shown": then list by list. */
-static enum pk_list place_of(const struct view *v)
+static enum pk_list list_of(const struct view *v)
 {
 	enum pk_list list = pk_entry_list(v->doc, v->rule, v->entry);
 
@@ -69,7 +69,7 @@ static void keep_first(struct first *first, const struct view *v, enum pk_list l
 		if (c == 0)
 			c = strcmp(v->doc->source, first->doc->source);
 	}
-	/* The walk within a document is in order of place. */
+	/* The walk within a document is in order of location. */
 	if (c < 0)
 		*first = (struct first){ v->doc, v->entry, list };
 }
@@ -88,7 +88,7 @@ static void ask_rule(struct view *v, struct tier *t)
 		v->entry = &rule->entries[dir][i];
 		if (!judge_entry_decides(v))
 			continue;
-		list = place_of(v);
+		list = list_of(v);
 		if (v->entry->deny)
 			keep_first(&t->deny, v, list);
 		else

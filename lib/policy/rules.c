@@ -280,7 +280,8 @@ static void merge_known(struct pk_rules *rules, const struct pk_rules *old, cons
 }
 
 /* The locations of new documents, by number, with their entries' numbers written. */
-static struct pk_rules *places_of(const struct pk_rules *rules, const struct known *fresh, size_t n)
+static struct pk_rules *locations_of(const struct pk_rules *rules, const struct known *fresh,
+				     size_t n)
 {
 	own_mem struct pk_document **docs = calloc(n + 1, sizeof(struct pk_document *));
 	struct pk_rules *small;
@@ -335,7 +336,7 @@ static bool renew_some(struct pk_rules *rules, const struct pk_rules *old)
 		abort();
 	n = compare_sets(old, rules, now, fresh);
 	merge_known(rules, old, now, fresh, n);
-	small = places_of(rules, fresh, n);
+	small = locations_of(rules, fresh, n);
 	plain = small->plain && merge_locations(rules, old, now, small);
 	pk_rules_free(small);
 	return plain;
