@@ -223,7 +223,7 @@ static uint32_t class_of_rest(const struct walk *w, bool v6)
 	return v6 ? PK_CLASS_WORLD6 : PK_CLASS_WORLD4;
 }
 
-/* The class of addresses here that no longer prefix holds. */
+/* Returns the class of the addresses here that no longer prefix holds. */
 static uint32_t class_here(struct walk *w, bool v6)
 {
 	struct pk_str s = { 0 };
@@ -234,7 +234,7 @@ static uint32_t class_here(struct walk *w, bool v6)
 		w->too_large = true;
 	if (w->too_large || (!w->n_active && !w->flags[REF_PROTECTED] && !w->flags[REF_RESOLVER]))
 		return class_of_rest(w, v6);
-	/* tenantReach only matters where addresses are protected. */
+	/* What tenantReach lists matters only where addresses are protected. */
 	pk_str_addf(&s, "%d%d%d%d", v6, !!w->flags[REF_PROTECTED],
 		    w->flags[REF_PROTECTED] && w->flags[REF_REACH], !!w->flags[REF_RESOLVER]);
 	pk_str_addn(&s, w->active, w->n_active * sizeof(*w->active));
@@ -265,7 +265,7 @@ static void emit(struct walk *w, const union pk_addr *addr, uint32_t bits, uint3
 		(struct pk_cidr_entry){ .addr = *addr, .bits = bits, .class_nr = class_nr };
 }
 
-/* One prefix: refs first..end all stand for it. */
+/* Visits one prefix, for which all refs from first to end stand. */
 static void visit(struct walk *w, size_t first, size_t end)
 {
 	const struct ref *r = &w->refs[first];

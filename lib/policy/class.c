@@ -11,7 +11,7 @@
 
 #include "str.h"
 
-struct draft { /* a class before it has its number */
+struct draft { /* a class that has no number yet */
 	struct pk_port_table table;
 	struct hash128 content;
 };
@@ -50,7 +50,7 @@ static size_t baseline(const struct pk_engine *engine, const struct program *p, 
 }
 
 /*
- * The act's spans at this peer: its own, or, with labels of the peer's ports, a list that the
+ * Gives the act's spans at this peer: its own, or, with labels of the peer's ports, a list that the
  * caller frees.
  */
 static void spans_at(const struct side *side, uint32_t act, const struct recipe *r, enum pk_dir dir,
@@ -187,7 +187,7 @@ struct hash128 class_fixed(const struct pk_engine *engine, struct program *p, en
 	return d.content;
 }
 
-/* Acts and resolved port labels: equal signatures, equal classes. */
+/* Signs acts and resolved port labels: equal signatures mean equal classes. */
 static struct hash128 sign(const struct side *side, const struct recipe *r, enum pk_dir dir)
 {
 	struct hash128 key;
@@ -215,7 +215,9 @@ static struct hash128 sign(const struct side *side, const struct recipe *r, enum
 	return key;
 }
 
-/* The class of an endpoint or tenant by its recipe: known by signature, by content, or new. */
+/*
+ * Finds the class of an endpoint or tenant by its recipe: by signature, by content, or a new one.
+ */
 const struct class_of *class_of_recipe(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 				       const struct recipe *r)
 {
@@ -235,7 +237,7 @@ const struct class_of *class_of_recipe(struct pk_engine *engine, struct program 
 	return class_find(side->signatures, &key);
 }
 
-/* Give a recipe's class its number when it is first used by a peer. */
+/* Gives a recipe's class its number when a peer first uses it. */
 uint32_t class_number(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 		      const struct recipe *r)
 {

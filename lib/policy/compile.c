@@ -182,7 +182,7 @@ static void measure(const struct pk_engine *engine, struct pk_engine_size *out)
 {
 	*out = (struct pk_engine_size){ 0 };
 	for (const struct program *p = engine->programs; p; p = p->hh.next) {
-		if (p->too_large) /* it gets no place */
+		if (p->too_large) /* it is never published */
 			continue;
 		out->rule_sets++;
 		out->verdicts += p->n_verdicts;

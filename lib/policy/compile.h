@@ -33,18 +33,21 @@ void pk_engine_set_settings(struct pk_engine *engine, const struct pk_settings *
  * Sets the entries' rule numbers.
  */
 void pk_engine_set_documents(struct pk_engine *engine, struct pk_document *const *docs, size_t n);
-/* The rule numbers; valid until the next set_documents. NULL before the first. */
+/* Returns the rule numbers, valid until the next set_documents; NULL before the first. */
 const struct pk_rules *pk_engine_rules(const struct pk_engine *engine);
 
-/* Takes ownership of ep. Replaces the one of that key, whatever changed. */
+/* Takes ownership of ep, which replaces the one of that key, whatever changed. */
 void pk_engine_put(struct pk_engine *engine, struct pk_world_endpoint *ep);
 int pk_engine_remove(struct pk_engine *engine, const char *key); /* -ENOENT */
 const struct pk_world *pk_engine_world(const struct pk_engine *engine);
-/* A tenant whose base is wanted (`bases`), NULL = any other; kept until dropped. */
+/*
+ * Says that a tenant's base is wanted (table `bases`; NULL: that of any other tenant), until it is
+ * dropped.
+ */
 void pk_engine_want_base(struct pk_engine *engine, const char *tenant_name);
 void pk_engine_drop_base(struct pk_engine *engine, const char *tenant_name);
 
-/* The room of the tables; 0 = no limit. */
+/* The room that the tables have. 0: no limit. */
 struct pk_engine_limits {
 	size_t rule_sets, verdicts, peers, cidrs;
 	size_t rule_set; /* verdict entries of one; 0 = PK_RULE_SET_VERDICTS_MAX */
@@ -65,8 +68,8 @@ void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limit
  */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 /*
- * The same in turns, each until late() says that the rest must wait: -EAGAIN, there is a rest, and
- * every image is as it was. What changes meanwhile is taken in.
+ * Recompiles in turns, each until late() says that the rest must wait. -EAGAIN: there is a rest,
+ * and every image is as it was. What changes meanwhile is taken in.
  */
 struct pk_slice {
 	bool (*late)(void *arg);
@@ -89,8 +92,8 @@ enum pk_fit pk_engine_fit(const struct pk_engine *engine, const char *key);
 uint64_t pk_engine_changes(const struct pk_engine *engine);
 
 /*
- * Valid until the next compile; take a reference to keep it. NULL: unknown key, not local, or not
- * compiled.
+ * Returns the image, valid until the next compile; take a reference to keep it. NULL: the key is
+ * unknown, its endpoint isn't local, or it isn't compiled yet.
  */
 struct pk_image *pk_engine_image(const struct pk_engine *engine, const char *key);
 struct pk_image *pk_engine_base(const struct pk_engine *engine, const char *tenant_name);
@@ -140,7 +143,7 @@ struct pk_unresolved {
 	char what[160];
 };
 size_t pk_engine_unresolved(struct pk_engine *engine, struct pk_unresolved **out);
-/* The same of one document; none where the engine hasn't got it. */
+/* Tells of one document alone; of none where the engine hasn't got it. */
 size_t pk_engine_unresolved_of(struct pk_engine *engine, const struct pk_document *doc,
 			       struct pk_unresolved **out);
 
@@ -157,6 +160,6 @@ bool pk_declared_service_is_meant(const struct pk_declared_service *d,
  */
 int pk_compile_base(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
 		    const char *tenant_name, struct pk_image **out, struct pk_err *err);
-/* The same for any label set (quarantine, believed claims). */
+/* Compiles likewise for any label set (quarantine, believed claims). */
 int pk_compile_labels(const struct pk_settings *settings, struct pk_document *const *docs, size_t n,
 		      const struct pk_label_set *labels, struct pk_image **out, struct pk_err *err);

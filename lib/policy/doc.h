@@ -49,12 +49,12 @@ void pk_doc_notes_done(struct pk_doc_notes *notes);
 #define own_notes PK_OWN(pk_doc_notes_done) struct pk_doc_notes
 
 /*
- * 0 and a document (maybe with warnings), or -EINVAL (-ENOMEM) and at least one error. text may
- * have comments. A document that uses toFQDNs is taken here; who enforces asks uses_fqdn.
+ * Gives 0 and a document, maybe with warnings, or -EINVAL (-ENOMEM) and at least one error. The
+ * text may have comments. A document that uses toFQDNs is taken here; who enforces asks uses_fqdn.
  */
 int pk_document_parse(const struct pk_doc_source *src, const char *text, size_t len,
 		      struct pk_document **out, struct pk_doc_notes *notes);
-/* The same for a value inside a parsed text (the documents of an expectations file). */
+/* Reads a value inside a parsed text likewise: one of the documents of an expectations file. */
 int pk_document_read(const struct pk_doc_source *src, const struct pk_json_doc *json,
 		     const struct pk_json *value, struct pk_document **out,
 		     struct pk_doc_notes *notes);
@@ -65,25 +65,29 @@ static inline void pk_document_freep(struct pk_document **doc)
 #define own_document PK_OWN(pk_document_freep) struct pk_document
 
 /*
- * "path:line:col: error: .path: text", the line, the underline with the fix; safe for a terminal.
+ * Writes them as compilers do, safe for a terminal: "path:line:col: error: .path: text", the line,
+ * and below it the underline with the fix.
  */
 void pk_doc_notes_text(const struct pk_doc_notes *notes, struct pk_str *out);
-/* "1 error, 2 warnings", "" if there is nothing to count. */
+/* Writes "1 error, 2 warnings"; nothing where there is none. */
 void pk_doc_notes_count(const struct pk_doc_notes *notes, struct pk_str *out);
-/* Array of {"severity", "file", "line", "column", "path", "text", "fix"}. */
+/* Writes an array of {"severity", "file", "line", "column", "path", "text", "fix"}. */
 void pk_doc_notes_json(const struct pk_doc_notes *notes, struct pk_jw *w, const char *key);
-/* The first error in one line for logs and the API: "path:line:col: error: .path: text; fix: …". */
+/*
+ * Writes the first error in one line, for logs and the API: "path:line:col: error: .path: text;
+ * fix: …".
+ */
 void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out);
 
 /*
- * A label key as its author wrote it -> canonical "source:key" (docs/policy.md, "Labels"); caller
- * frees. -EINVAL: why says.
+ * Makes the canonical "source:key" (docs/policy.md, "Labels") of a key as its author wrote it; the
+ * caller frees it. -EINVAL: why says what is wrong.
  */
 int pk_doc_label_key(const char *text, char **out, struct pk_err *why);
 const char *pk_entity_name(enum pk_entity entity); /* "world-ipv4" */
 int pk_entity_parse(const char *text, enum pk_entity *out);
 /*
- * The name of a document that gives itself none: the path's last part without ".json". Caller
- * frees.
+ * Returns the name of a document that gives itself none: the path's last part without ".json". The
+ * caller frees it.
  */
 char *pk_doc_name_of_path(const char *path);

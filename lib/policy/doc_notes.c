@@ -33,7 +33,7 @@ char *pk_read_text(const char *text)
 	return copy;
 }
 
-/* The index of a note in a full list: an error takes that of the last warning. */
+/* Finds a note to give up in a full list: an error takes the place of the last warning. */
 static struct pk_doc_note *replace_warning(struct pk_doc_notes *notes, bool error)
 {
 	for (size_t i = notes->n; error && i > 0; i--) {
@@ -171,7 +171,10 @@ static int columns(const char *text)
 	return n;
 }
 
-/* The first n characters of text, escaped: what stands on the screen before the underline. */
+/*
+ * Counts the columns that the first n characters of text take on the screen, escaped: what stands
+ * before the underline.
+ */
 static int shown_width(const char *text, int n)
 {
 	own_str head = { 0 }, shown = { 0 };

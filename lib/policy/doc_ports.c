@@ -7,7 +7,7 @@
 #include "icmp.h"
 #include "own.h"
 
-/* The number of a WORD, -1 for a name. The check has seen its range. */
+/* Returns the number of a WORD, -1 for a name. The check has seen its range. */
 static int64_t number_of(const struct pk_json *v)
 {
 	const char *text = pk_json_string(v);
@@ -45,7 +45,7 @@ static void read_end(struct pk_reader *r, const struct pk_json *v, struct pk_por
 		out->end = (uint16_t)end;
 }
 
-/* The fix for a port that is given with a protocol that has none. */
+/* Returns the fix for a port that is given with a protocol that has none. */
 static const char *ports_fix(uint8_t proto)
 {
 	switch (proto) {

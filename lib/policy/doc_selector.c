@@ -146,7 +146,7 @@ int pk_entity_parse(const char *text, enum pk_entity *out)
 	return -EINVAL;
 }
 
-/* The pair of matchLabels that stands for an entity, or NULL. */
+/* Finds the pair of matchLabels that stands for an entity; NULL: there is none. */
 static const struct pk_json *find_reserved(const struct pk_json *match_labels)
 {
 	for (const struct pk_json *m = pk_json_first(match_labels); m; m = pk_json_next(m))
@@ -182,7 +182,10 @@ static void read_entity(struct pk_reader *r, const struct pk_json *v, const stru
 			     "selects nothing: a tenant's policy is about its own namespace");
 }
 
-/* "nomad:jbo" reads as netreap's form of a meta key: most likely a slip of the pen. */
+/*
+ * Warns of "nomad:jbo", which reads as netreap's form of a meta key and is most likely a slip of
+ * the pen.
+ */
 static void warn_near_miss(struct pk_reader *r, const struct pk_json *at, bool key,
 			   const char *written, const char *canonical)
 {
@@ -249,7 +252,10 @@ static bool is_authors_word(const char *key)
 	return false;
 }
 
-/* Whoever writes jobs decides what such a selector selects. */
+/*
+ * Refuses or warns of an operator's selector that rests on words of a job's author: who writes jobs
+ * decides whom it selects.
+ */
 static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
 				const struct pk_read_context *in, const struct pk_selector *sel)
 {
@@ -272,7 +278,7 @@ static void check_authors_words(struct pk_reader *r, const struct pk_json *v,
 			     "rests on the job author's words alone: any tenant can call a job so");
 }
 
-/* Two values of a label that has one: nothing has both. Services may be several. */
+/* Warns of two values of a label that has one: nothing has both. Services may be several. */
 static void check_contradiction(struct pk_reader *r, const struct pk_json *v,
 				const struct pk_selector *sel)
 {

@@ -80,7 +80,7 @@ static void index_in(struct pk_engine *engine, const char *tenant_name, struct r
 		vec_push(&s->rules, r);
 }
 
-/* The requirement of an operator's selector that names the namespaces; NULL: none. */
+/* Returns the requirement of an operator's selector that names the namespaces; NULL: none does. */
 static const struct pk_requirement *namespace_of(const struct rule_obj *r)
 {
 	const struct pk_selector *sel = &r->rule->subject;
@@ -235,8 +235,8 @@ static bool names_ports(const struct doc_obj *d)
 }
 
 /*
- * Programs point at entries: those of documents that go are let go first. True: one of them named
- * ports.
+ * Lets programs go of the entries of documents that go, since they point at them. True: one of
+ * those named ports.
  */
 static bool drop_old(struct pk_engine *engine, size_t n_kept)
 {

@@ -388,9 +388,9 @@ static inline bool is_fitting(const struct ident *subject)
 }
 
 /* link.c */
-/* Every subject gets its program. True: all have it. */
+/* Gives every subject its program. True: all have it. */
 bool link_subjects(struct pk_engine *engine, const struct pk_slice *slice);
-/* Identities that came and went are taken in. True: every program has been told. */
+/* Takes in the identities that came and went. True: every program has been told. */
 bool link_peers(struct pk_engine *engine, const struct pk_slice *slice);
 void programs_drop(struct pk_engine *engine, bool unused_only);
 

@@ -53,16 +53,16 @@
 	X(161, "ExtendedEchoReply")
 
 /*
- * "EchoRequest" or a number 0..255; -EINVAL. loose: case and hyphens don't matter ("echo-request"),
- * as in expectations and on command lines.
+ * Reads "EchoRequest" or a number 0..255; -EINVAL: it is none. loose: case and hyphens don't matter
+ * ("echo-request"), as in expectations and on command lines.
  */
 int pk_icmp_type(const char *text, bool v6, bool loose, uint8_t *out);
-/* NULL where the number has no name. */
+/* Returns the number's name; NULL where it has none. */
 const char *pk_icmp_type_name(bool v6, uint8_t type);
-/* Every known name of a family, ends with NULL. */
+/* Returns every known name of a family, with NULL at the end. */
 const char *const *pk_icmp_type_names(bool v6);
 
-/* "TCP", "icmpv6", "any", "47": any case; -EINVAL. ANY is PK_PROTO_ANY. */
+/* Reads "TCP", "icmpv6", "any" or "47", in any case; -EINVAL: it is none. "any" is PK_PROTO_ANY. */
 int pk_protocol_parse(const char *text, uint8_t *out);
 const char *pk_protocol_name(uint8_t proto); /* "TCP"; NULL where it has none */
 /* Returns whether the protocol has ports: TCP, UDP, SCTP, and PK_PROTO_ANY. */

@@ -43,7 +43,7 @@ static bool is_named(const struct pk_engine *engine, const char *port)
 					       sizeof(*engine->port_names), cmp_text);
 }
 
-/* Labels, and the ports that policies name. Quarantine has no ports. */
+/* Makes the identity's set: labels, and the ports that policies name. Quarantine has no ports. */
 static struct pk_label_set *identity_labels(const struct pk_engine *engine,
 					    const struct pk_world_endpoint *ep)
 {

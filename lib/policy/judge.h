@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The reference evaluator: docs/policy.md, "Meaning", sentence by sentence; no tables, no caches,
- * no code of the compiler. The oracle of compiler and data path.
+ * The reference evaluator: docs/policy.md, "Meaning", sentence by sentence, with no tables, no
+ * caches and no code of the compiler. Compiler and data path are held to it by the tests.
  */
 #include "ast.h"
 #include "question.h"
@@ -16,7 +16,10 @@ struct pk_judge_by {
 	size_t n_docs;
 };
 
-/* One direction of one endpoint; live and audit judgement with rank and deciding rule. */
+/*
+ * Judges one direction of one endpoint, by the documents in force and with those of audit: verdict,
+ * rank and the rule that decides.
+ */
 void pk_judge(const struct pk_judge_by *judge, const struct pk_question *q,
 	      struct pk_verdict_value *out);
 

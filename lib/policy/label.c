@@ -14,7 +14,7 @@ static void *grow(void *array, size_t n, size_t size)
 {
 	void *p = array;
 
-	/* Powers of two: n is full exactly then. */
+	/* The room doubles, so that it is used up exactly where n is a power of two. */
 	if ((n & (n - 1)) == 0)
 		p = realloc(array, (n ? n * 2 : 1) * size);
 	if (!p)

@@ -41,15 +41,18 @@ struct pk_label_set {
 };
 
 /*
- * Build: add in any order, then finish (sorts, drops doubles, makes text and hash). All -EINVAL:
- * err says why.
+ * A set is built by adding in any order, then finishing it: that sorts, drops doubles, and makes
+ * text and hash. -EINVAL: err says why.
  */
 struct pk_label_set *pk_label_set_new(void);
 void pk_label_set_add(struct pk_label_set *set, const char *key, const char *value);
 void pk_label_set_add_unknown(struct pk_label_set *set, const char *name);
 int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err);
 struct pk_label_set *pk_label_set_copy(const struct pk_label_set *set);
-/* The same finished set for one more owner, who frees it as its own and changes nothing of it. */
+/*
+ * Returns the same finished set for one more owner, who frees it as its own and changes nothing of
+ * it.
+ */
 struct pk_label_set *pk_label_set_share(const struct pk_label_set *set);
 void pk_label_set_free(struct pk_label_set *set);
 static inline void pk_label_set_freep(struct pk_label_set **set)
@@ -58,21 +61,21 @@ static inline void pk_label_set_freep(struct pk_label_set **set)
 }
 #define own_labels PK_OWN(pk_label_set_freep) struct pk_label_set
 
-/* The text of a record, or of GET /v1/world, back to a set. */
+/* Reads the canonical text, of a record or of GET /v1/world, back into a set. */
 int pk_label_set_parse(const char *text, struct pk_label_set **out, struct pk_err *err);
 
-/* Sets by their texts: of many endpoints that say the same there is one. */
+/* Keeps sets by their texts: many endpoints that say the same share one. */
 struct pk_label_sets;
 struct pk_label_sets *pk_label_sets_new(void);
 void pk_label_sets_free(struct pk_label_sets *sets);
-/* As pk_label_set_parse; the set may be somebody else's too. */
+/* Reads as pk_label_set_parse does; the set may be somebody else's, too. */
 int pk_label_sets_parse(struct pk_label_sets *sets, const char *text, struct pk_label_set **out,
 			struct pk_err *err);
 /* Forgets those that nobody has any more. */
 void pk_label_sets_tidy(struct pk_label_sets *sets);
 size_t pk_label_sets_count(const struct pk_label_sets *sets);
 
-/* The claims that ADD knows (design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
+/* The claims that ADD knows (docs/design.md, "Who an endpoint is"). NULL where CNI_ARGS lack it. */
 struct pk_claims {
 	const char *tenant_name; /* NULL: quarantine */
 	const char *job, *group;
@@ -87,22 +90,25 @@ struct pk_claims {
  */
 struct pk_label_set *pk_label_set_from_claims(const struct pk_claims *claims,
 					      const struct pk_settings *settings);
-/* Labels that an operator gave (declared.h), and the node's own. Never NULL; finished. */
+/*
+ * Makes a finished set of the labels that an operator gave (declared.h) and the node's own. Never
+ * NULL.
+ */
 struct pk_label_set *pk_label_set_from_declared(const struct pk_label_set *declared,
 						const struct pk_settings *settings);
 /*
- * "An endpoint of this tenant of which nothing else is known": what `bases` and a tenant's class
- * mean. NULL: of any tenant.
+ * Makes the set of an endpoint of which nothing but its tenant is known (NULL: not even that): what
+ * the table `bases` and a tenant's class are made for.
  */
 struct pk_label_set *pk_label_set_of_tenant(const char *tenant_name);
 struct pk_label_set *pk_label_set_init(void); /* {reserved:init} */
 struct pk_label_set *
 pk_label_set_unknown(void); /* an address of the pools whose owner isn't known */
 
-/* A Nomad namespace's name: 1 to 128 of a-z A-Z 0-9 -. */
+/* Returns whether it could be the name of a Nomad namespace: 1 to 128 of a-z A-Z 0-9 -. */
 bool pk_tenant_name_ok(const char *name);
 
-/* Three-valued. */
+/* What is known of a match; ordered, so that "and" is the least and "or" the most. */
 enum pk_tri { PK_NO = 0, PK_MAYBE = 1, PK_YES = 2 };
 static inline enum pk_tri pk_tri_and(enum pk_tri a, enum pk_tri b)
 {
@@ -116,10 +122,12 @@ static inline enum pk_tri pk_tri_or(enum pk_tri a, enum pk_tri b)
 /* Returns whether key is among the unknown ones (by name, source or "*"). */
 bool pk_label_set_is_unknown(const struct pk_label_set *set, const char *key);
 /*
- * First known label of key, NULL if there is none; the next ones of the same key follow it in
- * known[].
+ * Returns the first known label of key; the next ones of that key follow it in known[]. NULL: there
+ * is none.
  */
 const struct pk_label *pk_label_set_get(const struct pk_label_set *set, const char *key);
 
-/* Key of a tenant in a compiled rule set (ruleset.h), where identities have their text's hash. */
+/*
+ * Makes a tenant's key in a compiled rule set (ruleset.h), where identities have their text's hash.
+ */
 void pk_tenant_hash(const char *tenant_name, uint64_t out[2]);

@@ -41,7 +41,10 @@ static bool is_stale(const struct pk_engine *engine, const struct program *p)
 	return false;
 }
 
-/* Classes are never taken back; where most of them have lost their peers, all is made anew. */
+/*
+ * Returns whether most classes have lost their peers. None is ever taken back, so all are made anew
+ * then.
+ */
 static bool is_wasteful(const struct program *p)
 {
 	size_t classes = 0;
@@ -65,7 +68,8 @@ void programs_forget(struct pk_engine *engine)
 }
 
 /*
- * Nobody of the tenant is left among the peers: its class goes, and comes back with the next one.
+ * Takes out the class of a tenant of whom nobody is left among the peers; it comes back with the
+ * next one.
  */
 static void tenant_unknown(struct pk_engine *engine, struct tenant *t)
 {
@@ -139,7 +143,10 @@ bool link_peers(struct pk_engine *engine, const struct pk_slice *slice)
 	return true;
 }
 
-/* Documents that went took their programs along; those that came may select the subject. */
+/*
+ * Returns whether the subject's program may be another one now: documents that went took their
+ * programs along, and those that came may select it.
+ */
 static bool is_touched(const struct pk_engine *engine, const struct ident *subject)
 {
 	for (size_t i = 0; i < engine->added.n; i++) {

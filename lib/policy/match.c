@@ -226,7 +226,7 @@ static enum pk_tri by_entity(const struct ent *ent, enum pk_entity entity, const
 	case PK_ENTITY_REMOTE_NODE:
 		return yes_if(peer->party == PK_PARTY_REMOTE_NODE);
 	case PK_ENTITY_INIT:
-		/* Another tenant's endpoint has a namespace, if an unknown one. */
+		/* An endpoint of another tenant has a namespace, though it isn't known which. */
 		return has_labels(peer) && !peer->not_in ? is_init(peer->labels) : PK_NO;
 	case PK_ENTITY_NONE:
 		break;

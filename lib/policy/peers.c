@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Acts that match a peer which isn't in the index: asked one by one. */
+/* Asks one by one which acts match a peer that isn't in the index. */
 size_t acts_match(const struct pk_engine *engine, const struct side *side, const struct peer *peer,
 		  uint32_t *acts)
 {
@@ -224,7 +224,7 @@ static int pair_cmp(const void *a, const void *b)
 	return x->act < y->act ? -1 : x->act > y->act;
 }
 
-/* Endpoints whose fallback class holds what they may not match themselves are all looked at. */
+/* Looks at every endpoint whose fallback class holds acts that it may not match itself. */
 static void push_tenants(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			 struct pairs *pairs)
 {

@@ -89,7 +89,10 @@ static int cmp_u32(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Cells between the edges of all spans of proto; PK_SPAN_ALL: a single one. */
+/*
+ * Cuts the ports of a protocol into cells at the edges of all spans; of PK_SPAN_ALL there is a
+ * single one.
+ */
 static void cut(struct work *w, int proto)
 {
 	size_t n = 0, room = 0, out = 0;
@@ -123,7 +126,7 @@ static void cut(struct work *w, int proto)
 			w->cells[out - 1].hi = edges[i] - 1;
 		out++;
 	}
-	/* A sentinel that nobody paints ends every walk. */
+	/* The last cell, which nobody paints, ends every walk. */
 	w->cells[out].next = w->cells[out].next_audit = (uint32_t)out;
 	w->cells[out].lo = UINT16_MAX + 1u;
 	w->n_cells = out;

@@ -62,7 +62,7 @@ static enum shape_kind shape_of(const struct side *side, const struct ent *ent)
 	return side->prefixes[kind] < PK_CIDR_BESIDE_MIN ? SHAPE_OWN : kind;
 }
 
-/* The acts of a cidr class: entries by prefix, and those that match the world anyway. */
+/* Collects the acts of a cidr class: entries by prefix, and those that match the world anyway. */
 static size_t match_world(const struct pk_engine *engine, const struct side *side,
 			  const struct cidr_class *c, uint32_t *acts)
 {
@@ -94,7 +94,7 @@ static size_t match_world(const struct pk_engine *engine, const struct side *sid
 	return n;
 }
 
-/* The acts of a class of a list beside. */
+/* Collects the acts of a class of a list that stands beside the rule set's own. */
 static size_t match_beside(const struct side *side, enum shape_kind kind,
 			   const struct cidr_class *c, uint32_t *acts)
 {
@@ -158,7 +158,7 @@ static void own_class(struct pk_engine *engine, struct program *p, enum pk_dir d
 	class_fixed(engine, p, dir, &r, shape->first + (uint32_t)i);
 }
 
-/* The i-th class of a direction's lists, the own one's first. */
+/* Makes the i-th class of a direction's lists, counted from the own one's first. */
 static void world_class(struct pk_engine *engine, struct program *p, enum pk_dir dir, size_t i,
 			uint32_t *acts)
 {

@@ -212,7 +212,7 @@ static struct pk_rules *rules_of(struct pk_document *const *docs, size_t n)
 	return rules;
 }
 
-/* Every number worked out anew. */
+/* Works out every number anew. */
 static void renew_all(struct pk_rules *rules, const struct pk_rules *old)
 {
 	rules->hashes = calloc(count((struct pk_document *const *)rules->docs, rules->n_docs) + 1,
@@ -254,7 +254,7 @@ static size_t compare_sets(const struct pk_rules *old, const struct pk_rules *ru
 			now[known->index] = (uint32_t)i;
 		else
 			fresh[n++] = (struct known){ .doc = rules->docs[i], .index = (uint32_t)i };
-		/* One that is new most often stands for one that went. */
+		/* A document that is new most often stands where one went. */
 		at = known ? known->index + 1 : at + 1;
 	}
 	qsort(fresh, n, sizeof(*fresh), cmp_known);
@@ -279,7 +279,7 @@ static void merge_known(struct pk_rules *rules, const struct pk_rules *old, cons
 	memcpy(to, fresh + at, (n_fresh - at) * sizeof(*to));
 }
 
-/* The locations of new documents, by number, with their entries' numbers written. */
+/* Makes the locations of new documents, by number, and writes their entries' numbers. */
 static struct pk_rules *locations_of(const struct pk_rules *rules, const struct known *fresh,
 				     size_t n)
 {

@@ -21,8 +21,8 @@ struct pk_verdict_entry {
 };
 
 /*
- * -> peer_class. An identity or tenant that has no number yet gets one, or is left out until it has
- * (safe: fallback).
+ * An entry of the table peer_class. An identity or tenant that has no number yet gets one, or is
+ * left out until it has, and falls back to what a stranger gets.
  */
 struct pk_peer_entry {
 	/* Hash of the identity's text (pk_identity_text), or pk_tenant_hash of the namespace. */

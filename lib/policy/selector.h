@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A selector's requirements against a label set, three-valued. Scoping is the caller's (judge.c,
- * compile.c).
+ * Matches a selector's requirements against a label set, three-valued. Which namespaces it may mean
+ * is the caller's matter (judge.c, match.c).
  */
 #include "ast.h"
 #include "label.h"
 
 enum pk_tri pk_requirement_match(const struct pk_requirement *req, const struct pk_label_set *set);
-/* All requirements. An entity selector (reserved:X) is the caller's matter too: PK_NO here. */
+/* Matches all requirements. An entity selector (reserved:X) is the caller's matter: PK_NO here. */
 enum pk_tri pk_selector_match(const struct pk_selector *sel, const struct pk_label_set *set);
 /* Returns whether it names namespaces, by matchLabels or In on nomad:namespace. */
 bool pk_selector_names_namespace(const struct pk_selector *sel);

@@ -120,8 +120,8 @@ static void fill_side(struct side *side, struct gather *g, int dir, const struct
 		side->own = own_spans(
 			subject, &(struct vec){ .at = (void **)side->acts, .n = side->n_acts });
 	/*
-	 * The base of any tenant serves several: whoever is the same tenant to one is another to
-	 * the next.
+	 * The base of any tenant serves several: who is of the same tenant to one of them is a
+	 * stranger to the next.
 	 */
 	for (size_t i = 0; i < side->n_acts && !shared; i++) {
 		const struct ent *ent = side->acts[i];
@@ -188,7 +188,7 @@ static struct hash128 program_origin(const struct program *p, const struct ident
 	return origin;
 }
 
-struct part { /* of an act, what tells it from others */
+struct part { /* what tells an act from others */
 	uint64_t serial;
 	uint32_t number, n_own;
 };
@@ -254,7 +254,7 @@ size_t max_verdicts(const struct pk_engine *engine, bool has_own)
 	return has_own ? least(least(max, l->tenant_verdicts), l->tenant_rule_set) : max;
 }
 
-/* Takes p: the one of its key that is there, else itself, begun. */
+/* Takes over p and returns the program of its key: one that is there, else p itself, begun. */
 static struct program *settle(struct pk_engine *engine, struct ident *subject, struct program *p)
 {
 	struct program *found;
@@ -301,7 +301,7 @@ static void drop_own(struct vec *acts)
 	acts->n = n;
 }
 
-/* The first act of a tenant's document, to be named where those are left out. */
+/* Returns the first act of a tenant's document, which is named where those are left out. */
 static uint32_t own_number(const struct gather *g)
 {
 	for (int dir = 0; dir < 2; dir++)

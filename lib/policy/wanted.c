@@ -89,7 +89,7 @@ static bool whoever(const struct ident *ident, const char *text)
 	return true;
 }
 
-/* "that an endpoint is known not to have": one whose ports aren't known may have it. */
+/* Returns whether the endpoint may have the port: one whose ports aren't known may. */
 static bool may_have_port(const struct ident *ident, const char *label)
 {
 	char key[300];
@@ -194,7 +194,10 @@ static void find_services(struct pk_engine *engine, const struct rule_obj *r, st
 	}
 }
 
-/* A label is that of the endpoint connected to: whom the rule selects, on egress whom it names. */
+/*
+ * Returns whether anybody has the port label: on ingress whom the rule selects, on egress whom it
+ * names.
+ */
 static bool is_port_of_any(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
 			   const char *label)
 {
@@ -208,7 +211,7 @@ static bool is_port_of_any(struct pk_engine *engine, const struct rule_obj *r, s
 	for (size_t i = 0; i < peers->n; i++)
 		if (may_have_port(peers->at[i], label))
 			return true;
-	/* Peers that match nothing are said themselves. */
+	/* Peers that match nothing are told of by themselves. */
 	return !peers->n &&
 	       (ent->e->kind == PK_PEERS_ENDPOINTS || ent->e->kind == PK_PEERS_SERVICES);
 }
@@ -232,9 +235,7 @@ static void unreached(struct findings *f, const struct rule_obj *r, const struct
 		 "opens nothing to %s: the operator's \"tenantReach\" lists no such way", what);
 }
 
-/*
- * A tenant's allow opens the way to protected addresses and nodes only where the operator lets it.
- */
+/* Tells of a tenant's allow that the operator's tenantReach keeps from opening anything. */
 static void find_reach(struct pk_engine *engine, const struct rule_obj *r, struct ent *ent,
 		       struct findings *f)
 {

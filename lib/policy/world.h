@@ -62,11 +62,11 @@ struct pk_world;
 
 struct pk_world *pk_world_new(void);
 void pk_world_free(struct pk_world *world);
-/* Takes ownership of ep; replaces one of the same key. */
+/* Takes ownership of ep, which replaces one of the same key. */
 void pk_world_put(struct pk_world *world, struct pk_world_endpoint *ep);
 int pk_world_remove(struct pk_world *world, const char *key); /* -ENOENT */
 const struct pk_world_endpoint *pk_world_get(const struct pk_world *world, const char *key);
-/* Walks the endpoints in order of insertion: NULL starts, NULL ends. */
+/* Walks the endpoints in the order in which they were put: NULL starts, and NULL is the end. */
 const struct pk_world_endpoint *pk_world_next(const struct pk_world *world,
 					      const struct pk_world_endpoint *ep);
 size_t pk_world_count(const struct pk_world *world);

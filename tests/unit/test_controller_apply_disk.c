@@ -171,7 +171,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_disk_that_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_disk_that_refuses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_disk_that_lost_what_was_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_disk_that_lost_what_was_written, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
