@@ -272,9 +272,8 @@ static int wait_taken(const struct cli *cli, const char *name, const char *text,
 static bool is_of_one_store(struct cli *cli)
 {
 	if (cli_is_shared(cli) && cli_has(cli, "dir")) {
-		cli_usage(
-			cli,
-			"-dir is of this node's directory, and -consul and -nomad name another store");
+		cli_usage(cli,
+			  "-dir is this node's directory; -consul and -nomad name another store");
 		return false;
 	}
 	return cli_consul_is_meant(cli);

@@ -144,7 +144,7 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Finds the first block from that number on that none of the spans, which are sorted, has a part of. */
+/* Finds the first block from there on that none of the spans, which are sorted, has a part of. */
 static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t last)
 {
 	uint64_t size = block->last - block->first + 1;
