@@ -83,12 +83,6 @@ static bool on_nodes_bytes(void *arg, const char *bytes, size_t len)
 	return pk_node_reader_feed(n->nodes, bytes, len, &n->err) == 0;
 }
 
-/* Returns the next index. One that goes back means another history, which is asked from none. */
-static uint64_t next_index(uint64_t old, uint64_t new)
-{
-	return new < old ? 0 : new;
-}
-
 /* Says what the reader found wrong with the answer's text. */
 static void bad_text(struct pk_nomad *n)
 {
@@ -154,8 +148,7 @@ static bool is_older(struct pk_nomad *n, uint64_t index)
 
 static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t index)
 {
-	n->index = next_index(n->index, index);
-	n->seen = index;
+	n->index = n->seen = index;
 	n->leaderless = false;
 	n->source.index = index;
 	pk_source_good(&n->source);
