@@ -41,6 +41,7 @@ static struct {
 	size_t n_labels;
 	uint32_t identities;
 	uint32_t writes, fault; /* the write that fails */
+	int error;		/* as which */
 	uint32_t told;		/* how often the endpoint's answers were written */
 	bool walked;		/* the label sets are read as a whole */
 	bool opened_again;	/* an ADD opens it anew as they are */
@@ -65,7 +66,7 @@ static int write_one(struct pk_err *err)
 
 	assert_true(t.set[set].installed && t.set[set].peers);
 	assert_true(!is_in_step() || set != 1);
-	return t.writes++ == t.fault ? pk_fail(err, ENOSPC, "the tables are full") : 0;
+	return t.writes++ == t.fault ? pk_fail(err, t.error, "the tables say so") : 0;
 }
 
 uint64_t pk_word(const struct pk_bpf *bpf, uint32_t slot)
@@ -80,7 +81,7 @@ int pk_rule_set_install(struct pk_bpf *bpf, struct pk_image *image, uint64_t dea
 	(void)deadline_ns;
 	*rule_set = 0;
 	if (write_one(err) < 0)
-		return -ENOSPC;
+		return -t.error;
 	for (uint32_t i = 2; i < SETS && !*rule_set; i++)
 		*rule_set = t.set[i].installed ? 0 : i;
 	assert_true(*rule_set);
@@ -189,7 +190,7 @@ int pk_labels_take(struct pk_bpf *bpf, const struct pk_labels_want *want, uint64
 	if (pk_labels_get(bpf, want->hash, out) == 0)
 		return 0;
 	if (write_one(err) < 0)
-		return -ENOSPC;
+		return -t.error;
 	assert_true(t.n_labels < MANY);
 	*out = (struct pk_labels){ .identity = ++t.identities, .tenant = 1 };
 	memcpy(t.labels[t.n_labels].hash, want->hash, 16);
@@ -205,7 +206,7 @@ int pk_labels_name(struct pk_bpf *bpf, const uint64_t hash[2], uint32_t rule_set
 	(void)deadline_ns;
 	assert_true(!rule_set || (t.set[rule_set].installed && t.set[rule_set].peers));
 	if (write_one(err) < 0)
-		return -ENOSPC;
+		return -t.error;
 	for (size_t i = 0; i < t.n_labels; i++)
 		if (memcmp(t.labels[i].hash, hash, 16) == 0)
 			t.labels[i].labels.rule_set = rule_set;
@@ -228,7 +229,7 @@ int pk_labels_forget(struct pk_bpf *bpf, const uint64_t hash[2], uint64_t deadli
 	(void)bpf;
 	(void)deadline_ns;
 	if (write_one(err) < 0)
-		return -ENOSPC;
+		return -t.error;
 	for (size_t i = 0; i < t.n_labels; i++)
 		if (memcmp(t.labels[i].hash, hash, 16) == 0) {
 			t.labels[i] = t.labels[--t.n_labels];
@@ -261,7 +262,7 @@ int pk_endpoint_switch(struct pk_bpf *bpf, const struct pk_endpoint_switch *to,
 	(void)deadline_ns;
 	assert_true(t.set[to->rule_set].installed && t.set[to->rule_set].peers);
 	if (write_one(err) < 0)
-		return -ENOSPC;
+		return -t.error;
 	assert_int_equal(bpf->words[to->slot], to->from);
 	bpf->words[to->slot] = PK_WORD(to->rule_set, to->flags, 9);
 	if (now)
@@ -417,6 +418,7 @@ static int setup(void **state)
 
 	memset(&t, 0, sizeof(t));
 	t.fault = NO_FAULT;
+	t.error = ENOSPC;
 	memset(t.bpf.map, -1, sizeof(t.bpf.map));
 	t.bpf.words = t.words;
 	t.bpf.endpoints = t.endpoints;
@@ -488,6 +490,27 @@ static void test_each_write_fails_once(void **state)
 	}
 }
 
+/* The first write that waits for the node's lock in vain ends the pass: the others would, too. */
+static void test_a_held_lock_ends_the_pass(void **state)
+{
+	uint32_t writes;
+
+	(void)state;
+	assert_int_equal(pass(), 0);
+	writes = t.writes;
+	for (uint32_t i = 0; i < writes; i++) {
+		teardown(state);
+		setup(state);
+		t.fault = i;
+		t.error = ETIMEDOUT;
+		assert_int_equal(pass(), -ETIMEDOUT);
+		assert_in_range(t.writes, i + 1, i + 2); /* what a guest is told needs no lock */
+		t.fault = NO_FAULT;
+		assert_int_equal(pass(), 0);
+		assert_true(is_in_step());
+	}
+}
+
 /*
  * An ADD writes what its conflist says and opens the endpoint. Where that falls between a pass's
  * look at the endpoint and its own write, nobody knows whose answers are in the table: the next
@@ -533,6 +556,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tables_before_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each_write_fails_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_held_lock_ends_the_pass, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_labels_go_in_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_again_after_an_add, setup, teardown),
 	};
