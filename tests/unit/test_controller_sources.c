@@ -14,7 +14,6 @@
 
 #include "consul.h"
 #include "controller/documents/docs.h"
-#include "controller/sources/kv_wait.h"
 #include "controller/sources/leader.h"
 #include "controller/model/local_endpoint.h"
 #include "declared.h"
@@ -180,72 +179,6 @@ static void test_backoff(void **state)
 		most = wait > most ? wait : most;
 	}
 	assert_true(most - least > 500);
-}
-
-/* What is lacking is asked for every few seconds, and for ever at a bounded rate. */
-static void test_waits(void **state)
-{
-	uint64_t now = 1000000, asked = 0;
-	struct pk_kv_wait w = { 0 };
-
-	(void)state;
-	for (const uint64_t end = now + 600000; now < end; asked++) {
-		pk_kv_wait_begin(&w, 7, true, now);
-		assert_in_range(w.seconds, 1, asked < 3 ? 7 : 25);
-		now += w.seconds * 1000;
-		assert_true(pk_kv_wait_ran_out(&w, now));
-	}
-	assert_in_range(asked, 25, 90);
-	for (int i = 0; i < 3; i++) {
-		pk_kv_wait_begin(&w, 7, false, now);
-		assert_int_equal(w.seconds, 60);
-	}
-	/* It begins anew with short ones. */
-	pk_kv_wait_begin(&w, 0, true, now);
-	assert_in_range(w.seconds, 1, 2);
-}
-
-/* Whoever is wary waits shortly under a new index, once: the store may have been wiped meanwhile. */
-static void test_fresh_waits(void **state)
-{
-	static const struct {
-		uint64_t index;
-		unsigned int seconds;
-	} rows[] = { { 0, 60 }, { 7, 8 }, { 7, 60 }, { 7, 60 }, { 9, 8 }, { 9, 60 }, { 3, 8 } };
-	struct pk_kv_wait w = { .wary = true }, calm = { 0 };
-
-	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		pk_kv_wait_begin(&w, rows[i].index, false, 1000);
-		assert_int_equal(w.seconds, rows[i].seconds);
-		pk_kv_wait_begin(&calm, rows[i].index, false, 1000);
-		assert_int_equal(calm.seconds, 60);
-	}
-}
-
-/* A restored snapshot ends a wait early, under the index that it named. */
-static void test_suspects(void **state)
-{
-	static const struct {
-		uint64_t asked, told, after_ms;
-		bool suspects;
-	} rows[] = {
-		{ 7, 8, 10, false },			     /* news */
-		{ 7, 7, 60000, false },			     /* none came */
-		{ 7, 7, 59000, true },	{ 7, 7, 10, false }, /* a server that ends each wait so */
-		{ 7, 7, 60000, false }, { 7, 7, 10, true },
-		{ 0, 7, 10, false }, /* it didn't wait */
-		{ 7, 6, 10, false }, /* this is told otherwise */
-	};
-	struct pk_kv_wait w = { 0 };
-
-	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		pk_kv_wait_begin(&w, rows[i].asked, false, 5000);
-		if (pk_kv_wait_suspects(&w, rows[i].told, 5000 + rows[i].after_ms) !=
-		    rows[i].suspects)
-			fail_msg("row %zu", i);
-	}
 }
 
 static int read_kvs(const char *text, const struct pk_kv_budget *budget, struct pk_kvs *out)
@@ -528,9 +461,6 @@ int main(void)
 		cmocka_unit_test(test_leader),
 		cmocka_unit_test(test_declared),
 		cmocka_unit_test(test_what_may_be_declared),
-		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_fresh_waits),
-		cmocka_unit_test(test_suspects),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
