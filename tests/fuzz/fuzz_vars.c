@@ -73,7 +73,7 @@ static void read_variable(const char *text, size_t n)
 	if (pk_var_decode(text, n, PK_VARS_VALUE, &var, NULL) < 0 || !var.value)
 		return;
 	pk_var_encode(PK_VARS_VALUE, var.value, var.node, &body);
-	pk_str_addf(&whole, "{\"ModifyIndex\":1,%s", body.text + 1);
+	pk_str_addf(&whole, "{\"CreateIndex\":1,\"ModifyIndex\":1,%s", body.text + 1);
 	check(pk_var_decode(whole.text, whole.len, PK_VARS_VALUE, &again, NULL) == 0);
 	check(strcmp(var.value, again.value) == 0);
 	check(!var.node == !again.node && (!var.node || strcmp(var.node, again.node) == 0));
