@@ -203,6 +203,16 @@ static bool is_within(struct pk_believed *b, struct node *n, const struct word *
 	return e->ep->n_addresses > 0;
 }
 
+/*
+ * Returns whether it is the same endpoint of the same node: while a share's parts change it stands
+ * in two of them.
+ */
+static bool is_same(const struct claim *c, const struct node *n, const struct pk_share_endpoint *e)
+{
+	return c->node == n && c->e->generation == e->generation &&
+	       strcmp(c->e->ep->key, e->ep->key) == 0;
+}
+
 /* Claims an address. Of two that claim it at the same age the second loses. */
 static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 		  const struct pk_share_endpoint *e)
@@ -214,6 +224,8 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 		HASH_FIND(hh, *all, &e->ep->addresses[i], sizeof(c->addr), c);
 		if (!c || c->e->generation < e->generation)
 			continue;
+		if (is_same(c, n, e))
+			return;
 		refuse(b, n, "%s has an owner that is not older",
 		       pk_addr_format(&e->ep->addresses[i], text));
 		return;

@@ -8,9 +8,8 @@
 #include "believed_private.h"
 #include "own.h"
 
-#define TENANTS "tenants/"
-#define NODES	"nodes/"
-#define BLOCKS	"blocks/"
+#define NODES  "nodes/"
+#define BLOCKS "blocks/"
 
 static void self_free(struct pk_node_word *self)
 {
@@ -46,26 +45,27 @@ static bool is_below(const char *key, const char *prefix, const char *last)
 	return strncmp(key, prefix, strlen(prefix)) == 0 && last == key + strlen(prefix) - 1;
 }
 
-/* Returns whether the key is "tenants/TENANT/NODE". */
-static bool is_share(const char *key, const char *last)
+static char *copy(const char *text, size_t len)
 {
-	size_t skip = strlen(TENANTS);
+	char *made = strndup(text, len);
 
-	return strncmp(key, TENANTS, skip) == 0 && last > key + skip &&
-	       !memchr(key + skip, '/', (size_t)(last - key) - skip);
+	if (!made)
+		abort();
+	return made;
 }
 
-/* Makes a word of a key "tenants/TENANT/NODE", "nodes/NODE" or "blocks/BLOCK", else NULL. */
+/* Makes a word of a share's key, of "nodes/NODE" or of "blocks/BLOCK", else NULL. */
 static struct word *word_new(const char *key)
 {
 	const char *last = strrchr(key, '/');
 	struct pk_prefix block = { 0 };
+	struct pk_share_key share;
 	enum word_kind kind;
 	struct word *w;
 
 	if (!last || !last[1])
 		return NULL;
-	if (is_share(key, last))
+	if (pk_share_key_read(key, &share))
 		kind = WORD_SHARE;
 	else if (is_below(key, NODES, last))
 		kind = WORD_NODE;
@@ -77,12 +77,12 @@ static struct word *word_new(const char *key)
 	w->kind = kind;
 	w->block = block;
 	w->key = pk_strdup(key);
-	w->node = pk_strdup(kind == WORD_CLAIM ? "" : last + 1);
-	if (kind == WORD_SHARE)
-		w->tenant_name =
-			strndup(key + strlen(TENANTS), (size_t)(last - key) - strlen(TENANTS));
-	if (kind == WORD_SHARE && !w->tenant_name)
-		abort();
+	if (kind == WORD_SHARE) {
+		w->node = copy(share.node, share.node_len);
+		w->tenant_name = copy(share.tenant_name, share.tenant_len);
+	} else {
+		w->node = pk_strdup(kind == WORD_CLAIM ? "" : last + 1);
+	}
 	return w;
 }
 

@@ -18,10 +18,17 @@ struct hearing {
 	bool changed;
 };
 
+static bool is_own(const struct pk_cluster *c, const char *key)
+{
+	const char *last = strrchr(key, '/');
+
+	return pk_share_key_is_of(key, c->node) || (last && strcmp(last + 1, c->node) == 0);
+}
+
 static void hear_key(struct hearing *h, const struct pk_kv *kv)
 {
 	struct pk_cluster *c = h->part->cluster;
-	const char *key = kv->key + strlen(c->prefix), *last = strrchr(key, '/');
+	const char *key = kv->key + strlen(c->prefix);
 	const struct pk_said said = { .key = key,
 				      .text = kv->value,
 				      .len = kv->len,
@@ -32,7 +39,7 @@ static void hear_key(struct hearing *h, const struct pk_kv *kv)
 				      .now = time(NULL) };
 	int r;
 
-	if (last && strcmp(last + 1, c->node) == 0) {
+	if (is_own(c, key)) {
 		pk_publish_seen(c->publish, key, kv->value, kv->held);
 		return;
 	}
@@ -115,12 +122,16 @@ static bool any_is_held(const struct part *part)
 static void hear_own_absence(struct hearing *h)
 {
 	struct pk_cluster *c = h->part->cluster;
-	own_str own = { 0 }, full = { 0 };
+	for (size_t i = 0; i < PK_SHARE_PARTS; i++) {
+		own_str own = { 0 }, full = { 0 };
 
-	pk_str_addf(&own, "%s%s", h->part->name, c->node);
-	pk_str_addf(&full, "%s%s", c->prefix, own.text);
-	if (!pk_kvs_find(h->answer->kvs, full.text))
-		pk_publish_seen(c->publish, own.text, NULL, false);
+		pk_str_addf(&own, "%s%s", h->part->name, c->node);
+		if (i)
+			pk_str_addf(&own, "/%zu", i);
+		pk_str_addf(&full, "%s%s", c->prefix, own.text);
+		if (!pk_kvs_find(h->answer->kvs, full.text))
+			pk_publish_seen(c->publish, own.text, NULL, false);
+	}
 }
 
 void cluster_hear(void *arg, const struct pk_keys_answer *answer)

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "own.h"
 #include "publish_private.h"
+#include "share.h"
 #include "sync.h"
 
 #define SETTLE_MS 100	/* a change that passes within it is told to nobody */
@@ -109,7 +110,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 		p->contested = false;
 		publish_good(p);
 		if (k && is_what_was_written(p, k)) {
-			k->written = true;
+			k->written = k->known = true;
 			p->is_out |= strncmp(k->name, "nodes/", 6) == 0;
 			k->not_before_ms = pk_loop_now(p->args.loop) + EACH_MS;
 		}
@@ -143,6 +144,7 @@ static void make_text(struct pk_publish *p, struct key *k)
 	pk_str_add(&text, at + strlen(zero));
 	free(k->text);
 	k->text = pk_str_take(&text);
+	publish_remember(p);
 }
 
 /* Leaves a key that the store can never take: the others go on. */
@@ -204,24 +206,55 @@ static void write_key(struct pk_publish *p, struct key *k)
 	write_later(p, err.text);
 }
 
+/*
+ * When keys' turns are: new ones first, and last those that end. So an endpoint that goes from one
+ * part of a share to another stands in both for a moment, never in none.
+ */
+enum turn { TURN_NEW, TURN_CHANGED, TURN_ENDS, TURNS };
+
+static enum turn turn_of(const struct key *k)
+{
+	if (!k->body || k->ends_ms)
+		return TURN_ENDS;
+	return k->known ? TURN_CHANGED : TURN_NEW;
+}
+
+struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wait)
+{
+	*wait = 0;
+	for (enum turn turn = 0; turn < TURNS; turn++) {
+		bool soon = false;
+
+		for (struct key *k = p->keys; k; k = k->hh.next) {
+			uint64_t left;
+
+			if (k->written || turn_of(k) != turn)
+				continue;
+			if (k->not_before_ms <= now)
+				return k;
+			left = k->not_before_ms - now;
+			soon |= left <= EACH_MS;
+			if (!*wait || left < *wait)
+				*wait = left;
+		}
+		if (soon) /* one that can't be written holds up nobody */
+			return NULL;
+	}
+	return NULL;
+}
+
 static void write_next(void *arg)
 {
 	struct pk_publish *p = arg;
-	uint64_t now = pk_loop_now(p->args.loop), wait = 0;
+	struct key *k;
+	uint64_t wait;
 
 	if (p->call || !*p->session || !p->looked || p->may_not)
 		return;
-	for (struct key *k = p->keys; k; k = k->hh.next) {
-		if (k->written)
-			continue;
-		if (k->not_before_ms <= now) {
-			write_key(p, k);
-			return;
-		}
-		if (!wait || k->not_before_ms - now < wait)
-			wait = k->not_before_ms - now;
-	}
-	if (wait)
+	k = publish_next(p, pk_loop_now(p->args.loop), &wait);
+	if (k)
+		write_key(p, k);
+	else if (wait)
 		pk_timer_set(p->write, wait);
 }
 
@@ -235,7 +268,7 @@ static void raise_number(struct pk_publish *p, const char *text)
 	int64_t number;
 
 	if (pk_json_parse("its key", text, strlen(text), PK_JSON_NEWER, &doc, NULL) == 0 &&
-	    pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, (1ll << 53) - 2, &number) ==
+	    pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, PK_WORD_NUMBER_MAX, &number) ==
 		    0 &&
 	    (uint64_t)number > p->number)
 		p->number = (uint64_t)number;

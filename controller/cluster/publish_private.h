@@ -20,6 +20,8 @@ struct key {
 	bool written;  /* the store has it, as far as is known */
 	bool seen;     /* found by the look that is under way */
 	bool stuck;    /* it can't be written */
+	bool known;    /* it was written once, by this picketd or an earlier one */
+	size_t parts;  /* of a share, at its first key */
 	size_t n_left; /* endpoints that it has no room for */
 	uint64_t not_before_ms;
 	uint64_t
@@ -47,7 +49,8 @@ struct pk_publish {
 
 /*
  * Remembers the session and the names of keys over a restart, which would otherwise wait for the
- * old session's end; reads what was remembered.
+ * old session's end, and the last number: the clock may be set back meanwhile. The other reads what
+ * was remembered.
  */
 void publish_remember(struct pk_publish *p);
 void publish_recall(struct pk_publish *p);
@@ -60,6 +63,8 @@ void publish_want_all(struct pk_publish *p);
  * once may be a lost store. Returns after how many milliseconds there is another key to end, or 0.
  */
 uint64_t publish_want_ends(struct pk_publish *p, uint64_t now);
+/* Finds a key whose turn it is now; else *wait is how long there is none, 0: for good. */
+struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wait);
 /* Says that the store takes what is written, unless there is a key that it can't take whole. */
 void publish_good(struct pk_publish *p);
 /* Renews the session, or asks for one. */

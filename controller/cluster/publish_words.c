@@ -28,10 +28,6 @@ static struct key *get(struct pk_publish *p, const char *name)
 	return k;
 }
 
-/*
- * Remembers the session and the names of keys over a restart, which would otherwise wait for the
- * old session's end.
- */
 void publish_remember(struct pk_publish *p)
 {
 	own_str text = { 0 };
@@ -39,6 +35,7 @@ void publish_remember(struct pk_publish *p)
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "session", p->session);
+	pk_jw_uint(&w, "number", p->number);
 	pk_jw_open(&w, "keys", '[');
 	for (const struct key *k = p->keys; k; k = k->hh.next)
 		pk_jw_string(&w, NULL, k->name);
@@ -58,6 +55,7 @@ void publish_recall(struct pk_publish *p)
 	own_mem char *text = NULL;
 	own_json *doc = NULL;
 	const char *session;
+	int64_t number;
 	size_t len;
 
 	if (pk_fs_read_own(p->path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
@@ -66,10 +64,13 @@ void publish_recall(struct pk_publish *p)
 	session = pk_json_string(pk_json_get(pk_json_root(doc), "session"));
 	if (session)
 		snprintf(p->session, sizeof(p->session), "%s", session);
+	if (pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, PK_WORD_NUMBER_MAX, &number) ==
+	    0)
+		p->number = (uint64_t)number;
 	keys = pk_json_get(pk_json_root(doc), "keys");
 	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
 		if (pk_json_string(v) && !(p->args.reports && publish_is_report(pk_json_string(v))))
-			get(p, pk_json_string(v));
+			get(p, pk_json_string(v))->known = true;
 }
 
 /* Has a key written where it says something else than before. */
@@ -156,8 +157,8 @@ static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 		pk_world_endpoint_free(ep);
 }
 
-/* Has a share written with as many endpoints as the store takes; the others are unknown, denied. */
-static void want_share(struct pk_publish *p, const char *name, struct pk_share *share)
+/* Has a part written with as many endpoints as the store takes; the others are unknown, denied. */
+static void want_part(struct pk_publish *p, const char *name, struct pk_share *share)
 {
 	own_str body = { 0 };
 	size_t n_left = pk_share_encode_in(share, p->args.store->ops->text_max, &body);
@@ -171,6 +172,28 @@ static void want_share(struct pk_publish *p, const char *name, struct pk_share *
 	want(p, name, body.text);
 }
 
+/* Has a share written in as many keys as the store has room for it in. */
+static void want_share(struct pk_publish *p, const char *tenant_name, struct pk_share *share)
+{
+	struct pk_share parts[PK_SHARE_PARTS] = { 0 };
+	own_str first = { 0 };
+	struct key *k;
+	size_t n;
+
+	pk_share_key_write(tenant_name, p->node, 0, &first);
+	k = get(p, first.text);
+	n = pk_share_parts(share, p->args.store->ops->text_max, k->parts ?: 1);
+	k->parts = n;
+	pk_share_split(share, parts, n);
+	for (size_t i = 0; i < n; i++) {
+		own_str name = { 0 };
+
+		pk_share_key_write(tenant_name, p->node, i, &name);
+		want_part(p, name.text, &parts[i]);
+		pk_share_done(&parts[i]);
+	}
+}
+
 static void want_shares(struct pk_publish *p)
 {
 	struct tenant_share *all = NULL, *t, *next;
@@ -179,10 +202,7 @@ static void want_shares(struct pk_publish *p)
 	for (size_t i = 0; (m = pk_model_at(p->args.model, i)); i++)
 		add_endpoint(p, &all, m);
 	HASH_ITER (hh, all, t, next) {
-		own_str name = { 0 };
-
-		pk_str_addf(&name, TENANTS "%s/%s", t->name, p->node);
-		want_share(p, name.text, &t->share);
+		want_share(p, t->name, &t->share);
 		HASH_DEL(all, t);
 		pk_share_done(&t->share);
 		free(t->name);

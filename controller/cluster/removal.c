@@ -115,7 +115,7 @@ static void add_claims(struct pk_removal *r, const struct pk_block_claims *claim
 	}
 }
 
-/* Adds "tenants/TENANT/NODE" of all names; they go before the node's blocks do. */
+/* Adds the node's shares of all names; they go before the node's blocks do. */
 static void add_shares(struct pk_removal *r, const struct pk_kvs *kvs)
 {
 	struct step *claims = PK_MOVE(r->steps, NULL);
@@ -125,10 +125,10 @@ static void add_shares(struct pk_removal *r, const struct pk_kvs *kvs)
 	pk_str_addf(&word, "nodes/%s", r->node);
 	add(r, word.text);
 	for (size_t i = 0; i < kvs->n; i++) {
-		const char *key = kvs->list[i].key, *last = strrchr(key, '/');
+		const char *key = kvs->list[i].key + strlen(r->store->prefix);
 
-		if (last && strcmp(last + 1, r->node) == 0)
-			add(r, key + strlen(r->store->prefix));
+		if (pk_share_key_is_of(key, r->node))
+			add(r, key);
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct step *s = add(r, claims[i].key);

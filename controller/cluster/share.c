@@ -13,6 +13,8 @@
 #define NUMBER_MAX (1ll << 53)
 #define NUMBER_LEN 16 /* digits */
 #define KEY_MAX	   256
+#define HEAD_LEN   64 /* bytes of a share's text at most that aren't its endpoints' */
+#define TENANTS	   "tenants/"
 
 void pk_share_add(struct pk_share *s, struct pk_world_endpoint *ep, uint64_t generation)
 {
@@ -85,6 +87,96 @@ size_t pk_share_encode_in(struct pk_share *s, size_t most, struct pk_str *out)
 		pk_share_encode(s, out);
 	}
 	return before - s->n;
+}
+
+void pk_share_key_write(const char *tenant_name, const char *node, size_t part, struct pk_str *out)
+{
+	pk_str_addf(out, TENANTS "%s/%s", tenant_name, node);
+	if (part)
+		pk_str_addf(out, "/%zu", part);
+}
+
+bool pk_share_key_read(const char *key, struct pk_share_key *out)
+{
+	const char *part;
+	int64_t n;
+
+	if (strncmp(key, TENANTS, strlen(TENANTS)) != 0)
+		return false;
+	out->tenant_name = key + strlen(TENANTS);
+	out->tenant_len = strcspn(out->tenant_name, "/");
+	if (!out->tenant_len || !out->tenant_name[out->tenant_len])
+		return false;
+	out->node = out->tenant_name + out->tenant_len + 1;
+	out->node_len = strcspn(out->node, "/");
+	part = out->node + out->node_len;
+	if (!out->node_len || !*part)
+		return out->node_len > 0;
+	n = strtol(part + 1, NULL, 10);
+	/* Each part has one key. */
+	return n > 0 && n < PK_SHARE_PARTS && part[1] != '0' &&
+	       strspn(part + 1, "0123456789") == strlen(part + 1);
+}
+
+bool pk_share_key_is_of(const char *key, const char *node)
+{
+	struct pk_share_key k;
+
+	return pk_share_key_read(key, &k) && k.node_len == strlen(node) &&
+	       strncmp(k.node, node, k.node_len) == 0;
+}
+
+static size_t part_of(const struct pk_share_endpoint *e, size_t parts)
+{
+	uint64_t hash[2];
+
+	pk_hash128(e->ep->key, strlen(e->ep->key), hash);
+	return hash[0] & (parts - 1);
+}
+
+/* Returns whether each part has its endpoints in at most so many bytes. */
+static bool fits(const struct pk_share *s, const size_t *len, size_t parts, size_t most)
+{
+	size_t sum[PK_SHARE_PARTS] = { 0 };
+
+	for (size_t i = 0; i < s->n; i++) {
+		size_t *part = &sum[part_of(&s->list[i], parts)];
+
+		*part += len[i] + 1;
+		if (*part + HEAD_LEN > most)
+			return false;
+	}
+	return true;
+}
+
+size_t pk_share_parts(const struct pk_share *s, size_t most, size_t parts)
+{
+	size_t *len = pk_alloc((s->n + 1) * sizeof(*len));
+	own_str text = { 0 };
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct pk_jw w = { .out = &text };
+
+		pk_str_reset(&text);
+		write_endpoint(&w, &s->list[i]);
+		len[i] = text.len;
+	}
+	while (parts > 1 && fits(s, len, parts / 2, most / 2))
+		parts /= 2;
+	while (parts < PK_SHARE_PARTS && !fits(s, len, parts, most))
+		parts *= 2;
+	free(len);
+	return parts;
+}
+
+void pk_share_split(struct pk_share *s, struct pk_share *parts, size_t n_parts)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct pk_share_endpoint *e = &s->list[i];
+
+		pk_share_add(&parts[part_of(e, n_parts)], e->ep, e->generation);
+	}
+	s->n = 0;
 }
 
 /* A text that is being read, and why it is refused. */

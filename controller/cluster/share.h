@@ -13,8 +13,10 @@
 #include "world.h"
 
 #define PK_SHARE_VERSION   1
-#define PK_SHARE_ENDPOINTS 4096 /* endpoints of one tenant on one node */
-#define PK_SHARE_PORTS	   64	/* port labels of an endpoint */
+#define PK_WORD_NUMBER_MAX ((1ll << 53) - 2) /* of a key that can be written once more */
+#define PK_SHARE_ENDPOINTS 4096		     /* endpoints of one tenant on one node */
+#define PK_SHARE_PORTS	   64		     /* port labels of an endpoint */
+#define PK_SHARE_PARTS	   32		     /* keys of one tenant and node */
 #define PK_NODE_BLOCKS	   256
 #define PK_NODE_ADDRESSES  8
 
@@ -45,6 +47,28 @@ size_t pk_share_encode_in(struct pk_share *share, size_t most, struct pk_str *ou
  */
 int pk_share_decode(const char *text, size_t len, const char *tenant_name,
 		    struct pk_label_sets *sets, struct pk_share *out, struct pk_err *err);
+
+/*
+ * A share that a store's value has no room for lies in several: "tenants/TENANT/NODE", then
+ * "tenants/TENANT/NODE/1" and so on. Which endpoint is in which part hangs on its key and on how
+ * many parts there are, a power of two.
+ */
+struct pk_share_key {
+	const char *tenant_name, *node; /* in the key that was read */
+	size_t tenant_len, node_len;
+};
+void pk_share_key_write(const char *tenant_name, const char *node, size_t part, struct pk_str *out);
+/* Reads a key below the cluster's prefix. False: it is none of a share. */
+bool pk_share_key_read(const char *key, struct pk_share_key *out);
+/* Returns whether the key is one of a share, and of that node's. */
+bool pk_share_key_is_of(const char *key, const char *node);
+/*
+ * Returns in how many parts of at most so many bytes the share fits; `parts` are those that there
+ * are, which stay while what they hold isn't much less.
+ */
+size_t pk_share_parts(const struct pk_share *share, size_t most, size_t parts);
+/* Moves the endpoints to the shares of their parts. */
+void pk_share_split(struct pk_share *share, struct pk_share *parts, size_t n_parts);
 
 struct pk_node_word {
 	uint64_t number;

@@ -97,6 +97,7 @@ def closed(behind):
 
 
 def test_what_is_no_answer(behind, closed):
+    """P46, P47: cut off, too long, out of order or of somebody else: state stays what the last whole listing said."""
     before = behind.documents(), behind.labels()
     for how in SAID:
         behind.be(how)

@@ -60,7 +60,7 @@ def refused(node, code=104):
 
 @pytest.mark.parametrize("pages", (0, 1))
 def test_add_on_a_full_disk(node, pages):
-    """No room for the leases' file, for the record (the last step but one)."""
+    """P48: ADD on a full state directory fails as CNI has it, and leaves nothing. No room for the leases' file, for the record (the last step but one)."""
     fill(node, pages)
     alloc = refused(node)
     os.unlink(state(node, "fill"))
@@ -80,6 +80,7 @@ def test_add_where_the_driver_file_cannot_be_written(node):
 
 
 def test_del_on_a_full_disk(node):
+    """P48: DEL on a full one succeeds."""
     fill(node, 0)
     node.cni("DEL", node.warm.id, node.warm.path)
     assert node.tables.word(1) == (0, 0, 0)

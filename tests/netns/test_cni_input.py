@@ -56,6 +56,7 @@ def conf(node, **more):
 
 
 def test_standard_input(plain):
+    """P53: what isn't a network configuration is refused with CNI's code, and nothing is made."""
     good = plain.plugin_conf()
     unnamed = {k: v for k, v in good.items() if k != "name"}
     for stdin, code in (("", 6), ("   \n", 6), (" " * (10 << 20), 6), ("hello", 6), ("[]", 7),
@@ -66,6 +67,7 @@ def test_standard_input(plain):
 
 
 def test_container_id(plain):
+    """P53: no container id leads out of its place."""
     for bad in ("", "/", "..", "a/b", "../../etc/passwd", "a" * 300, "a@eth0", "-a", "a b", "a\n"):
         for verb in ("ADD", "DEL", "CHECK"):
             error = refused(plain, verb, conf(plain), 4, CNI_CONTAINERID=bad)
@@ -73,6 +75,7 @@ def test_container_id(plain):
 
 
 def test_interface_name(plain):
+    """P53: nor does a name of an interface."""
     for bad in ("", "a" * 16, "et/h0", "..", ".", "eth 0", "eth:0", "lo"):
         for verb in ("ADD", "DEL", "CHECK"):
             error = refused(plain, verb, conf(plain), 4, CNI_IFNAME=bad)
@@ -80,6 +83,7 @@ def test_interface_name(plain):
 
 
 def test_network_namespace(plain):
+    """P53: only a network namespace is taken for one, by no symlink, and never the node's own."""
     plain.run(["sh", "-c", "echo x > /run/file; ln -s /run/netns/$1 /run/link; mkdir /run/dir; "
                "mkfifo /run/fifo", "sh", ID])
     for bad in ("", "run/netns/x", "/run/nothing", "/run/file", "/run/link", "/run/dir",
@@ -100,6 +104,7 @@ def test_verb(plain):
 
 
 def test_json(plain):
+    """P54: duplicate keys, bytes behind the document, an escaped zero, numbers that are no port and a depth of 2,000 are each refused with their reason."""
     good = conf(plain)
     deep = "[" * 2000 + "]" * 2000
     for stdin in (good[:-1] + ',"mtu":1400,"mtu":1500}', good + "x", good + "{}",
@@ -115,7 +120,7 @@ def test_json(plain):
 
 
 def test_invalid_utf8(plain):
-    """CNI_ARGS can hold any byte but NUL; standard input's are the unit tests' (test_cni_conf)."""
+    """P54: so is what isn't UTF-8. CNI_ARGS can hold any byte but NUL; standard input's are the unit tests' (test_cni_conf)."""
     bad = os.fsdecode(b"NOMAD_NAMESPACE=acme;NOMAD_JOB_ID=\xff\xfe")
     error = refused(plain, "ADD", conf(plain), 105, CNI_ARGS=bad)
     assert "UTF-8" in error["msg"]

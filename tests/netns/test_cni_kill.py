@@ -100,7 +100,7 @@ def test_killed_add_then_add(make_node, point):
 
 @pytest.mark.parametrize("point", OF_ADD)
 def test_killed_add_then_del_then_add(used, point):
-    """No leak, the second ADD succeeds, and the pool's only address is not lost."""
+    """P52: ADD killed between each two steps, then DEL, then ADD again. No leak, the second ADD succeeds, and the pool's only address is not lost."""
     before = Snapshot(used)
     alloc = alloc_on(used)
     killed(used, "ADD", alloc, point)
@@ -198,7 +198,7 @@ def test_killed_while_replacing(used):
 
 
 def test_add_without_the_controller(make_node):
-    """The tenant's fence stands, what the controller had in force last holds; it comes back and knows all."""
+    """P51: a VM that comes while the controller is down reaches its tenant and nobody else; the full policy follows its return. The tenant's fence stands, what the controller had in force last holds; it comes back and knows all."""
     node = make_node(conf={"mode": "process"})
     node.start_picketd()
     db = node.add("acme", "db", "db")

@@ -29,7 +29,7 @@ class Jobs:
 
 @pytest.mark.parametrize("how", GONE)
 def test_allocs_end_and_start_meanwhile(make_node, how):
-    """P45."""
+    """P45: Nomad is away while allocs end and start: ADD and DEL work, verdicts stay, and all is in step soon after it is back."""
     node = make_node(conf={"mode": "process"})
     with serving(node, FakeNomad, "here") as nomad:
         config = {"nomad": {"address": nomad.address, "node": "here"}, "consul": None}

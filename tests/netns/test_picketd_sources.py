@@ -35,6 +35,7 @@ def after_requests(fake, part, more=3):
 # -- files
 
 def test_half_written_file_keeps_the_last_good_version(node):
+    """P44: a file that is half written changes nothing, and its error says line and path; completed it counts."""
     node.policy("db.json", DENY_DB)
     node.start_picketd()
     good = policies(node)["file/db"]
@@ -199,6 +200,7 @@ def test_consul_keys_are_documents(node, consul, acme):
 
 @pytest.mark.parametrize("mode", [500, 403, 429, "stale", "hang"])
 def test_an_answer_that_is_none_changes_nothing(node, consul, acme, mode):
+    """P46: an error, a stale index or a hang of Consul's changes nothing."""
     consul.put("operator/a", OPERATOR)
     consul.put("tenants/acme/b", DENY_DB)
     node.start_picketd(with_consul(consul))
@@ -222,6 +224,7 @@ def test_an_answer_that_is_none_changes_nothing(node, consul, acme, mode):
 
 
 def test_an_empty_list_needs_a_known_token(node, consul):
+    """P46: an empty list is a word only where it is read consistently, by a token that is known."""
     consul.put("operator/a", OPERATOR)
     node.start_picketd(with_consul(consul))
     wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the key")

@@ -214,3 +214,47 @@ def test_blocks_are_claimed(claiming, nomad):
         wait_for(lambda n=node: handed(n), lambda n=node: n.log()[-2000:], 90)
     a, b = claiming.add(one, "acme", "api"), claiming.add(two, "acme", "db")
     both_reach(a, b)
+
+
+def parts_of(nomad, node):
+    """{path: endpoints} of one node's share of the tenant."""
+    return {path: len(endpoints) for path, endpoints in shares(nomad).items() if path.split("/")[1:3] == ["acme", node]}
+
+
+def test_a_share_in_several_variables(cluster, nomad):
+    """What one variable has no room for lies in more; while their number changes nobody is in none; they go with the node."""
+    one, two = cluster.nodes
+    cluster.start()
+    cluster.add(two, "acme", "db")
+    meta = {f"k{i:02}": 60 * "x" for i in range(60)}		# some 6 KB an endpoint: ten fill a variable
+    vms, known = [], 0
+    for i in range(14):
+        vms.append(one.add("acme", "api", "web"))
+        nomad.put(vms[-1].id, "acme", "api", "web", node="n1", meta=meta | {"k00": f"{i:060}"})
+        before, known = known, two.tables.count("remote")
+        assert known >= before, "one was forgotten"
+
+    def all_known():
+        """Looked at all the time, while parts are made."""
+        nonlocal known
+        before, known = known, two.tables.count("remote")
+        assert known >= before, "one was forgotten"
+        return known == 28 and len(parts_of(nomad, "n1")) == 2
+
+    wait_for(all_known, lambda: f"{parts_of(nomad, 'n1')} {one.api('/v1/status')['reasons']}", 90)
+    assert sum(parts_of(nomad, "n1").values()) == 14
+    assert nodes_of(two)["n1"]["endpoints"] == 14 and not nodes_of(two)["n1"]["refused"], nodes_of(two)
+    for vm in vms[2:]:
+        one.delete(vm)
+    wait_for(lambda: parts_of(nomad, "n1") == {"tenants/acme/n1": 2, "tenants/acme/n1/1": 0}, lambda: parts_of(nomad, "n1"), 90)
+    wait_for(lambda: two.tables.count("remote") == 4, "the two that are left", 60)
+    one.kill_picketd()
+    cluster.status("n1", "down")
+    wait_for(lambda: nodes_of(two)["n1"]["state"] == "stale", lambda: nodes_of(two), 60)
+    two.picket("node", "remove", "n1")
+    assert not parts_of(nomad, "n1") and (nomad_place("nodes/n1") not in nomad.variables)
+    wait_for(lambda: two.tables.count("remote") == 0, "that it is forgotten", 60)
+
+
+def nomad_place(key):
+    return "default", ROOT + key

@@ -80,6 +80,20 @@ static void test_an_earlier_picketds_key(void **state)
 	done(&alone);
 }
 
+static void add_many(struct pk_share *share, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct pk_world_endpoint *ep;
+		char key[20];
+
+		snprintf(key, sizeof(key), "c%03d@eth0", i);
+		ep = pk_world_endpoint_new(key);
+		assert_int_equal(
+			pk_label_set_parse("[\"nomad:namespace=acme\"]", &ep->labels, NULL), 0);
+		pk_share_add(share, ep, 1);
+	}
+}
+
 /* A share that a store doesn't take whole has those endpoints that fit, the first by their keys. */
 static void test_a_share_with_too_many(void **state)
 {
@@ -89,16 +103,7 @@ static void test_a_share_with_too_many(void **state)
 	size_t n_left;
 
 	(void)state;
-	for (int i = 0; i < 300; i++) {
-		struct pk_world_endpoint *ep;
-		char key[20];
-
-		snprintf(key, sizeof(key), "c%03d@eth0", i);
-		ep = pk_world_endpoint_new(key);
-		assert_int_equal(
-			pk_label_set_parse("[\"nomad:namespace=acme\"]", &ep->labels, NULL), 0);
-		pk_share_add(&share, ep, 1);
-	}
+	add_many(&share, 300);
 	n_left = pk_share_encode_in(&share, 5000, &text);
 	assert_int_equal(share.n, 300 - n_left);
 	assert_true(n_left > 100 && share.n > 20);
@@ -116,6 +121,96 @@ static void test_a_share_with_too_many(void **state)
 	pk_share_done(&share);
 	pk_share_done(&back);
 	pk_label_sets_free(sets);
+}
+
+static const struct pk_world_endpoint *find(const struct pk_share *s, const char *key)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->list[i].ep->key, key) == 0)
+			return s->list[i].ep;
+	return NULL;
+}
+
+/* A share's parts are as many as it needs, each fits, and stay while they aren't half empty. */
+static void test_parts(void **state)
+{
+	struct pk_share parts[PK_SHARE_PARTS] = { 0 }, share = { 0 };
+	size_t n, all = 0;
+
+	(void)state;
+	add_many(&share, 300);
+	assert_int_equal(pk_share_parts(&share, 60000, 1), 1);
+	n = pk_share_parts(&share, 5000, 1);
+	assert_int_equal(n, 8);
+	assert_int_equal(pk_share_parts(&share, 5000, 32), 32);
+	assert_int_equal(pk_share_parts(&share, 60000, 32), 1);
+	assert_int_equal(pk_share_parts(&share, 300, 1), PK_SHARE_PARTS); /* the rest is left out */
+	pk_share_split(&share, parts, n);
+	assert_int_equal(share.n, 0);
+	for (size_t i = 0; i < PK_SHARE_PARTS; i++) {
+		own_str text = { 0 };
+
+		assert_int_equal(pk_share_encode_in(&parts[i], 5000, &text), 0);
+		assert_true(i < n ? parts[i].n > 0 : !parts[i].n);
+		all += find(&parts[i], "c007@eth0") != NULL;
+		all += parts[i].n;
+		pk_share_done(&parts[i]);
+	}
+	assert_int_equal(all, 301);
+	pk_share_done(&share);
+}
+
+static void test_keys_of_parts(void **state)
+{
+	static const char *const none[] = {
+		"tenants/acme",	      "tenants/acme/",		 "tenants//n1",
+		"tenants/acme/n1/",   "tenants/acme/n1/0",	 "tenants/acme/n1/01",
+		"tenants/acme/n1/32", "tenants/acme/n1/1/2",	 "tenants/acme/n1/x",
+		"nodes/n1",	      "policies/tenants/acme/n1"
+	};
+	struct pk_share_key key;
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(none); i++)
+		assert_false(pk_share_key_read(none[i], &key));
+	for (size_t part = 0; part < PK_SHARE_PARTS; part++) {
+		own_str text = { 0 };
+
+		pk_share_key_write("acme", "n1", part, &text);
+		assert_true(pk_share_key_read(text.text, &key));
+		assert_true(key.tenant_len == 4 && key.node_len == 2);
+		assert_true(pk_share_key_is_of(text.text, "n1"));
+		assert_false(pk_share_key_is_of(text.text, "n") ||
+			     pk_share_key_is_of(text.text, "n12"));
+	}
+	assert_false(pk_share_key_is_of("tenants/acme/n1/1", "1"));
+}
+
+/* What is new is written first and what ends last, so that nobody is in no part meanwhile. */
+static void test_whose_turn_it_is(void **state)
+{
+	struct pk_publish p = { 0 };
+	struct key *first = add(&p, "tenants/acme/n1", "{}"),
+		   *ends = add(&p, "tenants/acme/n1/1", "{}"),
+		   *new = add(&p, "tenants/acme/n1/2", "{}");
+	uint64_t wait;
+
+	(void)state;
+	first->written = ends->written = new->written = false;
+	first->known = ends->known = true;
+	ends->ends_ms = HOUR;
+	assert_ptr_equal(publish_next(&p, 1000, &wait), new);
+	new->written = true;
+	assert_ptr_equal(publish_next(&p, 1000, &wait), first);
+	first->not_before_ms = 1500; /* it was written just now */
+	assert_null(publish_next(&p, 1000, &wait));
+	assert_int_equal(wait, 500);
+	first->not_before_ms = 61000; /* it can't be written: it holds up nobody */
+	assert_ptr_equal(publish_next(&p, 1000, &wait), ends);
+	ends->written = true;
+	assert_null(publish_next(&p, 1000, &wait));
+	assert_int_equal(wait, 60000);
+	done(&p);
 }
 
 /* Status says of a share that the store didn't take whole, until it does. */
@@ -168,6 +263,9 @@ int main(void)
 		cmocka_unit_test(test_an_earlier_picketds_key),
 		cmocka_unit_test(test_a_share_that_was_cut),
 		cmocka_unit_test(test_a_share_with_too_many),
+		cmocka_unit_test(test_keys_of_parts),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_whose_turn_it_is),
 		cmocka_unit_test(test_what_consul_takes),
 	};
 

@@ -75,7 +75,10 @@ static void test_owners_are_told_apart(void **state)
 	give_back(slot);
 }
 
-/* The same new label sets from several processes at once. */
+/*
+ * P62: several processes take numbers of the same new label sets at once: a set has one number, and
+ * no number is two sets'.
+ */
 static struct pk_labels (*numbers)[SETS];
 
 static int take_sets(int who)
