@@ -203,17 +203,7 @@ static bool is_within(struct pk_believed *b, struct node *n, const struct word *
 	return e->ep->n_addresses > 0;
 }
 
-/*
- * Returns whether it is the same endpoint of the same node: while a share's parts change it stands
- * in two of them.
- */
-static bool is_same(const struct claim *c, const struct node *n, const struct pk_share_endpoint *e)
-{
-	return c->node == n && c->e->generation == e->generation &&
-	       strcmp(c->e->ep->key, e->ep->key) == 0;
-}
-
-/* Claims an address. Of two that claim it at the same age the second loses. */
+/* Claims an address. Of two of an age the second loses; one in two parts of a share is one. */
 static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 		  const struct pk_share_endpoint *e)
 {
@@ -224,7 +214,7 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 		HASH_FIND(hh, *all, &e->ep->addresses[i], sizeof(c->addr), c);
 		if (!c || c->e->generation < e->generation)
 			continue;
-		if (is_same(c, n, e))
+		if (c->node == n && strcmp(c->e->ep->key, e->ep->key) == 0)
 			return;
 		refuse(b, n, "%s has an owner that is not older",
 		       pk_addr_format(&e->ep->addresses[i], text));
