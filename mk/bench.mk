@@ -19,6 +19,7 @@ $B/bench/verdict $B/bench/both $B/bench/life: $B/bench/%: bench/%.c $(filter-out
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  BENCH $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(filter %.c %.a,$^) $(LIBS_BASE)
+test-bin: $B/bench/taps
 bench-bin: $(BENCH_BIN) $B/bench/drop.bpf.o $B/bench/peer.bpf.o
 
 bench: setup all bench-bin test-bin
