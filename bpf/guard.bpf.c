@@ -115,12 +115,13 @@ int pk_tell_sender(struct __sk_buff *skb)
 SEC("tc")
 int pk_error_up(struct __sk_buff *skb)
 {
-	bool overlay = overlay_is(node_get(), skb->ifindex);
 	struct pk_scratch *s = scratch_get();
 	int reason = PK_REASON_OK;
+	bool overlay;
 
 	if (!s)
 		return TC_ACT_SHOT;
+	overlay = overlay_came(skb, &s->pkt);
 	if (overlay)
 		reason = pk_fabric_source(skb);
 	if (!reason)
@@ -171,12 +172,18 @@ int pk_to_endpoint(struct __sk_buff *skb)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* Judges a packet that came in by an uplink and may be ours. */
+/* Judges a packet that came in by an uplink and may be ours, what a tunnel brought too. */
 static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 {
 	struct pk_pkt pkt = { .dir = PK_INGRESS, .count_dir = PK_INGRESS };
-	int reason = guard_up(skb, &pkt, kind);
+	int reason = PK_REASON_OK;
 
+	if (kind == UPLINK_TUNNEL) {
+		reason = guard_tunnel(skb, &pkt);
+		kind = UPLINK_ENDPOINTS;
+	}
+	if (!reason)
+		reason = guard_up(skb, &pkt, kind);
 	if (reason == UPLINK_NOT_OURS)
 		return TC_ACT_UNSPEC;
 	if (pkt.tail)
@@ -184,22 +191,11 @@ static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 	return pk_finish(skb, &pkt, reason);
 }
 
-/* Lets the stack unwrap a packet of the overlay, if it came from a node. */
-static __always_inline int take_tunnel(struct __sk_buff *skb)
-{
-	struct pk_pkt pkt = { .dir = PK_INGRESS, .count_dir = PK_INGRESS };
-	int reason = guard_tunnel(skb);
-
-	return reason ? pk_finish(skb, &pkt, reason) : TC_ACT_UNSPEC;
-}
-
 static __always_inline int from_uplink(struct __sk_buff *skb)
 {
 	enum uplink_kind kind = guard_up_kind(skb);
 
-	if (likely(kind == UPLINK_HOSTS))
-		return TC_ACT_UNSPEC;
-	return kind == UPLINK_TUNNEL ? take_tunnel(skb) : take_up(skb, kind);
+	return likely(kind == UPLINK_HOSTS) ? TC_ACT_UNSPEC : take_up(skb, kind);
 }
 
 SEC("tc")

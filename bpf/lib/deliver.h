@@ -8,8 +8,6 @@
 #include "lib/rewrite.h"
 #include "lib/sanity.h"
 
-static const __u8 pk_gateway_mac[ETH_ALEN] = PK_GATEWAY_MAC;
-
 /*
  * Writes the MACs directly, through pointers taken anew: a helper called before may have moved the
  * packet.

@@ -40,8 +40,7 @@ static __always_inline int guard_fabric(struct __sk_buff *skb, struct pk_pkt *pk
 		return reason;
 	if (skb->vlan_present)
 		return PK_REASON_VLAN;
-	reason = guard_up(skb, pkt, UPLINK_ENDPOINTS);
-	return reason == UPLINK_NOT_OURS ? PK_REASON_MULTICAST : reason;
+	return guard_up(skb, pkt, UPLINK_ENDPOINTS);
 }
 
 /*

@@ -6,6 +6,7 @@
 #include "lib/overlay.h"
 #include "lib/scratch.h"
 #include "lib/tap.h"
+#include "lib/wrap.h"
 
 static __always_inline void finish_count(__u32 slot, __u32 dir, __u32 reason, __u32 bytes)
 {
@@ -27,7 +28,7 @@ static __always_inline bool finish_for_host(struct __sk_buff *skb)
 }
 
 /* Sends the packet by the neighbour that the flow's way names; the FIB isn't asked again. */
-static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_pkt *pkt)
+static __always_inline int finish_neigh(__u32 target)
 {
 	struct bpf_redir_neigh next = {};
 	const struct pk_scratch *s = scratch_get();
@@ -41,7 +42,7 @@ static __always_inline int finish_neigh(struct __sk_buff *skb, const struct pk_p
 		next.nh_family = AF_INET6;
 		__builtin_memcpy(next.ipv6_nh, &s->way.next_hop, 16);
 	}
-	return bpf_redirect_neigh(pkt->target, &next, sizeof(next), 0);
+	return bpf_redirect_neigh(target, &next, sizeof(next), 0);
 }
 
 /* Sends the packet through the overlay to the node that the flow's way names. */
@@ -49,7 +50,10 @@ static __always_inline int finish_tunnel(struct __sk_buff *skb, const struct pk_
 {
 	const struct pk_scratch *s = scratch_get();
 	const struct pk_node *n = node_get();
+	int to = pk_wrap_on(skb);
 
+	if (to)
+		return to > 0 ? finish_neigh(to) : TC_ACT_SHOT;
 	if (!s || !n || overlay_key(skb, n, &s->way.next_hop))
 		return TC_ACT_SHOT;
 	return bpf_redirect(pkt->target, 0);
@@ -75,7 +79,7 @@ static __always_inline int finish_act(struct __sk_buff *skb, const struct pk_pkt
 	case PK_ACT_STACK:
 		return finish_for_host(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 	case PK_ACT_NEIGH:
-		return finish_neigh(skb, pkt);
+		return finish_neigh(pkt->target);
 	case PK_ACT_TUNNEL:
 		return finish_tunnel(skb, pkt);
 	case PK_ACT_PASS:

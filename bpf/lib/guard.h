@@ -76,11 +76,11 @@ static __always_inline void guard_way(struct pk_pkt *pkt, const struct pk_flow *
  * Returns whether a packet that came through the overlay is of the node of the packet that was
  * judged last.
  */
-static __always_inline bool guard_came_out(const struct pk_flow *flow, __u8 how, __u32 ifindex)
+static __always_inline bool guard_came_out(const struct pk_flow *flow, __u8 how)
 {
 	const struct pk_scratch *s = scratch_get();
 
-	return s && how == PK_FLOW_CAME && READ_ONCE(flow->target) == ifindex &&
+	return s && how == PK_FLOW_CAME && overlay_is(node_get(), READ_ONCE(flow->target)) &&
 	       pk_addr_same(&flow->next_hop, &s->tunnel);
 }
 
@@ -94,8 +94,8 @@ static __always_inline bool guard_came(struct __sk_buff *skb, const struct pk_pk
 	__u8 how = READ_ONCE(flow->remote);
 	__u8 mac[ETH_ALEN];
 
-	if (unlikely(overlay_is(node_get(), skb->ifindex)))
-		return guard_came_out(flow, how, skb->ifindex);
+	if (unlikely(overlay_came(skb, pkt)))
+		return guard_came_out(flow, how);
 	if (likely(pkt->dir == PK_EGRESS || how == PK_FLOW_NOT_REMOTE))
 		return true;
 	return how == PK_FLOW_CAME && READ_ONCE(flow->target) == skb->ifindex &&

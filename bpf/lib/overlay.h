@@ -9,15 +9,26 @@
  */
 #include <linux/in.h>
 #include "lib/maps.h"
+#include "lib/pkt.h"
 
 #define OVERLAY_TTL 64
 
 static const __u8 pk_overlay_mac[] = PK_OVERLAY_MAC;
+static const __u8 pk_gateway_mac[ETH_ALEN] = PK_GATEWAY_MAC;
 
 /* Returns whether the device is the overlay's. */
 static __always_inline bool overlay_is(const struct pk_node *n, __u32 ifindex)
 {
 	return n && ifindex && n->overlay.ifindex == ifindex;
+}
+
+/*
+ * Returns whether the packet came through the overlay: by its device, or out of its tunnel already
+ * at the uplink.
+ */
+static __always_inline bool overlay_came(const struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	return pkt->flags & PK_PKT_UNWRAPPED || overlay_is(node_get(), skb->ifindex);
 }
 
 static __always_inline bool overlay_is_port(const struct pk_node *n, __u8 proto, __be16 port)

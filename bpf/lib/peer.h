@@ -60,16 +60,22 @@ static __always_inline void peer_fib_ask(struct bpf_fib_lookup *fib, const struc
 	}
 }
 
+/* Returns the neighbour that the FIB named. */
+static __always_inline void peer_fib_next(const struct bpf_fib_lookup *fib, union pk_addr *next)
+{
+	if (fib->family == AF_INET)
+		parse_mapped(next, fib->ipv4_dst);
+	else
+		__builtin_memcpy(next, fib->ipv6_dst, 16);
+}
+
 /* Copies what the FIB said into s->way and s->source. */
 static __always_inline void peer_fib_keep(const struct bpf_fib_lookup *fib, struct pk_scratch *s,
 					  bool v4, bool source)
 {
 	s->way.target = fib->ifindex;
 	s->way.mtu = fib->mtu_result;
-	if (fib->family == AF_INET)
-		parse_mapped(&s->way.next_hop, fib->ipv4_dst);
-	else
-		__builtin_memcpy(&s->way.next_hop, fib->ipv6_dst, 16);
+	peer_fib_next(fib, &s->way.next_hop);
 	if (!source)
 		s->source = (union pk_addr){};
 	else if (v4)
@@ -241,9 +247,9 @@ static __noinline bool peer_came_by_its_way(struct __sk_buff *skb, struct pk_scr
 static __always_inline bool peer_is_believed(struct __sk_buff *skb, struct pk_scratch *s,
 					     const struct peer_ask *ask)
 {
-	if (unlikely(overlay_is(node_get(), skb->ifindex))) {
-		s->came =
-			s->way.target == skb->ifindex && pk_addr_same(&s->way.next_hop, &s->tunnel);
+	if (unlikely(overlay_came(skb, &s->pkt))) {
+		s->came = overlay_is(node_get(), s->way.target) &&
+			  pk_addr_same(&s->way.next_hop, &s->tunnel);
 		return s->came;
 	}
 	return !peer_is_remote(&s->pkt) || peer_came_by_its_way(skb, s, ask);

@@ -29,6 +29,7 @@ enum pk_pkt_flag {
 	PK_PKT_FRAGMENT = PK_PKT_FIRST | PK_PKT_LATER,
 	PK_PKT_NEW = 1 << 13,	/* no flow was found: the slow path needn't look again */
 	PK_PKT_STRAY = 1 << 14, /* a RST or a FIN beside the endpoint's window: closes nothing */
+	PK_PKT_UNWRAPPED = 1 << 15, /* out of the overlay, taken out of its tunnel at the uplink */
 };
 
 /* What finish.h does with a packet whose reason is ok (DROP and TELL: with a denied one). */

@@ -8,6 +8,7 @@
  * the node's the kernel chose, so its answer is known by its tuple, not by the address.
  */
 #include "lib/guard.h"
+#include "lib/wrap.h"
 
 /* The few fields that tell whether a packet can be ours. */
 struct uplink_glance {
@@ -258,10 +259,9 @@ static __always_inline int guard_miss_up(struct __sk_buff *skb, struct pk_scratc
 static __always_inline bool uplink_error_came(const struct __sk_buff *skb,
 					      const struct pk_scratch *s)
 {
-	const struct pk_node *n = node_get();
-	bool overlay = overlay_is(n, skb->ifindex);
+	bool overlay = overlay_came(skb, &s->pkt);
 
-	if (overlay != overlay_is(n, s->way.target))
+	if (overlay != overlay_is(node_get(), s->way.target))
 		return false;
 	return !overlay || pk_addr_same(&s->way.next_hop, &s->tunnel);
 }
@@ -309,20 +309,27 @@ static __noinline int uplink_from_node(struct __sk_buff *skb)
 	return peer_came_by_its_way(skb, s, &ask) ? PK_REASON_OK : PK_REASON_OVERLAY_FOREIGN;
 }
 
-/* Lets the stack take a packet of a node's out of its tunnel, with the proof that it is one. */
-static __always_inline int guard_tunnel(struct __sk_buff *skb)
+/* What stands in a reason's place for a packet that is the host's after all. */
+#define UPLINK_NOT_OURS (-1)
+#define UPLINK_VLAN_ID	0x0fff /* The bits of a tag that are a VLAN's id. */
+
+/*
+ * Takes a packet of a node's out of its tunnel, or lets the stack do it, with the proof that it is
+ * one.
+ */
+static __always_inline int guard_tunnel(struct __sk_buff *skb, struct pk_pkt *pkt)
 {
 	const struct pk_node *n = node_get();
 	int reason = uplink_from_node(skb);
 
+	if (!reason && wrap_off(skb)) {
+		pkt->flags |= PK_PKT_UNWRAPPED;
+		return PK_REASON_OK;
+	}
 	if (!reason && n)
 		skb->priority = overlay_proof(n);
-	return reason;
+	return reason ? reason : UPLINK_NOT_OURS;
 }
-
-/* What stands in a reason's place for a packet that is the host's after all. */
-#define UPLINK_NOT_OURS (-1)
-#define UPLINK_VLAN_ID	0x0fff /* The bits of a tag that are a VLAN's id. */
 
 /* Finds whose the packet is, and what its flow says. */
 static __always_inline int uplink_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
@@ -358,6 +365,15 @@ static __always_inline enum uplink_kind guard_up_kind(struct __sk_buff *skb)
 	return uplink_kind(n, &g);
 }
 
+/* What is malformed, or for a group, is the host's, unless it came out of the overlay. */
+static __always_inline int guard_up_odd(const struct __sk_buff *skb, const struct pk_pkt *pkt,
+					enum uplink_kind kind, int reason)
+{
+	if (kind == UPLINK_ENDPOINTS && reason)
+		return reason;
+	return overlay_came(skb, pkt) ? PK_REASON_MULTICAST : UPLINK_NOT_OURS;
+}
+
 static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt,
 				    enum uplink_kind kind)
 {
@@ -365,7 +381,7 @@ static __always_inline int guard_up(struct __sk_buff *skb, struct pk_pkt *pkt,
 
 	reason = pk_guard_bytes(skb, pkt);
 	if (reason || pkt->flags & PK_PKT_GROUP)
-		return kind == UPLINK_ENDPOINTS && reason ? reason : UPLINK_NOT_OURS;
+		return guard_up_odd(skb, pkt, kind, reason);
 	if (pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_FRAGMENT)) {
 		pkt->tail = pkt->flags & PK_PKT_FRAGMENT ? PK_TAIL_FRAGMENT_UP : PK_TAIL_ERROR_UP;
 		return PK_REASON_OK;
@@ -389,7 +405,7 @@ static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_sc
 	g.fragment = reason;
 	g.proto = s->pkt.proto;
 	g.dport = s->pkt.flags & PK_PKT_PORTS ? s->pkt.dport : 0;
-	kind = overlay_is(n, skb->ifindex) ? UPLINK_ENDPOINTS : uplink_kind(n, &g);
+	kind = overlay_came(skb, &s->pkt) ? UPLINK_ENDPOINTS : uplink_kind(n, &g);
 	if (kind == UPLINK_HOSTS || kind == UPLINK_FRAGMENT || kind == UPLINK_TUNNEL)
 		return UPLINK_NOT_OURS;
 	return reason ? reason : uplink_flow(skb, &s->pkt, kind);

@@ -2,7 +2,15 @@
 /* The overlay: what goes in and to which node, who is believed to have sent what comes out. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <ifaddrs.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "tests/bpf/devices.h"
 #include "tests/bpf/world.h"
@@ -18,6 +26,8 @@ static const uint8_t device[6] = PK_OVERLAY_MAC;
 
 /* Over IPv4, or over IPv6. */
 static bool over6;
+/* Over IPv4 without UDP's checksum, as nodes send: the device has no part in it. */
+static bool plain;
 
 static void end(struct pk_node *n)
 {
@@ -69,6 +79,40 @@ static size_t outer_len(void)
 	return ETH + (over6 ? 40 : 20) + 8 + 8;
 }
 
+/* Packets that the device has taken out of tunnels, and has put into them. */
+static struct rtnl_link_stats device_stats(void)
+{
+	struct rtnl_link_stats stats = { 0 };
+	struct ifaddrs *all = NULL;
+
+	if (getifaddrs(&all))
+		return stats;
+	for (const struct ifaddrs *a = all; a; a = a->ifa_next)
+		if (a->ifa_data && a->ifa_addr && a->ifa_addr->sa_family == AF_PACKET &&
+		    if_nametoindex(a->ifa_name) == DEVICES_OVERLAY)
+			stats = *(const struct rtnl_link_stats *)a->ifa_data;
+	freeifaddrs(all);
+	return stats;
+}
+
+static void put16(uint8_t *at, size_t n)
+{
+	at[0] = (uint8_t)(n >> 8);
+	at[1] = (uint8_t)n;
+}
+
+/* The outer IPv4 header's sum, as everything in it is now. */
+static void sum_up(struct pkt *p)
+{
+	uint32_t sum = 0;
+
+	put16(p->b + ETH + 10, 0);
+	for (size_t i = 0; i < 20; i += 2)
+		sum += (uint32_t)p->b[ETH + i] << 8 | p->b[ETH + i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	put16(p->b + ETH + 10, ~(sum + (sum >> 16)) & 0xffff);
+}
+
 /* The frame in its tunnel, from a node as its way brings it. */
 static struct pkt wrapped(enum who node, uint32_t vni, const struct pkt *inner)
 {
@@ -90,6 +134,8 @@ static struct pkt wrapped(enum who node, uint32_t vni, const struct pkt *inner)
 	if (!(inner->b[0] & 1))
 		memcpy(vxlan + 8, device, 6);
 	pkt_seal(&p);
+	if (plain)
+		put16(p.b + ETH + 26, 0);
 	return p;
 }
 
@@ -105,17 +151,37 @@ static bool comes_to(uint32_t slot, struct pkt *got, int ms)
 	return false;
 }
 
+/* Before Linux 6.3 the device takes IPv6 out of IPv4. */
+static bool guard_unwraps(const struct pkt *outer)
+{
+	static int since = -1;
+	int major = 0, minor = 0;
+	struct utsname u;
+
+	if (since < 0) {
+		uname(&u);
+		sscanf(u.release, "%d.%d", &major, &minor);
+		since = major * 1000 + minor >= 6003;
+	}
+	return since || outer->b[ETH + 20 + 8 + 8 + 12] == 0x08;
+}
+
 /* It comes in by up0, and is let through the whole way to slot, or is counted there. */
 static void in(const char *text, struct pkt outer, uint32_t slot, enum pk_reason reason)
 {
 	struct expect e = { text, reason, slot, PK_INGRESS, false };
 	struct pkt got;
 
+	uint32_t before = device_stats().rx_packets;
+
 	devices_drain();
 	node_watch();
 	devices_send(0, &outer);
 	check(text,
 	      node_watched(&e, 0) && comes_to(slot ?: 1, &got, reason ? 0 : 10000) == !reason);
+	if (!reason)
+		check("by the device, or without it",
+		      (device_stats().rx_packets == before) == (plain && guard_unwraps(&outer)));
 }
 
 static void in_of(const char *text, struct pkt inner, uint32_t slot, enum pk_reason reason)
@@ -210,6 +276,135 @@ static void foreign(void)
 	bpf_map_delete_elem(node_map("tunnels"), &node);
 	in("a node that is none any more", wrapped(WHO_WORLD, VNI, &inner), 0,
 	   PK_REASON_OVERLAY_FOREIGN);
+}
+
+/* Neither a guest nor a counter hears of it: the stack or the device refuses it. */
+static void refused(const char *text, struct pkt outer)
+{
+	struct pkt got;
+
+	devices_drain();
+	node_watch();
+	devices_send(0, &outer);
+	check(text, !comes_to(1, &got, 200));
+}
+
+/* What the stack and the device look at is left to them. */
+static void looked_at(bool v6)
+{
+	struct pkt inner = packet(v6, WHO_FAR, WHO_A, UDP(5000, 40000)), outer, p, got;
+
+	far_start(1);
+	outer = wrapped(WHO_WORLD, VNI, &inner);
+	in("as nodes send it", outer, 1, PK_REASON_OK);
+	p = outer;
+	p.b[ETH + 8]--;
+	refused("the outer sum is wrong", p);
+	p = outer;
+	put16(p.b + ETH + 26, 0x1234);
+	refused("UDP's checksum is wrong", p);
+	p = outer;
+	put16(p.b + ETH + 24, p.len - ETH - 20 + 1);
+	refused("UDP is longer than it is", p);
+	p = outer;
+	p.b[ETH + 28] |= 0x40;
+	refused("VXLAN has a bit that nobody knows", p);
+	p = outer;
+	p.b[ETH + 35] = 1;
+	refused("and one behind the identifier", p);
+	p = outer;
+	p.b[5] ^= 1;
+	refused("the frame is for another host", p);
+	p = outer;
+	memset(p.b + p.len, 0xee, 4);
+	p.len += 4;
+	devices_drain();
+	devices_send(0, &p);
+	check("what stands behind the packet goes",
+	      comes_to(1, &got, 10000) && got.len == inner.len);
+}
+
+static void set_tos(struct pkt *p, bool v6, uint8_t tos)
+{
+	if (v6)
+		put16(p->b + ETH, 0x6000 | tos << 4);
+	else
+		p->b[ETH + 1] = tos;
+	pkt_seal(p);
+}
+
+/* A mark of congestion outside comes inside, where that takes marks; else the packet is lost. */
+static void congested(bool v6)
+{
+	struct pkt inner = packet(v6, WHO_FAR, WHO_A, UDP(5000, 40000)), p, got;
+
+	far_start(1);
+	p = wrapped(WHO_WORLD, VNI, &inner);
+	p.b[ETH + 1] = 3;
+	sum_up(&p);
+	refused("a mark on what takes none", p);
+	set_tos(&inner, v6, 2);
+	p = wrapped(WHO_WORLD, VNI, &inner);
+	p.b[ETH + 1] = 3;
+	sum_up(&p);
+	devices_drain();
+	devices_send(0, &p);
+	check("a mark on what takes it is there inside",
+	      comes_to(1, &got, 10000) && ((v6 ? got.b[ETH + 1] >> 4 : got.b[ETH + 1]) & 3) == 3);
+}
+
+/* What A sends with these marks leaves under those, and the outer header is right. */
+static void marked(bool v6, uint8_t inside, uint8_t outside)
+{
+	struct pkt out = packet(v6, WHO_A, WHO_FAR, UDP(40000, 5000)), as;
+	struct expect e = { "with marks of congestion", PK_REASON_OK, 1, PK_EGRESS, false };
+	uint32_t before;
+
+	far_start(1);
+	set_tos(&out, v6, inside);
+	before = device_stats().tx_packets;
+	if (!node_expect(&e, NODE_FROM, 1, &out, NULL))
+		return;
+	as = out;
+	sum_up(&as);
+	check("the outer header: marks, sum, lengths, don't fragment, TTL",
+	      out.b[ETH + 1] == outside && !memcmp(&as, &out, sizeof(as)) &&
+		      (size_t)(out.b[ETH + 2] << 8 | out.b[ETH + 3]) == out.len - ETH &&
+		      (size_t)(out.b[ETH + 24] << 8 | out.b[ETH + 25]) == out.len - ETH - 20 &&
+		      out.b[ETH + 6] == 0x40 && out.b[ETH + 8] == 64 && out.b[ETH] == 0x45);
+	check("the device had no part in it", device_stats().tx_packets == before);
+}
+
+static void through_device(const char *text, bool there)
+{
+	struct pkt out = packet(false, WHO_A, WHO_FAR, UDP(40000, 5000));
+	uint32_t before = device_stats().tx_packets;
+
+	devices_send(1, &out);
+	for (int i = 0; i < 100 && there && device_stats().tx_packets == before; i++)
+		usleep(10000);
+	check(text, (device_stats().tx_packets != before) == there);
+}
+
+/* What the guard can't send itself the device does. */
+static void left_to_the_device(void)
+{
+	struct pk_pool_key key = { .prefixlen = 120, .addr = pkt_ip4(WHO_FAR) };
+	struct pk_pool pool = { .whose = PK_POOL_OTHERS, .node = pkt_ip4(WHO_HOST) };
+
+	far_start(1);
+	through_device("the guard sends it", false);
+	if (system("ip route change default via 192.0.2.254 dev up0 mtu lock 1499"))
+		check("the way gets narrower", false);
+	through_device("the way is narrower than the device", true);
+	if (system("ip route change default via 192.0.2.254 dev up0"))
+		check("and wide again", false);
+	through_device("as wide as before", false);
+	far_start(1);
+	pool.node.b[15] = 0x4d; /* a neighbour that nobody knows */
+	key.addr.b[15] = 0;
+	bpf_map_update_elem(node_map("pools"), &key, &pool, BPF_ANY);
+	through_device("the neighbour isn't known", true);
 }
 
 static void no_device(struct pk_node *n)
@@ -444,10 +639,25 @@ static void published(void)
 	   PK_REASON_OK);
 }
 
+/* The ways of an overlay over IPv4 that the device has a part in, and those that it has none in. */
+static void without_the_device(void)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		looked_at(v6);
+		congested(v6);
+		marked(v6, 0, 0);
+		marked(v6, 1, 1);
+		marked(v6, 2, 2);
+		marked(v6, 3, 2);
+	}
+	left_to_the_device();
+}
+
 void cases_overlay(void)
 {
-	for (int outer = 0; outer < 2; outer++) {
-		over6 = outer;
+	for (int outer = 0; outer < 3; outer++) {
+		over6 = outer == 2;
+		plain = outer == 1;
 		for (int v6 = 0; v6 < 2; v6++) {
 			goes_in(v6);
 			comes_out(v6);
@@ -467,5 +677,8 @@ void cases_overlay(void)
 		published();
 	}
 	over6 = false;
+	plain = true;
+	without_the_device();
+	plain = false;
 	asked_from_there();
 }

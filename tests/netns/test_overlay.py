@@ -28,12 +28,12 @@ def cluster_fixture(request, fabric):
 
 
 class Frames:
-    """The longest frame that the overlay's device is given to send while it goes on."""
+    """The longest frame that the uplink is given to send while it goes on."""
 
     def __init__(self, node):
         with netns.inside(node.net):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        self.socket.bind((DEVICE, ETH_P_ALL))
+        self.socket.bind(("up0", ETH_P_ALL))
         self.socket.settimeout(0.1)
         self.longest, self.stopped = 0, threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
@@ -82,7 +82,7 @@ def test_a_tenant_reaches_its_own_alone(routed):
                 assert ask(a, kind, b.address(family), 5000)[0] == a.address(family), "with its own address, never masqueraded"
             with Frames(one) as frames:
                 send_much(a, b, b.address(family))
-            assert frames.longest > 2 * mtu, "what the stack left to the device to cut goes in whole"
+            assert frames.longest > 2 * mtu, "what the stack left to the device to cut goes out whole"
     finally:
         mirror.close()
     assert one.run(["bridge", "fdb", "show", "dev", DEVICE]).stdout == "", "nothing is learned, nobody is flooded"

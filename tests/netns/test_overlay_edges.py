@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overlay where something about its node isn't as it should be for a while: what it keeps, what it closes, what it says."""
+import array
+import fcntl
 import json
 import os
 import resource
 import shlex
 import socket
+import struct
 
 import pytest
-from harness import EGRESS, INGRESS, proving
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.layers.vxlan import VXLAN
+from harness import EGRESS, INGRESS, netns, proving
 from harness.fabric import made_cluster
-from harness.overlay import DEVICE, PORT, device, knows, made, pair, reach, reasons, routes, send, send_much, start, wrapped
+from harness.frames import PacketSocket
+from harness.overlay import DEVICE, PORT, VNI, device, knows, made, pair, reach, reasons, routes, send, send_much, start, sum16, wrapped
 from harness.servers import QUICK, Mirror, pings
 from harness.shell import wait_for
 from test_connectivity import Echo
@@ -172,12 +180,17 @@ def test_a_firewall_that_drops_the_overlay(request, fabric, kind):
         a, b = pair(cluster)
         assert reach(a, b)
         close(one)
-        assert not pings(b, a.address(4), QUICK)
+        assert not pings_marked(b, a.address(4)), "the guard leaves it to the stack, which drops it"
         line, = overlay_firewall(one)
         assert line["state"] == "warn" and f"UDP to port {PORT}" in line["text"], line
         one.run(shlex.split(line["fix"]))
-        assert reach(a, b)
+        assert pings_marked(b, a.address(4)) and reach(a, b)
         assert not overlay_firewall(one)
+
+
+def pings_marked(place, address):
+    """As a sender says that takes marks of congestion: ECT(1)."""
+    return place.run(["ping", "-c1", "-W2", "-Q", "1", address], check=False).returncode == 0
 
 
 def overlay_firewall(node):
@@ -244,3 +257,40 @@ def test_the_network_between_carries_less(request, fabric, underlay):
             for family in 4, 6:
                 send_much(source, target, target.address(family))
         assert a.links()["eth0"]["mtu"] == 1330
+
+
+def does_nothing(node, device):
+    """As a card that neither sums up nor cuts: ETHTOOL_STXCSUM off takes segmentation with it."""
+    value = array.array("I", [0x17, 0])
+    with netns.inside(node.net), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        fcntl.ioctl(probe, 0x8946, struct.pack("16sP", device.encode(), value.buffer_info()[0]).ljust(40, b"\0"))
+
+
+def remade(layer):
+    """What it is with every length and checksum computed anew."""
+    layer = layer.copy()
+    for each in (IP, IPv6, TCP):
+        if each in layer:
+            for field in ("len", "plen", "chksum"):
+                if hasattr(layer[each], field):
+                    delattr(layer[each], field)
+    return bytes(layer)
+
+
+def test_a_card_that_cuts_nothing(cluster, fabric):
+    """What goes out whole elsewhere is cut by the kernel there, and each piece's headers are right, outside and inside."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    does_nothing(one, "up0")
+    for family in 4, 6:
+        with PacketSocket(fabric.node.net, "p1") as wire:
+            send_much(a, b, b.address(family), 1 << 20)
+            sent = [Ether(frame) for frame in wire.drain()]
+        sent = [frame for frame in sent if UDP in frame and frame[UDP].dport == PORT and frame[IP].src == cluster.addresses(1)[0]]
+        inner = [VXLAN(bytes(frame[UDP].payload)) for frame in sent]
+        assert sum(len(packet[TCP].payload) for packet in inner if TCP in packet) > 100000, "it was seen"
+        assert max(map(len, sent)) == 1514, "full ones, and none is longer"
+        for frame, packet in zip(sent, inner):
+            assert frame[IP].len == len(frame) - 14 and frame[UDP].len == frame[IP].len - 20 and frame[UDP].chksum == 0
+            assert sum16(bytes(frame[IP])[:20]) == 0 and frame[IP].flags == "DF" and packet.vni == VNI
+            assert bytes(packet[Ether]) == remade(packet[Ether])

@@ -178,6 +178,16 @@ long bpf_skb_set_tunnel_key(struct __sk_buff *skb, struct bpf_tunnel_key *key, _
 	return -1;
 }
 
+long bpf_skb_adjust_room(struct __sk_buff *skb, __s32 by, __u32 mode, __u64 flags)
+{
+	return -1;
+}
+
+__u32 bpf_get_hash_recalc(struct __sk_buff *skb)
+{
+	return 0;
+}
+
 /* As the tests' node has it; the neighbour is the destination itself. */
 long bpf_fib_lookup(void *skb, struct bpf_fib_lookup *fib, int size, __u32 flags)
 {

@@ -36,6 +36,8 @@ long bpf_skb_store_bytes(struct __sk_buff *skb, __u32 off, const void *from, __u
 			 __u64 flags);
 long bpf_skb_pull_data(struct __sk_buff *skb, __u32 len);
 long bpf_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags);
+long bpf_skb_adjust_room(struct __sk_buff *skb, __s32 by, __u32 mode, __u64 flags);
+__u32 bpf_get_hash_recalc(struct __sk_buff *skb);
 long bpf_skb_vlan_pop(struct __sk_buff *skb);
 long bpf_skb_change_type(struct __sk_buff *skb, __u32 type);
 __s64 bpf_csum_diff(__be32 *from, __u32 from_size, __be32 *to, __u32 to_size, __u32 seed);
