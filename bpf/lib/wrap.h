@@ -135,8 +135,8 @@ __noinline int pk_wrap_on(struct __sk_buff *skb)
 
 /*
  * Returns whether there is nothing for the stack or the device to look at: lengths and sum are
- * right, UDP has no checksum, no mark is to be carried over, it is VXLAN of this overlay and nothing
- * beside it. The glance has seen that there are no options, and no fragment.
+ * right, UDP has no checksum, no mark is to be carried over, it is VXLAN of this overlay and
+ * nothing beside it. The glance has seen that there are no options, and no fragment.
  */
 static __always_inline bool wrap_is_plain(const struct wrap_heads *h, const struct pk_node *n,
 					  __u32 len)

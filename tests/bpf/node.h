@@ -164,3 +164,4 @@ void cases_outside(void);
 void cases_host_tap(void);
 void cases_remote(void);
 void cases_overlay(void);
+void cases_wrap(void);

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The overlay without its device: what the guard puts on and takes off itself, and what it leaves. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/bpf/overlay.h"
+
+#define ETH OVERLAY_ETH
+#define VNI OVERLAY_VNI
+
+/* Neither a guest nor a counter hears of it: the stack or the device refuses it. */
+static void refused(const char *text, struct pkt outer)
+{
+	struct pkt got;
+
+	devices_drain();
+	node_watch();
+	devices_send(0, &outer);
+	check(text, !overlay_comes_to(1, &got, 200));
+}
+
+/* What the stack and the device look at is left to them. */
+static void looked_at(bool v6)
+{
+	struct pkt inner = overlay_packet(v6, WHO_FAR, WHO_A, UDP(5000, 40000)), outer, p, got;
+
+	overlay_start(1);
+	outer = overlay_wrapped(WHO_WORLD, VNI, &inner);
+	overlay_in("as nodes send it", outer, 1, PK_REASON_OK);
+	p = outer;
+	p.b[ETH + 8]--;
+	refused("the outer sum is wrong", p);
+	p = outer;
+	overlay_put16(p.b + ETH + 26, 0x1234);
+	refused("UDP's checksum is wrong", p);
+	p = outer;
+	overlay_put16(p.b + ETH + 24, p.len - ETH - 20 + 1);
+	refused("UDP is longer than it is", p);
+	p = outer;
+	p.b[ETH + 28] |= 0x40;
+	refused("VXLAN has a bit that nobody knows", p);
+	p = outer;
+	p.b[ETH + 35] = 1;
+	refused("and one behind the identifier", p);
+	p = outer;
+	p.b[5] ^= 1;
+	refused("the frame is for another host", p);
+	p = outer;
+	memset(p.b + p.len, 0xee, 4);
+	p.len += 4;
+	devices_drain();
+	devices_send(0, &p);
+	check("what stands behind the packet goes",
+	      overlay_comes_to(1, &got, 10000) && got.len == inner.len);
+}
+
+static void set_tos(struct pkt *p, bool v6, uint8_t tos)
+{
+	if (v6)
+		overlay_put16(p->b + ETH, 0x6000 | tos << 4);
+	else
+		p->b[ETH + 1] = tos;
+	pkt_seal(p);
+}
+
+/* A mark of congestion outside comes inside, where that takes marks; else the packet is lost. */
+static void congested(bool v6)
+{
+	struct pkt inner = overlay_packet(v6, WHO_FAR, WHO_A, UDP(5000, 40000)), p, got;
+
+	overlay_start(1);
+	p = overlay_wrapped(WHO_WORLD, VNI, &inner);
+	p.b[ETH + 1] = 3;
+	overlay_sum_up(&p);
+	refused("a mark on what takes none", p);
+	set_tos(&inner, v6, 2);
+	p = overlay_wrapped(WHO_WORLD, VNI, &inner);
+	p.b[ETH + 1] = 3;
+	overlay_sum_up(&p);
+	devices_drain();
+	devices_send(0, &p);
+	check("a mark on what takes it is there inside",
+	      overlay_comes_to(1, &got, 10000) &&
+		      ((v6 ? got.b[ETH + 1] >> 4 : got.b[ETH + 1]) & 3) == 3);
+}
+
+/* What A sends with these marks leaves under those, and the outer header is right. */
+static void marked(bool v6, uint8_t inside, uint8_t outside)
+{
+	struct pkt out = overlay_packet(v6, WHO_A, WHO_FAR, UDP(40000, 5000)), as;
+	struct expect e = { "with marks of congestion", PK_REASON_OK, 1, PK_EGRESS, false };
+	uint32_t before;
+
+	overlay_start(1);
+	set_tos(&out, v6, inside);
+	before = overlay_stats().tx_packets;
+	if (!node_expect(&e, NODE_FROM, 1, &out, NULL))
+		return;
+	as = out;
+	overlay_sum_up(&as);
+	check("the outer header: marks, sum, lengths, don't fragment, TTL",
+	      out.b[ETH + 1] == outside && !memcmp(&as, &out, sizeof(as)) &&
+		      (size_t)(out.b[ETH + 2] << 8 | out.b[ETH + 3]) == out.len - ETH &&
+		      (size_t)(out.b[ETH + 24] << 8 | out.b[ETH + 25]) == out.len - ETH - 20 &&
+		      out.b[ETH + 6] == 0x40 && out.b[ETH + 8] == 64 && out.b[ETH] == 0x45);
+	check("the device had no part in it", overlay_stats().tx_packets == before);
+}
+
+static void through_device(const char *text, bool there)
+{
+	struct pkt out = overlay_packet(false, WHO_A, WHO_FAR, UDP(40000, 5000));
+	uint32_t before = overlay_stats().tx_packets;
+
+	devices_send(1, &out);
+	for (int i = 0; i < 100 && there && overlay_stats().tx_packets == before; i++)
+		usleep(10000);
+	check(text, (overlay_stats().tx_packets != before) == there);
+}
+
+/* What the guard can't send itself the device does. */
+static void left_to_the_device(void)
+{
+	struct pk_pool_key key = { .prefixlen = 120, .addr = pkt_ip4(WHO_FAR) };
+	struct pk_pool pool = { .whose = PK_POOL_OTHERS, .node = pkt_ip4(WHO_HOST) };
+
+	overlay_start(1);
+	through_device("the guard sends it", false);
+	if (system("ip route change default via 192.0.2.254 dev up0 mtu lock 1499"))
+		check("the way gets narrower", false);
+	through_device("the way is narrower than the device", true);
+	if (system("ip route change default via 192.0.2.254 dev up0"))
+		check("and wide again", false);
+	through_device("as wide as before", false);
+	overlay_start(1);
+	pool.node.b[15] = 0x4d; /* a neighbour that nobody knows */
+	key.addr.b[15] = 0;
+	bpf_map_update_elem(node_map("pools"), &key, &pool, BPF_ANY);
+	through_device("the neighbour isn't known", true);
+}
+
+/* The ways of an overlay over IPv4 that the device has a part in, and those that it has none in. */
+void cases_wrap(void)
+{
+	overlay_plain = true;
+	for (int v6 = 0; v6 < 2; v6++) {
+		looked_at(v6);
+		congested(v6);
+		marked(v6, 0, 0);
+		marked(v6, 1, 1);
+		marked(v6, 2, 2);
+		marked(v6, 3, 2);
+	}
+	left_to_the_device();
+	overlay_plain = false;
+}
