@@ -218,6 +218,21 @@ static void stray_reason(const struct pk_parts *p, struct pk_reasons *r)
 		      "below the prefix are operator/NAME and tenants/NAMESPACE/NAME");
 }
 
+static void records_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const char *first = pk_records_first_bad(p->records);
+	unsigned int n = pk_records_bad(p->records);
+	char text[256];
+
+	if (!first)
+		return;
+	snprintf(text, sizeof(text), "%u record%s cannot be read, %s as %s; the first: %.128s", n,
+		 n == 1 ? "" : "s", n == 1 ? "its endpoint stays" : "their endpoints stay",
+		 n == 1 ? "it is" : "they are", first);
+	pk_api_reason(r, false, "records", text,
+		      "install the release that wrote it; else stop its allocation, start it anew");
+}
+
 static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 			  const struct pk_api_counts *counts)
 {
@@ -251,10 +266,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	stray_reason(p, r);
 	pk_api_endpoint_reasons(p, r, &counts->endpoints);
 	pk_api_room(p, say_room, r);
-	if (pk_records_bad(p->records))
-		pk_api_reason(r, false, "records",
-			      "a record cannot be read, its endpoint stays as it is",
-			      "see the log for its name");
+	records_reason(p, r);
 	pk_jw_close(r->w, ']');
 }
 

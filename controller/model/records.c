@@ -464,6 +464,14 @@ unsigned int pk_records_bad(const struct pk_records *r)
 	return n;
 }
 
+const char *pk_records_first_bad(const struct pk_records *r)
+{
+	for (const struct known *k = r->known; k; k = k->hh.next)
+		if (k->bad)
+			return k->key;
+	return NULL;
+}
+
 void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
 {
 	if (r->has_epoch && memcmp(r->epoch, epoch, sizeof(r->epoch)) == 0)

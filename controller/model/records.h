@@ -32,6 +32,8 @@ bool pk_records_look(struct pk_records *records);
 unsigned int
 pk_records_closed(const struct pk_records *records); /* closed records that the directory has now */
 unsigned int pk_records_bad(const struct pk_records *records); /* records that can't be read */
+/* Returns whose record it is, "CONTAINER@INTERFACE", of the first that can't be read; or NULL. */
+const char *pk_records_first_bad(const struct pk_records *records);
 /* epoch is that of the loaded maps; it decides which numbers count. */
 void pk_records_set_epoch(struct pk_records *records, const uint64_t epoch[2]);
 /* Makes an endpoint of a record. Pure. */

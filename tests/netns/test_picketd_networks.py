@@ -66,7 +66,7 @@ def the_block_of_a_conflist_that_is_gone(node, b):
         file.seek(0)
         file.write("?")
     node.start_picketd(ALONE)
-    wait_for(lambda: any("record" in r["text"] for r in node.api("/v1/status")["reasons"]), "the record to be said")
+    wait_for(lambda: any(f"the first: {b.id}@eth0" in r["text"] for r in node.reasons("records")), "the record to be said")
     assert "10.50.7.0/24" in pools(node) and "10.50.7.0/24" not in config(node, "pools")
     node.kill_picketd()
     with open(record, "w", encoding="utf-8") as file:
