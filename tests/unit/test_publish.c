@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
 
@@ -186,6 +187,28 @@ static void test_keys_of_parts(void **state)
 	assert_false(pk_share_key_is_of("tenants/acme/n1/1", "1"));
 }
 
+/* A clock that was set back meanwhile makes no older words: what is remembered has the last number. */
+static void test_what_is_remembered(void **state)
+{
+	char path[] = "/tmp/picket-published-XXXXXX";
+	struct pk_publish p = { .path = path };
+	int fd = mkstemp(path);
+	struct key *k;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "{\"session\": \"s\", \"number\": 4102444800000, "
+				"\"keys\": [\"tenants/acme/n1/1\"]}") > 0);
+	publish_recall(&p);
+	assert_true(p.number == 4102444800000ull);
+	assert_string_equal(p.session, "s");
+	HASH_FIND_STR(p.keys, "tenants/acme/n1/1", k);
+	assert_true(k && k->known && !k->written);
+	unlink(path);
+	close(fd);
+	done(&p);
+}
+
 /* What is new is written first and what ends last, so that nobody is in no part meanwhile. */
 static void test_whose_turn_it_is(void **state)
 {
@@ -265,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_a_share_with_too_many),
 		cmocka_unit_test(test_keys_of_parts),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_what_is_remembered),
 		cmocka_unit_test(test_whose_turn_it_is),
 		cmocka_unit_test(test_what_consul_takes),
 	};
